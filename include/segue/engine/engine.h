@@ -1,0 +1,82 @@
+/*
+ * The control plane: one engine thread, blocking libpq on its own direct connections, the only
+ * place that runs DDL (DESIGN 2). The console and main talk to it here.
+ *
+ *   engine = eng_new(&options, plane); eng_start(engine); eng_submit(engine, job); eng_stop().
+ *
+ * A job is answered once, by job->done on the engine thread (or on the caller's thread when the
+ * engine is not running). Questions (eng_show_*) are answered at once from the status board.
+ */
+#ifndef SEGUE_ENGINE_ENGINE_H
+#define SEGUE_ENGINE_ENGINE_H
+
+#include <stdbool.h>
+
+#include <jansson.h>
+
+#include "segue/base/err.h"
+#include "segue/session/plane.h"
+
+struct eng_engine;
+
+struct eng_options {
+    const char *upstream; /* connection URL or string of the control plane */
+    unsigned lock_timeout_ms;         /* DDL: 200 */
+    unsigned drain_timeout_ms;        /* cut-over: 1000 */
+    unsigned gate_hold_max_ms;        /* hard deadline: 2000 */
+    unsigned cutover_attempts_max;    /* then back to ready: 10 */
+    unsigned transaction_age_max_ms;  /* pre-flight limit for old transactions: 5000 */
+    unsigned batch_target_ms;         /* 100 */
+    unsigned batch_lock_timeout_ms;   /* 50 */
+    unsigned batch_wal_bytes_max;     /* 64 MiB */
+    unsigned vacuum_rows;             /* interleaved VACUUM every so many rows: 100000; 0: never */
+    unsigned quiet_period_s;          /* complete: 900 */
+};
+
+enum eng_verb {
+    ENG_PLAN,     /* arg: file text. Answer: eng_plan_table. Touches nothing */
+    ENG_START,    /* arg: file text. Answered when `planned` is durable: {"migration": name} */
+    ENG_CUTOVER,  /* the rest: answered when accepted; the phase tells the outcome */
+    ENG_COMPLETE, /* force: in spite of recent users of old names */
+    ENG_ROLLBACK, /* before cut-over: abort; in soak: back to ready */
+    ENG_ABORT,    /* force: drop created tables even when they hold rows */
+    ENG_VERIFY,   /* a full pass now; answered when it ends, with its counts */
+    ENG_PAUSE,    /* name NULL: all */
+    ENG_RESUME,   /* also clears a failure: tries again from where it stopped */
+    ENG_THROTTLE, /* arg: signal, value: limit ("off", "on", "default" or a number) */
+    ENG_VERB_COUNT
+};
+
+struct eng_job {
+    enum eng_verb verb;
+    char *name; /* migration, or NULL */
+    char *arg, *value;
+    bool force;
+    bool migrate; /* START: go on through cut-over to soaking by itself */
+    void (*done)(struct eng_job *job, void *ctx); /* must not block; job is freed after it */
+    void *ctx;
+    struct err err;  /* set: refused */
+    json_t *result;  /* {"columns", "rows"} or NULL */
+};
+
+struct eng_job *eng_job_new(enum eng_verb verb);
+void eng_job_free(struct eng_job *job);
+
+/* Copies the options. */
+struct eng_engine *eng_new(const struct eng_options *options, struct sess_plane *plane);
+enum rc eng_start(struct eng_engine *engine, struct err *err) MUST_CHECK;
+void eng_stop(struct eng_engine *engine); /* ends the running step at a safe place, joins */
+void eng_free(struct eng_engine *engine);
+void eng_reload(struct eng_engine *engine, const struct eng_options *options); /* SIGHUP */
+
+/* Takes the job. From any thread; never blocks. */
+void eng_submit(struct eng_engine *engine, struct eng_job *job);
+
+/* From the status board, from any thread, no database access; caller decrefs.
+ * Each is {"columns": [...], "rows": [[...], ...]}. */
+json_t *eng_show_migrations(struct eng_engine *engine); /* one row a migration: name, phase, ... */
+json_t *eng_show_status(struct eng_engine *engine, const char *name); /* name NULL: all active */
+json_t *eng_show_throttle(struct eng_engine *engine);
+bool eng_connected(struct eng_engine *engine); /* has the engine its advisory lock? */
+
+#endif

@@ -1,0 +1,29 @@
+/*
+ * The dual-write rules of DESIGN 5 as SQL text. One place makes these expressions; trigger,
+ * backfill and plan use them. (Verify writes its own, from the migration file, on purpose.)
+ *
+ * All functions return heap text. `row` is the prefix of column references: "" for the bare
+ * table, "NEW." in the trigger.
+ */
+#ifndef SEGUE_ENGINE_GUARD_H
+#define SEGUE_ENGINE_GUARD_H
+
+#include "segue/engine/plan.h"
+
+enum eng_direction { ENG_FORWARD, ENG_REVERSE };
+
+/* "this dual column is in step": never NULL-valued, compares bytes (*=). */
+char *eng_dual_in_step(const struct eng_dual *dual, enum eng_direction dir, const char *row);
+
+/* Conjunction over all duals of the table that the direction guards; "true" when none. */
+char *eng_table_in_step(const struct eng_table *table, enum eng_direction dir, const char *row);
+
+/* "n1 = CASE WHEN in_step THEN n1 ELSE up END, ...": the SET list of a forward backfill. */
+char *eng_table_fill(const struct eng_table *table);
+
+/* CREATE OR REPLACE FUNCTION segue."..." and CREATE OR REPLACE TRIGGER + ENABLE ALWAYS, one
+ * statement each, for the direction; *n statements in a heap array of heap strings. */
+char **eng_guard_sql(const struct eng_table *table, enum eng_direction dir, size_t *n);
+char **eng_guard_drop_sql(const struct eng_table *table, size_t *n);
+
+#endif

@@ -1,0 +1,125 @@
+/*
+ * The compiled migration: what the planner (migration file + catalog in) hands to the runner.
+ *
+ * A plan is plain data, made once when the phase becomes `planned`, stored as JSON in
+ * segue.migrations.plan and read back on every resume, so that a catalog which expand has
+ * already changed never alters it. The planner knows what to do; the runner knows how to do it
+ * safely (locks, gate, retries, persistence). `segue plan` prints exactly these steps.
+ * Not here: running (engine/engine.h).
+ */
+#ifndef SEGUE_ENGINE_PLAN_H
+#define SEGUE_ENGINE_PLAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <jansson.h>
+#include <libpq-fe.h>
+
+#include "segue/base/err.h"
+
+/* In the order of a migration's life; the runner runs a stage's steps by `no`. */
+enum eng_stage {
+    ENG_STAGE_EXPAND,   /* expanding: tables, columns, guard */
+    ENG_STAGE_BACKFILL, /* backfilling: one pass a table (the runner's own SQL, from eng_dual) */
+    ENG_STAGE_BUILD,    /* still backfilling: indexes CONCURRENTLY, constraints NOT VALID, VALIDATE */
+    ENG_STAGE_CUTOVER,  /* all steps in the one cut-over transaction */
+    ENG_STAGE_REVERT,   /* soaking back to ready: all steps in one transaction */
+    ENG_STAGE_CONTRACT, /* complete: drop the old */
+    ENG_STAGE_ABORT,    /* drop what expand made; every step tolerates what is not there */
+    ENG_STAGE_COUNT
+};
+
+enum eng_step_kind {
+    ENG_STEP_DDL,          /* sql runs in one transaction together with its own "done" mark */
+    ENG_STEP_CONCURRENTLY, /* CREATE INDEX CONCURRENTLY: outside a transaction, idempotent */
+    ENG_STEP_VALIDATE,     /* VALIDATE CONSTRAINT: own transaction, SHARE UPDATE EXCLUSIVE, long */
+    ENG_STEP_FILL,         /* backfill of tables[table] */
+    ENG_STEP_KIND_COUNT
+};
+
+struct eng_step {
+    enum eng_stage stage;
+    enum eng_step_kind kind;
+    int no;        /* from 1, unique in the plan */
+    int table;     /* index into eng_plan.tables, or -1 (e.g. a new table without references) */
+    char *title;   /* "add columns claim, config_json to public.checks" */
+    char **sql;    /* run in order */
+    size_t nsql;
+    char *lock;    /* strongest lock on a live table, PostgreSQL's name, or "" */
+    char *lock_on; /* "public.checks" (several with commas), or "" */
+    char *holds;   /* how long, for people: "an instant; lock_timeout 200 ms, retried" */
+    bool gate;     /* stronger than SHARE UPDATE EXCLUSIVE on a live table: gate + lock_timeout */
+    char *index_schema, *index_name; /* CONCURRENTLY: what to look for in the catalog */
+};
+
+/* A dual column, or one side of it. Names are catalog spelling, expressions are over the table's
+ * bare columns exactly as in the file (defaults filled in: a plain rename has the column). */
+struct eng_dual {
+    char *old_name; /* NULL: column is only added */
+    char *new_name; /* NULL: column is only dropped */
+    char *old_type, *new_type; /* format_type() with typmod */
+    char *up;   /* old side to new; NULL only when nothing is to be filled */
+    char *down; /* new side to old; NULL for added columns */
+    char **up_columns; /* columns `up` reads (what "changed o" means for an added column) */
+    size_t nup_columns;
+    bool plain;    /* rename without a change of value or type */
+    bool not_null; /* the new column is to be NOT NULL */
+};
+
+struct eng_table {
+    char *schema, *name;
+    uint32_t oid;
+    char relkind;   /* 'r' or 'p' */
+    char *guard;    /* name of the guard function in schema segue; trigger is "~segue_guard" */
+    struct eng_dual *duals;
+    size_t nduals;
+    char **key;     /* primary key columns, for showing rows; may be empty */
+    size_t nkey;
+    char **relatives; /* bare names: partitions, tables with foreign keys to or from it */
+    size_t nrelatives;
+};
+
+struct eng_note { /* a warning or a refusal, for plan's output */
+    bool refusal;
+    char *object; /* "view public.v_checks" */
+    char *text;   /* why */
+    char *hint;   /* what to do */
+};
+
+struct eng_plan {
+    char *name;
+    char *sha256;  /* of the file's bytes, hex */
+    char *file;    /* the file's text */
+    struct eng_table *tables; /* tables with dual columns */
+    size_t ntables;
+    char **created; /* "schema.table" of created tables, quoted as needed */
+    size_t ncreated;
+    struct eng_step *steps;
+    size_t nsteps;
+    struct eng_note *notes;
+    size_t nnotes;
+    /* version_table, or NULL */
+    char *version_kind;     /* "alembic" */
+    char *version_relation; /* "public.alembic_version", quoted */
+    char **version_from;    /* expected current heads */
+    size_t nversion_from;
+    char *version_to;
+};
+
+/* Reads the file's text and the catalog over `conn` (read only), compiles. On RC_OK the plan may
+ * still hold refusals (eng_plan_refused): it may be shown, not started. On RC_ERR err says what,
+ * where (line, field), what to do. `where` names the file in messages. */
+enum rc eng_plan_make(PGconn *conn, const char *where, const char *text, struct eng_plan **plan,
+                      struct err *err) MUST_CHECK;
+void eng_plan_free(struct eng_plan *plan);
+bool eng_plan_refused(const struct eng_plan *plan, struct err *err); /* err: the first refusal */
+
+json_t *eng_plan_to_json(const struct eng_plan *plan);
+enum rc eng_plan_from_json(const json_t *json, struct eng_plan **plan, struct err *err) MUST_CHECK;
+
+/* For people and `segue plan`: {"columns": [...], "rows": [[...]]}, a row a step or note. */
+json_t *eng_plan_table(const struct eng_plan *plan);
+
+#endif

@@ -1,0 +1,138 @@
+/*
+ * The data plane as the control plane sees it: the three meeting points of DESIGN 2, and start
+ * and stop. Rules are published, the gate is closed and opened, observations are read. All calls
+ * are safe from any thread that is not a worker; none blocks a worker.
+ *
+ *   plane = sess_plane_new(&options, &console); sess_plane_start(plane); ...
+ *   sess_gate_close(plane, mask, 2000); rc = sess_gate_drain(plane, mask, 1000, NULL);
+ *   ... the lock, the COMMIT ...; sess_plane_publish(plane, rules); sess_gate_open(plane);
+ *
+ * How it works: rules and gate travel together as one immutable word of state that each worker
+ * picks up from its mailbox; a worker acknowledges by storing the number it has seen. A worker
+ * opens the gate by itself when the hard deadline has passed, whatever happens to the engine.
+ */
+#ifndef SEGUE_SESSION_PLANE_H
+#define SEGUE_SESSION_PLANE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+#include "segue/base/err.h"
+#include "segue/base/hist.h"
+#include "segue/session/console.h"
+#include "segue/sql/rules.h"
+
+struct sess_plane;
+
+struct sess_options {
+    const char *listen;         /* "host:port", "[v6]:port"; several with commas; port 0: any */
+    const char *upstream_host;  /* host name, address, or directory of a Unix socket */
+    const char *upstream_port;
+    unsigned workers;           /* 0: one a core */
+    unsigned sessions_max;      /* clients beyond it get 53300 */
+    unsigned startup_open_max;  /* connections that have not finished their start-up */
+    unsigned login_timeout_ms;  /* from accept to the first ReadyForQuery */
+    unsigned connect_timeout_ms; /* to the upstream */
+    unsigned buffer_bytes_max;  /* unsent bytes a direction before the other side stops reading */
+    unsigned inspect_bytes_max; /* statements longer than this are not looked at */
+    unsigned cache_entries, cache_bytes; /* per worker (sql_cache_new) */
+    unsigned statements_bytes_max; /* remembered named statements a session */
+    unsigned keepalive_s;          /* TCP keepalive idle time on both legs; 0: the system's */
+    unsigned user_timeout_ms;      /* TCP_USER_TIMEOUT on both legs; 0: the system's */
+};
+
+/* Copies what it needs. `console` may be NULL (no virtual database); its table must outlive. */
+struct sess_plane *sess_plane_new(const struct sess_options *options,
+                                  const struct sess_console_ops *console, void *console_ctx);
+
+/* Resolves, binds, starts the worker threads. */
+enum rc sess_plane_start(struct sess_plane *plane, struct err *err) MUST_CHECK;
+
+/* "127.0.0.1:6432" of the first listener after start (the real port when 0 was asked). */
+const char *sess_plane_address(const struct sess_plane *plane);
+
+/* Stops accepting; sessions go on to their end, idle ones (safe point) are closed with 57P01
+ * at once, the rest at their next safe point or at the deadline. Returns when all are gone. */
+void sess_plane_drain(struct sess_plane *plane, unsigned deadline_ms);
+/* Makes a running sess_plane_drain end now (second SIGTERM). Async-signal-safe. */
+void sess_plane_drain_now(struct sess_plane *plane);
+void sess_plane_free(struct sess_plane *plane); /* joins the workers */
+
+/* SIGHUP: new limits for new sessions; listen and workers cannot change. */
+void sess_plane_reload(struct sess_plane *plane, const struct sess_options *options);
+
+/* ---- 1. rules ---- */
+
+/* Takes the caller's reference (NULL: no migration). Returns when every worker works by it, or
+ * after one second (then false: a worker is stuck). */
+bool sess_plane_publish(struct sess_plane *plane, struct sql_rules *rules);
+
+/* ---- 2. gate ---- */
+
+/* Holds the start of every transaction that may touch a table in `mask`, for at most
+ * hold_ms_max: then workers open by themselves. Returns when every worker obeys (false: stuck,
+ * the gate is open again). One gate at a time; closing a closed gate is a programming error. */
+bool sess_gate_close(struct sess_plane *plane, uint64_t mask, unsigned hold_ms_max);
+
+/* RC_OK: no open transaction has touched the tables. RC_AGAIN: deadline, or *give_up became true,
+ * or a worker has opened by itself. */
+enum rc sess_gate_drain(struct sess_plane *plane, uint64_t mask, unsigned deadline_ms,
+                        const atomic_bool *give_up) MUST_CHECK;
+
+/* Still closed on every worker? (False once a hard deadline has passed.) */
+bool sess_gate_holds(struct sess_plane *plane);
+
+struct sess_gate_report {
+    uint64_t held;           /* sessions held since close */
+    int64_t stall_us_max;    /* longest hold */
+    int64_t closed_us;       /* close to open */
+    bool expired;            /* a worker opened by itself */
+};
+
+/* Opens (harmless when open) and releases sessions in the order they were held. */
+void sess_gate_open(struct sess_plane *plane, struct sess_gate_report *report);
+
+/* Backend pids of sessions in an open transaction that touched `mask`; returns how many were
+ * written to pids (at most max). For naming who is being waited for. */
+size_t sess_gate_waiting_for(struct sess_plane *plane, uint64_t mask, int32_t *pids, size_t max);
+
+/* ---- 3. observations ---- */
+
+struct sess_counters {
+    uint64_t sessions;          /* now, start-ups included */
+    uint64_t accepted, refused; /* since start */
+    uint64_t bytes_from_client, bytes_from_server;
+    uint64_t transactions;      /* ReadyForQuery 'I' after work */
+    uint64_t requests;          /* answered Query / Sync / FunctionCall */
+    uint64_t inspected;         /* statements looked at */
+    uint64_t cache_hits;
+    uint64_t held_now;
+};
+void sess_plane_counters(struct sess_plane *plane, struct sess_counters *out);
+
+/* Client latency, first byte of a request to its ReadyForQuery, all workers added up. */
+void sess_plane_latency(struct sess_plane *plane, struct hist_copy *out);
+
+/* When a statement naming an old / new column of the table was last seen, and whose. */
+struct sess_usage {
+    int64_t last_ms; /* clock_ms(); 0: never */
+    uint64_t count;
+    char user[64], application[64], address[64];
+    char statement[256]; /* beginning of the text; never parameters */
+};
+void sess_plane_usage(struct sess_plane *plane, unsigned table_bit, bool old_names,
+                      struct sess_usage *out);
+/* Forgets what was seen of all tables (epoch change: engine calls it at cut-over). */
+void sess_plane_usage_reset(struct sess_plane *plane);
+
+/* Backend pids of every session (so that connections that bypass segue can be told apart). */
+size_t sess_plane_backends(struct sess_plane *plane, int32_t *pids, size_t max);
+
+/* One object a session: {"columns": [...], "rows": [[...]]} (SHOW SESSIONS). Caller decrefs. */
+json_t *sess_plane_sessions(struct sess_plane *plane);
+
+#endif

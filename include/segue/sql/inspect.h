@@ -1,0 +1,56 @@
+/*
+ * What a statement may do to migrating tables. Pure: text and rules in, verdict out.
+ *
+ * Two stages (DESIGN 2): a case-folded search for table names, and only when it finds one the
+ * PostgreSQL parser, once per distinct text and epoch (struct sql_cache, one per worker).
+ * In doubt the verdict says "touches": the gate then waits a little more, nothing worse.
+ * Not here: rewriting.
+ */
+#ifndef SEGUE_SQL_INSPECT_H
+#define SEGUE_SQL_INSPECT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "segue/sql/rules.h"
+
+struct sql_verdict {
+    uint64_t touches;   /* tables (bits) that the statement may lock, relatives included */
+    uint64_t old_names; /* tables of which it names an old column (that contract will drop) */
+    uint64_t new_names; /* tables of which it names a new column */
+    uint64_t prepares;  /* tables named inside a SQL-level PREPARE (used later by EXECUTE) */
+    bool begins;        /* starts an explicit transaction: BEGIN / START TRANSACTION anywhere */
+    bool executes;      /* SQL-level EXECUTE: touches what the session's PREPAREs named */
+    bool analysed;      /* false: the parser did not understand it; masks come from the search */
+};
+
+/* Cheap first stage: could the text matter at all? False means: an all-zero verdict except for
+ * `begins` / `executes`, which sql_first_word answers without a parser. */
+bool sql_mentions(const struct sql_rules *rules, const char *text, size_t len);
+
+enum sql_first { SQL_FIRST_OTHER, SQL_FIRST_BEGIN, SQL_FIRST_EXECUTE, SQL_FIRST_PREPARE };
+
+/* First keyword, after white space and comments (nested ones too); no allocation. */
+enum sql_first sql_first_word(const char *text, size_t len);
+
+/* Full verdict without a cache. `text` need not be NUL-terminated. */
+void sql_inspect(const struct sql_rules *rules, const char *text, size_t len,
+                 struct sql_verdict *out);
+
+/* Least-recently-used verdicts of one worker; bounded in entries and bytes. */
+struct sql_cache;
+struct sql_cache *sql_cache_new(size_t entries_max, size_t bytes_max);
+void sql_cache_free(struct sql_cache *cache);
+
+/* As sql_inspect, remembered. A snapshot with another epoch empties the cache. */
+void sql_cache_inspect(struct sql_cache *cache, const struct sql_rules *rules, const char *text,
+                       size_t len, struct sql_verdict *out);
+
+struct sql_cache_stats {
+    uint64_t hits, misses, evictions;
+    size_t entries, bytes;
+};
+void sql_cache_stats(const struct sql_cache *cache, struct sql_cache_stats *out);
+
+#endif

@@ -1,0 +1,45 @@
+/*
+ * The rule snapshot: what workers must know of the migrations in flight (DESIGN 2, meeting point 1).
+ *
+ * Built by the engine, then immutable and shared by reference count; plain data, no lock.
+ *   rules = sql_rules_new(epoch); sql_rules_add(rules, &table) ...; publish; sql_rules_unref().
+ * Not here: how it reaches the workers (session/plane.h), what a statement means (sql/inspect.h).
+ */
+#ifndef SEGUE_SQL_RULES_H
+#define SEGUE_SQL_RULES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define SQL_RULES_TABLES_MAX 64 /* one bit each in a touch mask */
+#define SQL_TOUCH_ALL UINT64_MAX /* "cannot tell: may touch any of them" */
+
+/* A migrating table. Names are as in the catalog (already folded); all strings are copied. */
+struct sql_table_rule {
+    const char *migration;
+    const char *schema;
+    const char *name;
+    const char *const *old_columns; /* NULL-terminated: names that complete will drop */
+    const char *const *new_columns; /* NULL-terminated: names that expand added */
+    /* Relations whose use also locks this table, by bare name, NULL-terminated: its partitions,
+     * tables with a foreign key to or from it. */
+    const char *const *relatives;
+};
+
+struct sql_rules; /* opaque, immutable once published */
+
+struct sql_rules *sql_rules_new(uint64_t epoch); /* one reference, the caller's */
+
+/* Returns the table's bit (0 .. SQL_RULES_TABLES_MAX - 1), or -1 when the snapshot is full. */
+int sql_rules_add(struct sql_rules *rules, const struct sql_table_rule *table);
+
+struct sql_rules *sql_rules_ref(struct sql_rules *rules); /* returns rules; NULL stays NULL */
+void sql_rules_unref(struct sql_rules *rules);            /* frees with the last reference */
+
+uint64_t sql_rules_epoch(const struct sql_rules *rules); /* 0 for NULL */
+size_t sql_rules_tables(const struct sql_rules *rules);  /* 0 for NULL */
+
+/* Bit of schema.name, or -1. */
+int sql_rules_find(const struct sql_rules *rules, const char *schema, const char *name);
+
+#endif

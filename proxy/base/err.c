@@ -1,0 +1,54 @@
+#include "segue/base/err.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+bool err_is_set(const struct err *err)
+{
+    return err && err->sqlstate[0] != '\0';
+}
+
+void err_clear(struct err *err)
+{
+    memset(err, 0, sizeof(*err));
+}
+
+void err_set(struct err *err, const char *sqlstate, const char *fmt, ...)
+{
+    va_list ap;
+
+    if (!err || err_is_set(err))
+        return;
+    snprintf(err->sqlstate, sizeof(err->sqlstate), "%s", sqlstate);
+    va_start(ap, fmt);
+    vsnprintf(err->text, sizeof(err->text), fmt, ap);
+    va_end(ap);
+}
+
+void err_hint(struct err *err, const char *fmt, ...)
+{
+    va_list ap;
+
+    if (!err || err->hint[0] != '\0')
+        return;
+    va_start(ap, fmt);
+    vsnprintf(err->hint, sizeof(err->hint), fmt, ap);
+    va_end(ap);
+}
+
+void err_prefix(struct err *err, const char *fmt, ...)
+{
+    char was[sizeof(err->text)];
+    va_list ap;
+    int n;
+
+    if (!err)
+        return;
+    memcpy(was, err->text, sizeof(was));
+    va_start(ap, fmt);
+    n = vsnprintf(err->text, sizeof(err->text), fmt, ap);
+    va_end(ap);
+    if (n >= 0 && (size_t)n < sizeof(err->text))
+        snprintf(err->text + n, sizeof(err->text) - (size_t)n, ": %s", was);
+}

