@@ -20,17 +20,17 @@
 struct eng_engine;
 
 struct eng_options {
-    const char *upstream; /* connection URL or string of the control plane */
-    unsigned lock_timeout_ms;         /* DDL: 200 */
-    unsigned drain_timeout_ms;        /* cut-over: 1000 */
-    unsigned gate_hold_max_ms;        /* hard deadline: 2000 */
-    unsigned cutover_attempts_max;    /* then back to ready: 10 */
-    unsigned transaction_age_max_ms;  /* pre-flight limit for old transactions: 5000 */
-    unsigned batch_target_ms;         /* 100 */
-    unsigned batch_lock_timeout_ms;   /* 50 */
-    unsigned batch_wal_bytes_max;     /* 64 MiB */
-    unsigned vacuum_rows;             /* interleaved VACUUM every so many rows: 100000; 0: never */
-    unsigned quiet_period_s;          /* complete: 900 */
+    const char *upstream;            /* connection URL or string of the control plane */
+    unsigned lock_timeout_ms;        /* DDL: 200 */
+    unsigned drain_timeout_ms;       /* cut-over: 1000 */
+    unsigned gate_hold_max_ms;       /* hard deadline: 2000 */
+    unsigned cutover_attempts_max;   /* then back to ready: 10 */
+    unsigned transaction_age_max_ms; /* pre-flight limit for old transactions: 5000 */
+    unsigned batch_target_ms;        /* 100 */
+    unsigned batch_lock_timeout_ms;  /* 50 */
+    unsigned batch_wal_bytes_max;    /* 64 MiB */
+    unsigned vacuum_rows;            /* interleaved VACUUM every so many rows: 100000; 0: never */
+    unsigned quiet_period_s;         /* complete: 900 */
 };
 
 enum eng_verb {
@@ -55,8 +55,8 @@ struct eng_job {
     bool migrate; /* START: go on through cut-over to soaking by itself */
     void (*done)(struct eng_job *job, void *ctx); /* must not block; job is freed after it */
     void *ctx;
-    struct err err;  /* set: refused */
-    json_t *result;  /* {"columns", "rows"} or NULL */
+    struct err err; /* set: refused */
+    json_t *result; /* {"columns", "rows"} or NULL */
 };
 
 struct eng_job *eng_job_new(enum eng_verb verb);

@@ -23,7 +23,7 @@
 enum eng_stage {
     ENG_STAGE_EXPAND,   /* expanding: tables, columns, guard */
     ENG_STAGE_BACKFILL, /* backfilling: one pass a table (the runner's own SQL, from eng_dual) */
-    ENG_STAGE_BUILD,    /* still backfilling: indexes CONCURRENTLY, constraints NOT VALID, VALIDATE */
+    ENG_STAGE_BUILD, /* still backfilling: indexes CONCURRENTLY, constraints NOT VALID, VALIDATE */
     ENG_STAGE_CUTOVER,  /* all steps in the one cut-over transaction */
     ENG_STAGE_REVERT,   /* soaking back to ready: all steps in one transaction */
     ENG_STAGE_CONTRACT, /* complete: drop the old */
@@ -42,10 +42,10 @@ enum eng_step_kind {
 struct eng_step {
     enum eng_stage stage;
     enum eng_step_kind kind;
-    int no;        /* from 1, unique in the plan */
-    int table;     /* index into eng_plan.tables, or -1 (e.g. a new table without references) */
-    char *title;   /* "add columns claim, config_json to public.checks" */
-    char **sql;    /* run in order */
+    int no;      /* from 1, unique in the plan */
+    int table;   /* index into eng_plan.tables, or -1 (e.g. a new table without references) */
+    char *title; /* "add columns claim, config_json to public.checks" */
+    char **sql;  /* run in order */
     size_t nsql;
     char *lock;    /* strongest lock on a live table, PostgreSQL's name, or "" */
     char *lock_on; /* "public.checks" (several with commas), or "" */
@@ -57,12 +57,12 @@ struct eng_step {
 /* A dual column, or one side of it. Names are catalog spelling, expressions are over the table's
  * bare columns exactly as in the file (defaults filled in: a plain rename has the column). */
 struct eng_dual {
-    char *old_name; /* NULL: column is only added */
-    char *new_name; /* NULL: column is only dropped */
+    char *old_name;            /* NULL: column is only added */
+    char *new_name;            /* NULL: column is only dropped */
     char *old_type, *new_type; /* format_type() with typmod */
-    char *up;   /* old side to new; NULL only when nothing is to be filled */
-    char *down; /* new side to old; NULL for added columns */
-    char **up_columns; /* columns `up` reads (what "changed o" means for an added column) */
+    char *up;                  /* old side to new; NULL only when nothing is to be filled */
+    char *down;                /* new side to old; NULL for added columns */
+    char **up_columns;         /* columns `up` reads (what "changed o" means for an added column) */
     size_t nup_columns;
     bool plain;    /* rename without a change of value or type */
     bool not_null; /* the new column is to be NOT NULL */
@@ -71,11 +71,11 @@ struct eng_dual {
 struct eng_table {
     char *schema, *name;
     uint32_t oid;
-    char relkind;   /* 'r' or 'p' */
-    char *guard;    /* name of the guard function in schema segue; trigger is "~segue_guard" */
+    char relkind; /* 'r' or 'p' */
+    char *guard;  /* name of the guard function in schema segue; trigger is "~segue_guard" */
     struct eng_dual *duals;
     size_t nduals;
-    char **key;     /* primary key columns, for showing rows; may be empty */
+    char **key; /* primary key columns, for showing rows; may be empty */
     size_t nkey;
     char **relatives; /* bare names: partitions, tables with foreign keys to or from it */
     size_t nrelatives;
@@ -90,8 +90,8 @@ struct eng_note { /* a warning or a refusal, for plan's output */
 
 struct eng_plan {
     char *name;
-    char *sha256;  /* of the file's bytes, hex */
-    char *file;    /* the file's text */
+    char *sha256;             /* of the file's bytes, hex */
+    char *file;               /* the file's text */
     struct eng_table *tables; /* tables with dual columns */
     size_t ntables;
     char **created; /* "schema.table" of created tables, quoted as needed */

@@ -29,20 +29,20 @@
 struct sess_plane;
 
 struct sess_options {
-    const char *listen;         /* "host:port", "[v6]:port"; several with commas; port 0: any */
-    const char *upstream_host;  /* host name, address, or directory of a Unix socket */
+    const char *listen;        /* "host:port", "[v6]:port"; several with commas; port 0: any */
+    const char *upstream_host; /* host name, address, or directory of a Unix socket */
     const char *upstream_port;
-    unsigned workers;           /* 0: one a core */
-    unsigned sessions_max;      /* clients beyond it get 53300 */
-    unsigned startup_open_max;  /* connections that have not finished their start-up */
-    unsigned login_timeout_ms;  /* from accept to the first ReadyForQuery */
+    unsigned workers;            /* 0: one a core */
+    unsigned sessions_max;       /* clients beyond it get 53300 */
+    unsigned startup_open_max;   /* connections that have not finished their start-up */
+    unsigned login_timeout_ms;   /* from accept to the first ReadyForQuery */
     unsigned connect_timeout_ms; /* to the upstream */
-    unsigned buffer_bytes_max;  /* unsent bytes a direction before the other side stops reading */
-    unsigned inspect_bytes_max; /* statements longer than this are not looked at */
+    unsigned buffer_bytes_max;   /* unsent bytes a direction before the other side stops reading */
+    unsigned inspect_bytes_max;  /* statements longer than this are not looked at */
     unsigned cache_entries, cache_bytes; /* per worker (sql_cache_new) */
-    unsigned statements_bytes_max; /* remembered named statements a session */
-    unsigned keepalive_s;          /* TCP keepalive idle time on both legs; 0: the system's */
-    unsigned user_timeout_ms;      /* TCP_USER_TIMEOUT on both legs; 0: the system's */
+    unsigned statements_bytes_max;       /* remembered named statements a session */
+    unsigned keepalive_s;                /* TCP keepalive idle time on both legs; 0: the system's */
+    unsigned user_timeout_ms;            /* TCP_USER_TIMEOUT on both legs; 0: the system's */
 };
 
 /* Copies what it needs. `console` may be NULL (no virtual database); its table must outlive. */
@@ -87,10 +87,10 @@ enum rc sess_gate_drain(struct sess_plane *plane, uint64_t mask, unsigned deadli
 bool sess_gate_holds(struct sess_plane *plane);
 
 struct sess_gate_report {
-    uint64_t held;           /* sessions held since close */
-    int64_t stall_us_max;    /* longest hold */
-    int64_t closed_us;       /* close to open */
-    bool expired;            /* a worker opened by itself */
+    uint64_t held;        /* sessions held since close */
+    int64_t stall_us_max; /* longest hold */
+    int64_t closed_us;    /* close to open */
+    bool expired;         /* a worker opened by itself */
 };
 
 /* Opens (harmless when open) and releases sessions in the order they were held. */
@@ -106,9 +106,9 @@ struct sess_counters {
     uint64_t sessions;          /* now, start-ups included */
     uint64_t accepted, refused; /* since start */
     uint64_t bytes_from_client, bytes_from_server;
-    uint64_t transactions;      /* ReadyForQuery 'I' after work */
-    uint64_t requests;          /* answered Query / Sync / FunctionCall */
-    uint64_t inspected;         /* statements looked at */
+    uint64_t transactions; /* ReadyForQuery 'I' after work */
+    uint64_t requests;     /* answered Query / Sync / FunctionCall */
+    uint64_t inspected;    /* statements looked at */
     uint64_t cache_hits;
     uint64_t held_now;
 };

@@ -1,5 +1,6 @@
 /*
- * The rule snapshot: what workers must know of the migrations in flight (DESIGN 2, meeting point 1).
+ * The rule snapshot: what workers must know of the migrations in flight (DESIGN 2, meeting point
+ * 1).
  *
  * Built by the engine, then immutable and shared by reference count; plain data, no lock.
  *   rules = sql_rules_new(epoch); sql_rules_add(rules, &table) ...; publish; sql_rules_unref().
@@ -11,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SQL_RULES_TABLES_MAX 64 /* one bit each in a touch mask */
+#define SQL_RULES_TABLES_MAX 64  /* one bit each in a touch mask */
 #define SQL_TOUCH_ALL UINT64_MAX /* "cannot tell: may touch any of them" */
 
 /* A migrating table. Names are as in the catalog (already folded); all strings are copied. */
