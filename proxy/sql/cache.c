@@ -1,0 +1,168 @@
+/* Verdicts by text: a hash table with chains, threaded on a list by last use. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "segue/base/mem.h"
+#include "segue/sql/inspect.h"
+
+struct entry {
+    struct entry *chain;         /* same bucket */
+    struct entry *newer, *older; /* by last use */
+    uint64_t hash;
+    size_t len;
+    struct sql_verdict verdict;
+    char text[];
+};
+
+struct sql_cache {
+    uint64_t epoch;
+    size_t entries_max, bytes_max;
+    size_t nbuckets; /* a power of two */
+    struct entry **buckets;
+    struct entry *newest, *oldest;
+    struct sql_cache_stats stats;
+};
+
+static size_t entry_bytes(size_t len)
+{
+    return sizeof(struct entry) + len;
+}
+
+/* FNV-1a over words, then over the bytes left. */
+static uint64_t hash_text(const char *text, size_t len)
+{
+    uint64_t hash = UINT64_C(14695981039346656037) ^ len;
+    uint64_t word;
+
+    for (; len >= sizeof(word); text += sizeof(word), len -= sizeof(word)) {
+        memcpy(&word, text, sizeof(word));
+        hash = (hash ^ word) * UINT64_C(1099511628211);
+        hash ^= hash >> 32;
+    }
+    for (; len > 0; text++, len--)
+        hash = (hash ^ (unsigned char)*text) * UINT64_C(1099511628211);
+    return hash ^ (hash >> 29);
+}
+
+struct sql_cache *sql_cache_new(size_t entries_max, size_t bytes_max)
+{
+    struct sql_cache *cache = mem_calloc(1, sizeof(*cache));
+
+    cache->entries_max = entries_max;
+    cache->bytes_max = bytes_max;
+    cache->nbuckets = 64;
+    while (cache->nbuckets < entries_max && cache->nbuckets < (size_t)1 << 20)
+        cache->nbuckets *= 2;
+    cache->buckets = mem_calloc(cache->nbuckets, sizeof(*cache->buckets));
+    return cache;
+}
+
+static struct entry **bucket_of(struct sql_cache *cache, uint64_t hash)
+{
+    return &cache->buckets[hash & (cache->nbuckets - 1)];
+}
+
+static void list_remove(struct sql_cache *cache, struct entry *entry)
+{
+    *(entry->newer ? &entry->newer->older : &cache->newest) = entry->older;
+    *(entry->older ? &entry->older->newer : &cache->oldest) = entry->newer;
+}
+
+static void list_push(struct sql_cache *cache, struct entry *entry)
+{
+    entry->newer = NULL;
+    entry->older = cache->newest;
+    *(cache->newest ? &cache->newest->newer : &cache->oldest) = entry;
+    cache->newest = entry;
+}
+
+static void evict(struct sql_cache *cache, struct entry *entry)
+{
+    struct entry **at = bucket_of(cache, entry->hash);
+
+    while (*at != entry)
+        at = &(*at)->chain;
+    *at = entry->chain;
+    list_remove(cache, entry);
+    cache->stats.entries--;
+    cache->stats.bytes -= entry_bytes(entry->len);
+    free(entry);
+}
+
+static void empty(struct sql_cache *cache)
+{
+    while (cache->oldest)
+        evict(cache, cache->oldest);
+}
+
+void sql_cache_free(struct sql_cache *cache)
+{
+    if (!cache)
+        return;
+    empty(cache);
+    free(cache->buckets);
+    free(cache);
+}
+
+static struct entry *find(struct sql_cache *cache, uint64_t hash, const char *text, size_t len)
+{
+    struct entry *entry = *bucket_of(cache, hash);
+
+    while (entry && (entry->hash != hash || entry->len != len || memcmp(entry->text, text, len)))
+        entry = entry->chain;
+    return entry;
+}
+
+static void remember(struct sql_cache *cache, uint64_t hash, const char *text, size_t len,
+                     const struct sql_verdict *verdict)
+{
+    struct entry **bucket = bucket_of(cache, hash);
+    size_t bytes = entry_bytes(len);
+    struct entry *entry;
+
+    if (cache->entries_max == 0 || bytes > cache->bytes_max)
+        return;
+    while (cache->stats.entries >= cache->entries_max ||
+           cache->stats.bytes + bytes > cache->bytes_max) {
+        evict(cache, cache->oldest);
+        cache->stats.evictions++;
+    }
+    entry = mem_alloc(bytes);
+    entry->hash = hash;
+    entry->len = len;
+    entry->verdict = *verdict;
+    memcpy(entry->text, text, len);
+    entry->chain = *bucket;
+    *bucket = entry;
+    list_push(cache, entry);
+    cache->stats.entries++;
+    cache->stats.bytes += bytes;
+}
+
+void sql_cache_inspect(struct sql_cache *cache, const struct sql_rules *rules, const char *text,
+                       size_t len, struct sql_verdict *out)
+{
+    uint64_t hash = hash_text(text, len);
+    struct entry *entry;
+
+    if (cache->epoch != sql_rules_epoch(rules)) {
+        empty(cache);
+        cache->epoch = sql_rules_epoch(rules);
+    }
+    entry = find(cache, hash, text, len);
+    if (entry) {
+        cache->stats.hits++;
+        list_remove(cache, entry);
+        list_push(cache, entry);
+        *out = entry->verdict;
+        return;
+    }
+    cache->stats.misses++;
+    sql_inspect(rules, text, len, out);
+    remember(cache, hash, text, len, out);
+}
+
+void sql_cache_stats(const struct sql_cache *cache, struct sql_cache_stats *out)
+{
+    *out = cache->stats;
+}

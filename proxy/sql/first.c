@@ -1,0 +1,78 @@
+/* The first keyword of a statement, by the lexical rules of PostgreSQL's scan.l. */
+#include <strings.h>
+
+#include "segue/base/rc.h"
+#include "segue/sql/inspect.h"
+
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v';
+}
+
+static bool is_letter(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+}
+
+/* Index behind the comment that begins at i (nested ones count); len when it does not end. */
+static size_t block_comment_end(const char *text, size_t len, size_t i)
+{
+    size_t depth = 0;
+
+    while (i + 1 < len) {
+        if (text[i] == '/' && text[i + 1] == '*') {
+            depth++;
+            i += 2;
+        } else if (text[i] == '*' && text[i + 1] == '/') {
+            i += 2;
+            if (--depth == 0)
+                return i;
+        } else {
+            i++;
+        }
+    }
+    return len;
+}
+
+/* Empty statements (";") are skipped too: ";BEGIN" begins. */
+static size_t skip_blank(const char *text, size_t len)
+{
+    size_t i = 0;
+
+    while (i < len) {
+        if (is_space(text[i]) || text[i] == ';') {
+            i++;
+        } else if (i + 1 < len && text[i] == '-' && text[i + 1] == '-') {
+            while (i < len && text[i] != '\n' && text[i] != '\r')
+                i++;
+        } else if (i + 1 < len && text[i] == '/' && text[i + 1] == '*') {
+            i = block_comment_end(text, len, i);
+        } else {
+            break;
+        }
+    }
+    return i;
+}
+
+enum sql_first sql_first_word(const char *text, size_t len)
+{
+    static const struct {
+        const char *word;
+        size_t len;
+        enum sql_first first;
+    } words[] = {
+        {"begin", 5, SQL_FIRST_BEGIN},
+        {"start", 5, SQL_FIRST_BEGIN},
+        {"execute", 7, SQL_FIRST_EXECUTE},
+        {"prepare", 7, SQL_FIRST_PREPARE},
+    };
+    size_t from = skip_blank(text, len);
+    size_t to = from;
+
+    while (to < len && is_letter(text[to]))
+        to++;
+    for (size_t i = 0; i < ARRAY_LEN(words); i++)
+        if (words[i].len == to - from && !strncasecmp(text + from, words[i].word, words[i].len))
+            return words[i].first;
+    return SQL_FIRST_OTHER;
+}

@@ -1,0 +1,297 @@
+/*
+ * A walk over the raw parse tree that collects relations and column names.
+ *
+ * The tree is JSON; a node is an object with one member named after its kind, except where the
+ * grammar fixes the kind ("relation": {"relname": ...}). Keys that hold names of other things
+ * (functions, types, aliases, literals) are left out by the tables below; what is unknown is
+ * walked, and a kind of statement that is unknown counts by what the text search found.
+ */
+#include "segue/sql/inspect.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "rules_private.h"
+#include "segue/base/mem.h"
+#include "tree.h"
+
+struct walk {
+    const struct sql_rules *rules;
+    struct sql_verdict *verdict;
+    uint64_t named;        /* tables named themselves, not through relatives */
+    uint64_t old_c, new_c; /* tables that have a column of a name seen */
+    bool begins, executes;
+    unsigned depth_prepare;
+};
+
+/* What to do with a member, by its key. */
+enum member {
+    MEMBER_WALK,
+    MEMBER_SKIP,    /* names of other things */
+    MEMBER_COLUMNS, /* list of String nodes that are column names */
+    MEMBER_TARGETS, /* list of ResTarget whose name is a column */
+    MEMBER_EXECUTE,
+    MEMBER_PREPARE,
+    MEMBER_TRANSACTION,
+};
+
+static const struct {
+    const char *key;
+    enum member member;
+} members[] = {
+    {"A_Const", MEMBER_SKIP},
+    {"alias", MEMBER_SKIP},
+    {"funcname", MEMBER_SKIP},
+    {"typeName", MEMBER_SKIP},
+    {"TypeName", MEMBER_SKIP},
+    {"aliascolnames", MEMBER_SKIP},
+    {"collname", MEMBER_SKIP},
+    {"opclass", MEMBER_SKIP},
+    {"name", MEMBER_SKIP},
+    {"fields", MEMBER_COLUMNS},
+    {"attlist", MEMBER_COLUMNS},
+    {"usingClause", MEMBER_COLUMNS},
+    {"indirection", MEMBER_COLUMNS},
+    {"cols", MEMBER_TARGETS},
+    {"ExecuteStmt", MEMBER_EXECUTE},
+    {"PrepareStmt", MEMBER_PREPARE},
+    {"TransactionStmt", MEMBER_TRANSACTION},
+};
+
+/* Kinds in which every relation and column shows up as such; for others the search counts. */
+static const char *const understood[] = {
+    "SelectStmt",        "InsertStmt",        "UpdateStmt",      "DeleteStmt",       "MergeStmt",
+    "CopyStmt",          "PrepareStmt",       "ExecuteStmt",     "DeallocateStmt",   "ExplainStmt",
+    "DeclareCursorStmt", "FetchStmt",         "ClosePortalStmt", "TransactionStmt",  "LockStmt",
+    "TruncateStmt",      "CreateTableAsStmt", "VariableSetStmt", "VariableShowStmt", "DiscardStmt",
+    "ListenStmt",        "UnlistenStmt",      "NotifyStmt",      "CheckPointStmt",
+};
+
+/* Statements whose targetList names columns to be set (in a SelectStmt it names the output). */
+static const char *const sets_columns[] = {"UpdateStmt", "OnConflictClause", "onConflictClause",
+                                           "MergeWhenClause", "mergeWhenClause"};
+
+static bool in_list(const char *const *list, size_t n, const char *word)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!strcmp(list[i], word))
+            return true;
+    return false;
+}
+
+static bool in_names(char *const *list, const char *name)
+{
+    for (size_t i = 0; list[i]; i++)
+        if (!strcmp(list[i], name))
+            return true;
+    return false;
+}
+
+static enum member member_of(const char *key)
+{
+    for (size_t i = 0; i < ARRAY_LEN(members); i++)
+        if (!strcmp(members[i].key, key))
+            return members[i].member;
+    return MEMBER_WALK;
+}
+
+static void see_relation(struct walk *w, const json_t *node, const char *name)
+{
+    const char *schema = json_string_value(sql_tree_get(node, "schemaname"));
+
+    for (size_t i = 0; i < w->rules->n; i++) {
+        const struct rule *rule = &w->rules->tables[i];
+        uint64_t bit = UINT64_C(1) << i;
+
+        if (!strcmp(rule->name, name) && (!schema || !strcmp(rule->schema, schema)))
+            w->named |= bit;
+        else if (!in_names(rule->relatives, name))
+            continue;
+        w->verdict->touches |= bit;
+        if (w->depth_prepare)
+            w->verdict->prepares |= bit;
+    }
+}
+
+static void see_column(struct walk *w, const char *name)
+{
+    for (size_t i = 0; name && i < w->rules->n; i++) {
+        if (in_names(w->rules->tables[i].old_columns, name))
+            w->old_c |= UINT64_C(1) << i;
+        if (in_names(w->rules->tables[i].new_columns, name))
+            w->new_c |= UINT64_C(1) << i;
+    }
+}
+
+static void walk_node(struct walk *w, const json_t *node, const char *parent);
+
+/* Column names in a list; nodes of other kinds in it (subscripts) are walked. */
+static void walk_columns(struct walk *w, const json_t *list)
+{
+    const json_t *item;
+    size_t i;
+
+    json_array_foreach((json_t *)list, i, item)
+    {
+        const char *name = sql_tree_string(item);
+
+        if (name)
+            see_column(w, name);
+        else
+            walk_node(w, item, "");
+    }
+}
+
+static void walk_targets(struct walk *w, const json_t *list)
+{
+    const json_t *item;
+    size_t i;
+
+    json_array_foreach((json_t *)list, i, item)
+    {
+        see_column(w, json_string_value(sql_tree_get(sql_tree_get(item, "ResTarget"), "name")));
+        walk_node(w, item, "");
+    }
+}
+
+static void walk_member(struct walk *w, const char *key, const json_t *value, const char *parent)
+{
+    const char *kind;
+
+    if (!strcmp(key, "targetList") && in_list(sets_columns, ARRAY_LEN(sets_columns), parent)) {
+        walk_targets(w, value);
+        return;
+    }
+    if (!strcmp(key, "name") && !strcmp(parent, "IndexElem"))
+        see_column(w, json_string_value(value));
+    switch (member_of(key)) {
+    case MEMBER_SKIP:
+        break;
+    case MEMBER_COLUMNS:
+        walk_columns(w, value);
+        break;
+    case MEMBER_TARGETS:
+        walk_targets(w, value);
+        break;
+    case MEMBER_EXECUTE:
+        w->executes = true;
+        walk_node(w, value, key);
+        break;
+    case MEMBER_PREPARE:
+        w->depth_prepare++;
+        walk_node(w, value, key);
+        w->depth_prepare--;
+        break;
+    case MEMBER_TRANSACTION:
+        kind = json_string_value(sql_tree_get(value, "kind"));
+        w->begins |=
+            kind && (!strcmp(kind, "TRANS_STMT_BEGIN") || !strcmp(kind, "TRANS_STMT_START"));
+        break;
+    case MEMBER_WALK:
+        walk_node(w, value, key);
+        break;
+    }
+}
+
+/* Depth is bounded by jansson's own limit on what it parses. */
+static void walk_node(struct walk *w, const json_t *node, const char *parent)
+{
+    const char *key;
+    const json_t *value;
+    size_t i;
+
+    if (json_is_array(node)) {
+        json_array_foreach((json_t *)node, i, value) walk_node(w, value, parent);
+    } else if (json_is_object(node)) {
+        const char *relname = json_string_value(sql_tree_get(node, "relname"));
+
+        if (relname)
+            see_relation(w, node, relname);
+        json_object_foreach((json_t *)node, key, value) walk_member(w, key, value, parent);
+    }
+}
+
+/* The text search's word for it: for what the parser, or this walk, does not understand. */
+static void search_all(struct walk *w, const char *text, size_t len)
+{
+    const struct sql_rules *rules = w->rules;
+    uint64_t all = rules->n < 64 ? (UINT64_C(1) << rules->n) - 1 : UINT64_MAX;
+    uint64_t found = sql_search_run(&rules->names, text, len, false) & all;
+
+    w->verdict->touches |= found;
+    w->named |= found;
+    w->old_c |= sql_search_run(&rules->old_columns, text, len, false);
+    w->new_c |= sql_search_run(&rules->new_columns, text, len, false);
+}
+
+static void walk_statements(struct walk *w, const json_t *tree, const char *text, size_t len)
+{
+    const json_t *stmts = sql_tree_get(tree, "stmts");
+    const json_t *item;
+    size_t i;
+
+    json_array_foreach((json_t *)stmts, i, item)
+    {
+        json_t *stmt = (json_t *)sql_tree_get(item, "stmt");
+        const char *kind = json_object_iter_key(json_object_iter(stmt));
+
+        if (!kind || !in_list(understood, ARRAY_LEN(understood), kind))
+            search_all(w, text, len);
+        walk_node(w, stmt, "");
+    }
+}
+
+/* Without the parser: by the first word, and by any word in a text of several statements. */
+static void guess_control(struct walk *w, const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        const char *semicolon;
+        enum sql_first first = sql_first_word(text + i, len - i);
+
+        w->begins |= first == SQL_FIRST_BEGIN;
+        w->executes |= first == SQL_FIRST_EXECUTE;
+        if (first == SQL_FIRST_PREPARE)
+            w->verdict->prepares |= w->verdict->touches;
+        semicolon = memchr(text + i, ';', len - i);
+        if (!semicolon)
+            break;
+        i = (size_t)(semicolon - text);
+    }
+}
+
+bool sql_mentions(const struct sql_rules *rules, const char *text, size_t len)
+{
+    return rules && rules->n > 0 && sql_search_run(&rules->names, text, len, true) != 0;
+}
+
+void sql_inspect(const struct sql_rules *rules, const char *text, size_t len,
+                 struct sql_verdict *out)
+{
+    struct walk w = {.rules = rules, .verdict = out};
+    json_t *tree;
+    char *copy;
+
+    memset(out, 0, sizeof(*out));
+    if (!sql_mentions(rules, text, len)) {
+        guess_control(&w, text, len);
+        out->begins = w.begins;
+        out->executes = w.executes;
+        out->analysed = true;
+        return;
+    }
+    copy = mem_strndup(text, len);
+    tree = sql_tree_parse(copy, NULL, NULL);
+    free(copy);
+    if (tree) {
+        walk_statements(&w, tree, text, len);
+    } else {
+        search_all(&w, text, len);
+        guess_control(&w, text, len);
+    }
+    out->analysed = tree != NULL;
+    out->begins = w.begins;
+    out->executes = w.executes;
+    out->old_names = w.old_c & w.named;
+    out->new_names = w.new_c & w.named;
+    json_decref(tree);
+}

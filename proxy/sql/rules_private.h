@@ -1,0 +1,25 @@
+/* The inside of a rule snapshot, for inspect.c. Private to the sql layer. */
+#ifndef SEGUE_SQL_RULES_PRIVATE_H
+#define SEGUE_SQL_RULES_PRIVATE_H
+
+#include <stdatomic.h>
+
+#include "search.h"
+#include "segue/sql/rules.h"
+
+struct rule {
+    char *migration, *schema, *name;
+    char **old_columns, **new_columns, **relatives; /* NULL-terminated */
+};
+
+struct sql_rules {
+    uint64_t epoch;
+    _Atomic unsigned refs;
+    size_t n;
+    struct rule tables[SQL_RULES_TABLES_MAX];
+    struct sql_search names;       /* tables and relatives */
+    struct sql_search old_columns; /* for text the parser does not understand */
+    struct sql_search new_columns;
+};
+
+#endif
