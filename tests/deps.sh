@@ -70,7 +70,8 @@ install)
             echo "create_main_cluster = false" | $as tee /etc/postgresql-common/createcluster.conf >/dev/null
         fi
         # shellcheck disable=SC2086
-        DEBIAN_FRONTEND=noninteractive $as apt-get install -y -qq --no-install-recommends $need >/dev/null || exit 1
+        $as env DEBIAN_FRONTEND=noninteractive UCF_FORCE_CONFFOLD=1 apt-get install -y -qq \
+            -o Dpkg::Options::=--force-confold --no-install-recommends $need >/dev/null || exit 1
         echo "deps: done"
     fi
     ;;
