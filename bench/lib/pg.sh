@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Throwaway PostgreSQL for the scripts beside this folder; sourced, not run.
 #
 #   . bench/lib/pg.sh
@@ -8,7 +9,7 @@
 # Sets PG_DIR (folder), PG_PORT, PG_URL, PG_PID. PGBIN chooses the version (default: Debian's 15).
 
 PGBIN=${PGBIN:-/usr/lib/postgresql/15/bin}
-PG_DIR= PG_PORT= PG_URL= PG_PID=
+PG_DIR='' PG_PORT='' PG_URL='' PG_PID=''
 
 # PostgreSQL refuses root.
 pg_as() {
@@ -19,11 +20,14 @@ pg_as() {
     fi
 }
 
+# A port nobody listens on.
 free_port() {
-    /usr/bin/python3 -c 'import socket
-s = socket.socket()
-s.bind(("127.0.0.1", 0))
-print(s.getsockname()[1])'
+    local port
+    while :; do
+        port=$((20000 + RANDOM % 12000))
+        (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || break
+    done
+    echo "$port"
 }
 
 # pg_up [setting=value ...]
@@ -80,7 +84,7 @@ pg_down() {
         kill -INT "$master" 2>/dev/null
         wait "$PG_PID" 2>/dev/null
     fi
-    PG_PID=
+    PG_PID=''
     [ -n "$PG_DIR" ] && rm -rf "$PG_DIR"
-    PG_DIR=
+    PG_DIR=''
 }

@@ -31,6 +31,12 @@ static const char prepare_sql[] =
     "CREATE TEMP TABLE state (kind text, key text, present boolean, rev text, claim text, "
     "config text, counts text, prob float8, value bigint)";
 
+/* A first write that was in doubt may have left a seeded row as it was. */
+static const char seeded_sql[] =
+    "UPDATE state AS s SET present = true, rev = 'old', claim = b.claim, config = b.config, "
+    "counts = b.counts FROM " SNAPSHOT " AS b WHERE s.kind = 'checks' AND s.rev = 'before' "
+    "AND b.run_id = s.key";
+
 /* Derived once: what each column must hold. */
 static const char derive_sql[] =
     "CREATE TEMP TABLE want AS SELECT key, present, claim, prob, "
@@ -52,7 +58,7 @@ static const char derive_sql[] =
     "SELECT k.key, to_jsonb(c)::text FROM (SELECT DISTINCT key FROM want) AS k "                   \
     "LEFT JOIN checks AS c ON c.run_id = k.key WHERE NOT EXISTS (SELECT FROM want AS w "           \
     "WHERE w.key = k.key AND w.present = (c.run_id IS NOT NULL) AND (NOT w.present OR "            \
-    "(" SAME " AND c.prob_true_rpl IS NOT DISTINCT FROM w.prob)))"
+    "(" SAME " AND (w.prob IS NULL OR c.prob_true_rpl = w.prob))))"
 
 #define VALUES_BAD(KIND, TABLE, KEY, VALUE)                                                        \
     "SELECT k.key, t." VALUE "::text FROM (SELECT DISTINCT key FROM state WHERE kind = '" KIND     \
@@ -150,6 +156,17 @@ static char *value_of(PGconn *conn, const char *sql)
     return value;
 }
 
+static bool exists(PGconn *conn, const char *table)
+{
+    char *sql = mem_printf("SELECT to_regclass('%s')", table);
+    char *found = value_of(conn, sql);
+    bool there = found && found[0];
+
+    free(found);
+    free(sql);
+    return there;
+}
+
 int wl_snapshot(const char *url)
 {
     PGconn *conn = open_conn(url);
@@ -201,10 +218,10 @@ static bool replay_line(struct replay *r, const char *text)
     if (!alternatives) {
         alternatives = json_array();
         json_object_set_new(r->states, name, alternatives);
-        /* nothing is known of what was before: a seeded row, or no row */
+        /* before there was no row, or a seeded one */
         if (maybe)
-            json_array_append_new(alternatives,
-                                  json_pack("{s:s, s:s, s:s}", "t", kind, "f", "gone", "k", key));
+            json_array_append_new(alternatives, json_pack("{s:s, s:s, s:s, s:s}", "t", kind, "f",
+                                                          "gone", "k", key, "r", "before"));
     }
     if (!maybe)
         json_array_clear(alternatives);
@@ -302,7 +319,8 @@ static bool load(PGconn *conn, const struct replay *r)
         PQclear(res);
     }
     buf_fini(&buf);
-    return ok && command(conn, derive_sql);
+    return ok && (!exists(conn, SNAPSHOT) || command(conn, seeded_sql)) &&
+           command(conn, derive_sql);
 }
 
 /* ---- comparison ---- */
@@ -310,15 +328,8 @@ static bool load(PGconn *conn, const struct replay *r)
 /* Number of differences, the first ones shown; -1 when it could not be done. */
 static long compare(PGconn *conn, const struct comparison *cmp)
 {
-    if (cmp->table) {
-        char *sql = mem_printf("SELECT to_regclass('%s')", cmp->table);
-        char *found = value_of(conn, sql);
-        bool there = found && found[0];
-        free(found);
-        free(sql);
-        if (!there)
-            return 0;
-    }
+    if (cmp->table && !exists(conn, cmp->table))
+        return 0;
     PGresult *res = query(conn, cmp->bad);
     char *total = cmp->total ? value_of(conn, cmp->total) : mem_strdup("");
     long bad = res && total ? PQntuples(res) : -1;
