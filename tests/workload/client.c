@@ -45,7 +45,7 @@ void wl_mismatch(struct wl_client *c, const char *key, const char *what, const c
 
 bool wl_lost(const struct wl_client *c)
 {
-    return !c->conn || PQstatus(c->conn) != CONNECTION_OK;
+    return !c->conn || c->told_to_go || PQstatus(c->conn) != CONNECTION_OK;
 }
 
 void wl_disconnect(struct wl_client *c)
@@ -53,6 +53,7 @@ void wl_disconnect(struct wl_client *c)
     if (c->conn)
         PQfinish(c->conn);
     c->conn = NULL;
+    c->told_to_go = false;
     memset(c->prepared, 0, sizeof(c->prepared));
 }
 
@@ -123,10 +124,12 @@ static bool answered(struct wl_client *c, const char *sql, PGresult *res)
     if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK || status == PGRES_COPY_IN ||
         status == PGRES_COPY_OUT)
         return true;
+    const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+    if (state && strncmp(state, "57P0", 4) == 0)
+        c->told_to_go = true; /* libpq sees the closed socket only with its next read */
     if (wl_lost(c) && c->options->tolerate_disconnect) {
         atomic_fetch_add(&c->disconnects, 1);
     } else {
-        const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
         char *text = mem_printf("%s %s", state ? state : "", PQerrorMessage(c->conn));
         wl_error(c, sql, text);
         free(text);
@@ -170,6 +173,56 @@ PGresult *wl_exec(struct wl_client *c, enum wl_stmt st, int n, const char *const
     timed(c, start_us);
     free(text);
     return answered(c, sql, res) ? res : NULL;
+}
+
+/* Takes the answers of one pipeline up to and with its Sync; false when one is not an answer. */
+static bool drain_pipeline(struct wl_client *c, const struct wl_call *calls, int n,
+                           PGresult **results)
+{
+    const char *const *sql = c->options->revision->sql;
+    bool ok = true;
+    PGresult *res;
+
+    for (int i = 0; i < n && !wl_lost(c); i++) {
+        res = PQgetResult(c->conn);
+        if (res && PQresultStatus(res) == PGRES_PIPELINE_ABORTED)
+            PQclear(res); /* the cause was counted */
+        else if (answered(c, sql[calls[i].st], res))
+            results[i] = res;
+        ok = ok && results[i];
+        while ((res = PQgetResult(c->conn)))
+            PQclear(res);
+    }
+    if (!wl_lost(c)) {
+        res = PQgetResult(c->conn);
+        ok = ok && PQresultStatus(res) == PGRES_PIPELINE_SYNC;
+        PQclear(res);
+    }
+    return ok && !wl_lost(c);
+}
+
+enum rc wl_pipeline(struct wl_client *c, const struct wl_call *calls, int n, PGresult **results)
+{
+    int64_t start_us = clock_us();
+    bool sent = PQenterPipelineMode(c->conn) == 1;
+
+    memset(results, 0, (size_t)n * sizeof(*results));
+    atomic_store(&c->busy_since_us, start_us);
+    for (int i = 0; i < n && sent; i++)
+        sent = PQsendQueryParams(c->conn, c->options->revision->sql[calls[i].st], calls[i].n, NULL,
+                                 calls[i].params, NULL, NULL, 0) == 1;
+    sent = sent && PQpipelineSync(c->conn) == 1;
+    bool ok = drain_pipeline(c, calls, n, results);
+    timed(c, start_us);
+    if (!wl_lost(c) && PQexitPipelineMode(c->conn) != 1) {
+        wl_error(c, "pipeline", PQerrorMessage(c->conn));
+        ok = false;
+    }
+    if (ok && sent)
+        return RC_OK;
+    for (int i = 0; i < n; i++)
+        PQclear(results[i]);
+    return RC_ERR;
 }
 
 /* ---- COPY ---- */

@@ -310,6 +310,36 @@ static void op_transaction(struct wl_client *c)
     row_take(c, &row, outcome);
 }
 
+/* A pipeline that changes a row, reads it and makes another one. */
+static void op_pipeline(struct wl_client *c)
+{
+    PGresult *results[3];
+    int i = pick_row(c);
+
+    if (i < 0 || !room(c))
+        return;
+    struct wl_row next = row_copy(&c->rows[i]), row = row_new(c);
+    free(next.claim);
+    next.claim = wl_random_claim(&c->rng, next.run_id);
+    const char *const update[] = {next.run_id, next.claim};
+    const char *const insert[] = {row.run_id, c->user_id, row.claim,
+                                  row.prob,   row.config, row.counts};
+    const struct wl_call calls[] = {
+        {ST_UPDATE_CLAIM, 2, update}, {ST_READ, 1, update}, {ST_INSERT, 6, insert}};
+    enum rc rc = wl_pipeline(c, calls, ARRAY_LEN(calls), results);
+    if (rc == RC_OK) {
+        if (PQntuples(results[1]) != 1 || strcmp(PQgetvalue(results[1], 0, 0), next.claim) != 0)
+            wl_mismatch(c, next.run_id, "read in a pipeline", next.claim,
+                        PQntuples(results[1]) == 1 ? PQgetvalue(results[1], 0, 0) : "no row");
+        atomic_fetch_add(&c->reads_checked, 1);
+        for (size_t r = 0; r < ARRAY_LEN(results); r++)
+            PQclear(results[r]);
+    }
+    enum outcome outcome = rc == RC_OK ? ACKED : wl_lost(c) ? DOUBT : FAILED;
+    row_change(c, i, &next, outcome);
+    row_take(c, &row, outcome);
+}
+
 /* ---- reads ---- */
 
 static void expect(struct wl_client *c, const PGresult *res, const char *column, const char *key,
@@ -499,7 +529,8 @@ static const struct {
     {op_insert, 12, false},      {op_upsert, 8, false},      {op_update_all, 6, false},
     {op_update_claim, 6, false}, {op_update_json, 5, false}, {op_transaction, 6, false},
     {op_delete, 14, false},      {op_copy_in, 1, false},     {op_adopt, 4, false},
-    {op_touch, 4, false},        {op_cache, 6, false},       {op_anon, 5, true},
+    {op_touch, 4, false},        {op_cache, 6, false},       {op_pipeline, 3, false},
+    {op_anon, 5, true},
 };
 
 void wl_step(struct wl_client *c)

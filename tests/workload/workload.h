@@ -132,6 +132,7 @@ struct wl_client {
     PGconn *conn;
     uint64_t rng;
     bool prepared[ST_COUNT]; /* named statements of this connection */
+    bool told_to_go;         /* the server said (57P0x) that it closes this connection */
 
     struct wl_row rows[WL_ROWS_MAX + 8]; /* what we believe; the last acknowledged values */
     int row_count;
@@ -162,6 +163,18 @@ void wl_disconnect(struct wl_client *c);
  */
 PGresult *wl_exec(struct wl_client *c, enum wl_stmt st, int n, const char *const *params);
 bool wl_lost(const struct wl_client *c);
+
+/*
+ * Statements sent without waiting for answers, one Sync at the end: one implicit transaction.
+ * RC_OK: all answered, results[0 .. n - 1] are the caller's to clear. RC_ERR: none was done, or
+ * the connection is lost.
+ */
+struct wl_call {
+    enum wl_stmt st;
+    int n;
+    const char *const *params;
+};
+enum rc wl_pipeline(struct wl_client *c, const struct wl_call *calls, int n, PGresult **results);
 
 /* COPY ... FROM STDIN of these rows: RC_OK, RC_ERR. */
 enum rc wl_copy_in(struct wl_client *c, const struct wl_row *rows, int n);
