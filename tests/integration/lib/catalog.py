@@ -1,0 +1,107 @@
+"""What the catalog says, in a form that can be compared: names instead of numbers."""
+
+COLUMNS = """
+SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity, a.attgenerated,
+       pg_get_expr(d.adbin, d.adrelid), a.attstorage, coalesce(a.attstattarget, -1), a.attacl::text,
+       co.collname, col_description(a.attrelid, a.attnum)
+FROM pg_attribute a
+LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+LEFT JOIN pg_collation co ON co.oid = a.attcollation
+WHERE a.attrelid = %(table)s::regclass AND a.attnum > 0 AND NOT a.attisdropped"""
+COLUMN_FIELDS = ("type", "not_null", "identity", "generated", "default", "storage", "statistics", "privileges",
+                 "collation", "comment")
+
+INDEXES = """
+SELECT c.relname, pg_get_indexdef(i.indexrelid), i.indisunique, i.indisprimary, i.indisvalid,
+       obj_description(c.oid, 'pg_class')
+FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = %(table)s::regclass"""
+
+# NOT NULL is compared with the columns: its constraints, new in 18, may be named otherwise
+CONSTRAINTS = """
+SELECT conname, contype, pg_get_constraintdef(oid), convalidated FROM pg_constraint
+WHERE (conrelid = %(table)s::regclass OR confrelid = %(table)s::regclass) AND contype <> 'n'"""
+
+TRIGGERS = """
+SELECT tgname, pg_get_triggerdef(oid), tgenabled FROM pg_trigger
+WHERE tgrelid = %(table)s::regclass AND NOT tgisinternal"""
+
+SEQUENCES = """
+SELECT s.relname, a.attname FROM pg_depend d
+JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S'
+JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+WHERE d.refobjid = %(table)s::regclass AND d.deptype IN ('a', 'i')"""
+
+
+def _rows(conn, query, table):
+    return sorted(conn.execute(query, {"table": table}).fetchall(), key=str)
+
+
+def table(conn, name):
+    """Everything a renamed column could have lost; the order of columns does not count."""
+    return {
+        "columns": {row[0]: dict(zip(COLUMN_FIELDS, row[1:])) for row in _rows(conn, COLUMNS, name)},
+        "indexes": {row[0]: row[1:] for row in _rows(conn, INDEXES, name)},
+        "constraints": {row[0]: row[1:] for row in _rows(conn, CONSTRAINTS, name)},
+        "triggers": {row[0]: row[1:] for row in _rows(conn, TRIGGERS, name)},
+        "sequences": dict(_rows(conn, SEQUENCES, name)),
+    }
+
+
+def difference(one, other, path=""):
+    """Lines that tell where two such forms differ."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        out = []
+        for key in sorted(one.keys() | other.keys(), key=str):
+            if key not in one or key not in other:
+                side = one if key in one else other
+                out.append(f"{path}/{key}: only {'in the first' if side is one else 'in the second'}: {side[key]}")
+            else:
+                out += difference(one[key], other[key], f"{path}/{key}")
+        return out
+    return [] if one == other else [f"{path}: {one!r} against {other!r}"]
+
+
+def whole(conn, without=("segue",)):
+    """The tables, functions, types and schemas of a database, but for those of some schemas."""
+    skip = list(without) + ["pg_catalog", "information_schema", "pg_toast"]
+    tables = conn.execute(
+        "SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+        "WHERE c.relkind IN ('r', 'p') AND n.nspname <> ALL (%s)", (skip,)).fetchall()
+    relations = conn.execute(
+        "SELECT c.oid::regclass::text, c.relkind, c.relacl::text, pg_get_userbyid(c.relowner) FROM pg_class c "
+        "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname <> ALL (%s)", (skip,)).fetchall()
+    functions = conn.execute(
+        "SELECT p.oid::regprocedure::text, md5(p.prosrc) FROM pg_proc p JOIN pg_namespace n "
+        "ON n.oid = p.pronamespace WHERE n.nspname <> ALL (%s)", (skip,)).fetchall()
+    schemas = conn.execute(
+        "SELECT nspname FROM pg_namespace WHERE nspname <> ALL (%s) AND nspname NOT LIKE 'pg\\_%%'", (skip,)).fetchall()
+    return {
+        "tables": {name: table(conn, name) for (name,) in tables},
+        "relations": {row[0]: row[1:] for row in relations},
+        "functions": dict(functions),
+        "schemas": sorted(schemas),
+        "rows": {name: conn.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for (name,) in tables},
+    }
+
+
+def traces(conn):
+    """What segue has left outside its own schema: triggers, functions, columns, indexes, constraints."""
+    return conn.execute(r"""
+        SELECT 'trigger', tgrelid::regclass::text || '.' || tgname FROM pg_trigger
+         WHERE NOT tgisinternal AND (tgname LIKE '~segue%%' OR tgfoid IN
+               (SELECT p.oid FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname = 'segue'))
+        UNION ALL
+        SELECT 'guard function', proname FROM pg_proc WHERE pronamespace = to_regnamespace('segue')
+           AND prorettype = 'trigger'::regtype
+        UNION ALL
+        SELECT 'relation', oid::regclass::text FROM pg_class WHERE relname LIKE '%%segue%%'
+           AND relnamespace IS DISTINCT FROM to_regnamespace('segue') AND relkind <> 't'
+           AND relnamespace <> 'pg_toast'::regnamespace
+        UNION ALL
+        SELECT 'constraint', conname FROM pg_constraint WHERE conname LIKE '%%segue%%'
+           AND connamespace IS DISTINCT FROM to_regnamespace('segue')
+        UNION ALL
+        SELECT 'column', attrelid::regclass::text || '.' || attname FROM pg_attribute a JOIN pg_class c ON c.oid = attrelid
+         WHERE attname LIKE '%%segue%%' AND NOT attisdropped AND c.relnamespace IS DISTINCT FROM to_regnamespace('segue')
+           AND c.relnamespace <> 'pg_toast'::regnamespace
+        """).fetchall()

@@ -1,0 +1,232 @@
+"""The backfill beside an application: updates, locks, pauses, rewrites, triggers, bad rows."""
+
+import pytest
+from lib.tables import KINDS, RENAME, make_items, out_of_step
+from lib.traffic import PLAIN, Traffic
+from lib.wait import until
+
+pytestmark = pytest.mark.one_version
+# 2000 rows of 4 kB: a thousand blocks, so that a slowed backfill has many batches
+WIDE = {"rows": 2000, "filler": 3500}
+
+
+def slow(proxy, rows_per_s=300):
+    proxy.console(f"THROTTLE rows_per_s {rows_per_s}")
+
+
+def fast(proxy):
+    proxy.console("THROTTLE rows_per_s off")
+
+
+def filled(db):
+    return db.one("SELECT count(*) FROM items WHERE title IS NOT NULL")
+
+
+def backfilling(proxy, db, migration=RENAME, rows_per_s=300):
+    """Begins and comes back in the middle of a slowed backfill."""
+    slow(proxy, rows_per_s)
+    proxy.begin(migration)
+    proxy.wait_phase(migration["name"], "backfilling")
+    until("the backfill to have begun", lambda: 0 < filled(db))
+    assert proxy.phase(migration["name"]) == "backfilling"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("revision", ["old", "new"])
+def test_writes_during_the_backfill_are_kept(db, segue, kind, revision):
+    migration, pair = make_items(db, 4000, kind, filler=1500)
+    proxy = segue(db)
+    slow(proxy, 3000)
+    with Traffic(proxy.connect, pair) as traffic:
+        if revision == "old":
+            traffic.start("old", 3).flows(30)
+            proxy.begin(migration)
+        else:
+            proxy.begin(migration)
+            proxy.wait_phase(migration["name"], "backfilling")
+            traffic.start("new", 3)
+        # rows that the backfill has yet to reach change too
+        conn = proxy.connect()
+        conn.execute("UPDATE items SET note = 'touched' WHERE id % 7 = 0")
+        conn.execute(f"UPDATE items SET {pair.old} = {pair.old} WHERE id % 11 = 0")
+        conn.execute("DELETE FROM items WHERE id <= 4000 AND id % 13 = 0")
+        traffic.flows(100)
+        proxy.wait_phase(migration["name"], "ready")
+        traffic.flows(30)
+        traffic.stop()
+        traffic.verify(db)
+    up = migration["operations"][0]["rename_column"].get("up")
+    assert out_of_step(db, pair, up) == 0
+    status = proxy.status(migration["name"])
+    assert int(status["rows_bad"]) == 0 and int(status["rows_verified"]) > 3500
+
+
+def test_locked_rows_are_skipped_and_revisited(db, segue):
+    make_items(db, 2000)
+    holder = db.connect(autocommit=False)
+    holder.execute("SELECT * FROM items WHERE id % 100 = 0 FOR UPDATE")
+    proxy = segue(db)
+    proxy.begin(RENAME)
+    until("every other row to be filled", lambda: filled(db) >= 1980)
+    # it cannot be ready while they are locked, and must not have failed
+    status = proxy.status("rename_label")
+    assert status["phase"] == "backfilling" and status["error"] is None
+    assert filled(db) == 1980
+    holder.rollback()
+    proxy.wait_phase("rename_label", "ready")
+    assert out_of_step(db, PLAIN) == 0
+
+
+def test_the_application_never_waits_long_for_a_batch(db, segue):
+    make_items(db, **WIDE)
+    proxy = segue(db)
+    with Traffic(proxy.connect) as traffic:
+        traffic.start("old", 2).flows(20)
+        proxy.begin(RENAME)
+        proxy.wait_phase("rename_label", "ready")
+        traffic.stop().assert_no_errors()
+        assert traffic.worst_s() < 2
+
+
+def test_pause_holds_and_resume_goes_on(db, segue):
+    make_items(db, **WIDE)
+    proxy = segue(db)
+    backfilling(proxy, db)
+    proxy.cli("pause", "rename_label")
+    row = proxy.wait("rename_label", lambda r: r["paused"] == "t")
+    assert row["phase"] == "backfilling"
+    fast(proxy)
+    # a batch may have been under way; then nothing more
+    seen = []
+
+    def still():
+        seen.append(filled(db))
+        return len(seen) > 15 and len(set(seen[-15:])) == 1
+
+    until("the backfill to stand still", still, every=0.05)
+    assert seen[-1] < WIDE["rows"]
+    proxy.cli("resume", "rename_label")
+    proxy.wait_phase("rename_label", "ready")
+    assert proxy.status("rename_label")["paused"] == "f"
+    assert out_of_step(db, PLAIN) == 0
+
+
+def test_rows_per_s_is_kept_and_shown_as_the_reason(db, segue):
+    make_items(db, **WIDE)
+    proxy = segue(db)
+    backfilling(proxy, db, rows_per_s=400)
+    proxy.wait("rename_label", lambda r: "rows_per_s" in (r["throttle"] or ""))
+    signals = {row["signal"]: row for row in proxy.console("SHOW THROTTLE")}
+    assert signals["rows_per_s"]["limit"] == "400"
+    # 400 rows a second: two seconds may bring 800 and a batch, by no means all 2000
+    begun = db.one("SELECT clock_timestamp()")
+    first = filled(db)
+    until("two seconds", lambda: db.one("SELECT clock_timestamp() - %s > '2 s'", begun), every=0.1)
+    assert filled(db) - first < 1300
+    fast(proxy)
+    proxy.wait_phase("rename_label", "ready")
+
+
+def test_the_throttle_command_shows_and_sets(db, segue):
+    proxy = segue(db)
+    assert "rows_per_s" in proxy.cli("throttle").out
+    proxy.cli("throttle", "rows_per_s", "123")
+    assert [r["limit"] for r in proxy.console("SHOW THROTTLE") if r["signal"] == "rows_per_s"] == ["123"]
+    proxy.cli("throttle", "rows_per_s", "default")
+    assert "nosuch" in proxy.cli("throttle", "nosuch", "1", check=1).err
+    proxy.cli("throttle", "rows_per_s", "many", check=1)
+
+
+def test_user_triggers_do_not_fire_in_the_backfill(db, segue):
+    make_items(db, 1000, more="""
+        CREATE TABLE fired (id bigint);
+        CREATE FUNCTION note_it() RETURNS trigger LANGUAGE plpgsql AS
+            $$BEGIN INSERT INTO fired VALUES (NEW.id); RETURN NEW; END$$;
+        CREATE TRIGGER noter AFTER UPDATE ON items FOR EACH ROW EXECUTE FUNCTION note_it();
+        CREATE TRIGGER before_noter BEFORE UPDATE ON items FOR EACH ROW EXECUTE FUNCTION note_it();""")
+    proxy = segue(db)
+    proxy.ready(RENAME)
+    assert db.one("SELECT count(*) FROM fired") == 0
+    proxy.connect().execute("UPDATE items SET label = 'x' WHERE id = 1")
+    assert db.one("SELECT count(*) FROM fired") == 2
+
+
+def test_vacuum_full_during_the_backfill_starts_the_pass_again(db, segue):
+    make_items(db, **WIDE)
+    proxy = segue(db)
+    backfilling(proxy, db)
+    # rows move to other blocks: those at the end come to the front
+    db.sql("DELETE FROM items WHERE id % 2 = 0 AND id < 500")
+    db.sql("VACUUM FULL items")
+    fast(proxy)
+    proxy.wait_phase("rename_label", "ready")
+    assert out_of_step(db, PLAIN) == 0
+
+
+def test_truncate_during_the_backfill_is_no_trouble(db, segue):
+    make_items(db, **WIDE)
+    proxy = segue(db)
+    backfilling(proxy, db)
+    proxy.connect().execute("TRUNCATE items")
+    proxy.connect().execute("INSERT INTO items (id, label) VALUES (1, 'after')")
+    fast(proxy)
+    proxy.wait_phase("rename_label", "ready")
+    assert db.sql("SELECT label, title FROM items") == [("after", "after")]
+
+
+def test_text_that_is_no_json_is_wrapped_and_comes_back(db, segue):
+    migration, pair = make_items(db, 500, "json")
+    bad = {7: "", 8: "Traceback: 'x'", 9: "{\"a\": ", 10: "NaN", 11: 'a "quoted" \\ line\nbreak'}
+    for row, text in bad.items():
+        db.sql("UPDATE items SET payload = %s WHERE id = %s", text, row)
+    db.sql("UPDATE items SET payload = NULL WHERE id = 12")
+    proxy = segue(db)
+    name = proxy.soaking(migration)
+    wrapped = dict(db.sql("SELECT id, body ->> 'segue_invalid_json' FROM items WHERE body ? 'segue_invalid_json'"))
+    assert wrapped == bad
+    assert db.sql("SELECT payload, body FROM items WHERE id = 12") == [(None, None)]
+    proxy.cli("rollback", name)
+    assert dict(db.sql("SELECT id, payload FROM items WHERE id = ANY(%s)", list(bad))) == bad
+
+
+def test_an_up_that_fails_on_a_row_stops_the_migration_and_says_where(db, segue):
+    make_items(db, 500, "json")
+    db.sql("UPDATE items SET payload = 'no json' WHERE id = 77")
+    migration = {"name": "cast", "operations": [{"rename_column": {
+        "table": "items", "from": "payload", "to": "body", "type": "jsonb"}}]}
+    proxy = segue(db)
+    proxy.begin(migration)
+    row = proxy.wait("cast", lambda r: r["error"])
+    assert "json" in row["error"].lower() and row["phase"] in ("backfilling", "expanding")
+    assert row["hint"]
+    done = proxy.cli("abort", "cast")
+    assert done.code == 0 and proxy.phase("cast") == "aborted"
+    assert db.one("SELECT payload FROM items WHERE id = 77") == "no json"
+
+
+def test_verify_counts_rows_that_were_put_out_of_step(db, segue):
+    make_items(db, 500)
+    proxy = segue(db)
+    proxy.ready(RENAME)
+    conn = db.connect()
+    with conn.transaction():
+        conn.execute('ALTER TABLE items DISABLE TRIGGER "~segue_guard"')
+        conn.execute("UPDATE items SET title = 'smuggled' WHERE id IN (5, 6, 7)")
+        conn.execute('ALTER TABLE items ENABLE ALWAYS TRIGGER "~segue_guard"')
+    proxy.cli("verify", "rename_label", check=None)
+    assert int(proxy.status("rename_label")["rows_bad"]) == 3
+    # such a migration is not cut over as it is: refused, or repaired first
+    done = proxy.cli("cutover", "rename_label", check=None)
+    if done.code == 0:
+        assert out_of_step(db, PLAIN) == 0
+    else:
+        assert proxy.phase("rename_label") != "soaking"
+
+
+def test_the_tables_stay_small(db, segue):
+    make_items(db, 3000, filler=500)
+    db.sql("VACUUM FULL items")
+    before = db.one("SELECT pg_relation_size('items')")
+    proxy = segue(db, vacuum_rows=300)
+    proxy.ready(RENAME)
+    assert db.one("SELECT pg_relation_size('items')") < 1.7 * before

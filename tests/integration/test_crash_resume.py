@@ -1,0 +1,215 @@
+"""kill -9 of segue and of PostgreSQL in each phase; started again, it goes on and nothing is lost."""
+
+import psycopg
+import pytest
+from lib import catalog
+from lib.tables import make_items
+from lib.traffic import Traffic
+from lib.wait import until
+
+RICH = ("CREATE INDEX ix_label ON items (label); ALTER TABLE items ALTER label SET NOT NULL, "
+        "ADD CONSTRAINT label_long CHECK (length(label) > 0)")
+PHASES = ["expanding", "backfilling", "building", "ready", "cutting_over", "soaking", "contracting"]
+
+
+class Road:
+    """Takes a migration to a phase and keeps it there, or catches it in passing."""
+
+    def __init__(self, db, proxy, migration):
+        self.db, self.proxy, self.migration = db, proxy, migration
+        self.name = migration["name"]
+        self.holder = None
+
+    def hold(self):
+        """A transaction that keeps DDL on the table away."""
+        self.holder = self.db.connect(application_name="holder")
+        self.holder.execute("BEGIN")
+        self.holder.execute("SELECT 1 FROM items WHERE id = 1 FOR UPDATE")
+
+    def let_go(self):
+        if self.holder is not None:
+            self.holder.close()
+            self.holder = None
+
+    def to(self, phase):
+        proxy = self.proxy
+        if phase == "expanding":
+            self.hold()
+            proxy.begin(self.migration)
+            proxy.wait_phase(self.name, "expanding")
+        elif phase == "backfilling":
+            proxy.console("THROTTLE rows_per_s 200")
+            proxy.begin(self.migration)
+            until("the fill", lambda: self.db.one("SELECT count(*) FROM pg_attribute WHERE attrelid = 'items'::regclass "
+                                                  "AND attname = 'title'"))
+            until("the fill", lambda: self.db.one("SELECT count(*) FROM items WHERE title IS NOT NULL"))
+            assert proxy.phase(self.name) == "backfilling"
+        elif phase == "building":
+            # CREATE INDEX CONCURRENTLY waits for a transaction that has a snapshot
+            proxy.begin(self.migration)
+            self.holder = self.db.connect(autocommit=False)
+            self.holder.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+            self.holder.execute("SELECT 1")
+            until("the build to wait, or ready", lambda: self.db.one(
+                "SELECT count(*) FROM pg_stat_activity WHERE query ILIKE '%create%index concurrently%' "
+                "AND pid <> pg_backend_pid() AND state = 'active' AND wait_event_type = 'Lock'")
+                or proxy.phase(self.name) == "ready")
+        else:
+            proxy.ready(self.migration)
+        if phase == "cutting_over":
+            self.hold()
+            proxy.console(f'CUTOVER "{self.name}"')
+            proxy.wait_phase(self.name, "cutting_over")
+        if phase in ("soaking", "contracting"):
+            proxy.cli("cutover", self.name)
+        if phase == "contracting":
+            self.hold()
+            proxy.console(f'COMPLETE "{self.name}" FORCE')
+            proxy.wait_phase(self.name, "contracting")
+
+    def to_the_end(self):
+        """Whatever phase it is in: on to done."""
+        proxy, name = self.proxy, self.name
+        until("the engine to be back", lambda: proxy.status(name) is not None, 40)
+        proxy.console("THROTTLE rows_per_s off")
+        phase = proxy.wait_phase(name, ("ready", "soaking", "done"))["phase"]
+        if phase == "ready":
+            proxy.cli("cutover", name)
+        if phase in ("ready", "soaking"):
+            # a complete under way may have been asked for already
+            proxy.cli("complete", name, "--force", check=None)
+        proxy.wait_phase(name, "done")
+
+
+def prepared_items(db):
+    return make_items(db, 2000, filler=3500, more=RICH)
+
+
+def assert_all_there(db, rows=2000):
+    assert db.one("SELECT count(*) FROM items WHERE id <= %s AND title = 'row ' || id", rows) == rows
+    assert catalog.traces(db.connect()) == []
+    assert db.one("SELECT count(*) FROM pg_index WHERE NOT indisvalid") == 0
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_kill_9_of_segue_loses_nothing_in(db, segue, phase):
+    migration, pair = prepared_items(db)
+    proxy = segue(db, cutover_attempts_max=1000)
+    road = Road(db, proxy, migration)
+    with Traffic(proxy.connect, pair, outages=True) as traffic:
+        traffic.start("old", 2).flows(10)
+        road.to(phase)
+        traffic.flows(5)
+        proxy.kill9()
+        # while it is dead, the guard keeps direct writers in step
+        db.sql("UPDATE items SET note = 'direct' WHERE id = 2000")
+        proxy.start()
+        road.let_go()
+        traffic.flows(10)
+        if phase == "contracting":
+            traffic.stop("old")  # its columns go now
+        elif phase == "soaking":
+            traffic.start("new", 1).flows(10, "new")
+        proxy.wait_phase(road.name, ("ready", "soaking", "done"))
+        traffic.stop("old")
+        road.to_the_end()
+        traffic.start("new", 1).flows(10, "new")
+        traffic.stop().verify(db, ["new"])
+    assert_all_there(db)
+
+
+@pytest.mark.one_version
+@pytest.mark.parametrize("phase", ["backfilling", "cutting_over"])
+def test_kill_9_of_segue_again_and_again_loses_nothing_in(db, segue, phase):
+    migration, pair = prepared_items(db)
+    proxy = segue(db, cutover_attempts_max=1000)
+    road = Road(db, proxy, migration)
+    with Traffic(proxy.connect, pair, outages=True) as traffic:
+        traffic.start("old", 2).flows(10)
+        road.to(phase)
+        for _ in range(4):
+            proxy.restart()
+            until("the engine to be back", lambda: proxy.status(road.name) is not None, 40)
+            if phase == "cutting_over" and proxy.phase(road.name) == "ready":
+                proxy.console(f'CUTOVER "{road.name}"')
+        road.let_go()
+        traffic.flows(10)
+        traffic.stop()
+        road.to_the_end()
+        traffic.verify(db, ["new"])
+    assert_all_there(db)
+
+
+@pytest.mark.one_version
+@pytest.mark.parametrize("phase", PHASES)
+def test_a_crash_of_postgresql_loses_nothing_in(private_db, segue, phase):
+    db = private_db
+    migration, pair = prepared_items(db)
+    proxy = segue(db, cutover_attempts_max=1000)
+    road = Road(db, proxy, migration)
+    with Traffic(proxy.connect, pair, outages=True) as traffic:
+        traffic.start("old", 2).flows(10)
+        road.to(phase)
+        traffic.flows(5)
+        db.cluster.crash()
+        road.let_go()
+        assert proxy.running()
+        db.cluster.start()
+        if phase == "contracting":
+            traffic.stop("old")
+        else:
+            traffic.flows(10)
+        proxy.wait_phase(road.name, ("ready", "soaking", "done"))
+        traffic.stop("old")
+        road.to_the_end()
+        traffic.start("new", 1).flows(10, "new")
+        traffic.stop().verify(db, ["new"])
+    assert_all_there(db)
+
+
+@pytest.mark.one_version
+def test_the_watermark_is_gone_on_from(db, segue):
+    migration, _ = prepared_items(db)
+    proxy = segue(db)
+    road = Road(db, proxy, migration)
+    road.to("backfilling")
+    until("a good part to be filled", lambda: db.one("SELECT count(*) FROM items WHERE title IS NOT NULL") > 300)
+    proxy.restart()
+    until("the engine to be back", lambda: proxy.status(road.name) is not None, 40)
+    assert int(proxy.status(road.name)["rows_done"]) >= 250
+    # its throttle is durable too
+    limit = [r["limit"] for r in proxy.console("SHOW THROTTLE") if r["signal"] == "rows_per_s"]
+    assert limit == ["200"]
+    road.to_the_end()
+    assert_all_there(db)
+
+
+@pytest.mark.one_version
+def test_sigterm_in_the_middle_of_a_backfill_ends_it_cleanly(db, segue):
+    migration, _ = prepared_items(db)
+    proxy = segue(db)
+    road = Road(db, proxy, migration)
+    road.to("backfilling")
+    proxy.stop()
+    until("its connections to be gone", lambda: db.one(
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'segue' AND datname = current_database()") == 0)
+    proxy.start()
+    road.to_the_end()
+    assert_all_there(db)
+
+
+@pytest.mark.one_version
+def test_a_second_segue_waits_for_the_first_and_takes_over(db, segue):
+    migration, _ = prepared_items(db)
+    first = segue(db)
+    road = Road(db, first, migration)
+    road.to("backfilling")
+    second = segue(db)
+    until("the second to say that it waits", lambda: "another" in second.log_text().lower()
+          or "advisory lock" in second.log_text().lower())
+    # its clients are served all the same
+    assert second.connect().execute("SELECT count(*) FROM items").fetchone() == (2000,)
+    first.kill9()
+    road.proxy = second
+    road.to_the_end()
+    assert_all_there(db)

@@ -1,0 +1,100 @@
+"""The connection is lost exactly at the COMMIT of the cut-over: segue believes the marker alone."""
+
+import pytest
+from lib.chaos import ChaosRelay
+from lib.tables import make_items
+from lib.traffic import Traffic
+from lib.wait import until
+
+
+@pytest.fixture
+def relay(pg):
+    it = ChaosRelay(pg.port)
+    yield it
+    it.close()
+
+
+def reverse(db):
+    """Is the guard turned: does the new column lead?"""
+    with db.connect() as conn:
+        with conn.transaction(force_rollback=True):
+            conn.execute("UPDATE items SET label = 'a', title = 'b' WHERE id = 1")
+            return conn.execute("SELECT label FROM items WHERE id = 1").fetchone() == ("b",)
+
+
+@pytest.mark.parametrize("how", ["before", "after", "late"])
+def test_a_connection_lost_at_the_commit_leaves_one_truth(db, segue, relay, how):
+    migration, pair = make_items(db, 500)
+    name = migration["name"]
+    # clients go to the server through the relay too, which leaves them alone
+    proxy = segue(upstream=relay.url(db.name), cutover_attempts_max=50)
+    proxy.ready(migration)
+    with Traffic(proxy.connect, pair) as traffic:
+        traffic.start("old", 2).flows(20)
+        relay.at_commit(how)
+        proxy.console(f'CUTOVER "{name}"')
+        until("the cut", relay.fired.is_set)
+        if how == "late":
+            # nobody may believe the old or the new truth before the server has decided
+            traffic.pause_s = 0.01
+            relay.release()
+        # an unanswered COMMIT either happened (soaking) or did not (then it is tried again)
+        proxy.wait(name, lambda r: r["phase"] == "soaking" or (r["phase"] == "ready" and not r["error"]), 40)
+        if proxy.phase(name) == "ready":
+            assert not reverse(db)
+            proxy.cli("cutover", name)
+        proxy.wait_phase(name, "soaking")
+        assert reverse(db)
+        traffic.flows(20)
+        traffic.start("new", 2).flows(20)
+        traffic.stop().verify(db)
+    assert db.one("SELECT phase FROM segue.migrations WHERE name = %s", name) == "soaking"
+    proxy.cli("complete", name, "--force")
+    traffic.verify(db, ["new"])
+
+
+@pytest.mark.one_version
+@pytest.mark.parametrize("how", ["before", "after"])
+def test_a_connection_lost_at_the_commit_of_the_way_back_leaves_one_truth(db, segue, relay, how):
+    migration, pair = make_items(db, 500)
+    proxy = segue(upstream=relay.url(db.name))
+    name = proxy.soaking(migration)
+    with Traffic(proxy.connect, pair) as traffic:
+        traffic.start("old", 1).start("new", 1).flows(20)
+        relay.at_commit(how, word=b"ready")
+        proxy.console(f'ROLLBACK "{name}"')
+        until("the cut", relay.fired.is_set)
+        proxy.wait(name, lambda r: r["phase"] in ("ready", "soaking") and not r["error"], 40)
+        if proxy.phase(name) == "soaking":
+            assert reverse(db)
+            proxy.cli("rollback", name)
+        proxy.wait_phase(name, "ready")
+        assert not reverse(db)
+        traffic.flows(20)
+        traffic.stop().verify(db)
+
+
+@pytest.mark.one_version
+def test_the_server_away_in_every_phase_is_waited_for(db, segue, relay):
+    migration, pair = make_items(db, 2000, filler=3500)
+    proxy = segue(upstream=relay.url(db.name))
+    name = migration["name"]
+    proxy.console("THROTTLE rows_per_s 800")
+
+    def away():
+        relay.refuse(True)
+        relay.drop_all()
+        # the console answers without the database
+        assert proxy.console("SHOW VERSION")
+        relay.refuse(False)
+
+    proxy.begin(migration)
+    proxy.wait_phase(name, "backfilling")
+    away()
+    proxy.wait_phase(name, "ready")
+    away()
+    until("the engine to be back", lambda: proxy.cli("cutover", name, check=None).code == 0)
+    away()
+    until("the engine to be back", lambda: proxy.cli("complete", name, "--force", check=None).code == 0)
+    assert proxy.phase(name) == "done"
+    assert db.one("SELECT count(*) FROM items WHERE title = 'row ' || id") == 2000

@@ -1,0 +1,188 @@
+"""Cut-over against long transactions: the gate opens in time, attempts are recorded, and what waits is named."""
+
+import threading
+import time
+
+import pytest
+from lib.tables import RENAME, make_items
+from lib.traffic import Traffic
+from lib.wait import SLOW
+
+pytestmark = pytest.mark.one_version
+# a short road to each outcome; the defaults only wait longer
+QUICK = {"drain_timeout_ms": 300, "gate_hold_max_ms": 700}
+
+
+def in_background(proxy, *args):
+    """Runs a command in a thread; gives the thread and where its outcome will be."""
+    out = []
+    thread = threading.Thread(target=lambda: out.append(proxy.cli(*args, check=None)))
+    thread.start()
+    return thread, out
+
+
+def long_transaction(conn, sql="UPDATE items SET note = 'held' WHERE id = 1"):
+    conn.execute("BEGIN")
+    conn.execute(sql)
+    return conn
+
+
+@pytest.mark.parametrize("via", ["proxy", "direct"])
+def test_cutover_waits_for_a_long_transaction_and_stalls_nobody(db, segue, via):
+    make_items(db, 500)
+    proxy = segue(db, cutover_attempts_max=1000, **QUICK)
+    proxy.ready(RENAME)
+    holder = long_transaction(proxy.connect() if via == "proxy" else db.connect(application_name="batch job"))
+    with Traffic(proxy.connect) as traffic:
+        traffic.start("old", 2).flows(10)
+        thread, out = in_background(proxy, "cutover", "rename_label")
+        row = proxy.wait("rename_label", lambda r: int(r["attempts"]) >= 2)
+        assert row["phase"] == "cutting_over"
+        assert str(holder.info.backend_pid) in (row["blockers"] or "") or via == "proxy"
+        # the application works on while the cut-over comes and goes
+        traffic.flows(20)
+        holder.execute("COMMIT")
+        thread.join(60 * SLOW)
+        assert out and out[0].code == 0, out
+        assert proxy.phase("rename_label") == "soaking"
+        traffic.flows(10)
+        traffic.stop().verify(db)
+        assert traffic.worst_s() < 1.5 * SLOW
+    assert int(proxy.status("rename_label")["stall_ms_max"]) < 1000 * SLOW
+    assert db.one("SELECT note FROM items WHERE id = 1") == "held"
+
+
+def test_after_the_last_attempt_it_is_ready_again_and_names_the_blocker(db, segue):
+    make_items(db, 500)
+    proxy = segue(db, cutover_attempts_max=2, **QUICK)
+    proxy.ready(RENAME)
+    holder = long_transaction(db.connect(application_name="nightly report"), "SELECT count(*) FROM items")
+    done = proxy.cli("cutover", "rename_label", check=1)
+    assert "nightly report" in done.err and str(holder.info.backend_pid) in done.err
+    row = proxy.status("rename_label")
+    assert row["phase"] == "ready"
+    assert "nightly report" in row["blockers"] and str(holder.info.backend_pid) in row["blockers"]
+    assert int(row["attempts"]) >= 1
+    # the tables are as before, for everybody
+    proxy.connect().execute("UPDATE items SET label = 'x' WHERE id = 2")
+    holder.execute("COMMIT")
+    proxy.cli("cutover", "rename_label")
+    assert proxy.phase("rename_label") == "soaking"
+
+
+def test_an_idle_transaction_through_the_proxy_is_named_too(db, segue):
+    make_items(db, 100)
+    proxy = segue(db, cutover_attempts_max=2, **QUICK)
+    proxy.ready(RENAME)
+    holder = long_transaction(proxy.connect(application_name="forgotten console"))
+    done = proxy.cli("cutover", "rename_label", check=1)
+    assert "forgotten console" in done.err
+    assert proxy.phase("rename_label") == "ready"
+    holder.execute("ROLLBACK")
+
+
+def test_a_prepared_transaction_that_holds_the_table_blocks_and_is_named(db, segue):
+    make_items(db, 100)
+    proxy = segue(db, cutover_attempts_max=2, **QUICK)
+    proxy.ready(RENAME)
+    holder = long_transaction(db.connect())
+    holder.execute("PREPARE TRANSACTION 'left over'")
+    try:
+        proxy.cli("cutover", "rename_label", check=1)
+        row = proxy.status("rename_label")
+        assert row["phase"] == "ready" and "left over" in row["blockers"]
+    finally:
+        holder.execute("COMMIT PREPARED 'left over'")
+    proxy.cli("cutover", "rename_label")
+
+
+class Holding:
+    """A cut-over whose gate opens and closes for as long as a transaction holds the table."""
+
+    def __init__(self, db, proxy):
+        self.holder = long_transaction(proxy.connect())
+        self.proxy = proxy
+        self.thread, self.out = in_background(proxy, "cutover", "rename_label")
+
+    def __enter__(self):
+        self.proxy.wait("rename_label", lambda r: r["phase"] == "cutting_over")
+        return self
+
+    def __exit__(self, *exc):
+        self.holder.execute("COMMIT")
+        self.thread.join(60 * SLOW)
+        assert self.out and self.out[0].code == 0, self.out
+
+
+def worst_of(run, until_s=3.0):
+    """The longest of many runs, in seconds."""
+    worst, end = 0.0, time.monotonic() + until_s
+    while time.monotonic() < end:
+        begun = time.monotonic()
+        run()
+        worst = max(worst, time.monotonic() - begun)
+    return worst
+
+
+def test_statements_on_other_tables_pass_a_closed_gate(db, segue):
+    make_items(db, 100)
+    db.sql("CREATE TABLE others (id int PRIMARY KEY, n int); INSERT INTO others VALUES (1, 0)")
+    proxy = segue(db, cutover_attempts_max=1000, drain_timeout_ms=900, gate_hold_max_ms=1500)
+    proxy.ready(RENAME)
+    conn, mine = proxy.connect(), proxy.connect()
+    with Holding(db, proxy):
+        other = worst_of(lambda: conn.execute("UPDATE others SET n = n + 1"))
+        same = worst_of(lambda: mine.execute("SELECT count(*) FROM items"))
+    assert other < 0.3 * SLOW, "a statement on another table was held"
+    assert same > 0.3, "the gate was never closed"
+
+
+def test_statements_of_an_open_transaction_are_not_held(db, segue):
+    make_items(db, 100)
+    proxy = segue(db, cutover_attempts_max=1000, drain_timeout_ms=900, gate_hold_max_ms=1500)
+    proxy.ready(RENAME)
+    with Holding(db, proxy) as holding:
+        # the transaction that is waited for must be able to come to its end
+        worst = worst_of(lambda: holding.holder.execute("UPDATE items SET label = label WHERE id = 2"))
+    assert worst < 0.3 * SLOW
+
+
+def test_the_hard_deadline_opens_the_gate(db, segue):
+    make_items(db, 100)
+    proxy = segue(db, cutover_attempts_max=1000, drain_timeout_ms=20000, gate_hold_max_ms=600)
+    proxy.ready(RENAME)
+    conn = proxy.connect()
+    with Holding(db, proxy):
+        worst = worst_of(lambda: conn.execute("SELECT count(*) FROM items"))
+    assert 0.2 < worst < 1.3 * SLOW
+
+
+def test_cutover_may_be_called_off(db, segue):
+    make_items(db, 100)
+    proxy = segue(db, cutover_attempts_max=1000, **QUICK)
+    proxy.ready(RENAME)
+    holder = long_transaction(proxy.connect())
+    thread, out = in_background(proxy, "cutover", "rename_label")
+    proxy.wait("rename_label", lambda r: r["phase"] == "cutting_over")
+    proxy.cli("abort", "rename_label", check=None)
+    holder.execute("COMMIT")
+    thread.join(60 * SLOW)
+    # refused or obeyed, but never half: one of the phases where it may rest
+    phase = proxy.wait("rename_label", lambda r: r["phase"] in ("ready", "aborted", "soaking"))["phase"]
+    columns = {c for (c,) in db.sql("SELECT attname FROM pg_attribute WHERE attrelid = 'items'::regclass AND attnum > 0")}
+    assert ("title" in columns) == (phase != "aborted")
+
+
+def test_migrate_goes_on_to_soaking_by_itself(db, segue):
+    make_items(db, 300)
+    proxy = segue(db)
+    proxy.cli("migrate", proxy.file(RENAME))
+    row = proxy.status("rename_label")
+    assert row["phase"] == "soaking" and float(row["progress"]) == 100
+
+
+def test_start_blocks_until_ready(db, segue):
+    make_items(db, 300)
+    proxy = segue(db)
+    proxy.cli("start", proxy.file(RENAME))
+    assert proxy.phase("rename_label") == "ready"

@@ -1,0 +1,190 @@
+"""What a renamed column keeps: the catalog afterwards against a plain ALTER TABLE ... RENAME COLUMN.
+
+The table is made twice; segue migrates `public.items`, the plain rename works on `plain.items`.
+"""
+
+import pytest
+from lib import catalog
+
+SHARED = "CREATE TABLE {s}.kinds (code text PRIMARY KEY); INSERT INTO {s}.kinds SELECT 'v' || i FROM generate_series(0, 3000) i;"
+BASE = ("CREATE TABLE {s}.items (id bigint PRIMARY KEY, label {type}, env text NOT NULL DEFAULT 'prod', n int);"
+        "INSERT INTO {s}.items SELECT i, {value}, 'e' || i % 3, i FROM generate_series(1, 300) i;")
+
+# what the old column has -> SQL on it ({s}: the schema)
+CARRIED = {
+    "privileges": "GRANT SELECT (label), UPDATE (label) ON {s}.items TO reader; GRANT SELECT (label) ON {s}.items TO PUBLIC",
+    "grant_option": "GRANT INSERT (label) ON {s}.items TO app WITH GRANT OPTION",
+    "comment": "COMMENT ON COLUMN {s}.items.label IS 'it''s \"the\" label\\'",
+    "statistics": "ALTER TABLE {s}.items ALTER label SET STATISTICS 777",
+    "storage": "ALTER TABLE {s}.items ALTER label SET STORAGE EXTERNAL",
+    "collation": "ALTER TABLE {s}.items ALTER label TYPE text COLLATE \"C\"",
+    "default": "ALTER TABLE {s}.items ALTER label SET DEFAULT 'none'",
+    "not_null": "ALTER TABLE {s}.items ALTER label SET NOT NULL",
+    "index": "CREATE INDEX ix_items_label ON {s}.items (label)",
+    "index_odd_name": "CREATE INDEX \"Odd index, with 'quotes'\" ON {s}.items (label)",
+    "index_long_name": "CREATE INDEX ix_" + "x" * 60 + " ON {s}.items (label)",
+    "index_two_columns": "CREATE INDEX ix_items_env_label ON {s}.items (env, label DESC NULLS LAST)",
+    "index_include": "CREATE INDEX ix_items_env_inc ON {s}.items (env) INCLUDE (label)",
+    "index_partial": "CREATE INDEX ix_items_part ON {s}.items (id) WHERE label IS NOT NULL AND env = 'e1'",
+    "index_expression": "CREATE INDEX ix_items_lower ON {s}.items (lower(label))",
+    "index_method": "CREATE INDEX ix_items_hash ON {s}.items USING hash (label)",
+    "index_options": "CREATE INDEX ix_items_ff ON {s}.items (label text_pattern_ops) WITH (fillfactor = 70)",
+    "index_comment": "CREATE INDEX ix_items_c ON {s}.items (label); COMMENT ON INDEX {s}.ix_items_c IS 'why'",
+    "index_unique": "CREATE UNIQUE INDEX ux_items_label ON {s}.items (label)",
+    "index_unique_partial": "CREATE UNIQUE INDEX ux_items_part ON {s}.items (label, env) WHERE n > 10",
+    "unique": "ALTER TABLE {s}.items ADD CONSTRAINT items_label_key UNIQUE (label)",
+    "unique_two_columns": "ALTER TABLE {s}.items ADD CONSTRAINT items_env_label UNIQUE (env, label)",
+    "unique_deferrable": "ALTER TABLE {s}.items ADD CONSTRAINT items_later UNIQUE (label) DEFERRABLE INITIALLY DEFERRED",
+    "check": "ALTER TABLE {s}.items ADD CONSTRAINT label_long CHECK (length(label) > 0)",
+    "check_two_columns": "ALTER TABLE {s}.items ADD CONSTRAINT both CHECK (label <> env)",
+    "foreign_key": "ALTER TABLE {s}.items ADD CONSTRAINT fk_kind FOREIGN KEY (label) REFERENCES {s}.kinds (code) "
+                   "ON UPDATE CASCADE ON DELETE SET NULL",
+    "foreign_key_deferred": "ALTER TABLE {s}.items ADD FOREIGN KEY (label) REFERENCES {s}.kinds "
+                            "DEFERRABLE INITIALLY DEFERRED",
+    "everything": "GRANT SELECT (label) ON {s}.items TO reader; COMMENT ON COLUMN {s}.items.label IS 'c';"
+                  "ALTER TABLE {s}.items ALTER label SET NOT NULL, ALTER label SET DEFAULT 'v0';"
+                  "ALTER TABLE {s}.items ADD UNIQUE (label), ADD CHECK (label <> ''), "
+                  "ADD FOREIGN KEY (label) REFERENCES {s}.kinds; CREATE INDEX ON {s}.items (label, n)",
+    "table_without_key": "ALTER TABLE {s}.items DROP CONSTRAINT items_pkey",
+}
+# carried features that more than one server release treats differently, run on all; the rest on one
+RENAME = {"name": "carry", "operations": [{"rename_column": {"table": "items", "from": "label", "to": "title"}}]}
+
+
+def build(db, schema, extra, kind="text", value="'v' || i"):
+    db.sql(f"CREATE SCHEMA IF NOT EXISTS {schema}")
+    for part in (SHARED, BASE, extra):
+        db.sql(part.replace("{s}", schema).replace("{type}", kind).replace("{value}", value))
+
+
+def compare(db, plain="plain"):
+    """The table segue has migrated against the plainly renamed one."""
+    with db.connect() as conn:
+        conn.execute(f"ALTER TABLE {plain}.items RENAME COLUMN label TO title")
+        want = catalog.table(conn, f"{plain}.items")
+        got = catalog.table(conn, "public.items")
+    text = repr(want).replace(f"{plain}.", "public.")
+    assert catalog.difference(eval(text), got) == []  # a repr of our own, of plain values
+
+
+@pytest.mark.parametrize("feature", [k for k in CARRIED if k not in ("everything", "not_null")])
+@pytest.mark.one_version
+def test_a_renamed_column_keeps_its(db, segue, feature):
+    for schema in ("public", "plain"):
+        build(db, schema, CARRIED[feature])
+    proxy = segue(db)
+    proxy.done(RENAME)
+    compare(db)
+    assert catalog.traces(db.connect()) == []
+
+
+@pytest.mark.parametrize("feature", ["everything", "not_null"])
+def test_a_renamed_column_keeps_on_every_version(db, segue, feature):
+    for schema in ("public", "plain"):
+        build(db, schema, CARRIED[feature])
+    proxy = segue(db)
+    proxy.done(RENAME)
+    compare(db)
+    assert catalog.traces(db.connect()) == []
+
+
+@pytest.mark.one_version
+@pytest.mark.parametrize("kind", ["serial", "bigint GENERATED BY DEFAULT AS IDENTITY", "bigint GENERATED ALWAYS AS IDENTITY"])
+def test_a_renamed_column_keeps_its_sequence(db, segue, kind):
+    for schema in ("public", "plain"):
+        build(db, schema, "", "text", "'v' || i")
+        db.sql(f"ALTER TABLE {schema}.items DROP COLUMN label; ALTER TABLE {schema}.items ADD COLUMN label {kind}")
+    proxy = segue(db)
+    done = proxy.cli("plan", proxy.file(RENAME), check=None)
+    if done.code == 1 and "identity" in kind.lower():
+        assert "label" in done.err + done.out  # refused by name: nothing to compare
+        return
+    conn = proxy.connect()
+    name = proxy.soaking(RENAME)
+    first = conn.execute("INSERT INTO items (id) VALUES (1001) RETURNING title").fetchone()[0]
+    second = conn.execute("INSERT INTO items (id) VALUES (1002) RETURNING title").fetchone()[0]
+    assert second == first + 1 > 300
+    assert db.one("SELECT count(*) FROM items WHERE label IS DISTINCT FROM title") == 0
+    proxy.cli("complete", name, "--force")
+    with db.connect() as direct:
+        direct.execute("ALTER TABLE plain.items RENAME COLUMN label TO title")
+        want = catalog.table(direct, "plain.items")
+        got = catalog.table(direct, "public.items")
+    assert len(got["sequences"]) == 1 and list(got["sequences"].values()) == ["title"]
+    assert got["columns"]["title"]["not_null"] == want["columns"]["title"]["not_null"]
+    assert got["columns"]["title"]["identity"] == want["columns"]["title"]["identity"]
+    assert db.one("SELECT pg_get_serial_sequence('items', 'title')") is not None
+    db.sql("INSERT INTO items (id) VALUES (1003)")
+    assert db.one("SELECT title FROM items WHERE id = 1003") == second + 1
+
+
+@pytest.mark.one_version
+def test_a_serial_keeps_counting_for_both_revisions_in_every_phase(db, segue):
+    db.sql("CREATE TABLE items (id bigint PRIMARY KEY, label serial)")
+    proxy = segue(db)
+    conn = proxy.connect()
+    add = "INSERT INTO items (id) SELECT coalesce(max(id), 0) + 1 FROM items RETURNING id"
+    conn.execute(add)
+    name = proxy.ready(RENAME)
+    conn.execute(add)
+    proxy.cli("cutover", name)
+    conn.execute(add)
+    proxy.cli("rollback", name)
+    conn.execute(add)
+    proxy.cli("cutover", name)
+    conn.execute(add)
+    proxy.cli("complete", name, "--force")
+    conn.execute(add)
+    assert db.sql("SELECT id, title FROM items ORDER BY id") == [(i, i) for i in range(1, 7)]
+
+
+@pytest.mark.one_version
+def test_partitions_keep_their_indexes_and_constraints(db, segue):
+    ddl = ("CREATE SCHEMA IF NOT EXISTS {s};"
+           "CREATE TABLE {s}.items (id bigint, env text, label text NOT NULL, PRIMARY KEY (id)) PARTITION BY RANGE (id);"
+           "CREATE TABLE {s}.items_a PARTITION OF {s}.items FOR VALUES FROM (0) TO (100);"
+           "CREATE TABLE {s}.items_b PARTITION OF {s}.items FOR VALUES FROM (100) TO (1000);"
+           "INSERT INTO {s}.items SELECT i, 'e', 'v' || i FROM generate_series(1, 300) i;"
+           "CREATE INDEX ix_label ON {s}.items (label);"
+           "ALTER TABLE {s}.items ADD CONSTRAINT label_long CHECK (length(label) > 1)")
+    for schema in ("public", "plain"):
+        db.sql(ddl.replace("{s}", schema))
+    proxy = segue(db)
+    done = proxy.cli("plan", proxy.file(RENAME), check=None)
+    if done.code == 1 and "partition" in (done.out + done.err):
+        assert "ix_label" in done.out + done.err  # refused, naming the index
+        return
+    proxy.done(RENAME)
+    compare(db)
+    assert db.one("SELECT bool_and(indisvalid) FROM pg_index WHERE indrelid IN ('items'::regclass, 'items_a'::regclass)")
+
+
+@pytest.mark.one_version
+def test_a_created_table_and_index_are_as_the_file_says(db, segue):
+    db.sql("CREATE TABLE users (id bigint PRIMARY KEY, email text); INSERT INTO users SELECT i FROM generate_series(1, 100) i")
+    proxy = segue(db)
+    proxy.done({"name": "created", "operations": [
+        {"create_table": {"name": "anonymous_usage", "columns": [
+            {"name": "id", "type": "bigserial", "pk": True},
+            {"name": "token", "type": "varchar(64)", "unique": True},
+            {"name": "user_id", "type": "bigint", "nullable": True,
+             "references": {"table": "users", "column": "id", "on_delete": "CASCADE"}},
+            {"name": "count", "type": "integer", "default": "0", "comment": "so far"}]}},
+        {"create_index": {"name": "ix_usage_user", "table": "anonymous_usage", "columns": ["user_id", "count"]}},
+        {"create_index": {"name": "ix_users_email", "table": "users", "columns": ["email"], "unique": True,
+                          "predicate": "email IS NOT NULL"}}]})
+    with db.connect() as conn:
+        got = catalog.table(conn, "anonymous_usage")
+        users = catalog.table(conn, "users")
+    columns = got["columns"]
+    assert {n: (c["type"], c["not_null"]) for n, c in columns.items()} == {
+        "id": ("bigint", True), "token": ("character varying(64)", True), "user_id": ("bigint", False),
+        "count": ("integer", True)}
+    assert columns["count"]["default"] == "0" and columns["count"]["comment"] == "so far"
+    kinds = sorted(c[0] for c in got["constraints"].values())
+    assert kinds == ["f", "p", "u"]
+    assert "ON DELETE CASCADE" in next(c[1] for c in got["constraints"].values() if c[0] == "f")
+    assert got["indexes"]["ix_usage_user"][0].endswith("(user_id, count)")
+    assert users["indexes"]["ix_users_email"][0] == (
+        "CREATE UNIQUE INDEX ix_users_email ON public.users USING btree (email) WHERE (email IS NOT NULL)")
+    assert users["indexes"]["ix_users_email"][3] is True

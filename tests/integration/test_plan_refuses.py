@@ -1,0 +1,231 @@
+"""`plan`: touches nothing, tells everything, refuses by name; migration files with mistakes."""
+
+import json
+
+import pytest
+from lib import catalog
+
+pytestmark = pytest.mark.one_version
+RENAME = {"name": "rename_label", "operations": [{"rename_column": {"table": "items", "from": "label", "to": "title"}}]}
+
+
+@pytest.fixture
+def items(db):
+    db.sql("CREATE TABLE items (id bigint PRIMARY KEY, label text NOT NULL, n int)")
+    db.sql("INSERT INTO items SELECT i, 'v' || i, i FROM generate_series(1, 100) i")
+    db.sql("CREATE INDEX ix_label ON items (label)")
+    return db
+
+
+def everything(db):
+    with db.connect() as conn:
+        return catalog.whole(conn, without=())
+
+
+def test_plan_touches_nothing(items, segue):
+    proxy = segue(items)
+    before = everything(items)
+    xid = items.one("SELECT pg_snapshot_xmax(pg_current_snapshot())")
+    proxy.cli("plan", proxy.file(RENAME))
+    assert catalog.difference(before, everything(items)) == []
+    # no transaction of segue's has taken a number
+    assert items.one("SELECT pg_snapshot_xmax(pg_current_snapshot())") == xid
+    assert proxy.console("SHOW MIGRATIONS") == []
+
+
+def test_plan_shows_every_step_its_lock_and_its_sql(items, segue):
+    proxy = segue(items)
+    text = proxy.cli("plan", proxy.file(RENAME)).out
+    for word in ("ADD COLUMN", "title", "~segue_guard", "CREATE INDEX CONCURRENTLY", "ACCESS EXCLUSIVE", "VALIDATE",
+                 "SET NOT NULL", "DROP COLUMN", "lock_timeout"):
+        assert word in text, f"{word!r} is not in\n{text}"
+
+
+def test_plan_speaks_json(items, segue):
+    proxy = segue(items)
+    plan = json.loads(proxy.cli("plan", proxy.file(RENAME), "--json").out)
+    assert "CREATE INDEX CONCURRENTLY" in json.dumps(plan)
+
+
+def test_plan_works_from_the_console(items, segue):
+    proxy = segue(items)
+    rows = proxy.console("PLAN '" + json.dumps(RENAME).replace("'", "''") + "'")
+    assert any("CREATE INDEX CONCURRENTLY" in str(row) for row in rows)
+
+
+def test_plan_names_user_triggers_that_may_fire(items, segue):
+    items.sql("CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';"
+              "CREATE TRIGGER touch_me BEFORE UPDATE ON items FOR EACH ROW EXECUTE FUNCTION f()")
+    proxy = segue(items)
+    assert "touch_me" in proxy.cli("plan", proxy.file(RENAME)).out
+
+
+# what cannot be carried -> SQL that makes it, and the name that the refusal must hold
+REFUSED = {
+    "view": ("CREATE VIEW v_items AS SELECT id, label FROM items", "v_items"),
+    "materialized view": ("CREATE MATERIALIZED VIEW mv_items AS SELECT label FROM items", "mv_items"),
+    "rule": ("CREATE RULE r_items AS ON UPDATE TO items WHERE OLD.label = 'x' DO INSTEAD NOTHING", "r_items"),
+    "policy": ("ALTER TABLE items ENABLE ROW LEVEL SECURITY; CREATE POLICY p_items ON items USING (label <> 'x')",
+               "p_items"),
+    "generated column": ("ALTER TABLE items ADD shout text GENERATED ALWAYS AS (upper(label)) STORED", "shout"),
+    "publication with a column list": ("CREATE PUBLICATION pub_items FOR TABLE items (id, label)", "pub_items"),
+    "function with an SQL body": ("CREATE FUNCTION f_items() RETURNS bigint LANGUAGE sql "
+                                  "BEGIN ATOMIC SELECT count(label) FROM items; END", "f_items"),
+    "primary key": ("ALTER TABLE items DROP CONSTRAINT items_pkey; "
+                    "ALTER TABLE items ADD CONSTRAINT pk_label PRIMARY KEY (label)", "label"),
+    "exclusion constraint": ("ALTER TABLE items ADD CONSTRAINT x_items EXCLUDE USING hash (label WITH =)", "x_items"),
+    "foreign key from elsewhere": ("CREATE UNIQUE INDEX u ON items (label); "
+                                   "CREATE TABLE refs (l text REFERENCES items (label))", "refs"),
+    "trigger on the column": ("CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';"
+                              "CREATE TRIGGER t_items BEFORE UPDATE OF label ON items "
+                              "FOR EACH ROW EXECUTE FUNCTION f()", "t_items"),
+    "extended statistics": ("CREATE STATISTICS s_items ON label, n FROM items", "s_items"),
+    "inherited table": ("CREATE TABLE children () INHERITS (items)", "children"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_plan_refuses_or_carries_by_name(items, segue, what):
+    """Refused, naming the object; or (allowed for those that can be carried) a plan that handles it."""
+    sql, name = REFUSED[what]
+    items.sql(sql)
+    before = everything(items)
+    proxy = segue(items)
+    done = proxy.cli("plan", proxy.file(RENAME), check=None)
+    assert name in done.out + done.err, f"nothing about {name}:\n{done.out}\n{done.err}"
+    if done.code != 0 or "refus" in done.out.lower():
+        started = proxy.cli("start", proxy.file(RENAME), "--detach", check=1)
+        assert name in started.err
+        with items.connect() as conn:
+            after = catalog.whole(conn)
+        before["schemas"] = [s for s in before["schemas"] if s != ("segue",)]
+        assert catalog.difference({k: before[k] for k in ("tables", "rows")},
+                                  {k: after[k] for k in ("tables", "rows")}) == []
+    else:
+        assert what not in ("view", "rule", "policy", "generated column", "publication with a column list",
+                            "function with an SQL body"), f"{what} was not refused:\n{done.out}"
+
+
+def with_fields(**fields):
+    """RENAME with its operation's fields changed; None takes one away."""
+    rename = {**RENAME["operations"][0]["rename_column"], **fields}
+    return {"name": "bad", "operations": [{"rename_column": {k: v for k, v in rename.items() if v is not None}}]}
+
+
+def adding(**column):
+    return {"name": "bad", "operations": [{"add_column": {"table": "items", "column": column}}]}
+
+
+# mistake -> the file (dict or text), words the error must hold
+BAD_FILES = {
+    "no JSON at all": ("name: rename", ["line 1"]),
+    "a comma too many": ('{ "name": "bad",\n  "operations": [\n  ],\n}', ["line 4"]),
+    "a field twice": ('{ "name": "bad", "name": "worse",\n "operations": [] }', ["name"]),
+    "an unknown field at the top": ({**RENAME, "operatoins": []}, ["operatoins"]),
+    "an unknown operation": ({"name": "bad", "operations": [{"rename_colum": {}}]}, ["rename_colum", "operations[0]"]),
+    "an unknown field": (with_fields(form="x"), ["form", "operations[0]"]),
+    "two operations in one": ({"name": "bad", "operations": [{**RENAME["operations"][0], "add_column": {}}]},
+                              ["operations[0]"]),
+    "no name": ({"operations": RENAME["operations"]}, ["name"]),
+    "an empty name": ({**RENAME, "name": ""}, ["name"]),
+    "a name that is a number": ({**RENAME, "name": 7}, ["name"]),
+    "no operations": ({"name": "bad"}, ["operations"]),
+    "empty operations": ({"name": "bad", "operations": []}, ["operations"]),
+    "a field left out": (with_fields(to=None), ["to", "operations[0]"]),
+    "a table that is not there": (with_fields(table="itemz"), ["itemz"]),
+    "a column that is not there": (with_fields(**{"from": "labl"}), ["labl"]),
+    "a target that is there already": (with_fields(to="n"), ["n", "exists"]),
+    "a column renamed to itself": (with_fields(to="label"), ["label"]),
+    "a type that is not there": (with_fields(type="jsonbb", up="label", down="title"), ["jsonbb"]),
+    "an up that does not parse": (with_fields(type="jsonb", up="label::::jsonb", down="title::text"), ["up"]),
+    "an up of two statements": (with_fields(type="text", up="label; DROP TABLE items", down="title"), ["up"]),
+    "an up that reads a column that is not there": (with_fields(type="text", up="lable", down="title"), ["lable"]),
+    "an up with a subquery": (with_fields(type="text", up="(SELECT max(label) FROM items)", down="title"), ["up"]),
+    "an up with an aggregate": (with_fields(type="text", up="max(label)", down="title"), ["up"]),
+    "a volatile up": (with_fields(type="text", up="label || random()", down="title"), ["up", "volatile"]),
+    "up without down": (with_fields(type="text", up="lower(label)"), ["down"]),
+    "a not-null column with neither default nor up": (adding(name="m", type="int"), ["default"]),
+    "a system column": (adding(name="ctid", type="int", nullable=True), ["ctid"]),
+    "the same column twice": ({"name": "bad", "operations": RENAME["operations"] * 2}, ["label"]),
+    "an index on a column that is not there": (
+        {"name": "bad", "operations": [{"create_index": {"name": "ix", "table": "items", "columns": ["zz"]}}]}, ["zz"]),
+    "an index whose name is taken": (
+        {"name": "bad", "operations": [{"create_index": {"name": "ix_label", "table": "items", "columns": ["n"]}}]},
+        ["ix_label"]),
+    "an index method that is not there": (
+        {"name": "bad", "operations": [{"create_index": {"name": "ix", "table": "items", "columns": ["n"],
+                                                         "method": "btreee"}}]}, ["btreee"]),
+    "a created table that is there": (
+        {"name": "bad", "operations": [{"create_table": {"name": "items", "columns": [{"name": "a", "type": "int"}]}}]},
+        ["items", "exists"]),
+    "a created table without columns": (
+        {"name": "bad", "operations": [{"create_table": {"name": "fresh", "columns": []}}]}, ["columns"]),
+    "a reference to nothing": (
+        {"name": "bad", "operations": [{"create_table": {"name": "fresh", "columns": [
+            {"name": "a", "type": "int", "references": {"table": "nowhere", "column": "id"}}]}}]}, ["nowhere"]),
+    "a boolean that is text": (adding(name="m", type="int", nullable="yes"), ["nullable"]),
+    "an unknown version table": ({**RENAME, "version_table": {"flyway": {}}}, ["flyway"]),
+    "a version table without a table": (
+        {**RENAME, "version_table": {"alembic": {"from": ["a"], "to": "b"}}}, ["alembic_version"]),
+}
+# of these, the line is known from the text of the file (indented by two)
+WITH_LINE = {"an unknown field at the top", "an unknown field", "an unknown operation", "a name that is a number",
+             "a boolean that is text", "a comma too many", "no JSON at all"}
+
+
+@pytest.fixture(scope="module")
+def planner(clusters, pg_version, tmp_path_factory):
+    """One proxy for all mistakes: none of them may change anything."""
+    from conftest import _database, _drop
+    from lib.segue import Segue
+
+    database = _database(clusters.get(pg_version))
+    database.sql("CREATE TABLE items (id bigint PRIMARY KEY, label text NOT NULL, n int);"
+                 "CREATE INDEX ix_label ON items (label)")
+    proxy = Segue(database.url(), tmp_path_factory.mktemp("plan"))
+    yield proxy
+    proxy.stop()
+    _drop(database)
+
+
+@pytest.mark.parametrize("mistake", BAD_FILES)
+def test_a_migration_file_with_a_mistake_is_refused_with_its_place(planner, mistake):
+    content, words = BAD_FILES[mistake]
+    path = planner.file(content)
+    for command in ("plan", "start"):
+        done = planner.cli(command, path, check=1)
+        for word in words:
+            assert word in done.err, f"{word!r} is not in: {done.err}"
+        if mistake in WITH_LINE:
+            assert path.name in done.err and "line" in done.err, done.err
+    assert planner.console("SHOW MIGRATIONS") == []
+
+
+def test_a_migration_name_is_used_once(items, segue):
+    proxy = segue(items)
+    proxy.done(RENAME)
+    other = {"name": "rename_label", "operations": [{"rename_column": {"table": "items", "from": "n", "to": "m"}}]}
+    assert "rename_label" in proxy.cli("start", proxy.file(other), check=1).err
+
+
+def test_one_migration_per_table_at_a_time(items, segue):
+    proxy = segue(items)
+    proxy.ready(RENAME)
+    other = {"name": "second", "operations": [{"rename_column": {"table": "items", "from": "n", "to": "m"}}]}
+    assert "rename_label" in proxy.cli("start", proxy.file(other), check=1).err
+
+
+def test_a_command_for_an_unknown_migration_is_refused(items, segue):
+    proxy = segue(items)
+    for command in ("cutover", "complete", "rollback", "abort", "verify"):
+        assert "nosuch" in proxy.cli(command, "nosuch", check=1).err
+
+
+@pytest.mark.parametrize("command", ["cutover", "complete"])
+def test_a_command_in_the_wrong_phase_is_refused(items, segue, command):
+    proxy = segue(items)
+    name = proxy.ready(RENAME)
+    if command == "cutover":
+        proxy.cli("cutover", name)
+    done = proxy.cli(command, name, check=1)
+    assert name in done.err and proxy.phase(name) in done.err

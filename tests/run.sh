@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Every check, in the order in which a mistake is cheapest to find; stops at the first failure.
+# The last lines are those of the test runner itself.
+set -eu
+cd "$(dirname "$0")/.."
+make=${MAKE:-make}
+
+step() {
+    echo "== $1"
+    shift
+    "$@" || {
+        local code=$?
+        echo "== failed: $*"
+        exit "$code"
+    }
+}
+
+step "layers: a layer includes only layers before it" "$make" --no-print-directory layers
+step "format" "$make" --no-print-directory fmt-check
+step "build" "$make" --no-print-directory build
+step "lint: options, commands and documents agree" "$make" --no-print-directory lint
+step "unit tests" "$make" --no-print-directory unit
+step "integration tests on PostgreSQL ${SEGUE_PG:-15,18}" "$make" --no-print-directory integration
