@@ -10,7 +10,7 @@ from lib.wait import SLOW
 
 pytestmark = pytest.mark.one_version
 # a short road to each outcome; the defaults only wait longer
-QUICK = {"drain_timeout_ms": 300, "gate_hold_max_ms": 700}
+QUICK = {"cutover_drain_ms": 300, "gate_hold_max_ms": 700}
 
 
 def in_background(proxy, *args):
@@ -127,7 +127,7 @@ def worst_of(run, until_s=3.0):
 def test_statements_on_other_tables_pass_a_closed_gate(db, segue):
     make_items(db, 100)
     db.sql("CREATE TABLE others (id int PRIMARY KEY, n int); INSERT INTO others VALUES (1, 0)")
-    proxy = segue(db, cutover_attempts_max=1000, drain_timeout_ms=900, gate_hold_max_ms=1500)
+    proxy = segue(db, cutover_attempts_max=1000, cutover_drain_ms=900, gate_hold_max_ms=1500)
     proxy.ready(RENAME)
     conn, mine = proxy.connect(), proxy.connect()
     with Holding(db, proxy):
@@ -139,7 +139,7 @@ def test_statements_on_other_tables_pass_a_closed_gate(db, segue):
 
 def test_statements_of_an_open_transaction_are_not_held(db, segue):
     make_items(db, 100)
-    proxy = segue(db, cutover_attempts_max=1000, drain_timeout_ms=900, gate_hold_max_ms=1500)
+    proxy = segue(db, cutover_attempts_max=1000, cutover_drain_ms=900, gate_hold_max_ms=1500)
     proxy.ready(RENAME)
     with Holding(db, proxy) as holding:
         # the transaction that is waited for must be able to come to its end
@@ -149,7 +149,7 @@ def test_statements_of_an_open_transaction_are_not_held(db, segue):
 
 def test_the_hard_deadline_opens_the_gate(db, segue):
     make_items(db, 100)
-    proxy = segue(db, cutover_attempts_max=1000, drain_timeout_ms=20000, gate_hold_max_ms=600)
+    proxy = segue(db, cutover_attempts_max=1000, cutover_drain_ms=20000, gate_hold_max_ms=600)
     proxy.ready(RENAME)
     conn = proxy.connect()
     with Holding(db, proxy):
