@@ -1,0 +1,347 @@
+/*
+ * Expressions are parsed as the only target of a SELECT; everything else a SELECT could have is
+ * refused, so that no text can smuggle in more than an expression. Edits are byte splices at the
+ * positions of column references: the rest of the author's text stays as it is.
+ */
+#include "segue/sql/expr.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "segue/base/buf.h"
+#include "segue/base/mem.h"
+#include "tree.h"
+
+#define SELECT "SELECT "
+#define SELECT_LEN ((int)sizeof(SELECT) - 1)
+
+struct ref {
+    int at; /* byte offset in the expression */
+    const char *name;
+};
+
+struct walk {
+    struct sql_expr_info *info;
+    size_t columns_cap, functions_cap;
+    struct ref *refs;
+    size_t nrefs, refs_cap;
+    bool qualified, star, is_default;
+};
+
+static void list_add(char ***list, size_t *n, size_t *cap, const char *text)
+{
+    for (size_t i = 0; i < *n; i++)
+        if (!strcmp((*list)[i], text))
+            return;
+    mem_grow((void **)list, cap, *n + 1, sizeof(**list));
+    (*list)[(*n)++] = mem_strdup(text);
+}
+
+/* ---- reading ---- */
+
+static void see_column(struct walk *w, const json_t *node)
+{
+    const json_t *fields = sql_tree_get(node, "fields");
+    const char *name = sql_tree_string(json_array_get(fields, 0));
+
+    if (!name) {
+        w->star = true;
+        return;
+    }
+    if (json_array_size(fields) != 1) {
+        w->qualified = true;
+        return;
+    }
+    list_add(&w->info->columns, &w->info->ncolumns, &w->columns_cap, name);
+    mem_grow((void **)&w->refs, &w->refs_cap, w->nrefs + 1, sizeof(*w->refs));
+    w->refs[w->nrefs++] = (struct ref){sql_tree_location(node) - SELECT_LEN, name};
+}
+
+static void see_function(struct walk *w, const json_t *node)
+{
+    static const char *const marks[] = {"agg_filter",   "over",     "agg_within_group",
+                                        "agg_distinct", "agg_star", "agg_order"};
+    const json_t *parts = sql_tree_get(node, "funcname");
+    struct buf name = {0};
+    char *text;
+
+    for (size_t i = 0; i < json_array_size(parts); i++)
+        buf_printf(&name, "%s%s", i ? "." : "", sql_tree_string(json_array_get(parts, i)));
+    text = buf_take(&name);
+    list_add(&w->info->functions, &w->info->nfunctions, &w->functions_cap, text);
+    free(text);
+    for (size_t i = 0; i < ARRAY_LEN(marks); i++)
+        if (sql_tree_get(node, marks[i]))
+            w->info->has_aggregate_or_window = true;
+}
+
+static void walk_node(struct walk *w, const json_t *node);
+
+static void walk_member(struct walk *w, const char *key, const json_t *value)
+{
+    static const char *const skipped[] = {"A_Const", "typeName", "funcname", "name", "collname"};
+
+    for (size_t i = 0; i < ARRAY_LEN(skipped); i++)
+        if (!strcmp(key, skipped[i]))
+            return;
+    if (!strcmp(key, "ColumnRef"))
+        see_column(w, value);
+    else if (!strcmp(key, "FuncCall"))
+        see_function(w, value);
+    else if (!strcmp(key, "SubLink"))
+        w->info->has_subquery = true;
+    else if (!strcmp(key, "ParamRef"))
+        w->info->has_parameter = true;
+    else if (!strcmp(key, "SetToDefault"))
+        w->is_default = true;
+    walk_node(w, value);
+}
+
+static void walk_node(struct walk *w, const json_t *node)
+{
+    const char *key;
+    const json_t *value;
+    size_t i;
+
+    if (json_is_array(node)) {
+        json_array_foreach((json_t *)node, i, value) walk_node(w, value);
+    } else if (json_is_object(node)) {
+        json_object_foreach((json_t *)node, key, value) walk_member(w, key, value);
+    }
+}
+
+/* Literals, casts of literals, arrays of them: the same value for every row, without a call. */
+static bool is_constant(const json_t *node)
+{
+    const json_t *cast = sql_tree_get(node, "TypeCast");
+    const json_t *elements = sql_tree_get(sql_tree_get(node, "A_ArrayExpr"), "elements");
+
+    if (sql_tree_get(node, "A_Const"))
+        return true;
+    if (cast)
+        return is_constant(sql_tree_get(cast, "arg"));
+    if (!sql_tree_get(node, "A_ArrayExpr"))
+        return false;
+    for (size_t i = 0; i < json_array_size(elements); i++)
+        if (!is_constant(json_array_get(elements, i)))
+            return false;
+    return true;
+}
+
+/* The value of the only target of a SELECT that has nothing else; NULL when it has. */
+static const json_t *only_target(const json_t *tree)
+{
+    static const char *const plain[] = {"targetList", "limitOption", "op"};
+    json_t *select = (json_t *)sql_tree_single(tree, "SelectStmt");
+    const json_t *targets = sql_tree_get(select, "targetList");
+    const json_t *target = sql_tree_get(json_array_get(targets, 0), "ResTarget");
+    const char *op = json_string_value(sql_tree_get(select, "op"));
+    const char *key;
+    json_t *value;
+
+    if (json_array_size(targets) != 1 || sql_tree_get(target, "name") || !op ||
+        strcmp(op, "SETOP_NONE"))
+        return NULL;
+    json_object_foreach(select, key, value)
+    {
+        bool known = false;
+
+        for (size_t i = 0; i < ARRAY_LEN(plain); i++)
+            known |= !strcmp(key, plain[i]);
+        if (!known)
+            return NULL;
+    }
+    return sql_tree_get(target, "val");
+}
+
+/* The tree (caller decrefs) and in it the value; NULL with err. */
+static json_t *parse(const char *expr, const json_t **value, struct err *err)
+{
+    char *sql = mem_printf(SELECT "%s\n", expr);
+    struct err why = {0};
+    int position;
+    json_t *tree = sql_tree_parse(sql, &position, &why);
+
+    free(sql);
+    if (!tree) {
+        if (position >= SELECT_LEN)
+            err_set(err, why.sqlstate, "%s, at byte %d of the expression", why.text,
+                    position - SELECT_LEN + 1);
+        else
+            err_set(err, why.sqlstate, "%s", why.text);
+        return NULL;
+    }
+    *value = only_target(tree);
+    if (!*value) {
+        err_set(err, "42601", "not one scalar expression");
+        json_decref(tree);
+        return NULL;
+    }
+    return tree;
+}
+
+static enum rc walk_check(const struct walk *w, struct err *err)
+{
+    if (w->star || w->is_default) {
+        err_set(err, "42601", "%s is not allowed in an expression", w->star ? "*" : "DEFAULT");
+        return RC_ERR;
+    }
+    if (w->qualified && !w->info->has_subquery) {
+        err_set(err, "0A000", "a column is written with the name of its table");
+        err_hint(err, "write the bare name of the column; (composite).field needs parentheses");
+        return RC_ERR;
+    }
+    return RC_OK;
+}
+
+enum rc sql_expr_parse(const char *expr, struct sql_expr_info *info, struct err *err)
+{
+    struct walk w = {.info = info};
+    const json_t *value;
+    json_t *tree;
+    enum rc rc;
+
+    memset(info, 0, sizeof(*info));
+    tree = parse(expr, &value, err);
+    if (!tree)
+        return RC_ERR;
+    walk_node(&w, value);
+    info->constant = is_constant(value);
+    rc = walk_check(&w, err);
+    free(w.refs);
+    json_decref(tree);
+    if (rc != RC_OK)
+        sql_expr_info_fini(info);
+    return rc;
+}
+
+void sql_expr_info_fini(struct sql_expr_info *info)
+{
+    for (size_t i = 0; i < info->ncolumns; i++)
+        free(info->columns[i]);
+    for (size_t i = 0; i < info->nfunctions; i++)
+        free(info->functions[i]);
+    free(info->columns);
+    free(info->functions);
+    memset(info, 0, sizeof(*info));
+}
+
+/* ---- editing ---- */
+
+static bool is_ident_byte(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '$' || (unsigned char)c >= 0x80;
+}
+
+/* Length in bytes of the identifier that begins here, quotes included; 0: none. */
+static size_t ident_length(const char *text)
+{
+    size_t i = 0;
+
+    if ((text[0] == 'u' || text[0] == 'U') && text[1] == '&' && text[2] == '"')
+        i = 2;
+    if (text[i] != '"') {
+        while (is_ident_byte(text[i]))
+            i++;
+        return i;
+    }
+    for (i++; text[i]; i++) {
+        if (text[i] == '"' && text[i + 1] == '"')
+            i++;
+        else if (text[i] == '"')
+            return i + 1;
+    }
+    return 0;
+}
+
+static int ref_compare(const void *a, const void *b)
+{
+    const struct ref *x = a, *y = b;
+
+    return (x->at > y->at) - (x->at < y->at);
+}
+
+static char *splice(const char *expr, const struct ref *refs, size_t nrefs, const char *prefix,
+                    const char *const *from, const char *const *to, size_t n, bool all)
+{
+    struct buf out = {0};
+    size_t at = 0, len = strlen(expr);
+
+    for (size_t r = 0; r < nrefs; r++) {
+        const char *name = all ? refs[r].name : NULL;
+        size_t start = (size_t)refs[r].at;
+        size_t old_len;
+        char *quoted;
+
+        for (size_t i = 0; i < n; i++)
+            if (!strcmp(from[i], refs[r].name))
+                name = to[i];
+        if (!name || start < at)
+            continue;
+        old_len = start < len ? ident_length(expr + start) : 0;
+        if (old_len == 0) {
+            buf_fini(&out);
+            return NULL;
+        }
+        quoted = sql_quote_ident(name);
+        buf_append(&out, expr + at, start - at);
+        buf_printf(&out, "%s%s", prefix, quoted);
+        free(quoted);
+        at = start + old_len;
+    }
+    buf_append_str(&out, expr + at);
+    return buf_take(&out);
+}
+
+char *sql_expr_rename(const char *expr, const char *prefix, const char *const *from,
+                      const char *const *to, size_t n, bool all, struct err *err)
+{
+    struct sql_expr_info info = {0};
+    struct walk w = {.info = &info};
+    const json_t *value;
+    json_t *tree = parse(expr, &value, err);
+    char *out = NULL;
+
+    if (!tree)
+        return NULL;
+    walk_node(&w, value);
+    if (walk_check(&w, err) == RC_OK) {
+        if (w.nrefs > 1)
+            qsort(w.refs, w.nrefs, sizeof(*w.refs), ref_compare);
+        out = splice(expr, w.refs, w.nrefs, prefix, from, to, n, all);
+        if (!out)
+            err_set(err, "XX000", "cannot find a column reference in \"%s\"", expr);
+    }
+    free(w.refs);
+    sql_expr_info_fini(&info);
+    json_decref(tree);
+    return out;
+}
+
+bool sql_expr_is_column(const char *expr, const char *column)
+{
+    const json_t *value = NULL;
+    json_t *tree = parse(expr, &value, NULL);
+    const json_t *fields = sql_tree_get(sql_tree_get(value, "ColumnRef"), "fields");
+    const char *name = tree ? sql_tree_string(json_array_get(fields, 0)) : NULL;
+    bool is = name && json_array_size(fields) == 1 && !strcmp(name, column);
+
+    json_decref(tree);
+    return is;
+}
+
+enum rc sql_type_parse(const char *type, struct err *err)
+{
+    char *sql = mem_printf(SELECT "NULL::%s\n", type);
+    json_t *tree = sql_tree_parse(sql, NULL, NULL);
+    const json_t *cast = tree ? sql_tree_get(only_target(tree), "TypeCast") : NULL;
+    bool is = sql_tree_get(sql_tree_get(cast, "arg"), "A_Const") != NULL;
+
+    free(sql);
+    json_decref(tree);
+    if (is)
+        return RC_OK;
+    err_set(err, "42601", "\"%s\" is not one type name", type);
+    return RC_ERR;
+}
