@@ -73,6 +73,7 @@ struct eng_table {
     uint32_t oid;
     char relkind; /* 'r' or 'p' */
     char *guard;  /* name of the guard function in schema segue; trigger is "~segue_guard" */
+    char *search_path; /* of the guard function: a quoted list, as the file's author sees names */
     struct eng_dual *duals;
     size_t nduals;
     char **key; /* primary key columns, for showing rows; may be empty */
@@ -118,6 +119,8 @@ bool eng_plan_refused(const struct eng_plan *plan, struct err *err); /* err: the
 
 json_t *eng_plan_to_json(const struct eng_plan *plan);
 enum rc eng_plan_from_json(const json_t *json, struct eng_plan **plan, struct err *err) MUST_CHECK;
+
+const char *eng_stage_name(enum eng_stage stage);
 
 /* For people and `segue plan`: {"columns": [...], "rows": [[...]]}, a row a step or note. */
 json_t *eng_plan_table(const struct eng_plan *plan);

@@ -1,0 +1,53 @@
+/*
+ * Reading schemas over libpq, read only. What is read comes as JSON: the database builds the
+ * document, the planner picks from it.
+ *
+ * A table's document:
+ *   oid, schema, name, relkind, persistence, owned (by the role), tuples, partition, inherits,
+ *   children: relations; replica_identity; search_path
+ *   key: primary key columns; relatives: bare names of what is locked along with it
+ *   columns: num, name, type, typid, typtype, constrained (a domain with rules), not_null,
+ *     identity, generated, default, collation, storage, compression, statistics, options,
+ *     comment, sequence, partition_key, grants: [privilege, grantee, grantable]
+ *   indexes: oid, schema, name, unique, primary, exclusion, valid, replica_identity, method,
+ *     nulls_not_distinct, predicate, options, tablespace, comment, constraint, deferrable,
+ *     deferred, children (of a partitioned index),
+ *     keys: key (false: INCLUDE), column | expression, suffix, opclass_default
+ *   constraints: name, type (c, f), columns, expression, tail (of a foreign key), foreign_table,
+ *     set_columns, validated, no_inherit, comment
+ *   dependents: column (num), kind (catalog), object (for people)
+ *   triggers: name, before, row, insert, update, enabled, function
+ *   mentions: column (num), function: routines whose text names the column
+ * Not here: judging what is read (engine/plan.h).
+ */
+#ifndef SEGUE_CATALOG_CATALOG_H
+#define SEGUE_CATALOG_CATALOG_H
+
+#include <stdint.h>
+
+#include <jansson.h>
+#include <libpq-fe.h>
+
+#include "segue/base/err.h"
+
+/* Runs one statement with text parameters. RC_ERR: the server's SQLSTATE, message and hint are in
+ * err, *res is NULL. Else the caller clears *res. */
+enum rc cat_query(PGconn *conn, const char *sql, int nparams, const char *const *params,
+                  PGresult **res, struct err *err) MUST_CHECK;
+
+/* First column of the first row, heap text; NULL in *out when there is no row or it is null. */
+enum rc cat_value(PGconn *conn, const char *sql, int nparams, const char *const *params, char **out,
+                  struct err *err) MUST_CHECK;
+
+/* Document of a relation; `schema` NULL: by search_path. 42P01 when there is none. Caller
+ * decrefs. */
+enum rc cat_table(PGconn *conn, const char *schema, const char *name, json_t **table,
+                  struct err *err) MUST_CHECK;
+
+/* Member of a table's "columns" by name; borrowed, NULL when there is none. */
+json_t *cat_column(const json_t *table, const char *name);
+
+/* Text of a member, NULL when it is null or not there; borrowed. */
+const char *cat_text(const json_t *object, const char *key);
+
+#endif

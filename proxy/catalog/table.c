@@ -1,0 +1,255 @@
+/*
+ * A table's document (segue/catalog/catalog.h), one query a part. $1 is always the table's oid.
+ * Every name is schema-qualified, so that no search_path changes what is read.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "segue/base/mem.h"
+#include "segue/catalog/catalog.h"
+
+static const char head_sql[] =
+    "SELECT json_build_object('oid', c.oid::int8, 'schema', n.nspname, 'name', c.relname,"
+    " 'relkind', c.relkind, 'persistence', c.relpersistence,"
+    " 'owned', pg_has_role(c.relowner, 'USAGE'), 'owner', pg_get_userbyid(c.relowner),"
+    " 'tuples', c.reltuples, 'partition', c.relispartition,"
+    " 'replica_identity', c.relreplident,"
+    " 'inherits', EXISTS (SELECT FROM pg_inherits WHERE inhrelid = c.oid),"
+    " 'children', COALESCE((SELECT json_agg(format('%I.%I', cn.nspname, k.relname) ORDER BY k.oid)"
+    "   FROM pg_inherits i JOIN pg_class k ON k.oid = i.inhrelid"
+    "   JOIN pg_namespace cn ON cn.oid = k.relnamespace WHERE i.inhparent = c.oid), '[]'),"
+    " 'deep', EXISTS (SELECT FROM pg_inherits i JOIN pg_class k ON k.oid = i.inhrelid"
+    "   WHERE i.inhparent = c.oid AND k.relkind <> 'r'),"
+    " 'search_path', (SELECT string_agg(quote_ident(s), ', ') FROM (SELECT s FROM"
+    "   unnest(current_schemas(false) || n.nspname) WITH ORDINALITY AS u(s, o)"
+    "   GROUP BY s ORDER BY min(o)) x))"
+    " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $1::oid";
+
+static const char columns_sql[] =
+    "SELECT json_agg(json_build_object('num', a.attnum, 'name', a.attname,"
+    " 'type', format_type(a.atttypid, a.atttypmod), 'typid', a.atttypid::int8,"
+    " 'typtype', t.typtype, 'constrained', t.typtype = 'd' AND (t.typnotnull OR EXISTS"
+    "   (SELECT FROM pg_constraint WHERE contypid = t.oid)),"
+    " 'not_null', a.attnotnull, 'identity', a.attidentity, 'generated', a.attgenerated,"
+    " 'default', pg_get_expr(d.adbin, d.adrelid),"
+    " 'collation', CASE WHEN a.attcollation <> t.typcollation THEN format('%I.%I', cn.nspname,"
+    "   co.collname) END,"
+    " 'storage', CASE WHEN a.attstorage <> t.typstorage THEN CASE a.attstorage WHEN 'p' THEN"
+    "   'PLAIN' WHEN 'e' THEN 'EXTERNAL' WHEN 'm' THEN 'MAIN' ELSE 'EXTENDED' END END,"
+    " 'compression', CASE a.attcompression WHEN 'p' THEN 'pglz' WHEN 'l' THEN 'lz4' END,"
+    " 'statistics', NULLIF(a.attstattarget, -1), 'options', array_to_string(a.attoptions, ', '),"
+    " 'comment', col_description(a.attrelid, a.attnum),"
+    " 'sequence', pg_get_serial_sequence(format('%I.%I', n.nspname, c.relname), a.attname),"
+    " 'partition_key', EXISTS (SELECT FROM pg_partitioned_table p WHERE p.partrelid = c.oid AND"
+    "   a.attnum = ANY (p.partattrs::int2[])) OR EXISTS (SELECT FROM pg_depend WHERE"
+    "   classid = 'pg_class'::regclass AND objid = c.oid AND refclassid = 'pg_class'::regclass"
+    "   AND refobjid = c.oid AND refobjsubid = a.attnum),"
+    " 'grants', (SELECT json_agg(json_build_array(x.privilege_type, CASE x.grantee WHEN 0 THEN"
+    "   'PUBLIC' ELSE quote_ident(pg_get_userbyid(x.grantee)) END, x.is_grantable))"
+    "   FROM aclexplode(a.attacl) x WHERE x.grantee <> c.relowner)) ORDER BY a.attnum)"
+    " FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid"
+    " JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_type t ON t.oid = a.atttypid"
+    " LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum"
+    " LEFT JOIN pg_collation co ON co.oid = a.attcollation"
+    " LEFT JOIN pg_namespace cn ON cn.oid = co.collnamespace"
+    " WHERE a.attrelid = $1::oid AND a.attnum > 0 AND NOT a.attisdropped";
+
+/* What follows a key in CREATE INDEX: collation, operator class, order. */
+static const char indexes_sql[] =
+    "SELECT json_agg(json_build_object('oid', i.indexrelid::int8, 'schema', n.nspname,"
+    " 'name', c.relname, 'unique', i.indisunique, 'primary', i.indisprimary,"
+    " 'exclusion', i.indisexclusion, 'valid', i.indisvalid, 'replica_identity',"
+    " i.indisreplident, 'method', am.amname,"
+    " 'nulls_not_distinct', COALESCE((to_jsonb(i) ->> 'indnullsnotdistinct')::bool, false),"
+    " 'predicate', pg_get_expr(i.indpred, i.indrelid), 'options', array_to_string(c.reloptions,"
+    " ', '), 'tablespace', ts.spcname, 'comment', obj_description(i.indexrelid, 'pg_class'),"
+    " 'constraint', k.conname, 'deferrable', k.condeferrable, 'deferred', k.condeferred,"
+    " 'children', COALESCE((SELECT json_agg(h.inhrelid::int8) FROM pg_inherits h"
+    "   WHERE h.inhparent = i.indexrelid), '[]'),"
+    " 'keys', (SELECT json_agg(json_build_object('key', o <= i.indnkeyatts, 'column', a.attname,"
+    "   'expression', CASE WHEN a.attname IS NULL THEN pg_get_indexdef(i.indexrelid, o::int,"
+    "     false) END, 'opclass_default', oc.opcdefault,"
+    "   'suffix', CASE WHEN o > i.indnkeyatts THEN '' ELSE"
+    "     CASE WHEN i.indcollation[o - 1] <> 0 AND i.indcollation[o - 1] <> COALESCE("
+    "       a.attcollation, kt.typcollation) THEN (SELECT format(' COLLATE %I.%I', ln.nspname,"
+    "       l.collname) FROM pg_collation l JOIN pg_namespace ln ON ln.oid = l.collnamespace"
+    "       WHERE l.oid = i.indcollation[o - 1]) ELSE '' END ||"
+    "     CASE WHEN NOT oc.opcdefault OR ia.attoptions IS NOT NULL THEN format(' %I.%I',"
+    "       ocn.nspname, oc.opcname) || COALESCE('(' || array_to_string(ia.attoptions, ', ') ||"
+    "       ')', '') ELSE '' END ||"
+    "     CASE WHEN NOT pg_indexam_has_property(am.oid, 'can_order') THEN ''"
+    "       ELSE CASE i.indoption[o - 1] & 3 WHEN 0 THEN '' WHEN 1 THEN ' DESC NULLS LAST'"
+    "       WHEN 2 THEN ' NULLS FIRST' ELSE ' DESC' END END END) ORDER BY o)"
+    "   FROM generate_series(1, i.indnatts) o"
+    "   LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[o - 1]"
+    "     AND a.attnum > 0"
+    "   JOIN pg_attribute ia ON ia.attrelid = i.indexrelid AND ia.attnum = o"
+    "   JOIN pg_type kt ON kt.oid = ia.atttypid"
+    "   LEFT JOIN pg_opclass oc ON oc.oid = i.indclass[o - 1]"
+    "   LEFT JOIN pg_namespace ocn ON ocn.oid = oc.opcnamespace)) ORDER BY i.indexrelid)"
+    " FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
+    " JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_am am ON am.oid = c.relam"
+    " LEFT JOIN pg_tablespace ts ON ts.oid = c.reltablespace"
+    " LEFT JOIN pg_constraint k ON k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x')"
+    " WHERE i.indrelid = $1::oid";
+
+static const char constraints_sql[] =
+    "SELECT json_agg(json_build_object('name', k.conname, 'type', k.contype, 'columns', x.names,"
+    " 'expression', pg_get_expr(k.conbin, k.conrelid),"
+    " 'tail', CASE k.contype WHEN 'f' THEN substr(pg_get_constraintdef(k.oid),"
+    "   length('FOREIGN KEY (' || x.list || ')') + 1) END,"
+    " 'foreign_table', CASE k.contype WHEN 'f' THEN (SELECT format('%I.%I', fn.nspname,"
+    "   f.relname) FROM pg_class f JOIN pg_namespace fn ON fn.oid = f.relnamespace"
+    "   WHERE f.oid = k.confrelid) END,"
+    " 'set_columns', COALESCE(to_jsonb(k) ->> 'confdelsetcols', '') <> '',"
+    " 'validated', k.convalidated, 'no_inherit', k.connoinherit,"
+    " 'inherited', k.coninhcount > 0 OR k.conparentid <> 0,"
+    " 'comment', obj_description(k.oid, 'pg_constraint')) ORDER BY k.oid)"
+    " FROM pg_constraint k, LATERAL (SELECT json_agg(a.attname ORDER BY u.o) AS names,"
+    "   string_agg(quote_ident(a.attname), ', ' ORDER BY u.o) AS list"
+    "   FROM unnest(k.conkey) WITH ORDINALITY u(num, o) JOIN pg_attribute a"
+    "   ON a.attrelid = k.conrelid AND a.attnum = u.num) x"
+    " WHERE k.conrelid = $1::oid AND k.contype IN ('c', 'f')";
+
+/* What PostgreSQL itself records as depending on a column, less what is read above. */
+static const char dependents_sql[] =
+    "SELECT json_agg(json_build_object('column', d.refobjsubid, 'kind', d.classid::regclass::text,"
+    " 'object', CASE WHEN d.classid = 'pg_rewrite'::regclass THEN (SELECT CASE v.relkind"
+    "   WHEN 'v' THEN format('view %I.%I', vn.nspname, v.relname)"
+    "   WHEN 'm' THEN format('materialized view %I.%I', vn.nspname, v.relname)"
+    "   ELSE pg_describe_object(d.classid, d.objid, d.objsubid) END"
+    "   FROM pg_rewrite r JOIN pg_class v ON v.oid = r.ev_class"
+    "   JOIN pg_namespace vn ON vn.oid = v.relnamespace WHERE r.oid = d.objid)"
+    "  WHEN d.classid = 'pg_attrdef'::regclass THEN 'generated ' || (SELECT"
+    "   pg_describe_object('pg_class'::regclass, g.adrelid, g.adnum) FROM pg_attrdef g"
+    "   WHERE g.oid = d.objid)"
+    "  ELSE pg_describe_object(d.classid, d.objid, d.objsubid) END))"
+    " FROM (SELECT DISTINCT classid, objid, objsubid, refobjsubid FROM pg_depend"
+    "  WHERE refclassid = 'pg_class'::regclass AND refobjid = $1::oid AND refobjsubid > 0) d"
+    " WHERE NOT (d.classid = 'pg_class'::regclass AND (d.objid = $1::oid OR EXISTS (SELECT FROM"
+    "  pg_class x WHERE x.oid = d.objid AND x.relkind IN ('i', 'I', 'S'))))"
+    " AND NOT (d.classid = 'pg_constraint'::regclass AND EXISTS (SELECT FROM pg_constraint x"
+    "  WHERE x.oid = d.objid AND x.conrelid = $1::oid))"
+    " AND NOT (d.classid = 'pg_attrdef'::regclass AND EXISTS (SELECT FROM pg_attrdef x"
+    "  WHERE x.oid = d.objid AND x.adrelid = $1::oid AND x.adnum = d.refobjsubid))";
+
+static const char triggers_sql[] =
+    "SELECT json_agg(json_build_object('name', t.tgname, 'before', t.tgtype & 2 <> 0,"
+    " 'row', t.tgtype & 1 <> 0, 'insert', t.tgtype & 4 <> 0, 'update', t.tgtype & 16 <> 0,"
+    " 'enabled', t.tgenabled, 'function', t.tgfoid::regprocedure::text) ORDER BY t.tgname)"
+    " FROM pg_trigger t WHERE t.tgrelid = $1::oid AND NOT t.tgisinternal";
+
+/* By text only: what is found is a warning, never a refusal. */
+static const char mentions_sql[] =
+    "SELECT json_agg(json_build_object('column', a.attnum, 'function',"
+    " p.oid::regprocedure::text) ORDER BY p.oid)"
+    " FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid"
+    " JOIN pg_proc p ON strpos(lower(p.prosrc), lower(a.attname)) > 0"
+    " JOIN pg_language l ON l.oid = p.prolang AND l.lanname IN ('sql', 'plpgsql')"
+    " JOIN pg_namespace n ON n.oid = p.pronamespace"
+    " WHERE a.attrelid = $1::oid AND a.attnum > 0 AND NOT a.attisdropped"
+    " AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'segue')"
+    " AND (strpos(lower(p.prosrc), lower(c.relname)) > 0 OR EXISTS (SELECT FROM pg_trigger t"
+    "  WHERE t.tgrelid = c.oid AND t.tgfoid = p.oid))";
+
+static const char key_sql[] =
+    "SELECT json_agg(a.attname ORDER BY u.o) FROM pg_index i,"
+    " unnest(i.indkey::int2[]) WITH ORDINALITY u(num, o), pg_attribute a"
+    " WHERE i.indrelid = $1::oid AND i.indisprimary AND a.attrelid = i.indrelid"
+    " AND a.attnum = u.num AND u.o <= i.indnkeyatts";
+
+static const char relatives_sql[] =
+    "SELECT json_agg(DISTINCT c.relname) FROM pg_class c WHERE c.oid <> $1::oid AND c.oid IN ("
+    " SELECT relid FROM pg_partition_tree($1::oid::regclass)"
+    " UNION SELECT relid FROM pg_partition_ancestors($1::oid::regclass)"
+    " UNION SELECT confrelid FROM pg_constraint WHERE conrelid = $1::oid AND contype = 'f'"
+    " UNION SELECT conrelid FROM pg_constraint WHERE confrelid = $1::oid AND contype = 'f')";
+
+static const struct {
+    const char *key, *sql;
+} parts[] = {
+    {"columns", columns_sql},
+    {"indexes", indexes_sql},
+    {"constraints", constraints_sql},
+    {"dependents", dependents_sql},
+    {"triggers", triggers_sql},
+    {"mentions", mentions_sql},
+    {"key", key_sql},
+    {"relatives", relatives_sql},
+};
+
+static enum rc read_part(PGconn *conn, const char *sql, const char *oid, json_t **out,
+                         struct err *err)
+{
+    const char *params[] = {oid};
+    json_error_t why;
+    char *text;
+
+    if (cat_value(conn, sql, 1, params, &text, err) != RC_OK)
+        return RC_ERR;
+    *out = text ? json_loads(text, JSON_DECODE_ANY, &why) : json_array();
+    free(text);
+    if (*out)
+        return RC_OK;
+    err_set(err, "XX000", "the catalog cannot be read: %s", why.text);
+    return RC_ERR;
+}
+
+static enum rc find_oid(PGconn *conn, const char *schema, const char *name, char **oid,
+                        struct err *err)
+{
+    const char *params[] = {schema, name};
+    static const char sql[] = "SELECT to_regclass(CASE WHEN $1::text IS NULL THEN format('%I',"
+                              " $2::text) ELSE format('%I.%I', $1::text, $2::text) END)::oid";
+
+    if (cat_value(conn, sql, 2, params, oid, err) != RC_OK)
+        return RC_ERR;
+    if (*oid)
+        return RC_OK;
+    err_set(err, "42P01", "table \"%s%s%s\" does not exist", schema ? schema : "",
+            schema ? "." : "", name);
+    return RC_ERR;
+}
+
+enum rc cat_table(PGconn *conn, const char *schema, const char *name, json_t **table,
+                  struct err *err)
+{
+    char *oid;
+    enum rc rc;
+
+    *table = NULL;
+    if (find_oid(conn, schema, name, &oid, err) != RC_OK)
+        return RC_ERR;
+    rc = read_part(conn, head_sql, oid, table, err);
+    for (size_t i = 0; rc == RC_OK && i < ARRAY_LEN(parts); i++) {
+        json_t *part = NULL;
+
+        rc = read_part(conn, parts[i].sql, oid, &part, err);
+        if (rc == RC_OK)
+            json_object_set_new(*table, parts[i].key, part);
+    }
+    free(oid);
+    if (rc != RC_OK) {
+        json_decref(*table);
+        *table = NULL;
+    }
+    return rc;
+}
+
+json_t *cat_column(const json_t *table, const char *name)
+{
+    json_t *column;
+    size_t i;
+
+    json_array_foreach(json_object_get(table, "columns"), i, column)
+    {
+        if (!strcmp(cat_text(column, "name"), name))
+            return column;
+    }
+    return NULL;
+}
+
+const char *cat_text(const json_t *object, const char *key)
+{
+    return json_string_value(json_object_get(object, key));
+}

@@ -1,0 +1,572 @@
+/*
+ * The loader: each kind of object is a table of its fields (name, how to read it, where it goes),
+ * one reader for all. Checks that need two fields follow after.
+ */
+#include "file.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "segue/base/buf.h"
+#include "segue/base/mem.h"
+#include "segue/sql/expr.h"
+
+struct load {
+    const char *where, *text;
+    struct err *err;
+};
+
+enum field_kind {
+    NAME,      /* identifier, at most 63 bytes */
+    TABLE,     /* identifier or schema.identifier */
+    EXPR,      /* scalar SQL expression */
+    TYPE,      /* SQL type name */
+    TEXT,      /* anything */
+    FLAG,      /* true or false */
+    ON_DELETE, /* one of PostgreSQL's actions */
+    SORT,      /* ASC or DESC */
+    COLUMN,    /* one column, as an array of one */
+    COLUMNS,   /* list of columns */
+    KEYS,      /* list of index columns */
+    HEADS,     /* list of alembic revisions */
+    REFERENCES
+};
+
+struct field {
+    const char *name;
+    enum field_kind kind;
+    bool required;
+    size_t at;
+};
+
+#define OP(member) offsetof(struct file_op, member)
+#define COL(member) offsetof(struct file_column, member)
+
+static const struct field rename_fields[] = {
+    {"table", TABLE, true, OP(table)}, {"from", NAME, true, OP(from)},
+    {"to", NAME, true, OP(to)},        {"type", TYPE, false, OP(type)},
+    {"up", EXPR, false, OP(up)},       {"down", EXPR, false, OP(down)},
+};
+static const struct field add_fields[] = {
+    {"table", TABLE, true, OP(table)},
+    {"column", COLUMN, true, OP(columns)},
+    {"up", EXPR, false, OP(up)},
+};
+static const struct field create_table_fields[] = {
+    {"name", TABLE, true, OP(table)},
+    {"columns", COLUMNS, true, OP(columns)},
+};
+static const struct field create_index_fields[] = {
+    {"name", NAME, true, OP(name)},      {"table", TABLE, true, OP(table)},
+    {"columns", KEYS, true, OP(keys)},   {"unique", FLAG, false, OP(unique)},
+    {"method", NAME, false, OP(method)}, {"predicate", EXPR, false, OP(predicate)},
+};
+static const struct field add_column_fields[] = {
+    {"name", NAME, true, COL(name)},          {"type", TYPE, true, COL(type)},
+    {"nullable", FLAG, false, COL(nullable)}, {"default", EXPR, false, COL(def)},
+    {"comment", TEXT, false, COL(comment)},
+};
+static const struct field table_column_fields[] = {
+    {"name", NAME, true, COL(name)},          {"type", TYPE, true, COL(type)},
+    {"nullable", FLAG, false, COL(nullable)}, {"default", EXPR, false, COL(def)},
+    {"comment", TEXT, false, COL(comment)},   {"pk", FLAG, false, COL(pk)},
+    {"unique", FLAG, false, COL(unique)},     {"references", REFERENCES, false, COL(references)},
+};
+static const struct field references_fields[] = {
+    {"table", TABLE, true, offsetof(struct file_references, table)},
+    {"column", NAME, true, offsetof(struct file_references, column)},
+    {"on_delete", ON_DELETE, false, offsetof(struct file_references, on_delete)},
+};
+static const struct field key_fields[] = {
+    {"column", NAME, true, offsetof(struct file_index_column, column)},
+    {"sort", SORT, false, offsetof(struct file_index_column, sort)},
+};
+static const struct field alembic_fields[] = {
+    {"from", HEADS, true, offsetof(struct file, alembic_from)},
+    {"to", TEXT, true, offsetof(struct file, alembic_to)},
+};
+
+static const struct {
+    const char *name;
+    const struct field *fields;
+    size_t nfields;
+} operations[] = {
+    [FILE_RENAME_COLUMN] = {"rename_column", rename_fields, ARRAY_LEN(rename_fields)},
+    [FILE_ADD_COLUMN] = {"add_column", add_fields, ARRAY_LEN(add_fields)},
+    [FILE_CREATE_TABLE] = {"create_table", create_table_fields, ARRAY_LEN(create_table_fields)},
+    [FILE_CREATE_INDEX] = {"create_index", create_index_fields, ARRAY_LEN(create_index_fields)},
+};
+_Static_assert(ARRAY_LEN(operations) == FILE_OP_COUNT, "an operation without a row");
+
+const char *file_op_name(enum file_op_kind kind)
+{
+    return operations[kind].name;
+}
+
+/* ---- errors ---- */
+
+static enum rc bad(struct load *load, const char *path, const char *fmt, ...) PRINTF_LIKE(3, 4);
+
+static enum rc bad(struct load *load, const char *path, const char *fmt, ...)
+{
+    struct buf text = {0};
+    va_list ap;
+
+    va_start(ap, fmt);
+    buf_vprintf(&text, fmt, ap);
+    va_end(ap);
+    err_set(load->err, "22023", "%s:%d: %s: %s", load->where, file_line(load->text, path), path,
+            text.data);
+    buf_fini(&text);
+    return RC_ERR;
+}
+
+static char *allowed_names(const struct field *fields, size_t n)
+{
+    struct buf out = {0};
+
+    for (size_t i = 0; i < n; i++)
+        buf_printf(&out, "%s%s", i ? ", " : "", fields[i].name);
+    return buf_take(&out);
+}
+
+/* ---- values ---- */
+
+static enum rc read_object(struct load *load, const char *path, json_t *value,
+                           const struct field *fields, size_t nfields, void *base);
+
+static enum rc read_name(struct load *load, const char *path, const char *text, char **out)
+{
+    if (!*text || strlen(text) > FILE_NAME_BYTES_MAX)
+        return bad(load, path, "a name has 1 to %d bytes, this one has %zu", FILE_NAME_BYTES_MAX,
+                   strlen(text));
+    *out = mem_strdup(text);
+    return RC_OK;
+}
+
+/* One part of a table's name: up to a dot outside of quotes. Returns what is behind it. */
+static const char *name_part(const char *p, char **out)
+{
+    struct buf part = {0};
+
+    if (*p != '"') {
+        size_t len = strcspn(p, ".");
+
+        *out = mem_strndup(p, len);
+        return p + len;
+    }
+    for (p++; *p && (*p != '"' || p[1] == '"'); p++) {
+        p += *p == '"';
+        buf_append(&part, p, 1);
+    }
+    *out = buf_take(&part);
+    return *p ? p + 1 : p;
+}
+
+static enum rc read_table(struct load *load, const char *path, const char *text,
+                          struct file_name *out)
+{
+    char *first, *second = NULL;
+    const char *end = name_part(text, &first);
+
+    if (*end == '.')
+        end = name_part(end + 1, &second);
+    out->schema = second ? first : NULL;
+    out->name = second ? second : first;
+    if (*end || !*out->name || (out->schema && !*out->schema) ||
+        strlen(out->name) > FILE_NAME_BYTES_MAX ||
+        (out->schema && strlen(out->schema) > FILE_NAME_BYTES_MAX))
+        return bad(load, path, "\"%s\" is not the name of a table", text);
+    return RC_OK;
+}
+
+static enum rc read_expr(struct load *load, const char *path, const char *text, char **out)
+{
+    struct sql_expr_info info;
+    struct err why = {0};
+    const char *fault = NULL;
+
+    if (sql_expr_parse(text, &info, &why) != RC_OK) {
+        err_hint(load->err, "%s", why.hint[0] ? why.hint : "one scalar SQL expression is allowed");
+        return bad(load, path, "%s", why.text);
+    }
+    if (info.has_subquery)
+        fault = "a subquery";
+    else if (info.has_aggregate_or_window)
+        fault = "an aggregate or window function";
+    else if (info.has_parameter)
+        fault = "a parameter";
+    sql_expr_info_fini(&info);
+    if (fault) {
+        err_hint(load->err, "put it into a function and call that");
+        return bad(load, path, "%s is not allowed in an expression", fault);
+    }
+    *out = mem_strdup(text);
+    return RC_OK;
+}
+
+static enum rc read_type(struct load *load, const char *path, const char *text, char **out)
+{
+    struct err why = {0};
+
+    if (sql_type_parse(text, &why) != RC_OK)
+        return bad(load, path, "%s", why.text);
+    *out = mem_strdup(text);
+    return RC_OK;
+}
+
+static enum rc read_choice(struct load *load, const char *path, const char *text,
+                           const char *const *choices, size_t n, char **out)
+{
+    struct buf all = {0};
+    enum rc rc;
+
+    for (size_t i = 0; i < n; i++) {
+        if (!strcasecmp(choices[i], text)) {
+            *out = mem_strdup(choices[i]);
+            buf_fini(&all);
+            return RC_OK;
+        }
+        buf_printf(&all, "%s%s", i ? ", " : "", choices[i]);
+    }
+    rc = bad(load, path, "\"%s\" is not one of %s", text, all.data);
+    buf_fini(&all);
+    return rc;
+}
+
+/* ---- lists ---- */
+
+static enum rc read_columns(struct load *load, const char *path, json_t *value, bool one, void *out)
+{
+    size_t n = one ? 1 : json_array_size(value);
+    struct file_column *columns = mem_calloc(n + 1, sizeof(*columns));
+    enum rc rc = RC_OK;
+
+    *(struct file_column **)out = columns;
+    ((struct file_op *)(void *)((char *)out - OP(columns)))->ncolumns = n;
+    if (!one && n == 0)
+        return bad(load, path, "a list of at least one column is wanted");
+    for (size_t i = 0; rc == RC_OK && i < n; i++) {
+        char *at = one ? mem_strdup(path) : mem_printf("%s[%zu]", path, i);
+
+        if (one)
+            rc = read_object(load, at, value, add_column_fields, ARRAY_LEN(add_column_fields),
+                             &columns[i]);
+        else
+            rc = read_object(load, at, json_array_get(value, i), table_column_fields,
+                             ARRAY_LEN(table_column_fields), &columns[i]);
+        for (size_t k = 0; rc == RC_OK && k < i; k++)
+            if (!strcmp(columns[k].name, columns[i].name))
+                rc = bad(load, at, "column \"%s\" stands twice in the list", columns[i].name);
+        free(at);
+    }
+    return rc;
+}
+
+static enum rc read_keys(struct load *load, const char *path, json_t *value, void *out)
+{
+    size_t n = json_array_size(value);
+    struct file_index_column *keys = mem_calloc(n + 1, sizeof(*keys));
+    enum rc rc = RC_OK;
+
+    *(struct file_index_column **)out = keys;
+    ((struct file_op *)(void *)((char *)out - OP(keys)))->nkeys = n;
+    if (n == 0 || n > 32)
+        return bad(load, path, "a list of 1 to 32 columns is wanted");
+    for (size_t i = 0; rc == RC_OK && i < n; i++) {
+        json_t *item = json_array_get(value, i);
+        char *at = mem_printf("%s[%zu]", path, i);
+
+        if (json_is_string(item))
+            rc = read_name(load, at, json_string_value(item), &keys[i].column);
+        else
+            rc = read_object(load, at, item, key_fields, ARRAY_LEN(key_fields), &keys[i]);
+        free(at);
+    }
+    return rc;
+}
+
+static enum rc read_heads(struct load *load, const char *path, json_t *value, void *out)
+{
+    size_t n = json_array_size(value);
+    char **heads = mem_calloc(n + 1, sizeof(*heads));
+
+    *(char ***)out = heads;
+    ((struct file *)(void *)((char *)out - offsetof(struct file, alembic_from)))->nalembic_from = n;
+    if (n == 0)
+        return bad(load, path, "a list of at least one revision is wanted");
+    for (size_t i = 0; i < n; i++) {
+        const char *text = json_string_value(json_array_get(value, i));
+
+        if (!text)
+            return bad(load, path, "a revision is a string");
+        heads[i] = mem_strdup(text);
+    }
+    return RC_OK;
+}
+
+/* ---- fields and objects ---- */
+
+static enum rc read_text(struct load *load, const char *path, enum field_kind kind,
+                         const char *text, void *out)
+{
+    static const char *const actions[] = {"NO ACTION", "RESTRICT", "CASCADE", "SET NULL",
+                                          "SET DEFAULT"};
+    static const char *const sorts[] = {"ASC", "DESC"};
+
+    switch (kind) {
+    case NAME:
+        return read_name(load, path, text, out);
+    case TABLE:
+        return read_table(load, path, text, out);
+    case EXPR:
+        return read_expr(load, path, text, out);
+    case TYPE:
+        return read_type(load, path, text, out);
+    case ON_DELETE:
+        return read_choice(load, path, text, actions, ARRAY_LEN(actions), out);
+    case SORT:
+        return read_choice(load, path, text, sorts, ARRAY_LEN(sorts), out);
+    default:
+        *(char **)out = mem_strdup(text);
+        return RC_OK;
+    }
+}
+
+static enum rc read_field(struct load *load, const char *path, json_t *value,
+                          const struct field *field, void *base)
+{
+    void *out = (char *)base + field->at;
+
+    switch (field->kind) {
+    case FLAG:
+        if (!json_is_boolean(value))
+            return bad(load, path, "true or false is wanted");
+        *(bool *)out = json_is_true(value);
+        return RC_OK;
+    case COLUMN:
+        return read_columns(load, path, value, true, out);
+    case COLUMNS:
+        return read_columns(load, path, value, false, out);
+    case KEYS:
+        return read_keys(load, path, value, out);
+    case HEADS:
+        return read_heads(load, path, value, out);
+    case REFERENCES:
+        *(struct file_references **)out = mem_calloc(1, sizeof(struct file_references));
+        return read_object(load, path, value, references_fields, ARRAY_LEN(references_fields),
+                           *(void **)out);
+    default:
+        if (!json_is_string(value))
+            return bad(load, path, "a string is wanted");
+        return read_text(load, path, field->kind, json_string_value(value), out);
+    }
+}
+
+static enum rc read_object(struct load *load, const char *path, json_t *value,
+                           const struct field *fields, size_t nfields, void *base)
+{
+    char *allowed = allowed_names(fields, nfields);
+    const char *key;
+    json_t *item;
+    enum rc rc = RC_OK;
+
+    if (!json_is_object(value))
+        rc = bad(load, path, "an object with the fields %s is wanted", allowed);
+    json_object_foreach(value, key, item)
+    {
+        char *at = mem_printf("%s%s%s", path, *path ? "." : "", key);
+        size_t i = 0;
+
+        while (i < nfields && strcmp(fields[i].name, key))
+            i++;
+        if (i == nfields)
+            rc = bad(load, at, "unknown field; allowed here: %s", allowed);
+        else
+            rc = read_field(load, at, item, &fields[i], base);
+        free(at);
+        if (rc != RC_OK)
+            break;
+    }
+    for (size_t i = 0; rc == RC_OK && i < nfields; i++)
+        if (fields[i].required && !json_object_get(value, fields[i].name))
+            rc = bad(load, path, "field \"%s\" is missing; allowed here: %s", fields[i].name,
+                     allowed);
+    free(allowed);
+    return rc;
+}
+
+/* ---- operations ---- */
+
+static enum rc check_rename(struct load *load, const char *path, const struct file_op *op)
+{
+    if (!strcmp(op->from, op->to))
+        return bad(load, path, "\"from\" and \"to\" are the same name");
+    if (!op->type && (op->up || op->down)) {
+        err_hint(load->err, "name the type of the new column, or leave out up and down");
+        return bad(load, path, "\"up\" and \"down\" need \"type\"");
+    }
+    if ((op->up == NULL) != (op->down == NULL))
+        return bad(load, path, "\"up\" and \"down\" go together: one of them is missing");
+    return RC_OK;
+}
+
+static enum rc check_add(struct load *load, const char *path, const struct file_op *op)
+{
+    if (op->columns[0].nullable || op->columns[0].def || op->up)
+        return RC_OK;
+    err_hint(load->err, "add \"nullable\": true, or a \"default\", or \"up\"");
+    return bad(load, path, "column \"%s\" is NOT NULL and has neither default nor up",
+               op->columns[0].name);
+}
+
+static enum rc read_operation(struct load *load, size_t index, json_t *value, struct file_op *op)
+{
+    const char *key = json_object_iter_key(json_object_iter(value));
+    char *path = mem_printf("operations[%zu]", index);
+    char *inner = NULL;
+    size_t kind = 0;
+    enum rc rc = RC_ERR;
+
+    op->index = index;
+    while (kind < FILE_OP_COUNT && (!key || strcmp(operations[kind].name, key)))
+        kind++;
+    if (json_object_size(value) != 1 || kind == FILE_OP_COUNT) {
+        bad(load, path,
+            "an operation is an object with one of: rename_column, add_column, create_table, "
+            "create_index");
+        goto out;
+    }
+    op->kind = (enum file_op_kind)kind;
+    inner = mem_printf("%s.%s", path, key);
+    rc = read_object(load, inner, json_object_get(value, key), operations[kind].fields,
+                     operations[kind].nfields, op);
+    if (rc == RC_OK && op->kind == FILE_RENAME_COLUMN)
+        rc = check_rename(load, inner, op);
+    if (rc == RC_OK && op->kind == FILE_ADD_COLUMN)
+        rc = check_add(load, inner, op);
+out:
+    free(inner);
+    free(path);
+    return rc;
+}
+
+static enum rc read_version(struct load *load, json_t *value, struct file *file)
+{
+    if (!json_is_object(value) || json_object_size(value) != 1 ||
+        !json_object_get(value, "alembic"))
+        return bad(load, "version_table", "an object with one of: alembic is wanted");
+    return read_object(load, "version_table.alembic", json_object_get(value, "alembic"),
+                       alembic_fields, ARRAY_LEN(alembic_fields), file);
+}
+
+static enum rc read_file(struct load *load, json_t *root, struct file *file)
+{
+    static const char allowed[] = "name, operations, version_table";
+    json_t *operations_list = json_object_get(root, "operations");
+    json_t *version = json_object_get(root, "version_table");
+    const char *key;
+    json_t *item;
+    enum rc rc;
+
+    if (!json_is_object(root))
+        return bad(load, "", "an object with the fields %s is wanted", allowed);
+    json_object_foreach(root, key, item)
+    {
+        if (strcmp(key, "name") && strcmp(key, "operations") && strcmp(key, "version_table"))
+            return bad(load, key, "unknown field; allowed here: %s", allowed);
+    }
+    if (!json_is_string(json_object_get(root, "name")))
+        return bad(load, "name", "a string is wanted: what the migration is called");
+    rc = read_name(load, "name", json_string_value(json_object_get(root, "name")), &file->name);
+    if (rc != RC_OK)
+        return rc;
+    file->nops = json_array_size(operations_list);
+    if (file->nops == 0 || file->nops > FILE_OPERATIONS_MAX)
+        return bad(load, "operations", "a list of 1 to %d operations is wanted",
+                   FILE_OPERATIONS_MAX);
+    file->ops = mem_calloc(file->nops, sizeof(*file->ops));
+    for (size_t i = 0; rc == RC_OK && i < file->nops; i++)
+        rc = read_operation(load, i, json_array_get(operations_list, i), &file->ops[i]);
+    if (rc == RC_OK && version)
+        rc = read_version(load, version, file);
+    return rc;
+}
+
+enum rc file_load(const char *where, const char *text, struct file **file, struct err *err)
+{
+    struct load load = {where, text, err};
+    json_error_t why;
+    json_t *root;
+    enum rc rc = RC_ERR;
+
+    *file = NULL;
+    if (strlen(text) > FILE_BYTES_MAX) {
+        err_set(err, "54000", "%s: a migration file has at most %d bytes", where, FILE_BYTES_MAX);
+        return RC_ERR;
+    }
+    root = json_loads(text, JSON_REJECT_DUPLICATES, &why);
+    if (!root) {
+        err_set(err, "42601", "%s:%d:%d: %s", where, why.line, why.column, why.text);
+        return RC_ERR;
+    }
+    *file = mem_calloc(1, sizeof(**file));
+    rc = read_file(&load, root, *file);
+    json_decref(root);
+    if (rc != RC_OK) {
+        file_free(*file);
+        *file = NULL;
+    }
+    return rc;
+}
+
+/* ---- freeing ---- */
+
+static void column_fini(struct file_column *column)
+{
+    free(column->name);
+    free(column->type);
+    free(column->def);
+    free(column->comment);
+    if (column->references) {
+        free(column->references->table.schema);
+        free(column->references->table.name);
+        free(column->references->column);
+        free(column->references->on_delete);
+        free(column->references);
+    }
+}
+
+static void op_fini(struct file_op *op)
+{
+    char *const texts[] = {op->table.schema, op->table.name, op->from, op->to,     op->type,
+                           op->up,           op->down,       op->name, op->method, op->predicate};
+
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+        free(texts[i]);
+    for (size_t i = 0; i < op->ncolumns; i++)
+        column_fini(&op->columns[i]);
+    free(op->columns);
+    for (size_t i = 0; i < op->nkeys; i++) {
+        free(op->keys[i].column);
+        free(op->keys[i].sort);
+    }
+    free(op->keys);
+}
+
+void file_free(struct file *file)
+{
+    if (!file)
+        return;
+    for (size_t i = 0; file->ops && i < file->nops; i++)
+        op_fini(&file->ops[i]);
+    free(file->ops);
+    for (size_t i = 0; i < file->nalembic_from; i++)
+        free(file->alembic_from[i]);
+    free(file->alembic_from);
+    free(file->alembic_to);
+    free(file->name);
+    free(file);
+}

@@ -1,0 +1,339 @@
+/*
+ * The dual-write rules as SQL (DESIGN 5). For a column pair the reverse direction is the forward
+ * one with both sides exchanged, so everything is written once over `struct side`.
+ */
+#include "segue/engine/guard.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "segue/base/buf.h"
+#include "segue/base/mem.h"
+#include "segue/sql/expr.h"
+
+#define TRIGGER "\"~segue_guard\""
+#define DIFFERS "OPERATOR(pg_catalog.*<>)"
+#define EQUALS "OPERATOR(pg_catalog.*=)"
+
+/* The pair as the direction sees it: `source` is the truth, `target` follows. */
+struct side {
+    const char *source, *target; /* source NULL: the column is only added */
+    char *to_target;             /* expression with row prefix, cast to the target's type */
+    char *to_source;
+};
+
+/* The expression over `row`, cast to the column's type: byte comparison needs equal types. */
+static char *over_row(const char *expr, const char *type, bool plain, const char *row)
+{
+    char *text = sql_expr_rename(expr, row, NULL, NULL, 0, true, NULL);
+    /* a line comment in the author's text must not swallow what follows */
+    const char *end = strstr(expr, "--") ? "\n" : "";
+    char *out;
+
+    if (!text) /* cannot be: the planner has parsed it */
+        text = mem_strdup(expr);
+    if (plain)
+        return text;
+    out = mem_printf("(%s%s)::%s", text, end, type);
+    free(text);
+    return out;
+}
+
+static struct side side_of(const struct eng_dual *dual, enum eng_direction dir, const char *row)
+{
+    char *up = dual->up ? over_row(dual->up, dual->new_type, dual->plain, row) : NULL;
+    char *down = dual->down ? over_row(dual->down, dual->old_type, dual->plain, row) : NULL;
+
+    if (dir == ENG_FORWARD || !dual->old_name)
+        return (struct side){dual->old_name, dual->new_name, up, down};
+    return (struct side){dual->new_name, dual->old_name, down, up};
+}
+
+static void side_fini(struct side *side)
+{
+    free(side->to_target);
+    free(side->to_source);
+}
+
+/* Appends "ROW(row.column)::record op ROW(value)::record". */
+static void compare(struct buf *out, const char *row, const char *column, const char *op,
+                    const char *value)
+{
+    char *name = sql_quote_ident(column);
+
+    buf_printf(out, "ROW(%s%s)::record %s ROW(%s)::record", row, name, op, value);
+    free(name);
+}
+
+static bool is_guarded(const struct eng_dual *dual)
+{
+    return dual->new_name && dual->up;
+}
+
+/* ---- in step ---- */
+
+static void added_in_step(struct buf *out, const struct side *side, const char *row)
+{
+    char *name = sql_quote_ident(side->target);
+
+    buf_printf(out, "(%s%s IS NOT NULL OR %s IS NULL)", row, name, side->to_target);
+    free(name);
+}
+
+static void pair_in_step(struct buf *out, const struct eng_dual *dual, const struct side *side,
+                         const char *row)
+{
+    char *target = sql_quote_ident(side->target);
+
+    buf_append_str(out, "(");
+    compare(out, row, side->target, EQUALS, side->to_target);
+    if (!dual->plain) {
+        buf_printf(out, " OR (%s%s IS NOT NULL AND ", row, target);
+        compare(out, row, side->source, EQUALS, side->to_source);
+        buf_append_str(out, ")");
+    }
+    buf_append_str(out, ")");
+    free(target);
+}
+
+char *eng_dual_in_step(const struct eng_dual *dual, enum eng_direction dir, const char *row)
+{
+    struct side side;
+    struct buf out = {0};
+
+    if (!is_guarded(dual) || (!dual->old_name && dir == ENG_REVERSE))
+        return mem_strdup("true");
+    side = side_of(dual, dir, row);
+    if (side.source)
+        pair_in_step(&out, dual, &side, row);
+    else
+        added_in_step(&out, &side, row);
+    side_fini(&side);
+    return buf_take(&out);
+}
+
+char *eng_table_in_step(const struct eng_table *table, enum eng_direction dir, const char *row)
+{
+    struct buf out = {0};
+
+    for (size_t i = 0; i < table->nduals; i++) {
+        char *one = eng_dual_in_step(&table->duals[i], dir, row);
+
+        if (strcmp(one, "true"))
+            buf_printf(&out, "%s%s", out.len ? " AND " : "", one);
+        free(one);
+    }
+    if (!out.len)
+        buf_append_str(&out, "true");
+    return buf_take(&out);
+}
+
+char *eng_table_fill(const struct eng_table *table)
+{
+    struct buf out = {0};
+
+    for (size_t i = 0; i < table->nduals; i++) {
+        const struct eng_dual *dual = &table->duals[i];
+        struct side side;
+        char *name, *in_step;
+
+        if (!is_guarded(dual))
+            continue;
+        side = side_of(dual, ENG_FORWARD, "");
+        name = sql_quote_ident(dual->new_name);
+        in_step = eng_dual_in_step(dual, ENG_FORWARD, "");
+        buf_append_str(&out, out.len ? ", " : "");
+        if (dual->plain)
+            buf_printf(&out, "%s = %s", name, side.to_target);
+        else
+            buf_printf(&out, "%s = CASE WHEN %s THEN %s ELSE %s END", name, in_step, name,
+                       side.to_target);
+        free(in_step);
+        free(name);
+        side_fini(&side);
+    }
+    return buf_take(&out);
+}
+
+/* ---- the trigger ---- */
+
+/* When the trigger may be skipped. For an added column this is not "in step": an update of what
+ * `up` reads must be seen, and WHEN knows no OLD row in a trigger that also serves INSERT. */
+static char *quiet(const struct eng_dual *dual, enum eng_direction dir)
+{
+    struct side side;
+    struct buf out = {0};
+    char *name;
+
+    if (dual->old_name || !is_guarded(dual))
+        return eng_dual_in_step(dual, dir, "NEW.");
+    if (dir == ENG_REVERSE && dual->nup_columns == 0)
+        return mem_strdup("true");
+    side = side_of(dual, dir, "NEW.");
+    name = sql_quote_ident(dual->new_name);
+    if (dir == ENG_REVERSE || dual->nup_columns == 0) {
+        buf_printf(&out, "NEW.%s IS NOT NULL", name);
+    } else {
+        buf_append_str(&out, "(");
+        compare(&out, "NEW.", dual->new_name, EQUALS, side.to_target);
+        buf_append_str(&out, ")");
+    }
+    free(name);
+    side_fini(&side);
+    return buf_take(&out);
+}
+
+static void changed(struct buf *out, const char *column)
+{
+    char *name = sql_quote_ident(column);
+    char *old = mem_printf("OLD.%s", name);
+
+    compare(out, "NEW.", column, DIFFERS, old);
+    free(old);
+    free(name);
+}
+
+static void pair_rules(struct buf *out, const struct eng_dual *dual, const struct side *side,
+                       const char *in_step)
+{
+    char *source = sql_quote_ident(side->source);
+    char *target = sql_quote_ident(side->target);
+
+    buf_printf(out, "  IF NOT %s THEN\n    IF TG_OP = 'INSERT' THEN\n", in_step);
+    buf_printf(out, "      IF NEW.%s IS NOT NULL THEN\n        NEW.%s := %s;\n", target, source,
+               side->to_source);
+    buf_printf(out, "      ELSE\n        NEW.%s := %s;\n      END IF;\n    ELSIF ", target,
+               side->to_target);
+    changed(out, side->source);
+    buf_printf(out, " THEN\n      NEW.%s := %s;\n    ELSIF ", target, side->to_target);
+    changed(out, side->target);
+    buf_printf(out, " THEN\n      NEW.%s := %s;\n", source, side->to_source);
+    buf_printf(out, "    ELSIF NEW.%s IS NULL THEN\n      NEW.%s := %s;\n    END IF;\n  END IF;\n",
+               target, target, side->to_target);
+    (void)dual;
+    free(source);
+    free(target);
+}
+
+static void added_rules(struct buf *out, const struct eng_dual *dual, const struct side *side,
+                        enum eng_direction dir)
+{
+    char *name = sql_quote_ident(side->target);
+
+    if (dir == ENG_REVERSE) {
+        buf_printf(out, "  IF TG_OP = 'INSERT' AND NEW.%s IS NULL THEN\n    NEW.%s := %s;\n", name,
+                   name, side->to_target);
+        buf_append_str(out, "  END IF;\n");
+        free(name);
+        return;
+    }
+    buf_printf(out, "  IF NEW.%s IS NULL", name);
+    if (dual->nup_columns > 0) {
+        buf_append_str(out, " THEN\n    ");
+        buf_printf(out, "NEW.%s := %s;\n  ELSIF TG_OP = 'UPDATE' THEN\n    IF NOT (", name,
+                   side->to_target);
+        changed(out, dual->new_name);
+        buf_append_str(out, ") AND (");
+        for (size_t i = 0; i < dual->nup_columns; i++) {
+            buf_append_str(out, i ? " OR " : "");
+            changed(out, dual->up_columns[i]);
+        }
+        buf_printf(out, ") THEN\n      NEW.%s := %s;\n    END IF;\n  END IF;\n", name,
+                   side->to_target);
+    } else {
+        buf_printf(out, " THEN\n    NEW.%s := %s;\n  END IF;\n", name, side->to_target);
+    }
+    free(name);
+}
+
+static bool all_plain(const struct eng_table *table)
+{
+    for (size_t i = 0; i < table->nduals; i++)
+        if (!table->duals[i].plain)
+            return false;
+    return true;
+}
+
+static char *guard_function(const struct eng_table *table, enum eng_direction dir,
+                            const char *function)
+{
+    struct buf body = {0}, out = {0};
+    char *literal;
+
+    buf_append_str(&body, "BEGIN\n");
+    for (size_t i = 0; i < table->nduals; i++) {
+        const struct eng_dual *dual = &table->duals[i];
+        char *skip = quiet(dual, dir);
+
+        if (strcmp(skip, "true")) {
+            struct side side = side_of(dual, dir, "NEW.");
+
+            if (side.source)
+                pair_rules(&body, dual, &side, skip);
+            else
+                added_rules(&body, dual, &side, dir);
+            side_fini(&side);
+        }
+        free(skip);
+    }
+    buf_append_str(&body, "  RETURN NEW;\nEND");
+    literal = sql_quote_literal(body.data);
+    buf_printf(&out, "CREATE OR REPLACE FUNCTION %s() RETURNS trigger LANGUAGE plpgsql", function);
+    /* expressions of the file mean what they meant to its author, whoever writes the row; plain
+     * renames name nothing that a search_path could change */
+    if (!all_plain(table) && table->search_path)
+        buf_printf(&out, " SET search_path = %s", table->search_path);
+    buf_printf(&out, " AS %s", literal);
+    free(literal);
+    buf_fini(&body);
+    return buf_take(&out);
+}
+
+static char *guard_when(const struct eng_table *table, enum eng_direction dir)
+{
+    struct buf out = {0};
+
+    for (size_t i = 0; i < table->nduals; i++) {
+        char *one = quiet(&table->duals[i], dir);
+
+        if (strcmp(one, "true"))
+            buf_printf(&out, "%s%s", out.len ? " AND " : "", one);
+        free(one);
+    }
+    if (!out.len)
+        buf_append_str(&out, "true");
+    return buf_take(&out);
+}
+
+char **eng_guard_sql(const struct eng_table *table, enum eng_direction dir, size_t *n)
+{
+    char **sql = mem_calloc(3, sizeof(*sql));
+    char *relation = sql_quote_qualified(table->schema, table->name);
+    char *function = sql_quote_qualified("segue", table->guard);
+    char *when = guard_when(table, dir);
+
+    sql[0] = guard_function(table, dir, function);
+    sql[1] = mem_printf("CREATE OR REPLACE TRIGGER " TRIGGER " BEFORE INSERT OR UPDATE ON %s"
+                        " FOR EACH ROW WHEN (NOT (%s)) EXECUTE FUNCTION %s()",
+                        relation, when, function);
+    sql[2] = mem_printf("ALTER TABLE %s ENABLE ALWAYS TRIGGER " TRIGGER, relation);
+    *n = 3;
+    free(when);
+    free(function);
+    free(relation);
+    return sql;
+}
+
+char **eng_guard_drop_sql(const struct eng_table *table, size_t *n)
+{
+    char **sql = mem_calloc(2, sizeof(*sql));
+    char *relation = sql_quote_qualified(table->schema, table->name);
+    char *function = sql_quote_qualified("segue", table->guard);
+
+    sql[0] = mem_printf("DROP TRIGGER IF EXISTS " TRIGGER " ON %s", relation);
+    sql[1] = mem_printf("DROP FUNCTION IF EXISTS %s()", function);
+    *n = 2;
+    free(function);
+    free(relation);
+    return sql;
+}
