@@ -71,8 +71,8 @@ struct eng_dual {
 struct eng_table {
     char *schema, *name;
     uint32_t oid;
-    char relkind; /* 'r' or 'p' */
-    char *guard;  /* name of the guard function in schema segue; trigger is "~segue_guard" */
+    char relkind;      /* 'r' or 'p' */
+    char *guard;       /* name of the guard function in schema segue; trigger is "~segue_guard" */
     char *search_path; /* of the guard function: a quoted list, as the file's author sees names */
     struct eng_dual *duals;
     size_t nduals;

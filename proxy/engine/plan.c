@@ -1,0 +1,163 @@
+/*
+ * The planner's order of work: file, catalog, tables, new things, numbering; and the plan for
+ * people. Nothing here writes to the database.
+ */
+#include <openssl/evp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "plan_build.h"
+#include "segue/base/buf.h"
+#include "segue/base/mem.h"
+
+#define SERVER_VERSION_MIN 140000 /* CREATE OR REPLACE TRIGGER */
+
+static char *sha256_hex(const char *text)
+{
+    unsigned char sum[EVP_MAX_MD_SIZE];
+    unsigned len = 0;
+    struct buf out = {0};
+
+    EVP_Digest(text, strlen(text), sum, &len, EVP_sha256(), NULL);
+    for (unsigned i = 0; i < len; i++)
+        buf_printf(&out, "%02x", sum[i]);
+    return buf_take(&out);
+}
+
+static int step_order(const void *a, const void *b)
+{
+    const struct eng_step *x = a, *y = b;
+
+    if (x->stage != y->stage)
+        return (x->stage > y->stage) - (x->stage < y->stage);
+    return (x->no > y->no) - (x->no < y->no);
+}
+
+/* By stage, within a stage as they were added. */
+static void number_steps(struct eng_plan *plan)
+{
+    for (size_t i = 0; i < plan->nsteps; i++)
+        plan->steps[i].no = (int)i;
+    if (plan->nsteps > 1)
+        qsort(plan->steps, plan->nsteps, sizeof(*plan->steps), step_order);
+    for (size_t i = 0; i < plan->nsteps; i++)
+        plan->steps[i].no = (int)i + 1;
+}
+
+static enum rc plan_tables(struct build *b)
+{
+    for (size_t i = 0; i < b->file->nops; i++) {
+        const struct file_op *op = &b->file->ops[i];
+        struct target *t;
+
+        b->op_target[i] = -1;
+        if (op->kind == FILE_CREATE_TABLE)
+            continue;
+        if (op->kind == FILE_CREATE_INDEX && !op->table.schema &&
+            texts_has(&b->created_names, op->table.name))
+            continue;
+        if (target_get(b, op, &t) != RC_OK)
+            return RC_ERR;
+        b->op_target[i] = t - b->targets;
+    }
+    for (size_t i = 0; i < b->ntargets; i++) {
+        if (target_plan_columns(b, &b->targets[i]) != RC_OK ||
+            carry_indexes(b, &b->targets[i]) != RC_OK ||
+            carry_constraints(b, &b->targets[i]) != RC_OK)
+            return RC_ERR;
+        refuse_table(b, &b->targets[i]);
+    }
+    return RC_OK;
+}
+
+static enum rc build_all(struct build *b)
+{
+    if (PQserverVersion(b->conn) < SERVER_VERSION_MIN) {
+        err_set(b->err, "0A000", "server version %d is too old", PQserverVersion(b->conn) / 10000);
+        err_hint(b->err, "PostgreSQL 14 or later is wanted");
+        return RC_ERR;
+    }
+    if (new_tables(b) != RC_OK || plan_tables(b) != RC_OK || new_indexes(b) != RC_OK)
+        return RC_ERR;
+    for (size_t i = 0; i < b->ntargets; i++)
+        target_plan_steps(b, &b->targets[i]);
+    return new_version(b);
+}
+
+enum rc eng_plan_make(PGconn *conn, const char *where, const char *text, struct eng_plan **plan,
+                      struct err *err)
+{
+    struct build b = {.conn = conn, .where = where, .text = text, .err = err};
+    struct file *file;
+    enum rc rc;
+
+    *plan = NULL;
+    if (file_load(where, text, &file, err) != RC_OK)
+        return RC_ERR;
+    b.file = file;
+    b.plan = mem_calloc(1, sizeof(*b.plan));
+    b.plan->name = mem_strdup(file->name);
+    b.plan->sha256 = sha256_hex(text);
+    b.plan->file = mem_strdup(text);
+    rc = build_all(&b);
+    number_steps(b.plan);
+    for (size_t i = 0; i < b.ntargets; i++)
+        target_fini(&b.targets[i]);
+    free(b.targets);
+    texts_fini(&b.created_names);
+    file_free(file);
+    if (rc == RC_OK)
+        *plan = b.plan;
+    else
+        eng_plan_free(b.plan);
+    return rc;
+}
+
+bool eng_plan_refused(const struct eng_plan *plan, struct err *err)
+{
+    for (size_t i = 0; i < plan->nnotes; i++) {
+        const struct eng_note *note = &plan->notes[i];
+
+        if (!note->refusal)
+            continue;
+        err_set(err, "0A000", "%s: %s", note->object, note->text);
+        if (note->hint[0])
+            err_hint(err, "%s", note->hint);
+        return true;
+    }
+    return false;
+}
+
+static json_t *step_row(const struct eng_step *step)
+{
+    struct buf sql = {0};
+    char *text;
+    json_t *row;
+
+    for (size_t i = 0; i < step->nsql; i++)
+        buf_printf(&sql, "%s%s;", i ? "\n" : "", step->sql[i]);
+    text = buf_take(&sql);
+    row = json_pack("[i, s, s, s, s, s, s]", step->no, eng_stage_name(step->stage), step->title,
+                    step->lock, step->lock_on, step->holds, text);
+    free(text);
+    return row;
+}
+
+json_t *eng_plan_table(const struct eng_plan *plan)
+{
+    json_t *rows = json_array();
+
+    for (size_t i = 0; i < plan->nnotes; i++) {
+        const struct eng_note *note = &plan->notes[i];
+        char *title = mem_printf("%s: %s", note->object, note->text);
+
+        json_array_append_new(rows, json_pack("[n, s, s, s, s, s, s]",
+                                              note->refusal ? "REFUSED" : "WARNING", title, "", "",
+                                              note->hint, ""));
+        free(title);
+    }
+    for (size_t i = 0; i < plan->nsteps; i++)
+        json_array_append_new(rows, step_row(&plan->steps[i]));
+    return json_pack("{s: [s, s, s, s, s, s, s], s: o}", "columns", "no", "stage", "what", "lock",
+                     "on", "holds", "sql", "rows", rows);
+}

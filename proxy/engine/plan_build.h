@@ -1,0 +1,105 @@
+/*
+ * What the rooms of the planner share: the plan under construction and the tables it works on.
+ * Private to plan*.c.
+ *
+ *   plan.c        the order of work, and the plan for people
+ *   plan_build.c  lists, steps, notes
+ *   plan_table.c  a table's columns: what is added, filled, swapped
+ *   plan_steps.c  the steps of a table, and the way back of each
+ *   plan_carry.c  what a new column inherits: indexes, constraints, default, sequence
+ *   plan_new.c    new tables, new indexes, the version table
+ *   plan_refuse.c what cannot be carried, and what to be warned of
+ *   plan_probe.c  a look at the rows: does `up` work on them?
+ *   plan_json.c   to JSON and back
+ */
+#ifndef SEGUE_ENGINE_PLAN_BUILD_H
+#define SEGUE_ENGINE_PLAN_BUILD_H
+
+#include "file.h"
+#include "segue/engine/plan.h"
+
+struct texts {
+    char **v;
+    size_t n, cap;
+};
+
+/* A live table that the file names. */
+struct target {
+    json_t *doc;           /* segue/catalog/catalog.h */
+    char *relation;        /* "public.checks", quoted as needed */
+    int table;             /* index in the plan's tables, -1: only indexes are made on it */
+    struct texts from, to; /* renames, pairwise */
+    struct texts gone;     /* of these, renames that change the type */
+    struct texts expand, cutover, revert;  /* SQL, in order */
+    struct texts old_columns, new_columns; /* quoted */
+    struct texts proofs; /* CHECK (n IS NOT NULL) constraints, dropped by contract */
+    bool fills;          /* has a column to be filled */
+    unsigned ntemp;
+};
+
+struct build {
+    PGconn *conn;
+    const char *where, *text;
+    const struct file *file;
+    struct eng_plan *plan;
+    size_t tables_cap, steps_cap, notes_cap, created_cap;
+    struct target *targets;
+    size_t ntargets, targets_cap;
+    ptrdiff_t op_target[FILE_OPERATIONS_MAX]; /* operation to target; -1: a table it creates */
+    struct texts created_names;               /* bare names of tables the file creates */
+    struct err *err;
+};
+
+/* ---- plan_build.c ---- */
+void texts_add(struct texts *list, const char *fmt, ...) PRINTF_LIKE(2, 3);
+bool texts_has(const struct texts *list, const char *text);
+void texts_fini(struct texts *list);
+
+/* Adds a step; the pointer holds until the next one is added. */
+struct eng_step *build_step(struct build *b, enum eng_stage stage, enum eng_step_kind kind,
+                            int table, const char *fmt, ...) PRINTF_LIKE(5, 6);
+void step_sql(struct eng_step *step, const char *fmt, ...) PRINTF_LIKE(2, 3);
+void step_sql_list(struct eng_step *step, const struct texts *list, bool backwards);
+/* Which lock on what; a lock above SHARE UPDATE EXCLUSIVE goes through the gate. */
+void step_lock(struct eng_step *step, const char *lock, const char *on, const char *holds);
+
+/* Notes. `hint` may be NULL. */
+void build_refuse(struct build *b, const char *object, const char *hint, const char *fmt, ...)
+    PRINTF_LIKE(4, 5);
+void build_warn(struct build *b, const char *object, const char *hint, const char *fmt, ...)
+    PRINTF_LIKE(4, 5);
+
+/* Sets the error, with file, line and path; returns RC_ERR. */
+enum rc build_fail(struct build *b, const char *path, const char *fmt, ...) PRINTF_LIKE(3, 4);
+
+/* "~segue_<oid>_<n>": a name for what waits for the cut-over. Heap. */
+char *target_temp(struct target *t);
+
+/* ---- plan_table.c ---- */
+/* The document of the table an operation names; read once. */
+enum rc target_get(struct build *b, const struct file_op *op, struct target **out) MUST_CHECK;
+enum rc target_plan_columns(struct build *b, struct target *t) MUST_CHECK;
+void target_fini(struct target *t);
+
+/* ---- plan_steps.c ---- */
+void target_plan_steps(struct build *b, struct target *t);
+
+/* ---- plan_carry.c ---- */
+enum rc carry_indexes(struct build *b, struct target *t) MUST_CHECK;
+enum rc carry_constraints(struct build *b, struct target *t) MUST_CHECK;
+enum rc carry_default(struct build *b, struct target *t, const json_t *column,
+                      const struct eng_dual *dual) MUST_CHECK;
+void carry_not_null(struct build *b, struct target *t, const char *column);
+
+/* ---- plan_new.c ---- */
+enum rc new_tables(struct build *b) MUST_CHECK;
+enum rc new_indexes(struct build *b) MUST_CHECK;
+enum rc new_version(struct build *b) MUST_CHECK;
+
+/* ---- plan_refuse.c ---- */
+void refuse_table(struct build *b, const struct target *t);
+
+/* ---- plan_probe.c ---- */
+enum rc probe_dual(struct build *b, const struct target *t, const struct eng_dual *dual) MUST_CHECK;
+
+#endif

@@ -1,0 +1,533 @@
+/*
+ * What a new column inherits. It is built beside the old one under a temporary name; cut-over
+ * swaps the names, revert swaps them back, contract drops the old with the old column.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "plan_build.h"
+#include "segue/base/buf.h"
+#include "segue/base/mem.h"
+#include "segue/catalog/catalog.h"
+#include "segue/sql/expr.h"
+
+#define INSTANT "an instant; lock_timeout, retried"
+#define LATER "rename it without a type, or drop it and make a new one with create_index"
+
+static bool flag(const json_t *object, const char *key)
+{
+    return json_is_true(json_object_get(object, key));
+}
+
+static const char *renamed(const struct target *t, const char *column)
+{
+    for (size_t i = 0; column && i < t->from.n; i++)
+        if (!strcmp(t->from.v[i], column))
+            return t->to.v[i];
+    return column;
+}
+
+static char *rename_expr(const struct target *t, const char *expr, struct err *err)
+{
+    return sql_expr_rename(expr, "", (const char *const *)t->from.v, (const char *const *)t->to.v,
+                           t->from.n, false, err);
+}
+
+/* Does the expression read a column of the list? */
+static bool reads(const char *expr, const struct texts *columns)
+{
+    struct sql_expr_info info;
+    bool found = false;
+
+    if (!expr)
+        return false;
+    if (sql_expr_parse(expr, &info, NULL) != RC_OK)
+        return true;
+    for (size_t i = 0; i < info.ncolumns; i++)
+        found |= texts_has(columns, info.columns[i]);
+    sql_expr_info_fini(&info);
+    return found;
+}
+
+/* Swap of two names at cut-over, and back. `what` is a format of two names. */
+static void swap_names(struct target *t, const char *alter, const char *rename, const char *old,
+                       const char *parked, const char *new)
+{
+    char *o = sql_quote_ident(old), *p = sql_quote_ident(parked), *n = sql_quote_ident(new);
+
+    /* revert runs its list backwards */
+    texts_add(&t->cutover, rename, alter, o, p);
+    texts_add(&t->revert, rename, alter, p, o);
+    texts_add(&t->cutover, rename, alter, n, o);
+    texts_add(&t->revert, rename, alter, o, n);
+    free(o);
+    free(p);
+    free(n);
+}
+
+/* ---- indexes ---- */
+
+static bool index_touches(const json_t *index, const struct texts *columns)
+{
+    const json_t *keys = json_object_get(index, "keys");
+
+    for (size_t i = 0; i < json_array_size(keys); i++) {
+        const json_t *key = json_array_get(keys, i);
+        const char *column = cat_text(key, "column");
+
+        if (column ? texts_has(columns, column) : reads(cat_text(key, "expression"), columns))
+            return true;
+    }
+    return reads(cat_text(index, "predicate"), columns);
+}
+
+/* Is every key that changes its type a bare column with a default operator class? */
+static bool index_keys_portable(const json_t *index, const struct texts *gone)
+{
+    const json_t *keys = json_object_get(index, "keys");
+
+    for (size_t i = 0; i < json_array_size(keys); i++) {
+        const json_t *key = json_array_get(keys, i);
+        const char *column = cat_text(key, "column");
+        const char *suffix = cat_text(key, "suffix");
+
+        if (!column && reads(cat_text(key, "expression"), gone))
+            return false;
+        if (column && texts_has(gone, column) && flag(key, "key") &&
+            (!flag(key, "opclass_default") || strstr(suffix, "COLLATE")))
+            return false;
+    }
+    return !reads(cat_text(index, "predicate"), gone);
+}
+
+/* Has the access method an operator class for the type when none is named? */
+static enum rc has_opclass(struct build *b, const char *method, const char *type, bool *has)
+{
+    static const char sql[] =
+        "SELECT 1 FROM pg_opclass o JOIN pg_am m ON m.oid = o.opcmethod, (SELECT"
+        " CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE t.oid END AS oid, t.typtype, t.typelem,"
+        " t.typlen FROM pg_type t WHERE t.oid = to_regtype($2)) t WHERE m.amname = $1 AND"
+        " o.opcdefault AND (o.opcintype = t.oid OR EXISTS (SELECT FROM pg_cast c WHERE"
+        " c.castsource = t.oid AND c.casttarget = o.opcintype AND c.castmethod = 'b' AND"
+        " c.castcontext = 'i') OR o.opcintype = CASE WHEN t.typtype = 'e' THEN 'anyenum'::regtype"
+        " WHEN t.typtype = 'r' THEN 'anyrange'::regtype WHEN t.typtype = 'c' THEN"
+        " 'record'::regtype WHEN t.typelem <> 0 AND t.typlen = -1 THEN 'anyarray'::regtype END)";
+    const char *params[] = {method, type};
+    char *found;
+
+    if (cat_value(b->conn, sql, 2, params, &found, b->err) != RC_OK)
+        return RC_ERR;
+    *has = found != NULL;
+    free(found);
+    return RC_OK;
+}
+
+static enum rc refuse_opclass(struct build *b, struct target *t, const json_t *index,
+                              const char *object, bool *refused)
+{
+    const json_t *keys = json_object_get(index, "keys");
+    const struct eng_table *table = &b->plan->tables[t->table];
+
+    for (size_t i = 0; i < json_array_size(keys); i++) {
+        const json_t *key = json_array_get(keys, i);
+        const char *column = cat_text(key, "column");
+
+        for (size_t d = 0; column && flag(key, "key") && d < table->nduals; d++) {
+            const struct eng_dual *dual = &table->duals[d];
+            bool has = true;
+
+            if (!dual->old_name || dual->plain || strcmp(dual->old_name, column))
+                continue;
+            if (has_opclass(b, cat_text(index, "method"), dual->new_type, &has) != RC_OK)
+                return RC_ERR;
+            if (has)
+                continue;
+            build_refuse(b, object, LATER, "type %s has no default operator class for %s",
+                         dual->new_type, cat_text(index, "method"));
+            *refused = true;
+        }
+    }
+    return RC_OK;
+}
+
+static enum rc refuse_index(struct build *b, struct target *t, const json_t *index,
+                            const char *object, bool *refused)
+{
+    static const struct {
+        const char *flag, *why, *hint;
+    } rows[] = {
+        {"primary", "a primary key cannot be carried yet",
+         "rename the other columns; primary keys come with a later version"},
+        {"exclusion", "an exclusion constraint cannot be carried", "drop it first"},
+        {"replica_identity", "it is the table's replica identity",
+         "ALTER TABLE ... REPLICA IDENTITY FULL or DEFAULT first"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        if (flag(index, rows[i].flag)) {
+            build_refuse(b, object, rows[i].hint, "%s", rows[i].why);
+            *refused = true;
+            return RC_OK;
+        }
+    }
+    *refused = true;
+    if (!flag(index, "valid"))
+        build_refuse(b, object, "REINDEX INDEX CONCURRENTLY or drop it", "it is not valid");
+    else if (!strcmp(cat_text(t->doc, "relkind"), "p"))
+        build_refuse(b, object, "drop it first, make it again on the new column afterwards",
+                     "indexes of partitioned tables on a renamed column cannot be carried yet");
+    else if (!index_keys_portable(index, &t->gone))
+        build_refuse(b, object, LATER, "it cannot follow the change of type");
+    else
+        *refused = false;
+    return *refused ? RC_OK : refuse_opclass(b, t, index, object, refused);
+}
+
+static enum rc index_definition(struct build *b, struct target *t, const json_t *index,
+                                const char *temp, char **out)
+{
+    const json_t *keys = json_object_get(index, "keys");
+    struct buf sql = {0};
+    bool including = false;
+
+    buf_printf(&sql, "CREATE %sINDEX CONCURRENTLY %s ON %s USING %s (",
+               flag(index, "unique") ? "UNIQUE " : "", temp, t->relation,
+               cat_text(index, "method"));
+    for (size_t i = 0; i < json_array_size(keys); i++) {
+        const json_t *key = json_array_get(keys, i);
+        const char *column = renamed(t, cat_text(key, "column"));
+        char *text =
+            column ? sql_quote_ident(column) : rename_expr(t, cat_text(key, "expression"), b->err);
+        bool opens = !flag(key, "key") && !including;
+
+        if (!text) {
+            buf_fini(&sql);
+            return RC_ERR;
+        }
+        including |= opens;
+        buf_printf(&sql, column ? "%s%s%s" : "%s(%s)%s",
+                   opens ? ") INCLUDE ("
+                   : i   ? ", "
+                         : "",
+                   text, cat_text(key, "suffix"));
+        free(text);
+    }
+    buf_append_str(&sql, ")");
+    if (flag(index, "nulls_not_distinct"))
+        buf_append_str(&sql, " NULLS NOT DISTINCT");
+    if (cat_text(index, "options"))
+        buf_printf(&sql, " WITH (%s)", cat_text(index, "options"));
+    if (cat_text(index, "tablespace")) {
+        char *space = sql_quote_ident(cat_text(index, "tablespace"));
+
+        buf_printf(&sql, " TABLESPACE %s", space);
+        free(space);
+    }
+    if (cat_text(index, "predicate")) {
+        char *predicate = rename_expr(t, cat_text(index, "predicate"), b->err);
+
+        if (!predicate) {
+            buf_fini(&sql);
+            return RC_ERR;
+        }
+        buf_printf(&sql, " WHERE %s", predicate);
+        free(predicate);
+    }
+    *out = buf_take(&sql);
+    return RC_OK;
+}
+
+/* The index becomes a constraint right away, under its temporary name: then cut-over and revert
+ * only rename, as often as wanted. */
+static void promote_index(struct build *b, struct target *t, const json_t *index, const char *temp)
+{
+    struct eng_step *step =
+        build_step(b, ENG_STAGE_BUILD, ENG_STEP_DDL, t->table,
+                   "make the index the constraint that becomes %s", cat_text(index, "constraint"));
+
+    step_sql(step, "ALTER TABLE %s ADD CONSTRAINT %s UNIQUE USING INDEX %s%s%s", t->relation, temp,
+             temp, flag(index, "deferrable") ? " DEFERRABLE" : "",
+             flag(index, "deferred") ? " INITIALLY DEFERRED" : "");
+    step_lock(step, "ACCESS EXCLUSIVE", t->relation, INSTANT);
+}
+
+static enum rc carry_index(struct build *b, struct target *t, const json_t *index)
+{
+    const char *schema = cat_text(index, "schema"), *name = cat_text(index, "name");
+    char *temp = target_temp(t), *parked = target_temp(t);
+    char *quoted = sql_quote_ident(temp);
+    char *sql = NULL;
+    struct eng_step *step;
+    enum rc rc = index_definition(b, t, index, quoted, &sql);
+
+    if (rc != RC_OK)
+        goto out;
+    step = build_step(b, ENG_STAGE_BUILD, ENG_STEP_CONCURRENTLY, t->table,
+                      "build the index that becomes %s", name);
+    step_sql(step, "%s", sql);
+    step_lock(step, "SHARE UPDATE EXCLUSIVE", t->relation, "while it is built; blocks no query");
+    step->index_schema = mem_strdup(schema);
+    step->index_name = mem_strdup(temp);
+    if (cat_text(index, "comment")) {
+        char *literal = sql_quote_literal(cat_text(index, "comment"));
+        char *s = sql_quote_ident(schema), *n = sql_quote_ident(name);
+
+        texts_add(&t->cutover, "COMMENT ON INDEX %s.%s IS %s", s, quoted, literal);
+        free(n);
+        free(s);
+        free(literal);
+    }
+    if (cat_text(index, "constraint")) {
+        promote_index(b, t, index, quoted);
+        swap_names(t, t->relation, "ALTER TABLE %s RENAME CONSTRAINT %s TO %s", name, parked, temp);
+    } else {
+        char *s = sql_quote_ident(schema);
+
+        swap_names(t, s, "ALTER INDEX %s.%s RENAME TO %s", name, parked, temp);
+        free(s);
+    }
+out:
+    free(sql);
+    free(quoted);
+    free(parked);
+    free(temp);
+    return rc;
+}
+
+enum rc carry_indexes(struct build *b, struct target *t)
+{
+    const json_t *indexes = json_object_get(t->doc, "indexes");
+    enum rc rc = RC_OK;
+
+    for (size_t i = 0; rc == RC_OK && i < json_array_size(indexes); i++) {
+        const json_t *index = json_array_get(indexes, i);
+        char *object;
+        bool refused = false;
+
+        if (!index_touches(index, &t->from))
+            continue;
+        object = mem_printf("index %s", cat_text(index, "name"));
+        rc = refuse_index(b, t, index, object, &refused);
+        free(object);
+        if (rc == RC_OK && !refused)
+            rc = carry_index(b, t, index);
+    }
+    return rc;
+}
+
+/* ---- constraints ---- */
+
+static bool constraint_touches(const json_t *constraint, const struct texts *columns)
+{
+    const json_t *names = json_object_get(constraint, "columns");
+
+    for (size_t i = 0; i < json_array_size(names); i++)
+        if (texts_has(columns, json_string_value(json_array_get(names, i))))
+            return true;
+    return false;
+}
+
+static char *constraint_definition(struct build *b, struct target *t, const json_t *constraint)
+{
+    const json_t *names = json_object_get(constraint, "columns");
+    struct buf out = {0};
+
+    if (!strcmp(cat_text(constraint, "type"), "c")) {
+        char *expr = rename_expr(t, cat_text(constraint, "expression"), b->err);
+
+        if (!expr)
+            return NULL;
+        buf_printf(&out, "CHECK (%s)%s NOT VALID", expr,
+                   flag(constraint, "no_inherit") ? " NO INHERIT" : "");
+        free(expr);
+        return buf_take(&out);
+    }
+    buf_append_str(&out, "FOREIGN KEY (");
+    for (size_t i = 0; i < json_array_size(names); i++) {
+        char *name = sql_quote_ident(renamed(t, json_string_value(json_array_get(names, i))));
+
+        buf_printf(&out, "%s%s", i ? ", " : "", name);
+        free(name);
+    }
+    /* PostgreSQL's own text of what follows; a constraint that was never validated says so */
+    buf_printf(&out, ")%s%s", cat_text(constraint, "tail"),
+               flag(constraint, "validated") ? " NOT VALID" : "");
+    return buf_take(&out);
+}
+
+static void carry_constraint(struct build *b, struct target *t, const json_t *constraint,
+                             const char *definition)
+{
+    bool foreign = !strcmp(cat_text(constraint, "type"), "f");
+    const char *name = cat_text(constraint, "name");
+    char *temp = target_temp(t), *parked = target_temp(t);
+    char *quoted = sql_quote_ident(temp);
+    char *on = foreign ? mem_printf("%s, %s", t->relation, cat_text(constraint, "foreign_table"))
+                       : mem_strdup(t->relation);
+    struct eng_step *step = build_step(b, ENG_STAGE_BUILD, ENG_STEP_DDL, t->table,
+                                       "add the constraint that becomes %s", name);
+
+    step_sql(step, "ALTER TABLE %s ADD CONSTRAINT %s %s", t->relation, quoted, definition);
+    step_lock(step, foreign ? "SHARE ROW EXCLUSIVE" : "ACCESS EXCLUSIVE", on, INSTANT);
+    if (cat_text(constraint, "comment")) {
+        char *literal = sql_quote_literal(cat_text(constraint, "comment"));
+
+        step_sql(step, "COMMENT ON CONSTRAINT %s ON %s IS %s", quoted, t->relation, literal);
+        free(literal);
+    }
+    if (flag(constraint, "validated")) {
+        step = build_step(b, ENG_STAGE_BUILD, ENG_STEP_VALIDATE, t->table, "validate %s", name);
+        step_sql(step, "ALTER TABLE %s VALIDATE CONSTRAINT %s", t->relation, quoted);
+        step_lock(step, "SHARE UPDATE EXCLUSIVE", t->relation, "one scan; blocks no query");
+    }
+    swap_names(t, t->relation, "ALTER TABLE %s RENAME CONSTRAINT %s TO %s", name, parked, temp);
+    free(on);
+    free(quoted);
+    free(parked);
+    free(temp);
+}
+
+static const char *constraint_fault(const struct target *t, const json_t *constraint)
+{
+    bool foreign = !strcmp(cat_text(constraint, "type"), "f");
+
+    if (constraint_touches(constraint, &t->gone))
+        return "it cannot follow the change of type";
+    if (foreign && !strcmp(cat_text(t->doc, "relkind"), "p"))
+        return "foreign keys of partitioned tables cannot be carried yet";
+    if (flag(constraint, "set_columns"))
+        return "ON DELETE SET (columns) cannot be carried yet";
+    return NULL;
+}
+
+enum rc carry_constraints(struct build *b, struct target *t)
+{
+    const json_t *constraints = json_object_get(t->doc, "constraints");
+
+    for (size_t i = 0; i < json_array_size(constraints); i++) {
+        const json_t *constraint = json_array_get(constraints, i);
+        const char *fault;
+        char *definition;
+
+        if (!constraint_touches(constraint, &t->from))
+            continue;
+        fault = constraint_fault(t, constraint);
+        if (fault) {
+            char *object = mem_printf("constraint %s", cat_text(constraint, "name"));
+
+            build_refuse(b, object, "drop it first", "%s", fault);
+            free(object);
+            continue;
+        }
+        definition = constraint_definition(b, t, constraint);
+        if (!definition)
+            return RC_ERR;
+        carry_constraint(b, t, constraint, definition);
+        free(definition);
+    }
+    return RC_OK;
+}
+
+/* A proven CHECK lets SET NOT NULL skip its scan. It stays until contract: after a revert the
+ * next cut-over needs it again. */
+void carry_not_null(struct build *b, struct target *t, const char *column)
+{
+    char *temp = target_temp(t);
+    char *proof = sql_quote_ident(temp), *name = sql_quote_ident(column);
+    struct eng_step *step =
+        build_step(b, ENG_STAGE_BUILD, ENG_STEP_DDL, t->table, "check that %s is not null", column);
+
+    step_sql(step, "ALTER TABLE %s ADD CONSTRAINT %s CHECK (%s IS NOT NULL) NOT VALID", t->relation,
+             proof, name);
+    step_lock(step, "ACCESS EXCLUSIVE", t->relation, INSTANT);
+    step = build_step(b, ENG_STAGE_BUILD, ENG_STEP_VALIDATE, t->table,
+                      "validate that %s is not null", column);
+    step_sql(step, "ALTER TABLE %s VALIDATE CONSTRAINT %s", t->relation, proof);
+    step_lock(step, "SHARE UPDATE EXCLUSIVE", t->relation, "one scan; blocks no query");
+    texts_add(&t->cutover, "ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", t->relation, name);
+    texts_add(&t->revert, "ALTER TABLE %s ALTER COLUMN %s DROP NOT NULL", t->relation, name);
+    texts_add(&t->proofs, "%s", proof);
+    free(name);
+    free(proof);
+    free(temp);
+}
+
+/* ---- default and sequence ---- */
+
+/* `up` with the default in the place of the old column; NULL when it reads other columns. */
+static char *default_through_up(const struct eng_dual *dual, const char *def)
+{
+    static const char *const to[] = {"~segue_default"};
+    static const char mark[] = "\"~segue_default\"";
+    const char *const from[] = {dual->old_name};
+    struct buf out = {0};
+    const char *p, *at;
+    char *text;
+
+    if (dual->nup_columns != 1 || strcmp(dual->up_columns[0], dual->old_name))
+        return NULL;
+    text = sql_expr_rename(dual->up, "", from, to, 1, false, NULL);
+    if (!text)
+        return NULL;
+    buf_append_str(&out, "CAST((");
+    for (p = text; (at = strstr(p, mark)); p = at + sizeof(mark) - 1) {
+        buf_append(&out, p, (size_t)(at - p));
+        buf_printf(&out, "(%s)", def);
+    }
+    buf_printf(&out, "%s) AS %s)", p, dual->new_type);
+    free(text);
+    return buf_take(&out);
+}
+
+/* A default that `up` cannot take would only be found at the cut-over. Only a constant one is
+ * tried: others may have effects. Functions that are not there yet are no fault. */
+static void try_default(struct build *b, const struct target *t, const struct eng_dual *dual,
+                        const char *def, const char *moved)
+{
+    struct sql_expr_info info;
+    struct err why = {0};
+    char *sql = mem_printf("SELECT %s", moved), *value = NULL;
+
+    if (sql_expr_parse(def, &info, NULL) == RC_OK) {
+        if (info.constant && cat_value(b->conn, sql, 0, NULL, &value, &why) != RC_OK &&
+            strcmp(why.sqlstate, "42883") && strcmp(why.sqlstate, "3F000"))
+            build_refuse(b, t->relation, "drop or change the default first",
+                         "up cannot take the default of \"%s\": %s", dual->old_name, why.text);
+        sql_expr_info_fini(&info);
+    }
+    free(value);
+    free(sql);
+}
+
+enum rc carry_default(struct build *b, struct target *t, const json_t *column,
+                      const struct eng_dual *dual)
+{
+    const char *def = cat_text(column, "default"), *sequence = cat_text(column, "sequence");
+    char *old = sql_quote_ident(dual->old_name), *new = sql_quote_ident(dual->new_name);
+    char *moved = NULL;
+
+    if (def && cat_text(column, "generated")[0] == '\0') {
+        moved = dual->plain ? mem_strdup(def) : default_through_up(dual, def);
+        if (!moved)
+            build_refuse(b, t->relation, "drop the default first, or let up read only the column",
+                         "the default of %s cannot be moved: up reads other columns", old);
+    }
+    if (moved && !dual->plain)
+        try_default(b, t, dual, def, moved);
+    if (moved) {
+        texts_add(&t->cutover, "ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT", t->relation, old);
+        texts_add(&t->revert, "ALTER TABLE %s ALTER COLUMN %s SET DEFAULT %s", t->relation, old,
+                  def);
+        texts_add(&t->cutover, "ALTER TABLE %s ALTER COLUMN %s SET DEFAULT %s", t->relation, new,
+                  moved);
+        texts_add(&t->revert, "ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT", t->relation, new);
+    }
+    if (sequence && cat_text(column, "identity")[0] == '\0') {
+        texts_add(&t->cutover, "ALTER SEQUENCE %s OWNED BY %s.%s", sequence, t->relation, new);
+        texts_add(&t->revert, "ALTER SEQUENCE %s OWNED BY %s.%s", sequence, t->relation, old);
+    }
+    free(moved);
+    free(new);
+    free(old);
+    return RC_OK;
+}

@@ -1,0 +1,395 @@
+/* New tables, indexes that the file asks for, and the version table. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "plan_build.h"
+#include "segue/base/buf.h"
+#include "segue/base/mem.h"
+#include "segue/catalog/catalog.h"
+#include "segue/sql/expr.h"
+
+#define INSTANT "an instant; lock_timeout, retried"
+
+/* ---- create_table ---- */
+
+static void column_definition(struct buf *sql, const struct file_column *column, size_t npk)
+{
+    const struct file_references *ref = column->references;
+    char *name = sql_quote_ident(column->name);
+
+    buf_printf(sql, "%s %s", name, column->type);
+    free(name);
+    if (column->def)
+        buf_printf(sql, " DEFAULT %s", column->def);
+    if (!column->nullable || column->pk)
+        buf_append_str(sql, " NOT NULL");
+    if (column->pk && npk == 1)
+        buf_append_str(sql, " PRIMARY KEY");
+    if (column->unique)
+        buf_append_str(sql, " UNIQUE");
+    if (ref) {
+        char *table = ref->table.schema ? sql_quote_qualified(ref->table.schema, ref->table.name)
+                                        : sql_quote_ident(ref->table.name);
+        char *target = sql_quote_ident(ref->column);
+
+        buf_printf(sql, " REFERENCES %s (%s)", table, target);
+        if (ref->on_delete)
+            buf_printf(sql, " ON DELETE %s", ref->on_delete);
+        free(target);
+        free(table);
+    }
+}
+
+static char *table_definition(const struct file_op *op, const char *relation)
+{
+    struct buf sql = {0}, key = {0};
+    size_t npk = 0;
+
+    for (size_t i = 0; i < op->ncolumns; i++)
+        npk += op->columns[i].pk;
+    buf_printf(&sql, "CREATE TABLE %s (", relation);
+    for (size_t i = 0; i < op->ncolumns; i++) {
+        buf_append_str(&sql, i ? ", " : "");
+        column_definition(&sql, &op->columns[i], npk);
+        if (op->columns[i].pk && npk > 1) {
+            char *name = sql_quote_ident(op->columns[i].name);
+
+            buf_printf(&key, "%s%s", key.len ? ", " : "", name);
+            free(name);
+        }
+    }
+    if (npk > 1)
+        buf_printf(&sql, ", PRIMARY KEY (%s)", key.data);
+    buf_append_str(&sql, ")");
+    buf_fini(&key);
+    return buf_take(&sql);
+}
+
+/* Live tables that the new one refers to: the foreign key locks them. */
+static char *referenced(const struct build *b, const struct file_op *op)
+{
+    struct buf out = {0};
+
+    for (size_t i = 0; i < op->ncolumns; i++) {
+        const struct file_references *ref = op->columns[i].references;
+        char *name;
+
+        if (!ref || texts_has(&b->created_names, ref->table.name))
+            continue;
+        name = ref->table.schema ? sql_quote_qualified(ref->table.schema, ref->table.name)
+                                 : sql_quote_ident(ref->table.name);
+        if (!out.len || !strstr(out.data, name))
+            buf_printf(&out, "%s%s", out.len ? ", " : "", name);
+        free(name);
+    }
+    return buf_take(&out);
+}
+
+/* Where an unqualified new table goes, and that nothing is there yet. */
+static enum rc place_table(struct build *b, const struct file_op *op, const char *path,
+                           char **relation)
+{
+    static const char sql[] = "SELECT to_regclass(format('%I.%I', $1::text, $2::text))::text";
+    char *schema = mem_strdup(op->table.schema), *there = NULL;
+    const char *params[2];
+    enum rc rc;
+
+    if (!schema && cat_value(b->conn, "SELECT current_schema()", 0, NULL, &schema, b->err) != RC_OK)
+        return RC_ERR;
+    if (!schema)
+        return build_fail(b, path, "no schema has been selected to create in");
+    params[0] = schema;
+    params[1] = op->table.name;
+    rc = cat_value(b->conn, sql, 2, params, &there, b->err);
+    if (rc == RC_OK && there)
+        rc = build_fail(b, path, "relation \"%s\" already exists", there);
+    if (rc == RC_OK)
+        *relation = sql_quote_qualified(schema, op->table.name);
+    free(there);
+    free(schema);
+    return rc;
+}
+
+static void created_add(struct build *b, char *relation)
+{
+    struct eng_plan *plan = b->plan;
+
+    mem_grow((void **)&plan->created, &b->created_cap, plan->ncreated + 1, sizeof(*plan->created));
+    plan->created[plan->ncreated++] = relation;
+}
+
+static enum rc new_table(struct build *b, const struct file_op *op)
+{
+    char *path = mem_printf("operations[%zu].create_table.name", op->index);
+    char *relation = NULL, *definition, *locks;
+    struct eng_step *step;
+    enum rc rc = place_table(b, op, path, &relation);
+
+    free(path);
+    if (rc != RC_OK)
+        return rc;
+    definition = table_definition(op, relation);
+    locks = referenced(b, op);
+    step = build_step(b, ENG_STAGE_EXPAND, ENG_STEP_DDL, -1, "create table %s", relation);
+    step_sql(step, "%s", definition);
+    for (size_t i = 0; i < op->ncolumns; i++) {
+        char *column, *literal;
+
+        if (!op->columns[i].comment)
+            continue;
+        column = sql_quote_ident(op->columns[i].name);
+        literal = sql_quote_literal(op->columns[i].comment);
+        step_sql(step, "COMMENT ON COLUMN %s.%s IS %s", relation, column, literal);
+        free(literal);
+        free(column);
+    }
+    if (*locks)
+        step_lock(step, "SHARE ROW EXCLUSIVE", locks, INSTANT);
+    step = build_step(b, ENG_STAGE_ABORT, ENG_STEP_DDL, -1, "drop table %s", relation);
+    step_sql(step, "DROP TABLE IF EXISTS %s", relation);
+    if (*locks)
+        step_lock(step, "ACCESS EXCLUSIVE", locks, INSTANT);
+    created_add(b, relation);
+    free(locks);
+    free(definition);
+    return RC_OK;
+}
+
+enum rc new_tables(struct build *b)
+{
+    enum rc rc = RC_OK;
+
+    for (size_t i = 0; i < b->file->nops; i++)
+        if (b->file->ops[i].kind == FILE_CREATE_TABLE)
+            texts_add(&b->created_names, "%s", b->file->ops[i].table.name);
+    for (size_t i = 0; rc == RC_OK && i < b->file->nops; i++)
+        if (b->file->ops[i].kind == FILE_CREATE_TABLE)
+            rc = new_table(b, &b->file->ops[i]);
+    return rc;
+}
+
+/* ---- create_index ---- */
+
+static const char *created_relation(const struct build *b, const struct file_op *op)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < b->file->nops; i++) {
+        if (b->file->ops[i].kind != FILE_CREATE_TABLE)
+            continue;
+        if (!strcmp(b->file->ops[i].table.name, op->table.name))
+            return b->plan->created[n];
+        n++;
+    }
+    return NULL;
+}
+
+static char *keys_text(const struct file_op *op)
+{
+    struct buf out = {0};
+
+    for (size_t i = 0; i < op->nkeys; i++) {
+        char *name = sql_quote_ident(op->keys[i].column);
+
+        buf_printf(&out, "%s%s%s%s", i ? ", " : "", name, op->keys[i].sort ? " " : "",
+                   op->keys[i].sort ? op->keys[i].sort : "");
+        free(name);
+    }
+    return buf_take(&out);
+}
+
+static enum rc check_keys(struct build *b, const struct target *t, const struct file_op *op)
+{
+    for (size_t i = 0; i < op->nkeys; i++) {
+        char *quoted = sql_quote_ident(op->keys[i].column);
+        bool there = cat_column(t->doc, op->keys[i].column) || texts_has(&t->new_columns, quoted);
+        char *path;
+
+        free(quoted);
+        if (there)
+            continue;
+        path = mem_printf("operations[%zu].create_index.columns[%zu]", op->index, i);
+        build_fail(b, path, "table %s has no column \"%s\"", t->relation, op->keys[i].column);
+        free(path);
+        return RC_ERR;
+    }
+    return RC_OK;
+}
+
+static enum rc check_index_name(struct build *b, const char *schema, const struct file_op *op)
+{
+    static const char sql[] = "SELECT to_regclass(format('%I.%I', $1::text, $2::text))::text";
+    const char *params[] = {schema, op->name};
+    char *there, *path;
+
+    if (cat_value(b->conn, sql, 2, params, &there, b->err) != RC_OK)
+        return RC_ERR;
+    if (!there)
+        return RC_OK;
+    path = mem_printf("operations[%zu].create_index.name", op->index);
+    build_fail(b, path, "relation \"%s\" already exists", there);
+    free(path);
+    free(there);
+    return RC_ERR;
+}
+
+static enum rc live_index(struct build *b, struct target *t, const struct file_op *op,
+                          const char *definition, const char *name)
+{
+    const char *schema = cat_text(t->doc, "schema");
+    char *qualified = sql_quote_qualified(schema, op->name);
+    struct eng_step *step;
+    enum rc rc = RC_ERR;
+
+    if (check_keys(b, t, op) != RC_OK || check_index_name(b, schema, op) != RC_OK)
+        goto out;
+    if (!strcmp(cat_text(t->doc, "relkind"), "p"))
+        build_refuse(b, t->relation, "create it on each partition, then on the table",
+                     "PostgreSQL cannot build an index concurrently on a partitioned table");
+    step =
+        build_step(b, ENG_STAGE_BUILD, ENG_STEP_CONCURRENTLY, t->table, "build index %s", op->name);
+    step_sql(step, "CREATE %sINDEX CONCURRENTLY %s ON %s %s", op->unique ? "UNIQUE " : "", name,
+             t->relation, definition);
+    step_lock(step, "SHARE UPDATE EXCLUSIVE", t->relation, "while it is built; blocks no query");
+    step->index_schema = mem_strdup(schema);
+    step->index_name = mem_strdup(op->name);
+    step =
+        build_step(b, ENG_STAGE_ABORT, ENG_STEP_CONCURRENTLY, t->table, "drop index %s", op->name);
+    step_sql(step, "DROP INDEX CONCURRENTLY IF EXISTS %s", qualified);
+    step_lock(step, "SHARE UPDATE EXCLUSIVE", t->relation, "waits for queries, blocks none");
+    rc = RC_OK;
+out:
+    free(qualified);
+    return rc;
+}
+
+static enum rc new_index(struct build *b, const struct file_op *op, size_t i)
+{
+    char *keys = keys_text(op), *name = sql_quote_ident(op->name);
+    char *method = sql_quote_ident(op->method ? op->method : "btree");
+    char *definition = mem_printf("USING %s (%s)%s%s", method, keys, op->predicate ? " WHERE " : "",
+                                  op->predicate ? op->predicate : "");
+    enum rc rc = RC_OK;
+
+    if (b->op_target[i] >= 0) {
+        rc = live_index(b, &b->targets[b->op_target[i]], op, definition, name);
+    } else {
+        struct eng_step *step =
+            build_step(b, ENG_STAGE_EXPAND, ENG_STEP_DDL, -1, "create index %s", op->name);
+
+        step_sql(step, "CREATE %sINDEX %s ON %s %s", op->unique ? "UNIQUE " : "", name,
+                 created_relation(b, op), definition);
+    }
+    free(definition);
+    free(method);
+    free(name);
+    free(keys);
+    return rc;
+}
+
+enum rc new_indexes(struct build *b)
+{
+    enum rc rc = RC_OK;
+
+    for (size_t i = 0; rc == RC_OK && i < b->file->nops; i++)
+        if (b->file->ops[i].kind == FILE_CREATE_INDEX)
+            rc = new_index(b, &b->file->ops[i], i);
+    return rc;
+}
+
+/* ---- version table ---- */
+
+#define VERSION_PATH "version_table.alembic"
+
+/* The heads that stand in the table now, sorted; refused when they are not those of the file. */
+static enum rc check_heads(struct build *b, const char *relation)
+{
+    char *sql = mem_printf("SELECT version_num FROM %s ORDER BY 1", relation);
+    const struct file *file = b->file;
+    struct buf now = {0};
+    PGresult *res;
+    bool same;
+    enum rc rc = cat_query(b->conn, sql, 0, NULL, &res, b->err);
+
+    free(sql);
+    if (rc != RC_OK)
+        return rc;
+    same = (size_t)PQntuples(res) == file->nalembic_from;
+    for (int i = 0; i < PQntuples(res); i++) {
+        bool known = false;
+
+        for (size_t k = 0; k < file->nalembic_from; k++)
+            known |= !strcmp(file->alembic_from[k], PQgetvalue(res, i, 0));
+        same &= known;
+        buf_printf(&now, "%s%s", i ? ", " : "", PQgetvalue(res, i, 0));
+    }
+    if (!same)
+        build_refuse(b, relation, "bring the database to the revision that the file starts from",
+                     "it holds %s, the migration expects %s%s", now.len ? now.data : "no revision",
+                     file->alembic_from[0], file->nalembic_from > 1 ? " and others" : "");
+    buf_fini(&now);
+    PQclear(res);
+    return RC_OK;
+}
+
+/* Replaces the heads `from` by `to`, and raises when they are not what stands there: the
+ * transaction then ends, nothing is changed. */
+static void swap_heads(struct eng_step *step, const char *relation, char *const *from, size_t nfrom,
+                       char *const *to, size_t nto)
+{
+    struct buf list = {0}, body = {0};
+    char *literal;
+
+    for (size_t i = 0; i < nfrom; i++) {
+        literal = sql_quote_literal(from[i]);
+        buf_printf(&list, "%s%s", i ? ", " : "", literal);
+        free(literal);
+    }
+    buf_printf(&body,
+               "DECLARE n int8; BEGIN DELETE FROM %s WHERE version_num IN (%s);"
+               " GET DIAGNOSTICS n = ROW_COUNT; IF n <> %zu THEN RAISE EXCEPTION"
+               " 'the revisions in %% are no longer those the migration expects', %s; END IF;",
+               relation, list.data, nfrom, "'alembic_version'");
+    for (size_t i = 0; i < nto; i++) {
+        literal = sql_quote_literal(to[i]);
+        buf_printf(&body, " INSERT INTO %s (version_num) VALUES (%s);", relation, literal);
+        free(literal);
+    }
+    buf_append_str(&body, " END");
+    literal = sql_quote_literal(body.data);
+    step_sql(step, "DO %s", literal);
+    free(literal);
+    buf_fini(&body);
+    buf_fini(&list);
+}
+
+enum rc new_version(struct build *b)
+{
+    static const char find[] = "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN"
+                               " pg_namespace n ON n.oid = c.relnamespace WHERE c.oid ="
+                               " to_regclass('alembic_version')";
+    struct eng_plan *plan = b->plan;
+    const struct file *file = b->file;
+    char *const to[] = {file->alembic_to};
+    struct eng_step *step;
+
+    if (!file->alembic_to)
+        return RC_OK;
+    if (cat_value(b->conn, find, 0, NULL, &plan->version_relation, b->err) != RC_OK)
+        return RC_ERR;
+    if (!plan->version_relation)
+        return build_fail(b, VERSION_PATH, "there is no table alembic_version in the search_path");
+    if (check_heads(b, plan->version_relation) != RC_OK)
+        return RC_ERR;
+    plan->version_kind = mem_strdup("alembic");
+    plan->version_to = mem_strdup(file->alembic_to);
+    plan->version_from = mem_calloc(file->nalembic_from, sizeof(char *));
+    for (size_t i = 0; i < file->nalembic_from; i++)
+        plan->version_from[plan->nversion_from++] = mem_strdup(file->alembic_from[i]);
+    step = build_step(b, ENG_STAGE_CUTOVER, ENG_STEP_DDL, -1, "alembic: to %s", plan->version_to);
+    swap_heads(step, plan->version_relation, file->alembic_from, file->nalembic_from, to, 1);
+    step = build_step(b, ENG_STAGE_REVERT, ENG_STEP_DDL, -1, "alembic: back from %s",
+                      plan->version_to);
+    swap_heads(step, plan->version_relation, to, 1, file->alembic_from, file->nalembic_from);
+    return RC_OK;
+}

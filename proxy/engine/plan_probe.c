@@ -1,0 +1,163 @@
+/*
+ * A look at the rows before anything is touched: does `up` work on them, and does `down` bring
+ * back what was there? A DO block in a read-only transaction, row by row since one bad row must
+ * not end the count, bounded in time and in rows; the counts travel back in a setting.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "plan_build.h"
+#include "segue/base/mem.h"
+#include "segue/catalog/catalog.h"
+#include "segue/sql/expr.h"
+
+#define PROBE_ROWS_MAX 200000
+#define PROBE_SECONDS 3
+
+struct probe {
+    long long seen, failed, lossy, empty;
+    char *first; /* "ctid: message" of the first failure */
+};
+
+static const char probe_sql[] =
+    "DECLARE r record; x record; seen int8 := 0; failed int8 := 0; lossy int8 := 0;"
+    " emptied int8 := 0; first text := '';"
+    " stop timestamptz := clock_timestamp() + '%d s'; BEGIN"
+    " FOR r IN SELECT s.ctid AS c, s.tableoid AS o FROM %s s%s LIMIT %d LOOP"
+    " seen := seen + 1;"
+    " BEGIN SELECT * INTO x FROM (SELECT %s AS lossy, %s AS emptied FROM (SELECT *,"
+    " CAST((%s\n) AS %s) AS %s FROM %s t WHERE t.ctid = r.c AND t.tableoid = r.o OFFSET 0) s) y;"
+    " lossy := lossy + COALESCE(x.lossy, false)::int;"
+    " emptied := emptied + COALESCE(x.emptied, false)::int;"
+    " EXCEPTION WHEN undefined_function OR invalid_schema_name OR query_canceled THEN RAISE;"
+    " WHEN OTHERS THEN failed := failed + 1;"
+    " IF first = '' THEN first := 'ctid ' || r.c || ': ' || SQLERRM; END IF; END;"
+    " EXIT WHEN clock_timestamp() > stop; END LOOP;"
+    " PERFORM set_config('segue.probe', json_build_array(seen, failed, lossy, emptied,"
+    " first)::text, true); END";
+
+/* `up` is the expression to try, `down` NULL when the way back is not to be tried. */
+static char *probe_text(const struct target *t, const struct eng_dual *dual, const char *up,
+                        const char *type, const char *down)
+{
+    double tuples = json_number_value(json_object_get(t->doc, "tuples"));
+    char *name = sql_quote_ident(dual->new_name);
+    char *old = dual->old_name ? sql_quote_ident(dual->old_name) : mem_strdup("NULL");
+    char *sample = tuples > PROBE_ROWS_MAX
+                       ? mem_printf(" TABLESAMPLE SYSTEM (%.3f)", 100.0 * PROBE_ROWS_MAX / tuples)
+                       : mem_strdup("");
+    char *lossy = down ? mem_printf("ROW(s.%s)::record OPERATOR(pg_catalog.*<>)"
+                                    " ROW(CAST((%s\n) AS %s))::record",
+                                    old, down, dual->old_type)
+                       : mem_strdup("false");
+    char *emptied = mem_printf(dual->not_null ? "s.%s IS NULL" : "s.%s IS NULL AND false", name);
+    char *out = mem_printf(probe_sql, PROBE_SECONDS, t->relation, sample, PROBE_ROWS_MAX, lossy,
+                           emptied, up, type, name, t->relation);
+
+    free(emptied);
+    free(lossy);
+    free(sample);
+    free(old);
+    free(name);
+    return out;
+}
+
+static enum rc run_probe(struct build *b, const char *body, struct probe *out, struct err *why)
+{
+    char *literal = sql_quote_literal(body);
+    char *sql = mem_printf("DO %s", literal), *value = NULL;
+    PGresult *res = NULL;
+    json_t *counts;
+    enum rc rc = cat_query(b->conn, sql, 0, NULL, &res, why);
+
+    free(sql);
+    free(literal);
+    PQclear(res);
+    if (rc == RC_OK)
+        rc = cat_value(b->conn, "SELECT current_setting('segue.probe')", 0, NULL, &value, why);
+    counts = value ? json_loads(value, 0, NULL) : NULL;
+    out->seen = json_integer_value(json_array_get(counts, 0));
+    out->failed = json_integer_value(json_array_get(counts, 1));
+    out->lossy = json_integer_value(json_array_get(counts, 2));
+    out->empty = json_integer_value(json_array_get(counts, 3));
+    out->first = mem_strdup(json_string_value(json_array_get(counts, 4)));
+    json_decref(counts);
+    free(value);
+    return rc;
+}
+
+/* In a transaction of its own, with everything undone after. */
+static enum rc probe(struct build *b, const char *body, struct probe *out, struct err *why)
+{
+    PGresult *res = NULL;
+    bool outer = PQtransactionStatus(b->conn) == PQTRANS_INTRANS;
+    enum rc rc =
+        cat_query(b->conn, outer ? "SAVEPOINT segue_probe" : "BEGIN READ ONLY", 0, NULL, &res, why);
+
+    PQclear(res);
+    if (rc != RC_OK)
+        return rc;
+    rc = run_probe(b, body, out, why);
+    if (cat_query(b->conn, outer ? "ROLLBACK TO SAVEPOINT segue_probe" : "ROLLBACK", 0, NULL, &res,
+                  NULL) != RC_OK)
+        rc = RC_ERR;
+    PQclear(res);
+    return rc;
+}
+
+static bool calls(const char *expr, const char *function)
+{
+    struct sql_expr_info info;
+    bool found = false;
+
+    if (sql_expr_parse(expr, &info, NULL) != RC_OK)
+        return false;
+    for (size_t i = 0; i < info.nfunctions; i++)
+        found |= !strcmp(info.functions[i], function);
+    sql_expr_info_fini(&info);
+    return found;
+}
+
+static void report(struct build *b, const char *object, const struct probe *p, bool wraps)
+{
+    if (p->failed && wraps)
+        build_warn(b, object, "look at them before, or after by the key segue_invalid_json",
+                   "%lld of %lld rows looked at hold text that is not JSON; up wraps it, nothing is"
+                   " lost (%s)",
+                   p->failed, p->seen, p->first);
+    else if (p->failed)
+        build_refuse(b, object,
+                     "let up handle these rows (for JSON: segue.json_or_wrap), or mend"
+                     " them",
+                     "up fails for %lld of %lld rows looked at (%s)", p->failed, p->seen, p->first);
+    if (p->empty)
+        build_refuse(b, object, "let up give a value for these rows",
+                     "the column is NOT NULL and up gives NULL for %lld of %lld rows looked at",
+                     p->empty, p->seen);
+    if (p->lossy)
+        build_warn(
+            b, object, "after a rollback rows written by the new application have what down gives",
+            "down(up()) is not what was there for %lld of %lld rows looked at", p->lossy, p->seen);
+}
+
+enum rc probe_dual(struct build *b, const struct target *t, const struct eng_dual *dual)
+{
+    bool wraps = calls(dual->up, "segue.json_or_wrap");
+    char *object = mem_printf("column %s of %s", dual->old_name ? dual->old_name : dual->new_name,
+                              t->relation);
+    char *plain = wraps && dual->old_name ? sql_quote_ident(dual->old_name) : NULL;
+    char *body = probe_text(t, dual, plain ? plain : dual->up, plain ? "jsonb" : dual->new_type,
+                            plain ? NULL : dual->down);
+    struct probe counts = {0};
+    struct err why = {0};
+
+    if (probe(b, body, &counts, &why) == RC_OK)
+        report(b, object, &counts, wraps);
+    else
+        build_warn(b, object, NULL, "its rows could not be looked at: %s", why.text);
+    free(counts.first);
+    free(body);
+    free(plain);
+    free(object);
+    return PQstatus(b->conn) == CONNECTION_OK ? RC_OK : RC_ERR;
+}

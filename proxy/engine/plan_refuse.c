@@ -1,0 +1,149 @@
+/* What cannot be carried is refused by name; what will be noticed is warned of. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "plan_build.h"
+#include "segue/base/mem.h"
+#include "segue/catalog/catalog.h"
+#include "segue/sql/expr.h"
+
+static bool flag(const json_t *object, const char *key)
+{
+    return json_is_true(json_object_get(object, key));
+}
+
+/* ---- the table itself ---- */
+
+static void refuse_relation(struct build *b, const struct target *t)
+{
+    const char *kind = cat_text(t->doc, "relkind");
+
+    if (strcmp(kind, "r") && strcmp(kind, "p"))
+        build_refuse(b, t->relation, NULL, "it is not a table (relkind \"%s\")", kind);
+    if (!strcmp(cat_text(t->doc, "persistence"), "t"))
+        build_refuse(b, t->relation, NULL, "it is a temporary table");
+    if (flag(t->doc, "partition"))
+        build_refuse(b, t->relation, "name the partitioned table in the file", "it is a partition");
+    else if (flag(t->doc, "inherits") ||
+             (!strcmp(kind, "r") && json_array_size(json_object_get(t->doc, "children"))))
+        build_refuse(b, t->relation, "ALTER TABLE ... NO INHERIT first",
+                     "tables that inherit cannot be carried");
+    if (!flag(t->doc, "owned"))
+        build_refuse(b, t->relation, "connect as a role that owns it",
+                     "it belongs to %s, and only an owner can change it",
+                     cat_text(t->doc, "owner"));
+    if (!strncmp(cat_text(t->doc, "schema"), "pg_", 3) ||
+        !strcmp(cat_text(t->doc, "schema"), "segue"))
+        build_refuse(b, t->relation, NULL, "it is not a user's table");
+}
+
+/* ---- what depends on the old columns ---- */
+
+static const struct {
+    const char *kind, *why, *hint;
+} dependents[] = {
+    {"pg_rewrite", "it reads the column and would block its drop",
+     "drop it, or make it again without the column, before the migration"},
+    {"pg_policy", "row security policies cannot be carried",
+     "drop it and make it again on the new column in soak"},
+    {"pg_attrdef", "a generated column reads the column", "drop the generated column first"},
+    {"pg_publication_rel", "the publication's column list or filter names the column",
+     "publish the table without a column list first"},
+    {"pg_proc", "a function with an SQL body reads the column",
+     "write it with a quoted body, or drop it first"},
+    {"pg_trigger", "it fires on the column, or its WHEN reads it",
+     "make it again without naming the column first"},
+    {"pg_statistic_ext", "extended statistics cannot be carried",
+     "drop them, make them again on the new column afterwards"},
+    {"pg_constraint", "another table's foreign key refers to the column",
+     "keys that others refer to come with a later version"},
+};
+
+static void refuse_dependent(struct build *b, const char *column, const json_t *dependent)
+{
+    const char *kind = cat_text(dependent, "kind"), *object = cat_text(dependent, "object");
+
+    for (size_t i = 0; i < ARRAY_LEN(dependents); i++) {
+        if (strcmp(dependents[i].kind, kind))
+            continue;
+        build_refuse(b, object, dependents[i].hint, "column %s: %s", column, dependents[i].why);
+        return;
+    }
+    build_refuse(b, object, "drop it first", "column %s: it depends on the column (%s)", column,
+                 kind);
+}
+
+static void refuse_old_columns(struct build *b, const struct target *t)
+{
+    const json_t *list = json_object_get(t->doc, "dependents");
+    const json_t *mentions = json_object_get(t->doc, "mentions");
+
+    for (size_t c = 0; c < t->from.n; c++) {
+        const json_t *column = cat_column(t->doc, t->from.v[c]);
+        json_int_t num = json_integer_value(json_object_get(column, "num"));
+
+        if (*cat_text(column, "identity"))
+            build_refuse(b, t->relation, "identity columns come with a later version",
+                         "column %s is an identity column", t->from.v[c]);
+        if (*cat_text(column, "generated"))
+            build_refuse(b, t->relation, "drop it, and add it again under the new name",
+                         "column %s is generated", t->from.v[c]);
+        for (size_t i = 0; i < json_array_size(list); i++)
+            if (json_integer_value(json_object_get(json_array_get(list, i), "column")) == num)
+                refuse_dependent(b, t->from.v[c], json_array_get(list, i));
+        for (size_t i = 0; i < json_array_size(mentions); i++)
+            if (json_integer_value(json_object_get(json_array_get(mentions, i), "column")) == num)
+                build_warn(b, cat_text(json_array_get(mentions, i), "function"),
+                           "change it in soak, before complete",
+                           "its text names column %s, which complete drops", t->from.v[c]);
+    }
+}
+
+/* ---- user triggers ---- */
+
+static bool may_silence_triggers(struct build *b)
+{
+    static const char sql[] = "SELECT rolsuper FROM pg_roles WHERE rolname = current_user";
+    static const char sql15[] = "SELECT has_parameter_privilege('session_replication_role', 'SET')";
+    char *value = NULL;
+    bool may = false;
+
+    if (cat_value(b->conn, PQserverVersion(b->conn) >= 150000 ? sql15 : sql, 0, NULL, &value,
+                  NULL) == RC_OK)
+        may = value && *value == 't';
+    free(value);
+    return may;
+}
+
+static void check_triggers(struct build *b, const struct target *t)
+{
+    const json_t *triggers = json_object_get(t->doc, "triggers");
+    bool silent = may_silence_triggers(b);
+
+    for (size_t i = 0; i < json_array_size(triggers); i++) {
+        const json_t *trigger = json_array_get(triggers, i);
+        const char *name = cat_text(trigger, "name"), *enabled = cat_text(trigger, "enabled");
+        char *object;
+
+        if (!strcmp(enabled, "D") || !strncmp(name, "~segue_guard", 13))
+            continue;
+        object = mem_printf("trigger %s on %s", name, t->relation);
+        if (flag(trigger, "before") && flag(trigger, "row") && strcmp(name, "~segue_guard") > 0)
+            build_refuse(b, object, "ALTER TRIGGER ... RENAME TO a name that sorts before it",
+                         "it would run after the guard and could undo its work");
+        else if (flag(trigger, "update") && (!silent || strcmp(enabled, "O")))
+            build_warn(b, object,
+                       silent ? "it is ENABLE ALWAYS or REPLICA"
+                              : "the role may not set session_replication_role",
+                       "it fires for every row that the backfill updates");
+        free(object);
+    }
+}
+
+void refuse_table(struct build *b, const struct target *t)
+{
+    refuse_relation(b, t);
+    refuse_old_columns(b, t);
+    if (t->fills)
+        check_triggers(b, t);
+}

@@ -1,0 +1,141 @@
+/*
+ * The steps of one table. What a stage does to a table is one step, hence one transaction and
+ * one hold of the gate.
+ */
+#include <stdlib.h>
+
+#include "plan_build.h"
+#include "segue/base/buf.h"
+#include "segue/base/mem.h"
+#include "segue/engine/guard.h"
+
+#define INSTANT "an instant; lock_timeout, retried"
+#define EXCLUSIVE "ACCESS EXCLUSIVE"
+
+static char *join(const struct texts *list, const char *before)
+{
+    struct buf out = {0};
+
+    for (size_t i = 0; i < list->n; i++)
+        buf_printf(&out, "%s%s%s", i ? ", " : "", before, list->v[i]);
+    return buf_take(&out);
+}
+
+static void guard_sql(struct build *b, struct target *t, struct eng_step *step,
+                      enum eng_direction dir)
+{
+    size_t n;
+    char **sql = eng_guard_sql(&b->plan->tables[t->table], dir, &n);
+
+    for (size_t i = 0; i < n; i++) {
+        step_sql(step, "%s", sql[i]);
+        free(sql[i]);
+    }
+    free(sql);
+}
+
+static void guard_drop(struct build *b, struct target *t, struct eng_step *step)
+{
+    size_t n;
+    char **sql = eng_guard_drop_sql(&b->plan->tables[t->table], &n);
+
+    for (size_t i = 0; i < n; i++) {
+        step_sql(step, "%s", sql[i]);
+        free(sql[i]);
+    }
+    free(sql);
+}
+
+static void expand_step(struct build *b, struct target *t)
+{
+    char *columns = join(&t->new_columns, "");
+    struct eng_step *step =
+        build_step(b, ENG_STAGE_EXPAND, ENG_STEP_DDL, t->table, "add %s to %s%s", columns,
+                   t->relation, t->fills ? ", guarded" : "");
+
+    step_sql_list(step, &t->expand, false);
+    if (t->fills)
+        guard_sql(b, t, step, ENG_FORWARD);
+    step_lock(step, EXCLUSIVE, t->relation, INSTANT);
+    free(columns);
+}
+
+static void fill_step(struct build *b, struct target *t)
+{
+    struct eng_table *table = &b->plan->tables[t->table];
+    struct eng_step *step =
+        build_step(b, ENG_STAGE_BACKFILL, ENG_STEP_FILL, t->table, "fill %s", t->relation);
+    char *set = eng_table_fill(table);
+    char *in_step = eng_table_in_step(table, ENG_FORWARD, "");
+
+    step_sql(step, "UPDATE ONLY %s SET %s WHERE ctid >= $1 AND ctid < $2 AND NOT (%s)", t->relation,
+             set, in_step);
+    step_lock(step, "ROW EXCLUSIVE", t->relation, "rows of one batch; never waits for others");
+    free(in_step);
+    free(set);
+}
+
+static void swap_steps(struct build *b, struct target *t)
+{
+    struct eng_step *step = build_step(b, ENG_STAGE_CUTOVER, ENG_STEP_DDL, t->table,
+                                       "%s: the new columns become the truth", t->relation);
+
+    step_sql_list(step, &t->cutover, false);
+    guard_sql(b, t, step, ENG_REVERSE);
+    step_lock(step, EXCLUSIVE, t->relation, "the cut-over: an instant, traffic held at the gate");
+
+    step = build_step(b, ENG_STAGE_REVERT, ENG_STEP_DDL, t->table,
+                      "%s: the old columns become the truth again", t->relation);
+    step_sql_list(step, &t->revert, true);
+    guard_sql(b, t, step, ENG_FORWARD);
+    step_lock(step, EXCLUSIVE, t->relation, "an instant, traffic held at the gate");
+}
+
+static void contract_step(struct build *b, struct target *t)
+{
+    char *drops = join(&t->old_columns, "DROP COLUMN ");
+    struct eng_step *step;
+
+    if (!t->fills) {
+        free(drops);
+        return;
+    }
+    step = build_step(b, ENG_STAGE_CONTRACT, ENG_STEP_DDL, t->table,
+                      t->old_columns.n ? "drop the guard and the old columns of %s"
+                                       : "drop the guard of %s",
+                      t->relation);
+    guard_drop(b, t, step);
+    for (size_t i = 0; i < t->proofs.n; i++)
+        step_sql(step, "ALTER TABLE %s DROP CONSTRAINT %s", t->relation, t->proofs.v[i]);
+    if (t->old_columns.n)
+        step_sql(step, "ALTER TABLE %s %s", t->relation, drops);
+    step_lock(step, EXCLUSIVE, t->relation, INSTANT);
+    free(drops);
+}
+
+static void abort_step(struct build *b, struct target *t)
+{
+    char *drops = join(&t->new_columns, "DROP COLUMN IF EXISTS ");
+    char *columns = join(&t->new_columns, "");
+    struct eng_step *step = build_step(b, ENG_STAGE_ABORT, ENG_STEP_DDL, t->table,
+                                       "drop %s from %s", columns, t->relation);
+
+    guard_drop(b, t, step);
+    step_sql(step, "ALTER TABLE IF EXISTS %s %s", t->relation, drops);
+    step_lock(step, EXCLUSIVE, t->relation, INSTANT);
+    free(columns);
+    free(drops);
+}
+
+void target_plan_steps(struct build *b, struct target *t)
+{
+    if (t->table < 0)
+        return;
+    expand_step(b, t);
+    if (t->fills) {
+        fill_step(b, t);
+        swap_steps(b, t);
+    }
+    contract_step(b, t);
+    abort_step(b, t);
+}

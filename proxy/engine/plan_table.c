@@ -1,0 +1,483 @@
+/*
+ * A table's columns: what expand adds, what cut-over swaps, what contract drops, and the way
+ * back of each. One ALTER a thing, all in one step a table.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "plan_build.h"
+#include "segue/base/buf.h"
+#include "segue/base/mem.h"
+#include "segue/catalog/catalog.h"
+#include "segue/sql/expr.h"
+
+static bool flag(const json_t *object, const char *key)
+{
+    return json_is_true(json_object_get(object, key));
+}
+
+/* ---- targets ---- */
+
+static struct target *target_find(struct build *b, const json_t *doc)
+{
+    json_int_t oid = json_integer_value(json_object_get(doc, "oid"));
+
+    for (size_t i = 0; i < b->ntargets; i++)
+        if (json_integer_value(json_object_get(b->targets[i].doc, "oid")) == oid)
+            return &b->targets[i];
+    return NULL;
+}
+
+enum rc target_get(struct build *b, const struct file_op *op, struct target **out)
+{
+    struct err why = {0};
+    json_t *doc;
+
+    if (cat_table(b->conn, op->table.schema, op->table.name, &doc, &why) != RC_OK) {
+        char *path = mem_printf("operations[%zu].%s.table", op->index, file_op_name(op->kind));
+
+        err_hint(b->err, "%s", why.hint[0] ? why.hint : "look at the connection's search_path");
+        build_fail(b, path, "%s", why.text);
+        free(path);
+        return RC_ERR;
+    }
+    *out = target_find(b, doc);
+    if (*out) {
+        json_decref(doc);
+        return RC_OK;
+    }
+    mem_grow((void **)&b->targets, &b->targets_cap, b->ntargets + 1, sizeof(*b->targets));
+    *out = &b->targets[b->ntargets++];
+    **out = (struct target){.doc = doc, .table = -1};
+    (*out)->relation = sql_quote_qualified(cat_text(doc, "schema"), cat_text(doc, "name"));
+    return RC_OK;
+}
+
+void target_fini(struct target *t)
+{
+    struct texts *lists[] = {&t->from,   &t->to,          &t->gone,        &t->expand, &t->cutover,
+                             &t->revert, &t->old_columns, &t->new_columns, &t->proofs};
+
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++)
+        texts_fini(lists[i]);
+    json_decref(t->doc);
+    free(t->relation);
+}
+
+static char **copy_array(const json_t *array, size_t *n)
+{
+    char **out = mem_calloc(json_array_size(array) + 1, sizeof(*out));
+
+    *n = json_array_size(array);
+    for (size_t i = 0; i < *n; i++)
+        out[i] = mem_strdup(json_string_value(json_array_get(array, i)));
+    return out;
+}
+
+/* The table's row in the plan; made with its first column. */
+static struct eng_table *target_table(struct build *b, struct target *t)
+{
+    struct eng_plan *plan = b->plan;
+    struct eng_table *table;
+
+    if (t->table < 0) {
+        mem_grow((void **)&plan->tables, &b->tables_cap, plan->ntables + 1, sizeof(*plan->tables));
+        t->table = (int)plan->ntables++;
+        table = &plan->tables[t->table];
+        memset(table, 0, sizeof(*table));
+        table->schema = mem_strdup(cat_text(t->doc, "schema"));
+        table->name = mem_strdup(cat_text(t->doc, "name"));
+        table->oid = (uint32_t)json_integer_value(json_object_get(t->doc, "oid"));
+        table->relkind = cat_text(t->doc, "relkind")[0];
+        table->guard = mem_printf("guard_%u", table->oid);
+        table->search_path = mem_printf("%s, pg_temp", cat_text(t->doc, "search_path"));
+        table->key = copy_array(json_object_get(t->doc, "key"), &table->nkey);
+        table->relatives = copy_array(json_object_get(t->doc, "relatives"), &table->nrelatives);
+    }
+    return &plan->tables[t->table];
+}
+
+static struct eng_dual *add_dual(struct eng_table *table)
+{
+    table->duals = mem_realloc(table->duals, (table->nduals + 1) * sizeof(*table->duals));
+    memset(&table->duals[table->nduals], 0, sizeof(*table->duals));
+    return &table->duals[table->nduals++];
+}
+
+/* ---- types and expressions, checked by the server ---- */
+
+struct type_facts {
+    char *name; /* format_type() */
+    bool collatable, constrained;
+};
+
+static enum rc resolve_type(struct build *b, const char *path, const char *type,
+                            struct type_facts *out)
+{
+    static const char facts[] =
+        "SELECT format_type(oid, CASE typtype WHEN 'd' THEN -1 ELSE $2::int4 END),"
+        " typcollation <> 0, typtype = 'd' AND (typnotnull"
+        " OR EXISTS (SELECT FROM pg_constraint WHERE contypid = t.oid)) FROM pg_type t"
+        " WHERE oid = to_regtype($1)";
+    char *sql = mem_printf("SELECT NULL::%s", type);
+    struct err why = {0};
+    PGresult *res;
+    char mod[16];
+    const char *params[] = {type, mod};
+    enum rc rc = cat_query(b->conn, sql, 0, NULL, &res, &why);
+
+    free(sql);
+    if (rc != RC_OK)
+        return build_fail(b, path, "%s", why.text);
+    snprintf(mod, sizeof(mod), "%d", PQfmod(res, 0));
+    PQclear(res);
+    if (cat_query(b->conn, facts, 2, params, &res, b->err) != RC_OK)
+        return RC_ERR;
+    out->name = mem_strdup(PQgetvalue(res, 0, 0));
+    out->collatable = PQgetvalue(res, 0, 1)[0] == 't';
+    out->constrained = PQgetvalue(res, 0, 2)[0] == 't';
+    PQclear(res);
+    return RC_OK;
+}
+
+/* segue's own functions may not be there yet: they come with the first migration. */
+static bool names_missing_functions(struct build *b, const char *expr)
+{
+    struct sql_expr_info info;
+    bool missing = false;
+
+    if (sql_expr_parse(expr, &info, NULL) != RC_OK)
+        return false;
+    for (size_t i = 0; i < info.nfunctions; i++) {
+        const char *params[] = {info.functions[i]};
+        char *found = NULL;
+
+        if (strncmp(info.functions[i], "segue.", 6))
+            continue;
+        if (cat_value(b->conn,
+                      "SELECT 1 FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace"
+                      " WHERE n.nspname || '.' || p.proname = $1",
+                      1, params, &found, NULL) != RC_OK ||
+            !found)
+            missing = true;
+        free(found);
+    }
+    sql_expr_info_fini(&info);
+    return missing;
+}
+
+/* Does the server understand the expression over these rows, as that type? */
+static enum rc check_expr(struct build *b, const char *path, const char *expr, const char *type,
+                          const char *from)
+{
+    struct err why = {0};
+    PGresult *res;
+    char *sql;
+    enum rc rc;
+
+    if (names_missing_functions(b, expr))
+        return RC_OK;
+    sql = mem_printf("SELECT CAST((%s\n) AS %s)%s", expr, type, from);
+    rc = cat_query(b->conn, sql, 0, NULL, &res, &why);
+    free(sql);
+    if (rc != RC_OK) {
+        if (why.hint[0])
+            err_hint(b->err, "%s", why.hint);
+        return build_fail(b, path, "%s", why.text);
+    }
+    PQclear(res);
+    return RC_OK;
+}
+
+static enum rc check_up_down(struct build *b, struct target *t, const char *path,
+                             const struct eng_dual *dual)
+{
+    char *up_path = mem_printf("%s.up", path), *down_path = mem_printf("%s.down", path);
+    char *name = sql_quote_ident(dual->new_name);
+    char *rows = mem_printf(" FROM %s LIMIT 0", t->relation);
+    char *both = mem_printf(" FROM (SELECT *, NULL::%s AS %s FROM %s LIMIT 0) s", dual->new_type,
+                            name, t->relation);
+    enum rc rc = check_expr(b, up_path, dual->up, dual->new_type, rows);
+
+    if (rc == RC_OK && dual->down)
+        rc = check_expr(b, down_path, dual->down, dual->old_type, both);
+    free(both);
+    free(rows);
+    free(name);
+    free(down_path);
+    free(up_path);
+    return rc;
+}
+
+static void dual_up_columns(struct eng_dual *dual)
+{
+    struct sql_expr_info info;
+
+    if (sql_expr_parse(dual->up, &info, NULL) != RC_OK)
+        return;
+    dual->up_columns = info.columns;
+    dual->nup_columns = info.ncolumns;
+    info.columns = NULL;
+    info.ncolumns = 0;
+    sql_expr_info_fini(&info);
+}
+
+/* ---- attributes that a renamed column keeps ---- */
+
+static void keep_attributes(struct target *t, const json_t *column, const char *name, bool plain)
+{
+    const json_t *grants = json_object_get(column, "grants");
+    const json_t *statistics = json_object_get(column, "statistics");
+    const char *comment = cat_text(column, "comment");
+
+    if (plain && cat_text(column, "storage"))
+        texts_add(&t->expand, "ALTER TABLE %s ALTER COLUMN %s SET STORAGE %s", t->relation, name,
+                  cat_text(column, "storage"));
+    if (plain && cat_text(column, "compression"))
+        texts_add(&t->expand, "ALTER TABLE %s ALTER COLUMN %s SET COMPRESSION %s", t->relation,
+                  name, cat_text(column, "compression"));
+    if (json_is_integer(statistics))
+        texts_add(&t->expand, "ALTER TABLE %s ALTER COLUMN %s SET STATISTICS %lld", t->relation,
+                  name, (long long)json_integer_value(statistics));
+    if (cat_text(column, "options"))
+        texts_add(&t->expand, "ALTER TABLE %s ALTER COLUMN %s SET (%s)", t->relation, name,
+                  cat_text(column, "options"));
+    if (comment) {
+        char *literal = sql_quote_literal(comment);
+
+        texts_add(&t->expand, "COMMENT ON COLUMN %s.%s IS %s", t->relation, name, literal);
+        free(literal);
+    }
+    for (size_t i = 0; i < json_array_size(grants); i++) {
+        const json_t *grant = json_array_get(grants, i);
+
+        texts_add(&t->expand, "GRANT %s (%s) ON %s TO %s%s",
+                  json_string_value(json_array_get(grant, 0)), name, t->relation,
+                  json_string_value(json_array_get(grant, 1)),
+                  json_is_true(json_array_get(grant, 2)) ? " WITH GRANT OPTION" : "");
+    }
+}
+
+/* ---- rename_column ---- */
+
+static enum rc check_names(struct build *b, struct target *t, const char *path,
+                           const struct file_op *op)
+{
+    if (!cat_column(t->doc, op->from))
+        return build_fail(b, path, "table %s has no column \"%s\"", t->relation, op->from);
+    if (texts_has(&t->from, op->from))
+        return build_fail(b, path, "column \"%s\" is renamed twice", op->from);
+    if (flag(cat_column(t->doc, op->from), "partition_key"))
+        build_refuse(b, t->relation, "this comes with a later version",
+                     "column \"%s\" is part of the partition key", op->from);
+    return RC_OK;
+}
+
+static enum rc check_new_name(struct build *b, struct target *t, const char *path, const char *name)
+{
+    static const char *const system[] = {"tableoid", "cmax", "xmax", "cmin", "xmin", "ctid"};
+    char *quoted = sql_quote_ident(name);
+    bool twice = texts_has(&t->new_columns, quoted);
+
+    free(quoted);
+    for (size_t i = 0; i < ARRAY_LEN(system); i++)
+        if (!strcmp(system[i], name))
+            return build_fail(b, path, "\"%s\" is the name of a system column", name);
+    if (twice || cat_column(t->doc, name))
+        return build_fail(b, path, "table %s %s a column \"%s\"", t->relation,
+                          twice ? "would get twice" : "already has", name);
+    return RC_OK;
+}
+
+static enum rc fill_dual(struct build *b, struct target *t, const char *path,
+                         const struct file_op *op, struct eng_dual *dual, char **collation)
+{
+    json_t *column = cat_column(t->doc, op->from);
+    char *old = sql_quote_ident(op->from), *new = sql_quote_ident(op->to);
+    struct type_facts facts = {mem_strdup(cat_text(column, "type")), true, false};
+    enum rc rc = RC_OK;
+
+    dual->old_name = mem_strdup(op->from);
+    dual->new_name = mem_strdup(op->to);
+    dual->old_type = mem_strdup(cat_text(column, "type"));
+    dual->plain = !op->type;
+    dual->not_null = flag(column, "not_null");
+    if (op->type) {
+        char *type_path = mem_printf("%s.type", path);
+
+        free(facts.name);
+        facts.name = NULL;
+        rc = resolve_type(b, type_path, op->type, &facts);
+        free(type_path);
+    }
+    dual->new_type = facts.name;
+    if (rc == RC_OK && facts.collatable && cat_text(column, "collation"))
+        *collation = mem_strdup(cat_text(column, "collation"));
+    if (rc == RC_OK && dual->plain) {
+        dual->up = mem_strdup(old);
+        dual->down = mem_strdup(new);
+    } else if (rc == RC_OK) {
+        dual->up = op->up ? mem_strdup(op->up) : mem_printf("%s::%s", old, dual->new_type);
+        dual->down = op->down ? mem_strdup(op->down) : mem_printf("%s::%s", new, dual->old_type);
+        rc = check_up_down(b, t, path, dual);
+    }
+    if (rc == RC_OK)
+        dual_up_columns(dual);
+    free(new);
+    free(old);
+    return rc;
+}
+
+static enum rc plan_rename(struct build *b, struct target *t, const char *path,
+                           const struct file_op *op)
+{
+    struct eng_dual *dual;
+    char *collation = NULL, *new, *old;
+    json_t *column;
+    enum rc rc;
+
+    if (check_names(b, t, path, op) != RC_OK || check_new_name(b, t, path, op->to) != RC_OK)
+        return RC_ERR;
+    column = cat_column(t->doc, op->from);
+    dual = add_dual(target_table(b, t));
+    if (fill_dual(b, t, path, op, dual, &collation) != RC_OK)
+        return RC_ERR;
+    new = sql_quote_ident(op->to);
+    old = sql_quote_ident(op->from);
+    texts_add(&t->from, "%s", op->from);
+    texts_add(&t->to, "%s", op->to);
+    if (!dual->plain)
+        texts_add(&t->gone, "%s", op->from);
+    texts_add(&t->old_columns, "%s", old);
+    texts_add(&t->new_columns, "%s", new);
+    texts_add(&t->expand, "ALTER TABLE %s ADD COLUMN %s %s%s%s", t->relation, new, dual->new_type,
+              collation ? " COLLATE " : "", collation ? collation : "");
+    keep_attributes(t, column, new, dual->plain);
+    t->fills = true;
+    if (dual->not_null)
+        carry_not_null(b, t, op->to);
+    rc = carry_default(b, t, column, dual);
+    if (rc == RC_OK && !dual->plain)
+        rc = probe_dual(b, t, dual);
+    free(collation);
+    free(old);
+    free(new);
+    return rc;
+}
+
+/* ---- add_column ---- */
+
+static bool is_constant(const char *expr)
+{
+    struct sql_expr_info info;
+    bool constant;
+
+    if (sql_expr_parse(expr, &info, NULL) != RC_OK)
+        return false;
+    constant = info.constant;
+    sql_expr_info_fini(&info);
+    return constant;
+}
+
+/* Nothing to fill: PostgreSQL keeps a constant default of a new column in the catalog. */
+static void add_instant(struct target *t, const struct file_column *column, const char *name,
+                        const char *type)
+{
+    texts_add(&t->expand, "ALTER TABLE %s ADD COLUMN %s %s%s%s%s", t->relation, name, type,
+              column->def ? " DEFAULT " : "", column->def ? column->def : "",
+              column->nullable ? "" : " NOT NULL");
+}
+
+static void add_filled(struct build *b, struct target *t, const struct file_column *column,
+                       const char *name, const char *type)
+{
+    texts_add(&t->expand, "ALTER TABLE %s ADD COLUMN %s %s", t->relation, name, type);
+    t->fills = true;
+    if (!column->nullable)
+        carry_not_null(b, t, column->name);
+    if (!column->def)
+        return;
+    texts_add(&t->cutover, "ALTER TABLE %s ALTER COLUMN %s SET DEFAULT %s", t->relation, name,
+              column->def);
+    texts_add(&t->revert, "ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT", t->relation, name);
+}
+
+static enum rc check_default(struct build *b, const char *path, const struct file_column *column,
+                             const char *type)
+{
+    char *at;
+    enum rc rc;
+
+    if (!column->def)
+        return RC_OK;
+    at = mem_printf("%s.column.default", path);
+    rc = check_expr(b, at, column->def, type, "");
+    free(at);
+    return rc;
+}
+
+static enum rc plan_add(struct build *b, struct target *t, const char *path,
+                        const struct file_op *op)
+{
+    const struct file_column *column = &op->columns[0];
+    const char *up = op->up ? op->up : column->def;
+    struct type_facts facts = {0};
+    struct eng_dual *dual;
+    char *name, *type_path;
+    bool instant;
+    enum rc rc;
+
+    if (check_new_name(b, t, path, column->name) != RC_OK)
+        return RC_ERR;
+    type_path = mem_printf("%s.column.type", path);
+    rc = resolve_type(b, type_path, column->type, &facts);
+    free(type_path);
+    if (rc != RC_OK)
+        return RC_ERR;
+    dual = add_dual(target_table(b, t));
+    dual->new_name = mem_strdup(column->name);
+    dual->new_type = facts.name;
+    dual->not_null = !column->nullable;
+    instant = !op->up && !facts.constrained && (!column->def || is_constant(column->def));
+    if (check_default(b, path, column, facts.name) != RC_OK)
+        return RC_ERR;
+    if (!instant && up) {
+        dual->up = mem_strdup(up);
+        dual_up_columns(dual);
+        if (op->up && check_up_down(b, t, path, dual) != RC_OK)
+            return RC_ERR;
+    }
+    name = sql_quote_ident(column->name);
+    texts_add(&t->new_columns, "%s", name);
+    if (dual->up)
+        add_filled(b, t, column, name, facts.name);
+    else
+        add_instant(t, column, name, facts.name);
+    if (column->comment) {
+        char *literal = sql_quote_literal(column->comment);
+
+        texts_add(&t->expand, "COMMENT ON COLUMN %s.%s IS %s", t->relation, name, literal);
+        free(literal);
+    }
+    free(name);
+    return op->up ? probe_dual(b, t, dual) : RC_OK;
+}
+
+enum rc target_plan_columns(struct build *b, struct target *t)
+{
+    enum rc rc = RC_OK;
+
+    for (size_t i = 0; rc == RC_OK && i < b->file->nops; i++) {
+        const struct file_op *op = &b->file->ops[i];
+        char *path;
+
+        if ((op->kind != FILE_RENAME_COLUMN && op->kind != FILE_ADD_COLUMN) ||
+            b->op_target[i] != t - b->targets)
+            continue;
+        path = mem_printf("operations[%zu].%s", i, file_op_name(op->kind));
+        rc =
+            op->kind == FILE_RENAME_COLUMN ? plan_rename(b, t, path, op) : plan_add(b, t, path, op);
+        free(path);
+    }
+    return rc;
+}
