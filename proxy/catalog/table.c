@@ -1,6 +1,7 @@
 /*
  * A table's document (segue/catalog/catalog.h), one query a part. $1 is always the table's oid.
- * Every name is schema-qualified, so that no search_path changes what is read.
+ * Of a column's options only the documented ones are read: servers keep marks of their own there,
+ * which belong to that one column.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -37,7 +38,9 @@ static const char columns_sql[] =
     " 'storage', CASE WHEN a.attstorage <> t.typstorage THEN CASE a.attstorage WHEN 'p' THEN"
     "   'PLAIN' WHEN 'e' THEN 'EXTERNAL' WHEN 'm' THEN 'MAIN' ELSE 'EXTENDED' END END,"
     " 'compression', CASE a.attcompression WHEN 'p' THEN 'pglz' WHEN 'l' THEN 'lz4' END,"
-    " 'statistics', NULLIF(a.attstattarget, -1), 'options', array_to_string(a.attoptions, ', '),"
+    " 'statistics', NULLIF(a.attstattarget, -1), 'options', (SELECT string_agg(o, ', ') FROM "
+    "unnest(a.attoptions) o"
+    "   WHERE o ~ '^n_distinct(_inherited)?='),"
     " 'comment', col_description(a.attrelid, a.attnum),"
     " 'sequence', pg_get_serial_sequence(format('%I.%I', n.nspname, c.relname), a.attname),"
     " 'partition_key', EXISTS (SELECT FROM pg_partitioned_table p WHERE p.partrelid = c.oid AND"
