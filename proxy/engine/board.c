@@ -1,0 +1,170 @@
+#include "board.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "segue/base/mem.h"
+
+static const char *const migration_columns[] = {"migration",   "phase",      "paused",
+                                                "error",       "started_at", "cutover_at",
+                                                "finished_at", "sha256",     NULL};
+static const char *const status_columns[] = {"migration",
+                                             "phase",
+                                             "paused",
+                                             "step",
+                                             "progress",
+                                             "rows_done",
+                                             "rows_total",
+                                             "rows_per_s",
+                                             "eta_s",
+                                             "throttle",
+                                             "attempts",
+                                             "stall_ms_max",
+                                             "ddl_lock_ms_max",
+                                             "rows_verified",
+                                             "rows_bad",
+                                             "bytes_before",
+                                             "bytes_now",
+                                             "blockers",
+                                             "error",
+                                             "hint",
+                                             "old_names_last_s",
+                                             "updated_at",
+                                             NULL};
+static const char *const throttle_columns[] = {"signal",  "unit",    "limit",  "default", "enabled",
+                                               "reading", "verdict", "reason", "help",    NULL};
+
+static const char *const *const columns[BOARD_TABLE_COUNT] = {
+    [BOARD_MIGRATIONS] = migration_columns,
+    [BOARD_STATUS] = status_columns,
+    [BOARD_THROTTLE] = throttle_columns,
+};
+
+struct board_row {
+    json_t *row;
+    bool active;
+};
+
+struct board_rows {
+    struct board_row *rows;
+    size_t n, cap;
+};
+
+struct eng_board {
+    pthread_mutex_t lock;
+    struct board_rows tables[BOARD_TABLE_COUNT];
+    bool connected;
+};
+
+struct eng_board *board_new(void)
+{
+    struct eng_board *board = mem_calloc(1, sizeof(*board));
+
+    pthread_mutex_init(&board->lock, NULL);
+    return board;
+}
+
+static void rows_clear(struct board_rows *rows)
+{
+    for (size_t i = 0; i < rows->n; i++)
+        json_decref(rows->rows[i].row);
+    rows->n = 0;
+}
+
+void board_free(struct eng_board *board)
+{
+    if (!board)
+        return;
+    for (int t = 0; t < BOARD_TABLE_COUNT; t++) {
+        rows_clear(&board->tables[t]);
+        free(board->tables[t].rows);
+    }
+    pthread_mutex_destroy(&board->lock);
+    free(board);
+}
+
+const char *const *board_columns(enum board_table table)
+{
+    return columns[table];
+}
+
+static size_t column_count(enum board_table table)
+{
+    size_t n = 0;
+
+    while (columns[table][n])
+        n++;
+    return n;
+}
+
+static bool row_is(const json_t *row, const char *name)
+{
+    const char *first = json_string_value(json_array_get(row, 0));
+
+    return first && strcmp(first, name) == 0;
+}
+
+void board_put(struct eng_board *board, enum board_table table, json_t *row, bool active)
+{
+    struct board_rows *rows = &board->tables[table];
+    const char *name = json_string_value(json_array_get(row, 0));
+    size_t i;
+
+    assert(json_array_size(row) == column_count(table));
+    pthread_mutex_lock(&board->lock);
+    for (i = 0; i < rows->n && !row_is(rows->rows[i].row, name); i++)
+        ;
+    if (i == rows->n) {
+        mem_grow((void **)&rows->rows, &rows->cap, rows->n + 1, sizeof(*rows->rows));
+        rows->n++;
+    } else {
+        json_decref(rows->rows[i].row);
+    }
+    rows->rows[i] = (struct board_row){row, active};
+    pthread_mutex_unlock(&board->lock);
+}
+
+void board_clear(struct eng_board *board, enum board_table table)
+{
+    pthread_mutex_lock(&board->lock);
+    rows_clear(&board->tables[table]);
+    pthread_mutex_unlock(&board->lock);
+}
+
+json_t *board_show(struct eng_board *board, enum board_table table, const char *name)
+{
+    struct board_rows *rows = &board->tables[table];
+    json_t *titles = json_array();
+    json_t *out = json_array();
+
+    for (size_t i = 0; columns[table][i]; i++)
+        json_array_append_new(titles, json_string(columns[table][i]));
+    pthread_mutex_lock(&board->lock);
+    for (size_t i = 0; i < rows->n; i++) {
+        const struct board_row *row = &rows->rows[i];
+
+        if (name ? row_is(row->row, name) : row->active)
+            json_array_append_new(out, json_deep_copy(row->row));
+    }
+    pthread_mutex_unlock(&board->lock);
+    return json_pack("{s:o, s:o}", "columns", titles, "rows", out);
+}
+
+void board_set_connected(struct eng_board *board, bool connected)
+{
+    pthread_mutex_lock(&board->lock);
+    board->connected = connected;
+    pthread_mutex_unlock(&board->lock);
+}
+
+bool board_connected(struct eng_board *board)
+{
+    bool connected;
+
+    pthread_mutex_lock(&board->lock);
+    connected = board->connected;
+    pthread_mutex_unlock(&board->lock);
+    return connected;
+}

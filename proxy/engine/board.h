@@ -1,0 +1,33 @@
+/*
+ * The status board: what the engine last said of each migration, for anybody to read at any time
+ * without asking the database. The engine writes rows; readers get copies.
+ */
+#ifndef SEGUE_ENGINE_BOARD_H
+#define SEGUE_ENGINE_BOARD_H
+
+#include <stdbool.h>
+
+#include <jansson.h>
+
+enum board_table { BOARD_MIGRATIONS, BOARD_STATUS, BOARD_THROTTLE, BOARD_TABLE_COUNT };
+
+struct eng_board;
+
+struct eng_board *board_new(void);
+void board_free(struct eng_board *board);
+
+/* Column titles of the table, NULL-terminated. */
+const char *const *board_columns(enum board_table table);
+
+/* Takes the row (array of values, one a column); replaces the row with the same first value.
+ * `active`: shown when no name is asked for. */
+void board_put(struct eng_board *board, enum board_table table, json_t *row, bool active);
+void board_clear(struct eng_board *board, enum board_table table);
+
+/* {"columns", "rows"}; name NULL: the active rows. Caller decrefs. */
+json_t *board_show(struct eng_board *board, enum board_table table, const char *name);
+
+void board_set_connected(struct eng_board *board, bool connected);
+bool board_connected(struct eng_board *board);
+
+#endif

@@ -1,0 +1,313 @@
+#include "conn.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "segue/base/buf.h"
+#include "segue/base/clock.h"
+#include "segue/base/log.h"
+
+/* A statement is given this long to end by itself once the program wants to stop. */
+#define STOP_GRACE_MS 2000
+
+/* jit: compiling `up` for each batch costs more than it gives. row_security off: an error is
+ * better than rows that a policy hides from the backfill. */
+static const char setup_sql[] = "SET statement_timeout = 0; SET lock_timeout = 0;"
+                                "SET idle_in_transaction_session_timeout = 0;"
+                                "SET idle_session_timeout = 0; SET jit = off;"
+                                "SET row_security = off; SET client_min_messages = warning;"
+                                "SET default_transaction_isolation = 'read committed';"
+                                "SET default_transaction_read_only = off;"
+                                "SET DateStyle = 'ISO'; SET extra_float_digits = 1;"
+                                "SET standard_conforming_strings = on";
+
+static void quiet_notice(void *arg, const char *message)
+{
+    (void)arg;
+    log_debug("server: %s", message);
+}
+
+static void err_from_conn(PGconn *pg, struct err *err)
+{
+    char text[512];
+
+    snprintf(text, sizeof(text), "%s", pg ? PQerrorMessage(pg) : "not connected");
+    text[strcspn(text, "\n")] = '\0';
+    err_set(err, "08006", "%s", text[0] ? text : "connection lost");
+}
+
+static void err_from_result(PGconn *pg, const PGresult *res, struct err *err)
+{
+    const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+    const char *text = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
+    const char *detail = PQresultErrorField(res, PG_DIAG_MESSAGE_DETAIL);
+    const char *hint = PQresultErrorField(res, PG_DIAG_MESSAGE_HINT);
+
+    if (!state) { /* libpq's own: no answer from the server */
+        err_from_conn(pg, err);
+        return;
+    }
+    err_set(err, state, "%s%s%s", text ? text : "", detail ? ": " : "", detail ? detail : "");
+    if (hint)
+        err_hint(err, "%s", hint);
+}
+
+enum rc conn_open(struct eng_conn *conn, const char *upstream, struct err *err)
+{
+    const char *const keys[] = {"keepalives_idle",  "keepalives_interval", "keepalives_count",
+                                "tcp_user_timeout", "connect_timeout",     "dbname",
+                                "application_name", "client_encoding",     NULL};
+    const char *const values[] = {"5", "2", "3", "10000", "5", upstream, "segue", "UTF8", NULL};
+
+    conn_close(conn);
+    conn->pg = PQconnectdbParams(keys, values, 1);
+    if (PQstatus(conn->pg) != CONNECTION_OK) {
+        err_from_conn(conn->pg, err);
+        conn_close(conn);
+        return RC_ERR;
+    }
+    PQsetNoticeProcessor(conn->pg, quiet_notice, NULL);
+    if (PQserverVersion(conn->pg) < 140000) {
+        err_set(err, "0A000", "PostgreSQL %d is too old", PQserverVersion(conn->pg) / 10000);
+        err_hint(err, "segue needs PostgreSQL 14 or newer");
+        conn_close(conn);
+        return RC_ERR;
+    }
+    if (conn_exec(conn, err, "%s", setup_sql) != RC_OK) {
+        conn_close(conn);
+        return RC_ERR;
+    }
+    return RC_OK;
+}
+
+void conn_close(struct eng_conn *conn)
+{
+    if (conn->pg && conn->busy)
+        conn_cancel(conn);
+    PQfinish(conn->pg);
+    conn->pg = NULL;
+    conn->busy = false;
+}
+
+bool conn_up(const struct eng_conn *conn)
+{
+    return conn->pg && PQstatus(conn->pg) == CONNECTION_OK;
+}
+
+void conn_cancel(struct eng_conn *conn)
+{
+    char why[256];
+    PGcancel *cancel = conn->pg ? PQgetCancel(conn->pg) : NULL;
+
+    if (cancel && !PQcancel(cancel, why, sizeof(why)))
+        log_debug("cancel: %s", why);
+    PQfreeCancel(cancel);
+}
+
+static bool wait_input(struct eng_conn *conn)
+{
+    int64_t asked_ms = 0;
+    bool cancelled = false;
+
+    while (PQisBusy(conn->pg)) {
+        struct pollfd fd = {.fd = PQsocket(conn->pg), .events = POLLIN};
+
+        if (poll(&fd, 1, 200) < 0 && errno != EINTR)
+            return false;
+        if (conn->stop && atomic_load(conn->stop)) {
+            asked_ms = asked_ms ? asked_ms : clock_ms();
+            if (!cancelled && clock_ms() - asked_ms > STOP_GRACE_MS) {
+                conn_cancel(conn);
+                cancelled = true;
+            }
+        }
+        if (!PQconsumeInput(conn->pg))
+            return false;
+    }
+    return true;
+}
+
+static bool succeeded(const PGresult *res)
+{
+    ExecStatusType status = PQresultStatus(res);
+
+    return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK || status == PGRES_EMPTY_QUERY;
+}
+
+/* Collects every result of what was sent; keeps the last good one. */
+static PGresult *collect(struct eng_conn *conn, size_t *ndone, struct err *err)
+{
+    PGresult *last = NULL;
+    PGresult *res;
+    bool bad = false;
+    size_t n = 0;
+
+    for (;;) {
+        if (!wait_input(conn) || !(res = PQgetResult(conn->pg)))
+            break;
+        if (!bad && succeeded(res)) {
+            PQclear(last);
+            last = res;
+            n++;
+            continue;
+        }
+        if (!bad)
+            err_from_result(conn->pg, res, err);
+        bad = true;
+        PQclear(res);
+    }
+    if (ndone)
+        *ndone = n;
+    if (PQstatus(conn->pg) != CONNECTION_OK) {
+        err_from_conn(conn->pg, err);
+        bad = true;
+    }
+    if (bad || !last) {
+        err_set(err, "XX000", "no answer from the server");
+        PQclear(last);
+        return NULL;
+    }
+    return last;
+}
+
+PGresult *conn_run(struct eng_conn *conn, const char *sql, size_t *ndone, struct err *err)
+{
+    if (ndone)
+        *ndone = 0;
+    if (!conn_up(conn) || !PQsendQuery(conn->pg, sql)) {
+        err_from_conn(conn->pg, err);
+        return NULL;
+    }
+    return collect(conn, ndone, err);
+}
+
+PGresult *conn_query(struct eng_conn *conn, struct err *err, const char *fmt, ...)
+{
+    struct buf sql = {0};
+    PGresult *res;
+    va_list ap;
+
+    va_start(ap, fmt);
+    buf_vprintf(&sql, fmt, ap);
+    va_end(ap);
+    res = conn_run(conn, sql.data, NULL, err);
+    buf_fini(&sql);
+    return res;
+}
+
+enum rc conn_exec(struct eng_conn *conn, struct err *err, const char *fmt, ...)
+{
+    struct buf sql = {0};
+    PGresult *res;
+    va_list ap;
+
+    va_start(ap, fmt);
+    buf_vprintf(&sql, fmt, ap);
+    va_end(ap);
+    res = conn_run(conn, sql.data, NULL, err);
+    buf_fini(&sql);
+    if (!res)
+        return RC_ERR;
+    PQclear(res);
+    return RC_OK;
+}
+
+PGresult *conn_params(struct eng_conn *conn, struct err *err, const char *sql, int n,
+                      const char *const *values)
+{
+    if (!conn_up(conn) || !PQsendQueryParams(conn->pg, sql, n, NULL, values, NULL, NULL, 0)) {
+        err_from_conn(conn->pg, err);
+        return NULL;
+    }
+    return collect(conn, NULL, err);
+}
+
+void conn_rollback(struct eng_conn *conn)
+{
+    struct err ignored = {0};
+
+    if (!conn_up(conn) || PQtransactionStatus(conn->pg) == PQTRANS_IDLE)
+        return;
+    if (conn_exec(conn, &ignored, "ROLLBACK") != RC_OK)
+        log_debug("rollback: %s", ignored.text);
+}
+
+enum rc conn_send(struct eng_conn *conn, const char *sql, struct err *err)
+{
+    if (!conn_up(conn) || !PQsendQuery(conn->pg, sql)) {
+        err_from_conn(conn->pg, err);
+        return RC_ERR;
+    }
+    conn->busy = true;
+    conn->busy_since_us = clock_us();
+    return RC_OK;
+}
+
+enum rc conn_poll(struct eng_conn *conn, struct err *err)
+{
+    PGresult *res;
+
+    if (!conn->busy)
+        return RC_OK;
+    if (conn_up(conn)) {
+        if (PQconsumeInput(conn->pg) && PQisBusy(conn->pg))
+            return RC_AGAIN;
+    }
+    conn->busy = false;
+    res = collect(conn, NULL, err);
+    if (!res)
+        return RC_ERR;
+    PQclear(res);
+    return RC_OK;
+}
+
+bool conn_lost(const struct err *err)
+{
+    return strncmp(err->sqlstate, "08", 2) == 0 || strncmp(err->sqlstate, "57P0", 4) == 0 ||
+           strcmp(err->sqlstate, "25P03") == 0;
+}
+
+bool conn_retryable(const struct err *err)
+{
+    static const char *const again[] = {"55P03", "40P01", "40001", "57014", "53300"};
+
+    for (size_t i = 0; i < ARRAY_LEN(again); i++) {
+        if (strcmp(err->sqlstate, again[i]) == 0)
+            return true;
+    }
+    return conn_lost(err);
+}
+
+int64_t conn_backoff_ms(unsigned n, int64_t base_ms, int64_t max_ms)
+{
+    int64_t ms = base_ms;
+
+    while (n-- > 0 && ms < max_ms)
+        ms *= 2;
+    if (ms > max_ms)
+        ms = max_ms;
+    return ms / 2 + (ms > 1 ? random() % (ms / 2 + 1) : 0);
+}
+
+int64_t res_int(const PGresult *res, int row, int col)
+{
+    return PQgetisnull(res, row, col) ? 0 : strtoll(PQgetvalue(res, row, col), NULL, 10);
+}
+
+double res_double(const PGresult *res, int row, int col)
+{
+    return PQgetisnull(res, row, col) ? 0 : strtod(PQgetvalue(res, row, col), NULL);
+}
+
+const char *res_text(const PGresult *res, int row, int col)
+{
+    return PQgetisnull(res, row, col) ? NULL : PQgetvalue(res, row, col);
+}
+
+bool res_bool(const PGresult *res, int row, int col)
+{
+    return !PQgetisnull(res, row, col) && PQgetvalue(res, row, col)[0] == 't';
+}

@@ -1,0 +1,62 @@
+/*
+ * The engine's own connections: libpq, opened with the settings DDL and backfill need, errors
+ * as struct err. One connection runs short statements (conn_query waits); another, one a
+ * migration, runs what may take hours without being waited for (conn_send, conn_poll).
+ *
+ * Not here: when to try again (conn_retryable only tells what may be).
+ */
+#ifndef SEGUE_ENGINE_CONN_H
+#define SEGUE_ENGINE_CONN_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <libpq-fe.h>
+
+#include "segue/base/err.h"
+
+struct eng_conn {
+    PGconn *pg;              /* NULL: closed */
+    const atomic_bool *stop; /* the program ends: a statement that takes long is cancelled */
+    bool busy;               /* conn_send without its answer yet */
+    int64_t busy_since_us;
+};
+
+/* Connects (5 s at most) and sets what every statement of the engine relies on. */
+enum rc conn_open(struct eng_conn *conn, const char *upstream, struct err *err) MUST_CHECK;
+void conn_close(struct eng_conn *conn); /* harmless when closed */
+bool conn_up(const struct eng_conn *conn);
+
+/* Runs one or several statements and waits. The last result, the caller's to PQclear; NULL with
+ * err on the first error. *ndone: how many statements succeeded (may be NULL). */
+PGresult *conn_run(struct eng_conn *conn, const char *sql, size_t *ndone,
+                   struct err *err) MUST_CHECK;
+PGresult *conn_query(struct eng_conn *conn, struct err *err, const char *fmt, ...)
+    PRINTF_LIKE(3, 4) MUST_CHECK;
+enum rc conn_exec(struct eng_conn *conn, struct err *err, const char *fmt, ...)
+    PRINTF_LIKE(3, 4) MUST_CHECK;
+/* $1.. parameters as text; NULL is NULL. */
+PGresult *conn_params(struct eng_conn *conn, struct err *err, const char *sql, int n,
+                      const char *const *values) MUST_CHECK;
+void conn_rollback(struct eng_conn *conn); /* ends whatever transaction is open */
+
+/* Long statements: send, poll until it is not RC_AGAIN, or cancel (then still poll). */
+enum rc conn_send(struct eng_conn *conn, const char *sql, struct err *err) MUST_CHECK;
+enum rc conn_poll(struct eng_conn *conn, struct err *err) MUST_CHECK;
+void conn_cancel(struct eng_conn *conn);
+
+/* Lock timeouts, deadlocks, cancels, lost connections: the same again may succeed. */
+bool conn_retryable(const struct err *err);
+bool conn_lost(const struct err *err); /* the connection is gone (08xxx, 57P0x, 25P03) */
+
+/* Growing pauses: base * 2^n, at most max, each between half and the whole of it (jitter). */
+int64_t conn_backoff_ms(unsigned n, int64_t base_ms, int64_t max_ms);
+
+/* Field readers; NULL fields give 0 / NULL. */
+int64_t res_int(const PGresult *res, int row, int col);
+double res_double(const PGresult *res, int row, int col);
+const char *res_text(const PGresult *res, int row, int col);
+bool res_bool(const PGresult *res, int row, int col);
+
+#endif

@@ -1,0 +1,153 @@
+/* The cut-over and the way back from soak: the same gated transaction in two directions. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "gated.h"
+#include "segue/base/log.h"
+#include "segue/base/mem.h"
+#include "steps.h"
+#include "store.h"
+
+struct turnover {
+    enum eng_stage stage;
+    enum eng_phase_id to, back; /* done; attempts used up */
+    const char *kind, *title;
+};
+
+static const struct turnover forward = {ENG_STAGE_CUTOVER, PH_SOAKING, PH_READY, "cutover",
+                                        "cut-over"};
+static const struct turnover backward = {ENG_STAGE_REVERT, PH_READY, PH_SOAKING, "revert",
+                                         "way back to the old schema"};
+
+/* Pauses between attempts, in ms; the last one stays. */
+static const int64_t pauses_ms[] = {0, 200, 1000, 2000, 5000};
+
+enum rc eng_cutover_preflight(struct eng_engine *engine, struct eng_migration *m, struct err *err)
+{
+    PGresult *res;
+    char *names;
+
+    if (m->stats.rows_bad > 0) {
+        err_set(err, "55000", "the last verify found %lld rows not in step",
+                (long long)m->stats.rows_bad);
+        err_hint(err, "see segue.verifications; correct them and run verify again");
+        return RC_ERR;
+    }
+    names = eng_lock_names(m, NULL);
+    res = conn_query(
+        &engine->work, err,
+        "WITH rel AS (SELECT to_regclass(n)::oid AS oid FROM unnest(ARRAY[%s]::text[]) AS n) "
+        "SELECT 'index ' || i.indexrelid::regclass::text || ' is not valid' FROM pg_index i "
+        "WHERE i.indrelid IN (SELECT oid FROM rel) AND NOT i.indisvalid AND "
+        "i.indexrelid::regclass::text LIKE '%%segue%%' UNION ALL "
+        "SELECT 'constraint ' || c.conname || ' of ' || c.conrelid::regclass::text || "
+        "' is not validated' FROM pg_constraint c WHERE c.conrelid IN (SELECT oid FROM rel) AND "
+        "NOT c.convalidated AND c.conname LIKE '%%segue%%'",
+        names);
+    free(names);
+    if (!res)
+        return RC_ERR;
+    if (PQntuples(res)) {
+        err_set(err, "55000", "%s", res_text(res, 0, 0));
+        err_hint(err, "abort the migration, or correct this and try again");
+    }
+    PQclear(res);
+    return err_is_set(err) ? RC_ERR : RC_OK;
+}
+
+/* Marks of the stage's steps are of no use here: the phase is the marker. */
+static char *turnover_sql(struct eng_engine *engine, struct eng_migration *m,
+                          const struct turnover *t)
+{
+    char *steps = eng_steps_join(m, t->stage);
+    char *move = eng_phase_sql(engine, m, t->to);
+    char *sql = mem_printf("%s%s%s", steps, steps[0] ? ";\n" : "", move);
+
+    free(steps);
+    free(move);
+    return sql;
+}
+
+static enum rc give_up(struct eng_engine *engine, struct eng_migration *m, const struct turnover *t,
+                       unsigned attempts, struct err *err)
+{
+    struct err why = {0};
+
+    err_set(&why, "55P03", "the %s was not possible in %u attempts; in the way: %s", t->title,
+            attempts, m->blockers.len ? m->blockers.data : err->text);
+    err_hint(&why, "end the transactions named, then ask for it again");
+    err_clear(err);
+    if (eng_phase_move(engine, m, t->back, err) != RC_OK)
+        return RC_ERR;
+    m->migrate = false;
+    /* told, but nothing to resume: the phase it is back in goes on */
+    m->failure = why;
+    if (store_flags(engine, m, err) != RC_OK)
+        return RC_ERR;
+    log_err(LOG_WARNING, m->name, &why);
+    eng_status_put(engine, m);
+    return RC_AGAIN;
+}
+
+static enum rc attempt(struct eng_engine *engine, struct eng_migration *m, const struct turnover *t,
+                       struct err *err)
+{
+    char *sql = turnover_sql(engine, m, t);
+    char *names = eng_lock_names(m, NULL);
+    const struct gated_spec spec = {.kind = t->kind,
+                                    .title = t->title,
+                                    .mask = eng_mask_all(m),
+                                    .names = names,
+                                    .mode = "ACCESS EXCLUSIVE",
+                                    .row_lock = true,
+                                    .sql = sql,
+                                    .phase = (int)t->to};
+    struct gated_result result;
+    unsigned tried;
+
+    m->stats.attempts += t == &forward;
+    tried = ++m->retries;
+    gated_run(engine, m, &spec, &result, err);
+    free(sql);
+    free(names);
+    if (result.outcome == GATED_DONE) {
+        sess_plane_usage_reset(engine->plane);
+        m->old_seen_ago_base_ms = 0;
+        m->old_seen_by[0] = '\0';
+        buf_reset(&m->blockers);
+        eng_status_put(engine, m);
+        return RC_AGAIN;
+    }
+    if (result.outcome == GATED_LOST || conn_lost(err))
+        return RC_ERR;
+    if (result.outcome == GATED_FAILED || tried >= engine->options.cutover_attempts_max ||
+        m->abort_wanted)
+        return give_up(engine, m, t, tried, err);
+    err_clear(err);
+    eng_sleep(m, pauses_ms[tried < ARRAY_LEN(pauses_ms) ? tried - 1 : ARRAY_LEN(pauses_ms) - 1]);
+    eng_status_put(engine, m);
+    return RC_AGAIN;
+}
+
+static enum rc turn(struct eng_engine *engine, struct eng_migration *m, const struct turnover *t,
+                    struct err *err)
+{
+    snprintf(m->step, sizeof(m->step), "%s, attempt %u", t->title, m->retries + 1);
+    return attempt(engine, m, t, err);
+}
+
+enum rc eng_phase_cutting_over(struct eng_engine *engine, struct eng_migration *m, struct err *err)
+{
+    enum rc rc;
+
+    if (m->abort_wanted) { /* asked for between two attempts */
+        rc = eng_phase_move(engine, m, PH_READY, err);
+        return rc == RC_OK ? eng_phase_move(engine, m, PH_ABORTING, err) : rc;
+    }
+    return turn(engine, m, &forward, err);
+}
+
+enum rc eng_phase_reverting(struct eng_engine *engine, struct eng_migration *m, struct err *err)
+{
+    return turn(engine, m, &backward, err);
+}

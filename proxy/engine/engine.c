@@ -1,0 +1,422 @@
+/*
+ * The engine thread: its inbox, its connection, and the round in which every migration in flight
+ * gets a bounded turn. Errors of a turn are judged here, once: the connection is gone, the same
+ * again later, or the migration stops at its step until someone decides.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "runner.h"
+#include "segue/base/clock.h"
+#include "segue/base/log.h"
+#include "segue/base/mem.h"
+#include "store.h"
+
+#define CONNECT_BASE_MS 1000
+#define CONNECT_MAX_MS 30000
+#define LOCK_EVERY_MS 1000
+#define LOCK_SAY_US 60000000
+#define REFRESH_US 2000000
+#define RETRY_BASE_MS 100
+#define RETRY_MAX_MS 5000
+#define IDLE_MS 1000
+
+struct eng_engine *eng_new(const struct eng_options *options, struct sess_plane *plane)
+{
+    struct eng_engine *engine = mem_calloc(1, sizeof(*engine));
+
+    engine->options = *options;
+    engine->options.upstream = mem_strdup(options->upstream);
+    engine->plane = plane;
+    engine->board = board_new();
+    engine->tail = &engine->head;
+    engine->work.stop = &engine->stop;
+    engine->wakefd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    pthread_mutex_init(&engine->lock, NULL);
+    throttle_init(&engine->throttle);
+    throttle_show(engine);
+    return engine;
+}
+
+static void wake(struct eng_engine *engine)
+{
+    uint64_t one = 1;
+
+    if (write(engine->wakefd, &one, sizeof(one)) < 0 && errno != EAGAIN)
+        log_error("waking the engine: %s", strerror(errno));
+}
+
+/* ---- inbox ---- */
+
+static struct eng_job *inbox_take(struct eng_engine *engine)
+{
+    struct eng_inbox *entry;
+    struct eng_job *job = NULL;
+
+    pthread_mutex_lock(&engine->lock);
+    entry = engine->head;
+    if (entry) {
+        engine->head = entry->next;
+        if (!engine->head)
+            engine->tail = &engine->head;
+        job = entry->job;
+    }
+    pthread_mutex_unlock(&engine->lock);
+    free(entry);
+    return job;
+}
+
+static void refuse_stopped(struct eng_job *job)
+{
+    err_set(&job->err, "57P01", "segue is shutting down");
+    eng_job_answer(job);
+}
+
+void eng_submit(struct eng_engine *engine, struct eng_job *job)
+{
+    struct eng_inbox *entry = mem_calloc(1, sizeof(*entry));
+    bool started;
+
+    entry->job = job;
+    pthread_mutex_lock(&engine->lock);
+    started = engine->started;
+    if (started) {
+        *engine->tail = entry;
+        engine->tail = &entry->next;
+    }
+    pthread_mutex_unlock(&engine->lock);
+    if (started) {
+        wake(engine);
+        return;
+    }
+    free(entry);
+    refuse_stopped(job);
+}
+
+static void take_reload(struct eng_engine *engine)
+{
+    pthread_mutex_lock(&engine->lock);
+    if (engine->reload_wanted) {
+        const char *upstream = engine->options.upstream;
+
+        engine->options = engine->reload;
+        engine->options.upstream = upstream; /* where we are connected does not change */
+        engine->reload_wanted = false;
+    }
+    pthread_mutex_unlock(&engine->lock);
+}
+
+/* ---- connection ---- */
+
+static void forget_all(struct eng_engine *engine)
+{
+    const struct err gone = {.sqlstate = "08006", .text = "the connection was lost; ask again"};
+
+    while (engine->nmigrations) {
+        struct eng_migration *m = engine->migrations[0];
+
+        eng_verify_answer(m, &gone);
+        eng_migration_drop(engine, m);
+    }
+}
+
+static void disconnect(struct eng_engine *engine, const struct err *err)
+{
+    log_err(LOG_WARNING, "the engine lost its connection", err);
+    conn_close(&engine->work);
+    engine->ready = false;
+    engine->connects_failed = 0;
+    engine->connect_at_us = 0;
+    engine->lock_said_us = 0;
+    board_set_connected(engine->board, false);
+}
+
+/* One engine a database: another one, or the backend of our own lost connection, is waited for. */
+static enum rc take_lock(struct eng_engine *engine, struct err *err)
+{
+    PGresult *res =
+        conn_query(&engine->work, err, "SELECT pg_try_advisory_lock(%" PRId64 ")", STORE_LOCK_KEY);
+    bool got = res && res_bool(res, 0, 0);
+
+    PQclear(res);
+    if (!res)
+        return RC_ERR;
+    if (got)
+        return RC_OK;
+    if (!engine->lock_said_us || clock_us() - engine->lock_said_us > LOCK_SAY_US) {
+        log_warning("another segue is at work on this database: waiting for its advisory lock");
+        engine->lock_said_us = clock_us();
+    }
+    return RC_AGAIN;
+}
+
+static enum rc load(struct eng_engine *engine, struct err *err)
+{
+    forget_all(engine); /* what the database says replaces what we knew */
+    engine->store = store_exists(&engine->work, err);
+    if (err_is_set(err))
+        return RC_ERR;
+    if (!engine->store)
+        return RC_OK;
+    if (store_create(&engine->work, err) != RC_OK || store_throttle_load(engine, err) != RC_OK)
+        return RC_ERR;
+    return store_load(engine, err);
+}
+
+static void connect_turn(struct eng_engine *engine)
+{
+    struct err err = {0};
+    enum rc rc = RC_OK;
+
+    if (clock_us() < engine->connect_at_us)
+        return;
+    if (!conn_up(&engine->work))
+        rc = conn_open(&engine->work, engine->options.upstream, &err);
+    if (rc == RC_OK)
+        rc = take_lock(engine, &err);
+    if (rc == RC_OK)
+        rc = load(engine, &err);
+    if (rc == RC_OK) {
+        engine->ready = true;
+        engine->connects_failed = 0;
+        board_set_connected(engine->board, true);
+        throttle_show(engine);
+        log_info("the engine is connected, %zu migrations in flight", engine->nmigrations);
+    } else if (rc == RC_AGAIN) {
+        engine->connect_at_us = clock_us() + LOCK_EVERY_MS * 1000;
+    } else {
+        int64_t ms = conn_backoff_ms(engine->connects_failed++, CONNECT_BASE_MS, CONNECT_MAX_MS);
+
+        conn_close(&engine->work);
+        engine->connect_at_us = clock_us() + ms * 1000;
+        log_err(LOG_WARNING, "the engine cannot work", &err);
+    }
+}
+
+/* ---- turns ---- */
+
+static void stop_at_step(struct eng_engine *engine, struct eng_migration *m, struct err *err)
+{
+    struct err ignored = {0};
+
+    m->failure = *err;
+    if (m->step[0])
+        err_prefix(&m->failure, "%s", m->step);
+    err_hint(&m->failure, "resume tries again, rollback goes back");
+    m->migrate = m->migrate && m->phase != PH_READY;
+    log_err(LOG_ERROR, m->name, &m->failure);
+    if (store_flags(engine, m, &ignored) != RC_OK)
+        log_err(LOG_WARNING, m->name, &ignored);
+    eng_status_put(engine, m);
+}
+
+/* False: the connection is gone. */
+static bool judge(struct eng_engine *engine, struct eng_migration *m, struct err *err)
+{
+    conn_rollback(&engine->work);
+    if (!conn_up(&engine->work) || atomic_load(&engine->stop)) {
+        if (!conn_up(&engine->work))
+            disconnect(engine, err);
+        return false;
+    }
+    if (conn_retryable(err)) {
+        log_info("%s: %s: %s (%s); again", m->name, m->step, err->text, err->sqlstate);
+        eng_sleep(m, conn_backoff_ms(m->retries++, RETRY_BASE_MS, RETRY_MAX_MS));
+        eng_status_put(engine, m);
+    } else {
+        stop_at_step(engine, m, err);
+    }
+    return true;
+}
+
+/* A failure stops the road, not what is asked for beside it. */
+static bool wants_turn(const struct eng_migration *m)
+{
+    bool resting = m->phase == PH_READY || m->phase == PH_SOAKING;
+
+    if (m->not_before_us > clock_us())
+        return false;
+    if (err_is_set(&m->failure))
+        return resting && m->verify_wanted;
+    /* the backfill asks the throttle itself, which shows that it is paused */
+    return !m->paused || m->phase == PH_BACKFILLING || m->long_step >= 0 || m->verify_wanted;
+}
+
+static bool turn(struct eng_engine *engine, struct eng_migration *m)
+{
+    struct err err = {0};
+    enum rc rc = RC_OK;
+
+    log_scope(m->name);
+    if (clock_us() - m->refreshed_us > REFRESH_US)
+        rc = eng_status_refresh(engine, m, &err);
+    if (rc == RC_OK && wants_turn(m))
+        rc = eng_phase(m->phase)->step(engine, m, &err);
+    log_scope(NULL);
+    return rc != RC_ERR || judge(engine, m, &err);
+}
+
+static void finish(struct eng_engine *engine, struct eng_migration *m)
+{
+    struct err ignored = {0};
+
+    if (eng_status_refresh(engine, m, &ignored) != RC_OK)
+        log_debug("%s: %s", m->name, ignored.text);
+    eng_migration_drop(engine, m);
+}
+
+static void round_of_turns(struct eng_engine *engine)
+{
+    bool filling = false;
+
+    for (size_t i = 0; i < engine->nmigrations && !atomic_load(&engine->stop);) {
+        struct eng_migration *m = engine->migrations[i];
+
+        if (!turn(engine, m))
+            return;
+        filling |= m->phase == PH_BACKFILLING;
+        if (eng_phase_over(m->phase))
+            finish(engine, m);
+        else
+            i++;
+    }
+    if (!filling)
+        throttle_watch(engine);
+}
+
+static int64_t wait_ms(const struct eng_engine *engine)
+{
+    int64_t until = clock_us() + IDLE_MS * 1000;
+
+    if (!engine->ready)
+        return IDLE_MS / 4;
+    for (size_t i = 0; i < engine->nmigrations; i++) {
+        const struct eng_migration *m = engine->migrations[i];
+        bool waits = err_is_set(&m->failure) && !m->verify_wanted;
+
+        if (!waits && m->not_before_us < until &&
+            (!m->paused || m->not_before_us > clock_us() || wants_turn(m)))
+            until = m->not_before_us;
+    }
+    until -= clock_us();
+    return until > 0 ? (until + 999) / 1000 : 0;
+}
+
+static void wait_wake(struct eng_engine *engine)
+{
+    struct pollfd fd = {.fd = engine->wakefd, .events = POLLIN};
+    uint64_t n;
+
+    if (poll(&fd, 1, (int)wait_ms(engine)) > 0 && read(engine->wakefd, &n, sizeof(n)) < 0)
+        log_debug("wake: %s", strerror(errno));
+}
+
+static void *engine_main(void *arg)
+{
+    struct eng_engine *engine = arg;
+    struct eng_job *job;
+    struct err idle = {0};
+
+    while (!atomic_load(&engine->stop)) {
+        take_reload(engine);
+        if (!engine->ready)
+            connect_turn(engine);
+        while ((job = inbox_take(engine))) {
+            eng_job_run(engine, job);
+            if (engine->ready && !conn_up(&engine->work)) {
+                err_set(&idle, "08006", "lost while answering");
+                disconnect(engine, &idle);
+            }
+        }
+        if (engine->ready)
+            round_of_turns(engine);
+        wait_wake(engine);
+    }
+    forget_all(engine);
+    conn_close(&engine->work);
+    board_set_connected(engine->board, false);
+    return NULL;
+}
+
+enum rc eng_start(struct eng_engine *engine, struct err *err)
+{
+    int failed;
+
+    pthread_mutex_lock(&engine->lock);
+    engine->started = true;
+    pthread_mutex_unlock(&engine->lock);
+    failed = pthread_create(&engine->thread, NULL, engine_main, engine);
+    if (failed) {
+        engine->started = false;
+        err_set(err, "53000", "starting the engine thread: %s", strerror(failed));
+        return RC_ERR;
+    }
+    return RC_OK;
+}
+
+void eng_stop(struct eng_engine *engine)
+{
+    struct eng_job *job;
+    bool started;
+
+    pthread_mutex_lock(&engine->lock);
+    started = engine->started;
+    engine->started = false;
+    pthread_mutex_unlock(&engine->lock);
+    if (!started)
+        return;
+    atomic_store(&engine->stop, true);
+    wake(engine);
+    pthread_join(engine->thread, NULL);
+    while ((job = inbox_take(engine)))
+        refuse_stopped(job);
+}
+
+void eng_free(struct eng_engine *engine)
+{
+    if (!engine)
+        return;
+    assert(!engine->started);
+    board_free(engine->board);
+    close(engine->wakefd);
+    pthread_mutex_destroy(&engine->lock);
+    free((char *)(uintptr_t)engine->options.upstream);
+    free(engine->migrations);
+    free(engine);
+}
+
+void eng_reload(struct eng_engine *engine, const struct eng_options *options)
+{
+    pthread_mutex_lock(&engine->lock);
+    engine->reload = *options;
+    engine->reload_wanted = true;
+    pthread_mutex_unlock(&engine->lock);
+    wake(engine);
+}
+
+json_t *eng_show_migrations(struct eng_engine *engine)
+{
+    return board_show(engine->board, BOARD_MIGRATIONS, NULL);
+}
+
+json_t *eng_show_status(struct eng_engine *engine, const char *name)
+{
+    return board_show(engine->board, BOARD_STATUS, name);
+}
+
+json_t *eng_show_throttle(struct eng_engine *engine)
+{
+    return board_show(engine->board, BOARD_THROTTLE, NULL);
+}
+
+bool eng_connected(struct eng_engine *engine)
+{
+    return board_connected(engine->board);
+}

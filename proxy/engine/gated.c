@@ -1,0 +1,216 @@
+#include "gated.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "segue/base/clock.h"
+#include "segue/base/log.h"
+#include "store.h"
+
+struct gated {
+    struct eng_engine *engine;
+    struct eng_migration *m;
+    const struct gated_spec *spec;
+    struct gated_result *result;
+    char *locks; /* "public.a, public.b", in the order of oids */
+    int64_t locked_us;
+    int32_t pids[64];
+    size_t npids;
+};
+
+static void outcome(struct gated *g, enum gated_outcome what, const char *word)
+{
+    g->result->outcome = what;
+    g->result->word = word;
+}
+
+/* The order of oids is the one order in which every engine locks. */
+static enum rc find_locks(struct gated *g, struct err *err)
+{
+    PGresult *res = conn_query(&g->engine->work, err,
+                               "SELECT string_agg(o::regclass::text, ', ' ORDER BY o) FROM (SELECT "
+                               "DISTINCT to_regclass(n)::oid AS o FROM unnest(ARRAY[%s]::text[]) "
+                               "AS n) AS r WHERE o IS NOT NULL",
+                               g->spec->names);
+    const char *list = res ? res_text(res, 0, 0) : NULL;
+
+    if (list) {
+        struct buf copy = {0};
+
+        buf_append_str(&copy, list);
+        g->locks = buf_take(&copy);
+    }
+    PQclear(res);
+    return res ? RC_OK : RC_ERR;
+}
+
+/* Nobody is held up for a lock that a long transaction would keep us from anyway. */
+static enum rc look_first(struct gated *g, struct err *err)
+{
+    struct eng_engine *engine = g->engine;
+    bool autovacuum = false;
+
+    buf_reset(&g->m->blockers);
+    if (blockers_of(engine, g->spec->names, engine->options.transaction_age_max_ms, &g->m->blockers,
+                    &autovacuum, err) != RC_OK)
+        return RC_ERR;
+    if (autovacuum)
+        blockers_shake_off_autovacuum(engine, g->spec->names);
+    if (g->m->blockers.len == 0)
+        return RC_OK;
+    outcome(g, GATED_BUSY, "blocked");
+    err_set(err, "55P03", "a long transaction is in the way: %s", g->m->blockers.data);
+    return RC_ERR;
+}
+
+static enum rc close_and_drain(struct gated *g, struct err *err)
+{
+    struct eng_engine *engine = g->engine;
+    int64_t began = clock_us();
+
+    if (!sess_gate_close(engine->plane, g->spec->mask, engine->options.gate_hold_max_ms)) {
+        outcome(g, GATED_BUSY, "gate");
+        err_set(err, "55P03", "the gate could not be closed: a worker is stuck");
+        return RC_ERR;
+    }
+    if (sess_gate_drain(engine->plane, g->spec->mask, engine->options.drain_timeout_ms, NULL) !=
+        RC_OK) {
+        g->npids = sess_gate_waiting_for(engine->plane, g->spec->mask, g->pids, ARRAY_LEN(g->pids));
+        g->result->drain_ms = (double)(clock_us() - began) / 1000;
+        outcome(g, GATED_BUSY, "drain");
+        err_set(err, "55P03", "open transactions did not end within %u ms",
+                engine->options.drain_timeout_ms);
+        return RC_ERR;
+    }
+    g->result->drain_ms = (double)(clock_us() - began) / 1000;
+    return RC_OK;
+}
+
+static enum rc take_locks(struct gated *g, struct err *err)
+{
+    const struct eng_options *options = &g->engine->options;
+    struct buf sql = {0};
+    PGresult *res;
+
+    /* were the connection cut now, the server ends our transaction by itself, soon */
+    buf_printf(&sql,
+               "BEGIN; SET LOCAL lock_timeout = %u; SET LOCAL statement_timeout = %u;"
+               "SET LOCAL idle_in_transaction_session_timeout = %u",
+               options->lock_timeout_ms, options->gate_hold_max_ms, options->gate_hold_max_ms);
+    if (g->spec->row_lock)
+        buf_printf(&sql, "; SELECT 1 FROM segue.migrations WHERE id = %" PRId64 " FOR UPDATE",
+                   g->m->id);
+    if (g->locks && g->spec->mode[0])
+        buf_printf(&sql, "; LOCK TABLE %s IN %s MODE", g->locks, g->spec->mode);
+    res = conn_run(&g->engine->work, sql.data, NULL, err);
+    buf_fini(&sql);
+    PQclear(res);
+    g->locked_us = clock_us();
+    return res ? RC_OK : RC_ERR;
+}
+
+/* After a failed statement: busy or broken, from its SQLSTATE. */
+static void judge(struct gated *g, const struct err *err)
+{
+    if (conn_lost(err))
+        outcome(g, GATED_FAILED, "lost"); /* before COMMIT: the server rolls back */
+    else if (conn_retryable(err))
+        outcome(g, GATED_BUSY, "lock");
+    else
+        outcome(g, GATED_FAILED, "error");
+}
+
+static void transact(struct gated *g, struct err *err)
+{
+    struct eng_conn *work = &g->engine->work;
+    PGresult *res;
+
+    if (take_locks(g, err) != RC_OK) {
+        judge(g, err);
+        return;
+    }
+    if (g->spec->mask && !sess_gate_holds(g->engine->plane)) {
+        outcome(g, GATED_BUSY, "gate");
+        err_set(err, "55P03", "the gate's hard deadline passed before the locks were there");
+        return;
+    }
+    res = conn_run(work, g->spec->sql, NULL, err);
+    PQclear(res);
+    if (!res) {
+        judge(g, err);
+        return;
+    }
+    if (conn_exec(work, err, "COMMIT") != RC_OK) {
+        if (conn_lost(err))
+            outcome(g, GATED_LOST, "lost");
+        else
+            judge(g, err);
+        return;
+    }
+    g->result->lock_ms = (double)(clock_us() - g->locked_us) / 1000;
+    outcome(g, GATED_DONE, "done");
+    if (g->spec->phase >= 0)
+        eng_phase_switch(g->engine, g->m, (enum eng_phase_id)g->spec->phase);
+}
+
+static void name_holders(struct gated *g)
+{
+    struct err ignored = {0};
+
+    if (blockers_of(g->engine, g->spec->names, 0, &g->m->blockers, NULL, &ignored) != RC_OK)
+        log_debug("blockers: %s", ignored.text);
+}
+
+static void record(struct gated *g)
+{
+    struct gated_result *result = g->result;
+    struct eng_stats *stats = &g->m->stats;
+    const struct store_attempt attempt = {.kind = g->spec->kind,
+                                          .title = g->spec->title,
+                                          .outcome = result->word,
+                                          .drain_ms = result->drain_ms,
+                                          .lock_ms = result->lock_ms,
+                                          .stall_us = result->stall_us,
+                                          .blockers =
+                                              g->m->blockers.len ? g->m->blockers.data : NULL};
+    struct err err = {0};
+
+    if (result->stall_us > stats->stall_us_max)
+        stats->stall_us_max = result->stall_us;
+    if ((int64_t)(result->lock_ms * 1000) > stats->lock_us_max)
+        stats->lock_us_max = (int64_t)(result->lock_ms * 1000);
+    if (!conn_up(&g->engine->work))
+        return;
+    if (store_attempt(g->engine, g->m, &attempt, &err) != RC_OK ||
+        store_flags(g->engine, g->m, &err) != RC_OK)
+        log_err(LOG_WARNING, "recording an attempt", &err);
+}
+
+void gated_run(struct eng_engine *engine, struct eng_migration *m, const struct gated_spec *spec,
+               struct gated_result *result, struct err *err)
+{
+    struct gated g = {.engine = engine, .m = m, .spec = spec, .result = result};
+    struct sess_gate_report report = {0};
+
+    *result = (struct gated_result){.outcome = GATED_FAILED, .word = "error"};
+    if (find_locks(&g, err) != RC_OK || look_first(&g, err) != RC_OK)
+        goto out;
+    /* without a table that workers know there is nobody to hold */
+    if (spec->mask == 0 || close_and_drain(&g, err) == RC_OK)
+        transact(&g, err);
+    conn_rollback(&engine->work);
+    if (result->outcome == GATED_BUSY && !g.npids)
+        name_holders(&g); /* while they still are what they were: before the gate opens */
+    if (spec->mask)
+        sess_gate_open(engine->plane, &report);
+    result->stall_us = report.stall_us_max;
+    blockers_describe(engine, g.pids, g.npids, &m->blockers);
+    log_info("%s: %s: %s, drained in %.1f ms, locked for %.1f ms, longest stall %.1f ms%s%s",
+             m->name, spec->title, result->word, result->drain_ms, result->lock_ms,
+             (double)result->stall_us / 1000, m->blockers.len ? ", blockers: " : "",
+             m->blockers.len ? m->blockers.data : "");
+out:
+    record(&g);
+    free(g.locks);
+}

@@ -1,0 +1,57 @@
+/*
+ * One transaction behind the gate: hold traffic on the tables, drain, lock in the order of oids,
+ * run, commit, open. Steps of expand and contract, the cut-over and its way back all go through
+ * here, so that there is one place where a strong lock is taken.
+ *
+ * The gate is opened on every path. Not here: trying again.
+ */
+#ifndef SEGUE_ENGINE_GATED_H
+#define SEGUE_ENGINE_GATED_H
+
+#include "runner.h"
+
+enum gated_outcome {
+    GATED_DONE,
+    GATED_BUSY,   /* blocked, not drained, or no lock in time: rolled back, try again */
+    GATED_FAILED, /* another error, in err: rolled back */
+    GATED_LOST,   /* the connection went away; whether COMMIT came through is not known */
+};
+
+struct gated_spec {
+    const char *kind;  /* of the attempt: step, cutover, revert */
+    const char *title; /* for the attempt and the log */
+    uint64_t mask;
+    const char *names; /* as eng_lock_names */
+    const char *mode;  /* "ACCESS EXCLUSIVE"; "": the statements lock for themselves */
+    bool row_lock;     /* lock the migration's row first: the marker of the cut-over */
+    const char *sql;   /* statements, separated by ";" */
+    /* phase to switch to between COMMIT and opening, or -1 */
+    int phase;
+};
+
+struct gated_result {
+    enum gated_outcome outcome;
+    const char *word; /* done, blocked, gate, drain, lock, error, lost */
+    double drain_ms, lock_ms;
+    int64_t stall_us;
+};
+
+/* m->blockers says who was in the way when the outcome is GATED_BUSY. Everything but GATED_DONE
+ * sets err. The attempt is recorded in segue.attempts. */
+void gated_run(struct eng_engine *engine, struct eng_migration *m, const struct gated_spec *spec,
+               struct gated_result *result, struct err *err);
+
+/* ---- blockers.c ---- */
+
+/* Appends who holds locks on the relations (names as eng_lock_names) in a transaction older than
+ * age_ms; autovacuum workers apart. RC_ERR: could not look. */
+enum rc blockers_of(struct eng_engine *engine, const char *names, unsigned age_ms, struct buf *out,
+                    bool *autovacuum, struct err *err) MUST_CHECK;
+/* Appends who these backends are. */
+void blockers_describe(struct eng_engine *engine, const int32_t *pids, size_t n, struct buf *out);
+/* Appends who blocks the backend `pid` now. */
+void blockers_waited_for(struct eng_engine *engine, int pid, struct buf *out);
+/* Makes an autovacuum on the relations step aside without anybody queueing behind us. */
+void blockers_shake_off_autovacuum(struct eng_engine *engine, const char *names);
+
+#endif

@@ -1,0 +1,343 @@
+/* What the console asks of the engine: a table of verbs, the phases each is allowed in. */
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runner.h"
+#include "segue/base/log.h"
+#include "segue/base/mem.h"
+#include "store.h"
+
+#define BEFORE_CUTOVER                                                                             \
+    (PH_BIT(PH_PLANNED) | PH_BIT(PH_EXPANDING) | PH_BIT(PH_BACKFILLING) | PH_BIT(PH_VERIFYING) |   \
+     PH_BIT(PH_READY) | PH_BIT(PH_CUTTING_OVER))
+#define ANY_PHASE ((1u << PH_COUNT) - 1)
+
+struct verb {
+    const char *name;
+    unsigned phases; /* of the migration named; 0: takes no migration */
+    bool all;        /* without a name: every active migration */
+    enum rc (*run)(struct eng_engine *engine, struct eng_migration *m, struct eng_job *job);
+    const char *instead; /* hint when the phase is another */
+};
+
+struct eng_job *eng_job_new(enum eng_verb verb)
+{
+    struct eng_job *job = mem_calloc(1, sizeof(*job));
+
+    job->verb = verb;
+    return job;
+}
+
+void eng_job_free(struct eng_job *job)
+{
+    if (!job)
+        return;
+    free(job->name);
+    free(job->arg);
+    free(job->value);
+    json_decref(job->result);
+    free(job);
+}
+
+void eng_job_answer(struct eng_job *job)
+{
+    if (!job->result && !err_is_set(&job->err))
+        job->result = json_pack("{s:[s,s], s:[[s,s]]}", "columns", "migration", "accepted", "rows",
+                                job->name ? job->name : "all", "yes");
+    if (job->done)
+        job->done(job, job->ctx);
+    eng_job_free(job);
+}
+
+/* ---- plan and start ---- */
+
+static const char *where(const struct eng_job *job)
+{
+    return job->value ? job->value : job->name ? job->name : "migration";
+}
+
+static enum rc run_plan(struct eng_engine *engine, struct eng_migration *m, struct eng_job *job)
+{
+    struct eng_plan *plan = NULL;
+    enum rc rc =
+        eng_plan_make(engine->work.pg, where(job), job->arg ? job->arg : "", &plan, &job->err);
+
+    (void)m;
+    conn_rollback(&engine->work);
+    if (rc == RC_OK)
+        job->result = eng_plan_table(plan);
+    eng_plan_free(plan);
+    return rc;
+}
+
+static enum rc check_new(struct eng_engine *engine, const struct eng_migration *m, struct err *err)
+{
+    const struct eng_migration *other = eng_migration_clash(engine, m);
+    size_t tables = m->nlocked;
+
+    if (other) {
+        err_set(err, "55006", "migration \"%s\" is %s on a table of this one", other->name,
+                eng_phase(other->phase)->name);
+        err_hint(err, "one migration a table at a time: complete or abort that one first");
+        return RC_ERR;
+    }
+    for (size_t i = 0; i < engine->nmigrations; i++)
+        tables += engine->migrations[i]->nlocked;
+    if (tables > SQL_RULES_TABLES_MAX) {
+        err_set(err, "54000", "%zu tables in migration at a time, at most %d can be", tables,
+                SQL_RULES_TABLES_MAX);
+        return RC_ERR;
+    }
+    return RC_OK;
+}
+
+static enum rc start_planned(struct eng_engine *engine, struct eng_plan *plan, struct eng_job *job)
+{
+    struct eng_migration *m = eng_migration_new(plan);
+    struct eng_migration *same = eng_migration_find(engine, m->name);
+
+    m->migrate = job->migrate;
+    if (same) {
+        err_set(&job->err, "42710", "migration \"%s\" is already %s", m->name,
+                eng_phase(same->phase)->name);
+        err_hint(&job->err, "see SHOW STATUS");
+    }
+    if (same || check_new(engine, m, &job->err) != RC_OK ||
+        eng_status_refresh(engine, m, &job->err) != RC_OK)
+        goto refused;
+    m->stats.bytes_before = m->stats.bytes_now;
+    if (store_insert(engine, m, &job->err) != RC_OK)
+        goto refused;
+    eng_migration_add(engine, m);
+    eng_status_put(engine, m);
+    log_info("%s: planned, %zu steps", m->name, plan->nsteps);
+    job->result = json_pack("{s:[s], s:[[s]]}", "columns", "migration", "rows", m->name);
+    return RC_OK;
+refused:
+    eng_migration_free(m);
+    return RC_ERR;
+}
+
+static enum rc run_start(struct eng_engine *engine, struct eng_migration *m, struct eng_job *job)
+{
+    struct eng_plan *plan = NULL;
+    enum rc rc;
+
+    (void)m;
+    if (store_create(&engine->work, &job->err) != RC_OK)
+        return RC_ERR;
+    engine->store = true;
+    rc = eng_plan_make(engine->work.pg, where(job), job->arg ? job->arg : "", &plan, &job->err);
+    conn_rollback(&engine->work);
+    if (rc != RC_OK)
+        return rc;
+    if (eng_plan_refused(plan, &job->err)) {
+        eng_plan_free(plan);
+        return RC_ERR;
+    }
+    return start_planned(engine, plan, job);
+}
+
+/* ---- the road's forks ---- */
+
+static void unblock(struct eng_migration *m)
+{
+    err_clear(&m->failure);
+    m->retries = 0;
+    m->not_before_us = 0;
+}
+
+static enum rc run_cutover(struct eng_engine *engine, struct eng_migration *m, struct eng_job *job)
+{
+    if (m->verify_wanted) {
+        err_set(&job->err, "55006", "a verify of \"%s\" is running", m->name);
+        return RC_ERR;
+    }
+    if (eng_cutover_preflight(engine, m, &job->err) != RC_OK)
+        return RC_ERR;
+    unblock(m);
+    m->abort_wanted = false;
+    buf_reset(&m->blockers);
+    return eng_phase_move(engine, m, PH_CUTTING_OVER, &job->err);
+}
+
+static enum rc run_complete(struct eng_engine *engine, struct eng_migration *m, struct eng_job *job)
+{
+    if (!job->force && eng_contract_preflight(engine, m, &job->err) != RC_OK)
+        return RC_ERR;
+    unblock(m);
+    eng_verify_free(m->verify);
+    m->verify = NULL;
+    m->verify_wanted = false;
+    return eng_phase_move(engine, m, PH_CONTRACTING, &job->err);
+}
+
+static enum rc run_abort(struct eng_engine *engine, struct eng_migration *m, struct eng_job *job)
+{
+    if (!job->force && eng_abort_preflight(engine, m, &job->err) != RC_OK)
+        return RC_ERR;
+    m->paused = false;
+    m->force = job->force;
+    unblock(m);
+    eng_steps_cancel(m);
+    eng_fill_free(m->fill);
+    m->fill = NULL;
+    eng_verify_free(m->verify);
+    m->verify = NULL;
+    m->verify_wanted = false;
+    if (m->phase == PH_CUTTING_OVER) {
+        m->abort_wanted = true;
+        return RC_OK;
+    }
+    if (store_flags(engine, m, &job->err) != RC_OK)
+        return RC_ERR;
+    return eng_phase_move(engine, m, PH_ABORTING, &job->err);
+}
+
+static enum rc run_rollback(struct eng_engine *engine, struct eng_migration *m, struct eng_job *job)
+{
+    if (m->phase != PH_SOAKING)
+        return run_abort(engine, m, job);
+    unblock(m);
+    eng_verify_free(m->verify);
+    m->verify = NULL;
+    m->verify_wanted = false;
+    buf_reset(&m->blockers);
+    return eng_phase_move(engine, m, PH_REVERTING, &job->err);
+}
+
+static enum rc run_verify(struct eng_engine *engine, struct eng_migration *m, struct eng_job *job)
+{
+    (void)engine;
+    if (m->nverify_jobs == ARRAY_LEN(m->verify_jobs)) {
+        err_set(&job->err, "53400", "%zu wait for this verify already", m->nverify_jobs);
+        return RC_ERR;
+    }
+    m->verify_jobs[m->nverify_jobs++] = job;
+    m->verify_wanted = m->phase != PH_VERIFYING;
+    m->not_before_us = 0;
+    return RC_AGAIN; /* answered when the pass ends */
+}
+
+static enum rc run_pause(struct eng_engine *engine, struct eng_migration *m, struct eng_job *job)
+{
+    m->paused = true;
+    return store_flags(engine, m, &job->err);
+}
+
+static enum rc run_resume(struct eng_engine *engine, struct eng_migration *m, struct eng_job *job)
+{
+    m->paused = false;
+    unblock(m);
+    return store_flags(engine, m, &job->err);
+}
+
+static enum rc run_throttle(struct eng_engine *engine, struct eng_migration *m, struct eng_job *job)
+{
+    int signal = throttle_find(job->arg ? job->arg : "");
+
+    (void)m;
+    if (signal < 0) {
+        err_set(&job->err, "22023", "there is no throttle signal \"%s\"", job->arg ? job->arg : "");
+        err_hint(&job->err, "SHOW THROTTLE lists them");
+        return RC_ERR;
+    }
+    if (throttle_set(&engine->throttle, (size_t)signal, job->value ? job->value : "", &job->err) !=
+            RC_OK ||
+        store_create(&engine->work, &job->err) != RC_OK ||
+        store_throttle_save(engine, (size_t)signal, &job->err) != RC_OK)
+        return RC_ERR;
+    engine->store = true;
+    throttle_show(engine);
+    for (size_t i = 0; i < engine->nmigrations; i++)
+        engine->migrations[i]->not_before_us = 0;
+    job->result = board_show(engine->board, BOARD_THROTTLE, throttle_signal((size_t)signal)->name);
+    return RC_OK;
+}
+
+static const struct verb verbs[] = {
+    [ENG_PLAN] = {"plan", 0, false, run_plan, NULL},
+    [ENG_START] = {"start", 0, false, run_start, NULL},
+    [ENG_CUTOVER] = {"cut over", PH_BIT(PH_READY), false, run_cutover,
+                     "it must be ready: see SHOW STATUS"},
+    [ENG_COMPLETE] = {"complete", PH_BIT(PH_SOAKING), false, run_complete,
+                      "it must be soaking: cut over first"},
+    [ENG_ROLLBACK] = {"roll back", BEFORE_CUTOVER | PH_BIT(PH_SOAKING), false, run_rollback,
+                      "once it contracts there is no way back"},
+    [ENG_ABORT] = {"abort", BEFORE_CUTOVER, false, run_abort,
+                   "after the cut-over, roll back first"},
+    [ENG_VERIFY] = {"verify", PH_BIT(PH_VERIFYING) | PH_BIT(PH_READY) | PH_BIT(PH_SOAKING), false,
+                    run_verify, "it can be verified when it is verifying, ready or soaking"},
+    [ENG_PAUSE] = {"pause", ANY_PHASE, true, run_pause, NULL},
+    [ENG_RESUME] = {"resume", ANY_PHASE, true, run_resume, NULL},
+    [ENG_THROTTLE] = {"throttle", 0, false, run_throttle, NULL},
+};
+static_assert(ARRAY_LEN(verbs) == ENG_VERB_COUNT, "a verb without a row");
+
+static enum rc run_on(struct eng_engine *engine, const struct verb *verb, struct eng_job *job)
+{
+    struct eng_migration *m = job->name ? eng_migration_find(engine, job->name) : NULL;
+    enum rc rc;
+
+    if (!m) {
+        json_t *known = board_show(engine->board, BOARD_MIGRATIONS, job->name ? job->name : "");
+        json_t *row = json_array_get(json_object_get(known, "rows"), 0);
+
+        if (row)
+            err_set(&job->err, "55000", "cannot %s migration \"%s\": it is %s", verb->name,
+                    job->name, json_string_value(json_array_get(row, 1)));
+        else
+            err_set(&job->err, "42704", "there is no migration \"%s\"", job->name ? job->name : "");
+        err_hint(&job->err, "SHOW MIGRATIONS lists them");
+        json_decref(known);
+        return RC_ERR;
+    }
+    if (!(verb->phases & PH_BIT(m->phase))) {
+        err_set(&job->err, "55000", "cannot %s migration \"%s\": it is %s", verb->name, m->name,
+                eng_phase(m->phase)->name);
+        if (verb->instead)
+            err_hint(&job->err, "%s", verb->instead);
+        return RC_ERR;
+    }
+    rc = verb->run(engine, m, job);
+    eng_status_put(engine, m);
+    return rc;
+}
+
+static enum rc run_all(struct eng_engine *engine, const struct verb *verb, struct eng_job *job)
+{
+    for (size_t i = 0; i < engine->nmigrations; i++) {
+        enum rc rc = verb->run(engine, engine->migrations[i], job);
+
+        if (rc != RC_OK)
+            return rc;
+        eng_status_put(engine, engine->migrations[i]);
+    }
+    return RC_OK;
+}
+
+void eng_job_run(struct eng_engine *engine, struct eng_job *job)
+{
+    const struct verb *verb = &verbs[job->verb];
+    enum rc rc;
+
+    if (!engine->ready) {
+        err_set(&job->err, "08006", "segue has no connection of its own to the database yet");
+        err_hint(&job->err, "it keeps trying; the log of segue serve says why");
+        eng_job_answer(job);
+        return;
+    }
+    if (verb->phases == 0)
+        rc = verb->run(engine, NULL, job);
+    else if (!job->name && verb->all)
+        rc = run_all(engine, verb, job);
+    else
+        rc = run_on(engine, verb, job);
+    conn_rollback(&engine->work);
+    if (rc == RC_ERR)
+        err_set(&job->err, "XX000", "%s failed", verb->name);
+    if (rc != RC_AGAIN)
+        eng_job_answer(job);
+}

@@ -1,0 +1,290 @@
+/* A migration in flight: made from its plan, what it locks, and the rules of all of them. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runner.h"
+#include "segue/base/clock.h"
+#include "segue/base/log.h"
+#include "segue/base/mem.h"
+#include "segue/sql/expr.h"
+
+static void add_locked(struct eng_migration *m, char *schema, char *name, int table)
+{
+    for (size_t i = 0; i < m->nlocked; i++) {
+        if (strcmp(m->locked[i].schema, schema) == 0 && strcmp(m->locked[i].name, name) == 0) {
+            free(schema);
+            free(name);
+            return;
+        }
+    }
+    m->locked = mem_realloc(m->locked, (m->nlocked + 1) * sizeof(*m->locked));
+    m->locked[m->nlocked++] = (struct eng_locked){schema, name, table, -1};
+}
+
+/* One identifier, quoted or not, in catalog spelling; moves *at behind it. */
+static char *identifier_take(const char **at)
+{
+    struct buf out = {0};
+    const char *p = *at;
+
+    if (*p == '"') {
+        for (p++; *p && !(p[0] == '"' && p[1] != '"'); p++) {
+            if (*p == '"')
+                p++;
+            buf_append_u8(&out, (uint8_t)*p);
+        }
+        p += *p == '"';
+    } else {
+        for (; *p && *p != '.' && *p != ','; p++)
+            buf_append_u8(&out, (uint8_t)*p);
+    }
+    *at = p;
+    return buf_take(&out);
+}
+
+/* Calls back for each "schema.table" of a step's lock_on. */
+static void each_lock(const char *lock_on, void (*found)(void *ctx, char *schema, char *name),
+                      void *ctx)
+{
+    const char *p = lock_on ? lock_on : "";
+
+    while (*p) {
+        char *schema, *name;
+
+        p += strspn(p, " ,");
+        if (!*p)
+            break;
+        schema = identifier_take(&p);
+        if (*p == '.') {
+            p++;
+            name = identifier_take(&p);
+        } else {
+            name = schema;
+            schema = mem_strdup("public");
+        }
+        p += strcspn(p, ",");
+        found(ctx, schema, name);
+    }
+}
+
+static void lock_found(void *ctx, char *schema, char *name)
+{
+    add_locked(ctx, schema, name, -1);
+}
+
+struct eng_migration *eng_migration_new(struct eng_plan *plan)
+{
+    struct eng_migration *m = mem_calloc(1, sizeof(*m));
+
+    m->plan = plan;
+    m->name = mem_strdup(plan->name);
+    m->step_done = mem_calloc(plan->nsteps + 1, sizeof(*m->step_done));
+    m->long_step = -1;
+    m->stats.rows_verified = m->stats.rows_bad = -1;
+    for (size_t i = 0; i < plan->ntables; i++)
+        add_locked(m, mem_strdup(plan->tables[i].schema), mem_strdup(plan->tables[i].name), (int)i);
+    for (size_t i = 0; i < plan->nsteps; i++) {
+        if (plan->steps[i].gate)
+            each_lock(plan->steps[i].lock_on, lock_found, m);
+    }
+    return m;
+}
+
+void eng_migration_free(struct eng_migration *m)
+{
+    if (!m)
+        return;
+    eng_fill_free(m->fill);
+    eng_verify_free(m->verify);
+    conn_close(&m->lng);
+    for (size_t i = 0; i < m->nlocked; i++) {
+        free(m->locked[i].schema);
+        free(m->locked[i].name);
+    }
+    free(m->locked);
+    free(m->step_done);
+    buf_fini(&m->blockers);
+    buf_fini(&m->throttled);
+    eng_plan_free(m->plan);
+    free(m->name);
+    free(m);
+}
+
+struct eng_migration *eng_migration_find(struct eng_engine *engine, const char *name)
+{
+    for (size_t i = 0; i < engine->nmigrations; i++) {
+        if (strcmp(engine->migrations[i]->name, name) == 0)
+            return engine->migrations[i];
+    }
+    return NULL;
+}
+
+void eng_migration_add(struct eng_engine *engine, struct eng_migration *m)
+{
+    engine->migrations =
+        mem_realloc(engine->migrations, (engine->nmigrations + 1) * sizeof(*engine->migrations));
+    engine->migrations[engine->nmigrations++] = m;
+    m->lng.stop = &engine->stop;
+}
+
+void eng_migration_drop(struct eng_engine *engine, struct eng_migration *m)
+{
+    for (size_t i = 0; i < engine->nmigrations; i++) {
+        if (engine->migrations[i] != m)
+            continue;
+        memmove(&engine->migrations[i], &engine->migrations[i + 1],
+                (engine->nmigrations - i - 1) * sizeof(*engine->migrations));
+        engine->nmigrations--;
+        break;
+    }
+    eng_migration_free(m);
+}
+
+void eng_sleep(struct eng_migration *m, int64_t ms)
+{
+    m->not_before_us = clock_us() + ms * 1000;
+}
+
+uint64_t eng_mask_all(const struct eng_migration *m)
+{
+    uint64_t mask = 0;
+
+    for (size_t i = 0; i < m->nlocked; i++) {
+        if (m->locked[i].bit >= 0)
+            mask |= UINT64_C(1) << m->locked[i].bit;
+    }
+    return mask;
+}
+
+struct step_locks {
+    const struct eng_migration *m;
+    uint64_t mask;
+    struct buf names;
+};
+
+static void name_add(struct buf *names, const char *schema, const char *name)
+{
+    char *qualified = sql_quote_qualified(schema, name);
+    char *literal = sql_quote_literal(qualified);
+
+    buf_printf(names, "%s%s", names->len ? ", " : "", literal);
+    free(literal);
+    free(qualified);
+}
+
+static void step_lock_found(void *ctx, char *schema, char *name)
+{
+    struct step_locks *locks = ctx;
+
+    for (size_t i = 0; i < locks->m->nlocked; i++) {
+        const struct eng_locked *l = &locks->m->locked[i];
+
+        if (strcmp(l->schema, schema) == 0 && strcmp(l->name, name) == 0 && l->bit >= 0)
+            locks->mask |= UINT64_C(1) << l->bit;
+    }
+    name_add(&locks->names, schema, name);
+    free(schema);
+    free(name);
+}
+
+static void step_locks(const struct eng_migration *m, const struct eng_step *step,
+                       struct step_locks *out)
+{
+    *out = (struct step_locks){.m = m};
+    each_lock(step->lock_on, step_lock_found, out);
+}
+
+uint64_t eng_mask_step(const struct eng_migration *m, const struct eng_step *step)
+{
+    struct step_locks locks;
+
+    step_locks(m, step, &locks);
+    buf_fini(&locks.names);
+    return locks.mask ? locks.mask : eng_mask_all(m);
+}
+
+char *eng_lock_names(const struct eng_migration *m, const struct eng_step *step)
+{
+    struct step_locks locks = {.m = m};
+
+    if (step) {
+        step_locks(m, step, &locks);
+    } else {
+        for (size_t i = 0; i < m->nlocked; i++) {
+            if (m->locked[i].table >= 0)
+                name_add(&locks.names, m->locked[i].schema, m->locked[i].name);
+        }
+    }
+    return buf_take(&locks.names);
+}
+
+const struct eng_migration *eng_migration_clash(struct eng_engine *engine,
+                                                const struct eng_migration *m)
+{
+    for (size_t o = 0; o < engine->nmigrations; o++) {
+        const struct eng_migration *other = engine->migrations[o];
+
+        for (size_t i = 0; i < m->nlocked; i++) {
+            for (size_t j = 0; j < other->nlocked; j++) {
+                if (strcmp(m->locked[i].schema, other->locked[j].schema) == 0 &&
+                    strcmp(m->locked[i].name, other->locked[j].name) == 0)
+                    return other;
+            }
+        }
+    }
+    return NULL;
+}
+
+static void add_rule(struct sql_rules *rules, struct eng_migration *m, struct eng_locked *locked)
+{
+    static const char *const none[] = {NULL};
+    const struct eng_table *table = locked->table >= 0 ? &m->plan->tables[locked->table] : NULL;
+    size_t n = table ? table->nduals : 0;
+    const char **olds = mem_calloc(n + 1, sizeof(*olds));
+    const char **news = mem_calloc(n + 1, sizeof(*news));
+    const char **relatives = mem_calloc((table ? table->nrelatives : 0) + 1, sizeof(*relatives));
+    struct sql_table_rule rule = {.migration = m->name,
+                                  .schema = locked->schema,
+                                  .name = locked->name,
+                                  .old_columns = olds,
+                                  .new_columns = news,
+                                  .relatives = table ? relatives : none};
+    size_t nold = 0, nnew = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        if (table->duals[i].old_name)
+            olds[nold++] = table->duals[i].old_name;
+        if (table->duals[i].new_name)
+            news[nnew++] = table->duals[i].new_name;
+    }
+    for (size_t i = 0; table && i < table->nrelatives; i++)
+        relatives[i] = table->relatives[i];
+    locked->bit = sql_rules_add(rules, &rule);
+    free(olds);
+    free(news);
+    free(relatives);
+}
+
+void eng_publish(struct eng_engine *engine)
+{
+    struct sql_rules *rules = sql_rules_new((uint64_t)engine->epoch);
+
+    for (size_t i = 0; i < engine->nmigrations; i++) {
+        struct eng_migration *m = engine->migrations[i];
+
+        for (size_t j = 0; j < m->nlocked; j++) {
+            m->locked[j].bit = -1;
+            if (eng_phase(m->phase)->active)
+                add_rule(rules, m, &m->locked[j]);
+        }
+    }
+    if (sql_rules_tables(rules) == 0) {
+        sql_rules_unref(rules);
+        rules = NULL;
+    }
+    if (!sess_plane_publish(engine->plane, rules))
+        log_warning("a worker has not taken over the rules of epoch %" PRId64 " within a second",
+                    engine->epoch);
+}

@@ -1,0 +1,116 @@
+#include "phase.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runner.h"
+#include "segue/base/log.h"
+#include "segue/base/mem.h"
+#include "store.h"
+
+#define TO(id) PH_BIT(id)
+
+static const struct eng_phase phases[] = {
+    [PH_PLANNED] = {"planned", eng_phase_planned, TO(PH_EXPANDING) | TO(PH_ABORTING), false, false},
+    [PH_EXPANDING] = {"expanding", eng_phase_expanding, TO(PH_BACKFILLING) | TO(PH_ABORTING), true,
+                      true},
+    [PH_BACKFILLING] = {"backfilling", eng_phase_backfilling, TO(PH_VERIFYING) | TO(PH_ABORTING),
+                        false, true},
+    [PH_VERIFYING] = {"verifying", eng_phase_verifying, TO(PH_READY) | TO(PH_ABORTING), false,
+                      true},
+    [PH_READY] = {"ready", eng_phase_ready, TO(PH_CUTTING_OVER) | TO(PH_ABORTING), false, true},
+    /* attempts used up: back to ready */
+    [PH_CUTTING_OVER] = {"cutting_over", eng_phase_cutting_over, TO(PH_SOAKING) | TO(PH_READY),
+                         false, true},
+    [PH_SOAKING] = {"soaking", eng_phase_soaking, TO(PH_CONTRACTING) | TO(PH_REVERTING), true,
+                    true},
+    [PH_CONTRACTING] = {"contracting", eng_phase_contracting, TO(PH_DONE), true, true},
+    [PH_DONE] = {"done", NULL, 0, true, false},
+    [PH_ABORTING] = {"aborting", eng_phase_aborting, TO(PH_ABORTED), true, true},
+    [PH_ABORTED] = {"aborted", NULL, 0, true, false},
+    /* attempts used up: it goes on soaking */
+    [PH_REVERTING] = {"reverting", eng_phase_reverting, TO(PH_READY) | TO(PH_SOAKING), true, true},
+};
+static_assert(ARRAY_LEN(phases) == PH_COUNT, "a phase without a row");
+static_assert(PH_COUNT <= 32, "successors do not fit their mask");
+
+const struct eng_phase *eng_phase(enum eng_phase_id id)
+{
+    assert(id < PH_COUNT);
+    return &phases[id];
+}
+
+enum rc eng_phase_parse(const char *name, enum eng_phase_id *id)
+{
+    for (int i = 0; i < PH_COUNT; i++) {
+        if (strcmp(phases[i].name, name) == 0) {
+            *id = (enum eng_phase_id)i;
+            return RC_OK;
+        }
+    }
+    return RC_ERR;
+}
+
+bool eng_phase_legal(enum eng_phase_id from, enum eng_phase_id to)
+{
+    return from < PH_COUNT && to < PH_COUNT && (phases[from].successors & PH_BIT(to)) != 0;
+}
+
+bool eng_phase_over(enum eng_phase_id id)
+{
+    return phases[id].successors == 0;
+}
+
+char *eng_phase_sql(struct eng_engine *engine, struct eng_migration *m, enum eng_phase_id to)
+{
+    assert(eng_phase_legal(m->phase, to));
+    return mem_printf(
+        "UPDATE segue.migrations SET phase = '%s', phase_at = clock_timestamp(), "
+        "error = NULL, error_state = NULL, hint = NULL, epoch = %" PRId64 "%s%s%s "
+        "WHERE id = %" PRId64,
+        phases[to].name, engine->epoch + (phases[to].new_epoch ? 1 : 0),
+        to == PH_SOAKING && m->phase == PH_CUTTING_OVER
+            ? ", cutover_at = clock_timestamp(), old_seen_at = NULL"
+            : "",
+        to == PH_READY && m->phase == PH_REVERTING ? ", cutover_at = NULL, migrate = false" : "",
+        eng_phase_over(to) ? ", finished_at = clock_timestamp()" : "", m->id);
+}
+
+void eng_phase_switch(struct eng_engine *engine, struct eng_migration *m, enum eng_phase_id to)
+{
+    enum eng_phase_id from = m->phase;
+
+    assert(eng_phase_legal(from, to));
+    m->phase = to;
+    m->retries = 0;
+    m->not_before_us = 0;
+    m->step[0] = '\0';
+    err_clear(&m->failure);
+    if (phases[to].new_epoch) {
+        m->epoch = ++engine->epoch;
+        eng_publish(engine);
+    }
+    log_info("%s: %s > %s", m->name, phases[from].name, phases[to].name);
+    eng_status_put(engine, m);
+}
+
+enum rc eng_phase_move(struct eng_engine *engine, struct eng_migration *m, enum eng_phase_id to,
+                       struct err *err)
+{
+    char *sql;
+    enum rc rc;
+
+    if (!eng_phase_legal(m->phase, to)) {
+        err_set(err, "55000", "migration \"%s\" cannot go from %s to %s", m->name,
+                phases[m->phase].name, phases[to].name);
+        return RC_ERR;
+    }
+    sql = eng_phase_sql(engine, m, to);
+    rc = conn_exec(&engine->work, err, "%s", sql);
+    free(sql);
+    if (rc == RC_OK)
+        eng_phase_switch(engine, m, to);
+    return rc;
+}

@@ -1,0 +1,114 @@
+/* What a turn of each plain phase does; cut-over and its way back are in cutover.c. */
+#include "runner.h"
+#include "segue/base/log.h"
+#include "store.h"
+
+#define IDLE_MS 500
+
+enum rc eng_phase_planned(struct eng_engine *engine, struct eng_migration *m, struct err *err)
+{
+    return eng_phase_move(engine, m, PH_EXPANDING, err);
+}
+
+enum rc eng_phase_expanding(struct eng_engine *engine, struct eng_migration *m, struct err *err)
+{
+    enum rc rc = eng_steps_turn(engine, m, ENG_STAGE_EXPAND, err);
+
+    if (rc != RC_OK)
+        return rc;
+    throttle_baseline(engine);
+    return eng_phase_move(engine, m, PH_BACKFILLING, err);
+}
+
+enum rc eng_phase_backfilling(struct eng_engine *engine, struct eng_migration *m, struct err *err)
+{
+    enum rc rc = eng_fill_turn(engine, m, err);
+
+    if (rc == RC_OK && m->paused && m->long_step < 0) {
+        eng_sleep(m, IDLE_MS);
+        return RC_AGAIN;
+    }
+    if (rc == RC_OK)
+        rc = eng_steps_turn(engine, m, ENG_STAGE_BUILD, err);
+    if (rc != RC_OK)
+        return rc;
+    conn_close(&m->lng);
+    return eng_phase_move(engine, m, PH_VERIFYING, err);
+}
+
+/* Rows found: one repair pass, then again; found twice: stop with the evidence. */
+static enum rc found_bad(struct eng_engine *engine, struct eng_migration *m, struct err *err)
+{
+    if (m->repairs > 0) {
+        err_set(err, "23000", "verify found %lld of %lld rows not in step, after a repair pass",
+                (long long)m->stats.rows_bad, (long long)m->stats.rows_verified);
+        err_hint(err, "the first of them are in segue.verifications.sample; "
+                      "correct the cause and resume, or roll back");
+        m->repairs = 0; /* resume begins anew */
+        return RC_ERR;
+    }
+    log_warning("%s: verify found %lld rows not in step: repair pass", m->name,
+                (long long)m->stats.rows_bad);
+    m->repairs++;
+    m->repairing = true;
+    if (eng_fill_restart(engine, m, err) != RC_OK || store_flags(engine, m, err) != RC_OK)
+        return RC_ERR;
+    return RC_AGAIN;
+}
+
+enum rc eng_phase_verifying(struct eng_engine *engine, struct eng_migration *m, struct err *err)
+{
+    enum rc rc;
+
+    if (m->repairing) {
+        rc = eng_fill_turn(engine, m, err);
+        if (rc != RC_OK)
+            return rc;
+        m->repairing = false;
+        if (store_flags(engine, m, err) != RC_OK)
+            return RC_ERR;
+    }
+    rc = eng_verify_turn(engine, m, err);
+    if (rc != RC_OK)
+        return rc;
+    if (m->stats.rows_bad > 0)
+        return found_bad(engine, m, err);
+    m->repairs = 0;
+    return eng_phase_move(engine, m, PH_READY, err);
+}
+
+enum rc eng_phase_ready(struct eng_engine *engine, struct eng_migration *m, struct err *err)
+{
+    m->step[0] = '\0';
+    if (m->verify_wanted)
+        return eng_verify_wanted_turn(engine, m, err);
+    if (m->migrate && eng_cutover_preflight(engine, m, err) != RC_OK)
+        return RC_ERR;
+    if (m->migrate)
+        return eng_phase_move(engine, m, PH_CUTTING_OVER, err);
+    eng_sleep(m, IDLE_MS);
+    return RC_AGAIN;
+}
+
+enum rc eng_phase_soaking(struct eng_engine *engine, struct eng_migration *m, struct err *err)
+{
+    m->step[0] = '\0';
+    if (m->verify_wanted)
+        return eng_verify_wanted_turn(engine, m, err);
+    eng_sleep(m, IDLE_MS);
+    return RC_AGAIN;
+}
+
+enum rc eng_phase_contracting(struct eng_engine *engine, struct eng_migration *m, struct err *err)
+{
+    enum rc rc = eng_steps_turn(engine, m, ENG_STAGE_CONTRACT, err);
+
+    return rc == RC_OK ? eng_phase_move(engine, m, PH_DONE, err) : rc;
+}
+
+enum rc eng_phase_aborting(struct eng_engine *engine, struct eng_migration *m, struct err *err)
+{
+    enum rc rc = eng_steps_turn(engine, m, ENG_STAGE_ABORT, err);
+
+    return rc == RC_OK ? eng_phase_move(engine, m, PH_ABORTED, err) : rc;
+}

@@ -1,0 +1,31 @@
+/* The relations with rows of a migrating table, in blocks: what backfill and verify walk over. */
+#ifndef SEGUE_ENGINE_RELATIONS_H
+#define SEGUE_ENGINE_RELATIONS_H
+
+#include <stdint.h>
+
+#include "conn.h"
+#include "segue/engine/plan.h"
+
+struct eng_relation {
+    uint32_t oid;
+    char *name; /* qualified and quoted */
+    uint32_t relfilenode;
+    int64_t next, end; /* blocks */
+    int64_t rows;
+    int table; /* index into plan->tables */
+};
+
+struct eng_relations {
+    struct eng_relation *items;
+    size_t n;
+};
+
+/* Appends the leaf partitions of the table, or the table itself, with their current size. */
+enum rc relations_read(struct eng_conn *conn, const struct eng_plan *plan, int table,
+                       struct eng_relations *out, struct err *err) MUST_CHECK;
+void relations_add(struct eng_relations *relations, const struct eng_relation *relation);
+void relations_fini(struct eng_relations *relations);
+double relations_share(const struct eng_relations *relations); /* 0..1 of the blocks */
+
+#endif

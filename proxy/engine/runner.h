@@ -1,0 +1,172 @@
+/*
+ * What the rooms of the engine share: the engine, a migration in flight, and who does what.
+ * Everything here belongs to the engine thread, except what says otherwise.
+ */
+#ifndef SEGUE_ENGINE_RUNNER_H
+#define SEGUE_ENGINE_RUNNER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "board.h"
+#include "conn.h"
+#include "phase.h"
+#include "segue/base/buf.h"
+#include "segue/engine/engine.h"
+#include "segue/engine/plan.h"
+#include "throttle.h"
+
+struct eng_fill;   /* backfill.c */
+struct eng_verify; /* verify.c */
+
+/* A relation that migrating locks: the plan's tables, and what else its gated steps lock. */
+struct eng_locked {
+    char *schema, *name;
+    int table; /* index into plan->tables, or -1 */
+    int bit;   /* in the published rules; -1: not published */
+};
+
+struct eng_stats {
+    int64_t rows_done, rows_total;
+    double rows_per_s; /* smoothed; 0: unknown */
+    double progress;   /* 0..100, of the road to ready */
+    int64_t stall_us_max, lock_us_max;
+    int64_t rows_verified, rows_bad; /* last verify; -1: none yet */
+    int64_t bytes_before, bytes_now;
+    unsigned attempts;
+    int64_t rate_at_us, rate_rows; /* where the rate was last taken */
+};
+
+struct eng_migration {
+    int64_t id;
+    char *name;
+    struct eng_plan *plan;
+    enum eng_phase_id phase;
+    bool paused, migrate, force;
+    struct err failure; /* set: stopped at a step; resume tries again */
+    int64_t epoch;
+    char started_at[40], cutover_at[40], finished_at[40];
+
+    bool *step_done; /* by index into plan->steps */
+    struct eng_locked *locked;
+    size_t nlocked;
+
+    int64_t not_before_us; /* no turn before */
+    unsigned retries;      /* of what runs now */
+    bool abort_wanted;     /* from cutting_over: give up, then abort */
+    struct eng_conn lng;   /* long statements of this migration */
+    int long_step;         /* index of the step that runs on lng, -1: none */
+    char step[200];        /* title of what runs now */
+    struct buf blockers;   /* text */
+    struct buf throttled;  /* text: every reason that holds or slows */
+
+    struct eng_fill *fill;
+    struct eng_verify *verify;
+    struct eng_job *verify_jobs[8]; /* waiting for the pass that runs */
+    size_t nverify_jobs;
+    bool verify_wanted;
+    bool repairing;
+    unsigned repairs;
+    int64_t old_seen_ago_base_ms; /* clock_ms() when an old name was last seen; 0: never */
+    char old_seen_by[512];
+    int64_t refreshed_us;
+    struct eng_stats stats;
+};
+
+struct eng_inbox {
+    struct eng_job *job;
+    struct eng_inbox *next;
+};
+
+struct eng_engine {
+    struct eng_options options; /* upstream owned */
+    struct eng_options reload;  /* under lock, taken when reload_wanted */
+    bool reload_wanted;
+    struct sess_plane *plane;
+    struct eng_board *board;
+    pthread_t thread;
+    bool started; /* under lock */
+    atomic_bool stop;
+    pthread_mutex_t lock; /* inbox, started, reload */
+    struct eng_inbox *head, **tail;
+    int wakefd;
+
+    struct eng_conn work;
+    bool ready; /* connected, advisory lock held, migrations loaded */
+    bool store; /* the schema segue is there */
+    unsigned connects_failed;
+    int64_t connect_at_us, lock_said_us;
+    int64_t epoch;
+    struct eng_migration **migrations; /* active ones */
+    size_t nmigrations;
+    struct throttle throttle;
+};
+
+/* ---- migration.c: making, freeing, what the parts need of it ---- */
+struct eng_migration *eng_migration_new(struct eng_plan *plan);
+void eng_migration_free(struct eng_migration *m);
+struct eng_migration *eng_migration_find(struct eng_engine *engine, const char *name);
+void eng_migration_add(struct eng_engine *engine, struct eng_migration *m);
+void eng_migration_drop(struct eng_engine *engine, struct eng_migration *m); /* frees */
+void eng_sleep(struct eng_migration *m, int64_t ms); /* no turn for so long */
+uint64_t eng_mask_all(const struct eng_migration *m);
+uint64_t eng_mask_step(const struct eng_migration *m, const struct eng_step *step);
+/* "'a.b', 'c.d'" of the relations a step locks (NULL: all the migration's), for to_regclass. */
+char *eng_lock_names(const struct eng_migration *m, const struct eng_step *step);
+/* Another migration that has one of this plan's relations, or NULL. */
+const struct eng_migration *eng_migration_clash(struct eng_engine *engine,
+                                                const struct eng_migration *m);
+/* Builds and publishes the snapshot of everything active under engine->epoch. */
+void eng_publish(struct eng_engine *engine);
+
+/* ---- rooms ---- */
+/* One step of the stage at most. RC_OK: the stage is complete. */
+enum rc eng_steps_turn(struct eng_engine *engine, struct eng_migration *m, enum eng_stage stage,
+                       struct err *err) MUST_CHECK;
+void eng_steps_cancel(struct eng_migration *m); /* what runs on the long connection */
+enum rc eng_fill_turn(struct eng_engine *engine, struct eng_migration *m,
+                      struct err *err) MUST_CHECK; /* RC_OK: every row of every table visited */
+void eng_fill_free(struct eng_fill *fill);
+enum rc eng_fill_restart(struct eng_engine *engine, struct eng_migration *m,
+                         struct err *err) MUST_CHECK; /* forgets the watermarks: repair pass */
+double eng_fill_share(const struct eng_migration *m); /* 0..1 of the blocks */
+
+/* One range of blocks. RC_OK: the pass is complete, stats.rows_verified / rows_bad are set and
+ * the result is stored. */
+enum rc eng_verify_turn(struct eng_engine *engine, struct eng_migration *m,
+                        struct err *err) MUST_CHECK;
+void eng_verify_free(struct eng_verify *verify);
+double eng_verify_share(const struct eng_migration *m);
+void eng_verify_answer(struct eng_migration *m, const struct err *err); /* waiting jobs */
+enum rc eng_verify_wanted_turn(struct eng_engine *engine, struct eng_migration *m,
+                               struct err *err) MUST_CHECK; /* on demand */
+
+enum rc eng_phase_planned(struct eng_engine *, struct eng_migration *, struct err *);
+enum rc eng_phase_expanding(struct eng_engine *, struct eng_migration *, struct err *);
+enum rc eng_phase_backfilling(struct eng_engine *, struct eng_migration *, struct err *);
+enum rc eng_phase_verifying(struct eng_engine *, struct eng_migration *, struct err *);
+enum rc eng_phase_ready(struct eng_engine *, struct eng_migration *, struct err *);
+enum rc eng_phase_cutting_over(struct eng_engine *, struct eng_migration *, struct err *);
+enum rc eng_phase_soaking(struct eng_engine *, struct eng_migration *, struct err *);
+enum rc eng_phase_contracting(struct eng_engine *, struct eng_migration *, struct err *);
+enum rc eng_phase_aborting(struct eng_engine *, struct eng_migration *, struct err *);
+enum rc eng_phase_reverting(struct eng_engine *, struct eng_migration *, struct err *);
+
+/* Refusals of `cutover`, `complete` and `abort`, before the phase moves. */
+enum rc eng_cutover_preflight(struct eng_engine *engine, struct eng_migration *m,
+                              struct err *err) MUST_CHECK;
+enum rc eng_contract_preflight(struct eng_engine *engine, struct eng_migration *m,
+                               struct err *err) MUST_CHECK;
+enum rc eng_abort_preflight(struct eng_engine *engine, struct eng_migration *m,
+                            struct err *err) MUST_CHECK;
+
+/* jobs.c */
+void eng_job_run(struct eng_engine *engine, struct eng_job *job);
+void eng_job_answer(struct eng_job *job); /* done(), then freed */
+
+/* status.c: board rows from a migration; the periodic look at sizes and old names */
+void eng_status_put(struct eng_engine *engine, struct eng_migration *m);
+enum rc eng_status_refresh(struct eng_engine *engine, struct eng_migration *m,
+                           struct err *err) MUST_CHECK;
+
+#endif

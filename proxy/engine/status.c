@@ -1,0 +1,206 @@
+/* What the board shows of a migration, and the regular look at sizes and old names. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gated.h"
+#include "runner.h"
+#include "segue/base/clock.h"
+#include "segue/base/log.h"
+#include "store.h"
+
+#define RATE_EVERY_US 500000
+#define RATE_WEIGHT 0.3 /* of the newest rate in the smoothed one */
+
+static json_t *text_or_null(const char *text)
+{
+    return text && text[0] ? json_string(text) : json_null();
+}
+
+static json_t *count_or_null(int64_t n)
+{
+    return n < 0 ? json_null() : json_integer(n);
+}
+
+static double rounded(double v, double step)
+{
+    return floor(v / step + 0.5) * step;
+}
+
+/* Fill and verify each read every block once: half of the road each. */
+static void measure(struct eng_migration *m)
+{
+    struct eng_stats *s = &m->stats;
+    double share = eng_fill_share(m);
+    int64_t now = clock_us();
+
+    switch (m->phase) {
+    case PH_PLANNED:
+    case PH_EXPANDING:
+        s->progress = 0;
+        break;
+    case PH_BACKFILLING:
+        s->progress = m->fill ? share * 50 : s->progress;
+        break;
+    case PH_VERIFYING:
+        s->progress = m->repairing ? 50 : 50 + 50 * eng_verify_share(m);
+        break;
+    default:
+        s->progress = 100;
+    }
+    if (!m->fill) {
+        s->rows_per_s = 0;
+        return;
+    }
+    if (share > 0.02)
+        s->rows_total = (int64_t)((double)s->rows_done / share);
+    if (s->rows_total < s->rows_done)
+        s->rows_total = s->rows_done;
+    if (now - s->rate_at_us >= RATE_EVERY_US) {
+        double rate = (double)(s->rows_done - s->rate_rows) * 1e6 / (double)(now - s->rate_at_us);
+
+        s->rows_per_s =
+            s->rows_per_s > 0 ? s->rows_per_s + RATE_WEIGHT * (rate - s->rows_per_s) : rate;
+        s->rate_at_us = now;
+        s->rate_rows = s->rows_done;
+    }
+}
+
+static json_t *eta(const struct eng_migration *m)
+{
+    const struct eng_stats *s = &m->stats;
+
+    if (eng_phase(m->phase)->active && s->progress >= 100)
+        return json_integer(0);
+    if (s->rows_per_s < 1 || s->rows_total < s->rows_done)
+        return json_null();
+    return json_integer((json_int_t)((double)(s->rows_total - s->rows_done) / s->rows_per_s));
+}
+
+static json_t *old_names_ago(const struct eng_migration *m)
+{
+    if (!m->old_seen_ago_base_ms)
+        return json_null();
+    return json_real(rounded((double)(clock_ms() - m->old_seen_ago_base_ms) / 1000, 0.1));
+}
+
+static void put_status(struct eng_engine *engine, struct eng_migration *m)
+{
+    const struct eng_stats *s = &m->stats;
+    char when[32];
+    json_t *row = json_array();
+
+    clock_wall(when, sizeof(when));
+    json_array_append_new(row, json_string(m->name));
+    json_array_append_new(row, json_string(eng_phase(m->phase)->name));
+    json_array_append_new(row, json_boolean(m->paused));
+    json_array_append_new(row, json_string(m->step));
+    json_array_append_new(row, json_real(rounded(s->progress, 0.1)));
+    json_array_append_new(row, json_integer(s->rows_done));
+    json_array_append_new(row, json_integer(s->rows_total));
+    json_array_append_new(row, json_integer((json_int_t)s->rows_per_s));
+    json_array_append_new(row, eta(m));
+    json_array_append_new(row, json_string(m->throttled.len ? m->throttled.data : ""));
+    json_array_append_new(row, json_integer(s->attempts));
+    json_array_append_new(row, json_real(rounded((double)s->stall_us_max / 1000, 0.1)));
+    json_array_append_new(row, json_real(rounded((double)s->lock_us_max / 1000, 0.1)));
+    json_array_append_new(row, count_or_null(s->rows_verified));
+    json_array_append_new(row, count_or_null(s->rows_bad));
+    json_array_append_new(row, json_integer(s->bytes_before));
+    json_array_append_new(row, json_integer(s->bytes_now));
+    json_array_append_new(row, json_string(m->blockers.len ? m->blockers.data : ""));
+    json_array_append_new(row, text_or_null(m->failure.text));
+    json_array_append_new(row, text_or_null(m->failure.hint));
+    json_array_append_new(row, old_names_ago(m));
+    json_array_append_new(row, json_string(when));
+    board_put(engine->board, BOARD_STATUS, row, !eng_phase_over(m->phase));
+}
+
+void eng_status_put(struct eng_engine *engine, struct eng_migration *m)
+{
+    json_t *row;
+
+    measure(m);
+    if (eng_phase_over(m->phase))
+        buf_reset(&m->throttled);
+    put_status(engine, m);
+    row = json_array();
+    json_array_append_new(row, json_string(m->name));
+    json_array_append_new(row, json_string(eng_phase(m->phase)->name));
+    json_array_append_new(row, json_boolean(m->paused));
+    json_array_append_new(row, text_or_null(m->failure.text));
+    json_array_append_new(row, text_or_null(m->started_at));
+    json_array_append_new(row, text_or_null(m->cutover_at));
+    json_array_append_new(row, text_or_null(m->finished_at));
+    json_array_append_new(row, json_string(m->plan->sha256 ? m->plan->sha256 : ""));
+    board_put(engine->board, BOARD_MIGRATIONS, row, true);
+}
+
+/* Who used an old name last: kept in the store too, so that a restart does not forget it. */
+static bool look_at_old_names(struct eng_engine *engine, struct eng_migration *m)
+{
+    int64_t was = m->old_seen_ago_base_ms;
+
+    for (size_t i = 0; i < m->nlocked; i++) {
+        struct sess_usage usage = {0};
+
+        if (m->locked[i].bit < 0)
+            continue;
+        sess_plane_usage(engine->plane, (unsigned)m->locked[i].bit, true, &usage);
+        if (usage.last_ms <= m->old_seen_ago_base_ms)
+            continue;
+        m->old_seen_ago_base_ms = usage.last_ms;
+        snprintf(m->old_seen_by, sizeof(m->old_seen_by), "user %s, application %s, from %s: %s",
+                 usage.user, usage.application[0] ? usage.application : "?", usage.address,
+                 usage.statement);
+    }
+    return m->old_seen_ago_base_ms != was && m->phase == PH_SOAKING;
+}
+
+static enum rc read_bytes(struct eng_engine *engine, struct eng_migration *m, struct err *err)
+{
+    char *names = eng_lock_names(m, NULL);
+    PGresult *res;
+
+    if (!names[0]) {
+        free(names);
+        return RC_OK;
+    }
+    res = conn_query(&engine->work, err,
+                     "SELECT sum(pg_table_size(relid)), max(cutover_at::text), "
+                     "max(finished_at::text) FROM (SELECT DISTINCT t.relid, s.cutover_at, "
+                     "s.finished_at FROM unnest(ARRAY[%s]::text[]) AS n, LATERAL (SELECT relid "
+                     "FROM pg_partition_tree(to_regclass(n)) UNION SELECT to_regclass(n)) AS t, "
+                     "(SELECT max(cutover_at) AS cutover_at, max(finished_at) AS finished_at FROM "
+                     "segue.migrations WHERE id = %" PRId64 ") AS s) AS sizes",
+                     names, m->id);
+    free(names);
+    if (!res)
+        return RC_ERR;
+    m->stats.bytes_now = res_int(res, 0, 0);
+    snprintf(m->cutover_at, sizeof(m->cutover_at), "%s",
+             res_text(res, 0, 1) ? res_text(res, 0, 1) : "");
+    snprintf(m->finished_at, sizeof(m->finished_at), "%s",
+             res_text(res, 0, 2) ? res_text(res, 0, 2) : "");
+    PQclear(res);
+    return RC_OK;
+}
+
+enum rc eng_status_refresh(struct eng_engine *engine, struct eng_migration *m, struct err *err)
+{
+    bool news = look_at_old_names(engine, m);
+
+    m->refreshed_us = clock_us();
+    if (read_bytes(engine, m, err) != RC_OK)
+        return RC_ERR;
+    if (news && store_flags(engine, m, err) != RC_OK)
+        return RC_ERR;
+    if (m->lng.busy && m->long_step >= 0) {
+        buf_reset(&m->blockers);
+        blockers_waited_for(engine, PQbackendPID(m->lng.pg), &m->blockers);
+    }
+    eng_status_put(engine, m);
+    return RC_OK;
+}

@@ -1,0 +1,276 @@
+/*
+ * Runs the plan's steps of one stage, one at a time: DDL together with its done mark (behind the
+ * gate where the plan says so), CREATE INDEX CONCURRENTLY and VALIDATE on the migration's own
+ * connection without waiting for them.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "gated.h"
+#include "segue/base/clock.h"
+#include "segue/base/log.h"
+#include "segue/base/mem.h"
+#include "segue/sql/expr.h"
+#include "steps.h"
+#include "store.h"
+
+#define LONG_POLL_MS 50
+#define RETRY_BASE_MS 100
+#define RETRY_MAX_MS 5000
+
+enum rc eng_long_open(struct eng_engine *engine, struct eng_migration *m, struct err *err)
+{
+    if (conn_up(&m->lng))
+        return RC_OK;
+    return conn_open(&m->lng, engine->options.upstream, err);
+}
+
+char *eng_steps_join(const struct eng_migration *m, enum eng_stage stage)
+{
+    struct buf sql = {0};
+
+    for (size_t i = 0; i < m->plan->nsteps; i++) {
+        const struct eng_step *step = &m->plan->steps[i];
+
+        for (size_t j = 0; step->stage == stage && j < step->nsql; j++)
+            buf_printf(&sql, "%s%s", sql.len ? ";\n" : "", step->sql[j]);
+    }
+    return buf_take(&sql);
+}
+
+static char *step_sql(const struct eng_migration *m, size_t i)
+{
+    const struct eng_step *step = &m->plan->steps[i];
+    char *mark = store_mark_sql(m, i);
+    struct buf sql = {0};
+
+    for (size_t j = 0; j < step->nsql; j++)
+        buf_printf(&sql, "%s;\n", step->sql[j]);
+    buf_append_str(&sql, mark);
+    free(mark);
+    return buf_take(&sql);
+}
+
+/* "ACCESS EXCLUSIVE" from the plan's text, "" when it is no mode that LOCK TABLE knows. */
+const char *eng_lock_mode(const char *lock)
+{
+    static const char *const modes[] = {"ACCESS EXCLUSIVE", "SHARE ROW EXCLUSIVE",
+                                        "SHARE UPDATE EXCLUSIVE", "EXCLUSIVE", "SHARE"};
+
+    for (size_t i = 0; i < ARRAY_LEN(modes); i++) {
+        if (strcmp(lock ? lock : "", modes[i]) == 0)
+            return modes[i];
+    }
+    return "";
+}
+
+static enum rc back_off(struct eng_migration *m)
+{
+    eng_sleep(m, conn_backoff_ms(m->retries++, RETRY_BASE_MS, RETRY_MAX_MS));
+    return RC_AGAIN;
+}
+
+static void step_finished(struct eng_engine *engine, struct eng_migration *m, size_t i)
+{
+    m->step_done[i] = true;
+    m->retries = 0;
+    m->not_before_us = 0;
+    buf_reset(&m->blockers);
+    eng_status_put(engine, m);
+}
+
+static enum rc run_gated(struct eng_engine *engine, struct eng_migration *m, size_t i,
+                         struct err *err)
+{
+    const struct eng_step *step = &m->plan->steps[i];
+    char *sql = step_sql(m, i);
+    char *names = eng_lock_names(m, step);
+    const struct gated_spec spec = {.kind = "step",
+                                    .title = step->title,
+                                    .mask = eng_mask_step(m, step),
+                                    .names = names,
+                                    .mode = eng_lock_mode(step->lock),
+                                    .sql = sql,
+                                    .phase = -1};
+    struct gated_result result;
+
+    gated_run(engine, m, &spec, &result, err);
+    free(sql);
+    free(names);
+    if (result.outcome == GATED_DONE) {
+        step_finished(engine, m, i);
+        return RC_AGAIN;
+    }
+    if (result.outcome != GATED_BUSY)
+        return RC_ERR; /* lost at COMMIT: the mark tells after the reconnect */
+    err_clear(err);
+    return back_off(m);
+}
+
+static enum rc run_ddl(struct eng_engine *engine, struct eng_migration *m, size_t i,
+                       struct err *err)
+{
+    char *sql = step_sql(m, i);
+    enum rc rc = conn_exec(&engine->work, err, "BEGIN; SET LOCAL lock_timeout = %u; %s; COMMIT",
+                           engine->options.lock_timeout_ms, sql);
+
+    free(sql);
+    conn_rollback(&engine->work);
+    if (rc != RC_OK)
+        return RC_ERR;
+    step_finished(engine, m, i);
+    return RC_AGAIN;
+}
+
+/* ---- long statements ---- */
+
+enum index_state { INDEX_ABSENT, INDEX_VALID, INDEX_INVALID, INDEX_BUILDING };
+
+static enum rc index_look(struct eng_engine *engine, const struct eng_step *step,
+                          enum index_state *state, struct err *err)
+{
+    const char *values[] = {step->index_schema, step->index_name};
+    PGresult *res = conn_params(
+        &engine->work, err,
+        "SELECT i.indisvalid, EXISTS (SELECT 1 FROM pg_stat_progress_create_index p "
+        "WHERE p.index_relid = i.indexrelid) FROM pg_index i JOIN pg_class c ON c.oid = "
+        "i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace "
+        "WHERE n.nspname = $1 AND c.relname = $2",
+        2, values);
+
+    if (!res)
+        return RC_ERR;
+    if (PQntuples(res) == 0)
+        *state = INDEX_ABSENT;
+    else if (res_bool(res, 0, 0))
+        *state = INDEX_VALID;
+    else
+        *state = res_bool(res, 0, 1) ? INDEX_BUILDING : INDEX_INVALID;
+    PQclear(res);
+    return RC_OK;
+}
+
+static enum rc send_long(struct eng_engine *engine, struct eng_migration *m, size_t i,
+                         const char *sql, struct err *err)
+{
+    if (eng_long_open(engine, m, err) != RC_OK || conn_send(&m->lng, sql, err) != RC_OK)
+        return RC_ERR;
+    m->long_step = (int)i;
+    eng_sleep(m, LONG_POLL_MS);
+    eng_status_put(engine, m);
+    return RC_AGAIN;
+}
+
+static enum rc mark_done(struct eng_engine *engine, struct eng_migration *m, size_t i,
+                         struct err *err)
+{
+    char *mark = store_mark_sql(m, i);
+    enum rc rc = conn_exec(&engine->work, err, "%s", mark);
+
+    free(mark);
+    if (rc == RC_OK)
+        step_finished(engine, m, i);
+    return rc == RC_OK ? RC_AGAIN : RC_ERR;
+}
+
+/* Whatever happened before, the catalog tells what is to be done next. */
+static enum rc run_concurrently(struct eng_engine *engine, struct eng_migration *m, size_t i,
+                                struct err *err)
+{
+    const struct eng_step *step = &m->plan->steps[i];
+    enum index_state state = INDEX_ABSENT;
+    char *name, *sql;
+    enum rc rc;
+
+    if (step->index_name && index_look(engine, step, &state, err) != RC_OK)
+        return RC_ERR;
+    switch (state) {
+    case INDEX_VALID:
+        return mark_done(engine, m, i, err);
+    case INDEX_BUILDING: /* a backend of an engine that died is still at it */
+        eng_sleep(m, 1000);
+        return RC_AGAIN;
+    case INDEX_INVALID:
+        log_warning("%s: index %s was left invalid: dropping it", m->name, step->index_name);
+        name = sql_quote_qualified(step->index_schema, step->index_name);
+        sql = mem_printf("DROP INDEX CONCURRENTLY IF EXISTS %s", name);
+        rc = send_long(engine, m, i, sql, err);
+        free(sql);
+        free(name);
+        return rc;
+    case INDEX_ABSENT:
+        break;
+    }
+    return send_long(engine, m, i, step->sql[0], err);
+}
+
+static enum rc run_validate(struct eng_engine *engine, struct eng_migration *m, size_t i,
+                            struct err *err)
+{
+    char *sql = step_sql(m, i); /* one simple query: one transaction, mark included */
+    enum rc rc = send_long(engine, m, i, sql, err);
+
+    free(sql);
+    return rc;
+}
+
+static enum rc poll_long(struct eng_engine *engine, struct eng_migration *m, struct err *err)
+{
+    size_t i = (size_t)m->long_step;
+    enum rc rc = conn_poll(&m->lng, err);
+
+    if (rc == RC_AGAIN) {
+        eng_sleep(m, LONG_POLL_MS);
+        return RC_AGAIN;
+    }
+    m->long_step = -1;
+    buf_reset(&m->blockers);
+    if (rc == RC_ERR) {
+        if (conn_lost(err)) { /* ours alone: the work connection finds out for itself */
+            conn_close(&m->lng);
+            log_warning("%s: %s: %s; again", m->name, m->step, err->text);
+            err_clear(err);
+            return back_off(m);
+        }
+        return RC_ERR;
+    }
+    if (m->plan->steps[i].kind == ENG_STEP_VALIDATE)
+        step_finished(engine, m, i);
+    m->not_before_us = 0;
+    return RC_AGAIN; /* CONCURRENTLY: the catalog is looked at again */
+}
+
+void eng_steps_cancel(struct eng_migration *m)
+{
+    if (m->lng.busy)
+        conn_cancel(&m->lng);
+    conn_close(&m->lng);
+    m->long_step = -1;
+}
+
+enum rc eng_steps_turn(struct eng_engine *engine, struct eng_migration *m, enum eng_stage stage,
+                       struct err *err)
+{
+    size_t i;
+
+    if (m->long_step >= 0)
+        return poll_long(engine, m, err);
+    for (i = 0; i < m->plan->nsteps; i++) {
+        if (m->plan->steps[i].stage == stage && !m->step_done[i])
+            break;
+    }
+    if (i == m->plan->nsteps)
+        return RC_OK;
+    snprintf(m->step, sizeof(m->step), "%s", m->plan->steps[i].title);
+    eng_status_put(engine, m);
+    switch (m->plan->steps[i].kind) {
+    case ENG_STEP_CONCURRENTLY:
+        return run_concurrently(engine, m, i, err);
+    case ENG_STEP_VALIDATE:
+        return run_validate(engine, m, i, err);
+    default:
+        return m->plan->steps[i].gate ? run_gated(engine, m, i, err) : run_ddl(engine, m, i, err);
+    }
+}

@@ -1,0 +1,419 @@
+#include "store.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runner.h"
+#include "segue/base/clock.h"
+#include "segue/base/log.h"
+#include "segue/base/mem.h"
+#include "store_ddl.h"
+
+bool store_exists(struct eng_conn *conn, struct err *err)
+{
+    PGresult *res = conn_query(conn, err, "SELECT to_regclass('segue.store') IS NOT NULL");
+    bool there = res && res_bool(res, 0, 0);
+
+    PQclear(res);
+    return there;
+}
+
+enum rc store_create(struct eng_conn *conn, struct err *err)
+{
+    int64_t version = 0;
+    PGresult *res;
+
+    if (store_exists(conn, err)) {
+        res = conn_query(conn, err, "SELECT max(version) FROM segue.store");
+        if (!res)
+            return RC_ERR;
+        version = res_int(res, 0, 0);
+        PQclear(res);
+    }
+    if (err_is_set(err))
+        return RC_ERR;
+    if (version > (int64_t)store_ddl_count) {
+        err_set(err, "55000", "schema segue was made by a newer segue (version %" PRId64 ")",
+                version);
+        return RC_ERR;
+    }
+    for (size_t i = (size_t)version; i < store_ddl_count; i++) {
+        if (conn_exec(conn, err,
+                      "BEGIN; %s; INSERT INTO segue.store (version) VALUES (%zu); COMMIT",
+                      store_ddl[i], i + 1) != RC_OK) {
+            conn_rollback(conn);
+            err_prefix(err, "making schema segue");
+            return RC_ERR;
+        }
+        log_info("schema segue: version %zu", i + 1);
+    }
+    return RC_OK;
+}
+
+/* The row of a migration that was aborted makes room; its history is kept. */
+static enum rc make_room(struct eng_engine *engine, const char *name, struct err *err)
+{
+    const char *values[] = {name};
+    PGresult *res = conn_params(&engine->work, err,
+                                "SELECT phase, finished_at::text FROM segue.migrations "
+                                "WHERE name = $1 FOR UPDATE",
+                                1, values);
+    const char *phase;
+
+    if (!res)
+        return RC_ERR;
+    phase = PQntuples(res) ? res_text(res, 0, 0) : NULL;
+    if (phase && strcmp(phase, "done") == 0) {
+        err_set(err, "42710", "migration \"%s\" ran to its end at %s", name, res_text(res, 0, 1));
+        err_hint(err, "give the new one another name");
+    } else if (phase && strcmp(phase, "aborted") != 0) {
+        err_set(err, "42710", "migration \"%s\" is already %s", name, phase);
+        err_hint(err, "see SHOW STATUS; abort it first to start it anew");
+    }
+    PQclear(res);
+    if (err_is_set(err))
+        return RC_ERR;
+    res = conn_params(&engine->work, err,
+                      "WITH gone AS (DELETE FROM segue.migrations WHERE name = $1 RETURNING *) "
+                      "INSERT INTO segue.history SELECT clock_timestamp(), gone.* FROM gone",
+                      1, values);
+    if (!res)
+        return RC_ERR;
+    PQclear(res);
+    return RC_OK;
+}
+
+enum rc store_insert(struct eng_engine *engine, struct eng_migration *m, struct err *err)
+{
+    json_t *json = eng_plan_to_json(m->plan);
+    char *plan = json_dumps(json, JSON_COMPACT);
+    char bytes[32], epoch[32];
+    const char *values[] = {
+        m->name, m->plan->sha256, m->plan->file, plan, m->migrate ? "t" : "f", bytes, epoch};
+    PGresult *res = NULL;
+    enum rc rc = RC_ERR;
+
+    snprintf(bytes, sizeof(bytes), "%" PRId64, m->stats.bytes_before);
+    snprintf(epoch, sizeof(epoch), "%" PRId64, engine->epoch);
+    if (conn_exec(&engine->work, err, "BEGIN") != RC_OK || make_room(engine, m->name, err) != RC_OK)
+        goto out;
+    res = conn_params(&engine->work, err,
+                      "INSERT INTO segue.migrations (name, sha256, file, plan, phase, migrate, "
+                      "bytes_before, epoch) VALUES ($1, $2, $3, $4::jsonb, 'planned', $5::bool, "
+                      "$6::bigint, $7::bigint) RETURNING id, started_at::text",
+                      (int)ARRAY_LEN(values), values);
+    if (!res)
+        goto out;
+    m->id = res_int(res, 0, 0);
+    snprintf(m->started_at, sizeof(m->started_at), "%s", res_text(res, 0, 1));
+    rc = conn_exec(&engine->work, err, "COMMIT");
+out:
+    conn_rollback(&engine->work);
+    PQclear(res);
+    free(plan);
+    json_decref(json);
+    return rc;
+}
+
+static void copy_text(char *to, size_t size, const char *from)
+{
+    snprintf(to, size, "%s", from ? from : "");
+}
+
+static enum rc load_steps(struct eng_engine *engine, struct eng_migration *m, struct err *err)
+{
+    PGresult *res = conn_query(&engine->work, err,
+                               "SELECT no FROM segue.steps WHERE migration = %" PRId64, m->id);
+
+    if (!res)
+        return RC_ERR;
+    for (int r = 0; r < PQntuples(res); r++) {
+        for (size_t i = 0; i < m->plan->nsteps; i++) {
+            if (m->plan->steps[i].no == (int)res_int(res, r, 0))
+                m->step_done[i] = true;
+        }
+    }
+    PQclear(res);
+    return RC_OK;
+}
+
+static enum rc load_verification(struct eng_engine *engine, struct eng_migration *m,
+                                 struct err *err)
+{
+    PGresult *res =
+        conn_query(&engine->work, err,
+                   "SELECT rows, bad FROM segue.verifications WHERE migration = %" PRId64
+                   " ORDER BY id DESC LIMIT 1",
+                   m->id);
+
+    if (!res)
+        return RC_ERR;
+    if (PQntuples(res)) {
+        m->stats.rows_verified = res_int(res, 0, 0);
+        m->stats.rows_bad = res_int(res, 0, 1);
+    }
+    PQclear(res);
+    return RC_OK;
+}
+
+enum load_column {
+    L_ID,
+    L_NAME,
+    L_PLAN,
+    L_PHASE,
+    L_PAUSED,
+    L_ERROR,
+    L_STATE,
+    L_HINT,
+    L_EPOCH,
+    L_MIGRATE,
+    L_FORCE,
+    L_STARTED,
+    L_CUTOVER,
+    L_FINISHED,
+    L_BYTES,
+    L_STALL,
+    L_LOCK,
+    L_ATTEMPTS,
+    L_REPAIRS,
+    L_REPAIRING,
+    L_OLD_AGO,
+    L_OLD_BY,
+    L_ROWS,
+    L_COUNT
+};
+
+static const char load_sql[] =
+    "SELECT id, name, plan::text, phase, paused, error, error_state, hint, epoch, migrate, force, "
+    "started_at::text, cutover_at::text, finished_at::text, bytes_before, stall_us_max, "
+    "lock_us_max, (SELECT count(*) FROM segue.attempts a WHERE a.migration = m.id AND "
+    "a.kind = 'cutover'), repairs, repairing, "
+    "(extract(epoch FROM clock_timestamp() - old_seen_at) * 1000)::bigint, old_seen_by, "
+    "(SELECT sum(rows)::bigint FROM segue.progress p WHERE p.migration = m.id) "
+    "FROM segue.migrations m ORDER BY id";
+
+static void load_row(struct eng_migration *m, const PGresult *res, int r)
+{
+    m->id = res_int(res, r, L_ID);
+    m->paused = res_bool(res, r, L_PAUSED);
+    m->migrate = res_bool(res, r, L_MIGRATE);
+    m->force = res_bool(res, r, L_FORCE);
+    m->epoch = res_int(res, r, L_EPOCH);
+    if (res_text(res, r, L_ERROR))
+        err_set(&m->failure, res_text(res, r, L_STATE) ? res_text(res, r, L_STATE) : "XX000", "%s",
+                res_text(res, r, L_ERROR));
+    if (res_text(res, r, L_HINT))
+        err_hint(&m->failure, "%s", res_text(res, r, L_HINT));
+    copy_text(m->started_at, sizeof(m->started_at), res_text(res, r, L_STARTED));
+    copy_text(m->cutover_at, sizeof(m->cutover_at), res_text(res, r, L_CUTOVER));
+    copy_text(m->finished_at, sizeof(m->finished_at), res_text(res, r, L_FINISHED));
+    m->stats.bytes_before = m->stats.bytes_now = res_int(res, r, L_BYTES);
+    m->stats.stall_us_max = res_int(res, r, L_STALL);
+    m->stats.lock_us_max = res_int(res, r, L_LOCK);
+    m->stats.attempts = (unsigned)res_int(res, r, L_ATTEMPTS);
+    m->stats.rows_done = m->stats.rows_total = res_int(res, r, L_ROWS);
+    m->repairs = (unsigned)res_int(res, r, L_REPAIRS);
+    m->repairing = res_bool(res, r, L_REPAIRING);
+    if (!PQgetisnull(res, r, L_OLD_AGO))
+        m->old_seen_ago_base_ms = clock_ms() - res_int(res, r, L_OLD_AGO);
+    if (!PQgetisnull(res, r, L_OLD_AGO) && m->old_seen_ago_base_ms <= 0)
+        m->old_seen_ago_base_ms = 1; /* before this machine started */
+    copy_text(m->old_seen_by, sizeof(m->old_seen_by), res_text(res, r, L_OLD_BY));
+}
+
+static struct eng_migration *load_one(const PGresult *res, int r, struct err *err)
+{
+    struct eng_plan *plan = NULL;
+    struct eng_migration *m;
+    enum eng_phase_id phase;
+    json_t *json = json_loads(res_text(res, r, L_PLAN), 0, NULL);
+    enum rc rc;
+
+    if (eng_phase_parse(res_text(res, r, L_PHASE), &phase) != RC_OK) {
+        err_set(err, "XX000", "unknown phase \"%s\"", res_text(res, r, L_PHASE));
+        json_decref(json);
+        return NULL;
+    }
+    rc = eng_plan_from_json(json, &plan, err);
+    json_decref(json);
+    if (rc != RC_OK)
+        return NULL;
+    m = eng_migration_new(plan);
+    m->phase = phase;
+    load_row(m, res, r);
+    return m;
+}
+
+/* Killed or cut off while cutting over: what the database says now is the truth. The row lock
+ * waits for the end of a transaction of ours that may still be under way. */
+static enum rc settle_cutover(struct eng_engine *engine, struct eng_migration *m, struct err *err)
+{
+    enum eng_phase_id undecided = m->phase;
+    PGresult *res = conn_query(
+        &engine->work, err,
+        "SELECT phase, epoch FROM segue.migrations WHERE id = %" PRId64 " FOR UPDATE", m->id);
+
+    if (!res)
+        return RC_ERR;
+    if (eng_phase_parse(res_text(res, 0, 0), &m->phase) != RC_OK)
+        m->phase = undecided;
+    m->epoch = res_int(res, 0, 1);
+    PQclear(res);
+    if (m->epoch > engine->epoch)
+        engine->epoch = m->epoch;
+    if (m->phase != undecided) {
+        log_warning("%s: the transaction of %s had been committed: %s", m->name,
+                    eng_phase(undecided)->name, eng_phase(m->phase)->name);
+        return RC_OK;
+    }
+    if (undecided == PH_CUTTING_OVER) {
+        log_warning("%s: the cut-over had not been committed", m->name);
+        return eng_phase_move(engine, m, PH_READY, err);
+    }
+    return RC_OK; /* reverting goes on */
+}
+
+enum rc store_load(struct eng_engine *engine, struct err *err)
+{
+    PGresult *res = conn_run(&engine->work, load_sql, NULL, err);
+    enum rc rc = RC_ERR;
+
+    if (!res)
+        return RC_ERR;
+    board_clear(engine->board, BOARD_MIGRATIONS);
+    board_clear(engine->board, BOARD_STATUS);
+    for (int r = 0; r < PQntuples(res); r++) {
+        struct eng_migration *m = load_one(res, r, err);
+
+        if (!m) {
+            err_prefix(err, "migration \"%s\"", res_text(res, r, L_NAME));
+            goto out;
+        }
+        if (m->epoch > engine->epoch)
+            engine->epoch = m->epoch;
+        if (load_steps(engine, m, err) != RC_OK || load_verification(engine, m, err) != RC_OK) {
+            eng_migration_free(m);
+            goto out;
+        }
+        eng_status_put(engine, m);
+        if (eng_phase_over(m->phase)) {
+            eng_migration_free(m);
+        } else {
+            log_info("%s: goes on at %s", m->name, eng_phase(m->phase)->name);
+            eng_migration_add(engine, m);
+        }
+    }
+    eng_publish(engine);
+    for (size_t i = 0; i < engine->nmigrations; i++) {
+        struct eng_migration *m = engine->migrations[i];
+
+        if ((m->phase == PH_CUTTING_OVER || m->phase == PH_REVERTING) &&
+            settle_cutover(engine, m, err) != RC_OK)
+            goto out;
+        eng_status_put(engine, m);
+    }
+    rc = RC_OK;
+out:
+    PQclear(res);
+    return rc;
+}
+
+char *store_mark_sql(const struct eng_migration *m, size_t i)
+{
+    return mem_printf("INSERT INTO segue.steps (migration, no, stage) VALUES (%" PRId64
+                      ", %d, %d) ON CONFLICT DO NOTHING",
+                      m->id, m->plan->steps[i].no, (int)m->plan->steps[i].stage);
+}
+
+enum rc store_flags(struct eng_engine *engine, struct eng_migration *m, struct err *err)
+{
+    char id[32], stall[32], lock[32], repairs[32], ago[32];
+    bool failed = err_is_set(&m->failure);
+    const char *values[] = {id,
+                            m->paused ? "t" : "f",
+                            m->force ? "t" : "f",
+                            failed ? m->failure.text : NULL,
+                            failed ? m->failure.sqlstate : NULL,
+                            m->failure.hint[0] ? m->failure.hint : NULL,
+                            stall,
+                            lock,
+                            repairs,
+                            m->repairing ? "t" : "f",
+                            m->old_seen_ago_base_ms ? ago : NULL,
+                            m->old_seen_by[0] ? m->old_seen_by : NULL};
+    PGresult *res;
+
+    snprintf(id, sizeof(id), "%" PRId64, m->id);
+    snprintf(stall, sizeof(stall), "%" PRId64, m->stats.stall_us_max);
+    snprintf(lock, sizeof(lock), "%" PRId64, m->stats.lock_us_max);
+    snprintf(repairs, sizeof(repairs), "%u", m->repairs);
+    snprintf(ago, sizeof(ago), "%" PRId64, clock_ms() - m->old_seen_ago_base_ms);
+    res = conn_params(&engine->work, err,
+                      "UPDATE segue.migrations SET paused = $2::bool, force = $3::bool, "
+                      "error = $4, error_state = $5, hint = $6, stall_us_max = $7::bigint, "
+                      "lock_us_max = $8::bigint, repairs = $9::int, repairing = $10::bool, "
+                      "old_seen_at = clock_timestamp() - $11::bigint * interval '1 ms', "
+                      "old_seen_by = $12 WHERE id = $1::bigint",
+                      (int)ARRAY_LEN(values), values);
+    if (!res)
+        return RC_ERR;
+    PQclear(res);
+    return RC_OK;
+}
+
+enum rc store_attempt(struct eng_engine *engine, struct eng_migration *m,
+                      const struct store_attempt *attempt, struct err *err)
+{
+    char id[32], drain[32], lock[32], stall[32];
+    const char *values[] = {id,    attempt->kind, attempt->title, attempt->outcome,
+                            drain, lock,          stall,          attempt->blockers};
+    PGresult *res;
+
+    snprintf(id, sizeof(id), "%" PRId64, m->id);
+    snprintf(drain, sizeof(drain), "%.3f", attempt->drain_ms);
+    snprintf(lock, sizeof(lock), "%.3f", attempt->lock_ms);
+    snprintf(stall, sizeof(stall), "%" PRId64, attempt->stall_us);
+    res = conn_params(&engine->work, err,
+                      "INSERT INTO segue.attempts (migration, no, kind, title, outcome, drain_ms, "
+                      "lock_ms, stall_us, blockers) SELECT $1::bigint, count(*) + 1, $2, $3, $4, "
+                      "$5::float8, $6::float8, $7::bigint, $8 FROM segue.attempts "
+                      "WHERE migration = $1::bigint AND kind = $2",
+                      (int)ARRAY_LEN(values), values);
+    if (!res)
+        return RC_ERR;
+    PQclear(res);
+    return RC_OK;
+}
+
+enum rc store_throttle_load(struct eng_engine *engine, struct err *err)
+{
+    PGresult *res =
+        conn_query(&engine->work, err, "SELECT signal, \"limit\", enabled FROM segue.throttle");
+
+    if (!res)
+        return RC_ERR;
+    for (int r = 0; r < PQntuples(res); r++) {
+        int i = throttle_find(res_text(res, r, 0));
+
+        if (i < 0)
+            continue;
+        engine->throttle.signals[i].limit = res_double(res, r, 1);
+        engine->throttle.signals[i].enabled = res_bool(res, r, 2);
+    }
+    PQclear(res);
+    return RC_OK;
+}
+
+enum rc store_throttle_save(struct eng_engine *engine, size_t signal, struct err *err)
+{
+    const struct throttle_state *state = &engine->throttle.signals[signal];
+
+    return conn_exec(&engine->work, err,
+                     "INSERT INTO segue.throttle (signal, \"limit\", enabled) VALUES ('%s', %.17g, "
+                     "%s) ON CONFLICT (signal) DO UPDATE SET \"limit\" = excluded.\"limit\", "
+                     "enabled = excluded.enabled, set_at = clock_timestamp()",
+                     throttle_signal(signal)->name, state->limit,
+                     state->enabled ? "true" : "false");
+}

@@ -1,0 +1,50 @@
+/*
+ * The durable state: schema `segue` in the target database. Every write is in the transaction of
+ * what it describes; these are the statements, and reading it all back after a start.
+ */
+#ifndef SEGUE_ENGINE_STORE_H
+#define SEGUE_ENGINE_STORE_H
+
+#include <stdint.h>
+
+#include "conn.h"
+
+struct eng_engine;
+struct eng_migration;
+
+/* Key of the advisory lock that one engine a database holds: "segue" in ASCII. */
+#define STORE_LOCK_KEY INT64_C(0x7365677565)
+
+bool store_exists(struct eng_conn *conn, struct err *err); /* false with err: could not tell */
+enum rc store_create(struct eng_conn *conn, struct err *err) MUST_CHECK; /* or bring up to date */
+
+/* Inserts the migration as planned (an aborted one of that name moves to segue.history); sets
+ * m->id. 42710 when the name is in use or done. */
+enum rc store_insert(struct eng_engine *engine, struct eng_migration *m,
+                     struct err *err) MUST_CHECK;
+
+/* Loads every migration: active ones into the engine, all of them onto the board. */
+enum rc store_load(struct eng_engine *engine, struct err *err) MUST_CHECK;
+
+/* "INSERT INTO segue.steps ..." for the step with index i; heap. */
+char *store_mark_sql(const struct eng_migration *m, size_t i);
+
+/* Columns that a job or a failure changes; only the connection's trouble makes it RC_ERR. */
+enum rc store_flags(struct eng_engine *engine, struct eng_migration *m, struct err *err) MUST_CHECK;
+
+/* One line of segue.attempts. */
+struct store_attempt {
+    const char *kind; /* cutover, revert, step */
+    const char *title;
+    const char *outcome; /* done, drain, lock, blocked, error */
+    double drain_ms, lock_ms;
+    int64_t stall_us;
+    const char *blockers;
+};
+enum rc store_attempt(struct eng_engine *engine, struct eng_migration *m,
+                      const struct store_attempt *attempt, struct err *err) MUST_CHECK;
+
+enum rc store_throttle_load(struct eng_engine *engine, struct err *err) MUST_CHECK;
+enum rc store_throttle_save(struct eng_engine *engine, size_t signal, struct err *err) MUST_CHECK;
+
+#endif

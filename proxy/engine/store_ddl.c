@@ -1,0 +1,63 @@
+#include "store_ddl.h"
+
+#include "segue/base/rc.h"
+
+#define MIGRATION_COLUMNS                                                                          \
+    "sha256 text NOT NULL, file text NOT NULL, plan jsonb NOT NULL, phase text NOT NULL,"          \
+    "paused bool NOT NULL DEFAULT false, error text, error_state text, hint text,"                 \
+    "epoch bigint NOT NULL DEFAULT 0, migrate bool NOT NULL DEFAULT false,"                        \
+    "force bool NOT NULL DEFAULT false,"                                                           \
+    "started_at timestamptz NOT NULL DEFAULT clock_timestamp(),"                                   \
+    "phase_at timestamptz NOT NULL DEFAULT clock_timestamp(),"                                     \
+    "cutover_at timestamptz, finished_at timestamptz,"                                             \
+    "bytes_before bigint NOT NULL DEFAULT 0, stall_us_max bigint NOT NULL DEFAULT 0,"              \
+    "lock_us_max bigint NOT NULL DEFAULT 0, repairs int NOT NULL DEFAULT 0,"                       \
+    "repairing bool NOT NULL DEFAULT false, old_seen_at timestamptz, old_seen_by text"
+
+/* Guards run as whoever writes, and `up` / `down` may call the json helpers: all roles may use
+ * the schema. The tables stay the owner's. A value that is no JSON (or that jsonb cannot hold, or
+ * nests too deep for it) is wrapped, never lost. */
+const char *const store_ddl[] = {
+    "CREATE SCHEMA IF NOT EXISTS segue;"
+    "GRANT USAGE ON SCHEMA segue TO PUBLIC;"
+    "CREATE TABLE segue.store (version int PRIMARY KEY,"
+    " made_at timestamptz NOT NULL DEFAULT clock_timestamp());"
+    "CREATE TABLE segue.migrations (id bigint GENERATED ALWAYS AS IDENTITY UNIQUE,"
+    " name text PRIMARY KEY, " MIGRATION_COLUMNS ");"
+    "CREATE TABLE segue.history (moved_at timestamptz NOT NULL, id bigint PRIMARY KEY,"
+    " name text NOT NULL, " MIGRATION_COLUMNS ");"
+    "CREATE TABLE segue.steps (migration bigint NOT NULL, no int NOT NULL, stage int NOT NULL,"
+    " done_at timestamptz NOT NULL DEFAULT clock_timestamp(), PRIMARY KEY (migration, no));"
+    "CREATE TABLE segue.progress (migration bigint NOT NULL, table_no int NOT NULL,"
+    " relation oid NOT NULL, relname text NOT NULL, relfilenode oid NOT NULL,"
+    " next_block bigint NOT NULL DEFAULT 0, end_block bigint NOT NULL,"
+    " rows bigint NOT NULL DEFAULT 0, PRIMARY KEY (migration, relation))"
+    " WITH (fillfactor = 50);"
+    "CREATE TABLE segue.skipped (migration bigint NOT NULL, relation oid NOT NULL,"
+    " from_block bigint NOT NULL, to_block bigint NOT NULL,"
+    " PRIMARY KEY (migration, relation, from_block));"
+    "CREATE TABLE segue.attempts (migration bigint NOT NULL, no int NOT NULL, kind text NOT NULL,"
+    " title text, at timestamptz NOT NULL DEFAULT clock_timestamp(), outcome text NOT NULL,"
+    " drain_ms float8, lock_ms float8, stall_us bigint, blockers text);"
+    "CREATE INDEX attempts_migration ON segue.attempts (migration);"
+    "CREATE TABLE segue.verifications (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,"
+    " migration bigint NOT NULL, direction text NOT NULL, began_at timestamptz NOT NULL,"
+    " ended_at timestamptz NOT NULL DEFAULT clock_timestamp(), rows bigint NOT NULL,"
+    " bad bigint NOT NULL, nulls bigint NOT NULL, sample jsonb NOT NULL);"
+    "CREATE TABLE segue.throttle (signal text PRIMARY KEY, \"limit\" float8 NOT NULL,"
+    " enabled bool NOT NULL, set_at timestamptz NOT NULL DEFAULT clock_timestamp());"
+    "CREATE FUNCTION segue.json_or_wrap(value text) RETURNS jsonb"
+    " LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $fn$"
+    " BEGIN RETURN value::pg_catalog.jsonb;"
+    " EXCEPTION WHEN data_exception OR program_limit_exceeded THEN"
+    " RETURN pg_catalog.jsonb_build_object('segue_invalid_json', value); END $fn$;"
+    "CREATE FUNCTION segue.json_unwrap(value jsonb) RETURNS text"
+    " LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $fn$"
+    " SELECT CASE WHEN pg_catalog.jsonb_typeof(value) = 'object'"
+    " AND value OPERATOR(pg_catalog.?) 'segue_invalid_json'"
+    " AND value OPERATOR(pg_catalog.-) 'segue_invalid_json' = '{}'::pg_catalog.jsonb"
+    " AND pg_catalog.jsonb_typeof(value OPERATOR(pg_catalog.->) 'segue_invalid_json') = 'string'"
+    " THEN value OPERATOR(pg_catalog.->>) 'segue_invalid_json' ELSE value::text END $fn$;"
+    "GRANT EXECUTE ON FUNCTION segue.json_or_wrap(text), segue.json_unwrap(jsonb) TO PUBLIC",
+};
+const size_t store_ddl_count = ARRAY_LEN(store_ddl);

@@ -1,0 +1,325 @@
+/*
+ * The full check (DESIGN 8): every row of every relation, in ranges of blocks, by expressions made
+ * here from the migration's own up / down, not by the ones that backfill and guard use.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "relations.h"
+#include "runner.h"
+#include "segue/base/clock.h"
+#include "segue/base/log.h"
+#include "segue/base/mem.h"
+#include "segue/sql/expr.h"
+#include "sizing.h"
+#include "verify.h"
+
+#define SAMPLE_ROWS 20
+
+struct eng_verify {
+    struct eng_relations relations;
+    size_t at;
+    char **bad;   /* one a table: "row is not in step", NULL when nothing is compared there */
+    char **nulls; /* one a table: "NOT NULL to be, but NULL", or NULL */
+    size_t ntables;
+    struct sizing sizing;
+    int64_t rows, nbad, nnulls;
+    json_t *sample;
+    int64_t began_us;
+    bool reverse;
+};
+
+void eng_verify_free(struct eng_verify *verify)
+{
+    if (!verify)
+        return;
+    for (size_t i = 0; i < verify->ntables; i++) {
+        free(verify->bad[i]);
+        free(verify->nulls[i]);
+    }
+    free(verify->bad);
+    free(verify->nulls);
+    relations_fini(&verify->relations);
+    json_decref(verify->sample);
+    free(verify);
+}
+
+double eng_verify_share(const struct eng_migration *m)
+{
+    return m->verify ? relations_share(&m->verify->relations) : 0;
+}
+
+/* ---- the predicates ---- */
+
+/* "a is, byte for byte, the value of expr as a's type" */
+static char *same(const char *column, const char *expr, const char *type)
+{
+    return mem_printf("(ROW(%s)::record OPERATOR(pg_catalog.*=) ROW((%s)::%s)::record)", column,
+                      expr, type);
+}
+
+/* follows: must be what `make` gives, or be given back by `back` from `follower` when not null */
+static char *pair_bad(const char *truth, const char *follower, const char *make,
+                      const char *follower_type, const char *back, const char *truth_type)
+{
+    char *made = same(follower, make, follower_type);
+    char *given = back ? same(truth, back, truth_type) : mem_strdup("false");
+    char *out = mem_printf("NOT (%s OR (%s IS NOT NULL AND %s))", made, follower, given);
+
+    free(made);
+    free(given);
+    return out;
+}
+
+char *verify_dual_bad(const struct eng_dual *dual, bool reverse)
+{
+    char *o = dual->old_name ? sql_quote_ident(dual->old_name) : NULL;
+    char *n = dual->new_name ? sql_quote_ident(dual->new_name) : NULL;
+    char *out = NULL;
+
+    if (o && n && dual->up && dual->down)
+        out = reverse ? pair_bad(n, o, dual->down, dual->old_type, dual->up, dual->new_type)
+                      : pair_bad(o, n, dual->up, dual->new_type, dual->down, dual->old_type);
+    else if (!o && n && dual->up && !reverse)
+        out = mem_printf("(%s IS NULL AND (%s)::%s IS NOT NULL)", n, dual->up, dual->new_type);
+    free(o);
+    free(n);
+    return out;
+}
+
+static char *any_of(const struct eng_table *table, bool reverse, bool nulls)
+{
+    struct buf out = {0};
+
+    for (size_t i = 0; i < table->nduals; i++) {
+        const struct eng_dual *dual = &table->duals[i];
+        char *one = NULL;
+
+        if (!nulls) {
+            one = verify_dual_bad(dual, reverse);
+        } else if (dual->new_name && dual->not_null) {
+            char *n = sql_quote_ident(dual->new_name);
+
+            one = mem_printf("%s IS NULL", n);
+            free(n);
+        }
+        if (one)
+            buf_printf(&out, "%s%s", out.len ? " OR " : "", one);
+        free(one);
+    }
+    return out.len ? buf_take(&out) : NULL;
+}
+
+/* ---- the pass ---- */
+
+static enum rc prepare(struct eng_engine *engine, struct eng_migration *m, struct err *err)
+{
+    struct eng_verify *verify = mem_calloc(1, sizeof(*verify));
+
+    verify->ntables = m->plan->ntables;
+    verify->bad = mem_calloc(verify->ntables, sizeof(*verify->bad));
+    verify->nulls = mem_calloc(verify->ntables, sizeof(*verify->nulls));
+    verify->sample = json_array();
+    verify->reverse = m->phase == PH_SOAKING;
+    verify->began_us = clock_us();
+    sizing_init(&verify->sizing, engine->options.batch_target_ms, 0);
+    m->verify = verify;
+    for (size_t i = 0; i < verify->ntables; i++) {
+        verify->bad[i] = any_of(&m->plan->tables[i], verify->reverse, false);
+        verify->nulls[i] = any_of(&m->plan->tables[i], verify->reverse, true);
+        if (relations_read(&engine->work, m->plan, (int)i, &verify->relations, err) != RC_OK)
+            return RC_ERR;
+    }
+    return RC_OK;
+}
+
+static void append_columns(const struct eng_table *table, struct buf *sql)
+{
+    for (size_t i = 0; i < table->nkey + 2 * table->nduals; i++) {
+        size_t d = i >= table->nkey ? (i - table->nkey) / 2 : 0;
+        const char *name = i < table->nkey              ? table->key[i]
+                           : (i - table->nkey) % 2 == 0 ? table->duals[d].old_name
+                                                        : table->duals[d].new_name;
+        char *column, *label;
+
+        if (!name)
+            continue;
+        column = sql_quote_ident(name);
+        label = sql_quote_literal(name);
+        buf_printf(sql, ", %s, left(%s::text, 200)", label, column);
+        free(column);
+        free(label);
+    }
+}
+
+static enum rc take_sample(struct eng_engine *engine, struct eng_migration *m,
+                           const struct eng_relation *rel, const char *where, struct err *err)
+{
+    struct eng_verify *verify = m->verify;
+    size_t want = SAMPLE_ROWS - json_array_size(verify->sample);
+    struct buf sql = {0};
+    PGresult *res;
+
+    if (want == 0)
+        return RC_OK;
+    buf_append_str(&sql, "SELECT jsonb_build_object('ctid', ctid::text");
+    append_columns(&m->plan->tables[rel->table], &sql);
+    buf_printf(&sql, ") FROM ONLY %s WHERE %s AND (%s OR %s) ORDER BY ctid LIMIT %zu", rel->name,
+               where, verify->bad[rel->table] ? verify->bad[rel->table] : "false",
+               verify->nulls[rel->table] ? verify->nulls[rel->table] : "false", want);
+    res = conn_run(&engine->work, sql.data, NULL, err);
+    buf_fini(&sql);
+    if (!res)
+        return RC_ERR;
+    for (int r = 0; r < PQntuples(res); r++) {
+        json_t *row = json_loads(res_text(res, r, 0), 0, NULL);
+
+        if (row) {
+            json_object_set_new(row, "relation", json_string(rel->name));
+            json_array_append_new(verify->sample, row);
+        }
+    }
+    PQclear(res);
+    return RC_OK;
+}
+
+static enum rc check_range(struct eng_engine *engine, struct eng_migration *m,
+                           struct eng_relation *rel, struct err *err)
+{
+    struct eng_verify *verify = m->verify;
+    const char *bad = verify->bad[rel->table], *nulls = verify->nulls[rel->table];
+    int64_t to = rel->next + sizing_next(&verify->sizing, 0);
+    int64_t began = clock_us(), nbad, nnulls;
+    char where[128];
+    PGresult *res;
+
+    if (to > rel->end)
+        to = rel->end;
+    snprintf(where, sizeof(where),
+             "ctid >= '(%" PRId64 ",0)'::tid AND ctid < '(%" PRId64 ",0)'::tid", rel->next, to);
+    res = conn_query(&engine->work, err,
+                     "SELECT count(*), count(*) FILTER (WHERE %s), count(*) FILTER (WHERE %s) "
+                     "FROM ONLY %s WHERE %s",
+                     bad ? bad : "false", nulls ? nulls : "false", rel->name, where);
+    if (!res && strcmp(err->sqlstate, "42P01") == 0) { /* a partition that was dropped */
+        err_clear(err);
+        rel->next = rel->end;
+        return RC_AGAIN;
+    }
+    if (!res)
+        return RC_ERR;
+    nbad = res_int(res, 0, 1);
+    nnulls = res_int(res, 0, 2);
+    if ((nbad || nnulls) && take_sample(engine, m, rel, where, err) != RC_OK) {
+        PQclear(res);
+        return RC_ERR;
+    }
+    verify->rows += res_int(res, 0, 0);
+    verify->nbad += nbad;
+    verify->nnulls += nnulls;
+    PQclear(res);
+    sizing_note(&verify->sizing, (uint32_t)(to - rel->next), (double)(clock_us() - began) / 1000, 0,
+                0);
+    rel->next = to;
+    m->not_before_us = 0;
+    return RC_AGAIN;
+}
+
+static enum rc finish(struct eng_engine *engine, struct eng_migration *m, struct err *err)
+{
+    struct eng_verify *verify = m->verify;
+    char *sample = json_dumps(verify->sample, JSON_COMPACT);
+    char id[32], took[32], rows[32], bad[32], nulls[32];
+    const char *values[] = {id,    verify->reverse ? "reverse" : "forward", took, rows, bad, nulls,
+                            sample};
+    PGresult *res;
+
+    snprintf(id, sizeof(id), "%" PRId64, m->id);
+    snprintf(took, sizeof(took), "%" PRId64, clock_us() - verify->began_us);
+    snprintf(rows, sizeof(rows), "%" PRId64, verify->rows);
+    snprintf(bad, sizeof(bad), "%" PRId64, verify->nbad);
+    snprintf(nulls, sizeof(nulls), "%" PRId64, verify->nnulls);
+    res = conn_params(&engine->work, err,
+                      "INSERT INTO segue.verifications (migration, direction, began_at, rows, bad, "
+                      "nulls, sample) VALUES ($1::bigint, $2, clock_timestamp() - $3::bigint * "
+                      "interval '1 microsecond', $4::bigint, $5::bigint, $6::bigint, $7::jsonb)",
+                      (int)ARRAY_LEN(values), values);
+    free(sample);
+    if (!res)
+        return RC_ERR;
+    PQclear(res);
+    m->stats.rows_verified = verify->rows;
+    m->stats.rows_bad = verify->nbad + verify->nnulls;
+    log_info("%s: verified %" PRId64 " rows (%s): %" PRId64 " not in step, %" PRId64
+             " NULL where NOT NULL is to be",
+             m->name, verify->rows, verify->reverse ? "reverse" : "forward", verify->nbad,
+             verify->nnulls);
+    if (verify->nnulls > 0 && verify->nbad == 0)
+        m->repairs++; /* NULLs that `up` gives: a repair pass would give them again */
+    eng_verify_free(verify);
+    m->verify = NULL;
+    eng_verify_answer(m, NULL);
+    eng_status_put(engine, m);
+    return RC_OK;
+}
+
+enum rc eng_verify_turn(struct eng_engine *engine, struct eng_migration *m, struct err *err)
+{
+    struct eng_verify *verify;
+    enum rc rc = RC_OK;
+
+    if (!m->verify)
+        rc = prepare(engine, m, err);
+    verify = m->verify;
+    while (rc == RC_OK && verify->at < verify->relations.n &&
+           verify->relations.items[verify->at].next >= verify->relations.items[verify->at].end)
+        verify->at++;
+    if (rc == RC_OK && verify->at == verify->relations.n)
+        rc = finish(engine, m, err);
+    else if (rc == RC_OK) {
+        snprintf(m->step, sizeof(m->step), "verify %s", verify->relations.items[verify->at].name);
+        rc = check_range(engine, m, &verify->relations.items[verify->at], err);
+        eng_status_put(engine, m);
+    }
+    if (rc == RC_ERR && !conn_retryable(err)) {
+        eng_verify_free(m->verify);
+        m->verify = NULL;
+        eng_verify_answer(m, err);
+    }
+    return rc;
+}
+
+enum rc eng_verify_wanted_turn(struct eng_engine *engine, struct eng_migration *m, struct err *err)
+{
+    enum rc rc = eng_verify_turn(engine, m, err);
+
+    if (rc == RC_ERR && conn_retryable(err))
+        return rc;
+    if (rc != RC_AGAIN) {
+        m->verify_wanted = false;
+        m->step[0] = '\0';
+    }
+    if (rc == RC_ERR) { /* whoever asked has got the error; the phase goes on */
+        log_err(LOG_WARNING, m->name, err);
+        err_clear(err);
+    }
+    return RC_AGAIN;
+}
+
+void eng_verify_answer(struct eng_migration *m, const struct err *err)
+{
+    for (size_t i = 0; i < m->nverify_jobs; i++) {
+        struct eng_job *job = m->verify_jobs[i];
+
+        if (err)
+            job->err = *err;
+        else
+            job->result = json_pack(
+                "{s:[s,s,s], s:[[s,I,I]]}", "columns", "migration", "rows_verified", "rows_bad",
+                "rows", m->name, (json_int_t)m->stats.rows_verified, (json_int_t)m->stats.rows_bad);
+        eng_job_answer(job);
+    }
+    m->nverify_jobs = 0;
+}
