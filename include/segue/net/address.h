@@ -1,0 +1,59 @@
+/*
+ * Addresses: where to connect to and where to listen.
+ *
+ * Names are resolved by a thread of their own: at the start, then every minute, and at once when
+ * whoever connects reports a failure. Address literals and Unix sockets need no thread.
+ */
+#ifndef SEGUE_NET_ADDRESS_H
+#define SEGUE_NET_ADDRESS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/socket.h>
+
+#include "segue/base/err.h"
+
+#define NET_ADDRESSES_MAX 8
+#define NET_ADDRESS_TEXT 64
+
+struct net_address {
+    struct sockaddr_storage sa;
+    socklen_t len; /* 0: none */
+};
+
+/* "127.0.0.1:6432", "[::1]:6432" or "unix" into `out` (NET_ADDRESS_TEXT bytes). */
+void net_address_text(const struct net_address *address, char *out);
+
+/* 127.0.0.0/8, ::1 (also mapped), or a Unix socket. */
+bool net_address_is_loopback(const struct net_address *address);
+
+/* ---- where to listen ---- */
+
+/* Resolves one "host:port" or "[v6]:port"; "*" and "" mean any address. Blocks. */
+enum rc net_listen_parse(const char *text, struct net_address *out, struct err *err) MUST_CHECK;
+
+/* A non-blocking listening socket with SO_REUSEPORT. With port 0 the chosen port is written back
+ * into `address`. Returns -1 with err. */
+int net_listen_open(struct net_address *address, struct err *err) MUST_CHECK;
+
+/* ---- where to connect to ---- */
+
+struct net_resolver;
+
+/* `host`: name, literal, or a directory with a slash in front (Unix socket). Resolves once,
+ * which blocks; a name that does not resolve now is an error only when it is malformed. */
+struct net_resolver *net_resolver_new(const char *host, const char *port, struct err *err);
+void net_resolver_free(struct net_resolver *resolver);
+
+/* Copies what is known now, at most NET_ADDRESSES_MAX; never blocks on the network. */
+size_t net_resolver_get(struct net_resolver *resolver, struct net_address *out);
+
+/* A connection attempt failed: ask again soon. */
+void net_resolver_failed(struct net_resolver *resolver);
+
+/* Starts a non-blocking connect. RC_OK: connected already; RC_AGAIN: wait until *fd is writable,
+ * then net_connect_check; RC_ERR: errno (no descriptor). */
+enum rc net_connect(const struct net_address *address, int *fd) MUST_CHECK;
+int net_connect_check(int fd); /* 0 or the errno of the attempt */
+
+#endif

@@ -1,0 +1,66 @@
+/*
+ * Reading whole messages. `msg` points at the type byte, `total` is wire_frame.total; all of it
+ * must be there. Results point into the message. RC_ERR: the body does not parse; what to do
+ * about it is the caller's (a relay lets the server give the error).
+ */
+#ifndef SEGUE_WIRE_READ_H
+#define SEGUE_WIRE_READ_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "segue/base/rc.h"
+
+struct wire_query {
+    const char *text; /* NUL-terminated */
+    size_t len;       /* without the NUL */
+};
+enum rc wire_read_query(const void *msg, size_t total, struct wire_query *out) MUST_CHECK;
+
+struct wire_parse {
+    const char *name; /* "" is the unnamed statement */
+    const char *text;
+    size_t text_len;
+    uint16_t nparams; /* parameter types given */
+};
+enum rc wire_read_parse(const void *msg, size_t total, struct wire_parse *out) MUST_CHECK;
+
+struct wire_bind {
+    const char *portal, *statement;
+    uint16_t nformats, nparams, nresults;
+};
+enum rc wire_read_bind(const void *msg, size_t total, struct wire_bind *out) MUST_CHECK;
+
+/* Describe and Close: a kind ('S' statement, 'P' portal) and a name. */
+struct wire_target {
+    char kind;
+    const char *name;
+};
+enum rc wire_read_target(const void *msg, size_t total, struct wire_target *out) MUST_CHECK;
+
+struct wire_execute {
+    const char *portal;
+    uint32_t rows_max;
+};
+enum rc wire_read_execute(const void *msg, size_t total, struct wire_execute *out) MUST_CHECK;
+
+/* ErrorResponse and NoticeResponse; fields that are not there are "". */
+struct wire_error {
+    const char *severity, *sqlstate, *text, *detail, *hint, *position;
+};
+enum rc wire_read_error(const void *msg, size_t total, struct wire_error *out) MUST_CHECK;
+
+struct wire_key {
+    int32_t pid;
+    const uint8_t *key;
+    size_t key_len; /* 4 to 256 */
+};
+enum rc wire_read_key(const void *msg, size_t total, struct wire_key *out) MUST_CHECK;
+
+/* ParameterStatus. */
+struct wire_status {
+    const char *name, *value;
+};
+enum rc wire_read_status(const void *msg, size_t total, struct wire_status *out) MUST_CHECK;
+
+#endif

@@ -1,0 +1,160 @@
+#include "segue/net/address.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "segue/base/mem.h"
+
+#define BACKLOG 1024
+
+static const struct sockaddr_in *v4(const struct net_address *a)
+{
+    return (const struct sockaddr_in *)&a->sa;
+}
+
+static const struct sockaddr_in6 *v6(const struct net_address *a)
+{
+    return (const struct sockaddr_in6 *)&a->sa;
+}
+
+void net_address_text(const struct net_address *address, char *out)
+{
+    char host[INET6_ADDRSTRLEN] = "";
+
+    switch (address->sa.ss_family) {
+    case AF_INET:
+        inet_ntop(AF_INET, &v4(address)->sin_addr, host, sizeof(host));
+        snprintf(out, NET_ADDRESS_TEXT, "%s:%u", host, ntohs(v4(address)->sin_port));
+        break;
+    case AF_INET6:
+        inet_ntop(AF_INET6, &v6(address)->sin6_addr, host, sizeof(host));
+        snprintf(out, NET_ADDRESS_TEXT, "[%s]:%u", host, ntohs(v6(address)->sin6_port));
+        break;
+    default:
+        snprintf(out, NET_ADDRESS_TEXT, "unix");
+        break;
+    }
+}
+
+bool net_address_is_loopback(const struct net_address *address)
+{
+    const struct in6_addr *six = &v6(address)->sin6_addr;
+
+    switch (address->sa.ss_family) {
+    case AF_INET:
+        return ntohl(v4(address)->sin_addr.s_addr) >> 24 == 127;
+    case AF_INET6:
+        return IN6_IS_ADDR_LOOPBACK(six) || (IN6_IS_ADDR_V4MAPPED(six) && six->s6_addr[12] == 127);
+    default:
+        return address->sa.ss_family == AF_UNIX;
+    }
+}
+
+/* Splits "host:port" or "[host]:port" in place; false when there is no port. */
+static bool split(char *text, char **host, char **port)
+{
+    char *colon = strrchr(text, ':');
+    char *close = strchr(text, ']');
+
+    if (!colon || (text[0] == '[' && (!close || colon != close + 1)))
+        return false;
+    *colon = '\0';
+    *port = colon + 1;
+    *host = text;
+    if (text[0] == '[') {
+        *close = '\0';
+        *host = text + 1;
+    }
+    return (*port)[0] != '\0';
+}
+
+enum rc net_listen_parse(const char *text, struct net_address *out, struct err *err)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+    struct addrinfo *found = NULL;
+    char *copy = mem_strdup(text);
+    char *host, *port;
+    enum rc rc = RC_ERR;
+    int why;
+
+    if (!split(copy, &host, &port)) {
+        err_set(err, "22023", "cannot listen on \"%s\"", text);
+        err_hint(err, "write host:port, for example 127.0.0.1:6432");
+        goto out;
+    }
+    if (!host[0] || strcmp(host, "*") == 0)
+        host = NULL;
+    why = getaddrinfo(host, port, &hints, &found);
+    if (why != 0) {
+        err_set(err, "22023", "cannot listen on \"%s\": %s", text, gai_strerror(why));
+        goto out;
+    }
+    memset(out, 0, sizeof(*out));
+    memcpy(&out->sa, found->ai_addr, found->ai_addrlen);
+    out->len = found->ai_addrlen;
+    rc = RC_OK;
+out:
+    if (found)
+        freeaddrinfo(found);
+    free(copy);
+    return rc;
+}
+
+int net_listen_open(struct net_address *address, struct err *err)
+{
+    char text[NET_ADDRESS_TEXT];
+    int one = 1;
+    int fd = socket(address->sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    if (fd < 0)
+        goto failed;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)) < 0 ||
+        bind(fd, (struct sockaddr *)&address->sa, address->len) < 0 || listen(fd, BACKLOG) < 0)
+        goto failed;
+    address->len = sizeof(address->sa);
+    if (getsockname(fd, (struct sockaddr *)&address->sa, &address->len) < 0)
+        goto failed;
+    return fd;
+failed:
+    net_address_text(address, text);
+    err_set(err, errno == EADDRINUSE ? "55006" : "58000", "cannot listen on %s: %s", text,
+            strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+enum rc net_connect(const struct net_address *address, int *fd)
+{
+    int why;
+
+    *fd = socket(address->sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (*fd < 0)
+        return RC_ERR;
+    if (connect(*fd, (const struct sockaddr *)&address->sa, address->len) == 0)
+        return RC_OK;
+    if (errno == EINPROGRESS)
+        return RC_AGAIN;
+    why = errno;
+    close(*fd);
+    *fd = -1;
+    errno = why;
+    return RC_ERR;
+}
+
+int net_connect_check(int fd)
+{
+    int why = 0;
+    socklen_t len = sizeof(why);
+
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &why, &len) < 0)
+        return errno;
+    return why;
+}

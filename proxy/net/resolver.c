@@ -1,0 +1,176 @@
+/*
+ * The upstream's addresses, resolved off the worker threads. A failed lookup keeps the addresses
+ * of the last good one.
+ */
+#include <netdb.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
+#include <time.h>
+
+#include "segue/base/log.h"
+#include "segue/base/mem.h"
+#include "segue/net/address.h"
+
+#define REFRESH_S 60
+#define AFTER_FAILURE_S 1 /* at most one lookup a second, however many sessions fail */
+
+struct net_resolver {
+    char *host, *port;
+    bool threaded;
+    pthread_t thread;
+    pthread_mutex_t lock; /* of all below */
+    pthread_cond_t wake;
+    bool stop, failed;
+    size_t count;
+    struct net_address addresses[NET_ADDRESSES_MAX];
+};
+
+static enum rc unix_address(struct net_resolver *r, struct err *err)
+{
+    struct sockaddr_un *un = (struct sockaddr_un *)&r->addresses[0].sa;
+    int n;
+
+    un->sun_family = AF_UNIX;
+    n = snprintf(un->sun_path, sizeof(un->sun_path), "%s/.s.PGSQL.%s", r->host, r->port);
+    if (n < 0 || (size_t)n >= sizeof(un->sun_path)) {
+        err_set(err, "22023", "Unix socket path \"%s/.s.PGSQL.%s\" is too long", r->host, r->port);
+        return RC_ERR;
+    }
+    r->addresses[0].len = sizeof(*un);
+    r->count = 1;
+    return RC_OK;
+}
+
+static bool lookup(struct net_resolver *r, int flags)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = flags | AI_NUMERICSERV};
+    struct addrinfo *found = NULL;
+    size_t n = 0;
+    int why = getaddrinfo(r->host, r->port, &hints, &found);
+
+    if (why != 0) {
+        if (!(flags & AI_NUMERICHOST))
+            log_warning("cannot resolve upstream \"%s\": %s", r->host, gai_strerror(why));
+        return false;
+    }
+    pthread_mutex_lock(&r->lock);
+    for (struct addrinfo *ai = found; ai && n < NET_ADDRESSES_MAX; ai = ai->ai_next, n++) {
+        memset(&r->addresses[n], 0, sizeof(r->addresses[n]));
+        memcpy(&r->addresses[n].sa, ai->ai_addr, ai->ai_addrlen);
+        r->addresses[n].len = ai->ai_addrlen;
+    }
+    r->count = n;
+    pthread_mutex_unlock(&r->lock);
+    freeaddrinfo(found);
+    return true;
+}
+
+static void wait_s(struct net_resolver *r, int seconds, bool until_failed)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += seconds;
+    pthread_mutex_lock(&r->lock);
+    while (!r->stop && !(until_failed && r->failed))
+        if (pthread_cond_timedwait(&r->wake, &r->lock, &until) != 0)
+            break;
+    pthread_mutex_unlock(&r->lock);
+}
+
+static bool stopped(struct net_resolver *r)
+{
+    bool stop;
+
+    pthread_mutex_lock(&r->lock);
+    stop = r->stop;
+    r->failed = false;
+    pthread_mutex_unlock(&r->lock);
+    return stop;
+}
+
+static void *resolver_main(void *arg)
+{
+    struct net_resolver *r = arg;
+
+    log_scope("resolver");
+    for (;;) {
+        wait_s(r, REFRESH_S, true);
+        if (stopped(r))
+            return NULL;
+        lookup(r, 0);
+        wait_s(r, AFTER_FAILURE_S, false);
+    }
+}
+
+struct net_resolver *net_resolver_new(const char *host, const char *port, struct err *err)
+{
+    struct net_resolver *r = mem_calloc(1, sizeof(*r));
+    pthread_condattr_t attr;
+
+    r->host = mem_strdup(host);
+    r->port = mem_strdup(port);
+    pthread_mutex_init(&r->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&r->wake, &attr);
+    pthread_condattr_destroy(&attr);
+    if (host[0] == '/') {
+        if (unix_address(r, err) == RC_OK)
+            return r;
+        net_resolver_free(r);
+        return NULL;
+    }
+    if (lookup(r, AI_NUMERICHOST))
+        return r;
+    lookup(r, 0);
+    if (pthread_create(&r->thread, NULL, resolver_main, r) != 0) {
+        err_set(err, "53000", "cannot start the resolver thread");
+        net_resolver_free(r);
+        return NULL;
+    }
+    r->threaded = true;
+    return r;
+}
+
+void net_resolver_free(struct net_resolver *r)
+{
+    if (!r)
+        return;
+    if (r->threaded) {
+        pthread_mutex_lock(&r->lock);
+        r->stop = true;
+        pthread_cond_signal(&r->wake);
+        pthread_mutex_unlock(&r->lock);
+        pthread_join(r->thread, NULL);
+    }
+    pthread_cond_destroy(&r->wake);
+    pthread_mutex_destroy(&r->lock);
+    free(r->host);
+    free(r->port);
+    free(r);
+}
+
+size_t net_resolver_get(struct net_resolver *r, struct net_address *out)
+{
+    size_t n;
+
+    pthread_mutex_lock(&r->lock);
+    n = r->count;
+    memcpy(out, r->addresses, n * sizeof(*out));
+    pthread_mutex_unlock(&r->lock);
+    return n;
+}
+
+void net_resolver_failed(struct net_resolver *r)
+{
+    if (!r->threaded)
+        return;
+    pthread_mutex_lock(&r->lock);
+    r->failed = true;
+    pthread_cond_signal(&r->wake);
+    pthread_mutex_unlock(&r->lock);
+}

@@ -1,0 +1,152 @@
+#include "segue/wire/build.h"
+
+#include <string.h>
+
+/* Opens a message; the length is written by end(). */
+static size_t begin(struct buf *out, char type)
+{
+    buf_append_u8(out, (uint8_t)type);
+    buf_append_u32(out, 0);
+    return out->len - 4;
+}
+
+static void end(struct buf *out, size_t at)
+{
+    uint32_t length = (uint32_t)(out->len - at);
+    uint8_t *head = (uint8_t *)out->data + at;
+
+    head[0] = (uint8_t)(length >> 24);
+    head[1] = (uint8_t)(length >> 16);
+    head[2] = (uint8_t)(length >> 8);
+    head[3] = (uint8_t)length;
+}
+
+static void put_string(struct buf *out, const char *s)
+{
+    buf_append(out, s, strlen(s) + 1);
+}
+
+static void put_field(struct buf *out, char code, const char *value)
+{
+    buf_append_u8(out, (uint8_t)code);
+    put_string(out, value);
+}
+
+void wire_put_error(struct buf *out, const char *severity, const struct err *err)
+{
+    size_t at = begin(out, 'E');
+
+    put_field(out, 'S', severity);
+    put_field(out, 'V', severity);
+    put_field(out, 'C', err->sqlstate[0] ? err->sqlstate : "XX000");
+    put_field(out, 'M', err->text);
+    if (err->hint[0])
+        put_field(out, 'H', err->hint);
+    buf_append_u8(out, 0);
+    end(out, at);
+}
+
+void wire_put_notice(struct buf *out, const char *severity, const char *sqlstate, const char *text)
+{
+    size_t at = begin(out, 'N');
+
+    put_field(out, 'S', severity);
+    put_field(out, 'V', severity);
+    put_field(out, 'C', sqlstate);
+    put_field(out, 'M', text);
+    buf_append_u8(out, 0);
+    end(out, at);
+}
+
+void wire_put_ready(struct buf *out, char status)
+{
+    size_t at = begin(out, 'Z');
+
+    buf_append_u8(out, (uint8_t)status);
+    end(out, at);
+}
+
+void wire_put_auth_ok(struct buf *out)
+{
+    size_t at = begin(out, 'R');
+
+    buf_append_u32(out, 0);
+    end(out, at);
+}
+
+void wire_put_parameter(struct buf *out, const char *name, const char *value)
+{
+    size_t at = begin(out, 'S');
+
+    put_string(out, name);
+    put_string(out, value);
+    end(out, at);
+}
+
+void wire_put_key(struct buf *out, int32_t pid, const void *key, size_t key_len)
+{
+    size_t at = begin(out, 'K');
+
+    buf_append_u32(out, (uint32_t)pid);
+    buf_append(out, key, key_len);
+    end(out, at);
+}
+
+void wire_put_columns(struct buf *out, const char *const *names, size_t n)
+{
+    size_t at = begin(out, 'T');
+
+    buf_append_u16(out, (uint16_t)n);
+    for (size_t i = 0; i < n; i++) {
+        put_string(out, names[i]);
+        buf_append_u32(out, 0);                   /* table */
+        buf_append_u16(out, 0);                   /* attribute */
+        buf_append_u32(out, 25);                  /* text */
+        buf_append_u16(out, (uint16_t)0xffff);    /* of any width */
+        buf_append_u32(out, (uint32_t)0xffffffff); /* no typmod */
+        buf_append_u16(out, 0);                   /* text format */
+    }
+    end(out, at);
+}
+
+void wire_put_row(struct buf *out, const char *const *values, size_t n)
+{
+    size_t at = begin(out, 'D');
+
+    buf_append_u16(out, (uint16_t)n);
+    for (size_t i = 0; i < n; i++) {
+        size_t len = values[i] ? strlen(values[i]) : 0;
+
+        buf_append_u32(out, values[i] ? (uint32_t)len : (uint32_t)0xffffffff);
+        if (values[i])
+            buf_append(out, values[i], len);
+    }
+    end(out, at);
+}
+
+void wire_put_complete(struct buf *out, const char *tag)
+{
+    size_t at = begin(out, 'C');
+
+    put_string(out, tag);
+    end(out, at);
+}
+
+void wire_put_empty(struct buf *out)
+{
+    end(out, begin(out, 'I'));
+}
+
+void wire_put_negotiate(struct buf *out, uint32_t minor)
+{
+    size_t at = begin(out, 'v');
+
+    buf_append_u32(out, minor);
+    buf_append_u32(out, 0);
+    end(out, at);
+}
+
+void wire_put_terminate(struct buf *out)
+{
+    end(out, begin(out, 'X'));
+}
