@@ -99,12 +99,12 @@ void wire_put_columns(struct buf *out, const char *const *names, size_t n)
     buf_append_u16(out, (uint16_t)n);
     for (size_t i = 0; i < n; i++) {
         put_string(out, names[i]);
-        buf_append_u32(out, 0);                   /* table */
-        buf_append_u16(out, 0);                   /* attribute */
-        buf_append_u32(out, 25);                  /* text */
-        buf_append_u16(out, (uint16_t)0xffff);    /* of any width */
+        buf_append_u32(out, 0);                    /* table */
+        buf_append_u16(out, 0);                    /* attribute */
+        buf_append_u32(out, 25);                   /* text */
+        buf_append_u16(out, (uint16_t)0xffff);     /* of any width */
         buf_append_u32(out, (uint32_t)0xffffffff); /* no typmod */
-        buf_append_u16(out, 0);                   /* text format */
+        buf_append_u16(out, 0);                    /* text format */
     }
     end(out, at);
 }

@@ -37,8 +37,7 @@ static inline enum rc net_recv(struct net_stream *stream, void *to, size_t size,
 }
 
 /* RC_OK: *put bytes, perhaps fewer than asked; RC_AGAIN: none now; RC_ERR: errno says why. */
-static inline enum rc net_send(struct net_stream *stream, const void *from, size_t len,
-                               size_t *put)
+static inline enum rc net_send(struct net_stream *stream, const void *from, size_t len, size_t *put)
 {
     return stream->ops->send(stream, from, len, put);
 }

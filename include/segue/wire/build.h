@@ -17,8 +17,7 @@
 void wire_put_error(struct buf *out, const char *severity, const struct err *err);
 
 /* NoticeResponse, severity NOTICE or WARNING. */
-void wire_put_notice(struct buf *out, const char *severity, const char *sqlstate,
-                     const char *text);
+void wire_put_notice(struct buf *out, const char *severity, const char *sqlstate, const char *text);
 
 void wire_put_ready(struct buf *out, char status); /* 'I', 'T' or 'E' */
 void wire_put_auth_ok(struct buf *out);

@@ -45,7 +45,6 @@ void wire_startup_params(const void *packet, size_t total,
                          void (*each)(void *arg, const struct wire_param *param), void *arg);
 
 /* Appends a copy of the packet in which `database` has another value and `replication` is gone. */
-void wire_startup_redirect(struct buf *out, const void *packet, size_t total,
-                           const char *database);
+void wire_startup_redirect(struct buf *out, const void *packet, size_t total, const char *database);
 
 #endif

@@ -1,0 +1,326 @@
+/*
+ * Rules and gate: one immutable order that workers pick up from their mailbox.
+ *
+ * A worker adopts an order between two events of its sessions. From its acknowledgement on it
+ * forwards nothing against the order, and its counts of touching transactions include all that it
+ * forwarded before. So "closed, acknowledged by all, all counts zero" means drained.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "segue/base/clock.h"
+#include "segue/base/log.h"
+#include "segue/base/mem.h"
+#include "worker.h"
+
+#define OBEY_MS 1000 /* a worker that has not looked at its mail by then is stuck */
+#define DRAIN_POLL_MS 1
+
+/* ---- worker's side ---- */
+
+void sess_order_unref(struct sess_order *order)
+{
+    if (!order || atomic_fetch_sub_explicit(&order->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    sql_rules_unref(order->rules);
+    free(order);
+}
+
+void sess_limits_unref(struct sess_limits *limits)
+{
+    if (limits && atomic_fetch_sub_explicit(&limits->refs, 1, memory_order_acq_rel) == 1)
+        free(limits);
+}
+
+void sess_gate_hold(struct sess *s)
+{
+    struct sess_worker *w = s->worker;
+
+    sess_move(s, SESS_HELD);
+    atomic_store_explicit(&s->held_us, w->now_us, memory_order_relaxed);
+    s->held_next = NULL;
+    s->held_prev = w->held_last;
+    *(w->held_last ? &w->held_last->held_next : &w->held_first) = s;
+    w->held_last = s;
+    COUNT(w->counters.held_now, 1);
+    COUNT(w->counters.held_total, 1);
+}
+
+void sess_gate_drop(struct sess *s)
+{
+    struct sess_worker *w = s->worker;
+    int64_t stall = clock_us() - atomic_load_explicit(&s->held_us, memory_order_relaxed);
+
+    *(s->held_prev ? &s->held_prev->held_next : &w->held_first) = s->held_next;
+    *(s->held_next ? &s->held_next->held_prev : &w->held_last) = s->held_prev;
+    s->held_next = s->held_prev = NULL;
+    atomic_store_explicit(&s->held_us, 0, memory_order_relaxed);
+    COUNT(w->counters.held_now, -1);
+    if (stall > atomic_load_explicit(&w->counters.stall_us_max, memory_order_relaxed))
+        atomic_store_explicit(&w->counters.stall_us_max, stall, memory_order_relaxed);
+}
+
+/* In the order they were held; whom a closed gate holds again goes to the end of the new line. */
+static void release_all(struct sess_worker *w)
+{
+    uint64_t n = atomic_load_explicit(&w->counters.held_now, memory_order_relaxed);
+
+    while (n-- && w->held_first)
+        sess_resume(w->held_first);
+    if (w->gate_mask)
+        return;
+    /* nobody reads the registry's links without its lock but the worker, who alone writes them */
+    for (struct sess *s = w->sessions, *next; s; s = next) {
+        next = s->next;
+        if (s->state == SESS_PENDING)
+            sess_resume(s);
+    }
+}
+
+/* Bits have another meaning now, and what ran before the rules was not looked at. */
+static void forget_verdicts(struct sess_worker *w)
+{
+    for (struct sess *s = w->sessions; s; s = s->next) {
+        bool open = !sess_track_safe(&s->track) && s->purpose == SESS_FOR_RELAY;
+
+        s->spoke |= s->prepares != 0;
+        s->prepares = 0;
+        if (w->order->rules && open)
+            sess_touch(s, SQL_TOUCH_ALL);
+        else
+            sess_untouch(s);
+    }
+}
+
+static void arm(struct sess_worker *w)
+{
+    int64_t in_us = w->order->gate_until_us - w->now_us;
+    struct timeval tv;
+
+    if (in_us < 0)
+        in_us = 0;
+    tv.tv_sec = in_us / 1000000;
+    tv.tv_usec = in_us % 1000000;
+    event_add(w->gate_timer, &tv);
+}
+
+void sess_gate_expire(struct sess_worker *w)
+{
+    if (!w->gate_mask)
+        return;
+    w->gate_mask = 0;
+    w->looking = w->order->rules != NULL;
+    atomic_store_explicit(&w->expired, true, memory_order_release);
+    log_warning("the gate stayed closed past its deadline: opened");
+    release_all(w);
+}
+
+void sess_order_adopt(struct sess_worker *w)
+{
+    struct sess_plane *plane = w->plane;
+    struct sess_order *before = w->order, *order;
+    struct sess_limits *limits_before = w->limits;
+    bool new_gate;
+
+    pthread_mutex_lock(&plane->lock);
+    order = plane->order;
+    atomic_fetch_add_explicit(&order->refs, 1, memory_order_relaxed);
+    w->limits = plane->limits;
+    atomic_fetch_add_explicit(&w->limits->refs, 1, memory_order_relaxed);
+    pthread_mutex_unlock(&plane->lock);
+    sess_limits_unref(limits_before);
+
+    w->now_us = clock_us();
+    w->order = order;
+    if (!before || order->rules != before->rules)
+        forget_verdicts(w);
+    new_gate = order->gate_mask && (!before || order->gate_number != before->gate_number);
+    if (new_gate) {
+        atomic_store_explicit(&w->expired, false, memory_order_relaxed);
+        atomic_store_explicit(&w->counters.held_total, 0, memory_order_relaxed);
+        atomic_store_explicit(&w->counters.stall_us_max, 0, memory_order_relaxed);
+        w->gate_mask = order->gate_mask;
+        arm(w);
+    } else if (!order->gate_mask) {
+        w->gate_mask = 0;
+        event_del(w->gate_timer);
+    }
+    w->looking = order->rules || w->gate_mask;
+    if (!w->gate_mask)
+        release_all(w);
+    sess_order_unref(before);
+
+    pthread_mutex_lock(&plane->lock);
+    atomic_store_explicit(&w->seen, order->number, memory_order_release);
+    pthread_cond_broadcast(&plane->seen);
+    pthread_mutex_unlock(&plane->lock);
+}
+
+/* ---- control plane's side ---- */
+
+static bool all_seen(const struct sess_plane *plane, uint64_t number)
+{
+    for (unsigned i = 0; i < plane->nworkers; i++)
+        if (atomic_load_explicit(&plane->workers[i]->seen, memory_order_acquire) < number)
+            return false;
+    return true;
+}
+
+/* plane->lock is held; takes `order`. Tells the workers and waits until all obey. */
+static bool issue(struct sess_plane *plane, struct sess_order *order)
+{
+    struct sess_order *before = plane->order;
+    struct timespec until;
+    bool obeyed;
+
+    order->number = before->number + 1;
+    atomic_init(&order->refs, 1);
+    plane->order = order;
+    for (unsigned i = 0; i < plane->nworkers && plane->started; i++)
+        sess_worker_post(plane->workers[i], MAIL_ORDER, 0, NULL, 0);
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += OBEY_MS / 1000;
+    while (plane->started && !all_seen(plane, order->number))
+        if (pthread_cond_timedwait(&plane->seen, &plane->lock, &until) == ETIMEDOUT)
+            break;
+    obeyed = !plane->started || all_seen(plane, order->number);
+    sess_order_unref(before);
+    return obeyed;
+}
+
+static struct sess_order *copy_order(const struct sess_order *from)
+{
+    struct sess_order *order = mem_calloc(1, sizeof(*order));
+
+    order->rules = sql_rules_ref(from->rules);
+    order->gate_mask = from->gate_mask;
+    order->gate_until_us = from->gate_until_us;
+    order->gate_number = from->gate_number;
+    return order;
+}
+
+bool sess_plane_publish(struct sess_plane *plane, struct sql_rules *rules)
+{
+    struct sess_order *order;
+    bool obeyed;
+
+    pthread_mutex_lock(&plane->lock);
+    order = copy_order(plane->order);
+    sql_rules_unref(order->rules);
+    order->rules = rules;
+    obeyed = issue(plane, order);
+    pthread_mutex_unlock(&plane->lock);
+    return obeyed;
+}
+
+bool sess_gate_close(struct sess_plane *plane, uint64_t mask, unsigned hold_ms_max)
+{
+    struct sess_order *order;
+    bool obeyed;
+
+    pthread_mutex_lock(&plane->lock);
+    assert(mask && !plane->order->gate_mask);
+    order = copy_order(plane->order);
+    order->gate_mask = mask;
+    order->gate_number++;
+    plane->closed_us = clock_us();
+    order->gate_until_us = plane->closed_us + (int64_t)hold_ms_max * 1000;
+    obeyed = issue(plane, order);
+    pthread_mutex_unlock(&plane->lock);
+    if (!obeyed)
+        sess_gate_open(plane, NULL);
+    return obeyed;
+}
+
+static bool any_expired(const struct sess_plane *plane)
+{
+    for (unsigned i = 0; i < plane->nworkers; i++)
+        if (atomic_load_explicit(&plane->workers[i]->expired, memory_order_acquire))
+            return true;
+    return false;
+}
+
+bool sess_gate_holds(struct sess_plane *plane)
+{
+    bool closed;
+
+    pthread_mutex_lock(&plane->lock);
+    closed = plane->order->gate_mask && clock_us() < plane->order->gate_until_us;
+    pthread_mutex_unlock(&plane->lock);
+    return closed && !any_expired(plane);
+}
+
+static bool drained(const struct sess_plane *plane, uint64_t mask)
+{
+    for (unsigned i = 0; i < plane->nworkers; i++) {
+        const struct sess_worker *w = plane->workers[i];
+
+        if (atomic_load_explicit(&w->touching_all, memory_order_acquire))
+            return false;
+        for (uint64_t bits = mask; bits; bits &= bits - 1)
+            if (atomic_load_explicit(&w->touching[__builtin_ctzll(bits)], memory_order_acquire))
+                return false;
+    }
+    return true;
+}
+
+enum rc sess_gate_drain(struct sess_plane *plane, uint64_t mask, unsigned deadline_ms,
+                        const atomic_bool *give_up)
+{
+    int64_t until = clock_ms() + deadline_ms;
+
+    while (sess_gate_holds(plane)) {
+        if (drained(plane, mask))
+            return RC_OK;
+        if (clock_ms() >= until || (give_up && atomic_load(give_up)))
+            break;
+        clock_sleep_ms(DRAIN_POLL_MS);
+    }
+    return RC_AGAIN;
+}
+
+void sess_gate_open(struct sess_plane *plane, struct sess_gate_report *report)
+{
+    struct sess_gate_report out = {0};
+    struct sess_order *order;
+
+    pthread_mutex_lock(&plane->lock);
+    if (plane->order->gate_mask) {
+        order = copy_order(plane->order);
+        order->gate_mask = 0;
+        if (!issue(plane, order))
+            log_warning("a worker did not open the gate within a second");
+        out.closed_us = clock_us() - plane->closed_us;
+        plane->closed_us = 0;
+        out.expired = any_expired(plane);
+        for (unsigned i = 0; i < plane->nworkers; i++) {
+            struct sess_worker_counters *c = &plane->workers[i]->counters;
+            int64_t stall = atomic_load_explicit(&c->stall_us_max, memory_order_relaxed);
+
+            out.held += atomic_load_explicit(&c->held_total, memory_order_relaxed);
+            if (stall > out.stall_us_max)
+                out.stall_us_max = stall;
+        }
+    }
+    pthread_mutex_unlock(&plane->lock);
+    if (report)
+        *report = out;
+}
+
+size_t sess_gate_waiting_for(struct sess_plane *plane, uint64_t mask, int32_t *pids, size_t max)
+{
+    size_t n = 0;
+
+    for (unsigned i = 0; i < plane->nworkers; i++) {
+        struct sess_worker *w = plane->workers[i];
+
+        pthread_mutex_lock(&w->registry_lock);
+        for (struct sess *s = w->sessions; s && n < max; s = s->next)
+            if (atomic_load_explicit(&s->touched, memory_order_relaxed) & mask)
+                pids[n++] = atomic_load_explicit(&s->backend_pid, memory_order_relaxed);
+        pthread_mutex_unlock(&w->registry_lock);
+    }
+    return n;
+}

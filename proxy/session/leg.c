@@ -1,0 +1,321 @@
+/*
+ * Bytes in and out of the two legs.
+ *
+ * Received bytes land in the worker's scratch buffer behind the few that could not be passed on
+ * before; what is passed on goes straight from there to the other side's socket. Only what a
+ * socket did not take is copied. Nothing is allocated while both sides keep up.
+ */
+#include <string.h>
+
+#include "segue/base/clock.h"
+#include "worker.h"
+
+/* More than this is kept where it is and added to in place, not copied in front of a read. */
+#define KEPT_COPY_MAX 4096
+
+static void on_client_read(evutil_socket_t fd, short what, void *arg);
+static void on_client_write(evutil_socket_t fd, short what, void *arg);
+static void on_server_read(evutil_socket_t fd, short what, void *arg);
+static void on_server_write(evutil_socket_t fd, short what, void *arg);
+
+void sess_leg_init(struct sess *s, struct sess_leg *leg, int fd)
+{
+    struct event_base *base = net_loop_base(s->worker->loop);
+    bool client = leg == &s->client;
+
+    net_stream_plain(&leg->stream, fd);
+    event_assign(&leg->on_read, base, fd, EV_READ | EV_PERSIST,
+                 client ? on_client_read : on_server_read, s);
+    event_assign(&leg->on_write, base, fd, EV_WRITE | EV_PERSIST,
+                 client ? on_client_write : on_server_write, s);
+    leg->ended = false;
+    leg->broken = false;
+    leg->left = 0;
+}
+
+static void set_reading(struct sess_leg *leg, bool on)
+{
+    if (leg->reading == on)
+        return;
+    leg->reading = on;
+    if (on)
+        event_add(&leg->on_read, NULL);
+    else
+        event_del(&leg->on_read);
+}
+
+static void set_writing(struct sess_leg *leg, bool on)
+{
+    if (leg->writing == on)
+        return;
+    leg->writing = on;
+    if (on)
+        event_add(&leg->on_write, NULL);
+    else
+        event_del(&leg->on_write);
+}
+
+void sess_leg_fini(struct sess_leg *leg)
+{
+    if (net_is_open(&leg->stream)) {
+        set_reading(leg, false);
+        set_writing(leg, false);
+        net_close(&leg->stream);
+    }
+    buf_fini(&leg->in);
+    buf_fini(&leg->out);
+}
+
+void sess_flow(struct sess *s)
+{
+    const struct sess_options *o = sess_limits(s);
+    struct sess_leg *client = &s->client, *server = &s->server;
+
+    if (s->state == SESS_GONE)
+        return;
+    set_reading(client, !client->ended && server->out.len <= o->buffer_bytes_max &&
+                            client->in.len <= (size_t)o->buffer_bytes_max + o->inspect_bytes_max);
+    if (!net_is_open(&server->stream))
+        return;
+    if (s->state == SESS_CONNECTING)
+        set_writing(server, true);
+    else
+        set_reading(server, !server->ended && client->out.len <= o->buffer_bytes_max);
+}
+
+/* The leg's socket does not take bytes any more. A server's last words may still be on their way;
+ * a client that cannot be told anything is gone. */
+static void broken(struct sess *s, struct sess_leg *leg)
+{
+    if (leg == &s->client) {
+        sess_close(s);
+        return;
+    }
+    leg->broken = true;
+    set_writing(leg, false);
+    buf_fini(&leg->out);
+}
+
+/* Sends what it can; *len is what is left. RC_ERR: broken. */
+static enum rc push(struct sess_leg *leg, const char **data, size_t *len)
+{
+    while (*len) {
+        size_t put = 0;
+        enum rc rc = net_send(&leg->stream, *data, *len, &put);
+
+        if (rc != RC_OK)
+            return rc;
+        *data += put;
+        *len -= put;
+    }
+    return RC_OK;
+}
+
+void sess_send(struct sess *s, struct sess_leg *to, const void *bytes, size_t len)
+{
+    const char *data = bytes;
+
+    if (to->broken || !net_is_open(&to->stream) || !len)
+        return;
+    if (!to->out.len) {
+        enum rc rc = push(to, &data, &len);
+
+        if (rc == RC_OK)
+            return;
+        if (rc == RC_ERR) {
+            broken(s, to);
+            return;
+        }
+    }
+    buf_append(&to->out, data, len);
+    set_writing(to, true);
+}
+
+static void flush(struct sess *s, struct sess_leg *leg)
+{
+    const char *data = leg->out.data;
+    size_t len = leg->out.len;
+    enum rc rc = push(leg, &data, &len);
+
+    if (rc == RC_ERR) {
+        broken(s, leg);
+        return;
+    }
+    buf_consume(&leg->out, leg->out.len - len);
+    if (leg->out.len)
+        return;
+    buf_fini(&leg->out);
+    set_writing(leg, false);
+    if (leg == &s->server && s->client.ended)
+        net_shut(&leg->stream);
+    if (leg == &s->client && s->state == SESS_CLOSING)
+        sess_finish(s);
+}
+
+static size_t run(struct sess *s, bool client, const char *data, size_t len)
+{
+    enum sess_state state;
+    size_t pos = 0;
+
+    do {
+        const struct sess_state_row *row = &sess_state_rows[s->state];
+        size_t (*take)(struct sess *, const char *, size_t) = client ? row->client : row->server;
+
+        state = s->state;
+        if (!take)
+            break;
+        pos += take(s, data + pos, len - pos);
+    } while (s->state != state && s->state != SESS_GONE && pos < len);
+    return pos;
+}
+
+void sess_resume(struct sess *s)
+{
+    struct buf *in = &s->client.in;
+
+    if (s->state == SESS_PENDING || s->state == SESS_HELD)
+        sess_move(s, SESS_RELAY);
+    if (in->len) {
+        size_t used = run(s, true, in->data, in->len);
+
+        if (s->state == SESS_GONE)
+            return;
+        buf_consume(in, used);
+        if (!in->len)
+            buf_fini(in);
+    }
+    sess_show(s);
+    sess_flow(s);
+}
+
+static void ended(struct sess *s, struct sess_leg *leg)
+{
+    const struct sess_state_row *row = &sess_state_rows[s->state];
+
+    leg->ended = true;
+    set_reading(leg, false);
+    if (leg == &s->client)
+        row->client_ended(s);
+    else
+        row->server_ended(s);
+}
+
+/* Works on `len` bytes at data, which are the scratch buffer's; keeps what is not passed on. */
+static void pass(struct sess *s, struct sess_leg *leg, const char *data, size_t len)
+{
+    size_t used = run(s, leg == &s->client, data, len);
+
+    if (s->state == SESS_GONE || !net_is_open(&leg->stream))
+        return;
+    if (used == len) {
+        if (leg->in.data)
+            buf_fini(&leg->in);
+        return;
+    }
+    buf_reset(&leg->in);
+    buf_append(&leg->in, data + used, len - used);
+}
+
+static void pass_in_place(struct sess *s, struct sess_leg *leg, size_t got)
+{
+    size_t used;
+
+    buf_grow(&leg->in, got);
+    used = run(s, leg == &s->client, leg->in.data, leg->in.len);
+    if (s->state == SESS_GONE || !net_is_open(&leg->stream))
+        return;
+    buf_consume(&leg->in, used);
+    if (!leg->in.len)
+        buf_fini(&leg->in);
+}
+
+static void read_leg(struct sess *s, struct sess_leg *leg)
+{
+    struct sess_worker *w = s->worker;
+    enum sess_state before = s->state;
+    size_t kept = leg->in.len;
+    bool in_place = kept > KEPT_COPY_MAX;
+    char *to = in_place ? buf_space(&leg->in, SCRATCH_BYTES) : w->scratch + kept;
+    size_t got = 0;
+    enum rc rc = net_recv(&leg->stream, to, SCRATCH_BYTES - (in_place ? 0 : kept), &got);
+
+    if (rc == RC_AGAIN)
+        return;
+    w->now_us = clock_us();
+    if (rc == RC_ERR && leg == &s->client) {
+        sess_close(s);
+        return;
+    }
+    if (got == 0) {
+        ended(s, leg);
+    } else {
+        COUNT(leg->bytes, got);
+        if (leg == &s->client)
+            COUNT(w->counters.from_client, got);
+        else
+            COUNT(w->counters.from_server, got);
+        if (in_place) {
+            pass_in_place(s, leg, got);
+        } else {
+            if (kept)
+                memcpy(w->scratch, leg->in.data, kept);
+            pass(s, leg, w->scratch, kept + got);
+        }
+    }
+    if (s->state == SESS_GONE)
+        return;
+    if (leg == &s->server &&
+        (s->state != before || (s->state == SESS_PENDING && sess_track_between(&s->track))))
+        sess_resume(s);
+    if (s->state == SESS_GONE)
+        return;
+    sess_show(s);
+    sess_flow(s);
+}
+
+static void on_client_read(evutil_socket_t fd, short what, void *arg)
+{
+    struct sess *s = arg;
+
+    (void)fd;
+    (void)what;
+    read_leg(s, &s->client);
+}
+
+static void on_server_read(evutil_socket_t fd, short what, void *arg)
+{
+    struct sess *s = arg;
+
+    (void)fd;
+    (void)what;
+    read_leg(s, &s->server);
+}
+
+static void on_client_write(evutil_socket_t fd, short what, void *arg)
+{
+    struct sess *s = arg;
+
+    (void)fd;
+    (void)what;
+    s->worker->now_us = clock_us();
+    flush(s, &s->client);
+    sess_flow(s);
+}
+
+static void on_server_write(evutil_socket_t fd, short what, void *arg)
+{
+    struct sess *s = arg;
+
+    (void)fd;
+    (void)what;
+    s->worker->now_us = clock_us();
+    if (s->state == SESS_CONNECTING) {
+        set_writing(&s->server, false);
+        sess_connected(s);
+        if (s->state != SESS_GONE && s->state != SESS_CONNECTING)
+            sess_resume(s);
+        return;
+    }
+    flush(s, &s->server);
+    sess_flow(s);
+}

@@ -1,0 +1,186 @@
+/* Observations: counters, latency, sessions, who uses which names. Read from any thread. */
+#include <stdio.h>
+#include <string.h>
+
+#include "segue/base/clock.h"
+#include "worker.h"
+
+#define READ(counter) atomic_load_explicit(&(counter), memory_order_relaxed)
+
+void sess_plane_counters(struct sess_plane *plane, struct sess_counters *out)
+{
+    memset(out, 0, sizeof(*out));
+    for (unsigned i = 0; i < plane->nworkers; i++) {
+        struct sess_worker *w = plane->workers[i];
+        struct sess_worker_counters *c = &w->counters;
+
+        out->sessions += READ(w->nsessions);
+        out->accepted += READ(c->accepted);
+        out->refused += READ(c->refused);
+        out->bytes_from_client += READ(c->from_client);
+        out->bytes_from_server += READ(c->from_server);
+        out->transactions += READ(c->transactions);
+        out->requests += READ(c->requests);
+        out->inspected += READ(c->inspected);
+        out->cache_hits += READ(c->cache_hits);
+        out->held_now += READ(c->held_now);
+    }
+}
+
+void sess_plane_latency(struct sess_plane *plane, struct hist_copy *out)
+{
+    memset(out, 0, sizeof(*out));
+    for (unsigned i = 0; i < plane->nworkers; i++)
+        hist_read(&plane->workers[i]->latency, out);
+}
+
+/* ---- usage ---- */
+
+void sess_usage_note(struct sess *s, uint64_t tables, bool old_names, const char *text, size_t len)
+{
+    struct sess_worker *w = s->worker;
+    int64_t now = clock_ms();
+
+    pthread_mutex_lock(&w->usage_lock);
+    for (; tables; tables &= tables - 1) {
+        struct sess_usage *u = &w->usage[__builtin_ctzll(tables)].usage[old_names];
+        size_t n = len < sizeof(u->statement) - 1 ? len : sizeof(u->statement) - 1;
+
+        u->last_ms = now;
+        u->count++;
+        memcpy(u->user, s->user, sizeof(u->user));
+        memcpy(u->application, s->application, sizeof(u->application));
+        net_address_text(&s->peer, u->address);
+        memcpy(u->statement, text, n);
+        u->statement[n] = '\0';
+    }
+    pthread_mutex_unlock(&w->usage_lock);
+}
+
+void sess_plane_usage(struct sess_plane *plane, unsigned table_bit, bool old_names,
+                      struct sess_usage *out)
+{
+    memset(out, 0, sizeof(*out));
+    if (table_bit >= SQL_RULES_TABLES_MAX)
+        return;
+    for (unsigned i = 0; i < plane->nworkers; i++) {
+        struct sess_worker *w = plane->workers[i];
+        const struct sess_usage *u = &w->usage[table_bit].usage[old_names];
+        uint64_t count;
+
+        pthread_mutex_lock(&w->usage_lock);
+        count = out->count + u->count;
+        if (u->last_ms > out->last_ms)
+            *out = *u;
+        out->count = count;
+        pthread_mutex_unlock(&w->usage_lock);
+    }
+}
+
+void sess_plane_usage_reset(struct sess_plane *plane)
+{
+    for (unsigned i = 0; i < plane->nworkers; i++) {
+        struct sess_worker *w = plane->workers[i];
+
+        pthread_mutex_lock(&w->usage_lock);
+        memset(w->usage, 0, sizeof(w->usage));
+        pthread_mutex_unlock(&w->usage_lock);
+    }
+}
+
+/* ---- sessions ---- */
+
+size_t sess_plane_backends(struct sess_plane *plane, int32_t *pids, size_t max)
+{
+    size_t n = 0;
+
+    for (unsigned i = 0; i < plane->nworkers; i++) {
+        struct sess_worker *w = plane->workers[i];
+
+        pthread_mutex_lock(&w->registry_lock);
+        for (struct sess *s = w->sessions; s && n < max; s = s->next)
+            if (READ(s->backend_pid))
+                pids[n++] = READ(s->backend_pid);
+        pthread_mutex_unlock(&w->registry_lock);
+    }
+    return n;
+}
+
+static const char *const shown_names[SHOWN_COUNT] = {
+    [SHOWN_STARTUP] = "startup",         [SHOWN_IDLE] = "idle",       [SHOWN_ACTIVE] = "active",
+    [SHOWN_TRANSACTION] = "transaction", [SHOWN_HELD] = "held",       [SHOWN_COPY] = "copy",
+    [SHOWN_CONSOLE] = "console",         [SHOWN_CLOSING] = "closing",
+};
+
+static json_t *seconds(int64_t since_us, int64_t now_us)
+{
+    return since_us ? json_real((double)((now_us - since_us) / 1000) / 1000.0) : json_null();
+}
+
+static json_t *touches(uint64_t mask)
+{
+    char text[32];
+
+    if (!mask)
+        return json_string("");
+    if (mask == SQL_TOUCH_ALL)
+        return json_string("all");
+    snprintf(text, sizeof(text), "0x%llx", (unsigned long long)mask);
+    return json_string(text);
+}
+
+/* Names come from a client and need not be UTF-8. */
+static json_t *name(const char *text)
+{
+    json_t *value = json_string(text);
+
+    return value ? value : json_string("(not UTF-8)");
+}
+
+static json_t *session_row(struct sess *s, int64_t now)
+{
+    char peer[NET_ADDRESS_TEXT];
+    int64_t held = READ(s->held_us);
+    int32_t pid = READ(s->backend_pid);
+    json_t *row = json_array();
+
+    net_address_text(&s->peer, peer);
+    json_array_append_new(row, json_integer((json_int_t)s->id));
+    json_array_append_new(row, json_integer(s->worker->number));
+    json_array_append_new(row, name(s->user));
+    json_array_append_new(row, name(s->database));
+    json_array_append_new(row, name(s->application));
+    json_array_append_new(row, json_string(peer));
+    json_array_append_new(row, pid ? json_integer(pid) : json_null());
+    json_array_append_new(row, json_string(shown_names[READ(s->shown)]));
+    json_array_append_new(row, seconds(READ(s->since_us), now));
+    json_array_append_new(row, touches(READ(s->touched)));
+    json_array_append_new(row, json_integer(held ? (now - held) / 1000 : 0));
+    json_array_append_new(row, json_integer((json_int_t)READ(s->client.bytes)));
+    json_array_append_new(row, json_integer((json_int_t)READ(s->server.bytes)));
+    json_array_append_new(row, seconds(s->connected_us, now));
+    return row;
+}
+
+json_t *sess_plane_sessions(struct sess_plane *plane)
+{
+    static const char *const columns[] = {
+        "id",      "worker",      "user",      "database",         "application_name",
+        "client",  "backend_pid", "state",     "in_transaction_s", "touches",
+        "held_ms", "bytes_in",    "bytes_out", "connected_s",
+    };
+    json_t *names = json_array(), *rows = json_array();
+    int64_t now = clock_us();
+
+    for (size_t i = 0; i < ARRAY_LEN(columns); i++)
+        json_array_append_new(names, json_string(columns[i]));
+    for (unsigned i = 0; i < plane->nworkers; i++) {
+        struct sess_worker *w = plane->workers[i];
+
+        pthread_mutex_lock(&w->registry_lock);
+        for (struct sess *s = w->sessions; s; s = s->next)
+            json_array_append_new(rows, session_row(s, now));
+        pthread_mutex_unlock(&w->registry_lock);
+    }
+    return json_pack("{s:o,s:o}", "columns", names, "rows", rows);
+}

@@ -1,0 +1,191 @@
+/* The plane: options, start, drain, end. */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "segue/base/clock.h"
+#include "segue/base/log.h"
+#include "segue/base/mem.h"
+#include "worker.h"
+
+#define DRAIN_POLL_MS 10
+#define KILL_MS 1000 /* for the last messages to leave */
+
+static struct sess_limits *limits_new(const struct sess_options *options)
+{
+    struct sess_limits *limits = mem_calloc(1, sizeof(*limits));
+
+    atomic_init(&limits->refs, 1);
+    limits->options = *options;
+    limits->options.listen = NULL;
+    limits->options.upstream_host = NULL;
+    limits->options.upstream_port = NULL;
+    return limits;
+}
+
+struct sess_plane *sess_plane_new(const struct sess_options *options,
+                                  const struct sess_console_ops *console, void *console_ctx)
+{
+    struct sess_plane *plane = mem_calloc(1, sizeof(*plane));
+    pthread_condattr_t attr;
+
+    plane->options = *options;
+    plane->options.listen = mem_strdup(options->listen);
+    plane->options.upstream_host = mem_strdup(options->upstream_host);
+    plane->options.upstream_port = mem_strdup(options->upstream_port);
+    plane->console = console;
+    plane->console_ctx = console_ctx;
+    plane->limits = limits_new(options);
+    plane->order = mem_calloc(1, sizeof(*plane->order));
+    atomic_init(&plane->order->refs, 1);
+    pthread_mutex_init(&plane->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&plane->seen, &attr);
+    pthread_condattr_destroy(&attr);
+    return plane;
+}
+
+static size_t parse_listen(const char *text, struct net_address *out, struct err *err)
+{
+    char *copy = mem_strdup(text);
+    char *rest = copy, *one;
+    size_t n = 0;
+
+    while ((one = strsep(&rest, ",")) != NULL) {
+        one += strspn(one, " ");
+        if (n == LISTENERS_MAX) {
+            err_set(err, "22023", "more than %d addresses to listen on", LISTENERS_MAX);
+            n = 0;
+            break;
+        }
+        if (net_listen_parse(one, &out[n], err) != RC_OK) {
+            n = 0;
+            break;
+        }
+        n++;
+    }
+    free(copy);
+    return n;
+}
+
+static unsigned worker_count(const struct sess_options *options)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    unsigned n = options->workers ? options->workers : cores > 0 ? (unsigned)cores : 1;
+
+    return n < WORKERS_MAX ? n : WORKERS_MAX;
+}
+
+enum rc sess_plane_start(struct sess_plane *plane, struct err *err)
+{
+    struct net_address addresses[LISTENERS_MAX];
+    size_t n = parse_listen(plane->options.listen, addresses, err);
+    unsigned want = worker_count(&plane->options);
+    char name[16];
+
+    assert(!plane->started);
+    if (!n)
+        return RC_ERR;
+    plane->resolver =
+        net_resolver_new(plane->options.upstream_host, plane->options.upstream_port, err);
+    if (!plane->resolver)
+        return RC_ERR;
+    for (unsigned i = 0; i < want; i++) {
+        struct sess_worker *w = sess_worker_new(plane, i, err);
+
+        if (!w)
+            return RC_ERR;
+        plane->workers[plane->nworkers++] = w;
+        if (sess_worker_listen(w, addresses, n, err) != RC_OK)
+            return RC_ERR;
+    }
+    net_address_text(&addresses[0], plane->address);
+    for (unsigned i = 0; i < want; i++) {
+        snprintf(name, sizeof(name), "worker %u", i);
+        if (net_loop_start(plane->workers[i]->loop, name, err) != RC_OK)
+            return RC_ERR;
+    }
+    pthread_mutex_lock(&plane->lock);
+    plane->started = true;
+    pthread_mutex_unlock(&plane->lock);
+    return RC_OK;
+}
+
+const char *sess_plane_address(const struct sess_plane *plane)
+{
+    return plane->address;
+}
+
+static void post_all(struct sess_plane *plane, enum sess_mail_kind kind)
+{
+    for (unsigned i = 0; i < plane->nworkers; i++)
+        sess_worker_post(plane->workers[i], kind, 0, NULL, 0);
+}
+
+/* Waits until no session is left. */
+static bool wait_empty(struct sess_plane *plane, int64_t until_ms, bool stop_now)
+{
+    for (;;) {
+        unsigned n = 0;
+
+        for (unsigned i = 0; i < plane->nworkers; i++)
+            n += atomic_load_explicit(&plane->workers[i]->nsessions, memory_order_acquire);
+        if (!n)
+            return true;
+        if (clock_ms() >= until_ms || (stop_now && atomic_load(&plane->drain_now)))
+            return false;
+        clock_sleep_ms(DRAIN_POLL_MS);
+    }
+}
+
+void sess_plane_drain(struct sess_plane *plane, unsigned deadline_ms)
+{
+    if (!plane->started)
+        return;
+    post_all(plane, MAIL_DRAIN);
+    if (wait_empty(plane, clock_ms() + deadline_ms, true))
+        return;
+    post_all(plane, MAIL_KILL);
+    if (!wait_empty(plane, clock_ms() + KILL_MS, false))
+        log_warning("sessions are left after the drain");
+}
+
+void sess_plane_drain_now(struct sess_plane *plane)
+{
+    atomic_store(&plane->drain_now, true);
+}
+
+void sess_plane_reload(struct sess_plane *plane, const struct sess_options *options)
+{
+    struct sess_limits *limits = limits_new(options), *before;
+
+    pthread_mutex_lock(&plane->lock);
+    before = plane->limits;
+    plane->limits = limits;
+    if (plane->started)
+        post_all(plane, MAIL_ORDER);
+    pthread_mutex_unlock(&plane->lock);
+    sess_limits_unref(before);
+}
+
+void sess_plane_free(struct sess_plane *plane)
+{
+    if (!plane)
+        return;
+    for (unsigned i = 0; i < plane->nworkers; i++)
+        net_loop_stop(plane->workers[i]->loop);
+    for (unsigned i = 0; i < plane->nworkers; i++)
+        sess_worker_free(plane->workers[i]);
+    net_resolver_free(plane->resolver);
+    sess_order_unref(plane->order);
+    sess_limits_unref(plane->limits);
+    pthread_cond_destroy(&plane->seen);
+    pthread_mutex_destroy(&plane->lock);
+    free((char *)plane->options.listen);
+    free((char *)plane->options.upstream_host);
+    free((char *)plane->options.upstream_port);
+    free(plane);
+}

@@ -1,0 +1,189 @@
+/*
+ * The relay: message headers are looked at, bodies pass. Both directions work the same way: walk
+ * the headers of what was read, note what matters by type, send the lot to the other side.
+ */
+#include <string.h>
+
+#include "segue/wire/build.h"
+#include "segue/wire/read.h"
+#include "worker.h"
+
+/* A server message that is noted is taken whole; none of those is longer in practice. */
+#define NOTED_BYTES_MAX 2048
+
+/* ---- client to server ---- */
+
+static const bool looked_at[256] = {
+    ['Q'] = true, ['P'] = true, ['B'] = true, ['D'] = true, ['C'] = true, ['F'] = true};
+
+static void violation(struct sess *s, uint8_t type)
+{
+    struct err err = {0};
+
+    err_set(&err, "08P01", "invalid length of message of type %d", type);
+    sess_fail(s, &err);
+}
+
+size_t sess_relay_client(struct sess *s, const char *data, size_t len)
+{
+    struct sess_leg *from = &s->client;
+    struct wire_frame frame;
+    size_t pos = 0, part;
+
+    if (!s->request_us && sess_track_between(&s->track))
+        s->request_us = s->worker->now_us;
+    while (pos < len) {
+        if (!from->left) {
+            enum rc rc = wire_frame_read(data + pos, len - pos, &frame);
+
+            if (rc == RC_AGAIN)
+                break;
+            if (rc == RC_ERR) {
+                violation(s, (uint8_t)data[pos]);
+                return len;
+            }
+            if (looked_at[frame.type] &&
+                sess_look(s, &frame, data + pos, len - pos) != SESS_LOOK_PASS)
+                break;
+            sess_track_client(&s->track, frame.type);
+            from->left = frame.total;
+        }
+        part = from->left < len - pos ? from->left : len - pos;
+        from->left -= part;
+        pos += part;
+    }
+    sess_send(s, &s->server, data, pos);
+    return pos;
+}
+
+/* ---- server to client ---- */
+
+static void on_ready(struct sess *s, const char *msg, size_t total)
+{
+    struct sess_worker *w = s->worker;
+    char status = total == 6 ? msg[5] : 'E';
+
+    sess_track_ready(&s->track, status);
+    if (sess_track_safe(&s->track))
+        sess_untouch(s);
+    if (s->starting) {
+        sess_started(s);
+        sess_deadline(s, 0);
+        if (s->state == SESS_AUTH)
+            sess_move(s, SESS_RELAY);
+        s->request_us = 0;
+        return;
+    }
+    COUNT(w->counters.requests, 1);
+    if (status == 'I')
+        COUNT(w->counters.transactions, 1);
+    if (s->request_us) {
+        hist_add(&w->latency, w->now_us - s->request_us);
+        s->request_us = sess_track_between(&s->track) ? 0 : w->now_us;
+    }
+}
+
+static void on_key(struct sess *s, const char *msg, size_t total)
+{
+    struct wire_key key;
+
+    if (wire_read_key(msg, total, &key) == RC_OK)
+        atomic_store_explicit(&s->backend_pid, key.pid, memory_order_relaxed);
+}
+
+static void on_status(struct sess *s, const char *msg, size_t total)
+{
+    struct wire_status status;
+
+    if (wire_read_status(msg, total, &status) != RC_OK ||
+        strcmp(status.name, "application_name") != 0)
+        return;
+    pthread_mutex_lock(&s->worker->registry_lock);
+    snprintf(s->application, sizeof(s->application), "%s", status.value);
+    pthread_mutex_unlock(&s->worker->registry_lock);
+}
+
+/* CommandComplete: the server says itself when every named statement is gone. */
+static void on_complete(struct sess *s, const char *msg, size_t total)
+{
+    static const char discard[] = "DISCARD ALL", deallocate[] = "DEALLOCATE ALL";
+    size_t len = total - WIRE_HEADER_BYTES;
+    const char *tag = msg + WIRE_HEADER_BYTES;
+
+    sess_track_server(&s->track, 'C');
+    if (len < 2 || tag[0] != 'D' || tag[1] == 'R')
+        return;
+    if ((len == sizeof(discard) && memcmp(tag, discard, len) == 0) ||
+        (len == sizeof(deallocate) && memcmp(tag, deallocate, len) == 0))
+        sess_forget_statements(s);
+}
+
+static const struct {
+    void (*note)(struct sess *s, const char *msg, size_t total); /* of the whole message */
+    bool tracked;                                                /* the type is enough */
+} server_messages[256] = {
+    ['Z'] = {on_ready, false},  ['C'] = {on_complete, false}, ['K'] = {on_key, false},
+    ['S'] = {on_status, false}, ['E'] = {NULL, true},         ['G'] = {NULL, true},
+    ['H'] = {NULL, true},       ['W'] = {NULL, true},
+};
+
+size_t sess_relay_server(struct sess *s, const char *data, size_t len)
+{
+    struct sess_leg *from = &s->server;
+    struct wire_frame frame;
+    size_t pos = 0, part;
+
+    while (pos < len) {
+        if (!from->left) {
+            enum rc rc = wire_frame_read(data + pos, len - pos, &frame);
+
+            if (rc == RC_AGAIN)
+                break;
+            if (rc == RC_ERR) {
+                sess_finish(s);
+                return len;
+            }
+            if (server_messages[frame.type].note) {
+                if (len - pos >= frame.total)
+                    server_messages[frame.type].note(s, data + pos, frame.total);
+                else if (frame.total <= NOTED_BYTES_MAX)
+                    break;
+            } else if (server_messages[frame.type].tracked) {
+                sess_track_server(&s->track, frame.type);
+            }
+            from->left = frame.total;
+        }
+        part = from->left < len - pos ? from->left : len - pos;
+        from->left -= part;
+        pos += part;
+    }
+    sess_send(s, &s->client, data, pos);
+    if (s->worker->draining)
+        sess_drain(s);
+    return pos;
+}
+
+/* ---- shutdown ---- */
+
+void sess_drain(struct sess *s)
+{
+    struct err err = {0};
+    struct buf out = {0};
+    bool idle = s->state == SESS_RELAY && sess_track_safe(&s->track) && !s->track.loose &&
+                !s->client.in.len && !s->client.left && !s->server.left;
+
+    if (s->state == SESS_CONSOLE)
+        idle = !s->console.waiting && !s->client.in.len;
+    if (!idle && s->state != SESS_STARTUP)
+        return;
+    err_set(&err, "57P01", "terminating connection due to administrator command");
+    if (s->state == SESS_RELAY) {
+        wire_put_terminate(&out);
+        sess_send(s, &s->server, out.data, out.len);
+        buf_fini(&out);
+    }
+    if (s->state == SESS_STARTUP)
+        sess_close(s);
+    else
+        sess_fail(s, &err);
+}

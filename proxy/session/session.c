@@ -1,0 +1,265 @@
+/* A session's life: the table of states, the one function that moves it, ends of all kinds. */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "segue/base/clock.h"
+#include "segue/base/log.h"
+#include "segue/base/mem.h"
+#include "segue/wire/build.h"
+#include "worker.h"
+
+#define FLUSH_US 30000000 /* a client that does not read its last messages */
+#define LINGER_US 2000000 /* a client that has them and does not close */
+
+/* ---- what happens in each state ---- */
+
+static size_t discard(struct sess *s, const char *data, size_t len)
+{
+    (void)s;
+    (void)data;
+    return len;
+}
+
+static size_t login_client(struct sess *s, const char *data, size_t len)
+{
+    sess_send(s, &s->server, data, len);
+    return len;
+}
+
+/* The server learns of it the same way, finishes what it was asked, and ends. */
+static void half_close(struct sess *s)
+{
+    if (!s->server.out.len)
+        net_shut(&s->server.stream);
+}
+
+static void nothing(struct sess *s)
+{
+    (void)s;
+}
+
+#define TO(state) (UINT32_C(1) << SESS_##state)
+#define TO_END (TO(CLOSING) | TO(GONE))
+
+const struct sess_state_row sess_state_rows[SESS_STATES] = {
+    [SESS_STARTUP] = {"startup", TO(CONNECTING) | TO(CONSOLE) | TO_END, sess_startup_client, NULL,
+                      sess_close, sess_close},
+    [SESS_CONNECTING] = {"connecting", TO(AUTH) | TO(CANCELLING) | TO(LOGIN) | TO_END, NULL, NULL,
+                         sess_close, sess_close},
+    [SESS_AUTH] = {"auth", TO(RELAY) | TO(PENDING) | TO_END, sess_relay_client, sess_relay_server,
+                   half_close, sess_finish},
+    [SESS_RELAY] = {"relay", TO(PENDING) | TO(HELD) | TO_END, sess_relay_client, sess_relay_server,
+                    half_close, sess_finish},
+    [SESS_PENDING] = {"pending", TO(RELAY) | TO_END, NULL, sess_relay_server, sess_close,
+                      sess_finish},
+    [SESS_HELD] = {"held", TO(RELAY) | TO_END, NULL, sess_relay_server, sess_close, sess_finish},
+    [SESS_CANCELLING] = {"cancelling", TO_END, discard, discard, nothing, sess_finish},
+    [SESS_LOGIN] = {"login", TO(CONSOLE) | TO_END, login_client, sess_login_server, sess_close,
+                    sess_finish},
+    [SESS_CONSOLE] = {"console", TO_END, sess_console_client, NULL, sess_close, sess_close},
+    [SESS_CLOSING] = {"closing", TO(GONE), discard, NULL, sess_finish, nothing},
+    [SESS_GONE] = {"gone", 0, NULL, NULL, nothing, nothing},
+};
+
+void sess_move(struct sess *s, enum sess_state to)
+{
+    assert(sess_state_rows[s->state].next & (UINT32_C(1) << to));
+    if (s->state == SESS_HELD)
+        sess_gate_drop(s);
+    s->state = to;
+    sess_show(s);
+}
+
+void sess_show(struct sess *s)
+{
+    const struct sess_track *t = &s->track;
+    enum sess_shown shown;
+    int64_t since = atomic_load_explicit(&s->since_us, memory_order_relaxed);
+
+    switch (s->state) {
+    case SESS_RELAY:
+    case SESS_PENDING:
+        if (t->copy != SESS_COPY_NONE)
+            shown = SHOWN_COPY;
+        else if (!sess_track_between(t))
+            shown = SHOWN_ACTIVE;
+        else
+            shown = t->status == 'I' ? SHOWN_IDLE : SHOWN_TRANSACTION;
+        if (sess_track_safe(t) != (since == 0))
+            atomic_store_explicit(&s->since_us, since ? 0 : s->worker->now_us,
+                                  memory_order_relaxed);
+        break;
+    case SESS_HELD:
+        shown = SHOWN_HELD;
+        break;
+    case SESS_CONSOLE:
+        shown = SHOWN_CONSOLE;
+        break;
+    case SESS_CLOSING:
+    case SESS_GONE:
+        shown = SHOWN_CLOSING;
+        break;
+    default:
+        shown = SHOWN_STARTUP;
+        break;
+    }
+    atomic_store_explicit(&s->shown, (int)shown, memory_order_relaxed);
+}
+
+/* ---- deadlines ---- */
+
+void sess_deadline(struct sess *s, int64_t at_us)
+{
+    int64_t in_us = at_us - s->worker->now_us;
+    struct timeval tv;
+
+    if (!at_us) {
+        evtimer_del(&s->timer);
+        return;
+    }
+    if (in_us < 0)
+        in_us = 0;
+    tv.tv_sec = in_us / 1000000;
+    tv.tv_usec = in_us % 1000000;
+    evtimer_add(&s->timer, &tv);
+}
+
+static void on_deadline(evutil_socket_t fd, short what, void *arg)
+{
+    struct sess *s = arg;
+    struct err err = {0};
+
+    (void)fd;
+    (void)what;
+    s->worker->now_us = clock_us();
+    switch (s->state) {
+    case SESS_CONNECTING:
+        sess_connect_timeout(s);
+        if (s->state != SESS_GONE && s->state != SESS_CONNECTING)
+            sess_resume(s);
+        break;
+    case SESS_AUTH:
+    case SESS_PENDING:
+    case SESS_LOGIN:
+        err_set(&err, "08006", "canceling authentication due to timeout");
+        sess_fail(s, &err);
+        break;
+    default:
+        sess_close(s);
+        break;
+    }
+}
+
+/* ---- beginning and end ---- */
+
+struct sess *sess_new(struct sess_worker *w, int fd, const struct net_address *peer)
+{
+    struct sess *s = mem_calloc(1, sizeof(*s));
+
+    s->worker = w;
+    s->id = ++w->next_id * WORKERS_MAX + w->number;
+    s->peer = *peer;
+    s->connected_us = w->now_us;
+    s->login_by_us = w->now_us + (int64_t)w->limits->options.login_timeout_ms * 1000;
+    s->server.stream.fd = -1;
+    s->starting = true;
+    net_tune(fd, w->limits->options.keepalive_s, w->limits->options.user_timeout_ms);
+    sess_leg_init(s, &s->client, fd);
+    evtimer_assign(&s->timer, net_loop_base(w->loop), on_deadline, s);
+    atomic_fetch_add_explicit(&w->nsessions, 1, memory_order_relaxed);
+    pthread_mutex_lock(&w->registry_lock);
+    s->next = w->sessions;
+    if (s->next)
+        s->next->prev = s;
+    w->sessions = s;
+    pthread_mutex_unlock(&w->registry_lock);
+    sess_deadline(s, s->login_by_us);
+    sess_flow(s);
+    return s;
+}
+
+void sess_started(struct sess *s)
+{
+    if (s->starting)
+        atomic_fetch_sub_explicit(&s->worker->plane->startups, 1, memory_order_relaxed);
+    s->starting = false;
+}
+
+static void unregister(struct sess *s)
+{
+    struct sess_worker *w = s->worker;
+
+    pthread_mutex_lock(&w->registry_lock);
+    *(s->prev ? &s->prev->next : &w->sessions) = s->next;
+    if (s->next)
+        s->next->prev = s->prev;
+    pthread_mutex_unlock(&w->registry_lock);
+    s->next = s->prev = NULL;
+    atomic_fetch_sub_explicit(&w->nsessions, 1, memory_order_release);
+}
+
+/* What the session counted for while it could do work. */
+static void release(struct sess *s)
+{
+    sess_started(s);
+    sess_untouch(s);
+    if (s->counted)
+        atomic_fetch_sub_explicit(&s->worker->plane->sessions, 1, memory_order_relaxed);
+    s->counted = false;
+    sess_leg_fini(&s->server);
+}
+
+void sess_close(struct sess *s)
+{
+    if (s->state == SESS_GONE)
+        return;
+    sess_move(s, SESS_GONE);
+    release(s);
+    evtimer_del(&s->timer);
+    sess_leg_fini(&s->client);
+    unregister(s);
+    sess_worker_bury(s->worker, s);
+}
+
+void sess_finish(struct sess *s)
+{
+    if (s->state == SESS_GONE)
+        return;
+    if (s->state != SESS_CLOSING) {
+        sess_move(s, SESS_CLOSING);
+        release(s);
+    }
+    if (s->client.out.len) {
+        sess_deadline(s, s->worker->now_us + FLUSH_US);
+        return;
+    }
+    if (s->client.ended) {
+        sess_close(s);
+        return;
+    }
+    net_shut(&s->client.stream);
+    sess_deadline(s, s->worker->now_us + LINGER_US);
+}
+
+void sess_fail(struct sess *s, const struct err *e)
+{
+    struct buf out = {0};
+
+    if (s->state == SESS_GONE || s->state == SESS_CLOSING)
+        return;
+    if (!s->server.left && s->purpose != SESS_FOR_CANCEL) { /* never inside a message */
+        wire_put_error(&out, "FATAL", e);
+        sess_send(s, &s->client, out.data, out.len);
+        buf_fini(&out);
+    }
+    sess_finish(s);
+}
+
+void sess_free(struct sess *s)
+{
+    sess_statements_free(s->statements);
+    buf_fini(&s->startup);
+    free(s->upstream);
+    free(s);
+}

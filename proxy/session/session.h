@@ -1,0 +1,173 @@
+/*
+ * One session: a client, its upstream connection, and where they stand. Private to this layer.
+ *
+ * A session lives on one worker; only what is marked "reported" is read by other threads, as
+ * atomics or under the worker's registry lock. The state moves only by sess_move().
+ */
+#ifndef SEGUE_SESSION_SESSION_H
+#define SEGUE_SESSION_SESSION_H
+
+#include <stdatomic.h>
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+
+#include "segue/base/buf.h"
+#include "segue/base/err.h"
+#include "segue/net/address.h"
+#include "segue/net/stream.h"
+#include "segue/wire/frame.h"
+#include "statements.h"
+#include "track.h"
+
+struct sess_worker;
+
+/*
+ *   STARTUP -> CONNECTING -> AUTH -> RELAY <-> PENDING, HELD     a client of the database
+ *   STARTUP -> CONNECTING -> CANCELLING                          a cancel request on its way
+ *   STARTUP [-> CONNECTING -> LOGIN] -> CONSOLE                  a client of the console
+ *   any -> CLOSING (flush, then wait for the client's end) -> GONE
+ */
+enum sess_state {
+    SESS_STARTUP,    /* waiting for the start-up packet */
+    SESS_CONNECTING, /* to the upstream */
+    SESS_AUTH,       /* start-up forwarded, no ReadyForQuery yet */
+    SESS_RELAY,      /* bytes flow */
+    SESS_PENDING,    /* the gate is closed: is a transaction open? The answers on their way tell */
+    SESS_HELD,       /* by the gate, at a safe point */
+    SESS_CANCELLING, /* cancel request sent, waiting for the upstream to close */
+    SESS_LOGIN,      /* console: the upstream checks the password */
+    SESS_CONSOLE,
+    SESS_CLOSING,
+    SESS_GONE,
+    SESS_STATES
+};
+
+enum sess_purpose { SESS_FOR_RELAY, SESS_FOR_LOGIN, SESS_FOR_CANCEL };
+
+struct sess_leg {
+    struct net_stream stream;
+    struct event on_read, on_write;
+    struct buf in;  /* received from this leg, not passed on yet */
+    struct buf out; /* to be sent to this leg */
+    size_t left;    /* bytes still to come of the message that is passing from this leg */
+    bool reading, writing;
+    bool ended;             /* it has sent its last byte */
+    bool broken;            /* it takes no more; what it sent may still be read */
+    _Atomic uint64_t bytes; /* received (reported) */
+};
+
+struct sess_console_session {
+    bool waiting;  /* for an asynchronous answer */
+    bool skipping; /* extended protocol refused: until Sync */
+};
+
+struct sess {
+    uint64_t id;
+    struct sess_worker *worker;
+    struct sess *next, *prev;           /* registry */
+    struct sess *held_next, *held_prev; /* held, oldest first */
+    struct sess_leg client, server;
+    enum sess_state state;
+    struct sess_track track;
+    struct event timer; /* the one deadline of the state */
+    int64_t login_by_us;
+
+    /* start-up */
+    struct buf startup; /* the packet, until it was sent upstream */
+    enum sess_purpose purpose;
+    uint8_t encryption_asked;     /* bits: SSLRequest, GSSENCRequest seen */
+    bool starting;                /* counted by startup_open_max */
+    bool counted;                 /* counted by sessions_max */
+    struct net_address *upstream; /* NET_ADDRESSES_MAX, while connecting */
+    size_t nupstream, tried;
+
+    /* statements */
+    struct sess_statements *statements; /* NULL until a named Parse */
+    uint64_t unnamed_touches;           /* of the unnamed statement, by unnamed_epoch */
+    uint64_t unnamed_epoch;             /* 0: not looked at */
+    bool unnamed_begins;
+    uint64_t prepares; /* tables named by SQL-level PREPARE */
+    bool spoke;        /* something was forwarded that was not looked at */
+
+    struct sess_console_session console;
+    int64_t request_us; /* first byte of the request under way; 0: none */
+
+    /* reported */
+    struct net_address peer;
+    char user[64], database[64], application[64]; /* under the registry lock */
+    int64_t connected_us;
+    atomic_int shown; /* enum sess_shown */
+    _Atomic int32_t backend_pid;
+    _Atomic int64_t since_us; /* the open transaction's start; 0: none */
+    _Atomic int64_t held_us;  /* held since; 0: not */
+    _Atomic uint64_t touched; /* tables the open transaction may have touched */
+};
+
+enum sess_shown {
+    SHOWN_STARTUP,
+    SHOWN_IDLE,
+    SHOWN_ACTIVE,
+    SHOWN_TRANSACTION,
+    SHOWN_HELD,
+    SHOWN_COPY,
+    SHOWN_CONSOLE,
+    SHOWN_CLOSING,
+    SHOWN_COUNT
+};
+
+/* What a state does; rows in session.c. The functions take bytes and return how many they used. */
+struct sess_state_row {
+    const char *name;
+    uint32_t next; /* states that may follow, as bits */
+    size_t (*client)(struct sess *s, const char *data, size_t len);
+    size_t (*server)(struct sess *s, const char *data, size_t len);
+    void (*client_ended)(struct sess *s);
+    void (*server_ended)(struct sess *s);
+};
+extern const struct sess_state_row sess_state_rows[SESS_STATES];
+
+/* session.c: life */
+struct sess *sess_new(struct sess_worker *w, int fd, const struct net_address *peer);
+void sess_move(struct sess *s, enum sess_state to);
+void sess_show(struct sess *s);                      /* refreshes `shown` */
+void sess_fail(struct sess *s, const struct err *e); /* FATAL to the client, then closing */
+void sess_finish(struct sess *s);                    /* flush to the client, then close */
+void sess_close(struct sess *s);                     /* now; memory goes at the end of the turn */
+void sess_free(struct sess *s);
+void sess_deadline(struct sess *s, int64_t at_us); /* 0: none */
+
+/* leg.c: bytes in and out */
+void sess_leg_init(struct sess *s, struct sess_leg *leg, int fd);
+void sess_leg_fini(struct sess_leg *leg);
+void sess_send(struct sess *s, struct sess_leg *to, const void *data, size_t len);
+void sess_resume(struct sess *s); /* works on what the client sent before */
+void sess_flow(struct sess *s);   /* starts and stops reading by what is buffered */
+
+/* startup.c */
+size_t sess_startup_client(struct sess *s, const char *data, size_t len);
+void sess_connect(struct sess *s, enum sess_purpose purpose);
+void sess_connected(struct sess *s); /* the upstream's socket is writable */
+void sess_connect_timeout(struct sess *s);
+void sess_started(struct sess *s); /* no longer counted by startup_open_max */
+
+/* relay.c */
+size_t sess_relay_client(struct sess *s, const char *data, size_t len);
+size_t sess_relay_server(struct sess *s, const char *data, size_t len);
+void sess_drain(struct sess *s); /* closes it when it is idle */
+
+/* look.c: what a client message may touch, and whether the gate lets it pass */
+enum sess_look { SESS_LOOK_PASS, SESS_LOOK_MORE, SESS_LOOK_STOP };
+enum sess_look sess_look(struct sess *s, const struct wire_frame *frame, const char *msg,
+                         size_t avail);
+void sess_touch(struct sess *s, uint64_t tables);
+void sess_untouch(struct sess *s);
+void sess_forget_statements(struct sess *s);
+
+/* virtual.c: the console's client */
+size_t sess_login_server(struct sess *s, const char *data, size_t len);
+size_t sess_console_client(struct sess *s, const char *data, size_t len);
+void sess_console_enter(struct sess *s);
+void sess_console_answer(struct sess *s, const void *bytes, size_t len);
+
+#endif

@@ -1,0 +1,224 @@
+/*
+ * A client of the virtual database: framing and manners; what a command means is the console's.
+ * Simple queries only, one at a time.
+ */
+#include <string.h>
+#include <unistd.h>
+
+#include "segue/base/clock.h"
+#include "segue/wire/build.h"
+#include "segue/wire/read.h"
+#include "worker.h"
+
+#define QUERY_BYTES_MAX (16u << 20)
+#define AUTHENTICATION_OK 0
+
+static const struct {
+    const char *name, *value;
+} parameters[] = {
+    {"server_version", "15.0 (segue)"},
+    {"server_encoding", "UTF8"},
+    {"client_encoding", "UTF8"},
+    {"application_name", ""},
+    {"is_superuser", "off"},
+    {"DateStyle", "ISO, MDY"},
+    {"IntervalStyle", "postgres"},
+    {"TimeZone", "UTC"},
+    {"integer_datetimes", "on"},
+    {"standard_conforming_strings", "on"},
+};
+
+void sess_console_enter(struct sess *s)
+{
+    struct buf out = {0};
+    uint32_t key = (uint32_t)(clock_us() * 2654435761u);
+
+    sess_leg_fini(&s->server);
+    buf_fini(&s->startup);
+    sess_move(s, SESS_CONSOLE);
+    sess_started(s);
+    sess_deadline(s, 0);
+    wire_put_auth_ok(&out);
+    for (size_t i = 0; i < ARRAY_LEN(parameters); i++)
+        wire_put_parameter(&out, parameters[i].name, parameters[i].value);
+    wire_put_key(&out, (int32_t)getpid(), &key, sizeof(key));
+    wire_put_ready(&out, 'I');
+    sess_send(s, &s->client, out.data, out.len);
+    buf_fini(&out);
+}
+
+/* The upstream asks for the password; its "yes" ends its part. */
+size_t sess_login_server(struct sess *s, const char *data, size_t len)
+{
+    struct wire_frame frame;
+    struct buf bye = {0};
+    size_t pos = 0, part;
+
+    while (pos < len) {
+        if (!s->server.left) {
+            enum rc rc = wire_frame_read(data + pos, len - pos, &frame);
+
+            if (rc == RC_AGAIN || (rc == RC_OK && frame.type == 'R' && len - pos < 9))
+                break;
+            if (rc == RC_ERR) {
+                sess_finish(s);
+                return len;
+            }
+            if (frame.type == 'R' && frame.total == 9 &&
+                wire_u32(data + pos + WIRE_HEADER_BYTES) == AUTHENTICATION_OK) {
+                sess_send(s, &s->client, data, pos);
+                if (s->state == SESS_GONE)
+                    return len;
+                wire_put_terminate(&bye);
+                sess_send(s, &s->server, bye.data, bye.len);
+                buf_fini(&bye);
+                sess_console_enter(s);
+                return len;
+            }
+            s->server.left = frame.total;
+        }
+        part = s->server.left < len - pos ? s->server.left : len - pos;
+        s->server.left -= part;
+        pos += part;
+    }
+    sess_send(s, &s->client, data, pos);
+    return pos;
+}
+
+/* ---- messages ---- */
+
+static void refuse(struct sess *s)
+{
+    struct buf out = {0};
+    struct err err = {0};
+
+    err_set(&err, "0A000", "the console does not speak the extended query protocol");
+    err_hint(&err, "use the simple query protocol");
+    wire_put_error(&out, "ERROR", &err);
+    sess_send(s, &s->client, out.data, out.len);
+    buf_fini(&out);
+}
+
+static bool is_blank(const char *text)
+{
+    return text[strspn(text, " \t\r\n\f\v;")] == '\0';
+}
+
+static void on_query(struct sess *s, const char *msg, size_t total)
+{
+    const struct sess_plane *plane = s->worker->plane;
+    struct sess_reply_to to = {s->worker, s->id};
+    struct wire_query query;
+    struct buf out = {0};
+    struct err err = {0};
+
+    if (wire_read_query(msg, total, &query) != RC_OK) {
+        err_set(&err, "08P01", "invalid Query message");
+        sess_fail(s, &err);
+        return;
+    }
+    if (is_blank(query.text)) {
+        wire_put_empty(&out);
+        wire_put_ready(&out, 'I');
+    } else if (!plane->console->query(plane->console_ctx, s->user, query.text, to, &out)) {
+        s->console.waiting = true;
+    }
+    sess_send(s, &s->client, out.data, out.len);
+    buf_fini(&out);
+}
+
+static void on_extended(struct sess *s, const char *msg, size_t total)
+{
+    (void)msg;
+    (void)total;
+    if (!s->console.skipping)
+        refuse(s);
+    s->console.skipping = true;
+}
+
+static void on_sync(struct sess *s, const char *msg, size_t total)
+{
+    struct buf out = {0};
+
+    (void)msg;
+    (void)total;
+    s->console.skipping = false;
+    wire_put_ready(&out, 'I');
+    sess_send(s, &s->client, out.data, out.len);
+    buf_fini(&out);
+}
+
+static void on_call(struct sess *s, const char *msg, size_t total)
+{
+    refuse(s);
+    on_sync(s, msg, total);
+}
+
+static void on_terminate(struct sess *s, const char *msg, size_t total)
+{
+    (void)msg;
+    (void)total;
+    sess_finish(s);
+}
+
+static void on_flush(struct sess *s, const char *msg, size_t total)
+{
+    (void)s;
+    (void)msg;
+    (void)total;
+}
+
+static const struct {
+    void (*take)(struct sess *s, const char *msg, size_t total);
+    bool even_skipping;
+} messages[256] = {
+    ['Q'] = {on_query, false},    ['P'] = {on_extended, true}, ['B'] = {on_extended, true},
+    ['E'] = {on_extended, true},  ['D'] = {on_extended, true}, ['C'] = {on_extended, true},
+    ['F'] = {on_call, false},     ['S'] = {on_sync, true},     ['H'] = {on_flush, true},
+    ['X'] = {on_terminate, true}, ['d'] = {on_flush, true},    ['c'] = {on_flush, true},
+    ['f'] = {on_flush, true},
+};
+
+size_t sess_console_client(struct sess *s, const char *data, size_t len)
+{
+    struct wire_frame frame;
+    struct err err = {0};
+    size_t pos = 0;
+
+    while (pos < len && s->state == SESS_CONSOLE && !s->console.waiting) {
+        enum rc rc = wire_frame_read(data + pos, len - pos, &frame);
+
+        if (rc == RC_AGAIN)
+            break;
+        if (rc == RC_ERR || frame.total > QUERY_BYTES_MAX || !messages[frame.type].take) {
+            err_set(&err, "08P01", "invalid frontend message type %d", (unsigned char)data[pos]);
+            sess_fail(s, &err);
+            return len;
+        }
+        if (len - pos < frame.total)
+            break;
+        if (!s->console.skipping || messages[frame.type].even_skipping)
+            messages[frame.type].take(s, data + pos, frame.total);
+        pos += frame.total;
+    }
+    if (s->worker->draining && s->state == SESS_CONSOLE)
+        sess_drain(s);
+    return pos;
+}
+
+void sess_console_answer(struct sess *s, const void *bytes, size_t len)
+{
+    if (s->state != SESS_CONSOLE || !s->console.waiting)
+        return;
+    s->console.waiting = false;
+    sess_send(s, &s->client, bytes, len);
+    if (s->state == SESS_CONSOLE)
+        sess_resume(s);
+    if (s->state == SESS_CONSOLE && s->worker->draining)
+        sess_drain(s);
+}
+
+void sess_console_reply(struct sess_reply_to to, const void *bytes, size_t len)
+{
+    sess_worker_post(to.worker, MAIL_CONSOLE, to.session_id, bytes, len);
+}

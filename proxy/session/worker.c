@@ -1,0 +1,270 @@
+/* A worker: accepts, delivers its mail, buries its dead. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "segue/base/clock.h"
+#include "segue/base/log.h"
+#include "segue/base/mem.h"
+#include "segue/wire/build.h"
+#include "worker.h"
+
+#define ACCEPTS_A_TURN 64
+#define ACCEPT_PAUSE_MS 100 /* out of descriptors */
+
+/* ---- accept ---- */
+
+static void refuse(struct sess_worker *w, int fd)
+{
+    struct err err = {0};
+    struct buf out = {0};
+
+    COUNT(w->counters.refused, 1);
+    err_set(&err, "53300", "too many connections are starting up");
+    err_hint(&err, "segue lets in %u at once (option startup_open_max)",
+             w->limits->options.startup_open_max);
+    wire_put_error(&out, "FATAL", &err);
+    if (send(fd, out.data, out.len, MSG_NOSIGNAL) < 0)
+        log_debug("cannot tell a client why it is refused: %s", strerror(errno));
+    buf_fini(&out);
+    close(fd);
+}
+
+static void pause_accepting(struct sess_worker *w)
+{
+    struct timeval tv = {0, ACCEPT_PAUSE_MS * 1000};
+
+    for (size_t i = 0; i < LISTENERS_MAX && w->listeners[i].on_accept; i++)
+        event_del(w->listeners[i].on_accept);
+    event_add(w->accept_again, &tv);
+}
+
+static void on_accept_again(evutil_socket_t fd, short what, void *arg)
+{
+    struct sess_worker *w = arg;
+
+    (void)fd;
+    (void)what;
+    for (size_t i = 0; i < LISTENERS_MAX && w->listeners[i].on_accept; i++)
+        event_add(w->listeners[i].on_accept, NULL);
+}
+
+static void on_accept(evutil_socket_t listener, short what, void *arg)
+{
+    struct sess_worker *w = arg;
+
+    (void)what;
+    w->now_us = clock_us();
+    for (int i = 0; i < ACCEPTS_A_TURN; i++) {
+        struct net_address peer = {.len = sizeof(peer.sa)};
+        int fd =
+            accept4(listener, (struct sockaddr *)&peer.sa, &peer.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+        if (fd < 0) {
+            if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+                log_warning("cannot accept: %s", strerror(errno));
+                pause_accepting(w);
+            }
+            return;
+        }
+        if (atomic_fetch_add_explicit(&w->plane->startups, 1, memory_order_relaxed) >=
+            w->limits->options.startup_open_max) {
+            atomic_fetch_sub_explicit(&w->plane->startups, 1, memory_order_relaxed);
+            refuse(w, fd);
+            continue;
+        }
+        COUNT(w->counters.accepted, 1);
+        sess_new(w, fd, &peer);
+    }
+}
+
+static void stop_accepting(struct sess_worker *w)
+{
+    event_del(w->accept_again);
+    for (size_t i = 0; i < LISTENERS_MAX && w->listeners[i].on_accept; i++) {
+        event_free(w->listeners[i].on_accept);
+        close(w->listeners[i].fd);
+        w->listeners[i].on_accept = NULL;
+    }
+}
+
+enum rc sess_worker_listen(struct sess_worker *w, struct net_address *addresses, size_t n,
+                           struct err *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        int fd = net_listen_open(&addresses[i], err);
+
+        if (fd < 0)
+            return RC_ERR;
+        w->listeners[i].fd = fd;
+        w->listeners[i].on_accept =
+            event_new(net_loop_base(w->loop), fd, EV_READ | EV_PERSIST, on_accept, w);
+        event_add(w->listeners[i].on_accept, NULL);
+    }
+    return RC_OK;
+}
+
+/* ---- mail ---- */
+
+/* The registry's links are written by this thread alone, so it may read them without the lock. */
+static void each_session(struct sess_worker *w, void (*act)(struct sess *s))
+{
+    for (struct sess *s = w->sessions, *next; s; s = next) {
+        next = s->next;
+        act(s);
+    }
+}
+
+static void kill_session(struct sess *s)
+{
+    struct err err = {0};
+
+    err_set(&err, "57P01", "terminating connection due to administrator command");
+    sess_fail(s, &err);
+    sess_close(s);
+}
+
+static void mail_order(struct sess_worker *w, const struct sess_mail *mail)
+{
+    (void)mail;
+    sess_order_adopt(w);
+}
+
+static void mail_console(struct sess_worker *w, const struct sess_mail *mail)
+{
+    struct sess *s = w->sessions;
+
+    while (s && s->id != mail->session_id)
+        s = s->next;
+    if (s)
+        sess_console_answer(s, mail->bytes, mail->len);
+}
+
+static void mail_drain(struct sess_worker *w, const struct sess_mail *mail)
+{
+    (void)mail;
+    w->draining = true;
+    stop_accepting(w);
+    each_session(w, sess_drain);
+}
+
+static void mail_kill(struct sess_worker *w, const struct sess_mail *mail)
+{
+    mail_drain(w, mail);
+    each_session(w, kill_session);
+}
+
+static void (*const mail_kinds[])(struct sess_worker *, const struct sess_mail *) = {
+    [MAIL_ORDER] = mail_order,
+    [MAIL_CONSOLE] = mail_console,
+    [MAIL_DRAIN] = mail_drain,
+    [MAIL_KILL] = mail_kill,
+};
+
+static void deliver(void *arg, struct net_mail *letter)
+{
+    struct sess_worker *w = arg;
+    struct sess_mail *mail = (struct sess_mail *)letter;
+
+    w->now_us = clock_us();
+    mail_kinds[mail->kind](w, mail);
+    free(mail);
+}
+
+void sess_worker_post(struct sess_worker *w, enum sess_mail_kind kind, uint64_t session_id,
+                      const void *bytes, size_t len)
+{
+    struct sess_mail *mail = mem_alloc(sizeof(*mail) + len);
+
+    mail->kind = kind;
+    mail->session_id = session_id;
+    mail->len = len;
+    if (len)
+        memcpy(mail->bytes, bytes, len);
+    net_loop_post(w->loop, &mail->mail);
+}
+
+/* ---- life ---- */
+
+static void reap(struct sess_worker *w)
+{
+    while (w->dead) {
+        struct sess *s = w->dead;
+
+        w->dead = s->next;
+        sess_free(s);
+    }
+}
+
+static void on_reap(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    reap(arg);
+}
+
+/* Callers up the stack may still hold the session: its memory goes when this turn is over. */
+void sess_worker_bury(struct sess_worker *w, struct sess *s)
+{
+    s->next = w->dead;
+    w->dead = s;
+    event_active(w->reaper, EV_TIMEOUT, 0);
+}
+
+static void on_gate_deadline(evutil_socket_t fd, short what, void *arg)
+{
+    struct sess_worker *w = arg;
+
+    (void)fd;
+    (void)what;
+    w->now_us = clock_us();
+    sess_gate_expire(w);
+}
+
+struct sess_worker *sess_worker_new(struct sess_plane *plane, unsigned number, struct err *err)
+{
+    struct sess_worker *w = mem_calloc(1, sizeof(*w));
+    struct event_base *base;
+
+    w->plane = plane;
+    w->number = number;
+    pthread_mutex_init(&w->registry_lock, NULL);
+    pthread_mutex_init(&w->usage_lock, NULL);
+    w->cache = sql_cache_new(plane->options.cache_entries, plane->options.cache_bytes);
+    w->loop = net_loop_new(deliver, w, err);
+    if (!w->loop) {
+        sess_worker_free(w);
+        return NULL;
+    }
+    base = net_loop_base(w->loop);
+    w->accept_again = evtimer_new(base, on_accept_again, w);
+    w->gate_timer = evtimer_new(base, on_gate_deadline, w);
+    w->reaper = event_new(base, -1, 0, on_reap, w);
+    sess_order_adopt(w);
+    return w;
+}
+
+void sess_worker_free(struct sess_worker *w)
+{
+    if (!w)
+        return;
+    if (w->loop) {
+        net_loop_stop(w->loop);
+        each_session(w, sess_close);
+        reap(w);
+        stop_accepting(w);
+        event_free(w->accept_again);
+        event_free(w->gate_timer);
+        event_free(w->reaper);
+        w->reaper = NULL;
+        net_loop_free(w->loop);
+    }
+    sess_order_unref(w->order);
+    sess_limits_unref(w->limits);
+    sql_cache_free(w->cache);
+    pthread_mutex_destroy(&w->usage_lock);
+    pthread_mutex_destroy(&w->registry_lock);
+    free(w);
+}

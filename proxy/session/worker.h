@@ -1,0 +1,156 @@
+/*
+ * Workers and the plane that owns them. Private to this layer.
+ *
+ * A worker is one loop in one thread with its own sessions, verdict cache and counters. Other
+ * threads reach it by mail, read its atomics, or take its registry lock.
+ */
+#ifndef SEGUE_SESSION_WORKER_H
+#define SEGUE_SESSION_WORKER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "segue/net/address.h"
+#include "segue/net/loop.h"
+#include "segue/session/plane.h"
+#include "segue/sql/inspect.h"
+#include "session.h"
+
+#define WORKERS_MAX 64
+#define LISTENERS_MAX 8
+#define SCRATCH_BYTES 65536
+
+/* Rules and gate as one immutable value; published under plane->lock, by reference count. */
+struct sess_order {
+    atomic_int refs;
+    uint64_t number;
+    struct sql_rules *rules;
+    uint64_t gate_mask; /* 0: open */
+    int64_t gate_until_us;
+    uint64_t gate_number; /* which closing this is */
+};
+
+struct sess_limits { /* the options that may change, as one immutable value */
+    atomic_int refs;
+    struct sess_options options; /* strings are not used from here */
+};
+
+struct sess_usage_slot {
+    struct sess_usage usage[2]; /* new names, old names */
+};
+
+struct sess_worker_counters {
+    _Atomic uint64_t accepted, refused, from_client, from_server;
+    _Atomic uint64_t transactions, requests, inspected, cache_hits;
+    _Atomic uint64_t held_now, held_total; /* total: since the gate was closed */
+    _Atomic int64_t stall_us_max;          /* since the gate was closed */
+};
+
+struct sess_worker {
+    struct sess_plane *plane;
+    unsigned number;
+    struct net_loop *loop;
+    struct {
+        int fd;
+        struct event *on_accept;
+    } listeners[LISTENERS_MAX];
+    struct event *accept_again, *gate_timer, *reaper;
+
+    /* the worker thread's alone */
+    int64_t now_us; /* read once an event */
+    struct sess_order *order;
+    struct sess_limits *limits;
+    bool looking;       /* rules or a closed gate: statements are looked at */
+    uint64_t gate_mask; /* 0: open here */
+    bool draining;
+    struct sql_cache *cache;
+    struct sess *held_first, *held_last;
+    struct sess *dead; /* to be freed at the end of the turn, linked by next */
+    uint64_t next_id;
+
+    /* read by others */
+    atomic_uint_fast64_t seen;     /* number of the order it works by */
+    atomic_bool expired;           /* opened the gate by itself */
+    _Atomic uint32_t touching[64]; /* open transactions that touched the table of this bit */
+    _Atomic uint32_t touching_all; /* ... that may have touched any */
+    atomic_uint nsessions;
+    struct sess_worker_counters counters;
+    struct hist latency;
+
+    pthread_mutex_t registry_lock; /* of the list and of the sessions' reported texts */
+    struct sess *sessions;
+    pthread_mutex_t usage_lock;
+    struct sess_usage_slot usage[SQL_RULES_TABLES_MAX];
+
+    char scratch[SCRATCH_BYTES];
+};
+
+struct sess_plane {
+    struct sess_options options; /* strings owned */
+    const struct sess_console_ops *console;
+    void *console_ctx;
+    struct net_resolver *resolver;
+    char address[NET_ADDRESS_TEXT];
+    struct sess_worker *workers[WORKERS_MAX];
+    unsigned nworkers;
+    bool started;
+    atomic_uint sessions; /* of the database, start-ups excluded */
+    atomic_uint startups; /* not logged in yet */
+    atomic_bool drain_now;
+
+    pthread_mutex_t lock; /* of all below */
+    pthread_cond_t seen;  /* a worker has acknowledged */
+    struct sess_order *order;
+    struct sess_limits *limits;
+    uint64_t closings;
+    int64_t closed_us; /* 0: open */
+};
+
+/* Mail kinds. */
+enum sess_mail_kind {
+    MAIL_ORDER,   /* look at plane->order and plane->limits */
+    MAIL_CONSOLE, /* an answer for a console session */
+    MAIL_DRAIN,
+    MAIL_KILL, /* drain's deadline: everything ends */
+};
+
+struct sess_mail {
+    struct net_mail mail;
+    enum sess_mail_kind kind;
+    uint64_t session_id;
+    size_t len;
+    char bytes[];
+};
+
+/* One writer: a plain load and store. */
+#define COUNT(counter, n)                                                                          \
+    atomic_store_explicit(&(counter),                                                              \
+                          atomic_load_explicit(&(counter), memory_order_relaxed) + (n),            \
+                          memory_order_relaxed)
+
+static inline const struct sess_options *sess_limits(const struct sess *s)
+{
+    return &s->worker->limits->options;
+}
+
+/* worker.c */
+struct sess_worker *sess_worker_new(struct sess_plane *plane, unsigned number, struct err *err);
+enum rc sess_worker_listen(struct sess_worker *w, struct net_address *addresses, size_t n,
+                           struct err *err) MUST_CHECK;
+void sess_worker_free(struct sess_worker *w);
+void sess_worker_post(struct sess_worker *w, enum sess_mail_kind kind, uint64_t session_id,
+                      const void *bytes, size_t len);
+void sess_worker_bury(struct sess_worker *w, struct sess *s);
+
+/* gate.c: the worker's side */
+void sess_gate_hold(struct sess *s);
+void sess_gate_drop(struct sess *s); /* a held session ends */
+void sess_order_adopt(struct sess_worker *w);
+void sess_gate_expire(struct sess_worker *w);
+void sess_order_unref(struct sess_order *order);
+void sess_limits_unref(struct sess_limits *limits);
+
+/* observe.c */
+void sess_usage_note(struct sess *s, uint64_t tables, bool old_names, const char *text, size_t len);
+
+#endif
