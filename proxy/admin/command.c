@@ -1,0 +1,151 @@
+#include "command.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "segue/base/buf.h"
+#include "segue/base/mem.h"
+
+/* clang-format off */
+const struct adm_command adm_commands[] = {
+    {"PLAN", ENG_PLAN, {ADM_ARG_FILE_TEXT, ADM_ARG_FILE_PATH},
+     "what a migration file would do: steps, SQL, locks; touches nothing"},
+    {"START", ENG_START, {ADM_ARG_FILE_TEXT, ADM_ARG_FILE_PATH, ADM_ARG_MIGRATE},
+     "begin a migration; it goes on by itself up to ready (MIGRATE: through the cut-over)"},
+    {"CUTOVER", ENG_CUTOVER, {ADM_ARG_MIGRATION},
+     "make the new schema the source of truth"},
+    {"COMPLETE", ENG_COMPLETE, {ADM_ARG_MIGRATION, ADM_ARG_FORCE},
+     "drop everything old (FORCE: although old names are still used)"},
+    {"ROLLBACK", ENG_ROLLBACK, {ADM_ARG_MIGRATION},
+     "after the cut-over: back to the old schema, nothing lost; before it: abort"},
+    {"ABORT", ENG_ABORT, {ADM_ARG_MIGRATION, ADM_ARG_FORCE},
+     "drop everything new (FORCE: also created tables that hold rows)"},
+    {"VERIFY", ENG_VERIFY, {ADM_ARG_MIGRATION},
+     "check every row now"},
+    {"PAUSE", ENG_PAUSE, {ADM_ARG_MIGRATION_OPTIONAL},
+     "hold a migration, or all"},
+    {"RESUME", ENG_RESUME, {ADM_ARG_MIGRATION_OPTIONAL},
+     "go on, also after a failure"},
+    {"THROTTLE", ENG_THROTTLE, {ADM_ARG_SIGNAL, ADM_ARG_LIMIT},
+     "set the limit of a signal: a number, off, on or default (SHOW THROTTLE lists them)"},
+};
+/* clang-format on */
+
+const size_t adm_ncommands = ARRAY_LEN(adm_commands);
+
+const struct adm_command *adm_command_find(const struct adm_token *first)
+{
+    for (size_t i = 0; i < adm_ncommands; i++) {
+        if (adm_token_is(first, adm_commands[i].name))
+            return &adm_commands[i];
+    }
+    return NULL;
+}
+
+/* Words taken; 0: not there. Values move out of the tokens as copies. */
+typedef size_t arg_take(const struct adm_token *words, size_t count, struct eng_job *job);
+
+static size_t take_value(const struct adm_token *words, size_t count, char **to)
+{
+    if (count == 0 || words[0].kind == ADM_SYMBOL || !*words[0].value)
+        return 0;
+    *to = mem_strdup(words[0].value);
+    return 1;
+}
+
+static size_t take_file_text(const struct adm_token *words, size_t count, struct eng_job *job)
+{
+    return count && words[0].kind == ADM_TEXT ? take_value(words, count, &job->arg) : 0;
+}
+
+static size_t take_file_path(const struct adm_token *words, size_t count, struct eng_job *job)
+{
+    if (count < 2 || !adm_token_is(&words[0], "FILE") || words[1].kind != ADM_TEXT)
+        return 0;
+    return take_value(words + 1, count - 1, &job->value) ? 2 : 0;
+}
+
+static size_t take_migrate(const struct adm_token *words, size_t count, struct eng_job *job)
+{
+    job->migrate = count && adm_token_is(&words[0], "MIGRATE");
+    return job->migrate ? 1 : 0;
+}
+
+static size_t take_force(const struct adm_token *words, size_t count, struct eng_job *job)
+{
+    job->force = count && adm_token_is(&words[0], "FORCE");
+    return job->force ? 1 : 0;
+}
+
+static size_t take_migration(const struct adm_token *words, size_t count, struct eng_job *job)
+{
+    return take_value(words, count, &job->name);
+}
+
+static size_t take_signal(const struct adm_token *words, size_t count, struct eng_job *job)
+{
+    return take_value(words, count, &job->arg);
+}
+
+static size_t take_limit(const struct adm_token *words, size_t count, struct eng_job *job)
+{
+    return take_value(words, count, &job->value);
+}
+
+static const struct {
+    const char *usage;
+    bool required;
+    arg_take *take;
+} args[ADM_ARG_COUNT] = {
+    [ADM_ARG_FILE_TEXT] = {"'<text of the migration file>'", true, take_file_text},
+    [ADM_ARG_FILE_PATH] = {"[FILE '<path>']", false, take_file_path},
+    [ADM_ARG_MIGRATE] = {"[MIGRATE]", false, take_migrate},
+    [ADM_ARG_MIGRATION] = {"name", true, take_migration},
+    [ADM_ARG_MIGRATION_OPTIONAL] = {"[name]", false, take_migration},
+    [ADM_ARG_FORCE] = {"[FORCE]", false, take_force},
+    [ADM_ARG_SIGNAL] = {"signal", true, take_signal},
+    [ADM_ARG_LIMIT] = {"value", true, take_limit},
+};
+
+char *adm_command_usage(const struct adm_command *command)
+{
+    struct buf out = {0};
+
+    buf_append_str(&out, command->name);
+    for (const enum adm_arg *arg = command->args; *arg != ADM_ARG_NONE; arg++)
+        buf_printf(&out, " %s", args[*arg].usage);
+    return buf_take(&out);
+}
+
+enum rc adm_command_parse(const struct adm_command *command, const struct adm_token *words,
+                          size_t count, struct eng_job **out, struct err *err)
+{
+    struct eng_job *job = eng_job_new(command->verb);
+    size_t at = 0;
+
+    *out = NULL;
+    for (const enum adm_arg *arg = command->args; *arg != ADM_ARG_NONE; arg++) {
+        size_t taken = args[*arg].take(words + at, count - at, job);
+
+        if (taken == 0 && args[*arg].required) {
+            if (at < count)
+                err_set(err, "42601", "%s: %s expected at \"%.64s\"", command->name,
+                        args[*arg].usage, words[at].value);
+            else
+                err_set(err, "42601", "%s needs %s", command->name, args[*arg].usage);
+        }
+        at += taken;
+    }
+    if (at < count)
+        err_set(err, "42601", "%s: \"%.64s\" not expected", command->name, words[at].value);
+    if (err_is_set(err)) {
+        char *usage = adm_command_usage(command);
+
+        err_hint(err, "usage: %s", usage);
+        free(usage);
+        eng_job_free(job);
+        return RC_ERR;
+    }
+    *out = job;
+    return RC_OK;
+}

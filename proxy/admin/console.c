@@ -1,0 +1,448 @@
+/* Who may come in, and what becomes of a query: SHOW at once, verbs as jobs of the engine. */
+#include "segue/admin/console.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "command.h"
+#include "reply.h"
+#include "segue/base/log.h"
+#include "segue/base/mem.h"
+#include "segue/base/option.h"
+#include "token.h"
+
+#define DATABASE "segue"
+
+struct adm_console {
+    struct sess_plane *plane;
+    struct eng_engine *engine;
+    char *login_database;
+    json_t *(*config)(void *ctx);
+    void *config_ctx;
+    pthread_mutex_t lock; /* of admin_users: SIGHUP changes it under the workers */
+    char **admin_users;   /* NULL-terminated */
+};
+
+static char **copy_list(char *const *list)
+{
+    size_t n = 0;
+    char **copy;
+
+    while (list && list[n])
+        n++;
+    copy = mem_calloc(n + 1, sizeof(*copy));
+    for (size_t i = 0; i < n; i++)
+        copy[i] = mem_strdup(list[i]);
+    return copy;
+}
+
+static void free_list(char **list)
+{
+    for (size_t i = 0; list && list[i]; i++)
+        free(list[i]);
+    free(list);
+}
+
+struct adm_console *adm_console_new(const struct adm_options *options)
+{
+    struct adm_console *console = mem_calloc(1, sizeof(*console));
+
+    pthread_mutex_init(&console->lock, NULL);
+    console->admin_users = copy_list(options->admin_users);
+    console->login_database = mem_strdup(options->login_database);
+    console->config = options->config;
+    console->config_ctx = options->ctx;
+    return console;
+}
+
+void adm_console_bind(struct adm_console *console, struct sess_plane *plane,
+                      struct eng_engine *engine)
+{
+    console->plane = plane;
+    console->engine = engine;
+}
+
+void adm_console_free(struct adm_console *console)
+{
+    if (!console)
+        return;
+    pthread_mutex_destroy(&console->lock);
+    free_list(console->admin_users);
+    free(console->login_database);
+    free(console);
+}
+
+void adm_console_set_admin_users(struct adm_console *console, char *const *users)
+{
+    char **copy = copy_list(users), **was;
+
+    pthread_mutex_lock(&console->lock);
+    was = console->admin_users;
+    console->admin_users = copy;
+    pthread_mutex_unlock(&console->lock);
+    free_list(was);
+}
+
+/* ---- who may come in ---- */
+
+static enum sess_console_entry admit(void *ctx, const char *user, bool loopback, const char **why)
+{
+    struct adm_console *console = ctx;
+    bool configured, listed = false;
+
+    pthread_mutex_lock(&console->lock);
+    configured = console->admin_users[0] != NULL;
+    for (size_t i = 0; console->admin_users[i]; i++)
+        listed = listed || strcmp(console->admin_users[i], user) == 0;
+    pthread_mutex_unlock(&console->lock);
+    if (listed)
+        return SESS_CONSOLE_LOGIN;
+    if (!configured && loopback)
+        return SESS_CONSOLE_TRUST;
+    *why = configured ? "only the users in admin_users may use the console"
+                      : "the console is open to loopback only while admin_users is empty";
+    return SESS_CONSOLE_REFUSE;
+}
+
+static const char *login_database(void *ctx)
+{
+    return ((struct adm_console *)ctx)->login_database;
+}
+
+/* ---- SHOW ---- */
+
+static json_t *show_migrations(struct adm_console *console, const char *name)
+{
+    (void)name;
+    return eng_show_migrations(console->engine);
+}
+
+static json_t *show_status(struct adm_console *console, const char *name)
+{
+    return eng_show_status(console->engine, name);
+}
+
+static json_t *show_sessions(struct adm_console *console, const char *name)
+{
+    (void)name;
+    return sess_plane_sessions(console->plane);
+}
+
+static json_t *show_throttle(struct adm_console *console, const char *name)
+{
+    (void)name;
+    return eng_show_throttle(console->engine);
+}
+
+static json_t *show_stats(struct adm_console *console, const char *name)
+{
+    struct sess_counters c;
+    json_t *rows = json_array();
+
+    (void)name;
+    sess_plane_counters(console->plane, &c);
+    const struct {
+        const char *name;
+        uint64_t value;
+        const char *help;
+    } stats[] = {
+        {"sessions", c.sessions, "clients now"},
+        {"accepted", c.accepted, "clients since the start"},
+        {"refused", c.refused, "clients turned away since the start"},
+        {"held_now", c.held_now, "sessions held at the gate now"},
+        {"transactions", c.transactions, "transactions since the start"},
+        {"requests", c.requests, "requests answered since the start"},
+        {"inspected", c.inspected, "statements looked at since the start"},
+        {"cache_hits", c.cache_hits, "of those, known from before"},
+        {"bytes_from_client", c.bytes_from_client, "since the start"},
+        {"bytes_from_server", c.bytes_from_server, "since the start"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(stats); i++)
+        json_array_append_new(
+            rows, json_pack("[s, I, s]", stats[i].name, (json_int_t)stats[i].value, stats[i].help));
+    return json_pack("{s: [s, s, s], s: o}", "columns", "stat", "value", "help", "rows", rows);
+}
+
+static json_t *show_config(struct adm_console *console, const char *name)
+{
+    (void)name;
+    return console->config(console->config_ctx);
+}
+
+static json_t *show_version(struct adm_console *console, const char *name)
+{
+    (void)name;
+    return json_pack("{s: [s, s], s: [[s, b]]}", "columns", "version", "engine_connected", "rows",
+                     "segue " SEGUE_VERSION, (int)eng_connected(console->engine));
+}
+
+static json_t *show_help(struct adm_console *console, const char *name)
+{
+    (void)console;
+    (void)name;
+    return adm_help();
+}
+
+static const struct {
+    const char *name;
+    json_t *(*show)(struct adm_console *console, const char *name);
+    bool takes_name;
+    const char *help;
+} topics[] = {
+    {"MIGRATIONS", show_migrations, false, "every migration and its phase"},
+    {"STATUS", show_status, true, "how far the active migrations are, or the one named"},
+    {"SESSIONS", show_sessions, false, "clients of this segue"},
+    {"THROTTLE", show_throttle, false, "what may hold or slow a migration, and what does"},
+    {"STATS", show_stats, false, "counters of the data plane"},
+    {"CONFIG", show_config, false, "options, their values and where these come from"},
+    {"VERSION", show_version, false, "this segue, and whether its engine works on the database"},
+    {"HELP", show_help, false, "this list"},
+};
+
+json_t *adm_help(void)
+{
+    json_t *rows = json_array();
+
+    for (size_t i = 0; i < ARRAY_LEN(topics); i++)
+        json_array_append_new(rows,
+                              json_pack("[s++, s]", "SHOW ", topics[i].name,
+                                        topics[i].takes_name ? " [name]" : "", topics[i].help));
+    for (size_t i = 0; i < adm_ncommands; i++) {
+        char *usage = adm_command_usage(&adm_commands[i]);
+
+        json_array_append_new(rows, json_pack("[s, s]", usage, adm_commands[i].help));
+        free(usage);
+    }
+    return json_pack("{s: [s, s], s: o}", "columns", "command", "help", "rows", rows);
+}
+
+static void hint_topic(const char *word, struct err *err)
+{
+    const char *names[ARRAY_LEN(topics)], *near;
+
+    for (size_t i = 0; i < ARRAY_LEN(topics); i++)
+        names[i] = topics[i].name;
+    near = opt_nearest(word, names, ARRAY_LEN(topics));
+    if (near)
+        err_hint(err, "did you mean SHOW %s? SHOW HELP lists the commands", near);
+    else
+        err_hint(err, "SHOW HELP lists the commands");
+}
+
+static void run_show(struct adm_console *console, const struct adm_token *words, size_t count,
+                     struct buf *out, struct err *err)
+{
+    for (size_t i = 0; count >= 2 && i < ARRAY_LEN(topics); i++) {
+        json_t *table;
+
+        if (!adm_token_is(&words[1], topics[i].name))
+            continue;
+        if (count > (topics[i].takes_name ? 3u : 2u)) {
+            err_set(err, "42601", "SHOW %s: \"%.64s\" not expected", topics[i].name,
+                    words[count - 1].value);
+            return;
+        }
+        table = topics[i].show(console, count == 3 ? words[2].value : NULL);
+        if (!table) {
+            err_set(err, "XX000", "SHOW %s has nothing to show", topics[i].name);
+            return;
+        }
+        adm_reply_table(out, table);
+        adm_reply_complete(out, "SHOW");
+        json_decref(table);
+        return;
+    }
+    if (count < 2)
+        err_set(err, "42601", "SHOW needs to know what");
+    else
+        err_set(err, "42601", "there is no SHOW %.64s", words[1].value);
+    hint_topic(count < 2 ? "" : words[1].value, err);
+}
+
+/* ---- what drivers say by themselves: accepted, of no effect ---- */
+
+static const char *const polite[] = {"SET", "RESET", "DISCARD", "BEGIN", "COMMIT", "END"};
+
+static bool run_polite(const struct adm_token *words, size_t count, struct buf *out)
+{
+    for (size_t i = 0; i < ARRAY_LEN(polite); i++) {
+        if (adm_token_is(&words[0], polite[i])) {
+            adm_reply_complete(out, polite[i]);
+            return true;
+        }
+    }
+    if (count == 2 && adm_token_is(&words[0], "SELECT") && adm_token_is(&words[1], "1")) {
+        json_t *one = json_pack("{s: [s], s: [[i]]}", "columns", "?column?", "rows", 1);
+
+        adm_reply_table(out, one);
+        adm_reply_complete(out, "SELECT 1");
+        json_decref(one);
+        return true;
+    }
+    return false;
+}
+
+static void unknown_command(const char *word, struct err *err)
+{
+    const char **names = mem_calloc(adm_ncommands + 1, sizeof(*names)), *near;
+
+    for (size_t i = 0; i < adm_ncommands; i++)
+        names[i] = adm_commands[i].name;
+    names[adm_ncommands] = "SHOW";
+    near = opt_nearest(word, names, adm_ncommands + 1);
+    err_set(err, "42601", "unknown command \"%.64s\": this is segue's console, not a database",
+            word);
+    if (near)
+        err_hint(err, "did you mean %s? SHOW HELP lists the commands", near);
+    else
+        err_hint(err, "SHOW HELP lists the commands");
+    free(names);
+}
+
+/* ---- verbs ---- */
+
+struct pending {
+    struct sess_reply_to to;
+    const char *tag;
+};
+
+static void job_done(struct eng_job *job, void *ctx)
+{
+    struct pending *pending = ctx;
+    struct buf out = {0};
+
+    if (err_is_set(&job->err)) {
+        adm_reply_error(&out, &job->err);
+    } else {
+        if (job->result)
+            adm_reply_table(&out, job->result);
+        adm_reply_complete(&out, pending->tag);
+    }
+    adm_reply_ready(&out);
+    sess_console_reply(pending->to, out.data, out.len);
+    buf_fini(&out);
+    free(pending);
+}
+
+/* True: the engine has it and will answer. */
+static bool run_verb(struct adm_console *console, const char *user,
+                     const struct adm_command *command, const struct adm_token *words, size_t count,
+                     struct sess_reply_to to, struct err *err)
+{
+    struct eng_job *job;
+    struct pending *pending;
+
+    if (adm_command_parse(command, words + 1, count - 1, &job, err) != RC_OK)
+        return false;
+    log_info("console: %s: %s%s%s%s%s", user, command->name, job->name ? " " : "",
+             job->name ? job->name : "", job->force ? " FORCE" : "",
+             job->migrate ? " MIGRATE" : "");
+    pending = mem_calloc(1, sizeof(*pending));
+    *pending = (struct pending){.to = to, .tag = command->name};
+    job->done = job_done;
+    job->ctx = pending;
+    eng_submit(console->engine, job);
+    return true;
+}
+
+/* ---- a query ---- */
+
+/* Words from `at` up to the next ; or the end. */
+static size_t statement_length(const struct adm_tokens *tokens, size_t at)
+{
+    size_t n = 0;
+
+    while (at + n < tokens->count && tokens->items[at + n].kind != ADM_SEMICOLON)
+        n++;
+    return n;
+}
+
+/* "START TRANSACTION" is a driver's BEGIN, not a verb. */
+static const struct adm_command *verb_of(const struct adm_token *words, size_t count)
+{
+    if (count >= 2 && adm_token_is(&words[0], "START") && adm_token_is(&words[1], "TRANSACTION"))
+        return NULL;
+    return adm_command_find(&words[0]);
+}
+
+static void check_verbs_alone(const struct adm_tokens *tokens, struct err *err)
+{
+    size_t statements = 0;
+    const struct adm_command *verb = NULL;
+
+    for (size_t at = 0; at < tokens->count; at++) {
+        size_t n = statement_length(tokens, at);
+
+        if (n == 0)
+            continue;
+        statements++;
+        if (!verb)
+            verb = verb_of(&tokens->items[at], n);
+        at += n;
+    }
+    if (verb && statements > 1) {
+        err_set(err, "0A000", "%s must be the only statement of a query", verb->name);
+        err_hint(err, "send the statements one by one");
+    }
+}
+
+/* True: an engine job answers later. */
+static bool run_statement(struct adm_console *console, const char *user,
+                          const struct adm_token *words, size_t count, struct sess_reply_to to,
+                          struct buf *out, struct err *err)
+{
+    const struct adm_command *verb = verb_of(words, count);
+
+    if (verb)
+        return run_verb(console, user, verb, words, count, to, err);
+    if (adm_token_is(&words[0], "SHOW"))
+        run_show(console, words, count, out, err);
+    else if (adm_token_is(&words[0], "START"))
+        adm_reply_complete(out, "START TRANSACTION");
+    else if (!run_polite(words, count, out))
+        unknown_command(words[0].value, err);
+    return false;
+}
+
+static bool query(void *ctx, const char *user, const char *text, struct sess_reply_to to,
+                  struct buf *out)
+{
+    struct adm_tokens tokens = {0};
+    struct err err = {0};
+    bool any = false, later = false;
+
+    if (adm_tokenize(text, &tokens, &err) == RC_OK)
+        check_verbs_alone(&tokens, &err);
+    for (size_t at = 0; at < tokens.count && !err_is_set(&err); at++) {
+        size_t n = statement_length(&tokens, at);
+
+        if (n == 0)
+            continue;
+        any = true;
+        later = run_statement(ctx, user, &tokens.items[at], n, to, out, &err) || later;
+        at += n;
+    }
+    adm_tokens_free(&tokens);
+    if (later)
+        return false;
+    if (err_is_set(&err))
+        adm_reply_error(out, &err);
+    else if (!any)
+        adm_reply_empty(out);
+    adm_reply_ready(out);
+    return true;
+}
+
+const struct sess_console_ops *adm_console_ops(void)
+{
+    static const struct sess_console_ops ops = {
+        .database = DATABASE,
+        .admit = admit,
+        .login_database = login_database,
+        .query = query,
+    };
+
+    return &ops;
+}

@@ -1,0 +1,440 @@
+/* The command table, and what each command says to the console. */
+#include "segue/cli/cli.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client.h"
+#include "command.h"
+#include "output.h"
+#include "segue/admin/console.h"
+#include "segue/base/mem.h"
+#include "segue/base/option.h"
+#include "wait.h"
+
+#define FILE_BYTES_MAX (1024 * 1024)
+#define CONNECT_TIMEOUT_S 10
+
+static int run_plan(const struct cli_command *command, const struct cli_args *args);
+static int run_start(const struct cli_command *command, const struct cli_args *args);
+static int run_status(const struct cli_command *command, const struct cli_args *args);
+static int run_verb(const struct cli_command *command, const struct cli_args *args);
+static int run_verify(const struct cli_command *command, const struct cli_args *args);
+static int run_throttle(const struct cli_command *command, const struct cli_args *args);
+
+/* clang-format off */
+const struct cli_command cli_commands[] = {
+    {"serve", "[-c FILE] [--OPTION VALUE]...", 0, 0, 0, NULL, NULL,
+     "run the proxy and its engine"},
+    {"plan", "FILE", 1, 1, 0, "PLAN", run_plan,
+     "show what a migration would do; touches nothing"},
+    {"start", "FILE", 1, 1, CLI_DETACH, "START", run_start,
+     "expand, backfill, verify; stop at ready"},
+    {"migrate", "FILE", 1, 1, CLI_DETACH, "START", run_start,
+     "the same, and on through the cut-over to soaking"},
+    {"status", "[NAME]", 0, 1, CLI_WATCH, NULL, run_status,
+     "phase, progress, what slows it, worst stall"},
+    {"cutover", "NAME", 1, 1, 0, "CUTOVER", run_verb,
+     "make the new schema the source of truth"},
+    {"complete", "NAME", 1, 1, CLI_FORCE, "COMPLETE", run_verb,
+     "drop everything old; not reversible"},
+    {"rollback", "NAME", 1, 1, 0, "ROLLBACK", run_verb,
+     "in soak: back to ready, nothing lost; before: abort"},
+    {"abort", "NAME", 1, 1, CLI_FORCE, "ABORT", run_verb,
+     "before the cut-over: drop everything new"},
+    {"verify", "NAME", 1, 1, 0, "VERIFY", run_verify,
+     "check every row now"},
+    {"pause", "[NAME]", 0, 1, 0, "PAUSE", run_verb,
+     "hold a migration, or all"},
+    {"resume", "[NAME]", 0, 1, 0, "RESUME", run_verb,
+     "go on, also after a failure"},
+    {"throttle", "[SIGNAL VALUE]", 0, 2, 0, "THROTTLE", run_throttle,
+     "show or set what holds and slows a migration"},
+};
+/* clang-format on */
+
+const size_t cli_ncommands = ARRAY_LEN(cli_commands);
+
+const struct cli_command *cli_command_find(const char *name)
+{
+    for (size_t i = 0; i < cli_ncommands; i++) {
+        if (strcmp(cli_commands[i].name, name) == 0)
+            return &cli_commands[i];
+    }
+    return NULL;
+}
+
+static int fail(int code, const struct err *err)
+{
+    cli_print_err(err);
+    return code;
+}
+
+/* Connects, or says why not. */
+static int open_client(const struct cli_args *args, struct cli_client *client)
+{
+    struct err err = {0};
+
+    *client = (struct cli_client){.server = args->server};
+    if (cli_client_connect(client, CONNECT_TIMEOUT_S, &err) == RC_OK)
+        return CLI_DONE;
+    return fail(CLI_UNREACHABLE, &err);
+}
+
+static int ask(struct cli_client *client, const char *statement, json_t **columns, json_t **rows)
+{
+    struct err err = {0};
+    enum rc rc = cli_client_ask(client, statement, columns, rows, &err);
+
+    if (rc == RC_OK)
+        return CLI_DONE;
+    return fail(rc == RC_AGAIN ? CLI_UNREACHABLE : CLI_REFUSED, &err);
+}
+
+/* ---- the migration file ---- */
+
+static enum rc read_file(const char *path, struct buf *text, struct err *err)
+{
+    FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "r");
+    size_t n;
+
+    if (!file) {
+        err_set(err, "58P01", "%s: cannot open: %s", path, strerror(errno));
+        return RC_ERR;
+    }
+    do {
+        n = fread(buf_space(text, 65536), 1, 65536, file);
+        buf_grow(text, n);
+    } while (n > 0 && text->len <= FILE_BYTES_MAX);
+    if (ferror(file))
+        err_set(err, "58030", "%s: cannot read: %s", path, strerror(errno));
+    else if (text->len > FILE_BYTES_MAX)
+        err_set(err, "54000", "%s: longer than %d bytes, the most a migration file may have", path,
+                FILE_BYTES_MAX);
+    else if (strlen(text->data) != text->len)
+        err_set(err, "22021", "%s: not text: it holds a zero byte", path);
+    else if (text->len == 0)
+        err_set(err, "22032", "%s: empty", path);
+    if (file != stdin)
+        fclose(file);
+    return err_is_set(err) ? RC_ERR : RC_OK;
+}
+
+/* "VERB 'text' FILE 'path'"; NULL after an error was printed. free() it. */
+static char *file_statement(const char *verb, const char *path)
+{
+    struct buf text = {0}, statement = {0};
+    struct err err = {0};
+
+    if (read_file(path, &text, &err) != RC_OK) {
+        cli_print_err(&err);
+        buf_fini(&text);
+        return NULL;
+    }
+    buf_printf(&statement, "%s ", verb);
+    cli_append_literal(&statement, text.data);
+    buf_append_str(&statement, " FILE ");
+    cli_append_literal(&statement, path);
+    buf_fini(&text);
+    return buf_take(&statement);
+}
+
+static int run_plan(const struct cli_command *command, const struct cli_args *args)
+{
+    struct cli_client client;
+    struct buf out = {0};
+    json_t *rows = NULL;
+    char *statement = file_statement(command->verb, args->words[0]);
+    int code;
+
+    if (!statement)
+        return CLI_REFUSED;
+    code = open_client(args, &client);
+    if (code == CLI_DONE)
+        code = ask(&client, statement, NULL, &rows);
+    if (code == CLI_DONE) {
+        if (args->json)
+            cli_print_json(rows);
+        else
+            cli_format_plan(rows, &out);
+        cli_print(&out);
+        code = cli_plan_refusals(rows) ? CLI_REFUSED : CLI_DONE;
+    }
+    buf_fini(&out);
+    json_decref(rows);
+    cli_client_close(&client);
+    free(statement);
+    return code;
+}
+
+static int run_start(const struct cli_command *command, const struct cli_args *args)
+{
+    bool migrate = strcmp(command->name, "migrate") == 0;
+    struct cli_client client;
+    json_t *rows = NULL;
+    const char *name;
+    char *statement = file_statement(command->verb, args->words[0]), *full;
+    int code;
+
+    if (!statement)
+        return CLI_REFUSED;
+    full = mem_printf("%s%s", statement, migrate ? " MIGRATE" : "");
+    free(statement);
+    code = open_client(args, &client);
+    if (code == CLI_DONE)
+        code = ask(&client, full, NULL, &rows);
+    free(full);
+    if (code == CLI_DONE) {
+        name = json_string_value(json_object_get(json_array_get(rows, 0), "migration"));
+        if ((args->options & CLI_DETACH) && args->json)
+            cli_print_json(rows);
+        else if ((args->options & CLI_DETACH) || !name)
+            printf("%s: started\n", name ? name : args->words[0]);
+        else
+            code = cli_wait(&client, name, migrate ? CLI_GOAL_SOAKING : CLI_GOAL_READY, NULL,
+                            args->json);
+    }
+    json_decref(rows);
+    cli_client_close(&client);
+    return code;
+}
+
+/* ---- questions ---- */
+
+/* Shows what a statement answers. */
+static int show(const struct cli_args *args, const char *statement, bool records)
+{
+    struct cli_client client;
+    struct buf out = {0};
+    json_t *columns = NULL, *rows = NULL;
+    int code = open_client(args, &client);
+
+    if (code == CLI_DONE)
+        code = ask(&client, statement, &columns, &rows);
+    if (code == CLI_DONE) {
+        if (args->json)
+            cli_print_json(rows);
+        else if (records)
+            cli_format_records(columns, rows, &out);
+        else if (json_array_size(columns))
+            cli_format_table(columns, rows, &out);
+        cli_print(&out);
+    }
+    if (code == CLI_DONE && records && json_array_size(rows) == 0 && !args->json)
+        puts(args->nwords ? "no such migration" : "no active migration");
+    if (code == CLI_DONE && args->nwords && records && json_array_size(rows) == 0)
+        code = CLI_REFUSED;
+    buf_fini(&out);
+    json_decref(columns);
+    json_decref(rows);
+    cli_client_close(&client);
+    return code;
+}
+
+/* "VERB 'word' 'word' [FORCE]"; free() it. */
+static char *word_statement(const char *verb, const struct cli_args *args)
+{
+    struct buf out = {0};
+
+    buf_append_str(&out, verb);
+    for (size_t i = 0; i < args->nwords; i++) {
+        buf_append_u8(&out, ' ');
+        cli_append_literal(&out, args->words[i]);
+    }
+    if (args->options & CLI_FORCE)
+        buf_append_str(&out, " FORCE");
+    return buf_take(&out);
+}
+
+static int run_status(const struct cli_command *command, const struct cli_args *args)
+{
+    struct cli_client client;
+    char *statement;
+    int code;
+
+    (void)command;
+    if (args->options & CLI_WATCH) {
+        code = open_client(args, &client);
+        if (code == CLI_DONE)
+            code = cli_wait(&client, args->nwords ? args->words[0] : NULL, CLI_GOAL_END, NULL,
+                            args->json);
+        cli_client_close(&client);
+        return code;
+    }
+    statement = word_statement("SHOW STATUS", args);
+    code = show(args, statement, true);
+    free(statement);
+    return code;
+}
+
+static int run_throttle(const struct cli_command *command, const struct cli_args *args)
+{
+    struct err err = {0};
+    char *statement;
+    int code;
+
+    if (args->nwords == 1) {
+        err_set(&err, "42601", "throttle needs a SIGNAL and a VALUE, or neither");
+        return fail(CLI_USAGE, &err);
+    }
+    statement = word_statement(args->nwords ? command->verb : "SHOW THROTTLE", args);
+    code = show(args, statement, false);
+    free(statement);
+    return code;
+}
+
+/* ---- verbs ---- */
+
+static const struct {
+    const char *verb;
+    enum cli_goal goal;
+} waits[] = {
+    {"CUTOVER", CLI_GOAL_CUTOVER},
+    {"COMPLETE", CLI_GOAL_DONE},
+    {"ROLLBACK", CLI_GOAL_ABORTED},
+    {"ABORT", CLI_GOAL_ABORTED},
+};
+
+/* What to wait for after the verb; CLI_GOAL_COUNT: nothing. */
+static enum cli_goal goal_of(const struct cli_command *command, const json_t *before)
+{
+    const char *phase = json_string_value(json_object_get(before, "phase"));
+
+    if (strcmp(command->verb, "ROLLBACK") == 0 && phase &&
+        (strcmp(phase, "soaking") == 0 || strcmp(phase, "reverting") == 0))
+        return CLI_GOAL_REVERTED;
+    for (size_t i = 0; i < ARRAY_LEN(waits); i++) {
+        if (strcmp(waits[i].verb, command->verb) == 0)
+            return waits[i].goal;
+    }
+    return CLI_GOAL_COUNT;
+}
+
+static int run_verb(const struct cli_command *command, const struct cli_args *args)
+{
+    struct cli_client client;
+    struct err err = {0};
+    char *statement = word_statement(command->verb, args);
+    json_t *rows = NULL, *before = NULL;
+    enum cli_goal goal;
+    enum rc rc;
+    int code = open_client(args, &client);
+
+    if (code == CLI_DONE && args->nwords)
+        before = cli_status_row(&client, args->words[0], &rc, &err);
+    goal = goal_of(command, before);
+    if (code == CLI_DONE)
+        code = ask(&client, statement, NULL, &rows);
+    if (code == CLI_DONE && goal != CLI_GOAL_COUNT)
+        code = cli_wait(&client, args->words[0], goal, before, args->json);
+    else if (code == CLI_DONE && args->json)
+        cli_print_json(rows);
+    else if (code == CLI_DONE)
+        printf("%s: %s\n", args->nwords ? args->words[0] : "all migrations", command->name);
+    json_decref(before);
+    json_decref(rows);
+    cli_client_close(&client);
+    free(statement);
+    return code;
+}
+
+static int run_verify(const struct cli_command *command, const struct cli_args *args)
+{
+    struct cli_client client;
+    struct buf out = {0};
+    char *statement = word_statement(command->verb, args);
+    json_t *columns = NULL, *rows = NULL, *row;
+    size_t i;
+    int code = open_client(args, &client);
+
+    if (code == CLI_DONE)
+        code = ask(&client, statement, &columns, &rows);
+    if (code == CLI_DONE) {
+        if (args->json)
+            cli_print_json(rows);
+        else
+            cli_format_table(columns, rows, &out);
+        cli_print(&out);
+    }
+    json_array_foreach(rows, i, row)
+    {
+        if (json_number_value(json_object_get(row, "rows_bad")) > 0)
+            code = CLI_REFUSED;
+    }
+    buf_fini(&out);
+    json_decref(columns);
+    json_decref(rows);
+    cli_client_close(&client);
+    free(statement);
+    return code;
+}
+
+/* ---- dispatch ---- */
+
+static int unknown(const char *word)
+{
+    const char *names[ARRAY_LEN(cli_commands)], *near;
+    struct err err = {0};
+
+    for (size_t i = 0; i < cli_ncommands; i++)
+        names[i] = cli_commands[i].name;
+    near = opt_nearest(word, names, cli_ncommands);
+    err_set(&err, "42601", "there is no command \"%.64s\"", word);
+    if (near)
+        err_hint(&err, "did you mean segue %s?", near);
+    else
+        err_hint(&err, "segue --help");
+    return fail(CLI_USAGE, &err);
+}
+
+static int help(const char *topic)
+{
+    const struct cli_command *command = topic ? cli_command_find(topic) : NULL;
+
+    if (!topic)
+        cli_help();
+    else if (strcmp(topic, "console") == 0)
+        cli_help_console();
+    else if (command)
+        cli_help_on(command);
+    else
+        return unknown(topic);
+    return CLI_DONE;
+}
+
+int cli_main(int argc, char **argv, int (*serve)(int argc, char **argv))
+{
+    const struct cli_command *command;
+    struct cli_args args;
+    struct err err = {0};
+
+    if (argc < 2) {
+        cli_help();
+        return CLI_USAGE;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        puts("segue " SEGUE_VERSION);
+        return CLI_DONE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+        strcmp(argv[1], "help") == 0)
+        return help(argc > 2 ? argv[2] : NULL);
+    command = cli_command_find(argv[1]);
+    if (!command)
+        return unknown(argv[1]);
+    for (int i = 2; i < argc && !command->run; i++) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+            return help(command->name);
+    }
+    if (!command->run)
+        return serve(argc - 2, argv + 2);
+    if (cli_args_parse(command, argc - 2, argv + 2, &args, &err) != RC_OK)
+        return fail(CLI_USAGE, &err);
+    if (args.help) {
+        cli_help_on(command);
+        return CLI_DONE;
+    }
+    return command->run(command, &args);
+}

@@ -1,0 +1,398 @@
+#include "wait.h"
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "output.h"
+#include "progress.h"
+#include "segue/base/clock.h"
+#include "segue/base/mem.h"
+#include "segue/cli/cli.h"
+
+#define POLL_MS_MIN 200
+#define POLL_MS_MAX 1000
+#define RECONNECT_MS_MAX 60000
+#define STALE_ERROR_MS 3000 /* an error from before the verb may stand so long */
+
+/* ---- what a status means ---- */
+
+enum phase_bit { /* of those that goals tell apart */
+                 P_READY = 1,
+                 P_CUTTING = 2,
+                 P_SOAKING = 4,
+                 P_CONTRACTING = 8,
+                 P_DONE = 16,
+                 P_ABORTING = 32,
+                 P_ABORTED = 64,
+};
+
+static const struct {
+    const char *name;
+    unsigned bit;
+} phases[] = {
+    {"ready", P_READY},     {"cutting_over", P_CUTTING},
+    {"soaking", P_SOAKING}, {"contracting", P_CONTRACTING},
+    {"done", P_DONE},       {"aborting", P_ABORTING},
+    {"aborted", P_ABORTED},
+};
+
+static const struct {
+    unsigned reached, failed;
+    bool may_turn_back; /* ready after cutting_over */
+    bool errors_count;
+} goals[CLI_GOAL_COUNT] = {
+    [CLI_GOAL_READY] = {P_READY | P_CUTTING | P_SOAKING | P_CONTRACTING | P_DONE,
+                        P_ABORTING | P_ABORTED, false, true},
+    [CLI_GOAL_SOAKING] = {P_SOAKING | P_CONTRACTING | P_DONE, P_ABORTING | P_ABORTED, true, true},
+    [CLI_GOAL_CUTOVER] = {P_SOAKING | P_CONTRACTING | P_DONE, P_ABORTING | P_ABORTED, true, true},
+    [CLI_GOAL_DONE] = {P_DONE, P_ABORTED, false, true},
+    [CLI_GOAL_REVERTED] = {P_READY, P_DONE, false, true},
+    [CLI_GOAL_ABORTED] = {P_ABORTED, P_SOAKING | P_DONE, false, true},
+    [CLI_GOAL_END] = {P_DONE | P_ABORTED, 0, false, false},
+};
+
+static const char *text_of(const json_t *row, const char *key)
+{
+    const char *text = json_string_value(json_object_get(row, key));
+
+    return text ? text : "";
+}
+
+static unsigned phase_of(const json_t *row)
+{
+    for (size_t i = 0; i < ARRAY_LEN(phases); i++) {
+        if (strcmp(phases[i].name, text_of(row, "phase")) == 0)
+            return phases[i].bit;
+    }
+    return 0;
+}
+
+enum cli_outcome cli_outcome_of(enum cli_goal goal, const json_t *row,
+                                const struct cli_before *before, bool seen_cutover, long waited_ms)
+{
+    unsigned phase = phase_of(row);
+    const char *error = text_of(row, "error");
+    bool tried = json_number_value(json_object_get(row, "attempts")) > before->attempts;
+    bool stale = before->error && strcmp(before->error, error) == 0;
+
+    if (goals[goal].reached & phase)
+        return CLI_REACHED;
+    if (goals[goal].may_turn_back && phase == P_READY && (seen_cutover || tried))
+        return CLI_TURNED_BACK;
+    if (goals[goal].failed & phase)
+        return CLI_FAILED;
+    if (goals[goal].errors_count && *error && (!stale || waited_ms > STALE_ERROR_MS))
+        return CLI_FAILED;
+    return CLI_WAITING;
+}
+
+/* ---- asking ---- */
+
+static char *status_statement(const char *name)
+{
+    struct buf out = {0};
+
+    buf_append_str(&out, "SHOW STATUS");
+    if (name) {
+        buf_append_u8(&out, ' ');
+        cli_append_literal(&out, name);
+    }
+    return buf_take(&out);
+}
+
+/* Rows of SHOW STATUS; a migration that is over may stand in SHOW MIGRATIONS only. */
+static json_t *status_rows(struct cli_client *client, const char *name, enum rc *rc,
+                           struct err *err)
+{
+    char *statement = status_statement(name);
+    json_t *rows = NULL, *all = NULL, *row;
+    size_t i;
+
+    *rc = cli_client_ask(client, statement, NULL, &rows, err);
+    free(statement);
+    if (*rc != RC_OK || !name || json_array_size(rows) > 0)
+        return rows;
+    *rc = cli_client_ask(client, "SHOW MIGRATIONS", NULL, &all, err);
+    json_array_foreach(all, i, row)
+    {
+        if (strcmp(text_of(row, "migration"), name) == 0)
+            json_array_append(rows, row);
+    }
+    json_decref(all);
+    return rows;
+}
+
+json_t *cli_status_row(struct cli_client *client, const char *name, enum rc *rc, struct err *err)
+{
+    json_t *rows = status_rows(client, name, rc, err);
+    json_t *row = json_incref(json_array_get(rows, 0));
+
+    json_decref(rows);
+    return row;
+}
+
+/* ---- waiting ---- */
+
+static atomic_bool interrupted;
+
+static void on_interrupt(int signal_number)
+{
+    (void)signal_number;
+    atomic_store(&interrupted, true);
+}
+
+struct watch {
+    struct cli_client *client;
+    const char *name;
+    enum cli_goal goal;
+    bool json, terminal;
+    unsigned drawn; /* lines of the block on the terminal */
+    bool seen_cutover;
+    struct cli_before before;
+    json_t *last; /* rows shown last */
+    struct cli_eta eta;
+    int64_t begun_ms;
+};
+
+static unsigned terminal_width(void)
+{
+    struct winsize size;
+
+    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 20 ? size.ws_col : 80;
+}
+
+/* Up over the old block, and away with it. */
+static void append_erase(struct watch *watch, struct buf *out)
+{
+    if (watch->drawn)
+        buf_printf(out, "\033[%uA\r\033[J", watch->drawn);
+    watch->drawn = 0;
+}
+
+static void show_terminal(struct watch *watch, const json_t *rows)
+{
+    struct buf out = {0};
+    size_t i;
+    json_t *row;
+
+    append_erase(watch, &out);
+    json_array_foreach(rows, i, row)
+    {
+        cli_progress_block(row, i == 0 ? &watch->eta : NULL, terminal_width(), &out);
+    }
+    for (const char *p = out.data; p && (p = strchr(p, '\n')) != NULL; p++)
+        watch->drawn++;
+    cli_print(&out);
+    buf_fini(&out);
+}
+
+static json_t *last_of(const struct watch *watch, const json_t *row)
+{
+    size_t i;
+    json_t *last;
+
+    json_array_foreach(watch->last, i, last)
+    {
+        if (strcmp(text_of(last, "migration"), text_of(row, "migration")) == 0)
+            return last;
+    }
+    return NULL;
+}
+
+static bool same_but_time(const json_t *a, json_t *b)
+{
+    json_t *copy = json_copy((json_t *)a);
+    bool same;
+
+    json_object_set(copy, "updated_at", json_object_get(b, "updated_at"));
+    same = json_equal(copy, b);
+    json_decref(copy);
+    return same;
+}
+
+/* Lines for logs and JSON lines: only what is new. Keeps what was shown. */
+static void show_lines(struct watch *watch, json_t *rows)
+{
+    json_t *shown = json_array(), *row;
+    size_t i;
+
+    json_array_foreach(rows, i, row)
+    {
+        json_t *last = last_of(watch, row);
+        bool news = watch->json ? !last || !same_but_time(last, row) : cli_progress_news(last, row);
+        struct buf line = {0};
+
+        if (news && watch->json) {
+            cli_print_json(row);
+        } else if (news) {
+            cli_progress_line(row, i == 0 ? &watch->eta : NULL, &line);
+            cli_print(&line);
+            buf_fini(&line);
+        }
+        json_array_append(shown, news ? row : last);
+    }
+    json_decref(watch->last);
+    watch->last = shown;
+}
+
+static void show(struct watch *watch, json_t *rows)
+{
+    json_t *first = json_array_get(rows, 0), *eta = json_object_get(first, "eta_s");
+
+    cli_eta_update(&watch->eta, json_is_number(eta) ? json_number_value(eta) : -1, clock_ms());
+    if (watch->terminal && !watch->json)
+        show_terminal(watch, rows);
+    else
+        show_lines(watch, rows);
+}
+
+/* RC_AGAIN from ask: the connection is gone. Tries for a minute; true when it is back. */
+static bool reconnect(struct watch *watch)
+{
+    int64_t until = clock_ms() + RECONNECT_MS_MAX;
+
+    fprintf(stderr,
+            "segue: connection lost; the migration's state is safe in the database. "
+            "Trying to reconnect for %d s\n",
+            RECONNECT_MS_MAX / 1000);
+    watch->drawn = 0;
+    cli_client_close(watch->client);
+    while (clock_ms() < until && !atomic_load(&interrupted)) {
+        struct err err = {0};
+
+        if (cli_client_connect(watch->client, 2, &err) == RC_OK)
+            return true;
+        clock_sleep_ms(POLL_MS_MIN);
+    }
+    return false;
+}
+
+static int report(struct watch *watch, const json_t *row, enum cli_outcome outcome)
+{
+    struct err err = {0};
+    const char *error = text_of(row, "error"), *hint = text_of(row, "hint");
+    const char *blockers = text_of(row, "blockers");
+
+    if (outcome == CLI_REACHED) {
+        if (!watch->json && watch->goal != CLI_GOAL_END)
+            printf("%s: %s\n", watch->name, text_of(row, "phase"));
+        return CLI_DONE;
+    }
+    if (outcome == CLI_TURNED_BACK) {
+        err_set(&err, "55P03", "%s went back to ready after %.0f attempts: %s", watch->name,
+                json_number_value(json_object_get(row, "attempts")),
+                *blockers ? blockers
+                : *error  ? error
+                          : "the tables were in use");
+        err_hint(&err, "%s", *hint ? hint : "end those transactions, then cut over again");
+    } else if (*error) {
+        err_set(&err, "P0001", "%s stopped (%s): %s", watch->name, text_of(row, "phase"), error);
+        err_hint(&err, "%s",
+                 *hint ? hint : "`segue resume` tries again, `segue rollback` goes back");
+    } else {
+        err_set(&err, "P0001", "%s is %s", watch->name, text_of(row, "phase"));
+    }
+    cli_print_err(&err);
+    return outcome == CLI_TURNED_BACK ? CLI_REFUSED : CLI_STOPPED;
+}
+
+static int detached(const struct watch *watch)
+{
+    const char *name = watch->name ? watch->name : "NAME";
+
+    if (watch->goal != CLI_GOAL_END)
+        fprintf(stderr,
+                "\nsegue: detached; the migration goes on. Watch it: segue status %s --watch. "
+                "Hold it: segue pause %s. Stop it: segue abort %s\n",
+                name, name, name);
+    return watch->goal == CLI_GOAL_END ? CLI_DONE : CLI_DETACHED;
+}
+
+static bool nothing_left(const struct watch *watch, const json_t *rows)
+{
+    size_t i;
+    json_t *row;
+
+    json_array_foreach(rows, i, row)
+    {
+        if (!(phase_of(row) & goals[watch->goal].reached))
+            return false;
+    }
+    return true;
+}
+
+/* One look. -1: go on waiting, else the exit code. */
+static int look(struct watch *watch, struct err *err)
+{
+    enum rc rc;
+    json_t *rows = status_rows(watch->client, watch->name, &rc, err), *row;
+    enum cli_outcome outcome;
+    int result = -1;
+
+    if (rc == RC_AGAIN) {
+        json_decref(rows);
+        if (atomic_load(&interrupted) || reconnect(watch)) {
+            err_clear(err);
+            return -1;
+        }
+        return atomic_load(&interrupted) ? -1 : CLI_UNREACHABLE;
+    }
+    if (rc == RC_ERR)
+        return CLI_REFUSED;
+    show(watch, rows);
+    row = json_array_get(rows, 0);
+    if (watch->name && !row) {
+        /* segue was restarted and has not read its state yet */
+        result = clock_ms() - watch->begun_ms > RECONNECT_MS_MAX ? CLI_REFUSED : -1;
+        if (result != -1)
+            err_set(err, "42704", "there is no migration \"%s\"", watch->name);
+    } else if (!watch->name) {
+        result = nothing_left(watch, rows) ? CLI_DONE : -1;
+    } else {
+        outcome = cli_outcome_of(watch->goal, row, &watch->before, watch->seen_cutover,
+                                 (long)(clock_ms() - watch->begun_ms));
+        watch->seen_cutover = watch->seen_cutover || phase_of(row) == P_CUTTING;
+        if (outcome != CLI_WAITING)
+            result = report(watch, row, outcome);
+    }
+    json_decref(rows);
+    return result;
+}
+
+int cli_wait(struct cli_client *client, const char *name, enum cli_goal goal, const json_t *before,
+             bool json)
+{
+    struct watch watch = {.client = client,
+                          .name = name,
+                          .goal = goal,
+                          .json = json,
+                          .terminal = isatty(STDOUT_FILENO),
+                          .begun_ms = clock_ms()};
+    struct sigaction action = {.sa_handler = on_interrupt};
+    struct err err = {0};
+    int64_t pause_ms = POLL_MS_MIN;
+    int result = -1;
+
+    watch.before.attempts = json_number_value(json_object_get(before, "attempts"));
+    watch.before.error = json_string_value(json_object_get(before, "error"));
+    sigaction(SIGINT, &action, NULL);
+    while (result == -1 && !atomic_load(&interrupted)) {
+        result = look(&watch, &err);
+        if (result != -1)
+            break;
+        for (int64_t slept = 0; slept < pause_ms && !atomic_load(&interrupted); slept += 50)
+            clock_sleep_ms(50);
+        pause_ms = pause_ms * 5 / 4 < POLL_MS_MAX ? pause_ms * 5 / 4 : POLL_MS_MAX;
+    }
+    json_decref(watch.last);
+    if (result == -1)
+        return detached(&watch);
+    if (err_is_set(&err))
+        cli_print_err(&err);
+    return result;
+}

@@ -1,0 +1,44 @@
+/*
+ * Waiting for a migration to come somewhere: polls SHOW STATUS, shows progress, survives a
+ * restart of segue, lets go at Ctrl-C.
+ */
+#ifndef SEGUE_CLI_WAIT_H
+#define SEGUE_CLI_WAIT_H
+
+#include <stdbool.h>
+
+#include <jansson.h>
+
+#include "client.h"
+
+enum cli_goal {
+    CLI_GOAL_READY,    /* start */
+    CLI_GOAL_SOAKING,  /* migrate */
+    CLI_GOAL_CUTOVER,  /* soaking, or back to ready: refused */
+    CLI_GOAL_DONE,     /* complete */
+    CLI_GOAL_REVERTED, /* rollback in soak: ready */
+    CLI_GOAL_ABORTED,  /* abort, or rollback before the cut-over */
+    CLI_GOAL_END,      /* status --watch: done or aborted */
+    CLI_GOAL_COUNT
+};
+
+enum cli_outcome { CLI_WAITING, CLI_REACHED, CLI_TURNED_BACK, CLI_FAILED };
+
+struct cli_before { /* the state when the verb was sent; zero: there was none */
+    double attempts;
+    const char *error; /* borrowed; NULL: none */
+};
+
+/* What a status row means on the way to the goal. seen_cutover: an earlier row was cutting_over.
+ * waited_ms: since the verb. Pure. */
+enum cli_outcome cli_outcome_of(enum cli_goal goal, const json_t *row,
+                                const struct cli_before *before, bool seen_cutover, long waited_ms);
+
+/* The status row of a migration, ended ones included; NULL when there is none or on errors. */
+json_t *cli_status_row(struct cli_client *client, const char *name, enum rc *rc, struct err *err);
+
+/* Returns an exit code. name NULL (CLI_GOAL_END only): all active ones. */
+int cli_wait(struct cli_client *client, const char *name, enum cli_goal goal, const json_t *before,
+             bool json);
+
+#endif

@@ -1,0 +1,218 @@
+/*
+ * Binds the layers: `segue serve` makes the console, the data plane and the engine, and ends them
+ * in order when told to.
+ *
+ * One thread waits for signals, so that a second SIGTERM is heard while the first one's drain
+ * goes on. SIGHUP is served on that thread too.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "segue/admin/console.h"
+#include "segue/base/clock.h"
+#include "segue/base/log.h"
+#include "segue/cli/cli.h"
+#include "segue/cli/config.h"
+
+#define END_NOW_MS 1000 /* what a second SIGTERM leaves for a clean end */
+
+struct serve {
+    int argc;
+    char *const *argv;
+    pthread_mutex_t lock; /* of cfg: SHOW CONFIG reads it on workers, SIGHUP changes it */
+    struct cfg *cfg;
+    struct adm_console *console;
+    struct sess_plane *plane;
+    struct eng_engine *engine;
+    pthread_t signals;
+    sem_t asked_to_end;
+    atomic_bool ended; /* the signal thread may go */
+};
+
+static json_t *show_config(void *ctx)
+{
+    struct serve *serve = ctx;
+    json_t *table;
+
+    pthread_mutex_lock(&serve->lock);
+    table = cfg_show(serve->cfg);
+    pthread_mutex_unlock(&serve->lock);
+    return table;
+}
+
+static void apply_log_level(const struct cfg *cfg)
+{
+    enum log_level level;
+
+    if (log_level_parse(cfg->set->values[CFG_LOG_LEVEL].text, &level) == RC_OK)
+        log_level_set(level);
+}
+
+static void reload(struct serve *serve)
+{
+    struct cfg *next;
+    struct sess_options session;
+    struct eng_options engine;
+    struct err err = {0};
+    size_t taken;
+
+    if (cfg_load(serve->argc, serve->argv, &next, &err) != RC_OK) {
+        log_err(LOG_ERROR, "reload: the old configuration stays", &err);
+        return;
+    }
+    pthread_mutex_lock(&serve->lock);
+    taken = cfg_take_over(serve->cfg, next);
+    pthread_mutex_unlock(&serve->lock);
+    cfg_free(next);
+    apply_log_level(serve->cfg);
+    cfg_session_options(serve->cfg, &session);
+    cfg_engine_options(serve->cfg, &engine);
+    adm_console_set_admin_users(serve->console, serve->cfg->set->values[CFG_ADMIN_USERS].list);
+    sess_plane_reload(serve->plane, &session);
+    eng_reload(serve->engine, &engine);
+    log_info("reload: done, %zu options changed", taken);
+}
+
+/* The drain ends now; if the rest does not, the process does. */
+static void end_now(struct serve *serve)
+{
+    int64_t until = clock_ms() + END_NOW_MS;
+
+    log_warning("second signal: ending now");
+    sess_plane_drain_now(serve->plane);
+    while (clock_ms() < until && !atomic_load(&serve->ended))
+        clock_sleep_ms(10);
+    if (!atomic_load(&serve->ended))
+        _exit(CLI_DONE);
+}
+
+static void signal_set(sigset_t *set)
+{
+    sigemptyset(set);
+    sigaddset(set, SIGTERM);
+    sigaddset(set, SIGINT);
+    sigaddset(set, SIGHUP);
+    sigaddset(set, SIGUSR1); /* our own: wakes the signal thread at the end */
+}
+
+static void *signal_thread(void *arg)
+{
+    struct serve *serve = arg;
+    bool asked = false;
+    sigset_t set;
+    int number;
+
+    signal_set(&set);
+    while (!atomic_load(&serve->ended)) {
+        if (sigwait(&set, &number) != 0)
+            continue;
+        if (number == SIGHUP && !asked) {
+            reload(serve);
+        } else if ((number == SIGTERM || number == SIGINT) && !asked) {
+            asked = true;
+            sem_post(&serve->asked_to_end);
+        } else if (number == SIGTERM || number == SIGINT) {
+            end_now(serve);
+        }
+    }
+    return NULL;
+}
+
+static void make(struct serve *serve)
+{
+    struct sess_options session;
+    struct eng_options engine;
+    const struct adm_options admin = {
+        .admin_users = serve->cfg->set->values[CFG_ADMIN_USERS].list,
+        .login_database = serve->cfg->upstream.database,
+        .config = show_config,
+        .ctx = serve,
+    };
+
+    cfg_session_options(serve->cfg, &session);
+    cfg_engine_options(serve->cfg, &engine);
+    serve->console = adm_console_new(&admin);
+    serve->plane = sess_plane_new(&session, adm_console_ops(), serve->console);
+    serve->engine = eng_new(&engine, serve->plane);
+    adm_console_bind(serve->console, serve->plane, serve->engine);
+}
+
+static void wait_for_end(struct serve *serve)
+{
+    unsigned drain_s;
+
+    while (sem_wait(&serve->asked_to_end) != 0 && errno == EINTR)
+        ;
+    pthread_mutex_lock(&serve->lock);
+    drain_s = serve->cfg->set->values[CFG_DRAIN_TIMEOUT_S].number;
+    pthread_mutex_unlock(&serve->lock);
+    log_info("ending: sessions have %u s to come to a safe point", drain_s);
+    eng_stop(serve->engine);
+    sess_plane_drain(serve->plane, drain_s * 1000);
+}
+
+/* Accepts clients until told to end; a database that cannot be reached stops nobody here. */
+static int run(struct serve *serve)
+{
+    struct err err = {0};
+
+    if (sess_plane_start(serve->plane, &err) != RC_OK) {
+        fprintf(stderr, "segue: %s\n", err.text);
+        if (err.hint[0])
+            fprintf(stderr, "hint: %s\n", err.hint);
+        return CLI_REFUSED;
+    }
+    printf("segue: listening on %s\n", sess_plane_address(serve->plane));
+    fflush(stdout);
+    if (eng_start(serve->engine, &err) != RC_OK)
+        log_err(LOG_ERROR, "the engine does not start; clients are served without it", &err);
+    pthread_create(&serve->signals, NULL, signal_thread, serve);
+    wait_for_end(serve);
+    return CLI_DONE;
+}
+
+static int serve_command(int argc, char **argv)
+{
+    struct serve serve = {.argc = argc, .argv = argv, .lock = PTHREAD_MUTEX_INITIALIZER};
+    struct err err = {0};
+    sigset_t set;
+    int code;
+
+    if (cfg_load(argc, argv, &serve.cfg, &err) != RC_OK) {
+        fprintf(stderr, "segue: %s\n", err.text);
+        if (err.hint[0])
+            fprintf(stderr, "hint: %s\n", err.hint);
+        return CLI_USAGE;
+    }
+    apply_log_level(serve.cfg);
+    signal(SIGPIPE, SIG_IGN);
+    signal_set(&set);
+    pthread_sigmask(SIG_BLOCK, &set, NULL); /* before any thread: all inherit it */
+    sem_init(&serve.asked_to_end, 0, 0);
+    make(&serve);
+    code = run(&serve);
+    sess_plane_free(serve.plane);
+    eng_free(serve.engine);
+    atomic_store(&serve.ended, true);
+    if (code == CLI_DONE) {
+        pthread_kill(serve.signals, SIGUSR1);
+        pthread_join(serve.signals, NULL);
+        log_info("ended");
+    }
+    adm_console_free(serve.console);
+    cfg_free(serve.cfg);
+    sem_destroy(&serve.asked_to_end);
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    return cli_main(argc, argv, serve_command);
+}
