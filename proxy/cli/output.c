@@ -215,7 +215,7 @@ void cli_print(const struct buf *text)
 
 void cli_print_json(const json_t *value)
 {
-    char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+    char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
 
     puts(text ? text : "null");
     fflush(stdout);

@@ -1,0 +1,113 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "../../proxy/cli/output.h"
+#include "../../proxy/cli/wait.h"
+
+static enum cli_outcome outcome(enum cli_goal goal, const char *phase, int attempts,
+                                const char *error, bool seen, long waited_ms)
+{
+    json_t *row =
+        json_pack("{s:s, s:i, s:s}", "phase", phase, "attempts", attempts, "error", error);
+    struct cli_before before = {.attempts = 2, .error = "old"};
+    enum cli_outcome result = cli_outcome_of(goal, row, &before, seen, waited_ms);
+
+    json_decref(row);
+    return result;
+}
+
+static void each_goal_knows_its_phases(void **state)
+{
+    static const struct {
+        enum cli_goal goal;
+        const char *phase;
+        enum cli_outcome expected;
+    } cases[] = {
+        {CLI_GOAL_READY, "backfilling", CLI_WAITING},
+        {CLI_GOAL_READY, "ready", CLI_REACHED},
+        {CLI_GOAL_READY, "aborting", CLI_FAILED},
+        {CLI_GOAL_SOAKING, "ready", CLI_WAITING},
+        {CLI_GOAL_SOAKING, "soaking", CLI_REACHED},
+        {CLI_GOAL_CUTOVER, "ready", CLI_WAITING},
+        {CLI_GOAL_CUTOVER, "cutting_over", CLI_WAITING},
+        {CLI_GOAL_CUTOVER, "soaking", CLI_REACHED},
+        {CLI_GOAL_DONE, "soaking", CLI_WAITING},
+        {CLI_GOAL_DONE, "contracting", CLI_WAITING},
+        {CLI_GOAL_DONE, "done", CLI_REACHED},
+        {CLI_GOAL_REVERTED, "soaking", CLI_WAITING},
+        {CLI_GOAL_REVERTED, "ready", CLI_REACHED},
+        {CLI_GOAL_ABORTED, "ready", CLI_WAITING},
+        {CLI_GOAL_ABORTED, "aborted", CLI_REACHED},
+        {CLI_GOAL_END, "ready", CLI_WAITING},
+        {CLI_GOAL_END, "aborted", CLI_REACHED},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++)
+        assert_int_equal(outcome(cases[i].goal, cases[i].phase, 2, "", false, 0),
+                         cases[i].expected);
+}
+
+static void a_cutover_that_went_back_to_ready_is_refused(void **state)
+{
+    (void)state;
+    assert_int_equal(outcome(CLI_GOAL_CUTOVER, "ready", 2, "", true, 0), CLI_TURNED_BACK);
+    assert_int_equal(outcome(CLI_GOAL_CUTOVER, "ready", 3, "", false, 0), CLI_TURNED_BACK);
+    assert_int_equal(outcome(CLI_GOAL_SOAKING, "ready", 3, "", true, 0), CLI_TURNED_BACK);
+    assert_int_equal(outcome(CLI_GOAL_READY, "ready", 3, "", true, 0), CLI_REACHED);
+}
+
+static void an_error_from_before_the_verb_counts_only_when_it_stays(void **state)
+{
+    (void)state;
+    assert_int_equal(outcome(CLI_GOAL_DONE, "contracting", 2, "old", false, 100), CLI_WAITING);
+    assert_int_equal(outcome(CLI_GOAL_DONE, "contracting", 2, "old", false, 9000), CLI_FAILED);
+    assert_int_equal(outcome(CLI_GOAL_DONE, "contracting", 2, "new", false, 100), CLI_FAILED);
+    assert_int_equal(outcome(CLI_GOAL_END, "contracting", 2, "new", false, 9000), CLI_WAITING);
+}
+
+static void literals_double_quotes_and_keep_backslashes(void **state)
+{
+    struct buf out = {0};
+
+    (void)state;
+    cli_append_literal(&out, "it's \\d");
+    assert_string_equal(out.data, "'it''s \\d'");
+    buf_fini(&out);
+}
+
+static void tables_are_aligned_numbers_to_the_right(void **state)
+{
+    json_t *columns = json_pack("[s, s, s]", "name", "rows", "help");
+    json_t *rows = json_pack("[{s:s, s:i, s:s}, {s:s, s:n, s:b}]", "name", "\xc3\xa4", "rows",
+                             12345, "help", "h", "name", "longer", "rows", "help", 1);
+    struct buf out = {0};
+
+    (void)state;
+    cli_format_table(columns, rows, &out);
+    assert_string_equal(out.data, "name     rows  help\n"
+                                  "\xc3\xa4       12345  h\n"
+                                  "longer         yes\n");
+    buf_fini(&out);
+    json_decref(columns);
+    json_decref(rows);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_goal_knows_its_phases),
+        cmocka_unit_test(a_cutover_that_went_back_to_ready_is_refused),
+        cmocka_unit_test(an_error_from_before_the_verb_counts_only_when_it_stays),
+        cmocka_unit_test(literals_double_quotes_and_keep_backslashes),
+        cmocka_unit_test(tables_are_aligned_numbers_to_the_right),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
