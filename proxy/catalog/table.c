@@ -136,11 +136,27 @@ static const char dependents_sql[] =
     " AND NOT (d.classid = 'pg_attrdef'::regclass AND EXISTS (SELECT FROM pg_attrdef x"
     "  WHERE x.oid = d.objid AND x.adrelid = $1::oid AND x.adnum = d.refobjsubid))";
 
+/* What a partition has of its own on a column: the parent's document does not show it. */
+static const char partition_dependents_sql[] =
+    "SELECT json_agg(DISTINCT jsonb_build_object('name', a.attname, 'object',"
+    " pg_describe_object(d.classid, d.objid, d.objsubid)))"
+    " FROM pg_partition_tree($1::oid::regclass) p JOIN pg_attribute a ON a.attrelid = p.relid"
+    " JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = a.attrelid"
+    "  AND d.refobjsubid = a.attnum AND a.attnum > 0"
+    " WHERE p.relid <> $1::oid AND d.classid <> 'pg_attrdef'::regclass"
+    " AND NOT (d.classid = 'pg_class'::regclass AND (d.objid = a.attrelid OR EXISTS"
+    "  (SELECT FROM pg_inherits WHERE inhrelid = d.objid)))"
+    " AND NOT (d.classid = 'pg_constraint'::regclass AND EXISTS (SELECT FROM pg_constraint k"
+    "  WHERE k.oid = d.objid AND (k.conparentid <> 0 OR k.coninhcount > 0)))"
+    " AND NOT (d.classid = 'pg_trigger'::regclass AND EXISTS (SELECT FROM pg_trigger t"
+    "  WHERE t.oid = d.objid AND t.tgparentid <> 0))";
+
 static const char triggers_sql[] =
     "SELECT json_agg(json_build_object('name', t.tgname, 'before', t.tgtype & 2 <> 0,"
     " 'row', t.tgtype & 1 <> 0, 'insert', t.tgtype & 4 <> 0, 'update', t.tgtype & 16 <> 0,"
     " 'enabled', t.tgenabled, 'function', t.tgfoid::regprocedure::text) ORDER BY t.tgname)"
-    " FROM pg_trigger t WHERE t.tgrelid = $1::oid AND NOT t.tgisinternal";
+    " FROM pg_trigger t WHERE NOT t.tgisinternal AND t.tgparentid = 0 AND (t.tgrelid = $1::oid"
+    " OR t.tgrelid IN (SELECT relid FROM pg_partition_tree($1::oid::regclass)))";
 
 /* By text only: what is found is a warning, never a refusal. */
 static const char mentions_sql[] =
@@ -177,6 +193,7 @@ static const struct {
     {"dependents", dependents_sql},
     {"triggers", triggers_sql},
     {"mentions", mentions_sql},
+    {"partition_dependents", partition_dependents_sql},
     {"key", key_sql},
     {"relatives", relatives_sql},
 };

@@ -138,7 +138,9 @@ static void report(struct build *b, const char *object, const struct probe *p, b
                      p->empty, p->seen);
     if (p->lossy)
         build_warn(
-            b, object, "after a rollback rows written by the new application have what down gives",
+            b, object,
+            "complete loses the difference, and so does a rollback for rows written by the new"
+            " application",
             "down(up()) is not what was there for %lld of %lld rows looked at", p->lossy, p->seen);
 }
 

@@ -77,6 +77,7 @@ static void refuse_old_columns(struct build *b, const struct target *t)
 {
     const json_t *list = json_object_get(t->doc, "dependents");
     const json_t *mentions = json_object_get(t->doc, "mentions");
+    const json_t *local = json_object_get(t->doc, "partition_dependents");
 
     for (size_t c = 0; c < t->from.n; c++) {
         const json_t *column = cat_column(t->doc, t->from.v[c]);
@@ -91,6 +92,11 @@ static void refuse_old_columns(struct build *b, const struct target *t)
         for (size_t i = 0; i < json_array_size(list); i++)
             if (json_integer_value(json_object_get(json_array_get(list, i), "column")) == num)
                 refuse_dependent(b, t->from.v[c], json_array_get(list, i));
+        for (size_t i = 0; i < json_array_size(local); i++)
+            if (!strcmp(cat_text(json_array_get(local, i), "name"), t->from.v[c]))
+                build_refuse(b, cat_text(json_array_get(local, i), "object"), "drop it first",
+                             "a partition's own object on column %s cannot be carried",
+                             t->from.v[c]);
         for (size_t i = 0; i < json_array_size(mentions); i++)
             if (json_integer_value(json_object_get(json_array_get(mentions, i), "column")) == num)
                 build_warn(b, cat_text(json_array_get(mentions, i), "function"),

@@ -263,30 +263,39 @@ static void keep_attributes(struct target *t, const json_t *column, const char *
 static enum rc check_names(struct build *b, struct target *t, const char *path,
                            const struct file_op *op)
 {
+    char *at = mem_printf("%s.from", path);
+    enum rc rc = RC_OK;
+
     if (!cat_column(t->doc, op->from))
-        return build_fail(b, path, "table %s has no column \"%s\"", t->relation, op->from);
-    if (texts_has(&t->from, op->from))
-        return build_fail(b, path, "column \"%s\" is renamed twice", op->from);
+        rc = build_fail(b, at, "table %s has no column \"%s\"", t->relation, op->from);
+    else if (texts_has(&t->from, op->from))
+        rc = build_fail(b, at, "column \"%s\" is renamed twice", op->from);
+    free(at);
+    if (rc != RC_OK)
+        return rc;
     if (flag(cat_column(t->doc, op->from), "partition_key"))
         build_refuse(b, t->relation, "this comes with a later version",
                      "column \"%s\" is part of the partition key", op->from);
     return RC_OK;
 }
 
-static enum rc check_new_name(struct build *b, struct target *t, const char *path, const char *name)
+static enum rc check_new_name(struct build *b, struct target *t, const char *path,
+                              const char *field, const char *name)
 {
     static const char *const system[] = {"tableoid", "cmax", "xmax", "cmin", "xmin", "ctid"};
-    char *quoted = sql_quote_ident(name);
-    bool twice = texts_has(&t->new_columns, quoted);
+    char *at = mem_printf("%s.%s", path, field), *quoted = sql_quote_ident(name);
+    enum rc rc = RC_OK;
 
-    free(quoted);
     for (size_t i = 0; i < ARRAY_LEN(system); i++)
         if (!strcmp(system[i], name))
-            return build_fail(b, path, "\"%s\" is the name of a system column", name);
-    if (twice || cat_column(t->doc, name))
-        return build_fail(b, path, "table %s %s a column \"%s\"", t->relation,
-                          twice ? "would get twice" : "already has", name);
-    return RC_OK;
+            rc = build_fail(b, at, "\"%s\" is the name of a system column", name);
+    if (cat_column(t->doc, name))
+        rc = build_fail(b, at, "table %s already has a column \"%s\"", t->relation, name);
+    else if (texts_has(&t->new_columns, quoted))
+        rc = build_fail(b, at, "table %s would get column \"%s\" twice", t->relation, name);
+    free(quoted);
+    free(at);
+    return rc;
 }
 
 static enum rc fill_dual(struct build *b, struct target *t, const char *path,
@@ -336,7 +345,7 @@ static enum rc plan_rename(struct build *b, struct target *t, const char *path,
     json_t *column;
     enum rc rc;
 
-    if (check_names(b, t, path, op) != RC_OK || check_new_name(b, t, path, op->to) != RC_OK)
+    if (check_names(b, t, path, op) != RC_OK || check_new_name(b, t, path, "to", op->to) != RC_OK)
         return RC_ERR;
     column = cat_column(t->doc, op->from);
     dual = add_dual(target_table(b, t));
@@ -427,7 +436,7 @@ static enum rc plan_add(struct build *b, struct target *t, const char *path,
     bool instant;
     enum rc rc;
 
-    if (check_new_name(b, t, path, column->name) != RC_OK)
+    if (check_new_name(b, t, path, "column.name", column->name) != RC_OK)
         return RC_ERR;
     type_path = mem_printf("%s.column.type", path);
     rc = resolve_type(b, type_path, column->type, &facts);

@@ -16,6 +16,7 @@
  *   constraints: name, type (c, f), columns, expression, tail (of a foreign key), foreign_table,
  *     set_columns, validated, no_inherit, comment
  *   dependents: column (num), kind (catalog), object (for people)
+ *   partition_dependents: name (of the column), object: what a partition has of its own
  *   triggers: name, before, row, insert, update, enabled, function
  *   mentions: column (num), function: routines whose text names the column
  * Not here: judging what is read (engine/plan.h).

@@ -1,0 +1,202 @@
+/* engine/guard.h and plan as JSON: pure parts. What the SQL does is tested on real servers. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "segue/base/mem.h"
+#include "segue/engine/guard.h"
+
+static char *up_reads[] = {"o"};
+static struct eng_dual plain = {.old_name = "o",
+                                .new_name = "N",
+                                .old_type = "text",
+                                .new_type = "text",
+                                .up = "o",
+                                .down = "\"N\"",
+                                .up_columns = up_reads,
+                                .nup_columns = 1,
+                                .plain = true};
+static struct eng_dual typed = {.old_name = "o",
+                                .new_name = "n",
+                                .old_type = "text",
+                                .new_type = "jsonb",
+                                .up = "o::jsonb -- why",
+                                .down = "n::text",
+                                .up_columns = up_reads,
+                                .nup_columns = 1};
+static struct eng_dual added = {.new_name = "n",
+                                .new_type = "int",
+                                .up = "length(o)",
+                                .up_columns = up_reads,
+                                .nup_columns = 1};
+static struct eng_dual instant = {.new_name = "n", .new_type = "int"};
+
+static void in_step_is(const struct eng_dual *dual, enum eng_direction dir, const char *row,
+                       const char *want)
+{
+    char *got = eng_dual_in_step(dual, dir, row);
+
+    assert_string_equal(got, want);
+    free(got);
+}
+
+static void in_step_compares_bytes_of_equal_types(void **state)
+{
+    (void)state;
+    in_step_is(&plain, ENG_FORWARD, "",
+               "(ROW(\"N\")::record OPERATOR(pg_catalog.*=) ROW(o)::record)");
+    in_step_is(&plain, ENG_REVERSE, "NEW.",
+               "(ROW(NEW.o)::record OPERATOR(pg_catalog.*=) ROW(NEW.\"N\")::record)");
+    in_step_is(&typed, ENG_FORWARD, "NEW.",
+               "(ROW(NEW.n)::record OPERATOR(pg_catalog.*=) ROW((NEW.o::jsonb -- why\n)::jsonb)"
+               "::record OR (NEW.n IS NOT NULL AND ROW(NEW.o)::record OPERATOR(pg_catalog.*=)"
+               " ROW((NEW.n::text)::text)::record))");
+    in_step_is(&added, ENG_FORWARD, "", "(n IS NOT NULL OR (length(o))::int IS NULL)");
+    in_step_is(&added, ENG_REVERSE, "", "true");
+    in_step_is(&instant, ENG_FORWARD, "", "true");
+}
+
+static void fill_never_overwrites_what_is_in_step(void **state)
+{
+    struct eng_dual duals[] = {plain, added, instant};
+    struct eng_table table = {.schema = "s", .name = "t", .duals = duals, .nduals = 3};
+    char *fill = eng_table_fill(&table);
+
+    (void)state;
+    assert_string_equal(fill, "\"N\" = o, n = CASE WHEN (n IS NOT NULL OR (length(o))::int IS NULL)"
+                              " THEN n ELSE (length(o))::int END");
+    free(fill);
+}
+
+static void guard_is_last_always_on_and_skipped_when_in_step(void **state)
+{
+    struct eng_table table = {.schema = "s",
+                              .name = "T",
+                              .guard = "guard_7",
+                              .duals = &typed,
+                              .nduals = 1,
+                              .search_path = "public, s"};
+    size_t n;
+    char **sql = eng_guard_sql(&table, ENG_FORWARD, &n);
+
+    (void)state;
+    assert_int_equal(n, 3);
+    assert_non_null(strstr(sql[0], "FUNCTION segue.guard_7() RETURNS trigger"));
+    assert_non_null(strstr(sql[0], "SET search_path = public, s"));
+    assert_non_null(strstr(sql[1], "TRIGGER \"~segue_guard\" BEFORE INSERT OR UPDATE ON s.\"T\""));
+    assert_non_null(strstr(sql[1], "WHEN (NOT ("));
+    assert_string_equal(sql[2], "ALTER TABLE s.\"T\" ENABLE ALWAYS TRIGGER \"~segue_guard\"");
+    for (size_t i = 0; i < n; i++)
+        free(sql[i]);
+    free(sql);
+    sql = eng_guard_drop_sql(&table, &n);
+    assert_int_equal(n, 2);
+    assert_non_null(strstr(sql[0], "DROP TRIGGER IF EXISTS"));
+    for (size_t i = 0; i < n; i++)
+        free(sql[i]);
+    free(sql);
+}
+
+static struct eng_plan some_plan(struct eng_table *table, struct eng_step *step,
+                                 struct eng_note *note)
+{
+    static char *sql[] = {"SELECT 1", "SELECT 2"};
+    static char *relatives[] = {"u"};
+
+    *table = (struct eng_table){.schema = "s",
+                                .name = "t",
+                                .oid = 4000000000u,
+                                .relkind = 'p',
+                                .guard = "g",
+                                .duals = &typed,
+                                .nduals = 1,
+                                .relatives = relatives,
+                                .nrelatives = 1};
+    *step = (struct eng_step){.stage = ENG_STAGE_BUILD,
+                              .kind = ENG_STEP_CONCURRENTLY,
+                              .no = 1,
+                              .table = 0,
+                              .title = "x",
+                              .sql = sql,
+                              .nsql = 2,
+                              .lock = "",
+                              .lock_on = "",
+                              .holds = "",
+                              .gate = true,
+                              .index_name = "i"};
+    *note = (struct eng_note){.refusal = true, .object = "view v", .text = "no", .hint = "drop it"};
+    return (struct eng_plan){.name = "m",
+                             .sha256 = "00",
+                             .file = "{}",
+                             .tables = table,
+                             .ntables = 1,
+                             .steps = step,
+                             .nsteps = 1,
+                             .notes = note,
+                             .nnotes = 1};
+}
+
+static void plans_survive_json(void **state)
+{
+    struct eng_table table;
+    struct eng_step step;
+    struct eng_note note;
+    struct eng_plan plan = some_plan(&table, &step, &note), *back;
+    struct err err = {0};
+    json_t *json = eng_plan_to_json(&plan), *again;
+
+    (void)state;
+    assert_int_equal(eng_plan_from_json(json, &back, &err), RC_OK);
+    again = eng_plan_to_json(back);
+    assert_true(json_equal(json, again));
+    assert_int_equal(back->tables[0].oid, 4000000000u);
+    assert_int_equal(back->tables[0].relkind, 'p');
+    assert_int_equal(back->steps[0].stage, ENG_STAGE_BUILD);
+    assert_string_equal(back->steps[0].sql[1], "SELECT 2");
+    assert_null(back->version_to);
+    assert_true(eng_plan_refused(back, &err));
+    assert_string_equal(err.text, "view v: no");
+    assert_string_equal(err.hint, "drop it");
+    eng_plan_free(back);
+    json_decref(again);
+    json_object_del(json_array_get(json_object_get(json, "steps"), 0), "kind");
+    err_clear(&err);
+    assert_int_equal(eng_plan_from_json(json, &back, &err), RC_ERR);
+    assert_null(back);
+    json_decref(json);
+}
+
+static void the_table_for_people_shows_refusals_first(void **state)
+{
+    struct eng_table table;
+    struct eng_step step;
+    struct eng_note note;
+    struct eng_plan plan = some_plan(&table, &step, &note);
+    json_t *json = eng_plan_table(&plan);
+    const json_t *rows = json_object_get(json, "rows");
+
+    (void)state;
+    assert_int_equal(json_array_size(rows), 2);
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(json_array_size(json_array_get(rows, i)),
+                         json_array_size(json_object_get(json, "columns")));
+    assert_string_equal(json_string_value(json_array_get(json_array_get(rows, 0), 1)), "REFUSED");
+    json_decref(json);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(in_step_compares_bytes_of_equal_types),
+        cmocka_unit_test(fill_never_overwrites_what_is_in_step),
+        cmocka_unit_test(guard_is_last_always_on_and_skipped_when_in_step),
+        cmocka_unit_test(plans_survive_json),
+        cmocka_unit_test(the_table_for_people_shows_refusals_first),
+    };
+
+    return cmocka_run_group_tests_name("engine_guard", tests, NULL, NULL);
+}
