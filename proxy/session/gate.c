@@ -83,7 +83,7 @@ static void release_all(struct sess_worker *w)
 static void forget_verdicts(struct sess_worker *w)
 {
     for (struct sess *s = w->sessions; s; s = s->next) {
-        bool open = !sess_track_safe(&s->track) && s->purpose == SESS_FOR_RELAY;
+        bool open = s->state >= SESS_AUTH && s->state <= SESS_HELD && !sess_track_safe(&s->track);
 
         s->spoke |= s->prepares != 0;
         s->prepares = 0;
