@@ -1,0 +1,136 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "segue/net/address.h"
+
+static void listen_addresses_are_parsed(void **state)
+{
+    static const struct {
+        const char *text, *shown;
+        bool loopback;
+    } rows[] = {
+        {"127.0.0.1:6432", "127.0.0.1:6432", true},
+        {"[::1]:6432", "[::1]:6432", true},
+        {"0.0.0.0:1", "0.0.0.0:1", false},
+        {"10.1.2.3:5432", "10.1.2.3:5432", false},
+        {"[::ffff:127.0.0.1]:5", "[::ffff:127.0.0.1]:5", true},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct net_address address;
+        struct err err = {0};
+        char text[NET_ADDRESS_TEXT];
+
+        assert_int_equal(net_listen_parse(rows[i].text, &address, &err), RC_OK);
+        net_address_text(&address, text);
+        assert_string_equal(text, rows[i].shown);
+        assert_int_equal(net_address_is_loopback(&address), rows[i].loopback);
+    }
+}
+
+static void malformed_listen_addresses_are_refused(void **state)
+{
+    static const char *const rows[] = {"127.0.0.1", "127.0.0.1:", "[::1]",
+                                       "[::1:5",    "host:port",  "127.0.0.1:x"};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct net_address address;
+        struct err err = {0};
+
+        assert_int_equal(net_listen_parse(rows[i], &address, &err), RC_ERR);
+        assert_string_equal(err.sqlstate, "22023");
+    }
+}
+
+static void two_listeners_share_a_port_that_was_picked(void **state)
+{
+    struct net_address address;
+    struct err err = {0};
+    char text[NET_ADDRESS_TEXT];
+    int one, two;
+
+    (void)state;
+    assert_int_equal(net_listen_parse("127.0.0.1:0", &address, &err), RC_OK);
+    one = net_listen_open(&address, &err);
+    assert_true(one >= 0);
+    net_address_text(&address, text);
+    assert_string_not_equal(text, "127.0.0.1:0");
+    two = net_listen_open(&address, &err);
+    assert_true(two >= 0);
+    close(one);
+    close(two);
+}
+
+static void literals_and_sockets_need_no_resolving(void **state)
+{
+    static const struct {
+        const char *host, *shown;
+    } rows[] = {
+        {"127.0.0.1", "127.0.0.1:5432"},
+        {"::1", "[::1]:5432"},
+        {"/run/postgresql", "unix"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct net_address found[NET_ADDRESSES_MAX];
+        struct err err = {0};
+        struct net_resolver *r = net_resolver_new(rows[i].host, "5432", &err);
+        char text[NET_ADDRESS_TEXT];
+
+        assert_non_null(r);
+        assert_int_equal(net_resolver_get(r, found), 1);
+        net_address_text(&found[0], text);
+        assert_string_equal(text, rows[i].shown);
+        net_resolver_free(r);
+    }
+}
+
+static void names_are_resolved_by_a_thread_that_ends_when_asked(void **state)
+{
+    struct net_address found[NET_ADDRESSES_MAX];
+    struct err err = {0};
+    struct net_resolver *r = net_resolver_new("localhost", "5432", &err);
+
+    (void)state;
+    assert_non_null(r);
+    assert_true(net_resolver_get(r, found) >= 1);
+    assert_true(net_address_is_loopback(&found[0]));
+    net_resolver_failed(r);
+    net_resolver_free(r);
+}
+
+static void socket_paths_that_do_not_fit_are_refused(void **state)
+{
+    char path[200];
+    struct err err = {0};
+
+    (void)state;
+    memset(path, 'x', sizeof(path) - 1);
+    path[0] = '/';
+    path[sizeof(path) - 1] = '\0';
+    assert_null(net_resolver_new(path, "5432", &err));
+    assert_string_equal(err.sqlstate, "22023");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(listen_addresses_are_parsed),
+        cmocka_unit_test(malformed_listen_addresses_are_refused),
+        cmocka_unit_test(two_listeners_share_a_port_that_was_picked),
+        cmocka_unit_test(literals_and_sockets_need_no_resolving),
+        cmocka_unit_test(names_are_resolved_by_a_thread_that_ends_when_asked),
+        cmocka_unit_test(socket_paths_that_do_not_fit_are_refused),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
