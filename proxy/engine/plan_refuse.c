@@ -32,6 +32,9 @@ static void refuse_relation(struct build *b, const struct target *t)
         build_refuse(b, t->relation, "connect as a role that owns it",
                      "it belongs to %s, and only an owner can change it",
                      cat_text(t->doc, "owner"));
+    if (flag(t->doc, "hides_rows"))
+        build_refuse(b, t->relation, "connect as a role with BYPASSRLS",
+                     "forced row security would hide rows from the backfill");
     if (!strncmp(cat_text(t->doc, "schema"), "pg_", 3) ||
         !strcmp(cat_text(t->doc, "schema"), "segue"))
         build_refuse(b, t->relation, NULL, "it is not a user's table");

@@ -3,7 +3,8 @@
  * document, the planner picks from it.
  *
  * A table's document:
- *   oid, schema, name, relkind, persistence, owned (by the role), tuples, partition, inherits,
+ *   oid, schema, name, relkind, persistence, owned (by the role), owner, tuples, partition,
+ *     hides_rows (from the role, by forced row security), inherits,
  *   children: relations; replica_identity; search_path
  *   key: primary key columns; relatives: bare names of what is locked along with it
  *   columns: num, name, type, typid, typtype, constrained (a domain with rules), not_null,
