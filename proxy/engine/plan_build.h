@@ -32,8 +32,9 @@ struct target {
     struct texts gone;     /* of these, renames that change the type */
     struct texts expand, cutover, revert;  /* SQL, in order */
     struct texts old_columns, new_columns; /* quoted */
-    struct texts proofs; /* CHECK (n IS NOT NULL) constraints, dropped by contract */
-    bool fills;          /* has a column to be filled */
+    struct texts proofs;  /* CHECK (n IS NOT NULL) constraints, dropped by contract */
+    struct texts foreign; /* tables that carried foreign keys refer to: dropping them locks these */
+    bool fills;           /* has a column to be filled */
     unsigned ntemp;
 };
 

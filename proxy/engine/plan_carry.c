@@ -368,6 +368,8 @@ static void carry_constraint(struct build *b, struct target *t, const json_t *co
                                        "add the constraint that becomes %s", name);
 
     step_sql(step, "ALTER TABLE %s ADD CONSTRAINT %s %s", t->relation, quoted, definition);
+    if (foreign && !texts_has(&t->foreign, cat_text(constraint, "foreign_table")))
+        texts_add(&t->foreign, "%s", cat_text(constraint, "foreign_table"));
     step_lock(step, foreign ? "SHARE ROW EXCLUSIVE" : "ACCESS EXCLUSIVE", on, INSTANT);
     if (cat_text(constraint, "comment")) {
         char *literal = sql_quote_literal(cat_text(constraint, "comment"));

@@ -91,6 +91,17 @@ static void swap_steps(struct build *b, struct target *t)
     step_lock(step, EXCLUSIVE, t->relation, "an instant, traffic held at the gate");
 }
 
+/* Dropping a column drops its foreign keys, which locks the tables they refer to. */
+static void lock_for_drop(struct target *t, struct eng_step *step)
+{
+    char *others = join(&t->foreign, "");
+    char *on = mem_printf("%s%s%s", t->relation, t->foreign.n ? ", " : "", others);
+
+    step_lock(step, EXCLUSIVE, on, INSTANT);
+    free(on);
+    free(others);
+}
+
 static void contract_step(struct build *b, struct target *t)
 {
     char *drops = join(&t->old_columns, "DROP COLUMN ");
@@ -109,7 +120,7 @@ static void contract_step(struct build *b, struct target *t)
         step_sql(step, "ALTER TABLE %s DROP CONSTRAINT %s", t->relation, t->proofs.v[i]);
     if (t->old_columns.n)
         step_sql(step, "ALTER TABLE %s %s", t->relation, drops);
-    step_lock(step, EXCLUSIVE, t->relation, INSTANT);
+    lock_for_drop(t, step);
     free(drops);
 }
 
@@ -122,7 +133,7 @@ static void abort_step(struct build *b, struct target *t)
 
     guard_drop(b, t, step);
     step_sql(step, "ALTER TABLE IF EXISTS %s %s", t->relation, drops);
-    step_lock(step, EXCLUSIVE, t->relation, INSTANT);
+    lock_for_drop(t, step);
     free(columns);
     free(drops);
 }

@@ -56,7 +56,7 @@ enum rc target_get(struct build *b, const struct file_op *op, struct target **ou
 void target_fini(struct target *t)
 {
     struct texts *lists[] = {&t->from,   &t->to,          &t->gone,        &t->expand, &t->cutover,
-                             &t->revert, &t->old_columns, &t->new_columns, &t->proofs};
+                             &t->revert, &t->old_columns, &t->new_columns, &t->proofs, &t->foreign};
 
     for (size_t i = 0; i < ARRAY_LEN(lists); i++)
         texts_fini(lists[i]);
