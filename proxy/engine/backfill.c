@@ -169,6 +169,8 @@ static enum rc fill_prepare(struct eng_engine *engine, struct eng_migration *m, 
     m->stats.rows_done = 0;
     for (size_t i = 0; i < fill->relations.n; i++)
         m->stats.rows_done += fill->relations.items[i].rows;
+    if (m->stats.rows_done > 0) /* resumed: what was filled since the last VACUUM is not known */
+        fill->since_vacuum = (double)m->stats.rows_done;
     m->stats.rate_rows = m->stats.rows_done;
     m->stats.rate_at_us = clock_us();
     return RC_OK;
@@ -202,7 +204,7 @@ static enum rc try_quiet_triggers(struct eng_engine *engine, struct eng_migratio
         return RC_ERR;
     }
     m->fill->quiet_triggers = 0;
-    log_info("%s: this role may not set session_replication_role: user triggers fire", m->name);
+    log_info("this role may not set session_replication_role: user triggers fire");
     return RC_OK;
 }
 
@@ -257,7 +259,7 @@ static enum rc begin_again(struct eng_engine *engine, struct eng_migration *m,
     PGresult *res;
 
     conn_rollback(&engine->work);
-    log_info("%s: %s was rewritten or dropped: its pass begins again", m->name, rel->name);
+    log_info("%s was rewritten or dropped: its pass begins again", rel->name);
     res = conn_query(&engine->work, err,
                      "DELETE FROM segue.skipped WHERE migration = %" PRId64 " AND relation = %u; "
                      "UPDATE segue.progress SET next_block = 0, relfilenode = coalesce("
@@ -400,7 +402,7 @@ static enum rc poll_vacuum(struct eng_migration *m, struct err *err)
     }
     m->fill->vacuuming = false;
     if (rc == RC_ERR) { /* a courtesy: the backfill does not depend on it */
-        log_warning("%s: vacuum: %s", m->name, err->text);
+        log_warning("vacuum: %s", err->text);
         err_clear(err);
         conn_close(&m->lng);
     }

@@ -84,7 +84,7 @@ static enum rc give_up(struct eng_engine *engine, struct eng_migration *m, const
     m->failure = why;
     if (store_flags(engine, m, err) != RC_OK)
         return RC_ERR;
-    log_err(LOG_WARNING, m->name, &why);
+    log_err(LOG_WARNING, "gave up", &why);
     eng_status_put(engine, m);
     return RC_AGAIN;
 }

@@ -211,9 +211,9 @@ static void stop_at_step(struct eng_engine *engine, struct eng_migration *m, str
         err_prefix(&m->failure, "%s", m->step);
     err_hint(&m->failure, "resume tries again, rollback goes back");
     m->migrate = m->migrate && m->phase != PH_READY;
-    log_err(LOG_ERROR, m->name, &m->failure);
+    log_err(LOG_ERROR, "stopped", &m->failure);
     if (store_flags(engine, m, &ignored) != RC_OK)
-        log_err(LOG_WARNING, m->name, &ignored);
+        log_err(LOG_WARNING, "storing the failure", &ignored);
     eng_status_put(engine, m);
 }
 
@@ -227,7 +227,7 @@ static bool judge(struct eng_engine *engine, struct eng_migration *m, struct err
         return false;
     }
     if (conn_retryable(err)) {
-        log_info("%s: %s: %s (%s); again", m->name, m->step, err->text, err->sqlstate);
+        log_info("%s: %s (%s); again", m->step, err->text, err->sqlstate);
         eng_sleep(m, conn_backoff_ms(m->retries++, RETRY_BASE_MS, RETRY_MAX_MS));
         eng_status_put(engine, m);
     } else {
@@ -253,14 +253,16 @@ static bool turn(struct eng_engine *engine, struct eng_migration *m)
 {
     struct err err = {0};
     enum rc rc = RC_OK;
+    bool goes_on;
 
     log_scope(m->name);
     if (clock_us() - m->refreshed_us > REFRESH_US)
         rc = eng_status_refresh(engine, m, &err);
     if (rc == RC_OK && wants_turn(m))
         rc = eng_phase(m->phase)->step(engine, m, &err);
+    goes_on = rc != RC_ERR || judge(engine, m, &err);
     log_scope(NULL);
-    return rc != RC_ERR || judge(engine, m, &err);
+    return goes_on;
 }
 
 static void finish(struct eng_engine *engine, struct eng_migration *m)
@@ -268,7 +270,7 @@ static void finish(struct eng_engine *engine, struct eng_migration *m)
     struct err ignored = {0};
 
     if (eng_status_refresh(engine, m, &ignored) != RC_OK)
-        log_debug("%s: %s", m->name, ignored.text);
+        log_debug("%s", ignored.text);
     eng_migration_drop(engine, m);
 }
 

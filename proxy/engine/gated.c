@@ -206,8 +206,8 @@ void gated_run(struct eng_engine *engine, struct eng_migration *m, const struct 
         sess_gate_open(engine->plane, &report);
     result->stall_us = report.stall_us_max;
     blockers_describe(engine, g.pids, g.npids, &m->blockers);
-    log_info("%s: %s: %s, drained in %.1f ms, locked for %.1f ms, longest stall %.1f ms%s%s",
-             m->name, spec->title, result->word, result->drain_ms, result->lock_ms,
+    log_info("%s: %s, drained in %.1f ms, locked for %.1f ms, longest stall %.1f ms%s%s",
+             spec->title, result->word, result->drain_ms, result->lock_ms,
              (double)result->stall_us / 1000, m->blockers.len ? ", blockers: " : "",
              m->blockers.len ? m->blockers.data : "");
 out:

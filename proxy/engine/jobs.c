@@ -96,15 +96,9 @@ static enum rc check_new(struct eng_engine *engine, const struct eng_migration *
 static enum rc start_planned(struct eng_engine *engine, struct eng_plan *plan, struct eng_job *job)
 {
     struct eng_migration *m = eng_migration_new(plan);
-    struct eng_migration *same = eng_migration_find(engine, m->name);
 
     m->migrate = job->migrate;
-    if (same) {
-        err_set(&job->err, "42710", "migration \"%s\" is already %s", m->name,
-                eng_phase(same->phase)->name);
-        err_hint(&job->err, "see SHOW STATUS");
-    }
-    if (same || check_new(engine, m, &job->err) != RC_OK ||
+    if (check_new(engine, m, &job->err) != RC_OK ||
         eng_status_refresh(engine, m, &job->err) != RC_OK)
         goto refused;
     m->stats.bytes_before = m->stats.bytes_now;
@@ -120,12 +114,36 @@ refused:
     return RC_ERR;
 }
 
+/* Before the catalog is looked at: a file that ran already no longer fits it. */
+static enum rc check_name(struct eng_engine *engine, const char *text, struct err *err)
+{
+    json_t *file = json_loads(text, 0, NULL);
+    const char *name = json_string_value(json_object_get(file, "name"));
+    json_t *known = board_show(engine->board, BOARD_MIGRATIONS, name ? name : "");
+    json_t *row = json_array_get(json_object_get(known, "rows"), 0);
+    const char *phase = json_string_value(json_array_get(row, 1));
+
+    if (phase && strcmp(phase, eng_phase(PH_DONE)->name) == 0) {
+        err_set(err, "42710", "migration \"%s\" ran to its end at %s", name,
+                json_string_value(json_array_get(row, 6)));
+        err_hint(err, "give the new one another name");
+    } else if (phase && strcmp(phase, eng_phase(PH_ABORTED)->name) != 0) {
+        err_set(err, "42710", "migration \"%s\" is already %s", name, phase);
+        err_hint(err, "see SHOW STATUS; abort it first to start it anew");
+    }
+    json_decref(known);
+    json_decref(file);
+    return err_is_set(err) ? RC_ERR : RC_OK;
+}
+
 static enum rc run_start(struct eng_engine *engine, struct eng_migration *m, struct eng_job *job)
 {
     struct eng_plan *plan = NULL;
     enum rc rc;
 
     (void)m;
+    if (check_name(engine, job->arg ? job->arg : "", &job->err) != RC_OK)
+        return RC_ERR;
     if (store_create(&engine->work, &job->err) != RC_OK)
         return RC_ERR;
     engine->store = true;
@@ -301,7 +319,9 @@ static enum rc run_on(struct eng_engine *engine, const struct verb *verb, struct
             err_hint(&job->err, "%s", verb->instead);
         return RC_ERR;
     }
+    log_scope(m->name);
     rc = verb->run(engine, m, job);
+    log_scope(NULL);
     eng_status_put(engine, m);
     return rc;
 }

@@ -92,7 +92,7 @@ void eng_phase_switch(struct eng_engine *engine, struct eng_migration *m, enum e
         m->epoch = ++engine->epoch;
         eng_publish(engine);
     }
-    log_info("%s: %s > %s", m->name, phases[from].name, phases[to].name);
+    log_info("%s > %s", phases[from].name, phases[to].name);
     eng_status_put(engine, m);
 }
 

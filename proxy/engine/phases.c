@@ -47,8 +47,7 @@ static enum rc found_bad(struct eng_engine *engine, struct eng_migration *m, str
         m->repairs = 0; /* resume begins anew */
         return RC_ERR;
     }
-    log_warning("%s: verify found %lld rows not in step: repair pass", m->name,
-                (long long)m->stats.rows_bad);
+    log_warning("verify found %lld rows not in step: repair pass", (long long)m->stats.rows_bad);
     m->repairs++;
     m->repairing = true;
     if (eng_fill_restart(engine, m, err) != RC_OK || store_flags(engine, m, err) != RC_OK)

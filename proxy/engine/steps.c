@@ -193,7 +193,7 @@ static enum rc run_concurrently(struct eng_engine *engine, struct eng_migration 
         eng_sleep(m, 1000);
         return RC_AGAIN;
     case INDEX_INVALID:
-        log_warning("%s: index %s was left invalid: dropping it", m->name, step->index_name);
+        log_warning("index %s was left invalid: dropping it", step->index_name);
         name = sql_quote_qualified(step->index_schema, step->index_name);
         sql = mem_printf("DROP INDEX CONCURRENTLY IF EXISTS %s", name);
         rc = send_long(engine, m, i, sql, err);
@@ -230,7 +230,7 @@ static enum rc poll_long(struct eng_engine *engine, struct eng_migration *m, str
     if (rc == RC_ERR) {
         if (conn_lost(err)) { /* ours alone: the work connection finds out for itself */
             conn_close(&m->lng);
-            log_warning("%s: %s: %s; again", m->name, m->step, err->text);
+            log_warning("%s: %s; again", m->step, err->text);
             err_clear(err);
             return back_off(m);
         }

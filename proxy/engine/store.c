@@ -264,12 +264,12 @@ static enum rc settle_cutover(struct eng_engine *engine, struct eng_migration *m
     if (m->epoch > engine->epoch)
         engine->epoch = m->epoch;
     if (m->phase != undecided) {
-        log_warning("%s: the transaction of %s had been committed: %s", m->name,
-                    eng_phase(undecided)->name, eng_phase(m->phase)->name);
+        log_warning("the transaction of %s had been committed: %s", eng_phase(undecided)->name,
+                    eng_phase(m->phase)->name);
         return RC_OK;
     }
     if (undecided == PH_CUTTING_OVER) {
-        log_warning("%s: the cut-over had not been committed", m->name);
+        log_warning("the cut-over had not been committed");
         return eng_phase_move(engine, m, PH_READY, err);
     }
     return RC_OK; /* reverting goes on */
@@ -301,14 +301,17 @@ enum rc store_load(struct eng_engine *engine, struct err *err)
         if (eng_phase_over(m->phase)) {
             eng_migration_free(m);
         } else {
-            log_info("%s: goes on at %s", m->name, eng_phase(m->phase)->name);
+            log_scope(m->name);
+            log_info("goes on at %s", eng_phase(m->phase)->name);
             eng_migration_add(engine, m);
+            log_scope(NULL);
         }
     }
     eng_publish(engine);
     for (size_t i = 0; i < engine->nmigrations; i++) {
         struct eng_migration *m = engine->migrations[i];
 
+        log_scope(m->name);
         if ((m->phase == PH_CUTTING_OVER || m->phase == PH_REVERTING) &&
             settle_cutover(engine, m, err) != RC_OK)
             goto out;
@@ -316,6 +319,7 @@ enum rc store_load(struct eng_engine *engine, struct err *err)
     }
     rc = RC_OK;
 out:
+    log_scope(NULL);
     PQclear(res);
     return rc;
 }

@@ -16,7 +16,8 @@
 
 /* Guards run as whoever writes, and `up` / `down` may call the json helpers: all roles may use
  * the schema. The tables stay the owner's. A value that is no JSON (or that jsonb cannot hold, or
- * nests too deep for it) is wrapped, never lost. */
+ * nests too deep for it) is wrapped, never lost; catching that takes a subtransaction, which no
+ * parallel plan may start. */
 const char *const store_ddl[] = {
     "CREATE SCHEMA IF NOT EXISTS segue;"
     "GRANT USAGE ON SCHEMA segue TO PUBLIC;"
@@ -47,7 +48,7 @@ const char *const store_ddl[] = {
     "CREATE TABLE segue.throttle (signal text PRIMARY KEY, \"limit\" float8 NOT NULL,"
     " enabled bool NOT NULL, set_at timestamptz NOT NULL DEFAULT clock_timestamp());"
     "CREATE FUNCTION segue.json_or_wrap(value text) RETURNS jsonb"
-    " LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE AS $fn$"
+    " LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL UNSAFE AS $fn$"
     " BEGIN RETURN value::pg_catalog.jsonb;"
     " EXCEPTION WHEN data_exception OR program_limit_exceeded THEN"
     " RETURN pg_catalog.jsonb_build_object('segue_invalid_json', value); END $fn$;"

@@ -252,10 +252,9 @@ static enum rc finish(struct eng_engine *engine, struct eng_migration *m, struct
     PQclear(res);
     m->stats.rows_verified = verify->rows;
     m->stats.rows_bad = verify->nbad + verify->nnulls;
-    log_info("%s: verified %" PRId64 " rows (%s): %" PRId64 " not in step, %" PRId64
+    log_info("verified %" PRId64 " rows (%s): %" PRId64 " not in step, %" PRId64
              " NULL where NOT NULL is to be",
-             m->name, verify->rows, verify->reverse ? "reverse" : "forward", verify->nbad,
-             verify->nnulls);
+             verify->rows, verify->reverse ? "reverse" : "forward", verify->nbad, verify->nnulls);
     if (verify->nnulls > 0 && verify->nbad == 0)
         m->repairs++; /* NULLs that `up` gives: a repair pass would give them again */
     eng_verify_free(verify);
@@ -302,7 +301,7 @@ enum rc eng_verify_wanted_turn(struct eng_engine *engine, struct eng_migration *
         m->step[0] = '\0';
     }
     if (rc == RC_ERR) { /* whoever asked has got the error; the phase goes on */
-        log_err(LOG_WARNING, m->name, err);
+        log_err(LOG_WARNING, "verify", err);
         err_clear(err);
     }
     return RC_AGAIN;
