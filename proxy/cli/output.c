@@ -126,9 +126,13 @@ static const char *text_of(const json_t *row, const char *key)
     return text ? text : "";
 }
 
-static bool is_note(const json_t *row, const char *kind)
+/* The stage of a row that is not a step but something to be known. */
+#define REFUSED "REFUSED"
+#define WARNING "WARNING"
+
+static bool is_stage(const json_t *row, const char *stage)
 {
-    return strcmp(text_of(row, "stage"), kind) == 0;
+    return strcmp(text_of(row, "stage"), stage) == 0;
 }
 
 size_t cli_plan_refusals(const json_t *rows)
@@ -138,7 +142,7 @@ size_t cli_plan_refusals(const json_t *rows)
 
     json_array_foreach(rows, i, row)
     {
-        n += is_note(row, "refusal");
+        n += is_stage(row, REFUSED);
     }
     return n;
 }
@@ -157,16 +161,17 @@ static void format_step(const json_t *row, struct buf *out)
 {
     char *no = cli_value_text(json_object_get(row, "no"));
 
-    buf_printf(out, "  %s%s%s\n", no, *no ? ". " : "", text_of(row, "title"));
-    indented(out, "       ", text_of(row, "sql"));
+    buf_printf(out, "  %s. %s\n", no, text_of(row, "what"));
     if (*text_of(row, "lock"))
-        buf_printf(out, "     lock: %s on %s\n", text_of(row, "lock"), text_of(row, "lock_on"));
+        buf_printf(out, "     lock: %s on %s\n", text_of(row, "lock"), text_of(row, "on"));
     if (*text_of(row, "holds"))
         buf_printf(out, "     held: %s\n", text_of(row, "holds"));
+    indented(out, "       ", text_of(row, "sql"));
     free(no);
 }
 
-static void format_notes(const json_t *rows, const char *kind, const char *title, struct buf *out)
+/* Notes say what in `what`, and what to do about it in `holds`. */
+static void format_notes(const json_t *rows, const char *stage, const char *title, struct buf *out)
 {
     bool any = false;
     size_t i;
@@ -174,13 +179,13 @@ static void format_notes(const json_t *rows, const char *kind, const char *title
 
     json_array_foreach(rows, i, row)
     {
-        if (!is_note(row, kind))
+        if (!is_stage(row, stage))
             continue;
         buf_printf(out, "%s", any ? "" : title);
         any = true;
-        buf_printf(out, "  %s: %s\n", text_of(row, "object"), text_of(row, "title"));
-        if (*text_of(row, "hint"))
-            buf_printf(out, "     hint: %s\n", text_of(row, "hint"));
+        buf_printf(out, "  %s\n", text_of(row, "what"));
+        if (*text_of(row, "holds"))
+            buf_printf(out, "     hint: %s\n", text_of(row, "holds"));
     }
 }
 
@@ -192,7 +197,7 @@ void cli_format_plan(const json_t *rows, struct buf *out)
 
     json_array_foreach(rows, i, row)
     {
-        if (is_note(row, "refusal") || is_note(row, "warning"))
+        if (is_stage(row, REFUSED) || is_stage(row, WARNING))
             continue;
         if (strcmp(stage, text_of(row, "stage")) != 0) {
             stage = text_of(row, "stage");
@@ -200,8 +205,8 @@ void cli_format_plan(const json_t *rows, struct buf *out)
         }
         format_step(row, out);
     }
-    format_notes(rows, "refusal", "\ncannot be carried (the migration will not start):\n", out);
-    format_notes(rows, "warning", "\nto be known:\n", out);
+    format_notes(rows, REFUSED, "\nrefused: the migration cannot start like this\n", out);
+    format_notes(rows, WARNING, "\nto be known\n", out);
 }
 
 /* ---- printing ---- */

@@ -18,7 +18,7 @@ void cli_format_table(const json_t *columns, const json_t *rows, struct buf *out
 /* One record below the other, for tables too wide for a line. */
 void cli_format_records(const json_t *columns, const json_t *rows, struct buf *out);
 
-/* Steps grouped by stage with SQL, lock and how long; then refusals and warnings. */
+/* PLAN's rows: steps grouped by stage with lock, how long, SQL; then refusals and warnings. */
 void cli_format_plan(const json_t *rows, struct buf *out);
 size_t cli_plan_refusals(const json_t *rows);
 

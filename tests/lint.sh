@@ -1,0 +1,79 @@
+#!/usr/bin/env bash
+# What the compiler does not see: options, commands and documents agree; rooms are small; scripts
+# parse. Argument: the build folder.
+set -u
+cd "$(dirname "$0")/.."
+segue=${1:-build}/segue
+bad=0
+
+complain() {
+    echo "lint: $1"
+    bad=1
+}
+
+# ---- options: `serve --help` is made from the option table ----
+
+options=$("$segue" serve --help | sed -nE 's/^  --([a-z-]+) .*/\1/p' | tr - _)
+[ "$(echo "$options" | wc -l)" -gt 5 ] || complain "serve --help lists no options"
+for option in $options; do
+    grep -q "^| \`$option\` |" config/README.md || complain "config/README.md: option $option is missing"
+    grep -q "^  \"$option\":" config/segue.json || complain "config/segue.json: option $option is missing"
+done
+for option in $(sed -nE 's/^\| `([a-z_]+)` \|.*/\1/p' config/README.md); do
+    echo "$options" | grep -qx "$option" || complain "config/README.md: there is no option $option"
+done
+
+# The file must load; what it says must be the defaults.
+/usr/bin/python3 - "$segue" <<'PY' || bad=1
+import json, re, subprocess, sys
+text = subprocess.run([sys.argv[1], "serve", "--help"], capture_output=True, text=True, check=True).stdout
+defaults = {}
+for name, value in re.findall(r'^  --([a-z-]+) .*\n.*; default "(.*)"$', text, re.M):
+    defaults[name.replace("-", "_")] = value
+config = json.load(open("config/segue.json"))
+bad = 0
+for name, value in config.items():
+    shown = ",".join(value) if isinstance(value, list) else str(value)
+    if name not in defaults:
+        print(f"lint: config/segue.json: there is no option {name}")
+        bad = 1
+    elif shown != defaults[name]:
+        print(f"lint: config/segue.json: {name} is {shown}, the default is {defaults[name]}")
+        bad = 1
+sys.exit(bad)
+PY
+
+# ---- commands ----
+
+for command in $("$segue" --help | sed -nE 's/^  ([a-z]+) .*/\1/p'); do
+    grep -q "segue $command" README.md || complain "README.md: the command 'segue $command' is missing"
+done
+"$segue" help console | sed -E 's/^(SHOW [A-Z]+|[A-Z]+).*/\1/' | while read -r command; do
+    grep -q "$command" README.md || echo "lint: README.md: the console's $command is missing"
+done | grep . && bad=1
+
+# ---- rooms ----
+
+for file in proxy/*.c proxy/*/*.[ch] include/segue/*/*.h tests/unit/*.c tests/workload/*.[ch]; do
+    [ -e "$file" ] || continue
+    lines=$(wc -l <"$file")
+    [ "$lines" -le 700 ] || complain "$file: $lines lines; a room has at most 700"
+done
+
+# ---- scripts ----
+
+for file in .ci/run tests/*.sh bench/*.sh; do
+    [ -e "$file" ] || continue
+    bash -n "$file" || bad=1
+done
+for file in tests/integration/*.py tests/integration/*/*.py bench/*.py; do
+    [ -e "$file" ] || continue
+    /usr/bin/python3 -c 'import ast, sys; ast.parse(open(sys.argv[1]).read(), sys.argv[1])' "$file" || bad=1
+done
+for file in config/*.json config/*/*.json; do
+    [ -e "$file" ] || continue
+    /usr/bin/python3 -m json.tool "$file" >/dev/null || complain "$file: not valid JSON"
+done
+
+[ "$bad" = 0 ] && echo "lint: ok"
+exit "$bad"
