@@ -16,7 +16,7 @@
 #include "segue/sql/inspect.h"
 #include "session.h"
 
-#define WORKERS_MAX 64
+#define WORKERS_MAX 256
 #define LISTENERS_MAX 8
 #define SCRATCH_BYTES 65536
 

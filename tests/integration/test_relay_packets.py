@@ -1,0 +1,177 @@
+"""Bytes no driver would send: refused or passed on, never a crash, never somebody else's harm."""
+
+import random
+import struct
+
+import pytest
+from lib.rawwire import (CANCEL, FLUSH, GSSENC, SSL, SYNC, TERMINATE, Raw, bind, execute, message, packet, parse,
+                         query, startup)
+
+pytestmark = pytest.mark.one_version
+
+
+@pytest.fixture
+def proxy(db, segue):
+    return segue(db)
+
+
+@pytest.fixture
+def raw(proxy):
+    open_ones = []
+
+    def connect():
+        open_ones.append(Raw(proxy.port))
+        return open_ones[-1]
+
+    yield connect
+    for one in open_ones:
+        one.sock.close()
+    with proxy.connect() as c:  # whatever was sent: it still serves
+        assert c.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_encryption_is_declined_and_plain_text_goes_on(raw, db):
+    c = raw()
+    assert c.send(packet(GSSENC)).take(1) == b"N"
+    assert c.send(packet(SSL)).take(1) == b"N"
+    c.login(db.name)
+
+
+@pytest.mark.parametrize("code", [SSL, GSSENC])
+def test_bytes_behind_an_encryption_request_end_the_connection(raw, db, code):
+    c = raw().send(packet(code) + startup(user="postgres", database=db.name))
+    assert c.take(1) is None
+
+
+def test_second_request_of_a_kind_ends_the_connection(raw):
+    c = raw()
+    assert c.send(packet(SSL)).take(1) == b"N"
+    assert c.send(packet(SSL)).take(1) is None
+
+
+@pytest.mark.parametrize("data", [
+    b"\x00\x00\x00\x00", b"\x00\x00\x00\x07", b"\x7f\xff\xff\xff", b"\xff\xff\xff\xff", b"\x16\x03\x01\x02\x00\x01",
+    b"GET / HTTP/1.1\r\n\r\n", struct.pack("!I", 10001), packet(196608, b"user"), packet(131072, b"user\0x\0\0"),
+    packet(196608, b"\0"), packet(CANCEL, b"\0\0\0\1ab"), packet(SSL, b"x"),
+])
+def test_broken_startup_is_refused(raw, data):
+    c = raw().send(data)
+    assert c.error() is None or c.read() is None
+
+
+def test_startup_byte_by_byte_is_understood(raw, db):
+    c = raw()
+    for byte in startup(user="postgres", database=db.name):
+        c.send(bytes([byte]))
+    assert c.until_ready().endswith("ZI")
+    for byte in query("SELECT 1") + parse("SELECT 2") + bind() + execute() + SYNC:
+        c.send(bytes([byte]))
+    assert c.until_ready() == "TDCZI"
+    assert c.until_ready() == "12DCZI"
+
+
+@pytest.mark.parametrize("length", [0, 3, 0x80000000, 0xffffffff])
+def test_impossible_message_length_ends_the_session_with_08P01(raw, db, length):
+    c = raw().login(db.name)
+    c.send(b"Q" + struct.pack("!I", length) + b"SELECT 1\0")
+    assert c.error()["C"] == "08P01"
+    assert c.read() is None
+
+
+def test_flush_without_sync_answers_and_stays_open(raw, db, proxy):
+    c = raw().login(db.name, application_name="flusher")
+    c.send(parse("SELECT 1"), bind(), execute(), FLUSH)
+    assert [c.read()[0] for _ in range(4)] == list("12DC")
+    row = next(r for r in proxy.console("SHOW SESSIONS") if r["application_name"] == "flusher")
+    assert row["state"] == "active"
+    assert c.send(SYNC).until_ready() == "ZI"
+
+
+def test_sync_inside_copy_in_gets_no_answer(raw, db, proxy):
+    db.sql("CREATE TABLE t (id int)")
+    c = raw().login(db.name, application_name="copier")
+    c.send(parse("COPY t FROM STDIN"), bind(), execute(), SYNC)
+    assert [c.read()[0] for _ in range(3)] == list("12G")
+    c.send(SYNC, message("d", b"1\n"), SYNC, message("c"), SYNC)
+    assert c.until_ready() == "CZI"
+    row = next(r for r in proxy.console("SHOW SESSIONS") if r["application_name"] == "copier")
+    assert row["state"] == "idle"
+
+
+def test_late_copy_data_after_an_error_is_ignored(raw, db, proxy):
+    db.sql("CREATE TABLE t (id int)")
+    c = raw().login(db.name, application_name="late")
+    c.send(query("COPY t FROM STDIN"))
+    assert c.read()[0] == "G"
+    c.send(message("d", b"no number\n"), message("d", b"more\n"), message("c"))
+    assert c.until_ready() == "EZI"
+    c.send(query("COPY t FROM STDIN"), message("d", b"5\n"), message("c"))
+    assert c.until_ready() == "GCZI"
+    row = next(r for r in proxy.console("SHOW SESSIONS") if r["application_name"] == "late")
+    assert row["state"] == "idle"
+
+
+def test_deep_pipeline_of_syncs_is_answered_one_by_one(raw, db):
+    c = raw().login(db.name)
+    c.send(*[part for _ in range(500) for part in (parse("SELECT 1"), bind(), execute(), SYNC)])
+    for _ in range(500):
+        assert c.until_ready() == "12DCZI"
+
+
+def test_queries_sent_with_the_startup_are_kept_for_later(raw, db):
+    c = raw().send(startup(user="postgres", database=db.name) + query("SELECT 1") + query("SELECT 2"))
+    assert c.until_ready().endswith("ZI")
+    assert c.until_ready() == "TDCZI"
+    assert c.until_ready() == "TDCZI"
+
+
+def test_half_closed_client_gets_its_answer(raw, db):
+    import socket
+    c = raw().login(db.name)
+    c.send(query("SELECT pg_sleep(0.2)"))
+    c.sock.shutdown(socket.SHUT_WR)
+    assert c.until_ready() == "TDCZI"
+    assert c.read() is None
+
+
+def test_terminate_ends_the_session(raw, db):
+    c = raw().login(db.name).send(TERMINATE)
+    assert c.read() is None
+
+
+def test_cancel_with_a_wrong_key_harms_nobody_and_is_closed(raw, db):
+    c = raw().login(db.name)
+    pid = c.key[:4]
+    wrong = raw().send(packet(CANCEL, pid + b"\1\2\3\4"))
+    assert wrong.take(1) is None
+    assert c.send(query("SELECT pg_sleep(0.1)")).until_ready() == "TDCZI"
+
+
+def test_long_cancel_keys_of_protocol_3_2_work(raw, db):
+    if db.version < 18:
+        pytest.skip("protocol 3.2 came with 18")
+    c = raw().send(startup(196610, user="postgres", database=db.name))
+    assert c.until_ready().endswith("ZI")
+    assert len(c.key) == 4 + 32
+    c.send(query("SELECT pg_sleep(30)"))
+    killer = raw().send(packet(CANCEL, c.key))
+    assert killer.take(1) is None
+    assert c.until_ready() in ("TEZI", "EZI")
+
+
+def test_random_bytes_never_bring_it_down(raw, db):
+    dice = random.Random(7)
+    for i in range(60):
+        c = raw()
+        if i % 2:
+            c.login(db.name)
+        try:
+            c.send(dice.randbytes(dice.randrange(1, 3000)))
+        except ConnectionError:
+            pass
+        c.sock.close()
+
+
+def test_unknown_message_type_is_the_servers_to_refuse(raw, db):
+    c = raw().login(db.name).send(message("?", b"what"))
+    assert c.error()["C"] == "08P01"
