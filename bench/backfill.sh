@@ -93,7 +93,7 @@ migration() { # kind, name
 }
 
 phase_at() {
-    grep "$name" "$work/segue.log" | grep -o "^[^ ]* [^ ]* .*-> $1\b" | tail -1 | cut -d' ' -f1,2
+    grep "$name: .* > $1\$" "$work/segue.log" | tail -1 | cut -d' ' -f1,2
 }
 
 # Milliseconds between two phases of the last migration in segue's log.

@@ -39,8 +39,8 @@
                          "ON CONFLICT (cache_key) DO UPDATE SET payload = EXCLUDED.payload, "      \
                          "hits = result_cache.hits + 1",                                           \
         [ST_CACHE_GET] = "SELECT payload FROM result_cache WHERE cache_key = $1",                  \
-        [ST_ANON] = "INSERT INTO anonymous_usage AS a (token, checks_allocated, checks_used) "     \
-                    "VALUES ($1, 1000000, 1) ON CONFLICT (token) DO UPDATE "                       \
+        [ST_ANON] = "INSERT INTO anonymous_usage AS a (token, plan, checks_used) "                 \
+                    "VALUES ($1, 'anon', 1) ON CONFLICT (token) DO UPDATE "                        \
                     "SET checks_used = a.checks_used + 1 RETURNING checks_used",                   \
         [ST_BEGIN] = "BEGIN", [ST_COMMIT] = "COMMIT", [ST_ROLLBACK] = "ROLLBACK",                  \
     }
