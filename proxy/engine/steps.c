@@ -175,34 +175,39 @@ static enum rc mark_done(struct eng_engine *engine, struct eng_migration *m, siz
     return rc == RC_OK ? RC_AGAIN : RC_ERR;
 }
 
-/* Whatever happened before, the catalog tells what is to be done next. */
+static enum rc drop_leftover(struct eng_engine *engine, struct eng_migration *m, size_t i,
+                             struct err *err)
+{
+    const struct eng_step *step = &m->plan->steps[i];
+    char *name = sql_quote_qualified(step->index_schema, step->index_name);
+    char *sql = mem_printf("DROP INDEX CONCURRENTLY IF EXISTS %s", name);
+    enum rc rc;
+
+    log_warning("index %s was left invalid: dropping it", step->index_name);
+    rc = send_long(engine, m, i, sql, err);
+    free(sql);
+    free(name);
+    return rc;
+}
+
+/* Whatever happened before, the catalog tells what is to be done next. A step without the name of
+ * an index drops one that may be gone already. */
 static enum rc run_concurrently(struct eng_engine *engine, struct eng_migration *m, size_t i,
                                 struct err *err)
 {
     const struct eng_step *step = &m->plan->steps[i];
     enum index_state state = INDEX_ABSENT;
-    char *name, *sql;
-    enum rc rc;
 
     if (step->index_name && index_look(engine, step, &state, err) != RC_OK)
         return RC_ERR;
-    switch (state) {
-    case INDEX_VALID:
+    if (state == INDEX_VALID)
         return mark_done(engine, m, i, err);
-    case INDEX_BUILDING: /* a backend of an engine that died is still at it */
+    if (state == INDEX_BUILDING) { /* a backend of an engine that died is still at it */
         eng_sleep(m, 1000);
         return RC_AGAIN;
-    case INDEX_INVALID:
-        log_warning("index %s was left invalid: dropping it", step->index_name);
-        name = sql_quote_qualified(step->index_schema, step->index_name);
-        sql = mem_printf("DROP INDEX CONCURRENTLY IF EXISTS %s", name);
-        rc = send_long(engine, m, i, sql, err);
-        free(sql);
-        free(name);
-        return rc;
-    case INDEX_ABSENT:
-        break;
     }
+    if (state == INDEX_INVALID)
+        return drop_leftover(engine, m, i, err);
     return send_long(engine, m, i, step->sql[0], err);
 }
 
@@ -238,8 +243,10 @@ static enum rc poll_long(struct eng_engine *engine, struct eng_migration *m, str
     }
     if (m->plan->steps[i].kind == ENG_STEP_VALIDATE)
         step_finished(engine, m, i);
+    else if (!m->plan->steps[i].index_name) /* DROP INDEX IF EXISTS: nothing to look for */
+        return mark_done(engine, m, i, err);
     m->not_before_us = 0;
-    return RC_AGAIN; /* CONCURRENTLY: the catalog is looked at again */
+    return RC_AGAIN; /* CREATE INDEX: the catalog is looked at again */
 }
 
 void eng_steps_cancel(struct eng_migration *m)
