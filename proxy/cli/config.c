@@ -195,35 +195,31 @@ static enum rc take_apart(const char *url, struct cfg_upstream *out, struct err 
 static enum rc flag(struct cfg *cfg, int argc, char *const *argv, int *i, bool file_only,
                     struct err *err)
 {
-    const char *word = argv[*i], *value;
+    const char *word = argv[*i], *value = NULL;
     char name[64];
     size_t len = strcspn(word, "=");
+    bool file;
     int row;
 
     snprintf(name, sizeof(name), "%.*s", (int)len, word);
-    if (word[len] == '=') {
+    file = !strcmp(name, "-c") || !strcmp(name, "--config");
+    row = strncmp(name, "--", 2) == 0 ? opt_find(cfg->set, name + 2) : -1;
+    if (word[len] == '=')
         value = word + len + 1;
-    } else if (*i + 1 < argc) {
+    else if (*i + 1 < argc)
         value = argv[++*i];
-    } else {
+    if (!file && row < 0)
+        err_set(err, "42704", "serve does not know \"%s\"", name);
+    else if (!value)
         err_set(err, "22023", "%s needs a value", name);
+    if (err_is_set(err)) {
         err_hint(err, "segue serve --help");
         return RC_ERR;
     }
-    if (!strcmp(name, "-c") || !strcmp(name, "--config")) {
+    if (file) {
         free(cfg->file);
         cfg->file = mem_strdup(value);
-        return RC_OK;
-    }
-    row = strncmp(name, "--", 2) == 0 ? opt_find(cfg->set, name + 2) : -1;
-    if (row < 0) {
-        err_set(err, "42704", "serve does not know \"%s\"", name);
-        err_hint(err, "segue serve --help");
-        return RC_ERR;
-    }
-    if (file_only)
-        return RC_OK;
-    if (opt_set_text(cfg->set, row, value, OPT_FLAG, err) != RC_OK) {
+    } else if (!file_only && opt_set_text(cfg->set, row, value, OPT_FLAG, err) != RC_OK) {
         err_prefix(err, "%s", name);
         return RC_ERR;
     }
@@ -243,7 +239,7 @@ static enum rc load_database_url(struct cfg *cfg, struct err *err)
 {
     const char *url = getenv("DATABASE_URL");
 
-    if (!url || !*url || cfg->set->values[CFG_UPSTREAM].source != OPT_DEFAULT)
+    if (!url || !*url || *cfg->set->values[CFG_UPSTREAM].text)
         return RC_OK;
     if (opt_set_text(cfg->set, CFG_UPSTREAM, url, OPT_ENVIRONMENT, err) != RC_OK) {
         err_prefix(err, "environment variable DATABASE_URL");

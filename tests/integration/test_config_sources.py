@@ -1,0 +1,213 @@
+"""Configuration: what is refused and how it is said, sources, SIGHUP, SIGTERM."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+
+import psycopg
+import pytest
+from lib.segue import PROGRAM
+from lib.wait import until
+
+UPSTREAM = "postgresql://app:hidden_password@127.0.0.1:1/app"
+
+BAD_FILES = [
+    # text, what the one line must say
+    ("", "{file}:1: not valid JSON"),
+    ("{", "{file}:1: not valid JSON"),
+    ('{"workers": 2,\n}', "{file}:2: not valid JSON"),
+    ("[]", "{file}:1: must be one JSON object of options, not an array"),
+    ('{\n "workers": "two"\n}', '{file}:2: option "workers" must be an integer from 0 to 256, not a string'),
+    ('{\n\n "workers": -1}', '{file}:3: option "workers" must be an integer from 0 to 256, not "-1"'),
+    ('{"workers": 257}', '{file}:1: option "workers" must be an integer from 0 to 256, not "257"'),
+    ('{"workers": 1.5}', '{file}:1: option "workers" must be an integer from 0 to 256, not a fraction'),
+    ('{"workers": 1e99}', '{file}:1: option "workers" must be'),
+    ('{"workers": 99999999999999999999}', "{file}:1: not valid JSON"),
+    ('{"workers": null}', '{file}:1: option "workers" must be an integer from 0 to 256, not null'),
+    ('{"workers": 1, "workers": 2}', "{file}:1: not valid JSON: duplicate"),
+    ('{"listen": "6432"}', '{file}:1: option "listen" must be HOST:PORT'),
+    ('{"listen": "a:65536"}', '{file}:1: option "listen" must be HOST:PORT'),
+    ('{"listen": "::1:6432"}', '{file}:1: option "listen" must be HOST:PORT'),
+    ('{"listen": "a:1,"}', '{file}:1: option "listen" must be HOST:PORT'),
+    ('{"upstream": "mysql:// hidden_password"}', '{file}:1: option "upstream" must be a connection URL'),
+    ('{"upstream": "postgresql://a,b/x"}', '{file}:1: option "upstream" must be a connection URL or string with one host'),
+    ('{"admin_users": "dba"}', '{file}:1: option "admin_users" must be a list of names, not a string'),
+    ('{"admin_users": ["a,b"]}', '{file}:1: option "admin_users" must be a list of names'),
+    ('{"log_level": "loud"}', '{file}:1: option "log_level" must be one of "error", "warning", "info", "debug", not "loud"'),
+    ('{\n"workers": 1,\n"lock_timeout": 5}', '{file}:3: there is no option "lock_timeout"'),
+    ('{"gate_hold_max_ms": 500, "cutover_drain_ms": 900}', '"gate_hold_max_ms" (500) must be greater than'),
+]
+
+
+def serve(*args, environment=None):
+    env = {k: v for k, v in os.environ.items() if k != "DATABASE_URL"}
+    return subprocess.run([str(PROGRAM), "serve", *map(str, args)], capture_output=True, text=True, timeout=20,
+                          env={**env, **(environment or {})})
+
+
+@pytest.mark.parametrize("text, expected", BAD_FILES, ids=range(len(BAD_FILES)))
+def test_a_bad_file_is_refused_with_place_option_and_what_is_allowed(tmp_path, text, expected):
+    path = tmp_path / "segue.json"
+    path.write_text(text)
+    arguments = [] if "upstream" in text else ["--upstream", UPSTREAM]
+    done = serve("-c", path, *arguments)
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    lines = done.stderr.splitlines()
+    assert lines[0].startswith("segue: ") and expected.format(file=path) in lines[0]
+    assert all(line.startswith("hint: ") for line in lines[1:]) and len(lines) <= 2
+    assert "hidden_password" not in done.stderr
+
+
+@pytest.mark.parametrize("arguments, environment, expected", [
+    ([], {}, 'option "upstream" is not set'),
+    (["-c", "/nonexistent.json"], {}, "/nonexistent.json: cannot open: No such file or directory"),
+    (["-c", "/"], {}, "/: cannot"),
+    (["--upstream"], {}, "--upstream needs a value"),
+    (["--nonsense", "1"], {}, 'serve does not know "--nonsense"'),
+    (["x"], {}, 'serve does not know "x"'),
+    (["--workers", "many"], {}, '--workers: option "workers" must be an integer from 0 to 256, not "many"'),
+    (["--workers="], {}, '--workers: option "workers" must be'),
+    ([], {"SEGUE_WORKERS": "many"}, 'environment variable SEGUE_WORKERS: option "workers" must be'),
+    ([], {"DATABASE_URL": "nonsense hidden_password"}, "environment variable DATABASE_URL: option \"upstream\" must be"),
+])
+def test_a_bad_flag_or_variable_is_refused_by_name(arguments, environment, expected):
+    done = serve(*arguments, environment=environment)
+    assert done.returncode == 2
+    assert expected in done.stderr.splitlines()[0]
+    assert "hidden_password" not in done.stderr
+
+
+def test_a_port_in_use_is_said_at_once():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = "127.0.0.1:%d" % taken.getsockname()[1]
+        done = serve("--upstream", UPSTREAM, "--listen", address)
+    assert done.returncode == 1
+    assert address in done.stderr
+
+
+def config_of(proxy):
+    return {row["option"]: row for row in proxy.console("SHOW CONFIG")}
+
+
+@pytest.mark.one_version
+def test_flags_go_over_environment_over_file_over_defaults(db, segue, tmp_path):
+    path = tmp_path / "segue.json"
+    path.write_text(json.dumps({"lock_timeout_ms": 301, "batch_target_ms": 302, "quiet_period_s": 303}))
+    proxy = segue(db, arguments=["-c", path, "--quiet-period-s=305"],
+                  environment={"SEGUE_BATCH_TARGET_MS": "304", "SEGUE_QUIET_PERIOD_S": "306"})
+    got = {name: (row["value"], row["source"]) for name, row in config_of(proxy).items()}
+    assert got["lock_timeout_ms"] == ("301", "file")
+    assert got["batch_target_ms"] == ("304", "environment")
+    assert got["quiet_period_s"] == ("305", "flag")
+    assert got["vacuum_rows"] == ("100000", "default")
+
+
+@pytest.mark.one_version
+def test_the_shipped_file_starts_a_proxy_with_database_url(db):
+    env = {**os.environ, "DATABASE_URL": db.url()}
+    child = subprocess.Popen([str(PROGRAM), "serve", "-c", str(PROGRAM.parents[1] / "config/segue.json"), "--listen",
+                              "127.0.0.1:0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=env)
+    try:
+        assert child.stdout.readline().startswith("segue: listening on 127.0.0.1:")
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(20) == 0
+    finally:
+        child.kill()
+        child.wait()
+        child.stdout.close()
+
+
+@pytest.mark.one_version
+def test_passwords_are_neither_shown_nor_logged(db, segue):
+    url = db.url().replace("://postgres@", "://postgres:hidden_password@")
+    assert "hidden_password" in url
+    proxy = segue(db, upstream=url)
+    assert config_of(proxy)["upstream"]["value"] == url.replace("hidden_password", "***")
+    assert "hidden_password" not in proxy.log_text()
+
+
+@pytest.mark.one_version
+def test_sighup_takes_over_what_can_change_and_names_the_rest(db, segue, tmp_path):
+    path = tmp_path / "segue.json"
+    path.write_text('{"log_level": "info", "cache_entries": 500}')
+    proxy = segue(db, arguments=["-c", path])
+    path.write_text('{"log_level": "debug", "cache_entries": 600, "admin_users": ["postgres"]}')
+    proxy.signal(signal.SIGHUP)
+    until("the reload", lambda: "reload: done, 2 options changed" in proxy.log_text(), 10)
+    assert '"cache_entries" is now "600": takes effect with the next start' in proxy.log_text()
+    assert '"log_level" is now "debug"' in proxy.log_text()
+    config = config_of(proxy)
+    assert config["log_level"]["value"] == "debug"
+    assert config["cache_entries"]["value"] == "500"
+
+
+@pytest.mark.one_version
+def test_a_bad_file_at_sighup_keeps_the_old_configuration(db, segue, tmp_path):
+    path = tmp_path / "segue.json"
+    path.write_text('{"quiet_period_s": 77}')
+    proxy = segue(db, arguments=["-c", path])
+    path.write_text('{"quiet_period_s": 78,\n "workers": "x"}')
+    proxy.signal(signal.SIGHUP)
+    until("the complaint", lambda: "the old configuration stays" in proxy.log_text(), 10)
+    assert f'{path}:2: option "workers"' in proxy.log_text()
+    assert config_of(proxy)["quiet_period_s"]["value"] == "77"
+
+
+def test_clients_are_accepted_while_the_engine_cannot_reach_its_database(clusters):
+    child = subprocess.Popen([str(PROGRAM), "serve", "--upstream", UPSTREAM, "--listen", "127.0.0.1:0"],
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        port = int(child.stdout.readline().rsplit(":", 1)[1])
+        with psycopg.connect(host="127.0.0.1", port=port, dbname="segue", user="x", autocommit=True) as conn:
+            assert conn.execute("SHOW VERSION").fetchone() == ("segue 0.1.0", False)
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(20) == 0
+    finally:
+        child.kill()
+        log = child.communicate()[1]
+    assert "hidden_password" not in log
+
+
+@pytest.mark.one_version
+def test_sigterm_lets_an_open_transaction_end_and_closes_the_idle(db, segue):
+    proxy = segue(db, drain_timeout_s=20)
+    idle, busy = proxy.connect(), proxy.connect()
+    busy.execute("BEGIN")
+    proxy.signal(signal.SIGTERM)
+    with pytest.raises(psycopg.OperationalError):
+        until("the idle session to be closed", lambda: idle.execute("SELECT 1") and False, 10)
+    assert busy.execute("SELECT 2").fetchone() == (2,)
+    assert proxy.running()
+    with pytest.raises(psycopg.OperationalError):
+        proxy.connect(connect_timeout=5)
+    busy.execute("COMMIT")
+    assert proxy.process.wait(15) == 0
+
+
+@pytest.mark.one_version
+def test_the_drain_has_a_deadline(db, segue):
+    proxy = segue(db, drain_timeout_s=1)
+    busy = proxy.connect()
+    busy.execute("BEGIN")
+    begun = time.monotonic()
+    proxy.signal(signal.SIGTERM)
+    assert proxy.process.wait(15) == 0
+    assert time.monotonic() - begun >= 0.9
+
+
+@pytest.mark.one_version
+def test_a_second_sigterm_ends_at_once(db, segue):
+    proxy = segue(db, drain_timeout_s=60)
+    busy = proxy.connect()
+    busy.execute("BEGIN")
+    proxy.signal(signal.SIGTERM)
+    until("the drain", lambda: "ending: sessions have 60 s" in proxy.log_text(), 10)
+    assert proxy.running()
+    proxy.signal(signal.SIGTERM)
+    assert proxy.process.wait(10) == 0
