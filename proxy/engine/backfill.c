@@ -24,7 +24,7 @@
 #define VACUUM_SHARE 0.02
 
 struct fill_text { /* a table's expressions */
-    char *set, *in_step;
+    char *set, *in_step, *unfilled;
 };
 
 struct eng_fill {
@@ -55,6 +55,7 @@ void eng_fill_free(struct eng_fill *fill)
     for (size_t i = 0; i < fill->ntexts; i++) {
         free(fill->texts[i].set);
         free(fill->texts[i].in_step);
+        free(fill->texts[i].unfilled);
     }
     relations_fini(&fill->relations);
     free(fill->texts);
@@ -137,6 +138,7 @@ static enum rc prepare_table(struct eng_engine *engine, struct eng_migration *m,
 
     fill->texts[table].set = eng_table_fill(&m->plan->tables[table]);
     fill->texts[table].in_step = eng_table_in_step(&m->plan->tables[table], ENG_FORWARD, "");
+    fill->texts[table].unfilled = eng_table_unfilled(&m->plan->tables[table]);
     if (load_progress(engine, m, fill, table, err) != RC_OK)
         return RC_ERR;
     if (fill->relations.n > before)
@@ -228,8 +230,8 @@ static char *batch_sql(struct eng_engine *engine, struct eng_migration *m,
                    "%s AND NOT (%s) FOR NO KEY UPDATE SKIP LOCKED)) AND NOT (%s)",
                    rel->name, text->set, rel->name, where, text->in_step, text->in_step);
     else
-        buf_printf(&sql, "UPDATE ONLY %s SET %s WHERE %s AND NOT (%s)", rel->name, text->set, where,
-                   text->in_step);
+        buf_printf(&sql, "UPDATE ONLY %s SET %s WHERE %s AND (%s)", rel->name, text->set, where,
+                   text->unfilled);
     return buf_take(&sql);
 }
 

@@ -145,13 +145,60 @@ char *eng_table_fill(const struct eng_table *table)
         buf_append_str(&out, out.len ? ", " : "");
         if (dual->plain)
             buf_printf(&out, "%s = %s", name, side.to_target);
+        else if (!dual->old_name)
+            buf_printf(&out, "%s = COALESCE(%s, %s)", name, name, side.to_target);
         else
-            buf_printf(&out, "%s = CASE WHEN %s THEN %s ELSE %s END", name, in_step, name,
-                       side.to_target);
+            /* the first WHEN saves an `up` for nearly every row */
+            buf_printf(&out, "%s = CASE WHEN %s IS NULL THEN %s WHEN %s THEN %s ELSE %s END", name,
+                       name, side.to_target, in_step, name, side.to_target);
         free(in_step);
         free(name);
         side_fini(&side);
     }
+    return buf_take(&out);
+}
+
+/* Cheap for the rows that matter: `up` is not evaluated to find out that n is still NULL. */
+static char *dual_unfilled(const struct eng_dual *dual)
+{
+    char *in_step = eng_dual_in_step(dual, ENG_FORWARD, "");
+    char *o, *n, *out;
+    struct side side;
+
+    if (dual->plain || !dual->old_name || !is_guarded(dual)) {
+        out = mem_printf("NOT (%s)", in_step);
+        free(in_step);
+        return out;
+    }
+    side = side_of(dual, ENG_FORWARD, "");
+    o = sql_quote_ident(dual->old_name);
+    n = sql_quote_ident(dual->new_name);
+    out = mem_printf("CASE WHEN %s IS NULL THEN %s IS NOT NULL OR %s IS NOT NULL ELSE NOT (%s) END",
+                     n, o, side.to_target, in_step);
+    side_fini(&side);
+    free(in_step);
+    free(n);
+    free(o);
+    return out;
+}
+
+char *eng_table_unfilled(const struct eng_table *table)
+{
+    struct buf out = {0};
+
+    for (int plain = 1; plain >= 0; plain--) { /* byte comparisons first: OR stops at the first */
+        for (size_t i = 0; i < table->nduals; i++) {
+            char *one;
+
+            if (table->duals[i].plain != (bool)plain || !is_guarded(&table->duals[i]))
+                continue;
+            one = dual_unfilled(&table->duals[i]);
+            buf_printf(&out, "%s%s", out.len ? " OR " : "", one);
+            free(one);
+        }
+    }
+    if (!out.len)
+        buf_append_str(&out, "false");
     return buf_take(&out);
 }
 

@@ -66,12 +66,12 @@ static void fill_step(struct build *b, struct target *t)
     struct eng_step *step =
         build_step(b, ENG_STAGE_BACKFILL, ENG_STEP_FILL, t->table, "fill %s", t->relation);
     char *set = eng_table_fill(table);
-    char *in_step = eng_table_in_step(table, ENG_FORWARD, "");
+    char *unfilled = eng_table_unfilled(table);
 
-    step_sql(step, "UPDATE ONLY %s SET %s WHERE ctid >= $1 AND ctid < $2 AND NOT (%s)", t->relation,
-             set, in_step);
+    step_sql(step, "UPDATE ONLY %s SET %s WHERE ctid >= $1 AND ctid < $2 AND (%s)", t->relation,
+             set, unfilled);
     step_lock(step, "ROW EXCLUSIVE", t->relation, "rows of one batch; never waits for others");
-    free(in_step);
+    free(unfilled);
     free(set);
 }
 

@@ -67,9 +67,22 @@ static void fill_never_overwrites_what_is_in_step(void **state)
     char *fill = eng_table_fill(&table);
 
     (void)state;
-    assert_string_equal(fill, "\"N\" = o, n = CASE WHEN (n IS NOT NULL OR (length(o))::int IS NULL)"
-                              " THEN n ELSE (length(o))::int END");
+    assert_string_equal(fill, "\"N\" = o, n = COALESCE(n, (length(o))::int)");
     free(fill);
+}
+
+static void unfilled_looks_at_bytes_before_it_calls_up(void **state)
+{
+    struct eng_dual duals[] = {added, plain};
+    struct eng_table table = {.schema = "s", .name = "t", .duals = duals, .nduals = 2};
+    char *unfilled = eng_table_unfilled(&table);
+    const char *bytes = strstr(unfilled, "\"N\""), *call = strstr(unfilled, "length(o)");
+
+    (void)state;
+    assert_non_null(bytes);
+    assert_non_null(call);
+    assert_true(bytes < call);
+    free(unfilled);
 }
 
 static void guard_is_last_always_on_and_skipped_when_in_step(void **state)
@@ -193,6 +206,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(in_step_compares_bytes_of_equal_types),
         cmocka_unit_test(fill_never_overwrites_what_is_in_step),
+        cmocka_unit_test(unfilled_looks_at_bytes_before_it_calls_up),
         cmocka_unit_test(guard_is_last_always_on_and_skipped_when_in_step),
         cmocka_unit_test(plans_survive_json),
         cmocka_unit_test(the_table_for_people_shows_refusals_first),

@@ -21,6 +21,10 @@ char *eng_table_in_step(const struct eng_table *table, enum eng_direction dir, c
 /* "n1 = CASE WHEN in_step THEN n1 ELSE up END, ...": the SET list of a forward backfill. */
 char *eng_table_fill(const struct eng_table *table);
 
+/* The rows a backfill must write: every row that is not in step. A row whose `up` gives NULL for
+ * a value may be among them each time (finding out would cost an `up` for all the others). */
+char *eng_table_unfilled(const struct eng_table *table);
+
 /* CREATE OR REPLACE FUNCTION segue."..." and CREATE OR REPLACE TRIGGER + ENABLE ALWAYS, one
  * statement each, for the direction; *n statements in a heap array of heap strings. */
 char **eng_guard_sql(const struct eng_table *table, enum eng_direction dir, size_t *n);
