@@ -122,10 +122,13 @@ static enum rc begin_progress(struct eng_engine *engine, struct eng_migration *m
         free(name);
     }
     if (sql.len)
-        rc = conn_exec(&engine->work, err,
-                       "INSERT INTO segue.progress (migration, table_no, relation, relname, "
-                       "relfilenode, end_block) VALUES %s ON CONFLICT DO NOTHING",
-                       sql.data);
+        rc = conn_exec(
+            &engine->work, err,
+            "INSERT INTO segue.progress (migration, table_no, relation, relname, "
+            "relfilenode, end_block) VALUES %s ON CONFLICT (migration, relation) DO UPDATE "
+            "SET relname = excluded.relname, relfilenode = excluded.relfilenode, "
+            "next_block = 0, end_block = excluded.end_block",
+            sql.data);
     relations_fini(&found);
     buf_fini(&sql);
     return rc;
@@ -180,11 +183,15 @@ static enum rc fill_prepare(struct eng_engine *engine, struct eng_migration *m, 
 
 enum rc eng_fill_restart(struct eng_engine *engine, struct eng_migration *m, struct err *err)
 {
+    enum rc rc = conn_exec(&engine->work, err,
+                           "DELETE FROM segue.skipped WHERE migration = %" PRId64, m->id);
+
     fill_drop(m);
-    return conn_exec(&engine->work, err,
-                     "DELETE FROM segue.progress WHERE migration = %" PRId64
-                     "; DELETE FROM segue.skipped WHERE migration = %" PRId64,
-                     m->id, m->id);
+    for (size_t i = 0; rc == RC_OK && i < m->plan->nsteps; i++) {
+        if (m->plan->steps[i].kind == ENG_STEP_FILL && m->plan->steps[i].table >= 0)
+            rc = begin_progress(engine, m, m->plan->steps[i].table, err);
+    }
+    return rc;
 }
 
 /* ---- one batch ---- */

@@ -85,6 +85,14 @@ enum rc conn_open(struct eng_conn *conn, const char *upstream, struct err *err)
     return RC_OK;
 }
 
+bool conn_starting(const char *upstream)
+{
+    const char *const keys[] = {"dbname", "connect_timeout", NULL};
+    const char *const values[] = {upstream, "2", NULL};
+
+    return PQpingParams(keys, values, 1) == PQPING_REJECT;
+}
+
 void conn_close(struct eng_conn *conn)
 {
     if (conn->pg && conn->busy)

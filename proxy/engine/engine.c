@@ -192,8 +192,11 @@ static void connect_turn(struct eng_engine *engine)
     } else if (rc == RC_AGAIN) {
         engine->connect_at_us = clock_us() + LOCK_EVERY_MS * 1000;
     } else {
-        int64_t ms = conn_backoff_ms(engine->connects_failed++, CONNECT_BASE_MS, CONNECT_MAX_MS);
+        int64_t ms;
 
+        if (conn_starting(engine->options.upstream))
+            engine->connects_failed = 0; /* soon: no reason to wait longer and longer */
+        ms = conn_backoff_ms(engine->connects_failed++, CONNECT_BASE_MS, CONNECT_MAX_MS);
         conn_close(&engine->work);
         engine->connect_at_us = clock_us() + ms * 1000;
         log_err(LOG_WARNING, "the engine cannot work", &err);

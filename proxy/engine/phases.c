@@ -72,7 +72,11 @@ enum rc eng_phase_verifying(struct eng_engine *engine, struct eng_migration *m, 
         return rc;
     if (m->stats.rows_bad > 0)
         return found_bad(engine, m, err);
-    m->repairs = 0;
+    if (m->repairs > 0) {
+        m->repairs = 0;
+        if (store_flags(engine, m, err) != RC_OK)
+            return RC_ERR;
+    }
     return eng_phase_move(engine, m, PH_READY, err);
 }
 

@@ -54,7 +54,7 @@ static void measure(struct eng_migration *m)
         s->rows_per_s = 0;
         return;
     }
-    if (share > 0.02)
+    if (share > 0.02 && !m->repairing)
         s->rows_total = (int64_t)((double)s->rows_done / share);
     if (s->rows_total < s->rows_done)
         s->rows_total = s->rows_done;
