@@ -16,15 +16,17 @@
 /* jit: compiling `up` for each batch costs more than it gives. row_security off: an error is
  * better than rows that a policy hides from the backfill. No parallel plans: `up` may be labelled
  * safer than it is. */
-static const char setup_sql[] = "SET statement_timeout = 0; SET lock_timeout = 0;"
-                                "SET idle_in_transaction_session_timeout = 0;"
-                                "SET idle_session_timeout = 0; SET jit = off;"
-                                "SET max_parallel_workers_per_gather = 0;"
-                                "SET row_security = off; SET client_min_messages = warning;"
-                                "SET default_transaction_isolation = 'read committed';"
-                                "SET default_transaction_read_only = off;"
-                                "SET DateStyle = 'ISO'; SET extra_float_digits = 1;"
-                                "SET standard_conforming_strings = on";
+static const char setup_sql[] =
+    "SET statement_timeout = 0; SET lock_timeout = 0;"
+    "SET idle_in_transaction_session_timeout = 0;"
+    "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5;"
+    "SET tcp_keepalives_count = 3; SET idle_session_timeout = 0; SET jit = off;"
+    "SET max_parallel_workers_per_gather = 0;"
+    "SET row_security = off; SET client_min_messages = warning;"
+    "SET default_transaction_isolation = 'read committed';"
+    "SET default_transaction_read_only = off;"
+    "SET DateStyle = 'ISO'; SET extra_float_digits = 1;"
+    "SET standard_conforming_strings = on";
 
 static void quiet_notice(void *arg, const char *message)
 {

@@ -138,6 +138,38 @@ static void disconnect(struct eng_engine *engine, const struct err *err)
     board_set_connected(engine->board, false);
 }
 
+/* The lost connection's backend may not know yet; while it lives it has our lock. */
+static enum rc end_own_backend(struct eng_engine *engine, struct err *err)
+{
+    int pid = engine->backend_pid;
+
+    engine->backend_pid = 0;
+    if (!pid)
+        return RC_OK;
+    log_info("ending backend %d of the lost connection", pid);
+    return conn_exec(&engine->work, err,
+                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = %d AND "
+                     "backend_start = '%s'::timestamptz",
+                     pid, engine->backend_start);
+}
+
+static enum rc remember_backend(struct eng_engine *engine, struct err *err)
+{
+    PGresult *res = conn_query(&engine->work, err,
+                               "SELECT pid, backend_start::text FROM pg_stat_activity "
+                               "WHERE pid = pg_backend_pid()");
+
+    if (!res)
+        return RC_ERR;
+    if (PQntuples(res) == 1) {
+        engine->backend_pid = (int)res_int(res, 0, 0);
+        snprintf(engine->backend_start, sizeof(engine->backend_start), "%s",
+                 res_text(res, 0, 1) ? res_text(res, 0, 1) : "");
+    }
+    PQclear(res);
+    return RC_OK;
+}
+
 /* One engine a database: another one, or the backend of our own lost connection, is waited for. */
 static enum rc take_lock(struct eng_engine *engine, struct err *err)
 {
@@ -149,7 +181,11 @@ static enum rc take_lock(struct eng_engine *engine, struct err *err)
     if (!res)
         return RC_ERR;
     if (got)
-        return RC_OK;
+        return remember_backend(engine, err);
+    if (engine->backend_pid) {
+        engine->connect_at_us = 0;
+        return end_own_backend(engine, err) == RC_OK ? RC_AGAIN : RC_ERR;
+    }
     if (!engine->lock_said_us || clock_us() - engine->lock_said_us > LOCK_SAY_US) {
         log_warning("another segue is at work on this database: waiting for its advisory lock");
         engine->lock_said_us = clock_us();

@@ -96,6 +96,9 @@ struct eng_engine {
     bool store; /* the schema segue is there */
     unsigned connects_failed;
     int64_t connect_at_us, lock_said_us;
+    /* backend of our last good connection, to end it should the lost one linger */
+    int backend_pid;
+    char backend_start[40];
     int64_t epoch;
     struct eng_migration **migrations; /* active ones */
     size_t nmigrations;
