@@ -28,7 +28,7 @@ def pytest_configure(config):
 
 
 def pytest_generate_tests(metafunc):
-    if not {"pg", "private_pg"} & set(metafunc.fixturenames):
+    if "pg_version" not in metafunc.fixturenames:
         return
     chosen = versions()
     only = metafunc.definition.get_closest_marker("versions")
@@ -36,7 +36,7 @@ def pytest_generate_tests(metafunc):
         chosen = [v for v in chosen if v in only.args]
     if metafunc.definition.get_closest_marker("one_version"):
         chosen = chosen[-1:]
-    metafunc.parametrize("pg_version", chosen, ids=[f"pg{v}" for v in chosen], scope="session")
+    metafunc.parametrize("pg_version", chosen, ids=[f"pg{v}" for v in chosen], indirect=True, scope="session")
 
 
 def pytest_sessionstart(session):
