@@ -110,6 +110,34 @@ static enum rc place_table(struct build *b, const struct file_op *op, const char
     return rc;
 }
 
+/* Is what the foreign keys refer to there, or made by this file? */
+static enum rc check_references(struct build *b, const struct file_op *op)
+{
+    static const char sql[] =
+        "SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass(CASE WHEN $1::text IS NULL"
+        " THEN format('%I', $2::text) ELSE format('%I.%I', $1::text, $2::text) END)"
+        " AND attname = $3 AND attnum > 0 AND NOT attisdropped";
+    enum rc rc = RC_OK;
+
+    for (size_t i = 0; rc == RC_OK && i < op->ncolumns; i++) {
+        const struct file_references *ref = op->columns[i].references;
+        char *there = NULL, *path;
+
+        if (!ref || texts_has(&b->created_names, ref->table.name))
+            continue;
+        const char *params[] = {ref->table.schema, ref->table.name, ref->column};
+
+        rc = cat_value(b->conn, sql, 3, params, &there, b->err);
+        path = mem_printf("operations[%zu].create_table.columns[%zu].references", op->index, i);
+        if (rc == RC_OK && !there)
+            rc = build_fail(b, path, "there is no table \"%s\" with a column \"%s\"",
+                            ref->table.name, ref->column);
+        free(path);
+        free(there);
+    }
+    return rc;
+}
+
 static void created_add(struct build *b, char *relation)
 {
     struct eng_plan *plan = b->plan;
@@ -123,8 +151,10 @@ static enum rc new_table(struct build *b, const struct file_op *op)
     char *path = mem_printf("operations[%zu].create_table.name", op->index);
     char *relation = NULL, *definition, *locks;
     struct eng_step *step;
-    enum rc rc = place_table(b, op, path, &relation);
+    enum rc rc = check_references(b, op);
 
+    if (rc == RC_OK)
+        rc = place_table(b, op, path, &relation);
     free(path);
     if (rc != RC_OK)
         return rc;
@@ -233,6 +263,24 @@ static enum rc check_index_name(struct build *b, const char *schema, const struc
     return RC_ERR;
 }
 
+static enum rc check_method(struct build *b, const struct file_op *op)
+{
+    const char *params[] = {op->method};
+    char *there = NULL, *path;
+    enum rc rc;
+
+    if (!op->method)
+        return RC_OK;
+    path = mem_printf("operations[%zu].create_index.method", op->index);
+    rc = cat_value(b->conn, "SELECT 1 FROM pg_am WHERE amname = $1 AND amtype = 'i'", 1, params,
+                   &there, b->err);
+    if (rc == RC_OK && !there)
+        rc = build_fail(b, path, "there is no index method \"%s\"", op->method);
+    free(path);
+    free(there);
+    return rc;
+}
+
 static enum rc live_index(struct build *b, struct target *t, const struct file_op *op,
                           const char *definition, const char *name)
 {
@@ -269,9 +317,11 @@ static enum rc new_index(struct build *b, const struct file_op *op, size_t i)
     char *method = sql_quote_ident(op->method ? op->method : "btree");
     char *definition = mem_printf("USING %s (%s)%s%s", method, keys, op->predicate ? " WHERE " : "",
                                   op->predicate ? op->predicate : "");
-    enum rc rc = RC_OK;
+    enum rc rc = check_method(b, op);
 
-    if (b->op_target[i] >= 0) {
+    if (rc != RC_OK) {
+        /* said already */
+    } else if (b->op_target[i] >= 0) {
         rc = live_index(b, &b->targets[b->op_target[i]], op, definition, name);
     } else {
         struct eng_step *step =

@@ -177,7 +177,8 @@ static enum rc check_expr(struct build *b, const char *path, const char *expr, c
 
     if (names_missing_functions(b, expr))
         return RC_OK;
-    sql = mem_printf("SELECT CAST((%s\n) AS %s)%s", expr, type, from);
+    /* in WHERE: no aggregate, window function or set may stand there */
+    sql = mem_printf("SELECT 1%s WHERE CAST((%s\n) AS %s) IS NULL LIMIT 0", from, expr, type);
     rc = cat_query(b->conn, sql, 0, NULL, &res, &why);
     free(sql);
     if (rc != RC_OK) {
@@ -189,18 +190,49 @@ static enum rc check_expr(struct build *b, const char *path, const char *expr, c
     return RC_OK;
 }
 
+/* The two columns of a pair are in step or not: that needs the same value every time. A name of
+ * which every function is volatile is refused; of overloaded ones the server alone knows. */
+static enum rc check_steady(struct build *b, const char *path, const char *expr)
+{
+    static const char sql[] =
+        "SELECT bool_and(p.provolatile = 'v') FROM pg_proc p JOIN pg_namespace n"
+        " ON n.oid = p.pronamespace WHERE n.nspname || '.' || p.proname = $1"
+        " OR (p.proname = $1 AND pg_function_is_visible(p.oid))";
+    struct sql_expr_info info;
+    enum rc rc = sql_expr_parse(expr, &info, b->err);
+
+    if (rc != RC_OK)
+        return rc;
+    for (size_t i = 0; rc == RC_OK && i < info.nfunctions; i++) {
+        const char *params[] = {info.functions[i]};
+        char *value = NULL;
+
+        rc = cat_value(b->conn, sql, 1, params, &value, b->err);
+        if (rc == RC_OK && value && *value == 't')
+            rc = build_fail(b, path, "function %s is volatile: it gives another value each time",
+                            info.functions[i]);
+        free(value);
+    }
+    sql_expr_info_fini(&info);
+    return rc;
+}
+
 static enum rc check_up_down(struct build *b, struct target *t, const char *path,
                              const struct eng_dual *dual)
 {
     char *up_path = mem_printf("%s.up", path), *down_path = mem_printf("%s.down", path);
     char *name = sql_quote_ident(dual->new_name);
-    char *rows = mem_printf(" FROM %s LIMIT 0", t->relation);
-    char *both = mem_printf(" FROM (SELECT *, NULL::%s AS %s FROM %s LIMIT 0) s", dual->new_type,
-                            name, t->relation);
+    char *rows = mem_printf(" FROM %s", t->relation);
+    char *both =
+        mem_printf(" FROM (SELECT *, NULL::%s AS %s FROM %s) s", dual->new_type, name, t->relation);
     enum rc rc = check_expr(b, up_path, dual->up, dual->new_type, rows);
 
     if (rc == RC_OK && dual->down)
         rc = check_expr(b, down_path, dual->down, dual->old_type, both);
+    if (rc == RC_OK && dual->old_name)
+        rc = check_steady(b, up_path, dual->up);
+    if (rc == RC_OK && dual->down)
+        rc = check_steady(b, down_path, dual->down);
     free(both);
     free(rows);
     free(name);
