@@ -178,7 +178,7 @@ def test_the_watermark_is_gone_on_from(db, segue):
     until("the engine to be back", lambda: proxy.status(road.name) is not None, 40)
     assert int(proxy.status(road.name)["rows_done"]) >= 250
     # its throttle is durable too
-    limit = [r["limit"] for r in proxy.console("SHOW THROTTLE") if r["signal"] == "rows_per_s"]
+    limit = [str(r["limit"]) for r in proxy.console("SHOW THROTTLE") if r["signal"] == "rows_per_s"]
     assert limit == ["200"]
     road.to_the_end()
     assert_all_there(db)

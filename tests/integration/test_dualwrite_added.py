@@ -56,17 +56,29 @@ def test_an_added_not_null_column_is_not_null_at_the_end(items, segue):
     assert items.one("SELECT count(*) FROM pg_constraint WHERE conrelid = 'items'::regclass AND contype = 'c'") == 0
 
 
-def test_a_null_in_a_column_that_is_to_be_not_null_stops_the_migration(items, segue):
+def test_a_null_for_a_column_that_is_to_be_not_null_is_refused(items, segue):
     items.sql("UPDATE items SET label = NULL WHERE id = 7")
     proxy = segue(items)
-    name = "added"
+    sized = migration({"name": "size", "type": "integer"}, "length(label)")
+    refused = proxy.cli("start", proxy.file(sized), check=1).err
+    assert "size" in refused and "NULL" in refused
+    items.sql("UPDATE items SET label = 'seven' WHERE id = 7")
+    proxy.ready(sized)
+
+
+def test_a_null_that_comes_after_the_plan_stops_the_migration_and_resume_goes_on(items, segue):
+    holder = items.connect(autocommit=False)
+    holder.execute("UPDATE items SET label = NULL WHERE id = 7")
+    proxy = segue(items)
     proxy.begin(migration({"name": "size", "type": "integer"}, "length(label)"))
-    row = proxy.wait(name, lambda r: r["error"])
+    proxy.wait("added", lambda r: r["phase"] == "expanding")
+    holder.commit()
+    row = proxy.wait("added", lambda r: r["error"])
     assert row["phase"] not in ("ready", "soaking", "done")
     assert "size" in row["error"] and "NULL" in row["error"].upper()
     items.sql("UPDATE items SET label = 'seven' WHERE id = 7")
-    proxy.cli("resume", name)
-    proxy.wait(name, lambda r: r["phase"] == "ready")
+    proxy.cli("resume", "added")
+    proxy.wait("added", lambda r: r["phase"] == "ready")
 
 
 @pytest.mark.parametrize("default, stored", [("'blue'", "blue"), ("upper('blue')", "BLUE")])

@@ -1,6 +1,7 @@
 """`plan`: touches nothing, tells everything, refuses by name; migration files with mistakes."""
 
 import json
+import re
 
 import pytest
 from lib import catalog
@@ -56,7 +57,9 @@ def test_plan_works_from_the_console(items, segue):
 def test_plan_names_user_triggers_that_may_fire(items, segue):
     items.sql("CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';"
               "CREATE TRIGGER touch_me BEFORE UPDATE ON items FOR EACH ROW EXECUTE FUNCTION f()")
-    proxy = segue(items)
+    # a superuser silences them; a role that may not must be told
+    items.sql("ALTER TABLE items OWNER TO app; GRANT CREATE ON SCHEMA public TO app")
+    proxy = segue(upstream=items.url("app"))
     assert "touch_me" in proxy.cli("plan", proxy.file(RENAME)).out
 
 
@@ -80,7 +83,7 @@ REFUSED = {
                               "CREATE TRIGGER t_items BEFORE UPDATE OF label ON items "
                               "FOR EACH ROW EXECUTE FUNCTION f()", "t_items"),
     "extended statistics": ("CREATE STATISTICS s_items ON label, n FROM items", "s_items"),
-    "inherited table": ("CREATE TABLE children () INHERITS (items)", "children"),
+    "inherited table": ("CREATE TABLE children () INHERITS (items)", "inherit"),
 }
 
 
@@ -118,11 +121,11 @@ def adding(**column):
 
 # mistake -> the file (dict or text), words the error must hold
 BAD_FILES = {
-    "no JSON at all": ("name: rename", ["line 1"]),
-    "a comma too many": ('{ "name": "bad",\n  "operations": [\n  ],\n}', ["line 4"]),
+    "no JSON at all": ("name: rename", ["migration.json:1:"]),
+    "a comma too many": ('{ "name": "bad",\n  "operations": [\n  ],\n}', ["migration.json:4:"]),
     "a field twice": ('{ "name": "bad", "name": "worse",\n "operations": [] }', ["name"]),
     "an unknown field at the top": ({**RENAME, "operatoins": []}, ["operatoins"]),
-    "an unknown operation": ({"name": "bad", "operations": [{"rename_colum": {}}]}, ["rename_colum", "operations[0]"]),
+    "an unknown operation": ({"name": "bad", "operations": [{"rename_colum": {}}]}, ["rename_column", "operations[0]"]),
     "an unknown field": (with_fields(form="x"), ["form", "operations[0]"]),
     "two operations in one": ({"name": "bad", "operations": [{**RENAME["operations"][0], "add_column": {}}]},
                               ["operations[0]"]),
@@ -134,8 +137,8 @@ BAD_FILES = {
     "a field left out": (with_fields(to=None), ["to", "operations[0]"]),
     "a table that is not there": (with_fields(table="itemz"), ["itemz"]),
     "a column that is not there": (with_fields(**{"from": "labl"}), ["labl"]),
-    "a target that is there already": (with_fields(to="n"), ["n", "exists"]),
-    "a column renamed to itself": (with_fields(to="label"), ["label"]),
+    "a target that is there already": (with_fields(to="n"), ["column \"n\"", "already"]),
+    "a column renamed to itself": (with_fields(to="label"), ["to", "same name"]),
     "a type that is not there": (with_fields(type="jsonbb", up="label", down="title"), ["jsonbb"]),
     "an up that does not parse": (with_fields(type="jsonb", up="label::::jsonb", down="title::text"), ["up"]),
     "an up of two statements": (with_fields(type="text", up="label; DROP TABLE items", down="title"), ["up"]),
@@ -164,13 +167,13 @@ BAD_FILES = {
         {"name": "bad", "operations": [{"create_table": {"name": "fresh", "columns": [
             {"name": "a", "type": "int", "references": {"table": "nowhere", "column": "id"}}]}}]}, ["nowhere"]),
     "a boolean that is text": (adding(name="m", type="int", nullable="yes"), ["nullable"]),
-    "an unknown version table": ({**RENAME, "version_table": {"flyway": {}}}, ["flyway"]),
+    "an unknown version table": ({**RENAME, "version_table": {"flyway": {}}}, ["version_table", "alembic"]),
     "a version table without a table": (
         {**RENAME, "version_table": {"alembic": {"from": ["a"], "to": "b"}}}, ["alembic_version"]),
 }
 # of these, the line is known from the text of the file (indented by two)
 WITH_LINE = {"an unknown field at the top", "an unknown field", "an unknown operation", "a name that is a number",
-             "a boolean that is text", "a comma too many", "no JSON at all"}
+             "a boolean that is text"}
 
 
 @pytest.fixture(scope="module")
@@ -197,7 +200,7 @@ def test_a_migration_file_with_a_mistake_is_refused_with_its_place(planner, mist
         for word in words:
             assert word in done.err, f"{word!r} is not in: {done.err}"
         if mistake in WITH_LINE:
-            assert path.name in done.err and "line" in done.err, done.err
+            assert re.search(re.escape(path.name) + r":\d+: ", done.err), done.err
     assert planner.console("SHOW MIGRATIONS") == []
 
 

@@ -155,7 +155,7 @@ class Segue:
             self._console = None
 
     def console(self, sql):
-        """Rows as dicts of text. Simple protocol: there are no parameters."""
+        """Rows as dicts. Simple protocol: there are no parameters."""
         if self._console is None or self._console.closed or self._console.broken:
             self._console = psycopg.connect(host="127.0.0.1", port=self.port, dbname="segue", user="postgres",
                                             autocommit=True, row_factory=dict_row, application_name="itest console",
