@@ -1,11 +1,13 @@
 """Bytes no driver would send: refused or passed on, never a crash, never somebody else's harm."""
 
 import random
+import socket
 import struct
 
 import pytest
 from lib.rawwire import (CANCEL, FLUSH, GSSENC, SSL, SYNC, TERMINATE, Raw, bind, execute, message, packet, parse,
                          query, startup)
+from lib.wait import until
 
 pytestmark = pytest.mark.one_version
 
@@ -126,7 +128,6 @@ def test_queries_sent_with_the_startup_are_kept_for_later(raw, db):
 
 
 def test_half_closed_client_gets_its_answer(raw, db):
-    import socket
     c = raw().login(db.name)
     c.send(query("SELECT pg_sleep(0.2)"))
     c.sock.shutdown(socket.SHUT_WR)
@@ -154,6 +155,8 @@ def test_long_cancel_keys_of_protocol_3_2_work(raw, db):
     assert c.until_ready().endswith("ZI")
     assert len(c.key) == 4 + 32
     c.send(query("SELECT pg_sleep(30)"))
+    until("the query to run", lambda: db.sql(
+        "SELECT 1 FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(30)' AND state = 'active'"))
     killer = raw().send(packet(CANCEL, c.key))
     assert killer.take(1) is None
     assert c.until_ready() in ("TEZI", "EZI")
