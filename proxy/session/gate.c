@@ -134,7 +134,8 @@ void sess_order_adopt(struct sess_worker *w)
 
     w->now_us = clock_us();
     w->order = order;
-    if (!before || order->rules != before->rules)
+    if (!before ||
+        (order->rules != before->rules && !sql_rules_same_tables(order->rules, before->rules)))
         forget_verdicts(w);
     new_gate = order->gate_mask && (!before || order->gate_number != before->gate_number);
     if (new_gate) {

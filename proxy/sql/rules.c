@@ -114,3 +114,23 @@ int sql_rules_find(const struct sql_rules *rules, const char *schema, const char
             return (int)i;
     return -1;
 }
+
+static bool same_names(char **a, char **b)
+{
+    for (; *a && *b; a++, b++)
+        if (strcmp(*a, *b) != 0)
+            return false;
+    return !*a && !*b;
+}
+
+bool sql_rules_same_tables(const struct sql_rules *a, const struct sql_rules *b)
+{
+    if (!a || !b || a->n != b->n)
+        return false;
+    for (size_t i = 0; i < a->n; i++)
+        if (strcmp(a->tables[i].schema, b->tables[i].schema) != 0 ||
+            strcmp(a->tables[i].name, b->tables[i].name) != 0 ||
+            !same_names(a->tables[i].relatives, b->tables[i].relatives))
+            return false;
+    return true;
+}

@@ -9,6 +9,7 @@
 #ifndef SEGUE_SQL_RULES_H
 #define SEGUE_SQL_RULES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -42,5 +43,9 @@ size_t sql_rules_tables(const struct sql_rules *rules);  /* 0 for NULL */
 
 /* Bit of schema.name, or -1. */
 int sql_rules_find(const struct sql_rules *rules, const char *schema, const char *name);
+
+/* Do the bits mean the same: the same tables with the same relatives in the same order? (Columns
+ * may differ.) False when either is NULL. What was touched by one is then touched by the other. */
+bool sql_rules_same_tables(const struct sql_rules *a, const struct sql_rules *b);
 
 #endif
