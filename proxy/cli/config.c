@@ -259,12 +259,11 @@ static enum rc check_together(const struct cfg *cfg, struct err *err)
                       "configuration file");
         return RC_ERR;
     }
-    if (v[CFG_GATE_HOLD_MAX_MS].number <= v[CFG_CUTOVER_DRAIN_MS].number) {
-        err_set(err, "22023",
-                "option \"gate_hold_max_ms\" (%u) must be greater than \"cutover_drain_ms\" (%u)",
-                v[CFG_GATE_HOLD_MAX_MS].number, v[CFG_CUTOVER_DRAIN_MS].number);
-        return RC_ERR;
-    }
+    if (v[CFG_GATE_HOLD_MAX_MS].number <= v[CFG_CUTOVER_DRAIN_MS].number)
+        log_warning(
+            "the gate opens by itself (gate_hold_max_ms, %u) before a cut-over stops waiting "
+            "(cutover_drain_ms, %u)",
+            v[CFG_GATE_HOLD_MAX_MS].number, v[CFG_CUTOVER_DRAIN_MS].number);
     return RC_OK;
 }
 
