@@ -9,11 +9,13 @@ import psycopg
 import psycopg2
 import pytest
 from lib.cluster import MD5_PASSWORD, MD5_USER, SCRAM_PASSWORD, SCRAM_USER
-from lib.wait import until
+from lib.wait import SLOW, until
 
 pytestmark = pytest.mark.one_version
 
 MB = 1 << 20
+# AddressSanitizer keeps freed memory for a while; the values are 60 MB and more
+GROWTH_KB_MAX = 8 * 1024 if SLOW == 1 else 40 * 1024
 
 
 @pytest.fixture
@@ -96,7 +98,7 @@ def test_large_values_pass_in_bounded_memory(proxy):
         before = rss_kb(proxy)
         assert c.execute("SELECT length(%s)", (value,)).fetchone() == (len(value),)
         assert len(c.execute(f"SELECT repeat('y', {60 * MB})").fetchone()[0]) == len(value)
-        assert rss_kb(proxy) - before < 8 * 1024
+        assert rss_kb(proxy) - before < GROWTH_KB_MAX
 
 
 def test_slow_reader_stops_the_server_not_the_proxys_memory(proxy):
@@ -108,7 +110,7 @@ def test_slow_reader_stops_the_server_not_the_proxys_memory(proxy):
         with proxy.connect() as other:
             for _ in range(200):
                 other.execute("SELECT 1")
-        assert rss_kb(proxy) - before < 8 * 1024
+        assert rss_kb(proxy) - before < GROWTH_KB_MAX
         rows = 0
         while (result := c.pgconn.get_result()) is not None:
             rows += result.ntuples
