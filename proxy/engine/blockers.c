@@ -54,7 +54,10 @@ enum rc blockers_of(struct eng_engine *engine, const char *names, unsigned age_m
         " 'autovacuum worker' OR a.xact_start < clock_timestamp() - %u * interval '1 ms'"
         " UNION ALL SELECT NULL, NULL, NULL, NULL, NULL,"
         " extract(epoch FROM clock_timestamp() - p.prepared), NULL, p.gid, false FROM held h"
-        " JOIN pg_prepared_xacts p ON h.virtualtransaction = '-1/' || p.transaction"
+        /* no process holds these: the lock on their own number tells which one it is */
+        " JOIN pg_locks x ON h.pid IS NULL AND x.pid IS NULL AND x.locktype = 'transactionid'"
+        " AND x.virtualtransaction = h.virtualtransaction"
+        " JOIN pg_prepared_xacts p ON p.transaction = x.transactionid"
         " ORDER BY 6 DESC NULLS LAST",
         names, age_ms);
     int people = 0;
