@@ -117,7 +117,7 @@ def test_rows_per_s_is_kept_and_shown_as_the_reason(db, segue):
     backfilling(proxy, db, rows_per_s=400)
     proxy.wait("rename_label", lambda r: "rows_per_s" in (r["throttle"] or ""))
     signals = {row["signal"]: row for row in proxy.console("SHOW THROTTLE")}
-    assert str(signals["rows_per_s"]["limit"]) == "400"
+    assert float(signals["rows_per_s"]["limit"]) == 400
     # 400 rows a second: two seconds may bring 800 and a batch, by no means all 2000
     begun = db.one("SELECT clock_timestamp()")
     first = filled(db)
@@ -131,7 +131,7 @@ def test_the_throttle_command_shows_and_sets(db, segue):
     proxy = segue(db)
     assert "rows_per_s" in proxy.cli("throttle").out
     proxy.cli("throttle", "rows_per_s", "123")
-    assert [str(r["limit"]) for r in proxy.console("SHOW THROTTLE") if r["signal"] == "rows_per_s"] == ["123"]
+    assert [float(r["limit"]) for r in proxy.console("SHOW THROTTLE") if r["signal"] == "rows_per_s"] == [123]
     proxy.cli("throttle", "rows_per_s", "default")
     assert "nosuch" in proxy.cli("throttle", "nosuch", "1", check=1).err
     proxy.cli("throttle", "rows_per_s", "many", check=1)

@@ -194,7 +194,7 @@ def test_a_head_that_moves_before_the_cutover_stops_it(db, segue, tmp_path):
     name = proxy.ready(with_head(migration))
     db.sql("UPDATE alembic_version SET version_num = 'somebody'")
     done = proxy.cli("cutover", name, check=None)
-    assert done.code != 0 and "somebody" in done.err
+    assert done.code == 1 and "alembic_version" in done.err
     assert db.one("SELECT version_num FROM alembic_version") == "somebody"
     assert proxy.phase(name) != "soaking"
 
