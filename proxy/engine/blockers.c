@@ -8,6 +8,16 @@
 
 #define BLOCKERS_SHOWN 8
 
+/* Locks that others hold on the relations named by the one %s, partitions included. */
+#define HELD                                                                                       \
+    "WITH rel AS (SELECT to_regclass(n)::oid AS oid FROM unnest(ARRAY[%s]::text[]) AS n),"         \
+    " tree AS (SELECT oid FROM rel UNION SELECT t.relid::oid FROM rel,"                            \
+    " LATERAL pg_partition_tree(rel.oid) AS t WHERE rel.oid IS NOT NULL),"                         \
+    " held AS (SELECT DISTINCT pid, virtualtransaction FROM pg_locks WHERE granted"                \
+    " AND locktype = 'relation' AND relation IN (SELECT oid FROM tree) AND database ="             \
+    " (SELECT oid FROM pg_database WHERE datname = current_database())"                            \
+    " AND pid IS DISTINCT FROM pg_backend_pid())"
+
 /* One row a blocker: pid, application, user, address, state, age in s, query, what */
 #define DESCRIBE                                                                                   \
     "coalesce(nullif(a.application_name, ''), a.backend_type), a.usename, "                        \
@@ -42,23 +52,16 @@ enum rc blockers_of(struct eng_engine *engine, const char *names, unsigned age_m
 {
     PGresult *res = conn_query(
         &engine->work, err,
-        "WITH rel AS (SELECT to_regclass(n)::oid AS oid FROM unnest(ARRAY[%s]::text[]) AS n),"
-        " tree AS (SELECT oid FROM rel UNION SELECT t.relid::oid FROM rel,"
-        " LATERAL pg_partition_tree(rel.oid) AS t WHERE rel.oid IS NOT NULL),"
-        " held AS (SELECT DISTINCT pid, virtualtransaction FROM pg_locks WHERE granted"
-        " AND locktype = 'relation' AND relation IN (SELECT oid FROM tree) AND database ="
-        " (SELECT oid FROM pg_database WHERE datname = current_database())"
-        " AND pid IS DISTINCT FROM pg_backend_pid())"
-        " SELECT h.pid, " DESCRIBE ", NULL, a.backend_type = 'autovacuum worker'"
-        " FROM held h JOIN pg_stat_activity a USING (pid) WHERE a.backend_type ="
-        " 'autovacuum worker' OR a.xact_start < clock_timestamp() - %u * interval '1 ms'"
-        " UNION ALL SELECT NULL, NULL, NULL, NULL, NULL,"
-        " extract(epoch FROM clock_timestamp() - p.prepared), NULL, p.gid, false FROM held h"
-        /* no process holds these: the lock on their own number tells which one it is */
-        " JOIN pg_locks x ON h.pid IS NULL AND x.pid IS NULL AND x.locktype = 'transactionid'"
-        " AND x.virtualtransaction = h.virtualtransaction"
-        " JOIN pg_prepared_xacts p ON p.transaction = x.transactionid"
-        " ORDER BY 6 DESC NULLS LAST",
+        HELD " SELECT h.pid, " DESCRIBE ", NULL, a.backend_type = 'autovacuum worker'"
+             " FROM held h JOIN pg_stat_activity a USING (pid) WHERE a.backend_type ="
+             " 'autovacuum worker' OR a.xact_start < clock_timestamp() - %u * interval '1 ms'"
+             " UNION ALL SELECT NULL, NULL, NULL, NULL, NULL,"
+             " extract(epoch FROM clock_timestamp() - p.prepared), NULL, p.gid, false FROM held h"
+             /* no process holds these: the lock on their own number tells which one it is */
+             " JOIN pg_locks x ON h.pid IS NULL AND x.pid IS NULL AND x.locktype = 'transactionid'"
+             " AND x.virtualtransaction = h.virtualtransaction"
+             " JOIN pg_prepared_xacts p ON p.transaction = x.transactionid"
+             " ORDER BY 6 DESC NULLS LAST",
         names, age_ms);
     int people = 0;
 
@@ -71,6 +74,18 @@ enum rc blockers_of(struct eng_engine *engine, const char *names, unsigned age_m
     }
     if (people)
         append_rows(res, out);
+    PQclear(res);
+    return RC_OK;
+}
+
+enum rc blockers_locked(struct eng_engine *engine, const char *names, bool *locked, struct err *err)
+{
+    PGresult *res =
+        conn_query(&engine->work, err, HELD " SELECT EXISTS (SELECT 1 FROM held)", names);
+
+    if (!res)
+        return RC_ERR;
+    *locked = res_bool(res, 0, 0);
     PQclear(res);
     return RC_OK;
 }

@@ -48,6 +48,10 @@ void gated_run(struct eng_engine *engine, struct eng_migration *m, const struct 
 enum rc blockers_of(struct eng_engine *engine, const char *names, unsigned age_ms, struct buf *out,
                     bool *autovacuum, struct err *err) MUST_CHECK;
 /* Appends who these backends are. */
+
+/* Does anybody else hold a lock on the relations (or their partitions) right now? */
+enum rc blockers_locked(struct eng_engine *engine, const char *names, bool *locked,
+                        struct err *err) MUST_CHECK;
 void blockers_describe(struct eng_engine *engine, const int32_t *pids, size_t n, struct buf *out);
 /* Appends who blocks the backend `pid` now. */
 void blockers_waited_for(struct eng_engine *engine, int pid, struct buf *out);

@@ -196,3 +196,17 @@ def test_start_blocks_until_ready(db, segue):
     proxy = segue(db)
     proxy.cli("start", proxy.file(RENAME))
     assert proxy.phase("rename_label") == "ready"
+
+
+def test_a_transaction_that_holds_no_lock_on_the_table_is_not_waited_for(db, segue):
+    make_items(db, 500)
+    db.sql("CREATE TABLE reports (id int)")
+    proxy = segue(db)
+    # began before there were any rules: segue has not read what it did, the server's locks tell
+    bystander = long_transaction(proxy.connect(), "INSERT INTO reports VALUES (1)")
+    proxy.ready(RENAME)
+    proxy.cli("cutover", "rename_label")
+    assert proxy.status("rename_label")["attempts"] == 1
+    assert float(proxy.status("rename_label")["stall_ms_max"]) < 500 * SLOW
+    bystander.execute("COMMIT")
+    assert db.one("SELECT count(*) FROM reports") == 1
