@@ -198,14 +198,15 @@ static int serve_command(int argc, char **argv)
     sem_init(&serve.asked_to_end, 0, 0);
     make(&serve);
     code = run(&serve);
-    sess_plane_free(serve.plane);
-    eng_free(serve.engine);
     atomic_store(&serve.ended, true);
-    if (code == CLI_DONE) {
+    if (code == CLI_DONE) { /* a signal must not find the plane freed */
         pthread_kill(serve.signals, SIGUSR1);
         pthread_join(serve.signals, NULL);
-        log_info("ended");
     }
+    sess_plane_free(serve.plane);
+    eng_free(serve.engine);
+    if (code == CLI_DONE)
+        log_info("ended");
     adm_console_free(serve.console);
     cfg_free(serve.cfg);
     sem_destroy(&serve.asked_to_end);

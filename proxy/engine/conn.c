@@ -26,7 +26,8 @@ static const char setup_sql[] =
     "SET default_transaction_isolation = 'read committed';"
     "SET default_transaction_read_only = off;"
     "SET DateStyle = 'ISO'; SET extra_float_digits = 1;"
-    "SET standard_conforming_strings = on";
+    "SET standard_conforming_strings = on;"
+    "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'transaction_timeout'";
 
 static void quiet_notice(void *arg, const char *message)
 {
