@@ -62,16 +62,20 @@ def test_writes_during_the_backfill_are_kept(db, segue, kind, revision):
 
 
 def test_locked_rows_are_skipped_and_revisited(db, segue):
-    make_items(db, 2000)
-    holder = db.connect(autocommit=False)
-    holder.execute("SELECT * FROM items WHERE id % 100 = 0 FOR UPDATE")
+    make_items(db, **WIDE)
     proxy = segue(db)
+    proxy.console("THROTTLE rows_per_s 1")
     proxy.begin(RENAME)
-    until("every other row to be filled", lambda: filled(db) >= 1980)
+    proxy.wait_phase("rename_label", "backfilling")
+    # the end of the table, where the slowed backfill has not been yet
+    holder = db.connect(autocommit=False)
+    holder.execute("SELECT * FROM items WHERE id > 1500 AND id % 100 = 0 FOR UPDATE")
+    fast(proxy)
+    until("every other row to be filled", lambda: filled(db) >= WIDE["rows"] - 5)
     # it cannot be ready while they are locked, and must not have failed
     status = proxy.status("rename_label")
     assert status["phase"] == "backfilling" and status["error"] is None
-    assert filled(db) == 1980
+    assert filled(db) == WIDE["rows"] - 5
     holder.rollback()
     proxy.wait_phase("rename_label", "ready")
     assert out_of_step(db, PLAIN) == 0
@@ -189,18 +193,31 @@ def test_text_that_is_no_json_is_wrapped_and_comes_back(db, segue):
     assert dict(db.sql("SELECT id, payload FROM items WHERE id = ANY(%s)", list(bad))) == bad
 
 
-def test_an_up_that_fails_on_a_row_stops_the_migration_and_says_where(db, segue):
+CAST = {"name": "cast", "operations": [{"rename_column": {
+    "table": "items", "from": "payload", "to": "body", "type": "jsonb"}}]}
+
+
+def test_an_up_that_fails_on_a_row_is_refused_and_the_row_named(db, segue):
     make_items(db, 500, "json")
     db.sql("UPDATE items SET payload = 'no json' WHERE id = 77")
-    migration = {"name": "cast", "operations": [{"rename_column": {
-        "table": "items", "from": "payload", "to": "body", "type": "jsonb"}}]}
     proxy = segue(db)
-    proxy.begin(migration)
+    refused = proxy.cli("start", proxy.file(CAST), check=1).err
+    assert "payload" in refused and "ctid" in refused and "json_or_wrap" in refused
+
+
+def test_an_up_that_fails_on_a_row_written_after_the_plan_stops_the_migration(db, segue):
+    make_items(db, 500, "json")
+    holder = db.connect(autocommit=False)
+    holder.execute("UPDATE items SET payload = 'no json' WHERE id = 77")
+    proxy = segue(db)
+    proxy.begin(CAST)
+    proxy.wait_phase("cast", "expanding")
+    holder.commit()
     row = proxy.wait("cast", lambda r: r["error"])
     assert "json" in row["error"].lower() and row["phase"] in ("backfilling", "expanding")
     assert row["hint"]
-    done = proxy.cli("abort", "cast")
-    assert done.code == 0 and proxy.phase("cast") == "aborted"
+    proxy.cli("abort", "cast")
+    assert proxy.phase("cast") == "aborted"
     assert db.one("SELECT payload FROM items WHERE id = 77") == "no json"
 
 
