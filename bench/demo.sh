@@ -134,9 +134,10 @@ stop() { # revision, pid
     wait "$2" || { tail -4 "$work/workload-$1.log" >&2; fail "the $1 revision saw errors"; }
 }
 
-# Phases as they pass, while the command with pid $1 runs.
+# Phases as they pass, while the command with pid $1 runs. Sets backfill_s (seconds), best_rate and
+# throttled (share of the backfill, and the first reason seen).
 follow() {
-    local pid=$1 phase last='' r best=0
+    local pid=$1 phase last='' r best=0 looks=0 held=0 reason=''
     while kill -0 "$pid" 2>/dev/null; do
         phase=$(segue_get phase "$name" 2>/dev/null)
         if [ -n "$phase" ] && [ "$phase" != "$last" ]; then
@@ -149,11 +150,19 @@ follow() {
             r=$(segue_get rows_per_s "$name")
             r=${r%.*}
             [ "${r:-0}" -gt "$best" ] 2>/dev/null && best=$r
+            r=$(segue_get throttle "$name")
+            looks=$((looks + 1))
+            [ -n "$r" ] && held=$((held + 1))
+            if [ -n "$r" ] && [ -z "$reason" ]; then
+                reason=$r
+                event "throttle: $reason"
+            fi
         fi
         healthy
         sleep 0.2
     done
     best_rate=$best
+    throttled=$((looks > 0 ? 100 * held / looks : 0))
 }
 
 # ---- the road ----
@@ -181,7 +190,7 @@ grep -v '^ *$' "$work/segue-plan.log" | cut -c1-96 | head -14 | detail
 left=$(($(grep -vc '^ *$' "$work/segue-plan.log") - 14))
 [ "$left" -gt 0 ] && echo "... $left more lines" | detail
 
-backfill_ns=$(date +%s%N) backfill_s='' best_rate=0
+backfill_ns=$(date +%s%N) backfill_s='' best_rate=0 throttled=0
 event "segue start"
 "$SEGUE" start "$file" >"$work/segue-start.log" 2>&1 &
 start_pid=$!
@@ -256,6 +265,7 @@ row "worst statement of all" "$(ms "$(number "$work/old.json" worst_ms)") old, $
 row "DDL: longest strong lock held" "$(ms "$(segue_get ddl_lock_ms_max "$name")")"
 row "backfill" "$(awk -v n="$rows" -v s="$backfill_s" 'BEGIN { if (s > 0) printf "%d", n / s; else print "?" }' |
     sed -E ':a; s/^([0-9]+)([0-9]{3})/\1,\2/; ta') rows/s under traffic ($(group "$rows") rows in ${backfill_s:-?} s), at best $(group "$best_rate")"
+row "throttle held or slowed it" "$throttled % of that time, to spare the application"
 row "table size before, soak, after" "$(mb "$before"), $(mb "$bytes_soak"), $(mb "$after")"
 row "rows verified" "$(group "$verified")"
 segue_down || fail "segue did not end cleanly"

@@ -7,7 +7,8 @@
 # under two pgbench runs of half of the clients each: one on a table no migration knows, one on the
 # migrating table, by column names that stay. No client may see an error, the worst stall at the
 # cut-over must stay below 250 ms: by segue's own count and by pgbench's log of every transaction.
-# Then, for information, transactions a second direct and through segue.
+# "Before" is the worst of four quiet seconds through segue without a migration: this machine's own
+# tail. Then, for information, transactions a second direct and through segue.
 set -u
 cd "$(dirname "$0")/.." || exit 2
 build=${1:-build}
@@ -59,20 +60,26 @@ run_pgbench() { # what, protocol, arguments
     pids+=($!)
 }
 
-# Worst transaction (ms) that ended between two times (epoch seconds with fraction).
+# Worst transaction (ms) of those under way between two times (epoch seconds with fraction).
 worst_between() {
     cat "$work"/log.* | awk -v a="$1" -v b="$2" '
-        { at = $5 + $6 / 1e6; if (at >= a && at <= b && $3 > max) max = $3 }
+        { at = $5 + $6 / 1e6; if (at >= a && at - $3 / 1e6 <= b && $3 > max) max = $3 }
         END { printf "%.1f", max / 1000 }'
+}
+
+# When segue's log says that a phase of the migration began.
+phase_at() {
+    date -u -d "$(grep "$name: .* > $1\$" "$work/segue.log" | tail -1 | cut -d' ' -f1,2)" +%s.%N
 }
 
 pg_up || die "PostgreSQL did not start"
 pgbench "$PG_URL" -i -q -s 5 >"$work/init.log" 2>&1 || die "pgbench -i failed"
 segue_up "$build" "$work/segue.log" --quiet_period_s 0 || die "segue did not start"
 bad=0 body=
-printf '%-9s %12s %8s %14s %16s %10s\n' protocol transactions errors 'cut-over, gate' 'cut-over, worst' 'all, worst'
+printf '%-9s %12s %8s %14s %16s %14s %11s\n' protocol transactions errors 'cut-over, gate' 'cut-over, worst' 'before, worst' 'all, worst'
 for protocol in prepared simple extended; do
     pg_psql <<SQL
+SET client_min_messages = warning;
 DROP TABLE IF EXISTS bench_moves;
 CREATE TABLE bench_moves (id bigserial PRIMARY KEY, hits int NOT NULL, label text);
 INSERT INTO bench_moves (hits, label) SELECT 0, 'label ' || i FROM generate_series(1, $rows) AS i;
@@ -84,13 +91,13 @@ SQL
     pids=()
     run_pgbench unrelated "$protocol"
     run_pgbench migrating "$protocol" -f "$work/migrating.sql"
-    sleep 2
+    sleep 1
+    quiet_from=$(date +%s.%N)
+    sleep 4
+    quiet_to=$(date +%s.%N)
     command_of_segue start "$work/$name.json"
     sleep 1
-    from=$(date +%s.%N)
     command_of_segue cutover "$name"
-    sleep 0.5
-    to=$(date +%s.%N)
     stall=$(segue_get stall_ms_max "$name")
     sleep 1
     command_of_segue complete "$name"
@@ -104,13 +111,15 @@ SQL
     pids=()
     errors=$((errors + $(cat "$work"/unrelated.out "$work"/migrating.out | grep -c 'error:\|ERROR\|aborted')))
     count=$(cat "$work"/log.* | wc -l)
-    worst=$(worst_between "$from" "$to")
+    worst=$(worst_between "$(phase_at cutting_over)" "$(phase_at soaking)")
+    quiet=$(worst_between "$quiet_from" "$quiet_to")
     all=$(worst_between 0 9999999999)
-    printf '%-9s %12s %8s %11.1f ms %13.1f ms %7.1f ms\n' "$protocol" "$count" "$errors" "$stall" "$worst" "$all"
+    printf '%-9s %12s %8s %11.1f ms %13.1f ms %11.1f ms %8.1f ms\n' \
+        "$protocol" "$count" "$errors" "$stall" "$worst" "$quiet" "$all"
     [ "$errors" = 0 ] || { grep -h 'error:\|ERROR\|aborted' "$work"/*.out | head -3 >&2; bad=1; }
     awk -v a="$stall" -v b="$worst" 'BEGIN { exit !(a < 250 && b < 250) }' || bad=1
-    body+=$(printf '"%s": {"transactions": %s, "errors": %s, "stall_ms_max": %s, "cutover_worst_ms": %s, "worst_ms": %s}, ' \
-        "$protocol" "$count" "$errors" "$stall" "$worst" "$all")
+    body+=$(printf '"%s": {"transactions": %s, "errors": %s, "stall_ms_max": %s, "cutover_worst_ms": %s, "before_worst_ms": %s, "worst_ms": %s}, ' \
+        "$protocol" "$count" "$errors" "$stall" "$worst" "$quiet" "$all")
 done
 
 echo
