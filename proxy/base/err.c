@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "segue/base/utf8.h"
+
 bool err_is_set(const struct err *err)
 {
     return err && err->sqlstate[0] != '\0';
@@ -24,6 +26,7 @@ void err_set(struct err *err, const char *sqlstate, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(err->text, sizeof(err->text), fmt, ap);
     va_end(ap);
+    utf8_mend(err->text);
 }
 
 void err_hint(struct err *err, const char *fmt, ...)
@@ -35,6 +38,7 @@ void err_hint(struct err *err, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(err->hint, sizeof(err->hint), fmt, ap);
     va_end(ap);
+    utf8_mend(err->hint);
 }
 
 void err_prefix(struct err *err, const char *fmt, ...)
@@ -51,4 +55,5 @@ void err_prefix(struct err *err, const char *fmt, ...)
     va_end(ap);
     if (n >= 0 && (size_t)n < sizeof(err->text))
         snprintf(err->text + n, sizeof(err->text) - (size_t)n, ": %s", was);
+    utf8_mend(err->text);
 }

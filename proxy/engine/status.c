@@ -9,14 +9,31 @@
 #include "runner.h"
 #include "segue/base/clock.h"
 #include "segue/base/log.h"
+#include "segue/base/mem.h"
+#include "segue/base/utf8.h"
 #include "store.h"
 
 #define RATE_EVERY_US 500000
 #define RATE_WEIGHT 0.3 /* of the newest rate in the smoothed one */
 
+/* Never NULL: a title that was cut inside a character is mended. */
+static json_t *shown(const char *text)
+{
+    json_t *value = json_string(text ? text : "");
+    char *copy;
+
+    if (value)
+        return value;
+    copy = mem_strdup(text);
+    utf8_mend(copy);
+    value = json_string(copy);
+    free(copy);
+    return value;
+}
+
 static json_t *text_or_null(const char *text)
 {
-    return text && text[0] ? json_string(text) : json_null();
+    return text && text[0] ? shown(text) : json_null();
 }
 
 static json_t *count_or_null(int64_t n)
@@ -96,13 +113,13 @@ static void put_status(struct eng_engine *engine, struct eng_migration *m)
     json_array_append_new(row, json_string(m->name));
     json_array_append_new(row, json_string(eng_phase(m->phase)->name));
     json_array_append_new(row, json_boolean(m->paused));
-    json_array_append_new(row, json_string(m->step));
+    json_array_append_new(row, shown(m->step));
     json_array_append_new(row, json_real(rounded(s->progress, 0.1)));
     json_array_append_new(row, json_integer(s->rows_done));
     json_array_append_new(row, json_integer(s->rows_total));
     json_array_append_new(row, json_integer((json_int_t)s->rows_per_s));
     json_array_append_new(row, eta(m));
-    json_array_append_new(row, json_string(m->throttled.len ? m->throttled.data : ""));
+    json_array_append_new(row, shown(m->throttled.data));
     json_array_append_new(row, json_integer(s->attempts));
     json_array_append_new(row, json_real(rounded((double)s->stall_us_max / 1000, 0.1)));
     json_array_append_new(row, json_real(rounded((double)s->lock_us_max / 1000, 0.1)));
@@ -110,7 +127,7 @@ static void put_status(struct eng_engine *engine, struct eng_migration *m)
     json_array_append_new(row, count_or_null(s->rows_bad));
     json_array_append_new(row, json_integer(s->bytes_before));
     json_array_append_new(row, json_integer(s->bytes_now));
-    json_array_append_new(row, json_string(m->blockers.len ? m->blockers.data : ""));
+    json_array_append_new(row, shown(m->blockers.data));
     json_array_append_new(row, text_or_null(m->failure.text));
     json_array_append_new(row, text_or_null(m->failure.hint));
     json_array_append_new(row, old_names_ago(m));
@@ -155,6 +172,7 @@ static bool look_at_old_names(struct eng_engine *engine, struct eng_migration *m
         snprintf(m->old_seen_by, sizeof(m->old_seen_by), "user %s, application %s, from %s: %s",
                  usage.user, usage.application[0] ? usage.application : "?", usage.address,
                  usage.statement);
+        utf8_mend(m->old_seen_by); /* a client's bytes, and cut */
     }
     return m->old_seen_ago_base_ms != was && m->phase == PH_SOAKING;
 }

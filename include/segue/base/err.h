@@ -6,6 +6,7 @@
  *   err_set(&err, "55P03", "table \"%s\" is locked", name);
  *   err_hint(&err, "try again, or see SHOW STATUS");
  *
+ * What is kept is UTF-8, however it was cut: it is stored and shown.
  * Not here: logging. Lower layers return errors, the top logs them once.
  */
 #ifndef SEGUE_BASE_ERR_H
