@@ -280,7 +280,7 @@ enum rc conn_poll(struct eng_conn *conn, struct err *err)
 bool conn_lost(const struct err *err)
 {
     return strncmp(err->sqlstate, "08", 2) == 0 || strncmp(err->sqlstate, "57P0", 4) == 0 ||
-           strcmp(err->sqlstate, "25P03") == 0;
+           strcmp(err->sqlstate, "25P03") == 0 || strcmp(err->sqlstate, "25P04") == 0;
 }
 
 bool conn_retryable(const struct err *err)

@@ -182,6 +182,12 @@ static enum rc read_table(struct load *load, const char *path, const char *text,
     return RC_OK;
 }
 
+/* SQL that is put into other SQL: a comment at its end must not reach beyond it. */
+static char *closed(const char *text)
+{
+    return strstr(text, "--") ? mem_printf("%s\n", text) : mem_strdup(text);
+}
+
 static enum rc read_expr(struct load *load, const char *path, const char *text, char **out)
 {
     struct sql_expr_info info;
@@ -203,7 +209,7 @@ static enum rc read_expr(struct load *load, const char *path, const char *text, 
         err_hint(load->err, "put it into a function and call that");
         return bad(load, path, "%s is not allowed in an expression", fault);
     }
-    *out = mem_strdup(text);
+    *out = closed(text);
     return RC_OK;
 }
 
@@ -213,7 +219,7 @@ static enum rc read_type(struct load *load, const char *path, const char *text, 
 
     if (sql_type_parse(text, &why) != RC_OK)
         return bad(load, path, "%s", why.text);
-    *out = mem_strdup(text);
+    *out = closed(text);
     return RC_OK;
 }
 

@@ -293,6 +293,31 @@ static void added_rules(struct buf *out, const struct eng_dual *dual, const stru
     free(name);
 }
 
+/* What an `up` reads must be right before it is read: renames first, then pairs, which others may
+ * read, then the columns that are only added. */
+enum { RANKS = 3 };
+
+static int rank_of(const struct eng_dual *dual)
+{
+    return !dual->old_name ? 2 : dual->plain ? 0 : 1;
+}
+
+static void dual_rules(struct buf *body, const struct eng_dual *dual, enum eng_direction dir)
+{
+    char *skip = quiet(dual, dir);
+
+    if (strcmp(skip, "true")) {
+        struct side side = side_of(dual, dir, "NEW.");
+
+        if (side.source)
+            pair_rules(body, dual, &side, skip);
+        else
+            added_rules(body, dual, &side, dir);
+        side_fini(&side);
+    }
+    free(skip);
+}
+
 static bool all_plain(const struct eng_table *table)
 {
     for (size_t i = 0; i < table->nduals; i++)
@@ -308,21 +333,10 @@ static char *guard_function(const struct eng_table *table, enum eng_direction di
     char *literal;
 
     buf_append_str(&body, "BEGIN\n");
-    for (size_t i = 0; i < table->nduals; i++) {
-        const struct eng_dual *dual = &table->duals[i];
-        char *skip = quiet(dual, dir);
-
-        if (strcmp(skip, "true")) {
-            struct side side = side_of(dual, dir, "NEW.");
-
-            if (side.source)
-                pair_rules(&body, dual, &side, skip);
-            else
-                added_rules(&body, dual, &side, dir);
-            side_fini(&side);
-        }
-        free(skip);
-    }
+    for (int rank = 0; rank < RANKS; rank++)
+        for (size_t i = 0; i < table->nduals; i++)
+            if (rank_of(&table->duals[i]) == rank)
+                dual_rules(&body, &table->duals[i], dir);
     buf_append_str(&body, "  RETURN NEW;\nEND");
     literal = sql_quote_literal(body.data);
     buf_printf(&out, "CREATE OR REPLACE FUNCTION %s() RETURNS trigger LANGUAGE plpgsql", function);
@@ -330,6 +344,8 @@ static char *guard_function(const struct eng_table *table, enum eng_direction di
      * renames name nothing that a search_path could change */
     if (!all_plain(table) && table->search_path)
         buf_printf(&out, " SET search_path = %s", table->search_path);
+    if (strchr(body.data, '\\')) /* the writer's setting says how the body's literals are read */
+        buf_append_str(&out, " SET standard_conforming_strings = on");
     buf_printf(&out, " AS %s", literal);
     free(literal);
     buf_fini(&body);

@@ -20,6 +20,7 @@ struct probe {
 };
 
 static const char probe_sql[] =
+    "#variable_conflict use_column\n" /* the table's columns may have any name */
     "DECLARE r record; x record; seen int8 := 0; failed int8 := 0; lossy int8 := 0;"
     " emptied int8 := 0; first text := '';"
     " stop timestamptz := clock_timestamp() + '%d s'; BEGIN"
