@@ -82,17 +82,18 @@ static void refuse_stopped(struct eng_job *job)
 void eng_submit(struct eng_engine *engine, struct eng_job *job)
 {
     struct eng_inbox *entry = mem_calloc(1, sizeof(*entry));
-    bool started;
+    bool takes;
 
     entry->job = job;
     pthread_mutex_lock(&engine->lock);
-    started = engine->started;
-    if (started) {
+    /* clients may come a moment before the engine is started: their jobs wait for it */
+    takes = !atomic_load(&engine->stop);
+    if (takes) {
         *engine->tail = entry;
         engine->tail = &entry->next;
     }
     pthread_mutex_unlock(&engine->lock);
-    if (started) {
+    if (takes) {
         wake(engine);
         return;
     }
@@ -410,12 +411,12 @@ void eng_stop(struct eng_engine *engine)
     pthread_mutex_lock(&engine->lock);
     started = engine->started;
     engine->started = false;
-    pthread_mutex_unlock(&engine->lock);
-    if (!started)
-        return;
     atomic_store(&engine->stop, true);
-    wake(engine);
-    pthread_join(engine->thread, NULL);
+    pthread_mutex_unlock(&engine->lock);
+    if (started) {
+        wake(engine);
+        pthread_join(engine->thread, NULL);
+    }
     while ((job = inbox_take(engine)))
         refuse_stopped(job);
 }
