@@ -91,6 +91,11 @@ class Road:
         proxy.wait_phase(name, "done")
 
 
+def no_backends(db):
+    return db.one("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'segue' "
+                  "AND datname = current_database()") == 0
+
+
 def prepared_items(db):
     return make_items(db, 2000, filler=3500, more=RICH)
 
@@ -196,8 +201,7 @@ def test_sigterm_in_the_middle_of_a_backfill_ends_it_cleanly(db, segue):
     road = Road(db, proxy, migration)
     road.to("backfilling")
     proxy.stop()
-    until("its connections to be gone", lambda: db.one(
-        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'segue' AND datname = current_database()") == 0)
+    until("its connections to be gone", lambda: no_backends(db))
     proxy.start()
     road.to_the_end()
     assert_all_there(db)
@@ -218,3 +222,12 @@ def test_a_second_segue_waits_for_the_first_and_takes_over(db, segue):
     road.proxy = second
     road.to_the_end()
     assert_all_there(db)
+
+
+@pytest.mark.one_version
+def test_commands_given_at_once_after_the_start_are_obeyed(db, segue):
+    for _ in range(10):
+        proxy = segue(db)
+        proxy.console("THROTTLE rows_per_s 100")
+        proxy.stop()
+        until("its connections to be gone", lambda: no_backends(db))
