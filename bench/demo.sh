@@ -134,22 +134,23 @@ stop() { # revision, pid
     wait "$2" || { tail -4 "$work/workload-$1.log" >&2; fail "the $1 revision saw errors"; }
 }
 
-# Phases as they pass, while the command with pid $1 runs. Sets backfill_s (seconds), best_rate and
-# throttled (share of the backfill, and the first reason seen).
+# Phases as they pass, while the command with pid $1 runs. Sets backfill_s (seconds until the last row
+# was filled; the phase also builds the indexes), done_rows, throttled (percent of the phase).
 follow() {
-    local pid=$1 phase last='' r best=0 looks=0 held=0 reason=''
+    local pid=$1 phase last='' r looks=0 held=0 reason=''
     while kill -0 "$pid" 2>/dev/null; do
         phase=$(segue_get phase "$name" 2>/dev/null)
         if [ -n "$phase" ] && [ "$phase" != "$last" ]; then
             [ "$phase" = backfilling ] && backfill_ns=$(date +%s%N)
-            [ "$last" = backfilling ] && [ -z "$backfill_s" ] && backfill_s=$(seconds "$backfill_ns")
             event "phase $bold$phase$off"
             last=$phase
         fi
         if [ "$phase" = backfilling ]; then
-            r=$(segue_get rows_per_s "$name")
-            r=${r%.*}
-            [ "${r:-0}" -gt "$best" ] 2>/dev/null && best=$r
+            r=$(segue_get rows_done "$name")
+            if [ "${r:-0}" -gt "$done_rows" ] 2>/dev/null; then
+                done_rows=$r
+                backfill_s=$(seconds "$backfill_ns")
+            fi
             r=$(segue_get throttle "$name")
             looks=$((looks + 1))
             [ -n "$r" ] && held=$((held + 1))
@@ -161,7 +162,6 @@ follow() {
         healthy
         sleep 0.2
     done
-    best_rate=$best
     throttled=$((looks > 0 ? 100 * held / looks : 0))
 }
 
@@ -175,7 +175,7 @@ pg_psql -v rows="$rows" -f tests/workload/legacy.sql >"$work/legacy.log" 2>&1 ||
     { tail -3 "$work/legacy.log" >&2; fail "the legacy schema could not be made"; }
 "$build/workload" snapshot --url "$PG_URL" >>"$work/legacy.log" 2>&1 || fail "no snapshot"
 event "legacy schema, $(group "$rows") checks, some of them broken on purpose"
-segue_up "$build" "$work/segue.log" --quiet_period_s 2 || fail "segue did not start"
+segue_up "$build" "$work/segue.log" --quiet_period_s 2 --log_level "${DEMO_LOG:-info}" || fail "segue did not start"
 event "segue serve, 127.0.0.1:$SEGUE_PORT"
 
 half=$((rows / 2))
@@ -190,7 +190,7 @@ grep -v '^ *$' "$work/segue-plan.log" | cut -c1-96 | head -14 | detail
 left=$(($(grep -vc '^ *$' "$work/segue-plan.log") - 14))
 [ "$left" -gt 0 ] && echo "... $left more lines" | detail
 
-backfill_ns=$(date +%s%N) backfill_s='' best_rate=0 throttled=0
+backfill_ns=$(date +%s%N) backfill_s='' done_rows=0 throttled=0
 event "segue start"
 "$SEGUE" start "$file" >"$work/segue-start.log" 2>&1 &
 start_pid=$!
@@ -263,9 +263,9 @@ row "writes checked by the oracle" "$(group "$written"), differences 0"
 row "worst stall at cut-over" "$(ms "$stall") (gate), attempts $(segue_get attempts "$name")"
 row "worst statement of all" "$(ms "$(number "$work/old.json" worst_ms)") old, $(ms "$(number "$work/new.json" worst_ms)") new; p99 $(ms "$(number "$work/old.json" p99_ms)") and $(ms "$(number "$work/new.json" p99_ms)")"
 row "DDL: longest strong lock held" "$(ms "$(segue_get ddl_lock_ms_max "$name")")"
-row "backfill" "$(awk -v n="$rows" -v s="$backfill_s" 'BEGIN { if (s > 0) printf "%d", n / s; else print "?" }' |
-    sed -E ':a; s/^([0-9]+)([0-9]{3})/\1,\2/; ta') rows/s under traffic ($(group "$rows") rows in ${backfill_s:-?} s), at best $(group "$best_rate")"
-row "throttle held or slowed it" "$throttled % of that time, to spare the application"
+rate_done=$(awk -v n="$done_rows" -v s="$backfill_s" 'BEGIN { printf "%d", (s > 0) ? n / s : 0 }')
+row "backfill" "$(group "$rate_done") rows/s under traffic, three columns ($(group "$done_rows") rows in $backfill_s s)"
+row "throttle held or slowed it" "$throttled % of the time, to spare the application"
 row "table size before, soak, after" "$(mb "$before"), $(mb "$bytes_soak"), $(mb "$after")"
 row "rows verified" "$(group "$verified")"
 segue_down || fail "segue did not end cleanly"
