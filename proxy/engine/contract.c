@@ -71,7 +71,7 @@ static enum rc check_bypass(struct eng_engine *engine, struct err *err)
 
 enum rc eng_contract_preflight(struct eng_engine *engine, struct eng_migration *m, struct err *err)
 {
-    if (check_old_names(engine, m, err) != RC_OK)
+    if (eng_guards_check(engine, m, err) != RC_OK || check_old_names(engine, m, err) != RC_OK)
         return RC_ERR;
     return check_bypass(engine, err);
 }

@@ -33,6 +33,8 @@ enum rc eng_cutover_preflight(struct eng_engine *engine, struct eng_migration *m
         err_hint(err, "see segue.verifications; correct them and run verify again");
         return RC_ERR;
     }
+    if (eng_guards_check(engine, m, err) != RC_OK || eng_attached_check(engine, m, err) != RC_OK)
+        return RC_ERR;
     names = eng_lock_names(m, NULL);
     res = conn_query(
         &engine->work, err,

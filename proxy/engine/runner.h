@@ -163,6 +163,12 @@ enum rc eng_contract_preflight(struct eng_engine *engine, struct eng_migration *
 enum rc eng_abort_preflight(struct eng_engine *engine, struct eng_migration *m,
                             struct err *err) MUST_CHECK;
 
+/* bypass.c: writes that the guard has not seen would be lost with the side that follows. */
+enum rc eng_guards_check(struct eng_engine *engine, struct eng_migration *m,
+                         struct err *err) MUST_CHECK;
+enum rc eng_attached_check(struct eng_engine *engine, struct eng_migration *m,
+                           struct err *err) MUST_CHECK;
+
 /* jobs.c */
 void eng_job_run(struct eng_engine *engine, struct eng_job *job);
 void eng_job_answer(struct eng_job *job); /* done(), then freed */

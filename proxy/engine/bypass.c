@@ -1,0 +1,95 @@
+/*
+ * What was written past the guard since the last verify: nobody would miss it until the side that
+ * follows has become the truth, or the truth is dropped.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "runner.h"
+#include "segue/engine/guard.h"
+
+static bool is_filled(const struct eng_migration *m, int table)
+{
+    for (size_t i = 0; i < m->plan->nsteps; i++)
+        if (m->plan->steps[i].kind == ENG_STEP_FILL && m->plan->steps[i].table == table)
+            return true;
+    return false;
+}
+
+/* DISABLE TRIGGER ALL followed by ENABLE TRIGGER ALL (pg_restore --disable-triggers does so) leaves
+ * its trace: the guard is not ENABLE ALWAYS any more. */
+enum rc eng_guards_check(struct eng_engine *engine, struct eng_migration *m, struct err *err)
+{
+    for (size_t i = 0; i < m->plan->ntables; i++) {
+        PGresult *res;
+
+        if (!is_filled(m, (int)i))
+            continue;
+        res = conn_query(&engine->work, err,
+                         "SELECT c.oid::regclass FROM (SELECT %u::oid AS relid UNION SELECT relid "
+                         "FROM pg_partition_tree(%u::oid::regclass)) AS t JOIN pg_class c ON c.oid "
+                         "= t.relid LEFT JOIN pg_trigger g ON g.tgrelid = c.oid AND g.tgname = "
+                         "'~segue_guard' WHERE g.tgenabled IS DISTINCT FROM 'A' LIMIT 1",
+                         m->plan->tables[i].oid, m->plan->tables[i].oid);
+        if (!res)
+            return RC_ERR;
+        if (PQntuples(res)) {
+            err_set(err, "55000", "the guard of %s is not, or was not always, on",
+                    res_text(res, 0, 0));
+            err_hint(err,
+                     "ALTER TABLE %s ENABLE ALWAYS TRIGGER \"~segue_guard\", then verify: rows "
+                     "written meanwhile may not be in step",
+                     res_text(res, 0, 0));
+        }
+        PQclear(res);
+        if (err_is_set(err))
+            return RC_ERR;
+    }
+    return RC_OK;
+}
+
+static enum rc check_relation(struct eng_engine *engine, const struct eng_table *table,
+                              const char *name, struct err *err)
+{
+    char *in_step = eng_table_in_step(table, ENG_FORWARD, "");
+    PGresult *res = conn_query(
+        &engine->work, err, "SELECT EXISTS (SELECT 1 FROM ONLY %s WHERE NOT (%s))", name, in_step);
+
+    free(in_step);
+    if (!res)
+        return RC_ERR;
+    if (res_bool(res, 0, 0)) {
+        err_set(err, "55000", "partition %s came after the backfill, with rows not in step", name);
+        err_hint(err, "an UPDATE of its rows, of any column to itself, lets the guard fill them");
+    }
+    PQclear(res);
+    return err_is_set(err) ? RC_ERR : RC_OK;
+}
+
+/* Partitions that the backfill has not seen: made since (then the guard was there from the first
+ * row on) or attached. */
+enum rc eng_attached_check(struct eng_engine *engine, struct eng_migration *m, struct err *err)
+{
+    enum rc rc = RC_OK;
+
+    for (size_t i = 0; rc == RC_OK && i < m->plan->ntables; i++) {
+        const struct eng_table *table = &m->plan->tables[i];
+        PGresult *res;
+
+        if (table->relkind != 'p' || !is_filled(m, (int)i))
+            continue;
+        res = conn_query(&engine->work, err,
+                         "SELECT format('%%I.%%I', n.nspname, c.relname) FROM "
+                         "pg_partition_tree(%u::oid::regclass) AS t JOIN pg_class c ON c.oid = "
+                         "t.relid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = "
+                         "'r' AND NOT EXISTS (SELECT 1 FROM segue.progress p WHERE p.migration = "
+                         "%" PRId64 " AND p.relation = c.oid)",
+                         table->oid, m->id);
+        if (!res)
+            return RC_ERR;
+        for (int r = 0; rc == RC_OK && r < PQntuples(res); r++)
+            rc = check_relation(engine, table, res_text(res, r, 0), err);
+        PQclear(res);
+    }
+    return rc;
+}

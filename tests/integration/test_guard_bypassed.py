@@ -1,0 +1,62 @@
+"""Rows written past the guard after the last verify may not be lost unnoticed."""
+
+import pytest
+
+pytestmark = pytest.mark.one_version
+
+RENAME = {"name": "m", "operations": [{"rename_column": {"table": "items", "from": "label", "to": "title"}}]}
+
+
+@pytest.fixture
+def items(db):
+    db.sql("CREATE TABLE items (id bigint PRIMARY KEY, label text)")
+    db.sql("INSERT INTO items SELECT i, 'label ' || i FROM generate_series(1, 50) i")
+    return db
+
+
+@pytest.fixture
+def parts(db):
+    db.sql("CREATE TABLE items (id bigint, label text) PARTITION BY RANGE (id)")
+    db.sql("CREATE TABLE items_1 PARTITION OF items FOR VALUES FROM (0) TO (100)")
+    db.sql("INSERT INTO items SELECT i, 'label ' || i FROM generate_series(1, 50) i")
+    return db
+
+
+def restore_data(db, column):
+    """As pg_restore --disable-triggers does."""
+    db.sql("ALTER TABLE items DISABLE TRIGGER ALL")
+    db.sql(f"INSERT INTO items (id, {column}) VALUES (1001, 'past the guard')")
+    db.sql("ALTER TABLE items ENABLE TRIGGER ALL")
+
+
+def test_a_guard_that_was_off_is_noticed_before_cutover_and_complete(items, segue):
+    proxy = segue(items)
+    proxy.ready(RENAME)
+    restore_data(items, "label")
+    refused = proxy.cli("cutover", "m", check=1)
+    assert "guard of items" in refused.err and "ENABLE ALWAYS" in refused.err
+    items.sql('ALTER TABLE items ENABLE ALWAYS TRIGGER "~segue_guard"')
+    proxy.cli("verify", "m", check=None)
+    assert "not in step" in proxy.cli("cutover", "m", check=1).err
+    items.sql("UPDATE items SET id = id WHERE id = 1001")
+    proxy.cli("verify", "m")
+    proxy.cli("cutover", "m")
+    assert items.one("SELECT title FROM items WHERE id = 1001") == "past the guard"
+    items.sql("DELETE FROM items WHERE id = 1001")
+    restore_data(items, "label")
+    assert "guard of items" in proxy.cli("complete", "m", check=1).err
+
+
+def test_rows_of_an_attached_partition_are_looked_at_before_cutover(parts, segue):
+    proxy = segue(parts)
+    proxy.ready(RENAME)
+    parts.sql("CREATE TABLE items_2 PARTITION OF items FOR VALUES FROM (100) TO (200)")
+    parts.sql("INSERT INTO items (id, label) VALUES (150, 'guarded')")
+    parts.sql("CREATE TABLE items_3 (id bigint, label text, title text)")
+    parts.sql("INSERT INTO items_3 SELECT i, 'label ' || i FROM generate_series(200, 210) i")
+    parts.sql("ALTER TABLE items ATTACH PARTITION items_3 FOR VALUES FROM (200) TO (300)")
+    refused = proxy.cli("cutover", "m", check=1)
+    assert "items_3" in refused.err
+    parts.sql("UPDATE items_3 SET id = id")
+    proxy.cli("cutover", "m")
+    assert parts.one("SELECT count(*) FROM items WHERE label IS DISTINCT FROM title") == 0
