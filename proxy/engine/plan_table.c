@@ -254,6 +254,18 @@ static void dual_up_columns(struct eng_dual *dual)
     sql_expr_info_fini(&info);
 }
 
+/* Even without a default such a column is checked row by row: the server rewrites the table. */
+static void refuse_constrained(struct build *b, const struct target *t, const char *name,
+                               const struct type_facts *facts)
+{
+    if (facts->constrained)
+        build_refuse(b, t->relation,
+                     "let type be the domain's base type, or drop the domain's constraints first",
+                     "column %s of type %s, a domain with constraints, cannot be added without "
+                     "rewriting the table",
+                     name, facts->name);
+}
+
 /* ---- attributes that a renamed column keeps ---- */
 
 static void keep_attributes(struct target *t, const json_t *column, const char *name, bool plain)
@@ -335,7 +347,8 @@ static enum rc fill_dual(struct build *b, struct target *t, const char *path,
 {
     json_t *column = cat_column(t->doc, op->from);
     char *old = sql_quote_ident(op->from), *new = sql_quote_ident(op->to);
-    struct type_facts facts = {mem_strdup(cat_text(column, "type")), true, false};
+    struct type_facts facts = {mem_strdup(cat_text(column, "type")), true,
+                               flag(column, "constrained")};
     enum rc rc = RC_OK;
 
     dual->old_name = mem_strdup(op->from);
@@ -352,6 +365,8 @@ static enum rc fill_dual(struct build *b, struct target *t, const char *path,
         free(type_path);
     }
     dual->new_type = facts.name;
+    if (rc == RC_OK)
+        refuse_constrained(b, t, new, &facts);
     if (rc == RC_OK && facts.collatable && cat_text(column, "collation"))
         *collation = mem_strdup(cat_text(column, "collation"));
     if (rc == RC_OK && dual->plain) {
@@ -479,7 +494,8 @@ static enum rc plan_add(struct build *b, struct target *t, const char *path,
     dual->new_name = mem_strdup(column->name);
     dual->new_type = facts.name;
     dual->not_null = !column->nullable;
-    instant = !op->up && !facts.constrained && (!column->def || is_constant(column->def));
+    refuse_constrained(b, t, column->name, &facts);
+    instant = !op->up && (!column->def || is_constant(column->def));
     if (check_default(b, path, column, facts.name) != RC_OK)
         return RC_ERR;
     if (!instant && up) {

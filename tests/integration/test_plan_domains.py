@@ -1,0 +1,43 @@
+"""Columns of domain types: what would rewrite the table is refused, the rest is carried."""
+
+import pytest
+
+pytestmark = pytest.mark.one_version
+
+
+@pytest.fixture
+def items(db):
+    db.sql("CREATE DOMAIN positive AS int CHECK (VALUE > 0)")
+    db.sql("CREATE DOMAIN given AS text NOT NULL")
+    db.sql("CREATE DOMAIN plain AS text")
+    db.sql("CREATE TABLE items (id bigint PRIMARY KEY, n positive, g given DEFAULT 'g', p plain)")
+    db.sql("INSERT INTO items SELECT i, i, 'g', 'p' FROM generate_series(1, 50) i")
+    return db
+
+
+def rename(name, **how):
+    return {"name": "m", "operations": [{"rename_column": {"table": "items", "from": name, "to": "renamed", **how}}]}
+
+
+def add(kind):
+    return {"name": "m", "operations": [{"add_column": {"table": "items", "column": {
+        "name": "added", "type": kind, "nullable": True}}}]}
+
+
+@pytest.mark.parametrize("migration", [rename("n"), rename("g"), add("positive"),
+                                       rename("p", type="given", up="coalesce(p, '')", down="renamed")],
+                         ids=["check", "not null", "added", "new type"])
+def test_a_domain_with_constraints_is_refused(items, segue, migration):
+    proxy = segue(items)
+    refused = proxy.cli("start", proxy.file(migration), "--detach", check=1)
+    assert "a domain with constraints" in refused.err
+
+
+def test_a_domain_without_constraints_is_carried_and_one_with_gives_its_base_type(items, segue):
+    proxy = segue(items)
+    file_number = items.one("SELECT pg_relation_filenode('items')")
+    proxy.done({"name": "m", "operations": [
+        {"rename_column": {"table": "items", "from": "p", "to": "q"}},
+        {"rename_column": {"table": "items", "from": "n", "to": "m", "type": "int", "up": "n::int", "down": "m"}}]})
+    assert items.sql("SELECT q, m FROM items WHERE id = 7") == [("p", 7)]
+    assert items.one("SELECT pg_relation_filenode('items')") == file_number
