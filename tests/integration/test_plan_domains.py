@@ -25,7 +25,7 @@ def add(kind):
 
 
 @pytest.mark.parametrize("migration", [rename("n"), rename("g"), add("positive"),
-                                       rename("p", type="given", up="coalesce(p, '')", down="renamed")],
+                                       rename("p", type="positive", up="length(p)", down="renamed::text")],
                          ids=["check", "not null", "added", "new type"])
 def test_a_domain_with_constraints_is_refused(items, segue, migration):
     proxy = segue(items)
