@@ -25,32 +25,12 @@ struct adm_console {
     char **admin_users;   /* NULL-terminated */
 };
 
-static char **copy_list(char *const *list)
-{
-    size_t n = 0;
-    char **copy;
-
-    while (list && list[n])
-        n++;
-    copy = mem_calloc(n + 1, sizeof(*copy));
-    for (size_t i = 0; i < n; i++)
-        copy[i] = mem_strdup(list[i]);
-    return copy;
-}
-
-static void free_list(char **list)
-{
-    for (size_t i = 0; list && list[i]; i++)
-        free(list[i]);
-    free(list);
-}
-
 struct adm_console *adm_console_new(const struct adm_options *options)
 {
     struct adm_console *console = mem_calloc(1, sizeof(*console));
 
     pthread_mutex_init(&console->lock, NULL);
-    console->admin_users = copy_list(options->admin_users);
+    console->admin_users = mem_strlist_copy((const char *const *)options->admin_users);
     console->login_database = mem_strdup(options->login_database);
     console->config = options->config;
     console->config_ctx = options->ctx;
@@ -69,20 +49,20 @@ void adm_console_free(struct adm_console *console)
     if (!console)
         return;
     pthread_mutex_destroy(&console->lock);
-    free_list(console->admin_users);
+    mem_strlist_free(console->admin_users);
     free(console->login_database);
     free(console);
 }
 
 void adm_console_set_admin_users(struct adm_console *console, char *const *users)
 {
-    char **copy = copy_list(users), **was;
+    char **copy = mem_strlist_copy((const char *const *)users), **was;
 
     pthread_mutex_lock(&console->lock);
     was = console->admin_users;
     console->admin_users = copy;
     pthread_mutex_unlock(&console->lock);
-    free_list(was);
+    mem_strlist_free(was);
 }
 
 /* ---- who may come in ---- */

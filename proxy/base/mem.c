@@ -55,6 +55,26 @@ char *mem_printf(const char *fmt, ...)
     return checked(out);
 }
 
+char **mem_strlist_copy(const char *const *list)
+{
+    size_t n = 0;
+    char **copy;
+
+    while (list && list[n])
+        n++;
+    copy = mem_calloc(n + 1, sizeof(*copy));
+    for (size_t i = 0; i < n; i++)
+        copy[i] = mem_strdup(list[i]);
+    return copy;
+}
+
+void mem_strlist_free(char **list)
+{
+    for (size_t i = 0; list && list[i]; i++)
+        free(list[i]);
+    free(list);
+}
+
 void mem_grow(void **array, size_t *cap, size_t need, size_t item_size)
 {
     size_t want = *cap ? *cap : 8;

@@ -197,35 +197,38 @@ PGresult *conn_run(struct eng_conn *conn, const char *sql, size_t *ndone, struct
     return collect(conn, ndone, err);
 }
 
-PGresult *conn_query(struct eng_conn *conn, struct err *err, const char *fmt, ...)
+static PGresult *run_text(struct eng_conn *conn, struct err *err, const char *fmt, va_list ap)
 {
     struct buf sql = {0};
     PGresult *res;
-    va_list ap;
 
-    va_start(ap, fmt);
     buf_vprintf(&sql, fmt, ap);
-    va_end(ap);
     res = conn_run(conn, sql.data, NULL, err);
     buf_fini(&sql);
     return res;
 }
 
-enum rc conn_exec(struct eng_conn *conn, struct err *err, const char *fmt, ...)
+PGresult *conn_query(struct eng_conn *conn, struct err *err, const char *fmt, ...)
 {
-    struct buf sql = {0};
     PGresult *res;
     va_list ap;
 
     va_start(ap, fmt);
-    buf_vprintf(&sql, fmt, ap);
+    res = run_text(conn, err, fmt, ap);
     va_end(ap);
-    res = conn_run(conn, sql.data, NULL, err);
-    buf_fini(&sql);
-    if (!res)
-        return RC_ERR;
+    return res;
+}
+
+enum rc conn_exec(struct eng_conn *conn, struct err *err, const char *fmt, ...)
+{
+    PGresult *res;
+    va_list ap;
+
+    va_start(ap, fmt);
+    res = run_text(conn, err, fmt, ap);
+    va_end(ap);
     PQclear(res);
-    return RC_OK;
+    return res ? RC_OK : RC_ERR;
 }
 
 PGresult *conn_params(struct eng_conn *conn, struct err *err, const char *sql, int n,

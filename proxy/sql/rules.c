@@ -7,26 +7,6 @@
 #include "rules_private.h"
 #include "segue/base/mem.h"
 
-static char **list_copy(const char *const *list)
-{
-    size_t n = 0;
-    char **copy;
-
-    while (list && list[n])
-        n++;
-    copy = mem_calloc(n + 1, sizeof(*copy));
-    for (size_t i = 0; i < n; i++)
-        copy[i] = mem_strdup(list[i]);
-    return copy;
-}
-
-static void list_free(char **list)
-{
-    for (size_t i = 0; list && list[i]; i++)
-        free(list[i]);
-    free(list);
-}
-
 static void search_add_list(struct sql_search *search, char *const *list, uint64_t mask)
 {
     for (size_t i = 0; list[i]; i++)
@@ -54,9 +34,9 @@ int sql_rules_add(struct sql_rules *rules, const struct sql_table_rule *table)
     rule->migration = mem_strdup(table->migration);
     rule->schema = mem_strdup(table->schema);
     rule->name = mem_strdup(table->name);
-    rule->old_columns = list_copy(table->old_columns);
-    rule->new_columns = list_copy(table->new_columns);
-    rule->relatives = list_copy(table->relatives);
+    rule->old_columns = mem_strlist_copy(table->old_columns);
+    rule->new_columns = mem_strlist_copy(table->new_columns);
+    rule->relatives = mem_strlist_copy(table->relatives);
     sql_search_add(&rules->names, rule->name, mask);
     search_add_list(&rules->names, rule->relatives, mask);
     search_add_list(&rules->old_columns, rule->old_columns, mask);
@@ -87,9 +67,9 @@ void sql_rules_unref(struct sql_rules *rules)
         free(rule->migration);
         free(rule->schema);
         free(rule->name);
-        list_free(rule->old_columns);
-        list_free(rule->new_columns);
-        list_free(rule->relatives);
+        mem_strlist_free(rule->old_columns);
+        mem_strlist_free(rule->new_columns);
+        mem_strlist_free(rule->relatives);
     }
     sql_search_fini(&rules->names);
     sql_search_fini(&rules->old_columns);

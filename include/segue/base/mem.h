@@ -18,6 +18,10 @@ char *mem_strdup(const char *s); /* NULL gives NULL */
 char *mem_strndup(const char *s, size_t len);
 char *mem_printf(const char *fmt, ...) PRINTF_LIKE(1, 2);
 
+/* NULL-terminated lists of strings. The copy is deep and never NULL; NULL counts as empty. */
+char **mem_strlist_copy(const char *const *list);
+void mem_strlist_free(char **list);
+
 /* Grows *array so that index `need - 1` exists; doubles; new room is zeroed. */
 void mem_grow(void **array, size_t *cap, size_t need, size_t item_size);
 
