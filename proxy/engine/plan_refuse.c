@@ -14,10 +14,25 @@ static bool flag(const json_t *object, const char *key)
 
 /* ---- the table itself ---- */
 
+/* Nobody could fill their rows, verify them, or give the remote table the new column. */
+static void refuse_foreign_partitions(struct build *b, const struct target *t)
+{
+    static const char sql[] = "SELECT p.relid::regclass FROM pg_partition_tree($1) AS p"
+                              " JOIN pg_class c ON c.oid = p.relid WHERE c.relkind = 'f' LIMIT 1";
+    const char *params[] = {t->relation};
+    char *name = NULL;
+
+    if (cat_value(b->conn, sql, 1, params, &name, NULL) == RC_OK && name)
+        build_refuse(b, t->relation, "detach it first", "partition %s is a foreign table", name);
+    free(name);
+}
+
 static void refuse_relation(struct build *b, const struct target *t)
 {
     const char *kind = cat_text(t->doc, "relkind");
 
+    if (!strcmp(kind, "p"))
+        refuse_foreign_partitions(b, t);
     if (strcmp(kind, "r") && strcmp(kind, "p"))
         build_refuse(b, t->relation, NULL, "it is not a table (relkind \"%s\")", kind);
     if (!strcmp(cat_text(t->doc, "persistence"), "t"))

@@ -60,3 +60,11 @@ def test_rows_of_an_attached_partition_are_looked_at_before_cutover(parts, segue
     parts.sql("UPDATE items_3 SET id = id")
     proxy.cli("cutover", "m")
     assert parts.one("SELECT count(*) FROM items WHERE label IS DISTINCT FROM title") == 0
+
+
+def test_a_foreign_partition_is_refused(parts, segue):
+    parts.sql("CREATE FOREIGN DATA WRAPPER nowhere")
+    parts.sql("CREATE SERVER nowhere FOREIGN DATA WRAPPER nowhere")
+    parts.sql("CREATE FOREIGN TABLE items_far PARTITION OF items FOR VALUES FROM (900) TO (999) SERVER nowhere")
+    proxy = segue(parts)
+    assert "items_far is a foreign table" in proxy.cli("start", proxy.file(RENAME), "--detach", check=1).err
