@@ -198,6 +198,7 @@ follow "$start_pid"
 wait "$start_pid" || { tail -5 "$work/segue-start.log" >&2; fail "segue start failed"; }
 [ "$(segue_get phase "$name")" = ready ] || fail "not ready after start"
 verified=$(segue_get rows_verified "$name")
+wrapped=$(segue_get rows_wrapped "$name")
 event "ready: $(group "$verified") rows verified, 0 of them not in step"
 
 sleep 1
@@ -267,7 +268,7 @@ rate_done=$(awk -v n="$done_rows" -v s="$backfill_s" 'BEGIN { printf "%d", (s > 
 row "backfill" "$(group "$rate_done") rows/s under traffic, three columns ($(group "$done_rows") rows in $backfill_s s)"
 row "throttle held or slowed it" "$throttled % of the time, to spare the application"
 row "table size before, soak, after" "$(mb "$before"), $(mb "$bytes_soak"), $(mb "$after")"
-row "rows verified" "$(group "$verified")"
+row "rows verified" "$(group "$verified"), $(group "$wrapped") of them hold text that is no JSON"
 segue_down || fail "segue did not end cleanly"
 row "in all" "$(seconds) s"
 echo

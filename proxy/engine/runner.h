@@ -32,6 +32,7 @@ struct eng_stats {
     double progress;   /* 0..100, of the road to ready */
     int64_t stall_us_max, lock_us_max;
     int64_t rows_verified, rows_bad; /* last verify; -1: none yet */
+    int64_t rows_wrapped;            /* in step, holding text that segue.json_or_wrap wrapped */
     int64_t bytes_before, bytes_now;
     unsigned attempts;
     int64_t rate_at_us, rate_rows; /* where the rate was last taken */

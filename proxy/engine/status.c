@@ -125,6 +125,7 @@ static void put_status(struct eng_engine *engine, struct eng_migration *m)
     json_array_append_new(row, json_real(rounded((double)s->lock_us_max / 1000, 0.1)));
     json_array_append_new(row, count_or_null(s->rows_verified));
     json_array_append_new(row, count_or_null(s->rows_bad));
+    json_array_append_new(row, count_or_null(s->rows_wrapped));
     json_array_append_new(row, json_integer(s->bytes_before));
     json_array_append_new(row, json_integer(s->bytes_now));
     json_array_append_new(row, shown(m->blockers.data));

@@ -142,17 +142,18 @@ static enum rc load_steps(struct eng_engine *engine, struct eng_migration *m, st
 static enum rc load_verification(struct eng_engine *engine, struct eng_migration *m,
                                  struct err *err)
 {
-    PGresult *res =
-        conn_query(&engine->work, err,
-                   "SELECT rows, bad FROM segue.verifications WHERE migration = %" PRId64
-                   " ORDER BY id DESC LIMIT 1",
-                   m->id);
+    PGresult *res = conn_query(
+        &engine->work, err,
+        "SELECT rows, bad + nulls, wrapped FROM segue.verifications WHERE migration = %" PRId64
+        " ORDER BY id DESC LIMIT 1",
+        m->id);
 
     if (!res)
         return RC_ERR;
     if (PQntuples(res)) {
         m->stats.rows_verified = res_int(res, 0, 0);
         m->stats.rows_bad = res_int(res, 0, 1);
+        m->stats.rows_wrapped = res_int(res, 0, 2);
     }
     PQclear(res);
     return RC_OK;

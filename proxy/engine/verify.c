@@ -21,11 +21,12 @@
 struct eng_verify {
     struct eng_relations relations;
     size_t at;
-    char **bad;   /* one a table: "row is not in step", NULL when nothing is compared there */
-    char **nulls; /* one a table: "NOT NULL to be, but NULL", or NULL */
+    char **bad;     /* one a table: "row is not in step", NULL when nothing is compared there */
+    char **nulls;   /* one a table: "NOT NULL to be, but NULL", or NULL */
+    char **wrapped; /* one a table: "holds text that is no JSON, wrapped", or NULL */
     size_t ntables;
     struct sizing sizing;
-    int64_t rows, nbad, nnulls;
+    int64_t rows, nbad, nnulls, nwrapped;
     json_t *sample;
     int64_t began_us;
     bool reverse;
@@ -38,9 +39,11 @@ void eng_verify_free(struct eng_verify *verify)
     for (size_t i = 0; i < verify->ntables; i++) {
         free(verify->bad[i]);
         free(verify->nulls[i]);
+        free(verify->wrapped[i]);
     }
     free(verify->bad);
     free(verify->nulls);
+    free(verify->wrapped);
     relations_fini(&verify->relations);
     json_decref(verify->sample);
     free(verify);
@@ -112,6 +115,27 @@ static char *any_of(const struct eng_table *table, bool reverse, bool nulls)
     return out.len ? buf_take(&out) : NULL;
 }
 
+/* In step, nothing lost, and yet worth a look: text that segue.json_or_wrap could not read. */
+static char *any_wrapped(const struct eng_table *table)
+{
+    struct buf out = {0};
+
+    for (size_t i = 0; i < table->nduals; i++) {
+        const struct eng_dual *dual = &table->duals[i];
+        char *n;
+
+        if (!dual->new_name || !dual->up || !strstr(dual->up, "segue.json_or_wrap"))
+            continue;
+        n = sql_quote_ident(dual->new_name);
+        buf_printf(&out,
+                   "%s(pg_catalog.jsonb_typeof(%s::pg_catalog.jsonb) = 'object' AND "
+                   "%s::pg_catalog.jsonb OPERATOR(pg_catalog.?) 'segue_invalid_json')",
+                   out.len ? " OR " : "", n, n);
+        free(n);
+    }
+    return out.len ? buf_take(&out) : NULL;
+}
+
 /* ---- the pass ---- */
 
 static enum rc prepare(struct eng_engine *engine, struct eng_migration *m, struct err *err)
@@ -121,6 +145,7 @@ static enum rc prepare(struct eng_engine *engine, struct eng_migration *m, struc
     verify->ntables = m->plan->ntables;
     verify->bad = mem_calloc(verify->ntables, sizeof(*verify->bad));
     verify->nulls = mem_calloc(verify->ntables, sizeof(*verify->nulls));
+    verify->wrapped = mem_calloc(verify->ntables, sizeof(*verify->wrapped));
     verify->sample = json_array();
     verify->reverse = m->phase == PH_SOAKING;
     verify->began_us = clock_us();
@@ -129,6 +154,7 @@ static enum rc prepare(struct eng_engine *engine, struct eng_migration *m, struc
     for (size_t i = 0; i < verify->ntables; i++) {
         verify->bad[i] = any_of(&m->plan->tables[i], verify->reverse, false);
         verify->nulls[i] = any_of(&m->plan->tables[i], verify->reverse, true);
+        verify->wrapped[i] = any_wrapped(&m->plan->tables[i]);
         if (relations_read(&engine->work, m->plan, (int)i, &verify->relations, err) != RC_OK)
             return RC_ERR;
     }
@@ -190,6 +216,7 @@ static enum rc check_range(struct eng_engine *engine, struct eng_migration *m,
 {
     struct eng_verify *verify = m->verify;
     const char *bad = verify->bad[rel->table], *nulls = verify->nulls[rel->table];
+    const char *wrapped = verify->wrapped[rel->table];
     int64_t to = rel->next + sizing_next(&verify->sizing, 0);
     int64_t began = clock_us(), nbad, nnulls;
     char where[128];
@@ -200,9 +227,10 @@ static enum rc check_range(struct eng_engine *engine, struct eng_migration *m,
     snprintf(where, sizeof(where),
              "ctid >= '(%" PRId64 ",0)'::tid AND ctid < '(%" PRId64 ",0)'::tid", rel->next, to);
     res = conn_query(&engine->work, err,
-                     "SELECT count(*), count(*) FILTER (WHERE %s), count(*) FILTER (WHERE %s) "
-                     "FROM ONLY %s WHERE %s",
-                     bad ? bad : "false", nulls ? nulls : "false", rel->name, where);
+                     "SELECT count(*), count(*) FILTER (WHERE %s), count(*) FILTER (WHERE %s), "
+                     "count(*) FILTER (WHERE %s) FROM ONLY %s WHERE %s",
+                     bad ? bad : "false", nulls ? nulls : "false", wrapped ? wrapped : "false",
+                     rel->name, where);
     if (!res && strcmp(err->sqlstate, "42P01") == 0) { /* a partition that was dropped */
         err_clear(err);
         rel->next = rel->end;
@@ -219,6 +247,7 @@ static enum rc check_range(struct eng_engine *engine, struct eng_migration *m,
     verify->rows += res_int(res, 0, 0);
     verify->nbad += nbad;
     verify->nnulls += nnulls;
+    verify->nwrapped += res_int(res, 0, 3);
     PQclear(res);
     sizing_note(&verify->sizing, (uint32_t)(to - rel->next), (double)(clock_us() - began) / 1000, 0,
                 0);
@@ -231,9 +260,9 @@ static enum rc finish(struct eng_engine *engine, struct eng_migration *m, struct
 {
     struct eng_verify *verify = m->verify;
     char *sample = json_dumps(verify->sample, JSON_COMPACT);
-    char id[32], took[32], rows[32], bad[32], nulls[32];
-    const char *values[] = {id,    verify->reverse ? "reverse" : "forward", took, rows, bad, nulls,
-                            sample};
+    char id[32], took[32], rows[32], bad[32], nulls[32], wrapped[32];
+    const char *values[] = {
+        id, verify->reverse ? "reverse" : "forward", took, rows, bad, nulls, sample, wrapped};
     PGresult *res;
 
     snprintf(id, sizeof(id), "%" PRId64, m->id);
@@ -241,20 +270,25 @@ static enum rc finish(struct eng_engine *engine, struct eng_migration *m, struct
     snprintf(rows, sizeof(rows), "%" PRId64, verify->rows);
     snprintf(bad, sizeof(bad), "%" PRId64, verify->nbad);
     snprintf(nulls, sizeof(nulls), "%" PRId64, verify->nnulls);
-    res = conn_params(&engine->work, err,
-                      "INSERT INTO segue.verifications (migration, direction, began_at, rows, bad, "
-                      "nulls, sample) VALUES ($1::bigint, $2, clock_timestamp() - $3::bigint * "
-                      "interval '1 microsecond', $4::bigint, $5::bigint, $6::bigint, $7::jsonb)",
-                      (int)ARRAY_LEN(values), values);
+    snprintf(wrapped, sizeof(wrapped), "%" PRId64, verify->nwrapped);
+    res = conn_params(
+        &engine->work, err,
+        "INSERT INTO segue.verifications (migration, direction, began_at, rows, bad, "
+        "nulls, sample, wrapped) VALUES ($1::bigint, $2, clock_timestamp() - $3::bigint * "
+        "interval '1 microsecond', $4::bigint, $5::bigint, $6::bigint, $7::jsonb, "
+        "$8::bigint)",
+        (int)ARRAY_LEN(values), values);
     free(sample);
     if (!res)
         return RC_ERR;
     PQclear(res);
     m->stats.rows_verified = verify->rows;
     m->stats.rows_bad = verify->nbad + verify->nnulls;
+    m->stats.rows_wrapped = verify->nwrapped;
     log_info("verified %" PRId64 " rows (%s): %" PRId64 " not in step, %" PRId64
-             " NULL where NOT NULL is to be",
-             verify->rows, verify->reverse ? "reverse" : "forward", verify->nbad, verify->nnulls);
+             " NULL where NOT NULL is to be, %" PRId64 " with text that is no JSON, wrapped",
+             verify->rows, verify->reverse ? "reverse" : "forward", verify->nbad, verify->nnulls,
+             verify->nwrapped);
     if (verify->nnulls > 0 && verify->nbad == 0)
         m->repairs++; /* NULLs that `up` gives: a repair pass would give them again */
     eng_verify_free(verify);
@@ -316,8 +350,9 @@ void eng_verify_answer(struct eng_migration *m, const struct err *err)
             job->err = *err;
         else
             job->result = json_pack(
-                "{s:[s,s,s], s:[[s,I,I]]}", "columns", "migration", "rows_verified", "rows_bad",
-                "rows", m->name, (json_int_t)m->stats.rows_verified, (json_int_t)m->stats.rows_bad);
+                "{s:[s,s,s,s], s:[[s,I,I,I]]}", "columns", "migration", "rows_verified", "rows_bad",
+                "rows_wrapped", "rows", m->name, (json_int_t)m->stats.rows_verified,
+                (json_int_t)m->stats.rows_bad, (json_int_t)m->stats.rows_wrapped);
         eng_job_answer(job);
     }
     m->nverify_jobs = 0;

@@ -188,6 +188,8 @@ def test_text_that_is_no_json_is_wrapped_and_comes_back(db, segue):
     name = proxy.soaking(migration)
     wrapped = dict(db.sql("SELECT id, body ->> 'segue_invalid_json' FROM items WHERE body ? 'segue_invalid_json'"))
     assert wrapped == bad
+    assert int(proxy.status("to_json")["rows_wrapped"]) == len(bad)
+    assert int(proxy.console("VERIFY to_json")[0]["rows_wrapped"]) == len(bad)
     assert db.sql("SELECT payload, body FROM items WHERE id = 12") == [(None, None)]
     proxy.cli("rollback", name)
     assert dict(db.sql("SELECT id, payload FROM items WHERE id = ANY(%s)", list(bad))) == bad
