@@ -251,6 +251,19 @@ static void promote_index(struct build *b, struct target *t, const json_t *index
     step_lock(step, "ACCESS EXCLUSIVE", t->relation, INSTANT);
 }
 
+/* Only one of the two indexes decides about ON CONFLICT (columns); when two sessions insert the
+ * same new key at the same moment, the other one ends the loser's statement. */
+static void warn_of_twin(struct build *b, const json_t *index)
+{
+    char *object = mem_printf("index %s", cat_text(index, "name"));
+
+    if (flag(index, "unique"))
+        build_warn(b, object, "run these statements again on 23505, or ON CONFLICT DO NOTHING",
+                   "until complete it has a unique twin: INSERT ... ON CONFLICT (columns) of one "
+                   "new key by two sessions at once can end with 23505");
+    free(object);
+}
+
 static enum rc carry_index(struct build *b, struct target *t, const json_t *index)
 {
     const char *schema = cat_text(index, "schema"), *name = cat_text(index, "name");
@@ -264,6 +277,7 @@ static enum rc carry_index(struct build *b, struct target *t, const json_t *inde
         goto out;
     step = build_step(b, ENG_STAGE_BUILD, ENG_STEP_CONCURRENTLY, t->table,
                       "build the index that becomes %s", name);
+    warn_of_twin(b, index);
     step_sql(step, "%s", sql);
     step_lock(step, "SHARE UPDATE EXCLUSIVE", t->relation, "while it is built; blocks no query");
     step->index_schema = mem_strdup(schema);
