@@ -242,6 +242,20 @@ static void connect_turn(struct eng_engine *engine)
 
 /* ---- turns ---- */
 
+/* What can be done now, behind what is said of the cause. */
+static void hint_next(struct eng_migration *m)
+{
+    bool back = m->phase == PH_CUTTING_OVER || m->phase == PH_SOAKING ||
+                eng_phase_legal(m->phase, PH_ABORTING);
+    const char *next = back ? "resume tries again, rollback goes back" : "resume tries again";
+    struct err said = m->failure;
+
+    if (strstr(said.hint, "resume"))
+        return;
+    m->failure.hint[0] = '\0';
+    err_hint(&m->failure, "%s%s%s", said.hint, said.hint[0] ? "; " : "", next);
+}
+
 static void stop_at_step(struct eng_engine *engine, struct eng_migration *m, struct err *err)
 {
     struct err ignored = {0};
@@ -249,7 +263,7 @@ static void stop_at_step(struct eng_engine *engine, struct eng_migration *m, str
     m->failure = *err;
     if (m->step[0])
         err_prefix(&m->failure, "%s", m->step);
-    err_hint(&m->failure, "resume tries again, rollback goes back");
+    hint_next(m);
     m->migrate = m->migrate && m->phase != PH_READY;
     log_err(LOG_ERROR, "stopped", &m->failure);
     if (store_flags(engine, m, &ignored) != RC_OK)
