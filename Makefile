@@ -33,7 +33,7 @@ SCRIPTS := Makefile .ci/run $(wildcard tests/*.sh bench/*.sh)
 SOURCES := $(wildcard proxy/*.c proxy/*/*.[ch] include/segue/*/*.h tests/unit/*.[ch] tests/workload/*.[ch])
 
 # Debian packages: to build, to run the demo, to run the tests.
-BUILD_DEBS := gcc make pkg-config libevent-dev libjansson-dev libpq-dev libpg-query-dev libssl-dev
+BUILD_DEBS := gcc libc6-dev make pkg-config libevent-dev libjansson-dev libpq-dev libpg-query-dev libssl-dev
 DEMO_DEBS  := $(BUILD_DEBS) postgresql-15
 TEST_DEBS  := $(DEMO_DEBS) libcmocka-dev clang-format nodejs npm python3-pytest python3-psycopg \
               python3-psycopg2 python3-asyncpg python3-sqlalchemy alembic
