@@ -29,11 +29,12 @@ TESTS   := $(wildcard tests/unit/test_*.c)
 TESTBIN := $(TESTS:tests/unit/%.c=$(BUILD)/unit/%)
 WORK    := $(wildcard tests/workload/*.c)
 WORKOBJ := $(WORK:%.c=$(BUILD)/%.o)
-SCRIPTS := Makefile .ci/run $(wildcard tests/*.sh bench/*.sh)
-SOURCES := $(wildcard proxy/*.c proxy/*/*.[ch] include/segue/*/*.h tests/unit/*.[ch] tests/workload/*.[ch])
+SOURCES := $(wildcard proxy/*.c proxy/*/*.[ch] include/segue/*/*.h tests/unit/*.[ch] \
+                      tests/workload/*.[ch])
 
 # Debian packages: to build, to run the demo, to run the tests.
-BUILD_DEBS := gcc libc6-dev make pkg-config libevent-dev libjansson-dev libpq-dev libpg-query-dev libssl-dev
+BUILD_DEBS := gcc libc6-dev make pkg-config libevent-dev libjansson-dev libpq-dev libpg-query-dev \
+              libssl-dev
 DEMO_DEBS  := $(BUILD_DEBS) postgresql-15
 TEST_DEBS  := $(DEMO_DEBS) libcmocka-dev clang-format nodejs npm python3-pytest python3-psycopg \
               python3-psycopg2 python3-asyncpg python3-sqlalchemy alembic
@@ -43,8 +44,8 @@ PYTHON := /usr/bin/python3
 PYTEST  = $(PYTHON) -m pytest -q -p no:cacheprovider tests/integration $(T)
 
 .DEFAULT_GOAL := help
-.PHONY: help deps needed needed-demo needed-test build demo test unit integration asan tsan layers fmt fmt-check lint \
-        bench bench-pgbench clean install servers
+.PHONY: help deps needed needed-demo needed-test build demo test unit integration asan tsan layers \
+        fmt fmt-check lint bench bench-pgbench clean install servers
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z][a-z-]*:.*## /{printf "  %-14s %s\n", $$1, $$2}' Makefile
