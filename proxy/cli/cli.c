@@ -203,6 +203,31 @@ static int run_start(const struct cli_command *command, const struct cli_args *a
 
 /* ---- questions ---- */
 
+/* SHOW STATUS had no row: no such migration, none at all, or the engine has not looked yet. */
+static int no_status(struct cli_client *client, const struct cli_args *args)
+{
+    struct err err = {0};
+    json_t *rows = NULL;
+    int code = ask(client, "SHOW VERSION", NULL, &rows);
+    bool blind = json_is_false(json_object_get(json_array_get(rows, 0), "engine_connected"));
+
+    json_decref(rows);
+    if (code != CLI_DONE)
+        return code;
+    if (blind) {
+        err_set(&err, "08003", "segue has no connection of its own to the database yet");
+        err_hint(&err, "it keeps trying; the log of segue serve says why");
+    } else if (args->nwords) {
+        err_set(&err, "42704", "there is no migration \"%s\"", args->words[0]);
+        err_hint(&err, "SHOW MIGRATIONS lists them");
+    }
+    if (err_is_set(&err))
+        return fail(CLI_REFUSED, &err);
+    if (!args->json)
+        puts("no active migration");
+    return CLI_DONE;
+}
+
 /* Shows what a statement answers. */
 static int show(const struct cli_args *args, const char *statement, bool records)
 {
@@ -222,10 +247,8 @@ static int show(const struct cli_args *args, const char *statement, bool records
             cli_format_table(columns, rows, &out);
         cli_print(&out);
     }
-    if (code == CLI_DONE && records && json_array_size(rows) == 0 && !args->json)
-        puts(args->nwords ? "no such migration" : "no active migration");
-    if (code == CLI_DONE && args->nwords && records && json_array_size(rows) == 0)
-        code = CLI_REFUSED;
+    if (code == CLI_DONE && records && json_array_size(rows) == 0)
+        code = no_status(&client, args);
     buf_fini(&out);
     json_decref(columns);
     json_decref(rows);
