@@ -94,7 +94,7 @@ static void append_rows(struct buf *out, const json_t *row, const struct cli_eta
         append_count(out, number_of(row, "rows_per_s"));
         buf_append_str(out, " rows/s");
     }
-    if (eta && eta->known) {
+    if (eta && eta->known && number_of(row, "progress") < 100) {
         cli_duration(eta->seconds, left, sizeof(left));
         buf_printf(out, ", ETA %s", left);
     }

@@ -71,9 +71,9 @@ static void measure(struct eng_migration *m)
         s->rows_per_s = 0;
         return;
     }
-    if (share > 0.02 && !m->repairing)
-        s->rows_total = (int64_t)((double)s->rows_done / share);
-    if (s->rows_total < s->rows_done)
+    if (!m->repairing) /* too little was read for an estimate: 0, unknown */
+        s->rows_total = share > 0.02 ? (int64_t)((double)s->rows_done / share) : 0;
+    if (s->rows_total > 0 && s->rows_total < s->rows_done)
         s->rows_total = s->rows_done;
     if (now - s->rate_at_us >= RATE_EVERY_US) {
         double rate = (double)(s->rows_done - s->rate_rows) * 1e6 / (double)(now - s->rate_at_us);
@@ -141,7 +141,7 @@ void eng_status_put(struct eng_engine *engine, struct eng_migration *m)
     json_t *row;
 
     measure(m);
-    if (eng_phase_over(m->phase))
+    if (m->stats.progress >= 100) /* nothing is left that could be throttled */
         buf_reset(&m->throttled);
     put_status(engine, m);
     row = json_array();
