@@ -15,7 +15,7 @@ static const struct {
 } options[] = {
     {CLI_DETACH, "--detach", "return at once; the migration goes on"},
     {CLI_WATCH, "--watch", "keep showing until it has ended"},
-    {CLI_FORCE, "--force", "in spite of what speaks against it"},
+    {CLI_FORCE, "--force", "in spite of what the refusal names: old names in use, rows, sessions"},
 };
 
 /* "start FILE [--detach]"; free() it. */

@@ -24,7 +24,7 @@ static enum rc check_old_names(struct eng_engine *engine, struct eng_migration *
             m->old_seen_by);
     err_hint(err,
              "complete waits for %u s without a statement that names an old column; "
-             "FORCE completes now",
+             "FORCE (segue complete --force) completes now",
              engine->options.quiet_period_s);
     return RC_ERR;
 }
@@ -95,7 +95,7 @@ enum rc eng_abort_preflight(struct eng_engine *engine, struct eng_migration *m, 
             return RC_ERR;
         if (res_bool(res, 0, 0)) {
             err_set(err, "55000", "table %s, which this migration created, holds rows", name);
-            err_hint(err, "abort FORCE drops it with its rows");
+            err_hint(err, "ABORT FORCE (segue abort --force) drops it with its rows");
         }
         PQclear(res);
         if (err_is_set(err))

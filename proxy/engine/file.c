@@ -428,6 +428,8 @@ static enum rc check_add(struct load *load, const char *path, const struct file_
                op->columns[0].name);
 }
 
+#define OPERATION_NAMES "rename_column, add_column, create_table, create_index"
+
 static enum rc read_operation(struct load *load, size_t index, json_t *value, struct file_op *op)
 {
     const char *key = json_object_iter_key(json_object_iter(value));
@@ -439,10 +441,12 @@ static enum rc read_operation(struct load *load, size_t index, json_t *value, st
     op->index = index;
     while (kind < FILE_OP_COUNT && (!key || strcmp(operations[kind].name, key)))
         kind++;
-    if (json_object_size(value) != 1 || kind == FILE_OP_COUNT) {
-        bad(load, path,
-            "an operation is an object with one of: rename_column, add_column, create_table, "
-            "create_index");
+    if (json_object_size(value) != 1) {
+        bad(load, path, "an operation is an object with one of: " OPERATION_NAMES);
+        goto out;
+    }
+    if (kind == FILE_OP_COUNT) {
+        bad(load, path, "there is no operation \"%s\"; known: " OPERATION_NAMES, key);
         goto out;
     }
     op->kind = (enum file_op_kind)kind;

@@ -303,12 +303,14 @@ static enum rc run_on(struct eng_engine *engine, const struct verb *verb, struct
         json_t *known = board_show(engine->board, BOARD_MIGRATIONS, job->name ? job->name : "");
         json_t *row = json_array_get(json_object_get(known, "rows"), 0);
 
-        if (row)
+        if (row) {
             err_set(&job->err, "55000", "cannot %s migration \"%s\": it is %s", verb->name,
                     job->name, json_string_value(json_array_get(row, 1)));
-        else
+            err_hint(&job->err, "it has ended; to go on, start a new one");
+        } else {
             err_set(&job->err, "42704", "there is no migration \"%s\"", job->name ? job->name : "");
-        err_hint(&job->err, "SHOW MIGRATIONS lists them");
+            err_hint(&job->err, "SHOW MIGRATIONS lists them");
+        }
         json_decref(known);
         return RC_ERR;
     }

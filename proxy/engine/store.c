@@ -45,6 +45,8 @@ enum rc store_create(struct eng_conn *conn, struct err *err)
                       store_ddl[i], i + 1) != RC_OK) {
             conn_rollback(conn);
             err_prefix(err, "making schema segue");
+            if (strcmp(err->sqlstate, "42501") == 0)
+                err_hint(err, "the first start needs it: GRANT CREATE ON DATABASE to this role");
             return RC_ERR;
         }
         log_info("schema segue: version %zu", i + 1);

@@ -62,7 +62,8 @@ static void errors_name_file_line_path_and_what_is_allowed(void **state)
          "m.json:3: operation: unknown field; allowed here: name, operations, version_table"},
         {"{\"operations\": []}", "m.json:1: name: a string is wanted"},
         {"{\"name\": \"m\", \"operations\": []}", "operations: a list of 1 to 256"},
-        {OPS("\n{\"drop\": {}}"), "m.json:2: operations[0]: an operation is an object with one of"},
+        {OPS("\n{\"drop\": {}}"),
+         "m.json:2: operations[0]: there is no operation \"drop\"; known: rename_column"},
         {OPS(RENAME("") ",\n{\"rename_column\": {\"table\": \"t\",\n\"form\": \"a\"}}"),
          "m.json:3: operations[1].rename_column.form: unknown field; allowed here: table, from, to,"
          " type, up, down"},
