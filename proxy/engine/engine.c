@@ -240,6 +240,21 @@ static void connect_turn(struct eng_engine *engine)
     }
 }
 
+/* A connection that idles may be gone, and a pause before the next attempt may be long: found out
+ * and made up for before a job is run, not by it. */
+static void connect_for_job(struct eng_engine *engine)
+{
+    struct err err = {0};
+
+    if (engine->ready && conn_exec(&engine->work, &err, "SELECT 1") != RC_OK &&
+        !conn_up(&engine->work))
+        disconnect(engine, &err);
+    if (engine->ready)
+        return;
+    engine->connect_at_us = 0;
+    connect_turn(engine);
+}
+
 /* ---- turns ---- */
 
 /* What can be done now, behind what is said of the cause. */
@@ -385,6 +400,7 @@ static void *engine_main(void *arg)
         if (!engine->ready)
             connect_turn(engine);
         while ((job = inbox_take(engine))) {
+            connect_for_job(engine);
             eng_job_run(engine, job);
             if (engine->ready && !conn_up(&engine->work)) {
                 err_set(&idle, "08006", "lost while answering");
