@@ -70,14 +70,28 @@ static char *turnover_sql(struct eng_engine *engine, struct eng_migration *m,
     return sql;
 }
 
-static enum rc give_up(struct eng_engine *engine, struct eng_migration *m, const struct turnover *t,
-                       unsigned attempts, struct err *err)
+/* Blocked: by whom. Failed: why, in the words of who refused it. */
+static struct err reason_of(const struct eng_migration *m, const struct turnover *t,
+                            enum gated_outcome outcome, unsigned attempts, const struct err *err)
 {
     struct err why = {0};
 
+    if (outcome == GATED_FAILED) {
+        err_set(&why, err->sqlstate, "the %s failed: %s", t->title, err->text);
+        err_hint(&why, "%s", err->hint[0] ? err->hint : "correct the cause, then ask for it again");
+        return why;
+    }
     err_set(&why, "55P03", "the %s was not possible in %u attempts; in the way: %s", t->title,
             attempts, m->blockers.len ? m->blockers.data : err->text);
     err_hint(&why, "end the transactions named, then ask for it again");
+    return why;
+}
+
+static enum rc give_up(struct eng_engine *engine, struct eng_migration *m, const struct turnover *t,
+                       enum gated_outcome outcome, unsigned attempts, struct err *err)
+{
+    struct err why = reason_of(m, t, outcome, attempts, err);
+
     err_clear(err);
     if (eng_phase_move(engine, m, t->back, err) != RC_OK)
         return RC_ERR;
@@ -124,7 +138,7 @@ static enum rc attempt(struct eng_engine *engine, struct eng_migration *m, const
         return RC_ERR;
     if (result.outcome == GATED_FAILED || tried >= engine->options.cutover_attempts_max ||
         m->abort_wanted)
-        return give_up(engine, m, t, tried, err);
+        return give_up(engine, m, t, result.outcome, tried, err);
     err_clear(err);
     eng_sleep(m, pauses_ms[tried < ARRAY_LEN(pauses_ms) ? tried - 1 : ARRAY_LEN(pauses_ms) - 1]);
     eng_status_put(engine, m);

@@ -387,19 +387,27 @@ static enum rc check_heads(struct build *b, const char *relation)
 static void swap_heads(struct eng_step *step, const char *relation, char *const *from, size_t nfrom,
                        char *const *to, size_t nto)
 {
-    struct buf list = {0}, body = {0};
+    struct buf list = {0}, names = {0}, body = {0};
     char *literal;
 
     for (size_t i = 0; i < nfrom; i++) {
         literal = sql_quote_literal(from[i]);
         buf_printf(&list, "%s%s", i ? ", " : "", literal);
+        buf_printf(&names, "%s%s", i ? ", " : "", from[i]);
         free(literal);
     }
-    buf_printf(&body,
-               "DECLARE n int8; BEGIN DELETE FROM %s WHERE version_num IN (%s);"
-               " GET DIAGNOSTICS n = ROW_COUNT; IF n <> %zu THEN RAISE EXCEPTION"
-               " 'the revisions in %% are no longer those the migration expects', %s; END IF;",
-               relation, list.data, nfrom, "'alembic_version'");
+    literal = sql_quote_literal(names.data);
+    buf_printf(
+        &body,
+        "DECLARE n int8; heads text; BEGIN"
+        " SELECT string_agg(version_num, ', ' ORDER BY version_num) INTO heads FROM %s;"
+        " DELETE FROM %s WHERE version_num IN (%s);"
+        " GET DIAGNOSTICS n = ROW_COUNT; IF n <> %zu THEN RAISE object_not_in_prerequisite_state"
+        " USING MESSAGE = format('alembic_version holds %%s, the migration expects %%s',"
+        " coalesce(heads, 'no revision'), %s), HINT = 'bring the database to the revision"
+        " that is expected, then ask for it again'; END IF;",
+        relation, relation, list.data, nfrom, literal);
+    free(literal);
     for (size_t i = 0; i < nto; i++) {
         literal = sql_quote_literal(to[i]);
         buf_printf(&body, " INSERT INTO %s (version_num) VALUES (%s);", relation, literal);
@@ -410,6 +418,7 @@ static void swap_heads(struct eng_step *step, const char *relation, char *const 
     step_sql(step, "DO %s", literal);
     free(literal);
     buf_fini(&body);
+    buf_fini(&names);
     buf_fini(&list);
 }
 

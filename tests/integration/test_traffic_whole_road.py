@@ -192,11 +192,22 @@ def test_a_head_that_moves_before_the_cutover_stops_it(db, segue, tmp_path):
     alembic("upgrade", "9e15719c5c3c")
     proxy = segue(db)
     name = proxy.ready(with_head(migration))
-    db.sql("UPDATE alembic_version SET version_num = 'somebody'")
-    done = proxy.cli("cutover", name, check=None)
-    assert done.code == 1 and "alembic_version" in done.err
-    assert db.one("SELECT version_num FROM alembic_version") == "somebody"
-    assert proxy.phase(name) != "soaking"
+    for sql, heads in (("UPDATE alembic_version SET version_num = 'somebody'", "somebody"),
+                       ("INSERT INTO alembic_version VALUES ('another')", "another, somebody"),
+                       ("DELETE FROM alembic_version", "no revision")):
+        db.sql(sql)
+        before = db.sql("SELECT version_num FROM alembic_version ORDER BY 1")
+        done = proxy.cli("cutover", name, check=1)
+        assert f"alembic_version holds {heads}, the migration expects 9e15719c5c3c" in done.err
+        assert "bring the database to the revision" in done.err and "end the transactions" not in done.err
+        assert db.sql("SELECT version_num FROM alembic_version ORDER BY 1") == before
+        assert proxy.phase(name) == "ready"
+    db.sql("INSERT INTO alembic_version VALUES ('9e15719c5c3c')")
+    proxy.cli("cutover", name)
+    db.sql("UPDATE alembic_version SET version_num = 'later'")
+    done = proxy.cli("rollback", name, check=4)
+    assert "alembic_version holds later, the migration expects b73c9aa4f0c3" in done.err
+    assert proxy.phase(name) == "soaking"
 
 
 # ---- the heretix migration ----
