@@ -74,6 +74,53 @@ def test_a_connection_lost_at_the_commit_of_the_way_back_leaves_one_truth(db, se
         traffic.stop().verify(db)
 
 
+REFUSE = """
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'no marker today'; END$$;
+CREATE TRIGGER refuse BEFORE UPDATE ON segue.migrations FOR EACH ROW
+    WHEN (NEW.phase = '{}' AND OLD.phase = '{}') EXECUTE FUNCTION refuse();"""
+
+
+@pytest.mark.one_version
+def test_without_its_marker_nothing_of_a_cutover_or_a_way_back_remains(db, segue):
+    migration, _ = make_items(db, 100)
+    proxy = segue(db)
+    name = proxy.ready(migration)
+    for command, to, during, back in (("cutover", "soaking", "cutting_over", "ready"),
+                                      ("rollback", "ready", "reverting", "soaking")):
+        before = reverse(db)
+        db.sql(REFUSE.format(to, during))
+        assert "no marker today" in proxy.cli(command, name, check=None).err
+        assert proxy.phase(name) == back and reverse(db) == before
+        db.sql("DROP FUNCTION refuse CASCADE")
+        proxy.cli(command, name)
+        assert proxy.phase(name) == to and reverse(db) != before
+
+
+@pytest.mark.one_version
+@pytest.mark.parametrize("how", ["ahead", "before", "after"])
+def test_a_connection_lost_at_the_commit_of_a_batch_leaves_rows_and_watermark_alike(db, segue, relay, how):
+    migration, _ = make_items(db, 2000, filler=3500)
+    proxy = segue(upstream=relay.url(db.name))
+    proxy.console("THROTTLE rows_per_s 800")
+    proxy.begin(migration)
+    proxy.wait_phase(migration["name"], "backfilling")
+    until("the first batches", lambda: db.one("SELECT count(*) > 100 FROM items WHERE title IS NOT NULL"))
+    relay.refuse(True)
+    relay.at_commit(how, word=b"segue.progress")
+    until("the cut", relay.fired.is_set)
+    until("its connections to be gone", lambda: not db.one(
+        "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'segue' AND datname = current_database()"))
+    filled, noted, watermark, left_behind = db.sql("""
+        SELECT count(title), (SELECT sum(rows) FROM segue.progress), (SELECT next_block FROM segue.progress),
+            count(*) FILTER (WHERE title IS NULL AND ctid < (SELECT format('(%s,0)', next_block)::tid FROM segue.progress))
+        FROM items""")[0]
+    assert filled == noted and watermark > 0 and left_behind == 0
+    relay.refuse(False)
+    proxy.console("THROTTLE rows_per_s off")
+    proxy.wait_phase(migration["name"], "ready")
+    assert db.one("SELECT sum(rows) FROM segue.progress") == 2000
+
+
 @pytest.mark.one_version
 def test_the_server_away_in_every_phase_is_waited_for(db, segue, relay):
     migration, pair = make_items(db, 2000, filler=3500)

@@ -6,6 +6,7 @@ transaction of the cut-over is known by the word `soaking` that it writes into s
     relay = ChaosRelay(cluster.port); segue(upstream=relay.url("db"))
     relay.at_commit("before")   # the COMMIT never reaches the server, the connection is cut
     relay.at_commit("after")    # it does, the answer is swallowed, the connection is cut
+    relay.at_commit("ahead")    # not even the message that holds the word reaches the server
     relay.at_commit("late")     # segue's side is cut at once, the COMMIT arrives at relay.release()
     relay.refuse(True); relay.drop_all()
 """
@@ -85,14 +86,14 @@ class _Link:
         if b"BEGIN" in text or b"START TRANSACTION" in text:
             self.transaction = b""
         self.transaction += message
-        if b"COMMIT" in text and self.relay.wanted(self.transaction):
+        if (b"COMMIT" in text or self.relay.how == "ahead") and self.relay.wanted(self.transaction):
             return self._strike(message)
         self.server.sendall(message)
         return True
 
     def _strike(self, message):
         how = self.relay.how
-        if how == "before":
+        if how in ("before", "ahead"):
             self.relay.fired.set()
             self.close()
             return False
@@ -167,7 +168,7 @@ class ChaosRelay:
 
     def at_commit(self, how, word=b"soaking", times=1):
         """Strike at the COMMIT of the next control plane transaction whose messages hold `word`."""
-        assert how in ("before", "after", "late")
+        assert how in ("before", "after", "late", "ahead")
         self.fired.clear()
         self.released.clear()
         self.how, self.word, self.times = how, word, times
