@@ -1,12 +1,14 @@
 """Cut-over against long transactions: the gate opens in time, attempts are recorded, and what waits is named."""
 
+import os
+import signal
 import threading
 import time
 
 import pytest
 from lib.tables import RENAME, make_items
 from lib.traffic import Traffic
-from lib.wait import SLOW
+from lib.wait import SLOW, until
 
 pytestmark = pytest.mark.one_version
 # a short road to each outcome; the defaults only wait longer
@@ -68,6 +70,13 @@ def test_after_the_last_attempt_it_is_ready_again_and_names_the_blocker(db, segu
     holder.execute("COMMIT")
     proxy.cli("cutover", "rename_label")
     assert proxy.phase("rename_label") == "soaking"
+    # the record of all three outlives the process
+    recorded = db.sql("SELECT no, outcome = 'done', blockers FROM segue.attempts WHERE kind = 'cutover' ORDER BY no")
+    assert [row[:2] for row in recorded] == [(1, False), (2, False), (3, True)]
+    assert all("nightly report" in blockers for _, _, blockers in recorded[:2])
+    proxy.restart()
+    until("the engine to be back", lambda: proxy.status("rename_label"))
+    assert int(proxy.status("rename_label")["attempts"]) == 3
 
 
 def test_an_idle_transaction_through_the_proxy_is_named_too(db, segue):
@@ -163,6 +172,46 @@ def test_the_hard_deadline_opens_the_gate_though_the_lock_is_waited_for(db, segu
     thread.join(60 * SLOW)
     assert out and out[0].code == 0, out
     assert worst < 1.2 * SLOW
+
+
+def stopped_waiter(db):
+    """Stops the backend that waits for the lock on the table, in its wait; gives its pid."""
+    waiting = "SELECT pid FROM pg_locks WHERE NOT granted AND relation = 'items'::regclass AND mode = 'AccessExclusiveLock'"
+    with db.connect() as conn:
+        def stop():
+            row = conn.execute(waiting).fetchone()
+            if row is None:
+                return None
+            os.kill(row[0], signal.SIGSTOP)
+            if conn.execute(waiting).fetchone() == row:
+                return row[0]
+            os.kill(row[0], signal.SIGCONT)
+            return None
+
+        return until("the lock to be waited for", stop, every=0.01)
+
+
+def test_the_hard_deadline_opens_the_gate_though_the_engine_hangs(db, segue):
+    make_items(db, 100)
+    db.sql("CREATE TABLE others (id int)")
+    proxy = segue(db, cutover_attempts_max=1000, cutover_drain_ms=300, gate_hold_max_ms=600, lock_timeout_ms=8000)
+    proxy.ready(RENAME)
+    holder = long_transaction(db.connect(), "LOCK TABLE items IN ACCESS SHARE MODE")
+    conn = proxy.connect()
+    thread, out = in_background(proxy, "cutover", "rename_label")
+    pid = stopped_waiter(db)
+    try:
+        client = threading.Thread(target=lambda: conn.execute("BEGIN; SELECT 1 FROM others; COMMIT"))
+        client.start()
+        client.join(5 * SLOW)
+        assert not client.is_alive(), "the gate stayed closed"
+        assert "past its deadline: opened" in proxy.log_text()
+    finally:
+        os.kill(pid, signal.SIGCONT)
+        client.join(10 * SLOW)
+        holder.execute("COMMIT")
+    thread.join(60 * SLOW)
+    assert out and out[0].code == 0, out
 
 
 def test_cutover_may_be_called_off(db, segue):
