@@ -140,3 +140,15 @@ def test_the_fill_never_overwrites_what_a_new_schema_writer_wrote(db, segue):
     got = dict(db.sql("SELECT id, title FROM items WHERE title LIKE 'MiXed%' AND label = title"))
     assert got == {row: f"MiXed {row}" for row in rows}
     assert db.one("SELECT count(*) FROM items WHERE title NOT LIKE 'MiXed%' AND title <> lower(label)") == 0
+
+
+def test_verify_counts_a_null_where_not_null_is_to_be(items, segue):
+    proxy = segue(items)
+    proxy.ready(migration({"name": "size", "type": "integer"}, "length(label)"))
+    proof = items.one("SELECT conname FROM pg_constraint WHERE conrelid = 'items'::regclass AND contype = 'c'")
+    # in step, for length(NULL) is NULL, and yet not what the column is to hold
+    items.sql(f'ALTER TABLE items DROP CONSTRAINT "{proof}"; UPDATE items SET label = NULL, size = NULL WHERE id = 7')
+    proxy.cli("verify", "added", check=None)
+    assert items.one("SELECT row(bad, nulls) FROM segue.verifications ORDER BY id DESC LIMIT 1") == ("0", "1")
+    assert items.one("SELECT sample->0->>'id' FROM segue.verifications ORDER BY id DESC LIMIT 1") == "7"
+    assert "1 rows not in step" in proxy.cli("cutover", "added", check=1).err

@@ -1,8 +1,11 @@
 """Drivers through the relay: what works on a direct connection works the same."""
 
 import asyncio
+import socket
+import struct
 import subprocess
 import threading
+from contextlib import closing
 
 import asyncpg
 import psycopg
@@ -115,6 +118,22 @@ def test_slow_reader_stops_the_server_not_the_proxys_memory(proxy):
         while (result := c.pgconn.get_result()) is not None:
             rows += result.ntuples
         assert rows == 100_000
+
+
+def test_slow_server_stops_the_client_not_the_proxys_memory(proxy, db):
+    with closing(proxy.connect()) as c, db.connect() as holder:
+        holder.execute("SELECT pg_advisory_lock(77)")
+        before = rss_kb(proxy)
+        # the server reads nothing while a statement waits
+        c.pgconn.send_query(b"SELECT pg_advisory_lock(77)")
+        c.pgconn.flush()
+        with socket.fromfd(c.pgconn.socket, socket.AF_INET, socket.SOCK_STREAM) as sock:
+            sock.settimeout(0.5)
+            sent, query = 0, b"Q" + struct.pack("!I", 4 + 65536) + b"SELECT 1 -- ".ljust(65535, b"x") + b"\0"
+            with pytest.raises(TimeoutError):
+                while sent < 100 * MB:
+                    sent += sock.send(query[sent % len(query):])
+        assert rss_kb(proxy) - before < GROWTH_KB_MAX
 
 
 def test_cancel_reaches_the_right_session(proxy):
