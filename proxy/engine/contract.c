@@ -8,6 +8,31 @@
 
 #define BACKENDS_MAX 20000
 
+/* An old revision that happens to be idle is seen by nobody: the quiet period is counted from the
+ * cut-over at the earliest. */
+static enum rc check_soaked(struct eng_engine *engine, struct eng_migration *m, struct err *err)
+{
+    unsigned quiet_s = engine->options.quiet_period_s;
+    double ago_s;
+    PGresult *res = conn_query(&engine->work, err,
+                               "SELECT extract(epoch FROM clock_timestamp() - cutover_at) "
+                               "FROM segue.migrations WHERE id = %" PRId64,
+                               m->id);
+
+    if (!res)
+        return RC_ERR;
+    ago_s = res_double(res, 0, 0);
+    PQclear(res);
+    if (ago_s >= quiet_s)
+        return RC_OK;
+    err_set(err, "55006", "the cut-over was only %.0f s ago", ago_s);
+    err_hint(err,
+             "complete waits for %u s (quiet_period_s) in which nobody uses an old name; "
+             "FORCE (segue complete --force) completes now",
+             quiet_s);
+    return RC_ERR;
+}
+
 static enum rc check_old_names(struct eng_engine *engine, struct eng_migration *m, struct err *err)
 {
     int64_t quiet_ms = (int64_t)engine->options.quiet_period_s * 1000;
@@ -71,7 +96,8 @@ static enum rc check_bypass(struct eng_engine *engine, struct err *err)
 
 enum rc eng_contract_preflight(struct eng_engine *engine, struct eng_migration *m, struct err *err)
 {
-    if (eng_guards_check(engine, m, err) != RC_OK || check_old_names(engine, m, err) != RC_OK)
+    if (eng_guards_check(engine, m, err) != RC_OK || check_old_names(engine, m, err) != RC_OK ||
+        check_soaked(engine, m, err) != RC_OK)
         return RC_ERR;
     return check_bypass(engine, err);
 }

@@ -214,10 +214,37 @@ static enum rc run_abort(struct eng_engine *engine, struct eng_migration *m, str
     return eng_phase_move(engine, m, PH_ABORTING, &job->err);
 }
 
+/* Has this migration been rolled back from soak already? */
+static enum rc rolled_back(struct eng_engine *engine, const struct eng_migration *m, bool *yes,
+                           struct err *err)
+{
+    PGresult *res = conn_query(&engine->work, err,
+                               "SELECT EXISTS (SELECT 1 FROM segue.attempts WHERE migration = "
+                               "%" PRId64 " AND kind = 'revert' AND outcome = 'done')",
+                               m->id);
+
+    if (!res)
+        return RC_ERR;
+    *yes = res_bool(res, 0, 0);
+    PQclear(res);
+    return RC_OK;
+}
+
+/* Said twice by mistake, rollback must not go on to drop what the new application wrote. */
 static enum rc run_rollback(struct eng_engine *engine, struct eng_migration *m, struct eng_job *job)
 {
-    if (m->phase != PH_SOAKING)
-        return run_abort(engine, m, job);
+    bool already = false;
+
+    if (m->phase != PH_SOAKING) {
+        if (rolled_back(engine, m, &already, &job->err) != RC_OK)
+            return RC_ERR;
+        if (!already)
+            return run_abort(engine, m, job);
+        err_set(&job->err, "55000", "migration \"%s\" is rolled back already: it is %s", m->name,
+                eng_phase(m->phase)->name);
+        err_hint(&job->err, "ABORT drops its new columns, CUTOVER goes forward again");
+        return RC_ERR;
+    }
     unblock(m);
     eng_verify_free(m->verify);
     m->verify = NULL;

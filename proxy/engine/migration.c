@@ -82,6 +82,7 @@ struct eng_migration *eng_migration_new(struct eng_plan *plan)
     m->name = mem_strdup(plan->name);
     m->step_done = mem_calloc(plan->nsteps + 1, sizeof(*m->step_done));
     m->long_step = -1;
+    m->began_ms = clock_ms();
     m->stats.rows_verified = m->stats.rows_bad = m->stats.rows_wrapped = -1;
     for (size_t i = 0; i < plan->ntables; i++)
         add_locked(m, mem_strdup(plan->tables[i].schema), mem_strdup(plan->tables[i].name), (int)i);

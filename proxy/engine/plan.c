@@ -70,6 +70,22 @@ static enum rc plan_tables(struct build *b)
     return RC_OK;
 }
 
+/* The store is made at the first start; plan tells before. */
+static enum rc check_store(struct build *b)
+{
+    static const char sql[] =
+        "SELECT current_database() WHERE to_regnamespace('segue') IS NULL AND NOT "
+        "has_database_privilege(current_database(), 'CREATE')";
+    char *database = NULL;
+    enum rc rc = cat_value(b->conn, sql, 0, NULL, &database, b->err);
+
+    if (rc == RC_OK && database)
+        build_refuse(b, database, "GRANT CREATE ON DATABASE to this role, for the first start",
+                     "segue keeps its state in schema segue, which this role may not create");
+    free(database);
+    return rc;
+}
+
 static enum rc build_all(struct build *b)
 {
     if (PQserverVersion(b->conn) < SERVER_VERSION_MIN) {
@@ -77,7 +93,8 @@ static enum rc build_all(struct build *b)
         err_hint(b->err, "PostgreSQL 14 or later is wanted");
         return RC_ERR;
     }
-    if (new_tables(b) != RC_OK || plan_tables(b) != RC_OK || new_indexes(b) != RC_OK)
+    if (check_store(b) != RC_OK || new_tables(b) != RC_OK || plan_tables(b) != RC_OK ||
+        new_indexes(b) != RC_OK)
         return RC_ERR;
     for (size_t i = 0; i < b->ntargets; i++)
         target_plan_steps(b, &b->targets[i]);

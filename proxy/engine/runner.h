@@ -68,6 +68,7 @@ struct eng_migration {
     bool verify_wanted;
     bool repairing;
     unsigned repairs;
+    int64_t began_ms; /* clock_ms() of START or of loading: what was seen before is not its own */
     int64_t old_seen_ago_base_ms; /* clock_ms() when an old name was last seen; 0: never */
     char old_seen_by[512];
     int64_t refreshed_us;

@@ -167,7 +167,7 @@ static bool look_at_old_names(struct eng_engine *engine, struct eng_migration *m
         if (m->locked[i].bit < 0)
             continue;
         sess_plane_usage(engine->plane, (unsigned)m->locked[i].bit, true, &usage);
-        if (usage.last_ms <= m->old_seen_ago_base_ms)
+        if (usage.last_ms <= m->old_seen_ago_base_ms || usage.last_ms < m->began_ms)
             continue;
         m->old_seen_ago_base_ms = usage.last_ms;
         snprintf(m->old_seen_by, sizeof(m->old_seen_by), "user %s, application %s, from %s: %s",

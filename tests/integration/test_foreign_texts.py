@@ -29,7 +29,7 @@ def seen(proxy):
 
 
 def test_statements_in_any_encoding_do_not_stop_a_soak(items, segue):
-    proxy = segue(items)
+    proxy = segue(items, quiet_period_s=900)
     proxy.soaking(RENAME)
     use_old_names(proxy)
     seen(proxy)

@@ -58,9 +58,19 @@ def test_plan_names_user_triggers_that_may_fire(items, segue):
     items.sql("CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';"
               "CREATE TRIGGER touch_me BEFORE UPDATE ON items FOR EACH ROW EXECUTE FUNCTION f()")
     # a superuser silences them; a role that may not must be told
-    items.sql("ALTER TABLE items OWNER TO app; GRANT CREATE ON SCHEMA public TO app")
+    items.sql("ALTER TABLE items OWNER TO app; GRANT CREATE ON SCHEMA public TO app;"
+              f'GRANT CREATE ON DATABASE "{items.name}" TO app')
     proxy = segue(upstream=items.url("app"))
     assert "touch_me" in proxy.cli("plan", proxy.file(RENAME)).out
+
+
+def test_plan_says_when_the_role_may_not_make_the_store(items, segue):
+    items.sql("ALTER TABLE items OWNER TO app; GRANT CREATE ON SCHEMA public TO app")
+    proxy = segue(upstream=items.url("app"))
+    refused = proxy.cli("plan", proxy.file(RENAME), check=1).out
+    assert "schema segue" in refused and "GRANT CREATE ON DATABASE" in refused
+    items.sql(f'GRANT CREATE ON DATABASE "{items.name}" TO app')
+    proxy.cli("plan", proxy.file(RENAME))
 
 
 # what cannot be carried -> SQL that makes it, and the name that the refusal must hold

@@ -156,6 +156,29 @@ def test_complete_is_not_refused_for_those_that_use_new_names(db, segue):
         assert proxy.phase(name) == "done"
 
 
+def test_complete_right_after_the_cutover_is_refused(db, segue):
+    make_items(db, 100)
+    proxy = segue(db, quiet_period_s=900)
+    name = proxy.soaking(RENAME)
+    refused = proxy.cli("complete", name, check=1).err
+    assert "cut-over was only" in refused and "quiet_period_s" in refused and "--force" in refused
+    assert proxy.phase(name) == "soaking"
+
+
+def test_rollback_said_twice_does_not_abort(db, segue):
+    make_items(db, 100)
+    proxy = segue(db)
+    name = proxy.soaking(RENAME)
+    proxy.connect().execute("UPDATE items SET title = 'new' WHERE id = 1")
+    proxy.cli("rollback", name)
+    refused = proxy.cli("rollback", name, check=1).err
+    assert "rolled back already" in refused and "ABORT" in refused
+    assert proxy.phase(name) == "ready"
+    assert db.one("SELECT title FROM items WHERE id = 1") == "new"
+    proxy.cli("abort", name)
+    assert proxy.phase(name) == "aborted"
+
+
 CREATES = {"name": "creates", "operations": [
     {"create_table": {"name": "fresh", "columns": [{"name": "id", "type": "int", "pk": True}]}}]}
 

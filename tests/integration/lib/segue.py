@@ -40,7 +40,8 @@ class Segue:
     def __init__(self, upstream, folder, start=True, arguments=(), environment=None, **options):
         self.upstream = upstream
         self.folder = Path(folder)
-        self.options = {"workers": 2, **options}
+        # no quiet period: most tests complete right after the cut-over
+        self.options = {"workers": 2, "quiet_period_s": 0, **options}
         self.arguments = list(arguments)
         self.environment = environment or {}
         self.log = self.folder / f"segue-{id(self):x}.log"
