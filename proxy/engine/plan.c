@@ -9,6 +9,7 @@
 #include "plan_build.h"
 #include "segue/base/buf.h"
 #include "segue/base/mem.h"
+#include "segue/catalog/catalog.h"
 
 #define SERVER_VERSION_MIN 140000 /* CREATE OR REPLACE TRIGGER */
 
