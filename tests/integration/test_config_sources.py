@@ -9,7 +9,7 @@ import time
 
 import psycopg
 import pytest
-from lib.segue import PROGRAM
+from lib.segue import PROGRAM, REPO
 from lib.wait import until
 
 UPSTREAM = "postgresql://app:hidden_password@127.0.0.1:1/app"
@@ -110,7 +110,7 @@ def test_flags_go_over_environment_over_file_over_defaults(db, segue, tmp_path):
 @pytest.mark.one_version
 def test_the_shipped_file_starts_a_proxy_with_database_url(db):
     env = {**os.environ, "DATABASE_URL": db.url()}
-    child = subprocess.Popen([str(PROGRAM), "serve", "-c", str(PROGRAM.parents[1] / "config/segue.json"), "--listen",
+    child = subprocess.Popen([str(PROGRAM), "serve", "-c", str(REPO / "config/segue.json"), "--listen",
                               "127.0.0.1:0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=env)
     try:
         assert child.stdout.readline().startswith("segue: listening on 127.0.0.1:")
@@ -149,13 +149,13 @@ def test_sighup_takes_over_what_can_change_and_names_the_rest(db, segue, tmp_pat
 @pytest.mark.one_version
 def test_a_bad_file_at_sighup_keeps_the_old_configuration(db, segue, tmp_path):
     path = tmp_path / "segue.json"
-    path.write_text('{"quiet_period_s": 77}')
+    path.write_text('{"transaction_age_max_ms": 7777}')
     proxy = segue(db, arguments=["-c", path])
-    path.write_text('{"quiet_period_s": 78,\n "workers": "x"}')
+    path.write_text('{"transaction_age_max_ms": 7878,\n "workers": "x"}')
     proxy.signal(signal.SIGHUP)
     until("the complaint", lambda: "the old configuration stays" in proxy.log_text(), 10)
     assert f'{path}:2: option "workers"' in proxy.log_text()
-    assert config_of(proxy)["quiet_period_s"]["value"] == "77"
+    assert config_of(proxy)["transaction_age_max_ms"]["value"] == "7777"
 
 
 def test_clients_are_accepted_while_the_engine_cannot_reach_its_database(clusters):
