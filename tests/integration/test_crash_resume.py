@@ -231,3 +231,36 @@ def test_commands_given_at_once_after_the_start_are_obeyed(db, segue):
         proxy.console("THROTTLE rows_per_s 100")
         proxy.stop()
         until("its connections to be gone", lambda: no_backends(db))
+
+
+# 4 ms a row: verifying, over in an instant otherwise, lasts for two seconds
+SLOW_UP = ("CREATE FUNCTION slow_upper(v text) RETURNS text IMMUTABLE LANGUAGE plpgsql "
+           "AS 'BEGIN PERFORM pg_sleep(0.004); RETURN upper(v); END'")
+UPPER = {"name": "upper", "operations": [{"rename_column": {
+    "table": "items", "from": "label", "to": "title", "type": "text", "up": "slow_upper(label)", "down": "lower(title)"}}]}
+
+
+@pytest.mark.one_version
+@pytest.mark.parametrize("victim", ["segue", "postgres"])
+def test_a_crash_while_verifying_loses_nothing(private_db, segue, victim):
+    db = private_db
+    make_items(db, 500, more=SLOW_UP)
+    proxy = segue(db)
+    proxy.begin(UPPER)
+    proxy.wait_phase("upper", "verifying")
+    if victim == "segue":
+        proxy.kill9()
+    else:
+        db.cluster.crash()
+        db.cluster.start()
+    db.sql("UPDATE items SET label = 'meanwhile' WHERE id = 1")
+    if victim == "segue":
+        assert db.one("SELECT phase FROM segue.migrations WHERE name = 'upper'") == "verifying"
+        proxy.start()
+    proxy.wait_phase("upper", "ready")
+    status = proxy.status("upper")
+    assert int(status["rows_verified"]) == 500 and int(status["rows_bad"]) == 0
+    proxy.cli("cutover", "upper")
+    proxy.cli("complete", "upper", "--force")
+    assert db.one("SELECT title FROM items WHERE id = 1") == "MEANWHILE"
+    assert db.one("SELECT count(*) FROM items WHERE title = 'ROW ' || id") == 499
