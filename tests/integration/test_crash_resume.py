@@ -264,3 +264,39 @@ def test_a_crash_while_verifying_loses_nothing(private_db, segue, victim):
     proxy.cli("complete", "upper", "--force")
     assert db.one("SELECT title FROM items WHERE id = 1") == "MEANWHILE"
     assert db.one("SELECT count(*) FROM items WHERE title = 'ROW ' || id") == 499
+
+
+@pytest.mark.one_version
+@pytest.mark.parametrize("victim", ["segue", "postgres"])
+@pytest.mark.parametrize("command, phase, end", [("ROLLBACK", "reverting", "ready"), ("ABORT", "aborting", "aborted")])
+def test_a_crash_on_the_way_back_loses_nothing(private_db, segue, victim, command, phase, end):
+    db = private_db
+    migration, _ = prepared_items(db)
+    proxy = segue(db, cutover_attempts_max=1000)
+    road = Road(db, proxy, migration)
+    if phase == "reverting":
+        proxy.soaking(migration)
+        db.sql("UPDATE items SET title = 'by the new' WHERE id = 1")
+    else:
+        proxy.ready(migration)
+        db.sql("UPDATE items SET label = 'by the new' WHERE id = 1")
+    road.hold()
+    proxy.console(f'{command} "{road.name}"')
+    proxy.wait_phase(road.name, phase)
+    if victim == "segue":
+        proxy.kill9()
+        road.let_go()
+        proxy.start()
+    else:
+        db.cluster.crash()
+        road.let_go()
+        db.cluster.start()
+    until("the end of the way back", lambda: db.one(
+        "SELECT phase FROM segue.migrations WHERE name = %s", road.name) == end, 40)
+    assert db.one("SELECT label FROM items WHERE id = 1") == "by the new"
+    assert db.one("SELECT count(*) FROM items WHERE label = 'row ' || id") == 1999
+    if phase == "aborting":
+        assert catalog.traces(db.connect()) == []
+    else:
+        road.to_the_end()
+        assert db.one("SELECT title FROM items WHERE id = 1") == "by the new"
