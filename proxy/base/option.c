@@ -308,3 +308,13 @@ const char *opt_nearest(const char *word, const char *const *candidates, size_t 
     }
     return best;
 }
+
+int opt_choice(const struct opt_row *row, const char *text)
+{
+    int i = 0;
+
+    while (row->choices[i] && strcmp(row->choices[i], text) != 0)
+        i++;
+    assert(row->choices[i]);
+    return i;
+}

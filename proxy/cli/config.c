@@ -1,8 +1,7 @@
-/* The option table, its sources, and the planes' views on it. */
+/* The sources of the configuration, and the planes' views on it. */
 #include "segue/cli/config.h"
 
 #include <assert.h>
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,133 +10,6 @@
 
 #include "segue/base/log.h"
 #include "segue/base/mem.h"
-
-static const char *refuse_upstream(const char *text)
-{
-    PQconninfoOption *options;
-    const char *refused = NULL;
-
-    if (!*text)
-        return NULL;
-    options = PQconninfoParse(text, NULL); /* its message may quote the password: not used */
-    if (!options)
-        refused = "a connection URL or string, as postgresql://user@host:5432/database";
-    for (PQconninfoOption *o = options; o && o->keyword; o++) {
-        bool address = !strcmp(o->keyword, "host") || !strcmp(o->keyword, "port") ||
-                       !strcmp(o->keyword, "hostaddr");
-
-        if (address && o->val && strchr(o->val, ','))
-            refused = "a connection URL or string with one host";
-    }
-    PQconninfoFree(options);
-    return refused;
-}
-
-static bool is_listen_address(const char *from, size_t len)
-{
-    const char *colon = memrchr(from, ':', len);
-    size_t digits = colon ? (size_t)(from + len - colon - 1) : 0;
-    unsigned long port;
-
-    if (digits == 0 || digits > 5 || colon == from)
-        return false;
-    for (size_t i = 1; i <= digits; i++) {
-        if (!isdigit((unsigned char)colon[i]))
-            return false;
-    }
-    port = strtoul(colon + 1, NULL, 10);
-    if (memchr(from, ':', (size_t)(colon - from)) && (from[0] != '[' || colon[-1] != ']'))
-        return false;
-    return port <= 65535;
-}
-
-static const char *refuse_listen(const char *text)
-{
-    for (const char *p = text;; p++) {
-        size_t len = strcspn(p, ",");
-
-        if (!is_listen_address(p, len))
-            return "HOST:PORT or [IPv6]:PORT (several with commas; port 0: any free one)";
-        p += len;
-        if (!*p)
-            return NULL;
-    }
-}
-
-static const char *const log_levels[] = {"error", "warning", "info", "debug", NULL};
-
-/* clang-format off */
-#define NUMBER(option, standard, least, most) \
-    .name = option, .type = OPT_NUMBER, .fallback = standard, .min = least, .max = most
-
-const struct opt_row cfg_rows[CFG_COUNT] = {
-    [CFG_UPSTREAM] = {.name = "upstream", .type = OPT_TEXT, .fallback = "",
-        .refuse = refuse_upstream, .secret = true,
-        .help = "PostgreSQL behind segue: connection URL of the control plane (user, password, "
-                "database); clients' sessions go to the same host and port"},
-    [CFG_LISTEN] = {.name = "listen", .type = OPT_TEXT, .fallback = "127.0.0.1:6432",
-        .refuse = refuse_listen,
-        .help = "where clients connect: HOST:PORT, [IPv6]:PORT, several with commas; port 0: any"},
-    [CFG_WORKERS] = {NUMBER("workers", "0", 0, 256),
-        .help = "worker threads of the data plane; 0: one a core"},
-    [CFG_ADMIN_USERS] = {.name = "admin_users", .type = OPT_LIST, .fallback = "", .reload = true,
-        .help = "who may use the console, after logging in to the upstream; empty: anybody over "
-                "loopback, nobody else"},
-    [CFG_LOG_LEVEL] = {.name = "log_level", .type = OPT_CHOICE, .fallback = "info",
-        .choices = log_levels, .reload = true,
-        .help = "least important lines that are logged"},
-    [CFG_DRAIN_TIMEOUT_S] = {NUMBER("drain_timeout_s", "30", 0, 3600), .reload = true,
-        .help = "how long SIGTERM waits for sessions to come to a safe point"},
-    [CFG_SESSIONS_MAX] = {NUMBER("sessions_max", "10000", 1, 1000000), .reload = true,
-        .help = "clients at the same time; more are refused with 53300"},
-    [CFG_STARTUP_OPEN_MAX] = {NUMBER("startup_open_max", "1000", 1, 1000000), .reload = true,
-        .help = "connections at the same time that have not finished their start-up"},
-    [CFG_LOGIN_TIMEOUT_MS] = {NUMBER("login_timeout_ms", "60000", 100, 3600000), .reload = true,
-        .help = "from accepting a client to the end of its login"},
-    [CFG_CONNECT_TIMEOUT_MS] = {NUMBER("connect_timeout_ms", "10000", 100, 600000), .reload = true,
-        .help = "connecting to the upstream for a client"},
-    [CFG_BUFFER_BYTES_MAX] = {NUMBER("buffer_bytes_max", "262144", 16384, 1073741824),
-        .reload = true,
-        .help = "unsent bytes a direction of a session before the other side stops reading"},
-    [CFG_INSPECT_BYTES_MAX] = {NUMBER("inspect_bytes_max", "1048576", 1024, 1073741824),
-        .reload = true,
-        .help = "longer statements are taken to touch every migrating table, unread"},
-    [CFG_CACHE_ENTRIES] = {NUMBER("cache_entries", "4096", 16, 10000000),
-        .help = "statements a worker remembers having looked at"},
-    [CFG_CACHE_BYTES] = {NUMBER("cache_bytes", "16777216", 65536, 2147483648),
-        .help = "memory of that cache, a worker"},
-    [CFG_STATEMENTS_BYTES_MAX] = {NUMBER("statements_bytes_max", "4194304", 65536, 2147483648),
-        .reload = true,
-        .help = "memory for the texts of a session's named statements"},
-    [CFG_KEEPALIVE_S] = {NUMBER("keepalive_s", "60", 0, 86400), .reload = true,
-        .help = "TCP keepalive idle time on both legs; 0: the system's"},
-    [CFG_USER_TIMEOUT_MS] = {NUMBER("user_timeout_ms", "0", 0, 86400000), .reload = true,
-        .help = "TCP_USER_TIMEOUT on both legs; 0: the system's"},
-    [CFG_LOCK_TIMEOUT_MS] = {NUMBER("lock_timeout_ms", "200", 10, 60000), .reload = true,
-        .help = "longest wait for a strong lock; then segue lets go and tries again"},
-    [CFG_CUTOVER_DRAIN_MS] = {NUMBER("cutover_drain_ms", "1000", 10, 60000), .reload = true,
-        .help = "how long a cut-over waits for open transactions on the tables; then the gate "
-                "opens and it tries again"},
-    [CFG_GATE_HOLD_MAX_MS] = {NUMBER("gate_hold_max_ms", "2000", 20, 120000), .reload = true,
-        .help = "hard deadline: workers open the gate by themselves after it"},
-    [CFG_CUTOVER_ATTEMPTS_MAX] = {NUMBER("cutover_attempts_max", "10", 1, 10000), .reload = true,
-        .help = "attempts before a cut-over goes back to ready and names the blockers"},
-    [CFG_TRANSACTION_AGE_MAX_MS] = {NUMBER("transaction_age_max_ms", "5000", 100, 3600000),
-        .reload = true,
-        .help = "a cut-over is not tried while an older transaction holds the tables"},
-    [CFG_BATCH_TARGET_MS] = {NUMBER("batch_target_ms", "100", 5, 60000), .reload = true,
-        .help = "how long one backfill batch should take; its size follows"},
-    [CFG_BATCH_LOCK_TIMEOUT_MS] = {NUMBER("batch_lock_timeout_ms", "50", 1, 60000), .reload = true,
-        .help = "how long a batch waits for a row the application holds before it skips it"},
-    [CFG_BATCH_WAL_BYTES_MAX] = {NUMBER("batch_wal_bytes_max", "67108864", 65536, 2147483648),
-        .reload = true,
-        .help = "WAL a batch may write"},
-    [CFG_VACUUM_ROWS] = {NUMBER("vacuum_rows", "100000", 0, 2147483648), .reload = true,
-        .help = "the backfill vacuums the table every so many rows; 0: never"},
-    [CFG_QUIET_PERIOD_S] = {NUMBER("quiet_period_s", "900", 0, 31536000), .reload = true,
-        .help = "complete refuses while old names were used within this time"},
-};
-/* clang-format on */
 
 void cfg_free(struct cfg *cfg)
 {
@@ -312,19 +184,41 @@ size_t cfg_take_over(struct cfg *cfg, struct cfg *next)
     return taken;
 }
 
+static unsigned cfg_tls_version(const struct opt_value *value)
+{
+    return strcmp(value->text, "TLSv1.3") == 0 ? 0x0304 : 0x0303;
+}
+
 void cfg_session_options(const struct cfg *cfg, struct sess_options *out)
 {
     const struct opt_value *v = cfg->set->values;
 
     *out = (struct sess_options){
         .listen = v[CFG_LISTEN].text,
-        .upstream_host = cfg->upstream.host,
-        .upstream_port = cfg->upstream.port,
+        .unix_socket_mode = (unsigned)strtoul(v[CFG_UNIX_SOCKET_MODE].text, NULL, 8),
+        .upstream = {.hosts = {{.name = cfg->upstream.host, .port = cfg->upstream.port}},
+                     .nhosts = 1,
+                     .tls_version_min = cfg_tls_version(&v[CFG_TLS_VERSION_MIN])},
+        .client_tls = {.mode = (enum sess_tls_mode)opt_choice(&cfg_rows[CFG_CLIENT_TLS],
+                                                              v[CFG_CLIENT_TLS].text),
+                       .cert_file = v[CFG_CLIENT_TLS_CERT_FILE].text,
+                       .key_file = v[CFG_CLIENT_TLS_KEY_FILE].text,
+                       .ca_file = v[CFG_CLIENT_TLS_CA_FILE].text,
+                       .crl_file = v[CFG_CLIENT_TLS_CRL_FILE].text,
+                       .version_min = cfg_tls_version(&v[CFG_TLS_VERSION_MIN])},
+        .auth = (enum sess_auth_mode)opt_choice(&cfg_rows[CFG_AUTH], v[CFG_AUTH].text),
+        .auth_file = v[CFG_AUTH_FILE].text,
+        .cert_map = v[CFG_CERT_MAP].list,
         .workers = v[CFG_WORKERS].number,
         .sessions_max = v[CFG_SESSIONS_MAX].number,
         .startup_open_max = v[CFG_STARTUP_OPEN_MAX].number,
+        .startup_open_per_address_max = v[CFG_STARTUP_OPEN_PER_ADDRESS_MAX].number,
+        .startup_bytes_max = v[CFG_STARTUP_BYTES_MAX].number,
         .login_timeout_ms = v[CFG_LOGIN_TIMEOUT_MS].number,
+        .failed_login_delay_ms = v[CFG_FAILED_LOGIN_DELAY_MS].number,
         .connect_timeout_ms = v[CFG_CONNECT_TIMEOUT_MS].number,
+        .upstream_wait_ms = v[CFG_UPSTREAM_WAIT_MS].number,
+        .idle_timeout_s = v[CFG_IDLE_TIMEOUT_S].number,
         .buffer_bytes_max = v[CFG_BUFFER_BYTES_MAX].number,
         .inspect_bytes_max = v[CFG_INSPECT_BYTES_MAX].number,
         .cache_entries = v[CFG_CACHE_ENTRIES].number,

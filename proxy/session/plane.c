@@ -20,8 +20,7 @@ static struct sess_limits *limits_new(const struct sess_options *options)
     atomic_init(&limits->refs, 1);
     limits->options = *options;
     limits->options.listen = NULL;
-    limits->options.upstream_host = NULL;
-    limits->options.upstream_port = NULL;
+    memset(&limits->options.upstream, 0, sizeof(limits->options.upstream));
     return limits;
 }
 
@@ -33,8 +32,8 @@ struct sess_plane *sess_plane_new(const struct sess_options *options,
 
     plane->options = *options;
     plane->options.listen = mem_strdup(options->listen);
-    plane->options.upstream_host = mem_strdup(options->upstream_host);
-    plane->options.upstream_port = mem_strdup(options->upstream_port);
+    plane->options.upstream.hosts[0].name = mem_strdup(options->upstream.hosts[0].name);
+    plane->options.upstream.hosts[0].port = mem_strdup(options->upstream.hosts[0].port);
     plane->console = console;
     plane->console_ctx = console_ctx;
     plane->limits = limits_new(options);
@@ -89,8 +88,8 @@ enum rc sess_plane_start(struct sess_plane *plane, struct err *err)
     assert(!plane->started);
     if (!n)
         return RC_ERR;
-    plane->resolver =
-        net_resolver_new(plane->options.upstream_host, plane->options.upstream_port, err);
+    plane->resolver = net_resolver_new(plane->options.upstream.hosts[0].name,
+                                       plane->options.upstream.hosts[0].port, err);
     if (!plane->resolver)
         return RC_ERR;
     for (unsigned i = 0; i < want; i++) {
@@ -185,7 +184,7 @@ void sess_plane_free(struct sess_plane *plane)
     pthread_cond_destroy(&plane->seen);
     pthread_mutex_destroy(&plane->lock);
     free((char *)plane->options.listen);
-    free((char *)plane->options.upstream_host);
-    free((char *)plane->options.upstream_port);
+    free((char *)plane->options.upstream.hosts[0].name);
+    free((char *)plane->options.upstream.hosts[0].port);
     free(plane);
 }

@@ -136,6 +136,7 @@ void sess_finish(struct sess *s);                    /* flush to the client, the
 void sess_close(struct sess *s);                     /* now; memory goes at the end of the turn */
 void sess_free(struct sess *s);
 void sess_deadline(struct sess *s, int64_t at_us); /* 0: none */
+void sess_started(struct sess *s);                 /* no longer counted by startup_open_max */
 
 /* leg.c: bytes in and out */
 void sess_leg_init(struct sess *s, struct sess_leg *leg, int fd);
@@ -146,10 +147,11 @@ void sess_flow(struct sess *s);   /* starts and stops reading by what is buffere
 
 /* startup.c */
 size_t sess_startup_client(struct sess *s, const char *data, size_t len);
+
+/* upstream.c */
 void sess_connect(struct sess *s, enum sess_purpose purpose);
 void sess_connected(struct sess *s); /* the upstream's socket is writable */
 void sess_connect_timeout(struct sess *s);
-void sess_started(struct sess *s); /* no longer counted by startup_open_max */
 
 /* relay.c */
 size_t sess_relay_client(struct sess *s, const char *data, size_t len);

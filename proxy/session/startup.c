@@ -1,7 +1,6 @@
 /*
- * From the first byte to the first ReadyForQuery: start-up packets, limits, the upstream
- * connection. The start-up packet goes to the server verbatim, so that RESET and everything else
- * mean what they mean on a direct connection.
+ * A client's first packets: encryption requests, cancel requests, StartupMessage, and whether there
+ * is room for it. Not here: connecting to the upstream (upstream.c).
  */
 #include <errno.h>
 #include <stdio.h>
@@ -113,106 +112,4 @@ size_t sess_startup_client(struct sess *s, const char *data, size_t len)
     else
         start(s, &st);
     return st.total;
-}
-
-/* ---- the upstream ---- */
-
-static void unreachable(struct sess *s, const char *why)
-{
-    const struct sess_options *o = &s->worker->plane->options;
-    struct err err = {0};
-
-    net_resolver_failed(s->worker->plane->resolver);
-    err_set(&err, "57P03", "cannot connect to the upstream PostgreSQL at \"%s\", port %s: %s",
-            o->upstream_host, o->upstream_port, why);
-    err_hint(&err, "Is the database up, and is the option upstream of segue right?");
-    sess_fail(s, &err);
-}
-
-static void open_upstream(struct sess *s)
-{
-    switch (s->purpose) {
-    case SESS_FOR_RELAY:
-        sess_move(s, SESS_AUTH);
-        sess_track_init(&s->track);
-        break;
-    case SESS_FOR_CANCEL:
-        sess_move(s, SESS_CANCELLING);
-        break;
-    case SESS_FOR_LOGIN:
-        sess_move(s, SESS_LOGIN);
-        break;
-    }
-    free(s->upstream);
-    s->upstream = NULL;
-    sess_deadline(s, s->login_by_us);
-    sess_send(s, &s->server, s->startup.data, s->startup.len);
-    buf_fini(&s->startup);
-}
-
-/* Tries the addresses that are left; `why` is what went wrong with the one before. */
-static void connect_next(struct sess *s, const char *why)
-{
-    const struct sess_options *o = sess_limits(s);
-
-    while (s->tried < s->nupstream) {
-        int64_t by_us = s->worker->now_us + (int64_t)o->connect_timeout_ms * 1000;
-        int fd;
-        enum rc rc = net_connect(&s->upstream[s->tried++], &fd);
-
-        if (rc == RC_ERR) {
-            why = strerror(errno);
-            continue;
-        }
-        net_tune(fd, o->keepalive_s, o->user_timeout_ms);
-        sess_leg_init(s, &s->server, fd);
-        if (rc == RC_OK) {
-            open_upstream(s);
-        } else {
-            sess_deadline(s, by_us < s->login_by_us ? by_us : s->login_by_us);
-            sess_flow(s);
-        }
-        return;
-    }
-    unreachable(s, why);
-}
-
-void sess_connect(struct sess *s, enum sess_purpose purpose)
-{
-    struct sess_plane *plane = s->worker->plane;
-    struct buf packet = {0};
-
-    sess_move(s, SESS_CONNECTING);
-    s->purpose = purpose;
-    if (purpose == SESS_FOR_LOGIN) {
-        wire_startup_redirect(&packet, s->startup.data, s->startup.len,
-                              plane->console->login_database(plane->console_ctx));
-        buf_fini(&s->startup);
-        s->startup = packet;
-    }
-    s->upstream = mem_calloc(NET_ADDRESSES_MAX, sizeof(*s->upstream));
-    s->nupstream = net_resolver_get(plane->resolver, s->upstream);
-    s->tried = 0;
-    connect_next(s, "the host name does not resolve");
-}
-
-void sess_connected(struct sess *s)
-{
-    int why = net_connect_check(s->server.stream.fd);
-
-    if (why == 0) {
-        open_upstream(s);
-        return;
-    }
-    sess_leg_fini(&s->server);
-    connect_next(s, strerror(why));
-}
-
-void sess_connect_timeout(struct sess *s)
-{
-    sess_leg_fini(&s->server);
-    if (s->worker->now_us >= s->login_by_us)
-        unreachable(s, "timeout");
-    else
-        connect_next(s, "timeout");
 }

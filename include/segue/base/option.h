@@ -68,6 +68,9 @@ enum rc opt_load_environment(struct opt_set *set, const char *prefix, struct err
 /* "an integer from 0 to 256"; for errors and documents. */
 void opt_allowed(const struct opt_row *row, char *out, size_t size);
 
+/* Which of a choice's words `text` is, counted from 0; it must be one of them. */
+int opt_choice(const struct opt_row *row, const char *text);
+
 const char *opt_source_name(enum opt_source source);
 
 /* The text as it may be shown: passwords of a connection URL or string are "***". free() it. */

@@ -24,26 +24,10 @@
 #include "segue/base/err.h"
 #include "segue/base/hist.h"
 #include "segue/session/console.h"
+#include "segue/session/options.h"
 #include "segue/sql/rules.h"
 
 struct sess_plane;
-
-struct sess_options {
-    const char *listen;        /* "host:port", "[v6]:port"; several with commas; port 0: any */
-    const char *upstream_host; /* host name, address, or directory of a Unix socket */
-    const char *upstream_port;
-    unsigned workers;            /* 0: one a core */
-    unsigned sessions_max;       /* clients beyond it get 53300 */
-    unsigned startup_open_max;   /* connections that have not finished their start-up */
-    unsigned login_timeout_ms;   /* from accept to the first ReadyForQuery */
-    unsigned connect_timeout_ms; /* to the upstream */
-    unsigned buffer_bytes_max;   /* unsent bytes a direction before the other side stops reading */
-    unsigned inspect_bytes_max;  /* statements longer than this are not looked at */
-    unsigned cache_entries, cache_bytes; /* per worker (sql_cache_new) */
-    unsigned statements_bytes_max;       /* remembered named statements a session */
-    unsigned keepalive_s;                /* TCP keepalive idle time on both legs; 0: the system's */
-    unsigned user_timeout_ms;            /* TCP_USER_TIMEOUT on both legs; 0: the system's */
-};
 
 /* Copies what it needs. `console` may be NULL (no virtual database); its table must outlive. */
 struct sess_plane *sess_plane_new(const struct sess_options *options,
