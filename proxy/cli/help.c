@@ -62,7 +62,7 @@ static void help_serve(void)
         for (char *p = name; *p; p++)
             *p = *p == '_' ? '-' : *p;
         opt_allowed(row, allowed, sizeof(allowed));
-        printf("  %-28s%s %s\n  %-30s %s; default \"%s\"\n", name, row->reload ? "*" : " ",
+        printf("  %-30s %s %s\n  %-32s %s; default \"%s\"\n", name, row->reload ? "*" : " ",
                row->help, "", allowed, row->fallback);
     }
 }
