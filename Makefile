@@ -6,7 +6,7 @@
 BUILD   ?= build
 SAN     ?=
 CC      := gcc
-PKGS    := libevent libevent_pthreads jansson libpq libcrypto
+PKGS    := libevent libevent_pthreads jansson libpq libssl libcrypto
 CFLAGS  := -std=c11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Wshadow -Werror -Wno-error=cpp \
            -fstack-protector-strong -fPIE -fno-strict-aliasing -Iinclude
 LDFLAGS := -pie -Wl,-z,relro,-z,now
@@ -36,8 +36,8 @@ SOURCES := $(wildcard proxy/*.c proxy/*/*.[ch] include/segue/*/*.h tests/unit/*.
 BUILD_DEBS := gcc libc6-dev make pkg-config libevent-dev libjansson-dev libpq-dev libpg-query-dev \
               libssl-dev
 DEMO_DEBS  := $(BUILD_DEBS) postgresql-15
-TEST_DEBS  := $(DEMO_DEBS) libcmocka-dev clang-format nodejs npm python3-pytest python3-psycopg \
-              python3-psycopg2 python3-asyncpg python3-sqlalchemy alembic
+TEST_DEBS  := $(DEMO_DEBS) openssl libcmocka-dev clang-format nodejs npm python3-pytest \
+              python3-psycopg python3-psycopg2 python3-asyncpg python3-sqlalchemy alembic
 
 PREFIX ?= /usr/local
 PYTHON := /usr/bin/python3

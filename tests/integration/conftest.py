@@ -4,6 +4,7 @@ pg      a running cluster; a test that uses it (or db, or segue) runs once a ver
 db      a fresh database on it
 segue   a function: segue(db, **options) starts a proxy in front of db
 private_pg  a cluster of the test's own, to be crashed
+certs   certificates of the run; private_pg.enable_tls(certs) gives them to a server
 """
 
 import faulthandler
@@ -14,6 +15,7 @@ import signal
 
 import psycopg
 import pytest
+from lib.certs import Certs
 from lib.cluster import TEMPLATE, Clusters, Database, versions
 from lib.segue import PROGRAM, Segue
 from lib.wait import SLOW
@@ -136,6 +138,14 @@ def private_db(private_pg):
     database = _database(private_pg)
     yield database
     database.close()
+
+
+# ---- TLS ----
+
+
+@pytest.fixture(scope="session")
+def certs(clusters):
+    return Certs(clusters.root / "certs")
 
 
 # ---- segue ----

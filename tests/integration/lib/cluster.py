@@ -183,6 +183,36 @@ class Cluster:
         options.setdefault("autocommit", True)
         return psycopg.connect(host="127.0.0.1", port=self.port, dbname=dbname, user=user, **options)
 
+    def enable_tls(self, certs, required=False, pair=None):
+        """Turns ssl on in a running private cluster, with the run's certificates (or `pair`).
+
+        Client certificates are judged by the run's authority and its CRL, where a client gives one.
+        required: pg_hba.conf refuses TCP without TLS from now on.
+        """
+        pair = pair or certs.server
+        for source, name in ((pair.cert, "server.crt"), (pair.key, "server.key"), (certs.ca, "root.crt"),
+                             (certs.crl, "root.crl")):
+            target = self.data / name
+            shutil.copyfile(source, target)
+            target.chmod(0o600)
+            if os.geteuid() == 0:
+                shutil.chown(target, unprivileged(), unprivileged())
+        if required:
+            hba = HBA.replace("host ", "hostssl ")
+            (self.data / "pg_hba.conf").write_text(hba, encoding="utf-8")
+        with self.connect() as conn:
+            for setting in ("ssl_ca_file = 'root.crt'", "ssl_crl_file = 'root.crl'", "ssl = on"):
+                conn.execute(f"ALTER SYSTEM SET {setting}")
+            conn.execute("SELECT pg_reload_conf()")
+        until("PostgreSQL to speak TLS", self._speaks_tls)
+
+    def _speaks_tls(self):
+        try:
+            with self.connect(sslmode="require") as conn:
+                return conn.pgconn.ssl_in_use
+        except psycopg.OperationalError:
+            return False
+
     def prepare(self):
         """Users and the template of the tests' databases."""
         with self.connect() as conn:
