@@ -21,7 +21,7 @@
 
 #define AUTH_MECHANISM "SCRAM-SHA-256"
 #define AUTH_MECHANISM_PLUS "SCRAM-SHA-256-PLUS"
-#define AUTH_MESSAGE_BYTES_MAX 1024 /* longer SASL messages are refused */
+#define AUTH_MESSAGE_BYTES_MAX 1024 /* longer SASL messages are refused, as by PostgreSQL */
 
 struct auth_binding { /* tls-server-end-point */
     uint8_t hash[64];
@@ -38,46 +38,63 @@ struct auth_keys {
 
 struct auth_scram_server;
 
-/* `user` NULL: unknown; kind MD5 or NONE cannot be proven: as unknown. `binding->len` 0: PLUS was
- * not offered. Copies what it needs. `mock_key`: 32 secret bytes of this process, so that the salt
- * shown for an unknown name is always the same. */
+/* `user` NULL: unknown; a user without a verifier (kind MD5 or NONE) cannot be proven: as unknown.
+ * `binding->len` 0: PLUS was not offered, and a client that says so ("y") is right. Copies what it
+ * needs. `mock_key`: secret bytes of this process (auth_random), so that the salt shown for an
+ * unknown name is always the same. */
 struct auth_scram_server *auth_scram_server_new(const char *name, const struct auth_user *user,
-                                                const struct auth_binding *binding, bool tls,
+                                                const struct auth_binding *binding,
                                                 const uint8_t mock_key[AUTH_KEY_BYTES]);
 void auth_scram_server_free(struct auth_scram_server *server);
 
 /* First: mechanism name and client-first-message of SASLInitialResponse; appends
- * server-first-message. Then: client-final-message; appends server-final-message ("v=...").
- * RC_ERR: err has the SQLSTATE PostgreSQL gives: 08P01 for malformed messages, 28P01 "password
- * authentication failed for user ..." for a wrong proof or an unknown user. */
+ * server-first-message. A SASLInitialResponse without a response is `msg` NULL: RC_AGAIN, send an
+ * empty challenge and call again with the next response and the same mechanism.
+ * Then: client-final-message; appends server-final-message ("v=...").
+ * RC_ERR: err has the SQLSTATE PostgreSQL gives: 08P01 for malformed messages, 0A000 for what is
+ * not supported (authzid, mandatory extensions), 28000 where the channel binding does not hold,
+ * 28P01 "password authentication failed for user ..." for a wrong proof or an unknown user. */
 enum rc auth_scram_server_first(struct auth_scram_server *server, const char *mechanism,
                                 const char *msg, size_t len, struct buf *out,
                                 struct err *err) MUST_CHECK;
 enum rc auth_scram_server_final(struct auth_scram_server *server, const char *msg, size_t len,
                                 struct buf *out, struct err *err) MUST_CHECK;
 
-/* After auth_scram_server_final said RC_OK. */
+/* After auth_scram_server_final said RC_OK. The caller wipes them. */
 void auth_scram_server_keys(const struct auth_scram_server *server, struct auth_keys *out);
 
 /* ---- client side: logging in upstream ---- */
 
+/* Keys made of passwords for an upstream's salt and iteration count, so that the thousands of
+ * hashes are not done at each login. Bounded: the one longest unused goes. One thread's. Passwords
+ * are not kept, only a keyed hash of them. */
+struct auth_key_cache;
+struct auth_key_cache *auth_key_cache_new(size_t entries_max);
+void auth_key_cache_free(struct auth_key_cache *cache); /* wipes; NULL is harmless */
+
 struct auth_scram_client;
 
-/* Exactly one of password (copied, SASLprep applied) and keys. `binding`: of the upstream's TLS;
- * `plus`: the upstream offers PLUS. With TLS, a binding and PLUS it binds; with TLS and a binding
- * but no PLUS offered it says "y"; else "n". */
+/* Exactly one of password (copied, SASLprep applied) and keys (copied). `binding`: of the
+ * upstream's TLS; `plus`: the upstream offers PLUS. With a binding and PLUS it binds; with a
+ * binding but no PLUS offered it says "y"; else "n". `cache` may be NULL; it outlives the client.
+ */
 struct auth_scram_client *auth_scram_client_new(const char *password, const struct auth_keys *keys,
-                                                const struct auth_binding *binding, bool plus);
+                                                const struct auth_binding *binding, bool plus,
+                                                struct auth_key_cache *cache);
 void auth_scram_client_free(struct auth_scram_client *client);
 
 const char *auth_scram_client_mechanism(const struct auth_scram_client *client);
-void auth_scram_client_first(struct auth_scram_client *client, struct buf *out);
+/* RC_ERR XX000: no randomness. */
+enum rc auth_scram_client_first(struct auth_scram_client *client, struct buf *out,
+                                struct err *err) MUST_CHECK;
 
 /* server-first-message in, client-final-message out. RC_ERR 08P01: malformed, nonce wrong,
- * iterations out of 1 to 1,000,000; 28000 with a hint: keys of another salt or iteration count. */
+ * iterations out of 1 to AUTH_ITERATIONS_MAX; 28000 with a hint: keys of another salt or iteration
+ * count. */
 enum rc auth_scram_client_final(struct auth_scram_client *client, const char *msg, size_t len,
                                 struct buf *out, struct err *err) MUST_CHECK;
-/* server-final-message: is it the server that knows the secret? */
+/* server-final-message: is it the server that knows the secret? RC_ERR 08P01 malformed, 28000 it
+ * is not. */
 enum rc auth_scram_client_check(struct auth_scram_client *client, const char *msg, size_t len,
                                 struct err *err) MUST_CHECK;
 
@@ -87,9 +104,11 @@ enum rc auth_scram_client_check(struct auth_scram_client *client, const char *ms
 bool auth_password_is(const struct auth_user *user, const char *name, const char *password);
 
 /* The answer to AuthenticationMD5Password: "md5" and 32 hex digits, NUL-terminated. `secret` is
- * a password or "md5...". */
-void auth_md5_answer(const char *secret, const char *name, const uint8_t salt[4], char out[36]);
+ * a password or "md5...". false: this OpenSSL has no MD5 (FIPS). */
+bool auth_md5_answer(const char *secret, const char *name, const uint8_t salt[4],
+                     char out[36]) MUST_CHECK;
 
+bool auth_random(void *out, size_t len) MUST_CHECK;       /* of the quality of keys */
 void auth_wipe(void *secret, size_t len);                 /* not optimised away */
 bool auth_same(const void *a, const void *b, size_t len); /* constant time */
 
