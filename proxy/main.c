@@ -163,7 +163,8 @@ static int run(struct serve *serve)
 {
     struct err err = {0};
 
-    if (sess_plane_start(serve->plane, &err) != RC_OK) {
+    if (sess_plane_start(serve->plane, &err) != RC_OK ||
+        sess_plane_accept(serve->plane, &err) != RC_OK) {
         fprintf(stderr, "segue: %s\n", err.text);
         if (err.hint[0])
             fprintf(stderr, "hint: %s\n", err.hint);

@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -116,7 +117,7 @@ int net_listen_open(struct net_address *address, struct err *err)
         goto failed;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)) < 0 ||
-        bind(fd, (struct sockaddr *)&address->sa, address->len) < 0 || listen(fd, BACKLOG) < 0)
+        bind(fd, (struct sockaddr *)&address->sa, address->len) < 0)
         goto failed;
     address->len = sizeof(address->sa);
     if (getsockname(fd, (struct sockaddr *)&address->sa, &address->len) < 0)
@@ -129,6 +130,45 @@ failed:
     if (fd >= 0)
         close(fd);
     return -1;
+}
+
+enum rc net_listen_start(int fd, const struct net_address *address, struct err *err)
+{
+    char text[NET_ADDRESS_TEXT];
+
+    if (listen(fd, BACKLOG) == 0)
+        return RC_OK;
+    net_address_text(address, text);
+    err_set(err, errno == EADDRINUSE ? "55006" : "58000", "cannot listen on %s: %s", text,
+            strerror(errno));
+    return RC_ERR;
+}
+
+enum rc net_listen_adopt(int fd, struct net_address *out, struct err *err)
+{
+    int listening = 0, type = 0;
+    socklen_t len = sizeof(int);
+
+    *out = (struct net_address){.len = sizeof(out->sa)};
+    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &len) < 0 || !listening ||
+        getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) < 0 || type != SOCK_STREAM ||
+        getsockname(fd, (struct sockaddr *)&out->sa, &out->len) < 0 ||
+        fcntl(fd, F_SETFL, O_NONBLOCK) < 0) {
+        err_set(err, "08P01", "a descriptor that was handed over is no listening socket");
+        return RC_ERR;
+    }
+    return RC_OK;
+}
+
+bool net_address_same(const struct net_address *a, const struct net_address *b)
+{
+    char one[NET_ADDRESS_TEXT], other[NET_ADDRESS_TEXT];
+
+    if (a->sa.ss_family != b->sa.ss_family)
+        return false;
+    net_address_text(a, one);
+    net_address_text(b, other);
+    return strcmp(one, other) == 0;
 }
 
 enum rc net_connect(const struct net_address *address, int *fd)

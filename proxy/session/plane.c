@@ -47,29 +47,6 @@ struct sess_plane *sess_plane_new(const struct sess_options *options,
     return plane;
 }
 
-static size_t parse_listen(const char *text, struct net_address *out, struct err *err)
-{
-    char *copy = mem_strdup(text);
-    char *rest = copy, *one;
-    size_t n = 0;
-
-    while ((one = strsep(&rest, ",")) != NULL) {
-        one += strspn(one, " ");
-        if (n == LISTENERS_MAX) {
-            err_set(err, "22023", "more than %d addresses to listen on", LISTENERS_MAX);
-            n = 0;
-            break;
-        }
-        if (net_listen_parse(one, &out[n], err) != RC_OK) {
-            n = 0;
-            break;
-        }
-        n++;
-    }
-    free(copy);
-    return n;
-}
-
 static unsigned worker_count(const struct sess_options *options)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
@@ -80,14 +57,10 @@ static unsigned worker_count(const struct sess_options *options)
 
 enum rc sess_plane_start(struct sess_plane *plane, struct err *err)
 {
-    struct net_address addresses[LISTENERS_MAX];
-    size_t n = parse_listen(plane->options.listen, addresses, err);
     unsigned want = worker_count(&plane->options);
     char name[16];
 
     assert(!plane->started);
-    if (!n)
-        return RC_ERR;
     plane->resolver = net_resolver_new(plane->options.upstream.hosts[0].name,
                                        plane->options.upstream.hosts[0].port, err);
     if (!plane->resolver)
@@ -98,10 +71,9 @@ enum rc sess_plane_start(struct sess_plane *plane, struct err *err)
         if (!w)
             return RC_ERR;
         plane->workers[plane->nworkers++] = w;
-        if (sess_worker_listen(w, addresses, n, err) != RC_OK)
-            return RC_ERR;
     }
-    net_address_text(&addresses[0], plane->address);
+    if (sess_listen_open(plane, err) != RC_OK)
+        return RC_ERR;
     for (unsigned i = 0; i < want; i++) {
         snprintf(name, sizeof(name), "worker %u", i);
         if (net_loop_start(plane->workers[i]->loop, name, err) != RC_OK)
@@ -178,6 +150,9 @@ void sess_plane_free(struct sess_plane *plane)
         net_loop_stop(plane->workers[i]->loop);
     for (unsigned i = 0; i < plane->nworkers; i++)
         sess_worker_free(plane->workers[i]);
+    while (plane->nadopted)
+        close(plane->adopted[--plane->nadopted]);
+    free(plane->adopted);
     net_resolver_free(plane->resolver);
     sess_order_unref(plane->order);
     sess_limits_unref(plane->limits);

@@ -201,7 +201,7 @@ size_t sess_console_client(struct sess *s, const char *data, size_t len)
             messages[frame.type].take(s, data + pos, frame.total);
         pos += frame.total;
     }
-    if (s->worker->draining && s->state == SESS_CONSOLE)
+    if ((s->worker->draining || s->worker->released) && s->state == SESS_CONSOLE)
         sess_drain(s);
     return pos;
 }
@@ -214,7 +214,7 @@ void sess_console_answer(struct sess *s, const void *bytes, size_t len)
     sess_send(s, &s->client, bytes, len);
     if (s->state == SESS_CONSOLE)
         sess_resume(s);
-    if (s->state == SESS_CONSOLE && s->worker->draining)
+    if (s->state == SESS_CONSOLE && (s->worker->draining || s->worker->released))
         sess_drain(s);
 }
 

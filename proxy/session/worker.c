@@ -36,36 +36,35 @@ static void pause_accepting(struct sess_worker *w)
 {
     struct timeval tv = {0, ACCEPT_PAUSE_MS * 1000};
 
-    for (size_t i = 0; i < LISTENERS_MAX && w->listeners[i].on_accept; i++)
-        event_del(w->listeners[i].on_accept);
+    sess_listen_pause(w);
     event_add(w->accept_again, &tv);
 }
 
 static void on_accept_again(evutil_socket_t fd, short what, void *arg)
 {
-    struct sess_worker *w = arg;
-
     (void)fd;
     (void)what;
-    for (size_t i = 0; i < LISTENERS_MAX && w->listeners[i].on_accept; i++)
-        event_add(w->listeners[i].on_accept, NULL);
+    sess_listen_accept(arg);
 }
 
-static void on_accept(evutil_socket_t listener, short what, void *arg)
+void sess_worker_accept(evutil_socket_t fd_listening, short what, void *arg)
 {
-    struct sess_worker *w = arg;
+    struct sess_listener *l = arg;
+    struct sess_worker *w = l->worker;
 
     (void)what;
     w->now_us = clock_us();
     for (int i = 0; i < ACCEPTS_A_TURN; i++) {
         struct net_address peer = {.len = sizeof(peer.sa)};
-        int fd =
-            accept4(listener, (struct sockaddr *)&peer.sa, &peer.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int fd = accept4(fd_listening, (struct sockaddr *)&peer.sa, &peer.len,
+                         SOCK_NONBLOCK | SOCK_CLOEXEC);
 
         if (fd < 0) {
             if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
                 log_warning("cannot accept: %s", strerror(errno));
                 pause_accepting(w);
+            } else if (l->retiring && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+                sess_listen_close(l);
             }
             return;
         }
@@ -83,27 +82,7 @@ static void on_accept(evutil_socket_t listener, short what, void *arg)
 static void stop_accepting(struct sess_worker *w)
 {
     event_del(w->accept_again);
-    for (size_t i = 0; i < LISTENERS_MAX && w->listeners[i].on_accept; i++) {
-        event_free(w->listeners[i].on_accept);
-        close(w->listeners[i].fd);
-        w->listeners[i].on_accept = NULL;
-    }
-}
-
-enum rc sess_worker_listen(struct sess_worker *w, struct net_address *addresses, size_t n,
-                           struct err *err)
-{
-    for (size_t i = 0; i < n; i++) {
-        int fd = net_listen_open(&addresses[i], err);
-
-        if (fd < 0)
-            return RC_ERR;
-        w->listeners[i].fd = fd;
-        w->listeners[i].on_accept =
-            event_new(net_loop_base(w->loop), fd, EV_READ | EV_PERSIST, on_accept, w);
-        event_add(w->listeners[i].on_accept, NULL);
-    }
-    return RC_OK;
+    sess_listen_close_all(w);
 }
 
 /* ---- mail ---- */
@@ -142,6 +121,27 @@ static void mail_console(struct sess_worker *w, const struct sess_mail *mail)
         sess_console_answer(s, mail->bytes, mail->len);
 }
 
+static void mail_accept(struct sess_worker *w, const struct sess_mail *mail)
+{
+    (void)mail;
+    sess_listen_accept(w);
+}
+
+static void drain_console(struct sess *s)
+{
+    if (s->state == SESS_CONSOLE)
+        sess_drain(s);
+}
+
+/* Clients stay; the console's own are sent to the process that knows more. */
+static void mail_release(struct sess_worker *w, const struct sess_mail *mail)
+{
+    (void)mail;
+    w->released = true;
+    stop_accepting(w);
+    each_session(w, drain_console);
+}
+
 static void mail_drain(struct sess_worker *w, const struct sess_mail *mail)
 {
     (void)mail;
@@ -157,10 +157,8 @@ static void mail_kill(struct sess_worker *w, const struct sess_mail *mail)
 }
 
 static void (*const mail_kinds[])(struct sess_worker *, const struct sess_mail *) = {
-    [MAIL_ORDER] = mail_order,
-    [MAIL_CONSOLE] = mail_console,
-    [MAIL_DRAIN] = mail_drain,
-    [MAIL_KILL] = mail_kill,
+    [MAIL_ORDER] = mail_order,     [MAIL_CONSOLE] = mail_console, [MAIL_ACCEPT] = mail_accept,
+    [MAIL_RELEASE] = mail_release, [MAIL_DRAIN] = mail_drain,     [MAIL_KILL] = mail_kill,
 };
 
 static void deliver(void *arg, struct net_mail *letter)

@@ -46,14 +46,21 @@ struct sess_worker_counters {
     _Atomic int64_t stall_us_max;          /* since the gate was closed */
 };
 
+struct sess_listener {
+    struct sess_listener *next;
+    struct sess_worker *worker;
+    struct net_address address;
+    int fd;
+    bool adopted;  /* it listens already: another process began it */
+    bool retiring; /* not in the configuration any more: closed when its queue is empty */
+    struct event *on_accept;
+};
+
 struct sess_worker {
     struct sess_plane *plane;
     unsigned number;
     struct net_loop *loop;
-    struct {
-        int fd;
-        struct event *on_accept;
-    } listeners[LISTENERS_MAX];
+    struct sess_listener *listeners; /* links under plane->lock once it runs */
     struct event *accept_again, *gate_timer, *reaper;
 
     /* the worker thread's alone */
@@ -63,6 +70,7 @@ struct sess_worker {
     bool looking;       /* rules or a closed gate: statements are looked at */
     uint64_t gate_mask; /* 0: open here */
     bool draining;
+    bool released; /* handed over: sessions live on, none comes */
     struct sql_cache *cache;
     struct sess *held_first, *held_last;
     struct sess *dead; /* to be freed at the end of the turn, linked by next */
@@ -94,8 +102,11 @@ struct sess_plane {
     struct sess_worker *workers[WORKERS_MAX];
     unsigned nworkers;
     bool started;
-    atomic_uint sessions; /* of the database, start-ups excluded */
-    atomic_uint startups; /* not logged in yet */
+    int *adopted; /* listening sockets to be taken over by sess_plane_start */
+    size_t nadopted;
+    atomic_uint listening; /* sockets that workers hold */
+    atomic_uint sessions;  /* of the database, start-ups excluded */
+    atomic_uint startups;  /* not logged in yet */
     atomic_bool drain_now;
 
     pthread_mutex_t lock; /* of all below */
@@ -110,6 +121,8 @@ struct sess_plane {
 enum sess_mail_kind {
     MAIL_ORDER,   /* look at plane->order and plane->limits */
     MAIL_CONSOLE, /* an answer for a console session */
+    MAIL_ACCEPT,  /* begin to accept */
+    MAIL_RELEASE, /* another process accepts now */
     MAIL_DRAIN,
     MAIL_KILL, /* drain's deadline: everything ends */
 };
@@ -135,12 +148,20 @@ static inline const struct sess_options *sess_limits(const struct sess *s)
 
 /* worker.c */
 struct sess_worker *sess_worker_new(struct sess_plane *plane, unsigned number, struct err *err);
-enum rc sess_worker_listen(struct sess_worker *w, struct net_address *addresses, size_t n,
-                           struct err *err) MUST_CHECK;
 void sess_worker_free(struct sess_worker *w);
 void sess_worker_post(struct sess_worker *w, enum sess_mail_kind kind, uint64_t session_id,
                       const void *bytes, size_t len);
 void sess_worker_bury(struct sess_worker *w, struct sess *s);
+
+/* listen.c */
+enum rc sess_listen_open(struct sess_plane *plane, struct err *err) MUST_CHECK;
+void sess_listen_accept(struct sess_worker *w); /* begins, or goes on after a pause */
+void sess_listen_pause(struct sess_worker *w);
+void sess_listen_close(struct sess_listener *l);
+void sess_listen_close_all(struct sess_worker *w);
+
+/* worker.c: an event of a listener */
+void sess_worker_accept(evutil_socket_t fd, short what, void *listener);
 
 /* gate.c: the worker's side */
 void sess_gate_hold(struct sess *s);

@@ -69,6 +69,53 @@ static void two_listeners_share_a_port_that_was_picked(void **state)
     close(two);
 }
 
+static int connects(const struct net_address *address)
+{
+    int fd = socket(address->sa.ss_family, SOCK_STREAM, 0);
+    int rc = connect(fd, (const struct sockaddr *)&address->sa, address->len);
+
+    close(fd);
+    return rc;
+}
+
+static void clients_get_in_only_when_a_socket_listens(void **state)
+{
+    struct net_address address;
+    struct err err = {0};
+    int fd;
+
+    (void)state;
+    assert_int_equal(net_listen_parse("127.0.0.1:0", &address, &err), RC_OK);
+    fd = net_listen_open(&address, &err);
+    assert_int_equal(connects(&address), -1);
+    assert_int_equal(net_listen_start(fd, &address, &err), RC_OK);
+    assert_int_equal(connects(&address), 0);
+    close(fd);
+}
+
+static void only_listening_sockets_are_adopted(void **state)
+{
+    struct net_address address, told, other;
+    struct err err = {0};
+    int fd, pipes[2];
+
+    (void)state;
+    assert_int_equal(net_listen_parse("127.0.0.1:0", &address, &err), RC_OK);
+    assert_int_equal(net_listen_parse("127.0.0.1:1", &other, &err), RC_OK);
+    fd = net_listen_open(&address, &err);
+    assert_int_equal(net_listen_adopt(fd, &told, &err), RC_ERR);
+    assert_string_equal(err.sqlstate, "08P01");
+    assert_int_equal(net_listen_start(fd, &address, &err), RC_OK);
+    assert_int_equal(net_listen_adopt(fd, &told, &err), RC_OK);
+    assert_true(net_address_same(&told, &address));
+    assert_false(net_address_same(&told, &other));
+    close(fd);
+    assert_int_equal(pipe(pipes), 0);
+    assert_int_equal(net_listen_adopt(pipes[0], &told, &err), RC_ERR);
+    close(pipes[0]);
+    close(pipes[1]);
+}
+
 static void literals_and_sockets_need_no_resolving(void **state)
 {
     static const struct {
@@ -127,6 +174,8 @@ int main(void)
         cmocka_unit_test(listen_addresses_are_parsed),
         cmocka_unit_test(malformed_listen_addresses_are_refused),
         cmocka_unit_test(two_listeners_share_a_port_that_was_picked),
+        cmocka_unit_test(clients_get_in_only_when_a_socket_listens),
+        cmocka_unit_test(only_listening_sockets_are_adopted),
         cmocka_unit_test(literals_and_sockets_need_no_resolving),
         cmocka_unit_test(names_are_resolved_by_a_thread_that_ends_when_asked),
         cmocka_unit_test(socket_paths_that_do_not_fit_are_refused),

@@ -24,6 +24,9 @@ struct net_address {
 /* "127.0.0.1:6432", "[::1]:6432" or "unix" into `out` (NET_ADDRESS_TEXT bytes). */
 void net_address_text(const struct net_address *address, char *out);
 
+/* Does one text mean both? */
+bool net_address_same(const struct net_address *a, const struct net_address *b);
+
 /* 127.0.0.0/8, ::1 (also mapped), or a Unix socket. */
 bool net_address_is_loopback(const struct net_address *address);
 
@@ -32,9 +35,15 @@ bool net_address_is_loopback(const struct net_address *address);
 /* Resolves one "host:port" or "[v6]:port"; "*" and "" mean any address. Blocks. */
 enum rc net_listen_parse(const char *text, struct net_address *out, struct err *err) MUST_CHECK;
 
-/* A non-blocking listening socket with SO_REUSEPORT. With port 0 the chosen port is written back
+/* A non-blocking socket with SO_REUSEPORT, bound. With port 0 the chosen port is written back
  * into `address`. Returns -1 with err. */
 int net_listen_open(struct net_address *address, struct err *err) MUST_CHECK;
+
+/* From here on clients can connect: whoever does this must mean to accept. */
+enum rc net_listen_start(int fd, const struct net_address *address, struct err *err) MUST_CHECK;
+
+/* A listening socket that another process opened: checks that it is one, and tells its address. */
+enum rc net_listen_adopt(int fd, struct net_address *out, struct err *err) MUST_CHECK;
 
 /* ---- where to connect to ---- */
 

@@ -33,8 +33,11 @@ struct sess_plane;
 struct sess_plane *sess_plane_new(const struct sess_options *options,
                                   const struct sess_console_ops *console, void *console_ctx);
 
-/* Resolves, binds, starts the worker threads. */
+/* Resolves, binds, starts the worker threads; nobody is let in yet. */
 enum rc sess_plane_start(struct sess_plane *plane, struct err *err) MUST_CHECK;
+
+/* From here on clients are served. */
+enum rc sess_plane_accept(struct sess_plane *plane, struct err *err) MUST_CHECK;
 
 /* "127.0.0.1:6432" of the first listener after start (the real port when 0 was asked). */
 const char *sess_plane_address(const struct sess_plane *plane);
@@ -44,6 +47,20 @@ const char *sess_plane_address(const struct sess_plane *plane);
 void sess_plane_drain(struct sess_plane *plane, unsigned deadline_ms);
 /* Makes a running sess_plane_drain end now (second SIGTERM). Async-signal-safe. */
 void sess_plane_drain_now(struct sess_plane *plane);
+/* ---- from process to process (takeover/takeover.h) ---- */
+
+/* Before the start: listening sockets of another process, all of which are taken (and closed with
+ * the plane). Those whose address is not configured are served until their queue is empty. */
+void sess_plane_adopt(struct sess_plane *plane, const int *fds, size_t n);
+
+/* Copies of the descriptors that listen now; the caller closes each and frees the array. 0: none,
+ * or no descriptor is left for them. */
+size_t sess_plane_listeners(struct sess_plane *plane, int **fds);
+
+/* Another process has the listening sockets: closes ours. Sessions live on, idle ones too; those
+ * of the console end with 57P01 when they are idle. False: a worker is stuck, some are open. */
+bool sess_plane_release(struct sess_plane *plane);
+
 void sess_plane_free(struct sess_plane *plane); /* joins the workers */
 
 /* SIGHUP: new limits for new sessions; listen and workers cannot change. */
