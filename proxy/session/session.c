@@ -184,6 +184,9 @@ void sess_started(struct sess *s)
     if (s->starting)
         atomic_fetch_sub_explicit(&s->worker->plane->startups, 1, memory_order_relaxed);
     s->starting = false;
+    buf_fini(&s->startup);
+    free(s->upstream);
+    s->upstream = NULL;
 }
 
 static void unregister(struct sess *s)

@@ -79,6 +79,7 @@ struct sess {
     uint8_t encryption_asked;     /* bits: SSLRequest, GSSENCRequest seen */
     bool starting;                /* counted by startup_open_max */
     bool counted;                 /* counted by sessions_max */
+    uint8_t host;                 /* upstream.c's choice: options.upstream.hosts[host] */
     struct net_address *upstream; /* NET_ADDRESSES_MAX, while connecting */
     size_t nupstream, tried;
 
@@ -136,7 +137,7 @@ void sess_finish(struct sess *s);                    /* flush to the client, the
 void sess_close(struct sess *s);                     /* now; memory goes at the end of the turn */
 void sess_free(struct sess *s);
 void sess_deadline(struct sess *s, int64_t at_us); /* 0: none */
-void sess_started(struct sess *s);                 /* no longer counted by startup_open_max */
+void sess_started(struct sess *s); /* not counted by startup_open_max, its memory given back */
 
 /* leg.c: bytes in and out */
 void sess_leg_init(struct sess *s, struct sess_leg *leg, int fd);
@@ -152,6 +153,13 @@ size_t sess_startup_client(struct sess *s, const char *data, size_t len);
 void sess_connect(struct sess *s, enum sess_purpose purpose);
 void sess_connected(struct sess *s); /* the upstream's socket is writable */
 void sess_connect_timeout(struct sess *s);
+/* From what follows the connection (login.c): this host is of no use, `why` says it to people; and:
+ * once more to the same host. Both close the server leg and move the state to CONNECTING. */
+void sess_upstream_next(struct sess *s, const char *why);
+void sess_upstream_again(struct sess *s);
+
+/* login.c: what follows the connection; called by upstream.c once it stands */
+void sess_login_begin(struct sess *s);
 
 /* relay.c */
 size_t sess_relay_client(struct sess *s, const char *data, size_t len);

@@ -1,6 +1,6 @@
 /*
- * The upstream connection of a session: addresses tried one after the other, then the start-up
- * packet, verbatim, so that RESET and everything else mean what they mean on a direct connection.
+ * The upstream connection of a session: addresses tried one after the other until one accepts. Not
+ * here: what is said over it (login.c).
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -22,27 +22,6 @@ static void unreachable(struct sess *s, const char *why)
     sess_fail(s, &err);
 }
 
-static void open_upstream(struct sess *s)
-{
-    switch (s->purpose) {
-    case SESS_FOR_RELAY:
-        sess_move(s, SESS_AUTH);
-        sess_track_init(&s->track);
-        break;
-    case SESS_FOR_CANCEL:
-        sess_move(s, SESS_CANCELLING);
-        break;
-    case SESS_FOR_LOGIN:
-        sess_move(s, SESS_LOGIN);
-        break;
-    }
-    free(s->upstream);
-    s->upstream = NULL;
-    sess_deadline(s, s->login_by_us);
-    sess_send(s, &s->server, s->startup.data, s->startup.len);
-    buf_fini(&s->startup);
-}
-
 /* Tries the addresses that are left; `why` is what went wrong with the one before. */
 static void connect_next(struct sess *s, const char *why)
 {
@@ -60,7 +39,7 @@ static void connect_next(struct sess *s, const char *why)
         net_tune(fd, o->keepalive_s, o->user_timeout_ms);
         sess_leg_init(s, &s->server, fd);
         if (rc == RC_OK) {
-            open_upstream(s);
+            sess_login_begin(s);
         } else {
             sess_deadline(s, by_us < s->login_by_us ? by_us : s->login_by_us);
             sess_flow(s);
@@ -94,11 +73,31 @@ void sess_connected(struct sess *s)
     int why = net_connect_check(s->server.stream.fd);
 
     if (why == 0) {
-        open_upstream(s);
+        sess_login_begin(s);
         return;
     }
     sess_leg_fini(&s->server);
     connect_next(s, strerror(why));
+}
+
+static void forget(struct sess *s)
+{
+    sess_leg_fini(&s->server);
+    if (s->state != SESS_CONNECTING)
+        sess_move(s, SESS_CONNECTING);
+}
+
+void sess_upstream_next(struct sess *s, const char *why)
+{
+    forget(s);
+    connect_next(s, why);
+}
+
+void sess_upstream_again(struct sess *s)
+{
+    forget(s);
+    s->tried--;
+    connect_next(s, "");
 }
 
 void sess_connect_timeout(struct sess *s)
