@@ -47,12 +47,15 @@ static json_t *show_config(void *ctx)
     return table;
 }
 
-static void apply_log_level(const struct cfg *cfg)
+static void apply_log_options(const struct cfg *cfg)
 {
     enum log_level level;
+    enum log_format format;
 
     if (log_level_parse(cfg->set->values[CFG_LOG_LEVEL].text, &level) == RC_OK)
         log_level_set(level);
+    if (log_format_parse(cfg->set->values[CFG_LOG_FORMAT].text, &format) == RC_OK)
+        log_format_set(format);
 }
 
 static void reload(struct serve *serve)
@@ -71,7 +74,7 @@ static void reload(struct serve *serve)
     taken = cfg_take_over(serve->cfg, next);
     pthread_mutex_unlock(&serve->lock);
     cfg_free(next);
-    apply_log_level(serve->cfg);
+    apply_log_options(serve->cfg);
     cfg_session_options(serve->cfg, &session);
     cfg_engine_options(serve->cfg, &engine);
     adm_console_set_admin_users(serve->console, serve->cfg->set->values[CFG_ADMIN_USERS].list);
@@ -192,7 +195,7 @@ static int serve_command(int argc, char **argv)
             fprintf(stderr, "hint: %s\n", err.hint);
         return CLI_USAGE;
     }
-    apply_log_level(serve.cfg);
+    apply_log_options(serve.cfg);
     signal(SIGPIPE, SIG_IGN);
     signal_set(&set);
     pthread_sigmask(SIG_BLOCK, &set, NULL); /* before any thread: all inherit it */
@@ -216,5 +219,6 @@ static int serve_command(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    log_secure_descriptors();
     return cli_main(argc, argv, serve_command);
 }

@@ -100,7 +100,7 @@ static void *loop_main(void *arg)
 {
     struct net_loop *loop = arg;
 
-    log_scope(loop->name);
+    log_thread(loop->name);
     event_base_dispatch(loop->base);
     return NULL;
 }

@@ -96,7 +96,7 @@ static void *resolver_main(void *arg)
 {
     struct net_resolver *r = arg;
 
-    log_scope("resolver");
+    log_thread("resolver");
     for (;;) {
         wait_s(r, REFRESH_S, true);
         if (stopped(r))

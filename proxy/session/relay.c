@@ -8,7 +8,7 @@
 #include "segue/wire/read.h"
 #include "worker.h"
 
-/* A server message that is noted is taken whole; none of those is longer in practice. */
+/* A server message that is noted waits until it is whole, or so much of it is there. */
 #define NOTED_BYTES_MAX 2048
 
 /* ---- client to server ---- */
@@ -67,6 +67,7 @@ static void on_ready(struct sess *s, const char *msg, size_t total)
     if (sess_track_safe(&s->track))
         sess_untouch(s);
     if (s->starting) {
+        sess_log(s, LOG_DEBUG, NULL, "logged in");
         sess_started(s);
         sess_deadline(s, 0);
         if (s->state == SESS_AUTH)
@@ -118,12 +119,20 @@ static void on_complete(struct sess *s, const char *msg, size_t total)
         sess_forget_statements(s);
 }
 
+static void on_error(struct sess *s, const char *msg, size_t total)
+{
+    sess_track_server(&s->track, 'E');
+    if (s->starting)
+        sess_log_server_refusal(s, msg, total);
+}
+
 static const struct {
-    void (*note)(struct sess *s, const char *msg, size_t total); /* of the whole message */
-    bool tracked;                                                /* the type is enough */
+    /* of the whole message, or of its first NOTED_BYTES_MAX bytes or more */
+    void (*note)(struct sess *s, const char *msg, size_t total);
+    bool tracked; /* the type is enough */
 } server_messages[256] = {
     ['Z'] = {on_ready, false},  ['C'] = {on_complete, false}, ['K'] = {on_key, false},
-    ['S'] = {on_status, false}, ['E'] = {NULL, true},         ['G'] = {NULL, true},
+    ['S'] = {on_status, false}, ['E'] = {on_error, false},    ['G'] = {NULL, true},
     ['H'] = {NULL, true},       ['W'] = {NULL, true},
 };
 
@@ -144,10 +153,11 @@ size_t sess_relay_server(struct sess *s, const char *data, size_t len)
                 return len;
             }
             if (server_messages[frame.type].note) {
-                if (len - pos >= frame.total)
-                    server_messages[frame.type].note(s, data + pos, frame.total);
-                else if (frame.total <= NOTED_BYTES_MAX)
+                size_t here = len - pos < frame.total ? len - pos : frame.total;
+
+                if (here < frame.total && here < NOTED_BYTES_MAX)
                     break;
+                server_messages[frame.type].note(s, data + pos, here);
             } else if (server_messages[frame.type].tracked) {
                 sess_track_server(&s->track, frame.type);
             }

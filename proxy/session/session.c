@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "segue/base/clock.h"
-#include "segue/base/log.h"
 #include "segue/base/mem.h"
 #include "segue/wire/build.h"
 #include "worker.h"
@@ -217,6 +216,7 @@ void sess_close(struct sess *s)
 {
     if (s->state == SESS_GONE)
         return;
+    sess_log(s, LOG_DEBUG, NULL, "ended");
     sess_move(s, SESS_GONE);
     release(s);
     evtimer_del(&s->timer);
@@ -251,6 +251,7 @@ void sess_fail(struct sess *s, const struct err *e)
 
     if (s->state == SESS_GONE || s->state == SESS_CLOSING)
         return;
+    sess_log_failed(s, e);
     if (!s->server.left && s->purpose != SESS_FOR_CANCEL) { /* never inside a message */
         wire_put_error(&out, "FATAL", e);
         sess_send(s, &s->client, out.data, out.len);

@@ -14,6 +14,7 @@
 
 #include "segue/base/buf.h"
 #include "segue/base/err.h"
+#include "segue/base/log.h"
 #include "segue/net/address.h"
 #include "segue/net/stream.h"
 #include "segue/wire/frame.h"
@@ -173,6 +174,12 @@ enum sess_look sess_look(struct sess *s, const struct wire_frame *frame, const c
 void sess_touch(struct sess *s, uint64_t tables);
 void sess_untouch(struct sess *s);
 void sess_forget_statements(struct sess *s);
+
+/* log.c */
+void sess_log(struct sess *s, enum log_level level, const struct err *err, const char *fmt, ...)
+    PRINTF_LIKE(4, 5);
+void sess_log_failed(struct sess *s, const struct err *err);                 /* segue ends it */
+void sess_log_server_refusal(struct sess *s, const char *msg, size_t total); /* ErrorResponse */
 
 /* virtual.c: the console's client */
 size_t sess_login_server(struct sess *s, const char *data, size_t len);

@@ -11,6 +11,7 @@
 #include "worker.h"
 
 #define QUERY_BYTES_MAX (16u << 20)
+#define REFUSAL_BYTES_MAX 2048
 #define AUTHENTICATION_OK 0
 
 static const struct {
@@ -60,6 +61,12 @@ size_t sess_login_server(struct sess *s, const char *data, size_t len)
 
             if (rc == RC_AGAIN || (rc == RC_OK && frame.type == 'R' && len - pos < 9))
                 break;
+            if (rc == RC_OK && frame.type == 'E') {
+                if (len - pos < frame.total && len - pos < REFUSAL_BYTES_MAX)
+                    break;
+                if (len - pos >= frame.total)
+                    sess_log_server_refusal(s, data + pos, frame.total);
+            }
             if (rc == RC_ERR) {
                 sess_finish(s);
                 return len;

@@ -16,12 +16,16 @@
 
 /* ---- accept ---- */
 
+static struct log_limit refusals, accept_errors;
+
 static void refuse(struct sess_worker *w, int fd)
 {
     struct err err = {0};
     struct buf out = {0};
 
     COUNT(w->counters.refused, 1);
+    log_limited(&refusals, LOG_WARNING, "refused: %u connections are starting up",
+                w->limits->options.startup_open_max);
     err_set(&err, "53300", "too many connections are starting up");
     err_hint(&err, "segue lets in %u at once (option startup_open_max)",
              w->limits->options.startup_open_max);
@@ -61,7 +65,7 @@ void sess_worker_accept(evutil_socket_t fd_listening, short what, void *arg)
 
         if (fd < 0) {
             if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-                log_warning("cannot accept: %s", strerror(errno));
+                log_limited(&accept_errors, LOG_WARNING, "cannot accept: %s", strerror(errno));
                 pause_accepting(w);
             } else if (l->retiring && (errno == EAGAIN || errno == EWOULDBLOCK)) {
                 sess_listen_close(l);

@@ -101,4 +101,4 @@ class Raw:
             if got is None:
                 return None
             if got[0] == "E":
-                return {chr(f[0]): f[1:].decode() for f in got[1].split(b"\0") if f}
+                return {chr(f[0]): f[1:].decode(errors="replace") for f in got[1].split(b"\0") if f}

@@ -1,0 +1,127 @@
+"""The log: JSON that always parses, hostile names in one line, no statement's text, a standard error that breaks."""
+
+import json
+import os
+import signal
+import subprocess
+
+import psycopg
+import pytest
+from lib.cluster import SCRAM_PASSWORD, SCRAM_USER
+from lib.rawwire import Raw, packet, query, startup
+from lib.segue import PROGRAM
+from lib.wait import free_port, until
+
+pytestmark = pytest.mark.one_version
+
+
+def objects(proxy):
+    return [json.loads(line) for line in proxy.log.read_bytes().split(b"\n") if line]
+
+
+def about(proxy, text):
+    return [o for o in objects(proxy) if text in o["msg"]]
+
+
+def test_every_line_of_a_busy_proxy_is_one_json_object(db, segue):
+    proxy = segue(db, log_format="json", log_level="debug", startup_open_max=50)
+    for i in range(20):
+        with proxy.connect() as c:
+            c.execute("SELECT %s", (f"secret {i}",))
+            with pytest.raises(psycopg.Error):
+                c.execute("SELECT 'secret literal' FROM missing_table")
+    with pytest.raises(psycopg.OperationalError):
+        psycopg.connect(proxy.url(user=SCRAM_USER), password="wrong")
+    proxy.console("SHOW STATS")
+    with Raw(proxy.port) as c:
+        c.send(packet(196608, b"user\0oops"))
+        assert c.error()["S"] == "FATAL"
+    lines = until("the log", lambda: (got := objects(proxy)) and len(got) > 40 and got)
+    assert {"ts", "level", "msg"} <= set.intersection(*(set(o) for o in lines))
+    ended = about(proxy, "ended")
+    assert any(o["database"] == db.name and o["user"] == "postgres" and o["worker"] in (0, 1) and o["peer"] for o in ended)
+    assert "secret" not in proxy.log_text() and "missing_table" not in proxy.log_text()
+
+
+def test_failed_login_is_logged_with_peer_user_and_sqlstate_but_no_password(db, segue):
+    proxy = segue(db, log_format="json")
+    with pytest.raises(psycopg.OperationalError):
+        psycopg.connect(proxy.url(user=SCRAM_USER), password="wrong password")
+    line = until("the line", lambda: about(proxy, "login failed"))[0]
+    assert line["level"] == "info" and line["user"] == SCRAM_USER and line["sqlstate"] == "28P01"
+    assert line["peer"].startswith("127.0.0.1:") and line["database"] == db.name
+    assert "wrong password" not in proxy.log_text() and SCRAM_PASSWORD not in proxy.log_text()
+
+
+@pytest.mark.parametrize("name", [b"a\nb", b"\x1b[31mred", b"\xff\xfe", b'"}\n{"msg":"forged"}', b"\xe2\x80\xa8x",
+                                  b"\r\n2026-01-31 23:59:59.123 error forged"])
+def test_hostile_user_name_stays_one_line(db, segue, name):
+    for log_format in ("json", "text"):
+        proxy = segue(db, log_format=log_format)
+        before = len(proxy.log.read_bytes().split(b"\n"))
+        with Raw(proxy.port) as c:
+            c.send(packet(196608, b"user\0" + name + b"\0database\0nowhere\0\0"))
+            assert c.error()["S"] == "FATAL"
+        until("the line", lambda: "login failed" in proxy.log_text())
+        raw = proxy.log.read_bytes()
+        assert b"\x1b" not in raw and b"\r" not in raw and b"\xe2\x80\xa8" not in raw
+        assert len([x for x in raw.split(b"\n")[before - 1:] if b"login failed" in x]) == 1
+        assert not [x for x in raw.splitlines() if x.startswith((b"2026-01-31 23:59:59.123", b'{"msg"'))]
+        raw.decode()
+        if log_format == "json":
+            assert len(objects(proxy)) == len(raw.splitlines())
+
+
+def test_format_and_level_change_with_sighup(db, segue, tmp_path):
+    path = tmp_path / "segue.json"
+    path.write_text('{"log_format": "text"}')
+    proxy = segue(db, arguments=["-c", path])
+    path.write_text('{"log_format": "json", "log_level": "debug"}')
+    proxy.signal(signal.SIGHUP)
+    until("the reload", lambda: "reload: done, 2 options changed" in proxy.log_text())
+    proxy.connect().close()
+    last = until("a line", lambda: [x for x in proxy.log_text().splitlines() if "ended" in x])[-1]
+    assert json.loads(last)["level"] == "debug"
+
+
+def start_with(db, port, stderr, **more):
+    return subprocess.Popen([str(PROGRAM), "serve", "--upstream", db.url(), "--listen", f"127.0.0.1:{port}",
+                             "--log-level", "debug"], stdout=subprocess.PIPE, stderr=stderr, text=True, **more)
+
+
+def served(port, db, times=30):
+    for _ in range(times):
+        with Raw(port) as c:
+            c.send(startup(user="postgres", database=db.name))
+            assert c.until_ready().endswith("ZI")
+            c.send(query("SELECT 1"))
+            assert c.until_ready() == "TDCZI"
+
+
+def test_standard_error_that_is_broken_unread_or_closed_ends_nothing(db):
+    for kind in ("broken", "unread", "closed"):
+        port = free_port()
+        read, write = os.pipe()
+        process = start_with(db, port, write, preexec_fn=(lambda: os.close(2)) if kind == "closed" else None)
+        try:
+            os.close(write)
+            assert "listening" in process.stdout.readline()
+            if kind == "broken":
+                os.close(read)
+            # two lines a session: more than a pipe of 64 KiB holds
+            served(port, db, 600 if kind == "unread" else 30)
+            assert process.poll() is None
+            if kind == "unread":
+                got = b""
+                os.set_blocking(read, True)
+                while b"could not be written" not in got:
+                    got += os.read(read, 65536)
+                    served(port, db, 1)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
+            process.wait()
+            if kind != "broken":
+                os.close(read)
+            process.stdout.close()
