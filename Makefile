@@ -6,7 +6,7 @@
 BUILD   ?= build
 SAN     ?=
 CC      := gcc
-PKGS    := libevent libevent_pthreads jansson libpq libssl libcrypto
+PKGS    := libevent libevent_pthreads jansson libpq libssl libcrypto libidn
 CFLAGS  := -std=c11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Wshadow -Werror -Wno-error=cpp \
            -fstack-protector-strong -fPIE -fno-strict-aliasing -Iinclude
 LDFLAGS := -pie -Wl,-z,relro,-z,now
@@ -34,7 +34,7 @@ SOURCES := $(wildcard proxy/*.c proxy/*/*.[ch] include/segue/*/*.h tests/unit/*.
 
 # Debian packages: to build, to run the demo, to run the tests.
 BUILD_DEBS := gcc libc6-dev make pkg-config libevent-dev libjansson-dev libpq-dev libpg-query-dev \
-              libssl-dev
+              libssl-dev libidn-dev
 DEMO_DEBS  := $(BUILD_DEBS) postgresql-15
 TEST_DEBS  := $(DEMO_DEBS) openssl libcmocka-dev clang-format nodejs npm python3-pytest \
               python3-psycopg python3-psycopg2 python3-asyncpg python3-sqlalchemy alembic

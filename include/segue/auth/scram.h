@@ -66,7 +66,8 @@ void auth_scram_server_keys(const struct auth_scram_server *server, struct auth_
 /* ---- client side: logging in upstream ---- */
 
 /* Keys made of passwords for an upstream's salt and iteration count, so that the thousands of
- * hashes are not done at each login. Bounded: the one longest unused goes. One thread's. Passwords
+ * hashes are not done at each login. Bounded: of a few
+ * neighbours the one longest unused gives way. One thread's. Passwords
  * are not kept, only a keyed hash of them. */
 struct auth_key_cache;
 struct auth_key_cache *auth_key_cache_new(size_t entries_max);
