@@ -11,16 +11,14 @@
 #include "segue/base/log.h"
 #include "segue/base/mem.h"
 #include "segue/base/option.h"
+#include "show.h"
 #include "token.h"
 
 #define DATABASE "segue"
 
 struct adm_console {
-    struct sess_plane *plane;
-    struct eng_engine *engine;
+    struct adm_sources sources;
     char *login_database;
-    json_t *(*config)(void *ctx);
-    void *config_ctx;
     pthread_mutex_t lock; /* of admin_users: SIGHUP changes it under the workers */
     char **admin_users;   /* NULL-terminated */
 };
@@ -32,16 +30,16 @@ struct adm_console *adm_console_new(const struct adm_options *options)
     pthread_mutex_init(&console->lock, NULL);
     console->admin_users = mem_strlist_copy((const char *const *)options->admin_users);
     console->login_database = mem_strdup(options->login_database);
-    console->config = options->config;
-    console->config_ctx = options->ctx;
+    console->sources.config = options->config;
+    console->sources.config_ctx = options->ctx;
     return console;
 }
 
 void adm_console_bind(struct adm_console *console, struct sess_plane *plane,
                       struct eng_engine *engine)
 {
-    console->plane = plane;
-    console->engine = engine;
+    console->sources.plane = plane;
+    console->sources.engine = engine;
 }
 
 void adm_console_free(struct adm_console *console)
@@ -89,156 +87,6 @@ static enum sess_console_entry admit(void *ctx, const char *user, bool loopback,
 static const char *login_database(void *ctx)
 {
     return ((struct adm_console *)ctx)->login_database;
-}
-
-/* ---- SHOW ---- */
-
-static json_t *show_migrations(struct adm_console *console, const char *name)
-{
-    (void)name;
-    return eng_show_migrations(console->engine);
-}
-
-static json_t *show_status(struct adm_console *console, const char *name)
-{
-    return eng_show_status(console->engine, name);
-}
-
-static json_t *show_sessions(struct adm_console *console, const char *name)
-{
-    (void)name;
-    return sess_plane_sessions(console->plane);
-}
-
-static json_t *show_throttle(struct adm_console *console, const char *name)
-{
-    (void)name;
-    return eng_show_throttle(console->engine);
-}
-
-static json_t *show_stats(struct adm_console *console, const char *name)
-{
-    struct sess_counters c;
-    json_t *rows = json_array();
-
-    (void)name;
-    sess_plane_counters(console->plane, &c);
-    const struct {
-        const char *name;
-        uint64_t value;
-        const char *help;
-    } stats[] = {
-        {"sessions", c.sessions, "clients now"},
-        {"accepted", c.accepted, "clients since the start"},
-        {"refused", c.refused, "clients turned away since the start"},
-        {"held_now", c.held_now, "sessions held at the gate now"},
-        {"transactions", c.transactions, "transactions since the start"},
-        {"requests", c.requests, "requests answered since the start"},
-        {"inspected", c.inspected, "statements looked at since the start"},
-        {"cache_hits", c.cache_hits, "of those, known from before"},
-        {"bytes_from_client", c.bytes_from_client, "since the start"},
-        {"bytes_from_server", c.bytes_from_server, "since the start"},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(stats); i++)
-        json_array_append_new(
-            rows, json_pack("[s, I, s]", stats[i].name, (json_int_t)stats[i].value, stats[i].help));
-    return json_pack("{s: [s, s, s], s: o}", "columns", "stat", "value", "help", "rows", rows);
-}
-
-static json_t *show_config(struct adm_console *console, const char *name)
-{
-    (void)name;
-    return console->config(console->config_ctx);
-}
-
-static json_t *show_version(struct adm_console *console, const char *name)
-{
-    (void)name;
-    return json_pack("{s: [s, s], s: [[s, b]]}", "columns", "version", "engine_connected", "rows",
-                     "segue " SEGUE_VERSION, (int)eng_connected(console->engine));
-}
-
-static json_t *show_help(struct adm_console *console, const char *name)
-{
-    (void)console;
-    (void)name;
-    return adm_help();
-}
-
-static const struct {
-    const char *name;
-    json_t *(*show)(struct adm_console *console, const char *name);
-    bool takes_name;
-    const char *help;
-} topics[] = {
-    {"MIGRATIONS", show_migrations, false, "every migration and its phase"},
-    {"STATUS", show_status, true, "how far the active migrations are, or the one named"},
-    {"SESSIONS", show_sessions, false, "clients of this segue"},
-    {"THROTTLE", show_throttle, false, "what may hold or slow a migration, and what does"},
-    {"STATS", show_stats, false, "counters of the data plane"},
-    {"CONFIG", show_config, false, "options, their values and where these come from"},
-    {"VERSION", show_version, false, "this segue, and whether its engine works on the database"},
-    {"HELP", show_help, false, "this list"},
-};
-
-json_t *adm_help(void)
-{
-    json_t *rows = json_array();
-
-    for (size_t i = 0; i < ARRAY_LEN(topics); i++)
-        json_array_append_new(rows,
-                              json_pack("[s++, s]", "SHOW ", topics[i].name,
-                                        topics[i].takes_name ? " [name]" : "", topics[i].help));
-    for (size_t i = 0; i < adm_ncommands; i++) {
-        char *usage = adm_command_usage(&adm_commands[i]);
-
-        json_array_append_new(rows, json_pack("[s, s]", usage, adm_commands[i].help));
-        free(usage);
-    }
-    return json_pack("{s: [s, s], s: o}", "columns", "command", "help", "rows", rows);
-}
-
-static void hint_topic(const char *word, struct err *err)
-{
-    const char *names[ARRAY_LEN(topics)], *near;
-
-    for (size_t i = 0; i < ARRAY_LEN(topics); i++)
-        names[i] = topics[i].name;
-    near = opt_nearest(word, names, ARRAY_LEN(topics));
-    if (near)
-        err_hint(err, "did you mean SHOW %s? SHOW HELP lists the commands", near);
-    else
-        err_hint(err, "SHOW HELP lists the commands");
-}
-
-static void run_show(struct adm_console *console, const struct adm_token *words, size_t count,
-                     struct buf *out, struct err *err)
-{
-    for (size_t i = 0; count >= 2 && i < ARRAY_LEN(topics); i++) {
-        json_t *table;
-
-        if (!adm_token_is(&words[1], topics[i].name))
-            continue;
-        if (count > (topics[i].takes_name ? 3u : 2u)) {
-            err_set(err, "42601", "SHOW %s: \"%.64s\" not expected", topics[i].name,
-                    words[count - 1].value);
-            return;
-        }
-        table = topics[i].show(console, count == 3 ? words[2].value : NULL);
-        if (!table) {
-            err_set(err, "XX000", "SHOW %s has nothing to show", topics[i].name);
-            return;
-        }
-        adm_reply_table(out, table);
-        adm_reply_complete(out, "SHOW");
-        json_decref(table);
-        return;
-    }
-    if (count < 2)
-        err_set(err, "42601", "SHOW needs to know what");
-    else
-        err_set(err, "42601", "there is no SHOW %.64s", words[1].value);
-    hint_topic(count < 2 ? "" : words[1].value, err);
 }
 
 /* ---- what drivers say by themselves: accepted, of no effect ---- */
@@ -323,7 +171,7 @@ static bool run_verb(struct adm_console *console, const char *user,
     *pending = (struct pending){.to = to, .tag = command->name};
     job->done = job_done;
     job->ctx = pending;
-    eng_submit(console->engine, job);
+    eng_submit(console->sources.engine, job);
     return true;
 }
 
@@ -378,7 +226,7 @@ static bool run_statement(struct adm_console *console, const char *user,
     if (verb)
         return run_verb(console, user, verb, words, count, to, err);
     if (adm_token_is(&words[0], "SHOW"))
-        run_show(console, words, count, out, err);
+        adm_show(&console->sources, words, count, out, err);
     else if (adm_token_is(&words[0], "START"))
         adm_reply_complete(out, "START TRANSACTION");
     else if (!run_polite(words, count, out))

@@ -1,0 +1,156 @@
+#include "show.h"
+
+#include <stdlib.h>
+
+#include "command.h"
+#include "reply.h"
+#include "segue/admin/console.h"
+#include "segue/base/option.h"
+
+static json_t *show_migrations(const struct adm_sources *from, const char *name)
+{
+    (void)name;
+    return eng_show_migrations(from->engine);
+}
+
+static json_t *show_status(const struct adm_sources *from, const char *name)
+{
+    return eng_show_status(from->engine, name);
+}
+
+static json_t *show_sessions(const struct adm_sources *from, const char *name)
+{
+    (void)name;
+    return sess_plane_sessions(from->plane);
+}
+
+static json_t *show_throttle(const struct adm_sources *from, const char *name)
+{
+    (void)name;
+    return eng_show_throttle(from->engine);
+}
+
+static json_t *show_stats(const struct adm_sources *from, const char *name)
+{
+    struct sess_counters c;
+    json_t *rows = json_array();
+
+    (void)name;
+    sess_plane_counters(from->plane, &c);
+    const struct {
+        const char *name;
+        uint64_t value;
+        const char *help;
+    } stats[] = {
+        {"sessions", c.sessions, "clients now"},
+        {"accepted", c.accepted, "clients since the start"},
+        {"refused", c.refused, "clients turned away since the start"},
+        {"held_now", c.held_now, "sessions held at the gate now"},
+        {"transactions", c.transactions, "transactions since the start"},
+        {"requests", c.requests, "requests answered since the start"},
+        {"inspected", c.inspected, "statements looked at since the start"},
+        {"cache_hits", c.cache_hits, "of those, known from before"},
+        {"bytes_from_client", c.bytes_from_client, "since the start"},
+        {"bytes_from_server", c.bytes_from_server, "since the start"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(stats); i++)
+        json_array_append_new(
+            rows, json_pack("[s, I, s]", stats[i].name, (json_int_t)stats[i].value, stats[i].help));
+    return json_pack("{s: [s, s, s], s: o}", "columns", "stat", "value", "help", "rows", rows);
+}
+
+static json_t *show_config(const struct adm_sources *from, const char *name)
+{
+    (void)name;
+    return from->config(from->config_ctx);
+}
+
+static json_t *show_version(const struct adm_sources *from, const char *name)
+{
+    (void)name;
+    return json_pack("{s: [s, s], s: [[s, b]]}", "columns", "version", "engine_connected", "rows",
+                     "segue " SEGUE_VERSION, (int)eng_connected(from->engine));
+}
+
+static json_t *show_help(const struct adm_sources *from, const char *name)
+{
+    (void)from;
+    (void)name;
+    return adm_help();
+}
+
+static const struct {
+    const char *name;
+    json_t *(*show)(const struct adm_sources *from, const char *name);
+    bool takes_name;
+    const char *help;
+} topics[] = {
+    {"MIGRATIONS", show_migrations, false, "every migration and its phase"},
+    {"STATUS", show_status, true, "how far the active migrations are, or the one named"},
+    {"SESSIONS", show_sessions, false, "clients of this segue"},
+    {"THROTTLE", show_throttle, false, "what may hold or slow a migration, and what does"},
+    {"STATS", show_stats, false, "counters of the data plane"},
+    {"CONFIG", show_config, false, "options, their values and where these come from"},
+    {"VERSION", show_version, false, "this segue, and whether its engine works on the database"},
+    {"HELP", show_help, false, "this list"},
+};
+
+json_t *adm_help(void)
+{
+    json_t *rows = json_array();
+
+    for (size_t i = 0; i < ARRAY_LEN(topics); i++)
+        json_array_append_new(rows,
+                              json_pack("[s++, s]", "SHOW ", topics[i].name,
+                                        topics[i].takes_name ? " [name]" : "", topics[i].help));
+    for (size_t i = 0; i < adm_ncommands; i++) {
+        char *usage = adm_command_usage(&adm_commands[i]);
+
+        json_array_append_new(rows, json_pack("[s, s]", usage, adm_commands[i].help));
+        free(usage);
+    }
+    return json_pack("{s: [s, s], s: o}", "columns", "command", "help", "rows", rows);
+}
+
+static void hint_topic(const char *word, struct err *err)
+{
+    const char *names[ARRAY_LEN(topics)], *near;
+
+    for (size_t i = 0; i < ARRAY_LEN(topics); i++)
+        names[i] = topics[i].name;
+    near = opt_nearest(word, names, ARRAY_LEN(topics));
+    if (near)
+        err_hint(err, "did you mean SHOW %s? SHOW HELP lists the commands", near);
+    else
+        err_hint(err, "SHOW HELP lists the commands");
+}
+
+void adm_show(const struct adm_sources *from, const struct adm_token *words, size_t count,
+              struct buf *out, struct err *err)
+{
+    for (size_t i = 0; count >= 2 && i < ARRAY_LEN(topics); i++) {
+        json_t *table;
+
+        if (!adm_token_is(&words[1], topics[i].name))
+            continue;
+        if (count > (topics[i].takes_name ? 3u : 2u)) {
+            err_set(err, "42601", "SHOW %s: \"%.64s\" not expected", topics[i].name,
+                    words[count - 1].value);
+            return;
+        }
+        table = topics[i].show(from, count == 3 ? words[2].value : NULL);
+        if (!table) {
+            err_set(err, "XX000", "SHOW %s has nothing to show", topics[i].name);
+            return;
+        }
+        adm_reply_table(out, table);
+        adm_reply_complete(out, "SHOW");
+        json_decref(table);
+        return;
+    }
+    if (count < 2)
+        err_set(err, "42601", "SHOW needs to know what");
+    else
+        err_set(err, "42601", "there is no SHOW %.64s", words[1].value);
+    hint_topic(count < 2 ? "" : words[1].value, err);
+}
