@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void *checked(void *p)
+void *mem_checked(void *p)
 {
     if (!p) {
         fputs("segue: out of memory\n", stderr);
@@ -16,17 +16,17 @@ static void *checked(void *p)
 
 void *mem_alloc(size_t size)
 {
-    return checked(malloc(size ? size : 1));
+    return mem_checked(malloc(size ? size : 1));
 }
 
 void *mem_calloc(size_t count, size_t size)
 {
-    return checked(calloc(count ? count : 1, size ? size : 1));
+    return mem_checked(calloc(count ? count : 1, size ? size : 1));
 }
 
 void *mem_realloc(void *p, size_t size)
 {
-    return checked(realloc(p, size ? size : 1));
+    return mem_checked(realloc(p, size ? size : 1));
 }
 
 char *mem_strdup(const char *s)
@@ -52,7 +52,7 @@ char *mem_printf(const char *fmt, ...)
     if (vasprintf(&out, fmt, ap) < 0)
         out = NULL;
     va_end(ap);
-    return checked(out);
+    return mem_checked(out);
 }
 
 char **mem_strlist_copy(const char *const *list)

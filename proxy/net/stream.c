@@ -32,12 +32,6 @@ static enum rc plain_send(struct net_stream *stream, const void *from, size_t le
     return RC_OK;
 }
 
-static bool plain_pending(const struct net_stream *stream)
-{
-    (void)stream;
-    return false;
-}
-
 static void plain_shut(struct net_stream *stream)
 {
     shutdown(stream->fd, SHUT_WR);
@@ -48,8 +42,7 @@ static void plain_close(struct net_stream *stream)
     close(stream->fd);
 }
 
-static const struct net_stream_ops plain = {plain_recv, plain_send, plain_pending, plain_shut,
-                                            plain_close};
+static const struct net_stream_ops plain = {plain_recv, plain_send, plain_shut, plain_close};
 
 void net_stream_plain(struct net_stream *stream, int fd)
 {

@@ -14,6 +14,7 @@
 void *mem_alloc(size_t size);
 void *mem_calloc(size_t count, size_t size);
 void *mem_realloc(void *p, size_t size);
+void *mem_checked(void *p);      /* p; the same end for a library's NULL */
 char *mem_strdup(const char *s); /* NULL gives NULL */
 char *mem_strndup(const char *s, size_t len);
 char *mem_printf(const char *fmt, ...) PRINTF_LIKE(1, 2);

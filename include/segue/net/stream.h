@@ -16,15 +16,15 @@ struct net_stream;
 struct net_stream_ops {
     enum rc (*recv)(struct net_stream *stream, void *to, size_t size, size_t *got);
     enum rc (*send)(struct net_stream *stream, const void *from, size_t len, size_t *put);
-    bool (*pending)(const struct net_stream *stream); /* bytes read ahead, invisible to epoll */
-    void (*shut)(struct net_stream *stream);          /* no more sending; reading goes on */
+    void (*shut)(struct net_stream *stream); /* no more sending; reading goes on */
     void (*close)(struct net_stream *stream);
 };
 
 struct net_stream {
     const struct net_stream_ops *ops; /* NULL: closed */
     int fd;
-    void *state; /* of the implementation; NULL for a plain stream */
+    bool pending; /* bytes were read ahead, which epoll does not see; never on a plain stream */
+    void *state;  /* of the implementation; NULL for a plain stream */
 };
 
 /* Takes the descriptor, which must be a non-blocking socket. */
@@ -36,15 +36,17 @@ static inline enum rc net_recv(struct net_stream *stream, void *to, size_t size,
     return stream->ops->recv(stream, to, size, got);
 }
 
-/* RC_OK: *put bytes, perhaps fewer than asked; RC_AGAIN: none now; RC_ERR: errno says why. */
+/* RC_OK: *put bytes, perhaps fewer than asked; RC_AGAIN: none now, and the next call must begin
+ * with the same bytes (more may follow them); RC_ERR: errno says why. */
 static inline enum rc net_send(struct net_stream *stream, const void *from, size_t len, size_t *put)
 {
     return stream->ops->send(stream, from, len, put);
 }
 
+/* Receive again before waiting for the socket: it may stay silent while bytes lie here. */
 static inline bool net_pending(const struct net_stream *stream)
 {
-    return stream->ops->pending(stream);
+    return stream->pending;
 }
 
 static inline bool net_is_open(const struct net_stream *stream)

@@ -42,6 +42,7 @@ struct net_tls_connect_options {
     const char *ca_file;              /* NULL or "": none; "system": the system's roots */
     const char *crl_file;             /* NULL or "": none */
     const char *cert_file, *key_file; /* of segue as a client; NULL or "": none */
+    bool no_sni;                      /* do not say the host's name (sslsni=0) */
     unsigned version_min;
 };
 
