@@ -64,7 +64,7 @@ static size_t character_take(const unsigned char *p, uint32_t *out)
             return 0;
         c = c << 6 | (p[i] & 0x3F);
     }
-    if (c < least[len] || c > 0x10FFFF || (c >= 0xD800 && c <= 0xDFFF))
+    if (c < least[len] || c > 0x10FFFF) /* surrogates are in table C.5 */
         return 0;
     *out = c;
     return len;

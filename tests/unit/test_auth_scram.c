@@ -344,6 +344,37 @@ static void a_server_must_continue_our_nonce(void **state)
     }
 }
 
+static void a_client_must_repeat_the_nonce(void **state)
+{
+    struct auth_users *users = users_of(list);
+    static const char *const nonces[] = {"", "abc", "abcX%s", "%sX"}; /* %s: the whole nonce */
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(nonces); i++) {
+        struct auth_scram_server *server =
+            auth_scram_server_new("joe", auth_users_find(users, "joe"), &unbound, mock_key);
+        struct buf challenge = {0}, nonce = {0}, answer = {0}, out = {0};
+        struct err err = {0};
+
+        assert_int_equal(
+            auth_scram_server_first(server, AUTH_MECHANISM, "n,,n=,r=abc", 11, &challenge, &err),
+            RC_OK);
+        buf_append(&nonce, challenge.data + 2, strcspn(challenge.data, ",") - 2);
+        buf_append_str(&answer, "c=biws,r=");
+        buf_printf(&answer, nonces[i], nonce.data);
+        buf_append_str(&answer, ",p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=");
+        assert_int_equal(auth_scram_server_final(server, answer.data, answer.len, &out, &err),
+                         RC_ERR);
+        assert_string_equal(err.sqlstate, "08P01");
+        assert_string_equal(err.text, "invalid SCRAM response (nonce does not match)");
+        auth_scram_server_free(server);
+        buf_fini(&challenge);
+        buf_fini(&nonce);
+        buf_fini(&answer);
+    }
+    auth_users_unref(users);
+}
+
 static void keys_of_a_password_are_made_once(void **state)
 {
     struct auth_users *users = users_of(list);
@@ -404,6 +435,7 @@ int main(void)
         cmocka_unit_test(a_mechanism_that_was_not_offered_is_refused),
         cmocka_unit_test(a_missing_initial_response_is_asked_for),
         cmocka_unit_test(a_server_must_continue_our_nonce),
+        cmocka_unit_test(a_client_must_repeat_the_nonce),
         cmocka_unit_test(keys_of_a_password_are_made_once),
         cmocka_unit_test(the_cache_is_bounded_and_keeps_what_is_used),
     };
