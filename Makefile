@@ -4,6 +4,8 @@
 #            T (pytest selection, e.g. make integration T='-k rollback').
 
 BUILD   ?= build
+FUZZ_S  ?= 60
+export FUZZ_S
 SAN     ?=
 CC      := gcc
 PKGS    := libevent libevent_pthreads jansson libpq libssl libcrypto libidn
@@ -14,7 +16,7 @@ LIBS     = $(shell pkg-config --libs $(PKGS)) -lpg_query -lpthread -lm
 CPPINC   = $(shell pkg-config --cflags $(PKGS))
 ifneq ($(SAN),)
 CFLAGS  += -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all -O1 \
-           -Wno-format-truncation # instrumented code confuses it; the plain build has it
+           $(if $(findstring clang,$(CC)),,-Wno-format-truncation) # confused by instrumented code
 LDFLAGS += -fsanitize=$(SAN)
 else
 CFLAGS  += -D_FORTIFY_SOURCE=2
@@ -29,8 +31,10 @@ TESTS   := $(wildcard tests/unit/test_*.c)
 TESTBIN := $(TESTS:tests/unit/%.c=$(BUILD)/unit/%)
 WORK    := $(wildcard tests/workload/*.c)
 WORKOBJ := $(WORK:%.c=$(BUILD)/%.o)
+FUZZ    := $(patsubst tests/fuzz/fuzz_%.c,%,$(filter-out %/fuzz_libfuzzer.c %/fuzz_slice.c, \
+             $(wildcard tests/fuzz/fuzz_*.c)))
 SOURCES := $(wildcard proxy/*.c proxy/*/*.[ch] include/segue/*/*.h tests/unit/*.[ch] \
-                      tests/workload/*.[ch] tests/transparency/*.c)
+                      tests/workload/*.[ch] tests/fuzz/*.[ch])
 
 # Debian packages: to build, to run the demo, to run the tests.
 BUILD_DEBS := gcc libc6-dev make pkg-config libevent-dev libjansson-dev libpq-dev libpg-query-dev \
@@ -38,14 +42,15 @@ BUILD_DEBS := gcc libc6-dev make pkg-config libevent-dev libjansson-dev libpq-de
 DEMO_DEBS  := $(BUILD_DEBS) postgresql-15
 TEST_DEBS  := $(DEMO_DEBS) openssl libcmocka-dev clang-format nodejs npm python3-pytest \
               python3-psycopg python3-psycopg2 python3-asyncpg python3-sqlalchemy alembic
+FUZZ_DEBS  := $(BUILD_DEBS) libcmocka-dev clang-14 libclang-rt-14-dev
 
 PREFIX ?= /usr/local
 PYTHON := /usr/bin/python3
 PYTEST  = $(PYTHON) -m pytest -q -p no:cacheprovider tests/integration $(T)
 
 .DEFAULT_GOAL := help
-.PHONY: help deps needed needed-demo needed-test build demo test unit integration transparency asan tsan layers \
-        fmt fmt-check lint bench bench-pgbench clean install servers
+.PHONY: help deps needed needed-demo needed-test build demo test unit integration asan tsan layers \
+        fmt fmt-check lint fuzz fuzz-slice bench bench-pgbench clean install servers
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z][a-z-]*:.*## /{printf "  %-14s %s\n", $$1, $$2}' Makefile
@@ -75,15 +80,22 @@ unit: needed-test ## unit tests (cmocka)
 integration: build servers ## integration tests (pytest) on PostgreSQL 15 to 18
 	@SEGUE_BUILD=$(BUILD) $(PYTEST)
 
-transparency: build servers ## SQL direct and through segue, byte for byte, on PostgreSQL 15 to 18
-	@SEGUE_BUILD=$(BUILD) $(PYTHON) tests/transparency/run.py
-
 asan: ## unit and integration tests under AddressSanitizer and UBSan
 	@$(MAKE) --no-print-directory BUILD=build-asan SAN=address,undefined unit integration
 
 tsan: ## unit and integration tests under ThreadSanitizer
 	@TSAN_OPTIONS="suppressions=$(CURDIR)/tests/tsan.supp" \
 	 $(MAKE) --no-print-directory BUILD=build-tsan SAN=thread unit integration
+
+fuzz-slice: build # a fixed slice of `make fuzz`, without clang
+	@$(MAKE) --no-print-directory -j2 BUILD=$(BUILD) SAN=$(SAN) $(FUZZ:%=$(BUILD)/fuzz/%)
+	@set -e; for t in $(FUZZ); do $(BUILD)/fuzz/$$t 2000; done
+
+fuzz: ## coverage-guided fuzzing under ASan and UBSan: FUZZ_S=60 seconds a target, FUZZ_TARGETS
+	@tests/deps.sh install $(FUZZ_DEBS)
+	@$(MAKE) --no-print-directory -j2 BUILD=build-fuzz CC=clang-14 \
+	    SAN=fuzzer-no-link,address,undefined $(FUZZ:%=build-fuzz/libfuzzer/%)
+	@tests/fuzz/run.sh build-fuzz $(FUZZ_TARGETS)
 
 bench: build ## backfill against a keyset backfill with a trigger; writes bench/out/
 	@bench/backfill.sh $(BUILD)
@@ -110,7 +122,7 @@ install: build ## copy segue to $(PREFIX)/bin
 	install -D -m 0755 $(BUILD)/segue $(DESTDIR)$(PREFIX)/bin/segue
 
 clean: ## remove what was built
-	@rm -rf build build-asan build-tsan bench/out
+	@rm -rf build build-asan build-tsan build-fuzz bench/out
 
 # ---- rules ----
 
@@ -131,10 +143,21 @@ $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libsegue.a
 	@echo "  LD   $@"
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(BUILD)/libsegue.a -lcmocka $(LIBS)
 
+$(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/fuzz_slice.o $(BUILD)/libsegue.a
+	@mkdir -p $(@D)
+	@echo "  LD   $@"
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS)
+
+$(BUILD)/libfuzzer/%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/fuzz_libfuzzer.o \
+                      $(BUILD)/libsegue.a
+	@mkdir -p $(@D)
+	@echo "  LD   $@"
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ -lcmocka $(LIBS)
+
 $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	@echo "  CC   $<"
 	$(Q)$(CC) $(CFLAGS) $(CPPINC) -MMD -MP -c -o $@ $<
 
 .SECONDARY:
--include $(OBJ:.o=.d) $(MAIN:.o=.d) $(WORKOBJ:.o=.d) $(TESTS:%.c=$(BUILD)/%.d)
+-include $(OBJ:.o=.d) $(MAIN:.o=.d) $(WORKOBJ:.o=.d) $(TESTS:%.c=$(BUILD)/%.d) $(wildcard $(BUILD)/tests/fuzz/*.d)

@@ -109,8 +109,8 @@ static void file_key(const char *name, const struct maker *m, mode_t mode, const
 }
 
 /* A revocation list of `by` that names `revoked` (NULL: nobody). */
-static void file_crl(const char *name, const struct maker *by, const struct maker *revoked,
-                     char path[FILE_NAME])
+static inline void file_crl(const char *name, const struct maker *by, const struct maker *revoked,
+                            char path[FILE_NAME])
 {
     FILE *file = file_new(name, 0644, path);
     X509_CRL *crl = X509_CRL_new();

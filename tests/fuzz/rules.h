@@ -1,0 +1,20 @@
+/* The rules of a migration in flight, so that statements are looked at. */
+#ifndef SEGUE_TESTS_FUZZ_RULES_H
+#define SEGUE_TESTS_FUZZ_RULES_H
+
+#include "segue/sql/rules.h"
+
+static inline struct sql_rules *fuzz_rules(void)
+{
+    static const char *const old_columns[] = {"claim_text", NULL};
+    static const char *const new_columns[] = {"claim", NULL};
+    static const char *const relatives[] = {"checks_2026", NULL};
+    const struct sql_table_rule rule = {"m",         "public",    "checks",
+                                        old_columns, new_columns, relatives};
+    struct sql_rules *rules = sql_rules_new(1);
+
+    sql_rules_add(rules, &rule);
+    return rules;
+}
+
+#endif
