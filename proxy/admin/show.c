@@ -6,6 +6,7 @@
 #include "reply.h"
 #include "segue/admin/console.h"
 #include "segue/base/option.h"
+#include "segue/session/show.h"
 
 static json_t *show_migrations(const struct adm_sources *from, const char *name)
 {
@@ -18,45 +19,10 @@ static json_t *show_status(const struct adm_sources *from, const char *name)
     return eng_show_status(from->engine, name);
 }
 
-static json_t *show_sessions(const struct adm_sources *from, const char *name)
-{
-    (void)name;
-    return sess_plane_sessions(from->plane);
-}
-
 static json_t *show_throttle(const struct adm_sources *from, const char *name)
 {
     (void)name;
     return eng_show_throttle(from->engine);
-}
-
-static json_t *show_stats(const struct adm_sources *from, const char *name)
-{
-    struct sess_counters c;
-    json_t *rows = json_array();
-
-    (void)name;
-    sess_plane_counters(from->plane, &c);
-    const struct {
-        const char *name;
-        uint64_t value;
-        const char *help;
-    } stats[] = {
-        {"sessions", c.sessions, "clients now"},
-        {"accepted", c.accepted, "clients since the start"},
-        {"refused", c.refused, "clients turned away since the start"},
-        {"held_now", c.held_now, "sessions held at the gate now"},
-        {"transactions", c.transactions, "transactions since the start"},
-        {"requests", c.requests, "requests answered since the start"},
-        {"inspected", c.inspected, "statements looked at since the start"},
-        {"cache_hits", c.cache_hits, "of those, known from before"},
-        {"bytes_from_client", c.bytes_from_client, "since the start"},
-        {"bytes_from_server", c.bytes_from_server, "since the start"},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(stats); i++)
-        json_array_append_new(
-            rows, json_pack("[s, I, s]", stats[i].name, (json_int_t)stats[i].value, stats[i].help));
-    return json_pack("{s: [s, s, s], s: o}", "columns", "stat", "value", "help", "rows", rows);
 }
 
 static json_t *show_config(const struct adm_sources *from, const char *name)
@@ -79,20 +45,28 @@ static json_t *show_help(const struct adm_sources *from, const char *name)
     return adm_help();
 }
 
+/* A topic is answered by a function of its own, or by one of the data plane. */
 static const struct {
     const char *name;
     json_t *(*show)(const struct adm_sources *from, const char *name);
+    json_t *(*plane)(struct sess_plane *plane);
     bool takes_name;
     const char *help;
 } topics[] = {
-    {"MIGRATIONS", show_migrations, false, "every migration and its phase"},
-    {"STATUS", show_status, true, "how far the active migrations are, or the one named"},
-    {"SESSIONS", show_sessions, false, "clients of this segue"},
-    {"THROTTLE", show_throttle, false, "what may hold or slow a migration, and what does"},
-    {"STATS", show_stats, false, "counters of the data plane"},
-    {"CONFIG", show_config, false, "options, their values and where these come from"},
-    {"VERSION", show_version, false, "this segue, and whether its engine works on the database"},
-    {"HELP", show_help, false, "this list"},
+    {"MIGRATIONS", show_migrations, NULL, false, "every migration and its phase"},
+    {"STATUS", show_status, NULL, true, "how far the active migrations are, or the one named"},
+    {"SESSIONS", NULL, sess_show_sessions, false, "clients of this segue"},
+    {"THROTTLE", show_throttle, NULL, false, "what may hold or slow a migration, and what does"},
+    {"STATS", NULL, sess_show_stats, false, "counters of the data plane, rates of the last minute"},
+    {"LATENCY", NULL, sess_show_latency, false,
+     "request to ReadyForQuery by kind of statement: last minute, since the start"},
+    {"MESSAGES", NULL, sess_show_messages, false, "protocol messages by direction and type"},
+    {"ERRORS", NULL, sess_show_errors, false, "errors of the upstream by class of SQLSTATE"},
+    {"WORKERS", NULL, sess_show_workers, false, "threads of the data plane: load, lag, memory"},
+    {"CONFIG", show_config, NULL, false, "options, their values and where these come from"},
+    {"VERSION", show_version, NULL, false,
+     "this segue, and whether its engine works on the database"},
+    {"HELP", show_help, NULL, false, "this list"},
 };
 
 json_t *adm_help(void)
@@ -138,7 +112,8 @@ void adm_show(const struct adm_sources *from, const struct adm_token *words, siz
                     words[count - 1].value);
             return;
         }
-        table = topics[i].show(from, count == 3 ? words[2].value : NULL);
+        table = topics[i].plane ? topics[i].plane(from->plane)
+                                : topics[i].show(from, count == 3 ? words[2].value : NULL);
         if (!table) {
             err_set(err, "XX000", "SHOW %s has nothing to show", topics[i].name);
             return;

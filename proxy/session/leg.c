@@ -73,6 +73,7 @@ void sess_flow(struct sess *s)
 
     if (s->state == SESS_GONE)
         return;
+    sess_report_bytes(s);
     set_reading(client, !client->ended && server->out.len <= o->buffer_bytes_max &&
                             client->in.len <= (size_t)o->buffer_bytes_max + o->inspect_bytes_max);
     if (!net_is_open(&server->stream))
@@ -97,14 +98,18 @@ static void broken(struct sess *s, struct sess_leg *leg)
 }
 
 /* Sends what it can; *len is what is left. RC_ERR: broken. */
-static enum rc push(struct sess_leg *leg, const char **data, size_t *len)
+static enum rc push(struct sess *s, struct sess_leg *leg, const char **data, size_t *len)
 {
+    struct sess_worker_counters *c = &s->worker->counters;
+    _Atomic uint64_t *sent = leg == &s->client ? &c->to_client : &c->to_server;
+
     while (*len) {
         size_t put = 0;
         enum rc rc = net_send(&leg->stream, *data, *len, &put);
 
         if (rc != RC_OK)
             return rc;
+        COUNT(*sent, put);
         *data += put;
         *len -= put;
     }
@@ -118,7 +123,7 @@ void sess_send(struct sess *s, struct sess_leg *to, const void *bytes, size_t le
     if (to->broken || !net_is_open(&to->stream) || !len)
         return;
     if (!to->out.len) {
-        enum rc rc = push(to, &data, &len);
+        enum rc rc = push(s, to, &data, &len);
 
         if (rc == RC_OK)
             return;
@@ -135,7 +140,7 @@ static void flush(struct sess *s, struct sess_leg *leg)
 {
     const char *data = leg->out.data;
     size_t len = leg->out.len;
-    enum rc rc = push(leg, &data, &len);
+    enum rc rc = push(s, leg, &data, &len);
 
     if (rc == RC_ERR) {
         broken(s, leg);

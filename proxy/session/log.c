@@ -1,4 +1,5 @@
-/* A session's lines in the log: who it is goes with each. Never what its statements say. */
+/* A session's lines in the log: who it is goes with each. Never what its statements say. Failed
+ * logins are counted where they are told. */
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -29,10 +30,12 @@ void sess_log(struct sess *s, enum log_level level, const struct err *err, const
 
 void sess_log_failed(struct sess *s, const struct err *err)
 {
-    if (s->starting)
+    if (s->starting) {
+        COUNT(s->worker->counters.logins_failed, 1);
         sess_log(s, LOG_INFO, err, "login failed: %s", err->text);
-    else
+    } else {
         sess_log(s, LOG_DEBUG, err, "ended by segue: %s", err->text);
+    }
 }
 
 void sess_log_server_refusal(struct sess *s, const char *msg, size_t total)
@@ -40,6 +43,7 @@ void sess_log_server_refusal(struct sess *s, const char *msg, size_t total)
     struct wire_error error;
     struct err err = {0};
 
+    COUNT(s->worker->counters.logins_failed, 1);
     if (wire_read_error(msg, total, &error) != RC_OK)
         return;
     err_set(&err, error.sqlstate, "%s", error.text);

@@ -3,35 +3,15 @@
 #include <string.h>
 
 #include "segue/base/clock.h"
+#include "segue/session/show.h"
 #include "worker.h"
-
-#define READ(counter) atomic_load_explicit(&(counter), memory_order_relaxed)
-
-void sess_plane_counters(struct sess_plane *plane, struct sess_counters *out)
-{
-    memset(out, 0, sizeof(*out));
-    for (unsigned i = 0; i < plane->nworkers; i++) {
-        struct sess_worker *w = plane->workers[i];
-        struct sess_worker_counters *c = &w->counters;
-
-        out->sessions += READ(w->nsessions);
-        out->accepted += READ(c->accepted);
-        out->refused += READ(c->refused);
-        out->bytes_from_client += READ(c->from_client);
-        out->bytes_from_server += READ(c->from_server);
-        out->transactions += READ(c->transactions);
-        out->requests += READ(c->requests);
-        out->inspected += READ(c->inspected);
-        out->cache_hits += READ(c->cache_hits);
-        out->held_now += READ(c->held_now);
-    }
-}
 
 void sess_plane_latency(struct sess_plane *plane, struct hist_copy *out)
 {
     memset(out, 0, sizeof(*out));
     for (unsigned i = 0; i < plane->nworkers; i++)
-        hist_read(&plane->workers[i]->latency, out);
+        for (size_t class = 0; class < SESS_CLASSES; class ++)
+            hist_read(&plane->workers[i]->counters.latency[class], out);
 }
 
 /* ---- usage ---- */
@@ -90,6 +70,39 @@ void sess_plane_usage_reset(struct sess_plane *plane)
 
 /* ---- sessions ---- */
 
+void sess_report_bytes(struct sess *s)
+{
+    size_t bytes = sizeof(*s) + s->client.in.cap + s->client.out.cap + s->server.in.cap +
+                   s->server.out.cap + s->startup.cap + sess_statements_bytes(s->statements);
+
+    if (bytes != READ(s->bytes))
+        atomic_store_explicit(&s->bytes, bytes, memory_order_relaxed);
+}
+
+void sess_report_upstream(struct sess *s)
+{
+    struct net_address address = {.len = sizeof(address.sa)};
+    char text[NET_ADDRESS_TEXT];
+
+    if (getpeername(s->server.stream.fd, (struct sockaddr *)&address.sa, &address.len) < 0)
+        return;
+    net_address_text(&address, text);
+    pthread_mutex_lock(&s->worker->registry_lock);
+    memcpy(s->upstream_text, text, sizeof(text));
+    pthread_mutex_unlock(&s->worker->registry_lock);
+}
+
+size_t sess_worker_bytes(struct sess_worker *w)
+{
+    size_t bytes = 0;
+
+    pthread_mutex_lock(&w->registry_lock);
+    for (struct sess *s = w->sessions; s; s = s->next)
+        bytes += READ(s->bytes);
+    pthread_mutex_unlock(&w->registry_lock);
+    return bytes;
+}
+
 size_t sess_plane_backends(struct sess_plane *plane, int32_t *pids, size_t max)
 {
     size_t n = 0;
@@ -106,7 +119,7 @@ size_t sess_plane_backends(struct sess_plane *plane, int32_t *pids, size_t max)
     return n;
 }
 
-static const char *const shown_names[SHOWN_COUNT] = {
+const char *const sess_shown_names[SHOWN_COUNT] = {
     [SHOWN_STARTUP] = "startup",         [SHOWN_IDLE] = "idle",       [SHOWN_ACTIVE] = "active",
     [SHOWN_TRANSACTION] = "transaction", [SHOWN_HELD] = "held",       [SHOWN_COPY] = "copy",
     [SHOWN_CONSOLE] = "console",         [SHOWN_CLOSING] = "closing",
@@ -137,37 +150,70 @@ static json_t *name(const char *text)
     return value ? value : json_string("(not UTF-8)");
 }
 
+/* What the session waits for, by what it is doing; "": for nothing but time. */
+static const char *const waits[SHOWN_COUNT] = {
+    [SHOWN_STARTUP] = "login",      [SHOWN_IDLE] = "client",    [SHOWN_ACTIVE] = "server",
+    [SHOWN_TRANSACTION] = "client", [SHOWN_HELD] = "gate",      [SHOWN_COPY] = "peer",
+    [SHOWN_CONSOLE] = "client",     [SHOWN_CLOSING] = "client",
+};
+
+static json_t *protocol(uint32_t version)
+{
+    char text[16];
+
+    if (!version)
+        return json_null();
+    snprintf(text, sizeof(text), "%u.%u", version >> 16, version & 0xffff);
+    return json_string(text);
+}
+
 static json_t *session_row(struct sess *s, int64_t now)
 {
     char peer[NET_ADDRESS_TEXT];
-    int64_t held = READ(s->held_us);
+    int64_t held = READ(s->held_us), idle = READ(s->idle_us);
     int32_t pid = READ(s->backend_pid);
-    json_t *row = json_array();
+    enum sess_shown shown = (enum sess_shown)READ(s->shown);
+    bool resting = shown == SHOWN_IDLE || shown == SHOWN_TRANSACTION || shown == SHOWN_CONSOLE;
 
     net_address_text(&s->peer, peer);
-    json_array_append_new(row, json_integer((json_int_t)s->id));
-    json_array_append_new(row, json_integer(s->worker->number));
-    json_array_append_new(row, name(s->user));
-    json_array_append_new(row, name(s->database));
-    json_array_append_new(row, name(s->application));
-    json_array_append_new(row, json_string(peer));
-    json_array_append_new(row, pid ? json_integer(pid) : json_null());
-    json_array_append_new(row, json_string(shown_names[READ(s->shown)]));
-    json_array_append_new(row, seconds(READ(s->since_us), now));
-    json_array_append_new(row, touches(READ(s->touched)));
-    json_array_append_new(row, json_integer(held ? (now - held) / 1000 : 0));
-    json_array_append_new(row, json_integer((json_int_t)READ(s->client.bytes)));
-    json_array_append_new(row, json_integer((json_int_t)READ(s->server.bytes)));
-    json_array_append_new(row, seconds(s->connected_us, now));
+    json_t *const values[] = {
+        json_integer((json_int_t)s->id),
+        json_integer(s->worker->number),
+        name(s->user),
+        name(s->database),
+        name(s->application),
+        json_string(peer),
+        pid ? json_integer(pid) : json_null(),
+        json_string(sess_shown_names[shown]),
+        seconds(READ(s->since_us), now),
+        touches(READ(s->touched)),
+        json_integer(held ? (now - held) / 1000 : 0),
+        json_integer((json_int_t)READ(s->client.bytes)),
+        json_integer((json_int_t)READ(s->server.bytes)),
+        seconds(s->connected_us, now),
+        json_string(waits[shown]),
+        seconds(resting ? idle : 0, now),
+        json_integer((json_int_t)READ(s->bytes)),
+        protocol(s->protocol),
+        json_string(s->upstream_text),
+        json_string(s->tls_client),
+        json_string(s->tls_server),
+    };
+    json_t *row = json_array();
+
+    for (size_t i = 0; i < ARRAY_LEN(values); i++)
+        json_array_append_new(row, values[i]);
     return row;
 }
 
-json_t *sess_plane_sessions(struct sess_plane *plane)
+json_t *sess_show_sessions(struct sess_plane *plane)
 {
     static const char *const columns[] = {
-        "id",      "worker",      "user",      "database",         "application_name",
-        "client",  "backend_pid", "state",     "in_transaction_s", "touches",
-        "held_ms", "bytes_in",    "bytes_out", "connected_s",
+        "id",         "worker",       "user",      "database",         "application_name",
+        "client",     "backend_pid",  "state",     "in_transaction_s", "touches",
+        "held_ms",    "bytes_in",     "bytes_out", "connected_s",      "waits_for",
+        "idle_s",     "memory_bytes", "protocol",  "upstream",         "tls_client",
+        "tls_server",
     };
     json_t *names = json_array(), *rows = json_array();
     int64_t now = clock_us();

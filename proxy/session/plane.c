@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "history.h"
 #include "segue/base/clock.h"
 #include "segue/base/log.h"
 #include "segue/base/mem.h"
@@ -79,6 +80,9 @@ enum rc sess_plane_start(struct sess_plane *plane, struct err *err)
         if (net_loop_start(plane->workers[i]->loop, name, err) != RC_OK)
             return RC_ERR;
     }
+    plane->history = sess_history_new(plane, err);
+    if (!plane->history)
+        return RC_ERR;
     pthread_mutex_lock(&plane->lock);
     plane->started = true;
     pthread_mutex_unlock(&plane->lock);
@@ -146,6 +150,7 @@ void sess_plane_free(struct sess_plane *plane)
 {
     if (!plane)
         return;
+    sess_history_free(plane->history);
     for (unsigned i = 0; i < plane->nworkers; i++)
         net_loop_stop(plane->workers[i]->loop);
     for (unsigned i = 0; i < plane->nworkers; i++)

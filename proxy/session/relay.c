@@ -27,9 +27,11 @@ static void violation(struct sess *s, uint8_t type)
 size_t sess_relay_client(struct sess *s, const char *data, size_t len)
 {
     struct sess_leg *from = &s->client;
+    struct sess_worker_counters *counters = &s->worker->counters;
     struct wire_frame frame;
     size_t pos = 0, part;
 
+    atomic_store_explicit(&s->idle_us, s->worker->now_us, memory_order_relaxed);
     if (!s->request_us && sess_track_between(&s->track))
         s->request_us = s->worker->now_us;
     while (pos < len) {
@@ -46,6 +48,7 @@ size_t sess_relay_client(struct sess *s, const char *data, size_t len)
                 sess_look(s, &frame, data + pos, len - pos) != SESS_LOOK_PASS)
                 break;
             sess_track_client(&s->track, frame.type);
+            COUNT(counters->from_client_messages[frame.type], 1);
             from->left = frame.total;
         }
         part = from->left < len - pos ? from->left : len - pos;
@@ -67,6 +70,8 @@ static void on_ready(struct sess *s, const char *msg, size_t total)
     if (sess_track_safe(&s->track))
         sess_untouch(s);
     if (s->starting) {
+        COUNT(w->counters.logins, 1);
+        sess_report_upstream(s);
         sess_log(s, LOG_DEBUG, NULL, "logged in");
         sess_started(s);
         sess_deadline(s, 0);
@@ -79,9 +84,13 @@ static void on_ready(struct sess *s, const char *msg, size_t total)
     if (status == 'I')
         COUNT(w->counters.transactions, 1);
     if (s->request_us) {
-        hist_add(&w->latency, w->now_us - s->request_us);
+        enum sess_class class = s->request_class ? s->request_class : SESS_CLASS_OTHER;
+
+        hist_add(&w->counters.latency[class], w->now_us - s->request_us);
         s->request_us = sess_track_between(&s->track) ? 0 : w->now_us;
     }
+    s->request_class = SESS_CLASS_NONE;
+    atomic_store_explicit(&s->idle_us, w->now_us, memory_order_relaxed);
 }
 
 static void on_key(struct sess *s, const char *msg, size_t total)
@@ -112,6 +121,7 @@ static void on_complete(struct sess *s, const char *msg, size_t total)
     const char *tag = msg + WIRE_HEADER_BYTES;
 
     sess_track_server(&s->track, 'C');
+    s->request_class = sess_class_join(s->request_class, sess_class_of(tag, len));
     if (len < 2 || tag[0] != 'D' || tag[1] == 'R')
         return;
     if ((len == sizeof(discard) && memcmp(tag, discard, len) == 0) ||
@@ -121,7 +131,12 @@ static void on_complete(struct sess *s, const char *msg, size_t total)
 
 static void on_error(struct sess *s, const char *msg, size_t total)
 {
+    struct sess_worker_counters *c = &s->worker->counters;
+
     sess_track_server(&s->track, 'E');
+    s->request_class = SESS_CLASS_ERROR;
+    COUNT(c->errors, 1);
+    COUNT(c->sqlstates[sess_sqlstate_class(msg, total)], 1);
     if (s->starting)
         sess_log_server_refusal(s, msg, total);
 }
@@ -139,6 +154,7 @@ static const struct {
 size_t sess_relay_server(struct sess *s, const char *data, size_t len)
 {
     struct sess_leg *from = &s->server;
+    struct sess_worker_counters *counters = &s->worker->counters;
     struct wire_frame frame;
     size_t pos = 0, part;
 
@@ -161,6 +177,7 @@ size_t sess_relay_server(struct sess *s, const char *data, size_t len)
             } else if (server_messages[frame.type].tracked) {
                 sess_track_server(&s->track, frame.type);
             }
+            COUNT(counters->from_server_messages[frame.type], 1);
             from->left = frame.total;
         }
         part = from->left < len - pos ? from->left : len - pos;

@@ -12,6 +12,7 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 
+#include "class.h"
 #include "segue/base/buf.h"
 #include "segue/base/err.h"
 #include "segue/base/log.h"
@@ -93,13 +94,19 @@ struct sess {
     bool spoke;        /* something was forwarded that was not looked at */
 
     struct sess_console_session console;
-    int64_t request_us; /* first byte of the request under way; 0: none */
+    int64_t request_us;            /* first byte of the request under way; 0: none */
+    enum sess_class request_class; /* of what has completed of it */
 
     /* reported */
     struct net_address peer;
     char user[64], database[64], application[64]; /* under the registry lock */
+    /* the same; "": not known. "TLSv1.3 TLS_AES_256_GCM_SHA384", and where it is connected to */
+    char tls_client[48], tls_server[48], upstream_text[NET_ADDRESS_TEXT];
+    uint32_t protocol; /* the same: as in the start-up packet, 0x30000 is 3.0 */
     int64_t connected_us;
-    atomic_int shown; /* enum sess_shown */
+    atomic_int shown;        /* enum sess_shown */
+    _Atomic int64_t idle_us; /* the client's last bytes, or the last answer to them */
+    _Atomic size_t bytes;    /* bound to the session: itself, buffers, statements */
     _Atomic int32_t backend_pid;
     _Atomic int64_t since_us; /* the open transaction's start; 0: none */
     _Atomic int64_t held_us;  /* held since; 0: not */
@@ -161,6 +168,10 @@ void sess_upstream_again(struct sess *s);
 
 /* login.c: what follows the connection; called by upstream.c once it stands */
 void sess_login_begin(struct sess *s);
+
+/* observe.c: reports for other threads */
+void sess_report_bytes(struct sess *s);    /* buffers or statements may have changed */
+void sess_report_upstream(struct sess *s); /* the server leg is connected */
 
 /* relay.c */
 size_t sess_relay_client(struct sess *s, const char *data, size_t len);

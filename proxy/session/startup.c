@@ -30,6 +30,7 @@ static void answer_no(struct sess *s, uint32_t code, bool bytes_behind)
 static void remember_names(struct sess *s, const struct wire_startup *st)
 {
     pthread_mutex_lock(&s->worker->registry_lock);
+    s->protocol = st->code;
     snprintf(s->user, sizeof(s->user), "%s", st->user);
     snprintf(s->database, sizeof(s->database), "%s",
              st->database && st->database[0] ? st->database : st->user);
@@ -47,7 +48,7 @@ static bool below_limit(struct sess *s)
     s->counted = true;
     if (atomic_fetch_add_explicit(&plane->sessions, 1, memory_order_relaxed) < max)
         return true;
-    COUNT(s->worker->counters.refused, 1);
+    COUNT(s->worker->counters.refused_sessions, 1);
     err_set(&err, "53300", "sorry, too many clients already");
     err_hint(&err, "segue lets in %u at once (option sessions_max)", max);
     sess_fail(s, &err);
@@ -69,7 +70,7 @@ static void enter_console(struct sess *s)
         sess_connect(s, SESS_FOR_LOGIN);
         break;
     case SESS_CONSOLE_REFUSE:
-        COUNT(s->worker->counters.refused, 1);
+        COUNT(s->worker->counters.refused_console, 1);
         err_set(&err, "28000", "%s", why ? why : "not allowed");
         sess_fail(s, &err);
         break;
@@ -107,9 +108,11 @@ size_t sess_startup_client(struct sess *s, const char *data, size_t len)
         return st.total;
     }
     buf_append(&s->startup, data, st.total);
-    if (st.code == WIRE_CODE_CANCEL)
+    if (st.code == WIRE_CODE_CANCEL) {
+        COUNT(s->worker->counters.cancels, 1);
         sess_connect(s, SESS_FOR_CANCEL);
-    else
+    } else {
         start(s, &st);
+    }
     return st.total;
 }

@@ -133,6 +133,11 @@ void sess_statements_remove(struct sess_statements *set, const char *name)
     free(gone);
 }
 
+size_t sess_statements_bytes(const struct sess_statements *set)
+{
+    return set ? sizeof(*set) + set->bytes + set->nbuckets * sizeof(*set->buckets) : 0;
+}
+
 size_t sess_statements_count(const struct sess_statements *set)
 {
     return set ? set->count : 0;

@@ -39,6 +39,7 @@ void sess_console_enter(struct sess *s)
     sess_move(s, SESS_CONSOLE);
     sess_started(s);
     sess_deadline(s, 0);
+    COUNT(s->worker->counters.logins, 1);
     wire_put_auth_ok(&out);
     for (size_t i = 0; i < ARRAY_LEN(parameters); i++)
         wire_put_parameter(&out, parameters[i].name, parameters[i].value);
@@ -192,6 +193,7 @@ size_t sess_console_client(struct sess *s, const char *data, size_t len)
     struct err err = {0};
     size_t pos = 0;
 
+    atomic_store_explicit(&s->idle_us, s->worker->now_us, memory_order_relaxed);
     while (pos < len && s->state == SESS_CONSOLE && !s->console.waiting) {
         enum rc rc = wire_frame_read(data + pos, len - pos, &frame);
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "segue/base/clock.h"
@@ -23,7 +24,7 @@ static void refuse(struct sess_worker *w, int fd)
     struct err err = {0};
     struct buf out = {0};
 
-    COUNT(w->counters.refused, 1);
+    COUNT(w->counters.refused_startups, 1);
     log_limited(&refusals, LOG_WARNING, "refused: %u connections are starting up",
                 w->limits->options.startup_open_max);
     err_set(&err, "53300", "too many connections are starting up");
@@ -160,9 +161,20 @@ static void mail_kill(struct sess_worker *w, const struct sess_mail *mail)
     each_session(w, kill_session);
 }
 
+static void mail_tick(struct sess_worker *w, const struct sess_mail *mail)
+{
+    struct timespec cpu;
+
+    (void)mail;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &cpu);
+    atomic_store_explicit(&w->counters.cpu_us, (int64_t)cpu.tv_sec * 1000000 + cpu.tv_nsec / 1000,
+                          memory_order_relaxed);
+}
+
 static void (*const mail_kinds[])(struct sess_worker *, const struct sess_mail *) = {
     [MAIL_ORDER] = mail_order,     [MAIL_CONSOLE] = mail_console, [MAIL_ACCEPT] = mail_accept,
-    [MAIL_RELEASE] = mail_release, [MAIL_DRAIN] = mail_drain,     [MAIL_KILL] = mail_kill,
+    [MAIL_RELEASE] = mail_release, [MAIL_DRAIN] = mail_drain,     [MAIL_TICK] = mail_tick,
+    [MAIL_KILL] = mail_kill,
 };
 
 static void deliver(void *arg, struct net_mail *letter)
@@ -171,6 +183,9 @@ static void deliver(void *arg, struct net_mail *letter)
     struct sess_mail *mail = (struct sess_mail *)letter;
 
     w->now_us = clock_us();
+    if (w->now_us - mail->posted_us > READ(w->counters.lag_us_max))
+        atomic_store_explicit(&w->counters.lag_us_max, w->now_us - mail->posted_us,
+                              memory_order_relaxed);
     mail_kinds[mail->kind](w, mail);
     free(mail);
 }
@@ -181,6 +196,7 @@ void sess_worker_post(struct sess_worker *w, enum sess_mail_kind kind, uint64_t 
     struct sess_mail *mail = mem_alloc(sizeof(*mail) + len);
 
     mail->kind = kind;
+    mail->posted_us = clock_us();
     mail->session_id = session_id;
     mail->len = len;
     if (len)

@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "counters.h"
 #include "segue/net/address.h"
 #include "segue/net/loop.h"
 #include "segue/session/plane.h"
@@ -37,13 +38,6 @@ struct sess_limits { /* the options that may change, as one immutable value */
 
 struct sess_usage_slot {
     struct sess_usage usage[2]; /* new names, old names */
-};
-
-struct sess_worker_counters {
-    _Atomic uint64_t accepted, refused, from_client, from_server;
-    _Atomic uint64_t transactions, requests, inspected, cache_hits;
-    _Atomic uint64_t held_now, held_total; /* total: since the gate was closed */
-    _Atomic int64_t stall_us_max;          /* since the gate was closed */
 };
 
 struct sess_listener {
@@ -83,7 +77,6 @@ struct sess_worker {
     _Atomic uint32_t touching_all; /* ... that may have touched any */
     atomic_uint nsessions;
     struct sess_worker_counters counters;
-    struct hist latency;
 
     pthread_mutex_t registry_lock; /* of the list and of the sessions' reported texts */
     struct sess *sessions;
@@ -98,6 +91,7 @@ struct sess_plane {
     const struct sess_console_ops *console;
     void *console_ctx;
     struct net_resolver *resolver;
+    struct sess_history *history;
     char address[NET_ADDRESS_TEXT];
     struct sess_worker *workers[WORKERS_MAX];
     unsigned nworkers;
@@ -124,22 +118,18 @@ enum sess_mail_kind {
     MAIL_ACCEPT,  /* begin to accept */
     MAIL_RELEASE, /* another process accepts now */
     MAIL_DRAIN,
+    MAIL_TICK, /* a second has passed */
     MAIL_KILL, /* drain's deadline: everything ends */
 };
 
 struct sess_mail {
     struct net_mail mail;
     enum sess_mail_kind kind;
+    int64_t posted_us;
     uint64_t session_id;
     size_t len;
     char bytes[];
 };
-
-/* One writer: a plain load and store. */
-#define COUNT(counter, n)                                                                          \
-    atomic_store_explicit(&(counter),                                                              \
-                          atomic_load_explicit(&(counter), memory_order_relaxed) + (n),            \
-                          memory_order_relaxed)
 
 static inline const struct sess_options *sess_limits(const struct sess *s)
 {
@@ -172,6 +162,8 @@ void sess_order_unref(struct sess_order *order);
 void sess_limits_unref(struct sess_limits *limits);
 
 /* observe.c */
+extern const char *const sess_shown_names[SHOWN_COUNT];
+size_t sess_worker_bytes(struct sess_worker *w); /* bound to its sessions; any thread */
 void sess_usage_note(struct sess *s, uint64_t tables, bool old_names, const char *text, size_t len);
 
 #endif

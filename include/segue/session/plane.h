@@ -19,8 +19,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include <jansson.h>
-
 #include "segue/base/err.h"
 #include "segue/base/hist.h"
 #include "segue/session/console.h"
@@ -103,18 +101,6 @@ size_t sess_gate_waiting_for(struct sess_plane *plane, uint64_t mask, int32_t *p
 
 /* ---- 3. observations ---- */
 
-struct sess_counters {
-    uint64_t sessions;          /* now, start-ups included */
-    uint64_t accepted, refused; /* since start */
-    uint64_t bytes_from_client, bytes_from_server;
-    uint64_t transactions; /* ReadyForQuery 'I' after work */
-    uint64_t requests;     /* answered Query / Sync / FunctionCall */
-    uint64_t inspected;    /* statements looked at */
-    uint64_t cache_hits;
-    uint64_t held_now;
-};
-void sess_plane_counters(struct sess_plane *plane, struct sess_counters *out);
-
 /* Client latency, first byte of a request to its ReadyForQuery, all workers added up. */
 void sess_plane_latency(struct sess_plane *plane, struct hist_copy *out);
 
@@ -132,8 +118,5 @@ void sess_plane_usage_reset(struct sess_plane *plane);
 
 /* Backend pids of every session (so that connections that bypass segue can be told apart). */
 size_t sess_plane_backends(struct sess_plane *plane, int32_t *pids, size_t max);
-
-/* One object a session: {"columns": [...], "rows": [[...]]} (SHOW SESSIONS). Caller decrefs. */
-json_t *sess_plane_sessions(struct sess_plane *plane);
 
 #endif

@@ -1,0 +1,88 @@
+#include "class.h"
+
+#include <string.h>
+
+#include "segue/wire/frame.h"
+
+const char *const sess_class_names[SESS_CLASSES] = {
+    [SESS_CLASS_NONE] = "none",     [SESS_CLASS_SELECT] = "select",
+    [SESS_CLASS_INSERT] = "insert", [SESS_CLASS_UPDATE] = "update",
+    [SESS_CLASS_DELETE] = "delete", [SESS_CLASS_MERGE] = "merge",
+    [SESS_CLASS_COPY] = "copy",     [SESS_CLASS_TRANSACTION] = "transaction",
+    [SESS_CLASS_OTHER] = "other",   [SESS_CLASS_ERROR] = "error",
+};
+
+/* A tag that begins so is of that class; the first row that fits counts. A tag's end is a NUL, so
+ * "COMMIT" need not name what follows. */
+static const struct tag {
+    const char *text;
+    uint8_t len, class;
+} tags[] = {
+#define TAG(text, class)                                                                           \
+    {                                                                                              \
+        text, sizeof(text) - 1, SESS_CLASS_##class                                                 \
+    }
+    TAG("SELECT ", SELECT),
+    TAG("SAVEPOINT", TRANSACTION),
+    TAG("START TRANSACTION", TRANSACTION),
+    TAG("INSERT ", INSERT),
+    TAG("UPDATE ", UPDATE),
+    TAG("DELETE ", DELETE),
+    TAG("BEGIN", TRANSACTION),
+    TAG("COMMIT", TRANSACTION),
+    TAG("COPY ", COPY),
+    TAG("ROLLBACK", TRANSACTION),
+    TAG("RELEASE", TRANSACTION),
+    TAG("FETCH ", SELECT),
+    TAG("MERGE ", MERGE),
+    TAG("PREPARE TRANSACTION", TRANSACTION),
+};
+
+enum sess_class sess_class_of(const char *tag, size_t len)
+{
+    for (size_t i = 0; i < sizeof(tags) / sizeof(tags[0]); i++) {
+        const struct tag *t = &tags[i];
+
+        if (len >= t->len && tag[0] == t->text[0] && memcmp(tag, t->text, t->len) == 0)
+            return (enum sess_class)t->class;
+    }
+    return SESS_CLASS_OTHER;
+}
+
+static unsigned digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return (unsigned)(c - '0');
+    if (c >= 'A' && c <= 'Z')
+        return (unsigned)(c - 'A') + 10;
+    return 36;
+}
+
+/* Fields are a code byte and a text with a NUL; the SQLSTATE is one of the first. */
+unsigned sess_sqlstate_class(const char *msg, size_t len)
+{
+    size_t at = WIRE_HEADER_BYTES;
+
+    while (at + 3 <= len && msg[at]) {
+        const char *end = memchr(msg + at, '\0', len - at);
+
+        if (msg[at] == 'C') {
+            unsigned high = digit(msg[at + 1]), low = digit(msg[at + 2]);
+
+            return high < 36 && low < 36 ? high * 36 + low : SESS_SQLSTATES - 1;
+        }
+        if (!end)
+            break;
+        at = (size_t)(end - msg) + 1;
+    }
+    return SESS_SQLSTATES - 1;
+}
+
+void sess_sqlstate_class_name(unsigned sqlstate_class, char *out)
+{
+    static const char digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+
+    out[0] = sqlstate_class < SESS_SQLSTATES - 1 ? digits[sqlstate_class / 36] : '?';
+    out[1] = sqlstate_class < SESS_SQLSTATES - 1 ? digits[sqlstate_class % 36] : '?';
+    out[2] = '\0';
+}
