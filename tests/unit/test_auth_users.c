@@ -1,4 +1,5 @@
 /* userlist.txt, and the verifiers it holds. */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -277,6 +278,38 @@ static void a_verifier_is_made_once_and_shared(void **state)
     auth_users_unref(users);
 }
 
+#define ASKERS 8
+
+static pthread_barrier_t together;
+
+static void *ask(void *user)
+{
+    pthread_barrier_wait(&together);
+    return (void *)auth_user_verifier(user);
+}
+
+static void threads_that_ask_at_once_get_one_verifier(void **state)
+{
+    pthread_t askers[ASKERS];
+    struct auth_users *users;
+    struct err err;
+
+    (void)state;
+    assert_int_equal(parse("\"joe\" \"pencil\"", &users, &err), RC_OK);
+    pthread_barrier_init(&together, NULL, ASKERS);
+    for (int i = 0; i < ASKERS; i++)
+        assert_int_equal(
+            pthread_create(&askers[i], NULL, ask, (void *)auth_users_find(users, "joe")), 0);
+    for (int i = 0; i < ASKERS; i++) {
+        void *verifier;
+
+        assert_int_equal(pthread_join(askers[i], &verifier), 0);
+        assert_ptr_equal(verifier, auth_user_verifier(auth_users_find(users, "joe")));
+    }
+    pthread_barrier_destroy(&together);
+    auth_users_unref(users);
+}
+
 static void a_file_is_loaded_and_its_permissions_are_told(void **state)
 {
     char path[] = "/tmp/segue-users-XXXXXX";
@@ -331,6 +364,7 @@ int main(void)
         cmocka_unit_test(a_user_without_a_secret_has_no_password),
         cmocka_unit_test(a_damaged_verifier_is_not_taken_for_one),
         cmocka_unit_test(a_verifier_is_made_once_and_shared),
+        cmocka_unit_test(threads_that_ask_at_once_get_one_verifier),
         cmocka_unit_test(a_file_is_loaded_and_its_permissions_are_told),
         cmocka_unit_test(the_answer_to_md5_is_that_of_postgresql),
     };
