@@ -34,7 +34,7 @@ WORKOBJ := $(WORK:%.c=$(BUILD)/%.o)
 FUZZ    := $(patsubst tests/fuzz/fuzz_%.c,%,$(filter-out %/fuzz_libfuzzer.c %/fuzz_slice.c, \
              $(wildcard tests/fuzz/fuzz_*.c)))
 SOURCES := $(wildcard proxy/*.c proxy/*/*.[ch] include/segue/*/*.h tests/unit/*.[ch] \
-                      tests/workload/*.[ch] tests/fuzz/*.[ch])
+                      tests/workload/*.[ch] tests/fuzz/*.[ch] tests/transparency/*.c)
 
 # Debian packages: to build, to run the demo, to run the tests.
 BUILD_DEBS := gcc libc6-dev make pkg-config libevent-dev libjansson-dev libpq-dev libpg-query-dev \
@@ -49,8 +49,8 @@ PYTHON := /usr/bin/python3
 PYTEST  = $(PYTHON) -m pytest -q -p no:cacheprovider tests/integration $(T)
 
 .DEFAULT_GOAL := help
-.PHONY: help deps needed needed-demo needed-test build demo test unit integration asan tsan layers \
-        fmt fmt-check lint fuzz fuzz-slice bench bench-pgbench clean install servers
+.PHONY: help deps needed needed-demo needed-test build demo test unit integration transparency \
+        asan tsan layers fmt fmt-check lint fuzz fuzz-slice bench bench-pgbench clean install servers
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z][a-z-]*:.*## /{printf "  %-14s %s\n", $$1, $$2}' Makefile
@@ -79,6 +79,9 @@ unit: needed-test ## unit tests (cmocka)
 
 integration: build servers ## integration tests (pytest) on PostgreSQL 15 to 18
 	@SEGUE_BUILD=$(BUILD) $(PYTEST)
+
+transparency: build servers ## SQL direct and through segue, byte for byte, on PostgreSQL 15 to 18
+	@SEGUE_BUILD=$(BUILD) $(PYTHON) tests/transparency/run.py
 
 asan: ## unit and integration tests under AddressSanitizer and UBSan
 	@$(MAKE) --no-print-directory BUILD=build-asan SAN=address,undefined unit integration

