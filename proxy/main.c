@@ -18,6 +18,7 @@
 #include "segue/admin/console.h"
 #include "segue/base/clock.h"
 #include "segue/base/log.h"
+#include "segue/catalog/catalog.h"
 #include "segue/cli/cli.h"
 #include "segue/cli/config.h"
 
@@ -140,6 +141,7 @@ static void make(struct serve *serve)
     };
 
     cfg_session_options(serve->cfg, &session);
+    session.upstream.probe = cat_probe;
     cfg_engine_options(serve->cfg, &engine);
     serve->console = adm_console_new(&admin);
     serve->plane = sess_plane_new(&session, adm_console_ops(), serve->console);

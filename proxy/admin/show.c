@@ -56,6 +56,7 @@ static const struct {
     {"MIGRATIONS", show_migrations, NULL, false, "every migration and its phase"},
     {"STATUS", show_status, NULL, true, "how far the active migrations are, or the one named"},
     {"SESSIONS", NULL, sess_show_sessions, false, "clients of this segue"},
+    {"UPSTREAMS", NULL, sess_show_upstreams, false, "the upstream's hosts and what they are"},
     {"THROTTLE", show_throttle, NULL, false, "what may hold or slow a migration, and what does"},
     {"STATS", NULL, sess_show_stats, false, "counters of the data plane, rates of the last minute"},
     {"LATENCY", NULL, sess_show_latency, false,

@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <libpq-fe.h>
-
 #include "segue/base/log.h"
 #include "segue/base/mem.h"
 
@@ -16,51 +14,9 @@ void cfg_free(struct cfg *cfg)
     if (!cfg)
         return;
     opt_set_free(cfg->set);
-    free(cfg->upstream.host);
-    free(cfg->upstream.port);
-    free(cfg->upstream.database);
+    cfg_upstream_fini(&cfg->upstream);
     free(cfg->file);
     free(cfg);
-}
-
-/* libpq's words, with libpq's own defaults (PGHOST, ...). */
-static enum rc take_apart(const char *url, struct cfg_upstream *out, struct err *err)
-{
-    PQconninfoOption *given = PQconninfoParse(url, NULL), *standard = PQconndefaults();
-    const char *user = NULL;
-
-    if (!given || !standard) {
-        err_set(err, "22023", "option \"upstream\" cannot be parsed");
-        PQconninfoFree(given);
-        PQconninfoFree(standard);
-        return RC_ERR;
-    }
-    for (size_t i = 0; given[i].keyword; i++) { /* both are in the same order */
-        const char *key = given[i].keyword;
-        const char *val = given[i].val && *given[i].val ? given[i].val : standard[i].val;
-
-        if (!val || !*val)
-            continue;
-        if (!strcmp(key, "hostaddr") || (!strcmp(key, "host") && !out->host)) {
-            free(out->host);
-            out->host = mem_strdup(val);
-        } else if (!strcmp(key, "port")) {
-            out->port = mem_strdup(val);
-        } else if (!strcmp(key, "dbname")) {
-            out->database = mem_strdup(val);
-        } else if (!strcmp(key, "user")) {
-            user = val;
-        }
-    }
-    if (!out->host)
-        out->host = mem_strdup("/var/run/postgresql");
-    if (!out->port)
-        out->port = mem_strdup("5432");
-    if (!out->database)
-        out->database = mem_strdup(user ? user : "postgres");
-    PQconninfoFree(given);
-    PQconninfoFree(standard);
-    return RC_OK;
 }
 
 /* One flag: "--name value" or "--name=value", "-c file". Moves *i past it. */
@@ -139,6 +95,22 @@ static enum rc check_together(const struct cfg *cfg, struct err *err)
     return RC_OK;
 }
 
+/* The row's own check has parsed it before: what fails now has changed since (a file). */
+static enum rc read_upstream(struct cfg *cfg, struct err *err)
+{
+    struct cfg_upstream *up = &cfg->upstream;
+
+    if (cfg_upstream_parse(cfg->set->values[CFG_UPSTREAM].text, up, err) != RC_OK) {
+        err_prefix(err, "option \"upstream\" must be");
+        return RC_ERR;
+    }
+    if (up->pooler)
+        log_warning("the upstream \"%s\" is a pooler: the control plane needs a direct connection "
+                    "HINT: take \"-pooler\" out of the host name in the option upstream",
+                    up->pooler);
+    return RC_OK;
+}
+
 enum rc cfg_load(int argc, char *const *argv, struct cfg **out, struct err *err)
 {
     struct cfg *cfg = mem_calloc(1, sizeof(*cfg));
@@ -149,8 +121,7 @@ enum rc cfg_load(int argc, char *const *argv, struct cfg **out, struct err *err)
         (cfg->file && opt_load_file(cfg->set, cfg->file, err) != RC_OK) ||
         opt_load_environment(cfg->set, "SEGUE_", err) != RC_OK ||
         flags(cfg, argc, argv, false, err) != RC_OK || load_database_url(cfg, err) != RC_OK ||
-        check_together(cfg, err) != RC_OK ||
-        take_apart(cfg->set->values[CFG_UPSTREAM].text, &cfg->upstream, err) != RC_OK) {
+        check_together(cfg, err) != RC_OK || read_upstream(cfg, err) != RC_OK) {
         cfg_free(cfg);
         return RC_ERR;
     }
@@ -184,9 +155,18 @@ size_t cfg_take_over(struct cfg *cfg, struct cfg *next)
     return taken;
 }
 
-static unsigned cfg_tls_version(const struct opt_value *value)
+static unsigned tls_version(const struct opt_value *value)
 {
     return strcmp(value->text, "TLSv1.3") == 0 ? 0x0304 : 0x0303;
+}
+
+/* The URL's, unless the option says otherwise. */
+static unsigned connect_timeout_ms(const struct cfg *cfg)
+{
+    const struct opt_value *option = &cfg->set->values[CFG_CONNECT_TIMEOUT_MS];
+    unsigned seconds = cfg->upstream.connect_timeout_s;
+
+    return seconds && option->source == OPT_DEFAULT ? seconds * 1000 : option->number;
 }
 
 void cfg_session_options(const struct cfg *cfg, struct sess_options *out)
@@ -196,16 +176,14 @@ void cfg_session_options(const struct cfg *cfg, struct sess_options *out)
     *out = (struct sess_options){
         .listen = v[CFG_LISTEN].text,
         .unix_socket_mode = (unsigned)strtoul(v[CFG_UNIX_SOCKET_MODE].text, NULL, 8),
-        .upstream = {.hosts = {{.name = cfg->upstream.host, .port = cfg->upstream.port}},
-                     .nhosts = 1,
-                     .tls_version_min = cfg_tls_version(&v[CFG_TLS_VERSION_MIN])},
+        .upstream = cfg->upstream.sessions,
         .client_tls = {.mode = (enum sess_tls_mode)opt_choice(&cfg_rows[CFG_CLIENT_TLS],
                                                               v[CFG_CLIENT_TLS].text),
                        .cert_file = v[CFG_CLIENT_TLS_CERT_FILE].text,
                        .key_file = v[CFG_CLIENT_TLS_KEY_FILE].text,
                        .ca_file = v[CFG_CLIENT_TLS_CA_FILE].text,
                        .crl_file = v[CFG_CLIENT_TLS_CRL_FILE].text,
-                       .version_min = cfg_tls_version(&v[CFG_TLS_VERSION_MIN])},
+                       .version_min = tls_version(&v[CFG_TLS_VERSION_MIN])},
         .auth = (enum sess_auth_mode)opt_choice(&cfg_rows[CFG_AUTH], v[CFG_AUTH].text),
         .auth_file = v[CFG_AUTH_FILE].text,
         .cert_map = v[CFG_CERT_MAP].list,
@@ -216,7 +194,7 @@ void cfg_session_options(const struct cfg *cfg, struct sess_options *out)
         .startup_bytes_max = v[CFG_STARTUP_BYTES_MAX].number,
         .login_timeout_ms = v[CFG_LOGIN_TIMEOUT_MS].number,
         .failed_login_delay_ms = v[CFG_FAILED_LOGIN_DELAY_MS].number,
-        .connect_timeout_ms = v[CFG_CONNECT_TIMEOUT_MS].number,
+        .connect_timeout_ms = connect_timeout_ms(cfg),
         .upstream_wait_ms = v[CFG_UPSTREAM_WAIT_MS].number,
         .idle_timeout_s = v[CFG_IDLE_TIMEOUT_S].number,
         .buffer_bytes_max = v[CFG_BUFFER_BYTES_MAX].number,
@@ -227,6 +205,10 @@ void cfg_session_options(const struct cfg *cfg, struct sess_options *out)
         .keepalive_s = v[CFG_KEEPALIVE_S].number,
         .user_timeout_ms = v[CFG_USER_TIMEOUT_MS].number,
     };
+    if (out->upstream.tls_version_min < tls_version(&v[CFG_TLS_VERSION_MIN]))
+        out->upstream.tls_version_min = tls_version(&v[CFG_TLS_VERSION_MIN]);
+    if (strcmp(v[CFG_UPSTREAM_TLS_NEGOTIATION].text, "direct") == 0)
+        out->upstream.tls_direct = true;
 }
 
 void cfg_engine_options(const struct cfg *cfg, struct eng_options *out)
@@ -234,7 +216,7 @@ void cfg_engine_options(const struct cfg *cfg, struct eng_options *out)
     const struct opt_value *v = cfg->set->values;
 
     *out = (struct eng_options){
-        .upstream = v[CFG_UPSTREAM].text,
+        .upstream = cfg->upstream.engine,
         .lock_timeout_ms = v[CFG_LOCK_TIMEOUT_MS].number,
         .drain_timeout_ms = v[CFG_CUTOVER_DRAIN_MS].number,
         .gate_hold_max_ms = v[CFG_GATE_HOLD_MAX_MS].number,

@@ -1,32 +1,22 @@
 /* The option table: names, defaults, limits, help. One row makes the flag, the variable, the field.
  */
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <libpq-fe.h>
 
 #include "segue/cli/config.h"
 
 static const char *refuse_upstream(const char *text)
 {
-    PQconninfoOption *options;
-    const char *refused = NULL;
+    static _Thread_local char allowed[sizeof(((struct err *)0)->text)];
+    struct cfg_upstream up = {0};
+    struct err err = {0};
+    enum rc rc = *text ? cfg_upstream_parse(text, &up, &err) : RC_OK;
 
-    if (!*text)
-        return NULL;
-    options = PQconninfoParse(text, NULL); /* its message may quote the password: not used */
-    if (!options)
-        refused = "a connection URL or string, as postgresql://user@host:5432/database";
-    for (PQconninfoOption *o = options; o && o->keyword; o++) {
-        bool address = !strcmp(o->keyword, "host") || !strcmp(o->keyword, "port") ||
-                       !strcmp(o->keyword, "hostaddr");
-
-        if (address && o->val && strchr(o->val, ','))
-            refused = "a connection URL or string with one host";
-    }
-    PQconninfoFree(options);
-    return refused;
+    cfg_upstream_fini(&up);
+    snprintf(allowed, sizeof(allowed), "%s", err.text);
+    return rc == RC_OK ? NULL : allowed;
 }
 
 static bool is_listen_address(const char *from, size_t len)
@@ -82,8 +72,8 @@ static const char *const log_levels[] = {"error", "warning", "info", "debug", NU
 const struct opt_row cfg_rows[CFG_COUNT] = {
     [CFG_UPSTREAM] = {.name = "upstream", .type = OPT_TEXT, .fallback = "",
         .refuse = refuse_upstream, .secret = true,
-        .help = "PostgreSQL behind segue: connection URL of the control plane (user, password, "
-                "database); clients' sessions go to the same host and port"},
+        .help = "PostgreSQL behind segue: connection URL or string of libpq; user, password, database "
+                "are the control plane's, hosts and TLS are for clients' sessions, too"},
     [CFG_LISTEN] = {.name = "listen", .type = OPT_TEXT, .fallback = "127.0.0.1:6432",
         .refuse = refuse_listen,
         .help = "where clients connect: HOST:PORT, [IPv6]:PORT, several with commas; port 0: any"},

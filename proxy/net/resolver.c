@@ -4,6 +4,7 @@
  */
 #include <netdb.h>
 #include <pthread.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,7 @@ struct net_resolver {
     pthread_mutex_t lock; /* of all below */
     pthread_cond_t wake;
     bool stop, failed;
+    const char *why; /* the last lookup failed; getaddrinfo's words */
     size_t count;
     struct net_address addresses[NET_ADDRESSES_MAX];
 };
@@ -39,7 +41,11 @@ static enum rc unix_address(struct net_resolver *r, struct err *err)
         err_set(err, "22023", "Unix socket path \"%s/.s.PGSQL.%s\" is too long", r->host, r->port);
         return RC_ERR;
     }
-    r->addresses[0].len = sizeof(*un);
+    r->addresses[0].len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + (size_t)n + 1);
+    if (r->host[0] == '@') { /* abstract: no NUL at its end, one at its beginning */
+        un->sun_path[0] = '\0';
+        r->addresses[0].len--;
+    }
     r->count = 1;
     return RC_OK;
 }
@@ -52,6 +58,9 @@ static bool lookup(struct net_resolver *r, int flags)
     int why = getaddrinfo(r->host, r->port, &hints, &found);
 
     if (why != 0) {
+        pthread_mutex_lock(&r->lock);
+        r->why = gai_strerror(why);
+        pthread_mutex_unlock(&r->lock);
         if (!(flags & AI_NUMERICHOST))
             log_warning("cannot resolve upstream \"%s\": %s", r->host, gai_strerror(why));
         return false;
@@ -118,7 +127,7 @@ struct net_resolver *net_resolver_new(const char *host, const char *port, struct
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&r->wake, &attr);
     pthread_condattr_destroy(&attr);
-    if (host[0] == '/') {
+    if (host[0] == '/' || host[0] == '@') {
         if (unix_address(r, err) == RC_OK)
             return r;
         net_resolver_free(r);
@@ -163,6 +172,13 @@ size_t net_resolver_get(struct net_resolver *r, struct net_address *out)
     memcpy(out, r->addresses, n * sizeof(*out));
     pthread_mutex_unlock(&r->lock);
     return n;
+}
+
+void net_resolver_why(struct net_resolver *r, char *out, size_t size)
+{
+    pthread_mutex_lock(&r->lock);
+    snprintf(out, size, "the host name cannot be resolved: %s", r->why ? r->why : "no address");
+    pthread_mutex_unlock(&r->lock);
 }
 
 void net_resolver_failed(struct net_resolver *r)

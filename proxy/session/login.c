@@ -6,18 +6,28 @@
 
 void sess_login_begin(struct sess *s)
 {
-    switch (s->purpose) {
-    case SESS_FOR_RELAY:
+    bool others = s->worker->plane->options.upstream.nhosts > 1;
+    int64_t connect_us = (int64_t)sess_limits(s)->connect_timeout_ms * 1000;
+
+    if (s->purpose == SESS_FOR_CANCEL) {
+        sess_move(s, SESS_CANCELLING);
+        sess_deadline(s, s->login_by_us);
+    } else {
+        sess_move(s, SESS_ASKED);
+        sess_deadline(s, others && s->worker->now_us + connect_us < s->login_by_us
+                             ? s->worker->now_us + connect_us
+                             : s->login_by_us);
+    }
+    sess_send(s, &s->server, s->startup.data, s->startup.len);
+}
+
+void sess_login_answered(struct sess *s)
+{
+    if (s->purpose == SESS_FOR_LOGIN) {
+        sess_move(s, SESS_LOGIN);
+    } else {
         sess_move(s, SESS_AUTH);
         sess_track_init(&s->track);
-        break;
-    case SESS_FOR_CANCEL:
-        sess_move(s, SESS_CANCELLING);
-        break;
-    case SESS_FOR_LOGIN:
-        sess_move(s, SESS_LOGIN);
-        break;
     }
     sess_deadline(s, s->login_by_us);
-    sess_send(s, &s->server, s->startup.data, s->startup.len);
 }

@@ -119,6 +119,31 @@ size_t sess_plane_backends(struct sess_plane *plane, int32_t *pids, size_t max)
     return n;
 }
 
+size_t sess_plane_servers(struct sess_plane *plane, int32_t pid, struct net_address *out,
+                          uint8_t *host)
+{
+    size_t n = 0;
+
+    for (unsigned i = 0; i < plane->nworkers; i++) {
+        struct sess_worker *w = plane->workers[i];
+
+        pthread_mutex_lock(&w->registry_lock);
+        for (struct sess *s = w->sessions; s && n < NET_ADDRESSES_MAX; s = s->next) {
+            if (READ(s->backend_pid) != pid || !s->server_address.len)
+                continue;
+            out[n++] = s->server_address;
+            *host = s->server_host;
+        }
+        pthread_mutex_unlock(&w->registry_lock);
+    }
+    return n;
+}
+
+json_t *sess_show_upstreams(struct sess_plane *plane)
+{
+    return sess_hosts_show(plane->hosts);
+}
+
 const char *const sess_shown_names[SHOWN_COUNT] = {
     [SHOWN_STARTUP] = "startup",         [SHOWN_IDLE] = "idle",       [SHOWN_ACTIVE] = "active",
     [SHOWN_TRANSACTION] = "transaction", [SHOWN_HELD] = "held",       [SHOWN_COPY] = "copy",

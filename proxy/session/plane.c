@@ -33,8 +33,7 @@ struct sess_plane *sess_plane_new(const struct sess_options *options,
 
     plane->options = *options;
     plane->options.listen = mem_strdup(options->listen);
-    plane->options.upstream.hosts[0].name = mem_strdup(options->upstream.hosts[0].name);
-    plane->options.upstream.hosts[0].port = mem_strdup(options->upstream.hosts[0].port);
+    sess_upstream_options_copy(&plane->options.upstream, &options->upstream);
     plane->console = console;
     plane->console_ctx = console_ctx;
     plane->limits = limits_new(options);
@@ -62,9 +61,8 @@ enum rc sess_plane_start(struct sess_plane *plane, struct err *err)
     char name[16];
 
     assert(!plane->started);
-    plane->resolver = net_resolver_new(plane->options.upstream.hosts[0].name,
-                                       plane->options.upstream.hosts[0].port, err);
-    if (!plane->resolver)
+    plane->hosts = sess_hosts_new(&plane->options.upstream, err);
+    if (!plane->hosts)
         return RC_ERR;
     for (unsigned i = 0; i < want; i++) {
         struct sess_worker *w = sess_worker_new(plane, i, err);
@@ -158,13 +156,12 @@ void sess_plane_free(struct sess_plane *plane)
     while (plane->nadopted)
         close(plane->adopted[--plane->nadopted]);
     free(plane->adopted);
-    net_resolver_free(plane->resolver);
+    sess_hosts_free(plane->hosts);
     sess_order_unref(plane->order);
     sess_limits_unref(plane->limits);
     pthread_cond_destroy(&plane->seen);
     pthread_mutex_destroy(&plane->lock);
     free((char *)plane->options.listen);
-    free((char *)plane->options.upstream.hosts[0].name);
-    free((char *)plane->options.upstream.hosts[0].port);
+    sess_upstream_options_fini(&plane->options.upstream);
     free(plane);
 }

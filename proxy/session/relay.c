@@ -201,6 +201,8 @@ void sess_drain(struct sess *s)
 
     if (s->state == SESS_CONSOLE)
         idle = !s->console.waiting && !s->client.in.len;
+    if (s->state == SESS_CONNECTING)
+        idle = !net_is_open(&s->server.stream); /* it waits for an upstream that is away */
     if (!idle && s->state != SESS_STARTUP)
         return;
     err_set(&err, "57P01", "terminating connection due to administrator command");

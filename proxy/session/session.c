@@ -44,8 +44,10 @@ static void nothing(struct sess *s)
 const struct sess_state_row sess_state_rows[SESS_STATES] = {
     [SESS_STARTUP] = {"startup", TO(CONNECTING) | TO(CONSOLE) | TO_END, sess_startup_client, NULL,
                       sess_close, sess_close},
-    [SESS_CONNECTING] = {"connecting", TO(AUTH) | TO(CANCELLING) | TO(LOGIN) | TO_END, NULL, NULL,
-                         sess_close, sess_close},
+    [SESS_CONNECTING] = {"connecting", TO(ASKED) | TO(CANCELLING) | TO_END, NULL, NULL, sess_close,
+                         sess_close},
+    [SESS_ASKED] = {"asked", TO(CONNECTING) | TO(AUTH) | TO(LOGIN) | TO_END, NULL,
+                    sess_asked_server, sess_close, sess_asked_ended},
     [SESS_AUTH] = {"auth", TO(RELAY) | TO(PENDING) | TO_END, sess_relay_client, sess_relay_server,
                    half_close, sess_finish},
     [SESS_RELAY] = {"relay", TO(PENDING) | TO(HELD) | TO_END, sess_relay_client, sess_relay_server,
@@ -53,7 +55,8 @@ const struct sess_state_row sess_state_rows[SESS_STATES] = {
     [SESS_PENDING] = {"pending", TO(RELAY) | TO_END, NULL, sess_relay_server, sess_close,
                       sess_finish},
     [SESS_HELD] = {"held", TO(RELAY) | TO_END, NULL, sess_relay_server, sess_close, sess_finish},
-    [SESS_CANCELLING] = {"cancelling", TO_END, discard, discard, nothing, sess_finish},
+    [SESS_CANCELLING] = {"cancelling", TO(CONNECTING) | TO_END, discard, discard, nothing,
+                         sess_cancel_done},
     [SESS_LOGIN] = {"login", TO(CONSOLE) | TO_END, login_client, sess_login_server, sess_close,
                     sess_finish},
     [SESS_CONSOLE] = {"console", TO_END, sess_console_client, NULL, sess_close, sess_close},
@@ -138,6 +141,11 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
         if (s->state != SESS_GONE && s->state != SESS_CONNECTING)
             sess_resume(s);
         break;
+    case SESS_ASKED:
+        if (s->worker->now_us < s->login_by_us) {
+            sess_asked_timeout(s);
+            break;
+        } /* fall through */
     case SESS_AUTH:
     case SESS_PENDING:
     case SESS_LOGIN:
@@ -185,8 +193,8 @@ void sess_started(struct sess *s)
         atomic_fetch_sub_explicit(&s->worker->plane->startups, 1, memory_order_relaxed);
     s->starting = false;
     buf_fini(&s->startup);
-    free(s->upstream);
-    s->upstream = NULL;
+    sess_dial_free(s->dial);
+    s->dial = NULL;
 }
 
 static void unregister(struct sess *s)
@@ -210,6 +218,7 @@ static void release(struct sess *s)
     if (s->counted)
         atomic_fetch_sub_explicit(&s->worker->plane->sessions, 1, memory_order_relaxed);
     s->counted = false;
+    sess_upstream_left(s);
     sess_leg_fini(&s->server);
 }
 
@@ -265,6 +274,6 @@ void sess_free(struct sess *s)
 {
     sess_statements_free(s->statements);
     buf_fini(&s->startup);
-    free(s->upstream);
+    sess_dial_free(s->dial);
     free(s);
 }

@@ -25,15 +25,16 @@
 struct sess_worker;
 
 /*
- *   STARTUP -> CONNECTING -> AUTH -> RELAY <-> PENDING, HELD     a client of the database
- *   STARTUP -> CONNECTING -> CANCELLING                          a cancel request on its way
- *   STARTUP [-> CONNECTING -> LOGIN] -> CONSOLE                  a client of the console
+ *   STARTUP -> CONNECTING <-> ASKED -> AUTH -> RELAY <-> PENDING, HELD  a client of the database
+ *   STARTUP -> CONNECTING <-> CANCELLING                          a cancel request on its way
+ *   STARTUP [-> CONNECTING <-> ASKED -> LOGIN] -> CONSOLE         a client of the console
  *   any -> CLOSING (flush, then wait for the client's end) -> GONE
  */
 enum sess_state {
     SESS_STARTUP,    /* waiting for the start-up packet */
-    SESS_CONNECTING, /* to the upstream */
-    SESS_AUTH,       /* start-up forwarded, no ReadyForQuery yet */
+    SESS_CONNECTING, /* to the upstream, or waiting until that can be tried again */
+    SESS_ASKED,      /* start-up forwarded, no answer yet: another server may still be asked */
+    SESS_AUTH,       /* it has answered, no ReadyForQuery yet */
     SESS_RELAY,      /* bytes flow */
     SESS_PENDING,    /* the gate is closed: is a transaction open? The answers on their way tell */
     SESS_HELD,       /* by the gate, at a safe point */
@@ -78,12 +79,12 @@ struct sess {
     /* start-up */
     struct buf startup; /* the packet, until it was sent upstream */
     enum sess_purpose purpose;
-    uint8_t encryption_asked;     /* bits: SSLRequest, GSSENCRequest seen */
-    bool starting;                /* counted by startup_open_max */
-    bool counted;                 /* counted by sessions_max */
-    uint8_t host;                 /* upstream.c's choice: options.upstream.hosts[host] */
-    struct net_address *upstream; /* NET_ADDRESSES_MAX, while connecting */
-    size_t nupstream, tried;
+    uint8_t encryption_asked; /* bits: SSLRequest, GSSENCRequest seen */
+    bool starting;            /* counted by startup_open_max */
+    bool counted;             /* counted by sessions_max */
+    uint8_t host;             /* upstream.c's choice: options.upstream.hosts[host] */
+    bool on_host;             /* counted as a session on it */
+    struct sess_dial *dial;   /* upstream.c's; until the session is logged in */
 
     /* statements */
     struct sess_statements *statements; /* NULL until a named Parse */
@@ -99,6 +100,8 @@ struct sess {
 
     /* reported */
     struct net_address peer;
+    struct net_address server_address; /* under the registry lock, as the next */
+    uint8_t server_host;
     char user[64], database[64], application[64]; /* under the registry lock */
     /* the same; "": not known. "TLSv1.3 TLS_AES_256_GCM_SHA384", and where it is connected to */
     char tls_client[48], tls_server[48], upstream_text[NET_ADDRESS_TEXT];
@@ -161,13 +164,21 @@ size_t sess_startup_client(struct sess *s, const char *data, size_t len);
 void sess_connect(struct sess *s, enum sess_purpose purpose);
 void sess_connected(struct sess *s); /* the upstream's socket is writable */
 void sess_connect_timeout(struct sess *s);
+size_t sess_asked_server(struct sess *s, const char *data, size_t len);
+void sess_asked_ended(struct sess *s);
+void sess_asked_timeout(struct sess *s);
+void sess_cancel_done(struct sess *s);   /* the server has taken the cancel request */
+void sess_upstream_left(struct sess *s); /* its connection ends */
+void sess_dial_free(struct sess_dial *dial);
 /* From what follows the connection (login.c): this host is of no use, `why` says it to people; and:
  * once more to the same host. Both close the server leg and move the state to CONNECTING. */
 void sess_upstream_next(struct sess *s, const char *why);
 void sess_upstream_again(struct sess *s);
 
-/* login.c: what follows the connection; called by upstream.c once it stands */
+/* login.c: what follows the connection; called by upstream.c once it stands, and once the server
+ * has answered the start-up (ASKED is left; what it said is read then) */
 void sess_login_begin(struct sess *s);
+void sess_login_answered(struct sess *s);
 
 /* observe.c: reports for other threads */
 void sess_report_bytes(struct sess *s);    /* buffers or statements may have changed */

@@ -1,58 +1,277 @@
 /*
- * The upstream connection of a session: addresses tried one after the other until one accepts. Not
- * here: what is said over it (login.c).
+ * The upstream connection of a session: hosts and addresses tried one after the other until one
+ * accepts and answers the start-up. While none does, a new session waits, and tries again, up to
+ * upstream_wait_ms: a server that is restarted costs its next clients some time and no error.
+ *
+ * Not here: what is said over the connection (login.c), which hosts fit (hosts.c).
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "segue/base/mem.h"
+#include "segue/wire/read.h"
 #include "segue/wire/startup.h"
 #include "worker.h"
 
-static void unreachable(struct sess *s, const char *why)
+#define PAUSE_MS_LEAST 50
+#define PAUSE_MS_MOST 1000
+#define ANSWER_BYTES_MAX 4096 /* a first answer that is longer is none that is looked at */
+
+/* One attempt to get a connection: rounds over hosts over addresses. Lives until the session is
+ * logged in. */
+struct sess_dial {
+    int64_t until_us; /* no round begins after it */
+    unsigned rounds;
+    bool waits; /* what went wrong in this round may be over soon */
+    uint8_t order[SESS_HOSTS_MAX];
+    size_t nhosts, next_host;
+    struct net_address addresses[NET_ADDRESSES_MAX];
+    size_t naddresses, next_address;
+    struct buf why;   /* of this round: each host, and what is wrong with it */
+    const char *hint; /* for the last of them */
+};
+
+void sess_dial_free(struct sess_dial *dial)
 {
-    const struct sess_host *host = &s->worker->plane->options.upstream.hosts[0];
+    if (!dial)
+        return;
+    buf_fini(&dial->why);
+    free(dial);
+}
+
+/* ---- words ---- */
+
+static const struct trouble {
+    int number; /* errno; 0: all others */
+    const char *says, *hint;
+} troubles[] = {
+    {ECONNREFUSED, "connection refused",
+     "Is PostgreSQL running there, and are host and port in the option upstream right?"},
+    {ENOENT, "there is no such socket",
+     "Is PostgreSQL running there, and are directory and port in the option upstream right?"},
+    {ETIMEDOUT, "no answer in time", "Is there a firewall between segue and the server?"},
+    {EAGAIN, "its queue of connections is full", "The server has more clients than it can accept."},
+    {ECONNRESET, "it closed the connection without an answer",
+     "The server is perhaps restarting; its log may say more."},
+    {0, NULL, "Can the network of segue reach the server?"},
+};
+
+static const struct trouble *trouble_of(int number)
+{
+    const struct trouble *t = troubles;
+
+    while (t->number && t->number != number)
+        t++;
+    return t;
+}
+
+/* ---- what goes wrong ---- */
+
+static void note(struct sess *s, const char *why, const char *hint)
+{
+    struct sess_dial *dial = s->dial;
+    const struct sess_host *host = &s->worker->plane->options.upstream.hosts[s->host];
+
+    buf_printf(&dial->why, "%s\"%s\", port %s: %s", dial->why.len ? "; " : "", host->name,
+               host->port, why);
+    dial->hint = hint;
+    sess_hosts_failed(s->worker->plane->hosts, s->host, why);
+}
+
+static void note_errno(struct sess *s, int number)
+{
+    const struct trouble *t = trouble_of(number);
+
+    s->dial->waits = true;
+    note(s, t->says ? t->says : strerror(number), t->hint);
+}
+
+static void give_up(struct sess *s)
+{
+    struct sess_plane *plane = s->worker->plane;
+    struct sess_dial *dial = s->dial;
+    unsigned waited_ms = dial->rounds > 1 ? sess_limits(s)->upstream_wait_ms : 0;
     struct err err = {0};
 
-    net_resolver_failed(s->worker->plane->resolver);
-    err_set(&err, "57P03", "cannot connect to the upstream PostgreSQL at \"%s\", port %s: %s",
-            host->name, host->port, why);
-    err_hint(&err, "Is the database up, and is the option upstream of segue right?");
+    if (dial->why.len) {
+        err_set(&err, dial->waits ? "57P03" : "08001",
+                "cannot connect to the upstream PostgreSQL at %s", dial->why.data);
+    } else {
+        sess_hosts_say(plane->hosts, &dial->why);
+        err_set(&err, "57P03", "no upstream PostgreSQL is %s: %s",
+                sess_target_name(plane->options.upstream.target), dial->why.data);
+        dial->hint = "target_session_attrs in the option upstream asks for it; see SHOW UPSTREAMS.";
+    }
+    if (waited_ms)
+        err_hint(&err, "%s segue has waited %u ms for it (option upstream_wait_ms).", dial->hint,
+                 waited_ms);
+    else
+        err_hint(&err, "%s", dial->hint);
     sess_fail(s, &err);
 }
 
-/* Tries the addresses that are left; `why` is what went wrong with the one before. */
-static void connect_next(struct sess *s, const char *why)
+/* ---- connecting ---- */
+
+static void stands(struct sess *s)
+{
+    s->on_host = true;
+    sess_hosts_count(s->worker->plane->hosts, s->host, 1);
+    pthread_mutex_lock(&s->worker->registry_lock);
+    s->server_address = s->dial->addresses[s->dial->next_address - 1];
+    s->server_host = s->host;
+    pthread_mutex_unlock(&s->worker->registry_lock);
+    sess_login_begin(s);
+}
+
+void sess_upstream_left(struct sess *s)
+{
+    if (s->on_host)
+        sess_hosts_count(s->worker->plane->hosts, s->host, -1);
+    s->on_host = false;
+}
+
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* True: the next address of this host is connected, or on the way. */
+static bool try_address(struct sess *s)
 {
     const struct sess_options *o = sess_limits(s);
+    struct sess_dial *dial = s->dial;
+    int64_t by_us =
+        earlier(s->login_by_us, s->worker->now_us + (int64_t)o->connect_timeout_ms * 1000);
+    int fd;
+    enum rc rc = net_connect(&dial->addresses[dial->next_address++], &fd);
 
-    while (s->tried < s->nupstream) {
-        int64_t by_us = s->worker->now_us + (int64_t)o->connect_timeout_ms * 1000;
-        int fd;
-        enum rc rc = net_connect(&s->upstream[s->tried++], &fd);
+    if (rc == RC_ERR) {
+        note_errno(s, errno);
+        return false;
+    }
+    net_tune(fd, o->keepalive_s, o->user_timeout_ms);
+    sess_leg_init(s, &s->server, fd);
+    if (rc == RC_OK) {
+        stands(s);
+    } else {
+        sess_deadline(s, dial->rounds > 1 ? earlier(by_us, dial->until_us) : by_us);
+        sess_flow(s);
+    }
+    return true;
+}
 
-        if (rc == RC_ERR) {
-            why = strerror(errno);
-            continue;
-        }
-        net_tune(fd, o->keepalive_s, o->user_timeout_ms);
-        sess_leg_init(s, &s->server, fd);
-        if (rc == RC_OK) {
-            sess_login_begin(s);
-        } else {
-            sess_deadline(s, by_us < s->login_by_us ? by_us : s->login_by_us);
-            sess_flow(s);
-        }
+static void next_host(struct sess *s)
+{
+    struct sess_dial *dial = s->dial;
+    char why[SESS_HOST_WHY];
+
+    s->host = dial->order[dial->next_host++];
+    dial->next_address = 0;
+    dial->naddresses = sess_hosts_addresses(s->worker->plane->hosts, s->host, dial->addresses, why);
+    if (!dial->naddresses) {
+        dial->waits = true;
+        note(s, why, "Is the host name in the option upstream right, and does the resolver work?");
+    }
+}
+
+/* Nothing is left to try: once more after a pause, or the end. */
+static void round_over(struct sess *s)
+{
+    struct sess_dial *dial = s->dial;
+    int64_t now = s->worker->now_us, pause_ms = PAUSE_MS_MOST;
+
+    if (s->purpose == SESS_FOR_CANCEL) {
+        sess_finish(s);
         return;
     }
-    unreachable(s, why);
+    if (!dial->waits || now >= dial->until_us) {
+        give_up(s);
+        return;
+    }
+    if (dial->rounds < 5)
+        pause_ms = (int64_t)PAUSE_MS_LEAST << dial->rounds;
+    pause_ms = pause_ms / 2 + random() % pause_ms;
+    sess_deadline(s, earlier(now + pause_ms * 1000, dial->until_us));
+    sess_flow(s);
 }
+
+static void try_next(struct sess *s)
+{
+    struct sess_dial *dial = s->dial;
+
+    for (;;) {
+        if (dial->next_address < dial->naddresses) {
+            if (try_address(s))
+                return;
+        } else if (dial->next_host < dial->nhosts) {
+            next_host(s);
+        } else {
+            round_over(s);
+            return;
+        }
+    }
+}
+
+static void begin_round(struct sess *s)
+{
+    struct sess_dial *dial = s->dial;
+
+    dial->nhosts = sess_hosts_order(s->worker->plane->hosts, dial->order);
+    dial->next_host = 0;
+    dial->naddresses = dial->next_address = 0;
+    dial->rounds++;
+    dial->waits = !dial->nhosts;
+    buf_reset(&dial->why);
+    try_next(s);
+}
+
+/* ---- cancel requests ---- */
+
+/* To the very server on which a session has this backend. For one that is not known here (another
+ * segue's) each host is told: a key that is not its own means nothing to a server. */
+static void aim_cancel(struct sess *s)
+{
+    struct sess_dial *dial = s->dial;
+    struct wire_startup st;
+    struct err err = {0};
+
+    dial->rounds = 1;
+    if (wire_startup_read(s->startup.data, s->startup.len, &st, &err) == RC_OK)
+        dial->naddresses =
+            sess_plane_servers(s->worker->plane, (int32_t)st.cancel_pid, dial->addresses, &s->host);
+    if (!dial->naddresses) {
+        for (size_t i = 0; i < s->worker->plane->options.upstream.nhosts; i++)
+            dial->order[dial->nhosts++] = (uint8_t)i;
+    }
+    try_next(s);
+}
+
+void sess_cancel_done(struct sess *s)
+{
+    struct sess_dial *dial = s->dial;
+    bool aimed = !dial->nhosts;
+
+    if (!aimed)
+        dial->next_address = dial->naddresses; /* the others are the same host's */
+    if (dial->next_address == dial->naddresses && dial->next_host == dial->nhosts) {
+        sess_finish(s);
+        return;
+    }
+    sess_upstream_left(s);
+    sess_leg_fini(&s->server);
+    sess_move(s, SESS_CONNECTING);
+    try_next(s);
+}
+
+/* ---- entry points ---- */
 
 void sess_connect(struct sess *s, enum sess_purpose purpose)
 {
     struct sess_plane *plane = s->worker->plane;
     struct buf packet = {0};
+    int64_t wait_us = (int64_t)sess_limits(s)->upstream_wait_ms * 1000;
 
     sess_move(s, SESS_CONNECTING);
     s->purpose = purpose;
@@ -62,26 +281,46 @@ void sess_connect(struct sess *s, enum sess_purpose purpose)
         buf_fini(&s->startup);
         s->startup = packet;
     }
-    s->upstream = mem_calloc(NET_ADDRESSES_MAX, sizeof(*s->upstream));
-    s->nupstream = net_resolver_get(plane->resolver, s->upstream);
-    s->tried = 0;
-    connect_next(s, "the host name does not resolve");
+    s->dial = mem_calloc(1, sizeof(*s->dial));
+    s->dial->until_us = earlier(s->worker->now_us + wait_us, s->login_by_us);
+    if (purpose == SESS_FOR_CANCEL)
+        aim_cancel(s);
+    else
+        begin_round(s);
 }
 
 void sess_connected(struct sess *s)
 {
-    int why = net_connect_check(s->server.stream.fd);
+    int number = net_connect_check(s->server.stream.fd);
 
-    if (why == 0) {
-        sess_login_begin(s);
+    if (number == 0) {
+        stands(s);
         return;
     }
     sess_leg_fini(&s->server);
-    connect_next(s, strerror(why));
+    note_errno(s, number);
+    try_next(s);
+}
+
+void sess_connect_timeout(struct sess *s)
+{
+    bool pause = !net_is_open(&s->server.stream);
+
+    sess_leg_fini(&s->server);
+    if (pause) {
+        begin_round(s);
+        return;
+    }
+    note_errno(s, ETIMEDOUT);
+    if (s->worker->now_us >= s->login_by_us)
+        give_up(s);
+    else
+        try_next(s);
 }
 
 static void forget(struct sess *s)
 {
+    sess_upstream_left(s);
     sess_leg_fini(&s->server);
     if (s->state != SESS_CONNECTING)
         sess_move(s, SESS_CONNECTING);
@@ -90,21 +329,74 @@ static void forget(struct sess *s)
 void sess_upstream_next(struct sess *s, const char *why)
 {
     forget(s);
-    connect_next(s, why);
+    note(s, why, "See sslmode and the files of the option upstream.");
+    try_next(s);
 }
 
 void sess_upstream_again(struct sess *s)
 {
     forget(s);
-    s->tried--;
-    connect_next(s, "");
+    s->dial->next_address--;
+    try_next(s);
 }
 
-void sess_connect_timeout(struct sess *s)
+/* ---- the first answer ---- */
+
+void sess_asked_ended(struct sess *s)
 {
-    sess_leg_fini(&s->server);
-    if (s->worker->now_us >= s->login_by_us)
-        unreachable(s, "timeout");
-    else
-        connect_next(s, "timeout");
+    forget(s);
+    note_errno(s, ECONNRESET);
+    try_next(s);
+}
+
+void sess_asked_timeout(struct sess *s)
+{
+    forget(s);
+    note_errno(s, ETIMEDOUT);
+    try_next(s);
+}
+
+/* "The database system is starting up" and its like, in the server's own words. */
+static bool is_not_ready_yet(const char *msg, size_t total, char *says, size_t size)
+{
+    struct wire_error error;
+
+    if (msg[0] != 'E' || wire_read_error(msg, total, &error) != RC_OK ||
+        strcmp(error.sqlstate, "57P03") != 0)
+        return false;
+    snprintf(says, size, "%s", error.text);
+    return true;
+}
+
+/* Nothing of a server has reached the client: one that takes no sessions yet is asked again. */
+size_t sess_asked_server(struct sess *s, const char *data, size_t len)
+{
+    char says[SESS_HOST_WHY];
+    struct wire_frame frame;
+    size_t pos = 0;
+
+    while (pos < len) {
+        enum rc rc = wire_frame_read(data + pos, len - pos, &frame);
+
+        if (rc == RC_AGAIN)
+            return 0;
+        if (rc == RC_ERR || frame.total > ANSWER_BYTES_MAX)
+            break;
+        if (len - pos < frame.total && (data[pos] == 'E' || data[pos] == 'v'))
+            return 0;
+        if (data[pos] == 'E' && is_not_ready_yet(data + pos, frame.total, says, sizeof(says))) {
+            forget(s);
+            s->dial->waits = true;
+            note(s, says, "The server answers, but takes no sessions yet.");
+            try_next(s);
+            return len;
+        }
+        if (data[pos] != 'v') /* NegotiateProtocolVersion: the answer comes behind it */
+            break;
+        pos += frame.total;
+    }
+    if (pos == len)
+        return 0;
+    sess_login_answered(s);
+    return 0;
 }

@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 
 #include "counters.h"
+#include "hosts.h"
 #include "segue/net/address.h"
 #include "segue/net/loop.h"
 #include "segue/session/plane.h"
@@ -90,8 +91,8 @@ struct sess_plane {
     struct sess_options options; /* strings owned */
     const struct sess_console_ops *console;
     void *console_ctx;
-    struct net_resolver *resolver;
     struct sess_history *history;
+    struct sess_hosts *hosts;
     char address[NET_ADDRESS_TEXT];
     struct sess_worker *workers[WORKERS_MAX];
     unsigned nworkers;
@@ -164,6 +165,10 @@ void sess_limits_unref(struct sess_limits *limits);
 /* observe.c */
 extern const char *const sess_shown_names[SHOWN_COUNT];
 size_t sess_worker_bytes(struct sess_worker *w); /* bound to its sessions; any thread */
+/* Where the sessions with this backend are connected to; at most NET_ADDRESSES_MAX. *host: that of
+ * one of them. */
+size_t sess_plane_servers(struct sess_plane *plane, int32_t pid, struct net_address *out,
+                          uint8_t *host);
 void sess_usage_note(struct sess *s, uint64_t tables, bool old_names, const char *text, size_t len);
 
 #endif

@@ -53,7 +53,7 @@ def test_slow_login_is_cut_off(db, segue):
 
 
 def test_upstream_that_is_away_is_said_to_be(segue):
-    proxy = segue(upstream=f"postgresql://postgres@127.0.0.1:{free_port()}/postgres")
+    proxy = segue(upstream=f"postgresql://postgres@127.0.0.1:{free_port()}/postgres", upstream_wait_ms=0)
     with Raw(proxy.port) as c:
         c.send(startup(user="postgres", database="postgres"))
         error = c.error()

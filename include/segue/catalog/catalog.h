@@ -31,6 +31,7 @@
 #include <libpq-fe.h>
 
 #include "segue/base/err.h"
+#include "segue/session/options.h"
 
 /* Runs one statement with text parameters. RC_ERR: the server's SQLSTATE, message and hint are in
  * err, *res is NULL. Else the caller clears *res. */
@@ -51,5 +52,9 @@ json_t *cat_column(const json_t *table, const char *name);
 
 /* Text of a member, NULL when it is null or not there; borrowed. */
 const char *cat_text(const json_t *object, const char *key);
+
+/* What a host of the upstream is (sess_probe). `how`: a connection string. */
+enum sess_role cat_probe(const char *how, unsigned timeout_ms, const atomic_bool *stop,
+                         struct err *err);
 
 #endif

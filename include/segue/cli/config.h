@@ -17,6 +17,7 @@
 
 #include "segue/base/err.h"
 #include "segue/base/option.h"
+#include "segue/cli/upstream.h"
 #include "segue/engine/engine.h"
 #include "segue/session/plane.h"
 
@@ -71,11 +72,6 @@ enum cfg_option {
 };
 
 extern const struct opt_row cfg_rows[CFG_COUNT];
-
-/* Where the control plane connects, taken apart. */
-struct cfg_upstream {
-    char *host, *port, *database;
-};
 
 struct cfg {
     struct opt_set *set;

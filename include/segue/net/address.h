@@ -49,13 +49,16 @@ enum rc net_listen_adopt(int fd, struct net_address *out, struct err *err) MUST_
 
 struct net_resolver;
 
-/* `host`: name, literal, or a directory with a slash in front (Unix socket). Resolves once,
- * which blocks; a name that does not resolve now is an error only when it is malformed. */
+/* `host`: name, literal, or a directory with a slash in front (Unix socket; @: abstract). Resolves
+ * once, which blocks; a name that does not resolve now is an error only when it is malformed. */
 struct net_resolver *net_resolver_new(const char *host, const char *port, struct err *err);
 void net_resolver_free(struct net_resolver *resolver);
 
 /* Copies what is known now, at most NET_ADDRESSES_MAX; never blocks on the network. */
 size_t net_resolver_get(struct net_resolver *resolver, struct net_address *out);
+
+/* Why nothing is known, in words. */
+void net_resolver_why(struct net_resolver *resolver, char *out, size_t size);
 
 /* A connection attempt failed: ask again soon. */
 void net_resolver_failed(struct net_resolver *resolver);

@@ -5,8 +5,11 @@
 #ifndef SEGUE_SESSION_OPTIONS_H
 #define SEGUE_SESSION_OPTIONS_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+
+#include "segue/base/err.h"
 
 #define SESS_HOSTS_MAX 8
 
@@ -44,12 +47,31 @@ struct sess_host {
     const char *name; /* host name, for SNI and verify-full; a directory: a Unix socket */
     const char *addr; /* hostaddr: where to connect instead of resolving `name`; NULL: none */
     const char *port;
+    const char *probe; /* what `probe` below is given for this host; secret */
 };
+
+/* What a host is, as far as it can be asked. */
+enum sess_role {
+    SESS_ROLE_NOT_ASKED,
+    SESS_ROLE_AWAY,       /* it does not answer, or takes no sessions */
+    SESS_ROLE_UNKNOWN,    /* it answers, but does not let segue in */
+    SESS_ROLE_READ_WRITE, /* a primary */
+    SESS_ROLE_READ_ONLY,  /* a primary whose sessions begin read-only */
+    SESS_ROLE_STANDBY,
+};
+
+/* Asks one host. Blocks, for at most `timeout_ms` or until *stop; AWAY and UNKNOWN come with err.
+ */
+typedef enum sess_role sess_probe(const char *how, unsigned timeout_ms, const atomic_bool *stop,
+                                  struct err *err);
 
 struct sess_upstream_options {
     struct sess_host hosts[SESS_HOSTS_MAX]; /* in the order in which they are tried */
     size_t nhosts;
+    bool shuffled; /* load_balance_hosts=random: in another order for each session */
     enum sess_target target;
+    sess_probe *probe; /* NULL only when target is ANY */
+    /* As libpq: with ca_file the server's certificate is checked in modes below verify-ca, too. */
     enum sess_tls_mode tls;
     bool tls_direct; /* TLS at once, with ALPN, no SSLRequest */
     bool sni;

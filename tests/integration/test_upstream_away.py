@@ -1,0 +1,258 @@
+"""An upstream that is away, starting or restarting: new sessions wait, then are told in words."""
+
+import socket
+import subprocess
+import threading
+import time
+
+import psycopg
+import pytest
+from lib.rawwire import Raw, message, startup
+from lib.wait import free_port, until
+
+pytestmark = pytest.mark.one_version
+
+
+def url(*ports, options=""):
+    hosts = ",".join(f"127.0.0.1:{port}" for port in ports)
+    return f"postgresql://postgres@{hosts}/postgres{options}"
+
+
+def first_error(proxy):
+    """The error a client gets, and after how long."""
+    begun = time.monotonic()
+    with Raw(proxy.port) as c:
+        c.send(startup(user="postgres", database="postgres"))
+        return c.error(), time.monotonic() - begun
+
+
+def test_a_refused_connection_is_said_in_words_after_the_wait(segue):
+    port = free_port()
+    proxy = segue(upstream=url(port), upstream_wait_ms=700)
+    error, took = first_error(proxy)
+    assert error["C"] == "57P03"
+    assert f'"127.0.0.1", port {port}: connection refused' in error["M"]
+    assert "Is PostgreSQL running there" in error["H"] and "has waited 700 ms" in error["H"]
+    assert 0.6 < took < 10
+
+
+def test_a_name_that_does_not_resolve_is_said_in_words(segue):
+    proxy = segue(upstream="postgresql://postgres@no-such-host.invalid/postgres", upstream_wait_ms=0)
+    error, _ = first_error(proxy)
+    assert error["C"] == "57P03"
+    assert '"no-such-host.invalid"' in error["M"] and "cannot be resolved" in error["M"]
+    assert "host name" in error["H"]
+
+
+def test_a_server_that_does_not_answer_is_a_timeout_in_words(segue):
+    with socket.socket() as full:  # a queue that is full: the kernel drops what comes
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        fillers = []
+        for _ in range(4):
+            filler = socket.socket()
+            filler.setblocking(False)
+            filler.connect_ex(full.getsockname())
+            fillers.append(filler)
+        proxy = segue(upstream=url(full.getsockname()[1]), upstream_wait_ms=0, connect_timeout_ms=300)
+        error, took = first_error(proxy)
+        assert error["C"] == "57P03" and "no answer in time" in error["M"]
+        assert "firewall" in error["H"]
+        assert 0.25 < took < 10
+        for filler in fillers:
+            filler.close()
+
+
+def test_every_host_that_was_tried_is_named(segue):
+    one, two = free_port(), free_port()
+    error, _ = first_error(segue(upstream=url(one, two), upstream_wait_ms=0))
+    assert f"port {one}: connection refused; " in error["M"] and f"port {two}: connection refused" in error["M"]
+
+
+def test_the_first_host_is_down_and_the_second_serves(db, segue):
+    proxy = segue(upstream=url(free_port(), db.cluster.port))
+    with proxy.connect(db.name) as c:
+        assert c.execute("SELECT current_database()").fetchone() == (db.name,)
+    down, up = proxy.console("SHOW UPSTREAMS")
+    assert "refused" in down["last_error"] and up["last_error"] == ""
+    assert up["addresses"] == f"127.0.0.1:{db.cluster.port}"
+
+
+def test_sessions_are_counted_by_host(db, segue):
+    proxy = segue(upstream=url(db.cluster.port, free_port()))
+    with proxy.connect(db.name), proxy.connect(db.name):
+        assert [row["sessions"] for row in proxy.console("SHOW UPSTREAMS")] == [2, 0]
+    until("none", lambda: proxy.console("SHOW UPSTREAMS")[0]["sessions"] == 0)
+
+
+def test_random_balance_reaches_every_host(db, segue):
+    proxy = segue(upstream=f"postgresql://postgres@127.0.0.1:{db.cluster.port},localhost:{db.cluster.port}/{db.name}"
+                           "?load_balance_hosts=random&hostaddr=127.0.0.1,127.0.0.1")
+    conns = [proxy.connect() for _ in range(24)]
+    assert all(row["sessions"] > 0 for row in proxy.console("SHOW UPSTREAMS"))  # else: 1 in 2^23
+    for conn in conns:
+        conn.close()
+
+
+def test_clients_wait_for_a_server_that_is_started_meanwhile(private_pg, segue):
+    private_pg.stop()
+    proxy = segue(upstream=private_pg.url())
+    got = []
+    waiting = [threading.Thread(target=lambda: got.append(proxy.connect().execute("SELECT 1").fetchone()))
+               for _ in range(5)]
+    for one in waiting:
+        one.start()
+    until("the clients to wait", lambda: len(sessions(proxy)) == 5)
+    private_pg.start()
+    for one in waiting:
+        one.join(20)
+    assert got == [(1,)] * 5
+
+
+def sessions(proxy):
+    return [row for row in proxy.console("SHOW SESSIONS") if row["state"] == "startup"]
+
+
+def test_a_waiting_client_that_goes_away_frees_its_place(segue):
+    proxy = segue(upstream=url(free_port()), upstream_wait_ms=60000, startup_open_max=2)
+    with Raw(proxy.port) as c:
+        c.send(startup(user="postgres", database="postgres"))
+        until("the client to wait", lambda: len(sessions(proxy)) == 1)
+    until("its place to be free", lambda: not sessions(proxy))
+
+
+def test_the_login_deadline_bounds_the_wait(segue):
+    proxy = segue(upstream=url(free_port()), upstream_wait_ms=60000, login_timeout_ms=500)
+    error, took = first_error(proxy)
+    assert error["C"] == "57P03" and took < 10
+
+
+def test_a_cancel_request_does_not_wait(segue):
+    proxy = segue(upstream=url(free_port()), upstream_wait_ms=60000)
+    with Raw(proxy.port) as c:
+        c.send(b"\x00\x00\x00\x10\x04\xd2\x16\x2e\x00\x00\x00\x01\x00\x00\x00\x02")
+        assert c.read() is None
+
+
+def test_waiting_clients_are_told_when_segue_ends(segue):
+    import signal
+
+    proxy = segue(upstream=url(free_port()), upstream_wait_ms=60000)
+    with Raw(proxy.port) as c:
+        c.send(startup(user="postgres", database="postgres"))
+        until("the client to wait", lambda: len(sessions(proxy)) == 1)
+        proxy._drop_console()
+        proxy.signal(signal.SIGTERM)
+        assert c.error()["C"] == "57P01"
+
+
+class Moody:
+    """Plays a server that says "starting up" (or hangs up) to the first clients and then is one: relays."""
+
+    def __init__(self, port, mood, times):
+        self.port_behind, self.mood, self.left = port, mood, times
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.refused = 0
+        threading.Thread(target=self.run, daemon=True).start()
+
+    def run(self):
+        while True:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(client,), daemon=True).start()
+
+    def serve(self, client):
+        if self.left > 0:
+            self.left -= 1
+            self.refused += 1
+            client.recv(10000)
+            client.sendall(self.mood)
+            client.close()
+            return
+        server = socket.create_connection(("127.0.0.1", self.port_behind))
+        threading.Thread(target=self.pump, args=(server, client), daemon=True).start()
+        self.pump(client, server)
+
+    @staticmethod
+    def pump(a, b):
+        try:
+            while data := a.recv(65536):
+                b.sendall(data)
+            b.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+    def close(self):
+        self.listener.close()
+
+
+def fatal(code, text):
+    return message("E", b"SFATAL\0VFATAL\0C" + code.encode() + b"\0M" + text.encode() + b"\0\0")
+
+
+@pytest.mark.parametrize("mood", [fatal("57P03", "the database system is starting up"),
+                                  message("v", b"\0\3\0\0\0\0\0\0") + fatal("57P03", "the database system is shutting down"),
+                                  b""], ids=["starting", "negotiated", "closed"])
+def test_a_server_that_takes_no_sessions_yet_is_asked_again(db, segue, mood):
+    moody = Moody(db.cluster.port, mood, 3)
+    proxy = segue(upstream=url(moody.port))
+    until("the engine to have been refused, or let in", lambda: moody.refused)
+    moody.left = 3
+    with proxy.connect(db.name) as c:
+        assert c.execute("SELECT 1").fetchone() == (1,)
+    assert moody.left == 0
+    moody.close()
+
+
+def test_a_server_that_goes_on_starting_is_quoted_after_the_wait(db, segue):
+    moody = Moody(db.cluster.port, fatal("57P03", "the database system is starting up"), 1000000)
+    error, _ = first_error(segue(upstream=url(moody.port), upstream_wait_ms=400))
+    assert error["C"] == "57P03" and "the database system is starting up" in error["M"]
+    assert "takes no sessions yet" in error["H"]
+    moody.close()
+
+
+def test_other_refusals_pass_as_they_are(db, segue):
+    moody = Moody(db.cluster.port, fatal("53300", "sorry, too many clients already"), 1000000)
+    error, _ = first_error(segue(upstream=url(moody.port)))
+    assert (error["C"], error["M"]) == ("53300", "sorry, too many clients already")
+    moody.close()
+
+
+def test_a_restart_costs_connecting_clients_time_and_no_error(private_pg, segue):
+    """Those that are connected get the server's own words; those that connect get a session."""
+    proxy = segue(upstream=private_pg.url())
+    connected = Raw(proxy.port).login("postgres")
+    errors, done, stop = [], [], threading.Event()
+
+    def churn():
+        while not stop.is_set():
+            try:
+                conn = proxy.connect(connect_timeout=30)
+            except psycopg.Error as error:
+                errors.append(error)
+                continue
+            try:
+                conn.execute("SELECT 1")
+                done.append(1)
+                conn.close()
+            except psycopg.Error:
+                pass  # connected when it stopped
+
+    threads = [threading.Thread(target=churn) for _ in range(4)]
+    for one in threads:
+        one.start()
+    until("traffic", lambda: len(done) > 20)
+    private_pg.stop()
+    assert connected.error()["C"] == "57P01"
+    assert connected.read() is None
+    before = len(done)
+    private_pg.start()
+    until("traffic again", lambda: len(done) > before + 20)
+    stop.set()
+    for one in threads:
+        one.join(30)
+    assert not [e for e in errors if "57P01" not in str(e) and "terminating connection" not in str(e)], errors[:3]
