@@ -1,10 +1,20 @@
-/* Bytes between OpenSSL and the socket: what was read before TLS began comes first. */
+/*
+ * Bytes between OpenSSL and the socket.
+ *
+ * Reading: what was read before TLS began comes first.
+ * Writing: OpenSSL never hears that the socket is full. What the socket does not take waits in
+ * t->late; with a record of its own half sent OpenSSL could not answer a KeyUpdate, and would end
+ * the connection over it.
+ */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "tls_private.h"
+
+/* A record, and then only answers to KeyUpdates, of a peer that does not read them. */
+#define LATE_BYTES_MAX 65536
 
 static int take_peeked(struct tls_stream *t, char *to, size_t size)
 {
@@ -45,25 +55,55 @@ static int bio_read(BIO *bio, char *to, int size)
     return -1;
 }
 
+/* Sends what the socket takes; its number, or -1 with t->error. */
+static ssize_t try_send(struct tls_stream *t, const char *from, size_t len)
+{
+    ssize_t n;
+
+    do
+        n = send(t->fd, from, len, MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+        return 0;
+    if (n < 0)
+        t->error = errno;
+    return n;
+}
+
+enum rc tls_flush(struct tls_stream *t)
+{
+    ssize_t n;
+
+    if (!t->late.len)
+        return RC_OK;
+    n = try_send(t, t->late.data, t->late.len);
+    if (n < 0)
+        return RC_ERR;
+    buf_consume(&t->late, (size_t)n);
+    if (t->late.len)
+        return RC_AGAIN;
+    buf_fini(&t->late);
+    return RC_OK;
+}
+
 static int bio_write(BIO *bio, const char *from, int len)
 {
     struct tls_stream *t = BIO_get_data(bio);
-    ssize_t n;
+    ssize_t n = t->late.len ? 0 : try_send(t, from, (size_t)len);
 
     BIO_clear_retry_flags(bio);
-    do
-        n = send(t->fd, from, (size_t)len, MSG_NOSIGNAL);
-    while (n < 0 && errno == EINTR);
-    if (n >= 0)
-        return (int)n;
-    if (errno == EAGAIN || errno == EWOULDBLOCK)
-        BIO_set_retry_write(bio);
-    else
-        t->error = errno;
-    return -1;
+    if (n >= 0 && n < len && t->late.len + (size_t)len > LATE_BYTES_MAX) {
+        t->error = ENOBUFS;
+        n = -1;
+    }
+    if (n < 0)
+        return -1;
+    if (n < len)
+        buf_append(&t->late, from + n, (size_t)(len - n));
+    return len;
 }
 
-/* Nothing is buffered here, so a flush has nothing to do; all else is not understood. */
+/* A flush has nothing to do: what can be sent was sent. All else is not understood. */
 static long bio_ctrl(BIO *bio, int command, long number, void *pointer)
 {
     (void)bio;

@@ -143,10 +143,12 @@ static void describe(struct net_tls_context *context, const char *file)
 static bool load_revoked(SSL_CTX *ssl, const char *file, struct err *err)
 {
     X509_STORE *store = SSL_CTX_get_cert_store(ssl);
+    X509_LOOKUP *lookup;
 
     if (!given(file))
         return true;
-    if (X509_STORE_load_file(store, file) != 1) {
+    lookup = X509_STORE_add_lookup(store, X509_LOOKUP_file());
+    if (!lookup || X509_load_crl_file(lookup, file, X509_FILETYPE_PEM) <= 0) {
         err_set(err, SQLSTATE_FILE, "cannot load the certificate revocation list \"%s\": %s", file,
                 openssl_words());
         return false;
@@ -232,9 +234,7 @@ static struct net_tls_context *context_new(const SSL_METHOD *method, unsigned ve
     }
     SSL_CTX_set_options(context->ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
                                           SSL_OP_CIPHER_SERVER_PREFERENCE);
-    SSL_CTX_set_mode(context->ssl, SSL_MODE_ENABLE_PARTIAL_WRITE |
-                                       SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-                                       SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_mode(context->ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_read_ahead(context->ssl, 1);
     SSL_CTX_set_default_read_buffer_len(context->ssl, READ_AHEAD_BYTES);
     return context;

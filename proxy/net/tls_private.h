@@ -12,6 +12,7 @@
 
 #include <openssl/ssl.h>
 
+#include "segue/base/buf.h"
 #include "segue/net/tls.h"
 
 #define TLS_HOSTS_MAX 16 /* sessions kept for resumption, by host */
@@ -47,14 +48,17 @@ struct tls_stream {
     bool direct;
     char *peeked; /* read before TLS began; NULL when used up */
     size_t npeeked, taken;
-    bool hold;  /* give what is buffered, do not ask the socket */
-    bool ended; /* the socket is at its end */
-    int error;  /* errno of the socket's last failure; 0: none */
-    int broken; /* the errno that every further call gets; 0: none */
+    struct buf late; /* records that the socket did not take yet */
+    size_t held;     /* bytes of the caller that are in `late`, and were not said to be sent */
+    bool hold;       /* give what is buffered, do not ask the socket */
+    bool ended;      /* the socket is at its end */
+    int error;       /* errno of the socket's last failure; 0: none */
+    int broken;      /* the errno that every further call gets; 0: none */
 };
 
 /* tls_bio.c: a BIO over t->fd that first gives the peeked bytes. NULL: out of memory. */
 BIO *tls_bio_new(struct tls_stream *t);
+enum rc tls_flush(struct tls_stream *t) MUST_CHECK; /* RC_OK: nothing is late; RC_ERR: t->error */
 
 /* tls_context.c: the session to offer to this host (the caller's), or NULL; and a new one. */
 SSL_SESSION *tls_session_get(struct net_tls_context *context, const char *host);

@@ -1,4 +1,5 @@
 /* A TLS stream: the functions of the stream table, the handshake, what was agreed. */
+#include <assert.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -25,7 +26,7 @@ static enum rc outcome(struct tls_stream *t, int result)
 {
     int why = SSL_get_error(t->ssl, result);
 
-    if (why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE)
+    if (why == SSL_ERROR_WANT_READ)
         return RC_AGAIN;
     if (why == SSL_ERROR_ZERO_RETURN)
         return RC_OK;
@@ -34,6 +35,13 @@ static enum rc outcome(struct tls_stream *t, int result)
         return RC_OK;
     errno = t->broken;
     return RC_ERR;
+}
+
+/* Reading goes on when sending does not. */
+static void flush_quietly(struct tls_stream *t)
+{
+    if (tls_flush(t) == RC_ERR)
+        t->error = 0;
 }
 
 /* One recv at most, then whatever is buffered, so that nothing is left unless `to` is full. */
@@ -62,6 +70,8 @@ static enum rc tls_recv(struct net_stream *stream, void *to, size_t size, size_t
     } while (total < size && buffered(t));
     t->hold = false;
     rc = n > 0 ? RC_AGAIN : outcome(t, n);
+    if (t->late.len) /* an answer of TLS itself, which waits no longer than it must */
+        flush_quietly(t);
     if (total == 0)
         return rc;
     stream->pending = rc != RC_AGAIN || (n > 0 && buffered(t)); /* an end comes with the next */
@@ -69,6 +79,8 @@ static enum rc tls_recv(struct net_stream *stream, void *to, size_t size, size_t
     return RC_OK;
 }
 
+/* The socket is full while OpenSSL has made a record of the caller's bytes: it keeps the record,
+ * the caller keeps the bytes, and offering them again says that they are sent. */
 static enum rc tls_send(struct net_stream *stream, const void *from, size_t len, size_t *put)
 {
     struct tls_stream *t = stream->state;
@@ -79,17 +91,30 @@ static enum rc tls_send(struct net_stream *stream, const void *from, size_t len,
         errno = t->broken;
         return RC_ERR;
     }
-    ERR_clear_error();
-    n = SSL_write(t->ssl, from, (int)(len < INT_MAX ? len : INT_MAX));
-    if (n > 0) {
-        *put = (size_t)n;
-        return RC_OK;
-    }
-    rc = outcome(t, n);
+    rc = tls_flush(t);
+    if (rc == RC_ERR)
+        errno = t->broken = t->error;
     if (rc != RC_OK)
         return rc;
-    errno = EPIPE;
-    return RC_ERR;
+    if (t->held) {
+        assert(t->held <= len);
+        *put = t->held;
+        t->held = 0;
+        return RC_OK;
+    }
+    ERR_clear_error();
+    n = SSL_write(t->ssl, from, (int)(len < INT_MAX ? len : INT_MAX));
+    if (n <= 0) {
+        if (outcome(t, n) == RC_OK)
+            errno = EPIPE;
+        return RC_ERR;
+    }
+    if (t->late.len) {
+        t->held = (size_t)n;
+        return RC_AGAIN;
+    }
+    *put = (size_t)n;
+    return RC_OK;
 }
 
 /* Says that nothing more comes, once; harmless before the handshake's end and after errors. */
@@ -100,6 +125,8 @@ static void say_end(struct tls_stream *t)
         return;
     ERR_clear_error();
     SSL_shutdown(t->ssl);
+    t->error = 0;
+    flush_quietly(t);
 }
 
 static void tls_shut(struct net_stream *stream)
@@ -117,6 +144,7 @@ static void tls_close(struct net_stream *stream)
     net_tls_unref(t->context);
     free(t->host);
     free(t->peeked);
+    buf_fini(&t->late);
     free(t);
     close(stream->fd);
 }
@@ -262,22 +290,27 @@ static enum rc judge(const struct tls_stream *t, struct err *err)
 enum rc net_tls_handshake(struct net_stream *stream, bool *wants_write, struct err *err)
 {
     struct tls_stream *t = stream->state;
-    int n, why;
+    enum rc rc = tls_flush(t);
+    int n = 0;
 
     ERR_clear_error();
-    n = SSL_do_handshake(t->ssl);
-    if (n == 1) {
+    if (rc == RC_OK) {
+        n = SSL_do_handshake(t->ssl);
+        if (n != 1 && SSL_get_error(t->ssl, n) != SSL_ERROR_WANT_READ)
+            rc = RC_ERR;
+        else if (n != 1 || t->late.len)
+            rc = RC_AGAIN;
+    }
+    *wants_write = t->late.len > 0;
+    if (rc == RC_OK) {
         stream->pending = buffered(t);
         return judge(t, err);
     }
-    why = SSL_get_error(t->ssl, n);
-    if (why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE) {
-        *wants_write = why == SSL_ERROR_WANT_WRITE;
-        return RC_AGAIN;
+    if (rc == RC_ERR) {
+        explain(t, err);
+        t->broken = t->error ? t->error : EPROTO;
     }
-    explain(t, err);
-    t->broken = t->error ? t->error : EPROTO;
-    return RC_ERR;
+    return rc;
 }
 
 /* ---- what was agreed ---- */

@@ -31,7 +31,7 @@ struct maker {
 
 static char folder[] = "/tmp/segue-tls-XXXXXX";
 
-static void add_extension(X509 *cert, X509 *issuer, int nid, const char *value)
+static inline void add_extension(X509 *cert, X509 *issuer, int nid, const char *value)
 {
     X509V3_CTX ctx;
     X509_EXTENSION *extension;
@@ -46,8 +46,8 @@ static void add_extension(X509 *cert, X509 *issuer, int nid, const char *value)
 
 /* `by` NULL: an authority, signed by itself. names: the subject's alternatives, or NULL.
  * ends_in_s: 0 for a day. */
-static struct maker maker_new(const char *cn, const struct maker *by, const char *names,
-                              long ends_in_s)
+static inline struct maker maker_new(const char *cn, const struct maker *by, const char *names,
+                                     long ends_in_s)
 {
     static long serial = 1;
     struct maker m = {X509_new(), EVP_EC_gen("P-256")};
@@ -69,13 +69,13 @@ static struct maker maker_new(const char *cn, const struct maker *by, const char
     return m;
 }
 
-static void maker_free(struct maker *m)
+static inline void maker_free(struct maker *m)
 {
     X509_free(m->cert);
     EVP_PKEY_free(m->key);
 }
 
-static FILE *file_new(const char *name, mode_t mode, char path[FILE_NAME])
+static inline FILE *file_new(const char *name, mode_t mode, char path[FILE_NAME])
 {
     FILE *file;
 
@@ -87,7 +87,7 @@ static FILE *file_new(const char *name, mode_t mode, char path[FILE_NAME])
     return file;
 }
 
-static void file_cert(const char *name, const struct maker *m, char path[FILE_NAME])
+static inline void file_cert(const char *name, const struct maker *m, char path[FILE_NAME])
 {
     FILE *file = file_new(name, 0644, path);
 
@@ -96,8 +96,8 @@ static void file_cert(const char *name, const struct maker *m, char path[FILE_NA
 }
 
 /* passphrase: NULL or what encrypts it. */
-static void file_key(const char *name, const struct maker *m, mode_t mode, const char *passphrase,
-                     char path[FILE_NAME])
+static inline void file_key(const char *name, const struct maker *m, mode_t mode,
+                            const char *passphrase, char path[FILE_NAME])
 {
     FILE *file = file_new(name, mode, path);
 
