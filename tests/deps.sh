@@ -72,6 +72,13 @@ install)
             $as mkdir -p /etc/postgresql-common
             echo "create_main_cluster = false" | $as tee /etc/postgresql-common/createcluster.conf >/dev/null
         fi
+        # no service may start: a benchmark's PgBouncer would take segue's port
+        policy=/usr/sbin/policy-rc.d
+        if ! [ -e $policy ]; then
+            trap '$as rm -f $policy' EXIT
+            printf '#!/bin/sh\nexit 101\n' | $as tee $policy >/dev/null
+            $as chmod 755 $policy
+        fi
         # shellcheck disable=SC2086
         $as env DEBIAN_FRONTEND=noninteractive UCF_FORCE_CONFFOLD=1 apt-get install -y -qq \
             -o Dpkg::Options::=--force-confold --no-install-recommends $need >/dev/null || exit 1

@@ -1,0 +1,181 @@
+#!/usr/bin/env python3
+"""segue against a direct connection, PgBouncer (session mode) and HAProxy (TCP), interleaved in one run.
+
+    bench/proxy.py BUILD_DIR
+
+Selections by environment, lists with spaces (README.md has the table): SCRIPTS, MODES, CLIENTS, TLS,
+PROXIES, PARTS, ROUNDS, SECONDS, SCALE, IDLE; QUICK=1 takes a small set of each. Within a cell the
+contenders take turns, each round in another order; numbers are medians of the rounds, ratios are made
+round by round. Writes bench/out/proxy.{md,json} and plots beside them.
+"""
+
+import json
+import os
+import resource
+import signal
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.dont_write_bytecode = True
+
+from lib import measure, report  # noqa: E402
+from lib.contenders import PROXIES, Broken, Farm  # noqa: E402
+
+OUT = Path(__file__).resolve().parent / "out"
+OVERHEAD_S = 0.5  # of a run, beside its seconds: logging in, reading the log
+
+#            name: (full run, QUICK=1)
+SELECTIONS = {
+    "SCRIPTS": ("select tpcb", "select"),
+    "MODES": ("simple extended prepared", "simple extended prepared"),
+    "CLIENTS": ("1 16 64", "16"),
+    "TLS": ("0 1", "0 1"),
+    "PROXIES": ("direct segue pgbouncer haproxy", "direct segue pgbouncer haproxy"),
+    "PARTS": ("cells connects memory", "cells connects memory"),
+    "ROUNDS": ("5", "5"),
+    "SECONDS": ("3", "1"),
+    "SCALE": ("32", "8"),
+    "IDLE": ("500", "200"),
+}
+CONNECT_CLIENTS = 16
+
+
+def selections():
+    quick = os.environ.get("QUICK", "0") not in ("", "0")
+    chosen = {k: os.environ.get(k) or both[quick] for k, both in SELECTIONS.items()}
+    out = {k: v.split() for k, v in chosen.items()}
+    for k in ("ROUNDS", "SECONDS", "SCALE", "IDLE"):
+        out[k] = int(chosen[k])
+    out["CLIENTS"] = [int(c) for c in out["CLIENTS"]]
+    out["TLS"] = [t == "1" for t in out["TLS"]]
+    refuse(out)
+    return out
+
+
+def refuse(chosen):
+    known = {"SCRIPTS": ("select", "tpcb"), "MODES": ("simple", "extended", "prepared"),
+             "PARTS": ("cells", "connects", "memory"), "PROXIES": ("direct", *PROXIES)}
+    for key, allowed in known.items():
+        for word in chosen[key]:
+            if word.partition(":")[0] not in allowed:
+                sys.exit(f"bench-proxy: {key}: {word} is none of {' '.join(allowed)}")
+    if chosen["SECONDS"] < 1 or chosen["ROUNDS"] < 1:
+        sys.exit("bench-proxy: SECONDS and ROUNDS are at least 1")
+
+
+def plan(chosen, tls):
+    """The cells of one half, without their runs."""
+    cells = []
+    if "cells" in chosen["PARTS"]:
+        cells = [{"script": s, "mode": m, "clients": c, "tls": tls, "runs": {}}
+                 for s in chosen["SCRIPTS"] for c in chosen["CLIENTS"] for m in chosen["MODES"]]
+    if "connects" in chosen["PARTS"]:
+        cells.append({"script": "connect", "mode": "simple", "clients": CONNECT_CLIENTS, "tls": tls, "runs": {}})
+    return cells
+
+
+def estimate_s(chosen):
+    cells = sum(len(plan(chosen, tls)) for tls in chosen["TLS"])
+    runs = cells * chosen["ROUNDS"] * len(chosen["PROXIES"])
+    idle = len(chosen["TLS"]) * len(chosen["PROXIES"]) * (3 + chosen["IDLE"] / 150) if "memory" in chosen["PARTS"] else 0
+    return runs, runs * (chosen["SECONDS"] + OVERHEAD_S) + idle + chosen["SCALE"] / 3 + 5
+
+
+# ---- running ----
+
+
+def run_cell(farm, servers, cell, chosen):
+    names = list(servers)
+    cell["before"] = measure.machine()
+    cell["runs"] = {name: [] for name in names}
+    for turn in range(chosen["ROUNDS"]):
+        shift = turn % len(names)
+        for name in names[shift:] + names[:shift]:
+            cell["runs"][name].append(measure.run(farm, servers[name], cell["script"], cell["mode"], cell["clients"],
+                                                  cell["tls"], chosen["SECONDS"]))
+    cell["after"] = measure.machine()
+    cell["steal_percent"] = measure.steal_percent(cell["before"], cell["after"])
+
+
+def progress(cell, done, total, began):
+    load = cell["after"]["loadavg"][0]
+    words = []
+    for name in cell["runs"]:
+        cpu = report.middle(cell, name, "cpu_us")
+        words.append(f"{name} {report.middle(cell, name, 'tps'):,.0f}/s" + (f" {cpu:.1f} us" if cpu else ""))
+    print(f"{time.monotonic() - began:6.0f} s  {done}/{total}  {report.cell_name(cell):<28} {', '.join(words)}  "
+          f"[load {load:.1f}, steal {cell['steal_percent']:.1f} %]", flush=True)
+
+
+def run_all(farm, chosen):
+    began = time.monotonic()
+    cells, memory = [], []
+    total = sum(len(plan(chosen, tls)) for tls in chosen["TLS"])
+    for tls in chosen["TLS"]:
+        half = plan(chosen, tls)
+        servers = {name: farm.start(name, tls) for name in chosen["PROXIES"]} if half else {}
+        for cell in half:
+            run_cell(farm, servers, cell, chosen)
+            cells.append(cell)
+            progress(cell, len(cells), total, began)
+        for server in servers.values():
+            farm.stop(server)
+        if "memory" in chosen["PARTS"]:
+            for name in chosen["PROXIES"]:
+                if name != "direct":
+                    memory.append({"name": name, "tls": tls, **measure.idle_memory(farm, name, tls, chosen["IDLE"])})
+    return cells, memory
+
+
+# ---- results ----
+
+NOTES = """\
+`plain`: sslmode disable on both legs; `TLS`: both legs encrypted, HAProxy passes the client's TLS through (it pays nothing
+for it). Medians of {rounds} rounds of {seconds} s; ratios round by round, with their least and greatest. p50 and p99 are of
+every transaction in pgbench's log. CPU is the proxy's whole process. `direct` is the noise gauge. `connect` is pgbench -C:
+PgBouncer keeps its connections to the server, the others open a new one each time.
+"""
+
+
+def write(chosen, cells, memory, before, after):
+    OUT.mkdir(exist_ok=True)
+    lines = report.acceptance(cells, memory)
+    machine = (f"Load before {before['loadavg'][0]:.1f}, after {after['loadavg'][0]:.1f}; {os.cpu_count()} cores; steal "
+               f"{measure.steal_percent(before, after):.1f} %.\n")
+    text = "\n".join(["# Proxies", "", NOTES.format(rounds=chosen["ROUNDS"], seconds=chosen["SECONDS"]), machine,
+                      report.table(cells), "", report.memory_table(memory) if memory else "", "", "## Asked", "",
+                      *[f"- {line}" for line in lines], ""])
+    (OUT / "proxy.md").write_text(text)
+    with open(OUT / "proxy.json", "w", encoding="ascii") as f:
+        json.dump({"settings": chosen, "before": before, "after": after, "cells": cells, "memory": memory,
+                   "acceptance": lines}, f, indent=1)
+    plots = report.plots(cells, OUT)
+    print("\n" + text)
+    print("written:", *(p.relative_to(OUT.parent.parent) for p in (OUT / "proxy.md", OUT / "proxy.json", *plots)))
+
+
+def main():
+    chosen = selections()
+    runs, seconds = estimate_s(chosen)
+    print(f"bench-proxy: {runs} runs of {chosen['SECONDS']} s, about {seconds / 60:.0f} minutes", flush=True)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 8192)), hard))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    farm = Farm(Path(sys.argv[1] if len(sys.argv) > 1 else "build") / "segue")
+    try:
+        farm.up(chosen["SCALE"])
+        before = measure.machine()
+        cells, memory = run_all(farm, chosen)
+        write(chosen, cells, memory, before, measure.machine())
+    except Broken as broken:
+        sys.exit(f"bench-proxy: {broken}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+    finally:
+        farm.close()
+
+
+if __name__ == "__main__":
+    main()
