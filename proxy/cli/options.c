@@ -78,7 +78,7 @@ const struct opt_row cfg_rows[CFG_COUNT] = {
         .refuse = refuse_listen,
         .help = "where clients connect: HOST:PORT, [IPv6]:PORT, several with commas; port 0: any"},
     [CFG_WORKERS] = {NUMBER("workers", "0", 0, 256),
-        .help = "worker threads of the data plane; 0: one a core"},
+        .help = "worker threads of the data plane; 0: half the cores"},
     [CFG_ADMIN_USERS] = {.name = "admin_users", .type = OPT_LIST, .fallback = "", .reload = true,
         .help = "who may use the console, after logging in to the upstream; empty: anybody over "
                 "loopback, nobody else"},

@@ -3,8 +3,11 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "segue/net/address.h"
 
 static enum rc plain_recv(struct net_stream *stream, void *to, size_t size, size_t *got)
 {
@@ -66,12 +69,13 @@ void net_tune(int fd, unsigned keepalive_s, unsigned user_timeout_ms)
 {
     int one = 1;
     int idle = (int)keepalive_s;
-    struct sockaddr_storage self = {0};
-    socklen_t len = sizeof(self);
+    struct net_address self = {.len = sizeof(self.sa)};
 
-    if (getsockname(fd, (struct sockaddr *)&self, &len) < 0 || self.ss_family == AF_UNIX)
+    if (getsockname(fd, (struct sockaddr *)&self.sa, &self.len) < 0 || self.sa.ss_family == AF_UNIX)
         return;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    if (net_address_is_loopback(&self)) /* nothing to probe for: the cheapest there is */
+        setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "reno", strlen("reno"));
     setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
     if (idle)
         setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof(idle));

@@ -47,10 +47,12 @@ struct sess_plane *sess_plane_new(const struct sess_options *options,
     return plane;
 }
 
+/* Half the cores: a worker with more sessions finds more of them ready each time it looks, which
+ * costs less a transaction, and most machines have other things to do. */
 static unsigned worker_count(const struct sess_options *options)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    unsigned n = options->workers ? options->workers : cores > 0 ? (unsigned)cores : 1;
+    unsigned n = options->workers ? options->workers : cores > 3 ? (unsigned)cores / 2 : 1;
 
     return n < WORKERS_MAX ? n : WORKERS_MAX;
 }

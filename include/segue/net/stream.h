@@ -58,7 +58,8 @@ void net_shut(struct net_stream *stream);
 void net_close(struct net_stream *stream); /* harmless when closed */
 
 /* TCP_NODELAY, keepalive (idle seconds; 0: the system's), TCP_USER_TIMEOUT (0: the system's).
- * Nothing on a Unix socket. */
+ * On loopback also the plain congestion control: BBR, where it is the system's, costs some percent
+ * of the CPU there and has nothing to find out. Nothing on a Unix socket. */
 void net_tune(int fd, unsigned keepalive_s, unsigned user_timeout_ms);
 
 #endif
