@@ -23,7 +23,7 @@ CFLAGS  += -D_FORTIFY_SOURCE=2
 endif
 Q := $(if $(V),,@)
 
-LAYERS  := base wire net auth sql session catalog engine admin cli
+LAYERS  := base wire net auth sql session catalog engine takeover admin cli
 SRC     := $(foreach l,$(LAYERS),$(wildcard proxy/$(l)/*.c))
 OBJ     := $(SRC:%.c=$(BUILD)/%.o)
 MAIN    := $(BUILD)/proxy/main.o

@@ -6,6 +6,7 @@
  * goes on. SIGHUP is served on that thread too.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -21,7 +22,10 @@
 #include "segue/catalog/catalog.h"
 #include "segue/cli/cli.h"
 #include "segue/cli/config.h"
+#include "segue/takeover/takeover.h"
 
+#define OUTLIVE_LOOK_MS 100
+#define OUTLIVE_SAY_MS 60000
 #define END_NOW_MS 1000 /* what a second SIGTERM leaves for a clean end */
 
 struct serve {
@@ -32,6 +36,9 @@ struct serve {
     struct adm_console *console;
     struct sess_plane *plane;
     struct eng_engine *engine;
+    struct tko *takeover;
+    bool wants_takeover;
+    atomic_bool handed_over;
     pthread_t signals;
     sem_t asked_to_end;
     atomic_bool ended; /* the signal thread may go */
@@ -129,8 +136,28 @@ static void *signal_thread(void *arg)
     return NULL;
 }
 
+static unsigned number(struct serve *serve, enum cfg_option option)
+{
+    unsigned n;
+
+    pthread_mutex_lock(&serve->lock);
+    n = serve->cfg->set->values[option].number;
+    pthread_mutex_unlock(&serve->lock);
+    return n;
+}
+
+static void on_handed_over(void *ctx)
+{
+    struct serve *serve = ctx;
+
+    tko_report(serve->takeover, number(serve, CFG_TAKEOVER_TIMEOUT_S), true);
+    atomic_store(&serve->handed_over, true);
+    sem_post(&serve->asked_to_end);
+}
+
 static void make(struct serve *serve)
 {
+    struct tko_options takeover = {.handed_over = on_handed_over, .ctx = serve};
     struct sess_options session;
     struct eng_options engine;
     const struct adm_options admin = {
@@ -146,21 +173,89 @@ static void make(struct serve *serve)
     serve->console = adm_console_new(&admin);
     serve->plane = sess_plane_new(&session, adm_console_ops(), serve->console);
     serve->engine = eng_new(&engine, serve->plane);
-    adm_console_bind(serve->console, serve->plane, serve->engine);
+    takeover.control_socket = serve->cfg->set->values[CFG_CONTROL_SOCKET].text;
+    takeover.listen = session.listen;
+    takeover.plane = serve->plane;
+    takeover.engine = serve->engine;
+    serve->takeover = tko_new(&takeover);
+    adm_console_bind(serve->console, serve->plane, serve->engine, serve->takeover);
+}
+
+/* True: a signal, or the takeover's thread. */
+static bool asked_within(struct serve *serve, unsigned ms)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += (long)ms * 1000000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    return sem_clockwait(&serve->asked_to_end, CLOCK_MONOTONIC, &until) == 0;
+}
+
+/* Another process serves new clients: ours stay to their own end, or to the deadline. */
+static void outlive(struct serve *serve)
+{
+    int64_t since = clock_ms(), said = 0;
+    unsigned left;
+
+    eng_stop(serve->engine);
+    for (;;) {
+        int64_t left_ms =
+            since + (int64_t)number(serve, CFG_TAKEOVER_TIMEOUT_S) * 1000 - clock_ms();
+
+        tko_report(serve->takeover, left_ms > 0 ? (unsigned)(left_ms / 1000) : 0, false);
+        left = sess_plane_left(serve->plane);
+        if ((!left && !tko_has_predecessor(serve->takeover)) || left_ms <= 0)
+            return;
+        if (!said || clock_ms() - said >= OUTLIVE_SAY_MS) {
+            said = clock_ms();
+            log_info("handed over to process %d: %u sessions go on, for %" PRId64 " s at most",
+                     (int)tko_successor(serve->takeover), left, left_ms / 1000);
+        }
+        if (asked_within(serve, OUTLIVE_LOOK_MS))
+            return;
+    }
 }
 
 static void wait_for_end(struct serve *serve)
 {
+    unsigned left;
     unsigned drain_s;
 
     while (sem_wait(&serve->asked_to_end) != 0 && errno == EINTR)
         ;
-    pthread_mutex_lock(&serve->lock);
-    drain_s = serve->cfg->set->values[CFG_DRAIN_TIMEOUT_S].number;
-    pthread_mutex_unlock(&serve->lock);
-    log_info("ending: sessions have %u s to come to a safe point", drain_s);
+    if (atomic_load(&serve->handed_over))
+        outlive(serve);
+    else
+        tko_stop(serve->takeover);
+    drain_s = number(serve, CFG_DRAIN_TIMEOUT_S);
+    left = sess_plane_left(serve->plane);
+    log_info("ending: %u sessions have %u s to come to a safe point", left, drain_s);
     eng_stop(serve->engine);
     sess_plane_drain(serve->plane, drain_s * 1000);
+}
+
+static int fail(int code, const struct err *err)
+{
+    fprintf(stderr, "segue: %s\n", err->text);
+    if (err->hint[0])
+        fprintf(stderr, "hint: %s\n", err->hint);
+    return code;
+}
+
+/* Whoever runs here already goes on as if nothing had happened until the last step succeeds. */
+static enum rc begin(struct serve *serve, struct err *err)
+{
+    enum rc rc = serve->wants_takeover ? tko_take(serve->takeover, err) : RC_OK;
+
+    if (rc == RC_AGAIN) {
+        log_warning("there is no segue to take over from: starting as usual (%s)", err->text);
+        err_clear(err);
+    }
+    if (rc == RC_ERR || sess_plane_start(serve->plane, err) != RC_OK)
+        return RC_ERR;
+    return tko_begin(serve->takeover, err);
 }
 
 /* Accepts clients until told to end; a database that cannot be reached stops nobody here. */
@@ -168,13 +263,8 @@ static int run(struct serve *serve)
 {
     struct err err = {0};
 
-    if (sess_plane_start(serve->plane, &err) != RC_OK ||
-        sess_plane_accept(serve->plane, &err) != RC_OK) {
-        fprintf(stderr, "segue: %s\n", err.text);
-        if (err.hint[0])
-            fprintf(stderr, "hint: %s\n", err.hint);
-        return CLI_REFUSED;
-    }
+    if (begin(serve, &err) != RC_OK)
+        return fail(CLI_REFUSED, &err);
     printf("segue: listening on %s\n", sess_plane_address(serve->plane));
     fflush(stdout);
     if (eng_start(serve->engine, &err) != RC_OK)
@@ -184,19 +274,30 @@ static int run(struct serve *serve)
     return CLI_DONE;
 }
 
+/* The one word of serve that is no option: what is running is not configured. */
+static bool take_flag(int *argc, char **argv, const char *flag)
+{
+    for (int i = 0; i < *argc; i++) {
+        if (strcmp(argv[i], flag) != 0)
+            continue;
+        memmove(&argv[i], &argv[i + 1], (size_t)(--*argc - i) * sizeof(*argv));
+        return true;
+    }
+    return false;
+}
+
 static int serve_command(int argc, char **argv)
 {
-    struct serve serve = {.argc = argc, .argv = argv, .lock = PTHREAD_MUTEX_INITIALIZER};
+    struct serve serve = {.wants_takeover = take_flag(&argc, argv, "--takeover"),
+                          .lock = PTHREAD_MUTEX_INITIALIZER};
     struct err err = {0};
     sigset_t set;
     int code;
 
-    if (cfg_load(argc, argv, &serve.cfg, &err) != RC_OK) {
-        fprintf(stderr, "segue: %s\n", err.text);
-        if (err.hint[0])
-            fprintf(stderr, "hint: %s\n", err.hint);
-        return CLI_USAGE;
-    }
+    serve.argc = argc;
+    serve.argv = argv;
+    if (cfg_load(argc, argv, &serve.cfg, &err) != RC_OK)
+        return fail(CLI_USAGE, &err);
     apply_log_options(serve.cfg);
     signal(SIGPIPE, SIG_IGN);
     signal_set(&set);
@@ -209,7 +310,9 @@ static int serve_command(int argc, char **argv)
         pthread_kill(serve.signals, SIGUSR1);
         pthread_join(serve.signals, NULL);
     }
+    tko_stop(serve.takeover);
     sess_plane_free(serve.plane);
+    tko_free(serve.takeover);
     eng_free(serve.engine);
     if (code == CLI_DONE)
         log_info("ended");

@@ -36,10 +36,11 @@ struct adm_console *adm_console_new(const struct adm_options *options)
 }
 
 void adm_console_bind(struct adm_console *console, struct sess_plane *plane,
-                      struct eng_engine *engine)
+                      struct eng_engine *engine, struct tko *takeover)
 {
     console->sources.plane = plane;
     console->sources.engine = engine;
+    console->sources.takeover = takeover;
 }
 
 void adm_console_free(struct adm_console *console)

@@ -38,6 +38,12 @@ static json_t *show_version(const struct adm_sources *from, const char *name)
                      "segue " SEGUE_VERSION, (int)eng_connected(from->engine));
 }
 
+static json_t *show_takeover(const struct adm_sources *from, const char *name)
+{
+    (void)name;
+    return tko_show(from->takeover);
+}
+
 static json_t *show_help(const struct adm_sources *from, const char *name)
 {
     (void)from;
@@ -67,6 +73,8 @@ static const struct {
     {"CONFIG", show_config, NULL, false, "options, their values and where these come from"},
     {"VERSION", show_version, NULL, false,
      "this segue, and whether its engine works on the database"},
+    {"TAKEOVER", show_takeover, NULL, false,
+     "the segue that this one has taken over from, while it lives"},
     {"HELP", show_help, NULL, false, "this list"},
 };
 

@@ -9,11 +9,13 @@
 
 #include "segue/engine/engine.h"
 #include "segue/session/plane.h"
+#include "segue/takeover/takeover.h"
 #include "token.h"
 
 struct adm_sources { /* borrowed; bound before the first client comes */
     struct sess_plane *plane;
     struct eng_engine *engine;
+    struct tko *takeover;
     json_t *(*config)(void *ctx);
     void *config_ctx;
 };

@@ -26,7 +26,7 @@ static int run_throttle(const struct cli_command *command, const struct cli_args
 
 /* clang-format off */
 const struct cli_command cli_commands[] = {
-    {"serve", "[-c FILE] [--OPTION VALUE]...", 0, 0, 0, NULL, NULL,
+    {"serve", "[-c FILE] [--takeover] [--OPTION VALUE]...", 0, 0, 0, NULL, NULL,
      "run the proxy and its engine"},
     {"plan", "FILE", 1, 1, 0, "PLAN", run_plan,
      "show what a migration would do; touches nothing"},

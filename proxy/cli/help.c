@@ -50,7 +50,9 @@ void cli_help(void)
 
 static void help_serve(void)
 {
-    puts("usage: segue serve [-c FILE] [--OPTION VALUE]...\n\n"
+    puts("usage: segue serve [-c FILE] [--takeover] [--OPTION VALUE]...\n\n"
+         "--takeover replaces the segue that listens here already: no client notices; it serves\n"
+         "its sessions to their end (takeover_timeout_s). None there: starts as usual.\n"
          "Options come from their defaults, the JSON file (-c), the environment\n"
          "(SEGUE_<OPTION>; DATABASE_URL is the upstream when nothing else says it), flags.\n"
          "SIGHUP reads all again (marked *: takes effect then), SIGTERM drains and ends.\n");

@@ -187,7 +187,12 @@ static enum rc take_lock(struct eng_engine *engine, struct err *err)
         engine->connect_at_us = 0;
         return end_own_backend(engine, err) == RC_OK ? RC_AGAIN : RC_ERR;
     }
-    if (!engine->lock_said_us || clock_us() - engine->lock_said_us > LOCK_SAY_US) {
+    if (atomic_load(&engine->predecessor)) {
+        if (!engine->lock_said_us)
+            log_info("waiting for the advisory lock: the predecessor's engine, process %d, stops",
+                     atomic_load(&engine->predecessor));
+        engine->lock_said_us = clock_us();
+    } else if (!engine->lock_said_us || clock_us() - engine->lock_said_us > LOCK_SAY_US) {
         log_warning("another segue is at work on this database: waiting for its advisory lock");
         engine->lock_said_us = clock_us();
     }

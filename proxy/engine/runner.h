@@ -93,6 +93,9 @@ struct eng_engine {
     struct eng_inbox *head, **tail;
     int wakefd;
 
+    atomic_int predecessor; /* process whose sessions are not behind our gate; 0: none */
+    atomic_uint predecessor_sessions;
+
     struct eng_conn work;
     bool ready; /* connected, advisory lock held, migrations loaded */
     bool store; /* the schema segue is there */
@@ -170,6 +173,12 @@ enum rc eng_guards_check(struct eng_engine *engine, struct eng_migration *m,
                          struct err *err) MUST_CHECK;
 enum rc eng_attached_check(struct eng_engine *engine, struct eng_migration *m,
                            struct err *err) MUST_CHECK;
+
+/* predecessor.c */
+/* True: what needs the gate waits, and the migration's blockers say for whom. */
+bool eng_predecessor_waited_for(struct eng_engine *engine, struct eng_migration *m);
+/* True: it lives, and its sessions count as users of old names. */
+bool eng_predecessor_unseen(struct eng_engine *engine, struct eng_migration *m);
 
 /* jobs.c */
 void eng_job_run(struct eng_engine *engine, struct eng_job *job);

@@ -175,6 +175,8 @@ static bool look_at_old_names(struct eng_engine *engine, struct eng_migration *m
                  usage.statement);
         utf8_mend(m->old_seen_by); /* a client's bytes, and cut */
     }
+    if (m->phase == PH_SOAKING && eng_predecessor_unseen(engine, m))
+        return true;
     return m->old_seen_ago_base_ms != was && m->phase == PH_SOAKING;
 }
 

@@ -85,17 +85,21 @@ static enum rc run_gated(struct eng_engine *engine, struct eng_migration *m, siz
                          struct err *err)
 {
     const struct eng_step *step = &m->plan->steps[i];
-    char *sql = step_sql(m, i);
-    char *names = eng_lock_names(m, step);
-    const struct gated_spec spec = {.kind = "step",
-                                    .title = step->title,
-                                    .mask = eng_mask_step(m, step),
-                                    .names = names,
-                                    .mode = eng_lock_mode(step->lock),
-                                    .sql = sql,
-                                    .phase = -1};
+    char *sql, *names;
+    struct gated_spec spec;
     struct gated_result result;
 
+    if (eng_predecessor_waited_for(engine, m))
+        return RC_AGAIN;
+    sql = step_sql(m, i);
+    names = eng_lock_names(m, step);
+    spec = (struct gated_spec){.kind = "step",
+                               .title = step->title,
+                               .mask = eng_mask_step(m, step),
+                               .names = names,
+                               .mode = eng_lock_mode(step->lock),
+                               .sql = sql,
+                               .phase = -1};
     gated_run(engine, m, &spec, &result, err);
     free(sql);
     free(names);

@@ -100,15 +100,20 @@ static void post_all(struct sess_plane *plane, enum sess_mail_kind kind)
         sess_worker_post(plane->workers[i], kind, 0, NULL, 0);
 }
 
+unsigned sess_plane_left(struct sess_plane *plane)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < plane->nworkers; i++)
+        n += atomic_load_explicit(&plane->workers[i]->nsessions, memory_order_acquire);
+    return n;
+}
+
 /* Waits until no session is left. */
 static bool wait_empty(struct sess_plane *plane, int64_t until_ms, bool stop_now)
 {
     for (;;) {
-        unsigned n = 0;
-
-        for (unsigned i = 0; i < plane->nworkers; i++)
-            n += atomic_load_explicit(&plane->workers[i]->nsessions, memory_order_acquire);
-        if (!n)
+        if (!sess_plane_left(plane))
             return true;
         if (clock_ms() >= until_ms || (stop_now && atomic_load(&plane->drain_now)))
             return false;

@@ -18,7 +18,7 @@ RENAME = {"name": "rename_label", "operations": [{"rename_column": {"table": "it
 
 VERBS = ["PLAN", "START", "CUTOVER", "COMPLETE", "ROLLBACK", "ABORT", "VERIFY", "PAUSE", "RESUME", "THROTTLE"]
 TOPICS = ["MIGRATIONS", "STATUS", "SESSIONS", "THROTTLE", "STATS", "LATENCY", "MESSAGES", "ERRORS", "WORKERS", "CONFIG",
-          "VERSION", "HELP"]
+          "VERSION", "TAKEOVER", "HELP"]
 
 
 @pytest.fixture

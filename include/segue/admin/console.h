@@ -3,7 +3,7 @@
  *
  *   console = adm_console_new(&options);
  *   plane = sess_plane_new(&sess, adm_console_ops(), console); engine = eng_new(&eng, plane);
- *   adm_console_bind(console, plane, engine); sess_plane_start(plane, &err); ...
+ *   adm_console_bind(console, plane, engine, takeover); sess_plane_start(plane, &err); ...
  *   adm_console_free(console) when plane and engine are gone.
  *
  * Questions (SHOW ...) are answered at once on the worker; verbs become jobs of the engine, which
@@ -17,6 +17,7 @@
 #include "segue/engine/engine.h"
 #include "segue/session/console.h"
 #include "segue/session/plane.h"
+#include "segue/takeover/takeover.h"
 
 #define SEGUE_VERSION "0.1.0"
 
@@ -31,7 +32,7 @@ struct adm_options {
 
 struct adm_console *adm_console_new(const struct adm_options *options);
 void adm_console_bind(struct adm_console *console, struct sess_plane *plane,
-                      struct eng_engine *engine);
+                      struct eng_engine *engine, struct tko *takeover);
 void adm_console_free(struct adm_console *console);
 
 /* For sess_plane_new, with the console as its ctx. */

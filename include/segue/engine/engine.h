@@ -10,6 +10,7 @@
 #ifndef SEGUE_ENGINE_ENGINE_H
 #define SEGUE_ENGINE_ENGINE_H
 
+#include <limits.h>
 #include <stdbool.h>
 
 #include <jansson.h>
@@ -68,6 +69,12 @@ enum rc eng_start(struct eng_engine *engine, struct err *err) MUST_CHECK;
 void eng_stop(struct eng_engine *engine); /* ends the running step at a safe place, joins */
 void eng_free(struct eng_engine *engine);
 void eng_reload(struct eng_engine *engine, const struct eng_options *options); /* SIGHUP */
+
+/* A segue that was taken over still serves this many sessions (ENG_SESSIONS_UNKNOWN: not known
+ * yet); pid 0: it has ended. As long as it lives nothing is done that needs the gate. From any
+ * thread. */
+#define ENG_SESSIONS_UNKNOWN UINT_MAX
+void eng_predecessor(struct eng_engine *engine, int pid, unsigned sessions);
 
 /* Takes the job. From any thread; never blocks. */
 void eng_submit(struct eng_engine *engine, struct eng_job *job);

@@ -55,6 +55,9 @@ void sess_plane_adopt(struct sess_plane *plane, const int *fds, size_t n);
  * or no descriptor is left for them. */
 size_t sess_plane_listeners(struct sess_plane *plane, int **fds);
 
+/* Sessions now, start-ups included. From any thread. */
+unsigned sess_plane_left(struct sess_plane *plane);
+
 /* Another process has the listening sockets: closes ours. Sessions live on, idle ones too; those
  * of the console end with 57P01 when they are idle. False: a worker is stuck, some are open. */
 bool sess_plane_release(struct sess_plane *plane);

@@ -1,0 +1,60 @@
+/*
+ * Restart without loss: a new segue gets the listening sockets of the one that runs.
+ *
+ *   t = tko_new(&options);
+ *   rc = tko_take(t, &err)               only with --takeover: asks the one that runs
+ *   sess_plane_start(plane, &err)        with what it gave
+ *   tko_begin(t, rc == RC_OK, &err)      says READY, waits for GO, accepts clients
+ *   ... options.handed_over(ctx): another segue accepts now; sessions go on ...
+ *   tko_free(t)
+ *
+ * Until the new one says ACCEPTING, with its clients' queues in its hands, the old one accepts as
+ * ever: a new one that fails has changed nothing. Afterwards the old one closes its copies, reports
+ * how many sessions are left, and is waited for by the new engine before it takes strong locks.
+ * A segue that has handed over lives as long as its own predecessor does, so that whoever comes
+ * last knows of all sessions.
+ */
+#ifndef SEGUE_TAKEOVER_TAKEOVER_H
+#define SEGUE_TAKEOVER_TAKEOVER_H
+
+#include <jansson.h>
+
+#include "segue/base/err.h"
+#include "segue/engine/engine.h"
+#include "segue/session/plane.h"
+
+struct tko;
+
+struct tko_options {
+    const char *control_socket; /* "": @segue. and the first listen address. Copied */
+    const char *listen;         /* as sess_options.listen. Copied */
+    struct sess_plane *plane;
+    struct eng_engine *engine;
+    void (*handed_over)(void *ctx); /* from the takeover's thread, once */
+    void *ctx;
+};
+
+struct tko *tko_new(const struct tko_options *options);
+
+/* Asks the segue that runs for its sockets and gives them to the plane. RC_AGAIN: none runs here
+ * (err says where it was looked for). RC_ERR: it refused, or somebody else is there. */
+enum rc tko_take(struct tko *t, struct err *err) MUST_CHECK;
+
+/* The plane has started: lets clients in, in agreement with the predecessor if there is one, and
+ * from then on answers whoever wants to take over. RC_ERR: nobody was let in. */
+enum rc tko_begin(struct tko *t, struct err *err) MUST_CHECK;
+
+/* No takeover from now on; joins the thread. One that is under way fails. Reports end. */
+void tko_stop(struct tko *t);
+void tko_free(struct tko *t); /* NULL is harmless */
+
+/* ---- after handing over ---- */
+
+pid_t tko_successor(struct tko *t);                            /* 0: none */
+bool tko_has_predecessor(struct tko *t);                       /* it still lives */
+void tko_report(struct tko *t, unsigned left_s, bool working); /* what the successor is told */
+
+/* SHOW TAKEOVER: {"columns", "rows"}: one row a process. Caller decrefs. */
+json_t *tko_show(struct tko *t);
+
+#endif

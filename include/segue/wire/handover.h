@@ -1,0 +1,64 @@
+/*
+ * What two segues say to each other when one takes over from the other. Pure.
+ *
+ *   new                          old
+ *   HELLO version, pid       ->
+ *                            <-  WELCOME version, pid, number of sockets
+ *                            <-  SOCKET kind, with one descriptor each
+ *   READY                    ->                 the new one could serve
+ *                            <-  GO
+ *   ACCEPTING                ->                 it does; the old one closes its copies
+ *                            <-  REPORT sessions left: at once, then every second, until it ends
+ *   At any moment before ACCEPTING either side may say REFUSED and why, and nothing has happened.
+ *
+ * A frame is its length (four bytes, itself included), its type, its fields (four bytes each, all
+ * in network order), and for REFUSED a text. It travels as one packet.
+ * Not here: sockets (net/handover.h), who may say what when (takeover).
+ */
+#ifndef SEGUE_WIRE_HANDOVER_H
+#define SEGUE_WIRE_HANDOVER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "segue/base/err.h"
+
+#define WIRE_HANDOVER_VERSION 1
+#define WIRE_HANDOVER_TEXT_MAX 400
+#define WIRE_HANDOVER_MAX (5 + 4 * 4 + WIRE_HANDOVER_TEXT_MAX) /* bytes of a frame */
+
+enum wire_handover_type {
+    WIRE_HANDOVER_HELLO = 'H',
+    WIRE_HANDOVER_WELCOME = 'W',
+    WIRE_HANDOVER_SOCKET = 'D',
+    WIRE_HANDOVER_READY = 'R',
+    WIRE_HANDOVER_GO = 'G',
+    WIRE_HANDOVER_ACCEPTING = 'A',
+    WIRE_HANDOVER_REPORT = 'S',
+    WIRE_HANDOVER_REFUSED = 'X',
+};
+
+enum wire_handover_kind { WIRE_HANDOVER_CLIENTS, WIRE_HANDOVER_CONTROL, WIRE_HANDOVER_KINDS };
+
+struct wire_handover {
+    enum wire_handover_type type;
+    uint32_t version; /* HELLO: the newest it speaks; WELCOME: the one that both do */
+    uint32_t pid;
+    uint32_t count;                        /* SOCKETs to come */
+    uint32_t kind;                         /* enum wire_handover_kind */
+    uint32_t sessions;                     /* of the old one and those before it */
+    uint32_t left_s;                       /* until it ends the rest of them */
+    uint32_t working;                      /* 1: its engine has not stopped yet */
+    char text[WIRE_HANDOVER_TEXT_MAX + 1]; /* printable */
+};
+
+/* Returns the length of the frame. A text that is too long is cut. */
+size_t wire_handover_put(const struct wire_handover *msg, uint8_t out[WIRE_HANDOVER_MAX]);
+
+/* One packet; RC_ERR (08P01): not exactly one frame that this version knows. */
+enum rc wire_handover_read(const void *packet, size_t len, struct wire_handover *out,
+                           struct err *err) MUST_CHECK;
+
+const char *wire_handover_name(enum wire_handover_type type);
+
+#endif

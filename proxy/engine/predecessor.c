@@ -1,0 +1,57 @@
+/*
+ * A segue that was taken over serves its sessions to their end, and this engine's gate does not
+ * hold them: its rules and its gate died with its own engine. So what needs the gate waits for it.
+ *
+ * Without the gate a strong lock would still be safe for the data (the guard keeps rows in step,
+ * lock_timeout bounds the wait), but not unnoticed: those sessions would queue behind the lock, a
+ * client with a shorter lock_timeout of its own would see an error, and dropping old columns under
+ * a session whose statements nobody looks at would break it. Filling and verifying go on.
+ */
+#include "runner.h"
+#include "segue/base/clock.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#define LOOK_AGAIN_MS 200
+
+void eng_predecessor(struct eng_engine *engine, int pid, unsigned sessions)
+{
+    uint64_t one = 1;
+
+    atomic_store(&engine->predecessor_sessions, sessions);
+    atomic_store(&engine->predecessor, pid);
+    if (!pid && write(engine->wakefd, &one, sizeof(one)) < 0 && errno != EAGAIN)
+        return; /* it looks by itself, a little later */
+}
+
+bool eng_predecessor_waited_for(struct eng_engine *engine, struct eng_migration *m)
+{
+    int pid = atomic_load(&engine->predecessor);
+    unsigned sessions = atomic_load(&engine->predecessor_sessions);
+
+    if (!pid)
+        return false;
+    buf_reset(&m->blockers);
+    if (sessions == ENG_SESSIONS_UNKNOWN)
+        buf_printf(&m->blockers, "waiting for the sessions of the predecessor, process %d", pid);
+    else
+        buf_printf(&m->blockers, "waiting for %u sessions of the predecessor, process %d", sessions,
+                   pid);
+    eng_sleep(m, LOOK_AGAIN_MS);
+    eng_status_put(engine, m);
+    return true;
+}
+
+bool eng_predecessor_unseen(struct eng_engine *engine, struct eng_migration *m)
+{
+    int pid = atomic_load(&engine->predecessor);
+
+    if (!pid)
+        return false;
+    m->old_seen_ago_base_ms = clock_ms();
+    snprintf(m->old_seen_by, sizeof(m->old_seen_by),
+             "perhaps sessions of the predecessor, process %d, which this segue does not see", pid);
+    return true;
+}

@@ -1,0 +1,138 @@
+#include "segue/wire/handover.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+
+#include "segue/base/utf8.h"
+
+#define MAGIC UINT32_C(0x53654775) /* so that a HELLO is not said by accident */
+#define HEADER_BYTES 5
+#define FIELDS_MAX 4
+
+#define FIELD(name) (1 + offsetof(struct wire_handover, name)) /* 0: none */
+
+static const struct row {
+    enum wire_handover_type type;
+    const char *name;
+    bool magic, text;
+    size_t fields[FIELDS_MAX];
+} rows[] = {
+    {WIRE_HANDOVER_HELLO, "HELLO", true, false, {FIELD(version), FIELD(pid)}},
+    {WIRE_HANDOVER_WELCOME, "WELCOME", false, false, {FIELD(version), FIELD(pid), FIELD(count)}},
+    {WIRE_HANDOVER_SOCKET, "SOCKET", false, false, {FIELD(kind)}},
+    {WIRE_HANDOVER_READY, "READY", false, false, {0}},
+    {WIRE_HANDOVER_GO, "GO", false, false, {0}},
+    {WIRE_HANDOVER_ACCEPTING, "ACCEPTING", false, false, {0}},
+    {WIRE_HANDOVER_REPORT,
+     "REPORT",
+     false,
+     false,
+     {FIELD(sessions), FIELD(left_s), FIELD(working)}},
+    {WIRE_HANDOVER_REFUSED, "REFUSED", false, true, {0}},
+};
+
+static const struct row *row_of(uint8_t type)
+{
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        if ((uint8_t)rows[i].type == type)
+            return &rows[i];
+    }
+    return NULL;
+}
+
+const char *wire_handover_name(enum wire_handover_type type)
+{
+    const struct row *row = row_of((uint8_t)type);
+
+    return row ? row->name : "nothing known";
+}
+
+static size_t put_u32(uint8_t *out, uint32_t v)
+{
+    v = htonl(v);
+    memcpy(out, &v, sizeof(v));
+    return sizeof(v);
+}
+
+static uint32_t get_u32(const uint8_t *from)
+{
+    uint32_t v;
+
+    memcpy(&v, from, sizeof(v));
+    return ntohl(v);
+}
+
+size_t wire_handover_put(const struct wire_handover *msg, uint8_t out[WIRE_HANDOVER_MAX])
+{
+    const struct row *row = row_of((uint8_t)msg->type);
+    size_t at = HEADER_BYTES;
+
+    out[4] = (uint8_t)msg->type;
+    if (row->magic)
+        at += put_u32(out + at, MAGIC);
+    for (size_t i = 0; i < FIELDS_MAX && row->fields[i]; i++) {
+        uint32_t v;
+
+        memcpy(&v, (const char *)msg + row->fields[i] - 1, sizeof(v));
+        at += put_u32(out + at, v);
+    }
+    if (row->text) {
+        size_t len = strnlen(msg->text, WIRE_HANDOVER_TEXT_MAX);
+
+        memcpy(out + at, msg->text, len);
+        at += len;
+    }
+    put_u32(out, (uint32_t)at);
+    return at;
+}
+
+/* It is logged: nothing that a terminal would obey. */
+static void take_text(const uint8_t *from, size_t len, char *out)
+{
+    for (size_t i = 0; i < len; i++)
+        out[i] = from[i] < ' ' || from[i] == 0x7f ? '?' : (char)from[i];
+    out[len] = '\0';
+    utf8_mend(out);
+}
+
+static bool take_fields(const struct row *row, const uint8_t *bytes, size_t len,
+                        struct wire_handover *out)
+{
+    size_t at = HEADER_BYTES;
+
+    if (row->magic) {
+        if (len < at + 4 || get_u32(bytes + at) != MAGIC)
+            return false;
+        at += 4;
+    }
+    for (size_t i = 0; i < FIELDS_MAX && row->fields[i]; i++) {
+        uint32_t v;
+
+        if (len < at + 4)
+            return false;
+        v = get_u32(bytes + at);
+        memcpy((char *)out + row->fields[i] - 1, &v, sizeof(v));
+        at += 4;
+    }
+    if (row->text && len - at <= WIRE_HANDOVER_TEXT_MAX) {
+        take_text(bytes + at, len - at, out->text);
+        return true;
+    }
+    return at == len;
+}
+
+enum rc wire_handover_read(const void *packet, size_t len, struct wire_handover *out,
+                           struct err *err)
+{
+    const uint8_t *bytes = packet;
+    const struct row *row = len < HEADER_BYTES ? NULL : row_of(bytes[4]);
+
+    memset(out, 0, sizeof(*out));
+    if (!row || get_u32(bytes) != len || !take_fields(row, bytes, len, out) ||
+        out->kind >= WIRE_HANDOVER_KINDS) {
+        err_set(err, "08P01", "%zu bytes that are no message of a takeover", len);
+        return RC_ERR;
+    }
+    out->type = row->type;
+    return RC_OK;
+}

@@ -1,0 +1,582 @@
+"""serve --takeover: a new segue takes the place of the one that runs, and no client notices."""
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+
+import psycopg
+import pytest
+from lib.rawwire import startup
+from lib.segue import PROGRAM
+from lib.tables import RENAME, make_items
+from lib.wait import SLOW, until
+
+pytestmark = pytest.mark.one_version
+
+MAGIC = 0x53654775
+NOBODY = 65534
+
+
+@pytest.fixture
+def successor(segue, db):
+    """A function: the segue that takes over from `old`, listening at the same address."""
+
+    def take(old, start=True, arguments=(), **options):
+        new = segue(db, start=False, arguments=["--takeover", *arguments], **{**old.options, **options})
+        new.port = old.port
+        if start:
+            new.start()
+        return new
+
+    return take
+
+
+def ended(proxy, within=20):
+    """Its exit code, soon."""
+    return proxy.process.wait(within * SLOW)
+
+
+def shown(proxy, process):
+    """The row of SHOW TAKEOVER, or None."""
+    return next((row for row in proxy.console("SHOW TAKEOVER") if row["process"] == process), None)
+
+
+def listening(proxy):
+    """How many sockets listen on the proxy's port."""
+    with open("/proc/net/tcp", encoding="ascii") as table:
+        rows = [line.split() for line in table.readlines()[1:]]
+    return sum(row[1].endswith(f":{proxy.port:04X}") and row[3] == "0A" for row in rows)
+
+
+# ---- the other side of a takeover, packet by packet ----
+
+
+class Peer:
+    """Speaks to a segue's control socket. What a killed process leaves behind, close() leaves: nothing else."""
+
+    def __init__(self, proxy):
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.sock.settimeout(20 * SLOW)
+        self.sock.connect(f"\0segue.127.0.0.1:{proxy.port}")
+        self.fds = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        self.sock.close()
+        for fd in self.fds:
+            os.close(fd)
+        self.fds = []
+
+    def say(self, kind, *fields):
+        body = b"".join(struct.pack("!I", field) for field in fields)
+        self.sock.send(struct.pack("!I", 5 + len(body)) + kind + body)
+
+    def hear(self):
+        """Type and fields (REFUSED: its text); None at the end."""
+        packet, fds, _, _ = socket.recv_fds(self.sock, 1000, 4)
+        self.fds += fds
+        if not packet:
+            return None
+        assert struct.unpack("!I", packet[:4])[0] == len(packet)
+        if packet[4:5] == b"X":
+            return "X", packet[5:].decode()
+        return packet[4:5].decode(), *struct.unpack(f"!{(len(packet) - 5) // 4}I", packet[5:])
+
+    def hello(self):
+        self.say(b"H", MAGIC, 1, os.getpid())
+
+    def descriptors(self):
+        kind, version, pid, count = self.hear()
+        assert (kind, version) == ("W", 1) and pid
+        heard = [self.hear() for _ in range(count)]
+        assert sorted(heard) == [("D", 0)] * (count - 1) + [("D", 1)]
+        assert len(self.fds) == count
+        return count
+
+
+def serves(proxy):
+    with proxy.connect() as conn:
+        return conn.execute("SELECT 1").fetchone() == (1,)
+
+
+# ---- no attempt is lost ----
+
+
+class Connectors:
+    """Clients that connect, ask and leave, all the time, from several threads."""
+
+    def __init__(self, proxy, threads=4):
+        self.port, self.dbname = proxy.port, proxy.dbname
+        self.done, self.errors, self.stop = 0, [], threading.Event()
+        self.lock = threading.Lock()
+        self.threads = [threading.Thread(target=self._run, args=(n,), daemon=True) for n in range(threads)]
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop.set()
+        for thread in self.threads:
+            thread.join()
+
+    def _run(self, number):
+        attempt = 0
+        while not self.stop.is_set():
+            attempt += 1
+            try:
+                with psycopg.connect(host="127.0.0.1", port=self.port, dbname=self.dbname, user="postgres",
+                                     autocommit=True, connect_timeout=30) as conn:
+                    (answer,) = conn.execute("SELECT %s::int * 2", (attempt,)).fetchone()
+                    assert answer == attempt * 2, (number, attempt, answer)
+            except Exception as error:  # noqa: BLE001 - every kind of failure counts
+                with self.lock:
+                    self.errors.append(f"{type(error).__name__}: {error}")
+                continue
+            with self.lock:
+                self.done += 1
+
+
+class LongLived:
+    """One session with all that a session can hold; each round is checked."""
+
+    def __init__(self, proxy, db, number):
+        self.number, self.db = number, db
+        self.conn = proxy.connect()
+        self.conn.execute(f"LISTEN news_{number}")
+        self.conn.execute("CREATE TEMP TABLE mine (n int)")
+        self.conn.execute("PREPARE twice (int) AS SELECT $1 * 2")
+        self.conn.execute("SELECT pg_advisory_lock(%s)", (number,))
+        self.conn.execute("SET segue_test.word = 'kept'")
+        self.conn.execute("BEGIN")
+        self.acknowledged = 0
+
+    def round(self):
+        """Ends the open transaction and begins the next."""
+        self.acknowledged += 1
+        self.conn.execute("INSERT INTO writes VALUES (%s, %s)", (self.number, self.acknowledged))
+        self.conn.execute("INSERT INTO mine VALUES (%s)", (self.acknowledged,))
+        self.conn.execute("COMMIT")
+        assert self.conn.execute("EXECUTE twice(21)").fetchone() == (42,)
+        assert self.conn.execute("SELECT count(*) FROM mine").fetchone() == (self.acknowledged,)
+        assert self.conn.execute("SHOW segue_test.word").fetchone() == ("kept",)
+        self.db.sql(f"NOTIFY news_{self.number}, 'round {self.acknowledged}'")
+        heard = next(self.conn.notifies())
+        assert heard.payload == f"round {self.acknowledged}"
+        self.conn.execute("BEGIN")
+
+    def close(self):
+        self.conn.execute("COMMIT")
+        self.conn.close()
+
+
+def test_ten_takeovers_in_a_row_under_load_lose_no_attempt_and_no_write(segue, db, successor):
+    db.sql("CREATE TABLE writes (session int, n int)")
+    chain = [segue(db, workers=1)]
+    olds = []
+    with Connectors(chain[0]) as load:
+        for turn in range(10):
+            olds.append(LongLived(chain[-1], db, turn))
+            chain.append(successor(chain[-1], workers=[4, 2, 1][turn % 3]))
+            for session in olds:
+                session.round()
+            before = load.done
+            until("new clients", lambda: load.done > before + 20)
+    assert load.errors == []
+    assert all(proxy.running() for proxy in chain), "each still has a session"
+    until("the sum of all reports", lambda: shown(chain[-1], "predecessor")["sessions"] == len(olds))
+    written = {session.number: session.acknowledged for session in olds}
+    for session in olds:
+        session.close()
+    assert [ended(proxy) for proxy in chain[:-1]] == [0] * 10
+    assert dict(db.sql("SELECT session, count(*) FROM writes GROUP BY 1")) == written
+    until("nobody before", lambda: shown(chain[-1], "predecessor") is None)
+
+
+def test_all_queues_are_served_whatever_the_number_of_workers(segue, db, successor):
+    one = segue(db, workers=1)
+    assert listening(one) == 1
+    four = successor(one, workers=4)
+    assert ended(one) == 0 and listening(four) == 4
+    two = successor(four, workers=2)
+    assert ended(four) == 0 and listening(two) == 4
+    waiting = [psycopg.connect(two.url(), autocommit=True) for _ in range(40)]  # the kernel spreads them over all
+    assert {row["worker"] for row in two.console("SHOW SESSIONS")} == {0, 1}
+    for conn in waiting:
+        conn.close()
+
+
+def test_a_client_that_waits_in_a_queue_while_nobody_accepts_is_served_by_the_new_process(segue, db, successor):
+    old = segue(db, workers=2)
+    os.kill(old.process.pid, signal.SIGSTOP)
+    waiting = []
+    try:
+        for _ in range(8):
+            sock = socket.create_connection(("127.0.0.1", old.port), 20)
+            sock.sendall(startup(user="postgres", database=db.name))
+            waiting.append(sock)
+        new = successor(old, start=False)
+        starter = threading.Thread(target=new.start)
+        starter.start()
+        assert not select.select(waiting, [], [], 0.3)[0]
+    finally:
+        os.kill(old.process.pid, signal.SIGCONT)
+    starter.join()
+    for sock in waiting:
+        sock.settimeout(20 * SLOW)
+        assert sock.recv(1) == b"R"
+        sock.close()
+
+
+# ---- the new process fails ----
+
+
+STEPS = ["connected", "hello", "descriptors", "ready", "go"]
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_new_process_that_dies_before_it_accepts_changes_nothing(segue, db, successor, step):
+    old = segue(db)
+    with old.connect() as session, Connectors(old, 2) as load:
+        session.execute("BEGIN")
+        with Peer(old) as peer:
+            reached = STEPS.index(step)
+            if reached >= 1:
+                peer.hello()
+            if reached >= 2:
+                assert peer.descriptors() == 3  # two workers and the control socket
+            if reached >= 3:
+                peer.say(b"R")
+            if reached >= 4:
+                assert peer.hear() == ("G",)
+        until("told in the log", lambda: "clients are served here as before" in old.log_text())
+        before = load.done
+        until("new clients", lambda: load.done > before + 10)
+        session.execute("COMMIT")
+    assert load.errors == []
+    assert listening(old) == 2
+    new = successor(old)
+    assert serves(new) and ended(old) == 0
+
+
+@pytest.mark.deadline(120)
+def test_new_processes_killed_at_any_moment_change_nothing(segue, db, successor):
+    """Real ones, killed so many milliseconds after their start; late ones have taken over, and the next follows them."""
+    last = segue(db)
+    everyone = [last]
+    with Connectors(last, 2) as load:
+        for delay_ms in range(0, 40, 3):
+            new = successor(last, start=False)
+            new.process = subprocess.Popen(new.command(), stdout=subprocess.DEVNULL, stderr=open(new.log, "ab"),
+                                           stdin=subprocess.DEVNULL)
+            time.sleep(delay_ms / 1000)
+            os.kill(new.process.pid, signal.SIGSTOP)  # what it has done, it has done
+            time.sleep(0.02)
+            if "has taken over" in last.log_text():
+                os.kill(new.process.pid, signal.SIGCONT)
+                everyone.append(new)
+                last = new
+                break
+            new.kill9()
+            before = load.done
+            until("new clients", lambda: load.done > before + 5)
+    assert load.errors == []
+    assert serves(last)
+    if len(everyone) == 1:
+        new = successor(last)
+        assert serves(new)
+    assert ended(everyone[0]) == 0
+
+
+def test_a_new_process_that_cannot_start_says_why_and_changes_nothing(segue, db, successor):
+    old = segue(db)
+    done = subprocess.run([*successor(old, start=False).command(), "--workers", "many"], capture_output=True, text=True,
+                          timeout=60)
+    assert done.returncode == 2
+    taken = socket.socket()
+    taken.bind(("127.0.0.1", 0))
+    taken.listen()
+    new = successor(old, start=False)
+    command = new.command()
+    command[command.index("--listen") + 1] += f",127.0.0.1:{taken.getsockname()[1]}"
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and "cannot listen" in done.stderr
+    taken.close()
+    until("told in the log", lambda: "clients are served here as before" in old.log_text())
+    assert serves(old) and listening(old) == 2
+
+
+# ---- the old process ends ----
+
+
+def test_an_old_process_that_dies_with_its_sockets_handed_out_is_replaced(segue, db, successor):
+    old = segue(db)
+    ready = threading.Event()
+    new = successor(old, start=False)
+
+    def kill_between():
+        until("offered", lambda: "offering" in old.log_text(), every=0.0005)
+        old.process.kill()
+        ready.set()
+
+    killer = threading.Thread(target=kill_between)
+    killer.start()
+    with contextlib.suppress(AssertionError):  # killed before the last descriptor: it refuses to start
+        new.start()
+    killer.join()
+    assert ready.is_set()
+    if not new.running():
+        new = successor(old)
+    assert serves(new)
+    until("nobody before", lambda: shown(new, "predecessor") is None)
+
+
+def test_an_old_process_killed_while_it_drains_takes_only_its_own_sessions_along(segue, db, successor):
+    old = segue(db)
+    with old.connect() as lost:
+        lost.execute("SELECT 1")
+        new = successor(old)
+        assert shown(new, "predecessor")["sessions"] >= 1
+        with Connectors(new, 2) as load:
+            old.kill9()
+            until("noticed", lambda: shown(new, "predecessor") is None)
+            with pytest.raises(psycopg.OperationalError):
+                lost.execute("SELECT 1")
+        assert load.errors == [] and load.done
+
+
+def test_idle_sessions_live_on_until_the_deadline_and_end_with_57p01(segue, db, successor):
+    old = segue(db, takeover_timeout_s=3, drain_timeout_s=20)
+    with old.connect() as idle, old.connect() as busy:
+        busy.execute("BEGIN")
+        began = time.monotonic()
+        new = successor(old)
+        assert idle.execute("SELECT 1").fetchone() == (1,)
+        row = shown(new, "predecessor")
+        assert row["pid"] == old.process.pid and row["ends_in_s"] <= 3
+        assert select.select([idle.fileno()], [], [], 20 * SLOW)[0]
+        assert time.monotonic() - began > 2.5
+        with pytest.raises(psycopg.OperationalError, match="administrator command"):
+            idle.execute("SELECT 1")
+        assert busy.execute("SELECT 1").fetchone() == (1,), "not at a safe point"
+        with contextlib.suppress(psycopg.OperationalError):
+            busy.execute("COMMIT")
+        assert ended(old) == 0
+        assert serves(new)
+
+
+def test_sigterm_ends_a_predecessor_as_usual(segue, db, successor):
+    old = segue(db)
+    with old.connect() as idle:
+        new = successor(old)
+        old.signal(signal.SIGTERM)
+        assert ended(old) == 0
+        with pytest.raises(psycopg.OperationalError, match="administrator command"):
+            idle.execute("SELECT 1")
+        assert serves(new)
+
+
+def test_a_shorter_deadline_reaches_a_predecessor_by_sighup(segue, db, successor, tmp_path):
+    config = tmp_path / "old.json"
+    config.write_text('{"takeover_timeout_s": 600}')
+    old = segue(db, arguments=["-c", str(config)])
+    with old.connect():
+        new = successor(old)
+        assert shown(new, "predecessor")["ends_in_s"] > 500
+        config.write_text('{"takeover_timeout_s": 1}')
+        old.signal(signal.SIGHUP)
+        assert ended(old) == 0
+
+
+# ---- who may, and what else comes to the control socket ----
+
+
+def test_another_user_is_refused_and_logged(segue, db):
+    if os.geteuid() != 0:
+        pytest.skip("needs another user to be")
+    old = segue(db)
+    code = ("import socket; s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET);"
+            f"s.connect('\\0segue.127.0.0.1:{old.port}'); print(s.recv(1000))")
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, user=NOBODY,
+                          group=NOBODY, extra_groups=[], cwd="/")
+    assert f"user {NOBODY}" in said.stdout, said.stderr
+    assert "takeover refused" in old.log_text() and f"user {NOBODY}" in old.log_text()
+    assert serves(old)
+
+
+def test_the_control_socket_of_another_user_is_not_believed(segue, db, successor):
+    """Anybody may take a name in the abstract namespace: the new process asks the kernel who has it."""
+    if os.geteuid() != 0:
+        pytest.skip("needs another user to be")
+    old = segue(db)
+    old.stop()
+    code = ("import socket, time; s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET);"
+            f"s.bind('\\0segue.127.0.0.1:{old.port}'); s.listen(); print('there', flush=True); time.sleep(60)")
+    false = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, user=NOBODY, group=NOBODY,
+                             extra_groups=[], cwd="/")
+    assert false.stdout.readline()
+    done = subprocess.run(successor(old, start=False).command(), capture_output=True, text=True, timeout=60)
+    false.kill()
+    false.wait()
+    false.stdout.close()
+    assert done.returncode == 1 and f"user {NOBODY}" in done.stderr
+
+
+GARBAGE = [b"", b"\0", b"GET / HTTP/1.1\r\n\r\n", b"\0\0\0\5R", b"\0\0\0\x11H" + bytes(12), b"\xff" * 400, b"x" * 5000,
+           struct.pack("!IcIII", 17, b"H", MAGIC, 0, 1), struct.pack("!IcIII", 18, b"H", MAGIC, 1, 1)]
+
+
+def test_garbage_on_the_control_socket_is_refused_and_harms_nobody(segue, db, successor):
+    old = segue(db)
+    with old.connect() as session:
+        for packet in GARBAGE:
+            with Peer(old) as peer:
+                peer.sock.send(packet)
+                assert peer.hear()[0] == "X"
+        for packet in GARBAGE[1:]:
+            with Peer(old) as peer:
+                peer.hello()
+                peer.descriptors()
+                socket.send_fds(peer.sock, [packet], [0])
+                assert until("refused", peer.hear)[0] == "X" if packet != b"\0\0\0\5R" else True
+        assert session.execute("SELECT 1").fetchone() == (1,)
+    held = len(os.listdir(f"/proc/{old.process.pid}/fd"))
+    for _ in range(50):
+        with Peer(old) as peer:
+            socket.send_fds(peer.sock, [b"junk"], [0, 1])
+    new = None
+    until("nothing left open", lambda: len(os.listdir(f"/proc/{old.process.pid}/fd")) <= held)
+    new = successor(old)
+    assert serves(new) and ended(old) == 0
+
+
+def test_a_second_takeover_while_one_is_under_way_is_refused(segue, db, successor):
+    old = segue(db)
+    with Peer(old) as first:
+        first.hello()
+        first.descriptors()
+        with Peer(old) as second:
+            assert second.hear() == ("X", f"a takeover by process {os.getpid()} is under way")
+        done = subprocess.run(successor(old, start=False).command(), capture_output=True, text=True, timeout=60)
+        assert done.returncode == 1 and "is under way" in done.stderr
+    new = successor(old)
+    assert serves(new) and ended(old) == 0
+
+
+def test_a_second_segue_without_takeover_refuses_the_address_and_with_it_starts_where_nobody_is(segue, db, successor):
+    old = segue(db)
+    new = successor(old, start=False)
+    done = subprocess.run([word for word in new.command() if word != "--takeover"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and "another segue is there" in done.stderr and "--takeover" in done.stderr
+    assert serves(old)
+    old.stop()
+    new.start()
+    assert "starting as usual" in new.log_text() and serves(new)
+
+
+def test_a_control_socket_in_the_file_system_is_handed_on_and_removed_at_the_end(segue, db, successor, tmp_path):
+    path = tmp_path / "control"
+    old = segue(db, control_socket=path)
+    assert path.stat().st_mode & 0o777 == 0o600
+    new = successor(old)
+    assert ended(old) == 0 and path.exists()
+    new.kill9()
+    new = successor(old)  # the file is left, nobody behind it
+    assert "starting as usual" in new.log_text()
+    newest = successor(new)
+    assert ended(new) == 0
+    newest.stop()
+    assert not path.exists()
+
+
+# ---- what the new configuration says ----
+
+
+def test_addresses_are_added_and_those_removed_are_served_until_empty(segue, db, successor):
+    old = segue(db)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        extra = probe.getsockname()[1]
+
+    def starting(proxy, listen):
+        command = proxy.command()
+        command[command.index("--listen") + 1] = listen
+        proxy.command = lambda: command
+        return proxy.start()
+
+    both = starting(successor(old, start=False), f"127.0.0.1:{old.port},127.0.0.1:{extra}")
+    assert ended(old) == 0
+    with psycopg.connect(host="127.0.0.1", port=extra, dbname=db.name, user="postgres") as conn:
+        assert conn.execute("SELECT 1").fetchone() == (1,)
+    only = starting(successor(both, start=False), f"127.0.0.1:{both.port}")
+    assert ended(both) == 0
+    until("told in the log", lambda: only.log_text().count(f"no longer listening on 127.0.0.1:{extra}") == 2)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", extra), 5)
+    assert serves(only)
+
+
+def test_the_new_options_hold_for_new_clients(segue, db, successor):
+    old = segue(db)
+    with old.connect() as session:
+        new = successor(old, sessions_max=1)
+        with new.connect(), pytest.raises(psycopg.OperationalError, match="sessions_max|too many"):
+            new.connect()
+        assert session.execute("SELECT 1").fetchone() == (1,)
+
+
+# ---- a migration in flight ----
+
+
+def test_a_backfill_goes_on_in_the_new_process_and_the_cut_over_waits_for_the_old_ones_sessions(segue, db, successor):
+    make_items(db, rows=20000, filler=200)
+    old = segue(db, batch_target_ms=5)
+    old.begin(RENAME)
+    old.console("THROTTLE rows_per_s 2000")
+    old.wait(RENAME["name"], lambda row: row["rows_done"] > 0)
+    with old.connect() as session:
+        session.execute("SELECT count(*) FROM items")
+        new = successor(old)
+        until("the new engine", lambda: new.console("SHOW VERSION")[0]["engine_connected"])
+        new.console("THROTTLE rows_per_s off")
+        new.wait_phase(RENAME["name"], "ready")
+        new.console(f"CUTOVER {RENAME['name']}")
+        row = new.wait(RENAME["name"], lambda row: "predecessor" in (row["blockers"] or ""))
+        assert row["phase"] == "cutting_over" and row["attempts"] == 0
+        assert f"sessions of the predecessor, process {old.process.pid}" in row["blockers"]
+        session.execute("UPDATE items SET label = 'through the old process' WHERE id = 1")
+        assert new.phase(RENAME["name"]) == "cutting_over"
+    new.wait_phase(RENAME["name"], "soaking")
+    assert ended(old) == 0
+    assert db.one("SELECT count(*) FROM items WHERE title IS DISTINCT FROM label") == 0
+    assert db.one("SELECT title FROM items WHERE id = 1") == "through the old process"
+    new.cli("complete", RENAME["name"], "--force")
+
+
+def test_in_soak_a_predecessor_counts_as_a_user_of_old_names(segue, db, successor):
+    make_items(db, rows=10)
+    old = segue(db)
+    name = old.soaking(RENAME)
+    with old.connect() as session:
+        session.execute("SELECT 1")
+        new = successor(old, quiet_period_s=3600)
+        until("the new engine", lambda: new.console("SHOW VERSION")[0]["engine_connected"])
+        refused = new.cli("complete", name, check=1)
+        assert "the predecessor" in refused.err
+    assert ended(old) == 0
+    refused = new.cli("complete", name, check=1)
+    assert "the predecessor" in refused.err
+    new.cli("complete", name, "--force")
