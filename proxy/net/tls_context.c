@@ -15,7 +15,7 @@
 
 #define SQLSTATE_FILE "F0000" /* config_file_error */
 #define TICKET_KEYS_BYTES 80
-#define READ_AHEAD_BYTES 32768 /* a recv may bring more than one record */
+#define READ_AHEAD_BYTES 65640 /* four full records of TLS 1.3, and a little */
 
 /* What OpenSSL thinks went wrong first, in its words. */
 static const char *openssl_words(void)

@@ -2,7 +2,8 @@
  * What the rooms of TLS share: tls_context.c (files, session tickets), tls_stream.c (the stream's
  * functions), tls_bio.c (bytes between OpenSSL and the socket), tls_name.c (who may be whom).
  *
- * OpenSSL's error queue is per thread: every entry into it clears the queue first.
+ * OpenSSL's error queue is per thread: whoever enters OpenSSL and may ask SSL_get_error() calls
+ * tls_clear_errors() first.
  */
 #ifndef SEGUE_NET_TLS_PRIVATE_H
 #define SEGUE_NET_TLS_PRIVATE_H
@@ -10,6 +11,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include <openssl/err.h>
 #include <openssl/ssl.h>
 
 #include "segue/base/buf.h"
@@ -55,6 +57,13 @@ struct tls_stream {
     int error;       /* errno of the socket's last failure; 0: none */
     int broken;      /* the errno that every further call gets; 0: none */
 };
+
+/* Almost always the queue is empty, and looking is cheaper than clearing. */
+static inline void tls_clear_errors(void)
+{
+    if (ERR_peek_error())
+        ERR_clear_error();
+}
 
 /* tls_bio.c: a BIO over t->fd that first gives the peeked bytes. NULL: out of memory. */
 BIO *tls_bio_new(struct tls_stream *t);

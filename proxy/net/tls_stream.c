@@ -7,8 +7,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <openssl/err.h>
-
 #include "segue/base/mem.h"
 #include "tls_private.h"
 
@@ -58,7 +56,7 @@ static enum rc tls_recv(struct net_stream *stream, void *to, size_t size, size_t
         errno = t->broken;
         return t->ended ? RC_OK : RC_ERR;
     }
-    ERR_clear_error();
+    tls_clear_errors();
     do {
         size_t room = size - total < INT_MAX ? size - total : INT_MAX;
 
@@ -102,7 +100,7 @@ static enum rc tls_send(struct net_stream *stream, const void *from, size_t len,
         t->held = 0;
         return RC_OK;
     }
-    ERR_clear_error();
+    tls_clear_errors();
     n = SSL_write(t->ssl, from, (int)(len < INT_MAX ? len : INT_MAX));
     if (n <= 0) {
         if (outcome(t, n) == RC_OK)
@@ -123,7 +121,7 @@ static void say_end(struct tls_stream *t)
     if (t->broken || !SSL_is_init_finished(t->ssl) ||
         (SSL_get_shutdown(t->ssl) & SSL_SENT_SHUTDOWN))
         return;
-    ERR_clear_error();
+    tls_clear_errors();
     SSL_shutdown(t->ssl);
     t->error = 0;
     flush_quietly(t);
@@ -293,7 +291,7 @@ enum rc net_tls_handshake(struct net_stream *stream, bool *wants_write, struct e
     enum rc rc = tls_flush(t);
     int n = 0;
 
-    ERR_clear_error();
+    tls_clear_errors();
     if (rc == RC_OK) {
         n = SSL_do_handshake(t->ssl);
         if (n != 1 && SSL_get_error(t->ssl, n) != SSL_ERROR_WANT_READ)
