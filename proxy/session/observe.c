@@ -1,4 +1,6 @@
 /* Observations: counters, latency, sessions, who uses which names. Read from any thread. */
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -174,6 +176,44 @@ static json_t *name(const char *text)
 
     return value ? value : json_string("(not UTF-8)");
 }
+
+/* ---- listeners ---- */
+
+/* A listening TCP socket tells its queue where others tell of segments (kernel: tcp_get_info). */
+static void put_backlog(json_t *row, const struct sess_listener *l)
+{
+    struct tcp_info info = {0};
+    socklen_t len = sizeof(info);
+    bool known = l->address.sa.ss_family != AF_UNIX &&
+                 getsockopt(l->fd, IPPROTO_TCP, TCP_INFO, &info, &len) == 0;
+
+    json_array_append_new(row, known ? json_integer(info.tcpi_unacked) : json_null());
+    json_array_append_new(row, known ? json_integer(info.tcpi_sacked) : json_null());
+}
+
+json_t *sess_show_listeners(struct sess_plane *plane)
+{
+    json_t *rows = json_array();
+    char address[NET_ADDRESS_TEXT];
+
+    pthread_mutex_lock(&plane->lock); /* of the links */
+    for (unsigned i = 0; i < plane->nworkers; i++) {
+        for (const struct sess_listener *l = plane->workers[i]->listeners; l; l = l->next) {
+            json_t *row;
+
+            net_address_text(&l->address, address);
+            row = json_pack("[s, i, i, b, b, I]", address, (int)i, l->fd, (int)l->adopted,
+                            (int)l->retiring, (json_int_t)READ(l->accepted));
+            put_backlog(row, l);
+            json_array_append_new(rows, row);
+        }
+    }
+    pthread_mutex_unlock(&plane->lock);
+    return json_pack("{s: [s, s, s, s, s, s, s, s], s: o}", "columns", "address", "worker", "fd",
+                     "adopted", "retiring", "accepted", "backlog_now", "backlog_max", "rows", rows);
+}
+
+/* ---- the rows of SHOW SESSIONS ---- */
 
 /* What the session waits for, by what it is doing; "": for nothing but time. */
 static const char *const waits[SHOWN_COUNT] = {

@@ -34,6 +34,7 @@ struct sess_plane *sess_plane_new(const struct sess_options *options,
     plane->options = *options;
     plane->options.listen = mem_strdup(options->listen);
     sess_upstream_options_copy(&plane->options.upstream, &options->upstream);
+    plane->doors = sess_doors_new();
     plane->console = console;
     plane->console_ctx = console_ctx;
     plane->limits = limits_new(options);
@@ -166,6 +167,7 @@ void sess_plane_free(struct sess_plane *plane)
     sess_hosts_free(plane->hosts);
     sess_order_unref(plane->order);
     sess_limits_unref(plane->limits);
+    sess_doors_free(plane->doors);
     pthread_cond_destroy(&plane->seen);
     pthread_mutex_destroy(&plane->lock);
     free((char *)plane->options.listen);

@@ -190,29 +190,54 @@ size_t sess_relay_server(struct sess *s, const char *data, size_t len)
     return pos;
 }
 
-/* ---- shutdown ---- */
+/* ---- an end that the client did not ask for ---- */
 
-void sess_drain(struct sess *s)
+/* Nothing is under way on either side: a client of the database at its safe point, or one of the
+ * console between two questions. */
+static bool at_rest(const struct sess *s)
 {
-    struct err err = {0};
-    struct buf out = {0};
-    bool idle = s->state == SESS_RELAY && sess_track_safe(&s->track) && !s->track.loose &&
-                !s->client.in.len && !s->client.left && !s->server.left;
+    bool buffered = s->client.in.len || s->client.left || s->server.left;
 
     if (s->state == SESS_CONSOLE)
-        idle = !s->console.waiting && !s->client.in.len;
-    if (s->state == SESS_CONNECTING)
-        idle = !net_is_open(&s->server.stream); /* it waits for an upstream that is away */
-    if (!idle && s->state != SESS_STARTUP)
-        return;
-    err_set(&err, "57P01", "terminating connection due to administrator command");
+        return !s->console.waiting && !buffered;
+    return s->state == SESS_RELAY && sess_track_safe(&s->track) && !s->track.loose && !buffered;
+}
+
+static void dismiss(struct sess *s, const struct err *why)
+{
+    struct buf out = {0};
+
     if (s->state == SESS_RELAY) {
         wire_put_terminate(&out);
         sess_send(s, &s->server, out.data, out.len);
         buf_fini(&out);
     }
-    if (s->state == SESS_STARTUP)
+    sess_fail(s, why);
+}
+
+void sess_drain(struct sess *s)
+{
+    struct err err = {0};
+
+    if (s->state == SESS_STARTUP) {
         sess_close(s);
-    else
-        sess_fail(s, &err);
+    } else if (at_rest(s) || (s->state == SESS_CONNECTING && !net_is_open(&s->server.stream))) {
+        /* the latter waits for an upstream that is away */
+        err_set(&err, "57P01", "terminating connection due to administrator command");
+        dismiss(s, &err);
+    }
+}
+
+void sess_idle_check(struct sess *s)
+{
+    int64_t idle_us = s->worker->now_us - READ(s->idle_us);
+    struct err err = {0};
+
+    if (idle_us < (int64_t)sess_limits(s)->idle_timeout_s * 1000000 || !at_rest(s) ||
+        s->client.out.len)
+        return;
+    COUNT(s->worker->counters.idle_ended, 1);
+    err_set(&err, "57P05", "terminating connection due to idle-session timeout");
+    err_hint(&err, "option idle_timeout_s of segue");
+    dismiss(s, &err);
 }

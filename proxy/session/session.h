@@ -81,6 +81,7 @@ struct sess {
     enum sess_purpose purpose;
     uint8_t encryption_asked; /* bits: SSLRequest, GSSENCRequest seen */
     bool starting;            /* counted by startup_open_max */
+    bool at_door;             /* counted by startup_open_per_address_max */
     bool counted;             /* counted by sessions_max */
     uint8_t host;             /* upstream.c's choice: options.upstream.hosts[host] */
     bool on_host;             /* counted as a session on it */
@@ -187,7 +188,8 @@ void sess_report_upstream(struct sess *s); /* the server leg is connected */
 /* relay.c */
 size_t sess_relay_client(struct sess *s, const char *data, size_t len);
 size_t sess_relay_server(struct sess *s, const char *data, size_t len);
-void sess_drain(struct sess *s); /* closes it when it is idle */
+void sess_drain(struct sess *s);      /* closes it when it is idle */
+void sess_idle_check(struct sess *s); /* closes it when it has been idle for idle_timeout_s */
 
 /* look.c: what a client message may touch, and whether the gate lets it pass */
 enum sess_look { SESS_LOOK_PASS, SESS_LOOK_MORE, SESS_LOOK_STOP };

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "segue/base/mem.h"
+#include "segue/wire/frame.h"
 #include "segue/wire/startup.h"
 #include "worker.h"
 
@@ -88,12 +89,23 @@ static void start(struct sess *s, const struct wire_startup *st)
         sess_connect(s, SESS_FOR_RELAY);
 }
 
+static bool too_long(const struct sess *s, const char *data, size_t len, struct err *err)
+{
+    unsigned max = sess_limits(s)->startup_bytes_max;
+
+    if (len < 4 || wire_u32(data) <= max)
+        return false;
+    err_set(err, "08P01", "invalid length of startup packet");
+    err_hint(err, "segue takes at most %u bytes (option startup_bytes_max)", max);
+    return true;
+}
+
 size_t sess_startup_client(struct sess *s, const char *data, size_t len)
 {
     struct wire_startup st;
     struct err err = {0};
 
-    switch (wire_startup_read(data, len, &st, &err)) {
+    switch (too_long(s, data, len, &err) ? RC_ERR : wire_startup_read(data, len, &st, &err)) {
     case RC_AGAIN:
         return 0;
     case RC_ERR:

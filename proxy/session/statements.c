@@ -5,6 +5,8 @@
 
 #include "segue/base/mem.h"
 
+#define BUCKETS_FIRST 8 /* a power of two */
+
 struct sess_statements {
     size_t bytes, bytes_max;
     size_t count;
@@ -21,9 +23,11 @@ static uint64_t hash_name(const char *name)
     return hash ^ (hash >> 32);
 }
 
+/* With its share of the buckets, of which there are at most two a statement and the first ones. */
 static size_t bytes_of(size_t name_len, size_t text_len)
 {
-    return sizeof(struct sess_statement) + name_len + text_len + 2;
+    return sizeof(struct sess_statement) + name_len + text_len + 2 +
+           2 * sizeof(struct sess_statement *);
 }
 
 struct sess_statements *sess_statements_new(size_t bytes_max)
@@ -31,7 +35,7 @@ struct sess_statements *sess_statements_new(size_t bytes_max)
     struct sess_statements *set = mem_calloc(1, sizeof(*set));
 
     set->bytes_max = bytes_max;
-    set->nbuckets = 8;
+    set->nbuckets = BUCKETS_FIRST;
     set->buckets = mem_calloc(set->nbuckets, sizeof(*set->buckets));
     return set;
 }
@@ -133,9 +137,14 @@ void sess_statements_remove(struct sess_statements *set, const char *name)
     free(gone);
 }
 
+size_t sess_statements_bytes_least(void)
+{
+    return sizeof(struct sess_statements) + BUCKETS_FIRST * sizeof(struct sess_statement *);
+}
+
 size_t sess_statements_bytes(const struct sess_statements *set)
 {
-    return set ? sizeof(*set) + set->bytes + set->nbuckets * sizeof(*set->buckets) : 0;
+    return set ? sess_statements_bytes_least() + set->bytes : 0;
 }
 
 size_t sess_statements_count(const struct sess_statements *set)

@@ -29,6 +29,7 @@ void sess_statements_put(struct sess_statements *set, const char *name, const ch
                          size_t text_len);
 struct sess_statement *sess_statements_find(struct sess_statements *set, const char *name);
 void sess_statements_remove(struct sess_statements *set, const char *name);
+size_t sess_statements_bytes_least(void);                        /* of a set that is empty */
 size_t sess_statements_bytes(const struct sess_statements *set); /* 0 for NULL */
 size_t sess_statements_count(const struct sess_statements *set); /* 0 for NULL */
 

@@ -19,22 +19,44 @@
 
 static struct log_limit refusals, accept_errors;
 
-static void refuse(struct sess_worker *w, int fd)
+/* Before there is a session. */
+static void refuse(int fd, const char *text, const char *option, unsigned max)
 {
     struct err err = {0};
     struct buf out = {0};
 
-    COUNT(w->counters.refused_startups, 1);
-    log_limited(&refusals, LOG_WARNING, "refused: %u connections are starting up",
-                w->limits->options.startup_open_max);
-    err_set(&err, "53300", "too many connections are starting up");
-    err_hint(&err, "segue lets in %u at once (option startup_open_max)",
-             w->limits->options.startup_open_max);
+    log_limited(&refusals, LOG_WARNING, "refused: %s (option %s, %u)", text, option, max);
+    err_set(&err, "53300", "%s", text);
+    err_hint(&err, "segue lets in %u at once (option %s)", max, option);
     wire_put_error(&out, "FATAL", &err);
     if (send(fd, out.data, out.len, MSG_NOSIGNAL) < 0)
         log_debug("cannot tell a client why it is refused: %s", strerror(errno));
     buf_fini(&out);
     close(fd);
+}
+
+/* Is there room for another start-up? False: it was told, and closed. */
+static bool let_in(struct sess_worker *w, int fd, const struct net_address *peer, bool *at_door)
+{
+    const struct sess_options *o = &w->limits->options;
+    unsigned max = o->startup_open_per_address_max;
+
+    *at_door = max > 0;
+    if (max && !sess_doors_enter(w->plane->doors, peer, max)) {
+        COUNT(w->counters.refused_address, 1);
+        refuse(fd, "too many connections are starting up from your address",
+               "startup_open_per_address_max", max);
+        return false;
+    }
+    if (atomic_fetch_add_explicit(&w->plane->startups, 1, memory_order_relaxed) <
+        o->startup_open_max)
+        return true;
+    atomic_fetch_sub_explicit(&w->plane->startups, 1, memory_order_relaxed);
+    if (*at_door)
+        sess_doors_leave(w->plane->doors, peer);
+    COUNT(w->counters.refused_startups, 1);
+    refuse(fd, "too many connections are starting up", "startup_open_max", o->startup_open_max);
+    return false;
 }
 
 static void pause_accepting(struct sess_worker *w)
@@ -61,6 +83,7 @@ void sess_worker_accept(evutil_socket_t fd_listening, short what, void *arg)
     w->now_us = clock_us();
     for (int i = 0; i < ACCEPTS_A_TURN; i++) {
         struct net_address peer = {.len = sizeof(peer.sa)};
+        bool at_door;
         int fd = accept4(fd_listening, (struct sockaddr *)&peer.sa, &peer.len,
                          SOCK_NONBLOCK | SOCK_CLOEXEC);
 
@@ -73,14 +96,11 @@ void sess_worker_accept(evutil_socket_t fd_listening, short what, void *arg)
             }
             return;
         }
-        if (atomic_fetch_add_explicit(&w->plane->startups, 1, memory_order_relaxed) >=
-            w->limits->options.startup_open_max) {
-            atomic_fetch_sub_explicit(&w->plane->startups, 1, memory_order_relaxed);
-            refuse(w, fd);
+        COUNT(l->accepted, 1);
+        if (!let_in(w, fd, &peer, &at_door))
             continue;
-        }
         COUNT(w->counters.accepted, 1);
-        sess_new(w, fd, &peer);
+        sess_new(w, fd, &peer)->at_door = at_door;
     }
 }
 
@@ -169,6 +189,8 @@ static void mail_tick(struct sess_worker *w, const struct sess_mail *mail)
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &cpu);
     atomic_store_explicit(&w->counters.cpu_us, (int64_t)cpu.tv_sec * 1000000 + cpu.tv_nsec / 1000,
                           memory_order_relaxed);
+    if (w->limits->options.idle_timeout_s)
+        each_session(w, sess_idle_check);
 }
 
 static void (*const mail_kinds[])(struct sess_worker *, const struct sess_mail *) = {

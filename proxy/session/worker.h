@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 
 #include "counters.h"
+#include "doors.h"
 #include "hosts.h"
 #include "segue/net/address.h"
 #include "segue/net/loop.h"
@@ -46,7 +47,8 @@ struct sess_listener {
     struct sess_worker *worker;
     struct net_address address;
     int fd;
-    bool adopted;  /* it listens already: another process began it */
+    bool adopted;              /* it listens already: another process began it */
+    _Atomic uint64_t accepted; /* (reported) */
     bool retiring; /* not in the configuration any more: closed when its queue is empty */
     struct event *on_accept;
 };
@@ -99,9 +101,10 @@ struct sess_plane {
     bool started;
     int *adopted; /* listening sockets to be taken over by sess_plane_start */
     size_t nadopted;
-    atomic_uint listening; /* sockets that workers hold */
-    atomic_uint sessions;  /* of the database, start-ups excluded */
-    atomic_uint startups;  /* not logged in yet */
+    atomic_uint listening;    /* sockets that workers hold */
+    atomic_uint sessions;     /* of the database, start-ups excluded */
+    atomic_uint startups;     /* not logged in yet */
+    struct sess_doors *doors; /* of them, by address */
     atomic_bool drain_now;
 
     pthread_mutex_t lock; /* of all below */
@@ -164,7 +167,8 @@ void sess_limits_unref(struct sess_limits *limits);
 
 /* observe.c */
 extern const char *const sess_shown_names[SHOWN_COUNT];
-size_t sess_worker_bytes(struct sess_worker *w); /* bound to its sessions; any thread */
+size_t sess_bytes_bound(const struct sess_options *options); /* of one session; memory.c */
+size_t sess_worker_bytes(struct sess_worker *w);             /* bound to its sessions; any thread */
 /* Where the sessions with this backend are connected to; at most NET_ADDRESSES_MAX. *host: that of
  * one of them. */
 size_t sess_plane_servers(struct sess_plane *plane, int32_t pid, struct net_address *out,

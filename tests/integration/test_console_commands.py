@@ -17,8 +17,8 @@ pytestmark = pytest.mark.one_version
 RENAME = {"name": "rename_label", "operations": [{"rename_column": {"table": "items", "from": "label", "to": "title"}}]}
 
 VERBS = ["PLAN", "START", "CUTOVER", "COMPLETE", "ROLLBACK", "ABORT", "VERIFY", "PAUSE", "RESUME", "THROTTLE"]
-TOPICS = ["MIGRATIONS", "STATUS", "SESSIONS", "THROTTLE", "STATS", "LATENCY", "MESSAGES", "ERRORS", "WORKERS", "CONFIG",
-          "VERSION", "TAKEOVER", "HELP"]
+TOPICS = ["MIGRATIONS", "STATUS", "SESSIONS", "THROTTLE", "STATS", "LATENCY", "MESSAGES", "ERRORS", "WORKERS", "LISTENERS",
+          "MEMORY", "CONFIG", "VERSION", "TAKEOVER", "HELP"]
 
 
 @pytest.fixture

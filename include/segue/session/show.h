@@ -14,6 +14,8 @@ json_t *sess_show_latency(struct sess_plane *plane);  /* by class of statement *
 json_t *sess_show_messages(struct sess_plane *plane); /* by direction and type */
 json_t *sess_show_errors(struct sess_plane *plane);   /* by class of SQLSTATE */
 json_t *sess_show_workers(struct sess_plane *plane);
+json_t *sess_show_listeners(struct sess_plane *plane);
+json_t *sess_show_memory(struct sess_plane *plane);
 json_t *sess_show_sessions(struct sess_plane *plane);
 json_t *sess_show_upstreams(struct sess_plane *plane); /* one row a host; takes their locks */
 
