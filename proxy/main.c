@@ -80,13 +80,19 @@ static void reload(struct serve *serve)
     }
     pthread_mutex_lock(&serve->lock);
     taken = cfg_take_over(serve->cfg, next);
+    cfg_session_options(serve->cfg, &session);
+    if (sess_plane_reload(serve->plane, &session, &err) != RC_OK) {
+        cfg_take_over(serve->cfg, next); /* the other way round */
+        pthread_mutex_unlock(&serve->lock);
+        cfg_free(next);
+        log_err(LOG_ERROR, "reload: the old configuration stays", &err);
+        return;
+    }
     pthread_mutex_unlock(&serve->lock);
     cfg_free(next);
     apply_log_options(serve->cfg);
-    cfg_session_options(serve->cfg, &session);
     cfg_engine_options(serve->cfg, &engine);
     adm_console_set_admin_users(serve->console, serve->cfg->set->values[CFG_ADMIN_USERS].list);
-    sess_plane_reload(serve->plane, &session);
     eng_reload(serve->engine, &engine);
     log_info("reload: done, %zu options changed", taken);
 }
@@ -155,7 +161,7 @@ static void on_handed_over(void *ctx)
     sem_post(&serve->asked_to_end);
 }
 
-static void make(struct serve *serve)
+static enum rc make(struct serve *serve, struct err *err)
 {
     struct tko_options takeover = {.handed_over = on_handed_over, .ctx = serve};
     struct sess_options session;
@@ -171,7 +177,9 @@ static void make(struct serve *serve)
     session.upstream.probe = cat_probe;
     cfg_engine_options(serve->cfg, &engine);
     serve->console = adm_console_new(&admin);
-    serve->plane = sess_plane_new(&session, adm_console_ops(), serve->console);
+    serve->plane = sess_plane_new(&session, adm_console_ops(), serve->console, err);
+    if (!serve->plane)
+        return RC_ERR;
     serve->engine = eng_new(&engine, serve->plane);
     takeover.control_socket = serve->cfg->set->values[CFG_CONTROL_SOCKET].text;
     takeover.listen = session.listen;
@@ -179,6 +187,7 @@ static void make(struct serve *serve)
     takeover.engine = serve->engine;
     serve->takeover = tko_new(&takeover);
     adm_console_bind(serve->console, serve->plane, serve->engine, serve->takeover);
+    return RC_OK;
 }
 
 /* True: a signal, or the takeover's thread. */
@@ -263,7 +272,7 @@ static int run(struct serve *serve)
 {
     struct err err = {0};
 
-    if (begin(serve, &err) != RC_OK)
+    if (make(serve, &err) != RC_OK || begin(serve, &err) != RC_OK)
         return fail(CLI_REFUSED, &err);
     printf("segue: listening on %s\n", sess_plane_address(serve->plane));
     fflush(stdout);
@@ -303,14 +312,14 @@ static int serve_command(int argc, char **argv)
     signal_set(&set);
     pthread_sigmask(SIG_BLOCK, &set, NULL); /* before any thread: all inherit it */
     sem_init(&serve.asked_to_end, 0, 0);
-    make(&serve);
     code = run(&serve);
     atomic_store(&serve.ended, true);
     if (code == CLI_DONE) { /* a signal must not find the plane freed */
         pthread_kill(serve.signals, SIGUSR1);
         pthread_join(serve.signals, NULL);
     }
-    tko_stop(serve.takeover);
+    if (serve.takeover)
+        tko_stop(serve.takeover);
     sess_plane_free(serve.plane);
     tko_free(serve.takeover);
     eng_free(serve.engine);

@@ -28,12 +28,6 @@ void sess_order_unref(struct sess_order *order)
     free(order);
 }
 
-void sess_limits_unref(struct sess_limits *limits)
-{
-    if (limits && atomic_fetch_sub_explicit(&limits->refs, 1, memory_order_acq_rel) == 1)
-        free(limits);
-}
-
 void sess_gate_hold(struct sess *s)
 {
     struct sess_worker *w = s->worker;
@@ -127,8 +121,7 @@ void sess_order_adopt(struct sess_worker *w)
     pthread_mutex_lock(&plane->lock);
     order = plane->order;
     atomic_fetch_add_explicit(&order->refs, 1, memory_order_relaxed);
-    w->limits = plane->limits;
-    atomic_fetch_add_explicit(&w->limits->refs, 1, memory_order_relaxed);
+    w->limits = sess_limits_ref(plane->limits);
     pthread_mutex_unlock(&plane->lock);
     sess_limits_unref(limits_before);
 

@@ -7,11 +7,12 @@
  */
 #include <string.h>
 
+#include "login.h"
 #include "segue/base/clock.h"
-#include "worker.h"
 
 /* More than this is kept where it is and added to in place, not copied in front of a read. */
 #define KEPT_COPY_MAX 4096
+#define READS_A_TURN 8
 
 static void on_client_read(evutil_socket_t fd, short what, void *arg);
 static void on_client_write(evutil_socket_t fd, short what, void *arg);
@@ -33,15 +34,23 @@ void sess_leg_init(struct sess *s, struct sess_leg *leg, int fd)
     leg->left = 0;
 }
 
+void sess_leg_kick(struct sess_leg *leg)
+{
+    if (leg->reading && net_pending(&leg->stream))
+        event_active(&leg->on_read, EV_READ, 0);
+}
+
 static void set_reading(struct sess_leg *leg, bool on)
 {
     if (leg->reading == on)
         return;
     leg->reading = on;
-    if (on)
+    if (on) {
         event_add(&leg->on_read, NULL);
-    else
+        sess_leg_kick(leg);
+    } else {
         event_del(&leg->on_read);
+    }
 }
 
 static void set_writing(struct sess_leg *leg, bool on)
@@ -66,20 +75,33 @@ void sess_leg_fini(struct sess_leg *leg)
     buf_fini(&leg->out);
 }
 
+static void wait_ready(struct sess *s, struct sess_leg *leg)
+{
+    bool write = s->state == SESS_CONNECTING || s->login->wants_write;
+
+    set_reading(leg, !write);
+    set_writing(leg, write);
+}
+
 void sess_flow(struct sess *s)
 {
     const struct sess_options *o = sess_limits(s);
+    const struct sess_state_row *row = &sess_state_rows[s->state];
     struct sess_leg *client = &s->client, *server = &s->server;
 
     if (s->state == SESS_GONE)
         return;
     sess_report_bytes(s);
-    set_reading(client, !client->ended && server->out.len <= o->buffer_bytes_max &&
-                            client->in.len <= (size_t)o->buffer_bytes_max + o->inspect_bytes_max);
+    if (row->client_ready)
+        wait_ready(s, client);
+    else
+        set_reading(client,
+                    !client->ended && server->out.len <= o->buffer_bytes_max &&
+                        client->in.len <= (size_t)o->buffer_bytes_max + o->inspect_bytes_max);
     if (!net_is_open(&server->stream))
         return;
-    if (s->state == SESS_CONNECTING)
-        set_writing(server, true);
+    if (row->server_ready)
+        wait_ready(s, server);
     else
         set_reading(server, !server->ended && client->out.len <= o->buffer_bytes_max);
 }
@@ -227,14 +249,15 @@ static void pass_in_place(struct sess *s, struct sess_leg *leg, size_t got)
 
     buf_grow(&leg->in, got);
     used = run(s, leg == &s->client, leg->in.data, leg->in.len);
-    if (s->state == SESS_GONE || !net_is_open(&leg->stream))
+    if (s->state == SESS_GONE || !leg->in.data) /* closed, perhaps connected again */
         return;
     buf_consume(&leg->in, used);
     if (!leg->in.len)
         buf_fini(&leg->in);
 }
 
-static void read_leg(struct sess *s, struct sess_leg *leg)
+/* False: there was nothing to read, or nothing more will come. */
+static bool read_leg(struct sess *s, struct sess_leg *leg)
 {
     struct sess_worker *w = s->worker;
     enum sess_state before = s->state;
@@ -245,11 +268,11 @@ static void read_leg(struct sess *s, struct sess_leg *leg)
     enum rc rc = net_recv(&leg->stream, to, SCRATCH_BYTES - (in_place ? 0 : kept), &got);
 
     if (rc == RC_AGAIN)
-        return;
+        return false;
     w->now_us = clock_us();
     if (rc == RC_ERR && leg == &s->client) {
         sess_close(s);
-        return;
+        return false;
     }
     if (got == 0) {
         ended(s, leg);
@@ -268,14 +291,38 @@ static void read_leg(struct sess *s, struct sess_leg *leg)
         }
     }
     if (s->state == SESS_GONE)
-        return;
+        return false;
     if (leg == &s->server &&
         (s->state != before || (s->state == SESS_PENDING && sess_track_between(&s->track))))
         sess_resume(s);
     if (s->state == SESS_GONE)
-        return;
+        return false;
     sess_show(s);
     sess_flow(s);
+    return true;
+}
+
+/* A stream that reads ahead holds bytes that no event will tell of. They are taken in turns, so
+ * that other sessions get theirs. */
+static void read_all(struct sess *s, struct sess_leg *leg)
+{
+    for (int i = 0; i < READS_A_TURN; i++) {
+        if (!read_leg(s, leg) || !leg->reading || !net_pending(&leg->stream))
+            return;
+        if (sess_state_rows[s->state].client_ready || sess_state_rows[s->state].server_ready)
+            break;
+    }
+    sess_leg_kick(leg);
+}
+
+/* The socket is ready for what a handshake or a connection waits for. */
+static void ready(struct sess *s, struct sess_leg *leg, void (*go_on)(struct sess *s))
+{
+    s->worker->now_us = clock_us();
+    set_writing(leg, false);
+    go_on(s);
+    if (s->state != SESS_GONE)
+        sess_resume(s);
 }
 
 static void on_client_read(evutil_socket_t fd, short what, void *arg)
@@ -284,7 +331,10 @@ static void on_client_read(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
-    read_leg(s, &s->client);
+    if (sess_state_rows[s->state].client_ready)
+        ready(s, &s->client, sess_state_rows[s->state].client_ready);
+    else
+        read_all(s, &s->client);
 }
 
 static void on_server_read(evutil_socket_t fd, short what, void *arg)
@@ -293,7 +343,10 @@ static void on_server_read(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
-    read_leg(s, &s->server);
+    if (sess_state_rows[s->state].server_ready)
+        ready(s, &s->server, sess_state_rows[s->state].server_ready);
+    else
+        read_all(s, &s->server);
 }
 
 static void on_client_write(evutil_socket_t fd, short what, void *arg)
@@ -302,6 +355,10 @@ static void on_client_write(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
+    if (sess_state_rows[s->state].client_ready) {
+        ready(s, &s->client, sess_state_rows[s->state].client_ready);
+        return;
+    }
     s->worker->now_us = clock_us();
     flush(s, &s->client);
     sess_flow(s);
@@ -313,14 +370,11 @@ static void on_server_write(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
-    s->worker->now_us = clock_us();
-    if (s->state == SESS_CONNECTING) {
-        set_writing(&s->server, false);
-        sess_connected(s);
-        if (s->state != SESS_GONE && s->state != SESS_CONNECTING)
-            sess_resume(s);
+    if (sess_state_rows[s->state].server_ready) {
+        ready(s, &s->server, sess_state_rows[s->state].server_ready);
         return;
     }
+    s->worker->now_us = clock_us();
     flush(s, &s->server);
     sess_flow(s);
 }

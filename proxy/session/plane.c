@@ -14,30 +14,31 @@
 #define DRAIN_POLL_MS 10
 #define KILL_MS 1000 /* for the last messages to leave */
 
-static struct sess_limits *limits_new(const struct sess_options *options)
-{
-    struct sess_limits *limits = mem_calloc(1, sizeof(*limits));
-
-    atomic_init(&limits->refs, 1);
-    limits->options = *options;
-    limits->options.listen = NULL;
-    memset(&limits->options.upstream, 0, sizeof(limits->options.upstream));
-    return limits;
-}
-
 struct sess_plane *sess_plane_new(const struct sess_options *options,
-                                  const struct sess_console_ops *console, void *console_ctx)
+                                  const struct sess_console_ops *console, void *console_ctx,
+                                  struct err *err)
 {
-    struct sess_plane *plane = mem_calloc(1, sizeof(*plane));
+    struct sess_plane *plane;
+    struct sess_limits *limits;
+    uint8_t mock_key[AUTH_KEY_BYTES];
     pthread_condattr_t attr;
 
+    if (!auth_random(mock_key, sizeof(mock_key))) {
+        err_set(err, "58000", "the system gives no random bytes");
+        return NULL;
+    }
+    limits = sess_limits_new(options, NULL, err);
+    if (!limits)
+        return NULL;
+    plane = mem_calloc(1, sizeof(*plane));
     plane->options = *options;
     plane->options.listen = mem_strdup(options->listen);
     sess_upstream_options_copy(&plane->options.upstream, &options->upstream);
     plane->doors = sess_doors_new();
     plane->console = console;
     plane->console_ctx = console_ctx;
-    plane->limits = limits_new(options);
+    plane->limits = limits;
+    memcpy(plane->mock_key, mock_key, sizeof(mock_key));
     plane->order = mem_calloc(1, sizeof(*plane->order));
     atomic_init(&plane->order->refs, 1);
     pthread_mutex_init(&plane->lock, NULL);
@@ -139,10 +140,18 @@ void sess_plane_drain_now(struct sess_plane *plane)
     atomic_store(&plane->drain_now, true);
 }
 
-void sess_plane_reload(struct sess_plane *plane, const struct sess_options *options)
+enum rc sess_plane_reload(struct sess_plane *plane, const struct sess_options *options,
+                          struct err *err)
 {
-    struct sess_limits *limits = limits_new(options), *before;
+    struct sess_limits *before, *limits;
 
+    pthread_mutex_lock(&plane->lock);
+    before = sess_limits_ref(plane->limits);
+    pthread_mutex_unlock(&plane->lock);
+    limits = sess_limits_new(options, before, err);
+    sess_limits_unref(before);
+    if (!limits)
+        return RC_ERR;
     pthread_mutex_lock(&plane->lock);
     before = plane->limits;
     plane->limits = limits;
@@ -150,6 +159,7 @@ void sess_plane_reload(struct sess_plane *plane, const struct sess_options *opti
         post_all(plane, MAIL_ORDER);
     pthread_mutex_unlock(&plane->lock);
     sess_limits_unref(before);
+    return RC_OK;
 }
 
 void sess_plane_free(struct sess_plane *plane)

@@ -75,7 +75,7 @@ static void on_ready(struct sess *s, const char *msg, size_t total)
         sess_log(s, LOG_DEBUG, NULL, "logged in");
         sess_started(s);
         sess_deadline(s, 0);
-        if (s->state == SESS_AUTH)
+        if (s->state == SESS_WELCOME)
             sess_move(s, SESS_RELAY);
         s->request_us = 0;
         return;

@@ -20,12 +20,6 @@ static size_t discard(struct sess *s, const char *data, size_t len)
     return len;
 }
 
-static size_t login_client(struct sess *s, const char *data, size_t len)
-{
-    sess_send(s, &s->server, data, len);
-    return len;
-}
-
 /* The server learns of it the same way, finishes what it was asked, and ends. */
 static void half_close(struct sess *s)
 {
@@ -38,31 +32,109 @@ static void nothing(struct sess *s)
     (void)s;
 }
 
+static void too_late(struct sess *s)
+{
+    struct err err = {0};
+
+    err_set(&err, "08006", "canceling authentication due to timeout");
+    sess_fail(s, &err);
+}
+
+static void asked_late(struct sess *s)
+{
+    if (s->worker->now_us < s->login_by_us)
+        sess_asked_timeout(s);
+    else
+        too_late(s);
+}
+
+static void tls_late(struct sess *s)
+{
+    if (s->worker->now_us < s->login_by_us)
+        sess_upstream_next(s, "timeout");
+    else
+        too_late(s);
+}
+
 #define TO(state) (UINT32_C(1) << SESS_##state)
 #define TO_END (TO(CLOSING) | TO(GONE))
+#define TO_HOST (TO(CONNECTING) | TO_END)
 
+/* clang-format off */
 const struct sess_state_row sess_state_rows[SESS_STATES] = {
-    [SESS_STARTUP] = {"startup", TO(CONNECTING) | TO(CONSOLE) | TO_END, sess_startup_client, NULL,
-                      sess_close, sess_close},
-    [SESS_CONNECTING] = {"connecting", TO(ASKED) | TO(CANCELLING) | TO_END, NULL, NULL, sess_close,
-                         sess_close},
-    [SESS_ASKED] = {"asked", TO(CONNECTING) | TO(AUTH) | TO(LOGIN) | TO_END, NULL,
-                    sess_asked_server, sess_close, sess_asked_ended},
-    [SESS_AUTH] = {"auth", TO(RELAY) | TO(PENDING) | TO_END, sess_relay_client, sess_relay_server,
-                   half_close, sess_finish},
-    [SESS_RELAY] = {"relay", TO(PENDING) | TO(HELD) | TO_END, sess_relay_client, sess_relay_server,
-                    half_close, sess_finish},
-    [SESS_PENDING] = {"pending", TO(RELAY) | TO_END, NULL, sess_relay_server, sess_close,
-                      sess_finish},
-    [SESS_HELD] = {"held", TO(RELAY) | TO_END, NULL, sess_relay_server, sess_close, sess_finish},
-    [SESS_CANCELLING] = {"cancelling", TO(CONNECTING) | TO_END, discard, discard, nothing,
-                         sess_cancel_done},
-    [SESS_LOGIN] = {"login", TO(CONSOLE) | TO_END, login_client, sess_login_server, sess_close,
-                    sess_finish},
-    [SESS_CONSOLE] = {"console", TO_END, sess_console_client, NULL, sess_close, sess_close},
-    [SESS_CLOSING] = {"closing", TO(GONE), discard, NULL, sess_finish, nothing},
-    [SESS_GONE] = {"gone", 0, NULL, NULL, nothing, nothing},
+    [SESS_STARTUP] = {.name = "startup",
+        .next = TO(CLIENT_TLS) | TO(PROVING) | TO(CONNECTING) | TO(CONSOLE) | TO(DELAYING) | TO_END,
+        .client = sess_startup_client,
+        .client_ended = sess_close, .server_ended = sess_close, .late = sess_close},
+    [SESS_CLIENT_TLS] = {.name = "client-tls",
+        .next = TO(STARTUP) | TO(GONE),
+        .client_ready = sess_client_tls_step,
+        .client_ended = sess_close, .server_ended = sess_close, .late = sess_close},
+    [SESS_PROVING] = {.name = "proving",
+        .next = TO(CONNECTING) | TO(CONSOLE) | TO(DELAYING) | TO_END,
+        .client = sess_prove_client,
+        .client_ended = sess_close, .server_ended = sess_close, .late = too_late},
+    [SESS_CONNECTING] = {.name = "connecting",
+        .next = TO(TLS_ASK) | TO(SERVER_TLS) | TO(ASKED) | TO(CANCELLING) | TO_END,
+        .server_ready = sess_connected,
+        .client_ended = sess_close, .server_ended = sess_close, .late = sess_connect_timeout},
+    [SESS_TLS_ASK] = {.name = "tls-ask",
+        .next = TO(SERVER_TLS) | TO(ASKED) | TO(CANCELLING) | TO_HOST,
+        .server = sess_server_tls_answered,
+        .client_ended = sess_close, .server_ended = sess_server_tls_lost,
+        .late = tls_late},
+    [SESS_SERVER_TLS] = {.name = "server-tls",
+        .next = TO(ASKED) | TO(CANCELLING) | TO_HOST,
+        .server_ready = sess_server_tls_step,
+        .client_ended = sess_close, .server_ended = sess_server_tls_lost,
+        .late = tls_late},
+    [SESS_ASKED] = {.name = "asked",
+        .next = TO(AUTH) | TO(ENTERING) | TO_HOST,
+        .server = sess_asked_server,
+        .client_ended = sess_close, .server_ended = sess_asked_ended, .late = asked_late},
+    [SESS_AUTH] = {.name = "auth",
+        .next = TO(WELCOME) | TO(CONSOLE) | TO(DELAYING) | TO(PENDING) | TO_HOST,
+        .client = sess_auth_client, .server = sess_auth_server,
+        .client_ended = half_close, .server_ended = sess_finish, .late = too_late},
+    [SESS_ENTERING] = {.name = "entering",
+        .next = TO(WELCOME) | TO(CONSOLE) | TO(DELAYING) | TO_HOST,
+        .server = sess_enter_server,
+        .client_ended = sess_close, .server_ended = sess_finish, .late = too_late},
+    [SESS_WELCOME] = {.name = "welcome",
+        .next = TO(RELAY) | TO(PENDING) | TO_END,
+        .client = sess_relay_client, .server = sess_relay_server,
+        .client_ended = half_close, .server_ended = sess_finish, .late = too_late},
+    [SESS_RELAY] = {.name = "relay",
+        .next = TO(PENDING) | TO(HELD) | TO_END,
+        .client = sess_relay_client, .server = sess_relay_server,
+        .client_ended = half_close, .server_ended = sess_finish, .late = sess_close},
+    [SESS_PENDING] = {.name = "pending",
+        .next = TO(RELAY) | TO_END,
+        .server = sess_relay_server,
+        .client_ended = sess_close, .server_ended = sess_finish, .late = too_late},
+    [SESS_HELD] = {.name = "held",
+        .next = TO(RELAY) | TO_END,
+        .server = sess_relay_server,
+        .client_ended = sess_close, .server_ended = sess_finish, .late = sess_close},
+    [SESS_CANCELLING] = {.name = "cancelling",
+        .next = TO_HOST,
+        .client = discard, .server = discard,
+        .client_ended = nothing, .server_ended = sess_cancel_done, .late = sess_close},
+    [SESS_CONSOLE] = {.name = "console",
+        .next = TO_END,
+        .client = sess_console_client,
+        .client_ended = sess_close, .server_ended = sess_close, .late = sess_close},
+    [SESS_DELAYING] = {.name = "delaying",
+        .next = TO_END,
+        .client = discard,
+        .client_ended = sess_close, .server_ended = nothing, .late = sess_login_answer},
+    [SESS_CLOSING] = {.name = "closing",
+        .next = TO(GONE),
+        .client = discard,
+        .client_ended = sess_finish, .server_ended = nothing, .late = sess_close},
+    [SESS_GONE] = {.name = "gone", .client_ended = nothing, .server_ended = nothing},
 };
+/* clang-format on */
 
 void sess_move(struct sess *s, enum sess_state to)
 {
@@ -130,32 +202,13 @@ void sess_deadline(struct sess *s, int64_t at_us)
 static void on_deadline(evutil_socket_t fd, short what, void *arg)
 {
     struct sess *s = arg;
-    struct err err = {0};
 
     (void)fd;
     (void)what;
     s->worker->now_us = clock_us();
-    switch (s->state) {
-    case SESS_CONNECTING:
-        sess_connect_timeout(s);
-        if (s->state != SESS_GONE && s->state != SESS_CONNECTING)
-            sess_resume(s);
-        break;
-    case SESS_ASKED:
-        if (s->worker->now_us < s->login_by_us) {
-            sess_asked_timeout(s);
-            break;
-        } /* fall through */
-    case SESS_AUTH:
-    case SESS_PENDING:
-    case SESS_LOGIN:
-        err_set(&err, "08006", "canceling authentication due to timeout");
-        sess_fail(s, &err);
-        break;
-    default:
-        sess_close(s);
-        break;
-    }
+    sess_state_rows[s->state].late(s);
+    if (s->state != SESS_GONE)
+        sess_resume(s);
 }
 
 /* ---- beginning and end ---- */
@@ -172,6 +225,7 @@ struct sess *sess_new(struct sess_worker *w, int fd, const struct net_address *p
     s->login_by_us = w->now_us + (int64_t)w->limits->options.login_timeout_ms * 1000;
     s->server.stream.fd = -1;
     s->starting = true;
+    s->login = sess_login_new(s);
     net_tune(fd, w->limits->options.keepalive_s, w->limits->options.user_timeout_ms);
     sess_leg_init(s, &s->client, fd);
     evtimer_assign(&s->timer, net_loop_base(w->loop), on_deadline, s);
@@ -263,6 +317,10 @@ void sess_fail(struct sess *s, const struct err *e)
 
     if (s->state == SESS_GONE || s->state == SESS_CLOSING)
         return;
+    if (s->state == SESS_CLIENT_TLS) { /* nothing can be said in there */
+        sess_close(s);
+        return;
+    }
     sess_log_failed(s, e);
     if (!s->server.left && s->purpose != SESS_FOR_CANCEL) { /* never inside a message */
         wire_put_error(&out, "FATAL", e);
@@ -275,6 +333,7 @@ void sess_fail(struct sess *s, const struct err *e)
 void sess_free(struct sess *s)
 {
     sess_statements_free(s->statements);
+    sess_login_end(s);
     buf_fini(&s->startup);
     sess_dial_free(s->dial);
     free(s);

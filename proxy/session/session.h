@@ -25,22 +25,33 @@
 struct sess_worker;
 
 /*
- *   STARTUP -> CONNECTING <-> ASKED -> AUTH -> RELAY <-> PENDING, HELD  a client of the database
- *   STARTUP -> CONNECTING <-> CANCELLING                          a cancel request on its way
- *   STARTUP [-> CONNECTING <-> ASKED -> LOGIN] -> CONSOLE         a client of the console
+ *   STARTUP [-> CLIENT_TLS -> STARTUP] [-> PROVING] -> CONNECTING    segue asks who it is, or not
+ *   CONNECTING [-> TLS_ASK] [-> SERVER_TLS] ->
+ *       ASKED -> AUTH | ENTERING -> WELCOME -> RELAY <-> PENDING, HELD    a client of the database
+ *       CANCELLING                                                        a cancel request
+ *       ASKED -> AUTH | ENTERING -> CONSOLE                               a client of the console
+ *   TLS_ASK, SERVER_TLS, ASKED, AUTH, ENTERING, CANCELLING -> CONNECTING
+ *                                                        another host, or the same otherwise
+ *   PROVING, AUTH, ENTERING -> DELAYING                  a failed login, to be answered later
  *   any -> CLOSING (flush, then wait for the client's end) -> GONE
  */
 enum sess_state {
     SESS_STARTUP,    /* waiting for the start-up packet */
+    SESS_CLIENT_TLS, /* handshake with the client */
+    SESS_PROVING,    /* the client shows segue who it is */
     SESS_CONNECTING, /* to the upstream, or waiting until that can be tried again */
+    SESS_TLS_ASK,    /* SSLRequest sent, no answer yet */
+    SESS_SERVER_TLS, /* handshake with the upstream */
     SESS_ASKED,      /* start-up forwarded, no answer yet: another server may still be asked */
-    SESS_AUTH,       /* it has answered, no ReadyForQuery yet */
+    SESS_AUTH,       /* it has answered; client and upstream settle who the client is */
+    SESS_ENTERING,   /* it has answered; segue logs in for the client */
+    SESS_WELCOME,    /* the upstream has said yes, no ReadyForQuery yet */
     SESS_RELAY,      /* bytes flow */
     SESS_PENDING,    /* the gate is closed: is a transaction open? The answers on their way tell */
     SESS_HELD,       /* by the gate, at a safe point */
     SESS_CANCELLING, /* cancel request sent, waiting for the upstream to close */
-    SESS_LOGIN,      /* console: the upstream checks the password */
     SESS_CONSOLE,
+    SESS_DELAYING, /* the login has failed; the client will hear of it */
     SESS_CLOSING,
     SESS_GONE,
     SESS_STATES
@@ -77,9 +88,9 @@ struct sess {
     int64_t login_by_us;
 
     /* start-up */
-    struct buf startup; /* the packet, until it was sent upstream */
+    struct buf startup; /* the packet */
     enum sess_purpose purpose;
-    uint8_t encryption_asked; /* bits: SSLRequest, GSSENCRequest seen */
+    struct sess_login *login; /* NULL once the upstream has said yes */
     bool starting;            /* counted by startup_open_max */
     bool at_door;             /* counted by startup_open_per_address_max */
     bool counted;             /* counted by sessions_max */
@@ -135,6 +146,10 @@ struct sess_state_row {
     uint32_t next; /* states that may follow, as bits */
     size_t (*client)(struct sess *s, const char *data, size_t len);
     size_t (*server)(struct sess *s, const char *data, size_t len);
+    /* In place of receiving or sending, when that socket is ready for what was waited for. */
+    void (*client_ready)(struct sess *s);
+    void (*server_ready)(struct sess *s);
+    void (*late)(struct sess *s); /* its deadline has passed */
     void (*client_ended)(struct sess *s);
     void (*server_ended)(struct sess *s);
 };
@@ -154,6 +169,7 @@ void sess_started(struct sess *s); /* not counted by startup_open_max, its memor
 /* leg.c: bytes in and out */
 void sess_leg_init(struct sess *s, struct sess_leg *leg, int fd);
 void sess_leg_fini(struct sess_leg *leg);
+void sess_leg_kick(struct sess_leg *leg); /* reads what the stream has read ahead */
 void sess_send(struct sess *s, struct sess_leg *to, const void *data, size_t len);
 void sess_resume(struct sess *s); /* works on what the client sent before */
 void sess_flow(struct sess *s);   /* starts and stops reading by what is buffered */
@@ -163,7 +179,7 @@ size_t sess_startup_client(struct sess *s, const char *data, size_t len);
 
 /* upstream.c */
 void sess_connect(struct sess *s, enum sess_purpose purpose);
-void sess_connected(struct sess *s); /* the upstream's socket is writable */
+void sess_connected(struct sess *s); /* or not: the upstream's socket is writable */
 void sess_connect_timeout(struct sess *s);
 size_t sess_asked_server(struct sess *s, const char *data, size_t len);
 void sess_asked_ended(struct sess *s);
@@ -176,10 +192,34 @@ void sess_dial_free(struct sess_dial *dial);
 void sess_upstream_next(struct sess *s, const char *why);
 void sess_upstream_again(struct sess *s);
 
-/* login.c: what follows the connection; called by upstream.c once it stands, and once the server
- * has answered the start-up (ASKED is left; what it said is read then) */
-void sess_login_begin(struct sess *s);
-void sess_login_answered(struct sess *s);
+/* handshake.c: TLS on both legs */
+/* To an SSLRequest, or a GSSENCRequest. */
+void sess_client_tls_answer(struct sess *s, bool ssl, bool bytes_behind);
+void sess_client_tls_direct(struct sess *s, const char *data, size_t len);
+void sess_client_tls_step(struct sess *s);
+void sess_server_tls_step(struct sess *s);
+size_t sess_server_tls_answered(struct sess *s, const char *data, size_t len);
+void sess_server_tls_lost(struct sess *s);
+void sess_login_begin(struct sess *s); /* called by upstream.c once a connection stands */
+
+/* login.c: which way a client logs in; pass-through */
+struct sess_login *sess_login_new(struct sess *s);
+void sess_login_end(struct sess *s); /* wipes and frees; harmless when done */
+/* The start-up packet is read. `trusted`: to the console, and pass-through asks for no proof. */
+void sess_login_start(struct sess *s, enum sess_purpose purpose, bool trusted);
+void sess_login_enter(struct sess *s);    /* the server leg is as it should be */
+void sess_login_answered(struct sess *s); /* ASKED is left, its bytes come next */
+void sess_login_refuse(struct sess *s, const struct err *e); /* late: see failed_login_delay_ms */
+void sess_login_answer(struct sess *s);                      /* the delay is over */
+size_t sess_auth_client(struct sess *s, const char *data, size_t len);
+size_t sess_auth_server(struct sess *s, const char *data, size_t len);
+
+/* enter.c: segue logs in for the client */
+size_t sess_enter_server(struct sess *s, const char *data, size_t len);
+
+/* prove.c: the client shows segue who it is */
+void sess_prove_begin(struct sess *s);
+size_t sess_prove_client(struct sess *s, const char *data, size_t len);
 
 /* observe.c: reports for other threads */
 void sess_report_bytes(struct sess *s);    /* buffers or statements may have changed */
@@ -206,7 +246,6 @@ void sess_log_failed(struct sess *s, const struct err *err);                 /* 
 void sess_log_server_refusal(struct sess *s, const char *msg, size_t total); /* ErrorResponse */
 
 /* virtual.c: the console's client */
-size_t sess_login_server(struct sess *s, const char *data, size_t len);
 size_t sess_console_client(struct sess *s, const char *data, size_t len);
 void sess_console_enter(struct sess *s);
 void sess_console_answer(struct sess *s, const void *bytes, size_t len);

@@ -2,30 +2,30 @@
  * A client's first packets: encryption requests, cancel requests, StartupMessage, and whether there
  * is room for it. Not here: connecting to the upstream (upstream.c).
  */
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "segue/base/mem.h"
+#include "login.h"
 #include "segue/wire/frame.h"
 #include "segue/wire/startup.h"
-#include "worker.h"
 
 enum { ASKED_SSL = 1, ASKED_GSSENC = 2 };
 
-/* PostgreSQL allows one request of each kind; bytes behind one were sent before the client could
- * know the answer: someone injects plain text (CVE-2021-23214). */
-static void answer_no(struct sess *s, uint32_t code, bool bytes_behind)
+/* PostgreSQL allows one request of each kind, none of them inside TLS. */
+static void on_encryption_request(struct sess *s, uint32_t code, bool bytes_behind)
 {
     uint8_t bit = code == WIRE_CODE_SSL ? ASKED_SSL : ASKED_GSSENC;
+    struct err err = {0};
 
-    if ((s->encryption_asked & bit) || bytes_behind) {
-        sess_close(s);
+    if ((s->login->encryption_asked & bit) || net_stream_is_tls(&s->client.stream)) {
+        err_set(&err, "0A000",
+                "unsupported frontend protocol %u.%u: server supports 3.0 and later 3.x",
+                code >> 16, code & 0xffff);
+        sess_fail(s, &err);
         return;
     }
-    s->encryption_asked |= bit;
-    sess_send(s, &s->client, "N", 1);
+    s->login->encryption_asked |= bit;
+    sess_client_tls_answer(s, code == WIRE_CODE_SSL, bytes_behind);
 }
 
 static void remember_names(struct sess *s, const struct wire_startup *st)
@@ -65,10 +65,10 @@ static void enter_console(struct sess *s)
     switch (plane->console->admit(plane->console_ctx, s->user, net_address_is_loopback(&s->peer),
                                   &why)) {
     case SESS_CONSOLE_TRUST:
-        sess_console_enter(s);
+        sess_login_start(s, SESS_FOR_LOGIN, true);
         break;
     case SESS_CONSOLE_LOGIN:
-        sess_connect(s, SESS_FOR_LOGIN);
+        sess_login_start(s, SESS_FOR_LOGIN, false);
         break;
     case SESS_CONSOLE_REFUSE:
         COUNT(s->worker->counters.refused_console, 1);
@@ -86,7 +86,7 @@ static void start(struct sess *s, const struct wire_startup *st)
     if (console && strcmp(s->database, console->database) == 0)
         enter_console(s);
     else if (below_limit(s))
-        sess_connect(s, SESS_FOR_RELAY);
+        sess_login_start(s, SESS_FOR_RELAY, false);
 }
 
 static bool too_long(const struct sess *s, const char *data, size_t len, struct err *err)
@@ -105,6 +105,10 @@ size_t sess_startup_client(struct sess *s, const char *data, size_t len)
     struct wire_startup st;
     struct err err = {0};
 
+    if (data[0] == NET_TLS_FIRST_BYTE && !net_stream_is_tls(&s->client.stream)) {
+        sess_client_tls_direct(s, data, len);
+        return len;
+    }
     switch (too_long(s, data, len, &err) ? RC_ERR : wire_startup_read(data, len, &st, &err)) {
     case RC_AGAIN:
         return 0;
@@ -116,7 +120,7 @@ size_t sess_startup_client(struct sess *s, const char *data, size_t len)
         break;
     }
     if (st.code == WIRE_CODE_SSL || st.code == WIRE_CODE_GSSENC) {
-        answer_no(s, st.code, len > st.total);
+        on_encryption_request(s, st.code, len > st.total);
         return st.total;
     }
     buf_append(&s->startup, data, st.total);

@@ -11,8 +11,6 @@
 #include "worker.h"
 
 #define QUERY_BYTES_MAX (16u << 20)
-#define REFUSAL_BYTES_MAX 2048
-#define AUTHENTICATION_OK 0
 
 static const struct {
     const char *name, *value;
@@ -34,9 +32,11 @@ void sess_console_enter(struct sess *s)
     struct buf out = {0};
     uint32_t key = (uint32_t)(clock_us() * 2654435761u);
 
+    sess_upstream_left(s);
     sess_leg_fini(&s->server);
     buf_fini(&s->startup);
     sess_move(s, SESS_CONSOLE);
+    sess_login_end(s);
     sess_started(s);
     sess_deadline(s, 0);
     COUNT(s->worker->counters.logins, 1);
@@ -47,50 +47,6 @@ void sess_console_enter(struct sess *s)
     wire_put_ready(&out, 'I');
     sess_send(s, &s->client, out.data, out.len);
     buf_fini(&out);
-}
-
-/* The upstream asks for the password; its "yes" ends its part. */
-size_t sess_login_server(struct sess *s, const char *data, size_t len)
-{
-    struct wire_frame frame;
-    struct buf bye = {0};
-    size_t pos = 0, part;
-
-    while (pos < len) {
-        if (!s->server.left) {
-            enum rc rc = wire_frame_read(data + pos, len - pos, &frame);
-
-            if (rc == RC_AGAIN || (rc == RC_OK && frame.type == 'R' && len - pos < 9))
-                break;
-            if (rc == RC_OK && frame.type == 'E') {
-                if (len - pos < frame.total && len - pos < REFUSAL_BYTES_MAX)
-                    break;
-                if (len - pos >= frame.total)
-                    sess_log_server_refusal(s, data + pos, frame.total);
-            }
-            if (rc == RC_ERR) {
-                sess_finish(s);
-                return len;
-            }
-            if (frame.type == 'R' && frame.total == 9 &&
-                wire_u32(data + pos + WIRE_HEADER_BYTES) == AUTHENTICATION_OK) {
-                sess_send(s, &s->client, data, pos);
-                if (s->state == SESS_GONE)
-                    return len;
-                wire_put_terminate(&bye);
-                sess_send(s, &s->server, bye.data, bye.len);
-                buf_fini(&bye);
-                sess_console_enter(s);
-                return len;
-            }
-            s->server.left = frame.total;
-        }
-        part = s->server.left < len - pos ? s->server.left : len - pos;
-        s->server.left -= part;
-        pos += part;
-    }
-    sess_send(s, &s->client, data, pos);
-    return pos;
 }
 
 /* ---- messages ---- */

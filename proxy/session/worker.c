@@ -13,6 +13,7 @@
 #include "worker.h"
 
 #define ACCEPTS_A_TURN 64
+#define KEYS_MAX 256        /* users whose upstream keys a worker remembers */
 #define ACCEPT_PAUSE_MS 100 /* out of descriptors */
 
 /* ---- accept ---- */
@@ -272,6 +273,7 @@ struct sess_worker *sess_worker_new(struct sess_plane *plane, unsigned number, s
     w->number = number;
     pthread_mutex_init(&w->registry_lock, NULL);
     pthread_mutex_init(&w->usage_lock, NULL);
+    w->keys = auth_key_cache_new(KEYS_MAX);
     w->cache = sql_cache_new(plane->options.cache_entries, plane->options.cache_bytes);
     w->loop = net_loop_new(deliver, w, err);
     if (!w->loop) {
@@ -304,6 +306,7 @@ void sess_worker_free(struct sess_worker *w)
     sess_order_unref(w->order);
     sess_limits_unref(w->limits);
     sql_cache_free(w->cache);
+    auth_key_cache_free(w->keys);
     pthread_mutex_destroy(&w->usage_lock);
     pthread_mutex_destroy(&w->registry_lock);
     free(w);

@@ -13,8 +13,11 @@
 #include "counters.h"
 #include "doors.h"
 #include "hosts.h"
+#include "penalty.h"
+#include "segue/auth/scram.h"
 #include "segue/net/address.h"
 #include "segue/net/loop.h"
+#include "segue/net/tls.h"
 #include "segue/session/plane.h"
 #include "segue/sql/inspect.h"
 #include "session.h"
@@ -35,7 +38,10 @@ struct sess_order {
 
 struct sess_limits { /* the options that may change, as one immutable value */
     atomic_int refs;
-    struct sess_options options; /* strings are not used from here */
+    struct sess_options options;              /* strings are not used from here */
+    struct net_tls_context *accept, *connect; /* NULL: no TLS on that leg */
+    struct auth_users *users;                 /* NULL: no list */
+    char **cert_map;
 };
 
 struct sess_usage_slot {
@@ -72,6 +78,8 @@ struct sess_worker {
     struct sess *held_first, *held_last;
     struct sess *dead; /* to be freed at the end of the turn, linked by next */
     uint64_t next_id;
+    struct sess_penalties penalties;
+    struct auth_key_cache *keys; /* of upstream logins */
 
     /* read by others */
     atomic_uint_fast64_t seen;     /* number of the order it works by */
@@ -96,6 +104,7 @@ struct sess_plane {
     struct sess_history *history;
     struct sess_hosts *hosts;
     char address[NET_ADDRESS_TEXT];
+    uint8_t mock_key[AUTH_KEY_BYTES]; /* salts shown for unknown users come from it */
     struct sess_worker *workers[WORKERS_MAX];
     unsigned nworkers;
     bool started;
@@ -163,6 +172,12 @@ void sess_gate_drop(struct sess *s); /* a held session ends */
 void sess_order_adopt(struct sess_worker *w);
 void sess_gate_expire(struct sess_worker *w);
 void sess_order_unref(struct sess_order *order);
+
+/* limits.c: reads the files that the options name. `before`: what it takes over from, or
+ * NULL. NULL with err. */
+struct sess_limits *sess_limits_new(const struct sess_options *options,
+                                    const struct sess_limits *before, struct err *err);
+struct sess_limits *sess_limits_ref(struct sess_limits *limits); /* any thread */
 void sess_limits_unref(struct sess_limits *limits);
 
 /* observe.c */

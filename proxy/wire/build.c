@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "segue/wire/startup.h"
+
 /* Opens a message; the length is written by end(). */
 static size_t begin(struct buf *out, char type)
 {
@@ -71,6 +73,15 @@ void wire_put_auth_ok(struct buf *out)
     size_t at = begin(out, 'R');
 
     buf_append_u32(out, 0);
+    end(out, at);
+}
+
+void wire_put_auth(struct buf *out, uint32_t method, const void *data, size_t len)
+{
+    size_t at = begin(out, 'R');
+
+    buf_append_u32(out, method);
+    buf_append(out, data, len);
     end(out, at);
 }
 
@@ -149,4 +160,28 @@ void wire_put_negotiate(struct buf *out, uint32_t minor)
 void wire_put_terminate(struct buf *out)
 {
     end(out, begin(out, 'X'));
+}
+
+void wire_put_secret(struct buf *out, const void *data, size_t len)
+{
+    size_t at = begin(out, 'p');
+
+    buf_append(out, data, len);
+    end(out, at);
+}
+
+void wire_put_sasl_first(struct buf *out, const char *mechanism, const void *data, size_t len)
+{
+    size_t at = begin(out, 'p');
+
+    put_string(out, mechanism);
+    buf_append_u32(out, (uint32_t)len);
+    buf_append(out, data, len);
+    end(out, at);
+}
+
+void wire_put_ssl_request(struct buf *out)
+{
+    buf_append_u32(out, 8);
+    buf_append_u32(out, WIRE_CODE_SSL);
 }

@@ -177,3 +177,36 @@ enum rc wire_read_status(const void *msg, size_t total, struct wire_status *out)
     out->value = take_string(&c);
     return whole(&c);
 }
+
+enum rc wire_read_auth(const void *msg, size_t total, struct wire_auth *out)
+{
+    struct cursor c = body(msg, total);
+
+    out->method = take_u32(&c);
+    out->data = c.at;
+    out->len = c.bad ? 0 : (size_t)(c.end - c.at);
+    return c.bad ? RC_ERR : RC_OK;
+}
+
+const char *wire_sasl_mechanism(const struct wire_auth *auth, size_t *at)
+{
+    struct cursor c = {auth->data + *at, auth->data + auth->len, *at > auth->len};
+    const char *name = take_string(&c);
+
+    if (c.bad || !name[0])
+        return NULL;
+    *at = (size_t)(c.at - auth->data);
+    return name;
+}
+
+enum rc wire_read_sasl_first(const void *msg, size_t total, struct wire_sasl_first *out)
+{
+    struct cursor c = body(msg, total);
+    uint32_t len;
+
+    out->mechanism = take_string(&c);
+    len = take_u32(&c);
+    out->len = len == UINT32_MAX ? 0 : len;
+    out->data = len == UINT32_MAX ? NULL : take(&c, len);
+    return whole(&c);
+}

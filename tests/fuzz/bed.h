@@ -91,8 +91,9 @@ static inline void bed_init(struct sql_rules *rules, const struct sess_client_tl
     options.cache_entries = 64;
     options.cache_bytes = 1 << 16;
     options.statements_bytes_max = 1 << 16;
-    bed.plane = sess_plane_new(&options, NULL, NULL);
-    if (sess_plane_start(bed.plane, &err) != RC_OK || sess_plane_accept(bed.plane, &err) != RC_OK)
+    bed.plane = sess_plane_new(&options, NULL, NULL, &err);
+    if (!bed.plane || sess_plane_start(bed.plane, &err) != RC_OK ||
+        sess_plane_accept(bed.plane, &err) != RC_OK)
         bed_stuck(err.text);
     if (rules && !sess_plane_publish(bed.plane, rules))
         bed_stuck("rules");

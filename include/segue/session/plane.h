@@ -3,7 +3,7 @@
  * and stop. Rules are published, the gate is closed and opened, observations are read. All calls
  * are safe from any thread that is not a worker; none blocks a worker.
  *
- *   plane = sess_plane_new(&options, &console); sess_plane_start(plane); ...
+ *   plane = sess_plane_new(&options, &console, ctx, &err); sess_plane_start(plane); ...
  *   sess_gate_close(plane, mask, 2000); rc = sess_gate_drain(plane, mask, 1000, NULL);
  *   ... the lock, the COMMIT ...; sess_plane_publish(plane, rules); sess_gate_open(plane);
  *
@@ -27,9 +27,11 @@
 
 struct sess_plane;
 
-/* Copies what it needs. `console` may be NULL (no virtual database); its table must outlive. */
+/* Copies what it needs and reads the files that the options name. `console` may be NULL (no virtual
+ * database); its table must outlive. NULL with err: a file, or options that contradict. */
 struct sess_plane *sess_plane_new(const struct sess_options *options,
-                                  const struct sess_console_ops *console, void *console_ctx);
+                                  const struct sess_console_ops *console, void *console_ctx,
+                                  struct err *err);
 
 /* Resolves, binds, starts the worker threads; nobody is let in yet. */
 enum rc sess_plane_start(struct sess_plane *plane, struct err *err) MUST_CHECK;
@@ -64,8 +66,10 @@ bool sess_plane_release(struct sess_plane *plane);
 
 void sess_plane_free(struct sess_plane *plane); /* joins the workers */
 
-/* SIGHUP: new limits for new sessions; listen and workers cannot change. */
-void sess_plane_reload(struct sess_plane *plane, const struct sess_options *options);
+/* SIGHUP: new limits, certificates and users for new sessions; listen, workers and the upstream
+ * cannot change. RC_ERR: err, and nothing has changed. */
+enum rc sess_plane_reload(struct sess_plane *plane, const struct sess_options *options,
+                          struct err *err) MUST_CHECK;
 
 /* ---- 1. rules ---- */
 

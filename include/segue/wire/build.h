@@ -1,8 +1,8 @@
 /*
- * Building backend messages: each call appends one whole message to a buffer.
+ * Building messages: each call appends one whole message to a buffer.
  *
- * Not here: frontend messages but Terminate; segue forwards what clients say, it does not speak
- * for them.
+ * Of a frontend's messages only those with which segue itself logs in, and Terminate: all else
+ * that clients say is forwarded.
  */
 #ifndef SEGUE_WIRE_BUILD_H
 #define SEGUE_WIRE_BUILD_H
@@ -21,6 +21,8 @@ void wire_put_notice(struct buf *out, const char *severity, const char *sqlstate
 
 void wire_put_ready(struct buf *out, char status); /* 'I', 'T' or 'E' */
 void wire_put_auth_ok(struct buf *out);
+void wire_put_auth(struct buf *out, uint32_t method, const void *data,
+                   size_t len); /* WIRE_AUTH_* */
 void wire_put_parameter(struct buf *out, const char *name, const char *value);
 void wire_put_key(struct buf *out, int32_t pid, const void *key, size_t key_len);
 
@@ -36,6 +38,13 @@ void wire_put_empty(struct buf *out);                     /* EmptyQueryResponse 
 /* NegotiateProtocolVersion: the newest minor version spoken, and no unknown options. */
 void wire_put_negotiate(struct buf *out, uint32_t minor);
 
-void wire_put_terminate(struct buf *out); /* frontend's goodbye */
+/* ---- frontend ---- */
+
+void wire_put_terminate(struct buf *out);
+void wire_put_ssl_request(struct buf *out);
+
+/* PasswordMessage (len counts its NUL) and SASLResponse; and SASLInitialResponse. */
+void wire_put_secret(struct buf *out, const void *data, size_t len);
+void wire_put_sasl_first(struct buf *out, const char *mechanism, const void *data, size_t len);
 
 #endif

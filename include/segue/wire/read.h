@@ -63,4 +63,32 @@ struct wire_status {
 };
 enum rc wire_read_status(const void *msg, size_t total, struct wire_status *out) MUST_CHECK;
 
+/* Authentication...: the request's number and what follows it. */
+enum wire_auth_method {
+    WIRE_AUTH_OK = 0,
+    WIRE_AUTH_CLEARTEXT = 3,
+    WIRE_AUTH_MD5 = 5,
+    WIRE_AUTH_SASL = 10,
+    WIRE_AUTH_SASL_CONTINUE = 11,
+    WIRE_AUTH_SASL_FINAL = 12,
+};
+struct wire_auth {
+    uint32_t method; /* enum wire_auth_method, or another that is not named here */
+    const char *data;
+    size_t len;
+};
+enum rc wire_read_auth(const void *msg, size_t total, struct wire_auth *out) MUST_CHECK;
+
+/* Mechanisms of an AuthenticationSASL's data, one after the other: *at starts at 0; NULL: no more
+ * (also where the list is malformed). */
+const char *wire_sasl_mechanism(const struct wire_auth *auth, size_t *at);
+
+/* SASLInitialResponse; data NULL: the client says nothing yet. */
+struct wire_sasl_first {
+    const char *mechanism;
+    const char *data;
+    size_t len;
+};
+enum rc wire_read_sasl_first(const void *msg, size_t total, struct wire_sasl_first *out) MUST_CHECK;
+
 #endif

@@ -1,0 +1,153 @@
+/*
+ * The options that may change while running, and what is made of the files they name: TLS
+ * contexts, the user list. One immutable value by reference count: whoever logs in keeps the one
+ * it began with.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "segue/base/log.h"
+#include "segue/base/mem.h"
+#include "worker.h"
+
+static bool given(const char *text)
+{
+    return text && text[0];
+}
+
+/* Options that cannot be meant. */
+static enum rc check(const struct sess_options *o, struct err *err)
+{
+    const struct sess_client_tls_options *tls = &o->client_tls;
+    bool on = tls->mode != SESS_TLS_DISABLE && given(tls->cert_file);
+    const struct {
+        bool wrong;
+        const char *text, *hint;
+    } rules[] = {
+        {tls->mode >= SESS_TLS_REQUIRE && !given(tls->cert_file),
+         "client_tls asks for TLS, and there is no certificate",
+         "set client_tls_cert_file and client_tls_key_file"},
+        {on && !given(tls->key_file), "client_tls_cert_file is set and client_tls_key_file is not",
+         "set client_tls_key_file"},
+        {tls->mode >= SESS_TLS_VERIFY_CA && !given(tls->ca_file),
+         "client_tls asks for client certificates, and nobody vouches for them",
+         "set client_tls_ca_file"},
+        {o->auth == SESS_AUTH_CERT && !(on && given(tls->ca_file)),
+         "auth is \"cert\", and clients cannot show certificates",
+         "set client_tls_cert_file, client_tls_key_file and client_tls_ca_file"},
+        {o->auth == SESS_AUTH_PASSWORD && !on,
+         "auth is \"password\", which is offered inside TLS only, and clients have no TLS",
+         "set client_tls_cert_file and client_tls_key_file"},
+        {o->auth == SESS_AUTH_SCRAM && !given(o->auth_file),
+         "auth is \"scram\", and there is no user list", "set auth_file"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(rules); i++) {
+        if (rules[i].wrong) {
+            err_set(err, "22023", "%s", rules[i].text);
+            err_hint(err, "%s", rules[i].hint);
+            return RC_ERR;
+        }
+    }
+    return RC_OK;
+}
+
+static enum rc make_accept(struct sess_limits *limits, const struct sess_client_tls_options *o,
+                           const struct sess_limits *before, struct err *err)
+{
+    const struct net_tls_accept_options files = {
+        .cert_file = o->cert_file,
+        .key_file = o->key_file,
+        .ca_file = o->ca_file,
+        .crl_file = o->crl_file,
+        .version_min = o->version_min,
+    };
+
+    if (o->mode == SESS_TLS_DISABLE || !given(o->cert_file))
+        return RC_OK;
+    limits->accept = net_tls_accept_new(&files, before ? before->accept : NULL, err);
+    return limits->accept ? RC_OK : RC_ERR;
+}
+
+/* A root certificate makes even the weaker modes look at what the server shows, as in libpq. */
+static enum net_tls_verify verify_of(const struct sess_upstream_options *o)
+{
+    if (o->tls == SESS_TLS_VERIFY_FULL)
+        return NET_TLS_VERIFY_FULL;
+    if (o->tls == SESS_TLS_VERIFY_CA || given(o->ca_file))
+        return NET_TLS_VERIFY_CA;
+    return NET_TLS_VERIFY_NONE;
+}
+
+static enum rc make_connect(struct sess_limits *limits, const struct sess_upstream_options *o,
+                            struct err *err)
+{
+    const struct net_tls_connect_options files = {
+        .verify = verify_of(o),
+        .ca_file = o->ca_file,
+        .crl_file = o->crl_file,
+        .cert_file = o->cert_file,
+        .key_file = o->key_file,
+        .version_min = o->tls_version_min,
+    };
+
+    if (o->tls == SESS_TLS_DISABLE)
+        return RC_OK;
+    limits->connect = net_tls_connect_new(&files, err);
+    return limits->connect ? RC_OK : RC_ERR;
+}
+
+static enum rc load_users(struct sess_limits *limits, const char *path, struct err *err)
+{
+    bool open_to_others = false;
+
+    if (!given(path))
+        return RC_OK;
+    if (auth_users_load(path, &limits->users, &open_to_others, err) != RC_OK)
+        return RC_ERR;
+    if (open_to_others)
+        log_warning("others may read the user list %s", path);
+    return RC_OK;
+}
+
+struct sess_limits *sess_limits_new(const struct sess_options *options,
+                                    const struct sess_limits *before, struct err *err)
+{
+    struct sess_limits *limits = mem_calloc(1, sizeof(*limits));
+
+    atomic_init(&limits->refs, 1);
+    limits->options = *options;
+    limits->options.listen = NULL;
+    limits->options.auth_file = NULL;
+    limits->options.cert_map = NULL;
+    memset(&limits->options.upstream, 0, sizeof(limits->options.upstream));
+    limits->options.client_tls = (struct sess_client_tls_options){
+        .mode = options->client_tls.mode,
+    };
+    limits->cert_map = mem_strlist_copy((const char *const *)options->cert_map);
+    if (check(options, err) != RC_OK ||
+        make_accept(limits, &options->client_tls, before, err) != RC_OK ||
+        make_connect(limits, &options->upstream, err) != RC_OK ||
+        load_users(limits, options->auth_file, err) != RC_OK) {
+        sess_limits_unref(limits);
+        return NULL;
+    }
+    return limits;
+}
+
+struct sess_limits *sess_limits_ref(struct sess_limits *limits)
+{
+    atomic_fetch_add_explicit(&limits->refs, 1, memory_order_relaxed);
+    return limits;
+}
+
+void sess_limits_unref(struct sess_limits *limits)
+{
+    if (!limits || atomic_fetch_sub_explicit(&limits->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    net_tls_unref(limits->accept);
+    net_tls_unref(limits->connect);
+    auth_users_unref(limits->users);
+    mem_strlist_free(limits->cert_map);
+    free(limits);
+}
