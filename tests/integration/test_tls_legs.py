@@ -1,0 +1,266 @@
+"""TLS on both legs: every mode of the client's leg with every mode of the upstream's."""
+
+import os
+import socket
+import ssl
+import subprocess
+from pathlib import Path
+
+import psycopg
+import pytest
+from lib.cluster import SCRAM_PASSWORD, SCRAM_USER
+from lib.rawwire import SSL, Raw, packet, query
+from lib.wait import free_port
+
+LIBPQ18 = Path(__file__).resolve().parents[1] / "node_modules" / "pg18" / "native" / "lib"
+MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+
+
+@pytest.fixture(scope="module")
+def tls_pg(clusters, pg_version, certs):
+    cluster = clusters.private(pg_version)
+    cluster.enable_tls(certs)
+    yield cluster
+    cluster.crash()
+
+
+@pytest.fixture(scope="module")
+def tls_only_pg(clusters, pg_version, certs):
+    cluster = clusters.private(pg_version)
+    cluster.enable_tls(certs, required=True)
+    yield cluster
+    cluster.crash()
+
+
+def upstream(cluster, certs, mode, host="127.0.0.1", **more):
+    words = {"sslmode": mode, **more}
+    if mode.startswith("verify"):
+        words["sslrootcert"] = certs.ca
+    return f"postgresql://postgres@{host}:{cluster.port}/postgres?" + "&".join(f"{k}={v}" for k, v in words.items())
+
+
+def client_tls(certs, mode="prefer"):
+    options = {"client_tls": mode, "client_tls_cert_file": certs.server.cert, "client_tls_key_file": certs.server.key}
+    if mode.startswith("verify"):
+        options["client_tls_ca_file"] = certs.ca
+    return options
+
+
+def client_cert(certs, cn):
+    pair = certs.client(cn)
+    return {"sslcert": str(pair.cert), "sslkey": str(pair.key)}
+
+
+def upstream_has_tls(conn):
+    return conn.execute("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()").fetchone()[0]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_upstream_leg_has_tls_as_its_mode_says(tls_pg, certs, segue, mode):
+    proxy = segue(upstream=upstream(tls_pg, certs, mode))
+    with proxy.connect("postgres") as c:
+        assert upstream_has_tls(c) is (mode not in ("disable", "allow"))
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_an_upstream_without_tls_is_taken_or_refused_as_the_mode_says(db, certs, segue, mode):
+    proxy = segue(upstream=upstream(db.cluster, certs, mode), upstream_wait_ms=0)
+    if mode in ("disable", "allow", "prefer"):
+        with proxy.connect("postgres") as c:
+            assert upstream_has_tls(c) is False
+    else:
+        with pytest.raises(psycopg.OperationalError, match="does not support SSL"):
+            proxy.connect("postgres")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_an_upstream_that_refuses_plain_text_is_reached_with_tls(tls_only_pg, certs, segue, mode):
+    proxy = segue(upstream=upstream(tls_only_pg, certs, mode))
+    if mode == "disable":
+        with pytest.raises(psycopg.OperationalError, match="no encryption"):
+            proxy.connect("postgres")
+    else:
+        with proxy.connect("postgres") as c:
+            assert upstream_has_tls(c) is True
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_clients_get_tls_as_the_mode_says(db, certs, segue, mode):
+    proxy = segue(db, **client_tls(certs, mode))
+    cert = client_cert(certs, "postgres")
+    if mode == "disable":
+        with pytest.raises(psycopg.OperationalError, match="does not support SSL"):
+            proxy.connect(sslmode="require")
+    else:
+        with proxy.connect(sslmode="verify-full", sslrootcert=str(certs.ca), **cert) as c:
+            assert c.pgconn.ssl_in_use and c.execute("SELECT 1").fetchone() == (1,)
+    if mode in ("disable", "allow", "prefer"):
+        with proxy.connect(sslmode="disable") as c:
+            assert not c.pgconn.ssl_in_use
+    else:
+        with pytest.raises(psycopg.OperationalError, match="sslmode=require") as refused:
+            proxy.connect(sslmode="disable")
+        assert "without TLS" in str(refused.value)
+
+
+def test_without_a_certificate_of_its_own_segue_offers_no_tls(db, segue):
+    proxy = segue(db)
+    with Raw(proxy.port) as c:
+        assert c.send(packet(SSL)).take(1) == b"N"
+        c.login(db.name)
+
+
+@pytest.mark.one_version
+def test_verifying_modes_want_a_client_certificate_and_the_full_one_its_name(db, certs, segue):
+    any_of_ours, named = segue(db, **client_tls(certs, "verify-ca")), segue(db, **client_tls(certs, "verify-full"))
+    for proxy in any_of_ours, named:
+        with pytest.raises(psycopg.OperationalError, match="valid client certificate"):
+            proxy.connect(sslmode="require", sslcert="/none")
+        with pytest.raises(psycopg.OperationalError):
+            proxy.connect(sslmode="require", sslcert=str(certs.revoked.cert), sslkey=str(certs.server.key))
+    with any_of_ours.connect(sslmode="require", **client_cert(certs, "somebody")) as c:
+        assert c.pgconn.ssl_in_use
+    with pytest.raises(psycopg.OperationalError, match='certificate authentication failed for user "postgres"'):
+        named.connect(sslmode="require", **client_cert(certs, "somebody"))
+
+
+@pytest.mark.one_version
+def test_the_map_says_whose_a_common_name_is(db, certs, segue):
+    proxy = segue(db, cert_map="somebody=postgres,somebody=app,postgres=app", **client_tls(certs, "verify-full"))
+    for user in "postgres", "app":
+        with proxy.connect(user=user, sslmode="require", **client_cert(certs, "somebody")) as c:
+            assert c.execute("SELECT current_user").fetchone() == (user,)
+    with pytest.raises(psycopg.OperationalError, match="certificate authentication failed"):
+        proxy.connect(user="postgres", sslmode="require", **client_cert(certs, "postgres"))
+
+
+@pytest.mark.one_version
+def test_a_wrong_name_or_authority_of_the_upstream_is_refused(tls_pg, certs, segue):
+    cases = (
+        upstream(tls_pg, certs, "verify-full", host="wrong.example", hostaddr="127.0.0.1"),
+        upstream(tls_pg, certs, "verify-ca").replace(str(certs.ca), str(certs.other.ca)),
+    )
+    for url in cases:
+        proxy = segue(upstream=url, upstream_wait_ms=0)
+        with pytest.raises(psycopg.OperationalError, match="certificate"):
+            proxy.connect("postgres")
+    proxy = segue(upstream=upstream(tls_pg, certs, "verify-ca", host="wrong.example", hostaddr="127.0.0.1"))
+    with proxy.connect("postgres") as c:
+        assert upstream_has_tls(c)
+
+
+@pytest.mark.parametrize("sslmode", ["disable", "require"])
+def test_large_results_and_copies_pass_through_two_tls_legs(tls_pg, certs, segue, sslmode):
+    proxy = segue(upstream=upstream(tls_pg, certs, "verify-full"), **client_tls(certs))
+    with proxy.connect("postgres", sslmode=sslmode) as c:
+        assert len(c.execute("SELECT repeat('x', 20000000)").fetchone()[0]) == 20000000
+        c.execute("CREATE TEMP TABLE t (a text)")
+        with c.cursor().copy("COPY t FROM STDIN") as copy:
+            for _ in range(50):
+                copy.write(("y" * 99999 + "\n") * 4)
+        assert c.execute("SELECT count(*), sum(length(a)) FROM t").fetchone() == (200, 200 * 99999)
+        with c.cursor().copy("COPY t TO STDOUT") as copy:
+            assert sum(len(bytes(part)) for part in copy) == 200 * 100000
+
+
+def test_a_cancel_request_goes_over_tls_where_the_upstream_has_it(tls_only_pg, certs, segue):
+    proxy = segue(upstream=upstream(tls_only_pg, certs, "require"), **client_tls(certs, "require"))
+    with proxy.connect("postgres", sslmode="require") as c:
+        import threading
+        threading.Timer(0.3, c.cancel).start()
+        with pytest.raises(psycopg.errors.QueryCanceled):
+            c.execute("SELECT pg_sleep(30)")
+
+
+def direct(port, certs, alpn=("postgresql",)):
+    context = ssl.create_default_context(cafile=str(certs.ca))
+    if alpn:
+        context.set_alpn_protocols(list(alpn))
+    raw = Raw.__new__(Raw)
+    raw.sock = context.wrap_socket(socket.create_connection(("127.0.0.1", port), timeout=20), server_hostname="localhost")
+    raw.left, raw.key = b"", None
+    return raw
+
+
+def test_direct_tls_is_understood_with_its_protocol_named(db, certs, segue):
+    proxy = segue(db, **client_tls(certs, "require"))
+    with direct(proxy.port, certs) as c:
+        assert c.sock.selected_alpn_protocol() == "postgresql"
+        c.login(db.name).send(query("SELECT 1"))
+        assert c.until_ready() == "TDCZI"
+
+
+@pytest.mark.versions(18)
+def test_libpq_18_connects_with_direct_negotiation_on_both_legs(tls_pg, certs, segue):
+    proxy = segue(upstream=upstream(tls_pg, certs, "verify-full"), upstream_tls_negotiation="direct", **client_tls(certs))
+    done = subprocess.run(
+        ["/usr/lib/postgresql/15/bin/psql", "-XAtc", "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()",
+         f"host=localhost hostaddr=127.0.0.1 port={proxy.port} user=postgres dbname=postgres sslmode=verify-full "
+         f"sslrootcert={certs.ca} sslnegotiation=direct"],
+        capture_output=True, text=True, env={**os.environ, "LD_LIBRARY_PATH": str(LIBPQ18)}, timeout=30)
+    assert (done.stdout, done.returncode) == ("t\n", 0), done.stderr
+
+
+@pytest.mark.versions(15)
+def test_direct_negotiation_with_an_upstream_that_does_not_know_it_is_an_error(tls_pg, certs, segue):
+    proxy = segue(upstream=upstream(tls_pg, certs, "require"), upstream_tls_negotiation="direct", upstream_wait_ms=0)
+    with pytest.raises(psycopg.OperationalError, match="cannot connect to the upstream"):
+        proxy.connect("postgres")
+
+
+def test_a_unix_socket_upstream_needs_no_tls(db, segue):
+    folder = db.one("SHOW unix_socket_directories")
+    proxy = segue(upstream=f"postgresql://postgres@/{db.name}?host={folder}&port={db.cluster.port}&sslmode=require")
+    with proxy.connect(db.name) as c:
+        assert c.execute("SELECT inet_client_addr()").fetchone() == (None,)
+
+
+@pytest.mark.one_version
+def test_new_files_take_effect_on_sighup_and_a_bad_one_changes_nothing(db, certs, segue, tmp_path):
+    import shutil
+    import signal
+
+    from lib.wait import until
+
+    cert, key = tmp_path / "cert", tmp_path / "key"
+    shutil.copy(certs.server.cert, cert), shutil.copy(certs.server.key, key)
+    proxy = segue(db, client_tls="require", client_tls_cert_file=cert, client_tls_key_file=key)
+
+    def shown():
+        with direct(proxy.port, certs) as c:
+            return c.sock.getpeercert(binary_form=True)
+
+    first = shown()
+    with proxy.connect(sslmode="require") as old:
+        cert.write_text("not a certificate")
+        proxy.signal(signal.SIGHUP)
+        until("the refusal", lambda: "the old configuration stays" in proxy.log_text(), 10)
+        assert shown() == first
+        renewed = certs.issue("renewed", "localhost", ("DNS:localhost",))
+        shutil.copy(renewed.cert, cert), shutil.copy(renewed.key, key)
+        proxy.signal(signal.SIGHUP)
+        until("the new certificate", lambda: shown() != first, 10)
+        assert old.execute("SELECT 1").fetchone() == (1,)
+
+
+@pytest.mark.one_version
+@pytest.mark.parametrize("options, text", [
+    ({"client_tls": "require"}, "there is no certificate"),
+    ({"auth": "scram"}, "no user list"),
+    ({"auth": "password"}, "inside TLS only"),
+    ({"auth": "cert"}, "cannot show certificates"),
+    ({"client_tls_cert_file": "/nowhere", "client_tls_key_file": "/nowhere"}, "/nowhere"),
+])
+def test_options_that_contradict_stop_the_start(segue, options, text, capfd):
+    with pytest.raises(AssertionError, match="segue ended with"):
+        segue(upstream=f"postgresql://postgres@127.0.0.1:{free_port()}/postgres", **options)
+    proxy_log = segue(upstream=f"postgresql://postgres@127.0.0.1:{free_port()}/postgres", start=False, **options)
+    done = subprocess.run(proxy_log.command(), capture_output=True, text=True, timeout=20)
+    assert text in done.stderr and "hint" in done.stderr.lower() or text in done.stderr
+
+
+def test_scram_passes_with_the_users_password_over_plain_and_tls_legs(tls_pg, certs, segue):
+    proxy = segue(upstream=upstream(tls_pg, certs, "disable"), **client_tls(certs))
+    for sslmode in "disable", "require":
+        with proxy.connect("postgres", user=SCRAM_USER, password=SCRAM_PASSWORD, sslmode=sslmode) as c:
+            assert c.execute("SELECT current_user").fetchone() == (SCRAM_USER,)
