@@ -19,6 +19,7 @@ static const char *refuse_upstream(const char *text)
     return rc == RC_OK ? NULL : allowed;
 }
 
+/* What net_listen_parse takes, as far as the form goes. */
 static bool is_listen_address(const char *from, size_t len)
 {
     const char *colon = memrchr(from, ':', len);
@@ -32,6 +33,8 @@ static bool is_listen_address(const char *from, size_t len)
             return false;
     }
     port = strtoul(colon + 1, NULL, 10);
+    if (from[0] == '/')
+        return port >= 1 && port <= 65535;
     if (memchr(from, ':', (size_t)(colon - from)) && (from[0] != '[' || colon[-1] != ']'))
         return false;
     return port <= 65535;
@@ -43,7 +46,8 @@ static const char *refuse_listen(const char *text)
         size_t len = strcspn(p, ",");
 
         if (!is_listen_address(p, len))
-            return "HOST:PORT or [IPv6]:PORT (several with commas; port 0: any free one)";
+            return "HOST:PORT, [IPv6]:PORT or /DIRECTORY:PORT (several with commas; port 0: any "
+                   "free one)";
         p += len;
         if (!*p)
             return NULL;
@@ -76,7 +80,8 @@ const struct opt_row cfg_rows[CFG_COUNT] = {
                 "are the control plane's, hosts and TLS are for clients' sessions, too"},
     [CFG_LISTEN] = {.name = "listen", .type = OPT_TEXT, .fallback = "127.0.0.1:6432",
         .refuse = refuse_listen,
-        .help = "where clients connect: HOST:PORT, [IPv6]:PORT, several with commas; port 0: any"},
+        .help = "where clients connect: HOST:PORT, [IPv6]:PORT, /DIRECTORY:PORT (Unix socket), several "
+                "with commas; port 0: any; *: every address"},
     [CFG_WORKERS] = {NUMBER("workers", "0", 0, 256),
         .help = "worker threads of the data plane; 0: half the cores"},
     [CFG_ADMIN_USERS] = {.name = "admin_users", .type = OPT_LIST, .fallback = "", .reload = true,

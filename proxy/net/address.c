@@ -5,12 +5,17 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "segue/base/mem.h"
+#include "segue/net/unix.h"
 
 #define BACKLOG 1024
 
@@ -22,6 +27,16 @@ static const struct sockaddr_in *v4(const struct net_address *a)
 static const struct sockaddr_in6 *v6(const struct net_address *a)
 {
     return (const struct sockaddr_in6 *)&a->sa;
+}
+
+/* As /proc/net/unix writes it: @ begins an abstract one. */
+static const char *unix_path(const struct net_address *address)
+{
+    const struct sockaddr_un *un = (const struct sockaddr_un *)&address->sa;
+
+    if (address->len <= offsetof(struct sockaddr_un, sun_path))
+        return "unix";
+    return un->sun_path[0] ? un->sun_path : "unix (abstract)";
 }
 
 void net_address_text(const struct net_address *address, char *out)
@@ -38,9 +53,23 @@ void net_address_text(const struct net_address *address, char *out)
         snprintf(out, NET_ADDRESS_TEXT, "[%s]:%u", host, ntohs(v6(address)->sin6_port));
         break;
     default:
-        snprintf(out, NET_ADDRESS_TEXT, "unix");
+        snprintf(out, NET_ADDRESS_TEXT, "%s", unix_path(address));
         break;
     }
+}
+
+void net_address_unmap(struct net_address *address)
+{
+    struct sockaddr_in6 was = *v6(address);
+    struct sockaddr_in *is = (struct sockaddr_in *)&address->sa;
+
+    if (was.sin6_family != AF_INET6 || !IN6_IS_ADDR_V4MAPPED(&was.sin6_addr))
+        return;
+    memset(&address->sa, 0, sizeof(address->sa));
+    is->sin_family = AF_INET;
+    is->sin_port = was.sin6_port;
+    memcpy(&is->sin_addr, &was.sin6_addr.s6_addr[12], sizeof(is->sin_addr));
+    address->len = sizeof(*is);
 }
 
 bool net_address_is_loopback(const struct net_address *address)
@@ -75,6 +104,25 @@ static bool split(char *text, char **host, char **port)
     return (*port)[0] != '\0';
 }
 
+/* One socket for IPv4 and IPv6, where the machine has the latter. */
+static bool any_dual(const char *port, struct net_address *out)
+{
+    struct sockaddr_in6 *any = (struct sockaddr_in6 *)&out->sa;
+    int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    char *end;
+    unsigned long number = strtoul(port, &end, 10);
+
+    if (fd < 0)
+        return false;
+    close(fd);
+    memset(out, 0, sizeof(*out));
+    any->sin6_family = AF_INET6;
+    any->sin6_port = htons((uint16_t)number);
+    out->len = sizeof(*any);
+    out->dual = true;
+    return !*end && number <= UINT16_MAX;
+}
+
 enum rc net_listen_parse(const char *text, struct net_address *out, struct err *err)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
@@ -84,6 +132,10 @@ enum rc net_listen_parse(const char *text, struct net_address *out, struct err *
     enum rc rc = RC_ERR;
     int why;
 
+    if (text[0] == '/') {
+        free(copy);
+        return net_unix_parse(text, out, err);
+    }
     if (!split(copy, &host, &port)) {
         err_set(err, "22023", "cannot listen on \"%s\"", text);
         err_hint(err, "write host:port, for example 127.0.0.1:6432");
@@ -91,6 +143,10 @@ enum rc net_listen_parse(const char *text, struct net_address *out, struct err *
     }
     if (!host[0] || strcmp(host, "*") == 0)
         host = NULL;
+    if (!host && any_dual(port, out)) {
+        rc = RC_OK;
+        goto out;
+    }
     why = getaddrinfo(host, port, &hints, &found);
     if (why != 0) {
         err_set(err, "22023", "cannot listen on \"%s\": %s", text, gai_strerror(why));
@@ -107,15 +163,39 @@ out:
     return rc;
 }
 
-int net_listen_open(struct net_address *address, struct err *err)
+/* The lock comes first; what is bound is connected to by those that the mode lets. */
+static int listen_unix(const struct net_address *address, unsigned unix_mode, struct err *err)
+{
+    const struct sockaddr_un *un = (const struct sockaddr_un *)&address->sa;
+    int fd;
+
+    if (net_unix_claim(address, err) != RC_OK)
+        return -1;
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd >= 0 && bind(fd, (const struct sockaddr *)un, address->len) == 0 &&
+        chmod(un->sun_path, unix_mode) == 0)
+        return fd;
+    err_set(err, "58000", "cannot listen on %s: %s", un->sun_path, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    net_unix_release(address);
+    return -1;
+}
+
+int net_listen_open(struct net_address *address, unsigned unix_mode, struct err *err)
 {
     char text[NET_ADDRESS_TEXT];
-    int one = 1;
-    int fd = socket(address->sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int one = 1, v6only = !address->dual;
+    int fd;
 
+    if (address->sa.ss_family == AF_UNIX)
+        return listen_unix(address, unix_mode, err);
+    fd = socket(address->sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         goto failed;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    if (address->sa.ss_family == AF_INET6)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, sizeof(v6only));
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)) < 0 ||
         bind(fd, (struct sockaddr *)&address->sa, address->len) < 0)
         goto failed;

@@ -4,16 +4,15 @@
  */
 #include <netdb.h>
 #include <pthread.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/un.h>
 #include <time.h>
 
 #include "segue/base/log.h"
 #include "segue/base/mem.h"
 #include "segue/net/address.h"
+#include "segue/net/unix.h"
 
 #define REFRESH_S 60
 #define AFTER_FAILURE_S 1 /* at most one lookup a second, however many sessions fail */
@@ -29,26 +28,6 @@ struct net_resolver {
     size_t count;
     struct net_address addresses[NET_ADDRESSES_MAX];
 };
-
-static enum rc unix_address(struct net_resolver *r, struct err *err)
-{
-    struct sockaddr_un *un = (struct sockaddr_un *)&r->addresses[0].sa;
-    int n;
-
-    un->sun_family = AF_UNIX;
-    n = snprintf(un->sun_path, sizeof(un->sun_path), "%s/.s.PGSQL.%s", r->host, r->port);
-    if (n < 0 || (size_t)n >= sizeof(un->sun_path)) {
-        err_set(err, "22023", "Unix socket path \"%s/.s.PGSQL.%s\" is too long", r->host, r->port);
-        return RC_ERR;
-    }
-    r->addresses[0].len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + (size_t)n + 1);
-    if (r->host[0] == '@') { /* abstract: no NUL at its end, one at its beginning */
-        un->sun_path[0] = '\0';
-        r->addresses[0].len--;
-    }
-    r->count = 1;
-    return RC_OK;
-}
 
 static bool lookup(struct net_resolver *r, int flags)
 {
@@ -128,7 +107,8 @@ struct net_resolver *net_resolver_new(const char *host, const char *port, struct
     pthread_cond_init(&r->wake, &attr);
     pthread_condattr_destroy(&attr);
     if (host[0] == '/' || host[0] == '@') {
-        if (unix_address(r, err) == RC_OK)
+        r->count = 1;
+        if (net_unix_address(host, port, &r->addresses[0], err) == RC_OK)
             return r;
         net_resolver_free(r);
         return NULL;

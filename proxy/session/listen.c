@@ -5,6 +5,7 @@
  * let in already. So sockets of another process are all adopted, however many workers there are,
  * and a socket is closed only by a process that is not the last one to have it, or whose
  * configuration does not name its address any more: then when its queue is empty.
+ * A Unix socket has one queue: one worker accepts and deals the clients out.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +16,7 @@
 #include "segue/base/clock.h"
 #include "segue/base/log.h"
 #include "segue/base/mem.h"
+#include "segue/net/unix.h"
 #include "worker.h"
 
 #define RELEASE_MS 1000 /* a worker that has not looked at its mail by then is stuck */
@@ -67,6 +69,7 @@ void sess_listen_close(struct sess_listener *l)
     *at = l->next;
     event_free(l->on_accept); /* before close: another process may hold the socket, too */
     close(l->fd);
+    net_unix_release(&l->address);
     pthread_mutex_unlock(&plane->lock);
     atomic_fetch_sub(&plane->listening, 1);
     if (l->retiring) {
@@ -140,11 +143,12 @@ enum rc sess_listen_open(struct sess_plane *plane, struct err *err)
         return RC_ERR;
     for (unsigned i = 0; i < plane->nworkers; i++) {
         for (size_t j = 0; j < n; j++) {
+            bool shared = addresses[j].sa.ss_family == AF_UNIX; /* by all workers, see accept */
             int fd;
 
-            if (i < per_address[j])
+            if (i < per_address[j] || (shared && i > 0))
                 continue;
-            fd = net_listen_open(&addresses[j], err);
+            fd = net_listen_open(&addresses[j], plane->options.unix_socket_mode, err);
             if (fd < 0)
                 return RC_ERR;
             add(plane->workers[i], fd, &addresses[j], false, false);
@@ -160,8 +164,12 @@ enum rc sess_plane_accept(struct sess_plane *plane, struct err *err)
 
     pthread_mutex_lock(&plane->lock);
     for (unsigned i = 0; i < plane->nworkers && rc == RC_OK; i++) {
-        for (struct sess_listener *l = plane->workers[i]->listeners; l && rc == RC_OK; l = l->next)
+        for (struct sess_listener *l = plane->workers[i]->listeners; l && rc == RC_OK;
+             l = l->next) {
             rc = l->adopted ? RC_OK : net_listen_start(l->fd, &l->address, err);
+            if (l->adopted && !l->retiring)
+                net_unix_own(&l->address);
+        }
     }
     pthread_mutex_unlock(&plane->lock);
     for (unsigned i = 0; i < plane->nworkers && rc == RC_OK; i++)

@@ -81,19 +81,6 @@ void sess_report_bytes(struct sess *s)
         atomic_store_explicit(&s->bytes, bytes, memory_order_relaxed);
 }
 
-void sess_report_upstream(struct sess *s)
-{
-    struct net_address address = {.len = sizeof(address.sa)};
-    char text[NET_ADDRESS_TEXT];
-
-    if (getpeername(s->server.stream.fd, (struct sockaddr *)&address.sa, &address.len) < 0)
-        return;
-    net_address_text(&address, text);
-    pthread_mutex_lock(&s->worker->registry_lock);
-    memcpy(s->upstream_text, text, sizeof(text));
-    pthread_mutex_unlock(&s->worker->registry_lock);
-}
-
 size_t sess_worker_bytes(struct sess_worker *w)
 {
     size_t bytes = 0;
@@ -234,13 +221,15 @@ static json_t *protocol(uint32_t version)
 
 static json_t *session_row(struct sess *s, int64_t now)
 {
-    char peer[NET_ADDRESS_TEXT];
+    char peer[NET_ADDRESS_TEXT], server[NET_ADDRESS_TEXT] = "";
     int64_t held = READ(s->held_us), idle = READ(s->idle_us);
     int32_t pid = READ(s->backend_pid);
     enum sess_shown shown = (enum sess_shown)READ(s->shown);
     bool resting = shown == SHOWN_IDLE || shown == SHOWN_TRANSACTION || shown == SHOWN_CONSOLE;
 
     net_address_text(&s->peer, peer);
+    if (s->server_address.len)
+        net_address_text(&s->server_address, server);
     json_t *const values[] = {
         json_integer((json_int_t)s->id),
         json_integer(s->worker->number),
@@ -260,7 +249,7 @@ static json_t *session_row(struct sess *s, int64_t now)
         seconds(resting ? idle : 0, now),
         json_integer((json_int_t)READ(s->bytes)),
         protocol(s->protocol),
-        json_string(s->upstream_text),
+        json_string(server),
         json_string(s->tls_client),
         json_string(s->tls_server),
     };

@@ -71,7 +71,6 @@ static void on_ready(struct sess *s, const char *msg, size_t total)
         sess_untouch(s);
     if (s->starting) {
         COUNT(w->counters.logins, 1);
-        sess_report_upstream(s);
         sess_log(s, LOG_DEBUG, NULL, "logged in");
         sess_started(s);
         sess_deadline(s, 0);

@@ -116,7 +116,7 @@ struct sess {
     uint8_t server_host;
     char user[64], database[64], application[64]; /* under the registry lock */
     /* the same; "": not known. "TLSv1.3 TLS_AES_256_GCM_SHA384", and where it is connected to */
-    char tls_client[48], tls_server[48], upstream_text[NET_ADDRESS_TEXT];
+    char tls_client[48], tls_server[48];
     uint32_t protocol; /* the same: as in the start-up packet, 0x30000 is 3.0 */
     int64_t connected_us;
     atomic_int shown;        /* enum sess_shown */
@@ -222,8 +222,7 @@ void sess_prove_begin(struct sess *s);
 size_t sess_prove_client(struct sess *s, const char *data, size_t len);
 
 /* observe.c: reports for other threads */
-void sess_report_bytes(struct sess *s);    /* buffers or statements may have changed */
-void sess_report_upstream(struct sess *s); /* the server leg is connected */
+void sess_report_bytes(struct sess *s); /* buffers or statements may have changed */
 
 /* relay.c */
 size_t sess_relay_client(struct sess *s, const char *data, size_t len);

@@ -75,6 +75,32 @@ static void on_accept_again(evutil_socket_t fd, short what, void *arg)
     sess_listen_accept(arg);
 }
 
+struct guest {
+    int fd;
+    bool at_door;
+    struct net_address peer;
+};
+
+static void welcome(struct sess_worker *w, const struct guest *guest)
+{
+    COUNT(w->counters.accepted, 1);
+    sess_new(w, guest->fd, &guest->peer)->at_door = guest->at_door;
+}
+
+/* TCP clients are dealt out by the kernel; those of a Unix socket, of which there is one, here. */
+static void deal(struct sess_listener *l, const struct guest *guest)
+{
+    struct sess_plane *plane = l->worker->plane;
+    struct sess_worker *to = l->worker;
+
+    if (l->address.sa.ss_family == AF_UNIX)
+        to = plane->workers[l->dealt++ % plane->nworkers];
+    if (to == l->worker)
+        welcome(to, guest);
+    else
+        sess_worker_post(to, MAIL_CLIENT, 0, guest, sizeof(*guest));
+}
+
 void sess_worker_accept(evutil_socket_t fd_listening, short what, void *arg)
 {
     struct sess_listener *l = arg;
@@ -83,12 +109,11 @@ void sess_worker_accept(evutil_socket_t fd_listening, short what, void *arg)
     (void)what;
     w->now_us = clock_us();
     for (int i = 0; i < ACCEPTS_A_TURN; i++) {
-        struct net_address peer = {.len = sizeof(peer.sa)};
-        bool at_door;
-        int fd = accept4(fd_listening, (struct sockaddr *)&peer.sa, &peer.len,
-                         SOCK_NONBLOCK | SOCK_CLOEXEC);
+        struct guest guest = {.peer.len = sizeof(guest.peer.sa)};
 
-        if (fd < 0) {
+        guest.fd = accept4(fd_listening, (struct sockaddr *)&guest.peer.sa, &guest.peer.len,
+                           SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (guest.fd < 0) {
             if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
                 log_limited(&accept_errors, LOG_WARNING, "cannot accept: %s", strerror(errno));
                 pause_accepting(w);
@@ -98,10 +123,10 @@ void sess_worker_accept(evutil_socket_t fd_listening, short what, void *arg)
             return;
         }
         COUNT(l->accepted, 1);
-        if (!let_in(w, fd, &peer, &at_door))
+        net_address_unmap(&guest.peer);
+        if (!let_in(w, guest.fd, &guest.peer, &guest.at_door))
             continue;
-        COUNT(w->counters.accepted, 1);
-        sess_new(w, fd, &peer)->at_door = at_door;
+        deal(l, &guest);
     }
 }
 
@@ -145,6 +170,21 @@ static void mail_console(struct sess_worker *w, const struct sess_mail *mail)
         s = s->next;
     if (s)
         sess_console_answer(s, mail->bytes, mail->len);
+}
+
+static void mail_client(struct sess_worker *w, const struct sess_mail *mail)
+{
+    struct guest guest;
+
+    memcpy(&guest, mail->bytes, sizeof(guest));
+    if (!w->draining) {
+        welcome(w, &guest);
+        return;
+    }
+    close(guest.fd);
+    if (guest.at_door)
+        sess_doors_leave(w->plane->doors, &guest.peer);
+    atomic_fetch_sub_explicit(&w->plane->startups, 1, memory_order_relaxed);
 }
 
 static void mail_accept(struct sess_worker *w, const struct sess_mail *mail)
@@ -197,7 +237,7 @@ static void mail_tick(struct sess_worker *w, const struct sess_mail *mail)
 static void (*const mail_kinds[])(struct sess_worker *, const struct sess_mail *) = {
     [MAIL_ORDER] = mail_order,     [MAIL_CONSOLE] = mail_console, [MAIL_ACCEPT] = mail_accept,
     [MAIL_RELEASE] = mail_release, [MAIL_DRAIN] = mail_drain,     [MAIL_TICK] = mail_tick,
-    [MAIL_KILL] = mail_kill,
+    [MAIL_KILL] = mail_kill,       [MAIL_CLIENT] = mail_client,
 };
 
 static void deliver(void *arg, struct net_mail *letter)

@@ -53,6 +53,7 @@ struct sess_listener {
     struct sess_worker *worker;
     struct net_address address;
     int fd;
+    unsigned dealt;            /* clients given to workers one after the other */
     bool adopted;              /* it listens already: another process began it */
     _Atomic uint64_t accepted; /* (reported) */
     bool retiring; /* not in the configuration any more: closed when its queue is empty */
@@ -130,6 +131,7 @@ enum sess_mail_kind {
     MAIL_CONSOLE, /* an answer for a console session */
     MAIL_ACCEPT,  /* begin to accept */
     MAIL_RELEASE, /* another process accepts now */
+    MAIL_CLIENT,  /* a descriptor that another worker has accepted */
     MAIL_DRAIN,
     MAIL_TICK, /* a second has passed */
     MAIL_KILL, /* drain's deadline: everything ends */

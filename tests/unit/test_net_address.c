@@ -35,10 +35,43 @@ static void listen_addresses_are_parsed(void **state)
     }
 }
 
+static void directories_and_any_address_are_parsed(void **state)
+{
+    struct net_address address;
+    struct err err = {0};
+    char text[NET_ADDRESS_TEXT];
+
+    (void)state;
+    assert_int_equal(net_listen_parse("/run/x//:6432", &address, &err), RC_OK);
+    net_address_text(&address, text);
+    assert_string_equal(text, "/run/x/.s.PGSQL.6432");
+    assert_true(net_address_is_loopback(&address));
+    assert_int_equal(net_listen_parse("*:6432", &address, &err), RC_OK);
+    assert_true(address.dual || address.sa.ss_family == AF_INET);
+    assert_false(net_address_is_loopback(&address));
+}
+
+static void mapped_addresses_become_those_of_ipv4(void **state)
+{
+    struct net_address address;
+    struct err err = {0};
+    char text[NET_ADDRESS_TEXT];
+
+    (void)state;
+    assert_int_equal(net_listen_parse("[::ffff:10.1.2.3]:5", &address, &err), RC_OK);
+    net_address_unmap(&address);
+    net_address_text(&address, text);
+    assert_string_equal(text, "10.1.2.3:5");
+    assert_int_equal(net_listen_parse("[::1]:5", &address, &err), RC_OK);
+    net_address_unmap(&address);
+    assert_int_equal(address.sa.ss_family, AF_INET6);
+}
+
 static void malformed_listen_addresses_are_refused(void **state)
 {
-    static const char *const rows[] = {"127.0.0.1", "127.0.0.1:", "[::1]",
-                                       "[::1:5",    "host:port",  "127.0.0.1:x"};
+    static const char *const rows[] = {
+        "127.0.0.1", "127.0.0.1:", "[::1]",  "[::1:5", "host:port",  "127.0.0.1:x",
+        "/tmp",      "/tmp:",      "/tmp:0", "/tmp:x", "/tmp:65536", "/tmp:1x"};
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -59,11 +92,11 @@ static void two_listeners_share_a_port_that_was_picked(void **state)
 
     (void)state;
     assert_int_equal(net_listen_parse("127.0.0.1:0", &address, &err), RC_OK);
-    one = net_listen_open(&address, &err);
+    one = net_listen_open(&address, 0777, &err);
     assert_true(one >= 0);
     net_address_text(&address, text);
     assert_string_not_equal(text, "127.0.0.1:0");
-    two = net_listen_open(&address, &err);
+    two = net_listen_open(&address, 0777, &err);
     assert_true(two >= 0);
     close(one);
     close(two);
@@ -86,7 +119,7 @@ static void clients_get_in_only_when_a_socket_listens(void **state)
 
     (void)state;
     assert_int_equal(net_listen_parse("127.0.0.1:0", &address, &err), RC_OK);
-    fd = net_listen_open(&address, &err);
+    fd = net_listen_open(&address, 0777, &err);
     assert_int_equal(connects(&address), -1);
     assert_int_equal(net_listen_start(fd, &address, &err), RC_OK);
     assert_int_equal(connects(&address), 0);
@@ -102,7 +135,7 @@ static void only_listening_sockets_are_adopted(void **state)
     (void)state;
     assert_int_equal(net_listen_parse("127.0.0.1:0", &address, &err), RC_OK);
     assert_int_equal(net_listen_parse("127.0.0.1:1", &other, &err), RC_OK);
-    fd = net_listen_open(&address, &err);
+    fd = net_listen_open(&address, 0777, &err);
     assert_int_equal(net_listen_adopt(fd, &told, &err), RC_ERR);
     assert_string_equal(err.sqlstate, "08P01");
     assert_int_equal(net_listen_start(fd, &address, &err), RC_OK);
@@ -123,7 +156,8 @@ static void literals_and_sockets_need_no_resolving(void **state)
     } rows[] = {
         {"127.0.0.1", "127.0.0.1:5432"},
         {"::1", "[::1]:5432"},
-        {"/run/postgresql", "unix"},
+        {"/run/postgresql", "/run/postgresql/.s.PGSQL.5432"},
+        {"@x", "unix (abstract)"},
     };
 
     (void)state;
@@ -172,6 +206,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(listen_addresses_are_parsed),
+        cmocka_unit_test(directories_and_any_address_are_parsed),
+        cmocka_unit_test(mapped_addresses_become_those_of_ipv4),
         cmocka_unit_test(malformed_listen_addresses_are_refused),
         cmocka_unit_test(two_listeners_share_a_port_that_was_picked),
         cmocka_unit_test(clients_get_in_only_when_a_socket_listens),

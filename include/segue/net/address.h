@@ -14,14 +14,16 @@
 #include "segue/base/err.h"
 
 #define NET_ADDRESSES_MAX 8
-#define NET_ADDRESS_TEXT 64
+#define NET_ADDRESS_TEXT 128
 
 struct net_address {
     struct sockaddr_storage sa;
     socklen_t len; /* 0: none */
+    bool dual;     /* to be listened on for IPv4 as well as IPv6 */
 };
 
-/* "127.0.0.1:6432", "[::1]:6432" or "unix" into `out` (NET_ADDRESS_TEXT bytes). */
+/* "127.0.0.1:6432", "[::1]:6432", "/directory/.s.PGSQL.6432", or "unix" for one without a name,
+ * into `out` (NET_ADDRESS_TEXT bytes). */
 void net_address_text(const struct net_address *address, char *out);
 
 /* Does one text mean both? */
@@ -32,12 +34,17 @@ bool net_address_is_loopback(const struct net_address *address);
 
 /* ---- where to listen ---- */
 
-/* Resolves one "host:port" or "[v6]:port"; "*" and "" mean any address. Blocks. */
+/* An IPv4 address inside an IPv6 one becomes the former: what a dual socket accepts. */
+void net_address_unmap(struct net_address *address);
+
+/* Resolves one "host:port", "[v6]:port" or "/directory:port"; "*" and "" mean any address, of IPv4
+ * and of IPv6. Blocks. */
 enum rc net_listen_parse(const char *text, struct net_address *out, struct err *err) MUST_CHECK;
 
-/* A non-blocking socket with SO_REUSEPORT, bound. With port 0 the chosen port is written back
+/* A non-blocking socket, bound: with SO_REUSEPORT, or a Unix socket with these permissions, of
+ * which there can be one (net/unix.h gives it back). With port 0 the chosen port is written back
  * into `address`. Returns -1 with err. */
-int net_listen_open(struct net_address *address, struct err *err) MUST_CHECK;
+int net_listen_open(struct net_address *address, unsigned unix_mode, struct err *err) MUST_CHECK;
 
 /* From here on clients can connect: whoever does this must mean to accept. */
 enum rc net_listen_start(int fd, const struct net_address *address, struct err *err) MUST_CHECK;

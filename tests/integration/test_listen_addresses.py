@@ -1,0 +1,167 @@
+"""Where segue listens: Unix sockets with their lock files, IPv6, every address; and Unix sockets and IPv6 upstream."""
+
+import os
+import socket
+import stat
+import subprocess
+from pathlib import Path
+
+import psycopg
+import pytest
+from lib.cluster import as_user
+from lib.segue import PROGRAM
+from lib.wait import free_port, until
+
+pytestmark = pytest.mark.one_version
+
+
+@pytest.fixture
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("sockets")
+    path.chmod(0o755)
+    return path
+
+
+def listen(*addresses):
+    return ["--listen", ",".join(("127.0.0.1:0", *addresses))]
+
+
+def over(folder, proxy, dbname, port=6432, **options):
+    return psycopg.connect(host=str(folder), port=port, dbname=dbname, user="postgres", autocommit=True, **options)
+
+
+def test_unix_sockets_on_both_legs(db, segue, folder):
+    upstream = f"postgresql://postgres@/{db.name}?host={db.cluster.folder}&port={db.cluster.port}"
+    proxy = segue(upstream=upstream, arguments=listen(f"{folder}:6432"))
+    with over(folder, proxy, db.name) as c:
+        assert c.execute("SELECT inet_client_addr(), inet_server_addr()").fetchone() == (None, None)
+        row = next(r for r in proxy.console("SHOW SESSIONS") if r["database"] == db.name)
+        assert row["client"] == "unix"
+        assert row["upstream"] == f"{db.cluster.folder}/.s.PGSQL.{db.cluster.port}"
+    with over(folder, proxy, "segue") as c:  # a Unix socket is loopback for the console
+        assert c.execute(b"SHOW VERSION").fetchall()
+
+
+def test_clients_of_a_unix_socket_are_dealt_to_all_workers(db, segue, folder):
+    proxy = segue(db, workers=3, arguments=listen(f"{folder}:6432"))
+    conns = [over(folder, proxy, db.name) for _ in range(9)]
+    workers = [r["worker"] for r in proxy.console("SHOW SESSIONS") if r["database"] == db.name]
+    assert sorted(workers) == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    for conn in conns:
+        conn.close()
+
+
+def test_permissions_are_those_that_were_asked_for(db, segue, folder):
+    segue(db, arguments=listen(f"{folder}:6432"), unix_socket_mode="0700")
+    path = folder / ".s.PGSQL.6432"
+    assert stat.S_ISSOCK(path.stat().st_mode) and stat.S_IMODE(path.stat().st_mode) == 0o700
+    if os.geteuid() == 0:  # somebody else may not connect
+        code = f"import socket; socket.socket(socket.AF_UNIX).connect({str(path)!r})"
+        done = subprocess.run(["/usr/bin/python3", "-c", code], capture_output=True, text=True, cwd="/", **as_user())
+        assert "PermissionError" in done.stderr
+
+
+def test_socket_and_lock_file_are_removed_at_the_end(db, segue, folder):
+    proxy = segue(db, arguments=listen(f"{folder}:6432"))
+    lines = (folder / ".s.PGSQL.6432.lock").read_text().splitlines()
+    assert lines[0] == str(proxy.process.pid) and lines[3:] == ["6432", str(folder)]
+    proxy.stop()
+    assert os.listdir(folder) == []
+
+
+def test_what_a_killed_segue_has_left_is_removed(db, segue, folder):
+    proxy = segue(db, arguments=listen(f"{folder}:6432"))
+    proxy.kill9()
+    assert len(os.listdir(folder)) == 2
+    proxy.start()
+    with over(folder, proxy, db.name) as c:
+        c.execute("SELECT 1")
+
+
+def serve(*arguments):
+    return subprocess.run([str(PROGRAM), "serve", "--upstream", "postgresql://postgres@127.0.0.1:1/postgres", *arguments],
+                          capture_output=True, text=True, timeout=20)
+
+
+def test_a_socket_whose_owner_lives_is_not_taken(db, segue, folder):
+    proxy = segue(db, arguments=listen(f"{folder}:6432"))
+    done = serve(*listen(f"{folder}:6432"))
+    assert done.returncode == 1 and f"process {proxy.process.pid} does" in done.stderr
+    with over(folder, proxy, db.name) as c:
+        c.execute("SELECT 1")
+
+
+def test_the_socket_of_a_running_postgresql_is_not_taken(db):
+    done = serve(*listen(f"{db.cluster.folder}:{db.cluster.port}"))
+    assert done.returncode == 1 and f"process {db.cluster.process.pid} does" in done.stderr
+    assert db.connect().execute("SELECT 1").fetchone() == (1,)
+
+
+@pytest.mark.parametrize("address, says", [
+    ("/nonexistent/folder:6432", "cannot create the lock file"),
+    ("/" + "x" * 100 + ":6432", "is too long"),
+])
+def test_a_socket_that_cannot_be_is_said(address, says):
+    done = serve(*listen(address))
+    assert done.returncode == 1 and says in done.stderr
+
+
+@pytest.mark.parametrize("address", ["/tmp:0", "/tmp:65536", "/tmp", "/tmp:"])
+def test_a_unix_address_needs_a_port(address):
+    done = serve("--listen", address)
+    assert done.returncode == 2 and "/DIRECTORY:PORT" in done.stderr
+
+
+def test_ipv6_on_both_legs(private_pg, segue):
+    with private_pg.connect() as c:
+        c.execute("ALTER SYSTEM SET listen_addresses = '127.0.0.1, ::1'")
+    with open(private_pg.data / "pg_hba.conf", "a", encoding="utf-8") as hba:
+        hba.write("host all all ::1/128 trust\n")
+    private_pg.stop()
+    private_pg.start()
+    port = free_port()
+    proxy = segue(upstream=f"postgresql://postgres@[::1]:{private_pg.port}/postgres", arguments=listen(f"[::1]:{port}"))
+    with psycopg.connect(host="::1", port=port, dbname="postgres", user="postgres") as c:
+        assert str(c.execute("SELECT inet_client_addr()").fetchone()[0]).startswith("::1")
+        row = next(r for r in proxy.console("SHOW SESSIONS") if r["database"] == "postgres")
+        assert row["client"].startswith("[::1]:") and row["upstream"] == f"[::1]:{private_pg.port}"
+
+
+def test_a_star_listens_on_ipv4_and_ipv6(db, segue):
+    port = free_port()
+    proxy = segue(db, arguments=listen(f"*:{port}"))
+    for host in ("127.0.0.1", "::1"):
+        with psycopg.connect(host=host, port=port, dbname=db.name, user="postgres"):
+            row = next(r for r in proxy.console("SHOW SESSIONS") if r["database"] == db.name)
+            assert row["client"].startswith(host if host[0] == "1" else "[::1]:")
+        until("its end", lambda: all(r["database"] != db.name for r in proxy.console("SHOW SESSIONS")))
+
+
+def test_ipv4_and_ipv6_can_be_named_beside_each_other(db, segue):
+    port = free_port()
+    segue(db, arguments=listen(f"0.0.0.0:{port}", f"[::]:{port}"))
+    for host in ("127.0.0.1", "::1"):
+        psycopg.connect(host=host, port=port, dbname=db.name, user="postgres").close()
+
+
+def test_a_full_queue_of_a_unix_socket_upstream_is_waited_for(db, segue, tmp_path_factory):
+    """connect() on a Unix socket whose queue is full says EAGAIN at once."""
+    folder = Path(tmp_path_factory.mktemp("q"))
+    path = folder / ".s.PGSQL.5432"
+    server = socket.socket(socket.AF_UNIX)
+    server.bind(str(path))
+    server.listen(0)
+    fillers = []
+    while True:
+        one = socket.socket(socket.AF_UNIX)
+        one.setblocking(False)
+        fillers.append(one)
+        try:
+            one.connect(str(path))
+        except BlockingIOError:
+            break
+    proxy = segue(upstream=f"host={folder} user=postgres dbname=postgres", upstream_wait_ms=300)
+    with pytest.raises(psycopg.OperationalError, match="its queue of connections is full"):
+        proxy.connect("postgres")
+    for one in [server, *fillers]:
+        one.close()
