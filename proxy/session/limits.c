@@ -88,6 +88,7 @@ static enum rc make_connect(struct sess_limits *limits, const struct sess_upstre
         .crl_file = o->crl_file,
         .cert_file = o->cert_file,
         .key_file = o->key_file,
+        .no_sni = !o->sni,
         .version_min = o->tls_version_min,
     };
 

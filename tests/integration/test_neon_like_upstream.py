@@ -167,3 +167,11 @@ def test_without_channel_binding_on_offer_a_url_that_requires_it_is_refused(db, 
                   auth_file=userlist(tmp_path, (SCRAM_USER, SCRAM_PASSWORD)), upstream_wait_ms=0)
     with pytest.raises(psycopg.OperationalError, match="does not offer channel binding"):
         proxy.connect(user=SCRAM_USER, password=SCRAM_PASSWORD)
+
+
+def test_with_sslsni_off_the_name_is_not_said_but_checked(neon, certs, segue):
+    router = Router({None: neon.servers[HOST]})
+    proxy = segue(upstream=url(router, certs, sslsni=0), auth="password", **client_tls(certs))
+    proxy.connect("neondb", user=SCRAM_USER, password=SCRAM_PASSWORD, sslmode="require").close()
+    assert set(router.names) == {None}
+    router.listener.close()
