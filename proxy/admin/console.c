@@ -264,6 +264,35 @@ static bool query(void *ctx, const char *user, const char *text, struct sess_rep
     return true;
 }
 
+static bool repeatable(void *ctx, const char *text, struct err *err)
+{
+    struct adm_tokens tokens = {0};
+    const struct adm_command *verb = NULL;
+    size_t statements = 0;
+
+    (void)ctx;
+    if (adm_tokenize(text, &tokens, err) == RC_OK) {
+        for (size_t at = 0; at < tokens.count; at++) {
+            size_t n = statement_length(&tokens, at);
+
+            if (n == 0)
+                continue;
+            statements++;
+            if (!verb)
+                verb = verb_of(&tokens.items[at], n);
+            at += n;
+        }
+    }
+    adm_tokens_free(&tokens);
+    if (statements > 1)
+        err_set(err, "42601", "cannot insert multiple commands into a prepared statement");
+    if (verb) {
+        err_set(err, "0A000", "%s is done once: it needs the simple query protocol", verb->name);
+        err_hint(err, "psql and the commands of segue use it; JDBC with preferQueryMode=simple");
+    }
+    return !err_is_set(err);
+}
+
 const struct sess_console_ops *adm_console_ops(void)
 {
     static const struct sess_console_ops ops = {
@@ -271,6 +300,7 @@ const struct sess_console_ops *adm_console_ops(void)
         .admit = admit,
         .login_database = login_database,
         .query = query,
+        .repeatable = repeatable,
     };
 
     return &ops;

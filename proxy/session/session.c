@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "prepared.h"
 #include "segue/base/clock.h"
 #include "segue/base/mem.h"
 #include "segue/wire/build.h"
@@ -334,6 +335,7 @@ void sess_free(struct sess *s)
 {
     sess_statements_free(s->statements);
     sess_login_end(s);
+    sess_prepared_free(s->console.prepared);
     buf_fini(&s->startup);
     sess_dial_free(s->dial);
     free(s);

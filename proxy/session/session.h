@@ -72,8 +72,9 @@ struct sess_leg {
 };
 
 struct sess_console_session {
-    bool waiting;  /* for an asynchronous answer */
-    bool skipping; /* extended protocol refused: until Sync */
+    bool waiting;                   /* for an asynchronous answer */
+    bool skipping;                  /* an error in the extended protocol: until Sync */
+    struct sess_prepared *prepared; /* NULL until the first message of the extended protocol */
 };
 
 struct sess {

@@ -1,16 +1,16 @@
 /*
  * A client of the virtual database: framing and manners; what a command means is the console's.
- * Simple queries only, one at a time.
+ * One query at a time; the extended protocol for what is answered at once (prepared.h).
  */
+#include <assert.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "prepared.h"
 #include "segue/base/clock.h"
 #include "segue/wire/build.h"
 #include "segue/wire/read.h"
 #include "worker.h"
-
-#define QUERY_BYTES_MAX (16u << 20)
 
 static const struct {
     const char *name, *value;
@@ -51,18 +51,6 @@ void sess_console_enter(struct sess *s)
 
 /* ---- messages ---- */
 
-static void refuse(struct sess *s)
-{
-    struct buf out = {0};
-    struct err err = {0};
-
-    err_set(&err, "0A000", "the console does not speak the extended query protocol");
-    err_hint(&err, "use the simple query protocol");
-    wire_put_error(&out, "ERROR", &err);
-    sess_send(s, &s->client, out.data, out.len);
-    buf_fini(&out);
-}
-
 static bool is_blank(const char *text)
 {
     return text[strspn(text, " \t\r\n\f\v;")] == '\0';
@@ -91,13 +79,33 @@ static void on_query(struct sess *s, const char *msg, size_t total)
     buf_fini(&out);
 }
 
+static bool repeatable(void *ctx, const char *text, struct err *err)
+{
+    const struct sess_plane *plane = ((struct sess *)ctx)->worker->plane;
+
+    return plane->console->repeatable(plane->console_ctx, text, err);
+}
+
+static void ask(void *ctx, const char *text, struct buf *out)
+{
+    struct sess *s = ctx;
+    const struct sess_plane *plane = s->worker->plane;
+    struct sess_reply_to nobody = {s->worker, 0};
+
+    if (!plane->console->query(plane->console_ctx, s->user, text, nobody, out))
+        assert(!"a statement that may be repeated is answered at once");
+}
+
 static void on_extended(struct sess *s, const char *msg, size_t total)
 {
-    (void)msg;
-    (void)total;
-    if (!s->console.skipping)
-        refuse(s);
-    s->console.skipping = true;
+    const struct sess_asker asker = {repeatable, ask, s};
+    struct buf out = {0};
+
+    if (!s->console.prepared)
+        s->console.prepared = sess_prepared_new();
+    s->console.skipping = !sess_prepared_take(s->console.prepared, &asker, msg, total, &out);
+    sess_send(s, &s->client, out.data, out.len);
+    buf_fini(&out);
 }
 
 static void on_sync(struct sess *s, const char *msg, size_t total)
@@ -114,7 +122,13 @@ static void on_sync(struct sess *s, const char *msg, size_t total)
 
 static void on_call(struct sess *s, const char *msg, size_t total)
 {
-    refuse(s);
+    struct buf out = {0};
+    struct err err = {0};
+
+    err_set(&err, "0A000", "the console has no functions to call");
+    wire_put_error(&out, "ERROR", &err);
+    sess_send(s, &s->client, out.data, out.len);
+    buf_fini(&out);
     on_sync(s, msg, total);
 }
 
@@ -136,10 +150,10 @@ static const struct {
     void (*take)(struct sess *s, const char *msg, size_t total);
     bool even_skipping;
 } messages[256] = {
-    ['Q'] = {on_query, false},    ['P'] = {on_extended, true}, ['B'] = {on_extended, true},
-    ['E'] = {on_extended, true},  ['D'] = {on_extended, true}, ['C'] = {on_extended, true},
-    ['F'] = {on_call, false},     ['S'] = {on_sync, true},     ['H'] = {on_flush, true},
-    ['X'] = {on_terminate, true}, ['d'] = {on_flush, true},    ['c'] = {on_flush, true},
+    ['Q'] = {on_query, false},    ['P'] = {on_extended, false}, ['B'] = {on_extended, false},
+    ['E'] = {on_extended, false}, ['D'] = {on_extended, false}, ['C'] = {on_extended, false},
+    ['F'] = {on_call, false},     ['S'] = {on_sync, true},      ['H'] = {on_flush, true},
+    ['X'] = {on_terminate, true}, ['d'] = {on_flush, true},     ['c'] = {on_flush, true},
     ['f'] = {on_flush, true},
 };
 
@@ -147,6 +161,7 @@ size_t sess_console_client(struct sess *s, const char *data, size_t len)
 {
     struct wire_frame frame;
     struct err err = {0};
+    size_t most = (size_t)sess_limits(s)->buffer_bytes_max + sess_limits(s)->inspect_bytes_max;
     size_t pos = 0;
 
     atomic_store_explicit(&s->idle_us, s->worker->now_us, memory_order_relaxed);
@@ -155,7 +170,13 @@ size_t sess_console_client(struct sess *s, const char *data, size_t len)
 
         if (rc == RC_AGAIN)
             break;
-        if (rc == RC_ERR || frame.total > QUERY_BYTES_MAX || !messages[frame.type].take) {
+        if (rc == RC_OK && frame.total > most) {
+            err_set(&err, "54000", "the console takes no message of %zu bytes", frame.total);
+            err_hint(&err, "at most %zu: options buffer_bytes_max and inspect_bytes_max", most);
+            sess_fail(s, &err);
+            return len;
+        }
+        if (rc == RC_ERR || !messages[frame.type].take) {
             err_set(&err, "08P01", "invalid frontend message type %d", (unsigned char)data[pos]);
             sess_fail(s, &err);
             return len;

@@ -104,7 +104,7 @@ enum rc wire_read_bind(const void *msg, size_t total, struct wire_bind *out)
         take(&c, len);
     }
     out->nresults = take_u16(&c);
-    take(&c, (size_t)out->nresults * 2);
+    out->results = take(&c, (size_t)out->nresults * 2);
     if (out->nparams > INT16_MAX || out->nformats > INT16_MAX || out->nresults > INT16_MAX)
         return RC_ERR;
     return whole(&c);

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "segue/base/buf.h"
+#include "segue/base/err.h"
 
 /* Where an answer goes; survives its session (a reply to a gone session is dropped). */
 struct sess_reply_to {
@@ -40,6 +41,10 @@ struct sess_console_ops {
      * by sess_console_reply. Text is NUL-terminated. */
     bool (*query)(void *ctx, const char *user, const char *text, struct sess_reply_to to,
                   struct buf *out);
+
+    /* One statement that may be asked twice and is answered at once, as the extended protocol wants
+     * it? False with err. Called on a worker. */
+    bool (*repeatable)(void *ctx, const char *text, struct err *err);
 };
 
 /* From any thread: sends bytes (copied; whole messages, ReadyForQuery last) to a waiting console

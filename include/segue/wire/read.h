@@ -28,6 +28,7 @@ enum rc wire_read_parse(const void *msg, size_t total, struct wire_parse *out) M
 struct wire_bind {
     const char *portal, *statement;
     uint16_t nformats, nparams, nresults;
+    const char *results; /* nresults formats of 16 bits: 0 text, 1 binary */
 };
 enum rc wire_read_bind(const void *msg, size_t total, struct wire_bind *out) MUST_CHECK;
 
