@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import select
 import signal
 import socket
@@ -53,6 +54,12 @@ def listening(proxy):
     with open("/proc/net/tcp", encoding="ascii") as table:
         rows = [line.split() for line in table.readlines()[1:]]
     return sum(row[1].endswith(f":{proxy.port:04X}") and row[3] == "0A" for row in rows)
+
+
+def sockets_of(proxy):
+    """How many sockets a process has, whatever their state."""
+    folder = f"/proc/{proxy.process.pid}/fd"
+    return sum(os.readlink(f"{folder}/{fd}").startswith("socket:") for fd in os.listdir(folder))
 
 
 # ---- the other side of a takeover, packet by packet ----
@@ -213,7 +220,7 @@ def test_all_queues_are_served_whatever_the_number_of_workers(segue, db, success
     assert ended(one) == 0 and listening(four) == 4
     two = successor(four, workers=2)
     assert ended(four) == 0 and listening(two) == 4
-    waiting = [psycopg.connect(two.url(), autocommit=True) for _ in range(40)]  # the kernel spreads them over all
+    waiting = [psycopg.connect(two.url(), autocommit=True) for _ in range(40)]
     assert {row["worker"] for row in two.console("SHOW SESSIONS")} == {0, 1}
     for conn in waiting:
         conn.close()
@@ -299,6 +306,36 @@ def test_new_processes_killed_at_any_moment_change_nothing(segue, db, successor)
         new = successor(last)
         assert serves(new)
     assert ended(everyone[0]) == 0
+
+
+def test_sockets_of_a_new_process_catch_nobody_before_it_accepts(segue, db, successor):
+    """It has bound four more of them when it is killed, waiting for the GO of the old one, which is stopped."""
+    for _ in range(10):
+        old = segue(db)
+        new = successor(old, start=False, workers=6)
+        new.process = subprocess.Popen(new.command(), stdout=subprocess.DEVNULL, stderr=open(new.log, "ab"),
+                                       stdin=subprocess.DEVNULL)
+        until("the offer", lambda: "offering" in old.log_text(), every=0.0002)
+        old.signal(signal.SIGSTOP)
+        try:
+            until("its sockets", lambda: sockets_of(new) >= 6 + 1)
+            waiting = [socket.create_connection(("127.0.0.1", old.port), 20) for _ in range(30)]
+            for sock in waiting:
+                sock.sendall(startup(user="postgres", database=db.name))
+            new.kill9()
+        finally:
+            old.signal(signal.SIGCONT)
+        until("what came of it", lambda: re.search("as before|has taken over", old.log_text()))
+        if "has taken over" not in old.log_text():
+            break
+        for sock in waiting:  # GO was said already: it was killed while it served them
+            sock.close()
+    else:
+        pytest.fail("the moment could not be caught")
+    for sock in waiting:
+        sock.settimeout(20 * SLOW)
+        assert sock.recv(1) == b"R"
+        sock.close()
 
 
 def test_a_new_process_that_cannot_start_says_why_and_changes_nothing(segue, db, successor):
