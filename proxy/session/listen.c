@@ -167,7 +167,7 @@ enum rc sess_plane_accept(struct sess_plane *plane, struct err *err)
         for (struct sess_listener *l = plane->workers[i]->listeners; l && rc == RC_OK;
              l = l->next) {
             rc = l->adopted ? RC_OK : net_listen_start(l->fd, &l->address, err);
-            if (l->adopted && !l->retiring)
+            if (l->adopted)
                 net_unix_own(&l->address);
         }
     }

@@ -108,7 +108,8 @@ unsigned sess_plane_left(struct sess_plane *plane)
 
     for (unsigned i = 0; i < plane->nworkers; i++)
         n += atomic_load_explicit(&plane->workers[i]->nsessions, memory_order_acquire);
-    return n;
+    /* one on its way from the worker that accepted it to its own counts as well */
+    return n ? n : atomic_load_explicit(&plane->startups, memory_order_acquire);
 }
 
 /* Waits until no session is left. */

@@ -18,6 +18,7 @@ from lib.rawwire import startup
 from lib.segue import PROGRAM
 from lib.tables import RENAME, make_items
 from lib.wait import SLOW, until
+from test_tls_legs import client_tls
 
 pytestmark = pytest.mark.one_version
 
@@ -542,17 +543,19 @@ def test_a_control_socket_in_the_file_system_is_handed_on_and_removed_at_the_end
 # ---- what the new configuration says ----
 
 
+def starting(proxy, listen):
+    """Starts it with other addresses than the fixture's."""
+    command = proxy.command()
+    command[command.index("--listen") + 1] = listen
+    proxy.command = lambda: command
+    return proxy.start()
+
+
 def test_addresses_are_added_and_those_removed_are_served_until_empty(segue, db, successor):
     old = segue(db)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         extra = probe.getsockname()[1]
-
-    def starting(proxy, listen):
-        command = proxy.command()
-        command[command.index("--listen") + 1] = listen
-        proxy.command = lambda: command
-        return proxy.start()
 
     both = starting(successor(old, start=False), f"127.0.0.1:{old.port},127.0.0.1:{extra}")
     assert ended(old) == 0
@@ -564,6 +567,56 @@ def test_addresses_are_added_and_those_removed_are_served_until_empty(segue, db,
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", extra), 5)
     assert serves(only)
+
+
+def test_unix_sockets_are_handed_on_and_their_lock_files_with_them(segue, db, successor, tmp_path):
+    folder, path, lock = tmp_path, tmp_path / ".s.PGSQL.6432", tmp_path / ".s.PGSQL.6432.lock"
+    old = segue(db, arguments=["--listen", f"127.0.0.1:0,{folder}:6432"])
+    errors, done, stop = [], [], threading.Event()
+
+    def connect_all_the_time():
+        while not stop.is_set():
+            try:
+                with psycopg.connect(host=str(folder), port=6432, dbname=db.name, user="postgres") as conn:
+                    done.append(conn.execute("SELECT 1").fetchone())
+            except psycopg.Error as error:
+                errors.append(str(error))
+
+    load = threading.Thread(target=connect_all_the_time)
+    load.start()
+    with psycopg.connect(host=str(folder), port=6432, dbname=db.name, user="postgres", autocommit=True) as session:
+        chain = [old]
+        for workers in (3, 1):
+            chain.append(starting(successor(chain[-1], start=False, workers=workers),
+                                  f"127.0.0.1:{old.port},{folder}:6432"))
+            assert lock.read_text().splitlines()[0] == str(chain[-1].process.pid)
+            before = len(done)
+            until("new clients", lambda: len(done) > before + 10)
+        assert session.execute("SELECT 1").fetchone() == (1,)
+    stop.set()
+    load.join()
+    assert errors == []
+    assert ended(chain[0]) == 0 and ended(chain[1]) == 0
+    assert path.is_socket() and lock.exists(), "not the old processes' any more"
+    last = starting(successor(chain[-1], start=False), f"127.0.0.1:{old.port}")
+    assert ended(chain[-1]) == 0
+    until("both are gone", lambda: not path.exists() and not lock.exists())
+    assert serves(last)
+
+
+def test_a_new_segue_may_ask_for_tls_where_the_old_one_had_none(segue, db, successor, certs):
+    old = segue(db)
+    with old.connect() as plain:
+        with pytest.raises(psycopg.OperationalError, match="does not support SSL"):
+            old.connect(sslmode="require")
+        new = successor(old, **client_tls(certs, "require"))
+        with new.connect(sslmode="verify-ca", sslrootcert=str(certs.ca)) as safe:
+            assert safe.execute("SELECT 1").fetchone() == (1,)
+            newest = successor(new)
+            assert safe.execute("SELECT 1").fetchone() == (1,)
+        with pytest.raises(psycopg.OperationalError):
+            newest.connect(sslmode="disable")
+        assert plain.execute("SELECT 1").fetchone() == (1,)
 
 
 def test_the_new_options_hold_for_new_clients(segue, db, successor):
