@@ -20,7 +20,9 @@
 /* What OpenSSL thinks went wrong first, in its words. */
 static const char *openssl_words(void)
 {
-    const char *words = ERR_reason_error_string(ERR_peek_error());
+    unsigned long code = ERR_peek_error();
+    const char *words =
+        ERR_SYSTEM_ERROR(code) ? strerror(ERR_GET_REASON(code)) : ERR_reason_error_string(code);
 
     return words ? words : "unknown error";
 }

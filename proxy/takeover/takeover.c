@@ -388,10 +388,10 @@ void tko_stop(struct tko *t)
 
 void tko_free(struct tko *t)
 {
-    int *fds[] = {&t->wake, &t->control, &t->predecessor, &t->successor};
-
     if (!t)
         return;
+    int *fds[] = {&t->wake, &t->control, &t->predecessor, &t->successor};
+
     tko_stop(t);
     if (t->owner && unlink(t->name) < 0)
         log_warning("control socket \"%s\": %s", t->name, strerror(errno));

@@ -181,6 +181,12 @@ class Middle:
             threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
 
     def _serve(self, sock):
+        try:
+            self._answer(sock)
+        except OSError:
+            pass  # closed meanwhile
+
+    def _answer(self, sock):
         got = sock.recv(8, socket.MSG_PEEK)
         self.first.append(got)
         if got == packet(SSL):
@@ -188,10 +194,7 @@ class Middle:
             if self.answer is not None:
                 sock.sendall(self.answer)
         if not self.server:
-            try:
-                while sock.recv(65536):
-                    pass
-            except OSError:
+            while sock.recv(65536):
                 pass
             return
         behind = socket.create_connection(("127.0.0.1", self.server))

@@ -249,14 +249,13 @@ def test_new_files_take_effect_on_sighup_and_a_bad_one_changes_nothing(db, certs
     ({"auth": "scram"}, "no user list"),
     ({"auth": "password"}, "inside TLS only"),
     ({"auth": "cert"}, "cannot show certificates"),
-    ({"client_tls_cert_file": "/nowhere", "client_tls_key_file": "/nowhere"}, "/nowhere"),
+    ({"client_tls_cert_file": "/nowhere", "client_tls_key_file": "/nowhere"}, '"/nowhere": No such file'),
 ])
-def test_options_that_contradict_stop_the_start(segue, options, text, capfd):
-    with pytest.raises(AssertionError, match="segue ended with"):
-        segue(upstream=f"postgresql://postgres@127.0.0.1:{free_port()}/postgres", **options)
-    proxy_log = segue(upstream=f"postgresql://postgres@127.0.0.1:{free_port()}/postgres", start=False, **options)
-    done = subprocess.run(proxy_log.command(), capture_output=True, text=True, timeout=20)
-    assert text in done.stderr and "hint" in done.stderr.lower() or text in done.stderr
+def test_options_that_contradict_stop_the_start(segue, options, text):
+    proxy = segue(upstream=f"postgresql://postgres@127.0.0.1:{free_port()}/postgres", start=False, **options)
+    done = subprocess.run(proxy.command(), capture_output=True, text=True, timeout=20)
+    assert done.returncode != 0 and text in done.stderr
+    assert "Sanitizer" not in done.stderr and "runtime error" not in done.stderr
 
 
 def test_scram_passes_with_the_users_password_over_plain_and_tls_legs(tls_pg, certs, segue):
