@@ -149,6 +149,13 @@ static void tls_close(struct net_stream *stream)
 
 static const struct net_stream_ops tls = {tls_recv, tls_send, tls_shut, tls_close};
 
+bool net_tls_lost(const struct net_stream *stream)
+{
+    const struct tls_stream *t = stream->state;
+
+    return t->ended || t->error;
+}
+
 bool net_stream_is_tls(const struct net_stream *stream)
 {
     return stream->ops == &tls;

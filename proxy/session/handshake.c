@@ -200,13 +200,10 @@ void sess_server_tls_step(struct sess *s)
         s->login->retry = SESS_RETRY_PLAIN;
         s->login->retry_host = s->host;
         sess_upstream_again(s);
+    } else if (net_tls_lost(&s->server.stream)) {
+        sess_upstream_lost(s);
     } else {
         sess_log(s, LOG_WARNING, &err, "TLS with the upstream: %s", err.text);
         sess_upstream_next(s, err.text);
     }
-}
-
-void sess_server_tls_lost(struct sess *s)
-{
-    sess_upstream_next(s, "server closed the connection unexpectedly");
 }

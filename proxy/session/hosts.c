@@ -118,14 +118,25 @@ static void shuffle(uint8_t *list, size_t n)
     }
 }
 
+static bool all_asked(const struct sess_hosts *hosts)
+{
+    for (size_t i = 0; i < hosts->n; i++) {
+        if (role_of(&hosts->hosts[i]) == SESS_ROLE_NOT_ASKED)
+            return false;
+    }
+    return true;
+}
+
 size_t sess_hosts_order(const struct sess_hosts *hosts, uint8_t out[SESS_HOSTS_MAX])
 {
     enum sess_target target = hosts->options->target;
     const unsigned groups[] = {targets[target].first, targets[target].then,
                                target == SESS_TARGET_ANY ? 0 : BIT(UNKNOWN)};
-    size_t n = 0;
+    size_t n = 0, ngroups = 1;
 
-    for (size_t g = 0; g < ARRAY_LEN(groups); g++) {
+    if (all_asked(hosts)) /* before, the second best may not be the best there is */
+        ngroups = ARRAY_LEN(groups);
+    for (size_t g = 0; g < ngroups; g++) {
         size_t before = n;
 
         for (size_t i = 0; i < hosts->n; i++) {

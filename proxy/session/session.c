@@ -44,15 +44,7 @@ static void too_late(struct sess *s)
 static void asked_late(struct sess *s)
 {
     if (s->worker->now_us < s->login_by_us)
-        sess_asked_timeout(s);
-    else
-        too_late(s);
-}
-
-static void tls_late(struct sess *s)
-{
-    if (s->worker->now_us < s->login_by_us)
-        sess_upstream_next(s, "timeout");
+        sess_upstream_late(s);
     else
         too_late(s);
 }
@@ -82,17 +74,17 @@ const struct sess_state_row sess_state_rows[SESS_STATES] = {
     [SESS_TLS_ASK] = {.name = "tls-ask",
         .next = TO(SERVER_TLS) | TO(ASKED) | TO(CANCELLING) | TO_HOST,
         .server = sess_server_tls_answered,
-        .client_ended = sess_close, .server_ended = sess_server_tls_lost,
-        .late = tls_late},
+        .client_ended = sess_close, .server_ended = sess_upstream_lost,
+        .late = asked_late},
     [SESS_SERVER_TLS] = {.name = "server-tls",
         .next = TO(ASKED) | TO(CANCELLING) | TO_HOST,
         .server_ready = sess_server_tls_step,
-        .client_ended = sess_close, .server_ended = sess_server_tls_lost,
-        .late = tls_late},
+        .client_ended = sess_close, .server_ended = sess_upstream_lost,
+        .late = asked_late},
     [SESS_ASKED] = {.name = "asked",
         .next = TO(AUTH) | TO(ENTERING) | TO_HOST,
         .server = sess_asked_server,
-        .client_ended = sess_close, .server_ended = sess_asked_ended, .late = asked_late},
+        .client_ended = sess_close, .server_ended = sess_upstream_lost, .late = asked_late},
     [SESS_AUTH] = {.name = "auth",
         .next = TO(WELCOME) | TO(CONSOLE) | TO(DELAYING) | TO(PENDING) | TO_HOST,
         .client = sess_auth_client, .server = sess_auth_server,

@@ -183,8 +183,8 @@ void sess_connect(struct sess *s, enum sess_purpose purpose);
 void sess_connected(struct sess *s); /* or not: the upstream's socket is writable */
 void sess_connect_timeout(struct sess *s);
 size_t sess_asked_server(struct sess *s, const char *data, size_t len);
-void sess_asked_ended(struct sess *s);
-void sess_asked_timeout(struct sess *s);
+void sess_upstream_lost(struct sess *s); /* before it has answered: what comes next may be better */
+void sess_upstream_late(struct sess *s); /* it has not answered in time */
 void sess_cancel_done(struct sess *s);   /* the server has taken the cancel request */
 void sess_upstream_left(struct sess *s); /* its connection ends */
 void sess_dial_free(struct sess_dial *dial);
@@ -200,7 +200,6 @@ void sess_client_tls_direct(struct sess *s, const char *data, size_t len);
 void sess_client_tls_step(struct sess *s);
 void sess_server_tls_step(struct sess *s);
 size_t sess_server_tls_answered(struct sess *s, const char *data, size_t len);
-void sess_server_tls_lost(struct sess *s);
 void sess_login_begin(struct sess *s); /* called by upstream.c once a connection stands */
 
 /* login.c: which way a client logs in; pass-through */

@@ -342,14 +342,14 @@ void sess_upstream_again(struct sess *s)
 
 /* ---- the first answer ---- */
 
-void sess_asked_ended(struct sess *s)
+void sess_upstream_lost(struct sess *s)
 {
     forget(s);
     note_errno(s, ECONNRESET);
     try_next(s);
 }
 
-void sess_asked_timeout(struct sess *s)
+void sess_upstream_late(struct sess *s)
 {
     forget(s);
     note_errno(s, ETIMEDOUT);

@@ -1,13 +1,12 @@
 """An upstream that is away, starting or restarting: new sessions wait, then are told in words."""
 
 import socket
-import subprocess
 import threading
 import time
 
 import psycopg
 import pytest
-from lib.rawwire import Raw, message, startup
+from lib.rawwire import SSL, Raw, message, packet, startup
 from lib.wait import free_port, until
 
 pytestmark = pytest.mark.one_version
@@ -153,7 +152,7 @@ class Moody:
         self.port_behind, self.mood, self.left = port, mood, times
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
-        self.refused = 0
+        self.refused, self.hang_up = 0, False
         threading.Thread(target=self.run, daemon=True).start()
 
     def run(self):
@@ -168,7 +167,9 @@ class Moody:
         if self.left > 0:
             self.left -= 1
             self.refused += 1
-            client.recv(10000)
+            if client.recv(10000) == packet(SSL) and not self.hang_up:
+                client.sendall(b"N")
+                client.recv(10000)
             client.sendall(self.mood)
             client.close()
             return
@@ -219,6 +220,18 @@ def test_other_refusals_pass_as_they_are(db, segue):
     moody = Moody(db.cluster.port, fatal("53300", "sorry, too many clients already"), 1000000)
     error, _ = first_error(segue(upstream=url(moody.port)))
     assert (error["C"], error["M"]) == ("53300", "sorry, too many clients already")
+    moody.close()
+
+
+def test_a_server_that_closes_on_an_ssl_request_is_asked_again(db, segue):
+    moody = Moody(db.cluster.port, b"", 1)
+    moody.hang_up = True
+    proxy = segue(upstream=url(moody.port))
+    until("the engine to have been refused", lambda: moody.refused)
+    moody.left = 3
+    with proxy.connect(db.name) as c:
+        assert c.execute("SELECT 1").fetchone() == (1,)
+    assert moody.left == 0
     moody.close()
 
 

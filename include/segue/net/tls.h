@@ -72,6 +72,9 @@ void net_stream_tls_connect(struct net_stream *stream, int fd, struct net_tls_co
  * alert there is was sent as far as the socket took it. */
 enum rc net_tls_handshake(struct net_stream *stream, bool *wants_write, struct err *err) MUST_CHECK;
 
+/* After RC_ERR of the handshake: the connection was lost, nobody has refused anything. */
+bool net_tls_lost(const struct net_stream *stream);
+
 bool net_stream_is_tls(const struct net_stream *stream);
 
 /* The descriptor's first byte is this: a TLS handshake, not a start-up packet. */
