@@ -423,10 +423,12 @@ static void files_that_do_not_fit_are_refused_with_words(void **state)
     refused(&a, "there is no private key");
     a = accept_options();
     a.cert_file = "/nowhere/server.crt";
-    refused(&a, "cannot load the certificate \"/nowhere/server.crt\"");
+    refused(&a, "cannot load the certificate \"/nowhere/server.crt\": No such file or directory");
     a = accept_options();
     a.ca_file = server_key;
     refused(&a, "cannot load the root certificates");
+    a.ca_file = "/nowhere/ca.crt";
+    refused(&a, "\"/nowhere/ca.crt\": No such file or directory");
     a.ca_file = ca_file;
     a.crl_file = ca_file;
     refused(&a, "cannot load the certificate revocation list");
