@@ -7,6 +7,7 @@
 #include "segue/admin/console.h"
 #include "segue/base/option.h"
 #include "segue/session/show.h"
+#include "segue/wire/build.h"
 
 static json_t *show_migrations(const struct adm_sources *from, const char *name)
 {
@@ -57,28 +58,35 @@ static const struct {
     json_t *(*show)(const struct adm_sources *from, const char *name);
     json_t *(*plane)(struct sess_plane *plane);
     bool takes_name;
+    bool of_engine; /* what it knows from the database */
     const char *help;
 } topics[] = {
-    {"MIGRATIONS", show_migrations, NULL, false, "every migration and its phase"},
-    {"STATUS", show_status, NULL, true, "how far the active migrations are, or the one named"},
-    {"SESSIONS", NULL, sess_show_sessions, false, "clients of this segue"},
-    {"UPSTREAMS", NULL, sess_show_upstreams, false, "the upstream's hosts and what they are"},
-    {"THROTTLE", show_throttle, NULL, false, "what may hold or slow a migration, and what does"},
-    {"STATS", NULL, sess_show_stats, false, "counters of the data plane, rates of the last minute"},
-    {"LATENCY", NULL, sess_show_latency, false,
+    {"MIGRATIONS", show_migrations, NULL, false, true, "every migration and its phase"},
+    {"STATUS", show_status, NULL, true, true,
+     "how far the active migrations are, or the one named"},
+    {"SESSIONS", NULL, sess_show_sessions, false, false, "clients of this segue"},
+    {"UPSTREAMS", NULL, sess_show_upstreams, false, false,
+     "the upstream's hosts and what they are"},
+    {"THROTTLE", show_throttle, NULL, false, true,
+     "what may hold or slow a migration, and what does"},
+    {"STATS", NULL, sess_show_stats, false, false,
+     "counters of the data plane, rates of the last minute"},
+    {"LATENCY", NULL, sess_show_latency, false, false,
      "request to ReadyForQuery by kind of statement: last minute, since the start"},
-    {"MESSAGES", NULL, sess_show_messages, false, "protocol messages by direction and type"},
-    {"ERRORS", NULL, sess_show_errors, false, "errors of the upstream by class of SQLSTATE"},
-    {"LISTENERS", NULL, sess_show_listeners, false,
+    {"MESSAGES", NULL, sess_show_messages, false, false, "protocol messages by direction and type"},
+    {"ERRORS", NULL, sess_show_errors, false, false, "errors of the upstream by class of SQLSTATE"},
+    {"LISTENERS", NULL, sess_show_listeners, false, false,
      "where clients connect, and how many wait there"},
-    {"MEMORY", NULL, sess_show_memory, false, "memory of the process and of its sessions"},
-    {"WORKERS", NULL, sess_show_workers, false, "threads of the data plane: load, lag, memory"},
-    {"CONFIG", show_config, NULL, false, "options, their values and where these come from"},
-    {"VERSION", show_version, NULL, false,
+    {"TLS", NULL, sess_show_tls, false, false, "both legs: mode, certificate, handshakes"},
+    {"MEMORY", NULL, sess_show_memory, false, false, "memory of the process and of its sessions"},
+    {"WORKERS", NULL, sess_show_workers, false, false,
+     "threads of the data plane: load, lag, memory"},
+    {"CONFIG", show_config, NULL, false, false, "options, their values and where these come from"},
+    {"VERSION", show_version, NULL, false, false,
      "this segue, and whether its engine works on the database"},
-    {"TAKEOVER", show_takeover, NULL, false,
+    {"TAKEOVER", show_takeover, NULL, false, false,
      "the segue that this one has taken over from, while it lives"},
-    {"HELP", show_help, NULL, false, "this list"},
+    {"HELP", show_help, NULL, false, false, "this list"},
 };
 
 json_t *adm_help(void)
@@ -124,6 +132,10 @@ void adm_show(const struct adm_sources *from, const struct adm_token *words, siz
                     words[count - 1].value);
             return;
         }
+        if (topics[i].of_engine && !eng_connected(from->engine))
+            wire_put_notice(out, "WARNING", "01000",
+                            "the engine has no connection to the database: this is what it knew "
+                            "last, and nothing if it has not come in yet");
         table = topics[i].plane ? topics[i].plane(from->plane)
                                 : topics[i].show(from, count == 3 ? words[2].value : NULL);
         if (!table) {

@@ -14,8 +14,10 @@
 
 struct sess_worker_counters {
     /* clients */
-    _Atomic uint64_t accepted, logins, logins_failed, cancels, tls_client, tls_server, tls_failed;
-    _Atomic uint64_t idle_ended;
+    _Atomic uint64_t accepted, logins, logins_failed, cancels, idle_ended;
+    struct sess_tls_counters {
+        _Atomic uint64_t done, resumed, failed; /* handshakes */
+    } tls_client, tls_server;
     /* turned away: protocol or other, and by the limit that was met */
     _Atomic uint64_t refused, refused_startups, refused_address, refused_sessions, refused_console;
     /* bytes received and sent, on the client's and on the server's leg */

@@ -64,6 +64,8 @@ void sess_client_tls_step(struct sess *s)
     struct net_tls_info info;
     enum rc rc = net_tls_handshake(&s->client.stream, &s->login->wants_write, &err);
 
+    if (rc != RC_AGAIN)
+        sess_report_tls(s, &s->client, rc == RC_OK);
     if (rc == RC_ERR) {
         sess_log(s, LOG_INFO, &err, "TLS with the client: %s", err.text);
         sess_close(s);
@@ -191,6 +193,7 @@ void sess_server_tls_step(struct sess *s)
         sess_flow(s);
         return;
     }
+    sess_report_tls(s, &s->server, rc == RC_OK);
     if (rc == RC_OK) {
         sess_login_enter(s);
         if (s->state != SESS_GONE)

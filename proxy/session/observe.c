@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "segue/base/clock.h"
+#include "segue/net/tls.h"
 #include "segue/session/show.h"
 #include "worker.h"
 
@@ -79,6 +80,26 @@ void sess_report_bytes(struct sess *s)
 
     if (bytes != READ(s->bytes))
         atomic_store_explicit(&s->bytes, bytes, memory_order_relaxed);
+}
+
+void sess_report_tls(struct sess *s, struct sess_leg *leg, bool good)
+{
+    bool client = leg == &s->client;
+    struct sess_worker_counters *all = &s->worker->counters;
+    struct sess_tls_counters *c = client ? &all->tls_client : &all->tls_server;
+    struct net_tls_info info;
+
+    if (!good) {
+        COUNT(c->failed, 1);
+        return;
+    }
+    net_tls_info(&leg->stream, &info);
+    COUNT(c->done, 1);
+    COUNT(c->resumed, info.resumed);
+    pthread_mutex_lock(&s->worker->registry_lock);
+    snprintf(client ? s->tls_client : s->tls_server, sizeof(s->tls_client), "%s %s", info.version,
+             info.cipher);
+    pthread_mutex_unlock(&s->worker->registry_lock);
 }
 
 size_t sess_worker_bytes(struct sess_worker *w)

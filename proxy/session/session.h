@@ -223,6 +223,7 @@ size_t sess_prove_client(struct sess *s, const char *data, size_t len);
 
 /* observe.c: reports for other threads */
 void sess_report_bytes(struct sess *s); /* buffers or statements may have changed */
+void sess_report_tls(struct sess *s, struct sess_leg *leg, bool good); /* a handshake has ended */
 
 /* relay.c */
 size_t sess_relay_client(struct sess *s, const char *data, size_t len);

@@ -18,7 +18,7 @@ RENAME = {"name": "rename_label", "operations": [{"rename_column": {"table": "it
 
 VERBS = ["PLAN", "START", "CUTOVER", "COMPLETE", "ROLLBACK", "ABORT", "VERIFY", "PAUSE", "RESUME", "THROTTLE"]
 TOPICS = ["MIGRATIONS", "STATUS", "SESSIONS", "THROTTLE", "STATS", "LATENCY", "MESSAGES", "ERRORS", "WORKERS", "LISTENERS",
-          "MEMORY", "CONFIG", "VERSION", "TAKEOVER", "HELP"]
+          "MEMORY", "TLS", "CONFIG", "VERSION", "TAKEOVER", "HELP"]
 
 
 @pytest.fixture
@@ -46,6 +46,7 @@ def test_show_help_lists_every_command(db, segue):
 
 def test_every_topic_answers_psql(db, segue):
     proxy = segue(db)
+    until("the engine", lambda: proxy.console("SHOW VERSION")[0]["engine_connected"])
     for topic in TOPICS:
         done = psql(proxy, f"show {topic.lower()};")
         assert done.returncode == 0 and done.stderr == "", topic

@@ -14,6 +14,7 @@ json_t *sess_show_latency(struct sess_plane *plane);  /* by class of statement *
 json_t *sess_show_messages(struct sess_plane *plane); /* by direction and type */
 json_t *sess_show_errors(struct sess_plane *plane);   /* by class of SQLSTATE */
 json_t *sess_show_workers(struct sess_plane *plane);
+json_t *sess_show_tls(struct sess_plane *plane); /* a row a leg */
 json_t *sess_show_listeners(struct sess_plane *plane);
 json_t *sess_show_memory(struct sess_plane *plane);
 json_t *sess_show_sessions(struct sess_plane *plane);
