@@ -128,6 +128,11 @@ static void on_sasl(struct sess *s, const char *msg, size_t total)
     buf_fini(&out);
 }
 
+static bool is_scram(const struct sess *s)
+{
+    return s->login->limits->options.auth == SESS_AUTH_SCRAM;
+}
+
 static void unexpected(struct sess *s, uint8_t type)
 {
     struct err err = {0};
@@ -136,13 +141,27 @@ static void unexpected(struct sess *s, uint8_t type)
         sess_finish(s);
         return;
     }
-    err_set(&err, "08P01", "expected password or SASL response, got message type %d", type);
+    err_set(&err, "08P01", "expected %s response, got message type %d",
+            is_scram(s) ? "SASL" : "password", type);
     sess_fail(s, &err);
+}
+
+/* PostgreSQL takes a SASL message that is too long for a wrong password. */
+static void too_long(struct sess *s)
+{
+    struct err err = {0};
+
+    if (is_scram(s))
+        err_set(&err, "28P01", "password authentication failed for user \"%s\"",
+                sess_login_user(s));
+    else
+        err_set(&err, "08P01", "invalid length of an authentication message");
+    sess_login_refuse(s, &err);
 }
 
 size_t sess_prove_client(struct sess *s, const char *data, size_t len)
 {
-    bool scram = s->login->limits->options.auth == SESS_AUTH_SCRAM;
+    bool scram = is_scram(s);
     size_t most = scram ? AUTH_MESSAGE_BYTES_MAX : SESS_SECRET_BYTES_MAX, pos = 0;
     struct wire_frame frame;
 
@@ -151,8 +170,12 @@ size_t sess_prove_client(struct sess *s, const char *data, size_t len)
 
         if (rc == RC_AGAIN)
             break;
-        if (rc == RC_ERR || frame.type != 'p' || frame.total - WIRE_HEADER_BYTES > most) {
+        if (rc == RC_ERR || frame.type != 'p') {
             unexpected(s, (uint8_t)data[pos]);
+            return len;
+        }
+        if (frame.total - WIRE_HEADER_BYTES > most) {
+            too_long(s);
             return len;
         }
         if (len - pos < frame.total)
