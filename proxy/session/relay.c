@@ -147,7 +147,9 @@ static const struct {
 } server_messages[256] = {
     ['Z'] = {on_ready, false},  ['C'] = {on_complete, false}, ['K'] = {on_key, false},
     ['S'] = {on_status, false}, ['E'] = {on_error, false},    ['G'] = {NULL, true},
-    ['H'] = {NULL, true},       ['W'] = {NULL, true},
+    ['H'] = {NULL, true},       ['W'] = {NULL, true},         ['1'] = {NULL, true},
+    ['2'] = {NULL, true},       ['3'] = {NULL, true},         ['T'] = {NULL, true},
+    ['n'] = {NULL, true},       ['I'] = {NULL, true},         ['s'] = {NULL, true},
 };
 
 size_t sess_relay_server(struct sess *s, const char *data, size_t len)

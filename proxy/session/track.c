@@ -7,13 +7,14 @@ enum effect {
     ASKS,      /* answered by ReadyForQuery on its own */
     SYNCS,     /* the same, and it ends what OPENS began */
     OPENS,     /* starts an implicit transaction */
-    LOOSE,     /* has an answer, starts nothing */
+    CLOSES,    /* has an answer, starts nothing */
+    LOOSE,     /* neither */
     ENDS_COPY, /* of a copy-in */
 };
 
 static const uint8_t client_effects[256] = {
     ['Q'] = ASKS,  ['F'] = ASKS,      ['S'] = SYNCS,     ['P'] = OPENS,
-    ['B'] = OPENS, ['E'] = OPENS,     ['D'] = OPENS,     ['C'] = LOOSE,
+    ['B'] = OPENS, ['E'] = OPENS,     ['D'] = OPENS,     ['C'] = CLOSES,
     ['H'] = LOOSE, ['c'] = ENDS_COPY, ['f'] = ENDS_COPY,
 };
 
@@ -22,7 +23,116 @@ void sess_track_init(struct sess_track *track)
     memset(track, 0, sizeof(*track));
     track->status = 'I';
     track->expected = 1;
+    track->asked = 1;
 }
+
+/* ---- requests behind extended messages without a Sync ---- */
+
+static void add_ahead(struct sess_track *t)
+{
+    if (t->ahead < UINT16_MAX)
+        t->ahead++;
+    t->unsynced = true;
+}
+
+static void remember_mixed(struct sess_track *t)
+{
+    if (t->mixed_count < SESS_MIXED_MAX)
+        t->mixed[t->mixed_count++] =
+            (struct sess_mixed){.ask = t->asked, .ahead = t->ahead, .segment = t->segment};
+}
+
+static void forget_mixed(struct sess_track *t, unsigned count)
+{
+    t->mixed_count -= (uint8_t)count;
+    memmove(t->mixed, t->mixed + count, t->mixed_count * sizeof(*t->mixed));
+}
+
+/* An ErrorResponse: whose is it, and what will the server skip? */
+static void on_failure(struct sess_track *t)
+{
+    unsigned skipped = 0;
+
+    if (!t->expected) {
+        t->skipping = t->unsynced;
+        return;
+    }
+    if (!t->mixed_count || t->mixed[0].ask != t->asked - t->expected + 1 ||
+        t->mixed[0].ahead <= t->done)
+        return; /* of a Sync's own messages, or of the request itself: it is answered */
+    while (skipped < t->mixed_count && t->mixed[skipped].segment == t->mixed[0].segment)
+        skipped++;
+    t->expected -= skipped;
+    if (t->mixed[0].segment == t->segment) {
+        t->skipping = true;
+        t->opened = true;
+    }
+    forget_mixed(t, skipped);
+}
+
+/* ---- copies that the client ends before their CopyInResponse was seen ---- */
+
+static void remember_end(struct sess_track *t)
+{
+    if (t->ends_count == SESS_ENDS_MAX)
+        t->ends_lost = true;
+    else
+        t->ends[t->ends_count++] =
+            (struct sess_copy_end){.ask = t->asked, .syncs = t->syncs, .opened = t->opened};
+}
+
+/* Numbers of requests wrap: is `ask` later than `than`? */
+static bool is_later(uint32_t ask, uint32_t than)
+{
+    return ask != than && ask - than < UINT32_MAX / 2;
+}
+
+/* So many Syncs, up to the request number `ask`, are none: the copy has swallowed them. */
+static void take_back(struct sess_track *t, uint32_t ask, uint32_t syncs)
+{
+    if (t->asked - ask < t->syncs)
+        t->syncs -= syncs;
+    t->expected -= syncs;
+    t->asked -= syncs;
+    for (unsigned i = 0; i < t->mixed_count; i++)
+        t->mixed[i].ask -= is_later(t->mixed[i].ask, ask) ? syncs : 0;
+    for (unsigned i = 0; i < t->ends_count; i++)
+        t->ends[i].ask -= is_later(t->ends[i].ask, ask) ? syncs : 0;
+    if (syncs && !t->expected) { /* of an Execute: its transaction waits for another Sync */
+        t->opened = true;
+        t->unsynced = true;
+        t->ahead = t->ahead_sync;
+    }
+}
+
+/* Has the client ended the copy that begins now? Its request is number `head` itself (a Query), or
+ * an Execute before number `head`. */
+static bool take_end(struct sess_track *t, uint32_t head)
+{
+    for (unsigned i = 0; i < t->ends_count; i++) {
+        const struct sess_copy_end end = t->ends[i];
+        uint32_t behind = end.ask + 1 - head; /* requests from `head` to this end */
+
+        if (is_later(head, end.ask + 1) || (behind ? behind > end.syncs + 1 : !end.opened))
+            continue; /* of an earlier request, or of none */
+        t->ends_count -= (uint8_t)(i + 1);
+        memmove(t->ends, t->ends + i + 1, t->ends_count * sizeof(end));
+        take_back(t, end.ask, behind < end.syncs ? behind : end.syncs);
+        return true;
+    }
+    return false;
+}
+
+static void on_copy_in(struct sess_track *t)
+{
+    bool ended = take_end(t, t->asked - t->expected + 1) || t->ends_lost;
+
+    t->copy = ended ? SESS_COPY_IN_DONE : SESS_COPY_IN;
+    if (!ended)
+        take_back(t, t->asked, t->syncs);
+}
+
+/* ---- the client's messages ---- */
 
 void sess_track_client(struct sess_track *t, uint8_t type)
 {
@@ -30,56 +140,58 @@ void sess_track_client(struct sess_track *t, uint8_t type)
     case NOTHING:
         break;
     case ASKS:
+        if (t->skipping)
+            break;
         t->expected++;
+        t->asked++;
+        if (t->unsynced)
+            remember_mixed(t);
+        t->ahead = 0;
         t->syncs = 0;
         t->opened = false;
-        t->ended_ahead = false;
         break;
     case SYNCS:
         if (t->copy == SESS_COPY_IN)
             break;
         t->expected++;
+        t->asked++;
         t->syncs++;
+        t->segment++;
+        if (t->ahead)
+            t->ahead_sync = t->ahead;
+        t->ahead = 0;
+        t->unsynced = false;
+        t->skipping = false;
         t->opened = false;
         t->loose = false;
         break;
     case OPENS:
+        add_ahead(t);
         t->opened = true;
-        t->ended_ahead = false;
+        break;
+    case CLOSES:
+        add_ahead(t);
+        t->loose = true;
         break;
     case LOOSE:
         t->loose = true;
         break;
     case ENDS_COPY:
-        if (t->copy == SESS_COPY_IN) {
+        if (t->copy == SESS_COPY_IN)
             t->copy = SESS_COPY_IN_DONE;
-        } else if (t->copy == SESS_COPY_NONE && !sess_track_between(t)) {
-            t->ended_ahead = true;
-            t->syncs_ahead = t->syncs;
-        }
+        else if (t->copy == SESS_COPY_NONE && !sess_track_between(t))
+            remember_end(t);
         break;
     }
 }
 
-/* The server reads these Syncs inside copy-in and does not answer them. With nothing else to be
- * answered the copy belongs to an Execute, and its implicit transaction waits for another Sync. */
-static void take_back(struct sess_track *t, uint32_t syncs)
-{
-    if (syncs > t->syncs)
-        syncs = t->syncs;
-    t->syncs -= syncs;
-    t->expected -= syncs;
-    if (syncs && !t->expected)
-        t->opened = true;
-}
+/* ---- the server's messages ---- */
 
 void sess_track_server(struct sess_track *t, uint8_t type)
 {
     switch (type) {
     case 'G':
-        take_back(t, t->ended_ahead ? t->syncs_ahead : t->syncs);
-        t->copy = t->ended_ahead ? SESS_COPY_IN_DONE : SESS_COPY_IN;
-        t->ended_ahead = false;
+        on_copy_in(t);
         break;
     case 'H':
         t->copy = SESS_COPY_OUT;
@@ -88,9 +200,23 @@ void sess_track_server(struct sess_track *t, uint8_t type)
         t->copy = SESS_COPY_BOTH;
         break;
     case 'C':
+        t->done++;
+        if (t->copy != SESS_COPY_BOTH)
+            t->copy = SESS_COPY_NONE;
+        break;
+    case '1': /* ParseComplete, BindComplete, CloseComplete */
+    case '2':
+    case '3':
+    case 'T': /* of Describe: RowDescription or NoData */
+    case 'n':
+    case 'I': /* of Execute: EmptyQueryResponse, PortalSuspended */
+    case 's':
+        t->done++;
+        break;
     case 'E':
         if (t->copy != SESS_COPY_BOTH)
             t->copy = SESS_COPY_NONE;
+        on_failure(t);
         break;
     default:
         break;
@@ -101,10 +227,15 @@ void sess_track_ready(struct sess_track *t, char status)
 {
     if (t->expected)
         t->expected--;
+    if (t->mixed_count && t->mixed[0].ask == t->asked - t->expected)
+        forget_mixed(t, 1);
+    t->done = 0;
     if (t->syncs > t->expected)
         t->syncs = t->expected;
-    if (!t->expected)
-        t->ended_ahead = false;
+    if (sess_track_between(t)) {
+        t->ends_count = 0;
+        t->ends_lost = false;
+    }
     t->copy = SESS_COPY_NONE;
     t->status = status;
 }

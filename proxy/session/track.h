@@ -4,7 +4,14 @@
  * Safe point: ReadyForQuery 'I', nothing that opens a transaction forwarded since, no answer
  * outstanding. Every Query, FunctionCall and Sync is answered by one ReadyForQuery, except a Sync
  * that the server reads during copy-in: the ones sent ahead of the CopyInResponse are taken back
- * when it arrives.
+ * when it arrives. Where the client has ended a copy ahead of that, too, is remembered
+ * (SESS_ENDS_MAX at once; beyond it Syncs are not taken back: the safe side, as below).
+ *
+ * After an error in an extended message the server reads nothing but Sync: a Query or FunctionCall
+ * sent behind such messages without a Sync between ("mixed") then gets no answer. To tell whose an
+ * error is, the extended messages ahead of a mixed request are counted, and the answers to them.
+ * Mixed requests beyond SESS_MIXED_MAX at once are not remembered: should the server skip one of
+ * those, the session never counts as safe again (the safe side).
  */
 #ifndef SEGUE_SESSION_TRACK_H
 #define SEGUE_SESSION_TRACK_H
@@ -14,15 +21,40 @@
 
 enum sess_copy { SESS_COPY_NONE, SESS_COPY_IN, SESS_COPY_IN_DONE, SESS_COPY_OUT, SESS_COPY_BOTH };
 
+enum { SESS_MIXED_MAX = 8, SESS_ENDS_MAX = 4 };
+
+struct sess_mixed {
+    uint32_t ask;     /* number of the request, as `asked` counts */
+    uint16_t ahead;   /* extended messages since the request before it */
+    uint16_t segment; /* as `segment` below */
+};
+
+/* A CopyDone or CopyFail whose CopyInResponse was not seen yet, or that comes late, for nothing. */
+struct sess_copy_end {
+    uint32_t ask;   /* the newest request before it, as `asked` counts */
+    uint32_t syncs; /* of the requests up to that one, the newest that are Syncs */
+    bool opened;    /* extended messages stand between that request and this */
+};
+
 struct sess_track {
-    uint32_t expected;    /* ReadyForQuery still to come */
-    uint32_t syncs;       /* of them, the newest ones that a Sync asked for */
-    uint32_t syncs_ahead; /* value of `syncs` when the client ended a copy not yet seen */
-    char status;          /* of the last ReadyForQuery */
-    uint8_t copy;         /* enum sess_copy */
-    bool opened;          /* Parse / Bind / Describe / Execute forwarded, no Sync yet */
-    bool loose;           /* Close / Flush forwarded, no Sync yet */
-    bool ended_ahead;     /* the client ended a copy whose CopyInResponse was not seen yet */
+    uint32_t expected; /* ReadyForQuery still to come */
+    uint32_t asked;    /* requests for ReadyForQuery forwarded in all; wraps */
+    uint32_t syncs;    /* of them, the newest ones that a Sync asked for */
+    char status;       /* of the last ReadyForQuery */
+    uint8_t copy;      /* enum sess_copy */
+    uint8_t mixed_count;
+    uint8_t ends_count;
+    bool ends_lost;      /* more than SESS_ENDS_MAX at once */
+    bool opened;         /* Parse / Bind / Describe / Execute forwarded, no Sync yet */
+    bool loose;          /* Close / Flush forwarded, no Sync yet */
+    bool unsynced;       /* an extended message forwarded since the last Sync */
+    bool skipping;       /* the server reads nothing until a Sync that is not sent yet */
+    uint16_t segment;    /* Syncs forwarded; wraps */
+    uint16_t ahead;      /* extended messages forwarded since the last request */
+    uint16_t ahead_sync; /* the same, of the last Sync that had any */
+    uint16_t done;       /* extended messages answered since the last ReadyForQuery */
+    struct sess_mixed mixed[SESS_MIXED_MAX];  /* outstanding, oldest first */
+    struct sess_copy_end ends[SESS_ENDS_MAX]; /* oldest first */
 };
 
 void sess_track_init(struct sess_track *track); /* start-up sent: one ReadyForQuery to come */

@@ -13,7 +13,10 @@
 /*
  * A conversation: messages of the client as they are, of the server behind '<'; "<I", "<T", "<F"
  * are ReadyForQuery idle, in transaction, failed. '!' asserts a safe point, '?' that it is none.
- * '<G' CopyInResponse, '<H' out, '<W' both, '<C' CommandComplete, '<E' ErrorResponse.
+ * '<G' CopyInResponse, '<H' out, '<W' both, '<C' CommandComplete, '<E' ErrorResponse;
+ * '<1' to '<3', '<n', '<s' are the answers to Parse, Bind, Close, Describe, Execute; '<t' a
+ * RowDescription
+ * ('<T' is taken).
  */
 static void play(const char *name, const char *script)
 {
@@ -31,7 +34,7 @@ static void play(const char *name, const char *script)
         } else if (strchr("ITF", *++at)) {
             sess_track_ready(&t, *at == 'F' ? 'E' : *at);
         } else {
-            sess_track_server(&t, (uint8_t)*at);
+            sess_track_server(&t, *at == 't' ? 'T' : (uint8_t)*at);
         }
     }
 }
@@ -56,6 +59,18 @@ static void safe_points_are_where_they_are(void **state)
         {"extended copy in", "<I PBES <G? d d c? S? <C <I!"},
         {"extended copy in, all sent ahead", "<I PBE d c S <G? <C <I!"},
         {"extended copy in, sync ahead of the data", "<I PBES d c S <G? <C <I!"},
+        {"syncs inside a copy, ended and followed ahead", "<I Q SdSc Q <G? <C<I? <C<I!"},
+        {"the same, of an execute", "<I PBE SdSc S PBES <1<2<G? <C<I? <C<I!"},
+        {"a copy behind another request, ended and followed ahead",
+         "<I Q Q SdSc QS <C<I? <G<C<I? <C<I? <I!"},
+        {"two copies ahead", "<I Q Sdc Q dSSc Q <G<C<I? <G<C<I? <C<I!"},
+        {"a copy in one go with what follows", "<I Q dc PBES <G<C<I? <1<2<C<I!"},
+        {"an end for nothing ahead of a copy", "<I Q c Q <C<I <G? S d c? <C<I!"},
+        {"an end for nothing behind a sync", "<I PBES c Q <1<2<C<I <G? S d c? <C<I!"},
+        {"a late end, then another copy", "<I PBES <1<2<G d <E c? S <I! PBE S d c S <1<2<G<C? <I!"},
+        {"more ends than are remembered", "<I Q cccccc S Q <C<I? <G c? <C<I? <I!"},
+        {"a mixed query behind a copy with a sync", "<I PQS PBE S d c S <E<I? <1<2<G<C? <I!"},
+        {"a mixed query behind a sync inside a copy", "<I PBE SdcS PQS <1<2<G<C? <I <E? <I!"},
         {"copy in failed by the client", "<I Q <G d f? <E? <I!"},
         {"copy in failed by the server, late data", "<I Q <G d <E? <I! d d c! Q <G? S c <C <I!"},
         {"extended copy in failed by the server", "<I PBES <G d <E c S? <I!"},
@@ -64,6 +79,20 @@ static void safe_points_are_where_they_are(void **state)
         {"copy both", "<I Q <W? d d <C? c? <C <I!"},
         {"two queries in a row", "<I Q Q <C<I? <C<I!"},
         {"an answer nobody asked for", "<I <I! Q? <I!"},
+        {"query behind a failed parse is skipped to sync", "<I PBEQS <E? <I!"},
+        {"query behind a failed execute is skipped", "<I PBDEQS <1<2<t<E? <I!"},
+        {"all queries up to sync are skipped", "<I PBEQFQS Q <1<E? <I? <C<I!"},
+        {"query behind a good execute fails by itself", "<I PBEQS <1<2<C<E<I? <I!"},
+        {"second query behind a failed parse", "<I PBEQ PBEQS <1<2<C<C<I? <1<E? <I!"},
+        {"query alone behind a mixed one fails by itself", "<I PBEQQS <1<2<C <C<I? <E<I? <I!"},
+        {"query sent after the error", "<I PBEH <1<E? Q? Q F? S? <I!"},
+        {"query sent before the error is seen", "<I PBEH Q? <1<2<E? Q? S? <I! Q? <C<I!"},
+        {"close counts as an extended message", "<I CQS <3<E<I? <I! CQS <E? <I!"},
+        {"next segment after a skipped query", "<I PQS PBES <E? <I? <1<2<C<I!"},
+        {"two segments with skipped queries", "<I PQS PQQS <E? <I? <E? <I!"},
+        {"query behind a failing copy in", "<I PBES <1<2<G d c Q S <E? <I!"},
+        {"query behind a good copy in", "<I PBES <1<2<G d c Q S <C<C<I? <I!"},
+        {"sync between keeps a query's answer", "<I PBES Q <E<I? <C<I!"},
         {"terminate asks nothing", "<I X!"},
     };
 

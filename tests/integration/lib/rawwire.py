@@ -31,11 +31,33 @@ def bind(name="", portal=""):
     return message("B", f"{portal}\0{name}\0".encode() + b"\0\0\0\0\0\0")
 
 
-def execute(portal=""):
-    return message("E", f"{portal}\0".encode() + b"\0\0\0\0")
+def execute(portal="", rows=0):
+    return message("E", f"{portal}\0".encode() + struct.pack("!I", rows))
 
 
-SYNC, FLUSH, TERMINATE = message("S"), message("H"), message("X")
+def describe(kind="S", name=""):
+    return message("D", f"{kind}{name}\0".encode())
+
+
+def close(kind="S", name=""):
+    return message("C", f"{kind}{name}\0".encode())
+
+
+def call(oid, *arguments):
+    """FunctionCall with texts."""
+    body = b"".join(struct.pack("!I", len(a)) + a for a in (a.encode() for a in arguments))
+    return message("F", struct.pack("!IHH", oid, 0, len(arguments)) + body + b"\0\0")
+
+
+def copy_data(text):
+    return message("d", text.encode())
+
+
+def copy_fail(text):
+    return message("f", text.encode() + b"\0")
+
+
+SYNC, FLUSH, TERMINATE, COPY_DONE = message("S"), message("H"), message("X"), message("c")
 
 
 class Raw:
