@@ -167,7 +167,9 @@ void sess_login_begin(struct sess *s)
 
 size_t sess_server_tls_answered(struct sess *s, const char *data, size_t len)
 {
-    if (len > 1) {
+    if (data[0] == 'E') { /* its text is nobody's that was authenticated: not shown */
+        sess_upstream_next(s, "server sent an error response during SSL exchange");
+    } else if (len > 1) {
         sess_log(s, LOG_WARNING, NULL, "bytes behind the upstream's answer to SSLRequest: closed");
         sess_upstream_next(s, "received unencrypted data after SSL response");
     } else if (data[0] == 'S') {
@@ -176,8 +178,6 @@ size_t sess_server_tls_answered(struct sess *s, const char *data, size_t len)
         sess_login_enter(s);
     } else if (data[0] == 'N') {
         sess_upstream_next(s, "server does not support SSL, but SSL was required");
-    } else if (data[0] == 'E') { /* its text is nobody's that was authenticated: not shown */
-        sess_upstream_next(s, "server sent an error response during SSL exchange");
     } else {
         sess_upstream_next(s, "received invalid response to SSL negotiation");
     }
