@@ -146,8 +146,8 @@ static void unexpected(struct sess *s, uint8_t type)
     sess_fail(s, &err);
 }
 
-/* PostgreSQL takes a SASL message that is too long for a wrong password. */
-static void too_long(struct sess *s)
+/* PostgreSQL takes a SASL message that cannot be so long for a wrong password. */
+static void bad_length(struct sess *s)
 {
     struct err err = {0};
 
@@ -170,12 +170,12 @@ size_t sess_prove_client(struct sess *s, const char *data, size_t len)
 
         if (rc == RC_AGAIN)
             break;
-        if (rc == RC_ERR || frame.type != 'p') {
+        if (data[pos] != 'p') {
             unexpected(s, (uint8_t)data[pos]);
             return len;
         }
-        if (frame.total - WIRE_HEADER_BYTES > most) {
-            too_long(s);
+        if (rc == RC_ERR || frame.total - WIRE_HEADER_BYTES > most) {
+            bad_length(s);
             return len;
         }
         if (len - pos < frame.total)

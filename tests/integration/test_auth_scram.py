@@ -266,6 +266,8 @@ MALFORMED = {
     "extension without value": exchange(b"n,,n=,r=abc,x"),
     "too long": exchange(b"n,,n=,r=" + b"a" * 1020),
     "far too long": exchange(b"n,,n=,r=" + b"a" * 70000),
+    "length of 2 GiB": lambda raw: (raw.read(), raw.send(b"p\x7f\xff\xff\xff")),
+    "length of 0": lambda raw: (raw.read(), raw.send(b"p\0\0\0\0")),
     "PLUS without TLS": exchange(b"p=tls-server-end-point,,n=,r=abc", mechanism=SCRAM + "-PLUS"),
     "SHA-1": exchange(b"n,,n=,r=abc", mechanism="SCRAM-SHA-1"),
     "no response, then a wrong one": lambda raw: (sasl_first(raw, SCRAM, None), raw.read(),

@@ -158,9 +158,9 @@ def first(text=b"n,,n=,r=abcdefghijklmnop", mechanism=b"SCRAM-SHA-256"):
 @pytest.mark.one_version
 @pytest.mark.parametrize("sent, code", [
     (query("SELECT 1"), "08P01"),
-    (message("p", b"x" * 2000), "08P01"),
-    (b"p\x7f\xff\xff\xff", "08P01"),
-    (b"p\0\0\0\0", "08P01"),
+    (message("p", b"x" * 2000), "28P01"),
+    (b"p\x7f\xff\xff\xff", "28P01"),
+    (b"p\0\0\0\0", "28P01"),
     (message("p", b"no NUL"), "08P01"),
     (first(mechanism=b"PLAIN"), "08P01"),
     (first(b"garbage"), "08P01"),
