@@ -257,6 +257,6 @@ def test_an_upstream_that_does_not_answer_ssl_request_hits_the_deadline(segue):
     with Middle(None) as middle:
         proxy = segue(upstream=middle.url("require"), upstream_wait_ms=0, connect_timeout_ms=500)
         begin = time.monotonic()
-        with pytest.raises(psycopg.OperationalError, match="timeout"):
+        with pytest.raises(psycopg.OperationalError, match="no answer in time"):
             proxy.connect("postgres")
         assert time.monotonic() - begin < 10
