@@ -120,6 +120,15 @@ def test_a_waiting_client_that_goes_away_frees_its_place(segue):
     until("its place to be free", lambda: not sessions(proxy))
 
 
+def test_a_drivers_connect_timeout_ends_its_wait(segue):
+    proxy = segue(upstream=url(free_port()), upstream_wait_ms=60000)
+    begun = time.monotonic()
+    with pytest.raises(psycopg.OperationalError, match="timeout"):
+        proxy.connect("postgres", connect_timeout=2)
+    assert time.monotonic() - begun < 15
+    until("its place to be free", lambda: not sessions(proxy))
+
+
 def test_the_login_deadline_bounds_the_wait(segue):
     proxy = segue(upstream=url(free_port()), upstream_wait_ms=60000, login_timeout_ms=500)
     error, took = first_error(proxy)
