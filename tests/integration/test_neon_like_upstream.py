@@ -175,3 +175,9 @@ def test_with_sslsni_off_the_name_is_not_said_but_checked(neon, certs, segue):
     proxy.connect("neondb", user=SCRAM_USER, password=SCRAM_PASSWORD, sslmode="require").close()
     assert set(router.names) == {None}
     router.listener.close()
+
+
+def test_an_upstream_that_lets_everybody_in_is_refused_where_channel_binding_is_required(neon, certs, segue, tmp_path):
+    proxy = segue(upstream=url(neon, certs), auth="scram", auth_file=userlist(tmp_path, ("postgres", "pw")), **client_tls(certs))
+    with pytest.raises(psycopg.OperationalError, match="without channel binding"):
+        proxy.connect("neondb", user="postgres", password="pw", sslmode="require")
