@@ -237,7 +237,6 @@ void sess_login_refuse(struct sess *s, const struct err *e)
 {
     struct buf answer = {0};
 
-    COUNT(s->worker->counters.refused, 1);
     if (strncmp(e->sqlstate, "28", 2) != 0) {
         sess_fail(s, e);
         return;

@@ -3,7 +3,9 @@
 import json
 import os
 import signal
+import socket
 import subprocess
+import time
 
 import psycopg
 import pytest
@@ -82,6 +84,19 @@ def test_format_and_level_change_with_sighup(db, segue, tmp_path):
     proxy.connect().close()
     last = until("a line", lambda: [x for x in proxy.log_text().splitlines() if "ended" in x])[-1]
     assert json.loads(last)["level"] == "debug"
+
+
+def test_what_repeats_a_hundred_times_a_second_is_told_once(db, segue):
+    proxy = segue(db, workers=1, startup_open_max=1, log_format="json")
+    with socket.create_connection(("127.0.0.1", proxy.port)):
+        refused = 0
+        end = time.monotonic() + 20
+        while refused < 100 and time.monotonic() < end:
+            with Raw(proxy.port) as c:
+                refused += c.error()["C"] == "53300"
+        assert refused == 100
+        told = about(proxy, "refused: ")
+        assert 1 <= len(told) <= 3 and told[0]["level"] == "warning" and told[0]["worker"] == 0
 
 
 def start_with(db, port, stderr, **more):
