@@ -34,9 +34,11 @@ WORKOBJ := $(WORK:%.c=$(BUILD)/%.o)
 FUZZ    := $(patsubst tests/fuzz/fuzz_%.c,%,$(filter-out %/fuzz_libfuzzer.c %/fuzz_slice.c, \
              $(wildcard tests/fuzz/fuzz_*.c)))
 SOURCES := $(wildcard proxy/*.c proxy/*/*.[ch] include/segue/*/*.h tests/unit/*.[ch] \
-                      tests/workload/*.[ch] tests/fuzz/*.[ch] tests/transparency/*.c)
+                      tests/workload/*.[ch] tests/fuzz/*.[ch] tests/transparency/*.c \
+                      tests/drivers/c/*.c)
 
-# Debian packages: to build, to run the demo, to compare proxies, to run the tests.
+# Debian packages: to build, to run the demo, to compare proxies, to run the tests, to run
+# all drivers.
 BUILD_DEBS := gcc libc6-dev make pkg-config libevent-dev libjansson-dev libpq-dev libpg-query-dev \
               libssl-dev libidn-dev
 DEMO_DEBS  := $(BUILD_DEBS) postgresql-15
@@ -44,6 +46,8 @@ BENCH_DEBS := $(DEMO_DEBS) openssl pgbouncer haproxy gnuplot-nox
 TEST_DEBS  := $(DEMO_DEBS) openssl libcmocka-dev clang-format nodejs npm python3-pytest \
               python3-psycopg python3-psycopg2 python3-asyncpg python3-sqlalchemy alembic
 FUZZ_DEBS  := $(BUILD_DEBS) libcmocka-dev clang-14 libclang-rt-14-dev
+DRIVERS_DEBS := default-jdk-headless libpostgresql-jdbc-java libdbd-pg-perl ruby-pg php-cli php-pgsql \
+                golang-go golang-github-jackc-pgx-v4-dev
 
 PREFIX ?= /usr/local
 PYTHON := /usr/bin/python3
@@ -51,7 +55,7 @@ PYTEST  = $(PYTHON) -m pytest -q -p no:cacheprovider tests/integration $(T)
 
 .DEFAULT_GOAL := help
 .PHONY: help deps needed needed-demo needed-test needed-bench build demo test unit integration \
-        transparency asan tsan layers fmt fmt-check lint fuzz fuzz-slice bench bench-pgbench \
+        transparency drivers asan tsan layers fmt fmt-check lint fuzz fuzz-slice bench bench-pgbench \
         bench-proxy clean install servers
 
 help: ## this list
@@ -84,6 +88,10 @@ integration: build servers ## integration tests (pytest) on PostgreSQL 15 to 18
 
 transparency: build servers ## SQL direct and through segue, byte for byte, on PostgreSQL 15 to 18
 	@SEGUE_BUILD=$(BUILD) $(PYTHON) tests/transparency/run.py
+
+drivers: build servers ## 14 programs of drivers direct and through segue, on PostgreSQL 15 to 18
+	@tests/deps.sh install $(DRIVERS_DEBS)
+	@SEGUE_BUILD=$(BUILD) $(PYTHON) tests/drivers/run.py
 
 asan: ## unit and integration tests under AddressSanitizer and UBSan
 	@$(MAKE) --no-print-directory BUILD=build-asan SAN=address,undefined unit integration

@@ -1,0 +1,10 @@
+SELECT true AS bool, 32767::int2 AS int2, -2147483648 AS int4, 9223372036854775807 AS int8,
+       12345678901234567890.0123456789 AS numeric, 'NaN'::numeric AS numeric_nan, 1.5::float4 AS float4,
+       1e-300::float8 AS float8, 'tëxt '' "q"' AS text, 'vc'::varchar(5) AS varchar, 'c'::char(3) AS char,
+       '\x00ff10'::bytea AS bytea, '2024-02-29'::date AS date, '23:59:59.123456'::time AS time,
+       '2024-02-29 12:34:56.789'::timestamp AS timestamp, '2024-02-29 12:34:56.789+02'::timestamptz AS timestamptz,
+       '1 day 02:03:04'::interval AS interval, 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'::uuid AS uuid,
+       '{"a": [1, null]}'::json AS json, '{"b": {"c": 2.50}}'::jsonb AS jsonb, '10.1.2.3'::inet AS inet,
+       '{1,NULL,3}'::int4[] AS ints, '{a,NULL,"b c"}'::text[] AS texts, '{{1,2},{3,4}}'::int4[] AS grid,
+       '[1,5)'::int4range AS range, NULL::int4 AS null_int, NULL::text AS null_text, ''::text AS empty,
+       '{}'::int4[] AS empty_array, 26::oid AS oid
