@@ -82,6 +82,13 @@ static enum rc status(const void *msg, size_t total)
     return wire_read_status(msg, total, &out);
 }
 
+static enum rc sasl_first(const void *msg, size_t total)
+{
+    struct wire_sasl_first out;
+
+    return wire_read_sasl_first(msg, total, &out);
+}
+
 static const struct {
     char type;
     enum rc (*read)(const void *msg, size_t total);
@@ -97,6 +104,7 @@ static const struct {
     {'E', error, "SERROR\0C42601\0Mno\0P7\0", 22},
     {'K', key, "\0\0\0\1abcd", 8},
     {'S', status, "TimeZone\0UTC", 13},
+    {'p', sasl_first, "SCRAM-SHA-256\0\0\0\0\5n,,n=", 23},
 };
 
 static void each_message_is_read_when_whole_and_refused_when_cut(void **state)
@@ -180,6 +188,47 @@ static void error_fields_are_found_and_missing_ones_are_empty(void **state)
     free(msg);
 }
 
+static void mechanisms_are_listed_and_a_list_that_is_cut_ends_there(void **state)
+{
+    static const char body[] = "\0\0\0\012SCRAM-SHA-256-PLUS\0SCRAM-SHA-256\0";
+    struct wire_auth out;
+    size_t total, at = 0;
+    char *msg = message('R', body, sizeof(body), &total);
+
+    (void)state;
+    assert_int_equal(wire_read_auth(msg, total, &out), RC_OK);
+    assert_int_equal(out.method, WIRE_AUTH_SASL);
+    assert_string_equal(wire_sasl_mechanism(&out, &at), "SCRAM-SHA-256-PLUS");
+    assert_string_equal(wire_sasl_mechanism(&out, &at), "SCRAM-SHA-256");
+    assert_null(wire_sasl_mechanism(&out, &at));
+    free(msg);
+    for (size_t len = 0; len < sizeof(body); len++) {
+        size_t found = 0;
+
+        at = 0;
+        msg = message('R', body, len, &total);
+        assert_int_equal(wire_read_auth(msg, total, &out), len < 4 ? RC_ERR : RC_OK);
+        while (len >= 4 && wire_sasl_mechanism(&out, &at))
+            found++;
+        assert_in_range(found, 0, 2);
+        free(msg);
+    }
+}
+
+static void a_sasl_first_message_may_say_nothing_yet(void **state)
+{
+    static const char body[] = "SCRAM-SHA-256\0\xff\xff\xff\xff";
+    struct wire_sasl_first out;
+    size_t total;
+    char *msg = message('p', body, sizeof(body) - 1, &total);
+
+    (void)state;
+    assert_int_equal(wire_read_sasl_first(msg, total, &out), RC_OK);
+    assert_string_equal(out.mechanism, "SCRAM-SHA-256");
+    assert_null(out.data);
+    free(msg);
+}
+
 static void what_is_built_can_be_read(void **state)
 {
     struct err err = {0};
@@ -232,6 +281,8 @@ int main(void)
         cmocka_unit_test(bind_rejects_parameter_length_below_null),
         cmocka_unit_test(bind_rejects_parameter_longer_than_the_message),
         cmocka_unit_test(error_fields_are_found_and_missing_ones_are_empty),
+        cmocka_unit_test(mechanisms_are_listed_and_a_list_that_is_cut_ends_there),
+        cmocka_unit_test(a_sasl_first_message_may_say_nothing_yet),
         cmocka_unit_test(what_is_built_can_be_read),
         cmocka_unit_test(rows_are_text_with_nulls),
     };
