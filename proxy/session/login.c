@@ -139,13 +139,21 @@ static void take_listed_secret(struct sess *s)
     l->password = mem_strdup(user->text);
 }
 
+/* At once, unlike a failed login: nobody has guessed anything, and libpq's sslmode=prefer answers
+ * such a refusal with a second attempt. */
+static void turn_away(struct sess *s, const struct err *e)
+{
+    COUNT(s->worker->counters.refused, 1);
+    sess_fail(s, e);
+}
+
 void sess_login_start(struct sess *s, enum sess_purpose purpose, bool trusted)
 {
     struct err err = {0};
 
     s->purpose = purpose;
     if (check_leg(s, sess_login_user(s), &err) != RC_OK) {
-        sess_login_refuse(s, &err);
+        turn_away(s, &err);
         return;
     }
     switch (mode_of(s)) {
@@ -158,8 +166,9 @@ void sess_login_start(struct sess *s, enum sess_purpose purpose, bool trusted)
             err_set(&err, "28000",
                     "the upstream's URL says channel_binding=require, which no client can keep "
                     "through segue");
-            err_hint(&err, "set option auth of segue to scram or password");
-            sess_login_refuse(s, &err);
+            err_hint(&err, "set option auth of segue to scram or password, or take "
+                           "channel_binding=require out of the URL");
+            turn_away(s, &err);
             return;
         }
         sess_connect(s, purpose);
@@ -303,7 +312,7 @@ static void no_binding(struct sess *s)
     err_set(&err, "28000", "SCRAM cannot pass through two TLS connections");
     err_hint(&err, "set option auth of segue to scram or password, or connect with "
                    "channel_binding=disable");
-    sess_login_refuse(s, &err);
+    turn_away(s, &err);
 }
 
 /* The list of mechanisms without the one that binds a channel which the client does not have. */

@@ -1,5 +1,7 @@
 """SCRAM passes through unless it would have to bind two TLS connections into one."""
 
+import time
+
 import psycopg
 import pytest
 from lib.cluster import MD5_PASSWORD, MD5_USER, SCRAM_PASSWORD, SCRAM_USER
@@ -41,6 +43,14 @@ def test_a_tls_client_that_would_have_bound_is_told_what_to_do(both):
     assert "channel_binding=disable" in str(refused.value)
 
 
+def test_a_client_that_prefers_tls_comes_in_by_its_second_attempt_and_at_once(both):
+    for _ in range(5):  # a refusal that counted as a failed login would cost 3.1 s by now
+        begin = time.monotonic()
+        with both.connect("postgres", sslmode="prefer", **SCRAM) as c:
+            assert not c.pgconn.ssl_in_use
+            assert time.monotonic() - begin < 1
+
+
 def test_a_wrong_password_is_the_upstreams_own_error(both):
     with pytest.raises(psycopg.OperationalError, match='password authentication failed for user "scram_user"'):
         both.connect("postgres", sslmode="disable", user=SCRAM_USER, password="wrong")
@@ -76,8 +86,6 @@ def test_a_query_sent_ahead_of_the_login_is_answered_after_it(both):
 
 @pytest.mark.one_version
 def test_failed_logins_are_answered_later_and_later_up_to_a_cap(db, segue):
-    import time
-
     proxy = segue(db, failed_login_delay_ms=100, workers=1)
     took = []
     for _ in range(4):
