@@ -263,3 +263,17 @@ def test_scram_passes_with_the_users_password_over_plain_and_tls_legs(tls_pg, ce
     for sslmode in "disable", "require":
         with proxy.connect("postgres", user=SCRAM_USER, password=SCRAM_PASSWORD, sslmode=sslmode) as c:
             assert c.execute("SELECT current_user").fetchone() == (SCRAM_USER,)
+
+
+@pytest.mark.one_version
+def test_unix_sockets_have_no_tls_and_are_not_refused_for_it(db, certs, segue, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sockets")
+    proxy = segue(db, arguments=["--listen", f"127.0.0.1:0,{folder}:6432"], **client_tls(certs, "verify-full"))
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(20)
+        sock.connect(f"{folder}/.s.PGSQL.6432")
+        sock.sendall(packet(SSL))
+        assert sock.recv(1) == b"N"
+    with psycopg.connect(host=str(folder), port=6432, dbname=db.name, user="postgres") as c:
+        assert c.execute("SELECT 1").fetchone() == (1,)
+    assert proxy.running()
