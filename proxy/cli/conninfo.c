@@ -122,44 +122,52 @@ static enum rc take_decoded(struct conninfo *out, const char *word, const char *
     return RC_OK;
 }
 
+static bool append_decoded(struct buf *list, const char *from, const char *to, struct err *err)
+{
+    char *text = decode(from, (size_t)(to - from));
+
+    if (!text) {
+        bad(err, BAD_ESCAPE);
+        return false;
+    }
+    buf_append_str(list, text);
+    free(text);
+    return true;
+}
+
 /* "host", "host:port", "[v6]:port", ":port" and "" at p, up to a comma or `end`; appends to the
  * lists. Returns where it stopped, NULL with err. */
 static const char *one_host(const char *p, const char *end, struct buf *hosts, struct buf *ports,
                             struct err *err)
 {
-    const char *stop = p;
-    char *host;
+    const char *stop = p, *host_end;
 
     if (p < end && *p == '[') {
-        stop = memchr(p, ']', (size_t)(end - p));
-        if (!stop || stop == p + 1) {
+        p++;
+        host_end = memchr(p, ']', (size_t)(end - p));
+        if (!host_end || host_end == p) {
             bad(err, "an IPv6 address stands in [ and ]");
             return NULL;
         }
-        host = decode(p + 1, (size_t)(stop - p - 1));
-        stop++;
+        stop = host_end + 1;
         if (stop < end && *stop != ':' && *stop != ',') {
-            free(host);
             bad(err, "[IPv6] is followed by :PORT, a comma or a slash");
             return NULL;
         }
     } else {
         while (stop < end && *stop != ':' && *stop != ',')
             stop++;
-        host = decode(p, (size_t)(stop - p));
+        host_end = stop;
     }
-    if (!host) {
-        bad(err, BAD_ESCAPE);
+    if (!append_decoded(hosts, p, host_end, err))
         return NULL;
-    }
-    buf_append_str(hosts, host);
-    free(host);
     if (stop < end && *stop == ':') {
         const char *port = stop + 1;
 
         stop = memchr(port, ',', (size_t)(end - port));
         stop = stop ? stop : end;
-        buf_append(ports, port, (size_t)(stop - port));
+        if (!append_decoded(ports, port, stop, err))
+            return NULL;
     }
     return stop;
 }
@@ -167,16 +175,12 @@ static const char *one_host(const char *p, const char *end, struct buf *hosts, s
 static enum rc url_hosts(const char *p, const char *end, struct conninfo *out, struct err *err)
 {
     struct buf hosts = {0}, ports = {0};
-    bool any_port = false;
     enum rc rc = RC_ERR;
 
     for (;; p++) {
-        size_t before = ports.len;
-
         p = one_host(p, end, &hosts, &ports, err);
         if (!p)
             goto out;
-        any_port = any_port || ports.len > before;
         if (p == end)
             break;
         buf_append_str(&hosts, ",");
@@ -184,7 +188,7 @@ static enum rc url_hosts(const char *p, const char *end, struct conninfo *out, s
     }
     if (hosts.len)
         conninfo_set(out, "host", hosts.data);
-    if (any_port)
+    if (ports.len)
         conninfo_set(out, "port", ports.data);
     rc = RC_OK;
 out:
