@@ -225,7 +225,7 @@ static char *file_read(int fd, const char *path, size_t size, size_t *len, struc
 enum rc auth_users_load(const char *path, struct auth_users **out, bool *open_to_others,
                         struct err *err)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO would wait for a writer */
     struct stat st;
     size_t len;
     char *text = NULL;

@@ -337,6 +337,11 @@ static void a_file_is_loaded_and_its_permissions_are_told(void **state)
     err_clear(&err);
     assert_int_equal(auth_users_load("/tmp", &users, &open_to_others, &err), RC_ERR);
     assert_string_equal(err.text, "/tmp: not a regular file");
+    err_clear(&err);
+    assert_int_equal(mkfifo(path, 0600), 0); /* without a writer: must not be waited for */
+    assert_int_equal(auth_users_load(path, &users, &open_to_others, &err), RC_ERR);
+    assert_non_null(strstr(err.text, "not a regular file"));
+    unlink(path);
 }
 
 static void the_answer_to_md5_is_that_of_postgresql(void **state)
