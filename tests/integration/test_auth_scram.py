@@ -110,7 +110,7 @@ def test_a_verifier_with_another_salt_is_refused_with_a_hint(proving, tls_pg):
     assert "HINT:" in told.text and "pg_authid" in told.text
 
 
-@pytest.mark.versions(18)
+@pytest.mark.versions(16, 17, 18)
 def test_another_iteration_count_works_with_its_verifier_and_with_the_password(proving, tls_pg):
     with tls_pg.connect() as conn:
         conn.execute("SET scram_iterations = 5000")
