@@ -106,10 +106,13 @@ static int bio_write(BIO *bio, const char *from, int len)
 /* A flush has nothing to do: what can be sent was sent. All else is not understood. */
 static long bio_ctrl(BIO *bio, int command, long number, void *pointer)
 {
-    (void)bio;
+    const struct tls_stream *t = BIO_get_data(bio);
+
     (void)number;
     (void)pointer;
-    return command == BIO_CTRL_FLUSH ? 1 : 0;
+    if (command == BIO_CTRL_EOF)
+        return t->ended;
+    return command == BIO_CTRL_FLUSH;
 }
 
 static BIO_METHOD *method;

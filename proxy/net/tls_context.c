@@ -234,8 +234,8 @@ static struct net_tls_context *context_new(const SSL_METHOD *method, unsigned ve
         net_tls_unref(context);
         return NULL;
     }
-    SSL_CTX_set_options(context->ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
-                                          SSL_OP_CIPHER_SERVER_PREFERENCE);
+    SSL_CTX_set_options(context->ssl, SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_NO_RENEGOTIATION |
+                                          SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
     SSL_CTX_set_mode(context->ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_read_ahead(context->ssl, 1);
     SSL_CTX_set_default_read_buffer_len(context->ssl, READ_AHEAD_BYTES);

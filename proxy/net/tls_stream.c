@@ -18,8 +18,8 @@ static bool buffered(const struct tls_stream *t)
     return t->peeked || SSL_has_pending(t->ssl);
 }
 
-/* What a failed call means. RC_OK: the orderly end, also when the socket ended without saying so:
- * the messages inside are framed, so that a cut cannot be mistaken. RC_ERR: errno. */
+/* What a failed call means. RC_OK: the end, also when the socket ended without saying so (the
+ * messages inside are framed: a cut cannot be mistaken). RC_ERR: errno. */
 static enum rc outcome(struct tls_stream *t, int result)
 {
     int why = SSL_get_error(t->ssl, result);
@@ -28,10 +28,7 @@ static enum rc outcome(struct tls_stream *t, int result)
         return RC_AGAIN;
     if (why == SSL_ERROR_ZERO_RETURN)
         return RC_OK;
-    t->broken = t->error ? t->error : EPROTO;
-    if (t->ended && !t->error)
-        return RC_OK;
-    errno = t->broken;
+    errno = t->broken = t->error ? t->error : EPROTO;
     return RC_ERR;
 }
 
@@ -54,7 +51,7 @@ static enum rc tls_recv(struct net_stream *stream, void *to, size_t size, size_t
     stream->pending = false;
     if (t->broken) {
         errno = t->broken;
-        return t->ended ? RC_OK : RC_ERR;
+        return RC_ERR;
     }
     tls_clear_errors();
     do {

@@ -386,7 +386,7 @@ static void the_last_bytes_come_before_the_end(void **state)
     pair_fini(&p);
 }
 
-static void a_connection_cut_without_a_word_has_ended_too(void **state)
+static void a_direction_cut_without_a_word_has_ended_and_the_other_goes_on(void **state)
 {
     struct pair p;
 
@@ -397,6 +397,23 @@ static void a_connection_cut_without_a_word_has_ended_too(void **state)
     shutdown(p.c.fd, SHUT_WR); /* no close_notify */
     hear(&p.a, "last words");
     ended(&p.a);
+    ended(&p.a);
+    say(&p.a, "an answer");
+    hear(&p.c, "an answer");
+    net_close(&p.a);
+    ended(&p.c);
+    pair_fini(&p);
+}
+
+static void a_record_cut_in_its_middle_is_an_end_too(void **state)
+{
+    struct pair p;
+
+    (void)state;
+    pair_init(&p);
+    begin_well(&p, "localhost");
+    assert_int_equal(send(p.c.fd, "\x17\x03\x03\x00\x20half", 9, 0), 9);
+    shutdown(p.c.fd, SHUT_WR);
     ended(&p.a);
     pair_fini(&p);
 }
@@ -466,7 +483,8 @@ int main(void)
         cmocka_unit_test(what_a_full_socket_refused_is_offered_again_with_more_behind_it),
         cmocka_unit_test(new_keys_asked_for_by_a_peer_that_does_not_read_come_later),
         cmocka_unit_test(the_last_bytes_come_before_the_end),
-        cmocka_unit_test(a_connection_cut_without_a_word_has_ended_too),
+        cmocka_unit_test(a_direction_cut_without_a_word_has_ended_and_the_other_goes_on),
+        cmocka_unit_test(a_record_cut_in_its_middle_is_an_end_too),
         cmocka_unit_test(half_closed_the_other_direction_goes_on),
         cmocka_unit_test(a_forged_record_is_an_error_for_good),
         cmocka_unit_test(a_peer_that_is_gone_is_an_error_when_sending),
