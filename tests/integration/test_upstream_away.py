@@ -43,6 +43,14 @@ def test_a_name_that_does_not_resolve_is_said_in_words(segue):
     assert "host name" in error["H"]
 
 
+def test_a_pooler_as_upstream_is_warned_of(segue):
+    host = "ep-quiet-sun-1234-pooler.eu-central-1.aws.neon.tech"
+    proxy = segue(upstream=f"postgresql://u:hidden_password@{host}/d?sslmode=require&hostaddr=127.0.0.1&port={free_port()}")
+    assert f'the upstream "{host}" is a pooler' in proxy.log_text()
+    assert 'take "-pooler" out of the host name' in proxy.log_text()
+    assert "hidden_password" not in proxy.log_text()
+
+
 def test_a_server_that_does_not_answer_is_a_timeout_in_words(segue):
     with socket.socket() as full:  # a queue that is full: the kernel drops what comes
         full.bind(("127.0.0.1", 0))
