@@ -5,6 +5,7 @@ db      a fresh database on it
 segue   a function: segue(db, **options) starts a proxy in front of db
 private_pg  a cluster of the test's own, to be crashed
 certs   certificates of the run; private_pg.enable_tls(certs) gives them to a server
+tls_pg, tls_only_pg  clusters that speak TLS, and nothing else over TCP
 """
 
 import faulthandler
@@ -146,6 +147,18 @@ def private_db(private_pg):
 @pytest.fixture(scope="session")
 def certs(clusters):
     return Certs(clusters.root / "certs")
+
+
+@pytest.fixture
+def tls_pg(clusters, pg_version, certs):
+    """Shared; speaks TLS with those who ask."""
+    return clusters.with_tls(pg_version, certs)
+
+
+@pytest.fixture
+def tls_only_pg(clusters, pg_version, certs):
+    """Shared; pg_hba.conf refuses TCP without TLS."""
+    return clusters.with_tls(pg_version, certs, required=True)
 
 
 # ---- segue ----

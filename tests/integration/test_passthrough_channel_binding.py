@@ -6,17 +6,17 @@ import psycopg
 import pytest
 from lib.cluster import MD5_PASSWORD, MD5_USER, SCRAM_PASSWORD, SCRAM_USER
 from lib.rawwire import Raw, message, startup
-from test_tls_legs import client_tls, tls_pg, upstream  # noqa: F401  (a fixture)
+from test_tls_legs import client_tls, upstream
 
 SCRAM = {"user": SCRAM_USER, "password": SCRAM_PASSWORD}
 
 
 @pytest.fixture
-def both(tls_pg, certs, segue):  # noqa: F811
+def both(tls_pg, certs, segue):
     return segue(upstream=upstream(tls_pg, certs, "require"), **client_tls(certs))
 
 
-def test_plus_is_not_shown_to_a_client_whose_channel_is_another(both, tls_pg):  # noqa: F811
+def test_plus_is_not_shown_to_a_client_whose_channel_is_another(both, tls_pg):
     def mechanisms(port):
         with Raw(port) as c:
             kind, body = c.send(startup(user=SCRAM_USER, database="postgres")).read()
@@ -61,7 +61,7 @@ def test_md5_passes_through_two_tls_legs(both):
         assert c.execute("SELECT current_user").fetchone() == (MD5_USER,)
 
 
-def test_required_channel_binding_of_the_upstreams_url_cannot_pass_through(tls_pg, certs, segue):  # noqa: F811
+def test_required_channel_binding_of_the_upstreams_url_cannot_pass_through(tls_pg, certs, segue):
     proxy = segue(upstream=upstream(tls_pg, certs, "require", channel_binding="require"), **client_tls(certs))
     for sslmode in "disable", "require":
         with pytest.raises(psycopg.OperationalError, match="channel_binding=require") as refused:

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from lib.rawwire import GSSENC, SSL, Raw, packet, query, startup
 from lib.wait import until
-from test_tls_legs import client_tls, direct, tls_pg, upstream  # noqa: F401  (a fixture)
+from test_tls_legs import client_tls, direct
 
 pytestmark = pytest.mark.one_version
 

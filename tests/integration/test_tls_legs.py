@@ -16,22 +16,6 @@ LIBPQ18 = Path(__file__).resolve().parents[1] / "node_modules" / "pg18" / "nativ
 MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
 
-@pytest.fixture(scope="module")
-def tls_pg(clusters, pg_version, certs):
-    cluster = clusters.private(pg_version)
-    cluster.enable_tls(certs)
-    yield cluster
-    cluster.crash()
-
-
-@pytest.fixture(scope="module")
-def tls_only_pg(clusters, pg_version, certs):
-    cluster = clusters.private(pg_version)
-    cluster.enable_tls(certs, required=True)
-    yield cluster
-    cluster.crash()
-
-
 def upstream(cluster, certs, mode, host="127.0.0.1", **more):
     words = {"sslmode": mode, **more}
     if mode.startswith("verify"):
@@ -62,6 +46,7 @@ def test_the_upstream_leg_has_tls_as_its_mode_says(tls_pg, certs, segue, mode):
         assert upstream_has_tls(c) is (mode not in ("disable", "allow"))
 
 
+@pytest.mark.one_version
 @pytest.mark.parametrize("mode", MODES)
 def test_an_upstream_without_tls_is_taken_or_refused_as_the_mode_says(db, certs, segue, mode):
     proxy = segue(upstream=upstream(db.cluster, certs, mode), upstream_wait_ms=0)
@@ -84,6 +69,7 @@ def test_an_upstream_that_refuses_plain_text_is_reached_with_tls(tls_only_pg, ce
             assert upstream_has_tls(c) is True
 
 
+@pytest.mark.one_version
 @pytest.mark.parametrize("mode", MODES)
 def test_clients_get_tls_as_the_mode_says(db, certs, segue, mode):
     proxy = segue(db, **client_tls(certs, mode))
@@ -103,6 +89,7 @@ def test_clients_get_tls_as_the_mode_says(db, certs, segue, mode):
         assert "without TLS" in str(refused.value)
 
 
+@pytest.mark.one_version
 def test_without_a_certificate_of_its_own_segue_offers_no_tls(db, segue):
     proxy = segue(db)
     with Raw(proxy.port) as c:
@@ -182,6 +169,7 @@ def direct(port, certs, alpn=("postgresql",)):
     return raw
 
 
+@pytest.mark.one_version
 def test_direct_tls_is_understood_with_its_protocol_named(db, certs, segue):
     proxy = segue(db, **client_tls(certs, "require"))
     with direct(proxy.port, certs) as c:
@@ -208,6 +196,7 @@ def test_direct_negotiation_with_an_upstream_that_does_not_know_it_is_an_error(t
         proxy.connect("postgres")
 
 
+@pytest.mark.one_version
 def test_a_unix_socket_upstream_needs_no_tls(db, segue):
     folder = db.one("SHOW unix_socket_directories")
     proxy = segue(upstream=f"postgresql://postgres@/{db.name}?host={folder}&port={db.cluster.port}&sslmode=require")

@@ -235,6 +235,7 @@ class Clusters:
         self.root.chmod(0o755)
         self.installs = Installs(self.root)
         self.shared = {}
+        self.tls = {}
         self.running = []
 
     def _folder(self, name):
@@ -261,6 +262,14 @@ class Clusters:
         cluster.start()
         cluster.prepare()
         return cluster
+
+    def with_tls(self, version, certs, required=False):
+        """A shared cluster that speaks TLS; required: over TCP nothing else."""
+        key = version, required
+        if key not in self.tls:
+            self.tls[key] = self.private(version)
+            self.tls[key].enable_tls(certs, required=required)
+        return self.tls[key]
 
     def close(self):
         for cluster in self.running:
