@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -26,7 +27,8 @@
 
 #define OUTLIVE_LOOK_MS 100
 #define OUTLIVE_SAY_MS 60000
-#define END_NOW_MS 1000 /* what a second SIGTERM leaves for a clean end */
+#define MAPPED_BYTES_MIN (128 * 1024) /* larger blocks are mapped, and go back when freed */
+#define END_NOW_MS 1000               /* what a second SIGTERM leaves for a clean end */
 
 struct serve {
     int argc;
@@ -308,6 +310,9 @@ static int serve_command(int argc, char **argv)
     if (cfg_load(argc, argv, &serve.cfg, &err) != RC_OK)
         return fail(CLI_USAGE, &err);
     apply_log_options(serve.cfg);
+    /* glibc raises this limit with each large block that is freed: after a burst the sessions'
+     * buffers would lie between others on the heap and stay resident for ever. */
+    mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES_MIN);
     signal(SIGPIPE, SIG_IGN);
     signal_set(&set);
     pthread_sigmask(SIG_BLOCK, &set, NULL); /* before any thread: all inherit it */
