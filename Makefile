@@ -56,7 +56,7 @@ PYTEST  = $(PYTHON) -m pytest -q -p no:cacheprovider tests/integration $(T)
 .DEFAULT_GOAL := help
 .PHONY: help deps needed needed-demo needed-test needed-bench build demo test unit integration \
         transparency drivers asan tsan layers fmt fmt-check lint fuzz fuzz-slice bench bench-pgbench \
-        bench-proxy clean install servers
+        bench-proxy soak clean install servers
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z][a-z-]*:.*## /{printf "  %-14s %s\n", $$1, $$2}' Makefile
@@ -118,6 +118,9 @@ bench-pgbench: build ## 16 clients of pgbench across whole migrations: errors, w
 
 bench-proxy: needed-bench build ## against PgBouncer, HAProxy and direct (40 minutes; QUICK=1: 4); bench/README.md
 	@$(PYTHON) bench/proxy.py $(BUILD)
+
+soak: build servers ## 1,000 sessions, everything killed that can be: SOAK_S=300 seconds; no leak, nobody stuck
+	@$(PYTHON) tests/soak/soak.py --build $(BUILD) --seconds $(or $(SOAK_S),300)
 
 servers: needed-test # PostgreSQL 16 to 18 for the tests
 	@tests/deps.sh servers
