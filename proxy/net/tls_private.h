@@ -50,12 +50,13 @@ struct tls_stream {
     bool direct;
     char *peeked; /* read before TLS began; NULL when used up */
     size_t npeeked, taken;
-    struct buf late; /* records that the socket did not take yet */
-    size_t held;     /* bytes of the caller that are in `late`, and were not said to be sent */
-    bool hold;       /* give what is buffered, do not ask the socket */
-    bool ended;      /* the socket is at its end */
-    int error;       /* errno of the socket's last failure; 0: none */
-    int broken;      /* the errno that every further call gets; 0: none */
+    struct buf late;     /* records that the socket did not take yet */
+    size_t held;         /* bytes of the caller that are in `late`, and were not said to be sent */
+    bool hold;           /* give what is buffered, do not ask the socket */
+    bool ended;          /* the socket is at its end */
+    int error;           /* errno of the socket's last failure; 0: none */
+    int broken;          /* the errno that every further call gets; 0: none */
+    const char *trouble; /* OpenSSL\'s words for it; NULL: none */
 };
 
 /* Almost always the queue is empty, and looking is cheaper than clearing. */

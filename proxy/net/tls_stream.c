@@ -28,6 +28,7 @@ static enum rc outcome(struct tls_stream *t, int result)
         return RC_AGAIN;
     if (why == SSL_ERROR_ZERO_RETURN)
         return RC_OK;
+    t->trouble = ERR_reason_error_string(ERR_peek_error());
     errno = t->broken = t->error ? t->error : EPROTO;
     return RC_ERR;
 }
@@ -156,6 +157,11 @@ bool net_tls_lost(const struct net_stream *stream)
 bool net_stream_is_tls(const struct net_stream *stream)
 {
     return stream->ops == &tls;
+}
+
+const char *net_tls_trouble(const struct net_stream *stream)
+{
+    return net_stream_is_tls(stream) ? ((const struct tls_stream *)stream->state)->trouble : NULL;
 }
 
 /* ---- beginning ---- */

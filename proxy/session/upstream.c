@@ -344,6 +344,12 @@ void sess_upstream_again(struct sess *s)
 
 void sess_upstream_lost(struct sess *s)
 {
+    const char *trouble = net_tls_trouble(&s->server.stream);
+
+    if (trouble) {
+        sess_upstream_next(s, trouble);
+        return;
+    }
     forget(s);
     note_errno(s, ECONNRESET);
     try_next(s);

@@ -4,6 +4,7 @@ import socket
 import ssl
 import struct
 
+import psycopg
 import pytest
 from lib.rawwire import SSL, Raw, packet, query
 from lib.wait import until
@@ -107,3 +108,10 @@ def test_the_last_words_of_a_server_come_before_the_end(client, private_db):
     private_db.sql("SELECT pg_terminate_backend(%s)", pid(client))
     assert client.error()["C"] == "57P01"
     assert client.sock.recv(1) == b""  # close_notify, which OpenSSL tells from a cut
+
+
+def test_what_the_upstream_has_against_our_certificate_is_said(segue, private_pg, private_db, certs):
+    private_pg.enable_tls(certs)
+    url = private_db.url() + f"?sslmode=require&sslcert={certs.revoked.cert}&sslkey={certs.revoked.key}"
+    with pytest.raises(psycopg.OperationalError, match="cannot connect to the upstream.*alert certificate revoked"):
+        segue(upstream=url).connect(private_db.name)

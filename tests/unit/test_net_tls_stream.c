@@ -449,8 +449,10 @@ static void a_forged_record_is_an_error_for_good(void **state)
     begin_well(&p, "localhost");
     assert_int_equal(send(p.c.fd, forged, sizeof(forged) - 1, 0), sizeof(forged) - 1);
     errno = 0;
+    assert_null(net_tls_trouble(&p.a));
     assert_int_equal(net_recv(&p.a, &byte, 1, &n), RC_ERR);
     assert_int_equal(errno, EPROTO);
+    assert_string_equal(net_tls_trouble(&p.a), "decryption failed or bad record mac");
     assert_int_equal(net_recv(&p.a, &byte, 1, &n), RC_ERR);
     assert_int_equal(net_send(&p.a, "x", 1, &n), RC_ERR);
     pair_fini(&p);

@@ -77,6 +77,10 @@ bool net_tls_lost(const struct net_stream *stream);
 
 bool net_stream_is_tls(const struct net_stream *stream);
 
+/* After a net_recv or net_send that was RC_ERR: what TLS has against it, such as the peer's alert
+ * about our certificate, which TLS 1.3 sends behind the handshake. A constant; NULL: nothing. */
+const char *net_tls_trouble(const struct net_stream *stream);
+
 /* The descriptor's first byte is this: a TLS handshake, not a start-up packet. */
 #define NET_TLS_FIRST_BYTE 0x16
 
