@@ -4,6 +4,7 @@ direct is the reference: every other mode must give the same lines.
 """
 
 import itertools
+import os
 import subprocess
 import threading
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from lib.cluster import NODE_MODULES, SCRAM_PASSWORD, SCRAM_USER, TEMPLATE
 from lib.segue import PROGRAM, Segue
 
 DATABASE = "drivers"
+CONSOLE_PASSWORD = "console secret"  # where segue asks for one
 
 KEPT = f"""
 CREATE TABLE kept (id int PRIMARY KEY, label text NOT NULL, amount int);
@@ -63,7 +65,6 @@ class Mode:
     client: dict = field(default_factory=dict)  # variables of the programs
     moving: bool = False  # a migration is cut over and rolled back again and again
     libpq_only: bool = False
-    needs_tls: bool = False
 
     def may_run(self, program):
         return program.libpq or not self.libpq_only
@@ -73,11 +74,27 @@ class Mode:
 LIBPQ_18 = {"LD_LIBRARY_PATH": str(NODE_MODULES / "pg18" / "native" / "lib"), "PGMAXPROTOCOLVERSION": "latest"}
 
 DIRECT = Mode("direct")
-THROUGH = [
-    Mode("plain"),
-    Mode("moving", moving=True),
-    Mode("protocol 3.2", client=LIBPQ_18, libpq_only=True),
-]
+
+
+def through(cluster, certs, folder):
+    """The modes that go through segue. Turns TLS on in the cluster."""
+    cluster.enable_tls(certs)
+    users = folder / "users.txt"
+    users.write_text(f'"{SCRAM_USER}" "{SCRAM_PASSWORD}"\n"postgres" "{CONSOLE_PASSWORD}"\n', encoding="utf-8")
+    users.chmod(0o600)
+    offered = {"client_tls": "require", "client_tls_cert_file": certs.server.cert, "client_tls_key_file": certs.server.key}
+    asked = {"PGSSLMODE": "verify-full", "PGSSLROOTCERT": str(certs.ca)}
+    both = {"options": {**offered, "auth": "scram", "auth_file": users},
+            "upstream": f"?sslmode=verify-full&sslrootcert={certs.ca}"}
+    return [
+        Mode("plain"),
+        Mode("moving", moving=True),
+        Mode("protocol-3.2", client=LIBPQ_18, libpq_only=True),
+        Mode("tls", options=offered, client=asked),
+        Mode("tls-scram", client=asked, **both),
+        Mode("tls-scram-moving", client=asked, moving=True, **both),
+        Mode("tls-scram-direct-3.2", client={**asked, **LIBPQ_18, "PGSSLNEGOTIATION": "direct"}, libpq_only=True, **both),
+    ]
 
 
 def settings(port, mode):
@@ -96,7 +113,7 @@ def enter(mode, cluster, folder):
         proxy = Segue(cluster.url(DATABASE) + mode.upstream, folder, **mode.options)
         try:
             if mode.moving:
-                with swinging(proxy) as swings:
+                with console_password(), swinging(proxy) as swings:
                     yield settings(proxy.port, mode)
                 assert next(swings) >= 4, "hardly a cut-over"
             else:
@@ -106,6 +123,16 @@ def enter(mode, cluster, folder):
             proxy.kill9()
             raise
         proxy.stop()
+
+
+@contextmanager
+def console_password():
+    """For the console and the commands: libpq finds it in the environment, where it is asked for it."""
+    os.environ["PGPASSWORD"] = CONSOLE_PASSWORD
+    try:
+        yield
+    finally:
+        del os.environ["PGPASSWORD"]
 
 
 @contextmanager

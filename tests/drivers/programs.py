@@ -9,8 +9,7 @@ from lib.segue import BUILD
 
 HERE = Path(__file__).resolve().parent
 OUT = BUILD / "tests" / "drivers"
-JARS = "/usr/share/java/postgresql.jar:/usr/share/java/scram-client.jar:/usr/share/java/scram-common.jar:" \
-       "/usr/share/java/saslprep.jar:/usr/share/java/stringprep.jar"
+JAR = "/usr/share/java/postgresql.jar"
 GO = {"GO111MODULE": "off", "GOPATH": "/usr/share/gocode", "GOFLAGS": "", "GOCACHE": str(OUT / "go-cache")}
 
 
@@ -36,11 +35,19 @@ PROGRAMS = [
     python("psycopg3_async", 7, libpq=True),
     python("asyncpg", 13),
     python("sqlalchemy", 2),
-    Program("libpq", (str(OUT / "libpq"),), 13, in_test=True, libpq=True, source="c/libpq.c",
+    Program("libpq", (str(OUT / "libpq"),), 15, in_test=True, libpq=True, source="c/libpq.c",
             build=("sh", "-c", f"gcc -std=c11 -D_GNU_SOURCE -O2 -Wall -Wextra -Wshadow -Werror -o {OUT}/libpq c/libpq.c "
                                "$(pkg-config --cflags --libs libpq)")),
-    Program("node-postgres", ("node", "node/pg.js"), 14, in_test=True),
-    Program("postgres.js", ("node", "node/postgres.js"), 12),
+    Program("node-postgres", ("node", "node/pg.js"), 20, in_test=True),
+    Program("postgres.js", ("node", "node/postgres.js"), 14),
+    Program("jdbc", ("java", "-cp", f"{OUT}:{JAR}", "Checks"), 20, source="java/Checks.java",
+            build=("javac", "-cp", JAR, "-d", str(OUT), "java/Checks.java")),
+    Program("dbd-pg", ("perl", "perl/dbd_pg.pl"), 15, libpq=True),
+    Program("ruby-pg", ("ruby", "ruby/pg.rb"), 15, libpq=True),
+    Program("php-pgsql", ("php", "php/pgsql.php"), 13, libpq=True),
+    Program("php-pdo", ("php", "php/pdo.php"), 11, libpq=True),
+    Program("pgx", (str(OUT / "pgx"),), 16, source="go/main.go", env=tuple(GO.items()),
+            build=("go", "build", "-o", str(OUT / "pgx"), "go/main.go")),
 ]
 
 

@@ -16,6 +16,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "integration")]
 
 import modes  # noqa: E402
 import programs  # noqa: E402
+from lib.certs import Certs  # noqa: E402
 from lib.cluster import Clusters, versions  # noqa: E402
 
 
@@ -35,16 +36,19 @@ def main():
     os.environ.setdefault("SEGUE_PG", "15,16,17,18")
     names, wanted = os.environ.get("DRIVERS"), os.environ.get("MODES")
     chosen = [p for p in programs.PROGRAMS if not names or p.name in names.split(",")]
-    through = [m for m in modes.THROUGH if not wanted or m.name in wanted.split(",")]
     for program in chosen:
         programs.build(program)
     clusters = Clusters()
     folder = Path(tempfile.mkdtemp(prefix="segue-drivers-"))
+    certs = Certs(folder / "certs")
+    folder.chmod(0o755)
     passed = failed = 0
     try:
         for version in versions():
             cluster, reference = clusters.get(version), None
-            for mode in [modes.DIRECT, *through]:
+            for mode in [modes.DIRECT, *modes.through(cluster, certs, folder)]:
+                if wanted and mode is not modes.DIRECT and mode.name not in wanted.split(","):
+                    continue
                 begin = time.monotonic()
                 with modes.enter(mode, cluster, folder) as settings:
                     out, bad = play(cluster, [p for p in chosen if mode.may_run(p)], settings, reference)
