@@ -5,7 +5,7 @@ db      a fresh database on it
 segue   a function: segue(db, **options) starts a proxy in front of db
 private_pg  a cluster of the test's own, to be crashed
 certs   certificates of the run; private_pg.enable_tls(certs) gives them to a server
-tls_pg, tls_only_pg  clusters that speak TLS, and nothing else over TCP
+tls_pg, tls_only_pg  clusters that speak TLS, and nothing else over TCP; tls_db is on the first
 """
 
 import faulthandler
@@ -153,6 +153,13 @@ def certs(clusters):
 def tls_pg(clusters, pg_version, certs):
     """Shared; speaks TLS with those who ask."""
     return clusters.with_tls(pg_version, certs)
+
+
+@pytest.fixture
+def tls_db(tls_pg):
+    database = _database(tls_pg)
+    yield database
+    _drop(database)
 
 
 @pytest.fixture

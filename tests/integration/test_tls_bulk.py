@@ -16,9 +16,8 @@ GROWTH_MAX = 16 << 20  # bytes: several times what the buffers of one session ma
 
 
 @pytest.fixture
-def proxy(segue, private_pg, private_db, certs):
-    private_pg.enable_tls(certs)
-    out = segue(private_db, upstream=private_db.url() + f"?sslmode=verify-full&sslrootcert={certs.ca}",
+def proxy(segue, tls_db, certs):
+    out = segue(tls_db, upstream=tls_db.url() + f"?sslmode=verify-full&sslrootcert={certs.ca}",
                 client_tls="require", client_tls_cert_file=certs.server.cert, client_tls_key_file=certs.server.key)
     with out.connect(sslmode="require") as conn:  # both legs, or the tests below are for nothing
         assert conn.pgconn.ssl_in_use
@@ -49,8 +48,8 @@ def digest(copy):
     return size, out.hexdigest()
 
 
-def test_copy_of_100_mb_in_and_out_is_the_same_byte_for_byte(proxy, private_db):
-    private_db.sql("CREATE UNLOGGED TABLE t (line text)")
+def test_copy_of_100_mb_in_and_out_is_the_same_byte_for_byte(proxy, tls_db):
+    tls_db.sql("CREATE UNLOGGED TABLE t (line text)")
     sent, step = hashlib.sha256(), CHUNK // LINE
     with proxy.connect(sslmode="require") as conn:
         with conn.cursor().copy("COPY t FROM STDIN") as copy:
@@ -60,19 +59,19 @@ def test_copy_of_100_mb_in_and_out_is_the_same_byte_for_byte(proxy, private_db):
                 copy.write(block)
         with conn.cursor().copy("COPY t TO STDOUT") as copy:
             assert digest(copy) == (BYTES, sent.hexdigest())
-    with private_db.connect().cursor().copy("COPY t TO STDOUT") as copy:
+    with tls_db.connect().cursor().copy("COPY t TO STDOUT") as copy:
         assert digest(copy) == (BYTES, sent.hexdigest())
 
 
-def test_a_client_that_does_not_read_stops_the_server_and_memory_stays(proxy, private_db):
+def test_a_client_that_does_not_read_stops_the_server_and_memory_stays(proxy, tls_db):
     out = f"COPY (SELECT i || repeat('y', {LINE}) FROM generate_series(1, 60000) i) TO STDOUT"
-    with private_db.connect().cursor().copy(out) as copy:
+    with tls_db.connect().cursor().copy(out) as copy:
         wanted = digest(copy)
     with proxy.connect(sslmode="require") as conn:
         before = rss(proxy)
         with conn.cursor().copy(out) as copy:
             first = copy.read()
-            until("the server to wait for its client", lambda: waits_for(private_db, "ClientWrite"), 30)
+            until("the server to wait for its client", lambda: waits_for(tls_db, "ClientWrite"), 30)
             grown = rss(proxy) - before
             if SLOW == 1:
                 assert grown < GROWTH_MAX
@@ -80,12 +79,12 @@ def test_a_client_that_does_not_read_stops_the_server_and_memory_stays(proxy, pr
     assert (len(first) + len(rest), hashlib.sha256(bytes(first) + rest).hexdigest()) == wanted
 
 
-def test_a_server_that_does_not_read_stops_the_client_and_memory_stays(proxy, private_db):
-    private_db.sql("""CREATE UNLOGGED TABLE t (line text);
+def test_a_server_that_does_not_read_stops_the_client_and_memory_stays(proxy, tls_db):
+    tls_db.sql("""CREATE UNLOGGED TABLE t (line text);
         CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS
             $$BEGIN PERFORM pg_advisory_xact_lock_shared(7); RETURN NULL; END$$;
         CREATE TRIGGER hold BEFORE INSERT ON t FOR EACH STATEMENT EXECUTE FUNCTION hold()""")
-    holder = private_db.connect()
+    holder = tls_db.connect()
     holder.execute("SELECT pg_advisory_lock(7)")
     data, written, sent = lines(0, 60000), threading.Event(), [0]
 
@@ -102,7 +101,7 @@ def test_a_server_that_does_not_read_stops_the_client_and_memory_stays(proxy, pr
         thread = threading.Thread(target=write)
         thread.start()
         try:
-            until("the server to be held", lambda: waits_for(private_db, "advisory"), 30)
+            until("the server to be held", lambda: waits_for(tls_db, "advisory"), 30)
             last = [-1]
 
             def stands():

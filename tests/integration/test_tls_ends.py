@@ -62,17 +62,16 @@ class Wrapped:
 
 
 @pytest.fixture
-def proxy(segue, private_pg, private_db, certs):
-    private_pg.enable_tls(certs)
-    return segue(private_db, upstream=private_db.url() + "?sslmode=require", client_tls="require",
+def proxy(segue, tls_db, certs):
+    return segue(tls_db, upstream=tls_db.url() + "?sslmode=require", client_tls="require",
                  client_tls_cert_file=certs.server.cert, client_tls_key_file=certs.server.key)
 
 
 @pytest.fixture
-def client(proxy, private_db):
+def client(proxy, tls_db):
     raw = Raw(proxy.port)
     raw.sock = Wrapped(raw.sock)
-    raw.login(private_db.name)
+    raw.login(tls_db.name)
     yield raw
     raw.sock.close()
 
@@ -95,23 +94,22 @@ def test_a_client_cut_without_close_notify_gets_its_answer_too(client):
     assert client.read() is None
 
 
-def test_a_client_cut_without_close_notify_is_rolled_back(client, private_db):
-    private_db.sql("CREATE TABLE t (a int)")
+def test_a_client_cut_without_close_notify_is_rolled_back(client, tls_db):
+    tls_db.sql("CREATE TABLE t (a int)")
     assert client.send(query("BEGIN; INSERT INTO t VALUES (1)")).until_ready() == "CCZT"
     client.sock.sock.shutdown(socket.SHUT_WR)
     assert client.read() is None
-    until("the backend's end", lambda: not private_db.one("SELECT count(*) FROM pg_stat_activity WHERE pid = %s", pid(client)))
-    assert private_db.one("SELECT count(*) FROM t") == 0
+    until("the backend's end", lambda: not tls_db.one("SELECT count(*) FROM pg_stat_activity WHERE pid = %s", pid(client)))
+    assert tls_db.one("SELECT count(*) FROM t") == 0
 
 
-def test_the_last_words_of_a_server_come_before_the_end(client, private_db):
-    private_db.sql("SELECT pg_terminate_backend(%s)", pid(client))
+def test_the_last_words_of_a_server_come_before_the_end(client, tls_db):
+    tls_db.sql("SELECT pg_terminate_backend(%s)", pid(client))
     assert client.error()["C"] == "57P01"
     assert client.sock.recv(1) == b""  # close_notify, which OpenSSL tells from a cut
 
 
-def test_what_the_upstream_has_against_our_certificate_is_said(segue, private_pg, private_db, certs):
-    private_pg.enable_tls(certs)
-    url = private_db.url() + f"?sslmode=require&sslcert={certs.revoked.cert}&sslkey={certs.revoked.key}"
+def test_what_the_upstream_has_against_our_certificate_is_said(segue, tls_db, certs):
+    url = tls_db.url() + f"?sslmode=require&sslcert={certs.revoked.cert}&sslkey={certs.revoked.key}"
     with pytest.raises(psycopg.OperationalError, match="cannot connect to the upstream.*alert certificate revoked"):
-        segue(upstream=url).connect(private_db.name)
+        segue(upstream=url).connect(tls_db.name)
