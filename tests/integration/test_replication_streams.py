@@ -16,6 +16,14 @@ pytestmark = pytest.mark.deadline(120)
 DEBIAN = "/usr/lib/postgresql/15/bin"
 
 
+@pytest.fixture(scope="module")
+def own(clusters, pg_version):
+    """A server to itself: nobody else's writes are in its WAL, and a test may stop it."""
+    cluster = clusters.private(pg_version)
+    yield cluster
+    cluster.crash()
+
+
 def run(*args, **options):
     done = subprocess.run([str(a) for a in args], capture_output=True, text=True, timeout=60, **options)
     assert done.returncode == 0, f"{args}: {done.stdout}{done.stderr}"
@@ -69,24 +77,24 @@ def quiet(cluster):
         c.execute("CHECKPOINT")
 
 
-def test_a_base_backup_is_the_same_through_segue(private_pg, segue):
-    quiet(private_pg)
-    proxy = segue(upstream=private_pg.url())
+def test_a_base_backup_is_the_same_through_segue(own, segue):
+    quiet(own)
+    proxy = segue(upstream=own.url())
     until("the engine has settled", lambda: "engine is connected" in proxy.log_text())
-    with private_pg.connect() as c:
+    with own.connect() as c:
         c.execute("CHECKPOINT")
-    direct, through = data_files(base_backup(private_pg.port)), data_files(base_backup(proxy.port))
+    direct, through = data_files(base_backup(own.port)), data_files(base_backup(proxy.port))
     assert len(direct) > 500
     assert through == direct
 
 
 @pytest.mark.versions(15)
-def test_pg_basebackup_with_wal_stream_makes_a_server(private_pg, segue, tmp_path):
-    quiet(private_pg)
-    proxy = segue(upstream=private_pg.url())
-    copy = Cluster(private_pg.version, private_pg.folder.parent / (private_pg.folder.name + "-backup"), private_pg.bin)
+def test_pg_basebackup_with_wal_stream_makes_a_server(own, segue, tmp_path):
+    quiet(own)
+    proxy = segue(upstream=own.url())
+    copy = Cluster(own.version, own.folder.parent / (own.folder.name + "-backup"), own.bin)
     copy.folder.mkdir()
-    shutil.chown(copy.folder, *owner(private_pg))
+    shutil.chown(copy.folder, *owner(own))
     run(f"{DEBIAN}/pg_basebackup", "-h", "127.0.0.1", "-p", proxy.port, "-U", "postgres", "-D", copy.data, "-X", "stream", "-c",
         "fast", "--no-sync", cwd="/", **as_user())
     run(f"{DEBIAN}/pg_verifybackup", copy.data, cwd="/", **as_user())
@@ -106,9 +114,9 @@ def owner(cluster):
 
 
 @pytest.mark.versions(15)
-def test_pg_receivewal_writes_the_servers_own_bytes(private_pg, segue, tmp_path):
-    proxy = segue(upstream=private_pg.url())
-    with private_pg.connect() as c:
+def test_pg_receivewal_writes_the_servers_own_bytes(own, segue, tmp_path):
+    proxy = segue(upstream=own.url())
+    with own.connect() as c:
         c.execute("SELECT pg_create_physical_replication_slot('received', true)")
         c.execute("CREATE TABLE written AS SELECT i, repeat('x', 100) FROM generate_series(1, 20000) i")
         segment = c.execute("SELECT pg_walfile_name(pg_current_wal_lsn())").fetchone()[0]
@@ -119,7 +127,7 @@ def test_pg_receivewal_writes_the_servers_own_bytes(private_pg, segue, tmp_path)
     assert begin < end
     run(f"{DEBIAN}/pg_receivewal", "-h", "127.0.0.1", "-p", proxy.port, "-U", "postgres", "-D", tmp_path, "-S", "received",
         "--endpos", after(end), "--no-loop", "--no-sync")
-    assert (tmp_path / segment).read_bytes() == (private_pg.data / "pg_wal" / segment).read_bytes()
+    assert (tmp_path / segment).read_bytes() == (own.data / "pg_wal" / segment).read_bytes()
 
 
 def after(lsn):
@@ -128,21 +136,21 @@ def after(lsn):
     return f"{high:X}/{(low // 0x1000000 + 1) * 0x1000000:X}"
 
 
-def test_a_standby_streams_through_segue(private_pg, segue):
+def test_a_standby_streams_through_segue(own, segue):
     """The server's own receiver, both ways at once: WAL to it, its feedback back."""
-    private_pg.stop()
-    standby = Cluster(private_pg.version, private_pg.folder.parent / (private_pg.folder.name + "-standby"), private_pg.bin)
+    own.stop()
+    standby = Cluster(own.version, own.folder.parent / (own.folder.name + "-standby"), own.bin)
     standby.folder.mkdir()
-    shutil.chown(standby.folder, *owner(private_pg))
-    run("cp", "-a", private_pg.data, standby.data)
-    private_pg.start()
-    proxy = segue(upstream=private_pg.url())
+    shutil.chown(standby.folder, *owner(own))
+    run("cp", "-a", own.data, standby.data)
+    own.start()
+    proxy = segue(upstream=own.url())
     (standby.data / "standby.signal").touch()
     with open(standby.data / "postgresql.conf", "a", encoding="utf-8") as conf:
         conf.write(f"primary_conninfo = 'host=127.0.0.1 port={proxy.port} user=postgres'\nhot_standby_feedback = on\n")
     standby.start()
     try:
-        with private_pg.connect() as c:
+        with own.connect() as c:
             c.execute("CREATE TABLE streamed AS SELECT i, md5(i::text) AS t FROM generate_series(1, 100000) i")
             end = c.execute("SELECT pg_current_wal_lsn()").fetchone()[0]
             expected = c.execute("SELECT md5(string_agg(t, '' ORDER BY i)) FROM streamed").fetchone()
