@@ -119,7 +119,9 @@ bench-pgbench: build ## 16 clients of pgbench across whole migrations: errors, w
 bench-proxy: needed-bench build ## against PgBouncer, HAProxy and direct (40 minutes; QUICK=1: 4); bench/README.md
 	@$(PYTHON) bench/proxy.py $(BUILD)
 
-soak: build servers ## 1,000 sessions, everything killed that can be: SOAK_S=300 seconds; no leak, nobody stuck
+soak: build servers ## messages of 1 GB; 1,000 sessions, everything killed that can be: SOAK_S=300 seconds; no leak, nobody stuck
+	@SEGUE_BUILD=$(BUILD) SEGUE_HUGE_MB=1000 $(PYTHON) -m pytest -q -p no:cacheprovider \
+	    tests/integration/test_wire_flow.py -k huge
 	@$(PYTHON) tests/soak/soak.py --build $(BUILD) --seconds $(or $(SOAK_S),300)
 
 servers: needed-test # PostgreSQL 16 to 18 for the tests

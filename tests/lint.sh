@@ -52,6 +52,10 @@ done
     grep -q "$command" README.md || echo "lint: README.md: the console's $command is missing"
 done | grep . && bad=1
 
+# ---- the checklist of the wire ----
+
+tests/wire.sh || bad=1
+
 # ---- rooms ----
 
 for file in proxy/*.c proxy/*/*.[ch] include/segue/*/*.h tests/unit/*.c tests/workload/*.[ch]; do

@@ -165,21 +165,3 @@ def test_what_the_server_says_unasked_flows_while_the_gate_holds(db, segue):
         cutover.join(60 * SLOW)
         assert proxy.phase("rename_label") == "soaking"
         held.sock.close()
-
-
-def keepalives(port):
-    """Seconds to the next probe of each established socket with this local or remote port that has a keepalive timer."""
-    with open("/proc/net/tcp", encoding="ascii") as f:
-        rows = [line.split() for line in f.readlines()[1:]]
-    timers = [row[5].split(":") for row in rows
-              if row[3] == "01" and f":{port:04X}" in (row[1][-5:], row[2][-5:])]
-    return [int(when, 16) / 100 for kind, when in timers if kind == "02"]
-
-
-def test_keepalive_runs_on_both_legs(db, segue):
-    with Hostile(db.cluster.port) as relay:  # its own sockets have none: what is seen is segue's
-        proxy = segue(upstream=relay.url(db.name), keepalive_s=77)
-        with Raw(proxy.port) as raw:
-            raw.login(db.name)
-            for leg in (proxy.port, relay.port):
-                until("a keepalive timer", lambda p=leg: [s for s in keepalives(p) if s <= 77])

@@ -5,6 +5,7 @@
     relay.alter = function        # (type, body) of each message -> the bytes in its place
     relay.alter = lambda kind, body: Last(b"...") if kind == "C" else message(kind, body)   # and the end after it
     relay.inject(b"...")          # to every session, now
+    relay.startups                # the start-up packets that came by
 
 Only clients' sessions are touched; the control plane's (application_name segue) pass as they are.
 """
@@ -56,6 +57,7 @@ class _Link:
         while data := self.client.recv(65536):
             if self.control is None:  # segue sends the start-up packet as one
                 self.control = b"application_name\0segue\0" in data
+                self.relay.startups.append(data)
             self.server.sendall(data)
 
     def _backward(self):
@@ -106,6 +108,7 @@ class Hostile:
         self.cut = None
         self.alter = None
         self.links = set()
+        self.startups = []  # first packets of all connections, the control plane's too
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=100)
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
