@@ -126,12 +126,23 @@ static void answer(struct auth_scram_client *client, const struct message_text *
     base64_append(out, proof, sizeof(proof));
 }
 
+/* The upstream sends what it likes, also out of turn. */
+static enum rc turn_check(const struct auth_scram_client *client, enum client_state state,
+                          struct err *err)
+{
+    if (client->state == state)
+        return RC_OK;
+    err_set(err, "08P01", "the upstream sent a SCRAM message out of turn");
+    return RC_ERR;
+}
+
 enum rc auth_scram_client_final(struct auth_scram_client *client, const char *msg, size_t len,
                                 struct buf *out, struct err *err)
 {
     struct message_server_first first;
 
-    assert(client->state == CLIENT_NONCE_SENT);
+    if (turn_check(client, CLIENT_NONCE_SENT, err) != RC_OK)
+        return RC_ERR;
     client->state = CLIENT_DONE;
     if (message_server_first(msg, len, &first, err) != RC_OK ||
         nonce_check(client, &first.nonce, err) != RC_OK || keys_find(client, &first, err) != RC_OK)
@@ -148,7 +159,8 @@ enum rc auth_scram_client_check(struct auth_scram_client *client, const char *ms
 {
     uint8_t given[AUTH_KEY_BYTES], expected[AUTH_KEY_BYTES];
 
-    assert(client->state == CLIENT_PROOF_SENT);
+    if (turn_check(client, CLIENT_PROOF_SENT, err) != RC_OK)
+        return RC_ERR;
     client->state = CLIENT_DONE;
     if (message_server_final(msg, len, given, err) != RC_OK)
         return RC_ERR;

@@ -164,6 +164,7 @@ size_t sess_prove_client(struct sess *s, const char *data, size_t len)
     bool scram = is_scram(s);
     size_t most = scram ? AUTH_MESSAGE_BYTES_MAX : SESS_SECRET_BYTES_MAX, pos = 0;
     struct wire_frame frame;
+    struct buf msg = {0};
 
     while (pos < len && s->state == SESS_PROVING) {
         enum rc rc = wire_frame_read(data + pos, len - pos, &frame);
@@ -180,12 +181,15 @@ size_t sess_prove_client(struct sess *s, const char *data, size_t len)
         }
         if (len - pos < frame.total)
             break;
-        if (scram)
-            on_sasl(s, data + pos, frame.total);
-        else
-            on_password(s, data + pos, frame.total);
-        auth_wipe((char *)data + pos, frame.total); /* the worker's or the session's own memory */
+        buf_append(&msg, data + pos, frame.total);
+        auth_wipe((char *)data + pos, frame.total); /* before the session's end may free it */
         pos += frame.total;
+        if (scram)
+            on_sasl(s, msg.data, msg.len);
+        else
+            on_password(s, msg.data, msg.len);
+        auth_wipe(msg.data, msg.len);
+        buf_fini(&msg);
     }
     return pos;
 }

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+import signal
 import socket
 import struct
 import threading
@@ -12,6 +13,7 @@ import psycopg
 import pytest
 from lib.cluster import MD5_PASSWORD, MD5_USER, SCRAM_PASSWORD, SCRAM_USER
 from lib.rawwire import Raw, message, query, startup
+from lib.wait import until
 from test_neon_like_upstream import userlist
 from test_tls_legs import client_cert, client_tls, direct
 
@@ -207,11 +209,32 @@ def test_the_password_never_reaches_the_log(db, certs, segue):
     assert "tell no" not in proxy.log_text()
 
 
+@pytest.mark.one_version
+def test_a_client_that_breaks_its_connection_behind_a_long_password_harms_nobody(db, certs, segue):
+    """The session ends while its last message is still looked at. segue is held, so that both lie there at once."""
+    proxy = segue(db, auth="password", failed_login_delay_ms=0, **client_tls(certs, "require"))
+    secret = message("p", b"x" * 20000 + b"\0 and more behind its end")
+    for _ in range(3):
+        c = direct(proxy.port, certs).send(startup(user="postgres", database=db.name))
+        assert c.read() == ("R", b"\0\0\0\x03")
+        c.send(secret[:10000])
+        time.sleep(0.1)
+        proxy.signal(signal.SIGSTOP)
+        c.send(secret[10000:])
+        c.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        c.sock.close()
+        proxy.signal(signal.SIGCONT)
+    until("the refusals", lambda: proxy.log_text().count("invalid password packet size") == 3)
+    with proxy.connect(db.name, sslmode="require", password="taken") as conn:
+        assert conn.execute("SELECT 1").fetchone() == (1,)
+
+
 # ---- upstreams that do not keep to it ----
 
 
 class Hostile:
-    """A server that answers the start-up, and then each message, with what it was given."""
+    """A server that answers the start-up, and then each message, with what it was given: bytes, or a function
+    of what has come after the start-up."""
 
     def __init__(self, *answers):
         self.answers = answers
@@ -235,7 +258,7 @@ class Hostile:
                 if f"user\0{SCRAM_USER}\0".encode() not in start:
                     return  # the engine
                 for answer in self.answers:
-                    sock.sendall(answer)
+                    sock.sendall(answer(self.got) if callable(answer) else answer)
                     self.got.append(sock.recv(65536))
             except OSError:
                 pass
@@ -246,6 +269,16 @@ class Hostile:
 
 
 OK = message("R", b"\0\0\0\0")
+SASL_OFFER = message("R", b"\0\0\0\x0aSCRAM-SHA-256\0\0")
+
+
+def challenges(count):
+    """As many server-first-messages as told, of which the first is as it should be."""
+    def answer(got):
+        nonce = got[0].rsplit(b"r=", 1)[1]
+        return message("R", SASL_CONTINUE + b"r=" + nonce + b"more,s=c2FsdA==,i=4096") * count
+    return answer
+
 
 
 @pytest.mark.one_version
@@ -260,11 +293,14 @@ OK = message("R", b"\0\0\0\0")
     ((message("R", b"\0\0\0\x0aSCRAM-SHA-256\0\0"), OK), "did not prove"),
     ((message("R", b"\0\0\0\x0aSCRAM-SHA-256\0\0"), message("R", SASL_CONTINUE + b"garbage")), "SCRAM|malformed|invalid"),
     ((message("R", b"\0\0\0\x0aSCRAM-SHA-256\0\0"), message("R", b"\0\0\0\x0aSCRAM-SHA-256\0\0")), "none of its SASL"),
+    ((SASL_OFFER, message("R", SASL_FINAL + b"v=x")), "out of turn"),
+    ((SASL_OFFER, challenges(2)), "out of turn"),
+    ((SASL_OFFER, challenges(1), message("R", SASL_FINAL + b"v=" + base64.b64encode(bytes(32)))), "incorrect server signature"),
     ((message("D", b"\0\0"),), "unexpected message"),
     ((b"R\0\0\0\0",), "invalid message"),
     ((b"R\x7f\0\0\0",), "invalid message"),
-], ids=["cleartext", "md5", "gss", "short", "another mechanism", "continue", "final", "no proof", "garbage", "twice", "a row",
-        "a length of 0", "a length of 2 GiB"])
+], ids=["cleartext", "md5", "gss", "short", "another mechanism", "continue", "final", "no proof", "garbage", "twice",
+        "a final before the challenge", "two challenges", "a wrong signature", "a row", "a length of 0", "a length of 2 GiB"])
 def test_an_upstream_that_does_not_keep_to_the_protocol_gets_no_secret(segue, tmp_path, answers, text):
     server = Hostile(*answers)
     proxy = segue(upstream=server.url, auth="scram", auth_file=userlist(tmp_path, (SCRAM_USER, SCRAM_PASSWORD)), upstream_wait_ms=0)
