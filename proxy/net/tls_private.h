@@ -56,6 +56,7 @@ struct tls_stream {
     bool ended;          /* the socket is at its end */
     int error;           /* errno of the socket's last failure; 0: none */
     int broken;          /* the errno that every further call gets; 0: none */
+    int mute;            /* the same of every further send: what was received can still be read */
     const char *trouble; /* OpenSSL\'s words for it; NULL: none */
 };
 

@@ -75,6 +75,16 @@ static enum rc tls_recv(struct net_stream *stream, void *to, size_t size, size_t
     return RC_OK;
 }
 
+/* The peer may have said why, and closed, before it was sent what it does not read any more. */
+static enum rc mute(struct tls_stream *t)
+{
+    errno = t->mute = t->error ? t->error : EPROTO;
+    t->error = 0;
+    t->held = 0;
+    buf_fini(&t->late);
+    return RC_ERR;
+}
+
 /* The socket is full while OpenSSL has made a record of the caller's bytes: it keeps the record,
  * the caller keeps the bytes, and offering them again says that they are sent. */
 static enum rc tls_send(struct net_stream *stream, const void *from, size_t len, size_t *put)
@@ -83,15 +93,13 @@ static enum rc tls_send(struct net_stream *stream, const void *from, size_t len,
     enum rc rc;
     int n;
 
-    if (t->broken) {
-        errno = t->broken;
+    if (t->broken || t->mute) {
+        errno = t->broken ? t->broken : t->mute;
         return RC_ERR;
     }
     rc = tls_flush(t);
-    if (rc == RC_ERR)
-        errno = t->broken = t->error;
     if (rc != RC_OK)
-        return rc;
+        return rc == RC_ERR ? mute(t) : rc;
     if (t->held) {
         assert(t->held <= len);
         *put = t->held;
@@ -100,11 +108,8 @@ static enum rc tls_send(struct net_stream *stream, const void *from, size_t len,
     }
     tls_clear_errors();
     n = SSL_write(t->ssl, from, (int)(len < INT_MAX ? len : INT_MAX));
-    if (n <= 0) {
-        if (outcome(t, n) == RC_OK)
-            errno = EPIPE;
-        return RC_ERR;
-    }
+    if (n <= 0)
+        return mute(t);
     if (t->late.len) {
         t->held = (size_t)n;
         return RC_AGAIN;
@@ -116,7 +121,7 @@ static enum rc tls_send(struct net_stream *stream, const void *from, size_t len,
 /* Says that nothing more comes, once; harmless before the handshake's end and after errors. */
 static void say_end(struct tls_stream *t)
 {
-    if (t->broken || !SSL_is_init_finished(t->ssl) ||
+    if (t->broken || t->mute || !SSL_is_init_finished(t->ssl) ||
         (SSL_get_shutdown(t->ssl) & SSL_SENT_SHUTDOWN))
         return;
     tls_clear_errors();

@@ -270,7 +270,7 @@ static bool read_leg(struct sess *s, struct sess_leg *leg)
     if (rc == RC_AGAIN)
         return false;
     w->now_us = clock_us();
-    if (rc == RC_ERR && leg == &s->client) {
+    if (rc == RC_ERR && leg == &s->client && s->purpose != SESS_FOR_CANCEL) {
         sess_close(s);
         return false;
     }

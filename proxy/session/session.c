@@ -28,6 +28,13 @@ static void half_close(struct sess *s)
         net_shut(&s->server.stream);
 }
 
+/* Its client has gone. A cancel request asks for no answer: whoever sent it may close at once. */
+static void give_up(struct sess *s)
+{
+    if (s->purpose != SESS_FOR_CANCEL)
+        sess_close(s);
+}
+
 static void nothing(struct sess *s)
 {
     (void)s;
@@ -70,16 +77,16 @@ const struct sess_state_row sess_state_rows[SESS_STATES] = {
     [SESS_CONNECTING] = {.name = "connecting",
         .next = TO(TLS_ASK) | TO(SERVER_TLS) | TO(ASKED) | TO(CANCELLING) | TO_END,
         .server_ready = sess_connected,
-        .client_ended = sess_close, .server_ended = sess_close, .late = sess_connect_timeout},
+        .client_ended = give_up, .server_ended = sess_close, .late = sess_connect_timeout},
     [SESS_TLS_ASK] = {.name = "tls-ask",
         .next = TO(SERVER_TLS) | TO(ASKED) | TO(CANCELLING) | TO_HOST,
         .server = sess_server_tls_answered,
-        .client_ended = sess_close, .server_ended = sess_upstream_lost,
+        .client_ended = give_up, .server_ended = sess_upstream_lost,
         .late = asked_late},
     [SESS_SERVER_TLS] = {.name = "server-tls",
         .next = TO(ASKED) | TO(CANCELLING) | TO_HOST,
         .server_ready = sess_server_tls_step,
-        .client_ended = sess_close, .server_ended = sess_upstream_lost,
+        .client_ended = give_up, .server_ended = sess_upstream_lost,
         .late = asked_late},
     [SESS_ASKED] = {.name = "asked",
         .next = TO(AUTH) | TO(ENTERING) | TO_HOST,

@@ -3,14 +3,17 @@
 import os
 import socket
 import ssl
+import struct
 import subprocess
+import threading
+import time
 from pathlib import Path
 
 import psycopg
 import pytest
 from lib.cluster import SCRAM_PASSWORD, SCRAM_USER
-from lib.rawwire import SSL, Raw, packet, query
-from lib.wait import free_port
+from lib.rawwire import CANCEL, SSL, Raw, copy_data, packet, query
+from lib.wait import free_port, until
 
 LIBPQ18 = Path(__file__).resolve().parents[1] / "node_modules" / "pg18" / "native" / "lib"
 MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
@@ -153,10 +156,52 @@ def test_large_results_and_copies_pass_through_two_tls_legs(tls_pg, certs, segue
 def test_a_cancel_request_goes_over_tls_where_the_upstream_has_it(tls_only_pg, certs, segue):
     proxy = segue(upstream=upstream(tls_only_pg, certs, "require"), **client_tls(certs, "require"))
     with proxy.connect("postgres", sslmode="require") as c:
-        import threading
         threading.Timer(0.3, c.cancel).start()
         with pytest.raises(psycopg.errors.QueryCanceled):
             c.execute("SELECT pg_sleep(30)")
+
+
+@pytest.mark.parametrize("mode", ["disable", "require"])
+def test_the_last_words_of_a_server_arrive_while_it_is_written_to(tls_pg, certs, segue, mode):
+    """It does not read any more: writing fails before its words are read."""
+    proxy = segue(upstream=upstream(tls_pg, certs, mode))
+    done = threading.Event()
+
+    def write(to):
+        try:
+            while not done.is_set():
+                to.sendall(copy_data("x" * 8000 + "\n"))
+        except OSError:
+            pass
+
+    with tls_pg.connect() as other, Raw(proxy.port).login("postgres") as c:
+        c.send(query("CREATE TEMP TABLE t (a text)")).until_ready()
+        assert c.send(query("COPY t FROM STDIN")).read()[0] == "G"
+        writer = threading.Thread(target=write, args=(c.sock,))
+        writer.start()
+        try:
+            time.sleep(0.2)
+            other.execute("SELECT pg_terminate_backend(%s)", (struct.unpack("!I", c.key[:4])[0],))
+            assert (c.error() or {}).get("C") == "57P01"
+        finally:
+            done.set()
+            writer.join()
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plaintext", "tls"])
+def test_a_cancel_request_whose_sender_closes_at_once_arrives(tls_only_pg, certs, segue, tls):
+    """As tokio-postgres does. The way to the upstream, a handshake long, goes on without its client."""
+    proxy = segue(upstream=upstream(tls_only_pg, certs, "require"), **client_tls(certs))
+    with Raw(proxy.port).login("postgres") as c:
+        c.send(query("SELECT pg_sleep(30)"))
+        with tls_only_pg.connect() as watch:
+            until("the statement", lambda: watch.execute(
+                "SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(30)' AND state = 'active'").fetchone() == (1,))
+        sender = direct(proxy.port, certs) if tls else Raw(proxy.port)
+        sender.send(packet(CANCEL, c.key))
+        sender.sock.close()
+        assert c.error()["C"] == "57014"
+        assert c.until_ready() == "ZI"
 
 
 def direct(port, certs, alpn=("postgresql",)):
