@@ -24,6 +24,8 @@ static const struct throttle_signal signals[] = {
                             throttle_read_lag_bytes, "WAL the slowest standby has not replayed"},
     [THROTTLE_P99] = {"client_p99", "ratio", 3, true, 0.67, throttle_read_p99,
                       "p99 latency of clients against the time before the backfill"},
+    [THROTTLE_BACKPRESSURE] = {"backpressure", "percent", 10, true, 0.5, throttle_read_backpressure,
+                               "share of time in which the server holds writers back (Neon)"},
     [THROTTLE_PAUSE] = {"pause", "count", 0, true, 1, throttle_read_pause,
                         "migrations paused by hand"},
 };

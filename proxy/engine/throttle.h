@@ -24,6 +24,7 @@ enum throttle_id {
     THROTTLE_LAG_S,
     THROTTLE_LAG_BYTES,
     THROTTLE_P99,
+    THROTTLE_BACKPRESSURE,
     THROTTLE_PAUSE,
     THROTTLE_COUNT
 };
@@ -66,6 +67,10 @@ struct throttle {
     double baseline_us; /* p99 before the backfill; 0: not known */
     char standbys[16][96];
     size_t nstandbys;
+    /* the server's count of time in which it held writers back */
+    char held_back_call[160];              /* SQL that gives it; "": the server has none */
+    bool held_back_known;                  /* the above was looked up */
+    int64_t held_back_us, held_back_at_us; /* last reading; 0: none */
 };
 
 const struct throttle_signal *throttle_signal(size_t i);

@@ -115,6 +115,8 @@ void throttle_baseline(struct eng_engine *engine)
     t->older_us = t->newer_us = clock_us();
     t->nstandbys = 0;
     t->before_us = 0;
+    t->held_back_known = false;
+    t->held_back_at_us = 0;
 }
 
 void throttle_read_p99(struct eng_engine *engine, struct throttle_reading *out)
@@ -143,6 +145,56 @@ void throttle_read_p99(struct eng_engine *engine, struct throttle_reading *out)
     out->floor = P99_FLOOR_MS;
     snprintf(out->detail, sizeof(out->detail), "p99 %.1f ms, before %.1f ms", p99_us / 1000,
              t->baseline_us / 1000);
+}
+
+/* Neon's extension counts the microseconds in which writers waited for its storage. Others have no
+ * such function. */
+static bool find_held_back(struct eng_engine *engine, struct err *err)
+{
+    struct throttle *t = &engine->throttle;
+    PGresult *res;
+
+    if (t->held_back_known)
+        return true;
+    res = conn_query(&engine->work, err,
+                     "SELECT format('%%I.%%I()', n.nspname, p.proname) FROM pg_proc p JOIN "
+                     "pg_namespace n ON n.oid = p.pronamespace WHERE p.proname = "
+                     "'backpressure_throttling_time' AND p.pronargs = 0 AND "
+                     "has_schema_privilege(n.oid, 'USAGE') AND "
+                     "has_function_privilege(p.oid, 'EXECUTE') LIMIT 1");
+    if (!res)
+        return false;
+    snprintf(t->held_back_call, sizeof(t->held_back_call), "%s",
+             PQntuples(res) ? res_text(res, 0, 0) : "");
+    PQclear(res);
+    t->held_back_known = true;
+    return true;
+}
+
+void throttle_read_backpressure(struct eng_engine *engine, struct throttle_reading *out)
+{
+    struct throttle *t = &engine->throttle;
+    struct err err = {0};
+    PGresult *res = NULL;
+    int64_t us, now_us;
+
+    if (find_held_back(engine, &err) && t->held_back_call[0])
+        res = conn_query(&engine->work, &err, "SELECT %s", t->held_back_call);
+    if (!res) {
+        out->known = t->held_back_known && !t->held_back_call[0];
+        snprintf(out->detail, sizeof(out->detail), "%.150s", err.text);
+        return;
+    }
+    us = (int64_t)res_double(res, 0, 0);
+    PQclear(res);
+    now_us = clock_us();
+    out->known = true;
+    if (t->held_back_at_us && now_us > t->held_back_at_us) {
+        out->judged = true;
+        out->value = 100.0 * (double)(us - t->held_back_us) / (double)(now_us - t->held_back_at_us);
+    }
+    t->held_back_us = us;
+    t->held_back_at_us = now_us;
 }
 
 void throttle_read_pause(struct eng_engine *engine, struct throttle_reading *out)

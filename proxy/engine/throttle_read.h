@@ -7,6 +7,7 @@
 void throttle_read_lag_s(struct eng_engine *engine, struct throttle_reading *out);
 void throttle_read_lag_bytes(struct eng_engine *engine, struct throttle_reading *out);
 void throttle_read_p99(struct eng_engine *engine, struct throttle_reading *out);
+void throttle_read_backpressure(struct eng_engine *engine, struct throttle_reading *out);
 void throttle_read_pause(struct eng_engine *engine, struct throttle_reading *out);
 
 #endif

@@ -73,6 +73,38 @@ def test_a_standby_that_lags_or_vanishes_holds_the_backfill(private_db, segue, s
 
 
 @pytest.mark.one_version
+def test_a_server_that_holds_writers_back_holds_the_backfill(db, segue):
+    make_items(db, **ROWS)
+    # a clock that is let run and stopped stands for that of Neon's extension
+    db.sql("CREATE SCHEMA neon; CREATE TABLE neon.clock (base bigint, since timestamptz); INSERT INTO neon.clock VALUES (0);"
+           "CREATE FUNCTION neon.backpressure_throttling_time() RETURNS bigint LANGUAGE sql AS "
+           "'SELECT base + coalesce(extract(epoch FROM clock_timestamp() - since) * 1000000, 0)::bigint FROM neon.clock'")
+    proxy = segue(db)
+    proxy.cli("throttle", "rows_per_s", "500")
+    proxy.begin(RENAME)
+    proxy.wait("rename_label", lambda r: int(r["rows_done"]) > 50)
+    db.sql("UPDATE neon.clock SET since = clock_timestamp()")
+    assert float(held_by(proxy, "backpressure")["reading"]) > 10
+    stands_still(db)
+    db.sql("UPDATE neon.clock SET base = neon.backpressure_throttling_time(), since = NULL")
+    proxy.wait("rename_label", lambda r: "backpressure" not in (r["throttle"] or ""))
+    proxy.cli("throttle", "rows_per_s", "default")
+    proxy.wait_phase("rename_label", "ready")
+    assert out_of_step(db, PLAIN) == 0
+
+
+@pytest.mark.one_version
+def test_a_server_without_that_clock_is_not_judged_by_it(db, segue):
+    make_items(db, **ROWS)
+    proxy = segue(db)
+    proxy.cli("throttle", "rows_per_s", "500")
+    proxy.begin(RENAME)
+    proxy.wait("rename_label", lambda r: int(r["rows_done"]) > 50)
+    (row,) = [r for r in proxy.console("SHOW THROTTLE") if r["signal"] == "backpressure"]
+    assert (row["verdict"], row["reading"], row["reason"]) == ("go", None, "")
+
+
+@pytest.mark.one_version
 def test_clients_that_wait_longer_than_before_hold_the_backfill(db, segue):
     make_items(db, **ROWS)
     proxy = segue(db)
