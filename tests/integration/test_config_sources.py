@@ -209,7 +209,7 @@ def test_a_second_sigterm_ends_at_once(db, segue):
     busy = proxy.connect()
     busy.execute("BEGIN")
     proxy.signal(signal.SIGTERM)
-    until("the drain", lambda: "ending: sessions have 60 s" in proxy.log_text(), 10)
+    until("the drain", lambda: "sessions have 60 s" in proxy.log_text(), 10)
     assert proxy.running()
     proxy.signal(signal.SIGTERM)
     assert proxy.process.wait(10) == 0
