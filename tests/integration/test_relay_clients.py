@@ -14,7 +14,6 @@ import pytest
 from lib.cluster import MD5_PASSWORD, MD5_USER, SCRAM_PASSWORD, SCRAM_USER
 from lib.wait import SLOW, until
 
-pytestmark = pytest.mark.one_version
 
 MB = 1 << 20
 # AddressSanitizer keeps freed memory for a while; the values are 60 MB and more

@@ -9,7 +9,6 @@ from lib.rawwire import (CANCEL, FLUSH, GSSENC, SSL, SYNC, TERMINATE, Raw, bind,
                          query, startup)
 from lib.wait import until
 
-pytestmark = pytest.mark.one_version
 
 
 @pytest.fixture
