@@ -148,7 +148,7 @@ static enum rc attempt(struct eng_engine *engine, struct eng_migration *m, const
 static enum rc turn(struct eng_engine *engine, struct eng_migration *m, const struct turnover *t,
                     struct err *err)
 {
-    if (eng_predecessor_waited_for(engine, m))
+    if (!eng_gate_free(engine, m))
         return RC_AGAIN;
     snprintf(m->step, sizeof(m->step), "%s, attempt %u", t->title, m->retries + 1);
     return attempt(engine, m, t, err);

@@ -234,6 +234,7 @@ void gated_run(struct eng_engine *engine, struct eng_migration *m, const struct 
              (double)result->stall_us / 1000, m->blockers.len ? ", blockers: " : "",
              m->blockers.len ? m->blockers.data : "");
 out:
+    atomic_store(&engine->gated, false);
     record(&g);
     free(g.locks);
 }

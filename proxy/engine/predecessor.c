@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #define LOOK_AGAIN_MS 200
+#define HOLD_POLL_MS 5
 
 void eng_predecessor(struct eng_engine *engine, int pid, unsigned sessions)
 {
@@ -26,21 +27,40 @@ void eng_predecessor(struct eng_engine *engine, int pid, unsigned sessions)
         return; /* it looks by itself, a little later */
 }
 
-bool eng_predecessor_waited_for(struct eng_engine *engine, struct eng_migration *m)
+bool eng_gate_free(struct eng_engine *engine, struct eng_migration *m)
 {
     int pid = atomic_load(&engine->predecessor);
     unsigned sessions = atomic_load(&engine->predecessor_sessions);
 
-    if (!pid)
-        return false;
+    atomic_store(&engine->gated, !pid);
+    if (!pid && !atomic_load(&engine->held)) /* whoever holds it now sees that we have begun */
+        return true;
+    atomic_store(&engine->gated, false);
     buf_reset(&m->blockers);
-    if (sessions == ENG_SESSIONS_UNKNOWN)
+    if (!pid)
+        buf_append_str(&m->blockers, "waiting for another segue that takes over");
+    else if (sessions == ENG_SESSIONS_UNKNOWN)
         buf_printf(&m->blockers, "waiting for the sessions of the predecessor, process %d", pid);
     else
         buf_printf(&m->blockers, "waiting for %u sessions of the predecessor, process %d", sessions,
                    pid);
     eng_sleep(m, LOOK_AGAIN_MS);
     eng_status_put(engine, m);
+    return false;
+}
+
+bool eng_hold(struct eng_engine *engine, bool hold, unsigned wait_ms)
+{
+    int64_t until = clock_ms() + wait_ms;
+
+    atomic_store(&engine->held, hold);
+    while (hold && atomic_load(&engine->gated)) {
+        if (clock_ms() >= until) {
+            atomic_store(&engine->held, false);
+            return false;
+        }
+        clock_sleep_ms(HOLD_POLL_MS);
+    }
     return true;
 }
 

@@ -95,6 +95,8 @@ struct eng_engine {
 
     atomic_int predecessor; /* process whose sessions are not behind our gate; 0: none */
     atomic_uint predecessor_sessions;
+    atomic_bool held;  /* by eng_hold: nothing that needs the gate begins */
+    atomic_bool gated; /* something that needs the gate runs, or is about to */
 
     struct eng_conn work;
     bool ready; /* connected, advisory lock held, migrations loaded */
@@ -175,8 +177,9 @@ enum rc eng_attached_check(struct eng_engine *engine, struct eng_migration *m,
                            struct err *err) MUST_CHECK;
 
 /* predecessor.c */
-/* True: what needs the gate waits, and the migration's blockers say for whom. */
-bool eng_predecessor_waited_for(struct eng_engine *engine, struct eng_migration *m);
+/* True: gated_run may be called, and must be. False: what needs the gate waits, and the migration's
+ * blockers say for whom. */
+bool eng_gate_free(struct eng_engine *engine, struct eng_migration *m);
 /* True: it lives, and its sessions count as users of old names. */
 bool eng_predecessor_unseen(struct eng_engine *engine, struct eng_migration *m);
 

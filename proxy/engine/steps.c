@@ -89,7 +89,7 @@ static enum rc run_gated(struct eng_engine *engine, struct eng_migration *m, siz
     struct gated_spec spec;
     struct gated_result result;
 
-    if (eng_predecessor_waited_for(engine, m))
+    if (!eng_gate_free(engine, m))
         return RC_AGAIN;
     sql = step_sql(m, i);
     names = eng_lock_names(m, step);

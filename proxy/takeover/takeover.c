@@ -20,6 +20,7 @@
 
 #define HELLO_MS 5000
 #define SETUP_MS 120000 /* configuration, certificates, names, workers */
+#define GATE_MS 10000   /* below ANSWER_MS of take.c */
 #define ACCEPTING_MS 10000
 #define REPORT_MS 1000
 #define HURRY_MS 100 /* between reports when few sessions are left */
@@ -77,6 +78,7 @@ static void drop_successor(struct tko *t)
 /* Nothing has happened: we accept as ever. */
 static void give_up(struct tko *t, const struct err *why)
 {
+    eng_hold(t->options.engine, false, 0);
     log_err(LOG_WARNING, "takeover failed, clients are served here as before", why);
     refuse(t->successor, why);
     drop_successor(t);
@@ -155,6 +157,10 @@ static bool hear_ready(struct tko *t, const struct wire_handover *msg, struct er
     static const struct wire_handover go = {.type = WIRE_HANDOVER_GO};
 
     (void)msg;
+    if (!eng_hold(t->options.engine, true, GATE_MS)) {
+        err_set(err, "55006", "a migration is at its gate; try again");
+        return false;
+    }
     if (tko_say(t->successor, &go, -1, err) != RC_OK)
         return false;
     move(t, TKO_AWAITED);

@@ -670,3 +670,42 @@ def test_in_soak_a_predecessor_counts_as_a_user_of_old_names(segue, db, successo
     refused = new.cli("complete", name, check=1)
     assert "the predecessor" in refused.err
     new.cli("complete", name, "--force")
+
+
+def test_a_takeover_waits_for_what_is_at_the_gate_and_nothing_goes_there_until_it_is_over(segue, db, successor):
+    make_items(db, rows=10)
+    old = segue(db, cutover_drain_ms=1500, gate_hold_max_ms=5000, cutover_attempts_max=1000)
+    name = old.ready(RENAME)
+
+    def held():
+        return [row for row in old.console("SHOW SESSIONS") if row["state"] == "held"]
+
+    with old.connect() as session, old.connect() as other:
+        session.execute("BEGIN")
+        session.execute("SELECT count(*) FROM items")
+        old.console(f"CUTOVER {name}")
+        stop = threading.Event()
+
+        def ask_all_the_time():
+            while not stop.is_set():
+                other.execute("SELECT count(*) FROM items")
+
+        asking = threading.Thread(target=ask_all_the_time)
+        asking.start()
+        until("somebody to be held", held)
+        with Peer(old) as peer:
+            peer.hello()
+            peer.descriptors()
+            peer.say(b"R")
+            assert peer.hear() == ("G",)
+            assert not held()
+            row = old.wait(name, lambda row: "another segue that takes over" in (row["blockers"] or ""))
+            until("several looks", lambda: old.status(name)["updated_at"] > row["updated_at"], every=1)
+            assert old.status(name)["attempts"] == row["attempts"] and not held()
+        old.wait(name, lambda now: now["attempts"] > row["attempts"])
+        stop.set()
+        session.execute("COMMIT")
+        old.wait_phase(name, "soaking")
+        asking.join()
+    new = successor(old)
+    assert new.process.pid and ended(old) == 0

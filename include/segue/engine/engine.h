@@ -76,6 +76,11 @@ void eng_reload(struct eng_engine *engine, const struct eng_options *options); /
 #define ENG_SESSIONS_UNKNOWN UINT_MAX
 void eng_predecessor(struct eng_engine *engine, int pid, unsigned sessions);
 
+/* Another segue is about to accept clients, which are not behind this engine's gate: what needs the
+ * gate does not begin until hold is false again. True: nothing of the kind runs. False: something
+ * still did after wait_ms, and nothing is held. From any thread. */
+bool eng_hold(struct eng_engine *engine, bool hold, unsigned wait_ms);
+
 /* Takes the job. From any thread; never blocks. */
 void eng_submit(struct eng_engine *engine, struct eng_job *job);
 
