@@ -132,6 +132,7 @@ static void *history_main(void *arg)
             sess_worker_post(h->plane->workers[i], MAIL_TICK, 0, NULL, 0);
         if (ticks % SAMPLE_TICKS == 0)
             keep(h);
+        sess_trim_tick(h->plane);
     }
     return NULL;
 }

@@ -103,6 +103,8 @@ struct sess_plane {
     const struct sess_console_ops *console;
     void *console_ctx;
     struct sess_history *history;
+    unsigned crowd; /* most sessions since memory was given back; both are the history thread's */
+    int64_t trimmed_ms;
     struct sess_hosts *hosts;
     char address[NET_ADDRESS_TEXT];
     uint8_t mock_key[AUTH_KEY_BYTES]; /* salts shown for unknown users come from it */
@@ -181,6 +183,9 @@ struct sess_limits *sess_limits_new(const struct sess_options *options,
                                     const struct sess_limits *before, struct err *err);
 struct sess_limits *sess_limits_ref(struct sess_limits *limits); /* any thread */
 void sess_limits_unref(struct sess_limits *limits);
+
+/* trim.c: every second */
+void sess_trim_tick(struct sess_plane *plane);
 
 /* observe.c */
 extern const char *const sess_shown_names[SHOWN_COUNT];
