@@ -24,6 +24,10 @@ SAMPLE_S = 0.02
 SETTLE_S = 0.1
 
 
+class Starved(Broken):
+    """A run that had next to no time on the machine."""
+
+
 # ---- a process ----
 
 
@@ -100,7 +104,7 @@ def read_log(folder):
                 ended.append(int(second) + int(fraction) / 1e6)
                 took.append(int(us))
     if len(ended) < 10:
-        raise Broken("pgbench finished fewer than ten transactions: SECONDS is too short")
+        raise Starved("pgbench finished fewer than ten transactions: SECONDS is too short")
     return ended, took
 
 
@@ -108,7 +112,7 @@ def window(ended, samples):
     first, last = min(ended), max(ended)
     inside = [s for s in samples if first + SETTLE_S <= s[0] <= last]
     if len(inside) < 2:
-        raise Broken("too few samples: SECONDS is too short")
+        raise Starved("too few samples: SECONDS is too short")
     (t0, cpu0), (t1, cpu1) = inside[0], inside[-1]
     count = sum(1 for t in ended if t0 < t <= t1)
     return {"tps": count / (t1 - t0), "cpu_us": (cpu1 - cpu0) / 1000 / count}
