@@ -216,14 +216,31 @@ static void dismiss(struct sess *s, const struct err *why)
     sess_fail(s, why);
 }
 
+/* Its login is under way, and nothing else: it would be dismissed as soon as that is over. */
+static bool is_logging_in(const struct sess *s)
+{
+    switch (s->state) {
+    case SESS_PROVING:
+    case SESS_CONNECTING:
+    case SESS_TLS_ASK:
+    case SESS_SERVER_TLS:
+    case SESS_ASKED:
+    case SESS_ENTERING:
+        return s->purpose != SESS_FOR_CANCEL;
+    case SESS_AUTH:
+        return s->track.asked == 1 && !s->track.opened && !s->client.left;
+    default:
+        return false;
+    }
+}
+
 void sess_drain(struct sess *s)
 {
     struct err err = {0};
 
-    if (s->state == SESS_STARTUP) {
+    if (s->state == SESS_STARTUP || s->state == SESS_CLIENT_TLS) {
         sess_close(s);
-    } else if (at_rest(s) || (s->state == SESS_CONNECTING && !net_is_open(&s->server.stream))) {
-        /* the latter waits for an upstream that is away */
+    } else if (at_rest(s) || is_logging_in(s)) {
         err_set(&err, "57P01", "terminating connection due to administrator command");
         dismiss(s, &err);
     }

@@ -12,7 +12,7 @@ import time
 import psycopg
 import pytest
 from lib.cluster import MD5_PASSWORD, MD5_USER, SCRAM_PASSWORD, SCRAM_USER
-from lib.rawwire import Raw, message, query, startup
+from lib.rawwire import SSL, Raw, message, packet, query, startup
 from lib.wait import until
 from test_neon_like_upstream import userlist
 from test_tls_legs import client_cert, client_tls, direct
@@ -122,7 +122,6 @@ def test_the_console_is_behind_the_same_methods(db, certs, segue, tmp_path):
 def test_new_users_are_known_after_sighup_and_a_broken_list_changes_nothing(db, segue, tmp_path):
     import signal
 
-    from lib.wait import until
 
     users = userlist(tmp_path, (SCRAM_USER, SCRAM_PASSWORD))
     proxy = segue(db, auth="scram", auth_file=users)
@@ -227,6 +226,26 @@ def test_a_client_that_breaks_its_connection_behind_a_long_password_harms_nobody
     until("the refusals", lambda: proxy.log_text().count("invalid password packet size") == 3)
     with proxy.connect(db.name, sslmode="require", password="taken") as conn:
         assert conn.execute("SELECT 1").fetchone() == (1,)
+
+
+@pytest.mark.one_version
+@pytest.mark.parametrize("auth", ["pass-through", "scram", "password", "no handshake"])
+def test_sigterm_does_not_wait_for_who_has_not_logged_in(db, certs, segue, tmp_path, auth):
+    """Whose login ends now would be sent away with its end."""
+    options = {"auth_file": userlist(tmp_path, (SCRAM_USER, SCRAM_PASSWORD))} if auth == "scram" else {}
+    proxy = segue(db, auth=auth if auth != "no handshake" else "pass-through", **options, **client_tls(certs, "allow"))
+    if auth == "no handshake":
+        c = Raw(proxy.port).send(packet(SSL))
+        assert c.take(1) == b"S"
+    else:
+        c = direct(proxy.port, certs).send(startup(user=SCRAM_USER, database=db.name))
+        assert c.read()[0] == "R"
+    before = time.monotonic()
+    proxy.signal(signal.SIGTERM)
+    error = c.error()
+    assert error is None if auth == "no handshake" else error["C"] == "57P01"
+    proxy.process.wait(20)
+    assert time.monotonic() - before < 15  # drain_timeout_s is 30
 
 
 # ---- upstreams that do not keep to it ----
