@@ -155,7 +155,7 @@ def write(chosen, cells, memory, before, after):
     machine = (f"Load before {before['loadavg'][0]:.1f}, after {after['loadavg'][0]:.1f}; {os.cpu_count()} cores; steal "
                f"{measure.steal_percent(before, after):.1f} %.\n")
     text = "\n".join(["# Proxies", "", NOTES.format(rounds=chosen["ROUNDS"], seconds=chosen["SECONDS"]), machine,
-                      report.table(cells), "", report.memory_table(memory) if memory else "", "", "## Asked", "",
+                      *([report.table(cells), ""] if cells else []), report.memory_table(memory) if memory else "", "", "## Asked", "",
                       *[f"- {line}" for line in lines], ""])
     (OUT / "proxy.md").write_text(text)
     with open(OUT / "proxy.json", "w", encoding="ascii") as f:

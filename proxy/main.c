@@ -74,29 +74,30 @@ static void reload(struct serve *serve)
     struct sess_options session;
     struct eng_options engine;
     struct err err = {0};
-    size_t taken;
+    size_t changed;
 
     if (cfg_load(serve->argc, serve->argv, &next, &err) != RC_OK) {
         log_err(LOG_ERROR, "reload: the old configuration stays", &err);
         return;
     }
     pthread_mutex_lock(&serve->lock);
-    taken = cfg_take_over(serve->cfg, next);
+    cfg_swap(serve->cfg, next);
     cfg_session_options(serve->cfg, &session);
     if (sess_plane_reload(serve->plane, &session, &err) != RC_OK) {
-        cfg_take_over(serve->cfg, next); /* the other way round */
+        cfg_swap(serve->cfg, next); /* back */
         pthread_mutex_unlock(&serve->lock);
         cfg_free(next);
         log_err(LOG_ERROR, "reload: the old configuration stays", &err);
         return;
     }
     pthread_mutex_unlock(&serve->lock);
+    changed = cfg_log_changes(serve->cfg, next);
     cfg_free(next);
     apply_log_options(serve->cfg);
     cfg_engine_options(serve->cfg, &engine);
     adm_console_set_admin_users(serve->console, serve->cfg->set->values[CFG_ADMIN_USERS].list);
     eng_reload(serve->engine, &engine);
-    log_info("reload: done, %zu options changed", taken);
+    log_info("reload: done, %zu options changed, files of TLS and auth read again", changed);
 }
 
 /* The drain ends now; if the rest does not, the process does. */

@@ -287,6 +287,15 @@ size_t auth_users_count(const struct auth_users *users)
     return users->count;
 }
 
+size_t auth_users_count_of(const struct auth_users *users, enum auth_secret_kind kind)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < users->count; i++)
+        n += users->rows[i].user.kind == kind;
+    return n;
+}
+
 const struct auth_verifier *auth_user_verifier(const struct auth_user *user)
 {
     struct row *row = (struct row *)user; /* the list is const to its readers, this slot is not */

@@ -154,7 +154,7 @@ enum rc opt_set_text(struct opt_set *set, int row, const char *text, enum opt_so
         ok = parse_number(r, text, &value.number) == RC_OK;
     else if (r->type == OPT_CHOICE)
         ok = is_choice(r, text);
-    else if (r->type == OPT_TEXT && r->refuse && (refused = r->refuse(text)) != NULL)
+    else if (r->refuse && (refused = r->refuse(text)) != NULL)
         ok = false;
     if (!ok) {
         if (r->secret)

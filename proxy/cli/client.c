@@ -51,7 +51,11 @@ enum rc cli_client_connect(struct cli_client *client, unsigned timeout_s, struct
     if (PQstatus(client->conn) == CONNECTION_OK)
         return RC_OK;
     set_conn_err(err, "08001", PQerrorMessage(client->conn));
-    err_hint(err, "is `segue serve` running there? --server or SEGUE_SERVER say where");
+    if (strstr(PQerrorMessage(client->conn), "FATAL:") || PQconnectionNeedsPassword(client->conn))
+        err_hint(err, "it runs there and does not let you in: --server or SEGUE_SERVER say as whom "
+                      "and how, as in postgresql://user:password@host:port/segue?sslmode=require");
+    else
+        err_hint(err, "is `segue serve` running there? --server or SEGUE_SERVER say where");
     cli_client_close(client);
     return RC_ERR;
 }

@@ -129,30 +129,39 @@ enum rc cfg_load(int argc, char *const *argv, struct cfg **out, struct err *err)
     return RC_OK;
 }
 
-size_t cfg_take_over(struct cfg *cfg, struct cfg *next)
+void cfg_swap(struct cfg *cfg, struct cfg *next)
 {
-    size_t taken = 0;
-
     for (int i = 0; i < CFG_COUNT; i++) {
         struct opt_value *mine = &cfg->set->values[i], *theirs = &next->set->values[i],
                          swap = *mine;
+
+        if (!cfg_rows[i].reload || strcmp(mine->text, theirs->text) == 0)
+            continue;
+        *mine = *theirs;
+        *theirs = swap;
+    }
+}
+
+size_t cfg_log_changes(const struct cfg *cfg, const struct cfg *swapped)
+{
+    size_t changed = 0;
+
+    for (int i = 0; i < CFG_COUNT; i++) {
+        bool reload = cfg_rows[i].reload;
         char *shown;
 
-        if (strcmp(mine->text, theirs->text) == 0)
+        if (strcmp(cfg->set->values[i].text, swapped->set->values[i].text) == 0)
             continue;
-        shown = opt_shown(next->set, i);
-        if (!cfg_rows[i].reload) {
+        shown = opt_shown(reload ? cfg->set : swapped->set, i);
+        if (reload)
+            log_info("reload: \"%s\" is now \"%s\"", cfg_rows[i].name, shown);
+        else
             log_warning("reload: \"%s\" is now \"%s\": takes effect with the next start",
                         cfg_rows[i].name, shown);
-        } else {
-            log_info("reload: \"%s\" is now \"%s\"", cfg_rows[i].name, shown);
-            *mine = *theirs;
-            *theirs = swap;
-            taken++;
-        }
         free(shown);
+        changed += reload;
     }
-    return taken;
+    return changed;
 }
 
 static unsigned tls_version(const struct opt_value *value)

@@ -292,7 +292,7 @@ static enum rc parse_string(const char *p, struct conninfo *out, struct err *err
         len = (size_t)(p - word);
         p = skip_space(p);
         if (*p != '=' || !len)
-            return bad(err, "there are but WORD=VALUE, or that begins with postgresql://");
+            return bad(err, "every part is WORD=VALUE, unless it begins with postgresql://");
         p = string_value(skip_space(p + 1), &value);
         if (!p) {
             buf_fini(&value);

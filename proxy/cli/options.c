@@ -61,6 +61,21 @@ static const char *refuse_socket_mode(const char *text)
     return len >= 3 && len <= 4 && !text[len] ? NULL : "an octal mode such as 0777";
 }
 
+static const char *refuse_cert_map(const char *text)
+{
+    static const char allowed[] = "a list of COMMON-NAME=USER";
+
+    while (*text) {
+        size_t len = strcspn(text, ",");
+        const char *sign = memchr(text, '=', len);
+
+        if (!sign || sign == text || sign + 1 == text + len)
+            return allowed;
+        text += len + (text[len] == ',');
+    }
+    return NULL;
+}
+
 static const char *const tls_modes[] = {"disable",   "allow",       "prefer", "require",
                                         "verify-ca", "verify-full", NULL};
 static const char *const tls_versions[] = {"TLSv1.2", "TLSv1.3", NULL};
@@ -107,7 +122,8 @@ const struct opt_row cfg_rows[CFG_COUNT] = {
     [CFG_CLIENT_TLS] = {.name = "client_tls", .type = OPT_CHOICE, .fallback = "prefer",
         .choices = tls_modes, .reload = true,
         .help = "TLS with clients: prefer offers it when there is a certificate; require refuses "
-                "plain text; verify-ca and verify-full ask for a client certificate"},
+                "plain text; verify-ca asks for a client certificate, verify-full for one that names "
+                "the user"},
     [CFG_CLIENT_TLS_CERT_FILE] = {.name = "client_tls_cert_file", .type = OPT_TEXT, .fallback = "",
         .reload = true, .help = "PEM file: segue's certificate for clients, with its chain"},
     [CFG_CLIENT_TLS_KEY_FILE] = {.name = "client_tls_key_file", .type = OPT_TEXT, .fallback = "",
@@ -129,6 +145,7 @@ const struct opt_row cfg_rows[CFG_COUNT] = {
     [CFG_AUTH_FILE] = {.name = "auth_file", .type = OPT_TEXT, .fallback = "", .reload = true,
         .help = "users and their passwords or verifiers, as PgBouncer's userlist.txt"},
     [CFG_CERT_MAP] = {.name = "cert_map", .type = OPT_LIST, .fallback = "", .reload = true,
+        .refuse = refuse_cert_map,
         .help = "common name=user, for client certificates; empty: the name is the user"},
     [CFG_SESSIONS_MAX] = {NUMBER("sessions_max", "10000", 1, 1000000), .reload = true,
         .help = "clients at the same time; more are refused with 53300"},

@@ -29,6 +29,13 @@ static enum rc check(const struct sess_options *o, struct err *err)
          "set client_tls_cert_file and client_tls_key_file"},
         {on && !given(tls->key_file), "client_tls_cert_file is set and client_tls_key_file is not",
          "set client_tls_key_file"},
+        {given(tls->key_file) && !given(tls->cert_file),
+         "client_tls_key_file is set and client_tls_cert_file is not", "set client_tls_cert_file"},
+        {given(tls->ca_file) && !given(tls->cert_file),
+         "client_tls_ca_file is set, and without a certificate there is no TLS with clients",
+         "set client_tls_cert_file and client_tls_key_file"},
+        {given(tls->crl_file) && !given(tls->ca_file),
+         "client_tls_crl_file is set and client_tls_ca_file is not", "set client_tls_ca_file"},
         {tls->mode >= SESS_TLS_VERIFY_CA && !given(tls->ca_file),
          "client_tls asks for client certificates, and nobody vouches for them",
          "set client_tls_ca_file"},
@@ -66,7 +73,11 @@ static enum rc make_accept(struct sess_limits *limits, const struct sess_client_
     if (o->mode == SESS_TLS_DISABLE || !given(o->cert_file))
         return RC_OK;
     limits->accept = net_tls_accept_new(&files, before ? before->accept : NULL, err);
-    return limits->accept ? RC_OK : RC_ERR;
+    if (limits->accept)
+        return RC_OK;
+    err_hint(err, "client_tls_cert_file, client_tls_key_file, client_tls_ca_file and "
+                  "client_tls_crl_file name the files");
+    return RC_ERR;
 }
 
 /* A root certificate makes even the weaker modes look at what the server shows, as in libpq. */
@@ -95,7 +106,22 @@ static enum rc make_connect(struct sess_limits *limits, const struct sess_upstre
     if (o->tls == SESS_TLS_DISABLE)
         return RC_OK;
     limits->connect = net_tls_connect_new(&files, err);
-    return limits->connect ? RC_OK : RC_ERR;
+    if (limits->connect)
+        return RC_OK;
+    err_hint(err, "sslrootcert, sslcrl, sslcert and sslkey in the upstream's URL name the files");
+    return RC_ERR;
+}
+
+/* What a list means that came along from PgBouncer, and does nothing here. */
+static void warn_of_users(const struct sess_limits *limits, const char *path)
+{
+    enum sess_auth_mode auth = limits->options.auth;
+    size_t md5 = auth_users_count_of(limits->users, AUTH_SECRET_MD5);
+
+    if (auth == SESS_AUTH_PASS || auth == SESS_AUTH_PASSWORD)
+        log_warning("the user list %s is not used: auth is neither \"scram\" nor \"cert\"", path);
+    if (auth == SESS_AUTH_SCRAM && md5)
+        log_warning("%zu users in %s cannot log in: with an md5 hash there is no SCRAM", md5, path);
 }
 
 static enum rc load_users(struct sess_limits *limits, const char *path, struct err *err)
@@ -104,10 +130,13 @@ static enum rc load_users(struct sess_limits *limits, const char *path, struct e
 
     if (!given(path))
         return RC_OK;
-    if (auth_users_load(path, &limits->users, &open_to_others, err) != RC_OK)
+    if (auth_users_load(path, &limits->users, &open_to_others, err) != RC_OK) {
+        err_hint(err, "auth_file names the user list");
         return RC_ERR;
+    }
     if (open_to_others)
         log_warning("others may read the user list %s", path);
+    warn_of_users(limits, path);
     return RC_OK;
 }
 

@@ -244,13 +244,15 @@ static void delay(struct sess *s, struct buf *answer)
 
 void sess_login_refuse(struct sess *s, const struct err *e)
 {
+    struct err logged = *e;
     struct buf answer = {0};
 
     if (strncmp(e->sqlstate, "28", 2) != 0) {
         sess_fail(s, e);
         return;
     }
-    sess_log_failed(s, e);
+    err_hint(&logged, "%s", sess_prove_hint(s));
+    sess_log_failed(s, &logged);
     wire_put_error(&answer, "FATAL", e);
     delay(s, &answer);
 }

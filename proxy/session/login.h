@@ -54,6 +54,10 @@ static inline bool sess_is_local(const struct sess *s)
 /* prove.c: of our certificate, or the upstream's; len 0 without TLS */
 void sess_login_binding(const struct sess_leg *leg, struct auth_binding *out);
 
+/* prove.c: what an operator is told about a proof that failed, and the client is not; "": nothing
+ */
+const char *sess_prove_hint(const struct sess *s);
+
 /* handshake.c: the host that was chosen is a Unix socket */
 bool sess_upstream_is_local(const struct sess *s);
 

@@ -50,6 +50,20 @@ void sess_prove_begin(struct sess *s)
     buf_fini(&out);
 }
 
+const char *sess_prove_hint(const struct sess *s)
+{
+    const struct sess_login *l = s->login;
+
+    if (!l->prover)
+        return "";
+    if (!l->user)
+        return "auth_file does not have this user";
+    if (l->user->kind == AUTH_SECRET_MD5)
+        return "auth_file has an md5 hash for this user, and with that there is no SCRAM: it needs "
+               "the password or the SCRAM verifier";
+    return l->user->kind == AUTH_SECRET_NONE ? "auth_file has no password for this user" : "";
+}
+
 /* ---- the client's messages ---- */
 
 static void on_password(struct sess *s, const char *msg, size_t total)

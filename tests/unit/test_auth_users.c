@@ -67,6 +67,8 @@ static void every_kind_of_secret_is_told(void **state)
         assert_int_equal(parse(text.data, &users, &err), RC_OK);
         assert_int_equal(auth_users_find(users, "u")->kind, rows[i].kind);
         assert_string_equal(auth_users_find(users, "u")->text, rows[i].secret);
+        for (int kind = AUTH_SECRET_NONE; kind <= AUTH_SECRET_SCRAM; kind++)
+            assert_int_equal(auth_users_count_of(users, kind), kind == (int)rows[i].kind);
         auth_users_unref(users);
         buf_fini(&text);
     }

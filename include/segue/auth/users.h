@@ -60,6 +60,7 @@ void auth_users_unref(struct auth_users *users);             /* wipes what it fr
 /* NULL: not in the list. Lives as long as the list. */
 const struct auth_user *auth_users_find(const struct auth_users *users, const char *name);
 size_t auth_users_count(const struct auth_users *users);
+size_t auth_users_count_of(const struct auth_users *users, enum auth_secret_kind kind);
 
 /* SCRAM: as given. PASSWORD: made with a random salt and 4096 iterations when it is first asked
  * for, because a list of thousands would take seconds to load otherwise; any thread. NULL: there

@@ -27,7 +27,7 @@ struct opt_row {
     const char *fallback;       /* the default; for lists the empty text is the empty list */
     unsigned min, max;          /* OPT_NUMBER */
     const char *const *choices; /* OPT_CHOICE: NULL-terminated */
-    /* OPT_TEXT: NULL, or says what is allowed when `text` is not. */
+    /* OPT_TEXT, OPT_LIST: NULL, or says what is allowed when `text` is not. */
     const char *(*refuse)(const char *text);
     bool reload; /* takes effect on SIGHUP */
     bool secret; /* holds a password: shown by opt_mask_url */

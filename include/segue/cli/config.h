@@ -83,9 +83,12 @@ struct cfg {
 enum rc cfg_load(int argc, char *const *argv, struct cfg **cfg, struct err *err) MUST_CHECK;
 void cfg_free(struct cfg *cfg);
 
-/* Takes over from `next` what can change while running. Each change that cannot is logged; returns
- * how many changes took effect. */
-size_t cfg_take_over(struct cfg *cfg, struct cfg *next);
+/* Swaps what can change while running: `cfg` has the values of `next` then, and the reverse; once
+ * more undoes it. */
+void cfg_swap(struct cfg *cfg, struct cfg *next);
+/* After a swap: logs what has changed, and what would have if it could; returns how many changes
+ * took effect. */
+size_t cfg_log_changes(const struct cfg *cfg, const struct cfg *swapped);
 
 /* Views on cfg: valid as long as it is, and not changed. */
 void cfg_session_options(const struct cfg *cfg, struct sess_options *out);
