@@ -90,7 +90,7 @@ def through(cluster, certs, folder):
         Mode("plain"),
         Mode("moving", moving=True),
         Mode("protocol-3.2", client=LIBPQ_18, libpq_only=True),
-        Mode("tls", options=offered, client=asked),
+        Mode("tls", options=offered, upstream="?sslmode=disable", client=asked),
         Mode("tls-scram", client=asked, **both),
         Mode("tls-scram-moving", client=asked, moving=True, **both),
         Mode("tls-scram-direct-3.2", client={**asked, **LIBPQ_18, "PGSSLNEGOTIATION": "direct"}, libpq_only=True, **both),

@@ -72,7 +72,7 @@ class Corpus:
         self.scripts = scripts
         self.modes = modes
         self.options = options
-        self.sent = 0
+        self.sent = {"psql": 0, "player": 0}  # in the direct pass of state plain
 
     def _drop(self):
         with self.cluster.connect() as conn:
@@ -116,14 +116,14 @@ class Corpus:
             for script in self.scripts:
                 self._clean()
                 out[script.name], sent = play.run_psql(script, port, count=not through and state == "plain")
-                self.sent += sent
+                self.sent["psql"] += sent
             for mode, kind, env in self.modes:
                 self._clean()
                 with self.cluster.connect(play.DATABASE) as conn:
                     conn.execute(generate.TABLES)
                 name = f"player {mode} {kind}" + (" libpq 18" if env else "")
                 out[name] = play.run_player(PLAYER, mode, generate.lines(kind), port, env)
-                self.sent += len(generate.lines(kind)) if not through and state == "plain" else 0
+                self.sent["player"] += len(generate.lines(kind)) if not through and state == "plain" else 0
         return out
 
 

@@ -53,8 +53,9 @@ def main():
                 print(f"pg{version} {state}: {len(direct)} outputs of {sum(map(len, direct.values())):,} bytes, "
                       f"{len(bad)} differ ({time.monotonic() - begin:.0f} s)", flush=True)
             if "plain" in states:
-                print(f"pg{version}: {corpus.sent:,} statements, each direct and through segue", flush=True)
-                if corpus.sent < STATEMENTS_MIN:
+                print(f"pg{version}: {corpus.sent['psql']:,} statements by psql and {corpus.sent['player']:,} by libpq, "
+                      "each direct and through segue", flush=True)
+                if corpus.sent["psql"] < STATEMENTS_MIN:
                     failed += 1
                     print(f"FAILED: fewer than {STATEMENTS_MIN:,} statements")
     finally:

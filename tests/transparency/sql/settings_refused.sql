@@ -1,0 +1,11 @@
+-- Start-up options that the server refuses: its words reach the client.
+-- variant: name PGOPTIONS=-c nosuch=1
+-- variant: value PGOPTIONS=-c work_mem=plenty
+-- variant: syntax PGOPTIONS=--
+-- variant: internal PGOPTIONS=-c server_version=1
+-- variant: encoding PGCLIENTENCODING=KLINGON
+-- variant: zone PGTZ=Nowhere/City
+-- variant: database PGDATABASE=nosuch
+-- variant: user PGUSER=nosuch
+-- variant: name_too_long PGAPPNAME=aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffffgggggggggghhhhhhhhhh
+SHOW application_name;

@@ -1,0 +1,116 @@
+-- Transactions, savepoints, isolation, two-phase commit, advisory locks, LISTEN and NOTIFY, psql's own ways.
+CREATE TABLE t (id int PRIMARY KEY DEFERRABLE INITIALLY DEFERRED, v text);
+BEGIN; INSERT INTO t VALUES (1, 'a'); COMMIT;
+BEGIN; INSERT INTO t VALUES (2, 'b'); ROLLBACK;
+BEGIN; BEGIN; COMMIT; COMMIT;
+START TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; SHOW transaction_isolation; INSERT INTO t VALUES (3); ROLLBACK;
+BEGIN TRANSACTION READ WRITE, ISOLATION LEVEL SERIALIZABLE, DEFERRABLE; SHOW transaction_deferrable; COMMIT AND CHAIN;
+SHOW transaction_isolation;
+ROLLBACK AND CHAIN;
+ROLLBACK AND NO CHAIN;
+BEGIN;
+SAVEPOINT a;
+INSERT INTO t VALUES (10, 'x');
+SAVEPOINT b;
+SELECT 1/0;
+SELECT 'aborted';
+SAVEPOINT c;
+ROLLBACK TO b;
+SELECT count(*) FROM t;
+ROLLBACK TO a;
+SELECT count(*) FROM t;
+RELEASE b;
+ROLLBACK TO nosuch;
+RELEASE a;
+COMMIT;
+SELECT count(*) FROM t;
+BEGIN; INSERT INTO t VALUES (1, 'dup'); SELECT 'not yet'; COMMIT;
+BEGIN; INSERT INTO t VALUES (1, 'dup'); SET CONSTRAINTS ALL IMMEDIATE; COMMIT;
+BEGIN; SET LOCAL work_mem = '3MB'; SHOW work_mem; COMMIT; SHOW work_mem;
+BEGIN; SET work_mem = '3MB'; ROLLBACK; SHOW work_mem;
+BEGIN; SELECT pg_advisory_xact_lock(5); SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid(); COMMIT;
+SELECT pg_advisory_lock(5), pg_try_advisory_lock(5), pg_advisory_lock_shared(6, 7);
+SELECT mode, granted FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() ORDER BY 1;
+SELECT pg_advisory_unlock(5), pg_advisory_unlock(5), pg_advisory_unlock(5);
+SELECT pg_advisory_unlock_all();
+BEGIN; INSERT INTO t VALUES (20, '2pc'); PREPARE TRANSACTION 'corpus 1';
+SELECT gid FROM pg_prepared_xacts WHERE gid LIKE 'corpus%';
+COMMIT PREPARED 'corpus 1';
+BEGIN; INSERT INTO t VALUES (21, '2pc'); PREPARE TRANSACTION 'corpus 2'; ROLLBACK PREPARED 'corpus 2';
+BEGIN; SELECT 1/0; PREPARE TRANSACTION 'corpus 3';
+BEGIN; CREATE TEMP TABLE tmp2 (i int); PREPARE TRANSACTION 'corpus 4';
+SELECT * FROM t ORDER BY id;
+BEGIN; SELECT txid_current_if_assigned() IS NULL AS none; INSERT INTO t VALUES (30); SELECT txid_current_if_assigned() IS NULL AS none; ROLLBACK;
+BEGIN; LOCK TABLE t IN ACCESS EXCLUSIVE MODE NOWAIT; LOCK TABLE t; ROLLBACK;
+SELECT * FROM t ORDER BY id FOR UPDATE SKIP LOCKED LIMIT 1;
+SELECT count(*) FROM t FOR UPDATE;
+SET statement_timeout = 30;
+SELECT pg_sleep(5);
+BEGIN; SELECT pg_sleep(5); SELECT 1; ROLLBACK;
+RESET statement_timeout;
+SET lock_timeout = 10; SELECT 1; RESET lock_timeout;
+-- several statements in one message
+SELECT 1 \; SELECT 2 \; SELECT 3;
+BEGIN \; INSERT INTO t VALUES (40, 'one message') \; COMMIT;
+INSERT INTO t VALUES (41, 'lost') \; SELECT 1/0 \; SELECT 'never';
+SELECT count(*) FROM t WHERE id = 41;
+INSERT INTO t VALUES (42, 'kept') \; COMMIT \; INSERT INTO t VALUES (43, 'lost') \; SELECT 1/0;
+SELECT id FROM t WHERE id IN (42, 43);
+BEGIN \; SELECT 'inside';
+SELECT 'still inside';
+COMMIT \; SELECT 'outside' \; BEGIN \; SELECT 'inside again';
+ROLLBACK;
+SAVEPOINT s \; SELECT 1;
+SELECT 1 \; SELEC 2 \; SELECT 3;
+SELECT 1 \; \; ;
+SET work_mem = '2MB' \; SHOW work_mem;
+RESET work_mem;
+;
+SELECT 1 AS a \; SELECT 2 AS b \; INSERT INTO t VALUES (50) \; UPDATE t SET v = 'u' WHERE id = 50 \; DELETE FROM t WHERE id = 50;
+CREATE TABLE multi (i int) \; INSERT INTO multi SELECT 1 \; DROP TABLE multi \; SELECT 'gone';
+VACUUM t \; SELECT 1;
+\set SHOW_ALL_RESULTS off
+SELECT 'first' \; SELECT 'last';
+\set SHOW_ALL_RESULTS on
+-- notifications to itself carry the server's pid: only those that go nowhere, and the queue
+LISTEN corpus_news;
+SELECT pg_listening_channels();
+UNLISTEN corpus_news;
+NOTIFY corpus_news, 'nobody';
+SELECT pg_notify('corpus_other', repeat('p', 100));
+SELECT pg_notify('', 'x');
+SELECT pg_notify('corpus_other', repeat('p', 9000));
+BEGIN; LISTEN corpus_news; NOTIFY corpus_news, 'rolled back'; ROLLBACK;
+SELECT count(*) FROM pg_listening_channels();
+UNLISTEN *;
+-- psql without autocommit, and with its savepoints
+\set AUTOCOMMIT off
+INSERT INTO t VALUES (60, 'manual');
+SELECT 1/0;
+INSERT INTO t VALUES (61, 'manual');
+ROLLBACK;
+INSERT INTO t VALUES (62, 'manual');
+COMMIT;
+\set AUTOCOMMIT on
+\set ON_ERROR_ROLLBACK on
+BEGIN;
+INSERT INTO t VALUES (70, 'survives');
+SELECT 1/0;
+SELECT nosuch;
+INSERT INTO t VALUES (71, 'survives');
+COMMIT;
+\unset ON_ERROR_ROLLBACK
+SELECT id FROM t WHERE id >= 60 ORDER BY id;
+BEGIN;
+UPDATE kept SET label = label || '?' WHERE id = 7 RETURNING id, label, amount;
+SAVEPOINT k;
+INSERT INTO kept (id, label) VALUES (7, 'twice');
+ROLLBACK TO k;
+DELETE FROM kept WHERE id = 8 RETURNING label;
+ROLLBACK;
+BEGIN;
+INSERT INTO kept (id, label, amount) VALUES (80, 'eighty', 5) ON CONFLICT (id) DO UPDATE SET label = 'again' RETURNING label;
+INSERT INTO kept (id, label, amount) VALUES (80, 'eighty', 5) ON CONFLICT (id) DO UPDATE SET label = 'again' RETURNING label;
+COMMIT;
+SELECT id, label, amount FROM kept WHERE id >= 80;
+TRUNCATE t;
