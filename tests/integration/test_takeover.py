@@ -357,6 +357,20 @@ def test_a_new_process_that_cannot_start_says_why_and_changes_nothing(segue, db,
     assert serves(old) and listening(old) == 2
 
 
+def test_a_new_process_killed_after_it_took_over_leaves_the_sessions_of_the_old_one_alone(segue, db, successor):
+    old = segue(db)
+    with old.connect() as session:
+        session.execute("BEGIN")
+        new = successor(old)
+        new.kill9()
+        until("the old one to know", lambda: "the successor is not told any more" in old.log_text())
+        again = successor(old)  # what supervises it starts it once more
+        assert "starting as usual" in again.log_text() and serves(again)
+        session.execute("COMMIT")
+        assert session.execute("SELECT 1").fetchone() == (1,)
+    assert ended(old) == 0
+
+
 # ---- the old process ends ----
 
 
