@@ -130,7 +130,7 @@ class Cluster:
 
     def init(self):
         made = self.fresh.get(self.bin)
-        if made is None:
+        if made is None or not made.exists():  # it went with the clusters it was made for
             self._run(self.bin / "initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-E", "UTF8",
                       "--locale=C", "--no-sync")
             made = self.fresh[self.bin] = self.folder.parent / f"initdb-{self.version}"
