@@ -141,9 +141,10 @@ static bool hear_hello(struct tko *t, const struct wire_handover *msg, struct er
         err_set(err, "55000", "there are no listening sockets to hand over");
         return false;
     }
-    log_info("process %d wants to take over: offering %zu sockets", atomic_load(&t->successor_pid),
-             n);
     said = offer(t, fds, n, err);
+    if (said)
+        log_info("process %d wants to take over: it was given %zu sockets",
+                 atomic_load(&t->successor_pid), n);
     while (n)
         close(fds[--n]);
     free(fds);
