@@ -144,8 +144,8 @@ def run_all(farm, chosen):
 NOTES = """\
 `plain`: sslmode disable on both legs; `TLS`: both legs encrypted, HAProxy passes the client's TLS through (it pays nothing
 for it). Medians of {rounds} rounds of {seconds} s; ratios round by round, with their least and greatest. p50 and p99 are of
-every transaction in pgbench's log. CPU is the proxy's whole process. `direct` is the noise gauge. `connect` is pgbench -C:
-PgBouncer keeps its connections to the server, the others open a new one each time.
+every transaction of the second half of a run. CPU is the proxy's whole process. `direct` is the noise gauge. `connect` is
+pgbench -C. Everybody has a fresh backend a client (PgBouncer by server_lifetime = 0).
 """
 
 

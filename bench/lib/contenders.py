@@ -38,6 +38,8 @@ unix_socket_dir =
 auth_type = trust
 auth_file = {folder}/users.txt
 pool_mode = session
+; a backend a client, as the others have: an old one has all of shared_buffers mapped already
+server_lifetime = 0
 max_client_conn = 1000
 default_pool_size = {sessions}
 ignore_startup_parameters = extra_float_digits

@@ -1,9 +1,9 @@
 """What bench/proxy.py measures: a run of pgbench, CPU and memory of a process, the machine.
 
 CPU is the process's CPU clock (all its threads, nanoseconds), sampled while pgbench runs. The window
-is from 0.1 s after the first finished transaction to the last sample before the last one: logging in
-is not part of it. Transactions of the window are counted from pgbench's log, so that CPU and
-transactions are of the same time.
+is the second half of the run: neither logging in nor the first statements of a new backend, which
+fill its caches, are part of it. Transactions of the window are counted from pgbench's log, so that
+CPU, transactions and latencies are of the same time.
 """
 
 import os
@@ -21,7 +21,7 @@ from .contenders import PGBIN, Broken
 
 SCRIPTS = {"select": ["-S"], "tpcb": ["-b", "tpcb-like"], "connect": ["-S", "-C"]}
 SAMPLE_S = 0.02
-SETTLE_S = 0.1
+SETTLE_SHARE = 0.5 # of the run: backends fill their caches
 
 
 class Starved(Broken):
@@ -86,8 +86,8 @@ def run(farm, server, script, mode, clients, tls, seconds):
         raise Broken(f"pgbench through {server.name}: {done.stderr.strip()[-400:]}\n{server.tail()}")
     ended, took = read_log(folder)
     shutil.rmtree(folder)
-    out = window(ended, sampler.samples)
-    took.sort()
+    t0, t1, out = window(ended, sampler.samples, seconds * SETTLE_SHARE)
+    took = sorted(us for end, us in zip(ended, took) if t0 < end <= t1)
     out.update(transactions=len(took), p50_us=percentile(took, 0.50), p99_us=percentile(took, 0.99))
     if server.pid is None:
         out["cpu_us"] = None
@@ -108,14 +108,16 @@ def read_log(folder):
     return ended, took
 
 
-def window(ended, samples):
+def window(ended, samples, settle_s):
     first, last = min(ended), max(ended)
-    inside = [s for s in samples if first + SETTLE_S <= s[0] <= last]
+    inside = [s for s in samples if first + settle_s <= s[0] <= last]
     if len(inside) < 2:
         raise Starved("too few samples: SECONDS is too short")
     (t0, cpu0), (t1, cpu1) = inside[0], inside[-1]
     count = sum(1 for t in ended if t0 < t <= t1)
-    return {"tps": count / (t1 - t0), "cpu_us": (cpu1 - cpu0) / 1000 / count}
+    if not count:
+        raise Starved("no transaction in the window: SECONDS is too short")
+    return t0, t1, {"tps": count / (t1 - t0), "cpu_us": (cpu1 - cpu0) / 1000 / count}
 
 
 # ---- idle sessions ----
