@@ -6,6 +6,7 @@ SEGUE_PG selects versions, DRIVERS programs by name, MODES modes. The last line 
 
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -38,6 +39,7 @@ def main():
     chosen = [p for p in programs.PROGRAMS if not names or p.name in names.split(",")]
     for program in chosen:
         programs.build(program)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what runs is ended all the same
     clusters = Clusters()
     folder = Path(tempfile.mkdtemp(prefix="segue-drivers-"))
     certs = Certs(folder / "certs")

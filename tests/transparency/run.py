@@ -6,6 +6,7 @@ SEGUE_PG selects versions, STATES states (plain, ready, soaking). The last line 
 
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -37,6 +38,7 @@ def main():
     os.environ.setdefault("SEGUE_PG", "15,16,17,18")
     states = os.environ.get("STATES", ",".join(passes.STATES)).split(",")
     passes.build_player()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what runs is ended all the same
     clusters = Clusters()
     folder = Path(tempfile.mkdtemp(prefix="segue-transparency-"))
     passed = failed = 0
