@@ -26,6 +26,7 @@
 #include "segue/base/buf.h"
 #include "segue/base/log.h"
 #include "segue/session/plane.h"
+#include "segue/wire/frame.h"
 
 #define BED_PATIENCE_MS 20000
 #define BED_UPSTREAM_PORT "5432"
@@ -177,6 +178,20 @@ static inline int bed_accept(int client)
         setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
         return fd;
     }
+}
+
+/* Do the bytes end with the end of a message? */
+static inline bool bed_whole_messages(const uint8_t *data, size_t len)
+{
+    struct wire_frame frame;
+
+    while (len) {
+        if (wire_frame_read(data, len, &frame) != RC_OK || frame.total > len)
+            return false;
+        data += frame.total;
+        len -= frame.total;
+    }
+    return true;
 }
 
 /* A session up to its first ReadyForQuery. */

@@ -4,21 +4,7 @@
  */
 #include "bed.h"
 #include "rules.h"
-#include "segue/wire/frame.h"
 #include "target.h"
-
-static bool whole_messages(const uint8_t *data, size_t len)
-{
-    struct wire_frame frame;
-
-    while (len) {
-        if (wire_frame_read(data, len, &frame) != RC_OK || frame.total > len)
-            return false;
-        data += frame.total;
-        len -= frame.total;
-    }
-    return true;
-}
 
 int fuzz_one(const uint8_t *data, size_t len)
 {
@@ -42,7 +28,7 @@ int fuzz_one(const uint8_t *data, size_t len)
     close(client);
     if (heard.len > len || (heard.len && memcmp(heard.data, data, heard.len) != 0))
         bed_stuck("the upstream has heard what the client did not say");
-    if (heard.len < len && whole_messages(data, len))
+    if (heard.len < len && bed_whole_messages(data, len))
         bed_stuck("the upstream has not heard all that the client said");
     buf_fini(&heard);
     buf_fini(&told);

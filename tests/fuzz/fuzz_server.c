@@ -5,23 +5,9 @@
  */
 #include "bed.h"
 #include "rules.h"
-#include "segue/wire/frame.h"
 #include "target.h"
 
 static const char question[] = "Q\0\0\0\x0dSELECT 1";
-
-static bool whole_messages(const uint8_t *data, size_t len)
-{
-    struct wire_frame frame;
-
-    while (len) {
-        if (wire_frame_read(data, len, &frame) != RC_OK || frame.total > len)
-            return false;
-        data += frame.total;
-        len -= frame.total;
-    }
-    return true;
-}
 
 int fuzz_one(const uint8_t *data, size_t len)
 {
@@ -49,7 +35,7 @@ int fuzz_one(const uint8_t *data, size_t len)
     close(upstream);
     if (told.len > len || (told.len && memcmp(told.data, data, told.len) != 0))
         bed_stuck("the client was told what the server did not say");
-    if (told.len < len && whole_messages(data, len))
+    if (told.len < len && bed_whole_messages(data, len))
         bed_stuck("the client was not told all that the server said");
     buf_fini(&told);
     return 0;

@@ -1,5 +1,6 @@
 /*
- * A non-blocking byte stream: what a relay needs of a socket, behind a table so that TLS fits.
+ * A non-blocking byte stream: what a relay needs of a socket, behind a table: plain here,
+ * TLS in net/tls.h.
  *
  * Embedded by value; a plain one is just a descriptor. Not here: events (the loop's), buffers.
  */
