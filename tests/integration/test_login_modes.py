@@ -6,12 +6,12 @@ import hmac
 import signal
 import socket
 import struct
-import threading
 import time
 
 import psycopg
 import pytest
 from lib.cluster import MD5_PASSWORD, MD5_USER, SCRAM_PASSWORD, SCRAM_USER
+from lib.played import Played
 from lib.rawwire import SSL, Raw, message, packet, query, startup
 from lib.wait import until
 from test_neon_like_upstream import userlist
@@ -251,36 +251,21 @@ def test_sigterm_does_not_wait_for_who_has_not_logged_in(db, certs, segue, tmp_p
 # ---- upstreams that do not keep to it ----
 
 
-class Hostile:
+class Hostile(Played):
     """A server that answers the start-up, and then each message, with what it was given: bytes, or a function
     of what has come after the start-up."""
 
     def __init__(self, *answers):
         self.answers = answers
         self.got = []
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__()
 
-    def _accept(self):
-        while True:
-            try:
-                sock, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
-
-    def _serve(self, sock):
-        with sock:
-            try:
-                start = sock.recv(65536)
-                if f"user\0{SCRAM_USER}\0".encode() not in start:
-                    return  # the engine
-                for answer in self.answers:
-                    sock.sendall(answer(self.got) if callable(answer) else answer)
-                    self.got.append(sock.recv(65536))
-            except OSError:
-                pass
+    def serve(self, sock):
+        if f"user\0{SCRAM_USER}\0".encode() not in sock.recv(65536):
+            return  # the engine
+        for answer in self.answers:
+            sock.sendall(answer(self.got) if callable(answer) else answer)
+            self.got.append(sock.recv(65536))
 
     @property
     def url(self):
@@ -325,4 +310,4 @@ def test_an_upstream_that_does_not_keep_to_the_protocol_gets_no_secret(segue, tm
     proxy = segue(upstream=server.url, auth="scram", auth_file=userlist(tmp_path, (SCRAM_USER, SCRAM_PASSWORD)), upstream_wait_ms=0)
     refused(proxy, text, user=SCRAM_USER, password=SCRAM_PASSWORD, dbname="postgres")
     assert not any(SCRAM_PASSWORD.encode() in got for got in server.got)
-    server.listener.close()
+    server.close()

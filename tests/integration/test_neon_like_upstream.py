@@ -2,11 +2,11 @@
 
 import socket
 import struct
-import threading
 
 import psycopg
 import pytest
 from lib.cluster import SCRAM_PASSWORD, SCRAM_USER
+from lib.played import Played, relay
 from lib.rawwire import SSL, packet
 from lib.wait import until
 from test_tls_legs import client_tls
@@ -30,23 +30,13 @@ def server_name(record):
     return None
 
 
-class Router:
+class Router(Played):
     """Answers SSLRequest itself, reads the name, and only then connects to the server of that name."""
 
     def __init__(self, servers):
         self.servers = servers
         self.names = []
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self):
-        while True:
-            try:
-                sock, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+        super().__init__()
 
     @staticmethod
     def _exactly(sock, n):
@@ -58,36 +48,22 @@ class Router:
             out += got
         return out
 
-    def _serve(self, sock):
-        with sock:
-            try:
-                if self._exactly(sock, 8) != packet(SSL):
-                    return
-                sock.sendall(b"S")
-                head = self._exactly(sock, 5)
-                record = head + self._exactly(sock, struct.unpack_from("!H", head, 3)[0])
-                name = server_name(record)
-                self.names.append(name)
-                if name not in self.servers:
-                    return
-                with socket.create_connection(("127.0.0.1", self.servers[name])) as behind:
-                    behind.sendall(packet(SSL))
-                    if behind.recv(1) != b"S":
-                        return
-                    behind.sendall(record)
-                    threading.Thread(target=self._pump, args=(behind, sock), daemon=True).start()
-                    self._pump(sock, behind)
-            except OSError:
-                pass
-
-    @staticmethod
-    def _pump(a, b):
-        try:
-            while data := a.recv(65536):
-                b.sendall(data)
-            b.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
+    def serve(self, sock):
+        if self._exactly(sock, 8) != packet(SSL):
+            return
+        sock.sendall(b"S")
+        head = self._exactly(sock, 5)
+        record = head + self._exactly(sock, struct.unpack_from("!H", head, 3)[0])
+        name = server_name(record)
+        self.names.append(name)
+        if name not in self.servers:
+            return
+        with socket.create_connection(("127.0.0.1", self.servers[name])) as behind:
+            behind.sendall(packet(SSL))
+            if behind.recv(1) != b"S":
+                return
+            behind.sendall(record)
+            relay(sock, behind)
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +86,7 @@ def neon(clusters, pg_version, certs):
     until("pg_hba.conf", plain_is_refused, 10)
     router = Router({HOST: cluster.port})
     yield router
-    router.listener.close()
+    router.close()
     cluster.crash()
 
 
@@ -174,7 +150,7 @@ def test_with_sslsni_off_the_name_is_not_said_but_checked(neon, certs, segue):
     proxy = segue(upstream=url(router, certs, sslsni=0), auth="password", **client_tls(certs))
     proxy.connect("neondb", user=SCRAM_USER, password=SCRAM_PASSWORD, sslmode="require").close()
     assert set(router.names) == {None}
-    router.listener.close()
+    router.close()
 
 
 def test_an_upstream_that_lets_everybody_in_is_refused_where_channel_binding_is_required(neon, certs, segue, tmp_path):

@@ -7,6 +7,7 @@ import socket
 import threading
 
 import pytest
+from lib.played import Played
 from lib.rawwire import Raw, query
 from lib.wait import until
 
@@ -165,22 +166,12 @@ def test_a_client_that_has_closed_its_sending_side_gets_all_of_a_long_answer(db,
         assert rows == 20000
 
 
-class HalfClosing:
+class HalfClosing(Played):
     """Plays a server behind a relay that closes its sending side after the login, and goes on reading."""
 
     def __init__(self, port):
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port, self.behind = self.listener.getsockname()[1], port
-        self.heard = []
-        threading.Thread(target=self.run, daemon=True).start()
-
-    def run(self):
-        while True:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(client,), daemon=True).start()
+        self.behind, self.heard = port, []
+        super().__init__()
 
     def serve(self, client):
         server = socket.create_connection(("127.0.0.1", self.behind))
@@ -213,4 +204,4 @@ def test_a_server_that_closes_its_sending_side_ends_the_session(db, segue):
     with Raw(proxy.port).login(db.name) as c:
         assert c.read() is None
     until("the upstream connection to be closed", lambda: relay.heard)
-    relay.listener.close()
+    relay.close()

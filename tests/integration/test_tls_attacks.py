@@ -8,6 +8,7 @@ import time
 
 import psycopg
 import pytest
+from lib.played import Played, relay
 from lib.rawwire import GSSENC, SSL, Raw, packet, query, startup
 from lib.wait import until
 from test_tls_legs import client_tls, direct
@@ -148,45 +149,15 @@ def test_a_tls_client_that_sends_nothing_inside_hits_the_login_deadline(tls_clie
 # ---- the upstream's side ----
 
 
-class Middle:
+class Middle(Played):
     """A man in the middle: answers SSLRequest as told; what follows goes to a real server, or nowhere."""
 
     def __init__(self, answer, server=None):
         self.answer, self.server = answer, server
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
         self.first = []  # the first bytes of each connection
-        self.sockets = []
-        threading.Thread(target=self._accept, daemon=True).start()
+        super().__init__()
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        """All at once, so that nobody waits for an answer that does not come."""
-        for sock in [self.listener, *self.sockets]:
-            try:
-                sock.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-            sock.close()
-
-    def _accept(self):
-        while True:
-            try:
-                sock, _ = self.listener.accept()
-            except OSError:
-                return
-            self.sockets.append(sock)
-            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
-
-    def _serve(self, sock):
-        try:
-            self._answer(sock)
-        except OSError:
-            pass  # closed meanwhile
-
-    def _answer(self, sock):
+    def serve(self, sock):
         got = sock.recv(8, socket.MSG_PEEK)
         self.first.append(got)
         if got == packet(SSL):
@@ -197,22 +168,7 @@ class Middle:
             while sock.recv(65536):
                 pass
             return
-        behind = socket.create_connection(("127.0.0.1", self.server))
-
-        def pump(a, b):
-            try:
-                while data := a.recv(65536):
-                    b.sendall(data)
-            except OSError:
-                pass
-            for end in a, b:
-                try:
-                    end.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    pass
-
-        threading.Thread(target=pump, args=(behind, sock), daemon=True).start()
-        pump(sock, behind)
+        relay(sock, socket.create_connection(("127.0.0.1", self.server)))
 
     def url(self, mode):
         return f"postgresql://postgres@127.0.0.1:{self.port}/postgres?sslmode={mode}"

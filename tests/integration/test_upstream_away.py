@@ -6,6 +6,7 @@ import time
 
 import psycopg
 import pytest
+from lib.played import Played, relay
 from lib.rawwire import SSL, Raw, message, packet, startup
 from lib.wait import free_port, until
 
@@ -162,23 +163,13 @@ def test_waiting_clients_are_told_when_segue_ends(segue):
         assert c.error()["C"] == "57P01"
 
 
-class Moody:
+class Moody(Played):
     """Plays a server that says "starting up" (or hangs up) to the first clients and then is one: relays."""
 
     def __init__(self, port, mood, times):
         self.port_behind, self.mood, self.left = port, mood, times
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
         self.refused, self.hang_up = 0, False
-        threading.Thread(target=self.run, daemon=True).start()
-
-    def run(self):
-        while True:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self.serve, args=(client,), daemon=True).start()
+        super().__init__()
 
     def serve(self, client):
         if self.left > 0:
@@ -188,23 +179,8 @@ class Moody:
                 client.sendall(b"N")
                 client.recv(10000)
             client.sendall(self.mood)
-            client.close()
             return
-        server = socket.create_connection(("127.0.0.1", self.port_behind))
-        threading.Thread(target=self.pump, args=(server, client), daemon=True).start()
-        self.pump(client, server)
-
-    @staticmethod
-    def pump(a, b):
-        try:
-            while data := a.recv(65536):
-                b.sendall(data)
-            b.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass
-
-    def close(self):
-        self.listener.close()
+        relay(client, socket.create_connection(("127.0.0.1", self.port_behind)))
 
 
 def fatal(code, text):
