@@ -6,117 +6,19 @@ import re
 import select
 import signal
 import socket
-import struct
 import subprocess
-import sys
 import threading
 import time
 
 import psycopg
 import pytest
 from lib.rawwire import startup
-from lib.segue import PROGRAM
 from lib.tables import RENAME, make_items
+from lib.takeover import Peer, ended, listening, serves, shown, sockets_of, successor  # noqa: F401 - successor is a fixture
 from lib.wait import SLOW, until
 from test_tls_legs import client_tls
 
 pytestmark = pytest.mark.one_version
-
-MAGIC = 0x53654775
-NOBODY = 65534
-
-
-@pytest.fixture
-def successor(segue, db):
-    """A function: the segue that takes over from `old`, listening at the same address."""
-
-    def take(old, start=True, arguments=(), **options):
-        new = segue(db, start=False, arguments=["--takeover", *arguments], **{**old.options, **options})
-        new.port = old.port
-        if start:
-            new.start()
-        return new
-
-    return take
-
-
-def ended(proxy, within=20):
-    """Its exit code, soon."""
-    return proxy.process.wait(within * SLOW)
-
-
-def shown(proxy, process):
-    """The row of SHOW TAKEOVER, or None."""
-    return next((row for row in proxy.console("SHOW TAKEOVER") if row["process"] == process), None)
-
-
-def listening(proxy):
-    """How many sockets listen on the proxy's port."""
-    with open("/proc/net/tcp", encoding="ascii") as table:
-        rows = [line.split() for line in table.readlines()[1:]]
-    return sum(row[1].endswith(f":{proxy.port:04X}") and row[3] == "0A" for row in rows)
-
-
-def sockets_of(proxy):
-    """How many sockets a process has, whatever their state."""
-    folder = f"/proc/{proxy.process.pid}/fd"
-    return sum(os.readlink(f"{folder}/{fd}").startswith("socket:") for fd in os.listdir(folder))
-
-
-# ---- the other side of a takeover, packet by packet ----
-
-
-class Peer:
-    """Speaks to a segue's control socket. What a killed process leaves behind, close() leaves: nothing else."""
-
-    def __init__(self, proxy):
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self.sock.settimeout(20 * SLOW)
-        self.sock.connect(f"\0segue.127.0.0.1:{proxy.port}")
-        self.fds = []
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
-
-    def close(self):
-        self.sock.close()
-        for fd in self.fds:
-            os.close(fd)
-        self.fds = []
-
-    def say(self, kind, *fields):
-        body = b"".join(struct.pack("!I", field) for field in fields)
-        self.sock.send(struct.pack("!I", 5 + len(body)) + kind + body)
-
-    def hear(self):
-        """Type and fields (REFUSED: its text); None at the end."""
-        packet, fds, _, _ = socket.recv_fds(self.sock, 1000, 4)
-        self.fds += fds
-        if not packet:
-            return None
-        assert struct.unpack("!I", packet[:4])[0] == len(packet)
-        if packet[4:5] == b"X":
-            return "X", packet[5:].decode()
-        return packet[4:5].decode(), *struct.unpack(f"!{(len(packet) - 5) // 4}I", packet[5:])
-
-    def hello(self):
-        self.say(b"H", MAGIC, 1, os.getpid())
-
-    def descriptors(self):
-        kind, version, pid, count = self.hear()
-        assert (kind, version) == ("W", 1) and pid
-        heard = [self.hear() for _ in range(count)]
-        assert sorted(heard) == [("D", 0)] * (count - 1) + [("D", 1)]
-        assert len(self.fds) == count
-        return count
-
-
-def serves(proxy):
-    with proxy.connect() as conn:
-        return conn.execute("SELECT 1").fetchone() == (1,)
 
 
 # ---- no attempt is lost ----
@@ -447,107 +349,6 @@ def test_a_shorter_deadline_reaches_a_predecessor_by_sighup(segue, db, successor
         config.write_text('{"takeover_timeout_s": 1}')
         old.signal(signal.SIGHUP)
         assert ended(old) == 0
-
-
-# ---- who may, and what else comes to the control socket ----
-
-
-def test_another_user_is_refused_and_logged(segue, db):
-    if os.geteuid() != 0:
-        pytest.skip("needs another user to be")
-    old = segue(db)
-    code = ("import socket; s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET);"
-            f"s.connect('\\0segue.127.0.0.1:{old.port}'); print(s.recv(1000))")
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, user=NOBODY,
-                          group=NOBODY, extra_groups=[], cwd="/")
-    assert f"user {NOBODY}" in said.stdout, said.stderr
-    assert "takeover refused" in old.log_text() and f"user {NOBODY}" in old.log_text()
-    assert serves(old)
-
-
-def test_the_control_socket_of_another_user_is_not_believed(segue, db, successor):
-    """Anybody may take a name in the abstract namespace: the new process asks the kernel who has it."""
-    if os.geteuid() != 0:
-        pytest.skip("needs another user to be")
-    old = segue(db)
-    old.stop()
-    code = ("import socket, time; s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET);"
-            f"s.bind('\\0segue.127.0.0.1:{old.port}'); s.listen(); print('there', flush=True); time.sleep(60)")
-    false = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, user=NOBODY, group=NOBODY,
-                             extra_groups=[], cwd="/")
-    assert false.stdout.readline()
-    done = subprocess.run(successor(old, start=False).command(), capture_output=True, text=True, timeout=60)
-    false.kill()
-    false.wait()
-    false.stdout.close()
-    assert done.returncode == 1 and f"user {NOBODY}" in done.stderr
-
-
-GARBAGE = [b"", b"\0", b"GET / HTTP/1.1\r\n\r\n", b"\0\0\0\5R", b"\0\0\0\x11H" + bytes(12), b"\xff" * 400, b"x" * 5000,
-           struct.pack("!IcIII", 17, b"H", MAGIC, 0, 1), struct.pack("!IcIII", 18, b"H", MAGIC, 1, 1)]
-
-
-def test_garbage_on_the_control_socket_is_refused_and_harms_nobody(segue, db, successor):
-    old = segue(db)
-    with old.connect() as session:
-        for packet in GARBAGE:
-            with Peer(old) as peer:
-                peer.sock.send(packet)
-                assert peer.hear()[0] == "X"
-        for packet in GARBAGE[1:]:
-            with Peer(old) as peer:
-                peer.hello()
-                peer.descriptors()
-                socket.send_fds(peer.sock, [packet], [0])
-                assert until("refused", peer.hear)[0] == "X" if packet != b"\0\0\0\5R" else True
-        assert session.execute("SELECT 1").fetchone() == (1,)
-    held = len(os.listdir(f"/proc/{old.process.pid}/fd"))
-    for _ in range(50):
-        with Peer(old) as peer:
-            socket.send_fds(peer.sock, [b"junk"], [0, 1])
-    new = None
-    until("nothing left open", lambda: len(os.listdir(f"/proc/{old.process.pid}/fd")) <= held)
-    new = successor(old)
-    assert serves(new) and ended(old) == 0
-
-
-def test_a_second_takeover_while_one_is_under_way_is_refused(segue, db, successor):
-    old = segue(db)
-    with Peer(old) as first:
-        first.hello()
-        first.descriptors()
-        with Peer(old) as second:
-            assert second.hear() == ("X", f"a takeover by process {os.getpid()} is under way")
-        done = subprocess.run(successor(old, start=False).command(), capture_output=True, text=True, timeout=60)
-        assert done.returncode == 1 and "is under way" in done.stderr
-    new = successor(old)
-    assert serves(new) and ended(old) == 0
-
-
-def test_a_second_segue_without_takeover_refuses_the_address_and_with_it_starts_where_nobody_is(segue, db, successor):
-    old = segue(db)
-    new = successor(old, start=False)
-    done = subprocess.run([word for word in new.command() if word != "--takeover"], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 1 and "another segue is there" in done.stderr and "--takeover" in done.stderr
-    assert serves(old)
-    old.stop()
-    new.start()
-    assert "starting as usual" in new.log_text() and serves(new)
-
-
-def test_a_control_socket_in_the_file_system_is_handed_on_and_removed_at_the_end(segue, db, successor, tmp_path):
-    path = tmp_path / "control"
-    old = segue(db, control_socket=path)
-    assert path.stat().st_mode & 0o777 == 0o600
-    new = successor(old)
-    assert ended(old) == 0 and path.exists()
-    new.kill9()
-    new = successor(old)  # the file is left, nobody behind it
-    assert "starting as usual" in new.log_text()
-    newest = successor(new)
-    assert ended(new) == 0
-    newest.stop()
-    assert not path.exists()
 
 
 # ---- what the new configuration says ----

@@ -1,0 +1,105 @@
+"""What the tests of takeovers share: a successor, how many sockets there are, the protocol packet by packet."""
+
+import os
+import socket
+import struct
+
+import pytest
+
+from .wait import SLOW
+
+MAGIC = 0x53654775
+NOBODY = 65534
+
+
+@pytest.fixture
+def successor(segue, db):
+    """A function: the segue that takes over from `old`, listening at the same address."""
+
+    def take(old, start=True, arguments=(), **options):
+        new = segue(db, start=False, arguments=["--takeover", *arguments], **{**old.options, **options})
+        new.port = old.port
+        if start:
+            new.start()
+        return new
+
+    return take
+
+
+def ended(proxy, within=20):
+    """Its exit code, soon."""
+    return proxy.process.wait(within * SLOW)
+
+
+def shown(proxy, process):
+    """The row of SHOW TAKEOVER, or None."""
+    return next((row for row in proxy.console("SHOW TAKEOVER") if row["process"] == process), None)
+
+
+def listening(proxy):
+    """How many sockets listen on the proxy's port."""
+    with open("/proc/net/tcp", encoding="ascii") as table:
+        rows = [line.split() for line in table.readlines()[1:]]
+    return sum(row[1].endswith(f":{proxy.port:04X}") and row[3] == "0A" for row in rows)
+
+
+def sockets_of(proxy):
+    """How many sockets a process has, whatever their state."""
+    folder = f"/proc/{proxy.process.pid}/fd"
+    return sum(os.readlink(f"{folder}/{fd}").startswith("socket:") for fd in os.listdir(folder))
+
+
+# ---- the other side of a takeover, packet by packet ----
+
+
+class Peer:
+    """Speaks to a segue's control socket. What a killed process leaves behind, close() leaves: nothing else."""
+
+    def __init__(self, proxy):
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.sock.settimeout(20 * SLOW)
+        self.sock.connect(f"\0segue.127.0.0.1:{proxy.port}")
+        self.fds = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        self.sock.close()
+        for fd in self.fds:
+            os.close(fd)
+        self.fds = []
+
+    def say(self, kind, *fields):
+        body = b"".join(struct.pack("!I", field) for field in fields)
+        self.sock.send(struct.pack("!I", 5 + len(body)) + kind + body)
+
+    def hear(self):
+        """Type and fields (REFUSED: its text); None at the end."""
+        packet, fds, _, _ = socket.recv_fds(self.sock, 1000, 4)
+        self.fds += fds
+        if not packet:
+            return None
+        assert struct.unpack("!I", packet[:4])[0] == len(packet)
+        if packet[4:5] == b"X":
+            return "X", packet[5:].decode()
+        return packet[4:5].decode(), *struct.unpack(f"!{(len(packet) - 5) // 4}I", packet[5:])
+
+    def hello(self):
+        self.say(b"H", MAGIC, 1, os.getpid())
+
+    def descriptors(self):
+        kind, version, pid, count = self.hear()
+        assert (kind, version) == ("W", 1) and pid
+        heard = [self.hear() for _ in range(count)]
+        assert sorted(heard) == [("D", 0)] * (count - 1) + [("D", 1)]
+        assert len(self.fds) == count
+        return count
+
+
+def serves(proxy):
+    with proxy.connect() as conn:
+        return conn.execute("SELECT 1").fetchone() == (1,)
