@@ -40,7 +40,7 @@ SOURCES := $(wildcard proxy/*.c proxy/*/*.[ch] include/segue/*/*.h tests/unit/*.
 # Debian packages: to build, to run the demo, to compare proxies, to run the tests, to run
 # all drivers.
 BUILD_DEBS := gcc libc6-dev make pkg-config libevent-dev libjansson-dev libpq-dev libpg-query-dev \
-              libssl-dev libidn-dev
+              libprotobuf-c-dev libssl-dev libidn-dev
 DEMO_DEBS  := $(BUILD_DEBS) postgresql-15
 BENCH_DEBS := $(DEMO_DEBS) openssl pgbouncer haproxy gnuplot-nox
 TEST_DEBS  := $(DEMO_DEBS) openssl libcmocka-dev clang-format nodejs npm python3-pytest \

@@ -22,6 +22,43 @@ struct sql_rules *sql_rules_new(uint64_t epoch)
     return rules;
 }
 
+static void copy_columns(struct rule *rule, const struct sql_table_rule *table)
+{
+    rule->ncolumns = table->ncolumns;
+    rule->columns = mem_calloc(table->ncolumns + 1, sizeof(*rule->columns));
+    for (size_t i = 0; i < table->ncolumns; i++)
+        rule->columns[i] =
+            (struct rule_column){mem_strdup(table->columns[i].name), table->columns[i].sight,
+                                 table->columns[i].generated};
+}
+
+static void copy_twins(struct rule *rule, const struct sql_table_rule *table)
+{
+    rule->ntwins = table->ntwins;
+    rule->twins = mem_calloc(table->ntwins + 1, sizeof(*rule->twins));
+    for (size_t i = 0; i < table->ntwins; i++)
+        rule->twins[i] = (struct rule_twin){mem_strdup(table->twins[i].old_name),
+                                            mem_strdup(table->twins[i].new_name)};
+}
+
+static void rule_fini(struct rule *rule)
+{
+    for (size_t i = 0; i < rule->ncolumns; i++)
+        free(rule->columns[i].name);
+    for (size_t i = 0; i < rule->ntwins; i++) {
+        free(rule->twins[i].old_name);
+        free(rule->twins[i].new_name);
+    }
+    free(rule->columns);
+    free(rule->twins);
+    free(rule->migration);
+    free(rule->schema);
+    free(rule->name);
+    mem_strlist_free(rule->old_columns);
+    mem_strlist_free(rule->new_columns);
+    mem_strlist_free(rule->relatives);
+}
+
 int sql_rules_add(struct sql_rules *rules, const struct sql_table_rule *table)
 {
     struct rule *rule;
@@ -37,11 +74,23 @@ int sql_rules_add(struct sql_rules *rules, const struct sql_table_rule *table)
     rule->old_columns = mem_strlist_copy(table->old_columns);
     rule->new_columns = mem_strlist_copy(table->new_columns);
     rule->relatives = mem_strlist_copy(table->relatives);
+    rule->early = table->early;
+    copy_columns(rule, table);
+    copy_twins(rule, table);
     sql_search_add(&rules->names, rule->name, mask);
     search_add_list(&rules->names, rule->relatives, mask);
     search_add_list(&rules->old_columns, rule->old_columns, mask);
     search_add_list(&rules->new_columns, rule->new_columns, mask);
     return (int)rules->n++;
+}
+
+void sql_rules_add_namesake(struct sql_rules *rules, const struct sql_namesake *namesake)
+{
+    mem_grow((void **)&rules->namesakes, &rules->cap_namesakes, rules->nnamesakes + 1,
+             sizeof(*rules->namesakes));
+    rules->namesakes[rules->nnamesakes++] =
+        (struct namesake){mem_strdup(namesake->schema), mem_strdup(namesake->name),
+                          mem_strlist_copy(namesake->columns)};
 }
 
 struct sql_rules *sql_rules_ref(struct sql_rules *rules)
@@ -61,16 +110,14 @@ void sql_rules_unref(struct sql_rules *rules)
     assert(before > 0);
     if (before > 1)
         return;
-    for (size_t i = 0; i < rules->n; i++) {
-        struct rule *rule = &rules->tables[i];
-
-        free(rule->migration);
-        free(rule->schema);
-        free(rule->name);
-        mem_strlist_free(rule->old_columns);
-        mem_strlist_free(rule->new_columns);
-        mem_strlist_free(rule->relatives);
+    for (size_t i = 0; i < rules->n; i++)
+        rule_fini(&rules->tables[i]);
+    for (size_t i = 0; i < rules->nnamesakes; i++) {
+        free(rules->namesakes[i].schema);
+        free(rules->namesakes[i].name);
+        mem_strlist_free(rules->namesakes[i].columns);
     }
+    free(rules->namesakes);
     sql_search_fini(&rules->names);
     sql_search_fini(&rules->old_columns);
     sql_search_fini(&rules->new_columns);

@@ -1,4 +1,4 @@
-/* The inside of a rule snapshot, for inspect.c. Private to the sql layer. */
+/* The inside of a rule snapshot. Private to the sql layer. */
 #ifndef SEGUE_SQL_RULES_PRIVATE_H
 #define SEGUE_SQL_RULES_PRIVATE_H
 
@@ -7,9 +7,29 @@
 #include "search.h"
 #include "segue/sql/rules.h"
 
+struct rule_column {
+    char *name;
+    enum sql_sight sight;
+    bool generated;
+};
+
+struct rule_twin {
+    char *old_name, *new_name;
+};
+
 struct rule {
     char *migration, *schema, *name;
     char **old_columns, **new_columns, **relatives; /* NULL-terminated */
+    struct rule_column *columns;
+    size_t ncolumns;
+    struct rule_twin *twins;
+    size_t ntwins;
+    bool early;
+};
+
+struct namesake {
+    char *schema, *name;
+    char **columns; /* NULL-terminated */
 };
 
 struct sql_rules {
@@ -20,6 +40,8 @@ struct sql_rules {
     struct sql_search names;       /* tables and relatives */
     struct sql_search old_columns; /* for text the parser does not understand */
     struct sql_search new_columns;
+    struct namesake *namesakes;
+    size_t nnamesakes, cap_namesakes;
 };
 
 #endif

@@ -16,6 +16,20 @@
 #define SQL_RULES_TABLES_MAX 64  /* one bit each in a touch mask */
 #define SQL_TOUCH_ALL UINT64_MAX /* "cannot tell: may touch any of them" */
 
+/* A column of a migrating table, as the two schemas see it. */
+enum sql_sight { SQL_SEEN_BY_BOTH, SQL_SEEN_BY_OLD, SQL_SEEN_BY_NEW };
+
+struct sql_column_rule {
+    const char *name;
+    enum sql_sight sight;
+    bool generated; /* GENERATED ALWAYS AS (...): not in COPY's columns */
+};
+
+/* Two columns that hold the same value of the same type: what writes one may write the other. */
+struct sql_twin_rule {
+    const char *old_name, *new_name;
+};
+
 /* A migrating table. Names are as in the catalog (already folded); all strings are copied. */
 struct sql_table_rule {
     const char *migration;
@@ -26,6 +40,20 @@ struct sql_table_rule {
     /* Relations whose use also locks this table, by bare name, NULL-terminated: its partitions,
      * tables with a foreign key to or from it. */
     const char *const *relatives;
+    /* All columns in the catalog's order; 0: not known, its statements are left as they are. */
+    const struct sql_column_rule *columns;
+    size_t ncolumns;
+    const struct sql_twin_rule *twins;
+    size_t ntwins;
+    bool early; /* its new columns may not be read yet */
+};
+
+/* Another relation that matters for what a name means: it is called as a migrating table is, or
+ * has a column that is called as an old or new one. `columns`: only those, NULL-terminated. */
+struct sql_namesake {
+    const char *schema; /* "pg_temp_3" too */
+    const char *name;
+    const char *const *columns;
 };
 
 struct sql_rules; /* opaque, immutable once published */
@@ -34,6 +62,9 @@ struct sql_rules *sql_rules_new(uint64_t epoch); /* one reference, the caller's 
 
 /* Returns the table's bit (0 .. SQL_RULES_TABLES_MAX - 1), or -1 when the snapshot is full. */
 int sql_rules_add(struct sql_rules *rules, const struct sql_table_rule *table);
+
+/* After all tables. A relation that was not added has no such name and no such column. */
+void sql_rules_add_namesake(struct sql_rules *rules, const struct sql_namesake *namesake);
 
 struct sql_rules *sql_rules_ref(struct sql_rules *rules); /* returns rules; NULL stays NULL */
 void sql_rules_unref(struct sql_rules *rules);            /* frees with the last reference */

@@ -1,0 +1,79 @@
+/*
+ * What a statement becomes for a session of one schema version (DESIGN 5, 6). Pure: text and rules
+ * in, text out.
+ *
+ * Old and new columns stand side by side in the table. A session sees those of its side only: `*`,
+ * COPY and INSERT without a list, NATURAL JOIN, whole rows and unqualified names mean what they mean
+ * where the other side's columns are not there. And what writes one of two twins writes the other,
+ * so that the guard has nothing left to do.
+ *
+ * Edits are splices in the client's own text. What is not understood with certainty stays as it
+ * is, with the reason: correctness never depends on a rewrite, the guard does the work.
+ */
+#ifndef SEGUE_SQL_REWRITE_H
+#define SEGUE_SQL_REWRITE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "segue/sql/inspect.h"
+#include "segue/sql/rules.h"
+
+enum sql_side { SQL_SIDE_OLD, SQL_SIDE_NEW };
+
+/* Why a statement that names a migrating table was left as it is. */
+enum sql_doubt {
+    SQL_DOUBT_NONE,
+    SQL_DOUBT_GRAMMAR,   /* the parser does not understand it, or it is not UTF-8 */
+    SQL_DOUBT_STATEMENT, /* a kind of statement that is never rewritten */
+    SQL_DOUBT_LENGTH,    /* longer than what is looked at */
+    SQL_DOUBT_OFF,       /* a comment in it says segue:off */
+    SQL_DOUBT_COLUMNS,   /* the table's columns are not known */
+    SQL_DOUBT_PATH,      /* an unqualified name may mean another relation */
+    SQL_DOUBT_NAME,      /* a column's name could mean more than one thing */
+    SQL_DOUBT_ROW,       /* a whole row where its type matters */
+    SQL_DOUBT_STAR,      /* a star whose columns cannot be listed */
+    SQL_DOUBT_JOIN,      /* NATURAL JOIN, or a list of aliases, beside what forbids a sub-select */
+    SQL_DOUBT_CLAUSE,    /* ONLY, TABLESAMPLE and the like around what would be edited */
+    SQL_DOUBTS
+};
+
+/* "unqualified name may mean another relation", for people. */
+const char *sql_doubt_text(enum sql_doubt doubt);
+
+struct sql_splice {
+    uint32_t at;       /* byte offset in the client's text */
+    uint32_t removed;  /* bytes of it that are replaced */
+    uint32_t inserted; /* bytes that stand there instead */
+};
+
+struct sql_rewrite {
+    struct sql_verdict verdict; /* of the client's text: as sql_inspect says */
+    enum sql_doubt doubt;       /* not NONE: text is NULL */
+    uint64_t early;             /* tables of which a new column is read before it may be */
+    uint64_t stars;             /* tables whose `*` (or COPY, or whole row) was meant */
+    uint64_t positional;        /* tables into which it INSERTs without a column list */
+    char *text;                 /* what to send instead; NULL: the client's own text. Owned. */
+    size_t len;
+    struct sql_splice *splices; /* in order; owned */
+    size_t nsplices;
+};
+
+struct sql_sight_of_session {
+    enum sql_side side;
+    bool rewrites;     /* false: only the verdict and what was seen */
+    uint64_t shadowed; /* tables that a temporary table of this session may hide */
+};
+
+/* Full work without a cache. `text` need not be NUL-terminated. */
+void sql_rewrite(const struct sql_rules *rules, const struct sql_sight_of_session *session,
+                 const char *text, size_t len, struct sql_rewrite *out);
+void sql_rewrite_fini(struct sql_rewrite *rewrite);
+
+/* A position that the server names (1-based, in characters of the text sent) as one in the client's
+ * text; inside of what was inserted: where it was inserted. */
+uint32_t sql_rewrite_position(const struct sql_rewrite *rewrite, const char *text, size_t len,
+                              uint32_t position);
+
+#endif

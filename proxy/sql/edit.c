@@ -1,0 +1,71 @@
+#include "edit.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "segue/base/buf.h"
+#include "segue/base/mem.h"
+
+void sql_edits_add_take(struct sql_edits *edits, uint32_t at, uint32_t removed, char *text)
+{
+    mem_grow((void **)&edits->items, &edits->cap, edits->n + 1, sizeof(*edits->items));
+    edits->items[edits->n] = (struct sql_edit){at, removed, (uint32_t)edits->n, text};
+    edits->n++;
+}
+
+void sql_edits_fini(struct sql_edits *edits)
+{
+    for (size_t i = 0; i < edits->n; i++)
+        free(edits->items[i].text);
+    free(edits->items);
+    *edits = (struct sql_edits){0};
+}
+
+bool sql_edits_touch(const struct sql_edits *edits, uint32_t from, uint32_t to)
+{
+    for (size_t i = 0; i < edits->n; i++) {
+        const struct sql_edit *edit = &edits->items[i];
+
+        if (edit->at < to && edit->at + edit->removed >= from)
+            return true;
+    }
+    return false;
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const struct sql_edit *x = a, *y = b;
+
+    if (x->at != y->at)
+        return x->at < y->at ? -1 : 1;
+    return x->number < y->number ? -1 : x->number > y->number;
+}
+
+enum rc sql_edits_apply(struct sql_edits *edits, const char *text, size_t len,
+                        struct sql_rewrite *out)
+{
+    struct buf to = {0};
+    size_t from = 0;
+
+    if (edits->n > 0)
+        qsort(edits->items, edits->n, sizeof(*edits->items), by_place);
+    out->splices = mem_calloc(edits->n + 1, sizeof(*out->splices));
+    for (size_t i = 0; i < edits->n; i++) {
+        const struct sql_edit *edit = &edits->items[i];
+        size_t inserted = strlen(edit->text);
+
+        if (edit->at < from || edit->at + edit->removed > len) {
+            buf_fini(&to);
+            return RC_ERR;
+        }
+        buf_append(&to, text + from, edit->at - from);
+        buf_append(&to, edit->text, inserted);
+        from = edit->at + edit->removed;
+        out->splices[out->nsplices++] =
+            (struct sql_splice){edit->at, edit->removed, (uint32_t)inserted};
+    }
+    buf_append(&to, text + from, len - from);
+    out->len = to.len;
+    out->text = buf_take(&to);
+    return RC_OK;
+}

@@ -1,0 +1,37 @@
+/*
+ * Edits of a text, collected in any order, applied at once: each replaces some bytes by others.
+ * Private to the sql layer.
+ */
+#ifndef SEGUE_SQL_EDIT_H
+#define SEGUE_SQL_EDIT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "segue/base/rc.h"
+#include "segue/sql/rewrite.h"
+
+struct sql_edit {
+    uint32_t at, removed;
+    uint32_t number; /* edits at one place are applied in the order in which they were made */
+    char *text;      /* owned */
+};
+
+struct sql_edits {
+    struct sql_edit *items;
+    size_t n, cap;
+};
+
+/* Takes `text` (heap). */
+void sql_edits_add_take(struct sql_edits *edits, uint32_t at, uint32_t removed, char *text);
+void sql_edits_fini(struct sql_edits *edits);
+
+/* Is something edited in [from, to)? */
+bool sql_edits_touch(const struct sql_edits *edits, uint32_t from, uint32_t to);
+
+/* Fills text, len and splices of *out. RC_ERR: two edits replace the same bytes. */
+enum rc sql_edits_apply(struct sql_edits *edits, const char *text, size_t len,
+                        struct sql_rewrite *out) MUST_CHECK;
+
+#endif

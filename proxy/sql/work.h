@@ -1,0 +1,61 @@
+/*
+ * A rewrite under way: what its passes share. Private to the sql layer.
+ *
+ * rewrite.c walks the statements and calls the passes; scope.c says what a name means; star.c makes
+ * `*`, whole rows and joins stable; insert.c and set.c write twins. A pass adds edits, or a doubt:
+ * then the text stays as it is.
+ */
+#ifndef SEGUE_SQL_WORK_H
+#define SEGUE_SQL_WORK_H
+
+#include "edit.h"
+#include "rules_private.h"
+#include "segue/sql/rewrite.h"
+#include "tokens.h"
+#include "tree.h"
+
+struct sql_work {
+    const struct sql_rules *rules;
+    const struct sql_sight_of_session *session;
+    const char *text; /* NUL-terminated */
+    size_t len;
+    struct sql_tokens tokens;
+    struct sql_edits edits;
+    struct sql_rewrite *out;
+};
+
+/* The first doubt wins. */
+static inline void sql_work_doubt(struct sql_work *w, enum sql_doubt doubt)
+{
+    if (w->out->doubt == SQL_DOUBT_NONE)
+        w->out->doubt = doubt;
+}
+
+static inline uint64_t sql_work_bit(const struct sql_work *w, const struct rule *rule)
+{
+    return UINT64_C(1) << (rule - w->rules->tables);
+}
+
+/* Columns of the other side only. */
+static inline bool sql_work_hides(const struct sql_work *w, const struct rule_column *column)
+{
+    return column->sight ==
+           (w->session->side == SQL_SIDE_OLD ? SQL_SEEN_BY_NEW : SQL_SEEN_BY_OLD);
+}
+
+/* ---- insert.c, set.c: lists and twins. `table` is what the statement writes to. ---- */
+
+/* The column list of an INSERT: one for those without (new columns must not shift what the client
+ * counts), and twins, with their values: rows of VALUES, or what is selected. */
+void sql_insert_columns(struct sql_work *w, const struct rule *table, const json_t *insert);
+
+/* The list of an UPDATE ("targetList" of `node`), ON CONFLICT DO UPDATE or WHEN MATCHED. */
+void sql_set_twins(struct sql_work *w, const struct rule *table, const json_t *node);
+
+/* WHEN NOT MATCHED THEN INSERT: node is the MergeWhenClause. */
+void sql_merge_insert_columns(struct sql_work *w, const struct rule *table, const json_t *node);
+
+/* May an expression be written twice: the same value, no effect, hardly more work? */
+bool sql_expr_may_repeat(const json_t *expr);
+
+#endif
