@@ -75,6 +75,7 @@ int sql_rules_add(struct sql_rules *rules, const struct sql_table_rule *table)
     rule->new_columns = mem_strlist_copy(table->new_columns);
     rule->relatives = mem_strlist_copy(table->relatives);
     rule->early = table->early;
+    rule->reversed = table->reversed;
     copy_columns(rule, table);
     copy_twins(rule, table);
     sql_search_add(&rules->names, rule->name, mask);

@@ -24,7 +24,7 @@ struct rule {
     size_t ncolumns;
     struct rule_twin *twins;
     size_t ntwins;
-    bool early;
+    bool early, reversed;
 };
 
 struct namesake {

@@ -116,8 +116,7 @@ static bool is_end(PgQuery__Token kind, const PgQuery__Token *ends)
     return false;
 }
 
-size_t sql_tokens_item_end(const struct sql_tokens *tokens, size_t from,
-                           const PgQuery__Token *ends)
+size_t sql_tokens_item_end(const struct sql_tokens *tokens, size_t from, const PgQuery__Token *ends)
 {
     uint32_t depth;
     size_t i;

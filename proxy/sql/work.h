@@ -36,11 +36,16 @@ static inline uint64_t sql_work_bit(const struct sql_work *w, const struct rule 
     return UINT64_C(1) << (rule - w->rules->tables);
 }
 
-/* Columns of the other side only. */
-static inline bool sql_work_hides(const struct sql_work *w, const struct rule_column *column)
+static inline bool sql_work_is_new(const struct sql_work *w, const struct rule *rule)
 {
-    return column->sight ==
-           (w->session->side == SQL_SIDE_OLD ? SQL_SEEN_BY_NEW : SQL_SEEN_BY_OLD);
+    return w->session->side == SQL_SIDE_FOLLOW ? rule->reversed : w->session->side == SQL_SIDE_NEW;
+}
+
+/* A column of the other side only. */
+static inline bool sql_work_hides(const struct sql_work *w, const struct rule *rule,
+                                  const struct rule_column *column)
+{
+    return column->sight == (sql_work_is_new(w, rule) ? SQL_SEEN_BY_OLD : SQL_SEEN_BY_NEW);
 }
 
 /* ---- insert.c, set.c: lists and twins. `table` is what the statement writes to. ---- */

@@ -3,9 +3,9 @@
  * in, text out.
  *
  * Old and new columns stand side by side in the table. A session sees those of its side only: `*`,
- * COPY and INSERT without a list, NATURAL JOIN, whole rows and unqualified names mean what they mean
- * where the other side's columns are not there. And what writes one of two twins writes the other,
- * so that the guard has nothing left to do.
+ * COPY and INSERT without a list, NATURAL JOIN, whole rows and unqualified names mean what they
+ * mean where the other side's columns are not there. And what writes one of two twins writes the
+ * other, so that the guard has nothing left to do.
  *
  * Edits are splices in the client's own text. What is not understood with certainty stays as it
  * is, with the reason: correctness never depends on a rewrite, the guard does the work.
@@ -20,7 +20,11 @@
 #include "segue/sql/inspect.h"
 #include "segue/sql/rules.h"
 
-enum sql_side { SQL_SIDE_OLD, SQL_SIDE_NEW };
+enum sql_side {
+    SQL_SIDE_FOLLOW, /* each table's own: old until its cut-over, new after */
+    SQL_SIDE_OLD,
+    SQL_SIDE_NEW,
+};
 
 /* Why a statement that names a migrating table was left as it is. */
 enum sql_doubt {

@@ -45,7 +45,8 @@ struct sql_table_rule {
     size_t ncolumns;
     const struct sql_twin_rule *twins;
     size_t ntwins;
-    bool early; /* its new columns may not be read yet */
+    bool early;    /* its new columns may not be read yet */
+    bool reversed; /* cut over: who follows the migration sees the new side */
 };
 
 /* Another relation that matters for what a name means: it is called as a migrating table is, or
