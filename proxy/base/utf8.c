@@ -21,17 +21,40 @@ static const struct lead *lead_of(unsigned char c)
     return NULL;
 }
 
+/* How many bytes at p belong together: those of *lead, or fewer where the rest is missing. */
+static size_t follow(const unsigned char *p, const struct lead *lead)
+{
+    size_t n = 1;
+
+    while (lead && n < lead->len && p[n] >= (n == 1 ? lead->low : 0x80) &&
+           p[n] <= (n == 1 ? lead->high : 0xbf))
+        n++;
+    return n;
+}
+
+bool utf8_is_valid(const char *text)
+{
+    const unsigned char *p = (const unsigned char *)text;
+
+    while (*p) {
+        const struct lead *lead = lead_of(*p);
+        size_t n = follow(p, lead);
+
+        if (!lead || n < lead->len)
+            return false;
+        p += n;
+    }
+    return true;
+}
+
 void utf8_mend(char *text)
 {
     unsigned char *p = (unsigned char *)text;
 
     while (*p) {
         const struct lead *lead = lead_of(*p);
-        size_t n = 1;
+        size_t n = follow(p, lead);
 
-        while (lead && n < lead->len && p[n] >= (n == 1 ? lead->low : 0x80) &&
-               p[n] <= (n == 1 ? lead->high : 0xbf))
-            n++;
         if (lead && n == lead->len) {
             p += n;
         } else if (lead && !p[n]) {

@@ -14,6 +14,7 @@
 #include "rules_private.h"
 #include "segue/base/mem.h"
 #include "tree.h"
+#include "work.h"
 
 struct walk {
     const struct sql_rules *rules;
@@ -264,24 +265,12 @@ bool sql_mentions(const struct sql_rules *rules, const char *text, size_t len)
     return rules && rules->n > 0 && sql_search_run(&rules->names, text, len, true) != 0;
 }
 
-void sql_inspect(const struct sql_rules *rules, const char *text, size_t len,
-                 struct sql_verdict *out)
+void sql_verdict_of(const struct sql_rules *rules, const json_t *tree, const char *text, size_t len,
+                    struct sql_verdict *out)
 {
     struct walk w = {.rules = rules, .verdict = out};
-    json_t *tree;
-    char *copy;
 
     memset(out, 0, sizeof(*out));
-    if (!sql_mentions(rules, text, len)) {
-        guess_control(&w, text, len);
-        out->begins = w.begins;
-        out->executes = w.executes;
-        out->analysed = true;
-        return;
-    }
-    copy = mem_strndup(text, len);
-    tree = sql_tree_parse(copy, NULL, NULL);
-    free(copy);
     if (tree) {
         walk_statements(&w, tree, text, len);
     } else {
@@ -293,5 +282,26 @@ void sql_inspect(const struct sql_rules *rules, const char *text, size_t len,
     out->executes = w.executes;
     out->old_names = w.old_c & w.named;
     out->new_names = w.new_c & w.named;
-    json_decref(tree);
+}
+
+void sql_inspect(const struct sql_rules *rules, const char *text, size_t len,
+                 struct sql_verdict *out)
+{
+    struct walk w = {.rules = rules, .verdict = out};
+    json_t *tree;
+    char *copy;
+
+    if (sql_mentions(rules, text, len)) {
+        copy = mem_strndup(text, len);
+        tree = sql_tree_parse(copy, NULL, NULL);
+        free(copy);
+        sql_verdict_of(rules, tree, text, len, out);
+        json_decref(tree);
+        return;
+    }
+    memset(out, 0, sizeof(*out));
+    guess_control(&w, text, len);
+    out->begins = w.begins;
+    out->executes = w.executes;
+    out->analysed = true;
 }

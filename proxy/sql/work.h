@@ -1,7 +1,8 @@
 /*
  * A rewrite under way: what its passes share. Private to the sql layer.
  *
- * rewrite.c walks the statements and calls the passes; scope.c says what a name means; star.c makes
+ * walk.c goes over the statements and calls the passes; scope.c says what a name means; star.c
+ * makes
  * `*`, whole rows and joins stable; insert.c and set.c write twins. A pass adds edits, or a doubt:
  * then the text stays as it is.
  */
@@ -47,6 +48,13 @@ static inline bool sql_work_hides(const struct sql_work *w, const struct rule *r
 {
     return column->sight == (sql_work_is_new(w, rule) ? SQL_SEEN_BY_OLD : SQL_SEEN_BY_NEW);
 }
+
+/* inspect.c: what sql_inspect says, of a text that has been parsed (NULL: it could not be). */
+void sql_verdict_of(const struct sql_rules *rules, const json_t *tree, const char *text, size_t len,
+                    struct sql_verdict *out);
+
+/* walk.c: all statements of the text. */
+void sql_walk(struct sql_work *w, const json_t *tree);
 
 /* ---- insert.c, set.c: lists and twins. `table` is what the statement writes to. ---- */
 

@@ -41,8 +41,12 @@ static struct sql_rules *rules_new(void)
     static const char *const new_columns[] = {"claim", NULL};
     static const char *const relatives[] = {"checks_2026", NULL};
     struct sql_rules *rules = sql_rules_new(1);
-    const struct sql_table_rule rule = {"m",         "public",    "checks",
-                                        old_columns, new_columns, relatives};
+    const struct sql_table_rule rule = {.migration = "m",
+                                        .schema = "public",
+                                        .name = "checks",
+                                        .old_columns = old_columns,
+                                        .new_columns = new_columns,
+                                        .relatives = relatives};
 
     assert_int_equal(sql_rules_add(rules, &rule), 0);
     return rules;

@@ -22,12 +22,19 @@ static struct sql_rules *some_rules(uint64_t epoch)
 {
     struct sql_rules *rules = sql_rules_new(epoch);
 
-    assert_int_equal(
-        sql_rules_add(rules, &(struct sql_table_rule){"m", "public", "checks", old_checks,
-                                                      new_checks, kin_checks}),
-        0);
-    assert_int_equal(sql_rules_add(rules, &(struct sql_table_rule){"m2", "app", "Odd \"Table\"",
-                                                                   old_odd, new_odd, none}),
+    assert_int_equal(sql_rules_add(rules, &(struct sql_table_rule){.migration = "m",
+                                                                   .schema = "public",
+                                                                   .name = "checks",
+                                                                   .old_columns = old_checks,
+                                                                   .new_columns = new_checks,
+                                                                   .relatives = kin_checks}),
+                     0);
+    assert_int_equal(sql_rules_add(rules, &(struct sql_table_rule){.migration = "m2",
+                                                                   .schema = "app",
+                                                                   .name = "Odd \"Table\"",
+                                                                   .old_columns = old_odd,
+                                                                   .new_columns = new_odd,
+                                                                   .relatives = none}),
                      1);
     return rules;
 }
@@ -214,7 +221,12 @@ static void first_word_skips_white_space_and_comments(void **state)
 static void rules_are_full_at_sixty_four_tables(void **state)
 {
     struct sql_rules *rules = sql_rules_new(7);
-    struct sql_table_rule table = {"m", "s", "t", none, none, none};
+    struct sql_table_rule table = {.migration = "m",
+                                   .schema = "s",
+                                   .name = "t",
+                                   .old_columns = none,
+                                   .new_columns = none,
+                                   .relatives = none};
     struct sql_verdict v;
 
     (void)state;

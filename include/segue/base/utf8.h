@@ -5,6 +5,10 @@
 #ifndef SEGUE_BASE_UTF8_H
 #define SEGUE_BASE_UTF8_H
 
+#include <stdbool.h>
+
+bool utf8_is_valid(const char *text);
+
 /* Replaces, in place, every byte that is not part of a valid character by '?'; a character that
  * was cut at the end is removed. */
 void utf8_mend(char *text);

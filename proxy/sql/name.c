@@ -1,0 +1,187 @@
+#include "name.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "segue/base/mem.h"
+#include "segue/sql/expr.h"
+#include "star.h"
+
+static bool is_system(const char *name)
+{
+    static const char *const names[] = {"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"};
+
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (!strcmp(names[i], name))
+            return true;
+    return false;
+}
+
+static bool is_new(const struct rule *rule, const char *column)
+{
+    for (size_t i = 0; i < rule->ncolumns; i++)
+        if (!strcmp(rule->columns[i].name, column))
+            return rule->columns[i].sight == SQL_SEEN_BY_NEW;
+    return false;
+}
+
+/* The column is this place's: may it be read, and does somebody ask for the other side's? */
+static void use(struct sql_work *w, struct sql_place *place, const char *column, unsigned flags)
+{
+    if (place->kind != SQL_PLACE_MIGRATING)
+        return;
+    if (sql_place_has(w, place, column) == SQL_HAS_HIDDEN)
+        place->fixed = true; /* a sub-select would not have it */
+    if (place->rule->early && is_new(place->rule, column) &&
+        !(place->written && (flags & SQL_NAME_WRITTEN)))
+        w->out->early |= sql_work_bit(w, place->rule);
+}
+
+/* ---- x ---- */
+
+/* What the places of one level say to a name. */
+struct answers {
+    struct sql_place *has, *hidden;
+    size_t nhas;
+    bool perhaps;
+};
+
+static struct answers ask(const struct sql_work *w, struct sql_scope *scope, const char *column)
+{
+    struct answers a = {0};
+
+    for (size_t i = 0; i < scope->n; i++) {
+        struct sql_place *place = &scope->places[i];
+
+        if (place->qualified_only)
+            continue;
+        switch (sql_place_has(w, place, column)) {
+        case SQL_HAS:
+            a.has = place;
+            a.nhas++;
+            break;
+        case SQL_HAS_HIDDEN:
+            a.hidden = a.hidden ? a.hidden : place;
+            break;
+        case SQL_HAS_PERHAPS:
+            a.perhaps = true;
+            break;
+        case SQL_HAS_NOT:
+            break;
+        }
+    }
+    return a;
+}
+
+static void qualify(struct sql_work *w, struct sql_scope *from, const struct sql_place *place,
+                    const json_t *ref)
+{
+    char *quoted;
+
+    if (!place->name || sql_scope_place(from, place->name) != place) {
+        sql_work_doubt(w, SQL_DOUBT_NAME);
+        return;
+    }
+    quoted = sql_quote_ident(place->name);
+    sql_edits_add_take(&w->edits, (uint32_t)sql_tree_location(ref), 0, mem_printf("%s.", quoted));
+    free(quoted);
+}
+
+static void dual_name(struct sql_work *w, struct sql_scope *scope, const json_t *ref,
+                      const char *column, unsigned flags)
+{
+    struct sql_place *hidden = NULL;
+
+    for (struct sql_scope *at = scope; at; at = at->outer) {
+        struct answers a = ask(w, at, column);
+
+        hidden = hidden ? hidden : a.hidden;
+        if (a.nhas == 0 && !a.perhaps)
+            continue;
+        if (hidden && (a.perhaps || a.nhas > 1 || at->merged || at->covered))
+            sql_work_doubt(w, SQL_DOUBT_NAME);
+        else if (hidden)
+            qualify(w, scope, a.has, ref);
+        if (a.nhas == 1)
+            use(w, a.has, column, flags);
+        return;
+    }
+    if (hidden)
+        use(w, hidden, column, flags); /* the other side's, and meant */
+}
+
+static bool has_place(const struct sql_scope *scope, const struct sql_place *place)
+{
+    return scope && place >= scope->places && place < scope->places + scope->n;
+}
+
+/* A name alone may be a table's: then it is a whole row. A column comes first. */
+static void row_or_column(struct sql_work *w, struct sql_scope *scope, const char *name,
+                          unsigned flags)
+{
+    struct sql_place *place = sql_scope_place(scope, name);
+
+    if (!place || place->kind != SQL_PLACE_MIGRATING || !sql_place_hides(w, place))
+        return;
+    for (struct sql_scope *at = scope; at; at = at->outer) {
+        struct answers a = ask(w, at, name);
+
+        if (a.nhas > 0 || a.hidden)
+            return;
+        if (has_place(at, place))
+            break;
+    }
+    sql_star_whole_row(w, place, flags & SQL_NAME_ANONYMOUS);
+}
+
+static void fix_all(struct sql_scope *scope)
+{
+    for (; scope; scope = scope->outer)
+        for (size_t i = 0; i < scope->n; i++)
+            scope->places[i].fixed = true;
+}
+
+static void alone(struct sql_work *w, struct sql_scope *scope, const json_t *ref, const char *name,
+                  unsigned flags)
+{
+    if (is_system(name))
+        fix_all(scope);
+    else if (sql_is_dual_name(w, name))
+        dual_name(w, scope, ref, name, flags);
+    else
+        row_or_column(w, scope, name, flags);
+}
+
+/* ---- t.x, s.t.x ---- */
+
+static void qualified(struct sql_work *w, struct sql_scope *scope, const json_t *fields,
+                      const char *column, unsigned flags)
+{
+    size_t n = json_array_size(fields);
+    const char *name = sql_tree_string(json_array_get(fields, n - 2));
+    struct sql_place *place = name ? sql_scope_place(scope, name) : NULL;
+
+    if (!place)
+        return;
+    if (!column) { /* t.* as a value */
+        if (place->kind == SQL_PLACE_MIGRATING && sql_place_hides(w, place))
+            sql_star_whole_row(w, place, flags & SQL_NAME_ANONYMOUS);
+        return;
+    }
+    if (n > 2 || is_system(column))
+        place->fixed = true;
+    if (!place->qualified_only)
+        use(w, place, column, flags);
+}
+
+void sql_name_column(struct sql_work *w, struct sql_scope *scope, const json_t *ref, unsigned flags)
+{
+    const json_t *fields = sql_tree_get(ref, "fields");
+    size_t n = json_array_size(fields);
+    const char *column = n ? sql_tree_string(json_array_get(fields, n - 1)) : NULL;
+
+    if (n == 1 && column)
+        alone(w, scope, ref, column, flags);
+    else if (n >= 2)
+        qualified(w, scope, fields, column, flags);
+}

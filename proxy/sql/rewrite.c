@@ -1,0 +1,128 @@
+#include "segue/sql/rewrite.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "segue/base/mem.h"
+#include "segue/base/utf8.h"
+#include "work.h"
+
+static void finish(struct sql_work *w)
+{
+    struct sql_rewrite *out = w->out;
+
+    if (!w->session->rewrites || strstr(w->text, "segue:off")) {
+        out->early = 0;
+        sql_work_doubt(w, SQL_DOUBT_OFF);
+    }
+    if (out->early || out->doubt != SQL_DOUBT_NONE || w->edits.n == 0)
+        return;
+    if (sql_edits_apply(&w->edits, w->text, w->len, out) != RC_OK) {
+        sql_rewrite_fini(out);
+        sql_work_doubt(w, SQL_DOUBT_CLAUSE);
+    }
+}
+
+void sql_rewrite(const struct sql_rules *rules, const struct sql_sight_of_session *session,
+                 const char *text, size_t len, struct sql_rewrite *out)
+{
+    struct sql_work w = {.rules = rules, .session = session, .len = len, .out = out};
+    json_t *tree = NULL;
+    char *copy;
+
+    *out = (struct sql_rewrite){0};
+    if (!sql_mentions(rules, text, len)) {
+        sql_inspect(rules, text, len, &out->verdict);
+        return;
+    }
+    copy = mem_strndup(text, len);
+    w.text = copy;
+    if (strlen(copy) == len && utf8_is_valid(copy))
+        tree = sql_tree_parse(copy, NULL, NULL);
+    sql_verdict_of(rules, tree, text, len, &out->verdict);
+    if (tree && sql_tokens_init(&w.tokens, copy) == RC_OK)
+        sql_walk(&w, tree);
+    else
+        sql_work_doubt(&w, SQL_DOUBT_GRAMMAR);
+    finish(&w);
+    sql_tokens_fini(&w.tokens);
+    sql_edits_fini(&w.edits);
+    json_decref(tree);
+    free(copy);
+}
+
+void sql_rewrite_fini(struct sql_rewrite *rewrite)
+{
+    free(rewrite->text);
+    free(rewrite->splices);
+    rewrite->text = NULL;
+    rewrite->splices = NULL;
+    rewrite->nsplices = 0;
+    rewrite->len = 0;
+}
+
+const char *sql_doubt_text(enum sql_doubt doubt)
+{
+    static const char *const texts[] = {
+        [SQL_DOUBT_NONE] = "none",
+        [SQL_DOUBT_GRAMMAR] = "not understood by the parser",
+        [SQL_DOUBT_STATEMENT] = "a kind of statement that is never rewritten",
+        [SQL_DOUBT_LENGTH] = "longer than what is looked at",
+        [SQL_DOUBT_OFF] = "rewriting is turned off",
+        [SQL_DOUBT_COLUMNS] = "the table's columns are not known",
+        [SQL_DOUBT_PATH] = "an unqualified name may mean another relation",
+        [SQL_DOUBT_NAME] = "a column's name could mean more than one thing",
+        [SQL_DOUBT_ROW] = "a whole row where its type matters",
+        [SQL_DOUBT_STAR] = "a star whose columns cannot be listed",
+        [SQL_DOUBT_JOIN] = "a join by names beside what forbids a sub-select",
+        [SQL_DOUBT_CLAUSE] = "a clause around what would be edited",
+    };
+
+    static_assert(ARRAY_LEN(texts) == SQL_DOUBTS, "a doubt without a text");
+    return texts[doubt];
+}
+
+/* Bytes of the text in front of its character number `chars` (from 0). */
+static size_t bytes_of(const char *text, size_t len, uint32_t chars)
+{
+    size_t i = 0;
+
+    for (; i < len && chars > 0; chars--)
+        for (i++; i < len && ((unsigned char)text[i] & 0xC0) == 0x80; i++)
+            ;
+    return i;
+}
+
+static uint32_t chars_of(const char *text, size_t bytes)
+{
+    uint32_t n = 0;
+
+    for (size_t i = 0; i < bytes; i++)
+        n += ((unsigned char)text[i] & 0xC0) != 0x80;
+    return n;
+}
+
+uint32_t sql_rewrite_position(const struct sql_rewrite *rewrite, const char *text, size_t len,
+                              uint32_t position)
+{
+    size_t at, gained = 0; /* bytes before a splice, in the sent text, beyond the client's */
+
+    if (!rewrite->text || position == 0)
+        return position;
+    at = bytes_of(rewrite->text, rewrite->len, position - 1);
+    for (size_t i = 0; i < rewrite->nsplices; i++) {
+        const struct sql_splice *splice = &rewrite->splices[i];
+        size_t begin = splice->at + gained;
+
+        if (at < begin)
+            break;
+        if (at < begin + splice->inserted) {
+            at = begin;
+            break;
+        }
+        gained += (size_t)splice->inserted - splice->removed;
+    }
+    at -= gained;
+    return chars_of(text, at < len ? at : len) + 1;
+}

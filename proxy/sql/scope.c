@@ -1,0 +1,229 @@
+#include "scope.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "segue/base/mem.h"
+
+void sql_scope_fini(struct sql_scope *scope)
+{
+    free(scope->places);
+    free(scope->ctes);
+}
+
+struct sql_place *sql_scope_add(struct sql_scope *scope, enum sql_place_kind kind, const char *name)
+{
+    mem_grow((void **)&scope->places, &scope->cap, scope->n + 1, sizeof(*scope->places));
+    scope->places[scope->n] = (struct sql_place){.kind = kind, .name = name};
+    return &scope->places[scope->n++];
+}
+
+void sql_scope_add_cte(struct sql_scope *scope, const char *name, const json_t *query)
+{
+    mem_grow((void **)&scope->ctes, &scope->cap_ctes, scope->nctes + 1, sizeof(*scope->ctes));
+    scope->ctes[scope->nctes++] = (struct sql_cte){name, query};
+}
+
+static const struct sql_cte *find_cte(const struct sql_scope *scope, const char *name)
+{
+    for (; scope; scope = scope->outer)
+        for (size_t i = scope->nctes; i-- > 0;)
+            if (!strcmp(scope->ctes[i].name, name))
+                return &scope->ctes[i];
+    return NULL;
+}
+
+/* ---- what a relation's name means ---- */
+
+static const struct rule *find_rule(struct sql_work *w, const char *schema, const char *name)
+{
+    const struct rule *found = NULL;
+
+    for (size_t i = 0; i < w->rules->n; i++) {
+        const struct rule *rule = &w->rules->tables[i];
+
+        if (strcmp(rule->name, name) != 0 || (schema && strcmp(rule->schema, schema) != 0))
+            continue;
+        if (found)
+            sql_work_doubt(w, SQL_DOUBT_PATH);
+        found = rule;
+    }
+    if (!found || schema)
+        return found;
+    for (size_t i = 0; i < w->rules->nnamesakes; i++)
+        if (!strcmp(w->rules->namesakes[i].name, name))
+            sql_work_doubt(w, SQL_DOUBT_PATH);
+    if (w->session->shadowed & sql_work_bit(w, found))
+        sql_work_doubt(w, SQL_DOUBT_PATH);
+    return found;
+}
+
+static const char *alias_of(const json_t *node)
+{
+    return json_string_value(sql_tree_get(sql_tree_get(node, "alias"), "aliasname"));
+}
+
+struct sql_place *sql_scope_add_range(struct sql_work *w, struct sql_scope *scope,
+                                      const json_t *range)
+{
+    const char *name = json_string_value(sql_tree_get(range, "relname"));
+    const char *schema = json_string_value(sql_tree_get(range, "schemaname"));
+    const char *alias = alias_of(range);
+    const struct sql_cte *cte = schema || !name ? NULL : find_cte(scope, name);
+    const struct rule *rule = cte || !name ? NULL : find_rule(w, schema, name);
+    struct sql_place *place = sql_scope_add(scope, SQL_PLACE_RELATION, alias ? alias : name);
+
+    place->schema = schema;
+    place->range = range;
+    place->aliases = sql_tree_get(sql_tree_get(range, "alias"), "colnames");
+    place->fixed = !json_is_true(sql_tree_get(range, "inh"));
+    if (cte) {
+        place->kind = cte->query ? SQL_PLACE_QUERY : SQL_PLACE_UNKNOWN;
+        place->query = cte->query;
+    } else if (rule) {
+        place->kind = SQL_PLACE_MIGRATING;
+        place->rule = rule;
+        if (!rule->ncolumns)
+            sql_work_doubt(w, SQL_DOUBT_COLUMNS);
+        if (sql_tree_get(range, "catalogname"))
+            sql_work_doubt(w, SQL_DOUBT_CLAUSE);
+    }
+    return place;
+}
+
+struct sql_place *sql_scope_place(struct sql_scope *scope, const char *name)
+{
+    for (; scope; scope = scope->outer)
+        for (size_t i = 0; i < scope->n; i++)
+            if (scope->places[i].name && !strcmp(scope->places[i].name, name))
+                return &scope->places[i];
+    return NULL;
+}
+
+/* ---- columns ---- */
+
+bool sql_place_hides(const struct sql_work *w, const struct sql_place *place)
+{
+    for (size_t i = 0; place->rule && i < place->rule->ncolumns; i++)
+        if (sql_work_hides(w, place->rule, &place->rule->columns[i]))
+            return true;
+    return false;
+}
+
+bool sql_is_dual_name(const struct sql_work *w, const char *column)
+{
+    for (size_t t = 0; t < w->rules->n; t++) {
+        const struct rule *rule = &w->rules->tables[t];
+
+        for (size_t i = 0; i < rule->ncolumns; i++)
+            if (rule->columns[i].sight != SQL_SEEN_BY_BOTH &&
+                !strcmp(rule->columns[i].name, column))
+                return true;
+    }
+    return false;
+}
+
+static bool in_aliases(const json_t *aliases, const char *column)
+{
+    const json_t *item;
+    size_t i;
+
+    json_array_foreach((json_t *)aliases, i, item)
+    {
+        const char *name = sql_tree_string(item);
+
+        if (name && !strcmp(name, column))
+            return true;
+    }
+    return false;
+}
+
+static enum sql_has table_has(const struct sql_work *w, const struct sql_place *place,
+                              const char *column)
+{
+    for (size_t i = 0; i < place->rule->ncolumns; i++) {
+        const struct rule_column *c = &place->rule->columns[i];
+
+        if (!strcmp(c->name, column))
+            return sql_work_hides(w, place->rule, c) ? SQL_HAS_HIDDEN : SQL_HAS;
+    }
+    return SQL_HAS_NOT;
+}
+
+static enum sql_has relation_has(const struct sql_work *w, const struct sql_place *place,
+                                 const char *column)
+{
+    const char *name = json_string_value(sql_tree_get(place->range, "relname"));
+
+    for (size_t i = 0; name && i < w->rules->nnamesakes; i++) {
+        const struct namesake *n = &w->rules->namesakes[i];
+
+        if (strcmp(n->name, name) != 0 || (place->schema && strcmp(n->schema, place->schema) != 0))
+            continue;
+        for (char **c = n->columns; *c; c++)
+            if (!strcmp(*c, column))
+                return SQL_HAS;
+    }
+    return SQL_HAS_NOT;
+}
+
+/* The name of an output column without AS, where the grammar makes it plain. NULL: it does not. */
+static const char *plain_name(const json_t *val)
+{
+    const json_t *fields = sql_tree_get(sql_tree_get(val, "ColumnRef"), "fields");
+    const json_t *name = sql_tree_get(sql_tree_get(val, "FuncCall"), "funcname");
+    const json_t *list = fields ? fields : name;
+
+    if (list)
+        return sql_tree_string(json_array_get(list, json_array_size(list) - 1));
+    if (sql_tree_get(val, "A_Const") || sql_tree_get(val, "A_Expr") ||
+        sql_tree_get(val, "ParamRef") || sql_tree_get(val, "BoolExpr") ||
+        sql_tree_get(val, "NullTest"))
+        return "?column?";
+    return NULL;
+}
+
+static enum sql_has query_has(const struct sql_place *place, const char *column)
+{
+    const json_t *query = place->query, *item;
+    enum sql_has has = SQL_HAS_NOT;
+    size_t i;
+
+    while (sql_tree_get(query, "larg"))
+        query = sql_tree_get(query, "larg");
+    if (sql_tree_get(query, "valuesLists"))
+        return strncmp(column, "column", 6) == 0 ? SQL_HAS_PERHAPS : SQL_HAS_NOT;
+    json_array_foreach((json_t *)sql_tree_get(query, "targetList"), i, item)
+    {
+        const json_t *target = sql_tree_get(item, "ResTarget");
+        const char *name = json_string_value(sql_tree_get(target, "name"));
+
+        if (i < json_array_size(place->aliases))
+            continue; /* renamed */
+        if (!name)
+            name = plain_name(sql_tree_get(target, "val"));
+        if (!name)
+            has = SQL_HAS_PERHAPS;
+        else if (!strcmp(name, column))
+            return SQL_HAS;
+    }
+    return has;
+}
+
+enum sql_has sql_place_has(const struct sql_work *w, const struct sql_place *place,
+                           const char *column)
+{
+    if (place->aliases && in_aliases(place->aliases, column))
+        return SQL_HAS;
+    switch (place->kind) {
+    case SQL_PLACE_MIGRATING:
+        return table_has(w, place, column);
+    case SQL_PLACE_RELATION:
+        return relation_has(w, place, column);
+    case SQL_PLACE_QUERY:
+        return query_has(place, column);
+    case SQL_PLACE_UNKNOWN:
+        break;
+    }
+    return SQL_HAS_PERHAPS;
+}

@@ -1,0 +1,74 @@
+/*
+ * What a name in a statement means: the places (range table entries) of each query level, and the
+ * levels around it. Private to the sql layer.
+ */
+#ifndef SEGUE_SQL_SCOPE_H
+#define SEGUE_SQL_SCOPE_H
+
+#include "work.h"
+
+enum sql_place_kind {
+    SQL_PLACE_MIGRATING,
+    SQL_PLACE_RELATION, /* another one: the rules know of it what matters */
+    SQL_PLACE_QUERY,    /* a sub-select or CTE whose columns can be read in the text */
+    SQL_PLACE_UNKNOWN,  /* a function, a recursive CTE */
+};
+
+struct sql_place {
+    enum sql_place_kind kind;
+    const struct rule *rule; /* MIGRATING */
+    const char *name;        /* what qualifies its columns; NULL: nothing */
+    const char *schema;      /* as written; NULL: not */
+    const json_t *range;     /* RangeVar; NULL: none */
+    const json_t *aliases;   /* of columns; NULL: none */
+    const json_t *query;     /* QUERY: its SelectStmt */
+    bool written;            /* what the statement writes to: it stays a table */
+    bool qualified_only;     /* `excluded` */
+    bool fixed; /* ONLY, TABLESAMPLE, system columns, three-part names: stays a table */
+    bool wrap;  /* is to become a sub-select of what the session sees */
+};
+
+struct sql_cte {
+    const char *name;
+    const json_t *query; /* NULL: not a plain SELECT, or recursive */
+};
+
+struct sql_scope {
+    struct sql_scope *outer;
+    struct sql_place *places;
+    size_t n, cap;
+    struct sql_cte *ctes;
+    size_t nctes, cap_ctes;
+    bool merged;  /* a USING or NATURAL join among its places */
+    bool natural; /* a NATURAL one */
+    bool covered; /* an alias covers a whole join: places below it have no name */
+};
+
+void sql_scope_fini(struct sql_scope *scope);
+
+/* The names stay the tree's. */
+struct sql_place *sql_scope_add(struct sql_scope *scope, enum sql_place_kind kind,
+                                const char *name);
+void sql_scope_add_cte(struct sql_scope *scope, const char *name, const json_t *query);
+
+/* Decides what a RangeVar means, with a doubt when it cannot tell, and adds it. */
+struct sql_place *sql_scope_add_range(struct sql_work *w, struct sql_scope *scope,
+                                      const json_t *range);
+
+/* The nearest place of that name, seen from inside; NULL: none. Valid until a place is added. */
+struct sql_place *sql_scope_place(struct sql_scope *scope, const char *name);
+
+/* Has it columns that the session must not see? */
+bool sql_place_hides(const struct sql_work *w, const struct sql_place *place);
+
+enum sql_has { SQL_HAS_NOT, SQL_HAS, SQL_HAS_HIDDEN, SQL_HAS_PERHAPS };
+
+/* Has the place a column of that name? HIDDEN: one of the other side. Of relations that do not
+ * migrate the rules know only columns that are called as an old or new one. */
+enum sql_has sql_place_has(const struct sql_work *w, const struct sql_place *place,
+                           const char *column);
+
+/* Is it the name of a column that not both sides see, in any migrating table? */
+bool sql_is_dual_name(const struct sql_work *w, const char *column);
+
+#endif

@@ -1,0 +1,352 @@
+#include "star.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "segue/base/buf.h"
+#include "segue/base/mem.h"
+#include "segue/sql/expr.h"
+
+/* ---- the columns that a session sees, as text ---- */
+
+static void put_name(struct buf *out, const char *name)
+{
+    char *quoted = sql_quote_ident(name);
+
+    buf_append_str(out, quoted);
+    free(quoted);
+}
+
+/* How the statement calls the column at `index` of those that the session sees. */
+static const char *called(const struct sql_place *place, size_t index, const char *name)
+{
+    const char *alias =
+        place->aliases ? sql_tree_string(json_array_get(place->aliases, index)) : NULL;
+
+    return alias ? alias : name;
+}
+
+static void put_columns(struct sql_work *w, struct buf *out, const struct sql_place *place,
+                        const char *qualifier)
+{
+    size_t seen = 0;
+
+    for (size_t i = 0; i < place->rule->ncolumns; i++) {
+        const struct rule_column *column = &place->rule->columns[i];
+
+        if (sql_work_hides(w, place->rule, column))
+            continue;
+        if (seen)
+            buf_append_str(out, ", ");
+        if (qualifier) {
+            put_name(out, qualifier);
+            buf_append_str(out, ".");
+            put_name(out, called(place, seen, column->name));
+        } else {
+            put_name(out, column->name);
+        }
+        seen++;
+    }
+    if (!seen)
+        sql_work_doubt(w, SQL_DOUBT_STAR);
+}
+
+static bool reads_early(const struct sql_work *w, const struct sql_place *place)
+{
+    return place->rule->early && sql_work_is_new(w, place->rule);
+}
+
+/* A star, or what is like one, over the place. */
+static void note_star(struct sql_work *w, const struct sql_place *place)
+{
+    w->out->stars |= sql_work_bit(w, place->rule);
+    if (reads_early(w, place))
+        w->out->early |= sql_work_bit(w, place->rule);
+}
+
+/* ---- stars ---- */
+
+/* The star's own token: the last of `*`, `c.*`, `s.c.*` that begins at the location. */
+static const struct sql_token *star_token(struct sql_work *w, const json_t *star)
+{
+    size_t i = sql_tokens_at(&w->tokens, sql_tree_location(star));
+    size_t names = json_array_size(sql_tree_get(star, "fields")) - 1;
+
+    for (; names > 0; names--) {
+        if (!sql_tokens_is(&w->tokens, i + 1, SQL_TOKEN_DOT))
+            return NULL;
+        i += 2;
+    }
+    return sql_tokens_is(&w->tokens, i, PG_QUERY__TOKEN__ASCII_42) ? &w->tokens.items[i] : NULL;
+}
+
+static void replace_star(struct sql_work *w, const json_t *star, struct buf *text)
+{
+    const struct sql_token *token = star_token(w, star);
+    uint32_t from = (uint32_t)sql_tree_location(star);
+
+    if (!token) {
+        sql_work_doubt(w, SQL_DOUBT_STAR);
+        buf_fini(text);
+        return;
+    }
+    sql_edits_add_take(&w->edits, from, token->end - from, buf_take(text));
+}
+
+/* Must this place be spelled out? Sub-selects show the right columns by themselves. */
+static bool is_starred(const struct sql_work *w, const struct sql_place *place)
+{
+    return place->kind == SQL_PLACE_MIGRATING && !place->wrap && sql_place_hides(w, place);
+}
+
+/* Two places may have one name when their schemas differ. */
+static bool is_unique(const struct sql_scope *scope, const struct sql_place *place)
+{
+    for (size_t i = 0; i < scope->n; i++)
+        if (&scope->places[i] != place && scope->places[i].name &&
+            !strcmp(scope->places[i].name, place->name))
+            return false;
+    return true;
+}
+
+static void bare_star(struct sql_work *w, struct sql_scope *scope, const json_t *star)
+{
+    struct buf text = {0};
+    bool starred = false;
+
+    for (size_t i = 0; i < scope->n; i++) {
+        struct sql_place *place = &scope->places[i];
+
+        if (place->qualified_only)
+            continue;
+        if (place->kind == SQL_PLACE_MIGRATING && sql_place_hides(w, place))
+            note_star(w, place);
+        starred = starred || is_starred(w, place);
+    }
+    if (!starred)
+        return;
+    for (size_t i = 0; i < scope->n; i++) {
+        struct sql_place *place = &scope->places[i];
+
+        if (place->qualified_only)
+            continue;
+        if (!place->name || !is_unique(scope, place)) {
+            sql_work_doubt(w, SQL_DOUBT_STAR);
+            break;
+        }
+        if (text.len)
+            buf_append_str(&text, ", ");
+        if (is_starred(w, place)) {
+            put_columns(w, &text, place, place->name);
+        } else {
+            put_name(&text, place->name);
+            buf_append_str(&text, ".*");
+        }
+    }
+    replace_star(w, star, &text);
+}
+
+static struct sql_place *star_place(struct sql_scope *scope, const json_t *star,
+                                    const char **qualifier)
+{
+    const json_t *fields = sql_tree_get(star, "fields");
+    size_t n = json_array_size(fields);
+    const char *name = n >= 2 ? sql_tree_string(json_array_get(fields, n - 2)) : NULL;
+    struct sql_place *place = name ? sql_scope_place(scope, name) : NULL;
+
+    *qualifier = name;
+    /* RETURNING old.*, new.* (PostgreSQL 18): rows of what is written */
+    if (!place && n == 2 && (!strcmp(name, "old") || !strcmp(name, "new")) && scope->n > 0 &&
+        scope->places[0].written)
+        place = &scope->places[0];
+    return place;
+}
+
+static void named_star(struct sql_work *w, struct sql_scope *scope, const json_t *star)
+{
+    const char *qualifier;
+    struct sql_place *place = star_place(scope, star, &qualifier);
+    struct buf text = {0};
+
+    if (!place || place->kind != SQL_PLACE_MIGRATING || !sql_place_hides(w, place))
+        return;
+    note_star(w, place);
+    if (place->wrap)
+        return;
+    if (json_array_size(sql_tree_get(star, "fields")) > 2) {
+        place->fixed = true;
+        if (!is_unique(scope, place))
+            sql_work_doubt(w, SQL_DOUBT_STAR);
+    }
+    put_columns(w, &text, place, qualifier);
+    replace_star(w, star, &text);
+}
+
+/* `TABLE checks` is a star that is not written. */
+static bool table_command(struct sql_work *w, struct sql_scope *scope)
+{
+    const struct sql_place *place = scope->n == 1 ? &scope->places[0] : NULL;
+    size_t i = place && place->range ? sql_tokens_at(&w->tokens, sql_tree_location(place->range))
+                                     : w->tokens.n;
+    struct buf text = {0};
+
+    if (i == 0 || !sql_tokens_is(&w->tokens, i - 1, PG_QUERY__TOKEN__TABLE))
+        return false;
+    if (!is_starred(w, place))
+        return true;
+    note_star(w, place);
+    buf_append_str(&text, "SELECT ");
+    put_columns(w, &text, place, place->name);
+    buf_append_str(&text, " FROM");
+    sql_edits_add_take(&w->edits, w->tokens.items[i - 1].start, 5, buf_take(&text));
+    return true;
+}
+
+void sql_star_target(struct sql_work *w, struct sql_scope *scope, const json_t *target,
+                     const json_t *star)
+{
+    if (json_array_size(sql_tree_get(star, "fields")) == 1) {
+        if (!star_token(w, star) && table_command(w, scope))
+            return;
+        bare_star(w, scope, star);
+    } else if (sql_tree_location(target) != sql_tree_location(star)) { /* (c.*) */
+        sql_work_doubt(w, SQL_DOUBT_STAR);
+    } else {
+        named_star(w, scope, star);
+    }
+}
+
+void sql_star_in_row(struct sql_work *w, struct sql_scope *scope, const json_t *star)
+{
+    named_star(w, scope, star);
+}
+
+/* ---- sub-selects ---- */
+
+void sql_star_whole_row(struct sql_work *w, struct sql_place *place, bool anonymous)
+{
+    note_star(w, place);
+    if (!anonymous)
+        sql_work_doubt(w, SQL_DOUBT_ROW);
+    place->wrap = true;
+}
+
+/* Column aliases count from the first column: are all that they count over the session's? */
+static bool aliases_shift(const struct sql_work *w, const struct sql_place *place)
+{
+    size_t n = json_array_size(place->aliases);
+
+    for (size_t i = 0; i < place->rule->ncolumns && i < n; i++)
+        if (sql_work_hides(w, place->rule, &place->rule->columns[i]))
+            return true;
+    return false;
+}
+
+static bool has_bare_star(const json_t *targets)
+{
+    const json_t *item;
+    size_t i;
+
+    json_array_foreach((json_t *)targets, i, item)
+    {
+        const json_t *fields = sql_tree_get(
+            sql_tree_get(sql_tree_get(sql_tree_get(item, "ResTarget"), "val"), "ColumnRef"),
+            "fields");
+
+        if (json_array_size(fields) == 1 && sql_tree_get(json_array_get(fields, 0), "A_Star"))
+            return true;
+    }
+    return false;
+}
+
+void sql_star_joins(struct sql_work *w, struct sql_scope *scope, const json_t *targets)
+{
+    bool nameless = scope->covered;
+
+    for (size_t i = 0; i < scope->n; i++)
+        nameless = nameless || !scope->places[i].name;
+    for (size_t i = 0; i < scope->n; i++) {
+        struct sql_place *place = &scope->places[i];
+
+        if (place->kind != SQL_PLACE_MIGRATING || !sql_place_hides(w, place))
+            continue;
+        if (scope->natural || aliases_shift(w, place) ||
+            ((scope->merged || nameless) && has_bare_star(targets)))
+            place->wrap = true;
+    }
+}
+
+static void wrap(struct sql_work *w, const struct sql_place *place)
+{
+    size_t first = sql_tokens_at(&w->tokens, sql_tree_location(place->range)), last = first;
+    struct buf text = {0};
+
+    while (sql_tokens_is(&w->tokens, last + 1, SQL_TOKEN_DOT))
+        last += 2;
+    if (last >= w->tokens.n || sql_tokens_is(&w->tokens, last + 1, PG_QUERY__TOKEN__ASCII_42)) {
+        sql_work_doubt(w, SQL_DOUBT_CLAUSE);
+        return;
+    }
+    buf_append_str(&text, "(SELECT ");
+    put_columns(w, &text, place, NULL);
+    buf_append_str(&text, " FROM ");
+    sql_edits_add_take(&w->edits, w->tokens.items[first].start, 0, buf_take(&text));
+    buf_append_str(&text, ")");
+    if (!sql_tree_get(place->range, "alias")) {
+        buf_append_str(&text, " AS ");
+        put_name(&text, place->name);
+    }
+    sql_edits_add_take(&w->edits, w->tokens.items[last].end, 0, buf_take(&text));
+}
+
+void sql_star_wrap(struct sql_work *w, struct sql_scope *scope, bool locks)
+{
+    for (size_t i = 0; i < scope->n; i++) {
+        const struct sql_place *place = &scope->places[i];
+
+        if (!place->wrap)
+            continue;
+        if (locks || place->fixed || place->written)
+            sql_work_doubt(w, SQL_DOUBT_JOIN);
+        else
+            wrap(w, place);
+    }
+}
+
+/* ---- COPY ---- */
+
+void sql_star_copy(struct sql_work *w, const json_t *copy)
+{
+    struct sql_scope scope = {0};
+    const json_t *range = sql_tree_get(copy, "relation");
+    bool from = json_is_true(sql_tree_get(copy, "is_from"));
+    struct sql_place *place = sql_scope_add_range(w, &scope, range);
+    size_t last = sql_tokens_at(&w->tokens, sql_tree_location(range)), seen = 0;
+    struct buf text = {0};
+
+    if (place->kind != SQL_PLACE_MIGRATING || !sql_place_hides(w, place) ||
+        sql_tree_get(copy, "attlist"))
+        goto out;
+    w->out->stars |= sql_work_bit(w, place->rule);
+    if (!from && reads_early(w, place))
+        w->out->early |= sql_work_bit(w, place->rule);
+    while (sql_tokens_is(&w->tokens, last + 1, SQL_TOKEN_DOT))
+        last += 2;
+    if (last >= w->tokens.n) {
+        sql_work_doubt(w, SQL_DOUBT_CLAUSE);
+        goto out;
+    }
+    for (size_t i = 0; i < place->rule->ncolumns; i++) {
+        const struct rule_column *column = &place->rule->columns[i];
+
+        if (column->generated || sql_work_hides(w, place->rule, column))
+            continue;
+        buf_append_str(&text, seen++ ? ", " : " (");
+        put_name(&text, column->name);
+    }
+    buf_append_str(&text, ")");
+    sql_edits_add_take(&w->edits, w->tokens.items[last].end, 0, buf_take(&text));
+out:
+    buf_fini(&text);
+    sql_scope_fini(&scope);
+}

@@ -1,0 +1,34 @@
+/*
+ * Stars, whole rows, joins by name, lists that are not there: each means the columns of the
+ * session's side. Private to the sql layer.
+ *
+ * A star is spelled out where it stands. Where that is not enough (NATURAL JOIN, a star over USING,
+ * a whole row, a list of column aliases) the table itself becomes a sub-select of the columns that
+ * the session sees, under the same alias: `checks c` is `(SELECT id, claim_text FROM checks) c`.
+ */
+#ifndef SEGUE_SQL_STAR_H
+#define SEGUE_SQL_STAR_H
+
+#include "scope.h"
+
+/* One item of a target list or RETURNING whose value is the ColumnRef `star`. */
+void sql_star_target(struct sql_work *w, struct sql_scope *scope, const json_t *target,
+                     const json_t *star);
+
+/* `c.*` inside of ROW(). */
+void sql_star_in_row(struct sql_work *w, struct sql_scope *scope, const json_t *star);
+
+/* `c`, or `c.*` as a value: the row of a place. `anonymous`: its type does not matter there. */
+void sql_star_whole_row(struct sql_work *w, struct sql_place *place, bool anonymous);
+
+/* What the places of a FROM need because of each other, once all of them are known. */
+void sql_star_joins(struct sql_work *w, struct sql_scope *scope, const json_t *targets);
+
+/* At the end of a query level: makes sub-selects of the places that need it. `locks`: a locking
+ * clause, or GROUP BY, which knows a primary key of tables only. */
+void sql_star_wrap(struct sql_work *w, struct sql_scope *scope, bool locks);
+
+/* COPY of a table without a column list. */
+void sql_star_copy(struct sql_work *w, const json_t *copy);
+
+#endif

@@ -1,0 +1,552 @@
+/*
+ * The walk over a statement: query levels with their places, lists, expressions. What is found is
+ * told to the passes (name.c, star.c, insert.c, set.c), which edit. Kinds of statement and clauses
+ * that are not in the tables below are never edited.
+ */
+#include <string.h>
+
+#include "name.h"
+#include "scope.h"
+#include "star.h"
+
+static void walk(struct sql_work *w, struct sql_scope *scope, const json_t *node, unsigned flags);
+static void on_select(struct sql_work *w, struct sql_scope *scope, const json_t *node);
+
+static const json_t *get(const json_t *node, const char *key)
+{
+    return sql_tree_get(node, key);
+}
+
+/* ---- the places of a level ---- */
+
+static const json_t *column_aliases(const json_t *node)
+{
+    return get(get(node, "alias"), "colnames");
+}
+
+static const char *alias_name(const json_t *node)
+{
+    return json_string_value(get(get(node, "alias"), "aliasname"));
+}
+
+static void add_from(struct sql_work *w, struct sql_scope *scope, const json_t *item);
+
+static void add_join(struct sql_work *w, struct sql_scope *scope, const json_t *join)
+{
+    add_from(w, scope, get(join, "larg"));
+    add_from(w, scope, get(join, "rarg"));
+    if (json_is_true(get(join, "isNatural")))
+        scope->natural = scope->merged = true;
+    if (get(join, "usingClause"))
+        scope->merged = true;
+    if (get(join, "alias"))
+        scope->covered = true;
+}
+
+static void add_subselect(struct sql_work *w, struct sql_scope *scope, const json_t *node)
+{
+    const json_t *query = get(get(node, "subquery"), "SelectStmt");
+    struct sql_place *place;
+
+    on_select(w, json_is_true(get(node, "lateral")) ? scope : scope->outer, query);
+    place = sql_scope_add(scope, query ? SQL_PLACE_QUERY : SQL_PLACE_UNKNOWN, alias_name(node));
+    place->query = query;
+    place->aliases = column_aliases(node);
+}
+
+static void add_unknown(struct sql_work *w, struct sql_scope *scope, const json_t *node)
+{
+    struct sql_place *place;
+    const json_t *value;
+    const char *key;
+
+    json_object_foreach((json_t *)node, key, value)
+    {
+        if (strcmp(key, "alias") != 0 && strcmp(key, "coldeflist") != 0)
+            walk(w, scope, value, 0);
+    }
+    place = sql_scope_add(scope, SQL_PLACE_UNKNOWN, alias_name(node));
+    place->aliases = column_aliases(node);
+}
+
+static void add_sample(struct sql_work *w, struct sql_scope *scope, const json_t *node)
+{
+    add_from(w, scope, get(node, "relation"));
+    scope->places[scope->n - 1].fixed = true;
+    walk(w, scope, get(node, "args"), 0);
+    walk(w, scope, get(node, "repeatable"), 0);
+}
+
+static void add_from(struct sql_work *w, struct sql_scope *scope, const json_t *item)
+{
+    const char *kind = json_object_iter_key(json_object_iter((json_t *)item));
+    const json_t *node = kind ? get(item, kind) : NULL;
+
+    if (!kind)
+        return;
+    if (!strcmp(kind, "RangeVar"))
+        sql_scope_add_range(w, scope, node);
+    else if (!strcmp(kind, "JoinExpr"))
+        add_join(w, scope, node);
+    else if (!strcmp(kind, "RangeSubselect"))
+        add_subselect(w, scope, node);
+    else if (!strcmp(kind, "RangeTableSample"))
+        add_sample(w, scope, node);
+    else
+        add_unknown(w, scope, node);
+}
+
+static void add_froms(struct sql_work *w, struct sql_scope *scope, const json_t *list)
+{
+    const json_t *item;
+    size_t i;
+
+    json_array_foreach((json_t *)list, i, item) add_from(w, scope, item);
+}
+
+/* Join conditions see the places of both their sides. */
+static void walk_joins(struct sql_work *w, struct sql_scope *scope, const json_t *node)
+{
+    const json_t *item, *join = get(node, "JoinExpr");
+    size_t i;
+
+    json_array_foreach((json_t *)node, i, item) walk_joins(w, scope, item);
+    if (!join)
+        return;
+    walk_joins(w, scope, get(join, "larg"));
+    walk_joins(w, scope, get(join, "rarg"));
+    walk(w, scope, get(join, "quals"), 0);
+}
+
+/* ---- lists ---- */
+
+static void walk_targets(struct sql_work *w, struct sql_scope *scope, const json_t *list,
+                         unsigned flags)
+{
+    const json_t *item;
+    size_t i;
+
+    json_array_foreach((json_t *)list, i, item)
+    {
+        const json_t *target = get(item, "ResTarget"), *val = get(target, "val");
+        const json_t *ref = get(val, "ColumnRef"), *fields = get(ref, "fields");
+
+        if (get(json_array_get(fields, json_array_size(fields) - 1), "A_Star"))
+            sql_star_target(w, scope, target, ref);
+        else
+            walk(w, scope, val, flags | SQL_NAME_ANONYMOUS);
+    }
+}
+
+/* Values that are assigned; what they are assigned to is no expression. */
+static void walk_values(struct sql_work *w, struct sql_scope *scope, const json_t *targets)
+{
+    const json_t *item;
+    size_t i;
+
+    json_array_foreach((json_t *)targets, i, item)
+        walk(w, scope, get(get(item, "ResTarget"), "val"), 0);
+}
+
+/* ---- WITH ---- */
+
+static void on_with(struct sql_work *w, struct sql_scope *scope, const json_t *with)
+{
+    bool recursive = json_is_true(get(with, "recursive"));
+    const json_t *item;
+    size_t i;
+
+    if (recursive)
+        json_array_foreach((json_t *)get(with, "ctes"), i, item) sql_scope_add_cte(
+            scope, json_string_value(get(get(item, "CommonTableExpr"), "ctename")), NULL);
+    json_array_foreach((json_t *)get(with, "ctes"), i, item)
+    {
+        const json_t *cte = get(item, "CommonTableExpr"), *query = get(cte, "ctequery");
+
+        walk(w, scope, query, 0);
+        if (!recursive)
+            sql_scope_add_cte(scope, json_string_value(get(cte, "ctename")),
+                              get(cte, "aliascolnames") ? NULL : get(query, "SelectStmt"));
+    }
+}
+
+/* ---- statements ---- */
+
+static void on_set_operation(struct sql_work *w, struct sql_scope *with, const json_t *node)
+{
+    struct sql_scope none = {.outer = with};
+
+    on_select(w, with, get(node, "larg"));
+    on_select(w, with, get(node, "rarg"));
+    walk(w, &none, get(node, "limitCount"), 0);
+    walk(w, &none, get(node, "limitOffset"), 0);
+    sql_scope_fini(&none); /* ORDER BY names output columns only */
+}
+
+static void on_select(struct sql_work *w, struct sql_scope *outer, const json_t *node)
+{
+    static const char *const clauses[] = {"valuesLists", "distinctClause", "whereClause",
+                                          "groupClause", "havingClause",   "windowClause",
+                                          "sortClause",  "limitCount",     "limitOffset"};
+    struct sql_scope with = {.outer = outer}, scope = {.outer = &with};
+
+    if (!node)
+        return;
+    on_with(w, &with, get(node, "withClause"));
+    if (get(node, "larg")) {
+        on_set_operation(w, &with, node);
+    } else {
+        add_froms(w, &scope, get(node, "fromClause"));
+        sql_star_joins(w, &scope, get(node, "targetList"));
+        walk_targets(w, &scope, get(node, "targetList"), 0);
+        walk_joins(w, &scope, get(node, "fromClause"));
+        for (size_t i = 0; i < ARRAY_LEN(clauses); i++)
+            walk(w, &scope, get(node, clauses[i]), 0);
+        sql_star_wrap(w, &scope, get(node, "lockingClause") || get(node, "groupClause"));
+    }
+    sql_scope_fini(&scope);
+    sql_scope_fini(&with);
+}
+
+/* What is written to comes first among the places, also for RETURNING *. */
+static const struct rule *add_written(struct sql_work *w, struct sql_scope *scope,
+                                      const json_t *node)
+{
+    struct sql_place *place = sql_scope_add_range(w, scope, get(node, "relation"));
+
+    place->written = true;
+    return place->kind == SQL_PLACE_MIGRATING ? place->rule : NULL;
+}
+
+static void on_conflict(struct sql_work *w, struct sql_scope *scope, const struct rule *table,
+                        const json_t *node)
+{
+    const json_t *clause = get(node, "onConflictClause");
+    struct sql_place *excluded;
+
+    if (!clause)
+        return;
+    excluded = sql_scope_add(scope, SQL_PLACE_UNKNOWN, "excluded");
+    excluded->qualified_only = true;
+    walk(w, scope, get(get(clause, "infer"), "indexElems"), 0);
+    walk(w, scope, get(get(clause, "infer"), "whereClause"), 0);
+    walk_values(w, scope, get(clause, "targetList"));
+    walk(w, scope, get(clause, "whereClause"), 0);
+    if (table)
+        sql_set_twins(w, table, clause);
+}
+
+static void on_insert(struct sql_work *w, struct sql_scope *outer, const json_t *node)
+{
+    struct sql_scope with = {.outer = outer}, scope = {.outer = &with};
+    const struct rule *table;
+
+    on_with(w, &with, get(node, "withClause"));
+    on_select(w, &with, get(get(node, "selectStmt"), "SelectStmt"));
+    table = add_written(w, &scope, node);
+    walk_targets(w, &scope, get(node, "returningList"), SQL_NAME_WRITTEN);
+    if (table)
+        sql_insert_columns(w, table, node);
+    on_conflict(w, &scope, table, node);
+    sql_star_wrap(w, &scope, false);
+    sql_scope_fini(&scope);
+    sql_scope_fini(&with);
+}
+
+static void on_change(struct sql_work *w, struct sql_scope *outer, const json_t *node, bool update)
+{
+    struct sql_scope with = {.outer = outer}, scope = {.outer = &with};
+    const char *from = update ? "fromClause" : "usingClause";
+    const struct rule *table;
+
+    on_with(w, &with, get(node, "withClause"));
+    table = add_written(w, &scope, node);
+    add_froms(w, &scope, get(node, from));
+    sql_star_joins(w, &scope, get(node, "returningList"));
+    scope.places[0].wrap = false; /* it takes no part in the joins of the FROM */
+    if (update)
+        walk_values(w, &scope, get(node, "targetList"));
+    walk_joins(w, &scope, get(node, from));
+    walk(w, &scope, get(node, "whereClause"), 0);
+    walk_targets(w, &scope, get(node, "returningList"), update ? SQL_NAME_WRITTEN : 0);
+    if (update && table)
+        sql_set_twins(w, table, node);
+    sql_star_wrap(w, &scope, false);
+    sql_scope_fini(&scope);
+    sql_scope_fini(&with);
+}
+
+static void on_update(struct sql_work *w, struct sql_scope *outer, const json_t *node)
+{
+    on_change(w, outer, node, true);
+}
+
+static void on_delete(struct sql_work *w, struct sql_scope *outer, const json_t *node)
+{
+    on_change(w, outer, node, false);
+}
+
+static void on_when(struct sql_work *w, struct sql_scope *scope, const struct rule *table,
+                    const json_t *when)
+{
+    const char *command = json_string_value(get(when, "commandType"));
+
+    walk(w, scope, get(when, "condition"), 0);
+    walk_values(w, scope, get(when, "targetList"));
+    walk(w, scope, get(when, "values"), 0);
+    if (!table || !command)
+        return;
+    if (!strcmp(command, "CMD_UPDATE"))
+        sql_set_twins(w, table, when);
+    else if (!strcmp(command, "CMD_INSERT"))
+        sql_merge_insert_columns(w, table, when);
+}
+
+static void on_merge(struct sql_work *w, struct sql_scope *outer, const json_t *node)
+{
+    struct sql_scope with = {.outer = outer}, scope = {.outer = &with};
+    const struct rule *table;
+    const json_t *item;
+    size_t i;
+
+    on_with(w, &with, get(node, "withClause"));
+    table = add_written(w, &scope, node);
+    add_from(w, &scope, get(node, "sourceRelation"));
+    walk(w, &scope, get(node, "joinCondition"), 0);
+    json_array_foreach((json_t *)get(node, "mergeWhenClauses"), i, item)
+        on_when(w, &scope, table, get(item, "MergeWhenClause"));
+    sql_star_wrap(w, &scope, false);
+    sql_scope_fini(&scope);
+    sql_scope_fini(&with);
+}
+
+/* ---- expressions ---- */
+
+static void on_select_node(struct sql_work *w, struct sql_scope *scope, const json_t *node,
+                           unsigned flags)
+{
+    (void)flags;
+    on_select(w, scope, node);
+}
+
+static void on_insert_node(struct sql_work *w, struct sql_scope *scope, const json_t *node,
+                           unsigned flags)
+{
+    (void)flags;
+    on_insert(w, scope, node);
+}
+
+static void on_update_node(struct sql_work *w, struct sql_scope *scope, const json_t *node,
+                           unsigned flags)
+{
+    (void)flags;
+    on_update(w, scope, node);
+}
+
+static void on_delete_node(struct sql_work *w, struct sql_scope *scope, const json_t *node,
+                           unsigned flags)
+{
+    (void)flags;
+    on_delete(w, scope, node);
+}
+
+/* Functions that take a row of any type and say only what is in it. */
+static bool takes_rows(const json_t *call)
+{
+    static const char *const names[] = {
+        "row_to_json",       "to_json",           "to_jsonb",         "json_agg",
+        "jsonb_agg",         "json_build_object", "json_build_array", "jsonb_build_object",
+        "jsonb_build_array", "json_object_agg",   "jsonb_object_agg", "count",
+    };
+    const json_t *parts = get(call, "funcname");
+    size_t n = json_array_size(parts);
+    const char *name = n ? sql_tree_string(json_array_get(parts, n - 1)) : NULL;
+
+    for (size_t i = 0; name && i < ARRAY_LEN(names); i++)
+        if (!strcmp(names[i], name))
+            return true;
+    return false;
+}
+
+static void on_call(struct sql_work *w, struct sql_scope *scope, const json_t *node, unsigned flags)
+{
+    unsigned args = (flags & SQL_NAME_WRITTEN) | (takes_rows(node) ? SQL_NAME_ANONYMOUS : 0);
+    const json_t *item, *value;
+    const char *key;
+    size_t i;
+
+    json_array_foreach((json_t *)get(node, "args"), i, item) walk(w, scope, item, args);
+    json_object_foreach((json_t *)node, key, value)
+    {
+        if (strcmp(key, "args") != 0 && strcmp(key, "funcname") != 0)
+            walk(w, scope, value, flags & SQL_NAME_WRITTEN);
+    }
+}
+
+static void on_null_test(struct sql_work *w, struct sql_scope *scope, const json_t *node,
+                         unsigned flags)
+{
+    walk(w, scope, get(node, "arg"), flags | SQL_NAME_ANONYMOUS);
+}
+
+static void on_row(struct sql_work *w, struct sql_scope *scope, const json_t *node, unsigned flags)
+{
+    const json_t *item;
+    size_t i;
+
+    json_array_foreach((json_t *)get(node, "args"), i, item)
+    {
+        const json_t *ref = get(item, "ColumnRef"), *fields = get(ref, "fields");
+
+        if (get(json_array_get(fields, json_array_size(fields) - 1), "A_Star"))
+            sql_star_in_row(w, scope, ref);
+        else
+            walk(w, scope, item, flags & SQL_NAME_WRITTEN);
+    }
+}
+
+/* (c).x reads one column of the row, whatever else is in it; (c).* is a star. */
+static void on_indirection(struct sql_work *w, struct sql_scope *scope, const json_t *node,
+                           unsigned flags)
+{
+    const json_t *steps = get(node, "indirection"), *ref = get(get(node, "arg"), "ColumnRef");
+    const char *column = sql_tree_string(json_array_get(steps, 0));
+    const json_t *fields = get(ref, "fields");
+    const char *name =
+        json_array_size(fields) == 1 ? sql_tree_string(json_array_get(fields, 0)) : NULL;
+    struct sql_place *place = name ? sql_scope_place(scope, name) : NULL;
+
+    walk(w, scope, steps, flags & SQL_NAME_WRITTEN);
+    if (column && place && place->kind == SQL_PLACE_MIGRATING &&
+        sql_place_has(w, place, column) == SQL_HAS)
+        return;
+    walk(w, scope, get(node, "arg"), (flags & SQL_NAME_WRITTEN) | SQL_NAME_ANONYMOUS);
+}
+
+static void skip(struct sql_work *w, struct sql_scope *scope, const json_t *node, unsigned flags)
+{
+    (void)w;
+    (void)scope;
+    (void)node;
+    (void)flags;
+}
+
+static const struct {
+    const char *key;
+    void (*handle)(struct sql_work *w, struct sql_scope *scope, const json_t *node, unsigned flags);
+} nodes[] = {
+    {"ColumnRef", sql_name_column},
+    {"FuncCall", on_call},
+    {"A_Const", skip},
+    {"typeName", skip},
+    {"RowExpr", on_row},
+    {"A_Indirection", on_indirection},
+    {"NullTest", on_null_test},
+    {"SelectStmt", on_select_node},
+    {"InsertStmt", on_insert_node},
+    {"UpdateStmt", on_update_node},
+    {"DeleteStmt", on_delete_node},
+    {"opclass", skip},
+    {"collname", skip},
+};
+
+static void walk(struct sql_work *w, struct sql_scope *scope, const json_t *node, unsigned flags)
+{
+    const json_t *value;
+    const char *key;
+    size_t i;
+
+    json_array_foreach((json_t *)node, i, value) walk(w, scope, value, flags & SQL_NAME_WRITTEN);
+    if (!json_is_object(node))
+        return;
+    json_object_foreach((json_t *)node, key, value)
+    {
+        for (i = 0; i < ARRAY_LEN(nodes); i++)
+            if (!strcmp(nodes[i].key, key))
+                break;
+        if (i < ARRAY_LEN(nodes))
+            nodes[i].handle(w, scope, value, flags);
+        else
+            walk(w, scope, value, flags & SQL_NAME_WRITTEN);
+    }
+}
+
+/* ---- the statements of a text ---- */
+
+static void on_copy(struct sql_work *w, struct sql_scope *scope, const json_t *node)
+{
+    if (get(node, "relation"))
+        sql_star_copy(w, node);
+    else
+        walk(w, scope, get(node, "query"), 0);
+}
+
+static void statement(struct sql_work *w, const json_t *stmt);
+
+static void on_query_of(struct sql_work *w, struct sql_scope *scope, const json_t *node)
+{
+    (void)scope;
+    statement(w, get(node, "query"));
+}
+
+static void nothing(struct sql_work *w, struct sql_scope *scope, const json_t *node)
+{
+    (void)w;
+    (void)scope;
+    (void)node;
+}
+
+static const struct {
+    const char *key;
+    void (*handle)(struct sql_work *w, struct sql_scope *scope, const json_t *node);
+} statements[] = {
+    {"SelectStmt", on_select},
+    {"InsertStmt", on_insert},
+    {"UpdateStmt", on_update},
+    {"DeleteStmt", on_delete},
+    {"MergeStmt", on_merge},
+    {"CopyStmt", on_copy},
+    {"ExplainStmt", on_query_of},
+    {"PrepareStmt", on_query_of},
+    {"ViewStmt", on_query_of},
+    {"DeclareCursorStmt", on_query_of},
+    {"CreateTableAsStmt", on_query_of},
+    /* in these a name means the same to both sides */
+    {"TransactionStmt", nothing},
+    {"ExecuteStmt", nothing},
+    {"DeallocateStmt", nothing},
+    {"FetchStmt", nothing},
+    {"ClosePortalStmt", nothing},
+    {"LockStmt", nothing},
+    {"TruncateStmt", nothing},
+    {"VariableSetStmt", nothing},
+    {"VariableShowStmt", nothing},
+    {"DiscardStmt", nothing},
+    {"ListenStmt", nothing},
+    {"UnlistenStmt", nothing},
+    {"NotifyStmt", nothing},
+    {"CheckPointStmt", nothing},
+    {"VacuumStmt", nothing},
+    {"CommentStmt", nothing},
+};
+
+static void statement(struct sql_work *w, const json_t *stmt)
+{
+    const char *kind = json_object_iter_key(json_object_iter((json_t *)stmt));
+
+    for (size_t i = 0; kind && i < ARRAY_LEN(statements); i++) {
+        if (!strcmp(statements[i].key, kind)) {
+            statements[i].handle(w, NULL, get(stmt, kind));
+            return;
+        }
+    }
+    sql_work_doubt(w, SQL_DOUBT_STATEMENT);
+}
+
+void sql_walk(struct sql_work *w, const json_t *tree)
+{
+    const json_t *item;
+    size_t i;
+
+    json_array_foreach((json_t *)get(tree, "stmts"), i, item) statement(w, get(item, "stmt"));
+}

@@ -1,0 +1,308 @@
+/* sql/rewrite.h: what a statement becomes for a session of one side. Lists and twins of what is
+ * written: test_sql_insert.c, test_sql_set.c. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "segue/base/rc.h"
+#include "segue/sql/rewrite.h"
+
+/* t (id, o, "B c", g generated, n): o is renamed to n; another table `u` has a column n of its own,
+ * and there is a second `twice` in schema app. */
+static struct sql_rules *some_rules(bool early, bool reversed)
+{
+    static const char *const o[] = {"o", NULL}, *const n[] = {"n", NULL}, *const none[] = {NULL};
+    static const struct sql_column_rule columns[] = {{"id", SQL_SEEN_BY_BOTH, false},
+                                                     {"o", SQL_SEEN_BY_OLD, false},
+                                                     {"B c", SQL_SEEN_BY_BOTH, false},
+                                                     {"g", SQL_SEEN_BY_BOTH, true},
+                                                     {"n", SQL_SEEN_BY_NEW, false}};
+    static const struct sql_twin_rule twins[] = {{"o", "n"}};
+    struct sql_table_rule table = {.migration = "m",
+                                   .schema = "public",
+                                   .name = "t",
+                                   .old_columns = o,
+                                   .new_columns = n,
+                                   .relatives = none,
+                                   .columns = columns,
+                                   .ncolumns = ARRAY_LEN(columns),
+                                   .twins = twins,
+                                   .ntwins = ARRAY_LEN(twins),
+                                   .early = early,
+                                   .reversed = reversed};
+    struct sql_rules *rules = sql_rules_new(1);
+
+    assert_int_equal(sql_rules_add(rules, &table), 0);
+    table.name = "twice";
+    assert_int_equal(sql_rules_add(rules, &table), 1);
+    table.name = "blank";
+    table.ncolumns = 0;
+    assert_int_equal(sql_rules_add(rules, &table), 2);
+    sql_rules_add_namesake(rules, &(struct sql_namesake){"public", "u", n});
+    sql_rules_add_namesake(rules, &(struct sql_namesake){"app", "twice", none});
+    return rules;
+}
+
+struct row {
+    const char *sql;
+    const char *text; /* NULL: as it is */
+    enum sql_doubt doubt;
+};
+
+static void each(enum sql_side side, const struct row *rows, size_t n)
+{
+    struct sql_rules *rules = some_rules(false, false);
+    const struct sql_sight_of_session session = {.side = side, .rewrites = true};
+
+    for (size_t i = 0; i < n; i++) {
+        struct sql_rewrite out;
+
+        sql_rewrite(rules, &session, rows[i].sql, strlen(rows[i].sql), &out);
+        if (out.doubt != rows[i].doubt || !out.text != !rows[i].text ||
+            (out.text && strcmp(out.text, rows[i].text) != 0))
+            fail_msg("%s: %s (%s)", rows[i].sql, out.text ? out.text : "as it is",
+                     sql_doubt_text(out.doubt));
+        sql_rewrite_fini(&out);
+    }
+    sql_rules_unref(rules);
+}
+
+static void an_old_session_sees_the_old_columns_only(void **state)
+{
+    static const struct row rows[] = {
+        {"SELECT * FROM t", "SELECT t.id, t.o, t.\"B c\", t.g FROM t", 0},
+        {"select distinct * from public . \"t\" as x",
+         "select distinct x.id, x.o, x.\"B c\", x.g from public . \"t\" as x", 0},
+        {"SELECT a.*, u.* FROM t AS a, u", "SELECT a.id, a.o, a.\"B c\", a.g, u.* FROM t AS a, u",
+         0},
+        {"SELECT * FROM t x JOIN u ON x.id=u.id",
+         "SELECT x.id, x.o, x.\"B c\", x.g, u.* FROM t x JOIN u ON x.id=u.id", 0},
+        {"SELECT /* * */ * FROM t UNION SELECT * FROM t ORDER BY 1",
+         "SELECT /* * */ t.id, t.o, t.\"B c\", t.g FROM t UNION SELECT t.id, t.o, t.\"B c\", t.g "
+         "FROM t ORDER BY 1",
+         0},
+        {"SELECT * FROM t c(a,b)", "SELECT c.a, c.b, c.\"B c\", c.g FROM t c(a,b)", 0},
+        {"TABLE t", "SELECT t.id, t.o, t.\"B c\", t.g FROM t", 0},
+        {"SELECT * FROM (SELECT * FROM t) s",
+         "SELECT * FROM (SELECT t.id, t.o, t.\"B c\", t.g FROM t) s", 0},
+        {"SELECT ROW(c.*) FROM t c", "SELECT ROW(c.id, c.o, c.\"B c\", c.g) FROM t c", 0},
+        {"PREPARE p AS SELECT * FROM t", "PREPARE p AS SELECT t.id, t.o, t.\"B c\", t.g FROM t", 0},
+        {"DECLARE c CURSOR FOR SELECT * FROM t",
+         "DECLARE c CURSOR FOR SELECT t.id, t.o, t.\"B c\", t.g FROM t", 0},
+        {"EXPLAIN SELECT * FROM ONLY t FOR UPDATE",
+         "EXPLAIN SELECT t.id, t.o, t.\"B c\", t.g FROM ONLY t FOR UPDATE", 0},
+        {"CREATE TABLE c AS SELECT * FROM t",
+         "CREATE TABLE c AS SELECT t.id, t.o, t.\"B c\", t.g FROM t", 0},
+        {"CREATE VIEW v AS SELECT * FROM t",
+         "CREATE VIEW v AS SELECT t.id, t.o, t.\"B c\", t.g FROM t", 0},
+        {"DELETE FROM t RETURNING *", "DELETE FROM t RETURNING t.id, t.o, t.\"B c\", t.g", 0},
+        {"UPDATE t SET id=1 FROM u RETURNING *",
+         "UPDATE t SET id=1 FROM u RETURNING t.id, t.o, t.\"B c\", t.g, u.*", 0},
+        {"DELETE FROM t RETURNING old.*",
+         "DELETE FROM t RETURNING old.id, old.o, old.\"B c\", old.g", 0},
+        {"SELECT count(*) FROM t", NULL, 0},
+        {"SELECT u.* FROM t, u", NULL, 0},
+        {"WITH t AS (SELECT 1) SELECT * FROM t", NULL, 0},
+        {"SELECT * FROM other.t", NULL, 0},
+        {"SELECT '*' FROM t", NULL, 0},
+    };
+
+    (void)state;
+    each(SQL_SIDE_OLD, rows, ARRAY_LEN(rows));
+    each(SQL_SIDE_FOLLOW, rows, ARRAY_LEN(rows));
+}
+
+static void a_new_session_sees_the_new_columns_only(void **state)
+{
+    static const struct row rows[] = {
+        {"SELECT * FROM t", "SELECT t.id, t.\"B c\", t.g, t.n FROM t", 0},
+        {"COPY t FROM STDIN", "COPY t (id, \"B c\", n) FROM STDIN", 0},
+        {"SELECT * FROM t c(a,b)", "SELECT * FROM (SELECT id, \"B c\", g, n FROM t) c(a,b)", 0},
+        {"SELECT a FROM t c(a)", NULL, 0}, /* counts over the first column only */
+        {"SELECT n FROM t", NULL, 0},
+    };
+
+    (void)state;
+    each(SQL_SIDE_NEW, rows, ARRAY_LEN(rows));
+}
+
+static void who_follows_sees_the_side_of_each_table(void **state)
+{
+    struct sql_rules *rules = some_rules(false, true);
+    const struct sql_sight_of_session session = {.side = SQL_SIDE_FOLLOW, .rewrites = true};
+    struct sql_rewrite out;
+
+    (void)state;
+    sql_rewrite(rules, &session, "TABLE t", 7, &out);
+    assert_string_equal(out.text, "SELECT t.id, t.\"B c\", t.g, t.n FROM t");
+    sql_rewrite_fini(&out);
+    sql_rules_unref(rules);
+}
+
+static void a_table_becomes_a_sub_select_where_a_star_cannot_be_spelled_out(void **state)
+{
+    static const struct row rows[] = {
+        {"SELECT * FROM t JOIN u USING (id)",
+         "SELECT * FROM (SELECT id, o, \"B c\", g FROM t) AS t JOIN u USING (id)", 0},
+        {"SELECT 1 FROM public.t NATURAL JOIN u",
+         "SELECT 1 FROM (SELECT id, o, \"B c\", g FROM public.t) AS t NATURAL JOIN u", 0},
+        {"SELECT row_to_json(x) FROM t x",
+         "SELECT row_to_json(x) FROM (SELECT id, o, \"B c\", g FROM t) x", 0},
+        {"SELECT x FROM t x", "SELECT x FROM (SELECT id, o, \"B c\", g FROM t) x", 0},
+        {"SELECT count(c.*) FROM t c WHERE c IS NOT NULL",
+         "SELECT count(c.*) FROM (SELECT id, o, \"B c\", g FROM t) c WHERE c IS NOT NULL", 0},
+        {"SELECT (c).*, (c).o FROM t c",
+         "SELECT (c).*, (c).o FROM (SELECT id, o, \"B c\", g FROM t) c", 0},
+        {"SELECT (c).o FROM t c", NULL, 0},
+        {"SELECT f(x) FROM t x", NULL, SQL_DOUBT_ROW},
+        {"SELECT * FROM t JOIN u USING (id) FOR UPDATE", NULL, SQL_DOUBT_JOIN},
+        {"SELECT t.id FROM t NATURAL JOIN u GROUP BY t.id", NULL, SQL_DOUBT_JOIN},
+        {"SELECT t.ctid FROM t NATURAL JOIN u", NULL, SQL_DOUBT_JOIN},
+        {"SELECT public.t.id FROM public.t NATURAL JOIN u", NULL, SQL_DOUBT_JOIN},
+        {"SELECT t.n FROM t NATURAL JOIN u", NULL, SQL_DOUBT_JOIN},
+        {"SELECT 1 FROM ONLY t NATURAL JOIN u", NULL, SQL_DOUBT_JOIN},
+        {"UPDATE t SET id = 1 RETURNING t", NULL, SQL_DOUBT_JOIN},
+    };
+
+    (void)state;
+    each(SQL_SIDE_OLD, rows, ARRAY_LEN(rows));
+}
+
+static void a_name_keeps_its_meaning_beside_a_hidden_column(void **state)
+{
+    static const struct row rows[] = {
+        {"SELECT n FROM t, u", "SELECT u.n FROM t, u", 0},
+        {"SELECT n FROM t x, u AS \"U 2\"", "SELECT \"U 2\".n FROM t x, u AS \"U 2\"", 0},
+        {"SELECT (SELECT n FROM t) FROM u", "SELECT (SELECT u.n FROM t) FROM u", 0},
+        {"SELECT n FROM t x JOIN (SELECT 1 AS n) s ON true",
+         "SELECT s.n FROM t x JOIN (SELECT 1 AS n) s ON true", 0},
+        {"WITH c AS (SELECT n FROM u) SELECT n FROM c, t",
+         "WITH c AS (SELECT n FROM u) SELECT c.n FROM c, t", 0},
+        {"UPDATE t SET id = n FROM u", "UPDATE t SET id = u.n FROM u", 0},
+        {"SELECT n FROM u", NULL, 0},
+        {"SELECT n FROM t", NULL, 0},
+        {"SELECT t.n FROM t, u", NULL, 0},
+        {"SELECT n FROM t, f() AS f", NULL, SQL_DOUBT_NAME},
+        {"SELECT (SELECT n FROM t u) FROM u", NULL, SQL_DOUBT_NAME},
+    };
+
+    (void)state;
+    each(SQL_SIDE_OLD, rows, ARRAY_LEN(rows));
+}
+
+static void what_is_not_certain_stays_as_it_is(void **state)
+{
+    static const struct row rows[] = {
+        {"SELECT * FROM twice", NULL, SQL_DOUBT_PATH},
+        {"SELECT * FROM blank", NULL, SQL_DOUBT_COLUMNS},
+        {"SELECT * FROM t -- segue:off", NULL, SQL_DOUBT_OFF},
+        {"SELECT * FROM t WHERE", NULL, SQL_DOUBT_GRAMMAR},
+        {"SELECT '\xff' FROM t", NULL, SQL_DOUBT_GRAMMAR},
+        {"CREATE RULE r AS ON INSERT TO t DO NOTHING", NULL, SQL_DOUBT_STATEMENT},
+        {"SELECT (t.*) FROM t", NULL, SQL_DOUBT_STAR},
+        {"SELECT * FROM public.t, app.t", NULL, SQL_DOUBT_STAR},
+        {"TRUNCATE t", NULL, 0},
+    };
+
+    (void)state;
+    each(SQL_SIDE_OLD, rows, ARRAY_LEN(rows));
+}
+
+static void a_temporary_table_of_the_session_may_hide_the_table(void **state)
+{
+    struct sql_rules *rules = some_rules(false, false);
+    const struct sql_sight_of_session session = {SQL_SIDE_OLD, true, 1};
+    struct sql_rewrite out;
+
+    (void)state;
+    sql_rewrite(rules, &session, "TABLE t", 7, &out);
+    assert_int_equal(out.doubt, SQL_DOUBT_PATH);
+    sql_rewrite_fini(&out);
+    sql_rewrite(rules, &session, "TABLE public.t", 14, &out);
+    assert_non_null(out.text);
+    sql_rewrite_fini(&out);
+    sql_rules_unref(rules);
+}
+
+static void early_readers_are_found(void **state)
+{
+    static const struct {
+        const char *sql;
+        enum sql_side side;
+        uint64_t early;
+    } rows[] = {
+        {"SELECT n FROM t", SQL_SIDE_OLD, 1},
+        {"SELECT 1 FROM t WHERE t.n = 1", SQL_SIDE_OLD, 1},
+        {"SELECT 1 FROM t AS x ORDER BY x.n", SQL_SIDE_OLD, 1},
+        {"SELECT * FROM t", SQL_SIDE_NEW, 1},
+        {"COPY t TO STDOUT", SQL_SIDE_NEW, 1},
+        {"UPDATE t SET id = 1 WHERE n = 2", SQL_SIDE_OLD, 1},
+        {"UPDATE t SET o = n", SQL_SIDE_OLD, 1},
+        {"DELETE FROM t RETURNING n", SQL_SIDE_OLD, 1},
+        {"SELECT o FROM t", SQL_SIDE_OLD, 0},
+        {"SELECT * FROM t", SQL_SIDE_OLD, 0},
+        {"SELECT n FROM t, u", SQL_SIDE_OLD, 0},
+        {"INSERT INTO t (n) VALUES (1) RETURNING n", SQL_SIDE_OLD, 0},
+        {"UPDATE t SET n = 1 RETURNING n", SQL_SIDE_OLD, 0},
+        {"INSERT INTO t (id, n) VALUES (1, 2) ON CONFLICT (id) DO UPDATE SET n = EXCLUDED.n",
+         SQL_SIDE_OLD, 0},
+        {"COPY t FROM STDIN", SQL_SIDE_NEW, 0},
+    };
+    struct sql_rules *rules = some_rules(true, false);
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        const struct sql_sight_of_session session = {.side = rows[i].side, .rewrites = true};
+        struct sql_rewrite out;
+
+        sql_rewrite(rules, &session, rows[i].sql, strlen(rows[i].sql), &out);
+        if (out.early != rows[i].early)
+            fail_msg("%s: %lu", rows[i].sql, out.early);
+        if (out.early)
+            assert_null(out.text);
+        sql_rewrite_fini(&out);
+    }
+    sql_rules_unref(rules);
+}
+
+static void positions_are_those_of_the_text_that_the_client_sent(void **state)
+{
+    static const char sql[] = "SELECT *, '\xc3\xa4', x FROM t";
+    struct sql_rules *rules = some_rules(false, false);
+    const struct sql_sight_of_session session = {.side = SQL_SIDE_OLD, .rewrites = true};
+    struct sql_rewrite out;
+    const char *x;
+
+    (void)state;
+    sql_rewrite(rules, &session, sql, strlen(sql), &out);
+    assert_string_equal(out.text, "SELECT t.id, t.o, t.\"B c\", t.g, '\xc3\xa4', x FROM t");
+    x = strstr(out.text, "x FROM");
+    assert_int_equal(sql_rewrite_position(&out, sql, strlen(sql), 1), 1);
+    assert_int_equal(sql_rewrite_position(&out, sql, strlen(sql), 8), 8);
+    assert_int_equal(sql_rewrite_position(&out, sql, strlen(sql), 20), 8);
+    assert_int_equal(sql_rewrite_position(&out, sql, strlen(sql), (uint32_t)(x - out.text)), 16);
+    assert_int_equal(sql_rewrite_position(&out, sql, strlen(sql), 4000), 24);
+    sql_rewrite_fini(&out);
+    sql_rules_unref(rules);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_old_session_sees_the_old_columns_only),
+        cmocka_unit_test(a_new_session_sees_the_new_columns_only),
+        cmocka_unit_test(who_follows_sees_the_side_of_each_table),
+        cmocka_unit_test(a_table_becomes_a_sub_select_where_a_star_cannot_be_spelled_out),
+        cmocka_unit_test(a_name_keeps_its_meaning_beside_a_hidden_column),
+        cmocka_unit_test(what_is_not_certain_stays_as_it_is),
+        cmocka_unit_test(a_temporary_table_of_the_session_may_hide_the_table),
+        cmocka_unit_test(early_readers_are_found),
+        cmocka_unit_test(positions_are_those_of_the_text_that_the_client_sent),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
