@@ -19,9 +19,9 @@ static bool is_system(const char *name)
 
 static bool is_new(const struct rule *rule, const char *column)
 {
-    for (size_t i = 0; i < rule->ncolumns; i++)
-        if (!strcmp(rule->columns[i].name, column))
-            return rule->columns[i].sight == SQL_SEEN_BY_NEW;
+    for (char **name = rule->new_columns; *name; name++)
+        if (!strcmp(*name, column))
+            return true;
     return false;
 }
 

@@ -54,6 +54,7 @@ static void rule_fini(struct rule *rule)
     free(rule->migration);
     free(rule->schema);
     free(rule->name);
+    free(rule->state);
     mem_strlist_free(rule->old_columns);
     mem_strlist_free(rule->new_columns);
     mem_strlist_free(rule->relatives);
@@ -71,6 +72,7 @@ int sql_rules_add(struct sql_rules *rules, const struct sql_table_rule *table)
     rule->migration = mem_strdup(table->migration);
     rule->schema = mem_strdup(table->schema);
     rule->name = mem_strdup(table->name);
+    rule->state = mem_strdup(table->state ? table->state : "");
     rule->old_columns = mem_strlist_copy(table->old_columns);
     rule->new_columns = mem_strlist_copy(table->new_columns);
     rule->relatives = mem_strlist_copy(table->relatives);
@@ -141,6 +143,21 @@ int sql_rules_find(const struct sql_rules *rules, const char *schema, const char
         if (!strcmp(rules->tables[i].schema, schema) && !strcmp(rules->tables[i].name, name))
             return (int)i;
     return -1;
+}
+
+void sql_rules_early_error(const struct sql_rules *rules, uint64_t tables, struct err *err)
+{
+    for (size_t i = 0; i < rules->n; i++) {
+        const struct rule *rule = &rules->tables[i];
+
+        if (!(tables & (UINT64_C(1) << i)))
+            continue;
+        err_set(err, "55000", "the new columns of %s.%s cannot be read yet: migration \"%s\" is %s",
+                rule->schema, rule->name, rule->migration, rule->state);
+        err_hint(err, "They may be read once it is ready; SHOW STATUS on the console of segue "
+                      "tells how far it is.");
+        return;
+    }
 }
 
 static bool same_names(char **a, char **b)

@@ -18,7 +18,7 @@ struct rule_twin {
 };
 
 struct rule {
-    char *migration, *schema, *name;
+    char *migration, *schema, *name, *state;
     char **old_columns, **new_columns, **relatives; /* NULL-terminated */
     struct rule_column *columns;
     size_t ncolumns;

@@ -53,7 +53,14 @@ static void put_columns(struct sql_work *w, struct buf *out, const struct sql_pl
 
 static bool reads_early(const struct sql_work *w, const struct sql_place *place)
 {
-    return place->rule->early && sql_work_is_new(w, place->rule);
+    const struct rule *rule = place->rule;
+
+    if (!rule->early || !sql_work_is_new(w, rule))
+        return false;
+    for (size_t i = 0; i < rule->ncolumns; i++)
+        if (rule->columns[i].sight == SQL_SEEN_BY_NEW)
+            return true;
+    return false;
 }
 
 /* A star, or what is like one, over the place. */

@@ -42,11 +42,12 @@ static inline bool sql_work_is_new(const struct sql_work *w, const struct rule *
     return w->session->side == SQL_SIDE_FOLLOW ? rule->reversed : w->session->side == SQL_SIDE_NEW;
 }
 
-/* A column of the other side only. */
+/* A column of the other side only, or of none. */
 static inline bool sql_work_hides(const struct sql_work *w, const struct rule *rule,
                                   const struct rule_column *column)
 {
-    return column->sight == (sql_work_is_new(w, rule) ? SQL_SEEN_BY_OLD : SQL_SEEN_BY_NEW);
+    return column->sight == SQL_SEEN_BY_NOBODY ||
+           column->sight == (sql_work_is_new(w, rule) ? SQL_SEEN_BY_OLD : SQL_SEEN_BY_NEW);
 }
 
 /* inspect.c: what sql_inspect says, of a text that has been parsed (NULL: it could not be). */

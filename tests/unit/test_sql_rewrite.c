@@ -269,6 +269,41 @@ static void early_readers_are_found(void **state)
     sql_rules_unref(rules);
 }
 
+/* While it is aborted: the new column is nobody's, and not filled either. */
+static void a_column_that_is_about_to_go_is_seen_by_nobody_and_read_by_nobody(void **state)
+{
+    static const char *const n[] = {"n", NULL}, *const none[] = {NULL};
+    static const struct sql_column_rule columns[] = {{"id", SQL_SEEN_BY_BOTH, false},
+                                                     {"o", SQL_SEEN_BY_BOTH, false},
+                                                     {"n", SQL_SEEN_BY_NOBODY, false}};
+    const struct sql_table_rule table = {.migration = "m",
+                                         .schema = "public",
+                                         .name = "t",
+                                         .old_columns = none,
+                                         .new_columns = n,
+                                         .relatives = none,
+                                         .columns = columns,
+                                         .ncolumns = ARRAY_LEN(columns),
+                                         .early = true};
+    struct sql_rules *rules = sql_rules_new(1);
+
+    (void)state;
+    sql_rules_add(rules, &table);
+    for (int side = SQL_SIDE_FOLLOW; side <= SQL_SIDE_NEW; side++) {
+        const struct sql_sight_of_session session = {.side = (enum sql_side)side, .rewrites = true};
+        struct sql_rewrite out;
+
+        sql_rewrite(rules, &session, "SELECT * FROM t", 15, &out);
+        assert_string_equal(out.text, "SELECT t.id, t.o FROM t");
+        assert_int_equal(out.early, 0);
+        sql_rewrite_fini(&out);
+        sql_rewrite(rules, &session, "SELECT n FROM t", 15, &out);
+        assert_int_equal(out.early, 1);
+        sql_rewrite_fini(&out);
+    }
+    sql_rules_unref(rules);
+}
+
 static void positions_are_those_of_the_text_that_the_client_sent(void **state)
 {
     static const char sql[] = "SELECT *, '\xc3\xa4', x FROM t";
@@ -301,6 +336,7 @@ int main(void)
         cmocka_unit_test(what_is_not_certain_stays_as_it_is),
         cmocka_unit_test(a_temporary_table_of_the_session_may_hide_the_table),
         cmocka_unit_test(early_readers_are_found),
+        cmocka_unit_test(a_column_that_is_about_to_go_is_seen_by_nobody_and_read_by_nobody),
         cmocka_unit_test(positions_are_those_of_the_text_that_the_client_sent),
     };
 

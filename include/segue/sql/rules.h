@@ -13,11 +13,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "segue/base/err.h"
+
 #define SQL_RULES_TABLES_MAX 64  /* one bit each in a touch mask */
 #define SQL_TOUCH_ALL UINT64_MAX /* "cannot tell: may touch any of them" */
 
-/* A column of a migrating table, as the two schemas see it. */
-enum sql_sight { SQL_SEEN_BY_BOTH, SQL_SEEN_BY_OLD, SQL_SEEN_BY_NEW };
+/* A column of a migrating table, as the two schemas see it. Nobody: it is about to go. */
+enum sql_sight { SQL_SEEN_BY_BOTH, SQL_SEEN_BY_OLD, SQL_SEEN_BY_NEW, SQL_SEEN_BY_NOBODY };
 
 struct sql_column_rule {
     const char *name;
@@ -45,8 +47,11 @@ struct sql_table_rule {
     size_t ncolumns;
     const struct sql_twin_rule *twins;
     size_t ntwins;
-    bool early;    /* its new columns may not be read yet */
+    bool early;    /* its new_columns may not be read (yet), whatever their sight */
     bool reversed; /* cut over: who follows the migration sees the new side */
+    /* For people: "backfilling, 41 % of the way to ready". Not part of what an epoch means: it may
+     * differ between two snapshots of one epoch. NULL: "". */
+    const char *state;
 };
 
 /* Another relation that matters for what a name means: it is called as a migrating table is, or
@@ -75,6 +80,10 @@ size_t sql_rules_tables(const struct sql_rules *rules);  /* 0 for NULL */
 
 /* Bit of schema.name, or -1. */
 int sql_rules_find(const struct sql_rules *rules, const char *schema, const char *name);
+
+/* What a client is told that reads new columns of these tables too early: SQLSTATE 55000, which
+ * migration, how far it is, when they may be read. At least one of the bits is a table's. */
+void sql_rules_early_error(const struct sql_rules *rules, uint64_t tables, struct err *err);
 
 /* Do the bits mean the same: the same tables with the same relatives in the same order? (Columns
  * may differ.) False when either is NULL. What was touched by one is then touched by the other. */
