@@ -87,6 +87,9 @@ void opt_allowed(const struct opt_row *row, char *out, size_t size)
     case OPT_LIST:
         snprintf(out, size, "a list of names");
         break;
+    case OPT_OBJECTS:
+        snprintf(out, size, "a list of objects");
+        break;
     case OPT_TEXT:
     case OPT_TYPE_COUNT:
         snprintf(out, size, "a text");
@@ -149,6 +152,10 @@ enum rc opt_set_text(struct opt_set *set, int row, const char *text, enum opt_so
     const char *refused = NULL;
     bool ok = true;
 
+    if (r->type == OPT_OBJECTS && r->check(text, err) != RC_OK) {
+        err_prefix(err, "option \"%s\"", r->name);
+        return RC_ERR;
+    }
     opt_allowed(r, allowed, sizeof(allowed));
     if (r->type == OPT_NUMBER)
         ok = parse_number(r, text, &value.number) == RC_OK;

@@ -85,7 +85,7 @@ static enum rc set_json(struct opt_set *set, int index, const json_t *value, str
 {
     const struct opt_row *row = &set->rows[index];
     struct buf text = {0};
-    char allowed[256];
+    char allowed[256], *json;
     bool ok;
     enum rc rc = RC_OK;
 
@@ -93,8 +93,12 @@ static enum rc set_json(struct opt_set *set, int index, const json_t *value, str
         buf_printf(&text, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
     } else if (row->type == OPT_LIST && (ok = json_is_array(value))) {
         rc = list_text(row, value, &text, err);
+    } else if (row->type == OPT_OBJECTS && (ok = json_is_array(value))) {
+        json = json_dumps(value, JSON_COMPACT);
+        buf_append_str(&text, json_array_size(value) ? mem_checked(json) : "");
+        free(json);
     } else {
-        ok = json_is_string(value) && row->type != OPT_NUMBER && row->type != OPT_LIST;
+        ok = json_is_string(value) && (row->type == OPT_TEXT || row->type == OPT_CHOICE);
         buf_append_str(&text, ok ? json_string_value(value) : "");
     }
     if (!ok) {

@@ -196,6 +196,7 @@ void cfg_session_options(const struct cfg *cfg, struct sess_options *out)
         .auth = (enum sess_auth_mode)opt_choice(&cfg_rows[CFG_AUTH], v[CFG_AUTH].text),
         .auth_file = v[CFG_AUTH_FILE].text,
         .cert_map = v[CFG_CERT_MAP].list,
+        .schema_rules = v[CFG_SCHEMA_RULES].text,
         .workers = v[CFG_WORKERS].number,
         .sessions_max = v[CFG_SESSIONS_MAX].number,
         .startup_open_max = v[CFG_STARTUP_OPEN_MAX].number,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "segue/cli/config.h"
+#include "segue/session/versions.h"
 
 static const char *refuse_upstream(const char *text)
 {
@@ -147,6 +148,10 @@ const struct opt_row cfg_rows[CFG_COUNT] = {
     [CFG_CERT_MAP] = {.name = "cert_map", .type = OPT_LIST, .fallback = "", .reload = true,
         .refuse = refuse_cert_map,
         .help = "common name=user, for client certificates; empty: the name is the user"},
+    [CFG_SCHEMA_RULES] = {.name = "schema_rules", .type = OPT_OBJECTS, .fallback = "",
+        .check = sess_versions_check, .reload = true,
+        .help = "which schema version sessions see, and whether their statements are rewritten; the "
+                "first rule that matches counts, without one a session follows the migration"},
     [CFG_SESSIONS_MAX] = {NUMBER("sessions_max", "10000", 1, 1000000), .reload = true,
         .help = "clients at the same time; more are refused with 53300"},
     [CFG_STARTUP_OPEN_MAX] = {NUMBER("startup_open_max", "1000", 1, 1000000), .reload = true,

@@ -140,6 +140,15 @@ static enum rc load_users(struct sess_limits *limits, const char *path, struct e
     return RC_OK;
 }
 
+static enum rc read_versions(struct sess_limits *limits, const char *rules, struct err *err)
+{
+    limits->versions = sess_versions_new(rules ? rules : "", err);
+    if (limits->versions)
+        return RC_OK;
+    err_prefix(err, "option \"schema_rules\"");
+    return RC_ERR;
+}
+
 struct sess_limits *sess_limits_new(const struct sess_options *options,
                                     const struct sess_limits *before, struct err *err)
 {
@@ -150,6 +159,7 @@ struct sess_limits *sess_limits_new(const struct sess_options *options,
     limits->options.listen = NULL;
     limits->options.auth_file = NULL;
     limits->options.cert_map = NULL;
+    limits->options.schema_rules = NULL;
     memset(&limits->options.upstream, 0, sizeof(limits->options.upstream));
     limits->options.client_tls = (struct sess_client_tls_options){
         .mode = options->client_tls.mode,
@@ -158,7 +168,8 @@ struct sess_limits *sess_limits_new(const struct sess_options *options,
     if (check(options, err) != RC_OK ||
         make_accept(limits, &options->client_tls, before, err) != RC_OK ||
         make_connect(limits, &options->upstream, err) != RC_OK ||
-        load_users(limits, options->auth_file, err) != RC_OK) {
+        load_users(limits, options->auth_file, err) != RC_OK ||
+        read_versions(limits, options->schema_rules, err) != RC_OK) {
         sess_limits_unref(limits);
         return NULL;
     }
@@ -179,5 +190,6 @@ void sess_limits_unref(struct sess_limits *limits)
     net_tls_unref(limits->connect);
     auth_users_unref(limits->users);
     mem_strlist_free(limits->cert_map);
+    sess_versions_free(limits->versions);
     free(limits);
 }

@@ -246,6 +246,7 @@ static json_t *session_row(struct sess *s, int64_t now)
     int64_t held = READ(s->held_us), idle = READ(s->idle_us);
     int32_t pid = READ(s->backend_pid);
     enum sess_shown shown = (enum sess_shown)READ(s->shown);
+    bool of_database = shown != SHOWN_STARTUP && shown != SHOWN_CONSOLE;
     bool resting = shown == SHOWN_IDLE || shown == SHOWN_TRANSACTION || shown == SHOWN_CONSOLE;
 
     net_address_text(&s->peer, peer);
@@ -273,6 +274,8 @@ static json_t *session_row(struct sess *s, int64_t now)
         json_string(server),
         json_string(s->tls_client),
         json_string(s->tls_server),
+        of_database ? json_string(sess_side_name(s->version.side)) : json_null(),
+        of_database ? json_boolean(s->version.rewrites) : json_null(),
     };
     json_t *row = json_array();
 
@@ -288,7 +291,7 @@ json_t *sess_show_sessions(struct sess_plane *plane)
         "client",     "backend_pid",  "state",     "in_transaction_s", "touches",
         "held_ms",    "bytes_in",     "bytes_out", "connected_s",      "waits_for",
         "idle_s",     "memory_bytes", "protocol",  "upstream",         "tls_client",
-        "tls_server",
+        "tls_server", "schema",       "rewrite",
     };
     json_t *names = json_array(), *rows = json_array();
     int64_t now = clock_us();

@@ -18,6 +18,7 @@
 #include "segue/base/log.h"
 #include "segue/net/address.h"
 #include "segue/net/stream.h"
+#include "segue/session/versions.h"
 #include "segue/wire/frame.h"
 #include "statements.h"
 #include "track.h"
@@ -118,7 +119,8 @@ struct sess {
     char user[64], database[64], application[64]; /* under the registry lock */
     /* the same; "": not known. "TLSv1.3 TLS_AES_256_GCM_SHA384", and where it is connected to */
     char tls_client[48], tls_server[48];
-    uint32_t protocol; /* the same: as in the start-up packet, 0x30000 is 3.0 */
+    struct sess_version version; /* the same: since the start-up packet (version.h) */
+    uint32_t protocol;           /* the same: as in the start-up packet, 0x30000 is 3.0 */
     int64_t connected_us;
     atomic_int shown;        /* enum sess_shown */
     _Atomic int64_t idle_us; /* the client's last bytes, or the last answer to them */

@@ -8,6 +8,7 @@
 #include "login.h"
 #include "segue/wire/frame.h"
 #include "segue/wire/startup.h"
+#include "version.h"
 
 enum { ASKED_SSL = 1, ASKED_GSSENC = 2 };
 
@@ -56,6 +57,17 @@ static bool below_limit(struct sess *s)
     return false;
 }
 
+static bool has_version(struct sess *s)
+{
+    struct err err = {0};
+
+    if (sess_version_choose(s, &err) == RC_OK)
+        return true;
+    COUNT(s->worker->counters.refused, 1);
+    sess_fail(s, &err);
+    return false;
+}
+
 static void enter_console(struct sess *s)
 {
     struct sess_plane *plane = s->worker->plane;
@@ -85,7 +97,7 @@ static void start(struct sess *s, const struct wire_startup *st)
     remember_names(s, st);
     if (console && strcmp(s->database, console->database) == 0)
         enter_console(s);
-    else if (below_limit(s))
+    else if (has_version(s) && below_limit(s))
         sess_login_start(s, SESS_FOR_RELAY, false);
 }
 

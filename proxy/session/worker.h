@@ -42,6 +42,7 @@ struct sess_limits { /* the options that may change, as one immutable value */
     struct net_tls_context *accept, *connect; /* NULL: no TLS on that leg */
     struct auth_users *users;                 /* NULL: no list */
     char **cert_map;
+    struct sess_versions *versions;
 };
 
 struct sess_usage_slot {

@@ -16,13 +16,23 @@ static const char *refuse_short(const char *text)
 
 static const char *const colours[] = {"red", "green", NULL};
 
-enum { COUNT, COLOUR, USERS, SECRET, WORD };
+static enum rc check_objects(const char *json, struct err *err)
+{
+    if (!strstr(json, "bad"))
+        return RC_OK;
+    err_set(err, "22023", "object 1: bad");
+    err_hint(err, "be good");
+    return RC_ERR;
+}
+
+enum { COUNT, COLOUR, USERS, SECRET, WORD, OBJECTS };
 static const struct opt_row rows[] = {
     [COUNT] = {.name = "count_max", .type = OPT_NUMBER, .fallback = "5", .min = 1, .max = 9},
     [COLOUR] = {.name = "colour", .type = OPT_CHOICE, .fallback = "red", .choices = colours},
     [USERS] = {.name = "users", .type = OPT_LIST, .fallback = ""},
     [SECRET] = {.name = "secret", .type = OPT_TEXT, .fallback = "", .secret = true},
     [WORD] = {.name = "word", .type = OPT_TEXT, .fallback = "abc", .refuse = refuse_short},
+    [OBJECTS] = {.name = "objects", .type = OPT_OBJECTS, .fallback = "", .check = check_objects},
 };
 
 static struct opt_set *new_set(void)
@@ -56,6 +66,8 @@ static void every_complaint_of_a_file_has_line_field_and_what_is_allowed(void **
          "f:1: option \"users\" must be a list of names, not an object"},
         {"{\"word\": \"ab\"}",
          "f:1: option \"word\" must be at least three characters, not \"ab\""},
+        {"{\"objects\": \"\"}", "f:1: option \"objects\" must be a list of objects, not a string"},
+        {"{\n\"objects\": [{\"bad\": 1}]}", "f:2: option \"objects\": object 1: bad"},
         {"{\n\n\"color\": \"red\"}", "f:3: there is no option \"color\""},
         {"{\"count-max\": 3}", "f:1: there is no option \"count-max\""},
         {"[]", "f:1: must be one JSON object of options, not an array"},
@@ -179,9 +191,27 @@ static void a_refused_secret_is_not_in_the_error(void **state)
     opt_set_free(set);
 }
 
+static void objects_are_kept_as_compact_json_and_an_empty_list_as_nothing(void **state)
+{
+    struct opt_set *set = new_set();
+    struct err err = {0};
+
+    (void)state;
+    assert_string_equal(set->values[OBJECTS].text, "");
+    assert_int_equal(opt_load_text(set, "f", "{\"objects\": [ {\"a\": \"x, y\"} ]}", &err), RC_OK);
+    assert_string_equal(set->values[OBJECTS].text, "[{\"a\":\"x, y\"}]");
+    assert_int_equal(opt_load_text(set, "f", "{\"objects\": []}", &err), RC_OK);
+    assert_string_equal(set->values[OBJECTS].text, "");
+    assert_int_equal(opt_set_text(set, OBJECTS, "[{\"bad\": 1}]", OPT_FLAG, &err), RC_ERR);
+    assert_string_equal(err.text, "option \"objects\": object 1: bad");
+    assert_string_equal(err.hint, "be good");
+    opt_set_free(set);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(objects_are_kept_as_compact_json_and_an_empty_list_as_nothing),
         cmocka_unit_test(every_complaint_of_a_file_has_line_field_and_what_is_allowed),
         cmocka_unit_test(text_that_is_not_json_is_refused_with_its_line),
         cmocka_unit_test(an_unknown_option_gets_the_nearest_as_a_hint),

@@ -155,9 +155,55 @@ static void redirect_changes_the_database_and_drops_replication(void **state)
     buf_fini(&out);
 }
 
+/* As PostgreSQL's pg_split_opts and ParseLongOption take them. */
+static void a_setting_is_found_in_every_way_postgresql_takes_it(void **state)
+{
+    static const struct {
+        const char *body;
+        size_t len;
+        const char *value; /* NULL: not asked for */
+    } cases[] = {
+#define CASE(text, value) {text, sizeof(text), value}
+        CASE("user\0u\0options\0-c segue.schema=old\0", "old"),
+        CASE("user\0u\0options\0-csegue.schema=old\0", "old"),
+        CASE("user\0u\0options\0--segue.schema=new\0", "new"),
+        CASE("user\0u\0options\0  -c  geqo=off\t--Segue.SCHEMA=new \0", "new"),
+        CASE("user\0u\0options\0-c segue.schema=old -c segue.schema=new\0", "new"),
+        CASE("user\0u\0options\0-c segue.schema=o\\ l\\\\d\0", "o l\\d"),
+        CASE("user\0u\0options\0-c segue.schema=\0", ""),
+        CASE("user\0u\0segue.schema\0old\0", "old"),
+        CASE("user\0u\0segue.schema\0old\0options\0-c segue.schema=new\0", "old"),
+        CASE("user\0u\0options\0-c segue.schema=new\0segue.schema\0old\0", "old"),
+        CASE("user\0u\0options\0-c segue.schema=far_too_long_for_it\0", "far_too"),
+        CASE("user\0u\0options\0-c x.segue.schema=old\0", NULL),
+        CASE("user\0u\0options\0-c segue.schemas=old\0", NULL),
+        CASE("user\0u\0options\0-c segue.schema\0", NULL),
+        CASE("user\0u\0options\0segue.schema=old\0", NULL),
+        CASE("user\0u\0options\0-c\0", NULL),
+        CASE("user\0u\0options\0\0", NULL),
+        CASE("user\0u\0application_name\0-c segue.schema=old\0", NULL),
+#undef CASE
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct buf in = {0};
+        char value[8];
+
+        packet(&in, WIRE_PROTOCOL(3, 0), cases[i].body, cases[i].len);
+        assert_int_equal(
+            wire_startup_setting(in.data, in.len, "segue.schema", value, sizeof(value)),
+            cases[i].value != NULL);
+        if (cases[i].value)
+            assert_string_equal(value, cases[i].value);
+        buf_fini(&in);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_setting_is_found_in_every_way_postgresql_takes_it),
         cmocka_unit_test(parameters_are_read),
         cmocka_unit_test(every_prefix_needs_more),
         cmocka_unit_test(malformed_packets_are_refused),

@@ -17,7 +17,7 @@
 
 #include "segue/base/err.h"
 
-enum opt_type { OPT_TEXT, OPT_NUMBER, OPT_CHOICE, OPT_LIST, OPT_TYPE_COUNT };
+enum opt_type { OPT_TEXT, OPT_NUMBER, OPT_CHOICE, OPT_LIST, OPT_OBJECTS, OPT_TYPE_COUNT };
 
 enum opt_source { OPT_DEFAULT, OPT_FILE, OPT_ENVIRONMENT, OPT_FLAG, OPT_SOURCE_COUNT };
 
@@ -29,13 +29,15 @@ struct opt_row {
     const char *const *choices; /* OPT_CHOICE: NULL-terminated */
     /* OPT_TEXT, OPT_LIST: NULL, or says what is allowed when `text` is not. */
     const char *(*refuse)(const char *text);
+    /* OPT_OBJECTS: says in err which object, which field, what is allowed. */
+    enum rc (*check)(const char *json, struct err *err);
     bool reload; /* takes effect on SIGHUP */
     bool secret; /* holds a password: shown by opt_mask_url */
     const char *help;
 };
 
 struct opt_value {
-    char *text; /* never NULL; lists with commas */
+    char *text; /* never NULL; lists with commas; objects as a JSON array, "" for an empty one */
     unsigned number;
     char **list; /* OPT_LIST: NULL-terminated */
     enum opt_source source;

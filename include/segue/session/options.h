@@ -95,6 +95,7 @@ struct sess_options {
     enum sess_auth_mode auth;
     const char *auth_file;                 /* userlist.txt; NULL or "": none */
     char *const *cert_map;                 /* "common name=user", NULL-terminated */
+    const char *schema_rules;              /* JSON, as in session/versions.h; NULL: none */
     unsigned workers;                      /* 0: chosen by the number of cores */
     unsigned sessions_max;                 /* clients beyond it get 53300 */
     unsigned startup_open_max;             /* connections that have not finished their start-up */

@@ -7,6 +7,7 @@
 #ifndef SEGUE_WIRE_STARTUP_H
 #define SEGUE_WIRE_STARTUP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -43,6 +44,12 @@ enum rc wire_startup_read(const void *data, size_t len, struct wire_startup *out
 /* Calls back for each parameter of a packet that wire_startup_read has accepted. */
 void wire_startup_params(const void *packet, size_t total,
                          void (*each)(void *arg, const struct wire_param *param), void *arg);
+
+/* The value of a setting (lower case) that the packet asks for, by a parameter of that name or
+ * inside `options`, cut to `size`; as PostgreSQL does, the first of the two ways wins, and the last
+ * of several words. False: it does not ask. */
+bool wire_startup_setting(const void *packet, size_t total, const char *name, char *value,
+                          size_t size);
 
 /* Appends a copy of the packet in which `database` has another value and `replication` is gone. */
 void wire_startup_redirect(struct buf *out, const void *packet, size_t total, const char *database);
