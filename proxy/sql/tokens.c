@@ -2,6 +2,7 @@
 
 #include <pg_query.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "segue/base/mem.h"
 
@@ -20,14 +21,30 @@ static bool is_comment(PgQuery__Token kind)
     return kind == PG_QUERY__TOKEN__SQL_COMMENT || kind == PG_QUERY__TOKEN__C_COMMENT;
 }
 
-static void add(struct sql_tokens *tokens, const PgQuery__ScanToken *from, uint32_t *depth)
+/* Of U&"" and U&'' the scanner tells a wrong end. Up to the next token there are only spaces. */
+static uint32_t end_of(const PgQuery__ScanResult *list, size_t i, const char *text)
 {
+    const PgQuery__ScanToken *token = list->tokens[i];
+    size_t end;
+
+    if (token->token != PG_QUERY__TOKEN__UIDENT && token->token != PG_QUERY__TOKEN__USCONST)
+        return (uint32_t)token->end;
+    end = i + 1 < list->n_tokens ? (size_t)list->tokens[i + 1]->start : strlen(text);
+    while (end > (size_t)token->start && strchr(" \t\n\r\f\v", text[end - 1]))
+        end--;
+    return (uint32_t)end;
+}
+
+static void add(struct sql_tokens *tokens, const PgQuery__ScanResult *list, size_t i,
+                const char *text, uint32_t *depth)
+{
+    const PgQuery__ScanToken *from = list->tokens[i];
     struct sql_token *to = &tokens->items[tokens->n++];
 
     if (closes(from->token) && *depth > 0)
         --*depth;
     *to = (struct sql_token){.start = (uint32_t)from->start,
-                             .end = (uint32_t)from->end,
+                             .end = end_of(list, i, text),
                              .depth = *depth,
                              .kind = from->token,
                              .word = from->token == PG_QUERY__TOKEN__IDENT ||
@@ -50,7 +67,7 @@ enum rc sql_tokens_init(struct sql_tokens *tokens, const char *text)
         tokens->items = mem_calloc(list->n_tokens + 1, sizeof(*tokens->items));
         for (size_t i = 0; i < list->n_tokens; i++)
             if (!is_comment(list->tokens[i]->token))
-                add(tokens, list->tokens[i], &depth);
+                add(tokens, list, i, text, &depth);
         pg_query__scan_result__free_unpacked(list, NULL);
     }
     pg_query_free_scan_result(scan);

@@ -1,0 +1,321 @@
+#include "rows.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "segue/base/buf.h"
+#include "segue/base/mem.h"
+
+void sql_rows_fini(struct sql_rows *rows)
+{
+    free(rows->values);
+    free(rows->spans);
+    free(rows->ends);
+    *rows = (struct sql_rows){0};
+}
+
+/* ---- how many columns ---- */
+
+static bool is_star(const json_t *expr)
+{
+    const json_t *fields = sql_tree_get(sql_tree_get(expr, "ColumnRef"), "fields");
+    const json_t *steps = sql_tree_get(sql_tree_get(expr, "A_Indirection"), "indirection");
+    const json_t *list = fields ? fields : steps;
+
+    return list && sql_tree_get(json_array_get(list, json_array_size(list) - 1), "A_Star");
+}
+
+static const json_t *target_of(const json_t *targets, size_t i)
+{
+    return sql_tree_get(json_array_get(targets, i), "ResTarget");
+}
+
+static size_t stars_at(const json_t *targets)
+{
+    size_t i = 0;
+
+    while (i < json_array_size(targets) && !is_star(sql_tree_get(target_of(targets, i), "val")))
+        i++;
+    return i;
+}
+
+static const json_t *row_of(const json_t *lists, size_t i)
+{
+    return sql_tree_get(sql_tree_get(json_array_get(lists, i), "List"), "items");
+}
+
+size_t sql_rows_width_of(const json_t *values)
+{
+    for (size_t i = 0; i < json_array_size(values); i++)
+        if (is_star(json_array_get(values, i)))
+            return SQL_WIDTH_UNKNOWN;
+    return json_array_size(values);
+}
+
+size_t sql_rows_width(const json_t *select)
+{
+    const json_t *lists, *targets;
+
+    while (sql_tree_get(select, "larg")) /* all sides of a set operation have the same number */
+        select = sql_tree_get(select, "larg");
+    lists = sql_tree_get(select, "valuesLists");
+    targets = sql_tree_get(select, "targetList");
+    if (lists)
+        return sql_rows_width_of(row_of(lists, 0));
+    return stars_at(targets) < json_array_size(targets) ? SQL_WIDTH_UNKNOWN
+                                                        : json_array_size(targets);
+}
+
+/* ---- VALUES ---- */
+
+/* Outwards from the expression: brackets around it, until one that VALUES stands in front of. */
+size_t sql_rows_open(const struct sql_tokens *tokens, const json_t *expr)
+{
+    size_t i = sql_tokens_at(tokens, sql_expr_location(expr));
+    uint32_t depth = i < tokens->n ? tokens->items[i].depth : 0;
+
+    if (i == tokens->n)
+        return i;
+    while (i-- > 1) {
+        if (tokens->items[i].depth >= depth)
+            continue;
+        depth = tokens->items[i].depth;
+        if (tokens->items[i].kind == SQL_TOKEN_OPEN &&
+            tokens->items[i - 1].kind == PG_QUERY__TOKEN__VALUES)
+            return i;
+    }
+    return tokens->n;
+}
+
+static void make_room(struct sql_rows *rows)
+{
+    size_t need = (rows->n + 1) * rows->ncolumns;
+
+    mem_grow((void **)&rows->values, &rows->cap, need, sizeof(*rows->values));
+    mem_grow((void **)&rows->spans, &rows->cap_s, need, sizeof(*rows->spans));
+    mem_grow((void **)&rows->ends, &rows->cap_e, rows->n + 1, sizeof(*rows->ends));
+}
+
+bool sql_rows_add(const struct sql_work *w, struct sql_rows *rows, const json_t *values,
+                  size_t *open)
+{
+    size_t n = json_array_size(values), at = rows->n * n;
+
+    if (n == 0 || (rows->n > 0 && n != rows->ncolumns))
+        return false;
+    rows->ncolumns = n;
+    rows->label = "";
+    make_room(rows);
+    if (!sql_span_list(&w->tokens, *open, n, &rows->spans[at], &rows->ends[rows->n]))
+        return false;
+    for (size_t i = 0; i < n; i++)
+        rows->values[at + i] = json_array_get(values, i);
+    rows->n++;
+    *open = sql_tokens_close(&w->tokens, *open) + 1;
+    return true;
+}
+
+static bool read_values(const struct sql_work *w, struct sql_rows *rows, const json_t *lists)
+{
+    size_t open = sql_rows_open(&w->tokens, json_array_get(row_of(lists, 0), 0));
+
+    for (size_t i = 0; i < json_array_size(lists); i++) {
+        if (i > 0 && !sql_tokens_is(&w->tokens, open++, SQL_TOKEN_COMMA))
+            return false;
+        if (!sql_rows_add(w, rows, row_of(lists, i), &open))
+            return false;
+    }
+    return true;
+}
+
+/* ---- SELECT ---- */
+
+/* Behind the last target. The tree must agree about FROM, which IS DISTINCT FROM has as well. */
+static size_t targets_end(const struct sql_work *w, const json_t *select, size_t last)
+{
+    static const PgQuery__Token ends[] = {
+        PG_QUERY__TOKEN__FROM,
+        PG_QUERY__TOKEN__WHERE,
+        PG_QUERY__TOKEN__GROUP_P,
+        PG_QUERY__TOKEN__HAVING,
+        PG_QUERY__TOKEN__WINDOW,
+        PG_QUERY__TOKEN__ORDER,
+        PG_QUERY__TOKEN__LIMIT,
+        PG_QUERY__TOKEN__OFFSET,
+        PG_QUERY__TOKEN__FETCH,
+        PG_QUERY__TOKEN__FOR,
+        PG_QUERY__TOKEN__ON,
+        PG_QUERY__TOKEN__RETURNING,
+        PG_QUERY__TOKEN__UNION,
+        PG_QUERY__TOKEN__EXCEPT,
+        PG_QUERY__TOKEN__INTERSECT,
+        PG_QUERY__TOKEN__INTO,
+        0,
+    };
+    size_t end = sql_expr_end(&w->tokens, last, ends);
+    bool from = sql_tokens_is(&w->tokens, end, PG_QUERY__TOKEN__FROM);
+
+    return from == (sql_tree_get(select, "fromClause") != NULL) ? end : w->tokens.n + 1;
+}
+
+/* The expression alone, of a target between two tokens: without AS and its label. An empty span
+ * when the label is more than one token (U&"" with UESCAPE). */
+static struct sql_span target_span(const struct sql_tokens *tokens, const json_t *target,
+                                   size_t from, size_t to)
+{
+    if (sql_tree_get(target, "name")) {
+        to--;
+        if (!tokens->items[to].word)
+            return (struct sql_span){0};
+        if (tokens->items[to - 1].kind == PG_QUERY__TOKEN__AS)
+            to--;
+    }
+    if (to <= from)
+        return (struct sql_span){0};
+    return (struct sql_span){tokens->items[from].start, tokens->items[to - 1].end};
+}
+
+static bool read_select(const struct sql_work *w, struct sql_rows *rows, const json_t *select)
+{
+    const struct sql_tokens *tokens = &w->tokens;
+    const json_t *targets = sql_tree_get(select, "targetList");
+    size_t n = json_array_size(targets);
+    size_t from = sql_tokens_at(tokens, sql_tree_location(target_of(targets, 0)));
+
+    rows->ncolumns = stars_at(targets);
+    rows->label = " AS \"~segue\""; /* a bare name could become what ORDER BY means */
+    if (rows->ncolumns == 0 || from == 0 || from == tokens->n ||
+        (tokens->items[from - 1].kind != PG_QUERY__TOKEN__SELECT &&
+         tokens->items[from - 1].kind != PG_QUERY__TOKEN__ALL))
+        return false;
+    make_room(rows);
+    for (size_t i = 0; i < n; i++) {
+        size_t next = i + 1 < n
+                          ? sql_tokens_at(tokens, sql_tree_location(target_of(targets, i + 1)))
+                          : targets_end(w, select, from) + 1;
+
+        if (next > tokens->n + 1 || next < from + 2 ||
+            (i + 1 < n && (!sql_tokens_is(tokens, next - 1, SQL_TOKEN_COMMA) ||
+                           tokens->items[next - 1].depth != tokens->items[from].depth)))
+            return false;
+        if (i < rows->ncolumns) {
+            rows->values[i] = sql_tree_get(target_of(targets, i), "val");
+            rows->spans[i] = target_span(tokens, target_of(targets, i), from, next - 1);
+        }
+        rows->ends[0] = tokens->items[next - 2].end;
+        from = next;
+    }
+    rows->n = 1;
+    return true;
+}
+
+/* ROLLUP and the like make NULL of a constant that is grouped by its place, but not of its copy. */
+static bool has_grouping_sets(const json_t *select)
+{
+    const json_t *groups = sql_tree_get(select, "groupClause");
+
+    for (size_t i = 0; i < json_array_size(groups); i++)
+        if (sql_tree_get(json_array_get(groups, i), "GroupingSet"))
+            return true;
+    return false;
+}
+
+bool sql_rows_read(const struct sql_work *w, struct sql_rows *rows, const json_t *select)
+{
+    const char *op = json_string_value(sql_tree_get(select, "op"));
+
+    if (!op || strcmp(op, "SETOP_NONE") != 0)
+        return false;
+    if (sql_tree_get(select, "valuesLists"))
+        return sql_rows_width(select) != SQL_WIDTH_UNKNOWN &&
+               read_values(w, rows, sql_tree_get(select, "valuesLists"));
+    return !sql_tree_get(select, "distinctClause") && !has_grouping_sets(select) &&
+           read_select(w, rows, select);
+}
+
+/* ---- adding ---- */
+
+bool sql_rows_may_add(const struct sql_work *w, const struct sql_rows *rows,
+                      const struct sql_twin *twin)
+{
+    if (twin->of >= rows->ncolumns)
+        return false;
+    for (size_t i = 0; i < rows->n; i++) {
+        size_t at = i * rows->ncolumns + twin->of;
+
+        if (!sql_span_may_copy(w, rows->spans[at], rows->values[at]) ||
+            !sql_span_may_insert(w, rows->ends[i]))
+            return false;
+    }
+    return rows->n > 0;
+}
+
+void sql_rows_put(struct sql_work *w, const struct sql_rows *rows, const struct sql_twin *twins,
+                  size_t n)
+{
+    for (size_t i = 0; i < rows->n && n > 0; i++) {
+        struct buf text = {0};
+
+        for (size_t t = 0; t < n; t++) {
+            struct sql_span span = rows->spans[i * rows->ncolumns + twins[t].of];
+
+            buf_append_str(&text, ", ");
+            buf_append(&text, w->text + span.from, span.to - span.from);
+            buf_append_str(&text, rows->label);
+        }
+        sql_edits_add_take(&w->edits, rows->ends[i], 0, buf_take(&text));
+    }
+}
+
+/* ---- a sub-select ---- */
+
+/* A literal without a type takes that of the column it is written to. Inside of a sub-select it
+ * would be text. */
+static bool is_untyped(const json_t *expr)
+{
+    const json_t *literal = sql_tree_get(expr, "A_Const");
+
+    return sql_tree_get(expr, "ParamRef") || sql_tree_get(literal, "sval") ||
+           sql_tree_get(literal, "isnull");
+}
+
+/* Does what is selected keep its type there? Set operations have given it one anyway. */
+static bool keeps_types(const json_t *select)
+{
+    const json_t *targets = sql_tree_get(select, "targetList");
+
+    for (size_t i = 0; i < json_array_size(targets); i++)
+        if (is_untyped(sql_tree_get(target_of(targets, i), "val")))
+            return false;
+    return true;
+}
+
+bool sql_rows_wrap(struct sql_work *w, const json_t *select, size_t begin, size_t end,
+                   const struct sql_twin *twins, size_t n)
+{
+    size_t width = sql_rows_width(select);
+    struct buf front = {0}, back = {0};
+    uint32_t from, to;
+
+    if (width == SQL_WIDTH_UNKNOWN || sql_tree_get(select, "valuesLists") || !keeps_types(select) ||
+        end > w->tokens.n || begin >= end)
+        return false;
+    from = w->tokens.items[begin].start;
+    to = w->tokens.items[end - 1].end;
+    if (sql_edits_touch(&w->edits, from, from + 1) || !sql_span_may_insert(w, to))
+        return false;
+    buf_append_str(&front, "SELECT ");
+    for (size_t i = 0; i < width; i++)
+        buf_printf(&front, "%sc%zu", i ? ", " : "", i + 1);
+    for (size_t i = 0; i < n; i++)
+        buf_printf(&front, ", c%zu", twins[i].of + 1);
+    /* OFFSET 0 keeps the planner from evaluating a function at each place where it is used */
+    buf_append_str(&front, " FROM (SELECT * FROM (");
+    buf_append_str(&back, ") AS \"~segue\" OFFSET 0) AS \"~segue\"(");
+    for (size_t i = 0; i < width; i++)
+        buf_printf(&back, "%sc%zu", i ? ", " : "", i + 1);
+    buf_append_str(&back, ")");
+    sql_edits_add_take(&w->edits, from, 0, buf_take(&front));
+    sql_edits_add_take(&w->edits, to, 0, buf_take(&back));
+    return true;
+}

@@ -1,0 +1,55 @@
+/*
+ * What an INSERT writes: rows of values, where each begins and ends in the text, and how more
+ * values are added to them. Private to the sql layer.
+ *
+ * More is always added at the end, of the values as of the column list: ORDER BY 2 and GROUP BY 2
+ * go on to mean what they did, and so does each item in front of a star.
+ */
+#ifndef SEGUE_SQL_ROWS_H
+#define SEGUE_SQL_ROWS_H
+
+#include "twin.h"
+
+#define SQL_WIDTH_UNKNOWN SIZE_MAX
+
+struct sql_rows {
+    size_t n, ncolumns;     /* of a SELECT: the columns in front of a star */
+    const json_t **values;  /* n * ncolumns, of the tree */
+    struct sql_span *spans; /* n * ncolumns; without labels */
+    uint32_t *ends;         /* n: where more goes */
+    const char *label;      /* what stands behind each value that is added */
+    size_t cap, cap_s, cap_e;
+};
+
+void sql_rows_fini(struct sql_rows *rows);
+
+/* Columns of a SELECT or of VALUES (SelectStmt); UNKNOWN with a star in it. */
+size_t sql_rows_width(const json_t *select);
+size_t sql_rows_width_of(const json_t *values); /* of one row of VALUES */
+
+/* The ( behind the VALUES to whose first row the expression belongs; n: not certain. */
+size_t sql_rows_open(const struct sql_tokens *tokens, const json_t *expr);
+
+/* Adds a row of VALUES (a list of expressions) whose ( is at the token *open; *open is the one
+ * behind it then. False: the text does not agree with the tree. */
+bool sql_rows_add(const struct sql_work *w, struct sql_rows *rows, const json_t *values,
+                  size_t *open);
+
+/* The rows of a source: all of VALUES, or the one that stands for a plain SELECT. `rows` is empty.
+ * False: it is of another kind, or the text does not agree. */
+bool sql_rows_read(const struct sql_work *w, struct sql_rows *rows, const json_t *select);
+
+/* May all rows have the twin's value at their end, too? */
+bool sql_rows_may_add(const struct sql_work *w, const struct sql_rows *rows,
+                      const struct sql_twin *twin);
+
+/* Adds the values of the twins, in their order, to each row. */
+void sql_rows_put(struct sql_work *w, const struct sql_rows *rows, const struct sql_twin *twins,
+                  size_t n);
+
+/* For a SELECT that cannot have more values: it becomes a sub-select of `width` columns, evaluated
+ * once, of which the twins' are taken twice. `begin` and `end`: its tokens. False: not certain. */
+bool sql_rows_wrap(struct sql_work *w, const json_t *select, size_t begin, size_t end,
+                   const struct sql_twin *twins, size_t n);
+
+#endif

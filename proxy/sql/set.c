@@ -1,0 +1,117 @@
+/* Lists of UPDATE ... SET, ON CONFLICT DO UPDATE SET, MERGE ... THEN UPDATE SET: `o = e` becomes
+ * `o = e, n = e`. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "segue/base/mem.h"
+#include "segue/sql/expr.h"
+#include "twin.h"
+
+/* WHEN is MERGE's next clause. A CASE has a WHEN, too, but is not copied. */
+static const PgQuery__Token ends[] = {PG_QUERY__TOKEN__FROM, PG_QUERY__TOKEN__WHERE,
+                                      PG_QUERY__TOKEN__RETURNING, PG_QUERY__TOKEN__WHEN, 0};
+
+/* What is assigned to one column. */
+struct value {
+    const json_t *expr;
+    struct sql_span span;
+    uint32_t end; /* of the assignment that it is in */
+};
+
+/* The assigned expression begins behind the = at the token `equals`. */
+static bool place(const struct sql_work *w, size_t equals, struct value *value)
+{
+    const struct sql_tokens *tokens = &w->tokens;
+    size_t end;
+
+    if (!sql_tokens_is(tokens, equals, SQL_TOKEN_EQUALS) || equals + 1 >= tokens->n)
+        return false;
+    end = sql_expr_end(tokens, equals + 1, ends);
+    value->end = tokens->items[end - 1].end;
+    value->span = (struct sql_span){tokens->items[equals + 1].start, value->end};
+    return true;
+}
+
+/* The element `index` of a list of values, or of ROW(), inside of value->span. */
+static bool element(const struct sql_work *w, const json_t *row, size_t index, struct value *value)
+{
+    const json_t *args = sql_tree_get(row, "args");
+    size_t n = json_array_size(args);
+    uint32_t at = (uint32_t)sql_tree_location(row), last;
+    size_t open = sql_tokens_at(&w->tokens, (int)at);
+    struct sql_span *spans = mem_calloc(n + 1, sizeof(*spans));
+    bool found;
+
+    if (sql_tokens_is(&w->tokens, open, PG_QUERY__TOKEN__ROW))
+        open++;
+    found = at >= value->span.from && at < value->span.to && index < n &&
+            sql_span_list(&w->tokens, open, n, spans, &last);
+    if (found) {
+        value->expr = json_array_get(args, index);
+        value->span = spans[index];
+    }
+    free(spans);
+    return found;
+}
+
+/* (a, o) = (1, 2), with o at the token `name`. Of a sub-select nothing is copied. */
+static bool multiple(const struct sql_work *w, size_t name, const json_t *assign,
+                     struct value *value)
+{
+    const struct sql_tokens *tokens = &w->tokens;
+    const json_t *row = sql_tree_get(sql_tree_get(assign, "source"), "RowExpr");
+    json_int_t number = json_integer_value(sql_tree_get(assign, "colno"));
+    json_int_t columns = json_integer_value(sql_tree_get(assign, "ncolumns"));
+    size_t close = name;
+
+    while (close < tokens->n && tokens->items[close].depth >= tokens->items[name].depth)
+        close++;
+    return row && number > 0 && json_array_size(sql_tree_get(row, "args")) == (size_t)columns &&
+           place(w, close + 1, value) && element(w, row, (size_t)number - 1, value);
+}
+
+static bool find_value(const struct sql_work *w, const json_t *target, struct value *value)
+{
+    size_t name = sql_tokens_at(&w->tokens, sql_tree_location(target));
+    const json_t *val = sql_tree_get(target, "val");
+    const json_t *assign = sql_tree_get(val, "MultiAssignRef");
+
+    if (name == w->tokens.n)
+        return false;
+    if (assign)
+        return multiple(w, name, assign, value);
+    value->expr = val;
+    return place(w, name + 1, value);
+}
+
+static void put(struct sql_work *w, const struct value *value, const char *name)
+{
+    char *quoted = sql_quote_ident(name);
+
+    sql_edits_add_take(&w->edits, value->end, 0,
+                       mem_printf(", %s = %.*s", quoted, (int)(value->span.to - value->span.from),
+                                  w->text + value->span.from));
+    free(quoted);
+}
+
+void sql_set_twins(struct sql_work *w, const struct rule *table, const json_t *node)
+{
+    const json_t *list = sql_tree_get(node, "targetList");
+    size_t n = json_array_size(list);
+    struct sql_written *written = mem_calloc(n + 1, sizeof(*written));
+    struct sql_twin *twins = mem_calloc(table->ntwins + 1, sizeof(*twins));
+    size_t ntwins;
+
+    sql_written_of(list, written);
+    ntwins = sql_twins_missing(table, written, n, twins);
+    for (size_t i = 0; i < ntwins; i++) {
+        const json_t *target = sql_tree_get(json_array_get(list, twins[i].of), "ResTarget");
+        struct value value = {0};
+
+        if (find_value(w, target, &value) && sql_span_may_copy(w, value.span, value.expr) &&
+            sql_span_may_insert(w, value.end))
+            put(w, &value, twins[i].name);
+    }
+    free(written);
+    free(twins);
+}

@@ -1,0 +1,124 @@
+/* sql/set.c: lists of UPDATE, ON CONFLICT DO UPDATE, MERGE ... THEN UPDATE. */
+#include "sql_twins_bed.h"
+
+static void an_assignment_to_one_half_is_followed_by_the_other(void **state)
+{
+    static const struct twins_row rows[] = {
+        {"UPDATE t SET o = 'x'", "UPDATE t SET o = 'x', n = 'x'", 0},
+        {"UPDATE t SET n='x' WHERE id=$1", "UPDATE t SET n='x', o = 'x' WHERE id=$1", 0},
+        {"UPDATE public.t AS x SET o = x.o || $1, b = 3, P = 4 FROM u WHERE true RETURNING x.id",
+         "UPDATE public.t AS x SET o = x.o || $1, n = x.o || $1, b = 3, P = 4, \"Q\" = 4 FROM u "
+         "WHERE true RETURNING x.id",
+         0},
+        {"UPDATE t SET \"Q\" = ((b + 1)) RETURNING id",
+         "UPDATE t SET \"Q\" = ((b + 1)), p = ((b + 1)) RETURNING id", 0},
+        {"UPDATE t SET o = u.from FROM u", "UPDATE t SET o = u.from, n = u.from FROM u", 0},
+        {"UPDATE t SET o = 1 -- one\n, b = 2 /* two */",
+         "UPDATE t SET o = 1, n = 1 -- one\n, b = 2 /* two */", 0},
+        {"UPDATE t SET o = 1 -- one\n + 2 WHERE true",
+         "UPDATE t SET o = 1 -- one\n + 2, n = 1 -- one\n + 2 WHERE true", 0},
+        {"UPDATE t SET o = NOT b, b = NULL", "UPDATE t SET o = NOT b, n = NOT b, b = NULL", 0},
+        {"WITH w AS (UPDATE t SET o = 1) UPDATE t SET p = 2",
+         "WITH w AS (UPDATE t SET o = 1, n = 1) UPDATE t SET p = 2, \"Q\" = 2", 0},
+        {"UPDATE t SET o = 1;UPDATE t SET p = 2",
+         "UPDATE t SET o = 1, n = 1;UPDATE t SET p = 2, \"Q\" = 2", 0},
+        {"PREPARE s AS UPDATE t SET o = $2", "PREPARE s AS UPDATE t SET o = $2, n = $2", 0},
+        {"UPDATE t SET o = 1 WHERE CURRENT OF c", "UPDATE t SET o = 1, n = 1 WHERE CURRENT OF c",
+         0},
+        {"UPDATE ONLY t SET o = 1", "UPDATE ONLY t SET o = 1, n = 1", 0},
+        {"UPDATE t SET o = 1, n = 2", NULL, 0},
+        {"UPDATE t SET b = o", NULL, 0},
+        {"UPDATE t SET o = DEFAULT", NULL, 0},
+        {"UPDATE t SET o = f(1)", NULL, 0},
+        {"UPDATE t SET o = (SELECT 1)", NULL, 0},
+        {"UPDATE t SET o = b IS DISTINCT FROM 1 FROM u", NULL, 0},
+        {"UPDATE t SET o = CASE WHEN true THEN 1 END", NULL, 0},
+        {"UPDATE t SET o[1] = 1", NULL, 0},
+        {"UPDATE t SET o.f = 1, p = 2", "UPDATE t SET o.f = 1, p = 2, \"Q\" = 2", 0},
+        {"UPDATE t SET o[1] = 1, o[2] = 2", NULL, 0},
+        {"UPDATE u SET o = 1 FROM t", NULL, 0},
+    };
+
+    (void)state;
+    twins_each(SQL_SIDE_OLD, rows, ARRAY_LEN(rows));
+}
+
+static void a_list_is_followed_by_the_other_half_of_its_elements(void **state)
+{
+    static const struct twins_row rows[] = {
+        {"UPDATE t SET (b, o) = (1, 2)", "UPDATE t SET (b, o) = (1, 2), n = 2", 0},
+        {"UPDATE t SET (o, b) = ROW(1, 2), id = 3",
+         "UPDATE t SET (o, b) = ROW(1, 2), n = 1, id = 3", 0},
+        {"UPDATE t SET ( o , p ) = ((1, (b + 2))) WHERE true",
+         "UPDATE t SET ( o , p ) = ((1, (b + 2))), n = 1, \"Q\" = (b + 2) WHERE true", 0},
+        {"UPDATE t SET (o) = ROW($1)", "UPDATE t SET (o) = ROW($1), n = $1", 0},
+        {"UPDATE t SET (b, o) = (f(1, 2), 2)", "UPDATE t SET (b, o) = (f(1, 2), 2), n = 2", 0},
+        {"UPDATE t SET (b, o) = (CASE WHEN true THEN 1 END, 2) FROM u",
+         "UPDATE t SET (b, o) = (CASE WHEN true THEN 1 END, 2), n = 2 FROM u", 0},
+        {"UPDATE t SET (b, o) = (1, DEFAULT)", NULL, 0},
+        {"UPDATE t SET (b, o) = (1, f())", NULL, 0},
+        {"UPDATE t SET (b, o) = (SELECT 1, 2)", NULL, 0},
+        {"UPDATE t SET (b, o) = (1, 2, 3)", NULL, 0},
+        {"UPDATE t SET (b, o) = ROW(u.*) FROM u", NULL, 0},
+        {"UPDATE t SET (o, n) = (1, 2)", NULL, 0},
+        {"UPDATE t SET (b, o[1]) = (1, 2)", NULL, 0},
+    };
+
+    (void)state;
+    twins_each(SQL_SIDE_OLD, rows, ARRAY_LEN(rows));
+}
+
+static void a_conflict_and_a_match_set_both_halves(void **state)
+{
+#define INTO "INSERT INTO t (id) VALUES (1) ON CONFLICT (id) DO "
+#define MERGE "MERGE INTO t USING u ON t.id = u.id WHEN MATCHED "
+    static const struct twins_row rows[] = {
+        {INTO "UPDATE SET o = excluded.o, b = 1 WHERE t.b > 0 RETURNING id",
+         INTO "UPDATE SET o = excluded.o, n = excluded.o, b = 1 WHERE t.b > 0 RETURNING id", 0},
+        {INTO "UPDATE SET (o, b) = (excluded.o, 1)",
+         INTO "UPDATE SET (o, b) = (excluded.o, 1), n = excluded.o", 0},
+        {INTO "NOTHING", NULL, 0},
+        {MERGE "THEN UPDATE SET o = u.x WHEN NOT MATCHED THEN DO NOTHING",
+         MERGE "THEN UPDATE SET o = u.x, n = u.x WHEN NOT MATCHED THEN DO NOTHING", 0},
+        {MERGE "AND u.y THEN UPDATE SET o = f(u.x) WHEN MATCHED THEN UPDATE SET (b, p) = (1, u.y)",
+         MERGE "AND u.y THEN UPDATE SET o = f(u.x) WHEN MATCHED THEN UPDATE SET (b, p) = (1, u.y), "
+               "\"Q\" = u.y",
+         0},
+        {MERGE "THEN UPDATE SET b = CASE WHEN true THEN 1 END, o = 2 WHEN NOT MATCHED THEN INSERT "
+               "(id) VALUES (1)",
+         MERGE "THEN UPDATE SET b = CASE WHEN true THEN 1 END, o = 2, n = 2 WHEN NOT MATCHED THEN "
+               "INSERT (id) VALUES (1)",
+         0},
+        {MERGE "THEN DELETE", NULL, 0},
+    };
+
+    (void)state;
+    twins_each(SQL_SIDE_OLD, rows, ARRAY_LEN(rows));
+    twins_each(SQL_SIDE_FOLLOW, rows, ARRAY_LEN(rows));
+}
+
+static void an_expression_that_was_edited_is_not_copied(void **state)
+{
+    static const struct twins_row rows[] = {
+        /* p means v's column to a new session: t's own is hidden from it, and qualified away */
+        {"UPDATE t SET b = 1, n = p FROM (SELECT 1 AS p) v",
+         "UPDATE t SET b = 1, n = v.p FROM (SELECT 1 AS p) v", 0},
+        {"UPDATE t SET \"Q\" = 2, n = p FROM (SELECT 1 AS p) v",
+         "UPDATE t SET \"Q\" = 2, p = 2, n = v.p FROM (SELECT 1 AS p) v", 0},
+    };
+
+    (void)state;
+    twins_each(SQL_SIDE_NEW, rows, ARRAY_LEN(rows));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_assignment_to_one_half_is_followed_by_the_other),
+        cmocka_unit_test(a_list_is_followed_by_the_other_half_of_its_elements),
+        cmocka_unit_test(a_conflict_and_a_match_set_both_halves),
+        cmocka_unit_test(an_expression_that_was_edited_is_not_copied),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
