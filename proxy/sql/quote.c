@@ -1,12 +1,12 @@
 /* Quoting as PostgreSQL's quote_ident and quote_literal do it. */
 #include <pg_query.h>
+#include <pg_query/pg_query.pb-c.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "segue/base/buf.h"
 #include "segue/base/mem.h"
 #include "segue/sql/expr.h"
-#include "tree.h"
 
 /* Lower-case ASCII letters, digits and _, not beginning with a digit. */
 static bool is_plain(const char *name)
@@ -19,16 +19,21 @@ static bool is_plain(const char *name)
     return *name != '\0';
 }
 
-/* Keywords of any kind but the unreserved are quoted by PostgreSQL. The grammar itself tells:
- * only an unreserved word may be a column, a function and a type at once. */
+/* Keywords of any kind but the unreserved are quoted by PostgreSQL. */
 static bool is_keyword(const char *name)
 {
-    char *sql = mem_printf("SELECT %s, %s(1), NULL::%s FROM %s", name, name, name, name);
-    json_t *tree = sql_tree_parse(sql, NULL, NULL);
-    bool keyword = tree == NULL;
+    PgQueryScanResult scan = pg_query_scan(name);
+    PgQuery__ScanResult *list = NULL;
+    bool keyword = true;
 
-    json_decref(tree);
-    free(sql);
+    if (!scan.error)
+        list = pg_query__scan_result__unpack(NULL, scan.pbuf.len, (const uint8_t *)scan.pbuf.data);
+    if (list && list->n_tokens == 1)
+        keyword = list->tokens[0]->keyword_kind != PG_QUERY__KEYWORD_KIND__NO_KEYWORD &&
+                  list->tokens[0]->keyword_kind != PG_QUERY__KEYWORD_KIND__UNRESERVED_KEYWORD;
+    if (list)
+        pg_query__scan_result__free_unpacked(list, NULL);
+    pg_query_free_scan_result(scan);
     return keyword;
 }
 
