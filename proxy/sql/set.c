@@ -13,6 +13,7 @@ static const PgQuery__Token ends[] = {PG_QUERY__TOKEN__FROM, PG_QUERY__TOKEN__WH
 
 /* What is assigned to one column. */
 struct value {
+    size_t name; /* the column's token */
     const json_t *expr;
     struct sql_span span;
     uint32_t end; /* of the assignment that it is in */
@@ -66,6 +67,8 @@ static bool multiple(const struct sql_work *w, size_t name, const json_t *assign
 
     while (close < tokens->n && tokens->items[close].depth >= tokens->items[name].depth)
         close++;
+    if (!sql_tokens_is(tokens, name + 1, SQL_TOKEN_COMMA) && close != name + 1)
+        return false; /* a name of more tokens */
     return row && number > 0 && json_array_size(sql_tree_get(row, "args")) == (size_t)columns &&
            place(w, close + 1, value) && element(w, row, (size_t)number - 1, value);
 }
@@ -78,6 +81,7 @@ static bool find_value(const struct sql_work *w, const json_t *target, struct va
 
     if (name == w->tokens.n)
         return false;
+    value->name = name;
     if (assign)
         return multiple(w, name, assign, value);
     value->expr = val;
@@ -94,6 +98,22 @@ static void put(struct sql_work *w, const struct value *value, const char *name)
     free(quoted);
 }
 
+/* Only one half has a default: the old one until the cut-over, then the new one. To the other it
+ * would be NULL, and the guard would believe that. Set is the half that has it; the guard does the
+ * rest. */
+static bool is_missing_default(const struct rule *table, const struct sql_twin *twin,
+                               const struct value *value)
+{
+    return sql_tree_get(value->expr, "SetToDefault") && twin->is_old != table->reversed;
+}
+
+static void rename_target(struct sql_work *w, const struct value *value, const char *name)
+{
+    const struct sql_token *token = &w->tokens.items[value->name];
+
+    sql_edits_add_take(&w->edits, token->start, token->end - token->start, sql_quote_ident(name));
+}
+
 void sql_set_twins(struct sql_work *w, const struct rule *table, const json_t *node)
 {
     const json_t *list = sql_tree_get(node, "targetList");
@@ -108,8 +128,11 @@ void sql_set_twins(struct sql_work *w, const struct rule *table, const json_t *n
         const json_t *target = sql_tree_get(json_array_get(list, twins[i].of), "ResTarget");
         struct value value = {0};
 
-        if (find_value(w, target, &value) && sql_span_may_copy(w, value.span, value.expr) &&
-            sql_span_may_insert(w, value.end))
+        if (!find_value(w, target, &value))
+            continue;
+        if (is_missing_default(table, &twins[i], &value))
+            rename_target(w, &value, twins[i].name);
+        else if (sql_span_may_copy(w, value.span, value.expr) && sql_span_may_insert(w, value.end))
             put(w, &value, twins[i].name);
     }
     free(written);

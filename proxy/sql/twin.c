@@ -39,7 +39,7 @@ size_t sql_twins_missing(const struct rule *table, const struct sql_written *wri
         if ((o < n) == (m < n))
             continue;
         if (written[of].whole && find(written, of + 1, n, written[of].name) == n)
-            twins[count++] = (struct sql_twin){o < n ? twin->new_name : twin->old_name, of};
+            twins[count++] = (struct sql_twin){o < n ? twin->new_name : twin->old_name, of, o == n};
     }
     return count;
 }

@@ -25,6 +25,7 @@ struct sql_written {
 struct sql_twin {
     const char *name;
     size_t of;
+    bool is_old; /* the name is the old half's */
 };
 
 /* `list` holds ResTargets. */

@@ -58,9 +58,10 @@ struct twins_row {
     enum sql_doubt doubt;
 };
 
-static inline void twins_each(enum sql_side side, const struct twins_row *rows, size_t n)
+static inline void twins_each_of(bool reversed, enum sql_side side, const struct twins_row *rows,
+                                 size_t n)
 {
-    struct sql_rules *rules = twins_rules(false);
+    struct sql_rules *rules = twins_rules(reversed);
     const struct sql_sight_of_session session = {.side = side, .rewrites = true};
 
     for (size_t i = 0; i < n; i++) {
@@ -75,6 +76,11 @@ static inline void twins_each(enum sql_side side, const struct twins_row *rows, 
         sql_rewrite_fini(&out);
     }
     sql_rules_unref(rules);
+}
+
+static inline void twins_each(enum sql_side side, const struct twins_row *rows, size_t n)
+{
+    twins_each_of(false, side, rows, n);
 }
 
 #endif

@@ -111,12 +111,36 @@ static void an_expression_that_was_edited_is_not_copied(void **state)
     twins_each(SQL_SIDE_NEW, rows, ARRAY_LEN(rows));
 }
 
+static void a_default_is_that_of_the_half_that_has_one(void **state)
+{
+    static const struct twins_row before[] = {
+        {"UPDATE t SET n = DEFAULT, o = 1", NULL, 0},
+        {"UPDATE t SET \"Q\" = DEFAULT, b = 1", "UPDATE t SET p = DEFAULT, b = 1", 0},
+        {"UPDATE t SET (b, n) = (1, DEFAULT)", "UPDATE t SET (b, o) = (1, DEFAULT)", 0},
+        {"UPDATE t SET (\"Q\", n) = ROW(1, DEFAULT)",
+         "UPDATE t SET (\"Q\", o) = ROW(1, DEFAULT), p = 1", 0},
+        {"UPDATE t SET (b, U&\"!006e\" UESCAPE '!') = (1, DEFAULT)", NULL, 0},
+        {"UPDATE t SET U&\"!006e\" UESCAPE '!' = DEFAULT", NULL, 0},
+        {"UPDATE t SET o = DEFAULT", NULL, 0},
+    };
+    static const struct twins_row after[] = {
+        {"UPDATE t SET o = DEFAULT", "UPDATE t SET n = DEFAULT", 0},
+        {"UPDATE t SET p = DEFAULT", "UPDATE t SET \"Q\" = DEFAULT", 0},
+        {"UPDATE t SET n = DEFAULT", NULL, 0},
+    };
+
+    (void)state;
+    twins_each_of(false, SQL_SIDE_NEW, before, ARRAY_LEN(before));
+    twins_each_of(true, SQL_SIDE_OLD, after, ARRAY_LEN(after));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_assignment_to_one_half_is_followed_by_the_other),
         cmocka_unit_test(a_list_is_followed_by_the_other_half_of_its_elements),
         cmocka_unit_test(a_conflict_and_a_match_set_both_halves),
+        cmocka_unit_test(a_default_is_that_of_the_half_that_has_one),
         cmocka_unit_test(an_expression_that_was_edited_is_not_copied),
     };
 
