@@ -26,6 +26,11 @@ static json_t *show_throttle(const struct adm_sources *from, const char *name)
     return eng_show_throttle(from->engine);
 }
 
+static json_t *show_usage(const struct adm_sources *from, const char *name)
+{
+    return eng_show_usage(from->engine, name);
+}
+
 static json_t *show_config(const struct adm_sources *from, const char *name)
 {
     (void)name;
@@ -69,6 +74,8 @@ static const struct {
      "the upstream's hosts and what they are"},
     {"THROTTLE", show_throttle, NULL, false, true,
      "what may hold or slow a migration, and what does"},
+    {"USAGE", show_usage, NULL, true, true,
+     "who uses old and new names, and who connects past segue"},
     {"STATS", NULL, sess_show_stats, false, false,
      "counters of the data plane, rates of the last minute"},
     {"LATENCY", NULL, sess_show_latency, false, false,

@@ -27,14 +27,31 @@ void clock_sleep_ms(int64_t ms)
         ;
 }
 
-void clock_wall(char *out, size_t size)
+static void write_wall(int64_t wall_ms, char *out, size_t size)
 {
-    struct timespec ts;
+    time_t seconds = (time_t)(wall_ms / 1000);
     struct tm tm;
     size_t n;
 
-    clock_gettime(CLOCK_REALTIME, &ts);
-    gmtime_r(&ts.tv_sec, &tm);
+    gmtime_r(&seconds, &tm);
     n = strftime(out, size, "%Y-%m-%d %H:%M:%S", &tm);
-    snprintf(out + n, size - n, ".%03d", (int)(ts.tv_nsec / 1000000));
+    snprintf(out + n, size - n, ".%03d", (int)(wall_ms % 1000));
+}
+
+static int64_t wall_ms_now(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_REALTIME, &ts);
+    return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+void clock_wall(char *out, size_t size)
+{
+    write_wall(wall_ms_now(), out, size);
+}
+
+void clock_wall_at(int64_t at_ms, char *out, size_t size)
+{
+    write_wall(wall_ms_now() - (clock_ms() - at_ms), out, size);
 }

@@ -20,6 +20,7 @@
 static int run_plan(const struct cli_command *command, const struct cli_args *args);
 static int run_start(const struct cli_command *command, const struct cli_args *args);
 static int run_status(const struct cli_command *command, const struct cli_args *args);
+static int run_usage(const struct cli_command *command, const struct cli_args *args);
 static int run_verb(const struct cli_command *command, const struct cli_args *args);
 static int run_verify(const struct cli_command *command, const struct cli_args *args);
 static int run_throttle(const struct cli_command *command, const struct cli_args *args);
@@ -36,6 +37,8 @@ const struct cli_command cli_commands[] = {
      "the same, and on through the cut-over to soaking"},
     {"status", "[NAME]", 0, 1, CLI_WATCH, NULL, run_status,
      "phase, progress, what slows it, worst stall"},
+    {"usage", "[NAME]", 0, 1, 0, NULL, run_usage,
+     "who uses old and new names, and who connects past segue"},
     {"cutover", "NAME", 1, 1, 0, "CUTOVER", run_verb,
      "make the new schema the source of truth"},
     {"complete", "NAME", 1, 1, CLI_FORCE, "COMPLETE", run_verb,
@@ -288,6 +291,16 @@ static int run_status(const struct cli_command *command, const struct cli_args *
     }
     statement = word_statement("SHOW STATUS", args);
     code = show(args, statement, true);
+    free(statement);
+    return code;
+}
+
+static int run_usage(const struct cli_command *command, const struct cli_args *args)
+{
+    char *statement = word_statement("SHOW USAGE", args);
+    int code = show(args, statement, false);
+
+    (void)command;
     free(statement);
     return code;
 }

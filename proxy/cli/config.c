@@ -211,6 +211,7 @@ void cfg_session_options(const struct cfg *cfg, struct sess_options *out)
         .inspect_bytes_max = v[CFG_INSPECT_BYTES_MAX].number,
         .cache_entries = v[CFG_CACHE_ENTRIES].number,
         .cache_bytes = v[CFG_CACHE_BYTES].number,
+        .usage_entries_max = v[CFG_USAGE_ENTRIES_MAX].number,
         .statements_bytes_max = v[CFG_STATEMENTS_BYTES_MAX].number,
         .keepalive_s = v[CFG_KEEPALIVE_S].number,
         .user_timeout_ms = v[CFG_USER_TIMEOUT_MS].number,
@@ -237,6 +238,7 @@ void cfg_engine_options(const struct cfg *cfg, struct eng_options *out)
         .batch_wal_bytes_max = v[CFG_BATCH_WAL_BYTES_MAX].number,
         .vacuum_rows = v[CFG_VACUUM_ROWS].number,
         .quiet_period_s = v[CFG_QUIET_PERIOD_S].number,
+        .usage_entries_max = v[CFG_USAGE_ENTRIES_MAX].number,
     };
 }
 

@@ -183,6 +183,9 @@ const struct opt_row cfg_rows[CFG_COUNT] = {
         .help = "statements a worker remembers having looked at"},
     [CFG_CACHE_BYTES] = {NUMBER("cache_bytes", "16777216", 65536, 2147483648),
         .help = "memory of that cache, a worker"},
+    [CFG_USAGE_ENTRIES_MAX] = {NUMBER("usage_entries_max", "1000", 16, 1000000),
+        .help = "clients, tables and kinds of use that SHOW USAGE tells apart; past it the one not "
+                "seen for longest is counted without its name"},
     [CFG_STATEMENTS_BYTES_MAX] = {NUMBER("statements_bytes_max", "4194304", 65536, 2147483648),
         .reload = true,
         .help = "memory for the texts of a session's named statements"},

@@ -36,11 +36,15 @@ static const char *const status_columns[] = {"migration",
                                              NULL};
 static const char *const throttle_columns[] = {"signal",  "unit",    "limit",  "default", "enabled",
                                                "reading", "verdict", "reason", "help",    NULL};
+static const char *const usage_columns[] = {
+    "migration", "table", "user", "application_name", "address", "what",
+    "count",     "first", "last", "last_statement",   "why",     NULL};
 
 static const char *const *const columns[BOARD_TABLE_COUNT] = {
     [BOARD_MIGRATIONS] = migration_columns,
     [BOARD_STATUS] = status_columns,
     [BOARD_THROTTLE] = throttle_columns,
+    [BOARD_USAGE] = usage_columns,
 };
 
 struct board_row {
@@ -125,6 +129,24 @@ void board_put(struct eng_board *board, enum board_table table, json_t *row, boo
     }
     rows->rows[i] = (struct board_row){row, active};
     pthread_mutex_unlock(&board->lock);
+}
+
+void board_put_all(struct eng_board *board, enum board_table table, json_t *all)
+{
+    struct board_rows *rows = &board->tables[table];
+    json_t *row;
+    size_t i;
+
+    pthread_mutex_lock(&board->lock);
+    rows_clear(rows);
+    mem_grow((void **)&rows->rows, &rows->cap, json_array_size(all) + 1, sizeof(*rows->rows));
+    json_array_foreach(all, i, row)
+    {
+        assert(json_array_size(row) == column_count(table));
+        rows->rows[rows->n++] = (struct board_row){json_incref(row), true};
+    }
+    pthread_mutex_unlock(&board->lock);
+    json_decref(all);
 }
 
 void board_clear(struct eng_board *board, enum board_table table)

@@ -9,7 +9,7 @@
 
 #include <jansson.h>
 
-enum board_table { BOARD_MIGRATIONS, BOARD_STATUS, BOARD_THROTTLE, BOARD_TABLE_COUNT };
+enum board_table { BOARD_MIGRATIONS, BOARD_STATUS, BOARD_THROTTLE, BOARD_USAGE, BOARD_TABLE_COUNT };
 
 struct eng_board;
 
@@ -22,6 +22,8 @@ const char *const *board_columns(enum board_table table);
 /* Takes the row (array of values, one a column); replaces the row with the same first value.
  * `active`: shown when no name is asked for. */
 void board_put(struct eng_board *board, enum board_table table, json_t *row, bool active);
+/* Takes the rows (an array of them), all active, in place of all there were. */
+void board_put_all(struct eng_board *board, enum board_table table, json_t *rows);
 void board_clear(struct eng_board *board, enum board_table table);
 
 /* {"columns", "rows"}; name NULL: the active rows. Caller decrefs. */

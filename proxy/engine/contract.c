@@ -1,12 +1,8 @@
-/* Before the irreversible: who still uses old names, who bypasses the proxy, what would be lost. */
+/* Before the irreversible: who still uses old names, what would be lost. */
 #include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 #include "runner.h"
 #include "segue/base/clock.h"
-
-#define BACKENDS_MAX 20000
 
 /* An old revision that happens to be idle is seen by nobody: the quiet period is counted from the
  * cut-over at the earliest. */
@@ -36,62 +32,21 @@ static enum rc check_soaked(struct eng_engine *engine, struct eng_migration *m, 
 static enum rc check_old_names(struct eng_engine *engine, struct eng_migration *m, struct err *err)
 {
     int64_t quiet_ms = (int64_t)engine->options.quiet_period_s * 1000;
-    int64_t ago_ms;
+    struct buf who = {0};
 
     if (eng_status_refresh(engine, m, err) != RC_OK)
         return RC_ERR;
-    if (m->old_seen_ago_base_ms == 0)
+    eng_usage_look(engine);
+    eng_usage_save(engine);
+    if (eng_usage_old_clients(engine, m, clock_ms() - quiet_ms, &who) == 0)
         return RC_OK;
-    ago_ms = clock_ms() - m->old_seen_ago_base_ms;
-    if (ago_ms >= quiet_ms)
-        return RC_OK;
-    err_set(err, "55006", "old names are still in use: %.0f s ago, %s", (double)ago_ms / 1000,
-            m->old_seen_by);
+    err_set(err, "55006", "old names are still in use: %s", who.data);
     err_hint(err,
              "complete waits for %u s without a statement that names an old column; "
              "FORCE (segue complete --force) completes now",
              engine->options.quiet_period_s);
+    buf_fini(&who);
     return RC_ERR;
-}
-
-static enum rc check_bypass(struct eng_engine *engine, struct err *err)
-{
-    int32_t *pids = calloc(BACKENDS_MAX, sizeof(*pids));
-    size_t n = pids ? sess_plane_backends(engine->plane, pids, BACKENDS_MAX) : 0;
-    struct buf list = {0};
-    PGresult *res;
-
-    for (size_t i = 0; i < n; i++)
-        buf_printf(&list, "%s%" PRId32, i ? "," : "", pids[i]);
-    free(pids);
-    res = conn_query(&engine->work, err,
-                     "SELECT count(*) OVER (), pid, coalesce(nullif(application_name, ''), '?'), "
-                     "usename, coalesce(host(client_addr), 'local'), coalesce(state, '?') "
-                     "FROM pg_stat_activity WHERE datname = current_database() AND backend_type = "
-                     "'client backend' AND pid <> pg_backend_pid() AND NOT (application_name = "
-                     "'segue' AND usename = current_user) AND NOT pid = ANY('{%s}'::int[]) "
-                     "AND state_change > clock_timestamp() - %u * interval '1 s' "
-                     "ORDER BY state_change DESC LIMIT 5",
-                     list.len ? list.data : "", engine->options.quiet_period_s);
-    buf_reset(&list);
-    if (!res) {
-        buf_fini(&list);
-        return RC_ERR;
-    }
-    for (int r = 0; r < PQntuples(res); r++)
-        buf_printf(&list, "%spid %s (%s, user %s, %s, %s)", r ? "; " : "", res_text(res, r, 1),
-                   res_text(res, r, 2), res_text(res, r, 3) ? res_text(res, r, 3) : "?",
-                   res_text(res, r, 4), res_text(res, r, 5));
-    if (PQntuples(res)) {
-        err_set(err, "55006",
-                "%" PRId64 " connections bypass segue, it cannot tell whether they "
-                "use old names: %s",
-                res_int(res, 0, 0), list.data);
-        err_hint(err, "end them or lead them through segue; FORCE completes in spite of them");
-    }
-    buf_fini(&list);
-    PQclear(res);
-    return err_is_set(err) ? RC_ERR : RC_OK;
 }
 
 enum rc eng_contract_preflight(struct eng_engine *engine, struct eng_migration *m, struct err *err)
@@ -99,7 +54,7 @@ enum rc eng_contract_preflight(struct eng_engine *engine, struct eng_migration *
     if (eng_guards_check(engine, m, err) != RC_OK || check_old_names(engine, m, err) != RC_OK ||
         check_soaked(engine, m, err) != RC_OK)
         return RC_ERR;
-    return check_bypass(engine, err);
+    return eng_outside_check(engine, err);
 }
 
 enum rc eng_abort_preflight(struct eng_engine *engine, struct eng_migration *m, struct err *err)

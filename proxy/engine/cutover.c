@@ -127,9 +127,6 @@ static enum rc attempt(struct eng_engine *engine, struct eng_migration *m, const
     free(sql);
     free(names);
     if (result.outcome == GATED_DONE) {
-        sess_plane_usage_reset(engine->plane);
-        m->old_seen_ago_base_ms = 0;
-        m->old_seen_by[0] = '\0';
         buf_reset(&m->blockers);
         eng_status_put(engine, m);
         return RC_AGAIN;

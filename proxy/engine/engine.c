@@ -36,6 +36,7 @@ struct eng_engine *eng_new(const struct eng_options *options, struct sess_plane 
     engine->options.upstream = mem_strdup(options->upstream);
     engine->plane = plane;
     engine->board = board_new();
+    engine->usage = eng_usage_new(options->usage_entries_max);
     engine->tail = &engine->head;
     engine->work.stop = &engine->stop;
     engine->wakefd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -209,7 +210,9 @@ static enum rc load(struct eng_engine *engine, struct err *err)
         return RC_OK;
     if (store_create(&engine->work, err) != RC_OK || store_throttle_load(engine, err) != RC_OK)
         return RC_ERR;
-    return store_load(engine, err);
+    if (store_load(engine, err) != RC_OK)
+        return RC_ERR;
+    return eng_usage_load(engine, err);
 }
 
 static void connect_turn(struct eng_engine *engine)
@@ -345,7 +348,10 @@ static void finish(struct eng_engine *engine, struct eng_migration *m)
 
     if (eng_status_refresh(engine, m, &ignored) != RC_OK)
         log_debug("%s", ignored.text);
+    eng_usage_look(engine);
+    eng_usage_save(engine);
     eng_migration_drop(engine, m);
+    eng_usage_forget_ended(engine);
 }
 
 static void round_of_turns(struct eng_engine *engine)
@@ -414,7 +420,13 @@ static void *engine_main(void *arg)
         }
         if (engine->ready)
             round_of_turns(engine);
+        if (engine->ready)
+            eng_usage_turn(engine);
         wait_wake(engine);
+    }
+    if (engine->ready) { /* the next one reads it back */
+        eng_usage_look(engine);
+        eng_usage_save(engine);
     }
     forget_all(engine);
     conn_close(&engine->work);
@@ -462,6 +474,7 @@ void eng_free(struct eng_engine *engine)
         return;
     assert(!engine->started);
     board_free(engine->board);
+    eng_usage_free(engine->usage);
     close(engine->wakefd);
     pthread_mutex_destroy(&engine->lock);
     free((char *)(uintptr_t)engine->options.upstream);
@@ -491,6 +504,11 @@ json_t *eng_show_status(struct eng_engine *engine, const char *name)
 json_t *eng_show_throttle(struct eng_engine *engine)
 {
     return board_show(engine->board, BOARD_THROTTLE, NULL);
+}
+
+json_t *eng_show_usage(struct eng_engine *engine, const char *name)
+{
+    return board_show(engine->board, BOARD_USAGE, name);
 }
 
 bool eng_connected(struct eng_engine *engine)

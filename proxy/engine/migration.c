@@ -82,7 +82,7 @@ struct eng_migration *eng_migration_new(struct eng_plan *plan)
     m->name = mem_strdup(plan->name);
     m->step_done = mem_calloc(plan->nsteps + 1, sizeof(*m->step_done));
     m->long_step = -1;
-    m->began_ms = clock_ms();
+    m->turned_ms = INT64_MIN;
     m->stats.rows_verified = m->stats.rows_bad = m->stats.rows_wrapped = -1;
     for (size_t i = 0; i < plan->ntables; i++)
         add_locked(m, mem_strdup(plan->tables[i].schema), mem_strdup(plan->tables[i].name), (int)i);
@@ -246,7 +246,8 @@ static void add_rule(struct sql_rules *rules, struct eng_migration *m, struct en
     const char **olds = mem_calloc(n + 1, sizeof(*olds));
     const char **news = mem_calloc(n + 1, sizeof(*news));
     const char **relatives = mem_calloc((table ? table->nrelatives : 0) + 1, sizeof(*relatives));
-    struct sql_table_rule rule = {.migration = m->name,
+    struct sql_table_rule rule = {.tag = eng_usage_tag(m, (size_t)(locked - m->locked)),
+                                  .migration = m->name,
                                   .schema = locked->schema,
                                   .name = locked->name,
                                   .old_columns = olds,

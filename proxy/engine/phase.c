@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "runner.h"
+#include "segue/base/clock.h"
 #include "segue/base/log.h"
 #include "segue/base/mem.h"
 #include "store.h"
@@ -71,9 +72,7 @@ char *eng_phase_sql(struct eng_engine *engine, struct eng_migration *m, enum eng
         "error = NULL, error_state = NULL, hint = NULL, epoch = %" PRId64 "%s%s%s "
         "WHERE id = %" PRId64,
         phases[to].name, engine->epoch + (phases[to].new_epoch ? 1 : 0),
-        to == PH_SOAKING && m->phase == PH_CUTTING_OVER
-            ? ", cutover_at = clock_timestamp(), old_seen_at = NULL"
-            : "",
+        to == PH_SOAKING && m->phase == PH_CUTTING_OVER ? ", cutover_at = clock_timestamp()" : "",
         to == PH_READY && m->phase == PH_REVERTING ? ", cutover_at = NULL, migrate = false" : "",
         eng_phase_over(to) ? ", finished_at = clock_timestamp()" : "", m->id);
 }
@@ -84,6 +83,10 @@ void eng_phase_switch(struct eng_engine *engine, struct eng_migration *m, enum e
 
     assert(eng_phase_legal(from, to));
     m->phase = to;
+    if (to == PH_SOAKING && from == PH_CUTTING_OVER)
+        m->turned_ms = clock_ms(); /* the gate is still closed */
+    else if (to == PH_READY && from == PH_REVERTING)
+        m->turned_ms = INT64_MIN;
     m->retries = 0;
     m->not_before_us = 0;
     m->step[0] = '\0';

@@ -64,14 +64,14 @@ bool eng_hold(struct eng_engine *engine, bool hold, unsigned wait_ms)
     return true;
 }
 
-bool eng_predecessor_unseen(struct eng_engine *engine, struct eng_migration *m)
+void eng_predecessor_unseen(struct eng_engine *engine, struct eng_migration *m)
 {
     int pid = atomic_load(&engine->predecessor);
+    char why[96];
 
     if (!pid)
-        return false;
-    m->old_seen_ago_base_ms = clock_ms();
-    snprintf(m->old_seen_by, sizeof(m->old_seen_by),
+        return;
+    snprintf(why, sizeof(why),
              "perhaps sessions of the predecessor, process %d, which this segue does not see", pid);
-    return true;
+    eng_usage_unseen(engine, m, why);
 }

@@ -18,6 +18,7 @@
 
 struct eng_fill;   /* backfill.c */
 struct eng_verify; /* verify.c */
+struct eng_usage;  /* usage.h */
 
 /* A relation that migrating locks: the plan's tables, and what else its gated steps lock. */
 struct eng_locked {
@@ -68,9 +69,7 @@ struct eng_migration {
     bool verify_wanted;
     bool repairing;
     unsigned repairs;
-    int64_t began_ms; /* clock_ms() of START or of loading: what was seen before is not its own */
-    int64_t old_seen_ago_base_ms; /* clock_ms() when an old name was last seen; 0: never */
-    char old_seen_by[512];
+    int64_t turned_ms; /* clock_ms() of the cut-over; INT64_MIN: the old names are the truth */
     int64_t refreshed_us;
     struct eng_stats stats;
 };
@@ -110,6 +109,7 @@ struct eng_engine {
     struct eng_migration **migrations; /* active ones */
     size_t nmigrations;
     struct throttle throttle;
+    struct eng_usage *usage;
 };
 
 /* ---- migration.c: making, freeing, what the parts need of it ---- */
@@ -180,14 +180,35 @@ enum rc eng_attached_check(struct eng_engine *engine, struct eng_migration *m,
 /* True: gated_run may be called, and must be. False: what needs the gate waits, and the migration's
  * blockers say for whom. */
 bool eng_gate_free(struct eng_engine *engine, struct eng_migration *m);
-/* True: it lives, and its sessions count as users of old names. */
-bool eng_predecessor_unseen(struct eng_engine *engine, struct eng_migration *m);
+/* While it lives, its sessions count as users of old names. */
+void eng_predecessor_unseen(struct eng_engine *engine, struct eng_migration *m);
+
+/* usage.c: who uses which names, from the workers to the board and to segue.usage */
+struct eng_usage *eng_usage_new(size_t entries_max);
+void eng_usage_free(struct eng_usage *usage);
+uint64_t eng_usage_tag(const struct eng_migration *m, size_t locked); /* of m->locked[locked] */
+void eng_usage_look(struct eng_engine *engine); /* takes what workers have seen, now */
+void eng_usage_turn(struct eng_engine *engine); /* looks, writes and shows when it is time */
+void eng_usage_forget_ended(struct eng_engine *engine); /* what is of migrations that are gone */
+/* Somebody whom nobody sees may use old names. */
+void eng_usage_unseen(struct eng_engine *engine, struct eng_migration *m, const char *why);
+/* When an old name was last used since the cut-over; false: never. */
+bool eng_usage_old_last(struct eng_engine *engine, const struct eng_migration *m, int64_t *last_ms);
+/* How many clients have used old names after that (clock_ms()) and since the cut-over; appends who
+ * the latest of them are. */
+size_t eng_usage_old_clients(struct eng_engine *engine, const struct eng_migration *m,
+                             int64_t after_ms, struct buf *out);
+/* usage_store.c: segue.usage */
+enum rc eng_usage_load(struct eng_engine *engine, struct err *err) MUST_CHECK;
+void eng_usage_save(struct eng_engine *engine);
+/* outside.c: 55006 where clients connect past segue */
+enum rc eng_outside_check(struct eng_engine *engine, struct err *err) MUST_CHECK;
 
 /* jobs.c */
 void eng_job_run(struct eng_engine *engine, struct eng_job *job);
 void eng_job_answer(struct eng_job *job); /* done(), then freed */
 
-/* status.c: board rows from a migration; the periodic look at sizes and old names */
+/* status.c: board rows from a migration; the periodic look at sizes */
 void eng_status_put(struct eng_engine *engine, struct eng_migration *m);
 enum rc eng_status_refresh(struct eng_engine *engine, struct eng_migration *m,
                            struct err *err) MUST_CHECK;

@@ -1,4 +1,4 @@
-/* What the board shows of a migration, and the regular look at sizes and old names. */
+/* What the board shows of a migration, and the regular look at sizes. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -96,11 +96,13 @@ static json_t *eta(const struct eng_migration *m)
     return json_integer((json_int_t)((double)(s->rows_total - s->rows_done) / s->rows_per_s));
 }
 
-static json_t *old_names_ago(const struct eng_migration *m)
+static json_t *old_names_ago(struct eng_engine *engine, const struct eng_migration *m)
 {
-    if (!m->old_seen_ago_base_ms)
+    int64_t last_ms;
+
+    if (!eng_usage_old_last(engine, m, &last_ms))
         return json_null();
-    return json_real(rounded((double)(clock_ms() - m->old_seen_ago_base_ms) / 1000, 0.1));
+    return json_real(rounded((double)(clock_ms() - last_ms) / 1000, 0.1));
 }
 
 static void put_status(struct eng_engine *engine, struct eng_migration *m)
@@ -131,7 +133,7 @@ static void put_status(struct eng_engine *engine, struct eng_migration *m)
     json_array_append_new(row, shown(m->blockers.data));
     json_array_append_new(row, text_or_null(m->failure.text));
     json_array_append_new(row, text_or_null(m->failure.hint));
-    json_array_append_new(row, old_names_ago(m));
+    json_array_append_new(row, old_names_ago(engine, m));
     json_array_append_new(row, json_string(when));
     board_put(engine->board, BOARD_STATUS, row, !eng_phase_over(m->phase));
 }
@@ -154,30 +156,6 @@ void eng_status_put(struct eng_engine *engine, struct eng_migration *m)
     json_array_append_new(row, text_or_null(m->finished_at));
     json_array_append_new(row, json_string(m->plan->sha256 ? m->plan->sha256 : ""));
     board_put(engine->board, BOARD_MIGRATIONS, row, true);
-}
-
-/* Who used an old name last: kept in the store too, so that a restart does not forget it. */
-static bool look_at_old_names(struct eng_engine *engine, struct eng_migration *m)
-{
-    int64_t was = m->old_seen_ago_base_ms;
-
-    for (size_t i = 0; i < m->nlocked; i++) {
-        struct sess_usage usage = {0};
-
-        if (m->locked[i].bit < 0)
-            continue;
-        sess_plane_usage(engine->plane, (unsigned)m->locked[i].bit, true, &usage);
-        if (usage.last_ms <= m->old_seen_ago_base_ms || usage.last_ms < m->began_ms)
-            continue;
-        m->old_seen_ago_base_ms = usage.last_ms;
-        snprintf(m->old_seen_by, sizeof(m->old_seen_by), "user %s, application %s, from %s: %s",
-                 usage.user, usage.application[0] ? usage.application : "?", usage.address,
-                 usage.statement);
-        utf8_mend(m->old_seen_by); /* a client's bytes, and cut */
-    }
-    if (m->phase == PH_SOAKING && eng_predecessor_unseen(engine, m))
-        return true;
-    return m->old_seen_ago_base_ms != was && m->phase == PH_SOAKING;
 }
 
 static enum rc read_bytes(struct eng_engine *engine, struct eng_migration *m, struct err *err)
@@ -211,12 +189,10 @@ static enum rc read_bytes(struct eng_engine *engine, struct eng_migration *m, st
 
 enum rc eng_status_refresh(struct eng_engine *engine, struct eng_migration *m, struct err *err)
 {
-    bool news = look_at_old_names(engine, m);
-
+    if (m->phase == PH_SOAKING)
+        eng_predecessor_unseen(engine, m);
     m->refreshed_us = clock_us();
     if (read_bytes(engine, m, err) != RC_OK)
-        return RC_ERR;
-    if (news && store_flags(engine, m, err) != RC_OK)
         return RC_ERR;
     if (m->lng.busy && m->long_step >= 0) {
         buf_reset(&m->blockers);

@@ -182,8 +182,7 @@ enum load_column {
     L_ATTEMPTS,
     L_REPAIRS,
     L_REPAIRING,
-    L_OLD_AGO,
-    L_OLD_BY,
+    L_CUTOVER_AGO,
     L_ROWS,
     L_COUNT
 };
@@ -193,7 +192,7 @@ static const char load_sql[] =
     "started_at::text, cutover_at::text, finished_at::text, bytes_before, stall_us_max, "
     "lock_us_max, (SELECT count(*) FROM segue.attempts a WHERE a.migration = m.id AND "
     "a.kind = 'cutover'), repairs, repairing, "
-    "(extract(epoch FROM clock_timestamp() - old_seen_at) * 1000)::bigint, old_seen_by, "
+    "(extract(epoch FROM clock_timestamp() - cutover_at) * 1000)::bigint, "
     "(SELECT sum(rows)::bigint FROM segue.progress p WHERE p.migration = m.id) "
     "FROM segue.migrations m ORDER BY id";
 
@@ -219,11 +218,8 @@ static void load_row(struct eng_migration *m, const PGresult *res, int r)
     m->stats.rows_done = m->stats.rows_total = res_int(res, r, L_ROWS);
     m->repairs = (unsigned)res_int(res, r, L_REPAIRS);
     m->repairing = res_bool(res, r, L_REPAIRING);
-    if (!PQgetisnull(res, r, L_OLD_AGO))
-        m->old_seen_ago_base_ms = clock_ms() - res_int(res, r, L_OLD_AGO);
-    if (!PQgetisnull(res, r, L_OLD_AGO) && m->old_seen_ago_base_ms <= 0)
-        m->old_seen_ago_base_ms = 1; /* before this machine started */
-    copy_text(m->old_seen_by, sizeof(m->old_seen_by), res_text(res, r, L_OLD_BY));
+    if (!PQgetisnull(res, r, L_CUTOVER_AGO))
+        m->turned_ms = clock_ms() - res_int(res, r, L_CUTOVER_AGO);
 }
 
 static struct eng_migration *load_one(const PGresult *res, int r, struct err *err)
@@ -336,7 +332,7 @@ char *store_mark_sql(const struct eng_migration *m, size_t i)
 
 enum rc store_flags(struct eng_engine *engine, struct eng_migration *m, struct err *err)
 {
-    char id[32], stall[32], lock[32], repairs[32], ago[32];
+    char id[32], stall[32], lock[32], repairs[32];
     bool failed = err_is_set(&m->failure);
     const char *values[] = {id,
                             m->paused ? "t" : "f",
@@ -347,22 +343,18 @@ enum rc store_flags(struct eng_engine *engine, struct eng_migration *m, struct e
                             stall,
                             lock,
                             repairs,
-                            m->repairing ? "t" : "f",
-                            m->old_seen_ago_base_ms ? ago : NULL,
-                            m->old_seen_by[0] ? m->old_seen_by : NULL};
+                            m->repairing ? "t" : "f"};
     PGresult *res;
 
     snprintf(id, sizeof(id), "%" PRId64, m->id);
     snprintf(stall, sizeof(stall), "%" PRId64, m->stats.stall_us_max);
     snprintf(lock, sizeof(lock), "%" PRId64, m->stats.lock_us_max);
     snprintf(repairs, sizeof(repairs), "%u", m->repairs);
-    snprintf(ago, sizeof(ago), "%" PRId64, clock_ms() - m->old_seen_ago_base_ms);
     res = conn_params(&engine->work, err,
                       "UPDATE segue.migrations SET paused = $2::bool, force = $3::bool, "
                       "error = $4, error_state = $5, hint = $6, stall_us_max = $7::bigint, "
-                      "lock_us_max = $8::bigint, repairs = $9::int, repairing = $10::bool, "
-                      "old_seen_at = clock_timestamp() - $11::bigint * interval '1 ms', "
-                      "old_seen_by = $12 WHERE id = $1::bigint",
+                      "lock_us_max = $8::bigint, repairs = $9::int, repairing = $10::bool "
+                      "WHERE id = $1::bigint",
                       (int)ARRAY_LEN(values), values);
     if (!res)
         return RC_ERR;

@@ -61,5 +61,18 @@ const char *const store_ddl[] = {
     " AND pg_catalog.jsonb_typeof(value OPERATOR(pg_catalog.->) 'segue_invalid_json') = 'string'"
     " THEN value OPERATOR(pg_catalog.->>) 'segue_invalid_json' ELSE value::text END $fn$;"
     "GRANT EXECUTE ON FUNCTION segue.json_or_wrap(text), segue.json_unwrap(jsonb) TO PUBLIC",
+
+    /* 2: who uses which names, in place of who used an old one last */
+    "CREATE TABLE segue.usage (migration bigint NOT NULL, table_name text NOT NULL,"
+    " user_name text NOT NULL, application_name text NOT NULL, address text NOT NULL,"
+    " what text NOT NULL, count bigint NOT NULL, first_at timestamptz NOT NULL,"
+    " last_at timestamptz NOT NULL, statement text NOT NULL, why text NOT NULL,"
+    " PRIMARY KEY (migration, table_name, what, user_name, application_name, address))"
+    " WITH (fillfactor = 50);"
+    "INSERT INTO segue.usage SELECT id, '', '', 'segue', '', 'old names', 0, old_seen_at,"
+    " old_seen_at, coalesce(old_seen_by, ''), '' FROM segue.migrations"
+    " WHERE old_seen_at IS NOT NULL;"
+    "ALTER TABLE segue.migrations DROP COLUMN old_seen_at, DROP COLUMN old_seen_by;"
+    "ALTER TABLE segue.history DROP COLUMN old_seen_at, DROP COLUMN old_seen_by",
 };
 const size_t store_ddl_count = ARRAY_LEN(store_ddl);

@@ -58,6 +58,21 @@ void net_address_text(const struct net_address *address, char *out)
     }
 }
 
+void net_address_host(const struct net_address *address, char *out)
+{
+    switch (address->sa.ss_family) {
+    case AF_INET:
+        inet_ntop(AF_INET, &v4(address)->sin_addr, out, NET_ADDRESS_HOST);
+        break;
+    case AF_INET6:
+        inet_ntop(AF_INET6, &v6(address)->sin6_addr, out, NET_ADDRESS_HOST);
+        break;
+    default:
+        snprintf(out, NET_ADDRESS_HOST, "local");
+        break;
+    }
+}
+
 void net_address_unmap(struct net_address *address)
 {
     struct sockaddr_in6 was = *v6(address);

@@ -27,6 +27,7 @@ struct sess_worker_counters {
     _Atomic uint64_t requests;     /* answered Query / Sync / FunctionCall */
     _Atomic uint64_t errors;       /* ErrorResponse of the server */
     _Atomic uint64_t inspected, cache_hits;
+    _Atomic uint64_t usage_gone; /* entries past usage_entries_max */
     /* the gate */
     _Atomic uint64_t held_now, held_total; /* total: since the gate was closed */
     _Atomic int64_t stall_us_max;          /* since the gate was closed */

@@ -120,13 +120,12 @@ static void inspect(struct sess *s, const char *text, size_t len, struct sql_ver
         v->touches |= s->spoke || s->statements ? SQL_TOUCH_ALL : s->prepares;
 }
 
-static void note_usage(struct sess *s, uint64_t old_names, uint64_t new_names, const char *text,
-                       size_t len)
+static void note_usage(struct sess *s, const struct sql_verdict *v, const char *text, size_t len)
 {
-    if (old_names)
-        sess_usage_note(s, old_names, true, text, len);
-    if (new_names)
-        sess_usage_note(s, new_names, false, text, len);
+    const struct sql_rewrite seen = {.verdict = *v,
+                                     .doubt = v->analysed ? SQL_DOUBT_NONE : SQL_DOUBT_GRAMMAR};
+
+    sess_usage_note(s, &seen, text, len);
 }
 
 /* RC_AGAIN: not all there yet; RC_ERR: longer than what is looked at. */
@@ -159,7 +158,7 @@ static enum sess_look look_query(struct sess *s, const struct wire_frame *frame,
     s->prepares |= v.prepares;
     s->unnamed_epoch = 0; /* a simple query drops the unnamed statement */
     if (rc == RC_OK)
-        note_usage(s, v.old_names, v.new_names, query.text, query.len);
+        note_usage(s, &v, query.text, query.len);
     return look;
 }
 
@@ -195,7 +194,7 @@ static enum sess_look look_parse(struct sess *s, const struct wire_frame *frame,
     }
     s->prepares |= s->worker->looking ? v.prepares : 0;
     if (s->worker->looking)
-        note_usage(s, v.old_names, v.new_names, parse.text, parse.text_len);
+        note_usage(s, &v, parse.text, parse.text_len);
     if (parse.name[0]) {
         remember(s, parse.name, parse.text, parse.text_len);
     } else {
@@ -233,9 +232,12 @@ static enum sess_look look_use(struct sess *s, const char *name)
         statement->new_names = v.new_names;
     }
     look = admit(s, statement->touches, statement->begins);
+    v = (struct sql_verdict){.touches = statement->touches,
+                             .old_names = statement->old_names,
+                             .new_names = statement->new_names,
+                             .analysed = true};
     if (look == SESS_LOOK_PASS)
-        note_usage(s, statement->old_names, statement->new_names, statement->text,
-                   statement->text_len);
+        note_usage(s, &v, statement->text, statement->text_len);
     return look;
 }
 

@@ -59,6 +59,8 @@ json_t *sess_show_memory(struct sess_plane *plane)
          "what one session of the database may take, by the options; TLS comes on top"},
         {"worker", sizeof(struct sess_worker), "each worker's own, counters and scratch included"},
         {"cache_max", options.cache_bytes, "each worker's memory of statements looked at"},
+        {"usage_max", sess_usage_bytes_max(options.usage_entries_max),
+         "each worker's memory of who uses which names; the engine has it three times"},
     };
     for (size_t i = 0; i < ARRAY_LEN(values); i++)
         json_array_append_new(rows, json_pack("[s, I, s]", values[i].name,

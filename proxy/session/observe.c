@@ -19,55 +19,65 @@ void sess_plane_latency(struct sess_plane *plane, struct hist_copy *out)
 
 /* ---- usage ---- */
 
-void sess_usage_note(struct sess *s, uint64_t tables, bool old_names, const char *text, size_t len)
+static void note(struct sess *s, struct sess_use_key *key, uint64_t tables,
+                 const struct sql_rewrite *seen, const char *text, size_t len)
 {
     struct sess_worker *w = s->worker;
-    int64_t now = clock_ms();
+    const struct sql_rules *rules = w->order->rules;
+    size_t n = sql_rules_tables(rules);
 
-    pthread_mutex_lock(&w->usage_lock);
+    tables &= n < 64 ? (UINT64_C(1) << n) - 1 : UINT64_MAX; /* SQL_TOUCH_ALL: of those there are */
     for (; tables; tables &= tables - 1) {
-        struct sess_usage *u = &w->usage[__builtin_ctzll(tables)].usage[old_names];
-        size_t n = len < sizeof(u->statement) - 1 ? len : sizeof(u->statement) - 1;
+        struct sess_use *use;
 
-        u->last_ms = now;
-        u->count++;
-        memcpy(u->user, s->user, sizeof(u->user));
-        memcpy(u->application, s->application, sizeof(u->application));
-        net_address_text(&s->peer, u->address);
-        memcpy(u->statement, text, n);
-        u->statement[n] = '\0';
+        key->table = sql_rules_tag(rules, __builtin_ctzll(tables));
+        use = sess_usage_of(w->usage, key);
+        sess_use_count(use, w->now_us / 1000, text, len);
+        if (key->kind == SESS_USE_DOUBT)
+            snprintf(use->why, sizeof(use->why), "%s", sql_doubt_text(seen->doubt));
     }
+}
+
+void sess_usage_note(struct sess *s, const struct sql_rewrite *seen, const char *text, size_t len)
+{
+    const uint64_t tables[SESS_USES] = {
+        [SESS_USE_OLD] = seen->verdict.old_names,
+        [SESS_USE_NEW] = seen->verdict.new_names,
+        [SESS_USE_STAR] = seen->stars,
+        [SESS_USE_POSITIONAL] = seen->positional,
+        [SESS_USE_DOUBT] = seen->doubt == SQL_DOUBT_NONE ? 0 : seen->verdict.touches,
+    };
+    struct sess_use_key key = {
+        .user = s->user, .application = s->application, .address = s->address};
+    struct sess_worker *w = s->worker;
+    uint64_t gone;
+
+    if (!(tables[SESS_USE_OLD] | tables[SESS_USE_NEW] | tables[SESS_USE_STAR] |
+          tables[SESS_USE_POSITIONAL] | tables[SESS_USE_DOUBT]))
+        return;
+    pthread_mutex_lock(&w->usage_lock); /* the engine's, for the moment of an exchange */
+    gone = sess_usage_gone(w->usage);
+    for (key.kind = 0; key.kind < SESS_USES; key.kind++)
+        note(s, &key, tables[key.kind], seen, text, len);
+    COUNT(w->counters.usage_gone, sess_usage_gone(w->usage) - gone);
     pthread_mutex_unlock(&w->usage_lock);
 }
 
-void sess_plane_usage(struct sess_plane *plane, unsigned table_bit, bool old_names,
-                      struct sess_usage *out)
-{
-    memset(out, 0, sizeof(*out));
-    if (table_bit >= SQL_RULES_TABLES_MAX)
-        return;
-    for (unsigned i = 0; i < plane->nworkers; i++) {
-        struct sess_worker *w = plane->workers[i];
-        const struct sess_usage *u = &w->usage[table_bit].usage[old_names];
-        uint64_t count;
-
-        pthread_mutex_lock(&w->usage_lock);
-        count = out->count + u->count;
-        if (u->last_ms > out->last_ms)
-            *out = *u;
-        out->count = count;
-        pthread_mutex_unlock(&w->usage_lock);
-    }
-}
-
-void sess_plane_usage_reset(struct sess_plane *plane)
+void sess_plane_usage_take(struct sess_plane *plane,
+                           void (*each)(void *ctx, const struct sess_use *use), void *ctx)
 {
     for (unsigned i = 0; i < plane->nworkers; i++) {
         struct sess_worker *w = plane->workers[i];
+        struct sess_usage *empty = sess_usage_new(plane->options.usage_entries_max), *taken;
 
         pthread_mutex_lock(&w->usage_lock);
-        memset(w->usage, 0, sizeof(w->usage));
+        taken = w->usage;
+        w->usage = empty;
         pthread_mutex_unlock(&w->usage_lock);
+        for (const struct sess_use *use = sess_usage_next(taken, NULL); use;
+             use = sess_usage_next(taken, use))
+            each(ctx, use);
+        sess_usage_free(taken);
     }
 }
 

@@ -220,6 +220,7 @@ struct sess *sess_new(struct sess_worker *w, int fd, const struct net_address *p
     s->worker = w;
     s->id = ++w->next_id * WORKERS_MAX + w->number;
     s->peer = *peer;
+    net_address_host(peer, s->address);
     s->connected_us = w->now_us;
     atomic_store_explicit(&s->idle_us, w->now_us, memory_order_relaxed);
     s->login_by_us = w->now_us + (int64_t)w->limits->options.login_timeout_ms * 1000;

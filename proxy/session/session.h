@@ -114,6 +114,7 @@ struct sess {
 
     /* reported */
     struct net_address peer;
+    char address[NET_ADDRESS_HOST];    /* of the peer */
     struct net_address server_address; /* under the registry lock, as the next */
     uint8_t server_host;
     char user[64], database[64], application[64]; /* under the registry lock */

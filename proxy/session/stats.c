@@ -40,6 +40,8 @@ static const struct {
     ROW("errors", errors, true, "errors given by the upstream"),
     ROW("inspected", inspected, true, "statements looked at for a migration"),
     ROW("cache_hits", cache_hits, true, "of those, known from before"),
+    ROW("usage_gone", usage_gone, true,
+        "clients that SHOW USAGE has lost the names of, by usage_entries_max"),
     ROW("held_now", held_now, false, "sessions held at the gate"),
     ROW("bytes_from_client", from_client, true, "received from clients"),
     ROW("bytes_to_client", to_client, true, "sent to clients"),

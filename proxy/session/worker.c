@@ -315,6 +315,7 @@ struct sess_worker *sess_worker_new(struct sess_plane *plane, unsigned number, s
     pthread_mutex_init(&w->usage_lock, NULL);
     w->keys = auth_key_cache_new(KEYS_MAX);
     w->cache = sql_cache_new(plane->options.cache_entries, plane->options.cache_bytes);
+    w->usage = sess_usage_new(plane->options.usage_entries_max);
     w->loop = net_loop_new(deliver, w, err);
     if (!w->loop) {
         sess_worker_free(w);
@@ -346,6 +347,7 @@ void sess_worker_free(struct sess_worker *w)
     sess_order_unref(w->order);
     sess_limits_unref(w->limits);
     sql_cache_free(w->cache);
+    sess_usage_free(w->usage);
     auth_key_cache_free(w->keys);
     pthread_mutex_destroy(&w->usage_lock);
     pthread_mutex_destroy(&w->registry_lock);

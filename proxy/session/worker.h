@@ -20,6 +20,7 @@
 #include "segue/net/tls.h"
 #include "segue/session/plane.h"
 #include "segue/sql/inspect.h"
+#include "segue/sql/rewrite.h"
 #include "session.h"
 
 #define WORKERS_MAX 256
@@ -43,10 +44,6 @@ struct sess_limits { /* the options that may change, as one immutable value */
     struct auth_users *users;                 /* NULL: no list */
     char **cert_map;
     struct sess_versions *versions;
-};
-
-struct sess_usage_slot {
-    struct sess_usage usage[2]; /* new names, old names */
 };
 
 struct sess_listener {
@@ -94,7 +91,7 @@ struct sess_worker {
     pthread_mutex_t registry_lock; /* of the list and of the sessions' reported texts */
     struct sess *sessions;
     pthread_mutex_t usage_lock;
-    struct sess_usage_slot usage[SQL_RULES_TABLES_MAX];
+    struct sess_usage *usage; /* since the engine has looked */
 
     char scratch[SCRATCH_BYTES];
 };
@@ -196,6 +193,8 @@ size_t sess_worker_bytes(struct sess_worker *w);             /* bound to its ses
  * one of them. */
 size_t sess_plane_servers(struct sess_plane *plane, int32_t pid, struct net_address *out,
                           uint8_t *host);
-void sess_usage_note(struct sess *s, uint64_t tables, bool old_names, const char *text, size_t len);
+/* A statement passes: who uses what, by what was seen of it. One call a Query, a Parse, and a Bind
+ * of a named statement; where it touches no migrating table it costs nothing. */
+void sess_usage_note(struct sess *s, const struct sql_rewrite *seen, const char *text, size_t len);
 
 #endif

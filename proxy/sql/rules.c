@@ -69,6 +69,7 @@ int sql_rules_add(struct sql_rules *rules, const struct sql_table_rule *table)
         return -1;
     mask = UINT64_C(1) << rules->n;
     rule = &rules->tables[rules->n];
+    rule->tag = table->tag;
     rule->migration = mem_strdup(table->migration);
     rule->schema = mem_strdup(table->schema);
     rule->name = mem_strdup(table->name);
@@ -135,6 +136,12 @@ uint64_t sql_rules_epoch(const struct sql_rules *rules)
 size_t sql_rules_tables(const struct sql_rules *rules)
 {
     return rules ? rules->n : 0;
+}
+
+uint64_t sql_rules_tag(const struct sql_rules *rules, int bit)
+{
+    assert(bit >= 0 && (size_t)bit < rules->n);
+    return rules->tables[bit].tag;
 }
 
 int sql_rules_find(const struct sql_rules *rules, const char *schema, const char *name)

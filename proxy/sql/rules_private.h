@@ -18,6 +18,7 @@ struct rule_twin {
 };
 
 struct rule {
+    uint64_t tag;
     char *migration, *schema, *name, *state;
     char **old_columns, **new_columns, **relatives; /* NULL-terminated */
     struct rule_column *columns;

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.one_version
 RENAME = {"name": "rename_label", "operations": [{"rename_column": {"table": "items", "from": "label", "to": "title"}}]}
 
 VERBS = ["PLAN", "START", "CUTOVER", "COMPLETE", "ROLLBACK", "ABORT", "VERIFY", "PAUSE", "RESUME", "THROTTLE"]
-TOPICS = ["MIGRATIONS", "STATUS", "SESSIONS", "THROTTLE", "STATS", "LATENCY", "MESSAGES", "ERRORS", "WORKERS", "LISTENERS",
+TOPICS = ["MIGRATIONS", "STATUS", "SESSIONS", "THROTTLE", "USAGE", "STATS", "LATENCY", "MESSAGES", "ERRORS", "WORKERS", "LISTENERS",
           "MEMORY", "TLS", "CONFIG", "VERSION", "TAKEOVER", "HELP"]
 
 

@@ -11,5 +11,7 @@ void clock_sleep_ms(int64_t ms);
 
 /* "2026-01-31 23:59:59.123" in UTC, into out (24 bytes at least). */
 void clock_wall(char *out, size_t size);
+/* The same of the moment at which clock_ms() is, was or will be `at_ms`. */
+void clock_wall_at(int64_t at_ms, char *out, size_t size);
 
 #endif

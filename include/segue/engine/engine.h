@@ -32,6 +32,7 @@ struct eng_options {
     unsigned batch_wal_bytes_max;    /* 64 MiB */
     unsigned vacuum_rows;            /* interleaved VACUUM every so many rows: 100000; 0: never */
     unsigned quiet_period_s;         /* complete: 900 */
+    unsigned usage_entries_max;      /* who uses which names: 1000 */
 };
 
 enum eng_verb {
@@ -89,6 +90,7 @@ void eng_submit(struct eng_engine *engine, struct eng_job *job);
 json_t *eng_show_migrations(struct eng_engine *engine); /* one row a migration: name, phase, ... */
 json_t *eng_show_status(struct eng_engine *engine, const char *name); /* name NULL: all active */
 json_t *eng_show_throttle(struct eng_engine *engine);
+json_t *eng_show_usage(struct eng_engine *engine, const char *name); /* name NULL: all active */
 bool eng_connected(struct eng_engine *engine); /* has the engine its advisory lock? */
 
 #endif

@@ -15,6 +15,7 @@
 
 #define NET_ADDRESSES_MAX 8
 #define NET_ADDRESS_TEXT 128
+#define NET_ADDRESS_HOST 48
 
 struct net_address {
     struct sockaddr_storage sa;
@@ -25,6 +26,9 @@ struct net_address {
 /* "127.0.0.1:6432", "[::1]:6432", "/directory/.s.PGSQL.6432", or "unix" for one without a name,
  * into `out` (NET_ADDRESS_TEXT bytes). */
 void net_address_text(const struct net_address *address, char *out);
+
+/* "127.0.0.1", "::1", or "local" for a Unix socket, into `out` (NET_ADDRESS_HOST bytes). */
+void net_address_host(const struct net_address *address, char *out);
 
 /* Does one text mean both? */
 bool net_address_same(const struct net_address *a, const struct net_address *b);

@@ -109,6 +109,7 @@ struct sess_options {
     unsigned buffer_bytes_max;  /* unsent bytes a direction before the other side stops reading */
     unsigned inspect_bytes_max; /* statements longer than this are not looked at */
     unsigned cache_entries, cache_bytes; /* per worker (sql_cache_new) */
+    unsigned usage_entries_max;          /* per worker: who uses which names */
     unsigned statements_bytes_max;       /* remembered named statements a session */
     unsigned keepalive_s;                /* TCP keepalive idle time on both legs; 0: the system's */
     unsigned user_timeout_ms;            /* TCP_USER_TIMEOUT on both legs; 0: the system's */

@@ -23,6 +23,7 @@
 #include "segue/base/hist.h"
 #include "segue/session/console.h"
 #include "segue/session/options.h"
+#include "segue/session/usage.h"
 #include "segue/sql/rules.h"
 
 struct sess_plane;
@@ -111,17 +112,10 @@ size_t sess_gate_waiting_for(struct sess_plane *plane, uint64_t mask, int32_t *p
 /* Client latency, first byte of a request to its ReadyForQuery, all workers added up. */
 void sess_plane_latency(struct sess_plane *plane, struct hist_copy *out);
 
-/* When a statement naming an old / new column of the table was last seen, and whose. */
-struct sess_usage {
-    int64_t last_ms; /* clock_ms(); 0: never */
-    uint64_t count;
-    char user[64], application[64], address[64];
-    char statement[256]; /* beginning of the text; never parameters */
-};
-void sess_plane_usage(struct sess_plane *plane, unsigned table_bit, bool old_names,
-                      struct sess_usage *out);
-/* Forgets what was seen of all tables (epoch change: engine calls it at cut-over). */
-void sess_plane_usage_reset(struct sess_plane *plane);
+/* Who has used which names since the last call: `each` is called for every entry of every worker,
+ * which forgets them. */
+void sess_plane_usage_take(struct sess_plane *plane,
+                           void (*each)(void *ctx, const struct sess_use *use), void *ctx);
 
 /* Backend pids of every session (so that connections that bypass segue can be told apart). */
 size_t sess_plane_backends(struct sess_plane *plane, int32_t *pids, size_t max);

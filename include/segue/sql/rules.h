@@ -34,6 +34,7 @@ struct sql_twin_rule {
 
 /* A migrating table. Names are as in the catalog (already folded); all strings are copied. */
 struct sql_table_rule {
+    uint64_t tag; /* the engine's own name for it: what was seen of the table comes back with it */
     const char *migration;
     const char *schema;
     const char *name;
@@ -77,6 +78,8 @@ void sql_rules_unref(struct sql_rules *rules);            /* frees with the last
 
 uint64_t sql_rules_epoch(const struct sql_rules *rules); /* 0 for NULL */
 size_t sql_rules_tables(const struct sql_rules *rules);  /* 0 for NULL */
+
+uint64_t sql_rules_tag(const struct sql_rules *rules, int bit); /* bit: below sql_rules_tables */
 
 /* Bit of schema.name, or -1. */
 int sql_rules_find(const struct sql_rules *rules, const char *schema, const char *name);

@@ -1,0 +1,370 @@
+"""Who uses which names: counted by client, kept over restarts, asked before complete."""
+
+import json
+
+import psycopg
+import pytest
+from lib.tables import RENAME, make_items
+from lib.takeover import ended, successor  # noqa: F401 (a fixture)
+from lib.wait import until
+
+NAME = RENAME["name"]
+
+
+def usage(proxy, **wanted):
+    """Rows of SHOW USAGE of the migration that have these values, the latest first."""
+    return [row for row in proxy.console(f"SHOW USAGE {NAME}") if all(row[k] == v for k, v in wanted.items())]
+
+
+def seen(proxy, **wanted):
+    """The one row that has these values, as soon as it is there."""
+    until(f"usage {wanted}", lambda: usage(proxy, **wanted))
+    rows = usage(proxy, **wanted)
+    assert len(rows) == 1, rows
+    return rows[0]
+
+
+def stored(db, **wanted):
+    """What segue.usage has counted of rows with these values."""
+    where = " AND ".join(f"{column} = %s" for column in wanted) or "true"
+    return db.one(f"SELECT sum(count)::int FROM segue.usage WHERE {where}", *wanted.values())
+
+
+def use(proxy, statement, times=1, **options):
+    with proxy.connect(**options) as conn:
+        for _ in range(times):
+            conn.execute(statement)
+
+
+def test_each_client_is_counted_for_what_it_uses(db, segue):
+    make_items(db, 10)
+    db.sql("GRANT ALL ON items TO app")
+    proxy = segue(db)
+    proxy.ready(RENAME)
+    use(proxy, "SELECT label FROM items", 3, application_name="web")
+    use(proxy, "UPDATE items SET label = 'x' WHERE id = 1", 2, application_name="web", user="app")
+    use(proxy, "SELECT title FROM items", 1, application_name="web")
+    use(proxy, "SELECT label FROM items", 1, application_name="jobs")
+    use(proxy, "SELECT note FROM items", 9, application_name="other")
+    row = seen(proxy, user="postgres", application_name="web", what="old names", count=3)
+    assert row["table"] == "public.items" and row["address"] == "127.0.0.1"
+    assert row["last_statement"] == "SELECT label FROM items" and row["why"] is None
+    assert row["first"] <= row["last"]
+    assert seen(proxy, user="app", application_name="web", what="old names")["count"] == 2
+    assert seen(proxy, user="postgres", application_name="web", what="new names")["count"] == 1
+    assert seen(proxy, user="postgres", application_name="jobs", what="old names")["count"] == 1
+    assert not usage(proxy, application_name="other", what="old names")
+    assert usage(proxy)[0]["application_name"] == "jobs"  # the latest first
+
+
+@pytest.mark.one_version
+def test_values_of_parameters_are_never_kept(db, segue):
+    make_items(db, 10)
+    proxy = segue(db)
+    proxy.ready(RENAME)
+    with proxy.connect(application_name="web") as conn:
+        for _ in range(3):
+            conn.execute("UPDATE items SET label = %s WHERE id = 1", ("a secret",), prepare=True)
+    row = seen(proxy, application_name="web", what="old names")
+    assert row["last_statement"] == "UPDATE items SET label = $1 WHERE id = 1"
+    assert row["count"] >= 3
+
+
+@pytest.mark.one_version
+def test_an_application_that_changes_its_name_is_counted_under_each(db, segue):
+    make_items(db, 10)
+    proxy = segue(db)
+    proxy.ready(RENAME)
+    with proxy.connect(application_name="before") as conn:
+        conn.execute("SELECT label FROM items")
+        conn.execute("SET application_name = 'after'")
+        conn.execute("SELECT label FROM items")
+    assert seen(proxy, application_name="before", what="old names")["count"] == 1
+    assert seen(proxy, application_name="after", what="old names")["count"] == 1
+
+
+def test_what_was_counted_survives_a_kill_and_goes_on(db, segue):
+    make_items(db, 10)
+    proxy = segue(db, quiet_period_s=900)
+    proxy.soaking(RENAME)
+    use(proxy, "SELECT label FROM items", 3, application_name="web")
+    until("segue.usage to be written", lambda: stored(db, what="old names", application_name="web"))
+    before = seen(proxy, application_name="web", what="old names")
+    proxy.restart()
+    after = seen(proxy, application_name="web", what="old names")
+    assert after["count"] == before["count"] == 3
+    assert abs(float(after["last"][-6:]) - float(before["last"][-6:])) < 1 and after["first"][:19] == before["first"][:19]
+    refused = proxy.cli("complete", NAME, check=1).err
+    assert "application web" in refused and "SELECT label FROM items" in refused
+    use(proxy, "SELECT label FROM items", 2, application_name="web")
+    until("both to be added up", lambda: stored(db, what="old names", application_name="web") == 5)
+    assert seen(proxy, application_name="web", what="old names")["count"] == 5
+
+
+@pytest.mark.one_version
+def test_a_clean_end_writes_what_is_not_written_yet(db, segue):
+    make_items(db, 10)
+    proxy = segue(db)
+    proxy.ready(RENAME)
+    use(proxy, "SELECT title FROM items", 4, application_name="web")
+    proxy.stop()
+    assert stored(db, what="new names", application_name="web") == 4
+    proxy.start()
+    assert seen(proxy, application_name="web", what="new names")["count"] == 4
+
+
+@pytest.mark.one_version
+def test_a_takeover_goes_on_counting(db, segue, successor):  # noqa: F811
+    make_items(db, 10)
+    old = segue(db)
+    old.ready(RENAME)
+    use(old, "SELECT label FROM items", 2, application_name="web")
+    new = successor(old)
+    assert ended(old) == 0
+    until("the new engine", lambda: new.console("SHOW VERSION")[0]["engine_connected"])
+    use(new, "SELECT label FROM items", 3, application_name="web")
+    seen(new, application_name="web", what="old names", count=5)
+
+
+# ---- complete ----
+
+
+def test_complete_names_five_clients_and_counts_the_rest(db, segue):
+    make_items(db, 10)
+    proxy = segue(db, quiet_period_s=900)
+    proxy.soaking(RENAME)
+    for i in range(8):
+        use(proxy, f"SELECT label FROM items WHERE id = {i}", application_name=f"app {i}")
+    refused = proxy.cli("complete", NAME, check=1).err
+    for i in (3, 4, 5, 6, 7):
+        assert f"s ago by user postgres, application app {i}, from 127.0.0.1: SELECT label FROM items WHERE id = {i}" in refused
+    assert "app 2" not in refused and "and 3 more" in refused and "--force" in refused
+    assert refused.index("app 7") < refused.index("app 3")
+    assert proxy.phase(NAME) == "soaking"
+    proxy.cli("complete", NAME, "--force")
+    assert proxy.phase(NAME) == "done"
+
+
+@pytest.mark.one_version
+def test_what_was_used_before_the_cutover_or_as_new_name_does_not_refuse(db, segue):
+    make_items(db, 10)
+    proxy = segue(db, quiet_period_s=900)
+    proxy.ready(RENAME)
+    use(proxy, "SELECT label FROM items", application_name="before")
+    seen(proxy, application_name="before", what="old names")
+    proxy.cli("cutover", NAME)
+    use(proxy, "SELECT title FROM items", application_name="after")
+    refused = proxy.cli("complete", NAME, check=1).err
+    assert "cut-over was only" in refused
+    assert proxy.status(NAME)["old_names_last_s"] is None
+    proxy.restart()
+    until("the engine", lambda: proxy.console("SHOW VERSION")[0]["engine_connected"])
+    assert "cut-over was only" in proxy.cli("complete", NAME, check=1).err
+    assert seen(proxy, application_name="before", what="old names")["count"] == 1  # but it is not forgotten
+
+
+@pytest.mark.one_version
+def test_what_an_older_segue_has_stored_of_old_names_still_refuses(db, segue):
+    make_items(db, 10)
+    proxy = segue(db, quiet_period_s=900)
+    proxy.soaking(RENAME)
+    proxy.stop()
+    db.sql("DROP TABLE segue.usage; DELETE FROM segue.store WHERE version = 2;"
+           "ALTER TABLE segue.migrations ADD old_seen_at timestamptz, ADD old_seen_by text;"
+           "ALTER TABLE segue.history ADD old_seen_at timestamptz, ADD old_seen_by text;"
+           "UPDATE segue.migrations SET old_seen_at = clock_timestamp(), old_seen_by = 'user bob, application cron'")
+    proxy.start()
+    until("the engine", lambda: proxy.console("SHOW VERSION")[0]["engine_connected"])
+    refused = proxy.cli("complete", NAME, check=1).err
+    assert "old names are still in use" in refused and "user bob, application cron" in refused
+    assert db.one("SELECT max(version) FROM segue.store") == 2
+    proxy.cli("complete", NAME, "--force")
+
+
+# ---- connections past segue ----
+
+
+def test_connections_past_segue_are_named(db, segue):
+    make_items(db, 10)
+    proxy = segue(db, quiet_period_s=1)
+    proxy.soaking(RENAME)
+    with proxy.connect(application_name="through") as through, db.connect(application_name="past") as past:
+        pid = past.info.backend_pid
+
+        def refused():
+            through.execute("SELECT 1")
+            past.execute("SELECT 1")
+            done = proxy.cli("complete", NAME, check=None)
+            assert done.code == 1
+            return done.err if "bypass" in done.err else None
+
+        text = until("nothing else to be the reason", refused)
+        assert f"1 connections bypass segue, it cannot tell whether they use old names: pid {pid} (past, user postgres, 127.0.0.1" in text
+
+        def row():
+            return [r for r in proxy.console("SHOW USAGE") if r["what"] == "bypasses segue"]
+
+        until("SHOW USAGE to name it", row, 30)
+        assert [(r["user"], r["application_name"], r["address"]) for r in row()] == [("postgres", "past", "127.0.0.1")]
+        assert row()[0]["why"].startswith(f"pid {pid}, ") and row()[0]["first"] <= row()[0]["last"]
+        proxy.cli("complete", NAME, "--force")
+
+
+def test_connections_that_the_role_may_not_see_count_and_it_says_so(db, segue):
+    db.sql("DROP ROLE IF EXISTS limited; CREATE ROLE limited LOGIN")
+    db.sql(f"GRANT CREATE ON DATABASE {db.name} TO limited; GRANT ALL ON SCHEMA public TO limited")
+    make_items(db, 10)
+    db.sql("ALTER TABLE items OWNER TO limited")
+    proxy = segue(upstream=db.url("limited"), quiet_period_s=1)
+    proxy.soaking(RENAME)
+    with db.connect("app", application_name="hidden one") as past, db.connect(application_name="superuser's"):
+        pid = past.info.backend_pid
+
+        def refused():
+            done = proxy.cli("complete", NAME, check=None)
+            assert done.code == 1, done.out
+            return done.err if "bypass" in done.err else None
+
+        text = until("nothing else to be the reason", refused)
+        assert f"1 connections bypass segue, it cannot tell whether they use old names: pid {pid} (hidden one, user app, ?, hidden)" in text
+        assert "pg_read_all_stats" in text and "superuser's" not in text
+        db.sql("GRANT pg_read_all_stats TO limited")  # now it sees that this one is idle
+        until("an idle one not to count", lambda: proxy.cli("complete", NAME, check=None).code == 0)
+    proxy.stop()
+    db.sql("DROP OWNED BY limited CASCADE; DROP ROLE limited")
+
+
+# ---- what must not stop it ----
+
+
+@pytest.mark.one_version
+def test_names_beyond_the_limit_are_forgotten_but_not_what_they_did(db, segue):
+    make_items(db, 10)
+    proxy = segue(db, usage_entries_max=16, workers=1, quiet_period_s=900)
+    proxy.soaking(RENAME)
+    with proxy.connect(prepare_threshold=None) as conn:
+        for i in range(300):
+            conn.execute(f"SET application_name = 'app {i}'")
+            conn.execute("SELECT label FROM items")
+    until("all to be written", lambda: stored(db) == 300)
+    assert db.one("SELECT count(*) FROM segue.usage") == 17
+    assert db.sql("SELECT application_name, count FROM segue.usage WHERE user_name = ''") == [("", 284)]
+    until("all to be shown", lambda: sum(row["count"] for row in usage(proxy)) == 300)
+    rows = usage(proxy)
+    assert len(rows) == 17 and {row["application_name"] for row in rows} >= {"app 284", "app 299"}
+    assert seen(proxy, user=None)["why"] == "clients past usage_entries_max"
+    assert {row["stat"]: row["value"] for row in proxy.console("SHOW STATS")}["usage_gone"] > 0
+    refused = proxy.cli("complete", NAME, check=1).err
+    assert "application app 29" in refused and "and 12 more" in refused
+    proxy.restart()
+    until("all to be read", lambda: sum(row["count"] for row in usage(proxy)) == 300)
+
+
+@pytest.mark.one_version
+def test_names_and_statements_in_any_encoding_are_counted(db, segue):
+    make_items(db, 10)
+    proxy = segue(db)
+    proxy.soaking(RENAME)
+    with proxy.connect(client_encoding="latin1", application_name="größe") as conn:
+        conn.execute("SELECT label FROM items WHERE note = 'größe'")
+    for pad in range(3):  # one of them is cut inside a character
+        use(proxy, "SELECT label FROM items WHERE note = '" + "x" * pad + "€" * 300 + "'", application_name=f"pad {pad}")
+    for pad in range(3):
+        assert "€" in seen(proxy, application_name=f"pad {pad}", what="old names")["last_statement"]
+    until("all to be written", lambda: stored(db, what="old names") == 4)
+    row = seen(proxy, what="not analysed")  # the parser takes UTF-8; the names were found all the same
+    assert row["last_statement"] == "SELECT label FROM items WHERE note = 'gr??e'" and row["why"] == "not understood by the parser"
+    assert proxy.status(NAME)["error"] is None
+
+
+@pytest.mark.one_version
+def test_a_database_in_another_encoding_keeps_what_it_can(db, segue):
+    name = f"{db.name}_latin1"
+    with db.cluster.connect() as conn:
+        conn.execute(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'")
+    try:
+        with db.cluster.connect(name) as conn:
+            conn.execute("CREATE TABLE items (id bigint PRIMARY KEY, label text, note text)")
+        proxy = segue(upstream=db.cluster.url(name))
+        proxy.soaking(RENAME)
+        with proxy.connect(client_encoding="utf8", application_name="web") as conn:
+            conn.execute("SELECT label FROM items WHERE note = 'ü'")
+            with pytest.raises(psycopg.Error):
+                conn.execute("SELECT label FROM items WHERE note = '€'")
+
+        def written():
+            with db.cluster.connect(name, client_encoding="utf8") as conn:
+                return conn.execute("SELECT count, statement FROM segue.usage WHERE application_name = 'web'").fetchone()
+
+        count, statement = until("it to be written", written)
+        assert count == 2 and statement.startswith("SELECT label FROM items WHERE note = '?")
+        proxy.stop()
+    finally:
+        with db.cluster.connect() as conn:
+            conn.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+@pytest.mark.one_version
+def test_a_failing_write_is_said_once_and_stops_nothing(db, segue):
+    make_items(db, 10)
+    proxy = segue(db, quiet_period_s=900)
+    proxy.soaking(RENAME)
+    db.sql("ALTER TABLE segue.usage ADD CONSTRAINT never CHECK (count < 0)")
+    with proxy.connect(application_name="web") as conn:
+        conn.execute("SELECT label FROM items")
+        until("it to be shown all the same", lambda: usage(proxy, application_name="web"))
+        until("the failure to be said", lambda: "segue.usage cannot be written" in proxy.log_text())
+        conn.execute("SELECT label FROM items")
+        seen(proxy, application_name="web", what="old names", count=2)
+        assert "application web" in proxy.cli("complete", NAME, check=1).err
+        assert proxy.log_text().count("segue.usage cannot be written") == 1
+        db.sql("ALTER TABLE segue.usage DROP CONSTRAINT never")
+        conn.execute("SELECT label FROM items")
+        until("nothing to be lost", lambda: stored(db, application_name="web") == 3)
+    proxy.cli("complete", NAME, "--force")
+
+
+@pytest.mark.one_version
+def test_a_lock_on_the_table_holds_neither_clients_nor_the_engine(db, segue):
+    make_items(db, 10)
+    proxy = segue(db)
+    proxy.soaking(RENAME)
+    with db.connect(autocommit=False) as locker:
+        locker.execute("LOCK TABLE segue.usage IN ACCESS EXCLUSIVE MODE")
+        use(proxy, "SELECT label FROM items", 2, application_name="web")
+        until("the failure to be said", lambda: "segue.usage cannot be written" in proxy.log_text())
+        proxy.cli("rollback", NAME)
+        proxy.cli("cutover", NAME)
+        locker.rollback()
+    use(proxy, "SELECT label FROM items", 1, application_name="web")
+    until("nothing to be lost", lambda: stored(db, application_name="web", what="old names") == 3)
+
+
+@pytest.mark.one_version
+def test_two_migrations_do_not_mix_when_one_ends(db, segue):
+    make_items(db, 10)
+    db.sql("CREATE TABLE orders (id bigint PRIMARY KEY, label text)")
+    other = {"name": "other", "operations": [{"rename_column": {"table": "orders", "from": "label", "to": "title"}}]}
+    proxy = segue(db)
+    proxy.ready(RENAME)
+    proxy.ready(other)
+    use(proxy, "SELECT label FROM items", 2, application_name="web")
+    use(proxy, "SELECT label FROM orders", 5, application_name="web")
+    proxy.cli("abort", NAME)
+    use(proxy, "SELECT label FROM orders", 1, application_name="web")
+    until("six", lambda: [row["count"] for row in proxy.console("SHOW USAGE other")] == [6])
+    assert proxy.console(f"SHOW USAGE {NAME}") == []
+    proxy.stop()
+    assert stored(db, table_name="public.items") == 2 and stored(db, table_name="public.orders") == 6
+
+
+@pytest.mark.one_version
+def test_the_command_shows_the_same(db, segue):
+    make_items(db, 10)
+    proxy = segue(db)
+    proxy.ready(RENAME)
+    use(proxy, "SELECT label FROM items", 1, application_name="web")
+    seen(proxy, application_name="web", what="old names")
+    rows = json.loads(proxy.cli("usage", NAME, "--json").out)
+    assert [(row["application_name"], row["what"], row["count"]) for row in rows] == [("web", "old names", 1)]
+    assert "public.items" in proxy.cli("usage").out
