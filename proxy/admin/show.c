@@ -82,6 +82,8 @@ static const struct {
      "request to ReadyForQuery by kind of statement: last minute, since the start"},
     {"MESSAGES", NULL, sess_show_messages, false, false, "protocol messages by direction and type"},
     {"ERRORS", NULL, sess_show_errors, false, false, "errors of the upstream by class of SQLSTATE"},
+    {"REWRITES", NULL, sess_show_rewrites, false, false,
+     "statements on migrating tables: what is sent instead, or why they are left as they are"},
     {"LISTENERS", NULL, sess_show_listeners, false, false,
      "where clients connect, and how many wait there"},
     {"TLS", NULL, sess_show_tls, false, false, "both legs: mode, certificate, handshakes"},

@@ -11,6 +11,7 @@
 
 #include "class.h"
 #include "segue/base/hist.h"
+#include "segue/sql/rewrite.h"
 
 struct sess_worker_counters {
     /* clients */
@@ -27,7 +28,11 @@ struct sess_worker_counters {
     _Atomic uint64_t requests;     /* answered Query / Sync / FunctionCall */
     _Atomic uint64_t errors;       /* ErrorResponse of the server */
     _Atomic uint64_t inspected, cache_hits;
-    _Atomic uint64_t usage_gone; /* entries past usage_entries_max */
+    _Atomic uint64_t usage_gone;         /* entries past usage_entries_max */
+    _Atomic uint64_t rewritten;          /* sent as another text */
+    _Atomic uint64_t prepared_again;     /* statements, because the rules had changed */
+    _Atomic uint64_t early_refused;      /* reads of new columns before they are ready */
+    _Atomic uint64_t doubts[SQL_DOUBTS]; /* left as they are, by reason */
     /* the gate */
     _Atomic uint64_t held_now, held_total; /* total: since the gate was closed */
     _Atomic int64_t stall_us_max;          /* since the gate was closed */

@@ -7,7 +7,7 @@
  */
 #include <string.h>
 
-#include "segue/base/mem.h"
+#include "rewriting.h"
 #include "segue/wire/read.h"
 #include "worker.h"
 
@@ -98,34 +98,47 @@ static uint64_t epoch_of(const struct sess *s)
     return sql_rules_epoch(s->worker->order->rules);
 }
 
-static void inspect(struct sess *s, const char *text, size_t len, struct sql_verdict *v)
+/* NULL: nothing is known of the text but *v. Else valid until the next call. */
+static const struct sql_rewrite *inspect(struct sess *s, const char *text, size_t len,
+                                         struct sql_verdict *v)
 {
     struct sess_worker *w = s->worker;
     struct sql_rules *rules = w->order->rules;
+    const struct sql_sight_of_session sight = {s->version.side, s->version.rewrites, s->shadowed};
+    const struct sql_rewrite *rewrite;
     struct sql_cache_stats stats;
 
     memset(v, 0, sizeof(*v));
     COUNT(w->counters.inspected, 1);
-    if (!rules) { /* a closed gate and no rules: nobody can tell */
-        v->touches = SQL_TOUCH_ALL;
-        return;
+    if (!rules) { /* with a closed gate nobody can tell */
+        v->touches = w->gate_mask ? SQL_TOUCH_ALL : 0;
+        return NULL;
     }
     if (!sql_mentions(rules, text, len) && sql_first_word(text, len) == SQL_FIRST_OTHER &&
         !memchr(text, ';', len ? len - 1 : 0))
-        return;
-    sql_cache_inspect(w->cache, rules, text, len, v);
+        return NULL;
+    pthread_mutex_lock(&w->cache_lock);
+    rewrite = sql_cache_rewrite(w->cache, rules, &sight, text, len);
+    pthread_mutex_unlock(&w->cache_lock);
     sql_cache_stats(w->cache, &stats);
     atomic_store_explicit(&w->counters.cache_hits, stats.hits, memory_order_relaxed);
+    *v = rewrite->verdict;
     if (v->executes) /* what it names was prepared by SQL or by Parse, perhaps not seen */
         v->touches |= s->spoke || s->statements ? SQL_TOUCH_ALL : s->prepares;
+    return rewrite;
 }
 
-static void note_usage(struct sess *s, const struct sql_verdict *v, const char *text, size_t len)
+/* A statement has passed: what it leaves behind in the session, and is seen of it. */
+static void note_passed(struct sess *s, const struct sql_verdict *v,
+                        const struct sql_rewrite *rewrite, const char *text, size_t len)
 {
-    const struct sql_rewrite seen = {.verdict = *v,
-                                     .doubt = v->analysed ? SQL_DOUBT_NONE : SQL_DOUBT_GRAMMAR};
-
-    sess_usage_note(s, &seen, text, len);
+    s->prepares |= v->prepares;
+    if (!rewrite)
+        return;
+    s->shadowed |= rewrite->hides;
+    sess_usage_note(s, rewrite, text, len);
+    if (rewrite->doubt != SQL_DOUBT_NONE)
+        COUNT(s->worker->counters.doubts[rewrite->doubt], 1);
 }
 
 /* RC_AGAIN: not all there yet; RC_ERR: longer than what is looked at. */
@@ -136,11 +149,20 @@ static enum rc whole(const struct sess *s, const struct wire_frame *frame, size_
     return avail < frame->total ? RC_AGAIN : RC_OK;
 }
 
+/* A message that carries nothing of which the pipeline would have to know. */
+static enum sess_look pass(struct sess *s, uint8_t type)
+{
+    if (s->pipeline)
+        sess_pipeline_client(s->pipeline, type);
+    return SESS_LOOK_PASS;
+}
+
 static enum sess_look look_query(struct sess *s, const struct wire_frame *frame, const char *msg,
                                  size_t avail)
 {
-    struct sql_verdict v = {.touches = SQL_TOUCH_ALL};
-    struct wire_query query;
+    struct sql_verdict v = {.touches = SQL_TOUCH_ALL, .prepares = SQL_TOUCH_ALL};
+    const struct sql_rewrite *rewrite = NULL;
+    struct wire_query query = {0};
     enum rc rc = whole(s, frame, avail);
     enum sess_look look;
 
@@ -148,97 +170,135 @@ static enum sess_look look_query(struct sess *s, const struct wire_frame *frame,
         return SESS_LOOK_MORE;
     if (rc == RC_OK)
         rc = wire_read_query(msg, frame->total, &query);
-    if (rc == RC_OK)
-        inspect(s, query.text, query.len, &v);
     else
-        v.prepares = SQL_TOUCH_ALL;
+        COUNT(s->worker->counters.doubts[SQL_DOUBT_LENGTH], 1);
+    if (rc == RC_OK)
+        rewrite = inspect(s, query.text, query.len, &v);
     look = admit(s, v.touches, v.begins);
     if (look != SESS_LOOK_PASS)
         return look;
-    s->prepares |= v.prepares;
-    s->unnamed_epoch = 0; /* a simple query drops the unnamed statement */
-    if (rc == RC_OK)
-        note_usage(s, &v, query.text, query.len);
-    return look;
+    note_passed(s, &v, rewrite, query.text, query.len);
+    s->unnamed_epoch = SESS_NOT_LOOKED; /* a simple query drops the unnamed statement */
+    return sess_rewrite_query(s, rc == RC_OK ? &query : NULL, rewrite);
 }
 
-static void remember(struct sess *s, const char *name, const char *text, size_t len)
+/* Without rules a verdict means nothing later. */
+static uint64_t verdict_epoch(const struct sess *s)
+{
+    return s->worker->order->rules ? epoch_of(s) : SESS_NOT_LOOKED;
+}
+
+void sess_judge(struct sess *s, struct sess_statement *statement, const struct sql_verdict *v,
+                const struct sql_rewrite *rewrite)
+{
+    statement->epoch = verdict_epoch(s);
+    statement->shadowed = s->shadowed;
+    statement->seen = rewrite ? *rewrite : (struct sql_rewrite){0};
+    statement->seen.verdict = *v;
+    statement->seen.text = NULL;
+    statement->seen.splices = NULL;
+}
+
+/* A Parse that passes as it is, and whose end nobody will see. */
+static void remember(struct sess *s, const struct sess_parse *parse)
 {
     if (!s->statements)
         s->statements = sess_statements_new(sess_limits(s)->statements_bytes_max);
-    sess_statements_put(s->statements, name, text, len);
+    sess_statements_put(s->statements, parse);
 }
 
 static enum sess_look look_parse(struct sess *s, const struct wire_frame *frame, const char *msg,
                                  size_t avail)
 {
     struct sql_verdict v = {.touches = SQL_TOUCH_ALL};
-    struct wire_parse parse;
+    const struct sql_rewrite *rewrite = NULL;
+    struct wire_parse read;
+    struct sess_parse parse;
     enum rc rc = whole(s, frame, avail);
     enum sess_look look;
 
     if (rc == RC_AGAIN)
         return SESS_LOOK_MORE;
     if (rc == RC_OK)
-        rc = wire_read_parse(msg, frame->total, &parse);
-    if (rc == RC_OK && s->worker->looking)
-        inspect(s, parse.text, parse.text_len, &v);
-    if (s->worker->looking) {
-        look = admit(s, v.touches, v.begins);
-        if (look != SESS_LOOK_PASS)
-            return look;
-    }
-    if (rc != RC_OK) {
-        s->unnamed_epoch = 0; /* and a name not read stays unknown */
+        rc = wire_read_parse(msg, frame->total, &read);
+    else
+        COUNT(s->worker->counters.doubts[SQL_DOUBT_LENGTH], 1);
+    if (rc == RC_OK)
+        rewrite = inspect(s, read.text, read.text_len, &v);
+    look = admit(s, v.touches, v.begins);
+    if (look != SESS_LOOK_PASS)
+        return look;
+    if (rc != RC_OK) { /* a name not read stays unknown */
+        s->unnamed_epoch = SESS_NOT_LOOKED;
+        if (sess_rewriting(s))
+            sess_rewrite_parse_unknown(s);
         return SESS_LOOK_PASS;
     }
-    s->prepares |= s->worker->looking ? v.prepares : 0;
-    if (s->worker->looking)
-        note_usage(s, &v, parse.text, parse.text_len);
-    if (parse.name[0]) {
-        remember(s, parse.name, parse.text, parse.text_len);
-    } else {
+    note_passed(s, &v, rewrite, read.text, read.text_len);
+    parse = (struct sess_parse){read.name, read.text, read.text_len, read.types, read.nparams};
+    if (!parse.name[0]) {
         s->unnamed_touches = v.touches;
         s->unnamed_begins = v.begins;
-        s->unnamed_epoch = epoch_of(s);
+        s->unnamed_epoch = verdict_epoch(s);
     }
+    if (sess_rewriting(s))
+        return sess_rewrite_parse(s, &parse, rewrite, &v);
+    if (parse.name[0] && (!s->pipeline || sess_pipeline_reads(s->pipeline)))
+        remember(s, &parse);
     return SESS_LOOK_PASS;
 }
 
-/* What the use of a prepared statement touches; unknown ones may touch anything. */
-static enum sess_look look_use(struct sess *s, const char *name)
+/* Without rules: its text is remembered, for later. */
+static enum sess_look look_parse_idle(struct sess *s, const struct wire_frame *frame,
+                                      const char *msg, size_t avail)
 {
-    struct sess_statement *statement;
-    uint64_t epoch = epoch_of(s);
+    enum rc rc = whole(s, frame, avail);
+    struct wire_parse read;
+
+    if (rc == RC_AGAIN)
+        return SESS_LOOK_MORE;
+    if (rc == RC_OK && wire_read_parse(msg, frame->total, &read) == RC_OK)
+        remember(
+            s, &(struct sess_parse){read.name, read.text, read.text_len, read.types, read.nparams});
+    return SESS_LOOK_PASS;
+}
+
+static enum sess_look look_statement(struct sess *s, uint8_t type, struct sess_statement *statement)
+{
+    const struct sql_rewrite *rewrite = NULL;
+    enum sess_look look;
     struct sql_verdict v;
+
+    if (statement->epoch != epoch_of(s) || statement->shadowed != s->shadowed || statement->stale) {
+        rewrite = inspect(s, statement->text, statement->text_len, &v);
+        sess_judge(s, statement, &v, rewrite);
+        statement->stale = statement->lost || !sess_sent_is(statement->sent, rewrite);
+    }
+    look = admit(s, statement->seen.verdict.touches, statement->seen.verdict.begins);
+    if (look != SESS_LOOK_PASS)
+        return look;
+    sess_usage_note(s, &statement->seen, statement->text, statement->text_len);
+    return sess_rewrite_use(s, type, statement, rewrite);
+}
+
+/* What the use of a prepared statement touches; unknown ones may touch anything. */
+static enum sess_look look_use(struct sess *s, uint8_t type, const char *name)
+{
+    struct sess_statement *statement = NULL;
+    uint64_t touches = SQL_TOUCH_ALL;
+    bool begins = false;
     enum sess_look look;
 
-    if (!name || !epoch)
-        return admit(s, SQL_TOUCH_ALL, false);
-    if (!name[0]) {
-        if (s->unnamed_epoch != epoch)
-            return admit(s, SQL_TOUCH_ALL, false);
-        return admit(s, s->unnamed_touches, s->unnamed_begins);
+    if (name)
+        statement = name[0] ? sess_statements_find(s->statements, name) : s->unnamed;
+    if (statement && statement->text)
+        return look_statement(s, type, statement);
+    if (name && !name[0] && s->unnamed_epoch == epoch_of(s)) {
+        touches = s->unnamed_touches;
+        begins = s->unnamed_begins;
     }
-    statement = sess_statements_find(s->statements, name);
-    if (!statement || !statement->text)
-        return admit(s, SQL_TOUCH_ALL, false);
-    if (statement->epoch != epoch) {
-        inspect(s, statement->text, statement->text_len, &v);
-        statement->epoch = epoch;
-        statement->touches = v.touches;
-        statement->begins = v.begins;
-        statement->old_names = v.old_names;
-        statement->new_names = v.new_names;
-    }
-    look = admit(s, statement->touches, statement->begins);
-    v = (struct sql_verdict){.touches = statement->touches,
-                             .old_names = statement->old_names,
-                             .new_names = statement->new_names,
-                             .analysed = true};
-    if (look == SESS_LOOK_PASS)
-        note_usage(s, &v, statement->text, statement->text_len);
-    return look;
+    look = admit(s, touches, begins);
+    return look == SESS_LOOK_PASS ? sess_rewrite_use(s, type, NULL, NULL) : look;
 }
 
 static enum sess_look look_bind(struct sess *s, const struct wire_frame *frame, const char *msg,
@@ -257,7 +317,7 @@ static enum sess_look look_bind(struct sess *s, const struct wire_frame *frame, 
         if (have < frame->total && have < NAMES_BYTES_MAX)
             return SESS_LOOK_MORE;
     }
-    return look_use(s, name);
+    return look_use(s, frame->type, name);
 }
 
 static enum sess_look look_describe(struct sess *s, const struct wire_frame *frame, const char *msg,
@@ -268,8 +328,8 @@ static enum sess_look look_describe(struct sess *s, const struct wire_frame *fra
     if (avail < frame->total && frame->total <= NAMES_BYTES_MAX)
         return SESS_LOOK_MORE;
     if (avail < frame->total || wire_read_target(msg, frame->total, &target) != RC_OK)
-        return admit(s, SQL_TOUCH_ALL, false);
-    return target.kind == 'S' ? look_use(s, target.name) : SESS_LOOK_PASS;
+        return look_use(s, frame->type, NULL);
+    return target.kind == 'S' ? look_use(s, frame->type, target.name) : pass(s, frame->type);
 }
 
 static enum sess_look look_close(struct sess *s, const struct wire_frame *frame, const char *msg,
@@ -279,8 +339,12 @@ static enum sess_look look_close(struct sess *s, const struct wire_frame *frame,
 
     if (avail < frame->total && frame->total <= NAMES_BYTES_MAX)
         return SESS_LOOK_MORE;
-    if (avail >= frame->total && wire_read_target(msg, frame->total, &target) == RC_OK &&
-        target.kind == 'S')
+    if (avail < frame->total || wire_read_target(msg, frame->total, &target) != RC_OK ||
+        target.kind != 'S')
+        return pass(s, frame->type);
+    if (sess_rewriting(s))
+        sess_rewrite_close(s, target.name);
+    else if (!s->pipeline || sess_pipeline_reads(s->pipeline))
         sess_statements_remove(s->statements, target.name);
     return SESS_LOOK_PASS;
 }
@@ -288,10 +352,11 @@ static enum sess_look look_close(struct sess *s, const struct wire_frame *frame,
 static enum sess_look look_call(struct sess *s, const struct wire_frame *frame, const char *msg,
                                 size_t avail)
 {
-    (void)frame;
+    enum sess_look look = admit(s, SQL_TOUCH_ALL, false);
+
     (void)msg;
     (void)avail;
-    return admit(s, SQL_TOUCH_ALL, false);
+    return look == SESS_LOOK_PASS ? pass(s, frame->type) : look;
 }
 
 static const struct {
@@ -308,6 +373,8 @@ enum sess_look sess_look(struct sess *s, const struct wire_frame *frame, const c
     if (s->worker->looking)
         return looks[frame->type].look(s, frame, msg, avail);
     s->spoke = true;
+    if (s->pipeline) /* the rules have gone; the server may still have what they made */
+        return looks[frame->type].look(s, frame, msg, avail);
     if (frame->type == 'C')
         return s->statements ? look_close(s, frame, msg, avail) : SESS_LOOK_PASS;
     if (frame->type != 'P')
@@ -315,15 +382,25 @@ enum sess_look sess_look(struct sess *s, const struct wire_frame *frame, const c
     if (avail <= WIRE_HEADER_BYTES)
         return frame->total > WIRE_HEADER_BYTES ? SESS_LOOK_MORE : SESS_LOOK_PASS;
     if (msg[WIRE_HEADER_BYTES] == '\0') {
-        s->unnamed_epoch = 0;
+        s->unnamed_epoch = SESS_NOT_LOOKED;
         return SESS_LOOK_PASS;
     }
-    return look_parse(s, frame, msg, avail);
+    return look_parse_idle(s, frame, msg, avail);
 }
 
 void sess_forget_statements(struct sess *s)
 {
+    const struct sess_flight *flight;
+
     sess_statements_free(s->statements);
     s->statements = NULL;
-    s->unnamed_epoch = 0;
+    sess_statement_unref(s->unnamed);
+    s->unnamed = NULL;
+    s->unnamed_epoch = SESS_NOT_LOOKED;
+    if (!s->pipeline)
+        return;
+    /* what was sent behind that is prepared after it */
+    for (size_t i = 0; (flight = sess_pipeline_at(s->pipeline, i)); i++)
+        if (flight->kind == SESS_FLIGHT_PARSE && flight->statement && !flight->hidden)
+            sess_statement_unref(sess_name_means(s, flight->statement->name, flight->statement));
 }

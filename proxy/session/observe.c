@@ -86,7 +86,8 @@ void sess_plane_usage_take(struct sess_plane *plane,
 void sess_report_bytes(struct sess *s)
 {
     size_t bytes = sizeof(*s) + s->client.in.cap + s->client.out.cap + s->server.in.cap +
-                   s->server.out.cap + s->startup.cap + sess_statements_bytes(s->statements);
+                   s->server.out.cap + s->startup.cap + sess_statements_bytes(s->statements) +
+                   sess_pipeline_bytes(s->pipeline);
 
     if (bytes != READ(s->bytes))
         atomic_store_explicit(&s->bytes, bytes, memory_order_relaxed);

@@ -4,12 +4,55 @@
  */
 #include <string.h>
 
+#include "rewriting.h"
 #include "segue/wire/build.h"
 #include "segue/wire/read.h"
 #include "worker.h"
 
 /* A server message that is noted waits until it is whole, or so much of it is there. */
 #define NOTED_BYTES_MAX 2048
+
+/* More than this is not kept between two reads. */
+#define COMPOSED_BYTES_KEPT (4 * SCRATCH_BYTES)
+
+/* ---- bytes on their way through: as they came, until something else stands in their place ---- */
+
+struct passage {
+    const char *data;
+    size_t composed; /* so much of it is in worker->composed already */
+    bool edited;
+};
+
+/* worker->instead goes on between data[..at) and what stands `skipped` bytes later. */
+static void passage_edit(struct sess_worker *w, struct passage *p, size_t at, size_t skipped)
+{
+    buf_append(&w->composed, p->data + p->composed, at - p->composed);
+    if (w->instead.len)
+        buf_append(&w->composed, w->instead.data, w->instead.len);
+    buf_reset(&w->instead);
+    p->composed = at + skipped;
+    p->edited = true;
+}
+
+static void passage_drop(struct sess_worker *w)
+{
+    buf_reset(&w->composed);
+    if (w->composed.cap > COMPOSED_BYTES_KEPT)
+        buf_fini(&w->composed);
+}
+
+static void passage_send(struct sess *s, struct sess_leg *to, struct passage *p, size_t end)
+{
+    struct sess_worker *w = s->worker;
+
+    if (!p->edited) {
+        sess_send(s, to, p->data, end);
+        return;
+    }
+    buf_append(&w->composed, p->data + p->composed, end - p->composed);
+    sess_send(s, to, w->composed.data, w->composed.len);
+    passage_drop(w);
+}
 
 /* ---- client to server ---- */
 
@@ -24,38 +67,60 @@ static void violation(struct sess *s, uint8_t type)
     sess_fail(s, &err);
 }
 
+/* What sess_look has said of a message with `type` that begins at `at`. Returns how many of its
+ * bytes are dealt with already. */
+static size_t admit(struct sess *s, struct passage *p, enum sess_look look, size_t at,
+                    const struct wire_frame *frame)
+{
+    size_t done = look == SESS_LOOK_INSTEAD ? frame->total : 0;
+
+    if (look != SESS_LOOK_PASS)
+        passage_edit(s->worker, p, at, done);
+    sess_track_client(&s->track, frame->type);
+    COUNT(s->worker->counters.from_client_messages[frame->type], 1);
+    return done;
+}
+
 size_t sess_relay_client(struct sess *s, const char *data, size_t len)
 {
     struct sess_leg *from = &s->client;
-    struct sess_worker_counters *counters = &s->worker->counters;
+    struct passage passage = {.data = data};
     struct wire_frame frame;
     size_t pos = 0, part;
 
     atomic_store_explicit(&s->idle_us, s->worker->now_us, memory_order_relaxed);
     if (!s->request_us && sess_track_between(&s->track))
         s->request_us = s->worker->now_us;
+    if (s->worker->looking && (!s->pipeline || sess_pipeline_blind(s->pipeline)))
+        sess_rewriting_begin(s);
     while (pos < len) {
         if (!from->left) {
             enum rc rc = wire_frame_read(data + pos, len - pos, &frame);
+            enum sess_look look = SESS_LOOK_PASS;
+            size_t done;
 
             if (rc == RC_AGAIN)
                 break;
             if (rc == RC_ERR) {
+                passage_drop(s->worker);
                 violation(s, (uint8_t)data[pos]);
                 return len;
             }
-            if (looked_at[frame.type] &&
-                sess_look(s, &frame, data + pos, len - pos) != SESS_LOOK_PASS)
+            if (looked_at[frame.type])
+                look = sess_look(s, &frame, data + pos, len - pos);
+            else if (s->pipeline)
+                sess_pipeline_client(s->pipeline, frame.type);
+            if (look == SESS_LOOK_MORE || look == SESS_LOOK_STOP)
                 break;
-            sess_track_client(&s->track, frame.type);
-            COUNT(counters->from_client_messages[frame.type], 1);
-            from->left = frame.total;
+            done = admit(s, &passage, look, pos, &frame);
+            pos += done;
+            from->left = frame.total - done;
         }
         part = from->left < len - pos ? from->left : len - pos;
         from->left -= part;
         pos += part;
     }
-    sess_send(s, &s->server, data, pos);
+    passage_send(s, &s->server, &passage, pos);
     return pos;
 }
 
@@ -67,6 +132,8 @@ static void on_ready(struct sess *s, const char *msg, size_t total)
     char status = total == 6 ? msg[5] : 'E';
 
     sess_track_ready(&s->track, status);
+    if (s->pipeline)
+        sess_rewriting_ready(s);
     if (sess_track_safe(&s->track))
         sess_untouch(s);
     if (s->starting) {
@@ -112,10 +179,12 @@ static void on_status(struct sess *s, const char *msg, size_t total)
     pthread_mutex_unlock(&s->worker->registry_lock);
 }
 
-/* CommandComplete: the server says itself when every named statement is gone. */
+/* CommandComplete: the server says itself when every named statement, every temporary table is
+ * gone. */
 static void on_complete(struct sess *s, const char *msg, size_t total)
 {
     static const char discard[] = "DISCARD ALL", deallocate[] = "DEALLOCATE ALL";
+    static const char temp[] = "DISCARD TEMP";
     size_t len = total - WIRE_HEADER_BYTES;
     const char *tag = msg + WIRE_HEADER_BYTES;
 
@@ -123,6 +192,9 @@ static void on_complete(struct sess *s, const char *msg, size_t total)
     s->request_class = sess_class_join(s->request_class, sess_class_of(tag, len));
     if (len < 2 || tag[0] != 'D' || tag[1] == 'R')
         return;
+    if ((len == sizeof(discard) && memcmp(tag, discard, len) == 0) ||
+        (len == sizeof(temp) && memcmp(tag, temp, len) == 0))
+        s->shadowed = 0;
     if ((len == sizeof(discard) && memcmp(tag, discard, len) == 0) ||
         (len == sizeof(deallocate) && memcmp(tag, deallocate, len) == 0))
         sess_forget_statements(s);
@@ -152,40 +224,68 @@ static const struct {
     ['n'] = {NULL, true},       ['I'] = {NULL, true},         ['s'] = {NULL, true},
 };
 
+/* Notes an answer that begins at `at`, of which `here` bytes are there. Returns how many bytes of
+ * it are dealt with already; SIZE_MAX: more are needed. */
+static size_t answer(struct sess *s, struct passage *p, size_t at, size_t here,
+                     const struct wire_frame *frame)
+{
+    struct sess_worker *w = s->worker;
+    const char *msg = p->data + at;
+    size_t done = 0;
+
+    if (s->pipeline) {
+        enum sess_answer what = sess_rewrite_answer(s, frame, msg, here);
+
+        if (what == SESS_ANSWER_MORE)
+            return SIZE_MAX;
+        if (what != SESS_ANSWER_PASS)
+            done = frame->total;
+        if (what == SESS_ANSWER_INSTEAD && server_messages[frame->type].note)
+            server_messages[frame->type].note(s, w->instead.data, w->instead.len);
+        if (done)
+            passage_edit(w, p, at, done);
+    }
+    if (!done && server_messages[frame->type].note)
+        server_messages[frame->type].note(s, msg, here);
+    else if (!done && server_messages[frame->type].tracked)
+        sess_track_server(&s->track, frame->type);
+    COUNT(w->counters.from_server_messages[frame->type], 1);
+    return done;
+}
+
 size_t sess_relay_server(struct sess *s, const char *data, size_t len)
 {
     struct sess_leg *from = &s->server;
-    struct sess_worker_counters *counters = &s->worker->counters;
+    struct passage passage = {.data = data};
     struct wire_frame frame;
     size_t pos = 0, part;
 
     while (pos < len) {
         if (!from->left) {
             enum rc rc = wire_frame_read(data + pos, len - pos, &frame);
+            size_t here, done;
 
             if (rc == RC_AGAIN)
                 break;
             if (rc == RC_ERR) {
+                passage_drop(s->worker);
                 sess_finish(s);
                 return len;
             }
-            if (server_messages[frame.type].note) {
-                size_t here = len - pos < frame.total ? len - pos : frame.total;
-
-                if (here < frame.total && here < NOTED_BYTES_MAX)
-                    break;
-                server_messages[frame.type].note(s, data + pos, here);
-            } else if (server_messages[frame.type].tracked) {
-                sess_track_server(&s->track, frame.type);
-            }
-            COUNT(counters->from_server_messages[frame.type], 1);
-            from->left = frame.total;
+            here = len - pos < frame.total ? len - pos : frame.total;
+            if (server_messages[frame.type].note && here < frame.total && here < NOTED_BYTES_MAX)
+                break;
+            done = answer(s, &passage, pos, here, &frame);
+            if (done == SIZE_MAX)
+                break;
+            pos += done;
+            from->left = frame.total - done;
         }
         part = from->left < len - pos ? from->left : len - pos;
         from->left -= part;
         pos += part;
     }
-    sess_send(s, &s->client, data, pos);
+    passage_send(s, &s->client, &passage, pos);
     if (s->worker->draining)
         sess_drain(s);
     return pos;

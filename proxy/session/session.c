@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "prepared.h"
+#include "rewriting.h"
 #include "segue/base/clock.h"
 #include "segue/base/mem.h"
 #include "segue/wire/build.h"
@@ -226,6 +227,7 @@ struct sess *sess_new(struct sess_worker *w, int fd, const struct net_address *p
     s->login_by_us = w->now_us + (int64_t)w->limits->options.login_timeout_ms * 1000;
     s->server.stream.fd = -1;
     s->starting = true;
+    s->unnamed_epoch = SESS_NOT_LOOKED;
     s->login = sess_login_new(s);
     net_tune(fd, w->limits->options.keepalive_s, w->limits->options.user_timeout_ms);
     sess_leg_init(s, &s->client, fd);
@@ -333,6 +335,7 @@ void sess_fail(struct sess *s, const struct err *e)
 
 void sess_free(struct sess *s)
 {
+    sess_rewriting_end(s);
     sess_statements_free(s->statements);
     sess_login_end(s);
     sess_prepared_free(s->console.prepared);

@@ -13,6 +13,7 @@
 #include <event2/event_struct.h>
 
 #include "class.h"
+#include "pipeline.h"
 #include "segue/base/buf.h"
 #include "segue/base/err.h"
 #include "segue/base/log.h"
@@ -103,10 +104,15 @@ struct sess {
     /* statements */
     struct sess_statements *statements; /* NULL until a named Parse */
     uint64_t unnamed_touches;           /* of the unnamed statement, by unnamed_epoch */
-    uint64_t unnamed_epoch;             /* 0: not looked at */
+    uint64_t unnamed_epoch;             /* SESS_NOT_LOOKED: not looked at */
     bool unnamed_begins;
-    uint64_t prepares; /* tables named by SQL-level PREPARE */
-    bool spoke;        /* something was forwarded that was not looked at */
+    /* While statements are rewritten (rewriting.c): */
+    struct sess_pipeline *pipeline; /* NULL: not */
+    struct sess_statement *unnamed; /* NULL: not known, or it touches nothing */
+    uint64_t shadowed;              /* tables that a temporary table of this session may hide */
+    unsigned refusals;              /* numbers them in the server's log */
+    uint64_t prepares;              /* tables named by SQL-level PREPARE */
+    bool spoke;                     /* something was forwarded that was not looked at */
 
     struct sess_console_session console;
     int64_t request_us;            /* first byte of the request under way; 0: none */
@@ -235,9 +241,18 @@ void sess_drain(struct sess *s);      /* closes it when it is idle */
 void sess_idle_check(struct sess *s); /* closes it when it has been idle for idle_timeout_s */
 
 /* look.c: what a client message may touch, and whether the gate lets it pass */
-enum sess_look { SESS_LOOK_PASS, SESS_LOOK_MORE, SESS_LOOK_STOP };
+enum sess_look {
+    SESS_LOOK_PASS,
+    SESS_LOOK_MORE,
+    SESS_LOOK_STOP,
+    SESS_LOOK_FRONT,   /* it passes behind worker->instead */
+    SESS_LOOK_INSTEAD, /* worker->instead passes in its place */
+};
 enum sess_look sess_look(struct sess *s, const struct wire_frame *frame, const char *msg,
                          size_t avail);
+/* Remembers what the rules say of its text. `rewrite` may be NULL. */
+void sess_judge(struct sess *s, struct sess_statement *statement, const struct sql_verdict *v,
+                const struct sql_rewrite *rewrite);
 void sess_touch(struct sess *s, uint64_t tables);
 void sess_untouch(struct sess *s);
 void sess_forget_statements(struct sess *s);

@@ -9,7 +9,7 @@
 
 struct sess_statements {
     size_t bytes, bytes_max;
-    size_t count;
+    size_t count, rewritten;
     size_t nbuckets; /* a power of two */
     struct sess_statement **buckets;
 };
@@ -24,10 +24,52 @@ static uint64_t hash_name(const char *name)
 }
 
 /* With its share of the buckets, of which there are at most two a statement and the first ones. */
-static size_t bytes_of(size_t name_len, size_t text_len)
+static size_t bytes_of(const struct sess_statement *statement)
 {
-    return sizeof(struct sess_statement) + name_len + text_len + 2 +
-           2 * sizeof(struct sess_statement *);
+    return sizeof(*statement) + strlen(statement->name) + statement->text_len + 2 +
+           (size_t)statement->ntypes * 4 + 2 * sizeof(struct sess_statement *) +
+           (statement->sent ? statement->sent->bytes : 0);
+}
+
+struct sess_statement *sess_statement_new(const struct sess_parse *parse)
+{
+    size_t name_len = strlen(parse->name), types_len = (size_t)parse->ntypes * 4;
+    size_t text_len = parse->text ? parse->text_len : 0;
+    struct sess_statement *statement =
+        mem_alloc(sizeof(*statement) + name_len + text_len + 2 + types_len);
+    char *copy = statement->name + name_len + 1;
+
+    memset(statement, 0, sizeof(*statement));
+    statement->refs = 1;
+    statement->hash = hash_name(parse->name);
+    statement->epoch = SESS_NOT_LOOKED;
+    memcpy(statement->name, parse->name, name_len + 1);
+    statement->text_len = text_len;
+    if (parse->text) {
+        memcpy(copy, parse->text, text_len);
+        statement->text = copy;
+    }
+    copy[text_len] = '\0';
+    statement->ntypes = parse->ntypes;
+    statement->types = copy + text_len + 1;
+    if (types_len)
+        memcpy(copy + text_len + 1, parse->types, types_len);
+    return statement;
+}
+
+struct sess_statement *sess_statement_ref(struct sess_statement *statement)
+{
+    if (statement)
+        statement->refs++;
+    return statement;
+}
+
+void sess_statement_unref(struct sess_statement *statement)
+{
+    if (!statement || --statement->refs)
+        return;
+    sess_sent_unref(statement->sent);
+    free(statement);
 }
 
 struct sess_statements *sess_statements_new(size_t bytes_max)
@@ -47,7 +89,8 @@ void sess_statements_free(struct sess_statements *set)
     for (size_t i = 0; i < set->nbuckets; i++) {
         for (struct sess_statement *at = set->buckets[i], *next; at; at = next) {
             next = at->chain;
-            free(at);
+            at->linked = false;
+            sess_statement_unref(at);
         }
     }
     free(set->buckets);
@@ -80,39 +123,69 @@ static void grow(struct sess_statements *set)
     set->nbuckets = n;
 }
 
-void sess_statements_put(struct sess_statements *set, const char *name, const char *text,
-                         size_t text_len)
+static void unlink_at(struct sess_statements *set, struct sess_statement **at)
 {
-    size_t name_len = strlen(name);
-    uint64_t hash = hash_name(name);
-    struct sess_statement **at = slot(set, name, hash);
-    struct sess_statement *statement = *at;
-    size_t bytes = bytes_of(name_len, text ? text_len : 0);
-    char *copy;
+    struct sess_statement *gone = *at;
+
+    *at = gone->chain;
+    gone->chain = NULL;
+    gone->linked = false;
+    set->count--;
+    set->rewritten -= gone->sent != NULL;
+    set->bytes -= bytes_of(gone);
+    sess_statement_unref(gone);
+}
+
+bool sess_statements_set(struct sess_statements *set, struct sess_statement *statement)
+{
+    struct sess_statement **at = slot(set, statement->name, statement->hash);
+
+    if (*at == statement)
+        return true;
+    if (*at)
+        unlink_at(set, at);
+    if (set->bytes + bytes_of(statement) > set->bytes_max)
+        return false;
+    statement->chain = *at;
+    *at = sess_statement_ref(statement);
+    statement->linked = true;
+    set->bytes += bytes_of(statement);
+    set->rewritten += statement->sent != NULL;
+    if (++set->count > set->nbuckets)
+        grow(set);
+    return true;
+}
+
+void sess_statements_put(struct sess_statements *set, const struct sess_parse *parse)
+{
+    struct sess_statement *statement = sess_statements_find(set, parse->name);
 
     if (statement) {
-        if (!text || !statement->text || statement->text_len != text_len ||
-            memcmp(statement->text, text, text_len) != 0)
+        if (!parse->text || !statement->text || statement->text_len != parse->text_len ||
+            statement->ntypes != parse->ntypes ||
+            memcmp(statement->text, parse->text, parse->text_len) != 0 ||
+            memcmp(statement->types, parse->types, (size_t)parse->ntypes * 4) != 0)
             statement->text = NULL;
         return;
     }
-    if (set->bytes + bytes > set->bytes_max)
-        return;
-    statement = mem_alloc(bytes);
-    memset(statement, 0, sizeof(*statement));
-    statement->hash = hash;
-    memcpy(statement->name, name, name_len + 1);
-    statement->text_len = text ? text_len : 0;
-    if (text) {
-        copy = statement->name + name_len + 1;
-        memcpy(copy, text, text_len);
-        copy[text_len] = '\0';
-        statement->text = copy;
+    statement = sess_statement_new(parse);
+    sess_statements_set(set, statement);
+    sess_statement_unref(statement);
+}
+
+void sess_statements_sent_take(struct sess_statements *set, struct sess_statement *statement,
+                               struct sess_sent *sent)
+{
+    struct sess_sent *before = statement->sent;
+
+    if (statement->linked)
+        set->bytes -= bytes_of(statement);
+    statement->sent = sent;
+    if (statement->linked) {
+        set->bytes += bytes_of(statement);
+        set->rewritten += (size_t)(sent != NULL) - (size_t)(before != NULL);
     }
-    *at = statement;
-    set->bytes += bytes;
-    if (++set->count > set->nbuckets)
-        grow(set);
+    sess_sent_unref(before);
 }
 
 struct sess_statement *sess_statements_find(struct sess_statements *set, const char *name)
@@ -122,19 +195,10 @@ struct sess_statement *sess_statements_find(struct sess_statements *set, const c
 
 void sess_statements_remove(struct sess_statements *set, const char *name)
 {
-    struct sess_statement **at;
-    struct sess_statement *gone;
+    struct sess_statement **at = set ? slot(set, name, hash_name(name)) : NULL;
 
-    if (!set)
-        return;
-    at = slot(set, name, hash_name(name));
-    gone = *at;
-    if (!gone)
-        return;
-    *at = gone->chain;
-    set->count--;
-    set->bytes -= bytes_of(strlen(gone->name), gone->text_len);
-    free(gone);
+    if (at && *at)
+        unlink_at(set, at);
 }
 
 size_t sess_statements_bytes_least(void)
@@ -150,4 +214,9 @@ size_t sess_statements_bytes(const struct sess_statements *set)
 size_t sess_statements_count(const struct sess_statements *set)
 {
     return set ? set->count : 0;
+}
+
+size_t sess_statements_rewritten(const struct sess_statements *set)
+{
+    return set ? set->rewritten : 0;
 }

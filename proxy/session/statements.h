@@ -1,4 +1,7 @@
-/* A session's named prepared statements: name to text. Bounded in bytes; pure. */
+/*
+ * A session's named prepared statements: what was prepared under a name, what the server has of it,
+ * and what the rules say of it. Bounded in bytes; pure.
+ */
 #ifndef SEGUE_SESSION_STATEMENTS_H
 #define SEGUE_SESSION_STATEMENTS_H
 
@@ -6,31 +9,65 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "sent.h"
+
 struct sess_statement {
     struct sess_statement *chain;
     uint64_t hash;
-    uint64_t touches, old_names, new_names; /* by `epoch` */
-    uint64_t epoch;                         /* 0: not looked at yet */
-    bool begins;
+    unsigned refs; /* the set's, and of what is in flight */
+    bool linked;   /* it is in a set */
+    bool lost;     /* the server may have nothing under this name, or an older text */
+    bool stale; /* the same, or it has another text than the rules want: it is prepared again before
+                   its next use */
+    uint16_t ntypes;
+    uint64_t epoch, shadowed; /* of what was `seen`; epoch SESS_NOT_LOOKED: nothing yet */
+    struct sql_rewrite seen;  /* without its text and splices */
+    struct sess_sent *sent;   /* what the server has in place of the text; NULL: the text. Owned. */
+    const char *types;        /* parameter types as in its Parse: four bytes each */
     size_t text_len;
     const char *text; /* NULL: not known (too long, or two texts under one name) */
     char name[];
 };
+
+#define SESS_NOT_LOOKED UINT64_MAX
+
+struct sess_parse { /* what a Parse says; borrowed */
+    const char *name;
+    const char *text; /* NULL: not known */
+    size_t text_len;
+    const char *types; /* ntypes times four bytes */
+    uint16_t ntypes;
+};
+
+/* One reference, the caller's; in no set. */
+struct sess_statement *sess_statement_new(const struct sess_parse *parse);
+struct sess_statement *sess_statement_ref(struct sess_statement *statement); /* NULL stays NULL */
+void sess_statement_unref(struct sess_statement *statement);
 
 struct sess_statements;
 
 struct sess_statements *sess_statements_new(size_t bytes_max);
 void sess_statements_free(struct sess_statements *set);
 
-/* A Parse passes. text NULL: not known. Past the limit nothing is remembered, and then the name
+/* A Parse passes whose end nobody will see. Past the limit nothing is remembered, and then the name
  * is simply unknown. A name that is there with another text becomes "not known": which of the two
  * the server has depends on errors not seen. */
-void sess_statements_put(struct sess_statements *set, const char *name, const char *text,
-                         size_t text_len);
+void sess_statements_put(struct sess_statements *set, const struct sess_parse *parse);
+
+/* From here on its name means `statement` (another reference is taken), whatever it meant before.
+ * False: there is no room, and the name means nothing. */
+bool sess_statements_set(struct sess_statements *set, struct sess_statement *statement);
+
+/* The server has `sent` of a statement, in a set or not (taken; NULL: its own text). `set` may be
+ * NULL if it is in none. */
+void sess_statements_sent_take(struct sess_statements *set, struct sess_statement *statement,
+                               struct sess_sent *sent);
+
 struct sess_statement *sess_statements_find(struct sess_statements *set, const char *name);
 void sess_statements_remove(struct sess_statements *set, const char *name);
-size_t sess_statements_bytes_least(void);                        /* of a set that is empty */
-size_t sess_statements_bytes(const struct sess_statements *set); /* 0 for NULL */
-size_t sess_statements_count(const struct sess_statements *set); /* 0 for NULL */
+size_t sess_statements_bytes_least(void);                            /* of a set that is empty */
+size_t sess_statements_bytes(const struct sess_statements *set);     /* 0 for NULL */
+size_t sess_statements_count(const struct sess_statements *set);     /* 0 for NULL */
+size_t sess_statements_rewritten(const struct sess_statements *set); /* that have `sent` */
 
 #endif

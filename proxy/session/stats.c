@@ -14,6 +14,10 @@
         name, offsetof(struct sess_worker_counters, counter), rate, help                           \
     }
 
+/* Statements on migrating tables that are left as they are. */
+#define DOUBT(name, reason, why)                                                                   \
+    ROW(name, doubts[SQL_DOUBT_##reason], true, "left as they are: " why)
+
 static const struct {
     const char *name;
     size_t at;
@@ -42,12 +46,27 @@ static const struct {
     ROW("cache_hits", cache_hits, true, "of those, known from before"),
     ROW("usage_gone", usage_gone, true,
         "clients that SHOW USAGE has lost the names of, by usage_entries_max"),
+    ROW("rewritten", rewritten, true, "statements sent as another text"),
+    ROW("prepared_again", prepared_again, true, "prepared again because the rules had changed"),
+    ROW("early_refused", early_refused, true, "refused: they read a new column before it is ready"),
+    DOUBT("left_grammar", GRAMMAR, "not understood by the parser"),
+    DOUBT("left_statement", STATEMENT, "of a kind that is never rewritten"),
+    DOUBT("left_length", LENGTH, "longer than inspect_bytes_max"),
+    DOUBT("left_off", OFF, "rewriting is turned off"),
+    DOUBT("left_columns", COLUMNS, "the table's columns are not known"),
+    DOUBT("left_path", PATH, "a name may mean another relation"),
+    DOUBT("left_name", NAME, "a column's name could mean more than one thing"),
+    DOUBT("left_row", ROW, "a whole row where its type matters"),
+    DOUBT("left_star", STAR, "a star whose columns cannot be listed"),
+    DOUBT("left_join", JOIN, "a join by names"),
+    DOUBT("left_clause", CLAUSE, "a clause around what would be edited"),
     ROW("held_now", held_now, false, "sessions held at the gate"),
     ROW("bytes_from_client", from_client, true, "received from clients"),
     ROW("bytes_to_client", to_client, true, "sent to clients"),
     ROW("bytes_from_server", from_server, true, "received from the upstream"),
     ROW("bytes_to_server", to_server, true, "sent to the upstream"),
 };
+static_assert(SQL_DOUBT_CLAUSE + 1 == SQL_DOUBTS, "a doubt without a row");
 static_assert(ARRAY_LEN(rows) <= SESS_TOTALS_MAX, "more rows than a sample holds");
 
 void sess_stats_add(const struct sess_worker_counters *c, uint64_t *totals)

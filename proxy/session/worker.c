@@ -313,6 +313,7 @@ struct sess_worker *sess_worker_new(struct sess_plane *plane, unsigned number, s
     w->number = number;
     pthread_mutex_init(&w->registry_lock, NULL);
     pthread_mutex_init(&w->usage_lock, NULL);
+    pthread_mutex_init(&w->cache_lock, NULL);
     w->keys = auth_key_cache_new(KEYS_MAX);
     w->cache = sql_cache_new(plane->options.cache_entries, plane->options.cache_bytes);
     w->usage = sess_usage_new(plane->options.usage_entries_max);
@@ -349,6 +350,10 @@ void sess_worker_free(struct sess_worker *w)
     sql_cache_free(w->cache);
     sess_usage_free(w->usage);
     auth_key_cache_free(w->keys);
+    buf_fini(&w->instead);
+    buf_fini(&w->composed);
+    buf_fini(&w->text);
+    pthread_mutex_destroy(&w->cache_lock);
     pthread_mutex_destroy(&w->usage_lock);
     pthread_mutex_destroy(&w->registry_lock);
     free(w);

@@ -19,6 +19,7 @@
 #include "segue/net/loop.h"
 #include "segue/net/tls.h"
 #include "segue/session/plane.h"
+#include "segue/sql/cache.h"
 #include "segue/sql/inspect.h"
 #include "segue/sql/rewrite.h"
 #include "session.h"
@@ -72,8 +73,11 @@ struct sess_worker {
     bool looking;       /* rules or a closed gate: statements are looked at */
     uint64_t gate_mask; /* 0: open here */
     bool draining;
-    bool released; /* handed over: sessions live on, none comes */
-    struct sql_cache *cache;
+    bool released;           /* handed over: sessions live on, none comes */
+    struct sql_cache *cache; /* written under cache_lock, which others take to read it */
+    struct buf instead;      /* what stands in place of a message, until it is in `composed` */
+    struct buf composed;     /* bytes received, edited so */
+    struct buf text;         /* a statement to be sent */
     struct sess *held_first, *held_last;
     struct sess *dead; /* to be freed at the end of the turn, linked by next */
     uint64_t next_id;
@@ -90,6 +94,7 @@ struct sess_worker {
 
     pthread_mutex_t registry_lock; /* of the list and of the sessions' reported texts */
     struct sess *sessions;
+    pthread_mutex_t cache_lock;
     pthread_mutex_t usage_lock;
     struct sess_usage *usage; /* since the engine has looked */
 

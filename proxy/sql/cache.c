@@ -1,16 +1,19 @@
-/* Verdicts by text: a hash table with chains, threaded on a list by last use. */
+/* Rewrites by text: a hash table with chains, threaded on a list by last use. */
+#include "segue/sql/cache.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "segue/base/mem.h"
-#include "segue/sql/inspect.h"
 
 struct entry {
     struct entry *chain;         /* same bucket */
     struct entry *newer, *older; /* by last use */
     uint64_t hash;
+    uint64_t uses;
+    struct sql_sight_of_session session;
+    struct sql_rewrite rewrite; /* owned */
     size_t len;
-    struct sql_verdict verdict;
     char text[];
 };
 
@@ -20,12 +23,14 @@ struct sql_cache {
     size_t nbuckets; /* a power of two */
     struct entry **buckets;
     struct entry *newest, *oldest;
+    struct sql_rewrite last; /* the one that was too long to be remembered */
     struct sql_cache_stats stats;
 };
 
-static size_t entry_bytes(size_t len)
+static size_t entry_bytes(size_t len, const struct sql_rewrite *rewrite)
 {
-    return sizeof(struct entry) + len;
+    return sizeof(struct entry) + len + (rewrite->text ? rewrite->len + 1 : 0) +
+           rewrite->nsplices * sizeof(*rewrite->splices);
 }
 
 /* FNV-1a over words, then over the bytes left. */
@@ -42,6 +47,18 @@ static uint64_t hash_text(const char *text, size_t len)
     for (; len > 0; text++, len--)
         hash = (hash ^ (unsigned char)*text) * UINT64_C(1099511628211);
     return hash ^ (hash >> 29);
+}
+
+/* The same text is another statement to a session that sees other columns. */
+static uint64_t hash_sight(const struct sql_sight_of_session *session)
+{
+    return (session->shadowed * 4 + (uint64_t)session->side * 2 + session->rewrites) *
+           UINT64_C(0x9e3779b97f4a7c15);
+}
+
+static bool same_sight(const struct sql_sight_of_session *a, const struct sql_sight_of_session *b)
+{
+    return a->side == b->side && a->rewrites == b->rewrites && a->shadowed == b->shadowed;
 }
 
 struct sql_cache *sql_cache_new(size_t entries_max, size_t bytes_max)
@@ -85,7 +102,8 @@ static void evict(struct sql_cache *cache, struct entry *entry)
     *at = entry->chain;
     list_remove(cache, entry);
     cache->stats.entries--;
-    cache->stats.bytes -= entry_bytes(entry->len);
+    cache->stats.bytes -= entry_bytes(entry->len, &entry->rewrite);
+    sql_rewrite_fini(&entry->rewrite);
     free(entry);
 }
 
@@ -100,69 +118,96 @@ void sql_cache_free(struct sql_cache *cache)
     if (!cache)
         return;
     empty(cache);
+    sql_rewrite_fini(&cache->last);
     free(cache->buckets);
     free(cache);
 }
 
-static struct entry *find(struct sql_cache *cache, uint64_t hash, const char *text, size_t len)
+static struct entry *find(struct sql_cache *cache, uint64_t hash,
+                          const struct sql_sight_of_session *session, const char *text, size_t len)
 {
     struct entry *entry = *bucket_of(cache, hash);
 
-    while (entry && (entry->hash != hash || entry->len != len || memcmp(entry->text, text, len)))
+    while (entry && (entry->hash != hash || entry->len != len ||
+                     !same_sight(&entry->session, session) || memcmp(entry->text, text, len) != 0))
         entry = entry->chain;
     return entry;
 }
 
-static void remember(struct sql_cache *cache, uint64_t hash, const char *text, size_t len,
-                     const struct sql_verdict *verdict)
+/* Takes what `rewrite` owns. NULL: it is too long. */
+static struct entry *remember_take(struct sql_cache *cache, uint64_t hash,
+                                   const struct sql_sight_of_session *session, const char *text,
+                                   size_t len, const struct sql_rewrite *rewrite)
 {
     struct entry **bucket = bucket_of(cache, hash);
-    size_t bytes = entry_bytes(len);
+    size_t bytes = entry_bytes(len, rewrite);
     struct entry *entry;
 
     if (cache->entries_max == 0 || bytes > cache->bytes_max)
-        return;
+        return NULL;
     while (cache->stats.entries >= cache->entries_max ||
            cache->stats.bytes + bytes > cache->bytes_max) {
         evict(cache, cache->oldest);
         cache->stats.evictions++;
     }
-    entry = mem_alloc(bytes);
+    entry = mem_alloc(sizeof(*entry) + len);
     entry->hash = hash;
+    entry->uses = 1;
+    entry->session = *session;
+    entry->rewrite = *rewrite;
     entry->len = len;
-    entry->verdict = *verdict;
     memcpy(entry->text, text, len);
     entry->chain = *bucket;
     *bucket = entry;
     list_push(cache, entry);
     cache->stats.entries++;
     cache->stats.bytes += bytes;
+    return entry;
 }
 
-void sql_cache_inspect(struct sql_cache *cache, const struct sql_rules *rules, const char *text,
-                       size_t len, struct sql_verdict *out)
+const struct sql_rewrite *sql_cache_rewrite(struct sql_cache *cache, const struct sql_rules *rules,
+                                            const struct sql_sight_of_session *session,
+                                            const char *text, size_t len)
 {
-    uint64_t hash = hash_text(text, len);
+    uint64_t hash = hash_text(text, len) ^ hash_sight(session);
+    struct sql_rewrite rewrite;
     struct entry *entry;
 
     if (cache->epoch != sql_rules_epoch(rules)) {
         empty(cache);
         cache->epoch = sql_rules_epoch(rules);
     }
-    entry = find(cache, hash, text, len);
+    entry = find(cache, hash, session, text, len);
     if (entry) {
         cache->stats.hits++;
+        entry->uses++;
         list_remove(cache, entry);
         list_push(cache, entry);
-        *out = entry->verdict;
-        return;
+        return &entry->rewrite;
     }
     cache->stats.misses++;
-    sql_inspect(rules, text, len, out);
-    remember(cache, hash, text, len, out);
+    sql_rewrite(rules, session, text, len, &rewrite);
+    entry = remember_take(cache, hash, session, text, len, &rewrite);
+    if (entry)
+        return &entry->rewrite;
+    sql_rewrite_fini(&cache->last);
+    cache->last = rewrite;
+    return &cache->last;
 }
 
 void sql_cache_stats(const struct sql_cache *cache, struct sql_cache_stats *out)
 {
     *out = cache->stats;
+}
+
+void sql_cache_each(const struct sql_cache *cache,
+                    bool (*each)(void *ctx, const struct sql_cached *cached), void *ctx)
+{
+    for (const struct entry *entry = cache->newest; entry; entry = entry->older) {
+        const struct sql_cached cached = {entry->text, entry->len, entry->uses, &entry->session,
+                                          &entry->rewrite};
+
+        if (!each(ctx, &cached))
+            return;
+    }
 }

@@ -41,6 +41,7 @@ void sql_rewrite(const struct sql_rules *rules, const struct sql_sight_of_sessio
     if (strlen(copy) == len && utf8_is_valid(copy))
         tree = sql_tree_parse(copy, NULL, NULL);
     sql_verdict_of(rules, tree, text, len, &out->verdict);
+    out->hides = sql_temporaries(rules, tree);
     if (tree && sql_tokens_init(&w.tokens, copy) == RC_OK)
         sql_walk(&w, tree);
     else

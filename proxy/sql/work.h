@@ -57,6 +57,11 @@ void sql_verdict_of(const struct sql_rules *rules, const json_t *tree, const cha
 /* walk.c: all statements of the text. */
 void sql_walk(struct sql_work *w, const json_t *tree);
 
+/* ---- temporary.c ---- */
+
+/* Tables that have the name of a temporary relation in the statement. */
+uint64_t sql_temporaries(const struct sql_rules *rules, const json_t *tree);
+
 /* ---- insert.c, set.c: lists and twins. `table` is what the statement writes to. ---- */
 
 /* The column list of an INSERT: one for those without (new columns must not shift what the client

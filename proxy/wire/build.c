@@ -185,3 +185,34 @@ void wire_put_ssl_request(struct buf *out)
     buf_append_u32(out, 8);
     buf_append_u32(out, WIRE_CODE_SSL);
 }
+
+void wire_put_query(struct buf *out, const char *text, size_t len)
+{
+    size_t at = begin(out, 'Q');
+
+    buf_append(out, text, len);
+    buf_append_u8(out, 0);
+    end(out, at);
+}
+
+void wire_put_parse(struct buf *out, const char *name, const char *text, size_t len,
+                    const char *types, uint16_t ntypes)
+{
+    size_t at = begin(out, 'P');
+
+    put_string(out, name);
+    buf_append(out, text, len);
+    buf_append_u8(out, 0);
+    buf_append_u16(out, ntypes);
+    buf_append(out, types, (size_t)ntypes * 4);
+    end(out, at);
+}
+
+void wire_put_close_statement(struct buf *out, const char *name)
+{
+    size_t at = begin(out, 'C');
+
+    buf_append_u8(out, 'S');
+    put_string(out, name);
+    end(out, at);
+}

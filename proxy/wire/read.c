@@ -79,7 +79,7 @@ enum rc wire_read_parse(const void *msg, size_t total, struct wire_parse *out)
     out->text = take_string(&c);
     out->text_len = c.bad ? 0 : (size_t)(c.at - out->text) - 1;
     out->nparams = take_u16(&c);
-    take(&c, (size_t)out->nparams * 4);
+    out->types = take(&c, (size_t)out->nparams * 4);
     if (out->nparams > INT16_MAX)
         return RC_ERR;
     return whole(&c);

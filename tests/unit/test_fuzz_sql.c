@@ -7,8 +7,8 @@
 #include <cmocka.h>
 
 #include "fuzz.h"
+#include "segue/sql/cache.h"
 #include "segue/sql/expr.h"
-#include "segue/sql/inspect.h"
 
 #define ROUNDS 20000
 #define CAP 2048
@@ -68,17 +68,22 @@ static void mutated_statements_are_inspected_without_a_crash(void **state)
     struct fuzz fuzz = {0x5eed1, words, sizeof(words) / sizeof(words[0])};
     struct sql_rules *rules = rules_new();
     struct sql_cache *cache = sql_cache_new(64, 16384);
+    const struct sql_sight_of_session session = {.rewrites = true};
     char text[CAP];
 
     (void)state;
     for (int i = 0; i < ROUNDS; i++) {
-        size_t len = seeded(&fuzz, text);
+        size_t len = strnlen(text, seeded(&fuzz, text)); /* no message carries a NUL */
         char *exact = fuzz_exact(text, len);
-        struct sql_verdict direct, cached;
+        const struct sql_verdict *cached =
+            &sql_cache_rewrite(cache, rules, &session, exact, len)->verdict;
+        struct sql_verdict direct;
 
         sql_inspect(rules, exact, len, &direct);
-        sql_cache_inspect(cache, rules, exact, len, &cached);
-        assert_memory_equal(&direct, &cached, sizeof(direct));
+        if (cached->analysed) /* a rewrite looks at UTF-8 alone, its comments too */
+            assert_memory_equal(&direct, cached, sizeof(direct));
+        else
+            assert_true((direct.touches & ~cached->touches) == 0);
         /* what the parser cannot read must be taken for a use of every table it names */
         if (!direct.analysed)
             assert_true(direct.touches != 0 || !sql_mentions(rules, exact, len));

@@ -244,43 +244,6 @@ static void rules_are_full_at_sixty_four_tables(void **state)
     sql_rules_unref(rules);
 }
 
-static void cache_is_bounded_and_remembers_the_latest(void **state)
-{
-    struct sql_rules *rules = some_rules(1);
-    struct sql_rules *later = some_rules(2);
-    struct sql_cache *cache = sql_cache_new(2, 10000);
-    struct sql_cache_stats stats;
-    struct sql_verdict v;
-    static const char *const sql[] = {"select 1 from checks", "select 2 from checks",
-                                      "select 1 from checks", "select 3 from checks",
-                                      "select 1 from checks"};
-
-    (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(sql); i++) {
-        sql_cache_inspect(cache, rules, sql[i], strlen(sql[i]), &v);
-        assert_int_equal(v.touches, CHECKS);
-    }
-    sql_cache_stats(cache, &stats);
-    assert_int_equal(stats.hits, 2);
-    assert_int_equal(stats.misses, 3);
-    assert_int_equal(stats.evictions, 1);
-    assert_int_equal(stats.entries, 2);
-    sql_cache_inspect(cache, later, sql[0], strlen(sql[0]), &v);
-    sql_cache_stats(cache, &stats);
-    assert_int_equal(stats.misses, 4);
-    assert_int_equal(stats.entries, 1);
-    sql_cache_free(cache);
-
-    cache = sql_cache_new(100, 60);
-    sql_cache_inspect(cache, rules, sql[0], strlen(sql[0]), &v);
-    sql_cache_stats(cache, &stats);
-    assert_int_equal(stats.entries, 0);
-    assert_int_equal(stats.bytes, 0);
-    sql_cache_free(cache);
-    sql_rules_unref(rules);
-    sql_rules_unref(later);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -291,7 +254,6 @@ int main(void)
         cmocka_unit_test(text_is_not_read_beyond_its_length),
         cmocka_unit_test(first_word_skips_white_space_and_comments),
         cmocka_unit_test(rules_are_full_at_sixty_four_tables),
-        cmocka_unit_test(cache_is_bounded_and_remembers_the_latest),
     };
 
     return cmocka_run_group_tests_name("sql_inspect", tests, NULL, NULL);

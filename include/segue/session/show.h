@@ -20,4 +20,6 @@ json_t *sess_show_memory(struct sess_plane *plane);
 json_t *sess_show_sessions(struct sess_plane *plane);
 json_t *sess_show_upstreams(struct sess_plane *plane); /* one row a host; takes their locks */
 
+json_t *sess_show_rewrites(struct sess_plane *plane); /* takes the locks of the caches */
+
 #endif

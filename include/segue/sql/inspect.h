@@ -2,7 +2,7 @@
  * What a statement may do to migrating tables. Pure: text and rules in, verdict out.
  *
  * Two stages (DESIGN 2): a case-folded search for table names, and only when it finds one the
- * PostgreSQL parser, once per distinct text and epoch (struct sql_cache, one per worker).
+ * PostgreSQL parser, once per distinct text and epoch (sql/cache.h).
  * In doubt the verdict says "touches": the gate then waits a little more, nothing worse.
  * Not here: rewriting.
  */
@@ -37,20 +37,5 @@ enum sql_first sql_first_word(const char *text, size_t len);
 /* Full verdict without a cache. `text` need not be NUL-terminated. */
 void sql_inspect(const struct sql_rules *rules, const char *text, size_t len,
                  struct sql_verdict *out);
-
-/* Least-recently-used verdicts of one worker; bounded in entries and bytes. */
-struct sql_cache;
-struct sql_cache *sql_cache_new(size_t entries_max, size_t bytes_max);
-void sql_cache_free(struct sql_cache *cache);
-
-/* As sql_inspect, remembered. A snapshot with another epoch empties the cache. */
-void sql_cache_inspect(struct sql_cache *cache, const struct sql_rules *rules, const char *text,
-                       size_t len, struct sql_verdict *out);
-
-struct sql_cache_stats {
-    uint64_t hits, misses, evictions;
-    size_t entries, bytes;
-};
-void sql_cache_stats(const struct sql_cache *cache, struct sql_cache_stats *out);
 
 #endif

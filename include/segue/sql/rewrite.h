@@ -58,6 +58,7 @@ struct sql_rewrite {
     uint64_t early;             /* tables of which a new column is read before it may be */
     uint64_t stars;             /* tables whose `*` (or COPY, or whole row) was meant */
     uint64_t positional;        /* tables into which it INSERTs without a column list */
+    uint64_t hides;             /* tables that a temporary relation it names may hide from now on */
     char *text;                 /* what to send instead; NULL: the client's own text. Owned. */
     size_t len;
     struct sql_splice *splices; /* in order; owned */

@@ -1,8 +1,8 @@
 /*
  * Building messages: each call appends one whole message to a buffer.
  *
- * Of a frontend's messages only those with which segue itself logs in, and Terminate: all else
- * that clients say is forwarded.
+ * Of a frontend's messages only those with which segue itself logs in, Terminate, and those that
+ * carry or drop a statement: all else that clients say is forwarded.
  */
 #ifndef SEGUE_WIRE_BUILD_H
 #define SEGUE_WIRE_BUILD_H
@@ -46,5 +46,12 @@ void wire_put_ssl_request(struct buf *out);
 /* PasswordMessage (len counts its NUL) and SASLResponse; and SASLInitialResponse. */
 void wire_put_secret(struct buf *out, const void *data, size_t len);
 void wire_put_sasl_first(struct buf *out, const char *mechanism, const void *data, size_t len);
+
+void wire_put_query(struct buf *out, const char *text, size_t len);
+
+/* `types`: ntypes times four bytes, as in another Parse. */
+void wire_put_parse(struct buf *out, const char *name, const char *text, size_t len,
+                    const char *types, uint16_t ntypes);
+void wire_put_close_statement(struct buf *out, const char *name);
 
 #endif

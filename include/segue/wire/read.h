@@ -21,7 +21,8 @@ struct wire_parse {
     const char *name; /* "" is the unnamed statement */
     const char *text;
     size_t text_len;
-    uint16_t nparams; /* parameter types given */
+    uint16_t nparams;  /* parameter types given */
+    const char *types; /* nparams times four bytes */
 };
 enum rc wire_read_parse(const void *msg, size_t total, struct wire_parse *out) MUST_CHECK;
 

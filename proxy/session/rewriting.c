@@ -1,0 +1,277 @@
+/*
+ * What goes to the server in place of a client's message: a rewritten statement, a refusal, or in
+ * front of it a statement prepared again because the rules have changed since.
+ *
+ * Only while the session's pipeline knows which answer belongs to what; else messages pass as they
+ * are. look.c has judged the message and let it pass: from here on it is in flight.
+ */
+#include "rewriting.h"
+
+#include <string.h>
+
+#include "segue/wire/build.h"
+#include "worker.h"
+
+/* ---- when the pipeline is kept ---- */
+
+static bool at_rest(const struct sess *s)
+{
+    const struct sess_track *t = &s->track;
+
+    return !s->starting && sess_track_between(t) && !t->loose && t->copy == SESS_COPY_NONE &&
+           !s->client.left && !s->server.left;
+}
+
+void sess_rewriting_begin(struct sess *s)
+{
+    if (!s->worker->order->rules || !at_rest(s))
+        return;
+    if (s->pipeline)
+        sess_pipeline_restart(s->pipeline);
+    else
+        s->pipeline = sess_pipeline_new();
+}
+
+void sess_rewriting_end(struct sess *s)
+{
+    sess_pipeline_free(s->pipeline);
+    s->pipeline = NULL;
+    sess_statement_unref(s->unnamed);
+    s->unnamed = NULL;
+}
+
+void sess_rewriting_ready(struct sess *s)
+{
+    bool kept = sess_statements_rewritten(s->statements) || (s->unnamed && s->unnamed->sent);
+
+    if (!s->worker->order->rules && !kept && sess_pipeline_empty(s->pipeline))
+        sess_rewriting_end(s);
+}
+
+struct sess_pipeline *sess_rewriting(const struct sess *s)
+{
+    return s->pipeline && !sess_pipeline_blind(s->pipeline) && sess_pipeline_reads(s->pipeline)
+               ? s->pipeline
+               : NULL;
+}
+
+/* ---- what is sent instead ---- */
+
+/* The server would only say that the transaction is aborted; let it. */
+static bool is_aborted(const struct sess *s, const char *text, size_t len)
+{
+    return s->track.status == 'E' && sess_pipeline_empty(s->pipeline) &&
+           !memchr(text, ';', len ? len - 1 : 0);
+}
+
+/* ASCII: it must be valid in the client's encoding, whatever that is. */
+static void put_ascii(struct buf *out, const char *text)
+{
+    for (; *text; text++)
+        buf_append_u8(out, *text & 0x80 ? '?' : (uint8_t)*text);
+}
+
+/* A text that the server's parser refuses at its first word, and the answer in place of that. What
+ * it says is for the server's log. */
+static struct sess_sent *refuse(struct sess *s, uint64_t tables, struct buf *text)
+{
+    struct buf answer = {0};
+    struct err err = {0};
+
+    sql_rules_early_error(s->worker->order->rules, tables, &err);
+    buf_printf(text, "segue~early~%u: ", ++s->refusals);
+    put_ascii(text, err.text);
+    wire_put_error(&answer, "ERROR", &err);
+    COUNT(s->worker->counters.early_refused, 1);
+    return sess_sent_refusal_take(&answer);
+}
+
+/* What to send for a text, or NULL: the text itself. *out is what stands in the message. */
+static struct sess_sent *choose(struct sess *s, const char *text, size_t len,
+                                const struct sql_rewrite *rewrite, struct buf *out)
+{
+    buf_reset(out);
+    if (rewrite && rewrite->early && !is_aborted(s, text, len))
+        return refuse(s, rewrite->early, out);
+    if (!rewrite || !rewrite->text)
+        return NULL;
+    COUNT(s->worker->counters.rewritten, 1);
+    buf_append(out, rewrite->text, rewrite->len);
+    return sess_sent_new(rewrite, text, len);
+}
+
+/* ---- message by message ---- */
+
+static void put(struct sess *s, struct sess_flight flight)
+{
+    sess_pipeline_put_take(s->pipeline, &flight);
+}
+
+enum sess_look sess_rewrite_query(struct sess *s, const struct wire_query *query,
+                                  const struct sql_rewrite *rewrite)
+{
+    struct sess_worker *w = s->worker;
+    struct sess_sent *sent;
+
+    if (!sess_rewriting(s))
+        return SESS_LOOK_PASS;
+    sent = query ? choose(s, query->text, query->len, rewrite, &w->text) : NULL;
+    if (sent)
+        wire_put_query(&w->instead, w->text.data, w->text.len);
+    put(s, (struct sess_flight){.kind = SESS_FLIGHT_QUERY, .sent = sent, .before = s->unnamed});
+    s->unnamed = NULL;
+    return sent ? SESS_LOOK_INSTEAD : SESS_LOOK_PASS;
+}
+
+struct sess_statement *sess_name_means(struct sess *s, const char *name,
+                                       struct sess_statement *statement)
+{
+    struct sess_statement *before;
+
+    if (!name[0]) {
+        before = s->unnamed;
+        s->unnamed = sess_statement_ref(statement);
+        return before;
+    }
+    if (statement && !s->statements)
+        s->statements = sess_statements_new(sess_limits(s)->statements_bytes_max);
+    before = sess_statement_ref(sess_statements_find(s->statements, name));
+    if (statement)
+        sess_statements_set(s->statements, statement);
+    else
+        sess_statements_remove(s->statements, name);
+    return before;
+}
+
+void sess_rewrite_parse_unknown(struct sess *s)
+{
+    put(s, (struct sess_flight){.kind = SESS_FLIGHT_PARSE, .before = s->unnamed});
+    s->unnamed = NULL;
+}
+
+enum sess_look sess_rewrite_parse(struct sess *s, const struct sess_parse *parse,
+                                  const struct sql_rewrite *rewrite,
+                                  const struct sql_verdict *verdict)
+{
+    struct sess_worker *w = s->worker;
+    struct sess_sent *sent = choose(s, parse->text, parse->text_len, rewrite, &w->text);
+    struct sess_flight flight = {.kind = SESS_FLIGHT_PARSE, .sent = sent};
+
+    if (parse->name[0] || sent || verdict->touches) {
+        flight.statement = sess_statement_new(parse);
+        sess_judge(s, flight.statement, verdict, rewrite);
+        flight.statement->sent = sess_sent_ref(sent);
+    }
+    flight.before = sess_name_means(s, parse->name, flight.statement);
+    if (parse->name[0] && sent && !sent->answer.len && !flight.statement->linked) {
+        /* nobody would know later what the server has: no room */
+        sess_sent_unref(sent);
+        flight.sent = sent = NULL;
+    }
+    put(s, flight);
+    if (!sent)
+        return SESS_LOOK_PASS;
+    wire_put_parse(&w->instead, parse->name, w->text.data, w->text.len, parse->types,
+                   parse->ntypes);
+    return SESS_LOOK_INSTEAD;
+}
+
+/* The statement as the rules want it now. */
+static void prepare_again(struct sess *s, struct sess_statement *statement,
+                          const struct sql_rewrite *rewrite)
+{
+    struct sess_worker *w = s->worker;
+    struct sess_sent *sent = choose(s, statement->text, statement->text_len, rewrite, &w->text);
+
+    COUNT(w->counters.prepared_again, 1);
+    wire_put_close_statement(&w->instead, statement->name);
+    if (sent)
+        wire_put_parse(&w->instead, statement->name, w->text.data, w->text.len, statement->types,
+                       statement->ntypes);
+    else
+        wire_put_parse(&w->instead, statement->name, statement->text, statement->text_len,
+                       statement->types, statement->ntypes);
+    put(s, (struct sess_flight){.kind = SESS_FLIGHT_CLOSE, .hidden = true});
+    put(s, (struct sess_flight){.kind = SESS_FLIGHT_PARSE,
+                                .hidden = true,
+                                .sent = sess_sent_ref(sent),
+                                .statement = sess_statement_ref(statement)});
+    sess_statements_sent_take(s->statements, statement, sent);
+    statement->lost = statement->stale = sent && sent->answer.len;
+}
+
+enum sess_look sess_rewrite_use(struct sess *s, uint8_t type, struct sess_statement *statement,
+                                const struct sql_rewrite *rewrite)
+{
+    struct sess_flight flight = {.kind = type == 'B' ? SESS_FLIGHT_BIND : SESS_FLIGHT_DESCRIBE};
+    bool again;
+
+    if (!sess_rewriting(s))
+        return SESS_LOOK_PASS;
+    again = statement && statement->stale && !is_aborted(s, statement->text, statement->text_len);
+    if (again)
+        prepare_again(s, statement, rewrite);
+    flight.sent = statement ? sess_sent_ref(statement->sent) : NULL;
+    put(s, flight);
+    return again ? SESS_LOOK_FRONT : SESS_LOOK_PASS;
+}
+
+void sess_rewrite_close(struct sess *s, const char *name)
+{
+    struct sess_flight flight = {.kind = SESS_FLIGHT_CLOSE};
+
+    flight.before = sess_name_means(s, name, NULL);
+    put(s, flight);
+}
+
+/* ---- what failed, or was never read ---- */
+
+static void undo_name(struct sess *s, const struct sess_flight *flight, bool read)
+{
+    const struct sess_statement *named = flight->statement ? flight->statement : flight->before;
+
+    if (!named->name[0]) {
+        sess_statement_unref(s->unnamed); /* a Parse drops the unnamed one first */
+        s->unnamed = read ? NULL : sess_statement_ref(flight->before);
+        return;
+    }
+    if (!s->statements || sess_statements_find(s->statements, named->name) != flight->statement)
+        return; /* all were dropped since */
+    if (flight->before)
+        sess_statements_set(s->statements, flight->before);
+    else
+        sess_statements_remove(s->statements, named->name);
+}
+
+static void undo(void *ctx, const struct sess_flight *flight, bool read)
+{
+    if (flight->hidden) {
+        if (flight->statement)
+            flight->statement->lost = flight->statement->stale = true;
+    } else if (flight->statement || flight->before) {
+        undo_name(ctx, flight, read);
+    }
+}
+
+/* ---- answers ---- */
+
+#define ERROR_BYTES_MAX 32768 /* a longer one goes on with its position as it is */
+
+enum sess_answer sess_rewrite_answer(struct sess *s, const struct wire_frame *frame,
+                                     const char *msg, size_t avail)
+{
+    const struct sess_flight *head = sess_pipeline_head(s->pipeline);
+    enum sess_answer answer = SESS_ANSWER_PASS;
+
+    if (head && head->hidden && (frame->type == '1' || frame->type == '3'))
+        answer = SESS_ANSWER_HIDE;
+    if (head && head->sent && (frame->type == 'E' || frame->type == 'N') &&
+        frame->total <= ERROR_BYTES_MAX) {
+        if (avail < frame->total)
+            return SESS_ANSWER_MORE;
+        if (sess_sent_error(head->sent, msg, frame->total, &s->worker->instead))
+            answer = SESS_ANSWER_INSTEAD;
+    }
+    sess_pipeline_server(s->pipeline, frame->type, undo, s);
+    return answer;
+}

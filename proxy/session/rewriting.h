@@ -1,0 +1,51 @@
+/*
+ * Rewriting in a session's stream: what goes to the server in place of the client's messages, and
+ * what its answers become. Private to this layer.
+ *
+ * What stands in place of a message is appended to worker->instead.
+ */
+#ifndef SEGUE_SESSION_REWRITING_H
+#define SEGUE_SESSION_REWRITING_H
+
+#include "segue/wire/read.h"
+#include "session.h"
+
+/* While there are rules and no pipeline that sees: begins one, if nothing is outstanding. */
+void sess_rewriting_begin(struct sess *s);
+void sess_rewriting_end(struct sess *s);
+void sess_rewriting_ready(struct sess *s); /* ReadyForQuery: is there still a need for it? */
+
+/* The pipeline, or NULL: what the client sends now passes as it is. */
+struct sess_pipeline *sess_rewriting(const struct sess *s);
+
+/* From here on the name ("": the unnamed one) means `statement` (another reference is taken; NULL:
+ * it is not known). Returns what it meant before; the caller's reference. */
+struct sess_statement *sess_name_means(struct sess *s, const char *name,
+                                       struct sess_statement *statement);
+
+/* Each of these puts the message in flight. PASS: as it is; INSTEAD, FRONT: see session.h.
+ * `rewrite` NULL: nothing is known of the text. */
+enum sess_look sess_rewrite_query(struct sess *s, const struct wire_query *query,
+                                  const struct sql_rewrite *rewrite); /* query NULL: not read */
+enum sess_look sess_rewrite_parse(struct sess *s, const struct sess_parse *parse,
+                                  const struct sql_rewrite *rewrite,
+                                  const struct sql_verdict *verdict);
+void sess_rewrite_parse_unknown(struct sess *s); /* one that was not read */
+
+/* Bind, or Describe of a statement; NULL: not known. */
+enum sess_look sess_rewrite_use(struct sess *s, uint8_t type, struct sess_statement *statement,
+                                const struct sql_rewrite *rewrite);
+void sess_rewrite_close(struct sess *s, const char *name); /* Close of a statement */
+
+/* An answer of the server, of which `avail` bytes are there. MORE: it is judged when it is whole.
+ */
+enum sess_answer {
+    SESS_ANSWER_PASS,
+    SESS_ANSWER_MORE,
+    SESS_ANSWER_HIDE,    /* it is not the client's */
+    SESS_ANSWER_INSTEAD, /* worker->instead goes on in its place */
+};
+enum sess_answer sess_rewrite_answer(struct sess *s, const struct wire_frame *frame,
+                                     const char *msg, size_t avail);
+
+#endif

@@ -1,0 +1,113 @@
+#include "sent.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "segue/base/mem.h"
+#include "segue/wire/frame.h"
+#include "segue/wire/read.h"
+
+static struct sess_sent *sent_new(const char *text, size_t len)
+{
+    struct sess_sent *sent = mem_alloc(sizeof(*sent) + len + 1);
+
+    memset(sent, 0, sizeof(*sent));
+    sent->refs = 1;
+    sent->bytes = sizeof(*sent) + len + 1;
+    sent->text_len = len;
+    memcpy(sent->text, text, len);
+    sent->text[len] = '\0';
+    return sent;
+}
+
+struct sess_sent *sess_sent_new(const struct sql_rewrite *rewrite, const char *text, size_t len)
+{
+    struct sess_sent *sent = sent_new(text, len);
+    size_t bytes = rewrite->nsplices * sizeof(*rewrite->splices);
+
+    sent->bytes += bytes + rewrite->len + 1;
+    sent->rewrite.text = mem_strndup(rewrite->text, rewrite->len);
+    sent->rewrite.len = rewrite->len;
+    sent->rewrite.nsplices = rewrite->nsplices;
+    sent->rewrite.splices = mem_alloc(bytes + 1);
+    memcpy(sent->rewrite.splices, rewrite->splices, bytes);
+    return sent;
+}
+
+struct sess_sent *sess_sent_refusal_take(struct buf *answer)
+{
+    struct sess_sent *sent = sent_new("", 0);
+
+    sent->bytes += answer->len;
+    sent->answer = *answer;
+    memset(answer, 0, sizeof(*answer));
+    return sent;
+}
+
+bool sess_sent_is(const struct sess_sent *sent, const struct sql_rewrite *rewrite)
+{
+    const char *text = rewrite ? rewrite->text : NULL;
+
+    if (rewrite && rewrite->early)
+        return false;
+    if (!sent || !text)
+        return !sent && !text;
+    return sent->rewrite.len == rewrite->len && !sent->answer.len &&
+           memcmp(sent->rewrite.text, text, rewrite->len) == 0;
+}
+
+struct sess_sent *sess_sent_ref(struct sess_sent *sent)
+{
+    if (sent)
+        sent->refs++;
+    return sent;
+}
+
+void sess_sent_unref(struct sess_sent *sent)
+{
+    if (!sent || --sent->refs)
+        return;
+    buf_fini(&sent->answer);
+    sql_rewrite_fini(&sent->rewrite);
+    free(sent);
+}
+
+/* Another position in an ErrorResponse; `field` is what stands behind its code 'P'. */
+static void put_moved(struct buf *out, const char *msg, size_t total, const char *field,
+                      uint32_t position)
+{
+    size_t front = (size_t)(field - msg), behind = front + strlen(field);
+    char text[16];
+    int len = snprintf(text, sizeof(text), "%u", position);
+
+    buf_append_u8(out, (uint8_t)msg[0]);
+    buf_append_u32(out, (uint32_t)(total - 1 - (behind - front) + (size_t)len));
+    buf_append(out, msg + WIRE_HEADER_BYTES, front - WIRE_HEADER_BYTES);
+    buf_append(out, text, (size_t)len);
+    buf_append(out, msg + behind, total - behind);
+}
+
+bool sess_sent_error(const struct sess_sent *sent, const char *msg, size_t total, struct buf *out)
+{
+    struct wire_error error;
+    unsigned long position, moved;
+
+    if (wire_read_error(msg, total, &error) != RC_OK)
+        return false;
+    if (sent->answer.len) {
+        /* anything else than what it provokes, such as a cancellation, is meant for the client */
+        if (msg[0] != 'E' || strcmp(error.sqlstate, "42601") != 0)
+            return false;
+        buf_append(out, sent->answer.data, sent->answer.len);
+        return true;
+    }
+    position = strtoul(error.position, NULL, 10);
+    if (!position || position > UINT32_MAX)
+        return false;
+    moved = sql_rewrite_position(&sent->rewrite, sent->text, sent->text_len, (uint32_t)position);
+    if (moved == position)
+        return false;
+    put_moved(out, msg, total, error.position, (uint32_t)moved);
+    return true;
+}

@@ -1,0 +1,180 @@
+/* sql/cache.h: rewrites by text and sight, bounded. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "segue/base/rc.h"
+#include "segue/sql/cache.h"
+
+static const struct sql_sight_of_session old_side = {.side = SQL_SIDE_OLD, .rewrites = true};
+static const struct sql_sight_of_session new_side = {.side = SQL_SIDE_NEW, .rewrites = true};
+
+static struct sql_rules *some_rules(uint64_t epoch)
+{
+    static const char *const old_names[] = {"claim_text", NULL}, *const new_names[] = {"claim",
+                                                                                       NULL};
+    static const char *const none[] = {NULL};
+    static const struct sql_column_rule columns[] = {
+        {"id", SQL_SEEN_BY_BOTH, false},
+        {"claim_text", SQL_SEEN_BY_OLD, false},
+        {"claim", SQL_SEEN_BY_NEW, false},
+    };
+    struct sql_rules *rules = sql_rules_new(epoch);
+
+    sql_rules_add(rules, &(struct sql_table_rule){.migration = "m",
+                                                  .schema = "public",
+                                                  .name = "checks",
+                                                  .old_columns = old_names,
+                                                  .new_columns = new_names,
+                                                  .relatives = none,
+                                                  .columns = columns,
+                                                  .ncolumns = ARRAY_LEN(columns)});
+    return rules;
+}
+
+static const struct sql_rewrite *ask(struct sql_cache *cache, const struct sql_rules *rules,
+                                     const struct sql_sight_of_session *session, const char *sql)
+{
+    return sql_cache_rewrite(cache, rules, session, sql, strlen(sql));
+}
+
+static void the_latest_are_remembered_until_the_epoch_moves(void **state)
+{
+    static const char *const sql[] = {"select 1 from checks", "select 2 from checks",
+                                      "select 1 from checks", "select 3 from checks",
+                                      "select 1 from checks"};
+    struct sql_rules *rules = some_rules(1), *later = some_rules(2);
+    struct sql_cache *cache = sql_cache_new(2, 10000);
+    struct sql_cache_stats stats;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(sql); i++)
+        assert_int_equal(ask(cache, rules, &old_side, sql[i])->verdict.touches, 1);
+    sql_cache_stats(cache, &stats);
+    assert_int_equal(stats.hits, 2);
+    assert_int_equal(stats.misses, 3);
+    assert_int_equal(stats.evictions, 1);
+    assert_int_equal(stats.entries, 2);
+    ask(cache, later, &old_side, sql[0]);
+    sql_cache_stats(cache, &stats);
+    assert_int_equal(stats.misses, 4);
+    assert_int_equal(stats.entries, 1);
+    sql_cache_free(cache);
+    sql_rules_unref(rules);
+    sql_rules_unref(later);
+}
+
+static void each_sight_has_its_own_rewrite(void **state)
+{
+    static const char star[] = "select * from public.checks";
+    const struct sql_sight_of_session off = {.side = SQL_SIDE_OLD};
+    const struct sql_sight_of_session shadowed = {
+        .side = SQL_SIDE_OLD, .rewrites = true, .shadowed = 1};
+    const struct sql_sight_of_session *const sights[] = {&old_side, &new_side, &off, &shadowed};
+    struct sql_rules *rules = some_rules(1);
+    struct sql_cache *cache = sql_cache_new(10, 10000);
+    struct sql_cache_stats stats;
+
+    (void)state;
+    for (int round = 0; round < 2; round++) {
+        for (size_t i = 0; i < ARRAY_LEN(sights); i++) {
+            const struct sql_rewrite *got = ask(cache, rules, sights[i], star);
+            struct sql_rewrite want;
+
+            sql_rewrite(rules, sights[i], star, strlen(star), &want);
+            assert_int_equal(got->doubt, want.doubt);
+            assert_int_equal(got->text != NULL, want.text != NULL);
+            if (want.text)
+                assert_string_equal(got->text, want.text);
+            sql_rewrite_fini(&want);
+        }
+    }
+    assert_string_not_equal(ask(cache, rules, &old_side, star)->text, star);
+    sql_cache_stats(cache, &stats);
+    assert_int_equal(stats.misses, ARRAY_LEN(sights));
+    assert_int_equal(stats.hits, ARRAY_LEN(sights) + 1);
+    sql_cache_free(cache);
+    sql_rules_unref(rules);
+}
+
+static void bytes_of_both_texts_count(void **state)
+{
+    static const char plain[] = "select 1 from public.checks",
+                      star[] = "select * from public.checks";
+    struct sql_rules *rules = some_rules(1);
+    struct sql_cache *cache = sql_cache_new(100, 10000);
+    struct sql_cache_stats before, after;
+    size_t room;
+
+    (void)state;
+    ask(cache, rules, &old_side, plain);
+    sql_cache_stats(cache, &before);
+    ask(cache, rules, &old_side, star);
+    sql_cache_stats(cache, &after);
+    assert_true(after.bytes - before.bytes > before.bytes);
+    room = before.bytes + 1;
+    sql_cache_free(cache);
+
+    /* what does not fit is answered, not kept */
+    cache = sql_cache_new(100, room);
+    assert_non_null(ask(cache, rules, &old_side, star)->text);
+    assert_non_null(ask(cache, rules, &old_side, star)->text);
+    sql_cache_stats(cache, &after);
+    assert_int_equal(after.misses, 2);
+    assert_int_equal(after.bytes, 0);
+    ask(cache, rules, &old_side, plain);
+    sql_cache_stats(cache, &after);
+    assert_int_equal(after.entries, 1);
+    sql_cache_free(cache);
+    sql_rules_unref(rules);
+}
+
+struct seen {
+    char text[64];
+    uint64_t uses;
+};
+
+static bool see(void *ctx, const struct sql_cached *cached)
+{
+    struct seen *seen = ctx;
+    size_t len = strlen(seen->text);
+
+    memcpy(seen->text + len, cached->text + strlen("select "), 1);
+    seen->text[len + 1] = '\0';
+    seen->uses += cached->uses;
+    return len < 1;
+}
+
+static void the_last_used_are_shown_first(void **state)
+{
+    struct sql_rules *rules = some_rules(1);
+    struct sql_cache *cache = sql_cache_new(10, 10000);
+    struct seen seen = {0};
+
+    (void)state;
+    ask(cache, rules, &old_side, "select 1 from checks");
+    ask(cache, rules, &old_side, "select 2 from checks");
+    ask(cache, rules, &old_side, "select 3 from checks");
+    ask(cache, rules, &old_side, "select 1 from checks");
+    sql_cache_each(cache, see, &seen);
+    assert_string_equal(seen.text, "13");
+    assert_int_equal(seen.uses, 3);
+    sql_cache_free(cache);
+    sql_rules_unref(rules);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_latest_are_remembered_until_the_epoch_moves),
+        cmocka_unit_test(each_sight_has_its_own_rewrite),
+        cmocka_unit_test(bytes_of_both_texts_count),
+        cmocka_unit_test(the_last_used_are_shown_first),
+    };
+
+    return cmocka_run_group_tests_name("sql_cache", tests, NULL, NULL);
+}
