@@ -371,6 +371,7 @@ static void round_of_turns(struct eng_engine *engine)
     }
     if (!filling)
         throttle_watch(engine);
+    eng_publish_refresh(engine);
 }
 
 static int64_t wait_ms(const struct eng_engine *engine)
@@ -479,6 +480,8 @@ void eng_free(struct eng_engine *engine)
     pthread_mutex_destroy(&engine->lock);
     free((char *)(uintptr_t)engine->options.upstream);
     free(engine->migrations);
+    sight_forget(&engine->sight);
+    eng_published_fini(&engine->published);
     free(engine);
 }
 

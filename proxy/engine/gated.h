@@ -23,6 +23,7 @@ struct gated_spec {
     uint64_t mask;
     const char *names; /* as eng_lock_names */
     const char *mode;  /* "ACCESS EXCLUSIVE"; "": the statements lock for themselves */
+    bool drops;        /* columns that a statement under way may name because segue wrote it so */
     bool row_lock;     /* lock the migration's row first: the marker of the cut-over */
     const char *sql;   /* statements, separated by ";" */
     /* phase to switch to between COMMIT and opening, or -1 */

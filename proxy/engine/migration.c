@@ -1,5 +1,4 @@
-/* A migration in flight: made from its plan, what it locks, and the rules of all of them. */
-#include <inttypes.h>
+/* A migration in flight: made from its plan, and what it locks. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -236,57 +235,4 @@ const struct eng_migration *eng_migration_clash(struct eng_engine *engine,
         }
     }
     return NULL;
-}
-
-static void add_rule(struct sql_rules *rules, struct eng_migration *m, struct eng_locked *locked)
-{
-    static const char *const none[] = {NULL};
-    const struct eng_table *table = locked->table >= 0 ? &m->plan->tables[locked->table] : NULL;
-    size_t n = table ? table->nduals : 0;
-    const char **olds = mem_calloc(n + 1, sizeof(*olds));
-    const char **news = mem_calloc(n + 1, sizeof(*news));
-    const char **relatives = mem_calloc((table ? table->nrelatives : 0) + 1, sizeof(*relatives));
-    struct sql_table_rule rule = {.tag = eng_usage_tag(m, (size_t)(locked - m->locked)),
-                                  .migration = m->name,
-                                  .schema = locked->schema,
-                                  .name = locked->name,
-                                  .old_columns = olds,
-                                  .new_columns = news,
-                                  .relatives = table ? relatives : none};
-    size_t nold = 0, nnew = 0;
-
-    for (size_t i = 0; i < n; i++) {
-        if (table->duals[i].old_name)
-            olds[nold++] = table->duals[i].old_name;
-        if (table->duals[i].new_name)
-            news[nnew++] = table->duals[i].new_name;
-    }
-    for (size_t i = 0; table && i < table->nrelatives; i++)
-        relatives[i] = table->relatives[i];
-    locked->bit = sql_rules_add(rules, &rule);
-    free(olds);
-    free(news);
-    free(relatives);
-}
-
-void eng_publish(struct eng_engine *engine)
-{
-    struct sql_rules *rules = sql_rules_new((uint64_t)engine->epoch);
-
-    for (size_t i = 0; i < engine->nmigrations; i++) {
-        struct eng_migration *m = engine->migrations[i];
-
-        for (size_t j = 0; j < m->nlocked; j++) {
-            m->locked[j].bit = -1;
-            if (eng_phase(m->phase)->active)
-                add_rule(rules, m, &m->locked[j]);
-        }
-    }
-    if (sql_rules_tables(rules) == 0) {
-        sql_rules_unref(rules);
-        rules = NULL;
-    }
-    if (!sess_plane_publish(engine->plane, rules))
-        log_warning("a worker has not taken over the rules of epoch %" PRId64 " within a second",
-                    engine->epoch);
 }

@@ -18,10 +18,10 @@ static const struct eng_phase phases[] = {
     [PH_EXPANDING] = {"expanding", eng_phase_expanding, TO(PH_BACKFILLING) | TO(PH_ABORTING), true,
                       true},
     [PH_BACKFILLING] = {"backfilling", eng_phase_backfilling, TO(PH_VERIFYING) | TO(PH_ABORTING),
-                        false, true},
+                        true, true},
     [PH_VERIFYING] = {"verifying", eng_phase_verifying, TO(PH_READY) | TO(PH_ABORTING), false,
                       true},
-    [PH_READY] = {"ready", eng_phase_ready, TO(PH_CUTTING_OVER) | TO(PH_ABORTING), false, true},
+    [PH_READY] = {"ready", eng_phase_ready, TO(PH_CUTTING_OVER) | TO(PH_ABORTING), true, true},
     /* attempts used up: back to ready */
     [PH_CUTTING_OVER] = {"cutting_over", eng_phase_cutting_over, TO(PH_SOAKING) | TO(PH_READY),
                          false, true},

@@ -14,6 +14,7 @@
 #include "segue/base/buf.h"
 #include "segue/engine/engine.h"
 #include "segue/engine/plan.h"
+#include "sight.h"
 #include "throttle.h"
 
 struct eng_fill;   /* backfill.c */
@@ -79,6 +80,12 @@ struct eng_inbox {
     struct eng_inbox *next;
 };
 
+/* What workers were given last. */
+struct eng_published {
+    int64_t epoch;
+    struct buf meaning, states; /* see snapshot.h */
+};
+
 struct eng_engine {
     struct eng_options options; /* upstream owned */
     struct eng_options reload;  /* under lock, taken when reload_wanted */
@@ -106,6 +113,9 @@ struct eng_engine {
     int backend_pid;
     char backend_start[40];
     int64_t epoch;
+    struct eng_sight sight;
+    int64_t sight_due_us; /* when the catalog is to be read for it again */
+    struct eng_published published;
     struct eng_migration **migrations; /* active ones */
     size_t nmigrations;
     struct throttle throttle;
@@ -126,8 +136,14 @@ char *eng_lock_names(const struct eng_migration *m, const struct eng_step *step)
 /* Another migration that has one of this plan's relations, or NULL. */
 const struct eng_migration *eng_migration_clash(struct eng_engine *engine,
                                                 const struct eng_migration *m);
-/* Builds and publishes the snapshot of everything active under engine->epoch. */
+
+/* ---- publish.c ---- */
+/* Publishes the snapshot of everything active under engine->epoch, which grows when it would mean
+ * two things. */
 void eng_publish(struct eng_engine *engine);
+/* From time to time: has the catalog changed, how far has the backfill come? Publishes if so. */
+void eng_publish_refresh(struct eng_engine *engine);
+void eng_published_fini(struct eng_published *published);
 
 /* ---- rooms ---- */
 /* One step of the stage at most. RC_OK: the stage is complete. */

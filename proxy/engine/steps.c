@@ -98,6 +98,8 @@ static enum rc run_gated(struct eng_engine *engine, struct eng_migration *m, siz
                                .mask = eng_mask_step(m, step),
                                .names = names,
                                .mode = eng_lock_mode(step->lock),
+                               .drops = step->stage == ENG_STAGE_CONTRACT ||
+                                        step->stage == ENG_STAGE_ABORT,
                                .sql = sql,
                                .phase = -1};
     gated_run(engine, m, &spec, &result, err);

@@ -265,6 +265,7 @@ static enum rc settle_cutover(struct eng_engine *engine, struct eng_migration *m
     if (m->phase != undecided) {
         log_warning("the transaction of %s had been committed: %s", eng_phase(undecided)->name,
                     eng_phase(m->phase)->name);
+        eng_publish(engine);
         return RC_OK;
     }
     if (undecided == PH_CUTTING_OVER) {

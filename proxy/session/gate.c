@@ -318,3 +318,22 @@ size_t sess_gate_waiting_for(struct sess_plane *plane, uint64_t mask, int32_t *p
     }
     return n;
 }
+
+bool sess_gate_answering(struct sess_plane *plane, uint64_t mask)
+{
+    bool found = false;
+
+    for (unsigned i = 0; i < plane->nworkers; i++) {
+        struct sess_worker *w = plane->workers[i];
+
+        pthread_mutex_lock(&w->registry_lock);
+        for (struct sess *s = w->sessions; s && !found; s = s->next) {
+            uint64_t touched = atomic_load_explicit(&s->touched, memory_order_relaxed);
+
+            found = touched != SQL_TOUCH_ALL && (touched & mask) &&
+                    atomic_load_explicit(&s->shown, memory_order_relaxed) == SHOWN_ACTIVE;
+        }
+        pthread_mutex_unlock(&w->registry_lock);
+    }
+    return found;
+}

@@ -1,0 +1,85 @@
+/*
+ * When the rules go to the workers, and under which epoch.
+ *
+ * An epoch means one thing: a snapshot that means something else than the one before gets a new
+ * epoch even when no phase has moved (a relation of the same name was created). The text about
+ * progress is no part of the meaning: workers take it over under the same epoch, and keep what
+ * they have cached.
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "runner.h"
+#include "segue/base/clock.h"
+#include "segue/base/log.h"
+#include "snapshot.h"
+
+#define REFRESH_US 2000000
+#define READING_SHARE 100 /* the catalog is read for at most one part in so many of the time */
+
+static bool same(const struct buf *a, const struct buf *b)
+{
+    return a->len == b->len && memcmp(a->data ? a->data : "", b->data ? b->data : "", a->len) == 0;
+}
+
+static void give(struct eng_engine *engine, struct snapshot *snap)
+{
+    if (engine->epoch == engine->published.epoch &&
+        !same(&snap->meaning, &engine->published.meaning)) {
+        snapshot_fini(snap);
+        engine->epoch++;
+        snapshot_build(engine, snap);
+    }
+    if (!sess_plane_publish(engine->plane, snap->rules))
+        log_warning("a worker has not taken over the rules of epoch %" PRId64 " within a second",
+                    engine->epoch);
+    if (engine->epoch != engine->published.epoch)
+        log_debug("rules of epoch %" PRId64 ": %zu tables", engine->epoch,
+                  sql_rules_tables(snap->rules));
+    eng_published_fini(&engine->published);
+    engine->published = (struct eng_published){engine->epoch, snap->meaning, snap->states};
+}
+
+/* While traffic is held nothing is read: what was read before stands, the plan says the rest. */
+static void look(struct eng_engine *engine)
+{
+    struct err err = {0};
+    int64_t began = clock_us(), took;
+
+    if (conn_up(&engine->work) && !sess_gate_holds(engine->plane) &&
+        sight_read(engine, &err) != RC_OK)
+        log_err(LOG_WARNING, "reading the catalog for the rules; the last reading stays", &err);
+    took = clock_us() - began;
+    engine->sight_due_us =
+        clock_us() + (took * READING_SHARE > REFRESH_US ? took * READING_SHARE : REFRESH_US);
+}
+
+void eng_publish(struct eng_engine *engine)
+{
+    struct snapshot snap;
+
+    look(engine);
+    snapshot_build(engine, &snap);
+    give(engine, &snap);
+}
+
+void eng_publish_refresh(struct eng_engine *engine)
+{
+    struct snapshot snap;
+
+    if (engine->nmigrations == 0 || clock_us() < engine->sight_due_us)
+        return;
+    look(engine);
+    snapshot_build(engine, &snap);
+    if (same(&snap.meaning, &engine->published.meaning) &&
+        same(&snap.states, &engine->published.states))
+        snapshot_fini(&snap);
+    else
+        give(engine, &snap);
+}
+
+void eng_published_fini(struct eng_published *published)
+{
+    buf_fini(&published->meaning);
+    buf_fini(&published->states);
+}

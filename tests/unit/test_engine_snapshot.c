@@ -1,0 +1,365 @@
+/* proxy/engine/snapshot.c: what workers are told in each phase, from plan and catalog. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "../../proxy/engine/snapshot.h"
+#include "../../proxy/sql/rules_private.h"
+
+/* ---- a catalog ---- */
+
+static PGresult *table_of(int ncolumns)
+{
+    PGresult *res = PQmakeEmptyPGresult(NULL, PGRES_TUPLES_OK);
+    PGresAttDesc columns[8] = {{.name = (char[]){"c"}}};
+
+    for (int i = 1; i < 8; i++)
+        columns[i] = columns[0];
+    assert_true(PQsetResultAttrs(res, ncolumns, columns));
+    return res;
+}
+
+/* NULL ends the row's fields that are given; the rest are null. */
+static void put_row(PGresult *res, const char *const *fields)
+{
+    int row = PQntuples(res);
+
+    for (int c = 0; c < PQnfields(res); c++) {
+        const char *field = fields[c];
+
+        assert_true(
+            PQsetvalue(res, row, c, (char *)(uintptr_t)field, field ? (int)strlen(field) : -1));
+    }
+}
+
+static void column(struct eng_sight *sight, const char *table, const char *name, bool generated,
+                   const char *grants, bool triggers)
+{
+    const char *fields[] = {
+        "public", table, name, generated ? "t" : "f", grants, triggers ? "t" : "f"};
+
+    if (!sight->columns) {
+        sight->columns = table_of(6);
+        sight->namesakes = table_of(3);
+    }
+    put_row(sight->columns, fields);
+}
+
+static void namesake(struct eng_sight *sight, const char *schema, const char *name,
+                     const char *column_name)
+{
+    const char *fields[] = {schema, name, column_name};
+
+    put_row(sight->namesakes, fields);
+}
+
+/* ---- a migration: claim_text becomes claim, score gets another type as points, seen is new ----
+ */
+
+struct bed {
+    struct eng_dual duals[3];
+    struct eng_table table;
+    struct eng_plan plan;
+    struct eng_locked locked[2];
+    struct eng_migration m;
+    struct eng_migration *migrations[1];
+    struct eng_engine engine;
+    struct snapshot snap;
+    char text[512];
+};
+
+static char claim_text[] = "claim_text", claim[] = "claim", score[] = "score", points[] = "points",
+            seen[] = "seen", checks[] = "checks", users[] = "users", public[] = "public",
+            mname[] = "m", up[] = "x";
+
+static void bed_init(struct bed *b, enum eng_phase_id phase)
+{
+    memset(b, 0, sizeof(*b));
+    b->duals[0] = (struct eng_dual){
+        .old_name = claim_text, .new_name = claim, .up = up, .down = up, .plain = true};
+    b->duals[1] = (struct eng_dual){.old_name = score, .new_name = points, .up = up, .down = up};
+    b->duals[2] = (struct eng_dual){.new_name = seen};
+    b->table = (struct eng_table){.schema = public, .name = checks, .duals = b->duals, .nduals = 3};
+    b->plan = (struct eng_plan){.tables = &b->table, .ntables = 1};
+    b->locked[0] = (struct eng_locked){public, checks, 0, -1};
+    b->locked[1] = (struct eng_locked){public, users, -1, -1};
+    b->m = (struct eng_migration){.name = mname,
+                                  .plan = &b->plan,
+                                  .phase = phase,
+                                  .locked = b->locked,
+                                  .nlocked = 2,
+                                  .stats = {.progress = 41.4}};
+    b->migrations[0] = &b->m;
+    b->engine.migrations = b->migrations;
+    b->engine.nmigrations = 1;
+    b->engine.epoch = 7;
+}
+
+/* The table's columns as the catalog has them in this phase. */
+static void bed_columns(struct bed *b, bool with_old, bool with_new, bool triggers)
+{
+    struct eng_sight *sight = &b->engine.sight;
+
+    column(sight, checks, "id", false, NULL, triggers);
+    if (with_old) {
+        column(sight, checks, claim_text, false, "10 INSERT", triggers);
+        column(sight, checks, score, false, NULL, triggers);
+    }
+    column(sight, checks, "total", true, NULL, triggers);
+    if (with_new) {
+        column(sight, checks, claim, false, "10 INSERT", triggers);
+        column(sight, checks, points, false, NULL, triggers);
+        column(sight, checks, seen, false, NULL, triggers);
+    }
+    column(sight, users, "id", false, NULL, false);
+}
+
+static void bed_fini(struct bed *b)
+{
+    snapshot_fini(&b->snap);
+    sight_forget(&b->engine.sight);
+}
+
+/* "id claim_text- claim+ total! | claim_text=claim | early reversed": - old, + new, x nobody, !
+ * generated. */
+static const char *shown(struct bed *b, size_t table)
+{
+    static const char marks[] = {[SQL_SEEN_BY_BOTH] = ' ',
+                                 [SQL_SEEN_BY_OLD] = '-',
+                                 [SQL_SEEN_BY_NEW] = '+',
+                                 [SQL_SEEN_BY_NOBODY] = 'x'};
+    const struct rule *rule = &b->snap.rules->tables[table];
+    struct buf out = {0};
+
+    for (size_t i = 0; i < rule->ncolumns; i++) {
+        char mark = marks[rule->columns[i].sight];
+
+        buf_printf(&out, "%s%.*s%s ", rule->columns[i].name, mark != ' ', &mark,
+                   rule->columns[i].generated ? "!" : "");
+    }
+    buf_append_str(&out, "|");
+    for (size_t i = 0; i < rule->ntwins; i++)
+        buf_printf(&out, " %s=%s", rule->twins[i].old_name, rule->twins[i].new_name);
+    buf_printf(&out, " |%s%s", rule->early ? " early" : "", rule->reversed ? " reversed" : "");
+    snprintf(b->text, sizeof(b->text), "%s", out.data);
+    buf_fini(&out);
+    return b->text;
+}
+
+/* ---- tests ---- */
+
+static void every_phase_shows_what_stays_on_both_sides_of_its_edges(void **state)
+{
+    static const char both[] = "id claim_text- score- total! claim+ points+ seen+ | "
+                               "claim_text=claim |";
+    static const struct {
+        enum eng_phase_id phase;
+        bool with_old, with_new; /* in the catalog */
+        const char *columns, *flags;
+    } cases[] = {
+        {PH_EXPANDING, true, false, "id claim_text- score- total! claim+ points+ seen+ | |",
+         " early"},
+        {PH_EXPANDING, true, true, "id claim_text- score- total! claim+ points+ seen+ | |",
+         " early"},
+        {PH_BACKFILLING, true, true, both, " early"},
+        {PH_VERIFYING, true, true, both, " early"},
+        {PH_READY, true, true, both, ""},
+        {PH_CUTTING_OVER, true, true, both, ""},
+        {PH_SOAKING, true, true, both, " reversed"},
+        {PH_REVERTING, true, true, both, " reversed"},
+        {PH_CONTRACTING, true, true, "id claim_textx scorex total! claim points seen | |",
+         " reversed"},
+        {PH_CONTRACTING, false, true, "id total! claim points seen | |", " reversed"},
+        {PH_ABORTING, true, true, "id claim_text score total! claimx pointsx seenx | |", " early"},
+        {PH_ABORTING, true, false, "id claim_text score total! | |", " early"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char expected[256];
+        struct bed b;
+
+        bed_init(&b, cases[i].phase);
+        bed_columns(&b, cases[i].with_old, cases[i].with_new, false);
+        snapshot_build(&b.engine, &b.snap);
+        snprintf(expected, sizeof(expected), "%s%s", cases[i].columns, cases[i].flags);
+        assert_string_equal(shown(&b, 0), expected);
+        assert_int_equal(b.locked[0].bit, 0);
+        assert_int_equal(sql_rules_epoch(b.snap.rules), 7);
+        bed_fini(&b);
+    }
+}
+
+static void no_phase_that_workers_know_is_without_a_view(void **state)
+{
+    (void)state;
+    for (int i = 0; i < PH_COUNT; i++) {
+        struct bed b;
+
+        bed_init(&b, (enum eng_phase_id)i);
+        bed_columns(&b, true, true, false);
+        snapshot_build(&b.engine, &b.snap);
+        assert_int_equal(b.snap.rules != NULL, eng_phase((enum eng_phase_id)i)->active);
+        if (b.snap.rules) /* some side is not shown something */
+            assert_true(strpbrk(shown(&b, 0), "-+x") != NULL);
+        bed_fini(&b);
+    }
+}
+
+static void a_table_that_is_only_locked_has_its_columns_and_is_never_early(void **state)
+{
+    struct bed b;
+
+    (void)state;
+    bed_init(&b, PH_BACKFILLING);
+    bed_columns(&b, true, true, false);
+    snapshot_build(&b.engine, &b.snap);
+    assert_string_equal(shown(&b, 1), "id | |");
+    bed_fini(&b);
+}
+
+static void columns_with_nothing_to_fill_are_never_early(void **state)
+{
+    struct bed b;
+
+    (void)state;
+    bed_init(&b, PH_BACKFILLING);
+    b.table.duals = &b.duals[2];
+    b.table.nduals = 1;
+    bed_columns(&b, false, true, false);
+    snapshot_build(&b.engine, &b.snap);
+    assert_string_equal(shown(&b, 0), "id total! claim points seen+ | |");
+    bed_fini(&b);
+}
+
+static void a_trigger_of_the_owner_or_other_grants_leave_the_pair_to_the_guard(void **state)
+{
+    struct bed b;
+
+    (void)state;
+    bed_init(&b, PH_READY);
+    bed_columns(&b, true, true, true);
+    snapshot_build(&b.engine, &b.snap);
+    assert_int_equal(b.snap.rules->tables[0].ntwins, 0);
+    bed_fini(&b);
+
+    bed_init(&b, PH_READY);
+    column(&b.engine.sight, checks, claim_text, false, "10 INSERT,11 INSERT", false);
+    column(&b.engine.sight, checks, claim, false, "10 INSERT", false);
+    snapshot_build(&b.engine, &b.snap);
+    assert_int_equal(b.snap.rules->tables[0].ntwins, 0);
+    bed_fini(&b);
+
+    bed_init(&b, PH_READY);
+    column(&b.engine.sight, checks, claim_text, false, "", false);
+    column(&b.engine.sight, checks, claim, false, NULL, false);
+    snapshot_build(&b.engine, &b.snap);
+    assert_int_equal(b.snap.rules->tables[0].ntwins, 1);
+    bed_fini(&b);
+}
+
+static void namesakes_come_with_their_columns_and_too_many_make_columns_unknown(void **state)
+{
+    const struct namesake *n;
+    struct bed b;
+
+    (void)state;
+    bed_init(&b, PH_READY);
+    bed_columns(&b, true, true, false);
+    namesake(&b.engine.sight, "pg_temp_3", checks, NULL);
+    namesake(&b.engine.sight, public, "other", claim);
+    namesake(&b.engine.sight, public, "other", score);
+    snapshot_build(&b.engine, &b.snap);
+    n = b.snap.rules->namesakes;
+    assert_int_equal(b.snap.rules->nnamesakes, 2);
+    assert_string_equal(n[0].schema, "pg_temp_3");
+    assert_string_equal(n[0].name, checks);
+    assert_null(n[0].columns[0]);
+    assert_string_equal(n[1].name, "other");
+    assert_string_equal(n[1].columns[0], claim);
+    assert_string_equal(n[1].columns[1], score);
+    assert_null(n[1].columns[2]);
+    snapshot_fini(&b.snap);
+
+    while (PQntuples(b.engine.sight.namesakes) <= SIGHT_NAMESAKES_MAX)
+        namesake(&b.engine.sight, public, "other", claim);
+    snapshot_build(&b.engine, &b.snap);
+    assert_string_equal(shown(&b, 0), "| |");
+    assert_int_equal(b.snap.rules->nnamesakes, 0);
+    bed_fini(&b);
+}
+
+static void without_a_reading_of_the_catalog_nothing_is_known_of_columns(void **state)
+{
+    struct bed b;
+
+    (void)state;
+    bed_init(&b, PH_BACKFILLING);
+    snapshot_build(&b.engine, &b.snap);
+    assert_string_equal(shown(&b, 0), "| | early");
+    bed_fini(&b);
+}
+
+static bool same_meaning(struct bed *a, struct bed *b)
+{
+    bool same;
+
+    snapshot_build(&a->engine, &a->snap);
+    snapshot_build(&b->engine, &b->snap);
+    same = strcmp(a->snap.meaning.data, b->snap.meaning.data) == 0;
+    snapshot_fini(&a->snap);
+    snapshot_fini(&b->snap);
+    return same;
+}
+
+static void progress_is_told_but_no_part_of_the_meaning_and_names_are(void **state)
+{
+    struct err err = {0};
+    struct bed a, b;
+
+    (void)state;
+    bed_init(&a, PH_BACKFILLING);
+    bed_init(&b, PH_BACKFILLING);
+    bed_columns(&a, true, true, false);
+    bed_columns(&b, true, true, false);
+    b.m.stats.progress = 55;
+    assert_true(same_meaning(&a, &b));
+    snapshot_build(&a.engine, &a.snap);
+    sql_rules_early_error(a.snap.rules, 1, &err);
+    snapshot_fini(&a.snap);
+    assert_string_equal(err.sqlstate, "55000");
+    assert_string_equal(err.text, "the new columns of public.checks cannot be read yet: migration "
+                                  "\"m\" is backfilling, 41 % of the way to ready");
+    assert_non_null(strstr(err.hint, "SHOW STATUS"));
+
+    namesake(&b.engine.sight, public, "other", claim);
+    assert_false(same_meaning(&a, &b));
+    namesake(&a.engine.sight, public, "other", claim);
+    assert_true(same_meaning(&a, &b));
+    b.m.phase = PH_VERIFYING; /* shows the same */
+    assert_true(same_meaning(&a, &b));
+    b.m.phase = PH_READY;
+    assert_false(same_meaning(&a, &b));
+    bed_fini(&a);
+    bed_fini(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_phase_shows_what_stays_on_both_sides_of_its_edges),
+        cmocka_unit_test(no_phase_that_workers_know_is_without_a_view),
+        cmocka_unit_test(a_table_that_is_only_locked_has_its_columns_and_is_never_early),
+        cmocka_unit_test(columns_with_nothing_to_fill_are_never_early),
+        cmocka_unit_test(a_trigger_of_the_owner_or_other_grants_leave_the_pair_to_the_guard),
+        cmocka_unit_test(namesakes_come_with_their_columns_and_too_many_make_columns_unknown),
+        cmocka_unit_test(without_a_reading_of_the_catalog_nothing_is_known_of_columns),
+        cmocka_unit_test(progress_is_told_but_no_part_of_the_meaning_and_names_are),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
