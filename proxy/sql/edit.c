@@ -1,5 +1,6 @@
 #include "edit.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -41,6 +42,16 @@ static int by_place(const void *a, const void *b)
     return x->number < y->number ? -1 : x->number > y->number;
 }
 
+/* Would two words become one? (SELECT*FROM: a star needs no blank, a name does.) */
+static bool is_glued(char before, char after)
+{
+    unsigned char a = (unsigned char)before, b = (unsigned char)after;
+    bool word_before = isalnum(a) || a >= 0x80 || a == '_' || a == '$';
+
+    return word_before &&
+           (isalnum(b) || b >= 0x80 || b == '_' || b == '$' || b == '"' || b == '\'');
+}
+
 enum rc sql_edits_apply(struct sql_edits *edits, const char *text, size_t len,
                         struct sql_rewrite *out)
 {
@@ -59,8 +70,16 @@ enum rc sql_edits_apply(struct sql_edits *edits, const char *text, size_t len,
             return RC_ERR;
         }
         buf_append(&to, text + from, edit->at - from);
-        buf_append(&to, edit->text, inserted);
+        if (inserted > 0 && to.len > 0 && is_glued(to.data[to.len - 1], edit->text[0])) {
+            buf_append(&to, " ", 1);
+            inserted++;
+        }
+        buf_append(&to, edit->text, strlen(edit->text));
         from = edit->at + edit->removed;
+        if (inserted > 0 && from < len && is_glued(to.data[to.len - 1], text[from])) {
+            buf_append(&to, " ", 1);
+            inserted++;
+        }
         out->splices[out->nsplices++] =
             (struct sql_splice){edit->at, edit->removed, (uint32_t)inserted};
     }

@@ -77,6 +77,8 @@ static void an_old_session_sees_the_old_columns_only(void **state)
         {"SELECT * FROM t", "SELECT t.id, t.o, t.\"B c\", t.g FROM t", 0},
         {"select distinct * from public . \"t\" as x",
          "select distinct x.id, x.o, x.\"B c\", x.g from public . \"t\" as x", 0},
+        {"SELECT*FROM t", "SELECT t.id, t.o, t.\"B c\", t.g FROM t", 0},
+        {"SELECT x.*FROM t x", "SELECT x.id, x.o, x.\"B c\", x.g FROM t x", 0},
         {"SELECT a.*, u.* FROM t AS a, u", "SELECT a.id, a.o, a.\"B c\", a.g, u.* FROM t AS a, u",
          0},
         {"SELECT * FROM t x JOIN u ON x.id=u.id",
