@@ -1,0 +1,140 @@
+/*
+ * A statement into the SQL layer. First byte: the session's side, whether a temporary table may
+ * hide one, and whether new columns may be read. What comes out must be what the splices say, and
+ * a statement.
+ */
+#include <pg_query.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "segue/sql/rewrite.h"
+#include "target.h"
+
+static struct sql_rules *rules[2]; /* [new columns may not be read yet] */
+
+static void fail(const char *what, const struct sql_rewrite *rewrite)
+{
+    fprintf(stderr, "bed: %s: %.*s\n", what, (int)rewrite->len, rewrite->text ? rewrite->text : "");
+    abort();
+}
+
+static struct sql_rules *rules_new(bool early)
+{
+    static const char *const old_columns[] = {"claim_text", "Old \"n", NULL};
+    static const char *const new_columns[] = {"claim", "new", NULL};
+    static const char *const relatives[] = {"checks_2026", NULL};
+    static const char *const names[] = {"claim", "claim_text", NULL};
+    static const struct sql_column_rule columns[] = {
+        {"id", SQL_SEEN_BY_BOTH, false},     {"claim_text", SQL_SEEN_BY_OLD, false},
+        {"Old \"n", SQL_SEEN_BY_OLD, false}, {"doubled", SQL_SEEN_BY_BOTH, true},
+        {"claim", SQL_SEEN_BY_NEW, false},   {"new", SQL_SEEN_BY_NEW, false},
+    };
+    static const struct sql_twin_rule twins[] = {{"claim_text", "claim"}, {"Old \"n", "new"}};
+    struct sql_table_rule rule = {.migration = "m",
+                                  .schema = "public",
+                                  .name = "checks",
+                                  .old_columns = old_columns,
+                                  .new_columns = new_columns,
+                                  .relatives = relatives,
+                                  .columns = columns,
+                                  .ncolumns = sizeof(columns) / sizeof(columns[0]),
+                                  .twins = twins,
+                                  .ntwins = 2,
+                                  .early = early};
+    struct sql_rules *out = sql_rules_new(1);
+
+    sql_rules_add(out, &rule);
+    rule.name = "Tags é";
+    rule.reversed = true;
+    sql_rules_add(out, &rule);
+    sql_rules_add_namesake(out, &(struct sql_namesake){"public", "notes", names});
+    return out;
+}
+
+/* What is not replaced stands where the splices say. */
+static void rebuild(const char *text, size_t len, const struct sql_rewrite *rewrite)
+{
+    size_t from = 0, to = 0;
+
+    for (size_t i = 0; i <= rewrite->nsplices; i++) {
+        struct sql_splice end = {(uint32_t)len, 0, 0};
+        const struct sql_splice *splice = i < rewrite->nsplices ? &rewrite->splices[i] : &end;
+
+        if (splice->at < from || splice->at + splice->removed > len ||
+            to + (splice->at - from) + splice->inserted > rewrite->len ||
+            memcmp(text + from, rewrite->text + to, splice->at - from) != 0)
+            fail("the splices do not fit", rewrite);
+        to += splice->at - from + splice->inserted;
+        from = splice->at + splice->removed;
+    }
+    if (to != rewrite->len)
+        fail("the splices end too soon", rewrite);
+}
+
+static void parses(const struct sql_rewrite *rewrite)
+{
+    PgQueryParseResult parsed = pg_query_parse(rewrite->text);
+
+    if (parsed.error)
+        fail(parsed.error->message, rewrite);
+    pg_query_free_parse_result(parsed);
+}
+
+/* Positions stay in order and inside of the client's text. */
+static void positions(const char *text, size_t len, const struct sql_rewrite *rewrite)
+{
+    uint32_t last = 0;
+
+    for (uint32_t at = 1; at <= rewrite->len + 1; at++) {
+        uint32_t mapped = sql_rewrite_position(rewrite, text, len, at);
+
+        if (mapped < last || mapped > len + 1)
+            fail("a position goes astray", rewrite);
+        last = mapped;
+    }
+}
+
+int fuzz_one(const uint8_t *data, size_t len)
+{
+    const char *text = (const char *)data + 1;
+    struct sql_sight_of_session session;
+    struct sql_rewrite rewrite;
+
+    if (!rules[0])
+        for (int early = 0; early < 2; early++)
+            rules[early] = rules_new(early);
+    if (!len--)
+        return 0;
+    session = (struct sql_sight_of_session){.side = (enum sql_side)((data[0] & 3) % 3),
+                                            .rewrites = !(data[0] & 64),
+                                            .shadowed = data[0] & 32 ? 2 : 0};
+    sql_rewrite(rules[(data[0] & 16) != 0], &session, text, len, &rewrite);
+    if (rewrite.text) {
+        if (rewrite.doubt || rewrite.early || !session.rewrites)
+            fail("a text in spite of a reason for none", &rewrite);
+        rebuild(text, len, &rewrite);
+        parses(&rewrite);
+        positions(text, len, &rewrite);
+    }
+    sql_rewrite_fini(&rewrite);
+    return 0;
+}
+
+const struct fuzz_seed fuzz_seeds[] = {
+    FUZZ_SEED("\1SELECT *, c.*, row_to_json(c) FROM checks c NATURAL JOIN public.checks d"),
+    FUZZ_SEED("\2SELECT * FROM \"Tags é\" t, notes WHERE claim_text = 'it''s'"),
+    FUZZ_SEED("\1INSERT INTO checks VALUES ($1, $2, DEFAULT), (2, 'x') ON CONFLICT (id) DO UPDATE "
+              "SET claim_text = EXCLUDED.claim_text RETURNING *"),
+    FUZZ_SEED("\2INSERT INTO public.checks (id, claim) SELECT id, claim FROM notes RETURNING *"),
+    FUZZ_SEED("\1UPDATE checks SET (claim_text, \"Old \"\"n\") = (SELECT $$a$$, 'b') FROM notes n "
+              "WHERE n.id = checks.id"),
+    FUZZ_SEED("\0COPY checks FROM STDIN; COPY public.checks TO STDOUT (FORMAT csv)"),
+    FUZZ_SEED("\1WITH c AS (DELETE FROM checks RETURNING *) TABLE c UNION ALL SELECT * FROM "
+              "(VALUES (1)) v /* c */ -- d\n"),
+    FUZZ_SEED("\x21PREPARE p AS SELECT U&\"\\0063hecks\".* FROM U&\"\\0063hecks\" FOR UPDATE"),
+    FUZZ_SEED("\x11SELECT claim FROM checks; EXPLAIN SELECT EXISTS (SELECT * FROM checks k)"),
+    FUZZ_SEED("\1MERGE INTO checks c USING notes n ON n.id = c.id WHEN MATCHED THEN UPDATE SET "
+              "claim_text = n.claim WHEN NOT MATCHED THEN INSERT (id, claim_text) VALUES (1, 'a')"),
+};
+const size_t fuzz_nseeds = sizeof(fuzz_seeds) / sizeof(fuzz_seeds[0]);
