@@ -31,11 +31,12 @@ TESTS   := $(wildcard tests/unit/test_*.c)
 TESTBIN := $(TESTS:tests/unit/%.c=$(BUILD)/unit/%)
 WORK    := $(wildcard tests/workload/*.c)
 WORKOBJ := $(WORK:%.c=$(BUILD)/%.o)
+REWRITE := tests/rewrite/rewrite.c
 FUZZ    := $(patsubst tests/fuzz/fuzz_%.c,%,$(filter-out %/fuzz_libfuzzer.c %/fuzz_slice.c, \
              $(wildcard tests/fuzz/fuzz_*.c)))
 SOURCES := $(wildcard proxy/*.c proxy/*/*.[ch] include/segue/*/*.h tests/unit/*.[ch] \
                       tests/workload/*.[ch] tests/fuzz/*.[ch] tests/transparency/*.c \
-                      tests/drivers/c/*.c)
+                      tests/rewrite/*.c tests/drivers/c/*.c)
 
 # Debian packages: to build, to run the demo, to compare proxies, to run the tests, to run
 # all drivers.
@@ -55,8 +56,8 @@ PYTEST  = $(PYTHON) -m pytest -q -p no:cacheprovider tests/integration $(T)
 
 .DEFAULT_GOAL := help
 .PHONY: help deps needed needed-demo needed-test needed-bench build demo test unit integration \
-        transparency drivers asan tsan layers fmt fmt-check lint fuzz fuzz-slice bench bench-pgbench \
-        bench-proxy soak clean install servers
+        transparency rewrite drivers asan tsan layers fmt fmt-check lint fuzz fuzz-slice bench \
+        bench-pgbench bench-proxy soak clean install servers
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z][a-z-]*:.*## /{printf "  %-14s %s\n", $$1, $$2}' Makefile
@@ -71,7 +72,8 @@ needed needed-demo needed-bench needed-test: needed%:
 	    bench,$*),$(BENCH_DEBS),$(if $(findstring test,$*),$(TEST_DEBS),$(BUILD_DEBS))))
 
 build: needed ## compile build/segue
-	@$(MAKE) --no-print-directory -j2 BUILD=$(BUILD) SAN=$(SAN) $(BUILD)/segue $(BUILD)/workload
+	@$(MAKE) --no-print-directory -j2 BUILD=$(BUILD) SAN=$(SAN) $(BUILD)/segue $(BUILD)/workload \
+	    $(BUILD)/rewrite
 
 demo: needed-demo build ## the main job on a throwaway PostgreSQL: a live migration under traffic
 	@bench/demo.sh $(BUILD)
@@ -88,6 +90,9 @@ integration: build servers ## integration tests (pytest) on PostgreSQL 15 to 18
 
 transparency: build servers ## SQL direct and through segue, byte for byte, on PostgreSQL 15 to 18
 	@SEGUE_BUILD=$(BUILD) $(PYTHON) tests/transparency/run.py
+
+rewrite: build servers ## generated statements on an expanded schema against one side's own: COUNT=5000 a version, side and phase
+	@SEGUE_BUILD=$(BUILD) $(PYTHON) tests/rewrite/run.py --count $(or $(COUNT),5000) --seed $(or $(SEED),1)
 
 drivers: build servers ## 14 programs of drivers direct and through segue, on PostgreSQL 15 to 18
 	@tests/deps.sh install $(DRIVERS_DEBS)
@@ -159,6 +164,10 @@ $(BUILD)/workload: $(WORKOBJ) $(BUILD)/libsegue.a
 	@echo "  LD   $@"
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(WORKOBJ) $(BUILD)/libsegue.a $(LIBS)
 
+$(BUILD)/rewrite: $(REWRITE:%.c=$(BUILD)/%.o) $(BUILD)/libsegue.a
+	@echo "  LD   $@"
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(BUILD)/libsegue.a $(LIBS)
+
 $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libsegue.a
 	@mkdir -p $(@D)
 	@echo "  LD   $@"
@@ -181,4 +190,4 @@ $(BUILD)/%.o: %.c Makefile
 	$(Q)$(CC) $(CFLAGS) $(CPPINC) -MMD -MP -c -o $@ $<
 
 .SECONDARY:
--include $(OBJ:.o=.d) $(MAIN:.o=.d) $(WORKOBJ:.o=.d) $(TESTS:%.c=$(BUILD)/%.d) $(wildcard $(BUILD)/tests/fuzz/*.d)
+-include $(OBJ:.o=.d) $(MAIN:.o=.d) $(WORKOBJ:.o=.d) $(REWRITE:%.c=$(BUILD)/%.d) $(TESTS:%.c=$(BUILD)/%.d) $(wildcard $(BUILD)/tests/fuzz/*.d)

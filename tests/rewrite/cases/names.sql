@@ -1,0 +1,168 @@
+-- A name that only the other table has for this side
+SELECT id, claim FROM words JOIN notes USING (id);
+
+-- A column of another table called like the other side's
+-- @side: old
+SELECT c.id, claim, config_json FROM checks c JOIN notes n ON n.id = c.id;
+
+-- A column of another table called like the other side's, for the new
+-- @side: new
+SELECT c.id, claim_text, value FROM checks c JOIN notes n ON n.id = c.id;
+
+-- A name that both tables have is ambiguous
+-- @side: old
+SELECT claim_text FROM checks c JOIN notes n ON n.id = c.id;
+
+-- A name that both tables have is ambiguous, for the new
+-- @side: new
+SELECT claim FROM checks c JOIN notes n ON n.id = c.id;
+
+-- An unqualified name of outside, in a sub-select on a table that migrates
+-- @side: old
+SELECT (SELECT max(a.id) FROM archive a WHERE a.claim_text = claim), n.id FROM notes n;
+
+-- An unqualified name of outside, for the new
+-- @side: new
+SELECT (SELECT max(a.id) FROM archive a WHERE a.claim = claim_text), n.id FROM notes n;
+
+-- A correlated EXISTS by a name that the other side's column would capture
+-- @side: old
+SELECT n.id FROM notes n WHERE EXISTS (SELECT 1 FROM archive WHERE claim_text = claim);
+
+-- A correlated EXISTS by such a name, for the new
+-- @side: new
+SELECT n.id FROM notes n WHERE EXISTS (SELECT 1 FROM checks WHERE claim = claim_text);
+
+-- An output name in ORDER BY called like the other side's column
+-- @side: old
+-- @ordered
+SELECT id, upper(run_id) AS claim FROM checks ORDER BY claim DESC;
+
+-- An output name in ORDER BY called like the other side's column, for the new
+-- @side: new
+-- @ordered
+SELECT id, upper(run_id) AS claim_text FROM checks ORDER BY claim_text DESC;
+
+-- An output name in GROUP BY called like the other side's column
+-- @side: old
+SELECT left(run_id, 3) AS claim, count(*) FROM checks GROUP BY claim;
+
+-- An output name in GROUP BY called like the other side's column, for the new
+-- @side: new
+SELECT left(run_id, 3) AS claim_text, count(*) FROM checks GROUP BY claim_text;
+
+-- An output name in DISTINCT ON
+-- @side: old
+-- @ordered
+SELECT DISTINCT ON (claim) id % 2 AS claim, id FROM checks ORDER BY claim, id;
+
+-- A name of a sub-select's column called like the other side's
+SELECT s.claim, s.claim_text FROM (SELECT 1 AS claim, 2 AS claim_text) s, checks WHERE checks.id = 1;
+
+-- The same without qualification
+-- @side: old
+SELECT claim FROM (SELECT 1 AS claim) s, checks WHERE checks.id = 1;
+
+-- A CTE's column called like the other side's
+-- @doubt: a column's name could mean more than one thing
+-- @side: old
+WITH n AS (SELECT id, claim FROM notes) SELECT claim FROM n JOIN archive USING (id);
+
+-- A function's alias called like the other side's column
+-- @side: old
+SELECT claim FROM generate_series(1, 2) claim, words;
+
+-- A name in an UPDATE's FROM
+-- @side: old
+UPDATE checks SET env = claim FROM notes n WHERE n.id = checks.id;
+
+-- A name in an UPDATE's FROM, for the new
+-- @side: new
+UPDATE checks SET env = claim_text FROM notes n WHERE n.id = checks.id;
+
+-- A name in a DELETE's USING
+-- @side: old
+DELETE FROM archive USING notes n WHERE n.id + 4 = archive.id AND claim <> claim_text || 'x';
+
+-- A name in an INSERT's SELECT
+-- @side: old
+INSERT INTO words SELECT n.id + 10, claim FROM notes n JOIN archive a ON a.id = n.id + 4;
+
+-- A name in a join's condition
+-- @side: old
+SELECT n.id FROM archive a JOIN notes n ON a.run_id = 'run' || n.id OR claim = 'claim 1';
+
+-- A name that nothing has
+SELECT absent FROM checks;
+
+-- A name that nothing has, behind a star
+SELECT *, 'é', absent FROM checks;
+
+-- A name that the table has not
+SELECT *, c.absent FROM checks c, archive a;
+
+-- A table that is not there, behind a star
+SELECT * FROM checks, absent;
+
+-- A type error behind two stars
+SELECT c.*, a.*, 'ü' AS u, c.id + c.env FROM checks c, archive a;
+
+-- A missing FROM clause
+SELECT c.*, x.* FROM checks c;
+
+-- An error in front of a star
+SELECT absent, * FROM checks;
+
+-- An error in the next line
+SELECT *
+FROM checks
+WHERE "ä" = 1;
+
+-- A syntax error
+-- @untouched: not understood by the parser
+SELECT * FROM checks WHERE;
+
+-- A function that is not there
+SELECT *, absent(id) FROM archive;
+
+-- Schema-qualified columns
+SELECT public.checks.{claim} FROM public.checks WHERE public.checks.id = 2;
+
+-- Mixed case folds
+SELECT Id, Claim_Text IS NULL AS n FROM (SELECT id, {claim} AS claim_text FROM Checks) S;
+
+-- Quoted names
+SELECT "Order Lines"."Id", "{priceunit}", "{from}", "note""d" FROM "Order Lines";
+
+-- Names by number
+SELECT U&"\0049d", U&"!0049d" UESCAPE '!' FROM "Order Lines";
+
+-- A namesake in another schema
+SELECT * FROM other.tags;
+
+-- A namesake in another schema beside it
+SELECT * FROM other.tags o JOIN public.tags t ON t.id = o.id;
+
+-- A namesake in another schema, written to
+INSERT INTO other.tags VALUES (10, 'a', 'b') RETURNING *;
+
+-- A temporary table hides a table that migrates
+-- @untouched: a kind of statement that is never rewritten
+-- @hides: words
+CREATE TEMP TABLE words (id int, title text, label text);
+INSERT INTO words VALUES (1, 'a', 'b') RETURNING *;
+UPDATE words SET title = 'c' RETURNING *;
+SELECT *, label, title FROM words;
+
+-- A temporary table is hidden from a schema-qualified name
+-- @untouched: a kind of statement that is never rewritten
+CREATE TEMP TABLE archive (id int, claim text);
+SELECT * FROM public.archive;
+
+-- A temporary table of another name
+CREATE TEMP TABLE passing AS SELECT * FROM words;
+INSERT INTO passing SELECT * FROM words;
+SELECT * FROM passing;
+
+-- A database's own catalog
+SELECT count(*) > 0 FROM information_schema.columns WHERE table_name = 'checks';

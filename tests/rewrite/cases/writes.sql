@@ -1,0 +1,244 @@
+-- INSERT with a list
+INSERT INTO checks (run_id, {claim}, {config_json}) VALUES ('new 1', 'a claim', 'median');
+
+-- INSERT with a list, many rows
+INSERT INTO archive ({claim}, id, run_id) VALUES ('one', 100, 'r'), (NULL, 101, 'r'), ('three', 102, 'r');
+
+-- INSERT without the renamed columns takes the default
+INSERT INTO checks (run_id) VALUES ('new 2') RETURNING *;
+
+-- INSERT without a list
+INSERT INTO archive VALUES (100, 'r', 'claim', 'mean', '2026-01-01') RETURNING *;
+
+-- INSERT without a list and with fewer values
+-- @side: old
+INSERT INTO archive VALUES (100, 'r', 'claim') RETURNING *;
+
+-- INSERT without a list, many rows
+INSERT INTO words VALUES (100, 'one'), (101, NULL), (102, 'three');
+
+-- INSERT without a list and with too many values
+INSERT INTO words VALUES (100, 'one', 'two');
+
+-- INSERT without a list, from a star
+INSERT INTO words SELECT t.id + 100, t.{title} FROM words t;
+
+-- INSERT without a list, of the same table's star
+INSERT INTO archive SELECT * FROM archive ON CONFLICT DO NOTHING;
+
+-- INSERT without a list, from a star of another
+INSERT INTO words SELECT * FROM (VALUES (100, 'x'), (101, 'y')) v;
+
+-- INSERT from TABLE
+INSERT INTO archive TABLE archive ON CONFLICT (id) DO UPDATE SET {claim} = EXCLUDED.{claim} || '!';
+
+-- INSERT from a CTE
+WITH s AS (SELECT * FROM archive WHERE id < 7) INSERT INTO archive SELECT id + 100, run_id, {claim}, {config_json}, kept FROM s RETURNING *;
+
+-- INSERT from a union
+INSERT INTO words (id, {title}) SELECT 100, 'a' UNION ALL SELECT 101, 'b' UNION SELECT 102, NULL;
+
+-- INSERT from a SELECT with DISTINCT, ORDER BY and LIMIT
+INSERT INTO words (id, {title}) SELECT DISTINCT id + 100, {title} FROM words ORDER BY 1 LIMIT 2;
+
+-- INSERT from a SELECT with GROUP BY
+INSERT INTO words (id, {title}) SELECT 100 + count(*), {claim} FROM checks WHERE {claim} LIKE 'claim 1%' GROUP BY {claim};
+
+-- INSERT from a SELECT of a star and the rest
+INSERT INTO "Order Lines" SELECT "Id" + 100, check_id, "{priceunit}", "{from}" FROM "Order Lines";
+
+-- DEFAULT VALUES
+INSERT INTO readings DEFAULT VALUES RETURNING *;
+
+-- DEFAULT among the values
+INSERT INTO readings (sensor, {amount}, {uom}) VALUES (DEFAULT, DEFAULT, DEFAULT), ('s9', 5, 'km'), ('s8', DEFAULT, NULL) RETURNING *;
+
+-- DEFAULT in a row without a list
+INSERT INTO readings VALUES (DEFAULT, 's7', 3, 4) RETURNING *;
+
+-- A generated column may be given DEFAULT
+INSERT INTO readings VALUES (DEFAULT, 's7', 3, 4, DEFAULT, 'mm') RETURNING *;
+
+-- A generated column may be given nothing else
+INSERT INTO readings VALUES (DEFAULT, 's7', 3, 4, 8, 'mm');
+
+-- An identity is overridden
+INSERT INTO readings (id, {amount}) OVERRIDING SYSTEM VALUE VALUES (50, 1) RETURNING id, {amount};
+
+-- An identity is not overridden
+INSERT INTO readings (id, {amount}) VALUES (50, 1);
+
+-- A volatile value is drawn once
+INSERT INTO readings ({amount}) VALUES (nextval('ticks')) RETURNING {amount};
+
+-- A volatile value in each of many rows
+INSERT INTO words (id, {title}) VALUES (100, 'v' || nextval('ticks')), (101, 'w' || nextval('ticks')), (102, 'plain') RETURNING *;
+
+-- A volatile value in a SELECT
+INSERT INTO words (id, {title}) SELECT 100, 'v' || nextval('ticks');
+
+-- A sub-select as a value
+INSERT INTO words (id, {title}) VALUES (100, (SELECT max({claim}) FROM checks));
+
+-- The current time as a value
+INSERT INTO words (id, {title}) VALUES (100, left(now()::text, 0) || 'x');
+
+-- RETURNING columns and expressions
+INSERT INTO archive (id, run_id, {claim}) VALUES (100, 'r', 'x') RETURNING {claim}, upper({claim}) AS loud, archive.{config_json};
+
+-- RETURNING through an alias
+INSERT INTO archive AS a (id, run_id, {claim}) VALUES (100, 'r', 'x') RETURNING a.*, a.{claim};
+
+-- ON CONFLICT DO NOTHING
+INSERT INTO archive (id, run_id, {claim}) VALUES (5, 'r', 'x'), (100, 'r', 'y') ON CONFLICT DO NOTHING RETURNING id;
+
+-- ON CONFLICT DO UPDATE with EXCLUDED
+INSERT INTO archive (id, run_id, {claim}) VALUES (5, 'r', 'x') ON CONFLICT (id) DO UPDATE SET {claim} = EXCLUDED.{claim}, run_id = EXCLUDED.run_id RETURNING *;
+
+-- ON CONFLICT DO UPDATE with the old and the new row
+INSERT INTO archive AS a (id, run_id, {claim}) VALUES (5, 'r', 'x') ON CONFLICT (id) DO UPDATE SET {claim} = a.{claim} || EXCLUDED.{claim} WHERE a.{claim} IS DISTINCT FROM EXCLUDED.{claim};
+
+-- ON CONFLICT ON CONSTRAINT
+INSERT INTO checks (run_id, {claim}) VALUES ('run1', 'x') ON CONFLICT ON CONSTRAINT checks_run_id_key DO UPDATE SET ({claim}, env) = (EXCLUDED.{claim}, 'z') RETURNING {claim}, env;
+
+-- ON CONFLICT of a column that is not given
+INSERT INTO checks (run_id) VALUES ('run1') ON CONFLICT (run_id) DO UPDATE SET {config_json} = EXCLUDED.{config_json} RETURNING *;
+
+-- ON CONFLICT with a sub-select
+INSERT INTO words VALUES (1, 'x') ON CONFLICT (id) DO UPDATE SET {title} = (SELECT max(run_id) FROM archive) RETURNING *;
+
+-- ON CONFLICT with DEFAULT
+INSERT INTO "Order Lines" ("Id", "{from}") VALUES (1, 'x') ON CONFLICT ("Id") DO UPDATE SET "{from}" = DEFAULT RETURNING *;
+
+-- UPDATE of one column
+UPDATE checks SET {claim} = 'changed' WHERE id = 1 RETURNING *;
+
+-- UPDATE of several
+UPDATE checks SET env = 'x', {claim} = {claim} || '!', {config_json} = NULL;
+
+-- UPDATE by another of its columns
+UPDATE archive SET {claim} = {config_json}, {config_json} = {claim};
+
+-- UPDATE of a list of columns
+UPDATE archive SET ({claim}, {config_json}) = ('a', 'b') WHERE id = 5;
+
+-- UPDATE of a list by ROW
+UPDATE archive SET (run_id, {claim}) = ROW('r', lower({claim}));
+
+-- UPDATE of a list by a sub-select
+UPDATE archive a SET ({claim}, {config_json}) = (SELECT n.claim, n.config_json FROM notes n WHERE n.id = a.id - 4) RETURNING *;
+
+-- UPDATE by a scalar sub-select
+UPDATE archive a SET {claim} = (SELECT c.{claim} FROM checks c WHERE c.id = a.id);
+
+-- UPDATE with DEFAULT
+UPDATE readings SET {amount} = DEFAULT, {uom} = DEFAULT WHERE id = 2 RETURNING *;
+
+-- UPDATE of a list with DEFAULT
+UPDATE "Order Lines" SET ("{from}", qty) = (DEFAULT, 7) WHERE "Id" = 1 RETURNING *;
+
+-- UPDATE with a volatile value
+UPDATE readings SET {amount} = nextval('ticks') WHERE id = 3 RETURNING *;
+
+-- UPDATE with FROM
+UPDATE archive SET {claim} = n.claim FROM notes n WHERE n.id = archive.id - 4 RETURNING archive.*, n.*;
+
+-- UPDATE with FROM and a star of both
+-- @doubt: an unqualified name may mean another relation
+UPDATE tags t SET {title} = o.title FROM other.tags o WHERE o.id = t.id RETURNING *;
+
+-- UPDATE of what the side does not rename
+UPDATE checks SET env = 'x' RETURNING *;
+
+-- UPDATE of a column with another type
+UPDATE checks SET {counts} = '{"k": 1}' WHERE id < 3 RETURNING {counts};
+
+-- UPDATE of all types
+UPDATE kinds SET {n_text} = {n_varchar}, {n_citext} = 'C', {n_json} = '[1, 2]', {n_bpchar} = 'z', {n_float8} = 'NaN', {n_numeric} = 1.50, {n_range} = '[2,3]', {n_mood} = 'happy', {n_money2} = 1.239 RETURNING *;
+
+-- UPDATE of ONLY
+UPDATE ONLY archive SET {claim} = 'o';
+
+-- UPDATE through a partitioned table
+UPDATE events SET {body} = 'e' || id, {mass} = {mass} + 1 WHERE region <> 'us' RETURNING *;
+
+-- UPDATE that moves rows to another partition
+UPDATE events SET region = 'us', {body} = 'moved' WHERE region = 'eu' RETURNING *;
+
+-- UPDATE of a partition by its own name
+UPDATE events_us SET {body} = 'u' RETURNING *;
+
+-- UPDATE of a column twice
+UPDATE archive SET {claim} = 'a', {claim} = 'b';
+
+-- UPDATE of a column that is not there
+UPDATE archive SET absent = 'a';
+
+-- UPDATE that breaks NOT NULL
+UPDATE archive SET run_id = NULL;
+
+-- UPDATE with a qualified column on the right
+UPDATE public.archive SET {claim} = public.archive.run_id WHERE public.archive.id = 5;
+
+-- UPDATE of a field of a JSON column
+UPDATE notes SET extra['k'] = '1' RETURNING extra;
+
+-- UPDATE of an element of an array
+UPDATE kinds SET {n_ints}[2] = 9 WHERE id = 1 RETURNING {n_ints};
+
+-- DELETE with RETURNING
+DELETE FROM archive WHERE {claim} = 'claim 1' RETURNING *;
+
+-- DELETE with USING
+DELETE FROM archive a USING notes n WHERE n.id = a.id - 4 AND n.claim = a.{claim} RETURNING a.*, n.claim;
+
+-- DELETE with an alias and a star of it
+DELETE FROM words AS t RETURNING t.*, t.{title};
+
+-- A data-modifying CTE
+WITH gone AS (DELETE FROM archive WHERE id > 7 RETURNING *) SELECT * FROM gone;
+
+-- A data-modifying CTE that feeds an INSERT
+WITH gone AS (DELETE FROM archive WHERE id > 7 RETURNING *) INSERT INTO words SELECT id, {claim} FROM gone RETURNING *;
+
+-- An UPDATE in a CTE
+WITH up AS (UPDATE archive SET {claim} = 'cte' WHERE id = 5 RETURNING id, {claim}) SELECT up.*, n.claim FROM up, notes n WHERE n.id = 1;
+
+-- An INSERT in a CTE
+WITH new AS (INSERT INTO words VALUES (100, 'cte') RETURNING *) SELECT * FROM new UNION ALL SELECT * FROM words;
+
+-- MERGE
+MERGE INTO archive a USING notes n ON n.id = a.id - 4 WHEN MATCHED THEN UPDATE SET {claim} = n.claim WHEN NOT MATCHED THEN INSERT (id, run_id, {claim}) VALUES (n.id + 100, 'm', n.claim_text);
+
+-- MERGE that deletes and does nothing
+MERGE INTO archive a USING notes n ON n.id = a.id - 4 WHEN MATCHED AND a.{claim} = 'claim 1' THEN DELETE WHEN MATCHED THEN DO NOTHING;
+
+-- MERGE without a list of columns
+MERGE INTO words t USING (VALUES (1, 'a'), (100, 'b')) v (id, name) ON v.id = t.id WHEN MATCHED THEN UPDATE SET {title} = v.name WHEN NOT MATCHED THEN INSERT VALUES (v.id, v.name);
+
+-- MERGE from a table that migrates
+MERGE INTO notes n USING checks c ON c.id = n.id WHEN MATCHED THEN UPDATE SET claim = c.{claim} WHEN NOT MATCHED THEN INSERT (id, claim) VALUES (c.id, c.{claim});
+
+-- MERGE from a sub-select with a star
+MERGE INTO archive a USING (SELECT * FROM checks) c ON c.id = a.id WHEN MATCHED THEN UPDATE SET ({claim}, {config_json}) = (c.{claim}, c.{config_json});
+
+-- An INSERT that the foreign key refuses
+INSERT INTO "Order Lines" ("Id", check_id, "{from}") VALUES (100, 12345, 'x');
+
+-- An INSERT with a duplicate key
+INSERT INTO archive (id, run_id, {claim}) VALUES (5, 'r', 'x');
+
+-- An INSERT with a value of the wrong type
+INSERT INTO readings ({amount}, sensor) VALUES ('many', 's');
+
+-- An INSERT of a name that is not there
+INSERT INTO archive (id, run_id, {claim}) VALUES (100, 'r', absent);
+
+-- TRUNCATE
+TRUNCATE words, archive;
+SELECT count(*) FROM words;
+
+-- Writes of several statements are seen by the next
+INSERT INTO words (id, {title}) VALUES (50, 'a');
+UPDATE words SET {title} = {title} || 'b' WHERE id = 50;
+SELECT * FROM words WHERE id = 50;

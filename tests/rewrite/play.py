@@ -1,0 +1,158 @@
+"""One connection that plays steps, and what a client can see of the answers, in comparable form.
+
+A step is one message of the simple protocol, or one statement of the extended one. Rows are a multiset unless
+the step says that it has ordered them: plans differ, and promise no order.
+"""
+
+from dataclasses import dataclass, replace
+
+from psycopg import pq
+
+HOW = ("simple", "extended", "binary", "prepared")
+
+# The hint and the detail of a row that violates something name columns of the other side.
+FIELDS = {"sqlstate": pq.DiagnosticField.SQLSTATE, "message": pq.DiagnosticField.MESSAGE_PRIMARY,
+          "position": pq.DiagnosticField.STATEMENT_POSITION, "severity": pq.DiagnosticField.SEVERITY_NONLOCALIZED,
+          "table": pq.DiagnosticField.TABLE_NAME, "column": pq.DiagnosticField.COLUMN_NAME,
+          "constraint": pq.DiagnosticField.CONSTRAINT_NAME}
+NOT_NULL = b"23502"
+
+Status = pq.ExecStatus
+DONE = {Status.COMMAND_OK, Status.TUPLES_OK, Status.EMPTY_QUERY}
+BINARY, BINARY_HEADER_LEN = b"PGCOPY\n", 19
+
+
+@dataclass(frozen=True)
+class Param:
+    """oid 0: the server infers it."""
+    value: bytes = None
+    oid: int = 0
+    format: int = 0
+
+
+@dataclass(frozen=True)
+class Step:
+    sql: str
+    how: str = "simple"
+    params: tuple = ()
+    data: bytes = None  # what COPY FROM STDIN is sent; None: what the last COPY TO STDOUT gave
+    ordered: bool = False  # the statement orders its rows, and no two are equal
+    shown: bool = True  # False: only whether it fails is compared (plans, costs)
+    shadowed: tuple = ()  # tables that a temporary one of this session may hide
+
+
+class Lost(Exception):
+    """The connection has ended."""
+
+
+class Session:
+    """rewriter: what rewrites before it is sent (rewriter.Rewriter); None: nobody, or segue itself."""
+
+    def __init__(self, conninfo, rewriter=None):
+        self.conn = pq.PGconn.connect(conninfo.encode())
+        if self.conn.status != pq.ConnStatus.OK:
+            raise Lost(self.conn.error_message.decode("utf-8", "replace"))
+        self.conn.notice_handler = lambda res: self.notices.append(self._error(res, None))
+        self.rewriter = rewriter
+        self.step = None
+        self.notices = []
+        self.copied = b""
+
+    def close(self):
+        self.conn.finish()
+
+    # ---- without comparing ----
+
+    def run(self, sql):
+        """Rows of the last result; raises when it fails."""
+        res = self.conn.exec_(sql.encode())
+        if res.status not in DONE:
+            raise Lost(f"{sql[:200]}: {self.conn.error_message.decode('utf-8', 'replace')}")
+        return [[res.get_value(r, c) for c in range(res.nfields)] for r in range(res.ntuples)]
+
+    @property
+    def failed(self):
+        """Is the transaction aborted?"""
+        return self.conn.transaction_status == pq.TransactionStatus.INERROR
+
+    # ---- comparing ----
+
+    def play(self, step):
+        """A tuple of answers, each a tuple that begins with its kind."""
+        self.notices = []
+        self.step = step
+        sent = replace(step, sql=self.rewriter.text(step)) if self.rewriter else step
+        getattr(self, "_" + step.how)(sent)
+        out = []
+        while res := self.conn.get_result():
+            out.append(self._answer(res, step))
+            if res.status == Status.COPY_IN:
+                self._copy_in(step)
+            elif res.status == Status.COPY_OUT:
+                out.append(self._copy_out(step))
+        if self.conn.status != pq.ConnStatus.OK:
+            raise Lost(self.conn.error_message.decode("utf-8", "replace"))
+        return tuple(out) + tuple(("notice", *notice) for notice in self.notices)
+
+    def _simple(self, step):
+        self.conn.send_query(step.sql.encode())
+
+    def _extended(self, step, result_format=0):
+        types, values, formats = zip(*[(p.oid, p.value, p.format) for p in step.params]) if step.params else ((), (), ())
+        self.conn.send_query_params(step.sql.encode(), values, types, formats, result_format)
+
+    def _binary(self, step):
+        self._extended(step, 1)
+
+    def _prepared(self, step):
+        """The answers of Parse and Describe become part of the step's by being played first."""
+        prepared = self.conn.prepare(b"", step.sql.encode(), [p.oid for p in step.params])
+        if prepared.status != Status.COMMAND_OK:
+            self.notices.append(("not prepared", *self._error(prepared, self.step)))
+        else:
+            described = self.conn.describe_prepared(b"")
+            params = tuple(described.param_type(i) for i in range(described.nparams))
+            self.notices.append(("described", params, self._columns(described)))
+        self.conn.send_query_prepared(b"", [p.value for p in step.params], [p.format for p in step.params], 0)
+
+    def _answer(self, res, step):
+        if res.status in (Status.FATAL_ERROR, Status.NONFATAL_ERROR):
+            return ("error", *self._error(res, step))
+        if not step.shown:
+            return ("done",)
+        rows = [tuple(res.get_value(r, c) for c in range(res.nfields)) for r in range(res.ntuples)]
+        if not step.ordered:
+            rows.sort(key=lambda row: tuple((v is None, v or b"") for v in row))
+        return ("result", pq.ExecStatus(res.status).name, res.command_status, self._columns(res), tuple(rows))
+
+    def _columns(self, res):
+        return tuple((res.fname(c), res.ftype(c), res.fmod(c), res.fsize(c), res.fformat(c), res.ftablecol(c),
+                      bool(res.ftable(c))) for c in range(res.nfields))
+
+    def _error(self, res, step):
+        fields = {name: res.error_field(code) for name, code in FIELDS.items()}
+        if fields["sqlstate"] == NOT_NULL:  # the first of two twins is named
+            fields["message"] = fields["column"] = None
+        if self.rewriter and step and fields["position"]:
+            fields["position"] = b"%d" % self.rewriter.position(step, int(fields["position"]))
+        return tuple(fields.items())
+
+    # ---- COPY ----
+
+    def _copy_in(self, step):
+        data = self.copied if step.data is None else step.data
+        if data:
+            self.conn.put_copy_data(data)
+        self.conn.put_copy_end()
+
+    def _copy_out(self, step):
+        rows = []
+        while True:
+            size, data = self.conn.get_copy_data(0)
+            if size <= 0:
+                break
+            rows.append(bytes(data))
+        self.copied = b"".join(rows)
+        if rows and rows[0].startswith(BINARY):  # what comes in one message with the first row
+            rows[0] = rows[0][BINARY_HEADER_LEN:]
+        return ("copied", tuple(rows if step.ordered else sorted(rows)))

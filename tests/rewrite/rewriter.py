@@ -1,0 +1,50 @@
+"""The SQL layer by itself (rewrite.c), asked over a pipe."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+REPO = Path(__file__).resolve().parents[2]
+PROGRAM = REPO / os.environ.get("SEGUE_BUILD", "build") / "rewrite"
+
+
+class Rewriter:
+    """What a session of that side sends in place of the client's text."""
+
+    def __init__(self, description, side):
+        self.side = side
+        self.bits = {table["name"]: 1 << i for i, table in enumerate(description["tables"])}
+        self.process = subprocess.Popen([str(PROGRAM)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.last = None
+        self._say(description)
+
+    def _say(self, what):
+        self.process.stdin.write(json.dumps(what).encode() + b"\n")
+
+    def ask(self, step, position=0):
+        """The answer of rewrite.c as it is."""
+        asked = (step.sql, step.shadowed, position)
+        if self.last and self.last[0] == asked:
+            return self.last[1]
+        self._say({"sql": step.sql, "side": self.side, "position": position,
+                   "shadowed": sum(self.bits[name] for name in step.shadowed)})
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        if not line:
+            raise AssertionError(f"the SQL layer has ended with {self.process.wait()} at: {step.sql}")
+        self.last = asked, json.loads(line)
+        return self.last[1]
+
+    def text(self, step):
+        return self.ask(step)["text"] or step.sql
+
+    def doubt(self, step):
+        return self.ask(step)["doubt"]
+
+    def position(self, step, position):
+        return self.ask(step, position)["position"]
+
+    def close(self):
+        self.process.stdin.close()
+        return self.process.wait(10)

@@ -1,0 +1,67 @@
+"""The rules of the migrations, as rewrite.c reads them, derived from the catalog of an expanded database."""
+
+from . import schema
+
+COLUMNS = """
+SELECT a.attname, a.attgenerated <> '' FROM pg_attribute a
+WHERE a.attrelid = format('%%I.%%I', 'public', %(table)s::text)::regclass AND a.attnum > 0 AND NOT a.attisdropped
+ORDER BY a.attnum"""
+
+RELATIVES = """
+SELECT r.relname FROM pg_inherits i JOIN pg_class r ON r.oid = i.inhrelid WHERE i.inhparent = %(oid)s
+UNION SELECT r.relname FROM pg_constraint k JOIN pg_class r ON r.oid IN (k.conrelid, k.confrelid)
+WHERE k.contype = 'f' AND %(oid)s IN (k.conrelid, k.confrelid) AND r.oid <> %(oid)s"""
+
+# Relations that are called as a migrating table is, or have a column called as one of theirs.
+NAMESAKES = """
+SELECT n.nspname, c.relname, coalesce(array_agg(a.attname::text) FILTER (WHERE a.attname = ANY (%(columns)s)), '{}')
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname NOT IN ('segue', 'pg_toast')
+  AND NOT (n.nspname = 'public' AND c.relname = ANY (%(tables)s))
+GROUP BY 1, 2
+HAVING c.relname = ANY (%(tables)s) OR bool_or(a.attname = ANY (%(columns)s))"""
+
+
+def _table(conn, name, reversed_):
+    old, new, twins = [], [], []
+    migration = None
+    for migration_name, kind, fields in schema.operations():
+        if fields["table"] != name:
+            continue
+        migration = migration_name
+        if kind == "add_column":
+            new.append(fields["column"]["name"])
+            continue
+        old.append(fields["from"])
+        new.append(fields["to"])
+        if "up" not in fields:
+            twins.append([fields["from"], fields["to"]])
+    oid = conn.execute("SELECT format('%%I', %s::text)::regclass::oid", (name,)).fetchone()[0]
+    columns = [{"name": column, "generated": generated,
+                "sight": "old" if column in old else "new" if column in new else "both"}
+               for column, generated in conn.execute(COLUMNS, {"table": name}).fetchall()]
+    relatives = [row[0] for row in conn.execute(RELATIVES, {"oid": oid}).fetchall()]
+    return {"migration": migration, "schema": "public", "name": name, "old": old, "new": new, "columns": columns,
+            "twins": twins, "relatives": relatives, "early": False, "reversed": reversed_}
+
+
+def describe(conn, reversed_=False):
+    """reversed_: after the cut-over."""
+    tables = [_table(conn, name, reversed_) for name in schema.migrating()]
+    columns = sorted({column for table in tables for column in table["old"] + table["new"]})
+    found = conn.execute(NAMESAKES, {"tables": [t["name"] for t in tables], "columns": columns}).fetchall()
+    return {"tables": tables,
+            "namesakes": [{"schema": schema_, "name": name, "columns": own} for schema_, name, own in found]}
+
+
+def in_step_sql():
+    """Counts, for each table that migrates, the rows of which a plain rename's columns are not the same bytes."""
+    counts = []
+    for name in schema.migrating():
+        pairs = [(f["from"], f["to"]) for _, kind, f in schema.operations()
+                 if f["table"] == name and kind == "rename_column" and "up" not in f]
+        differs = " OR ".join(f'ROW(segue_row."{old}")::record OPERATOR(pg_catalog.*<>) ROW(segue_row."{new}")::record'
+                              for old, new in pairs)
+        counts.append(f"""SELECT '{name}', count(*) FROM public."{name}" segue_row WHERE {differs}""")
+    return " UNION ALL ".join(counts)

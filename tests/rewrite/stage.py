@@ -1,0 +1,126 @@
+"""Three databases with the same rows on one cluster, and segue.
+
+plain       the old schema, never migrated: what an old session must see
+contracted  the new schema alone, made by the same migrations run to their end: what a new session must see
+dual        both, by segue, in a phase: ready, soaking (after the cut-over), back (after its rollback)
+"""
+
+from lib.cluster import TEMPLATE
+from lib.segue import Segue
+
+from . import rules, schema
+from .compare import Pair
+from .grammar import Grammar
+from .play import Session
+from .rewriter import Rewriter
+
+PHASES = ("ready", "soaking", "back")
+SIDES = ("old", "new")
+NAMES = [migration["name"] for migration in schema.MIGRATIONS]
+
+
+class Stage:
+    """through: statements go to dual by way of segue, which rewrites; else rewrite.c does, and they go directly."""
+
+    def __init__(self, cluster, folder, through=False):
+        self.cluster = cluster
+        self.folder = folder
+        self.through = through
+        self.phase = None
+        self.proxy = None
+        self.opened = []
+        self.rules = self._make()
+        if not through:
+            self._rest()
+
+    def _database(self, name, template):
+        with self.cluster.connect() as conn:
+            conn.execute("SET client_min_messages = error")
+            conn.execute(f"DROP DATABASE IF EXISTS rw_{name} WITH (FORCE)")
+            conn.execute(f"CREATE DATABASE rw_{name} TEMPLATE {template}")
+
+    def _make(self):
+        """Gives the rules while the phase is ready."""
+        self._database("plain", TEMPLATE)
+        with self.cluster.connect("rw_plain") as conn:
+            conn.execute(schema.tables_sql())
+        self._database("dual", "rw_plain")
+        self.proxy = self._segue("dual")
+        for migration in schema.MIGRATIONS:
+            self.proxy.begin(migration)
+        for name in NAMES:
+            self.proxy.wait_phase(name, "ready")
+        self._rest()
+        self._database("contracted", "rw_dual")
+        proxy = self._segue("contracted")
+        for name in NAMES:
+            proxy.cli("cutover", name)
+            proxy.cli("complete", name, "--force")
+        proxy.stop()
+        with self.cluster.connect("rw_dual") as conn:
+            described = rules.describe(conn)
+        self.proxy = self._segue("dual")
+        self.phase = "ready"
+        return described
+
+    def _segue(self, name):
+        return Segue(self.cluster.url("rw_" + name), self.folder)
+
+    def _rest(self):
+        self.proxy.stop()
+        self.proxy = None
+
+    def enter(self, phase):
+        """In the order of PHASES only."""
+        if phase == self.phase:
+            return
+        assert PHASES.index(phase) == PHASES.index(self.phase) + 1
+        self.leave()
+        self.proxy = self.proxy or self._segue("dual")
+        for name in NAMES:
+            self.proxy.wait_phase(name, ("ready", "soaking"))  # the engine may not be connected yet
+            self.proxy.cli("cutover" if phase == "soaking" else "rollback", name)
+        for table in self.rules["tables"]:
+            table["reversed"] = phase == "soaking"
+        self.phase = phase
+        if not self.through:
+            self._rest()
+
+    # ---- what the statements are played on ----
+
+    def _conninfo(self, name, port, options=""):
+        return f"host=127.0.0.1 port={port} dbname=rw_{name} user=postgres application_name=rewrite options='{options}'"
+
+    def tables(self, side):
+        with self.cluster.connect("rw_plain" if side == "old" else "rw_contracted") as conn:
+            return schema.tables(conn)
+
+    def pair(self, side):
+        reference = Session(self._conninfo("plain" if side == "old" else "contracted", self.cluster.port))
+        rewriter = Rewriter(self.rules, side)
+        if self.through:
+            subject = Session(self._conninfo("dual", self.proxy.port, f"-c segue.schema={side}"))
+        else:
+            subject = Session(self._conninfo("dual", self.cluster.port), rewriter)
+        self.opened += [reference, subject, rewriter]
+        return Pair(reference, subject, self.tables(side), rewriter)
+
+    def grammar(self, side, seed):
+        """The same seed gives other statements for each side: the names differ."""
+        with self.cluster.connect("rw_plain") as conn:
+            binary = {}
+            for name in schema.KINDS:
+                rows = conn.execute(f"SELECT k_{name} FROM kinds WHERE id < 3 ORDER BY id", binary=True)
+                binary[name] = [rows.pgresult.get_value(i, 0) for i in range(2)]
+        return Grammar(seed, self.tables(side), self.cluster.version, binary)
+
+    def leave(self):
+        """Ends what was opened."""
+        for each in self.opened:
+            each.close()
+        self.opened = []
+
+    def close(self):
+        self.leave()
+        if self.proxy:
+            self._rest()
