@@ -146,7 +146,7 @@ static bool place_in_list(struct insert *in, size_t open)
         placed = spans[i].from == (uint32_t)sql_tree_location(
                                       sql_tree_get(json_array_get(in->list, i), "ResTarget"));
     free(spans);
-    return placed && sql_span_may_insert(in->w, in->at);
+    return placed;
 }
 
 /* Finds `at`, behind the relation or in the list. Returns the source's first token, n: not
@@ -164,11 +164,9 @@ static size_t place(struct insert *in, const json_t *insert)
     if (i + 1 >= tokens->n || !tokens->items[i].word)
         return tokens->n;
     in->at = tokens->items[i++].end;
-    in->placed = sql_span_may_insert(in->w, in->at);
-    if (in->list) {
-        in->placed = place_in_list(in, i);
+    in->placed = !in->list || place_in_list(in, i);
+    if (in->list)
         i = sql_tokens_close(tokens, i) + 1;
-    }
     if (sql_tokens_is(tokens, i, PG_QUERY__TOKEN__OVERRIDING))
         i += 3;
     if (sql_tokens_is(tokens, i, SQL_TOKEN_OPEN) ||
@@ -213,8 +211,7 @@ static void place_merge(struct insert *in, size_t open)
         last -= 3;
     if (!in->list) {
         in->at = tokens->items[last].end;
-        in->placed = sql_tokens_is(tokens, last, PG_QUERY__TOKEN__INSERT) &&
-                     sql_span_may_insert(in->w, in->at);
+        in->placed = sql_tokens_is(tokens, last, PG_QUERY__TOKEN__INSERT);
         return;
     }
     names = sql_tokens_at(

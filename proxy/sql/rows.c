@@ -175,6 +175,7 @@ static struct sql_span target_span(const struct sql_tokens *tokens, const json_t
     return (struct sql_span){tokens->items[from].start, tokens->items[to - 1].end};
 }
 
+/* A set operation has no targets; behind DISTINCT there are none that could be repeated. */
 static bool read_select(const struct sql_work *w, struct sql_rows *rows, const json_t *select)
 {
     const struct sql_tokens *tokens = &w->tokens;
@@ -222,15 +223,10 @@ static bool has_grouping_sets(const json_t *select)
 
 bool sql_rows_read(const struct sql_work *w, struct sql_rows *rows, const json_t *select)
 {
-    const char *op = json_string_value(sql_tree_get(select, "op"));
-
-    if (!op || strcmp(op, "SETOP_NONE") != 0)
-        return false;
     if (sql_tree_get(select, "valuesLists"))
         return sql_rows_width(select) != SQL_WIDTH_UNKNOWN &&
                read_values(w, rows, sql_tree_get(select, "valuesLists"));
-    return !sql_tree_get(select, "distinctClause") && !has_grouping_sets(select) &&
-           read_select(w, rows, select);
+    return !has_grouping_sets(select) && read_select(w, rows, select);
 }
 
 /* ---- adding ---- */
@@ -243,8 +239,7 @@ bool sql_rows_may_add(const struct sql_work *w, const struct sql_rows *rows,
     for (size_t i = 0; i < rows->n; i++) {
         size_t at = i * rows->ncolumns + twin->of;
 
-        if (!sql_span_may_copy(w, rows->spans[at], rows->values[at]) ||
-            !sql_span_may_insert(w, rows->ends[i]))
+        if (!sql_span_may_copy(w, rows->spans[at], rows->values[at]))
             return false;
     }
     return rows->n > 0;
@@ -302,7 +297,7 @@ bool sql_rows_wrap(struct sql_work *w, const json_t *select, size_t begin, size_
         return false;
     from = w->tokens.items[begin].start;
     to = w->tokens.items[end - 1].end;
-    if (sql_edits_touch(&w->edits, from, from + 1) || !sql_span_may_insert(w, to))
+    if (sql_edits_touch(&w->edits, from, from + 1))
         return false;
     buf_append_str(&front, "SELECT ");
     for (size_t i = 0; i < width; i++)

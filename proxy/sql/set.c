@@ -132,7 +132,7 @@ void sql_set_twins(struct sql_work *w, const struct rule *table, const json_t *n
             continue;
         if (is_missing_default(table, &twins[i], &value))
             rename_target(w, &value, twins[i].name);
-        else if (sql_span_may_copy(w, value.span, value.expr) && sql_span_may_insert(w, value.end))
+        else if (sql_span_may_copy(w, value.span, value.expr))
             put(w, &value, twins[i].name);
     }
     free(written);

@@ -115,8 +115,3 @@ bool sql_span_may_copy(const struct sql_work *w, struct sql_span span, const jso
            (uint32_t)location < span.to && span.to - span.from <= COPY_BYTES_MAX &&
            !sql_edits_touch(&w->edits, span.from, span.to);
 }
-
-bool sql_span_may_insert(const struct sql_work *w, uint32_t at)
-{
-    return !sql_edits_touch(&w->edits, at, at);
-}

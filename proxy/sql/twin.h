@@ -50,7 +50,4 @@ bool sql_span_list(const struct sql_tokens *tokens, size_t open, size_t n, struc
  * `from`: at a comma, a semicolon, a closing bracket, one of `ends` (0-terminated), the end. */
 size_t sql_expr_end(const struct sql_tokens *tokens, size_t from, const PgQuery__Token *ends);
 
-/* May something be inserted there? Not inside of bytes that are replaced. */
-bool sql_span_may_insert(const struct sql_work *w, uint32_t at);
-
 #endif

@@ -22,6 +22,7 @@ static void what_writes_one_half_writes_both(void **state)
         {"INSERT INTO t (id, o) VALUES (1)", NULL, 0},
         {"INSERT INTO t (id, o) VALUES (1, 2, 3)", NULL, 0},
         {"INSERT INTO t (id, o) VALUES (1, 2), (3)", NULL, 0},
+        {"INSERT INTO t (o, id) VALUES (1, 2), (3)", NULL, 0},
         {"INSERT INTO t DEFAULT VALUES", NULL, 0},
         {"INSERT INTO other (o) VALUES (1)", NULL, 0},
         {"SELECT 'INSERT INTO t (o) VALUES (1)' FROM t", NULL, 0},
@@ -215,6 +216,9 @@ static void a_select_gets_another_item_at_its_end(void **state)
          "INSERT INTO t (o, b, p, n) SELECT x, u.*, x AS \"~segue\" FROM u", 0},
         {"INSERT INTO t (b, o) SELECT u.*, x FROM u", NULL, 0},
         {"INSERT INTO t (b, o) SELECT (u).*, x FROM u", NULL, 0},
+        {"INSERT INTO t (id, b, o) SELECT y, u.*, x FROM u", NULL, 0},
+        {"INSERT INTO t (b, p, o) SELECT 1, s.o, s.* FROM single s",
+         "INSERT INTO t (b, p, o, \"Q\") SELECT 1, s.o, s.o, s.o AS \"~segue\" FROM single s", 0},
         {"INSERT INTO t (b, o) TABLE u", NULL, 0},
         {"INSERT INTO t (o) SELECT x, y FROM u", NULL, 0},
         {"INSERT INTO t (o) (WITH a AS (SELECT 1 AS x) SELECT x FROM a) ON CONFLICT DO NOTHING",
@@ -273,6 +277,9 @@ static void what_cannot_be_repeated_is_selected_once(void **state)
          "INSERT INTO t (o, n) " FRONT("c1, c1") "SELECT f(x) AS returning FROM u AS u" BACK(
              "c1") " RETURNING id",
          0},
+        /* is it AS distinct FROM a, or IS DISTINCT FROM a? */
+        {"INSERT INTO t (o) SELECT a.is distinct FROM a",
+         "INSERT INTO t (o, n) " FRONT("c1, c1") "SELECT a.is distinct FROM a" BACK("c1"), 0},
         /* a type of its own is what a literal or a parameter would get there */
         {"INSERT INTO t (o, b) SELECT f(), 'x'", NULL, 0},
         {"INSERT INTO t (o) SELECT x U&\"a\" UESCAPE '!' FROM u",

@@ -60,6 +60,7 @@ static void a_list_is_followed_by_the_other_half_of_its_elements(void **state)
         {"UPDATE t SET (b, o) = (SELECT 1, 2)", NULL, 0},
         {"UPDATE t SET (b, o) = (1, 2, 3)", NULL, 0},
         {"UPDATE t SET (b, o) = ROW(u.*) FROM u", NULL, 0},
+        {"UPDATE t SET (b, o) = ROW(1, u.*) FROM u", NULL, 0},
         {"UPDATE t SET (o, n) = (1, 2)", NULL, 0},
         {"UPDATE t SET (b, o[1]) = (1, 2)", NULL, 0},
     };
