@@ -87,6 +87,24 @@ static void qualify(struct sql_work *w, struct sql_scope *from, const struct sql
     free(quoted);
 }
 
+/* Or the name is a table's, and a hidden column takes it away from the row: the tables that have
+ * such a column become sub-selects without it. */
+static bool row_behind(struct sql_work *w, struct sql_scope *scope, const char *name,
+                       unsigned flags)
+{
+    struct sql_place *row = sql_scope_place(scope, name);
+
+    if (!row)
+        return false;
+    for (; scope; scope = scope->outer)
+        for (size_t i = 0; i < scope->n; i++)
+            if (sql_place_has(w, &scope->places[i], name) == SQL_HAS_HIDDEN)
+                scope->places[i].wrap = true;
+    if (row->kind == SQL_PLACE_MIGRATING && sql_place_hides(w, row))
+        sql_star_whole_row(w, row, flags & SQL_NAME_ANONYMOUS);
+    return true;
+}
+
 static void dual_name(struct sql_work *w, struct sql_scope *scope, const json_t *ref,
                       const char *column, unsigned flags)
 {
@@ -98,7 +116,8 @@ static void dual_name(struct sql_work *w, struct sql_scope *scope, const json_t 
         hidden = hidden ? hidden : a.hidden;
         if (a.nhas == 0 && !a.perhaps)
             continue;
-        if (hidden && (a.perhaps || a.nhas > 1 || at->merged || at->covered))
+        if (hidden && (a.perhaps || a.nhas > 1 || at->natural || at->covered ||
+                       sql_scope_joins_by(at, column)))
             sql_work_doubt(w, SQL_DOUBT_NAME);
         else if (hidden)
             qualify(w, scope, a.has, ref);
@@ -106,8 +125,50 @@ static void dual_name(struct sql_work *w, struct sql_scope *scope, const json_t 
             use(w, a.has, column, flags);
         return;
     }
-    if (hidden)
+    if (hidden && !row_behind(w, scope, column, flags))
         use(w, hidden, column, flags); /* the other side's, and meant */
+}
+
+size_t sql_name_of_output(const json_t *ref, const json_t *targets)
+{
+    const json_t *fields = sql_tree_get(ref, "fields"), *item;
+    const char *name =
+        json_array_size(fields) == 1 ? sql_tree_string(json_array_get(fields, 0)) : NULL;
+    size_t i;
+
+    if (!name)
+        return 0;
+    json_array_foreach((json_t *)targets, i, item)
+    {
+        const json_t *target = sql_tree_get(item, "ResTarget");
+        const char *called = json_string_value(sql_tree_get(target, "name"));
+
+        if (sql_star_is(sql_tree_get(sql_tree_get(target, "val"), "ColumnRef")))
+            return 0;
+        if (called && !strcmp(called, name))
+            return i + 1;
+    }
+    return 0;
+}
+
+bool sql_name_output(struct sql_work *w, struct sql_scope *scope, const json_t *ref,
+                     const json_t *targets)
+{
+    size_t number = sql_name_of_output(ref, targets);
+    size_t token = sql_tokens_at(&w->tokens, sql_tree_location(ref));
+    struct answers a;
+    const char *name;
+
+    if (!number || token == w->tokens.n)
+        return false;
+    name = sql_tree_string(json_array_get(sql_tree_get(ref, "fields"), 0));
+    a = ask(w, scope, name);
+    if (!a.hidden || a.nhas > 0 || a.perhaps)
+        return false;
+    sql_edits_add_take(&w->edits, w->tokens.items[token].start,
+                       w->tokens.items[token].end - w->tokens.items[token].start,
+                       mem_printf("%zu", number));
+    return true;
 }
 
 static bool has_place(const struct sql_scope *scope, const struct sql_place *place)

@@ -64,15 +64,16 @@ static const char *alias_of(const json_t *node)
 }
 
 struct sql_place *sql_scope_add_range(struct sql_work *w, struct sql_scope *scope,
-                                      const json_t *range)
+                                      const json_t *range, bool written)
 {
     const char *name = json_string_value(sql_tree_get(range, "relname"));
     const char *schema = json_string_value(sql_tree_get(range, "schemaname"));
     const char *alias = alias_of(range);
-    const struct sql_cte *cte = schema || !name ? NULL : find_cte(scope, name);
+    const struct sql_cte *cte = schema || !name || written ? NULL : find_cte(scope, name);
     const struct rule *rule = cte || !name ? NULL : find_rule(w, schema, name);
     struct sql_place *place = sql_scope_add(scope, SQL_PLACE_RELATION, alias ? alias : name);
 
+    place->written = written;
     place->schema = schema;
     place->range = range;
     place->aliases = sql_tree_get(sql_tree_get(range, "alias"), "colnames");
@@ -123,12 +124,12 @@ bool sql_is_dual_name(const struct sql_work *w, const char *column)
     return false;
 }
 
-static bool in_aliases(const json_t *aliases, const char *column)
+static bool in_list(const json_t *list, const char *column)
 {
     const json_t *item;
     size_t i;
 
-    json_array_foreach((json_t *)aliases, i, item)
+    json_array_foreach((json_t *)list, i, item)
     {
         const char *name = sql_tree_string(item);
 
@@ -136,6 +137,22 @@ static bool in_aliases(const json_t *aliases, const char *column)
             return true;
     }
     return false;
+}
+
+static bool joins_by(const json_t *node, const char *column)
+{
+    const json_t *join = sql_tree_get(node, "JoinExpr"), *item;
+    size_t i;
+
+    json_array_foreach((json_t *)node, i, item) if (joins_by(item, column)) return true;
+    return join && (in_list(sql_tree_get(join, "usingClause"), column) ||
+                    joins_by(sql_tree_get(join, "larg"), column) ||
+                    joins_by(sql_tree_get(join, "rarg"), column));
+}
+
+bool sql_scope_joins_by(const struct sql_scope *scope, const char *column)
+{
+    return joins_by(scope->from, column);
 }
 
 static enum sql_has table_has(const struct sql_work *w, const struct sql_place *place,
@@ -213,7 +230,7 @@ static enum sql_has query_has(const struct sql_place *place, const char *column)
 enum sql_has sql_place_has(const struct sql_work *w, const struct sql_place *place,
                            const char *column)
 {
-    if (place->aliases && in_aliases(place->aliases, column))
+    if (place->aliases && in_list(place->aliases, column))
         return SQL_HAS;
     switch (place->kind) {
     case SQL_PLACE_MIGRATING:

@@ -39,9 +39,10 @@ struct sql_scope {
     size_t n, cap;
     struct sql_cte *ctes;
     size_t nctes, cap_ctes;
-    bool merged;  /* a USING or NATURAL join among its places */
-    bool natural; /* a NATURAL one */
-    bool covered; /* an alias covers a whole join: places below it have no name */
+    const json_t *from; /* the FROM clause, with its joins; NULL: none */
+    bool merged;        /* a USING or NATURAL join among its places */
+    bool natural;       /* a NATURAL one */
+    bool covered;       /* an alias covers a whole join: places below it have no name */
 };
 
 void sql_scope_fini(struct sql_scope *scope);
@@ -51,9 +52,10 @@ struct sql_place *sql_scope_add(struct sql_scope *scope, enum sql_place_kind kin
                                 const char *name);
 void sql_scope_add_cte(struct sql_scope *scope, const char *name, const json_t *query);
 
-/* Decides what a RangeVar means, with a doubt when it cannot tell, and adds it. */
+/* Decides what a RangeVar means, with a doubt when it cannot tell, and adds it. What is `written`
+ * to is never a CTE. */
 struct sql_place *sql_scope_add_range(struct sql_work *w, struct sql_scope *scope,
-                                      const json_t *range);
+                                      const json_t *range, bool written);
 
 /* The nearest place of that name, seen from inside; NULL: none. Valid until a place is added. */
 struct sql_place *sql_scope_place(struct sql_scope *scope, const char *name);
@@ -69,6 +71,9 @@ enum sql_has sql_place_has(const struct sql_work *w, const struct sql_place *pla
                            const char *column);
 
 /* Is it the name of a column that not both sides see, in any migrating table? */
+/* Is it a name of a USING list of this level, which stands for two columns? */
+bool sql_scope_joins_by(const struct sql_scope *scope, const char *column);
+
 bool sql_is_dual_name(const struct sql_work *w, const char *column);
 
 #endif

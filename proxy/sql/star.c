@@ -7,6 +7,13 @@
 #include "segue/base/mem.h"
 #include "segue/sql/expr.h"
 
+bool sql_star_is(const json_t *ref)
+{
+    const json_t *fields = sql_tree_get(ref, "fields");
+
+    return sql_tree_get(json_array_get(fields, json_array_size(fields) - 1), "A_Star") != NULL;
+}
+
 /* ---- the columns that a session sees, as text ---- */
 
 static void put_name(struct buf *out, const char *name)
@@ -290,7 +297,8 @@ static void wrap(struct sql_work *w, const struct sql_place *place)
 
     while (sql_tokens_is(&w->tokens, last + 1, SQL_TOKEN_DOT))
         last += 2;
-    if (last >= w->tokens.n || sql_tokens_is(&w->tokens, last + 1, PG_QUERY__TOKEN__ASCII_42)) {
+    if (last >= w->tokens.n || sql_tokens_is(&w->tokens, last + 1, PG_QUERY__TOKEN__ASCII_42) ||
+        sql_tokens_is(&w->tokens, last + 1, PG_QUERY__TOKEN__UESCAPE)) {
         sql_work_doubt(w, SQL_DOUBT_CLAUSE);
         return;
     }
@@ -327,7 +335,7 @@ void sql_star_copy(struct sql_work *w, const json_t *copy)
     struct sql_scope scope = {0};
     const json_t *range = sql_tree_get(copy, "relation");
     bool from = json_is_true(sql_tree_get(copy, "is_from"));
-    struct sql_place *place = sql_scope_add_range(w, &scope, range);
+    struct sql_place *place = sql_scope_add_range(w, &scope, range, true);
     size_t last = sql_tokens_at(&w->tokens, sql_tree_location(range)), seen = 0;
     struct buf text = {0};
 
@@ -339,7 +347,7 @@ void sql_star_copy(struct sql_work *w, const json_t *copy)
         w->out->early |= sql_work_bit(w, place->rule);
     while (sql_tokens_is(&w->tokens, last + 1, SQL_TOKEN_DOT))
         last += 2;
-    if (last >= w->tokens.n) {
+    if (last >= w->tokens.n || sql_tokens_is(&w->tokens, last + 1, PG_QUERY__TOKEN__UESCAPE)) {
         sql_work_doubt(w, SQL_DOUBT_CLAUSE);
         goto out;
     }

@@ -11,6 +11,9 @@
 
 #include "scope.h"
 
+/* Is the ColumnRef (NULL: no) `*` or `c.*`? */
+bool sql_star_is(const json_t *ref);
+
 /* One item of a target list or RETURNING whose value is the ColumnRef `star`. */
 void sql_star_target(struct sql_work *w, struct sql_scope *scope, const json_t *target,
                      const json_t *star);

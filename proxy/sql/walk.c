@@ -85,7 +85,7 @@ static void add_from(struct sql_work *w, struct sql_scope *scope, const json_t *
     if (!kind)
         return;
     if (!strcmp(kind, "RangeVar"))
-        sql_scope_add_range(w, scope, node);
+        sql_scope_add_range(w, scope, node, false);
     else if (!strcmp(kind, "JoinExpr"))
         add_join(w, scope, node);
     else if (!strcmp(kind, "RangeSubselect"))
@@ -101,21 +101,30 @@ static void add_froms(struct sql_work *w, struct sql_scope *scope, const json_t 
     const json_t *item;
     size_t i;
 
+    scope->from = list;
     json_array_foreach((json_t *)list, i, item) add_from(w, scope, item);
 }
 
-/* Join conditions see the places of both their sides. */
-static void walk_joins(struct sql_work *w, struct sql_scope *scope, const json_t *node)
+/* Join conditions see the places of both their sides, and no others of the level. *at counts the
+ * places up to here. */
+static void walk_joins(struct sql_work *w, struct sql_scope *scope, const json_t *node, size_t *at)
 {
     const json_t *item, *join = get(node, "JoinExpr");
-    size_t i;
+    struct sql_scope sides = *scope;
+    size_t i, begin = *at;
 
-    json_array_foreach((json_t *)node, i, item) walk_joins(w, scope, item);
-    if (!join)
+    json_array_foreach((json_t *)node, i, item) walk_joins(w, scope, item, at);
+    if (!json_is_object(node))
         return;
-    walk_joins(w, scope, get(join, "larg"));
-    walk_joins(w, scope, get(join, "rarg"));
-    walk(w, scope, get(join, "quals"), 0);
+    if (!join) {
+        ++*at;
+        return;
+    }
+    walk_joins(w, scope, get(join, "larg"), at);
+    walk_joins(w, scope, get(join, "rarg"), at);
+    sides.places = scope->places + begin;
+    sides.n = *at - begin;
+    walk(w, &sides, get(join, "quals"), 0);
 }
 
 /* ---- lists ---- */
@@ -129,9 +138,9 @@ static void walk_targets(struct sql_work *w, struct sql_scope *scope, const json
     json_array_foreach((json_t *)list, i, item)
     {
         const json_t *target = get(item, "ResTarget"), *val = get(target, "val");
-        const json_t *ref = get(val, "ColumnRef"), *fields = get(ref, "fields");
+        const json_t *ref = get(val, "ColumnRef");
 
-        if (get(json_array_get(fields, json_array_size(fields) - 1), "A_Star"))
+        if (sql_star_is(ref))
             sql_star_target(w, scope, target, ref);
         else
             walk(w, scope, val, flags | SQL_NAME_ANONYMOUS);
@@ -146,6 +155,36 @@ static void walk_values(struct sql_work *w, struct sql_scope *scope, const json_
 
     json_array_foreach((json_t *)targets, i, item)
         walk(w, scope, get(get(item, "ResTarget"), "val"), 0);
+}
+
+/* GROUP BY and DISTINCT ON: a name alone may be an output column's. */
+static void walk_outputs(struct sql_work *w, struct sql_scope *scope, const json_t *list,
+                         const json_t *targets)
+{
+    const json_t *item;
+    size_t i;
+
+    json_array_foreach((json_t *)list, i, item)
+    {
+        if (!sql_name_output(w, scope, get(item, "ColumnRef"), targets))
+            walk(w, scope, item, 0);
+    }
+}
+
+/* ORDER BY: a name alone is an output column's first. */
+static void walk_sorts(struct sql_work *w, struct sql_scope *scope, const json_t *list,
+                       const json_t *targets)
+{
+    const json_t *item;
+    size_t i;
+
+    json_array_foreach((json_t *)list, i, item)
+    {
+        const json_t *node = get(get(item, "SortBy"), "node");
+
+        if (!sql_name_of_output(get(node, "ColumnRef"), targets))
+            walk(w, scope, node, 0);
+    }
 }
 
 /* ---- WITH ---- */
@@ -189,6 +228,7 @@ static void on_select(struct sql_work *w, struct sql_scope *outer, const json_t 
                                           "groupClause", "havingClause",   "windowClause",
                                           "sortClause",  "limitCount",     "limitOffset"};
     struct sql_scope with = {.outer = outer}, scope = {.outer = &with};
+    size_t at = 0;
 
     if (!node)
         return;
@@ -199,9 +239,12 @@ static void on_select(struct sql_work *w, struct sql_scope *outer, const json_t 
         add_froms(w, &scope, get(node, "fromClause"));
         sql_star_joins(w, &scope, get(node, "targetList"));
         walk_targets(w, &scope, get(node, "targetList"), 0);
-        walk_joins(w, &scope, get(node, "fromClause"));
+        walk_joins(w, &scope, get(node, "fromClause"), &at);
         for (size_t i = 0; i < ARRAY_LEN(clauses); i++)
             walk(w, &scope, get(node, clauses[i]), 0);
+        walk_sorts(w, &scope, get(node, "sortClause"), get(node, "targetList"));
+        walk_outputs(w, &scope, get(node, "groupClause"), get(node, "targetList"));
+        walk_outputs(w, &scope, get(node, "distinctClause"), get(node, "targetList"));
         sql_star_wrap(w, &scope, get(node, "lockingClause") || get(node, "groupClause"));
     }
     sql_scope_fini(&scope);
@@ -212,9 +255,8 @@ static void on_select(struct sql_work *w, struct sql_scope *outer, const json_t 
 static const struct rule *add_written(struct sql_work *w, struct sql_scope *scope,
                                       const json_t *node)
 {
-    struct sql_place *place = sql_scope_add_range(w, scope, get(node, "relation"));
+    struct sql_place *place = sql_scope_add_range(w, scope, get(node, "relation"), true);
 
-    place->written = true;
     return place->kind == SQL_PLACE_MIGRATING ? place->rule : NULL;
 }
 
@@ -258,6 +300,7 @@ static void on_change(struct sql_work *w, struct sql_scope *outer, const json_t 
     struct sql_scope with = {.outer = outer}, scope = {.outer = &with};
     const char *from = update ? "fromClause" : "usingClause";
     const struct rule *table;
+    size_t at = 1; /* behind what is written */
 
     on_with(w, &with, get(node, "withClause"));
     table = add_written(w, &scope, node);
@@ -266,7 +309,7 @@ static void on_change(struct sql_work *w, struct sql_scope *outer, const json_t 
     scope.places[0].wrap = false; /* it takes no part in the joins of the FROM */
     if (update)
         walk_values(w, &scope, get(node, "targetList"));
-    walk_joins(w, &scope, get(node, from));
+    walk_joins(w, &scope, get(node, from), &at);
     walk(w, &scope, get(node, "whereClause"), 0);
     walk_targets(w, &scope, get(node, "returningList"), update ? SQL_NAME_WRITTEN : 0);
     if (update && table)
@@ -396,9 +439,9 @@ static void on_row(struct sql_work *w, struct sql_scope *scope, const json_t *no
 
     json_array_foreach((json_t *)get(node, "args"), i, item)
     {
-        const json_t *ref = get(item, "ColumnRef"), *fields = get(ref, "fields");
+        const json_t *ref = get(item, "ColumnRef");
 
-        if (get(json_array_get(fields, json_array_size(fields) - 1), "A_Star"))
+        if (sql_star_is(ref))
             sql_star_in_row(w, scope, ref);
         else
             walk(w, scope, item, flags & SQL_NAME_WRITTEN);

@@ -111,6 +111,8 @@ static void an_old_session_sees_the_old_columns_only(void **state)
         {"WITH t AS (SELECT 1) SELECT * FROM t", NULL, 0},
         {"SELECT * FROM other.t", NULL, 0},
         {"SELECT '*' FROM t", NULL, 0},
+        {"WITH t AS (SELECT 1) DELETE FROM t RETURNING *",
+         "WITH t AS (SELECT 1) DELETE FROM t RETURNING t.id, t.o, t.\"B c\", t.g", 0},
     };
 
     (void)state;
@@ -185,6 +187,18 @@ static void a_name_keeps_its_meaning_beside_a_hidden_column(void **state)
         {"WITH c AS (SELECT n FROM u) SELECT n FROM c, t",
          "WITH c AS (SELECT n FROM u) SELECT c.n FROM c, t", 0},
         {"UPDATE t SET id = n FROM u", "UPDATE t SET id = u.n FROM u", 0},
+        {"WITH c AS (SELECT id, n FROM u) SELECT n FROM c JOIN t USING (id)",
+         "WITH c AS (SELECT id, n FROM u) SELECT c.n FROM c JOIN t USING (id)", 0},
+        {"SELECT left(o, 3) AS n, count(*) FROM t GROUP BY n",
+         "SELECT left(o, 3) AS n, count(*) FROM t GROUP BY 1", 0},
+        {"SELECT DISTINCT ON (\"n\") id, o || 'x' AS n FROM t ORDER BY n",
+         "SELECT DISTINCT ON (2) id, o || 'x' AS n FROM t ORDER BY n", 0},
+        {"SELECT to_json(n) FROM t CROSS JOIN b AS n",
+         "SELECT to_json(n) FROM (SELECT id, o, \"B c\", g FROM t) AS t CROSS JOIN b AS n", 0},
+        {"SELECT (n).* FROM t AS n", "SELECT (n).* FROM (SELECT id, o, \"B c\", g FROM t) AS n", 0},
+        {"SELECT (n).* FROM t AS n FOR UPDATE", NULL, SQL_DOUBT_JOIN},
+        {"DELETE FROM t USING b n WHERE to_json(n) IS NULL", NULL, SQL_DOUBT_JOIN},
+        {"SELECT 1 FROM u, t JOIN b ON n = 1", NULL, 0}, /* u is not seen there */
         {"SELECT n FROM u", NULL, 0},
         {"SELECT n FROM t", NULL, 0},
         {"SELECT t.n FROM t, u", NULL, 0},
@@ -246,6 +260,9 @@ static void early_readers_are_found(void **state)
         {"UPDATE t SET o = n", SQL_SIDE_OLD, 1},
         {"DELETE FROM t RETURNING n", SQL_SIDE_OLD, 1},
         {"SELECT o FROM t", SQL_SIDE_OLD, 0},
+        {"SELECT o AS n FROM t ORDER BY n", SQL_SIDE_OLD, 0},
+        {"SELECT o AS n FROM t GROUP BY n", SQL_SIDE_OLD, 0},
+        {"SELECT o FROM t ORDER BY n", SQL_SIDE_OLD, 1},
         {"SELECT * FROM t", SQL_SIDE_OLD, 0},
         {"SELECT n FROM t, u", SQL_SIDE_OLD, 0},
         {"INSERT INTO t (n) VALUES (1) RETURNING n", SQL_SIDE_OLD, 0},
