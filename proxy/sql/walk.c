@@ -224,9 +224,8 @@ static void on_set_operation(struct sql_work *w, struct sql_scope *with, const j
 
 static void on_select(struct sql_work *w, struct sql_scope *outer, const json_t *node)
 {
-    static const char *const clauses[] = {"valuesLists", "distinctClause", "whereClause",
-                                          "groupClause", "havingClause",   "windowClause",
-                                          "sortClause",  "limitCount",     "limitOffset"};
+    static const char *const clauses[] = {"valuesLists",  "whereClause", "havingClause",
+                                          "windowClause", "limitCount",  "limitOffset"};
     struct sql_scope with = {.outer = outer}, scope = {.outer = &with};
     size_t at = 0;
 
