@@ -9,6 +9,7 @@
 
 #include "rewriting.h"
 #include "segue/wire/read.h"
+#include "version.h"
 #include "worker.h"
 
 /* Portal and statement names of a Bind are looked for in this many bytes; so long is a Describe
@@ -104,10 +105,11 @@ static const struct sql_rewrite *inspect(struct sess *s, const char *text, size_
 {
     struct sess_worker *w = s->worker;
     struct sql_rules *rules = w->order->rules;
-    const struct sql_sight_of_session sight = {s->version.side, s->version.rewrites, s->shadowed};
+    struct sql_sight_of_session sight;
     const struct sql_rewrite *rewrite;
     struct sql_cache_stats stats;
 
+    sess_sight(s, &sight);
     memset(v, 0, sizeof(*v));
     COUNT(w->counters.inspected, 1);
     if (!rules) { /* with a closed gate nobody can tell */

@@ -15,8 +15,7 @@
  */
 enum rc sess_version_choose(struct sess *s, struct err *err) MUST_CHECK;
 
-/* What sql_rewrite is to know of the session; `shadowed` is left 0: who follows temporary tables
- * adds it. */
+/* What sql_rewrite is to know of the session. */
 void sess_sight(const struct sess *s, struct sql_sight_of_session *out);
 
 #endif

@@ -1,0 +1,147 @@
+"""What sessions of each schema version see of a migrating table, phase by phase."""
+
+import json
+
+import psycopg
+import pytest
+from lib.tables import RENAME, make_items
+from lib.wait import until
+
+OLD = ["id", "label", "note", "filler"]
+NEW = ["id", "note", "filler", "title"]
+BOTH = [*OLD, "title"]
+NO_REWRITE = json.dumps([{"application_name": "plain", "rewrite": False}])
+
+
+class Crowd:
+    """One session of each kind, alive from before the migration to its end."""
+
+    def __init__(self, proxy):
+        self.sessions = {"old": proxy.connect(options="-c segue.schema=old"),
+                         "new": proxy.connect(options="-c segue.schema=new"),
+                         "follow": proxy.connect(), "plain": proxy.connect(application_name="plain")}
+
+    def see(self, what="SELECT * FROM items WHERE id = 1", **options):
+        """The columns that each sees, or the SQLSTATE it gets."""
+        seen = {}
+        for name, conn in self.sessions.items():
+            try:
+                seen[name] = [c.name for c in conn.execute(what, **options).description]
+            except psycopg.Error as error:
+                seen[name] = error.sqlstate
+        return seen
+
+    def close(self):
+        for conn in self.sessions.values():
+            conn.close()
+
+
+@pytest.fixture
+def crowd(db, segue):
+    make_items(db, 100)
+    proxy = segue(db, schema_rules=NO_REWRITE)
+    crowd = Crowd(proxy)
+    crowd.proxy = proxy
+    yield crowd
+    crowd.close()
+
+
+def expect(old, new, follow, plain):
+    return {"old": old, "new": new, "follow": follow, "plain": plain}
+
+
+def test_a_star_means_the_session_s_schema_in_every_phase(crowd):
+    proxy = crowd.proxy
+    assert crowd.see() == expect(OLD, OLD, OLD, OLD)
+    name = proxy.ready(RENAME)
+    assert crowd.see() == expect(OLD, NEW, OLD, BOTH)
+    proxy.cli("cutover", name)
+    assert crowd.see() == expect(OLD, NEW, NEW, BOTH)
+    proxy.cli("rollback", name)
+    assert crowd.see() == expect(OLD, NEW, OLD, BOTH)
+    proxy.cli("cutover", name)
+    assert crowd.see() == expect(OLD, NEW, NEW, BOTH)
+    proxy.cli("complete", name, "--force")
+    assert crowd.see() == expect(NEW, NEW, NEW, NEW)
+
+
+def test_a_star_that_is_prepared_means_the_same_through_all_phases(crowd):
+    proxy = crowd.proxy
+    del crowd.sessions["plain"], crowd.sessions["follow"]  # what these have prepared does change
+    prepared = {"what": "SELECT i.* FROM items i WHERE id = 2", "prepare": True}
+    assert crowd.see(**prepared) == {"old": OLD, "new": OLD}
+    name = proxy.ready(RENAME)
+    crowd.sessions["new"].close()
+    crowd.sessions["new"] = proxy.connect(options="-c segue.schema=new")
+    for verb in [None, "cutover", "rollback", "cutover"]:
+        if verb:
+            proxy.cli(verb, name)
+        assert crowd.see(**prepared) == {"old": OLD, "new": NEW}, verb
+
+
+def test_an_abort_leaves_everybody_the_old_schema(crowd):
+    name = crowd.proxy.ready(RENAME)
+    crowd.proxy.cli("abort", name)
+    assert crowd.see() == expect(OLD, OLD, OLD, OLD)
+
+
+def test_before_ready_a_new_column_is_not_read_and_the_error_says_how_far_it_is(crowd):
+    proxy = crowd.proxy
+    proxy.console("THROTTLE rows_per_s 1")
+    proxy.begin(RENAME)
+    proxy.wait_phase("rename_label", "backfilling")
+    # the star of a new session reads it, too; who is not rewritten has no such protection
+    assert crowd.see() == expect(OLD, "55000", OLD, BOTH)
+    with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState) as refused:
+        crowd.sessions["follow"].execute("SELECT count(*) FROM items WHERE title IS NULL")
+    told = refused.value.diag
+    assert 'migration "rename_label" is backfilling, ' in told.message_primary
+    assert "% of the way to ready" in told.message_primary
+    assert "SHOW STATUS" in told.message_hint
+    crowd.sessions["follow"].execute("INSERT INTO items (id, title) VALUES (1000, 'written')")  # may be written
+    proxy.console("THROTTLE rows_per_s off")
+    proxy.wait_phase("rename_label", "ready")
+    assert crowd.see() == expect(OLD, NEW, OLD, BOTH)
+    assert crowd.sessions["old"].execute("SELECT label FROM items WHERE id = 1000").fetchone() == ("written",)
+
+
+def test_positional_inserts_and_copies_count_the_columns_of_the_session_s_schema(crowd, db):
+    name = crowd.proxy.ready(RENAME)
+    rows = {"old": (2001, "a", "n", "f"), "new": (2002, "n", "f", "a"), "follow": (2003, "a", "n", "f")}
+    for i, phase in enumerate(["ready", "soaking"]):
+        if phase == "soaking":
+            crowd.proxy.cli("cutover", name)
+            rows["follow"] = (2003, "n", "f", "a")
+        for who, row in rows.items():
+            values = (row[0] + 10 * i, *row[1:])
+            crowd.sessions[who].execute("INSERT INTO items VALUES (%s, %s, %s, %s)", values)
+            assert db.sql(f"SELECT label, title, note, filler FROM items WHERE id = {values[0]}") == [("a", "a", "n", "f")]
+            with crowd.sessions[who].cursor() as cur, cur.copy(f"COPY items FROM STDIN") as copy:
+                copy.write_row((values[0] + 100, *values[1:]))
+            assert db.sql(f"SELECT label, title, note, filler FROM items WHERE id = {values[0] + 100}") == [
+                ("a", "a", "n", "f")]
+
+
+def test_a_trigger_that_changes_the_old_column_is_obeyed_by_both(crowd, db):
+    db.sql("CREATE FUNCTION shout() RETURNS trigger LANGUAGE plpgsql AS "
+           "'BEGIN NEW.label := upper(NEW.label); RETURN NEW; END'")
+    db.sql("CREATE TRIGGER shout BEFORE INSERT ON items FOR EACH ROW EXECUTE FUNCTION shout()")
+    crowd.proxy.ready(RENAME)
+    crowd.sessions["old"].execute("INSERT INTO items (id, label) VALUES (3000, 'loud')")
+    assert db.sql("SELECT label, title FROM items WHERE id = 3000") == [("LOUD", "LOUD")]
+
+
+def test_who_may_write_the_old_column_alone_may_still_write_it(crowd, db):
+    db.sql("GRANT SELECT ON items TO app")
+    crowd.proxy.ready(RENAME)
+    db.sql("GRANT INSERT (id, label) ON items TO app")  # after expand has copied what there was
+
+    def insert():
+        try:
+            return conn.execute("INSERT INTO items (id, label) VALUES (4000, 'mine')")
+        except psycopg.errors.InsufficientPrivilege:
+            return None  # the catalog is looked at every two seconds
+
+    with crowd.proxy.connect(user="app", application_name="granted") as conn:
+        until("the grant to be seen", insert)
+    assert db.sql("SELECT label, title FROM items WHERE id = 4000") == [("mine", "mine")]
