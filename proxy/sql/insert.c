@@ -63,7 +63,7 @@ static void begin(struct insert *in, bool twins)
         sql_written_of(in->list, in->written);
         in->nwritten = n;
     } else {
-        in->w->out->positional |= sql_work_bit(in->w, in->table);
+        in->w->out->positional |= sql_work_bit(in->table);
         count_columns(in);
     }
     /* With another number of values the server has something to say. */

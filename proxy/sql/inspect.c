@@ -112,6 +112,10 @@ static void see_relation(struct walk *w, const json_t *node, const char *name)
         if (w->depth_prepare)
             w->verdict->prepares |= bit;
     }
+    for (size_t i = 0; i < w->rules->npartitions; i++) /* relatives, with their table's columns */
+        if (!strcmp(w->rules->partitions[i].name, name) &&
+            (!schema || !strcmp(w->rules->partitions[i].schema, schema)))
+            w->named |= UINT64_C(1) << w->rules->partitions[i].bit;
 }
 
 static void see_column(struct walk *w, const char *name)

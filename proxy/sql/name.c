@@ -34,7 +34,7 @@ static void use(struct sql_work *w, struct sql_place *place, const char *column,
         place->fixed = true; /* a sub-select would not have it */
     if (place->rule->early && is_new(place->rule, column) &&
         !(place->written && (flags & SQL_NAME_WRITTEN)))
-        w->out->early |= sql_work_bit(w, place->rule);
+        w->out->early |= sql_work_bit(place->rule);
 }
 
 /* ---- x ---- */

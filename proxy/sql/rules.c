@@ -22,14 +22,13 @@ struct sql_rules *sql_rules_new(uint64_t epoch)
     return rules;
 }
 
-static void copy_columns(struct rule *rule, const struct sql_table_rule *table)
+static void copy_columns(struct rule *rule, const struct sql_column_rule *columns, size_t n)
 {
-    rule->ncolumns = table->ncolumns;
-    rule->columns = mem_calloc(table->ncolumns + 1, sizeof(*rule->columns));
-    for (size_t i = 0; i < table->ncolumns; i++)
-        rule->columns[i] =
-            (struct rule_column){mem_strdup(table->columns[i].name), table->columns[i].sight,
-                                 table->columns[i].generated};
+    rule->ncolumns = n;
+    rule->columns = mem_calloc(n + 1, sizeof(*rule->columns));
+    for (size_t i = 0; i < n; i++)
+        rule->columns[i] = (struct rule_column){mem_strdup(columns[i].name), columns[i].sight,
+                                                columns[i].generated};
 }
 
 static void copy_twins(struct rule *rule, const struct sql_table_rule *table)
@@ -69,6 +68,7 @@ int sql_rules_add(struct sql_rules *rules, const struct sql_table_rule *table)
         return -1;
     mask = UINT64_C(1) << rules->n;
     rule = &rules->tables[rules->n];
+    rule->bit = (int)rules->n;
     rule->tag = table->tag;
     rule->migration = mem_strdup(table->migration);
     rule->schema = mem_strdup(table->schema);
@@ -79,13 +79,37 @@ int sql_rules_add(struct sql_rules *rules, const struct sql_table_rule *table)
     rule->relatives = mem_strlist_copy(table->relatives);
     rule->early = table->early;
     rule->reversed = table->reversed;
-    copy_columns(rule, table);
+    copy_columns(rule, table->columns, table->ncolumns);
     copy_twins(rule, table);
     sql_search_add(&rules->names, rule->name, mask);
     search_add_list(&rules->names, rule->relatives, mask);
     search_add_list(&rules->old_columns, rule->old_columns, mask);
     search_add_list(&rules->new_columns, rule->new_columns, mask);
     return (int)rules->n++;
+}
+
+void sql_rules_add_partition(struct sql_rules *rules, int bit,
+                             const struct sql_partition *partition)
+{
+    const struct rule *table = &rules->tables[bit];
+    struct rule *rule;
+
+    mem_grow((void **)&rules->partitions, &rules->cap_partitions, rules->npartitions + 1,
+             sizeof(*rules->partitions));
+    rule = &rules->partitions[rules->npartitions++];
+    *rule = *table;
+    rule->migration = mem_strdup(table->migration);
+    rule->schema = mem_strdup(partition->schema);
+    rule->name = mem_strdup(partition->name);
+    rule->state = mem_strdup(table->state);
+    rule->old_columns = mem_strlist_copy((const char *const *)table->old_columns);
+    rule->new_columns = mem_strlist_copy((const char *const *)table->new_columns);
+    rule->relatives = mem_strlist_copy(NULL);
+    copy_columns(rule, partition->columns, partition->ncolumns);
+    rule->twins = mem_calloc(table->ntwins + 1, sizeof(*rule->twins));
+    for (size_t i = 0; i < table->ntwins; i++)
+        rule->twins[i] = (struct rule_twin){mem_strdup(table->twins[i].old_name),
+                                            mem_strdup(table->twins[i].new_name)};
 }
 
 void sql_rules_add_namesake(struct sql_rules *rules, const struct sql_namesake *namesake)
@@ -116,6 +140,9 @@ void sql_rules_unref(struct sql_rules *rules)
         return;
     for (size_t i = 0; i < rules->n; i++)
         rule_fini(&rules->tables[i]);
+    for (size_t i = 0; i < rules->npartitions; i++)
+        rule_fini(&rules->partitions[i]);
+    free(rules->partitions);
     for (size_t i = 0; i < rules->nnamesakes; i++) {
         free(rules->namesakes[i].schema);
         free(rules->namesakes[i].name);

@@ -17,7 +17,9 @@ struct rule_twin {
     char *old_name, *new_name;
 };
 
+/* A table, or a partition of one: then `bit` is the table's. */
 struct rule {
+    int bit;
     uint64_t tag;
     char *migration, *schema, *name, *state;
     char **old_columns, **new_columns, **relatives; /* NULL-terminated */
@@ -41,6 +43,8 @@ struct sql_rules {
     struct sql_search names;       /* tables and relatives */
     struct sql_search old_columns; /* for text the parser does not understand */
     struct sql_search new_columns;
+    struct rule *partitions;
+    size_t npartitions, cap_partitions;
     struct namesake *namesakes;
     size_t nnamesakes, cap_namesakes;
 };

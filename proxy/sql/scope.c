@@ -35,25 +35,36 @@ static const struct sql_cte *find_cte(const struct sql_scope *scope, const char 
 
 /* ---- what a relation's name means ---- */
 
+static const struct rule *find_among(const struct rule *rules, size_t n, const char *schema,
+                                     const char *name, size_t *found)
+{
+    const struct rule *last = NULL;
+
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(rules[i].name, name) != 0 || (schema && strcmp(rules[i].schema, schema) != 0))
+            continue;
+        last = &rules[i];
+        ++*found;
+    }
+    return last;
+}
+
 static const struct rule *find_rule(struct sql_work *w, const char *schema, const char *name)
 {
-    const struct rule *found = NULL;
+    const struct sql_rules *rules = w->rules;
+    size_t n = 0;
+    const struct rule *table = find_among(rules->tables, rules->n, schema, name, &n);
+    const struct rule *part = find_among(rules->partitions, rules->npartitions, schema, name, &n);
+    const struct rule *found = table ? table : part;
 
-    for (size_t i = 0; i < w->rules->n; i++) {
-        const struct rule *rule = &w->rules->tables[i];
-
-        if (strcmp(rule->name, name) != 0 || (schema && strcmp(rule->schema, schema) != 0))
-            continue;
-        if (found)
-            sql_work_doubt(w, SQL_DOUBT_PATH);
-        found = rule;
-    }
+    if (n > 1)
+        sql_work_doubt(w, SQL_DOUBT_PATH);
     if (!found || schema)
         return found;
     for (size_t i = 0; i < w->rules->nnamesakes; i++)
         if (!strcmp(w->rules->namesakes[i].name, name))
             sql_work_doubt(w, SQL_DOUBT_PATH);
-    if (w->session->shadowed & sql_work_bit(w, found))
+    if (w->session->shadowed & sql_work_bit(found))
         sql_work_doubt(w, SQL_DOUBT_PATH);
     return found;
 }

@@ -73,9 +73,9 @@ static bool reads_early(const struct sql_work *w, const struct sql_place *place)
 /* A star, or what is like one, over the place. */
 static void note_star(struct sql_work *w, const struct sql_place *place)
 {
-    w->out->stars |= sql_work_bit(w, place->rule);
+    w->out->stars |= sql_work_bit(place->rule);
     if (reads_early(w, place))
-        w->out->early |= sql_work_bit(w, place->rule);
+        w->out->early |= sql_work_bit(place->rule);
 }
 
 /* ---- stars ---- */
@@ -342,9 +342,9 @@ void sql_star_copy(struct sql_work *w, const json_t *copy)
     if (place->kind != SQL_PLACE_MIGRATING || !sql_place_hides(w, place) ||
         sql_tree_get(copy, "attlist"))
         goto out;
-    w->out->stars |= sql_work_bit(w, place->rule);
+    w->out->stars |= sql_work_bit(place->rule);
     if (!from && reads_early(w, place))
-        w->out->early |= sql_work_bit(w, place->rule);
+        w->out->early |= sql_work_bit(place->rule);
     while (sql_tokens_is(&w->tokens, last + 1, SQL_TOKEN_DOT))
         last += 2;
     if (last >= w->tokens.n || sql_tokens_is(&w->tokens, last + 1, PG_QUERY__TOKEN__UESCAPE)) {

@@ -32,9 +32,9 @@ static inline void sql_work_doubt(struct sql_work *w, enum sql_doubt doubt)
         w->out->doubt = doubt;
 }
 
-static inline uint64_t sql_work_bit(const struct sql_work *w, const struct rule *rule)
+static inline uint64_t sql_work_bit(const struct rule *rule)
 {
-    return UINT64_C(1) << (rule - w->rules->tables);
+    return UINT64_C(1) << rule->bit;
 }
 
 static inline bool sql_work_is_new(const struct sql_work *w, const struct rule *rule)

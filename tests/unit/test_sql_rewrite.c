@@ -15,19 +15,24 @@
  * and there is a second `twice` in schema app. */
 static struct sql_rules *some_rules(bool early, bool reversed)
 {
-    static const char *const o[] = {"o", NULL}, *const n[] = {"n", NULL}, *const none[] = {NULL};
+    static const char *const o[] = {"o", NULL}, *const n[] = {"n", NULL}, *const none[] = {NULL},
+                             *const parts[] = {"t_1", NULL};
     static const struct sql_column_rule columns[] = {{"id", SQL_SEEN_BY_BOTH, false},
                                                      {"o", SQL_SEEN_BY_OLD, false},
                                                      {"B c", SQL_SEEN_BY_BOTH, false},
                                                      {"g", SQL_SEEN_BY_BOTH, true},
                                                      {"n", SQL_SEEN_BY_NEW, false}};
+    static const struct sql_column_rule shuffled[] = {{"n", SQL_SEEN_BY_NEW, false},
+                                                      {"B c", SQL_SEEN_BY_BOTH, false},
+                                                      {"o", SQL_SEEN_BY_OLD, false},
+                                                      {"id", SQL_SEEN_BY_BOTH, false}};
     static const struct sql_twin_rule twins[] = {{"o", "n"}};
     struct sql_table_rule table = {.migration = "m",
                                    .schema = "public",
                                    .name = "t",
                                    .old_columns = o,
                                    .new_columns = n,
-                                   .relatives = none,
+                                   .relatives = parts,
                                    .columns = columns,
                                    .ncolumns = ARRAY_LEN(columns),
                                    .twins = twins,
@@ -42,6 +47,8 @@ static struct sql_rules *some_rules(bool early, bool reversed)
     table.name = "blank";
     table.ncolumns = 0;
     assert_int_equal(sql_rules_add(rules, &table), 2);
+    sql_rules_add_partition(
+        rules, 0, &(struct sql_partition){"public", "t_1", shuffled, ARRAY_LEN(shuffled)});
     sql_rules_add_namesake(rules, &(struct sql_namesake){"public", "u", n});
     sql_rules_add_namesake(rules, &(struct sql_namesake){"app", "twice", none});
     return rules;
@@ -106,6 +113,7 @@ static void an_old_session_sees_the_old_columns_only(void **state)
          "UPDATE t SET id=1 FROM u RETURNING t.id, t.o, t.\"B c\", t.g, u.*", 0},
         {"DELETE FROM t RETURNING old.*",
          "DELETE FROM t RETURNING old.id, old.o, old.\"B c\", old.g", 0},
+        {"SELECT * FROM t_1", "SELECT t_1.\"B c\", t_1.o, t_1.id FROM t_1", 0},
         {"SELECT count(*) FROM t", NULL, 0},
         {"SELECT u.* FROM t, u", NULL, 0},
         {"WITH t AS (SELECT 1) SELECT * FROM t", NULL, 0},

@@ -55,6 +55,14 @@ struct sql_table_rule {
     const char *state;
 };
 
+/* A partition of a migrating table, which statements may name by itself; its columns may stand in
+ * another order than its table's. */
+struct sql_partition {
+    const char *schema, *name;
+    const struct sql_column_rule *columns;
+    size_t ncolumns;
+};
+
 /* Another relation that matters for what a name means: it is called as a migrating table is, or
  * has a column that is called as an old or new one. `columns`: only those, NULL-terminated. */
 struct sql_namesake {
@@ -69,6 +77,11 @@ struct sql_rules *sql_rules_new(uint64_t epoch); /* one reference, the caller's 
 
 /* Returns the table's bit (0 .. SQL_RULES_TABLES_MAX - 1), or -1 when the snapshot is full. */
 int sql_rules_add(struct sql_rules *rules, const struct sql_table_rule *table);
+
+/* `bit` is the table's; all else is the partition's as it is the table's. Also among `relatives`.
+ */
+void sql_rules_add_partition(struct sql_rules *rules, int bit,
+                             const struct sql_partition *partition);
 
 /* After all tables. A relation that was not added has no such name and no such column. */
 void sql_rules_add_namesake(struct sql_rules *rules, const struct sql_namesake *namesake);
