@@ -80,7 +80,7 @@ static void forget_verdicts(struct sess_worker *w)
         bool open = s->state >= SESS_AUTH && s->state <= SESS_HELD && !sess_track_safe(&s->track);
 
         s->spoke |= s->prepares != 0;
-        s->prepares = 0;
+        s->prepares = s->prepared_old = s->prepared_new = 0;
         if (w->order->rules && open)
             sess_touch(s, SQL_TOUCH_ALL);
         else

@@ -143,6 +143,24 @@ static void note_passed(struct sess *s, const struct sql_verdict *v,
         COUNT(s->worker->counters.doubts[rewrite->doubt], 1);
 }
 
+/* The same of one that is too long to be read. */
+static void note_unread(struct sess *s, const struct wire_frame *frame, const char *msg,
+                        size_t avail)
+{
+    const struct sql_rewrite unread = {.verdict.touches = SQL_TOUCH_ALL, .doubt = SQL_DOUBT_LENGTH};
+    const char *text = msg + WIRE_HEADER_BYTES, *end = msg + avail;
+
+    if (frame->total <= sess_limits(s)->inspect_bytes_max)
+        return;               /* it is not what it should be: the server will say so */
+    if (frame->type == 'P') { /* behind the name */
+        const char *nul = memchr(text, '\0', (size_t)(end - text));
+
+        text = nul ? nul + 1 : end;
+    }
+    sess_usage_note(s, &unread, text, (size_t)(end - text));
+    COUNT(s->worker->counters.doubts[SQL_DOUBT_LENGTH], 1);
+}
+
 /* RC_AGAIN: not all there yet; RC_ERR: longer than what is looked at. */
 static enum rc whole(const struct sess *s, const struct wire_frame *frame, size_t avail)
 {
@@ -172,14 +190,14 @@ static enum sess_look look_query(struct sess *s, const struct wire_frame *frame,
         return SESS_LOOK_MORE;
     if (rc == RC_OK)
         rc = wire_read_query(msg, frame->total, &query);
-    else
-        COUNT(s->worker->counters.doubts[SQL_DOUBT_LENGTH], 1);
     if (rc == RC_OK)
         rewrite = inspect(s, query.text, query.len, &v);
     look = admit(s, v.touches, v.begins);
     if (look != SESS_LOOK_PASS)
         return look;
     note_passed(s, &v, rewrite, query.text, query.len);
+    if (rc != RC_OK)
+        note_unread(s, frame, msg, avail);
     s->unnamed_epoch = SESS_NOT_LOOKED; /* a simple query drops the unnamed statement */
     return sess_rewrite_query(s, rc == RC_OK ? &query : NULL, rewrite);
 }
@@ -223,14 +241,13 @@ static enum sess_look look_parse(struct sess *s, const struct wire_frame *frame,
         return SESS_LOOK_MORE;
     if (rc == RC_OK)
         rc = wire_read_parse(msg, frame->total, &read);
-    else
-        COUNT(s->worker->counters.doubts[SQL_DOUBT_LENGTH], 1);
     if (rc == RC_OK)
         rewrite = inspect(s, read.text, read.text_len, &v);
     look = admit(s, v.touches, v.begins);
     if (look != SESS_LOOK_PASS)
         return look;
     if (rc != RC_OK) { /* a name not read stays unknown */
+        note_unread(s, frame, msg, avail);
         s->unnamed_epoch = SESS_NOT_LOOKED;
         if (sess_rewriting(s))
             sess_rewrite_parse_unknown(s);

@@ -40,18 +40,22 @@ static void note(struct sess *s, struct sess_use_key *key, uint64_t tables,
 
 void sess_usage_note(struct sess *s, const struct sql_rewrite *seen, const char *text, size_t len)
 {
+    const struct sql_verdict *v = &seen->verdict;
+    /* EXECUTE uses what one of the session's PREPAREs has named: which one is not looked for */
     const uint64_t tables[SESS_USES] = {
-        [SESS_USE_OLD] = seen->verdict.old_names,
-        [SESS_USE_NEW] = seen->verdict.new_names,
+        [SESS_USE_OLD] = v->old_names | (v->executes ? s->prepared_old : 0),
+        [SESS_USE_NEW] = v->new_names | (v->executes ? s->prepared_new : 0),
         [SESS_USE_STAR] = seen->stars,
         [SESS_USE_POSITIONAL] = seen->positional,
-        [SESS_USE_DOUBT] = seen->doubt == SQL_DOUBT_NONE ? 0 : seen->verdict.touches,
+        [SESS_USE_DOUBT] = seen->doubt == SQL_DOUBT_NONE ? 0 : v->touches,
     };
     struct sess_use_key key = {
         .user = s->user, .application = s->application, .address = s->address};
     struct sess_worker *w = s->worker;
     uint64_t gone;
 
+    s->prepared_old |= v->prepares ? v->old_names : 0;
+    s->prepared_new |= v->prepares ? v->new_names : 0;
     if (!(tables[SESS_USE_OLD] | tables[SESS_USE_NEW] | tables[SESS_USE_STAR] |
           tables[SESS_USE_POSITIONAL] | tables[SESS_USE_DOUBT]))
         return;

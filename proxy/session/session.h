@@ -112,7 +112,8 @@ struct sess {
     uint64_t shadowed;              /* tables that a temporary table of this session may hide */
     unsigned refusals;              /* numbers them in the server's log */
     uint64_t prepares;              /* tables named by SQL-level PREPARE */
-    bool spoke;                     /* something was forwarded that was not looked at */
+    uint64_t prepared_old, prepared_new; /* of them, those whose old, new columns it named */
+    bool spoke;                          /* something was forwarded that was not looked at */
 
     struct sess_console_session console;
     int64_t request_us;            /* first byte of the request under way; 0: none */

@@ -54,7 +54,74 @@ def test_each_client_is_counted_for_what_it_uses(db, segue):
     assert seen(proxy, user="postgres", application_name="web", what="new names")["count"] == 1
     assert seen(proxy, user="postgres", application_name="jobs", what="old names")["count"] == 1
     assert not usage(proxy, application_name="other", what="old names")
-    assert usage(proxy)[0]["application_name"] == "jobs"  # the latest first
+    assert usage(proxy, what="old names")[0]["application_name"] == "jobs"  # the latest first
+
+
+USES = [
+    ("star", "SELECT * FROM items", "stars", None),
+    ("star of an alias", "SELECT i.* FROM items i JOIN items j USING (id)", "stars", None),
+    ("returned star", "UPDATE items SET note = 'n' WHERE id = 1 RETURNING *", "stars", None),
+    ("whole row", "SELECT row_to_json(items) FROM items", "stars", None),
+    ("copy", "COPY items TO STDOUT", "stars", None),
+    ("positional", "INSERT INTO items VALUES (1001, 'x')", "positional", None),
+    ("not parsed", "SELECT label FROM items WHERE", "not analysed", "not understood by the parser"),
+    ("turned off", "/* segue:off */ SELECT label FROM items", "not analysed", "rewriting is turned off"),
+]
+
+
+def test_stars_positional_inserts_and_what_is_not_analysed_are_counted(db, segue):
+    make_items(db, 10)
+    proxy = segue(db)
+    proxy.ready(RENAME)
+    for name, statement, _, _ in USES:
+        with proxy.connect(application_name=name) as conn:
+            try:
+                with conn.cursor() as cur:
+                    if statement.startswith("COPY"):
+                        with cur.copy(statement) as copy:
+                            list(copy)
+                    else:
+                        cur.execute(statement)
+            except psycopg.errors.SyntaxError:
+                assert name == "not parsed"
+    for name, statement, what, why in USES:
+        row = seen(proxy, application_name=name, what=what)
+        assert (row["count"], row["last_statement"], row["why"]) == (1, statement, why), name
+    for name in ("star", "copy", "positional"):  # they name no column of either side
+        assert [row["what"] for row in usage(proxy, application_name=name)] == [dict(
+            (n, w) for n, _, w, _ in USES)[name]], name
+
+
+@pytest.mark.one_version
+@pytest.mark.parametrize("simple", [True, False])
+def test_a_statement_that_is_too_long_is_counted_with_its_beginning(db, segue, simple):
+    make_items(db, 10)
+    proxy = segue(db, inspect_bytes_max=4096)
+    proxy.ready(RENAME)
+    text = "SELECT label FROM items WHERE note = '" + "x" * 100_000 + "'"
+    with proxy.connect(application_name="long") as conn:
+        conn.execute(text + ("" if simple else " OR id = %s"), None if simple else (1,))
+    row = seen(proxy, application_name="long", what="not analysed")
+    assert row["why"] == "longer than what is looked at" and row["count"] == 1
+    assert row["last_statement"] == text[:256]
+
+
+@pytest.mark.one_version
+def test_an_execute_uses_what_was_prepared(db, segue):
+    make_items(db, 10)
+    proxy = segue(db, quiet_period_s=3)
+    proxy.soaking(RENAME)
+    with proxy.connect(application_name="web") as conn:
+        conn.execute("PREPARE p AS SELECT label FROM items")
+        conn.execute("PREPARE q AS SELECT note FROM items")
+        until("the quiet period", lambda: proxy.status(NAME)["old_names_last_s"] and proxy.status(NAME)["old_names_last_s"] > 3)
+        conn.execute("EXECUTE p")
+        assert "EXECUTE p" in proxy.cli("complete", NAME, check=1).err
+    with proxy.connect(application_name="other") as conn:
+        conn.execute("PREPARE q AS SELECT note FROM items")
+        conn.execute("EXECUTE q")
+    seen(proxy, application_name="web", what="old names", count=2)
+    assert not usage(proxy, application_name="other", what="old names")
 
 
 @pytest.mark.one_version
@@ -243,12 +310,13 @@ def test_names_beyond_the_limit_are_forgotten_but_not_what_they_did(db, segue):
     proxy = segue(db, usage_entries_max=16, workers=1, quiet_period_s=900)
     proxy.soaking(RENAME)
     with proxy.connect(prepare_threshold=None) as conn:
-        for i in range(300):
-            conn.execute(f"SET application_name = 'app {i}'")
-            conn.execute("SELECT label FROM items")
-    until("all to be written", lambda: stored(db) == 300)
-    assert db.one("SELECT count(*) FROM segue.usage") == 17
-    assert db.sql("SELECT application_name, count FROM segue.usage WHERE user_name = ''") == [("", 284)]
+        for wave in (range(100), range(100, 300)):  # what is written must go, too
+            for i in wave:
+                conn.execute(f"SET application_name = 'app {i}'")
+                conn.execute("SELECT label FROM items")
+            until("all to be written", lambda: stored(db) == wave.stop)  # noqa: B023
+            assert db.one("SELECT count(*) FROM segue.usage") == 17
+            assert db.sql("SELECT application_name, count FROM segue.usage WHERE user_name = ''") == [("", wave.stop - 16)]
     until("all to be shown", lambda: sum(row["count"] for row in usage(proxy)) == 300)
     rows = usage(proxy)
     assert len(rows) == 17 and {row["application_name"] for row in rows} >= {"app 284", "app 299"}
