@@ -2,6 +2,7 @@
 
 import re
 
+import psycopg
 import pytest
 from lib.tables import RENAME, make_items
 from lib.wait import until
@@ -58,3 +59,23 @@ def test_what_is_read_of_the_catalog_is_read_again_after_a_restart_in_any_phase(
     proxy.restart()
     until("the rules of the new process", lambda: len(epochs(proxy)) > len(before))
     assert epochs(proxy)[-1][0] >= before[-1][0] and epochs(proxy)[-1][1] == 1
+
+
+@pytest.mark.one_version
+def test_what_early_readers_are_told_goes_on_within_one_epoch(db, segue):
+    make_items(db, 400, filler=3500)
+    proxy = segue(db, log_level="debug")
+    proxy.console("THROTTLE rows_per_s 50")
+    proxy.begin(RENAME)
+    proxy.wait_phase("rename_label", "backfilling")
+    told = set()
+
+    def progress():
+        with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState) as refused:
+            conn.execute("SELECT title FROM items")
+        told.add(re.search(r"backfilling, (\d+) %", refused.value.diag.message_primary)[1])
+        return len(told) > 1
+
+    with proxy.connect() as conn:
+        until("progress", progress)
+        assert len(epochs(proxy)) == 2  # expanding, backfilling
