@@ -146,9 +146,9 @@ class Grammar(Changes):
         return [Piece(seq(kind, "made", "AS", node)), Piece("SELECT * FROM made")], False
 
     def _case_temporary(self, how):
-        """A temporary table that hides a migrating one."""
-        name = self.dice.choice(["words", "archive"])
-        column = self.dice.choice(["label", "title", "claim", "claim_text"])
+        """A temporary table that hides a migrating one. Its name is in doubt for the rest of the session."""
+        name = "tags"
+        column = self.dice.choice(["label", "title"])
         return [Piece(f"CREATE TEMP TABLE {name} (id int, {column} text)"),
                 Piece(f"INSERT INTO {name} VALUES (1, 'hidden')", how, shadowed=(name,)),
                 Piece(f"UPDATE {name} SET {column} = 'new'", how, shadowed=(name,)),

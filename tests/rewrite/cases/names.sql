@@ -148,16 +148,16 @@ INSERT INTO other.tags VALUES (10, 'a', 'b') RETURNING *;
 
 -- A temporary table hides a table that migrates
 -- @untouched: a kind of statement that is never rewritten
--- @hides: words
-CREATE TEMP TABLE words (id int, title text, label text);
-INSERT INTO words VALUES (1, 'a', 'b') RETURNING *;
-UPDATE words SET title = 'c' RETURNING *;
-SELECT *, label, title FROM words;
+-- @hides: tags
+CREATE TEMP TABLE tags (id int, title text, label text);
+INSERT INTO tags VALUES (1, 'a', 'b') RETURNING *;
+UPDATE tags SET title = 'c' RETURNING *;
+SELECT *, label, title FROM tags;
 
 -- A temporary table is hidden from a schema-qualified name
 -- @untouched: a kind of statement that is never rewritten
-CREATE TEMP TABLE archive (id int, claim text);
-SELECT * FROM public.archive;
+CREATE TEMP TABLE tags (id int, claim text);
+SELECT * FROM public.tags;
 
 -- A temporary table of another name
 CREATE TEMP TABLE passing AS SELECT * FROM words;
