@@ -17,10 +17,15 @@ OIDS = {"boolean": 16, "smallint": 21, "integer": 23, "bigint": 20, "text": 25, 
 class Changes(Queries):
     # ---- values of a column ----
 
-    def value(self, table, column, level=None, single=True, default=True):
+    def value(self, table, column, level=None, single=True):
         """What a column is given. single: for one row, or rows in a known order."""
+        node = self._value(table, column, level, single)
+        text = node.literal if isinstance(node, Value) else node
+        return "'0'" if column.name in DEFAULTED and isinstance(text, str) and text.startswith("NULL") else node
+
+    def _value(self, table, column, level, single):
         chance = self.dice.random()
-        if default and chance < 0.1 and (single or column.name != "low"):  # its default draws a number
+        if chance < 0.1 and (single or column.name != "low"):  # its default draws a number
             return "DEFAULT"
         if column.name in table.keys and column.category == "int":
             return str(self.dice.choice([1, 2, 300, 301, 302, 303, 304]))
