@@ -231,18 +231,25 @@ bool sql_rows_read(const struct sql_work *w, struct sql_rows *rows, const json_t
 
 /* ---- adding ---- */
 
+/* Beside rows that give a value, DEFAULT is for both halves: the one that has no default becomes
+ * NULL, and the guard does the rest. Rows that all say DEFAULT need no twin. */
 bool sql_rows_may_add(const struct sql_work *w, const struct sql_rows *rows,
                       const struct sql_twin *twin)
 {
+    bool given = false;
+
     if (twin->of >= rows->ncolumns)
         return false;
     for (size_t i = 0; i < rows->n; i++) {
         size_t at = i * rows->ncolumns + twin->of;
 
+        if (sql_tree_get(rows->values[at], "SetToDefault"))
+            continue;
+        given = true;
         if (!sql_span_may_copy(w, rows->spans[at], rows->values[at]))
             return false;
     }
-    return rows->n > 0;
+    return given;
 }
 
 void sql_rows_put(struct sql_work *w, const struct sql_rows *rows, const struct sql_twin *twins,

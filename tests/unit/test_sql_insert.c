@@ -168,7 +168,9 @@ static void only_what_may_be_repeated_is_repeated(void **state)
 static void each_row_must_be_fit_and_each_twin_is_its_own(void **state)
 {
     static const struct twins_row rows[] = {
-        {"INSERT INTO t (o) VALUES (1), (DEFAULT)", NULL, 0},
+        {"INSERT INTO t (o) VALUES (1), (DEFAULT)",
+         "INSERT INTO t (o, n) VALUES (1, 1), (DEFAULT, DEFAULT)", 0},
+        {"INSERT INTO t (o) VALUES (DEFAULT), (default)", NULL, 0},
         {"INSERT INTO t (o) VALUES (now()), (1)", NULL, 0},
         {"INSERT INTO t (o, p) VALUES (1, 2), (3, f())",
          "INSERT INTO t (o, p, n) VALUES (1, 2, 1), (3, f(), 3)", 0},
