@@ -61,7 +61,7 @@ json_t *sess_show_memory(struct sess_plane *plane)
         {"worker", sizeof(struct sess_worker), "each worker's own, counters and scratch included"},
         {"cache_max", options.cache_bytes, "each worker's memory of statements looked at"},
         {"usage_max", sess_usage_bytes_max(options.usage_entries_max),
-         "each worker's memory of who uses which names; the engine has it three times"},
+         "each worker's memory of who uses which names; the engine has it twice"},
     };
     for (size_t i = 0; i < ARRAY_LEN(values); i++)
         json_array_append_new(rows, json_pack("[s, I, s]", values[i].name,

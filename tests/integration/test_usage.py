@@ -331,7 +331,7 @@ def test_names_beyond_the_limit_are_forgotten_but_not_what_they_did(db, segue):
 @pytest.mark.one_version
 def test_names_and_statements_in_any_encoding_are_counted(db, segue):
     make_items(db, 10)
-    proxy = segue(db)
+    proxy = segue(db, quiet_period_s=900)
     proxy.soaking(RENAME)
     with proxy.connect(client_encoding="latin1", application_name="größe") as conn:
         conn.execute("SELECT label FROM items WHERE note = 'größe'")
@@ -342,6 +342,8 @@ def test_names_and_statements_in_any_encoding_are_counted(db, segue):
     until("all to be written", lambda: stored(db, what="old names") == 4)
     row = seen(proxy, what="not analysed")  # the parser takes UTF-8; the names were found all the same
     assert row["last_statement"] == "SELECT label FROM items WHERE note = 'gr??e'" and row["why"] == "not understood by the parser"
+    refused = proxy.cli("complete", NAME, check=1).err
+    assert refused.count("€...") == 3 and "?" not in refused.replace("gr??e", "")
     assert proxy.status(NAME)["error"] is None
 
 
@@ -386,6 +388,7 @@ def test_a_failing_write_is_said_once_and_stops_nothing(db, segue):
         seen(proxy, application_name="web", what="old names", count=2)
         assert "application web" in proxy.cli("complete", NAME, check=1).err
         assert proxy.log_text().count("segue.usage cannot be written") == 1
+        assert "SELECT label" not in proxy.log_text()
         db.sql("ALTER TABLE segue.usage DROP CONSTRAINT never")
         conn.execute("SELECT label FROM items")
         until("nothing to be lost", lambda: stored(db, application_name="web") == 3)

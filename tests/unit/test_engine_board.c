@@ -91,6 +91,24 @@ static void inactive_rows_show_only_by_name(void **state)
     board_free(board);
 }
 
+static void all_rows_are_replaced_at_once_and_names_may_repeat(void **state)
+{
+    struct eng_board *board = board_new();
+
+    (void)state;
+    board_put(board, BOARD_MIGRATIONS, row("old", "done"), true);
+    for (int round = 0; round < 3; round++) {
+        board_put_all(board, BOARD_MIGRATIONS,
+                      json_pack("[o, o, o]", row("a", "1"), row("a", "2"), row("b", "3")));
+        assert_int_equal(shown(board, NULL), 3);
+        assert_int_equal(shown(board, "a"), 2);
+        assert_int_equal(shown(board, "old"), 0);
+    }
+    board_put_all(board, BOARD_MIGRATIONS, json_array());
+    assert_int_equal(shown(board, NULL), 0);
+    board_free(board);
+}
+
 static void readers_get_copies(void **state)
 {
     struct eng_board *board = board_new();
@@ -123,6 +141,7 @@ int main(void)
         cmocka_unit_test(status_has_the_columns_that_clients_rely_on),
         cmocka_unit_test(a_row_replaces_the_one_of_the_same_name),
         cmocka_unit_test(inactive_rows_show_only_by_name),
+        cmocka_unit_test(all_rows_are_replaced_at_once_and_names_may_repeat),
         cmocka_unit_test(readers_get_copies),
         cmocka_unit_test(an_empty_board_still_has_its_columns),
     };

@@ -12,14 +12,15 @@
 static void listen_addresses_are_parsed(void **state)
 {
     static const struct {
-        const char *text, *shown;
+        const char *text, *shown, *host;
         bool loopback;
     } rows[] = {
-        {"127.0.0.1:6432", "127.0.0.1:6432", true},
-        {"[::1]:6432", "[::1]:6432", true},
-        {"0.0.0.0:1", "0.0.0.0:1", false},
-        {"10.1.2.3:5432", "10.1.2.3:5432", false},
-        {"[::ffff:127.0.0.1]:5", "[::ffff:127.0.0.1]:5", true},
+        {"127.0.0.1:6432", "127.0.0.1:6432", "127.0.0.1", true},
+        {"[::1]:6432", "[::1]:6432", "::1", true},
+        {"0.0.0.0:1", "0.0.0.0:1", "0.0.0.0", false},
+        {"10.1.2.3:5432", "10.1.2.3:5432", "10.1.2.3", false},
+        {"[::ffff:127.0.0.1]:5", "[::ffff:127.0.0.1]:5", "::ffff:127.0.0.1", true},
+        {"/run/x:6432", "/run/x/.s.PGSQL.6432", "local", true},
     };
 
     (void)state;
@@ -31,6 +32,8 @@ static void listen_addresses_are_parsed(void **state)
         assert_int_equal(net_listen_parse(rows[i].text, &address, &err), RC_OK);
         net_address_text(&address, text);
         assert_string_equal(text, rows[i].shown);
+        net_address_host(&address, text);
+        assert_string_equal(text, rows[i].host);
         assert_int_equal(net_address_is_loopback(&address), rows[i].loopback);
     }
 }
