@@ -112,7 +112,7 @@ static void put_list(struct insert *in)
         sql_work_doubt(in->w, SQL_DOUBT_STAR);
 }
 
-static size_t twins_in_rows(const struct insert *in)
+static size_t twins_in_rows(struct insert *in)
 {
     size_t n = 0;
 
@@ -231,31 +231,34 @@ static bool ignores_values(const json_t *node)
 }
 
 /* Where the values cannot be written twice they may be selected twice. */
-static bool wrap(struct insert *in, const json_t *insert, const json_t *source, size_t first)
+static bool may_wrap(struct insert *in, const json_t *insert, const json_t *source, size_t first,
+                     struct sql_wrap *wrap)
 {
-    const struct sql_tokens *tokens = &in->w->tokens;
-
-    return in->placed && first < tokens->n && in->at < tokens->items[first].start &&
-           sql_rows_wrap(in->w, source, first, source_end(in->w, insert, first), in->twins,
-                         in->ntwins);
+    return in->placed && first < in->w->tokens.n && twins_in_rows(in) < in->ntwins &&
+           sql_rows_may_wrap(in->w, source, first, source_end(in->w, insert, first), wrap);
 }
 
 void sql_insert_columns(struct sql_work *w, const struct rule *table, const json_t *insert)
 {
     const json_t *source = sql_tree_get(sql_tree_get(insert, "selectStmt"), "SelectStmt");
     struct insert in = {.w = w, .table = table, .list = sql_tree_get(insert, "cols")};
+    struct sql_wrap wrap;
     size_t first;
 
     if (!source || table->ncolumns == 0)
         return; /* DEFAULT VALUES, or nothing is known */
-    in.width = sql_rows_width(source);
+    in.width = sql_width(w, source);
     begin(&in, !ignores_values(insert));
     first = place(&in, insert);
     if (in.ntwins > 0 && !sql_rows_read(w, &in.rows, source))
         in.rows.n = 0;
-    if (twins_in_rows(&in) == in.ntwins || !wrap(&in, insert, source, first))
+    if (may_wrap(&in, insert, source, first, &wrap)) {
+        put_list(&in);
+        sql_rows_wrap(w, &wrap, in.twins, in.ntwins);
+    } else {
         put_rows(&in);
-    put_list(&in);
+        put_list(&in);
+    }
     finish(&in);
 }
 
@@ -267,7 +270,8 @@ void sql_merge_insert_columns(struct sql_work *w, const struct rule *table, cons
 
     if (!values || table->ncolumns == 0)
         return;
-    in.width = sql_rows_width_of(values);
+    in.width = sql_width_of_row(values);
+    in.rows.defaults = true;
     begin(&in, !ignores_values(node));
     open = sql_rows_open(&w->tokens, json_array_get(values, 0));
     place_merge(&in, open);

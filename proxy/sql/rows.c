@@ -14,17 +14,6 @@ void sql_rows_fini(struct sql_rows *rows)
     *rows = (struct sql_rows){0};
 }
 
-/* ---- how many columns ---- */
-
-static bool is_star(const json_t *expr)
-{
-    const json_t *fields = sql_tree_get(sql_tree_get(expr, "ColumnRef"), "fields");
-    const json_t *steps = sql_tree_get(sql_tree_get(expr, "A_Indirection"), "indirection");
-    const json_t *list = fields ? fields : steps;
-
-    return list && sql_tree_get(json_array_get(list, json_array_size(list) - 1), "A_Star");
-}
-
 static const json_t *target_of(const json_t *targets, size_t i)
 {
     return sql_tree_get(json_array_get(targets, i), "ResTarget");
@@ -34,7 +23,7 @@ static size_t stars_at(const json_t *targets)
 {
     size_t i = 0;
 
-    while (i < json_array_size(targets) && !is_star(sql_tree_get(target_of(targets, i), "val")))
+    while (i < json_array_size(targets) && !sql_is_star(sql_tree_get(target_of(targets, i), "val")))
         i++;
     return i;
 }
@@ -42,28 +31,6 @@ static size_t stars_at(const json_t *targets)
 static const json_t *row_of(const json_t *lists, size_t i)
 {
     return sql_tree_get(sql_tree_get(json_array_get(lists, i), "List"), "items");
-}
-
-size_t sql_rows_width_of(const json_t *values)
-{
-    for (size_t i = 0; i < json_array_size(values); i++)
-        if (is_star(json_array_get(values, i)))
-            return SQL_WIDTH_UNKNOWN;
-    return json_array_size(values);
-}
-
-size_t sql_rows_width(const json_t *select)
-{
-    const json_t *lists, *targets;
-
-    while (sql_tree_get(select, "larg")) /* all sides of a set operation have the same number */
-        select = sql_tree_get(select, "larg");
-    lists = sql_tree_get(select, "valuesLists");
-    targets = sql_tree_get(select, "targetList");
-    if (lists)
-        return sql_rows_width_of(row_of(lists, 0));
-    return stars_at(targets) < json_array_size(targets) ? SQL_WIDTH_UNKNOWN
-                                                        : json_array_size(targets);
 }
 
 /* ---- VALUES ---- */
@@ -221,35 +188,47 @@ static bool has_grouping_sets(const json_t *select)
     return false;
 }
 
+/* With any of these VALUES is a query, in which there is no DEFAULT. */
+static bool takes_defaults(const json_t *select)
+{
+    static const char *const clauses[] = {"sortClause", "limitCount", "limitOffset",
+                                          "lockingClause", "withClause"};
+
+    for (size_t i = 0; i < ARRAY_LEN(clauses); i++)
+        if (sql_tree_get(select, clauses[i]))
+            return false;
+    return true;
+}
+
 bool sql_rows_read(const struct sql_work *w, struct sql_rows *rows, const json_t *select)
 {
-    if (sql_tree_get(select, "valuesLists"))
-        return sql_rows_width(select) != SQL_WIDTH_UNKNOWN &&
-               read_values(w, rows, sql_tree_get(select, "valuesLists"));
+    const json_t *lists = sql_tree_get(select, "valuesLists");
+
+    if (lists) {
+        rows->defaults = takes_defaults(select);
+        return sql_width_of_row(row_of(lists, 0)) != SQL_WIDTH_UNKNOWN &&
+               read_values(w, rows, lists);
+    }
     return !has_grouping_sets(select) && read_select(w, rows, select);
 }
 
 /* ---- adding ---- */
 
-/* Beside rows that give a value, DEFAULT is for both halves: the one that has no default becomes
- * NULL, and the guard does the rest. Rows that all say DEFAULT need no twin. */
-bool sql_rows_may_add(const struct sql_work *w, const struct sql_rows *rows,
-                      const struct sql_twin *twin)
+bool sql_rows_may_add(const struct sql_work *w, struct sql_rows *rows, const struct sql_twin *twin)
 {
-    bool given = false;
+    size_t able = 0;
 
     if (twin->of >= rows->ncolumns)
         return false;
     for (size_t i = 0; i < rows->n; i++) {
         size_t at = i * rows->ncolumns + twin->of;
 
-        if (sql_tree_get(rows->values[at], "SetToDefault"))
-            continue;
-        given = true;
-        if (!sql_span_may_copy(w, rows->spans[at], rows->values[at]))
-            return false;
+        if (sql_span_may_copy(w, rows->spans[at], rows->values[at]))
+            able++;
+        else
+            rows->spans[at] = (struct sql_span){0};
     }
-    return given;
+    return able > 0 && (able == rows->n || rows->defaults);
 }
 
 void sql_rows_put(struct sql_work *w, const struct sql_rows *rows, const struct sql_twin *twins,
@@ -262,7 +241,10 @@ void sql_rows_put(struct sql_work *w, const struct sql_rows *rows, const struct 
             struct sql_span span = rows->spans[i * rows->ncolumns + twins[t].of];
 
             buf_append_str(&text, ", ");
-            buf_append(&text, w->text + span.from, span.to - span.from);
+            if (span.to > 0)
+                buf_append(&text, w->text + span.from, span.to - span.from);
+            else
+                buf_append_str(&text, "DEFAULT"); /* as if it were not in the list */
             buf_append_str(&text, rows->label);
         }
         sql_edits_add_take(&w->edits, rows->ends[i], 0, buf_take(&text));
@@ -292,32 +274,35 @@ static bool keeps_types(const json_t *select)
     return true;
 }
 
-bool sql_rows_wrap(struct sql_work *w, const json_t *select, size_t begin, size_t end,
-                   const struct sql_twin *twins, size_t n)
+bool sql_rows_may_wrap(const struct sql_work *w, const json_t *select, size_t begin, size_t end,
+                       struct sql_wrap *wrap)
 {
-    size_t width = sql_rows_width(select);
-    struct buf front = {0}, back = {0};
-    uint32_t from, to;
+    wrap->width = sql_width(w, select);
+    if (wrap->width == SQL_WIDTH_UNKNOWN || sql_tree_get(select, "valuesLists") ||
+        !keeps_types(select) || end > w->tokens.n || begin == 0 || begin >= end)
+        return false;
+    /* not where the source begins: there it may have been edited (TABLE t) */
+    wrap->from = w->tokens.items[begin - 1].end;
+    wrap->to = w->tokens.items[end - 1].end;
+    return !sql_edits_touch(&w->edits, wrap->from, wrap->from + 1);
+}
 
-    if (width == SQL_WIDTH_UNKNOWN || sql_tree_get(select, "valuesLists") || !keeps_types(select) ||
-        end > w->tokens.n || begin >= end)
-        return false;
-    from = w->tokens.items[begin].start;
-    to = w->tokens.items[end - 1].end;
-    if (sql_edits_touch(&w->edits, from, from + 1))
-        return false;
-    buf_append_str(&front, "SELECT ");
-    for (size_t i = 0; i < width; i++)
+void sql_rows_wrap(struct sql_work *w, const struct sql_wrap *wrap, const struct sql_twin *twins,
+                   size_t n)
+{
+    struct buf front = {0}, back = {0};
+
+    buf_append_str(&front, " SELECT ");
+    for (size_t i = 0; i < wrap->width; i++)
         buf_printf(&front, "%sc%zu", i ? ", " : "", i + 1);
     for (size_t i = 0; i < n; i++)
         buf_printf(&front, ", c%zu", twins[i].of + 1);
     /* OFFSET 0 keeps the planner from evaluating a function at each place where it is used */
     buf_append_str(&front, " FROM (SELECT * FROM (");
     buf_append_str(&back, ") AS \"~segue\" OFFSET 0) AS \"~segue\"(");
-    for (size_t i = 0; i < width; i++)
+    for (size_t i = 0; i < wrap->width; i++)
         buf_printf(&back, "%sc%zu", i ? ", " : "", i + 1);
     buf_append_str(&back, ")");
-    sql_edits_add_take(&w->edits, from, 0, buf_take(&front));
-    sql_edits_add_take(&w->edits, to, 0, buf_take(&back));
-    return true;
+    sql_edits_add_take(&w->edits, wrap->from, 0, buf_take(&front));
+    sql_edits_add_take(&w->edits, wrap->to, 0, buf_take(&back));
 }

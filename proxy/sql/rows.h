@@ -9,8 +9,7 @@
 #define SEGUE_SQL_ROWS_H
 
 #include "twin.h"
-
-#define SQL_WIDTH_UNKNOWN SIZE_MAX
+#include "width.h"
 
 struct sql_rows {
     size_t n, ncolumns;     /* of a SELECT: the columns in front of a star */
@@ -18,14 +17,11 @@ struct sql_rows {
     struct sql_span *spans; /* n * ncolumns; without labels */
     uint32_t *ends;         /* n: where more goes */
     const char *label;      /* what stands behind each value that is added */
+    bool defaults;          /* may DEFAULT stand for a value? */
     size_t cap, cap_s, cap_e;
 };
 
 void sql_rows_fini(struct sql_rows *rows);
-
-/* Columns of a SELECT or of VALUES (SelectStmt); UNKNOWN with a star in it. */
-size_t sql_rows_width(const json_t *select);
-size_t sql_rows_width_of(const json_t *values); /* of one row of VALUES */
 
 /* The ( behind the VALUES to whose first row the expression belongs; n: not certain. */
 size_t sql_rows_open(const struct sql_tokens *tokens, const json_t *expr);
@@ -39,17 +35,27 @@ bool sql_rows_add(const struct sql_work *w, struct sql_rows *rows, const json_t 
  * False: it is of another kind, or the text does not agree. */
 bool sql_rows_read(const struct sql_work *w, struct sql_rows *rows, const json_t *select);
 
-/* May all rows have the twin's value at their end, too? */
-bool sql_rows_may_add(const struct sql_work *w, const struct sql_rows *rows,
-                      const struct sql_twin *twin);
+/* May the rows have the twin's value at their end, too? Where DEFAULT may stand some of them are
+ * enough: there the others, whose spans are made empty, have DEFAULT. */
+bool sql_rows_may_add(const struct sql_work *w, struct sql_rows *rows, const struct sql_twin *twin);
 
 /* Adds the values of the twins, in their order, to each row. */
 void sql_rows_put(struct sql_work *w, const struct sql_rows *rows, const struct sql_twin *twins,
                   size_t n);
 
-/* For a SELECT that cannot have more values: it becomes a sub-select of `width` columns, evaluated
- * once, of which the twins' are taken twice. `begin` and `end`: its tokens. False: not certain. */
-bool sql_rows_wrap(struct sql_work *w, const json_t *select, size_t begin, size_t end,
-                   const struct sql_twin *twins, size_t n);
+/* A SELECT that becomes a sub-select. */
+struct sql_wrap {
+    uint32_t from, to; /* bytes of the text */
+    size_t width;
+};
+
+/* May it, between the tokens `begin` and `end`? */
+bool sql_rows_may_wrap(const struct sql_work *w, const json_t *select, size_t begin, size_t end,
+                       struct sql_wrap *wrap);
+
+/* It is evaluated once, and the twins' columns are taken twice. After all that is added at the same
+ * place in front of it. */
+void sql_rows_wrap(struct sql_work *w, const struct sql_wrap *wrap, const struct sql_twin *twins,
+                   size_t n);
 
 #endif

@@ -171,9 +171,14 @@ static void each_row_must_be_fit_and_each_twin_is_its_own(void **state)
         {"INSERT INTO t (o) VALUES (1), (DEFAULT)",
          "INSERT INTO t (o, n) VALUES (1, 1), (DEFAULT, DEFAULT)", 0},
         {"INSERT INTO t (o) VALUES (DEFAULT), (default)", NULL, 0},
-        {"INSERT INTO t (o) VALUES (now()), (1)", NULL, 0},
-        {"INSERT INTO t (o, p) VALUES (1, 2), (3, f())",
-         "INSERT INTO t (o, p, n) VALUES (1, 2, 1), (3, f(), 3)", 0},
+        {"INSERT INTO t (o, p) VALUES (f(), 2), (f(), f())",
+         "INSERT INTO t (o, p, \"Q\") VALUES (f(), 2, 2), (f(), f(), DEFAULT)", 0},
+        {"INSERT INTO t (o, p) VALUES (1, DEFAULT), (2, DEFAULT)",
+         "INSERT INTO t (o, p, n) VALUES (1, DEFAULT, 1), (2, DEFAULT, 2)", 0},
+        {"INSERT INTO t (o) VALUES (1), (now()) LIMIT 2", NULL, 0},
+        {"INSERT INTO t (o) VALUES (1), (now()) OFFSET 1", NULL, 0},
+        {"INSERT INTO t (o) VALUES (1), (now()) ORDER BY 1", NULL, 0},
+        {"INSERT INTO t (o) WITH a AS (SELECT 1) VALUES (1), (now())", NULL, 0},
     };
     char big[1200], sql[1300];
     struct twins_row row = {sql, NULL, 0};
@@ -219,8 +224,6 @@ static void a_select_gets_another_item_at_its_end(void **state)
         {"INSERT INTO t (b, o) SELECT u.*, x FROM u", NULL, 0},
         {"INSERT INTO t (b, o) SELECT (u).*, x FROM u", NULL, 0},
         {"INSERT INTO t (id, b, o) SELECT y, u.*, x FROM u", NULL, 0},
-        {"INSERT INTO t (b, p, o) SELECT 1, s.o, s.* FROM single s",
-         "INSERT INTO t (b, p, o, \"Q\") SELECT 1, s.o, s.o, s.o AS \"~segue\" FROM single s", 0},
         {"INSERT INTO t (b, o) TABLE u", NULL, 0},
         {"INSERT INTO t (o) SELECT x, y FROM u", NULL, 0},
         {"INSERT INTO t (o) (WITH a AS (SELECT 1 AS x) SELECT x FROM a) ON CONFLICT DO NOTHING",
@@ -240,7 +243,7 @@ static void a_select_gets_another_item_at_its_end(void **state)
     twins_each(SQL_SIDE_OLD, rows, ARRAY_LEN(rows));
 }
 
-#define FRONT(columns) "SELECT " columns " FROM (SELECT * FROM ("
+#define FRONT(columns) "SELECT " columns " FROM (SELECT * FROM ( "
 #define BACK(columns) ") AS \"~segue\" OFFSET 0) AS \"~segue\"(" columns ")"
 
 static void what_cannot_be_repeated_is_selected_once(void **state)
@@ -279,6 +282,11 @@ static void what_cannot_be_repeated_is_selected_once(void **state)
          "INSERT INTO t (o, n) " FRONT("c1, c1") "SELECT f(x) AS returning FROM u AS u" BACK(
              "c1") " RETURNING id",
          0},
+        {"INSERT INTO t (b, p, o) SELECT 1, s.o, s.* FROM single s",
+         "INSERT INTO t (b, p, o, n, \"Q\") " FRONT("c1, c2, c3, c3, c2") "SELECT 1, s.o, s.o FROM "
+                                                                          "single s" BACK(
+                                                                              "c1, c2, c3"),
+         0},
         /* is it AS distinct FROM a, or IS DISTINCT FROM a? */
         {"INSERT INTO t (o) SELECT a.is distinct FROM a",
          "INSERT INTO t (o, n) " FRONT("c1, c1") "SELECT a.is distinct FROM a" BACK("c1"), 0},
@@ -312,9 +320,21 @@ static void an_old_session_without_a_list_counts_old_columns(void **state)
          "INSERT INTO t (id, o, n) SELECT x, y, y AS \"~segue\" FROM u", 0},
         {"INSERT INTO t SELECT x, f(y) FROM u",
          "INSERT INTO t (id, o, n) " FRONT("c1, c2, c2") "SELECT x, f(y) FROM u" BACK("c1, c2"), 0},
-        {"INSERT INTO t(SELECT f(1), f(2))", NULL, 0},
+        {"INSERT INTO t(SELECT f(1), f(2))",
+         "INSERT INTO t (id, o, n) SELECT c1, c2, c2 FROM (SELECT * FROM ((SELECT f(1), f(2))" BACK(
+             "c1, c2"),
+         0},
+        {"INSERT INTO t(o)SELECT f()-- f\nRETURNING id",
+         "INSERT INTO t(o, n) SELECT c1, c1 FROM (SELECT * FROM (SELECT f()" BACK(
+             "c1") "-- f\nRETURNING id",
+         0},
         {"INSERT INTO t SELECT x FROM u", NULL, 0},
         {"INSERT INTO t SELECT * FROM u", NULL, 0},
+        {"INSERT INTO t SELECT * FROM (VALUES (1)) v", NULL, 0},
+        {"INSERT INTO t SELECT * FROM (VALUES (1, 2)) v",
+         "INSERT INTO t (id, o, n) " FRONT("c1, c2, c2") "SELECT * FROM (VALUES (1, 2)) v" BACK(
+             "c1, c2"),
+         0},
         {"INSERT INTO t SELECT x, u.* FROM u", NULL, 0},
         {"INSERT INTO t TABLE u", NULL, 0},
         {"INSERT INTO t VALUES (1, (u).*)", NULL, 0},
@@ -344,6 +364,35 @@ static void a_new_session_without_a_list_counts_new_columns(void **state)
         {"INSERT INTO t VALUES (1, 2, 3, 4, 5)",
          "INSERT INTO t (id, b, n, \"Q\") VALUES (1, 2, 3, 4, 5)", 0},
         {"INSERT INTO t SELECT * FROM u", NULL, SQL_DOUBT_STAR},
+        {"INSERT INTO t SELECT v.*, 2 FROM (VALUES (1)) v", NULL, SQL_DOUBT_STAR},
+        {"INSERT INTO t SELECT (v).*, 2 FROM (VALUES (1)) v", NULL, SQL_DOUBT_STAR},
+        {"INSERT INTO t SELECT * FROM (VALUES (1)) v, u", NULL, SQL_DOUBT_STAR},
+        {"INSERT INTO t SELECT * FROM (VALUES (1)) v NATURAL JOIN (SELECT 1) x", NULL,
+         SQL_DOUBT_STAR},
+        {"INSERT INTO t SELECT * FROM (VALUES (1)) v JOIN (SELECT 1) x USING (a)", NULL,
+         SQL_DOUBT_STAR},
+        {"INSERT INTO t SELECT * FROM (VALUES (1)) v JOIN (SELECT s.* FROM single s) x ON true",
+         "INSERT INTO t (id, b) SELECT * FROM (VALUES (1)) v JOIN (SELECT s.n FROM single s) x ON "
+         "true",
+         0},
+        {"INSERT INTO t SELECT * FROM t UNION TABLE u",
+         "INSERT INTO t (id, b, n, \"Q\", o, p) " FRONT(
+             "c1, c2, c3, c4, c3, c4") "SELECT t.id, t.b, "
+                                       "t.n, t.\"Q\" FROM t UNION TABLE u" BACK("c1, c2, c3, c4"),
+         0},
+        {"INSERT INTO t SELECT *, 1 FROM t, u", NULL, SQL_DOUBT_STAR},
+        {"INSERT INTO t TABLE t",
+         "INSERT INTO t (id, b, n, \"Q\", o, p) " FRONT(
+             "c1, c2, c3, c4, c3, c4") "SELECT t.id, t.b, "
+                                       "t.n, t.\"Q\" FROM t" BACK("c1, c2, c3, c4"),
+         0},
+        {"INSERT INTO t(TABLE t)",
+         "INSERT INTO t (id, b, n, \"Q\", o, p) SELECT c1, c2, c3, c4, c3, c4 FROM (SELECT * FROM "
+         "((SELECT t.id, t.b, "
+         "t.n, t.\"Q\" FROM t)" BACK("c1, c2, c3, c4"),
+         0},
+        {"INSERT INTO t(id,b,n,\"Q\")TABLE t",
+         "INSERT INTO t(id,b,n,\"Q\")SELECT t.id, t.b, t.n, t.\"Q\" FROM t", 0},
         {"INSERT INTO t TABLE u", NULL, SQL_DOUBT_STAR},
         {"INSERT INTO t VALUES (1, (u).*)", NULL, SQL_DOUBT_STAR},
         {"INSERT INTO t SELECT DISTINCT x, y FROM u",

@@ -1,0 +1,19 @@
+/* How many columns a query has, as the session sees them. Private to the sql layer. */
+#ifndef SEGUE_SQL_WIDTH_H
+#define SEGUE_SQL_WIDTH_H
+
+#include "work.h"
+
+#define SQL_WIDTH_UNKNOWN SIZE_MAX
+
+/* x.*, (x).*, *: more than one value, perhaps. */
+bool sql_is_star(const json_t *expr);
+
+/* Columns of a SelectStmt whose stars have been edited. UNKNOWN: a star over what is not in the
+ * text. */
+size_t sql_width(const struct sql_work *w, const json_t *select);
+
+/* Of one row of VALUES. */
+size_t sql_width_of_row(const json_t *values);
+
+#endif
