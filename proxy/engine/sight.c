@@ -6,20 +6,27 @@
 #include "segue/base/log.h"
 #include "segue/sql/expr.h"
 
+/* What workers have rules for: the tables named, w, with their partitions, r. */
+#define RELATIONS                                                                                  \
+    "unnest(ARRAY[%s]::name[], ARRAY[%s]::name[]) AS w (schema, name) "                            \
+    "JOIN pg_namespace wn ON wn.nspname = w.schema "                                               \
+    "JOIN pg_class wc ON wc.relnamespace = wn.oid AND wc.relname = w.name "                        \
+    "CROSS JOIN LATERAL (SELECT wc.oid AS relid UNION SELECT relid::oid FROM "                     \
+    "pg_partition_tree(wc.oid)) AS r"
+
 static const char columns_sql[] =
-    "SELECT n.nspname, c.relname, a.attname, a.attgenerated <> '', "
+    "SELECT w.schema, w.name, a.attname, a.attgenerated <> '', "
     "(SELECT string_agg(e.grantee || ' ' || e.privilege_type, ',' ORDER BY e.grantee, "
     "e.privilege_type) FROM aclexplode(a.attacl) AS e WHERE e.privilege_type IN ('INSERT', "
-    "'UPDATE')), t.alters FROM unnest(ARRAY[%s]::name[], ARRAY[%s]::name[]) AS w (schema, name) "
-    "JOIN pg_namespace n ON n.nspname = w.schema "
-    "JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.name "
+    "'UPDATE')), "
     /* of a row, before it, on INSERT or UPDATE */
-    "CROSS JOIN LATERAL (SELECT EXISTS (SELECT 1 FROM pg_trigger g WHERE g.tgrelid IN (SELECT "
-    "relid FROM pg_partition_tree(c.oid) UNION SELECT c.oid) AND NOT g.tgisinternal AND g.tgname "
-    "<> '~segue_guard' AND g.tgenabled <> 'D' AND g.tgtype & 3 = 3 AND g.tgtype & 20 <> 0) "
-    "AS alters) AS t "
+    "EXISTS (SELECT 1 FROM pg_trigger g WHERE g.tgrelid = r.relid AND NOT g.tgisinternal AND "
+    "g.tgname <> '~segue_guard' AND g.tgenabled <> 'D' AND g.tgtype & 3 = 3 AND g.tgtype & 20 <> "
+    "0), CASE WHEN c.oid <> wc.oid THEN n.nspname END, CASE WHEN c.oid <> wc.oid THEN c.relname "
+    "END FROM " RELATIONS " JOIN pg_class c ON c.oid = r.relid "
+    "JOIN pg_namespace n ON n.oid = c.relnamespace "
     "JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped "
-    "ORDER BY n.nspname, c.relname, a.attnum";
+    "ORDER BY w.schema, w.name, c.oid <> wc.oid, c.oid, a.attnum";
 
 /* System catalogs too: their columns can make a name ambiguous like all others'. */
 static const char namesakes_sql[] =
@@ -27,9 +34,9 @@ static const char namesakes_sql[] =
     "JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_attribute a ON a.attrelid = c.oid "
     "AND a.attnum > 0 AND NOT a.attisdropped AND a.attname = ANY(ARRAY[%s]::name[]) "
     "AND c.relkind IN ('r', 'p', 'v', 'm', 'f') WHERE left(n.nspname, 8) <> 'pg_toast' AND "
-    "(a.attname IS NOT NULL OR c.relname = ANY(ARRAY[%s]::name[])) AND NOT EXISTS (SELECT 1 FROM "
-    "unnest(ARRAY[%s]::name[], ARRAY[%s]::name[]) AS w (schema, name) WHERE w.schema = n.nspname "
-    "AND w.name = c.relname) ORDER BY n.nspname, c.relname, a.attname LIMIT %d";
+    "(a.attname IS NOT NULL OR c.relname IN (SELECT relname FROM pg_class WHERE oid IN "
+    "(SELECT r.relid FROM " RELATIONS "))) AND c.oid NOT IN (SELECT r.relid FROM " RELATIONS ") "
+    "ORDER BY n.nspname, c.relname, a.attname LIMIT %d";
 
 struct names {
     struct buf schemas, tables; /* in pairs */
@@ -73,7 +80,7 @@ static enum rc read_names(struct eng_engine *engine, const struct names *names, 
         return RC_ERR;
     namesakes =
         conn_query(&engine->work, err, namesakes_sql, names->columns.len ? names->columns.data : "",
-                   tables, schemas, tables, SIGHT_NAMESAKES_MAX + 1);
+                   schemas, tables, schemas, tables, SIGHT_NAMESAKES_MAX + 1);
     if (!namesakes) {
         PQclear(columns);
         return RC_ERR;

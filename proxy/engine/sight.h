@@ -18,7 +18,8 @@
 struct eng_engine;
 
 struct eng_sight {
-    PGresult *columns;   /* enum sight_column; in the order of tables and of their columns */
+    /* enum sight_column; in the order of tables, each followed by its partitions, and of columns */
+    PGresult *columns;
     PGresult *namesakes; /* schema, name, column (NULL: only its name matters); NULL: not known */
 };
 
@@ -28,8 +29,10 @@ enum sight_column {
     SIGHT_TABLE,
     SIGHT_NAME,
     SIGHT_GENERATED,
-    SIGHT_GRANTS,  /* who may INSERT and UPDATE this very column; comparable text, or NULL */
-    SIGHT_TRIGGERS /* the table has row triggers of its owner's that may change what is written */
+    SIGHT_GRANTS,   /* who may INSERT and UPDATE this very column; comparable text, or NULL */
+    SIGHT_TRIGGERS, /* the table has row triggers of its owner's that may change what is written */
+    SIGHT_PARTITION_SCHEMA, /* of the partition whose column it is; NULL: the table's own */
+    SIGHT_PARTITION
 };
 
 /* Of all relations of migrations that workers know. On RC_ERR the last reading is kept. */

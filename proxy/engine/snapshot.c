@@ -73,90 +73,110 @@ static enum sql_sight sight_of(const struct eng_table *table, const struct view 
     return SQL_SEEN_BY_BOTH;
 }
 
-/* Rows of the catalog's answer that belong to the table: from *first, so many. */
-static int rows_of(const struct eng_sight *sight, const struct eng_locked *locked, int *first)
+static bool same_text(const PGresult *res, int a, int b, int field)
 {
-    const PGresult *res = sight->columns;
-    int r = 0, end;
+    const char *left = res_text(res, a, field), *right = res_text(res, b, field);
 
-    while (r < PQntuples(res) && (strcmp(res_text(res, r, SIGHT_SCHEMA), locked->schema) != 0 ||
-                                  strcmp(res_text(res, r, SIGHT_TABLE), locked->name) != 0))
-        r++;
-    for (end = r; end < PQntuples(res) &&
-                  strcmp(res_text(res, end, SIGHT_SCHEMA), locked->schema) == 0 &&
-                  strcmp(res_text(res, end, SIGHT_TABLE), locked->name) == 0;)
-        end++;
-    *first = r;
-    return end - r;
+    return strcmp(left ? left : "", right ? right : "") == 0;
 }
 
-static int row_of_column(const PGresult *res, int first, int n, const char *name)
+/* Rows of the catalog's answer: of one table with its partitions, or of one of these relations. */
+struct rows {
+    const PGresult *res;
+    int first, end;
+};
+
+static struct rows rows_of_table(const struct eng_sight *sight, const struct eng_locked *locked)
 {
-    for (int r = first; r < first + n; r++) {
-        if (strcmp(res_text(res, r, SIGHT_NAME), name) == 0)
+    const PGresult *res = sight->columns;
+    struct rows rows = {.res = res};
+    int n = PQntuples(res);
+
+    if (!sight->namesakes || PQntuples(sight->namesakes) > SIGHT_NAMESAKES_MAX)
+        return rows;
+    while (rows.first < n &&
+           (strcmp(res_text(res, rows.first, SIGHT_SCHEMA), locked->schema) != 0 ||
+            strcmp(res_text(res, rows.first, SIGHT_TABLE), locked->name) != 0))
+        rows.first++;
+    for (rows.end = rows.first; rows.end < n &&
+                                same_text(res, rows.first, rows.end, SIGHT_SCHEMA) &&
+                                same_text(res, rows.first, rows.end, SIGHT_TABLE);)
+        rows.end++;
+    return rows;
+}
+
+/* The relation that begins at `first`; its end is `first` of the next. */
+static struct rows rows_of_relation(const struct rows *table, int first)
+{
+    struct rows rows = {table->res, first, first};
+
+    while (rows.end < table->end && same_text(rows.res, first, rows.end, SIGHT_PARTITION_SCHEMA) &&
+           same_text(rows.res, first, rows.end, SIGHT_PARTITION))
+        rows.end++;
+    return rows;
+}
+
+static int row_of_column(const struct rows *rows, const char *name)
+{
+    for (int r = rows->first; r < rows->end; r++) {
+        if (strcmp(res_text(rows->res, r, SIGHT_NAME), name) == 0)
             return r;
     }
     return -1;
 }
 
-/* Both are there, and whoever may write the one may write the other. */
-static bool is_twin(const PGresult *res, int first, int n, const struct eng_dual *dual)
+/* Both are there, and whoever may write the one may write the other. A trigger of the owner's that
+ * changes the old column would be overruled by the twin that the statement wrote: there the guard
+ * alone keeps step, which comes after it. */
+static bool is_twin_in(const struct rows *relation, const struct eng_dual *dual)
 {
-    int old_row, new_row;
-    const char *old_grants, *new_grants;
+    int old_row = row_of_column(relation, dual->old_name);
+    int new_row = row_of_column(relation, dual->new_name);
+
+    return old_row >= 0 && new_row >= 0 && !res_bool(relation->res, old_row, SIGHT_TRIGGERS) &&
+           same_text(relation->res, old_row, new_row, SIGHT_GRANTS);
+}
+
+static bool is_twin(const struct rows *table, const struct eng_dual *dual)
+{
+    struct rows relation;
 
     if (!dual->plain || !dual->old_name || !dual->new_name)
         return false;
-    old_row = row_of_column(res, first, n, dual->old_name);
-    new_row = row_of_column(res, first, n, dual->new_name);
-    if (old_row < 0 || new_row < 0)
-        return false;
-    old_grants = res_text(res, old_row, SIGHT_GRANTS);
-    new_grants = res_text(res, new_row, SIGHT_GRANTS);
-    return strcmp(old_grants ? old_grants : "", new_grants ? new_grants : "") == 0;
+    for (int r = table->first; r < table->end; r = relation.end) {
+        relation = rows_of_relation(table, r);
+        if (!is_twin_in(&relation, dual))
+            return false;
+    }
+    return table->first < table->end;
 }
 
-/* A trigger of the owner's that changes the old column would be overruled by the twin that the
- * statement wrote: there the guard alone keeps step, which comes after it. */
-static void add_twins(struct columns *to, const PGresult *res, int first, int n,
-                      const struct eng_table *table)
+static void add_twins(struct columns *to, const struct rows *rows, const struct eng_table *table)
 {
     to->twins = mem_calloc(table->nduals + 1, sizeof(*to->twins));
-    if (res_bool(res, first, SIGHT_TRIGGERS))
-        return;
     for (size_t i = 0; i < table->nduals; i++) {
         const struct eng_dual *dual = &table->duals[i];
 
-        if (is_twin(res, first, n, dual))
+        if (is_twin(rows, dual))
             to->twins[to->ntwins++] = (struct sql_twin_rule){dual->old_name, dual->new_name};
     }
 }
 
-/* None: not known. */
-static void read_columns(const struct eng_sight *sight, const struct eng_locked *locked,
-                         const struct eng_table *table, const struct view *view, struct columns *to)
+static void add_columns(struct columns *to, const struct rows *relation,
+                        const struct eng_table *table, const struct view *view)
 {
-    int first, n;
-
-    if (!sight->namesakes || PQntuples(sight->namesakes) > SIGHT_NAMESAKES_MAX)
-        return;
-    n = rows_of(sight, locked, &first);
-    if (n == 0)
-        return;
-    for (int r = first; r < first + n; r++) {
-        const char *name = res_text(sight->columns, r, SIGHT_NAME);
+    for (int r = relation->first; r < relation->end; r++) {
+        const char *name = res_text(relation->res, r, SIGHT_NAME);
 
         add_column(to, name, sight_of(table, view, name),
-                   res_bool(sight->columns, r, SIGHT_GENERATED));
+                   res_bool(relation->res, r, SIGHT_GENERATED));
     }
-    for (size_t i = 0; table && view->coming && i < table->nduals; i++) {
+    for (size_t i = 0; table && view->coming && to->n && i < table->nduals; i++) {
         const char *name = table->duals[i].new_name;
 
-        if (name && row_of_column(sight->columns, first, n, name) < 0)
+        if (name && row_of_column(relation, name) < 0)
             add_column(to, name, view->new, false);
     }
-    if (table && view->twins)
-        add_twins(to, sight->columns, first, n, table);
 }
 
 /* ---- rules ---- */
@@ -171,14 +191,19 @@ static bool fills(const struct eng_table *table)
     return false;
 }
 
+static void columns_mean(struct snapshot *snap, const struct sql_column_rule *columns, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        means(snap, (char)('0' + 2 * (int)columns[i].sight + columns[i].generated),
+              columns[i].name);
+}
+
 static void write_meaning(struct snapshot *snap, const struct sql_table_rule *rule)
 {
     means(snap, rule->early ? 'e' : 't', rule->schema);
     means(snap, rule->reversed ? 'r' : 'f', rule->name);
     means(snap, 'm', rule->migration);
-    for (size_t i = 0; i < rule->ncolumns; i++)
-        means(snap, (char)('0' + 2 * (int)rule->columns[i].sight + rule->columns[i].generated),
-              rule->columns[i].name);
+    columns_mean(snap, rule->columns, rule->ncolumns);
     for (size_t i = 0; i < rule->ntwins; i++)
         means(snap, '=', rule->twins[i].old_name);
 }
@@ -192,29 +217,67 @@ static void state_of(const struct eng_migration *m, char *out, size_t size)
         snprintf(out, size, "%s", eng_phase(m->phase)->name);
 }
 
+static void add_partitions(struct snapshot *snap, const struct rows *rows,
+                           const struct eng_table *table, const struct view *view, int bit)
+{
+    struct rows relation = rows_of_relation(rows, rows->first);
+
+    while (relation.end < rows->end) {
+        struct columns columns = {0};
+        struct sql_partition partition;
+
+        relation = rows_of_relation(rows, relation.end);
+        add_columns(&columns, &relation, table, view);
+        partition = (struct sql_partition){
+            .schema = res_text(rows->res, relation.first, SIGHT_PARTITION_SCHEMA),
+            .name = res_text(rows->res, relation.first, SIGHT_PARTITION),
+            .columns = columns.v,
+            .ncolumns = columns.n};
+        means(snap, 'p', partition.schema);
+        means(snap, 'q', partition.name);
+        columns_mean(snap, columns.v, columns.n);
+        sql_rules_add_partition(snap->rules, bit, &partition);
+        free(columns.v);
+    }
+}
+
+/* What the plan found, and partitions that came since. */
+static const char **relatives_of(const struct eng_table *table, const struct rows *rows)
+{
+    size_t n = 0, known = table ? table->nrelatives : 0;
+    const char **relatives =
+        mem_calloc(known + (size_t)(rows->end - rows->first) + 1, sizeof(*relatives));
+    struct rows relation;
+
+    for (; n < known; n++)
+        relatives[n] = table->relatives[n];
+    for (int r = rows->first; table && r < rows->end; r = relation.end) {
+        const char *name = res_text(rows->res, r, SIGHT_PARTITION);
+        size_t i = 0;
+
+        relation = rows_of_relation(rows, r);
+        while (name && i < n && strcmp(relatives[i], name) != 0)
+            i++;
+        if (name && i == n)
+            relatives[n++] = name;
+    }
+    return relatives;
+}
+
 static void add_rule(struct snapshot *snap, const struct eng_sight *sight, struct eng_migration *m,
                      struct eng_locked *locked)
 {
-    static const char *const none[] = {NULL};
     const struct eng_table *table = locked->table >= 0 ? &m->plan->tables[locked->table] : NULL;
     const struct view *view = &views[m->phase];
-    size_t n = table ? table->nduals : 0;
+    const struct rows rows = rows_of_table(sight, locked);
+    const struct rows own = rows_of_relation(&rows, rows.first);
+    size_t n = table ? table->nduals : 0, nold = 0, nnew = 0;
     const char **olds = mem_calloc(n + 1, sizeof(*olds));
     const char **news = mem_calloc(n + 1, sizeof(*news));
-    const char **relatives = mem_calloc((table ? table->nrelatives : 0) + 1, sizeof(*relatives));
+    const char **relatives = relatives_of(table, &rows);
     struct columns columns = {0};
+    struct sql_table_rule rule;
     char state[64];
-    struct sql_table_rule rule = {.tag = eng_usage_tag(m, (size_t)(locked - m->locked)),
-                                  .migration = m->name,
-                                  .schema = locked->schema,
-                                  .name = locked->name,
-                                  .old_columns = olds,
-                                  .new_columns = news,
-                                  .relatives = table ? relatives : none,
-                                  .early = view->early && fills(table),
-                                  .reversed = view->reversed,
-                                  .state = state};
-    size_t nold = 0, nnew = 0;
 
     for (size_t i = 0; i < n; i++) {
         if (table->duals[i].old_name)
@@ -222,17 +285,29 @@ static void add_rule(struct snapshot *snap, const struct eng_sight *sight, struc
         if (table->duals[i].new_name)
             news[nnew++] = table->duals[i].new_name;
     }
-    for (size_t i = 0; table && i < table->nrelatives; i++)
-        relatives[i] = table->relatives[i];
-    read_columns(sight, locked, table, view, &columns);
-    rule.columns = columns.v;
-    rule.ncolumns = columns.n;
-    rule.twins = columns.twins;
-    rule.ntwins = columns.ntwins;
+    add_columns(&columns, &own, table, view);
+    if (table && view->twins)
+        add_twins(&columns, &rows, table);
     state_of(m, state, sizeof(state));
+    rule = (struct sql_table_rule){.tag = eng_usage_tag(m, (size_t)(locked - m->locked)),
+                                   .migration = m->name,
+                                   .schema = locked->schema,
+                                   .name = locked->name,
+                                   .old_columns = olds,
+                                   .new_columns = news,
+                                   .relatives = relatives,
+                                   .columns = columns.v,
+                                   .ncolumns = columns.n,
+                                   .twins = columns.twins,
+                                   .ntwins = columns.ntwins,
+                                   .early = view->early && fills(table),
+                                   .reversed = view->reversed,
+                                   .state = state};
     write_meaning(snap, &rule);
     buf_printf(&snap->states, "%s\n", state);
     locked->bit = sql_rules_add(snap->rules, &rule);
+    if (table && locked->bit >= 0)
+        add_partitions(snap, &rows, table, view, locked->bit);
     free(columns.v);
     free(columns.twins);
     free(olds);

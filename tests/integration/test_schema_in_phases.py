@@ -145,3 +145,30 @@ def test_who_may_write_the_old_column_alone_may_still_write_it(crowd, db):
     with crowd.proxy.connect(user="app", application_name="granted") as conn:
         until("the grant to be seen", insert)
     assert db.sql("SELECT label, title FROM items WHERE id = 4000") == [("mine", "mine")]
+
+
+def test_a_partition_that_is_named_itself_shows_the_session_s_schema_too(db, segue):
+    db.sql("CREATE TABLE items (id bigint, label text, note text) PARTITION BY RANGE (id)")
+    db.sql("CREATE TABLE low PARTITION OF items FOR VALUES FROM (0) TO (100)")
+    db.sql("CREATE TABLE high (note text, label text, id bigint)")  # another order
+    db.sql("ALTER TABLE items ATTACH PARTITION high FOR VALUES FROM (100) TO (200)")
+    db.sql("INSERT INTO items SELECT i, 'l', 'n' FROM generate_series(1, 150) i")
+    proxy = segue(db, log_level="debug")
+    name = proxy.ready(RENAME)
+    epochs = proxy.log_text().count("rules of epoch")
+    db.sql("CREATE TABLE later PARTITION OF items FOR VALUES FROM (200) TO (300)")
+    until("the new partition to be known", lambda: proxy.log_text().count("rules of epoch") > epochs)
+    with proxy.connect() as conn:
+        def stars():
+            return {t: [c.name for c in conn.execute(f"SELECT * FROM {t}").description]
+                    for t in ("items", "low", "high", "later")}
+
+        assert stars() == {"items": ["id", "label", "note"], "low": ["id", "label", "note"],
+                           "high": ["note", "label", "id"], "later": ["id", "label", "note"]}
+        conn.execute("INSERT INTO high VALUES ('n', 'positional', 160)")
+        conn.execute("INSERT INTO later (id, label) VALUES (250, 'named')")
+        proxy.cli("cutover", name)
+        assert stars() == {"items": ["id", "note", "title"], "low": ["id", "note", "title"],
+                           "high": ["note", "id", "title"], "later": ["id", "note", "title"]}
+        assert conn.execute("SELECT title FROM items WHERE id IN (160, 250) ORDER BY id").fetchall() == [
+            ("positional",), ("named",)]

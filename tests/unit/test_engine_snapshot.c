@@ -36,17 +36,29 @@ static void put_row(PGresult *res, const char *const *fields)
     }
 }
 
-static void column(struct eng_sight *sight, const char *table, const char *name, bool generated,
-                   const char *grants, bool triggers)
+static void column_of(struct eng_sight *sight, const char *table, const char *partition,
+                      const char *name, bool generated, const char *grants, bool triggers)
 {
-    const char *fields[] = {
-        "public", table, name, generated ? "t" : "f", grants, triggers ? "t" : "f"};
+    const char *fields[] = {"public",
+                            table,
+                            name,
+                            generated ? "t" : "f",
+                            grants,
+                            triggers ? "t" : "f",
+                            partition ? "parts" : NULL,
+                            partition};
 
     if (!sight->columns) {
-        sight->columns = table_of(6);
+        sight->columns = table_of(8);
         sight->namesakes = table_of(3);
     }
     put_row(sight->columns, fields);
+}
+
+static void column(struct eng_sight *sight, const char *table, const char *name, bool generated,
+                   const char *grants, bool triggers)
+{
+    column_of(sight, table, NULL, name, generated, grants, triggers);
 }
 
 static void namesake(struct eng_sight *sight, const char *schema, const char *name,
@@ -124,15 +136,21 @@ static void bed_fini(struct bed *b)
     sight_forget(&b->engine.sight);
 }
 
+static const char *shown_rule(struct bed *b, const struct rule *rule);
+
 /* "id claim_text- claim+ total! | claim_text=claim | early reversed": - old, + new, x nobody, !
  * generated. */
 static const char *shown(struct bed *b, size_t table)
+{
+    return shown_rule(b, &b->snap.rules->tables[table]);
+}
+
+static const char *shown_rule(struct bed *b, const struct rule *rule)
 {
     static const char marks[] = {[SQL_SEEN_BY_BOTH] = ' ',
                                  [SQL_SEEN_BY_OLD] = '-',
                                  [SQL_SEEN_BY_NEW] = '+',
                                  [SQL_SEEN_BY_NOBODY] = 'x'};
-    const struct rule *rule = &b->snap.rules->tables[table];
     struct buf out = {0};
 
     for (size_t i = 0; i < rule->ncolumns; i++) {
@@ -293,6 +311,47 @@ static void namesakes_come_with_their_columns_and_too_many_make_columns_unknown(
     bed_fini(&b);
 }
 
+static void partitions_follow_their_table_with_columns_in_their_own_order(void **state)
+{
+    struct eng_sight *sight;
+    struct bed b;
+
+    (void)state;
+    for (int with_grants = 0; with_grants < 2; with_grants++) {
+        const char *grants = with_grants ? "10 INSERT" : NULL;
+
+        bed_init(&b, PH_READY);
+        sight = &b.engine.sight;
+        column(sight, checks, "id", false, NULL, false);
+        column(sight, checks, claim_text, false, NULL, false);
+        column(sight, checks, claim, false, NULL, false);
+        column_of(sight, checks, "p1", claim_text, false, grants, false);
+        column_of(sight, checks, "p1", "id", false, NULL, false);
+        column_of(sight, checks, "p1", claim, false, NULL, false);
+        column_of(sight, checks, "p2", claim, false, NULL, false);
+        column_of(sight, checks, "p2", claim_text, false, NULL, false);
+        column(sight, users, "id", false, NULL, false);
+        snapshot_build(&b.engine, &b.snap);
+        assert_string_equal(shown(&b, 0), with_grants
+                                              ? "id claim_text- claim+ | |"
+                                              : "id claim_text- claim+ | claim_text=claim |");
+        assert_string_equal(shown(&b, 1), "id | |");
+        assert_int_equal(b.snap.rules->npartitions, 2);
+        assert_string_equal(b.snap.rules->partitions[0].schema, "parts");
+        assert_string_equal(b.snap.rules->partitions[0].name, "p1");
+        assert_string_equal(b.snap.rules->tables[0].relatives[0], "p1");
+        assert_string_equal(b.snap.rules->tables[0].relatives[1], "p2");
+        assert_null(b.snap.rules->tables[0].relatives[2]);
+        if (!with_grants) {
+            assert_string_equal(shown_rule(&b, &b.snap.rules->partitions[0]),
+                                "claim_text- id claim+ | claim_text=claim |");
+            assert_string_equal(shown_rule(&b, &b.snap.rules->partitions[1]),
+                                "claim+ claim_text- | claim_text=claim |");
+        }
+        bed_fini(&b);
+    }
+}
+
 static void without_a_reading_of_the_catalog_nothing_is_known_of_columns(void **state)
 {
     struct bed b;
@@ -357,6 +416,7 @@ int main(void)
         cmocka_unit_test(columns_with_nothing_to_fill_are_never_early),
         cmocka_unit_test(a_trigger_of_the_owner_or_other_grants_leave_the_pair_to_the_guard),
         cmocka_unit_test(namesakes_come_with_their_columns_and_too_many_make_columns_unknown),
+        cmocka_unit_test(partitions_follow_their_table_with_columns_in_their_own_order),
         cmocka_unit_test(without_a_reading_of_the_catalog_nothing_is_known_of_columns),
         cmocka_unit_test(progress_is_told_but_no_part_of_the_meaning_and_names_are),
     };
