@@ -88,6 +88,16 @@ static void forget_verdicts(struct sess_worker *w)
     }
 }
 
+static void note_ends(struct sess_worker *w, const struct sql_rules *before)
+{
+    struct sql_rules_ends ends = sql_rules_ended(before, w->order->rules);
+
+    if (ends.old_stays)
+        w->old_stayed = sql_rules_epoch(before);
+    if (ends.new_stays)
+        w->new_stayed = sql_rules_epoch(before);
+}
+
 static void arm(struct sess_worker *w)
 {
     int64_t in_us = w->order->gate_until_us - w->now_us;
@@ -130,6 +140,8 @@ void sess_order_adopt(struct sess_worker *w)
     if (!before ||
         (order->rules != before->rules && !sql_rules_same_tables(order->rules, before->rules)))
         forget_verdicts(w);
+    if (before)
+        note_ends(w, before->rules);
     new_gate = order->gate_mask && (!before || order->gate_number != before->gate_number);
     if (new_gate) {
         atomic_store_explicit(&w->expired, false, memory_order_relaxed);

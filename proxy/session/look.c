@@ -100,8 +100,8 @@ static uint64_t epoch_of(const struct sess *s)
 }
 
 /* NULL: nothing is known of the text but *v. Else valid until the next call. */
-static const struct sql_rewrite *inspect(struct sess *s, const char *text, size_t len,
-                                         struct sql_verdict *v)
+static const struct sql_rewrite *inspect(struct sess *s, enum sql_side side, const char *text,
+                                         size_t len, struct sql_verdict *v)
 {
     struct sess_worker *w = s->worker;
     struct sql_rules *rules = w->order->rules;
@@ -110,6 +110,7 @@ static const struct sql_rewrite *inspect(struct sess *s, const char *text, size_
     struct sql_cache_stats stats;
 
     sess_sight(s, &sight);
+    sight.side = side;
     memset(v, 0, sizeof(*v));
     COUNT(w->counters.inspected, 1);
     if (!rules) { /* with a closed gate nobody can tell */
@@ -173,7 +174,7 @@ static enum rc whole(const struct sess *s, const struct wire_frame *frame, size_
 static enum sess_look pass(struct sess *s, uint8_t type)
 {
     if (s->pipeline)
-        sess_pipeline_client(s->pipeline, type);
+        sess_rewriting_passed(s, type);
     return SESS_LOOK_PASS;
 }
 
@@ -191,7 +192,7 @@ static enum sess_look look_query(struct sess *s, const struct wire_frame *frame,
     if (rc == RC_OK)
         rc = wire_read_query(msg, frame->total, &query);
     if (rc == RC_OK)
-        rewrite = inspect(s, query.text, query.len, &v);
+        rewrite = inspect(s, s->version.side, query.text, query.len, &v);
     look = admit(s, v.touches, v.begins);
     if (look != SESS_LOOK_PASS)
         return look;
@@ -242,7 +243,7 @@ static enum sess_look look_parse(struct sess *s, const struct wire_frame *frame,
     if (rc == RC_OK)
         rc = wire_read_parse(msg, frame->total, &read);
     if (rc == RC_OK)
-        rewrite = inspect(s, read.text, read.text_len, &v);
+        rewrite = inspect(s, s->version.side, read.text, read.text_len, &v);
     look = admit(s, v.touches, v.begins);
     if (look != SESS_LOOK_PASS)
         return look;
@@ -282,26 +283,29 @@ static enum sess_look look_parse_idle(struct sess *s, const struct wire_frame *f
     return SESS_LOOK_PASS;
 }
 
-static enum sess_look look_statement(struct sess *s, uint8_t type, struct sess_statement *statement)
+static enum sess_look look_statement(struct sess *s, uint8_t type, const char *portal,
+                                     struct sess_statement *statement)
 {
     const struct sql_rewrite *rewrite = NULL;
     enum sess_look look;
     struct sql_verdict v;
 
     if (statement->epoch != epoch_of(s) || statement->shadowed != s->shadowed || statement->stale) {
-        rewrite = inspect(s, statement->text, statement->text_len, &v);
+        rewrite = inspect(s, statement->side, statement->text, statement->text_len, &v);
         sess_judge(s, statement, &v, rewrite);
         statement->stale = statement->lost || !sess_sent_is(statement->sent, rewrite);
+        sess_rewriting_judged(s, statement);
     }
     look = admit(s, statement->seen.verdict.touches, statement->seen.verdict.begins);
     if (look != SESS_LOOK_PASS)
         return look;
     sess_usage_note(s, &statement->seen, statement->text, statement->text_len);
-    return sess_rewrite_use(s, type, statement, rewrite);
+    return sess_rewrite_use(s, type, portal, statement, rewrite);
 }
 
-/* What the use of a prepared statement touches; unknown ones may touch anything. */
-static enum sess_look look_use(struct sess *s, uint8_t type, const char *name)
+/* What the use of a prepared statement touches; unknown ones may touch anything. `portal` is a
+ * Bind's. */
+static enum sess_look look_use(struct sess *s, uint8_t type, const char *portal, const char *name)
 {
     struct sess_statement *statement = NULL;
     uint64_t touches = SQL_TOUCH_ALL;
@@ -311,13 +315,13 @@ static enum sess_look look_use(struct sess *s, uint8_t type, const char *name)
     if (name)
         statement = name[0] ? sess_statements_find(s->statements, name) : s->unnamed;
     if (statement && statement->text)
-        return look_statement(s, type, statement);
+        return look_statement(s, type, portal, statement);
     if (name && !name[0] && s->unnamed_epoch == epoch_of(s)) {
         touches = s->unnamed_touches;
         begins = s->unnamed_begins;
     }
     look = admit(s, touches, begins);
-    return look == SESS_LOOK_PASS ? sess_rewrite_use(s, type, NULL, NULL) : look;
+    return look == SESS_LOOK_PASS ? sess_rewrite_use(s, type, portal, NULL, NULL) : look;
 }
 
 static enum sess_look look_bind(struct sess *s, const struct wire_frame *frame, const char *msg,
@@ -336,7 +340,7 @@ static enum sess_look look_bind(struct sess *s, const struct wire_frame *frame, 
         if (have < frame->total && have < NAMES_BYTES_MAX)
             return SESS_LOOK_MORE;
     }
-    return look_use(s, frame->type, name);
+    return look_use(s, frame->type, name ? portal : NULL, name);
 }
 
 static enum sess_look look_describe(struct sess *s, const struct wire_frame *frame, const char *msg,
@@ -347,8 +351,8 @@ static enum sess_look look_describe(struct sess *s, const struct wire_frame *fra
     if (avail < frame->total && frame->total <= NAMES_BYTES_MAX)
         return SESS_LOOK_MORE;
     if (avail < frame->total || wire_read_target(msg, frame->total, &target) != RC_OK)
-        return look_use(s, frame->type, NULL);
-    return target.kind == 'S' ? look_use(s, frame->type, target.name) : pass(s, frame->type);
+        return look_use(s, frame->type, NULL, NULL);
+    return target.kind == 'S' ? look_use(s, frame->type, NULL, target.name) : pass(s, frame->type);
 }
 
 static enum sess_look look_close(struct sess *s, const struct wire_frame *frame, const char *msg,

@@ -109,7 +109,7 @@ size_t sess_relay_client(struct sess *s, const char *data, size_t len)
             if (looked_at[frame.type])
                 look = sess_look(s, &frame, data + pos, len - pos);
             else if (s->pipeline)
-                sess_pipeline_client(s->pipeline, frame.type);
+                sess_rewriting_passed(s, frame.type);
             if (look == SESS_LOOK_MORE || look == SESS_LOOK_STOP)
                 break;
             done = admit(s, &passage, look, pos, &frame);

@@ -14,6 +14,13 @@
 
 /* ---- when the pipeline is kept ---- */
 
+/* What the unnamed portal is made of, until the client describes it. */
+static void bind_to(struct sess *s, struct sess_statement *statement)
+{
+    sess_statement_unref(s->bound);
+    s->bound = sess_statement_ref(statement);
+}
+
 static bool at_rest(const struct sess *s)
 {
     const struct sess_track *t = &s->track;
@@ -38,6 +45,7 @@ void sess_rewriting_end(struct sess *s)
     s->pipeline = NULL;
     sess_statement_unref(s->unnamed);
     s->unnamed = NULL;
+    bind_to(s, NULL);
 }
 
 void sess_rewriting_ready(struct sess *s)
@@ -73,17 +81,36 @@ static void put_ascii(struct buf *out, const char *text)
 
 /* A text that the server's parser refuses at its first word, and the answer in place of that. What
  * it says is for the server's log. */
-static struct sess_sent *refuse(struct sess *s, uint64_t tables, struct buf *text)
+static struct sess_sent *refuse(struct sess *s, const char *why, const struct err *err,
+                                const char *routine, struct buf *text)
 {
     struct buf answer = {0};
+
+    buf_printf(text, "segue~%s~%u: ", why, ++s->refusals);
+    put_ascii(text, err->text);
+    wire_put_error_of(&answer, "ERROR", err, routine);
+    return sess_sent_refusal_take(&answer);
+}
+
+static struct sess_sent *refuse_early(struct sess *s, uint64_t tables, struct buf *text)
+{
     struct err err = {0};
 
     sql_rules_early_error(s->worker->order->rules, tables, &err);
-    buf_printf(text, "segue~early~%u: ", ++s->refusals);
-    put_ascii(text, err.text);
-    wire_put_error(&answer, "ERROR", &err);
     COUNT(s->worker->counters.early_refused, 1);
-    return sess_sent_refusal_take(&answer);
+    return refuse(s, "early", &err, NULL, text);
+}
+
+/* As the server does for a statement whose result has changed under it; some drivers know by the
+ * routine that they are to prepare it again. */
+static struct sess_sent *refuse_changed(struct sess *s, struct buf *text)
+{
+    struct err err = {0};
+
+    err_set(&err, "0A000", "cached plan must not change result type");
+    err_hint(&err, "A migration has removed columns that were there when it was prepared.");
+    COUNT(s->worker->counters.changed_refused, 1);
+    return refuse(s, "changed", &err, "RevalidateCachedQuery", text);
 }
 
 /* What to send for a text, or NULL: the text itself. *out is what stands in the message. */
@@ -92,7 +119,7 @@ static struct sess_sent *choose(struct sess *s, const char *text, size_t len,
 {
     buf_reset(out);
     if (rewrite && rewrite->early && !is_aborted(s, text, len))
-        return refuse(s, rewrite->early, out);
+        return refuse_early(s, rewrite->early, out);
     if (!rewrite || !rewrite->text)
         return NULL;
     COUNT(s->worker->counters.rewritten, 1);
@@ -149,6 +176,36 @@ void sess_rewrite_parse_unknown(struct sess *s)
     s->unnamed = NULL;
 }
 
+/* On which side a statement is that is prepared now. */
+static enum sql_side side_of(const struct sess *s, uint64_t tables)
+{
+    if (!tables || !s->worker->order->rules)
+        return SQL_SIDE_OLD;
+    return s->version.side == SQL_SIDE_FOLLOW ? sql_rules_side(s->worker->order->rules, tables)
+                                              : s->version.side;
+}
+
+/* Its side has gone for good, or is about to. */
+static bool has_lost_side(const struct sess *s, const struct sess_statement *statement)
+{
+    const struct sess_worker *w = s->worker;
+    uint64_t tables = statement->seen.verdict.touches;
+    uint64_t lost = statement->side == SQL_SIDE_OLD ? w->new_stayed : w->old_stayed;
+
+    if (tables)
+        return sql_rules_gone(w->order->rules, tables, statement->side);
+    return statement->sent_epoch && statement->sent_epoch <= lost;
+}
+
+void sess_rewriting_judged(struct sess *s, struct sess_statement *statement)
+{
+    const struct sql_rewrite *was = statement->sent ? &statement->sent->rewrite : &statement->seen;
+
+    statement->changed =
+        statement->stale && has_lost_side(s, statement) &&
+        (was->positional || (was->stars && statement->habit != SESS_HABIT_DESCRIBES));
+}
+
 enum sess_look sess_rewrite_parse(struct sess *s, const struct sess_parse *parse,
                                   const struct sql_rewrite *rewrite,
                                   const struct sql_verdict *verdict)
@@ -161,6 +218,8 @@ enum sess_look sess_rewrite_parse(struct sess *s, const struct sess_parse *parse
         flight.statement = sess_statement_new(parse);
         sess_judge(s, flight.statement, verdict, rewrite);
         flight.statement->sent = sess_sent_ref(sent);
+        flight.statement->sent_epoch = sql_rules_epoch(w->order->rules);
+        flight.statement->side = side_of(s, verdict->touches);
     }
     flight.before = sess_name_means(s, parse->name, flight.statement);
     if (parse->name[0] && sent && !sent->answer.len && !flight.statement->linked) {
@@ -197,11 +256,28 @@ static void prepare_again(struct sess *s, struct sess_statement *statement,
                                 .sent = sess_sent_ref(sent),
                                 .statement = sess_statement_ref(statement)});
     sess_statements_sent_take(s->statements, statement, sent);
+    statement->sent_epoch = sql_rules_epoch(w->order->rules);
+    if (has_lost_side(s, statement) || !statement->seen.verdict.touches)
+        statement->side = side_of(s, statement->seen.verdict.touches);
     statement->lost = statement->stale = sent && sent->answer.len;
 }
 
-enum sess_look sess_rewrite_use(struct sess *s, uint8_t type, struct sess_statement *statement,
-                                const struct sql_rewrite *rewrite)
+/* In place of a use: what makes the server fail it. */
+static enum sess_look refuse_use(struct sess *s)
+{
+    struct sess_worker *w = s->worker;
+    struct sess_sent *sent;
+
+    buf_reset(&w->text);
+    sent = refuse_changed(s, &w->text);
+    /* under a name, for the unnamed statement is the client's */
+    wire_put_parse(&w->instead, "segue~changed", w->text.data, w->text.len, "", 0);
+    put(s, (struct sess_flight){.kind = SESS_FLIGHT_PARSE, .hidden = true, .sent = sent});
+    return SESS_LOOK_INSTEAD;
+}
+
+enum sess_look sess_rewrite_use(struct sess *s, uint8_t type, const char *portal,
+                                struct sess_statement *statement, const struct sql_rewrite *rewrite)
 {
     struct sess_flight flight = {.kind = type == 'B' ? SESS_FLIGHT_BIND : SESS_FLIGHT_DESCRIBE};
     bool again;
@@ -209,11 +285,28 @@ enum sess_look sess_rewrite_use(struct sess *s, uint8_t type, struct sess_statem
     if (!sess_rewriting(s))
         return SESS_LOOK_PASS;
     again = statement && statement->stale && !is_aborted(s, statement->text, statement->text_len);
+    if (again && statement->changed)
+        return refuse_use(s);
     if (again)
         prepare_again(s, statement, rewrite);
+    if (type == 'B')
+        bind_to(s, portal && !portal[0] ? statement : NULL);
+    if (portal && portal[0] && statement)
+        statement->habit = SESS_HABIT_TRUSTS; /* who describes that portal is not followed */
     flight.sent = statement ? sess_sent_ref(statement->sent) : NULL;
     put(s, flight);
     return again ? SESS_LOOK_FRONT : SESS_LOOK_PASS;
+}
+
+void sess_rewriting_passed(struct sess *s, uint8_t type)
+{
+    if (s->bound && type == 'D' && s->bound->habit == SESS_HABIT_UNKNOWN)
+        s->bound->habit = SESS_HABIT_DESCRIBES;
+    else if (s->bound && type == 'E')
+        s->bound->habit = SESS_HABIT_TRUSTS;
+    if (s->bound && (type == 'D' || type == 'E'))
+        bind_to(s, NULL);
+    sess_pipeline_client(s->pipeline, type);
 }
 
 void sess_rewrite_close(struct sess *s, const char *name)

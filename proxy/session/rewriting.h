@@ -32,10 +32,17 @@ enum sess_look sess_rewrite_parse(struct sess *s, const struct sess_parse *parse
                                   const struct sql_verdict *verdict);
 void sess_rewrite_parse_unknown(struct sess *s); /* one that was not read */
 
-/* Bind, or Describe of a statement; NULL: not known. */
-enum sess_look sess_rewrite_use(struct sess *s, uint8_t type, struct sess_statement *statement,
+/* Bind to a portal, or Describe of a statement; NULL: not known. */
+enum sess_look sess_rewrite_use(struct sess *s, uint8_t type, const char *portal,
+                                struct sess_statement *statement,
                                 const struct sql_rewrite *rewrite);
 void sess_rewrite_close(struct sess *s, const char *name); /* Close of a statement */
+
+/* All other messages of the client, and Describe of a portal. */
+void sess_rewriting_passed(struct sess *s, uint8_t type);
+
+/* A statement has been judged anew: may it be prepared again without the client knowing? */
+void sess_rewriting_judged(struct sess *s, struct sess_statement *statement);
 
 /* An answer of the server, of which `avail` bytes are there. MORE: it is judged when it is whole.
  */

@@ -29,6 +29,8 @@ struct sess_sent *sess_sent_new(const struct sql_rewrite *rewrite, const char *t
     sent->bytes += bytes + rewrite->len + 1;
     sent->rewrite.text = mem_strndup(rewrite->text, rewrite->len);
     sent->rewrite.len = rewrite->len;
+    sent->rewrite.stars = rewrite->stars;
+    sent->rewrite.positional = rewrite->positional;
     sent->rewrite.nsplices = rewrite->nsplices;
     sent->rewrite.splices = mem_alloc(bytes + 1);
     memcpy(sent->rewrite.splices, rewrite->splices, bytes);

@@ -18,7 +18,7 @@ struct sess_sent {
     /* An ErrorResponse for the one that the text sent is there to provoke; empty: a real rewrite.
      */
     struct buf answer;
-    struct sql_rewrite rewrite; /* its text and splices */
+    struct sql_rewrite rewrite; /* without its verdict */
     size_t text_len;
     char text[]; /* the client's, NUL-terminated */
 };

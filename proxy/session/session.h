@@ -110,6 +110,7 @@ struct sess {
     struct sess_pipeline *pipeline; /* NULL: not */
     struct sess_statement *unnamed; /* NULL: not known, or it touches nothing */
     uint64_t shadowed;              /* tables that a temporary table of this session may hide */
+    struct sess_statement *bound;   /* at the unnamed portal, not described yet; or NULL */
     unsigned refusals;              /* numbers them in the server's log */
     uint64_t prepares;              /* tables named by SQL-level PREPARE */
     uint64_t prepared_old, prepared_new; /* of them, those whose old, new columns it named */
@@ -251,7 +252,7 @@ enum sess_look {
 };
 enum sess_look sess_look(struct sess *s, const struct wire_frame *frame, const char *msg,
                          size_t avail);
-/* Remembers what the rules say of its text. `rewrite` may be NULL. */
+/* Remembers what the rules say of its text, on its side. `rewrite` may be NULL. */
 void sess_judge(struct sess *s, struct sess_statement *statement, const struct sql_verdict *v,
                 const struct sql_rewrite *rewrite);
 void sess_touch(struct sess *s, uint64_t tables);

@@ -43,6 +43,7 @@ struct sess_statement *sess_statement_new(const struct sess_parse *parse)
     statement->refs = 1;
     statement->hash = hash_name(parse->name);
     statement->epoch = SESS_NOT_LOOKED;
+    statement->side = SQL_SIDE_OLD; /* of any migration to come */
     memcpy(statement->name, parse->name, name_len + 1);
     statement->text_len = text_len;
     if (parse->text) {

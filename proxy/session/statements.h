@@ -11,6 +11,9 @@
 
 #include "sent.h"
 
+/* What is known of its uses: does the client describe each portal, or trust what it knows? */
+enum sess_habit { SESS_HABIT_UNKNOWN, SESS_HABIT_DESCRIBES, SESS_HABIT_TRUSTS };
+
 struct sess_statement {
     struct sess_statement *chain;
     uint64_t hash;
@@ -20,6 +23,13 @@ struct sess_statement {
     bool stale; /* the same, or it has another text than the rules want: it is prepared again before
                    its next use */
     uint16_t ntypes;
+    bool changed; /* stale, and its result cannot stay what it was: the client must prepare it again
+                   */
+    uint8_t habit; /* enum sess_habit */
+    /* The side on which the client has prepared it, for as long as there are two: what it was told
+     * of the result stays true. */
+    enum sql_side side;
+    uint64_t sent_epoch;      /* under which the server got what it has; 0: without rules */
     uint64_t epoch, shadowed; /* of what was `seen`; epoch SESS_NOT_LOOKED: nothing yet */
     struct sql_rewrite seen;  /* without its text and splices */
     struct sess_sent *sent;   /* what the server has in place of the text; NULL: the text. Owned. */

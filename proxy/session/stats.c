@@ -49,6 +49,8 @@ static const struct {
     ROW("rewritten", rewritten, true, "statements sent as another text"),
     ROW("prepared_again", prepared_again, true, "prepared again because the rules had changed"),
     ROW("early_refused", early_refused, true, "refused: they read a new column before it is ready"),
+    ROW("changed_refused", changed_refused, true,
+        "refused: uses of a prepared statement whose columns a migration has removed"),
     DOUBT("left_grammar", GRAMMAR, "not understood by the parser"),
     DOUBT("left_statement", STATEMENT, "of a kind that is never rewritten"),
     DOUBT("left_length", LENGTH, "longer than inspect_bytes_max"),

@@ -70,7 +70,9 @@ struct sess_worker {
     int64_t now_us; /* read once an event */
     struct sess_order *order;
     struct sess_limits *limits;
-    bool looking;       /* rules or a closed gate: statements are looked at */
+    bool looking; /* rules or a closed gate: statements are looked at */
+    /* The last epochs with a table that has ended so since; 0: none. */
+    uint64_t old_stayed, new_stayed;
     uint64_t gate_mask; /* 0: open here */
     bool draining;
     bool released;           /* handed over: sessions live on, none comes */

@@ -6,6 +6,7 @@
 
 #include "rules_private.h"
 #include "segue/base/mem.h"
+#include "segue/sql/rewrite.h"
 
 static void search_add_list(struct sql_search *search, char *const *list, uint64_t mask)
 {
@@ -212,4 +213,55 @@ bool sql_rules_same_tables(const struct sql_rules *a, const struct sql_rules *b)
             !same_names(a->tables[i].relatives, b->tables[i].relatives))
             return false;
     return true;
+}
+
+enum sql_side sql_rules_side(const struct sql_rules *rules, uint64_t tables)
+{
+    bool old_side = false, new_side = false;
+
+    for (size_t i = 0; rules && i < rules->n; i++) {
+        if (!(tables & (UINT64_C(1) << i)))
+            continue;
+        new_side |= rules->tables[i].reversed;
+        old_side |= !rules->tables[i].reversed;
+    }
+    if (old_side == new_side)
+        return SQL_SIDE_FOLLOW;
+    return new_side ? SQL_SIDE_NEW : SQL_SIDE_OLD;
+}
+
+static bool hides_from_all(const struct rule *rule)
+{
+    for (size_t i = 0; i < rule->ncolumns; i++)
+        if (rule->columns[i].sight == SQL_SEEN_BY_NOBODY)
+            return true;
+    return false;
+}
+
+bool sql_rules_gone(const struct sql_rules *rules, uint64_t tables, enum sql_side side)
+{
+    enum sql_side stays;
+
+    for (size_t i = 0; rules && i < rules->n; i++) {
+        stays = rules->tables[i].reversed ? SQL_SIDE_NEW : SQL_SIDE_OLD;
+        if ((tables & (UINT64_C(1) << i)) && side != SQL_SIDE_FOLLOW && side != stays &&
+            hides_from_all(&rules->tables[i]))
+            return true;
+    }
+    return false;
+}
+
+struct sql_rules_ends sql_rules_ended(const struct sql_rules *before, const struct sql_rules *after)
+{
+    struct sql_rules_ends ends = {0};
+
+    for (size_t i = 0; before && i < before->n; i++) {
+        const struct rule *rule = &before->tables[i];
+
+        if (sql_rules_find(after, rule->schema, rule->name) >= 0)
+            continue;
+        ends.new_stays |= rule->reversed;
+        ends.old_stays |= !rule->reversed;
+    }
+    return ends;
 }

@@ -34,7 +34,8 @@ static void put_field(struct buf *out, char code, const char *value)
     put_string(out, value);
 }
 
-void wire_put_error(struct buf *out, const char *severity, const struct err *err)
+void wire_put_error_of(struct buf *out, const char *severity, const struct err *err,
+                       const char *routine)
 {
     size_t at = begin(out, 'E');
 
@@ -44,8 +45,15 @@ void wire_put_error(struct buf *out, const char *severity, const struct err *err
     put_field(out, 'M', err->text);
     if (err->hint[0])
         put_field(out, 'H', err->hint);
+    if (routine)
+        put_field(out, 'R', routine);
     buf_append_u8(out, 0);
     end(out, at);
+}
+
+void wire_put_error(struct buf *out, const char *severity, const struct err *err)
+{
+    wire_put_error_of(out, severity, err, NULL);
 }
 
 void wire_put_notice(struct buf *out, const char *severity, const char *sqlstate, const char *text)

@@ -71,6 +71,13 @@ struct sql_sight_of_session {
     uint64_t shadowed; /* tables that a temporary table of this session may hide */
 };
 
+/* What FOLLOW means for a statement that touches `tables`: OLD or NEW; FOLLOW when it is not the
+ * same for all of them, or none is a table of the rules. */
+enum sql_side sql_rules_side(const struct sql_rules *rules, uint64_t tables);
+
+/* Has one of `tables` no columns any more that only `side` saw: they are about to be dropped? */
+bool sql_rules_gone(const struct sql_rules *rules, uint64_t tables, enum sql_side side);
+
 /* Full work without a cache. `text` need not be NUL-terminated. */
 void sql_rewrite(const struct sql_rules *rules, const struct sql_sight_of_session *session,
                  const char *text, size_t len, struct sql_rewrite *out);

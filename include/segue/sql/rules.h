@@ -101,6 +101,14 @@ int sql_rules_find(const struct sql_rules *rules, const char *schema, const char
  * migration, how far it is, when they may be read. At least one of the bits is a table's. */
 void sql_rules_early_error(const struct sql_rules *rules, uint64_t tables, struct err *err);
 
+/* How have tables of `before` ended that are not in `after`? The two may be NULL. */
+struct sql_rules_ends {
+    bool old_stays; /* one has its old columns: aborted */
+    bool new_stays; /* one has its new ones: completed */
+};
+struct sql_rules_ends sql_rules_ended(const struct sql_rules *before,
+                                      const struct sql_rules *after);
+
 /* Do the bits mean the same: the same tables with the same relatives in the same order? (Columns
  * may differ.) False when either is NULL. What was touched by one is then touched by the other. */
 bool sql_rules_same_tables(const struct sql_rules *a, const struct sql_rules *b);

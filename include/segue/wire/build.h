@@ -16,6 +16,10 @@
 /* ErrorResponse from an error value; severity "ERROR" or "FATAL". */
 void wire_put_error(struct buf *out, const char *severity, const struct err *err);
 
+/* The same, as of a routine of the server's sources (NULL: of none). */
+void wire_put_error_of(struct buf *out, const char *severity, const struct err *err,
+                       const char *routine);
+
 /* NoticeResponse, severity NOTICE or WARNING. */
 void wire_put_notice(struct buf *out, const char *severity, const char *sqlstate, const char *text);
 

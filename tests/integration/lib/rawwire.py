@@ -23,12 +23,15 @@ def query(text):
     return message("Q", text.encode() + b"\0")
 
 
-def parse(text, name=""):
-    return message("P", f"{name}\0{text}\0".encode() + b"\0\0")
+def parse(text, name="", types=()):
+    return message("P", f"{name}\0{text}\0".encode() + struct.pack(f"!H{len(types)}I", len(types), *types))
 
 
-def bind(name="", portal=""):
-    return message("B", f"{portal}\0{name}\0".encode() + b"\0\0\0\0\0\0")
+def bind(name="", portal="", values=(), binary=False):
+    """Values are texts; `binary`: what comes back."""
+    body = b"".join(struct.pack("!I", len(v)) + v for v in (str(v).encode() for v in values))
+    return message("B", f"{portal}\0{name}\0".encode() + struct.pack("!HH", 0, len(values)) + body
+                   + (b"\0\1\0\1" if binary else b"\0\0"))
 
 
 def execute(portal="", rows=0):
@@ -115,6 +118,15 @@ class Raw:
         self.send(startup(user=user, database=database, **more))
         assert self.until_ready().endswith("ZI")
         return self
+
+    def answers(self):
+        """Messages up to ReadyForQuery, that one included, as (type, body)."""
+        out = []
+        while not out or out[-1][0] != "Z":
+            got = self.read()
+            assert got is not None, out
+            out.append(got)
+        return out
 
     def error(self):
         """Fields of the next ErrorResponse; None when the connection ends first."""
