@@ -210,6 +210,7 @@ static enum rc load(struct eng_engine *engine, struct err *err)
         return RC_OK;
     if (store_create(&engine->work, err) != RC_OK || store_throttle_load(engine, err) != RC_OK)
         return RC_ERR;
+    throttle_show(engine); /* whoever sees a migration sees what holds it */
     if (store_load(engine, err) != RC_OK)
         return RC_ERR;
     return eng_usage_load(engine, err);
@@ -232,7 +233,6 @@ static void connect_turn(struct eng_engine *engine)
         engine->ready = true;
         engine->connects_failed = 0;
         board_set_connected(engine->board, true);
-        throttle_show(engine);
         log_info("the engine is connected, %zu migrations in flight", engine->nmigrations);
     } else if (rc == RC_AGAIN) {
         engine->connect_at_us = clock_us() + LOCK_EVERY_MS * 1000;
