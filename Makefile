@@ -45,14 +45,15 @@ BUILD_DEBS := gcc libc6-dev make pkg-config libevent-dev libjansson-dev libpq-de
 DEMO_DEBS  := $(BUILD_DEBS) postgresql-15
 BENCH_DEBS := $(DEMO_DEBS) openssl pgbouncer haproxy gnuplot-nox
 TEST_DEBS  := $(DEMO_DEBS) openssl libcmocka-dev clang-format nodejs npm python3-pytest \
-              python3-psycopg python3-psycopg2 python3-asyncpg python3-sqlalchemy alembic
+              python3-pytest-xdist python3-psycopg python3-psycopg2 python3-asyncpg python3-sqlalchemy alembic
 FUZZ_DEBS  := $(BUILD_DEBS) libcmocka-dev clang-14 libclang-rt-14-dev
 DRIVERS_DEBS := default-jdk-headless libpostgresql-jdbc-java libdbd-pg-perl ruby-pg php-cli php-pgsql \
                 golang-go golang-github-jackc-pgx-v4-dev
 
 PREFIX ?= /usr/local
 PYTHON := /usr/bin/python3
-PYTEST  = $(PYTHON) -m pytest -q -p no:cacheprovider tests/integration $(T)
+JOBS   ?= 2
+PYTEST  = $(PYTHON) -m pytest -q -p no:cacheprovider -n $(JOBS) --dist loadfile tests/integration $(T)
 
 .DEFAULT_GOAL := help
 .PHONY: help deps needed needed-demo needed-test needed-bench build demo test unit integration \

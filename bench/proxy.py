@@ -122,14 +122,19 @@ def progress(cell, done, total, began):
 def run_all(farm, chosen):
     began = time.monotonic()
     cells, memory = [], []
-    total = sum(len(plan(chosen, tls)) for tls in chosen["TLS"])
+    total = left = sum(len(plan(chosen, tls)) for tls in chosen["TLS"])
     for tls in chosen["TLS"]:
         half = plan(chosen, tls)
         servers = {name: farm.start(name, tls) for name in chosen["PROXIES"]} if half else {}
-        for cell in half:
-            run_cell(farm, servers, cell, chosen)
+        for number, cell in enumerate(half, total - left + 1):
+            try:
+                run_cell(farm, servers, cell, chosen)
+            except measure.Starved as starved:  # the others still say something
+                print(f"        left out: {report.cell_name(cell)}: {starved}", flush=True)
+                continue
             cells.append(cell)
-            progress(cell, len(cells), total, began)
+            progress(cell, number, total, began)
+        left -= len(half)
         for server in servers.values():
             farm.stop(server)
         if "memory" in chosen["PARTS"]:

@@ -275,7 +275,9 @@ static int run(struct serve *serve)
 {
     struct err err = {0};
 
-    if (make(serve, &err) != RC_OK || begin(serve, &err) != RC_OK)
+    if (make(serve, &err) != RC_OK) /* options that do not fit together, and files they name */
+        return fail(CLI_USAGE, &err);
+    if (begin(serve, &err) != RC_OK)
         return fail(CLI_REFUSED, &err);
     printf("segue: listening on %s\n", sess_plane_address(serve->plane));
     fflush(stdout);

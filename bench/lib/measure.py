@@ -21,7 +21,7 @@ from .contenders import PGBIN, Broken
 
 SCRIPTS = {"select": ["-S"], "tpcb": ["-b", "tpcb-like"], "connect": ["-S", "-C"]}
 SAMPLE_S = 0.02
-SETTLE_SHARE = 0.5 # of the run: backends fill their caches
+SETTLE_SHARE = 0.5 # of the time between the first and the last transaction: backends fill their caches
 
 
 class Starved(Broken):
@@ -86,7 +86,7 @@ def run(farm, server, script, mode, clients, tls, seconds):
         raise Broken(f"pgbench through {server.name}: {done.stderr.strip()[-400:]}\n{server.tail()}")
     ended, took = read_log(folder)
     shutil.rmtree(folder)
-    t0, t1, out = window(ended, sampler.samples, seconds * SETTLE_SHARE)
+    t0, t1, out = window(ended, sampler.samples)
     took = sorted(us for end, us in zip(ended, took) if t0 < end <= t1)
     out.update(transactions=len(took), p50_us=percentile(took, 0.50), p99_us=percentile(took, 0.99))
     if server.pid is None:
@@ -108,9 +108,9 @@ def read_log(folder):
     return ended, took
 
 
-def window(ended, samples, settle_s):
+def window(ended, samples):
     first, last = min(ended), max(ended)
-    inside = [s for s in samples if first + settle_s <= s[0] <= last]
+    inside = [s for s in samples if first + (last - first) * SETTLE_SHARE <= s[0] <= last]
     if len(inside) < 2:
         raise Starved("too few samples: SECONDS is too short")
     (t0, cpu0), (t1, cpu1) = inside[0], inside[-1]

@@ -124,7 +124,7 @@ static void forget_all(struct eng_engine *engine)
     while (engine->nmigrations) {
         struct eng_migration *m = engine->migrations[0];
 
-        eng_verify_answer(m, &gone);
+        eng_verify_answer(engine, m, &gone);
         eng_migration_drop(engine, m);
     }
 }

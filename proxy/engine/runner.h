@@ -163,7 +163,8 @@ enum rc eng_verify_turn(struct eng_engine *engine, struct eng_migration *m,
                         struct err *err) MUST_CHECK;
 void eng_verify_free(struct eng_verify *verify);
 double eng_verify_share(const struct eng_migration *m);
-void eng_verify_answer(struct eng_migration *m, const struct err *err); /* waiting jobs */
+void eng_verify_answer(struct eng_engine *engine, struct eng_migration *m,
+                       const struct err *err); /* waiting jobs */
 enum rc eng_verify_wanted_turn(struct eng_engine *engine, struct eng_migration *m,
                                struct err *err) MUST_CHECK; /* on demand */
 

@@ -293,7 +293,7 @@ static enum rc finish(struct eng_engine *engine, struct eng_migration *m, struct
         m->repairs++; /* NULLs that `up` gives: a repair pass would give them again */
     eng_verify_free(verify);
     m->verify = NULL;
-    eng_verify_answer(m, NULL);
+    eng_verify_answer(engine, m, NULL);
     eng_status_put(engine, m);
     return RC_OK;
 }
@@ -319,7 +319,7 @@ enum rc eng_verify_turn(struct eng_engine *engine, struct eng_migration *m, stru
     if (rc == RC_ERR && !conn_retryable(err)) {
         eng_verify_free(m->verify);
         m->verify = NULL;
-        eng_verify_answer(m, err);
+        eng_verify_answer(engine, m, err);
     }
     return rc;
 }
@@ -341,8 +341,9 @@ enum rc eng_verify_wanted_turn(struct eng_engine *engine, struct eng_migration *
     return RC_AGAIN;
 }
 
-void eng_verify_answer(struct eng_migration *m, const struct err *err)
+void eng_verify_answer(struct eng_engine *engine, struct eng_migration *m, const struct err *err)
 {
+    eng_status_put(engine, m); /* whoever has the answer asks for the status next */
     for (size_t i = 0; i < m->nverify_jobs; i++) {
         struct eng_job *job = m->verify_jobs[i];
 

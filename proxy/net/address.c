@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stddef.h>
@@ -39,9 +40,17 @@ static const char *unix_path(const struct net_address *address)
     return un->sun_path[0] ? un->sun_path : "unix (abstract)";
 }
 
+/* As it is written behind a link-local address: which of the machine's links is meant. */
+static void zone_text(const struct sockaddr_in6 *of, char out[IF_NAMESIZE + 1])
+{
+    out[0] = of->sin6_scope_id ? '%' : '\0';
+    if (of->sin6_scope_id && !if_indextoname(of->sin6_scope_id, out + 1))
+        snprintf(out + 1, IF_NAMESIZE, "%u", (unsigned)of->sin6_scope_id);
+}
+
 void net_address_text(const struct net_address *address, char *out)
 {
-    char host[INET6_ADDRSTRLEN] = "";
+    char host[INET6_ADDRSTRLEN] = "", zone[IF_NAMESIZE + 1];
 
     switch (address->sa.ss_family) {
     case AF_INET:
@@ -50,7 +59,8 @@ void net_address_text(const struct net_address *address, char *out)
         break;
     case AF_INET6:
         inet_ntop(AF_INET6, &v6(address)->sin6_addr, host, sizeof(host));
-        snprintf(out, NET_ADDRESS_TEXT, "[%s]:%u", host, ntohs(v6(address)->sin6_port));
+        zone_text(v6(address), zone);
+        snprintf(out, NET_ADDRESS_TEXT, "[%s%s]:%u", host, zone, ntohs(v6(address)->sin6_port));
         break;
     default:
         snprintf(out, NET_ADDRESS_TEXT, "%s", unix_path(address));

@@ -1,5 +1,6 @@
 #include "segue/net/handover.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdint.h>
@@ -8,6 +9,9 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
+
+static_assert(NET_CONTROL_NAME_MAX == sizeof(((struct sockaddr_un *)0)->sun_path) - 1,
+              "a name fits");
 
 #define BACKLOG 64
 #define PASSED_MAX 4 /* room, so that more than one is seen and closed */
@@ -18,9 +22,9 @@ static socklen_t fill(const char *name, struct sockaddr_un *out, struct err *err
 
     memset(out, 0, sizeof(*out));
     out->sun_family = AF_UNIX;
-    if (len < 2 || len >= sizeof(out->sun_path)) {
-        err_set(err, "22023", "control socket \"%s\": a name has 2 to %zu bytes", name,
-                sizeof(out->sun_path) - 1);
+    if (len < 2 || len > NET_CONTROL_NAME_MAX) {
+        err_set(err, "22023", "control socket \"%s\": a name has 2 to %d bytes", name,
+                NET_CONTROL_NAME_MAX);
         return 0;
     }
     memcpy(out->sun_path, name, len);

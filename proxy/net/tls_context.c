@@ -34,20 +34,26 @@ static bool given(const char *file)
 
 /* ---- the key and its certificate ---- */
 
+/* A FIFO would wait for a writer, and who reloads with it; of a folder OpenSSL says strange things.
+ */
+static bool is_regular(const char *what, const char *file, struct stat *st, struct err *err)
+{
+    if (stat(file, st) < 0)
+        err_set(err, SQLSTATE_FILE, "cannot load the %s \"%s\": %s", what, file, strerror(errno));
+    else if (!S_ISREG(st->st_mode))
+        err_set(err, SQLSTATE_FILE, "cannot load the %s \"%s\": not a regular file", what, file);
+    else
+        return true;
+    return false;
+}
+
 /* libpq's rule: others may read it only when it is root's, and then only its group. */
 static bool key_is_private(const char *file, struct err *err)
 {
     struct stat st;
 
-    if (stat(file, &st) < 0) {
-        err_set(err, SQLSTATE_FILE, "cannot read the private key \"%s\": %s", file,
-                strerror(errno));
+    if (!is_regular("private key", file, &st, err))
         return false;
-    }
-    if (!S_ISREG(st.st_mode)) {
-        err_set(err, SQLSTATE_FILE, "the private key \"%s\" is not a regular file", file);
-        return false;
-    }
     if (st.st_mode & (st.st_uid == 0 ? (S_IWGRP | S_IXGRP | S_IRWXO) : (S_IRWXG | S_IRWXO))) {
         err_set(err, SQLSTATE_FILE, "the private key \"%s\" has group or world access", file);
         err_hint(err, "It must have permissions u=rw (0600) or less, or u=rw,g=r (0640) or less "
@@ -70,12 +76,15 @@ static int no_passphrase(char *to, int size, int writing, void *asked)
 static bool load_pair(SSL_CTX *ssl, const char *cert, const char *key, struct err *err)
 {
     bool encrypted = false, loaded;
+    struct stat st;
 
     if (!given(cert) || !given(key)) {
         err_set(err, SQLSTATE_FILE, "TLS needs a certificate and its private key: there is no %s",
                 given(cert) ? "private key" : "certificate");
         return false;
     }
+    if (!is_regular("certificate", cert, &st, err))
+        return false;
     if (SSL_CTX_use_certificate_chain_file(ssl, cert) != 1) {
         err_set(err, SQLSTATE_FILE, "cannot load the certificate \"%s\": %s", cert,
                 openssl_words());
@@ -146,9 +155,12 @@ static bool load_revoked(SSL_CTX *ssl, const char *file, struct err *err)
 {
     X509_STORE *store = SSL_CTX_get_cert_store(ssl);
     X509_LOOKUP *lookup;
+    struct stat st;
 
     if (!given(file))
         return true;
+    if (!is_regular("certificate revocation list", file, &st, err))
+        return false;
     lookup = X509_STORE_add_lookup(store, X509_LOOKUP_file());
     if (!lookup || X509_load_crl_file(lookup, file, X509_FILETYPE_PEM) <= 0) {
         err_set(err, SQLSTATE_FILE, "cannot load the certificate revocation list \"%s\": %s", file,
@@ -162,7 +174,10 @@ static bool load_revoked(SSL_CTX *ssl, const char *file, struct err *err)
 static bool load_roots(SSL_CTX *ssl, const char *file, struct err *err)
 {
     bool system = strcmp(file, "system") == 0;
+    struct stat st;
 
+    if (!system && !is_regular("root certificates", file, &st, err))
+        return false;
     if (system ? SSL_CTX_set_default_verify_paths(ssl) == 1
                : SSL_CTX_load_verify_file(ssl, file) == 1)
         return true;

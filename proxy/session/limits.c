@@ -134,6 +134,12 @@ static enum rc load_users(struct sess_limits *limits, const char *path, struct e
         err_hint(err, "auth_file names the user list");
         return RC_ERR;
     }
+    /* more often cut short by whoever writes it than meant: it would shut everybody out */
+    if (!auth_users_count(limits->users)) {
+        err_set(err, "F0000", "%s: there is no user in it", path);
+        err_hint(err, "auth_file names the user list");
+        return RC_ERR;
+    }
     if (open_to_others)
         log_warning("others may read the user list %s", path);
     warn_of_users(limits, path);

@@ -319,19 +319,9 @@ static void dismiss(struct sess *s, const struct err *why)
 /* Its login is under way, and nothing else: it would be dismissed as soon as that is over. */
 static bool is_logging_in(const struct sess *s)
 {
-    switch (s->state) {
-    case SESS_PROVING:
-    case SESS_CONNECTING:
-    case SESS_TLS_ASK:
-    case SESS_SERVER_TLS:
-    case SESS_ASKED:
-    case SESS_ENTERING:
-        return s->purpose != SESS_FOR_CANCEL;
-    case SESS_AUTH:
-        return s->track.asked == 1 && !s->track.opened && !s->client.left;
-    default:
+    if (!sess_state_rows[s->state].logging_in || s->purpose == SESS_FOR_CANCEL)
         return false;
-    }
+    return s->state != SESS_AUTH || (s->track.asked == 1 && !s->track.opened && !s->client.left);
 }
 
 void sess_drain(struct sess *s)

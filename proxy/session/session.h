@@ -155,7 +155,8 @@ enum sess_shown {
 /* What a state does; rows in session.c. The functions take bytes and return how many they used. */
 struct sess_state_row {
     const char *name;
-    uint32_t next; /* states that may follow, as bits */
+    uint32_t next;   /* states that may follow, as bits */
+    bool logging_in; /* a login is under way, or a cancel request on the same way */
     size_t (*client)(struct sess *s, const char *data, size_t len);
     size_t (*server)(struct sess *s, const char *data, size_t len);
     /* In place of receiving or sending, when that socket is ready for what was waited for. */

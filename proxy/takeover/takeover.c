@@ -306,6 +306,16 @@ void *tko_main(void *arg)
 
 /* ---- life ---- */
 
+/* Of a Unix socket whose path leaves no room for more: the directory and the port, as configured.
+ */
+static char *name_that_fits(const char *first, char *name)
+{
+    if (first[0] != '/' || strlen(name) <= NET_CONTROL_NAME_MAX)
+        return name;
+    free(name);
+    return mem_printf("@segue.%s", first);
+}
+
 /* As the plane will call its first address; a port that is to be chosen is not known yet. */
 static char *default_name(const char *listen)
 {
@@ -317,7 +327,7 @@ static char *default_name(const char *listen)
 
     if (net_listen_parse(first, &address, &ignored) == RC_OK) {
         net_address_text(&address, text);
-        name = mem_printf("@segue.%s", text);
+        name = name_that_fits(first, mem_printf("@segue.%s", text));
     } else {
         name = mem_printf("@segue.%s", first);
     }

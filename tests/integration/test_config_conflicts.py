@@ -42,7 +42,7 @@ def test_what_cannot_be_meant_ends_the_start_and_says_what_to_set(certs, words, 
     pair = {"CERT": [certs.server.cert], "KEY": [certs.server.key],
             "TLS": ["--client-tls-cert-file", certs.server.cert, "--client-tls-key-file", certs.server.key]}
     code, said = serve(*[word for name in words for word in pair.get(name, [name])])
-    assert code == 1
+    assert code == 2
     first, second = said.splitlines()
     assert text in first
     assert second.startswith("hint: ")

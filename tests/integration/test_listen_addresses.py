@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from lib.cluster import as_user
 from lib.segue import PROGRAM
-from lib.wait import free_port, until
+from lib.wait import SLOW, free_port, until
 
 pytestmark = pytest.mark.one_version
 
@@ -95,6 +95,32 @@ def test_the_socket_of_a_running_postgresql_is_not_taken(db):
     done = serve(*listen(f"{db.cluster.folder}:{db.cluster.port}"))
     assert done.returncode == 1 and f"process {db.cluster.process.pid} does" in done.stderr
     assert db.connect().execute("SELECT 1").fetchone() == (1,)
+
+
+def test_a_path_as_long_as_the_system_takes_is_served_and_handed_over(db, folder):
+    """107 bytes; the default name of the control socket, which is made of it, has no more room."""
+    long = folder / ("x" * (107 - len(f"{folder}//.s.PGSQL.6432")))
+    long.mkdir()
+    assert len(str(long / ".s.PGSQL.6432")) == 107
+    started = []
+
+    def start(*more):
+        process = subprocess.Popen([str(PROGRAM), "serve", "--upstream", db.url(), "--listen", f"{long}:6432", *more],
+                                   stdout=subprocess.PIPE, text=True)
+        started.append(process)
+        assert process.stdout.readline().startswith("segue: listening on")
+        with psycopg.connect(host=str(long), port=6432, dbname=db.name, user="postgres") as conn:
+            assert conn.execute("SELECT 1").fetchone() == (1,)
+
+    try:
+        start()
+        start("--takeover")
+        assert started[0].wait(20 * SLOW) == 0
+    finally:
+        for process in started:
+            process.terminate()
+            process.wait(20 * SLOW)
+            process.stdout.close()
 
 
 @pytest.mark.parametrize("address, says", [

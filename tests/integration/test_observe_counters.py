@@ -139,7 +139,9 @@ def test_sessions_show_who_where_and_what_they_wait_for(db, segue):
         c.execute("SELECT 1")
         assert row("me")["idle_s"] < 0.2
         c.execute("BEGIN")
-        assert (row("me")["state"], row("me")["waits_for"]) == ("transaction", "client")
+        # another worker may answer the console before this one has noted what it has sent
+        until("an open transaction", lambda: row("me")["state"] == "transaction")
+        assert row("me")["waits_for"] == "client"
         with Raw(proxy.port).login(db.name, application_name="busy") as busy:
             busy.send(query("SELECT pg_sleep(5)"))
             until("active", lambda: (r := row("busy"))["waits_for"] == "server" and r["idle_s"] is None)

@@ -1,11 +1,15 @@
 """SIGHUP with new certificates: who is connected stays, who comes sees the new one."""
 
 import hashlib
+import os
 import shutil
 import signal
 import socket
 import ssl
 import struct
+import threading
+import time
+from contextlib import contextmanager
 
 import psycopg
 import pytest
@@ -85,6 +89,106 @@ def test_a_broken_file_keeps_the_old_certificate_and_says_so(db, segue, certs, s
     assert "has group or world access" in proxy.log_text()
     assert shown(proxy) == before
     assert conn.execute("SELECT 1").fetchone() == (1,)
+
+
+@contextmanager
+def clients_that_come(proxy, **options):
+    """All the time; gives the number of those served. None may see an error."""
+    served, errors, stop = [], [], threading.Event()
+
+    def come():
+        while not stop.is_set():
+            try:
+                with proxy.connect(connect_timeout=20, **options) as conn:
+                    served.append(conn.execute("SELECT 1").fetchone())
+            except psycopg.Error as error:
+                errors.append(str(error))
+            time.sleep(0.01)
+
+    thread = threading.Thread(target=come)
+    thread.start()
+    try:
+        yield served
+    finally:
+        stop.set()
+        thread.join()
+    assert errors == []
+
+
+def bound_by_modes(command):
+    """Root reads everything; without this right it is as others are."""
+    return ["setpriv", "--bounding-set=-dac_override,-dac_read_search", *command] if os.geteuid() == 0 else command
+
+
+def spoil_directory(path):
+    path.unlink()
+    path.mkdir()
+
+
+def spoil_fifo(path):
+    path.unlink()
+    os.mkfifo(path)
+
+
+WRONG_KINDS = [spoil_directory, spoil_fifo, lambda path: path.write_bytes(b""), lambda path: path.chmod(0),
+               lambda path: path.write_bytes(b"\0nothing"), lambda path: path.unlink()]
+
+
+def test_a_file_of_any_wrong_kind_keeps_the_old_ones_and_no_client_notices(db, segue, certs, tmp_path):
+    """A folder, a FIFO that nobody writes, an empty one, one that may not be read, another's bytes, none."""
+    folder = tmp_path / "files"
+    files = {name: folder / name for name in ("cert", "key", "ca", "users")}
+
+    def good():
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        for name, source in (("cert", certs.server.cert), ("key", certs.server.key), ("ca", certs.ca)):
+            shutil.copyfile(source, files[name])
+        files["users"].write_text('"postgres" "secret"\n', encoding="ascii")
+        for path in files.values():
+            path.chmod(0o600)
+
+    good()
+    mine = certs.client("postgres")
+    proxy = start(segue, db, files, start=False, client_tls_ca_file=files["ca"], auth="scram", auth_file=files["users"])
+    command = bound_by_modes(proxy.command())
+    proxy.command = lambda: command
+    proxy.start()
+    with clients_that_come(proxy, sslmode="verify-ca", sslrootcert=str(certs.ca), password="secret",
+                           sslcert=str(mine.cert), sslkey=str(mine.key)) as served_so_far:
+        for path in files.values():
+            for spoil in WRONG_KINDS:
+                good()
+                spoil(path)
+                before, seen = len(proxy.log_text()), len(served_so_far)
+                reload(proxy, "the old configuration stays")
+                until("a client after it", lambda seen=seen: len(served_so_far) > seen)
+                said = proxy.log_text()[before:].splitlines()
+                assert sum("reload" in line for line in said) == 1 and str(path) in said[0], said
+        good()
+        reload(proxy, "reload: done")
+
+
+def test_files_swapped_by_a_link_are_taken_together_or_not_at_all(db, segue, certs, tmp_path):
+    link, pairs = tmp_path / "now", [certs.server, certs.issue("turn", "localhost", SERVER_NAMES)]
+    for number, pair in enumerate(pairs):
+        (tmp_path / str(number)).mkdir()
+        put({"cert": tmp_path / str(number) / "cert", "key": tmp_path / str(number) / "key"}, pair)
+
+    def point_at(number):
+        (tmp_path / "next").symlink_to(tmp_path / str(number))
+        os.replace(tmp_path / "next", link)
+
+    point_at(0)
+    proxy = start(segue, db, {"cert": link / "cert", "key": link / "key"})
+    with clients_that_come(proxy, sslmode="verify-full", sslrootcert=str(certs.ca)):
+        for turn in range(200):
+            point_at(turn % 2)
+            proxy.signal(signal.SIGHUP)
+        reload(proxy, "reload: done")
+    assert shown(proxy) == certs.fingerprint(pairs[1].cert)
+    refused = [line for line in proxy.log_text().splitlines() if "old configuration stays" in line]
+    assert all("is not that of the certificate" in line for line in refused)
 
 
 def test_clients_revoked_since_are_refused_after_a_reload(db, segue, certs, served, tmp_path):

@@ -6,6 +6,7 @@ import time
 
 import psycopg
 import pytest
+from lib.churn import Churn
 from lib.played import Played, relay
 from lib.rawwire import SSL, Raw, message, packet, startup
 from lib.wait import free_port, until
@@ -232,33 +233,12 @@ def test_a_restart_costs_connecting_clients_time_and_no_error(private_pg, segue)
     """Those that are connected get the server's own words; those that connect get a session."""
     proxy = segue(upstream=private_pg.url())
     connected = Raw(proxy.port).login("postgres")
-    errors, done, stop = [], [], threading.Event()
-
-    def churn():
-        while not stop.is_set():
-            try:
-                conn = proxy.connect(connect_timeout=30)
-            except psycopg.Error as error:
-                errors.append(error)
-                continue
-            try:
-                conn.execute("SELECT 1")
-                done.append(1)
-                conn.close()
-            except psycopg.Error:
-                pass  # connected when it stopped
-
-    threads = [threading.Thread(target=churn) for _ in range(4)]
-    for one in threads:
-        one.start()
-    until("traffic", lambda: len(done) > 20)
+    clients = Churn(proxy, None)
+    clients.more()
     private_pg.stop()
     assert connected.error()["C"] == "57P01"
     assert connected.read() is None
-    before = len(done)
     private_pg.start()
-    until("traffic again", lambda: len(done) > before + 20)
-    stop.set()
-    for one in threads:
-        one.join(30)
-    assert not [e for e in errors if "57P01" not in str(e) and "terminating connection" not in str(e)], errors[:3]
+    clients.more()
+    clients.stop()
+    assert not [e for e in clients.errors if "terminating connection" not in e], clients.errors[:3]

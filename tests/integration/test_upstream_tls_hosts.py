@@ -1,9 +1,9 @@
 """Several hosts and TLS: each is verified by its own name, and waiting works as in plain text."""
 
-import threading
 
 import psycopg
 import pytest
+from lib.churn import Churn
 from lib.rawwire import CANCEL, Raw, packet, query
 from lib.wait import free_port, until
 
@@ -73,33 +73,11 @@ def test_a_cancel_request_finds_its_host_over_tls(tls_pg, certs, segue):
 
 def test_a_restart_of_a_tls_upstream_costs_connecting_clients_no_error(tls_pg, certs, segue):
     proxy = segue(upstream=url(certs, ("localhost", tls_pg.port)))
-    errors, done, stop = [], [], threading.Event()
-
-    def churn():
-        while not stop.is_set():
-            try:
-                conn = proxy.connect("postgres", connect_timeout=30)
-            except psycopg.Error as error:
-                errors.append(str(error))
-                continue
-            try:
-                conn.execute("SELECT 1")
-                done.append(1)
-                conn.close()
-            except psycopg.Error:
-                pass  # connected when it stopped
-
-    threads = [threading.Thread(target=churn) for _ in range(4)]
-    for one in threads:
-        one.start()
+    clients = Churn(proxy, "postgres")
     for _ in range(2):
-        before = len(done)
-        until("traffic", lambda: len(done) > before + 20)
+        clients.more()
         tls_pg.stop()
         tls_pg.start()
-    before = len(done)
-    until("traffic again", lambda: len(done) > before + 20)
-    stop.set()
-    for one in threads:
-        one.join(30)
-    assert not [e for e in errors if "terminating connection" not in e], errors[:3]
+    clients.more()
+    clients.stop()
+    assert not [e for e in clients.errors if "terminating connection" not in e], clients.errors[:3]

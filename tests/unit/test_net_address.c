@@ -21,6 +21,8 @@ static void listen_addresses_are_parsed(void **state)
         {"10.1.2.3:5432", "10.1.2.3:5432", "10.1.2.3", false},
         {"[::ffff:127.0.0.1]:5", "[::ffff:127.0.0.1]:5", "::ffff:127.0.0.1", true},
         {"/run/x:6432", "/run/x/.s.PGSQL.6432", "local", true},
+        {"[fe80::1%lo]:5", "[fe80::1%lo]:5", "fe80::1", false},
+        {"[fe80::1%4000000]:5", "[fe80::1%4000000]:5", "fe80::1", false},
     };
 
     (void)state;
@@ -36,6 +38,19 @@ static void listen_addresses_are_parsed(void **state)
         assert_string_equal(text, rows[i].host);
         assert_int_equal(net_address_is_loopback(&address), rows[i].loopback);
     }
+}
+
+static void a_link_local_address_is_another_one_on_another_link(void **state)
+{
+    struct net_address one, same, other;
+    struct err err = {0};
+
+    (void)state;
+    assert_int_equal(net_listen_parse("[fe80::1%lo]:5", &one, &err), RC_OK);
+    assert_int_equal(net_listen_parse("[fe80::1%1]:5", &same, &err), RC_OK);
+    assert_int_equal(net_listen_parse("[fe80::1%4000000]:5", &other, &err), RC_OK);
+    assert_true(net_address_same(&one, &same));
+    assert_false(net_address_same(&one, &other));
 }
 
 static void directories_and_any_address_are_parsed(void **state)
@@ -209,6 +224,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(listen_addresses_are_parsed),
+        cmocka_unit_test(a_link_local_address_is_another_one_on_another_link),
         cmocka_unit_test(directories_and_any_address_are_parsed),
         cmocka_unit_test(mapped_addresses_become_those_of_ipv4),
         cmocka_unit_test(malformed_listen_addresses_are_refused),

@@ -416,7 +416,8 @@ static void files_that_do_not_fit_are_refused_with_words(void **state)
     a.key_file = "/nowhere/server.key";
     refused(&a, "/nowhere/server.key\": No such file or directory");
     a.key_file = folder;
-    refused(&a, "is not a regular file");
+    refused(&a, "cannot load the private key");
+    refused(&a, "not a regular file");
     a.key_file = ca_file;
     refused(&a, "has group or world access");
     a.key_file = NULL;
@@ -424,12 +425,18 @@ static void files_that_do_not_fit_are_refused_with_words(void **state)
     a = accept_options();
     a.cert_file = "/nowhere/server.crt";
     refused(&a, "cannot load the certificate \"/nowhere/server.crt\": No such file or directory");
+    a.cert_file = "/dev/null"; /* a FIFO would wait for a writer */
+    refused(&a, "cannot load the certificate \"/dev/null\": not a regular file");
     a = accept_options();
+    a.ca_file = folder;
+    refused(&a, "\": not a regular file");
     a.ca_file = server_key;
     refused(&a, "cannot load the root certificates");
     a.ca_file = "/nowhere/ca.crt";
     refused(&a, "\"/nowhere/ca.crt\": No such file or directory");
     a.ca_file = ca_file;
+    a.crl_file = folder;
+    refused(&a, "\": not a regular file");
     a.crl_file = ca_file;
     refused(&a, "cannot load the certificate revocation list");
 }

@@ -15,6 +15,7 @@
 
 #include "segue/base/buf.h"
 #include "segue/base/mem.h"
+#include "segue/base/utf8.h"
 
 #define SHOWN_MAX 5
 #define SNAPSHOT "workload_oracle.checks_before"
@@ -325,6 +326,16 @@ static bool load(PGconn *conn, const struct replay *r)
 
 /* ---- comparison ---- */
 
+/* A value of any length, cut to fit a line and not inside a character. */
+static void show(const char *what, const char *value)
+{
+    char line[401];
+
+    snprintf(line, sizeof(line), "%s", value);
+    utf8_mend(line);
+    printf("%s %s\n", what, line);
+}
+
 /* Number of differences, the first ones shown; -1 when it could not be done. */
 static long compare(PGconn *conn, const struct comparison *cmp)
 {
@@ -336,13 +347,15 @@ static long compare(PGconn *conn, const struct comparison *cmp)
     if (bad >= 0)
         printf("  %-28s %9s compared %7ld wrong\n", cmp->title, total[0] ? total : "all", bad);
     for (int i = 0; i < bad && i < SHOWN_MAX; i++) {
-        printf("    %s: found %.400s\n", PQgetvalue(res, i, 0),
-               PQgetisnull(res, i, 1) ? "nothing" : PQgetvalue(res, i, 1));
+        printf("    %s: ", PQgetvalue(res, i, 0));
+        show("found", PQgetisnull(res, i, 1) ? "nothing" : PQgetvalue(res, i, 1));
         char *literal = PQescapeLiteral(conn, PQgetvalue(res, i, 0), strlen(PQgetvalue(res, i, 0)));
         char *sql = mem_printf("SELECT to_jsonb(s)::text FROM state AS s WHERE key = %s", literal);
         char *want = value_of(conn, sql);
-        if (want)
-            printf("    %*s  expected %.400s\n", (int)strlen(PQgetvalue(res, i, 0)) - 2, "", want);
+        if (want) {
+            printf("    %*s  ", (int)strlen(PQgetvalue(res, i, 0)) - 2, "");
+            show("expected", want);
+        }
         free(want);
         free(sql);
         PQfreemem(literal);

@@ -15,6 +15,8 @@
 
 #include "segue/base/err.h"
 
+#define NET_CONTROL_NAME_MAX 107 /* bytes: what the system takes */
+
 /* Listens; a path that nobody listens on any more is taken over. -1 with err, 55006: somebody is
  * there. */
 int net_control_listen(const char *name, struct err *err) MUST_CHECK;
