@@ -393,15 +393,11 @@ static const struct {
 enum sess_look sess_look(struct sess *s, const struct wire_frame *frame, const char *msg,
                          size_t avail)
 {
-    if (s->worker->looking)
-        return looks[frame->type].look(s, frame, msg, avail);
-    s->spoke = true;
-    if (s->pipeline) /* the rules have gone; the server may still have what they made */
+    /* without rules a pipeline is still there for what they have made */
+    if (s->worker->looking || s->pipeline)
         return looks[frame->type].look(s, frame, msg, avail);
     if (frame->type == 'C')
         return s->statements ? look_close(s, frame, msg, avail) : SESS_LOOK_PASS;
-    if (frame->type != 'P')
-        return SESS_LOOK_PASS;
     if (avail <= WIRE_HEADER_BYTES)
         return frame->total > WIRE_HEADER_BYTES ? SESS_LOOK_MORE : SESS_LOOK_PASS;
     if (msg[WIRE_HEADER_BYTES] == '\0') {

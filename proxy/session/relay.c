@@ -17,47 +17,42 @@
 
 /* ---- bytes on their way through: as they came, until something else stands in their place ---- */
 
-struct passage {
-    const char *data;
-    size_t composed; /* so much of it is in worker->composed already */
-    bool edited;
-};
-
 /* worker->instead goes on between data[..at) and what stands `skipped` bytes later. */
-static void passage_edit(struct sess_worker *w, struct passage *p, size_t at, size_t skipped)
+static void passage_edit(struct sess_worker *w, const char *data, size_t at, size_t skipped)
 {
-    buf_append(&w->composed, p->data + p->composed, at - p->composed);
+    buf_append(&w->composed, data + w->composed_of, at - w->composed_of);
     if (w->instead.len)
         buf_append(&w->composed, w->instead.data, w->instead.len);
     buf_reset(&w->instead);
-    p->composed = at + skipped;
-    p->edited = true;
+    w->composed_of = at + skipped;
+    w->edited = true;
 }
 
 static void passage_drop(struct sess_worker *w)
 {
+    w->edited = false;
+    w->composed_of = 0;
     buf_reset(&w->composed);
     if (w->composed.cap > COMPOSED_BYTES_KEPT)
         buf_fini(&w->composed);
 }
 
-static void passage_send(struct sess *s, struct sess_leg *to, struct passage *p, size_t end)
+static void passage_send_edited(struct sess *s, struct sess_leg *to, const char *data, size_t end)
 {
     struct sess_worker *w = s->worker;
 
-    if (!p->edited) {
-        sess_send(s, to, p->data, end);
-        return;
-    }
-    buf_append(&w->composed, p->data + p->composed, end - p->composed);
+    buf_append(&w->composed, data + w->composed_of, end - w->composed_of);
     sess_send(s, to, w->composed.data, w->composed.len);
     passage_drop(w);
 }
 
 /* ---- client to server ---- */
 
-static const bool looked_at[256] = {
-    ['Q'] = true, ['P'] = true, ['B'] = true, ['D'] = true, ['C'] = true, ['F'] = true};
+/* Which messages are looked at, once there is something to look for; and which always. */
+enum { NEVER, WATCHED, ALWAYS };
+
+static const uint8_t looked_at[256] = {['Q'] = WATCHED, ['P'] = ALWAYS, ['B'] = WATCHED,
+                                       ['D'] = WATCHED, ['C'] = ALWAYS, ['F'] = WATCHED};
 
 static void violation(struct sess *s, uint8_t type)
 {
@@ -67,37 +62,48 @@ static void violation(struct sess *s, uint8_t type)
     sess_fail(s, &err);
 }
 
-/* What sess_look has said of a message with `type` that begins at `at`. Returns how many of its
- * bytes are dealt with already. */
-static size_t admit(struct sess *s, struct passage *p, enum sess_look look, size_t at,
-                    const struct wire_frame *frame)
+/* Is the message at data[at..) to pass now? *done: so many of its bytes are dealt with. */
+static bool look(struct sess *s, const struct wire_frame *frame, const char *data, size_t at,
+                 size_t len, size_t *done)
 {
-    size_t done = look == SESS_LOOK_INSTEAD ? frame->total : 0;
+    enum sess_look what;
 
-    if (look != SESS_LOOK_PASS)
-        passage_edit(s->worker, p, at, done);
-    sess_track_client(&s->track, frame->type);
-    COUNT(s->worker->counters.from_client_messages[frame->type], 1);
-    return done;
+    *done = 0;
+    if (looked_at[frame->type] == NEVER) {
+        if (s->pipeline)
+            sess_rewriting_passed(s, frame->type);
+        return true;
+    }
+    what = sess_look(s, frame, data + at, len - at);
+    if (what == SESS_LOOK_MORE || what == SESS_LOOK_STOP)
+        return false;
+    if (what == SESS_LOOK_INSTEAD)
+        *done = frame->total;
+    if (what != SESS_LOOK_PASS)
+        passage_edit(s->worker, data, at, *done);
+    return true;
 }
 
 size_t sess_relay_client(struct sess *s, const char *data, size_t len)
 {
     struct sess_leg *from = &s->client;
-    struct passage passage = {.data = data};
+    struct sess_worker_counters *counters = &s->worker->counters;
     struct wire_frame frame;
     size_t pos = 0, part;
+    bool watched;
 
     atomic_store_explicit(&s->idle_us, s->worker->now_us, memory_order_relaxed);
     if (!s->request_us && sess_track_between(&s->track))
         s->request_us = s->worker->now_us;
     if (s->worker->looking && (!s->pipeline || sess_pipeline_blind(s->pipeline)))
         sess_rewriting_begin(s);
+    watched = s->worker->looking || s->pipeline;
+    if (!s->worker->looking)
+        s->spoke = true;
     while (pos < len) {
         if (!from->left) {
             enum rc rc = wire_frame_read(data + pos, len - pos, &frame);
-            enum sess_look look = SESS_LOOK_PASS;
-            size_t done;
+            size_t done = 0;
 
             if (rc == RC_AGAIN)
                 break;
@@ -106,13 +112,11 @@ size_t sess_relay_client(struct sess *s, const char *data, size_t len)
                 violation(s, (uint8_t)data[pos]);
                 return len;
             }
-            if (looked_at[frame.type])
-                look = sess_look(s, &frame, data + pos, len - pos);
-            else if (s->pipeline)
-                sess_rewriting_passed(s, frame.type);
-            if (look == SESS_LOOK_MORE || look == SESS_LOOK_STOP)
+            if ((watched || looked_at[frame.type] == ALWAYS) &&
+                !look(s, &frame, data, pos, len, &done))
                 break;
-            done = admit(s, &passage, look, pos, &frame);
+            sess_track_client(&s->track, frame.type);
+            COUNT(counters->from_client_messages[frame.type], 1);
             pos += done;
             from->left = frame.total - done;
         }
@@ -120,7 +124,10 @@ size_t sess_relay_client(struct sess *s, const char *data, size_t len)
         from->left -= part;
         pos += part;
     }
-    passage_send(s, &s->server, &passage, pos);
+    if (s->worker->edited)
+        passage_send_edited(s, &s->server, data, pos);
+    else
+        sess_send(s, &s->server, data, pos);
     return pos;
 }
 
@@ -224,46 +231,46 @@ static const struct {
     ['n'] = {NULL, true},       ['I'] = {NULL, true},         ['s'] = {NULL, true},
 };
 
-/* Notes an answer that begins at `at`, of which `here` bytes are there. Returns how many bytes of
- * it are dealt with already; SIZE_MAX: more are needed. */
-static size_t answer(struct sess *s, struct passage *p, size_t at, size_t here,
-                     const struct wire_frame *frame)
+/* While statements are rewritten: the answer at data[at..len). Returns how many bytes of it are
+ * dealt with; SIZE_MAX: more are needed. */
+static size_t note_rewritten(struct sess *s, const char *data, size_t at, size_t len,
+                             const struct wire_frame *frame)
 {
+    size_t here = len - at < frame->total ? len - at : frame->total;
     struct sess_worker *w = s->worker;
-    const char *msg = p->data + at;
-    size_t done = 0;
+    const char *msg = data + at;
+    enum sess_answer answer;
 
-    if (s->pipeline) {
-        enum sess_answer what = sess_rewrite_answer(s, frame, msg, here);
-
-        if (what == SESS_ANSWER_MORE)
-            return SIZE_MAX;
-        if (what != SESS_ANSWER_PASS)
-            done = frame->total;
-        if (what == SESS_ANSWER_INSTEAD && server_messages[frame->type].note)
-            server_messages[frame->type].note(s, w->instead.data, w->instead.len);
-        if (done)
-            passage_edit(w, p, at, done);
+    if (here < frame->total && here < NOTED_BYTES_MAX && server_messages[frame->type].note)
+        return SIZE_MAX;
+    answer = sess_rewrite_answer(s, frame, msg, here);
+    if (answer == SESS_ANSWER_MORE)
+        return SIZE_MAX;
+    if (answer == SESS_ANSWER_INSTEAD) {
+        msg = w->instead.data;
+        here = w->instead.len;
     }
-    if (!done && server_messages[frame->type].note)
+    if (answer != SESS_ANSWER_HIDE && server_messages[frame->type].note)
         server_messages[frame->type].note(s, msg, here);
-    else if (!done && server_messages[frame->type].tracked)
+    else if (answer != SESS_ANSWER_HIDE && server_messages[frame->type].tracked)
         sess_track_server(&s->track, frame->type);
-    COUNT(w->counters.from_server_messages[frame->type], 1);
-    return done;
+    if (answer == SESS_ANSWER_PASS)
+        return 0;
+    passage_edit(w, data, at, frame->total);
+    return frame->total;
 }
 
 size_t sess_relay_server(struct sess *s, const char *data, size_t len)
 {
     struct sess_leg *from = &s->server;
-    struct passage passage = {.data = data};
+    struct sess_worker_counters *counters = &s->worker->counters;
     struct wire_frame frame;
     size_t pos = 0, part;
 
     while (pos < len) {
         if (!from->left) {
             enum rc rc = wire_frame_read(data + pos, len - pos, &frame);
-            size_t here, done;
+            size_t done = 0;
 
             if (rc == RC_AGAIN)
                 break;
@@ -272,12 +279,22 @@ size_t sess_relay_server(struct sess *s, const char *data, size_t len)
                 sess_finish(s);
                 return len;
             }
-            here = len - pos < frame.total ? len - pos : frame.total;
-            if (server_messages[frame.type].note && here < frame.total && here < NOTED_BYTES_MAX)
-                break;
-            done = answer(s, &passage, pos, here, &frame);
-            if (done == SIZE_MAX)
-                break;
+            if (s->pipeline) {
+                const struct wire_frame whole = frame;
+
+                done = note_rewritten(s, data, pos, len, &whole);
+                if (done == SIZE_MAX)
+                    break;
+            } else if (server_messages[frame.type].note) {
+                size_t here = len - pos < frame.total ? len - pos : frame.total;
+
+                if (here < frame.total && here < NOTED_BYTES_MAX)
+                    break;
+                server_messages[frame.type].note(s, data + pos, here);
+            } else if (server_messages[frame.type].tracked) {
+                sess_track_server(&s->track, frame.type);
+            }
+            COUNT(counters->from_server_messages[frame.type], 1);
             pos += done;
             from->left = frame.total - done;
         }
@@ -285,7 +302,10 @@ size_t sess_relay_server(struct sess *s, const char *data, size_t len)
         from->left -= part;
         pos += part;
     }
-    passage_send(s, &s->client, &passage, pos);
+    if (s->worker->edited)
+        passage_send_edited(s, &s->client, data, pos);
+    else
+        sess_send(s, &s->client, data, pos);
     if (s->worker->draining)
         sess_drain(s);
     return pos;

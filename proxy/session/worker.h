@@ -79,6 +79,8 @@ struct sess_worker {
     struct sql_cache *cache; /* written under cache_lock, which others take to read it */
     struct buf instead;      /* what stands in place of a message, until it is in `composed` */
     struct buf composed;     /* bytes received, edited so */
+    size_t composed_of;      /* how many of them are in there */
+    bool edited;             /* some are */
     struct buf text;         /* a statement to be sent */
     struct sess *held_first, *held_last;
     struct sess *dead; /* to be freed at the end of the turn, linked by next */

@@ -1,0 +1,105 @@
+/* sql/rules.h: sides, what is about to go, how tables have ended. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "segue/base/rc.h"
+#include "segue/sql/rewrite.h"
+
+static const char *const none[] = {NULL};
+
+static void add(struct sql_rules *rules, const char *name, bool reversed, enum sql_sight old_sight,
+                enum sql_sight new_sight)
+{
+    const struct sql_column_rule columns[] = {
+        {"id", SQL_SEEN_BY_BOTH, false}, {"a", old_sight, false}, {"b", new_sight, false}};
+
+    sql_rules_add(rules, &(struct sql_table_rule){.migration = "m",
+                                                  .schema = "public",
+                                                  .name = name,
+                                                  .old_columns = none,
+                                                  .new_columns = none,
+                                                  .relatives = none,
+                                                  .columns = columns,
+                                                  .ncolumns = ARRAY_LEN(columns),
+                                                  .reversed = reversed});
+}
+
+enum { READY = 1, SOAKING = 2, CONTRACTING = 4, ABORTING = 8 };
+
+static struct sql_rules *one_of_each(void)
+{
+    struct sql_rules *rules = sql_rules_new(1);
+
+    add(rules, "ready", false, SQL_SEEN_BY_OLD, SQL_SEEN_BY_NEW);
+    add(rules, "soaking", true, SQL_SEEN_BY_OLD, SQL_SEEN_BY_NEW);
+    add(rules, "contracting", true, SQL_SEEN_BY_NOBODY, SQL_SEEN_BY_BOTH);
+    add(rules, "aborting", false, SQL_SEEN_BY_BOTH, SQL_SEEN_BY_NOBODY);
+    return rules;
+}
+
+static void who_follows_is_on_the_side_of_the_tables(void **state)
+{
+    struct sql_rules *rules = one_of_each();
+
+    (void)state;
+    assert_int_equal(sql_rules_side(rules, READY), SQL_SIDE_OLD);
+    assert_int_equal(sql_rules_side(rules, READY | ABORTING), SQL_SIDE_OLD);
+    assert_int_equal(sql_rules_side(rules, SOAKING), SQL_SIDE_NEW);
+    assert_int_equal(sql_rules_side(rules, SOAKING | CONTRACTING), SQL_SIDE_NEW);
+    assert_int_equal(sql_rules_side(rules, READY | SOAKING), SQL_SIDE_FOLLOW);
+    assert_int_equal(sql_rules_side(rules, SQL_TOUCH_ALL), SQL_SIDE_FOLLOW);
+    assert_int_equal(sql_rules_side(rules, 0), SQL_SIDE_FOLLOW);
+    assert_int_equal(sql_rules_side(NULL, SQL_TOUCH_ALL), SQL_SIDE_FOLLOW);
+    sql_rules_unref(rules);
+}
+
+static void a_side_is_gone_when_nobody_sees_its_columns(void **state)
+{
+    struct sql_rules *rules = one_of_each();
+
+    (void)state;
+    assert_false(sql_rules_gone(rules, READY | SOAKING, SQL_SIDE_OLD));
+    assert_false(sql_rules_gone(rules, READY | SOAKING, SQL_SIDE_NEW));
+    assert_true(sql_rules_gone(rules, CONTRACTING, SQL_SIDE_OLD));
+    assert_false(sql_rules_gone(rules, CONTRACTING, SQL_SIDE_NEW));
+    assert_false(sql_rules_gone(rules, ABORTING, SQL_SIDE_OLD));
+    assert_true(sql_rules_gone(rules, READY | ABORTING, SQL_SIDE_NEW));
+    assert_false(sql_rules_gone(rules, SQL_TOUCH_ALL, SQL_SIDE_FOLLOW));
+    assert_false(sql_rules_gone(NULL, SQL_TOUCH_ALL, SQL_SIDE_OLD));
+    sql_rules_unref(rules);
+}
+
+static void tables_that_are_not_there_any_more_have_ended(void **state)
+{
+    struct sql_rules *before = one_of_each(), *after = sql_rules_new(2);
+    struct sql_rules_ends ends;
+
+    (void)state;
+    add(after, "ready", false, SQL_SEEN_BY_OLD, SQL_SEEN_BY_NEW);
+    add(after, "soaking", true, SQL_SEEN_BY_OLD, SQL_SEEN_BY_NEW);
+    add(after, "aborting", false, SQL_SEEN_BY_BOTH, SQL_SEEN_BY_NOBODY);
+    ends = sql_rules_ended(before, after);
+    assert_true(ends.new_stays);
+    assert_false(ends.old_stays);
+    ends = sql_rules_ended(after, NULL);
+    assert_true(ends.new_stays && ends.old_stays);
+    ends = sql_rules_ended(NULL, after);
+    assert_false(ends.new_stays || ends.old_stays);
+    sql_rules_unref(before);
+    sql_rules_unref(after);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(who_follows_is_on_the_side_of_the_tables),
+        cmocka_unit_test(a_side_is_gone_when_nobody_sees_its_columns),
+        cmocka_unit_test(tables_that_are_not_there_any_more_have_ended),
+    };
+
+    return cmocka_run_group_tests_name("sql_rules", tests, NULL, NULL);
+}
