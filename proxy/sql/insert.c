@@ -235,7 +235,8 @@ static bool may_wrap(struct insert *in, const json_t *insert, const json_t *sour
                      struct sql_wrap *wrap)
 {
     return in->placed && first < in->w->tokens.n && twins_in_rows(in) < in->ntwins &&
-           sql_rows_may_wrap(in->w, source, first, source_end(in->w, insert, first), wrap);
+           sql_rows_may_wrap(in->w, &in->rows, source, first, source_end(in->w, insert, first),
+                             wrap);
 }
 
 void sql_insert_columns(struct sql_work *w, const struct rule *table, const json_t *insert)
@@ -254,7 +255,7 @@ void sql_insert_columns(struct sql_work *w, const struct rule *table, const json
         in.rows.n = 0;
     if (may_wrap(&in, insert, source, first, &wrap)) {
         put_list(&in);
-        sql_rows_wrap(w, &wrap, in.twins, in.ntwins);
+        sql_rows_wrap(w, &in.rows, &wrap, in.twins, in.ntwins);
     } else {
         put_rows(&in);
         put_list(&in);

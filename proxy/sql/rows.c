@@ -263,23 +263,43 @@ static bool is_untyped(const json_t *expr)
            sql_tree_get(literal, "isnull");
 }
 
+/* Such a literal stands outside then, in place of its column. Where it is sorted or grouped by it
+ * is text already. Parameters stay inside: there they would be text. */
+static bool may_stand_outside(const struct sql_work *w, const struct sql_rows *rows,
+                              const json_t *select, size_t i)
+{
+    return rows->n == 1 && i < rows->ncolumns && !sql_tree_get(rows->values[i], "ParamRef") &&
+           !sql_tree_get(select, "sortClause") && !sql_tree_get(select, "groupClause") &&
+           sql_span_may_copy(w, rows->spans[i], rows->values[i]);
+}
+
 /* Does what is selected keep its type there? Set operations have given it one anyway. */
-static bool keeps_types(const json_t *select)
+static bool keeps_types(const struct sql_work *w, const struct sql_rows *rows, const json_t *select)
 {
     const json_t *targets = sql_tree_get(select, "targetList");
 
     for (size_t i = 0; i < json_array_size(targets); i++)
-        if (is_untyped(sql_tree_get(target_of(targets, i), "val")))
+        if (is_untyped(sql_tree_get(target_of(targets, i), "val")) &&
+            !may_stand_outside(w, rows, select, i))
             return false;
     return true;
 }
 
-bool sql_rows_may_wrap(const struct sql_work *w, const json_t *select, size_t begin, size_t end,
-                       struct sql_wrap *wrap)
+static void put_column(const struct sql_work *w, const struct sql_rows *rows, size_t i,
+                       struct buf *out)
+{
+    if (rows->n == 1 && i < rows->ncolumns && is_untyped(rows->values[i]))
+        buf_append(out, w->text + rows->spans[i].from, rows->spans[i].to - rows->spans[i].from);
+    else
+        buf_printf(out, "c%zu", i + 1);
+}
+
+bool sql_rows_may_wrap(const struct sql_work *w, const struct sql_rows *rows, const json_t *select,
+                       size_t begin, size_t end, struct sql_wrap *wrap)
 {
     wrap->width = sql_width(w, select);
     if (wrap->width == SQL_WIDTH_UNKNOWN || sql_tree_get(select, "valuesLists") ||
-        !keeps_types(select) || end > w->tokens.n || begin == 0 || begin >= end)
+        !keeps_types(w, rows, select) || end > w->tokens.n || begin == 0 || begin >= end)
         return false;
     /* not where the source begins: there it may have been edited (TABLE t) */
     wrap->from = w->tokens.items[begin - 1].end;
@@ -287,16 +307,16 @@ bool sql_rows_may_wrap(const struct sql_work *w, const json_t *select, size_t be
     return !sql_edits_touch(&w->edits, wrap->from, wrap->from + 1);
 }
 
-void sql_rows_wrap(struct sql_work *w, const struct sql_wrap *wrap, const struct sql_twin *twins,
-                   size_t n)
+void sql_rows_wrap(struct sql_work *w, const struct sql_rows *rows, const struct sql_wrap *wrap,
+                   const struct sql_twin *twins, size_t n)
 {
     struct buf front = {0}, back = {0};
 
     buf_append_str(&front, " SELECT ");
-    for (size_t i = 0; i < wrap->width; i++)
-        buf_printf(&front, "%sc%zu", i ? ", " : "", i + 1);
-    for (size_t i = 0; i < n; i++)
-        buf_printf(&front, ", c%zu", twins[i].of + 1);
+    for (size_t i = 0; i < wrap->width + n; i++) {
+        buf_append_str(&front, i ? ", " : "");
+        put_column(w, rows, i < wrap->width ? i : twins[i - wrap->width].of, &front);
+    }
     /* OFFSET 0 keeps the planner from evaluating a function at each place where it is used */
     buf_append_str(&front, " FROM (SELECT * FROM (");
     buf_append_str(&back, ") AS \"~segue\" OFFSET 0) AS \"~segue\"(");

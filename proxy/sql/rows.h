@@ -49,13 +49,13 @@ struct sql_wrap {
     size_t width;
 };
 
-/* May it, between the tokens `begin` and `end`? */
-bool sql_rows_may_wrap(const struct sql_work *w, const json_t *select, size_t begin, size_t end,
-                       struct sql_wrap *wrap);
+/* May it, between the tokens `begin` and `end`? `rows` are its own, if they could be read. */
+bool sql_rows_may_wrap(const struct sql_work *w, const struct sql_rows *rows, const json_t *select,
+                       size_t begin, size_t end, struct sql_wrap *wrap);
 
 /* It is evaluated once, and the twins' columns are taken twice. After all that is added at the same
  * place in front of it. */
-void sql_rows_wrap(struct sql_work *w, const struct sql_wrap *wrap, const struct sql_twin *twins,
-                   size_t n);
+void sql_rows_wrap(struct sql_work *w, const struct sql_rows *rows, const struct sql_wrap *wrap,
+                   const struct sql_twin *twins, size_t n);
 
 #endif
