@@ -272,7 +272,6 @@ void sql_merge_insert_columns(struct sql_work *w, const struct rule *table, cons
     if (!values || table->ncolumns == 0)
         return;
     in.width = sql_width_of_row(values);
-    in.rows.defaults = true;
     begin(&in, !ignores_values(node));
     open = sql_rows_open(&w->tokens, json_array_get(values, 0));
     place_merge(&in, open);
