@@ -16,14 +16,20 @@
 
 #define LIST_MAX 256
 
+/* A member that is a string. */
+static const char *text_of(const json_t *object, const char *key)
+{
+    return json_string_value(json_object_get(object, key));
+}
+
 /* Fills `to` with the strings of a JSON list, NULL-terminated; they stay the list's. */
 static void strings(const json_t *list, const char **to)
 {
-    size_t i;
-    json_t *item;
+    size_t n = 0;
 
-    json_array_foreach(list, i, item) if (i < LIST_MAX - 1) to[i] = json_string_value(item);
-    to[json_array_size(list) < LIST_MAX ? json_array_size(list) : LIST_MAX - 1] = NULL;
+    for (; n < json_array_size(list) && n < LIST_MAX - 1; n++)
+        to[n] = json_string_value(json_array_get(list, n));
+    to[n] = NULL;
 }
 
 static enum sql_sight sight_of(const char *name)
@@ -40,55 +46,93 @@ static enum sql_side side_of(const char *name)
     return name && strcmp(name, "new") == 0 ? SQL_SIDE_NEW : SQL_SIDE_FOLLOW;
 }
 
+/* Fills `to`; how many. */
+static size_t columns_of(const json_t *relation, struct sql_column_rule *to)
+{
+    const json_t *list = json_object_get(relation, "columns");
+    size_t n = 0;
+
+    for (; n < json_array_size(list) && n < LIST_MAX; n++) {
+        const json_t *column = json_array_get(list, n);
+
+        to[n].name = text_of(column, "name");
+        to[n].sight = sight_of(text_of(column, "sight"));
+        to[n].generated = json_is_true(json_object_get(column, "generated"));
+    }
+    return n;
+}
+
+static size_t twins_of(const json_t *table, struct sql_twin_rule *to)
+{
+    const json_t *list = json_object_get(table, "twins");
+    size_t n = 0;
+
+    for (; n < json_array_size(list) && n < LIST_MAX; n++) {
+        to[n].old_name = json_string_value(json_array_get(json_array_get(list, n), 0));
+        to[n].new_name = json_string_value(json_array_get(json_array_get(list, n), 1));
+    }
+    return n;
+}
+
+static void add_partition(struct sql_rules *rules, int bit, const json_t *partition)
+{
+    struct sql_column_rule columns[LIST_MAX];
+    const struct sql_partition rule = {
+        .schema = text_of(partition, "schema"),
+        .name = text_of(partition, "name"),
+        .columns = columns,
+        .ncolumns = columns_of(partition, columns),
+    };
+
+    sql_rules_add_partition(rules, bit, &rule);
+}
+
 static void add_table(struct sql_rules *rules, const json_t *table)
 {
     const char *old_columns[LIST_MAX], *new_columns[LIST_MAX], *relatives[LIST_MAX];
+    const json_t *partitions = json_object_get(table, "partitions");
     struct sql_column_rule columns[LIST_MAX];
     struct sql_twin_rule twins[LIST_MAX];
-    struct sql_table_rule rule = {0};
-    size_t i;
-    json_t *item;
+    const struct sql_table_rule rule = {
+        .migration = text_of(table, "migration"),
+        .schema = text_of(table, "schema"),
+        .name = text_of(table, "name"),
+        .old_columns = old_columns,
+        .new_columns = new_columns,
+        .relatives = relatives,
+        .columns = columns,
+        .ncolumns = columns_of(table, columns),
+        .twins = twins,
+        .ntwins = twins_of(table, twins),
+        .early = json_is_true(json_object_get(table, "early")),
+        .reversed = json_is_true(json_object_get(table, "reversed")),
+    };
+    int bit;
 
     strings(json_object_get(table, "old"), old_columns);
     strings(json_object_get(table, "new"), new_columns);
     strings(json_object_get(table, "relatives"), relatives);
-    json_array_foreach(json_object_get(table, "columns"), i, item) if (i < LIST_MAX)
-        columns[rule.ncolumns++] =
-            (struct sql_column_rule){json_string_value(json_object_get(item, "name")),
-                                     sight_of(json_string_value(json_object_get(item, "sight"))),
-                                     json_is_true(json_object_get(item, "generated"))};
-    json_array_foreach(json_object_get(table, "twins"), i, item) if (i < LIST_MAX)
-        twins[rule.ntwins++] = (struct sql_twin_rule){json_string_value(json_array_get(item, 0)),
-                                                      json_string_value(json_array_get(item, 1))};
-    rule.migration = json_string_value(json_object_get(table, "migration"));
-    rule.schema = json_string_value(json_object_get(table, "schema"));
-    rule.name = json_string_value(json_object_get(table, "name"));
-    rule.old_columns = old_columns;
-    rule.new_columns = new_columns;
-    rule.relatives = relatives;
-    rule.columns = columns;
-    rule.twins = twins;
-    rule.early = json_is_true(json_object_get(table, "early"));
-    rule.reversed = json_is_true(json_object_get(table, "reversed"));
-    sql_rules_add(rules, &rule);
+    bit = sql_rules_add(rules, &rule);
+    for (size_t i = 0; i < json_array_size(partitions); i++)
+        add_partition(rules, bit, json_array_get(partitions, i));
 }
 
 static struct sql_rules *rules_of(const json_t *description)
 {
+    const json_t *tables = json_object_get(description, "tables");
+    const json_t *namesakes = json_object_get(description, "namesakes");
     struct sql_rules *rules = sql_rules_new(1);
-    size_t i;
-    json_t *item;
 
-    json_array_foreach(json_object_get(description, "tables"), i, item) add_table(rules, item);
-    json_array_foreach(json_object_get(description, "namesakes"), i, item)
-    {
+    for (size_t i = 0; i < json_array_size(tables); i++)
+        add_table(rules, json_array_get(tables, i));
+    for (size_t i = 0; i < json_array_size(namesakes); i++) {
+        const json_t *item = json_array_get(namesakes, i);
         const char *columns[LIST_MAX];
+        const struct sql_namesake namesake = {text_of(item, "schema"), text_of(item, "name"),
+                                              columns};
 
         strings(json_object_get(item, "columns"), columns);
-        sql_rules_add_namesake(
-            rules,
-            &(struct sql_namesake){json_string_value(json_object_get(item, "schema")),
-                                   json_string_value(json_object_get(item, "name")), columns});
+        sql_rules_add_namesake(rules, &namesake);
     }
     return rules;
 }
@@ -100,7 +144,7 @@ static json_t *answer(const struct sql_rules *rules, const json_t *request)
     size_t len = json_string_length(sql);
     json_int_t position = json_integer_value(json_object_get(request, "position"));
     struct sql_sight_of_session session = {
-        .side = side_of(json_string_value(json_object_get(request, "side"))),
+        .side = side_of(text_of(request, "side")),
         .rewrites = true,
         .shadowed = (uint64_t)json_integer_value(json_object_get(request, "shadowed")),
     };

@@ -4,8 +4,11 @@ from . import schema
 
 COLUMNS = """
 SELECT a.attname, a.attgenerated <> '' FROM pg_attribute a
-WHERE a.attrelid = format('%%I.%%I', 'public', %(table)s::text)::regclass AND a.attnum > 0 AND NOT a.attisdropped
-ORDER BY a.attnum"""
+WHERE a.attrelid = %(oid)s AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum"""
+
+PARTITIONS = """
+SELECT r.relname, r.oid FROM pg_inherits i JOIN pg_class r ON r.oid = i.inhrelid
+WHERE i.inhparent = %(oid)s ORDER BY r.relname"""
 
 RELATIVES = """
 SELECT r.relname FROM pg_inherits i JOIN pg_class r ON r.oid = i.inhrelid WHERE i.inhparent = %(oid)s
@@ -17,7 +20,7 @@ NAMESAKES = """
 SELECT n.nspname, c.relname, coalesce(array_agg(a.attname::text) FILTER (WHERE a.attname = ANY (%(columns)s)), '{}')
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
-WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname NOT IN ('segue', 'pg_toast')
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition AND n.nspname NOT IN ('segue', 'pg_toast')
   AND NOT (n.nspname = 'public' AND c.relname = ANY (%(tables)s))
 GROUP BY 1, 2
 HAVING c.relname = ANY (%(tables)s) OR bool_or(a.attname = ANY (%(columns)s))"""
@@ -38,12 +41,17 @@ def _table(conn, name, reversed_):
         if "up" not in fields:
             twins.append([fields["from"], fields["to"]])
     oid = conn.execute("SELECT format('%%I', %s::text)::regclass::oid", (name,)).fetchone()[0]
-    columns = [{"name": column, "generated": generated,
-                "sight": "old" if column in old else "new" if column in new else "both"}
-               for column, generated in conn.execute(COLUMNS, {"table": name}).fetchall()]
     relatives = [row[0] for row in conn.execute(RELATIVES, {"oid": oid}).fetchall()]
-    return {"migration": migration, "schema": "public", "name": name, "old": old, "new": new, "columns": columns,
-            "twins": twins, "relatives": relatives, "early": False, "reversed": reversed_}
+
+    def columns(of):
+        return [{"name": column, "generated": generated,
+                 "sight": "old" if column in old else "new" if column in new else "both"}
+                for column, generated in conn.execute(COLUMNS, {"oid": of}).fetchall()]
+
+    partitions = [{"schema": "public", "name": partition, "columns": columns(of)}
+                  for partition, of in conn.execute(PARTITIONS, {"oid": oid}).fetchall()]
+    return {"migration": migration, "schema": "public", "name": name, "old": old, "new": new, "columns": columns(oid),
+            "twins": twins, "relatives": relatives, "partitions": partitions, "early": False, "reversed": reversed_}
 
 
 def describe(conn, reversed_=False):

@@ -64,7 +64,6 @@ SELECT s.claim, s.claim_text FROM (SELECT 1 AS claim, 2 AS claim_text) s, checks
 SELECT claim FROM (SELECT 1 AS claim) s, checks WHERE checks.id = 1;
 
 -- A CTE's column called like the other side's
--- @doubt: a column's name could mean more than one thing
 -- @side: old
 WITH n AS (SELECT id, claim FROM notes) SELECT claim FROM n JOIN archive USING (id);
 
