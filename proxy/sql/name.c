@@ -87,6 +87,11 @@ static void qualify(struct sql_work *w, struct sql_scope *from, const struct sql
     free(quoted);
 }
 
+static bool is_hiding(const struct sql_work *w, const struct sql_place *place)
+{
+    return place && place->kind == SQL_PLACE_MIGRATING && sql_place_hides(w, place);
+}
+
 /* Or the name is a table's, and a hidden column takes it away from the row: the tables that have
  * such a column become sub-selects without it. */
 static bool row_behind(struct sql_work *w, struct sql_scope *scope, const char *name,
@@ -100,7 +105,7 @@ static bool row_behind(struct sql_work *w, struct sql_scope *scope, const char *
         for (size_t i = 0; i < scope->n; i++)
             if (sql_place_has(w, &scope->places[i], name) == SQL_HAS_HIDDEN)
                 scope->places[i].wrap = true;
-    if (row->kind == SQL_PLACE_MIGRATING && sql_place_hides(w, row))
+    if (is_hiding(w, row))
         sql_star_whole_row(w, row, flags & SQL_NAME_ANONYMOUS);
     return true;
 }
@@ -121,11 +126,13 @@ static void dual_name(struct sql_work *w, struct sql_scope *scope, const json_t 
             sql_work_doubt(w, SQL_DOUBT_NAME);
         else if (hidden)
             qualify(w, scope, a.has, ref);
+        else if (a.nhas == 0 && is_hiding(w, sql_scope_place(scope, column)))
+            sql_work_doubt(w, SQL_DOUBT_NAME); /* it may be the whole row */
         if (a.nhas == 1)
             use(w, a.has, column, flags);
         return;
     }
-    if (hidden && !row_behind(w, scope, column, flags))
+    if (!row_behind(w, scope, column, flags) && hidden)
         use(w, hidden, column, flags); /* the other side's, and meant */
 }
 
@@ -182,7 +189,7 @@ static void row_or_column(struct sql_work *w, struct sql_scope *scope, const cha
 {
     struct sql_place *place = sql_scope_place(scope, name);
 
-    if (!place || place->kind != SQL_PLACE_MIGRATING || !sql_place_hides(w, place))
+    if (!is_hiding(w, place))
         return;
     for (struct sql_scope *at = scope; at; at = at->outer) {
         struct answers a = ask(w, at, name);
@@ -225,7 +232,7 @@ static void qualified(struct sql_work *w, struct sql_scope *scope, const json_t 
     if (!place)
         return;
     if (!column) { /* t.* as a value */
-        if (place->kind == SQL_PLACE_MIGRATING && sql_place_hides(w, place))
+        if (is_hiding(w, place))
             sql_star_whole_row(w, place, flags & SQL_NAME_ANONYMOUS);
         return;
     }

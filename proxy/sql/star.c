@@ -185,13 +185,13 @@ static void named_star(struct sql_work *w, struct sql_scope *scope, const json_t
     if (!place || place->kind != SQL_PLACE_MIGRATING || !sql_place_hides(w, place))
         return;
     note_star(w, place);
-    if (place->wrap)
-        return;
     if (json_array_size(sql_tree_get(star, "fields")) > 2) {
         place->fixed = true;
         if (!is_unique(scope, place))
             sql_work_doubt(w, SQL_DOUBT_STAR);
     }
+    if (place->wrap)
+        return;
     put_columns(w, &text, place, qualifier);
     replace_star(w, star, &text);
 }
@@ -240,7 +240,7 @@ void sql_star_in_row(struct sql_work *w, struct sql_scope *scope, const json_t *
 void sql_star_whole_row(struct sql_work *w, struct sql_place *place, bool anonymous)
 {
     note_star(w, place);
-    if (!anonymous)
+    if (!anonymous || place->aliases) /* of a table, a row's fields are not called by aliases */
         sql_work_doubt(w, SQL_DOUBT_ROW);
     place->wrap = true;
 }

@@ -465,6 +465,14 @@ static void on_indirection(struct sql_work *w, struct sql_scope *scope, const js
     walk(w, scope, get(node, "arg"), (flags & SQL_NAME_WRITTEN) | SQL_NAME_ANONYMOUS);
 }
 
+/* SET (a, b) = (SELECT ...): each of the columns has the one sub-select. */
+static void on_multiple(struct sql_work *w, struct sql_scope *scope, const json_t *node,
+                        unsigned flags)
+{
+    if (json_integer_value(get(node, "colno")) == 1)
+        walk(w, scope, get(node, "source"), flags & SQL_NAME_WRITTEN);
+}
+
 static void skip(struct sql_work *w, struct sql_scope *scope, const json_t *node, unsigned flags)
 {
     (void)w;
@@ -484,6 +492,7 @@ static const struct {
     {"RowExpr", on_row},
     {"A_Indirection", on_indirection},
     {"NullTest", on_null_test},
+    {"MultiAssignRef", on_multiple},
     {"SelectStmt", on_select_node},
     {"InsertStmt", on_insert_node},
     {"UpdateStmt", on_update_node},

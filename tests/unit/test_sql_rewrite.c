@@ -171,6 +171,8 @@ static void a_table_becomes_a_sub_select_where_a_star_cannot_be_spelled_out(void
          "SELECT (c).*, (c).o FROM (SELECT id, o, \"B c\", g FROM t) c", 0},
         {"SELECT (c).o FROM t c", NULL, 0},
         {"SELECT f(x) FROM t x", NULL, SQL_DOUBT_ROW},
+        {"SELECT row_to_json(x) FROM t x (a)", NULL, SQL_DOUBT_ROW}, /* its key is id, not a */
+        {"SELECT (t).*, public.t.* FROM public.t", NULL, SQL_DOUBT_JOIN},
         {"SELECT * FROM t JOIN u USING (id) FOR UPDATE", NULL, SQL_DOUBT_JOIN},
         {"SELECT t.id FROM t NATURAL JOIN u GROUP BY t.id", NULL, SQL_DOUBT_JOIN},
         {"SELECT t.ctid FROM t NATURAL JOIN u", NULL, SQL_DOUBT_JOIN},
@@ -195,6 +197,8 @@ static void a_name_keeps_its_meaning_beside_a_hidden_column(void **state)
         {"WITH c AS (SELECT n FROM u) SELECT n FROM c, t",
          "WITH c AS (SELECT n FROM u) SELECT c.n FROM c, t", 0},
         {"UPDATE t SET id = n FROM u", "UPDATE t SET id = u.n FROM u", 0},
+        {"UPDATE t SET (id, g) = (SELECT n, 1 FROM b) FROM u",
+         "UPDATE t SET (id, g) = (SELECT u.n, 1 FROM b) FROM u", 0},
         {"WITH c AS (SELECT id, n FROM u) SELECT n FROM c JOIN t USING (id)",
          "WITH c AS (SELECT id, n FROM u) SELECT c.n FROM c JOIN t USING (id)", 0},
         {"SELECT left(o, 3) AS n, count(*) FROM t GROUP BY n",
