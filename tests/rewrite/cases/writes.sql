@@ -128,6 +128,10 @@ UPDATE archive SET (run_id, {claim}) = ROW('r', lower({claim}));
 -- UPDATE of a list by a sub-select
 UPDATE archive a SET ({claim}, {config_json}) = (SELECT n.claim, n.config_json FROM notes n WHERE n.id = a.id - 4) RETURNING *;
 
+-- UPDATE of a list by a sub-select with a name of outside
+-- @side: old
+UPDATE checks k SET ({claim}, {config_json}) = (SELECT claim, 'x' FROM events LIMIT 1) FROM notes o WHERE o.id = k.id;
+
 -- UPDATE by a scalar sub-select
 UPDATE archive a SET {claim} = (SELECT c.{claim} FROM checks c WHERE c.id = a.id);
 
