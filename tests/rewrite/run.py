@@ -1,10 +1,11 @@
 #!/usr/bin/python3
 """make rewrite: generated statements on an expanded schema, against one side's own, on PostgreSQL 15 to 18.
 
-    run.py [--seed N] [--count N] [--side old|new] [--phase P] [--through] [--number N]
+    run.py [--seed N] [--count N] [--side old|new] [--phase P] [--alone] [--number N]
 
---count is per version, side and phase. --number plays one case alone and shows it, with what was sent. SEGUE_PG
-selects versions. The last line is "N cases, N differences"; exit 1 when there are any.
+--count is per version, side and phase, each of which has other statements. --number plays one case alone and shows
+it, with what was sent. --alone leaves segue out: rewrite.c rewrites. SEGUE_PG selects versions. The last line is
+"N cases, N differences"; exit 1 when there are any.
 """
 
 import argparse
@@ -31,7 +32,7 @@ def arguments():
     parser.add_argument("--number", type=int)
     parser.add_argument("--side", choices=SIDES, action="append")
     parser.add_argument("--phase", choices=PHASES, action="append")
-    parser.add_argument("--through", action="store_true", help="by way of segue, which rewrites")
+    parser.add_argument("--alone", action="store_true", help="the SQL layer by itself")
     parser.add_argument("--max", type=int, default=5, help="differences a version, side and phase, then on to the next")
     return parser.parse_args()
 
@@ -50,7 +51,7 @@ def play(stage, phase, side, args):
         print(found or "no difference")
         return 1, found is not None
     begin = time.monotonic()
-    by_hand = hand.run(pair, side, stage.cluster.version, stage.through, show)
+    by_hand = hand.run(pair, side, stage.cluster.version, show)
     numbers = range(args.count)
     report = campaign.run(pair, grammar, numbers, args.max, show=show)
     print(f"pg{stage.cluster.version} {phase} {side}: {by_hand[0]} by hand, {by_hand[1]} differences; seed {args.seed}: {report} "
@@ -67,7 +68,7 @@ def main():
     cases = differences = 0
     try:
         for version in versions():
-            stage = Stage(clusters.get(version), folder, args.through)
+            stage = Stage(clusters.get(version), folder, not args.alone)
             for phase in PHASES:
                 if args.phase and PHASES.index(phase) > max(map(PHASES.index, args.phase)):
                     break

@@ -22,7 +22,7 @@ NAMES = [migration["name"] for migration in schema.MIGRATIONS]
 class Stage:
     """through: statements go to dual by way of segue, which rewrites; else rewrite.c does, and they go directly."""
 
-    def __init__(self, cluster, folder, through=False):
+    def __init__(self, cluster, folder, through=True):
         self.cluster = cluster
         self.folder = folder
         self.through = through
@@ -106,13 +106,13 @@ class Stage:
         return Pair(reference, subject, self.tables(side), rewriter)
 
     def grammar(self, side, seed):
-        """The same seed gives other statements for each side: the names differ."""
+        """The same seed gives other statements for each version, phase and side."""
         with self.cluster.connect("rw_plain") as conn:
             binary = {}
             for name in schema.KINDS:
                 rows = conn.execute(f"SELECT k_{name} FROM kinds WHERE id < 3 ORDER BY id", binary=True)
                 binary[name] = [rows.pgresult.get_value(i, 0) for i in range(2)]
-        return Grammar(seed, self.tables(side), self.cluster.version, binary)
+        return Grammar(f"{seed}/{self.cluster.version}/{self.phase}/{side}", self.tables(side), self.cluster.version, binary)
 
     def leave(self):
         """Ends what was opened."""

@@ -29,9 +29,6 @@ SELECT (c).{claim}, (c).id FROM checks c;
 -- All fields of a whole row
 SELECT (a).* FROM archive a;
 
--- A whole row by itself
-SELECT a FROM archive a;
-
 -- A whole row as text
 -- @doubt: a whole row where its type matters
 SELECT a::text FROM archive a;
