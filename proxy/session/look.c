@@ -133,13 +133,14 @@ static const struct sql_rewrite *inspect(struct sess *s, enum sql_side side, con
 
 /* A statement has passed: what it leaves behind in the session, and is seen of it. */
 static void note_passed(struct sess *s, const struct sql_verdict *v,
-                        const struct sql_rewrite *rewrite, const char *text, size_t len)
+                        const struct sql_rewrite *rewrite, unsigned times, const char *text,
+                        size_t len)
 {
     s->prepares |= v->prepares;
     if (!rewrite)
         return;
     s->shadowed |= rewrite->hides;
-    sess_usage_note(s, rewrite, text, len);
+    sess_usage_note(s, rewrite, times, text, len);
     if (rewrite->doubt != SQL_DOUBT_NONE)
         COUNT(s->worker->counters.doubts[rewrite->doubt], 1);
 }
@@ -158,7 +159,7 @@ static void note_unread(struct sess *s, const struct wire_frame *frame, const ch
 
         text = nul ? nul + 1 : end;
     }
-    sess_usage_note(s, &unread, text, (size_t)(end - text));
+    sess_usage_note(s, &unread, 1, text, (size_t)(end - text));
     COUNT(s->worker->counters.doubts[SQL_DOUBT_LENGTH], 1);
 }
 
@@ -196,7 +197,7 @@ static enum sess_look look_query(struct sess *s, const struct wire_frame *frame,
     look = admit(s, v.touches, v.begins);
     if (look != SESS_LOOK_PASS)
         return look;
-    note_passed(s, &v, rewrite, query.text, query.len);
+    note_passed(s, &v, rewrite, 1, query.text, query.len);
     if (rc != RC_OK)
         note_unread(s, frame, msg, avail);
     s->unnamed_epoch = SESS_NOT_LOOKED; /* a simple query drops the unnamed statement */
@@ -254,7 +255,7 @@ static enum sess_look look_parse(struct sess *s, const struct wire_frame *frame,
             sess_rewrite_parse_unknown(s);
         return SESS_LOOK_PASS;
     }
-    note_passed(s, &v, rewrite, read.text, read.text_len);
+    note_passed(s, &v, rewrite, 0, read.text, read.text_len);
     parse = (struct sess_parse){read.name, read.text, read.text_len, read.types, read.nparams};
     if (!parse.name[0]) {
         s->unnamed_touches = v.touches;
@@ -299,7 +300,8 @@ static enum sess_look look_statement(struct sess *s, uint8_t type, const char *p
     look = admit(s, statement->seen.verdict.touches, statement->seen.verdict.begins);
     if (look != SESS_LOOK_PASS)
         return look;
-    sess_usage_note(s, &statement->seen, statement->text, statement->text_len);
+    if (type == 'B') /* to be described is not to be used */
+        sess_usage_note(s, &statement->seen, 1, statement->text, statement->text_len);
     return sess_rewrite_use(s, type, portal, statement, rewrite);
 }
 

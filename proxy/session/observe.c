@@ -20,7 +20,7 @@ void sess_plane_latency(struct sess_plane *plane, struct hist_copy *out)
 /* ---- usage ---- */
 
 static void note(struct sess *s, struct sess_use_key *key, uint64_t tables,
-                 const struct sql_rewrite *seen, const char *text, size_t len)
+                 const struct sql_rewrite *seen, unsigned times, const char *text, size_t len)
 {
     struct sess_worker *w = s->worker;
     const struct sql_rules *rules = w->order->rules;
@@ -32,13 +32,14 @@ static void note(struct sess *s, struct sess_use_key *key, uint64_t tables,
 
         key->table = sql_rules_tag(rules, __builtin_ctzll(tables));
         use = sess_usage_of(w->usage, key);
-        sess_use_count(use, w->now_us / 1000, text, len);
+        sess_use_count(use, times, w->now_us / 1000, text, len);
         if (key->kind == SESS_USE_DOUBT)
             snprintf(use->why, sizeof(use->why), "%s", sql_doubt_text(seen->doubt));
     }
 }
 
-void sess_usage_note(struct sess *s, const struct sql_rewrite *seen, const char *text, size_t len)
+void sess_usage_note(struct sess *s, const struct sql_rewrite *seen, unsigned times,
+                     const char *text, size_t len)
 {
     const struct sql_verdict *v = &seen->verdict;
     /* EXECUTE uses what one of the session's PREPAREs has named: which one is not looked for */
@@ -62,7 +63,7 @@ void sess_usage_note(struct sess *s, const struct sql_rewrite *seen, const char 
     pthread_mutex_lock(&w->usage_lock); /* the engine's, for the moment of an exchange */
     gone = sess_usage_gone(w->usage);
     for (key.kind = 0; key.kind < SESS_USES; key.kind++)
-        note(s, &key, tables[key.kind], seen, text, len);
+        note(s, &key, tables[key.kind], seen, times, text, len);
     COUNT(w->counters.usage_gone, sess_usage_gone(w->usage) - gone);
     pthread_mutex_unlock(&w->usage_lock);
 }

@@ -146,9 +146,14 @@ static struct entry *make(struct sess_usage *usage, const struct sess_use_key *k
 
 /* ---- adding ---- */
 
+static bool is_fresh(const struct sess_use *use)
+{
+    return use->count == 0 && use->last_ms == 0;
+}
+
 static void add(struct sess_use *to, const struct sess_use *from)
 {
-    bool fresh = to->count == 0 && to->last_ms == 0;
+    bool fresh = is_fresh(to);
 
     if (fresh || from->first_ms < to->first_ms)
         to->first_ms = from->first_ms;
@@ -201,12 +206,14 @@ struct sess_use *sess_usage_of(struct sess_usage *usage, const struct sess_use_k
     return &entry->use;
 }
 
-void sess_use_count(struct sess_use *use, int64_t now_ms, const char *text, size_t len)
+void sess_use_count(struct sess_use *use, unsigned times, int64_t now_ms, const char *text,
+                    size_t len)
 {
     size_t n = len < SESS_USE_STATEMENT_BYTES ? len : SESS_USE_STATEMENT_BYTES;
 
-    if (use->count++ == 0)
+    if (is_fresh(use))
         use->first_ms = now_ms;
+    use->count += times;
     use->last_ms = now_ms;
     memcpy(use->statement, text, n);
     use->statement[n] = '\0';

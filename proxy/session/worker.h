@@ -202,8 +202,9 @@ size_t sess_worker_bytes(struct sess_worker *w);             /* bound to its ses
  * one of them. */
 size_t sess_plane_servers(struct sess_plane *plane, int32_t pid, struct net_address *out,
                           uint8_t *host);
-/* A statement passes: who uses what, by what was seen of it. One call a Query, a Parse, and a Bind
- * of a named statement; where it touches no migrating table it costs nothing. */
-void sess_usage_note(struct sess *s, const struct sql_rewrite *seen, const char *text, size_t len);
+/* A statement passes: who uses what, by what was seen of it. `times`: 1 for a Query or a Bind, 0
+ * for a Parse, which only says when. Where it uses no migrating table it costs nothing. */
+void sess_usage_note(struct sess *s, const struct sql_rewrite *seen, unsigned times,
+                     const char *text, size_t len);
 
 #endif

@@ -134,7 +134,28 @@ def test_values_of_parameters_are_never_kept(db, segue):
             conn.execute("UPDATE items SET label = %s WHERE id = 1", ("a secret",), prepare=True)
     row = seen(proxy, application_name="web", what="old names")
     assert row["last_statement"] == "UPDATE items SET label = $1 WHERE id = 1"
-    assert row["count"] >= 3
+    assert row["count"] == 3
+
+
+@pytest.mark.one_version
+def test_a_prepared_statement_counts_each_time_it_is_bound(db, segue):
+    make_items(db, 10)
+    proxy = segue(db)
+    proxy.ready(RENAME)
+    with proxy.connect(application_name="named") as named, proxy.connect(application_name="unnamed") as unnamed, \
+            proxy.connect(application_name="parsed") as parsed:
+        parsed.pgconn.prepare(b"s", b"SELECT label FROM items WHERE id = $1")
+        named.pgconn.prepare(b"s", b"SELECT label FROM items WHERE id = $1")
+        for _ in range(4):
+            assert named.pgconn.describe_prepared(b"s").nparams == 1
+        for _ in range(3):
+            assert named.pgconn.exec_prepared(b"s", [b"1"]).get_value(0, 0) == b"row 1"
+        for _ in range(5):
+            unnamed.pgconn.exec_params(b"SELECT label FROM items WHERE id = $1", [b"1"])
+    assert seen(proxy, application_name="named", what="old names")["count"] == 3
+    assert seen(proxy, application_name="unnamed", what="old names")["count"] == 5
+    row = seen(proxy, application_name="parsed", what="old names")
+    assert row["count"] == 0 and row["last_statement"] == "SELECT label FROM items WHERE id = $1"
 
 
 @pytest.mark.one_version

@@ -22,7 +22,7 @@ static void see(struct sess_usage *usage, const char *application, int64_t ms)
     char text[32];
 
     snprintf(text, sizeof(text), "at %d", (int)ms);
-    sess_use_count(of(usage, application), ms, text, strlen(text));
+    sess_use_count(of(usage, application), 1, ms, text, strlen(text));
 }
 
 /* The one without a name, or NULL. */
@@ -59,7 +59,7 @@ static void every_part_of_the_key_tells_clients_apart(void **state)
     (void)state;
     for (int round = 0; round < 2; round++)
         for (size_t i = 0; i < n; i++)
-            sess_use_count(sess_usage_of(usage, &keys[i]), 1, "x", 1);
+            sess_use_count(sess_usage_of(usage, &keys[i]), 1, 1, "x", 1);
     assert_int_equal(sess_usage_entries(usage), n);
     for (size_t i = 0; i < n; i++)
         assert_int_equal(sess_usage_of(usage, &keys[i])->count, 2);
@@ -81,6 +81,22 @@ static void first_stays_and_last_goes_on_with_its_statement(void **state)
     sess_usage_free(usage);
 }
 
+static void what_is_announced_says_when_and_is_not_counted(void **state)
+{
+    struct sess_usage *usage = sess_usage_new(100);
+
+    (void)state;
+    sess_use_count(of(usage, "a"), 0, 100, "parse", 5);
+    assert_int_equal(of(usage, "a")->count, 0);
+    sess_use_count(of(usage, "a"), 1, 200, "bind", 4);
+    sess_use_count(of(usage, "a"), 0, 300, "parse", 5);
+    assert_int_equal(of(usage, "a")->count, 1);
+    assert_int_equal(of(usage, "a")->first_ms, 100);
+    assert_int_equal(of(usage, "a")->last_ms, 300);
+    assert_string_equal(of(usage, "a")->statement, "parse");
+    sess_usage_free(usage);
+}
+
 static void a_long_statement_is_cut(void **state)
 {
     struct sess_usage *usage = sess_usage_new(100);
@@ -88,9 +104,9 @@ static void a_long_statement_is_cut(void **state)
 
     (void)state;
     memset(text, 'x', sizeof(text));
-    sess_use_count(of(usage, "a"), 1, text, sizeof(text));
+    sess_use_count(of(usage, "a"), 1, 1, text, sizeof(text));
     assert_int_equal(strlen(of(usage, "a")->statement), SESS_USE_STATEMENT_BYTES);
-    sess_use_count(of(usage, "a"), 2, text, 3); /* not NUL-terminated */
+    sess_use_count(of(usage, "a"), 1, 2, text, 3); /* not NUL-terminated */
     assert_string_equal(of(usage, "a")->statement, "xxx");
     sess_usage_free(usage);
 }
@@ -205,7 +221,7 @@ static void what_is_not_wanted_is_forgotten(void **state)
 
     (void)state;
     see(usage, "a", 1);
-    sess_use_count(sess_usage_of(usage, &other), 2, "x", 1);
+    sess_use_count(sess_usage_of(usage, &other), 1, 2, "x", 1);
     see(usage, "b", 3);
     see(usage, "d", 4); /* a has no name any more */
     sess_usage_retain(usage, not_table_7, &asked);
@@ -222,6 +238,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_part_of_the_key_tells_clients_apart),
         cmocka_unit_test(first_stays_and_last_goes_on_with_its_statement),
+        cmocka_unit_test(what_is_announced_says_when_and_is_not_counted),
         cmocka_unit_test(a_long_statement_is_cut),
         cmocka_unit_test(past_the_limit_the_one_not_used_for_longest_loses_its_name),
         cmocka_unit_test(nothing_that_was_counted_is_lost_to_the_limit),

@@ -51,8 +51,9 @@ void sess_usage_free(struct sess_usage *usage);
 /* The entry of this key, made where there is none (count 0); valid until the next call. */
 struct sess_use *sess_usage_of(struct sess_usage *usage, const struct sess_use_key *key);
 
-/* Counts one: `text` need not be NUL-terminated. */
-void sess_use_count(struct sess_use *use, int64_t now_ms, const char *text, size_t len);
+/* Seen now, and used so many times (0: only announced). `text` need not be NUL-terminated. */
+void sess_use_count(struct sess_use *use, unsigned times, int64_t now_ms, const char *text,
+                    size_t len);
 
 /* Adds what `from` says to the entry of its key: first is the least, last the greatest. */
 void sess_usage_merge(struct sess_usage *usage, const struct sess_use *from);
