@@ -33,6 +33,7 @@ static enum rc check_old_names(struct eng_engine *engine, struct eng_migration *
 {
     int64_t quiet_ms = (int64_t)engine->options.quiet_period_s * 1000;
     struct buf who = {0};
+    int64_t outside;
 
     if (eng_status_refresh(engine, m, err) != RC_OK)
         return RC_ERR;
@@ -41,10 +42,14 @@ static enum rc check_old_names(struct eng_engine *engine, struct eng_migration *
     if (eng_usage_old_clients(engine, m, clock_ms() - quiet_ms, &who) == 0)
         return RC_OK;
     err_set(err, "55006", "old names are still in use: %s", who.data);
+    buf_reset(&who);
+    outside = eng_outside_count(engine);
+    if (outside)
+        buf_printf(&who, "; %" PRId64 " connections bypass segue, too (SHOW USAGE)", outside);
     err_hint(err,
              "complete waits for %u s without a statement that names an old column; "
-             "FORCE (segue complete --force) completes now",
-             engine->options.quiet_period_s);
+             "FORCE (segue complete --force) completes now%s",
+             engine->options.quiet_period_s, who.len ? who.data : "");
     buf_fini(&who);
     return RC_ERR;
 }

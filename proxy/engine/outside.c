@@ -121,6 +121,18 @@ void outside_refresh(struct eng_engine *engine)
 
 /* ---- complete ---- */
 
+int64_t eng_outside_count(struct eng_engine *engine)
+{
+    struct err err = {0};
+    PGresult *res = look(engine, &err);
+    int64_t n = res && PQntuples(res) ? res_int(res, 0, C_COUNT) : 0;
+
+    if (!res)
+        log_debug("connections past segue: %s", err.text);
+    PQclear(res);
+    return n;
+}
+
 enum rc eng_outside_check(struct eng_engine *engine, struct err *err)
 {
     PGresult *res = look(engine, err);
