@@ -348,6 +348,18 @@ static enum cli_goal goal_of(const struct cli_command *command, const json_t *be
     return CLI_GOAL_COUNT;
 }
 
+/* segue has just started and did not know the migration when it was asked for the phase: what it
+ * does now tells which of its two meanings ROLLBACK had. */
+static enum cli_goal goal_seen(enum cli_goal goal, const json_t *now)
+{
+    const char *phase = json_string_value(json_object_get(now, "phase"));
+
+    if (goal == CLI_GOAL_ABORTED && phase &&
+        (strcmp(phase, "reverting") == 0 || strcmp(phase, "ready") == 0))
+        return CLI_GOAL_REVERTED;
+    return goal;
+}
+
 static int run_verb(const struct cli_command *command, const struct cli_args *args)
 {
     struct cli_client client;
@@ -363,6 +375,10 @@ static int run_verb(const struct cli_command *command, const struct cli_args *ar
     goal = goal_of(command, before);
     if (code == CLI_DONE)
         code = ask(&client, statement, NULL, &rows);
+    if (code == CLI_DONE && args->nwords && !before) {
+        before = cli_status_row(&client, args->words[0], &rc, &err);
+        goal = goal_seen(goal, before);
+    }
     if (code == CLI_DONE && goal != CLI_GOAL_COUNT)
         code = cli_wait(&client, args->words[0], goal, before, args->json);
     else if (code == CLI_DONE && args->json)
