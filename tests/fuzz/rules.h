@@ -9,8 +9,12 @@ static inline struct sql_rules *fuzz_rules(void)
     static const char *const old_columns[] = {"claim_text", NULL};
     static const char *const new_columns[] = {"claim", NULL};
     static const char *const relatives[] = {"checks_2026", NULL};
-    const struct sql_table_rule rule = {"m",         "public",    "checks",
-                                        old_columns, new_columns, relatives};
+    const struct sql_table_rule rule = {.migration = "m",
+                                        .schema = "public",
+                                        .name = "checks",
+                                        .old_columns = old_columns,
+                                        .new_columns = new_columns,
+                                        .relatives = relatives};
     struct sql_rules *rules = sql_rules_new(1);
 
     sql_rules_add(rules, &rule);
