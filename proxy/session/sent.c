@@ -33,7 +33,8 @@ struct sess_sent *sess_sent_new(const struct sql_rewrite *rewrite, const char *t
     sent->rewrite.positional = rewrite->positional;
     sent->rewrite.nsplices = rewrite->nsplices;
     sent->rewrite.splices = mem_alloc(bytes + 1);
-    memcpy(sent->rewrite.splices, rewrite->splices, bytes);
+    if (bytes)
+        memcpy(sent->rewrite.splices, rewrite->splices, bytes);
     return sent;
 }
 

@@ -165,7 +165,8 @@ void sess_statements_put(struct sess_statements *set, const struct sess_parse *p
         if (!parse->text || !statement->text || statement->text_len != parse->text_len ||
             statement->ntypes != parse->ntypes ||
             memcmp(statement->text, parse->text, parse->text_len) != 0 ||
-            memcmp(statement->types, parse->types, (size_t)parse->ntypes * 4) != 0)
+            (parse->ntypes &&
+             memcmp(statement->types, parse->types, (size_t)parse->ntypes * 4) != 0))
             statement->text = NULL;
         return;
     }
