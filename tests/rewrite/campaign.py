@@ -22,7 +22,8 @@ class Report:
 
 def run(pair, grammar, numbers, found_max=5, shrinks=True, show=None):
     """show: a function that is told of each difference as it is found."""
-    report = Report(doubts=pair.doubts)
+    report = Report()
+    pair.doubts = report.doubts
     for number in numbers:
         draft = grammar.generate(number)
         difference = _judge(pair, draft.case())

@@ -7,6 +7,7 @@ dual        both, by segue, in a phase: ready, soaking (after the cut-over), bac
 
 from lib.cluster import TEMPLATE
 from lib.segue import Segue
+from lib.wait import until
 
 from . import rules, schema
 from .compare import Pair
@@ -60,11 +61,20 @@ class Stage:
         with self.cluster.connect("rw_dual") as conn:
             described = rules.describe(conn)
         self.proxy = self._segue("dual")
+        self._wait()
         self.phase = "ready"
         return described
 
     def _segue(self, name):
         return Segue(self.cluster.url("rw_" + name), self.folder)
+
+    def _wait(self):
+        """After a start the engine reads from the database what is in flight; only then there are rules."""
+        until("segue to rewrite", lambda: len(self._words()) == 2)
+
+    def _words(self):
+        with self.proxy.connect(options="-c segue.schema=old") as conn:
+            return conn.execute("TABLE words").description
 
     def _rest(self):
         self.proxy.stop()
@@ -76,9 +86,10 @@ class Stage:
             return
         assert PHASES.index(phase) == PHASES.index(self.phase) + 1
         self.leave()
-        self.proxy = self.proxy or self._segue("dual")
+        if not self.proxy:
+            self.proxy = self._segue("dual")
+            self._wait()
         for name in NAMES:
-            self.proxy.wait_phase(name, ("ready", "soaking"))  # the engine may not be connected yet
             self.proxy.cli("cutover" if phase == "soaking" else "rollback", name)
         for table in self.rules["tables"]:
             table["reversed"] = phase == "soaking"
