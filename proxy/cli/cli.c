@@ -323,43 +323,6 @@ static int run_throttle(const struct cli_command *command, const struct cli_args
 
 /* ---- verbs ---- */
 
-static const struct {
-    const char *verb;
-    enum cli_goal goal;
-} waits[] = {
-    {"CUTOVER", CLI_GOAL_CUTOVER},
-    {"COMPLETE", CLI_GOAL_DONE},
-    {"ROLLBACK", CLI_GOAL_ABORTED},
-    {"ABORT", CLI_GOAL_ABORTED},
-};
-
-/* What to wait for after the verb; CLI_GOAL_COUNT: nothing. */
-static enum cli_goal goal_of(const struct cli_command *command, const json_t *before)
-{
-    const char *phase = json_string_value(json_object_get(before, "phase"));
-
-    if (strcmp(command->verb, "ROLLBACK") == 0 && phase &&
-        (strcmp(phase, "soaking") == 0 || strcmp(phase, "reverting") == 0))
-        return CLI_GOAL_REVERTED;
-    for (size_t i = 0; i < ARRAY_LEN(waits); i++) {
-        if (strcmp(waits[i].verb, command->verb) == 0)
-            return waits[i].goal;
-    }
-    return CLI_GOAL_COUNT;
-}
-
-/* segue has just started and did not know the migration when it was asked for the phase: what it
- * does now tells which of its two meanings ROLLBACK had. */
-static enum cli_goal goal_seen(enum cli_goal goal, const json_t *now)
-{
-    const char *phase = json_string_value(json_object_get(now, "phase"));
-
-    if (goal == CLI_GOAL_ABORTED && phase &&
-        (strcmp(phase, "reverting") == 0 || strcmp(phase, "ready") == 0))
-        return CLI_GOAL_REVERTED;
-    return goal;
-}
-
 static int run_verb(const struct cli_command *command, const struct cli_args *args)
 {
     struct cli_client client;
@@ -372,12 +335,12 @@ static int run_verb(const struct cli_command *command, const struct cli_args *ar
 
     if (code == CLI_DONE && args->nwords)
         before = cli_status_row(&client, args->words[0], &rc, &err);
-    goal = goal_of(command, before);
+    goal = cli_goal_of(command->verb, before, NULL);
     if (code == CLI_DONE)
         code = ask(&client, statement, NULL, &rows);
     if (code == CLI_DONE && args->nwords && !before) {
         before = cli_status_row(&client, args->words[0], &rc, &err);
-        goal = goal_seen(goal, before);
+        goal = cli_goal_of(command->verb, NULL, before);
     }
     if (code == CLI_DONE && goal != CLI_GOAL_COUNT)
         code = cli_wait(&client, args->words[0], goal, before, args->json);

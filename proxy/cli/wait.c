@@ -72,6 +72,29 @@ static unsigned phase_of(const json_t *row)
     return 0;
 }
 
+enum cli_goal cli_goal_of(const char *verb, const json_t *before, const json_t *now)
+{
+    static const struct {
+        const char *verb;
+        enum cli_goal goal;
+    } waits[] = {
+        {"CUTOVER", CLI_GOAL_CUTOVER},
+        {"COMPLETE", CLI_GOAL_DONE},
+        {"ROLLBACK", CLI_GOAL_ABORTED},
+        {"ABORT", CLI_GOAL_ABORTED},
+    };
+    bool back = strcmp(text_of(before, "phase"), "soaking") == 0 ||
+                strcmp(text_of(before, "phase"), "reverting") == 0 ||
+                strcmp(text_of(now, "phase"), "reverting") == 0 || phase_of(now) == P_READY;
+
+    if (strcmp(verb, "ROLLBACK") == 0 && back)
+        return CLI_GOAL_REVERTED;
+    for (size_t i = 0; i < ARRAY_LEN(waits); i++)
+        if (strcmp(waits[i].verb, verb) == 0)
+            return waits[i].goal;
+    return CLI_GOAL_COUNT;
+}
+
 enum cli_outcome cli_outcome_of(enum cli_goal goal, const json_t *row,
                                 const struct cli_before *before, bool seen_cutover, long waited_ms)
 {

@@ -29,6 +29,11 @@ struct cli_before { /* the state when the verb was sent; zero: there was none */
     const char *error; /* borrowed; NULL: none */
 };
 
+/* What to wait for after a verb; CLI_GOAL_COUNT: nothing. The status row before it tells which of
+ * its two meanings ROLLBACK had, or where segue did not know the migration yet, the one after it.
+ * Pure. */
+enum cli_goal cli_goal_of(const char *verb, const json_t *before, const json_t *now);
+
 /* What a status row means on the way to the goal. seen_cutover: an earlier row was cutting_over.
  * waited_ms: since the verb. Pure. */
 enum cli_outcome cli_outcome_of(enum cli_goal goal, const json_t *row,

@@ -1,8 +1,6 @@
 """Abort, rollback, complete: what is kept, what is gone, what is refused."""
 
 import json
-import time
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from lib import catalog
@@ -179,20 +177,6 @@ def test_rollback_said_twice_does_not_abort(db, segue):
     assert db.one("SELECT title FROM items WHERE id = 1") == "new"
     proxy.cli("abort", name)
     assert proxy.phase(name) == "aborted"
-
-
-def test_rollback_said_before_the_engine_knows_the_migration_ends_when_it_is_reverted(db, segue):
-    make_items(db, 100)
-    first = segue(db)
-    name = first.soaking(RENAME)
-    second = segue(db)  # its engine waits for the other's lock
-    with ThreadPoolExecutor() as pool:
-        done = pool.submit(second.cli, "rollback", name, timeout=30)
-        time.sleep(1)
-        assert not done.done()
-        first.kill9()
-        done.result()
-    assert second.phase(name) == "ready"
 
 
 CREATES = {"name": "creates", "operations": [

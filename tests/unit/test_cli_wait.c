@@ -72,6 +72,31 @@ static void an_error_from_before_the_verb_counts_only_when_it_stays(void **state
     assert_int_equal(outcome(CLI_GOAL_END, "contracting", 2, "new", false, 9000), CLI_WAITING);
 }
 
+static void rollback_waits_for_what_it_does(void **state)
+{
+    static const struct {
+        const char *before, *now;
+        enum cli_goal goal;
+    } rows[] = {
+        {"ready", NULL, CLI_GOAL_ABORTED},      {"backfilling", NULL, CLI_GOAL_ABORTED},
+        {"soaking", NULL, CLI_GOAL_REVERTED},   {"reverting", NULL, CLI_GOAL_REVERTED},
+        {NULL, "aborting", CLI_GOAL_ABORTED},   {NULL, "cutting_over", CLI_GOAL_ABORTED},
+        {NULL, "reverting", CLI_GOAL_REVERTED}, {NULL, "ready", CLI_GOAL_REVERTED},
+        {NULL, NULL, CLI_GOAL_ABORTED},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        json_t *before = rows[i].before ? json_pack("{s:s}", "phase", rows[i].before) : NULL;
+        json_t *now = rows[i].now ? json_pack("{s:s}", "phase", rows[i].now) : NULL;
+
+        assert_int_equal(cli_goal_of("ROLLBACK", before, now), rows[i].goal);
+        json_decref(before);
+        json_decref(now);
+    }
+    assert_int_equal(cli_goal_of("PAUSE", NULL, NULL), CLI_GOAL_COUNT);
+}
+
 static void literals_double_quotes_and_keep_backslashes(void **state)
 {
     struct buf out = {0};
@@ -105,6 +130,7 @@ int main(void)
         cmocka_unit_test(each_goal_knows_its_phases),
         cmocka_unit_test(a_cutover_that_went_back_to_ready_is_refused),
         cmocka_unit_test(an_error_from_before_the_verb_counts_only_when_it_stays),
+        cmocka_unit_test(rollback_waits_for_what_it_does),
         cmocka_unit_test(literals_double_quotes_and_keep_backslashes),
         cmocka_unit_test(tables_are_aligned_numbers_to_the_right),
     };
