@@ -24,10 +24,21 @@ struct net_resolver {
     pthread_mutex_t lock; /* of all below */
     pthread_cond_t wake;
     bool stop, failed;
-    const char *why; /* the last lookup failed; getaddrinfo's words */
+    const char *why;    /* the last lookup failed; getaddrinfo's words */
+    const char *logged; /* the failure the log knows of; who looks up alone has it */
     size_t count;
     struct net_address addresses[NET_ADDRESSES_MAX];
 };
+
+/* Once: sessions that fail ask every second. */
+static void log_failure(struct net_resolver *r, const char *why)
+{
+    if (why && why != r->logged)
+        log_warning("cannot resolve upstream \"%s\": %s", r->host, why);
+    else if (!why && r->logged)
+        log_info("upstream \"%s\" is resolved again", r->host);
+    r->logged = why;
+}
 
 static bool lookup(struct net_resolver *r, int flags)
 {
@@ -41,7 +52,7 @@ static bool lookup(struct net_resolver *r, int flags)
         r->why = gai_strerror(why);
         pthread_mutex_unlock(&r->lock);
         if (!(flags & AI_NUMERICHOST))
-            log_warning("cannot resolve upstream \"%s\": %s", r->host, gai_strerror(why));
+            log_failure(r, gai_strerror(why));
         return false;
     }
     pthread_mutex_lock(&r->lock);
@@ -53,6 +64,7 @@ static bool lookup(struct net_resolver *r, int flags)
     r->count = n;
     pthread_mutex_unlock(&r->lock);
     freeaddrinfo(found);
+    log_failure(r, NULL);
     return true;
 }
 

@@ -173,8 +173,8 @@ static void flush(struct sess *s, struct sess_leg *leg)
         return;
     buf_fini(&leg->out);
     set_writing(leg, false);
-    if (leg == &s->server && s->client.ended)
-        net_shut(&leg->stream);
+    if (leg == &s->server)
+        sess_end_pass(s);
     if (leg == &s->client && s->state == SESS_CLOSING)
         sess_finish(s);
 }
@@ -211,6 +211,7 @@ void sess_resume(struct sess *s)
         if (!in->len)
             buf_fini(in);
     }
+    sess_end_pass(s);
     sess_show(s);
     sess_flow(s);
 }

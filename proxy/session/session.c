@@ -29,10 +29,11 @@ static void half_close(struct sess *s)
         net_shut(&s->server.stream);
 }
 
-/* Its client has gone. A cancel request asks for no answer: whoever sent it may close at once. */
+/* Its client has gone, unless it asked something behind its start-up and waits for the answer with
+ * its own side closed. A cancel request asks for no answer: whoever sent it may close at once. */
 static void give_up(struct sess *s)
 {
-    if (s->purpose != SESS_FOR_CANCEL)
+    if (s->purpose == SESS_FOR_LOGIN || (s->purpose == SESS_FOR_RELAY && !s->client.in.len))
         sess_close(s);
 }
 
@@ -92,7 +93,7 @@ const struct sess_state_row sess_state_rows[SESS_STATES] = {
     [SESS_ASKED] = {.name = "asked", .logging_in = true,
         .next = TO(AUTH) | TO(ENTERING) | TO_HOST,
         .server = sess_asked_server,
-        .client_ended = sess_close, .server_ended = sess_upstream_lost, .late = asked_late},
+        .client_ended = give_up, .server_ended = sess_upstream_lost, .late = asked_late},
     [SESS_AUTH] = {.name = "auth", .logging_in = true,
         .next = TO(WELCOME) | TO(CONSOLE) | TO(DELAYING) | TO(PENDING) | TO_HOST,
         .client = sess_auth_client, .server = sess_auth_server,
@@ -100,7 +101,7 @@ const struct sess_state_row sess_state_rows[SESS_STATES] = {
     [SESS_ENTERING] = {.name = "entering", .logging_in = true,
         .next = TO(WELCOME) | TO(CONSOLE) | TO(DELAYING) | TO_HOST,
         .server = sess_enter_server,
-        .client_ended = sess_close, .server_ended = sess_finish, .late = too_late},
+        .client_ended = give_up, .server_ended = sess_finish, .late = too_late},
     [SESS_WELCOME] = {.name = "welcome",
         .next = TO(RELAY) | TO(PENDING) | TO_END,
         .client = sess_relay_client, .server = sess_relay_server,
@@ -136,6 +137,12 @@ const struct sess_state_row sess_state_rows[SESS_STATES] = {
     [SESS_GONE] = {.name = "gone", .client_ended = nothing, .server_ended = nothing},
 };
 /* clang-format on */
+
+void sess_end_pass(struct sess *s)
+{
+    if (s->client.ended && sess_state_rows[s->state].client_ended == half_close)
+        half_close(s);
+}
 
 void sess_move(struct sess *s, enum sess_state to)
 {

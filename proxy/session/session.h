@@ -173,8 +173,9 @@ struct sess *sess_new(struct sess_worker *w, int fd, const struct net_address *p
 void sess_move(struct sess *s, enum sess_state to);
 void sess_show(struct sess *s);                      /* refreshes `shown` */
 void sess_fail(struct sess *s, const struct err *e); /* FATAL to the client, then closing */
-void sess_finish(struct sess *s);                    /* flush to the client, then close */
-void sess_close(struct sess *s);                     /* now; memory goes at the end of the turn */
+void sess_end_pass(struct sess *s); /* the client's end of stream, behind what it sent before */
+void sess_finish(struct sess *s);   /* flush to the client, then close */
+void sess_close(struct sess *s);    /* now; memory goes at the end of the turn */
 void sess_free(struct sess *s);
 void sess_deadline(struct sess *s, int64_t at_us); /* 0: none */
 void sess_started(struct sess *s); /* not counted by startup_open_max, its memory given back */

@@ -87,6 +87,7 @@ def test_a_command_that_is_not_let_in_is_told_so(db, segue, tmp_path):
     users.write_text('"ops" "right"\n', encoding="ascii")
     users.chmod(0o600)
     proxy = segue(db, auth="scram", auth_file=users, failed_login_delay_ms=0)
+    until("the engine", lambda: "engine is connected" in proxy.log_text())
 
     def status(userinfo, port=proxy.port):
         env = {**os.environ, "SEGUE_SERVER": f"postgresql://{userinfo}@127.0.0.1:{port}/segue"}

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 
 import psycopg
@@ -159,6 +160,23 @@ def test_a_bad_file_at_sighup_keeps_the_old_configuration(db, segue, tmp_path):
     until("the complaint", lambda: "the old configuration stays" in proxy.log_text(), 10)
     assert f'{path}:2: option "workers"' in proxy.log_text()
     assert config_of(proxy)["transaction_age_max_ms"]["value"] == "7777"
+
+
+@pytest.mark.one_version
+def test_a_configuration_may_come_from_a_pipe_and_one_without_a_writer_is_not_waited_for(db, segue, tmp_path):
+    path = tmp_path / "segue.json"
+    os.mkfifo(path)
+    pipe = os.open(path, os.O_RDWR)
+    os.write(pipe, b'{"transaction_age_max_ms": 7777}')
+    proxy = segue(db, start=False, arguments=["-c", path])
+    closing = threading.Timer(1, os.close, [pipe])  # its end: the file's
+    closing.start()
+    proxy.start()
+    closing.join()
+    proxy.signal(signal.SIGHUP)
+    until("the complaint", lambda: "the old configuration stays" in proxy.log_text(), 10)
+    assert config_of(proxy)["transaction_age_max_ms"]["value"] == "7777"
+    proxy.stop()
 
 
 def test_clients_are_accepted_while_the_engine_cannot_reach_its_database(clusters):

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 from lib.played import Played
-from lib.rawwire import Raw, query
+from lib.rawwire import COPY_DONE, SYNC, TERMINATE, Raw, bind, copy_data, execute, parse, query, startup
 from lib.wait import until
 
 pytestmark = pytest.mark.one_version
@@ -153,6 +153,32 @@ def test_a_terminated_backend_says_why_and_the_connection_ends(db, segue):
 
 
 # ---- half-closed sockets ----
+
+
+def after_closing(port, *sent):
+    """What comes back to a client that sends all at once and closes its side; of keys and parameters the types alone."""
+    with Raw(port) as c:
+        c.send(*sent)
+        c.sock.shutdown(socket.SHUT_WR)
+        got = []
+        while message := c.read():
+            got.append(message if message[0] not in "SK" else message[0])
+        return got
+
+
+@pytest.mark.parametrize("asked", [
+    [query("SELECT 40 + 2"), query("SELECT pg_sleep(0.1), 43")],
+    [query("SELECT 40 + 2"), TERMINATE],
+    [query("SELEC"), query("BEGIN"), query("SELECT 1")],
+    [parse("SELECT 1"), bind(), execute(), SYNC, query("SELECT 2")[:-3]],
+    [query("CREATE TABLE half (i int)"), query("COPY half FROM STDIN"), copy_data("1\n"), COPY_DONE],
+], ids=["queries", "terminate", "errors", "cut short", "copy"])
+def test_a_client_that_closes_its_side_with_the_startup_is_answered_as_directly(db, segue, asked):
+    sent = [startup(user="postgres", database=db.name), *asked]
+    direct = after_closing(db.cluster.port, *sent)
+    db.sql("DROP TABLE IF EXISTS half")
+    assert after_closing(segue(db).port, *sent) == direct
+    assert len(direct) > 5
 
 
 def test_a_client_that_has_closed_its_sending_side_gets_all_of_a_long_answer(db, segue):

@@ -242,3 +242,11 @@ def test_a_restart_costs_connecting_clients_time_and_no_error(private_pg, segue)
     clients.more()
     clients.stop()
     assert not [e for e in clients.errors if "terminating connection" not in e], clients.errors[:3]
+
+
+def test_a_name_that_cannot_be_resolved_is_logged_once(segue):
+    """However often it is looked up while a client waits."""
+    proxy = segue(upstream=f"postgresql://postgres@{'x' * 70}.invalid/postgres", upstream_wait_ms=3500)
+    with pytest.raises(psycopg.OperationalError, match="cannot be resolved"):
+        proxy.connect()
+    assert proxy.log_text().count("cannot resolve upstream") == 1
