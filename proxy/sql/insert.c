@@ -67,7 +67,8 @@ static void begin(struct insert *in, bool twins)
         count_columns(in);
     }
     /* With another number of values the server has something to say. */
-    if (twins && (in->width == in->nwritten || (in->list && in->width == SQL_WIDTH_UNKNOWN)))
+    if (twins && !in->w->kept &&
+        (in->width == in->nwritten || (in->list && in->width == SQL_WIDTH_UNKNOWN)))
         in->ntwins = sql_twins_missing(in->table, in->written, in->nwritten, in->twins);
 }
 

@@ -117,12 +117,13 @@ static void rename_target(struct sql_work *w, const struct value *value, const c
 void sql_set_twins(struct sql_work *w, const struct rule *table, const json_t *node)
 {
     const json_t *list = sql_tree_get(node, "targetList");
-    size_t n = json_array_size(list);
+    size_t n = w->kept ? 0 : json_array_size(list);
     struct sql_written *written = mem_calloc(n + 1, sizeof(*written));
     struct sql_twin *twins = mem_calloc(table->ntwins + 1, sizeof(*twins));
     size_t ntwins;
 
-    sql_written_of(list, written);
+    if (n)
+        sql_written_of(list, written);
     ntwins = sql_twins_missing(table, written, n, twins);
     for (size_t i = 0; i < ntwins; i++) {
         const json_t *target = sql_tree_get(json_array_get(list, twins[i].of), "ResTarget");

@@ -540,6 +540,13 @@ static void on_query_of(struct sql_work *w, struct sql_scope *scope, const json_
     statement(w, get(node, "query"));
 }
 
+static void on_prepare(struct sql_work *w, struct sql_scope *scope, const json_t *node)
+{
+    w->kept = true;
+    on_query_of(w, scope, node);
+    w->kept = false;
+}
+
 static void nothing(struct sql_work *w, struct sql_scope *scope, const json_t *node)
 {
     (void)w;
@@ -558,7 +565,7 @@ static const struct {
     {"MergeStmt", on_merge},
     {"CopyStmt", on_copy},
     {"ExplainStmt", on_query_of},
-    {"PrepareStmt", on_query_of},
+    {"PrepareStmt", on_prepare},
     {"ViewStmt", on_query_of},
     {"DeclareCursorStmt", on_query_of},
     {"CreateTableAsStmt", on_query_of},

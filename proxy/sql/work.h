@@ -22,6 +22,8 @@ struct sql_work {
     size_t len;
     struct sql_tokens tokens;
     struct sql_edits edits;
+    /* In PREPARE: what the server keeps may outlive the twins, and nobody prepares it again. */
+    bool kept;
     struct sql_rewrite *out;
 };
 

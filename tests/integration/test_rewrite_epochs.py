@@ -260,6 +260,27 @@ def test_statements_named_like_those_of_segue_are_the_clients(db, segue):
         assert fields(got[0][1])["C"] == "42601"
 
 
+def test_what_sql_has_prepared_outlives_the_columns_of_the_migration(db, segue):
+    """Nobody can prepare it again for the client: it writes no twin, the guard does."""
+    make_items(db, 20)
+    proxy = segue(db, workers=1)
+    proxy.ready(RENAME)
+    conn = proxy.connect(prepare_threshold=None)
+    conn.execute("PREPARE s AS SELECT * FROM items WHERE id = $1")
+    conn.execute("PREPARE i AS INSERT INTO items (id, label) VALUES ($1, 'prepared')")
+    conn.execute("PREPARE u AS UPDATE items SET label = $2 WHERE id = $1")
+
+    def use(number):
+        conn.execute(f"EXECUTE i({number})")
+        conn.execute(f"EXECUTE u({number}, 'updated')")
+        assert conn.execute(f"EXECUTE s({number})").fetchone() == (number, "updated", None, None)
+
+    use(100)
+    assert db.sql("SELECT label, title FROM items WHERE id = 100") == [("updated", "updated")]
+    proxy.cli("abort", NAME)
+    use(101)
+
+
 def test_the_unnamed_statement_is_parsed_again_too(db, segue):
     make_items(db, 20)
     proxy = segue(db, workers=1)

@@ -60,8 +60,9 @@ static void around_the_values_everything_stays_as_written(void **state)
          0},
         {"INSERT INTO t (o) VALUES (1); INSERT INTO t (p) VALUES (2)",
          "INSERT INTO t (o, n) VALUES (1, 1); INSERT INTO t (p, \"Q\") VALUES (2, 2)", 0},
-        {"PREPARE s AS INSERT INTO t (o) VALUES ($1)",
-         "PREPARE s AS INSERT INTO t (o, n) VALUES ($1, $1)", 0},
+        /* the server keeps it, perhaps longer than the twins are there */
+        {"PREPARE s AS INSERT INTO t (o) VALUES ($1); INSERT INTO t (o) VALUES (1)",
+         "PREPARE s AS INSERT INTO t (o) VALUES ($1); INSERT INTO t (o, n) VALUES (1, 1)", 0},
         {"EXPLAIN INSERT INTO t (o) VALUES (1)", "EXPLAIN INSERT INTO t (o, n) VALUES (1, 1)", 0},
     };
 
