@@ -60,7 +60,7 @@ class Pair:
             return self._judge(case, *answers)
         finally:
             for session in (self.reference, self.subject):
-                session.run("ROLLBACK")
+                session.rollback()
 
     def _judge(self, case, expected, got):
         sent = [answer["text"] for answer in map(self.rewriter.ask, case.steps)]

@@ -57,6 +57,7 @@ class Session:
         self.step = None
         self.notices = []
         self.copied = b""
+        self.prepared = 0  # statements, ever
 
     def close(self):
         self.conn.finish()
@@ -74,6 +75,10 @@ class Session:
     def failed(self):
         """Is the transaction aborted?"""
         return self.conn.transaction_status == pq.TransactionStatus.INERROR
+
+    def rollback(self):
+        """Ends a case; statements that it has prepared under a name are kept no longer either."""
+        self.run("ROLLBACK; DEALLOCATE ALL" if self.prepared % 20 == 19 else "ROLLBACK")
 
     # ---- comparing ----
 
@@ -106,14 +111,16 @@ class Session:
 
     def _prepared(self, step):
         """The answers of Parse and Describe become part of the step's by being played first."""
-        prepared = self.conn.prepare(b"", step.sql.encode(), [p.oid for p in step.params])
+        self.prepared += 1
+        name = b"" if len(self.step.sql) % 2 else b"s%d" % self.prepared  # half of them under a name
+        prepared = self.conn.prepare(name, step.sql.encode(), [p.oid for p in step.params])
         if prepared.status != Status.COMMAND_OK:
             self.notices.append(("not prepared", *self._error(prepared, self.step)))
         else:
-            described = self.conn.describe_prepared(b"")
+            described = self.conn.describe_prepared(name)
             params = tuple(described.param_type(i) for i in range(described.nparams))
             self.notices.append(("described", params, self._columns(described)))
-        self.conn.send_query_prepared(b"", [p.value for p in step.params], [p.format for p in step.params], 0)
+        self.conn.send_query_prepared(name, [p.value for p in step.params], [p.format for p in step.params], 0)
 
     def _answer(self, res, step):
         if res.status in (Status.FATAL_ERROR, Status.NONFATAL_ERROR):

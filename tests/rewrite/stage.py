@@ -21,7 +21,10 @@ NAMES = [migration["name"] for migration in schema.MIGRATIONS]
 
 
 class Stage:
-    """through: statements go to dual by way of segue, which rewrites; else rewrite.c does, and they go directly."""
+    """through: statements go to dual by way of segue, which rewrites; else rewrite.c does, and they go directly.
+
+    A session says which schema it wants only where the phase would not give it that one.
+    """
 
     def __init__(self, cluster, folder, through=True):
         self.cluster = cluster
@@ -110,7 +113,8 @@ class Stage:
         reference = Session(self._conninfo("plain" if side == "old" else "contracted", self.cluster.port))
         rewriter = Rewriter(self.rules, side)
         if self.through:
-            subject = Session(self._conninfo("dual", self.proxy.port, f"-c segue.schema={side}"))
+            follows = side == ("new" if self.phase == "soaking" else "old")
+            subject = Session(self._conninfo("dual", self.proxy.port, "" if follows else f"-c segue.schema={side}"))
         else:
             subject = Session(self._conninfo("dual", self.cluster.port), rewriter)
         self.opened += [reference, subject, rewriter]
