@@ -95,7 +95,7 @@ size_t sess_relay_client(struct sess *s, const char *data, size_t len)
     atomic_store_explicit(&s->idle_us, s->worker->now_us, memory_order_relaxed);
     if (!s->request_us && sess_track_between(&s->track))
         s->request_us = s->worker->now_us;
-    if (s->worker->looking && (!s->pipeline || sess_pipeline_blind(s->pipeline)))
+    if (s->pipeline ? sess_pipeline_blind(s->pipeline) : s->worker->looking)
         sess_rewriting_begin(s);
     watched = s->worker->looking || s->pipeline;
     if (!s->worker->looking)
@@ -178,8 +178,11 @@ static void on_status(struct sess *s, const char *msg, size_t total)
 {
     struct wire_status status;
 
-    if (wire_read_status(msg, total, &status) != RC_OK ||
-        strcmp(status.name, "application_name") != 0)
+    if (wire_read_status(msg, total, &status) != RC_OK)
+        return;
+    if (strcmp(status.name, "standard_conforming_strings") == 0)
+        s->odd_strings = strcmp(status.value, "off") == 0;
+    if (strcmp(status.name, "application_name") != 0)
         return;
     pthread_mutex_lock(&s->worker->registry_lock);
     snprintf(s->application, sizeof(s->application), "%s", status.value);

@@ -31,7 +31,7 @@ static bool at_rest(const struct sess *s)
 
 void sess_rewriting_begin(struct sess *s)
 {
-    if (!s->worker->order->rules || !at_rest(s))
+    if ((!s->worker->order->rules && !s->pipeline) || !at_rest(s))
         return;
     if (s->pipeline)
         sess_pipeline_restart(s->pipeline);

@@ -10,7 +10,8 @@
 #include "segue/wire/read.h"
 #include "session.h"
 
-/* While there are rules and no pipeline that sees: begins one, if nothing is outstanding. */
+/* There is no pipeline, or it is blind: begins one, if nothing is outstanding and there are rules;
+ * without them only anew. */
 void sess_rewriting_begin(struct sess *s);
 void sess_rewriting_end(struct sess *s);
 void sess_rewriting_ready(struct sess *s); /* ReadyForQuery: is there still a need for it? */

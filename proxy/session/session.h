@@ -110,9 +110,10 @@ struct sess {
     struct sess_pipeline *pipeline; /* NULL: not */
     struct sess_statement *unnamed; /* NULL: not known, or it touches nothing */
     uint64_t shadowed;              /* tables that a temporary table of this session may hide */
-    struct sess_statement *bound;   /* at the unnamed portal, not described yet; or NULL */
-    unsigned refusals;              /* numbers them in the server's log */
-    uint64_t prepares;              /* tables named by SQL-level PREPARE */
+    bool odd_strings; /* standard_conforming_strings is off: segue's parser would misread texts */
+    struct sess_statement *bound;        /* at the unnamed portal, not described yet; or NULL */
+    unsigned refusals;                   /* numbers them in the server's log */
+    uint64_t prepares;                   /* tables named by SQL-level PREPARE */
     uint64_t prepared_old, prepared_new; /* of them, those whose old, new columns it named */
     bool spoke;                          /* something was forwarded that was not looked at */
 

@@ -54,6 +54,7 @@ enum rc sess_version_choose(struct sess *s, struct err *err)
 
 void sess_sight(const struct sess *s, struct sql_sight_of_session *out)
 {
-    *out = (struct sql_sight_of_session){
-        .side = s->version.side, .rewrites = s->version.rewrites, .shadowed = s->shadowed};
+    *out = (struct sql_sight_of_session){.side = s->version.side,
+                                         .rewrites = s->version.rewrites && !s->odd_strings,
+                                         .shadowed = s->shadowed};
 }

@@ -2,7 +2,7 @@
 
 import psycopg
 import pytest
-from lib.rawwire import SYNC, Raw, bind, close, describe, execute, parse, query
+from lib.rawwire import COPY_DONE, FLUSH, SYNC, Raw, bind, close, copy_data, describe, execute, parse, query
 from lib.tables import RENAME, make_items
 from lib.wait import until
 
@@ -120,6 +120,32 @@ def test_sessions_that_are_in_a_pipeline_when_rules_come_begin_at_their_next_saf
         client.send(query(STAR))
         client.answers()
         client.answers()
+        assert columns(client.send(query(STAR)).answers()[0][1]) == OLD_COLUMNS
+
+
+def test_a_pipeline_that_cannot_be_followed_is_begun_anew(ready):
+    with raw(ready) as client:
+        # a Sync into a copy that fails: was it read before, or is it answered?
+        client.send(query("CREATE TEMP TABLE copied (a int)")).answers()
+        client.send(parse("COPY copied FROM STDIN"), bind(), execute(), FLUSH)
+        assert [client.read()[0] for _ in range(3)] == ["1", "2", "G"]
+        client.send(SYNC, copy_data("no number\n"), COPY_DONE)
+        assert client.read()[0] == "E"
+        client.send(SYNC)
+        assert kinds(client.answers()) == "ZI"
+        for _ in range(2):
+            assert columns(client.send(query(STAR)).answers()[0][1]) == OLD_COLUMNS
+
+
+def test_where_backslashes_escape_nothing_is_rewritten(ready):
+    """The parser would see other strings than the server does."""
+    text = "SELECT *, 'it\\'s' FROM items WHERE id = 1"
+    with raw(ready) as client:
+        assert columns(client.send(query(STAR)).answers()[0][1]) == OLD_COLUMNS
+        client.send(query("SET standard_conforming_strings = off")).answers()
+        assert "title" in columns(only(client.send(query(STAR)).answers(), "T")[0])
+        assert only(client.send(query(text)).answers(), "D")[0].endswith(b"it's")
+        client.send(query("SET standard_conforming_strings = on")).answers()
         assert columns(client.send(query(STAR)).answers()[0][1]) == OLD_COLUMNS
 
 
