@@ -69,12 +69,12 @@ class Grammar(Changes):
         self.version = version
         self.binary = binary
         self.dice = random.Random(0)
-        self.ctes = {}
+        self.ctes, self.sizes = {}, {}
         self.extended = False
 
     def generate(self, number):
         self.dice = random.Random(f"{self.seed}/{number}")
-        self.ctes = {}
+        self.ctes, self.sizes = {}, {}
         how = self.dice.choice(["simple", "simple", "extended", "binary", "prepared"])
         self.extended = how != "simple"
         kind = self.dice.choices([row[0] for row in KINDS_OF], [row[1] for row in KINDS_OF])[0]
@@ -89,7 +89,7 @@ class Grammar(Changes):
         return [Piece(node, how, ordered)], False
 
     def change(self):
-        self.ctes = {}
+        self.ctes, self.sizes = {}, {}
         head = self.with_clause(1) if self.dice.random() < 0.12 else ""
         return seq(head, self.dice.choices([self.insert, self.update, self.delete, self.merge], [40, 35, 10, 15])[0]())
 
@@ -104,6 +104,7 @@ class Grammar(Changes):
             what = self.dice.choice(["delete", "update"])
             head = seq("DELETE FROM", shown) if what == "delete" else seq(
                 "UPDATE", shown, "SET", self.set_list(relation, [], len(relation.keys) == 1))
+            self.size = relation.size
             return seq(head, where, "RETURNING", "*"), relation.columns
         return super().cte_query(depth)
 

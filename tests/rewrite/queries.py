@@ -4,6 +4,8 @@ What PostgreSQL does not promise to be the same twice is not made: LIMIT comes w
 that depend on the order have one.
 """
 
+import math
+
 from .expressions import Expressions
 from .scope import Level, Output, Relation, columns_of, quoted, reference, written
 from .tree import Alt, Items, Opt, Seq, items, opt, seq
@@ -11,7 +13,12 @@ from .tree import Alt, Items, Opt, Seq, items, opt, seq
 ALIASES = ["a", "b", "c", "d", "x", "y", "T1", "t", "notes", "claim", "claim_text", "config_json", "Ü"]
 
 
+ROWS_MAX = 2000  # of a query, roughly
+
+
 class Queries(Expressions):
+    size = 0  # rows at most of the last query made, roughly
+
     # ---- FROM ----
 
     def some_table(self, level, migrating=0.75):
@@ -55,7 +62,7 @@ class Queries(Expressions):
         query, outputs = self.select(1, outer=level if lateral else level.outer)
         name = self.alias(level)
         node = seq("LATERAL" if lateral else "", "(", query, ")", self.dice.choice(["", "AS"]), written(self.dice, name))
-        return node, Relation(name, outputs)
+        return node, Relation(name, outputs, size=self.size)
 
     def values_list(self, level):
         name = self.alias(level)
@@ -73,7 +80,7 @@ class Queries(Expressions):
         if self.ctes and chance < 0.35:
             cte, columns = self.dice.choice(list(self.ctes.items()))
             name = self.alias(level)
-            return seq(written(self.dice, cte), written(self.dice, name)), Relation(name, columns)
+            return seq(written(self.dice, cte), written(self.dice, name)), Relation(name, columns, size=self.sizes[cte])
         if depth > 0 and chance > 0.86:
             return self.derived(level, lateral=bool(level.relations) and self.dice.random() < 0.4)
         if chance > 0.83:
@@ -91,7 +98,16 @@ class Queries(Expressions):
         while chance < 0.45 and len(level.relations) < 3:
             node = self.join(node, level, depth)
             chance = self.dice.random()
+        if chance > 0.95 and len(level.relations) < 3:  # the last: an ON does not see what is in front of a comma
+            other, relation = self.from_item(level, depth)
+            if relation.size * self.rows(level) <= ROWS_MAX:
+                level.relations.append(relation)
+                node = seq(node, ",", other)
         return seq("FROM", node), level
+
+    @staticmethod
+    def rows(level):
+        return math.prod(relation.size for relation in level.relations)
 
     def join(self, left, level, depth):
         common = None
@@ -100,6 +116,8 @@ class Queries(Expressions):
             common = self._common(level.relations[0], relation)
         else:
             right, relation = self.from_item(level, depth)
+        if relation.size * self.rows(level) > ROWS_MAX:
+            return left
         first = level.relations[0]
         level.relations.append(relation)
         kind = self.dice.choice(["JOIN", "JOIN", "LEFT JOIN", "RIGHT OUTER JOIN", "FULL JOIN", "INNER JOIN"])
@@ -113,7 +131,7 @@ class Queries(Expressions):
             return seq(left, kind, right, "USING", "(", items(*[written(self.dice, c) for c in chosen]), ")")
         chance = self.dice.random()
         if chance < 0.2:
-            return seq(left, self.dice.choice(["CROSS JOIN", ","]), right)
+            return seq(left, "CROSS JOIN", right)
         category = self.dice.choice(["int", "text"])
         one, other = self.column(Level(level.relations[:-1]), category), self.column(Level([relation]), category)
         condition = seq(one, "=", other) if one is not None and other is not None else "true"
@@ -209,6 +227,7 @@ class Queries(Expressions):
     def plain_select(self, depth, outer=None, want=None, top=False):
         """(node, outputs, is it ordered)"""
         source, level = self.from_clause(outer, depth)
+        self.size = self.rows(level)
         where = opt(self.dice, 0.6, "WHERE", self.expression("bool", level, 2))
         if want is None and self.dice.random() < 0.12:
             node, outputs = self.grouped(level)
@@ -264,10 +283,12 @@ class Queries(Expressions):
                 where = opt(self.dice, 0.5, "WHERE", self.expression("bool", Level([relation], outer=outer), 1))
                 sides.append(seq("SELECT", "*", "FROM", written(self.dice, table.name), where) if self.dice.random() < 0.8
                              else seq("TABLE", written(self.dice, table.name)))
+            self.size = 18
             return seq(sides[0], kind, sides[1]), columns_of(table)
         want = self.dice.sample(["int", "text", "num", "bool", "text"], self.dice.randint(1, 3))
         one, outputs, _ = self.plain_select(0, outer, want)
         other, _, _ = self.plain_select(0, outer, want)
+        self.size = ROWS_MAX // 4
         # total orders inside need brackets
         return seq("(", one, ")", kind, "(", other, ")"), outputs
 
@@ -289,7 +310,7 @@ class Queries(Expressions):
             kept = self.dice.choice(["", "", "MATERIALIZED", "NOT MATERIALIZED"])
             shown = written(self.dice, name)
             members.append(seq(shown, "AS", kept, "(", query, ")"))
-            self.ctes[name] = outputs
+            self.ctes[name], self.sizes[name] = outputs, self.size
         return seq("WITH", Items(tuple(members)))
 
     def cte_query(self, depth):
@@ -297,7 +318,7 @@ class Queries(Expressions):
 
     def query(self):
         """A whole SELECT: (node, is it ordered)."""
-        self.ctes = {}
+        self.ctes, self.sizes = {}, {}
         head = self.with_clause(1) if self.dice.random() < 0.2 else ""
         if self.dice.random() < 0.12:
             return seq(head, self.set_operation(1, None)[0]), False

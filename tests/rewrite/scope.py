@@ -46,6 +46,7 @@ class Relation:
     table: Table = None  # it is one: rows may be locked
     keys: tuple = ()
     schema: str = ""  # may also be written before the name
+    size: int = 9  # rows at most, roughly
 
     def named(self, category):
         """Columns of the category whose name is theirs alone."""
