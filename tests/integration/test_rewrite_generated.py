@@ -21,15 +21,14 @@ def told(found):
 
 def test_a_session_cannot_tell_the_expanded_schema_from_its_own(pg, tmp_path):
     found, reports = [], []
-    stage = Stage(pg, tmp_path)
-    for phase in PHASES:
-        stage.enter(phase)
-        for side in SIDES:
-            pair = stage.pair(side)
-            hand.run(pair, side, pg.version, show=lambda *what: found.append(what), once=True)
-            reports.append(campaign.run(pair, stage.grammar(side, 4), range(STATEMENTS)))
-            found += reports[-1].found
-    stage.close()
+    with Stage(pg, tmp_path) as stage:
+        for phase in PHASES:
+            stage.enter(phase)
+            for side in SIDES:
+                pair = stage.pair(side)
+                hand.run(pair, side, pg.version, show=lambda *what: found.append(what), once=True)
+                reports.append(campaign.run(pair, stage.grammar(side, 4), range(STATEMENTS)))
+                found += reports[-1].found
     assert not found, told(found)
     cases, doubts = sum(r.cases for r in reports), sum(sum(r.doubts.values()) for r in reports)
     assert cases == STATEMENTS * len(PHASES) * len(SIDES)

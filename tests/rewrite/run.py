@@ -59,6 +59,18 @@ def play(stage, phase, side, args):
     return by_hand[0] + report.cases, by_hand[1] + len(report.found)
 
 
+def campaigns(stage, args):
+    """What play() gives, for each phase and side that is asked for."""
+    for phase in PHASES:
+        if args.phase and PHASES.index(phase) > max(map(PHASES.index, args.phase)):
+            return
+        stage.enter(phase)
+        for side in SIDES:
+            if phase in (args.phase or PHASES) and side in (args.side or SIDES):
+                yield play(stage, phase, side, args)
+        stage.leave()
+
+
 def main():
     args = arguments()
     os.environ.setdefault("SEGUE_PG", "15,16,17,18")
@@ -68,17 +80,9 @@ def main():
     cases = differences = 0
     try:
         for version in versions():
-            stage = Stage(clusters.get(version), folder, not args.alone)
-            for phase in PHASES:
-                if args.phase and PHASES.index(phase) > max(map(PHASES.index, args.phase)):
-                    break
-                stage.enter(phase)
-                for side in SIDES:
-                    if phase in (args.phase or PHASES) and side in (args.side or SIDES):
-                        more = play(stage, phase, side, args)
-                        cases, differences = cases + more[0], differences + more[1]
-                stage.leave()
-            stage.close()
+            with Stage(clusters.get(version), folder, not args.alone) as stage:
+                for more in campaigns(stage, args):
+                    cases, differences = cases + more[0], differences + more[1]
     finally:
         clusters.close()
         shutil.rmtree(folder, ignore_errors=True)

@@ -33,9 +33,14 @@ class Stage:
         self.phase = None
         self.proxy = None
         self.opened = []
-        self.rules = self._make()
-        if not through:
-            self._rest()
+        self.started = []  # of segue
+        try:
+            self.rules = self._make()
+            if not through:
+                self._rest()
+        except BaseException:
+            self._kill()
+            raise
 
     def _database(self, name, template):
         with self.cluster.connect() as conn:
@@ -69,7 +74,9 @@ class Stage:
         return described
 
     def _segue(self, name):
-        return Segue(self.cluster.url("rw_" + name), self.folder)
+        proxy = Segue(self.cluster.url("rw_" + name), self.folder, start=False)
+        self.started.append(proxy)
+        return proxy.start()
 
     def _wait(self):
         """After a start the engine reads from the database what is in flight; only then there are rules."""
@@ -135,7 +142,19 @@ class Stage:
             each.close()
         self.opened = []
 
-    def close(self):
-        self.leave()
-        if self.proxy:
-            self._rest()
+    def _kill(self):
+        for proxy in self.started:
+            if proxy.running():
+                proxy.kill9()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        """Where something went wrong, segue is ended in any case."""
+        if kind is None:
+            self.leave()
+            if self.proxy:
+                self._rest()
+        else:
+            self._kill()
