@@ -44,7 +44,9 @@ static struct sql_rules *rules_new(bool early)
                                   .early = early};
     struct sql_rules *out = sql_rules_new(1);
 
-    sql_rules_add(out, &rule);
+    sql_rules_add_partition(
+        out, sql_rules_add(out, &rule),
+        &(struct sql_partition){"public", "checks_2026", columns, rule.ncolumns - 1});
     rule.name = "Tags é";
     rule.reversed = true;
     sql_rules_add(out, &rule);
@@ -133,6 +135,7 @@ const struct fuzz_seed fuzz_seeds[] = {
     FUZZ_SEED("\1WITH c AS (DELETE FROM checks RETURNING *) TABLE c UNION ALL SELECT * FROM "
               "(VALUES (1)) v /* c */ -- d\n"),
     FUZZ_SEED("\x21PREPARE p AS SELECT U&\"\\0063hecks\".* FROM U&\"\\0063hecks\" FOR UPDATE"),
+    FUZZ_SEED("\1SELECT * FROM checks_2026 JOIN public.checks USING (id) ORDER BY 1"),
     FUZZ_SEED("\x11SELECT claim FROM checks; EXPLAIN SELECT EXISTS (SELECT * FROM checks k)"),
     FUZZ_SEED("\1MERGE INTO checks c USING notes n ON n.id = c.id WHEN MATCHED THEN UPDATE SET "
               "claim_text = n.claim WHEN NOT MATCHED THEN INSERT (id, claim_text) VALUES (1, 'a')"),
