@@ -251,8 +251,9 @@ static enum sess_look look_parse(struct sess *s, const struct wire_frame *frame,
     if (rc != RC_OK) { /* a name not read stays unknown */
         note_unread(s, frame, msg, avail);
         s->unnamed_epoch = SESS_NOT_LOOKED;
-        if (sess_rewriting(s))
-            sess_rewrite_parse_unknown(s);
+        if (!sess_rewriting(s))
+            return pass(s, frame->type);
+        sess_rewrite_parse_unknown(s);
         return SESS_LOOK_PASS;
     }
     note_passed(s, &v, rewrite, 0, read.text, read.text_len);
@@ -266,7 +267,7 @@ static enum sess_look look_parse(struct sess *s, const struct wire_frame *frame,
         return sess_rewrite_parse(s, &parse, rewrite, &v);
     if (parse.name[0] && (!s->pipeline || sess_pipeline_reads(s->pipeline)))
         remember(s, &parse);
-    return SESS_LOOK_PASS;
+    return pass(s, frame->type);
 }
 
 /* Without rules: its text is remembered, for later. */
@@ -294,7 +295,8 @@ static enum sess_look look_statement(struct sess *s, uint8_t type, const char *p
     if (statement->epoch != epoch_of(s) || statement->shadowed != s->shadowed || statement->stale) {
         rewrite = inspect(s, statement->side, statement->text, statement->text_len, &v);
         sess_judge(s, statement, &v, rewrite);
-        statement->stale = statement->lost || !sess_sent_is(statement->sent, rewrite);
+        statement->stale =
+            statement->lost || !sess_sent_is(statement->sent, sess_rewriting_wants(s, rewrite));
         sess_rewriting_judged(s, statement);
     }
     look = admit(s, statement->seen.verdict.touches, statement->seen.verdict.begins);
@@ -367,11 +369,13 @@ static enum sess_look look_close(struct sess *s, const struct wire_frame *frame,
     if (avail < frame->total || wire_read_target(msg, frame->total, &target) != RC_OK ||
         target.kind != 'S')
         return pass(s, frame->type);
-    if (sess_rewriting(s))
+    if (sess_rewriting(s)) {
         sess_rewrite_close(s, target.name);
-    else if (!s->pipeline || sess_pipeline_reads(s->pipeline))
+        return SESS_LOOK_PASS;
+    }
+    if (!s->pipeline || sess_pipeline_reads(s->pipeline))
         sess_statements_remove(s->statements, target.name);
-    return SESS_LOOK_PASS;
+    return pass(s, frame->type);
 }
 
 static enum sess_look look_call(struct sess *s, const struct wire_frame *frame, const char *msg,

@@ -7,8 +7,8 @@
 #include "worker.h"
 
 /* A buffer grows by doubling. Each is filled by reads of SCRATCH_BYTES until its limit is passed;
- * to the server goes at once all that was withheld from it. Of a statement that is rewritten both
- * texts are kept, and where they differ. */
+ * to the server goes at once all that was withheld from it. Of the unnamed statement
+ * and of the last in flight the text is kept, what was sent instead, and where they differ. */
 size_t sess_bytes_bound(const struct sess_options *o)
 {
     size_t client_in = (size_t)o->buffer_bytes_max + o->inspect_bytes_max + SCRATCH_BYTES;
@@ -18,7 +18,8 @@ size_t sess_bytes_bound(const struct sess_options *o)
 
     return sizeof(struct sess) + 2 * (client_in + client_out + server_in + server_out) +
            2 * (size_t)o->startup_bytes_max + 4 * (size_t)o->statements_bytes_max +
-           sess_statements_bytes_least();
+           SESS_FLIGHTS_MAX * sizeof(struct sess_flight) + SESS_FLIGHTS_BYTES_MAX +
+           4 * (size_t)o->inspect_bytes_max + sess_statements_bytes_least();
 }
 
 /* Bytes in physical memory; 0 when the system does not tell. */

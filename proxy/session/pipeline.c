@@ -5,11 +5,13 @@
 
 #include "segue/base/mem.h"
 
-#define FLIGHTS_FIRST 16 /* a power of two */
+#define FLIGHTS_FIRST 16  /* a power of two */
+#define FLIGHTS_AT_ONCE 4 /* of one message of the client, at most */
 
 struct sess_pipeline {
     struct sess_flight *ring;
     size_t head, n, cap; /* cap: a power of two, or 0 */
+    size_t held;         /* bytes of what was sent instead */
     bool blind;
     bool skipping;  /* the server reads nothing until a Sync that is not sent yet */
     bool copying;   /* it takes a copy whose end is not sent yet */
@@ -30,6 +32,7 @@ static void drop(const struct sess_flight *flight)
 
 static void pop(struct sess_pipeline *p)
 {
+    p->held -= at(p, 0)->sent ? at(p, 0)->sent->bytes : 0;
     drop(at(p, 0));
     p->head++;
     p->n--;
@@ -80,9 +83,15 @@ bool sess_pipeline_reads(const struct sess_pipeline *p)
     return !p->skipping;
 }
 
+bool sess_pipeline_takes(const struct sess_pipeline *p)
+{
+    return !p->blind && !p->skipping && !p->copying && p->n + FLIGHTS_AT_ONCE <= SESS_FLIGHTS_MAX &&
+           p->held < SESS_FLIGHTS_BYTES_MAX;
+}
+
 size_t sess_pipeline_bytes(const struct sess_pipeline *p)
 {
-    return p ? sizeof(*p) + p->cap * sizeof(*p->ring) : 0;
+    return p ? sizeof(*p) + p->cap * sizeof(*p->ring) + p->held : 0;
 }
 
 /* ---- the client's messages ---- */
@@ -137,6 +146,7 @@ void sess_pipeline_put_take(struct sess_pipeline *p, const struct sess_flight *f
     }
     if (p->n == p->cap)
         grow(p);
+    p->held += flight->sent ? flight->sent->bytes : 0;
     *at(p, p->n++) = *flight;
 }
 

@@ -33,7 +33,8 @@ struct sess_flight {
     struct sess_statement *before;    /* what the name meant before; NULL: nothing, or no name */
 };
 
-#define SESS_FLIGHTS_MAX 16384 /* in flight at once; beyond it the pipeline is blind */
+#define SESS_FLIGHTS_MAX 4096         /* in flight at once; beyond it the pipeline is blind */
+#define SESS_FLIGHTS_BYTES_MAX 262144 /* of what was sent instead; beyond it nothing more is */
 
 struct sess_pipeline;
 
@@ -46,6 +47,8 @@ bool sess_pipeline_blind(const struct sess_pipeline *p);
 bool sess_pipeline_empty(const struct sess_pipeline *p);
 /* Will the server read what the client sends now? False: an error has come, and no Sync since. */
 bool sess_pipeline_reads(const struct sess_pipeline *p);
+/* May a message go as another one, or with others in front of it? What is put then is in flight. */
+bool sess_pipeline_takes(const struct sess_pipeline *p);
 size_t sess_pipeline_bytes(const struct sess_pipeline *p);
 
 /* A message goes to the server. References that *flight holds are taken, in any case. */

@@ -58,9 +58,7 @@ void sess_rewriting_ready(struct sess *s)
 
 struct sess_pipeline *sess_rewriting(const struct sess *s)
 {
-    return s->pipeline && !sess_pipeline_blind(s->pipeline) && sess_pipeline_reads(s->pipeline)
-               ? s->pipeline
-               : NULL;
+    return s->pipeline && sess_pipeline_takes(s->pipeline) ? s->pipeline : NULL;
 }
 
 /* ---- what is sent instead ---- */
@@ -113,11 +111,23 @@ static struct sess_sent *refuse_changed(struct sess *s, struct buf *text)
     return refuse(s, "changed", &err, "RevalidateCachedQuery", text);
 }
 
+const struct sql_rewrite *sess_rewriting_wants(const struct sess *s,
+                                               const struct sql_rewrite *rewrite)
+{
+    size_t bytes;
+
+    if (!rewrite)
+        return NULL;
+    bytes = rewrite->len + rewrite->nsplices * sizeof(*rewrite->splices);
+    return bytes <= 2 * (size_t)sess_limits(s)->inspect_bytes_max ? rewrite : NULL;
+}
+
 /* What to send for a text, or NULL: the text itself. *out is what stands in the message. */
 static struct sess_sent *choose(struct sess *s, const char *text, size_t len,
                                 const struct sql_rewrite *rewrite, struct buf *out)
 {
     buf_reset(out);
+    rewrite = sess_rewriting_wants(s, rewrite);
     if (rewrite && rewrite->early && !is_aborted(s, text, len))
         return refuse_early(s, rewrite->early, out);
     if (!rewrite || !rewrite->text)
@@ -134,6 +144,14 @@ static void put(struct sess *s, struct sess_flight flight)
     sess_pipeline_put_take(s->pipeline, &flight);
 }
 
+/* As it is, but the pipeline has to know. */
+static enum sess_look pass(struct sess *s, uint8_t type)
+{
+    if (s->pipeline)
+        sess_pipeline_client(s->pipeline, type);
+    return SESS_LOOK_PASS;
+}
+
 enum sess_look sess_rewrite_query(struct sess *s, const struct wire_query *query,
                                   const struct sql_rewrite *rewrite)
 {
@@ -141,7 +159,7 @@ enum sess_look sess_rewrite_query(struct sess *s, const struct wire_query *query
     struct sess_sent *sent;
 
     if (!sess_rewriting(s))
-        return SESS_LOOK_PASS;
+        return pass(s, 'Q');
     sent = query ? choose(s, query->text, query->len, rewrite, &w->text) : NULL;
     if (sent)
         wire_put_query(&w->instead, w->text.data, w->text.len);
@@ -241,7 +259,13 @@ static void prepare_again(struct sess *s, struct sess_statement *statement,
 {
     struct sess_worker *w = s->worker;
     struct sess_sent *sent = choose(s, statement->text, statement->text_len, rewrite, &w->text);
+    bool room = !sent || sent->answer.len || !statement->linked ||
+                sess_statements_room(s->statements, sent->bytes);
 
+    if (!room) { /* then nobody may have to know later what the server has */
+        sess_sent_unref(sent);
+        sent = NULL;
+    }
     COUNT(w->counters.prepared_again, 1);
     wire_put_close_statement(&w->instead, statement->name);
     if (sent)
@@ -260,6 +284,8 @@ static void prepare_again(struct sess *s, struct sess_statement *statement,
     if (has_lost_side(s, statement) || !statement->seen.verdict.touches)
         statement->side = side_of(s, statement->seen.verdict.touches);
     statement->lost = statement->stale = sent && sent->answer.len;
+    if (!room)
+        sess_statements_remove(s->statements, statement->name);
 }
 
 /* In place of a use: what makes the server fail it. */
@@ -283,7 +309,7 @@ enum sess_look sess_rewrite_use(struct sess *s, uint8_t type, const char *portal
     bool again;
 
     if (!sess_rewriting(s))
-        return SESS_LOOK_PASS;
+        return pass(s, type);
     again = statement && statement->stale && !is_aborted(s, statement->text, statement->text_len);
     if (again && statement->changed)
         return refuse_use(s);

@@ -19,6 +19,10 @@ void sess_rewriting_ready(struct sess *s); /* ReadyForQuery: is there still a ne
 /* The pipeline, or NULL: what the client sends now passes as it is. */
 struct sess_pipeline *sess_rewriting(const struct sess *s);
 
+/* What is to be sent of a rewrite: NULL when it is too long to be kept. */
+const struct sql_rewrite *sess_rewriting_wants(const struct sess *s,
+                                               const struct sql_rewrite *rewrite);
+
 /* From here on the name ("": the unnamed one) means `statement` (another reference is taken; NULL:
  * it is not known). Returns what it meant before; the caller's reference. */
 struct sess_statement *sess_name_means(struct sess *s, const char *name,

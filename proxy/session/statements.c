@@ -190,6 +190,11 @@ void sess_statements_sent_take(struct sess_statements *set, struct sess_statemen
     sess_sent_unref(before);
 }
 
+bool sess_statements_room(const struct sess_statements *set, size_t bytes)
+{
+    return set->bytes + bytes <= set->bytes_max;
+}
+
 struct sess_statement *sess_statements_find(struct sess_statements *set, const char *name)
 {
     return set ? *slot(set, name, hash_name(name)) : NULL;

@@ -73,6 +73,9 @@ bool sess_statements_set(struct sess_statements *set, struct sess_statement *sta
 void sess_statements_sent_take(struct sess_statements *set, struct sess_statement *statement,
                                struct sess_sent *sent);
 
+/* Is there room for so many bytes more? */
+bool sess_statements_room(const struct sess_statements *set, size_t bytes);
+
 struct sess_statement *sess_statements_find(struct sess_statements *set, const char *name);
 void sess_statements_remove(struct sess_statements *set, const char *name);
 size_t sess_statements_bytes_least(void);                            /* of a set that is empty */

@@ -146,7 +146,7 @@ def try_stats(proxy):
 def test_memory_of_a_session_stays_below_its_bound(db, segue):
     proxy = segue(db, workers=1, buffer_bytes_max=65536, inspect_bytes_max=65536, statements_bytes_max=131072)
     bound = {r["memory"]: r["bytes"] for r in proxy.console("SHOW MEMORY")}["session_max"]
-    assert bound < 4 * 10000 + 8 * 65536 + 4 * 65536 + 131072 + (1 << 20)
+    assert bound < 4 * 10000 + 8 * 65536 + 12 * 65536 + 131072 + (2 << 20)
     seen = []
 
     def look():

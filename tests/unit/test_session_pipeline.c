@@ -184,6 +184,36 @@ static void the_number_in_flight_is_bounded(void **state)
     sess_pipeline_free(p);
 }
 
+static void nothing_is_sent_instead_where_its_answer_would_be_lost(void **state)
+{
+    const struct sql_rewrite rewrite = {.text = (char *)"select 2", .len = 8};
+    struct sess_pipeline *p = sess_pipeline_new();
+    struct sess_sent *sent = sess_sent_new(&rewrite, "select 1", 8);
+    unsigned n = 0;
+
+    (void)state;
+    for (; sess_pipeline_takes(p); n++)
+        sess_pipeline_client(p, 'Q');
+    assert_int_equal(n, SESS_FLIGHTS_MAX - 3);
+    assert_false(sess_pipeline_blind(p));
+    sess_pipeline_restart(p);
+    assert_true(sess_pipeline_takes(p));
+    sess_pipeline_client(p, 'Q');
+    sess_pipeline_server(p, 'G', undo, NULL);
+    assert_false(sess_pipeline_takes(p));
+    sess_pipeline_restart(p);
+
+    sent->bytes = SESS_FLIGHTS_BYTES_MAX;
+    sess_pipeline_put_take(
+        p, &(struct sess_flight){.kind = SESS_FLIGHT_QUERY, .sent = sess_sent_ref(sent)});
+    assert_false(sess_pipeline_takes(p));
+    assert_true(sess_pipeline_bytes(p) > SESS_FLIGHTS_BYTES_MAX);
+    sess_pipeline_server(p, 'Z', undo, NULL);
+    assert_true(sess_pipeline_takes(p));
+    sess_pipeline_free(p);
+    sess_sent_unref(sent);
+}
+
 static struct sess_statement *statement(const char *name)
 {
     return sess_statement_new(
@@ -222,6 +252,7 @@ int main(void)
         cmocka_unit_test(after_an_error_messages_up_to_sync_are_taken_back),
         cmocka_unit_test(syncs_inside_a_copy_are_none),
         cmocka_unit_test(the_number_in_flight_is_bounded),
+        cmocka_unit_test(nothing_is_sent_instead_where_its_answer_would_be_lost),
         cmocka_unit_test(what_is_in_flight_keeps_what_it_needs),
     };
 
