@@ -5,126 +5,15 @@
  */
 #include <string.h>
 
+#include "from.h"
 #include "name.h"
 #include "scope.h"
 #include "star.h"
-
-static void walk(struct sql_work *w, struct sql_scope *scope, const json_t *node, unsigned flags);
-static void on_select(struct sql_work *w, struct sql_scope *scope, const json_t *node);
+#include "walk.h"
 
 static const json_t *get(const json_t *node, const char *key)
 {
     return sql_tree_get(node, key);
-}
-
-/* ---- the places of a level ---- */
-
-static const json_t *column_aliases(const json_t *node)
-{
-    return get(get(node, "alias"), "colnames");
-}
-
-static const char *alias_name(const json_t *node)
-{
-    return json_string_value(get(get(node, "alias"), "aliasname"));
-}
-
-static void add_from(struct sql_work *w, struct sql_scope *scope, const json_t *item);
-
-static void add_join(struct sql_work *w, struct sql_scope *scope, const json_t *join)
-{
-    add_from(w, scope, get(join, "larg"));
-    add_from(w, scope, get(join, "rarg"));
-    if (json_is_true(get(join, "isNatural")))
-        scope->natural = scope->merged = true;
-    if (get(join, "usingClause"))
-        scope->merged = true;
-    if (get(join, "alias"))
-        scope->covered = true;
-}
-
-static void add_subselect(struct sql_work *w, struct sql_scope *scope, const json_t *node)
-{
-    const json_t *query = get(get(node, "subquery"), "SelectStmt");
-    struct sql_place *place;
-
-    on_select(w, json_is_true(get(node, "lateral")) ? scope : scope->outer, query);
-    place = sql_scope_add(scope, query ? SQL_PLACE_QUERY : SQL_PLACE_UNKNOWN, alias_name(node));
-    place->query = query;
-    place->aliases = column_aliases(node);
-}
-
-static void add_unknown(struct sql_work *w, struct sql_scope *scope, const json_t *node)
-{
-    struct sql_place *place;
-    const json_t *value;
-    const char *key;
-
-    json_object_foreach((json_t *)node, key, value)
-    {
-        if (strcmp(key, "alias") != 0 && strcmp(key, "coldeflist") != 0)
-            walk(w, scope, value, 0);
-    }
-    place = sql_scope_add(scope, SQL_PLACE_UNKNOWN, alias_name(node));
-    place->aliases = column_aliases(node);
-}
-
-static void add_sample(struct sql_work *w, struct sql_scope *scope, const json_t *node)
-{
-    add_from(w, scope, get(node, "relation"));
-    scope->places[scope->n - 1].fixed = true;
-    walk(w, scope, get(node, "args"), 0);
-    walk(w, scope, get(node, "repeatable"), 0);
-}
-
-static void add_from(struct sql_work *w, struct sql_scope *scope, const json_t *item)
-{
-    const char *kind = json_object_iter_key(json_object_iter((json_t *)item));
-    const json_t *node = kind ? get(item, kind) : NULL;
-
-    if (!kind)
-        return;
-    if (!strcmp(kind, "RangeVar"))
-        sql_scope_add_range(w, scope, node, false);
-    else if (!strcmp(kind, "JoinExpr"))
-        add_join(w, scope, node);
-    else if (!strcmp(kind, "RangeSubselect"))
-        add_subselect(w, scope, node);
-    else if (!strcmp(kind, "RangeTableSample"))
-        add_sample(w, scope, node);
-    else
-        add_unknown(w, scope, node);
-}
-
-static void add_froms(struct sql_work *w, struct sql_scope *scope, const json_t *list)
-{
-    const json_t *item;
-    size_t i;
-
-    scope->from = list;
-    json_array_foreach((json_t *)list, i, item) add_from(w, scope, item);
-}
-
-/* Join conditions see the places of both their sides, and no others of the level. *at counts the
- * places up to here. */
-static void walk_joins(struct sql_work *w, struct sql_scope *scope, const json_t *node, size_t *at)
-{
-    const json_t *item, *join = get(node, "JoinExpr");
-    struct sql_scope sides = *scope;
-    size_t i, begin = *at;
-
-    json_array_foreach((json_t *)node, i, item) walk_joins(w, scope, item, at);
-    if (!json_is_object(node))
-        return;
-    if (!join) {
-        ++*at;
-        return;
-    }
-    walk_joins(w, scope, get(join, "larg"), at);
-    walk_joins(w, scope, get(join, "rarg"), at);
-    sides.places = scope->places + begin;
-    sides.n = *at - begin;
-    walk(w, &sides, get(join, "quals"), 0);
 }
 
 /* ---- lists ---- */
@@ -143,7 +32,7 @@ static void walk_targets(struct sql_work *w, struct sql_scope *scope, const json
         if (sql_star_is(ref))
             sql_star_target(w, scope, target, ref);
         else
-            walk(w, scope, val, flags | SQL_NAME_ANONYMOUS);
+            sql_walk_node(w, scope, val, flags | SQL_NAME_ANONYMOUS);
     }
 }
 
@@ -154,7 +43,7 @@ static void walk_values(struct sql_work *w, struct sql_scope *scope, const json_
     size_t i;
 
     json_array_foreach((json_t *)targets, i, item)
-        walk(w, scope, get(get(item, "ResTarget"), "val"), 0);
+        sql_walk_node(w, scope, get(get(item, "ResTarget"), "val"), 0);
 }
 
 /* GROUP BY and DISTINCT ON: a name alone may be an output column's. */
@@ -167,7 +56,7 @@ static void walk_outputs(struct sql_work *w, struct sql_scope *scope, const json
     json_array_foreach((json_t *)list, i, item)
     {
         if (!sql_name_output(w, scope, get(item, "ColumnRef"), targets))
-            walk(w, scope, item, 0);
+            sql_walk_node(w, scope, item, 0);
     }
 }
 
@@ -183,7 +72,7 @@ static void walk_sorts(struct sql_work *w, struct sql_scope *scope, const json_t
         const json_t *node = get(get(item, "SortBy"), "node");
 
         if (!sql_name_of_output(get(node, "ColumnRef"), targets))
-            walk(w, scope, node, 0);
+            sql_walk_node(w, scope, node, 0);
     }
 }
 
@@ -202,7 +91,7 @@ static void on_with(struct sql_work *w, struct sql_scope *scope, const json_t *w
     {
         const json_t *cte = get(item, "CommonTableExpr"), *query = get(cte, "ctequery");
 
-        walk(w, scope, query, 0);
+        sql_walk_node(w, scope, query, 0);
         if (!recursive)
             sql_scope_add_cte(scope, json_string_value(get(cte, "ctename")),
                               get(cte, "aliascolnames") ? NULL : get(query, "SelectStmt"));
@@ -215,14 +104,14 @@ static void on_set_operation(struct sql_work *w, struct sql_scope *with, const j
 {
     struct sql_scope none = {.outer = with};
 
-    on_select(w, with, get(node, "larg"));
-    on_select(w, with, get(node, "rarg"));
-    walk(w, &none, get(node, "limitCount"), 0);
-    walk(w, &none, get(node, "limitOffset"), 0);
+    sql_walk_select(w, with, get(node, "larg"));
+    sql_walk_select(w, with, get(node, "rarg"));
+    sql_walk_node(w, &none, get(node, "limitCount"), 0);
+    sql_walk_node(w, &none, get(node, "limitOffset"), 0);
     sql_scope_fini(&none); /* ORDER BY names output columns only */
 }
 
-static void on_select(struct sql_work *w, struct sql_scope *outer, const json_t *node)
+void sql_walk_select(struct sql_work *w, struct sql_scope *outer, const json_t *node)
 {
     static const char *const clauses[] = {"valuesLists",  "whereClause", "havingClause",
                                           "windowClause", "limitCount",  "limitOffset"};
@@ -235,12 +124,12 @@ static void on_select(struct sql_work *w, struct sql_scope *outer, const json_t 
     if (get(node, "larg")) {
         on_set_operation(w, &with, node);
     } else {
-        add_froms(w, &scope, get(node, "fromClause"));
+        sql_from_add_all(w, &scope, get(node, "fromClause"));
         sql_star_joins(w, &scope, get(node, "targetList"));
         walk_targets(w, &scope, get(node, "targetList"), 0);
-        walk_joins(w, &scope, get(node, "fromClause"), &at);
+        sql_from_conditions(w, &scope, get(node, "fromClause"), &at);
         for (size_t i = 0; i < ARRAY_LEN(clauses); i++)
-            walk(w, &scope, get(node, clauses[i]), 0);
+            sql_walk_node(w, &scope, get(node, clauses[i]), 0);
         walk_sorts(w, &scope, get(node, "sortClause"), get(node, "targetList"));
         walk_outputs(w, &scope, get(node, "groupClause"), get(node, "targetList"));
         walk_outputs(w, &scope, get(node, "distinctClause"), get(node, "targetList"));
@@ -269,10 +158,10 @@ static void on_conflict(struct sql_work *w, struct sql_scope *scope, const struc
         return;
     excluded = sql_scope_add(scope, SQL_PLACE_UNKNOWN, "excluded");
     excluded->qualified_only = true;
-    walk(w, scope, get(get(clause, "infer"), "indexElems"), 0);
-    walk(w, scope, get(get(clause, "infer"), "whereClause"), 0);
+    sql_walk_node(w, scope, get(get(clause, "infer"), "indexElems"), 0);
+    sql_walk_node(w, scope, get(get(clause, "infer"), "whereClause"), 0);
     walk_values(w, scope, get(clause, "targetList"));
-    walk(w, scope, get(clause, "whereClause"), 0);
+    sql_walk_node(w, scope, get(clause, "whereClause"), 0);
     if (table)
         sql_set_twins(w, table, clause);
 }
@@ -283,7 +172,7 @@ static void on_insert(struct sql_work *w, struct sql_scope *outer, const json_t 
     const struct rule *table;
 
     on_with(w, &with, get(node, "withClause"));
-    on_select(w, &with, get(get(node, "selectStmt"), "SelectStmt"));
+    sql_walk_select(w, &with, get(get(node, "selectStmt"), "SelectStmt"));
     table = add_written(w, &scope, node);
     walk_targets(w, &scope, get(node, "returningList"), SQL_NAME_WRITTEN);
     if (table)
@@ -303,13 +192,13 @@ static void on_change(struct sql_work *w, struct sql_scope *outer, const json_t 
 
     on_with(w, &with, get(node, "withClause"));
     table = add_written(w, &scope, node);
-    add_froms(w, &scope, get(node, from));
+    sql_from_add_all(w, &scope, get(node, from));
     sql_star_joins(w, &scope, get(node, "returningList"));
     scope.places[0].wrap = false; /* it takes no part in the joins of the FROM */
     if (update)
         walk_values(w, &scope, get(node, "targetList"));
-    walk_joins(w, &scope, get(node, from), &at);
-    walk(w, &scope, get(node, "whereClause"), 0);
+    sql_from_conditions(w, &scope, get(node, from), &at);
+    sql_walk_node(w, &scope, get(node, "whereClause"), 0);
     walk_targets(w, &scope, get(node, "returningList"), update ? SQL_NAME_WRITTEN : 0);
     if (update && table)
         sql_set_twins(w, table, node);
@@ -333,9 +222,9 @@ static void on_when(struct sql_work *w, struct sql_scope *scope, const struct ru
 {
     const char *command = json_string_value(get(when, "commandType"));
 
-    walk(w, scope, get(when, "condition"), 0);
+    sql_walk_node(w, scope, get(when, "condition"), 0);
     walk_values(w, scope, get(when, "targetList"));
-    walk(w, scope, get(when, "values"), 0);
+    sql_walk_node(w, scope, get(when, "values"), 0);
     if (!table || !command)
         return;
     if (!strcmp(command, "CMD_UPDATE"))
@@ -353,8 +242,8 @@ static void on_merge(struct sql_work *w, struct sql_scope *outer, const json_t *
 
     on_with(w, &with, get(node, "withClause"));
     table = add_written(w, &scope, node);
-    add_from(w, &scope, get(node, "sourceRelation"));
-    walk(w, &scope, get(node, "joinCondition"), 0);
+    sql_from_add(w, &scope, get(node, "sourceRelation"));
+    sql_walk_node(w, &scope, get(node, "joinCondition"), 0);
     json_array_foreach((json_t *)get(node, "mergeWhenClauses"), i, item)
         on_when(w, &scope, table, get(item, "MergeWhenClause"));
     sql_star_wrap(w, &scope, false);
@@ -368,7 +257,7 @@ static void on_select_node(struct sql_work *w, struct sql_scope *scope, const js
                            unsigned flags)
 {
     (void)flags;
-    on_select(w, scope, node);
+    sql_walk_select(w, scope, node);
 }
 
 static void on_insert_node(struct sql_work *w, struct sql_scope *scope, const json_t *node,
@@ -417,18 +306,18 @@ static void on_call(struct sql_work *w, struct sql_scope *scope, const json_t *n
     const char *key;
     size_t i;
 
-    json_array_foreach((json_t *)get(node, "args"), i, item) walk(w, scope, item, args);
+    json_array_foreach((json_t *)get(node, "args"), i, item) sql_walk_node(w, scope, item, args);
     json_object_foreach((json_t *)node, key, value)
     {
         if (strcmp(key, "args") != 0 && strcmp(key, "funcname") != 0)
-            walk(w, scope, value, flags & SQL_NAME_WRITTEN);
+            sql_walk_node(w, scope, value, flags & SQL_NAME_WRITTEN);
     }
 }
 
 static void on_null_test(struct sql_work *w, struct sql_scope *scope, const json_t *node,
                          unsigned flags)
 {
-    walk(w, scope, get(node, "arg"), flags | SQL_NAME_ANONYMOUS);
+    sql_walk_node(w, scope, get(node, "arg"), flags | SQL_NAME_ANONYMOUS);
 }
 
 static void on_row(struct sql_work *w, struct sql_scope *scope, const json_t *node, unsigned flags)
@@ -443,7 +332,7 @@ static void on_row(struct sql_work *w, struct sql_scope *scope, const json_t *no
         if (sql_star_is(ref))
             sql_star_in_row(w, scope, ref);
         else
-            walk(w, scope, item, flags & SQL_NAME_WRITTEN);
+            sql_walk_node(w, scope, item, flags & SQL_NAME_WRITTEN);
     }
 }
 
@@ -458,11 +347,11 @@ static void on_indirection(struct sql_work *w, struct sql_scope *scope, const js
         json_array_size(fields) == 1 ? sql_tree_string(json_array_get(fields, 0)) : NULL;
     struct sql_place *place = name ? sql_scope_place(scope, name) : NULL;
 
-    walk(w, scope, steps, flags & SQL_NAME_WRITTEN);
+    sql_walk_node(w, scope, steps, flags & SQL_NAME_WRITTEN);
     if (column && place && place->kind == SQL_PLACE_MIGRATING &&
         sql_place_has(w, place, column) == SQL_HAS)
         return;
-    walk(w, scope, get(node, "arg"), (flags & SQL_NAME_WRITTEN) | SQL_NAME_ANONYMOUS);
+    sql_walk_node(w, scope, get(node, "arg"), (flags & SQL_NAME_WRITTEN) | SQL_NAME_ANONYMOUS);
 }
 
 /* SET (a, b) = (SELECT ...): each of the columns has the one sub-select. */
@@ -470,7 +359,7 @@ static void on_multiple(struct sql_work *w, struct sql_scope *scope, const json_
                         unsigned flags)
 {
     if (json_integer_value(get(node, "colno")) == 1)
-        walk(w, scope, get(node, "source"), flags & SQL_NAME_WRITTEN);
+        sql_walk_node(w, scope, get(node, "source"), flags & SQL_NAME_WRITTEN);
 }
 
 static void skip(struct sql_work *w, struct sql_scope *scope, const json_t *node, unsigned flags)
@@ -501,13 +390,14 @@ static const struct {
     {"collname", skip},
 };
 
-static void walk(struct sql_work *w, struct sql_scope *scope, const json_t *node, unsigned flags)
+void sql_walk_node(struct sql_work *w, struct sql_scope *scope, const json_t *node, unsigned flags)
 {
     const json_t *value;
     const char *key;
     size_t i;
 
-    json_array_foreach((json_t *)node, i, value) walk(w, scope, value, flags & SQL_NAME_WRITTEN);
+    json_array_foreach((json_t *)node, i, value)
+        sql_walk_node(w, scope, value, flags & SQL_NAME_WRITTEN);
     if (!json_is_object(node))
         return;
     json_object_foreach((json_t *)node, key, value)
@@ -518,7 +408,7 @@ static void walk(struct sql_work *w, struct sql_scope *scope, const json_t *node
         if (i < ARRAY_LEN(nodes))
             nodes[i].handle(w, scope, value, flags);
         else
-            walk(w, scope, value, flags & SQL_NAME_WRITTEN);
+            sql_walk_node(w, scope, value, flags & SQL_NAME_WRITTEN);
     }
 }
 
@@ -529,7 +419,7 @@ static void on_copy(struct sql_work *w, struct sql_scope *scope, const json_t *n
     if (get(node, "relation"))
         sql_star_copy(w, node);
     else
-        walk(w, scope, get(node, "query"), 0);
+        sql_walk_node(w, scope, get(node, "query"), 0);
 }
 
 static void statement(struct sql_work *w, const json_t *stmt);
@@ -558,7 +448,7 @@ static const struct {
     const char *key;
     void (*handle)(struct sql_work *w, struct sql_scope *scope, const json_t *node);
 } statements[] = {
-    {"SelectStmt", on_select},
+    {"SelectStmt", sql_walk_select},
     {"InsertStmt", on_insert},
     {"UpdateStmt", on_update},
     {"DeleteStmt", on_delete},

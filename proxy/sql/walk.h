@@ -1,0 +1,13 @@
+/* What the rooms of the walk call of each other. Private to the sql layer. */
+#ifndef SEGUE_SQL_WALK_H
+#define SEGUE_SQL_WALK_H
+
+#include "scope.h"
+
+/* An expression, or a list; flags as in name.h. */
+void sql_walk_node(struct sql_work *w, struct sql_scope *scope, const json_t *node, unsigned flags);
+
+/* A SelectStmt (NULL: nothing), seen from inside `outer`. */
+void sql_walk_select(struct sql_work *w, struct sql_scope *outer, const json_t *node);
+
+#endif
