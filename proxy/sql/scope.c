@@ -169,11 +169,15 @@ bool sql_scope_joins_by(const struct sql_scope *scope, const char *column)
 static enum sql_has table_has(const struct sql_work *w, const struct sql_place *place,
                               const char *column)
 {
+    size_t renamed = json_array_size(place->aliases); /* that many of the session's first ones */
+
     for (size_t i = 0; i < place->rule->ncolumns; i++) {
         const struct rule_column *c = &place->rule->columns[i];
+        bool hidden = sql_work_hides(w, place->rule, c);
 
         if (!strcmp(c->name, column))
-            return sql_work_hides(w, place->rule, c) ? SQL_HAS_HIDDEN : SQL_HAS;
+            return hidden ? SQL_HAS_HIDDEN : renamed ? SQL_HAS_NOT : SQL_HAS;
+        renamed -= !hidden && renamed;
     }
     return SQL_HAS_NOT;
 }
@@ -190,7 +194,7 @@ static enum sql_has relation_has(const struct sql_work *w, const struct sql_plac
             continue;
         for (char **c = n->columns; *c; c++)
             if (!strcmp(*c, column))
-                return SQL_HAS;
+                return place->aliases ? SQL_HAS_PERHAPS : SQL_HAS; /* or renamed */
     }
     return SQL_HAS_NOT;
 }

@@ -207,6 +207,8 @@ static void a_name_keeps_its_meaning_beside_a_hidden_column(void **state)
          "SELECT DISTINCT ON (2) id, o || 'x' AS n FROM t ORDER BY n", 0},
         {"SELECT to_json(n) FROM t CROSS JOIN b AS n",
          "SELECT to_json(n) FROM (SELECT id, o, \"B c\", g FROM t) AS t CROSS JOIN b AS n", 0},
+        {"SELECT to_json(o) FROM t AS o (id, a)", NULL, SQL_DOUBT_ROW}, /* o is a row: a was o */
+        {"SELECT (n).* FROM u (a), t AS n", NULL, SQL_DOUBT_NAME},      /* u's n may be a */
         {"SELECT (n).* FROM t AS n", "SELECT (n).* FROM (SELECT id, o, \"B c\", g FROM t) AS n", 0},
         {"SELECT (n).* FROM t AS n FOR UPDATE", NULL, SQL_DOUBT_JOIN},
         {"DELETE FROM t USING b n WHERE to_json(n) IS NULL", NULL, SQL_DOUBT_JOIN},
