@@ -218,7 +218,7 @@ def test_a_client_that_breaks_its_connection_behind_a_long_password_harms_nobody
         assert c.read() == ("R", b"\0\0\0\x03")
         c.send(secret[:10000])
         time.sleep(0.1)
-        proxy.signal(signal.SIGSTOP)
+        proxy.freeze()
         c.send(secret[10000:])
         c.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         c.sock.close()

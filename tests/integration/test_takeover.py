@@ -131,7 +131,7 @@ def test_all_queues_are_served_whatever_the_number_of_workers(segue, db, success
 
 def test_a_client_that_waits_in_a_queue_while_nobody_accepts_is_served_by_the_new_process(segue, db, successor):
     old = segue(db, workers=2)
-    os.kill(old.process.pid, signal.SIGSTOP)
+    old.freeze()
     waiting = []
     try:
         for _ in range(8):
@@ -193,7 +193,7 @@ def test_new_processes_killed_at_any_moment_change_nothing(segue, db, successor)
             new.process = subprocess.Popen(new.command(), stdout=subprocess.DEVNULL, stderr=open(new.log, "ab"),
                                            stdin=subprocess.DEVNULL)
             time.sleep(delay_ms / 1000)
-            os.kill(new.process.pid, signal.SIGSTOP)  # what it has done, it has done
+            new.freeze()  # what it has done, it has done
             time.sleep(0.02)
             if "has taken over" in last.log_text():
                 os.kill(new.process.pid, signal.SIGCONT)
@@ -219,7 +219,7 @@ def test_sockets_of_a_new_process_catch_nobody_before_it_accepts(segue, db, succ
         new.process = subprocess.Popen(new.command(), stdout=subprocess.DEVNULL, stderr=open(new.log, "ab"),
                                        stdin=subprocess.DEVNULL)
         until("the offer", lambda: "it was given" in old.log_text(), every=0.0002)
-        old.signal(signal.SIGSTOP)
+        old.freeze()
         try:
             until("its sockets", lambda: sockets_of(new) >= 6 + 1)
             waiting = [socket.create_connection(("127.0.0.1", old.port), 20) for _ in range(30)]

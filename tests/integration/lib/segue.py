@@ -101,6 +101,13 @@ class Segue:
         self.kill9()
         return self.start()
 
+    def freeze(self):
+        """SIGSTOP, and every thread has stopped: what it was doing when the signal came is done."""
+        self.process.send_signal(signal.SIGSTOP)
+        tasks = Path(f"/proc/{self.process.pid}/task")
+        until("all threads to stop", lambda: all(
+            (task / "stat").read_text().rpartition(")")[2].split()[0] == "T" for task in tasks.iterdir()))
+
     def signal(self, sig):
         self.process.send_signal(sig)
 
