@@ -24,7 +24,7 @@ from lib import measure, report  # noqa: E402
 from lib.contenders import PROXIES, Broken, Farm  # noqa: E402
 
 OUT = Path(__file__).resolve().parent / "out"
-OVERHEAD_S = 0.5  # of a run, beside its seconds: logging in, reading the log
+OVERHEAD_S = 0.8  # of a run, beside its seconds: a fresh proxy, logging in, reading the log
 
 #            name: (full run, QUICK=1)
 SELECTIONS = {
@@ -97,14 +97,18 @@ def run_once(farm, server, cell, seconds):
     return measure.run(farm, server, cell["script"], cell["mode"], cell["clients"], cell["tls"], seconds)
 
 
-def run_cell(farm, servers, cell, chosen):
-    names = list(servers)
+def run_cell(farm, names, cell, chosen):
+    """A fresh process for each run: what luck one has with its place in memory and on the cores, it keeps."""
     cell["before"] = measure.machine()
     cell["runs"] = {name: [] for name in names}
     for turn in range(chosen["ROUNDS"]):
         shift = turn % len(names)
         for name in names[shift:] + names[:shift]:
-            cell["runs"][name].append(run_once(farm, servers[name], cell, chosen["SECONDS"]))
+            server = farm.start(name, cell["tls"])
+            try:
+                cell["runs"][name].append(run_once(farm, server, cell, chosen["SECONDS"]))
+            finally:
+                farm.stop(server)
     cell["after"] = measure.machine()
     cell["steal_percent"] = measure.steal_percent(cell["before"], cell["after"])
 
@@ -125,18 +129,15 @@ def run_all(farm, chosen):
     total = left = sum(len(plan(chosen, tls)) for tls in chosen["TLS"])
     for tls in chosen["TLS"]:
         half = plan(chosen, tls)
-        servers = {name: farm.start(name, tls) for name in chosen["PROXIES"]} if half else {}
         for number, cell in enumerate(half, total - left + 1):
             try:
-                run_cell(farm, servers, cell, chosen)
+                run_cell(farm, chosen["PROXIES"], cell, chosen)
             except measure.Starved as starved:  # the others still say something
                 print(f"        left out: {report.cell_name(cell)}: {starved}", flush=True)
                 continue
             cells.append(cell)
             progress(cell, number, total, began)
         left -= len(half)
-        for server in servers.values():
-            farm.stop(server)
         if "memory" in chosen["PARTS"]:
             for name in chosen["PROXIES"]:
                 if name != "direct":
