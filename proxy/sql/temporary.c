@@ -1,4 +1,5 @@
-/* Relations of schema pg_temp that a statement makes or names. */
+/* Relations of schema pg_temp that a statement makes or names: they may hide a table or a
+ * partition. */
 #include <string.h>
 
 #include "work.h"
@@ -15,6 +16,9 @@ static uint64_t of_range(const struct sql_rules *rules, const json_t *range)
     for (size_t i = 0; i < rules->n; i++)
         if (!strcmp(rules->tables[i].name, name))
             tables |= UINT64_C(1) << i;
+    for (size_t i = 0; i < rules->npartitions; i++)
+        if (!strcmp(rules->partitions[i].name, name))
+            tables |= sql_work_bit(&rules->partitions[i]);
     return tables;
 }
 

@@ -258,6 +258,20 @@ static void a_temporary_table_of_the_session_may_hide_the_table(void **state)
     sql_rules_unref(rules);
 }
 
+static void a_temporary_relation_may_be_called_like_a_partition(void **state)
+{
+    static const char sql[] = "CREATE TEMP TABLE t_1 (x int)";
+    struct sql_rules *rules = some_rules(false, false);
+    const struct sql_sight_of_session session = {.side = SQL_SIDE_OLD, .rewrites = true};
+    struct sql_rewrite out;
+
+    (void)state;
+    sql_rewrite(rules, &session, sql, strlen(sql), &out);
+    assert_int_equal(out.hides, 1);
+    sql_rewrite_fini(&out);
+    sql_rules_unref(rules);
+}
+
 static void early_readers_are_found(void **state)
 {
     static const struct {
@@ -368,6 +382,7 @@ int main(void)
         cmocka_unit_test(a_name_keeps_its_meaning_beside_a_hidden_column),
         cmocka_unit_test(what_is_not_certain_stays_as_it_is),
         cmocka_unit_test(a_temporary_table_of_the_session_may_hide_the_table),
+        cmocka_unit_test(a_temporary_relation_may_be_called_like_a_partition),
         cmocka_unit_test(early_readers_are_found),
         cmocka_unit_test(a_column_that_is_about_to_go_is_seen_by_nobody_and_read_by_nobody),
         cmocka_unit_test(positions_are_those_of_the_text_that_the_client_sent),
