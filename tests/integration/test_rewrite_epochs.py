@@ -7,6 +7,7 @@ import threading
 import asyncpg
 import psycopg
 import pytest
+from lib.answers import columns, fields, kinds, only, stat, values
 from lib.rawwire import SYNC, Raw, bind, close, describe, execute, parse, query
 from lib.tables import RENAME, make_items
 
@@ -18,42 +19,6 @@ NAME = "rename_label"
 
 def raw(proxy):
     return Raw(proxy.port).login(proxy.dbname)
-
-
-def kinds(answers):
-    return "".join(kind + (body.decode() if kind == "Z" else "") for kind, body in answers)
-
-
-def only(answers, kind):
-    return [body for k, body in answers if k == kind]
-
-
-def fields(body):
-    return {chr(f[0]): f[1:].decode() for f in body.split(b"\0") if f}
-
-
-def columns(body):
-    out, at = [], 2
-    while at < len(body):
-        end = body.index(b"\0", at)
-        out.append(body[at:end].decode())
-        at = end + 19
-    return out
-
-
-def values(row):
-    """Of a DataRow, None for null."""
-    out, at = [], 2
-    for _ in range(struct.unpack("!H", row[:2])[0]):
-        n = struct.unpack("!i", row[at:at + 4])[0]
-        at += 4
-        out.append(None if n < 0 else row[at:at + n])
-        at += max(n, 0)
-    return out
-
-
-def stat(proxy, name):
-    return int(next(r["value"] for r in proxy.console("SHOW STATS") if r["stat"] == name))
 
 
 OLD_COLUMNS, NEW_COLUMNS = ["id", "label", "note", "filler"], ["id", "note", "filler", "title"]

@@ -2,6 +2,7 @@
 
 import psycopg
 import pytest
+from lib.answers import columns, fields, kinds, only, stat
 from lib.rawwire import COPY_DONE, FLUSH, SYNC, Raw, bind, close, copy_data, describe, execute, parse, query
 from lib.tables import RENAME, make_items
 from lib.wait import until
@@ -32,32 +33,6 @@ def filling(db, segue):
 
 def raw(proxy):
     return Raw(proxy.port).login(proxy.dbname)
-
-
-def columns(body):
-    """Names in a RowDescription."""
-    out, at = [], 2
-    while at < len(body):
-        end = body.index(b"\0", at)
-        out.append(body[at:end].decode())
-        at = end + 19
-    return out
-
-
-def fields(body):
-    return {chr(f[0]): f[1:].decode() for f in body.split(b"\0") if f}
-
-
-def kinds(answers):
-    return "".join(kind + (body.decode() if kind == "Z" else "") for kind, body in answers)
-
-
-def only(answers, kind):
-    return [body for k, body in answers if k == kind]
-
-
-def stat(proxy, name):
-    return int(next(r["value"] for r in proxy.console("SHOW STATS") if r["stat"] == name))
 
 
 # ---- substitution ----
