@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "../fuzz/rules.h"
 #include "fuzz.h"
 #include "segue/sql/cache.h"
 #include "segue/sql/expr.h"
@@ -35,23 +36,6 @@ static const char *const words[] = {
     "ARRAY",  "INTERVAL",   "$1", "::json",     "\n", "NEW.",     "CASE ", " END",
     "NULL",   "[1]",        ".*", "ROW(",       "-",  "1e999",    "0x1",   " COLLATE "};
 
-static struct sql_rules *rules_new(void)
-{
-    static const char *const old_columns[] = {"claim_text", NULL};
-    static const char *const new_columns[] = {"claim", NULL};
-    static const char *const relatives[] = {"checks_2026", NULL};
-    struct sql_rules *rules = sql_rules_new(1);
-    const struct sql_table_rule rule = {.migration = "m",
-                                        .schema = "public",
-                                        .name = "checks",
-                                        .old_columns = old_columns,
-                                        .new_columns = new_columns,
-                                        .relatives = relatives};
-
-    assert_int_equal(sql_rules_add(rules, &rule), 0);
-    return rules;
-}
-
 static size_t seeded(struct fuzz *fuzz, char *text)
 {
     const char *seed = corpus[fuzz_below(fuzz, sizeof(corpus) / sizeof(corpus[0]))];
@@ -66,7 +50,7 @@ static size_t seeded(struct fuzz *fuzz, char *text)
 static void mutated_statements_are_inspected_without_a_crash(void **state)
 {
     struct fuzz fuzz = {0x5eed1, words, sizeof(words) / sizeof(words[0])};
-    struct sql_rules *rules = rules_new();
+    struct sql_rules *rules = fuzz_rules();
     struct sql_cache *cache = sql_cache_new(64, 16384);
     const struct sql_sight_of_session session = {.rewrites = true};
     char text[CAP];
