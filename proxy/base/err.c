@@ -41,6 +41,18 @@ void err_hint(struct err *err, const char *fmt, ...)
     utf8_mend(err->hint);
 }
 
+void err_detail(struct err *err, const char *fmt, ...)
+{
+    va_list ap;
+
+    if (!err || err->detail[0] != '\0')
+        return;
+    va_start(ap, fmt);
+    vsnprintf(err->detail, sizeof(err->detail), fmt, ap);
+    va_end(ap);
+    utf8_mend(err->detail);
+}
+
 void err_prefix(struct err *err, const char *fmt, ...)
 {
     char was[sizeof(err->text)];

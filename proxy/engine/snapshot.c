@@ -1,5 +1,6 @@
 #include "snapshot.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -208,13 +209,19 @@ static void write_meaning(struct snapshot *snap, const struct sql_table_rule *ru
         means(snap, '=', rule->twins[i].old_name);
 }
 
-static void state_of(const struct eng_migration *m, char *out, size_t size)
+/* Until enough has been read for an estimate of the whole, only what is done is told. */
+static void progress_of(const struct eng_migration *m, char *out, size_t size)
 {
-    if (views[m->phase].early && m->phase != PH_ABORTING)
-        snprintf(out, size, "%s, %.0f %% of the way to ready", eng_phase(m->phase)->name,
-                 m->stats.progress);
-    else
-        snprintf(out, size, "%s", eng_phase(m->phase)->name);
+    int n;
+
+    out[0] = '\0';
+    if (!views[m->phase].early || m->phase == PH_ABORTING)
+        return;
+    n = snprintf(out, size, "%.0f %% of the way to ready, %" PRId64, m->stats.progress,
+                 m->stats.rows_done);
+    if (m->stats.rows_total > 0)
+        n += snprintf(out + n, size - (size_t)n, " of about %" PRId64, m->stats.rows_total);
+    snprintf(out + n, size - (size_t)n, " rows filled.");
 }
 
 static void add_partitions(struct snapshot *snap, const struct rows *rows,
@@ -277,7 +284,7 @@ static void add_rule(struct snapshot *snap, const struct eng_sight *sight, struc
     const char **relatives = relatives_of(table, &rows);
     struct columns columns = {0};
     struct sql_table_rule rule;
-    char state[64];
+    char progress[128];
 
     for (size_t i = 0; i < n; i++) {
         if (table->duals[i].old_name)
@@ -288,7 +295,7 @@ static void add_rule(struct snapshot *snap, const struct eng_sight *sight, struc
     add_columns(&columns, &own, table, view);
     if (table && view->twins)
         add_twins(&columns, &rows, table);
-    state_of(m, state, sizeof(state));
+    progress_of(m, progress, sizeof(progress));
     rule = (struct sql_table_rule){.tag = eng_usage_tag(m, (size_t)(locked - m->locked)),
                                    .migration = m->name,
                                    .schema = locked->schema,
@@ -302,9 +309,10 @@ static void add_rule(struct snapshot *snap, const struct eng_sight *sight, struc
                                    .ntwins = columns.ntwins,
                                    .early = view->early && fills(table),
                                    .reversed = view->reversed,
-                                   .state = state};
+                                   .state = eng_phase(m->phase)->name,
+                                   .progress = progress};
     write_meaning(snap, &rule);
-    buf_printf(&snap->states, "%s\n", state);
+    buf_printf(&snap->states, "%s: %s\n", rule.state, progress);
     locked->bit = sql_rules_add(snap->rules, &rule);
     if (table && locked->bit >= 0)
         add_partitions(snap, &rows, table, view, locked->bit);

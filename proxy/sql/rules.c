@@ -55,6 +55,7 @@ static void rule_fini(struct rule *rule)
     free(rule->schema);
     free(rule->name);
     free(rule->state);
+    free(rule->progress);
     mem_strlist_free(rule->old_columns);
     mem_strlist_free(rule->new_columns);
     mem_strlist_free(rule->relatives);
@@ -75,6 +76,7 @@ int sql_rules_add(struct sql_rules *rules, const struct sql_table_rule *table)
     rule->schema = mem_strdup(table->schema);
     rule->name = mem_strdup(table->name);
     rule->state = mem_strdup(table->state ? table->state : "");
+    rule->progress = mem_strdup(table->progress ? table->progress : "");
     rule->old_columns = mem_strlist_copy(table->old_columns);
     rule->new_columns = mem_strlist_copy(table->new_columns);
     rule->relatives = mem_strlist_copy(table->relatives);
@@ -103,6 +105,7 @@ void sql_rules_add_partition(struct sql_rules *rules, int bit,
     rule->schema = mem_strdup(partition->schema);
     rule->name = mem_strdup(partition->name);
     rule->state = mem_strdup(table->state);
+    rule->progress = mem_strdup(table->progress);
     rule->old_columns = mem_strlist_copy((const char *const *)table->old_columns);
     rule->new_columns = mem_strlist_copy((const char *const *)table->new_columns);
     rule->relatives = mem_strlist_copy(NULL);
@@ -189,6 +192,7 @@ void sql_rules_early_error(const struct sql_rules *rules, uint64_t tables, struc
             continue;
         err_set(err, "55000", "the new columns of %s.%s cannot be read yet: migration \"%s\" is %s",
                 rule->schema, rule->name, rule->migration, rule->state);
+        err_detail(err, "%s", rule->progress);
         err_hint(err, "They may be read once it is ready; SHOW STATUS on the console of segue "
                       "tells how far it is.");
         return;

@@ -21,7 +21,7 @@ struct rule_twin {
 struct rule {
     int bit;
     uint64_t tag;
-    char *migration, *schema, *name, *state;
+    char *migration, *schema, *name, *state, *progress;
     char **old_columns, **new_columns, **relatives; /* NULL-terminated */
     struct rule_column *columns;
     size_t ncolumns;

@@ -43,6 +43,8 @@ void wire_put_error_of(struct buf *out, const char *severity, const struct err *
     put_field(out, 'V', severity);
     put_field(out, 'C', err->sqlstate[0] ? err->sqlstate : "XX000");
     put_field(out, 'M', err->text);
+    if (err->detail[0])
+        put_field(out, 'D', err->detail);
     if (err->hint[0])
         put_field(out, 'H', err->hint);
     if (routine)

@@ -99,12 +99,13 @@ static void bed_init(struct bed *b, enum eng_phase_id phase)
     b->plan = (struct eng_plan){.tables = &b->table, .ntables = 1};
     b->locked[0] = (struct eng_locked){public, checks, 0, -1};
     b->locked[1] = (struct eng_locked){public, users, -1, -1};
-    b->m = (struct eng_migration){.name = mname,
-                                  .plan = &b->plan,
-                                  .phase = phase,
-                                  .locked = b->locked,
-                                  .nlocked = 2,
-                                  .stats = {.progress = 41.4}};
+    b->m =
+        (struct eng_migration){.name = mname,
+                               .plan = &b->plan,
+                               .phase = phase,
+                               .locked = b->locked,
+                               .nlocked = 2,
+                               .stats = {.progress = 41.4, .rows_done = 7000, .rows_total = 17000}};
     b->migrations[0] = &b->m;
     b->engine.migrations = b->migrations;
     b->engine.nmigrations = 1;
@@ -392,7 +393,8 @@ static void progress_is_told_but_no_part_of_the_meaning_and_names_are(void **sta
     snapshot_fini(&a.snap);
     assert_string_equal(err.sqlstate, "55000");
     assert_string_equal(err.text, "the new columns of public.checks cannot be read yet: migration "
-                                  "\"m\" is backfilling, 41 % of the way to ready");
+                                  "\"m\" is backfilling");
+    assert_string_equal(err.detail, "41 % of the way to ready, 7000 of about 17000 rows filled.");
     assert_non_null(strstr(err.hint, "SHOW STATUS"));
 
     namesake(&b.engine.sight, public, "other", claim);

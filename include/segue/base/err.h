@@ -20,6 +20,7 @@ struct err {
     char sqlstate[6]; /* five characters and NUL; empty means "no error" */
     char text[1024];
     char hint[512];
+    char detail[256];
 };
 
 /* Sets the error unless one is set already. `err` may be NULL. sqlstate: PostgreSQL appendix A. */
@@ -27,6 +28,9 @@ void err_set(struct err *err, const char *sqlstate, const char *fmt, ...) PRINTF
 
 /* Adds what to do about it; kept only when no hint stands yet. */
 void err_hint(struct err *err, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* The same of what is behind it, for clients of the database: its ErrorResponse says it. */
+void err_detail(struct err *err, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /* Puts "prefix: " before the text (where: file, line, field). */
 void err_prefix(struct err *err, const char *fmt, ...) PRINTF_LIKE(2, 3);

@@ -50,9 +50,9 @@ struct sql_table_rule {
     size_t ntwins;
     bool early;    /* its new_columns may not be read (yet), whatever their sight */
     bool reversed; /* cut over: who follows the migration sees the new side */
-    /* For people: "backfilling, 41 % of the way to ready". Not part of what an epoch means: it may
-     * differ between two snapshots of one epoch. NULL: "". */
-    const char *state;
+    /* For people: "backfilling", and how far it is, as a sentence. Not part of what an epoch means:
+     * they may differ between two snapshots of one epoch. NULL: "". */
+    const char *state, *progress;
 };
 
 /* A partition of a migrating table, which statements may name by itself; its columns may stand in
@@ -98,7 +98,8 @@ uint64_t sql_rules_tag(const struct sql_rules *rules, int bit); /* bit: below sq
 int sql_rules_find(const struct sql_rules *rules, const char *schema, const char *name);
 
 /* What a client is told that reads new columns of these tables too early: SQLSTATE 55000, which
- * migration, how far it is, when they may be read. At least one of the bits is a table's. */
+ * migration; how far it is in the detail, when they may be read in the hint. At least one of the
+ * bits is a table's. */
 void sql_rules_early_error(const struct sql_rules *rules, uint64_t tables, struct err *err);
 
 /* How have tables of `before` ended that are not in `after`? The two may be NULL. */
