@@ -32,11 +32,12 @@ TESTBIN := $(TESTS:tests/unit/%.c=$(BUILD)/unit/%)
 WORK    := $(wildcard tests/workload/*.c)
 WORKOBJ := $(WORK:%.c=$(BUILD)/%.o)
 REWRITE := tests/rewrite/rewrite.c
+BENCH   := bench/rewrite.c
 FUZZ    := $(patsubst tests/fuzz/fuzz_%.c,%,$(filter-out %/fuzz_libfuzzer.c %/fuzz_slice.c, \
              $(wildcard tests/fuzz/fuzz_*.c)))
 SOURCES := $(wildcard proxy/*.c proxy/*/*.[ch] include/segue/*/*.h tests/unit/*.[ch] \
                       tests/workload/*.[ch] tests/fuzz/*.[ch] tests/transparency/*.c \
-                      tests/rewrite/*.c tests/drivers/c/*.c)
+                      tests/rewrite/*.c tests/drivers/c/*.c bench/*.c)
 
 # Debian packages: to build, to run the demo, to compare proxies, to run the tests, to run
 # all drivers.
@@ -58,7 +59,7 @@ PYTEST  = $(PYTHON) -m pytest -q -p no:cacheprovider -n $(JOBS) --dist loadfile 
 .DEFAULT_GOAL := help
 .PHONY: help deps needed needed-demo needed-test needed-bench build demo test unit integration \
         transparency rewrite drivers asan tsan layers fmt fmt-check lint fuzz fuzz-slice bench \
-        bench-pgbench bench-proxy soak clean install servers
+        bench-pgbench bench-proxy bench-rewrite soak clean install servers
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z][a-z-]*:.*## /{printf "  %-14s %s\n", $$1, $$2}' Makefile
@@ -125,6 +126,10 @@ bench-pgbench: build ## 16 clients of pgbench across whole migrations: errors, w
 bench-proxy: needed-bench build ## against PgBouncer, HAProxy and direct (40 minutes; QUICK=1: 4); bench/README.md
 	@$(PYTHON) bench/proxy.py $(BUILD)
 
+bench-rewrite: needed ## what rewriting costs a statement, cached and uncached (20 seconds)
+	@$(MAKE) --no-print-directory -j2 BUILD=$(BUILD) SAN=$(SAN) $(BUILD)/bench-rewrite
+	@$(PYTHON) bench/rewrite.py $(BUILD)
+
 soak: build servers ## messages of 1 GB; 1,000 sessions, everything killed that can be: SOAK_S=300 seconds; no leak, nobody stuck
 	@SEGUE_BUILD=$(BUILD) SEGUE_HUGE_MB=1000 $(PYTHON) -m pytest -q -p no:cacheprovider \
 	    tests/integration/test_wire_flow.py -k huge
@@ -169,6 +174,10 @@ $(BUILD)/rewrite: $(REWRITE:%.c=$(BUILD)/%.o) $(BUILD)/libsegue.a
 	@echo "  LD   $@"
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(BUILD)/libsegue.a $(LIBS)
 
+$(BUILD)/bench-rewrite: $(BENCH:%.c=$(BUILD)/%.o) $(BUILD)/libsegue.a
+	@echo "  LD   $@"
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $< $(BUILD)/libsegue.a $(LIBS)
+
 $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(BUILD)/libsegue.a
 	@mkdir -p $(@D)
 	@echo "  LD   $@"
@@ -191,4 +200,4 @@ $(BUILD)/%.o: %.c Makefile
 	$(Q)$(CC) $(CFLAGS) $(CPPINC) -MMD -MP -c -o $@ $<
 
 .SECONDARY:
--include $(OBJ:.o=.d) $(MAIN:.o=.d) $(WORKOBJ:.o=.d) $(REWRITE:%.c=$(BUILD)/%.d) $(TESTS:%.c=$(BUILD)/%.d) $(wildcard $(BUILD)/tests/fuzz/*.d)
+-include $(OBJ:.o=.d) $(MAIN:.o=.d) $(WORKOBJ:.o=.d) $(REWRITE:%.c=$(BUILD)/%.d) $(BENCH:%.c=$(BUILD)/%.d) $(TESTS:%.c=$(BUILD)/%.d) $(wildcard $(BUILD)/tests/fuzz/*.d)
