@@ -39,16 +39,16 @@ static void list_add(char ***list, size_t *n, size_t *cap, const char *text)
 
 /* ---- reading ---- */
 
-static void see_column(struct walk *w, const json_t *node)
+static void see_column(struct walk *w, const struct sql_node *node)
 {
-    const json_t *fields = sql_tree_get(node, "fields");
-    const char *name = sql_tree_string(json_array_get(fields, 0));
+    const struct sql_node *fields = sql_tree_get(node, "fields");
+    const char *name = sql_tree_string(sql_node_at(fields, 0));
 
     if (!name) {
         w->star = true;
         return;
     }
-    if (json_array_size(fields) != 1) {
+    if (sql_node_size(fields) != 1) {
         w->qualified = true;
         return;
     }
@@ -57,16 +57,16 @@ static void see_column(struct walk *w, const json_t *node)
     w->refs[w->nrefs++] = (struct ref){sql_tree_location(node) - SELECT_LEN, name};
 }
 
-static void see_function(struct walk *w, const json_t *node)
+static void see_function(struct walk *w, const struct sql_node *node)
 {
     static const char *const marks[] = {"agg_filter",   "over",     "agg_within_group",
                                         "agg_distinct", "agg_star", "agg_order"};
-    const json_t *parts = sql_tree_get(node, "funcname");
+    const struct sql_node *parts = sql_tree_get(node, "funcname");
     struct buf name = {0};
     char *text;
 
-    for (size_t i = 0; i < json_array_size(parts); i++)
-        buf_printf(&name, "%s%s", i ? "." : "", sql_tree_string(json_array_get(parts, i)));
+    for (size_t i = 0; i < sql_node_size(parts); i++)
+        buf_printf(&name, "%s%s", i ? "." : "", sql_tree_string(sql_node_at(parts, i)));
     text = buf_take(&name);
     list_add(&w->info->functions, &w->info->nfunctions, &w->functions_cap, text);
     free(text);
@@ -75,46 +75,42 @@ static void see_function(struct walk *w, const json_t *node)
             w->info->has_aggregate_or_window = true;
 }
 
-static void walk_node(struct walk *w, const json_t *node);
+static void walk_node(struct walk *w, const struct sql_node *node);
 
-static void walk_member(struct walk *w, const char *key, const json_t *value)
+static void walk_member(struct walk *w, const struct sql_node *member)
 {
     static const char *const skipped[] = {"A_Const", "typeName", "funcname", "name", "collname"};
+    const char *key = member->key;
 
     for (size_t i = 0; i < ARRAY_LEN(skipped); i++)
         if (!strcmp(key, skipped[i]))
             return;
     if (!strcmp(key, "ColumnRef"))
-        see_column(w, value);
+        see_column(w, member);
     else if (!strcmp(key, "FuncCall"))
-        see_function(w, value);
+        see_function(w, member);
     else if (!strcmp(key, "SubLink"))
         w->info->has_subquery = true;
     else if (!strcmp(key, "ParamRef"))
         w->info->has_parameter = true;
     else if (!strcmp(key, "SetToDefault"))
         w->is_default = true;
-    walk_node(w, value);
+    walk_node(w, member);
 }
 
-static void walk_node(struct walk *w, const json_t *node)
+static void walk_node(struct walk *w, const struct sql_node *node)
 {
-    const char *key;
-    const json_t *value;
-    size_t i;
-
-    if (json_is_array(node)) {
-        json_array_foreach((json_t *)node, i, value) walk_node(w, value);
-    } else if (json_is_object(node)) {
-        json_object_foreach((json_t *)node, key, value) walk_member(w, key, value);
-    }
+    SQL_NODE_EACH_ITEM(item, node)
+        walk_node(w, item);
+    SQL_NODE_EACH_MEMBER(member, node)
+        walk_member(w, member);
 }
 
 /* Literals, casts of literals, arrays of them: the same value for every row, without a call. */
-static bool is_constant(const json_t *node)
+static bool is_constant(const struct sql_node *node)
 {
-    const json_t *cast = sql_tree_get(node, "TypeCast");
-    const json_t *elements = sql_tree_get(sql_tree_get(node, "A_ArrayExpr"), "elements");
+    const struct sql_node *cast = sql_tree_get(node, "TypeCast");
+    const struct sql_node *elements = sql_tree_get(sql_tree_get(node, "A_ArrayExpr"), "elements");
 
     if (sql_tree_get(node, "A_Const"))
         return true;
@@ -122,45 +118,42 @@ static bool is_constant(const json_t *node)
         return is_constant(sql_tree_get(cast, "arg"));
     if (!sql_tree_get(node, "A_ArrayExpr"))
         return false;
-    for (size_t i = 0; i < json_array_size(elements); i++)
-        if (!is_constant(json_array_get(elements, i)))
+    for (size_t i = 0; i < sql_node_size(elements); i++)
+        if (!is_constant(sql_node_at(elements, i)))
             return false;
     return true;
 }
 
 /* The value of the only target of a SELECT that has nothing else; NULL when it has. */
-static const json_t *only_target(const json_t *tree)
+static const struct sql_node *only_target(const struct sql_node *tree)
 {
     static const char *const plain[] = {"targetList", "limitOption", "op"};
-    json_t *select = (json_t *)sql_tree_single(tree, "SelectStmt");
-    const json_t *targets = sql_tree_get(select, "targetList");
-    const json_t *target = sql_tree_get(json_array_get(targets, 0), "ResTarget");
-    const char *op = json_string_value(sql_tree_get(select, "op"));
-    const char *key;
-    json_t *value;
+    const struct sql_node *select = sql_tree_single(tree, "SelectStmt");
+    const struct sql_node *targets = sql_tree_get(select, "targetList");
+    const struct sql_node *target = sql_tree_get(sql_node_at(targets, 0), "ResTarget");
+    const char *op = sql_node_text(sql_tree_get(select, "op"));
 
-    if (json_array_size(targets) != 1 || sql_tree_get(target, "name") || !op ||
+    if (sql_node_size(targets) != 1 || sql_tree_get(target, "name") || !op ||
         strcmp(op, "SETOP_NONE"))
         return NULL;
-    json_object_foreach(select, key, value)
-    {
+    SQL_NODE_EACH_MEMBER(member, select) {
         bool known = false;
 
         for (size_t i = 0; i < ARRAY_LEN(plain); i++)
-            known |= !strcmp(key, plain[i]);
+            known |= !strcmp(member->key, plain[i]);
         if (!known)
             return NULL;
     }
     return sql_tree_get(target, "val");
 }
 
-/* The tree (caller decrefs) and in it the value; NULL with err. */
-static json_t *parse(const char *expr, const json_t **value, struct err *err)
+/* The tree (caller frees) and in it the value; NULL with err. */
+static struct sql_nodes *parse(const char *expr, const struct sql_node **value, struct err *err)
 {
     char *sql = mem_printf(SELECT "%s\n", expr);
     struct err why = {0};
     int position;
-    json_t *tree = sql_tree_parse(sql, &position, &why);
+    struct sql_nodes *tree = sql_tree_parse(sql, &position, &why);
 
     free(sql);
     if (!tree) {
@@ -171,10 +164,10 @@ static json_t *parse(const char *expr, const json_t **value, struct err *err)
             err_set(err, why.sqlstate, "%s", why.text);
         return NULL;
     }
-    *value = only_target(tree);
+    *value = only_target(sql_nodes_root(tree));
     if (!*value) {
         err_set(err, "42601", "not one scalar expression");
-        json_decref(tree);
+        sql_nodes_free(tree);
         return NULL;
     }
     return tree;
@@ -197,8 +190,8 @@ static enum rc walk_check(const struct walk *w, struct err *err)
 enum rc sql_expr_parse(const char *expr, struct sql_expr_info *info, struct err *err)
 {
     struct walk w = {.info = info};
-    const json_t *value;
-    json_t *tree;
+    const struct sql_node *value;
+    struct sql_nodes *tree;
     enum rc rc;
 
     memset(info, 0, sizeof(*info));
@@ -209,7 +202,7 @@ enum rc sql_expr_parse(const char *expr, struct sql_expr_info *info, struct err 
     info->constant = is_constant(value);
     rc = walk_check(&w, err);
     free(w.refs);
-    json_decref(tree);
+    sql_nodes_free(tree);
     if (rc != RC_OK)
         sql_expr_info_fini(info);
     return rc;
@@ -299,8 +292,8 @@ char *sql_expr_rename(const char *expr, const char *prefix, const char *const *f
 {
     struct sql_expr_info info = {0};
     struct walk w = {.info = &info};
-    const json_t *value;
-    json_t *tree = parse(expr, &value, err);
+    const struct sql_node *value;
+    struct sql_nodes *tree = parse(expr, &value, err);
     char *out = NULL;
 
     if (!tree)
@@ -315,31 +308,31 @@ char *sql_expr_rename(const char *expr, const char *prefix, const char *const *f
     }
     free(w.refs);
     sql_expr_info_fini(&info);
-    json_decref(tree);
+    sql_nodes_free(tree);
     return out;
 }
 
 bool sql_expr_is_column(const char *expr, const char *column)
 {
-    const json_t *value = NULL;
-    json_t *tree = parse(expr, &value, NULL);
-    const json_t *fields = sql_tree_get(sql_tree_get(value, "ColumnRef"), "fields");
-    const char *name = tree ? sql_tree_string(json_array_get(fields, 0)) : NULL;
-    bool is = name && json_array_size(fields) == 1 && !strcmp(name, column);
+    const struct sql_node *value = NULL;
+    struct sql_nodes *tree = parse(expr, &value, NULL);
+    const struct sql_node *fields = sql_tree_get(sql_tree_get(value, "ColumnRef"), "fields");
+    const char *name = tree ? sql_tree_string(sql_node_at(fields, 0)) : NULL;
+    bool is = name && sql_node_size(fields) == 1 && !strcmp(name, column);
 
-    json_decref(tree);
+    sql_nodes_free(tree);
     return is;
 }
 
 enum rc sql_type_parse(const char *type, struct err *err)
 {
     char *sql = mem_printf(SELECT "NULL::%s\n", type);
-    json_t *tree = sql_tree_parse(sql, NULL, NULL);
-    const json_t *cast = tree ? sql_tree_get(only_target(tree), "TypeCast") : NULL;
+    struct sql_nodes *tree = sql_tree_parse(sql, NULL, NULL);
+    const struct sql_node *cast = sql_tree_get(only_target(sql_nodes_root(tree)), "TypeCast");
     bool is = sql_tree_get(sql_tree_get(cast, "arg"), "A_Const") != NULL;
 
     free(sql);
-    json_decref(tree);
+    sql_nodes_free(tree);
     if (is)
         return RC_OK;
     err_set(err, "42601", "\"%s\" is not one type name", type);

@@ -4,26 +4,26 @@
 
 #include "walk.h"
 
-static const json_t *get(const json_t *node, const char *key)
+static const struct sql_node *get(const struct sql_node *node, const char *key)
 {
     return sql_tree_get(node, key);
 }
 
-static const json_t *column_aliases(const json_t *node)
+static const struct sql_node *column_aliases(const struct sql_node *node)
 {
     return get(get(node, "alias"), "colnames");
 }
 
-static const char *alias_name(const json_t *node)
+static const char *alias_name(const struct sql_node *node)
 {
-    return json_string_value(get(get(node, "alias"), "aliasname"));
+    return sql_node_text(get(get(node, "alias"), "aliasname"));
 }
 
-static void add_join(struct sql_work *w, struct sql_scope *scope, const json_t *join)
+static void add_join(struct sql_work *w, struct sql_scope *scope, const struct sql_node *join)
 {
     sql_from_add(w, scope, get(join, "larg"));
     sql_from_add(w, scope, get(join, "rarg"));
-    if (json_is_true(get(join, "isNatural")))
+    if (sql_node_is_true(get(join, "isNatural")))
         scope->natural = scope->merged = true;
     if (get(join, "usingClause"))
         scope->merged = true;
@@ -31,33 +31,29 @@ static void add_join(struct sql_work *w, struct sql_scope *scope, const json_t *
         scope->covered = true;
 }
 
-static void add_subselect(struct sql_work *w, struct sql_scope *scope, const json_t *node)
+static void add_subselect(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node)
 {
-    const json_t *query = get(get(node, "subquery"), "SelectStmt");
+    const struct sql_node *query = get(get(node, "subquery"), "SelectStmt");
     struct sql_place *place;
 
-    sql_walk_select(w, json_is_true(get(node, "lateral")) ? scope : scope->outer, query);
+    sql_walk_select(w, sql_node_is_true(get(node, "lateral")) ? scope : scope->outer, query);
     place = sql_scope_add(scope, query ? SQL_PLACE_QUERY : SQL_PLACE_UNKNOWN, alias_name(node));
     place->query = query;
     place->aliases = column_aliases(node);
 }
 
-static void add_unknown(struct sql_work *w, struct sql_scope *scope, const json_t *node)
+static void add_unknown(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node)
 {
     struct sql_place *place;
-    const json_t *value;
-    const char *key;
 
-    json_object_foreach((json_t *)node, key, value)
-    {
-        if (strcmp(key, "alias") != 0 && strcmp(key, "coldeflist") != 0)
-            sql_walk_node(w, scope, value, 0);
-    }
+    SQL_NODE_EACH_MEMBER(member, node)
+        if (strcmp(member->key, "alias") != 0 && strcmp(member->key, "coldeflist") != 0)
+            sql_walk_node(w, scope, member, 0);
     place = sql_scope_add(scope, SQL_PLACE_UNKNOWN, alias_name(node));
     place->aliases = column_aliases(node);
 }
 
-static void add_sample(struct sql_work *w, struct sql_scope *scope, const json_t *node)
+static void add_sample(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node)
 {
     sql_from_add(w, scope, get(node, "relation"));
     scope->places[scope->n - 1].fixed = true;
@@ -65,10 +61,10 @@ static void add_sample(struct sql_work *w, struct sql_scope *scope, const json_t
     sql_walk_node(w, scope, get(node, "repeatable"), 0);
 }
 
-void sql_from_add(struct sql_work *w, struct sql_scope *scope, const json_t *item)
+void sql_from_add(struct sql_work *w, struct sql_scope *scope, const struct sql_node *item)
 {
-    const char *kind = json_object_iter_key(json_object_iter((json_t *)item));
-    const json_t *node = kind ? get(item, kind) : NULL;
+    const char *kind = sql_tree_kind(item);
+    const struct sql_node *node = kind ? get(item, kind) : NULL;
 
     if (!kind)
         return;
@@ -84,24 +80,23 @@ void sql_from_add(struct sql_work *w, struct sql_scope *scope, const json_t *ite
         add_unknown(w, scope, node);
 }
 
-void sql_from_add_all(struct sql_work *w, struct sql_scope *scope, const json_t *list)
+void sql_from_add_all(struct sql_work *w, struct sql_scope *scope, const struct sql_node *list)
 {
-    const json_t *item;
-    size_t i;
-
     scope->from = list;
-    json_array_foreach((json_t *)list, i, item) sql_from_add(w, scope, item);
+    SQL_NODE_EACH_ITEM(item, list)
+        sql_from_add(w, scope, item);
 }
 
-void sql_from_conditions(struct sql_work *w, struct sql_scope *scope, const json_t *node,
+void sql_from_conditions(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node,
                          size_t *at)
 {
-    const json_t *item, *join = get(node, "JoinExpr");
+    const struct sql_node *join = get(node, "JoinExpr");
     struct sql_scope sides = *scope;
-    size_t i, begin = *at;
+    size_t begin = *at;
 
-    json_array_foreach((json_t *)node, i, item) sql_from_conditions(w, scope, item, at);
-    if (!json_is_object(node))
+    SQL_NODE_EACH_ITEM(item, node)
+        sql_from_conditions(w, scope, item, at);
+    if (!node || node->kind != SQL_NODE_OBJECT)
         return;
     if (!join) {
         ++*at;

@@ -14,7 +14,7 @@
 struct insert {
     struct sql_work *w;
     const struct rule *table;
-    const json_t *list;          /* the client's, of ResTargets; NULL: none */
+    const struct sql_node *list; /* the client's, of ResTargets; NULL: none */
     size_t width;                /* of what is inserted, or SQL_WIDTH_UNKNOWN */
     struct sql_written *written; /* what is written, in order */
     size_t nwritten;
@@ -55,7 +55,7 @@ static void count_columns(struct insert *in)
 
 static void begin(struct insert *in, bool twins)
 {
-    size_t n = in->list ? json_array_size(in->list) : in->table->ncolumns;
+    size_t n = in->list ? sql_node_size(in->list) : in->table->ncolumns;
 
     in->written = mem_calloc(n + 1, sizeof(*in->written));
     in->twins = mem_calloc(in->table->ntwins + 1, sizeof(*in->twins));
@@ -139,23 +139,23 @@ static void put_rows(struct insert *in)
 /* The names of a list, whose ( is at `open`, must be where the tree says. */
 static bool place_in_list(struct insert *in, size_t open)
 {
-    size_t n = json_array_size(in->list);
+    size_t n = sql_node_size(in->list);
     struct sql_span *spans = mem_calloc(n, sizeof(*spans));
     bool placed = sql_span_list(&in->w->tokens, open, n, spans, &in->at);
 
     for (size_t i = 0; placed && i < n; i++)
-        placed = spans[i].from == (uint32_t)sql_tree_location(
-                                      sql_tree_get(json_array_get(in->list, i), "ResTarget"));
+        placed = spans[i].from ==
+                 (uint32_t)sql_tree_location(sql_tree_get(sql_node_at(in->list, i), "ResTarget"));
     free(spans);
     return placed;
 }
 
 /* Finds `at`, behind the relation or in the list. Returns the source's first token, n: not
  * certain. */
-static size_t place(struct insert *in, const json_t *insert)
+static size_t place(struct insert *in, const struct sql_node *insert)
 {
     const struct sql_tokens *tokens = &in->w->tokens;
-    const json_t *relation = sql_tree_get(insert, "relation");
+    const struct sql_node *relation = sql_tree_get(insert, "relation");
     size_t i = sql_tokens_at(tokens, sql_tree_location(relation));
 
     while (sql_tokens_is(tokens, i + 1, SQL_TOKEN_DOT))
@@ -181,10 +181,10 @@ static size_t place(struct insert *in, const json_t *insert)
 }
 
 /* Behind the last token of the source. */
-static size_t source_end(const struct sql_work *w, const json_t *insert, size_t begin)
+static size_t source_end(const struct sql_work *w, const struct sql_node *insert, size_t begin)
 {
     static const PgQuery__Token returning[] = {PG_QUERY__TOKEN__RETURNING, 0};
-    const json_t *conflict = sql_tree_get(insert, "onConflictClause");
+    const struct sql_node *conflict = sql_tree_get(insert, "onConflictClause");
     size_t end = begin;
 
     if (conflict) {
@@ -215,8 +215,8 @@ static void place_merge(struct insert *in, size_t open)
         in->placed = sql_tokens_is(tokens, last, PG_QUERY__TOKEN__INSERT);
         return;
     }
-    names = sql_tokens_at(
-        tokens, sql_tree_location(sql_tree_get(json_array_get(in->list, 0), "ResTarget")));
+    names = sql_tokens_at(tokens,
+                          sql_tree_location(sql_tree_get(sql_node_at(in->list, 0), "ResTarget")));
     in->placed = names > 0 && names < last && sql_tokens_close(tokens, names - 1) == last &&
                  place_in_list(in, names - 1);
 }
@@ -224,25 +224,25 @@ static void place_merge(struct insert *in, size_t open)
 /* ---- the statements ---- */
 
 /* An identity column does not get what is written to it; its twin must not get it either. */
-static bool ignores_values(const json_t *node)
+static bool ignores_values(const struct sql_node *node)
 {
-    const char *override = json_string_value(sql_tree_get(node, "override"));
+    const char *override = sql_node_text(sql_tree_get(node, "override"));
 
     return override && !strcmp(override, "OVERRIDING_USER_VALUE");
 }
 
 /* Where the values cannot be written twice they may be selected twice. */
-static bool may_wrap(struct insert *in, const json_t *insert, const json_t *source, size_t first,
-                     struct sql_wrap *wrap)
+static bool may_wrap(struct insert *in, const struct sql_node *insert,
+                     const struct sql_node *source, size_t first, struct sql_wrap *wrap)
 {
     return in->placed && first < in->w->tokens.n && twins_in_rows(in) < in->ntwins &&
            sql_rows_may_wrap(in->w, &in->rows, source, first, source_end(in->w, insert, first),
                              wrap);
 }
 
-void sql_insert_columns(struct sql_work *w, const struct rule *table, const json_t *insert)
+void sql_insert_columns(struct sql_work *w, const struct rule *table, const struct sql_node *insert)
 {
-    const json_t *source = sql_tree_get(sql_tree_get(insert, "selectStmt"), "SelectStmt");
+    const struct sql_node *source = sql_tree_get(sql_tree_get(insert, "selectStmt"), "SelectStmt");
     struct insert in = {.w = w, .table = table, .list = sql_tree_get(insert, "cols")};
     struct sql_wrap wrap;
     size_t first;
@@ -264,9 +264,10 @@ void sql_insert_columns(struct sql_work *w, const struct rule *table, const json
     finish(&in);
 }
 
-void sql_merge_insert_columns(struct sql_work *w, const struct rule *table, const json_t *node)
+void sql_merge_insert_columns(struct sql_work *w, const struct rule *table,
+                              const struct sql_node *node)
 {
-    const json_t *values = sql_tree_get(node, "values");
+    const struct sql_node *values = sql_tree_get(node, "values");
     struct insert in = {.w = w, .table = table, .list = sql_tree_get(node, "targetList")};
     size_t open;
 
@@ -274,7 +275,7 @@ void sql_merge_insert_columns(struct sql_work *w, const struct rule *table, cons
         return;
     in.width = sql_width_of_row(values);
     begin(&in, !ignores_values(node));
-    open = sql_rows_open(&w->tokens, json_array_get(values, 0));
+    open = sql_rows_open(&w->tokens, sql_node_at(values, 0));
     place_merge(&in, open);
     if (in.placed && in.ntwins > 0 && !sql_rows_add(w, &in.rows, values, &open))
         in.rows.n = 0;

@@ -96,9 +96,9 @@ static enum member member_of(const char *key)
     return MEMBER_WALK;
 }
 
-static void see_relation(struct walk *w, const json_t *node, const char *name)
+static void see_relation(struct walk *w, const struct sql_node *node, const char *name)
 {
-    const char *schema = json_string_value(sql_tree_get(node, "schemaname"));
+    const char *schema = sql_node_text(sql_tree_get(node, "schemaname"));
 
     for (size_t i = 0; i < w->rules->n; i++) {
         const struct rule *rule = &w->rules->tables[i];
@@ -128,16 +128,12 @@ static void see_column(struct walk *w, const char *name)
     }
 }
 
-static void walk_node(struct walk *w, const json_t *node, const char *parent);
+static void walk_node(struct walk *w, const struct sql_node *node, const char *parent);
 
 /* Column names in a list; nodes of other kinds in it (subscripts) are walked. */
-static void walk_columns(struct walk *w, const json_t *list)
+static void walk_columns(struct walk *w, const struct sql_node *list)
 {
-    const json_t *item;
-    size_t i;
-
-    json_array_foreach((json_t *)list, i, item)
-    {
+    SQL_NODE_EACH_ITEM(item, list) {
         const char *name = sql_tree_string(item);
 
         if (name)
@@ -147,20 +143,17 @@ static void walk_columns(struct walk *w, const json_t *list)
     }
 }
 
-static void walk_targets(struct walk *w, const json_t *list)
+static void walk_targets(struct walk *w, const struct sql_node *list)
 {
-    const json_t *item;
-    size_t i;
-
-    json_array_foreach((json_t *)list, i, item)
-    {
-        see_column(w, json_string_value(sql_tree_get(sql_tree_get(item, "ResTarget"), "name")));
+    SQL_NODE_EACH_ITEM(item, list) {
+        see_column(w, sql_node_text(sql_tree_get(sql_tree_get(item, "ResTarget"), "name")));
         walk_node(w, item, "");
     }
 }
 
-static void walk_member(struct walk *w, const char *key, const json_t *value, const char *parent)
+static void walk_member(struct walk *w, const struct sql_node *value, const char *parent)
 {
+    const char *key = value->key;
     const char *kind;
 
     if (!strcmp(key, "targetList") && in_list(sets_columns, ARRAY_LEN(sets_columns), parent)) {
@@ -168,7 +161,7 @@ static void walk_member(struct walk *w, const char *key, const json_t *value, co
         return;
     }
     if (!strcmp(key, "name") && !strcmp(parent, "IndexElem"))
-        see_column(w, json_string_value(value));
+        see_column(w, sql_node_text(value));
     switch (member_of(key)) {
     case MEMBER_SKIP:
         break;
@@ -188,7 +181,7 @@ static void walk_member(struct walk *w, const char *key, const json_t *value, co
         w->depth_prepare--;
         break;
     case MEMBER_TRANSACTION:
-        kind = json_string_value(sql_tree_get(value, "kind"));
+        kind = sql_node_text(sql_tree_get(value, "kind"));
         w->begins |=
             kind && (!strcmp(kind, "TRANS_STMT_BEGIN") || !strcmp(kind, "TRANS_STMT_START"));
         break;
@@ -198,22 +191,17 @@ static void walk_member(struct walk *w, const char *key, const json_t *value, co
     }
 }
 
-/* Depth is bounded by jansson's own limit on what it parses. */
-static void walk_node(struct walk *w, const json_t *node, const char *parent)
+/* Depth is bounded by what the reader of the tree allows. */
+static void walk_node(struct walk *w, const struct sql_node *node, const char *parent)
 {
-    const char *key;
-    const json_t *value;
-    size_t i;
+    const char *relname = sql_node_text(sql_tree_get(node, "relname"));
 
-    if (json_is_array(node)) {
-        json_array_foreach((json_t *)node, i, value) walk_node(w, value, parent);
-    } else if (json_is_object(node)) {
-        const char *relname = json_string_value(sql_tree_get(node, "relname"));
-
-        if (relname)
-            see_relation(w, node, relname);
-        json_object_foreach((json_t *)node, key, value) walk_member(w, key, value, parent);
-    }
+    if (relname)
+        see_relation(w, node, relname);
+    SQL_NODE_EACH_ITEM(item, node)
+        walk_node(w, item, parent);
+    SQL_NODE_EACH_MEMBER(member, node)
+        walk_member(w, member, parent);
 }
 
 /* The text search's word for it: for what the parser, or this walk, does not understand. */
@@ -229,16 +217,13 @@ static void search_all(struct walk *w, const char *text, size_t len)
     w->new_c |= sql_search_run(&rules->new_columns, text, len, false);
 }
 
-static void walk_statements(struct walk *w, const json_t *tree, const char *text, size_t len)
+static void walk_statements(struct walk *w, const struct sql_node *tree, const char *text,
+                            size_t len)
 {
-    const json_t *stmts = sql_tree_get(tree, "stmts");
-    const json_t *item;
-    size_t i;
-
-    json_array_foreach((json_t *)stmts, i, item)
-    {
-        json_t *stmt = (json_t *)sql_tree_get(item, "stmt");
-        const char *kind = json_object_iter_key(json_object_iter(stmt));
+    const struct sql_node *stmts = sql_tree_get(tree, "stmts");
+    SQL_NODE_EACH_ITEM(item, stmts) {
+        const struct sql_node *stmt = sql_tree_get(item, "stmt");
+        const char *kind = sql_tree_kind(stmt);
 
         if (!kind || !in_list(understood, ARRAY_LEN(understood), kind))
             search_all(w, text, len);
@@ -269,8 +254,8 @@ bool sql_mentions(const struct sql_rules *rules, const char *text, size_t len)
     return rules && rules->n > 0 && sql_search_run(&rules->names, text, len, true) != 0;
 }
 
-void sql_verdict_of(const struct sql_rules *rules, const json_t *tree, const char *text, size_t len,
-                    struct sql_verdict *out)
+void sql_verdict_of(const struct sql_rules *rules, const struct sql_node *tree, const char *text,
+                    size_t len, struct sql_verdict *out)
 {
     struct walk w = {.rules = rules, .verdict = out};
 
@@ -292,15 +277,15 @@ void sql_inspect(const struct sql_rules *rules, const char *text, size_t len,
                  struct sql_verdict *out)
 {
     struct walk w = {.rules = rules, .verdict = out};
-    json_t *tree;
+    struct sql_nodes *tree;
     char *copy;
 
     if (sql_mentions(rules, text, len)) {
         copy = mem_strndup(text, len);
         tree = sql_tree_parse(copy, NULL, NULL);
         free(copy);
-        sql_verdict_of(rules, tree, text, len, out);
-        json_decref(tree);
+        sql_verdict_of(rules, sql_nodes_root(tree), text, len, out);
+        sql_nodes_free(tree);
         return;
     }
     memset(out, 0, sizeof(*out));

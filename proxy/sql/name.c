@@ -74,7 +74,7 @@ static struct answers ask(const struct sql_work *w, struct sql_scope *scope, con
 }
 
 static void qualify(struct sql_work *w, struct sql_scope *from, const struct sql_place *place,
-                    const json_t *ref)
+                    const struct sql_node *ref)
 {
     char *quoted;
 
@@ -110,7 +110,7 @@ static bool row_behind(struct sql_work *w, struct sql_scope *scope, const char *
     return true;
 }
 
-static void dual_name(struct sql_work *w, struct sql_scope *scope, const json_t *ref,
+static void dual_name(struct sql_work *w, struct sql_scope *scope, const struct sql_node *ref,
                       const char *column, unsigned flags)
 {
     struct sql_place *hidden = NULL;
@@ -136,19 +136,14 @@ static void dual_name(struct sql_work *w, struct sql_scope *scope, const json_t 
         use(w, hidden, column, flags); /* the other side's, and meant */
 }
 
-size_t sql_name_of_output(const json_t *ref, const json_t *targets)
+size_t sql_name_of_output(const struct sql_node *ref, const struct sql_node *targets)
 {
-    const json_t *fields = sql_tree_get(ref, "fields"), *item;
-    const char *name =
-        json_array_size(fields) == 1 ? sql_tree_string(json_array_get(fields, 0)) : NULL;
-    size_t i;
+    const struct sql_node *fields = sql_tree_get(ref, "fields");
+    const char *name = sql_node_size(fields) == 1 ? sql_tree_string(sql_node_at(fields, 0)) : NULL;
 
-    if (!name)
-        return 0;
-    json_array_foreach((json_t *)targets, i, item)
-    {
-        const json_t *target = sql_tree_get(item, "ResTarget");
-        const char *called = json_string_value(sql_tree_get(target, "name"));
+    for (size_t i = 0; name && i < sql_node_size(targets); i++) {
+        const struct sql_node *target = sql_tree_get(sql_node_at(targets, i), "ResTarget");
+        const char *called = sql_node_text(sql_tree_get(target, "name"));
 
         if (sql_star_is(sql_tree_get(sql_tree_get(target, "val"), "ColumnRef")))
             return 0;
@@ -158,8 +153,8 @@ size_t sql_name_of_output(const json_t *ref, const json_t *targets)
     return 0;
 }
 
-bool sql_name_output(struct sql_work *w, struct sql_scope *scope, const json_t *ref,
-                     const json_t *targets)
+bool sql_name_output(struct sql_work *w, struct sql_scope *scope, const struct sql_node *ref,
+                     const struct sql_node *targets)
 {
     size_t number = sql_name_of_output(ref, targets);
     size_t token = sql_tokens_at(&w->tokens, sql_tree_location(ref));
@@ -168,7 +163,7 @@ bool sql_name_output(struct sql_work *w, struct sql_scope *scope, const json_t *
 
     if (!number || token == w->tokens.n)
         return false;
-    name = sql_tree_string(json_array_get(sql_tree_get(ref, "fields"), 0));
+    name = sql_tree_string(sql_node_at(sql_tree_get(ref, "fields"), 0));
     a = ask(w, scope, name);
     if (!a.hidden || a.nhas > 0 || a.perhaps)
         return false;
@@ -209,8 +204,8 @@ static void fix_all(struct sql_scope *scope)
             scope->places[i].fixed = true;
 }
 
-static void alone(struct sql_work *w, struct sql_scope *scope, const json_t *ref, const char *name,
-                  unsigned flags)
+static void alone(struct sql_work *w, struct sql_scope *scope, const struct sql_node *ref,
+                  const char *name, unsigned flags)
 {
     if (is_system(name))
         fix_all(scope);
@@ -222,11 +217,11 @@ static void alone(struct sql_work *w, struct sql_scope *scope, const json_t *ref
 
 /* ---- t.x, s.t.x ---- */
 
-static void qualified(struct sql_work *w, struct sql_scope *scope, const json_t *fields,
+static void qualified(struct sql_work *w, struct sql_scope *scope, const struct sql_node *fields,
                       const char *column, unsigned flags)
 {
-    size_t n = json_array_size(fields);
-    const char *name = sql_tree_string(json_array_get(fields, n - 2));
+    size_t n = sql_node_size(fields);
+    const char *name = sql_tree_string(sql_node_at(fields, n - 2));
     struct sql_place *place = name ? sql_scope_place(scope, name) : NULL;
 
     if (!place)
@@ -242,11 +237,12 @@ static void qualified(struct sql_work *w, struct sql_scope *scope, const json_t 
         use(w, place, column, flags);
 }
 
-void sql_name_column(struct sql_work *w, struct sql_scope *scope, const json_t *ref, unsigned flags)
+void sql_name_column(struct sql_work *w, struct sql_scope *scope, const struct sql_node *ref,
+                     unsigned flags)
 {
-    const json_t *fields = sql_tree_get(ref, "fields");
-    size_t n = json_array_size(fields);
-    const char *column = n ? sql_tree_string(json_array_get(fields, n - 1)) : NULL;
+    const struct sql_node *fields = sql_tree_get(ref, "fields");
+    size_t n = sql_node_size(fields);
+    const char *column = n ? sql_tree_string(sql_node_at(fields, n - 1)) : NULL;
 
     if (n == 1 && column)
         alone(w, scope, ref, column, flags);

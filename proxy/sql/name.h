@@ -11,16 +11,16 @@ enum {
 
 /* A ColumnRef in an expression (stars in target lists are star.c's). Where a column of the other
  * side would take the name away from the one that the session means, it is qualified. */
-void sql_name_column(struct sql_work *w, struct sql_scope *scope, const json_t *ref,
+void sql_name_column(struct sql_work *w, struct sql_scope *scope, const struct sql_node *ref,
                      unsigned flags);
 
 /* A ColumnRef (NULL: none) that is the name of an item of the target list: its number, from 1. 0:
  * it is not, or nobody can count so far (a star). */
-size_t sql_name_of_output(const json_t *ref, const json_t *targets);
+size_t sql_name_of_output(const struct sql_node *ref, const struct sql_node *targets);
 
 /* An item of GROUP BY or DISTINCT ON. True: it is a name alone that means an output column, which a
  * column of the other side would hide; the column's number stands there now. */
-bool sql_name_output(struct sql_work *w, struct sql_scope *scope, const json_t *ref,
-                     const json_t *targets);
+bool sql_name_output(struct sql_work *w, struct sql_scope *scope, const struct sql_node *ref,
+                     const struct sql_node *targets);
 
 #endif

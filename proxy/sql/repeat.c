@@ -23,35 +23,35 @@ static const struct {
     {"A_ArrayExpr", {"elements"}},
 };
 
-static bool all_may_repeat(const json_t *operand)
+static bool all_may_repeat(const struct sql_node *operand)
 {
-    if (!json_is_array(operand))
+    if (!operand || operand->kind != SQL_NODE_LIST)
         return !operand || sql_expr_may_repeat(operand);
-    for (size_t i = 0; i < json_array_size(operand); i++)
-        if (!sql_expr_may_repeat(json_array_get(operand, i)))
+    for (size_t i = 0; i < sql_node_size(operand); i++)
+        if (!sql_expr_may_repeat(sql_node_at(operand, i)))
             return false;
     return true;
 }
 
 /* Stars are no values; IS DISTINCT FROM, BETWEEN, IN and the like are no plain operators. */
-static bool is_plain(const char *kind, const json_t *node)
+static bool is_plain(const char *kind, const struct sql_node *node)
 {
-    const json_t *fields = sql_tree_get(node, "fields");
-    const char *op = json_string_value(sql_tree_get(node, "kind"));
+    const struct sql_node *fields = sql_tree_get(node, "fields");
+    const char *op = sql_node_text(sql_tree_get(node, "kind"));
 
     if (!strcmp(kind, "ColumnRef"))
-        return !sql_tree_get(json_array_get(fields, json_array_size(fields) - 1), "A_Star");
+        return !sql_tree_get(sql_node_at(fields, sql_node_size(fields) - 1), "A_Star");
     if (!strcmp(kind, "A_Expr"))
         return op && !strcmp(op, "AEXPR_OP");
     return true;
 }
 
-bool sql_expr_may_repeat(const json_t *expr)
+bool sql_expr_may_repeat(const struct sql_node *expr)
 {
-    const char *kind = json_object_iter_key(json_object_iter((json_t *)expr));
+    const char *kind = sql_tree_kind(expr);
 
     for (size_t i = 0; kind && i < ARRAY_LEN(repeatable); i++) {
-        const json_t *node = sql_tree_get(expr, kind);
+        const struct sql_node *node = sql_tree_get(expr, kind);
         bool may = true;
 
         if (strcmp(kind, repeatable[i].kind) != 0)

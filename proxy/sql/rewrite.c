@@ -28,7 +28,8 @@ void sql_rewrite(const struct sql_rules *rules, const struct sql_sight_of_sessio
                  const char *text, size_t len, struct sql_rewrite *out)
 {
     struct sql_work w = {.rules = rules, .session = session, .len = len, .out = out};
-    json_t *tree = NULL;
+    struct sql_nodes *nodes = NULL;
+    const struct sql_node *tree;
     char *copy;
 
     *out = (struct sql_rewrite){0};
@@ -39,7 +40,8 @@ void sql_rewrite(const struct sql_rules *rules, const struct sql_sight_of_sessio
     copy = mem_strndup(text, len);
     w.text = copy;
     if (strlen(copy) == len && utf8_is_valid(copy))
-        tree = sql_tree_parse(copy, NULL, NULL);
+        nodes = sql_tree_parse(copy, NULL, NULL);
+    tree = sql_nodes_root(nodes);
     sql_verdict_of(rules, tree, text, len, &out->verdict);
     out->hides = sql_temporaries(rules, tree);
     if (tree && sql_tokens_init(&w.tokens, copy) == RC_OK)
@@ -49,7 +51,7 @@ void sql_rewrite(const struct sql_rules *rules, const struct sql_sight_of_sessio
     finish(&w);
     sql_tokens_fini(&w.tokens);
     sql_edits_fini(&w.edits);
-    json_decref(tree);
+    sql_nodes_free(nodes);
     free(copy);
 }
 

@@ -14,29 +14,29 @@ void sql_rows_fini(struct sql_rows *rows)
     *rows = (struct sql_rows){0};
 }
 
-static const json_t *target_of(const json_t *targets, size_t i)
+static const struct sql_node *target_of(const struct sql_node *targets, size_t i)
 {
-    return sql_tree_get(json_array_get(targets, i), "ResTarget");
+    return sql_tree_get(sql_node_at(targets, i), "ResTarget");
 }
 
-static size_t stars_at(const json_t *targets)
+static size_t stars_at(const struct sql_node *targets)
 {
     size_t i = 0;
 
-    while (i < json_array_size(targets) && !sql_is_star(sql_tree_get(target_of(targets, i), "val")))
+    while (i < sql_node_size(targets) && !sql_is_star(sql_tree_get(target_of(targets, i), "val")))
         i++;
     return i;
 }
 
-static const json_t *row_of(const json_t *lists, size_t i)
+static const struct sql_node *row_of(const struct sql_node *lists, size_t i)
 {
-    return sql_tree_get(sql_tree_get(json_array_get(lists, i), "List"), "items");
+    return sql_tree_get(sql_tree_get(sql_node_at(lists, i), "List"), "items");
 }
 
 /* ---- VALUES ---- */
 
 /* Outwards from the expression: brackets around it, until one that VALUES stands in front of. */
-size_t sql_rows_open(const struct sql_tokens *tokens, const json_t *expr)
+size_t sql_rows_open(const struct sql_tokens *tokens, const struct sql_node *expr)
 {
     size_t i = sql_tokens_at(tokens, sql_expr_location(expr));
     uint32_t depth = i < tokens->n ? tokens->items[i].depth : 0;
@@ -63,10 +63,10 @@ static void make_room(struct sql_rows *rows)
     mem_grow((void **)&rows->ends, &rows->cap_e, rows->n + 1, sizeof(*rows->ends));
 }
 
-bool sql_rows_add(const struct sql_work *w, struct sql_rows *rows, const json_t *values,
+bool sql_rows_add(const struct sql_work *w, struct sql_rows *rows, const struct sql_node *values,
                   size_t *open)
 {
-    size_t n = json_array_size(values), at = rows->n * n;
+    size_t n = sql_node_size(values), at = rows->n * n;
 
     if (n == 0 || (rows->n > 0 && n != rows->ncolumns))
         return false;
@@ -76,17 +76,18 @@ bool sql_rows_add(const struct sql_work *w, struct sql_rows *rows, const json_t 
     if (!sql_span_list(&w->tokens, *open, n, &rows->spans[at], &rows->ends[rows->n]))
         return false;
     for (size_t i = 0; i < n; i++)
-        rows->values[at + i] = json_array_get(values, i);
+        rows->values[at + i] = sql_node_at(values, i);
     rows->n++;
     *open = sql_tokens_close(&w->tokens, *open) + 1;
     return true;
 }
 
-static bool read_values(const struct sql_work *w, struct sql_rows *rows, const json_t *lists)
+static bool read_values(const struct sql_work *w, struct sql_rows *rows,
+                        const struct sql_node *lists)
 {
-    size_t open = sql_rows_open(&w->tokens, json_array_get(row_of(lists, 0), 0));
+    size_t open = sql_rows_open(&w->tokens, sql_node_at(row_of(lists, 0), 0));
 
-    for (size_t i = 0; i < json_array_size(lists); i++) {
+    for (size_t i = 0; i < sql_node_size(lists); i++) {
         if (i > 0 && !sql_tokens_is(&w->tokens, open++, SQL_TOKEN_COMMA))
             return false;
         if (!sql_rows_add(w, rows, row_of(lists, i), &open))
@@ -98,7 +99,7 @@ static bool read_values(const struct sql_work *w, struct sql_rows *rows, const j
 /* ---- SELECT ---- */
 
 /* Behind the last target. The tree must agree about FROM, which IS DISTINCT FROM has as well. */
-static size_t targets_end(const struct sql_work *w, const json_t *select, size_t last)
+static size_t targets_end(const struct sql_work *w, const struct sql_node *select, size_t last)
 {
     static const PgQuery__Token ends[] = {
         PG_QUERY__TOKEN__FROM,
@@ -127,7 +128,7 @@ static size_t targets_end(const struct sql_work *w, const json_t *select, size_t
 
 /* The expression alone, of a target between two tokens: without AS and its label. An empty span
  * when the label is more than one token (U&"" with UESCAPE). */
-static struct sql_span target_span(const struct sql_tokens *tokens, const json_t *target,
+static struct sql_span target_span(const struct sql_tokens *tokens, const struct sql_node *target,
                                    size_t from, size_t to)
 {
     if (sql_tree_get(target, "name")) {
@@ -143,11 +144,12 @@ static struct sql_span target_span(const struct sql_tokens *tokens, const json_t
 }
 
 /* A set operation has no targets; behind DISTINCT there are none that could be repeated. */
-static bool read_select(const struct sql_work *w, struct sql_rows *rows, const json_t *select)
+static bool read_select(const struct sql_work *w, struct sql_rows *rows,
+                        const struct sql_node *select)
 {
     const struct sql_tokens *tokens = &w->tokens;
-    const json_t *targets = sql_tree_get(select, "targetList");
-    size_t n = json_array_size(targets);
+    const struct sql_node *targets = sql_tree_get(select, "targetList");
+    size_t n = sql_node_size(targets);
     size_t from = sql_tokens_at(tokens, sql_tree_location(target_of(targets, 0)));
 
     rows->ncolumns = stars_at(targets);
@@ -178,18 +180,18 @@ static bool read_select(const struct sql_work *w, struct sql_rows *rows, const j
 }
 
 /* ROLLUP and the like make NULL of a constant that is grouped by its place, but not of its copy. */
-static bool has_grouping_sets(const json_t *select)
+static bool has_grouping_sets(const struct sql_node *select)
 {
-    const json_t *groups = sql_tree_get(select, "groupClause");
+    const struct sql_node *groups = sql_tree_get(select, "groupClause");
 
-    for (size_t i = 0; i < json_array_size(groups); i++)
-        if (sql_tree_get(json_array_get(groups, i), "GroupingSet"))
+    for (size_t i = 0; i < sql_node_size(groups); i++)
+        if (sql_tree_get(sql_node_at(groups, i), "GroupingSet"))
             return true;
     return false;
 }
 
 /* With any of these VALUES is a query, in which there is no DEFAULT. */
-static bool takes_defaults(const json_t *select)
+static bool takes_defaults(const struct sql_node *select)
 {
     static const char *const clauses[] = {"sortClause", "limitCount", "limitOffset",
                                           "lockingClause", "withClause"};
@@ -200,9 +202,9 @@ static bool takes_defaults(const json_t *select)
     return true;
 }
 
-bool sql_rows_read(const struct sql_work *w, struct sql_rows *rows, const json_t *select)
+bool sql_rows_read(const struct sql_work *w, struct sql_rows *rows, const struct sql_node *select)
 {
-    const json_t *lists = sql_tree_get(select, "valuesLists");
+    const struct sql_node *lists = sql_tree_get(select, "valuesLists");
 
     if (lists) {
         rows->defaults = takes_defaults(select);
@@ -255,9 +257,9 @@ void sql_rows_put(struct sql_work *w, const struct sql_rows *rows, const struct 
 
 /* A literal without a type takes that of the column it is written to. Inside of a sub-select it
  * would be text. */
-static bool is_untyped(const json_t *expr)
+static bool is_untyped(const struct sql_node *expr)
 {
-    const json_t *literal = sql_tree_get(expr, "A_Const");
+    const struct sql_node *literal = sql_tree_get(expr, "A_Const");
 
     return sql_tree_get(expr, "ParamRef") || sql_tree_get(literal, "sval") ||
            sql_tree_get(literal, "isnull");
@@ -266,7 +268,7 @@ static bool is_untyped(const json_t *expr)
 /* Such a literal stands outside then, in place of its column. Where it is sorted or grouped by it
  * is text already. Parameters stay inside: there they would be text. */
 static bool may_stand_outside(const struct sql_work *w, const struct sql_rows *rows,
-                              const json_t *select, size_t i)
+                              const struct sql_node *select, size_t i)
 {
     return rows->n == 1 && i < rows->ncolumns && !sql_tree_get(rows->values[i], "ParamRef") &&
            !sql_tree_get(select, "sortClause") && !sql_tree_get(select, "groupClause") &&
@@ -274,11 +276,12 @@ static bool may_stand_outside(const struct sql_work *w, const struct sql_rows *r
 }
 
 /* Does what is selected keep its type there? Set operations have given it one anyway. */
-static bool keeps_types(const struct sql_work *w, const struct sql_rows *rows, const json_t *select)
+static bool keeps_types(const struct sql_work *w, const struct sql_rows *rows,
+                        const struct sql_node *select)
 {
-    const json_t *targets = sql_tree_get(select, "targetList");
+    const struct sql_node *targets = sql_tree_get(select, "targetList");
 
-    for (size_t i = 0; i < json_array_size(targets); i++)
+    for (size_t i = 0; i < sql_node_size(targets); i++)
         if (is_untyped(sql_tree_get(target_of(targets, i), "val")) &&
             !may_stand_outside(w, rows, select, i))
             return false;
@@ -294,8 +297,9 @@ static void put_column(const struct sql_work *w, const struct sql_rows *rows, si
         buf_printf(out, "c%zu", i + 1);
 }
 
-bool sql_rows_may_wrap(const struct sql_work *w, const struct sql_rows *rows, const json_t *select,
-                       size_t begin, size_t end, struct sql_wrap *wrap)
+bool sql_rows_may_wrap(const struct sql_work *w, const struct sql_rows *rows,
+                       const struct sql_node *select, size_t begin, size_t end,
+                       struct sql_wrap *wrap)
 {
     wrap->width = sql_width(w, select);
     if (wrap->width == SQL_WIDTH_UNKNOWN || sql_tree_get(select, "valuesLists") ||

@@ -12,28 +12,28 @@
 #include "width.h"
 
 struct sql_rows {
-    size_t n, ncolumns;     /* of a SELECT: the columns in front of a star */
-    const json_t **values;  /* n * ncolumns, of the tree */
-    struct sql_span *spans; /* n * ncolumns; without labels */
-    uint32_t *ends;         /* n: where more goes */
-    const char *label;      /* what stands behind each value that is added */
-    bool defaults;          /* may DEFAULT stand for a value? */
+    size_t n, ncolumns;             /* of a SELECT: the columns in front of a star */
+    const struct sql_node **values; /* n * ncolumns, of the tree */
+    struct sql_span *spans;         /* n * ncolumns; without labels */
+    uint32_t *ends;                 /* n: where more goes */
+    const char *label;              /* what stands behind each value that is added */
+    bool defaults;                  /* may DEFAULT stand for a value? */
     size_t cap, cap_s, cap_e;
 };
 
 void sql_rows_fini(struct sql_rows *rows);
 
 /* The ( behind the VALUES to whose first row the expression belongs; n: not certain. */
-size_t sql_rows_open(const struct sql_tokens *tokens, const json_t *expr);
+size_t sql_rows_open(const struct sql_tokens *tokens, const struct sql_node *expr);
 
 /* Adds a row of VALUES (a list of expressions) whose ( is at the token *open; *open is the one
  * behind it then. False: the text does not agree with the tree. */
-bool sql_rows_add(const struct sql_work *w, struct sql_rows *rows, const json_t *values,
+bool sql_rows_add(const struct sql_work *w, struct sql_rows *rows, const struct sql_node *values,
                   size_t *open);
 
 /* The rows of a source: all of VALUES, or the one that stands for a plain SELECT. `rows` is empty.
  * False: it is of another kind, or the text does not agree. */
-bool sql_rows_read(const struct sql_work *w, struct sql_rows *rows, const json_t *select);
+bool sql_rows_read(const struct sql_work *w, struct sql_rows *rows, const struct sql_node *select);
 
 /* May the rows have the twin's value at their end, too? Where DEFAULT may stand some of them are
  * enough: there the others, whose spans are made empty, have DEFAULT. */
@@ -50,8 +50,9 @@ struct sql_wrap {
 };
 
 /* May it, between the tokens `begin` and `end`? `rows` are its own, if they could be read. */
-bool sql_rows_may_wrap(const struct sql_work *w, const struct sql_rows *rows, const json_t *select,
-                       size_t begin, size_t end, struct sql_wrap *wrap);
+bool sql_rows_may_wrap(const struct sql_work *w, const struct sql_rows *rows,
+                       const struct sql_node *select, size_t begin, size_t end,
+                       struct sql_wrap *wrap);
 
 /* It is evaluated once, and the twins' columns are taken twice. After all that is added at the same
  * place in front of it. */

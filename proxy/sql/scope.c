@@ -18,7 +18,7 @@ struct sql_place *sql_scope_add(struct sql_scope *scope, enum sql_place_kind kin
     return &scope->places[scope->n++];
 }
 
-void sql_scope_add_cte(struct sql_scope *scope, const char *name, const json_t *query)
+void sql_scope_add_cte(struct sql_scope *scope, const char *name, const struct sql_node *query)
 {
     mem_grow((void **)&scope->ctes, &scope->cap_ctes, scope->nctes + 1, sizeof(*scope->ctes));
     scope->ctes[scope->nctes++] = (struct sql_cte){name, query};
@@ -69,16 +69,16 @@ static const struct rule *find_rule(struct sql_work *w, const char *schema, cons
     return found;
 }
 
-static const char *alias_of(const json_t *node)
+static const char *alias_of(const struct sql_node *node)
 {
-    return json_string_value(sql_tree_get(sql_tree_get(node, "alias"), "aliasname"));
+    return sql_node_text(sql_tree_get(sql_tree_get(node, "alias"), "aliasname"));
 }
 
 struct sql_place *sql_scope_add_range(struct sql_work *w, struct sql_scope *scope,
-                                      const json_t *range, bool written)
+                                      const struct sql_node *range, bool written)
 {
-    const char *name = json_string_value(sql_tree_get(range, "relname"));
-    const char *schema = json_string_value(sql_tree_get(range, "schemaname"));
+    const char *name = sql_node_text(sql_tree_get(range, "relname"));
+    const char *schema = sql_node_text(sql_tree_get(range, "schemaname"));
     const char *alias = alias_of(range);
     const struct sql_cte *cte = schema || !name || written ? NULL : find_cte(scope, name);
     const struct rule *rule = cte || !name ? NULL : find_rule(w, schema, name);
@@ -88,7 +88,7 @@ struct sql_place *sql_scope_add_range(struct sql_work *w, struct sql_scope *scop
     place->schema = schema;
     place->range = range;
     place->aliases = sql_tree_get(sql_tree_get(range, "alias"), "colnames");
-    place->fixed = !json_is_true(sql_tree_get(range, "inh"));
+    place->fixed = !sql_node_is_true(sql_tree_get(range, "inh"));
     if (cte) {
         place->kind = cte->query ? SQL_PLACE_QUERY : SQL_PLACE_UNKNOWN;
         place->query = cte->query;
@@ -135,13 +135,9 @@ bool sql_is_dual_name(const struct sql_work *w, const char *column)
     return false;
 }
 
-static bool in_list(const json_t *list, const char *column)
+static bool in_list(const struct sql_node *list, const char *column)
 {
-    const json_t *item;
-    size_t i;
-
-    json_array_foreach((json_t *)list, i, item)
-    {
+    SQL_NODE_EACH_ITEM(item, list) {
         const char *name = sql_tree_string(item);
 
         if (name && !strcmp(name, column))
@@ -150,12 +146,13 @@ static bool in_list(const json_t *list, const char *column)
     return false;
 }
 
-static bool joins_by(const json_t *node, const char *column)
+static bool joins_by(const struct sql_node *node, const char *column)
 {
-    const json_t *join = sql_tree_get(node, "JoinExpr"), *item;
-    size_t i;
+    const struct sql_node *join = sql_tree_get(node, "JoinExpr");
 
-    json_array_foreach((json_t *)node, i, item) if (joins_by(item, column)) return true;
+    SQL_NODE_EACH_ITEM(item, node)
+        if (joins_by(item, column))
+            return true;
     return join && (in_list(sql_tree_get(join, "usingClause"), column) ||
                     joins_by(sql_tree_get(join, "larg"), column) ||
                     joins_by(sql_tree_get(join, "rarg"), column));
@@ -169,7 +166,7 @@ bool sql_scope_joins_by(const struct sql_scope *scope, const char *column)
 static enum sql_has table_has(const struct sql_work *w, const struct sql_place *place,
                               const char *column)
 {
-    size_t renamed = json_array_size(place->aliases); /* that many of the session's first ones */
+    size_t renamed = sql_node_size(place->aliases); /* that many of the session's first ones */
 
     for (size_t i = 0; i < place->rule->ncolumns; i++) {
         const struct rule_column *c = &place->rule->columns[i];
@@ -185,7 +182,7 @@ static enum sql_has table_has(const struct sql_work *w, const struct sql_place *
 static enum sql_has relation_has(const struct sql_work *w, const struct sql_place *place,
                                  const char *column)
 {
-    const char *name = json_string_value(sql_tree_get(place->range, "relname"));
+    const char *name = sql_node_text(sql_tree_get(place->range, "relname"));
 
     for (size_t i = 0; name && i < w->rules->nnamesakes; i++) {
         const struct namesake *n = &w->rules->namesakes[i];
@@ -200,14 +197,14 @@ static enum sql_has relation_has(const struct sql_work *w, const struct sql_plac
 }
 
 /* The name of an output column without AS, where the grammar makes it plain. NULL: it does not. */
-static const char *plain_name(const json_t *val)
+static const char *plain_name(const struct sql_node *val)
 {
-    const json_t *fields = sql_tree_get(sql_tree_get(val, "ColumnRef"), "fields");
-    const json_t *name = sql_tree_get(sql_tree_get(val, "FuncCall"), "funcname");
-    const json_t *list = fields ? fields : name;
+    const struct sql_node *fields = sql_tree_get(sql_tree_get(val, "ColumnRef"), "fields");
+    const struct sql_node *name = sql_tree_get(sql_tree_get(val, "FuncCall"), "funcname");
+    const struct sql_node *list = fields ? fields : name;
 
     if (list)
-        return sql_tree_string(json_array_get(list, json_array_size(list) - 1));
+        return sql_tree_string(sql_node_at(list, sql_node_size(list) - 1));
     if (sql_tree_get(val, "A_Const") || sql_tree_get(val, "A_Expr") ||
         sql_tree_get(val, "ParamRef") || sql_tree_get(val, "BoolExpr") ||
         sql_tree_get(val, "NullTest"))
@@ -217,20 +214,19 @@ static const char *plain_name(const json_t *val)
 
 static enum sql_has query_has(const struct sql_place *place, const char *column)
 {
-    const json_t *query = place->query, *item;
+    const struct sql_node *query = place->query, *targets;
     enum sql_has has = SQL_HAS_NOT;
-    size_t i;
 
     while (sql_tree_get(query, "larg"))
         query = sql_tree_get(query, "larg");
     if (sql_tree_get(query, "valuesLists"))
         return strncmp(column, "column", 6) == 0 ? SQL_HAS_PERHAPS : SQL_HAS_NOT;
-    json_array_foreach((json_t *)sql_tree_get(query, "targetList"), i, item)
-    {
-        const json_t *target = sql_tree_get(item, "ResTarget");
-        const char *name = json_string_value(sql_tree_get(target, "name"));
+    targets = sql_tree_get(query, "targetList");
+    for (size_t i = 0; i < sql_node_size(targets); i++) {
+        const struct sql_node *target = sql_tree_get(sql_node_at(targets, i), "ResTarget");
+        const char *name = sql_node_text(sql_tree_get(target, "name"));
 
-        if (i < json_array_size(place->aliases))
+        if (i < sql_node_size(place->aliases))
             continue; /* renamed */
         if (!name)
             name = plain_name(sql_tree_get(target, "val"));

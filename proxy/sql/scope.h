@@ -16,21 +16,21 @@ enum sql_place_kind {
 
 struct sql_place {
     enum sql_place_kind kind;
-    const struct rule *rule; /* MIGRATING */
-    const char *name;        /* what qualifies its columns; NULL: nothing */
-    const char *schema;      /* as written; NULL: not */
-    const json_t *range;     /* RangeVar; NULL: none */
-    const json_t *aliases;   /* of columns; NULL: none */
-    const json_t *query;     /* QUERY: its SelectStmt */
-    bool written;            /* what the statement writes to: it stays a table */
-    bool qualified_only;     /* `excluded` */
+    const struct rule *rule;        /* MIGRATING */
+    const char *name;               /* what qualifies its columns; NULL: nothing */
+    const char *schema;             /* as written; NULL: not */
+    const struct sql_node *range;   /* RangeVar; NULL: none */
+    const struct sql_node *aliases; /* of columns; NULL: none */
+    const struct sql_node *query;   /* QUERY: its SelectStmt */
+    bool written;                   /* what the statement writes to: it stays a table */
+    bool qualified_only;            /* `excluded` */
     bool fixed; /* ONLY, TABLESAMPLE, system columns, three-part names: stays a table */
     bool wrap;  /* is to become a sub-select of what the session sees */
 };
 
 struct sql_cte {
     const char *name;
-    const json_t *query; /* NULL: not a plain SELECT, or recursive */
+    const struct sql_node *query; /* NULL: not a plain SELECT, or recursive */
 };
 
 struct sql_scope {
@@ -39,10 +39,10 @@ struct sql_scope {
     size_t n, cap;
     struct sql_cte *ctes;
     size_t nctes, cap_ctes;
-    const json_t *from; /* the FROM clause, with its joins; NULL: none */
-    bool merged;        /* a USING or NATURAL join among its places */
-    bool natural;       /* a NATURAL one */
-    bool covered;       /* an alias covers a whole join: places below it have no name */
+    const struct sql_node *from; /* the FROM clause, with its joins; NULL: none */
+    bool merged;                 /* a USING or NATURAL join among its places */
+    bool natural;                /* a NATURAL one */
+    bool covered;                /* an alias covers a whole join: places below it have no name */
 };
 
 void sql_scope_fini(struct sql_scope *scope);
@@ -50,12 +50,12 @@ void sql_scope_fini(struct sql_scope *scope);
 /* The names stay the tree's. */
 struct sql_place *sql_scope_add(struct sql_scope *scope, enum sql_place_kind kind,
                                 const char *name);
-void sql_scope_add_cte(struct sql_scope *scope, const char *name, const json_t *query);
+void sql_scope_add_cte(struct sql_scope *scope, const char *name, const struct sql_node *query);
 
 /* Decides what a RangeVar means, with a doubt when it cannot tell, and adds it. What is `written`
  * to is never a CTE. */
 struct sql_place *sql_scope_add_range(struct sql_work *w, struct sql_scope *scope,
-                                      const json_t *range, bool written);
+                                      const struct sql_node *range, bool written);
 
 /* The nearest place of that name, seen from inside; NULL: none. Valid until a place is added. */
 struct sql_place *sql_scope_place(struct sql_scope *scope, const char *name);

@@ -14,7 +14,7 @@ static const PgQuery__Token ends[] = {PG_QUERY__TOKEN__FROM, PG_QUERY__TOKEN__WH
 /* What is assigned to one column. */
 struct value {
     size_t name; /* the column's token */
-    const json_t *expr;
+    const struct sql_node *expr;
     struct sql_span span;
     uint32_t end; /* of the assignment that it is in */
 };
@@ -34,10 +34,11 @@ static bool place(const struct sql_work *w, size_t equals, struct value *value)
 }
 
 /* The element `index` of a list of values, or of ROW(), inside of value->span. */
-static bool element(const struct sql_work *w, const json_t *row, size_t index, struct value *value)
+static bool element(const struct sql_work *w, const struct sql_node *row, size_t index,
+                    struct value *value)
 {
-    const json_t *args = sql_tree_get(row, "args");
-    size_t n = json_array_size(args);
+    const struct sql_node *args = sql_tree_get(row, "args");
+    size_t n = sql_node_size(args);
     uint32_t at = (uint32_t)sql_tree_location(row), last;
     size_t open = sql_tokens_at(&w->tokens, (int)at);
     struct sql_span *spans = mem_calloc(n + 1, sizeof(*spans));
@@ -48,7 +49,7 @@ static bool element(const struct sql_work *w, const json_t *row, size_t index, s
     found = at >= value->span.from && at < value->span.to && index < n &&
             sql_span_list(&w->tokens, open, n, spans, &last);
     if (found) {
-        value->expr = json_array_get(args, index);
+        value->expr = sql_node_at(args, index);
         value->span = spans[index];
     }
     free(spans);
@@ -56,28 +57,28 @@ static bool element(const struct sql_work *w, const json_t *row, size_t index, s
 }
 
 /* (a, o) = (1, 2), with o at the token `name`. Of a sub-select nothing is copied. */
-static bool multiple(const struct sql_work *w, size_t name, const json_t *assign,
+static bool multiple(const struct sql_work *w, size_t name, const struct sql_node *assign,
                      struct value *value)
 {
     const struct sql_tokens *tokens = &w->tokens;
-    const json_t *row = sql_tree_get(sql_tree_get(assign, "source"), "RowExpr");
-    json_int_t number = json_integer_value(sql_tree_get(assign, "colno"));
-    json_int_t columns = json_integer_value(sql_tree_get(assign, "ncolumns"));
+    const struct sql_node *row = sql_tree_get(sql_tree_get(assign, "source"), "RowExpr");
+    int64_t number = sql_node_number(sql_tree_get(assign, "colno"));
+    int64_t columns = sql_node_number(sql_tree_get(assign, "ncolumns"));
     size_t close = name;
 
     while (close < tokens->n && tokens->items[close].depth >= tokens->items[name].depth)
         close++;
     if (!sql_tokens_is(tokens, name + 1, SQL_TOKEN_COMMA) && close != name + 1)
         return false; /* a name of more tokens */
-    return row && number > 0 && json_array_size(sql_tree_get(row, "args")) == (size_t)columns &&
+    return row && number > 0 && sql_node_size(sql_tree_get(row, "args")) == (size_t)columns &&
            place(w, close + 1, value) && element(w, row, (size_t)number - 1, value);
 }
 
-static bool find_value(const struct sql_work *w, const json_t *target, struct value *value)
+static bool find_value(const struct sql_work *w, const struct sql_node *target, struct value *value)
 {
     size_t name = sql_tokens_at(&w->tokens, sql_tree_location(target));
-    const json_t *val = sql_tree_get(target, "val");
-    const json_t *assign = sql_tree_get(val, "MultiAssignRef");
+    const struct sql_node *val = sql_tree_get(target, "val");
+    const struct sql_node *assign = sql_tree_get(val, "MultiAssignRef");
 
     if (name == w->tokens.n)
         return false;
@@ -114,10 +115,10 @@ static void rename_target(struct sql_work *w, const struct value *value, const c
     sql_edits_add_take(&w->edits, token->start, token->end - token->start, sql_quote_ident(name));
 }
 
-void sql_set_twins(struct sql_work *w, const struct rule *table, const json_t *node)
+void sql_set_twins(struct sql_work *w, const struct rule *table, const struct sql_node *node)
 {
-    const json_t *list = sql_tree_get(node, "targetList");
-    size_t n = w->kept ? 0 : json_array_size(list);
+    const struct sql_node *list = sql_tree_get(node, "targetList");
+    size_t n = w->kept ? 0 : sql_node_size(list);
     struct sql_written *written = mem_calloc(n + 1, sizeof(*written));
     struct sql_twin *twins = mem_calloc(table->ntwins + 1, sizeof(*twins));
     size_t ntwins;
@@ -126,7 +127,7 @@ void sql_set_twins(struct sql_work *w, const struct rule *table, const json_t *n
         sql_written_of(list, written);
     ntwins = sql_twins_missing(table, written, n, twins);
     for (size_t i = 0; i < ntwins; i++) {
-        const json_t *target = sql_tree_get(json_array_get(list, twins[i].of), "ResTarget");
+        const struct sql_node *target = sql_tree_get(sql_node_at(list, twins[i].of), "ResTarget");
         struct value value = {0};
 
         if (!find_value(w, target, &value))

@@ -7,11 +7,11 @@
 #include "segue/base/mem.h"
 #include "segue/sql/expr.h"
 
-bool sql_star_is(const json_t *ref)
+bool sql_star_is(const struct sql_node *ref)
 {
-    const json_t *fields = sql_tree_get(ref, "fields");
+    const struct sql_node *fields = sql_tree_get(ref, "fields");
 
-    return sql_tree_get(json_array_get(fields, json_array_size(fields) - 1), "A_Star") != NULL;
+    return sql_tree_get(sql_node_at(fields, sql_node_size(fields) - 1), "A_Star") != NULL;
 }
 
 /* ---- the columns that a session sees, as text ---- */
@@ -27,8 +27,7 @@ static void put_name(struct buf *out, const char *name)
 /* How the statement calls the column at `index` of those that the session sees. */
 static const char *called(const struct sql_place *place, size_t index, const char *name)
 {
-    const char *alias =
-        place->aliases ? sql_tree_string(json_array_get(place->aliases, index)) : NULL;
+    const char *alias = place->aliases ? sql_tree_string(sql_node_at(place->aliases, index)) : NULL;
 
     return alias ? alias : name;
 }
@@ -81,10 +80,10 @@ static void note_star(struct sql_work *w, const struct sql_place *place)
 /* ---- stars ---- */
 
 /* The star's own token: the last of `*`, `c.*`, `s.c.*` that begins at the location. */
-static const struct sql_token *star_token(struct sql_work *w, const json_t *star)
+static const struct sql_token *star_token(struct sql_work *w, const struct sql_node *star)
 {
     size_t i = sql_tokens_at(&w->tokens, sql_tree_location(star));
-    size_t names = json_array_size(sql_tree_get(star, "fields")) - 1;
+    size_t names = sql_node_size(sql_tree_get(star, "fields")) - 1;
 
     for (; names > 0; names--) {
         if (!sql_tokens_is(&w->tokens, i + 1, SQL_TOKEN_DOT))
@@ -94,7 +93,7 @@ static const struct sql_token *star_token(struct sql_work *w, const json_t *star
     return sql_tokens_is(&w->tokens, i, PG_QUERY__TOKEN__ASCII_42) ? &w->tokens.items[i] : NULL;
 }
 
-static void replace_star(struct sql_work *w, const json_t *star, struct buf *text)
+static void replace_star(struct sql_work *w, const struct sql_node *star, struct buf *text)
 {
     const struct sql_token *token = star_token(w, star);
     uint32_t from = (uint32_t)sql_tree_location(star);
@@ -123,7 +122,7 @@ static bool is_unique(const struct sql_scope *scope, const struct sql_place *pla
     return true;
 }
 
-static void bare_star(struct sql_work *w, struct sql_scope *scope, const json_t *star)
+static void bare_star(struct sql_work *w, struct sql_scope *scope, const struct sql_node *star)
 {
     struct buf text = {0};
     bool starred = false;
@@ -160,12 +159,12 @@ static void bare_star(struct sql_work *w, struct sql_scope *scope, const json_t 
     replace_star(w, star, &text);
 }
 
-static struct sql_place *star_place(struct sql_scope *scope, const json_t *star,
+static struct sql_place *star_place(struct sql_scope *scope, const struct sql_node *star,
                                     const char **qualifier)
 {
-    const json_t *fields = sql_tree_get(star, "fields");
-    size_t n = json_array_size(fields);
-    const char *name = n >= 2 ? sql_tree_string(json_array_get(fields, n - 2)) : NULL;
+    const struct sql_node *fields = sql_tree_get(star, "fields");
+    size_t n = sql_node_size(fields);
+    const char *name = n >= 2 ? sql_tree_string(sql_node_at(fields, n - 2)) : NULL;
     struct sql_place *place = name ? sql_scope_place(scope, name) : NULL;
 
     *qualifier = name;
@@ -176,7 +175,7 @@ static struct sql_place *star_place(struct sql_scope *scope, const json_t *star,
     return place;
 }
 
-static void named_star(struct sql_work *w, struct sql_scope *scope, const json_t *star)
+static void named_star(struct sql_work *w, struct sql_scope *scope, const struct sql_node *star)
 {
     const char *qualifier;
     struct sql_place *place = star_place(scope, star, &qualifier);
@@ -185,7 +184,7 @@ static void named_star(struct sql_work *w, struct sql_scope *scope, const json_t
     if (!place || place->kind != SQL_PLACE_MIGRATING || !sql_place_hides(w, place))
         return;
     note_star(w, place);
-    if (json_array_size(sql_tree_get(star, "fields")) > 2) {
+    if (sql_node_size(sql_tree_get(star, "fields")) > 2) {
         place->fixed = true;
         if (!is_unique(scope, place))
             sql_work_doubt(w, SQL_DOUBT_STAR);
@@ -216,10 +215,10 @@ static bool table_command(struct sql_work *w, struct sql_scope *scope)
     return true;
 }
 
-void sql_star_target(struct sql_work *w, struct sql_scope *scope, const json_t *target,
-                     const json_t *star)
+void sql_star_target(struct sql_work *w, struct sql_scope *scope, const struct sql_node *target,
+                     const struct sql_node *star)
 {
-    if (json_array_size(sql_tree_get(star, "fields")) == 1) {
+    if (sql_node_size(sql_tree_get(star, "fields")) == 1) {
         if (!star_token(w, star) && table_command(w, scope))
             return;
         bare_star(w, scope, star);
@@ -230,7 +229,7 @@ void sql_star_target(struct sql_work *w, struct sql_scope *scope, const json_t *
     }
 }
 
-void sql_star_in_row(struct sql_work *w, struct sql_scope *scope, const json_t *star)
+void sql_star_in_row(struct sql_work *w, struct sql_scope *scope, const struct sql_node *star)
 {
     named_star(w, scope, star);
 }
@@ -248,7 +247,7 @@ void sql_star_whole_row(struct sql_work *w, struct sql_place *place, bool anonym
 /* Column aliases count from the first column: are all that they count over the session's? */
 static bool aliases_shift(const struct sql_work *w, const struct sql_place *place)
 {
-    size_t n = json_array_size(place->aliases);
+    size_t n = sql_node_size(place->aliases);
 
     for (size_t i = 0; i < place->rule->ncolumns && i < n; i++)
         if (sql_work_hides(w, place->rule, &place->rule->columns[i]))
@@ -256,24 +255,20 @@ static bool aliases_shift(const struct sql_work *w, const struct sql_place *plac
     return false;
 }
 
-static bool has_bare_star(const json_t *targets)
+static bool has_bare_star(const struct sql_node *targets)
 {
-    const json_t *item;
-    size_t i;
-
-    json_array_foreach((json_t *)targets, i, item)
-    {
-        const json_t *fields = sql_tree_get(
+    SQL_NODE_EACH_ITEM(item, targets) {
+        const struct sql_node *fields = sql_tree_get(
             sql_tree_get(sql_tree_get(sql_tree_get(item, "ResTarget"), "val"), "ColumnRef"),
             "fields");
 
-        if (json_array_size(fields) == 1 && sql_tree_get(json_array_get(fields, 0), "A_Star"))
+        if (sql_node_size(fields) == 1 && sql_tree_get(sql_node_at(fields, 0), "A_Star"))
             return true;
     }
     return false;
 }
 
-void sql_star_joins(struct sql_work *w, struct sql_scope *scope, const json_t *targets)
+void sql_star_joins(struct sql_work *w, struct sql_scope *scope, const struct sql_node *targets)
 {
     bool nameless = scope->covered;
 
@@ -330,11 +325,11 @@ void sql_star_wrap(struct sql_work *w, struct sql_scope *scope, bool locks)
 
 /* ---- COPY ---- */
 
-void sql_star_copy(struct sql_work *w, const json_t *copy)
+void sql_star_copy(struct sql_work *w, const struct sql_node *copy)
 {
     struct sql_scope scope = {0};
-    const json_t *range = sql_tree_get(copy, "relation");
-    bool from = json_is_true(sql_tree_get(copy, "is_from"));
+    const struct sql_node *range = sql_tree_get(copy, "relation");
+    bool from = sql_node_is_true(sql_tree_get(copy, "is_from"));
     struct sql_place *place = sql_scope_add_range(w, &scope, range, true);
     size_t last = sql_tokens_at(&w->tokens, sql_tree_location(range)), seen = 0;
     struct buf text = {0};

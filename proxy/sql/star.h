@@ -12,26 +12,26 @@
 #include "scope.h"
 
 /* Is the ColumnRef (NULL: no) `*` or `c.*`? */
-bool sql_star_is(const json_t *ref);
+bool sql_star_is(const struct sql_node *ref);
 
 /* One item of a target list or RETURNING whose value is the ColumnRef `star`. */
-void sql_star_target(struct sql_work *w, struct sql_scope *scope, const json_t *target,
-                     const json_t *star);
+void sql_star_target(struct sql_work *w, struct sql_scope *scope, const struct sql_node *target,
+                     const struct sql_node *star);
 
 /* `c.*` inside of ROW(). */
-void sql_star_in_row(struct sql_work *w, struct sql_scope *scope, const json_t *star);
+void sql_star_in_row(struct sql_work *w, struct sql_scope *scope, const struct sql_node *star);
 
 /* `c`, or `c.*` as a value: the row of a place. `anonymous`: its type does not matter there. */
 void sql_star_whole_row(struct sql_work *w, struct sql_place *place, bool anonymous);
 
 /* What the places of a FROM need because of each other, once all of them are known. */
-void sql_star_joins(struct sql_work *w, struct sql_scope *scope, const json_t *targets);
+void sql_star_joins(struct sql_work *w, struct sql_scope *scope, const struct sql_node *targets);
 
 /* At the end of a query level: makes sub-selects of the places that need it. `locks`: a locking
  * clause, or GROUP BY, which knows a primary key of tables only. */
 void sql_star_wrap(struct sql_work *w, struct sql_scope *scope, bool locks);
 
 /* COPY of a table without a column list. */
-void sql_star_copy(struct sql_work *w, const json_t *copy);
+void sql_star_copy(struct sql_work *w, const struct sql_node *copy);
 
 #endif

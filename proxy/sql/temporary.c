@@ -4,11 +4,11 @@
 
 #include "work.h"
 
-static uint64_t of_range(const struct sql_rules *rules, const json_t *range)
+static uint64_t of_range(const struct sql_rules *rules, const struct sql_node *range)
 {
-    const char *name = json_string_value(sql_tree_get(range, "relname"));
-    const char *schema = json_string_value(sql_tree_get(range, "schemaname"));
-    const char *kept = json_string_value(sql_tree_get(range, "relpersistence"));
+    const char *name = sql_node_text(sql_tree_get(range, "relname"));
+    const char *schema = sql_node_text(sql_tree_get(range, "schemaname"));
+    const char *kept = sql_node_text(sql_tree_get(range, "relpersistence"));
     uint64_t tables = 0;
 
     if (!name || !((kept && !strcmp(kept, "t")) || (schema && !strncmp(schema, "pg_temp", 7))))
@@ -22,16 +22,13 @@ static uint64_t of_range(const struct sql_rules *rules, const json_t *range)
     return tables;
 }
 
-uint64_t sql_temporaries(const struct sql_rules *rules, const json_t *tree)
+uint64_t sql_temporaries(const struct sql_rules *rules, const struct sql_node *tree)
 {
     uint64_t tables = of_range(rules, tree);
-    const json_t *value;
-    const char *key;
-    size_t i;
 
-    if (json_is_array(tree))
-        json_array_foreach((json_t *)tree, i, value) tables |= sql_temporaries(rules, value);
-    else if (json_is_object(tree))
-        json_object_foreach((json_t *)tree, key, value) tables |= sql_temporaries(rules, value);
+    SQL_NODE_EACH_ITEM(value, tree)
+        tables |= sql_temporaries(rules, value);
+    SQL_NODE_EACH_MEMBER(value, tree)
+        tables |= sql_temporaries(rules, value);
     return tables;
 }

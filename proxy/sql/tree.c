@@ -1,13 +1,12 @@
 #include "tree.h"
 
 #include <pg_query.h>
-#include <string.h>
 
-json_t *sql_tree_parse(const char *sql, int *position, struct err *err)
+struct sql_nodes *sql_tree_parse(const char *sql, int *position, struct err *err)
 {
     PgQueryParseResult result = pg_query_parse(sql);
-    json_t *tree = NULL;
-    json_error_t why;
+    struct sql_nodes *nodes = NULL;
+    const char *why;
 
     if (position)
         *position = -1;
@@ -16,34 +15,30 @@ json_t *sql_tree_parse(const char *sql, int *position, struct err *err)
             *position = result.error->cursorpos - 1;
         err_set(err, "42601", "%s", result.error->message);
     } else {
-        tree = json_loads(result.parse_tree, 0, &why);
-        if (!tree)
-            err_set(err, "22021", "statement cannot be read: %s", why.text);
+        nodes = sql_nodes_read_take(result.parse_tree, &why);
+        result.parse_tree = NULL;
+        if (!nodes)
+            err_set(err, "22021", "statement cannot be read: %s", why);
     }
     pg_query_free_parse_result(result);
-    return tree;
+    return nodes;
 }
 
-const json_t *sql_tree_get(const json_t *node, const char *key)
+const char *sql_tree_string(const struct sql_node *node)
 {
-    return json_object_get(node, key);
+    return sql_node_text(sql_tree_get(sql_tree_get(node, "String"), "sval"));
 }
 
-const char *sql_tree_string(const json_t *node)
+const struct sql_node *sql_tree_single(const struct sql_node *tree, const char *kind)
 {
-    return json_string_value(json_object_get(json_object_get(node, "String"), "sval"));
-}
+    const struct sql_node *stmts = sql_tree_get(tree, "stmts");
 
-const json_t *sql_tree_single(const json_t *tree, const char *kind)
-{
-    const json_t *stmts = json_object_get(tree, "stmts");
-
-    if (json_array_size(stmts) != 1)
+    if (sql_node_size(stmts) != 1)
         return NULL;
-    return json_object_get(json_object_get(json_array_get(stmts, 0), "stmt"), kind);
+    return sql_tree_get(sql_tree_get(sql_node_at(stmts, 0), "stmt"), kind);
 }
 
-int sql_tree_location(const json_t *node)
+int sql_tree_location(const struct sql_node *node)
 {
-    return (int)json_integer_value(json_object_get(node, "location"));
+    return (int)sql_node_number(sql_tree_get(node, "location"));
 }

@@ -7,12 +7,12 @@
 
 /* ---- which ---- */
 
-void sql_written_of(const json_t *list, struct sql_written *written)
+void sql_written_of(const struct sql_node *list, struct sql_written *written)
 {
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        const json_t *target = sql_tree_get(json_array_get(list, i), "ResTarget");
+    for (size_t i = 0; i < sql_node_size(list); i++) {
+        const struct sql_node *target = sql_tree_get(sql_node_at(list, i), "ResTarget");
 
-        written[i].name = json_string_value(sql_tree_get(target, "name"));
+        written[i].name = sql_node_text(sql_tree_get(target, "name"));
         written[i].whole = !sql_tree_get(target, "indirection");
     }
 }
@@ -46,11 +46,11 @@ size_t sql_twins_missing(const struct rule *table, const struct sql_written *wri
 
 /* ---- where ---- */
 
-int sql_expr_location(const json_t *expr)
+int sql_expr_location(const struct sql_node *expr)
 {
     while (expr) {
-        const char *kind = json_object_iter_key(json_object_iter((json_t *)expr));
-        const json_t *node = kind ? sql_tree_get(expr, kind) : NULL;
+        const char *kind = sql_tree_kind(expr);
+        const struct sql_node *node = kind ? sql_tree_get(expr, kind) : NULL;
 
         if (sql_tree_location(node) > 0)
             return sql_tree_location(node);
@@ -107,7 +107,7 @@ size_t sql_expr_end(const struct sql_tokens *tokens, size_t from, const PgQuery_
 
 /* ---- may it ---- */
 
-bool sql_span_may_copy(const struct sql_work *w, struct sql_span span, const json_t *expr)
+bool sql_span_may_copy(const struct sql_work *w, struct sql_span span, const struct sql_node *expr)
 {
     int location = sql_expr_location(expr);
 

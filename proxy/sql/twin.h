@@ -29,17 +29,17 @@ struct sql_twin {
 };
 
 /* `list` holds ResTargets. */
-void sql_written_of(const json_t *list, struct sql_written *written);
+void sql_written_of(const struct sql_node *list, struct sql_written *written);
 
 /* Twins of which exactly one half is written, once and whole. There is room for table->ntwins. */
 size_t sql_twins_missing(const struct rule *table, const struct sql_written *written, size_t n,
                          struct sql_twin *twins);
 
 /* May the expression, which has these bytes, be written a second time? Not where it was edited. */
-bool sql_span_may_copy(const struct sql_work *w, struct sql_span span, const json_t *expr);
+bool sql_span_may_copy(const struct sql_work *w, struct sql_span span, const struct sql_node *expr);
 
 /* A byte of the text that is inside of the expression; -1: the tree does not say. */
-int sql_expr_location(const json_t *expr);
+int sql_expr_location(const struct sql_node *expr);
 
 /* The items between the brackets that open at the token `open`, if they are exactly `n`. *end is
  * behind the last of them. */

@@ -11,23 +11,19 @@
 #include "star.h"
 #include "walk.h"
 
-static const json_t *get(const json_t *node, const char *key)
+static const struct sql_node *get(const struct sql_node *node, const char *key)
 {
     return sql_tree_get(node, key);
 }
 
 /* ---- lists ---- */
 
-static void walk_targets(struct sql_work *w, struct sql_scope *scope, const json_t *list,
+static void walk_targets(struct sql_work *w, struct sql_scope *scope, const struct sql_node *list,
                          unsigned flags)
 {
-    const json_t *item;
-    size_t i;
-
-    json_array_foreach((json_t *)list, i, item)
-    {
-        const json_t *target = get(item, "ResTarget"), *val = get(target, "val");
-        const json_t *ref = get(val, "ColumnRef");
+    SQL_NODE_EACH_ITEM(item, list) {
+        const struct sql_node *target = get(item, "ResTarget"), *val = get(target, "val");
+        const struct sql_node *ref = get(val, "ColumnRef");
 
         if (sql_star_is(ref))
             sql_star_target(w, scope, target, ref);
@@ -37,39 +33,28 @@ static void walk_targets(struct sql_work *w, struct sql_scope *scope, const json
 }
 
 /* Values that are assigned; what they are assigned to is no expression. */
-static void walk_values(struct sql_work *w, struct sql_scope *scope, const json_t *targets)
+static void walk_values(struct sql_work *w, struct sql_scope *scope, const struct sql_node *targets)
 {
-    const json_t *item;
-    size_t i;
-
-    json_array_foreach((json_t *)targets, i, item)
+    SQL_NODE_EACH_ITEM(item, targets)
         sql_walk_node(w, scope, get(get(item, "ResTarget"), "val"), 0);
 }
 
 /* GROUP BY and DISTINCT ON: a name alone may be an output column's. */
-static void walk_outputs(struct sql_work *w, struct sql_scope *scope, const json_t *list,
-                         const json_t *targets)
+static void walk_outputs(struct sql_work *w, struct sql_scope *scope, const struct sql_node *list,
+                         const struct sql_node *targets)
 {
-    const json_t *item;
-    size_t i;
-
-    json_array_foreach((json_t *)list, i, item)
-    {
+    SQL_NODE_EACH_ITEM(item, list) {
         if (!sql_name_output(w, scope, get(item, "ColumnRef"), targets))
             sql_walk_node(w, scope, item, 0);
     }
 }
 
 /* ORDER BY: a name alone is an output column's first. */
-static void walk_sorts(struct sql_work *w, struct sql_scope *scope, const json_t *list,
-                       const json_t *targets)
+static void walk_sorts(struct sql_work *w, struct sql_scope *scope, const struct sql_node *list,
+                       const struct sql_node *targets)
 {
-    const json_t *item;
-    size_t i;
-
-    json_array_foreach((json_t *)list, i, item)
-    {
-        const json_t *node = get(get(item, "SortBy"), "node");
+    SQL_NODE_EACH_ITEM(item, list) {
+        const struct sql_node *node = get(get(item, "SortBy"), "node");
 
         if (!sql_name_of_output(get(node, "ColumnRef"), targets))
             sql_walk_node(w, scope, node, 0);
@@ -78,29 +63,27 @@ static void walk_sorts(struct sql_work *w, struct sql_scope *scope, const json_t
 
 /* ---- WITH ---- */
 
-static void on_with(struct sql_work *w, struct sql_scope *scope, const json_t *with)
+static void on_with(struct sql_work *w, struct sql_scope *scope, const struct sql_node *with)
 {
-    bool recursive = json_is_true(get(with, "recursive"));
-    const json_t *item;
-    size_t i;
-
+    bool recursive = sql_node_is_true(get(with, "recursive"));
     if (recursive)
-        json_array_foreach((json_t *)get(with, "ctes"), i, item) sql_scope_add_cte(
-            scope, json_string_value(get(get(item, "CommonTableExpr"), "ctename")), NULL);
-    json_array_foreach((json_t *)get(with, "ctes"), i, item)
-    {
-        const json_t *cte = get(item, "CommonTableExpr"), *query = get(cte, "ctequery");
+        SQL_NODE_EACH_ITEM(item, get(with, "ctes"))
+            sql_scope_add_cte(scope, sql_node_text(get(get(item, "CommonTableExpr"), "ctename")),
+                              NULL);
+    SQL_NODE_EACH_ITEM(item, get(with, "ctes")) {
+        const struct sql_node *cte = get(item, "CommonTableExpr"), *query = get(cte, "ctequery");
 
         sql_walk_node(w, scope, query, 0);
         if (!recursive)
-            sql_scope_add_cte(scope, json_string_value(get(cte, "ctename")),
+            sql_scope_add_cte(scope, sql_node_text(get(cte, "ctename")),
                               get(cte, "aliascolnames") ? NULL : get(query, "SelectStmt"));
     }
 }
 
 /* ---- statements ---- */
 
-static void on_set_operation(struct sql_work *w, struct sql_scope *with, const json_t *node)
+static void on_set_operation(struct sql_work *w, struct sql_scope *with,
+                             const struct sql_node *node)
 {
     struct sql_scope none = {.outer = with};
 
@@ -111,7 +94,7 @@ static void on_set_operation(struct sql_work *w, struct sql_scope *with, const j
     sql_scope_fini(&none); /* ORDER BY names output columns only */
 }
 
-void sql_walk_select(struct sql_work *w, struct sql_scope *outer, const json_t *node)
+void sql_walk_select(struct sql_work *w, struct sql_scope *outer, const struct sql_node *node)
 {
     static const char *const clauses[] = {"valuesLists",  "whereClause", "havingClause",
                                           "windowClause", "limitCount",  "limitOffset"};
@@ -141,7 +124,7 @@ void sql_walk_select(struct sql_work *w, struct sql_scope *outer, const json_t *
 
 /* What is written to comes first among the places, also for RETURNING *. */
 static const struct rule *add_written(struct sql_work *w, struct sql_scope *scope,
-                                      const json_t *node)
+                                      const struct sql_node *node)
 {
     struct sql_place *place = sql_scope_add_range(w, scope, get(node, "relation"), true);
 
@@ -149,9 +132,9 @@ static const struct rule *add_written(struct sql_work *w, struct sql_scope *scop
 }
 
 static void on_conflict(struct sql_work *w, struct sql_scope *scope, const struct rule *table,
-                        const json_t *node)
+                        const struct sql_node *node)
 {
-    const json_t *clause = get(node, "onConflictClause");
+    const struct sql_node *clause = get(node, "onConflictClause");
     struct sql_place *excluded;
 
     if (!clause)
@@ -166,7 +149,7 @@ static void on_conflict(struct sql_work *w, struct sql_scope *scope, const struc
         sql_set_twins(w, table, clause);
 }
 
-static void on_insert(struct sql_work *w, struct sql_scope *outer, const json_t *node)
+static void on_insert(struct sql_work *w, struct sql_scope *outer, const struct sql_node *node)
 {
     struct sql_scope with = {.outer = outer}, scope = {.outer = &with};
     const struct rule *table;
@@ -183,7 +166,8 @@ static void on_insert(struct sql_work *w, struct sql_scope *outer, const json_t 
     sql_scope_fini(&with);
 }
 
-static void on_change(struct sql_work *w, struct sql_scope *outer, const json_t *node, bool update)
+static void on_change(struct sql_work *w, struct sql_scope *outer, const struct sql_node *node,
+                      bool update)
 {
     struct sql_scope with = {.outer = outer}, scope = {.outer = &with};
     const char *from = update ? "fromClause" : "usingClause";
@@ -207,20 +191,20 @@ static void on_change(struct sql_work *w, struct sql_scope *outer, const json_t 
     sql_scope_fini(&with);
 }
 
-static void on_update(struct sql_work *w, struct sql_scope *outer, const json_t *node)
+static void on_update(struct sql_work *w, struct sql_scope *outer, const struct sql_node *node)
 {
     on_change(w, outer, node, true);
 }
 
-static void on_delete(struct sql_work *w, struct sql_scope *outer, const json_t *node)
+static void on_delete(struct sql_work *w, struct sql_scope *outer, const struct sql_node *node)
 {
     on_change(w, outer, node, false);
 }
 
 static void on_when(struct sql_work *w, struct sql_scope *scope, const struct rule *table,
-                    const json_t *when)
+                    const struct sql_node *when)
 {
-    const char *command = json_string_value(get(when, "commandType"));
+    const char *command = sql_node_text(get(when, "commandType"));
 
     sql_walk_node(w, scope, get(when, "condition"), 0);
     walk_values(w, scope, get(when, "targetList"));
@@ -233,18 +217,15 @@ static void on_when(struct sql_work *w, struct sql_scope *scope, const struct ru
         sql_merge_insert_columns(w, table, when);
 }
 
-static void on_merge(struct sql_work *w, struct sql_scope *outer, const json_t *node)
+static void on_merge(struct sql_work *w, struct sql_scope *outer, const struct sql_node *node)
 {
     struct sql_scope with = {.outer = outer}, scope = {.outer = &with};
     const struct rule *table;
-    const json_t *item;
-    size_t i;
-
     on_with(w, &with, get(node, "withClause"));
     table = add_written(w, &scope, node);
     sql_from_add(w, &scope, get(node, "sourceRelation"));
     sql_walk_node(w, &scope, get(node, "joinCondition"), 0);
-    json_array_foreach((json_t *)get(node, "mergeWhenClauses"), i, item)
+    SQL_NODE_EACH_ITEM(item, get(node, "mergeWhenClauses"))
         on_when(w, &scope, table, get(item, "MergeWhenClause"));
     sql_star_wrap(w, &scope, false);
     sql_scope_fini(&scope);
@@ -253,28 +234,28 @@ static void on_merge(struct sql_work *w, struct sql_scope *outer, const json_t *
 
 /* ---- expressions ---- */
 
-static void on_select_node(struct sql_work *w, struct sql_scope *scope, const json_t *node,
+static void on_select_node(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node,
                            unsigned flags)
 {
     (void)flags;
     sql_walk_select(w, scope, node);
 }
 
-static void on_insert_node(struct sql_work *w, struct sql_scope *scope, const json_t *node,
+static void on_insert_node(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node,
                            unsigned flags)
 {
     (void)flags;
     on_insert(w, scope, node);
 }
 
-static void on_update_node(struct sql_work *w, struct sql_scope *scope, const json_t *node,
+static void on_update_node(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node,
                            unsigned flags)
 {
     (void)flags;
     on_update(w, scope, node);
 }
 
-static void on_delete_node(struct sql_work *w, struct sql_scope *scope, const json_t *node,
+static void on_delete_node(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node,
                            unsigned flags)
 {
     (void)flags;
@@ -282,16 +263,16 @@ static void on_delete_node(struct sql_work *w, struct sql_scope *scope, const js
 }
 
 /* Functions that take a row of any type and say only what is in it. */
-static bool takes_rows(const json_t *call)
+static bool takes_rows(const struct sql_node *call)
 {
     static const char *const names[] = {
         "row_to_json",       "to_json",           "to_jsonb",         "json_agg",
         "jsonb_agg",         "json_build_object", "json_build_array", "jsonb_build_object",
         "jsonb_build_array", "json_object_agg",   "jsonb_object_agg", "count",
     };
-    const json_t *parts = get(call, "funcname");
-    size_t n = json_array_size(parts);
-    const char *name = n ? sql_tree_string(json_array_get(parts, n - 1)) : NULL;
+    const struct sql_node *parts = get(call, "funcname");
+    size_t n = sql_node_size(parts);
+    const char *name = n ? sql_tree_string(sql_node_at(parts, n - 1)) : NULL;
 
     for (size_t i = 0; name && i < ARRAY_LEN(names); i++)
         if (!strcmp(names[i], name))
@@ -299,35 +280,29 @@ static bool takes_rows(const json_t *call)
     return false;
 }
 
-static void on_call(struct sql_work *w, struct sql_scope *scope, const json_t *node, unsigned flags)
+static void on_call(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node,
+                    unsigned flags)
 {
     unsigned args = (flags & SQL_NAME_WRITTEN) | (takes_rows(node) ? SQL_NAME_ANONYMOUS : 0);
-    const json_t *item, *value;
-    const char *key;
-    size_t i;
 
-    json_array_foreach((json_t *)get(node, "args"), i, item) sql_walk_node(w, scope, item, args);
-    json_object_foreach((json_t *)node, key, value)
-    {
-        if (strcmp(key, "args") != 0 && strcmp(key, "funcname") != 0)
-            sql_walk_node(w, scope, value, flags & SQL_NAME_WRITTEN);
-    }
+    SQL_NODE_EACH_ITEM(item, get(node, "args"))
+        sql_walk_node(w, scope, item, args);
+    SQL_NODE_EACH_MEMBER(member, node)
+        if (strcmp(member->key, "args") != 0 && strcmp(member->key, "funcname") != 0)
+            sql_walk_node(w, scope, member, flags & SQL_NAME_WRITTEN);
 }
 
-static void on_null_test(struct sql_work *w, struct sql_scope *scope, const json_t *node,
+static void on_null_test(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node,
                          unsigned flags)
 {
     sql_walk_node(w, scope, get(node, "arg"), flags | SQL_NAME_ANONYMOUS);
 }
 
-static void on_row(struct sql_work *w, struct sql_scope *scope, const json_t *node, unsigned flags)
+static void on_row(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node,
+                   unsigned flags)
 {
-    const json_t *item;
-    size_t i;
-
-    json_array_foreach((json_t *)get(node, "args"), i, item)
-    {
-        const json_t *ref = get(item, "ColumnRef");
+    SQL_NODE_EACH_ITEM(item, get(node, "args")) {
+        const struct sql_node *ref = get(item, "ColumnRef");
 
         if (sql_star_is(ref))
             sql_star_in_row(w, scope, ref);
@@ -337,14 +312,14 @@ static void on_row(struct sql_work *w, struct sql_scope *scope, const json_t *no
 }
 
 /* (c).x reads one column of the row, whatever else is in it; (c).* is a star. */
-static void on_indirection(struct sql_work *w, struct sql_scope *scope, const json_t *node,
+static void on_indirection(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node,
                            unsigned flags)
 {
-    const json_t *steps = get(node, "indirection"), *ref = get(get(node, "arg"), "ColumnRef");
-    const char *column = sql_tree_string(json_array_get(steps, 0));
-    const json_t *fields = get(ref, "fields");
-    const char *name =
-        json_array_size(fields) == 1 ? sql_tree_string(json_array_get(fields, 0)) : NULL;
+    const struct sql_node *steps = get(node, "indirection"),
+                          *ref = get(get(node, "arg"), "ColumnRef");
+    const char *column = sql_tree_string(sql_node_at(steps, 0));
+    const struct sql_node *fields = get(ref, "fields");
+    const char *name = sql_node_size(fields) == 1 ? sql_tree_string(sql_node_at(fields, 0)) : NULL;
     struct sql_place *place = name ? sql_scope_place(scope, name) : NULL;
 
     sql_walk_node(w, scope, steps, flags & SQL_NAME_WRITTEN);
@@ -355,14 +330,15 @@ static void on_indirection(struct sql_work *w, struct sql_scope *scope, const js
 }
 
 /* SET (a, b) = (SELECT ...): each of the columns has the one sub-select. */
-static void on_multiple(struct sql_work *w, struct sql_scope *scope, const json_t *node,
+static void on_multiple(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node,
                         unsigned flags)
 {
-    if (json_integer_value(get(node, "colno")) == 1)
+    if (sql_node_number(get(node, "colno")) == 1)
         sql_walk_node(w, scope, get(node, "source"), flags & SQL_NAME_WRITTEN);
 }
 
-static void skip(struct sql_work *w, struct sql_scope *scope, const json_t *node, unsigned flags)
+static void skip(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node,
+                 unsigned flags)
 {
     (void)w;
     (void)scope;
@@ -372,7 +348,8 @@ static void skip(struct sql_work *w, struct sql_scope *scope, const json_t *node
 
 static const struct {
     const char *key;
-    void (*handle)(struct sql_work *w, struct sql_scope *scope, const json_t *node, unsigned flags);
+    void (*handle)(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node,
+                   unsigned flags);
 } nodes[] = {
     {"ColumnRef", sql_name_column},
     {"FuncCall", on_call},
@@ -390,31 +367,26 @@ static const struct {
     {"collname", skip},
 };
 
-void sql_walk_node(struct sql_work *w, struct sql_scope *scope, const json_t *node, unsigned flags)
+void sql_walk_node(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node,
+                   unsigned flags)
 {
-    const json_t *value;
-    const char *key;
-    size_t i;
+    SQL_NODE_EACH_ITEM(item, node)
+        sql_walk_node(w, scope, item, flags & SQL_NAME_WRITTEN);
+    SQL_NODE_EACH_MEMBER(member, node) {
+        size_t i = 0;
 
-    json_array_foreach((json_t *)node, i, value)
-        sql_walk_node(w, scope, value, flags & SQL_NAME_WRITTEN);
-    if (!json_is_object(node))
-        return;
-    json_object_foreach((json_t *)node, key, value)
-    {
-        for (i = 0; i < ARRAY_LEN(nodes); i++)
-            if (!strcmp(nodes[i].key, key))
-                break;
+        while (i < ARRAY_LEN(nodes) && strcmp(nodes[i].key, member->key) != 0)
+            i++;
         if (i < ARRAY_LEN(nodes))
-            nodes[i].handle(w, scope, value, flags);
+            nodes[i].handle(w, scope, member, flags);
         else
-            sql_walk_node(w, scope, value, flags & SQL_NAME_WRITTEN);
+            sql_walk_node(w, scope, member, flags & SQL_NAME_WRITTEN);
     }
 }
 
 /* ---- the statements of a text ---- */
 
-static void on_copy(struct sql_work *w, struct sql_scope *scope, const json_t *node)
+static void on_copy(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node)
 {
     if (get(node, "relation"))
         sql_star_copy(w, node);
@@ -422,22 +394,22 @@ static void on_copy(struct sql_work *w, struct sql_scope *scope, const json_t *n
         sql_walk_node(w, scope, get(node, "query"), 0);
 }
 
-static void statement(struct sql_work *w, const json_t *stmt);
+static void statement(struct sql_work *w, const struct sql_node *stmt);
 
-static void on_query_of(struct sql_work *w, struct sql_scope *scope, const json_t *node)
+static void on_query_of(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node)
 {
     (void)scope;
     statement(w, get(node, "query"));
 }
 
-static void on_prepare(struct sql_work *w, struct sql_scope *scope, const json_t *node)
+static void on_prepare(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node)
 {
     w->kept = true;
     on_query_of(w, scope, node);
     w->kept = false;
 }
 
-static void nothing(struct sql_work *w, struct sql_scope *scope, const json_t *node)
+static void nothing(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node)
 {
     (void)w;
     (void)scope;
@@ -446,7 +418,7 @@ static void nothing(struct sql_work *w, struct sql_scope *scope, const json_t *n
 
 static const struct {
     const char *key;
-    void (*handle)(struct sql_work *w, struct sql_scope *scope, const json_t *node);
+    void (*handle)(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node);
 } statements[] = {
     {"SelectStmt", sql_walk_select},
     {"InsertStmt", on_insert},
@@ -478,9 +450,9 @@ static const struct {
     {"CommentStmt", nothing},
 };
 
-static void statement(struct sql_work *w, const json_t *stmt)
+static void statement(struct sql_work *w, const struct sql_node *stmt)
 {
-    const char *kind = json_object_iter_key(json_object_iter((json_t *)stmt));
+    const char *kind = sql_tree_kind(stmt);
 
     for (size_t i = 0; kind && i < ARRAY_LEN(statements); i++) {
         if (!strcmp(statements[i].key, kind)) {
@@ -491,10 +463,8 @@ static void statement(struct sql_work *w, const json_t *stmt)
     sql_work_doubt(w, SQL_DOUBT_STATEMENT);
 }
 
-void sql_walk(struct sql_work *w, const json_t *tree)
+void sql_walk(struct sql_work *w, const struct sql_node *tree)
 {
-    const json_t *item;
-    size_t i;
-
-    json_array_foreach((json_t *)get(tree, "stmts"), i, item) statement(w, get(item, "stmt"));
+    SQL_NODE_EACH_ITEM(item, get(tree, "stmts"))
+        statement(w, get(item, "stmt"));
 }

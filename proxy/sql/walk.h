@@ -5,9 +5,10 @@
 #include "scope.h"
 
 /* An expression, or a list; flags as in name.h. */
-void sql_walk_node(struct sql_work *w, struct sql_scope *scope, const json_t *node, unsigned flags);
+void sql_walk_node(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node,
+                   unsigned flags);
 
 /* A SelectStmt (NULL: nothing), seen from inside `outer`. */
-void sql_walk_select(struct sql_work *w, struct sql_scope *outer, const json_t *node);
+void sql_walk_select(struct sql_work *w, struct sql_scope *outer, const struct sql_node *node);
 
 #endif

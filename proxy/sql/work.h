@@ -53,30 +53,32 @@ static inline bool sql_work_hides(const struct sql_work *w, const struct rule *r
 }
 
 /* inspect.c: what sql_inspect says, of a text that has been parsed (NULL: it could not be). */
-void sql_verdict_of(const struct sql_rules *rules, const json_t *tree, const char *text, size_t len,
-                    struct sql_verdict *out);
+void sql_verdict_of(const struct sql_rules *rules, const struct sql_node *tree, const char *text,
+                    size_t len, struct sql_verdict *out);
 
 /* walk.c: all statements of the text. */
-void sql_walk(struct sql_work *w, const json_t *tree);
+void sql_walk(struct sql_work *w, const struct sql_node *tree);
 
 /* ---- temporary.c ---- */
 
 /* Tables that have the name of a temporary relation in the statement. */
-uint64_t sql_temporaries(const struct sql_rules *rules, const json_t *tree);
+uint64_t sql_temporaries(const struct sql_rules *rules, const struct sql_node *tree);
 
 /* ---- insert.c, set.c: lists and twins. `table` is what the statement writes to. ---- */
 
 /* The column list of an INSERT: one for those without (new columns must not shift what the client
  * counts), and twins, with their values: rows of VALUES, or what is selected. */
-void sql_insert_columns(struct sql_work *w, const struct rule *table, const json_t *insert);
+void sql_insert_columns(struct sql_work *w, const struct rule *table,
+                        const struct sql_node *insert);
 
 /* The list of an UPDATE ("targetList" of `node`), ON CONFLICT DO UPDATE or WHEN MATCHED. */
-void sql_set_twins(struct sql_work *w, const struct rule *table, const json_t *node);
+void sql_set_twins(struct sql_work *w, const struct rule *table, const struct sql_node *node);
 
 /* WHEN NOT MATCHED THEN INSERT: node is the MergeWhenClause. */
-void sql_merge_insert_columns(struct sql_work *w, const struct rule *table, const json_t *node);
+void sql_merge_insert_columns(struct sql_work *w, const struct rule *table,
+                              const struct sql_node *node);
 
 /* May an expression be written twice: the same value, no effect, hardly more work? */
-bool sql_expr_may_repeat(const json_t *expr);
+bool sql_expr_may_repeat(const struct sql_node *expr);
 
 #endif

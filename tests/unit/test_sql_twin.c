@@ -4,25 +4,25 @@
 
 #include "../../proxy/sql/twin.h"
 
-typedef void pass(struct sql_work *w, const struct rule *table, const json_t *node);
+typedef void pass(struct sql_work *w, const struct rule *table, const struct sql_node *node);
 
 static void nothing_is_edited(const char *of_tree, const char *kind, const char *text, pass *edit)
 {
     const struct sql_sight_of_session session = {.side = SQL_SIDE_OLD, .rewrites = true};
     struct sql_rules *rules = twins_rules(false);
-    json_t *tree = sql_tree_parse(of_tree, NULL, NULL);
+    struct sql_nodes *tree = sql_tree_parse(of_tree, NULL, NULL);
     struct sql_rewrite out = {0};
     struct sql_work w = {rules, &session, text, strlen(text), .out = &out};
 
     assert_non_null(tree);
     assert_int_equal(sql_tokens_init(&w.tokens, text), RC_OK);
-    edit(&w, &rules->tables[0], sql_tree_single(tree, kind));
+    edit(&w, &rules->tables[0], sql_tree_single(sql_nodes_root(tree), kind));
     if ((w.edits.n > 0) != !strcmp(of_tree, text))
         fail_msg("%s: %zu edits", text, w.edits.n);
     sql_edits_fini(&w.edits);
     sql_tokens_fini(&w.tokens);
     sql_rules_unref(rules);
-    json_decref(tree);
+    sql_nodes_free(tree);
 }
 
 static void where_text_and_tree_disagree_nothing_is_edited(void **state)
