@@ -281,8 +281,10 @@ static int run(struct serve *serve)
         return fail(CLI_REFUSED, &err);
     printf("segue: listening on %s\n", sess_plane_address(serve->plane));
     fflush(stdout);
-    if (eng_start(serve->engine, &err) != RC_OK)
+    if (eng_start(serve->engine, &err) != RC_OK) {
         log_err(LOG_ERROR, "the engine does not start; clients are served without it", &err);
+        sess_plane_unknown(serve->plane);
+    }
     pthread_create(&serve->signals, NULL, signal_thread, serve);
     wait_for_end(serve);
     return CLI_DONE;

@@ -206,6 +206,7 @@ void cfg_session_options(const struct cfg *cfg, struct sess_options *out)
         .failed_login_delay_ms = v[CFG_FAILED_LOGIN_DELAY_MS].number,
         .connect_timeout_ms = connect_timeout_ms(cfg),
         .upstream_wait_ms = v[CFG_UPSTREAM_WAIT_MS].number,
+        .rules_wait_ms = v[CFG_RULES_WAIT_MS].number,
         .idle_timeout_s = v[CFG_IDLE_TIMEOUT_S].number,
         .buffer_bytes_max = v[CFG_BUFFER_BYTES_MAX].number,
         .inspect_bytes_max = v[CFG_INSPECT_BYTES_MAX].number,

@@ -88,12 +88,19 @@ enum rc conn_open(struct eng_conn *conn, const char *upstream, struct err *err)
     return RC_OK;
 }
 
-bool conn_starting(const char *upstream)
+enum conn_ping conn_ping(const char *upstream)
 {
     const char *const keys[] = {"dbname", "connect_timeout", NULL};
     const char *const values[] = {upstream, "2", NULL};
 
-    return PQpingParams(keys, values, 1) == PQPING_REJECT;
+    switch (PQpingParams(keys, values, 1)) {
+    case PQPING_OK:
+        return CONN_SERVES;
+    case PQPING_REJECT:
+        return CONN_STARTING;
+    default:
+        return CONN_AWAY;
+    }
 }
 
 void conn_close(struct eng_conn *conn)

@@ -25,8 +25,14 @@ struct eng_conn {
 
 /* Connects (5 s at most) and sets what every statement of the engine relies on. */
 enum rc conn_open(struct eng_conn *conn, const char *upstream, struct err *err) MUST_CHECK;
-/* Is there a server that only does not take connections yet (starting up, recovering)? */
-bool conn_starting(const char *upstream);
+
+enum conn_ping {
+    CONN_AWAY,     /* no answer */
+    CONN_STARTING, /* it does not take connections yet (starting up, recovering) */
+    CONN_SERVES,   /* it takes some, whether it would take ours or not */
+};
+enum conn_ping conn_ping(const char *upstream); /* 2 s at most */
+
 void conn_close(struct eng_conn *conn); /* harmless when closed */
 bool conn_up(const struct eng_conn *conn);
 

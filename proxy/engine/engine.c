@@ -22,11 +22,31 @@
 #define CONNECT_BASE_MS 1000
 #define CONNECT_MAX_MS 30000
 #define LOCK_EVERY_MS 1000
+#define LOCK_SOON_MS 25       /* while clients wait for the rules */
+#define LOCK_SOON_US 10000000 /* but for so long at most */
 #define LOCK_SAY_US 60000000
 #define REFRESH_US 2000000
 #define RETRY_BASE_MS 100
 #define RETRY_MAX_MS 5000
 #define IDLE_MS 1000
+
+static void wake(struct eng_engine *engine)
+{
+    uint64_t one = 1;
+
+    if (write(engine->wakefd, &one, sizeof(one)) < 0 && errno != EAGAIN)
+        log_error("waking the engine: %s", strerror(errno));
+}
+
+/* On a worker's thread: the database takes clients again, so this is no time for a long pause
+ * between two attempts. */
+static void rules_missed(void *arg)
+{
+    struct eng_engine *engine = arg;
+
+    atomic_store(&engine->missed, true);
+    wake(engine);
+}
 
 struct eng_engine *eng_new(const struct eng_options *options, struct sess_plane *plane)
 {
@@ -43,15 +63,8 @@ struct eng_engine *eng_new(const struct eng_options *options, struct sess_plane 
     pthread_mutex_init(&engine->lock, NULL);
     throttle_init(&engine->throttle);
     throttle_show(engine);
+    sess_plane_on_missed(plane, rules_missed, engine);
     return engine;
-}
-
-static void wake(struct eng_engine *engine)
-{
-    uint64_t one = 1;
-
-    if (write(engine->wakefd, &one, sizeof(one)) < 0 && errno != EAGAIN)
-        log_error("waking the engine: %s", strerror(errno));
 }
 
 /* ---- inbox ---- */
@@ -206,14 +219,44 @@ static enum rc load(struct eng_engine *engine, struct err *err)
     engine->store = store_exists(&engine->work, err);
     if (err_is_set(err))
         return RC_ERR;
-    if (!engine->store)
+    if (!engine->store) {
+        eng_publish(engine); /* that there is nothing */
         return RC_OK;
+    }
     if (store_create(&engine->work, err) != RC_OK || store_throttle_load(engine, err) != RC_OK)
         return RC_ERR;
     throttle_show(engine); /* whoever sees a migration sees what holds it */
     if (store_load(engine, err) != RC_OK)
         return RC_ERR;
     return eng_usage_load(engine, err);
+}
+
+/* Clients wait for what the store says: its lock is asked for more often, for a while. */
+static int64_t lock_again_us(const struct eng_engine *engine)
+{
+    bool soon = !engine->told && clock_us() - engine->began_us < LOCK_SOON_US;
+
+    return clock_us() + (soon ? LOCK_SOON_MS : LOCK_EVERY_MS) * 1000;
+}
+
+static void connect_failed(struct eng_engine *engine, const struct err *err)
+{
+    int64_t ms;
+
+    log_err(LOG_WARNING, "the engine cannot work", err);
+    switch (conn_ping(engine->options.upstream)) {
+    case CONN_STARTING:
+        engine->connects_failed = 0; /* soon: no reason to wait longer and longer */
+        break;
+    case CONN_SERVES: /* others, clients perhaps */
+        sess_plane_unknown(engine->plane);
+        break;
+    case CONN_AWAY:
+        break;
+    }
+    ms = conn_backoff_ms(engine->connects_failed++, CONNECT_BASE_MS, CONNECT_MAX_MS);
+    conn_close(&engine->work);
+    engine->connect_at_us = clock_us() + ms * 1000;
 }
 
 static void connect_turn(struct eng_engine *engine)
@@ -235,16 +278,9 @@ static void connect_turn(struct eng_engine *engine)
         board_set_connected(engine->board, true);
         log_info("the engine is connected, %zu migrations in flight", engine->nmigrations);
     } else if (rc == RC_AGAIN) {
-        engine->connect_at_us = clock_us() + LOCK_EVERY_MS * 1000;
+        engine->connect_at_us = lock_again_us(engine);
     } else {
-        int64_t ms;
-
-        if (conn_starting(engine->options.upstream))
-            engine->connects_failed = 0; /* soon: no reason to wait longer and longer */
-        ms = conn_backoff_ms(engine->connects_failed++, CONNECT_BASE_MS, CONNECT_MAX_MS);
-        conn_close(&engine->work);
-        engine->connect_at_us = clock_us() + ms * 1000;
-        log_err(LOG_WARNING, "the engine cannot work", &err);
+        connect_failed(engine, &err);
     }
 }
 
@@ -378,8 +414,11 @@ static int64_t wait_ms(const struct eng_engine *engine)
 {
     int64_t until = clock_us() + IDLE_MS * 1000;
 
-    if (!engine->ready)
-        return IDLE_MS / 4;
+    if (!engine->ready) {
+        int64_t ms = (engine->connect_at_us - clock_us() + 999) / 1000;
+
+        return ms < 0 ? 0 : ms < IDLE_MS / 4 ? ms : IDLE_MS / 4;
+    }
     for (size_t i = 0; i < engine->nmigrations; i++) {
         const struct eng_migration *m = engine->migrations[i];
         bool waits = err_is_set(&m->failure) && !m->verify_wanted;
@@ -407,8 +446,11 @@ static void *engine_main(void *arg)
     struct eng_job *job;
     struct err idle = {0};
 
+    engine->began_us = clock_us();
     while (!atomic_load(&engine->stop)) {
         take_reload(engine);
+        if (atomic_exchange(&engine->missed, false) && !engine->ready)
+            engine->connect_at_us = 0;
         if (!engine->ready)
             connect_turn(engine);
         while ((job = inbox_take(engine))) {

@@ -30,6 +30,7 @@ static void give(struct eng_engine *engine, struct snapshot *snap)
         engine->epoch++;
         snapshot_build(engine, snap);
     }
+    engine->told = true;
     if (!sess_plane_publish(engine->plane, snap->rules))
         log_warning("a worker has not taken over the rules of epoch %" PRId64 " within a second",
                     engine->epoch);

@@ -105,10 +105,12 @@ struct eng_engine {
     atomic_bool gated; /* something that needs the gate runs, or is about to */
 
     struct eng_conn work;
-    bool ready; /* connected, advisory lock held, migrations loaded */
-    bool store; /* the schema segue is there */
+    bool ready;         /* connected, advisory lock held, migrations loaded */
+    bool store;         /* the schema segue is there */
+    bool told;          /* workers have had rules, or the word that there are none */
+    atomic_bool missed; /* a client waits for them */
     unsigned connects_failed;
-    int64_t connect_at_us, lock_said_us;
+    int64_t began_us, connect_at_us, lock_said_us;
     /* backend of our last good connection, to end it should the lost one linger */
     int backend_pid;
     char backend_start[40];

@@ -4,6 +4,10 @@
  * A worker adopts an order between two events of its sessions. From its acknowledgement on it
  * forwards nothing against the order, and its counts of touching transactions include all that it
  * forwarded before. So "closed, acknowledged by all, all counts zero" means drained.
+ *
+ * Before the first rules are published the gate is closed for everything (order->unknown): what
+ * goes out must not depend on whether a statement comes a moment before or after the control plane
+ * has read the state.
  */
 #include <assert.h>
 #include <errno.h>
@@ -98,9 +102,9 @@ static void note_ends(struct sess_worker *w, const struct sql_rules *before)
         w->new_stayed = sql_rules_epoch(before);
 }
 
-static void arm(struct sess_worker *w)
+static void arm(struct sess_worker *w, int64_t until_us)
 {
-    int64_t in_us = w->order->gate_until_us - w->now_us;
+    int64_t in_us = until_us - w->now_us;
     struct timeval tv;
 
     if (in_us < 0)
@@ -117,8 +121,23 @@ void sess_gate_expire(struct sess_worker *w)
     w->gate_mask = 0;
     w->looking = w->order->rules != NULL;
     atomic_store_explicit(&w->expired, true, memory_order_release);
-    log_warning("the gate stayed closed past its deadline: opened");
+    if (w->order->unknown)
+        log_warning("the state of migrations was not read from the database in time: until it is, "
+                    "statements pass as they are");
+    else
+        log_warning("the gate stayed closed past its deadline: opened");
     release_all(w);
+}
+
+/* Whoever has to wait for the rules waits for a bounded time, whenever it comes: the database may
+ * have been away until now, for clients and the control plane alike. */
+void sess_gate_met(struct sess_worker *w)
+{
+    if (!w->order->unknown || w->rules_missed)
+        return;
+    w->rules_missed = true;
+    arm(w, w->now_us + (int64_t)w->plane->options.rules_wait_ms * 1000);
+    w->plane->on_missed(w->plane->on_missed_ctx);
 }
 
 void sess_order_adopt(struct sess_worker *w)
@@ -148,7 +167,8 @@ void sess_order_adopt(struct sess_worker *w)
         atomic_store_explicit(&w->counters.held_total, 0, memory_order_relaxed);
         atomic_store_explicit(&w->counters.stall_us_max, 0, memory_order_relaxed);
         w->gate_mask = order->gate_mask;
-        arm(w);
+        if (!order->unknown)
+            arm(w, order->gate_until_us);
     } else if (!order->gate_mask) {
         w->gate_mask = 0;
         event_del(w->gate_timer);
@@ -204,7 +224,48 @@ static struct sess_order *copy_order(const struct sess_order *from)
     order->gate_mask = from->gate_mask;
     order->gate_until_us = from->gate_until_us;
     order->gate_number = from->gate_number;
+    order->unknown = from->unknown;
     return order;
+}
+
+void sess_rules_await(struct sess_plane *plane)
+{
+    struct sess_order *order;
+
+    if (!plane->options.rules_wait_ms)
+        return;
+    pthread_mutex_lock(&plane->lock);
+    order = copy_order(plane->order);
+    order->gate_mask = SQL_TOUCH_ALL;
+    order->gate_number++;
+    order->unknown = true;
+    if (!issue(plane, order))
+        log_warning("a worker does not wait for the rules");
+    pthread_mutex_unlock(&plane->lock);
+}
+
+/* plane->lock is held. Somebody has said the rules, or will not. */
+static void lift(struct sess_order *order)
+{
+    if (order->unknown)
+        order->gate_mask = 0;
+    order->unknown = false;
+}
+
+void sess_plane_unknown(struct sess_plane *plane)
+{
+    struct sess_order *order;
+
+    pthread_mutex_lock(&plane->lock);
+    if (plane->order->unknown) {
+        order = copy_order(plane->order);
+        lift(order);
+        if (!issue(plane, order))
+            log_warning("a worker did not open the gate within a second");
+        log_warning("the state of migrations cannot be read from the database: until it can, "
+                    "statements pass as they are");
+    }
+    pthread_mutex_unlock(&plane->lock);
 }
 
 bool sess_plane_publish(struct sess_plane *plane, struct sql_rules *rules)
@@ -216,6 +277,7 @@ bool sess_plane_publish(struct sess_plane *plane, struct sql_rules *rules)
     order = copy_order(plane->order);
     sql_rules_unref(order->rules);
     order->rules = rules;
+    lift(order);
     obeyed = issue(plane, order);
     pthread_mutex_unlock(&plane->lock);
     return obeyed;

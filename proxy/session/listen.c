@@ -172,6 +172,8 @@ enum rc sess_plane_accept(struct sess_plane *plane, struct err *err)
         }
     }
     pthread_mutex_unlock(&plane->lock);
+    if (rc == RC_OK)
+        sess_rules_await(plane);
     for (unsigned i = 0; i < plane->nworkers && rc == RC_OK; i++)
         sess_worker_post(plane->workers[i], MAIL_ACCEPT, 0, NULL, 0);
     return rc;

@@ -79,10 +79,12 @@ static enum sess_look admit(struct sess *s, uint64_t touches, bool begins)
     if (s->worker->gate_mask && ((touches & s->worker->gate_mask) || begins) && !t->opened &&
         t->copy == SESS_COPY_NONE) {
         if (t->expected) {
+            sess_gate_met(s->worker);
             sess_move(s, SESS_PENDING);
             return SESS_LOOK_STOP;
         }
         if (t->status == 'I') {
+            sess_gate_met(s->worker);
             sess_gate_hold(s);
             return SESS_LOOK_STOP;
         }

@@ -14,6 +14,11 @@
 #define DRAIN_POLL_MS 10
 #define KILL_MS 1000 /* for the last messages to leave */
 
+static void nobody_listens(void *ctx)
+{
+    (void)ctx;
+}
+
 struct sess_plane *sess_plane_new(const struct sess_options *options,
                                   const struct sess_console_ops *console, void *console_ctx,
                                   struct err *err)
@@ -37,6 +42,7 @@ struct sess_plane *sess_plane_new(const struct sess_options *options,
     plane->doors = sess_doors_new();
     plane->console = console;
     plane->console_ctx = console_ctx;
+    plane->on_missed = nobody_listens;
     plane->limits = limits;
     memcpy(plane->mock_key, mock_key, sizeof(mock_key));
     plane->order = mem_calloc(1, sizeof(*plane->order));
@@ -47,6 +53,12 @@ struct sess_plane *sess_plane_new(const struct sess_options *options,
     pthread_cond_init(&plane->seen, &attr);
     pthread_condattr_destroy(&attr);
     return plane;
+}
+
+void sess_plane_on_missed(struct sess_plane *plane, void (*missed)(void *ctx), void *ctx)
+{
+    plane->on_missed = missed;
+    plane->on_missed_ctx = ctx;
 }
 
 /* Half the cores: a worker with more sessions finds more of them ready each time it looks, which

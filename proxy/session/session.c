@@ -42,6 +42,13 @@ static void nothing(struct sess *s)
     (void)s;
 }
 
+/* Behind a request that is withheld: a server would still answer it. It passes when the gate opens,
+ * and the end behind it (sess_end_pass). */
+static void keep_request(struct sess *s)
+{
+    (void)s;
+}
+
 static void too_late(struct sess *s)
 {
     struct err err = {0};
@@ -113,11 +120,11 @@ const struct sess_state_row sess_state_rows[SESS_STATES] = {
     [SESS_PENDING] = {.name = "pending",
         .next = TO(RELAY) | TO_END,
         .server = sess_relay_server,
-        .client_ended = sess_close, .server_ended = sess_finish, .late = too_late},
+        .client_ended = keep_request, .server_ended = sess_finish, .late = too_late},
     [SESS_HELD] = {.name = "held",
         .next = TO(RELAY) | TO_END,
         .server = sess_relay_server,
-        .client_ended = sess_close, .server_ended = sess_finish, .late = sess_close},
+        .client_ended = keep_request, .server_ended = sess_finish, .late = sess_close},
     [SESS_CANCELLING] = {.name = "cancelling",
         .next = TO_HOST,
         .client = discard, .server = discard,

@@ -36,6 +36,8 @@ struct sess_order {
     uint64_t gate_mask; /* 0: open */
     int64_t gate_until_us;
     uint64_t gate_number; /* which closing this is */
+    bool unknown;         /* closed because nobody has said yet what the rules are; no deadline
+                             but the one that begins with the first session that meets it */
 };
 
 struct sess_limits { /* the options that may change, as one immutable value */
@@ -74,6 +76,7 @@ struct sess_worker {
     /* The last epochs with a table that has ended so since; 0: none. */
     uint64_t old_stayed, new_stayed;
     uint64_t gate_mask; /* 0: open here */
+    bool rules_missed;  /* a session has met the gate of order->unknown */
     bool draining;
     bool released;           /* handed over: sessions live on, none comes */
     struct sql_cache *cache; /* written under cache_lock, which others take to read it */
@@ -109,6 +112,8 @@ struct sess_plane {
     struct sess_options options; /* strings owned */
     const struct sess_console_ops *console;
     void *console_ctx;
+    void (*on_missed)(void *ctx); /* of the control plane; never NULL */
+    void *on_missed_ctx;
     struct sess_history *history;
     unsigned crowd; /* most sessions since memory was given back; both are the history thread's */
     int64_t trimmed_ms;
@@ -182,6 +187,8 @@ void sess_gate_hold(struct sess *s);
 void sess_gate_drop(struct sess *s); /* a held session ends */
 void sess_order_adopt(struct sess_worker *w);
 void sess_gate_expire(struct sess_worker *w);
+void sess_gate_met(struct sess_worker *w);       /* a statement is about to wait for it */
+void sess_rules_await(struct sess_plane *plane); /* closes it until somebody says the rules */
 void sess_order_unref(struct sess_order *order);
 
 /* limits.c: reads the files that the options name. `before`: what it takes over from, or

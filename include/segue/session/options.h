@@ -105,6 +105,7 @@ struct sess_options {
     unsigned failed_login_delay_ms; /* before a failed login is answered, doubling by address */
     unsigned connect_timeout_ms;    /* to one address of the upstream */
     unsigned upstream_wait_ms;      /* new sessions wait so long for an upstream that is away */
+    unsigned rules_wait_ms;         /* statements wait so long for the first rules; 0: not at all */
     unsigned idle_timeout_s;        /* client idle outside a transaction; 0: for ever */
     unsigned buffer_bytes_max;  /* unsent bytes a direction before the other side stops reading */
     unsigned inspect_bytes_max; /* statements longer than this are not looked at */

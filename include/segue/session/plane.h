@@ -4,6 +4,7 @@
  * are safe from any thread that is not a worker; none blocks a worker.
  *
  *   plane = sess_plane_new(&options, &console, ctx, &err); sess_plane_start(plane); ...
+ *   sess_plane_accept(plane, &err); sess_plane_publish(plane, rules_or_null); ...
  *   sess_gate_close(plane, mask, 2000); rc = sess_gate_drain(plane, mask, 1000, NULL);
  *   ... the lock, the COMMIT ...; sess_plane_publish(plane, rules); sess_gate_open(plane);
  *
@@ -77,6 +78,15 @@ enum rc sess_plane_reload(struct sess_plane *plane, const struct sess_options *o
 /* Takes the caller's reference (NULL: no migration). Returns when every worker works by it, or
  * after one second (then false: a worker is stuck). */
 bool sess_plane_publish(struct sess_plane *plane, struct sql_rules *rules);
+
+/* From the start to the first publishing sessions may log in, but statements wait: for
+ * options.rules_wait_ms at most from the first one on, then they pass as they are. This ends the
+ * waiting at once: the rules cannot be known. Harmless after the first publishing. */
+void sess_plane_unknown(struct sess_plane *plane);
+
+/* Before the start: `missed` is called on a worker's thread when a statement waits for the first
+ * rules. It must not block. */
+void sess_plane_on_missed(struct sess_plane *plane, void (*missed)(void *ctx), void *ctx);
 
 /* ---- 2. gate ---- */
 

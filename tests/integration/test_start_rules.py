@@ -1,0 +1,265 @@
+"""The first moments of a segue: statements wait until it has read from the database what is in flight."""
+
+import socket
+import threading
+import time
+
+import psycopg
+import pytest
+from lib.answers import kinds
+from lib.rawwire import SYNC, TERMINATE, Raw, bind, execute, parse, query, startup
+from lib.tables import RENAME, make_items
+from lib.takeover import ended, successor  # noqa: F401 - successor is a fixture
+from lib.wait import SLOW, until
+from test_wire_flow import is_held
+
+LOCK = 0x7365677565  # of the engine: who has it keeps it from reading anything
+OLD = ["id", "label", "note", "filler"]
+NEW = ["id", "note", "filler", "title"]
+
+
+class Blocked:
+    """The engine of a segue that is started meanwhile waits."""
+
+    def __init__(self, db):
+        self.conn = db.connect()
+        until("the lock", lambda: self.conn.execute("SELECT pg_try_advisory_lock(%s)", (LOCK,)).fetchone()[0])
+
+    def release(self):
+        self.conn.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.release()
+
+
+class Asking(threading.Thread):
+    """A client that connects and asks once; what it sees of the columns, and when."""
+
+    def __init__(self, proxy, statement="SELECT * FROM items"):
+        super().__init__(daemon=True)
+        self.proxy, self.statement = proxy, statement
+        self.logged_in, self.seen, self.error, self.took = threading.Event(), None, None, 0
+        self.start()
+
+    def run(self):
+        try:
+            with self.proxy.connect() as conn:
+                self.logged_in.set()
+                began = time.monotonic()
+                self.seen = [c.name for c in conn.execute(self.statement).description]
+                self.took = time.monotonic() - began
+        except psycopg.Error as error:
+            self.error = error
+
+    def answer(self):
+        self.join(60 * SLOW)
+        assert self.error is None and not self.is_alive(), self.error
+        return self.seen
+
+
+def held(proxy):
+    return [row for row in proxy.console("SHOW SESSIONS") if row["state"] == "held"]
+
+
+def started_blocked(proxy, db, blocked=None):
+    """Starts it while its engine can read nothing."""
+    proxy.kill9()
+    blocked = blocked or Blocked(db)
+    proxy.start()
+    return blocked
+
+
+def test_the_first_statements_after_a_start_are_rewritten_as_all_others(db, segue):
+    make_items(db, 100)
+    proxy = segue(db, rules_wait_ms=60000)
+    name = proxy.ready(RENAME)
+    for columns, go_on in ((OLD, ["cutover", name]), (NEW, ["complete", name, "--force"]), (NEW, None)):
+        with started_blocked(proxy, db) as blocked:
+            clients = [Asking(proxy), Asking(proxy, "SELECT * FROM items LIMIT 1")]
+            until("them to log in and wait", lambda: len(held(proxy)) == 2)  # noqa: B023
+            assert all(client.logged_in.is_set() for client in clients)
+            blocked.release()
+            assert [client.answer() for client in clients] == [columns] * 2
+        if go_on:
+            until("the engine", lambda: proxy.phase(name))
+            proxy.cli(*go_on)
+
+
+def test_where_there_is_nothing_statements_wait_only_until_that_is_known(db, segue):
+    proxy = segue(db, rules_wait_ms=60000)
+    with started_blocked(proxy, db) as blocked:
+        client = Asking(proxy, "SELECT 1 AS one")
+        until("it to wait", lambda: len(held(proxy)) == 1)
+        blocked.release()
+        assert client.answer() == ["one"]
+    quick = Asking(proxy, "SELECT 1 AS one")
+    assert quick.answer() == ["one"] and quick.took < 1 * SLOW
+    assert "pass as they are" not in proxy.log_text()
+
+
+def test_past_the_bound_statements_pass_as_they_are_with_a_warning_and_rules_come_later(db, segue):
+    make_items(db, 100)
+    proxy = segue(db, rules_wait_ms=400, workers=1)
+    proxy.ready(RENAME)
+    with started_blocked(proxy, db) as blocked:
+        first = Asking(proxy)
+        assert sorted(first.answer()) == sorted({*OLD, *NEW}) and 0.3 < first.took
+        second = Asking(proxy)
+        assert sorted(second.answer()) == sorted({*OLD, *NEW}) and second.took < 0.3 * SLOW
+        assert proxy.log_text().count("statements pass as they are") == 1
+        blocked.release()
+    until("the rules", lambda: Asking(proxy).answer() == OLD)
+
+
+@pytest.mark.one_version
+def test_nobody_waits_when_told_not_to(db, segue):
+    proxy = segue(db, rules_wait_ms=0)
+    with started_blocked(proxy, db):
+        assert Asking(proxy, "SELECT 1 AS one").answer() == ["one"]
+
+
+@pytest.mark.one_version
+def test_nobody_waits_where_the_control_plane_is_not_let_in(db, segue):
+    """`reader` has no login: the database serves clients, and segue will never know."""
+    proxy = segue(upstream=db.url().replace("postgres@", "reader@"), rules_wait_ms=60000)
+    client = Asking(proxy, "SELECT 1 AS one")
+    assert client.answer() == ["one"]
+    assert "cannot be read" in proxy.log_text()
+
+
+@pytest.mark.one_version
+def test_a_database_that_comes_back_long_after_the_start_is_read_before_the_first_statement(private_db, private_pg, segue):
+    make_items(private_db, 100)
+    proxy = segue(private_db, upstream_wait_ms=60000)
+    proxy.ready(RENAME)
+    proxy.kill9()
+    private_db.close()
+    private_pg.stop()
+    proxy.start()
+    until("attempts of the engine", lambda: proxy.log_text().count("the engine cannot work") >= 3)
+    clients = [Asking(proxy) for _ in range(3)]
+    private_pg.start()
+    assert [client.answer() for client in clients] == [OLD] * 3
+    assert "pass as they are" not in proxy.log_text()
+
+
+@pytest.mark.one_version
+def test_a_takeover_shows_every_client_the_same_columns(db, segue, successor):  # noqa: F811
+    make_items(db, 100)
+    old = segue(db)
+    old.ready(RENAME)
+    stop, seen, errors, waits = threading.Event(), set(), [], []
+
+    def connect_and_ask():
+        while not stop.is_set():
+            try:
+                with old.connect() as conn:
+                    began = time.monotonic()
+                    seen.add(tuple(c.name for c in conn.execute("SELECT * FROM items LIMIT 1").description))
+                    waits.append(time.monotonic() - began)
+            except psycopg.Error as error:
+                errors.append(error)
+
+    threads = [threading.Thread(target=connect_and_ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        new = old
+        for _ in range(3):
+            new = successor(new)
+            before = len(waits)
+            until("clients of the new process", lambda: len(waits) > before + 20)  # noqa: B023
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert not errors and seen == {tuple(OLD)}
+    assert "pass as they are" not in new.log_text()
+    print(f"{len(waits)} statements, the longest took {max(waits) * 1000:.0f} ms")
+
+
+# ---- clients that close their side while they wait ----
+
+
+def rest_of(raw):
+    """All that comes to its end, types of keys and parameters alone."""
+    got = []
+    while message := raw.read():
+        got.append(message if message[0] not in "SK" else message[0])
+    return got
+
+
+ASKED = {
+    "query": [query("SELECT 40 + 2")],
+    "several": [query("SELECT 1"), query("SELEC"), query("SELECT 2")],
+    "extended": [parse("SELECT 3"), bind(), execute(), SYNC],
+    "terminate": [query("SELECT 4"), TERMINATE],
+    "cut short": [query("SELECT 5"), query("SELECT 6")[:-3]],
+}
+
+
+@pytest.mark.one_version
+def test_who_closes_its_side_while_it_is_held_is_answered_as_directly(db, segue):
+    """Behind a login that is over (held), and with everything in one go (pending)."""
+    hello = startup(user="postgres", database=db.name)
+    proxy = segue(db, rules_wait_ms=60000)
+
+    def conversations(port, wait):
+        clients = [Raw(port, timeout=60) for _ in range(2 * len(ASKED))]
+        for client, asked in zip(clients, ASKED.values()):
+            client.login(db.name).send(*asked).sock.shutdown(socket.SHUT_WR)
+        for client, asked in zip(clients[len(ASKED):], ASKED.values()):
+            client.send(hello, *asked).sock.shutdown(socket.SHUT_WR)
+        wait()
+        try:
+            return [rest_of(client) for client in clients]
+        finally:
+            for client in clients:
+                client.sock.close()
+
+    direct = conversations(db.cluster.port, lambda: None)
+    assert all(direct)
+    with started_blocked(proxy, db) as blocked:
+
+        def wait():
+            until("all to wait", lambda: len(held(proxy)) == 2 * len(ASKED))
+            blocked.release()
+
+        assert conversations(proxy.port, wait) == direct
+
+
+@pytest.mark.one_version
+def test_who_is_gone_while_it_is_held_leaves_nothing_behind(db, segue):
+    db.sql("CREATE TABLE said (t text)")
+    proxy = segue(db, rules_wait_ms=60000)
+    with started_blocked(proxy, db) as blocked:
+        client = Raw(proxy.port).login(db.name).send(query("INSERT INTO said VALUES ('it was asked')"))
+        until("it to wait", lambda: len(held(proxy)) == 1)
+        client.sock.close()
+        blocked.release()
+    until("the statement to run, as directly", lambda: db.one("SELECT count(*) FROM said") == 1)
+    until("the session to end", lambda: len(proxy.console("SHOW SESSIONS")) <= 1)
+
+
+@pytest.mark.one_version
+def test_who_closes_its_side_at_the_gate_of_a_cutover_is_answered_behind_it(db, segue):
+    make_items(db, 10)
+    proxy = segue(db, cutover_drain_ms=20000, gate_hold_max_ms=40000)
+    name = proxy.ready(RENAME)
+    with proxy.connect(autocommit=False) as blocker, Raw(proxy.port) as idle, Raw(proxy.port) as busy, Raw(proxy.port) as probe:
+        blocker.execute("UPDATE items SET note = 'blocks' WHERE id = 1")
+        for client in (idle, busy, probe):
+            client.login(db.name)
+        cutover = threading.Thread(target=proxy.cli, args=("cutover", name))
+        cutover.start()
+        until("the gate", lambda: is_held(probe, query("SELECT count(*) FROM items")))
+        idle.send(query("SELECT * FROM items WHERE id = 2")).sock.shutdown(socket.SHUT_WR)
+        busy.send(query("SELECT pg_sleep(0.5)"), query("SELECT * FROM items WHERE id = 3")).sock.shutdown(socket.SHUT_WR)
+        until("all to be held", lambda: len(held(proxy)) == 3)
+        blocker.commit()
+        cutover.join()
+        assert kinds(rest_of(idle)) == "TDCZI"
+        assert kinds(rest_of(busy)) == "TDCZITDCZI"
