@@ -1,10 +1,13 @@
-/* Rewrites by text: a hash table with chains, threaded on a list by last use. */
+/* Rewrites by text: a hash table with chains, threaded on a list by last use. Shapes of texts
+ * (shape.h) are entries beside them: what differs from a text seen before in literals only is not
+ * parsed. */
 #include "segue/sql/cache.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "segue/base/mem.h"
+#include "shape.h"
 
 struct entry {
     struct entry *chain;         /* same bucket */
@@ -13,8 +16,18 @@ struct entry {
     uint64_t uses;
     struct sql_sight_of_session session;
     struct sql_rewrite rewrite; /* owned */
+    bool is_shape;
     size_t len;
     char text[];
+};
+
+/* What is asked for. */
+struct key {
+    uint64_t hash;
+    const struct sql_sight_of_session *session;
+    bool is_shape;
+    const char *text;
+    size_t len;
 };
 
 struct sql_cache {
@@ -54,6 +67,13 @@ static uint64_t hash_sight(const struct sql_sight_of_session *session)
 {
     return (session->shadowed * 4 + (uint64_t)session->side * 2 + session->rewrites) *
            UINT64_C(0x9e3779b97f4a7c15);
+}
+
+static struct key key_of(const struct sql_sight_of_session *session, bool is_shape,
+                         const char *text, size_t len)
+{
+    return (struct key){hash_text(text, len) ^ (hash_sight(session) + is_shape), session, is_shape,
+                        text, len};
 }
 
 static bool same_sight(const struct sql_sight_of_session *a, const struct sql_sight_of_session *b)
@@ -123,24 +143,29 @@ void sql_cache_free(struct sql_cache *cache)
     free(cache);
 }
 
-static struct entry *find(struct sql_cache *cache, uint64_t hash,
-                          const struct sql_sight_of_session *session, const char *text, size_t len)
+static struct entry *find(struct sql_cache *cache, const struct key *key)
 {
-    struct entry *entry = *bucket_of(cache, hash);
+    struct entry *entry = *bucket_of(cache, key->hash);
 
-    while (entry && (entry->hash != hash || entry->len != len ||
-                     !same_sight(&entry->session, session) || memcmp(entry->text, text, len) != 0))
+    while (entry &&
+           (entry->hash != key->hash || entry->len != key->len ||
+            entry->is_shape != key->is_shape || !same_sight(&entry->session, key->session) ||
+            memcmp(entry->text, key->text, key->len) != 0))
         entry = entry->chain;
+    if (entry) {
+        entry->uses++;
+        list_remove(cache, entry);
+        list_push(cache, entry);
+    }
     return entry;
 }
 
 /* Takes what `rewrite` owns. NULL: it is too long. */
-static struct entry *remember_take(struct sql_cache *cache, uint64_t hash,
-                                   const struct sql_sight_of_session *session, const char *text,
-                                   size_t len, const struct sql_rewrite *rewrite)
+static struct entry *remember_take(struct sql_cache *cache, const struct key *key,
+                                   const struct sql_rewrite *rewrite)
 {
-    struct entry **bucket = bucket_of(cache, hash);
-    size_t bytes = entry_bytes(len, rewrite);
+    struct entry **bucket = bucket_of(cache, key->hash);
+    size_t bytes = entry_bytes(key->len, rewrite);
     struct entry *entry;
 
     if (cache->entries_max == 0 || bytes > cache->bytes_max)
@@ -150,13 +175,14 @@ static struct entry *remember_take(struct sql_cache *cache, uint64_t hash,
         evict(cache, cache->oldest);
         cache->stats.evictions++;
     }
-    entry = mem_alloc(sizeof(*entry) + len);
-    entry->hash = hash;
+    entry = mem_alloc(sizeof(*entry) + key->len);
+    entry->hash = key->hash;
     entry->uses = 1;
-    entry->session = *session;
+    entry->session = *key->session;
     entry->rewrite = *rewrite;
-    entry->len = len;
-    memcpy(entry->text, text, len);
+    entry->is_shape = key->is_shape;
+    entry->len = key->len;
+    memcpy(entry->text, key->text, key->len);
     entry->chain = *bucket;
     *bucket = entry;
     list_push(cache, entry);
@@ -165,11 +191,52 @@ static struct entry *remember_take(struct sql_cache *cache, uint64_t hash,
     return entry;
 }
 
+/* The shape's rewrite, remembered; NULL: it is too long for that. */
+static const struct sql_rewrite *of_shape(struct sql_cache *cache, const struct sql_rules *rules,
+                                          const struct sql_sight_of_session *session,
+                                          const struct sql_shape *shape)
+{
+    struct key key = key_of(session, true, shape->text.data, shape->text.len);
+    struct entry *entry = find(cache, &key);
+    struct sql_rewrite rewrite;
+
+    if (entry) {
+        cache->stats.shaped++;
+        return &entry->rewrite;
+    }
+    sql_rewrite(rules, session, key.text, key.len, &rewrite);
+    entry = remember_take(cache, &key, &rewrite);
+    if (!entry)
+        sql_rewrite_fini(&rewrite);
+    return entry ? &entry->rewrite : NULL;
+}
+
+/* Where the shape leaves a doubt the text itself may have none: literals are part of the grammar
+ * of a few types. */
+static bool by_shape(struct sql_cache *cache, const struct sql_rules *rules,
+                     const struct sql_sight_of_session *session, const char *text, size_t len,
+                     struct sql_rewrite *out)
+{
+    const struct sql_rewrite *found = NULL;
+    struct sql_shape shape;
+    bool done;
+
+    if (!session->rewrites || !sql_mentions(rules, text, len))
+        return false;
+    if (sql_shape_init(&shape, text, len))
+        found = of_shape(cache, rules, session, &shape);
+    done = found && found->doubt == SQL_DOUBT_NONE && !found->early;
+    if (done)
+        sql_shape_fill(&shape, found, text, len, out);
+    sql_shape_fini(&shape);
+    return done;
+}
+
 const struct sql_rewrite *sql_cache_rewrite(struct sql_cache *cache, const struct sql_rules *rules,
                                             const struct sql_sight_of_session *session,
                                             const char *text, size_t len)
 {
-    uint64_t hash = hash_text(text, len) ^ hash_sight(session);
+    struct key key = key_of(session, false, text, len);
     struct sql_rewrite rewrite;
     struct entry *entry;
 
@@ -177,17 +244,15 @@ const struct sql_rewrite *sql_cache_rewrite(struct sql_cache *cache, const struc
         empty(cache);
         cache->epoch = sql_rules_epoch(rules);
     }
-    entry = find(cache, hash, session, text, len);
+    entry = find(cache, &key);
     if (entry) {
         cache->stats.hits++;
-        entry->uses++;
-        list_remove(cache, entry);
-        list_push(cache, entry);
         return &entry->rewrite;
     }
     cache->stats.misses++;
-    sql_rewrite(rules, session, text, len, &rewrite);
-    entry = remember_take(cache, hash, session, text, len, &rewrite);
+    if (!by_shape(cache, rules, session, text, len, &rewrite))
+        sql_rewrite(rules, session, text, len, &rewrite);
+    entry = remember_take(cache, &key, &rewrite);
     if (entry)
         return &entry->rewrite;
     sql_rewrite_fini(&cache->last);
@@ -204,6 +269,8 @@ void sql_cache_each(const struct sql_cache *cache,
                     bool (*each)(void *ctx, const struct sql_cached *cached), void *ctx)
 {
     for (const struct entry *entry = cache->newest; entry; entry = entry->older) {
+        if (entry->is_shape)
+            continue;
         const struct sql_cached cached = {entry->text, entry->len, entry->uses, &entry->session,
                                           &entry->rewrite};
 

@@ -2,9 +2,6 @@
 
 #include <string.h>
 
-/* A longer literal costs more to send and to parse a second time than the guard does. */
-#define COPY_BYTES_MAX 1024
-
 /* ---- which ---- */
 
 void sql_written_of(const struct sql_node *list, struct sql_written *written)
@@ -112,6 +109,6 @@ bool sql_span_may_copy(const struct sql_work *w, struct sql_span span, const str
     int location = sql_expr_location(expr);
 
     return sql_expr_may_repeat(expr) && location >= 0 && (uint32_t)location >= span.from &&
-           (uint32_t)location < span.to && span.to - span.from <= COPY_BYTES_MAX &&
+           (uint32_t)location < span.to && span.to - span.from <= SQL_COPY_BYTES_MAX &&
            !sql_edits_touch(&w->edits, span.from, span.to);
 }

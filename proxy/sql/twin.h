@@ -10,6 +10,9 @@
 
 #include "work.h"
 
+/* A longer literal costs more to send and to parse a second time than the guard does. */
+#define SQL_COPY_BYTES_MAX 1024
+
 /* Bytes of the text. */
 struct sql_span {
     uint32_t from, to;

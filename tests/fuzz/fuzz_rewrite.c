@@ -1,13 +1,14 @@
 /*
  * A statement into the SQL layer. First byte: the session's side, whether a temporary table may
  * hide one, and whether new columns may be read. What comes out must be what the splices say, and
- * a statement.
+ * a statement; and what comes of its shape must be the same.
  */
 #include <pg_query.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../proxy/sql/shape.h"
 #include "segue/sql/rewrite.h"
 #include "target.h"
 
@@ -97,6 +98,37 @@ static void positions(const char *text, size_t len, const struct sql_rewrite *re
     }
 }
 
+static bool same(const struct sql_rewrite *a, const struct sql_rewrite *b)
+{
+    return !a->text == !b->text && a->len == b->len && a->nsplices == b->nsplices &&
+           a->doubt == b->doubt && a->early == b->early && a->stars == b->stars &&
+           a->positional == b->positional && a->hides == b->hides &&
+           !memcmp(&a->verdict, &b->verdict, sizeof(a->verdict)) &&
+           (!a->text || (!memcmp(a->text, b->text, a->len) &&
+                         !memcmp(a->splices, b->splices, a->nsplices * sizeof(*a->splices))));
+}
+
+/* Of several literals together the text may be too long to be copied, and the shape not. */
+static void by_shape(const struct sql_rules *of, const struct sql_sight_of_session *session,
+                     const char *text, size_t len, const struct sql_rewrite *want)
+{
+    struct sql_rewrite of_shape = {0}, got;
+    struct sql_shape shape = {0};
+
+    if (len < 1024 && session->rewrites && sql_mentions(of, text, len) &&
+        sql_shape_init(&shape, text, len)) {
+        sql_rewrite(of, session, shape.text.data, shape.text.len, &of_shape);
+        if (!of_shape.doubt && !of_shape.early) {
+            sql_shape_fill(&shape, &of_shape, text, len, &got);
+            if (!same(&got, want))
+                fail("by its shape it is another", &got);
+            sql_rewrite_fini(&got);
+        }
+        sql_rewrite_fini(&of_shape);
+    }
+    sql_shape_fini(&shape);
+}
+
 int fuzz_one(const uint8_t *data, size_t len)
 {
     const char *text = (const char *)data + 1;
@@ -119,6 +151,7 @@ int fuzz_one(const uint8_t *data, size_t len)
         parses(&rewrite);
         positions(text, len, &rewrite);
     }
+    by_shape(rules[(data[0] & 16) != 0], &session, text, len, &rewrite);
     sql_rewrite_fini(&rewrite);
     return 0;
 }
@@ -137,6 +170,10 @@ const struct fuzz_seed fuzz_seeds[] = {
     FUZZ_SEED("\x21PREPARE p AS SELECT U&\"\\0063hecks\".* FROM U&\"\\0063hecks\" FOR UPDATE"),
     FUZZ_SEED("\1SELECT * FROM checks_2026 JOIN public.checks USING (id) ORDER BY 1"),
     FUZZ_SEED("\x11SELECT claim FROM checks; EXPLAIN SELECT EXISTS (SELECT * FROM checks k)"),
+    FUZZ_SEED(
+        "\1INSERT INTO checks (id, claim_text) VALUES (1, 'a'), (2.5e3, 'it''s') RETURNING *;"),
+    FUZZ_SEED("\1UPDATE checks SET claim_text = 'x' || -17 WHERE id = 2000000001 AND claim_text = "
+              "'2000000000'"),
     FUZZ_SEED("\1MERGE INTO checks c USING notes n ON n.id = c.id WHEN MATCHED THEN UPDATE SET "
               "claim_text = n.claim WHEN NOT MATCHED THEN INSERT (id, claim_text) VALUES (1, 'a')"),
 };

@@ -44,9 +44,9 @@ static const struct sql_rewrite *ask(struct sql_cache *cache, const struct sql_r
 
 static void the_latest_are_remembered_until_the_epoch_moves(void **state)
 {
-    static const char *const sql[] = {"select 1 from checks", "select 2 from checks",
-                                      "select 1 from checks", "select 3 from checks",
-                                      "select 1 from checks"};
+    static const char *const sql[] = {"select a from checks", "select b from checks",
+                                      "select a from checks", "select c from checks",
+                                      "select a from checks"};
     struct sql_rules *rules = some_rules(1), *later = some_rules(2);
     struct sql_cache *cache = sql_cache_new(2, 10000);
     struct sql_cache_stats stats;
@@ -103,7 +103,7 @@ static void each_sight_has_its_own_rewrite(void **state)
 
 static void bytes_of_both_texts_count(void **state)
 {
-    static const char plain[] = "select 1 from public.checks",
+    static const char plain[] = "select a from public.checks",
                       star[] = "select * from public.checks";
     struct sql_rules *rules = some_rules(1);
     struct sql_cache *cache = sql_cache_new(100, 10000);
@@ -156,12 +156,12 @@ static void the_last_used_are_shown_first(void **state)
     struct seen seen = {0};
 
     (void)state;
-    ask(cache, rules, &old_side, "select 1 from checks");
-    ask(cache, rules, &old_side, "select 2 from checks");
-    ask(cache, rules, &old_side, "select 3 from checks");
-    ask(cache, rules, &old_side, "select 1 from checks");
+    ask(cache, rules, &old_side, "select a from checks");
+    ask(cache, rules, &old_side, "select b from checks");
+    ask(cache, rules, &old_side, "select c from checks");
+    ask(cache, rules, &old_side, "select a from checks");
     sql_cache_each(cache, see, &seen);
-    assert_string_equal(seen.text, "13");
+    assert_string_equal(seen.text, "ac");
     assert_int_equal(seen.uses, 3);
     sql_cache_free(cache);
     sql_rules_unref(rules);

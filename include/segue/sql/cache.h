@@ -1,6 +1,7 @@
 /*
  * Rewrites by text: what sql_rewrite said of the statements used last. One per worker, bounded in
- * entries and bytes. A hit allocates nothing.
+ * entries and bytes. A hit allocates nothing. A text that differs from one seen before in literals
+ * only is made from that one's rewrite, without a parser: such shapes are entries, too.
  *
  * Not here: threads. Who reads it from another thread than the one that fills it locks around both.
  */
@@ -26,7 +27,8 @@ const struct sql_rewrite *sql_cache_rewrite(struct sql_cache *cache, const struc
                                             const char *text, size_t len);
 
 struct sql_cache_stats {
-    uint64_t hits, misses, evictions;
+    uint64_t hits, misses, evictions; /* of texts; shapes are evicted, too */
+    uint64_t shaped;                  /* misses that needed no parser */
     size_t entries, bytes;
 };
 void sql_cache_stats(const struct sql_cache *cache, struct sql_cache_stats *out);

@@ -1,0 +1,279 @@
+/* sql/shape.h through sql/cache.h: what a statement becomes by the shape of another one is what it
+ * becomes by itself. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "segue/base/buf.h"
+#include "segue/base/rc.h"
+#include "segue/sql/cache.h"
+
+static const struct sql_sight_of_session old_side = {.side = SQL_SIDE_OLD, .rewrites = true};
+
+static struct sql_rules *rules;
+
+static int setup(void **state)
+{
+    static const char *const old_names[] = {"label", NULL}, *const new_names[] = {"ti 2000000001",
+                                                                                  NULL};
+    static const char *const none[] = {NULL};
+    static const struct sql_column_rule columns[] = {
+        {"id", SQL_SEEN_BY_BOTH, false},
+        {"label", SQL_SEEN_BY_OLD, false},
+        {"ti 2000000001", SQL_SEEN_BY_NEW, false},
+        {"hits", SQL_SEEN_BY_BOTH, false},
+    };
+    static const struct sql_twin_rule twins[] = {{"label", "ti 2000000001"}};
+
+    (void)state;
+    rules = sql_rules_new(1);
+    sql_rules_add(rules, &(struct sql_table_rule){.migration = "m",
+                                                  .schema = "public",
+                                                  .name = "items",
+                                                  .old_columns = old_names,
+                                                  .new_columns = new_names,
+                                                  .relatives = none,
+                                                  .columns = columns,
+                                                  .ncolumns = ARRAY_LEN(columns),
+                                                  .twins = twins,
+                                                  .ntwins = 1});
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    sql_rules_unref(rules);
+    return 0;
+}
+
+static void same(const struct sql_rewrite *got, const struct sql_rewrite *want, const char *sql)
+{
+    if (got->doubt != want->doubt || got->len != want->len || got->nsplices != want->nsplices ||
+        !got->text != !want->text)
+        fail_msg("%s\n     became %s\n instead of %s", sql, got->text ? got->text : "itself",
+                 want->text ? want->text : "itself");
+    if (want->text)
+        assert_string_equal(got->text, want->text);
+    for (size_t i = 0; i < want->nsplices; i++)
+        assert_memory_equal(&got->splices[i], &want->splices[i], sizeof(got->splices[i]));
+    assert_memory_equal(&got->verdict, &want->verdict, sizeof(got->verdict));
+    assert_int_equal(got->early, want->early);
+    assert_int_equal(got->stars, want->stars);
+    assert_int_equal(got->positional, want->positional);
+    assert_int_equal(got->hides, want->hides);
+}
+
+/* `second` is rewritten after `first`, in a cache that has seen nothing else. By a shape? */
+static bool is_shaped(const char *first, const char *second, size_t len)
+{
+    struct sql_cache *cache = sql_cache_new(100, 1 << 20);
+    const struct sql_rewrite *got;
+    struct sql_cache_stats stats;
+    struct sql_rewrite want;
+
+    sql_cache_rewrite(cache, rules, &old_side, first, strlen(first));
+    got = sql_cache_rewrite(cache, rules, &old_side, second, len);
+    sql_rewrite(rules, &old_side, second, len, &want);
+    same(got, &want, second);
+    sql_rewrite_fini(&want);
+    sql_cache_stats(cache, &stats);
+    sql_cache_free(cache);
+    return stats.shaped > 0;
+}
+
+static void statements_of_one_shape_are_parsed_once(void **state)
+{
+    static const struct {
+        const char *first, *second;
+    } rows[] = {
+        {"INSERT INTO items (id, label) VALUES (1, 'a'), (2, 'b')",
+         "INSERT INTO items (id, label) VALUES (12345678901, 'it''s'), (3, '')"},
+        {"INSERT INTO items (label, id) VALUES ('a', 1), (DEFAULT, 2) RETURNING *;",
+         "INSERT INTO items (label, id) VALUES ('2000000000', 2000000001), (DEFAULT, 2) RETURNING "
+         "*;"},
+        {"UPDATE items SET hits = hits + 1, label = 'x' || label WHERE id = 1 AND label <> 'y'",
+         "UPDATE items SET hits = hits + 150, label = 'xyz' || label WHERE id = 2.5e3 AND label <> "
+         "'é'"},
+        {"UPDATE items SET label = -1 WHERE id = $1",
+         "UPDATE items SET label = -77777 WHERE id = $1"},
+        {"update items set label = '2026'::text || 1.5, hits = 1 where id=1",
+         "update items set label = '2000000000'::text || 1.25, hits = 2000000001 where id=22"},
+        {"SELECT *, 'a' FROM items WHERE id = 1 ORDER BY 2 LIMIT 3",
+         "SELECT *, 'long one' FROM items WHERE id = 1000 ORDER BY 1 LIMIT 30"},
+        {"DELETE FROM items WHERE label = 'a' 'b'", "DELETE FROM items WHERE label = 'c' 'd'"},
+        {"INSERT INTO items (id, label) VALUES (1, 'a'\n'b')",
+         "INSERT INTO items (id, label) VALUES (23, 'cd'\n'efg')"},
+        {"INSERT INTO items (id, label) SELECT 1, lower('A') FROM items i WHERE i.id < 5",
+         "INSERT INTO items (id, label) SELECT 17, lower('Ab') FROM items i WHERE i.id < 555"},
+        {"INSERT INTO items VALUES (1, 'a', 3)", "INSERT INTO items VALUES (10, 'abc', 33)"},
+        {"SELECT id, label FROM items WHERE hits = 1",
+         "SELECT id, label FROM items WHERE hits = 2"},
+        {"INSERT INTO items (id, label) VALUES (1, 'a') ON CONFLICT (id) DO UPDATE SET label = 'b'",
+         "INSERT INTO items (id, label) VALUES (9, 'aa') ON CONFLICT (id) DO UPDATE SET label = "
+         "'bb'"},
+        {"SELECT \"label\"\"'1'\", * FROM items WHERE hits=1",
+         "SELECT \"label\"\"'1'\", * FROM items WHERE hits=200"},
+        {"SELECT * FROM items WHERE label = 'items'", "SELECT * FROM items WHERE label = 'label'"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if (!is_shaped(rows[i].first, rows[i].second, strlen(rows[i].second)))
+            fail_msg("not by its shape: %s", rows[i].second);
+}
+
+static void what_only_the_parser_understands_is_parsed_each_time(void **state)
+{
+    static const struct {
+        const char *first, *second;
+    } rows[] = {
+        {"UPDATE items SET label = 'a' -- '1'", "UPDATE items SET label = 'b' -- '1'"},
+        {"UPDATE items SET label = 'a' /* '1' */", "UPDATE items SET label = 'b' /* '1' */"},
+        {"UPDATE items SET label = $$a$$", "UPDATE items SET label = $$b$$"},
+        {"UPDATE items SET label = E'a'", "UPDATE items SET label = E'b'"},
+        {"UPDATE items SET label = U&'a'", "UPDATE items SET label = U&'b'"},
+        {"UPDATE items SET label = 'a\\'", "UPDATE items SET label = 'b\\'"},
+        {"UPDATE items SET label = 'a'; SELECT * FROM items WHERE id = 1",
+         "UPDATE items SET label = 'b'; SELECT * FROM items WHERE id = 2"},
+        {"UPDATE items SET label = 'a' WHERE id = 0x1F",
+         "UPDATE items SET label = 'b' WHERE id = 0x1F"},
+        {"UPDATE items SET label = 'a' WHERE id = 1.",
+         "UPDATE items SET label = 'b' WHERE id = 2."},
+        {"UPDATE items SET label = 'a' WHERE id = .1",
+         "UPDATE items SET label = 'b' WHERE id = .2"},
+        {"UPDATE items SET label = 'a' WHERE id = 1a",
+         "UPDATE items SET label = 'b' WHERE id = 2a"},
+        {"UPDATE items SET label = 'a", "UPDATE items SET label = 'b"},
+        {"UPDATE items SET label = 'a' WHERE \"id = 1",
+         "UPDATE items SET label = 'b' WHERE \"id = 1"},
+        {"UPDATE items SET label = 'a'", "UPDATE items SET label = 'segue:off'"},
+        {"UPDATE items SET label = 'a'", "UPDATE items SET label = '\xff'"},
+        {"SELECT Set_config('search_path', 'a', false), i.* FROM items i",
+         "SELECT Set_config('search_path', 'b', false), i.* FROM items i"},
+        {"SELECT \"set_config\"('search_path', 'a', false), i.* FROM items i",
+         "SELECT \"set_config\"('search_path', 'b', false), i.* FROM items i"},
+        {"PREPARE p AS SELECT * FROM items WHERE id = 1",
+         "PREPARE p AS SELECT * FROM items WHERE id = 2"},
+        {"UPDATE items SET label = label", "UPDATE items SET label = label "},
+        {"SELECT 'items'", "SELECT 'label'"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if (is_shaped(rows[i].first, rows[i].second, strlen(rows[i].second)))
+            fail_msg("by its shape: %s", rows[i].second);
+}
+
+/* float(53) is grammar: in the shape it is an error, of which the text knows nothing. */
+static void a_shape_that_does_not_parse_says_nothing(void **state)
+{
+    static const char first[] = "SELECT *, 1::float(24) FROM items";
+    static const char second[] = "SELECT *, 2::float(53) FROM items";
+    struct sql_cache *cache = sql_cache_new(100, 1 << 20);
+    const struct sql_rewrite *got;
+
+    (void)state;
+    sql_cache_rewrite(cache, rules, &old_side, first, strlen(first));
+    got = sql_cache_rewrite(cache, rules, &old_side, second, strlen(second));
+    assert_string_equal(got->text,
+                        "SELECT items.id, items.label, items.hits, 2::float(53) FROM items");
+    sql_cache_free(cache);
+}
+
+/* INSERT of `n` rows; the label of each has `bytes` bytes. */
+static char *many(size_t n, size_t bytes, char fill)
+{
+    struct buf sql = {0};
+
+    buf_append_str(&sql, "INSERT INTO items (id, label, hits) VALUES ");
+    for (size_t i = 0; i < n; i++) {
+        buf_printf(&sql, "%s(%zu, '", i ? ", " : "", i * (size_t)fill);
+        for (size_t k = 0; k < bytes; k++)
+            buf_append_u8(&sql, (uint8_t)fill);
+        buf_append_str(&sql, "', 0)");
+    }
+    return buf_take(&sql);
+}
+
+static void rows_of_values_are_filled_one_by_one(void **state)
+{
+    static const size_t bytes[] = {0, 1, 7, 12, 700, 1023, 1024, 1025, 3000};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(bytes); i++) {
+        char *first = many(100, bytes[i], 'a'), *second = many(100, bytes[i], 'z');
+
+        assert_true(is_shaped(first, second, strlen(second)));
+        free(first);
+        free(second);
+    }
+}
+
+/* Too long to be written twice is one thing, short another. */
+static void a_long_literal_has_another_shape_than_a_short_one(void **state)
+{
+    char *first = many(3, 10, 'a'), *second = many(3, 2000, 'z');
+
+    (void)state;
+    assert_false(is_shaped(first, second, strlen(second)));
+    assert_false(is_shaped(second, first, strlen(first)));
+    free(first);
+    free(second);
+}
+
+static void a_nul_ends_nothing(void **state)
+{
+    static const char second[] = "UPDATE items SET label = 'b' WHERE\0 id = 1";
+
+    (void)state;
+    assert_false(
+        is_shaped("UPDATE items SET label = 'b' WHERE id = 1", second, sizeof(second) - 1));
+}
+
+static bool count(void *ctx, const struct sql_cached *cached)
+{
+    assert_memory_equal(cached->text, "UPDATE items SET label = '", 26);
+    assert_int_equal(cached->len, 28);
+    ++*(int *)ctx;
+    return true;
+}
+
+static void shapes_are_not_shown(void **state)
+{
+    struct sql_cache *cache = sql_cache_new(100, 1 << 20);
+    struct sql_cache_stats stats;
+    int shown = 0;
+
+    (void)state;
+    sql_cache_rewrite(cache, rules, &old_side, "UPDATE items SET label = 'a'", 28);
+    sql_cache_rewrite(cache, rules, &old_side, "UPDATE items SET label = 'b'", 28);
+    sql_cache_stats(cache, &stats);
+    assert_int_equal(stats.entries, 3);
+    assert_int_equal(stats.misses, 2);
+    assert_int_equal(stats.shaped, 1);
+    sql_cache_each(cache, count, &shown);
+    assert_int_equal(shown, 2);
+    sql_cache_free(cache);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(statements_of_one_shape_are_parsed_once),
+        cmocka_unit_test(what_only_the_parser_understands_is_parsed_each_time),
+        cmocka_unit_test(a_shape_that_does_not_parse_says_nothing),
+        cmocka_unit_test(rows_of_values_are_filled_one_by_one),
+        cmocka_unit_test(a_long_literal_has_another_shape_than_a_short_one),
+        cmocka_unit_test(a_nul_ends_nothing),
+        cmocka_unit_test(shapes_are_not_shown),
+    };
+
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
