@@ -194,13 +194,16 @@ void sess_rewrite_parse_unknown(struct sess *s)
     s->unnamed = NULL;
 }
 
-/* On which side a statement is that is prepared now. */
+/* On which side a statement is that is prepared now: that of its session, while there is one. */
 static enum sql_side side_of(const struct sess *s, uint64_t tables)
 {
-    if (!tables || !s->worker->order->rules)
+    const struct sql_rules *rules = s->worker->order->rules;
+
+    if (!tables || !rules)
         return SQL_SIDE_OLD;
-    return s->version.side == SQL_SIDE_FOLLOW ? sql_rules_side(s->worker->order->rules, tables)
-                                              : s->version.side;
+    if (s->version.side == SQL_SIDE_FOLLOW || sql_rules_gone(rules, tables, s->version.side))
+        return sql_rules_side(rules, tables);
+    return s->version.side;
 }
 
 /* Its side has gone for good, or is about to. */
@@ -215,6 +218,15 @@ static bool has_lost_side(const struct sess *s, const struct sess_statement *sta
     return statement->sent_epoch && statement->sent_epoch <= lost;
 }
 
+/* Its transaction has used these tables: what is about to go cannot go before it ends. */
+static bool holds(const struct sess *s, uint64_t tables)
+{
+    uint64_t touched = atomic_load_explicit(&s->touched, memory_order_relaxed);
+
+    return s->track.status == 'T' && !s->track.expected && tables && touched != SQL_TOUCH_ALL &&
+           (tables & ~touched) == 0;
+}
+
 void sess_rewriting_judged(struct sess *s, struct sess_statement *statement)
 {
     const struct sql_rewrite *was = statement->sent ? &statement->sent->rewrite : &statement->seen;
@@ -222,6 +234,10 @@ void sess_rewriting_judged(struct sess *s, struct sess_statement *statement)
     statement->changed =
         statement->stale && has_lost_side(s, statement) &&
         (was->positional || (was->stars && statement->habit != SESS_HABIT_DESCRIBES));
+    if (statement->changed && !statement->lost && holds(s, statement->seen.verdict.touches)) {
+        statement->changed = statement->stale = false;
+        statement->epoch = SESS_NOT_LOOKED; /* the next use may be in another transaction */
+    }
 }
 
 enum sess_look sess_rewrite_parse(struct sess *s, const struct sess_parse *parse,

@@ -3,6 +3,7 @@
 import asyncio
 import struct
 import threading
+from contextlib import contextmanager
 
 import asyncpg
 import psycopg
@@ -17,8 +18,8 @@ INSERT = "INSERT INTO items (id, label) VALUES ($1, $2) RETURNING *"
 NAME = "rename_label"
 
 
-def raw(proxy):
-    return Raw(proxy.port).login(proxy.dbname)
+def raw(proxy, **options):
+    return Raw(proxy.port).login(proxy.dbname, **options)
 
 
 OLD_COLUMNS, NEW_COLUMNS = ["id", "label", "note", "filler"], ["id", "note", "filler", "title"]
@@ -279,6 +280,52 @@ def test_a_portal_that_is_open_over_an_epoch_change_goes_on(db, segue):
         got = client.send(bind("s", "q", values=[2]), execute("q", 1), SYNC).answers()
         assert kinds(got) == "2DsZT"
         client.send(query("COMMIT")).answers()
+
+
+@contextmanager
+def contracting(proxy, conn):
+    """In the midst of complete, which waits for the transaction of conn; at the end it is through."""
+    conn.execute("BEGIN")
+    conn.execute("SELECT count(*) FROM items")
+    thread = threading.Thread(target=proxy.cli, args=("complete", NAME, "--force"))
+    thread.start()
+    try:
+        proxy.wait_phase(NAME, "contracting")
+        yield
+    finally:
+        conn.execute("COMMIT")
+        thread.join()
+    proxy.wait_phase(NAME, "done")
+
+
+def test_a_statement_serves_its_transaction_to_the_end_though_its_columns_are_about_to_go(db, segue):
+    make_items(db, 20)
+    proxy = segue(db, workers=1)
+    proxy.soaking(RENAME)
+    with raw(proxy, options="-c segue.schema=old") as client, proxy.connect() as conn:
+        client.send(query("BEGIN")).answers()
+        got = client.send(parse(STAR, "s", [20]), describe("S", "s"), SYNC).answers()
+        assert columns(only(got, "T")[0]) == OLD_COLUMNS
+        with contracting(proxy, conn):
+            for _ in range(2):
+                got = client.send(bind("s", values=[1]), execute(), SYNC).answers()
+                assert kinds(got) == "2DCZT" and values(got[1][1])[1] == b"row 1"
+            client.send(query("COMMIT")).answers()
+        got = client.send(bind("s", values=[1]), execute(), SYNC).answers()
+        assert kinds(got) == "EZI" and fields(got[0][1])["C"] == "0A000"
+
+
+def test_what_is_prepared_while_the_old_columns_go_is_on_the_side_that_stays(db, segue):
+    make_items(db, 20)
+    proxy = segue(db, workers=1)
+    proxy.soaking(RENAME)
+    with raw(proxy, options="-c segue.schema=old") as client, proxy.connect() as conn:
+        with contracting(proxy, conn):
+            got = client.send(parse(STAR, "s", [20]), describe("S", "s"), SYNC).answers()
+            assert columns(only(got, "T")[0]) == NEW_COLUMNS
+        for _ in range(2):
+            got = client.send(bind("s", values=[1]), execute(), SYNC).answers()
+            assert kinds(got) == "2DCZI" and values(got[1][1])[3] == b"row 1"
 
 
 def test_statements_of_a_pool_of_sessions_live_through_a_migration(db, segue):
