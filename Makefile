@@ -8,7 +8,7 @@ FUZZ_S  ?= 60
 export FUZZ_S
 SAN     ?=
 CC      := gcc
-PKGS    := libevent libevent_pthreads jansson libpq libssl libcrypto libidn
+PKGS    := jansson libpq libssl libcrypto libidn
 CFLAGS  := -std=c11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Wshadow -Werror -Wno-error=cpp \
            -fstack-protector-strong -fPIE -fno-strict-aliasing -Iinclude
 LDFLAGS := -pie -Wl,-z,relro,-z,now
@@ -41,7 +41,7 @@ SOURCES := $(wildcard proxy/*.c proxy/*/*.[ch] include/segue/*/*.h tests/unit/*.
 
 # Debian packages: to build, to run the demo, to compare proxies, to run the tests, to run
 # all drivers.
-BUILD_DEBS := gcc libc6-dev make pkg-config libevent-dev libjansson-dev libpq-dev libpg-query-dev \
+BUILD_DEBS := gcc libc6-dev make pkg-config libjansson-dev libpq-dev libpg-query-dev \
               libprotobuf-c-dev libssl-dev libidn-dev
 DEMO_DEBS  := $(BUILD_DEBS) postgresql-15
 BENCH_DEBS := $(DEMO_DEBS) openssl pgbouncer haproxy gnuplot-nox

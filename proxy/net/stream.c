@@ -16,6 +16,7 @@ static enum rc plain_recv(struct net_stream *stream, void *to, size_t size, size
     do
         n = recv(stream->fd, to, size, 0);
     while (n < 0 && errno == EINTR);
+    stream->pending = n == (ssize_t)size;
     if (n < 0)
         return errno == EAGAIN || errno == EWOULDBLOCK ? RC_AGAIN : RC_ERR;
     *got = (size_t)n;

@@ -44,6 +44,7 @@ static int bio_read(BIO *bio, char *to, int size)
     do
         n = recv(t->fd, to, (size_t)size, 0);
     while (n < 0 && errno == EINTR);
+    t->more = n == size;
     if (n == 0)
         t->ended = true;
     if (n >= 0)

@@ -12,10 +12,16 @@
 
 /* ---- the stream table ---- */
 
-/* Bytes lie here that epoll does not announce. */
+/* Bytes lie here that were read ahead. */
 static bool buffered(const struct tls_stream *t)
 {
     return t->peeked || SSL_has_pending(t->ssl);
+}
+
+/* Bytes lie here or in the socket, and no edge will tell of them. */
+static bool pending(const struct tls_stream *t)
+{
+    return t->more || buffered(t);
 }
 
 /* What a failed call means. RC_OK: the end, also when the socket ended without saying so (the
@@ -70,7 +76,8 @@ static enum rc tls_recv(struct net_stream *stream, void *to, size_t size, size_t
         flush_quietly(t);
     if (total == 0)
         return rc;
-    stream->pending = rc != RC_AGAIN || (n > 0 && buffered(t)); /* an end comes with the next */
+    /* an end comes with the next */
+    stream->pending = rc != RC_AGAIN || t->more || (n > 0 && buffered(t));
     *got = total;
     return RC_OK;
 }
@@ -177,6 +184,7 @@ static struct tls_stream *begin(struct net_stream *stream, int fd, struct net_tl
     BIO *bio = mem_checked(tls_bio_new(t));
 
     t->fd = fd;
+    t->more = true; /* for all that is known here */
     t->context = net_tls_ref(context);
     t->ssl = mem_checked(SSL_new(context->ssl));
     SSL_set_bio(t->ssl, bio, bio);
@@ -316,7 +324,7 @@ enum rc net_tls_handshake(struct net_stream *stream, bool *wants_write, struct e
     }
     *wants_write = t->late.len > 0;
     if (rc == RC_OK) {
-        stream->pending = buffered(t);
+        stream->pending = pending(t);
         return judge(t, err);
     }
     if (rc == RC_ERR) {

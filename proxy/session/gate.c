@@ -102,18 +102,6 @@ static void note_ends(struct sess_worker *w, const struct sql_rules *before)
         w->new_stayed = sql_rules_epoch(before);
 }
 
-static void arm(struct sess_worker *w, int64_t until_us)
-{
-    int64_t in_us = until_us - w->now_us;
-    struct timeval tv;
-
-    if (in_us < 0)
-        in_us = 0;
-    tv.tv_sec = in_us / 1000000;
-    tv.tv_usec = in_us % 1000000;
-    event_add(w->gate_timer, &tv);
-}
-
 void sess_gate_expire(struct sess_worker *w)
 {
     if (!w->gate_mask)
@@ -136,7 +124,8 @@ void sess_gate_met(struct sess_worker *w)
     if (!w->order->unknown || w->rules_missed)
         return;
     w->rules_missed = true;
-    arm(w, w->now_us + (int64_t)w->plane->options.rules_wait_ms * 1000);
+    net_timer_set(w->loop, &w->gate_timer,
+                  w->now_us + (int64_t)w->plane->options.rules_wait_ms * 1000);
     w->plane->on_missed(w->plane->on_missed_ctx);
 }
 
@@ -168,10 +157,10 @@ void sess_order_adopt(struct sess_worker *w)
         atomic_store_explicit(&w->counters.stall_us_max, 0, memory_order_relaxed);
         w->gate_mask = order->gate_mask;
         if (!order->unknown)
-            arm(w, order->gate_until_us);
+            net_timer_set(w->loop, &w->gate_timer, order->gate_until_us);
     } else if (!order->gate_mask) {
         w->gate_mask = 0;
-        event_del(w->gate_timer);
+        net_timer_clear(w->loop, &w->gate_timer);
     }
     w->looking = order->rules || w->gate_mask;
     if (!w->gate_mask)

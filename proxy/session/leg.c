@@ -14,30 +14,24 @@
 #define KEPT_COPY_MAX 4096
 #define READS_A_TURN 8
 
-static void on_client_read(evutil_socket_t fd, short what, void *arg);
-static void on_client_write(evutil_socket_t fd, short what, void *arg);
-static void on_server_read(evutil_socket_t fd, short what, void *arg);
-static void on_server_write(evutil_socket_t fd, short what, void *arg);
+static void on_client(struct net_watch *watch, uint32_t what);
+static void on_server(struct net_watch *watch, uint32_t what);
 
-void sess_leg_init(struct sess *s, struct sess_leg *leg, int fd)
+enum rc sess_leg_init(struct sess *s, struct sess_leg *leg, int fd)
 {
-    struct event_base *base = net_loop_base(s->worker->loop);
-    bool client = leg == &s->client;
-
     net_stream_plain(&leg->stream, fd);
-    event_assign(&leg->on_read, base, fd, EV_READ | EV_PERSIST,
-                 client ? on_client_read : on_server_read, s);
-    event_assign(&leg->on_write, base, fd, EV_WRITE | EV_PERSIST,
-                 client ? on_client_write : on_server_write, s);
     leg->ended = false;
     leg->broken = false;
+    leg->ending = false;
     leg->left = 0;
+    return net_watch_add(&leg->watch, s->worker->loop, fd,
+                         leg == &s->client ? on_client : on_server);
 }
 
 void sess_leg_kick(struct sess_leg *leg)
 {
     if (leg->reading && net_pending(&leg->stream))
-        event_active(&leg->on_read, EV_READ, 0);
+        net_watch_again(&leg->watch);
 }
 
 static void set_reading(struct sess_leg *leg, bool on)
@@ -45,12 +39,7 @@ static void set_reading(struct sess_leg *leg, bool on)
     if (leg->reading == on)
         return;
     leg->reading = on;
-    if (on) {
-        event_add(&leg->on_read, NULL);
-        sess_leg_kick(leg);
-    } else {
-        event_del(&leg->on_read);
-    }
+    sess_leg_kick(leg);
 }
 
 static void set_writing(struct sess_leg *leg, bool on)
@@ -58,17 +47,14 @@ static void set_writing(struct sess_leg *leg, bool on)
     if (leg->writing == on)
         return;
     leg->writing = on;
-    if (on)
-        event_add(&leg->on_write, NULL);
-    else
-        event_del(&leg->on_write);
+    net_watch_write(&leg->watch, on);
 }
 
 void sess_leg_fini(struct sess_leg *leg)
 {
     if (net_is_open(&leg->stream)) {
-        set_reading(leg, false);
-        set_writing(leg, false);
+        leg->reading = leg->writing = false;
+        net_watch_del(&leg->watch);
         net_close(&leg->stream);
     }
     buf_fini(&leg->in);
@@ -270,6 +256,8 @@ static bool read_leg(struct sess *s, struct sess_leg *leg)
 
     if (rc == RC_AGAIN)
         return false;
+    if (leg->ending) /* nothing will tell of it again */
+        leg->stream.pending = true;
     w->now_us = clock_us();
     if (rc == RC_ERR && leg == &s->client && s->purpose != SESS_FOR_CANCEL) {
         sess_close(s);
@@ -303,8 +291,7 @@ static bool read_leg(struct sess *s, struct sess_leg *leg)
     return true;
 }
 
-/* A stream that reads ahead holds bytes that no event will tell of. They are taken in turns, so
- * that other sessions get theirs. */
+/* What nothing will tell of again is taken in turns, so that other sessions get theirs. */
 static void read_all(struct sess *s, struct sess_leg *leg)
 {
     for (int i = 0; i < READS_A_TURN; i++) {
@@ -326,56 +313,35 @@ static void ready(struct sess *s, struct sess_leg *leg, void (*go_on)(struct ses
         sess_resume(s);
 }
 
-static void on_client_read(evutil_socket_t fd, short what, void *arg)
+static void on_edge(struct sess *s, struct sess_leg *leg, uint32_t what,
+                    void (*go_on)(struct sess *s))
 {
-    struct sess *s = arg;
-
-    (void)fd;
-    (void)what;
-    if (sess_state_rows[s->state].client_ready)
-        ready(s, &s->client, sess_state_rows[s->state].client_ready);
-    else
-        read_all(s, &s->client);
-}
-
-static void on_server_read(evutil_socket_t fd, short what, void *arg)
-{
-    struct sess *s = arg;
-
-    (void)fd;
-    (void)what;
-    if (sess_state_rows[s->state].server_ready)
-        ready(s, &s->server, sess_state_rows[s->state].server_ready);
-    else
-        read_all(s, &s->server);
-}
-
-static void on_client_write(evutil_socket_t fd, short what, void *arg)
-{
-    struct sess *s = arg;
-
-    (void)fd;
-    (void)what;
-    if (sess_state_rows[s->state].client_ready) {
-        ready(s, &s->client, sess_state_rows[s->state].client_ready);
+    leg->stream.pending |= (what & NET_MAY_READ) != 0;
+    leg->ending |= (what & NET_ENDS) != 0;
+    if (go_on) {
+        if ((leg->reading && (what & NET_MAY_READ)) || (leg->writing && (what & NET_MAY_WRITE)))
+            ready(s, leg, go_on);
         return;
     }
-    s->worker->now_us = clock_us();
-    flush(s, &s->client);
-    sess_flow(s);
+    if (leg->writing && (what & NET_MAY_WRITE)) {
+        s->worker->now_us = clock_us();
+        flush(s, leg);
+        sess_flow(s);
+    }
+    if (leg->reading && net_pending(&leg->stream))
+        read_all(s, leg);
 }
 
-static void on_server_write(evutil_socket_t fd, short what, void *arg)
+static void on_client(struct net_watch *watch, uint32_t what)
 {
-    struct sess *s = arg;
+    struct sess *s = (struct sess *)((char *)watch - offsetof(struct sess, client.watch));
 
-    (void)fd;
-    (void)what;
-    if (sess_state_rows[s->state].server_ready) {
-        ready(s, &s->server, sess_state_rows[s->state].server_ready);
-        return;
-    }
-    s->worker->now_us = clock_us();
-    flush(s, &s->server);
-    sess_flow(s);
+    on_edge(s, &s->client, what, sess_state_rows[s->state].client_ready);
+}
+
+static void on_server(struct net_watch *watch, uint32_t what)
+{
+    struct sess *s = (struct sess *)((char *)watch - offsetof(struct sess, server.watch));
+
+    on_edge(s, &s->server, what, sess_state_rows[s->state].server_ready);
 }

@@ -35,26 +35,19 @@ static void add(struct sess_worker *w, int fd, const struct net_address *address
                                 .adopted = adopted,
                                 .retiring = retiring,
                                 .next = w->listeners};
-    l->on_accept =
-        event_new(net_loop_base(w->loop), fd, EV_READ | EV_PERSIST, sess_worker_accept, l);
     w->listeners = l;
     atomic_fetch_add(&w->plane->listening, 1);
 }
 
+/* Those that are watched already go on where they stopped. One that retires is looked at even if
+ * nobody comes. */
 void sess_listen_accept(struct sess_worker *w)
 {
-    for (struct sess_listener *l = w->listeners, *next; l; l = next) {
-        next = l->next;
-        event_add(l->on_accept, NULL);
-        if (l->retiring) /* perhaps nobody comes */
-            event_active(l->on_accept, EV_READ, 0);
+    for (struct sess_listener *l = w->listeners; l; l = l->next) {
+        if (!l->watch.loop && net_watch_add(&l->watch, w->loop, l->fd, sess_worker_accept) != RC_OK)
+            log_error("cannot watch a listening socket: %s", strerror(errno));
+        net_watch_again(&l->watch);
     }
-}
-
-void sess_listen_pause(struct sess_worker *w)
-{
-    for (struct sess_listener *l = w->listeners; l; l = l->next)
-        event_del(l->on_accept);
 }
 
 void sess_listen_close(struct sess_listener *l)
@@ -67,7 +60,7 @@ void sess_listen_close(struct sess_listener *l)
     while (*at != l)
         at = &(*at)->next;
     *at = l->next;
-    event_free(l->on_accept); /* before close: another process may hold the socket, too */
+    net_watch_del(&l->watch); /* before close: another process may hold the socket, too */
     close(l->fd);
     net_unix_release(&l->address);
     pthread_mutex_unlock(&plane->lock);

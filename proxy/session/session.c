@@ -1,5 +1,7 @@
 /* A session's life: the table of states, the one function that moves it, ends of all kinds. */
 #include <assert.h>
+#include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -200,26 +202,16 @@ void sess_show(struct sess *s)
 
 void sess_deadline(struct sess *s, int64_t at_us)
 {
-    int64_t in_us = at_us - s->worker->now_us;
-    struct timeval tv;
-
-    if (!at_us) {
-        evtimer_del(&s->timer);
-        return;
-    }
-    if (in_us < 0)
-        in_us = 0;
-    tv.tv_sec = in_us / 1000000;
-    tv.tv_usec = in_us % 1000000;
-    evtimer_add(&s->timer, &tv);
+    if (at_us)
+        net_timer_set(s->worker->loop, &s->timer, at_us);
+    else
+        net_timer_clear(s->worker->loop, &s->timer);
 }
 
-static void on_deadline(evutil_socket_t fd, short what, void *arg)
+static void on_deadline(struct net_timer *timer)
 {
-    struct sess *s = arg;
+    struct sess *s = (struct sess *)((char *)timer - offsetof(struct sess, timer));
 
-    (void)fd;
-    (void)what;
     s->worker->now_us = clock_us();
     sess_state_rows[s->state].late(s);
     if (s->state != SESS_GONE)
@@ -244,8 +236,7 @@ struct sess *sess_new(struct sess_worker *w, int fd, const struct net_address *p
     s->unnamed_epoch = SESS_NOT_LOOKED;
     s->login = sess_login_new(s);
     net_tune(fd, w->limits->options.keepalive_s, w->limits->options.user_timeout_ms);
-    sess_leg_init(s, &s->client, fd);
-    evtimer_assign(&s->timer, net_loop_base(w->loop), on_deadline, s);
+    s->timer.due = on_deadline;
     atomic_fetch_add_explicit(&w->nsessions, 1, memory_order_relaxed);
     pthread_mutex_lock(&w->registry_lock);
     s->next = w->sessions;
@@ -253,6 +244,11 @@ struct sess *sess_new(struct sess_worker *w, int fd, const struct net_address *p
         s->next->prev = s;
     w->sessions = s;
     pthread_mutex_unlock(&w->registry_lock);
+    if (sess_leg_init(s, &s->client, fd) != RC_OK) {
+        sess_log(s, LOG_WARNING, NULL, "cannot watch the client's socket: %s", strerror(errno));
+        sess_close(s);
+        return s;
+    }
     sess_deadline(s, s->login_by_us);
     sess_flow(s);
     return s;
@@ -302,7 +298,7 @@ void sess_close(struct sess *s)
     sess_log(s, LOG_DEBUG, NULL, "ended");
     sess_move(s, SESS_GONE);
     release(s);
-    evtimer_del(&s->timer);
+    sess_deadline(s, 0);
     sess_leg_fini(&s->client);
     unregister(s);
     sess_worker_bury(s->worker, s);

@@ -9,15 +9,13 @@
 
 #include <stdatomic.h>
 
-#include <event2/event.h>
-#include <event2/event_struct.h>
-
 #include "class.h"
 #include "pipeline.h"
 #include "segue/base/buf.h"
 #include "segue/base/err.h"
 #include "segue/base/log.h"
 #include "segue/net/address.h"
+#include "segue/net/loop.h"
 #include "segue/net/stream.h"
 #include "segue/session/versions.h"
 #include "segue/wire/frame.h"
@@ -63,11 +61,12 @@ enum sess_purpose { SESS_FOR_RELAY, SESS_FOR_LOGIN, SESS_FOR_CANCEL };
 
 struct sess_leg {
     struct net_stream stream;
-    struct event on_read, on_write;
-    struct buf in;  /* received from this leg, not passed on yet */
-    struct buf out; /* to be sent to this leg */
-    size_t left;    /* bytes still to come of the message that is passing from this leg */
-    bool reading, writing;
+    struct net_watch watch;
+    struct buf in;          /* received from this leg, not passed on yet */
+    struct buf out;         /* to be sent to this leg */
+    size_t left;            /* bytes still to come of the message that is passing from this leg */
+    bool reading, writing;  /* what an edge means something for */
+    bool ending;            /* an edge has told of an end or an error: to be read until then */
     bool ended;             /* it has sent its last byte */
     bool broken;            /* it takes no more; what it sent may still be read */
     _Atomic uint64_t bytes; /* received (reported) */
@@ -87,7 +86,7 @@ struct sess {
     struct sess_leg client, server;
     enum sess_state state;
     struct sess_track track;
-    struct event timer; /* the one deadline of the state */
+    struct net_timer timer; /* the one deadline of the state */
     int64_t login_by_us;
 
     /* start-up */
@@ -182,9 +181,10 @@ void sess_deadline(struct sess *s, int64_t at_us); /* 0: none */
 void sess_started(struct sess *s); /* not counted by startup_open_max, its memory given back */
 
 /* leg.c: bytes in and out */
-void sess_leg_init(struct sess *s, struct sess_leg *leg, int fd);
+/* Takes the descriptor. RC_ERR: errno; it is closed by sess_leg_fini as ever. */
+enum rc sess_leg_init(struct sess *s, struct sess_leg *leg, int fd) MUST_CHECK;
 void sess_leg_fini(struct sess_leg *leg);
-void sess_leg_kick(struct sess_leg *leg); /* reads what the stream has read ahead */
+void sess_leg_kick(struct sess_leg *leg); /* reads what no edge will tell of */
 void sess_send(struct sess *s, struct sess_leg *to, const void *data, size_t len);
 void sess_resume(struct sess *s); /* works on what the client sent before */
 void sess_flow(struct sess *s);   /* starts and stops reading by what is buffered */

@@ -152,7 +152,11 @@ static bool try_address(struct sess *s)
         return false;
     }
     net_tune(fd, o->keepalive_s, o->user_timeout_ms);
-    sess_leg_init(s, &s->server, fd);
+    if (sess_leg_init(s, &s->server, fd) != RC_OK) {
+        note_errno(s, errno);
+        sess_leg_fini(&s->server);
+        return false;
+    }
     if (rc == RC_OK) {
         stands(s);
     } else {

@@ -1,5 +1,6 @@
 /* A worker: accepts, delivers its mail, buries its dead. */
 #include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,19 +61,16 @@ static bool let_in(struct sess_worker *w, int fd, const struct net_address *peer
     return false;
 }
 
+/* Out of descriptors: nobody is let in before some time has passed. */
 static void pause_accepting(struct sess_worker *w)
 {
-    struct timeval tv = {0, ACCEPT_PAUSE_MS * 1000};
-
-    sess_listen_pause(w);
-    event_add(w->accept_again, &tv);
+    net_timer_set(w->loop, &w->accept_again, w->now_us + ACCEPT_PAUSE_MS * 1000);
 }
 
-static void on_accept_again(evutil_socket_t fd, short what, void *arg)
+static void on_accept_again(struct net_timer *timer)
 {
-    (void)fd;
-    (void)what;
-    sess_listen_accept(arg);
+    sess_listen_accept(
+        (struct sess_worker *)((char *)timer - offsetof(struct sess_worker, accept_again)));
 }
 
 struct guest {
@@ -101,9 +99,10 @@ static void deal(struct sess_listener *l, const struct guest *guest)
         sess_worker_post(to, MAIL_CLIENT, 0, guest, sizeof(*guest));
 }
 
-void sess_worker_accept(evutil_socket_t fd_listening, short what, void *arg)
+void sess_worker_accept(struct net_watch *watch, uint32_t what)
 {
-    struct sess_listener *l = arg;
+    struct sess_listener *l =
+        (struct sess_listener *)((char *)watch - offsetof(struct sess_listener, watch));
     struct sess_worker *w = l->worker;
 
     (void)what;
@@ -111,28 +110,33 @@ void sess_worker_accept(evutil_socket_t fd_listening, short what, void *arg)
     for (int i = 0; i < ACCEPTS_A_TURN; i++) {
         struct guest guest = {.peer.len = sizeof(guest.peer.sa)};
 
-        guest.fd = accept4(fd_listening, (struct sockaddr *)&guest.peer.sa, &guest.peer.len,
+        guest.fd = accept4(l->fd, (struct sockaddr *)&guest.peer.sa, &guest.peer.len,
                            SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (guest.fd < 0) {
-            if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-                log_limited(&accept_errors, LOG_WARNING, "cannot accept: %s", strerror(errno));
-                pause_accepting(w);
-            } else if (l->retiring && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+        if (guest.fd < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+            if (l->retiring)
                 sess_listen_close(l);
-            }
             return;
         }
+        if (guest.fd < 0 &&
+            (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)) {
+            log_limited(&accept_errors, LOG_WARNING, "cannot accept: %s", strerror(errno));
+            pause_accepting(w);
+            return;
+        }
+        if (guest.fd < 0) /* this one has gone again */
+            continue;
         COUNT(l->accepted, 1);
         net_address_unmap(&guest.peer);
         if (!let_in(w, guest.fd, &guest.peer, &guest.at_door))
             continue;
         deal(l, &guest);
     }
+    net_watch_again(watch);
 }
 
 static void stop_accepting(struct sess_worker *w)
 {
-    event_del(w->accept_again);
+    net_timer_clear(w->loop, &w->accept_again);
     sess_listen_close_all(w);
 }
 
@@ -269,8 +273,10 @@ void sess_worker_post(struct sess_worker *w, enum sess_mail_kind kind, uint64_t 
 
 /* ---- life ---- */
 
-static void reap(struct sess_worker *w)
+static void reap(void *arg)
 {
+    struct sess_worker *w = arg;
+
     while (w->dead) {
         struct sess *s = w->dead;
 
@@ -279,35 +285,27 @@ static void reap(struct sess_worker *w)
     }
 }
 
-static void on_reap(evutil_socket_t fd, short what, void *arg)
-{
-    (void)fd;
-    (void)what;
-    reap(arg);
-}
-
 /* Callers up the stack may still hold the session: its memory goes when this turn is over. */
 void sess_worker_bury(struct sess_worker *w, struct sess *s)
 {
     s->next = w->dead;
     w->dead = s;
-    event_active(w->reaper, EV_TIMEOUT, 0);
 }
 
-static void on_gate_deadline(evutil_socket_t fd, short what, void *arg)
+static void on_gate_deadline(struct net_timer *timer)
 {
-    struct sess_worker *w = arg;
+    struct sess_worker *w =
+        (struct sess_worker *)((char *)timer - offsetof(struct sess_worker, gate_timer));
 
-    (void)fd;
-    (void)what;
     w->now_us = clock_us();
     sess_gate_expire(w);
 }
 
+static const struct net_loop_ops loop_ops = {deliver, reap};
+
 struct sess_worker *sess_worker_new(struct sess_plane *plane, unsigned number, struct err *err)
 {
     struct sess_worker *w = mem_calloc(1, sizeof(*w));
-    struct event_base *base;
 
     w->plane = plane;
     w->number = number;
@@ -317,15 +315,13 @@ struct sess_worker *sess_worker_new(struct sess_plane *plane, unsigned number, s
     w->keys = auth_key_cache_new(KEYS_MAX);
     w->cache = sql_cache_new(plane->options.cache_entries, plane->options.cache_bytes);
     w->usage = sess_usage_new(plane->options.usage_entries_max);
-    w->loop = net_loop_new(deliver, w, err);
+    w->loop = net_loop_new(&loop_ops, w, err);
     if (!w->loop) {
         sess_worker_free(w);
         return NULL;
     }
-    base = net_loop_base(w->loop);
-    w->accept_again = evtimer_new(base, on_accept_again, w);
-    w->gate_timer = evtimer_new(base, on_gate_deadline, w);
-    w->reaper = event_new(base, -1, 0, on_reap, w);
+    w->accept_again.due = on_accept_again;
+    w->gate_timer.due = on_gate_deadline;
     sess_order_adopt(w);
     return w;
 }
@@ -339,10 +335,6 @@ void sess_worker_free(struct sess_worker *w)
         each_session(w, sess_close);
         reap(w);
         stop_accepting(w);
-        event_free(w->accept_again);
-        event_free(w->gate_timer);
-        event_free(w->reaper);
-        w->reaper = NULL;
         net_loop_free(w->loop);
     }
     sess_order_unref(w->order);

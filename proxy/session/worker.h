@@ -58,7 +58,7 @@ struct sess_listener {
     bool adopted;              /* it listens already: another process began it */
     _Atomic uint64_t accepted; /* (reported) */
     bool retiring; /* not in the configuration any more: closed when its queue is empty */
-    struct event *on_accept;
+    struct net_watch watch;
 };
 
 struct sess_worker {
@@ -66,7 +66,7 @@ struct sess_worker {
     unsigned number;
     struct net_loop *loop;
     struct sess_listener *listeners; /* links under plane->lock once it runs */
-    struct event *accept_again, *gate_timer, *reaper;
+    struct net_timer accept_again, gate_timer;
 
     /* the worker thread's alone */
     int64_t now_us; /* read once an event */
@@ -175,12 +175,11 @@ void sess_worker_bury(struct sess_worker *w, struct sess *s);
 /* listen.c */
 enum rc sess_listen_open(struct sess_plane *plane, struct err *err) MUST_CHECK;
 void sess_listen_accept(struct sess_worker *w); /* begins, or goes on after a pause */
-void sess_listen_pause(struct sess_worker *w);
 void sess_listen_close(struct sess_listener *l);
 void sess_listen_close_all(struct sess_worker *w);
 
 /* worker.c: an event of a listener */
-void sess_worker_accept(evutil_socket_t fd, short what, void *listener);
+void sess_worker_accept(struct net_watch *watch, uint32_t what);
 
 /* gate.c: the worker's side */
 void sess_gate_hold(struct sess *s);

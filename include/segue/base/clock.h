@@ -1,4 +1,4 @@
-/* Time: monotonic for durations, wall clock only for people. Not here: timers (libevent's). */
+/* Time: monotonic for durations, wall clock only for people. Not here: timers (net/loop.h). */
 #ifndef SEGUE_BASE_CLOCK_H
 #define SEGUE_BASE_CLOCK_H
 

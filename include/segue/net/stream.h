@@ -24,7 +24,7 @@ struct net_stream_ops {
 struct net_stream {
     const struct net_stream_ops *ops; /* NULL: closed */
     int fd;
-    bool pending; /* bytes were read ahead, which epoll does not see; never on a plain stream */
+    bool pending; /* more may be there to be received, which no edge will tell of */
     void *state;  /* of the implementation; NULL for a plain stream */
 };
 
@@ -44,7 +44,8 @@ static inline enum rc net_send(struct net_stream *stream, const void *from, size
     return stream->ops->send(stream, from, len, put);
 }
 
-/* Receive again before waiting for the socket: it may stay silent while bytes lie here. */
+/* Receive again before waiting for the socket: it was not read to its end, or bytes lie here that
+ * were read ahead. Whoever learns from the loop that the socket may be read says so here. */
 static inline bool net_pending(const struct net_stream *stream)
 {
     return stream->pending;
