@@ -83,10 +83,8 @@ static void finish(struct insert *in)
 
 static void put_name(struct buf *text, const char *before, const char *name)
 {
-    char *quoted = sql_quote_ident(name);
-
-    buf_printf(text, "%s%s", before, quoted);
-    free(quoted);
+    buf_append_str(text, before);
+    sql_quote_ident_put(text, name);
 }
 
 static void put_names(struct insert *in)

@@ -1,6 +1,4 @@
 /* Quoting as PostgreSQL's quote_ident and quote_literal do it. */
-#include <pg_query.h>
-#include <pg_query/pg_query.pb-c.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,37 +17,199 @@ static bool is_plain(const char *name)
     return *name != '\0';
 }
 
-/* Keywords of any kind but the unreserved are quoted by PostgreSQL. */
-static bool is_keyword(const char *name)
-{
-    PgQueryScanResult scan = pg_query_scan(name);
-    PgQuery__ScanResult *list = NULL;
-    bool keyword = true;
+/* Keywords of any kind but the unreserved, of PostgreSQL 15 to 18. Sorted. What the parser of
+ * libpg_query knows is not enough: to a newer server system_user is reserved. */
+static const char *const keywords[] = {"all",
+                                       "analyse",
+                                       "analyze",
+                                       "and",
+                                       "any",
+                                       "array",
+                                       "as",
+                                       "asc",
+                                       "asymmetric",
+                                       "authorization",
+                                       "between",
+                                       "bigint",
+                                       "binary",
+                                       "bit",
+                                       "boolean",
+                                       "both",
+                                       "case",
+                                       "cast",
+                                       "char",
+                                       "character",
+                                       "check",
+                                       "coalesce",
+                                       "collate",
+                                       "collation",
+                                       "column",
+                                       "concurrently",
+                                       "constraint",
+                                       "create",
+                                       "cross",
+                                       "current_catalog",
+                                       "current_date",
+                                       "current_role",
+                                       "current_schema",
+                                       "current_time",
+                                       "current_timestamp",
+                                       "current_user",
+                                       "dec",
+                                       "decimal",
+                                       "default",
+                                       "deferrable",
+                                       "desc",
+                                       "distinct",
+                                       "do",
+                                       "else",
+                                       "end",
+                                       "except",
+                                       "exists",
+                                       "extract",
+                                       "false",
+                                       "fetch",
+                                       "float",
+                                       "for",
+                                       "foreign",
+                                       "freeze",
+                                       "from",
+                                       "full",
+                                       "grant",
+                                       "greatest",
+                                       "group",
+                                       "grouping",
+                                       "having",
+                                       "ilike",
+                                       "in",
+                                       "initially",
+                                       "inner",
+                                       "inout",
+                                       "int",
+                                       "integer",
+                                       "intersect",
+                                       "interval",
+                                       "into",
+                                       "is",
+                                       "isnull",
+                                       "join",
+                                       "json",
+                                       "json_array",
+                                       "json_arrayagg",
+                                       "json_exists",
+                                       "json_object",
+                                       "json_objectagg",
+                                       "json_query",
+                                       "json_scalar",
+                                       "json_serialize",
+                                       "json_table",
+                                       "json_value",
+                                       "lateral",
+                                       "leading",
+                                       "least",
+                                       "left",
+                                       "like",
+                                       "limit",
+                                       "localtime",
+                                       "localtimestamp",
+                                       "merge_action",
+                                       "national",
+                                       "natural",
+                                       "nchar",
+                                       "none",
+                                       "normalize",
+                                       "not",
+                                       "notnull",
+                                       "null",
+                                       "nullif",
+                                       "numeric",
+                                       "offset",
+                                       "on",
+                                       "only",
+                                       "or",
+                                       "order",
+                                       "out",
+                                       "outer",
+                                       "overlaps",
+                                       "overlay",
+                                       "placing",
+                                       "position",
+                                       "precision",
+                                       "primary",
+                                       "real",
+                                       "references",
+                                       "returning",
+                                       "right",
+                                       "row",
+                                       "select",
+                                       "session_user",
+                                       "setof",
+                                       "similar",
+                                       "smallint",
+                                       "some",
+                                       "substring",
+                                       "symmetric",
+                                       "system_user",
+                                       "table",
+                                       "tablesample",
+                                       "then",
+                                       "time",
+                                       "timestamp",
+                                       "to",
+                                       "trailing",
+                                       "treat",
+                                       "trim",
+                                       "true",
+                                       "union",
+                                       "unique",
+                                       "user",
+                                       "using",
+                                       "values",
+                                       "varchar",
+                                       "variadic",
+                                       "verbose",
+                                       "when",
+                                       "where",
+                                       "window",
+                                       "with",
+                                       "xmlattributes",
+                                       "xmlconcat",
+                                       "xmlelement",
+                                       "xmlexists",
+                                       "xmlforest",
+                                       "xmlnamespaces",
+                                       "xmlparse",
+                                       "xmlpi",
+                                       "xmlroot",
+                                       "xmlserialize",
+                                       "xmltable"};
 
-    if (!scan.error)
-        list = pg_query__scan_result__unpack(NULL, scan.pbuf.len, (const uint8_t *)scan.pbuf.data);
-    if (list && list->n_tokens == 1)
-        keyword = list->tokens[0]->keyword_kind != PG_QUERY__KEYWORD_KIND__NO_KEYWORD &&
-                  list->tokens[0]->keyword_kind != PG_QUERY__KEYWORD_KIND__UNRESERVED_KEYWORD;
-    if (list)
-        pg_query__scan_result__free_unpacked(list, NULL);
-    pg_query_free_scan_result(scan);
-    return keyword;
+static int compare(const void *name, const void *keyword)
+{
+    return strcmp(name, *(const char *const *)keyword);
+}
+
+void sql_quote_ident_put(struct buf *out, const char *name)
+{
+    if (is_plain(name) &&
+        !bsearch(name, keywords, ARRAY_LEN(keywords), sizeof(keywords[0]), compare)) {
+        buf_append_str(out, name);
+        return;
+    }
+    buf_append(out, "\"", 1);
+    for (const char *p = name; *p; p++) {
+        if (*p == '"')
+            buf_append(out, "\"", 1);
+        buf_append(out, p, 1);
+    }
+    buf_append(out, "\"", 1);
 }
 
 char *sql_quote_ident(const char *name)
 {
     struct buf out = {0};
 
-    if (is_plain(name) && !is_keyword(name))
-        return mem_strdup(name);
-    buf_append_u8(&out, '"');
-    for (const char *p = name; *p; p++) {
-        if (*p == '"')
-            buf_append_u8(&out, '"');
-        buf_append_u8(&out, (unsigned char)*p);
-    }
-    buf_append_u8(&out, '"');
+    sql_quote_ident_put(&out, name);
     return buf_take(&out);
 }
 

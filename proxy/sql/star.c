@@ -16,14 +16,6 @@ bool sql_star_is(const struct sql_node *ref)
 
 /* ---- the columns that a session sees, as text ---- */
 
-static void put_name(struct buf *out, const char *name)
-{
-    char *quoted = sql_quote_ident(name);
-
-    buf_append_str(out, quoted);
-    free(quoted);
-}
-
 /* How the statement calls the column at `index` of those that the session sees. */
 static const char *called(const struct sql_place *place, size_t index, const char *name)
 {
@@ -45,11 +37,11 @@ static void put_columns(struct sql_work *w, struct buf *out, const struct sql_pl
         if (seen)
             buf_append_str(out, ", ");
         if (qualifier) {
-            put_name(out, qualifier);
+            sql_quote_ident_put(out, qualifier);
             buf_append_str(out, ".");
-            put_name(out, called(place, seen, column->name));
+            sql_quote_ident_put(out, called(place, seen, column->name));
         } else {
-            put_name(out, column->name);
+            sql_quote_ident_put(out, column->name);
         }
         seen++;
     }
@@ -152,7 +144,7 @@ static void bare_star(struct sql_work *w, struct sql_scope *scope, const struct 
         if (is_starred(w, place)) {
             put_columns(w, &text, place, place->name);
         } else {
-            put_name(&text, place->name);
+            sql_quote_ident_put(&text, place->name);
             buf_append_str(&text, ".*");
         }
     }
@@ -304,7 +296,7 @@ static void wrap(struct sql_work *w, const struct sql_place *place)
     buf_append_str(&text, ")");
     if (!sql_tree_get(place->range, "alias")) {
         buf_append_str(&text, " AS ");
-        put_name(&text, place->name);
+        sql_quote_ident_put(&text, place->name);
     }
     sql_edits_add_take(&w->edits, w->tokens.items[last].end, 0, buf_take(&text));
 }
@@ -352,7 +344,7 @@ void sql_star_copy(struct sql_work *w, const struct sql_node *copy)
         if (column->generated || sql_work_hides(w, place->rule, column))
             continue;
         buf_append_str(&text, seen++ ? ", " : " (");
-        put_name(&text, column->name);
+        sql_quote_ident_put(&text, column->name);
     }
     buf_append_str(&text, ")");
     sql_edits_add_take(&w->edits, w->tokens.items[last].end, 0, buf_take(&text));

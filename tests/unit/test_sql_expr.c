@@ -2,10 +2,15 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
+#include <ctype.h>
+#include <pg_query.h>
+#include <pg_query/pg_query.pb-c.h>
 
 #include "segue/base/rc.h"
 #include "segue/sql/expr.h"
@@ -180,6 +185,41 @@ static void names_are_quoted_as_postgres_does(void **state)
     }
 }
 
+/* Every keyword token of the parser's grammar has the word in its name. */
+static void all_keywords_that_the_parser_knows_are_quoted(void **state)
+{
+    const ProtobufCEnumDescriptor *tokens = &pg_query__token__descriptor;
+    unsigned seen = 0;
+
+    (void)state;
+    for (unsigned i = 0; i < tokens->n_values; i++) {
+        char word[64];
+        size_t len = (size_t)snprintf(word, sizeof(word), "%s", tokens->values[i].name);
+        PgQueryScanResult scan;
+        PgQuery__ScanResult *list;
+
+        for (size_t c = 0; c < len; c++)
+            word[c] = (char)tolower((unsigned char)word[c]);
+        if (len > 2 && !strcmp(word + len - 2, "_p"))
+            word[len - 2] = '\0';
+        scan = pg_query_scan(word);
+        assert_null(scan.error);
+        list = pg_query__scan_result__unpack(NULL, scan.pbuf.len, (const uint8_t *)scan.pbuf.data);
+        if (list->n_tokens == 1 &&
+            list->tokens[0]->keyword_kind > PG_QUERY__KEYWORD_KIND__UNRESERVED_KEYWORD) {
+            char *got = sql_quote_ident(word);
+
+            if (*got != '"')
+                fail_msg("%s is not quoted", word);
+            free(got);
+            seen++;
+        }
+        pg_query__scan_result__free_unpacked(list, NULL);
+        pg_query_free_scan_result(scan);
+    }
+    assert_true(seen > 100);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -190,6 +230,7 @@ int main(void)
         cmocka_unit_test(a_bare_column_is_recognised),
         cmocka_unit_test(only_a_type_name_is_a_type),
         cmocka_unit_test(names_are_quoted_as_postgres_does),
+        cmocka_unit_test(all_keywords_that_the_parser_knows_are_quoted),
     };
 
     return cmocka_run_group_tests_name("sql_expr", tests, NULL, NULL);

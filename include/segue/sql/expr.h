@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "segue/base/buf.h"
 #include "segue/base/err.h"
 
 struct sql_expr_info {
@@ -38,8 +39,9 @@ bool sql_expr_is_column(const char *expr, const char *column);
 enum rc sql_type_parse(const char *type, struct err *err) MUST_CHECK;
 
 /* Quoting as PostgreSQL's quote_ident / quote_literal; heap text. quote_ident leaves plain
- * lower-case names that are no reserved word bare. */
+ * lower-case names bare that no version has for a keyword. */
 char *sql_quote_ident(const char *name);
+void sql_quote_ident_put(struct buf *out, const char *name); /* behind what is there */
 char *sql_quote_literal(const char *text);
 char *sql_quote_qualified(const char *schema, const char *name); /* "s"."t" as needed */
 
