@@ -223,7 +223,8 @@ static bool by_shape(struct sql_cache *cache, const struct sql_rules *rules,
 
     if (!session->rewrites || !sql_mentions(rules, text, len))
         return false;
-    if (sql_shape_init(&shape, text, len))
+    if (sql_shape_init(&shape, text, len) &&
+        sql_mentions(rules, shape.text.data, shape.text.len)) /* not in a literal only */
         found = of_shape(cache, rules, session, &shape);
     done = found && found->doubt == SQL_DOUBT_NONE && !found->early;
     if (done)
