@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "record.h"
 #include "segue/base/mem.h"
 #include "segue/sql/expr.h"
 #include "star.h"
@@ -92,21 +93,42 @@ static bool is_hiding(const struct sql_work *w, const struct sql_place *place)
     return place && place->kind == SQL_PLACE_MIGRATING && sql_place_hides(w, place);
 }
 
-/* Or the name is a table's, and a hidden column takes it away from the row: the tables that have
- * such a column become sub-selects without it. */
-static bool row_behind(struct sql_work *w, struct sql_scope *scope, const char *name,
-                       unsigned flags)
+static void note_row(struct sql_work *w, const struct sql_place *place, const struct sql_node *ref,
+                     const char *called, bool certain, unsigned flags)
 {
-    struct sql_place *row = sql_scope_place(scope, name);
+    sql_star_note(w, place);
+    sql_record_note(w, place, (struct sql_record){.ref = ref, .called = called, .certain = certain},
+                    flags);
+}
 
-    if (!row)
-        return false;
+/* Tables that have a hidden column of that name become sub-selects without it. */
+static void uncover(struct sql_work *w, struct sql_scope *scope, const char *name)
+{
     for (; scope; scope = scope->outer)
         for (size_t i = 0; i < scope->n; i++)
             if (sql_place_has(w, &scope->places[i], name) == SQL_HAS_HIDDEN)
                 scope->places[i].wrap = true;
-    if (is_hiding(w, row))
-        sql_star_whole_row(w, row, flags & SQL_NAME_ANONYMOUS);
+}
+
+/* Or the name is a table's, and a hidden column takes it away from the row. */
+static bool row_behind(struct sql_work *w, struct sql_scope *scope, const struct sql_node *ref,
+                       const char *name, unsigned flags)
+{
+    struct sql_place *row = sql_scope_place(scope, name);
+    struct sql_record record = {.ref = ref, .called = name, .certain = true, .placed = true};
+
+    if (!row)
+        return false;
+    if (!is_hiding(w, row)) {
+        uncover(w, scope, name);
+        return true;
+    }
+    if (flags & SQL_NAME_FIELDS) {
+        uncover(w, scope, name);
+        record.placed = false;
+    }
+    sql_star_note(w, row);
+    sql_record_note(w, row, record, flags);
     return true;
 }
 
@@ -132,7 +154,7 @@ static void dual_name(struct sql_work *w, struct sql_scope *scope, const struct 
             use(w, a.has, column, flags);
         return;
     }
-    if (!row_behind(w, scope, column, flags) && hidden)
+    if (!row_behind(w, scope, ref, column, flags) && hidden)
         use(w, hidden, column, flags); /* the other side's, and meant */
 }
 
@@ -173,28 +195,48 @@ bool sql_name_output(struct sql_work *w, struct sql_scope *scope, const struct s
     return true;
 }
 
-static bool has_place(const struct sql_scope *scope, const struct sql_place *place)
+/* Is there no column of that name, which would come first, at any level? Of relations that do not
+ * migrate only columns that are called as an old or new one are known. */
+static bool is_no_column(struct sql_work *w, struct sql_scope *scope, const char *name)
 {
-    return scope && place >= scope->places && place < scope->places + scope->n;
+    bool known = sql_is_dual_name(w, name);
+
+    for (; scope; scope = scope->outer) {
+        struct answers a = ask(w, scope, name);
+
+        if (a.nhas > 0 || a.perhaps)
+            return false;
+        for (size_t i = 0; i < scope->n && !known; i++)
+            if (scope->places[i].kind == SQL_PLACE_RELATION)
+                return false;
+    }
+    return true;
 }
 
-/* A name alone may be a table's: then it is a whole row. A column comes first. */
-static void row_or_column(struct sql_work *w, struct sql_scope *scope, const char *name,
-                          unsigned flags)
+struct sql_place *sql_name_row(struct sql_work *w, struct sql_scope *scope, const char *name)
 {
     struct sql_place *place = sql_scope_place(scope, name);
 
+    return is_hiding(w, place) && is_no_column(w, scope, name) ? place : NULL;
+}
+
+/* A name alone may be a table's: then it is a whole row. A column comes first. */
+static void row_or_column(struct sql_work *w, struct sql_scope *scope, const struct sql_node *ref,
+                          const char *name, unsigned flags)
+{
+    struct sql_place *place = sql_scope_place(scope, name);
+
+    if (!place && is_no_column(w, scope, name))
+        place = sql_star_returned(scope, name);
     if (!is_hiding(w, place))
         return;
     for (struct sql_scope *at = scope; at; at = at->outer) {
-        struct answers a = ask(w, at, name);
-
-        if (a.nhas > 0 || a.hidden)
+        if (ask(w, at, name).nhas > 0)
             return;
-        if (has_place(at, place))
+        if (place >= at->places && place < at->places + at->n)
             break;
     }
-    sql_star_whole_row(w, place, flags & SQL_NAME_ANONYMOUS);
+    note_row(w, place, ref, name, is_no_column(w, scope, name), flags);
 }
 
 static void fix_all(struct sql_scope *scope)
@@ -212,23 +254,26 @@ static void alone(struct sql_work *w, struct sql_scope *scope, const struct sql_
     else if (sql_is_dual_name(w, name))
         dual_name(w, scope, ref, name, flags);
     else
-        row_or_column(w, scope, name, flags);
+        row_or_column(w, scope, ref, name, flags);
 }
 
 /* ---- t.x, s.t.x ---- */
 
-static void qualified(struct sql_work *w, struct sql_scope *scope, const struct sql_node *fields,
+static void qualified(struct sql_work *w, struct sql_scope *scope, const struct sql_node *ref,
                       const char *column, unsigned flags)
 {
+    const struct sql_node *fields = sql_tree_get(ref, "fields");
     size_t n = sql_node_size(fields);
     const char *name = sql_tree_string(sql_node_at(fields, n - 2));
     struct sql_place *place = name ? sql_scope_place(scope, name) : NULL;
 
+    if (!place && name && n == 2 && !column)
+        place = sql_star_returned(scope, name);
     if (!place)
         return;
     if (!column) { /* t.* as a value */
         if (is_hiding(w, place))
-            sql_star_whole_row(w, place, flags & SQL_NAME_ANONYMOUS);
+            note_row(w, place, ref, name, true, flags);
         return;
     }
     if (n > 2 || is_system(column))
@@ -247,5 +292,5 @@ void sql_name_column(struct sql_work *w, struct sql_scope *scope, const struct s
     if (n == 1 && column)
         alone(w, scope, ref, column, flags);
     else if (n >= 2)
-        qualified(w, scope, fields, column, flags);
+        qualified(w, scope, ref, column, flags);
 }

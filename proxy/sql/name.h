@@ -7,12 +7,16 @@
 enum {
     SQL_NAME_ANONYMOUS = 1, /* a row is as good as a table's row here */
     SQL_NAME_WRITTEN = 2,   /* RETURNING of INSERT and UPDATE: the guard has filled the row */
+    SQL_NAME_FIELDS = 4,    /* fields of the row may be named around it, or outside of the query */
 };
 
 /* A ColumnRef in an expression (stars in target lists are star.c's). Where a column of the other
  * side would take the name away from the one that the session means, it is qualified. */
 void sql_name_column(struct sql_work *w, struct sql_scope *scope, const struct sql_node *ref,
                      unsigned flags);
+
+/* The migrating table with hidden columns whose row a name by itself is for certain. NULL: none. */
+struct sql_place *sql_name_row(struct sql_work *w, struct sql_scope *scope, const char *name);
 
 /* A ColumnRef (NULL: none) that is the name of an item of the target list: its number, from 1. 0:
  * it is not, or nobody can count so far (a star). */

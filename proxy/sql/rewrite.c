@@ -51,6 +51,7 @@ void sql_rewrite(const struct sql_rules *rules, const struct sql_sight_of_sessio
     finish(&w);
     sql_tokens_fini(&w.tokens);
     sql_edits_fini(&w.edits);
+    free(w.records.items);
     sql_nodes_free(nodes);
     free(copy);
 }

@@ -88,7 +88,6 @@ struct sql_place *sql_scope_add_range(struct sql_work *w, struct sql_scope *scop
     place->schema = schema;
     place->range = range;
     place->aliases = sql_tree_get(sql_tree_get(range, "alias"), "colnames");
-    place->fixed = !sql_node_is_true(sql_tree_get(range, "inh"));
     if (cte) {
         place->kind = cte->query ? SQL_PLACE_QUERY : SQL_PLACE_UNKNOWN;
         place->query = cte->query;

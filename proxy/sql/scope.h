@@ -24,7 +24,7 @@ struct sql_place {
     const struct sql_node *query;   /* QUERY: its SelectStmt */
     bool written;                   /* what the statement writes to: it stays a table */
     bool qualified_only;            /* `excluded` */
-    bool fixed; /* ONLY, TABLESAMPLE, system columns, three-part names: stays a table */
+    bool fixed; /* TABLESAMPLE, system columns, three-part names: stays a table */
     bool wrap;  /* is to become a sub-select of what the session sees */
 };
 

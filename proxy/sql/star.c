@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "name.h"
+#include "record.h"
 #include "segue/base/buf.h"
 #include "segue/base/mem.h"
 #include "segue/sql/expr.h"
@@ -49,6 +51,30 @@ static void put_columns(struct sql_work *w, struct buf *out, const struct sql_pl
         sql_work_doubt(w, SQL_DOUBT_STAR);
 }
 
+void sql_star_put_row(struct sql_work *w, struct buf *out, const struct sql_place *place,
+                      const char *qualifier)
+{
+    size_t seen = 0;
+
+    for (size_t i = 0; i < place->rule->ncolumns; i++) {
+        const struct rule_column *column = &place->rule->columns[i];
+        const char *name = called(place, seen, column->name);
+
+        if (sql_work_hides(w, place->rule, column))
+            continue;
+        buf_append_str(out, seen++ ? ", " : "");
+        put_name(out, qualifier);
+        buf_append_str(out, ".");
+        put_name(out, name);
+        if (strcmp(name, column->name) != 0) {
+            buf_append_str(out, " AS ");
+            put_name(out, column->name);
+        }
+    }
+    if (!seen)
+        sql_work_doubt(w, SQL_DOUBT_STAR);
+}
+
 static bool reads_early(const struct sql_work *w, const struct sql_place *place)
 {
     const struct rule *rule = place->rule;
@@ -61,8 +87,7 @@ static bool reads_early(const struct sql_work *w, const struct sql_place *place)
     return false;
 }
 
-/* A star, or what is like one, over the place. */
-static void note_star(struct sql_work *w, const struct sql_place *place)
+void sql_star_note(struct sql_work *w, const struct sql_place *place)
 {
     w->out->stars |= sql_work_bit(place->rule);
     if (reads_early(w, place))
@@ -125,7 +150,7 @@ static void bare_star(struct sql_work *w, struct sql_scope *scope, const struct 
         if (place->qualified_only)
             continue;
         if (place->kind == SQL_PLACE_MIGRATING && sql_place_hides(w, place))
-            note_star(w, place);
+            sql_star_note(w, place);
         starred = starred || is_starred(w, place);
     }
     if (!starred)
@@ -151,6 +176,13 @@ static void bare_star(struct sql_work *w, struct sql_scope *scope, const struct 
     replace_star(w, star, &text);
 }
 
+struct sql_place *sql_star_returned(struct sql_scope *scope, const char *name)
+{
+    if (strcmp(name, "old") != 0 && strcmp(name, "new") != 0)
+        return NULL;
+    return scope->n > 0 && scope->places[0].written ? &scope->places[0] : NULL;
+}
+
 static struct sql_place *star_place(struct sql_scope *scope, const struct sql_node *star,
                                     const char **qualifier)
 {
@@ -160,10 +192,8 @@ static struct sql_place *star_place(struct sql_scope *scope, const struct sql_no
     struct sql_place *place = name ? sql_scope_place(scope, name) : NULL;
 
     *qualifier = name;
-    /* RETURNING old.*, new.* (PostgreSQL 18): rows of what is written */
-    if (!place && n == 2 && (!strcmp(name, "old") || !strcmp(name, "new")) && scope->n > 0 &&
-        scope->places[0].written)
-        place = &scope->places[0];
+    if (!place && n == 2)
+        place = sql_star_returned(scope, name);
     return place;
 }
 
@@ -175,7 +205,7 @@ static void named_star(struct sql_work *w, struct sql_scope *scope, const struct
 
     if (!place || place->kind != SQL_PLACE_MIGRATING || !sql_place_hides(w, place))
         return;
-    note_star(w, place);
+    sql_star_note(w, place);
     if (sql_node_size(sql_tree_get(star, "fields")) > 2) {
         place->fixed = true;
         if (!is_unique(scope, place))
@@ -199,7 +229,7 @@ static bool table_command(struct sql_work *w, struct sql_scope *scope)
         return false;
     if (!is_starred(w, place))
         return true;
-    note_star(w, place);
+    sql_star_note(w, place);
     buf_append_str(&text, "SELECT ");
     put_columns(w, &text, place, place->name);
     buf_append_str(&text, " FROM");
@@ -221,20 +251,38 @@ void sql_star_target(struct sql_work *w, struct sql_scope *scope, const struct s
     }
 }
 
+bool sql_star_fields(struct sql_work *w, struct sql_scope *scope, const struct sql_node *target,
+                     const struct sql_node *name)
+{
+    const struct sql_tokens *tokens = &w->tokens;
+    const struct sql_node *fields = sql_tree_get(name, "fields");
+    const char *row = sql_tree_string(sql_node_at(fields, 0));
+    struct sql_place *place =
+        row && sql_node_size(fields) == 1 ? sql_name_row(w, scope, row) : NULL;
+    size_t i = sql_tokens_at(tokens, sql_tree_location(target));
+    struct buf text = {0};
+
+    if (!place || !sql_tokens_is(tokens, i, SQL_TOKEN_OPEN) ||
+        !sql_tokens_is(tokens, i + 2, SQL_TOKEN_CLOSE) ||
+        !sql_tokens_is(tokens, i + 4, PG_QUERY__TOKEN__ASCII_42))
+        return false;
+    sql_star_note(w, place);
+    if (place->wrap)
+        return true;
+    put_columns(w, &text, place, place->name);
+    /* errors are told of the name, not of the bracket */
+    sql_edits_add_take(&w->edits, tokens->items[i].start, 1, mem_strndup(" ", 1));
+    sql_edits_add_take(&w->edits, tokens->items[i + 1].start,
+                       tokens->items[i + 4].end - tokens->items[i + 1].start, buf_take(&text));
+    return true;
+}
+
 void sql_star_in_row(struct sql_work *w, struct sql_scope *scope, const struct sql_node *star)
 {
     named_star(w, scope, star);
 }
 
 /* ---- sub-selects ---- */
-
-void sql_star_whole_row(struct sql_work *w, struct sql_place *place, bool anonymous)
-{
-    note_star(w, place);
-    if (!anonymous || place->aliases) /* of a table, a row's fields are not called by aliases */
-        sql_work_doubt(w, SQL_DOUBT_ROW);
-    place->wrap = true;
-}
 
 /* Column aliases count from the first column: are all that they count over the session's? */
 static bool aliases_shift(const struct sql_work *w, const struct sql_place *place)
@@ -277,15 +325,35 @@ void sql_star_joins(struct sql_work *w, struct sql_scope *scope, const struct sq
     }
 }
 
+/* The tokens of a relation of FROM, without its alias: ONLY s.t, ONLY (t), t *. False: others. */
+static bool relation_tokens(const struct sql_work *w, const struct sql_node *range, size_t *first,
+                            size_t *last)
+{
+    const struct sql_tokens *tokens = &w->tokens;
+    bool bracket;
+
+    *first = *last = sql_tokens_at(tokens, sql_tree_location(range));
+    while (sql_tokens_is(tokens, *last + 1, SQL_TOKEN_DOT))
+        *last += 2;
+    if (*last >= tokens->n || sql_tokens_is(tokens, *last + 1, PG_QUERY__TOKEN__UESCAPE))
+        return false;
+    if (sql_tokens_is(tokens, *last + 1, PG_QUERY__TOKEN__ASCII_42))
+        ++*last;
+    if (sql_node_is_true(sql_tree_get(range, "inh")))
+        return true;
+    bracket = *first > 1 && sql_tokens_is(tokens, *first - 1, SQL_TOKEN_OPEN);
+    if (bracket && !sql_tokens_is(tokens, ++*last, SQL_TOKEN_CLOSE))
+        return false;
+    *first -= bracket ? 2 : 1;
+    return sql_tokens_is(tokens, *first, PG_QUERY__TOKEN__ONLY);
+}
+
 static void wrap(struct sql_work *w, const struct sql_place *place)
 {
-    size_t first = sql_tokens_at(&w->tokens, sql_tree_location(place->range)), last = first;
     struct buf text = {0};
+    size_t first, last;
 
-    while (sql_tokens_is(&w->tokens, last + 1, SQL_TOKEN_DOT))
-        last += 2;
-    if (last >= w->tokens.n || sql_tokens_is(&w->tokens, last + 1, PG_QUERY__TOKEN__ASCII_42) ||
-        sql_tokens_is(&w->tokens, last + 1, PG_QUERY__TOKEN__UESCAPE)) {
+    if (!relation_tokens(w, place->range, &first, &last)) {
         sql_work_doubt(w, SQL_DOUBT_CLAUSE);
         return;
     }
@@ -301,17 +369,20 @@ static void wrap(struct sql_work *w, const struct sql_place *place)
     sql_edits_add_take(&w->edits, w->tokens.items[last].end, 0, buf_take(&text));
 }
 
+/* A table's row calls its fields as the table does; a sub-select's goes by the list of aliases. */
 void sql_star_wrap(struct sql_work *w, struct sql_scope *scope, bool locks)
 {
     for (size_t i = 0; i < scope->n; i++) {
         const struct sql_place *place = &scope->places[i];
+        enum sql_record_wait rows = sql_record_waits(w, place);
+        bool may = !locks && !place->fixed && !place->written;
 
-        if (!place->wrap)
-            continue;
-        if (locks || place->fixed || place->written)
+        if (place->wrap && !may)
             sql_work_doubt(w, SQL_DOUBT_JOIN);
-        else
+        else if (place->wrap || (rows == SQL_RECORD_EITHER && may && !place->aliases))
             wrap(w, place);
+        if (rows)
+            sql_record_put(w, scope, place, !may || place->aliases);
     }
 }
 

@@ -10,6 +10,7 @@
 #define SEGUE_SQL_STAR_H
 
 #include "scope.h"
+#include "segue/base/buf.h"
 
 /* Is the ColumnRef (NULL: no) `*` or `c.*`? */
 bool sql_star_is(const struct sql_node *ref);
@@ -18,17 +19,28 @@ bool sql_star_is(const struct sql_node *ref);
 void sql_star_target(struct sql_work *w, struct sql_scope *scope, const struct sql_node *target,
                      const struct sql_node *star);
 
+/* `(c).*` as an item. True: it means the session's columns now, as `c.*` does. */
+bool sql_star_fields(struct sql_work *w, struct sql_scope *scope, const struct sql_node *target,
+                     const struct sql_node *name);
+
 /* `c.*` inside of ROW(). */
 void sql_star_in_row(struct sql_work *w, struct sql_scope *scope, const struct sql_node *star);
 
-/* `c`, or `c.*` as a value: the row of a place. `anonymous`: its type does not matter there. */
-void sql_star_whole_row(struct sql_work *w, struct sql_place *place, bool anonymous);
+/* A star, or what is like one, over the place. */
+void sql_star_note(struct sql_work *w, const struct sql_place *place);
+
+/* Appends the columns of the place's row, called as the table calls them. */
+void sql_star_put_row(struct sql_work *w, struct buf *out, const struct sql_place *place,
+                      const char *qualifier);
+
+/* RETURNING old, new (PostgreSQL 18): rows of what is written. NULL: `name` is neither. */
+struct sql_place *sql_star_returned(struct sql_scope *scope, const char *name);
 
 /* What the places of a FROM need because of each other, once all of them are known. */
 void sql_star_joins(struct sql_work *w, struct sql_scope *scope, const struct sql_node *targets);
 
-/* At the end of a query level: makes sub-selects of the places that need it. `locks`: a locking
- * clause, or GROUP BY, which knows a primary key of tables only. */
+/* At the end of a query level: makes sub-selects of the places that need it, and rows in place.
+ * `locks`: a locking clause, or GROUP BY, which knows a primary key of tables only. */
 void sql_star_wrap(struct sql_work *w, struct sql_scope *scope, bool locks);
 
 /* COPY of a table without a column list. */

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "record.h"
+
 /* ---- which ---- */
 
 void sql_written_of(const struct sql_node *list, struct sql_written *written)
@@ -110,5 +112,6 @@ bool sql_span_may_copy(const struct sql_work *w, struct sql_span span, const str
 
     return sql_expr_may_repeat(expr) && location >= 0 && (uint32_t)location >= span.from &&
            (uint32_t)location < span.to && span.to - span.from <= SQL_COPY_BYTES_MAX &&
-           !sql_edits_touch(&w->edits, span.from, span.to);
+           !sql_edits_touch(&w->edits, span.from, span.to) &&
+           !sql_record_touches(w, span.from, span.to);
 }

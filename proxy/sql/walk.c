@@ -18,17 +18,30 @@ static const struct sql_node *get(const struct sql_node *node, const char *key)
 
 /* ---- lists ---- */
 
-static void walk_targets(struct sql_work *w, struct sql_scope *scope, const struct sql_node *list,
-                         unsigned flags)
+/* (c).* */
+static bool is_star_of(const struct sql_node *indirection)
 {
+    const struct sql_node *steps = get(indirection, "indirection");
+
+    return sql_node_size(steps) == 1 && get(sql_node_at(steps, 0), "A_Star");
+}
+
+/* A row among the targets has its type from the query: not what it is stored in has. Only the
+ * client, to whom `outer` is NULL, cannot name its fields. */
+static void walk_targets(struct sql_work *w, struct sql_scope *scope, const struct sql_scope *outer,
+                         const struct sql_node *list, unsigned flags)
+{
+    flags |= (w->stored ? 0 : SQL_NAME_ANONYMOUS) | (outer ? SQL_NAME_FIELDS : 0);
+
     SQL_NODE_EACH_ITEM(item, list) {
         const struct sql_node *target = get(item, "ResTarget"), *val = get(target, "val");
-        const struct sql_node *ref = get(val, "ColumnRef");
+        const struct sql_node *ref = get(val, "ColumnRef"), *steps = get(val, "A_Indirection");
 
         if (sql_star_is(ref))
             sql_star_target(w, scope, target, ref);
-        else
-            sql_walk_node(w, scope, val, flags | SQL_NAME_ANONYMOUS);
+        else if (!is_star_of(steps) ||
+                 !sql_star_fields(w, scope, target, get(get(steps, "arg"), "ColumnRef")))
+            sql_walk_node(w, scope, val, flags);
     }
 }
 
@@ -57,7 +70,7 @@ static void walk_sorts(struct sql_work *w, struct sql_scope *scope, const struct
         const struct sql_node *node = get(get(item, "SortBy"), "node");
 
         if (!sql_name_of_output(get(node, "ColumnRef"), targets))
-            sql_walk_node(w, scope, node, 0);
+            sql_walk_node(w, scope, node, SQL_NAME_ANONYMOUS);
     }
 }
 
@@ -109,7 +122,7 @@ void sql_walk_select(struct sql_work *w, struct sql_scope *outer, const struct s
     } else {
         sql_from_add_all(w, &scope, get(node, "fromClause"));
         sql_star_joins(w, &scope, get(node, "targetList"));
-        walk_targets(w, &scope, get(node, "targetList"), 0);
+        walk_targets(w, &scope, outer, get(node, "targetList"), 0);
         sql_from_conditions(w, &scope, get(node, "fromClause"), &at);
         for (size_t i = 0; i < ARRAY_LEN(clauses); i++)
             sql_walk_node(w, &scope, get(node, clauses[i]), 0);
@@ -153,11 +166,14 @@ static void on_insert(struct sql_work *w, struct sql_scope *outer, const struct 
 {
     struct sql_scope with = {.outer = outer}, scope = {.outer = &with};
     const struct rule *table;
+    bool stored = w->stored;
 
     on_with(w, &with, get(node, "withClause"));
+    w->stored = true;
     sql_walk_select(w, &with, get(get(node, "selectStmt"), "SelectStmt"));
+    w->stored = stored;
     table = add_written(w, &scope, node);
-    walk_targets(w, &scope, get(node, "returningList"), SQL_NAME_WRITTEN);
+    walk_targets(w, &scope, outer, get(node, "returningList"), SQL_NAME_WRITTEN);
     if (table)
         sql_insert_columns(w, table, node);
     on_conflict(w, &scope, table, node);
@@ -183,7 +199,7 @@ static void on_change(struct sql_work *w, struct sql_scope *outer, const struct 
         walk_values(w, &scope, get(node, "targetList"));
     sql_from_conditions(w, &scope, get(node, from), &at);
     sql_walk_node(w, &scope, get(node, "whereClause"), 0);
-    walk_targets(w, &scope, get(node, "returningList"), update ? SQL_NAME_WRITTEN : 0);
+    walk_targets(w, &scope, outer, get(node, "returningList"), update ? SQL_NAME_WRITTEN : 0);
     if (update && table)
         sql_set_twins(w, table, node);
     sql_star_wrap(w, &scope, false);
@@ -263,12 +279,17 @@ static void on_delete_node(struct sql_work *w, struct sql_scope *scope, const st
 }
 
 /* Functions that take a row of any type and say only what is in it. */
-static bool takes_rows(const struct sql_node *call)
+static bool takes_rows(const struct sql_node *call, unsigned flags)
 {
     static const char *const names[] = {
-        "row_to_json",       "to_json",           "to_jsonb",         "json_agg",
-        "jsonb_agg",         "json_build_object", "json_build_array", "jsonb_build_object",
-        "jsonb_build_array", "json_object_agg",   "jsonb_object_agg", "count",
+        "row_to_json",       "to_json",
+        "to_jsonb",          "json_agg",
+        "jsonb_agg",         "json_build_object",
+        "json_build_array",  "jsonb_build_object",
+        "jsonb_build_array", "json_object_agg",
+        "jsonb_object_agg",  "count",
+        "array_to_json",     "concat",
+        "concat_ws",         "format",
     };
     const struct sql_node *parts = get(call, "funcname");
     size_t n = sql_node_size(parts);
@@ -277,13 +298,15 @@ static bool takes_rows(const struct sql_node *call)
     for (size_t i = 0; name && i < ARRAY_LEN(names); i++)
         if (!strcmp(names[i], name))
             return true;
-    return false;
+    /* an array of rows is as good as they are */
+    return name && !strcmp(name, "array_agg") && (flags & SQL_NAME_ANONYMOUS) &&
+           !(flags & SQL_NAME_FIELDS);
 }
 
 static void on_call(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node,
                     unsigned flags)
 {
-    unsigned args = (flags & SQL_NAME_WRITTEN) | (takes_rows(node) ? SQL_NAME_ANONYMOUS : 0);
+    unsigned args = (flags & SQL_NAME_WRITTEN) | (takes_rows(node, flags) ? SQL_NAME_ANONYMOUS : 0);
 
     SQL_NODE_EACH_ITEM(item, get(node, "args"))
         sql_walk_node(w, scope, item, args);
@@ -295,7 +318,40 @@ static void on_call(struct sql_work *w, struct sql_scope *scope, const struct sq
 static void on_null_test(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node,
                          unsigned flags)
 {
-    sql_walk_node(w, scope, get(node, "arg"), flags | SQL_NAME_ANONYMOUS);
+    sql_walk_node(w, scope, get(node, "arg"), (flags & SQL_NAME_WRITTEN) | SQL_NAME_ANONYMOUS);
+}
+
+/* What a row is as text does not depend on its type. */
+static void on_cast(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node,
+                    unsigned flags)
+{
+    const struct sql_node *type = get(node, "typeName"), *names = get(type, "names");
+    const char *name = sql_tree_string(sql_node_at(names, sql_node_size(names) - 1));
+    bool text =
+        name && !get(type, "arrayBounds") && (!strcmp(name, "text") || !strcmp(name, "varchar"));
+
+    sql_walk_node(w, scope, get(node, "arg"),
+                  (flags & SQL_NAME_WRITTEN) | (text ? SQL_NAME_ANONYMOUS : 0));
+}
+
+/* Rows are compared column by column, of whatever types they are. */
+static void on_operator(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node,
+                        unsigned flags)
+{
+    static const char *const names[] = {"=", "<>", "<", "<=", ">", ">="};
+    const struct sql_node *list = get(node, "name");
+    const char *kind = sql_node_text(get(node, "kind"));
+    const char *name = sql_tree_string(sql_node_at(list, 0));
+    bool compares = false;
+
+    for (size_t i = 0; name && sql_node_size(list) == 1 && i < ARRAY_LEN(names); i++)
+        compares = compares || !strcmp(names[i], name);
+    compares = compares && kind &&
+               (!strcmp(kind, "AEXPR_OP") || !strcmp(kind, "AEXPR_DISTINCT") ||
+                !strcmp(kind, "AEXPR_NOT_DISTINCT"));
+    flags = (flags & SQL_NAME_WRITTEN) | (compares ? SQL_NAME_ANONYMOUS : 0);
+    sql_walk_node(w, scope, get(node, "lexpr"), flags);
+    sql_walk_node(w, scope, get(node, "rexpr"), flags);
 }
 
 static void on_row(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node,
@@ -326,7 +382,8 @@ static void on_indirection(struct sql_work *w, struct sql_scope *scope, const st
     if (column && place && place->kind == SQL_PLACE_MIGRATING &&
         sql_place_has(w, place, column) == SQL_HAS)
         return;
-    sql_walk_node(w, scope, get(node, "arg"), (flags & SQL_NAME_WRITTEN) | SQL_NAME_ANONYMOUS);
+    sql_walk_node(w, scope, get(node, "arg"),
+                  (flags & SQL_NAME_WRITTEN) | SQL_NAME_ANONYMOUS | SQL_NAME_FIELDS);
 }
 
 /* SET (a, b) = (SELECT ...): each of the columns has the one sub-select. */
@@ -358,6 +415,8 @@ static const struct {
     {"RowExpr", on_row},
     {"A_Indirection", on_indirection},
     {"NullTest", on_null_test},
+    {"TypeCast", on_cast},
+    {"A_Expr", on_operator},
     {"MultiAssignRef", on_multiple},
     {"SelectStmt", on_select_node},
     {"InsertStmt", on_insert_node},
@@ -409,6 +468,13 @@ static void on_prepare(struct sql_work *w, struct sql_scope *scope, const struct
     w->kept = false;
 }
 
+static void on_stored(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node)
+{
+    w->stored = true;
+    on_query_of(w, scope, node);
+    w->stored = false;
+}
+
 static void nothing(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node)
 {
     (void)w;
@@ -428,9 +494,9 @@ static const struct {
     {"CopyStmt", on_copy},
     {"ExplainStmt", on_query_of},
     {"PrepareStmt", on_prepare},
-    {"ViewStmt", on_query_of},
+    {"ViewStmt", on_stored},
     {"DeclareCursorStmt", on_query_of},
-    {"CreateTableAsStmt", on_query_of},
+    {"CreateTableAsStmt", on_stored},
     /* in these a name means the same to both sides */
     {"TransactionStmt", nothing},
     {"ExecuteStmt", nothing},

@@ -3,8 +3,8 @@
  *
  * walk.c goes over the statements and calls the passes; scope.c says what a name means; star.c
  * makes
- * `*`, whole rows and joins stable; insert.c and set.c write twins. A pass adds edits, or a doubt:
- * then the text stays as it is.
+ * `*` and joins stable, record.c whole rows; insert.c and set.c write twins. A pass adds edits, or
+ * a doubt: then the text stays as it is.
  */
 #ifndef SEGUE_SQL_WORK_H
 #define SEGUE_SQL_WORK_H
@@ -15,6 +15,14 @@
 #include "tokens.h"
 #include "tree.h"
 
+struct sql_record;
+
+/* Whole rows that were found (record.h). */
+struct sql_records {
+    struct sql_record *items;
+    size_t n, cap;
+};
+
 struct sql_work {
     const struct sql_rules *rules;
     const struct sql_sight_of_session *session;
@@ -22,8 +30,11 @@ struct sql_work {
     size_t len;
     struct sql_tokens tokens;
     struct sql_edits edits;
+    struct sql_records records;
     /* In PREPARE: what the server keeps may outlive the twins, and nobody prepares it again. */
     bool kept;
+    /* What is selected goes into columns of the client's types, not to the client. */
+    bool stored;
     struct sql_rewrite *out;
 };
 

@@ -15,6 +15,7 @@ OIDS = {"boolean": 16, "smallint": 21, "integer": 23, "bigint": 20, "text": 25, 
 
 
 class Changes(Queries):
+    kept = False  # in PREPARE
     # ---- values of a column ----
 
     def value(self, table, column, level=None, single=True):
@@ -25,8 +26,8 @@ class Changes(Queries):
 
     def _value(self, table, column, level, single):
         chance = self.dice.random()
-        if chance < 0.1 and (single or column.name != "low"):  # its default draws a number
-            return "DEFAULT"
+        if chance < 0.1 and (single or column.name != "low") and not (self.kept and column.name in DEFAULTED):
+            return "DEFAULT"  # of low it draws a number; in PREPARE it is that of the half which is named
         if column.name in table.keys and column.category == "int":
             return str(self.dice.choice([1, 2, 300, 301, 302, 303, 304]))
         if column.name == "region":

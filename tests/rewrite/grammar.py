@@ -74,7 +74,7 @@ class Grammar(Changes):
 
     def generate(self, number):
         self.dice = random.Random(f"{self.seed}/{number}")
-        self.ctes, self.sizes = {}, {}
+        self.ctes, self.sizes, self.kept = {}, {}, False
         how = self.dice.choice(["simple", "simple", "extended", "binary", "prepared"])
         self.extended = how != "simple"
         kind = self.dice.choices([row[0] for row in KINDS_OF], [row[1] for row in KINDS_OF])[0]
@@ -121,7 +121,7 @@ class Grammar(Changes):
         return [Piece(Items(tuple(parts), separator=";"))], True
 
     def _case_prepare(self, _how):
-        self.extended = False
+        self.extended, self.kept = False, True
         node = self.change() if self.dice.random() < 0.4 else self.query()[0]
         return [Piece(seq("PREPARE", "q", "AS", node)), Piece("EXECUTE q"), Piece("DEALLOCATE q")], True
 

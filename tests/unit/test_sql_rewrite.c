@@ -167,19 +167,81 @@ static void a_table_becomes_a_sub_select_where_a_star_cannot_be_spelled_out(void
         {"SELECT x FROM t x", "SELECT x FROM (SELECT id, o, \"B c\", g FROM t) x", 0},
         {"SELECT count(c.*) FROM t c WHERE c IS NOT NULL",
          "SELECT count(c.*) FROM (SELECT id, o, \"B c\", g FROM t) c WHERE c IS NOT NULL", 0},
-        {"SELECT (c).*, (c).o FROM t c",
-         "SELECT (c).*, (c).o FROM (SELECT id, o, \"B c\", g FROM t) c", 0},
+        {"SELECT x = y, x::text FROM t x, b y ORDER BY x",
+         "SELECT x = y, x::text FROM (SELECT id, o, \"B c\", g FROM t) x, b y ORDER BY x", 0},
+        {"SELECT array_to_json(array_agg(x)) FROM ONLY t x",
+         "SELECT array_to_json(array_agg(x)) FROM (SELECT id, o, \"B c\", g FROM ONLY t) x", 0},
+        {"SELECT 1 FROM ONLY (public.t) NATURAL JOIN u",
+         "SELECT 1 FROM (SELECT id, o, \"B c\", g FROM ONLY (public.t)) AS t NATURAL JOIN u", 0},
+        {"SELECT 1 FROM t * NATURAL JOIN u",
+         "SELECT 1 FROM (SELECT id, o, \"B c\", g FROM t *) AS t NATURAL JOIN u", 0},
         {"SELECT (c).o FROM t c", NULL, 0},
         {"SELECT f(x) FROM t x", NULL, SQL_DOUBT_ROW},
-        {"SELECT row_to_json(x) FROM t x (a)", NULL, SQL_DOUBT_ROW}, /* its key is id, not a */
-        {"SELECT (t).*, public.t.* FROM public.t", NULL, SQL_DOUBT_JOIN},
+        {"SELECT x::t FROM t x", NULL, SQL_DOUBT_ROW},
+        {"SELECT (array_agg(x))[1].o FROM t x", NULL, SQL_DOUBT_ROW},
+        {"CREATE TABLE made AS SELECT x FROM t x", NULL, SQL_DOUBT_ROW},
+        {"INSERT INTO b SELECT x FROM t x", NULL, SQL_DOUBT_ROW},
         {"SELECT * FROM t JOIN u USING (id) FOR UPDATE", NULL, SQL_DOUBT_JOIN},
         {"SELECT t.id FROM t NATURAL JOIN u GROUP BY t.id", NULL, SQL_DOUBT_JOIN},
         {"SELECT t.ctid FROM t NATURAL JOIN u", NULL, SQL_DOUBT_JOIN},
         {"SELECT public.t.id FROM public.t NATURAL JOIN u", NULL, SQL_DOUBT_JOIN},
         {"SELECT t.n FROM t NATURAL JOIN u", NULL, SQL_DOUBT_JOIN},
-        {"SELECT 1 FROM ONLY t NATURAL JOIN u", NULL, SQL_DOUBT_JOIN},
-        {"UPDATE t SET id = 1 RETURNING t", NULL, SQL_DOUBT_JOIN},
+    };
+
+    (void)state;
+    each(SQL_SIDE_OLD, rows, ARRAY_LEN(rows));
+}
+
+#define ROW_OF(x) "FROM (SELECT " x ".id, " x ".o, " x ".\"B c\", " x ".g"
+#define MADE(x) "(SELECT \"~segue\" AS " x " " ROW_OF(x) ") AS \"~segue\")"
+
+static void a_row_is_made_in_place_where_the_table_must_stay_one(void **state)
+{
+    static const struct row rows[] = {
+        {"SELECT (c).*, (c).o FROM t c", "SELECT  c.id, c.o, c.\"B c\", c.g, (c).o FROM t c", 0},
+        {"SELECT (t).*, public.t.* FROM public.t",
+         "SELECT  t.id, t.o, t.\"B c\", t.g, t.id, t.o, t.\"B c\", t.g FROM public.t", 0},
+        {"UPDATE t SET id = 1 RETURNING t, to_json(t.*)",
+         "UPDATE t SET id = 1 RETURNING " MADE("t") ", to_json(" MADE("t") ")", 0},
+        {"UPDATE t SET o = (t IS NULL)::text", "UPDATE t SET o = (" MADE("t") " IS NULL)::text",
+         0}, /* it is not written twice */
+        {"SELECT t.id, count(t) FROM t GROUP BY t.id",
+         "SELECT t.id, count(" MADE("t") ") FROM t GROUP BY t.id", 0},
+        {"SELECT to_json(t) FROM t FOR UPDATE", "SELECT to_json(" MADE("t") ") FROM t FOR UPDATE",
+         0},
+        {"SELECT t.ctid, to_json(t) FROM t", "SELECT t.ctid, to_json(" MADE("t") ") FROM t", 0},
+        /* a join may have found none */
+        {"SELECT to_json(t) FROM t x LEFT JOIN t ON true FOR UPDATE OF x",
+         "SELECT to_json((SELECT \"~segue\" AS t " ROW_OF(
+             "t") " WHERE t.* IS DISTINCT FROM NULL)"
+                  " AS \"~segue\")) FROM t x LEFT JOIN t ON true FOR UPDATE OF x",
+         0},
+        {"DELETE FROM t RETURNING to_json(old)",
+         "DELETE FROM t RETURNING to_json((SELECT \"~segue\" AS old " ROW_OF(
+             "old") " WHERE old.* IS DISTINCT FROM NULL) AS \"~segue\"))",
+         0},
+        /* b may have a column t, which would come first */
+        {"SELECT to_json(t) FROM t, b FOR UPDATE",
+         "SELECT to_json((SELECT t " ROW_OF("t") ") AS t)) FROM t, b FOR UPDATE", 0},
+        {"SELECT to_json(t) FROM b LEFT JOIN t ON true FOR UPDATE OF b",
+         "SELECT to_json((SELECT t FROM (SELECT) AS \"~segue\" LEFT JOIN (SELECT t.id, t.o, "
+         "t.\"B c\", t.g WHERE t.* IS DISTINCT FROM NULL) AS t ON true)) FROM b LEFT JOIN t ON "
+         "true "
+         "FOR UPDATE OF b",
+         0},
+        {"SELECT (t).* FROM t, b FOR UPDATE", NULL, SQL_DOUBT_ROW},
+        /* its key is id, not a */
+        {"SELECT row_to_json(x) FROM t x (a)",
+         "SELECT row_to_json((SELECT \"~segue\" AS x FROM (SELECT x.a AS id, x.o, x.\"B c\", x.g) "
+         "AS \"~segue\")) FROM t x (a)",
+         0},
+        /* a hidden column has that name */
+        {"SELECT n.id, to_json(n) FROM t AS n GROUP BY n.id",
+         "SELECT n.id, to_json(" MADE("n") ") FROM t AS n GROUP BY n.id", 0},
+        /* (q.t).o asks for a field by name, of which only the table's row knows */
+        {"WITH q AS (UPDATE t SET id = 1 RETURNING t) SELECT (q.t).o FROM q", NULL, SQL_DOUBT_ROW},
+        {"SELECT to_json(t) FROM (t CROSS JOIN b) AS j FOR UPDATE", NULL, SQL_DOUBT_ROW},
+        {"SELECT to_json(public.t.*) FROM public.t, app.t FOR UPDATE", NULL, SQL_DOUBT_ROW},
     };
 
     (void)state;
@@ -207,10 +269,16 @@ static void a_name_keeps_its_meaning_beside_a_hidden_column(void **state)
          "SELECT DISTINCT ON (2) id, o || 'x' AS n FROM t ORDER BY n", 0},
         {"SELECT to_json(n) FROM t CROSS JOIN b AS n",
          "SELECT to_json(n) FROM (SELECT id, o, \"B c\", g FROM t) AS t CROSS JOIN b AS n", 0},
-        {"SELECT to_json(o) FROM t AS o (id, a)", NULL, SQL_DOUBT_ROW}, /* o is a row: a was o */
-        {"SELECT (n).* FROM u (a), t AS n", NULL, SQL_DOUBT_NAME},      /* u's n may be a */
-        {"SELECT (n).* FROM t AS n", "SELECT (n).* FROM (SELECT id, o, \"B c\", g FROM t) AS n", 0},
-        {"SELECT (n).* FROM t AS n FOR UPDATE", NULL, SQL_DOUBT_JOIN},
+        {"SELECT to_json(o) FROM t AS o (id, a)", /* o is a row: a was o */
+         "SELECT to_json((SELECT \"~segue\" AS o FROM (SELECT o.id, o.a AS o, o.\"B c\", o.g) AS "
+         "\"~segue\")) FROM t AS o (id, a)",
+         0},
+        {"SELECT (n).* FROM u (a), t AS n", NULL, SQL_DOUBT_NAME}, /* u's n may be a */
+        {"SELECT (n).* FROM t AS n", "SELECT  n.id, n.o, n.\"B c\", n.g FROM t AS n", 0},
+        {"SELECT (n).* FROM t AS n FOR UPDATE",
+         "SELECT  n.id, n.o, n.\"B c\", n.g FROM t AS n FOR UPDATE", 0},
+        {"SELECT (q.n).o FROM (SELECT n FROM t AS n) q",
+         "SELECT (q.n).o FROM (SELECT n FROM (SELECT id, o, \"B c\", g FROM t) AS n) q", 0},
         {"DELETE FROM t USING b n WHERE to_json(n) IS NULL", NULL, SQL_DOUBT_JOIN},
         {"SELECT 1 FROM u, t JOIN b ON n = 1", NULL, 0}, /* u is not seen there */
         {"SELECT n FROM u", NULL, 0},
@@ -379,6 +447,7 @@ int main(void)
         cmocka_unit_test(a_new_session_sees_the_new_columns_only),
         cmocka_unit_test(who_follows_sees_the_side_of_each_table),
         cmocka_unit_test(a_table_becomes_a_sub_select_where_a_star_cannot_be_spelled_out),
+        cmocka_unit_test(a_row_is_made_in_place_where_the_table_must_stay_one),
         cmocka_unit_test(a_name_keeps_its_meaning_beside_a_hidden_column),
         cmocka_unit_test(what_is_not_certain_stays_as_it_is),
         cmocka_unit_test(a_temporary_table_of_the_session_may_hide_the_table),

@@ -20,7 +20,6 @@ WITH c AS (SELECT * FROM archive) SELECT to_json(c) FROM c;
 SELECT count(c), count(DISTINCT a) FROM checks c LEFT JOIN archive a ON a.id = c.id;
 
 -- A whole row is NULL where the join found none
--- @doubt: a whole row where its type matters
 SELECT c.id, a IS NULL, a IS NOT NULL, a IS DISTINCT FROM NULL FROM checks c LEFT JOIN archive a ON a.id = c.id;
 
 -- A field of a whole row
@@ -30,11 +29,9 @@ SELECT (c).{claim}, (c).id FROM checks c;
 SELECT (a).* FROM archive a;
 
 -- A whole row as text
--- @doubt: a whole row where its type matters
 SELECT a::text FROM archive a;
 
 -- Whole rows are compared
--- @doubt: a whole row where its type matters
 SELECT one.id FROM archive one JOIN archive two ON one = two;
 
 -- ROW of a star
@@ -44,21 +41,21 @@ SELECT ROW(a.*)::text, ROW(a.*, 1) IS NULL FROM archive a;
 SELECT row_to_json(ROW(t.*)) FROM words t;
 
 -- A whole row in a function's arguments
--- @doubt: a whole row where its type matters
 SELECT json_build_object('tag', t, 'n', 1), concat(t), format('%s', t) FROM words t;
 
 -- A star as a function's arguments
--- @doubt: a whole row where its type matters
 SELECT json_build_array(t.*), concat_ws('|', t.*) FROM words t;
 
 -- A column called like the table's alias
 SELECT claim FROM notes claim, archive a WHERE claim.id = a.id;
 
 -- Whole rows in a set operation
--- @doubt: a whole row where its type matters
 SELECT t::text FROM words t UNION SELECT 'x';
 
 -- A whole row in an array
+SELECT array_to_json(array_agg(t ORDER BY t.id)) FROM words t;
+
+-- A whole row in an array, whose type is asked for
 -- @doubt: a whole row where its type matters
 SELECT array_length(array_agg(t), 1) FROM words t;
 
@@ -69,9 +66,96 @@ SELECT (SELECT row_to_json(a) FROM archive a WHERE a.id = c.id) FROM checks c;
 SELECT (SELECT row_to_json(c)) FROM words c;
 
 -- A whole row in the order
--- @doubt: a whole row where its type matters
 SELECT id FROM words t ORDER BY t;
 
 -- A whole row in RETURNING
--- @doubt: a join by names beside what forbids a sub-select
 UPDATE words SET {title} = 'x' WHERE id = 1 RETURNING row_to_json(words), words IS NULL;
+
+-- A whole row of what is locked
+-- @ordered: yes
+SELECT row_to_json(c), (c).*, c IS NULL, c.* FROM checks c WHERE c.id < 4 ORDER BY c.id FOR UPDATE;
+
+-- A whole row of what is locked, and of what the join did not find
+SELECT c.id, to_json(a), a IS DISTINCT FROM NULL, count(a) OVER () FROM ONLY checks c LEFT JOIN archive AS a ON a.id = c.id FOR UPDATE OF c;
+
+-- A whole row beside a table of which the columns are not known
+SELECT to_json(a), to_json(n.id) FROM archive a LEFT JOIN notes n ON n.id = a.id FOR UPDATE OF a;
+
+-- A whole row that a join with a table of unknown columns did not find
+SELECT n.id, to_json(a), to_jsonb(a.*) IS NULL FROM notes n LEFT JOIN archive a ON n.id = a.id FOR UPDATE OF n;
+
+-- A name that is another table's column, and not the row that is locked
+SELECT to_json(body) FROM words body JOIN notes n ON n.id = body.id FOR UPDATE;
+
+-- A name that is a column of outside, and not the row that is locked
+SELECT (SELECT to_json(body) FROM words body WHERE body.id = n.id FOR UPDATE) FROM notes n;
+
+-- A whole row of a group
+SELECT c.id, to_json(c), count(n) FROM checks c LEFT JOIN notes n ON n.check_id = c.id GROUP BY c.id;
+
+-- Groups by the primary key, with whole rows of the other table
+SELECT c.*, json_agg(a ORDER BY a.id) FILTER (WHERE a IS NOT NULL), count(a), count(DISTINCT a) FROM checks c LEFT JOIN archive a ON a.run_id = c.run_id GROUP BY c.id;
+
+-- Groups of a table with a hidden column's name
+SELECT claim.id, to_json(claim) FROM checks claim GROUP BY claim.id;
+
+-- A whole row of which columns have aliases
+SELECT row_to_json(w), (w).* , w::text FROM words AS w (one, two);
+
+-- Whole rows in what changes
+UPDATE archive AS k SET {claim} = left(to_json(k)::text, 20), kept = NULL WHERE k IS NOT NULL RETURNING to_jsonb(k), (k).*, k::text;
+
+-- A whole row as it is written twice
+UPDATE words SET {title} = (words IS NULL)::text RETURNING *;
+
+-- A whole row of another table as it is written twice
+UPDATE words w SET {title} = (a IS NULL)::text FROM ONLY archive a WHERE a.id = w.id + 4 RETURNING w.*, a::text;
+
+-- Whole rows of what is deleted
+DELETE FROM archive USING words w WHERE w.id + 4 = archive.id AND to_json(w) IS NOT NULL RETURNING to_json(archive), w::text;
+
+-- Whole rows of what is inserted
+INSERT INTO words VALUES (77, 'x'), (1, 'y') ON CONFLICT (id) DO UPDATE SET {title} = excluded.{title} || to_json(words)::text RETURNING row_to_json(words.*), (words).*;
+
+-- Whole rows in a CTE that changes, of which fields are asked
+-- @doubt: a whole row where its type matters
+WITH u AS (UPDATE words SET {title} = 'u' RETURNING words) SELECT (u.words).{title} FROM u;
+
+-- Whole rows in a CTE that changes, as JSON
+WITH u AS (UPDATE words SET {title} = 'u' RETURNING to_json(words) AS j) SELECT j ->> 'id', j ->> '{title}' FROM u;
+
+-- Whole rows of a sample
+SELECT to_json(w) FROM words w TABLESAMPLE bernoulli (100);
+
+-- Whole rows beside a system column
+SELECT w.tableoid = 'words'::regclass, to_json(w) FROM words w;
+
+-- Whole rows of partitions
+SELECT to_json(e), count(*) FROM events * e GROUP BY e.id, e.region;
+
+-- NATURAL JOIN with ONLY
+SELECT * FROM ONLY words NATURAL LEFT JOIN ONLY (archive);
+
+-- Aliases of columns behind a star
+SELECT * FROM checks * AS c (a, b, c, d, e, f, g, h, i);
+
+-- A row that is stored as a column of a row
+-- @doubt: a whole row where its type matters
+CREATE TEMP TABLE made AS SELECT words FROM words;
+
+-- A row compared with one of another type
+SELECT w.id FROM words w JOIN (VALUES (1, 'word 1'), (2, 'no')) v (a, b) ON w IS NOT DISTINCT FROM v OR v = w;
+
+-- A row compared with a row of values
+SELECT id FROM words WHERE words = ROW(1, 'word 1');
+
+-- The old and the new row
+-- @since: 18
+UPDATE words SET {title} = 'n' WHERE id = 1 RETURNING to_json(old), to_json(new.*), old IS NULL, old::text;
+
+-- The old row, of which there is none
+-- @since: 18
+INSERT INTO words VALUES (78, 'x') RETURNING to_json(old), to_json(new), old IS DISTINCT FROM NULL;
+
+-- A type without equality among all fields of a whole row: the position of the error
+SELECT DISTINCT (kinds).* FROM kinds;

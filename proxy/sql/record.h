@@ -1,0 +1,41 @@
+/*
+ * Whole rows: `c`, or `c.*` as a value, where c is a table with columns that the session must not
+ * see. Private to the sql layer.
+ *
+ * How is decided at the end of the level to which the table belongs. Where the table can be a
+ * sub-select of what the session sees (star.h), its row is the right one. Where it cannot (it is
+ * written to, locked, grouped by its key), the row itself is made, in place: `to_json(c)` is
+ * `to_json((SELECT "~segue" AS c FROM (SELECT c.id, c.claim_text) AS "~segue"))`.
+ */
+#ifndef SEGUE_SQL_RECORD_H
+#define SEGUE_SQL_RECORD_H
+
+#include "scope.h"
+
+/* A name, found in an expression, that is a place's row. */
+struct sql_record {
+    const struct sql_node *ref;   /* ColumnRef */
+    const char *called;           /* what qualifies the row's columns there */
+    bool certain;                 /* no column is called so; else the server must find out */
+    bool placed;                  /* a hidden column is called so: the name cannot stay */
+    const struct sql_node *range; /* the place's: places themselves move while a FROM is read */
+    bool fields;                  /* SQL_NAME_FIELDS */
+};
+
+/* `record` without what is the place's or the flags'. `flags` as in name.h; without ANONYMOUS it is
+ * in doubt at once. */
+void sql_record_note(struct sql_work *w, const struct sql_place *place, struct sql_record record,
+                     unsigned flags);
+
+/* Are rows of the place asked for? EITHER: a sub-select in place of the table has some of them. */
+enum sql_record_wait { SQL_RECORD_NONE, SQL_RECORD_PLACED, SQL_RECORD_EITHER };
+enum sql_record_wait sql_record_waits(const struct sql_work *w, const struct sql_place *place);
+
+/* Makes them in place, at the end of the place's level: `all`, or those that must be. */
+void sql_record_put(struct sql_work *w, const struct sql_scope *scope,
+                    const struct sql_place *place, bool all);
+
+/* May a row be made in [from, to)? */
+bool sql_record_touches(const struct sql_work *w, uint32_t from, uint32_t to);
+
+#endif
