@@ -63,12 +63,12 @@ void sql_star_put_row(struct sql_work *w, struct buf *out, const struct sql_plac
         if (sql_work_hides(w, place->rule, column))
             continue;
         buf_append_str(out, seen++ ? ", " : "");
-        put_name(out, qualifier);
+        sql_quote_ident_put(out, qualifier);
         buf_append_str(out, ".");
-        put_name(out, name);
+        sql_quote_ident_put(out, name);
         if (strcmp(name, column->name) != 0) {
             buf_append_str(out, " AS ");
-            put_name(out, column->name);
+            sql_quote_ident_put(out, column->name);
         }
     }
     if (!seen)
