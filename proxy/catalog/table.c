@@ -1,7 +1,8 @@
 /*
  * A table's document (segue/catalog/catalog.h), one query a part. $1 is always the table's oid.
  * Of a column's options only the documented ones are read: servers keep marks of their own there,
- * which belong to that one column.
+ * which belong to that one column. `equality` is of types whose = compares bytes: "bytes", or
+ * "text" under collation "C"; it is null for all others.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +33,11 @@ static const char columns_sql[] =
     " 'type', format_type(a.atttypid, a.atttypmod), 'typid', a.atttypid::int8,"
     " 'typtype', t.typtype, 'constrained', t.typtype = 'd' AND (t.typnotnull OR EXISTS"
     "   (SELECT FROM pg_constraint WHERE contypid = t.oid)),"
+    " 'equality', CASE WHEN t.typtype = 'e' OR COALESCE(NULLIF(t.typbasetype, 0), t.oid) = ANY ('{"
+    "pg_catalog.bool, pg_catalog.int2, pg_catalog.int4, pg_catalog.int8, pg_catalog.oid,"
+    " pg_catalog.bytea, pg_catalog.uuid, pg_catalog.date, pg_catalog.time, pg_catalog.timestamp,"
+    " pg_catalog.timestamptz}'::regtype[]) THEN 'bytes' WHEN COALESCE(NULLIF(t.typbasetype, 0),"
+    "   t.oid) = ANY ('{pg_catalog.text, pg_catalog.varchar}'::regtype[]) THEN 'text' END,"
     " 'not_null', a.attnotnull, 'identity', a.attidentity, 'generated', a.attgenerated,"
     " 'default', pg_get_expr(d.adbin, d.adrelid),"
     " 'collation', CASE WHEN a.attcollation <> t.typcollation THEN format('%I.%I', cn.nspname,"

@@ -38,6 +38,7 @@ static const struct field dual_fields[] = {
     {"down", TEXT, AT(eng_dual, down), 0, NULL},
     {"up_columns", TEXTS, AT(eng_dual, up_columns), AT(eng_dual, nup_columns), NULL},
     {"plain", FLAG, AT(eng_dual, plain), 0, NULL},
+    {"equality", TEXT, AT(eng_dual, equality), 0, NULL},
     {"not_null", FLAG, AT(eng_dual, not_null), 0, NULL},
 };
 static const struct shape dual_shape = SHAPE(eng_dual, dual_fields);

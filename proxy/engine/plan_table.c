@@ -372,6 +372,7 @@ static enum rc fill_dual(struct build *b, struct target *t, const char *path,
     if (rc == RC_OK && dual->plain) {
         dual->up = mem_strdup(old);
         dual->down = mem_strdup(new);
+        dual->equality = mem_strdup(cat_text(column, "equality"));
     } else if (rc == RC_OK) {
         dual->up = op->up ? mem_strdup(op->up) : mem_printf("%s::%s", old, dual->new_type);
         dual->down = op->down ? mem_strdup(op->down) : mem_printf("%s::%s", new, dual->old_type);

@@ -26,6 +26,7 @@ class Case:
     key: str = "PRIMARY KEY"
     suffix: str = ""
     more: str = ""
+    before: str = ""
 
     @property
     def table(self):
@@ -37,7 +38,7 @@ class Case:
         return {"rename_column": out}
 
     def ddl(self):
-        return (f"CREATE TABLE {self.table} (id bigint {self.key}, label {self.old_type}, note text) {self.suffix};"
+        return (f"{self.before} CREATE TABLE {self.table} (id bigint {self.key}, label {self.old_type}, note text) {self.suffix};"
                 f"{self.more}")
 
     def type(self, column):
@@ -63,6 +64,11 @@ CASES = [
     Case("numeric", "numeric", ("1.5", "1.50", "-7")),
     Case("scale", "numeric(12,2)", ("1.50", "2.00", "-7.25")),
     Case("float", "double precision", ("0", "-0", "1.5")),
+    Case("collated", "text COLLATE nocase", ("abc", "ABC", "x"), before="CREATE COLLATION nocase (provider = icu, "
+         "locale = 'und-u-ks-level2', deterministic = false);"),
+    Case("domain", "words", ("one", "two", ""), before="CREATE DOMAIN words AS varchar(20);"),
+    Case("mood", "mood", ("sad", "ok", "happy"), before="CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy');"),
+    Case("instant", "timestamptz", ("2026-01-01 00:00:00+00", "infinity", "-infinity")),
     Case("point", "point", ("(1,2)", "(2,1)", "(0,0)")),
     Case("wrapped", "text", ('{"a": 1}', ("{oops", '{"segue_invalid_json": "{oops"}'), "[1, 2]"),
          "jsonb", "segue.json_or_wrap(label)", "segue.json_unwrap(title)"),

@@ -60,6 +60,25 @@ static void in_step_compares_bytes_of_equal_types(void **state)
     in_step_is(&instant, ENG_FORWARD, "", "true");
 }
 
+static void in_step_spares_the_records_where_equal_is_the_same_bytes(void **state)
+{
+    struct eng_dual number = plain, words = plain, other = typed;
+
+    (void)state;
+    number.equality = "bytes";
+    words.equality = "text";
+    other.equality = "text"; /* of two types: never */
+    in_step_is(&number, ENG_FORWARD, "",
+               "((\"N\" OPERATOR(pg_catalog.=) o) IS TRUE OR (\"N\" IS NULL AND o IS NULL))");
+    in_step_is(&words, ENG_REVERSE, "NEW.",
+               "((NEW.o COLLATE pg_catalog.\"C\" OPERATOR(pg_catalog.=) NEW.\"N\" COLLATE"
+               " pg_catalog.\"C\") IS TRUE OR (NEW.o IS NULL AND NEW.\"N\" IS NULL))");
+    in_step_is(&other, ENG_FORWARD, "",
+               "(ROW(n)::record OPERATOR(pg_catalog.*=) ROW((o::jsonb -- why\n)::jsonb)::record OR"
+               " (n IS NOT NULL AND ROW(o)::record OPERATOR(pg_catalog.*=)"
+               " ROW((n::text)::text)::record))");
+}
+
 static void fill_never_overwrites_what_is_in_step(void **state)
 {
     struct eng_dual duals[] = {plain, added, instant};
@@ -205,6 +224,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(in_step_compares_bytes_of_equal_types),
+        cmocka_unit_test(in_step_spares_the_records_where_equal_is_the_same_bytes),
         cmocka_unit_test(fill_never_overwrites_what_is_in_step),
         cmocka_unit_test(unfilled_looks_at_bytes_before_it_calls_up),
         cmocka_unit_test(guard_is_last_always_on_and_skipped_when_in_step),

@@ -64,8 +64,10 @@ struct eng_dual {
     char *down;                /* new side to old; NULL for added columns */
     char **up_columns;         /* columns `up` reads (what "changed o" means for an added column) */
     size_t nup_columns;
-    bool plain;    /* rename without a change of value or type */
-    bool not_null; /* the new column is to be NOT NULL */
+    bool plain;     /* rename without a change of value or type */
+    char *equality; /* of a plain one's type: its = compares bytes ("bytes"), or does so under
+                     * collation "C" ("text"); NULL: it does not, or nobody has looked */
+    bool not_null;  /* the new column is to be NOT NULL */
 };
 
 struct eng_table {
