@@ -44,7 +44,7 @@ SOURCES := $(wildcard proxy/*.c proxy/*/*.[ch] include/segue/*/*.h tests/unit/*.
 BUILD_DEBS := gcc libc6-dev make pkg-config libjansson-dev libpq-dev libpg-query-dev \
               libprotobuf-c-dev libssl-dev libidn-dev
 DEMO_DEBS  := $(BUILD_DEBS) postgresql-15
-BENCH_DEBS := $(DEMO_DEBS) openssl pgbouncer haproxy gnuplot-nox
+BENCH_DEBS := $(DEMO_DEBS) openssl pgbouncer haproxy gnuplot-nox python3-psycopg
 TEST_DEBS  := $(DEMO_DEBS) openssl libcmocka-dev clang-format nodejs npm python3-pytest \
               python3-pytest-xdist python3-psycopg python3-psycopg2 python3-asyncpg python3-sqlalchemy alembic
 FUZZ_DEBS  := $(BUILD_DEBS) libcmocka-dev clang-14 libclang-rt-14-dev
@@ -59,7 +59,7 @@ PYTEST  = $(PYTHON) -m pytest -q -p no:cacheprovider -n $(JOBS) --dist loadfile 
 .DEFAULT_GOAL := help
 .PHONY: help deps needed needed-demo needed-test needed-bench build demo test unit integration \
         transparency rewrite drivers asan tsan layers fmt fmt-check lint fuzz fuzz-slice bench \
-        bench-pgbench bench-proxy bench-rewrite soak clean install servers
+        bench-pgbench bench-proxy bench-dual-write bench-rewrite soak clean install servers
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z][a-z-]*:.*## /{printf "  %-14s %s\n", $$1, $$2}' Makefile
@@ -125,6 +125,9 @@ bench-pgbench: build ## 16 clients of pgbench across whole migrations: errors, w
 
 bench-proxy: needed-bench build ## against PgBouncer, HAProxy and direct (40 minutes; QUICK=1: 4); bench/README.md
 	@$(PYTHON) bench/proxy.py $(BUILD)
+
+bench-dual-write: needed-bench build ## writers of a table in dual-write against no migration (10 minutes); bench/README.md
+	@$(PYTHON) bench/dual_write.py $(BUILD)
 
 bench-rewrite: needed ## what rewriting costs a statement, cached and uncached (20 seconds)
 	@$(MAKE) --no-print-directory -j2 BUILD=$(BUILD) SAN=$(SAN) $(BUILD)/bench-rewrite

@@ -148,7 +148,7 @@ class Farm:
         with open(data / "postgresql.conf", "a", encoding="utf-8") as conf:
             conf.writelines(f"{k} = {str(v).format(folder=self.folder)}\n" for k, v in PG_SETTINGS.items())
         self.upstream = free_port()
-        server = self._launch("postgres", [PGBIN / "postgres", "-D", data, "-p", self.upstream, "-k", self.folder],
+        server = self.postgres = self._launch("postgres", [PGBIN / "postgres", "-D", data, "-p", self.upstream, "-k", self.folder],
                               self.upstream, drop_root=True)
         self._until_it_answers(server)
         self._run(PGBIN / "pgbench", "-i", "-q", "-s", scale, "--no-vacuum", self.dsn(self.upstream, False))
@@ -170,8 +170,8 @@ class Farm:
         return done.stdout
 
     @staticmethod
-    def dsn(port, tls):
-        return (f"host=127.0.0.1 port={port} dbname=postgres user=postgres gssencmode=disable "
+    def dsn(port, tls, database="postgres"):
+        return (f"host=127.0.0.1 port={port} dbname={database} user=postgres gssencmode=disable "
                 f"sslmode={'require' if tls else 'disable'}")
 
     # ---- the proxies ----
@@ -195,11 +195,11 @@ class Farm:
         path.write_text(text)
         return path
 
-    def start_segue(self, name, workers, tls):
+    def start_segue(self, name, workers, tls, database="postgres"):
         port = free_port()
         mode = "require" if tls else "disable"
         command = [self.segue, "serve", "--listen", f"127.0.0.1:{port}", "--workers", workers, "--upstream",
-                   f"postgresql://postgres@127.0.0.1:{self.upstream}/postgres?sslmode={mode}", "--client_tls", mode]
+                   f"postgresql://postgres@127.0.0.1:{self.upstream}/{database}?sslmode={mode}", "--client_tls", mode]
         if tls:
             command += ["--client_tls_cert_file", self.folder / "server.crt",
                         "--client_tls_key_file", self.folder / "server.key"]
