@@ -73,7 +73,7 @@ def test_what_early_readers_are_told_goes_on_within_one_epoch(db, segue):
     def progress():
         with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState) as refused:
             conn.execute("SELECT title FROM items")
-        told.add(re.search(r"backfilling, (\d+) %", refused.value.diag.message_primary)[1])
+        told.add(re.match(r"(\d+) % of the way", refused.value.diag.message_detail)[1])
         return len(told) > 1
 
     with proxy.connect() as conn:
