@@ -228,7 +228,7 @@ static void remember(struct sess *s, const struct sess_parse *parse)
 {
     if (!s->statements)
         s->statements = sess_statements_new(sess_limits(s)->statements_bytes_max);
-    sess_statements_put(s->statements, parse);
+    sess_statements_put(s->statements, parse, sess_rewriting_clock(s->worker));
 }
 
 static enum sess_look look_parse(struct sess *s, const struct wire_frame *frame, const char *msg,
@@ -296,6 +296,8 @@ static enum sess_look look_statement(struct sess *s, uint8_t type, const char *p
 
     if (statement->epoch != epoch_of(s) || statement->shadowed != s->shadowed || statement->stale) {
         rewrite = inspect(s, statement->side, statement->text, statement->text_len, &v);
+        if (sess_rewriting_meets(s, statement, v.touches))
+            rewrite = inspect(s, statement->side, statement->text, statement->text_len, &v);
         sess_judge(s, statement, &v, rewrite);
         statement->stale =
             statement->lost || !sess_sent_is(statement->sent, sess_rewriting_wants(s, rewrite));

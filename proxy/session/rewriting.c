@@ -206,16 +206,55 @@ static enum sql_side side_of(const struct sess *s, uint64_t tables)
     return s->version.side;
 }
 
+static uint64_t last_end(const struct sess_worker *w)
+{
+    return w->old_stayed > w->new_stayed ? w->old_stayed : w->new_stayed;
+}
+
+uint64_t sess_rewriting_clock(const struct sess_worker *w)
+{
+    return w->order->rules ? sql_rules_epoch(w->order->rules) : last_end(w) + 1;
+}
+
+/* A migration has ended since the server got it, and not on its side. */
+static bool has_outlived_side(const struct sess *s, const struct sess_statement *statement)
+{
+    const struct sess_worker *w = s->worker;
+
+    return statement->sent_epoch <=
+           (statement->side == SQL_SIDE_OLD ? w->new_stayed : w->old_stayed);
+}
+
+/* What has stayed of migrations that ended is the old side of those that came after. Where one of
+ * two has ended and the other goes on, one side does not say it. */
+bool sess_rewriting_meets(struct sess *s, struct sess_statement *statement, uint64_t tables)
+{
+    const struct sess_worker *w = s->worker;
+    const struct sql_rules *rules = w->order->rules;
+    struct sql_tags tags = sql_rules_tags(rules, tables), before = statement->tags;
+    enum sql_side was = statement->side;
+
+    if (!tags.number || tags.number == before.number)
+        return false;
+    statement->tags = tags;
+    if (statement->sent_epoch <= last_end(w))
+        statement->gone |= has_outlived_side(s, statement) || (tags.marks & before.marks);
+    if (was == SQL_SIDE_NEW && statement->sent_epoch <= w->new_stayed)
+        statement->side = SQL_SIDE_OLD;
+    else if (was == SQL_SIDE_NEW && s->version.side == SQL_SIDE_FOLLOW)
+        statement->side = sql_rules_side(rules, tables); /* one of two has begun */
+    return statement->side != was;
+}
+
 /* Its side has gone for good, or is about to. */
 static bool has_lost_side(const struct sess *s, const struct sess_statement *statement)
 {
-    const struct sess_worker *w = s->worker;
     uint64_t tables = statement->seen.verdict.touches;
-    uint64_t lost = statement->side == SQL_SIDE_OLD ? w->new_stayed : w->old_stayed;
 
-    if (tables)
-        return sql_rules_gone(w->order->rules, tables, statement->side);
-    return statement->sent_epoch && statement->sent_epoch <= lost;
+    if (statement->gone)
+        return true;
+    return tables ? sql_rules_gone(s->worker->order->rules, tables, statement->side)
+                  : has_outlived_side(s, statement);
 }
 
 /* Its transaction has used these tables: what is about to go cannot go before it ends. */
@@ -252,8 +291,9 @@ enum sess_look sess_rewrite_parse(struct sess *s, const struct sess_parse *parse
         flight.statement = sess_statement_new(parse);
         sess_judge(s, flight.statement, verdict, rewrite);
         flight.statement->sent = sess_sent_ref(sent);
-        flight.statement->sent_epoch = sql_rules_epoch(w->order->rules);
+        flight.statement->sent_epoch = sess_rewriting_clock(w);
         flight.statement->side = side_of(s, verdict->touches);
+        flight.statement->tags = sql_rules_tags(w->order->rules, verdict->touches);
     }
     flight.before = sess_name_means(s, parse->name, flight.statement);
     if (parse->name[0] && sent && !sent->answer.len && !flight.statement->linked) {
@@ -296,9 +336,11 @@ static void prepare_again(struct sess *s, struct sess_statement *statement,
                                 .sent = sess_sent_ref(sent),
                                 .statement = sess_statement_ref(statement)});
     sess_statements_sent_take(s->statements, statement, sent);
-    statement->sent_epoch = sql_rules_epoch(w->order->rules);
     if (has_lost_side(s, statement) || !statement->seen.verdict.touches)
         statement->side = side_of(s, statement->seen.verdict.touches);
+    statement->sent_epoch = sess_rewriting_clock(w);
+    statement->tags = sql_rules_tags(w->order->rules, statement->seen.verdict.touches);
+    statement->gone = false;
     statement->lost = statement->stale = sent && sent->answer.len;
     if (!room)
         sess_statements_remove(s->statements, statement->name);

@@ -46,6 +46,14 @@ void sess_rewrite_close(struct sess *s, const char *name); /* Close of a stateme
 /* All other messages of the client, and Describe of a portal. */
 void sess_rewriting_passed(struct sess *s, uint8_t type);
 
+/* A clock by which statements and ends of migrations are in order: it stands at the rules' epoch,
+ * or behind the last one. */
+uint64_t sess_rewriting_clock(const struct sess_worker *w);
+
+/* A statement touches `tables`, perhaps of other migrations than those of which its side speaks:
+ * true if it is on another side now, and must be inspected for that. */
+bool sess_rewriting_meets(struct sess *s, struct sess_statement *statement, uint64_t tables);
+
 /* A statement has been judged anew: may it be prepared again without the client knowing? */
 void sess_rewriting_judged(struct sess *s, struct sess_statement *statement);
 

@@ -157,7 +157,8 @@ bool sess_statements_set(struct sess_statements *set, struct sess_statement *sta
     return true;
 }
 
-void sess_statements_put(struct sess_statements *set, const struct sess_parse *parse)
+void sess_statements_put(struct sess_statements *set, const struct sess_parse *parse,
+                         uint64_t epoch)
 {
     struct sess_statement *statement = sess_statements_find(set, parse->name);
 
@@ -171,6 +172,7 @@ void sess_statements_put(struct sess_statements *set, const struct sess_parse *p
         return;
     }
     statement = sess_statement_new(parse);
+    statement->sent_epoch = epoch;
     sess_statements_set(set, statement);
     sess_statement_unref(statement);
 }

@@ -29,7 +29,9 @@ struct sess_statement {
     /* The side on which the client has prepared it, for as long as there are two: what it was told
      * of the result stays true. */
     enum sql_side side;
-    uint64_t sent_epoch;      /* under which the server got what it has; 0: without rules */
+    struct sql_tags tags; /* of the tables whose migrations `side` speaks of; 0: of any to come */
+    bool gone;            /* that side has ended, before these migrations began */
+    uint64_t sent_epoch;  /* the worker's clock when the server got what it has */
     uint64_t epoch, shadowed; /* of what was `seen`; epoch SESS_NOT_LOOKED: nothing yet */
     struct sql_rewrite seen;  /* without its text and splices */
     struct sess_sent *sent;   /* what the server has in place of the text; NULL: the text. Owned. */
@@ -59,10 +61,11 @@ struct sess_statements;
 struct sess_statements *sess_statements_new(size_t bytes_max);
 void sess_statements_free(struct sess_statements *set);
 
-/* A Parse passes whose end nobody will see. Past the limit nothing is remembered, and then the name
- * is simply unknown. A name that is there with another text becomes "not known": which of the two
- * the server has depends on errors not seen. */
-void sess_statements_put(struct sess_statements *set, const struct sess_parse *parse);
+/* A Parse passes whose end nobody will see, at `epoch` (as sent_epoch). Past the limit nothing is
+ * remembered, and then the name is simply unknown. A name that is there with another text becomes
+ * "not known": which of the two the server has depends on errors not seen. */
+void sess_statements_put(struct sess_statements *set, const struct sess_parse *parse,
+                         uint64_t epoch);
 
 /* From here on its name means `statement` (another reference is taken), whatever it meant before.
  * False: there is no room, and the name means nothing. */

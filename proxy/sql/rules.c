@@ -175,6 +175,21 @@ uint64_t sql_rules_tag(const struct sql_rules *rules, int bit)
     return rules->tables[bit].tag;
 }
 
+struct sql_tags sql_rules_tags(const struct sql_rules *rules, uint64_t tables)
+{
+    struct sql_tags tags = {0};
+
+    for (size_t i = 0; rules && i < rules->n; i++) {
+        uint64_t tag = rules->tables[i].tag + 1;
+
+        if (!(tables & (UINT64_C(1) << i)))
+            continue;
+        tags.number = (tags.number ^ tag) * UINT64_C(1099511628211); /* FNV */
+        tags.marks |= UINT64_C(1) << (tag * UINT64_C(0x9e3779b97f4a7c15) >> 58);
+    }
+    return tags;
+}
+
 int sql_rules_find(const struct sql_rules *rules, const char *schema, const char *name)
 {
     for (size_t i = 0; rules && i < rules->n; i++)
@@ -261,8 +276,9 @@ struct sql_rules_ends sql_rules_ended(const struct sql_rules *before, const stru
 
     for (size_t i = 0; before && i < before->n; i++) {
         const struct rule *rule = &before->tables[i];
+        int bit = sql_rules_find(after, rule->schema, rule->name);
 
-        if (sql_rules_find(after, rule->schema, rule->name) >= 0)
+        if (bit >= 0 && after->tables[bit].tag == rule->tag)
             continue;
         ends.new_stays |= rule->reversed;
         ends.old_stays |= !rule->reversed;

@@ -328,6 +328,67 @@ def test_what_is_prepared_while_the_old_columns_go_is_on_the_side_that_stays(db,
             assert kinds(got) == "2DCZI" and values(got[1][1])[3] == b"row 1"
 
 
+NEXT = {"name": "next", "operations": [{"rename_column": {"table": "items", "from": "title", "to": "caption"}}]}
+NEXT_COLUMNS = ["id", "note", "filler", "caption"]
+
+
+def test_a_statement_not_used_for_a_whole_migration_is_no_wrong_row_in_the_next(db, segue):
+    """Clients that trust what they were told: it stays so, or is an error."""
+    make_items(db, 20)
+    proxy = segue(db, workers=1)
+    with raw(proxy) as client, raw(proxy, options="-c segue.schema=new") as new:
+        told = {}
+
+        def prepare(name, one=client):
+            got = one.send(parse(STAR, name, [20]), describe("S", name), SYNC).answers()
+            told[name, one] = columns(only(got, "T")[0])
+
+        def use(now):
+            for (name, one), known in told.items():
+                got = one.send(bind(name, values=[1]), execute(), SYNC).answers()
+                if known == OLD_COLUMNS:
+                    assert kinds(got) == "EZI" and fields(got[0][1])["C"] == "0A000", (name, now)
+                else:
+                    assert kinds(got) == "2DCZI", (name, now, got)
+                    row = dict(zip(known, values(got[1][1])))
+                    assert row["note"] == b"note" and row.get("title", row.get("caption")) == b"row 1", (name, now)
+
+        prepare("before")
+        prepare("before", new)
+        proxy.ready(RENAME)
+        prepare("on the old side")
+        proxy.cli("cutover", NAME)
+        prepare("on the new side")
+        prepare("on the new side", new)
+        proxy.cli("complete", NAME, "--force")
+        prepare("between")
+        prepare("between", new)
+        proxy.ready(NEXT)
+        prepare("in the next")
+        use("ready")
+        proxy.cli("cutover", "next")
+        prepare("after its cut-over")
+        assert told["after its cut-over", client] == NEXT_COLUMNS
+        use("cutover")
+        proxy.cli("rollback", "next")
+        use("rollback")
+
+
+def test_a_statement_not_used_before_an_abort_is_what_it_was_in_the_next_migration(db, segue):
+    make_items(db, 20)
+    proxy = segue(db, workers=1)
+    with raw(proxy) as client, raw(proxy, options="-c segue.schema=new") as new:
+        proxy.ready(RENAME)
+        for one in (client, new):
+            one.send(parse(STAR, "s", [20]), describe("S", "s"), SYNC).answers()
+        proxy.cli("abort", NAME)
+        proxy.ready({"name": "next", "operations": [{"rename_column": {"table": "items", "from": "label", "to": "heading"}}]})
+        got = client.send(bind("s", values=[1]), execute(), SYNC).answers()
+        assert kinds(got) == "2DCZI" and values(got[1][1])[1] == b"row 1"
+        got = new.send(bind("s", values=[1]), execute(), SYNC).answers()
+        assert kinds(got) == "EZI" and fields(got[0][1])["C"] == "0A000"
+
+
 def test_statements_of_a_pool_of_sessions_live_through_a_migration(db, segue):
     """Sessions that were idle all the time, and ones that work all the time."""
     make_items(db, 50)

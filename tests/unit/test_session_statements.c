@@ -11,7 +11,7 @@
 
 static void put(struct sess_statements *set, const char *name, const char *text, size_t len)
 {
-    sess_statements_put(set, &(struct sess_parse){.name = name, .text = text, .text_len = len});
+    sess_statements_put(set, &(struct sess_parse){.name = name, .text = text, .text_len = len}, 0);
 }
 
 static void statements_are_found_by_name_until_closed(void **state)
@@ -104,12 +104,12 @@ static void parameter_types_are_kept_and_tell_statements_apart(void **state)
                                .ntypes = 2};
 
     (void)state;
-    sess_statements_put(set, &parse);
+    sess_statements_put(set, &parse, 0);
     assert_memory_equal(sess_statements_find(set, "a")->types, parse.types, 8);
-    sess_statements_put(set, &parse);
+    sess_statements_put(set, &parse, 0);
     assert_non_null(sess_statements_find(set, "a")->text);
     parse.types = "\0\0\0\x17\0\0\0\x14";
-    sess_statements_put(set, &parse);
+    sess_statements_put(set, &parse, 0);
     assert_null(sess_statements_find(set, "a")->text);
     sess_statements_free(set);
 }

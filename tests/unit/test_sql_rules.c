@@ -93,12 +93,47 @@ static void tables_that_are_not_there_any_more_have_ended(void **state)
     sql_rules_unref(after);
 }
 
+static struct sql_rules *tagged(uint64_t epoch, uint64_t first, uint64_t second)
+{
+    struct sql_rules *rules = sql_rules_new(epoch);
+    struct sql_table_rule rule = {.migration = "m",
+                                  .schema = "public",
+                                  .name = "a",
+                                  .tag = first,
+                                  .old_columns = none,
+                                  .new_columns = none,
+                                  .relatives = none};
+
+    sql_rules_add(rules, &rule);
+    rule.name = "b";
+    rule.tag = second;
+    sql_rules_add(rules, &rule);
+    return rules;
+}
+
+static void a_table_under_another_tag_has_ended_and_begun_anew(void **state)
+{
+    struct sql_rules *before = tagged(1, 64, 65), *after = tagged(2, 64, 128);
+    struct sql_tags old = sql_rules_tags(before, 3), now = sql_rules_tags(after, 3);
+
+    (void)state;
+    assert_true(sql_rules_ended(before, after).old_stays);
+    assert_false(sql_rules_ended(after, after).old_stays);
+    assert_true(old.number != now.number && (old.marks & now.marks) != 0);
+    assert_true(sql_rules_tags(before, 1).number == sql_rules_tags(after, 1).number);
+    assert_true((sql_rules_tags(before, 2).marks & sql_rules_tags(after, 2).marks) == 0);
+    assert_true(sql_rules_tags(before, 0).number == 0 && sql_rules_tags(NULL, 3).number == 0);
+    sql_rules_unref(before);
+    sql_rules_unref(after);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_follows_is_on_the_side_of_the_tables),
         cmocka_unit_test(a_side_is_gone_when_nobody_sees_its_columns),
         cmocka_unit_test(tables_that_are_not_there_any_more_have_ended),
+        cmocka_unit_test(a_table_under_another_tag_has_ended_and_begun_anew),
     };
 
     return cmocka_run_group_tests_name("sql_rules", tests, NULL, NULL);

@@ -94,6 +94,13 @@ size_t sql_rules_tables(const struct sql_rules *rules);  /* 0 for NULL */
 
 uint64_t sql_rules_tag(const struct sql_rules *rules, int bit); /* bit: below sql_rules_tables */
 
+/* The tags of these tables: in one number, which is another with other tags, and as marks, of which
+ * two sets with a tag in common have one in common. 0 for no table. */
+struct sql_tags {
+    uint64_t number, marks;
+};
+struct sql_tags sql_rules_tags(const struct sql_rules *rules, uint64_t tables);
+
 /* Bit of schema.name, or -1. */
 int sql_rules_find(const struct sql_rules *rules, const char *schema, const char *name);
 
@@ -102,7 +109,8 @@ int sql_rules_find(const struct sql_rules *rules, const char *schema, const char
  * bits is a table's. */
 void sql_rules_early_error(const struct sql_rules *rules, uint64_t tables, struct err *err);
 
-/* How have tables of `before` ended that are not in `after`? The two may be NULL. */
+/* How have tables of `before` ended that are not in `after`, or under another tag? The two may be
+ * NULL. */
 struct sql_rules_ends {
     bool old_stays; /* one has its old columns: aborted */
     bool new_stays; /* one has its new ones: completed */
