@@ -36,15 +36,20 @@ bool utf8_is_valid(const char *text)
 {
     const unsigned char *p = (const unsigned char *)text;
 
-    while (*p) {
-        const struct lead *lead = lead_of(*p);
-        size_t n = follow(p, lead);
+    for (;;) {
+        const struct lead *lead;
+        size_t n;
 
+        while (*p && *p < 0x80)
+            p++;
+        if (!*p)
+            return true;
+        lead = lead_of(*p);
+        n = follow(p, lead);
         if (!lead || n < lead->len)
             return false;
         p += n;
     }
-    return true;
 }
 
 void utf8_mend(char *text)

@@ -28,7 +28,10 @@ struct walk {
 /* What to do with a member, by its key. */
 enum member {
     MEMBER_WALK,
-    MEMBER_SKIP,    /* names of other things */
+    MEMBER_SKIP, /* names of other things */
+    MEMBER_RELATION,
+    MEMBER_NAME,    /* of an index element: a column */
+    MEMBER_RESULTS, /* targets that are set, or values */
     MEMBER_COLUMNS, /* list of String nodes that are column names */
     MEMBER_TARGETS, /* list of ResTarget whose name is a column */
     MEMBER_EXECUTE,
@@ -37,26 +40,28 @@ enum member {
 };
 
 static const struct {
-    const char *key;
+    struct sql_key key;
     enum member member;
 } members[] = {
-    {"A_Const", MEMBER_SKIP},
-    {"alias", MEMBER_SKIP},
-    {"funcname", MEMBER_SKIP},
-    {"typeName", MEMBER_SKIP},
-    {"TypeName", MEMBER_SKIP},
-    {"aliascolnames", MEMBER_SKIP},
-    {"collname", MEMBER_SKIP},
-    {"opclass", MEMBER_SKIP},
-    {"name", MEMBER_SKIP},
-    {"fields", MEMBER_COLUMNS},
-    {"attlist", MEMBER_COLUMNS},
-    {"usingClause", MEMBER_COLUMNS},
-    {"indirection", MEMBER_COLUMNS},
-    {"cols", MEMBER_TARGETS},
-    {"ExecuteStmt", MEMBER_EXECUTE},
-    {"PrepareStmt", MEMBER_PREPARE},
-    {"TransactionStmt", MEMBER_TRANSACTION},
+    {SQL_KEY("relname"), MEMBER_RELATION},
+    {SQL_KEY("targetList"), MEMBER_RESULTS},
+    {SQL_KEY("A_Const"), MEMBER_SKIP},
+    {SQL_KEY("alias"), MEMBER_SKIP},
+    {SQL_KEY("funcname"), MEMBER_SKIP},
+    {SQL_KEY("typeName"), MEMBER_SKIP},
+    {SQL_KEY("TypeName"), MEMBER_SKIP},
+    {SQL_KEY("aliascolnames"), MEMBER_SKIP},
+    {SQL_KEY("collname"), MEMBER_SKIP},
+    {SQL_KEY("opclass"), MEMBER_SKIP},
+    {SQL_KEY("name"), MEMBER_NAME},
+    {SQL_KEY("fields"), MEMBER_COLUMNS},
+    {SQL_KEY("attlist"), MEMBER_COLUMNS},
+    {SQL_KEY("usingClause"), MEMBER_COLUMNS},
+    {SQL_KEY("indirection"), MEMBER_COLUMNS},
+    {SQL_KEY("cols"), MEMBER_TARGETS},
+    {SQL_KEY("ExecuteStmt"), MEMBER_EXECUTE},
+    {SQL_KEY("PrepareStmt"), MEMBER_PREPARE},
+    {SQL_KEY("TransactionStmt"), MEMBER_TRANSACTION},
 };
 
 /* Kinds in which every relation and column shows up as such; for others the search counts. */
@@ -88,10 +93,10 @@ static bool in_names(char *const *list, const char *name)
     return false;
 }
 
-static enum member member_of(const char *key)
+static enum member member_of(const struct sql_node *member)
 {
     for (size_t i = 0; i < ARRAY_LEN(members); i++)
-        if (!strcmp(members[i].key, key))
+        if (sql_tree_is(member, &members[i].key))
             return members[i].member;
     return MEMBER_WALK;
 }
@@ -151,42 +156,50 @@ static void walk_targets(struct walk *w, const struct sql_node *list)
     }
 }
 
-static void walk_member(struct walk *w, const struct sql_node *value, const char *parent)
+static void walk_member(struct walk *w, const struct sql_node *node, const struct sql_node *member,
+                        const char *parent)
 {
-    const char *key = value->key;
     const char *kind;
 
-    if (!strcmp(key, "targetList") && in_list(sets_columns, ARRAY_LEN(sets_columns), parent)) {
-        walk_targets(w, value);
-        return;
-    }
-    if (!strcmp(key, "name") && !strcmp(parent, "IndexElem"))
-        see_column(w, sql_node_text(value));
-    switch (member_of(key)) {
+    switch (member_of(member)) {
     case MEMBER_SKIP:
         break;
+    case MEMBER_RELATION:
+        if (sql_node_text(member))
+            see_relation(w, node, sql_node_text(member));
+        break;
+    case MEMBER_NAME:
+        if (!strcmp(parent, "IndexElem"))
+            see_column(w, sql_node_text(member));
+        break;
+    case MEMBER_RESULTS:
+        if (in_list(sets_columns, ARRAY_LEN(sets_columns), parent))
+            walk_targets(w, member);
+        else
+            walk_node(w, member, member->key);
+        break;
     case MEMBER_COLUMNS:
-        walk_columns(w, value);
+        walk_columns(w, member);
         break;
     case MEMBER_TARGETS:
-        walk_targets(w, value);
+        walk_targets(w, member);
         break;
     case MEMBER_EXECUTE:
         w->executes = true;
-        walk_node(w, value, key);
+        walk_node(w, member, member->key);
         break;
     case MEMBER_PREPARE:
         w->depth_prepare++;
-        walk_node(w, value, key);
+        walk_node(w, member, member->key);
         w->depth_prepare--;
         break;
     case MEMBER_TRANSACTION:
-        kind = sql_node_text(sql_tree_get(value, "kind"));
+        kind = sql_node_text(sql_tree_get(member, "kind"));
         w->begins |=
             kind && (!strcmp(kind, "TRANS_STMT_BEGIN") || !strcmp(kind, "TRANS_STMT_START"));
         break;
     case MEMBER_WALK:
-        walk_node(w, value, key);
+        walk_node(w, member, member->key);
         break;
     }
 }
@@ -194,14 +207,10 @@ static void walk_member(struct walk *w, const struct sql_node *value, const char
 /* Depth is bounded by what the reader of the tree allows. */
 static void walk_node(struct walk *w, const struct sql_node *node, const char *parent)
 {
-    const char *relname = sql_node_text(sql_tree_get(node, "relname"));
-
-    if (relname)
-        see_relation(w, node, relname);
     SQL_NODE_EACH_ITEM(item, node)
         walk_node(w, item, parent);
     SQL_NODE_EACH_MEMBER(member, node)
-        walk_member(w, member, parent);
+        walk_member(w, node, member, parent);
 }
 
 /* The text search's word for it: for what the parser, or this walk, does not understand. */
@@ -273,24 +282,30 @@ void sql_verdict_of(const struct sql_rules *rules, const struct sql_node *tree, 
     out->new_names = w.new_c & w.named;
 }
 
-void sql_inspect(const struct sql_rules *rules, const char *text, size_t len,
-                 struct sql_verdict *out)
+void sql_verdict_of_none(const char *text, size_t len, struct sql_verdict *out)
 {
-    struct walk w = {.rules = rules, .verdict = out};
-    struct sql_nodes *tree;
-    char *copy;
+    struct walk w = {.verdict = out};
 
-    if (sql_mentions(rules, text, len)) {
-        copy = mem_strndup(text, len);
-        tree = sql_tree_parse(copy, NULL, NULL);
-        free(copy);
-        sql_verdict_of(rules, sql_nodes_root(tree), text, len, out);
-        sql_nodes_free(tree);
-        return;
-    }
     memset(out, 0, sizeof(*out));
     guess_control(&w, text, len);
     out->begins = w.begins;
     out->executes = w.executes;
     out->analysed = true;
+}
+
+void sql_inspect(const struct sql_rules *rules, const char *text, size_t len,
+                 struct sql_verdict *out)
+{
+    struct sql_nodes *tree;
+    char *copy;
+
+    if (!sql_mentions(rules, text, len)) {
+        sql_verdict_of_none(text, len, out);
+        return;
+    }
+    copy = mem_strndup(text, len);
+    tree = sql_tree_parse(copy, NULL, NULL);
+    free(copy);
+    sql_verdict_of(rules, sql_nodes_root(tree), text, len, out);
+    sql_nodes_free(tree);
 }

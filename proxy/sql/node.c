@@ -362,7 +362,7 @@ const struct sql_node *sql_nodes_root(const struct sql_nodes *nodes)
 const struct sql_node *sql_node_member(const struct sql_node *node, const char *key, size_t len)
 {
     SQL_NODE_EACH_MEMBER(member, node)
-        if (member->key_len == len && memcmp(member->key, key, len) == 0)
+        if (sql_node_is(member, key, len))
             return member;
     return NULL;
 }

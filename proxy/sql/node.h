@@ -73,6 +73,12 @@ static inline const struct sql_node *sql_node_first(const struct sql_node *node)
     return node && node->kind == SQL_NODE_OBJECT && node->n > 0 ? node->first : NULL;
 }
 
+/* Is the member called so? `len`: bytes of the name. */
+static inline bool sql_node_is(const struct sql_node *member, const char *key, size_t len)
+{
+    return member->key_len == len && memcmp(member->key, key, len) == 0;
+}
+
 static inline const char *sql_node_text(const struct sql_node *node)
 {
     return node && node->kind == SQL_NODE_TEXT ? node->text : NULL;

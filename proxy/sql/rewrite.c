@@ -34,7 +34,7 @@ void sql_rewrite(const struct sql_rules *rules, const struct sql_sight_of_sessio
 
     *out = (struct sql_rewrite){0};
     if (!sql_mentions(rules, text, len)) {
-        sql_inspect(rules, text, len, &out->verdict);
+        sql_verdict_of_none(text, len, &out->verdict);
         return;
     }
     copy = mem_strndup(text, len);

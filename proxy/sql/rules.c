@@ -19,6 +19,9 @@ struct sql_rules *sql_rules_new(uint64_t epoch)
     struct sql_rules *rules = mem_calloc(1, sizeof(*rules));
 
     rules->epoch = epoch;
+    sql_search_init(&rules->names);
+    sql_search_init(&rules->old_columns);
+    sql_search_init(&rules->new_columns);
     atomic_init(&rules->refs, 1);
     return rules;
 }

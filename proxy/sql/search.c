@@ -6,6 +6,12 @@
 
 #include "segue/base/mem.h"
 
+/* Of a byte. A name that begins behind a byte of a name does not count: so MARK_NAME of the one
+ * before, shifted, is MARK_FIRST. */
+#define MARK_NAME 1
+#define MARK_FIRST 2 /* a needle begins with it */
+#define MARK_QUOTE 8 /* may be the end of U&" */
+
 #define NAME_BYTES_MAX 63 /* PostgreSQL cuts longer names: NAMEDATALEN - 1 */
 
 static unsigned char fold(unsigned char c)
@@ -18,6 +24,14 @@ static bool is_name_byte(unsigned char c)
 {
     c = fold(c);
     return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c >= 0x80;
+}
+
+void sql_search_init(struct sql_search *search)
+{
+    *search = (struct sql_search){0};
+    for (int c = 0; c < 256; c++)
+        search->marks[c] = (uint8_t)((is_name_byte((unsigned char)c) ? MARK_NAME : 0) |
+                                     (c == '"' ? MARK_QUOTE : 0));
 }
 
 void sql_search_add(struct sql_search *search, const char *name, uint64_t mask)
@@ -40,6 +54,9 @@ void sql_search_add(struct sql_search *search, const char *name, uint64_t mask)
     search->needles[search->n] = (struct sql_needle){
         .text = text, .len = n, .mask = mask, .next = search->first[(unsigned char)text[0]]};
     search->first[(unsigned char)text[0]] = (uint32_t)++search->n;
+    for (int c = 0; c < 256; c++)
+        if (fold((unsigned char)c) == (unsigned char)text[0])
+            search->marks[c] |= MARK_FIRST;
 }
 
 void sql_search_fini(struct sql_search *search)
@@ -50,32 +67,44 @@ void sql_search_fini(struct sql_search *search)
     memset(search, 0, sizeof(*search));
 }
 
-static bool needle_at(const struct sql_needle *needle, const unsigned char *text, size_t left)
+static bool needle_at(const struct sql_search *search, const struct sql_needle *needle,
+                      const unsigned char *text, size_t left)
 {
-    if (left < needle->len)
+    /* a name of full length may be the beginning of a longer one that the server cuts */
+    if (left < needle->len || (left > needle->len && needle->len < NAME_BYTES_MAX &&
+                               (search->marks[text[needle->len]] & MARK_NAME)))
         return false;
     for (size_t i = 0; i < needle->len; i++)
         if (fold(text[i]) != (unsigned char)needle->text[i])
             return false;
-    /* a name of full length may be the beginning of a longer one that the server cuts */
-    return left == needle->len || needle->len >= NAME_BYTES_MAX || !is_name_byte(text[needle->len]);
+    return true;
+}
+
+static uint64_t needles_at(const struct sql_search *search, const unsigned char *text, size_t left)
+{
+    uint64_t found = 0;
+
+    for (uint32_t at = search->first[fold(*text)]; at; at = search->needles[at - 1].next)
+        if (needle_at(search, &search->needles[at - 1], text, left))
+            found |= search->needles[at - 1].mask;
+    return found;
 }
 
 uint64_t sql_search_run(const struct sql_search *search, const char *text, size_t len, int any)
 {
     const unsigned char *p = (const unsigned char *)text;
     uint64_t found = 0;
+    unsigned mark, before = 0;
 
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = fold(p[i]);
-
-        if (c == 'u' && len - i >= 3 && p[i + 1] == '&' && p[i + 2] == '"')
-            return UINT64_MAX;
-        if (!search->first[c] || (i > 0 && is_name_byte(p[i - 1])))
+    for (size_t i = 0; i < len; i++, before = mark) {
+        mark = search->marks[p[i]];
+        /* one branch for most bytes, and a rare one: this loop reads all that clients send */
+        if (!(mark & (MARK_FIRST | MARK_QUOTE) & ~(before << 1)))
             continue;
-        for (uint32_t at = search->first[c]; at; at = search->needles[at - 1].next)
-            if (needle_at(&search->needles[at - 1], p + i, len - i))
-                found |= search->needles[at - 1].mask;
+        if ((mark & MARK_QUOTE) && i >= 2 && p[i - 1] == '&' && fold(p[i - 2]) == 'u')
+            return UINT64_MAX;
+        if ((mark & MARK_FIRST) && !(before & MARK_NAME))
+            found |= needles_at(search, p + i, len - i);
         if (found && any)
             return found;
     }

@@ -19,8 +19,10 @@ struct sql_search {
     struct sql_needle *needles;
     size_t n, cap;
     uint32_t first[256]; /* folded first byte: index + 1 of a needle, 0: none */
+    uint8_t marks[256];  /* what a byte of the text may be */
 };
 
+void sql_search_init(struct sql_search *search);
 void sql_search_add(struct sql_search *search, const char *name, uint64_t mask);
 void sql_search_fini(struct sql_search *search);
 

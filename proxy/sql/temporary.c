@@ -24,11 +24,13 @@ static uint64_t of_range(const struct sql_rules *rules, const struct sql_node *r
 
 uint64_t sql_temporaries(const struct sql_rules *rules, const struct sql_node *tree)
 {
-    uint64_t tables = of_range(rules, tree);
+    static const struct sql_key relname = SQL_KEY("relname");
+    uint64_t tables = 0;
 
-    SQL_NODE_EACH_ITEM(value, tree)
-        tables |= sql_temporaries(rules, value);
-    SQL_NODE_EACH_MEMBER(value, tree)
-        tables |= sql_temporaries(rules, value);
+    SQL_NODE_EACH_ITEM(item, tree)
+        tables |= sql_temporaries(rules, item);
+    SQL_NODE_EACH_MEMBER(member, tree)
+        tables |=
+            sql_tree_is(member, &relname) ? of_range(rules, tree) : sql_temporaries(rules, member);
     return tables;
 }

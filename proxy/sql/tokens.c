@@ -21,57 +21,135 @@ static bool is_comment(PgQuery__Token kind)
     return kind == PG_QUERY__TOKEN__SQL_COMMENT || kind == PG_QUERY__TOKEN__C_COMMENT;
 }
 
-/* Of U&"" and U&'' the scanner tells a wrong end. Up to the next token there are only spaces. */
-static uint32_t end_of(const PgQuery__ScanResult *list, size_t i, const char *text)
-{
-    const PgQuery__ScanToken *token = list->tokens[i];
-    size_t end;
+/* ---- what the scanner says: the protobuf message ScanResult, version = 1, tokens = 2 ---- */
 
-    if (token->token != PG_QUERY__TOKEN__UIDENT && token->token != PG_QUERY__TOKEN__USCONST)
-        return (uint32_t)token->end;
-    end = i + 1 < list->n_tokens ? (size_t)list->tokens[i + 1]->start : strlen(text);
-    while (end > (size_t)token->start && strchr(" \t\n\r\f\v", text[end - 1]))
-        end--;
-    return (uint32_t)end;
+struct bytes {
+    const uint8_t *at, *end;
+};
+
+/* Member numbers of ScanToken. */
+enum { SCANNED_START = 1, SCANNED_END = 2, SCANNED_TOKEN = 4, SCANNED_KEYWORD = 5, SCANNED_N = 6 };
+
+static bool read_number(struct bytes *b, uint64_t *number)
+{
+    *number = 0;
+    for (unsigned shift = 0; b->at < b->end && shift < 64; shift += 7) {
+        uint8_t byte = *b->at++;
+
+        *number |= (uint64_t)(byte & 0x7f) << shift;
+        if (!(byte & 0x80))
+            return true;
+    }
+    return false;
 }
 
-static void add(struct sql_tokens *tokens, const PgQuery__ScanResult *list, size_t i,
-                const char *text, uint32_t *depth)
+/* The next member of a message. Both kinds that there are begin with a number: of what is longer it
+ * is the length. */
+static bool read_member(struct bytes *b, uint64_t *member, bool *is_long, uint64_t *value)
 {
-    const PgQuery__ScanToken *from = list->tokens[i];
-    struct sql_token *to = &tokens->items[tokens->n++];
+    uint64_t tag;
 
-    if (closes(from->token) && *depth > 0)
-        --*depth;
-    *to = (struct sql_token){.start = (uint32_t)from->start,
-                             .end = end_of(list, i, text),
-                             .depth = *depth,
-                             .kind = from->token,
-                             .word = from->token == PG_QUERY__TOKEN__IDENT ||
-                                     from->token == PG_QUERY__TOKEN__UIDENT ||
-                                     from->keyword_kind != PG_QUERY__KEYWORD_KIND__NO_KEYWORD};
-    if (opens(from->token))
-        ++*depth;
+    if (!read_number(b, &tag) || (tag & 5) || !read_number(b, value))
+        return false;
+    *member = tag >> 3;
+    *is_long = (tag & 7) == 2;
+    return !*is_long || *value <= (uint64_t)(b->end - b->at);
+}
+
+/* What is zero is left out. */
+static bool read_token(struct bytes b, uint64_t scanned[SCANNED_N])
+{
+    uint64_t member, value;
+    bool is_long;
+
+    memset(scanned, 0, SCANNED_N * sizeof(*scanned));
+    while (b.at < b.end) {
+        if (!read_member(&b, &member, &is_long, &value) || is_long)
+            return false;
+        if (member < SCANNED_N)
+            scanned[member] = value;
+    }
+    return true;
+}
+
+/* ---- tokens ---- */
+
+struct reader {
+    struct sql_tokens *tokens;
+    const char *text;
+    uint32_t depth;
+    bool wide; /* the last token's end is not known yet */
+};
+
+/* Of U&"" and U&'' the scanner tells a wrong end. Up to the next token there are only spaces. */
+static void end_last(struct reader *r, size_t end)
+{
+    struct sql_token *token = &r->tokens->items[r->tokens->n - 1];
+
+    while (end > token->start && strchr(" \t\n\r\f\v", r->text[end - 1]))
+        end--;
+    token->end = (uint32_t)end;
+    r->wide = false;
+}
+
+static void add(struct reader *r, const uint64_t scanned[SCANNED_N])
+{
+    PgQuery__Token kind = (PgQuery__Token)scanned[SCANNED_TOKEN];
+
+    if (r->wide)
+        end_last(r, scanned[SCANNED_START]);
+    if (is_comment(kind))
+        return;
+    if (closes(kind) && r->depth > 0)
+        r->depth--;
+    r->tokens->items[r->tokens->n++] = (struct sql_token){
+        .start = (uint32_t)scanned[SCANNED_START],
+        .end = (uint32_t)scanned[SCANNED_END],
+        .depth = r->depth,
+        .kind = kind,
+        .word = kind == PG_QUERY__TOKEN__IDENT || kind == PG_QUERY__TOKEN__UIDENT ||
+                scanned[SCANNED_KEYWORD] != PG_QUERY__KEYWORD_KIND__NO_KEYWORD,
+    };
+    r->wide = kind == PG_QUERY__TOKEN__UIDENT || kind == PG_QUERY__TOKEN__USCONST;
+    if (opens(kind))
+        r->depth++;
+}
+
+/* A token takes four bytes of the message at least. */
+static bool read_all(struct reader *r, struct bytes b)
+{
+    uint64_t member, value, scanned[SCANNED_N];
+    bool is_long;
+
+    r->tokens->items = mem_alloc(((size_t)(b.end - b.at) / 4 + 1) * sizeof(*r->tokens->items));
+    while (b.at < b.end) {
+        if (!read_member(&b, &member, &is_long, &value))
+            return false;
+        if (!is_long)
+            continue;
+        if (member != 2 || value < 2 || !read_token((struct bytes){b.at, b.at + value}, scanned))
+            return false;
+        b.at += value;
+        add(r, scanned);
+    }
+    if (r->wide)
+        end_last(r, strlen(r->text));
+    return true;
 }
 
 enum rc sql_tokens_init(struct sql_tokens *tokens, const char *text)
 {
     PgQueryScanResult scan = pg_query_scan(text);
-    PgQuery__ScanResult *list = NULL;
-    uint32_t depth = 0;
+    const uint8_t *at = (const uint8_t *)scan.pbuf.data;
+    struct reader r = {.tokens = tokens, .text = text};
+    bool read;
 
     *tokens = (struct sql_tokens){0};
-    if (!scan.error)
-        list = pg_query__scan_result__unpack(NULL, scan.pbuf.len, (const uint8_t *)scan.pbuf.data);
-    if (list) {
-        tokens->items = mem_calloc(list->n_tokens + 1, sizeof(*tokens->items));
-        for (size_t i = 0; i < list->n_tokens; i++)
-            if (!is_comment(list->tokens[i]->token))
-                add(tokens, list, i, text, &depth);
-        pg_query__scan_result__free_unpacked(list, NULL);
-    }
+    read = !scan.error && read_all(&r, (struct bytes){at, at + scan.pbuf.len});
     pg_query_free_scan_result(scan);
-    return list ? RC_OK : RC_ERR;
+    if (!read)
+        sql_tokens_fini(tokens);
+    return read ? RC_OK : RC_ERR;
 }
 
 void sql_tokens_fini(struct sql_tokens *tokens)

@@ -19,6 +19,21 @@ static inline const struct sql_node *sql_tree_get(const struct sql_node *node, c
     return sql_node_member(node, key, strlen(key)); /* a literal's length is known here */
 }
 
+/* A name in a table of them, whose length is known when it is compiled: most differ by that. */
+struct sql_key {
+    const char *text;
+    size_t len;
+};
+#define SQL_KEY(literal)                                                                           \
+    {                                                                                              \
+        literal, sizeof(literal) - 1                                                               \
+    }
+
+static inline bool sql_tree_is(const struct sql_node *member, const struct sql_key *key)
+{
+    return sql_node_is(member, key->text, key->len);
+}
+
 /* The name of the only member of {"SelectStmt": {...}}, or NULL. */
 static inline const char *sql_tree_kind(const struct sql_node *node)
 {

@@ -404,26 +404,26 @@ static void skip(struct sql_work *w, struct sql_scope *scope, const struct sql_n
 }
 
 static const struct {
-    const char *key;
+    struct sql_key key;
     void (*handle)(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node,
                    unsigned flags);
 } nodes[] = {
-    {"ColumnRef", sql_name_column},
-    {"FuncCall", on_call},
-    {"A_Const", skip},
-    {"typeName", skip},
-    {"RowExpr", on_row},
-    {"A_Indirection", on_indirection},
-    {"NullTest", on_null_test},
-    {"TypeCast", on_cast},
-    {"A_Expr", on_operator},
-    {"MultiAssignRef", on_multiple},
-    {"SelectStmt", on_select_node},
-    {"InsertStmt", on_insert_node},
-    {"UpdateStmt", on_update_node},
-    {"DeleteStmt", on_delete_node},
-    {"opclass", skip},
-    {"collname", skip},
+    {SQL_KEY("ColumnRef"), sql_name_column},
+    {SQL_KEY("FuncCall"), on_call},
+    {SQL_KEY("A_Const"), skip},
+    {SQL_KEY("typeName"), skip},
+    {SQL_KEY("RowExpr"), on_row},
+    {SQL_KEY("A_Indirection"), on_indirection},
+    {SQL_KEY("NullTest"), on_null_test},
+    {SQL_KEY("TypeCast"), on_cast},
+    {SQL_KEY("A_Expr"), on_operator},
+    {SQL_KEY("MultiAssignRef"), on_multiple},
+    {SQL_KEY("SelectStmt"), on_select_node},
+    {SQL_KEY("InsertStmt"), on_insert_node},
+    {SQL_KEY("UpdateStmt"), on_update_node},
+    {SQL_KEY("DeleteStmt"), on_delete_node},
+    {SQL_KEY("opclass"), skip},
+    {SQL_KEY("collname"), skip},
 };
 
 void sql_walk_node(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node,
@@ -434,7 +434,7 @@ void sql_walk_node(struct sql_work *w, struct sql_scope *scope, const struct sql
     SQL_NODE_EACH_MEMBER(member, node) {
         size_t i = 0;
 
-        while (i < ARRAY_LEN(nodes) && strcmp(nodes[i].key, member->key) != 0)
+        while (i < ARRAY_LEN(nodes) && !sql_tree_is(member, &nodes[i].key))
             i++;
         if (i < ARRAY_LEN(nodes))
             nodes[i].handle(w, scope, member, flags);

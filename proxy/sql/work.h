@@ -67,6 +67,9 @@ static inline bool sql_work_hides(const struct sql_work *w, const struct rule *r
 void sql_verdict_of(const struct sql_rules *rules, const struct sql_node *tree, const char *text,
                     size_t len, struct sql_verdict *out);
 
+/* Of a text that does not mention any table of the rules. */
+void sql_verdict_of_none(const char *text, size_t len, struct sql_verdict *out);
+
 /* walk.c: all statements of the text. */
 void sql_walk(struct sql_work *w, const struct sql_node *tree);
 
