@@ -38,13 +38,12 @@ static void wake(struct eng_engine *engine)
         log_error("waking the engine: %s", strerror(errno));
 }
 
-/* On a worker's thread: the database takes clients again, so this is no time for a long pause
- * between two attempts. */
-static void rules_missed(void *arg)
+/* On a worker's thread. */
+static void asked(void *arg)
 {
     struct eng_engine *engine = arg;
 
-    atomic_store(&engine->missed, true);
+    atomic_store(&engine->asked, true);
     wake(engine);
 }
 
@@ -63,7 +62,7 @@ struct eng_engine *eng_new(const struct eng_options *options, struct sess_plane 
     pthread_mutex_init(&engine->lock, NULL);
     throttle_init(&engine->throttle);
     throttle_show(engine);
-    sess_plane_on_missed(plane, rules_missed, engine);
+    sess_plane_on_asked(plane, asked, engine);
     return engine;
 }
 
@@ -427,6 +426,8 @@ static int64_t wait_ms(const struct eng_engine *engine)
             (!m->paused || m->not_before_us > clock_us() || wants_turn(m)))
             until = m->not_before_us;
     }
+    if (engine->nmigrations && eng_publish_due_us(engine) < until)
+        until = eng_publish_due_us(engine);
     until -= clock_us();
     return until > 0 ? (until + 999) / 1000 : 0;
 }
@@ -449,8 +450,8 @@ static void *engine_main(void *arg)
     engine->began_us = clock_us();
     while (!atomic_load(&engine->stop)) {
         take_reload(engine);
-        if (atomic_exchange(&engine->missed, false) && !engine->ready)
-            engine->connect_at_us = 0;
+        if (atomic_exchange(&engine->asked, false) && !engine->told)
+            engine->connect_at_us = 0; /* the database takes clients again: no long pauses */
         if (!engine->ready)
             connect_turn(engine);
         while ((job = inbox_take(engine))) {

@@ -16,6 +16,7 @@
 
 #define REFRESH_US 2000000
 #define READING_SHARE 100 /* the catalog is read for at most one part in so many of the time */
+#define SIGNS_SHARE 20    /* the same, while there are signs that it has changed */
 
 static bool same(const struct buf *a, const struct buf *b)
 {
@@ -31,7 +32,7 @@ static void give(struct eng_engine *engine, struct snapshot *snap)
         snapshot_build(engine, snap);
     }
     engine->told = true;
-    if (!sess_plane_publish(engine->plane, snap->rules))
+    if (!sess_plane_publish(engine->plane, snap->rules, engine->changes))
         log_warning("a worker has not taken over the rules of epoch %" PRId64 " within a second",
                     engine->epoch);
     if (engine->epoch != engine->published.epoch)
@@ -44,15 +45,28 @@ static void give(struct eng_engine *engine, struct snapshot *snap)
 /* While traffic is held nothing is read: what was read before stands, the plan says the rest. */
 static void look(struct eng_engine *engine)
 {
+    uint64_t changes = sess_plane_changes(engine->plane);
     struct err err = {0};
-    int64_t began = clock_us(), took;
+    int64_t now = clock_us(), took = -now;
+    bool read = conn_up(&engine->work) && !sess_gate_holds(engine->plane);
 
-    if (conn_up(&engine->work) && !sess_gate_holds(engine->plane) &&
-        sight_read(engine, &err) != RC_OK)
+    if (read && sight_read(engine, &err) != RC_OK) {
         log_err(LOG_WARNING, "reading the catalog for the rules; the last reading stays", &err);
-    took = clock_us() - began;
+        read = false;
+    }
+    now = clock_us();
+    took += now;
     engine->sight_due_us =
-        clock_us() + (took * READING_SHARE > REFRESH_US ? took * READING_SHARE : REFRESH_US);
+        now + (took * READING_SHARE > REFRESH_US ? took * READING_SHARE : REFRESH_US);
+    engine->sight_soon_us = read ? now + took * SIGNS_SHARE : engine->sight_due_us;
+    if (read)
+        engine->changes = changes;
+}
+
+int64_t eng_publish_due_us(const struct eng_engine *engine)
+{
+    return engine->changes == sess_plane_changes(engine->plane) ? engine->sight_due_us
+                                                                : engine->sight_soon_us;
 }
 
 void eng_publish(struct eng_engine *engine)
@@ -66,13 +80,14 @@ void eng_publish(struct eng_engine *engine)
 
 void eng_publish_refresh(struct eng_engine *engine)
 {
+    uint64_t changes = engine->changes;
     struct snapshot snap;
 
-    if (engine->nmigrations == 0 || clock_us() < engine->sight_due_us)
+    if (engine->nmigrations == 0 || clock_us() < eng_publish_due_us(engine))
         return;
     look(engine);
     snapshot_build(engine, &snap);
-    if (same(&snap.meaning, &engine->published.meaning) &&
+    if (changes == engine->changes && same(&snap.meaning, &engine->published.meaning) &&
         same(&snap.states, &engine->published.states))
         snapshot_fini(&snap);
     else

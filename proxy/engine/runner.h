@@ -105,10 +105,10 @@ struct eng_engine {
     atomic_bool gated; /* something that needs the gate runs, or is about to */
 
     struct eng_conn work;
-    bool ready;         /* connected, advisory lock held, migrations loaded */
-    bool store;         /* the schema segue is there */
-    bool told;          /* workers have had rules, or the word that there are none */
-    atomic_bool missed; /* a client waits for them */
+    bool ready;        /* connected, advisory lock held, migrations loaded */
+    bool store;        /* the schema segue is there */
+    bool told;         /* workers have had rules, or the word that there are none */
+    atomic_bool asked; /* a client waits for them, or has changed the catalog */
     unsigned connects_failed;
     int64_t began_us, connect_at_us, lock_said_us;
     /* backend of our last good connection, to end it should the lost one linger */
@@ -116,7 +116,9 @@ struct eng_engine {
     char backend_start[40];
     int64_t epoch;
     struct eng_sight sight;
-    int64_t sight_due_us; /* when the catalog is to be read for it again */
+    int64_t sight_due_us;  /* when the catalog is to be read for it again */
+    int64_t sight_soon_us; /* and when there is a sign that it has changed */
+    uint64_t changes;      /* of which it knows (sess_plane_changes) */
     struct eng_published published;
     struct eng_migration **migrations; /* active ones */
     size_t nmigrations;
@@ -145,6 +147,7 @@ const struct eng_migration *eng_migration_clash(struct eng_engine *engine,
 void eng_publish(struct eng_engine *engine);
 /* From time to time: has the catalog changed, how far has the backfill come? Publishes if so. */
 void eng_publish_refresh(struct eng_engine *engine);
+int64_t eng_publish_due_us(const struct eng_engine *engine); /* when there may be something to do */
 void eng_published_fini(struct eng_published *published);
 
 /* ---- rooms ---- */

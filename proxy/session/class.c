@@ -49,6 +49,28 @@ enum sess_class sess_class_of(const char *tag, size_t len)
     return SESS_CLASS_OTHER;
 }
 
+enum sess_ddl sess_ddl_of(const char *tag, size_t len)
+{
+    static const struct {
+        const char *text;
+        uint8_t len, ddl;
+    } rows[] = {
+        {"ALTER TABLE", 11, SESS_DDL_TABLE},
+        {"ALTER ", 6, SESS_DDL_SOME},
+        {"CREATE ", 7, SESS_DDL_SOME},
+        {"DROP ", 5, SESS_DDL_SOME},
+        {"GRANT", 5, SESS_DDL_SOME},
+        {"REVOKE", 6, SESS_DDL_SOME},
+        {"DO", 3, SESS_DDL_SOME}, /* with its NUL */
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        if (len >= rows[i].len && memcmp(tag, rows[i].text, rows[i].len) == 0)
+            return (enum sess_ddl)rows[i].ddl;
+    }
+    return SESS_DDL_NONE;
+}
+
 static unsigned digit(char c)
 {
     if (c >= '0' && c <= '9')

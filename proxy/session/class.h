@@ -36,6 +36,14 @@ static inline enum sess_class sess_class_join(enum sess_class before, enum sess_
     return now;
 }
 
+/* A tag of what may change the catalog: DDL, GRANT, DO. What functions do is not seen. */
+enum sess_ddl {
+    SESS_DDL_NONE,
+    SESS_DDL_SOME,
+    SESS_DDL_TABLE, /* ALTER TABLE */
+};
+enum sess_ddl sess_ddl_of(const char *tag, size_t len);
+
 /* SQLSTATE classes: two characters of 0-9, A-Z; anything else is the last one. */
 #define SESS_SQLSTATES (36 * 36 + 1)
 

@@ -102,6 +102,15 @@ static void note_ends(struct sess_worker *w, const struct sql_rules *before)
         w->new_stayed = sql_rules_epoch(before);
 }
 
+uint64_t sess_ask_for_rules(struct sess *s)
+{
+    struct sess_plane *plane = s->worker->plane;
+    uint64_t changes = atomic_fetch_add_explicit(&plane->changes, 1, memory_order_acq_rel) + 1;
+
+    plane->on_asked(plane->on_asked_ctx);
+    return changes;
+}
+
 void sess_gate_expire(struct sess_worker *w)
 {
     if (!w->gate_mask)
@@ -126,7 +135,7 @@ void sess_gate_met(struct sess_worker *w)
     w->rules_missed = true;
     net_timer_set(w->loop, &w->gate_timer,
                   w->now_us + (int64_t)w->plane->options.rules_wait_ms * 1000);
-    w->plane->on_missed(w->plane->on_missed_ctx);
+    w->plane->on_asked(w->plane->on_asked_ctx);
 }
 
 void sess_order_adopt(struct sess_worker *w)
@@ -210,6 +219,7 @@ static struct sess_order *copy_order(const struct sess_order *from)
     struct sess_order *order = mem_calloc(1, sizeof(*order));
 
     order->rules = sql_rules_ref(from->rules);
+    order->changes = from->changes;
     order->gate_mask = from->gate_mask;
     order->gate_until_us = from->gate_until_us;
     order->gate_number = from->gate_number;
@@ -257,7 +267,7 @@ void sess_plane_unknown(struct sess_plane *plane)
     pthread_mutex_unlock(&plane->lock);
 }
 
-bool sess_plane_publish(struct sess_plane *plane, struct sql_rules *rules)
+bool sess_plane_publish(struct sess_plane *plane, struct sql_rules *rules, uint64_t changes)
 {
     struct sess_order *order;
     bool obeyed;
@@ -266,6 +276,7 @@ bool sess_plane_publish(struct sess_plane *plane, struct sql_rules *rules)
     order = copy_order(plane->order);
     sql_rules_unref(order->rules);
     order->rules = rules;
+    order->changes = changes;
     lift(order);
     obeyed = issue(plane, order);
     pthread_mutex_unlock(&plane->lock);

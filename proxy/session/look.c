@@ -206,10 +206,12 @@ static enum sess_look look_query(struct sess *s, const struct wire_frame *frame,
     return sess_rewrite_query(s, rc == RC_OK ? &query : NULL, rewrite);
 }
 
-/* Without rules a verdict means nothing later. */
+/* Without rules, or with such that are not for this session, a verdict means nothing later. */
 static uint64_t verdict_epoch(const struct sess *s)
 {
-    return s->worker->order->rules ? epoch_of(s) : SESS_NOT_LOOKED;
+    const struct sess_order *order = s->worker->order;
+
+    return order->rules && s->altered <= order->changes ? epoch_of(s) : SESS_NOT_LOOKED;
 }
 
 void sess_judge(struct sess *s, struct sess_statement *statement, const struct sql_verdict *v,

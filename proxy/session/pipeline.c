@@ -177,6 +177,21 @@ const struct sess_flight *sess_pipeline_at(const struct sess_pipeline *p, size_t
     return i < p->n ? at(p, i) : NULL;
 }
 
+void sess_pipeline_again(struct sess_pipeline *p)
+{
+    struct sess_flight *head = at(p, 0);
+
+    p->held -= head->sent->bytes;
+    sess_sent_unref(head->sent);
+    head->sent = NULL;
+    head->again = true;
+}
+
+void sess_pipeline_failed_ready(struct sess_pipeline *p)
+{
+    at(p, 0)->again = false;
+}
+
 static bool answered_by_ready(enum sess_flight_kind kind)
 {
     return kind <= SESS_FLIGHT_SYNC;
@@ -254,6 +269,8 @@ static void on_end(struct sess_pipeline *p, uint8_t type)
 void sess_pipeline_server(struct sess_pipeline *p, uint8_t type, sess_pipeline_undo *undo,
                           void *ctx)
 {
+    if (p->n && type != 'S' && type != 'A') /* which come whenever they like */
+        at(p, 0)->answered = true;
     switch (type) {
     case 'E':
         on_error(p, undo, ctx);

@@ -27,6 +27,9 @@ enum sess_flight_kind {
 
 struct sess_flight {
     enum sess_flight_kind kind;
+    bool answered;                    /* a Query: something of its answer has come */
+    bool again;                       /* a Query: it has failed as another text, and was sent once
+                                         more; the ReadyForQuery of that is still to come */
     bool hidden;                      /* segue's own: the client hears only of its failure */
     struct sess_sent *sent;           /* whose text its errors are about; NULL: the client's own */
     struct sess_statement *statement; /* Parse: of this one; else NULL */
@@ -62,6 +65,13 @@ const struct sess_flight *sess_pipeline_head(const struct sess_pipeline *p);
 
 /* The i-th in flight, the head being the first; NULL: there are not so many. */
 const struct sess_flight *sess_pipeline_at(const struct sess_pipeline *p, size_t i);
+
+/* The head is a Query that has failed as another text, before anything of its answer came, and the
+ * only message in flight: it was sent again as the client wrote it. */
+void sess_pipeline_again(struct sess_pipeline *p);
+
+/* The ReadyForQuery of what failed has come. */
+void sess_pipeline_failed_ready(struct sess_pipeline *p);
 
 /* A server's message of this type has come. `undo` is called for each message that has failed
  * (`read`: the server did read it) or will never be read, newest first. */

@@ -42,7 +42,7 @@ struct sess_plane *sess_plane_new(const struct sess_options *options,
     plane->doors = sess_doors_new();
     plane->console = console;
     plane->console_ctx = console_ctx;
-    plane->on_missed = nobody_listens;
+    plane->on_asked = nobody_listens;
     plane->limits = limits;
     memcpy(plane->mock_key, mock_key, sizeof(mock_key));
     plane->order = mem_calloc(1, sizeof(*plane->order));
@@ -55,10 +55,15 @@ struct sess_plane *sess_plane_new(const struct sess_options *options,
     return plane;
 }
 
-void sess_plane_on_missed(struct sess_plane *plane, void (*missed)(void *ctx), void *ctx)
+void sess_plane_on_asked(struct sess_plane *plane, void (*asked)(void *ctx), void *ctx)
 {
-    plane->on_missed = missed;
-    plane->on_missed_ctx = ctx;
+    plane->on_asked = asked;
+    plane->on_asked_ctx = ctx;
+}
+
+uint64_t sess_plane_changes(const struct sess_plane *plane)
+{
+    return atomic_load_explicit(&plane->changes, memory_order_acquire);
 }
 
 /* Half the cores: a worker with more sessions finds more of them ready each time it looks, which

@@ -133,6 +133,16 @@ size_t sess_relay_client(struct sess *s, const char *data, size_t len)
 
 /* ---- server to client ---- */
 
+/* The transaction is over. */
+static void on_changed(struct sess *s)
+{
+    uint64_t changes = sess_ask_for_rules(s);
+
+    s->changing = false;
+    if (s->altered)
+        s->altered = changes;
+}
+
 static void on_ready(struct sess *s, const char *msg, size_t total)
 {
     struct sess_worker *w = s->worker;
@@ -143,6 +153,8 @@ static void on_ready(struct sess *s, const char *msg, size_t total)
         sess_rewriting_ready(s);
     if (sess_track_safe(&s->track))
         sess_untouch(s);
+    if (s->changing && status == 'I')
+        on_changed(s);
     if (s->starting) {
         COUNT(w->counters.logins, 1);
         sess_log(s, LOG_DEBUG, NULL, "logged in");
@@ -189,6 +201,17 @@ static void on_status(struct sess *s, const char *msg, size_t total)
     pthread_mutex_unlock(&s->worker->registry_lock);
 }
 
+/* While there are rules: a command may have changed what they were made from. The client that has
+ * altered a migrating table sees it at once, others when the transaction commits. */
+static void note_ddl(struct sess *s, const char *tag, size_t len)
+{
+    enum sess_ddl ddl = sess_ddl_of(tag, len);
+
+    s->changing |= ddl != SESS_DDL_NONE;
+    if (ddl == SESS_DDL_TABLE && READ(s->touched))
+        s->altered = UINT64_MAX;
+}
+
 /* CommandComplete: the server says itself when every named statement, every temporary table is
  * gone. */
 static void on_complete(struct sess *s, const char *msg, size_t total)
@@ -200,6 +223,8 @@ static void on_complete(struct sess *s, const char *msg, size_t total)
 
     sess_track_server(&s->track, 'C');
     s->request_class = sess_class_join(s->request_class, sess_class_of(tag, len));
+    if (s->worker->order->rules)
+        note_ddl(s, tag, len);
     if (len < 2 || tag[0] != 'D' || tag[1] == 'R')
         return;
     if ((len == sizeof(discard) && memcmp(tag, discard, len) == 0) ||

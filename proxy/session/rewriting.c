@@ -434,18 +434,56 @@ static void undo(void *ctx, const struct sess_flight *flight, bool read)
 
 #define ERROR_BYTES_MAX 32768 /* a longer one goes on with its position as it is */
 
+/* Has the server refused the text itself, before it did anything? Such errors say where in the text
+ * (or, of a privilege, come before the first row), and do not come from within a function. */
+static bool is_about_text(const struct wire_error *error)
+{
+    bool early = *error->position || strcmp(error->sqlstate, "42501") == 0;
+
+    return strncmp(error->sqlstate, "42", 2) == 0 && early && !*error->context;
+}
+
+/* Perhaps somebody has changed the table since the rules were made: they are to be made anew. And
+ * where nothing else depends on it, the client's own text shall decide. */
+static bool ask_again(struct sess *s, const struct sess_flight *head, const char *msg, size_t total)
+{
+    const struct sess_sent *sent = head->sent;
+    struct wire_error error;
+    struct buf own = {0};
+
+    if (msg[0] != 'E' || sent->answer.len || wire_read_error(msg, total, &error) != RC_OK ||
+        !is_about_text(&error))
+        return false;
+    sess_ask_for_rules(s);
+    if (head->kind != SESS_FLIGHT_QUERY || head->answered || sess_pipeline_at(s->pipeline, 1) ||
+        s->track.status != 'I' || memchr(sent->text, ';', sent->text_len ? sent->text_len - 1 : 0))
+        return false;
+    wire_put_query(&own, sent->text, sent->text_len);
+    sess_send(s, &s->server, own.data, own.len);
+    buf_fini(&own);
+    sess_pipeline_again(s->pipeline);
+    COUNT(s->worker->counters.sent_again, 1);
+    return true;
+}
+
 enum sess_answer sess_rewrite_answer(struct sess *s, const struct wire_frame *frame,
                                      const char *msg, size_t avail)
 {
     const struct sess_flight *head = sess_pipeline_head(s->pipeline);
     enum sess_answer answer = SESS_ANSWER_PASS;
 
+    if (head && head->again && frame->type == 'Z') {
+        sess_pipeline_failed_ready(s->pipeline);
+        return SESS_ANSWER_HIDE;
+    }
     if (head && head->hidden && (frame->type == '1' || frame->type == '3'))
         answer = SESS_ANSWER_HIDE;
     if (head && head->sent && (frame->type == 'E' || frame->type == 'N') &&
         frame->total <= ERROR_BYTES_MAX) {
         if (avail < frame->total)
             return SESS_ANSWER_MORE;
+        if (ask_again(s, head, msg, frame->total))
+            return SESS_ANSWER_HIDE;
         if (sess_sent_error(head->sent, msg, frame->total, &s->worker->instead))
             answer = SESS_ANSWER_INSTEAD;
     }

@@ -109,6 +109,9 @@ struct sess {
     struct sess_pipeline *pipeline; /* NULL: not */
     struct sess_statement *unnamed; /* NULL: not known, or it touches nothing */
     uint64_t shadowed;              /* tables that a temporary table of this session may hide */
+    bool changing;                  /* the open transaction may have changed the catalog */
+    uint64_t altered; /* it, or one before, has changed a migrating table: rules that know of fewer
+                         changes are not for this session; 0: it has not */
     bool odd_strings; /* standard_conforming_strings is off: segue's parser would misread texts */
     struct sess_statement *bound;        /* at the unnamed portal, not described yet; or NULL */
     unsigned refusals;                   /* numbers them in the server's log */
@@ -258,6 +261,7 @@ enum sess_look sess_look(struct sess *s, const struct wire_frame *frame, const c
 /* Remembers what the rules say of its text, on its side. `rewrite` may be NULL. */
 void sess_judge(struct sess *s, struct sess_statement *statement, const struct sql_verdict *v,
                 const struct sql_rewrite *rewrite);
+uint64_t sess_ask_for_rules(struct sess *s); /* the catalog has changed; gate.c */
 void sess_touch(struct sess *s, uint64_t tables);
 void sess_untouch(struct sess *s);
 void sess_forget_statements(struct sess *s);

@@ -47,6 +47,8 @@ static const struct {
     ROW("usage_gone", usage_gone, true,
         "clients that SHOW USAGE has lost the names of, by usage_entries_max"),
     ROW("rewritten", rewritten, true, "statements sent as another text"),
+    ROW("sent_again", sent_again, true,
+        "of those, refused by the upstream and sent once more as written"),
     ROW("prepared_again", prepared_again, true, "prepared again because the rules had changed"),
     ROW("early_refused", early_refused, true, "refused: they read a new column before it is ready"),
     ROW("changed_refused", changed_refused, true,

@@ -33,6 +33,7 @@ struct sess_order {
     atomic_int refs;
     uint64_t number;
     struct sql_rules *rules;
+    uint64_t changes;   /* of the catalog, that the rules know of */
     uint64_t gate_mask; /* 0: open */
     int64_t gate_until_us;
     uint64_t gate_number; /* which closing this is */
@@ -112,8 +113,9 @@ struct sess_plane {
     struct sess_options options; /* strings owned */
     const struct sess_console_ops *console;
     void *console_ctx;
-    void (*on_missed)(void *ctx); /* of the control plane; never NULL */
-    void *on_missed_ctx;
+    void (*on_asked)(void *ctx); /* of the control plane; never NULL */
+    void *on_asked_ctx;
+    _Atomic uint64_t changes; /* see sess_plane_changes */
     struct sess_history *history;
     unsigned crowd; /* most sessions since memory was given back; both are the history thread's */
     int64_t trimmed_ms;

@@ -50,6 +50,33 @@ static void a_tag_that_is_cut_is_not_read_past_its_end(void **state)
     assert_int_equal(sess_class_of("SELECT 1", 7), SESS_CLASS_SELECT);
 }
 
+static void a_tag_tells_whether_the_catalog_may_have_changed(void **state)
+{
+    static const struct {
+        const char *tag;
+        enum sess_ddl ddl;
+    } rows[] = {
+        {"ALTER TABLE", SESS_DDL_TABLE},
+        {"ALTER TYPE", SESS_DDL_SOME},
+        {"CREATE TABLE", SESS_DDL_SOME},
+        {"DROP TABLE", SESS_DDL_SOME},
+        {"GRANT", SESS_DDL_SOME},
+        {"REVOKE ROLE", SESS_DDL_SOME},
+        {"DO", SESS_DDL_SOME},
+        {"SELECT 1", SESS_DDL_NONE},
+        {"DOES NOT EXIST", SESS_DDL_NONE},
+        {"DISCARD ALL", SESS_DDL_NONE},
+        {"ALTER", SESS_DDL_NONE},
+        {"", SESS_DDL_NONE},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        assert_int_equal(sess_ddl_of(rows[i].tag, strlen(rows[i].tag) + 1), rows[i].ddl);
+    assert_int_equal(sess_ddl_of("ALTER TABLE", 10), SESS_DDL_SOME);
+    assert_int_equal(sess_ddl_of("ALTER TABLE", 5), SESS_DDL_NONE);
+}
+
 static void of_several_statements_the_work_counts_and_an_error_most(void **state)
 {
     (void)state;
@@ -94,6 +121,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_tag_tells_the_class),
         cmocka_unit_test(a_tag_that_is_cut_is_not_read_past_its_end),
+        cmocka_unit_test(a_tag_tells_whether_the_catalog_may_have_changed),
         cmocka_unit_test(of_several_statements_the_work_counts_and_an_error_most),
         cmocka_unit_test(an_error_tells_its_sqlstate_class_wherever_it_is_cut),
         cmocka_unit_test(an_error_without_a_sqlstate_has_the_last_class),

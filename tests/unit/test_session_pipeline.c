@@ -220,6 +220,33 @@ static struct sess_statement *statement(const char *name)
         &(struct sess_parse){.name = name, .text = "select 1", .text_len = 8});
 }
 
+static void a_query_sent_again_stays_in_flight_and_knows_what_was_answered(void **state)
+{
+    struct sess_pipeline *p = sess_pipeline_new();
+    struct sql_rewrite rewrite = {.text = (char[]){"SELECT a"}, .len = 8};
+    struct sess_sent *sent = sess_sent_new(&rewrite, "SELECT *", 8);
+    size_t empty = sess_pipeline_bytes(p);
+
+    (void)state;
+    sess_pipeline_put_take(p, &(struct sess_flight){.kind = SESS_FLIGHT_QUERY, .sent = sent});
+    sess_pipeline_server(p, 'S', undo, NULL);
+    sess_pipeline_server(p, 'A', undo, NULL);
+    assert_false(sess_pipeline_head(p)->answered);
+    sess_pipeline_again(p);
+    assert_true(sess_pipeline_head(p)->again);
+    assert_null(sess_pipeline_head(p)->sent);
+    sess_pipeline_failed_ready(p);
+    assert_false(sess_pipeline_head(p)->again);
+    sess_pipeline_server(p, 'T', undo, NULL);
+    assert_true(sess_pipeline_head(p)->answered);
+    sess_pipeline_server(p, 'C', undo, NULL);
+    sess_pipeline_server(p, 'Z', undo, NULL);
+    assert_true(sess_pipeline_empty(p));
+    assert_true(sess_pipeline_bytes(p) > empty); /* the ring stays, and nothing else is counted */
+    assert_false(sess_pipeline_blind(p));
+    sess_pipeline_free(p);
+}
+
 static void what_is_in_flight_keeps_what_it_needs(void **state)
 {
     struct sess_pipeline *p = sess_pipeline_new();
@@ -253,6 +280,7 @@ int main(void)
         cmocka_unit_test(syncs_inside_a_copy_are_none),
         cmocka_unit_test(the_number_in_flight_is_bounded),
         cmocka_unit_test(nothing_is_sent_instead_where_its_answer_would_be_lost),
+        cmocka_unit_test(a_query_sent_again_stays_in_flight_and_knows_what_was_answered),
         cmocka_unit_test(what_is_in_flight_keeps_what_it_needs),
     };
 

@@ -4,9 +4,9 @@
  * are safe from any thread that is not a worker; none blocks a worker.
  *
  *   plane = sess_plane_new(&options, &console, ctx, &err); sess_plane_start(plane); ...
- *   sess_plane_accept(plane, &err); sess_plane_publish(plane, rules_or_null); ...
+ *   sess_plane_accept(plane, &err); sess_plane_publish(plane, rules_or_null, 0); ...
  *   sess_gate_close(plane, mask, 2000); rc = sess_gate_drain(plane, mask, 1000, NULL);
- *   ... the lock, the COMMIT ...; sess_plane_publish(plane, rules); sess_gate_open(plane);
+ *   ... the lock, the COMMIT ...; sess_plane_publish(plane, rules, changes); sess_gate_open(plane);
  *
  * How it works: rules and gate travel together as one immutable word of state that each worker
  * picks up from its mailbox; a worker acknowledges by storing the number it has seen. A worker
@@ -75,18 +75,23 @@ enum rc sess_plane_reload(struct sess_plane *plane, const struct sess_options *o
 
 /* ---- 1. rules ---- */
 
-/* Takes the caller's reference (NULL: no migration). Returns when every worker works by it, or
- * after one second (then false: a worker is stuck). */
-bool sess_plane_publish(struct sess_plane *plane, struct sql_rules *rules);
+/* Takes the caller's reference (NULL: no migration). `changes`: sess_plane_changes() before the
+ * catalog was read for them. Returns when every worker works by it, or after one second (then
+ * false: a worker is stuck). */
+bool sess_plane_publish(struct sess_plane *plane, struct sql_rules *rules, uint64_t changes);
 
 /* From the start to the first publishing sessions may log in, but statements wait: for
  * options.rules_wait_ms at most from the first one on, then they pass as they are. This ends the
  * waiting at once: the rules cannot be known. Harmless after the first publishing. */
 void sess_plane_unknown(struct sess_plane *plane);
 
-/* Before the start: `missed` is called on a worker's thread when a statement waits for the first
- * rules. It must not block. */
-void sess_plane_on_missed(struct sess_plane *plane, void (*missed)(void *ctx), void *ctx);
+/* Before the start: `asked` is called on a worker's thread when a statement waits for the first
+ * rules, and when sess_plane_changes has grown. It must not block. */
+void sess_plane_on_asked(struct sess_plane *plane, void (*asked)(void *ctx), void *ctx);
+
+/* How often clients have done what may have changed the catalog that the rules were made from, or
+ * have met signs of such a change; counted while there are rules. */
+uint64_t sess_plane_changes(const struct sess_plane *plane);
 
 /* ---- 2. gate ---- */
 

@@ -48,7 +48,7 @@ enum rc wire_read_execute(const void *msg, size_t total, struct wire_execute *ou
 
 /* ErrorResponse and NoticeResponse; fields that are not there are "". */
 struct wire_error {
-    const char *severity, *sqlstate, *text, *detail, *hint, *position;
+    const char *severity, *sqlstate, *text, *detail, *hint, *position, *context;
 };
 enum rc wire_read_error(const void *msg, size_t total, struct wire_error *out) MUST_CHECK;
 

@@ -1,0 +1,139 @@
+"""Tables in migration that somebody else alters: through segue, past it, and what a client notices of that."""
+
+import time
+
+import psycopg
+import pytest
+from lib.answers import columns, fields, kinds, only, stat, values
+from lib.rawwire import Raw, query
+from lib.tables import RENAME, make_items
+from lib.wait import SLOW, until
+
+pytestmark = pytest.mark.one_version
+
+OLD = ["id", "label", "note", "filler"]
+BOTH = ["id", "label", "note", "filler", "title"]
+
+
+@pytest.fixture
+def migrating(db, segue):
+    make_items(db, 10)
+    proxy = segue(db, log_level="debug")
+    proxy.ready(RENAME)
+    return proxy
+
+
+def seen(conn, **options):
+    """Options: prepare, for the extended protocol."""
+    return [c.name for c in conn.execute("SELECT * FROM items LIMIT 1", **options).description]
+
+
+def tried(conn, **options):
+    try:
+        return seen(conn, **options)
+    except psycopg.errors.UndefinedColumn:
+        return None
+
+
+def freshly_read(proxy, db, conn):
+    """The catalog has just been read: by itself the engine looks again two seconds later."""
+    with proxy.connect() as other:
+        other.execute("ALTER TABLE items ADD COLUMN fresh int")
+        until("the reading", lambda: seen(conn) == [*OLD, "fresh"])
+        other.execute("ALTER TABLE items DROP COLUMN fresh")
+        until("the reading", lambda: tried(conn) == OLD)
+
+
+@pytest.mark.parametrize("statement", [
+    "ALTER TABLE items ADD COLUMN more int", "BEGIN; ALTER TABLE items ADD COLUMN more int; SELECT 1; COMMIT",
+    "DO $$BEGIN ALTER TABLE items ADD COLUMN more int; END$$"])
+def test_what_a_client_changes_is_known_at_once(migrating, db, statement):
+    with migrating.connect() as one, migrating.connect() as other:
+        freshly_read(migrating, db, other)
+        one.execute(statement.encode())
+        began = time.monotonic()
+        until("the column", lambda: seen(other) == [*OLD, "more"], every=0.005)
+        took = time.monotonic() - began
+        assert took < 0.7 * SLOW, "it waits for the time of the next reading"
+        print(f"{took * 1000:.0f} ms")
+
+
+def test_who_has_altered_the_table_meets_no_column_that_it_has_dropped(migrating):
+    """Inside the transaction nobody else can know of it; behind it until the catalog has been read."""
+    with migrating.connect() as one, migrating.connect(prepare_threshold=0) as other:
+        one.execute("BEGIN")
+        one.execute("ALTER TABLE items DROP COLUMN note")
+        assert seen(one) == [c for c in BOTH if c != "note"]
+        one.execute("UPDATE items SET label = 'changed' WHERE id = 1")
+        one.execute("COMMIT")
+        now = seen(one)
+        assert "note" not in now
+        until("the rules to be for it again", lambda: seen(one) == ["id", "label", "filler"])
+        assert seen(other) == ["id", "label", "filler"]
+        assert one.execute("SELECT label, title FROM items WHERE id = 1").fetchone() == ("changed", "changed")
+        one.execute("BEGIN")
+        one.execute("ALTER TABLE items ADD COLUMN never int")
+        one.execute("ROLLBACK")
+        until("the rules to be for it again", lambda: seen(one) == ["id", "label", "filler"])
+
+
+def test_a_simple_query_never_fails_by_a_column_that_somebody_has_dropped(migrating, db):
+    """Past segue nobody tells it: the server refuses the rewritten text, and gets the client's own."""
+    with migrating.connect() as conn, Raw(migrating.port).login(db.name) as raw:
+        freshly_read(migrating, db, conn)
+        before = stat(migrating, "sent_again")
+        db.sql("ALTER TABLE items DROP COLUMN note")
+        answers = raw.send(query("SELECT * FROM items WHERE id = 1")).answers()
+        assert kinds(answers) == "TDCZI" and values(only(answers, "D")[0])[0] == b"1"
+        assert columns(only(answers, "T")[0]) == ["id", "label", "filler", "title"]
+        assert stat(migrating, "sent_again") == before + 1
+        until("the rules", lambda: tried(conn) == ["id", "label", "filler"], timeout=1)
+        assert kinds(raw.send(query("SELECT * FROM items WHERE id = 1")).answers()) == "TDCZI"
+
+
+def test_a_simple_insert_by_position_may_use_a_column_that_somebody_has_added(migrating, db):
+    with migrating.connect() as conn, Raw(migrating.port).login(db.name) as raw:
+        raw.send(query("SELECT * FROM items LIMIT 0")).answers()
+        freshly_read(migrating, db, conn)
+        db.sql("ALTER TABLE items ADD COLUMN more int")
+        text = "INSERT INTO items VALUES (100, 'label', 'note', 'f', 'label', 7)"
+        answers = raw.send(query(text)).answers()
+        assert kinds(answers)[-3:] == "CZI", [fields(body) for body in only(answers, "E")]
+    assert db.sql("SELECT label, title, more FROM items WHERE id = 100") == [("label", "label", 7)]
+
+
+@pytest.mark.parametrize("wrong", [
+    "SELECT nosuch, * FROM items", "SELECT * FROM items WHERE nosuch = 1", "UPDATE items SET label = nosuch",
+    "INSERT INTO items (id, label) VALUES (1)", "SELECT items.*, lower(1, 2) FROM items"])
+def test_a_clients_own_mistake_is_answered_with_the_servers_own_words(migrating, db, wrong):
+    with Raw(migrating.port).login(db.name) as raw, Raw(db.cluster.port).login(db.name) as direct:
+        got, expected = (c.send(query(wrong), query("SELECT 1")).answers() + c.answers() for c in (raw, direct))
+        alone, expected_alone = (c.send(query(wrong)).answers() for c in (raw, direct))
+        assert got == expected and alone == expected_alone
+        assert kinds(alone) == "EZI" and kinds(raw.send(query("SELECT 1")).answers()) == "TDCZI"
+
+
+def test_what_has_begun_to_be_answered_or_runs_in_a_transaction_is_not_sent_again(migrating, db):
+    before = stat(migrating, "sent_again")
+    db.sql("CREATE FUNCTION fails() RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN nosuch; END'")
+    db.sql("GRANT SELECT ON items TO app")
+    failing = ["SELECT *, fails() FROM items", "SELECT * FROM items LIMIT 1; SELECT nosuch, * FROM items",
+               "SELECT *, CASE WHEN id > 5 THEN set_config('session_authorization', 'postgres', false) END FROM items"]
+    with Raw(migrating.port).login(db.name, user="app") as raw:
+        for text in [*failing, "BEGIN", "SELECT nosuch, * FROM items"]:
+            answers = raw.send(query(text)).answers()
+            assert text == "BEGIN" or fields(only(answers, "E")[0])["C"].startswith("42"), text
+        raw.send(query("ROLLBACK")).answers()
+        # one with a second message behind it: whose answer would the third be?
+        answers = raw.send(query("SELECT nosuch, * FROM items"), query("SELECT 1")).answers()
+        assert kinds(answers) == "EZI" and kinds(raw.answers()) == "TDCZI"
+    assert stat(migrating, "sent_again") == before
+
+
+def test_in_the_extended_protocol_the_error_is_the_clients_and_the_next_try_is_right(migrating, db):
+    """What was sent behind it cannot be sent again."""
+    with migrating.connect() as conn:
+        freshly_read(migrating, db, conn)
+        db.sql("ALTER TABLE items DROP COLUMN note")
+        assert tried(conn, prepare=True) is None
+        until("the rules", lambda: tried(conn, prepare=True) == ["id", "label", "filler"], timeout=1)
