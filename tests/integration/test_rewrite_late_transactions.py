@@ -17,7 +17,7 @@ def test_a_transaction_that_comes_late_meets_no_column_that_has_gone(db, segue):
     stop, errors, done = threading.Event(), [], [0]
 
     def work(number):
-        last = 1000 * (number + 1)
+        last = 1000000 * (number + 1)
         with proxy.connect(autocommit=False, prepare_threshold=0) as conn:
             while not stop.is_set():
                 last += N
