@@ -58,7 +58,7 @@ PYTEST  = $(PYTHON) -m pytest -q -p no:cacheprovider -n $(JOBS) --dist loadfile 
 
 .DEFAULT_GOAL := help
 .PHONY: help deps needed needed-demo needed-test needed-bench build demo test unit integration \
-        transparency rewrite drivers asan tsan layers fmt fmt-check lint fuzz fuzz-slice bench \
+        transparency rewrite drivers races asan tsan layers fmt fmt-check lint fuzz fuzz-slice bench \
         bench-pgbench bench-proxy bench-dual-write bench-rewrite soak clean install servers
 
 help: ## this list
@@ -99,6 +99,10 @@ rewrite: build servers ## generated statements on an expanded schema against one
 drivers: build servers ## 14 programs of drivers direct and through segue, on PostgreSQL 15 to 18
 	@tests/deps.sh install $(DRIVERS_DEBS)
 	@SEGUE_BUILD=$(BUILD) $(PYTHON) tests/drivers/run.py
+
+races: build servers ## names swing under drivers that prepare eagerly, on PostgreSQL 15 to 18: SECONDS=60 a version, DRIVERS, SEED
+	@tests/deps.sh install $(DRIVERS_DEBS)
+	@SEGUE_BUILD=$(BUILD) $(PYTHON) tests/races/run.py --seconds $(or $(SECONDS),60) --seed $(or $(SEED),1)
 
 asan: ## unit and integration tests under AddressSanitizer and UBSan
 	@$(MAKE) --no-print-directory BUILD=build-asan SAN=address,undefined unit integration

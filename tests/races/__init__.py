@@ -1,0 +1,1 @@
+"""Names of tables swing under drivers that prepare eagerly."""
