@@ -255,6 +255,13 @@ static int ref_compare(const void *a, const void *b)
     return (x->at > y->at) - (x->at < y->at);
 }
 
+/* NOT"a"IS NULL needs no blanks, NOT a IS NULL does. */
+static void separate(struct buf *out, char next)
+{
+    if (out->len > 0 && is_ident_byte(out->data[out->len - 1]) && is_ident_byte(next))
+        buf_append_str(out, " ");
+}
+
 static char *splice(const char *expr, const struct ref *refs, size_t nrefs, const char *prefix,
                     const char *const *from, const char *const *to, size_t n, bool all)
 {
@@ -279,9 +286,11 @@ static char *splice(const char *expr, const struct ref *refs, size_t nrefs, cons
         }
         quoted = sql_quote_ident(name);
         buf_append(&out, expr + at, start - at);
+        separate(&out, *prefix ? *prefix : *quoted);
         buf_printf(&out, "%s%s", prefix, quoted);
         free(quoted);
         at = start + old_len;
+        separate(&out, expr[at]);
     }
     buf_append_str(&out, expr + at);
     return buf_take(&out);

@@ -115,6 +115,9 @@ static void columns_are_renamed_and_nothing_else(void **state)
         {"U&\"\\0078\"", "", false, "\"New X\""},
         {"y /* x */ -- x", "NEW.", true, "NEW.y /* x */ -- x"},
         {"\"order\"", "NEW.", true, "NEW.\"order\""},
+        {"NOT\"claim_text\"IS NULL", "", false, "NOT claim IS NULL"},
+        {"NOT\"x\"IS NULL", "", false, "NOT\"New X\"IS NULL"},
+        {"NOT\"x\"IS NULL", "NEW.", true, "NOT NEW.\"New X\"IS NULL"},
     };
 
     (void)state;
