@@ -5,6 +5,7 @@
  *
  *   cached    what a session pays that has sent the text before: search, look up
  *   uncached  search, rewrite, remember, forget another one
+ *   literals  the same of a text that differs from a known one in literals only; 0: it has none
  *   parse     of that, libpg_query's parser alone
  *
  * Time is the thread's CPU time. Batches of all statements take turns, so that what the machine
@@ -24,12 +25,13 @@
 #define BATCH_NS 200000 /* long against the clock's own 300 ns, short against a time slice */
 #define ROUNDS_MAX 10000
 
-/* ---- what is measured ---- */
+/* ---- what is measured: # in a literal stands for a digit that is another each time ---- */
 
 static const struct {
     const char *name, *sql;
 } statements[] = {
     {"point SELECT *", "SELECT * FROM accounts WHERE id = $1"},
+    {"point SELECT *, literal", "SELECT * FROM accounts WHERE id = 481516#"},
     {"point SELECT, columns", "SELECT id, full_name, mail FROM accounts WHERE id = $1"},
     {"SELECT * ORDER BY LIMIT",
      "SELECT * FROM accounts WHERE org_id = $1 AND state = 'open' ORDER BY created DESC LIMIT 50"},
@@ -48,7 +50,7 @@ static const struct {
     {"INSERT, list",
      "INSERT INTO accounts (org_id, full_name, mail, phone, state) VALUES ($1, $2, $3, $4, 'new')"},
     {"INSERT, no list",
-     "INSERT INTO accounts VALUES (1, 2, 'Ann Lee', 'ann@example.com', '555', 'new', now())"},
+     "INSERT INTO accounts VALUES (1, 2, 'Ann Lee', 'ann#@example.com', '555', 'new', now())"},
     {"INSERT, 5 rows",
      "INSERT INTO accounts (org_id, full_name, mail) VALUES ($1, $2, $3), ($4, $5, $6), ($7, $8, "
      "$9), ($10, $11, $12), ($13, $14, $15)"},
@@ -60,6 +62,8 @@ static const struct {
     {"INSERT ... SELECT",
      "INSERT INTO accounts (org_id, full_name, mail) SELECT org_id, lower(name), mail FROM "
      "import WHERE batch = $1"},
+    {"UPDATE, literals",
+     "UPDATE accounts SET full_name = 'Ann Lee', mail = 'ann#@example.com' WHERE id = 481516"},
     {"UPDATE", "UPDATE accounts SET full_name = $1, state = 'open' WHERE id = $2"},
     {"UPDATE, 3 twins",
      "UPDATE accounts SET full_name = $1, mail = lower($2), phone = $3, state = $4 WHERE id = $5 "
@@ -149,13 +153,14 @@ static struct sql_rules *rules_new(void)
 
 /* ---- measuring ---- */
 
-enum way { CACHED, UNCACHED, PARSE, WAYS };
-static const char *const way_names[] = {"cached", "uncached", "parse"};
+enum way { CACHED, UNCACHED, LITERALS, PARSE, WAYS };
+static const char *const way_names[] = {"cached", "uncached", "literals", "parse"};
 
 struct subject {
     const char *name;
-    char *texts[2]; /* the second differs by a blank: where the cache has room for one, both miss */
-    size_t lens[2];
+    char *texts[3]; /* [1] differs by a blank: another statement. [2] by a literal, or not at all */
+    size_t lens[3];
+    bool literals;
     bool rewritten;
     unsigned batch[WAYS]; /* calls in one */
     double *us[WAYS];     /* a call's, by round */
@@ -164,7 +169,9 @@ struct subject {
 struct bench {
     struct sql_rules *rules;
     struct sql_sight_of_session session;
-    struct sql_cache *large, *small;
+    struct sql_cache *large; /* hits */
+    struct sql_cache *one;   /* has room for one text: a second one misses, and so on */
+    struct sql_cache *two;   /* for what texts with other literals have in common as well */
     struct subject subjects[NSTATEMENTS];
 };
 
@@ -185,23 +192,33 @@ static void look_up(struct bench *b, struct sql_cache *cache, const char *text, 
 
 static void call(struct bench *b, const struct subject *subject, enum way way, unsigned number)
 {
-    const char *text = subject->texts[number % 2];
+    unsigned i = number % 2 ? (way == LITERALS ? 2 : 1) : 0;
+    struct sql_cache *caches[] = {[CACHED] = b->large, [UNCACHED] = b->one, [LITERALS] = b->two};
 
-    if (way == CACHED)
-        look_up(b, b->large, text, subject->lens[number % 2]);
-    else if (way == UNCACHED)
-        look_up(b, b->small, text, subject->lens[number % 2]);
+    if (way == PARSE)
+        pg_query_free_parse_result(pg_query_parse(subject->texts[i]));
     else
-        pg_query_free_parse_result(pg_query_parse(text));
+        look_up(b, caches[way], subject->texts[i], subject->lens[i]);
 }
 
 static double batch_us(struct bench *b, const struct subject *subject, enum way way, unsigned calls)
 {
     uint64_t began = now_ns();
 
+    if (way == LITERALS && !subject->literals)
+        return 0;
     for (unsigned i = 0; i < calls; i++)
         call(b, subject, way, i);
     return (double)(now_ns() - began) / calls / 1000;
+}
+
+static char *with_digit(const char *sql, char digit)
+{
+    char *text = mem_strdup(sql), *at = strchr(text, '#');
+
+    if (at)
+        *at = digit;
+    return text;
 }
 
 static void prepare(struct bench *b, struct subject *subject, size_t i, size_t rounds)
@@ -212,10 +229,13 @@ static void prepare(struct bench *b, struct subject *subject, size_t i, size_t r
     struct sql_rewrite rewrite;
 
     subject->name = statements[i].name;
-    subject->texts[0] = orm ? orm : mem_strdup(sql);
+    subject->literals = sql && strchr(sql, '#');
+    subject->texts[0] = with_digit(orm ? orm : sql, '1');
     subject->texts[1] = mem_printf("%s ", subject->texts[0]);
-    subject->lens[0] = strlen(subject->texts[0]);
-    subject->lens[1] = subject->lens[0] + 1;
+    subject->texts[2] = with_digit(orm ? orm : sql, '2');
+    free(orm);
+    for (size_t t = 0; t < ARRAY_LEN(subject->texts); t++)
+        subject->lens[t] = strlen(subject->texts[t]);
     sql_rewrite(b->rules, &b->session, subject->texts[0], subject->lens[0], &rewrite);
     subject->rewritten = rewrite.text != NULL;
     sql_rewrite_fini(&rewrite);
@@ -261,7 +281,8 @@ int main(int argc, char **argv)
     b.rules = rules_new();
     b.session = (struct sql_sight_of_session){.side = SQL_SIDE_OLD, .rewrites = true};
     b.large = sql_cache_new(4096, 1 << 24);
-    b.small = sql_cache_new(1, 1 << 24);
+    b.one = sql_cache_new(1, 1 << 24);
+    b.two = sql_cache_new(2, 1 << 24);
     for (size_t i = 0; i < NSTATEMENTS; i++)
         prepare(&b, &b.subjects[i], i, rounds);
     for (size_t round = 0; round < rounds; round++)
@@ -273,14 +294,15 @@ int main(int argc, char **argv)
         json_array_append_new(out, report(&b.subjects[i], rounds));
         for (enum way way = 0; way < WAYS; way++)
             free(b.subjects[i].us[way]);
-        free(b.subjects[i].texts[0]);
-        free(b.subjects[i].texts[1]);
+        for (size_t t = 0; t < ARRAY_LEN(b.subjects[i].texts); t++)
+            free(b.subjects[i].texts[t]);
     }
     json_dumpf(out, stdout, JSON_INDENT(1) | JSON_REAL_PRECISION(5));
     putchar('\n');
     json_decref(out);
     sql_cache_free(b.large);
-    sql_cache_free(b.small);
+    sql_cache_free(b.one);
+    sql_cache_free(b.two);
     sql_rules_unref(b.rules);
     return 0;
 }

@@ -32,6 +32,10 @@ enum { SCANNED_START = 1, SCANNED_END = 2, SCANNED_TOKEN = 4, SCANNED_KEYWORD = 
 
 static bool read_number(struct bytes *b, uint64_t *number)
 {
+    if (b->at < b->end && !(*b->at & 0x80)) { /* nearly all of them */
+        *number = *b->at++;
+        return true;
+    }
     *number = 0;
     for (unsigned shift = 0; b->at < b->end && shift < 64; shift += 7) {
         uint8_t byte = *b->at++;
