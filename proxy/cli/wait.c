@@ -174,12 +174,13 @@ struct watch {
     const char *name;
     enum cli_goal goal;
     bool json, terminal;
+    bool read;      /* nothing was there to be shown, and segue had read its state */
     unsigned drawn; /* lines of the block on the terminal */
     bool seen_cutover;
     struct cli_before before;
     json_t *last; /* rows shown last */
     struct cli_eta eta;
-    int64_t begun_ms;
+    int64_t begun_ms, seen_ms; /* seen: something was there to be shown */
 };
 
 static unsigned terminal_width(void)
@@ -284,6 +285,7 @@ static bool reconnect(struct watch *watch)
             "Trying to reconnect for %d s\n",
             RECONNECT_MS_MAX / 1000);
     watch->drawn = 0;
+    watch->read = false;
     cli_client_close(watch->client);
     while (clock_ms() < until && !atomic_load(&interrupted)) {
         struct err err = {0};
@@ -349,6 +351,33 @@ static bool nothing_left(const struct watch *watch, const json_t *rows)
     return true;
 }
 
+/* A segue that was restarted, or has taken over, has not read its state yet. */
+static bool is_read(struct watch *watch)
+{
+    struct err err = {0};
+    json_t *rows = NULL;
+    enum rc rc = cli_client_ask(watch->client, "SHOW VERSION", NULL, &rows, &err);
+    bool read =
+        rc == RC_OK && json_is_true(json_object_get(json_array_get(rows, 0), "engine_connected"));
+
+    json_decref(rows);
+    return read;
+}
+
+/* Nothing is there to be shown. -1: it may come, else the exit code. */
+static int look_at_nothing(struct watch *watch, struct err *err)
+{
+    bool read = watch->read;
+
+    watch->read = is_read(watch); /* but perhaps only since it was asked */
+    if (clock_ms() - watch->seen_ms <= RECONNECT_MS_MAX && (watch->name || !read))
+        return -1;
+    if (!watch->name)
+        return CLI_DONE;
+    err_set(err, "42704", "there is no migration \"%s\"", watch->name);
+    return CLI_REFUSED;
+}
+
 /* One look. -1: go on waiting, else the exit code. */
 static int look(struct watch *watch, struct err *err)
 {
@@ -369,11 +398,10 @@ static int look(struct watch *watch, struct err *err)
         return CLI_REFUSED;
     show(watch, rows);
     row = json_array_get(rows, 0);
-    if (watch->name && !row) {
-        /* segue was restarted and has not read its state yet */
-        result = clock_ms() - watch->begun_ms > RECONNECT_MS_MAX ? CLI_REFUSED : -1;
-        if (result != -1)
-            err_set(err, "42704", "there is no migration \"%s\"", watch->name);
+    if (row)
+        watch->seen_ms = clock_ms();
+    if (!row) {
+        result = look_at_nothing(watch, err);
     } else if (!watch->name) {
         result = nothing_left(watch, rows) ? CLI_DONE : -1;
     } else {
@@ -395,7 +423,8 @@ int cli_wait(struct cli_client *client, const char *name, enum cli_goal goal, co
                           .goal = goal,
                           .json = json,
                           .terminal = isatty(STDOUT_FILENO),
-                          .begun_ms = clock_ms()};
+                          .begun_ms = clock_ms(),
+                          .seen_ms = clock_ms()};
     struct sigaction action = {.sa_handler = on_interrupt};
     struct err err = {0};
     int64_t pause_ms = POLL_MS_MIN;
