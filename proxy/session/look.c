@@ -7,6 +7,7 @@
  */
 #include <string.h>
 
+#include "names.h"
 #include "rewriting.h"
 #include "segue/wire/read.h"
 #include "version.h"
@@ -15,6 +16,9 @@
 /* Portal and statement names of a Bind are looked for in this many bytes; so long is a Describe
  * or Close at most. A longer name is not known. */
 #define NAMES_BYTES_MAX 4096
+
+/* Without rules the first word of a text is looked for in so much of its message. */
+#define FIRST_WORD_BYTES_MAX 256
 
 /* ---- touched tables, counted for the drain ---- */
 
@@ -101,6 +105,12 @@ static uint64_t epoch_of(const struct sess *s)
     return sql_rules_epoch(s->worker->order->rules);
 }
 
+/* What an EXECUTE names was prepared by SQL or by Parse, perhaps not seen. */
+static uint64_t executed_touches(const struct sess *s)
+{
+    return s->spoke || s->statements ? SQL_TOUCH_ALL : s->prepares;
+}
+
 /* NULL: nothing is known of the text but *v. Else valid until the next call. */
 static const struct sql_rewrite *inspect(struct sess *s, enum sql_side side, const char *text,
                                          size_t len, struct sql_verdict *v)
@@ -119,7 +129,7 @@ static const struct sql_rewrite *inspect(struct sess *s, enum sql_side side, con
         v->touches = w->gate_mask ? SQL_TOUCH_ALL : 0;
         return NULL;
     }
-    if (!sql_mentions(rules, text, len) && sql_first_word(text, len) == SQL_FIRST_OTHER &&
+    if (!sql_mentions(rules, text, len) && sql_first_word(text, len) < SQL_FIRST_BEGIN &&
         !memchr(text, ';', len ? len - 1 : 0))
         return NULL;
     pthread_mutex_lock(&w->cache_lock);
@@ -128,8 +138,8 @@ static const struct sql_rewrite *inspect(struct sess *s, enum sql_side side, con
     sql_cache_stats(w->cache, &stats);
     atomic_store_explicit(&w->counters.cache_hits, stats.hits, memory_order_relaxed);
     *v = rewrite->verdict;
-    if (v->executes) /* what it names was prepared by SQL or by Parse, perhaps not seen */
-        v->touches |= s->spoke || s->statements ? SQL_TOUCH_ALL : s->prepares;
+    if (v->executes)
+        v->touches |= executed_touches(s);
     return rewrite;
 }
 
@@ -181,21 +191,39 @@ static enum sess_look pass(struct sess *s, uint8_t type)
     return SESS_LOOK_PASS;
 }
 
+/* The same of a text that the client sends, of which `names` have been read. */
+static const struct sql_rewrite *inspect_sent(struct sess *s, const struct sess_names *names,
+                                              const char *text, size_t len, struct sql_verdict *v)
+{
+    const struct sql_rewrite *rewrite = inspect(s, s->version.side, text, len, v);
+
+    if (names->executes && !v->executes && s->worker->order->rules) {
+        v->executes = true;
+        v->touches |= executed_touches(s);
+    }
+    return rewrite;
+}
+
 static enum sess_look look_query(struct sess *s, const struct wire_frame *frame, const char *msg,
                                  size_t avail)
 {
     struct sql_verdict v = {.touches = SQL_TOUCH_ALL, .prepares = SQL_TOUCH_ALL};
     const struct sql_rewrite *rewrite = NULL;
     struct wire_query query = {0};
+    struct sess_names names = {0};
     enum rc rc = whole(s, frame, avail);
+    bool again = false;
     enum sess_look look;
 
     if (rc == RC_AGAIN)
         return SESS_LOOK_MORE;
     if (rc == RC_OK)
         rc = wire_read_query(msg, frame->total, &query);
-    if (rc == RC_OK)
-        rewrite = inspect(s, s->version.side, query.text, query.len, &v);
+    if (rc == RC_OK) {
+        sess_names_read(s, query.text, query.len, &names);
+        again = sess_names_judge(s, &names);
+        rewrite = inspect_sent(s, &names, query.text, query.len, &v);
+    }
     look = admit(s, v.touches, v.begins);
     if (look != SESS_LOOK_PASS)
         return look;
@@ -203,7 +231,9 @@ static enum sess_look look_query(struct sess *s, const struct wire_frame *frame,
     if (rc != RC_OK)
         note_unread(s, frame, msg, avail);
     s->unnamed_epoch = SESS_NOT_LOOKED; /* a simple query drops the unnamed statement */
-    return sess_rewrite_query(s, rc == RC_OK ? &query : NULL, rewrite);
+    if (again && sess_names_again(s, &names, true))
+        rewrite = inspect_sent(s, &names, query.text, query.len, &v);
+    return sess_rewrite_query(s, rc == RC_OK ? &query : NULL, rewrite, &names);
 }
 
 /* Without rules, or with such that are not for this session, a verdict means nothing later. */
@@ -221,6 +251,7 @@ void sess_judge(struct sess *s, struct sess_statement *statement, const struct s
     statement->shadowed = s->shadowed;
     statement->seen = rewrite ? *rewrite : (struct sql_rewrite){0};
     statement->seen.verdict = *v;
+    statement->names = !statement->sql && sql_named_may(statement->text, statement->text_len);
     statement->seen.text = NULL;
     statement->seen.splices = NULL;
 }
@@ -240,15 +271,20 @@ static enum sess_look look_parse(struct sess *s, const struct wire_frame *frame,
     const struct sql_rewrite *rewrite = NULL;
     struct wire_parse read;
     struct sess_parse parse;
+    struct sess_names names = {0};
     enum rc rc = whole(s, frame, avail);
+    bool again = false;
     enum sess_look look;
 
     if (rc == RC_AGAIN)
         return SESS_LOOK_MORE;
     if (rc == RC_OK)
         rc = wire_read_parse(msg, frame->total, &read);
-    if (rc == RC_OK)
-        rewrite = inspect(s, s->version.side, read.text, read.text_len, &v);
+    if (rc == RC_OK) {
+        sess_names_read(s, read.text, read.text_len, &names);
+        again = sess_names_judge(s, &names);
+        rewrite = inspect_sent(s, &names, read.text, read.text_len, &v);
+    }
     look = admit(s, v.touches, v.begins);
     if (look != SESS_LOOK_PASS)
         return look;
@@ -267,8 +303,12 @@ static enum sess_look look_parse(struct sess *s, const struct wire_frame *frame,
         s->unnamed_begins = v.begins;
         s->unnamed_epoch = verdict_epoch(s);
     }
+    if (again && sess_names_again(s, &names, false))
+        rewrite = inspect_sent(s, &names, read.text, read.text_len, &v);
     if (sess_rewriting(s))
-        return sess_rewrite_parse(s, &parse, rewrite, &v);
+        return sess_rewrite_parse(s, &parse, rewrite, &v, &names);
+    if (!parse.name[0])
+        sess_names_pass(s, parse.text, parse.text_len, &names, NULL);
     if (parse.name[0] && (!s->pipeline || sess_pipeline_reads(s->pipeline)))
         remember(s, &parse);
     return pass(s, frame->type);
@@ -289,11 +329,33 @@ static enum sess_look look_parse_idle(struct sess *s, const struct wire_frame *f
     return SESS_LOOK_PASS;
 }
 
-static enum sess_look look_statement(struct sess *s, uint8_t type, const char *portal,
-                                     struct sess_statement *statement)
+/* Without rules: a Query, or an unnamed Parse, whose text begins at msg[at]. What is prepared by
+ * SQL is remembered as well. */
+static enum sess_look look_names_idle(struct sess *s, const struct wire_frame *frame,
+                                      const char *msg, size_t avail, size_t at)
+{
+    size_t here = avail < frame->total ? avail : frame->total, len;
+    struct sess_names names;
+
+    if (here <= at)
+        return here < frame->total ? SESS_LOOK_MORE : SESS_LOOK_PASS;
+    if (!sess_names_byte((uint8_t)msg[at]))
+        return SESS_LOOK_PASS;
+    if (here < frame->total && here < FIRST_WORD_BYTES_MAX)
+        return SESS_LOOK_MORE;
+    if (!sql_named_first(msg + at, here - at) || whole(s, frame, avail) == RC_ERR)
+        return SESS_LOOK_PASS;
+    if (here < frame->total)
+        return SESS_LOOK_MORE;
+    len = strnlen(msg + at, here - at);
+    sess_names_read(s, msg + at, len, &names);
+    sess_names_pass(s, msg + at, len, &names, NULL);
+    return SESS_LOOK_PASS;
+}
+
+const struct sql_rewrite *sess_judge_again(struct sess *s, struct sess_statement *statement)
 {
     const struct sql_rewrite *rewrite = NULL;
-    enum sess_look look;
     struct sql_verdict v;
 
     if (statement->epoch != epoch_of(s) || statement->shadowed != s->shadowed || statement->stale) {
@@ -305,12 +367,41 @@ static enum sess_look look_statement(struct sess *s, uint8_t type, const char *p
             statement->lost || !sess_sent_is(statement->sent, sess_rewriting_wants(s, rewrite));
         sess_rewriting_judged(s, statement);
     }
+    return rewrite;
+}
+
+void sess_judge_first(struct sess *s, struct sess_statement *statement)
+{
+    const struct sql_rewrite *rewrite;
+    struct sql_verdict v;
+
+    rewrite = inspect(s, s->version.side, statement->text, statement->text_len, &v);
+    sess_judge(s, statement, &v, rewrite);
+    sess_rewriting_prepared(s, statement);
+}
+
+static enum sess_look look_statement(struct sess *s, uint8_t type, const char *portal,
+                                     struct sess_statement *statement)
+{
+    const struct sql_rewrite *rewrite = sess_judge_again(s, statement);
+    struct sess_names names = {0};
+    bool again = false;
+    enum sess_look look;
+
+    if (statement->names) {
+        sess_names_read(s, statement->text, statement->text_len, &names);
+        again = sess_names_judge(s, &names);
+    }
     look = admit(s, statement->seen.verdict.touches, statement->seen.verdict.begins);
     if (look != SESS_LOOK_PASS)
         return look;
     if (type == 'B') /* to be described is not to be used */
         sess_usage_note(s, &statement->seen, 1, statement->text, statement->text_len);
-    return sess_rewrite_use(s, type, portal, statement, rewrite);
+    if (again)
+        sess_names_again(s, &names, false);
+    if (statement->names) /* other texts were looked at since */
+        rewrite = sess_judge_again(s, statement);
+    return sess_rewrite_use(s, &(struct sess_binding){type, portal, statement, rewrite, &names});
 }
 
 /* What the use of a prepared statement touches; unknown ones may touch anything. `portal` is a
@@ -331,7 +422,9 @@ static enum sess_look look_use(struct sess *s, uint8_t type, const char *portal,
         begins = s->unnamed_begins;
     }
     look = admit(s, touches, begins);
-    return look == SESS_LOOK_PASS ? sess_rewrite_use(s, type, portal, NULL, NULL) : look;
+    return look == SESS_LOOK_PASS
+               ? sess_rewrite_use(s, &(struct sess_binding){.type = type, .portal = portal})
+               : look;
 }
 
 static enum sess_look look_bind(struct sess *s, const struct wire_frame *frame, const char *msg,
@@ -410,28 +503,40 @@ enum sess_look sess_look(struct sess *s, const struct wire_frame *frame, const c
         return looks[frame->type].look(s, frame, msg, avail);
     if (frame->type == 'C')
         return s->statements ? look_close(s, frame, msg, avail) : SESS_LOOK_PASS;
+    if (frame->type == 'Q')
+        return look_names_idle(s, frame, msg, avail, WIRE_HEADER_BYTES);
     if (avail <= WIRE_HEADER_BYTES)
         return frame->total > WIRE_HEADER_BYTES ? SESS_LOOK_MORE : SESS_LOOK_PASS;
     if (msg[WIRE_HEADER_BYTES] == '\0') {
         s->unnamed_epoch = SESS_NOT_LOOKED;
-        return SESS_LOOK_PASS;
+        return look_names_idle(s, frame, msg, avail, WIRE_HEADER_BYTES + 1);
     }
     return look_parse_idle(s, frame, msg, avail);
 }
 
-void sess_forget_statements(struct sess *s)
+/* Of a name, or of all (NULL): what was sent behind its end is prepared after that. */
+static void mean_again(struct sess *s, const char *name)
 {
     const struct sess_flight *flight;
 
+    for (size_t i = 0; s->pipeline && (flight = sess_pipeline_at(s->pipeline, i)); i++)
+        if (flight->kind == SESS_FLIGHT_PARSE && flight->statement && !flight->hidden &&
+            (!name || strcmp(flight->statement->name, name) == 0))
+            sess_statement_unref(sess_name_means(s, flight->statement->name, flight->statement));
+}
+
+void sess_forget_statement(struct sess *s, const char *name)
+{
+    sess_statements_remove(s->statements, name);
+    mean_again(s, name);
+}
+
+void sess_forget_statements(struct sess *s)
+{
     sess_statements_free(s->statements);
     s->statements = NULL;
     sess_statement_unref(s->unnamed);
     s->unnamed = NULL;
     s->unnamed_epoch = SESS_NOT_LOOKED;
-    if (!s->pipeline)
-        return;
-    /* what was sent behind that is prepared after it */
-    for (size_t i = 0; (flight = sess_pipeline_at(s->pipeline, i)); i++)
-        if (flight->kind == SESS_FLIGHT_PARSE && flight->statement && !flight->hidden)
-            sess_statement_unref(sess_name_means(s, flight->statement->name, flight->statement));
+    mean_again(s, NULL);
 }

@@ -17,7 +17,8 @@ size_t sess_bytes_bound(const struct sess_options *o)
     size_t server_in = SCRATCH_BYTES;
 
     return sizeof(struct sess) + 2 * (client_in + client_out + server_in + server_out) +
-           2 * (size_t)o->startup_bytes_max + 4 * (size_t)o->statements_bytes_max +
+           2 * (size_t)o->startup_bytes_max + 5 * (size_t)o->statements_bytes_max +
+           2 * SESS_FAILED_BYTES_MAX + SESS_NAMINGS_MAX * sizeof(struct sess_naming) +
            SESS_FLIGHTS_MAX * sizeof(struct sess_flight) + SESS_FLIGHTS_BYTES_MAX +
            4 * (size_t)o->inspect_bytes_max + sess_statements_bytes_least();
 }

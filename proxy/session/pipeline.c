@@ -5,8 +5,7 @@
 
 #include "segue/base/mem.h"
 
-#define FLIGHTS_FIRST 16  /* a power of two */
-#define FLIGHTS_AT_ONCE 4 /* of one message of the client, at most */
+#define FLIGHTS_FIRST 16 /* a power of two */
 
 struct sess_pipeline {
     struct sess_flight *ring;
@@ -85,8 +84,8 @@ bool sess_pipeline_reads(const struct sess_pipeline *p)
 
 bool sess_pipeline_takes(const struct sess_pipeline *p)
 {
-    return !p->blind && !p->skipping && !p->copying && p->n + FLIGHTS_AT_ONCE <= SESS_FLIGHTS_MAX &&
-           p->held < SESS_FLIGHTS_BYTES_MAX;
+    return !p->blind && !p->skipping && !p->copying &&
+           p->n + SESS_FLIGHTS_AT_ONCE <= SESS_FLIGHTS_MAX && p->held < SESS_FLIGHTS_BYTES_MAX;
 }
 
 size_t sess_pipeline_bytes(const struct sess_pipeline *p)

@@ -27,16 +27,20 @@ enum sess_flight_kind {
 
 struct sess_flight {
     enum sess_flight_kind kind;
-    bool answered;                    /* a Query: something of its answer has come */
-    bool again;                       /* a Query: it has failed as another text, and was sent once
-                                         more; the ReadyForQuery of that is still to come */
-    bool hidden;                      /* segue's own: the client hears only of its failure */
-    struct sess_sent *sent;           /* whose text its errors are about; NULL: the client's own */
+    bool answered;          /* a Query: something of its answer has come */
+    bool again;             /* a Query: it has failed as another text, and was sent once
+                               more; the ReadyForQuery of that is still to come */
+    bool hidden;            /* segue's own: the client hears only of its failure */
+    bool quiet;             /* not of that, either: of the Query's behind it */
+    bool executes;          /* `sent` is what it executes by SQL, not its own text */
+    bool arguments;         /* the same, and an error may be about arguments that it gives */
+    struct sess_sent *sent; /* whose text its errors are about; NULL: the client's own */
     struct sess_statement *statement; /* Parse: of this one; else NULL */
     struct sess_statement *before;    /* what the name meant before; NULL: nothing, or no name */
 };
 
 #define SESS_FLIGHTS_MAX 4096         /* in flight at once; beyond it the pipeline is blind */
+#define SESS_FLIGHTS_AT_ONCE 32       /* of one message of the client, at most */
 #define SESS_FLIGHTS_BYTES_MAX 262144 /* of what was sent instead; beyond it nothing more is */
 
 struct sess_pipeline;

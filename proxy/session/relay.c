@@ -4,6 +4,7 @@
  */
 #include <string.h>
 
+#include "names.h"
 #include "rewriting.h"
 #include "segue/wire/build.h"
 #include "segue/wire/read.h"
@@ -84,6 +85,13 @@ static bool look(struct sess *s, const struct wire_frame *frame, const char *dat
     return true;
 }
 
+/* A Query, whose text may begin with PREPARE or what drops statements. */
+static bool may_name(const struct wire_frame *frame, const char *msg, size_t avail)
+{
+    return frame->type == 'Q' && frame->total > WIRE_HEADER_BYTES &&
+           (avail <= WIRE_HEADER_BYTES || sess_names_byte((uint8_t)msg[WIRE_HEADER_BYTES]));
+}
+
 size_t sess_relay_client(struct sess *s, const char *data, size_t len)
 {
     struct sess_leg *from = &s->client;
@@ -112,7 +120,8 @@ size_t sess_relay_client(struct sess *s, const char *data, size_t len)
                 violation(s, (uint8_t)data[pos]);
                 return len;
             }
-            if ((watched || looked_at[frame.type] == ALWAYS) &&
+            if ((watched || looked_at[frame.type] == ALWAYS ||
+                 may_name(&frame, data + pos, len - pos)) &&
                 !look(s, &frame, data, pos, len, &done))
                 break;
             sess_track_client(&s->track, frame.type);
@@ -149,6 +158,7 @@ static void on_ready(struct sess *s, const char *msg, size_t total)
     char status = total == 6 ? msg[5] : 'E';
 
     sess_track_ready(&s->track, status);
+    sess_namings_answered(&s->namings, s->track.asked - s->track.expected);
     if (s->pipeline)
         sess_rewriting_ready(s);
     if (sess_track_safe(&s->track))
@@ -212,12 +222,11 @@ static void note_ddl(struct sess *s, const char *tag, size_t len)
         s->altered = UINT64_MAX;
 }
 
-/* CommandComplete: the server says itself when every named statement, every temporary table is
- * gone. */
+/* CommandComplete: the server says itself what SQL has prepared and dropped, and when every
+ * temporary table is gone. */
 static void on_complete(struct sess *s, const char *msg, size_t total)
 {
-    static const char discard[] = "DISCARD ALL", deallocate[] = "DEALLOCATE ALL";
-    static const char temp[] = "DISCARD TEMP";
+    static const char discard[] = "DISCARD ALL", temp[] = "DISCARD TEMP";
     size_t len = total - WIRE_HEADER_BYTES;
     const char *tag = msg + WIRE_HEADER_BYTES;
 
@@ -225,14 +234,12 @@ static void on_complete(struct sess *s, const char *msg, size_t total)
     s->request_class = sess_class_join(s->request_class, sess_class_of(tag, len));
     if (s->worker->order->rules)
         note_ddl(s, tag, len);
-    if (len < 2 || tag[0] != 'D' || tag[1] == 'R')
+    if (len < 4 || !((tag[0] == 'P' && tag[1] == 'R') || (tag[0] == 'D' && tag[1] != 'R')))
         return;
+    sess_names_tag(s, tag, len);
     if ((len == sizeof(discard) && memcmp(tag, discard, len) == 0) ||
         (len == sizeof(temp) && memcmp(tag, temp, len) == 0))
         s->shadowed = 0;
-    if ((len == sizeof(discard) && memcmp(tag, discard, len) == 0) ||
-        (len == sizeof(deallocate) && memcmp(tag, deallocate, len) == 0))
-        sess_forget_statements(s);
 }
 
 static void on_error(struct sess *s, const char *msg, size_t total)

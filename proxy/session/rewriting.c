@@ -21,6 +21,14 @@ static void bind_to(struct sess *s, struct sess_statement *statement)
     s->bound = sess_statement_ref(statement);
 }
 
+/* What errors of the Executes behind a Bind may be about. */
+static void execute_is_about(struct sess *s, struct sess_names *names)
+{
+    sess_sent_unref(s->about);
+    s->about = names ? sess_sent_ref(sess_names_about(s, names)) : NULL;
+    s->arguments = s->about && names->arguments;
+}
+
 static bool at_rest(const struct sess *s)
 {
     const struct sess_track *t = &s->track;
@@ -46,6 +54,8 @@ void sess_rewriting_end(struct sess *s)
     sess_statement_unref(s->unnamed);
     s->unnamed = NULL;
     bind_to(s, NULL);
+    execute_is_about(s, NULL);
+    buf_fini(&s->failed);
 }
 
 void sess_rewriting_ready(struct sess *s)
@@ -152,20 +162,55 @@ static enum sess_look pass(struct sess *s, uint8_t type)
     return SESS_LOOK_PASS;
 }
 
-enum sess_look sess_rewrite_query(struct sess *s, const struct wire_query *query,
-                                  const struct sql_rewrite *rewrite)
+/* In place of a use: what makes the server fail it. */
+static enum sess_look refuse_use(struct sess *s)
 {
     struct sess_worker *w = s->worker;
     struct sess_sent *sent;
 
-    if (!sess_rewriting(s))
+    buf_reset(&w->text);
+    sent = refuse_changed(s, &w->text);
+    /* under a name, for the unnamed statement is the client's */
+    wire_put_parse(&w->instead, "segue~changed", w->text.data, w->text.len, "", 0);
+    put(s, (struct sess_flight){.kind = SESS_FLIGHT_PARSE, .hidden = true, .sent = sent});
+    return SESS_LOOK_INSTEAD;
+}
+
+/* An EXECUTE of what cannot stay what it was, and nothing beside it. */
+static bool is_changed_use(const struct sess *s, const struct sess_names *names)
+{
+    return names->changed && names->read.statements == 1 && s->track.status != 'E';
+}
+
+enum sess_look sess_rewrite_query(struct sess *s, const struct wire_query *query,
+                                  const struct sql_rewrite *rewrite, struct sess_names *names)
+{
+    struct sess_flight flight = {.kind = SESS_FLIGHT_QUERY, .before = s->unnamed};
+    struct sess_worker *w = s->worker;
+    struct sess_sent *sent = NULL;
+    enum sess_look look;
+
+    if (!sess_rewriting(s)) {
+        sess_names_pass(s, query ? query->text : "", query ? query->len : 0, names, NULL);
         return pass(s, 'Q');
-    sent = query ? choose(s, query->text, query->len, rewrite, &w->text) : NULL;
+    }
+    if (query && is_changed_use(s, names)) {
+        buf_reset(&w->text);
+        sent = refuse_changed(s, &w->text);
+    } else if (query) {
+        sent = choose(s, query->text, query->len, rewrite, &w->text);
+    }
+    flight.sent = sent ? sent : sess_sent_ref(sess_names_about(s, names));
+    flight.executes = !sent && flight.sent;
+    flight.arguments = flight.executes && names->arguments;
+    s->unnamed = NULL;
+    look = w->instead.len ? SESS_LOOK_FRONT : SESS_LOOK_PASS;
     if (sent)
         wire_put_query(&w->instead, w->text.data, w->text.len);
-    put(s, (struct sess_flight){.kind = SESS_FLIGHT_QUERY, .sent = sent, .before = s->unnamed});
-    s->unnamed = NULL;
-    return sent ? SESS_LOOK_INSTEAD : SESS_LOOK_PASS;
+    put(s, flight);
+    if (query)
+        sess_names_pass(s, query->text, query->len, names, sent);
+    return sent ? SESS_LOOK_INSTEAD : look;
 }
 
 struct sess_statement *sess_name_means(struct sess *s, const char *name,
@@ -281,19 +326,21 @@ void sess_rewriting_judged(struct sess *s, struct sess_statement *statement)
 
 enum sess_look sess_rewrite_parse(struct sess *s, const struct sess_parse *parse,
                                   const struct sql_rewrite *rewrite,
-                                  const struct sql_verdict *verdict)
+                                  const struct sql_verdict *verdict, struct sess_names *names)
 {
+    struct sess_flight flight = {.kind = SESS_FLIGHT_PARSE};
     struct sess_worker *w = s->worker;
-    struct sess_sent *sent = choose(s, parse->text, parse->text_len, rewrite, &w->text);
-    struct sess_flight flight = {.kind = SESS_FLIGHT_PARSE, .sent = sent};
+    enum sess_look look = w->instead.len ? SESS_LOOK_FRONT : SESS_LOOK_PASS;
+    struct sess_sent *sent;
 
+    if (is_changed_use(s, names))
+        return refuse_use(s);
+    sent = flight.sent = choose(s, parse->text, parse->text_len, rewrite, &w->text);
     if (parse->name[0] || sent || verdict->touches) {
         flight.statement = sess_statement_new(parse);
         sess_judge(s, flight.statement, verdict, rewrite);
         flight.statement->sent = sess_sent_ref(sent);
-        flight.statement->sent_epoch = sess_rewriting_clock(w);
-        flight.statement->side = side_of(s, verdict->touches);
-        flight.statement->tags = sql_rules_tags(w->order->rules, verdict->touches);
+        sess_rewriting_prepared(s, flight.statement);
     }
     flight.before = sess_name_means(s, parse->name, flight.statement);
     if (parse->name[0] && sent && !sent->answer.len && !flight.statement->linked) {
@@ -301,17 +348,77 @@ enum sess_look sess_rewrite_parse(struct sess *s, const struct sess_parse *parse
         sess_sent_unref(sent);
         flight.sent = sent = NULL;
     }
+    if (sent)
+        wire_put_parse(&w->instead, parse->name, w->text.data, w->text.len, parse->types,
+                       parse->ntypes);
     put(s, flight);
-    if (!sent)
-        return SESS_LOOK_PASS;
-    wire_put_parse(&w->instead, parse->name, w->text.data, w->text.len, parse->types,
-                   parse->ntypes);
-    return SESS_LOOK_INSTEAD;
+    if (!parse->name[0])
+        sess_names_pass(s, parse->text, parse->text_len, names, sent);
+    return sent ? SESS_LOOK_INSTEAD : look;
 }
 
-/* The statement as the rules want it now. */
-static void prepare_again(struct sess *s, struct sess_statement *statement,
-                          const struct sql_rewrite *rewrite)
+void sess_rewriting_prepared(struct sess *s, struct sess_statement *statement)
+{
+    uint64_t touches = statement->seen.verdict.touches;
+
+    statement->sent_epoch = sess_rewriting_clock(s->worker);
+    statement->side = side_of(s, touches);
+    statement->tags = sql_rules_tags(s->worker->order->rules, touches);
+}
+
+/* Under a name that the client will hardly have: the unnamed ones are its own. */
+#define HIDDEN_NAME "segue~prepare"
+
+/* A PREPARE, which has a list of types by their names perhaps, so that no Parse can say the same.
+ */
+static void send_sql_again(struct sess *s, struct sess_statement *statement, const char *text,
+                           size_t len, struct sess_sent *sent, bool quiet)
+{
+    static const enum sess_flight_kind kinds[] = {
+        SESS_FLIGHT_CLOSE,   SESS_FLIGHT_CLOSE, SESS_FLIGHT_PARSE, SESS_FLIGHT_BIND,
+        SESS_FLIGHT_EXECUTE, SESS_FLIGHT_CLOSE, SESS_FLIGHT_CLOSE};
+    struct buf *out = &s->worker->instead;
+
+    wire_put_close_statement(out, statement->name);
+    wire_put_close_statement(out, HIDDEN_NAME);
+    wire_put_parse(out, HIDDEN_NAME, text, len, "", 0);
+    wire_put_run(out, HIDDEN_NAME, HIDDEN_NAME);
+    wire_put_close_statement(out, HIDDEN_NAME);
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+        bool runs = kinds[i] == SESS_FLIGHT_EXECUTE;
+
+        put(s, (struct sess_flight){
+                   .kind = kinds[i],
+                   .hidden = true,
+                   .quiet = quiet,
+                   .sent = runs || kinds[i] == SESS_FLIGHT_PARSE ? sess_sent_ref(sent) : NULL,
+                   .statement = runs ? sess_statement_ref(statement) : NULL});
+    }
+}
+
+static void send_again(struct sess *s, struct sess_statement *statement, const char *text,
+                       size_t len, struct sess_sent *sent, bool quiet)
+{
+    struct buf *out = &s->worker->instead;
+
+    wire_put_close_statement(out, statement->name);
+    wire_put_parse(out, statement->name, text, len, statement->types, statement->ntypes);
+    put(s, (struct sess_flight){.kind = SESS_FLIGHT_CLOSE, .hidden = true, .quiet = quiet});
+    put(s, (struct sess_flight){.kind = SESS_FLIGHT_PARSE,
+                                .hidden = true,
+                                .quiet = quiet,
+                                .sent = sess_sent_ref(sent),
+                                .statement = sess_statement_ref(statement)});
+}
+
+void sess_rewriting_sync(struct sess *s)
+{
+    wire_put_sync(&s->worker->instead);
+    put(s, (struct sess_flight){.kind = SESS_FLIGHT_SYNC, .hidden = true, .quiet = true});
+}
+
+void sess_prepare_again(struct sess *s, struct sess_statement *statement,
+                        const struct sql_rewrite *rewrite, bool query)
 {
     struct sess_worker *w = s->worker;
     struct sess_sent *sent = choose(s, statement->text, statement->text_len, rewrite, &w->text);
@@ -323,18 +430,9 @@ static void prepare_again(struct sess *s, struct sess_statement *statement,
         sent = NULL;
     }
     COUNT(w->counters.prepared_again, 1);
-    wire_put_close_statement(&w->instead, statement->name);
-    if (sent)
-        wire_put_parse(&w->instead, statement->name, w->text.data, w->text.len, statement->types,
-                       statement->ntypes);
-    else
-        wire_put_parse(&w->instead, statement->name, statement->text, statement->text_len,
-                       statement->types, statement->ntypes);
-    put(s, (struct sess_flight){.kind = SESS_FLIGHT_CLOSE, .hidden = true});
-    put(s, (struct sess_flight){.kind = SESS_FLIGHT_PARSE,
-                                .hidden = true,
-                                .sent = sess_sent_ref(sent),
-                                .statement = sess_statement_ref(statement)});
+    (statement->sql ? send_sql_again
+                    : send_again)(s, statement, sent ? w->text.data : statement->text,
+                                  sent ? w->text.len : statement->text_len, sent, query);
     sess_statements_sent_take(s->statements, statement, sent);
     if (has_lost_side(s, statement) || !statement->seen.verdict.touches)
         statement->side = side_of(s, statement->seen.verdict.touches);
@@ -346,40 +444,40 @@ static void prepare_again(struct sess *s, struct sess_statement *statement,
         sess_statements_remove(s->statements, statement->name);
 }
 
-/* In place of a use: what makes the server fail it. */
-static enum sess_look refuse_use(struct sess *s)
+enum sess_look sess_rewrite_use(struct sess *s, const struct sess_binding *use)
 {
-    struct sess_worker *w = s->worker;
-    struct sess_sent *sent;
-
-    buf_reset(&w->text);
-    sent = refuse_changed(s, &w->text);
-    /* under a name, for the unnamed statement is the client's */
-    wire_put_parse(&w->instead, "segue~changed", w->text.data, w->text.len, "", 0);
-    put(s, (struct sess_flight){.kind = SESS_FLIGHT_PARSE, .hidden = true, .sent = sent});
-    return SESS_LOOK_INSTEAD;
-}
-
-enum sess_look sess_rewrite_use(struct sess *s, uint8_t type, const char *portal,
-                                struct sess_statement *statement, const struct sql_rewrite *rewrite)
-{
-    struct sess_flight flight = {.kind = type == 'B' ? SESS_FLIGHT_BIND : SESS_FLIGHT_DESCRIBE};
-    bool again;
+    struct sess_flight flight = {.kind =
+                                     use->type == 'B' ? SESS_FLIGHT_BIND : SESS_FLIGHT_DESCRIBE};
+    struct sess_statement *statement = use->statement;
+    bool front = s->worker->instead.len > 0;
 
     if (!sess_rewriting(s))
-        return pass(s, type);
-    again = statement && statement->stale && !is_aborted(s, statement->text, statement->text_len);
-    if (again && statement->changed)
+        return pass(s, use->type);
+    if (statement && statement->stale && !sess_namings_concern(s->namings, statement->name) &&
+        !is_aborted(s, statement->text, statement->text_len)) {
+        if (statement->changed)
+            return refuse_use(s);
+        sess_prepare_again(s, statement, use->rewrite, false);
+        front = true;
+    }
+    if (use->names && is_changed_use(s, use->names))
         return refuse_use(s);
-    if (again)
-        prepare_again(s, statement, rewrite);
-    if (type == 'B')
-        bind_to(s, portal && !portal[0] ? statement : NULL);
-    if (portal && portal[0] && statement)
+    if (use->type == 'B') {
+        bind_to(s, use->portal && !use->portal[0] ? statement : NULL);
+        execute_is_about(s, use->names);
+    }
+    if (use->portal && use->portal[0] && statement)
         statement->habit = SESS_HABIT_TRUSTS; /* who describes that portal is not followed */
     flight.sent = statement ? sess_sent_ref(statement->sent) : NULL;
+    if (use->type == 'D' && use->names && !flight.sent) {
+        flight.sent = sess_sent_ref(sess_names_about(s, use->names));
+        flight.executes = flight.sent != NULL;
+        flight.arguments = use->names->arguments;
+    }
     put(s, flight);
-    return again ? SESS_LOOK_FRONT : SESS_LOOK_PASS;
+    if (use->type == 'B' && statement && statement->name[0] && use->names)
+        sess_names_pass(s, statement->text, statement->text_len, use->names, NULL);
+    return front ? SESS_LOOK_FRONT : SESS_LOOK_PASS;
 }
 
 void sess_rewriting_passed(struct sess *s, uint8_t type)
@@ -390,7 +488,13 @@ void sess_rewriting_passed(struct sess *s, uint8_t type)
         s->bound->habit = SESS_HABIT_TRUSTS;
     if (s->bound && (type == 'D' || type == 'E'))
         bind_to(s, NULL);
-    sess_pipeline_client(s->pipeline, type);
+    if ((type == 'D' || type == 'E') && s->about) /* the server looks at its result in both */
+        put(s,
+            (struct sess_flight){.kind = type == 'D' ? SESS_FLIGHT_DESCRIBE : SESS_FLIGHT_EXECUTE,
+                                 .sent = sess_sent_ref(s->about),
+                                 .arguments = s->arguments});
+    else
+        sess_pipeline_client(s->pipeline, type);
 }
 
 void sess_rewrite_close(struct sess *s, const char *name)
@@ -399,94 +503,4 @@ void sess_rewrite_close(struct sess *s, const char *name)
 
     flight.before = sess_name_means(s, name, NULL);
     put(s, flight);
-}
-
-/* ---- what failed, or was never read ---- */
-
-static void undo_name(struct sess *s, const struct sess_flight *flight, bool read)
-{
-    const struct sess_statement *named = flight->statement ? flight->statement : flight->before;
-
-    if (!named->name[0]) {
-        sess_statement_unref(s->unnamed); /* a Parse drops the unnamed one first */
-        s->unnamed = read ? NULL : sess_statement_ref(flight->before);
-        return;
-    }
-    if (!s->statements || sess_statements_find(s->statements, named->name) != flight->statement)
-        return; /* all were dropped since */
-    if (flight->before)
-        sess_statements_set(s->statements, flight->before);
-    else
-        sess_statements_remove(s->statements, named->name);
-}
-
-static void undo(void *ctx, const struct sess_flight *flight, bool read)
-{
-    if (flight->hidden) {
-        if (flight->statement)
-            flight->statement->lost = flight->statement->stale = true;
-    } else if (flight->statement || flight->before) {
-        undo_name(ctx, flight, read);
-    }
-}
-
-/* ---- answers ---- */
-
-#define ERROR_BYTES_MAX 32768 /* a longer one goes on with its position as it is */
-
-/* Has the server refused the text itself, before it did anything? Such errors say where in the text
- * (or, of a privilege, come before the first row), and do not come from within a function. */
-static bool is_about_text(const struct wire_error *error)
-{
-    bool early = *error->position || strcmp(error->sqlstate, "42501") == 0;
-
-    return strncmp(error->sqlstate, "42", 2) == 0 && early && !*error->context;
-}
-
-/* Perhaps somebody has changed the table since the rules were made: they are to be made anew. And
- * where nothing else depends on it, the client's own text shall decide. */
-static bool ask_again(struct sess *s, const struct sess_flight *head, const char *msg, size_t total)
-{
-    const struct sess_sent *sent = head->sent;
-    struct wire_error error;
-    struct buf own = {0};
-
-    if (msg[0] != 'E' || sent->answer.len || wire_read_error(msg, total, &error) != RC_OK ||
-        !is_about_text(&error))
-        return false;
-    sess_ask_for_rules(s);
-    if (head->kind != SESS_FLIGHT_QUERY || head->answered || sess_pipeline_at(s->pipeline, 1) ||
-        s->track.status != 'I' || memchr(sent->text, ';', sent->text_len ? sent->text_len - 1 : 0))
-        return false;
-    wire_put_query(&own, sent->text, sent->text_len);
-    sess_send(s, &s->server, own.data, own.len);
-    buf_fini(&own);
-    sess_pipeline_again(s->pipeline);
-    COUNT(s->worker->counters.sent_again, 1);
-    return true;
-}
-
-enum sess_answer sess_rewrite_answer(struct sess *s, const struct wire_frame *frame,
-                                     const char *msg, size_t avail)
-{
-    const struct sess_flight *head = sess_pipeline_head(s->pipeline);
-    enum sess_answer answer = SESS_ANSWER_PASS;
-
-    if (head && head->again && frame->type == 'Z') {
-        sess_pipeline_failed_ready(s->pipeline);
-        return SESS_ANSWER_HIDE;
-    }
-    if (head && head->hidden && (frame->type == '1' || frame->type == '3'))
-        answer = SESS_ANSWER_HIDE;
-    if (head && head->sent && (frame->type == 'E' || frame->type == 'N') &&
-        frame->total <= ERROR_BYTES_MAX) {
-        if (avail < frame->total)
-            return SESS_ANSWER_MORE;
-        if (ask_again(s, head, msg, frame->total))
-            return SESS_ANSWER_HIDE;
-        if (sess_sent_error(head->sent, msg, frame->total, &s->worker->instead))
-            answer = SESS_ANSWER_INSTEAD;
-    }
-    sess_pipeline_server(s->pipeline, frame->type, undo, s);
-    return answer;
 }

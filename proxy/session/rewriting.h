@@ -7,6 +7,7 @@
 #ifndef SEGUE_SESSION_REWRITING_H
 #define SEGUE_SESSION_REWRITING_H
 
+#include "names.h"
 #include "segue/wire/read.h"
 #include "session.h"
 
@@ -29,18 +30,33 @@ struct sess_statement *sess_name_means(struct sess *s, const char *name,
                                        struct sess_statement *statement);
 
 /* Each of these puts the message in flight. PASS: as it is; INSTEAD, FRONT: see session.h.
- * `rewrite` NULL: nothing is known of the text. */
+ * `rewrite` NULL: nothing is known of the text. worker->instead may have what goes in front. */
 enum sess_look sess_rewrite_query(struct sess *s, const struct wire_query *query,
-                                  const struct sql_rewrite *rewrite); /* query NULL: not read */
+                                  const struct sql_rewrite *rewrite,
+                                  struct sess_names *names); /* query NULL: not read */
 enum sess_look sess_rewrite_parse(struct sess *s, const struct sess_parse *parse,
                                   const struct sql_rewrite *rewrite,
-                                  const struct sql_verdict *verdict);
+                                  const struct sql_verdict *verdict, struct sess_names *names);
 void sess_rewrite_parse_unknown(struct sess *s); /* one that was not read */
 
 /* Bind to a portal, or Describe of a statement; NULL: not known. */
-enum sess_look sess_rewrite_use(struct sess *s, uint8_t type, const char *portal,
-                                struct sess_statement *statement,
-                                const struct sql_rewrite *rewrite);
+struct sess_binding {
+    uint8_t type;
+    const char *portal;
+    struct sess_statement *statement;
+    const struct sql_rewrite *rewrite;
+    struct sess_names *names; /* of its text */
+};
+enum sess_look sess_rewrite_use(struct sess *s, const struct sess_binding *use);
+
+/* The statement as the rules want it now, in front of what uses it. */
+void sess_prepare_again(struct sess *s, struct sess_statement *statement,
+                        const struct sql_rewrite *rewrite, bool query);
+void sess_rewriting_sync(struct sess *s); /* ends what was prepared in front of a Query */
+
+/* A statement is being prepared, and has been judged: on which side, and when. */
+void sess_rewriting_prepared(struct sess *s, struct sess_statement *statement);
+
 void sess_rewrite_close(struct sess *s, const char *name); /* Close of a statement */
 
 /* All other messages of the client, and Describe of a portal. */

@@ -347,6 +347,7 @@ void sess_free(struct sess *s)
 {
     sess_rewriting_end(s);
     sess_statements_free(s->statements);
+    sess_namings_free(&s->namings);
     sess_login_end(s);
     sess_prepared_free(s->console.prepared);
     buf_fini(&s->startup);

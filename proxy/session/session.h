@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 
 #include "class.h"
+#include "naming.h"
 #include "pipeline.h"
 #include "segue/base/buf.h"
 #include "segue/base/err.h"
@@ -23,6 +24,8 @@
 #include "track.h"
 
 struct sess_worker;
+
+#define SESS_FAILED_BYTES_MAX 32768 /* a longer error goes on with its position as it is */
 
 /*
  *   STARTUP [-> CLIENT_TLS -> STARTUP] [-> PROVING] -> CONNECTING    segue asks who it is, or not
@@ -101,7 +104,8 @@ struct sess {
     struct sess_dial *dial;   /* upstream.c's; until the session is logged in */
 
     /* statements */
-    struct sess_statements *statements; /* NULL until a named Parse */
+    struct sess_statements *statements; /* NULL until a named Parse, or a PREPARE */
+    struct sess_namings *namings;       /* by SQL, on their way; NULL: none */
     uint64_t unnamed_touches;           /* of the unnamed statement, by unnamed_epoch */
     uint64_t unnamed_epoch;             /* SESS_NOT_LOOKED: not looked at */
     bool unnamed_begins;
@@ -110,9 +114,12 @@ struct sess {
     struct sess_statement *unnamed; /* NULL: not known, or it touches nothing */
     uint64_t shadowed;              /* tables that a temporary table of this session may hide */
     bool changing;                  /* the open transaction may have changed the catalog */
-    uint64_t altered; /* it, or one before, has changed a migrating table: rules that know of fewer
-                         changes are not for this session; 0: it has not */
-    bool odd_strings; /* standard_conforming_strings is off: segue's parser would misread texts */
+    uint64_t altered;  /* it, or one before, has changed a migrating table: rules that know of fewer
+                          changes are not for this session; 0: it has not */
+    bool odd_strings;  /* standard_conforming_strings is off: segue's parser would misread texts */
+    struct buf failed; /* what a hidden preparation in front of a Query has failed with */
+    struct sess_sent *about; /* what the Bind before has executed by SQL; NULL: nothing known */
+    bool arguments;          /* its errors may be about arguments, too */
     struct sess_statement *bound;        /* at the unnamed portal, not described yet; or NULL */
     unsigned refusals;                   /* numbers them in the server's log */
     uint64_t prepares;                   /* tables named by SQL-level PREPARE */
@@ -264,7 +271,14 @@ void sess_judge(struct sess *s, struct sess_statement *statement, const struct s
 uint64_t sess_ask_for_rules(struct sess *s); /* the catalog has changed; gate.c */
 void sess_touch(struct sess *s, uint64_t tables);
 void sess_untouch(struct sess *s);
+void sess_forget_statement(struct sess *s, const char *name); /* the server has dropped it */
 void sess_forget_statements(struct sess *s);
+
+/* Judges it by the rules of now, where they are not those it was judged by. NULL: they are, or
+ * nothing is known of its text; else valid until the next text is looked at. */
+const struct sql_rewrite *sess_judge_again(struct sess *s, struct sess_statement *statement);
+/* The same of one that is being prepared. */
+void sess_judge_first(struct sess *s, struct sess_statement *statement);
 
 /* log.c */
 void sess_log(struct sess *s, enum log_level level, const struct err *err, const char *fmt, ...)

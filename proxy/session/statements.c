@@ -24,7 +24,7 @@ static uint64_t hash_name(const char *name)
 }
 
 /* With its share of the buckets, of which there are at most two a statement and the first ones. */
-static size_t bytes_of(const struct sess_statement *statement)
+size_t sess_statement_bytes(const struct sess_statement *statement)
 {
     return sizeof(*statement) + strlen(statement->name) + statement->text_len + 2 +
            (size_t)statement->ntypes * 4 + 2 * sizeof(struct sess_statement *) +
@@ -133,7 +133,7 @@ static void unlink_at(struct sess_statements *set, struct sess_statement **at)
     gone->linked = false;
     set->count--;
     set->rewritten -= gone->sent != NULL;
-    set->bytes -= bytes_of(gone);
+    set->bytes -= sess_statement_bytes(gone);
     sess_statement_unref(gone);
 }
 
@@ -145,12 +145,12 @@ bool sess_statements_set(struct sess_statements *set, struct sess_statement *sta
         return true;
     if (*at)
         unlink_at(set, at);
-    if (set->bytes + bytes_of(statement) > set->bytes_max)
+    if (set->bytes + sess_statement_bytes(statement) > set->bytes_max)
         return false;
     statement->chain = *at;
     *at = sess_statement_ref(statement);
     statement->linked = true;
-    set->bytes += bytes_of(statement);
+    set->bytes += sess_statement_bytes(statement);
     set->rewritten += statement->sent != NULL;
     if (++set->count > set->nbuckets)
         grow(set);
@@ -183,10 +183,10 @@ void sess_statements_sent_take(struct sess_statements *set, struct sess_statemen
     struct sess_sent *before = statement->sent;
 
     if (statement->linked)
-        set->bytes -= bytes_of(statement);
+        set->bytes -= sess_statement_bytes(statement);
     statement->sent = sent;
     if (statement->linked) {
-        set->bytes += bytes_of(statement);
+        set->bytes += sess_statement_bytes(statement);
         set->rewritten += (size_t)(sent != NULL) - (size_t)(before != NULL);
     }
     sess_sent_unref(before);
@@ -208,6 +208,20 @@ void sess_statements_remove(struct sess_statements *set, const char *name)
 
     if (at && *at)
         unlink_at(set, at);
+}
+
+void sess_statements_remove_sql(struct sess_statements *set)
+{
+    for (size_t i = 0; set && i < set->nbuckets; i++) {
+        struct sess_statement **at = &set->buckets[i];
+
+        while (*at) {
+            if ((*at)->sql)
+                unlink_at(set, at);
+            else
+                at = &(*at)->chain;
+        }
+    }
 }
 
 size_t sess_statements_bytes_least(void)

@@ -19,6 +19,8 @@ struct sess_statement {
     uint64_t hash;
     unsigned refs; /* the set's, and of what is in flight */
     bool linked;   /* it is in a set */
+    bool sql;      /* by PREPARE, which is its text; else by Parse */
+    bool names;    /* its text may name statements itself: EXECUTE and the like */
     bool lost;     /* the server may have nothing under this name, or an older text */
     bool stale; /* the same, or it has another text than the rules want: it is prepared again before
                    its next use */
@@ -55,6 +57,7 @@ struct sess_parse { /* what a Parse says; borrowed */
 struct sess_statement *sess_statement_new(const struct sess_parse *parse);
 struct sess_statement *sess_statement_ref(struct sess_statement *statement); /* NULL stays NULL */
 void sess_statement_unref(struct sess_statement *statement);
+size_t sess_statement_bytes(const struct sess_statement *statement);
 
 struct sess_statements;
 
@@ -81,6 +84,7 @@ bool sess_statements_room(const struct sess_statements *set, size_t bytes);
 
 struct sess_statement *sess_statements_find(struct sess_statements *set, const char *name);
 void sess_statements_remove(struct sess_statements *set, const char *name);
+void sess_statements_remove_sql(struct sess_statements *set);        /* NULL is fine */
 size_t sess_statements_bytes_least(void);                            /* of a set that is empty */
 size_t sess_statements_bytes(const struct sess_statements *set);     /* 0 for NULL */
 size_t sess_statements_count(const struct sess_statements *set);     /* 0 for NULL */

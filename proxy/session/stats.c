@@ -50,6 +50,8 @@ static const struct {
     ROW("sent_again", sent_again, true,
         "of those, refused by the upstream and sent once more as written"),
     ROW("prepared_again", prepared_again, true, "prepared again because the rules had changed"),
+    ROW("named_unseen", named_unseen, true,
+        "PREPAREs and DEALLOCATEs of which only the end was seen: inside other texts"),
     ROW("early_refused", early_refused, true, "refused: they read a new column before it is ready"),
     ROW("changed_refused", changed_refused, true,
         "refused: uses of a prepared statement whose columns a migration has removed"),

@@ -61,10 +61,10 @@ enum sql_first sql_first_word(const char *text, size_t len)
         size_t len;
         enum sql_first first;
     } words[] = {
-        {"begin", 5, SQL_FIRST_BEGIN},
-        {"start", 5, SQL_FIRST_BEGIN},
-        {"execute", 7, SQL_FIRST_EXECUTE},
-        {"prepare", 7, SQL_FIRST_PREPARE},
+        {"explain", 7, SQL_FIRST_WRAPS},       {"create", 6, SQL_FIRST_WRAPS},
+        {"deallocate", 10, SQL_FIRST_FORGETS}, {"discard", 7, SQL_FIRST_FORGETS},
+        {"begin", 5, SQL_FIRST_BEGIN},         {"start", 5, SQL_FIRST_BEGIN},
+        {"execute", 7, SQL_FIRST_EXECUTE},     {"prepare", 7, SQL_FIRST_PREPARE},
     };
     size_t from = skip_blank(text, len);
     size_t to = from;

@@ -218,6 +218,29 @@ void wire_put_parse(struct buf *out, const char *name, const char *text, size_t 
     end(out, at);
 }
 
+void wire_put_run(struct buf *out, const char *portal, const char *statement)
+{
+    size_t at = begin(out, 'B');
+
+    put_string(out, portal);
+    put_string(out, statement);
+    buf_append(out, "\0\0\0\0\0", 6); /* no formats, no parameters, no formats of results */
+    end(out, at);
+    at = begin(out, 'E');
+    put_string(out, portal);
+    buf_append_u32(out, 0);
+    end(out, at);
+    at = begin(out, 'C');
+    buf_append_u8(out, 'P');
+    put_string(out, portal);
+    end(out, at);
+}
+
+void wire_put_sync(struct buf *out)
+{
+    end(out, begin(out, 'S'));
+}
+
 void wire_put_close_statement(struct buf *out, const char *name)
 {
     size_t at = begin(out, 'C');

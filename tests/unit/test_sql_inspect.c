@@ -203,6 +203,10 @@ static void first_word_skips_white_space_and_comments(void **state)
     } rows[] = {
         {"BEGIN", SQL_FIRST_BEGIN},
         {" \n;-- x\n /* a /* b */ c */start transaction", SQL_FIRST_BEGIN},
+        {"EXPLAIN EXECUTE s", SQL_FIRST_WRAPS},
+        {"create table x as execute s", SQL_FIRST_WRAPS},
+        {" Deallocate s", SQL_FIRST_FORGETS},
+        {"discard all", SQL_FIRST_FORGETS},
         {"/* begin", SQL_FIRST_OTHER},
         {"beginning", SQL_FIRST_OTHER},
         {"execute p", SQL_FIRST_EXECUTE},

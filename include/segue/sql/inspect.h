@@ -29,7 +29,14 @@ struct sql_verdict {
  * `begins` / `executes`, which sql_first_word answers without a parser. */
 bool sql_mentions(const struct sql_rules *rules, const char *text, size_t len);
 
-enum sql_first { SQL_FIRST_OTHER, SQL_FIRST_BEGIN, SQL_FIRST_EXECUTE, SQL_FIRST_PREPARE };
+enum sql_first {
+    SQL_FIRST_OTHER,
+    SQL_FIRST_WRAPS,   /* EXPLAIN, CREATE: an EXECUTE may be in it */
+    SQL_FIRST_FORGETS, /* DEALLOCATE, DISCARD */
+    SQL_FIRST_BEGIN,   /* from here on: a verdict depends on it */
+    SQL_FIRST_EXECUTE,
+    SQL_FIRST_PREPARE
+};
 
 /* First keyword, after white space and comments (nested ones too); no allocation. */
 enum sql_first sql_first_word(const char *text, size_t len);

@@ -1,0 +1,155 @@
+/*
+ * What the server's answers become while statements are rewritten: those to segue's own messages
+ * stay hidden, errors are told as of the client's text, and what failed is undone.
+ */
+#include <string.h>
+
+#include "rewriting.h"
+#include "segue/wire/build.h"
+#include "worker.h"
+
+/* ---- what failed, or was never read ---- */
+
+static void undo_name(struct sess *s, const struct sess_flight *flight, bool read)
+{
+    const struct sess_statement *named = flight->statement ? flight->statement : flight->before;
+
+    if (!named->name[0]) {
+        sess_statement_unref(s->unnamed); /* a Parse drops the unnamed one first */
+        s->unnamed = read ? NULL : sess_statement_ref(flight->before);
+        return;
+    }
+    if (!s->statements || sess_statements_find(s->statements, named->name) != flight->statement)
+        return; /* all were dropped since */
+    if (flight->before)
+        sess_statements_set(s->statements, flight->before);
+    else
+        sess_statements_remove(s->statements, named->name);
+}
+
+static void undo(void *ctx, const struct sess_flight *flight, bool read)
+{
+    if (flight->hidden) {
+        if (flight->statement)
+            flight->statement->lost = flight->statement->stale = true;
+    } else if (flight->statement || flight->before) {
+        undo_name(ctx, flight, read);
+    }
+}
+
+/* ---- answers ---- */
+
+/* What the server has answered to segue's own; all but an error stays hidden. */
+static bool is_hidden(const struct sess_flight *head, uint8_t type)
+{
+    return head && head->hidden && memchr("123CIZ", type, 6);
+}
+
+/* Errors about a text that was planned, where they may also be about arguments. */
+static bool is_about_arguments(const char *msg, size_t total)
+{
+    static const char *const planned[] = {"42703", "42P01", "42883", "42704", "42702", "42725"};
+    struct wire_error error;
+
+    if (wire_read_error(msg, total, &error) != RC_OK)
+        return true;
+    for (size_t i = 0; i < ARRAY_LEN(planned); i++)
+        if (strcmp(error.sqlstate, planned[i]) == 0)
+            return false;
+    return true;
+}
+
+/* A hidden preparation in front of a Query has failed: kept for what the Query fails with. */
+static enum sess_answer keep_failure(struct sess *s, const struct sess_flight *head,
+                                     const char *msg, size_t total)
+{
+    buf_reset(&s->failed);
+    if (!head->sent || !sess_sent_error(head->sent, msg, total, &s->failed))
+        buf_append(&s->failed, msg, total);
+    return SESS_ANSWER_HIDE;
+}
+
+/* The statement is not there, or the transaction has failed: for want of what was prepared? */
+static bool fails_so(const char *msg, size_t total)
+{
+    struct wire_error error;
+
+    return wire_read_error(msg, total, &error) == RC_OK &&
+           (strcmp(error.sqlstate, "26000") == 0 || strcmp(error.sqlstate, "25P02") == 0);
+}
+
+/* Has the server refused the text itself, before it did anything? Such errors say where in the text
+ * (or, of a privilege, come before the first row), and do not come from within a function. */
+static bool is_about_text(const struct wire_error *error)
+{
+    bool early = *error->position || strcmp(error->sqlstate, "42501") == 0;
+
+    return strncmp(error->sqlstate, "42", 2) == 0 && early && !*error->context;
+}
+
+/* Perhaps somebody has changed the table since the rules were made: they are to be made anew. And
+ * where nothing else depends on it, the client's own text shall decide. */
+static bool ask_again(struct sess *s, const struct sess_flight *head, const char *msg, size_t total)
+{
+    const struct sess_sent *sent = head->sent;
+    struct wire_error error;
+    struct buf own = {0};
+
+    if (msg[0] != 'E' || sent->answer.len || wire_read_error(msg, total, &error) != RC_OK ||
+        !is_about_text(&error))
+        return false;
+    sess_ask_for_rules(s);
+    if (head->kind != SESS_FLIGHT_QUERY || head->executes || head->answered ||
+        sess_pipeline_at(s->pipeline, 1) || s->track.status != 'I' ||
+        memchr(sent->text, ';', sent->text_len ? sent->text_len - 1 : 0))
+        return false;
+    wire_put_query(&own, sent->text, sent->text_len);
+    sess_send(s, &s->server, own.data, own.len);
+    buf_fini(&own);
+    sess_namings_unsent(s->namings);
+    sess_pipeline_again(s->pipeline);
+    COUNT(s->worker->counters.sent_again, 1);
+    return true;
+}
+
+static enum sess_answer answer_error(struct sess *s, const struct sess_flight *head,
+                                     const struct wire_frame *frame, const char *msg)
+{
+    if (head->sent && ask_again(s, head, msg, frame->total))
+        return SESS_ANSWER_HIDE;
+    if (head->quiet && frame->type == 'E')
+        return keep_failure(s, head, msg, frame->total);
+    if (head->kind == SESS_FLIGHT_QUERY && s->failed.len && frame->type == 'E' &&
+        fails_so(msg, frame->total)) {
+        buf_append(&s->worker->instead, s->failed.data, s->failed.len);
+        return SESS_ANSWER_INSTEAD;
+    }
+    if (!head->sent || (head->arguments && is_about_arguments(msg, frame->total)) ||
+        !sess_sent_error(head->sent, msg, frame->total, &s->worker->instead))
+        return SESS_ANSWER_PASS;
+    return SESS_ANSWER_INSTEAD;
+}
+
+enum sess_answer sess_rewrite_answer(struct sess *s, const struct wire_frame *frame,
+                                     const char *msg, size_t avail)
+{
+    const struct sess_flight *head = sess_pipeline_head(s->pipeline);
+    enum sess_answer answer = SESS_ANSWER_PASS;
+
+    if (head && head->again && frame->type == 'Z') {
+        sess_pipeline_failed_ready(s->pipeline);
+        return SESS_ANSWER_HIDE;
+    }
+    if (is_hidden(head, frame->type))
+        answer = SESS_ANSWER_HIDE;
+    else if (frame->type == 'Z')
+        buf_fini(&s->failed);
+    if (head && (head->sent || head->quiet || s->failed.len) &&
+        (frame->type == 'E' || frame->type == 'N') && frame->total <= SESS_FAILED_BYTES_MAX) {
+        if (avail < frame->total)
+            return SESS_ANSWER_MORE;
+        answer = answer_error(s, head, frame, msg);
+    }
+    sess_pipeline_server(s->pipeline, frame->type, undo, s);
+    return answer;
+}
