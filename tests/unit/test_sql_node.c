@@ -188,6 +188,28 @@ static void items_and_members_are_found_and_others_are_not(void **state)
     sql_nodes_free(nodes);
 }
 
+/* Far more nodes a byte than a parse tree has: what was set aside first does not do. */
+static void dense_trees_stay_whole(void **state)
+{
+    struct buf text = {0};
+    struct sql_nodes *nodes;
+    json_t *json;
+
+    (void)state;
+    buf_append_str(&text, "{\"a\":[0");
+    for (int i = 0; i < 20000; i++)
+        buf_append_str(&text, i % 100 ? ",1" : ",[],{},[[2,3],4]");
+    buf_append_str(&text, "]}");
+    json = json_loads(text.data, 0, NULL);
+    nodes = read_copy(text.data);
+    assert_non_null(json);
+    assert_non_null(nodes);
+    assert_true(same_tree(sql_nodes_root(nodes), json));
+    sql_nodes_free(nodes);
+    json_decref(json);
+    buf_fini(&text);
+}
+
 static void trees_are_what_another_reader_makes_of_them(void **state)
 {
     struct buf many = {0};
@@ -235,6 +257,7 @@ int main(void)
         cmocka_unit_test(what_is_no_tree_is_refused_with_a_reason),
         cmocka_unit_test(nesting_has_a_limit),
         cmocka_unit_test(items_and_members_are_found_and_others_are_not),
+        cmocka_unit_test(dense_trees_stay_whole),
         cmocka_unit_test(trees_are_what_another_reader_makes_of_them),
     };
 
