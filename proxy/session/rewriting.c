@@ -482,8 +482,8 @@ enum sess_look sess_rewrite_use(struct sess *s, const struct sess_binding *use)
 
 void sess_rewriting_passed(struct sess *s, uint8_t type)
 {
-    if (s->bound && type == 'D' && s->bound->habit == SESS_HABIT_UNKNOWN)
-        s->bound->habit = SESS_HABIT_DESCRIBES;
+    if (s->bound && type == 'D' && s->bound->habit < SESS_HABIT_DESCRIBES)
+        s->bound->habit++;
     else if (s->bound && type == 'E')
         s->bound->habit = SESS_HABIT_TRUSTS;
     if (s->bound && (type == 'D' || type == 'E'))

@@ -12,7 +12,12 @@
 #include "sent.h"
 
 /* What is known of its uses: does the client describe each portal, or trust what it knows? */
-enum sess_habit { SESS_HABIT_UNKNOWN, SESS_HABIT_DESCRIBES, SESS_HABIT_TRUSTS };
+enum sess_habit {
+    SESS_HABIT_UNKNOWN,
+    SESS_HABIT_DESCRIBED, /* the first one: it may trust that from then on, as JDBC does */
+    SESS_HABIT_DESCRIBES,
+    SESS_HABIT_TRUSTS
+};
 
 struct sess_statement {
     struct sess_statement *chain;

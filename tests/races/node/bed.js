@@ -113,8 +113,8 @@ class Worker {
       }
       await this[act]();
     } catch (e) {
-      if (e.code === '0A000' && act === 'putPlain' && this.openedAt < this.bed.ends) this.bed.counts.changed += 1;
-      else this.bed.tell(e.wrong ? 'wrong' : 'error', `${this.role} ${act} gen ${gen}: ${e.code} ${e.message}`);
+      if (e.code === '0A000' && act !== 'several' && this.openedAt < this.bed.ends) this.bed.counts.changed += 1;
+      else this.bed.tell(e.wrong ? 'wrong' : 'error', `${this.role} ${act} gen ${gen}: ${e.code} ${e.message} ${e.hint}`);
       if (this.conn && !e.wrong) {
         await this.driver.close(this.conn).catch(() => {});
         this.conn = null;
