@@ -14,7 +14,7 @@ from lib.wait import SLOW, until
 
 MB = 1 << 20
 HUGE_MB = int(os.environ.get("SEGUE_HUGE_MB", "200"))  # SEGUE_HUGE_MB=1000: as large as PostgreSQL allows
-GROWTH_KB_MAX = 4096 if SLOW == 1.0 else 65536  # sanitizers keep freed memory
+GROWTH_KB_MAX = 4096 if SLOW == 1.0 else 160 * 1024  # sanitizers keep freed memory
 
 
 def memory_kb(proxy, field="VmRSS"):
