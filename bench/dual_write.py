@@ -202,6 +202,8 @@ def tpcb_once(farm, side, mode, chosen):
                            str(chosen["SECONDS"]), side.dsn()], cwd="/", capture_output=True, text=True, check=False)
     if done.returncode != 0 or "ERROR" in done.stderr:
         raise Broken(f"pgbench, {side.name}: {done.stderr.strip()[-400:]}")
+    while side.direct("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pgbench'")[0]:
+        time.sleep(0.05)  # a session's CPU is known when it has ended
     count = int(done.stdout.split("transactions actually processed: ")[1].split()[0].split("/")[0])
     return {"tps": float(done.stdout.split("tps = ")[1].split()[0]),
             "server_cpu_us": 1e6 * (ended_ticks(farm.postgres.pid) - server) / count,

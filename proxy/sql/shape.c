@@ -89,7 +89,10 @@ static bool put_literal(struct reader *r, size_t from, bool quoted)
     return true;
 }
 
-/* segue:off counts wherever it stands; how a backslash is read depends on the session. */
+/* What ends a string, or the shape. A colon may be that of segue:off, which counts wherever it
+ * stands; how a backslash is read depends on the session. */
+static const bool stops[256] = {['\''] = true, ['\\'] = true, ['\0'] = true, [':'] = true};
+
 static bool is_odd(const struct reader *r)
 {
     return r->text[r->at] == '\\' || r->text[r->at] == '\0' ||
@@ -98,17 +101,22 @@ static bool is_odd(const struct reader *r)
 
 static bool read_string(struct reader *r)
 {
+    const unsigned char *p = (const unsigned char *)r->text;
     size_t from = r->at++;
+    unsigned char seen = 0;
 
     for (; r->at < r->len; r->at++) {
-        if (is_odd(r))
+        while (r->at < r->len && !stops[p[r->at]])
+            seen |= p[r->at++];
+        if (r->at == r->len || is_odd(r))
             return false;
-        r->wide = r->wide || (unsigned char)r->text[r->at] >= 0x80;
-        if (r->text[r->at] != '\'')
+        if (p[r->at] != '\'')
             continue;
         r->at++;
-        if (peek(r, 0) != '\'')
+        if (peek(r, 0) != '\'') {
+            r->wide = r->wide || seen >= 0x80;
             return put_literal(r, from, true);
+        }
     }
     return false;
 }
