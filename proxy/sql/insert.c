@@ -238,6 +238,14 @@ static bool may_wrap(struct insert *in, const struct sql_node *insert,
                              wrap);
 }
 
+static bool may_wrap_values(struct insert *in, const struct sql_node *insert,
+                            const struct sql_node *source, size_t first, struct sql_wrap *wrap)
+{
+    return in->placed && in->ntwins > 0 && in->width == in->nwritten && first < in->w->tokens.n &&
+           sql_values_may_wrap(in->w, &in->rows, source, in->written, first,
+                               source_end(in->w, insert, first), wrap);
+}
+
 void sql_insert_columns(struct sql_work *w, const struct rule *table, const struct sql_node *insert)
 {
     const struct sql_node *source = sql_tree_get(sql_tree_get(insert, "selectStmt"), "SelectStmt");
@@ -252,7 +260,10 @@ void sql_insert_columns(struct sql_work *w, const struct rule *table, const stru
     first = place(&in, insert);
     if (in.ntwins > 0 && !sql_rows_read(w, &in.rows, source))
         in.rows.n = 0;
-    if (may_wrap(&in, insert, source, first, &wrap)) {
+    if (may_wrap_values(&in, insert, source, first, &wrap)) {
+        put_list(&in);
+        sql_values_wrap(w, table, &in.rows, in.written, &wrap, in.twins, in.ntwins);
+    } else if (may_wrap(&in, insert, source, first, &wrap)) {
         put_list(&in);
         sql_rows_wrap(w, &in.rows, &wrap, in.twins, in.ntwins);
     } else {

@@ -59,4 +59,15 @@ bool sql_rows_may_wrap(const struct sql_work *w, const struct sql_rows *rows,
 void sql_rows_wrap(struct sql_work *w, const struct sql_rows *rows, const struct sql_wrap *wrap,
                    const struct sql_twin *twins, size_t n);
 
+/* ---- values.c: VALUES of many rows of constants. The same, for less than adding to each row. ----
+ */
+
+/* `written` are the columns that the values are for. */
+bool sql_values_may_wrap(const struct sql_work *w, const struct sql_rows *rows,
+                         const struct sql_node *select, const struct sql_written *written,
+                         size_t begin, size_t end, struct sql_wrap *wrap);
+void sql_values_wrap(struct sql_work *w, const struct rule *table, const struct sql_rows *rows,
+                     const struct sql_written *written, const struct sql_wrap *wrap,
+                     const struct sql_twin *twins, size_t n);
+
 #endif

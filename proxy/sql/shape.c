@@ -1,7 +1,8 @@
 /*
- * A placeholder is a literal of the same kind: an integer or a string, 2000000000 and the literal's
- * number, so that the parser sees what it would have seen. It is found again in the rewritten shape
- * only inside of what was inserted; elsewhere the splices say where the text's own bytes are.
+ * A placeholder is a literal of the same kind: an integer of four bytes, another number or a
+ * string, made of 2000000000 and the literal's number, so that the parser sees what it would have
+ * seen. It is found again in the rewritten shape only inside of what was inserted; elsewhere the
+ * splices say where the text's own bytes are.
  */
 #include "shape.h"
 
@@ -56,22 +57,27 @@ static int peek(const struct reader *r, size_t ahead)
 
 /* ---- literals ---- */
 
-static void put_placeholder(struct buf *to, unsigned number, bool quoted, bool is_long)
+enum kind { KIND_INTEGER, KIND_NUMBER, KIND_STRING, KIND_LONG_STRING };
+
+static void put_placeholder(struct buf *to, unsigned number, enum kind kind)
 {
-    char digits[1 + DIGITS + 1] = "'2000000000'";
+    char digits[1 + DIGITS] = "'2000000000";
+    bool quoted = kind >= KIND_STRING;
 
     for (char *p = digits + DIGITS; number > 0; number /= 10)
         *p-- = (char)('0' + number % 10);
     buf_append(to, digits + !quoted, DIGITS + quoted);
-    for (size_t i = 0; is_long && i < SQL_COPY_BYTES_MAX; i++)
+    for (size_t i = 0; kind == KIND_LONG_STRING && i < SQL_COPY_BYTES_MAX; i++)
         buf_append_u8(to, 'x');
     if (quoted)
         buf_append_u8(to, '\'');
+    else if (kind == KIND_NUMBER)
+        buf_append(to, ".5", 2);
 }
 
 /* From `from` to here the text has a literal. What is too long to be written twice is so in the
  * shape, too. */
-static bool put_literal(struct reader *r, size_t from, bool quoted)
+static bool put_literal(struct reader *r, size_t from, enum kind kind)
 {
     struct sql_shape *shape = r->shape;
     uint32_t at;
@@ -80,8 +86,7 @@ static bool put_literal(struct reader *r, size_t from, bool quoted)
         return false;
     buf_append(&shape->text, r->text + r->copied, from - r->copied);
     at = (uint32_t)shape->text.len;
-    put_placeholder(&shape->text, (unsigned)shape->n, quoted,
-                    quoted && r->at - from > SQL_COPY_BYTES_MAX);
+    put_placeholder(&shape->text, (unsigned)shape->n, kind);
     mem_grow((void **)&shape->literals, &shape->cap, shape->n + 1, sizeof(*shape->literals));
     shape->literals[shape->n++] =
         (struct sql_literal){(uint32_t)from, (uint32_t)r->at, at, (uint32_t)shape->text.len};
@@ -115,7 +120,8 @@ static bool read_string(struct reader *r)
         r->at++;
         if (peek(r, 0) != '\'') {
             r->wide = r->wide || seen >= 0x80;
-            return put_literal(r, from, true);
+            return put_literal(r, from,
+                               r->at - from > SQL_COPY_BYTES_MAX ? KIND_LONG_STRING : KIND_STRING);
         }
     }
     return false;
@@ -127,12 +133,20 @@ static void skip_digits(struct reader *r)
         r->at++;
 }
 
+static bool fits_int4(const char *p, size_t len)
+{
+    for (; len > 1 && *p == '0'; len--)
+        p++;
+    return len < DIGITS || (len == DIGITS && memcmp(p, "2147483647", DIGITS) <= 0);
+}
+
 /* 12, 1.5, 1e-3; not 1., 0x1F, 1_000, 1..2. */
 static bool read_number(struct reader *r)
 {
-    size_t from = r->at;
+    size_t from = r->at, digits;
 
     skip_digits(r);
+    digits = r->at - from;
     if (peek(r, 0) == '.') {
         r->at++;
         if (!is_digit(peek(r, 0)))
@@ -145,7 +159,11 @@ static bool read_number(struct reader *r)
             return false;
         skip_digits(r);
     }
-    return !is_name(peek(r, 0)) && peek(r, 0) != '.' && put_literal(r, from, false);
+    if (is_name(peek(r, 0)) || peek(r, 0) == '.')
+        return false;
+    return put_literal(r, from,
+                       r->at - from == digits && fits_int4(r->text + from, digits) ? KIND_INTEGER
+                                                                                   : KIND_NUMBER);
 }
 
 /* ---- what stays ---- */

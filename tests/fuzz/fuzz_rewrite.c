@@ -172,6 +172,9 @@ const struct fuzz_seed fuzz_seeds[] = {
     FUZZ_SEED("\x11SELECT claim FROM checks; EXPLAIN SELECT EXISTS (SELECT * FROM checks k)"),
     FUZZ_SEED(
         "\1INSERT INTO checks (id, claim_text) VALUES (1, 'a'), (2.5e3, 'it''s') RETURNING *;"),
+    FUZZ_SEED(
+        "\1INSERT INTO checks (id, claim_text) VALUES (1, 'a'), (2, NULL), (-3, 'c'), (4, 'd'), "
+        "(5, 'e'), (6, 'f'), (7, 'g'), (8, 'h'), (9, '') ON CONFLICT DO NOTHING"),
     FUZZ_SEED("\1UPDATE checks SET claim_text = 'x' || -17 WHERE id = 2000000001 AND claim_text = "
               "'2000000000'"),
     FUZZ_SEED("\1MERGE INTO checks c USING notes n ON n.id = c.id WHEN MATCHED THEN UPDATE SET "

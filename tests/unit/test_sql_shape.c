@@ -94,13 +94,14 @@ static void statements_of_one_shape_are_parsed_once(void **state)
         const char *first, *second;
     } rows[] = {
         {"INSERT INTO items (id, label) VALUES (1, 'a'), (2, 'b')",
-         "INSERT INTO items (id, label) VALUES (12345678901, 'it''s'), (3, '')"},
+         "INSERT INTO items (id, label) VALUES (2147483647, 'it''s'), (3, '')"},
         {"INSERT INTO items (label, id) VALUES ('a', 1), (DEFAULT, 2) RETURNING *;",
          "INSERT INTO items (label, id) VALUES ('2000000000', 2000000001), (DEFAULT, 2) RETURNING "
          "*;"},
-        {"UPDATE items SET hits = hits + 1, label = 'x' || label WHERE id = 1 AND label <> 'y'",
-         "UPDATE items SET hits = hits + 150, label = 'xyz' || label WHERE id = 2.5e3 AND label <> "
-         "'é'"},
+        {"UPDATE items SET hits = hits + 1, label = 'x' || label WHERE id = 1 AND label <> 'y' AND "
+         "hits > 1.5",
+         "UPDATE items SET hits = hits + 150, label = 'xyz' || label WHERE id = 22 AND label <> "
+         "'é' AND hits > 2.5e3"},
         {"UPDATE items SET label = -1 WHERE id = $1",
          "UPDATE items SET label = -77777 WHERE id = $1"},
         {"update items set label = '2026'::text || 1.5, hits = 1 where id=1",
@@ -188,7 +189,7 @@ static void a_shape_that_does_not_parse_says_nothing(void **state)
 }
 
 /* INSERT of `n` rows; the label of each has `bytes` bytes. */
-static char *many(size_t n, size_t bytes, char fill)
+static char *many(size_t n, size_t bytes, char fill, const char *hits)
 {
     struct buf sql = {0};
 
@@ -197,7 +198,7 @@ static char *many(size_t n, size_t bytes, char fill)
         buf_printf(&sql, "%s(%zu, '", i ? ", " : "", i * (size_t)fill);
         for (size_t k = 0; k < bytes; k++)
             buf_append_u8(&sql, (uint8_t)fill);
-        buf_append_str(&sql, "', 0)");
+        buf_printf(&sql, "', %s)", hits);
     }
     return buf_take(&sql);
 }
@@ -207,8 +208,10 @@ static void rows_of_values_are_filled_one_by_one(void **state)
     static const size_t bytes[] = {0, 1, 7, 12, 700, 1023, 1024, 1025, 3000};
 
     (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(bytes); i++) {
-        char *first = many(100, bytes[i], 'a'), *second = many(100, bytes[i], 'z');
+    for (size_t i = 0; i < ARRAY_LEN(bytes) * 2; i++) {
+        const char *hits = i % 2 ? "0" : "0.5"; /* one becomes a sub-select, the other does not */
+        char *first = many(100, bytes[i / 2], 'a', hits);
+        char *second = many(100, bytes[i / 2], 'z', hits);
 
         assert_true(is_shaped(first, second, strlen(second)));
         free(first);
@@ -219,13 +222,34 @@ static void rows_of_values_are_filled_one_by_one(void **state)
 /* Too long to be written twice is one thing, short another. */
 static void a_long_literal_has_another_shape_than_a_short_one(void **state)
 {
-    char *first = many(3, 10, 'a'), *second = many(3, 2000, 'z');
+    char *first = many(3, 10, 'a', "0"), *second = many(3, 2000, 'z', "0");
 
     (void)state;
     assert_false(is_shaped(first, second, strlen(second)));
     assert_false(is_shaped(second, first, strlen(first)));
     free(first);
     free(second);
+}
+
+/* How a number is read decides what becomes of rows of it. */
+static void a_number_of_four_bytes_has_another_shape_than_others(void **state)
+{
+    static const char *const others[] = {"0.5", "2147483648", "1e1", "12345678901234567890"};
+    char *first = many(20, 3, 'a', "1"), *second;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+        second = many(20, 3, 'a', others[i]);
+        assert_false(is_shaped(first, second, strlen(second)));
+        free(second);
+    }
+    second = many(20, 3, 'a', "2147483647");
+    assert_true(is_shaped(first, second, strlen(second)));
+    free(second);
+    second = many(20, 3, 'a', "000000000000000000001");
+    assert_true(is_shaped(first, second, strlen(second)));
+    free(second);
+    free(first);
 }
 
 static void a_nul_ends_nothing(void **state)
@@ -271,6 +295,7 @@ int main(void)
         cmocka_unit_test(a_shape_that_does_not_parse_says_nothing),
         cmocka_unit_test(rows_of_values_are_filled_one_by_one),
         cmocka_unit_test(a_long_literal_has_another_shape_than_a_short_one),
+        cmocka_unit_test(a_number_of_four_bytes_has_another_shape_than_others),
         cmocka_unit_test(a_nul_ends_nothing),
         cmocka_unit_test(shapes_are_not_shown),
     };
