@@ -155,6 +155,36 @@ def test_what_was_dropped_is_not_made_again(proxy):
             dropped(client, drop)
 
 
+@pytest.mark.parametrize("drop", ["DISCARD ALL", "DEALLOCATE ALL", "DEALLOCATE s"])
+def test_behind_a_drop_on_its_way_nothing_is_made_again_and_what_is_new_stays(proxy, drop):
+    use = (bind("s", values=["1"]), describe("P"), execute(), SYNC)
+    other = parse("SELECT note, items.* FROM items WHERE id = $1", "s", [20])
+
+    def answers(client, *messages):
+        client.send(*messages)
+        return [kinds(client.answers()) for _ in range(sum(m == SYNC or m[:1] == b"Q" for m in messages))]
+
+    with ExitStack() as clients:
+        by_parse, by_sql, begun, new = (clients.enter_context(raw(proxy)) for _ in range(4))
+        for client in (by_parse, begun, new):
+            client.send(parse("SELECT * FROM items WHERE id = $1", "s"), SYNC).answers()
+        run_simple(by_sql, PREPARE)
+        proxy.ready(RENAME)
+        assert answers(by_parse, query(drop), *use, query("EXECUTE s(1)"), *use) == ["CZI"] + ["EZI"] * 3
+        assert answers(by_sql, query(drop), query("EXECUTE s(1)"), *use, query("EXECUTE s(1)")) == ["CZI"] + ["EZI"] * 3
+        # what is prepared again in front of the drop is dropped by it
+        assert answers(begun, *use, query(drop), *use) == ["2TDCZI", "CZI", "EZI"]
+        # what is prepared behind it is known: it is on the same side after the cut-over, and goes on after the end
+        assert answers(new, query(drop), other, *use) == ["CZI", "12TDCZI"]
+        proxy.cli("cutover", NAME)
+        got = new.send(*use).answers()
+        assert columns(only(got, "T")[0]) == ["note", *OLD]
+        assert kinds(begun.send(*use).answers()) == "EZI"
+        proxy.cli("complete", NAME, "--force")
+        got = new.send(*use).answers()
+        assert columns(only(got, "T")[0]) == ["note", *NEW]
+
+
 def test_a_prepare_that_failed_changes_nothing(proxy):
     conn = proxy.connect(prepare_threshold=None, autocommit=True)
     conn.execute(PREPARE)
