@@ -38,6 +38,31 @@ static const char namesakes_sql[] =
     "(SELECT r.relid FROM " RELATIONS "))) AND c.oid NOT IN (SELECT r.relid FROM " RELATIONS ") "
     "ORDER BY n.nspname, c.relname, a.attname LIMIT %d";
 
+/* Where several relations have a table's name: who may not use one of their schemas. And do
+ * functions change what the name means? Those in C are taken for harmless. */
+static const char access_sql[] =
+    "WITH t AS (SELECT c.oid, c.relname FROM " RELATIONS " JOIN pg_class c ON c.oid = r.relid), "
+    "c AS (SELECT c.oid, c.relname, c.relnamespace, n.nspname FROM pg_class c JOIN pg_namespace n "
+    "ON n.oid = c.relnamespace WHERE c.relname IN (SELECT relname FROM t) "
+    "AND left(n.nspname, 8) NOT IN ('pg_toast', 'pg_temp_')), "
+    "s AS (SELECT relnamespace AS oid, nspname, bool_or(oid IN (SELECT oid FROM t)) AS own FROM c "
+    "WHERE relname IN (SELECT relname FROM c GROUP BY 1 HAVING count(*) > 1) GROUP BY 1, 2), "
+    "r AS (SELECT oid, rolname FROM pg_roles WHERE left(rolname, 3) <> 'pg_'), "
+    "f AS (SELECT (SELECT count(*) FROM s) * (SELECT count(*) FROM r) <= %d AS small), "
+    "p AS (SELECT coalesce(pg_get_function_sqlbody(p.oid), p.prosrc) AS body FROM pg_proc p "
+    "JOIN pg_namespace n ON n.oid = p.pronamespace JOIN pg_language l ON l.oid = p.prolang "
+    "WHERE n.nspname NOT IN ('pg_catalog', 'information_schema', 'segue') "
+    "AND l.lanname NOT IN ('c', 'internal')) "
+    "SELECT r.rolname, s.nspname FROM f, s, r WHERE (s.own OR f.small) "
+    "AND NOT has_schema_privilege(r.oid, s.oid, 'USAGE') "
+    "UNION ALL SELECT NULL, '" SIGHT_FACT_ALL "' FROM f WHERE small "
+    "UNION ALL SELECT NULL, '" SIGHT_FACT_PATH "' WHERE EXISTS (SELECT 1 FROM s) AND EXISTS "
+    "(SELECT 1 FROM p WHERE body ~* 'search_path|set_config\\s*\\(\\s*[^''[:space:]]') "
+    "UNION ALL SELECT NULL, '" SIGHT_FACT_ROLE "' WHERE EXISTS (SELECT 1 FROM s) AND EXISTS "
+    "(SELECT 1 FROM p WHERE body ~* 'set\\s+(local\\s+|session\\s+)?(role|authorization)|"
+    "set_config\\s*\\(\\s*([^''[:space:]]|''(role|session_a))') "
+    "ORDER BY 1, 2";
+
 struct names {
     struct buf schemas, tables; /* in pairs */
     struct buf columns;
@@ -73,7 +98,7 @@ static enum rc read_names(struct eng_engine *engine, const struct names *names, 
 {
     const char *schemas = names->schemas.data, *tables = names->tables.data;
     struct eng_sight *sight = &engine->sight;
-    PGresult *columns, *namesakes;
+    PGresult *columns, *namesakes, *access;
 
     columns = conn_query(&engine->work, err, columns_sql, schemas, tables);
     if (!columns)
@@ -81,8 +106,12 @@ static enum rc read_names(struct eng_engine *engine, const struct names *names, 
     namesakes =
         conn_query(&engine->work, err, namesakes_sql, names->columns.len ? names->columns.data : "",
                    schemas, tables, schemas, tables, SIGHT_NAMESAKES_MAX + 1);
-    if (!namesakes) {
+    access = namesakes
+                 ? conn_query(&engine->work, err, access_sql, schemas, tables, SIGHT_ACCESS_MAX)
+                 : NULL;
+    if (!access) {
         PQclear(columns);
+        PQclear(namesakes);
         return RC_ERR;
     }
     if (PQntuples(namesakes) > SIGHT_NAMESAKES_MAX &&
@@ -91,7 +120,7 @@ static enum rc read_names(struct eng_engine *engine, const struct names *names, 
                     "statements go out as they come",
                     SIGHT_NAMESAKES_MAX);
     sight_forget(sight);
-    *sight = (struct eng_sight){columns, namesakes};
+    *sight = (struct eng_sight){columns, namesakes, access};
     return RC_OK;
 }
 
@@ -118,5 +147,6 @@ void sight_forget(struct eng_sight *sight)
 {
     PQclear(sight->columns);
     PQclear(sight->namesakes);
+    PQclear(sight->access);
     *sight = (struct eng_sight){0};
 }

@@ -1,6 +1,7 @@
 /*
  * What the catalog says about names while migrations are in flight: the columns of the migrating
- * tables, and which other relations share a name with a table or with an old or new column. It is
+ * tables, which other relations share a name with a table or with an old or new column, and what
+ * the search path depends on where a table's name is another relation's, too. It is
  * read anew when rules are published and every few seconds; what was read last stays when a
  * reading fails. Not here: what the rules make of it (snapshot.h).
  */
@@ -13,6 +14,9 @@
 
 #include "segue/base/err.h"
 
+#define SIGHT_ACCESS_MAX                                                                           \
+    20000 /* pairs of a role and a schema; else those of namesakes are left                        \
+           */
 #define SIGHT_NAMESAKES_MAX 10000 /* rows: a relation's name, or one of its columns */
 
 struct eng_engine;
@@ -21,7 +25,13 @@ struct eng_sight {
     /* enum sight_column; in the order of tables, each followed by its partitions, and of columns */
     PGresult *columns;
     PGresult *namesakes; /* schema, name, column (NULL: only its name matters); NULL: not known */
+    /* role, schema that it may not use; rows without a role are facts: SIGHT_FACT_... */
+    PGresult *access;
 };
+
+#define SIGHT_FACT_ALL "all"   /* the schemas of namesakes were asked for, too */
+#define SIGHT_FACT_PATH "path" /* a function may change search_path */
+#define SIGHT_FACT_ROLE "role" /* a function may change the role */
 
 /* Fields of `columns`. */
 enum sight_column {

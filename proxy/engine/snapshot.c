@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "segue/base/mem.h"
+#include "segue/sql/path.h"
 
 /* What a phase shows of a migrating table. */
 struct view {
@@ -349,6 +350,30 @@ static void add_namesakes(struct snapshot *snap, const PGresult *res)
     free(names);
 }
 
+static void add_access(struct snapshot *snap, const PGresult *res)
+{
+    struct sql_access access = {.usage = res ? SQL_USAGE_OWN : SQL_USAGE_UNKNOWN};
+
+    if (!sql_path_matters(snap->rules))
+        return; /* then it means nothing */
+    for (int r = 0; res && r < PQntuples(res); r++) {
+        const char *role = res_text(res, r, 0), *what = res_text(res, r, 1);
+
+        means(snap, role ? 'd' : 'a', what);
+        if (role) {
+            means(snap, 'u', role);
+            sql_rules_add_denied(snap->rules, role, what);
+        } else if (strcmp(what, SIGHT_FACT_ALL) == 0) {
+            access.usage = SQL_USAGE_ALL;
+        } else if (strcmp(what, SIGHT_FACT_PATH) == 0) {
+            access.sets_path = true;
+        } else {
+            access.sets_role = true;
+        }
+    }
+    sql_rules_set_access(snap->rules, &access);
+}
+
 void snapshot_build(struct eng_engine *engine, struct snapshot *snap)
 {
     *snap = (struct snapshot){.rules = sql_rules_new((uint64_t)engine->epoch)};
@@ -363,6 +388,7 @@ void snapshot_build(struct eng_engine *engine, struct snapshot *snap)
     }
     if (sql_rules_tables(snap->rules)) {
         add_namesakes(snap, engine->sight.namesakes);
+        add_access(snap, engine->sight.access);
     } else {
         sql_rules_unref(snap->rules);
         snap->rules = NULL;

@@ -33,6 +33,7 @@ struct sess_worker_counters {
     _Atomic uint64_t sent_again;         /* refused so, and sent as it was written */
     _Atomic uint64_t prepared_again;     /* statements, because the rules had changed */
     _Atomic uint64_t named_unseen;       /* PREPARE and DEALLOCATE inside other texts */
+    _Atomic uint64_t paths_asked;        /* times a server was asked for a search path */
     _Atomic uint64_t early_refused;      /* reads of new columns before they are ready */
     _Atomic uint64_t changed_refused;    /* uses of statements whose result has changed */
     _Atomic uint64_t doubts[SQL_DOUBTS]; /* left as they are, by reason */

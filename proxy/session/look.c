@@ -7,7 +7,9 @@
  */
 #include <string.h>
 
+#include "asking.h"
 #include "names.h"
+#include "path.h"
 #include "rewriting.h"
 #include "segue/wire/read.h"
 #include "version.h"
@@ -111,6 +113,36 @@ static uint64_t executed_touches(const struct sess *s)
     return s->spoke || s->statements ? SQL_TOUCH_ALL : s->prepares;
 }
 
+/* What the text does to the search path. `within`: names may mean something else in a later
+ * statement of it. */
+static bool moves_path(struct sess *s, const char *text, size_t len, bool *within)
+{
+    struct sql_path_move move;
+
+    if (!s->path)
+        return false;
+    sql_path_move(text, len, &move);
+    *within = move.kind != SQL_PATH_STAYS &&
+              (move.kind != SQL_PATH_ENDS || sess_path_is_borrowed(s->path));
+    return move.kind != SQL_PATH_STAYS;
+}
+
+/* A text is about to run that has been judged; `known`: it mentions tables of the rules. */
+static void note_path(struct sess *s, const struct sql_verdict *v, bool known, const char *text,
+                      size_t len)
+{
+    struct sql_path_move move;
+
+    if (!s->path)
+        return;
+    if (v->moves) {
+        sql_path_move(text, len, &move);
+        sess_path_goes(s->path, &move);
+    } else if (!known && sql_path_hidden(s->worker->order->rules).path) {
+        sess_path_suspect(s->path); /* it may call a function that sets it */
+    }
+}
+
 /* NULL: nothing is known of the text but *v. Else valid until the next call. */
 static const struct sql_rewrite *inspect(struct sess *s, enum sql_side side, const char *text,
                                          size_t len, struct sql_verdict *v)
@@ -120,10 +152,14 @@ static const struct sql_rewrite *inspect(struct sess *s, enum sql_side side, con
     struct sql_sight_of_session sight;
     const struct sql_rewrite *rewrite;
     struct sql_cache_stats stats;
+    bool moves, within = false;
 
     sess_sight(s, &sight);
     sight.side = side;
     memset(v, 0, sizeof(*v));
+    v->moves = moves = moves_path(s, text, len, &within);
+    if (within)
+        sight.path = SQL_PATH_UNKNOWN;
     COUNT(w->counters.inspected, 1);
     if (!rules) { /* with a closed gate nobody can tell */
         v->touches = w->gate_mask ? SQL_TOUCH_ALL : 0;
@@ -138,6 +174,7 @@ static const struct sql_rewrite *inspect(struct sess *s, enum sql_side side, con
     sql_cache_stats(w->cache, &stats);
     atomic_store_explicit(&w->counters.cache_hits, stats.hits, memory_order_relaxed);
     *v = rewrite->verdict;
+    v->moves = moves;
     if (v->executes)
         v->touches |= executed_touches(s);
     return rewrite;
@@ -164,6 +201,8 @@ static void note_unread(struct sess *s, const struct wire_frame *frame, const ch
     const struct sql_rewrite unread = {.verdict.touches = SQL_TOUCH_ALL, .doubt = SQL_DOUBT_LENGTH};
     const char *text = msg + WIRE_HEADER_BYTES, *end = msg + avail;
 
+    if (s->path)
+        sess_path_unseen(s->path);
     if (frame->total <= sess_limits(s)->inspect_bytes_max)
         return;               /* it is not what it should be: the server will say so */
     if (frame->type == 'P') { /* behind the name */
@@ -233,6 +272,7 @@ static enum sess_look look_query(struct sess *s, const struct wire_frame *frame,
     s->unnamed_epoch = SESS_NOT_LOOKED; /* a simple query drops the unnamed statement */
     if (again && sess_names_again(s, &names, true))
         rewrite = inspect_sent(s, &names, query.text, query.len, &v);
+    note_path(s, &v, rewrite != NULL, query.text, query.len);
     return sess_rewrite_query(s, rc == RC_OK ? &query : NULL, rewrite, &names);
 }
 
@@ -249,6 +289,7 @@ void sess_judge(struct sess *s, struct sess_statement *statement, const struct s
 {
     statement->epoch = verdict_epoch(s);
     statement->shadowed = s->shadowed;
+    statement->path = sess_path_class(s->path, s->worker->order->rules);
     statement->seen = rewrite ? *rewrite : (struct sql_rewrite){0};
     statement->seen.verdict = *v;
     statement->names = !statement->sql && sql_named_may(statement->text, statement->text_len);
@@ -297,6 +338,8 @@ static enum sess_look look_parse(struct sess *s, const struct wire_frame *frame,
         return SESS_LOOK_PASS;
     }
     note_passed(s, &v, rewrite, 0, read.text, read.text_len);
+    if (v.moves && !sess_rewriting(s))
+        sess_path_unseen(s->path); /* nobody will know what a Bind of it runs */
     parse = (struct sess_parse){read.name, read.text, read.text_len, read.types, read.nparams};
     if (!parse.name[0]) {
         s->unnamed_touches = v.touches;
@@ -353,12 +396,20 @@ static enum sess_look look_names_idle(struct sess *s, const struct wire_frame *f
     return SESS_LOOK_PASS;
 }
 
+/* Is what was seen of it still what the rules say to this session? The server, too, takes names
+ * anew where the search path is another one. */
+static bool is_outdated(const struct sess *s, const struct sess_statement *statement)
+{
+    return statement->epoch != epoch_of(s) || statement->shadowed != s->shadowed ||
+           statement->path != sess_path_class(s->path, s->worker->order->rules) || statement->stale;
+}
+
 const struct sql_rewrite *sess_judge_again(struct sess *s, struct sess_statement *statement)
 {
     const struct sql_rewrite *rewrite = NULL;
     struct sql_verdict v;
 
-    if (statement->epoch != epoch_of(s) || statement->shadowed != s->shadowed || statement->stale) {
+    if (is_outdated(s, statement)) {
         rewrite = inspect(s, statement->side, statement->text, statement->text_len, &v);
         if (sess_rewriting_meets(s, statement, v.touches))
             rewrite = inspect(s, statement->side, statement->text, statement->text_len, &v);
@@ -401,6 +452,9 @@ static enum sess_look look_statement(struct sess *s, uint8_t type, const char *p
         sess_names_again(s, &names, false);
     if (statement->names) /* other texts were looked at since */
         rewrite = sess_judge_again(s, statement);
+    if (type == 'B')
+        note_path(s, &statement->seen.verdict, statement->seen.verdict.touches != 0,
+                  statement->text, statement->text_len);
     return sess_rewrite_use(s, &(struct sess_binding){type, portal, statement, rewrite, &names});
 }
 
@@ -420,6 +474,9 @@ static enum sess_look look_use(struct sess *s, uint8_t type, const char *portal,
     if (name && !name[0] && s->unnamed_epoch == epoch_of(s)) {
         touches = s->unnamed_touches;
         begins = s->unnamed_begins;
+        note_path(s, &(struct sql_verdict){0}, false, "", 0);
+    } else if (type == 'B' && s->path) {
+        sess_path_unseen(s->path);
     }
     look = admit(s, touches, begins);
     return look == SESS_LOOK_PASS
@@ -484,6 +541,8 @@ static enum sess_look look_call(struct sess *s, const struct wire_frame *frame, 
 
     (void)msg;
     (void)avail;
+    if (s->path)
+        sess_path_unseen(s->path);
     return look == SESS_LOOK_PASS ? pass(s, frame->type) : look;
 }
 
@@ -499,6 +558,8 @@ enum sess_look sess_look(struct sess *s, const struct wire_frame *frame, const c
                          size_t avail)
 {
     /* without rules a pipeline is still there for what they have made */
+    if ((s->worker->looking || s->pipeline) && sess_path_waits(s))
+        return SESS_LOOK_STOP;
     if (s->worker->looking || s->pipeline)
         return looks[frame->type].look(s, frame, msg, avail);
     if (frame->type == 'C')

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "path.h"
 #include "segue/session/show.h"
 #include "worker.h"
 
@@ -20,7 +21,7 @@ size_t sess_bytes_bound(const struct sess_options *o)
            2 * (size_t)o->startup_bytes_max + 5 * (size_t)o->statements_bytes_max +
            2 * SESS_FAILED_BYTES_MAX + SESS_NAMINGS_MAX * sizeof(struct sess_naming) +
            SESS_FLIGHTS_MAX * sizeof(struct sess_flight) + SESS_FLIGHTS_BYTES_MAX +
-           4 * (size_t)o->inspect_bytes_max + sess_statements_bytes_least();
+           4 * (size_t)o->inspect_bytes_max + sess_statements_bytes_least() + sess_path_bytes_max();
 }
 
 /* Bytes in physical memory; 0 when the system does not tell. */

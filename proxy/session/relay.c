@@ -4,7 +4,9 @@
  */
 #include <string.h>
 
+#include "asking.h"
 #include "names.h"
+#include "path.h"
 #include "rewriting.h"
 #include "segue/wire/build.h"
 #include "segue/wire/read.h"
@@ -106,8 +108,11 @@ size_t sess_relay_client(struct sess *s, const char *data, size_t len)
     if (s->pipeline ? sess_pipeline_blind(s->pipeline) : s->worker->looking)
         sess_rewriting_begin(s);
     watched = s->worker->looking || s->pipeline;
-    if (!s->worker->looking)
+    if (!s->worker->looking) {
         s->spoke = true;
+        if (s->path)
+            sess_path_forget(s);
+    }
     while (pos < len) {
         if (!from->left) {
             enum rc rc = wire_frame_read(data + pos, len - pos, &frame);
@@ -159,6 +164,8 @@ static void on_ready(struct sess *s, const char *msg, size_t total)
 
     sess_track_ready(&s->track, status);
     sess_namings_answered(&s->namings, s->track.asked - s->track.expected);
+    if (s->path)
+        sess_path_ready(s->path, status, sess_track_between(&s->track));
     if (s->pipeline)
         sess_rewriting_ready(s);
     if (sess_track_safe(&s->track))
@@ -204,6 +211,11 @@ static void on_status(struct sess *s, const char *msg, size_t total)
         return;
     if (strcmp(status.name, "standard_conforming_strings") == 0)
         s->odd_strings = strcmp(status.value, "off") == 0;
+    if (strcmp(status.name, "search_path") == 0) {
+        s->reports_path = true;
+        if (s->path)
+            sess_path_reported(s->path, status.value);
+    }
     if (strcmp(status.name, "application_name") != 0)
         return;
     pthread_mutex_lock(&s->worker->registry_lock);
@@ -231,6 +243,8 @@ static void on_complete(struct sess *s, const char *msg, size_t total)
     const char *tag = msg + WIRE_HEADER_BYTES;
 
     sess_track_server(&s->track, 'C');
+    if (s->path)
+        sess_path_completed(s->path, tag, len);
     s->request_class = sess_class_join(s->request_class, sess_class_of(tag, len));
     if (s->worker->order->rules)
         note_ddl(s, tag, len);
@@ -247,6 +261,8 @@ static void on_error(struct sess *s, const char *msg, size_t total)
     struct sess_worker_counters *c = &s->worker->counters;
 
     sess_track_server(&s->track, 'E');
+    if (s->path)
+        sess_path_failed(s->path);
     s->request_class = SESS_CLASS_ERROR;
     COUNT(c->errors, 1);
     COUNT(c->sqlstates[sess_sqlstate_class(msg, total)], 1);
@@ -278,7 +294,10 @@ static size_t note_rewritten(struct sess *s, const char *data, size_t at, size_t
 
     if (here < frame->total && here < NOTED_BYTES_MAX && server_messages[frame->type].note)
         return SIZE_MAX;
-    answer = sess_rewrite_answer(s, frame, msg, here);
+    if (s->path && sess_path_asking(s->path))
+        answer = sess_path_answer(s, frame, msg, here);
+    else
+        answer = sess_rewrite_answer(s, frame, msg, here);
     if (answer == SESS_ANSWER_MORE)
         return SIZE_MAX;
     if (answer == SESS_ANSWER_INSTEAD) {

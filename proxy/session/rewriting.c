@@ -336,7 +336,7 @@ enum sess_look sess_rewrite_parse(struct sess *s, const struct sess_parse *parse
     if (is_changed_use(s, names))
         return refuse_use(s);
     sent = flight.sent = choose(s, parse->text, parse->text_len, rewrite, &w->text);
-    if (parse->name[0] || sent || verdict->touches) {
+    if (parse->name[0] || sent || verdict->touches || verdict->elsewhere || verdict->moves) {
         flight.statement = sess_statement_new(parse);
         sess_judge(s, flight.statement, verdict, rewrite);
         flight.statement->sent = sess_sent_ref(sent);
@@ -359,11 +359,11 @@ enum sess_look sess_rewrite_parse(struct sess *s, const struct sess_parse *parse
 
 void sess_rewriting_prepared(struct sess *s, struct sess_statement *statement)
 {
-    uint64_t touches = statement->seen.verdict.touches;
+    uint64_t tables = statement->seen.verdict.touches | statement->seen.verdict.elsewhere;
 
     statement->sent_epoch = sess_rewriting_clock(s->worker);
-    statement->side = side_of(s, touches);
-    statement->tags = sql_rules_tags(s->worker->order->rules, touches);
+    statement->side = side_of(s, tables);
+    statement->tags = sql_rules_tags(s->worker->order->rules, tables);
 }
 
 /* Under a name that the client will hardly have: the unnamed ones are its own. */
@@ -422,6 +422,7 @@ void sess_prepare_again(struct sess *s, struct sess_statement *statement,
 {
     struct sess_worker *w = s->worker;
     struct sess_sent *sent = choose(s, statement->text, statement->text_len, rewrite, &w->text);
+    uint64_t tables = statement->seen.verdict.touches | statement->seen.verdict.elsewhere;
     bool room = !sent || sent->answer.len || !statement->linked ||
                 sess_statements_room(s->statements, sent->bytes);
 
@@ -434,10 +435,10 @@ void sess_prepare_again(struct sess *s, struct sess_statement *statement,
                     : send_again)(s, statement, sent ? w->text.data : statement->text,
                                   sent ? w->text.len : statement->text_len, sent, query);
     sess_statements_sent_take(s->statements, statement, sent);
-    if (has_lost_side(s, statement) || !statement->seen.verdict.touches)
-        statement->side = side_of(s, statement->seen.verdict.touches);
+    if (has_lost_side(s, statement) || !tables)
+        statement->side = side_of(s, tables);
     statement->sent_epoch = sess_rewriting_clock(w);
-    statement->tags = sql_rules_tags(w->order->rules, statement->seen.verdict.touches);
+    statement->tags = sql_rules_tags(w->order->rules, tables);
     statement->gone = false;
     statement->lost = statement->stale = sent && sent->answer.len;
     if (!room)

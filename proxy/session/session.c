@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "path.h"
 #include "prepared.h"
 #include "rewriting.h"
 #include "segue/base/clock.h"
@@ -346,6 +347,7 @@ void sess_fail(struct sess *s, const struct err *e)
 void sess_free(struct sess *s)
 {
     sess_rewriting_end(s);
+    sess_path_free(s->path);
     sess_statements_free(s->statements);
     sess_namings_free(&s->namings);
     sess_login_end(s);

@@ -112,6 +112,8 @@ struct sess {
     /* While statements are rewritten (rewriting.c): */
     struct sess_pipeline *pipeline; /* NULL: not */
     struct sess_statement *unnamed; /* NULL: not known, or it touches nothing */
+    struct sess_path *path;         /* asking.c's: NULL: not followed */
+    bool reports_path;              /* the server reports search_path: PostgreSQL 18 does */
     uint64_t shadowed;              /* tables that a temporary table of this session may hide */
     bool changing;                  /* the open transaction may have changed the catalog */
     uint64_t altered;  /* it, or one before, has changed a migrating table: rules that know of fewer

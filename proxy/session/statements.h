@@ -39,10 +39,11 @@ struct sess_statement {
     struct sql_tags tags; /* of the tables whose migrations `side` speaks of; 0: of any to come */
     bool gone;            /* that side has ended, before these migrations began */
     uint64_t sent_epoch;  /* the worker's clock when the server got what it has */
-    uint64_t epoch, shadowed; /* of what was `seen`; epoch SESS_NOT_LOOKED: nothing yet */
-    struct sql_rewrite seen;  /* without its text and splices */
-    struct sess_sent *sent;   /* what the server has in place of the text; NULL: the text. Owned. */
-    const char *types;        /* parameter types as in its Parse: four bytes each */
+    /* of what was `seen`; epoch SESS_NOT_LOOKED: nothing yet; path: its class */
+    uint64_t epoch, shadowed, path;
+    struct sql_rewrite seen; /* without its text and splices */
+    struct sess_sent *sent;  /* what the server has in place of the text; NULL: the text. Owned. */
+    const char *types;       /* parameter types as in its Parse: four bytes each */
     size_t text_len;
     const char *text; /* NULL: not known (too long, or two texts under one name) */
     char name[];

@@ -52,6 +52,7 @@ static const struct {
     ROW("prepared_again", prepared_again, true, "prepared again because the rules had changed"),
     ROW("named_unseen", named_unseen, true,
         "PREPAREs and DEALLOCATEs of which only the end was seen: inside other texts"),
+    ROW("paths_asked", paths_asked, true, "times a session was asked for its search path"),
     ROW("early_refused", early_refused, true, "refused: they read a new column before it is ready"),
     ROW("changed_refused", changed_refused, true,
         "refused: uses of a prepared statement whose columns a migration has removed"),

@@ -7,6 +7,7 @@
 #include <sys/un.h>
 
 #include "login.h"
+#include "path.h"
 #include "segue/wire/startup.h"
 #include "worker.h"
 
@@ -57,5 +58,6 @@ void sess_sight(const struct sess *s, struct sql_sight_of_session *out)
     *out = (struct sql_sight_of_session){.side = s->version.side,
                                          .rewrites = s->version.rewrites && !s->odd_strings &&
                                                      s->altered <= s->worker->order->changes,
-                                         .shadowed = s->shadowed};
+                                         .shadowed = s->shadowed,
+                                         .path = sess_path_class(s->path, s->worker->order->rules)};
 }

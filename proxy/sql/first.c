@@ -35,7 +35,7 @@ static size_t block_comment_end(const char *text, size_t len, size_t i)
 }
 
 /* Empty statements (";") are skipped too: ";BEGIN" begins. */
-static size_t skip_blank(const char *text, size_t len)
+size_t sql_first_at(const char *text, size_t len)
 {
     size_t i = 0;
 
@@ -66,7 +66,7 @@ enum sql_first sql_first_word(const char *text, size_t len)
         {"begin", 5, SQL_FIRST_BEGIN},         {"start", 5, SQL_FIRST_BEGIN},
         {"execute", 7, SQL_FIRST_EXECUTE},     {"prepare", 7, SQL_FIRST_PREPARE},
     };
-    size_t from = skip_blank(text, len);
+    size_t from = sql_first_at(text, len);
     size_t to = from;
 
     while (to < len && is_letter(text[to]))

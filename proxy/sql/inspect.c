@@ -13,11 +13,13 @@
 
 #include "rules_private.h"
 #include "segue/base/mem.h"
+#include "segue/sql/path.h"
 #include "tree.h"
 #include "work.h"
 
 struct walk {
     const struct sql_rules *rules;
+    uint64_t path; /* class of the session's */
     struct sql_verdict *verdict;
     uint64_t named;        /* tables named themselves, not through relatives */
     uint64_t old_c, new_c; /* tables that have a column of a name seen */
@@ -101,15 +103,30 @@ static enum member member_of(const struct sql_node *member)
     return MEMBER_WALK;
 }
 
+/* Is the name this table's, or may it be? `meant` is what the search path makes of it. */
+static bool may_be(const struct rule *rule, const char *schema, const char *name,
+                   enum sql_meaning meaning, const struct rule *meant)
+{
+    if (strcmp(rule->name, name) != 0)
+        return false;
+    if (schema)
+        return !strcmp(rule->schema, schema);
+    return meaning == SQL_MEANS_PERHAPS || rule == meant;
+}
+
 static void see_relation(struct walk *w, const struct sql_node *node, const char *name)
 {
     const char *schema = sql_node_text(sql_tree_get(node, "schemaname"));
+    const struct rule *meant = NULL, *other;
+    enum sql_meaning meaning = sql_path_meaning(w->rules, w->path, name, &meant);
 
+    for (size_t i = 0; !schema && !meant && (other = sql_rules_named(w->rules, name, i)); i++)
+        w->verdict->elsewhere |= sql_work_bit(other);
     for (size_t i = 0; i < w->rules->n; i++) {
         const struct rule *rule = &w->rules->tables[i];
         uint64_t bit = UINT64_C(1) << i;
 
-        if (!strcmp(rule->name, name) && (!schema || !strcmp(rule->schema, schema)))
+        if (may_be(rule, schema, name, meaning, meant))
             w->named |= bit;
         else if (!in_names(rule->relatives, name))
             continue;
@@ -118,8 +135,7 @@ static void see_relation(struct walk *w, const struct sql_node *node, const char
             w->verdict->prepares |= bit;
     }
     for (size_t i = 0; i < w->rules->npartitions; i++) /* relatives, with their table's columns */
-        if (!strcmp(w->rules->partitions[i].name, name) &&
-            (!schema || !strcmp(w->rules->partitions[i].schema, schema)))
+        if (may_be(&w->rules->partitions[i], schema, name, meaning, meant))
             w->named |= UINT64_C(1) << w->rules->partitions[i].bit;
 }
 
@@ -263,10 +279,10 @@ bool sql_mentions(const struct sql_rules *rules, const char *text, size_t len)
     return rules && rules->n > 0 && sql_search_run(&rules->names, text, len, true) != 0;
 }
 
-void sql_verdict_of(const struct sql_rules *rules, const struct sql_node *tree, const char *text,
-                    size_t len, struct sql_verdict *out)
+void sql_verdict_of(const struct sql_rules *rules, uint64_t path, const struct sql_node *tree,
+                    const char *text, size_t len, struct sql_verdict *out)
 {
-    struct walk w = {.rules = rules, .verdict = out};
+    struct walk w = {.rules = rules, .path = path, .verdict = out};
 
     memset(out, 0, sizeof(*out));
     if (tree) {
@@ -306,6 +322,6 @@ void sql_inspect(const struct sql_rules *rules, const char *text, size_t len,
     copy = mem_strndup(text, len);
     tree = sql_tree_parse(copy, NULL, NULL);
     free(copy);
-    sql_verdict_of(rules, sql_nodes_root(tree), text, len, out);
+    sql_verdict_of(rules, SQL_PATH_UNKNOWN, sql_nodes_root(tree), text, len, out);
     sql_nodes_free(tree);
 }

@@ -64,6 +64,37 @@ static void rule_fini(struct rule *rule)
     mem_strlist_free(rule->relatives);
 }
 
+/* ---- names that several relations have ---- */
+
+const struct rule *sql_rules_named(const struct sql_rules *rules, const char *name, size_t i)
+{
+    for (size_t t = 0; t < rules->n; t++)
+        if (!strcmp(rules->tables[t].name, name) && i-- == 0)
+            return &rules->tables[t];
+    for (size_t p = 0; p < rules->npartitions; p++)
+        if (!strcmp(rules->partitions[p].name, name) && i-- == 0)
+            return &rules->partitions[p];
+    return NULL;
+}
+
+static void contest(struct sql_rules *rules, const char *name)
+{
+    for (size_t i = 0; i < rules->ncontested; i++)
+        if (!strcmp(rules->contested[i], name))
+            return;
+    mem_grow((void **)&rules->contested, &rules->cap_contested, rules->ncontested + 1,
+             sizeof(*rules->contested));
+    rules->contested[rules->ncontested++] = mem_strdup(name);
+}
+
+static void contest_if_second(struct sql_rules *rules, const char *name)
+{
+    if (sql_rules_named(rules, name, 1))
+        contest(rules, name);
+}
+
+/* ---- tables ---- */
+
 int sql_rules_add(struct sql_rules *rules, const struct sql_table_rule *table)
 {
     struct rule *rule;
@@ -91,7 +122,9 @@ int sql_rules_add(struct sql_rules *rules, const struct sql_table_rule *table)
     search_add_list(&rules->names, rule->relatives, mask);
     search_add_list(&rules->old_columns, rule->old_columns, mask);
     search_add_list(&rules->new_columns, rule->new_columns, mask);
-    return (int)rules->n++;
+    rules->n++;
+    contest_if_second(rules, rule->name);
+    return rule->bit;
 }
 
 void sql_rules_add_partition(struct sql_rules *rules, int bit,
@@ -117,6 +150,7 @@ void sql_rules_add_partition(struct sql_rules *rules, int bit,
     for (size_t i = 0; i < table->ntwins; i++)
         rule->twins[i] = (struct rule_twin){mem_strdup(table->twins[i].old_name),
                                             mem_strdup(table->twins[i].new_name)};
+    contest_if_second(rules, rule->name);
 }
 
 void sql_rules_add_namesake(struct sql_rules *rules, const struct sql_namesake *namesake)
@@ -126,6 +160,20 @@ void sql_rules_add_namesake(struct sql_rules *rules, const struct sql_namesake *
     rules->namesakes[rules->nnamesakes++] =
         (struct namesake){mem_strdup(namesake->schema), mem_strdup(namesake->name),
                           mem_strlist_copy(namesake->columns)};
+    if (sql_rules_named(rules, namesake->name, 0))
+        contest(rules, namesake->name);
+}
+
+void sql_rules_set_access(struct sql_rules *rules, const struct sql_access *access)
+{
+    rules->access = *access;
+}
+
+void sql_rules_add_denied(struct sql_rules *rules, const char *role, const char *schema)
+{
+    mem_grow((void **)&rules->denied, &rules->cap_denied, rules->ndenied + 1,
+             sizeof(*rules->denied));
+    rules->denied[rules->ndenied++] = (struct denied){mem_strdup(role), mem_strdup(schema)};
 }
 
 struct sql_rules *sql_rules_ref(struct sql_rules *rules)
@@ -156,6 +204,14 @@ void sql_rules_unref(struct sql_rules *rules)
         mem_strlist_free(rules->namesakes[i].columns);
     }
     free(rules->namesakes);
+    for (size_t i = 0; i < rules->ncontested; i++)
+        free(rules->contested[i]);
+    free(rules->contested);
+    for (size_t i = 0; i < rules->ndenied; i++) {
+        free(rules->denied[i].role);
+        free(rules->denied[i].schema);
+    }
+    free(rules->denied);
     sql_search_fini(&rules->names);
     sql_search_fini(&rules->old_columns);
     sql_search_fini(&rules->new_columns);

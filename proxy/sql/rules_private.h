@@ -35,6 +35,10 @@ struct namesake {
     char **columns; /* NULL-terminated */
 };
 
+struct denied {
+    char *role, *schema;
+};
+
 struct sql_rules {
     uint64_t epoch;
     _Atomic unsigned refs;
@@ -47,6 +51,25 @@ struct sql_rules {
     size_t npartitions, cap_partitions;
     struct namesake *namesakes;
     size_t nnamesakes, cap_namesakes;
+    char **contested; /* names of tables and partitions that other relations have, too */
+    size_t ncontested, cap_contested;
+    struct sql_access access;
+    struct denied *denied;
+    size_t ndenied, cap_denied;
 };
+
+/* path.c: what an unqualified name means to a session whose path is of this class. */
+enum sql_meaning {
+    SQL_MEANS_OTHER, /* no migrating table, or none at all */
+    SQL_MEANS_RULE,
+    SQL_MEANS_PERHAPS, /* cannot tell */
+};
+
+/* *rule: which; PERHAPS: one that it may be; OTHER: NULL. */
+enum sql_meaning sql_path_meaning(const struct sql_rules *rules, uint64_t class, const char *name,
+                                  const struct rule **rule);
+
+/* The i-th table or partition of that name, tables first; NULL: there are not so many. */
+const struct rule *sql_rules_named(const struct sql_rules *rules, const char *name, size_t i);
 
 #endif

@@ -36,35 +36,25 @@ static const struct sql_cte *find_cte(const struct sql_scope *scope, const char 
 /* ---- what a relation's name means ---- */
 
 static const struct rule *find_among(const struct rule *rules, size_t n, const char *schema,
-                                     const char *name, size_t *found)
+                                     const char *name)
 {
-    const struct rule *last = NULL;
-
-    for (size_t i = 0; i < n; i++) {
-        if (strcmp(rules[i].name, name) != 0 || (schema && strcmp(rules[i].schema, schema) != 0))
-            continue;
-        last = &rules[i];
-        ++*found;
-    }
-    return last;
+    for (size_t i = 0; i < n; i++)
+        if (!strcmp(rules[i].name, name) && !strcmp(rules[i].schema, schema))
+            return &rules[i];
+    return NULL;
 }
 
 static const struct rule *find_rule(struct sql_work *w, const char *schema, const char *name)
 {
     const struct sql_rules *rules = w->rules;
-    size_t n = 0;
-    const struct rule *table = find_among(rules->tables, rules->n, schema, name, &n);
-    const struct rule *part = find_among(rules->partitions, rules->npartitions, schema, name, &n);
-    const struct rule *found = table ? table : part;
+    const struct rule *found;
 
-    if (n > 1)
-        sql_work_doubt(w, SQL_DOUBT_PATH);
-    if (!found || schema)
-        return found;
-    for (size_t i = 0; i < w->rules->nnamesakes; i++)
-        if (!strcmp(w->rules->namesakes[i].name, name))
-            sql_work_doubt(w, SQL_DOUBT_PATH);
-    if (w->session->shadowed & sql_work_bit(found))
+    if (schema) {
+        found = find_among(rules->tables, rules->n, schema, name);
+        return found ? found : find_among(rules->partitions, rules->npartitions, schema, name);
+    }
+    if (sql_path_meaning(rules, w->session->path, name, &found) == SQL_MEANS_PERHAPS ||
+        (found && (w->session->shadowed & sql_work_bit(found))))
         sql_work_doubt(w, SQL_DOUBT_PATH);
     return found;
 }
@@ -178,21 +168,34 @@ static enum sql_has table_has(const struct sql_work *w, const struct sql_place *
     return SQL_HAS_NOT;
 }
 
+static bool is_listed(char *const *names, const char *name)
+{
+    for (; *names; names++)
+        if (!strcmp(*names, name))
+            return true;
+    return false;
+}
+
+/* Where several are called so, they may not agree. */
 static enum sql_has relation_has(const struct sql_work *w, const struct sql_place *place,
                                  const char *column)
 {
     const char *name = sql_node_text(sql_tree_get(place->range, "relname"));
+    bool yes = false, no = false;
 
     for (size_t i = 0; name && i < w->rules->nnamesakes; i++) {
         const struct namesake *n = &w->rules->namesakes[i];
 
         if (strcmp(n->name, name) != 0 || (place->schema && strcmp(n->schema, place->schema) != 0))
             continue;
-        for (char **c = n->columns; *c; c++)
-            if (!strcmp(*c, column))
-                return place->aliases ? SQL_HAS_PERHAPS : SQL_HAS; /* or renamed */
+        if (is_listed(n->columns, column))
+            yes = true;
+        else
+            no = true;
     }
-    return SQL_HAS_NOT;
+    if (!yes)
+        return SQL_HAS_NOT;
+    return no || place->aliases ? SQL_HAS_PERHAPS : SQL_HAS; /* or renamed */
 }
 
 /* The name of an output column without AS, where the grammar makes it plain. NULL: it does not. */

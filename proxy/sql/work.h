@@ -63,9 +63,10 @@ static inline bool sql_work_hides(const struct sql_work *w, const struct rule *r
            column->sight == (sql_work_is_new(w, rule) ? SQL_SEEN_BY_OLD : SQL_SEEN_BY_NEW);
 }
 
-/* inspect.c: what sql_inspect says, of a text that has been parsed (NULL: it could not be). */
-void sql_verdict_of(const struct sql_rules *rules, const struct sql_node *tree, const char *text,
-                    size_t len, struct sql_verdict *out);
+/* inspect.c: what sql_inspect says, of a text that has been parsed (NULL: it could not be), to a
+ * session whose search path is of class `path`. */
+void sql_verdict_of(const struct sql_rules *rules, uint64_t path, const struct sql_node *tree,
+                    const char *text, size_t len, struct sql_verdict *out);
 
 /* Of a text that does not mention any table of the rules. */
 void sql_verdict_of_none(const char *text, size_t len, struct sql_verdict *out);

@@ -131,6 +131,21 @@ enum rc wire_read_execute(const void *msg, size_t total, struct wire_execute *ou
     return whole(&c);
 }
 
+enum rc wire_read_row(const void *msg, size_t total, struct wire_value *out, uint16_t n)
+{
+    struct cursor c = body(msg, total);
+
+    c.bad |= take_u16(&c) != n;
+    for (uint16_t i = 0; i < n; i++) {
+        uint32_t len = take_u32(&c);
+
+        out[i] = (struct wire_value){0};
+        if (len != UINT32_MAX)
+            out[i] = (struct wire_value){take(&c, len), len};
+    }
+    return whole(&c);
+}
+
 enum rc wire_read_error(const void *msg, size_t total, struct wire_error *out)
 {
     struct cursor c = body(msg, total);

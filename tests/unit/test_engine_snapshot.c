@@ -9,6 +9,7 @@
 
 #include "../../proxy/engine/snapshot.h"
 #include "../../proxy/sql/rules_private.h"
+#include "segue/sql/path.h"
 
 /* ---- a catalog ---- */
 
@@ -376,6 +377,38 @@ static bool same_meaning(struct bed *a, struct bed *b)
     return same;
 }
 
+static void who_may_use_which_schema_counts_where_a_name_is_anothers_too(void **state)
+{
+    static const char *const rows[][2] = {
+        {"poor", "tenant"}, {NULL, SIGHT_FACT_ALL}, {NULL, SIGHT_FACT_PATH}};
+    struct sql_path_hidden hidden;
+    struct bed a, b;
+
+    (void)state;
+    bed_init(&a, PH_READY);
+    bed_init(&b, PH_READY);
+    bed_columns(&a, true, true, false);
+    bed_columns(&b, true, true, false);
+    b.engine.sight.access = table_of(2);
+    for (size_t i = 0; i < 3; i++)
+        put_row(b.engine.sight.access, rows[i]);
+    assert_true(same_meaning(&a, &b)); /* nobody else is called checks */
+    namesake(&a.engine.sight, "tenant", checks, NULL);
+    namesake(&b.engine.sight, "tenant", checks, NULL);
+    assert_false(same_meaning(&a, &b));
+    snapshot_build(&a.engine, &a.snap);
+    snapshot_build(&b.engine, &b.snap);
+    assert_int_equal(a.snap.rules->access.usage, SQL_USAGE_UNKNOWN);
+    assert_int_equal(b.snap.rules->access.usage, SQL_USAGE_ALL);
+    hidden = sql_path_hidden(b.snap.rules);
+    assert_true(hidden.path && !hidden.role);
+    assert_int_equal(b.snap.rules->ndenied, 1);
+    assert_string_equal(b.snap.rules->denied[0].role, "poor");
+    assert_string_equal(b.snap.rules->denied[0].schema, "tenant");
+    bed_fini(&a);
+    bed_fini(&b);
+}
+
 static void progress_is_told_but_no_part_of_the_meaning_and_names_are(void **state)
 {
     struct err err = {0};
@@ -418,6 +451,7 @@ int main(void)
         cmocka_unit_test(columns_with_nothing_to_fill_are_never_early),
         cmocka_unit_test(a_trigger_of_the_owner_or_other_grants_leave_the_pair_to_the_guard),
         cmocka_unit_test(namesakes_come_with_their_columns_and_too_many_make_columns_unknown),
+        cmocka_unit_test(who_may_use_which_schema_counts_where_a_name_is_anothers_too),
         cmocka_unit_test(partitions_follow_their_table_with_columns_in_their_own_order),
         cmocka_unit_test(without_a_reading_of_the_catalog_nothing_is_known_of_columns),
         cmocka_unit_test(progress_is_told_but_no_part_of_the_meaning_and_names_are),

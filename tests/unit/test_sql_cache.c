@@ -74,7 +74,10 @@ static void each_sight_has_its_own_rewrite(void **state)
     const struct sql_sight_of_session off = {.side = SQL_SIDE_OLD};
     const struct sql_sight_of_session shadowed = {
         .side = SQL_SIDE_OLD, .rewrites = true, .shadowed = 1};
-    const struct sql_sight_of_session *const sights[] = {&old_side, &new_side, &off, &shadowed};
+    const struct sql_sight_of_session elsewhere = {
+        .side = SQL_SIDE_OLD, .rewrites = true, .path = 1};
+    const struct sql_sight_of_session *const sights[] = {&old_side, &new_side, &off, &shadowed,
+                                                         &elsewhere};
     struct sql_rules *rules = some_rules(1);
     struct sql_cache *cache = sql_cache_new(10, 10000);
     struct sql_cache_stats stats;

@@ -313,7 +313,8 @@ static void what_is_not_certain_stays_as_it_is(void **state)
 static void a_temporary_table_of_the_session_may_hide_the_table(void **state)
 {
     struct sql_rules *rules = some_rules(false, false);
-    const struct sql_sight_of_session session = {SQL_SIDE_OLD, true, 1};
+    const struct sql_sight_of_session session = {
+        .side = SQL_SIDE_OLD, .rewrites = true, .shadowed = 1};
     struct sql_rewrite out;
 
     (void)state;

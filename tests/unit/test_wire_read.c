@@ -89,6 +89,13 @@ static enum rc sasl_first(const void *msg, size_t total)
     return wire_read_sasl_first(msg, total, &out);
 }
 
+static enum rc row(const void *msg, size_t total)
+{
+    struct wire_value out[2];
+
+    return wire_read_row(msg, total, out, 2);
+}
+
 static const struct {
     char type;
     enum rc (*read)(const void *msg, size_t total);
@@ -104,6 +111,7 @@ static const struct {
     {'E', error, "SERROR\0C42601\0Mno\0P7\0", 22},
     {'K', key, "\0\0\0\1abcd", 8},
     {'S', status, "TimeZone\0UTC", 13},
+    {'D', row, "\0\2\0\0\0\3abc\xff\xff\xff\xff", 13},
     {'p', sasl_first, "SCRAM-SHA-256\0\0\0\0\5n,,n=", 23},
 };
 
@@ -256,6 +264,10 @@ static void what_is_built_can_be_read(void **state)
     assert_int_equal(wire_read_key(out.data, out.len, &key_out), RC_OK);
     assert_int_equal(key_out.pid, 77);
     assert_int_equal(key_out.key_len, 4);
+    buf_reset(&out);
+    wire_put_sync(&out);
+    assert_int_equal(out.len, 5);
+    assert_memory_equal(out.data, "S\0\0\0\4", 5);
     buf_fini(&out);
 }
 
@@ -263,12 +275,18 @@ static void rows_are_text_with_nulls(void **state)
 {
     static const char want[] = "D\0\0\0\x11\0\2\0\0\0\3abc\xff\xff\xff\xff";
     const char *values[] = {"abc", NULL};
+    struct wire_value read[2];
     struct buf out = {0};
 
     (void)state;
     wire_put_row(&out, values, 2);
     assert_int_equal(out.len, sizeof(want) - 1);
     assert_memory_equal(out.data, want, out.len);
+    assert_int_equal(wire_read_row(out.data, out.len, read, 2), RC_OK);
+    assert_int_equal(read[0].len, 3);
+    assert_memory_equal(read[0].data, "abc", 3);
+    assert_null(read[1].data);
+    assert_int_equal(wire_read_row(out.data, out.len, read, 1), RC_ERR);
     buf_fini(&out);
 }
 

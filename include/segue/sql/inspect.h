@@ -19,9 +19,11 @@ struct sql_verdict {
     uint64_t touches;   /* tables (bits) that the statement may lock, relatives included */
     uint64_t old_names; /* tables of which it names an old column (that contract will drop) */
     uint64_t new_names; /* tables of which it names a new column */
+    uint64_t elsewhere; /* tables whose name, by the search path, means another relation here */
     uint64_t prepares;  /* tables named inside a SQL-level PREPARE (used later by EXECUTE) */
     bool begins;        /* starts an explicit transaction: BEGIN / START TRANSACTION anywhere */
     bool executes;      /* SQL-level EXECUTE: touches what the session's PREPAREs named */
+    bool moves;         /* may change the search path, or end what was set in a transaction */
     bool analysed;      /* false: the parser did not understand it; masks come from the search */
 };
 
@@ -38,10 +40,14 @@ enum sql_first {
     SQL_FIRST_PREPARE
 };
 
+/* Bytes of white space, comments and empty statements in front of the first keyword. */
+size_t sql_first_at(const char *text, size_t len);
+
 /* First keyword, after white space and comments (nested ones too); no allocation. */
 enum sql_first sql_first_word(const char *text, size_t len);
 
-/* Full verdict without a cache. `text` need not be NUL-terminated. */
+/* Full verdict without a cache, of a session whose search path is not known. `text` need not be
+ * NUL-terminated. */
 void sql_inspect(const struct sql_rules *rules, const char *text, size_t len,
                  struct sql_verdict *out);
 

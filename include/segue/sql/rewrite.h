@@ -69,6 +69,7 @@ struct sql_sight_of_session {
     enum sql_side side;
     bool rewrites;     /* false: only the verdict and what was seen */
     uint64_t shadowed; /* tables that a temporary table of this session may hide */
+    uint64_t path;     /* the class of its search path (sql/path.h) */
 };
 
 /* What FOLLOW means for a statement that touches `tables`: OLD or NEW; FOLLOW when it is not the

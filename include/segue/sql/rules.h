@@ -86,6 +86,22 @@ void sql_rules_add_partition(struct sql_rules *rules, int bit,
 /* After all tables. A relation that was not added has no such name and no such column. */
 void sql_rules_add_namesake(struct sql_rules *rules, const struct sql_namesake *namesake);
 
+/* Who may use which schema: without that right, a name passes the schema by. */
+enum sql_usage {
+    SQL_USAGE_UNKNOWN,
+    SQL_USAGE_OWN, /* known of the schemas of migrating tables and partitions only */
+    SQL_USAGE_ALL, /* of those of namesakes too */
+};
+struct sql_access {
+    enum sql_usage usage;
+    bool sets_path; /* a function of the database may change search_path */
+    bool sets_role; /* ... or the current role */
+};
+void sql_rules_set_access(struct sql_rules *rules, const struct sql_access *access);
+
+/* The role may not use the schema. */
+void sql_rules_add_denied(struct sql_rules *rules, const char *role, const char *schema);
+
 struct sql_rules *sql_rules_ref(struct sql_rules *rules); /* returns rules; NULL stays NULL */
 void sql_rules_unref(struct sql_rules *rules);            /* frees with the last reference */
 

@@ -58,8 +58,8 @@ void wire_put_parse(struct buf *out, const char *name, const char *text, size_t 
                     const char *types, uint16_t ntypes);
 void wire_put_close_statement(struct buf *out, const char *name);
 
-/* Runs a prepared statement without parameters, whose result nobody reads, through a portal of this
- * name: Bind, Execute, Close. */
+/* Runs a prepared statement without parameters through a portal of this name; what it gives is
+ * text: Bind, Execute, Close. */
 void wire_put_run(struct buf *out, const char *portal, const char *statement);
 void wire_put_sync(struct buf *out);
 

@@ -46,6 +46,13 @@ struct wire_execute {
 };
 enum rc wire_read_execute(const void *msg, size_t total, struct wire_execute *out) MUST_CHECK;
 
+/* DataRow of n columns. */
+struct wire_value {
+    const char *data; /* not NUL-terminated; NULL: null */
+    size_t len;
+};
+enum rc wire_read_row(const void *msg, size_t total, struct wire_value *out, uint16_t n) MUST_CHECK;
+
 /* ErrorResponse and NoticeResponse; fields that are not there are "". */
 struct wire_error {
     const char *severity, *sqlstate, *text, *detail, *hint, *position, *context;

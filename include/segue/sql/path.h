@@ -1,0 +1,58 @@
+/*
+ * Search paths: which relation an unqualified name means where several are called so, and what a
+ * statement does to the path. Pure.
+ *
+ * A path is the text of the setting search_path, as the server shows it: "$user", public. To the
+ * rules it is a class: what it says of each contested name (one that a migrating table or
+ * partition shares with another relation). Paths that decide alike are of one class.
+ * Not here: whose path it is, and when it changes (session/path.h).
+ */
+#ifndef SEGUE_SQL_PATH_H
+#define SEGUE_SQL_PATH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "segue/sql/rules.h"
+
+#define SQL_PATH_UNKNOWN 0      /* the class of a path that is not known: nothing is decided */
+#define SQL_PATH_NAMES_MAX 16   /* contested names that a class can decide; others stay in doubt */
+#define SQL_PATH_BYTES_MAX 1024 /* of a path with its NUL; a longer one is not known */
+#define SQL_PATH_SCHEMAS_MAX 64 /* in a path; one with more is not known */
+
+/* Does the path matter to these rules? False: every name is decided without it. NULL: false. */
+bool sql_path_matters(const struct sql_rules *rules);
+
+/* Can functions of the database change the path, or the role, unseen? */
+struct sql_path_hidden {
+    bool path, role;
+};
+struct sql_path_hidden sql_path_hidden(const struct sql_rules *rules);
+
+/* `role`: the current one; NULL: not known. `path` NULL: not known. */
+uint64_t sql_path_class(const struct sql_rules *rules, const char *path, const char *role);
+
+/* What a text does to the path of the session that runs it. */
+enum sql_path_kind {
+    SQL_PATH_STAYS,
+    SQL_PATH_SETS,   /* to `value` */
+    SQL_PATH_RESETS, /* to what it was when the session began */
+    SQL_PATH_ROLE,   /* the current role becomes `value` */
+    SQL_PATH_ENDS,   /* may end a transaction, or a part of it, with what was set there */
+    SQL_PATH_LOST,   /* cannot tell: path and role may be any */
+};
+
+struct sql_path_move {
+    enum sql_path_kind kind;
+    bool local;      /* until the transaction ends */
+    bool known;      /* there is a value; else it may be any */
+    const char *tag; /* of the command that does it: "SET", "RESET", "SELECT"; "" for others */
+    char value[SQL_PATH_BYTES_MAX];
+};
+
+/* `text` need not be NUL-terminated. Ordinary statements cost a search for a few words; functions
+ * that are called count as harmless (see sql_path_hidden). */
+void sql_path_move(const char *text, size_t len, struct sql_path_move *out);
+
+#endif

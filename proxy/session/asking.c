@@ -1,0 +1,129 @@
+#include "asking.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "path.h"
+#include "segue/base/mem.h"
+#include "segue/sql/path.h"
+#include "segue/wire/build.h"
+#include "segue/wire/read.h"
+#include "worker.h"
+
+#define NAME "segue~path"
+
+/* Nothing in it depends on the path that is asked for. */
+static const char question[] =
+    "SELECT setting, reset_val, current_user FROM pg_catalog.pg_settings "
+    "WHERE name OPERATOR(pg_catalog.=) 'search_path'";
+
+void sess_path_forget(struct sess *s)
+{
+    if (sess_path_asking(s->path))
+        return;
+    sess_path_free(s->path);
+    s->path = NULL;
+}
+
+/* Can it be followed at all? What functions do to the path only a report tells, what they do to the
+ * role nothing. */
+static bool can_follow(const struct sess *s, const struct sql_rules *rules)
+{
+    struct sql_path_hidden hidden;
+
+    if (!sql_path_matters(rules))
+        return false;
+    hidden = sql_path_hidden(rules);
+    return !hidden.role && (!hidden.path || s->reports_path) && s->version.rewrites &&
+           !s->odd_strings;
+}
+
+static bool at_safe_point(const struct sess *s)
+{
+    const struct sess_track *t = &s->track;
+
+    return s->state == SESS_RELAY && sess_track_safe(t) && !t->loose && t->copy == SESS_COPY_NONE &&
+           !s->server.left && sess_rewriting(s) && sess_pipeline_empty(s->pipeline);
+}
+
+/* With the extended protocol: a simple query would drop the client's unnamed statement. */
+static void ask(struct sess *s)
+{
+    struct buf out = {0};
+
+    wire_put_close_statement(&out, NAME);
+    wire_put_parse(&out, NAME, question, sizeof(question) - 1, "", 0);
+    wire_put_run(&out, NAME, NAME);
+    wire_put_close_statement(&out, NAME);
+    wire_put_sync(&out);
+    COUNT(s->worker->counters.paths_asked, 1);
+    sess_path_ask(s->path);
+    sess_track_client(&s->track, 'S');
+    sess_send(s, &s->server, out.data, out.len);
+    buf_fini(&out);
+}
+
+bool sess_path_waits(struct sess *s)
+{
+    if (!s->path || !sess_path_asking(s->path)) {
+        if (!can_follow(s, s->worker->order->rules)) {
+            if (s->path)
+                sess_path_forget(s);
+            return false;
+        }
+        if (!s->path)
+            s->path = sess_path_new();
+        if (!sess_path_wanted(s->path) || !at_safe_point(s))
+            return false;
+        ask(s);
+    }
+    if (s->state == SESS_RELAY)
+        sess_move(s, SESS_PENDING);
+    return true;
+}
+
+/* ---- the answer ---- */
+
+static void take_row(struct sess *s, const char *msg, size_t total)
+{
+    struct wire_value values[3];
+    char *texts[3] = {NULL};
+
+    if (wire_read_row(msg, total, values, ARRAY_LEN(values)) != RC_OK)
+        return;
+    for (size_t i = 0; i < ARRAY_LEN(values); i++)
+        texts[i] = values[i].data ? mem_strndup(values[i].data, values[i].len) : NULL;
+    sess_path_told(s->path, texts[0], texts[1], texts[2]);
+    if (s->reports_path && texts[0])
+        sess_path_reported(s->path, texts[0]);
+    for (size_t i = 0; i < ARRAY_LEN(values); i++)
+        free(texts[i]);
+}
+
+/* What ends the connection is the client's to hear; all else is about the question. */
+static bool ends_all(const char *msg, size_t total)
+{
+    struct wire_error error;
+
+    return wire_read_error(msg, total, &error) == RC_OK && !strncmp(error.sqlstate, "57P", 3);
+}
+
+enum sess_answer sess_path_answer(struct sess *s, const struct wire_frame *frame, const char *msg,
+                                  size_t avail)
+{
+    static const uint8_t others[256] = {['S'] = 1, ['N'] = 1, ['A'] = 1}; /* come at any time */
+
+    if (others[frame->type])
+        return SESS_ANSWER_PASS;
+    if (avail < frame->total)
+        return SESS_ANSWER_MORE;
+    if (frame->type == 'E' && ends_all(msg, frame->total))
+        return SESS_ANSWER_PASS;
+    if (frame->type == 'D')
+        take_row(s, msg, frame->total);
+    if (frame->type == 'Z') {
+        sess_path_asked(s->path);
+        sess_track_ready(&s->track, frame->total == 6 ? msg[5] : 'E');
+    }
+    return SESS_ANSWER_HIDE;
+}

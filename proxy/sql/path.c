@@ -1,0 +1,222 @@
+/* Which relation an unqualified name means: schema by schema, as PostgreSQL's namespace.c looks. */
+#include "segue/sql/path.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "rules_private.h"
+
+/* In a class each contested name has a digit: not decided, another relation's, or the number of
+ * the table or partition that it means, of those that have the name. */
+#define DIGIT_BITS 4
+#define DIGIT_MAX ((1u << DIGIT_BITS) - 1)
+enum { DIGIT_PERHAPS, DIGIT_OTHER, DIGIT_RULES };
+
+static_assert(SQL_PATH_NAMES_MAX * DIGIT_BITS <= 64, "a class has no room for so many names");
+
+#define NAME_BYTES_MAX 63 /* PostgreSQL cuts longer ones: NAMEDATALEN - 1 */
+
+bool sql_path_matters(const struct sql_rules *rules)
+{
+    return rules && rules->ncontested > 0;
+}
+
+struct sql_path_hidden sql_path_hidden(const struct sql_rules *rules)
+{
+    return (struct sql_path_hidden){rules->access.sets_path, rules->access.sets_role};
+}
+
+/* ---- the setting: as SplitIdentifierString reads it ---- */
+
+struct schemas {
+    char text[SQL_PATH_BYTES_MAX];
+    const char *names[SQL_PATH_SCHEMAS_MAX];
+    size_t n;
+};
+
+static bool is_space(char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+/* One name, from *p on, which is moved behind it; *to likewise. NULL: it is none. */
+static const char *read_name(const char **p, char **to)
+{
+    const char *name = *to;
+    bool quoted = **p == '"';
+
+    if (quoted) {
+        for (++*p; **p && (**p != '"' || (*p)[1] == '"'); ++*p) {
+            *p += **p == '"';
+            *(*to)++ = **p;
+        }
+        if (*(*p)++ != '"')
+            return NULL;
+    } else {
+        for (; **p && **p != ',' && !is_space(**p); ++*p)
+            *(*to)++ = **p >= 'A' && **p <= 'Z' ? (char)(**p | 0x20) : **p;
+    }
+    if ((!quoted && *to == name) || *to - name > NAME_BYTES_MAX)
+        return NULL;
+    *(*to)++ = '\0';
+    return name;
+}
+
+static const char *skip_space(const char *p)
+{
+    while (is_space(*p))
+        p++;
+    return p;
+}
+
+/* False: it cannot be read, or the server might read it otherwise: how it folds other letters
+ * than ASCII's depends on its locale. */
+static bool read_schemas(const char *path, struct schemas *out)
+{
+    const char *p = skip_space(path);
+    char *to = out->text;
+
+    out->n = 0;
+    if (strlen(path) >= sizeof(out->text))
+        return false;
+    for (const char *c = path; *c; c++)
+        if (*c & 0x80)
+            return false;
+    if (!*p)
+        return true;
+    for (;; p = skip_space(p + 1)) {
+        const char *name = out->n < SQL_PATH_SCHEMAS_MAX ? read_name(&p, &to) : NULL;
+
+        if (!name)
+            return false;
+        out->names[out->n++] = name;
+        p = skip_space(p);
+        if (*p != ',')
+            return !*p;
+    }
+}
+
+static bool lists(const struct schemas *schemas, const char *name)
+{
+    for (size_t i = 0; i < schemas->n; i++)
+        if (!strcmp(schemas->names[i], name))
+            return true;
+    return false;
+}
+
+/* ---- one name ---- */
+
+/* What is called so in this schema: a digit; PERHAPS: nothing. */
+static unsigned digit_in(const struct sql_rules *rules, const char *schema, const char *name)
+{
+    const struct rule *rule;
+
+    for (size_t i = 0; (rule = sql_rules_named(rules, name, i)); i++)
+        if (!strcmp(rule->schema, schema))
+            return DIGIT_RULES + (unsigned)i;
+    for (size_t i = 0; i < rules->nnamesakes; i++)
+        if (!strcmp(rules->namesakes[i].name, name) && !strcmp(rules->namesakes[i].schema, schema))
+            return DIGIT_OTHER;
+    return DIGIT_PERHAPS;
+}
+
+enum use { USE_NO, USE_PERHAPS, USE_YES };
+
+static enum use may_use(const struct sql_rules *rules, const char *schema, const char *role,
+                        bool own)
+{
+    if (!strcmp(schema, "pg_catalog"))
+        return USE_YES;
+    for (size_t i = 0; i < rules->ndenied; i++)
+        if (!strcmp(rules->denied[i].schema, schema) &&
+            (!role || !strcmp(rules->denied[i].role, role)))
+            return role ? USE_NO : USE_PERHAPS;
+    return rules->access.usage == SQL_USAGE_ALL || (own && rules->access.usage == SQL_USAGE_OWN)
+               ? USE_YES
+               : USE_PERHAPS;
+}
+
+/* Somebody's temporary relation: it may be this session's, and comes before all others. */
+static bool is_temporary(const struct sql_rules *rules, const char *name)
+{
+    for (size_t i = 0; i < rules->nnamesakes; i++)
+        if (!strcmp(rules->namesakes[i].name, name) &&
+            !strncmp(rules->namesakes[i].schema, "pg_temp", 7))
+            return true;
+    return false;
+}
+
+/* *digit is what was found so far in schemas that the role perhaps may use. True: decided. */
+static bool decided_by(const struct sql_rules *rules, const char *schema, const char *role,
+                       const char *name, unsigned *digit)
+{
+    unsigned here = digit_in(rules, schema, name);
+    enum use use =
+        here == DIGIT_PERHAPS ? USE_NO : may_use(rules, schema, role, here >= DIGIT_RULES);
+
+    if (use == USE_NO)
+        return false;
+    if (*digit != DIGIT_PERHAPS && *digit != here) {
+        *digit = DIGIT_PERHAPS;
+        return true;
+    }
+    *digit = here;
+    return use == USE_YES;
+}
+
+static unsigned digit_of(const struct sql_rules *rules, const struct schemas *schemas,
+                         const char *role, const char *name)
+{
+    unsigned digit = DIGIT_PERHAPS;
+
+    if (is_temporary(rules, name))
+        return DIGIT_PERHAPS;
+    if (!lists(schemas, "pg_catalog") && decided_by(rules, "pg_catalog", role, name, &digit))
+        return digit;
+    for (size_t i = 0; i < schemas->n; i++) {
+        const char *schema = schemas->names[i];
+
+        if (!strcmp(schema, "$user"))
+            schema = role;
+        if (!schema)
+            return DIGIT_PERHAPS;
+        if (decided_by(rules, schema, role, name, &digit))
+            return digit <= DIGIT_MAX ? digit : DIGIT_PERHAPS;
+    }
+    if (digit > DIGIT_MAX)
+        return DIGIT_PERHAPS;
+    return digit == DIGIT_PERHAPS ? DIGIT_OTHER : digit; /* none: the server will say so */
+}
+
+/* ---- all names ---- */
+
+uint64_t sql_path_class(const struct sql_rules *rules, const char *path, const char *role)
+{
+    struct schemas schemas;
+    uint64_t class = SQL_PATH_UNKNOWN;
+
+    if (!path || !read_schemas(path, &schemas))
+        return SQL_PATH_UNKNOWN;
+    for (size_t i = 0; i < rules->ncontested && i < SQL_PATH_NAMES_MAX; i++)
+        class |= (uint64_t)digit_of(rules, &schemas, role, rules->contested[i]) << i * DIGIT_BITS;
+    return class;
+}
+
+enum sql_meaning sql_path_meaning(const struct sql_rules *rules, uint64_t class, const char *name,
+                                  const struct rule **rule)
+{
+    size_t i = 0;
+    unsigned digit;
+
+    *rule = sql_rules_named(rules, name, 0);
+    while (i < rules->ncontested && strcmp(rules->contested[i], name) != 0)
+        i++;
+    if (i == rules->ncontested)
+        return *rule ? SQL_MEANS_RULE : SQL_MEANS_OTHER;
+    digit =
+        i < SQL_PATH_NAMES_MAX ? (unsigned)(class >> i * DIGIT_BITS) & DIGIT_MAX : DIGIT_PERHAPS;
+    if (digit == DIGIT_PERHAPS)
+        return SQL_MEANS_PERHAPS;
+    *rule = digit == DIGIT_OTHER ? NULL : sql_rules_named(rules, name, digit - DIGIT_RULES);
+    return *rule ? SQL_MEANS_RULE : SQL_MEANS_OTHER;
+}

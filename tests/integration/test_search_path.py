@@ -1,0 +1,307 @@
+"""Which table an unqualified name means: the search path of each session, at each statement.
+
+Schema a has the table that migrates, b another one of the same name. What `SELECT * FROM items` gives tells what segue
+has made of the name: the old columns of a.items, all of them (in doubt: as it was sent), or those of b.items.
+"""
+
+import asyncio
+
+import asyncpg
+import psycopg
+import pytest
+from lib.answers import columns, kinds, only, stat
+from lib.rawwire import SYNC, Raw, bind, describe, execute, parse, query
+from lib.wait import until
+
+RENAME = {"name": "rename_label",
+          "operations": [{"rename_column": {"table": "a.items", "from": "label", "to": "title"}}]}
+STAR = "SELECT * FROM items"
+NAMES = {("id", "label", "note"): "a", ("id", "label", "note", "title"): "a, in doubt",
+         ("id", "label", "other"): "b", ("id", "note", "title"): "a, new"}
+
+
+@pytest.fixture
+def two(db):
+    for schema, more in (("a", "note"), ("b", "other")):
+        db.sql(f"CREATE SCHEMA {schema}; CREATE TABLE {schema}.items (id bigint PRIMARY KEY, label text, {more} text); "
+               f"INSERT INTO {schema}.items SELECT i, '{schema} ' || i FROM generate_series(1, 20) i; "
+               f"GRANT USAGE ON SCHEMA {schema} TO PUBLIC; GRANT ALL ON {schema}.items TO PUBLIC")
+    return db
+
+
+def seen(conn):
+    return NAMES[tuple(c.name for c in conn.execute(STAR).description)]
+
+
+def reports(conn):
+    """Does the server report search_path?"""
+    return conn.info.server_version >= 180000
+
+
+def test_the_path_is_followed_through_set_local_rollback_and_savepoints(two, segue):
+    proxy = segue(two, workers=1)
+    idle = proxy.connect()
+    idle.execute("SET search_path = b, a")
+    proxy.ready(RENAME)
+    steps = [
+        ("SET search_path = b, a", "b"), ("SET search_path TO a, b", "a"), ("SET SCHEMA 'b'", "b"),
+        ("BEGIN", "b"), ("SET LOCAL search_path = a", "a"), ("COMMIT", "b"),
+        ("BEGIN", "b"), ("SET LOCAL search_path = a", "a"), ("ROLLBACK", "b"),
+        ("BEGIN", "b"), ("SET search_path = a", "a"), ("ROLLBACK", "b"),
+        ("BEGIN", "b"), ("SET search_path = a", "a"), ("COMMIT", "a"),
+        ("BEGIN", "a"), ("SET search_path = b", "b"), ("SET LOCAL search_path = a", "a"), ("COMMIT", "b"),
+        ("BEGIN", "b"), ("SET search_path = a", "a"), ("COMMIT AND CHAIN", "a"), ("SET LOCAL search_path = b", "b"),
+        ("END", "a"),
+        ("SELECT set_config('search_path', 'b', false)", "b"), ("BEGIN", "b"),
+        ("SELECT set_config('search_path', 'a', true)", "a"), ("ABORT", "b"),
+        ("SELECT set_config('search_path', (SELECT 'a'), false)", "a"),
+        ("BEGIN; SET LOCAL search_path = b; COMMIT", "a"), ("SET LOCAL search_path = b", "a"),
+        ("BEGIN", "a"), ("SAVEPOINT s", "a"), ("ROLLBACK TO s", "a"), ("COMMIT", "a"),
+        ("DO $$ BEGIN PERFORM set_config('search_path', 'b', false); END $$", "b"),
+        ("RESET search_path", None), ("SET search_path = a", "a"), ("RESET ALL", None), ("DISCARD ALL", None),
+        ("UPDATE pg_settings SET setting = 'a' WHERE name = 'search_path'", "a"),
+    ]
+    with proxy.connect() as conn:
+        for step, means in steps:
+            conn.execute(step)
+            if means:
+                assert seen(conn) == means, step
+            else:
+                with pytest.raises(psycopg.errors.UndefinedTable):
+                    seen(conn)
+        conn.execute("SET search_path = b")
+        conn.execute("BEGIN")
+        conn.execute("SAVEPOINT s")
+        conn.execute("SET search_path = a")
+        assert seen(conn) == "a"
+        conn.execute("ROLLBACK TO s")
+        assert seen(conn) == "b"
+        conn.execute("SET LOCAL search_path = a")
+        assert seen(conn) == "a"
+        conn.execute("COMMIT")
+        assert seen(conn) == "b"
+    assert seen(idle) == "b", "set before the rules were there"
+    idle.execute("SET search_path = a")
+    assert seen(idle) == "a"
+
+
+def test_what_is_decided_is_no_doubt_and_no_use_of_the_table(two, segue):
+    proxy = segue(two, workers=1)
+    proxy.soaking(RENAME)
+    with proxy.connect(options="-c search_path=b,a", application_name="tenant") as tenant:
+        assert seen(tenant) == "b"
+        for prepare in (True, False):
+            tenant.execute("UPDATE items SET label = 'x', other = 'y' WHERE id = %s RETURNING *", [1], prepare=prepare)
+    assert stat(proxy, "left_path") == 0
+    with proxy.connect(options="-c search_path=a,b") as conn:
+        assert seen(conn) == "a, new"
+        conn.execute("SELECT label FROM items")
+        users = until("the use of label", lambda: {
+            u["application_name"] for u in proxy.console("SHOW USAGE") if u["what"] == "old names"})
+    assert users == {"itest"}, "the tenant's label is another one"
+    assert two.one("SELECT label FROM b.items WHERE id = 1") == "x"
+
+
+def test_a_session_from_before_is_asked_once_and_keeps_its_unnamed_statement(two, segue):
+    proxy = segue(two, workers=1)
+    with Raw(proxy.port).login(proxy.dbname, options="-c search_path=a") as client:
+        client.send(query("SELECT 1")).answers()
+        proxy.ready(RENAME)
+        client.send(parse(STAR), SYNC).answers()
+        assert stat(proxy, "paths_asked") == 1
+        got = client.send(bind(), describe("P"), execute(), SYNC).answers()
+        assert columns(only(got, "T")[0]) == ["id", "label", "note"]
+        for _ in range(3):
+            got = client.send(query(STAR)).answers()
+            assert kinds(got) == "T" + "D" * 20 + "CZI"
+            assert columns(only(got, "T")[0]) == ["id", "label", "note"]
+    assert stat(proxy, "paths_asked") == 1
+
+
+def test_nobody_is_asked_where_no_name_is_contested(db, segue):
+    db.sql("CREATE SCHEMA a; CREATE TABLE a.items (id bigint PRIMARY KEY, label text, note text)")
+    proxy = segue(db, workers=1)
+    proxy.ready(RENAME)
+    with proxy.connect(options="-c search_path=a") as conn:
+        assert seen(conn) == "a"
+        conn.execute("SET search_path = a, public")
+        assert seen(conn) == "a"
+    assert stat(proxy, "paths_asked") == 0
+
+
+def test_the_default_of_a_role_is_that_of_the_login(two, segue):
+    proxy = segue(two, workers=1)
+    two.sql(f"ALTER ROLE app IN DATABASE {two.name} SET search_path = a")
+    with proxy.connect(user="app") as before:
+        before.execute("SELECT 1")
+        two.sql(f"ALTER ROLE app IN DATABASE {two.name} SET search_path = b")
+        proxy.ready(RENAME)
+        with proxy.connect(user="app") as after:
+            assert (seen(before), seen(after)) == ("a", "b")
+            two.sql(f"ALTER ROLE app IN DATABASE {two.name} SET search_path = a")
+            after.execute("SET search_path = a")
+            assert seen(after) == "a"
+            for reset in ("RESET ALL", "RESET search_path", "DISCARD ALL", "SET search_path TO DEFAULT"):
+                after.execute("SET search_path = a")
+                after.execute(reset)
+                assert (seen(before), seen(after)) == ("a", "b"), reset
+        with proxy.connect(user="app") as last:
+            assert seen(last) == "a"
+
+
+def test_many_tenants_of_whom_one_migrates(two, segue):
+    tenants = [f"tenant_{i}" for i in range(20)]
+    for tenant in tenants:
+        two.sql(f"CREATE SCHEMA {tenant}; CREATE TABLE {tenant}.items (LIKE b.items)")
+    proxy = segue(two, workers=1)
+    proxy.ready(RENAME)
+    with proxy.connect() as pooled:
+        for tenant in tenants + ["a", "b"] + tenants:
+            with pooled.transaction():
+                pooled.execute(f'SET LOCAL search_path = "{tenant}", public')
+                assert seen(pooled) == ("a" if tenant == "a" else "b"), tenant
+                pooled.execute("INSERT INTO items (id, label) VALUES (100, 'new') ON CONFLICT DO NOTHING")
+    assert stat(proxy, "left_path") == 0 and stat(proxy, "paths_asked") == 1
+    assert two.one("SELECT title FROM a.items WHERE id = 100") == "new"
+
+
+def test_rights_and_roles_pass_schemas_by(two, segue):
+    two.sql("REVOKE USAGE ON SCHEMA a FROM PUBLIC; CREATE SCHEMA app; CREATE TABLE app.items (LIKE b.items); "
+            "GRANT ALL ON SCHEMA app TO app; GRANT ALL ON app.items TO app")
+    proxy = segue(two, workers=1)
+    proxy.ready(RENAME)
+    with proxy.connect(options="-c search_path=a,b") as conn:
+        assert seen(conn) == "a"
+        for step, means in (("SET ROLE app", "b"), ("RESET ROLE", "a"), ("SET search_path = \"$user\", a", "a"),
+                            ("SET ROLE app", "b"), ("SET ROLE NONE", "a"), ("BEGIN", "a"), ("SET LOCAL ROLE app", "b"),
+                            ("COMMIT", "a"), ("SET SESSION AUTHORIZATION app", "b"), ("DISCARD ALL", None)):
+            conn.execute(step)
+            if means:
+                assert seen(conn) == means, step
+
+
+def test_prepared_statements_take_names_anew_as_the_server_does(two, segue):
+    proxy = segue(two, workers=1)
+    proxy.ready(RENAME)
+    text = "SELECT id, label FROM items WHERE id = $1"
+    insert = "INSERT INTO items (id, label) VALUES ($1, $2) RETURNING label"
+    with Raw(proxy.port).login(proxy.dbname, options="-c search_path=a") as client:
+        client.send(parse(text, "s", [20]), parse(insert, "i", [20, 25]), SYNC).answers()
+        for number, schema in enumerate(("a", "b", "a", "b"), 200):
+            client.send(query(f"SET search_path = {schema}")).answers()
+            got = client.send(bind("s", values=[7]), execute(), SYNC).answers()
+            assert kinds(got) == "2DCZI" and schema.encode() + b" 7" in got[1][1]
+            got = client.send(bind("i", values=[number, schema]), execute(), SYNC).answers()
+            assert kinds(got) == "2DCZI"
+    assert two.sql("SELECT id, label, title FROM a.items WHERE id >= 200 ORDER BY 1") == [
+        (200, "a", "a"), (202, "a", "a")]
+    assert two.sql("SELECT id, label FROM b.items WHERE id >= 200 ORDER BY 1") == [(201, "b"), (203, "b")]
+
+
+def test_a_prepared_statement_is_on_the_side_of_the_table_that_it_comes_to_mean(two, segue):
+    proxy = segue(two, workers=1)
+    proxy.soaking(RENAME)
+    with Raw(proxy.port).login(proxy.dbname, options="-c search_path=b") as client:
+        client.send(parse("SELECT label FROM items", "b"), parse("SELECT id, items.* FROM items", "s"), SYNC).answers()
+        for _ in range(2):
+            client.send(query("SET search_path = a")).answers()
+            got = client.send(bind("s"), describe("P"), execute(), SYNC).answers()
+            assert columns(only(got, "T")[0]) == ["id", "id", "note", "title"]
+            client.send(query("SET search_path = b")).answers()
+            got = client.send(bind("s"), describe("P"), execute(), SYNC).answers()
+            assert columns(only(got, "T")[0]) == ["id", "id", "label", "other"]
+            assert kinds(client.send(bind("b"), execute(), SYNC).answers())[:2] == "2D"
+
+
+def test_what_is_in_flight_is_in_doubt_until_its_answer(two, segue):
+    proxy = segue(two, workers=1)
+    proxy.ready(RENAME)
+
+    def result(got):
+        return [NAMES[tuple(columns(body))] for body in only(got, "T")]
+
+    def batch(*texts):
+        return b"".join(parse(t) + bind() + describe("P") + execute() for t in texts) + SYNC
+
+    with Raw(proxy.port).login(proxy.dbname, options="-c search_path=b,a") as client:
+        assert result(client.send(batch(STAR)).answers()) == ["b"]
+        assert result(client.send(batch("SET search_path = a", STAR)).answers()) == ["a, in doubt"]
+        assert result(client.send(batch(STAR)).answers()) == ["a"]
+        assert result(client.send(query(f"SET search_path = b; {STAR}")).answers()) == ["b"]
+        assert result(client.send(batch(STAR)).answers()) == ["b"]
+        # it fails, and what comes behind it has the old path
+        assert kinds(client.send(query("SET search_path = a; SELECT 1/0")).answers())[-2:] == "ZI"
+        assert result(client.send(batch(STAR)).answers()) == ["b"]
+        client.send(batch("BEGIN", "SET search_path = a")).answers()
+        assert result(client.send(batch(STAR)).answers()) == ["a"]
+        assert result(client.send(batch("ROLLBACK", STAR)).answers()) == ["b"]
+        assert result(client.send(batch(STAR)).answers()) == ["b"]
+        # parsed, run later
+        client.send(parse("SET search_path = a"), SYNC).answers()
+        client.send(bind(), execute(), SYNC).answers()
+        assert result(client.send(batch(STAR)).answers()) == ["a"]
+        client.send(parse("SELECT set_config('search_path', $1, false)", "set"), SYNC).answers()
+        for schema in "ba":
+            client.send(bind("set", values=[schema]), execute(), SYNC).answers()
+            assert result(client.send(batch(STAR)).answers()) == [schema]
+
+
+def test_functions_that_set_it_are_believed_only_where_the_server_reports(two, segue):
+    two.sql("CREATE FUNCTION tenant(s text) RETURNS text LANGUAGE sql AS $$ "
+            "SELECT set_config('search_path', s, false) $$")
+    proxy = segue(two, workers=1)
+    proxy.ready(RENAME)
+    with proxy.connect(options="-c search_path=a,public") as conn:
+        known = reports(conn)
+        assert seen(conn) == ("a" if known else "a, in doubt")
+        conn.execute("SELECT tenant('b, public')")
+        assert seen(conn) == "b"
+        conn.execute("SELECT tenant('a, public')")
+        assert seen(conn) == ("a" if known else "a, in doubt")
+    assert (stat(proxy, "left_path") == 0) == known
+
+
+def test_temporary_tables_hide_it_under_any_path(two, segue):
+    proxy = segue(two, workers=1)
+    proxy.ready(RENAME)
+    with proxy.connect(options="-c search_path=a,b") as conn:
+        assert seen(conn) == "a"
+        conn.execute("CREATE TEMP TABLE items (id bigint, label text, other text)")
+        assert seen(conn) == "b"
+        conn.execute("INSERT INTO items VALUES (1, 'temp', 'x')")
+        conn.execute("DROP TABLE items")
+
+
+def test_relations_that_come_and_go_are_followed(two, segue):
+    two.sql("DROP TABLE b.items")
+    proxy = segue(two, workers=1)
+    proxy.ready(RENAME)
+    with proxy.connect(options="-c search_path=b,a") as conn:
+        assert seen(conn) == "a"
+        two.sql("CREATE TABLE b.items (id bigint, label text, other text)")
+        until("the namesake to be noticed", lambda: conn.execute("SELECT 1") and stat(proxy, "paths_asked"))
+        assert seen(conn) == "b"
+
+
+def test_drivers_that_set_it_at_their_start(two, segue):
+    proxy = segue(two, workers=1)
+    proxy.ready(RENAME)
+
+    async def asyncpg_star(schema):
+        conn = await asyncpg.connect(proxy.url(), server_settings={"search_path": schema})
+        try:
+            names = []
+            for _ in range(3):
+                names.append(NAMES[tuple((await conn.fetchrow(STAR)).keys())])
+                await conn.reset()
+            return names
+        finally:
+            await conn.close()
+
+    for schema in ("a", "b"):
+        assert asyncio.run(asyncpg_star(schema)) == [schema] * 3
+        with psycopg.connect(proxy.url() + f"?options=-csearch_path%3D{schema}") as conn:
+            assert seen(conn) == schema
+        with Raw(proxy.port).login(proxy.dbname, search_path=schema) as client:
+            got = client.send(query(STAR)).answers()
+            assert NAMES[tuple(columns(only(got, "T")[0]))] == schema
