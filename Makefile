@@ -93,8 +93,8 @@ integration: build servers ## integration tests (pytest) on PostgreSQL 15 to 18
 transparency: build servers ## SQL direct and through segue, byte for byte, on PostgreSQL 15 to 18
 	@SEGUE_BUILD=$(BUILD) $(PYTHON) tests/transparency/run.py
 
-rewrite: build servers ## generated statements on an expanded schema against one side's own: COUNT=5000 a version, side and phase
-	@SEGUE_BUILD=$(BUILD) $(PYTHON) tests/rewrite/run.py --count $(or $(COUNT),5000) --seed $(or $(SEED),1)
+rewrite: build servers ## generated statements on an expanded schema against one side's own: COUNT=30000 a version, JOBS=2 at a time
+	@SEGUE_BUILD=$(BUILD) $(PYTHON) tests/rewrite/run.py --count $(or $(COUNT),30000) --jobs $(or $(JOBS),2) --seed $(or $(SEED),1)
 
 drivers: build servers ## 14 programs of drivers direct and through segue, on PostgreSQL 15 to 18
 	@tests/deps.sh install $(DRIVERS_DEBS)

@@ -42,6 +42,7 @@ def run(pair, grammar, numbers, found_max=5, shrinks=True, show=None):
             show(*report.found[-1])
         if len(report.found) >= found_max:
             break
+    pair.rest()
     return report
 
 

@@ -12,6 +12,8 @@ from .play import Lost
 
 BEGIN = ("BEGIN; SELECT setval('checks_id_seq', 100, false), setval('readings_id_seq', 100, false), "
          "setval('ticks', 1000, false)")
+ORDER = " ORDER BY 1, 2"
+APART = rules.APART.encode()
 LISTED = "SELECT '{name}' AS t, ROW({columns})::text AS r FROM public.\"{name}\" segue_row"
 
 
@@ -20,6 +22,7 @@ class Case:
     steps: list
     writes: bool = False
     title: str = ""
+    alone: bool = False  # one step that reads: it needs no transaction around it
 
     def __str__(self):
         return "\n".join(f"[{s.how}] {s.sql}" + (f"\n    parameters {s.params}" if s.params else "") for s in self.steps)
@@ -44,49 +47,69 @@ class Pair:
     def __init__(self, reference, subject, tables, rewriter):
         self.reference = reference
         self.subject = subject
+        self.sessions = (reference, subject)
         self.tables = tables
         self.rewriter = rewriter
-        self.in_step = rules.in_step_sql()
+        self.in_step = rules.in_step_sql()  # by table
         self.doubts = {}  # reason: how often
         self.refused = False  # has the last case ended with an error on both?
 
     def run(self, case):
         """The first difference, or None. Connections that ended are the caller's to replace (play.Lost)."""
-        answers, self.refused = [], False
-        for session in (self.reference, self.subject):
-            session.run(BEGIN)
-            answers.append([session.play(step) for step in case.steps])
-        try:
-            return self._judge(case, *answers)
-        finally:
-            for session in (self.reference, self.subject):
-                session.rollback()
+        self.refused = False
+        self.rewriter.expect(case.steps)
+        self._both([s.rollback_text() + ("" if case.alone else BEGIN) for s in self.sessions])
+        answers = []
+        for step in case.steps:
+            for session in self.sessions:
+                session.begin(step)
+            answers.append([session.finish() for session in self.sessions])
+        return self._judge(case, answers)
 
-    def _judge(self, case, expected, got):
+    def rest(self):
+        """Ends the last case's transaction, which else ends with the next case: others may wait for its locks."""
+        self._both([session.rollback_text() for session in self.sessions])
+
+    def _both(self, texts):
+        """Both work at the same time. Rows of each."""
+        for session, text in zip(self.sessions, texts):
+            if text:
+                session.send(text)
+        return [session.rows() if text else [] for session, text in zip(self.sessions, texts)]
+
+    def _judge(self, case, answers):
         sent = [answer["text"] for answer in map(self.rewriter.ask, case.steps)]
         doubt = next((d for d in map(self.rewriter.doubt, case.steps) if d), None)
         if doubt:
             self.doubts[doubt] = self.doubts.get(doubt, 0) + 1
-        for i, (one, other) in enumerate(zip(expected, got)):
+        for i, (one, other) in enumerate(answers):
             if one != other:
                 return Difference(f"step {i + 1}", *_first(one, other), sent, doubt)
-        self.refused = self.subject.failed
+        self.refused = self.subject.failed or (case.alone and answers[0][1][0][0] == "error")
         if self.refused or not case.writes:
             return None
-        apart = [row for row in self.subject.run(self.in_step) if row[1] != b"0"]
+        tables = self._named(case)
+        contents = self._contents(tables)
+        steps = [f" UNION ALL {self.in_step[t.name]}" for t in tables if t.name in self.in_step]
+        rows = self._both([contents + ORDER, contents + "".join(steps) + ORDER])
+        apart = [row for row in rows[1] if row[0] == APART and not row[1].endswith(b" 0")]
         if apart:
             return Difference("rows in step", [], apart, sent)
-        rows = [session.run(self._contents(case)) for session in (self.reference, self.subject)]
+        rows[1] = [row for row in rows[1] if row[0] != APART]
         if rows[0] != rows[1]:
             return Difference("contents", *_first(*rows), sent, doubt)
         return None
 
-    def _contents(self, case):
+    def _named(self, case):
         text = " ".join(step.sql for step in case.steps).lower()
         named = [t for t in self.tables.values() if t.name.lower() in text or "u&" in text]
+        return named or list(self.tables.values())
+
+    @staticmethod
+    def _contents(tables):
         parts = [LISTED.format(name=t.name, columns=", ".join('segue_row."' + c.name.replace('"', '""') + '"' for c in t.columns))
-                 for t in named or self.tables.values()]
-        return " UNION ALL ".join(parts + ["SELECT 'ticks', last_value::text FROM ticks"]) + " ORDER BY 1, 2"
+                 for t in tables]
+        return " UNION ALL ".join(parts + ["SELECT 'ticks', last_value::text FROM ticks"])
 
 
 def _first(one, other):

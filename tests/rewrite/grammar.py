@@ -32,6 +32,7 @@ class Draft:
     pieces: tuple
     writes: bool
     noise: int  # 0: single blanks
+    alone: bool = False  # outside of a transaction
 
     def case(self):
         dice = random.Random(self.noise)
@@ -40,7 +41,7 @@ class Draft:
         for piece in self.pieces:
             text, params = render(piece.tree, piece.how != "simple", gap)
             steps.append(Step(text, piece.how, params, piece.data, piece.ordered, piece.shown, piece.shadowed))
-        return Case(steps, self.writes)
+        return Case(steps, self.writes, alone=self.alone)
 
     def reductions(self):
         if self.noise:
@@ -70,17 +71,18 @@ class Grammar(Changes):
         self.binary = binary
         self.dice = random.Random(0)
         self.ctes, self.sizes = {}, {}
+        self.changes = False  # does a CTE write?
         self.extended = False
 
     def generate(self, number):
         self.dice = random.Random(f"{self.seed}/{number}")
-        self.ctes, self.sizes, self.kept = {}, {}, False
+        self.ctes, self.sizes, self.kept, self.changes = {}, {}, False, False
         how = self.dice.choice(["simple", "simple", "extended", "binary", "prepared"])
         self.extended = how != "simple"
         kind = self.dice.choices([row[0] for row in KINDS_OF], [row[1] for row in KINDS_OF])[0]
         pieces, writes = getattr(self, "_case_" + kind)(how)
         noise = self.dice.randrange(1, 1 << 30) if self.dice.random() < 0.3 else 0
-        return Draft(tuple(pieces), writes, noise)
+        return Draft(tuple(pieces), writes or self.changes, noise, kind == "query" and not self.changes)
 
     # ---- kinds of cases ----
 
@@ -99,6 +101,7 @@ class Grammar(Changes):
     def cte_query(self, depth):
         """Some CTEs change rows, at the top of a statement only."""
         if depth == 1 and self.dice.random() < 0.08:
+            self.changes = True
             shown, relation = self.target(alias=False)
             where = seq("WHERE", self.one_row(relation))
             what = self.dice.choice(["delete", "update"])

@@ -121,4 +121,5 @@ def run(pair, side, version, show=None, once=False):
                 if show:
                     show(case.title, case, trouble)
                 break
+    pair.rest()
     return count, bad

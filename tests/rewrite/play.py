@@ -57,38 +57,50 @@ class Session:
         self.step = None
         self.notices = []
         self.copied = b""
-        self.prepared = 0  # statements, ever
+        self.prepared = 0  # statements, since they were given up
+        self.named = 0  # ever
 
     def close(self):
         self.conn.finish()
 
     # ---- without comparing ----
 
-    def run(self, sql):
-        """Rows of the last result; raises when it fails."""
-        res = self.conn.exec_(sql.encode())
-        if res.status not in DONE:
-            raise Lost(f"{sql[:200]}: {self.conn.error_message.decode('utf-8', 'replace')}")
-        return [[res.get_value(r, c) for c in range(res.nfields)] for r in range(res.ntuples)]
+    def send(self, sql):
+        self.conn.send_query(sql.encode())
+
+    def rows(self):
+        """Rows of the last result of what was sent; raises when it fails."""
+        last = None
+        while res := self.conn.get_result():
+            if res.status not in DONE:
+                raise Lost(self.conn.error_message.decode("utf-8", "replace"))
+            last = res
+        return [[last.get_value(r, c) for c in range(last.nfields)] for r in range(last.ntuples)]
 
     @property
     def failed(self):
         """Is the transaction aborted?"""
         return self.conn.transaction_status == pq.TransactionStatus.INERROR
 
-    def rollback(self):
-        """Ends a case; statements that it has prepared under a name are kept no longer either."""
-        self.run("ROLLBACK; DEALLOCATE ALL" if self.prepared % 20 == 19 else "ROLLBACK")
+    def rollback_text(self):
+        """What ends a case's transaction, if there is one. Statements that cases have prepared go now and then."""
+        text = "" if self.conn.transaction_status == pq.TransactionStatus.IDLE else "ROLLBACK; "
+        if self.prepared >= 20:
+            self.prepared = 0
+            text += "DEALLOCATE ALL; "
+        return text
 
     # ---- comparing ----
 
-    def play(self, step):
-        """A tuple of answers, each a tuple that begins with its kind."""
+    def begin(self, step):
         self.notices = []
         self.step = step
         sent = replace(step, sql=self.rewriter.text(step)) if self.rewriter else step
         getattr(self, "_" + step.how)(sent)
-        out = []
+
+    def finish(self):
+        """Of the step begun: a tuple of answers, each a tuple that begins with its kind."""
+        step, out = self.step, []
         while res := self.conn.get_result():
             out.append(self._answer(res, step))
             if res.status == Status.COPY_IN:
@@ -111,8 +123,8 @@ class Session:
 
     def _prepared(self, step):
         """The answers of Parse and Describe become part of the step's by being played first."""
-        self.prepared += 1
-        name = b"" if len(self.step.sql) % 2 else b"s%d" % self.prepared  # half of them under a name
+        self.prepared, self.named = self.prepared + 1, self.named + 1
+        name = b"" if len(self.step.sql) % 2 else b"s%d" % self.named  # half of them under a name
         prepared = self.conn.prepare(name, step.sql.encode(), [p.oid for p in step.params])
         if prepared.status != Status.COMMAND_OK:
             self.notices.append(("not prepared", *self._error(prepared, self.step)))

@@ -16,25 +16,37 @@ class Rewriter:
         self.side = side
         self.bits = {table["name"]: 1 << i for i, table in enumerate(description["tables"])}
         self.process = subprocess.Popen([str(PROGRAM)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        self.last = None
+        self.known = {}  # answers of the case
+        self.waiting = []  # for these, in order
         self._say(description)
 
     def _say(self, what):
         self.process.stdin.write(json.dumps(what).encode() + b"\n")
 
+    def expect(self, steps):
+        """They will be asked about, and nothing that came before: the answers can be made meanwhile."""
+        self.known.clear()
+        for step in steps:
+            self._question(step, 0)
+        self.process.stdin.flush()
+
+    def _question(self, step, position):
+        self._say({"sql": step.sql, "side": self.side, "position": position,
+                   "shadowed": sum(self.bits[name] for name in step.shadowed)})
+        self.waiting.append((step.sql, step.shadowed, position))
+
     def ask(self, step, position=0):
         """The answer of rewrite.c as it is."""
         asked = (step.sql, step.shadowed, position)
-        if self.last and self.last[0] == asked:
-            return self.last[1]
-        self._say({"sql": step.sql, "side": self.side, "position": position,
-                   "shadowed": sum(self.bits[name] for name in step.shadowed)})
-        self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        if not line:
-            raise AssertionError(f"the SQL layer has ended with {self.process.wait()} at: {step.sql}")
-        self.last = asked, json.loads(line)
-        return self.last[1]
+        if asked not in self.known and asked not in self.waiting:
+            self._question(step, position)
+            self.process.stdin.flush()
+        while asked not in self.known:
+            line = self.process.stdout.readline()
+            if not line:
+                raise AssertionError(f"the SQL layer has ended with {self.process.wait()} at: {self.waiting[0][0]}")
+            self.known[self.waiting.pop(0)] = json.loads(line)
+        return self.known[asked]
 
     def text(self, step):
         return self.ask(step)["text"] or step.sql

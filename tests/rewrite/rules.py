@@ -63,13 +63,16 @@ def describe(conn, reversed_=False):
             "namesakes": [{"schema": schema_, "name": name, "columns": own} for schema_, name, own in found]}
 
 
+APART = "rows apart"
+
+
 def in_step_sql():
-    """Counts, for each table that migrates, the rows of which a plain rename's columns are not the same bytes."""
-    counts = []
+    """By table that migrates: counts the rows of which a plain rename's columns are not the same bytes."""
+    counts = {}
     for name in schema.migrating():
         pairs = [(f["from"], f["to"]) for _, kind, f in schema.operations()
                  if f["table"] == name and kind == "rename_column" and "up" not in f]
         differs = " OR ".join(f'ROW(segue_row."{old}")::record OPERATOR(pg_catalog.*<>) ROW(segue_row."{new}")::record'
                               for old, new in pairs)
-        counts.append(f"""SELECT '{name}', count(*) FROM public."{name}" segue_row WHERE {differs}""")
-    return " UNION ALL ".join(counts)
+        counts[name] = f"""SELECT '{APART}', '{name} ' || count(*) FROM public."{name}" segue_row WHERE {differs}"""
+    return counts
