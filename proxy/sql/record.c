@@ -45,24 +45,61 @@ bool sql_record_touches(const struct sql_work *w, uint32_t from, uint32_t to)
 
 /* ---- in place ---- */
 
-static bool has_outer_join(const struct sql_node *node)
+enum side { SIDE_ABSENT, SIDE_THERE, SIDE_NULLABLE };
+
+/* Where in a FROM, or in an item of it, is a relation: may a join find no row of it? */
+static enum side side_of(const struct sql_node *node, const struct sql_node *range)
 {
     const struct sql_node *join = sql_tree_get(node, "JoinExpr");
     const char *type = sql_node_text(sql_tree_get(join, "jointype"));
+    bool full = type && !strcmp(type, "JOIN_FULL");
+    enum side side;
 
     SQL_NODE_EACH_ITEM(item, node)
-        if (has_outer_join(item))
-            return true;
-    return join && ((type && strcmp(type, "JOIN_INNER") != 0) ||
-                    has_outer_join(sql_tree_get(join, "larg")) ||
-                    has_outer_join(sql_tree_get(join, "rarg")));
+        if ((side = side_of(item, range)) != SIDE_ABSENT)
+            return side;
+    if (!join)
+        return sql_tree_get(node, "RangeVar") == range ? SIDE_THERE : SIDE_ABSENT;
+    side = side_of(sql_tree_get(join, "larg"), range);
+    if (side != SIDE_ABSENT)
+        return full || (type && !strcmp(type, "JOIN_RIGHT")) ? SIDE_NULLABLE : side;
+    side = side_of(sql_tree_get(join, "rarg"), range);
+    return side != SIDE_ABSENT && (full || (type && !strcmp(type, "JOIN_LEFT"))) ? SIDE_NULLABLE
+                                                                                 : side;
 }
 
-/* May there be no row, which is not the same as a row of NULLs? RETURNING old: none was there. */
+/* No row is not the same as a row of NULLs. RETURNING old: none was there. */
 static bool is_nullable(const struct sql_scope *scope, const struct sql_place *place,
                         const struct sql_record *record)
 {
-    return place->written ? strcmp(record->called, place->name) != 0 : has_outer_join(scope->from);
+    if (place->written)
+        return strcmp(record->called, place->name) != 0;
+    return side_of(scope->from, place->range) != SIDE_THERE;
+}
+
+static bool is_locked(const struct sql_node *clause, const struct sql_place *place)
+{
+    const struct sql_node *rels = sql_tree_get(sql_tree_get(clause, "LockingClause"), "lockedRels");
+
+    SQL_NODE_EACH_ITEM(rel, rels) {
+        const char *name = sql_node_text(sql_tree_get(sql_tree_get(rel, "RangeVar"), "relname"));
+
+        if (name && place->name && !strcmp(name, place->name))
+            return true;
+    }
+    return !rels;
+}
+
+/* Such rows may be locked only where the server sees that a condition is never true without them;
+ * it does not look into a row that is made. */
+static bool locks_nullable(const struct sql_scope *scope)
+{
+    SQL_NODE_EACH_ITEM(clause, scope->locking)
+        for (size_t i = 0; i < scope->n; i++)
+            if (is_locked(clause, &scope->places[i]) &&
+                side_of(scope->from, scope->places[i].range) != SIDE_THERE)
+                return true;
+    return false;
 }
 
 /* Behind the last token of the reference; 0: not found. */
@@ -120,15 +157,17 @@ void sql_record_put(struct sql_work *w, const struct sql_scope *scope,
     for (size_t i = 0; i < w->records.n; i++) {
         const struct sql_record *record = &w->records.items[i];
         uint32_t from = (uint32_t)sql_tree_location(record->ref), to;
+        bool nullable;
 
         if (record->range != place->range || !(all || record->placed))
             continue;
         to = end_of(w, record->ref);
-        if (record->fields || scope->covered || !is_unique(scope, place) || to == 0) {
+        nullable = is_nullable(scope, place, record);
+        if (record->fields || scope->covered || !is_unique(scope, place) || to == 0 ||
+            (nullable && locks_nullable(scope))) {
             sql_work_doubt(w, SQL_DOUBT_ROW);
             return;
         }
-        sql_edits_add_take(&w->edits, from, to - from,
-                           text_of(w, place, record, is_nullable(scope, place, record)));
+        sql_edits_add_take(&w->edits, from, to - from, text_of(w, place, record, nullable));
     }
 }

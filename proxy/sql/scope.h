@@ -39,10 +39,11 @@ struct sql_scope {
     size_t n, cap;
     struct sql_cte *ctes;
     size_t nctes, cap_ctes;
-    const struct sql_node *from; /* the FROM clause, with its joins; NULL: none */
-    bool merged;                 /* a USING or NATURAL join among its places */
-    bool natural;                /* a NATURAL one */
-    bool covered;                /* an alias covers a whole join: places below it have no name */
+    const struct sql_node *from;    /* the FROM clause, with its joins; NULL: none */
+    const struct sql_node *locking; /* FOR UPDATE and the like; NULL: none */
+    bool merged;                    /* a USING or NATURAL join among its places */
+    bool natural;                   /* a NATURAL one */
+    bool covered;                   /* an alias covers a whole join: places below it have no name */
 };
 
 void sql_scope_fini(struct sql_scope *scope);

@@ -120,6 +120,7 @@ void sql_walk_select(struct sql_work *w, struct sql_scope *outer, const struct s
     if (get(node, "larg")) {
         on_set_operation(w, &with, node);
     } else {
+        scope.locking = get(node, "lockingClause");
         sql_from_add_all(w, &scope, get(node, "fromClause"));
         sql_star_joins(w, &scope, get(node, "targetList"));
         walk_targets(w, &scope, outer, get(node, "targetList"), 0);
@@ -129,7 +130,7 @@ void sql_walk_select(struct sql_work *w, struct sql_scope *outer, const struct s
         walk_sorts(w, &scope, get(node, "sortClause"), get(node, "targetList"));
         walk_outputs(w, &scope, get(node, "groupClause"), get(node, "targetList"));
         walk_outputs(w, &scope, get(node, "distinctClause"), get(node, "targetList"));
-        sql_star_wrap(w, &scope, get(node, "lockingClause") || get(node, "groupClause"));
+        sql_star_wrap(w, &scope, scope.locking || get(node, "groupClause"));
     }
     sql_scope_fini(&scope);
     sql_scope_fini(&with);

@@ -220,6 +220,11 @@ static void a_row_is_made_in_place_where_the_table_must_stay_one(void **state)
          "DELETE FROM t RETURNING to_json((SELECT \"~segue\" AS old " ROW_OF(
              "old") " WHERE old.* IS DISTINCT FROM NULL) AS \"~segue\"))",
          0},
+        {"SELECT to_json(t) FROM t LEFT JOIN t x ON true FOR UPDATE OF t",
+         "SELECT to_json(" MADE("t") ") FROM t LEFT JOIN t x ON true FOR UPDATE OF t", 0},
+        /* where to_json(t) is not NULL the join is an inner one, but only to who sees that */
+        {"SELECT 1 FROM t x LEFT JOIN t ON true WHERE to_json(t)::text <> '' FOR UPDATE", NULL,
+         SQL_DOUBT_ROW},
         /* b may have a column t, which would come first */
         {"SELECT to_json(t) FROM t, b FOR UPDATE",
          "SELECT to_json((SELECT t " ROW_OF("t") ") AS t)) FROM t, b FOR UPDATE", 0},

@@ -159,3 +159,10 @@ INSERT INTO words VALUES (78, 'x') RETURNING to_json(old), to_json(new), old IS 
 
 -- A type without equality among all fields of a whole row: the position of the error
 SELECT DISTINCT (kinds).* FROM kinds;
+
+-- An outer join that a strict condition on a whole row makes an inner one
+-- @doubt: a whole row where its type matters
+SELECT b.* FROM archive FULL JOIN people b ON true, words w WHERE length(row_to_json(archive)::text) < w.id FOR UPDATE OF archive;
+
+-- An outer join of which the other side is locked
+SELECT b.* FROM people b LEFT JOIN archive a ON a.id = b.id + 4 JOIN words w ON w.id = b.id WHERE length(row_to_json(a)::text) > w.id FOR UPDATE OF b, w;
