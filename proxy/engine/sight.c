@@ -19,8 +19,9 @@ static const char columns_sql[] =
     "(SELECT string_agg(e.grantee || ' ' || e.privilege_type, ',' ORDER BY e.grantee, "
     "e.privilege_type) FROM aclexplode(a.attacl) AS e WHERE e.privilege_type IN ('INSERT', "
     "'UPDATE')), "
-    /* of a row, before it, on INSERT or UPDATE */
-    "EXISTS (SELECT 1 FROM pg_trigger g WHERE g.tgrelid = r.relid AND NOT g.tgisinternal AND "
+    /* of a row, before it, on INSERT or UPDATE; and rules, which know no twins */
+    "c.relhasrules OR EXISTS (SELECT 1 FROM pg_trigger g WHERE g.tgrelid = r.relid AND NOT "
+    "g.tgisinternal AND "
     "g.tgname <> '~segue_guard' AND g.tgenabled <> 'D' AND g.tgtype & 3 = 3 AND g.tgtype & 20 <> "
     "0), CASE WHEN c.oid <> wc.oid THEN n.nspname END, CASE WHEN c.oid <> wc.oid THEN c.relname "
     "END FROM " RELATIONS " JOIN pg_class c ON c.oid = r.relid "
@@ -119,9 +120,13 @@ static enum rc read_names(struct eng_engine *engine, const struct names *names, 
         log_warning("more than %d relations and columns are called as migrating ones are: "
                     "statements go out as they come",
                     SIGHT_NAMESAKES_MAX);
-    sight_forget(sight);
-    *sight = (struct eng_sight){columns, namesakes, access};
-    return RC_OK;
+    PQclear(sight->columns);
+    PQclear(sight->namesakes);
+    PQclear(sight->access);
+    sight->columns = columns;
+    sight->namesakes = namesakes;
+    sight->access = access;
+    return sight_read_functions(engine, err);
 }
 
 enum rc sight_read(struct eng_engine *engine, struct err *err)
@@ -148,5 +153,6 @@ void sight_forget(struct eng_sight *sight)
     PQclear(sight->columns);
     PQclear(sight->namesakes);
     PQclear(sight->access);
+    sql_functions_unref(sight->functions);
     *sight = (struct eng_sight){0};
 }

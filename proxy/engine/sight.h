@@ -1,7 +1,8 @@
 /*
  * What the catalog says about names while migrations are in flight: the columns of the migrating
- * tables, which other relations share a name with a table or with an old or new column, and what
- * the search path depends on where a table's name is another relation's, too. It is
+ * tables, which other relations share a name with a table or with an old or new column, what the
+ * search path depends on where a table's name is another relation's, too, and which functions may
+ * be called twice. It is
  * read anew when rules are published and every few seconds; what was read last stays when a
  * reading fails. Not here: what the rules make of it (snapshot.h).
  */
@@ -13,11 +14,13 @@
 #include <libpq-fe.h>
 
 #include "segue/base/err.h"
+#include "segue/sql/functions.h"
 
 #define SIGHT_ACCESS_MAX                                                                           \
     20000 /* pairs of a role and a schema; else those of namesakes are left                        \
            */
 #define SIGHT_NAMESAKES_MAX 10000 /* rows: a relation's name, or one of its columns */
+#define SIGHT_FUNCTIONS_MAX 50000 /* names; PostgreSQL has about 2,500 itself */
 
 struct eng_engine;
 
@@ -27,6 +30,9 @@ struct eng_sight {
     PGresult *namesakes; /* schema, name, column (NULL: only its name matters); NULL: not known */
     /* role, schema that it may not use; rows without a role are facts: SIGHT_FACT_... */
     PGresult *access;
+    struct sql_functions *functions; /* NULL: not known; too many of them: none is */
+    unsigned functions_changes;      /* how often they have changed */
+    char functions_state[192];       /* of the catalog when they were read */
 };
 
 #define SIGHT_FACT_ALL "all"   /* the schemas of namesakes were asked for, too */
@@ -40,13 +46,16 @@ enum sight_column {
     SIGHT_NAME,
     SIGHT_GENERATED,
     SIGHT_GRANTS,   /* who may INSERT and UPDATE this very column; comparable text, or NULL */
-    SIGHT_TRIGGERS, /* the table has row triggers of its owner's that may change what is written */
+    SIGHT_TRIGGERS, /* the table has its owner's rules, or row triggers: they may change a write */
     SIGHT_PARTITION_SCHEMA, /* of the partition whose column it is; NULL: the table's own */
     SIGHT_PARTITION
 };
 
 /* Of all relations of migrations that workers know. On RC_ERR the last reading is kept. */
 enum rc sight_read(struct eng_engine *engine, struct err *err) MUST_CHECK;
+/* The part of it that is about functions (sight_functions.c). */
+enum rc sight_read_functions(struct eng_engine *engine, struct err *err) MUST_CHECK;
+
 void sight_forget(struct eng_sight *sight);
 
 #endif

@@ -389,6 +389,8 @@ void snapshot_build(struct eng_engine *engine, struct snapshot *snap)
     if (sql_rules_tables(snap->rules)) {
         add_namesakes(snap, engine->sight.namesakes);
         add_access(snap, engine->sight.access);
+        buf_printf(&snap->meaning, "u%u", engine->sight.functions_changes);
+        sql_rules_functions(snap->rules, engine->sight.functions);
     } else {
         sql_rules_unref(snap->rules);
         snap->rules = NULL;

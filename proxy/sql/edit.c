@@ -10,8 +10,15 @@
 void sql_edits_add_take(struct sql_edits *edits, uint32_t at, uint32_t removed, char *text)
 {
     mem_grow((void **)&edits->items, &edits->cap, edits->n + 1, sizeof(*edits->items));
-    edits->items[edits->n] = (struct sql_edit){at, removed, (uint32_t)edits->n, text};
+    edits->items[edits->n] = (struct sql_edit){at, removed, (uint32_t)edits->n, 0, text};
     edits->n++;
+}
+
+void sql_edits_add_moved(struct sql_edits *edits, uint32_t at, const char *text, uint32_t from,
+                         uint32_t to)
+{
+    sql_edits_add_take(edits, at, 0, mem_strndup(text + from, to - from));
+    edits->items[edits->n - 1].moved = from + 1;
 }
 
 void sql_edits_fini(struct sql_edits *edits)
@@ -76,12 +83,13 @@ enum rc sql_edits_apply(struct sql_edits *edits, const char *text, size_t len,
         }
         buf_append(&to, edit->text, strlen(edit->text));
         from = edit->at + edit->removed;
-        if (inserted > 0 && from < len && is_glued(to.data[to.len - 1], text[from])) {
+        if (inserted > 0 && !edit->moved && from < len &&
+            is_glued(to.data[to.len - 1], text[from])) {
             buf_append(&to, " ", 1);
             inserted++;
         }
         out->splices[out->nsplices++] =
-            (struct sql_splice){edit->at, edit->removed, (uint32_t)inserted};
+            (struct sql_splice){edit->at, edit->removed, (uint32_t)inserted, edit->moved};
     }
     buf_append(&to, text + from, len - from);
     out->len = to.len;

@@ -15,6 +15,7 @@
 struct sql_edit {
     uint32_t at, removed;
     uint32_t number; /* edits at one place are applied in the order in which they were made */
+    uint32_t moved;  /* as in struct sql_splice */
     char *text;      /* owned */
 };
 
@@ -25,6 +26,11 @@ struct sql_edits {
 
 /* Takes `text` (heap). */
 void sql_edits_add_take(struct sql_edits *edits, uint32_t at, uint32_t removed, char *text);
+
+/* Inserts the bytes [from, to) of `text`, which are to be removed there by another edit. */
+void sql_edits_add_moved(struct sql_edits *edits, uint32_t at, const char *text, uint32_t from,
+                         uint32_t to);
+
 void sql_edits_fini(struct sql_edits *edits);
 
 /* Is something edited in [from, to)? */

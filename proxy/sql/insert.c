@@ -178,6 +178,26 @@ static size_t place(struct insert *in, const struct sql_node *insert)
     return tokens->n;
 }
 
+/* In front of INSERT, or in the WITH that there is. */
+static void place_with(struct insert *in, const struct sql_node *insert)
+{
+    const struct sql_tokens *tokens = &in->w->tokens;
+    const struct sql_node *with = sql_tree_get(insert, "withClause");
+    size_t i = with
+                   ? sql_tokens_at(tokens, sql_tree_location(with))
+                   : sql_tokens_at(tokens, sql_tree_location(sql_tree_get(insert, "relation"))) - 2;
+
+    if (i >= tokens->n)
+        return;
+    in->rows.with = with;
+    in->rows.moves =
+        in->placed &&
+        sql_tokens_is(tokens, i, with ? PG_QUERY__TOKEN__WITH : PG_QUERY__TOKEN__INSERT);
+    if (with && sql_tokens_is(tokens, i + 1, PG_QUERY__TOKEN__RECURSIVE))
+        i++;
+    in->rows.with_at = with ? tokens->items[i].end : tokens->items[i].start;
+}
+
 /* Behind the last token of the source. */
 static size_t source_end(const struct sql_work *w, const struct sql_node *insert, size_t begin)
 {
@@ -260,6 +280,7 @@ void sql_insert_columns(struct sql_work *w, const struct rule *table, const stru
     first = place(&in, insert);
     if (in.ntwins > 0 && !sql_rows_read(w, &in.rows, source))
         in.rows.n = 0;
+    place_with(&in, insert);
     if (may_wrap_values(&in, insert, source, first, &wrap)) {
         put_list(&in);
         sql_values_wrap(w, table, &in.rows, in.written, &wrap, in.twins, in.ntwins);

@@ -6,11 +6,14 @@
 #include "segue/base/buf.h"
 #include "segue/base/mem.h"
 
+#define MOVED_MAX 16 /* values of one statement; past them the guard costs less than the plan */
+
 void sql_rows_fini(struct sql_rows *rows)
 {
     free(rows->values);
     free(rows->spans);
     free(rows->ends);
+    free(rows->moved);
     *rows = (struct sql_rows){0};
 }
 
@@ -60,6 +63,7 @@ static void make_room(struct sql_rows *rows)
 
     mem_grow((void **)&rows->values, &rows->cap, need, sizeof(*rows->values));
     mem_grow((void **)&rows->spans, &rows->cap_s, need, sizeof(*rows->spans));
+    mem_grow((void **)&rows->moved, &rows->cap_m, need, sizeof(*rows->moved));
     mem_grow((void **)&rows->ends, &rows->cap_e, rows->n + 1, sizeof(*rows->ends));
 }
 
@@ -75,8 +79,10 @@ bool sql_rows_add(const struct sql_work *w, struct sql_rows *rows, const struct 
     make_room(rows);
     if (!sql_span_list(&w->tokens, *open, n, &rows->spans[at], &rows->ends[rows->n]))
         return false;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         rows->values[at + i] = sql_node_at(values, i);
+        rows->moved[at + i] = false;
+    }
     rows->n++;
     *open = sql_tokens_close(&w->tokens, *open) + 1;
     return true;
@@ -170,6 +176,7 @@ static bool read_select(const struct sql_work *w, struct sql_rows *rows,
             return false;
         if (i < rows->ncolumns) {
             rows->values[i] = sql_tree_get(target_of(targets, i), "val");
+            rows->moved[i] = false;
             rows->spans[i] = target_span(tokens, target_of(targets, i), from, next - 1);
         }
         rows->ends[0] = tokens->items[next - 2].end;
@@ -214,6 +221,66 @@ bool sql_rows_read(const struct sql_work *w, struct sql_rows *rows, const struct
     return !has_grouping_sets(select) && read_select(w, rows, select);
 }
 
+/* ---- moving ---- */
+
+/* A type that a parameter is given by its first use must not come from another one. */
+static bool has_own_parameters(const struct sql_work *w, struct sql_span span)
+{
+    const struct sql_tokens *tokens = &w->tokens;
+
+    for (size_t i = 0; i < tokens->n; i++) {
+        const struct sql_token *a = &tokens->items[i];
+
+        if (a->kind != PG_QUERY__TOKEN__PARAM || a->start < span.from || a->start >= span.to)
+            continue;
+        for (size_t k = 0; k < tokens->n; k++) {
+            const struct sql_token *b = &tokens->items[k];
+
+            if (k != i && b->kind == a->kind && b->end - b->start == a->end - a->start &&
+                !memcmp(w->text + a->start, w->text + b->start, a->end - a->start))
+                return false;
+        }
+    }
+    return true;
+}
+
+/* The value is evaluated where the first of both columns is due. An old twin stands in front of
+ * columns whose values, or defaults, were evaluated before it. */
+static bool may_move(const struct sql_work *w, struct sql_rows *rows, size_t row,
+                     const struct sql_twin *twin)
+{
+    size_t at = row * rows->ncolumns + twin->of;
+
+    if (rows->moved[at])
+        return true;
+    if (!rows->moves || !rows->defaults || twin->is_old || rows->nmoved == MOVED_MAX ||
+        sql_column_read(rows->values[at]) ||
+        !sql_span_may_move(w, rows->spans[at], rows->values[at]) ||
+        !has_own_parameters(w, rows->spans[at]))
+        return false;
+    rows->nmoved++;
+    return rows->moved[at] = true;
+}
+
+/* The value into a WITH of its own. Returns what stands for it. */
+static char *move(struct sql_work *w, const struct sql_rows *rows, size_t cell, size_t number)
+{
+    struct sql_span span = rows->spans[cell];
+    bool last = number == rows->nmoved;
+    const char *front = number > 1 ? ", " : rows->with ? " " : "WITH ";
+
+    sql_edits_add_take(&w->edits, rows->with_at, 0,
+                       mem_printf("%s\"~segue%zu\" AS MATERIALIZED (SELECT ", front, number));
+    sql_edits_add_moved(&w->edits, rows->with_at, w->text, span.from, span.to);
+    sql_edits_add_take(&w->edits, rows->with_at, 0,
+                       mem_printf(" AS c)%s", !last        ? ""
+                                              : rows->with ? ","
+                                                           : " "));
+    sql_edits_add_take(&w->edits, span.from, span.to - span.from,
+                       mem_printf("(SELECT c FROM \"~segue%zu\")", number));
+    return mem_printf("(SELECT c FROM \"~segue%zu\")", number);
+}
+
 /* ---- adding ---- */
 
 bool sql_rows_may_add(const struct sql_work *w, struct sql_rows *rows, const struct sql_twin *twin)
@@ -225,7 +292,7 @@ bool sql_rows_may_add(const struct sql_work *w, struct sql_rows *rows, const str
     for (size_t i = 0; i < rows->n; i++) {
         size_t at = i * rows->ncolumns + twin->of;
 
-        if (sql_span_may_copy(w, rows->spans[at], rows->values[at]))
+        if (sql_span_may_copy(w, rows->spans[at], rows->values[at]) || may_move(w, rows, i, twin))
             able++;
         else
             rows->spans[at] = (struct sql_span){0};
@@ -236,18 +303,25 @@ bool sql_rows_may_add(const struct sql_work *w, struct sql_rows *rows, const str
 void sql_rows_put(struct sql_work *w, const struct sql_rows *rows, const struct sql_twin *twins,
                   size_t n)
 {
+    size_t number = 0;
+
     for (size_t i = 0; i < rows->n && n > 0; i++) {
         struct buf text = {0};
 
         for (size_t t = 0; t < n; t++) {
-            struct sql_span span = rows->spans[i * rows->ncolumns + twins[t].of];
+            size_t cell = i * rows->ncolumns + twins[t].of;
+            struct sql_span span = rows->spans[cell];
+            char *instead = rows->moved[cell] ? move(w, rows, cell, ++number) : NULL;
 
             buf_append_str(&text, ", ");
-            if (span.to > 0)
+            if (instead)
+                buf_append_str(&text, instead);
+            else if (span.to > 0)
                 buf_append(&text, w->text + span.from, span.to - span.from);
             else
                 buf_append_str(&text, "DEFAULT"); /* as if it were not in the list */
             buf_append_str(&text, rows->label);
+            free(instead);
         }
         sql_edits_add_take(&w->edits, rows->ends[i], 0, buf_take(&text));
     }

@@ -18,7 +18,12 @@ struct sql_rows {
     uint32_t *ends;                 /* n: where more goes */
     const char *label;              /* what stands behind each value that is added */
     bool defaults;                  /* may DEFAULT stand for a value? */
-    size_t cap, cap_s, cap_e;
+    bool moves;  /* may a value be taken from a WITH? Each row is written exactly once */
+    bool *moved; /* n * ncolumns: it is */
+    size_t nmoved;
+    uint32_t with_at; /* where the WITH goes */
+    bool with;        /* and there is one: behind that word */
+    size_t cap, cap_s, cap_e, cap_m;
 };
 
 void sql_rows_fini(struct sql_rows *rows);
@@ -36,7 +41,9 @@ bool sql_rows_add(const struct sql_work *w, struct sql_rows *rows, const struct 
 bool sql_rows_read(const struct sql_work *w, struct sql_rows *rows, const struct sql_node *select);
 
 /* May the rows have the twin's value at their end, too? Where DEFAULT may stand some of them are
- * enough: there the others, whose spans are made empty, have DEFAULT. */
+ * enough: there the others, whose spans are made empty, have DEFAULT. Values that may not be
+ * written twice are moved into a WITH, where they may: each is evaluated where it was, when its
+ * column is due, once. */
 bool sql_rows_may_add(const struct sql_work *w, struct sql_rows *rows, const struct sql_twin *twin);
 
 /* Adds the values of the twins, in their order, to each row. */

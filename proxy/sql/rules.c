@@ -176,6 +176,12 @@ void sql_rules_add_denied(struct sql_rules *rules, const char *role, const char 
     rules->denied[rules->ndenied++] = (struct denied){mem_strdup(role), mem_strdup(schema)};
 }
 
+void sql_rules_functions(struct sql_rules *rules, struct sql_functions *functions)
+{
+    assert(!rules->functions);
+    rules->functions = sql_functions_ref(functions);
+}
+
 struct sql_rules *sql_rules_ref(struct sql_rules *rules)
 {
     if (rules)
@@ -212,6 +218,7 @@ void sql_rules_unref(struct sql_rules *rules)
         free(rules->denied[i].schema);
     }
     free(rules->denied);
+    sql_functions_unref(rules->functions);
     sql_search_fini(&rules->names);
     sql_search_fini(&rules->old_columns);
     sql_search_fini(&rules->new_columns);

@@ -56,6 +56,7 @@ struct sql_rules {
     struct sql_access access;
     struct denied *denied;
     size_t ndenied, cap_denied;
+    struct sql_functions *functions; /* NULL: nothing is known of them */
 };
 
 /* path.c: what an unqualified name means to a session whose path is of this class. */

@@ -1,5 +1,5 @@
 /* Lists of UPDATE ... SET, ON CONFLICT DO UPDATE SET, MERGE ... THEN UPDATE SET: `o = e` becomes
- * `o = e, n = e`. */
+ * `o = e, n = e`, or `(o, n) = (SELECT ...)` where e is to be evaluated once. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -99,6 +99,64 @@ static void put(struct sql_work *w, const struct value *value, const char *name)
     free(quoted);
 }
 
+/* ---- evaluated once ---- */
+
+/* Its bytes, of names with dots between them. Empty: not certain, or edited. */
+static struct sql_span column_span(const struct sql_work *w, const struct sql_node *column)
+{
+    const struct sql_tokens *tokens = &w->tokens;
+    size_t n = sql_node_size(sql_tree_get(column, "fields"));
+    size_t first = column ? sql_tokens_at(tokens, sql_tree_location(column)) : tokens->n;
+    size_t last = first + 2 * (n - 1);
+    struct sql_span span;
+
+    if (n == 0 || last >= tokens->n)
+        return (struct sql_span){0};
+    for (size_t i = first; i <= last; i++)
+        if ((i - first) % 2 ? !sql_tokens_is(tokens, i, SQL_TOKEN_DOT) : !tokens->items[i].word)
+            return (struct sql_span){0};
+    span = (struct sql_span){tokens->items[first].start, tokens->items[last].end};
+    return sql_span_is_own(w, span) ? span : (struct sql_span){0};
+}
+
+/* Is what else is assigned without an effect? The sub-select is evaluated in front of all of it. */
+static bool others_are_calm(const struct sql_work *w, const struct sql_node *list, size_t but)
+{
+    for (size_t i = 0; i < sql_node_size(list); i++)
+        if (i != but && !sql_expr_is_calm(w, sql_node_at(list, i)))
+            return false;
+    return true;
+}
+
+/* `o = f()` becomes (o, n) = (SELECT c, c FROM (SELECT f() AS c)). That is evaluated for each row
+ * only when something of the row is read in it; what the statement reads it may read. */
+static void put_once(struct sql_work *w, const struct sql_node *node, const struct sql_twin *twin,
+                     const struct value *value)
+{
+    const struct sql_token *name = &w->tokens.items[value->name];
+    const struct sql_node *column = sql_column_read(value->expr);
+    struct sql_span read;
+    char *quoted;
+
+    if (!column)
+        column = sql_column_read(sql_tree_get(node, "whereClause"));
+    read = column_span(w, column);
+    if (read.to == 0 || !sql_span_may_move(w, value->span, value->expr) ||
+        !others_are_calm(w, sql_tree_get(node, "targetList"), twin->of))
+        return;
+    quoted = sql_quote_ident(twin->name);
+    sql_edits_add_take(&w->edits, name->start, 0, mem_strdup("("));
+    sql_edits_add_take(&w->edits, name->end, 0, mem_printf(", %s)", quoted));
+    sql_edits_add_take(&w->edits, value->span.from, 0, mem_strdup("(SELECT c, c FROM (SELECT "));
+    /* OFFSET 0 keeps the planner from evaluating it at each place where it is used, and a function
+     * from finding out that the row does not matter */
+    sql_edits_add_take(&w->edits, value->span.to, 0,
+                       mem_printf(" AS c OFFSET 0) AS \"~segue\" WHERE pg_catalog.num_nulls(%.*s) "
+                                  "OPERATOR(pg_catalog.>=) 0)",
+                                  (int)(read.to - read.from), w->text + read.from));
+    free(quoted);
+}
+
 /* Only one half has a default: the old one until the cut-over, then the new one. To the other it
  * would be NULL, and the guard would believe that. Set is the half that has it; the guard does the
  * rest. */
@@ -136,6 +194,8 @@ void sql_set_twins(struct sql_work *w, const struct rule *table, const struct sq
             rename_target(w, &value, twins[i].name);
         else if (sql_span_may_copy(w, value.span, value.expr))
             put(w, &value, twins[i].name);
+        else if (!sql_tree_get(sql_tree_get(target, "val"), "MultiAssignRef"))
+            put_once(w, node, &twins[i], &value);
     }
     free(written);
     free(twins);

@@ -366,6 +366,14 @@ static void fill_inserted(const struct sql_shape *shape, const char *text, const
     }
 }
 
+/* As in struct sql_splice. */
+static uint32_t moved_from(const struct sql_shape *shape, const struct sql_splice *splice)
+{
+    size_t next = 0;
+
+    return splice->moved ? (uint32_t)place_of(shape, &next, splice->moved - 1) + 1 : 0;
+}
+
 static void fill_text(const struct sql_shape *shape, const struct sql_rewrite *of_shape,
                       const char *text, size_t len, struct sql_rewrite *out)
 {
@@ -387,7 +395,8 @@ static void fill_text(const struct sql_shape *shape, const struct sql_rewrite *o
         shape_from = splice->at + splice->removed;
         from = place_of(shape, &next, shape_from);
         out->splices[out->nsplices++] =
-            (struct sql_splice){(uint32_t)at, (uint32_t)(from - at), (uint32_t)(to.len - before)};
+            (struct sql_splice){(uint32_t)at, (uint32_t)(from - at), (uint32_t)(to.len - before),
+                                moved_from(shape, splice)};
     }
     buf_append(&to, text + from, len - from);
     out->len = to.len;

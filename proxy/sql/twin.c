@@ -106,12 +106,43 @@ size_t sql_expr_end(const struct sql_tokens *tokens, size_t from, const PgQuery_
 
 /* ---- may it ---- */
 
-bool sql_span_may_copy(const struct sql_work *w, struct sql_span span, const struct sql_node *expr)
+bool sql_span_is_own(const struct sql_work *w, struct sql_span span)
+{
+    return !sql_edits_touch(&w->edits, span.from, span.to) &&
+           !sql_record_touches(w, span.from, span.to);
+}
+
+/* Does the tree agree about the place, and is the text still the client's own? */
+static bool is_there(const struct sql_work *w, struct sql_span span, const struct sql_node *expr)
 {
     int location = sql_expr_location(expr);
 
-    return sql_expr_may_repeat(expr) && location >= 0 && (uint32_t)location >= span.from &&
-           (uint32_t)location < span.to && span.to - span.from <= SQL_COPY_BYTES_MAX &&
-           !sql_edits_touch(&w->edits, span.from, span.to) &&
-           !sql_record_touches(w, span.from, span.to);
+    return location >= 0 && (uint32_t)location >= span.from && (uint32_t)location < span.to &&
+           sql_span_is_own(w, span);
+}
+
+const struct sql_node *sql_column_read(const struct sql_node *node)
+{
+    const struct sql_node *found = NULL;
+
+    SQL_NODE_EACH_ITEM(item, node) {
+        if (!found)
+            found = sql_column_read(item);
+    }
+    SQL_NODE_EACH_MEMBER(member, node) {
+        if (!found && strcmp(member->key, "SubLink") != 0)
+            found = strcmp(member->key, "ColumnRef") != 0 ? sql_column_read(member) : member;
+    }
+    return found;
+}
+
+bool sql_span_may_copy(const struct sql_work *w, struct sql_span span, const struct sql_node *expr)
+{
+    return span.to - span.from <= SQL_COPY_BYTES_MAX && is_there(w, span, expr) &&
+           sql_expr_may_repeat(w, expr);
+}
+
+bool sql_span_may_move(const struct sql_work *w, struct sql_span span, const struct sql_node *expr)
+{
+    return is_there(w, span, expr) && sql_expr_may_move(w, expr);
 }

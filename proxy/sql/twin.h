@@ -41,6 +41,15 @@ size_t sql_twins_missing(const struct rule *table, const struct sql_written *wri
 /* May the expression, which has these bytes, be written a second time? Not where it was edited. */
 bool sql_span_may_copy(const struct sql_work *w, struct sql_span span, const struct sql_node *expr);
 
+/* Is this text still what the client has written, and stays it that? */
+bool sql_span_is_own(const struct sql_work *w, struct sql_span span);
+
+/* The first column that it reads, outside of sub-selects: a ColumnRef; NULL: none. */
+const struct sql_node *sql_column_read(const struct sql_node *node);
+
+/* May it stand in a sub-select, which is evaluated once, in its place? */
+bool sql_span_may_move(const struct sql_work *w, struct sql_span span, const struct sql_node *expr);
+
 /* A byte of the text that is inside of the expression; -1: the tree does not say. */
 int sql_expr_location(const struct sql_node *expr);
 

@@ -94,6 +94,13 @@ void sql_merge_insert_columns(struct sql_work *w, const struct rule *table,
                               const struct sql_node *node);
 
 /* May an expression be written twice: the same value, no effect, hardly more work? */
-bool sql_expr_may_repeat(const struct sql_node *expr);
+bool sql_expr_may_repeat(const struct sql_work *w, const struct sql_node *expr);
+
+/* May it stand in a sub-select instead, where it is evaluated once? Nothing in it may mean
+ * something else there (an aggregate), and by itself it has a type. */
+bool sql_expr_may_move(const struct sql_work *w, const struct sql_node *expr);
+
+/* Is it for certain that no part of it does more than to give a value? */
+bool sql_expr_is_calm(const struct sql_work *w, const struct sql_node *expr);
 
 #endif

@@ -62,6 +62,57 @@ def test_what_is_read_of_the_catalog_is_read_again_after_a_restart_in_any_phase(
 
 
 @pytest.mark.one_version
+def test_a_function_is_called_twice_only_if_all_that_are_called_so_allow_it(db, segue):
+    make_items(db, 10)
+    proxy = segue(db)
+    proxy.ready(RENAME)
+
+    def sent(value, call="fits("):
+        with proxy.connect() as conn:
+            rows = conn.execute(f"EXPLAIN (VERBOSE, COSTS OFF) UPDATE items SET label = {value}").fetchall()
+        plan = "\n".join(row[0] for row in rows)
+        return "in a sub-select" if "SubPlan" in plan else ["", "once", "twice"][plan.count(call)]
+
+    made = "CREATE FUNCTION {} RETURNS text LANGUAGE internal AS 'upper' {};"
+    names = {"fits": "IMMUTABLE", "stable_fits": "STABLE", "volatile_fits": "VOLATILE"}
+    with db.connect() as other:
+        other.execute("CREATE SCHEMA s;" + "".join(made.format(f"{name}(text)", kind) for name, kind in names.items()) +
+                      made.format("defaulted_fits(text)", "IMMUTABLE") +
+                      made.format("s.defaulted_fits(x text DEFAULT random()::text)", "IMMUTABLE") +
+                      made.format("aggregated_fits(text)", "IMMUTABLE") +
+                      "CREATE AGGREGATE s.aggregated_fits(int) (SFUNC = int4pl, STYPE = int);"
+                      "CREATE FUNCTION told_fits(text) RETURNS text IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN $1; END';"
+                      "CREATE OPERATOR <-> (FUNCTION = fits, RIGHTARG = text);"
+                      "CREATE OPERATOR <~> (FUNCTION = volatile_fits, RIGHTARG = text)")
+        until("the rules to know of the functions", lambda: sent("fits(label)") == "twice")
+        for name in ("stable_fits", "volatile_fits", "defaulted_fits", "told_fits"):
+            assert sent(f"{name}(label)") == "in a sub-select", name
+        assert sent("aggregated_fits(label)") == "once"
+        assert sent("<-> label", "<->") == "twice" and sent("<~> label", "<~>") == "once"
+        other.execute("CREATE TYPE thing AS (a int); CREATE FUNCTION thing(text) RETURNS thing LANGUAGE sql AS 'SELECT ROW(1)::thing'; "
+                      "CREATE CAST (text AS thing) WITH FUNCTION thing(text) AS IMPLICIT")
+        until("a cast that may do anything", lambda: sent("fits(label)") == "once")
+
+
+@pytest.mark.one_version
+def test_of_a_table_with_rules_nothing_is_written_twice(db, segue):
+    make_items(db, 10)
+    proxy = segue(db)
+    proxy.ready(RENAME)
+    with db.connect() as other:
+        other.execute("CREATE TABLE told (id bigint, label text); CREATE RULE tell AS ON UPDATE TO items DO ALSO "
+                      "INSERT INTO told VALUES (NEW.id, NEW.label)")
+    with proxy.connect() as conn:
+        def written():
+            plan = conn.execute("EXPLAIN (VERBOSE, COSTS OFF) UPDATE items SET label = 'x'").fetchall()
+            return sum(row[0].count("'x'") for row in plan)
+
+        until("the rules to know of the rule", lambda: written() == 2)  # by the statement, and by the rule
+        conn.execute("UPDATE items SET label = reverse(label || pg_backend_pid()) WHERE id = 3")
+        assert conn.execute("SELECT count(*) FROM told").fetchone() == (1,)
+
+
+@pytest.mark.one_version
 def test_what_early_readers_are_told_goes_on_within_one_epoch(db, segue):
     make_items(db, 400, filler=3500)
     proxy = segue(db, log_level="debug")

@@ -39,7 +39,8 @@ class Changes(Queries):
         if self.extended and chance < 0.35 and column.category != "other":
             return self.parameter(column)
         if single and chance < 0.45 and column.category in ("int", "text"):
-            return "nextval('ticks')" if column.category == "int" else seq("(", "'v'", "||", "nextval('ticks')", ")")
+            node = self.called(column.category, level or Level())
+            return seq("coalesce", "(", node, ",", "'0'", ")") if column.name in DEFAULTED else node
         if chance < 0.5 and column.category == "text":
             return self.dice.choice(["NULL", "'x'", "'x' COLLATE \"C\""])
         if column.category == "other":

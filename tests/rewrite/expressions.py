@@ -110,7 +110,7 @@ class Expressions:
         if what < 2:
             return seq("(", self.expression("text", level, depth), "||", self.expression("text", level, depth), ")")
         if what == 2:
-            return seq(self.dice.choice(["upper", "lower", "reverse"]), "(", self.expression("text", level, depth), ")")
+            return seq(self.dice.choice(["upper", "lower", "reverse", "shout", "md5"]), "(", self.expression("text", level, depth), ")")
         if what == 3:
             return seq("left", "(", self.expression("text", level, depth), ",", "4", ")")
         if what == 4:
@@ -169,6 +169,17 @@ class Expressions:
             return seq("(", "(", one, ",", self.expression("int", level, depth), ")", "=", "(",
                        self.expression(category, level, depth), ",", self.expression("int", level, depth), ")", ")")
         return seq("(", self.expression("text", level, depth), "LIKE", "'%1'", ")")
+
+    def called(self, category, level):
+        """A call whose effect shows: to be evaluated once, for one row or rows in a known order."""
+        what = self.dice.randrange(4)
+        if category == "int":
+            given = self.leaf("int", level)
+            return ("nextval('ticks')", "tick()", seq("draw", "(", "(", given, ")", "::integer", ")"),
+                    seq("greatest", "(", "nextval('ticks')", ",", "2", ")"))[what]
+        given = self.leaf("text", level)
+        return (seq("(", "'v'", "||", "nextval('ticks')", ")"), seq("tell", "(", given, ")"), seq("draw", "(", given, "::text", ")"),
+                seq("lower", "(", "mood_of", "(", given, ")", ")", "||", given))[what]
 
     # ---- with queries inside ----
 

@@ -117,6 +117,24 @@ static void add_table(struct sql_rules *rules, const json_t *table)
         add_partition(rules, bit, json_array_get(partitions, i));
 }
 
+/* Each is its kind's letter and its name. */
+static void add_functions(struct sql_rules *rules, const json_t *names)
+{
+    size_t n = json_array_size(names);
+    struct sql_function *list = calloc(n + 1, sizeof(*list));
+    struct sql_functions *functions;
+
+    for (size_t i = 0; list && i < n; i++) {
+        const char *name = json_string_value(json_array_get(names, i));
+
+        list[i] = (struct sql_function){name[0], name + 1};
+    }
+    functions = sql_functions_new(list, list ? n : 0);
+    sql_rules_functions(rules, functions);
+    sql_functions_unref(functions);
+    free(list);
+}
+
 static struct sql_rules *rules_of(const json_t *description)
 {
     const json_t *tables = json_object_get(description, "tables");
@@ -134,6 +152,7 @@ static struct sql_rules *rules_of(const json_t *description)
         strings(json_object_get(item, "columns"), columns);
         sql_rules_add_namesake(rules, &namesake);
     }
+    add_functions(rules, json_object_get(description, "functions"));
     return rules;
 }
 

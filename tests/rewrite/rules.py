@@ -26,6 +26,15 @@ GROUP BY 1, 2
 HAVING c.relname = ANY (%(tables)s) OR bool_or(a.attname = ANY (%(columns)s))"""
 
 
+# Kind (segue/sql/functions.h) and name, of the functions that the statements here use.
+FUNCTIONS = """
+SELECT CASE WHEN bool_and((provolatile = 'i' AND prolang <> (SELECT oid FROM pg_language WHERE lanname = 'plpgsql')
+    OR provolatile = 's') AND (pronamespace = 'pg_catalog'::regnamespace OR provolatile = 'i' AND pronargdefaults = 0)) THEN 'f' ELSE 'g' END
+  || proname FROM pg_proc WHERE proname NOT LIKE 'pg\\_%' GROUP BY proname HAVING bool_and(prokind = 'f' AND NOT proretset)
+UNION ALL SELECT DISTINCT 'o' || oprname FROM pg_operator
+UNION ALL SELECT 'c'"""
+
+
 def _table(conn, name, reversed_):
     old, new, twins = [], [], []
     migration = None
@@ -60,6 +69,7 @@ def describe(conn, reversed_=False):
     columns = sorted({column for table in tables for column in table["old"] + table["new"]})
     found = conn.execute(NAMESAKES, {"tables": [t["name"] for t in tables], "columns": columns}).fetchall()
     return {"tables": tables,
+            "functions": [row[0] for row in conn.execute(FUNCTIONS).fetchall()],
             "namesakes": [{"schema": schema_, "name": name, "columns": own} for schema_, name, own in found]}
 
 

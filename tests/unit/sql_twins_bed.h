@@ -18,6 +18,19 @@
 #include "segue/base/rc.h"
 #include "segue/sql/rewrite.h"
 
+/* Of functions lower, now and numeric may be called twice, g and nextval once. */
+static inline void twins_functions(struct sql_rules *rules)
+{
+    static const struct sql_function known[] = {
+        {'f', "lower"}, {'f', "now"}, {'f', "numeric"}, {'g', "g"}, {'g', "nextval"}, {'o', "+"},
+        {'o', "-"},     {'o', "||"},  {'o', "="},       {'o', "*"}, {'o', "->>"},     {'c', ""},
+    };
+    struct sql_functions *functions = sql_functions_new(known, ARRAY_LEN(known));
+
+    sql_rules_functions(rules, functions);
+    sql_functions_unref(functions);
+}
+
 static inline struct sql_rules *twins_rules(bool reversed)
 {
     static const char *const old_names[] = {"o", "p", NULL}, *const new_names[] = {"n", "Q", NULL};
@@ -49,6 +62,7 @@ static inline struct sql_rules *twins_rules(bool reversed)
     table.ncolumns = ARRAY_LEN(two);
     table.ntwins = 0;
     assert_int_equal(sql_rules_add(rules, &table), 1);
+    twins_functions(rules);
     return rules;
 }
 

@@ -313,6 +313,28 @@ static void namesakes_come_with_their_columns_and_too_many_make_columns_unknown(
     bed_fini(&b);
 }
 
+static void what_is_known_of_functions_is_part_of_what_an_epoch_means(void **state)
+{
+    static const struct sql_function list[] = {{SQL_FUNCTION_TWICE, "lower"}};
+    struct snapshot other;
+    struct bed b;
+
+    (void)state;
+    bed_init(&b, PH_READY);
+    bed_columns(&b, true, true, false);
+    namesake(&b.engine.sight, "pg_temp_3", checks, NULL);
+    snapshot_build(&b.engine, &b.snap);
+    assert_null(b.snap.rules->functions);
+    b.engine.sight.functions = sql_functions_new(list, 1);
+    b.engine.sight.functions_changes = 1;
+    snapshot_build(&b.engine, &other);
+    assert_ptr_equal(other.rules->functions, b.engine.sight.functions);
+    assert_true(b.snap.meaning.len != other.meaning.len ||
+                memcmp(b.snap.meaning.data, other.meaning.data, other.meaning.len) != 0);
+    snapshot_fini(&other);
+    bed_fini(&b);
+}
+
 static void partitions_follow_their_table_with_columns_in_their_own_order(void **state)
 {
     struct eng_sight *sight;
@@ -452,6 +474,7 @@ int main(void)
         cmocka_unit_test(a_trigger_of_the_owner_or_other_grants_leave_the_pair_to_the_guard),
         cmocka_unit_test(namesakes_come_with_their_columns_and_too_many_make_columns_unknown),
         cmocka_unit_test(who_may_use_which_schema_counts_where_a_name_is_anothers_too),
+        cmocka_unit_test(what_is_known_of_functions_is_part_of_what_an_epoch_means),
         cmocka_unit_test(partitions_follow_their_table_with_columns_in_their_own_order),
         cmocka_unit_test(without_a_reading_of_the_catalog_nothing_is_known_of_columns),
         cmocka_unit_test(progress_is_told_but_no_part_of_the_meaning_and_names_are),

@@ -126,36 +126,58 @@ static void only_what_may_be_repeated_is_repeated(void **state)
         "COALESCE($1, $2, 'x')",
         "ARRAY[1, 2]::int[]",
         "ARRAY[[1, 2], [3, 4]]",
+        "now()",
+        "lower($1)",
+        "$1 || pg_catalog.lower(x => $2)",
     };
     static const char *const left[] = {
         "DEFAULT",
-        "now()",
-        "nextval('s')",
-        "lower($1)",
-        "$1 || lower($2)",
+        "lower(DISTINCT $1)",
+        "count(*)",
+        "$1 <-> 2",
+        "g(f())",
+        "g(b)",
+        "ARRAY[g()]",
         "COALESCE($1, f())",
         "ARRAY[f()]",
         "f()::text",
         "(SELECT 1)",
         "EXISTS (SELECT 1)",
         "CASE WHEN $1 THEN 1 END",
-        "$1 IS DISTINCT FROM $2",
-        "$1 BETWEEN 1 AND 2",
-        "$1 IN (1, 2)",
-        "$1 = ANY ($2)",
+        "b IS DISTINCT FROM 1",
         "ROW(1, 2)",
         "(1, 2)",
         "GREATEST(1, 2)",
         "XMLELEMENT(NAME a)",
     };
+    static const char *const moved[] = {
+        "g()",
+        "g($1, lower($2))::text",
+        "COALESCE($1, g())",
+        "g() OPERATOR(pg_catalog.+) 1",
+        "$1 IS DISTINCT FROM $2",
+        "$1 BETWEEN 1 AND 2",
+        "$1 IN (1, g())",
+        "$1 = ANY ($2)",
+        "g(GREATEST(1, $1), a => $2 COLLATE \"C\", b => $3 IS TRUE)",
+    };
     struct twins_row row = {0};
-    char sql[200], text[200];
+    char sql[200], text[400];
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(repeated); i++) {
         snprintf(sql, sizeof(sql), "INSERT INTO t (o, b) VALUES (%s, 7)", repeated[i]);
         snprintf(text, sizeof(text), "INSERT INTO t (o, b, n) VALUES (%s, 7, %s)", repeated[i],
                  repeated[i]);
+        row = (struct twins_row){sql, text, 0};
+        twins_each(SQL_SIDE_OLD, &row, 1);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(moved); i++) {
+        snprintf(sql, sizeof(sql), "INSERT INTO t (o, b) VALUES (%s, 7)", moved[i]);
+        snprintf(text, sizeof(text),
+                 "WITH \"~segue1\" AS MATERIALIZED (SELECT %s AS c) INSERT INTO t (o, b, n) VALUES "
+                 "((SELECT c FROM \"~segue1\"), 7, (SELECT c FROM \"~segue1\"))",
+                 moved[i]);
         row = (struct twins_row){sql, text, 0};
         twins_each(SQL_SIDE_OLD, &row, 1);
     }
@@ -176,10 +198,10 @@ static void each_row_must_be_fit_and_each_twin_is_its_own(void **state)
          "INSERT INTO t (o, p, \"Q\") VALUES (f(), 2, 2), (f(), f(), DEFAULT)", 0},
         {"INSERT INTO t (o, p) VALUES (1, DEFAULT), (2, DEFAULT)",
          "INSERT INTO t (o, p, n) VALUES (1, DEFAULT, 1), (2, DEFAULT, 2)", 0},
-        {"INSERT INTO t (o) VALUES (1), (now()) LIMIT 2", NULL, 0},
-        {"INSERT INTO t (o) VALUES (1), (now()) OFFSET 1", NULL, 0},
-        {"INSERT INTO t (o) VALUES (1), (now()) ORDER BY 1", NULL, 0},
-        {"INSERT INTO t (o) WITH a AS (SELECT 1) VALUES (1), (now())", NULL, 0},
+        {"INSERT INTO t (o) VALUES (1), (g()) LIMIT 2", NULL, 0},
+        {"INSERT INTO t (o) VALUES (1), (g()) OFFSET 1", NULL, 0},
+        {"INSERT INTO t (o) VALUES (1), (g()) ORDER BY 1", NULL, 0},
+        {"INSERT INTO t (o) WITH a AS (SELECT 1) VALUES (1), (g())", NULL, 0},
     };
     char big[1200], sql[1300];
     struct twins_row row = {sql, NULL, 0};
@@ -190,6 +212,89 @@ static void each_row_must_be_fit_and_each_twin_is_its_own(void **state)
     big[sizeof(big) - 1] = '\0';
     snprintf(sql, sizeof(sql), "INSERT INTO t (o) VALUES ('%s')", big);
     twins_each(SQL_SIDE_OLD, &row, 1);
+}
+
+#define WITH(number, expr) "\"~segue" number "\" AS MATERIALIZED (SELECT " expr " AS c)"
+#define FROM_WITH(number) "(SELECT c FROM \"~segue" number "\")"
+
+static void what_may_not_be_repeated_is_taken_from_a_with(void **state)
+{
+    static const struct twins_row rows[] = {
+        {"INSERT INTO t (o) VALUES (g( $1 ))",
+         "WITH " WITH("1", "g( $1 )") " INSERT INTO t (o, n) VALUES (" FROM_WITH(
+             "1") ", " FROM_WITH("1") ")",
+         0},
+        {"WITH RECURSIVE a AS (SELECT 1) INSERT INTO public.t VALUES (nextval('s'), g() || 'x', "
+         "DEFAULT) RETURNING id",
+         "WITH RECURSIVE " WITH(
+             "1", "g() || 'x'") ", a AS (SELECT 1) INSERT INTO public.t (id, o, b, n) "
+                                "VALUES (nextval('s'), " FROM_WITH("1") ", DEFAULT, " FROM_WITH(
+                                    "1") ") RETURNING id",
+         0},
+        {"INSERT INTO t (o, p) VALUES (g(1), 1), (2, g(2)), (DEFAULT, g(3))",
+         "WITH " WITH("1", "g(1)") ", " WITH("2", "g(2)") ", " WITH(
+             "3", "g(3)") " INSERT INTO t "
+                          "(o, p, n, \"Q\") "
+                          "VALUES "
+                          "(" FROM_WITH("1") ", 1, " FROM_WITH("1") ", 1), (2, " FROM_WITH(
+                              "2") ", 2, " FROM_WITH("2") "), "
+                                                          "(DEFAULT"
+                                                          ","
+                                                          " " FROM_WITH(
+                                                              "3") ", DEFAULT, " FROM_WITH("3") ")",
+         0},
+        {"SELECT 1; WITH w AS (INSERT INTO t (o) VALUES (g()) RETURNING id) TABLE w",
+         "SELECT 1; WITH w AS (WITH " WITH("1", "g()") " INSERT INTO t (o, n) VALUES (" FROM_WITH(
+             "1") ", " FROM_WITH("1") ") RETURNING id) TABLE w",
+         0},
+        /* its type is what the first use says, and that would be another one */
+        {"INSERT INTO t (o, b) VALUES (g($1), $1)", NULL, 0},
+        {"INSERT INTO t (o, b) VALUES (g($1), $10)",
+         "WITH " WITH("1", "g($1)") " INSERT INTO t (o, b, n) VALUES (" FROM_WITH(
+             "1") ", $10, " FROM_WITH("1") ")",
+         0},
+        /* may never be evaluated, or more than once */
+        {"MERGE INTO t USING u ON t.id = u.id WHEN NOT MATCHED THEN INSERT (o) VALUES (g())", NULL,
+         0},
+    };
+    /* o is in front of columns that are evaluated, or have a default, before n */
+    static const struct twins_row new_rows[] = {{"INSERT INTO t (n) VALUES (g())", NULL, 0}};
+    struct twins_row many = {.sql = "INSERT INTO t (o) VALUES (g()), (g()), (g()), (g()), (g()), "
+                                    "(g()), (g()), (g()), (g()), "
+                                    "(g()), (g()), (g()), (g()), (g()), (g()), (g()), (g())"};
+    struct sql_rules *rules = twins_rules(false);
+    const struct sql_sight_of_session session = {.side = SQL_SIDE_OLD, .rewrites = true};
+    struct sql_rewrite out;
+
+    (void)state;
+    twins_each(SQL_SIDE_OLD, rows, ARRAY_LEN(rows));
+    twins_each(SQL_SIDE_NEW, new_rows, ARRAY_LEN(new_rows));
+    sql_rewrite(rules, &session, many.sql, strlen(many.sql), &out);
+    assert_non_null(strstr(out.text, "\"~segue16\" AS"));
+    assert_null(strstr(out.text, "\"~segue17\" AS"));
+    assert_non_null(strstr(out.text, "(g(), DEFAULT)"));
+    sql_rewrite_fini(&out);
+    sql_rules_unref(rules);
+}
+
+static void an_error_in_what_was_moved_is_where_it_was_written(void **state)
+{
+    static const char sql[] = "INSERT INTO t (b, o) VALUES ('é', g(1, 'x') + 2)";
+    struct sql_rules *rules = twins_rules(false);
+    const struct sql_sight_of_session session = {.side = SQL_SIDE_OLD, .rewrites = true};
+    struct sql_rewrite out;
+
+    (void)state;
+    sql_rewrite(rules, &session, sql, strlen(sql), &out);
+    /* é is one character of two bytes, in front of it in the client's text and behind it here */
+    assert_int_equal(sql_rewrite_position(&out, sql, strlen(sql),
+                                          (uint32_t)(strstr(out.text, "'x'") - out.text) + 1),
+                     (uint32_t)(strstr(sql, "'x'") - sql));
+    assert_int_equal(sql_rewrite_position(&out, sql, strlen(sql),
+                                          (uint32_t)(strstr(out.text, "INSERT") - out.text) + 1),
+                     1);
+    sql_rewrite_fini(&out);
+    sql_rules_unref(rules);
 }
 
 static void a_select_gets_another_item_at_its_end(void **state)
@@ -483,6 +588,8 @@ int main(void)
         cmocka_unit_test(comments_and_quotes_do_not_move_anything),
         cmocka_unit_test(only_what_may_be_repeated_is_repeated),
         cmocka_unit_test(each_row_must_be_fit_and_each_twin_is_its_own),
+        cmocka_unit_test(what_may_not_be_repeated_is_taken_from_a_with),
+        cmocka_unit_test(an_error_in_what_was_moved_is_where_it_was_written),
         cmocka_unit_test(a_select_gets_another_item_at_its_end),
         cmocka_unit_test(what_cannot_be_repeated_is_selected_once),
         cmocka_unit_test(an_old_session_without_a_list_counts_old_columns),

@@ -32,7 +32,6 @@ static void an_assignment_to_one_half_is_followed_by_the_other(void **state)
         {"UPDATE t SET o = DEFAULT", NULL, 0},
         {"UPDATE t SET o = f(1)", NULL, 0},
         {"UPDATE t SET o = (SELECT 1)", NULL, 0},
-        {"UPDATE t SET o = b IS DISTINCT FROM 1 FROM u", NULL, 0},
         {"UPDATE t SET o = CASE WHEN true THEN 1 END", NULL, 0},
         {"UPDATE t SET o[1] = 1", NULL, 0},
         {"UPDATE t SET o.f = 1, p = 2", "UPDATE t SET o.f = 1, p = 2, \"Q\" = 2", 0},
@@ -42,6 +41,67 @@ static void an_assignment_to_one_half_is_followed_by_the_other(void **state)
 
     (void)state;
     twins_each(SQL_SIDE_OLD, rows, ARRAY_LEN(rows));
+}
+
+#define ONCE(expr, column)                                                                         \
+    "(SELECT c, c FROM (SELECT " expr " AS c OFFSET 0) AS \"~segue\" WHERE "                       \
+    "pg_catalog.num_nulls(" column ") OPERATOR(pg_catalog.>=) 0)"
+
+static void what_may_not_be_repeated_is_evaluated_once_for_each_row(void **state)
+{
+    static const struct twins_row rows[] = {
+        {"UPDATE t SET o = lower(b) || now()",
+         "UPDATE t SET o = lower(b) || now(), n = lower(b) || now()", 0},
+        {"UPDATE t SET o = g(b)", "UPDATE t SET (o, n) = " ONCE("g(b)", "b"), 0},
+        {"UPDATE t x SET b = 1, o=1+s.g ( x.b , $1) -- so\nWHERE x.id = 3 RETURNING id",
+         "UPDATE t x SET b = 1, (o, n)=" ONCE("1+s.g ( x.b , $1)",
+                                              "x.b") " -- so\nWHERE x.id = 3 RETURNING id",
+         0},
+        {"UPDATE t SET o = nextval('s') WHERE \"id\" = 3",
+         "UPDATE t SET (o, n) = " ONCE("nextval('s')", "\"id\"") " WHERE \"id\" = 3", 0},
+        {"UPDATE t SET o = g(1) FROM u WHERE EXISTS (SELECT 1 FROM v WHERE v.a) AND t.id = u.id",
+         "UPDATE t SET (o, n) = " ONCE(
+             "g(1)", "t.id") " FROM u WHERE EXISTS (SELECT 1 FROM v WHERE v.a) AND t.id = u.id",
+         0},
+        {"UPDATE t SET o = b IS DISTINCT FROM 1 FROM u",
+         "UPDATE t SET (o, n) = " ONCE("b IS DISTINCT FROM 1", "b") " FROM u", 0},
+        {"INSERT INTO t (id) VALUES (1) ON CONFLICT (id) DO UPDATE SET o = g(excluded.o)",
+         "INSERT INTO t (id) VALUES (1) ON CONFLICT (id) DO UPDATE SET (o, n) = " ONCE(
+             "g(excluded.o)", "excluded.o"),
+         0},
+        {"MERGE INTO t USING u ON t.id = u.id WHEN MATCHED THEN UPDATE SET o = g(u.a) WHEN NOT "
+         "MATCHED THEN DO NOTHING",
+         "MERGE INTO t USING u ON t.id = u.id WHEN MATCHED THEN UPDATE SET (o, n) = " ONCE(
+             "g(u.a)", "u.a") " WHEN NOT MATCHED THEN DO NOTHING",
+         0},
+        /* sub-selects are evaluated in front of all else */
+        {"UPDATE t SET o = g(b), p = nextval('s')", NULL, 0},
+        {"UPDATE t SET o = g(b), b = (SELECT 1)", NULL, 0},
+        {"UPDATE t SET o = g(b), b = DEFAULT", NULL, 0},
+        {"UPDATE t SET o = g(b), b = 1 <-> 2", NULL, 0},
+        /* nothing of the row is read: it would be evaluated once for all */
+        {"UPDATE t SET o = nextval('s')", NULL, 0},
+        {"UPDATE t SET o = g(1) WHERE id IN (SELECT 1)", NULL, 0},
+        {"UPDATE t SET o = g(1) WHERE EXISTS (SELECT a FROM u)", NULL, 0},
+        {"UPDATE t SET o = g(1) WHERE CURRENT OF c", NULL, 0},
+        /* perhaps an aggregate, which an UPDATE must not have, and one for sure */
+        {"UPDATE t SET o = f(b)", NULL, 0},
+        {"UPDATE t SET o = g(DISTINCT b)", NULL, 0},
+        {"UPDATE t SET o = g(b) OVER ()", NULL, 0},
+        {"UPDATE t SET o = g(b) FILTER (WHERE true)", NULL, 0},
+        {"UPDATE t SET o = g(f(b))", NULL, 0},
+        {"UPDATE t SET o = g(b) <-> 1", NULL, 0},
+        {"UPDATE t SET o = ARRAY[g(b)]", NULL, 0},
+        {"UPDATE t SET (b, o) = (1, g(b))", NULL, 0},
+    };
+    static const struct twins_row new_rows[] = {
+        {"UPDATE t SET n = g(b), b = lower('x')",
+         "UPDATE t SET (n, o) = " ONCE("g(b)", "b") ", b = lower('x')", 0},
+    };
+
+    (void)state;
+    twins_each(SQL_SIDE_OLD, rows, ARRAY_LEN(rows));
+    twins_each(SQL_SIDE_NEW, new_rows, ARRAY_LEN(new_rows));
 }
 
 static void a_list_is_followed_by_the_other_half_of_its_elements(void **state)
@@ -140,6 +200,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_assignment_to_one_half_is_followed_by_the_other),
+        cmocka_unit_test(what_may_not_be_repeated_is_evaluated_once_for_each_row),
         cmocka_unit_test(a_list_is_followed_by_the_other_half_of_its_elements),
         cmocka_unit_test(a_conflict_and_a_match_set_both_halves),
         cmocka_unit_test(a_default_is_that_of_the_half_that_has_one),

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "segue/base/err.h"
+#include "segue/sql/functions.h"
 
 #define SQL_RULES_TABLES_MAX 64  /* one bit each in a touch mask */
 #define SQL_TOUCH_ALL UINT64_MAX /* "cannot tell: may touch any of them" */
@@ -101,6 +102,9 @@ void sql_rules_set_access(struct sql_rules *rules, const struct sql_access *acce
 
 /* The role may not use the schema. */
 void sql_rules_add_denied(struct sql_rules *rules, const char *role, const char *schema);
+
+/* What is known of functions, of which the rules keep a reference; NULL: nothing. At most once. */
+void sql_rules_functions(struct sql_rules *rules, struct sql_functions *functions);
 
 struct sql_rules *sql_rules_ref(struct sql_rules *rules); /* returns rules; NULL stays NULL */
 void sql_rules_unref(struct sql_rules *rules);            /* frees with the last reference */

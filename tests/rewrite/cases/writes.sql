@@ -246,3 +246,83 @@ SELECT count(*) FROM words;
 INSERT INTO words (id, {title}) VALUES (50, 'a');
 UPDATE words SET {title} = {title} || 'b' WHERE id = 50;
 SELECT * FROM words WHERE id = 50;
+
+-- Functions of each volatility in VALUES
+INSERT INTO words (id, {title}) VALUES (60, lower('A')), (61, shout('b')), (62, tell('c')), (63, mood_of('d')), (64, draw('e')), (65, draw(6)::text || tick()), (66, extract(day FROM now())::text), (67, DEFAULT) RETURNING id, length({title});
+
+-- Functions in VALUES with a WITH of its own, and without a column list
+WITH a AS (SELECT 1 AS one) INSERT INTO words VALUES ((SELECT 70 + one FROM a), tell('x' || draw('y'))) ON CONFLICT (id) DO UPDATE SET {title} = draw(excluded.{title}) RETURNING *;
+
+-- Numbers are drawn in the order of columns, with those of defaults
+-- @how: simple, extended
+INSERT INTO readings ({amount}, sensor) VALUES (nextval('ticks'), 'x' || nextval('ticks')), (nextval('ticks') * 10, 'y' || nextval('ticks')) RETURNING *;
+
+-- A function for each row, whose value is another one each time
+UPDATE words SET {title} = draw({title}) WHERE id > 1;
+SELECT count(DISTINCT {title}) FROM words;
+
+-- A function of nothing for each row
+UPDATE words SET {title} = draw('x') WHERE id > 1;
+SELECT count(DISTINCT {title}) FROM words;
+
+-- A function of nothing for each row where no column is read
+UPDATE words SET {title} = draw('x');
+SELECT count(DISTINCT {title}) FROM words;
+
+-- Two that are drawn for one row
+UPDATE archive SET run_id = draw('r'), {claim} = draw('c'), {config_json} = draw('j') WHERE id = 5 RETURNING *;
+
+-- A function with parameters in VALUES
+-- @params: ["80", "Üx"]
+INSERT INTO words (id, {title}) VALUES ($1, draw($2) || tell('ü')) RETURNING *;
+
+-- A parameter that is used twice
+-- @params: ["80"]
+INSERT INTO words (id, {title}) VALUES ($1::integer, draw($1::integer)::text) RETURNING *;
+
+-- A function with parameters in SET
+-- @params: ["1", "Üx"]
+UPDATE words SET {title} = draw($2) WHERE id = $1 RETURNING *;
+
+-- ON CONFLICT with a function for each row
+INSERT INTO words AS w (id, {title}) VALUES (1, 'a'), (2, 'b'), (90, 'c') ON CONFLICT (id) DO UPDATE SET {title} = draw(w.{title}) RETURNING *;
+
+-- MERGE with a function for each row
+MERGE INTO words t USING (VALUES (1, 'a'), (100, 'b')) v (id, name) ON v.id = t.id WHEN MATCHED THEN UPDATE SET {title} = draw(v.name) WHEN NOT MATCHED THEN INSERT (id, {title}) VALUES (v.id, draw(v.name));
+
+-- An error inside of a function's arguments in VALUES
+INSERT INTO words (id, {title}) VALUES (100, 'é' || draw(absent('x')));
+
+-- A name that is not there inside of a function's arguments in VALUES
+INSERT INTO words (id, {title}) VALUES (100, 'é' || draw('a' || absent));
+
+-- An error inside of a function's arguments in SET
+UPDATE words SET {title} = 'é' || draw(absent) WHERE id = 1;
+
+-- A function's value of the wrong type in VALUES
+INSERT INTO readings (sensor, {amount}) VALUES ('é', draw('x') || 'y');
+
+-- A function's value of the wrong type in SET
+UPDATE readings SET sensor = 'é', {amount} = draw('x') || 'y' WHERE id = 1;
+
+-- An aggregate, a window function, a set where none may be
+UPDATE words SET {title} = max({title}) WHERE id = 1;
+
+-- A window function in SET
+UPDATE words SET {title} = lag({title}) OVER () WHERE id = 1;
+
+-- A set in SET
+UPDATE words SET {title} = generate_series(1, id) WHERE id = 1;
+
+-- An aggregate in VALUES
+INSERT INTO words (id, {title}) VALUES (100, count(*));
+
+-- A set in VALUES
+INSERT INTO words (id, {title}) VALUES (100, generate_series(1, 2));
+
+-- Who may not read the table may still write it
+SET ROLE pg_signal_backend;
+INSERT INTO words (id, {title}) VALUES (100, draw('x'));
+UPDATE words SET {title} = draw('y');
+RESET ROLE;
+SELECT count(DISTINCT {title}) FROM words;
