@@ -13,13 +13,13 @@ complain() {
 
 # ---- options: `serve --help` is made from the option table ----
 
-options=$("$segue" serve --help | sed -nE 's/^  --([a-z-]+) .*/\1/p' | tr - _)
+options=$("$segue" serve --help | sed -nE 's/^  --([a-z0-9-]+) .*/\1/p' | tr - _)
 [ "$(echo "$options" | wc -l)" -gt 5 ] || complain "serve --help lists no options"
 for option in $options; do
     grep -q "^| \`$option\` |" config/README.md || complain "config/README.md: option $option is missing"
     grep -q "^  \"$option\":" config/segue.json || complain "config/segue.json: option $option is missing"
 done
-for option in $(sed -nE 's/^\| `([a-z_]+)` \|.*/\1/p' config/README.md); do
+for option in $(sed -nE 's/^\| `([a-z0-9_]+)` \|.*/\1/p' config/README.md); do
     echo "$options" | grep -qx "$option" || complain "config/README.md: there is no option $option"
 done
 
@@ -28,7 +28,7 @@ done
 import json, re, subprocess, sys
 text = subprocess.run([sys.argv[1], "serve", "--help"], capture_output=True, text=True, check=True).stdout
 defaults = {}
-for name, value in re.findall(r'^  --([a-z-]+) .*\n.*; default "(.*)"$', text, re.M):
+for name, value in re.findall(r'^  --([a-z0-9-]+) .*\n.*; default "(.*)"$', text, re.M):
     defaults[name.replace("-", "_")] = value
 config = json.load(open("config/segue.json"))
 bad = 0

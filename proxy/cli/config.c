@@ -192,6 +192,8 @@ void cfg_session_options(const struct cfg *cfg, struct sess_options *out)
                        .key_file = v[CFG_CLIENT_TLS_KEY_FILE].text,
                        .ca_file = v[CFG_CLIENT_TLS_CA_FILE].text,
                        .crl_file = v[CFG_CLIENT_TLS_CRL_FILE].text,
+                       .ciphers = v[CFG_CLIENT_TLS_CIPHERS].text,
+                       .suites = v[CFG_CLIENT_TLS13_CIPHERS].text,
                        .version_min = tls_version(&v[CFG_TLS_VERSION_MIN])},
         .auth = (enum sess_auth_mode)opt_choice(&cfg_rows[CFG_AUTH], v[CFG_AUTH].text),
         .auth_file = v[CFG_AUTH_FILE].text,
@@ -217,6 +219,8 @@ void cfg_session_options(const struct cfg *cfg, struct sess_options *out)
         .keepalive_s = v[CFG_KEEPALIVE_S].number,
         .user_timeout_ms = v[CFG_USER_TIMEOUT_MS].number,
     };
+    out->upstream.tls_ciphers = v[CFG_UPSTREAM_TLS_CIPHERS].text;
+    out->upstream.tls_suites = v[CFG_UPSTREAM_TLS13_CIPHERS].text;
     if (out->upstream.tls_version_min < tls_version(&v[CFG_TLS_VERSION_MIN]))
         out->upstream.tls_version_min = tls_version(&v[CFG_TLS_VERSION_MIN]);
     if (strcmp(v[CFG_UPSTREAM_TLS_NEGOTIATION].text, "direct") == 0)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "segue/cli/config.h"
+#include "segue/net/tls.h"
 #include "segue/session/versions.h"
 
 static const char *refuse_upstream(const char *text)
@@ -77,6 +78,20 @@ static const char *refuse_cert_map(const char *text)
     return NULL;
 }
 
+static const char *refuse_ciphers(const char *text)
+{
+    return !*text || net_tls_knows_ciphers(text)
+               ? NULL
+               : "a list of ciphers that this OpenSSL knows (openssl ciphers -v -tls1_2)";
+}
+
+static const char *refuse_suites(const char *text)
+{
+    return !*text || net_tls_knows_suites(text)
+               ? NULL
+               : "a list of ciphers of TLS 1.3 (openssl ciphers -s -tls1_3)";
+}
+
 static const char *const tls_modes[] = {"disable",   "allow",       "prefer", "require",
                                         "verify-ca", "verify-full", NULL};
 static const char *const tls_versions[] = {"TLSv1.2", "TLSv1.3", NULL};
@@ -135,6 +150,18 @@ const struct opt_row cfg_rows[CFG_COUNT] = {
         .reload = true, .help = "PEM file: client certificates that were revoked"},
     [CFG_TLS_VERSION_MIN] = {.name = "tls_version_min", .type = OPT_CHOICE, .fallback = "TLSv1.2",
         .choices = tls_versions, .reload = true, .help = "oldest TLS version, on both legs"},
+    [CFG_CLIENT_TLS_CIPHERS] = {.name = "client_tls_ciphers", .type = OPT_TEXT, .fallback = "",
+        .reload = true, .refuse = refuse_ciphers,
+        .help = "ciphers of TLS 1.2 with clients, as OpenSSL names them; empty: HIGH:!aNULL:!eNULL"},
+    [CFG_CLIENT_TLS13_CIPHERS] = {.name = "client_tls13_ciphers", .type = OPT_TEXT, .fallback = "",
+        .reload = true, .refuse = refuse_suites,
+        .help = "ciphers of TLS 1.3 with clients, with colons between; empty: OpenSSL's own choice"},
+    [CFG_UPSTREAM_TLS_CIPHERS] = {.name = "upstream_tls_ciphers", .type = OPT_TEXT, .fallback = "",
+        .reload = true, .refuse = refuse_ciphers,
+        .help = "the same as client_tls_ciphers, of sessions with the upstream"},
+    [CFG_UPSTREAM_TLS13_CIPHERS] = {.name = "upstream_tls13_ciphers", .type = OPT_TEXT,
+        .fallback = "", .reload = true, .refuse = refuse_suites,
+        .help = "the same as client_tls13_ciphers, of sessions with the upstream"},
     [CFG_UPSTREAM_TLS_NEGOTIATION] = {.name = "upstream_tls_negotiation", .type = OPT_CHOICE,
         .fallback = "postgres", .choices = negotiations,
         .help = "direct: TLS at once, without SSLRequest (PostgreSQL 17 and newer); all else of the "

@@ -234,8 +234,16 @@ static int keep_session(SSL *ssl, SSL_SESSION *session)
     return 0;
 }
 
+static bool set_ciphers(SSL_CTX *ssl, const struct net_tls_ciphers *ciphers)
+{
+    const char *list = given(ciphers->list) ? ciphers->list : "HIGH:!aNULL:!eNULL";
+
+    return SSL_CTX_set_cipher_list(ssl, list) == 1 &&
+           (!given(ciphers->suites) || SSL_CTX_set_ciphersuites(ssl, ciphers->suites) == 1);
+}
+
 static struct net_tls_context *context_new(const SSL_METHOD *method, unsigned version_min,
-                                           struct err *err)
+                                           const struct net_tls_ciphers *ciphers, struct err *err)
 {
     struct net_tls_context *context = mem_calloc(1, sizeof(*context));
 
@@ -244,7 +252,7 @@ static struct net_tls_context *context_new(const SSL_METHOD *method, unsigned ve
     pthread_mutex_init(&context->lock, NULL);
     context->ssl = SSL_CTX_new(method);
     if (!context->ssl || !SSL_CTX_set_min_proto_version(context->ssl, (int)version_min) ||
-        !SSL_CTX_set_cipher_list(context->ssl, "HIGH:!aNULL:!eNULL")) {
+        !set_ciphers(context->ssl, ciphers)) {
         err_set(err, "53000", "cannot make a TLS context: %s", openssl_words());
         net_tls_unref(context);
         return NULL;
@@ -276,7 +284,8 @@ static bool set_tickets(SSL_CTX *ssl, const struct net_tls_context *before)
 struct net_tls_context *net_tls_accept_new(const struct net_tls_accept_options *options,
                                            const struct net_tls_context *before, struct err *err)
 {
-    struct net_tls_context *context = context_new(TLS_server_method(), options->version_min, err);
+    struct net_tls_context *context =
+        context_new(TLS_server_method(), options->version_min, &options->ciphers, err);
     SSL_CTX *ssl = context ? context->ssl : NULL;
 
     if (!context)
@@ -306,7 +315,8 @@ failed:
 struct net_tls_context *net_tls_connect_new(const struct net_tls_connect_options *options,
                                             struct err *err)
 {
-    struct net_tls_context *context = context_new(TLS_client_method(), options->version_min, err);
+    struct net_tls_context *context =
+        context_new(TLS_client_method(), options->version_min, &options->ciphers, err);
     SSL_CTX *ssl = context ? context->ssl : NULL;
 
     if (!context)

@@ -43,7 +43,8 @@ struct sess_hosts {
 
 static const char **texts(struct sess_upstream_options *o, size_t i)
 {
-    const char **const common[] = {&o->ca_file, &o->crl_file, &o->cert_file, &o->key_file};
+    const char **const common[] = {&o->ca_file,  &o->crl_file,    &o->cert_file,
+                                   &o->key_file, &o->tls_ciphers, &o->tls_suites};
     size_t host = i / 4;
 
     if (host < SESS_HOSTS_MAX) {
@@ -52,7 +53,8 @@ static const char **texts(struct sess_upstream_options *o, size_t i)
 
         return of_host[i % 4];
     }
-    return host == SESS_HOSTS_MAX ? common[i % 4] : NULL;
+    i -= (size_t)4 * SESS_HOSTS_MAX;
+    return i < ARRAY_LEN(common) ? common[i] : NULL;
 }
 
 void sess_upstream_options_copy(struct sess_upstream_options *to,

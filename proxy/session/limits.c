@@ -68,6 +68,7 @@ static enum rc make_accept(struct sess_limits *limits, const struct sess_client_
         .ca_file = o->ca_file,
         .crl_file = o->crl_file,
         .version_min = o->version_min,
+        .ciphers = {o->ciphers, o->suites},
     };
 
     if (o->mode == SESS_TLS_DISABLE || !given(o->cert_file))
@@ -101,6 +102,7 @@ static enum rc make_connect(struct sess_limits *limits, const struct sess_upstre
         .key_file = o->key_file,
         .no_sni = !o->sni,
         .version_min = o->tls_version_min,
+        .ciphers = {o->tls_ciphers, o->tls_suites},
     };
 
     if (o->tls == SESS_TLS_DISABLE)

@@ -28,11 +28,22 @@ struct net_tls_context;
 
 /* ---- contexts ---- */
 
+/* Which ciphers, on either side; NULL or "": the standard ones. */
+struct net_tls_ciphers {
+    const char *list;   /* of TLS 1.2, in the words of OpenSSL */
+    const char *suites; /* of TLS 1.3 */
+};
+
+/* Does this OpenSSL know every word of the list? */
+bool net_tls_knows_ciphers(const char *list);
+bool net_tls_knows_suites(const char *list);
+
 struct net_tls_accept_options {
     const char *cert_file, *key_file; /* PEM; the certificate with its chain */
     const char *ca_file;              /* NULL or "": client certificates are not asked for */
     const char *crl_file;             /* NULL or "": none */
     unsigned version_min;             /* 0x0303 (TLS 1.2) or 0x0304 */
+    struct net_tls_ciphers ciphers;
 };
 
 enum net_tls_verify { NET_TLS_VERIFY_NONE, NET_TLS_VERIFY_CA, NET_TLS_VERIFY_FULL };
@@ -44,6 +55,7 @@ struct net_tls_connect_options {
     const char *cert_file, *key_file; /* of segue as a client; NULL or "": none */
     bool no_sni;                      /* do not say the host's name (sslsni=0) */
     unsigned version_min;
+    struct net_tls_ciphers ciphers;
 };
 
 /* Reads the files. NULL with err (which file, what is wrong with it). A key file that others may

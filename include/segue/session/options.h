@@ -77,12 +77,14 @@ struct sess_upstream_options {
     bool sni;
     bool channel_binding_required;
     const char *ca_file, *crl_file, *cert_file, *key_file; /* NULL or "": none; ca "system" */
+    const char *tls_ciphers, *tls_suites;                  /* NULL or "": the standard ones */
     unsigned tls_version_min;                              /* 0x0303 or 0x0304 */
 };
 
 struct sess_client_tls_options {
     enum sess_tls_mode mode;
     const char *cert_file, *key_file, *ca_file, *crl_file; /* NULL or "": none */
+    const char *ciphers, *suites;                          /* NULL or "": the standard ones */
     unsigned version_min;
 };
 
