@@ -59,7 +59,8 @@ static bool is_about_arguments(const char *msg, size_t total)
     return true;
 }
 
-/* A hidden preparation in front of a Query has failed: kept for what the Query fails with. */
+/* What is in front of a Query, or its other text, has failed: kept for what the Query fails with.
+ */
 static enum sess_answer keep_failure(struct sess *s, const struct sess_flight *head,
                                      const char *msg, size_t total)
 {
@@ -88,7 +89,8 @@ static bool is_about_text(const struct wire_error *error)
 }
 
 /* Perhaps somebody has changed the table since the rules were made: they are to be made anew. And
- * where nothing else depends on it, the client's own text shall decide. */
+ * where nothing else depends on it, the client's own text shall decide. Where that fails, too, the
+ * error is the client's own, and was told of better the first time: hidden columns were hidden. */
 static bool ask_again(struct sess *s, const struct sess_flight *head, const char *msg, size_t total)
 {
     const struct sess_sent *sent = head->sent;
@@ -107,6 +109,7 @@ static bool ask_again(struct sess *s, const struct sess_flight *head, const char
     sess_send(s, &s->server, own.data, own.len);
     buf_fini(&own);
     sess_namings_unsent(s->namings);
+    keep_failure(s, head, msg, total);
     sess_pipeline_again(s->pipeline);
     COUNT(s->worker->counters.sent_again, 1);
     return true;
@@ -120,7 +123,7 @@ static enum sess_answer answer_error(struct sess *s, const struct sess_flight *h
     if (head->quiet && frame->type == 'E')
         return keep_failure(s, head, msg, frame->total);
     if (head->kind == SESS_FLIGHT_QUERY && s->failed.len && frame->type == 'E' &&
-        fails_so(msg, frame->total)) {
+        (head->second ? !head->answered : fails_so(msg, frame->total))) {
         buf_append(&s->worker->instead, s->failed.data, s->failed.len);
         return SESS_ANSWER_INSTEAD;
     }

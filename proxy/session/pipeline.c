@@ -183,12 +183,12 @@ void sess_pipeline_again(struct sess_pipeline *p)
     p->held -= head->sent->bytes;
     sess_sent_unref(head->sent);
     head->sent = NULL;
-    head->again = true;
+    head->again = head->second = true;
 }
 
 void sess_pipeline_failed_ready(struct sess_pipeline *p)
 {
-    at(p, 0)->again = false;
+    at(p, 0)->again = at(p, 0)->answered = false;
 }
 
 static bool answered_by_ready(enum sess_flight_kind kind)

@@ -14,6 +14,7 @@ at the end of a line; rows of COPY FROM STDIN follow it up to `\\.`. {claim} is 
     message  all statements in one message
     ordered  the rows' order counts
     shown    no: only whether it fails
+    alone    outside of a transaction: it changes nothing
 """
 
 import json
@@ -56,7 +57,8 @@ class Written:
                               self.told.get("shown") != "no", tuple(self.told.get("hides", "").split())))
         if "message" in self.told:
             steps = [Step(" ".join(step.sql for step in steps), how)]
-        return Case(steps, any(WRITES.search(step.sql) for step in steps), f"{self.place}: {self.title}")
+        return Case(steps, any(WRITES.search(step.sql) for step in steps), f"{self.place}: {self.title}",
+                    "alone" in self.told)
 
 
 def cases():

@@ -165,3 +165,11 @@ SELECT * FROM passing;
 
 -- A database's own catalog
 SELECT count(*) > 0 FROM information_schema.columns WHERE table_name = 'checks';
+
+-- An error of the client's own text, outside of a transaction
+-- @alone: yes
+SELECT claim FROM (SELECT a.* FROM archive a) c JOIN people USING (id) CROSS JOIN notes WHERE absent;
+
+-- A function's argument is a row, outside of a transaction, beside an error
+-- @alone: yes
+SELECT row_to_json(claim_text), row_to_json(claim), absent FROM people claim_text CROSS JOIN people claim CROSS JOIN checks;
