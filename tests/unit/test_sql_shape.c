@@ -30,6 +30,11 @@ static int setup(void **state)
         {"hits", SQL_SEEN_BY_BOTH, false},
     };
     static const struct sql_twin_rule twins[] = {{"label", "ti 2000000001"}};
+    static const struct sql_function known[] = {{SQL_FUNCTION_TWICE, "lower"},
+                                                {SQL_FUNCTION_ONCE, "g"},
+                                                {SQL_FUNCTION_OPERATOR, "||"},
+                                                {SQL_FUNCTION_CASTS, ""}};
+    struct sql_functions *functions;
 
     (void)state;
     rules = sql_rules_new(1);
@@ -43,6 +48,9 @@ static int setup(void **state)
                                                   .ncolumns = ARRAY_LEN(columns),
                                                   .twins = twins,
                                                   .ntwins = 1});
+    functions = sql_functions_new(known, ARRAY_LEN(known));
+    sql_rules_functions(rules, functions);
+    sql_functions_unref(functions);
     return 0;
 }
 
@@ -113,6 +121,12 @@ static void statements_of_one_shape_are_parsed_once(void **state)
          "INSERT INTO items (id, label) VALUES (23, 'cd'\n'efg')"},
         {"INSERT INTO items (id, label) SELECT 1, lower('A') FROM items i WHERE i.id < 5",
          "INSERT INTO items (id, label) SELECT 17, lower('Ab') FROM items i WHERE i.id < 555"},
+        {"INSERT INTO items (id, label) VALUES (1, lower('A'))",
+         "INSERT INTO items (id, label) VALUES (17, lower('Ab'))"},
+        {"INSERT INTO items (id, label) VALUES (1, 'x' || g('A', 2) || 'y'), (2, g(3))",
+         "INSERT INTO items (id, label) VALUES (17, '' || g('Ab', 222) || 'yy'), (200, g(33))"},
+        {"UPDATE items SET hits = 1, label = 'x' || g('y', 2) WHERE id = 1",
+         "UPDATE items SET hits = 111, label = '' || g('yy', 222) WHERE id = 11"},
         {"INSERT INTO items VALUES (1, 'a', 3)", "INSERT INTO items VALUES (10, 'abc', 33)"},
         {"SELECT id, label FROM items WHERE hits = 1",
          "SELECT id, label FROM items WHERE hits = 2"},
