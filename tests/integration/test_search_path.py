@@ -29,6 +29,20 @@ def two(db):
     return db
 
 
+@pytest.fixture
+def segue(segue):
+    """What is sent must be right at the first try: an error of it that the client does not hear of is one, too."""
+    started = []
+
+    def start(*args, **options):
+        started.append(segue(*args, **options))
+        return started[-1]
+
+    yield start
+    for proxy in started:
+        assert stat(proxy, "sent_again") == 0
+
+
 def seen(conn):
     return NAMES[tuple(c.name for c in conn.execute(STAR).description)]
 
@@ -116,6 +130,18 @@ def test_a_session_from_before_is_asked_once_and_keeps_its_unnamed_statement(two
             assert kinds(got) == "T" + "D" * 20 + "CZI"
             assert columns(only(got, "T")[0]) == ["id", "label", "note"]
     assert stat(proxy, "paths_asked") == 1
+
+
+def test_what_is_set_between_two_migrations_counts(two, segue):
+    proxy = segue(two, workers=1)
+    proxy.ready(RENAME)
+    with proxy.connect(options="-c search_path=a") as conn:
+        assert seen(conn) == "a"
+        proxy.cli("abort", RENAME["name"])
+        conn.execute("SELECT 1")  # from here on nobody looks
+        conn.execute("SET search_path = b")
+        proxy.ready({**RENAME, "name": "again"})
+        assert seen(conn) == "b"
 
 
 def test_nobody_is_asked_where_no_name_is_contested(db, segue):

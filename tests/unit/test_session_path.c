@@ -139,7 +139,8 @@ static void what_failed_or_cannot_be_told_loses_it_and_it_is_asked_for_again(voi
 {
     static const char *const lost[][5] = {
         {"SET search_path = b", "!", "=I", NULL},
-        {"SET search_path = b", "=I", NULL}, /* only parsed */
+        {"SET search_path = b", ":SET", "!", "=I", NULL}, /* behind it, in one transaction */
+        {"SET search_path = b", "=I", NULL},              /* only parsed */
         {"SET search_path = b", ":SELECT 1", "=I", NULL},
         {"DISCARD ALL", ":DISCARD ALL", "=I", NULL},
         {"SET search_path = b", "SET search_path = b", ":SET", "=I", NULL},
