@@ -16,7 +16,7 @@
 
 #define REFRESH_US 2000000
 #define READING_SHARE 100 /* the catalog is read for at most one part in so many of the time */
-#define SIGNS_SHARE 20    /* the same, while there are signs that it has changed */
+#define SIGNS_SHARE 4     /* the same, while there are signs that it has changed */
 
 static bool same(const struct buf *a, const struct buf *b)
 {
