@@ -61,6 +61,7 @@ def test_what_sql_has_prepared_before_the_migration_lives_through_it(proxy, run)
     assert stat(proxy, "named_unseen") == 0
 
 
+@pytest.mark.one_version
 def test_each_kind_of_execute_is_served(proxy, db):
     conn = proxy.connect(prepare_threshold=None)
     conn.execute(PREPARE)
@@ -74,6 +75,7 @@ def test_each_kind_of_execute_is_served(proxy, db):
             assert names(conn.execute("EXECUTE s(2)")) == seen
 
 
+@pytest.mark.one_version
 def test_the_first_use_after_expand_may_be_of_any_kind(proxy, db):
     uses = ("EXPLAIN EXECUTE s(1)", "CREATE TABLE made AS EXECUTE s(1)", "BEGIN; EXECUTE s(1); COMMIT",
             " -- blank\n execute S (1)")
@@ -90,6 +92,7 @@ def test_the_first_use_after_expand_may_be_of_any_kind(proxy, db):
     assert stat(proxy, "prepared_again") == len(uses)
 
 
+@pytest.mark.one_version
 def test_a_pipeline_of_executes_is_served(proxy):
     conn = proxy.connect(prepare_threshold=None)
     conn.execute(PREPARE)
@@ -100,6 +103,7 @@ def test_a_pipeline_of_executes_is_served(proxy):
         assert [names(c) for c in cursors] == [seen] * 3
 
 
+@pytest.mark.one_version
 def test_what_a_text_of_several_prepares_is_known_each(proxy):
     conn = proxy.connect(prepare_threshold=None)
     conn.execute("PREPARE é AS SELECT 1; PREPARE a AS SELECT *, 'é' FROM items; PREPARE b AS SELECT * FROM items WHERE id = 2")
@@ -109,6 +113,7 @@ def test_what_a_text_of_several_prepares_is_known_each(proxy):
         assert conn.execute("EXECUTE é").fetchone() == (1,)
 
 
+@pytest.mark.one_version
 def test_statements_of_both_protocols_share_their_names(proxy):
     with raw(proxy) as client:
         client.send(query(PREPARE.replace(" s ", " by_sql "))).answers()
@@ -185,6 +190,7 @@ def test_behind_a_drop_on_its_way_nothing_is_made_again_and_what_is_new_stays(pr
         assert columns(only(got, "T")[0]) == ["note", *NEW]
 
 
+@pytest.mark.one_version
 def test_a_prepare_that_failed_changes_nothing(proxy):
     conn = proxy.connect(prepare_threshold=None, autocommit=True)
     conn.execute(PREPARE)
@@ -199,6 +205,7 @@ def test_a_prepare_that_failed_changes_nothing(proxy):
         conn.execute("EXECUTE never")
 
 
+@pytest.mark.one_version
 def test_a_name_given_again_means_the_new_statement(proxy):
     idle, later = (proxy.connect(prepare_threshold=None) for _ in range(2))
 
@@ -219,6 +226,7 @@ def test_a_name_given_again_means_the_new_statement(proxy):
         assert names(conn.execute("EXECUTE s(1)")) == ["note", *OLD]
 
 
+@pytest.mark.one_version
 def test_a_name_dropped_where_nobody_looks_is_not_known_any_more(proxy):
     conn = proxy.connect(prepare_threshold=None)
     conn.execute(PREPARE)
@@ -228,6 +236,7 @@ def test_a_name_dropped_where_nobody_looks_is_not_known_any_more(proxy):
     assert conn.execute("EXECUTE s(1)").fetchone() == ("hidden",)
 
 
+@pytest.mark.one_version
 def test_in_a_failed_transaction_nothing_is_prepared_again(proxy):
     with raw(proxy) as client:
         run_simple(client, PREPARE)
@@ -271,6 +280,7 @@ def test_errors_of_execute_name_the_place_in_the_text_that_was_prepared(proxy, d
             assert fields(only(run(client, "EXECUTE s"), "E")[0]) == wanted
 
 
+@pytest.mark.one_version
 def test_an_error_about_an_argument_keeps_its_place(proxy):
     with raw(proxy) as client:
         run_simple(client, "PREPARE s AS SELECT *, note FROM items WHERE id = $1")
@@ -281,6 +291,7 @@ def test_an_error_about_an_argument_keeps_its_place(proxy):
         assert error["C"] == "22P02" and int(error["P"]) == text.index("'") + 1
 
 
+@pytest.mark.one_version
 def test_when_it_cannot_be_prepared_again_the_query_fails_with_that(proxy, db):
     with raw(proxy) as client:
         run_simple(client, "CREATE TABLE beside (id bigint)")
