@@ -288,6 +288,8 @@ bool sess_rewriting_meets(struct sess *s, struct sess_statement *statement, uint
         statement->side = SQL_SIDE_OLD;
     else if (was == SQL_SIDE_NEW && s->version.side == SQL_SIDE_FOLLOW)
         statement->side = sql_rules_side(rules, tables); /* one of two has begun */
+    if (statement->side != was)
+        statement->turned = sql_rules_turned(rules, tables).number;
     return statement->side != was;
 }
 
@@ -297,6 +299,10 @@ static bool has_lost_side(const struct sess *s, const struct sess_statement *sta
     uint64_t tables = statement->seen.verdict.touches;
 
     if (statement->gone)
+        return true;
+    /* its tables were on different sides, and now one of them is on the other */
+    if (tables && statement->side == SQL_SIDE_FOLLOW &&
+        sql_rules_turned(s->worker->order->rules, tables).number != statement->turned)
         return true;
     return tables ? sql_rules_gone(s->worker->order->rules, tables, statement->side)
                   : has_outlived_side(s, statement);
@@ -364,6 +370,8 @@ void sess_rewriting_prepared(struct sess *s, struct sess_statement *statement)
     statement->sent_epoch = sess_rewriting_clock(s->worker);
     statement->side = side_of(s, tables);
     statement->tags = sql_rules_tags(s->worker->order->rules, tables);
+    statement->turned =
+        sql_rules_turned(s->worker->order->rules, statement->seen.verdict.touches).number;
 }
 
 /* Under a name that the client will hardly have: the unnamed ones are its own. */
@@ -439,6 +447,7 @@ void sess_prepare_again(struct sess *s, struct sess_statement *statement,
         statement->side = side_of(s, tables);
     statement->sent_epoch = sess_rewriting_clock(w);
     statement->tags = sql_rules_tags(w->order->rules, tables);
+    statement->turned = sql_rules_turned(w->order->rules, statement->seen.verdict.touches).number;
     statement->gone = false;
     statement->lost = statement->stale = sent && sent->answer.len;
     if (!room)

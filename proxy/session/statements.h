@@ -37,8 +37,10 @@ struct sess_statement {
      * of the result stays true. */
     enum sql_side side;
     struct sql_tags tags; /* of the tables whose migrations `side` speaks of; 0: of any to come */
-    bool gone;            /* that side has ended, before these migrations began */
-    uint64_t sent_epoch;  /* the worker's clock when the server got what it has */
+    /* Side FOLLOW, its tables are on different ones: number of what was cut over. */
+    uint64_t turned;
+    bool gone;           /* that side has ended, before these migrations began */
+    uint64_t sent_epoch; /* the worker's clock when the server got what it has */
     /* of what was `seen`; epoch SESS_NOT_LOOKED: nothing yet; path: its class */
     uint64_t epoch, shadowed, path;
     struct sql_rewrite seen; /* without its text and splices */

@@ -256,6 +256,15 @@ struct sql_tags sql_rules_tags(const struct sql_rules *rules, uint64_t tables)
     return tags;
 }
 
+struct sql_tags sql_rules_turned(const struct sql_rules *rules, uint64_t tables)
+{
+    uint64_t turned = 0;
+
+    for (size_t i = 0; rules && i < rules->n; i++)
+        turned |= rules->tables[i].reversed ? UINT64_C(1) << i : 0;
+    return sql_rules_tags(rules, tables & turned);
+}
+
 int sql_rules_find(const struct sql_rules *rules, const char *schema, const char *name)
 {
     for (size_t i = 0; rules && i < rules->n; i++)

@@ -121,6 +121,9 @@ struct sql_tags {
 };
 struct sql_tags sql_rules_tags(const struct sql_rules *rules, uint64_t tables);
 
+/* The same of those of them that are cut over. */
+struct sql_tags sql_rules_turned(const struct sql_rules *rules, uint64_t tables);
+
 /* Bit of schema.name, or -1. */
 int sql_rules_find(const struct sql_rules *rules, const char *schema, const char *name);
 
