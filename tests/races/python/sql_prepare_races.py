@@ -19,7 +19,7 @@ class SqlPrepare(Driver):
             self.prepare(cur, sql)
             try:
                 self.execute(cur, sql, args)
-            except (psycopg2.errors.FeatureNotSupported, psycopg2.errors.UndefinedColumn):
+            except psycopg2.errors.FeatureNotSupported:
                 if self.conn.info.transaction_status != 0 or "*" not in sql:
                     raise
                 self.worker.bed.counts["changed"] += 1
