@@ -249,11 +249,26 @@ static bool ignores_values(const struct sql_node *node)
     return override && !strcmp(override, "OVERRIDING_USER_VALUE");
 }
 
-/* Where the values cannot be written twice they may be selected twice. */
+/* Of a SELECT from somewhere there may be many rows: a sub-select costs each of them less than an
+ * operator that is evaluated twice. */
+static bool takes_work(const struct insert *in, const struct sql_node *source)
+{
+    const struct sql_rows *rows = &in->rows;
+
+    if (!sql_tree_get(source, "fromClause") || rows->n != 1)
+        return false;
+    for (size_t i = 0; i < in->ntwins; i++)
+        if (in->twins[i].of < rows->ncolumns && !sql_expr_is_value(rows->values[in->twins[i].of]))
+            return true;
+    return false;
+}
+
+/* Where the values cannot, or should not, be written twice they may be selected twice. */
 static bool may_wrap(struct insert *in, const struct sql_node *insert,
                      const struct sql_node *source, size_t first, struct sql_wrap *wrap)
 {
-    return in->placed && first < in->w->tokens.n && twins_in_rows(in) < in->ntwins &&
+    return in->placed && first < in->w->tokens.n &&
+           (twins_in_rows(in) < in->ntwins || takes_work(in, source)) &&
            sql_rows_may_wrap(in->w, &in->rows, source, first, source_end(in->w, insert, first),
                              wrap);
 }

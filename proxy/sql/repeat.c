@@ -165,3 +165,16 @@ bool sql_expr_is_calm(const struct sql_work *w, const struct sql_node *expr)
     }
     return true;
 }
+
+bool sql_expr_is_value(const struct sql_node *expr)
+{
+    static const char *const values[] = {"A_Const", "ParamRef", "SQLValueFunction", "ColumnRef"};
+    const char *kind = sql_tree_kind(expr);
+
+    if (kind && !strcmp(kind, "TypeCast")) /* of a constant: the planner does it */
+        return sql_tree_get(sql_tree_get(sql_tree_get(expr, kind), "arg"), "A_Const");
+    for (size_t i = 0; kind && i < ARRAY_LEN(values); i++)
+        if (!strcmp(kind, values[i]))
+            return true;
+    return false;
+}

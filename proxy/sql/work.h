@@ -103,4 +103,7 @@ bool sql_expr_may_move(const struct sql_work *w, const struct sql_node *expr);
 /* Is it for certain that no part of it does more than to give a value? */
 bool sql_expr_is_calm(const struct sql_work *w, const struct sql_node *expr);
 
+/* Is it there already, without an operator or a conversion for each row? */
+bool sql_expr_is_value(const struct sql_node *expr);
+
 #endif

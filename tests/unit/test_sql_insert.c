@@ -352,6 +352,31 @@ static void a_select_gets_another_item_at_its_end(void **state)
 #define FRONT(columns) "SELECT " columns " FROM (SELECT * FROM ( "
 #define BACK(columns) ") AS \"~segue\" OFFSET 0) AS \"~segue\"(" columns ")"
 
+static void what_takes_work_is_done_once_a_row(void **state)
+{
+    static const struct twins_row rows[] = {
+        {"INSERT INTO t (id, o) SELECT x, 'a' || x FROM u",
+         "INSERT INTO t (id, o, n) " FRONT("c1, c2, c2") "SELECT x, 'a' || x FROM u" BACK("c1, c2"),
+         0},
+        {"INSERT INTO t (o) SELECT x::text FROM u",
+         "INSERT INTO t (o, n) " FRONT("c1, c1") "SELECT x::text FROM u" BACK("c1"), 0},
+        {"INSERT INTO t (o) SELECT '1'::text FROM u",
+         "INSERT INTO t (o, n) SELECT '1'::text, '1'::text AS \"~segue\" FROM u", 0},
+        {"INSERT INTO t (o) SELECT CURRENT_USER FROM u",
+         "INSERT INTO t (o, n) SELECT CURRENT_USER, CURRENT_USER AS \"~segue\" FROM u", 0},
+        {"INSERT INTO t (o) SELECT 'a' || $1",
+         "INSERT INTO t (o, n) SELECT 'a' || $1, 'a' || $1 AS \"~segue\"", 0},
+        {"INSERT INTO t (id, o) SELECT x + 1, x FROM u",
+         "INSERT INTO t (id, o, n) SELECT x + 1, x, x AS \"~segue\" FROM u", 0},
+        /* a parameter would be text in a sub-select, or so */
+        {"INSERT INTO t (id, o) SELECT $1, x + 1 FROM u",
+         "INSERT INTO t (id, o, n) SELECT $1, x + 1, x + 1 AS \"~segue\" FROM u", 0},
+    };
+
+    (void)state;
+    twins_each(SQL_SIDE_OLD, rows, ARRAY_LEN(rows));
+}
+
 static void what_cannot_be_repeated_is_selected_once(void **state)
 {
     static const struct twins_row rows[] = {
@@ -591,6 +616,7 @@ int main(void)
         cmocka_unit_test(what_may_not_be_repeated_is_taken_from_a_with),
         cmocka_unit_test(an_error_in_what_was_moved_is_where_it_was_written),
         cmocka_unit_test(a_select_gets_another_item_at_its_end),
+        cmocka_unit_test(what_takes_work_is_done_once_a_row),
         cmocka_unit_test(what_cannot_be_repeated_is_selected_once),
         cmocka_unit_test(an_old_session_without_a_list_counts_old_columns),
         cmocka_unit_test(a_new_session_without_a_list_counts_new_columns),
