@@ -15,7 +15,7 @@
 
 static const char client_text[] = "select * from t where nosuch";
 static char sent_text[] = "select id, a from t where nosuch";
-static struct sql_splice splices[] = {{7, 1, 5}};
+static struct sql_splice splices[] = {{.at = 7, .removed = 1, .inserted = 5}};
 
 static struct sess_sent *rewritten(void)
 {
