@@ -38,6 +38,7 @@ BOTH = "ALTER TABLE bulk_rows ADD COLUMN title text"
 ALWAYS = """
 CREATE FUNCTION copy_label() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.title := NEW.label; RETURN NEW; END $$;
 CREATE TRIGGER copy_label BEFORE INSERT OR UPDATE ON bulk_rows FOR EACH ROW EXECUTE FUNCTION copy_label()"""
+WIDE = "ALTER TABLE pgbench_accounts ADD COLUMN note char(84)"
 
 
 def rename(table, old, new):
@@ -53,14 +54,16 @@ BULK = {
 }
 TPCB = {
     "none": ([], []),
-    "not named": ([], [rename("pgbench_accounts", "filler", "note")]),
+    "not named": ([], [rename("pgbench_accounts", "bid", "branch")]),
     "named": ([], [rename("pgbench_accounts", "abalance", "balance"), rename("pgbench_tellers", "tbalance", "balance"),
                    rename("pgbench_branches", "bbalance", "balance")]),
+    "wide": ([], [rename("pgbench_accounts", "filler", "note")]),
+    "wide, both columns": ([WIDE, "UPDATE pgbench_accounts SET note = filler"], []),
 }
 NOTES = """\
 `none`: no migration, the base of the ratios. `dual-write`, `named`, `not named`: a plain rename is held at `ready`; the application
 is the old one. `both columns`: no trigger, and a client that writes both columns itself: what the wider row alone costs, the
-floor. `always`: a trigger that always runs copies the column. Every side is written through a segue of its own. Ratios are made
+floor. `wide`: the column is 84 of a row's 97 bytes; `wide, both columns`: its floor, no migration. `always`: a trigger that always runs copies the column. Every side is written through a segue of its own. Ratios are made
 round by round, medians with the least and the greatest. CPU: of the server's sessions and of segue, added up for the ratio.
 """
 
