@@ -14,11 +14,13 @@
 void sess_trim_tick(struct sess_plane *plane)
 {
     unsigned now = sess_plane_left(plane);
+    bool leaving = now < plane->crowd_last; /* more may go before there is time for it again */
     int64_t began = clock_us();
 
+    plane->crowd_last = now;
     if (now > plane->crowd)
         plane->crowd = now;
-    if (plane->crowd - now < CROWD || now > plane->crowd / 2 ||
+    if (leaving || plane->crowd - now < CROWD || now > plane->crowd / 2 ||
         began / 1000 - plane->trimmed_ms < EVERY_MS)
         return;
     malloc_trim(0);

@@ -117,7 +117,9 @@ struct sess_plane {
     void *on_asked_ctx;
     _Atomic uint64_t changes; /* see sess_plane_changes */
     struct sess_history *history;
-    unsigned crowd; /* most sessions since memory was given back; both are the history thread's */
+    /* The history thread's, as the two behind it: most sessions since memory was given back; those
+     * of the last look. */
+    unsigned crowd, crowd_last;
     int64_t trimmed_ms;
     struct sess_hosts *hosts;
     char address[NET_ADDRESS_TEXT];
