@@ -76,13 +76,19 @@ void sess_sent_unref(struct sess_sent *sent)
     free(sent);
 }
 
-/* Another position in an ErrorResponse; `field` is what stands behind its code 'P'. */
+/* Another position in an ErrorResponse, or none (0); `field` is what stands behind its code 'P'. */
 static void put_moved(struct buf *out, const char *msg, size_t total, const char *field,
                       uint32_t position)
 {
     size_t front = (size_t)(field - msg), behind = front + strlen(field);
     char text[16];
     int len = snprintf(text, sizeof(text), "%u", position);
+
+    if (position == 0) { /* with its code and its end */
+        front--;
+        behind++;
+        len = 0;
+    }
 
     buf_append_u8(out, (uint8_t)msg[0]);
     buf_append_u32(out, (uint32_t)(total - 1 - (behind - front) + (size_t)len));

@@ -14,11 +14,17 @@ void sql_edits_add_take(struct sql_edits *edits, uint32_t at, uint32_t removed, 
     edits->n++;
 }
 
+void sql_edits_add_about(struct sql_edits *edits, uint32_t at, uint32_t removed, char *text,
+                         uint32_t place)
+{
+    sql_edits_add_take(edits, at, removed, text);
+    edits->items[edits->n - 1].moved = place == SQL_NOWHERE ? SQL_NOWHERE : place + 1;
+}
+
 void sql_edits_add_moved(struct sql_edits *edits, uint32_t at, const char *text, uint32_t from,
                          uint32_t to)
 {
-    sql_edits_add_take(edits, at, 0, mem_strndup(text + from, to - from));
-    edits->items[edits->n - 1].moved = from + 1;
+    sql_edits_add_about(edits, at, 0, mem_strndup(text + from, to - from), from);
 }
 
 void sql_edits_fini(struct sql_edits *edits)
@@ -83,7 +89,7 @@ enum rc sql_edits_apply(struct sql_edits *edits, const char *text, size_t len,
         }
         buf_append(&to, edit->text, strlen(edit->text));
         from = edit->at + edit->removed;
-        if (inserted > 0 && !edit->moved && from < len &&
+        if (inserted > 0 && (!edit->moved || edit->moved == SQL_NOWHERE) && from < len &&
             is_glued(to.data[to.len - 1], text[from])) {
             buf_append(&to, " ", 1);
             inserted++;

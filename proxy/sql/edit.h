@@ -31,6 +31,10 @@ void sql_edits_add_take(struct sql_edits *edits, uint32_t at, uint32_t removed, 
 void sql_edits_add_moved(struct sql_edits *edits, uint32_t at, const char *text, uint32_t from,
                          uint32_t to);
 
+/* Takes `text`; errors about it are about the client's byte at `place`, or SQL_NOWHERE. */
+void sql_edits_add_about(struct sql_edits *edits, uint32_t at, uint32_t removed, char *text,
+                         uint32_t place);
+
 void sql_edits_fini(struct sql_edits *edits);
 
 /* Is something edited in [from, to)? */

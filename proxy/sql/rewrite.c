@@ -122,6 +122,8 @@ uint32_t sql_rewrite_position(const struct sql_rewrite *rewrite, const char *tex
         if (at < begin)
             break;
         if (at < begin + splice->inserted) {
+            if (splice->moved == SQL_NOWHERE)
+                return 0;
             if (splice->moved)
                 return chars_of(text, splice->moved - 1 + (at - begin)) + 1;
             at = begin;

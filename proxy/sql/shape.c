@@ -371,6 +371,8 @@ static uint32_t moved_from(const struct sql_shape *shape, const struct sql_splic
 {
     size_t next = 0;
 
+    if (splice->moved == SQL_NOWHERE)
+        return SQL_NOWHERE;
     return splice->moved ? (uint32_t)place_of(shape, &next, splice->moved - 1) + 1 : 0;
 }
 

@@ -217,7 +217,7 @@ static void named_star(struct sql_work *w, struct sql_scope *scope, const struct
     replace_star(w, star, &text);
 }
 
-/* `TABLE checks` is a star that is not written. */
+/* `TABLE checks` is a star that is not written: errors about it have no position. */
 static bool table_command(struct sql_work *w, struct sql_scope *scope)
 {
     const struct sql_place *place = scope->n == 1 ? &scope->places[0] : NULL;
@@ -233,7 +233,7 @@ static bool table_command(struct sql_work *w, struct sql_scope *scope)
     buf_append_str(&text, "SELECT ");
     put_columns(w, &text, place, place->name);
     buf_append_str(&text, " FROM");
-    sql_edits_add_take(&w->edits, w->tokens.items[i - 1].start, 5, buf_take(&text));
+    sql_edits_add_about(&w->edits, w->tokens.items[i - 1].start, 5, buf_take(&text), SQL_NOWHERE);
     return true;
 }
 

@@ -5,7 +5,8 @@
  * What an INSERT of VALUES does with a literal depends on the column's type; in a sub-select the
  * literals of a column would agree on one among themselves: text. So the first row says the type,
  * as COALESCE((NULL::"s"."t")."column", literal): that of the server's catalog when it runs, and of
- * no earlier moment. A number has its own type, which is converted in either case.
+ * no earlier moment. A number has its own type, which is converted in either case; that it cannot
+ * be is said of the name by which it is selected, and meant of the first literal.
  */
 #include <stdlib.h>
 
@@ -77,6 +78,18 @@ bool sql_values_may_wrap(const struct sql_work *w, const struct sql_rows *rows,
     return !sql_edits_touch(&w->edits, wrap->from, wrap->to);
 }
 
+/* What is wrong with a column's constants is wrong with the first that is one. */
+static uint32_t place_of_first(const struct sql_rows *rows, size_t column)
+{
+    size_t row = 0;
+    int location;
+
+    while (row + 1 < rows->n && kind_of(rows->values[row * rows->ncolumns + column]) == KIND_NULL)
+        row++;
+    location = sql_expr_location(rows->values[row * rows->ncolumns + column]);
+    return location < 0 ? SQL_NOWHERE : (uint32_t)location;
+}
+
 static void put_type(struct sql_work *w, const struct rule *table, const char *column,
                      struct sql_span span)
 {
@@ -94,18 +107,20 @@ void sql_values_wrap(struct sql_work *w, const struct rule *table, const struct 
                      const struct sql_written *written, const struct sql_wrap *wrap,
                      const struct sql_twin *twins, size_t n)
 {
-    struct buf front = {0}, back = {0};
+    struct buf back = {0};
 
-    buf_append_str(&front, " SELECT ");
-    for (size_t i = 0; i < wrap->width + n; i++)
-        buf_printf(&front, "%sc%zu", i ? ", " : "",
-                   (i < wrap->width ? i : twins[i - wrap->width].of) + 1);
-    buf_append_str(&front, " FROM (");
+    for (size_t i = 0; i < wrap->width + n; i++) {
+        size_t of = i < wrap->width ? i : twins[i - wrap->width].of;
+
+        sql_edits_add_take(&w->edits, wrap->from, 0, mem_strdup(i ? ", " : " SELECT "));
+        sql_edits_add_about(&w->edits, wrap->from, 0, mem_printf("c%zu", of + 1),
+                            place_of_first(rows, of));
+    }
+    sql_edits_add_take(&w->edits, wrap->from, 0, mem_strdup(" FROM ("));
     buf_append_str(&back, ") AS \"~segue\"(");
     for (size_t i = 0; i < wrap->width; i++)
         buf_printf(&back, "%sc%zu", i ? ", " : "", i + 1);
     buf_append_str(&back, ")");
-    sql_edits_add_take(&w->edits, wrap->from, 0, buf_take(&front));
     for (size_t i = 0; i < rows->ncolumns; i++) {
         enum kind kind = kind_of_column(rows, i);
 

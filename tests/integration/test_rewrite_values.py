@@ -47,9 +47,7 @@ def said(conn, sql):
     try:
         return conn.execute(sql.encode()).fetchall()
     except psycopg.Error as error:
-        # a number of a type that the column does not take is complained of where it is selected
-        position = None if error.sqlstate == "42804" else error.diag.statement_position
-        return (error.sqlstate, error.diag.message_primary.replace("others", "items"), position,
+        return (error.sqlstate, error.diag.message_primary.replace("others", "items"), error.diag.statement_position,
                 (error.diag.constraint_name or "").replace("others", "items"))
 
 

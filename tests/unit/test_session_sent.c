@@ -87,6 +87,26 @@ static void what_has_no_position_or_the_same_passes(void **state)
     sess_sent_unref(sent);
 }
 
+static void what_stands_nowhere_loses_its_position_alone(void **state)
+{
+    static const char *const fields[] = {"SERROR", "C42601", "Mcount", "P10", "Rerror", NULL};
+    static const char *const without[] = {"SERROR", "C42601", "Mcount", "Rerror", NULL};
+    struct sess_sent *sent;
+    struct buf out = {0};
+    char msg[256], expected[256];
+    size_t len = message(expected, 'E', without);
+
+    (void)state;
+    splices[0].moved = SQL_NOWHERE;
+    sent = rewritten();
+    assert_true(sess_sent_error(sent, msg, message(msg, 'E', fields), &out));
+    assert_int_equal(out.len, len);
+    assert_memory_equal(out.data, expected, len);
+    splices[0].moved = 0;
+    buf_fini(&out);
+    sess_sent_unref(sent);
+}
+
 static void a_refusal_answers_the_syntax_error_alone(void **state)
 {
     static const char *const syntax[] = {"SERROR", "C42601", "Msyntax error", "P1", NULL};
@@ -131,6 +151,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_position_is_one_in_the_clients_text),
         cmocka_unit_test(what_has_no_position_or_the_same_passes),
+        cmocka_unit_test(what_stands_nowhere_loses_its_position_alone),
         cmocka_unit_test(a_refusal_answers_the_syntax_error_alone),
         cmocka_unit_test(what_was_sent_is_compared_with_what_is_wanted),
     };

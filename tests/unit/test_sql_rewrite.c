@@ -446,6 +446,23 @@ static void positions_are_those_of_the_text_that_the_client_sent(void **state)
     sql_rules_unref(rules);
 }
 
+static void the_columns_of_TABLE_stand_nowhere(void **state)
+{
+    static const char sql[] = "SELECT x UNION TABLE t";
+    struct sql_rules *rules = some_rules(false, false);
+    const struct sql_sight_of_session session = {.side = SQL_SIDE_OLD, .rewrites = true};
+    struct sql_rewrite out;
+
+    (void)state;
+    sql_rewrite(rules, &session, sql, strlen(sql), &out);
+    assert_string_equal(out.text, "SELECT x UNION SELECT t.id, t.o, t.\"B c\", t.g FROM t");
+    assert_int_equal(sql_rewrite_position(&out, sql, strlen(sql), 10), 10);
+    assert_int_equal(sql_rewrite_position(&out, sql, strlen(sql), 24), 0);
+    assert_int_equal(sql_rewrite_position(&out, sql, strlen(sql), (uint32_t)out.len), 22);
+    sql_rewrite_fini(&out);
+    sql_rules_unref(rules);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -461,6 +478,7 @@ int main(void)
         cmocka_unit_test(early_readers_are_found),
         cmocka_unit_test(a_column_that_is_about_to_go_is_seen_by_nobody_and_read_by_nobody),
         cmocka_unit_test(positions_are_those_of_the_text_that_the_client_sent),
+        cmocka_unit_test(the_columns_of_TABLE_stand_nowhere),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -46,11 +46,14 @@ enum sql_doubt {
 /* "unqualified name may mean another relation", for people. */
 const char *sql_doubt_text(enum sql_doubt doubt);
 
+#define SQL_NOWHERE UINT32_MAX
+
 struct sql_splice {
     uint32_t at;       /* byte offset in the client's text */
     uint32_t removed;  /* bytes of it that are replaced */
     uint32_t inserted; /* bytes that stand there instead */
-    uint32_t moved; /* not 0: they are the client's own, which began at the byte before this one */
+    uint32_t moved;    /* not 0: they are the client's own, which began at the byte before this one;
+                          SQL_NOWHERE: what they stand for has no position for the server either */
 };
 
 struct sql_rewrite {
@@ -86,7 +89,7 @@ void sql_rewrite(const struct sql_rules *rules, const struct sql_sight_of_sessio
 void sql_rewrite_fini(struct sql_rewrite *rewrite);
 
 /* A position that the server names (1-based, in characters of the text sent) as one in the client's
- * text; inside of what was inserted: where it was inserted, or moved from. */
+ * text; inside of what was inserted: where it was inserted, or moved from. 0: nowhere. */
 uint32_t sql_rewrite_position(const struct sql_rewrite *rewrite, const char *text, size_t len,
                               uint32_t position);
 

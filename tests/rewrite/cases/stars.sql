@@ -130,6 +130,9 @@ SELECT * FROM (TABLE words UNION ALL SELECT * FROM words) u;
 -- TABLE is a star
 TABLE checks;
 
+-- What an error says of the columns of TABLE has no position
+SELECT FROM words UNION ALL TABLE words;
+
 -- TABLE with a schema
 TABLE public."Order Lines";
 
