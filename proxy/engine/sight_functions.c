@@ -22,9 +22,10 @@ static const char state_sql[] = "SELECT concat_ws(', ', " OF_USERS("pg_proc") ",
  * A row for each name. Of all functions that are called so: TWICE are those that are immutable (in
  * a language that does nothing else but say a value, and without arguments by default, which may be
  * anything), and of the server's own stable ones those that only see the transaction's start and
- * settings. ONCE are all others but aggregates, procedures and those that give sets. An operator is
- * what its functions are. One cast of a user's that is not TWICE may hide anywhere: then nothing
- * is.
+ * settings. ONCE are all others but aggregates, procedures, those that give sets, and those that
+ * the planner may call itself though they do something else, too: it would in another order. An
+ * operator is what its functions are. One cast of a user's that is not TWICE may hide anywhere:
+ * then nothing is.
  */
 #define IMMUTABLE                                                                                  \
     "(p.provolatile = 'i' AND l.lanname IN ('internal', 'c', 'sql') AND (p.pronargdefaults = 0 "   \
@@ -42,7 +43,8 @@ static const char functions_sql[] =
     "'to_jsonb', 'row_to_json', 'array_to_json', 'array_to_string', 'json_build_array', "
     "'json_build_object', 'jsonb_build_array', 'jsonb_build_object'))) THEN 'f' ELSE 'g' END AS "
     "kind, p.proname::text AS name FROM pg_proc p " OF_FUNCTION " GROUP BY p.proname "
-    "HAVING bool_and(p.prokind = 'f' AND NOT p.proretset) "
+    "HAVING bool_and(p.prokind = 'f' AND NOT p.proretset AND (p.provolatile <> 'i' OR " IMMUTABLE
+    ")) "
     "UNION ALL SELECT 'o', o.oprname::text FROM pg_operator o JOIN pg_proc p ON p.oid = "
     "o.oprcode " OF_FUNCTION " GROUP BY o.oprname HAVING bool_and(NOT p.proretset AND (" IMMUTABLE
     " OR " OWN_AND_STABLE
