@@ -27,9 +27,9 @@ static const char state_sql[] = "SELECT concat_ws(', ', " OF_USERS("pg_proc") ",
  * operator is what its functions are. One cast of a user's that is not TWICE may hide anywhere:
  * then nothing is.
  */
+#define QUIET "l.lanname IN ('internal', 'c', 'sql')"
 #define IMMUTABLE                                                                                  \
-    "(p.provolatile = 'i' AND l.lanname IN ('internal', 'c', 'sql') AND (p.pronargdefaults = 0 "   \
-    "OR n.nspname = 'pg_catalog'))"
+    "(p.provolatile = 'i' AND " QUIET " AND (p.pronargdefaults = 0 OR n.nspname = 'pg_catalog'))"
 #define OWN_AND_STABLE "(n.nspname = 'pg_catalog' AND p.provolatile = 's')"
 #define OF_FUNCTION                                                                                \
     "JOIN pg_language l ON l.oid = p.prolang JOIN pg_namespace n ON n.oid = p.pronamespace"
@@ -43,8 +43,7 @@ static const char functions_sql[] =
     "'to_jsonb', 'row_to_json', 'array_to_json', 'array_to_string', 'json_build_array', "
     "'json_build_object', 'jsonb_build_array', 'jsonb_build_object'))) THEN 'f' ELSE 'g' END AS "
     "kind, p.proname::text AS name FROM pg_proc p " OF_FUNCTION " GROUP BY p.proname "
-    "HAVING bool_and(p.prokind = 'f' AND NOT p.proretset AND (p.provolatile <> 'i' OR " IMMUTABLE
-    ")) "
+    "HAVING bool_and(p.prokind = 'f' AND NOT p.proretset AND (p.provolatile <> 'i' OR " QUIET ")) "
     "UNION ALL SELECT 'o', o.oprname::text FROM pg_operator o JOIN pg_proc p ON p.oid = "
     "o.oprcode " OF_FUNCTION " GROUP BY o.oprname HAVING bool_and(NOT p.proretset AND (" IMMUTABLE
     " OR " OWN_AND_STABLE

@@ -85,9 +85,10 @@ def test_a_function_is_called_twice_only_if_all_that_are_called_so_allow_it(db, 
                       "CREATE OPERATOR <-> (FUNCTION = fits, RIGHTARG = text);"
                       "CREATE OPERATOR <~> (FUNCTION = volatile_fits, RIGHTARG = text)")
         until("the rules to know of the functions", lambda: sent("fits(label)") == "twice")
-        for name in ("stable_fits", "volatile_fits", "defaulted_fits", "told_fits"):
+        for name in ("stable_fits", "volatile_fits", "defaulted_fits"):
             assert sent(f"{name}(label)") == "in a sub-select", name
-        assert sent("aggregated_fits(label)") == "once"
+        for name in ("aggregated_fits", "told_fits"):  # the latter may speak, and the planner may call it
+            assert sent(f"{name}(label)") == "once", name
         assert sent("<-> label", "<->") == "twice" and sent("<~> label", "<~>") == "once"
         other.execute("CREATE TYPE thing AS (a int); CREATE FUNCTION thing(text) RETURNS thing LANGUAGE sql AS 'SELECT ROW(1)::thing'; "
                       "CREATE CAST (text AS thing) WITH FUNCTION thing(text) AS IMPLICIT")
