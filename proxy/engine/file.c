@@ -2,9 +2,8 @@
  * The loader: each kind of object is a table of its fields (name, how to read it, where it goes),
  * one reader for all. Checks that need two fields follow after.
  */
-#include "file.h"
+#include "file_read.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -13,35 +12,6 @@
 #include "segue/base/mem.h"
 #include "segue/sql/expr.h"
 
-struct load {
-    const char *where, *text;
-    struct err *err;
-};
-
-enum field_kind {
-    NAME,      /* identifier, at most 63 bytes */
-    TABLE,     /* identifier or schema.identifier */
-    EXPR,      /* scalar SQL expression */
-    TYPE,      /* SQL type name */
-    TEXT,      /* anything */
-    FLAG,      /* true or false */
-    ON_DELETE, /* one of PostgreSQL's actions */
-    SORT,      /* ASC or DESC */
-    COLUMN,    /* one column, as an array of one */
-    COLUMNS,   /* list of columns */
-    KEYS,      /* list of index columns */
-    HEADS,     /* list of alembic revisions */
-    REFERENCES
-};
-
-struct field {
-    const char *name;
-    enum field_kind kind;
-    bool required;
-    size_t at;
-};
-
-#define OP(member) offsetof(struct file_op, member)
 #define COL(member) offsetof(struct file_column, member)
 
 static const struct field rename_fields[] = {
@@ -88,15 +58,28 @@ static const struct field alembic_fields[] = {
     {"to", TEXT, true, offsetof(struct file, alembic_to)},
 };
 
+static enum rc check_rename(struct load *load, const char *path, struct file_op *op);
+static enum rc check_add(struct load *load, const char *path, struct file_op *op);
+
+#define FIELDS(list) list, ARRAY_LEN(list)
+
 static const struct {
     const char *name;
     const struct field *fields;
     size_t nfields;
+    enum rc (*check)(struct load *load, const char *path, struct file_op *op); /* of two fields */
 } operations[] = {
-    [FILE_RENAME_COLUMN] = {"rename_column", rename_fields, ARRAY_LEN(rename_fields)},
-    [FILE_ADD_COLUMN] = {"add_column", add_fields, ARRAY_LEN(add_fields)},
-    [FILE_CREATE_TABLE] = {"create_table", create_table_fields, ARRAY_LEN(create_table_fields)},
-    [FILE_CREATE_INDEX] = {"create_index", create_index_fields, ARRAY_LEN(create_index_fields)},
+    [FILE_RENAME_COLUMN] = {"rename_column", FIELDS(rename_fields), check_rename},
+    [FILE_ADD_COLUMN] = {"add_column", FIELDS(add_fields), check_add},
+    [FILE_CREATE_TABLE] = {"create_table", FIELDS(create_table_fields), NULL},
+    [FILE_CREATE_INDEX] = {"create_index", FIELDS(create_index_fields), NULL},
+    [FILE_DROP_COLUMN] = {"drop_column", FIELDS(file_drop_column_fields), NULL},
+    [FILE_ALTER_COLUMN] = {"alter_column", FIELDS(file_alter_column_fields), file_check_alter},
+    [FILE_CREATE_CONSTRAINT] = {"create_constraint", FIELDS(file_create_constraint_fields),
+                                file_check_constraint},
+    [FILE_DROP_CONSTRAINT] = {"drop_constraint", FIELDS(file_drop_constraint_fields), NULL},
+    [FILE_DROP_MULTICOLUMN_CONSTRAINT] = {"drop_multicolumn_constraint",
+                                          FIELDS(file_drop_many_fields), NULL},
 };
 _Static_assert(ARRAY_LEN(operations) == FILE_OP_COUNT, "an operation without a row");
 
@@ -107,9 +90,7 @@ const char *file_op_name(enum file_op_kind kind)
 
 /* ---- errors ---- */
 
-static enum rc bad(struct load *load, const char *path, const char *fmt, ...) PRINTF_LIKE(3, 4);
-
-static enum rc bad(struct load *load, const char *path, const char *fmt, ...)
+enum rc file_bad(struct load *load, const char *path, const char *fmt, ...)
 {
     struct buf text = {0};
     va_list ap;
@@ -134,14 +115,11 @@ static char *allowed_names(const struct field *fields, size_t n)
 
 /* ---- values ---- */
 
-static enum rc read_object(struct load *load, const char *path, json_t *value,
-                           const struct field *fields, size_t nfields, void *base);
-
 static enum rc read_name(struct load *load, const char *path, const char *text, char **out)
 {
     if (!*text || strlen(text) > FILE_NAME_BYTES_MAX)
-        return bad(load, path, "a name has 1 to %d bytes, this one has %zu", FILE_NAME_BYTES_MAX,
-                   strlen(text));
+        return file_bad(load, path, "a name has 1 to %d bytes, this one has %zu",
+                        FILE_NAME_BYTES_MAX, strlen(text));
     *out = mem_strdup(text);
     return RC_OK;
 }
@@ -178,7 +156,7 @@ static enum rc read_table(struct load *load, const char *path, const char *text,
     if (*end || !*out->name || (out->schema && !*out->schema) ||
         strlen(out->name) > FILE_NAME_BYTES_MAX ||
         (out->schema && strlen(out->schema) > FILE_NAME_BYTES_MAX))
-        return bad(load, path, "\"%s\" is not the name of a table", text);
+        return file_bad(load, path, "\"%s\" is not the name of a table", text);
     return RC_OK;
 }
 
@@ -196,7 +174,7 @@ static enum rc read_expr(struct load *load, const char *path, const char *text, 
 
     if (sql_expr_parse(text, &info, &why) != RC_OK) {
         err_hint(load->err, "%s", why.hint[0] ? why.hint : "one scalar SQL expression is allowed");
-        return bad(load, path, "%s", why.text);
+        return file_bad(load, path, "%s", why.text);
     }
     if (info.has_subquery)
         fault = "a subquery";
@@ -207,7 +185,7 @@ static enum rc read_expr(struct load *load, const char *path, const char *text, 
     sql_expr_info_fini(&info);
     if (fault) {
         err_hint(load->err, "put it into a function and call that");
-        return bad(load, path, "%s is not allowed in an expression", fault);
+        return file_bad(load, path, "%s is not allowed in an expression", fault);
     }
     *out = closed(text);
     return RC_OK;
@@ -218,13 +196,13 @@ static enum rc read_type(struct load *load, const char *path, const char *text, 
     struct err why = {0};
 
     if (sql_type_parse(text, &why) != RC_OK)
-        return bad(load, path, "%s", why.text);
+        return file_bad(load, path, "%s", why.text);
     *out = closed(text);
     return RC_OK;
 }
 
-static enum rc read_choice(struct load *load, const char *path, const char *text,
-                           const char *const *choices, size_t n, char **out)
+enum rc file_read_choice(struct load *load, const char *path, const char *text,
+                         const char *const *choices, size_t n, char **out)
 {
     struct buf all = {0};
     enum rc rc;
@@ -237,7 +215,7 @@ static enum rc read_choice(struct load *load, const char *path, const char *text
         }
         buf_printf(&all, "%s%s", i ? ", " : "", choices[i]);
     }
-    rc = bad(load, path, "\"%s\" is not one of %s", text, all.data);
+    rc = file_bad(load, path, "\"%s\" is not one of %s", text, all.data);
     buf_fini(&all);
     return rc;
 }
@@ -253,19 +231,19 @@ static enum rc read_columns(struct load *load, const char *path, json_t *value, 
     *(struct file_column **)out = columns;
     ((struct file_op *)(void *)((char *)out - OP(columns)))->ncolumns = n;
     if (!one && n == 0)
-        return bad(load, path, "a list of at least one column is wanted");
+        return file_bad(load, path, "a list of at least one column is wanted");
     for (size_t i = 0; rc == RC_OK && i < n; i++) {
         char *at = one ? mem_strdup(path) : mem_printf("%s[%zu]", path, i);
 
         if (one)
-            rc = read_object(load, at, value, add_column_fields, ARRAY_LEN(add_column_fields),
-                             &columns[i]);
+            rc = file_read_object(load, at, value, add_column_fields, ARRAY_LEN(add_column_fields),
+                                  &columns[i]);
         else
-            rc = read_object(load, at, json_array_get(value, i), table_column_fields,
-                             ARRAY_LEN(table_column_fields), &columns[i]);
+            rc = file_read_object(load, at, json_array_get(value, i), table_column_fields,
+                                  ARRAY_LEN(table_column_fields), &columns[i]);
         for (size_t k = 0; rc == RC_OK && k < i; k++)
             if (!strcmp(columns[k].name, columns[i].name))
-                rc = bad(load, at, "column \"%s\" stands twice in the list", columns[i].name);
+                rc = file_bad(load, at, "column \"%s\" stands twice in the list", columns[i].name);
         free(at);
     }
     return rc;
@@ -280,7 +258,7 @@ static enum rc read_keys(struct load *load, const char *path, json_t *value, voi
     *(struct file_index_column **)out = keys;
     ((struct file_op *)(void *)((char *)out - OP(keys)))->nkeys = n;
     if (n == 0 || n > 32)
-        return bad(load, path, "a list of 1 to 32 columns is wanted");
+        return file_bad(load, path, "a list of 1 to 32 columns is wanted");
     for (size_t i = 0; rc == RC_OK && i < n; i++) {
         json_t *item = json_array_get(value, i);
         char *at = mem_printf("%s[%zu]", path, i);
@@ -288,7 +266,7 @@ static enum rc read_keys(struct load *load, const char *path, json_t *value, voi
         if (json_is_string(item))
             rc = read_name(load, at, json_string_value(item), &keys[i].column);
         else
-            rc = read_object(load, at, item, key_fields, ARRAY_LEN(key_fields), &keys[i]);
+            rc = file_read_object(load, at, item, key_fields, ARRAY_LEN(key_fields), &keys[i]);
         free(at);
     }
     return rc;
@@ -302,12 +280,12 @@ static enum rc read_heads(struct load *load, const char *path, json_t *value, vo
     *(char ***)out = heads;
     ((struct file *)(void *)((char *)out - offsetof(struct file, alembic_from)))->nalembic_from = n;
     if (n == 0)
-        return bad(load, path, "a list of at least one revision is wanted");
+        return file_bad(load, path, "a list of at least one revision is wanted");
     for (size_t i = 0; i < n; i++) {
         const char *text = json_string_value(json_array_get(value, i));
 
         if (!text)
-            return bad(load, path, "a revision is a string");
+            return file_bad(load, path, "a revision is a string");
         heads[i] = mem_strdup(text);
     }
     return RC_OK;
@@ -315,12 +293,13 @@ static enum rc read_heads(struct load *load, const char *path, json_t *value, vo
 
 /* ---- fields and objects ---- */
 
-static enum rc read_text(struct load *load, const char *path, enum field_kind kind,
-                         const char *text, void *out)
+enum rc file_read_text(struct load *load, const char *path, enum field_kind kind, const char *text,
+                       void *out)
 {
     static const char *const actions[] = {"NO ACTION", "RESTRICT", "CASCADE", "SET NULL",
                                           "SET DEFAULT"};
     static const char *const sorts[] = {"ASC", "DESC"};
+    static const char *const matches[] = {"SIMPLE", "FULL"};
 
     switch (kind) {
     case NAME:
@@ -332,9 +311,11 @@ static enum rc read_text(struct load *load, const char *path, enum field_kind ki
     case TYPE:
         return read_type(load, path, text, out);
     case ON_DELETE:
-        return read_choice(load, path, text, actions, ARRAY_LEN(actions), out);
+        return file_read_choice(load, path, text, actions, ARRAY_LEN(actions), out);
     case SORT:
-        return read_choice(load, path, text, sorts, ARRAY_LEN(sorts), out);
+        return file_read_choice(load, path, text, sorts, ARRAY_LEN(sorts), out);
+    case MATCH:
+        return file_read_choice(load, path, text, matches, ARRAY_LEN(matches), out);
     default:
         *(char **)out = mem_strdup(text);
         return RC_OK;
@@ -349,7 +330,7 @@ static enum rc read_field(struct load *load, const char *path, json_t *value,
     switch (field->kind) {
     case FLAG:
         if (!json_is_boolean(value))
-            return bad(load, path, "true or false is wanted");
+            return file_bad(load, path, "true or false is wanted");
         *(bool *)out = json_is_true(value);
         return RC_OK;
     case COLUMN:
@@ -362,17 +343,19 @@ static enum rc read_field(struct load *load, const char *path, json_t *value,
         return read_heads(load, path, value, out);
     case REFERENCES:
         *(struct file_references **)out = mem_calloc(1, sizeof(struct file_references));
-        return read_object(load, path, value, references_fields, ARRAY_LEN(references_fields),
-                           *(void **)out);
+        return file_read_object(load, path, value, references_fields, ARRAY_LEN(references_fields),
+                                *(void **)out);
     default:
+        if (field->kind >= MAYBE && field->kind != MATCH)
+            return file_read_alter(load, path, value, field, out);
         if (!json_is_string(value))
-            return bad(load, path, "a string is wanted");
-        return read_text(load, path, field->kind, json_string_value(value), out);
+            return file_bad(load, path, "a string is wanted");
+        return file_read_text(load, path, field->kind, json_string_value(value), out);
     }
 }
 
-static enum rc read_object(struct load *load, const char *path, json_t *value,
-                           const struct field *fields, size_t nfields, void *base)
+enum rc file_read_object(struct load *load, const char *path, json_t *value,
+                         const struct field *fields, size_t nfields, void *base)
 {
     char *allowed = allowed_names(fields, nfields);
     const char *key;
@@ -380,7 +363,7 @@ static enum rc read_object(struct load *load, const char *path, json_t *value,
     enum rc rc = RC_OK;
 
     if (!json_is_object(value))
-        rc = bad(load, path, "an object with the fields %s is wanted", allowed);
+        rc = file_bad(load, path, "an object with the fields %s is wanted", allowed);
     json_object_foreach(value, key, item)
     {
         char *at = mem_printf("%s%s%s", path, *path ? "." : "", key);
@@ -389,7 +372,7 @@ static enum rc read_object(struct load *load, const char *path, json_t *value,
         while (i < nfields && strcmp(fields[i].name, key))
             i++;
         if (i == nfields)
-            rc = bad(load, at, "unknown field; allowed here: %s", allowed);
+            rc = file_bad(load, at, "unknown field; allowed here: %s", allowed);
         else
             rc = read_field(load, at, item, &fields[i], base);
         free(at);
@@ -398,43 +381,50 @@ static enum rc read_object(struct load *load, const char *path, json_t *value,
     }
     for (size_t i = 0; rc == RC_OK && i < nfields; i++)
         if (fields[i].required && !json_object_get(value, fields[i].name))
-            rc = bad(load, path, "field \"%s\" is missing; allowed here: %s", fields[i].name,
-                     allowed);
+            rc = file_bad(load, path, "field \"%s\" is missing; allowed here: %s", fields[i].name,
+                          allowed);
     free(allowed);
     return rc;
 }
 
 /* ---- operations ---- */
 
-static enum rc check_rename(struct load *load, const char *path, const struct file_op *op)
+static enum rc check_rename(struct load *load, const char *path, struct file_op *op)
 {
     if (!strcmp(op->from, op->to))
-        return bad(load, path, "\"from\" and \"to\" are the same name");
+        return file_bad(load, path, "\"from\" and \"to\" are the same name");
     if (!op->type && (op->up || op->down)) {
         err_hint(load->err, "name the type of the new column, or leave out up and down");
-        return bad(load, path, "\"up\" and \"down\" need \"type\"");
+        return file_bad(load, path, "\"up\" and \"down\" need \"type\"");
     }
     if ((op->up == NULL) != (op->down == NULL))
-        return bad(load, path, "\"up\" and \"down\" go together: one of them is missing");
+        return file_bad(load, path, "\"up\" and \"down\" go together: one of them is missing");
     return RC_OK;
 }
 
-static enum rc check_add(struct load *load, const char *path, const struct file_op *op)
+static enum rc check_add(struct load *load, const char *path, struct file_op *op)
 {
     if (op->columns[0].nullable || op->columns[0].def || op->up)
         return RC_OK;
     err_hint(load->err, "add \"nullable\": true, or a \"default\", or \"up\"");
-    return bad(load, path, "column \"%s\" is NOT NULL and has neither default nor up",
-               op->columns[0].name);
+    return file_bad(load, path, "column \"%s\" is NOT NULL and has neither default nor up",
+                    op->columns[0].name);
 }
 
-#define OPERATION_NAMES "rename_column, add_column, create_table, create_index"
+static char *operation_names(void)
+{
+    struct buf out = {0};
+
+    for (size_t i = 0; i < ARRAY_LEN(operations); i++)
+        buf_printf(&out, "%s%s", i ? ", " : "", operations[i].name);
+    return buf_take(&out);
+}
 
 static enum rc read_operation(struct load *load, size_t index, json_t *value, struct file_op *op)
 {
     const char *key = json_object_iter_key(json_object_iter(value));
     char *path = mem_printf("operations[%zu]", index);
-    char *inner = NULL;
+    char *inner = NULL, *known = operation_names();
     size_t kind = 0;
     enum rc rc = RC_ERR;
 
@@ -442,22 +432,21 @@ static enum rc read_operation(struct load *load, size_t index, json_t *value, st
     while (kind < FILE_OP_COUNT && (!key || strcmp(operations[kind].name, key)))
         kind++;
     if (json_object_size(value) != 1) {
-        bad(load, path, "an operation is an object with one of: " OPERATION_NAMES);
+        file_bad(load, path, "an operation is an object with one of: %s", known);
         goto out;
     }
     if (kind == FILE_OP_COUNT) {
-        bad(load, path, "there is no operation \"%s\"; known: " OPERATION_NAMES, key);
+        file_bad(load, path, "there is no operation \"%s\"; known: %s", key, known);
         goto out;
     }
     op->kind = (enum file_op_kind)kind;
     inner = mem_printf("%s.%s", path, key);
-    rc = read_object(load, inner, json_object_get(value, key), operations[kind].fields,
-                     operations[kind].nfields, op);
-    if (rc == RC_OK && op->kind == FILE_RENAME_COLUMN)
-        rc = check_rename(load, inner, op);
-    if (rc == RC_OK && op->kind == FILE_ADD_COLUMN)
-        rc = check_add(load, inner, op);
+    rc = file_read_object(load, inner, json_object_get(value, key), operations[kind].fields,
+                          operations[kind].nfields, op);
+    if (rc == RC_OK && operations[kind].check)
+        rc = operations[kind].check(load, inner, op);
 out:
+    free(known);
     free(inner);
     free(path);
     return rc;
@@ -467,9 +456,9 @@ static enum rc read_version(struct load *load, json_t *value, struct file *file)
 {
     if (!json_is_object(value) || json_object_size(value) != 1 ||
         !json_object_get(value, "alembic"))
-        return bad(load, "version_table", "an object with one of: alembic is wanted");
-    return read_object(load, "version_table.alembic", json_object_get(value, "alembic"),
-                       alembic_fields, ARRAY_LEN(alembic_fields), file);
+        return file_bad(load, "version_table", "an object with one of: alembic is wanted");
+    return file_read_object(load, "version_table.alembic", json_object_get(value, "alembic"),
+                            alembic_fields, ARRAY_LEN(alembic_fields), file);
 }
 
 static enum rc read_file(struct load *load, json_t *root, struct file *file)
@@ -482,21 +471,21 @@ static enum rc read_file(struct load *load, json_t *root, struct file *file)
     enum rc rc;
 
     if (!json_is_object(root))
-        return bad(load, "", "an object with the fields %s is wanted", allowed);
+        return file_bad(load, "", "an object with the fields %s is wanted", allowed);
     json_object_foreach(root, key, item)
     {
         if (strcmp(key, "name") && strcmp(key, "operations") && strcmp(key, "version_table"))
-            return bad(load, key, "unknown field; allowed here: %s", allowed);
+            return file_bad(load, key, "unknown field; allowed here: %s", allowed);
     }
     if (!json_is_string(json_object_get(root, "name")))
-        return bad(load, "name", "a string is wanted: what the migration is called");
+        return file_bad(load, "name", "a string is wanted: what the migration is called");
     rc = read_name(load, "name", json_string_value(json_object_get(root, "name")), &file->name);
     if (rc != RC_OK)
         return rc;
     file->nops = json_array_size(operations_list);
     if (file->nops == 0 || file->nops > FILE_OPERATIONS_MAX)
-        return bad(load, "operations", "a list of 1 to %d operations is wanted",
-                   FILE_OPERATIONS_MAX);
+        return file_bad(load, "operations", "a list of 1 to %d operations is wanted",
+                        FILE_OPERATIONS_MAX);
     file->ops = mem_calloc(file->nops, sizeof(*file->ops));
     for (size_t i = 0; rc == RC_OK && i < file->nops; i++)
         rc = read_operation(load, i, json_array_get(operations_list, i), &file->ops[i]);
@@ -551,8 +540,9 @@ static void column_fini(struct file_column *column)
 
 static void op_fini(struct file_op *op)
 {
-    char *const texts[] = {op->table.schema, op->table.name, op->from, op->to,     op->type,
-                           op->up,           op->down,       op->name, op->method, op->predicate};
+    char *const texts[] = {op->table.schema, op->table.name, op->from,  op->to,
+                           op->type,         op->up,         op->down,  op->name,
+                           op->method,       op->predicate,  op->column};
 
     for (size_t i = 0; i < ARRAY_LEN(texts); i++)
         free(texts[i]);
@@ -564,6 +554,7 @@ static void op_fini(struct file_op *op)
         free(op->keys[i].sort);
     }
     free(op->keys);
+    file_alter_fini(op);
 }
 
 void file_free(struct file *file)

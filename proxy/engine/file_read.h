@@ -1,0 +1,81 @@
+/*
+ * What the rooms of the file's loader share: kinds of fields, one reader for objects, errors.
+ * Private to file*.c.
+ *
+ *   file.c        the document, operations that were there first, readers of plain kinds
+ *   file_alter.c  operations that change what is there: columns and constraints
+ */
+#ifndef SEGUE_ENGINE_FILE_READ_H
+#define SEGUE_ENGINE_FILE_READ_H
+
+#include <jansson.h>
+
+#include "file.h"
+
+struct load {
+    const char *where, *text;
+    struct err *err;
+};
+
+enum field_kind {
+    NAME,      /* identifier, at most 63 bytes */
+    TABLE,     /* identifier or schema.identifier */
+    EXPR,      /* scalar SQL expression */
+    TYPE,      /* SQL type name */
+    TEXT,      /* anything */
+    FLAG,      /* true or false */
+    ON_DELETE, /* one of PostgreSQL's actions */
+    SORT,      /* ASC or DESC */
+    COLUMN,    /* one column, as an array of one */
+    COLUMNS,   /* list of columns */
+    KEYS,      /* list of index columns */
+    HEADS,     /* list of alembic revisions */
+    REFERENCES,
+    /* file_alter.c */
+    MAYBE,       /* true or false, or as it is: enum file_maybe */
+    EXPR_CHANGE, /* an expression, or null: struct file_change */
+    TEXT_CHANGE, /* a text, or null: struct file_change */
+    NAMES,       /* struct file_names */
+    PAIRS,       /* an object of expressions by column: struct file_pairs */
+    KIND,        /* unique, check, foreign_key, primary_key: enum file_constraint_kind */
+    MATCH,       /* SIMPLE, FULL */
+    UNIQUE_ONE,
+    CHECK_ONE,
+    FOREIGN_ONE, /* of one column: struct file_constraint */
+    FOREIGN_MANY /* "references" of create_constraint */
+};
+
+struct field {
+    const char *name;
+    enum field_kind kind;
+    bool required;
+    size_t at;
+};
+
+#define OP(member) offsetof(struct file_op, member)
+
+/* Sets the error with file, line and path; returns RC_ERR. */
+enum rc file_bad(struct load *load, const char *path, const char *fmt, ...) PRINTF_LIKE(3, 4);
+enum rc file_read_object(struct load *load, const char *path, json_t *value,
+                         const struct field *fields, size_t nfields, void *base) MUST_CHECK;
+/* A value of a kind that is written as a string. */
+enum rc file_read_text(struct load *load, const char *path, enum field_kind kind, const char *text,
+                       void *out) MUST_CHECK;
+/* One of `choices`, whatever its case; *out is the choice's own spelling. */
+enum rc file_read_choice(struct load *load, const char *path, const char *text,
+                         const char *const *choices, size_t n, char **out) MUST_CHECK;
+
+/* ---- file_alter.c ---- */
+extern const struct field file_drop_column_fields[3];
+extern const struct field file_alter_column_fields[12];
+extern const struct field file_create_constraint_fields[12];
+extern const struct field file_drop_constraint_fields[4];
+extern const struct field file_drop_many_fields[4];
+
+enum rc file_read_alter(struct load *load, const char *path, json_t *value,
+                        const struct field *field, void *out) MUST_CHECK;
+enum rc file_check_alter(struct load *load, const char *path, struct file_op *op) MUST_CHECK;
+enum rc file_check_constraint(struct load *load, const char *path, struct file_op *op) MUST_CHECK;
+void file_alter_fini(struct file_op *op);
+
+#endif
