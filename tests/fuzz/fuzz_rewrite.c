@@ -1,7 +1,7 @@
 /*
  * A statement into the SQL layer. First byte: the session's side, whether a temporary table may
- * hide one, and whether new columns may be read. What comes out must be what the splices say, and
- * a statement; and what comes of its shape must be the same.
+ * hide one, whether new columns may be read, and what the search path says of a name. What comes
+ * out must be what the splices say, and a statement; and what comes of its shape must be the same.
  */
 #include <pg_query.h>
 #include <stdio.h>
@@ -9,10 +9,12 @@
 #include <string.h>
 
 #include "../../proxy/sql/shape.h"
+#include "segue/sql/path.h"
 #include "segue/sql/rewrite.h"
 #include "target.h"
 
-static struct sql_rules *rules[2]; /* [new columns may not be read yet] */
+/* [new columns may not be read yet][an unqualified name needs the search path] */
+static struct sql_rules *rules[2][2];
 
 static void fail(const char *what, const struct sql_rewrite *rewrite)
 {
@@ -20,7 +22,18 @@ static void fail(const char *what, const struct sql_rewrite *rewrite)
     abort();
 }
 
-static struct sql_rules *rules_new(bool early)
+static struct sql_functions *functions_new(void)
+{
+    static const struct sql_function known[] = {
+        {SQL_FUNCTION_TWICE, "lower"},  {SQL_FUNCTION_TWICE, "now"},  {SQL_FUNCTION_ONCE, "random"},
+        {SQL_FUNCTION_ONCE, "nextval"}, {SQL_FUNCTION_OPERATOR, "+"}, {SQL_FUNCTION_OPERATOR, "||"},
+        {SQL_FUNCTION_OPERATOR, "-"},   {SQL_FUNCTION_CASTS, ""},
+    };
+
+    return sql_functions_new(known, sizeof(known) / sizeof(known[0]));
+}
+
+static struct sql_rules *rules_new(bool early, bool contested)
 {
     static const char *const old_columns[] = {"claim_text", "Old \"n", NULL};
     static const char *const new_columns[] = {"claim", "new", NULL};
@@ -44,7 +57,10 @@ static struct sql_rules *rules_new(bool early)
                                   .ntwins = 2,
                                   .early = early};
     struct sql_rules *out = sql_rules_new(1);
+    struct sql_functions *functions = functions_new();
 
+    sql_rules_functions(out, functions);
+    sql_functions_unref(functions);
     sql_rules_add_partition(
         out, sql_rules_add(out, &rule),
         &(struct sql_partition){"public", "checks_2026", columns, rule.ncolumns - 1});
@@ -52,6 +68,9 @@ static struct sql_rules *rules_new(bool early)
     rule.reversed = true;
     sql_rules_add(out, &rule);
     sql_rules_add_namesake(out, &(struct sql_namesake){"public", "notes", names});
+    if (contested)
+        sql_rules_add_namesake(out, &(struct sql_namesake){"tenant", "checks", names});
+    sql_rules_set_access(out, &(struct sql_access){.usage = SQL_USAGE_ALL});
     return out;
 }
 
@@ -84,19 +103,38 @@ static void parses(const struct sql_rewrite *rewrite)
     pg_query_free_parse_result(parsed);
 }
 
-/* Positions stay inside of the client's text; and in order, unless some of it was moved. */
+/* Is that byte of what is sent one that was moved there, or that stands for nothing? */
+static bool was_moved(const struct sql_rewrite *rewrite, size_t at)
+{
+    size_t gained = 0;
+
+    for (size_t i = 0; i < rewrite->nsplices; i++) {
+        const struct sql_splice *splice = &rewrite->splices[i];
+        size_t begin = splice->at + gained;
+
+        if (at >= begin && at < begin + splice->inserted)
+            return splice->moved != 0;
+        gained += (size_t)splice->inserted - splice->removed;
+    }
+    return false;
+}
+
+/* Positions stay inside of the client's text; and in order, but for what was moved. */
 static void positions(const char *text, size_t len, const struct sql_rewrite *rewrite)
 {
-    uint32_t last = 0;
-    bool moved = false;
+    uint32_t last = 0, position = 0;
 
-    for (size_t i = 0; i < rewrite->nsplices; i++)
-        moved |= rewrite->splices[i].moved != 0;
+    for (size_t at = 0; at <= rewrite->len; at++) {
+        uint32_t mapped;
 
-    for (uint32_t at = 1; at <= rewrite->len + 1; at++) {
-        uint32_t mapped = sql_rewrite_position(rewrite, text, len, at);
-
-        if ((mapped < last && !moved) || mapped > len + 1)
+        if (at < rewrite->len && ((unsigned char)rewrite->text[at] & 0xC0) == 0x80)
+            continue;
+        mapped = sql_rewrite_position(rewrite, text, len, ++position);
+        if (mapped > len + 1)
+            fail("a position outside of the text", rewrite);
+        if (was_moved(rewrite, at))
+            continue;
+        if (mapped < last)
             fail("a position goes astray", rewrite);
         last = mapped;
     }
@@ -138,16 +176,19 @@ int fuzz_one(const uint8_t *data, size_t len)
     const char *text = (const char *)data + 1;
     struct sql_sight_of_session session;
     struct sql_rewrite rewrite;
+    struct sql_rules *of;
 
-    if (!rules[0])
-        for (int early = 0; early < 2; early++)
-            rules[early] = rules_new(early);
+    if (!rules[0][0])
+        for (int i = 0; i < 4; i++)
+            rules[i / 2][i % 2] = rules_new(i / 2, i % 2);
     if (!len--)
         return 0;
+    of = rules[(data[0] & 16) != 0][(data[0] & 4) != 0];
     session = (struct sql_sight_of_session){.side = (enum sql_side)((data[0] & 3) % 3),
                                             .rewrites = !(data[0] & 64),
                                             .shadowed = data[0] & 32 ? 2 : 0};
-    sql_rewrite(rules[(data[0] & 16) != 0], &session, text, len, &rewrite);
+    session.path = sql_path_class(of, data[0] & 8 ? "tenant, public" : "public", "app");
+    sql_rewrite(of, &session, text, len, &rewrite);
     if (rewrite.text) {
         if (rewrite.doubt || rewrite.early || !session.rewrites)
             fail("a text in spite of a reason for none", &rewrite);
@@ -155,7 +196,7 @@ int fuzz_one(const uint8_t *data, size_t len)
         parses(&rewrite);
         positions(text, len, &rewrite);
     }
-    by_shape(rules[(data[0] & 16) != 0], &session, text, len, &rewrite);
+    by_shape(of, &session, text, len, &rewrite);
     sql_rewrite_fini(&rewrite);
     return 0;
 }
@@ -179,6 +220,11 @@ const struct fuzz_seed fuzz_seeds[] = {
     FUZZ_SEED(
         "\1INSERT INTO checks (id, claim_text) VALUES (1, 'a'), (2, NULL), (-3, 'c'), (4, 'd'), "
         "(5, 'e'), (6, 'f'), (7, 'g'), (8, 'h'), (9, '') ON CONFLICT DO NOTHING"),
+    FUZZ_SEED("\5UPDATE checks SET claim_text = lower(claim_text) || random() WHERE id = 1 + 2"),
+    FUZZ_SEED(
+        "\x0DINSERT INTO checks (id, claim_text) VALUES (nextval('s'), lower('A')), (1, random()) "
+        "RETURNING *"),
+    FUZZ_SEED("\6SELECT * FROM checks, tenant.checks t WHERE t.claim = claim_text"),
     FUZZ_SEED("\1UPDATE checks SET claim_text = 'x' || -17 WHERE id = 2000000001 AND claim_text = "
               "'2000000000'"),
     FUZZ_SEED("\1MERGE INTO checks c USING notes n ON n.id = c.id WHEN MATCHED THEN UPDATE SET "
