@@ -83,10 +83,12 @@ void eng_phase_switch(struct eng_engine *engine, struct eng_migration *m, enum e
 
     assert(eng_phase_legal(from, to));
     m->phase = to;
-    if (to == PH_SOAKING && from == PH_CUTTING_OVER)
+    if (to == PH_SOAKING && from == PH_CUTTING_OVER) {
         m->turned_ms = clock_ms(); /* the gate is still closed */
-    else if (to == PH_READY && from == PH_REVERTING)
+    } else if (to == PH_READY && from == PH_REVERTING) {
         m->turned_ms = INT64_MIN;
+        m->migrate = false; /* as the transaction has said: who went back does not go on */
+    }
     m->retries = 0;
     m->not_before_us = 0;
     m->step[0] = '\0';
