@@ -28,6 +28,8 @@ const struct adm_command adm_commands[] = {
      "go on, also after a failure"},
     {"THROTTLE", ENG_THROTTLE, {ADM_ARG_SIGNAL, ADM_ARG_LIMIT},
      "set the limit of a signal: a number, off, on or default (SHOW THROTTLE lists them)"},
+    {"EVIDENCE", ENG_EVIDENCE, {ADM_ARG_MIGRATION},
+     "one JSON document of what has happened, of ended migrations, too"},
 };
 /* clang-format on */
 

@@ -9,6 +9,7 @@
 #define OID_BOOL 16
 #define OID_INT8 20
 #define OID_TEXT 25
+#define OID_JSON 114
 #define OID_FLOAT8 701
 
 /* A message: type, four bytes for the length that includes themselves, body. */
@@ -35,6 +36,8 @@ static uint32_t value_oid(const json_t *value)
         return OID_INT8;
     if (json_is_real(value))
         return OID_FLOAT8;
+    if (json_is_array(value) || json_is_object(value))
+        return OID_JSON;
     return OID_TEXT;
 }
 
@@ -70,7 +73,7 @@ static void append_row_description(struct buf *out, const json_t *columns, const
     json_array_foreach(columns, i, name)
     {
         uint32_t oid = column_oid(rows, i);
-        uint16_t size = oid == OID_TEXT ? 0xffff : oid == OID_BOOL ? 1 : 8;
+        uint16_t size = oid == OID_BOOL ? 1 : oid == OID_INT8 || oid == OID_FLOAT8 ? 8 : 0xffff;
 
         buf_append(out, json_string_value(name), json_string_length(name) + 1);
         buf_append_u32(out, 0); /* no table */

@@ -31,6 +31,11 @@ static json_t *show_usage(const struct adm_sources *from, const char *name)
     return eng_show_usage(from->engine, name);
 }
 
+static json_t *show_attempts(const struct adm_sources *from, const char *name)
+{
+    return eng_show_attempts(from->engine, name);
+}
+
 static json_t *show_config(const struct adm_sources *from, const char *name)
 {
     (void)name;
@@ -76,6 +81,8 @@ static const struct {
      "what may hold or slow a migration, and what does"},
     {"USAGE", show_usage, NULL, true, true,
      "who uses old and new names, and who connects past segue"},
+    {"ATTEMPTS", show_attempts, NULL, true, true,
+     "the last tries of cut-overs, rollbacks and steps: outcome, times, who was in the way"},
     {"STATS", NULL, sess_show_stats, false, false,
      "counters of the data plane, rates of the last minute"},
     {"LATENCY", NULL, sess_show_latency, false, false,

@@ -24,6 +24,8 @@ static int run_usage(const struct cli_command *command, const struct cli_args *a
 static int run_verb(const struct cli_command *command, const struct cli_args *args);
 static int run_verify(const struct cli_command *command, const struct cli_args *args);
 static int run_throttle(const struct cli_command *command, const struct cli_args *args);
+static int run_attempts(const struct cli_command *command, const struct cli_args *args);
+static int run_evidence(const struct cli_command *command, const struct cli_args *args);
 
 /* clang-format off */
 const struct cli_command cli_commands[] = {
@@ -39,6 +41,10 @@ const struct cli_command cli_commands[] = {
      "phase, progress, what slows it, worst stall"},
     {"usage", "[NAME]", 0, 1, 0, NULL, run_usage,
      "who uses old and new names, and who connects past segue"},
+    {"attempts", "[NAME]", 0, 1, 0, NULL, run_attempts,
+     "the last tries of cut-overs, rollbacks and steps, and who was in the way"},
+    {"evidence", "NAME", 1, 1, 0, "EVIDENCE", run_evidence,
+     "one JSON document of what has happened: phases, rows, attempts, usage"},
     {"cutover", "NAME", 1, 1, 0, "CUTOVER", run_verb,
      "make the new schema the source of truth"},
     {"complete", "NAME", 1, 1, CLI_FORCE, "COMPLETE", run_verb,
@@ -301,6 +307,33 @@ static int run_usage(const struct cli_command *command, const struct cli_args *a
     int code = show(args, statement, false);
 
     (void)command;
+    free(statement);
+    return code;
+}
+
+static int run_attempts(const struct cli_command *command, const struct cli_args *args)
+{
+    char *statement = word_statement("SHOW ATTEMPTS", args);
+    int code = show(args, statement, false);
+
+    (void)command;
+    free(statement);
+    return code;
+}
+
+static int run_evidence(const struct cli_command *command, const struct cli_args *args)
+{
+    struct cli_client client;
+    char *statement = word_statement(command->verb, args);
+    json_t *rows = NULL;
+    int code = open_client(args, &client);
+
+    if (code == CLI_DONE)
+        code = ask(&client, statement, NULL, &rows);
+    if (code == CLI_DONE)
+        cli_print_json(json_object_get(json_array_get(rows, 0), "evidence"));
+    json_decref(rows);
+    cli_client_close(&client);
     free(statement);
     return code;
 }

@@ -9,6 +9,7 @@
 
 #define OID_BOOL 16
 #define OID_INT8 20
+#define OID_JSON 114
 #define OID_FLOAT8 701
 
 /* libpq's message without its last line end. */
@@ -80,6 +81,9 @@ static json_t *value_json(const PGresult *result, int row, int column)
         return json_integer(strtoll(text, NULL, 10));
     case OID_FLOAT8:
         return json_real(strtod(text, NULL));
+    case OID_JSON:
+        string = json_loads(text, JSON_DECODE_ANY, NULL);
+        return string ? string : json_string("(not valid JSON)");
     default:
         string = json_string(text);
         return string ? string : json_string("(not valid UTF-8)");

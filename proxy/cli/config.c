@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "segue/base/clock.h"
 #include "segue/base/log.h"
 #include "segue/base/mem.h"
 
@@ -227,6 +228,19 @@ void cfg_session_options(const struct cfg *cfg, struct sess_options *out)
         out->upstream.tls_direct = true;
 }
 
+/* The row's own check has parsed every item before. */
+static struct eng_backoff backoff(char *const *list)
+{
+    struct eng_backoff out = {0};
+
+    for (size_t i = 0; list[i] && out.n < ENG_BACKOFF_MAX; i++) {
+        if (clock_duration_parse(list[i], &out.ms[out.n]) == RC_OK)
+            out.n++;
+    }
+    out.n += out.n == 0;
+    return out;
+}
+
 void cfg_engine_options(const struct cfg *cfg, struct eng_options *out)
 {
     const struct opt_value *v = cfg->set->values;
@@ -237,6 +251,7 @@ void cfg_engine_options(const struct cfg *cfg, struct eng_options *out)
         .drain_timeout_ms = v[CFG_CUTOVER_DRAIN_MS].number,
         .gate_hold_max_ms = v[CFG_GATE_HOLD_MAX_MS].number,
         .cutover_attempts_max = v[CFG_CUTOVER_ATTEMPTS_MAX].number,
+        .backoff = backoff(v[CFG_CUTOVER_BACKOFF].list),
         .transaction_age_max_ms = v[CFG_TRANSACTION_AGE_MAX_MS].number,
         .batch_target_ms = v[CFG_BATCH_TARGET_MS].number,
         .batch_lock_timeout_ms = v[CFG_BATCH_LOCK_TIMEOUT_MS].number,

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "segue/base/clock.h"
 #include "segue/cli/config.h"
 #include "segue/net/tls.h"
 #include "segue/session/versions.h"
@@ -61,6 +62,25 @@ static const char *refuse_socket_mode(const char *text)
     size_t len = strspn(text, "01234567");
 
     return len >= 3 && len <= 4 && !text[len] ? NULL : "an octal mode such as 0777";
+}
+
+static const char *refuse_backoff(const char *text)
+{
+    static const char allowed[] = "a list of 1 to 16 pauses such as 500ms, 5s, 2min, 1h";
+    char item[32];
+    unsigned n = 0;
+    int64_t ms;
+
+    while (*text) {
+        size_t len = strcspn(text, ",");
+
+        snprintf(item, sizeof(item), "%.*s", (int)len, text);
+        if (len >= sizeof(item) || clock_duration_parse(item, &ms) != RC_OK ||
+            ++n > ENG_BACKOFF_MAX)
+            return allowed;
+        text += len + (text[len] == ',');
+    }
+    return n ? NULL : allowed;
 }
 
 static const char *refuse_cert_map(const char *text)
@@ -232,6 +252,10 @@ const struct opt_row cfg_rows[CFG_COUNT] = {
         .help = "hard deadline: workers open the gate by themselves after it"},
     [CFG_CUTOVER_ATTEMPTS_MAX] = {NUMBER("cutover_attempts_max", "10", 1, 10000), .reload = true,
         .help = "attempts before a cut-over goes back to ready and names the blockers"},
+    [CFG_CUTOVER_BACKOFF] = {.name = "cutover_backoff", .type = OPT_LIST,
+        .fallback = "0s,5s,30s,2min", .refuse = refuse_backoff, .reload = true,
+        .help = "pauses after the first attempt of a cut-over or rollback, the second, ...; the "
+                "last one stays"},
     [CFG_TRANSACTION_AGE_MAX_MS] = {NUMBER("transaction_age_max_ms", "5000", 100, 3600000),
         .reload = true,
         .help = "a cut-over is not tried while an older transaction holds the tables"},

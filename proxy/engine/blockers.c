@@ -1,12 +1,16 @@
-/* Who is in the way of a lock: names for people, from pg_locks and pg_stat_activity. */
+/* Who is in the way of a lock: from pg_locks and pg_stat_activity, as JSON and for people. */
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "gated.h"
 #include "segue/base/log.h"
+#include "segue/base/mem.h"
+#include "segue/base/utf8.h"
 
 #define BLOCKERS_SHOWN 8
+#define BLOCKERS_KEPT 64
 
 /* Locks that others hold on the relations named by the one %s, partitions included. */
 #define HELD                                                                                       \
@@ -18,36 +22,90 @@
     " (SELECT oid FROM pg_database WHERE datname = current_database())"                            \
     " AND pid IS DISTINCT FROM pg_backend_pid())"
 
-/* One row a blocker: pid, application, user, address, state, age in s, query, what */
+/* One row a blocker, in the order of enum blocker_column. */
 #define DESCRIBE                                                                                   \
     "coalesce(nullif(a.application_name, ''), a.backend_type), a.usename, "                        \
     "coalesce(host(a.client_addr), 'local'), a.state, "                                            \
     "extract(epoch FROM clock_timestamp() - a.xact_start), "                                       \
-    "regexp_replace(left(a.query, 80), '\\s+', ' ', 'g')"
+    "regexp_replace(left(a.query, 80), '\\s+', ' ', 'g'), a.backend_type, a.xact_start::text"
 
-static void append_rows(const PGresult *res, struct buf *out)
+enum blocker_column { B_PID, B_APPLICATION, B_USER, B_ADDRESS, B_STATE, B_AGE, B_QUERY, B_TYPE };
+enum { B_SINCE = B_TYPE + 1, B_GID, B_AUTOVACUUM };
+
+static json_t *shown(const PGresult *res, int r, int c)
 {
-    for (int r = 0; r < PQntuples(res) && r < BLOCKERS_SHOWN; r++) {
-        const char *gid = res_text(res, r, 7);
+    const char *text = res_text(res, r, c);
+    char *copy;
+    json_t *value;
 
-        if (gid) {
-            buf_printf(out, "%sprepared transaction \"%s\" (%.0f s)", out->len ? "; " : "", gid,
-                       res_double(res, r, 5));
-            continue;
-        }
-        buf_printf(out, "%spid %" PRId64 " (%s, user %s, %s, %s, %.1f s in transaction): %s",
-                   out->len ? "; " : "", res_int(res, r, 0),
-                   res_text(res, r, 1) ? res_text(res, r, 1) : "?",
-                   res_text(res, r, 2) ? res_text(res, r, 2) : "?",
-                   res_text(res, r, 3) ? res_text(res, r, 3) : "?",
-                   res_text(res, r, 4) ? res_text(res, r, 4) : "?", res_double(res, r, 5),
-                   res_text(res, r, 6) ? res_text(res, r, 6) : "");
-    }
-    if (PQntuples(res) > BLOCKERS_SHOWN)
-        buf_printf(out, "; and %d more", PQntuples(res) - BLOCKERS_SHOWN);
+    if (!text)
+        return json_null();
+    copy = mem_strdup(text);
+    utf8_mend(copy);
+    value = json_string(copy);
+    free(copy);
+    return value;
 }
 
-enum rc blockers_of(struct eng_engine *engine, const char *names, unsigned age_ms, struct buf *out,
+static json_t *blocker(const PGresult *res, int r)
+{
+    double age_s = floor(res_double(res, r, B_AGE) * 10 + 0.5) / 10;
+
+    if (res_text(res, r, B_GID))
+        return json_pack("{s:o, s:f}", "prepared_transaction", shown(res, r, B_GID), "age_s",
+                         age_s);
+    return json_pack("{s:I, s:o, s:o, s:o, s:o, s:f, s:o, s:o, s:o}", "pid",
+                     (json_int_t)res_int(res, r, B_PID), "application_name",
+                     shown(res, r, B_APPLICATION), "user", shown(res, r, B_USER), "client_addr",
+                     shown(res, r, B_ADDRESS), "state", shown(res, r, B_STATE), "age_s", age_s,
+                     "query", shown(res, r, B_QUERY), "backend_type", shown(res, r, B_TYPE),
+                     "xact_start", shown(res, r, B_SINCE));
+}
+
+static void append_rows(const PGresult *res, json_t *list)
+{
+    for (int r = 0; r < PQntuples(res) && json_array_size(list) < BLOCKERS_KEPT; r++) {
+        if (PQnfields(res) <= B_AUTOVACUUM || !res_bool(res, r, B_AUTOVACUUM))
+            json_array_append_new(list, blocker(res, r));
+    }
+}
+
+static const char *word(const json_t *one, const char *key)
+{
+    const char *text = json_string_value(json_object_get(one, key));
+
+    return text ? text : "?";
+}
+
+void blockers_text(const json_t *list, struct buf *out)
+{
+    size_t i;
+    json_t *one;
+
+    json_array_foreach(list, i, one)
+    {
+        const char *gid = json_string_value(json_object_get(one, "prepared_transaction"));
+        const char *query = json_string_value(json_object_get(one, "query"));
+        double age_s = json_number_value(json_object_get(one, "age_s"));
+
+        if (i == BLOCKERS_SHOWN) {
+            buf_printf(out, "; and %zu more", json_array_size(list) - i);
+            return;
+        }
+        if (gid)
+            buf_printf(out, "%sprepared transaction \"%s\" (%.0f s)", out->len ? "; " : "", gid,
+                       age_s);
+        else
+            buf_printf(out,
+                       "%spid %" JSON_INTEGER_FORMAT " (%s, user %s, %s, %s, %.1f s in "
+                       "transaction): %s",
+                       out->len ? "; " : "", json_integer_value(json_object_get(one, "pid")),
+                       word(one, "application_name"), word(one, "user"), word(one, "client_addr"),
+                       word(one, "state"), age_s, query ? query : "");
+    }
+}
+
+enum rc blockers_of(struct eng_engine *engine, const char *names, unsigned age_ms, json_t *out,
                     bool *autovacuum, struct err *err)
 {
     PGresult *res = conn_query(
@@ -56,24 +114,20 @@ enum rc blockers_of(struct eng_engine *engine, const char *names, unsigned age_m
              " FROM held h JOIN pg_stat_activity a USING (pid) WHERE a.backend_type ="
              " 'autovacuum worker' OR a.xact_start < clock_timestamp() - %u * interval '1 ms'"
              " UNION ALL SELECT NULL, NULL, NULL, NULL, NULL,"
-             " extract(epoch FROM clock_timestamp() - p.prepared), NULL, p.gid, false FROM held h"
+             " extract(epoch FROM clock_timestamp() - p.prepared), NULL, NULL, NULL, p.gid, false"
+             " FROM held h"
              /* no process holds these: the lock on their own number tells which one it is */
              " JOIN pg_locks x ON h.pid IS NULL AND x.pid IS NULL AND x.locktype = 'transactionid'"
              " AND x.virtualtransaction = h.virtualtransaction"
              " JOIN pg_prepared_xacts p ON p.transaction = x.transactionid"
              " ORDER BY 6 DESC NULLS LAST",
         names, age_ms);
-    int people = 0;
 
     if (!res)
         return RC_ERR;
-    for (int r = 0; r < PQntuples(res); r++) {
-        if (res_bool(res, r, 8) && autovacuum)
-            *autovacuum = true;
-        people += !res_bool(res, r, 8);
-    }
-    if (people)
-        append_rows(res, out);
+    for (int r = 0; autovacuum && r < PQntuples(res); r++)
+        *autovacuum = *autovacuum || res_bool(res, r, B_AUTOVACUUM);
+    append_rows(res, out);
     PQclear(res);
     return RC_OK;
 }
@@ -90,7 +144,7 @@ enum rc blockers_locked(struct eng_engine *engine, const char *names, bool *lock
     return RC_OK;
 }
 
-void blockers_describe(struct eng_engine *engine, const int32_t *pids, size_t n, struct buf *out)
+void blockers_describe(struct eng_engine *engine, const int32_t *pids, size_t n, json_t *out)
 {
     struct buf list = {0};
     struct err ignored = {0};
@@ -113,13 +167,16 @@ void blockers_describe(struct eng_engine *engine, const int32_t *pids, size_t n,
 void blockers_waited_for(struct eng_engine *engine, int pid, struct buf *out)
 {
     struct err ignored = {0};
+    json_t *list = json_array();
     PGresult *res = conn_query(&engine->work, &ignored,
                                "SELECT a.pid, " DESCRIBE ", NULL FROM pg_stat_activity a "
                                "WHERE a.pid = ANY(pg_blocking_pids(%d)) ORDER BY a.xact_start",
                                pid);
 
     if (res)
-        append_rows(res, out);
+        append_rows(res, list);
+    blockers_text(list, out);
+    json_decref(list);
     PQclear(res);
 }
 

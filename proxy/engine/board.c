@@ -10,41 +10,26 @@
 static const char *const migration_columns[] = {"migration",   "phase",      "paused",
                                                 "error",       "started_at", "cutover_at",
                                                 "finished_at", "sha256",     NULL};
-static const char *const status_columns[] = {"migration",
-                                             "phase",
-                                             "paused",
-                                             "step",
-                                             "progress",
-                                             "rows_done",
-                                             "rows_total",
-                                             "rows_per_s",
-                                             "eta_s",
-                                             "throttle",
-                                             "attempts",
-                                             "stall_ms_max",
-                                             "ddl_lock_ms_max",
-                                             "rows_verified",
-                                             "rows_bad",
-                                             "rows_wrapped",
-                                             "bytes_before",
-                                             "bytes_now",
-                                             "blockers",
-                                             "error",
-                                             "hint",
-                                             "old_names_last_s",
-                                             "updated_at",
-                                             NULL};
+static const char *const status_columns[] = {
+    "migration",    "phase",        "paused",           "step",          "progress",
+    "rows_done",    "rows_total",   "rows_per_s",       "eta_s",         "throttle",
+    "attempts",     "stall_ms_max", "ddl_lock_ms_max",  "rows_verified", "rows_bad",
+    "rows_wrapped", "bytes_before", "bytes_now",        "blockers",      "next_attempt_s",
+    "error",        "hint",         "old_names_last_s", "updated_at",    NULL};
 static const char *const throttle_columns[] = {"signal",  "unit",    "limit",  "default", "enabled",
                                                "reading", "verdict", "reason", "help",    NULL};
 static const char *const usage_columns[] = {
     "migration", "table", "user", "application_name", "address", "what",
     "count",     "first", "last", "last_statement",   "why",     NULL};
 
+static const char *const attempt_columns[] = {
+    "migration", "no",       "kind",  "title",    "began", "outcome", "drain_ms",
+    "lock_ms",   "stall_ms", "error", "blockers", "acted", NULL};
+
 static const char *const *const columns[BOARD_TABLE_COUNT] = {
-    [BOARD_MIGRATIONS] = migration_columns,
-    [BOARD_STATUS] = status_columns,
-    [BOARD_THROTTLE] = throttle_columns,
-    [BOARD_USAGE] = usage_columns,
+    [BOARD_MIGRATIONS] = migration_columns, [BOARD_STATUS] = status_columns,
+    [BOARD_THROTTLE] = throttle_columns,    [BOARD_USAGE] = usage_columns,
+    [BOARD_ATTEMPTS] = attempt_columns,
 };
 
 struct board_row {

@@ -9,7 +9,14 @@
 
 #include <jansson.h>
 
-enum board_table { BOARD_MIGRATIONS, BOARD_STATUS, BOARD_THROTTLE, BOARD_USAGE, BOARD_TABLE_COUNT };
+enum board_table {
+    BOARD_MIGRATIONS,
+    BOARD_STATUS,
+    BOARD_THROTTLE,
+    BOARD_USAGE,
+    BOARD_ATTEMPTS,
+    BOARD_TABLE_COUNT
+};
 
 struct eng_board;
 

@@ -19,9 +19,6 @@ static const struct turnover forward = {ENG_STAGE_CUTOVER, PH_SOAKING, PH_READY,
 static const struct turnover backward = {ENG_STAGE_REVERT, PH_READY, PH_SOAKING, "revert",
                                          "way back to the old schema"};
 
-/* Pauses between attempts, in ms; the last one stays. */
-static const int64_t pauses_ms[] = {0, 200, 1000, 2000, 5000};
-
 enum rc eng_cutover_preflight(struct eng_engine *engine, struct eng_migration *m, struct err *err)
 {
     PGresult *res;
@@ -137,7 +134,9 @@ static enum rc attempt(struct eng_engine *engine, struct eng_migration *m, const
         m->abort_wanted)
         return give_up(engine, m, t, result.outcome, tried, err);
     err_clear(err);
-    eng_sleep(m, pauses_ms[tried < ARRAY_LEN(pauses_ms) ? tried - 1 : ARRAY_LEN(pauses_ms) - 1]);
+    eng_sleep(
+        m, engine->options.backoff
+               .ms[tried < engine->options.backoff.n ? tried - 1 : engine->options.backoff.n - 1]);
     eng_status_put(engine, m);
     return RC_AGAIN;
 }

@@ -557,6 +557,11 @@ json_t *eng_show_usage(struct eng_engine *engine, const char *name)
     return board_show(engine->board, BOARD_USAGE, name);
 }
 
+json_t *eng_show_attempts(struct eng_engine *engine, const char *name)
+{
+    return board_show(engine->board, BOARD_ATTEMPTS, name);
+}
+
 bool eng_connected(struct eng_engine *engine)
 {
     return board_connected(engine->board);

@@ -1,4 +1,5 @@
 #include "gated.h"
+#include "attempts.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -16,7 +17,7 @@ struct gated {
     const struct gated_spec *spec;
     struct gated_result *result;
     char *locks; /* "public.a, public.b", in the order of oids */
-    int64_t locked_us;
+    int64_t began_us, locked_us;
     int32_t pids[64];
     size_t npids;
 };
@@ -54,11 +55,13 @@ static enum rc look_first(struct gated *g, struct err *err)
     bool autovacuum = false;
 
     buf_reset(&g->m->blockers);
-    if (blockers_of(engine, g->spec->names, engine->options.transaction_age_max_ms, &g->m->blockers,
+    json_array_clear(g->m->blocking);
+    if (blockers_of(engine, g->spec->names, engine->options.transaction_age_max_ms, g->m->blocking,
                     &autovacuum, err) != RC_OK)
         return RC_ERR;
     if (autovacuum)
         blockers_shake_off_autovacuum(engine, g->spec->names);
+    blockers_text(g->m->blocking, &g->m->blockers);
     if (g->m->blockers.len == 0)
         return RC_OK;
     outcome(g, GATED_BUSY, "blocked");
@@ -188,22 +191,24 @@ static void name_holders(struct gated *g)
 {
     struct err ignored = {0};
 
-    if (blockers_of(g->engine, g->spec->names, 0, &g->m->blockers, NULL, &ignored) != RC_OK)
+    if (blockers_of(g->engine, g->spec->names, 0, g->m->blocking, NULL, &ignored) != RC_OK)
         log_debug("blockers: %s", ignored.text);
 }
 
-static void record(struct gated *g)
+static void record(struct gated *g, const struct err *why)
 {
     struct gated_result *result = g->result;
     struct eng_stats *stats = &g->m->stats;
-    const struct store_attempt attempt = {.kind = g->spec->kind,
-                                          .title = g->spec->title,
-                                          .outcome = result->word,
-                                          .drain_ms = result->drain_ms,
-                                          .lock_ms = result->lock_ms,
-                                          .stall_us = result->stall_us,
-                                          .blockers =
-                                              g->m->blockers.len ? g->m->blockers.data : NULL};
+    const struct attempt attempt = {.kind = g->spec->kind,
+                                    .title = g->spec->title,
+                                    .outcome = result->word,
+                                    .took_ms = (double)(clock_us() - g->began_us) / 1000,
+                                    .drain_ms = result->drain_ms,
+                                    .lock_ms = result->lock_ms,
+                                    .stall_us = result->stall_us,
+                                    .blockers = g->m->blocking,
+                                    .acted = g->m->acted,
+                                    .error = err_is_set(why) ? why->text : NULL};
     struct err err = {0};
 
     if (result->stall_us > stats->stall_us_max)
@@ -212,15 +217,18 @@ static void record(struct gated *g)
         stats->lock_us_max = (int64_t)(result->lock_ms * 1000);
     if (!conn_up(&g->engine->work))
         return;
-    if (store_attempt(g->engine, g->m, &attempt, &err) != RC_OK ||
+    if (attempt_store(g->engine, g->m, &attempt, &err) != RC_OK ||
         store_flags(g->engine, g->m, &err) != RC_OK)
         log_err(LOG_WARNING, "recording an attempt", &err);
+    else
+        json_array_clear(g->m->acted);
 }
 
 void gated_run(struct eng_engine *engine, struct eng_migration *m, const struct gated_spec *spec,
                struct gated_result *result, struct err *err)
 {
-    struct gated g = {.engine = engine, .m = m, .spec = spec, .result = result};
+    struct gated g = {
+        .engine = engine, .m = m, .spec = spec, .result = result, .began_us = clock_us()};
     struct sess_gate_report report = {0};
 
     *result = (struct gated_result){.outcome = GATED_FAILED, .word = "error"};
@@ -235,13 +243,15 @@ void gated_run(struct eng_engine *engine, struct eng_migration *m, const struct 
     if (spec->mask)
         sess_gate_open(engine->plane, &report);
     result->stall_us = report.stall_us_max;
-    blockers_describe(engine, g.pids, g.npids, &m->blockers);
+    blockers_describe(engine, g.pids, g.npids, m->blocking);
+    buf_reset(&m->blockers);
+    blockers_text(m->blocking, &m->blockers);
     log_info("%s: %s, drained in %.1f ms, locked for %.1f ms, longest stall %.1f ms%s%s",
              spec->title, result->word, result->drain_ms, result->lock_ms,
              (double)result->stall_us / 1000, m->blockers.len ? ", blockers: " : "",
              m->blockers.len ? m->blockers.data : "");
 out:
     atomic_store(&engine->gated, false);
-    record(&g);
+    record(&g, err);
     free(g.locks);
 }

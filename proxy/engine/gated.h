@@ -37,23 +37,27 @@ struct gated_result {
     int64_t stall_us;
 };
 
-/* m->blockers says who was in the way when the outcome is GATED_BUSY. Everything but GATED_DONE
- * sets err. The attempt is recorded in segue.attempts. */
+/* m->blocking (and m->blockers, for people) says who was in the way when the outcome is GATED_BUSY.
+ * Everything but GATED_DONE sets err. The attempt is recorded in segue.attempts. */
 void gated_run(struct eng_engine *engine, struct eng_migration *m, const struct gated_spec *spec,
                struct gated_result *result, struct err *err);
 
 /* ---- blockers.c ---- */
 
 /* Appends who holds locks on the relations (names as eng_lock_names) in a transaction older than
- * age_ms; autovacuum workers apart. RC_ERR: could not look. */
-enum rc blockers_of(struct eng_engine *engine, const char *names, unsigned age_ms, struct buf *out,
+ * age_ms, the oldest first; autovacuum workers apart. One object a blocker: pid, application_name,
+ * user, client_addr, state, age_s, query (its beginning), backend_type, xact_start; or
+ * prepared_transaction and age_s. RC_ERR: could not look. */
+enum rc blockers_of(struct eng_engine *engine, const char *names, unsigned age_ms, json_t *out,
                     bool *autovacuum, struct err *err) MUST_CHECK;
-/* Appends who these backends are. */
+/* The same for people. */
+void blockers_text(const json_t *list, struct buf *out);
 
 /* Does anybody else hold a lock on the relations (or their partitions) right now? */
 enum rc blockers_locked(struct eng_engine *engine, const char *names, bool *locked,
                         struct err *err) MUST_CHECK;
-void blockers_describe(struct eng_engine *engine, const int32_t *pids, size_t n, struct buf *out);
+/* Appends who these backends are. */
+void blockers_describe(struct eng_engine *engine, const int32_t *pids, size_t n, json_t *out);
 /* Appends who blocks the backend `pid` now. */
 void blockers_waited_for(struct eng_engine *engine, int pid, struct buf *out);
 /* Makes an autovacuum on the relations step aside without anybody queueing behind us. */

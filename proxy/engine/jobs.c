@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "evidence.h"
 #include "runner.h"
 #include "segue/base/log.h"
 #include "segue/base/mem.h"
@@ -304,6 +305,12 @@ static enum rc run_throttle(struct eng_engine *engine, struct eng_migration *m, 
     return RC_OK;
 }
 
+static enum rc run_evidence(struct eng_engine *engine, struct eng_migration *m, struct eng_job *job)
+{
+    (void)m;
+    return eng_evidence(engine, job->name ? job->name : "", &job->result, &job->err);
+}
+
 static const struct verb verbs[] = {
     [ENG_PLAN] = {"plan", 0, false, run_plan, NULL},
     [ENG_START] = {"start", 0, false, run_start, NULL},
@@ -320,6 +327,7 @@ static const struct verb verbs[] = {
     [ENG_PAUSE] = {"pause", ANY_PHASE, true, run_pause, NULL},
     [ENG_RESUME] = {"resume", ANY_PHASE, true, run_resume, NULL},
     [ENG_THROTTLE] = {"throttle", 0, false, run_throttle, NULL},
+    [ENG_EVIDENCE] = {"give the evidence of", 0, false, run_evidence, NULL},
 };
 static_assert(ARRAY_LEN(verbs) == ENG_VERB_COUNT, "a verb without a row");
 

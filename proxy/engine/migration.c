@@ -81,6 +81,8 @@ struct eng_migration *eng_migration_new(struct eng_plan *plan)
     m->name = mem_strdup(plan->name);
     m->step_done = mem_calloc(plan->nsteps + 1, sizeof(*m->step_done));
     m->long_step = -1;
+    m->blocking = json_array();
+    m->acted = json_array();
     m->turned_ms = INT64_MIN;
     m->stats.rows_verified = m->stats.rows_bad = m->stats.rows_wrapped = -1;
     for (size_t i = 0; i < plan->ntables; i++)
@@ -106,6 +108,8 @@ void eng_migration_free(struct eng_migration *m)
     free(m->locked);
     free(m->step_done);
     buf_fini(&m->blockers);
+    json_decref(m->blocking);
+    json_decref(m->acted);
     buf_fini(&m->throttled);
     eng_plan_free(m->plan);
     free(m->name);

@@ -68,9 +68,10 @@ char *eng_phase_sql(struct eng_engine *engine, struct eng_migration *m, enum eng
 {
     assert(eng_phase_legal(m->phase, to));
     return mem_printf(
-        "UPDATE segue.migrations SET phase = '%s', phase_at = clock_timestamp(), "
+        "WITH moved AS (UPDATE segue.migrations SET phase = '%s', phase_at = clock_timestamp(), "
         "error = NULL, error_state = NULL, hint = NULL, epoch = %" PRId64 "%s%s%s "
-        "WHERE id = %" PRId64,
+        "WHERE id = %" PRId64 " RETURNING id, phase, phase_at, epoch) "
+        "INSERT INTO segue.phases (migration, phase, at, epoch) SELECT * FROM moved",
         phases[to].name, engine->epoch + (phases[to].new_epoch ? 1 : 0),
         to == PH_SOAKING && m->phase == PH_CUTTING_OVER ? ", cutover_at = clock_timestamp()" : "",
         to == PH_READY && m->phase == PH_REVERTING ? ", cutover_at = NULL, migrate = false" : "",

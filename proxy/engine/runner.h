@@ -61,6 +61,8 @@ struct eng_migration {
     int long_step;         /* index of the step that runs on lng, -1: none */
     char step[200];        /* title of what runs now */
     struct buf blockers;   /* text */
+    json_t *blocking;      /* who was in the way last: an array, see gated.h */
+    json_t *acted;         /* whom the policy has ended since the last attempt, see policy.h */
     struct buf throttled;  /* text: every reason that holds or slows */
 
     struct eng_fill *fill;

@@ -105,6 +105,16 @@ static json_t *old_names_ago(struct eng_engine *engine, const struct eng_migrati
     return json_real(rounded((double)(clock_ms() - last_ms) / 1000, 0.1));
 }
 
+/* Seconds until the cut-over or its way back is tried again. */
+static json_t *next_attempt(const struct eng_migration *m)
+{
+    int64_t left_us = m->not_before_us - clock_us();
+
+    if ((m->phase != PH_CUTTING_OVER && m->phase != PH_REVERTING) || m->retries == 0)
+        return json_null();
+    return json_real(rounded(left_us > 0 ? (double)left_us / 1e6 : 0, 0.1));
+}
+
 static void put_status(struct eng_engine *engine, struct eng_migration *m)
 {
     const struct eng_stats *s = &m->stats;
@@ -131,6 +141,7 @@ static void put_status(struct eng_engine *engine, struct eng_migration *m)
     json_array_append_new(row, json_integer(s->bytes_before));
     json_array_append_new(row, json_integer(s->bytes_now));
     json_array_append_new(row, shown(m->blockers.data));
+    json_array_append_new(row, next_attempt(m));
     json_array_append_new(row, text_or_null(m->failure.text));
     json_array_append_new(row, text_or_null(m->failure.hint));
     json_array_append_new(row, old_names_ago(engine, m));

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "attempts.h"
 #include "runner.h"
 #include "segue/base/clock.h"
 #include "segue/base/log.h"
@@ -110,7 +111,10 @@ enum rc store_insert(struct eng_engine *engine, struct eng_migration *m, struct 
         goto out;
     m->id = res_int(res, 0, 0);
     snprintf(m->started_at, sizeof(m->started_at), "%s", res_text(res, 0, 1));
-    rc = conn_exec(&engine->work, err, "COMMIT");
+    rc = conn_exec(&engine->work, err,
+                   "INSERT INTO segue.phases (migration, phase, epoch) VALUES (%" PRId64
+                   ", 'planned', %" PRId64 "); COMMIT",
+                   m->id, engine->epoch);
 out:
     conn_rollback(&engine->work);
     PQclear(res);
@@ -317,7 +321,7 @@ enum rc store_load(struct eng_engine *engine, struct err *err)
             goto out;
         eng_status_put(engine, m);
     }
-    rc = RC_OK;
+    rc = attempts_show(engine, err);
 out:
     log_scope(NULL);
     PQclear(res);
@@ -356,30 +360,6 @@ enum rc store_flags(struct eng_engine *engine, struct eng_migration *m, struct e
                       "error = $4, error_state = $5, hint = $6, stall_us_max = $7::bigint, "
                       "lock_us_max = $8::bigint, repairs = $9::int, repairing = $10::bool "
                       "WHERE id = $1::bigint",
-                      (int)ARRAY_LEN(values), values);
-    if (!res)
-        return RC_ERR;
-    PQclear(res);
-    return RC_OK;
-}
-
-enum rc store_attempt(struct eng_engine *engine, struct eng_migration *m,
-                      const struct store_attempt *attempt, struct err *err)
-{
-    char id[32], drain[32], lock[32], stall[32];
-    const char *values[] = {id,    attempt->kind, attempt->title, attempt->outcome,
-                            drain, lock,          stall,          attempt->blockers};
-    PGresult *res;
-
-    snprintf(id, sizeof(id), "%" PRId64, m->id);
-    snprintf(drain, sizeof(drain), "%.3f", attempt->drain_ms);
-    snprintf(lock, sizeof(lock), "%.3f", attempt->lock_ms);
-    snprintf(stall, sizeof(stall), "%" PRId64, attempt->stall_us);
-    res = conn_params(&engine->work, err,
-                      "INSERT INTO segue.attempts (migration, no, kind, title, outcome, drain_ms, "
-                      "lock_ms, stall_us, blockers) SELECT $1::bigint, count(*) + 1, $2, $3, $4, "
-                      "$5::float8, $6::float8, $7::bigint, $8 FROM segue.attempts "
-                      "WHERE migration = $1::bigint AND kind = $2",
                       (int)ARRAY_LEN(values), values);
     if (!res)
         return RC_ERR;

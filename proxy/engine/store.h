@@ -32,18 +32,6 @@ char *store_mark_sql(const struct eng_migration *m, size_t i);
 /* Columns that a job or a failure changes; only the connection's trouble makes it RC_ERR. */
 enum rc store_flags(struct eng_engine *engine, struct eng_migration *m, struct err *err) MUST_CHECK;
 
-/* One line of segue.attempts. */
-struct store_attempt {
-    const char *kind; /* cutover, revert, step */
-    const char *title;
-    const char *outcome; /* done, drain, lock, blocked, error */
-    double drain_ms, lock_ms;
-    int64_t stall_us;
-    const char *blockers;
-};
-enum rc store_attempt(struct eng_engine *engine, struct eng_migration *m,
-                      const struct store_attempt *attempt, struct err *err) MUST_CHECK;
-
 enum rc store_throttle_load(struct eng_engine *engine, struct err *err) MUST_CHECK;
 enum rc store_throttle_save(struct eng_engine *engine, size_t signal, struct err *err) MUST_CHECK;
 

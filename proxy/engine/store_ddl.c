@@ -74,5 +74,16 @@ const char *const store_ddl[] = {
     " WHERE old_seen_at IS NOT NULL;"
     "ALTER TABLE segue.migrations DROP COLUMN old_seen_at, DROP COLUMN old_seen_by;"
     "ALTER TABLE segue.history DROP COLUMN old_seen_at, DROP COLUMN old_seen_by",
+
+    /* 3: attempts with their beginning, blockers as JSON; when each phase began */
+    "ALTER TABLE segue.attempts ADD COLUMN began_at timestamptz, ADD COLUMN error text,"
+    " ADD COLUMN acted jsonb, ALTER COLUMN blockers TYPE jsonb USING to_jsonb(blockers);"
+    "CREATE INDEX attempts_at ON segue.attempts (at);"
+    "CREATE TABLE segue.phases (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,"
+    " migration bigint NOT NULL, phase text NOT NULL,"
+    " at timestamptz NOT NULL DEFAULT clock_timestamp(), epoch bigint NOT NULL);"
+    "CREATE INDEX phases_migration ON segue.phases (migration);"
+    "INSERT INTO segue.phases (migration, phase, at, epoch)"
+    " SELECT id, phase, phase_at, epoch FROM segue.migrations",
 };
 const size_t store_ddl_count = ARRAY_LEN(store_ddl);

@@ -43,7 +43,8 @@ static void a_column_has_the_type_that_all_its_values_have(void **state)
     assert_int_equal(oid_of("[[1], [\"a\"]]"), 25);
     assert_int_equal(oid_of("[[null]]"), 25);
     assert_int_equal(oid_of("[]"), 25);
-    assert_int_equal(oid_of("[[{\"a\": 1}]]"), 25);
+    assert_int_equal(oid_of("[[{\"a\": 1}]]"), 114);
+    assert_int_equal(oid_of("[[[1]], [null], [{}]]"), 114);
 }
 
 static void a_table_becomes_whole_messages(void **state)

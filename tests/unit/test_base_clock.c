@@ -41,10 +41,32 @@ static void a_moment_of_the_monotonic_clock_has_its_time_of_day(void **state)
     }
 }
 
+static void durations_are_whole_numbers_with_a_unit(void **state)
+{
+    static const struct {
+        const char *text;
+        int64_t ms;
+    } good[] = {{"0s", 0},        {"500ms", 500},  {"5s", 5000},
+                {"2min", 120000}, {"1h", 3600000}, {"720h", INT64_C(2592000000)}};
+    static const char *const bad[] = {"",   "5",    "s",    "-5s",  "5 s",
+                                      "5m", "1.5s", "721h", "5sec", "99999999999ms"};
+    int64_t ms;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(good); i++) {
+        ms = -1;
+        assert_int_equal(clock_duration_parse(good[i].text, &ms), RC_OK);
+        assert_int_equal(ms, good[i].ms);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+        assert_int_equal(clock_duration_parse(bad[i], &ms), RC_ERR);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_moment_of_the_monotonic_clock_has_its_time_of_day),
+        cmocka_unit_test(durations_are_whole_numbers_with_a_unit),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

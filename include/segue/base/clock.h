@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "segue/base/rc.h"
+
 int64_t clock_us(void); /* monotonic microseconds */
 int64_t clock_ms(void); /* monotonic milliseconds */
 void clock_sleep_ms(int64_t ms);
@@ -13,5 +15,8 @@ void clock_sleep_ms(int64_t ms);
 void clock_wall(char *out, size_t size);
 /* The same of the moment at which clock_ms() is, was or will be `at_ms`. */
 void clock_wall_at(int64_t at_ms, char *out, size_t size);
+
+/* "500ms", "5s", "2min", "1h": a whole number and its unit, 30 days at most. */
+enum rc clock_duration_parse(const char *text, int64_t *ms) MUST_CHECK;
 
 #endif

@@ -20,12 +20,20 @@
 
 struct eng_engine;
 
+/* Pauses after the first attempt, the second, ...; the last one stays. */
+#define ENG_BACKOFF_MAX 16
+struct eng_backoff {
+    unsigned n; /* at least 1 */
+    int64_t ms[ENG_BACKOFF_MAX];
+};
+
 struct eng_options {
     const char *upstream;            /* connection URL or string of the control plane */
     unsigned lock_timeout_ms;        /* DDL: 200 */
     unsigned drain_timeout_ms;       /* cut-over: 1000 */
     unsigned gate_hold_max_ms;       /* hard deadline: 2000 */
     unsigned cutover_attempts_max;   /* then back to ready: 10 */
+    struct eng_backoff backoff;      /* of cut-over and its way back */
     unsigned transaction_age_max_ms; /* pre-flight limit for old transactions: 5000 */
     unsigned batch_target_ms;        /* 100 */
     unsigned batch_lock_timeout_ms;  /* 50 */
@@ -46,6 +54,7 @@ enum eng_verb {
     ENG_PAUSE,    /* name NULL: all */
     ENG_RESUME,   /* also clears a failure: tries again from where it stopped */
     ENG_THROTTLE, /* arg: signal, value: limit ("off", "on", "default" or a number) */
+    ENG_EVIDENCE, /* answer: one row, one JSON document of what has happened; ended ones, too */
     ENG_VERB_COUNT
 };
 
@@ -90,7 +99,8 @@ void eng_submit(struct eng_engine *engine, struct eng_job *job);
 json_t *eng_show_migrations(struct eng_engine *engine); /* one row a migration: name, phase, ... */
 json_t *eng_show_status(struct eng_engine *engine, const char *name); /* name NULL: all active */
 json_t *eng_show_throttle(struct eng_engine *engine);
-json_t *eng_show_usage(struct eng_engine *engine, const char *name); /* name NULL: all active */
+json_t *eng_show_usage(struct eng_engine *engine, const char *name);    /* name NULL: all active */
+json_t *eng_show_attempts(struct eng_engine *engine, const char *name); /* name NULL: of all */
 bool eng_connected(struct eng_engine *engine); /* has the engine its advisory lock? */
 
 #endif

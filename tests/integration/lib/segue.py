@@ -41,7 +41,8 @@ class Segue:
         self.upstream = upstream
         self.folder = Path(folder)
         # no quiet period: most tests complete right after the cut-over
-        self.options = {"workers": 2, "quiet_period_s": 0, **options}
+        # and short pauses between attempts
+        self.options = {"workers": 2, "quiet_period_s": 0, "cutover_backoff": "0s,200ms,1s,2s,5s", **options}
         self.arguments = list(arguments)
         self.environment = environment or {}
         self.log = self.folder / f"segue-{id(self):x}.log"

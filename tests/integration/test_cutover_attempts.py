@@ -1,0 +1,88 @@
+"""Attempts of a cut-over and of its way back: pauses between them, what is recorded, the evidence."""
+
+import json
+
+import pytest
+from lib.tables import RENAME, make_items
+from lib.wait import SLOW, until
+
+QUICK = {"cutover_drain_ms": 200, "gate_hold_max_ms": 700}
+NAME = "rename_label"
+
+
+def held(db, name):
+    holder = db.connect(application_name=name)
+    holder.execute("BEGIN")
+    holder.execute("SELECT count(*) FROM items")
+    return holder
+
+
+def test_attempts_are_recorded_with_their_blockers_and_told_as_evidence(db, segue):
+    make_items(db, 300)
+    proxy = segue(db, cutover_attempts_max=2, cutover_backoff="50ms", **QUICK)
+    proxy.ready(RENAME)
+    holder = held(db, "nightly report")
+    proxy.cli("cutover", NAME, check=1)
+    # the way back goes through the same gate, and gives up in the same way: it goes on soaking
+    holder.execute("COMMIT")
+    proxy.cli("cutover", NAME)
+    holder.execute("BEGIN")
+    holder.execute("SELECT count(*) FROM items")
+    refused = proxy.cli("rollback", NAME, check=4)
+    assert "nightly report" in refused.err and proxy.phase(NAME) == "soaking"
+    holder.execute("COMMIT")
+    proxy.cli("rollback", NAME)
+    proxy.cli("cutover", NAME)
+    proxy.cli("complete", NAME, "--force")
+
+    shown = [r for r in proxy.console(f"SHOW ATTEMPTS {NAME}") if r["kind"] != "step"]
+    assert [(r["kind"], r["no"], r["outcome"] == "done") for r in shown] == [
+        ("cutover", 1, False), ("cutover", 2, False), ("cutover", 3, True), ("revert", 1, False), ("revert", 2, False),
+        ("revert", 3, True), ("cutover", 4, True)]
+    blocker = shown[0]["blockers"][0]
+    assert blocker["pid"] == holder.info.backend_pid and blocker["application_name"] == "nightly report"
+    assert blocker["user"] == "postgres" and blocker["state"] == "idle in transaction" and blocker["age_s"] >= 0
+    assert blocker["client_addr"] == "127.0.0.1" and "count(*)" in blocker["query"]
+    assert not shown[2]["blockers"] and shown[2]["lock_ms"] > 0 and shown[2]["error"] is None
+
+    evidence = json.loads(proxy.cli("evidence", NAME).out)
+    assert evidence["phase"] == "done" and evidence["plan_sha256"] == db.one("SELECT sha256 FROM segue.migrations")
+    assert [p["phase"] for p in evidence["phases"]] == [
+        "planned", "expanding", "backfilling", "verifying", "ready", "cutting_over", "ready", "cutting_over", "soaking",
+        "reverting", "soaking", "reverting", "ready", "cutting_over", "soaking", "contracting", "done"]
+    assert all(p["seconds"] >= 0 for p in evidence["phases"][:-1])
+    assert evidence["rows"]["filled"] == 300
+    assert evidence["verifications"][0]["rows"] == 300 and evidence["verifications"][0]["not_in_step"] == 0
+    told = [a for a in evidence["attempts"] if a["kind"] != "step"]
+    assert [(a["kind"], a["no"], a["outcome"]) for a in told] == [(r["kind"], r["no"], r["outcome"]) for r in shown]
+    assert told[0]["blockers"][0]["pid"] == holder.info.backend_pid
+    assert evidence["worst"]["lock_ms"] >= max(a["lock_ms"] for a in told) - 0.01
+    assert proxy.cli("evidence", "nobody", check=1).err.startswith('segue: there is no migration "nobody"')
+    table = json.loads(proxy.cli("attempts", NAME, "--json").out)
+    assert [r["no"] for r in table if r["kind"] == "revert"] == [1, 2, 3] and table[-1]["kind"] == "step"
+
+
+@pytest.mark.one_version
+def test_the_pauses_between_attempts_are_those_configured(db, segue):
+    make_items(db, 100)
+    proxy = segue(db, cutover_attempts_max=1000, cutover_backoff="0s,300ms,1h", **QUICK)
+    proxy.ready(RENAME)
+    holder = held(db, "holder")
+    proxy.console(f'CUTOVER "{NAME}"')
+    row = proxy.wait(NAME, lambda r: r["attempts"] == 3)
+    assert 3000 < row["next_attempt_s"] <= 3600 and row["phase"] == "cutting_over"
+    ends = [at for (at,) in db.sql("SELECT extract(epoch FROM at)::float8 FROM segue.attempts WHERE kind = 'cutover' ORDER BY no")]
+    began = [at for (at,) in db.sql("SELECT extract(epoch FROM began_at)::float8 FROM segue.attempts WHERE kind = 'cutover' ORDER BY no")]
+    assert began[1] - ends[0] < 0.3 * SLOW and 0.3 <= began[2] - ends[1] < 1.5 * SLOW
+    # a pause, however long, is no obstacle to calling it off
+    holder.execute("COMMIT")
+    proxy.cli("abort", NAME)
+    until("the end", lambda: proxy.console("SHOW MIGRATIONS")[0]["phase"] == "aborted")
+
+
+@pytest.mark.one_version
+def test_a_list_of_pauses_that_makes_no_sense_is_refused(db, segue):
+    for words in ("5", "5s,soon", "", ",".join(["1s"] * 17)):
+        proxy = segue(db, start=False)
+        done = proxy.cli("serve", "--upstream", db.url(), "--cutover-backoff", words, check=2)
+        assert 'cutover_backoff" must be a list of 1 to 16 pauses such as 500ms, 5s, 2min, 1h' in done.err
