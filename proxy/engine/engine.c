@@ -15,7 +15,6 @@
 
 #include "runner.h"
 #include "segue/base/clock.h"
-#include "segue/base/fault.h"
 #include "segue/base/log.h"
 #include "segue/base/mem.h"
 #include "store.h"
@@ -188,21 +187,15 @@ static enum rc remember_backend(struct eng_engine *engine, struct err *err)
 /* One engine a database: another one, or the backend of our own lost connection, is waited for. */
 static enum rc take_lock(struct eng_engine *engine, struct err *err)
 {
-    PGresult *res;
-    bool got;
-
-    FAULT(lock_before);
-    res =
+    PGresult *res =
         conn_query(&engine->work, err, "SELECT pg_try_advisory_lock(%" PRId64 ")", STORE_LOCK_KEY);
-    got = res && res_bool(res, 0, 0);
+    bool got = res && res_bool(res, 0, 0);
 
     PQclear(res);
     if (!res)
         return RC_ERR;
-    if (got) {
-        FAULT(lock_taken);
+    if (got)
         return remember_backend(engine, err);
-    }
     if (engine->backend_pid) {
         engine->connect_at_us = 0;
         return end_own_backend(engine, err) == RC_OK ? RC_AGAIN : RC_ERR;
@@ -279,7 +272,6 @@ static void connect_turn(struct eng_engine *engine)
     if (rc == RC_OK)
         rc = load(engine, &err);
     if (rc == RC_OK) {
-        FAULT(loaded);
         engine->ready = true;
         engine->connects_failed = 0;
         board_set_connected(engine->board, true);
@@ -477,10 +469,8 @@ static void *engine_main(void *arg)
         wait_wake(engine);
     }
     if (engine->ready) { /* the next one reads it back */
-        FAULT(stop_before);
         eng_usage_look(engine);
         eng_usage_save(engine);
-        FAULT(stop_saved);
     }
     forget_all(engine);
     conn_close(&engine->work);

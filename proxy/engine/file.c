@@ -80,6 +80,18 @@ static const struct {
     [FILE_DROP_CONSTRAINT] = {"drop_constraint", FIELDS(file_drop_constraint_fields), NULL},
     [FILE_DROP_MULTICOLUMN_CONSTRAINT] = {"drop_multicolumn_constraint",
                                           FIELDS(file_drop_many_fields), NULL},
+    [FILE_DROP_TABLE] = {"drop_table", FIELDS(file_only_name_fields), NULL},
+    [FILE_RENAME_TABLE] = {"rename_table", FIELDS(file_rename_table_fields), file_check_two_names},
+    [FILE_DROP_INDEX] = {"drop_index", FIELDS(file_only_name_fields), NULL},
+    [FILE_RENAME_CONSTRAINT] = {"rename_constraint", FIELDS(file_rename_constraint_fields),
+                                file_check_two_names},
+    [FILE_SET_REPLICA_IDENTITY] = {"set_replica_identity", FIELDS(file_replica_identity_fields),
+                                   file_check_identity},
+    [FILE_SQL] = {"sql", FIELDS(file_sql_fields), file_check_sql},
+    [FILE_CREATE_ENUM] = {"create_enum", FIELDS(file_create_enum_fields), NULL},
+    [FILE_ADD_ENUM_VALUE] = {"add_enum_value", FIELDS(file_add_enum_value_fields),
+                             file_check_enum_value},
+    [FILE_REMOVE_ENUM] = {"remove_enum", FIELDS(file_only_name_fields), NULL},
 };
 _Static_assert(ARRAY_LEN(operations) == FILE_OP_COUNT, "an operation without a row");
 
@@ -98,8 +110,8 @@ enum rc file_bad(struct load *load, const char *path, const char *fmt, ...)
     va_start(ap, fmt);
     buf_vprintf(&text, fmt, ap);
     va_end(ap);
-    err_set(load->err, "22023", "%s:%d: %s: %s", load->where, file_line(load->text, path), path,
-            text.data);
+    err_set(load->err, "22023", "%s:%d: %s%s%s", load->where,
+            file_line(load->where, load->text, path), path, *path ? ": " : "", text.data);
     buf_fini(&text);
     return RC_ERR;
 }
@@ -300,6 +312,7 @@ enum rc file_read_text(struct load *load, const char *path, enum field_kind kind
                                           "SET DEFAULT"};
     static const char *const sorts[] = {"ASC", "DESC"};
     static const char *const matches[] = {"SIMPLE", "FULL"};
+    static const char *const identities[] = {"DEFAULT", "FULL", "NOTHING", "INDEX"};
 
     switch (kind) {
     case NAME:
@@ -310,6 +323,11 @@ enum rc file_read_text(struct load *load, const char *path, enum field_kind kind
         return read_expr(load, path, text, out);
     case TYPE:
         return read_type(load, path, text, out);
+    case STATEMENTS:
+        *(char **)out = closed(text);
+        return RC_OK;
+    case IDENTITY_TYPE:
+        return file_read_choice(load, path, text, identities, ARRAY_LEN(identities), out);
     case ON_DELETE:
         return file_read_choice(load, path, text, actions, ARRAY_LEN(actions), out);
     case SORT:
@@ -345,9 +363,14 @@ static enum rc read_field(struct load *load, const char *path, json_t *value,
         *(struct file_references **)out = mem_calloc(1, sizeof(struct file_references));
         return file_read_object(load, path, value, references_fields, ARRAY_LEN(references_fields),
                                 *(void **)out);
+    case IDENTITY:
+    case VALUES:
+        return file_read_thing(load, path, value, field, base);
     default:
         if (field->kind >= MAYBE && field->kind != MATCH)
             return file_read_alter(load, path, value, field, out);
+        if (json_is_number(value) || json_is_boolean(value))
+            err_hint(load->err, "put it into quotes");
         if (!json_is_string(value))
             return file_bad(load, path, "a string is wanted");
         return file_read_text(load, path, field->kind, json_string_value(value), out);
@@ -497,20 +520,12 @@ static enum rc read_file(struct load *load, json_t *root, struct file *file)
 enum rc file_load(const char *where, const char *text, struct file **file, struct err *err)
 {
     struct load load = {where, text, err};
-    json_error_t why;
     json_t *root;
-    enum rc rc = RC_ERR;
+    enum rc rc;
 
     *file = NULL;
-    if (strlen(text) > FILE_BYTES_MAX) {
-        err_set(err, "54000", "%s: a migration file has at most %d bytes", where, FILE_BYTES_MAX);
+    if (file_tree_read(where, text, &root, err) != RC_OK)
         return RC_ERR;
-    }
-    root = json_loads(text, JSON_REJECT_DUPLICATES, &why);
-    if (!root) {
-        err_set(err, "42601", "%s:%d:%d: %s", where, why.line, why.column, why.text);
-        return RC_ERR;
-    }
     *file = mem_calloc(1, sizeof(**file));
     rc = read_file(&load, root, *file);
     json_decref(root);
@@ -555,6 +570,7 @@ static void op_fini(struct file_op *op)
     }
     free(op->keys);
     file_alter_fini(op);
+    file_things_fini(op);
 }
 
 void file_free(struct file *file)

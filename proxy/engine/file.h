@@ -14,6 +14,7 @@
 #define FILE_OPERATIONS_MAX 256
 #define FILE_KEYS_MAX 32       /* INDEX_MAX_KEYS */
 #define FILE_NAME_BYTES_MAX 63 /* NAMEDATALEN - 1 */
+#define FILE_ENUM_VALUES_MAX 1000
 
 enum file_op_kind {
     FILE_RENAME_COLUMN,
@@ -25,6 +26,15 @@ enum file_op_kind {
     FILE_CREATE_CONSTRAINT,
     FILE_DROP_CONSTRAINT,
     FILE_DROP_MULTICOLUMN_CONSTRAINT,
+    FILE_DROP_TABLE,
+    FILE_RENAME_TABLE,
+    FILE_DROP_INDEX,
+    FILE_RENAME_CONSTRAINT,
+    FILE_SET_REPLICA_IDENTITY,
+    FILE_SQL,
+    FILE_CREATE_ENUM,
+    FILE_ADD_ENUM_VALUE,
+    FILE_REMOVE_ENUM,
     FILE_OP_COUNT
 };
 
@@ -86,8 +96,9 @@ struct file_constraint {
 
 struct file_op {
     enum file_op_kind kind;
-    size_t index;             /* in "operations", for messages */
-    struct file_name table;   /* create_table: the new table */
+    size_t index; /* in "operations", for messages */
+    /* create_table: the new table; rename_table: from; drop_index: the index; enums: the type */
+    struct file_name table;
     char *from, *to, *type;   /* rename_column; alter_column: its new name is `to` */
     char *up, *down;          /* of one column */
     char *column;             /* drop_column, alter_column */
@@ -102,6 +113,10 @@ struct file_op {
     struct file_index_column *keys;
     size_t nkeys;
     bool unique;
+    char *identity, *identity_index; /* set_replica_identity: "FULL", ...; of "INDEX" */
+    bool on_complete;                /* sql: `up` runs with complete */
+    struct file_names values;        /* create_enum */
+    char *value, *before, *after;    /* add_enum_value */
 };
 
 struct file {
@@ -115,13 +130,20 @@ struct file {
 
 const char *file_op_name(enum file_op_kind kind); /* "rename_column" */
 
-/* Errors (42601, 22023, 54000) name file, line, path of the field and what is allowed. */
+/* JSON or YAML (file_is_yaml). Errors (42601, 22023, 54000) name file, line, path of the field and
+ * what is allowed. `where`: the file's name. */
 enum rc file_load(const char *where, const char *text, struct file **file,
                   struct err *err) MUST_CHECK;
 void file_free(struct file *file);
 
-/* Line of a path in JSON text that parses: "operations[1].rename_column.from"; 0: not there. The
- * longest part of the path that exists counts. */
-int file_line(const char *text, const char *path);
+/* By the ending of the name (.yaml, .yml, .json), else by the text: JSON begins with { or [. */
+bool file_is_yaml(const char *where, const char *text);
+
+/* What the migration is called, of a file that may be wrong in all else; heap, NULL: not known. */
+char *file_name_peek(const char *where, const char *text);
+
+/* Line of a path in text that parses: "operations[1].rename_column.from". The longest part of the
+ * path that exists counts. */
+int file_line(const char *where, const char *text, const char *path);
 
 #endif

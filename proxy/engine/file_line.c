@@ -1,9 +1,9 @@
-/* Finds the line of a field. The text is known to be valid JSON: the scan only skips. */
+/* Finds the line of a field of JSON. The text is known to be valid JSON: the scan only skips. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "file.h"
+#include "file_read.h"
 
 static const char *skip_space(const char *p)
 {
@@ -84,7 +84,7 @@ static int line_of(const char *text, const char *at)
     return line;
 }
 
-int file_line(const char *text, const char *path)
+int file_json_line(const char *text, const char *path)
 {
     const char *value = text, *at = skip_space(text);
 

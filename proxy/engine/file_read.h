@@ -4,6 +4,10 @@
  *
  *   file.c        the document, operations that were there first, readers of plain kinds
  *   file_alter.c  operations that change what is there: columns and constraints
+ *   file_things.c operations on whole things: tables, indexes, names, enums, SQL
+ *   file_tree.c   the text as a tree, whatever it is written in
+ *   file_yaml.c   YAML
+ *   file_line.c   where a field of JSON stands
  */
 #ifndef SEGUE_ENGINE_FILE_READ_H
 #define SEGUE_ENGINE_FILE_READ_H
@@ -31,6 +35,11 @@ enum field_kind {
     KEYS,      /* list of index columns */
     HEADS,     /* list of alembic revisions */
     REFERENCES,
+    STATEMENTS, /* SQL; what it may be is the planner's business */
+    /* file_things.c */
+    IDENTITY_TYPE, /* DEFAULT, FULL, NOTHING or INDEX */
+    IDENTITY,      /* object, into the operation itself */
+    VALUES,        /* of an enum: struct file_names */
     /* file_alter.c */
     MAYBE,       /* true or false, or as it is: enum file_maybe */
     EXPR_CHANGE, /* an expression, or null: struct file_change */
@@ -77,5 +86,31 @@ enum rc file_read_alter(struct load *load, const char *path, json_t *value,
 enum rc file_check_alter(struct load *load, const char *path, struct file_op *op) MUST_CHECK;
 enum rc file_check_constraint(struct load *load, const char *path, struct file_op *op) MUST_CHECK;
 void file_alter_fini(struct file_op *op);
+
+/* ---- file_things.c ---- */
+extern const struct field file_only_name_fields[1];
+extern const struct field file_rename_table_fields[2];
+extern const struct field file_rename_constraint_fields[3];
+extern const struct field file_replica_identity_fields[2];
+extern const struct field file_sql_fields[3];
+extern const struct field file_create_enum_fields[2];
+extern const struct field file_add_enum_value_fields[4];
+
+enum rc file_read_thing(struct load *load, const char *path, json_t *value,
+                        const struct field *field, struct file_op *op) MUST_CHECK;
+enum rc file_check_two_names(struct load *load, const char *path, struct file_op *op) MUST_CHECK;
+enum rc file_check_identity(struct load *load, const char *path, struct file_op *op) MUST_CHECK;
+enum rc file_check_sql(struct load *load, const char *path, struct file_op *op) MUST_CHECK;
+enum rc file_check_enum_value(struct load *load, const char *path, struct file_op *op) MUST_CHECK;
+void file_things_fini(struct file_op *op);
+
+/* ---- file_tree.c, file_yaml.c, file_line.c ---- */
+/* The caller's. Errors (42601, 54000) name file and line. */
+enum rc file_tree_read(const char *where, const char *text, json_t **root,
+                       struct err *err) MUST_CHECK;
+enum rc file_yaml_read(const char *where, const char *text, json_t **root,
+                       struct err *err) MUST_CHECK;
+int file_yaml_line(const char *text, const char *path); /* as file_line */
+int file_json_line(const char *text, const char *path);
 
 #endif

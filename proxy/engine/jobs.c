@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "evidence.h"
+#include "file.h"
 #include "runner.h"
-#include "segue/base/fault.h"
 #include "segue/base/log.h"
 #include "segue/base/mem.h"
 #include "store.h"
@@ -117,10 +117,9 @@ refused:
 }
 
 /* Before the catalog is looked at: a file that ran already no longer fits it. */
-static enum rc check_name(struct eng_engine *engine, const char *text, struct err *err)
+static enum rc check_name(struct eng_engine *engine, const struct eng_job *job, struct err *err)
 {
-    json_t *file = json_loads(text, 0, NULL);
-    const char *name = json_string_value(json_object_get(file, "name"));
+    char *name = file_name_peek(where(job), job->arg ? job->arg : "");
     json_t *known = board_show(engine->board, BOARD_MIGRATIONS, name ? name : "");
     json_t *row = json_array_get(json_object_get(known, "rows"), 0);
     const char *phase = json_string_value(json_array_get(row, 1));
@@ -134,7 +133,7 @@ static enum rc check_name(struct eng_engine *engine, const char *text, struct er
         err_hint(err, "see SHOW STATUS; abort it first to start it anew");
     }
     json_decref(known);
-    json_decref(file);
+    free(name);
     return err_is_set(err) ? RC_ERR : RC_OK;
 }
 
@@ -144,7 +143,7 @@ static enum rc run_start(struct eng_engine *engine, struct eng_migration *m, str
     enum rc rc;
 
     (void)m;
-    if (check_name(engine, job->arg ? job->arg : "", &job->err) != RC_OK)
+    if (check_name(engine, job, &job->err) != RC_OK)
         return RC_ERR;
     if (store_create(&engine->work, &job->err) != RC_OK)
         return RC_ERR;
@@ -389,7 +388,6 @@ void eng_job_run(struct eng_engine *engine, struct eng_job *job)
         eng_job_answer(job);
         return;
     }
-    FAULT_OF(job_before, verb->name);
     if (verb->phases == 0)
         rc = verb->run(engine, NULL, job);
     else if (!job->name && verb->all)
@@ -399,8 +397,6 @@ void eng_job_run(struct eng_engine *engine, struct eng_job *job)
     conn_rollback(&engine->work);
     if (rc == RC_ERR)
         err_set(&job->err, "XX000", "%s failed", verb->name);
-    if (rc == RC_OK)
-        FAULT_OF(job_done, verb->name);
     if (rc != RC_AGAIN)
         eng_job_answer(job);
 }

@@ -45,6 +45,35 @@ static void number_steps(struct eng_plan *plan)
         plan->steps[i].no = (int)i + 1;
 }
 
+static enum rc not_yet(struct build *b, const struct file_op *op)
+{
+    char *path = mem_printf("operations[%zu].%s", op->index, file_op_name(op->kind));
+
+    build_refuse(b, path, NULL, "this operation comes with a later version");
+    free(path);
+    return RC_OK;
+}
+
+/* Operations that are about more than a table's columns. They are planned in the order of the
+ * file, before the columns. NULL: by plan_tables and what follows it. */
+static enum rc (*const rooms[FILE_OP_COUNT])(struct build *b, const struct file_op *op) = {
+    [FILE_DROP_TABLE] = not_yet,           [FILE_RENAME_TABLE] = not_yet,
+    [FILE_DROP_INDEX] = not_yet,           [FILE_RENAME_CONSTRAINT] = not_yet,
+    [FILE_SET_REPLICA_IDENTITY] = not_yet, [FILE_SQL] = not_yet,
+    [FILE_CREATE_ENUM] = not_yet,          [FILE_ADD_ENUM_VALUE] = not_yet,
+    [FILE_REMOVE_ENUM] = not_yet,
+};
+
+static enum rc plan_rooms(struct build *b)
+{
+    enum rc rc = RC_OK;
+
+    for (size_t i = 0; rc == RC_OK && i < b->file->nops; i++)
+        if (rooms[b->file->ops[i].kind])
+            rc = rooms[b->file->ops[i].kind](b, &b->file->ops[i]);
+    return rc;
+}
+
 static enum rc plan_tables(struct build *b)
 {
     for (size_t i = 0; i < b->file->nops; i++) {
@@ -52,7 +81,7 @@ static enum rc plan_tables(struct build *b)
         struct target *t;
 
         b->op_target[i] = -1;
-        if (op->kind == FILE_CREATE_TABLE)
+        if (op->kind == FILE_CREATE_TABLE || rooms[op->kind])
             continue;
         if (op->kind == FILE_CREATE_INDEX && !op->table.schema &&
             texts_has(&b->created_names, op->table.name))
@@ -97,8 +126,8 @@ static enum rc build_all(struct build *b)
         err_hint(b->err, "PostgreSQL 14 or later is wanted");
         return RC_ERR;
     }
-    if (check_store(b) != RC_OK || new_tables(b) != RC_OK || plan_tables(b) != RC_OK ||
-        new_indexes(b) != RC_OK)
+    if (check_store(b) != RC_OK || new_tables(b) != RC_OK || plan_rooms(b) != RC_OK ||
+        plan_tables(b) != RC_OK || new_indexes(b) != RC_OK)
         return RC_ERR;
     for (size_t i = 0; i < b->ntargets; i++)
         target_plan_steps(b, &b->targets[i]);

@@ -135,7 +135,8 @@ enum rc build_fail(struct build *b, const char *path, const char *fmt, ...)
     va_start(ap, fmt);
     text = vtext(fmt, ap);
     va_end(ap);
-    err_set(b->err, "22023", "%s:%d: %s: %s", b->where, file_line(b->text, path), path, text);
+    err_set(b->err, "22023", "%s:%d: %s: %s", b->where, file_line(b->where, b->text, path), path,
+            text);
     free(text);
     return RC_ERR;
 }

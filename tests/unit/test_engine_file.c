@@ -60,7 +60,8 @@ static void errors_name_file_line_path_and_what_is_allowed(void **state)
         {"[]", "an object with the fields name, operations, version_table is wanted"},
         {"{\n\"name\": \"m\",\n\"operation\": []}",
          "m.json:3: operation: unknown field; allowed here: name, operations, version_table"},
-        {"{\"operations\": []}", "m.json:1: name: a string is wanted"},
+        {"{\"operations\": [" RENAME("") "]}", "m.json:1: name: a string is wanted"},
+        {"{\"name\": 1}", "m.json:1: name: a string is wanted"},
         {"{\"name\": \"m\", \"operations\": []}", "operations: a list of 1 to 256"},
         {OPS("\n{\"drop\": {}}"),
          "m.json:2: operations[0]: there is no operation \"drop\"; known: rename_column"},
@@ -95,6 +96,31 @@ static void errors_name_file_line_path_and_what_is_allowed(void **state)
              "\"a\","
              " \"sort\": \"up\"}]}}"),
          "create_index.columns[0].sort: \"up\" is not one of ASC, DESC"},
+        {OPS("{\"sql\": {\"up\": \"a\", \"down\": \"b\", \"onComplete\": true}}"),
+         "do not go together"},
+        {OPS("{\"sql\": {\"down\": \"b\"}}"), "operations[0].sql: field \"up\" is missing"},
+        {OPS("{\"drop_table\": {\"table\": \"t\"}}"),
+         "drop_table.table: unknown field; allowed here: name"},
+        {OPS("{\"rename_table\": {\"from\": \"s.t\", \"to\": \"t\"}}"), "are the same name"},
+        {OPS("{\"rename_constraint\": {\"table\": \"t\", \"from\": \"a\", \"to\": \"a\"}}"),
+         "are the same name"},
+        {OPS("{\"set_replica_identity\": {\"table\": \"t\", \"identity\": {\"type\": \"some\"}}}"),
+         "identity.type: \"some\" is not one of DEFAULT, FULL, NOTHING, INDEX"},
+        {OPS("{\"set_replica_identity\": {\"table\": \"t\", \"identity\": {\"type\": \"index\"}}}"),
+         "needs \"index\""},
+        {OPS("{\"set_replica_identity\": {\"table\": \"t\", \"identity\": {\"type\": \"full\","
+             " \"index\": \"i\"}}}"),
+         "\"index\" goes with identity of type"},
+        {OPS("{\"create_enum\": {\"name\": \"e\", \"values\": []}}"), "a list of 1 to 1000 values"},
+        {OPS("{\"create_enum\": {\"name\": \"e\", \"values\": [\"a\", \"a\"]}}"),
+         "create_enum.values[1]: \"a\" stands twice"},
+        {OPS("{\"create_enum\": {\"name\": \"e\", \"values\": [\"a\", 1]}}"),
+         "create_enum.values[1]: a string is wanted"},
+        {OPS("{\"add_enum_value\": {\"name\": \"e\", \"value\": \"v\", \"before\": \"a\","
+             " \"after\": \"b\"}}"),
+         "do not go together"},
+        {OPS("{\"add_enum_value\": {\"name\": \"e\", \"value\": \"v\", \"before\": \"v\"}}"),
+         "is to stand beside itself"},
         {"{\"name\": \"m\", \"operations\": [" RENAME("") "], \"version_table\": {\"rails\": {}}}",
          "version_table: an object with one of: alembic"},
     };
@@ -150,14 +176,14 @@ static void lines_of_fields_are_found(void **state)
                                " \"c\": null }";
 
     (void)state;
-    assert_int_equal(file_line(text, ""), 1);
-    assert_int_equal(file_line(text, "a[0]"), 2);
-    assert_int_equal(file_line(text, "a[1].x"), 2);
-    assert_int_equal(file_line(text, "a[2]"), 3);
-    assert_int_equal(file_line(text, "a[2].b"), 4);
-    assert_int_equal(file_line(text, "a[2].nope"), 3);
-    assert_int_equal(file_line(text, "a[9].b"), 2);
-    assert_int_equal(file_line(text, "c"), 5);
+    assert_int_equal(file_line("m.json", text, ""), 1);
+    assert_int_equal(file_line("m.json", text, "a[0]"), 2);
+    assert_int_equal(file_line("m.json", text, "a[1].x"), 2);
+    assert_int_equal(file_line("m.json", text, "a[2]"), 3);
+    assert_int_equal(file_line("m.json", text, "a[2].b"), 4);
+    assert_int_equal(file_line("m.json", text, "a[2].nope"), 3);
+    assert_int_equal(file_line("m.json", text, "a[9].b"), 2);
+    assert_int_equal(file_line("m.json", text, "c"), 5);
 }
 
 int main(void)
