@@ -24,8 +24,10 @@ endif
 Q := $(if $(V),,@)
 
 LAYERS  := base wire net auth sql session catalog engine takeover admin cli
-SRC     := $(foreach l,$(LAYERS),$(wildcard proxy/$(l)/*.c))
+SRC     := $(filter-out proxy/base/fault.c,$(foreach l,$(LAYERS),$(wildcard proxy/$(l)/*.c)))
 OBJ     := $(SRC:%.c=$(BUILD)/%.o)
+FAULTSRC := $(shell grep -l '"segue/base/fault.h"' proxy/*/*.c)
+FAULTOBJ := $(FAULTSRC:%.c=$(BUILD)/faults/%.o)
 MAIN    := $(BUILD)/proxy/main.o
 TESTS   := $(wildcard tests/unit/test_*.c)
 TESTBIN := $(TESTS:tests/unit/%.c=$(BUILD)/unit/%)
@@ -58,7 +60,7 @@ PYTEST  = $(PYTHON) -m pytest -q -p no:cacheprovider -n $(JOBS) --dist loadfile 
 
 .DEFAULT_GOAL := help
 .PHONY: help deps needed needed-demo needed-test needed-bench build demo test unit integration \
-        transparency rewrite drivers races asan tsan layers fmt fmt-check lint fuzz fuzz-slice bench \
+        transparency rewrite drivers races faulty asan tsan layers fmt fmt-check lint fuzz fuzz-slice bench \
         bench-pgbench bench-proxy bench-dual-write bench-rewrite soak clean install servers
 
 help: ## this list
@@ -87,7 +89,7 @@ unit: needed-test ## unit tests (cmocka)
 	@$(MAKE) --no-print-directory -j2 BUILD=$(BUILD) SAN=$(SAN) $(TESTBIN)
 	@set -e; for t in $(TESTBIN); do $$t; done
 
-integration: build servers ## integration tests (pytest) on PostgreSQL 15 to 18
+integration: build faulty servers ## integration tests (pytest) on PostgreSQL 15 to 18
 	@SEGUE_BUILD=$(BUILD) $(PYTEST)
 
 transparency: build servers ## SQL direct and through segue, byte for byte, on PostgreSQL 15 to 18
@@ -106,6 +108,9 @@ races: build servers ## names swing under drivers that prepare eagerly, on Postg
 
 asan: ## unit and integration tests under AddressSanitizer and UBSan
 	@$(MAKE) --no-print-directory BUILD=build-asan SAN=address,undefined unit integration
+
+faulty: needed # build/faults/segue: with the points at which tests let something fail
+	@$(MAKE) --no-print-directory -j2 BUILD=$(BUILD) SAN=$(SAN) $(BUILD)/faults/segue
 
 tsan: ## unit and integration tests under ThreadSanitizer
 	@TSAN_OPTIONS="suppressions=$(CURDIR)/tests/tsan.supp" \
@@ -173,6 +178,11 @@ $(BUILD)/segue: $(MAIN) $(BUILD)/libsegue.a
 	@echo "  LD   $@"
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(MAIN) $(BUILD)/libsegue.a $(LIBS)
 
+# Rooms with points are compiled once more; the rest is the same.
+$(BUILD)/faults/segue: $(FAULTOBJ) $(MAIN) $(BUILD)/libsegue.a
+	@echo "  LD   $@"
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(FAULTOBJ) $(MAIN) $(BUILD)/libsegue.a $(LIBS)
+
 $(BUILD)/workload: $(WORKOBJ) $(BUILD)/libsegue.a
 	@echo "  LD   $@"
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(WORKOBJ) $(BUILD)/libsegue.a $(LIBS)
@@ -201,10 +211,15 @@ $(BUILD)/libfuzzer/%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/fuzz_libf
 	@echo "  LD   $@"
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ -lcmocka $(LIBS)
 
+$(BUILD)/faults/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	@echo "  CC   $< (with faults)"
+	$(Q)$(CC) $(CFLAGS) -DSEGUE_FAULTS $(CPPINC) -MMD -MP -c -o $@ $<
+
 $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	@echo "  CC   $<"
 	$(Q)$(CC) $(CFLAGS) $(CPPINC) -MMD -MP -c -o $@ $<
 
 .SECONDARY:
--include $(OBJ:.o=.d) $(MAIN:.o=.d) $(WORKOBJ:.o=.d) $(REWRITE:%.c=$(BUILD)/%.d) $(BENCH:%.c=$(BUILD)/%.d) $(TESTS:%.c=$(BUILD)/%.d) $(wildcard $(BUILD)/tests/fuzz/*.d)
+-include $(OBJ:.o=.d) $(FAULTOBJ:.o=.d) $(MAIN:.o=.d) $(WORKOBJ:.o=.d) $(REWRITE:%.c=$(BUILD)/%.d) $(BENCH:%.c=$(BUILD)/%.d) $(TESTS:%.c=$(BUILD)/%.d) $(wildcard $(BUILD)/tests/fuzz/*.d)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "runner.h"
+#include "segue/base/fault.h"
 
 #define SHOWN_MAX 200 /* on the board; `evidence` has all of one migration */
 
@@ -77,6 +78,7 @@ enum rc attempt_store(struct eng_engine *engine, struct eng_migration *m,
     snprintf(drain, sizeof(drain), "%.3f", attempt->drain_ms);
     snprintf(lock, sizeof(lock), "%.3f", attempt->lock_ms);
     snprintf(stall, sizeof(stall), "%" PRId64, attempt->stall_us);
+    FAULT(attempt_before);
     res = conn_params(
         &engine->work, err,
         "INSERT INTO segue.attempts (migration, no, kind, title, outcome, drain_ms, "

@@ -11,6 +11,7 @@
 #include "relations.h"
 #include "runner.h"
 #include "segue/base/clock.h"
+#include "segue/base/fault.h"
 #include "segue/base/log.h"
 #include "segue/base/mem.h"
 #include "segue/engine/guard.h"
@@ -107,7 +108,10 @@ static enum rc begin_progress(struct eng_engine *engine, struct eng_migration *m
 {
     struct eng_relations found = {0};
     struct buf sql = {0};
-    enum rc rc = relations_read(&engine->work, m->plan, table, &found, err);
+    enum rc rc;
+
+    FAULT(fill_begin);
+    rc = relations_read(&engine->work, m->plan, table, &found, err);
 
     if (rc != RC_OK)
         return rc;
@@ -131,6 +135,7 @@ static enum rc begin_progress(struct eng_engine *engine, struct eng_migration *m
             sql.data);
     relations_fini(&found);
     buf_fini(&sql);
+    FAULT(fill_begun);
     return rc;
 }
 
@@ -183,8 +188,11 @@ static enum rc fill_prepare(struct eng_engine *engine, struct eng_migration *m, 
 
 enum rc eng_fill_restart(struct eng_engine *engine, struct eng_migration *m, struct err *err)
 {
-    enum rc rc = conn_exec(&engine->work, err,
-                           "DELETE FROM segue.skipped WHERE migration = %" PRId64, m->id);
+    enum rc rc;
+
+    FAULT(repair_before);
+    rc = conn_exec(&engine->work, err, "DELETE FROM segue.skipped WHERE migration = %" PRId64,
+                   m->id);
 
     fill_drop(m);
     for (size_t i = 0; rc == RC_OK && i < m->plan->nsteps; i++) {
@@ -311,7 +319,10 @@ static enum rc commit_batch(struct eng_engine *engine, struct eng_migration *m,
     *same = PQntuples(res) == 1;
     *wal = *same ? res_int(res, 0, 0) : 0;
     PQclear(res);
-    return *same ? conn_exec(&engine->work, err, "COMMIT") : RC_OK;
+    if (!*same)
+        return RC_OK;
+    FAULT(batch_commit);
+    return conn_exec(&engine->work, err, "COMMIT");
 }
 
 static enum rc run_range(struct eng_engine *engine, struct eng_migration *m,
@@ -319,12 +330,15 @@ static enum rc run_range(struct eng_engine *engine, struct eng_migration *m,
                          bool *same, struct err *err)
 {
     char *sql = batch_sql(engine, m, rel, range);
-    PGresult *res = conn_run(&engine->work, sql, NULL, err);
+    PGresult *res;
     int64_t wal = 0;
     enum rc rc = RC_ERR;
 
+    FAULT(batch_before);
+    res = conn_run(&engine->work, sql, NULL, err);
     *same = true;
     if (res) {
+        FAULT(batch_written);
         *rows = strtoll(PQcmdTuples(res), NULL, 10);
         rc = commit_batch(engine, m, rel, range, *rows, same, &wal, err);
     }
@@ -332,6 +346,7 @@ static enum rc run_range(struct eng_engine *engine, struct eng_migration *m,
     free(sql);
     conn_rollback(&engine->work);
     if (rc == RC_OK && wal) {
+        FAULT(batch_committed);
         m->fill->wal = wal;
         if (range->to > rel->next)
             rel->next = range->to;
@@ -359,6 +374,7 @@ static enum rc fill_range(struct eng_engine *engine, struct eng_migration *m,
     if (rc == RC_ERR && !range->skip_locked &&
         (strcmp(err->sqlstate, "55P03") == 0 || strcmp(err->sqlstate, "40P01") == 0)) {
         err_clear(err);
+        FAULT(batch_skips);
         range->skip_locked = true;
         began = clock_us();
         rc = run_range(engine, m, rel, range, &rows, &same, err);
@@ -388,14 +404,17 @@ static enum rc start_vacuum(struct eng_engine *engine, struct eng_migration *m,
                             const struct eng_relation *rel, struct err *err)
 {
     char *sql = mem_printf("VACUUM (SKIP_LOCKED, TRUNCATE off, INDEX_CLEANUP auto) %s", rel->name);
-    enum rc rc = eng_long_open(engine, m, err);
+    enum rc rc;
 
+    FAULT(vacuum_before);
+    rc = eng_long_open(engine, m, err);
     if (rc == RC_OK)
         rc = conn_send(&m->lng, sql, err);
     free(sql);
     if (rc != RC_OK)
         return rc;
     m->fill->since_vacuum = 0;
+    FAULT(vacuum_sent);
     m->fill->vacuuming = true;
     eng_sleep(m, 2);
     return RC_AGAIN;
@@ -409,6 +428,7 @@ static enum rc poll_vacuum(struct eng_migration *m, struct err *err)
         eng_sleep(m, 2);
         return RC_AGAIN;
     }
+    FAULT(vacuum_done);
     m->fill->vacuuming = false;
     if (rc == RC_ERR) { /* a courtesy: the backfill does not depend on it */
         log_warning("vacuum: %s", err->text);
@@ -528,8 +548,10 @@ enum rc eng_fill_turn(struct eng_engine *engine, struct eng_migration *m, struct
     if (fill->vacuuming)
         return poll_vacuum(m, err);
     if (fill->at == fill->relations.n) {
+        FAULT(fill_mark);
         if (mark_fills(engine, m, err) != RC_OK)
             return RC_ERR;
+        FAULT(fill_marked);
         m->stats.rows_total = m->stats.rows_done;
         fill_drop(m);
         m->not_before_us = 0;

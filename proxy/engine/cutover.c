@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "gated.h"
+#include "segue/base/fault.h"
 #include "segue/base/log.h"
 #include "segue/base/mem.h"
 #include "steps.h"
@@ -90,6 +91,7 @@ static enum rc give_up(struct eng_engine *engine, struct eng_migration *m, const
     struct err why = reason_of(m, t, outcome, attempts, err);
 
     err_clear(err);
+    FAULT_OF(give_up, eng_phase(m->phase)->name);
     if (eng_phase_move(engine, m, t->back, err) != RC_OK)
         return RC_ERR;
     m->migrate = false;

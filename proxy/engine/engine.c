@@ -15,6 +15,7 @@
 
 #include "runner.h"
 #include "segue/base/clock.h"
+#include "segue/base/fault.h"
 #include "segue/base/log.h"
 #include "segue/base/mem.h"
 #include "store.h"
@@ -187,15 +188,21 @@ static enum rc remember_backend(struct eng_engine *engine, struct err *err)
 /* One engine a database: another one, or the backend of our own lost connection, is waited for. */
 static enum rc take_lock(struct eng_engine *engine, struct err *err)
 {
-    PGresult *res =
+    PGresult *res;
+    bool got;
+
+    FAULT(lock_before);
+    res =
         conn_query(&engine->work, err, "SELECT pg_try_advisory_lock(%" PRId64 ")", STORE_LOCK_KEY);
-    bool got = res && res_bool(res, 0, 0);
+    got = res && res_bool(res, 0, 0);
 
     PQclear(res);
     if (!res)
         return RC_ERR;
-    if (got)
+    if (got) {
+        FAULT(lock_taken);
         return remember_backend(engine, err);
+    }
     if (engine->backend_pid) {
         engine->connect_at_us = 0;
         return end_own_backend(engine, err) == RC_OK ? RC_AGAIN : RC_ERR;
@@ -272,6 +279,7 @@ static void connect_turn(struct eng_engine *engine)
     if (rc == RC_OK)
         rc = load(engine, &err);
     if (rc == RC_OK) {
+        FAULT(loaded);
         engine->ready = true;
         engine->connects_failed = 0;
         board_set_connected(engine->board, true);
@@ -469,8 +477,10 @@ static void *engine_main(void *arg)
         wait_wake(engine);
     }
     if (engine->ready) { /* the next one reads it back */
+        FAULT(stop_before);
         eng_usage_look(engine);
         eng_usage_save(engine);
+        FAULT(stop_saved);
     }
     forget_all(engine);
     conn_close(&engine->work);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "segue/base/clock.h"
+#include "segue/base/fault.h"
 #include "segue/base/log.h"
 #include "store.h"
 
@@ -105,11 +106,13 @@ static enum rc close_and_drain(struct gated *g, struct err *err)
     struct eng_engine *engine = g->engine;
     int64_t began = clock_us();
 
+    FAULT_OF(gate_before, eng_phase(g->m->phase)->name);
     if (!sess_gate_close(engine->plane, g->spec->mask, engine->options.gate_hold_max_ms)) {
         outcome(g, GATED_BUSY, "gate");
         err_set(err, "55P03", "the gate could not be closed: a worker is stuck");
         return RC_ERR;
     }
+    FAULT_OF(gate_closed, eng_phase(g->m->phase)->name);
     if (drain(g, began, err) != RC_OK) {
         g->npids = sess_gate_waiting_for(engine->plane, g->spec->mask, g->pids, ARRAY_LEN(g->pids));
         g->result->drain_ms = (double)(clock_us() - began) / 1000;
@@ -117,6 +120,7 @@ static enum rc close_and_drain(struct gated *g, struct err *err)
         return RC_ERR;
     }
     g->result->drain_ms = (double)(clock_us() - began) / 1000;
+    FAULT_OF(gate_drained, eng_phase(g->m->phase)->name);
     return RC_OK;
 }
 
@@ -168,12 +172,14 @@ static void transact(struct gated *g, struct err *err)
         err_set(err, "55P03", "the gate's hard deadline passed before the locks were there");
         return;
     }
+    FAULT_OF(gate_locked, eng_phase(g->m->phase)->name);
     res = conn_run(work, g->spec->sql, NULL, err);
     PQclear(res);
     if (!res) {
         judge(g, err);
         return;
     }
+    FAULT_OF(gate_ran, eng_phase(g->m->phase)->name);
     if (conn_exec(work, err, "COMMIT") != RC_OK) {
         if (conn_lost(err))
             outcome(g, GATED_LOST, "lost");
@@ -182,6 +188,7 @@ static void transact(struct gated *g, struct err *err)
         return;
     }
     g->result->lock_ms = (double)(clock_us() - g->locked_us) / 1000;
+    FAULT_OF(gate_committed, eng_phase(g->m->phase)->name);
     outcome(g, GATED_DONE, "done");
     if (g->spec->phase >= 0)
         eng_phase_switch(g->engine, g->m, (enum eng_phase_id)g->spec->phase);
@@ -230,6 +237,7 @@ void gated_run(struct eng_engine *engine, struct eng_migration *m, const struct 
     struct gated g = {
         .engine = engine, .m = m, .spec = spec, .result = result, .began_us = clock_us()};
     struct sess_gate_report report = {0};
+    const enum eng_phase_id during = m->phase; /* it moves with the COMMIT of a turn-over */
 
     *result = (struct gated_result){.outcome = GATED_FAILED, .word = "error"};
     if (find_locks(&g, err) != RC_OK || look_first(&g, err) != RC_OK)
@@ -240,8 +248,10 @@ void gated_run(struct eng_engine *engine, struct eng_migration *m, const struct 
     conn_rollback(&engine->work);
     if (result->outcome == GATED_BUSY && !g.npids)
         name_holders(&g); /* while they still are what they were: before the gate opens */
+    FAULT_OF(gate_opening, eng_phase(during)->name);
     if (spec->mask)
         sess_gate_open(engine->plane, &report);
+    FAULT_OF(gate_opened, eng_phase(during)->name);
     result->stall_us = report.stall_us_max;
     blockers_describe(engine, g.pids, g.npids, m->blocking);
     buf_reset(&m->blockers);

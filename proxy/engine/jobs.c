@@ -7,6 +7,7 @@
 #include "evidence.h"
 #include "file.h"
 #include "runner.h"
+#include "segue/base/fault.h"
 #include "segue/base/log.h"
 #include "segue/base/mem.h"
 #include "store.h"
@@ -388,6 +389,7 @@ void eng_job_run(struct eng_engine *engine, struct eng_job *job)
         eng_job_answer(job);
         return;
     }
+    FAULT_OF(job_before, verb->name);
     if (verb->phases == 0)
         rc = verb->run(engine, NULL, job);
     else if (!job->name && verb->all)
@@ -397,6 +399,8 @@ void eng_job_run(struct eng_engine *engine, struct eng_job *job)
     conn_rollback(&engine->work);
     if (rc == RC_ERR)
         err_set(&job->err, "XX000", "%s failed", verb->name);
+    if (rc == RC_OK)
+        FAULT_OF(job_done, verb->name);
     if (rc != RC_AGAIN)
         eng_job_answer(job);
 }

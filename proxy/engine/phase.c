@@ -7,6 +7,7 @@
 
 #include "runner.h"
 #include "segue/base/clock.h"
+#include "segue/base/fault.h"
 #include "segue/base/log.h"
 #include "segue/base/mem.h"
 #include "store.h"
@@ -98,6 +99,7 @@ void eng_phase_switch(struct eng_engine *engine, struct eng_migration *m, enum e
         m->epoch = ++engine->epoch;
         eng_publish(engine);
     }
+    FAULT_OF(phase_switched, phases[to].name);
     log_info("%s > %s", phases[from].name, phases[to].name);
     eng_status_put(engine, m);
 }
@@ -113,10 +115,13 @@ enum rc eng_phase_move(struct eng_engine *engine, struct eng_migration *m, enum 
                 phases[m->phase].name, phases[to].name);
         return RC_ERR;
     }
+    FAULT_OF(phase_before, phases[to].name);
     sql = eng_phase_sql(engine, m, to);
     rc = conn_exec(&engine->work, err, "%s", sql);
     free(sql);
-    if (rc == RC_OK)
+    if (rc == RC_OK) {
+        FAULT_OF(phase_persisted, phases[to].name);
         eng_phase_switch(engine, m, to);
+    }
     return rc;
 }

@@ -10,6 +10,7 @@
 
 #include "gated.h"
 #include "segue/base/clock.h"
+#include "segue/base/fault.h"
 #include "segue/base/log.h"
 #include "segue/base/mem.h"
 #include "segue/sql/expr.h"
@@ -119,13 +120,17 @@ static enum rc run_ddl(struct eng_engine *engine, struct eng_migration *m, size_
                        struct err *err)
 {
     char *sql = step_sql(m, i);
-    enum rc rc = conn_exec(&engine->work, err, "BEGIN; SET LOCAL lock_timeout = %u; %s; COMMIT",
-                           engine->options.lock_timeout_ms, sql);
+    enum rc rc;
+
+    FAULT_OF(ddl_before, eng_phase(m->phase)->name);
+    rc = conn_exec(&engine->work, err, "BEGIN; SET LOCAL lock_timeout = %u; %s; COMMIT",
+                   engine->options.lock_timeout_ms, sql);
 
     free(sql);
     conn_rollback(&engine->work);
     if (rc != RC_OK)
         return RC_ERR;
+    FAULT_OF(ddl_after, eng_phase(m->phase)->name);
     step_finished(engine, m, i);
     return RC_AGAIN;
 }
@@ -161,9 +166,11 @@ static enum rc index_look(struct eng_engine *engine, const struct eng_step *step
 static enum rc send_long(struct eng_engine *engine, struct eng_migration *m, size_t i,
                          const char *sql, struct err *err)
 {
+    FAULT_OF(long_before, eng_phase(m->phase)->name);
     if (eng_long_open(engine, m, err) != RC_OK || conn_send(&m->lng, sql, err) != RC_OK)
         return RC_ERR;
     m->long_step = (int)i;
+    FAULT_OF(long_sent, eng_phase(m->phase)->name);
     eng_sleep(m, LONG_POLL_MS);
     eng_status_put(engine, m);
     return RC_AGAIN;
@@ -173,11 +180,15 @@ static enum rc mark_done(struct eng_engine *engine, struct eng_migration *m, siz
                          struct err *err)
 {
     char *mark = store_mark_sql(m, i);
-    enum rc rc = conn_exec(&engine->work, err, "%s", mark);
+    enum rc rc;
 
+    FAULT_OF(mark_before, eng_phase(m->phase)->name);
+    rc = conn_exec(&engine->work, err, "%s", mark);
     free(mark);
-    if (rc == RC_OK)
+    if (rc == RC_OK) {
+        FAULT_OF(mark_after, eng_phase(m->phase)->name);
         step_finished(engine, m, i);
+    }
     return rc == RC_OK ? RC_AGAIN : RC_ERR;
 }
 
@@ -189,6 +200,7 @@ static enum rc drop_leftover(struct eng_engine *engine, struct eng_migration *m,
     char *sql = mem_printf("DROP INDEX CONCURRENTLY IF EXISTS %s", name);
     enum rc rc;
 
+    FAULT(leftover_before);
     log_warning("index %s was left invalid: dropping it", step->index_name);
     rc = send_long(engine, m, i, sql, err);
     free(sql);
@@ -236,6 +248,7 @@ static enum rc poll_long(struct eng_engine *engine, struct eng_migration *m, str
         eng_sleep(m, LONG_POLL_MS);
         return RC_AGAIN;
     }
+    FAULT_OF(long_done, eng_phase(m->phase)->name);
     m->long_step = -1;
     buf_reset(&m->blockers);
     if (rc == RC_ERR) {

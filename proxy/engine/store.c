@@ -8,6 +8,7 @@
 #include "attempts.h"
 #include "runner.h"
 #include "segue/base/clock.h"
+#include "segue/base/fault.h"
 #include "segue/base/log.h"
 #include "segue/base/mem.h"
 #include "store_ddl.h"
@@ -41,6 +42,7 @@ enum rc store_create(struct eng_conn *conn, struct err *err)
         return RC_ERR;
     }
     for (size_t i = (size_t)version; i < store_ddl_count; i++) {
+        FAULT(store_before);
         if (conn_exec(conn, err,
                       "BEGIN; %s; INSERT INTO segue.store (version) VALUES (%zu); COMMIT",
                       store_ddl[i], i + 1) != RC_OK) {
@@ -50,6 +52,7 @@ enum rc store_create(struct eng_conn *conn, struct err *err)
                 err_hint(err, "the first start needs it: GRANT CREATE ON DATABASE to this role");
             return RC_ERR;
         }
+        FAULT(store_made);
         log_info("schema segue: version %zu", i + 1);
     }
     return RC_OK;
@@ -111,10 +114,12 @@ enum rc store_insert(struct eng_engine *engine, struct eng_migration *m, struct 
         goto out;
     m->id = res_int(res, 0, 0);
     snprintf(m->started_at, sizeof(m->started_at), "%s", res_text(res, 0, 1));
+    FAULT(planned_before);
     rc = conn_exec(&engine->work, err,
                    "INSERT INTO segue.phases (migration, phase, epoch) VALUES (%" PRId64
                    ", 'planned', %" PRId64 "); COMMIT",
                    m->id, engine->epoch);
+    FAULT(planned_after);
 out:
     conn_rollback(&engine->work);
     PQclear(res);
@@ -254,9 +259,12 @@ static struct eng_migration *load_one(const PGresult *res, int r, struct err *er
 static enum rc settle_cutover(struct eng_engine *engine, struct eng_migration *m, struct err *err)
 {
     enum eng_phase_id undecided = m->phase;
-    PGresult *res = conn_query(
-        &engine->work, err,
-        "SELECT phase, epoch FROM segue.migrations WHERE id = %" PRId64 " FOR UPDATE", m->id);
+    PGresult *res;
+
+    FAULT_OF(settle_before, eng_phase(undecided)->name);
+    res = conn_query(&engine->work, err,
+                     "SELECT phase, epoch FROM segue.migrations WHERE id = %" PRId64 " FOR UPDATE",
+                     m->id);
 
     if (!res)
         return RC_ERR;
@@ -355,6 +363,7 @@ enum rc store_flags(struct eng_engine *engine, struct eng_migration *m, struct e
     snprintf(stall, sizeof(stall), "%" PRId64, m->stats.stall_us_max);
     snprintf(lock, sizeof(lock), "%" PRId64, m->stats.lock_us_max);
     snprintf(repairs, sizeof(repairs), "%u", m->repairs);
+    FAULT(flags_before);
     res = conn_params(&engine->work, err,
                       "UPDATE segue.migrations SET paused = $2::bool, force = $3::bool, "
                       "error = $4, error_state = $5, hint = $6, stall_us_max = $7::bigint, "
@@ -364,6 +373,7 @@ enum rc store_flags(struct eng_engine *engine, struct eng_migration *m, struct e
     if (!res)
         return RC_ERR;
     PQclear(res);
+    FAULT(flags_after);
     return RC_OK;
 }
 
@@ -389,11 +399,14 @@ enum rc store_throttle_load(struct eng_engine *engine, struct err *err)
 enum rc store_throttle_save(struct eng_engine *engine, size_t signal, struct err *err)
 {
     const struct throttle_state *state = &engine->throttle.signals[signal];
+    enum rc rc;
 
-    return conn_exec(&engine->work, err,
-                     "INSERT INTO segue.throttle (signal, \"limit\", enabled) VALUES ('%s', %.17g, "
-                     "%s) ON CONFLICT (signal) DO UPDATE SET \"limit\" = excluded.\"limit\", "
-                     "enabled = excluded.enabled, set_at = clock_timestamp()",
-                     throttle_signal(signal)->name, state->limit,
-                     state->enabled ? "true" : "false");
+    FAULT(throttle_before);
+    rc = conn_exec(&engine->work, err,
+                   "INSERT INTO segue.throttle (signal, \"limit\", enabled) VALUES ('%s', %.17g, "
+                   "%s) ON CONFLICT (signal) DO UPDATE SET \"limit\" = excluded.\"limit\", "
+                   "enabled = excluded.enabled, set_at = clock_timestamp()",
+                   throttle_signal(signal)->name, state->limit, state->enabled ? "true" : "false");
+    FAULT(throttle_after);
+    return rc;
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "segue/base/clock.h"
+#include "segue/base/fault.h"
 #include "segue/base/log.h"
 #include "segue/base/mem.h"
 #include "segue/base/utf8.h"
@@ -192,18 +193,23 @@ static enum rc write_rows(struct eng_engine *engine, const char *rows, struct er
     struct eng_usage *usage = engine->usage;
     uint64_t gone = sess_usage_gone(usage->known);
     char max[32];
-    enum rc rc = conn_exec(&engine->work, err,
-                           "BEGIN; SET LOCAL lock_timeout = %d; SET LOCAL statement_timeout = %d; "
-                           "SET LOCAL synchronous_commit = off",
-                           LOCK_TIMEOUT_MS, STATEMENT_TIMEOUT_MS);
+    enum rc rc;
+
+    FAULT(usage_before);
+    rc = conn_exec(&engine->work, err,
+                   "BEGIN; SET LOCAL lock_timeout = %d; SET LOCAL statement_timeout = %d; "
+                   "SET LOCAL synchronous_commit = off",
+                   LOCK_TIMEOUT_MS, STATEMENT_TIMEOUT_MS);
 
     snprintf(max, sizeof(max), "%zu", usage->entries_max);
     if (rc == RC_OK)
         rc = run(engine, save_sql, rows, err);
     if (rc == RC_OK && gone != usage->trimmed)
         rc = run(engine, trim_sql, max, err);
+    FAULT(usage_commit);
     if (rc == RC_OK)
         rc = conn_exec(&engine->work, err, "COMMIT");
+    FAULT(usage_committed);
     conn_rollback(&engine->work);
     if (rc == RC_OK)
         usage->trimmed = gone;

@@ -10,6 +10,7 @@
 #include "relations.h"
 #include "runner.h"
 #include "segue/base/clock.h"
+#include "segue/base/fault.h"
 #include "segue/base/log.h"
 #include "segue/base/mem.h"
 #include "segue/sql/expr.h"
@@ -142,6 +143,7 @@ static enum rc prepare(struct eng_engine *engine, struct eng_migration *m, struc
 {
     struct eng_verify *verify = mem_calloc(1, sizeof(*verify));
 
+    FAULT(verify_begin);
     verify->ntables = m->plan->ntables;
     verify->bad = mem_calloc(verify->ntables, sizeof(*verify->bad));
     verify->nulls = mem_calloc(verify->ntables, sizeof(*verify->nulls));
@@ -226,6 +228,7 @@ static enum rc check_range(struct eng_engine *engine, struct eng_migration *m,
         to = rel->end;
     snprintf(where, sizeof(where),
              "ctid >= '(%" PRId64 ",0)'::tid AND ctid < '(%" PRId64 ",0)'::tid", rel->next, to);
+    FAULT(verify_range);
     res = conn_query(&engine->work, err,
                      "SELECT count(*), count(*) FILTER (WHERE %s), count(*) FILTER (WHERE %s), "
                      "count(*) FILTER (WHERE %s) FROM ONLY %s WHERE %s",
@@ -238,6 +241,7 @@ static enum rc check_range(struct eng_engine *engine, struct eng_migration *m,
     }
     if (!res)
         return RC_ERR;
+    FAULT(verify_read);
     nbad = res_int(res, 0, 1);
     nnulls = res_int(res, 0, 2);
     if ((nbad || nnulls) && take_sample(engine, m, rel, where, err) != RC_OK) {
@@ -271,6 +275,7 @@ static enum rc finish(struct eng_engine *engine, struct eng_migration *m, struct
     snprintf(bad, sizeof(bad), "%" PRId64, verify->nbad);
     snprintf(nulls, sizeof(nulls), "%" PRId64, verify->nnulls);
     snprintf(wrapped, sizeof(wrapped), "%" PRId64, verify->nwrapped);
+    FAULT(verify_store);
     res = conn_params(
         &engine->work, err,
         "INSERT INTO segue.verifications (migration, direction, began_at, rows, bad, "
@@ -282,6 +287,7 @@ static enum rc finish(struct eng_engine *engine, struct eng_migration *m, struct
     if (!res)
         return RC_ERR;
     PQclear(res);
+    FAULT(verify_stored);
     m->stats.rows_verified = verify->rows;
     m->stats.rows_bad = verify->nbad + verify->nnulls;
     m->stats.rows_wrapped = verify->nwrapped;

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "segue/base/fault.h"
 #include "segue/base/log.h"
 #include "segue/base/mem.h"
 #include "segue/net/handover.h"
@@ -176,8 +177,10 @@ static bool ask_to_begin(struct tko *t, bool *gone, struct err *err)
     int none;
 
     *gone = tko_say(t->predecessor, &ready, -1, &unsaid) != RC_OK;
-    if (expect(t, WIRE_HANDOVER_GO, &msg, &none, &why) == RC_OK)
+    if (expect(t, WIRE_HANDOVER_GO, &msg, &none, &why) == RC_OK) {
+        FAULT(takeover_accept);
         return true;
+    }
     *gone = strcmp(why.sqlstate, "57P01") == 0 || (*gone && strcmp(why.sqlstate, "55000") != 0);
     if (!*gone)
         *err = why;
@@ -192,10 +195,12 @@ static bool say_accepting(struct tko *t, bool *gone, struct err *err)
     struct err why = {0}, unsaid = {0};
     int none;
 
+    FAULT(takeover_accepting);
     if (tko_say(t->predecessor, &accepting, -1, &unsaid) != RC_OK)
         log_debug("takeover: %s", unsaid.text); /* what it said last is to be heard */
     if (expect(t, WIRE_HANDOVER_REPORT, &msg, &none, &why) == RC_OK) {
         tko_take_report(t, &msg);
+        FAULT(takeover_over);
         return true;
     }
     *gone = true;
@@ -208,6 +213,7 @@ enum rc tko_agree(struct tko *t, struct err *err)
 {
     bool gone;
 
+    FAULT(takeover_taken);
     eng_predecessor(t->options.engine, atomic_load(&t->predecessor_pid), ENG_SESSIONS_UNKNOWN);
     if (!ask_to_begin(t, &gone, err) || sess_plane_accept(t->options.plane, err) != RC_OK ||
         (!gone && !say_accepting(t, &gone, err)))

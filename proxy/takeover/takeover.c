@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "segue/base/clock.h"
+#include "segue/base/fault.h"
 #include "segue/base/log.h"
 #include "segue/base/mem.h"
 #include "segue/net/address.h"
@@ -141,7 +142,9 @@ static bool hear_hello(struct tko *t, const struct wire_handover *msg, struct er
         err_set(err, "55000", "there are no listening sockets to hand over");
         return false;
     }
+    FAULT(takeover_asked);
     said = offer(t, fds, n, err);
+    FAULT(takeover_offered);
     if (said)
         log_info("process %d wants to take over: it was given %zu sockets",
                  atomic_load(&t->successor_pid), n);
@@ -162,6 +165,7 @@ static bool hear_ready(struct tko *t, const struct wire_handover *msg, struct er
         err_set(err, "55006", "a migration is at its gate; try again");
         return false;
     }
+    FAULT(takeover_go);
     if (tko_say(t->successor, &go, -1, err) != RC_OK)
         return false;
     move(t, TKO_AWAITED);
@@ -188,6 +192,7 @@ static bool hear_accepting(struct tko *t, const struct wire_handover *msg, struc
 {
     (void)msg;
     (void)err;
+    FAULT(takeover_release);
     move(t, TKO_HANDED_OVER);
     if (!sess_plane_release(t->options.plane))
         log_warning("a worker did not let go of its listening sockets within a second");
@@ -195,6 +200,7 @@ static bool hear_accepting(struct tko *t, const struct wire_handover *msg, struc
     t->control = -1;
     t->owner = false;
     log_info("process %d has taken over", atomic_load(&t->successor_pid));
+    FAULT(takeover_released);
     t->options.handed_over(t->options.ctx);
     report(t);
     return true;
