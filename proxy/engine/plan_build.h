@@ -7,6 +7,7 @@
  *   plan_table.c  a table's columns: what is added, filled, swapped
  *   plan_steps.c  the steps of a table, and the way back of each
  *   plan_carry.c  what a new column inherits: indexes, constraints, default, sequence
+ *   plan_drop.c   columns that go
  *   plan_new.c    new tables, new indexes, the version table
  *   plan_refuse.c what cannot be carried, and what to be warned of
  *   plan_probe.c  a look at the rows: does `up` work on them?
@@ -34,7 +35,9 @@ struct target {
     struct texts old_columns, new_columns; /* quoted */
     struct texts proofs;  /* CHECK (n IS NOT NULL) constraints, dropped by contract */
     struct texts foreign; /* tables that carried foreign keys refer to: dropping them locks these */
-    bool fills;           /* has a column to be filled */
+    struct texts dropped; /* columns that only go */
+    bool fills;           /* has a column to be filled, and so a guard */
+    bool guards;          /* has a guard, though nothing may be to be filled */
     unsigned ntemp;
 };
 
@@ -80,7 +83,20 @@ char *target_temp(struct target *t);
 /* The document of the table an operation names; read once. */
 enum rc target_get(struct build *b, const struct file_op *op, struct target **out) MUST_CHECK;
 enum rc target_plan_columns(struct build *b, struct target *t) MUST_CHECK;
+/* The table's row in the plan, made when first asked for; and a new dual column of it. */
+struct eng_table *target_table(struct build *b, struct target *t);
+struct eng_dual *target_dual(struct build *b, struct target *t);
+/* Does the server understand the expression over these rows (" FROM ...", or ""), as that type? */
+enum rc build_check_expr(struct build *b, const char *path, const char *expr, const char *type,
+                         const char *from) MUST_CHECK;
+/* " FROM (...) s": the table's rows with the columns that are new by now; heap. */
+char *target_rows(struct build *b, const struct target *t);
+void dual_read_columns(struct eng_dual *dual, const char *expr); /* sets up_columns */
 void target_fini(struct target *t);
+
+/* ---- plan_drop.c ---- */
+enum rc plan_drop_column(struct build *b, struct target *t, const char *path,
+                         const struct file_op *op) MUST_CHECK;
 
 /* ---- plan_steps.c ---- */
 void target_plan_steps(struct build *b, struct target *t);
@@ -91,6 +107,8 @@ enum rc carry_constraints(struct build *b, struct target *t) MUST_CHECK;
 enum rc carry_default(struct build *b, struct target *t, const json_t *column,
                       const struct eng_dual *dual) MUST_CHECK;
 void carry_not_null(struct build *b, struct target *t, const char *column);
+bool index_touches(const json_t *index, const struct texts *columns);
+bool constraint_touches(const json_t *constraint, const struct texts *columns);
 
 /* ---- plan_new.c ---- */
 enum rc new_tables(struct build *b) MUST_CHECK;
@@ -99,8 +117,12 @@ enum rc new_version(struct build *b) MUST_CHECK;
 
 /* ---- plan_refuse.c ---- */
 void refuse_table(struct build *b, const struct target *t);
+/* What depends on a column that complete drops. */
+void refuse_dependents(struct build *b, const struct target *t, const char *column);
 
 /* ---- plan_probe.c ---- */
 enum rc probe_dual(struct build *b, const struct target *t, const struct eng_dual *dual) MUST_CHECK;
+/* The same of a column that goes: would `down` work on the rows that are there? */
+enum rc probe_down(struct build *b, const struct target *t, const struct eng_dual *dual) MUST_CHECK;
 
 #endif

@@ -67,7 +67,7 @@ static void swap_names(struct target *t, const char *alter, const char *rename, 
 
 /* ---- indexes ---- */
 
-static bool index_touches(const json_t *index, const struct texts *columns)
+bool index_touches(const json_t *index, const struct texts *columns)
 {
     const json_t *keys = json_object_get(index, "keys");
 
@@ -331,7 +331,7 @@ enum rc carry_indexes(struct build *b, struct target *t)
 
 /* ---- constraints ---- */
 
-static bool constraint_touches(const json_t *constraint, const struct texts *columns)
+bool constraint_touches(const json_t *constraint, const struct texts *columns)
 {
     const json_t *names = json_object_get(constraint, "columns");
 

@@ -55,8 +55,9 @@ enum rc target_get(struct build *b, const struct file_op *op, struct target **ou
 
 void target_fini(struct target *t)
 {
-    struct texts *lists[] = {&t->from,   &t->to,          &t->gone,        &t->expand, &t->cutover,
-                             &t->revert, &t->old_columns, &t->new_columns, &t->proofs, &t->foreign};
+    struct texts *lists[] = {&t->from,    &t->to,      &t->gone,        &t->expand,
+                             &t->cutover, &t->revert,  &t->old_columns, &t->new_columns,
+                             &t->proofs,  &t->foreign, &t->dropped};
 
     for (size_t i = 0; i < ARRAY_LEN(lists); i++)
         texts_fini(lists[i]);
@@ -74,8 +75,7 @@ static char **copy_array(const json_t *array, size_t *n)
     return out;
 }
 
-/* The table's row in the plan; made with its first column. */
-static struct eng_table *target_table(struct build *b, struct target *t)
+struct eng_table *target_table(struct build *b, struct target *t)
 {
     struct eng_plan *plan = b->plan;
     struct eng_table *table;
@@ -97,8 +97,10 @@ static struct eng_table *target_table(struct build *b, struct target *t)
     return &plan->tables[t->table];
 }
 
-static struct eng_dual *add_dual(struct eng_table *table)
+struct eng_dual *target_dual(struct build *b, struct target *t)
 {
+    struct eng_table *table = target_table(b, t);
+
     table->duals = mem_realloc(table->duals, (table->nduals + 1) * sizeof(*table->duals));
     memset(&table->duals[table->nduals], 0, sizeof(*table->duals));
     return &table->duals[table->nduals++];
@@ -166,9 +168,8 @@ static bool names_missing_functions(struct build *b, const char *expr)
     return missing;
 }
 
-/* Does the server understand the expression over these rows, as that type? */
-static enum rc check_expr(struct build *b, const char *path, const char *expr, const char *type,
-                          const char *from)
+enum rc build_check_expr(struct build *b, const char *path, const char *expr, const char *type,
+                         const char *from)
 {
     struct err why = {0};
     PGresult *res;
@@ -225,10 +226,10 @@ static enum rc check_up_down(struct build *b, struct target *t, const char *path
     char *rows = mem_printf(" FROM %s", t->relation);
     char *both =
         mem_printf(" FROM (SELECT *, NULL::%s AS %s FROM %s) s", dual->new_type, name, t->relation);
-    enum rc rc = check_expr(b, up_path, dual->up, dual->new_type, rows);
+    enum rc rc = build_check_expr(b, up_path, dual->up, dual->new_type, rows);
 
     if (rc == RC_OK && dual->down)
-        rc = check_expr(b, down_path, dual->down, dual->old_type, both);
+        rc = build_check_expr(b, down_path, dual->down, dual->old_type, both);
     if (rc == RC_OK && dual->old_name)
         rc = check_steady(b, up_path, dual->up);
     if (rc == RC_OK && dual->down)
@@ -241,11 +242,29 @@ static enum rc check_up_down(struct build *b, struct target *t, const char *path
     return rc;
 }
 
-static void dual_up_columns(struct eng_dual *dual)
+char *target_rows(struct build *b, const struct target *t)
+{
+    const struct eng_table *table = t->table >= 0 ? &b->plan->tables[t->table] : NULL;
+    struct buf out = {0};
+
+    buf_append_str(&out, " FROM (SELECT *");
+    for (size_t i = 0; table && i < table->nduals; i++) {
+        const struct eng_dual *dual = &table->duals[i];
+        char *name = dual->new_name ? sql_quote_ident(dual->new_name) : NULL;
+
+        if (name)
+            buf_printf(&out, ", NULL::%s AS %s", dual->new_type, name);
+        free(name);
+    }
+    buf_printf(&out, " FROM %s) s", t->relation);
+    return buf_take(&out);
+}
+
+void dual_read_columns(struct eng_dual *dual, const char *expr)
 {
     struct sql_expr_info info;
 
-    if (sql_expr_parse(dual->up, &info, NULL) != RC_OK)
+    if (sql_expr_parse(expr, &info, NULL) != RC_OK)
         return;
     dual->up_columns = info.columns;
     dual->nup_columns = info.ncolumns;
@@ -314,6 +333,8 @@ static enum rc check_names(struct build *b, struct target *t, const char *path,
         rc = build_fail(b, at, "table %s has no column \"%s\"", t->relation, op->from);
     else if (texts_has(&t->from, op->from))
         rc = build_fail(b, at, "column \"%s\" is renamed twice", op->from);
+    else if (texts_has(&t->dropped, op->from))
+        rc = build_fail(b, at, "column \"%s\" is dropped by this file", op->from);
     free(at);
     if (rc != RC_OK)
         return rc;
@@ -379,7 +400,7 @@ static enum rc fill_dual(struct build *b, struct target *t, const char *path,
         rc = check_up_down(b, t, path, dual);
     }
     if (rc == RC_OK)
-        dual_up_columns(dual);
+        dual_read_columns(dual, dual->up);
     free(new);
     free(old);
     return rc;
@@ -396,7 +417,7 @@ static enum rc plan_rename(struct build *b, struct target *t, const char *path,
     if (check_names(b, t, path, op) != RC_OK || check_new_name(b, t, path, "to", op->to) != RC_OK)
         return RC_ERR;
     column = cat_column(t->doc, op->from);
-    dual = add_dual(target_table(b, t));
+    dual = target_dual(b, t);
     if (fill_dual(b, t, path, op, dual, &collation) != RC_OK)
         return RC_ERR;
     new = sql_quote_ident(op->to);
@@ -468,7 +489,7 @@ static enum rc check_default(struct build *b, const char *path, const struct fil
     if (!column->def)
         return RC_OK;
     at = mem_printf("%s.column.default", path);
-    rc = check_expr(b, at, column->def, type, "");
+    rc = build_check_expr(b, at, column->def, type, "");
     free(at);
     return rc;
 }
@@ -491,7 +512,7 @@ static enum rc plan_add(struct build *b, struct target *t, const char *path,
     free(type_path);
     if (rc != RC_OK)
         return RC_ERR;
-    dual = add_dual(target_table(b, t));
+    dual = target_dual(b, t);
     dual->new_name = mem_strdup(column->name);
     dual->new_type = facts.name;
     dual->not_null = !column->nullable;
@@ -501,7 +522,7 @@ static enum rc plan_add(struct build *b, struct target *t, const char *path,
         return RC_ERR;
     if (!instant && up) {
         dual->up = mem_strdup(up);
-        dual_up_columns(dual);
+        dual_read_columns(dual, dual->up);
         if (op->up && check_up_down(b, t, path, dual) != RC_OK)
             return RC_ERR;
     }
@@ -521,6 +542,14 @@ static enum rc plan_add(struct build *b, struct target *t, const char *path,
     return op->up ? probe_dual(b, t, dual) : RC_OK;
 }
 
+/* Operations that work on a table's columns, in the order of the file. */
+static enum rc (*const planners[FILE_OP_COUNT])(struct build *b, struct target *t, const char *path,
+                                                const struct file_op *op) = {
+    [FILE_RENAME_COLUMN] = plan_rename,
+    [FILE_ADD_COLUMN] = plan_add,
+    [FILE_DROP_COLUMN] = plan_drop_column,
+};
+
 enum rc target_plan_columns(struct build *b, struct target *t)
 {
     enum rc rc = RC_OK;
@@ -529,12 +558,10 @@ enum rc target_plan_columns(struct build *b, struct target *t)
         const struct file_op *op = &b->file->ops[i];
         char *path;
 
-        if ((op->kind != FILE_RENAME_COLUMN && op->kind != FILE_ADD_COLUMN) ||
-            b->op_target[i] != t - b->targets)
+        if (!planners[op->kind] || b->op_target[i] != t - b->targets)
             continue;
         path = mem_printf("operations[%zu].%s", i, file_op_name(op->kind));
-        rc =
-            op->kind == FILE_RENAME_COLUMN ? plan_rename(b, t, path, op) : plan_add(b, t, path, op);
+        rc = planners[op->kind](b, t, path, op);
         free(path);
     }
     return rc;

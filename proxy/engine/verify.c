@@ -157,6 +157,8 @@ static enum rc prepare(struct eng_engine *engine, struct eng_migration *m, struc
         verify->bad[i] = any_of(&m->plan->tables[i], verify->reverse, false);
         verify->nulls[i] = any_of(&m->plan->tables[i], verify->reverse, true);
         verify->wrapped[i] = any_wrapped(&m->plan->tables[i]);
+        if (!verify->bad[i] && !verify->nulls[i])
+            continue; /* nothing to compare: no row needs to be read */
         if (relations_read(&engine->work, m->plan, (int)i, &verify->relations, err) != RC_OK)
             return RC_ERR;
     }
