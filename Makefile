@@ -135,7 +135,7 @@ bench-pgbench: build ## 16 clients of pgbench across whole migrations: errors, w
 bench-proxy: needed-bench build ## against PgBouncer, HAProxy and direct (40 minutes; QUICK=1: 4); bench/README.md
 	@$(PYTHON) bench/proxy.py $(BUILD)
 
-bench-dual-write: needed-bench build ## writers of a table in dual-write against no migration (10 minutes); bench/README.md
+bench-dual-write: needed-bench build ## writers of a table in dual-write against no migration (20 minutes); bench/README.md
 	@$(PYTHON) bench/dual_write.py $(BUILD)
 
 bench-rewrite: needed ## what rewriting costs a statement, cached and uncached (20 seconds)

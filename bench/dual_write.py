@@ -3,12 +3,13 @@
 
     bench/dual_write.py BUILD_DIR
 
-Settings by environment (README.md has the table): ROUNDS, ROWS, SECONDS, SCALE, CLIENTS, PARTS. Each
+Settings by environment (README.md has the table): ROUNDS, ROWS, SECONDS, SCALE, CLIENTS, PARTS, FSYNC. Each
 side is a database of one cluster with a segue of its own in front; sides take turns, each round in
 another order, on tables made equal again. Ratios are made round by round, numbers are medians.
 Writes bench/out/dual-write.{md,json}. Exit 1 when a goal is missed.
 """
 
+import itertools
 import json
 import os
 import signal
@@ -27,7 +28,7 @@ from lib import measure, report  # noqa: E402
 from lib.contenders import PGBIN, Broken, Farm  # noqa: E402
 
 OUT = Path(__file__).resolve().parent / "out"
-SETTINGS = {"ROUNDS": "5", "ROWS": "500000", "SECONDS": "5", "SCALE": "10", "CLIENTS": "8", "PARTS": "bulk tpcb"}
+SETTINGS = {"ROUNDS": "5", "ROWS": "500000", "SECONDS": "5", "SCALE": "10", "CLIENTS": "8", "PARTS": "bulk tpcb", "FSYNC": "on off"}
 ROWS_A_STATEMENT = 1000
 BULK_MAX, TPCB_MIN = 1.12, 0.95
 
@@ -219,14 +220,15 @@ def tpcb(farm, chosen):
     for side in sides:  # a backfill leaves room in the pages, which updates would like
         side.direct("VACUUM (FULL, ANALYZE) pgbench_accounts", "VACUUM (FULL, ANALYZE) pgbench_tellers",
                     "VACUUM (FULL, ANALYZE) pgbench_branches")
-    for mode in ("simple", "prepared"):
-        cell = {"what": f"TPC-B-like, {mode}", "asked": True, "runs": {side.name: [] for side in sides}}
+    for fsync, mode in itertools.product(chosen["FSYNC"], ("simple", "prepared")):
+        sides[0].direct(f"ALTER SYSTEM SET fsync = {fsync}", "SELECT pg_reload_conf()")
+        cell = {"what": f"TPC-B-like, {mode}, fsync {fsync}", "asked": True, "runs": {side.name: [] for side in sides}}
         for turn in range(chosen["ROUNDS"]):
             shift = turn % len(sides)
             for side in sides[shift:] + sides[:shift]:
                 cell["runs"][side.name].append(tpcb_once(farm, side, mode, chosen))
         cells.append(cell)
-        print(f"tpcb: {mode}: " + ", ".join(f"{name} {report.middle(cell, name, 'tps'):,.0f}/s" for name in cell["runs"]),
+        print(f"tpcb: {mode}, fsync {fsync}: " + ", ".join(f"{name} {report.middle(cell, name, 'tps'):,.0f}/s" for name in cell["runs"]),
               flush=True)
     return cells
 
@@ -296,9 +298,9 @@ def write(chosen, cells, before, after):
 def settings():
     chosen = {k: os.environ.get(k) or v for k, v in SETTINGS.items()}
     for k in SETTINGS:
-        chosen[k] = chosen[k].split() if k == "PARTS" else int(chosen[k])
-    if not set(chosen["PARTS"]) <= {"bulk", "tpcb"} or min(v for v in chosen.values() if isinstance(v, int)) < 1:
-        sys.exit("bench-dual-write: PARTS is of bulk and tpcb; numbers are at least 1")
+        chosen[k] = chosen[k].split() if k in ("PARTS", "FSYNC") else int(chosen[k])
+    if not set(chosen["PARTS"]) <= {"bulk", "tpcb"} or not set(chosen["FSYNC"]) <= {"on", "off"} or min(v for v in chosen.values() if isinstance(v, int)) < 1:
+        sys.exit("bench-dual-write: PARTS is of bulk and tpcb, FSYNC of on and off; numbers are at least 1")
     return chosen
 
 
