@@ -102,7 +102,7 @@ drivers: build servers ## 14 programs of drivers direct and through segue, on Po
 	@tests/deps.sh install $(DRIVERS_DEBS)
 	@SEGUE_BUILD=$(BUILD) $(PYTHON) tests/drivers/run.py
 
-races: build servers ## names swing under drivers that prepare eagerly, on PostgreSQL 15 to 18: SECONDS=60 a version, DRIVERS, SEED
+races: build servers ## names swing under drivers that prepare eagerly, on PostgreSQL 15 to 18: SECONDS=60 a version and pair, DRIVERS, SEED
 	@tests/deps.sh install $(DRIVERS_DEBS)
 	@SEGUE_BUILD=$(BUILD) $(PYTHON) tests/races/run.py --seconds $(or $(SECONDS),60) --seed $(or $(SEED),1)
 

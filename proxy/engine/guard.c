@@ -10,7 +10,6 @@
 #include "segue/base/buf.h"
 #include "segue/base/mem.h"
 #include "segue/sql/expr.h"
-#include "turned.h"
 
 #define TRIGGER "\"~segue_guard\""
 #define DIFFERS "OPERATOR(pg_catalog.*<>)"
@@ -69,6 +68,12 @@ static void compare(struct buf *out, const char *row, const char *column, const 
 static bool is_guarded(const struct eng_dual *dual)
 {
     return dual->new_name && dual->up;
+}
+
+/* A column that only goes, and is filled for those who do not know it any more. */
+static bool is_going(const struct eng_dual *dual)
+{
+    return !dual->new_name && dual->down;
 }
 
 /* ---- in step ---- */
@@ -225,6 +230,29 @@ char *eng_table_unfilled(const struct eng_table *table)
 
 /* ---- the trigger ---- */
 
+/* Before the cut-over a column that goes belongs to its application: a NULL that it may write stays
+ * NULL. Only where none may be, a row without a value is of somebody who does not know the column.
+ */
+static char *going_quiet(const struct eng_dual *dual, enum eng_direction dir)
+{
+    char *name = sql_quote_ident(dual->old_name), *value;
+    struct buf out = {0};
+
+    if (dir == ENG_FORWARD && !dual->not_null) {
+        buf_append_str(&out, "true");
+    } else if (dir == ENG_FORWARD || dual->nup_columns == 0) {
+        buf_printf(&out, "NEW.%s IS NOT NULL", name);
+    } else {
+        value = over_row(dual->down, dual->old_type, false, "NEW.");
+        buf_append_str(&out, "(");
+        compare(&out, "NEW.", dual->old_name, EQUALS, value);
+        buf_append_str(&out, ")");
+        free(value);
+    }
+    free(name);
+    return buf_take(&out);
+}
+
 /* When the trigger may be skipped. For an added column this is not "in step": an update of what
  * `up` reads must be seen, and WHEN knows no OLD row in a trigger that also serves INSERT. */
 static char *quiet(const struct eng_dual *dual, enum eng_direction dir)
@@ -233,6 +261,8 @@ static char *quiet(const struct eng_dual *dual, enum eng_direction dir)
     struct buf out = {0};
     char *name;
 
+    if (is_going(dual))
+        return going_quiet(dual, dir);
     if (dual->old_name || !is_guarded(dual))
         return eng_dual_in_step(dual, dir, "NEW.");
     if (dir == ENG_REVERSE && dual->nup_columns == 0)
@@ -314,20 +344,47 @@ static void added_rules(struct buf *out, const struct eng_dual *dual, const stru
     free(name);
 }
 
+/* The column that goes follows what its `down` reads, unless the statement writes it itself. */
+static void going_rules(struct buf *out, const struct eng_dual *dual, enum eng_direction dir)
+{
+    char *name = sql_quote_ident(dual->old_name);
+    char *value = over_row(dual->down, dual->old_type, false, "NEW.");
+
+    buf_printf(out,
+               "  IF TG_OP = 'INSERT' THEN\n    IF NEW.%s IS NULL THEN\n      NEW.%s := %s;\n"
+               "    END IF;\n",
+               name, name, value);
+    if (dir == ENG_REVERSE && dual->nup_columns > 0) {
+        buf_append_str(out, "  ELSIF NOT (");
+        changed(out, dual->old_name);
+        buf_append_str(out, ") AND (");
+        for (size_t i = 0; i < dual->nup_columns; i++) {
+            buf_append_str(out, i ? " OR " : "");
+            changed(out, dual->up_columns[i]);
+        }
+        buf_printf(out, ") THEN\n    NEW.%s := %s;\n", name, value);
+    }
+    buf_append_str(out, "  END IF;\n");
+    free(value);
+    free(name);
+}
+
 /* What an `up` reads must be right before it is read: renames first, then pairs, which others may
- * read, then the columns that are only added. */
-enum { RANKS = 3 };
+ * read, then the columns that are only added, then those that only go. */
+enum { RANKS = 4 };
 
 static int rank_of(const struct eng_dual *dual)
 {
-    return !dual->old_name ? 2 : dual->plain ? 0 : 1;
+    return !dual->new_name ? 3 : !dual->old_name ? 2 : dual->plain ? 0 : 1;
 }
 
 static void dual_rules(struct buf *body, const struct eng_dual *dual, enum eng_direction dir)
 {
     char *skip = quiet(dual, dir);
 
-    if (strcmp(skip, "true")) {
+    if (strcmp(skip, "true") && is_going(dual)) {
+        going_rules(body, dual, dir);
+    } else if (strcmp(skip, "true")) {
         struct side side = side_of(dual, dir, "NEW.");
 
         if (side.source)
@@ -394,18 +451,14 @@ char **eng_guard_sql(const struct eng_table *table, enum eng_direction dir, size
     char **sql = mem_calloc(3, sizeof(*sql));
     char *relation = sql_quote_qualified(table->schema, table->name);
     char *function = sql_quote_qualified("segue", table->guard);
-    struct eng_table turned;
-    char *when;
+    char *when = guard_when(table, dir);
 
-    eng_turned_init(&turned, table, dir == ENG_REVERSE);
-    when = guard_when(&turned, dir);
-    sql[0] = guard_function(&turned, dir, function);
+    sql[0] = guard_function(table, dir, function);
     sql[1] = mem_printf("CREATE OR REPLACE TRIGGER " TRIGGER " BEFORE INSERT OR UPDATE ON %s"
                         " FOR EACH ROW WHEN (NOT (%s)) EXECUTE FUNCTION %s()",
                         relation, when, function);
     sql[2] = mem_printf("ALTER TABLE %s ENABLE ALWAYS TRIGGER " TRIGGER, relation);
     *n = 3;
-    eng_turned_fini(&turned);
     free(when);
     free(function);
     free(relation);

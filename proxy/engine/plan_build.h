@@ -5,10 +5,9 @@
  *   plan.c        the order of work, and the plan for people
  *   plan_build.c  lists, steps, notes
  *   plan_table.c  a table's columns: what is added, filled, swapped
- *   plan_retype.c a change of type under the column's own name
  *   plan_steps.c  the steps of a table, and the way back of each
- *   plan_carry.c  what a new column inherits: indexes, constraints
- *   plan_default.c ... its default, and the sequence behind it
+ *   plan_carry.c  what a new column inherits: indexes, constraints, default, sequence
+ *   plan_drop.c   columns that go
  *   plan_new.c    new tables, new indexes, the version table
  *   plan_refuse.c what cannot be carried, and what to be warned of
  *   plan_probe.c  a look at the rows: does `up` work on them?
@@ -33,13 +32,12 @@ struct target {
     struct texts from, to; /* renames, pairwise */
     struct texts gone;     /* of these, renames that change the type */
     struct texts expand, cutover, revert;  /* SQL, in order */
-    struct texts contract;                 /* the same, behind the drop of the old columns */
-    struct texts old_columns, new_columns; /* quoted: what contract drops, what expand adds */
-    struct texts shown;                    /* of those added: what people are told */
-    struct texts swaps;   /* columns that change their type, and the names of their other halves */
+    struct texts old_columns, new_columns; /* quoted */
     struct texts proofs;  /* CHECK (n IS NOT NULL) constraints, dropped by contract */
     struct texts foreign; /* tables that carried foreign keys refer to: dropping them locks these */
-    bool fills;           /* has a column to be filled */
+    struct texts dropped; /* columns that only go */
+    bool fills;           /* has a column to be filled, and so a guard */
+    bool guards;          /* has a guard, though nothing may be to be filled */
     unsigned ntemp;
 };
 
@@ -85,29 +83,20 @@ char *target_temp(struct target *t);
 /* The document of the table an operation names; read once. */
 enum rc target_get(struct build *b, const struct file_op *op, struct target **out) MUST_CHECK;
 enum rc target_plan_columns(struct build *b, struct target *t) MUST_CHECK;
+/* The table's row in the plan, made when first asked for; and a new dual column of it. */
+struct eng_table *target_table(struct build *b, struct target *t);
+struct eng_dual *target_dual(struct build *b, struct target *t);
+/* Does the server understand the expression over these rows (" FROM ...", or ""), as that type? */
+enum rc build_check_expr(struct build *b, const char *path, const char *expr, const char *type,
+                         const char *from) MUST_CHECK;
+/* " FROM (...) s": the table's rows with the columns that are new by now; heap. */
+char *target_rows(struct build *b, const struct target *t);
+void dual_read_columns(struct eng_dual *dual, const char *expr); /* sets up_columns */
 void target_fini(struct target *t);
 
-struct pair {         /* an old and a new column */
-    const char *path; /* of the operation, for messages */
-    const char *from_field;
-    const char *from, *to;
-    const char *type, *up, *down; /* NULL: of the old column; none is given */
-    bool retypes;                 /* `to` waits for the name */
-};
-enum rc target_plan_pair(struct build *b, struct target *t, const struct pair *pair) MUST_CHECK;
-
-/* ---- plan_retype.c ---- */
-bool retype_is(const struct file_op *op); /* alter_column with a type */
-enum rc target_plan_retype(struct build *b, struct target *t, const char *path,
-                           const struct file_op *op) MUST_CHECK;
-/* The swap of the names, which is its own way back: the last thing of the cut-over, the first of
- * the revert. */
-/* Is what the expression reads of columns that change their type all retyped under their names, and
- * does it mean something over the new halves? `over`: the same over their names. */
-bool retype_follows(struct build *b, const struct target *t, const char *expr, const char *over);
-/* Is `up` no more than the cast that PostgreSQL would make by itself in an assignment? */
-bool retype_assigns(struct build *b, const struct eng_dual *dual);
-void retype_swap(struct target *t, struct eng_step *step);
+/* ---- plan_drop.c ---- */
+enum rc plan_drop_column(struct build *b, struct target *t, const char *path,
+                         const struct file_op *op) MUST_CHECK;
 
 /* ---- plan_steps.c ---- */
 void target_plan_steps(struct build *b, struct target *t);
@@ -115,11 +104,11 @@ void target_plan_steps(struct build *b, struct target *t);
 /* ---- plan_carry.c ---- */
 enum rc carry_indexes(struct build *b, struct target *t) MUST_CHECK;
 enum rc carry_constraints(struct build *b, struct target *t) MUST_CHECK;
-void carry_not_null(struct build *b, struct target *t, const char *column, const char *shown);
-
-/* ---- plan_default.c ---- */
 enum rc carry_default(struct build *b, struct target *t, const json_t *column,
                       const struct eng_dual *dual) MUST_CHECK;
+void carry_not_null(struct build *b, struct target *t, const char *column);
+bool index_touches(const json_t *index, const struct texts *columns);
+bool constraint_touches(const json_t *constraint, const struct texts *columns);
 
 /* ---- plan_new.c ---- */
 enum rc new_tables(struct build *b) MUST_CHECK;
@@ -128,8 +117,12 @@ enum rc new_version(struct build *b) MUST_CHECK;
 
 /* ---- plan_refuse.c ---- */
 void refuse_table(struct build *b, const struct target *t);
+/* What depends on a column that complete drops. */
+void refuse_dependents(struct build *b, const struct target *t, const char *column);
 
 /* ---- plan_probe.c ---- */
 enum rc probe_dual(struct build *b, const struct target *t, const struct eng_dual *dual) MUST_CHECK;
+/* The same of a column that goes: would `down` work on the rows that are there? */
+enum rc probe_down(struct build *b, const struct target *t, const struct eng_dual *dual) MUST_CHECK;
 
 #endif

@@ -120,8 +120,8 @@ static bool calls(const char *expr, const char *function)
     return found;
 }
 
-static void report(struct build *b, const char *object, const struct probe *p, bool not_null,
-                   bool wraps)
+static void report(struct build *b, const char *object, const char *word, const struct probe *p,
+                   bool not_null, bool wraps)
 {
     if (p->failed && wraps)
         build_warn(b, object, "look at them before, or after by the key segue_invalid_json",
@@ -130,13 +130,14 @@ static void report(struct build *b, const char *object, const struct probe *p, b
                    p->failed, p->seen, p->first);
     else if (p->failed)
         build_refuse(b, object,
-                     "let up handle these rows (for JSON: segue.json_or_wrap), or mend"
+                     "let it handle these rows (for JSON: segue.json_or_wrap), or mend"
                      " them",
-                     "up fails for %lld of %lld rows looked at (%s)", p->failed, p->seen, p->first);
+                     "%s fails for %lld of %lld rows looked at (%s)", word, p->failed, p->seen,
+                     p->first);
     if (p->empty && not_null)
-        build_refuse(b, object, "let up give a value for these rows",
-                     "the column is NOT NULL and up gives NULL for %lld of %lld rows looked at",
-                     p->empty, p->seen);
+        build_refuse(b, object, "let it give a value for these rows",
+                     "the column is NOT NULL and %s gives NULL for %lld of %lld rows looked at",
+                     word, p->empty, p->seen);
     if (p->lossy)
         build_warn(
             b, object,
@@ -157,12 +158,31 @@ enum rc probe_dual(struct build *b, const struct target *t, const struct eng_dua
     struct err why = {0};
 
     if (probe(b, body, &counts, &why) == RC_OK)
-        report(b, object, &counts, dual->not_null && !wraps, wraps);
+        report(b, object, "up", &counts, dual->not_null && !wraps, wraps);
     else
         build_warn(b, object, NULL, "its rows could not be looked at: %s", why.text);
     free(counts.first);
     free(body);
     free(plain);
+    free(object);
+    return PQstatus(b->conn) == CONNECTION_OK ? RC_OK : RC_ERR;
+}
+
+enum rc probe_down(struct build *b, const struct target *t, const struct eng_dual *dual)
+{
+    struct eng_dual as_up = {
+        .new_name = "~segue_down", .new_type = dual->old_type, .up = dual->down};
+    char *object = mem_printf("column %s of %s", dual->old_name, t->relation);
+    char *body = probe_text(t, &as_up, dual->down, dual->old_type, NULL);
+    struct probe counts = {0};
+    struct err why = {0};
+
+    if (probe(b, body, &counts, &why) == RC_OK)
+        report(b, object, "down", &counts, dual->not_null, false);
+    else
+        build_warn(b, object, NULL, "its rows could not be looked at: %s", why.text);
+    free(counts.first);
+    free(body);
     free(object);
     return PQstatus(b->conn) == CONNECTION_OK ? RC_OK : RC_ERR;
 }

@@ -91,15 +91,31 @@ static void refuse_dependent(struct build *b, const char *column, const json_t *
                  kind);
 }
 
-static void refuse_old_columns(struct build *b, const struct target *t)
+void refuse_dependents(struct build *b, const struct target *t, const char *column)
 {
     const json_t *list = json_object_get(t->doc, "dependents");
     const json_t *mentions = json_object_get(t->doc, "mentions");
     const json_t *local = json_object_get(t->doc, "partition_dependents");
+    json_int_t num = json_integer_value(json_object_get(cat_column(t->doc, column), "num"));
 
+    for (size_t i = 0; i < json_array_size(list); i++)
+        if (json_integer_value(json_object_get(json_array_get(list, i), "column")) == num)
+            refuse_dependent(b, column, json_array_get(list, i));
+    for (size_t i = 0; i < json_array_size(local); i++)
+        if (!strcmp(cat_text(json_array_get(local, i), "name"), column))
+            build_refuse(b, cat_text(json_array_get(local, i), "object"), "drop it first",
+                         "a partition's own object on column %s cannot be carried", column);
+    for (size_t i = 0; i < json_array_size(mentions); i++)
+        if (json_integer_value(json_object_get(json_array_get(mentions, i), "column")) == num)
+            build_warn(b, cat_text(json_array_get(mentions, i), "function"),
+                       "change it in soak, before complete",
+                       "its text names column %s, which complete drops", column);
+}
+
+static void refuse_old_columns(struct build *b, const struct target *t)
+{
     for (size_t c = 0; c < t->from.n; c++) {
         const json_t *column = cat_column(t->doc, t->from.v[c]);
-        json_int_t num = json_integer_value(json_object_get(column, "num"));
 
         if (*cat_text(column, "identity"))
             build_refuse(b, t->relation, "identity columns come with a later version",
@@ -107,19 +123,7 @@ static void refuse_old_columns(struct build *b, const struct target *t)
         if (*cat_text(column, "generated"))
             build_refuse(b, t->relation, "drop it, and add it again under the new name",
                          "column %s is generated", t->from.v[c]);
-        for (size_t i = 0; i < json_array_size(list); i++)
-            if (json_integer_value(json_object_get(json_array_get(list, i), "column")) == num)
-                refuse_dependent(b, t->from.v[c], json_array_get(list, i));
-        for (size_t i = 0; i < json_array_size(local); i++)
-            if (!strcmp(cat_text(json_array_get(local, i), "name"), t->from.v[c]))
-                build_refuse(b, cat_text(json_array_get(local, i), "object"), "drop it first",
-                             "a partition's own object on column %s cannot be carried",
-                             t->from.v[c]);
-        for (size_t i = 0; i < json_array_size(mentions); i++)
-            if (json_integer_value(json_object_get(json_array_get(mentions, i), "column")) == num)
-                build_warn(b, cat_text(json_array_get(mentions, i), "function"),
-                           "change it in soak, before complete",
-                           "its text names column %s, which complete drops", t->from.v[c]);
+        refuse_dependents(b, t, t->from.v[c]);
     }
 }
 
@@ -155,7 +159,7 @@ static void check_triggers(struct build *b, const struct target *t)
         if (flag(trigger, "before") && flag(trigger, "row") && strcmp(name, "~segue_guard") > 0)
             build_refuse(b, object, "ALTER TRIGGER ... RENAME TO a name that sorts before it",
                          "it would run after the guard and could undo its work");
-        else if (flag(trigger, "update") && (!silent || strcmp(enabled, "O")))
+        else if (t->fills && flag(trigger, "update") && (!silent || strcmp(enabled, "O")))
             build_warn(b, object,
                        silent ? "it is ENABLE ALWAYS or REPLICA"
                               : "the role may not set session_replication_role",
@@ -168,6 +172,6 @@ void refuse_table(struct build *b, const struct target *t)
 {
     refuse_relation(b, t);
     refuse_old_columns(b, t);
-    if (t->fills)
+    if (t->fills || t->guards)
         check_triggers(b, t);
 }

@@ -46,15 +46,22 @@ static void guard_drop(struct build *b, struct target *t, struct eng_step *step)
     free(sql);
 }
 
+static bool guarded(const struct target *t)
+{
+    return t->fills || t->guards;
+}
+
 static void expand_step(struct build *b, struct target *t)
 {
-    char *columns = join(&t->shown, "");
+    char *columns = join(&t->new_columns, "");
     struct eng_step *step =
-        build_step(b, ENG_STAGE_EXPAND, ENG_STEP_DDL, t->table, "add %s to %s%s", columns,
-                   t->relation, t->fills ? ", guarded" : "");
+        t->new_columns.n
+            ? build_step(b, ENG_STAGE_EXPAND, ENG_STEP_DDL, t->table, "add %s to %s%s", columns,
+                         t->relation, guarded(t) ? ", guarded" : "")
+            : build_step(b, ENG_STAGE_EXPAND, ENG_STEP_DDL, t->table, "guard %s", t->relation);
 
     step_sql_list(step, &t->expand, false);
-    if (t->fills)
+    if (guarded(t))
         guard_sql(b, t, step, ENG_FORWARD);
     step_lock(step, EXCLUSIVE, t->relation, INSTANT);
     free(columns);
@@ -78,18 +85,18 @@ static void fill_step(struct build *b, struct target *t)
 static void swap_steps(struct build *b, struct target *t)
 {
     struct eng_step *step = build_step(b, ENG_STAGE_CUTOVER, ENG_STEP_DDL, t->table,
-                                       "%s: the new columns become the truth", t->relation);
+                                       "%s: the new schema becomes the truth", t->relation);
 
     step_sql_list(step, &t->cutover, false);
-    retype_swap(t, step);
-    guard_sql(b, t, step, ENG_REVERSE);
+    if (guarded(t))
+        guard_sql(b, t, step, ENG_REVERSE);
     step_lock(step, EXCLUSIVE, t->relation, "the cut-over: an instant, traffic held at the gate");
 
     step = build_step(b, ENG_STAGE_REVERT, ENG_STEP_DDL, t->table,
-                      "%s: the old columns become the truth again", t->relation);
-    retype_swap(t, step);
+                      "%s: the old schema becomes the truth again", t->relation);
     step_sql_list(step, &t->revert, true);
-    guard_sql(b, t, step, ENG_FORWARD);
+    if (guarded(t))
+        guard_sql(b, t, step, ENG_FORWARD);
     step_lock(step, EXCLUSIVE, t->relation, "an instant, traffic held at the gate");
 }
 
@@ -109,20 +116,19 @@ static void contract_step(struct build *b, struct target *t)
     char *drops = join(&t->old_columns, "DROP COLUMN ");
     struct eng_step *step;
 
-    if (!t->fills) {
+    if (!guarded(t) && !t->old_columns.n) {
         free(drops);
         return;
     }
-    step = build_step(b, ENG_STAGE_CONTRACT, ENG_STEP_DDL, t->table,
-                      t->old_columns.n ? "drop the guard and the old columns of %s"
-                                       : "drop the guard of %s",
-                      t->relation);
-    guard_drop(b, t, step);
+    step = build_step(b, ENG_STAGE_CONTRACT, ENG_STEP_DDL, t->table, "drop %s%s%s of %s",
+                      guarded(t) ? "the guard" : "", guarded(t) && t->old_columns.n ? " and " : "",
+                      t->old_columns.n ? "the old columns" : "", t->relation);
+    if (guarded(t))
+        guard_drop(b, t, step);
     for (size_t i = 0; i < t->proofs.n; i++)
         step_sql(step, "ALTER TABLE %s DROP CONSTRAINT %s", t->relation, t->proofs.v[i]);
     if (t->old_columns.n)
         step_sql(step, "ALTER TABLE %s %s", t->relation, drops);
-    step_sql_list(step, &t->contract, false);
     lock_for_drop(t, step);
     free(drops);
 }
@@ -130,12 +136,14 @@ static void contract_step(struct build *b, struct target *t)
 static void abort_step(struct build *b, struct target *t)
 {
     char *drops = join(&t->new_columns, "DROP COLUMN IF EXISTS ");
-    char *columns = join(&t->shown, "");
-    struct eng_step *step = build_step(b, ENG_STAGE_ABORT, ENG_STEP_DDL, t->table,
-                                       "drop %s from %s", columns, t->relation);
+    char *columns = join(&t->new_columns, "");
+    struct eng_step *step =
+        build_step(b, ENG_STAGE_ABORT, ENG_STEP_DDL, t->table, "drop %s from %s",
+                   t->new_columns.n ? columns : "the guard", t->relation);
 
     guard_drop(b, t, step);
-    step_sql(step, "ALTER TABLE IF EXISTS %s %s", t->relation, drops);
+    if (t->new_columns.n)
+        step_sql(step, "ALTER TABLE IF EXISTS %s %s", t->relation, drops);
     lock_for_drop(t, step);
     free(columns);
     free(drops);
@@ -143,13 +151,17 @@ static void abort_step(struct build *b, struct target *t)
 
 void target_plan_steps(struct build *b, struct target *t)
 {
+    bool expands = t->new_columns.n || guarded(t);
+
     if (t->table < 0)
         return;
-    expand_step(b, t);
-    if (t->fills) {
+    if (expands)
+        expand_step(b, t);
+    if (t->fills)
         fill_step(b, t);
+    if (guarded(t) || t->cutover.n)
         swap_steps(b, t);
-    }
     contract_step(b, t);
-    abort_step(b, t);
+    if (expands)
+        abort_step(b, t);
 }

@@ -55,9 +55,9 @@ enum rc target_get(struct build *b, const struct file_op *op, struct target **ou
 
 void target_fini(struct target *t)
 {
-    struct texts *lists[] = {&t->from,   &t->to,          &t->gone,        &t->expand, &t->cutover,
-                             &t->revert, &t->old_columns, &t->new_columns, &t->proofs, &t->foreign,
-                             &t->shown,  &t->swaps,       &t->contract};
+    struct texts *lists[] = {&t->from,    &t->to,      &t->gone,        &t->expand,
+                             &t->cutover, &t->revert,  &t->old_columns, &t->new_columns,
+                             &t->proofs,  &t->foreign, &t->dropped};
 
     for (size_t i = 0; i < ARRAY_LEN(lists); i++)
         texts_fini(lists[i]);
@@ -75,8 +75,7 @@ static char **copy_array(const json_t *array, size_t *n)
     return out;
 }
 
-/* The table's row in the plan; made with its first column. */
-static struct eng_table *target_table(struct build *b, struct target *t)
+struct eng_table *target_table(struct build *b, struct target *t)
 {
     struct eng_plan *plan = b->plan;
     struct eng_table *table;
@@ -98,8 +97,10 @@ static struct eng_table *target_table(struct build *b, struct target *t)
     return &plan->tables[t->table];
 }
 
-static struct eng_dual *add_dual(struct eng_table *table)
+struct eng_dual *target_dual(struct build *b, struct target *t)
 {
+    struct eng_table *table = target_table(b, t);
+
     table->duals = mem_realloc(table->duals, (table->nduals + 1) * sizeof(*table->duals));
     memset(&table->duals[table->nduals], 0, sizeof(*table->duals));
     return &table->duals[table->nduals++];
@@ -167,9 +168,8 @@ static bool names_missing_functions(struct build *b, const char *expr)
     return missing;
 }
 
-/* Does the server understand the expression over these rows, as that type? */
-static enum rc check_expr(struct build *b, const char *path, const char *expr, const char *type,
-                          const char *from)
+enum rc build_check_expr(struct build *b, const char *path, const char *expr, const char *type,
+                         const char *from)
 {
     struct err why = {0};
     PGresult *res;
@@ -226,10 +226,10 @@ static enum rc check_up_down(struct build *b, struct target *t, const char *path
     char *rows = mem_printf(" FROM %s", t->relation);
     char *both =
         mem_printf(" FROM (SELECT *, NULL::%s AS %s FROM %s) s", dual->new_type, name, t->relation);
-    enum rc rc = check_expr(b, up_path, dual->up, dual->new_type, rows);
+    enum rc rc = build_check_expr(b, up_path, dual->up, dual->new_type, rows);
 
     if (rc == RC_OK && dual->down)
-        rc = check_expr(b, down_path, dual->down, dual->old_type, both);
+        rc = build_check_expr(b, down_path, dual->down, dual->old_type, both);
     if (rc == RC_OK && dual->old_name)
         rc = check_steady(b, up_path, dual->up);
     if (rc == RC_OK && dual->down)
@@ -242,11 +242,29 @@ static enum rc check_up_down(struct build *b, struct target *t, const char *path
     return rc;
 }
 
-static void dual_up_columns(struct eng_dual *dual)
+char *target_rows(struct build *b, const struct target *t)
+{
+    const struct eng_table *table = t->table >= 0 ? &b->plan->tables[t->table] : NULL;
+    struct buf out = {0};
+
+    buf_append_str(&out, " FROM (SELECT *");
+    for (size_t i = 0; table && i < table->nduals; i++) {
+        const struct eng_dual *dual = &table->duals[i];
+        char *name = dual->new_name ? sql_quote_ident(dual->new_name) : NULL;
+
+        if (name)
+            buf_printf(&out, ", NULL::%s AS %s", dual->new_type, name);
+        free(name);
+    }
+    buf_printf(&out, " FROM %s) s", t->relation);
+    return buf_take(&out);
+}
+
+void dual_read_columns(struct eng_dual *dual, const char *expr)
 {
     struct sql_expr_info info;
 
-    if (sql_expr_parse(dual->up, &info, NULL) != RC_OK)
+    if (sql_expr_parse(expr, &info, NULL) != RC_OK)
         return;
     dual->up_columns = info.columns;
     dual->nup_columns = info.ncolumns;
@@ -303,24 +321,26 @@ static void keep_attributes(struct target *t, const json_t *column, const char *
     }
 }
 
-/* ---- an old and a new column ---- */
+/* ---- rename_column ---- */
 
-static enum rc check_names(struct build *b, struct target *t, const struct pair *pair)
+static enum rc check_names(struct build *b, struct target *t, const char *path,
+                           const struct file_op *op)
 {
-    char *at = mem_printf("%s.%s", pair->path, pair->from_field);
+    char *at = mem_printf("%s.from", path);
     enum rc rc = RC_OK;
 
-    if (!cat_column(t->doc, pair->from))
-        rc = build_fail(b, at, "table %s has no column \"%s\"", t->relation, pair->from);
-    else if (texts_has(&t->from, pair->from))
-        rc = build_fail(b, at, "column \"%s\" is %s twice", pair->from,
-                        pair->retypes ? "changed" : "renamed");
+    if (!cat_column(t->doc, op->from))
+        rc = build_fail(b, at, "table %s has no column \"%s\"", t->relation, op->from);
+    else if (texts_has(&t->from, op->from))
+        rc = build_fail(b, at, "column \"%s\" is renamed twice", op->from);
+    else if (texts_has(&t->dropped, op->from))
+        rc = build_fail(b, at, "column \"%s\" is dropped by this file", op->from);
     free(at);
     if (rc != RC_OK)
         return rc;
-    if (flag(cat_column(t->doc, pair->from), "partition_key"))
+    if (flag(cat_column(t->doc, op->from), "partition_key"))
         build_refuse(b, t->relation, "this comes with a later version",
-                     "column \"%s\" is part of the partition key", pair->from);
+                     "column \"%s\" is part of the partition key", op->from);
     return RC_OK;
 }
 
@@ -343,32 +363,31 @@ static enum rc check_new_name(struct build *b, struct target *t, const char *pat
     return rc;
 }
 
-static enum rc fill_dual(struct build *b, struct target *t, const struct pair *pair,
-                         struct eng_dual *dual, char **collation)
+static enum rc fill_dual(struct build *b, struct target *t, const char *path,
+                         const struct file_op *op, struct eng_dual *dual, char **collation)
 {
-    json_t *column = cat_column(t->doc, pair->from);
-    char *old = sql_quote_ident(pair->from), *new = sql_quote_ident(pair->to);
+    json_t *column = cat_column(t->doc, op->from);
+    char *old = sql_quote_ident(op->from), *new = sql_quote_ident(op->to);
     struct type_facts facts = {mem_strdup(cat_text(column, "type")), true,
                                flag(column, "constrained")};
     enum rc rc = RC_OK;
 
-    dual->old_name = mem_strdup(pair->from);
-    dual->new_name = mem_strdup(pair->to);
+    dual->old_name = mem_strdup(op->from);
+    dual->new_name = mem_strdup(op->to);
     dual->old_type = mem_strdup(cat_text(column, "type"));
-    dual->plain = !pair->type;
-    dual->retypes = pair->retypes;
+    dual->plain = !op->type;
     dual->not_null = flag(column, "not_null");
-    if (pair->type) {
-        char *type_path = mem_printf("%s.type", pair->path);
+    if (op->type) {
+        char *type_path = mem_printf("%s.type", path);
 
         free(facts.name);
         facts.name = NULL;
-        rc = resolve_type(b, type_path, pair->type, &facts);
+        rc = resolve_type(b, type_path, op->type, &facts);
         free(type_path);
     }
     dual->new_type = facts.name;
     if (rc == RC_OK)
-        refuse_constrained(b, t, pair->retypes ? pair->from : new, &facts);
+        refuse_constrained(b, t, new, &facts);
     if (rc == RC_OK && facts.collatable && cat_text(column, "collation"))
         *collation = mem_strdup(cat_text(column, "collation"));
     if (rc == RC_OK && dual->plain) {
@@ -376,69 +395,52 @@ static enum rc fill_dual(struct build *b, struct target *t, const struct pair *p
         dual->down = mem_strdup(new);
         dual->equality = mem_strdup(cat_text(column, "equality"));
     } else if (rc == RC_OK) {
-        dual->up = pair->up ? mem_strdup(pair->up) : mem_printf("%s::%s", old, dual->new_type);
-        dual->down =
-            pair->down ? mem_strdup(pair->down) : mem_printf("%s::%s", new, dual->old_type);
-        rc = check_up_down(b, t, pair->path, dual);
+        dual->up = op->up ? mem_strdup(op->up) : mem_printf("%s::%s", old, dual->new_type);
+        dual->down = op->down ? mem_strdup(op->down) : mem_printf("%s::%s", new, dual->old_type);
+        rc = check_up_down(b, t, path, dual);
     }
     if (rc == RC_OK)
-        dual_up_columns(dual);
+        dual_read_columns(dual, dual->up);
     free(new);
     free(old);
-    return rc;
-}
-
-static void note_pair(struct target *t, const struct pair *pair, const struct eng_dual *dual,
-                      const char *collation)
-{
-    char *old = sql_quote_ident(pair->from), *new = sql_quote_ident(pair->to);
-
-    texts_add(&t->from, "%s", pair->from);
-    texts_add(&t->to, "%s", pair->to);
-    if (!dual->plain)
-        texts_add(&t->gone, "%s", pair->from);
-    texts_add(&t->old_columns, "%s", pair->retypes ? new : old);
-    texts_add(&t->new_columns, "%s", new);
-    if (pair->retypes)
-        texts_add(&t->shown, "%s as %s", old, dual->new_type);
-    else
-        texts_add(&t->shown, "%s", new);
-    texts_add(&t->expand, "ALTER TABLE %s ADD COLUMN %s %s%s%s", t->relation, new, dual->new_type,
-              collation ? " COLLATE " : "", collation ? collation : "");
-    keep_attributes(t, cat_column(t->doc, pair->from), new, dual->plain);
-    free(old);
-    free(new);
-}
-
-enum rc target_plan_pair(struct build *b, struct target *t, const struct pair *pair)
-{
-    struct eng_dual *dual;
-    char *collation = NULL;
-    enum rc rc;
-
-    if (check_names(b, t, pair) != RC_OK ||
-        (!pair->retypes && check_new_name(b, t, pair->path, "to", pair->to) != RC_OK))
-        return RC_ERR;
-    dual = add_dual(target_table(b, t));
-    if (fill_dual(b, t, pair, dual, &collation) != RC_OK)
-        return RC_ERR;
-    note_pair(t, pair, dual, collation);
-    t->fills = true;
-    if (dual->not_null)
-        carry_not_null(b, t, pair->to, pair->retypes ? pair->from : pair->to);
-    rc = carry_default(b, t, cat_column(t->doc, pair->from), dual);
-    if (rc == RC_OK && !dual->plain)
-        rc = probe_dual(b, t, dual);
-    free(collation);
     return rc;
 }
 
 static enum rc plan_rename(struct build *b, struct target *t, const char *path,
                            const struct file_op *op)
 {
-    const struct pair pair = {path, "from", op->from, op->to, op->type, op->up, op->down, false};
+    struct eng_dual *dual;
+    char *collation = NULL, *new, *old;
+    json_t *column;
+    enum rc rc;
 
-    return target_plan_pair(b, t, &pair);
+    if (check_names(b, t, path, op) != RC_OK || check_new_name(b, t, path, "to", op->to) != RC_OK)
+        return RC_ERR;
+    column = cat_column(t->doc, op->from);
+    dual = target_dual(b, t);
+    if (fill_dual(b, t, path, op, dual, &collation) != RC_OK)
+        return RC_ERR;
+    new = sql_quote_ident(op->to);
+    old = sql_quote_ident(op->from);
+    texts_add(&t->from, "%s", op->from);
+    texts_add(&t->to, "%s", op->to);
+    if (!dual->plain)
+        texts_add(&t->gone, "%s", op->from);
+    texts_add(&t->old_columns, "%s", old);
+    texts_add(&t->new_columns, "%s", new);
+    texts_add(&t->expand, "ALTER TABLE %s ADD COLUMN %s %s%s%s", t->relation, new, dual->new_type,
+              collation ? " COLLATE " : "", collation ? collation : "");
+    keep_attributes(t, column, new, dual->plain);
+    t->fills = true;
+    if (dual->not_null)
+        carry_not_null(b, t, op->to);
+    rc = carry_default(b, t, column, dual);
+    if (rc == RC_OK && !dual->plain)
+        rc = probe_dual(b, t, dual);
+    free(collation);
+    free(old);
+    free(new);
+    return rc;
 }
 
 /* ---- add_column ---- */
@@ -470,7 +472,7 @@ static void add_filled(struct build *b, struct target *t, const struct file_colu
     texts_add(&t->expand, "ALTER TABLE %s ADD COLUMN %s %s", t->relation, name, type);
     t->fills = true;
     if (!column->nullable)
-        carry_not_null(b, t, column->name, column->name);
+        carry_not_null(b, t, column->name);
     if (!column->def)
         return;
     texts_add(&t->cutover, "ALTER TABLE %s ALTER COLUMN %s SET DEFAULT %s", t->relation, name,
@@ -487,7 +489,7 @@ static enum rc check_default(struct build *b, const char *path, const struct fil
     if (!column->def)
         return RC_OK;
     at = mem_printf("%s.column.default", path);
-    rc = check_expr(b, at, column->def, type, "");
+    rc = build_check_expr(b, at, column->def, type, "");
     free(at);
     return rc;
 }
@@ -510,7 +512,7 @@ static enum rc plan_add(struct build *b, struct target *t, const char *path,
     free(type_path);
     if (rc != RC_OK)
         return RC_ERR;
-    dual = add_dual(target_table(b, t));
+    dual = target_dual(b, t);
     dual->new_name = mem_strdup(column->name);
     dual->new_type = facts.name;
     dual->not_null = !column->nullable;
@@ -520,13 +522,12 @@ static enum rc plan_add(struct build *b, struct target *t, const char *path,
         return RC_ERR;
     if (!instant && up) {
         dual->up = mem_strdup(up);
-        dual_up_columns(dual);
+        dual_read_columns(dual, dual->up);
         if (op->up && check_up_down(b, t, path, dual) != RC_OK)
             return RC_ERR;
     }
     name = sql_quote_ident(column->name);
     texts_add(&t->new_columns, "%s", name);
-    texts_add(&t->shown, "%s", name);
     if (dual->up)
         add_filled(b, t, column, name, facts.name);
     else
@@ -541,6 +542,14 @@ static enum rc plan_add(struct build *b, struct target *t, const char *path,
     return op->up ? probe_dual(b, t, dual) : RC_OK;
 }
 
+/* Operations that work on a table's columns, in the order of the file. */
+static enum rc (*const planners[FILE_OP_COUNT])(struct build *b, struct target *t, const char *path,
+                                                const struct file_op *op) = {
+    [FILE_RENAME_COLUMN] = plan_rename,
+    [FILE_ADD_COLUMN] = plan_add,
+    [FILE_DROP_COLUMN] = plan_drop_column,
+};
+
 enum rc target_plan_columns(struct build *b, struct target *t)
 {
     enum rc rc = RC_OK;
@@ -549,13 +558,10 @@ enum rc target_plan_columns(struct build *b, struct target *t)
         const struct file_op *op = &b->file->ops[i];
         char *path;
 
-        if ((op->kind != FILE_RENAME_COLUMN && op->kind != FILE_ADD_COLUMN && !retype_is(op)) ||
-            b->op_target[i] != t - b->targets)
+        if (!planners[op->kind] || b->op_target[i] != t - b->targets)
             continue;
         path = mem_printf("operations[%zu].%s", i, file_op_name(op->kind));
-        rc = op->kind == FILE_RENAME_COLUMN ? plan_rename(b, t, path, op)
-             : op->kind == FILE_ADD_COLUMN  ? plan_add(b, t, path, op)
-                                            : target_plan_retype(b, t, path, op);
+        rc = planners[op->kind](b, t, path, op);
         free(path);
     }
     return rc;

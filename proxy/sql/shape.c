@@ -29,19 +29,24 @@ struct reader {
 
 /* ---- bytes ---- */
 
+/* What a byte begins. PLAIN stands for itself, whatever follows. */
+enum byte { PLAIN, NAME, DIGIT, QUOTE, NAME_QUOTE, DOLLAR, SEMICOLON, OTHER };
+
+static const unsigned char bytes[256] = {
+    ['\0'] = OTHER,         ['-'] = OTHER,         ['/'] = OTHER,        ['.'] = OTHER,
+    ['\''] = QUOTE,         ['"'] = NAME_QUOTE,    ['$'] = DOLLAR,       [';'] = SEMICOLON,
+    ['_'] = NAME,           ['0' ... '9'] = DIGIT, ['a' ... 'z'] = NAME, ['A' ... 'Z'] = NAME,
+    [0x80 ... 0xff] = NAME,
+};
+
 static bool is_digit(int c)
 {
-    return c >= '0' && c <= '9';
-}
-
-static bool begins_name(int c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c >= 0x80;
+    return bytes[c] == DIGIT;
 }
 
 static bool is_name(int c)
 {
-    return begins_name(c) || is_digit(c) || c == '$';
+    return bytes[c] == NAME || bytes[c] == DIGIT || bytes[c] == DOLLAR;
 }
 
 static bool is_space(int c)
@@ -59,20 +64,31 @@ static int peek(const struct reader *r, size_t ahead)
 
 enum kind { KIND_INTEGER, KIND_NUMBER, KIND_STRING, KIND_LONG_STRING };
 
-static void put_placeholder(struct buf *to, unsigned number, enum kind kind)
-{
-    char digits[1 + DIGITS] = "'2000000000";
-    bool quoted = kind >= KIND_STRING;
+/* What the placeholder of any kind has room in. */
+enum { PLACEHOLDER_BYTES = DIGITS + 2 + SQL_COPY_BYTES_MAX };
 
-    for (char *p = digits + DIGITS; number > 0; number /= 10)
-        *p-- = (char)('0' + number % 10);
-    buf_append(to, digits + !quoted, DIGITS + quoted);
-    for (size_t i = 0; kind == KIND_LONG_STRING && i < SQL_COPY_BYTES_MAX; i++)
-        buf_append_u8(to, 'x');
-    if (quoted)
-        buf_append_u8(to, '\'');
-    else if (kind == KIND_NUMBER)
-        buf_append(to, ".5", 2);
+/* Returns its end. */
+static char *put_placeholder(char *to, unsigned number, enum kind kind)
+{
+    static const char zeros[] = "2000000000";
+
+    if (kind >= KIND_STRING)
+        *to++ = '\'';
+    memcpy(to, zeros, DIGITS);
+    to += DIGITS;
+    for (char *p = to; number > 0; number /= 10)
+        *--p = (char)('0' + number % 10);
+    if (kind == KIND_LONG_STRING) {
+        memset(to, 'x', SQL_COPY_BYTES_MAX);
+        to += SQL_COPY_BYTES_MAX;
+    }
+    if (kind >= KIND_STRING) {
+        *to++ = '\'';
+    } else if (kind == KIND_NUMBER) {
+        *to++ = '.';
+        *to++ = '5';
+    }
+    return to;
 }
 
 /* From `from` to here the text has a literal. What is too long to be written twice is so in the
@@ -80,16 +96,19 @@ static void put_placeholder(struct buf *to, unsigned number, enum kind kind)
 static bool put_literal(struct reader *r, size_t from, enum kind kind)
 {
     struct sql_shape *shape = r->shape;
-    uint32_t at;
+    size_t before = from - r->copied, n;
+    char *to = buf_space(&shape->text, before + PLACEHOLDER_BYTES), *at = to + before;
 
     if (shape->n == LITERALS_MAX)
         return false;
-    buf_append(&shape->text, r->text + r->copied, from - r->copied);
-    at = (uint32_t)shape->text.len;
-    put_placeholder(&shape->text, (unsigned)shape->n, kind);
-    mem_grow((void **)&shape->literals, &shape->cap, shape->n + 1, sizeof(*shape->literals));
+    memcpy(to, r->text + r->copied, before);
+    n = (size_t)(put_placeholder(at, (unsigned)shape->n, kind) - at);
+    if (shape->n == shape->cap)
+        mem_grow((void **)&shape->literals, &shape->cap, shape->n + 1, sizeof(*shape->literals));
     shape->literals[shape->n++] =
-        (struct sql_literal){(uint32_t)from, (uint32_t)r->at, at, (uint32_t)shape->text.len};
+        (struct sql_literal){(uint32_t)from, (uint32_t)r->at, (uint32_t)(shape->text.len + before),
+                             (uint32_t)(shape->text.len + before + n)};
+    buf_grow(&shape->text, before + n);
     r->copied = r->at;
     return true;
 }
@@ -236,20 +255,18 @@ static bool read_other(struct reader *r)
 
 static bool read_one(struct reader *r)
 {
-    int c = peek(r, 0);
-
-    if (begins_name(c))
+    switch (bytes[peek(r, 0)]) {
+    case NAME:
         return read_name(r);
-    if (is_digit(c))
+    case DIGIT:
         return read_number(r);
-    switch (c) {
-    case '\'':
+    case QUOTE:
         return read_string(r);
-    case '"':
+    case NAME_QUOTE:
         return read_quoted_name(r);
-    case '$':
+    case DOLLAR:
         return read_parameter(r);
-    case ';':
+    case SEMICOLON:
         return read_semicolon(r);
     default:
         return read_other(r);
@@ -281,9 +298,12 @@ bool sql_shape_init(struct sql_shape *shape, const char *text, size_t len)
     if (len > TEXT_BYTES_MAX || !begins_well(&r))
         return false;
     buf_reserve(&shape->text, len);
-    while (r.at < len)
-        if (!read_one(&r))
+    while (r.at < len) {
+        if (bytes[(unsigned char)text[r.at]] == PLAIN)
+            r.at++;
+        else if (!read_one(&r))
             return false;
+    }
     buf_append(&shape->text, text + r.copied, len - r.copied);
     if (r.wide) {
         char *copy = mem_strndup(text, len);

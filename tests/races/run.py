@@ -47,7 +47,8 @@ def race(db, proxy, chosen, seconds, seed):
         for one in running:
             one.kill()
     rows = swing.check({table: {i: n for one in running for i, n in one.rows[table].items()} for table in ("items", "plain")})
-    edges = " ".join(f"{what}={swing.counts[what]}" for what in ("migrations", "cutover", "rollback", "complete", "abort"))
+    epochs = db.one("SELECT max(epoch) - min(epoch) FROM segue.phases")
+    edges = f"an epoch every {1000 * took / epochs:.0f} ms " + " ".join(f"{what}={swing.counts[what]}" for what in ("migrations", "cutover", "rollback", "complete", "abort"))
     done = [f"{took:.0f} s {edges}, {rows} rows as acknowledged"]
     failed = [f"oracle: {line}" for line in swing.failures]
     for one in running:
@@ -57,9 +58,29 @@ def race(db, proxy, chosen, seconds, seed):
     return done, failed
 
 
+def on_a_server(cluster, version, group, args):
+    """A database and a segue of their own for these programs. How many lines of failure."""
+    with cluster.connect() as conn:
+        conn.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
+        conn.execute(f"CREATE DATABASE {DATABASE} TEMPLATE {TEMPLATE}")
+    db = Database(cluster, DATABASE)
+    with tempfile.TemporaryDirectory(prefix="segue-races-") as folder:
+        proxy = Segue(db.url(), folder)
+        try:
+            done, failed = race(db, proxy, group, args.seconds, f"{args.seed}-{version}")
+            proxy.stop()
+        except BaseException:
+            print(proxy.log_tail(20))
+            proxy.kill9()
+            raise
+    print("\n".join([f"pg{version}: {done[0]}", *done[1:], *(f"FAILED {line}"[:1500] for line in failed)]), flush=True)
+    return len(failed)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
-    parser.add_argument("--seconds", type=float, default=60, help="a version")
+    parser.add_argument("--seconds", type=float, default=60, help="a version and group of programs")
+    parser.add_argument("--together", type=int, default=2, help="programs in a group: with more of them epochs come slower")
     parser.add_argument("--seed", default="1")
     args = parser.parse_args()
     os.environ.setdefault("SEGUE_PG", "15,16,17,18")
@@ -71,21 +92,9 @@ def main():
     clusters, failures = Clusters(), 0
     try:
         for version in versions():
-            cluster = clusters.get(version)
-            with tempfile.TemporaryDirectory(prefix="segue-races-") as folder:
-                with cluster.connect() as conn:
-                    conn.execute(f"CREATE DATABASE {DATABASE} TEMPLATE {TEMPLATE}")
-                db = Database(cluster, DATABASE)
-                proxy = Segue(db.url(), folder)
-                try:
-                    done, failed = race(db, proxy, chosen, args.seconds, f"{args.seed}-{version}")
-                    proxy.stop()
-                except BaseException:
-                    print(proxy.log_tail(20))
-                    proxy.kill9()
-                    raise
-            failures += len(failed)
-            print("\n".join([f"pg{version}: {done[0]}", *done[1:], *(f"FAILED {line}"[:1500] for line in failed)]), flush=True)
+            for first in range(0, len(chosen), args.together):
+                group = chosen[first:first + args.together]
+                failures += on_a_server(clusters.get(version), version, group, args)
     finally:
         clusters.close()
     print("ok" if not failures else f"{failures} lines of failure")

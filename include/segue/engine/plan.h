@@ -61,16 +61,16 @@ struct eng_dual {
     char *new_name;            /* NULL: column is only dropped */
     char *old_type, *new_type; /* format_type() with typmod */
     char *up;                  /* old side to new; NULL only when nothing is to be filled */
-    char *down;                /* new side to old; NULL for added columns */
-    char **up_columns;         /* columns `up` reads (what "changed o" means for an added column) */
+    char *down;                /* new side to old; NULL for added columns, and for one that goes
+                                * and needs no value */
+    /* columns `up` reads (what "changed o" means for an added column); of a column that only goes
+     * those that `down` reads */
+    char **up_columns;
     size_t nup_columns;
     bool plain;     /* rename without a change of value or type */
     char *equality; /* of a plain one's type: its = compares bytes ("bytes"), or does so under
                      * collation "C" ("text"); NULL: it does not, or nobody has looked */
-    bool not_null;  /* the new column is to be NOT NULL */
-    /* A change of type under one name: `old_name` is the column's name, `new_name` that of the half
-     * that waits. The cut-over swaps them (turned.h); what is said here is of before it. */
-    bool retypes;
+    bool not_null;  /* the new column is to be NOT NULL; one that only goes is */
 };
 
 struct eng_table {
