@@ -10,6 +10,7 @@
 #include "segue/base/buf.h"
 #include "segue/base/mem.h"
 #include "segue/sql/expr.h"
+#include "turned.h"
 
 #define TRIGGER "\"~segue_guard\""
 #define DIFFERS "OPERATOR(pg_catalog.*<>)"
@@ -451,14 +452,18 @@ char **eng_guard_sql(const struct eng_table *table, enum eng_direction dir, size
     char **sql = mem_calloc(3, sizeof(*sql));
     char *relation = sql_quote_qualified(table->schema, table->name);
     char *function = sql_quote_qualified("segue", table->guard);
-    char *when = guard_when(table, dir);
+    struct eng_table turned;
+    char *when;
 
-    sql[0] = guard_function(table, dir, function);
+    eng_turned_init(&turned, table, dir == ENG_REVERSE);
+    when = guard_when(&turned, dir);
+    sql[0] = guard_function(&turned, dir, function);
     sql[1] = mem_printf("CREATE OR REPLACE TRIGGER " TRIGGER " BEFORE INSERT OR UPDATE ON %s"
                         " FOR EACH ROW WHEN (NOT (%s)) EXECUTE FUNCTION %s()",
                         relation, when, function);
     sql[2] = mem_printf("ALTER TABLE %s ENABLE ALWAYS TRIGGER " TRIGGER, relation);
     *n = 3;
+    eng_turned_fini(&turned);
     free(when);
     free(function);
     free(relation);

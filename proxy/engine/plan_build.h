@@ -5,8 +5,10 @@
  *   plan.c        the order of work, and the plan for people
  *   plan_build.c  lists, steps, notes
  *   plan_table.c  a table's columns: what is added, filled, swapped
+ *   plan_retype.c a change of type under the column's own name
  *   plan_steps.c  the steps of a table, and the way back of each
- *   plan_carry.c  what a new column inherits: indexes, constraints, default, sequence
+ *   plan_carry.c  what a new column inherits: indexes, constraints
+ *   plan_default.c ... its default, and the sequence behind it
  *   plan_drop.c   columns that go
  *   plan_new.c    new tables, new indexes, the version table
  *   plan_refuse.c what cannot be carried, and what to be warned of
@@ -32,7 +34,10 @@ struct target {
     struct texts from, to; /* renames, pairwise */
     struct texts gone;     /* of these, renames that change the type */
     struct texts expand, cutover, revert;  /* SQL, in order */
-    struct texts old_columns, new_columns; /* quoted */
+    struct texts contract;                 /* the same, behind the drop of the old columns */
+    struct texts old_columns, new_columns; /* quoted: what contract drops, what expand adds */
+    struct texts shown;                    /* of those added: what people are told */
+    struct texts swaps;   /* columns that change their type, and the names of their other halves */
     struct texts proofs;  /* CHECK (n IS NOT NULL) constraints, dropped by contract */
     struct texts foreign; /* tables that carried foreign keys refer to: dropping them locks these */
     struct texts dropped; /* columns that only go */
@@ -94,6 +99,28 @@ char *target_rows(struct build *b, const struct target *t);
 void dual_read_columns(struct eng_dual *dual, const char *expr); /* sets up_columns */
 void target_fini(struct target *t);
 
+struct pair {         /* an old and a new column */
+    const char *path; /* of the operation, for messages */
+    const char *from_field;
+    const char *from, *to;
+    const char *type, *up, *down; /* NULL: of the old column; none is given */
+    bool retypes;                 /* `to` waits for the name */
+};
+enum rc target_plan_pair(struct build *b, struct target *t, const struct pair *pair) MUST_CHECK;
+
+/* ---- plan_retype.c ---- */
+bool retype_is(const struct file_op *op); /* alter_column with a type */
+enum rc target_plan_retype(struct build *b, struct target *t, const char *path,
+                           const struct file_op *op) MUST_CHECK;
+/* Is what the expression reads of columns that change their type all retyped under their names, and
+ * does it mean something over the new halves? `over`: the same over their names. */
+bool retype_follows(struct build *b, const struct target *t, const char *expr, const char *over);
+/* Is `up` no more than the cast that PostgreSQL would make by itself in an assignment? */
+bool retype_assigns(struct build *b, const struct eng_dual *dual);
+/* The swap of the names, which is its own way back: the last thing of the cut-over, the first of
+ * the revert. */
+void retype_swap(struct target *t, struct eng_step *step);
+
 /* ---- plan_drop.c ---- */
 enum rc plan_drop_column(struct build *b, struct target *t, const char *path,
                          const struct file_op *op) MUST_CHECK;
@@ -104,11 +131,13 @@ void target_plan_steps(struct build *b, struct target *t);
 /* ---- plan_carry.c ---- */
 enum rc carry_indexes(struct build *b, struct target *t) MUST_CHECK;
 enum rc carry_constraints(struct build *b, struct target *t) MUST_CHECK;
-enum rc carry_default(struct build *b, struct target *t, const json_t *column,
-                      const struct eng_dual *dual) MUST_CHECK;
-void carry_not_null(struct build *b, struct target *t, const char *column);
+void carry_not_null(struct build *b, struct target *t, const char *column, const char *shown);
 bool index_touches(const json_t *index, const struct texts *columns);
 bool constraint_touches(const json_t *constraint, const struct texts *columns);
+
+/* ---- plan_default.c ---- */
+enum rc carry_default(struct build *b, struct target *t, const json_t *column,
+                      const struct eng_dual *dual) MUST_CHECK;
 
 /* ---- plan_new.c ---- */
 enum rc new_tables(struct build *b) MUST_CHECK;

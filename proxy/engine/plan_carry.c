@@ -49,6 +49,16 @@ static bool reads(const char *expr, const struct texts *columns)
     return found;
 }
 
+/* Does an expression over columns that change their type mean something over the new ones? */
+static bool follows(struct build *b, const struct target *t, const char *expr)
+{
+    char *over = rename_expr(t, expr, NULL);
+    bool ok = over && retype_follows(b, t, expr, over);
+
+    free(over);
+    return ok;
+}
+
 /* Swap of two names at cut-over, and back. `what` is a format of two names. */
 static void swap_names(struct target *t, const char *alter, const char *rename, const char *old,
                        const char *parked, const char *new)
@@ -82,22 +92,25 @@ bool index_touches(const json_t *index, const struct texts *columns)
 }
 
 /* Is every key that changes its type a bare column with a default operator class? */
-static bool index_keys_portable(const json_t *index, const struct texts *gone)
+static bool index_keys_portable(struct build *b, const struct target *t, const json_t *index)
 {
     const json_t *keys = json_object_get(index, "keys");
+    const struct texts *gone = &t->gone;
+    const char *predicate = cat_text(index, "predicate");
 
     for (size_t i = 0; i < json_array_size(keys); i++) {
         const json_t *key = json_array_get(keys, i);
         const char *column = cat_text(key, "column");
         const char *suffix = cat_text(key, "suffix");
 
-        if (!column && reads(cat_text(key, "expression"), gone))
+        if (!column && reads(cat_text(key, "expression"), gone) &&
+            !follows(b, t, cat_text(key, "expression")))
             return false;
         if (column && texts_has(gone, column) && flag(key, "key") &&
             (!flag(key, "opclass_default") || strstr(suffix, "COLLATE")))
             return false;
     }
-    return !reads(cat_text(index, "predicate"), gone);
+    return !reads(predicate, gone) || follows(b, t, predicate);
 }
 
 /* Has the access method an operator class for the type when none is named? */
@@ -176,7 +189,7 @@ static enum rc refuse_index(struct build *b, struct target *t, const json_t *ind
     else if (!strcmp(cat_text(t->doc, "relkind"), "p"))
         build_refuse(b, object, "drop it first, make it again on the new column afterwards",
                      "indexes of partitioned tables on a renamed column cannot be carried yet");
-    else if (!index_keys_portable(index, &t->gone))
+    else if (!index_keys_portable(b, t, index))
         build_refuse(b, object, LATER, "it cannot follow the change of type");
     else
         *refused = false;
@@ -403,11 +416,13 @@ static void carry_constraint(struct build *b, struct target *t, const json_t *co
     free(temp);
 }
 
-static const char *constraint_fault(const struct target *t, const json_t *constraint)
+static const char *constraint_fault(struct build *b, const struct target *t,
+                                    const json_t *constraint)
 {
     bool foreign = !strcmp(cat_text(constraint, "type"), "f");
 
-    if (constraint_touches(constraint, &t->gone))
+    if (constraint_touches(constraint, &t->gone) &&
+        (foreign || !follows(b, t, cat_text(constraint, "expression"))))
         return "it cannot follow the change of type";
     if (foreign && !strcmp(cat_text(t->doc, "relkind"), "p"))
         return "foreign keys of partitioned tables cannot be carried yet";
@@ -427,7 +442,7 @@ enum rc carry_constraints(struct build *b, struct target *t)
 
         if (!constraint_touches(constraint, &t->from))
             continue;
-        fault = constraint_fault(t, constraint);
+        fault = constraint_fault(b, t, constraint);
         if (fault) {
             char *object = mem_printf("constraint %s", cat_text(constraint, "name"));
 
@@ -444,106 +459,62 @@ enum rc carry_constraints(struct build *b, struct target *t)
     return RC_OK;
 }
 
+/* From PostgreSQL 18 on NOT NULL is a constraint with a name, which a change of type keeps. */
+static char *not_null_name(struct build *b, const struct target *t, const char *column)
+{
+    static const char sql[] =
+        "SELECT k.conname FROM pg_constraint k JOIN pg_attribute a ON a.attrelid = k.conrelid AND "
+        "k.conkey = ARRAY[a.attnum] WHERE k.conrelid = $1::regclass AND a.attname = $2 AND "
+        "k.contype = 'n'";
+    const char *params[] = {t->relation, column};
+    char *name = NULL;
+
+    if (cat_value(b->conn, sql, 2, params, &name, NULL) != RC_OK)
+        return NULL;
+    return name;
+}
+
+static void set_not_null(struct build *b, struct target *t, const char *column, const char *shown)
+{
+    char *quoted = sql_quote_ident(column);
+    char *name = strcmp(column, shown) != 0 ? not_null_name(b, t, shown) : NULL;
+
+    texts_add(&t->revert, "ALTER TABLE %s ALTER COLUMN %s DROP NOT NULL", t->relation, quoted);
+    if (name) {
+        char *temp = target_temp(t), *parked = target_temp(t), *as = sql_quote_ident(temp);
+
+        texts_add(&t->cutover, "ALTER TABLE %s ADD CONSTRAINT %s NOT NULL %s", t->relation, as,
+                  quoted);
+        swap_names(t, t->relation, "ALTER TABLE %s RENAME CONSTRAINT %s TO %s", name, parked, temp);
+        free(as);
+        free(parked);
+        free(temp);
+    } else {
+        texts_add(&t->cutover, "ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", t->relation, quoted);
+    }
+    free(name);
+    free(quoted);
+}
+
 /* A proven CHECK lets SET NOT NULL skip its scan. It stays until contract: after a revert the
  * next cut-over needs it again. */
-void carry_not_null(struct build *b, struct target *t, const char *column)
+void carry_not_null(struct build *b, struct target *t, const char *column, const char *shown)
 {
     char *temp = target_temp(t);
     char *proof = sql_quote_ident(temp), *name = sql_quote_ident(column);
     struct eng_step *step =
-        build_step(b, ENG_STAGE_BUILD, ENG_STEP_DDL, t->table, "check that %s is not null", column);
+        build_step(b, ENG_STAGE_BUILD, ENG_STEP_DDL, t->table, "check that %s is not null", shown);
 
     step_sql(step, "ALTER TABLE %s ADD CONSTRAINT %s CHECK (%s IS NOT NULL) NOT VALID", t->relation,
              proof, name);
     step_lock(step, "ACCESS EXCLUSIVE", t->relation, INSTANT);
     step = build_step(b, ENG_STAGE_BUILD, ENG_STEP_VALIDATE, t->table,
-                      "validate that %s is not null", column);
+                      "validate that %s is not null", shown);
     step_sql(step, "ALTER TABLE %s VALIDATE CONSTRAINT %s", t->relation, proof);
     step_lock(step, "SHARE UPDATE EXCLUSIVE", t->relation, "one scan; blocks no query");
-    texts_add(&t->cutover, "ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", t->relation, name);
-    texts_add(&t->revert, "ALTER TABLE %s ALTER COLUMN %s DROP NOT NULL", t->relation, name);
+    set_not_null(b, t, column, shown);
     texts_add(&t->proofs, "%s", proof);
     free(name);
     free(proof);
     free(temp);
-}
-
-/* ---- default and sequence ---- */
-
-/* `up` with the default in the place of the old column; NULL when it reads other columns. */
-static char *default_through_up(const struct eng_dual *dual, const char *def)
-{
-    static const char *const to[] = {"~segue_default"};
-    static const char mark[] = "\"~segue_default\"";
-    const char *const from[] = {dual->old_name};
-    struct buf out = {0};
-    const char *p, *at;
-    char *text;
-
-    if (dual->nup_columns != 1 || strcmp(dual->up_columns[0], dual->old_name))
-        return NULL;
-    text = sql_expr_rename(dual->up, "", from, to, 1, false, NULL);
-    if (!text)
-        return NULL;
-    buf_append_str(&out, "CAST((");
-    for (p = text; (at = strstr(p, mark)); p = at + sizeof(mark) - 1) {
-        buf_append(&out, p, (size_t)(at - p));
-        buf_printf(&out, "(%s)", def);
-    }
-    buf_printf(&out, "%s) AS %s)", p, dual->new_type);
-    free(text);
-    return buf_take(&out);
-}
-
-/* A default that `up` cannot take would only be found at the cut-over. Only a constant one is
- * tried: others may have effects. Functions that are not there yet are no fault. */
-static void try_default(struct build *b, const struct target *t, const struct eng_dual *dual,
-                        const char *def, const char *moved)
-{
-    struct sql_expr_info info;
-    struct err why = {0};
-    char *sql = mem_printf("SELECT %s", moved), *value = NULL;
-
-    if (sql_expr_parse(def, &info, NULL) == RC_OK) {
-        if (info.constant && cat_value(b->conn, sql, 0, NULL, &value, &why) != RC_OK &&
-            strcmp(why.sqlstate, "42883") && strcmp(why.sqlstate, "3F000"))
-            build_refuse(b, t->relation, "drop or change the default first",
-                         "up cannot take the default of \"%s\": %s", dual->old_name, why.text);
-        sql_expr_info_fini(&info);
-    }
-    free(value);
-    free(sql);
-}
-
-enum rc carry_default(struct build *b, struct target *t, const json_t *column,
-                      const struct eng_dual *dual)
-{
-    const char *def = cat_text(column, "default"), *sequence = cat_text(column, "sequence");
-    char *old = sql_quote_ident(dual->old_name), *new = sql_quote_ident(dual->new_name);
-    char *moved = NULL;
-
-    if (def && cat_text(column, "generated")[0] == '\0') {
-        moved = dual->plain ? mem_strdup(def) : default_through_up(dual, def);
-        if (!moved)
-            build_refuse(b, t->relation, "drop the default first, or let up read only the column",
-                         "the default of %s cannot be moved: up reads other columns", old);
-    }
-    if (moved && !dual->plain)
-        try_default(b, t, dual, def, moved);
-    if (moved) {
-        texts_add(&t->cutover, "ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT", t->relation, old);
-        texts_add(&t->revert, "ALTER TABLE %s ALTER COLUMN %s SET DEFAULT %s", t->relation, old,
-                  def);
-        texts_add(&t->cutover, "ALTER TABLE %s ALTER COLUMN %s SET DEFAULT %s", t->relation, new,
-                  moved);
-        texts_add(&t->revert, "ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT", t->relation, new);
-    }
-    if (sequence && cat_text(column, "identity")[0] == '\0') {
-        texts_add(&t->cutover, "ALTER SEQUENCE %s OWNED BY %s.%s", sequence, t->relation, new);
-        texts_add(&t->revert, "ALTER SEQUENCE %s OWNED BY %s.%s", sequence, t->relation, old);
-    }
-    free(moved);
-    free(new);
-    free(old);
-    return RC_OK;
 }

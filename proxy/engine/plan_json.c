@@ -40,6 +40,7 @@ static const struct field dual_fields[] = {
     {"plain", FLAG, AT(eng_dual, plain), 0, NULL},
     {"equality", TEXT, AT(eng_dual, equality), 0, NULL},
     {"not_null", FLAG, AT(eng_dual, not_null), 0, NULL},
+    {"retypes", FLAG, AT(eng_dual, retypes), 0, NULL},
 };
 static const struct shape dual_shape = SHAPE(eng_dual, dual_fields);
 
@@ -220,7 +221,7 @@ static bool field_from_json(const json_t *value, char *base, const struct field 
         return json_is_string(value) || json_is_null(value);
     case FLAG:
         *(bool *)at = json_is_true(value);
-        return json_is_boolean(value);
+        return !value || json_is_boolean(value); /* older plans do not have it */
     case INT:
         *(int *)at = (int)json_integer_value(value);
         return json_is_integer(value);

@@ -53,7 +53,7 @@ static bool guarded(const struct target *t)
 
 static void expand_step(struct build *b, struct target *t)
 {
-    char *columns = join(&t->new_columns, "");
+    char *columns = join(&t->shown, "");
     struct eng_step *step =
         t->new_columns.n
             ? build_step(b, ENG_STAGE_EXPAND, ENG_STEP_DDL, t->table, "add %s to %s%s", columns,
@@ -88,12 +88,14 @@ static void swap_steps(struct build *b, struct target *t)
                                        "%s: the new schema becomes the truth", t->relation);
 
     step_sql_list(step, &t->cutover, false);
+    retype_swap(t, step);
     if (guarded(t))
         guard_sql(b, t, step, ENG_REVERSE);
     step_lock(step, EXCLUSIVE, t->relation, "the cut-over: an instant, traffic held at the gate");
 
     step = build_step(b, ENG_STAGE_REVERT, ENG_STEP_DDL, t->table,
                       "%s: the old schema becomes the truth again", t->relation);
+    retype_swap(t, step);
     step_sql_list(step, &t->revert, true);
     if (guarded(t))
         guard_sql(b, t, step, ENG_FORWARD);
@@ -129,6 +131,7 @@ static void contract_step(struct build *b, struct target *t)
         step_sql(step, "ALTER TABLE %s DROP CONSTRAINT %s", t->relation, t->proofs.v[i]);
     if (t->old_columns.n)
         step_sql(step, "ALTER TABLE %s %s", t->relation, drops);
+    step_sql_list(step, &t->contract, false);
     lock_for_drop(t, step);
     free(drops);
 }
@@ -136,7 +139,7 @@ static void contract_step(struct build *b, struct target *t)
 static void abort_step(struct build *b, struct target *t)
 {
     char *drops = join(&t->new_columns, "DROP COLUMN IF EXISTS ");
-    char *columns = join(&t->new_columns, "");
+    char *columns = join(&t->shown, "");
     struct eng_step *step =
         build_step(b, ENG_STAGE_ABORT, ENG_STEP_DDL, t->table, "drop %s from %s",
                    t->new_columns.n ? columns : "the guard", t->relation);

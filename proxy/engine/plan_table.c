@@ -55,9 +55,9 @@ enum rc target_get(struct build *b, const struct file_op *op, struct target **ou
 
 void target_fini(struct target *t)
 {
-    struct texts *lists[] = {&t->from,    &t->to,      &t->gone,        &t->expand,
-                             &t->cutover, &t->revert,  &t->old_columns, &t->new_columns,
-                             &t->proofs,  &t->foreign, &t->dropped};
+    struct texts *lists[] = {&t->from,   &t->to,          &t->gone,        &t->expand, &t->cutover,
+                             &t->revert, &t->old_columns, &t->new_columns, &t->proofs, &t->foreign,
+                             &t->shown,  &t->swaps,       &t->contract,    &t->dropped};
 
     for (size_t i = 0; i < ARRAY_LEN(lists); i++)
         texts_fini(lists[i]);
@@ -321,26 +321,26 @@ static void keep_attributes(struct target *t, const json_t *column, const char *
     }
 }
 
-/* ---- rename_column ---- */
+/* ---- an old and a new column ---- */
 
-static enum rc check_names(struct build *b, struct target *t, const char *path,
-                           const struct file_op *op)
+static enum rc check_names(struct build *b, struct target *t, const struct pair *pair)
 {
-    char *at = mem_printf("%s.from", path);
+    char *at = mem_printf("%s.%s", pair->path, pair->from_field);
     enum rc rc = RC_OK;
 
-    if (!cat_column(t->doc, op->from))
-        rc = build_fail(b, at, "table %s has no column \"%s\"", t->relation, op->from);
-    else if (texts_has(&t->from, op->from))
-        rc = build_fail(b, at, "column \"%s\" is renamed twice", op->from);
-    else if (texts_has(&t->dropped, op->from))
-        rc = build_fail(b, at, "column \"%s\" is dropped by this file", op->from);
+    if (!cat_column(t->doc, pair->from))
+        rc = build_fail(b, at, "table %s has no column \"%s\"", t->relation, pair->from);
+    else if (texts_has(&t->from, pair->from))
+        rc = build_fail(b, at, "column \"%s\" is %s twice", pair->from,
+                        pair->retypes ? "changed" : "renamed");
+    else if (texts_has(&t->dropped, pair->from))
+        rc = build_fail(b, at, "column \"%s\" is dropped by this file", pair->from);
     free(at);
     if (rc != RC_OK)
         return rc;
-    if (flag(cat_column(t->doc, op->from), "partition_key"))
+    if (flag(cat_column(t->doc, pair->from), "partition_key"))
         build_refuse(b, t->relation, "this comes with a later version",
-                     "column \"%s\" is part of the partition key", op->from);
+                     "column \"%s\" is part of the partition key", pair->from);
     return RC_OK;
 }
 
@@ -363,31 +363,32 @@ static enum rc check_new_name(struct build *b, struct target *t, const char *pat
     return rc;
 }
 
-static enum rc fill_dual(struct build *b, struct target *t, const char *path,
-                         const struct file_op *op, struct eng_dual *dual, char **collation)
+static enum rc fill_dual(struct build *b, struct target *t, const struct pair *pair,
+                         struct eng_dual *dual, char **collation)
 {
-    json_t *column = cat_column(t->doc, op->from);
-    char *old = sql_quote_ident(op->from), *new = sql_quote_ident(op->to);
+    json_t *column = cat_column(t->doc, pair->from);
+    char *old = sql_quote_ident(pair->from), *new = sql_quote_ident(pair->to);
     struct type_facts facts = {mem_strdup(cat_text(column, "type")), true,
                                flag(column, "constrained")};
     enum rc rc = RC_OK;
 
-    dual->old_name = mem_strdup(op->from);
-    dual->new_name = mem_strdup(op->to);
+    dual->old_name = mem_strdup(pair->from);
+    dual->new_name = mem_strdup(pair->to);
     dual->old_type = mem_strdup(cat_text(column, "type"));
-    dual->plain = !op->type;
+    dual->plain = !pair->type;
+    dual->retypes = pair->retypes;
     dual->not_null = flag(column, "not_null");
-    if (op->type) {
-        char *type_path = mem_printf("%s.type", path);
+    if (pair->type) {
+        char *type_path = mem_printf("%s.type", pair->path);
 
         free(facts.name);
         facts.name = NULL;
-        rc = resolve_type(b, type_path, op->type, &facts);
+        rc = resolve_type(b, type_path, pair->type, &facts);
         free(type_path);
     }
     dual->new_type = facts.name;
     if (rc == RC_OK)
-        refuse_constrained(b, t, new, &facts);
+        refuse_constrained(b, t, pair->retypes ? pair->from : new, &facts);
     if (rc == RC_OK && facts.collatable && cat_text(column, "collation"))
         *collation = mem_strdup(cat_text(column, "collation"));
     if (rc == RC_OK && dual->plain) {
@@ -395,9 +396,10 @@ static enum rc fill_dual(struct build *b, struct target *t, const char *path,
         dual->down = mem_strdup(new);
         dual->equality = mem_strdup(cat_text(column, "equality"));
     } else if (rc == RC_OK) {
-        dual->up = op->up ? mem_strdup(op->up) : mem_printf("%s::%s", old, dual->new_type);
-        dual->down = op->down ? mem_strdup(op->down) : mem_printf("%s::%s", new, dual->old_type);
-        rc = check_up_down(b, t, path, dual);
+        dual->up = pair->up ? mem_strdup(pair->up) : mem_printf("%s::%s", old, dual->new_type);
+        dual->down =
+            pair->down ? mem_strdup(pair->down) : mem_printf("%s::%s", new, dual->old_type);
+        rc = check_up_down(b, t, pair->path, dual);
     }
     if (rc == RC_OK)
         dual_read_columns(dual, dual->up);
@@ -406,41 +408,57 @@ static enum rc fill_dual(struct build *b, struct target *t, const char *path,
     return rc;
 }
 
-static enum rc plan_rename(struct build *b, struct target *t, const char *path,
-                           const struct file_op *op)
+static void note_pair(struct target *t, const struct pair *pair, const struct eng_dual *dual,
+                      const char *collation)
 {
-    struct eng_dual *dual;
-    char *collation = NULL, *new, *old;
-    json_t *column;
-    enum rc rc;
+    char *old = sql_quote_ident(pair->from), *new = sql_quote_ident(pair->to);
 
-    if (check_names(b, t, path, op) != RC_OK || check_new_name(b, t, path, "to", op->to) != RC_OK)
-        return RC_ERR;
-    column = cat_column(t->doc, op->from);
-    dual = target_dual(b, t);
-    if (fill_dual(b, t, path, op, dual, &collation) != RC_OK)
-        return RC_ERR;
-    new = sql_quote_ident(op->to);
-    old = sql_quote_ident(op->from);
-    texts_add(&t->from, "%s", op->from);
-    texts_add(&t->to, "%s", op->to);
+    texts_add(&t->from, "%s", pair->from);
+    texts_add(&t->to, "%s", pair->to);
     if (!dual->plain)
-        texts_add(&t->gone, "%s", op->from);
-    texts_add(&t->old_columns, "%s", old);
+        texts_add(&t->gone, "%s", pair->from);
+    texts_add(&t->old_columns, "%s", pair->retypes ? new : old);
     texts_add(&t->new_columns, "%s", new);
+    if (pair->retypes)
+        texts_add(&t->shown, "%s as %s", old, dual->new_type);
+    else
+        texts_add(&t->shown, "%s", new);
     texts_add(&t->expand, "ALTER TABLE %s ADD COLUMN %s %s%s%s", t->relation, new, dual->new_type,
               collation ? " COLLATE " : "", collation ? collation : "");
-    keep_attributes(t, column, new, dual->plain);
+    keep_attributes(t, cat_column(t->doc, pair->from), new, dual->plain);
+    free(old);
+    free(new);
+}
+
+enum rc target_plan_pair(struct build *b, struct target *t, const struct pair *pair)
+{
+    struct eng_dual *dual;
+    char *collation = NULL;
+    enum rc rc;
+
+    if (check_names(b, t, pair) != RC_OK ||
+        (!pair->retypes && check_new_name(b, t, pair->path, "to", pair->to) != RC_OK))
+        return RC_ERR;
+    dual = target_dual(b, t);
+    if (fill_dual(b, t, pair, dual, &collation) != RC_OK)
+        return RC_ERR;
+    note_pair(t, pair, dual, collation);
     t->fills = true;
     if (dual->not_null)
-        carry_not_null(b, t, op->to);
-    rc = carry_default(b, t, column, dual);
+        carry_not_null(b, t, pair->to, pair->retypes ? pair->from : pair->to);
+    rc = carry_default(b, t, cat_column(t->doc, pair->from), dual);
     if (rc == RC_OK && !dual->plain)
         rc = probe_dual(b, t, dual);
     free(collation);
-    free(old);
-    free(new);
     return rc;
+}
+
+static enum rc plan_rename(struct build *b, struct target *t, const char *path,
+                           const struct file_op *op)
+{
+    const struct pair pair = {path, "from", op->from, op->to, op->type, op->up, op->down, false};
+
+    return target_plan_pair(b, t, &pair);
 }
 
 /* ---- add_column ---- */
@@ -472,7 +490,7 @@ static void add_filled(struct build *b, struct target *t, const struct file_colu
     texts_add(&t->expand, "ALTER TABLE %s ADD COLUMN %s %s", t->relation, name, type);
     t->fills = true;
     if (!column->nullable)
-        carry_not_null(b, t, column->name);
+        carry_not_null(b, t, column->name, column->name);
     if (!column->def)
         return;
     texts_add(&t->cutover, "ALTER TABLE %s ALTER COLUMN %s SET DEFAULT %s", t->relation, name,
@@ -528,6 +546,7 @@ static enum rc plan_add(struct build *b, struct target *t, const char *path,
     }
     name = sql_quote_ident(column->name);
     texts_add(&t->new_columns, "%s", name);
+    texts_add(&t->shown, "%s", name);
     if (dual->up)
         add_filled(b, t, column, name, facts.name);
     else
@@ -548,6 +567,7 @@ static enum rc (*const planners[FILE_OP_COUNT])(struct build *b, struct target *
     [FILE_RENAME_COLUMN] = plan_rename,
     [FILE_ADD_COLUMN] = plan_add,
     [FILE_DROP_COLUMN] = plan_drop_column,
+    [FILE_ALTER_COLUMN] = target_plan_retype,
 };
 
 enum rc target_plan_columns(struct build *b, struct target *t)

@@ -87,6 +87,8 @@ static void collect(const struct eng_migration *m, struct names *names)
         for (size_t i = 0; i < m->plan->tables[t].nduals; i++) {
             const struct eng_dual *dual = &m->plan->tables[t].duals[i];
 
+            if (dual->retypes)
+                continue; /* both sides see the name, so that it means what it meant */
             if (dual->old_name)
                 put(&names->columns, dual->old_name);
             if (dual->new_name)

@@ -67,6 +67,10 @@ static enum sql_sight sight_of(const struct eng_table *table, const struct view 
     for (size_t i = 0; table && i < table->nduals; i++) {
         const struct eng_dual *dual = &table->duals[i];
 
+        if (dual->retypes && strcmp(dual->new_name, name) == 0)
+            return SQL_SEEN_NEVER;
+        if (dual->retypes)
+            continue;
         if (dual->old_name && strcmp(dual->old_name, name) == 0)
             return view->old;
         if (dual->new_name && strcmp(dual->new_name, name) == 0)
@@ -164,20 +168,43 @@ static void add_twins(struct columns *to, const struct rows *rows, const struct 
     }
 }
 
+/* A column that changes its type stays where it was: of the two, the one that came first has its
+ * name until the cut-over, the other one after it. Which row is shown in the place of `row`? */
+static int row_shown(const struct rows *relation, const struct eng_table *table, int row)
+{
+    const char *name = res_text(relation->res, row, SIGHT_NAME);
+
+    for (size_t i = 0; table && i < table->nduals; i++) {
+        const struct eng_dual *dual = &table->duals[i];
+        int named, waits;
+
+        if (!dual->retypes ||
+            (strcmp(dual->old_name, name) != 0 && strcmp(dual->new_name, name) != 0))
+            continue;
+        named = row_of_column(relation, dual->old_name);
+        waits = row_of_column(relation, dual->new_name);
+        if (named < 0 || waits < 0)
+            return row;
+        return row == (named < waits ? named : waits) ? named : waits;
+    }
+    return row;
+}
+
 static void add_columns(struct columns *to, const struct rows *relation,
                         const struct eng_table *table, const struct view *view)
 {
     for (int r = relation->first; r < relation->end; r++) {
-        const char *name = res_text(relation->res, r, SIGHT_NAME);
+        int row = row_shown(relation, table, r);
+        const char *name = res_text(relation->res, row, SIGHT_NAME);
 
         add_column(to, name, sight_of(table, view, name),
-                   res_bool(relation->res, r, SIGHT_GENERATED));
+                   res_bool(relation->res, row, SIGHT_GENERATED));
     }
     for (size_t i = 0; table && view->coming && to->n && i < table->nduals; i++) {
         const char *name = table->duals[i].new_name;
 
         if (name && row_of_column(relation, name) < 0)
-            add_column(to, name, view->new, false);
+            add_column(to, name, sight_of(table, view, name), false);
     }
 }
 
@@ -288,6 +315,8 @@ static void add_rule(struct snapshot *snap, const struct eng_sight *sight, struc
     char progress[128];
 
     for (size_t i = 0; i < n; i++) {
+        if (table->duals[i].retypes)
+            continue; /* nobody names the half that waits, and everybody the other */
         if (table->duals[i].old_name)
             olds[nold++] = table->duals[i].old_name;
         if (table->duals[i].new_name)

@@ -15,6 +15,7 @@
 #include "segue/base/mem.h"
 #include "segue/sql/expr.h"
 #include "sizing.h"
+#include "turned.h"
 #include "verify.h"
 
 #define SAMPLE_ROWS 20
@@ -22,6 +23,7 @@
 struct eng_verify {
     struct eng_relations relations;
     size_t at;
+    struct eng_table *tables; /* as they are called now */
     char **bad;     /* one a table: "row is not in step", NULL when nothing is compared there */
     char **nulls;   /* one a table: "NOT NULL to be, but NULL", or NULL */
     char **wrapped; /* one a table: "holds text that is no JSON, wrapped", or NULL */
@@ -41,7 +43,9 @@ void eng_verify_free(struct eng_verify *verify)
         free(verify->bad[i]);
         free(verify->nulls[i]);
         free(verify->wrapped[i]);
+        eng_turned_fini(&verify->tables[i]);
     }
+    free(verify->tables);
     free(verify->bad);
     free(verify->nulls);
     free(verify->wrapped);
@@ -145,6 +149,7 @@ static enum rc prepare(struct eng_engine *engine, struct eng_migration *m, struc
 
     FAULT(verify_begin);
     verify->ntables = m->plan->ntables;
+    verify->tables = mem_calloc(verify->ntables, sizeof(*verify->tables));
     verify->bad = mem_calloc(verify->ntables, sizeof(*verify->bad));
     verify->nulls = mem_calloc(verify->ntables, sizeof(*verify->nulls));
     verify->wrapped = mem_calloc(verify->ntables, sizeof(*verify->wrapped));
@@ -153,10 +158,14 @@ static enum rc prepare(struct eng_engine *engine, struct eng_migration *m, struc
     verify->began_us = clock_us();
     sizing_init(&verify->sizing, engine->options.batch_target_ms, 0);
     m->verify = verify;
+    for (size_t i = 0; i < verify->ntables; i++)
+        eng_turned_init(&verify->tables[i], &m->plan->tables[i], verify->reverse);
     for (size_t i = 0; i < verify->ntables; i++) {
-        verify->bad[i] = any_of(&m->plan->tables[i], verify->reverse, false);
-        verify->nulls[i] = any_of(&m->plan->tables[i], verify->reverse, true);
-        verify->wrapped[i] = any_wrapped(&m->plan->tables[i]);
+        const struct eng_table *table = &verify->tables[i];
+
+        verify->bad[i] = any_of(table, verify->reverse, false);
+        verify->nulls[i] = any_of(table, verify->reverse, true);
+        verify->wrapped[i] = any_wrapped(table);
         if (!verify->bad[i] && !verify->nulls[i])
             continue; /* nothing to compare: no row needs to be read */
         if (relations_read(&engine->work, m->plan, (int)i, &verify->relations, err) != RC_OK)
@@ -195,7 +204,7 @@ static enum rc take_sample(struct eng_engine *engine, struct eng_migration *m,
     if (want == 0)
         return RC_OK;
     buf_append_str(&sql, "SELECT jsonb_build_object('ctid', ctid::text");
-    append_columns(&m->plan->tables[rel->table], &sql);
+    append_columns(&verify->tables[rel->table], &sql);
     buf_printf(&sql, ") FROM ONLY %s WHERE %s AND (%s OR %s) ORDER BY ctid LIMIT %zu", rel->name,
                where, verify->bad[rel->table] ? verify->bad[rel->table] : "false",
                verify->nulls[rel->table] ? verify->nulls[rel->table] : "false", want);

@@ -267,7 +267,7 @@ static bool has_outlived_side(const struct sess *s, const struct sess_statement 
     const struct sess_worker *w = s->worker;
 
     return statement->sent_epoch <=
-           (statement->side == SQL_SIDE_OLD ? w->new_stayed : w->old_stayed);
+           (statement->side == SQL_SIDE_OLD || statement->retyped ? w->new_stayed : w->old_stayed);
 }
 
 /* What has stayed of migrations that ended is the old side of those that came after. Where one of
@@ -317,13 +317,24 @@ static bool holds(const struct sess *s, uint64_t tables)
            (tables & ~touched) == 0;
 }
 
+/* A column has changed its type under its name since the server got it. Prepared again it would
+ * have other types, of its parameters too, than the client was told. */
+static bool has_other_types(const struct sess *s, const struct sess_statement *statement)
+{
+    const struct sql_rules *rules = s->worker->order->rules;
+    uint64_t tables = statement->seen.verdict.touches;
+
+    return sql_rules_retypes(rules, tables) &&
+           sql_rules_turned(rules, tables).number != statement->turned;
+}
+
 void sess_rewriting_judged(struct sess *s, struct sess_statement *statement)
 {
     const struct sql_rewrite *was = statement->sent ? &statement->sent->rewrite : &statement->seen;
+    bool by_place = was->positional || (was->stars && statement->habit != SESS_HABIT_DESCRIBES);
 
-    statement->changed =
-        statement->stale && has_lost_side(s, statement) &&
-        (was->positional || (was->stars && statement->habit != SESS_HABIT_DESCRIBES));
+    statement->changed = statement->stale && ((has_lost_side(s, statement) && by_place) ||
+                                              has_other_types(s, statement));
     if (statement->changed && !statement->lost && holds(s, statement->seen.verdict.touches)) {
         statement->changed = statement->stale = false;
         statement->epoch = SESS_NOT_LOOKED; /* the next use may be in another transaction */
@@ -370,6 +381,7 @@ void sess_rewriting_prepared(struct sess *s, struct sess_statement *statement)
     statement->sent_epoch = sess_rewriting_clock(s->worker);
     statement->side = side_of(s, tables);
     statement->tags = sql_rules_tags(s->worker->order->rules, tables);
+    statement->retyped = sql_rules_retypes(s->worker->order->rules, tables);
     statement->turned =
         sql_rules_turned(s->worker->order->rules, statement->seen.verdict.touches).number;
 }
@@ -447,6 +459,7 @@ void sess_prepare_again(struct sess *s, struct sess_statement *statement,
         statement->side = side_of(s, tables);
     statement->sent_epoch = sess_rewriting_clock(w);
     statement->tags = sql_rules_tags(w->order->rules, tables);
+    statement->retyped = sql_rules_retypes(w->order->rules, tables);
     statement->turned = sql_rules_turned(w->order->rules, statement->seen.verdict.touches).number;
     statement->gone = false;
     statement->lost = statement->stale = sent && sent->answer.len;

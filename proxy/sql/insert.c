@@ -28,11 +28,14 @@ struct insert {
 /* ---- columns ---- */
 
 /* Without a list: do the values meet a column that the session does not see? How many are there
- * is not known for a star: then whenever one stands in front of one that it sees. */
+ * is not known for a star: then whenever one stands in front of one that it sees. Where a column
+ * changes its type a list says the same on both sides of the cut-over, which moves it. */
 static bool shifts(const struct insert *in)
 {
     bool hidden = false, behind = false;
 
+    if (in->table->retypes && in->width != SQL_WIDTH_UNKNOWN)
+        return in->width > 0;
     for (size_t i = 0; i < in->table->ncolumns && i < in->width; i++) {
         if (sql_work_hides(in->w, in->table, &in->table->columns[i]))
             hidden = true;

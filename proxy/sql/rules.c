@@ -30,9 +30,12 @@ static void copy_columns(struct rule *rule, const struct sql_column_rule *column
 {
     rule->ncolumns = n;
     rule->columns = mem_calloc(n + 1, sizeof(*rule->columns));
-    for (size_t i = 0; i < n; i++)
+    rule->retypes = false;
+    for (size_t i = 0; i < n; i++) {
         rule->columns[i] = (struct rule_column){mem_strdup(columns[i].name), columns[i].sight,
                                                 columns[i].generated};
+        rule->retypes = rule->retypes || columns[i].sight == SQL_SEEN_NEVER;
+    }
 }
 
 static void copy_twins(struct rule *rule, const struct sql_table_rule *table)
@@ -307,6 +310,14 @@ bool sql_rules_same_tables(const struct sql_rules *a, const struct sql_rules *b)
             !same_names(a->tables[i].relatives, b->tables[i].relatives))
             return false;
     return true;
+}
+
+bool sql_rules_retypes(const struct sql_rules *rules, uint64_t tables)
+{
+    for (size_t i = 0; rules && i < rules->n; i++)
+        if ((tables & (UINT64_C(1) << i)) && rules->tables[i].retypes)
+            return true;
+    return false;
 }
 
 enum sql_side sql_rules_side(const struct sql_rules *rules, uint64_t tables)

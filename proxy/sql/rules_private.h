@@ -28,6 +28,7 @@ struct rule {
     struct rule_twin *twins;
     size_t ntwins;
     bool early, reversed;
+    bool retypes; /* a column changes its type: names and places are not the catalog's for good */
 };
 
 struct namesake {

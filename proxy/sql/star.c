@@ -289,6 +289,8 @@ static bool aliases_shift(const struct sql_work *w, const struct sql_place *plac
 {
     size_t n = sql_node_size(place->aliases);
 
+    if (n > 0 && place->rule->retypes)
+        return true;
     for (size_t i = 0; i < place->rule->ncolumns && i < n; i++)
         if (sql_work_hides(w, place->rule, &place->rule->columns[i]))
             return true;

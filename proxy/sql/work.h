@@ -59,7 +59,7 @@ static inline bool sql_work_is_new(const struct sql_work *w, const struct rule *
 static inline bool sql_work_hides(const struct sql_work *w, const struct rule *rule,
                                   const struct rule_column *column)
 {
-    return column->sight == SQL_SEEN_BY_NOBODY ||
+    return column->sight == SQL_SEEN_BY_NOBODY || column->sight == SQL_SEEN_NEVER ||
            column->sight == (sql_work_is_new(w, rule) ? SQL_SEEN_BY_OLD : SQL_SEEN_BY_NEW);
 }
 

@@ -79,6 +79,47 @@ static void in_step_spares_the_records_where_equal_is_the_same_bytes(void **stat
                " ROW((n::text)::text)::record))");
 }
 
+/* After the cut-over each half has the other's name, and every expression follows. */
+static void the_guard_of_a_change_of_type_follows_the_swap_of_names(void **state)
+{
+    char *reads[] = {"id"};
+    struct eng_dual duals[] = {{.old_name = "id",
+                                .new_name = "t",
+                                .old_type = "int",
+                                .new_type = "bigint",
+                                .up = "id::bigint",
+                                .down = "t::int",
+                                .up_columns = reads,
+                                .nup_columns = 1,
+                                .retypes = true},
+                               {.new_name = "n",
+                                .new_type = "int",
+                                .up = "id + 1",
+                                .up_columns = reads,
+                                .nup_columns = 1}};
+    struct eng_table table = {
+        .schema = "s", .name = "x", .guard = "g", .duals = duals, .nduals = 2};
+    char **sql;
+    size_t n;
+
+    (void)state;
+    sql = eng_guard_sql(&table, ENG_FORWARD, &n);
+    assert_non_null(strstr(sql[0], "NEW.t := (NEW.id::bigint)::bigint"));
+    assert_non_null(strstr(sql[0], "NEW.id := (NEW.t::int)::int"));
+    assert_non_null(strstr(sql[0], "NEW.n := (NEW.id + 1)::int"));
+    for (size_t i = 0; i < n; i++)
+        free(sql[i]);
+    free(sql);
+    sql = eng_guard_sql(&table, ENG_REVERSE, &n);
+    assert_non_null(strstr(sql[0], "NEW.t := (NEW.id::int)::int"));
+    assert_non_null(strstr(sql[0], "NEW.id := (NEW.t::bigint)::bigint"));
+    assert_non_null(strstr(sql[0], "NEW.n := (NEW.t + 1)::int"));
+    assert_non_null(strstr(sql[1], "NEW.t"));
+    for (size_t i = 0; i < n; i++)
+        free(sql[i]);
+    free(sql);
+}
+
 static void fill_never_overwrites_what_is_in_step(void **state)
 {
     struct eng_dual duals[] = {plain, added, instant};
@@ -225,6 +266,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(in_step_compares_bytes_of_equal_types),
         cmocka_unit_test(in_step_spares_the_records_where_equal_is_the_same_bytes),
+        cmocka_unit_test(the_guard_of_a_change_of_type_follows_the_swap_of_names),
         cmocka_unit_test(fill_never_overwrites_what_is_in_step),
         cmocka_unit_test(unfilled_looks_at_bytes_before_it_calls_up),
         cmocka_unit_test(guard_is_last_always_on_and_skipped_when_in_step),

@@ -140,8 +140,8 @@ static void bed_fini(struct bed *b)
 
 static const char *shown_rule(struct bed *b, const struct rule *rule);
 
-/* "id claim_text- claim+ total! | claim_text=claim | early reversed": - old, + new, x nobody, !
- * generated. */
+/* "id claim_text- claim+ total! | claim_text=claim | early reversed": - old, + new, x nobody, /
+ * never, ! generated. */
 static const char *shown(struct bed *b, size_t table)
 {
     return shown_rule(b, &b->snap.rules->tables[table]);
@@ -152,7 +152,8 @@ static const char *shown_rule(struct bed *b, const struct rule *rule)
     static const char marks[] = {[SQL_SEEN_BY_BOTH] = ' ',
                                  [SQL_SEEN_BY_OLD] = '-',
                                  [SQL_SEEN_BY_NEW] = '+',
-                                 [SQL_SEEN_BY_NOBODY] = 'x'};
+                                 [SQL_SEEN_BY_NOBODY] = 'x',
+                                 [SQL_SEEN_NEVER] = '/'};
     struct buf out = {0};
 
     for (size_t i = 0; i < rule->ncolumns; i++) {
@@ -210,6 +211,47 @@ static void every_phase_shows_what_stays_on_both_sides_of_its_edges(void **state
         assert_string_equal(shown(&b, 0), expected);
         assert_int_equal(b.locked[0].bit, 0);
         assert_int_equal(sql_rules_epoch(b.snap.rules), 7);
+        bed_fini(&b);
+    }
+}
+
+/* `points` waits for the name of `score`; the cut-over swaps the two in the catalog. */
+static void a_column_that_changes_its_type_stays_at_its_place_under_its_name(void **state)
+{
+    static const struct {
+        enum eng_phase_id phase;
+        const char *first, *last; /* in the catalog */
+        const char *shown;
+    } cases[] = {
+        {PH_EXPANDING, score, NULL, "id score total points/ | | early"},
+        {PH_BACKFILLING, score, points, "id score total points/ | | early"},
+        {PH_READY, score, points, "id score total points/ | |"},
+        {PH_SOAKING, points, score, "id score total points/ | | reversed"},
+        {PH_CONTRACTING, points, score, "id score total points/ | | reversed"},
+        {PH_CONTRACTING, NULL, score, "id total score | | reversed"},
+        {PH_ABORTING, score, points, "id score total points/ | | early"},
+        {PH_ABORTING, score, NULL, "id score total | | early"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct bed b;
+
+        bed_init(&b, cases[i].phase);
+        b.table.duals = &b.duals[1];
+        b.table.nduals = 1;
+        b.duals[1].retypes = true;
+        column(&b.engine.sight, checks, "id", false, NULL, false);
+        if (cases[i].first)
+            column(&b.engine.sight, checks, cases[i].first, false, NULL, false);
+        column(&b.engine.sight, checks, "total", false, NULL, false);
+        if (cases[i].last)
+            column(&b.engine.sight, checks, cases[i].last, false, NULL, false);
+        snapshot_build(&b.engine, &b.snap);
+        assert_string_equal(shown(&b, 0), cases[i].shown);
+        assert_int_equal(sql_rules_retypes(b.snap.rules, 1), strchr(cases[i].shown, '/') != NULL);
+        assert_null(b.snap.rules->tables[0].old_columns[0]);
+        assert_null(b.snap.rules->tables[0].new_columns[0]);
         bed_fini(&b);
     }
 }
@@ -468,6 +510,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_phase_shows_what_stays_on_both_sides_of_its_edges),
+        cmocka_unit_test(a_column_that_changes_its_type_stays_at_its_place_under_its_name),
         cmocka_unit_test(no_phase_that_workers_know_is_without_a_view),
         cmocka_unit_test(a_table_that_is_only_locked_has_its_columns_and_is_never_early),
         cmocka_unit_test(columns_with_nothing_to_fill_are_never_early),

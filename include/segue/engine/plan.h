@@ -71,6 +71,9 @@ struct eng_dual {
     char *equality; /* of a plain one's type: its = compares bytes ("bytes"), or does so under
                      * collation "C" ("text"); NULL: it does not, or nobody has looked */
     bool not_null;  /* the new column is to be NOT NULL; one that only goes is */
+    /* A change of type under one name: `old_name` is the column's name, `new_name` that of the half
+     * that waits. The cut-over swaps them (turned.h); what is said here is of before it. */
+    bool retypes;
 };
 
 struct eng_table {

@@ -19,8 +19,15 @@
 #define SQL_RULES_TABLES_MAX 64  /* one bit each in a touch mask */
 #define SQL_TOUCH_ALL UINT64_MAX /* "cannot tell: may touch any of them" */
 
-/* A column of a migrating table, as the two schemas see it. Nobody: it is about to go. */
-enum sql_sight { SQL_SEEN_BY_BOTH, SQL_SEEN_BY_OLD, SQL_SEEN_BY_NEW, SQL_SEEN_BY_NOBODY };
+/* A column of a migrating table, as the two schemas see it. Nobody: it is about to go. Never: the
+ * half of a change of type that does not have the column's name now; both schemas see the other. */
+enum sql_sight {
+    SQL_SEEN_BY_BOTH,
+    SQL_SEEN_BY_OLD,
+    SQL_SEEN_BY_NEW,
+    SQL_SEEN_BY_NOBODY,
+    SQL_SEEN_NEVER
+};
 
 struct sql_column_rule {
     const char *name;
@@ -44,7 +51,8 @@ struct sql_table_rule {
     /* Relations whose use also locks this table, by bare name, NULL-terminated: its partitions,
      * tables with a foreign key to or from it. */
     const char *const *relatives;
-    /* All columns in the catalog's order; 0: not known, its statements are left as they are. */
+    /* All columns in the order in which sessions see them: the catalog's, but that a column which
+     * changes its type stays where it was. 0: not known, its statements are left as they are. */
     const struct sql_column_rule *columns;
     size_t ncolumns;
     const struct sql_twin_rule *twins;
@@ -126,6 +134,9 @@ struct sql_tags sql_rules_turned(const struct sql_rules *rules, uint64_t tables)
 
 /* Bit of schema.name, or -1. */
 int sql_rules_find(const struct sql_rules *rules, const char *schema, const char *name);
+
+/* Does a column of these tables change its type under its name? */
+bool sql_rules_retypes(const struct sql_rules *rules, uint64_t tables);
 
 /* What a client is told that reads new columns of these tables too early: SQLSTATE 55000, which
  * migration; how far it is in the detail, when they may be read in the hint. At least one of the

@@ -1,0 +1,88 @@
+/* The default of a column and the sequence behind it: from one half of a pair to the other. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "plan_build.h"
+#include "segue/base/buf.h"
+#include "segue/base/mem.h"
+#include "segue/catalog/catalog.h"
+#include "segue/sql/expr.h"
+
+/* `up` with the default in the place of the old column; NULL when it reads other columns. */
+static char *default_through_up(const struct eng_dual *dual, const char *def)
+{
+    static const char *const to[] = {"~segue_default"};
+    static const char mark[] = "\"~segue_default\"";
+    const char *const from[] = {dual->old_name};
+    struct buf out = {0};
+    const char *p, *at;
+    char *text;
+
+    if (dual->nup_columns != 1 || strcmp(dual->up_columns[0], dual->old_name))
+        return NULL;
+    text = sql_expr_rename(dual->up, "", from, to, 1, false, NULL);
+    if (!text)
+        return NULL;
+    buf_append_str(&out, "CAST((");
+    for (p = text; (at = strstr(p, mark)); p = at + sizeof(mark) - 1) {
+        buf_append(&out, p, (size_t)(at - p));
+        buf_printf(&out, "(%s)", def);
+    }
+    buf_printf(&out, "%s) AS %s)", p, dual->new_type);
+    free(text);
+    return buf_take(&out);
+}
+
+/* A default that `up` cannot take would only be found at the cut-over. Only a constant one is
+ * tried: others may have effects. Functions that are not there yet are no fault. */
+static void try_default(struct build *b, const struct target *t, const struct eng_dual *dual,
+                        const char *def, const char *moved)
+{
+    struct sql_expr_info info;
+    struct err why = {0};
+    char *sql = mem_printf("SELECT %s", moved), *value = NULL;
+
+    if (sql_expr_parse(def, &info, NULL) == RC_OK) {
+        if (info.constant && cat_value(b->conn, sql, 0, NULL, &value, &why) != RC_OK &&
+            strcmp(why.sqlstate, "42883") && strcmp(why.sqlstate, "3F000"))
+            build_refuse(b, t->relation, "drop or change the default first",
+                         "up cannot take the default of \"%s\": %s", dual->old_name, why.text);
+        sql_expr_info_fini(&info);
+    }
+    free(value);
+    free(sql);
+}
+
+enum rc carry_default(struct build *b, struct target *t, const json_t *column,
+                      const struct eng_dual *dual)
+{
+    const char *def = cat_text(column, "default"), *sequence = cat_text(column, "sequence");
+    char *old = sql_quote_ident(dual->old_name), *new = sql_quote_ident(dual->new_name);
+    char *moved = NULL;
+
+    if (def && cat_text(column, "generated")[0] == '\0') {
+        moved = dual->plain || retype_assigns(b, dual) ? mem_strdup(def)
+                                                       : default_through_up(dual, def);
+        if (!moved)
+            build_refuse(b, t->relation, "drop the default first, or let up read only the column",
+                         "the default of %s cannot be moved: up reads other columns", old);
+    }
+    if (moved && !dual->plain)
+        try_default(b, t, dual, def, moved);
+    if (moved) {
+        texts_add(&t->cutover, "ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT", t->relation, old);
+        texts_add(&t->revert, "ALTER TABLE %s ALTER COLUMN %s SET DEFAULT %s", t->relation, old,
+                  def);
+        texts_add(&t->cutover, "ALTER TABLE %s ALTER COLUMN %s SET DEFAULT %s", t->relation, new,
+                  moved);
+        texts_add(&t->revert, "ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT", t->relation, new);
+    }
+    if (sequence && cat_text(column, "identity")[0] == '\0') {
+        texts_add(&t->cutover, "ALTER SEQUENCE %s OWNED BY %s.%s", sequence, t->relation, new);
+        texts_add(&t->revert, "ALTER SEQUENCE %s OWNED BY %s.%s", sequence, t->relation, old);
+    }
+    free(moved);
+    free(new);
+    free(old);
+    return RC_OK;
+}

@@ -1,0 +1,203 @@
+/*
+ * A change of type under the column's own name. The new half is added under a temporary name, which
+ * nobody is shown (engine/snapshot.c); the cut-over swaps the two names, the way back swaps them
+ * again, contract drops the half that waits then.
+ */
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "plan_build.h"
+#include "segue/base/buf.h"
+#include "segue/base/mem.h"
+#include "segue/catalog/catalog.h"
+#include "segue/sql/expr.h"
+
+bool retype_is(const struct file_op *op)
+{
+    return op->kind == FILE_ALTER_COLUMN && op->type;
+}
+
+/* What else alter_column may say goes into a migration of its own. */
+static void refuse_others(struct build *b, const struct target *t, const struct file_op *op)
+{
+    const struct {
+        const char *field;
+        bool there;
+    } others[] = {
+        {"name", op->to != NULL},
+        {"nullable", op->nullable != FILE_AS_IS},
+        {"default", op->def.set},
+        {"comment", op->comment.set},
+        {"unique", op->unique_one != NULL},
+        {"check", op->check_one != NULL},
+        {"references", op->foreign_one != NULL},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(others); i++)
+        if (others[i].there)
+            build_refuse(b, t->relation, "put it into a migration of its own, before or after",
+                         "operation %zu: alter_column of \"%s\" has \"%s\" beside \"type\"",
+                         op->index, op->column, others[i].field);
+}
+
+/* In a file `down` names the new half as the column, too. */
+static char *down_over(const char *down, const char *column, const char *temp)
+{
+    return down ? sql_expr_rename(down, "", &column, &temp, 1, false, NULL) : NULL;
+}
+
+static void warn_of_places(struct build *b, const struct target *t, const char *column)
+{
+    char *object = mem_printf("column %s of %s", column, t->relation);
+
+    build_warn(
+        b, object,
+        "name the columns in these statements before complete; SHOW USAGE names who does not "
+        "(stars, positional)",
+        "complete leaves it behind the other columns: SELECT *, COPY and INSERT without a "
+        "list of columns count it there from then on, until then where it was");
+    free(object);
+}
+
+/* An index has names of its own for its columns, which follow no RENAME of the table's. */
+static void name_in_indexes(struct target *t, const char *column, const char *temp)
+{
+    char *relation = sql_quote_literal(t->relation), *from = sql_quote_literal(temp);
+    char *to = sql_quote_literal(column), *literal;
+    char *body = mem_printf(
+        "DECLARE r record; BEGIN FOR r IN SELECT i.indexrelid::regclass AS name FROM pg_index i"
+        " JOIN pg_attribute a ON a.attrelid = i.indexrelid WHERE i.indrelid = %s::regclass"
+        " AND a.attname = %s LOOP EXECUTE format('ALTER TABLE %%s RENAME COLUMN %%I TO %%I',"
+        " r.name, %s, %s); END LOOP; END",
+        relation, from, from, to);
+
+    literal = sql_quote_literal(body);
+    texts_add(&t->contract, "DO %s", literal);
+    free(literal);
+    free(body);
+    free(to);
+    free(from);
+    free(relation);
+}
+
+enum rc target_plan_retype(struct build *b, struct target *t, const char *path,
+                           const struct file_op *op)
+{
+    char *temp, *parked, *down;
+    enum rc rc;
+
+    if (!retype_is(op))
+        return RC_OK; /* refused already */
+    temp = target_temp(t);
+    parked = target_temp(t);
+    down = down_over(op->down, op->column, temp);
+    rc = target_plan_pair(
+        b, t, &(struct pair){path, "column", op->column, temp, op->type, op->up, down, true});
+    refuse_others(b, t, op);
+    if (rc == RC_OK) {
+        texts_add(&t->swaps, "%s", op->column);
+        texts_add(&t->swaps, "%s", temp);
+        texts_add(&t->swaps, "%s", parked);
+        name_in_indexes(t, op->column, temp);
+        warn_of_places(b, t, op->column);
+    }
+    free(down);
+    free(parked);
+    free(temp);
+    return rc;
+}
+
+static bool is_retyped(const struct target *t, const char *column)
+{
+    for (size_t i = 0; i < t->swaps.n; i += 3)
+        if (!strcmp(t->swaps.v[i], column))
+            return true;
+    return false;
+}
+
+static bool reads_retyped(const struct target *t, const char *expr)
+{
+    struct sql_expr_info info;
+    bool all = true;
+
+    if (sql_expr_parse(expr, &info, NULL) != RC_OK)
+        return false;
+    for (size_t i = 0; i < info.ncolumns; i++)
+        all &= !texts_has(&t->gone, info.columns[i]) || is_retyped(t, info.columns[i]);
+    sql_expr_info_fini(&info);
+    return all;
+}
+
+bool retype_follows(struct build *b, const struct target *t, const char *expr, const char *over)
+{
+    char *rows = target_rows(b, t);
+    char *sql = mem_printf("SELECT (%s)%s LIMIT 0", over, rows);
+    PGresult *res = NULL;
+    bool follows = reads_retyped(t, expr) && cat_query(b->conn, sql, 0, NULL, &res, NULL) == RC_OK;
+
+    PQclear(res);
+    free(sql);
+    free(rows);
+    return follows;
+}
+
+/* Without blanks, in lower case: enough to know what people write for a cast. */
+static char *squeeze(const char *text)
+{
+    struct buf out = {0};
+
+    for (; *text; text++)
+        if (!strchr(" \t\n()\"", *text))
+            buf_append_u8(&out, (uint8_t)tolower((unsigned char)*text));
+    return buf_take(&out);
+}
+
+static bool is_cast(const struct eng_dual *dual)
+{
+    char *forms[] = {mem_printf("%s::%s", dual->old_name, dual->new_type),
+                     mem_printf("cast(%s as %s)", dual->old_name, dual->new_type)};
+    char *up = squeeze(dual->up);
+    bool is = false;
+
+    for (size_t i = 0; i < ARRAY_LEN(forms); i++) {
+        char *form = squeeze(forms[i]);
+
+        is |= !strcmp(form, up);
+        free(form);
+        free(forms[i]);
+    }
+    free(up);
+    return is;
+}
+
+bool retype_assigns(struct build *b, const struct eng_dual *dual)
+{
+    static const char sql[] =
+        "SELECT 1 FROM pg_type o, pg_type n WHERE o.oid = to_regtype($1) AND n.oid = to_regtype($2)"
+        " AND (o.oid = n.oid OR n.typcategory = 'S' OR EXISTS (SELECT FROM pg_cast c WHERE"
+        " c.castsource = o.oid AND c.casttarget = n.oid AND c.castcontext <> 'e'))";
+    const char *params[] = {dual->old_type, dual->new_type};
+    char *yes = NULL;
+    bool assigns = dual->retypes && is_cast(dual) &&
+                   cat_value(b->conn, sql, 2, params, &yes, NULL) == RC_OK && yes;
+
+    free(yes);
+    return assigns;
+}
+
+void retype_swap(struct target *t, struct eng_step *step)
+{
+    for (size_t i = 0; i < t->swaps.n; i += 3) {
+        char *name = sql_quote_ident(t->swaps.v[i]), *other = sql_quote_ident(t->swaps.v[i + 1]);
+        char *parked = sql_quote_ident(t->swaps.v[i + 2]);
+        const char *moves[][2] = {{name, parked}, {other, name}, {parked, other}};
+
+        for (size_t k = 0; k < ARRAY_LEN(moves); k++)
+            step_sql(step, "ALTER TABLE %s RENAME COLUMN %s TO %s", t->relation, moves[k][0],
+                     moves[k][1]);
+        free(parked);
+        free(other);
+        free(name);
+    }
+}

@@ -1,0 +1,18 @@
+/*
+ * A table as it is called on either side of the cut-over. A column that changes its type under its
+ * name is two columns, and the cut-over swaps their names: what the plan says of it (up, down, and
+ * what other expressions read) is of the names before. Everything else is the same.
+ */
+#ifndef SEGUE_ENGINE_TURNED_H
+#define SEGUE_ENGINE_TURNED_H
+
+#include "segue/engine/plan.h"
+
+/* The table after the cut-over, or (reverse false) as the plan has it. Borrows from `table`, which
+ * must outlive it; only the duals are its own. */
+void eng_turned_init(struct eng_table *turned, const struct eng_table *table, bool reverse);
+void eng_turned_fini(struct eng_table *turned);
+
+bool eng_table_retypes(const struct eng_table *table); /* is there such a column? */
+
+#endif
