@@ -61,7 +61,7 @@ PYTEST  = $(PYTHON) -m pytest -q -p no:cacheprovider -n $(JOBS) --dist loadfile 
 .DEFAULT_GOAL := help
 .PHONY: help deps needed needed-demo needed-test needed-bench build demo test unit integration \
         transparency rewrite drivers races faulty asan tsan layers fmt fmt-check lint fuzz fuzz-slice bench \
-        bench-pgbench bench-proxy bench-dual-write bench-rewrite soak clean install servers
+        bench-pgbench bench-cutover bench-proxy bench-dual-write bench-rewrite soak clean install servers
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z][a-z-]*:.*## /{printf "  %-14s %s\n", $$1, $$2}' Makefile
@@ -137,6 +137,9 @@ bench-proxy: needed-bench build ## against PgBouncer, HAProxy and direct (40 min
 
 bench-dual-write: needed-bench build ## writers of a table in dual-write against no migration (20 minutes); bench/README.md
 	@$(PYTHON) bench/dual_write.py $(BUILD)
+
+bench-cutover: needed-bench build ## 20 cut-overs and rollbacks under 32 clients of pgbench: lock, worst stall; bench/README.md
+	@$(PYTHON) bench/cutover.py $(BUILD)
 
 bench-rewrite: needed ## what rewriting costs a statement, cached and uncached (20 seconds)
 	@$(MAKE) --no-print-directory -j2 BUILD=$(BUILD) SAN=$(SAN) $(BUILD)/bench-rewrite

@@ -12,8 +12,9 @@ const struct adm_command adm_commands[] = {
      "what a migration file would do: steps, SQL, locks; touches nothing"},
     {"START", ENG_START, {ADM_ARG_FILE_TEXT, ADM_ARG_FILE_PATH, ADM_ARG_MIGRATE},
      "begin a migration; it goes on by itself up to ready (MIGRATE: through the cut-over)"},
-    {"CUTOVER", ENG_CUTOVER, {ADM_ARG_MIGRATION},
-     "make the new schema the source of truth"},
+    {"CUTOVER", ENG_CUTOVER,
+     {ADM_ARG_MIGRATION, ADM_ARG_AT, ADM_ARG_WAIT_REPLICAS, ADM_ARG_WITHDRAW},
+     "make the new schema the source of truth (AT: then; WITHDRAW: not yet, after all)"},
     {"COMPLETE", ENG_COMPLETE, {ADM_ARG_MIGRATION, ADM_ARG_FORCE},
      "drop everything old (FORCE: although old names are still used)"},
     {"ROLLBACK", ENG_ROLLBACK, {ADM_ARG_MIGRATION},
@@ -79,6 +80,26 @@ static size_t take_force(const struct adm_token *words, size_t count, struct eng
     return job->force ? 1 : 0;
 }
 
+static size_t take_at(const struct adm_token *words, size_t count, struct eng_job *job)
+{
+    if (count < 2 || !adm_token_is(&words[0], "AT") || words[1].kind != ADM_TEXT)
+        return 0;
+    return take_value(words + 1, count - 1, &job->arg) ? 2 : 0;
+}
+
+static size_t take_wait_replicas(const struct adm_token *words, size_t count, struct eng_job *job)
+{
+    job->wait_replicas =
+        count > 1 && adm_token_is(&words[0], "WAIT") && adm_token_is(&words[1], "REPLICAS");
+    return job->wait_replicas ? 2 : 0;
+}
+
+static size_t take_withdraw(const struct adm_token *words, size_t count, struct eng_job *job)
+{
+    job->withdraw = count && adm_token_is(&words[0], "WITHDRAW");
+    return job->withdraw ? 1 : 0;
+}
+
 static size_t take_migration(const struct adm_token *words, size_t count, struct eng_job *job)
 {
     return take_value(words, count, &job->name);
@@ -105,6 +126,9 @@ static const struct {
     [ADM_ARG_MIGRATION] = {"name", true, take_migration},
     [ADM_ARG_MIGRATION_OPTIONAL] = {"[name]", false, take_migration},
     [ADM_ARG_FORCE] = {"[FORCE]", false, take_force},
+    [ADM_ARG_AT] = {"[AT '<time with zone>']", false, take_at},
+    [ADM_ARG_WAIT_REPLICAS] = {"[WAIT REPLICAS]", false, take_wait_replicas},
+    [ADM_ARG_WITHDRAW] = {"[WITHDRAW]", false, take_withdraw},
     [ADM_ARG_SIGNAL] = {"signal", true, take_signal},
     [ADM_ARG_LIMIT] = {"value", true, take_limit},
 };

@@ -18,12 +18,15 @@ enum adm_arg {
     ADM_ARG_MIGRATION, /* name */
     ADM_ARG_MIGRATION_OPTIONAL,
     ADM_ARG_FORCE, /* [FORCE] */
+    ADM_ARG_AT,    /* [AT 'time'] */
+    ADM_ARG_WAIT_REPLICAS,
+    ADM_ARG_WITHDRAW,
     ADM_ARG_SIGNAL,
     ADM_ARG_LIMIT,
     ADM_ARG_COUNT
 };
 
-#define ADM_ARGS_MAX 3
+#define ADM_ARGS_MAX 4
 
 struct adm_command {
     const char *name;

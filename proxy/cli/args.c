@@ -10,9 +10,8 @@ static const struct {
     const char *name;
     enum cli_option option;
 } options[] = {
-    {"--detach", CLI_DETACH},
-    {"--watch", CLI_WATCH},
-    {"--force", CLI_FORCE},
+    {"--detach", CLI_DETACH}, {"--watch", CLI_WATCH},       {"--force", CLI_FORCE},
+    {"--at", CLI_AT},         {"--withdraw", CLI_WITHDRAW}, {"--wait-replicas", CLI_WAIT_REPLICAS},
 };
 
 static unsigned option_of(const char *word)
@@ -70,6 +69,10 @@ enum rc cli_args_parse(const struct cli_command *command, int argc, char *const 
             args->json = true;
         } else if (option && (command->options & option)) {
             args->options |= option;
+            if (option == CLI_AT && i + 1 < argc)
+                args->at = argv[++i];
+            else if (option == CLI_AT)
+                err_set(err, "42601", "--at needs a time");
         } else if (!take_server(argc, argv, &i, args, err)) {
             err_set(err, "42601", "%s does not know the option %s", command->name, word);
         }

@@ -45,7 +45,7 @@ const struct cli_command cli_commands[] = {
      "the last tries of cut-overs, rollbacks and steps, and who was in the way"},
     {"evidence", "NAME", 1, 1, 0, "EVIDENCE", run_evidence,
      "one JSON document of what has happened: phases, rows, attempts, usage"},
-    {"cutover", "NAME", 1, 1, 0, "CUTOVER", run_verb,
+    {"cutover", "NAME", 1, 1, CLI_AT | CLI_WAIT_REPLICAS | CLI_WITHDRAW, "CUTOVER", run_verb,
      "make the new schema the source of truth"},
     {"complete", "NAME", 1, 1, CLI_FORCE, "COMPLETE", run_verb,
      "drop everything old; not reversible"},
@@ -265,9 +265,14 @@ static int show(const struct cli_args *args, const char *statement, bool records
     return code;
 }
 
-/* "VERB 'word' 'word' [FORCE]"; free() it. */
+/* "VERB 'word' 'word' [AT 'time'] [FORCE] ..."; free() it. */
 static char *word_statement(const char *verb, const struct cli_args *args)
 {
+    static const struct {
+        enum cli_option option;
+        const char *word;
+    } words[] = {
+        {CLI_FORCE, "FORCE"}, {CLI_WAIT_REPLICAS, "WAIT REPLICAS"}, {CLI_WITHDRAW, "WITHDRAW"}};
     struct buf out = {0};
 
     buf_append_str(&out, verb);
@@ -275,8 +280,14 @@ static char *word_statement(const char *verb, const struct cli_args *args)
         buf_append_u8(&out, ' ');
         cli_append_literal(&out, args->words[i]);
     }
-    if (args->options & CLI_FORCE)
-        buf_append_str(&out, " FORCE");
+    if (args->at) {
+        buf_append_str(&out, " AT ");
+        cli_append_literal(&out, args->at);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+        if (args->options & words[i].option)
+            buf_printf(&out, " %s", words[i].word);
+    }
     return buf_take(&out);
 }
 
@@ -375,6 +386,8 @@ static int run_verb(const struct cli_command *command, const struct cli_args *ar
         before = cli_status_row(&client, args->words[0], &rc, &err);
         goal = cli_goal_of(command->verb, NULL, before);
     }
+    if (args->options & (CLI_AT | CLI_WITHDRAW))
+        goal = CLI_GOAL_COUNT; /* nothing that would come soon */
     if (code == CLI_DONE && goal != CLI_GOAL_COUNT)
         code = cli_wait(&client, args->words[0], goal, before, args->json);
     else if (code == CLI_DONE && args->json)

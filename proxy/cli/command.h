@@ -10,7 +10,14 @@
 #include "segue/base/err.h"
 
 /* Options a command may take; --server, --json and --help go with every one. */
-enum cli_option { CLI_DETACH = 1, CLI_WATCH = 2, CLI_FORCE = 4 };
+enum cli_option {
+    CLI_DETACH = 1,
+    CLI_WATCH = 2,
+    CLI_FORCE = 4,
+    CLI_AT = 8, /* with a value */
+    CLI_WITHDRAW = 16,
+    CLI_WAIT_REPLICAS = 32,
+};
 
 #define CLI_WORDS_MAX 2
 
@@ -19,6 +26,7 @@ struct cli_args {
     bool json;
     bool help;
     unsigned options; /* of enum cli_option */
+    const char *at;   /* of --at, or NULL */
     const char *words[CLI_WORDS_MAX];
     size_t nwords;
 };

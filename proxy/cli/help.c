@@ -11,10 +11,13 @@
 
 static const struct {
     enum cli_option option;
-    const char *name, *help;
+    const char *name, *help; /* name: with its value */
 } options[] = {
     {CLI_DETACH, "--detach", "return at once; the migration goes on"},
     {CLI_WATCH, "--watch", "keep showing until it has ended"},
+    {CLI_AT, "--at TIME", "begin then: ISO 8601 with its zone, such as 2026-01-31T23:30:00Z"},
+    {CLI_WITHDRAW, "--withdraw", "not yet, after all: forgets --at, calls off what is under way"},
+    {CLI_WAIT_REPLICAS, "--wait-replicas", "only when every standby has replayed all of it"},
     {CLI_FORCE, "--force", "in spite of what the refusal names: old names in use, rows, sessions"},
 };
 

@@ -7,6 +7,7 @@
 
 #include "segue/base/clock.h"
 #include "segue/cli/config.h"
+#include "segue/engine/exempt.h"
 #include "segue/net/tls.h"
 #include "segue/session/versions.h"
 
@@ -64,6 +65,11 @@ static const char *refuse_socket_mode(const char *text)
     return len >= 3 && len <= 4 && !text[len] ? NULL : "an octal mode such as 0777";
 }
 
+static const char *refuse_relative(const char *text)
+{
+    return !*text || text[0] == '/' ? NULL : "an absolute path";
+}
+
 static const char *refuse_backoff(const char *text)
 {
     static const char allowed[] = "a list of 1 to 16 pauses such as 500ms, 5s, 2min, 1h";
@@ -117,6 +123,7 @@ static const char *const tls_modes[] = {"disable",   "allow",       "prefer", "r
 static const char *const tls_versions[] = {"TLSv1.2", "TLSv1.3", NULL};
 static const char *const negotiations[] = {"postgres", "direct", NULL};
 static const char *const auth_modes[] = {"pass-through", "scram", "password", "cert", NULL};
+static const char *const blockers[] = {"wait", "cancel", "terminate", NULL};
 static const char *const log_formats[] = {"text", "json", NULL};
 static const char *const log_levels[] = {"error", "warning", "info", "debug", NULL};
 
@@ -256,6 +263,25 @@ const struct opt_row cfg_rows[CFG_COUNT] = {
         .fallback = "0s,5s,30s,2min", .refuse = refuse_backoff, .reload = true,
         .help = "pauses after the first attempt of a cut-over or rollback, the second, ...; the "
                 "last one stays"},
+    [CFG_CUTOVER_BLOCKERS] = {.name = "cutover_blockers", .type = OPT_CHOICE, .fallback = "wait",
+        .choices = blockers, .reload = true,
+        .help = "transactions in the way of a cut-over, rollback or complete: wait for them, cancel "
+                "their statement, terminate their connection; never replication, prepared "
+                "transactions or segue's own"},
+    [CFG_CUTOVER_BLOCKERS_AFTER_MS] = {NUMBER("cutover_blockers_after_ms", "10000", 0, 86400000),
+        .reload = true,
+        .help = "they are cancelled or terminated once they have been in the way for so long"},
+    [CFG_CUTOVER_BLOCKERS_EXEMPT] = {.name = "cutover_blockers_exempt", .type = OPT_OBJECTS,
+        .fallback = "", .check = eng_exempt_check, .reload = true,
+        .help = "who is waited for all the same: patterns of user, application_name, query"},
+    [CFG_CUTOVER_POSTPONE_FILE] = {.name = "cutover_postpone_file", .type = OPT_TEXT,
+        .fallback = "", .refuse = refuse_relative, .reload = true,
+        .help = "no cut-over begins while this file is there, or cannot be looked at; empty: none"},
+    [CFG_CUTOVER_LATE_MAX_S] = {NUMBER("cutover_late_max_s", "300", 1, 86400), .reload = true,
+        .help = "a cut-over at a time does not begin by itself when it is later than this"},
+    [CFG_CUTOVER_REPLICAS_WAIT_MS] = {NUMBER("cutover_replicas_wait_ms", "60000", 100, 86400000),
+        .reload = true,
+        .help = "how long a cut-over that waits for replicas does so; then it is ready again"},
     [CFG_TRANSACTION_AGE_MAX_MS] = {NUMBER("transaction_age_max_ms", "5000", 100, 3600000),
         .reload = true,
         .help = "a cut-over is not tried while an older transaction holds the tables"},

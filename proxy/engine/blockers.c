@@ -77,6 +77,18 @@ static const char *word(const json_t *one, const char *key)
     return text ? text : "?";
 }
 
+static void standby_text(const json_t *one, struct buf *out)
+{
+    const json_t *behind = json_object_get(one, "behind_bytes");
+
+    buf_printf(out, "%sstandby %s (%s, %s): ", out->len ? "; " : "", word(one, "standby"),
+               word(one, "client_addr"), word(one, "state"));
+    if (json_is_integer(behind))
+        buf_printf(out, "%" JSON_INTEGER_FORMAT " bytes behind", json_integer_value(behind));
+    else
+        buf_append_str(out, "how far it is, is not known");
+}
+
 void blockers_text(const json_t *list, struct buf *out)
 {
     size_t i;
@@ -88,6 +100,10 @@ void blockers_text(const json_t *list, struct buf *out)
         const char *query = json_string_value(json_object_get(one, "query"));
         double age_s = json_number_value(json_object_get(one, "age_s"));
 
+        if (json_object_get(one, "standby")) {
+            standby_text(one, out);
+            continue;
+        }
         if (i == BLOCKERS_SHOWN) {
             buf_printf(out, "; and %zu more", json_array_size(list) - i);
             return;

@@ -10,12 +10,32 @@
 static const char *const migration_columns[] = {"migration",   "phase",      "paused",
                                                 "error",       "started_at", "cutover_at",
                                                 "finished_at", "sha256",     NULL};
-static const char *const status_columns[] = {
-    "migration",    "phase",        "paused",           "step",          "progress",
-    "rows_done",    "rows_total",   "rows_per_s",       "eta_s",         "throttle",
-    "attempts",     "stall_ms_max", "ddl_lock_ms_max",  "rows_verified", "rows_bad",
-    "rows_wrapped", "bytes_before", "bytes_now",        "blockers",      "next_attempt_s",
-    "error",        "hint",         "old_names_last_s", "updated_at",    NULL};
+static const char *const status_columns[] = {"migration",
+                                             "phase",
+                                             "paused",
+                                             "step",
+                                             "progress",
+                                             "rows_done",
+                                             "rows_total",
+                                             "rows_per_s",
+                                             "eta_s",
+                                             "throttle",
+                                             "attempts",
+                                             "stall_ms_max",
+                                             "ddl_lock_ms_max",
+                                             "rows_verified",
+                                             "rows_bad",
+                                             "rows_wrapped",
+                                             "bytes_before",
+                                             "bytes_now",
+                                             "blockers",
+                                             "next_attempt_s",
+                                             "cutover_due",
+                                             "error",
+                                             "hint",
+                                             "old_names_last_s",
+                                             "updated_at",
+                                             NULL};
 static const char *const throttle_columns[] = {"signal",  "unit",    "limit",  "default", "enabled",
                                                "reading", "verdict", "reason", "help",    NULL};
 static const char *const usage_columns[] = {

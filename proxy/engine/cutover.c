@@ -2,12 +2,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "attempts.h"
 #include "gated.h"
+#include "policy.h"
+#include "replicas.h"
+#include "schedule.h"
 #include "segue/base/fault.h"
 #include "segue/base/log.h"
 #include "segue/base/mem.h"
 #include "steps.h"
 #include "store.h"
+
+#define POSTPONED_LOOK_MS 500
 
 struct turnover {
     enum eng_stage stage;
@@ -61,8 +67,10 @@ static char *turnover_sql(struct eng_engine *engine, struct eng_migration *m,
 {
     char *steps = eng_steps_join(m, t->stage);
     char *move = eng_phase_sql(engine, m, t->to);
-    char *sql = mem_printf("%s%s%s", steps, steps[0] ? ";\n" : "", move);
+    char *clear = schedule_clear_sql(m); /* the wish is met by this */
+    char *sql = mem_printf("%s%s%s;\n%s", steps, steps[0] ? ";\n" : "", move, clear);
 
+    free(clear);
     free(steps);
     free(move);
     return sql;
@@ -92,7 +100,7 @@ static enum rc give_up(struct eng_engine *engine, struct eng_migration *m, const
 
     err_clear(err);
     FAULT_OF(give_up, eng_phase(m->phase)->name);
-    if (eng_phase_move(engine, m, t->back, err) != RC_OK)
+    if (schedule_clear(engine, m, err) != RC_OK || eng_phase_move(engine, m, t->back, err) != RC_OK)
         return RC_ERR;
     m->migrate = false;
     /* told, but nothing to resume: the phase it is back in goes on */
@@ -102,6 +110,12 @@ static enum rc give_up(struct eng_engine *engine, struct eng_migration *m, const
     log_err(LOG_WARNING, "gave up", &why);
     eng_status_put(engine, m);
     return RC_AGAIN;
+}
+
+/* After so many attempts. */
+static int64_t pause_ms(const struct eng_backoff *backoff, unsigned tried)
+{
+    return backoff->ms[tried < backoff->n ? tried - 1 : backoff->n - 1];
 }
 
 static enum rc attempt(struct eng_engine *engine, struct eng_migration *m, const struct turnover *t,
@@ -120,12 +134,14 @@ static enum rc attempt(struct eng_engine *engine, struct eng_migration *m, const
     struct gated_result result;
     unsigned tried;
 
+    policy_act(engine, m, names);
     m->stats.attempts += t == &forward;
     tried = ++m->retries;
     gated_run(engine, m, &spec, &result, err);
     free(sql);
     free(names);
     if (result.outcome == GATED_DONE) {
+        schedule_cleared(m);
         buf_reset(&m->blockers);
         eng_status_put(engine, m);
         return RC_AGAIN;
@@ -136,9 +152,7 @@ static enum rc attempt(struct eng_engine *engine, struct eng_migration *m, const
         m->abort_wanted)
         return give_up(engine, m, t, result.outcome, tried, err);
     err_clear(err);
-    eng_sleep(
-        m, engine->options.backoff
-               .ms[tried < engine->options.backoff.n ? tried - 1 : engine->options.backoff.n - 1]);
+    policy_sleep(engine, m, pause_ms(&engine->options.backoff, tried));
     eng_status_put(engine, m);
     return RC_AGAIN;
 }
@@ -152,6 +166,46 @@ static enum rc turn(struct eng_engine *engine, struct eng_migration *m, const st
     return attempt(engine, m, t, err);
 }
 
+/* The limit is over: it counts as the attempt that it kept from beginning. */
+static enum rc replicas_late(struct eng_engine *engine, struct eng_migration *m, struct err *err)
+{
+    const struct attempt attempt = {.kind = forward.kind,
+                                    .title = forward.title,
+                                    .outcome = "replicas",
+                                    .took_ms = engine->options.replicas_wait_ms,
+                                    .blockers = m->blocking,
+                                    .error = "replicas have not caught up"};
+
+    m->stats.attempts++;
+    if (attempt_store(engine, m, &attempt, err) != RC_OK)
+        return RC_ERR;
+    return give_up(engine, m, &forward, GATED_BUSY, m->retries + 1, err);
+}
+
+/* Postponed between two attempts, too; replicas are waited for once. */
+static enum rc may_try(struct eng_engine *engine, struct eng_migration *m, struct err *err)
+{
+    struct buf why = {0};
+    bool late = false;
+    enum rc rc;
+
+    if (schedule_postponed(engine, &why)) {
+        buf_reset(&m->blockers);
+        buf_append_str(&m->blockers, why.data);
+        buf_fini(&why);
+        eng_sleep(m, POSTPONED_LOOK_MS);
+        eng_status_put(engine, m);
+        return RC_AGAIN;
+    }
+    if (!m->wait_replicas)
+        return RC_OK;
+    snprintf(m->step, sizeof(m->step), "waiting for replicas");
+    rc = replicas_turn(engine, m, &late, err);
+    if (rc == RC_OK)
+        m->wait_replicas = false;
+    return late ? replicas_late(engine, m, err) : rc;
+}
+
 enum rc eng_phase_cutting_over(struct eng_engine *engine, struct eng_migration *m, struct err *err)
 {
     enum rc rc;
@@ -160,7 +214,14 @@ enum rc eng_phase_cutting_over(struct eng_engine *engine, struct eng_migration *
         rc = eng_phase_move(engine, m, PH_READY, err);
         return rc == RC_OK ? eng_phase_move(engine, m, PH_ABORTING, err) : rc;
     }
-    return turn(engine, m, &forward, err);
+    if (m->withdraw_wanted) {
+        m->withdraw_wanted = m->migrate = false;
+        if (store_flags(engine, m, err) != RC_OK)
+            return RC_ERR;
+        return eng_phase_move(engine, m, PH_READY, err);
+    }
+    rc = may_try(engine, m, err);
+    return rc == RC_OK ? turn(engine, m, &forward, err) : rc;
 }
 
 enum rc eng_phase_reverting(struct eng_engine *engine, struct eng_migration *m, struct err *err)

@@ -13,6 +13,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "options.h"
 #include "runner.h"
 #include "segue/base/clock.h"
 #include "segue/base/fault.h"
@@ -52,8 +53,7 @@ struct eng_engine *eng_new(const struct eng_options *options, struct sess_plane 
 {
     struct eng_engine *engine = mem_calloc(1, sizeof(*engine));
 
-    engine->options = *options;
-    engine->options.upstream = mem_strdup(options->upstream);
+    eng_options_copy(&engine->options, options);
     engine->plane = plane;
     engine->board = board_new();
     engine->usage = eng_usage_new(options->usage_entries_max);
@@ -121,8 +121,11 @@ static void take_reload(struct eng_engine *engine)
     if (engine->reload_wanted) {
         const char *upstream = engine->options.upstream;
 
+        engine->options.upstream = engine->reload.upstream;
+        engine->reload.upstream = upstream; /* where we are connected does not change */
+        eng_options_free(&engine->options);
         engine->options = engine->reload;
-        engine->options.upstream = upstream; /* where we are connected does not change */
+        engine->reload = (struct eng_options){0};
         engine->reload_wanted = false;
     }
     pthread_mutex_unlock(&engine->lock);
@@ -531,7 +534,8 @@ void eng_free(struct eng_engine *engine)
     eng_usage_free(engine->usage);
     close(engine->wakefd);
     pthread_mutex_destroy(&engine->lock);
-    free((char *)(uintptr_t)engine->options.upstream);
+    eng_options_free(&engine->options);
+    eng_options_free(&engine->reload);
     free(engine->migrations);
     sight_forget(&engine->sight);
     eng_published_fini(&engine->published);
@@ -541,7 +545,8 @@ void eng_free(struct eng_engine *engine)
 void eng_reload(struct eng_engine *engine, const struct eng_options *options)
 {
     pthread_mutex_lock(&engine->lock);
-    engine->reload = *options;
+    eng_options_free(&engine->reload);
+    eng_options_copy(&engine->reload, options);
     engine->reload_wanted = true;
     pthread_mutex_unlock(&engine->lock);
     wake(engine);

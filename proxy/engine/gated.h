@@ -51,6 +51,7 @@ void gated_run(struct eng_engine *engine, struct eng_migration *m, const struct 
 enum rc blockers_of(struct eng_engine *engine, const char *names, unsigned age_ms, json_t *out,
                     bool *autovacuum, struct err *err) MUST_CHECK;
 /* The same for people. */
+/* Also objects of standbys, see replicas.h. */
 void blockers_text(const json_t *list, struct buf *out);
 
 /* Does anybody else hold a lock on the relations (or their partitions) right now? */

@@ -7,6 +7,7 @@
 #include "evidence.h"
 #include "file.h"
 #include "runner.h"
+#include "schedule.h"
 #include "segue/base/fault.h"
 #include "segue/base/log.h"
 #include "segue/base/mem.h"
@@ -169,8 +170,55 @@ static void unblock(struct eng_migration *m)
     m->not_before_us = 0;
 }
 
+/* Between two attempts, too: then it is ready again. */
+static enum rc withdraw_cutover(struct eng_engine *engine, struct eng_migration *m, struct err *err)
+{
+    if (!m->due.set && !m->migrate && m->phase != PH_CUTTING_OVER) {
+        err_set(err, "55000", "no cut-over of \"%s\" was asked for", m->name);
+        return RC_ERR;
+    }
+    if (schedule_clear(engine, m, err) != RC_OK)
+        return RC_ERR;
+    log_info("the cut-over was withdrawn");
+    m->migrate = false;
+    m->withdraw_wanted = m->phase == PH_CUTTING_OVER;
+    if (m->phase == PH_CUTTING_OVER || m->phase == PH_READY)
+        unblock(m);
+    if (m->phase == PH_READY)
+        buf_reset(&m->blockers);
+    return store_flags(engine, m, err);
+}
+
+static enum rc cutover_at(struct eng_engine *engine, struct eng_migration *m, struct eng_job *job)
+{
+    if (m->phase == PH_CUTTING_OVER) {
+        err_set(&job->err, "55000", "a cut-over of \"%s\" is under way", m->name);
+        err_hint(&job->err, "CUTOVER ... WITHDRAW (segue cutover --withdraw) calls it off");
+        return RC_ERR;
+    }
+    if (schedule_set(engine, m, job->arg, job->wait_replicas, &job->err) != RC_OK)
+        return RC_ERR;
+    if (m->phase != PH_READY) /* what has stopped it stays */
+        return RC_OK;
+    unblock(m);
+    buf_reset(&m->blockers);
+    return store_flags(engine, m, &job->err);
+}
+
 static enum rc run_cutover(struct eng_engine *engine, struct eng_migration *m, struct eng_job *job)
 {
+    struct buf why = {0};
+
+    if (job->withdraw)
+        return withdraw_cutover(engine, m, &job->err);
+    if (job->arg)
+        return cutover_at(engine, m, job);
+    if (m->phase != PH_READY) {
+        err_set(&job->err, "55000", "cannot cut over migration \"%s\": it is %s", m->name,
+                eng_phase(m->phase)->name);
+        err_hint(&job->err, "it must be ready: see SHOW STATUS");
+        return RC_ERR;
+    }
     if (m->verify_wanted) {
         err_set(&job->err, "55006", "a verify of \"%s\" is running", m->name);
         return RC_ERR;
@@ -178,8 +226,17 @@ static enum rc run_cutover(struct eng_engine *engine, struct eng_migration *m, s
     if (eng_cutover_preflight(engine, m, &job->err) != RC_OK)
         return RC_ERR;
     unblock(m);
-    m->abort_wanted = false;
+    m->abort_wanted = m->withdraw_wanted = false;
+    m->wait_replicas = job->wait_replicas;
     buf_reset(&m->blockers);
+    if (schedule_postponed(engine, &why)) { /* a wish that goes on when the file has gone */
+        buf_fini(&why);
+        return schedule_set(engine, m, NULL, job->wait_replicas, &job->err) == RC_OK
+                   ? store_flags(engine, m, &job->err)
+                   : RC_ERR;
+    }
+    if (schedule_clear(engine, m, &job->err) != RC_OK)
+        return RC_ERR;
     return eng_phase_move(engine, m, PH_CUTTING_OVER, &job->err);
 }
 
@@ -199,6 +256,8 @@ static enum rc run_complete(struct eng_engine *engine, struct eng_migration *m, 
 static enum rc run_abort(struct eng_engine *engine, struct eng_migration *m, struct eng_job *job)
 {
     if (!job->force && eng_abort_preflight(engine, m, &job->err) != RC_OK)
+        return RC_ERR;
+    if (schedule_clear(engine, m, &job->err) != RC_OK)
         return RC_ERR;
     m->paused = false;
     m->force = job->force;
@@ -315,7 +374,7 @@ static enum rc run_evidence(struct eng_engine *engine, struct eng_migration *m, 
 static const struct verb verbs[] = {
     [ENG_PLAN] = {"plan", 0, false, run_plan, NULL},
     [ENG_START] = {"start", 0, false, run_start, NULL},
-    [ENG_CUTOVER] = {"cut over", PH_BIT(PH_READY), false, run_cutover,
+    [ENG_CUTOVER] = {"cut over", BEFORE_CUTOVER, false, run_cutover,
                      "it must be ready: see SHOW STATUS"},
     [ENG_COMPLETE] = {"complete", PH_BIT(PH_SOAKING), false, run_complete,
                       "it must be soaking: cut over first"},

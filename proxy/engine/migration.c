@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy.h"
+#include "replicas.h"
 #include "runner.h"
 #include "segue/base/clock.h"
 #include "segue/base/log.h"
@@ -110,6 +112,8 @@ void eng_migration_free(struct eng_migration *m)
     buf_fini(&m->blockers);
     json_decref(m->blocking);
     json_decref(m->acted);
+    policy_free(m->policy);
+    replicas_forget(m);
     buf_fini(&m->throttled);
     eng_plan_free(m->plan);
     free(m->name);

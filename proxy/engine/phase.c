@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy.h"
+#include "replicas.h"
 #include "runner.h"
 #include "segue/base/clock.h"
 #include "segue/base/fault.h"
@@ -93,6 +95,9 @@ void eng_phase_switch(struct eng_engine *engine, struct eng_migration *m, enum e
     }
     m->retries = 0;
     m->not_before_us = 0;
+    policy_free(m->policy);
+    m->policy = NULL;
+    replicas_forget(m);
     m->step[0] = '\0';
     err_clear(&m->failure);
     if (phases[to].new_epoch) {

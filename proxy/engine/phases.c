@@ -1,5 +1,6 @@
 /* What a turn of each plain phase does; cut-over and its way back are in cutover.c. */
 #include "runner.h"
+#include "schedule.h"
 #include "segue/base/log.h"
 #include "store.h"
 
@@ -82,15 +83,18 @@ enum rc eng_phase_verifying(struct eng_engine *engine, struct eng_migration *m, 
 
 enum rc eng_phase_ready(struct eng_engine *engine, struct eng_migration *m, struct err *err)
 {
+    enum rc rc;
+
     m->step[0] = '\0';
     if (m->verify_wanted)
         return eng_verify_wanted_turn(engine, m, err);
-    if (m->migrate && eng_cutover_preflight(engine, m, err) != RC_OK)
-        return RC_ERR;
-    if (m->migrate)
-        return eng_phase_move(engine, m, PH_CUTTING_OVER, err);
-    eng_sleep(m, IDLE_MS);
-    return RC_AGAIN;
+    rc = schedule_turn(engine, m, err);
+    if (rc != RC_OK)
+        return rc;
+    buf_reset(&m->blockers);
+    m->wait_replicas = m->due.wait_replicas;
+    rc = eng_cutover_preflight(engine, m, err);
+    return rc == RC_OK ? eng_phase_move(engine, m, PH_CUTTING_OVER, err) : rc;
 }
 
 enum rc eng_phase_soaking(struct eng_engine *engine, struct eng_migration *m, struct err *err)

@@ -20,12 +20,27 @@
 struct eng_fill;   /* backfill.c */
 struct eng_verify; /* verify.c */
 struct eng_usage;  /* usage.h */
+struct eng_policy; /* policy.h */
 
 /* A relation that migrating locks: the plan's tables, and what else its gated steps lock. */
 struct eng_locked {
     char *schema, *name;
     int table; /* index into plan->tables, or -1 */
     int bit;   /* in the published rules; -1: not published */
+};
+
+/* When a cut-over is to begin, see schedule.h. */
+struct eng_due {
+    bool set, wait_replicas, postponed;
+    int64_t at_us;
+    char at[32]; /* UTC, for people */
+};
+
+/* What standbys are to have replayed, see replicas.h. */
+struct eng_caught_up {
+    char lsn[24]; /* "": it has not begun */
+    int64_t until_us;
+    json_t *names; /* who was there when it began */
 };
 
 struct eng_stats {
@@ -57,13 +72,18 @@ struct eng_migration {
     int64_t not_before_us; /* no turn before */
     unsigned retries;      /* of what runs now */
     bool abort_wanted;     /* from cutting_over: give up, then abort */
-    struct eng_conn lng;   /* long statements of this migration */
-    int long_step;         /* index of the step that runs on lng, -1: none */
-    char step[200];        /* title of what runs now */
-    struct buf blockers;   /* text */
-    json_t *blocking;      /* who was in the way last: an array, see gated.h */
-    json_t *acted;         /* whom the policy has ended since the last attempt, see policy.h */
-    struct buf throttled;  /* text: every reason that holds or slows */
+    bool withdraw_wanted;  /* from cutting_over: back to ready */
+    bool wait_replicas;    /* this cut-over: once they have caught up */
+    struct eng_due due;
+    struct eng_caught_up caught_up;
+    struct eng_policy *policy;
+    struct eng_conn lng;  /* long statements of this migration */
+    int long_step;        /* index of the step that runs on lng, -1: none */
+    char step[200];       /* title of what runs now */
+    struct buf blockers;  /* text */
+    json_t *blocking;     /* who was in the way last: an array, see gated.h */
+    json_t *acted;        /* whom the policy has ended since the last attempt, see policy.h */
+    struct buf throttled; /* text: every reason that holds or slows */
 
     struct eng_fill *fill;
     struct eng_verify *verify;

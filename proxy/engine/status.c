@@ -142,6 +142,7 @@ static void put_status(struct eng_engine *engine, struct eng_migration *m)
     json_array_append_new(row, json_integer(s->bytes_now));
     json_array_append_new(row, shown(m->blockers.data));
     json_array_append_new(row, next_attempt(m));
+    json_array_append_new(row, text_or_null(m->due.set ? m->due.at : NULL));
     json_array_append_new(row, text_or_null(m->failure.text));
     json_array_append_new(row, text_or_null(m->failure.hint));
     json_array_append_new(row, old_names_ago(engine, m));

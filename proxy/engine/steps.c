@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "gated.h"
+#include "policy.h"
 #include "segue/base/clock.h"
 #include "segue/base/fault.h"
 #include "segue/base/log.h"
@@ -103,6 +104,8 @@ static enum rc run_gated(struct eng_engine *engine, struct eng_migration *m, siz
                                         step->stage == ENG_STAGE_ABORT,
                                .sql = sql,
                                .phase = -1};
+    if (step->stage == ENG_STAGE_CONTRACT)
+        policy_act(engine, m, names);
     gated_run(engine, m, &spec, &result, err);
     free(sql);
     free(names);
@@ -113,7 +116,10 @@ static enum rc run_gated(struct eng_engine *engine, struct eng_migration *m, siz
     if (result.outcome != GATED_BUSY)
         return RC_ERR; /* lost at COMMIT: the mark tells after the reconnect */
     err_clear(err);
-    return back_off(m);
+    if (step->stage != ENG_STAGE_CONTRACT)
+        return back_off(m);
+    policy_sleep(engine, m, conn_backoff_ms(m->retries++, RETRY_BASE_MS, RETRY_MAX_MS));
+    return RC_AGAIN;
 }
 
 static enum rc run_ddl(struct eng_engine *engine, struct eng_migration *m, size_t i,

@@ -7,6 +7,7 @@
 
 #include "attempts.h"
 #include "runner.h"
+#include "schedule.h"
 #include "segue/base/clock.h"
 #include "segue/base/fault.h"
 #include "segue/base/log.h"
@@ -305,7 +306,8 @@ enum rc store_load(struct eng_engine *engine, struct err *err)
         }
         if (m->epoch > engine->epoch)
             engine->epoch = m->epoch;
-        if (load_steps(engine, m, err) != RC_OK || load_verification(engine, m, err) != RC_OK) {
+        if (load_steps(engine, m, err) != RC_OK || load_verification(engine, m, err) != RC_OK ||
+            schedule_load(engine, m, err) != RC_OK) {
             eng_migration_free(m);
             goto out;
         }
@@ -356,7 +358,8 @@ enum rc store_flags(struct eng_engine *engine, struct eng_migration *m, struct e
                             stall,
                             lock,
                             repairs,
-                            m->repairing ? "t" : "f"};
+                            m->repairing ? "t" : "f",
+                            m->migrate ? "t" : "f"};
     PGresult *res;
 
     snprintf(id, sizeof(id), "%" PRId64, m->id);
@@ -367,7 +370,8 @@ enum rc store_flags(struct eng_engine *engine, struct eng_migration *m, struct e
     res = conn_params(&engine->work, err,
                       "UPDATE segue.migrations SET paused = $2::bool, force = $3::bool, "
                       "error = $4, error_state = $5, hint = $6, stall_us_max = $7::bigint, "
-                      "lock_us_max = $8::bigint, repairs = $9::int, repairing = $10::bool "
+                      "lock_us_max = $8::bigint, repairs = $9::int, repairing = $10::bool, "
+                      "migrate = $11::bool "
                       "WHERE id = $1::bigint",
                       (int)ARRAY_LEN(values), values);
     if (!res)

@@ -85,5 +85,10 @@ const char *const store_ddl[] = {
     "CREATE INDEX phases_migration ON segue.phases (migration);"
     "INSERT INTO segue.phases (migration, phase, at, epoch)"
     " SELECT id, phase, phase_at, epoch FROM segue.migrations",
+
+    /* 4: when a cut-over is to begin */
+    "CREATE TABLE segue.schedule (migration bigint PRIMARY KEY, due_at timestamptz NOT NULL,"
+    " wait_replicas bool NOT NULL, postponed bool NOT NULL,"
+    " set_at timestamptz NOT NULL DEFAULT clock_timestamp())",
 };
 const size_t store_ddl_count = ARRAY_LEN(store_ddl);

@@ -27,13 +27,22 @@ struct eng_backoff {
     int64_t ms[ENG_BACKOFF_MAX];
 };
 
+/* What becomes of those in the way of a cut-over, rollback or complete. */
+enum eng_blockers { ENG_BLOCKERS_WAIT, ENG_BLOCKERS_CANCEL, ENG_BLOCKERS_TERMINATE };
+
 struct eng_options {
-    const char *upstream;            /* connection URL or string of the control plane */
-    unsigned lock_timeout_ms;        /* DDL: 200 */
-    unsigned drain_timeout_ms;       /* cut-over: 1000 */
-    unsigned gate_hold_max_ms;       /* hard deadline: 2000 */
-    unsigned cutover_attempts_max;   /* then back to ready: 10 */
-    struct eng_backoff backoff;      /* of cut-over and its way back */
+    const char *upstream;          /* connection URL or string of the control plane */
+    unsigned lock_timeout_ms;      /* DDL: 200 */
+    unsigned drain_timeout_ms;     /* cut-over: 1000 */
+    unsigned gate_hold_max_ms;     /* hard deadline: 2000 */
+    unsigned cutover_attempts_max; /* then back to ready: 10 */
+    struct eng_backoff backoff;    /* of cut-over and its way back */
+    enum eng_blockers blockers;
+    unsigned blockers_after_ms;      /* in the way for so long: 10000 */
+    const char *blockers_exempt;     /* rules, see engine/exempt.h */
+    const char *postpone_file;       /* "": none */
+    unsigned late_max_s;             /* of a cut-over at a time: 300 */
+    unsigned replicas_wait_ms;       /* 60000 */
     unsigned transaction_age_max_ms; /* pre-flight limit for old transactions: 5000 */
     unsigned batch_target_ms;        /* 100 */
     unsigned batch_lock_timeout_ms;  /* 50 */
@@ -63,7 +72,8 @@ struct eng_job {
     char *name; /* migration, or NULL */
     char *arg, *value;
     bool force;
-    bool migrate; /* START: go on through cut-over to soaking by itself */
+    bool migrate;                 /* START: go on through cut-over to soaking by itself */
+    bool withdraw, wait_replicas; /* CUTOVER; arg: the time, or NULL for now */
     void (*done)(struct eng_job *job, void *ctx); /* must not block; job is freed after it */
     void *ctx;
     struct err err; /* set: refused */
