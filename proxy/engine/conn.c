@@ -269,10 +269,9 @@ enum rc conn_send(struct eng_conn *conn, const char *sql, struct err *err)
     return RC_OK;
 }
 
-enum rc conn_poll(struct eng_conn *conn, struct err *err)
+enum rc conn_poll_result(struct eng_conn *conn, PGresult **res, struct err *err)
 {
-    PGresult *res;
-
+    *res = NULL;
     if (!conn->busy)
         return RC_OK;
     if (conn_up(conn)) {
@@ -280,11 +279,17 @@ enum rc conn_poll(struct eng_conn *conn, struct err *err)
             return RC_AGAIN;
     }
     conn->busy = false;
-    res = collect(conn, NULL, err);
-    if (!res)
-        return RC_ERR;
+    *res = collect(conn, NULL, err);
+    return *res ? RC_OK : RC_ERR;
+}
+
+enum rc conn_poll(struct eng_conn *conn, struct err *err)
+{
+    PGresult *res;
+    enum rc rc = conn_poll_result(conn, &res, err);
+
     PQclear(res);
-    return RC_OK;
+    return rc;
 }
 
 bool conn_lost(const struct err *err)

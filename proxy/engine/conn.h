@@ -52,6 +52,8 @@ void conn_rollback(struct eng_conn *conn); /* ends whatever transaction is open 
 /* Long statements: send, poll until it is not RC_AGAIN, or cancel (then still poll). */
 enum rc conn_send(struct eng_conn *conn, const char *sql, struct err *err) MUST_CHECK;
 enum rc conn_poll(struct eng_conn *conn, struct err *err) MUST_CHECK;
+/* The same; RC_OK: *res is the last result, the caller's to PQclear (NULL when nothing ran). */
+enum rc conn_poll_result(struct eng_conn *conn, PGresult **res, struct err *err) MUST_CHECK;
 void conn_cancel(struct eng_conn *conn);
 
 /* Lock timeouts, deadlocks, cancels, lost connections: the same again may succeed. */

@@ -149,6 +149,7 @@ static void disconnect(struct eng_engine *engine, const struct err *err)
 {
     log_err(LOG_WARNING, "the engine lost its connection", err);
     conn_close(&engine->work);
+    eng_pool_close(engine);
     engine->ready = false;
     engine->connects_failed = 0;
     engine->connect_at_us = 0;
@@ -360,16 +361,19 @@ static bool judge(struct eng_engine *engine, struct eng_migration *m, struct err
 }
 
 /* A failure stops the road, not what is asked for beside it. */
-static bool wants_turn(const struct eng_migration *m)
+static bool may_turn(const struct eng_migration *m)
 {
     bool resting = m->phase == PH_READY || m->phase == PH_SOAKING;
 
-    if (m->not_before_us > clock_us())
-        return false;
     if (err_is_set(&m->failure))
         return resting && m->verify_wanted;
     /* the backfill asks the throttle itself, which shows that it is paused */
     return !m->paused || m->phase == PH_BACKFILLING || m->long_step >= 0 || m->verify_wanted;
+}
+
+static bool wants_turn(const struct eng_migration *m)
+{
+    return m->not_before_us <= clock_us() && may_turn(m);
 }
 
 static bool turn(struct eng_engine *engine, struct eng_migration *m)
@@ -417,6 +421,7 @@ static void round_of_turns(struct eng_engine *engine)
     }
     if (!filling)
         throttle_watch(engine);
+    eng_pool_trim(engine);
     eng_publish_refresh(engine);
 }
 
@@ -443,13 +448,40 @@ static int64_t wait_ms(const struct eng_engine *engine)
     return until > 0 ? (until + 999) / 1000 : 0;
 }
 
+static void wake_filling(struct eng_engine *engine, const struct pollfd *fds, size_t n)
+{
+    for (size_t i = 0; i < engine->nmigrations && n > 0 && engine->ready; i++) {
+        struct eng_migration *m = engine->migrations[i];
+        struct pollfd own[ENG_FILL_FDS_MAX];
+        size_t count = may_turn(m) ? eng_fill_fds(engine, m, own, ENG_FILL_FDS_MAX) : 0;
+
+        for (size_t j = 0; j < count && j < n; j++) {
+            if (fds[j].revents)
+                m->not_before_us = 0;
+        }
+        fds += count;
+        n -= count;
+    }
+}
+
+/* For a job, for the answer to a batch, or for the next turn that is due. */
 static void wait_wake(struct eng_engine *engine)
 {
-    struct pollfd fd = {.fd = engine->wakefd, .events = POLLIN};
-    uint64_t n;
+    size_t room = 1 + engine->nmigrations * ENG_FILL_FDS_MAX, n = 1;
+    struct pollfd *fds = mem_calloc(room, sizeof(*fds));
+    uint64_t count;
 
-    if (poll(&fd, 1, (int)wait_ms(engine)) > 0 && read(engine->wakefd, &n, sizeof(n)) < 0)
-        log_debug("wake: %s", strerror(errno));
+    fds[0] = (struct pollfd){.fd = engine->wakefd, .events = POLLIN};
+    for (size_t i = 0; i < engine->nmigrations && engine->ready; i++) {
+        if (may_turn(engine->migrations[i]))
+            n += eng_fill_fds(engine, engine->migrations[i], fds + n, room - n);
+    }
+    if (poll(fds, n, (int)wait_ms(engine)) > 0) {
+        if (fds[0].revents && read(engine->wakefd, &count, sizeof(count)) < 0)
+            log_debug("wake: %s", strerror(errno));
+        wake_filling(engine, fds + 1, n - 1);
+    }
+    free(fds);
 }
 
 static void *engine_main(void *arg)
@@ -486,6 +518,7 @@ static void *engine_main(void *arg)
         FAULT(stop_saved);
     }
     forget_all(engine);
+    eng_pool_close(engine);
     conn_close(&engine->work);
     board_set_connected(engine->board, false);
     return NULL;
@@ -532,6 +565,7 @@ void eng_free(struct eng_engine *engine)
     assert(!engine->started);
     board_free(engine->board);
     eng_usage_free(engine->usage);
+    free(engine->pool);
     close(engine->wakefd);
     pthread_mutex_destroy(&engine->lock);
     eng_options_free(&engine->options);

@@ -12,8 +12,7 @@ struct eng_relation {
     char *name; /* qualified and quoted */
     uint32_t relfilenode;
     int64_t next, end; /* blocks */
-    int64_t rows;
-    int table; /* index into plan->tables */
+    int table;         /* index into plan->tables */
 };
 
 struct eng_relations {

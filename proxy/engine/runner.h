@@ -5,6 +5,7 @@
 #ifndef SEGUE_ENGINE_RUNNER_H
 #define SEGUE_ENGINE_RUNNER_H
 
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -17,7 +18,8 @@
 #include "sight.h"
 #include "throttle.h"
 
-struct eng_fill;   /* backfill.c */
+struct eng_fill;   /* fill.h */
+struct eng_pool;   /* fill.h */
 struct eng_verify; /* verify.c */
 struct eng_usage;  /* usage.h */
 struct eng_policy; /* policy.h */
@@ -145,6 +147,7 @@ struct eng_engine {
     struct eng_migration **migrations; /* active ones */
     size_t nmigrations;
     struct throttle throttle;
+    struct eng_pool *pool; /* connections of the backfill; NULL: not needed yet */
     struct eng_usage *usage;
 };
 
@@ -183,6 +186,12 @@ void eng_fill_free(struct eng_fill *fill);
 enum rc eng_fill_restart(struct eng_engine *engine, struct eng_migration *m,
                          struct err *err) MUST_CHECK; /* forgets the watermarks: repair pass */
 double eng_fill_share(const struct eng_migration *m); /* 0..1 of the blocks */
+/* Sockets on which something of its backfill ends, at most max: how many. */
+size_t eng_fill_fds(const struct eng_engine *engine, const struct eng_migration *m,
+                    struct pollfd *fds, size_t max);
+#define ENG_FILL_FDS_MAX 17                     /* a migration */
+void eng_pool_trim(struct eng_engine *engine);  /* closes connections that nobody needs */
+void eng_pool_close(struct eng_engine *engine); /* all of them, and what runs there */
 
 /* One range of blocks. RC_OK: the pass is complete, stats.rows_verified / rows_bad are set and
  * the result is stored. */

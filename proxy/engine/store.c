@@ -1,6 +1,7 @@
 #include "store.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -393,7 +394,9 @@ enum rc store_throttle_load(struct eng_engine *engine, struct err *err)
 
         if (i < 0)
             continue;
-        engine->throttle.signals[i].limit = res_double(res, r, 1);
+        engine->throttle.signals[i].limit =
+            fmin(fmax(res_double(res, r, 1), throttle_signal((size_t)i)->limit_min),
+                 throttle_signal((size_t)i)->limit_max);
         engine->throttle.signals[i].enabled = res_bool(res, r, 2);
     }
     PQclear(res);

@@ -90,5 +90,9 @@ const char *const store_ddl[] = {
     "CREATE TABLE segue.schedule (migration bigint PRIMARY KEY, due_at timestamptz NOT NULL,"
     " wait_replicas bool NOT NULL, postponed bool NOT NULL,"
     " set_at timestamptz NOT NULL DEFAULT clock_timestamp())",
+
+    /* 5: several ranges of blocks a relation, each with its watermark */
+    "ALTER TABLE segue.progress ADD COLUMN from_block bigint NOT NULL DEFAULT 0,"
+    " DROP CONSTRAINT progress_pkey, ADD PRIMARY KEY (migration, relation, from_block)",
 };
 const size_t store_ddl_count = ARRAY_LEN(store_ddl);

@@ -21,6 +21,7 @@ struct eng_migration;
 enum throttle_id {
     THROTTLE_ROWS,
     THROTTLE_NICE,
+    THROTTLE_WORKERS,
     THROTTLE_LAG_S,
     THROTTLE_LAG_BYTES,
     THROTTLE_P99,
@@ -44,6 +45,7 @@ struct throttle_signal {
     const char *name, *unit;
     double limit_default;
     bool enabled_default;
+    double limit_min, limit_max;
     double slow_at; /* share of the limit from which it slows; 1: it holds or goes */
     /* NULL: nothing to read, the limit itself paces (rows_per_s, nice_ratio) */
     void (*read)(struct eng_engine *engine, struct throttle_reading *out);
@@ -61,6 +63,7 @@ struct throttle_state {
 struct throttle {
     struct throttle_state signals[THROTTLE_COUNT];
     int64_t read_us;
+    int64_t pace_us; /* rows_per_s: when the next batch of anybody may begin */
     /* client latency: two windows that slide */
     struct hist_copy before, older, newer;
     int64_t before_us, older_us, newer_us;
@@ -90,10 +93,13 @@ enum rc throttle_set(struct throttle *t, size_t i, const char *value, struct err
  * gets every reason. */
 enum throttle_verdict throttle_check(struct eng_engine *engine, struct eng_migration *m);
 
-/* Pause after a batch of `rows` that took `ms`, from the pacing signals and a slow verdict. */
-int64_t throttle_delay_ms(const struct throttle *t, enum throttle_verdict verdict, double rows,
-                          double ms);
-double throttle_rows_max(const struct throttle *t); /* a batch; 0: no cap */
+/* Pause of a worker after a batch that took `ms`, from nice_ratio and a slow verdict. */
+int64_t throttle_pause_ms(const struct throttle *t, enum throttle_verdict verdict, double ms);
+/* A batch that began at began_us has filled `rows`; when, by rows_per_s, the next may begin. */
+void throttle_filled(struct throttle *t, int64_t began_us, double rows);
+int64_t throttle_paced_us(const struct throttle *t);
+double throttle_rows_max(const struct throttle *t);  /* a batch; 0: no cap */
+unsigned throttle_workers(const struct throttle *t); /* batches at once, over all migrations */
 
 void throttle_watch(struct eng_engine *engine);    /* between backfills: latency of clients */
 void throttle_baseline(struct eng_engine *engine); /* a backfill begins */

@@ -108,6 +108,7 @@ def test_a_connection_lost_at_the_commit_of_a_batch_leaves_rows_and_watermark_al
     relay.refuse(True)
     relay.at_commit(how, word=b"segue.progress")
     until("the cut", relay.fired.is_set)
+    relay.drop_all(control_only=True)  # batches have a connection of their own: the rest is away, too
     until("its connections to be gone", lambda: not db.one(
         "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'segue' AND datname = current_database()"))
     filled, noted, watermark, left_behind = db.sql("""

@@ -141,11 +141,18 @@ static void a_rate_stretches_batches_to_its_time(void **state)
 
     (void)state;
     throttle_init(&t);
-    assert_int_equal(throttle_delay_ms(&t, THROTTLE_GO, 1000, 100), 0);
+    throttle_filled(&t, 1000, 1000);
+    assert_int_equal(throttle_paced_us(&t), 0);
     assert_int_equal(throttle_set(&t, THROTTLE_ROWS, "1000", &err), RC_OK);
-    assert_int_equal(throttle_delay_ms(&t, THROTTLE_GO, 200, 50), 150);
-    assert_int_equal(throttle_delay_ms(&t, THROTTLE_GO, 10, 50), 0);
+    throttle_filled(&t, 1000000, 200);
+    assert_int_equal(throttle_paced_us(&t), 1200000);
+    throttle_filled(&t, 1100000, 50); /* of another worker: the rate is that of all together */
+    assert_int_equal(throttle_paced_us(&t), 1250000);
     assert_true(throttle_rows_max(&t) == 200);
+    assert_int_equal(throttle_set(&t, THROTTLE_WORKERS, "4", &err), RC_OK);
+    assert_true(throttle_rows_max(&t) == 50);
+    assert_int_equal(throttle_set(&t, THROTTLE_ROWS, "off", &err), RC_OK);
+    assert_int_equal(throttle_paced_us(&t), 0);
 }
 
 static void the_longest_pause_wins(void **state)
@@ -155,13 +162,34 @@ static void the_longest_pause_wins(void **state)
 
     (void)state;
     throttle_init(&t);
+    assert_int_equal(throttle_pause_ms(&t, THROTTLE_GO, 50), 0);
+    assert_int_equal(throttle_pause_ms(&t, THROTTLE_SLOW, 50), 50);
     assert_int_equal(throttle_set(&t, THROTTLE_NICE, "2", &err), RC_OK);
-    assert_int_equal(throttle_delay_ms(&t, THROTTLE_GO, 10, 50), 100);
-    assert_int_equal(throttle_set(&t, THROTTLE_ROWS, "1000", &err), RC_OK);
-    assert_int_equal(throttle_delay_ms(&t, THROTTLE_GO, 1000, 50), 950);
+    assert_int_equal(throttle_pause_ms(&t, THROTTLE_GO, 50), 100);
+    assert_int_equal(throttle_pause_ms(&t, THROTTLE_SLOW, 50), 100);
     assert_int_equal(throttle_set(&t, THROTTLE_NICE, "off", &err), RC_OK);
-    assert_int_equal(throttle_set(&t, THROTTLE_ROWS, "off", &err), RC_OK);
-    assert_int_equal(throttle_delay_ms(&t, THROTTLE_SLOW, 10, 50), 50);
+    assert_int_equal(throttle_pause_ms(&t, THROTTLE_GO, 50), 0);
+}
+
+static void workers_are_a_number_within_limits(void **state)
+{
+    static const char *const bad[] = {"0", "17", "off", "on", "0.5", "many"};
+    struct throttle t;
+    struct err err = {0};
+
+    (void)state;
+    throttle_init(&t);
+    assert_int_equal(throttle_workers(&t), 1);
+    assert_int_equal(throttle_set(&t, THROTTLE_WORKERS, "16", &err), RC_OK);
+    assert_int_equal(throttle_workers(&t), 16);
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        err_clear(&err);
+        assert_int_equal(throttle_set(&t, THROTTLE_WORKERS, bad[i], &err), RC_ERR);
+        assert_non_null(strstr(err.hint, "from 1 to 16"));
+    }
+    assert_int_equal(throttle_workers(&t), 16);
+    assert_int_equal(throttle_set(&t, THROTTLE_WORKERS, "default", &err), RC_OK);
+    assert_int_equal(throttle_workers(&t), 1);
 }
 
 static void signals_are_found_by_name(void **state)
@@ -186,6 +214,7 @@ int main(void)
         cmocka_unit_test(pause_has_no_limit),
         cmocka_unit_test(a_rate_stretches_batches_to_its_time),
         cmocka_unit_test(the_longest_pause_wins),
+        cmocka_unit_test(workers_are_a_number_within_limits),
         cmocka_unit_test(signals_are_found_by_name),
     };
 

@@ -2,7 +2,7 @@
  * Named places at which a test lets something fail (tests/faults). They exist in build/faults/segue
  * alone (make faulty); in any other program FAULT() is nothing, and fault.c is not linked.
  *
- *   FAULT(batch_commit);                 "batch_commit"
+ *   FAULT(batch_sent);                   "batch_sent"
  *   FAULT_OF(gate_closed, "expanding");  "gate_closed/expanding"
  *
  * Environment of that program:

@@ -56,19 +56,18 @@ FAULT_POINT(gate_opened, "expanding cutting_over reverting contracting aborting"
 FAULT_POINT(give_up, "cutting_over reverting", "engine/cutover.c", "attempts are used up; the phase has not gone back")
 
 /* the backfill */
-FAULT_POINT(fill_begin, "", "engine/backfill.c", "before the watermarks are made")
-FAULT_POINT(fill_begun, "", "engine/backfill.c", "the watermarks are made; no batch yet")
-FAULT_POINT(batch_before, "", "engine/backfill.c", "before a batch")
-FAULT_POINT(batch_written, "", "engine/backfill.c", "rows are written, the watermark is not")
-FAULT_POINT(batch_commit, "", "engine/backfill.c", "rows and watermark are written; COMMIT not sent")
+FAULT_POINT(fill_begin, "", "engine/fill_mark.c", "before the watermarks are made")
+FAULT_POINT(fill_begun, "", "engine/fill_mark.c", "the watermarks are made; no batch yet")
+FAULT_POINT(batch_before, "", "engine/fill_pool.c", "before a batch")
+FAULT_POINT(batch_sent, "", "engine/fill_pool.c", "a batch is sent, its COMMIT with it; nothing is answered")
 FAULT_POINT(batch_committed, "", "engine/backfill.c", "the batch is committed; memory does not know it")
 FAULT_POINT(batch_skips, "", "engine/backfill.c", "rows are locked by somebody: the range is about to run around them")
-FAULT_POINT(vacuum_before, "", "engine/backfill.c", "before an interleaved VACUUM")
-FAULT_POINT(vacuum_sent, "", "engine/backfill.c", "VACUUM runs")
-FAULT_POINT(vacuum_done, "", "engine/backfill.c", "VACUUM is answered")
+FAULT_POINT(vacuum_before, "", "engine/fill_vacuum.c", "before an interleaved VACUUM")
+FAULT_POINT(vacuum_sent, "", "engine/fill_vacuum.c", "VACUUM runs")
+FAULT_POINT(vacuum_done, "", "engine/fill_vacuum.c", "VACUUM is answered")
 FAULT_POINT(fill_mark, "", "engine/backfill.c", "all rows were visited; no mark yet")
 FAULT_POINT(fill_marked, "", "engine/backfill.c", "the pass is marked as done")
-FAULT_POINT(repair_before, "", "engine/backfill.c", "verify found rows: the repair pass is about to begin")
+FAULT_POINT(repair_before, "", "engine/fill_mark.c", "verify found rows: the repair pass is about to begin")
 
 /* verify */
 FAULT_POINT(verify_begin, "", "engine/verify.c", "before the first range")

@@ -1,0 +1,110 @@
+/*
+ * One batch as one string of statements: rows, what was skipped, watermark, COMMIT. Between the
+ * rows and the watermark stands what the rows' own count is needed for, so it is a DO block; the
+ * statements with the user's expressions are EXECUTEd, where no variable can take a column's name.
+ *
+ * synchronous_commit is off: a batch lost in a crash of the server lost its watermark with it and
+ * is done again; the phase's next move is synchronous.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "fill.h"
+#include "segue/base/mem.h"
+#include "segue/sql/expr.h"
+
+static char *update_sql(const struct fill_text *text, const struct fill_relation *rel,
+                        const struct fill_batch *batch, const char *where)
+{
+    if (batch->skip_locked)
+        return mem_printf(
+            "UPDATE ONLY %s SET %s WHERE ctid = ANY (ARRAY(SELECT ctid FROM ONLY %s WHERE "
+            "%s AND NOT (%s) FOR NO KEY UPDATE SKIP LOCKED)) AND NOT (%s)",
+            rel->name, text->set, rel->name, where, text->in_step, text->in_step);
+    return mem_printf("UPDATE ONLY %s SET %s WHERE %s AND (%s)", rel->name, text->set, where,
+                      text->unfilled);
+}
+
+static void execute(struct buf *body, const char *sql)
+{
+    char *literal = sql_quote_literal(sql);
+
+    buf_printf(body, "EXECUTE %s; ", literal);
+    free(literal);
+}
+
+/* What is left of a skip-locked range is written down in the same transaction. */
+static void note_skipped(struct buf *body, const struct eng_migration *m,
+                         const struct fill_text *text, const struct fill_relation *rel,
+                         const struct fill_batch *batch, const char *where)
+{
+    char *sql =
+        mem_printf("INSERT INTO segue.skipped SELECT %" PRId64 ", %u, %" PRId64 ", %" PRId64
+                   " WHERE EXISTS (SELECT 1 FROM ONLY %s WHERE %s AND NOT (%s))",
+                   m->id, rel->oid, batch->from, batch->to, rel->name, where, text->in_step);
+
+    buf_printf(body,
+               "DELETE FROM segue.skipped WHERE migration = %" PRId64
+               " AND relation = %u AND from_block = %" PRId64 "; ",
+               m->id, rel->oid, batch->from);
+    execute(body, sql);
+    free(sql);
+}
+
+static char *body_sql(const struct eng_migration *m, const struct fill_batch *batch)
+{
+    const struct fill_relation *rel = &m->fill->relations[batch->relation];
+    const struct fill_range *range = &m->fill->ranges[batch->range];
+    const struct fill_text *text = &m->fill->texts[rel->table];
+    struct buf body = {0};
+    char where[128], *update;
+
+    snprintf(where, sizeof(where),
+             "ctid >= '(%" PRId64 ",0)'::tid AND ctid < '(%" PRId64 ",0)'::tid", batch->from,
+             batch->to);
+    update = update_sql(text, rel, batch, where);
+    buf_append_str(&body, "DECLARE fill_rows bigint; fill_total bigint; "
+                          "fill_lsn pg_lsn := pg_current_wal_insert_lsn(); "
+                          "fill_began timestamptz := clock_timestamp(); BEGIN ");
+    execute(&body, update);
+    free(update);
+    buf_append_str(&body, "GET DIAGNOSTICS fill_rows = ROW_COUNT; ");
+    if (batch->skip_locked)
+        note_skipped(&body, m, text, rel, batch, where);
+    buf_printf(&body,
+               "UPDATE segue.progress SET next_block = greatest(next_block, least(%" PRId64
+               ", end_block)), rows = rows + fill_rows WHERE migration = %" PRId64
+               " AND relation = %u AND from_block = %" PRId64
+               " AND relfilenode = pg_relation_filenode(relation) RETURNING rows INTO fill_total; "
+               "IF NOT FOUND THEN RAISE EXCEPTION 'rewritten' USING ERRCODE = '" FILL_OTHER_FILE
+               "'; END IF; PERFORM set_config('segue.batch', format('%%s %%s %%s %%s', "
+               "fill_rows, fill_total, pg_current_wal_insert_lsn() - fill_lsn, extract(epoch FROM "
+               "clock_timestamp() - fill_began) * 1000), false); END",
+               batch->to, m->id, rel->oid, range->from);
+    return buf_take(&body);
+}
+
+char *fill_batch_sql(struct eng_engine *engine, const struct eng_migration *m,
+                     const struct fill_batch *batch)
+{
+    char *body = body_sql(m, batch), *literal = sql_quote_literal(body), *sql;
+
+    sql = mem_printf(
+        "BEGIN; SET LOCAL lock_timeout = %u; SET LOCAL synchronous_commit = off; "
+        "%sDO %s; COMMIT; SELECT current_setting('segue.batch')",
+        engine->options.batch_lock_timeout_ms,
+        engine->pool->quiet_triggers == 1 ? "SET LOCAL session_replication_role = replica; " : "",
+        literal);
+    free(literal);
+    free(body);
+    return sql;
+}
+
+bool fill_batch_answer(const PGresult *res, struct fill_answer *out)
+{
+    const char *text = PQntuples(res) == 1 ? res_text(res, 0, 0) : NULL;
+
+    return text && sscanf(text, "%" SCNd64 " %" SCNd64 " %lf %lf", &out->rows, &out->range_rows,
+                          &out->wal_bytes, &out->ms) == 4;
+}

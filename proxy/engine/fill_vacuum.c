@@ -1,0 +1,73 @@
+/*
+ * The interleaved VACUUM (DESIGN 7): what a batch leaves behind is used by the next ones, so that
+ * the table stays small. Batches on the relation wait for it; those on others go on.
+ */
+#include <stdlib.h>
+
+#include "fill.h"
+#include "segue/base/fault.h"
+#include "segue/base/log.h"
+#include "segue/base/mem.h"
+#include "steps.h"
+
+#define VACUUM_SHARE 0.02
+
+enum rc fill_vacuum_plan(struct eng_engine *engine, struct fill_relation *rel, struct err *err)
+{
+    PGresult *res;
+
+    if (rel->vacuum_every > 0 || engine->options.vacuum_rows == 0)
+        return RC_OK;
+    res = conn_query(&engine->work, err,
+                     "SELECT greatest(reltuples, 0) FROM pg_class WHERE oid = %u", rel->oid);
+    if (!res)
+        return RC_ERR;
+    rel->vacuum_every = PQntuples(res) ? res_double(res, 0, 0) * VACUUM_SHARE : 0;
+    if (rel->vacuum_every < engine->options.vacuum_rows)
+        rel->vacuum_every = engine->options.vacuum_rows;
+    PQclear(res);
+    return RC_OK;
+}
+
+bool fill_vacuum_due(const struct eng_engine *engine, const struct fill_relation *rel)
+{
+    return engine->options.vacuum_rows > 0 && rel->vacuum_every > 0 &&
+           rel->since_vacuum >= rel->vacuum_every;
+}
+
+enum rc fill_vacuum_start(struct eng_engine *engine, struct eng_migration *m, size_t relation,
+                          struct err *err)
+{
+    struct fill_relation *rel = &m->fill->relations[relation];
+    char *sql = mem_printf("VACUUM (SKIP_LOCKED, TRUNCATE off, INDEX_CLEANUP auto) %s", rel->name);
+    enum rc rc = eng_long_open(engine, m, err);
+
+    FAULT(vacuum_before);
+    if (rc == RC_OK)
+        rc = conn_send(&m->lng, sql, err);
+    free(sql);
+    if (rc != RC_OK)
+        return rc;
+    FAULT(vacuum_sent);
+    rel->since_vacuum = 0;
+    m->fill->vacuuming = relation;
+    return RC_OK;
+}
+
+void fill_vacuum_poll(struct eng_migration *m)
+{
+    struct err err = {0};
+    enum rc rc;
+
+    if (m->fill->vacuuming == FILL_NONE)
+        return;
+    rc = conn_poll(&m->lng, &err);
+    if (rc == RC_AGAIN)
+        return;
+    FAULT(vacuum_done);
+    m->fill->vacuuming = FILL_NONE;
+    if (rc == RC_ERR) { /* a courtesy: the backfill does not depend on it */
+        log_warning("vacuum: %s", err.text);
+        conn_close(&m->lng);
+    }
+}
