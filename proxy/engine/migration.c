@@ -11,17 +11,18 @@
 #include "segue/base/mem.h"
 #include "segue/sql/expr.h"
 
-static void add_locked(struct eng_migration *m, char *schema, char *name, int table)
+static void add_locked(struct eng_migration *m, char *schema, char *name, int table, bool turns)
 {
     for (size_t i = 0; i < m->nlocked; i++) {
         if (strcmp(m->locked[i].schema, schema) == 0 && strcmp(m->locked[i].name, name) == 0) {
+            m->locked[i].turns |= turns;
             free(schema);
             free(name);
             return;
         }
     }
     m->locked = mem_realloc(m->locked, (m->nlocked + 1) * sizeof(*m->locked));
-    m->locked[m->nlocked++] = (struct eng_locked){schema, name, table, -1};
+    m->locked[m->nlocked++] = (struct eng_locked){schema, name, table, -1, turns};
 }
 
 /* One identifier, quoted or not, in catalog spelling; moves *at behind it. */
@@ -72,7 +73,12 @@ static void each_lock(const char *lock_on, void (*found)(void *ctx, char *schema
 
 static void lock_found(void *ctx, char *schema, char *name)
 {
-    add_locked(ctx, schema, name, -1);
+    add_locked(ctx, schema, name, -1, false);
+}
+
+static void turn_found(void *ctx, char *schema, char *name)
+{
+    add_locked(ctx, schema, name, -1, true);
 }
 
 struct eng_migration *eng_migration_new(struct eng_plan *plan)
@@ -88,10 +94,12 @@ struct eng_migration *eng_migration_new(struct eng_plan *plan)
     m->turned_ms = INT64_MIN;
     m->stats.rows_verified = m->stats.rows_bad = m->stats.rows_wrapped = -1;
     for (size_t i = 0; i < plan->ntables; i++)
-        add_locked(m, mem_strdup(plan->tables[i].schema), mem_strdup(plan->tables[i].name), (int)i);
+        add_locked(m, mem_strdup(plan->tables[i].schema), mem_strdup(plan->tables[i].name), (int)i,
+                   true);
     for (size_t i = 0; i < plan->nsteps; i++) {
         if (plan->steps[i].gate)
-            each_lock(plan->steps[i].lock_on, lock_found, m);
+            each_lock(plan->steps[i].lock_on,
+                      plan->steps[i].stage == ENG_STAGE_CUTOVER ? turn_found : lock_found, m);
     }
     return m;
 }
@@ -221,7 +229,7 @@ char *eng_lock_names(const struct eng_migration *m, const struct eng_step *step)
         step_locks(m, step, &locks);
     } else {
         for (size_t i = 0; i < m->nlocked; i++) {
-            if (m->locked[i].table >= 0)
+            if (m->locked[i].turns)
                 name_add(&locks.names, m->locked[i].schema, m->locked[i].name);
         }
     }

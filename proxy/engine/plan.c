@@ -34,15 +34,23 @@ static int step_order(const void *a, const void *b)
     return (x->no > y->no) - (x->no < y->no);
 }
 
-/* By stage, within a stage as they were added. */
+/* By stage, within a stage by rank (step_rank), then as they were added. What a step undoes is
+ * named by the order of adding until then. */
 static void number_steps(struct eng_plan *plan)
 {
-    for (size_t i = 0; i < plan->nsteps; i++)
-        plan->steps[i].no = (int)i;
-    if (plan->nsteps > 1)
+    int n = (int)plan->nsteps, *numbers = mem_calloc(plan->nsteps + 1, sizeof(*numbers));
+
+    for (int i = 0; i < n; i++)
+        plan->steps[i].no = plan->steps[i].no * n + i;
+    if (n > 1)
         qsort(plan->steps, plan->nsteps, sizeof(*plan->steps), step_order);
-    for (size_t i = 0; i < plan->nsteps; i++)
-        plan->steps[i].no = (int)i + 1;
+    for (int i = 0; i < n; i++) {
+        numbers[(plan->steps[i].no % n + n) % n + 1] = i + 1;
+        plan->steps[i].no = i + 1;
+    }
+    for (int i = 0; i < n; i++)
+        plan->steps[i].undoes = numbers[plan->steps[i].undoes];
+    free(numbers);
 }
 
 static enum rc not_yet(struct build *b, const struct file_op *op)
@@ -54,23 +62,28 @@ static enum rc not_yet(struct build *b, const struct file_op *op)
     return RC_OK;
 }
 
-/* Operations that are about more than a table's columns. They are planned in the order of the
- * file, before the columns. NULL: by plan_tables and what follows it. */
+/* Operations that are about more than a table's columns, planned when those are: kind by kind,
+ * since a type may go that a table or column takes along. NULL: not one of them. */
 static enum rc (*const rooms[FILE_OP_COUNT])(struct build *b, const struct file_op *op) = {
-    [FILE_DROP_TABLE] = not_yet,           [FILE_RENAME_TABLE] = not_yet,
-    [FILE_DROP_INDEX] = not_yet,           [FILE_RENAME_CONSTRAINT] = not_yet,
-    [FILE_SET_REPLICA_IDENTITY] = not_yet, [FILE_SQL] = not_yet,
-    [FILE_CREATE_ENUM] = not_yet,          [FILE_ADD_ENUM_VALUE] = not_yet,
-    [FILE_REMOVE_ENUM] = not_yet,
+    [FILE_DROP_TABLE] = plan_drop_table,
+    [FILE_RENAME_TABLE] = plan_rename_table,
+    [FILE_DROP_INDEX] = plan_drop_index,
+    [FILE_RENAME_CONSTRAINT] = plan_rename_constraint,
+    [FILE_SET_REPLICA_IDENTITY] = plan_replica_identity,
+    [FILE_SQL] = not_yet,
+    [FILE_CREATE_ENUM] = plan_create_enum,
+    [FILE_ADD_ENUM_VALUE] = plan_add_enum_value,
+    [FILE_REMOVE_ENUM] = plan_remove_enum,
 };
 
 static enum rc plan_rooms(struct build *b)
 {
     enum rc rc = RC_OK;
 
-    for (size_t i = 0; rc == RC_OK && i < b->file->nops; i++)
-        if (rooms[b->file->ops[i].kind])
-            rc = rooms[b->file->ops[i].kind](b, &b->file->ops[i]);
+    for (size_t kind = 0; kind < FILE_OP_COUNT; kind++)
+        for (size_t i = 0; rooms[kind] && rc == RC_OK && i < b->file->nops; i++)
+            if (b->file->ops[i].kind == kind)
+                rc = rooms[kind](b, &b->file->ops[i]);
     return rc;
 }
 
@@ -126,11 +139,13 @@ static enum rc build_all(struct build *b)
         err_hint(b->err, "PostgreSQL 14 or later is wanted");
         return RC_ERR;
     }
-    if (check_store(b) != RC_OK || new_tables(b) != RC_OK || plan_rooms(b) != RC_OK ||
-        plan_tables(b) != RC_OK || new_indexes(b) != RC_OK)
+    if (check_store(b) != RC_OK || new_tables(b) != RC_OK || plan_tables(b) != RC_OK ||
+        new_indexes(b) != RC_OK)
         return RC_ERR;
     for (size_t i = 0; i < b->ntargets; i++)
         target_plan_steps(b, &b->targets[i]);
+    if (plan_rooms(b) != RC_OK)
+        return RC_ERR;
     return new_version(b);
 }
 

@@ -61,6 +61,15 @@ struct eng_step *build_step(struct build *b, enum eng_stage stage, enum eng_step
     return step;
 }
 
+void step_rank(struct eng_step *step, size_t op_index)
+{
+    int index = (int)op_index;
+
+    step->no = step->stage == ENG_STAGE_ABORT      ? -index
+               : step->stage == ENG_STAGE_CONTRACT ? index + 1
+                                                   : index;
+}
+
 static void step_take(struct eng_step *step, char *sql)
 {
     step->sql = mem_realloc(step->sql, (step->nsql + 1) * sizeof(*step->sql));

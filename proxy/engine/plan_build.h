@@ -13,6 +13,8 @@
  *   plan_new.c    new tables, new indexes, the version table
  *   plan_refuse.c what cannot be carried, and what to be warned of
  *   plan_probe.c  a look at the rows: does `up` work on them?
+ *   plan_things.c whole tables, indexes, names of constraints, replica identity
+ *   plan_enum.c   enum types
  *   plan_json.c   to JSON and back
  */
 #ifndef SEGUE_ENGINE_PLAN_BUILD_H
@@ -69,6 +71,9 @@ struct eng_step *build_step(struct build *b, enum eng_stage stage, enum eng_step
                             int table, const char *fmt, ...) PRINTF_LIKE(5, 6);
 void step_sql(struct eng_step *step, const char *fmt, ...) PRINTF_LIKE(2, 3);
 void step_sql_list(struct eng_step *step, const struct texts *list, bool backwards);
+/* Where the step stands among those of its stage: as the operation stands in the file; on the way
+ * back the other way round; in contract behind what becomes of columns. */
+void step_rank(struct eng_step *step, size_t op_index);
 /* Which lock on what; a lock above SHARE UPDATE EXCLUSIVE goes through the gate. */
 void step_lock(struct eng_step *step, const char *lock, const char *on, const char *holds);
 
@@ -143,6 +148,29 @@ enum rc carry_default(struct build *b, struct target *t, const json_t *column,
 enum rc new_tables(struct build *b) MUST_CHECK;
 enum rc new_indexes(struct build *b) MUST_CHECK;
 enum rc new_version(struct build *b) MUST_CHECK;
+
+/* ---- plan_things.c, plan_enum.c: one operation each, and what they share ---- */
+char *plan_path(const struct file_op *op, const char *field); /* "operations[1].sql.up"; heap */
+char *plan_name(const struct file_op *op);                    /* op->table, as SQL says it; heap */
+enum rc plan_fail(struct build *b, const struct file_op *op, const char *field, const char *fmt,
+                  ...) PRINTF_LIKE(4, 5); /* build_fail */
+/* The row of `sql` about what the operation names ($1: plan_name, $2: from, $3: identity_index).
+ * RC_ERR, with "there is no `what`", when there is none. */
+enum rc plan_look(struct build *b, const struct file_op *op, const char *field, const char *what,
+                  const char *sql, PGresult **res) MUST_CHECK;
+enum rc plan_drop_table(struct build *b, const struct file_op *op) MUST_CHECK;
+enum rc plan_rename_table(struct build *b, const struct file_op *op) MUST_CHECK;
+enum rc plan_drop_index(struct build *b, const struct file_op *op) MUST_CHECK;
+enum rc plan_rename_constraint(struct build *b, const struct file_op *op) MUST_CHECK;
+enum rc plan_replica_identity(struct build *b, const struct file_op *op) MUST_CHECK;
+enum rc plan_create_enum(struct build *b, const struct file_op *op) MUST_CHECK;
+enum rc plan_add_enum_value(struct build *b, const struct file_op *op) MUST_CHECK;
+enum rc plan_remove_enum(struct build *b, const struct file_op *op) MUST_CHECK;
+/* The create_enum of this file that a type ("mood", "mood[]") names, or NULL. */
+const struct file_op *enum_of_file(const struct build *b, const char *type);
+/* Is a default that is a plain literal one of its values? */
+enum rc enum_check_default(struct build *b, const char *path, const struct file_op *op,
+                           const char *def) MUST_CHECK;
 
 /* ---- plan_refuse.c ---- */
 void refuse_table(struct build *b, const struct target *t);

@@ -70,6 +70,7 @@ static const struct field step_fields[] = {
     {"gate", FLAG, AT(eng_step, gate), 0, NULL},
     {"index_schema", TEXT, AT(eng_step, index_schema), 0, NULL},
     {"index_name", TEXT, AT(eng_step, index_name), 0, NULL},
+    {"undoes", INT, AT(eng_step, undoes), 0, NULL},
 };
 static const struct shape step_shape = SHAPE(eng_step, step_fields);
 
@@ -87,6 +88,7 @@ static const struct field plan_fields[] = {
     {"file", TEXT, AT(eng_plan, file), 0, NULL},
     {"tables", STRUCTS, AT(eng_plan, tables), AT(eng_plan, ntables), &table_shape},
     {"created", TEXTS, AT(eng_plan, created), AT(eng_plan, ncreated), NULL},
+    {"dropped", TEXTS, AT(eng_plan, dropped), AT(eng_plan, ndropped), NULL},
     {"steps", STRUCTS, AT(eng_plan, steps), AT(eng_plan, nsteps), &step_shape},
     {"notes", STRUCTS, AT(eng_plan, notes), AT(eng_plan, nnotes), &note_shape},
     {"version_kind", TEXT, AT(eng_plan, version_kind), 0, NULL},
@@ -105,10 +107,9 @@ static const char *const stage_names[] = {
 _Static_assert(ARRAY_LEN(stage_names) == ENG_STAGE_COUNT, "a stage without a name");
 
 static const char *const kind_names[] = {
-    [ENG_STEP_DDL] = "ddl",
-    [ENG_STEP_CONCURRENTLY] = "concurrently",
-    [ENG_STEP_VALIDATE] = "validate",
-    [ENG_STEP_FILL] = "fill",
+    [ENG_STEP_DDL] = "ddl",           [ENG_STEP_CONCURRENTLY] = "concurrently",
+    [ENG_STEP_VALIDATE] = "validate", [ENG_STEP_FILL] = "fill",
+    [ENG_STEP_SQL] = "sql",
 };
 _Static_assert(ARRAY_LEN(kind_names) == ENG_STEP_KIND_COUNT, "a kind of step without a name");
 

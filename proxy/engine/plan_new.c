@@ -161,6 +161,7 @@ static enum rc new_table(struct build *b, const struct file_op *op)
     definition = table_definition(op, relation);
     locks = referenced(b, op);
     step = build_step(b, ENG_STAGE_EXPAND, ENG_STEP_DDL, -1, "create table %s", relation);
+    step_rank(step, op->index);
     step_sql(step, "%s", definition);
     for (size_t i = 0; i < op->ncolumns; i++) {
         char *column, *literal;
@@ -176,6 +177,7 @@ static enum rc new_table(struct build *b, const struct file_op *op)
     if (*locks)
         step_lock(step, "SHARE ROW EXCLUSIVE", locks, INSTANT);
     step = build_step(b, ENG_STAGE_ABORT, ENG_STEP_DDL, -1, "drop table %s", relation);
+    step_rank(step, op->index);
     step_sql(step, "DROP TABLE IF EXISTS %s", relation);
     if (*locks)
         step_lock(step, "ACCESS EXCLUSIVE", locks, INSTANT);
@@ -327,6 +329,7 @@ static enum rc new_index(struct build *b, const struct file_op *op, size_t i)
         struct eng_step *step =
             build_step(b, ENG_STAGE_EXPAND, ENG_STEP_DDL, -1, "create index %s", op->name);
 
+        step_rank(step, FILE_OPERATIONS_MAX); /* its table may stand behind it in the file */
         step_sql(step, "CREATE %sINDEX %s ON %s %s", op->unique ? "UNIQUE " : "", name,
                  created_relation(b, op), definition);
     }

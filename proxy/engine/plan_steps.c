@@ -51,6 +51,17 @@ static bool guarded(const struct target *t)
     return t->fills || t->guards;
 }
 
+/* The first, or the last, operation of the file that is about the table. */
+static size_t op_of(const struct build *b, const struct target *t, bool last)
+{
+    size_t found = b->file->nops;
+
+    for (size_t i = 0; i < b->file->nops; i++)
+        if (b->op_target[i] == t - b->targets && (last || found == b->file->nops))
+            found = i;
+    return found;
+}
+
 static void expand_step(struct build *b, struct target *t)
 {
     char *columns = join(&t->shown, "");
@@ -60,6 +71,7 @@ static void expand_step(struct build *b, struct target *t)
                          t->relation, guarded(t) ? ", guarded" : "")
             : build_step(b, ENG_STAGE_EXPAND, ENG_STEP_DDL, t->table, "guard %s", t->relation);
 
+    step_rank(step, op_of(b, t, false));
     step_sql_list(step, &t->expand, false);
     if (guarded(t))
         guard_sql(b, t, step, ENG_FORWARD);
@@ -144,6 +156,7 @@ static void abort_step(struct build *b, struct target *t)
         build_step(b, ENG_STAGE_ABORT, ENG_STEP_DDL, t->table, "drop %s from %s",
                    t->new_columns.n ? columns : "the guard", t->relation);
 
+    step_rank(step, op_of(b, t, true));
     guard_drop(b, t, step);
     if (t->new_columns.n)
         step_sql(step, "ALTER TABLE IF EXISTS %s %s", t->relation, drops);

@@ -27,8 +27,9 @@ struct eng_policy; /* policy.h */
 /* A relation that migrating locks: the plan's tables, and what else its gated steps lock. */
 struct eng_locked {
     char *schema, *name;
-    int table; /* index into plan->tables, or -1 */
-    int bit;   /* in the published rules; -1: not published */
+    int table;  /* index into plan->tables, or -1 */
+    int bit;    /* in the published rules; -1: not published */
+    bool turns; /* the cut-over locks it */
 };
 
 /* When a cut-over is to begin, see schedule.h. */

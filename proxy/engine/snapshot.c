@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "segue/base/mem.h"
+#include "segue/sql/expr.h"
 #include "segue/sql/path.h"
 
 /* What a phase shows of a migrating table. */
@@ -232,6 +233,7 @@ static void write_meaning(struct snapshot *snap, const struct sql_table_rule *ru
     means(snap, rule->early ? 'e' : 't', rule->schema);
     means(snap, rule->reversed ? 'r' : 'f', rule->name);
     means(snap, 'm', rule->migration);
+    buf_append_str(&snap->meaning, rule->going ? "g" : "");
     columns_mean(snap, rule->columns, rule->ncolumns);
     for (size_t i = 0; i < rule->ntwins; i++)
         means(snap, '=', rule->twins[i].old_name);
@@ -299,6 +301,17 @@ static const char **relatives_of(const struct eng_table *table, const struct row
     return relatives;
 }
 
+static bool is_going(const struct eng_plan *plan, const struct eng_locked *locked)
+{
+    char *name = sql_quote_qualified(locked->schema, locked->name);
+    bool going = false;
+
+    for (size_t i = 0; i < plan->ndropped; i++)
+        going |= strcmp(plan->dropped[i], name) == 0;
+    free(name);
+    return going;
+}
+
 static void add_rule(struct snapshot *snap, const struct eng_sight *sight, struct eng_migration *m,
                      struct eng_locked *locked)
 {
@@ -339,6 +352,7 @@ static void add_rule(struct snapshot *snap, const struct eng_sight *sight, struc
                                    .ntwins = columns.ntwins,
                                    .early = view->early && fills(table),
                                    .reversed = view->reversed,
+                                   .going = is_going(m->plan, locked),
                                    .state = eng_phase(m->phase)->name,
                                    .progress = progress};
     write_meaning(snap, &rule);

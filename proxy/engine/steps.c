@@ -245,6 +245,71 @@ static enum rc run_validate(struct eng_engine *engine, struct eng_migration *m, 
     return rc;
 }
 
+/* ---- the file's own statements ---- */
+
+/* The mark comes first: who has it (a backend that outlived its segue) keeps all others waiting,
+ * and they fail once it is there. So nothing runs twice. */
+static enum rc run_sql(struct eng_engine *engine, struct eng_migration *m, size_t i,
+                       struct err *err)
+{
+    const struct eng_step *step = &m->plan->steps[i];
+    struct buf sql = {0};
+    enum rc rc;
+
+    buf_printf(&sql,
+               "SET LOCAL lock_timeout = %u; INSERT INTO segue.steps (migration, no, stage) VALUES "
+               "(%" PRId64 ", %d, %d)",
+               engine->options.lock_timeout_ms, m->id, step->no, (int)step->stage);
+    for (size_t j = 0; j < step->nsql; j++)
+        buf_printf(&sql, ";\n%s", step->sql[j]);
+    rc = send_long(engine, m, i, sql.data, err);
+    buf_fini(&sql);
+    return rc;
+}
+
+/* It failed: because it was done already? */
+static enum rc sql_failed(struct eng_engine *engine, struct eng_migration *m, size_t i,
+                          struct err *err)
+{
+    struct err why = {0};
+    PGresult *res = conn_query(
+        &engine->work, &why, "SELECT 1 FROM segue.steps WHERE migration = %" PRId64 " AND no = %d",
+        m->id, m->plan->steps[i].no);
+    bool done = res && PQntuples(res) == 1;
+
+    PQclear(res);
+    if (!done)
+        return RC_ERR;
+    err_clear(err);
+    step_finished(engine, m, i);
+    return RC_AGAIN;
+}
+
+/* Has what the step takes back ever run? If not, it never will: its mark is taken, and that of the
+ * step along with it. */
+static enum rc claim(struct eng_engine *engine, struct eng_migration *m, size_t i, bool *ran,
+                     struct err *err)
+{
+    const struct eng_step *step = &m->plan->steps[i], *of = &m->plan->steps[step->undoes - 1];
+    PGresult *res;
+
+    if (conn_exec(&engine->work, err, "BEGIN; SET LOCAL lock_timeout = %u",
+                  engine->options.lock_timeout_ms) != RC_OK)
+        return RC_ERR;
+    res = conn_query(&engine->work, err,
+                     "WITH claimed AS (INSERT INTO segue.steps (migration, no, stage) VALUES "
+                     "(%" PRId64 ", %d, %d) ON CONFLICT DO NOTHING RETURNING migration) "
+                     "INSERT INTO segue.steps (migration, no, stage) SELECT migration, %d, %d "
+                     "FROM claimed RETURNING no",
+                     m->id, of->no, (int)of->stage, step->no, (int)step->stage);
+    *ran = res && PQntuples(res) == 0;
+    PQclear(res);
+    if (res && conn_exec(&engine->work, err, "COMMIT") == RC_OK)
+        return RC_OK;
+    conn_rollback(&engine->work);
+    return RC_ERR;
+}
+
 static enum rc poll_long(struct eng_engine *engine, struct eng_migration *m, struct err *err)
 {
     size_t i = (size_t)m->long_step;
@@ -264,9 +329,9 @@ static enum rc poll_long(struct eng_engine *engine, struct eng_migration *m, str
             err_clear(err);
             return back_off(m);
         }
-        return RC_ERR;
+        return m->plan->steps[i].kind == ENG_STEP_SQL ? sql_failed(engine, m, i, err) : RC_ERR;
     }
-    if (m->plan->steps[i].kind == ENG_STEP_VALIDATE)
+    if (m->plan->steps[i].kind == ENG_STEP_VALIDATE || m->plan->steps[i].kind == ENG_STEP_SQL)
         step_finished(engine, m, i);
     else if (!m->plan->steps[i].index_name) /* DROP INDEX IF EXISTS: nothing to look for */
         return mark_done(engine, m, i, err);
@@ -297,6 +362,18 @@ enum rc eng_steps_turn(struct eng_engine *engine, struct eng_migration *m, enum 
         return RC_OK;
     snprintf(m->step, sizeof(m->step), "%s", m->plan->steps[i].title);
     eng_status_put(engine, m);
+    if (m->plan->steps[i].undoes) {
+        bool ran = true;
+
+        if (claim(engine, m, i, &ran, err) != RC_OK)
+            return RC_ERR;
+        if (!ran) {
+            step_finished(engine, m, i);
+            return RC_AGAIN;
+        }
+    }
+    if (m->plan->steps[i].kind == ENG_STEP_SQL && !m->plan->steps[i].gate)
+        return run_sql(engine, m, i, err);
     switch (m->plan->steps[i].kind) {
     case ENG_STEP_CONCURRENTLY:
         return run_concurrently(engine, m, i, err);

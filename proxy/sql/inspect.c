@@ -294,6 +294,8 @@ void sql_verdict_of(const struct sql_rules *rules, uint64_t path, const struct s
     out->analysed = tree != NULL;
     out->begins = w.begins;
     out->executes = w.executes;
+    for (size_t i = 0; i < rules->n; i++)
+        w.old_c |= rules->tables[i].going ? UINT64_C(1) << i : 0;
     out->old_names = w.old_c & w.named;
     out->new_names = w.new_c & w.named;
 }

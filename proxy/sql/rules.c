@@ -119,6 +119,7 @@ int sql_rules_add(struct sql_rules *rules, const struct sql_table_rule *table)
     rule->relatives = mem_strlist_copy(table->relatives);
     rule->early = table->early;
     rule->reversed = table->reversed;
+    rule->going = table->going;
     copy_columns(rule, table->columns, table->ncolumns);
     copy_twins(rule, table);
     sql_search_add(&rules->names, rule->name, mask);

@@ -27,7 +27,7 @@ struct rule {
     size_t ncolumns;
     struct rule_twin *twins;
     size_t ntwins;
-    bool early, reversed;
+    bool early, reversed, going;
     bool retypes; /* a column changes its type: names and places are not the catalog's for good */
 };
 

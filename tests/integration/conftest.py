@@ -221,3 +221,11 @@ def segue(request, tmp_path):
 def slug(request):
     """The test's name as an identifier."""
     return re.sub(r"\W+", "_", request.node.name).strip("_").lower()[:50]
+
+
+@pytest.fixture
+def copy(pg):
+    """A second fresh database, for what plain DDL makes of the same schema."""
+    database = _database(pg)
+    yield database
+    _drop(database)

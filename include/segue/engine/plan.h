@@ -36,6 +36,7 @@ enum eng_step_kind {
     ENG_STEP_CONCURRENTLY, /* CREATE INDEX CONCURRENTLY: outside a transaction, idempotent */
     ENG_STEP_VALIDATE,     /* VALIDATE CONSTRAINT: own transaction, SHARE UPDATE EXCLUSIVE, long */
     ENG_STEP_FILL,         /* backfill of tables[table] */
+    ENG_STEP_SQL, /* the file's statements: one transaction with their mark, as long as they take */
     ENG_STEP_KIND_COUNT
 };
 
@@ -52,6 +53,7 @@ struct eng_step {
     char *holds;   /* how long, for people: "an instant; lock_timeout 200 ms, retried" */
     bool gate;     /* stronger than SHARE UPDATE EXCLUSIVE on a live table: gate + lock_timeout */
     char *index_schema, *index_name; /* CONCURRENTLY: what to look for in the catalog */
+    int undoes; /* number of the step that this one takes back, and must have run; 0: none */
 };
 
 /* A dual column, or one side of it. Names are catalog spelling, expressions are over the table's
@@ -105,6 +107,8 @@ struct eng_plan {
     size_t ntables;
     char **created; /* "schema.table" of created tables, quoted as needed */
     size_t ncreated;
+    char **dropped; /* the same of tables that contract drops */
+    size_t ndropped;
     struct eng_step *steps;
     size_t nsteps;
     struct eng_note *notes;

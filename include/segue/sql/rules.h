@@ -59,6 +59,7 @@ struct sql_table_rule {
     size_t ntwins;
     bool early;    /* its new_columns may not be read (yet), whatever their sight */
     bool reversed; /* cut over: who follows the migration sees the new side */
+    bool going;    /* complete will drop it: whoever names it uses an old name */
     /* For people: "backfilling", and how far it is, as a sentence. Not part of what an epoch means:
      * they may differ between two snapshots of one epoch. NULL: "". */
     const char *state, *progress;

@@ -68,17 +68,23 @@ def whole(conn, without=("segue",)):
         "SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
         "WHERE c.relkind IN ('r', 'p') AND n.nspname <> ALL (%s)", (skip,)).fetchall()
     relations = conn.execute(
-        "SELECT c.oid::regclass::text, c.relkind, c.relacl::text, pg_get_userbyid(c.relowner) FROM pg_class c "
+        "SELECT c.oid::regclass::text, c.relkind, c.relacl::text, pg_get_userbyid(c.relowner), c.relreplident, "
+        "(SELECT indexrelid::regclass::text FROM pg_index WHERE indrelid = c.oid AND indisreplident) FROM pg_class c "
         "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname <> ALL (%s)", (skip,)).fetchall()
     functions = conn.execute(
         "SELECT p.oid::regprocedure::text, md5(p.prosrc) FROM pg_proc p JOIN pg_namespace n "
         "ON n.oid = p.pronamespace WHERE n.nspname <> ALL (%s)", (skip,)).fetchall()
+    types = conn.execute(
+        "SELECT t.oid::regtype::text, t.typtype, t.typacl::text, array(SELECT enumlabel::text FROM pg_enum "
+        "WHERE enumtypid = t.oid ORDER BY enumsortorder) FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace "
+        "WHERE t.typtype IN ('e', 'd') AND n.nspname <> ALL (%s)", (skip,)).fetchall()
     schemas = conn.execute(
         "SELECT nspname FROM pg_namespace WHERE nspname <> ALL (%s) AND nspname NOT LIKE 'pg\\_%%'", (skip,)).fetchall()
     return {
         "tables": {name: table(conn, name) for (name,) in tables},
         "relations": {row[0]: row[1:] for row in relations},
         "functions": dict(functions),
+        "types": {row[0]: row[1:] for row in types},
         "schemas": sorted(schemas),
         "rows": {name: conn.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for (name,) in tables},
     }

@@ -1,0 +1,270 @@
+/*
+ * Enum types. A new one is there from expand on, before everything that may use it; a value is
+ * added then too, and stays, since PostgreSQL cannot take one away; one that goes does so at
+ * complete, after the columns and tables that go.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "plan_build.h"
+#include "segue/base/buf.h"
+#include "segue/base/mem.h"
+#include "segue/catalog/catalog.h"
+#include "segue/sql/expr.h"
+
+#define RANK_FIRST (-1)
+#define RANK_LAST FILE_OPERATIONS_MAX
+
+/* ---- create_enum ---- */
+
+/* Where it goes, quoted; heap. NULL with an error. */
+static char *place(struct build *b, const struct file_op *op)
+{
+    static const char sql[] =
+        "SELECT format('%I.%I', n.nspname, $2::text), EXISTS (SELECT FROM pg_type t WHERE"
+        " t.typnamespace = n.oid AND t.typname = $2), has_schema_privilege(n.oid, 'CREATE')"
+        " FROM pg_namespace n WHERE n.nspname = coalesce($1::text, current_schema())";
+    const char *params[] = {op->table.schema, op->table.name};
+    char *out = NULL;
+    PGresult *res;
+
+    if (cat_query(b->conn, sql, 2, params, &res, b->err) != RC_OK)
+        return NULL;
+    if (PQntuples(res) == 0)
+        plan_fail(b, op, "name", "there is no schema to create it in");
+    else if (PQgetvalue(res, 0, 1)[0] == 't')
+        plan_fail(b, op, "name", "type %s already exists", PQgetvalue(res, 0, 0));
+    else if (PQgetvalue(res, 0, 2)[0] != 't')
+        plan_fail(b, op, "name", "this role may not create anything in its schema");
+    else
+        out = mem_strdup(PQgetvalue(res, 0, 0));
+    PQclear(res);
+    return out;
+}
+
+enum rc plan_create_enum(struct build *b, const struct file_op *op)
+{
+    char *type = place(b, op);
+    struct buf values = {0};
+    struct eng_step *step;
+    size_t made;
+
+    if (!type)
+        return RC_ERR;
+    for (size_t i = 0; i < op->values.n; i++) {
+        char *literal = sql_quote_literal(op->values.v[i]);
+
+        buf_printf(&values, "%s%s", i ? ", " : "", literal);
+        free(literal);
+    }
+    step = build_step(b, ENG_STAGE_EXPAND, ENG_STEP_DDL, -1, "create type %s", type);
+    step_sql(step, "CREATE TYPE %s AS ENUM (%s)", type, values.data);
+    step->no = RANK_FIRST;
+    made = b->plan->nsteps;
+    step = build_step(b, ENG_STAGE_ABORT, ENG_STEP_DDL, -1, "drop type %s", type);
+    step_sql(step, "DROP TYPE IF EXISTS %s", type);
+    step->no = RANK_LAST;
+    step->undoes = (int)made;
+    buf_fini(&values);
+    free(type);
+    return RC_OK;
+}
+
+const struct file_op *enum_of_file(const struct build *b, const char *type)
+{
+    size_t len = strlen(type);
+
+    while (len > 2 && !strcmp(type + len - 2, "[]"))
+        len -= 2;
+    for (size_t i = 0; i < b->file->nops; i++) {
+        const struct file_op *op = &b->file->ops[i];
+        char *bare = sql_quote_ident(op->table.name ? op->table.name : "");
+        char *whole = op->table.schema ? plan_name(op) : mem_printf("public.%s", bare);
+        bool is =
+            op->kind == FILE_CREATE_ENUM && ((strlen(bare) == len && !strncmp(bare, type, len)) ||
+                                             (strlen(whole) == len && !strncmp(whole, type, len)));
+
+        free(whole);
+        free(bare);
+        if (is)
+            return op;
+    }
+    return NULL;
+}
+
+enum rc enum_check_default(struct build *b, const char *path, const struct file_op *op,
+                           const char *def)
+{
+    struct buf all = {0};
+    size_t len = strlen(def);
+    bool found = false;
+
+    for (size_t i = 0; i < op->values.n; i++) {
+        char *literal = sql_quote_literal(op->values.v[i]);
+
+        found |= !strcmp(literal, def);
+        buf_printf(&all, "%s%s", i ? ", " : "", literal);
+        free(literal);
+    }
+    /* anything but a plain literal is for the server to say, once the type is there */
+    if (!found && def[0] == '\'' && !strchr(def + 1, ':') && len > 1 && def[len - 1] == '\'')
+        build_fail(b, path, "%s is not one of the type's values: %s", def, all.data);
+    buf_fini(&all);
+    return err_is_set(b->err) ? RC_ERR : RC_OK;
+}
+
+/* ---- of a type that is there ---- */
+
+static const char type_sql[] =
+    "SELECT format('%I.%I', n.nspname, t.typname), t.typtype = 'e', pg_has_role(t.typowner,"
+    " 'USAGE'), t.oid, (SELECT json_agg(e.enumlabel ORDER BY e.enumsortorder) FROM pg_enum e"
+    " WHERE e.enumtypid = t.oid) FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace"
+    " WHERE t.oid = to_regtype($1) AND $2::text IS NULL AND $3::text IS NULL";
+
+static enum rc look_at_type(struct build *b, const struct file_op *op, PGresult **res)
+{
+    if (plan_look(b, op, "name", "type", type_sql, res) != RC_OK)
+        return RC_ERR;
+    if (PQgetvalue(*res, 0, 1)[0] != 't') {
+        plan_fail(b, op, "name", "type %s is no enum", PQgetvalue(*res, 0, 0));
+        PQclear(*res);
+        return RC_ERR;
+    }
+    if (PQgetvalue(*res, 0, 2)[0] != 't')
+        build_refuse(b, PQgetvalue(*res, 0, 0), "connect as a role that owns it",
+                     "only an owner can change it");
+    return RC_OK;
+}
+
+/* ---- add_enum_value ---- */
+
+/* Where the value stands among the type's; -1: it is not one. */
+static int position(const json_t *labels, const char *value)
+{
+    for (size_t i = 0; value && i < json_array_size(labels); i++)
+        if (!strcmp(json_string_value(json_array_get(labels, i)), value))
+            return (int)i;
+    return -1;
+}
+
+static enum rc check_value(struct build *b, const struct file_op *op, const char *type,
+                           const json_t *labels)
+{
+    const char *beside = op->before ? op->before : op->after;
+    int at = position(labels, op->value), near = position(labels, beside);
+
+    if (beside && near < 0) {
+        for (size_t i = 0; i < b->file->nops; i++) /* added by this file, further up */
+            if (i < op->index && b->file->ops[i].kind == FILE_ADD_ENUM_VALUE &&
+                !strcmp(b->file->ops[i].value, beside))
+                return RC_OK;
+        return plan_fail(b, op, op->before ? "before" : "after", "type %s has no value \"%s\"",
+                         type, beside);
+    }
+    if (at < 0) {
+        build_warn(b, type, "let no application write it until you are sure",
+                   "value \"%s\" cannot be taken away again: an abort leaves it", op->value);
+        return RC_OK;
+    }
+    if (beside && (op->before ? at > near : at < near))
+        return plan_fail(b, op, "value", "type %s has the value \"%s\" already, elsewhere", type,
+                         op->value);
+    build_warn(b, type, "an abort leaves what it has added", "it has the value \"%s\" already",
+               op->value);
+    return RC_OK;
+}
+
+enum rc plan_add_enum_value(struct build *b, const struct file_op *op)
+{
+    char *value, *beside;
+    struct eng_step *step;
+    json_t *labels;
+    PGresult *res;
+    enum rc rc;
+
+    if (look_at_type(b, op, &res) != RC_OK)
+        return RC_ERR;
+    labels = json_loads(PQgetvalue(res, 0, 4), 0, NULL);
+    rc = check_value(b, op, PQgetvalue(res, 0, 0), labels);
+    if (rc == RC_OK) {
+        value = sql_quote_literal(op->value);
+        beside = op->before || op->after ? sql_quote_literal(op->before ? op->before : op->after)
+                                         : mem_strdup("");
+        step = build_step(b, ENG_STAGE_EXPAND, ENG_STEP_DDL, -1, "add value %s to type %s", value,
+                          PQgetvalue(res, 0, 0));
+        step_sql(step, "ALTER TYPE %s ADD VALUE IF NOT EXISTS %s%s%s", PQgetvalue(res, 0, 0), value,
+                 op->before  ? " BEFORE "
+                 : op->after ? " AFTER "
+                             : "",
+                 beside);
+        step->no = RANK_FIRST;
+        free(beside);
+        free(value);
+    }
+    json_decref(labels);
+    PQclear(res);
+    return rc;
+}
+
+/* ---- remove_enum ---- */
+
+/* Who uses the type or an array of it; of columns (and their defaults) the table and the number. */
+static const char users_sql[] =
+    "WITH own (oid) AS (SELECT $1::oid UNION SELECT typarray FROM pg_type WHERE oid = $1::oid)"
+    " SELECT DISTINCT pg_describe_object(d.classid, d.objid, d.objsubid),"
+    " coalesce(a.attrelid, 0)::int8, quote_ident(a.attname),"
+    " coalesce(quote_ident(n.nspname) || '.' || quote_ident(c.relname), ''), f.oid IS NOT NULL, "
+    "a.attname"
+    " FROM pg_depend d LEFT JOIN pg_attrdef f ON d.classid = 'pg_attrdef'::regclass"
+    "  AND f.oid = d.objid"
+    " LEFT JOIN pg_attribute a ON (a.attrelid, a.attnum) = (CASE d.classid WHEN"
+    "  'pg_class'::regclass THEN d.objid ELSE f.adrelid END, CASE d.classid WHEN"
+    "  'pg_class'::regclass THEN d.objsubid ELSE f.adnum END) AND a.attnum > 0"
+    " LEFT JOIN pg_class c ON c.oid = a.attrelid LEFT JOIN pg_namespace n ON n.oid = c.relnamespace"
+    " WHERE d.refclassid = 'pg_type'::regclass AND d.refobjid IN (SELECT oid FROM own)"
+    " AND d.deptype = 'n' ORDER BY 1";
+
+/* Does the same migration drop the table, or the column? A default goes on with the new column. */
+static bool goes_too(const struct build *b, const PGresult *users, int row)
+{
+    bool is_default = PQgetvalue(users, row, 4)[0] == 't';
+
+    for (size_t i = 0; i < b->plan->ndropped; i++)
+        if (!strcmp(b->plan->dropped[i], PQgetvalue(users, row, 3)))
+            return true;
+    for (size_t i = 0; i < b->ntargets; i++) {
+        const struct target *t = &b->targets[i];
+
+        if (json_integer_value(json_object_get(t->doc, "oid")) ==
+                atoll(PQgetvalue(users, row, 1)) &&
+            texts_has(&t->old_columns, PQgetvalue(users, row, 2)) &&
+            !(is_default && texts_has(&t->from, PQgetvalue(users, row, 5))))
+            return true;
+    }
+    return false;
+}
+
+enum rc plan_remove_enum(struct build *b, const struct file_op *op)
+{
+    PGresult *res, *users = NULL;
+    struct eng_step *step;
+    enum rc rc;
+
+    if (look_at_type(b, op, &res) != RC_OK)
+        return RC_ERR;
+    const char *type = PQgetvalue(res, 0, 0), *params[] = {PQgetvalue(res, 0, 3)};
+
+    rc = cat_query(b->conn, users_sql, 1, params, &users, b->err);
+    for (int i = 0; rc == RC_OK && i < PQntuples(users); i++)
+        if (!goes_too(b, users, i))
+            build_refuse(b, PQgetvalue(users, i, 0), "change or drop that first, or in this file",
+                         "it uses type %s", type);
+    if (rc == RC_OK) {
+        step = build_step(b, ENG_STAGE_CONTRACT, ENG_STEP_DDL, -1, "drop type %s", type);
+        step_sql(step, "DROP TYPE IF EXISTS %s", type);
+        step_rank(step, RANK_LAST);
+    }
+    PQclear(users);
+    PQclear(res);
+    return rc;
+}

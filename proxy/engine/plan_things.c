@@ -1,0 +1,485 @@
+/*
+ * Operations on whole things: tables that go, indexes that go, names of constraints, the replica
+ * identity. None of them has a new side beside the old one, so each says when it happens: what is
+ * dropped or renamed is so for everybody at complete, the replica identity turns with the cut-over.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "plan_build.h"
+#include "segue/base/buf.h"
+#include "segue/base/mem.h"
+#include "segue/catalog/catalog.h"
+#include "segue/sql/expr.h"
+
+#define INSTANT "an instant; lock_timeout, retried"
+#define EXCLUSIVE "ACCESS EXCLUSIVE"
+
+char *plan_path(const struct file_op *op, const char *field)
+{
+    return mem_printf("operations[%zu].%s.%s", op->index, file_op_name(op->kind), field);
+}
+
+char *plan_name(const struct file_op *op)
+{
+    return op->table.schema ? sql_quote_qualified(op->table.schema, op->table.name)
+                            : sql_quote_ident(op->table.name);
+}
+
+enum rc plan_fail(struct build *b, const struct file_op *op, const char *field, const char *fmt,
+                  ...)
+{
+    char *path = plan_path(op, field);
+    struct buf text = {0};
+    va_list ap;
+
+    va_start(ap, fmt);
+    buf_vprintf(&text, fmt, ap);
+    va_end(ap);
+    build_fail(b, path, "%s", text.data);
+    buf_fini(&text);
+    free(path);
+    return RC_ERR;
+}
+
+/* One row about what the operation names; RC_ERR with line and path when there is none. */
+enum rc plan_look(struct build *b, const struct file_op *op, const char *field, const char *what,
+                  const char *sql, PGresult **res)
+{
+    char *name = plan_name(op);
+    const char *params[] = {name, op->from, op->identity_index};
+    enum rc rc = cat_query(b->conn, sql, 3, params, res, b->err);
+
+    if (rc == RC_OK && PQntuples(*res) == 0) {
+        PQclear(*res);
+        *res = NULL;
+        err_hint(b->err, "look at the connection's search_path");
+        rc = plan_fail(b, op, field, "there is no %s %s", what, name);
+    }
+    free(name);
+    return rc;
+}
+
+static bool yes(const PGresult *res, int column)
+{
+    return PQgetvalue(res, 0, column)[0] == 't';
+}
+
+static void refuse_not_owned(struct build *b, const char *object, bool owned)
+{
+    if (!owned)
+        build_refuse(b, object, "connect as a role that owns it", "only an owner can change it");
+}
+
+/* ---- drop_table ---- */
+
+static const char table_sql[] =
+    "SELECT c.oid, format('%I.%I', n.nspname, c.relname), c.relkind IN ('r', 'p'),"
+    " c.relispartition, c.relpersistence = 't', pg_has_role(c.relowner, 'USAGE'),"
+    " n.nspname LIKE 'pg\\_%' OR n.nspname IN ('segue', 'information_schema'),"
+    " (SELECT string_agg(e.extname, ', ') FROM pg_depend d JOIN pg_extension e ON e.oid ="
+    "  d.refobjid WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'),"
+    " (SELECT string_agg(DISTINCT p.pubname, ', ') FROM pg_publication_rel r JOIN pg_publication p"
+    "  ON p.oid = r.prpubid WHERE r.prrelid = c.oid),"
+    " (SELECT string_agg(DISTINCT k.confrelid::regclass::text, ', ') FROM pg_constraint k"
+    "  WHERE k.conrelid = c.oid AND k.contype = 'f' AND k.confrelid <> c.oid),"
+    " (SELECT string_agg(DISTINCT format('%I.%I', fn.nspname, f.relname), ', ')"
+    "  FROM pg_constraint k JOIN pg_class f ON f.oid = k.confrelid"
+    "  JOIN pg_namespace fn ON fn.oid = f.relnamespace"
+    "  WHERE k.conrelid = c.oid AND k.contype = 'f' AND k.confrelid <> c.oid)"
+    " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass($1)"
+    " AND $2::text IS NULL AND $3::text IS NULL";
+
+/* What is not part of the tables and would keep them from being dropped. $1: their oids. */
+static const char table_dependents_sql[] =
+    "WITH RECURSIVE own (classid, objid) AS (SELECT 'pg_class'::regclass::oid, p.relid::oid"
+    " FROM unnest($1::oid[]) AS t, pg_partition_tree(t) AS p"
+    " UNION SELECT 'pg_class'::regclass::oid, unnest($1::oid[])"
+    " UNION SELECT d.classid, d.objid FROM pg_depend d JOIN own o ON d.refclassid = o.classid"
+    "  AND d.refobjid = o.objid WHERE d.deptype IN ('a', 'i', 'P', 'S'))"
+    "SELECT DISTINCT CASE WHEN d.classid = 'pg_rewrite'::regclass THEN"
+    "  (SELECT pg_describe_object('pg_class'::regclass, r.ev_class, 0) FROM pg_rewrite r"
+    "   WHERE r.oid = d.objid) ELSE pg_describe_object(d.classid, d.objid, d.objsubid) END"
+    " FROM pg_depend d JOIN own o ON d.refclassid = o.classid AND d.refobjid = o.objid"
+    " WHERE d.deptype = 'n' AND (d.classid, d.objid) NOT IN (SELECT classid, objid FROM own)"
+    " ORDER BY 1";
+
+static bool is_target(const struct build *b, const char *oid)
+{
+    for (size_t i = 0; i < b->ntargets; i++)
+        if (json_integer_value(json_object_get(b->targets[i].doc, "oid")) == atoll(oid))
+            return true;
+    return false;
+}
+
+static void refuse_drop(struct build *b, const PGresult *res)
+{
+    const char *relation = PQgetvalue(res, 0, 1);
+
+    if (!yes(res, 2))
+        build_refuse(b, relation, NULL, "it is not a table");
+    if (yes(res, 3))
+        build_refuse(b, relation, "detach it first", "it is a partition");
+    if (yes(res, 4))
+        build_refuse(b, relation, NULL, "it is a temporary table");
+    if (yes(res, 6))
+        build_refuse(b, relation, NULL, "it is not a user's table");
+    refuse_not_owned(b, relation, yes(res, 5));
+    if (!PQgetisnull(res, 0, 7))
+        build_refuse(b, relation, "drop the extension instead", "it belongs to extension %s",
+                     PQgetvalue(res, 0, 7));
+    if (is_target(b, PQgetvalue(res, 0, 0)))
+        build_refuse(b, relation, "leave out one of them",
+                     "the file drops it, and changes it by another operation");
+    if (!PQgetisnull(res, 0, 8))
+        build_warn(b, relation, NULL, "complete takes it out of publication %s",
+                   PQgetvalue(res, 0, 8));
+    if (!PQgetisnull(res, 0, 9))
+        build_warn(b, relation, "let the new revision delete its rows first, where that matters",
+                   "until complete its foreign keys hold rows of %s: they cannot be deleted while"
+                   " it refers to them",
+                   PQgetvalue(res, 0, 9));
+}
+
+/* Complete drops what was looked at here, and nothing that came under its name since. */
+static void same_as_planned(struct eng_step *step, const char *relation, const char *oid)
+{
+    char *name = sql_quote_literal(relation);
+    char *body = mem_printf(
+        "BEGIN IF to_regclass(%s)::oid <> %s THEN RAISE object_not_in_prerequisite_state USING"
+        " MESSAGE = %s || ' is another table than the one that was there at the start',"
+        " HINT = 'give it another name, then resume'; END IF; END",
+        name, oid, name);
+    char *literal = sql_quote_literal(body);
+
+    step_sql(step, "DO %s", literal);
+    free(literal);
+    free(body);
+    free(name);
+}
+
+struct drops {
+    struct buf oids, names, locks;
+    struct texts relations, ids;
+};
+
+static enum rc add_drop(struct build *b, const struct file_op *op, struct drops *drops)
+{
+    PGresult *res;
+    const char *relation;
+
+    if (plan_look(b, op, "name", "table", table_sql, &res) != RC_OK)
+        return RC_ERR;
+    relation = PQgetvalue(res, 0, 1);
+    if (texts_has(&drops->relations, relation)) {
+        plan_fail(b, op, "name", "table %s is dropped twice", relation);
+        PQclear(res);
+        return RC_ERR;
+    }
+    refuse_drop(b, res);
+    texts_add(&drops->relations, "%s", relation);
+    texts_add(&drops->ids, "%s", PQgetvalue(res, 0, 0));
+    buf_printf(&drops->oids, "%s%s", drops->oids.len ? "," : "{", PQgetvalue(res, 0, 0));
+    buf_printf(&drops->names, "%s%s", drops->names.len ? ", " : "", relation);
+    buf_printf(&drops->locks, "%s%s%s%s", drops->locks.len ? ", " : "", relation,
+               PQgetisnull(res, 0, 10) ? "" : ", ",
+               PQgetisnull(res, 0, 10) ? "" : PQgetvalue(res, 0, 10));
+    PQclear(res);
+    return RC_OK;
+}
+
+static enum rc refuse_table_dependents(struct build *b, struct drops *drops)
+{
+    const char *params[] = {drops->oids.data};
+    PGresult *res;
+
+    buf_append_str(&drops->oids, "}");
+    params[0] = drops->oids.data;
+    if (cat_query(b->conn, table_dependents_sql, 1, params, &res, b->err) != RC_OK)
+        return RC_ERR;
+    for (int i = 0; i < PQntuples(res); i++)
+        build_refuse(b, PQgetvalue(res, i, 0), "drop it first, or in the same file",
+                     "it depends on what drop_table drops (%s)", drops->names.data);
+    PQclear(res);
+    return RC_OK;
+}
+
+static void drop_step(struct build *b, const struct file_op *op, const struct drops *drops)
+{
+    struct eng_step *step =
+        build_step(b, ENG_STAGE_CONTRACT, ENG_STEP_DDL, -1, "drop %s", drops->names.data);
+    struct eng_plan *plan = b->plan;
+
+    for (size_t i = 0; i < drops->relations.n; i++)
+        same_as_planned(step, drops->relations.v[i], drops->ids.v[i]);
+    step_sql(step, "DROP TABLE IF EXISTS %s", drops->names.data);
+    step_lock(step, EXCLUSIVE, drops->locks.data, INSTANT);
+    step_rank(step, op->index);
+    plan->dropped = mem_calloc(drops->relations.n, sizeof(*plan->dropped));
+    for (size_t i = 0; i < drops->relations.n; i++)
+        plan->dropped[plan->ndropped++] = mem_strdup(drops->relations.v[i]);
+}
+
+/* All of the file's at once: they may refer to each other. */
+enum rc plan_drop_table(struct build *b, const struct file_op *op)
+{
+    struct drops drops = {0};
+    enum rc rc = RC_OK;
+
+    if (b->plan->ndropped)
+        return RC_OK;
+    for (size_t i = op->index; rc == RC_OK && i < b->file->nops; i++)
+        if (b->file->ops[i].kind == FILE_DROP_TABLE)
+            rc = add_drop(b, &b->file->ops[i], &drops);
+    if (rc == RC_OK)
+        rc = refuse_table_dependents(b, &drops);
+    if (rc == RC_OK)
+        drop_step(b, op, &drops);
+    texts_fini(&drops.relations);
+    texts_fini(&drops.ids);
+    buf_fini(&drops.oids);
+    buf_fini(&drops.names);
+    buf_fini(&drops.locks);
+    return rc;
+}
+
+/* ---- rename_table ---- */
+
+/* Both names would have to work while both revisions run, for clients past the proxy, functions
+ * and foreign tools too. Columns can stand side by side in a table; a table cannot stand under two
+ * names but by a view, with everything that views break. */
+enum rc plan_rename_table(struct build *b, const struct file_op *op)
+{
+    PGresult *res;
+
+    if (plan_look(b, op, "from", "table", table_sql, &res) != RC_OK)
+        return RC_ERR;
+    build_refuse(b, PQgetvalue(res, 0, 1),
+                 "keep the name in the database and change it in the application; or, when"
+                 " nobody uses the old name any more, rename it by hand",
+                 "a table has one name, and both revisions need theirs while both run: renaming"
+                 " it to %s would break one of them",
+                 op->to);
+    PQclear(res);
+    return RC_OK;
+}
+
+/* ---- drop_index ---- */
+
+static const char index_sql[] =
+    "SELECT format('%I.%I', n.nspname, c.relname), format('%I.%I', tn.nspname, t.relname),"
+    " c.relkind = 'I' OR c.relispartition, pg_has_role(c.relowner, 'USAGE'), i.indisreplident,"
+    " i.indisunique, (SELECT string_agg(format('%I', k.conname), ', ') FROM pg_constraint k"
+    "  WHERE k.conindid = c.oid AND k.contype IN ('p', 'u', 'x')),"
+    " (SELECT string_agg(pg_describe_object(d.classid, d.objid, d.objsubid), ', ')"
+    "  FROM pg_depend d WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid"
+    "  AND d.deptype = 'n'), replace(pg_get_indexdef(c.oid), ' INDEX ', ' INDEX CONCURRENTLY ')"
+    " FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
+    " JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_class t ON t.oid = i.indrelid"
+    " JOIN pg_namespace tn ON tn.oid = t.relnamespace WHERE c.oid = to_regclass($1)"
+    " AND $2::text IS NULL AND $3::text IS NULL";
+
+static void refuse_index(struct build *b, const char *object, const PGresult *res)
+{
+    refuse_not_owned(b, object, yes(res, 3));
+    if (yes(res, 2))
+        build_refuse(b, object, "drop it by hand, when nobody is in the way",
+                     "PostgreSQL cannot drop an index of a partitioned table concurrently");
+    if (!PQgetisnull(res, 0, 6))
+        build_refuse(b, object, "use drop_constraint", "constraint %s needs it",
+                     PQgetvalue(res, 0, 6));
+    else if (!PQgetisnull(res, 0, 7))
+        build_refuse(b, object, "drop that first", "%s needs it", PQgetvalue(res, 0, 7));
+    if (yes(res, 4))
+        build_refuse(b, object, "use set_replica_identity in an earlier migration",
+                     "it is the replica identity of %s", PQgetvalue(res, 0, 1));
+}
+
+enum rc plan_drop_index(struct build *b, const struct file_op *op)
+{
+    struct eng_step *step;
+    char *object, *hint;
+    PGresult *res;
+
+    if (plan_look(b, op, "name", "index", index_sql, &res) != RC_OK)
+        return RC_ERR;
+    object = mem_printf("index %s", PQgetvalue(res, 0, 0));
+    hint = mem_printf("the way back afterwards: %s", PQgetvalue(res, 0, 8));
+    refuse_index(b, object, res);
+    build_warn(b, object, hint, "it works until complete drops it%s",
+               yes(res, 5) ? "; it keeps keys unique, and ON CONFLICT may need it" : "");
+    step = build_step(b, ENG_STAGE_CONTRACT, ENG_STEP_CONCURRENTLY, -1, "drop %s", object);
+    step_sql(step, "DROP INDEX CONCURRENTLY IF EXISTS %s", PQgetvalue(res, 0, 0));
+    step_lock(step, "SHARE UPDATE EXCLUSIVE", PQgetvalue(res, 0, 1),
+              "waits for queries, blocks none");
+    step_rank(step, op->index);
+    free(hint);
+    free(object);
+    PQclear(res);
+    return RC_OK;
+}
+
+/* ---- rename_constraint ---- */
+
+static const char constraint_sql[] =
+    "SELECT format('%I.%I', n.nspname, c.relname), pg_has_role(c.relowner, 'USAGE'),"
+    " k.coninhcount > 0 OR k.conparentid <> 0, k.contype IN ('p', 'u', 'x'), n.nspname"
+    " FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid"
+    " JOIN pg_namespace n ON n.oid = c.relnamespace"
+    " WHERE c.oid = to_regclass($1) AND k.conname = $2 AND $3::text IS NULL";
+
+static const char taken_sql[] =
+    "SELECT 1 WHERE EXISTS (SELECT FROM pg_constraint WHERE conrelid = to_regclass($1)"
+    " AND conname = $2) OR ($3 = 't' AND to_regclass(format('%I.%I', $4::text, $2::text))"
+    " IS NOT NULL)";
+
+static enum rc check_taken(struct build *b, const struct file_op *op, const PGresult *res)
+{
+    const char *params[] = {PQgetvalue(res, 0, 0), op->to, PQgetvalue(res, 0, 3),
+                            PQgetvalue(res, 0, 4)};
+    char *taken = NULL;
+    enum rc rc = cat_value(b->conn, taken_sql, 4, params, &taken, b->err);
+
+    if (rc == RC_OK && taken)
+        rc = plan_fail(b, op, "to", "the name \"%s\" is taken", op->to);
+    free(taken);
+    return rc;
+}
+
+enum rc plan_rename_constraint(struct build *b, const struct file_op *op)
+{
+    char *from, *to, *object;
+    struct eng_step *step;
+    PGresult *res;
+
+    if (plan_look(b, op, "from", "constraint of that name on table", constraint_sql, &res) != RC_OK)
+        return RC_ERR;
+    if (check_taken(b, op, res) != RC_OK) {
+        PQclear(res);
+        return RC_ERR;
+    }
+    from = sql_quote_ident(op->from);
+    to = sql_quote_ident(op->to);
+    object = mem_printf("constraint %s of %s", from, PQgetvalue(res, 0, 0));
+    refuse_not_owned(b, object, yes(res, 1));
+    if (yes(res, 2))
+        build_refuse(b, object, "rename it there", "it is inherited from another table's");
+    if (yes(res, 3))
+        build_warn(b, object, "say ON CONFLICT with columns, or let the new revision wait",
+                   "ON CONFLICT ON CONSTRAINT and the names in errors mean the old name until"
+                   " complete, and the new one after");
+    step = build_step(b, ENG_STAGE_CONTRACT, ENG_STEP_DDL, -1, "rename %s to %s", object, to);
+    step_sql(step, "ALTER TABLE %s RENAME CONSTRAINT %s TO %s", PQgetvalue(res, 0, 0), from, to);
+    step_lock(step, EXCLUSIVE, PQgetvalue(res, 0, 0), INSTANT);
+    step_rank(step, op->index);
+    free(object);
+    free(to);
+    free(from);
+    PQclear(res);
+    return RC_OK;
+}
+
+/* ---- set_replica_identity ---- */
+
+static const char identity_sql[] =
+    "SELECT format('%I.%I', n.nspname, c.relname), c.relkind IN ('r', 'p'),"
+    " pg_has_role(c.relowner, 'USAGE'), c.relkind = 'p',"
+    " EXISTS (SELECT FROM pg_index WHERE indrelid = c.oid AND indisprimary),"
+    " (SELECT string_agg(DISTINCT p.pubname, ', ') FROM pg_publication p"
+    "  JOIN pg_publication_tables t ON t.pubname = p.pubname WHERE t.schemaname = n.nspname"
+    "  AND t.tablename = c.relname AND (p.pubupdate OR p.pubdelete)),"
+    " CASE c.relreplident WHEN 'f' THEN 'FULL' WHEN 'n' THEN 'NOTHING' WHEN 'd' THEN 'DEFAULT'"
+    "  ELSE (SELECT 'USING INDEX ' || quote_ident(x.relname) FROM pg_index i JOIN pg_class x"
+    "   ON x.oid = i.indexrelid WHERE i.indrelid = c.oid AND i.indisreplident) END,"
+    " x.fit, x.columns FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+    " LEFT JOIN LATERAL (SELECT i.indisunique AND i.indimmediate AND i.indisvalid AND"
+    "   i.indpred IS NULL AND i.indexprs IS NULL AND (SELECT bool_and(a.attnotnull)"
+    "   FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum = ANY (i.indkey::int2[])) AS fit,"
+    "  (SELECT json_agg(a.attname) FROM pg_attribute a WHERE a.attrelid = c.oid"
+    "   AND a.attnum = ANY (i.indkey::int2[])) AS columns"
+    "  FROM pg_index i JOIN pg_class k ON k.oid = i.indexrelid WHERE i.indrelid = c.oid"
+    "  AND k.relname = $3) x ON true WHERE c.oid = to_regclass($1) AND $2::text IS NULL";
+
+/* An index on a column that goes would go with it, and leave the table without an identity. */
+static void refuse_moving_index(struct build *b, const struct file_op *op, const char *relation,
+                                const char *columns)
+{
+    json_t *list = json_loads(columns, 0, NULL);
+
+    for (size_t i = 0; i < b->ntargets; i++) {
+        const struct target *t = &b->targets[i];
+
+        for (size_t c = 0; !strcmp(t->relation, relation) && c < json_array_size(list); c++) {
+            char *name = sql_quote_ident(json_string_value(json_array_get(list, c)));
+
+            if (texts_has(&t->old_columns, name))
+                build_refuse(b, op->identity_index, "set it in a migration of its own, afterwards",
+                             "it is on column %s, which this file replaces", name);
+            free(name);
+        }
+    }
+    json_decref(list);
+}
+
+static enum rc check_identity(struct build *b, const struct file_op *op, const PGresult *res)
+{
+    const char *relation = PQgetvalue(res, 0, 0);
+    bool bare =
+        !strcmp(op->identity, "NOTHING") || (!strcmp(op->identity, "DEFAULT") && !yes(res, 4));
+
+    if (!yes(res, 1))
+        build_refuse(b, relation, NULL, "it is not a table");
+    refuse_not_owned(b, relation, yes(res, 2));
+    if (yes(res, 3))
+        build_warn(b, relation, "name each partition in the file",
+                   "its partitions keep their own replica identity");
+    if (bare && !PQgetisnull(res, 0, 5))
+        build_refuse(b, relation,
+                     "take it out of the publication first, or choose FULL or an index",
+                     "publication %s sends its updates and deletes: without an identity they would"
+                     " fail",
+                     PQgetvalue(res, 0, 5));
+    if (!op->identity_index)
+        return RC_OK;
+    if (PQgetisnull(res, 0, 7))
+        return plan_fail(b, op, "identity.index", "table %s has no index \"%s\"", relation,
+                         op->identity_index);
+    if (!yes(res, 7)) {
+        err_hint(b->err, "it must be unique, valid, not deferrable, without WHERE or expressions, "
+                         "on columns that are NOT NULL");
+        return plan_fail(b, op, "identity.index", "index \"%s\" cannot be a replica identity",
+                         op->identity_index);
+    }
+    refuse_moving_index(b, op, relation, PQgetvalue(res, 0, 8));
+    return RC_OK;
+}
+
+enum rc plan_replica_identity(struct build *b, const struct file_op *op)
+{
+    const char *relation, *holds = "the cut-over: an instant, traffic held at the gate";
+    struct eng_step *step;
+    PGresult *res;
+    char *index, *what;
+
+    if (plan_look(b, op, "table", "table", identity_sql, &res) != RC_OK)
+        return RC_ERR;
+    if (check_identity(b, op, res) != RC_OK) {
+        PQclear(res);
+        return RC_ERR;
+    }
+    relation = PQgetvalue(res, 0, 0);
+    index = op->identity_index ? sql_quote_ident(op->identity_index) : mem_strdup("");
+    what = mem_printf("%s%s%s", *index ? "USING " : "", op->identity, *index ? " " : "");
+    step = build_step(b, ENG_STAGE_CUTOVER, ENG_STEP_DDL, -1, "replica identity of %s: %s%s",
+                      relation, what, index);
+    step_sql(step, "ALTER TABLE %s REPLICA IDENTITY %s%s", relation, what, index);
+    step_lock(step, EXCLUSIVE, relation, holds);
+    step = build_step(b, ENG_STAGE_REVERT, ENG_STEP_DDL, -1, "replica identity of %s: back to %s",
+                      relation, PQgetvalue(res, 0, 6));
+    step_sql(step, "ALTER TABLE %s REPLICA IDENTITY %s", relation, PQgetvalue(res, 0, 6));
+    step_lock(step, EXCLUSIVE, relation, holds);
+    free(what);
+    free(index);
+    PQclear(res);
+    return RC_OK;
+}

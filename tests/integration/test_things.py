@@ -1,0 +1,242 @@
+"""Operations on whole things: tables, indexes, names of constraints, replica identity, enums."""
+
+import json
+import threading
+
+import psycopg
+import pytest
+from lib import catalog
+from lib.wait import until
+
+SCHEMA = """
+CREATE TYPE mood AS ENUM ('sad', 'happy');
+CREATE TYPE shade AS ENUM ('light', 'dark');
+CREATE TYPE unused AS ENUM ('a');
+CREATE TABLE users (id int PRIMARY KEY, email text NOT NULL, code text NOT NULL, feels mood,
+    CONSTRAINT users_email_key UNIQUE (email));
+CREATE UNIQUE INDEX users_code ON users (code);
+CREATE INDEX users_feels ON users (feels);
+CREATE TABLE profiles (id int PRIMARY KEY, owner int REFERENCES users (id), tone shade DEFAULT 'dark', serial_no serial);
+CREATE TABLE visits (id int PRIMARY KEY, profile int REFERENCES profiles (id));
+ALTER TABLE profiles ADD last_visit int REFERENCES visits (id);
+INSERT INTO users SELECT i, 'e' || i, 'c' || i, 'sad' FROM generate_series(1, 20) i;
+INSERT INTO profiles (id, owner) SELECT i, i FROM generate_series(1, 5) i;
+INSERT INTO visits SELECT i, i FROM generate_series(1, 5) i;
+"""
+FILE = {"name": "things", "operations": [
+    {"create_table": {"name": "orders", "columns": [
+        {"name": "id", "type": "int", "pk": True}, {"name": "state", "type": "order_state", "default": "'new'"}]}},
+    {"create_enum": {"name": "order_state", "values": ["new", "it's paid"]}},
+    {"add_column": {"table": "users", "column": {"name": "last", "type": "order_state", "default": "'new'"}}},
+    {"add_enum_value": {"name": "mood", "value": "ok", "before": "happy"}},
+    {"add_enum_value": {"name": "mood", "value": "fine", "after": "ok"}},
+    {"remove_enum": {"name": "shade"}},
+    {"remove_enum": {"name": "public.unused"}},
+    {"drop_table": {"name": "profiles"}},
+    {"drop_table": {"name": "visits"}},
+    {"drop_index": {"name": "users_feels"}},
+    {"rename_constraint": {"table": "users", "from": "users_email_key", "to": "unique email"}},
+    {"set_replica_identity": {"table": "users", "identity": {"type": "index", "index": "users_code"}}}]}
+PLAIN = """
+CREATE TYPE order_state AS ENUM ('new', 'it''s paid');
+CREATE TABLE orders (id int PRIMARY KEY, state order_state NOT NULL DEFAULT 'new');
+ALTER TABLE users ADD last order_state NOT NULL DEFAULT 'new';
+ALTER TYPE mood ADD VALUE 'ok' BEFORE 'happy';
+ALTER TYPE mood ADD VALUE 'fine' AFTER 'ok';
+DROP TABLE profiles, visits;
+DROP TYPE shade, unused;
+DROP INDEX users_feels;
+ALTER TABLE users RENAME CONSTRAINT users_email_key TO "unique email";
+ALTER TABLE users REPLICA IDENTITY USING INDEX users_code;
+"""
+
+
+def whole(db):
+    with db.connect() as conn:
+        return catalog.whole(conn)
+
+
+def run_plain(db, statements):
+    with db.connect() as conn:
+        for statement in filter(str.strip, statements.split(";\n")):
+            conn.execute(statement)
+
+
+def identity(db):
+    return db.one("SELECT relreplident FROM pg_class WHERE relname = 'users'")
+
+
+def test_a_file_of_whole_things_ends_as_plain_ddl_does_and_can_go_back_until_then(db, copy, segue):
+    db.sql(SCHEMA)
+    copy.sql(SCHEMA)
+    before = whole(db)
+    proxy = segue(db)
+    shown = proxy.cli("plan", proxy.file(FILE)).out
+    for word in ("DROP TABLE IF EXISTS public.profiles, public.visits", "ACCESS EXCLUSIVE", "public.users",
+                 "the way back afterwards: CREATE INDEX CONCURRENTLY users_feels", "REPLICA IDENTITY USING INDEX users_code",
+                 "cannot be taken away again", "hold rows of users", "ON CONFLICT ON CONSTRAINT"):
+        assert word in shown, f"{word!r} is not in\n{shown}"
+    assert catalog.difference(before, whole(db)) == []
+
+    proxy.ready(FILE)
+    proxy.kill9()
+    proxy.start()
+    proxy.wait_phase("things", "ready")
+    proxy.cli("cutover", "things")
+    assert identity(db) == "i"
+    with proxy.connect() as client:  # everything that complete drops works until then, for everybody
+        client.execute("INSERT INTO profiles (id, owner, tone) VALUES (100, 1, 'light')")
+        client.execute("INSERT INTO users (id, email, code) VALUES (100, 'e1', 'x') ON CONFLICT ON CONSTRAINT users_email_key DO NOTHING")
+        client.execute("INSERT INTO orders VALUES (1, 'it''s paid')")
+    proxy.cli("rollback", "things")
+    assert identity(db) == "d"
+    proxy.cli("abort", "things", "--force")
+    after = whole(db)
+    assert after["types"]["mood"][-1] == ["sad", "ok", "fine", "happy"]  # as plan has said
+    after["types"]["mood"] = before["types"]["mood"]
+    before["rows"]["profiles"] += 1
+    assert catalog.difference(before, after) == []
+
+    # and once more, to the end: what an abort has left is no obstacle
+    proxy.soaking(FILE)
+    proxy.kill9()
+    proxy.start()
+    proxy.wait_phase("things", "soaking")
+    proxy.cli("complete", "things", "--force")
+    run_plain(copy, PLAIN)
+    assert catalog.difference(whole(copy), whole(db)) == []
+    assert catalog.traces(db.connect()) == []
+
+
+def test_complete_waits_for_those_who_use_a_table_that_it_drops(db, segue):
+    db.sql("CREATE TABLE going (id int); CREATE TABLE staying (id int)")
+    proxy = segue(db, quiet_period_s=900)
+    name = proxy.soaking({"name": "drop", "operations": [{"drop_table": {"name": "going"}}]})
+    with proxy.connect(application_name="the old one") as client, proxy.connect(application_name="the new one") as other:
+        client.execute("SELECT count(*) FROM going")
+        other.execute("SELECT count(*) FROM staying")
+    refused = proxy.cli("complete", name, check=1).err
+    assert "old names are still in use" in refused and "the old one" in refused and "the new one" not in refused
+    # a transaction that has used the table keeps it, and nobody queues behind the lock
+    with proxy.connect(autocommit=False) as client:
+        client.execute("INSERT INTO going VALUES (1)")
+        ended = threading.Thread(target=lambda: proxy.cli("complete", name, "--force"))
+        ended.start()
+        until("complete to be held up", lambda: proxy.status(name)["phase"] == "contracting" and proxy.status(name)["blockers"])
+        with proxy.connect() as other:
+            other.execute("SET statement_timeout = '10s'")
+            assert other.execute("SELECT count(*) FROM going").fetchone() == (0,)
+        client.commit()
+    ended.join()
+    assert proxy.phase(name) == "done"
+    assert db.one("SELECT to_regclass('going') IS NULL AND to_regclass('staying') IS NOT NULL")
+
+
+@pytest.mark.one_version
+def test_complete_drops_what_was_planned_and_nothing_that_took_its_name(db, segue):
+    db.sql("CREATE TABLE going (id int)")
+    proxy = segue(db)
+    name = proxy.soaking({"name": "drop", "operations": [{"drop_table": {"name": "going"}}]})
+    db.sql("ALTER TABLE going RENAME TO gone; CREATE TABLE going (precious text)")
+    stopped = proxy.cli("complete", name, "--force", check=4)
+    assert "another table than the one" in stopped.err
+    db.sql("ALTER TABLE going RENAME TO kept; ALTER TABLE gone RENAME TO going")
+    proxy.cli("resume", name)
+    proxy.wait_phase(name, "done")
+    assert db.one("SELECT to_regclass('going') IS NULL AND to_regclass('kept') IS NOT NULL")
+
+
+REFUSED = {
+    "view": ({"drop_table": {"name": "t"}}, "CREATE VIEW v AS SELECT id FROM t", "view v: it depends on"),
+    "foreign key": ({"drop_table": {"name": "t"}}, "CREATE TABLE o (r int REFERENCES t (id))", "constraint o_r_fkey on table o"),
+    "row type": ({"drop_table": {"name": "t"}}, "CREATE TABLE o (r t)", "column r of table o"),
+    "sequence": ({"drop_table": {"name": "t"}}, "CREATE TABLE o (n int DEFAULT nextval('t_n_seq'))", "default value for column n of table o"),
+    "partition": ({"drop_table": {"name": "p1"}}, "CREATE TABLE p (id int) PARTITION BY LIST (id); CREATE TABLE p1 PARTITION OF p DEFAULT",
+                  "it is a partition"),
+    "view, not table": ({"drop_table": {"name": "v"}}, "CREATE VIEW v AS SELECT 1", "it is not a table"),
+    "no table": ({"drop_table": {"name": "nope"}}, "SELECT 1", 'operations[0].drop_table.name: there is no table nope'),
+    "rename": ({"rename_table": {"from": "t", "to": "u"}}, "SELECT 1", "a table has one name"),
+    "index of a constraint": ({"drop_index": {"name": "t_pkey"}}, "SELECT 1", "constraint t_pkey needs it"),
+    "index of a key": ({"drop_index": {"name": "u"}}, "CREATE UNIQUE INDEX u ON t (n); CREATE TABLE o (r int REFERENCES t (n))",
+                       "constraint o_r_fkey on table o needs it"),
+    "replica identity": ({"drop_index": {"name": "u"}}, "CREATE UNIQUE INDEX u ON t (n); ALTER TABLE t ALTER n SET NOT NULL, REPLICA IDENTITY USING INDEX u",
+                         "it is the replica identity"),
+    "partitioned index": ({"drop_index": {"name": "i"}}, "CREATE TABLE p (id int) PARTITION BY LIST (id); CREATE INDEX i ON p (id)",
+                          "cannot drop an index of a partitioned table concurrently"),
+    "no index": ({"drop_index": {"name": "t"}}, "SELECT 1", "there is no index t"),
+    "no constraint": ({"rename_constraint": {"table": "t", "from": "nope", "to": "x"}}, "SELECT 1", "rename_constraint.from: there is no constraint"),
+    "name taken": ({"rename_constraint": {"table": "t", "from": "t_pkey", "to": "i"}}, "CREATE INDEX i ON t (n)", 'the name "i" is taken'),
+    "inherited constraint": ({"rename_constraint": {"table": "k", "from": "c", "to": "d"}},
+                             "ALTER TABLE t ADD CONSTRAINT c CHECK (n > 0); CREATE TABLE k () INHERITS (t)", "inherited"),
+    "identity index": ({"set_replica_identity": {"table": "t", "identity": {"type": "index", "index": "u"}}},
+                       "ALTER TABLE t ADD m int; CREATE UNIQUE INDEX u ON t (m)", 'index "u" cannot be a replica identity'),
+    "no identity index": ({"set_replica_identity": {"table": "t", "identity": {"type": "index", "index": "nope"}}}, "SELECT 1",
+                          'has no index "nope"'),
+    "published": ({"set_replica_identity": {"table": "t", "identity": {"type": "nothing"}}}, "CREATE PUBLICATION pub FOR TABLE t",
+                  "publication pub sends"),
+    "type there": ({"create_enum": {"name": "e", "values": ["a"]}}, "CREATE TYPE e AS ENUM ()", "create_enum.name: type public.e already exists"),
+    "no schema": ({"create_enum": {"name": "nope.e", "values": ["a"]}}, "SELECT 1", "there is no schema"),
+    "no enum": ({"add_enum_value": {"name": "d", "value": "a"}}, "CREATE DOMAIN d AS text", "is no enum"),
+    "no such value": ({"add_enum_value": {"name": "e", "value": "b", "after": "x"}}, "CREATE TYPE e AS ENUM ('a')", 'has no value "x"'),
+    "value elsewhere": ({"add_enum_value": {"name": "e", "value": "a", "after": "b"}}, "CREATE TYPE e AS ENUM ('a', 'b')", "already, elsewhere"),
+    "enum in use": ({"remove_enum": {"name": "e"}}, "CREATE TYPE e AS ENUM ('a'); CREATE TABLE o (x e DEFAULT 'a')", "column x of table o"),
+    "enum array in use": ({"remove_enum": {"name": "e"}}, "CREATE TYPE e AS ENUM ('a'); CREATE TABLE o (x e[])", "column x of table o"),
+    "enum of a function": ({"remove_enum": {"name": "e"}}, "CREATE TYPE e AS ENUM ('a'); CREATE FUNCTION f(e) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+                           "function f(e)"),
+}
+
+
+@pytest.mark.one_version
+def test_what_cannot_go_is_refused_by_name_and_nothing_is_touched(db, segue):
+    proxy = segue(db)
+    for what, (operation, sql, wanted) in REFUSED.items():
+        db.sql("DROP SCHEMA public CASCADE; CREATE SCHEMA public; CREATE TABLE t (id int PRIMARY KEY, n serial)")
+        db.sql("DROP PUBLICATION IF EXISTS pub; " + sql)
+        before = whole(db)
+        shown = proxy.cli("plan", proxy.file({"name": "m", "operations": [operation]}), check=None)
+        assert wanted in shown.out + shown.err, f"{what}: {wanted!r} is not in\n{shown.out}\n{shown.err}"
+        refused = proxy.cli("start", proxy.file({"name": "m", "operations": [operation]}), "--detach", check=1)
+        assert refused.err.strip(), what
+        after = whole(db)
+        before["schemas"] = after["schemas"]
+        assert catalog.difference(before, after) == [], what
+
+
+@pytest.mark.one_version
+def test_a_default_that_is_no_value_of_a_new_enum_is_refused(db, segue):
+    db.sql("CREATE TABLE t (id int)")
+    proxy = segue(db)
+    operations = [{"create_enum": {"name": "e", "values": ["a", "b"]}},
+                  {"add_column": {"table": "t", "column": {"name": "x", "type": "e", "default": "'c'"}}}]
+    refused = proxy.cli("plan", proxy.file({"name": "m", "operations": operations}), check=1)
+    assert "'c' is not one of the type's values: 'a', 'b'" in refused.out + refused.err
+
+
+@pytest.mark.one_version
+def test_an_enum_goes_with_the_column_and_the_table_that_used_it(db, segue):
+    db.sql("CREATE TYPE e AS ENUM ('a', 'b'); CREATE TYPE f AS ENUM ('x'); CREATE TABLE t (id int, x e DEFAULT 'a');"
+           "CREATE TABLE going (y f[]); INSERT INTO t SELECT i, 'b' FROM generate_series(1, 10) i")
+    proxy = segue(db)
+    migration = {"name": "m", "operations": [
+        {"remove_enum": {"name": "e"}}, {"remove_enum": {"name": "f"}}, {"drop_table": {"name": "going"}},
+        {"rename_column": {"table": "t", "from": "x", "to": "y", "type": "text", "up": "x::text", "down": "y::e"}}]}
+    assert "default value for column x" in proxy.cli("start", proxy.file(migration), check=1).err  # it would be y's
+    db.sql("ALTER TABLE t ALTER x DROP DEFAULT")
+    proxy.done(migration)
+    assert db.one("SELECT count(*) FROM t WHERE y = 'b'") == 10
+    assert db.one("SELECT count(*) FROM pg_type WHERE typname IN ('e', 'f')") == 0
+
+
+@pytest.mark.one_version
+def test_an_abort_before_the_type_was_made_leaves_another_of_that_name(db, segue):
+    """Aborted while the first step could not run: what it would have made is somebody else's now."""
+    db.sql("CREATE TABLE t (id int)")
+    proxy = segue(db)
+    blocker = db.connect(autocommit=False)
+    blocker.execute("CREATE TYPE e AS ENUM ('theirs')")  # in the way until it commits
+    proxy.begin({"name": "m", "operations": [{"create_enum": {"name": "e", "values": ["ours"]}}]})
+    until("the step to be waiting", lambda: proxy.status("m")["phase"] == "expanding")
+    proxy.console('ABORT "m"')
+    blocker.commit()
+    proxy.wait_phase("m", "aborted")
+    assert db.one("SELECT enum_range(NULL::e)::text") == "{theirs}"
