@@ -37,6 +37,12 @@ enum rc eng_cutover_preflight(struct eng_engine *engine, struct eng_migration *m
         err_hint(err, "see segue.verifications; correct them and run verify again");
         return RC_ERR;
     }
+    if (eng_steps_pending(m, ENG_STAGE_BUILD)) {
+        err_set(err, "55000", "it is still being prepared: %s",
+                eng_steps_pending(m, ENG_STAGE_BUILD));
+        err_hint(err, "the way back has used what was built before; wait until the step is done");
+        return RC_ERR;
+    }
     if (eng_guards_check(engine, m, err) != RC_OK || eng_attached_check(engine, m, err) != RC_OK)
         return RC_ERR;
     names = eng_lock_names(m, NULL);
@@ -61,16 +67,19 @@ enum rc eng_cutover_preflight(struct eng_engine *engine, struct eng_migration *m
     return err_is_set(err) ? RC_ERR : RC_OK;
 }
 
-/* Marks of the stage's steps are of no use here: the phase is the marker. */
+/* Marks of the stage's steps are of no use here: the phase is the marker. The way back uses up
+ * indexes that were built for it, and for the next cut-over: their steps are to be done again. */
 static char *turnover_sql(struct eng_engine *engine, struct eng_migration *m,
                           const struct turnover *t)
 {
     char *steps = eng_steps_join(m, t->stage);
     char *move = eng_phase_sql(engine, m, t->to);
+    char *undone = t == &backward ? eng_steps_undone_sql(m) : mem_strdup("");
     char *clear = schedule_clear_sql(m); /* the wish is met by this */
-    char *sql = mem_printf("%s%s%s;\n%s", steps, steps[0] ? ";\n" : "", move, clear);
+    char *sql = mem_printf("%s%s%s%s;\n%s", steps, steps[0] ? ";\n" : "", undone, move, clear);
 
     free(clear);
+    free(undone);
     free(steps);
     free(move);
     return sql;
@@ -142,6 +151,8 @@ static enum rc attempt(struct eng_engine *engine, struct eng_migration *m, const
     free(names);
     if (result.outcome == GATED_DONE) {
         schedule_cleared(m);
+        if (t == &backward)
+            eng_steps_undone(m);
         buf_reset(&m->blockers);
         eng_status_put(engine, m);
         return RC_AGAIN;

@@ -83,8 +83,11 @@ enum rc eng_phase_verifying(struct eng_engine *engine, struct eng_migration *m, 
 
 enum rc eng_phase_ready(struct eng_engine *engine, struct eng_migration *m, struct err *err)
 {
-    enum rc rc;
+    enum rc rc = eng_steps_turn(engine, m, ENG_STAGE_BUILD, err); /* after a way back */
 
+    if (rc != RC_OK)
+        return rc;
+    conn_close(&m->lng);
     m->step[0] = '\0';
     if (m->verify_wanted)
         return eng_verify_wanted_turn(engine, m, err);

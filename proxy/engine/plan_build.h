@@ -8,6 +8,7 @@
  *   plan_retype.c a change of type under the column's own name
  *   plan_steps.c  the steps of a table, and the way back of each
  *   plan_carry.c  what a new column inherits: indexes, constraints
+ *   plan_key.c    ... its primary key
  *   plan_default.c ... its default, and the sequence behind it
  *   plan_drop.c   columns that go
  *   plan_new.c    new tables, new indexes, the version table
@@ -39,8 +40,9 @@ struct target {
     struct texts contract;                 /* the same, behind the drop of the old columns */
     struct texts old_columns, new_columns; /* quoted: what contract drops, what expand adds */
     struct texts shown;                    /* of those added: what people are told */
-    struct texts swaps;   /* columns that change their type, and the names of their other halves */
-    struct texts proofs;  /* CHECK (n IS NOT NULL) constraints, dropped by contract */
+    struct texts swaps;  /* columns that change their type, and the names of their other halves */
+    struct texts marks;  /* what indexes are to the table: last of the cut-over and of the revert */
+    struct texts proofs; /* CHECK (n IS NOT NULL) constraints, dropped by contract */
     struct texts foreign; /* tables that carried foreign keys refer to: dropping them locks these */
     struct texts dropped; /* columns that only go */
     bool fills;           /* has a column to be filled, and so a guard */
@@ -117,6 +119,7 @@ enum rc target_plan_pair(struct build *b, struct target *t, const struct pair *p
 bool retype_is(const struct file_op *op); /* alter_column with a type */
 enum rc target_plan_retype(struct build *b, struct target *t, const char *path,
                            const struct file_op *op) MUST_CHECK;
+bool retype_has(const struct target *t, const char *column); /* does it change its type so? */
 /* Is what the expression reads of columns that change their type all retyped under their names, and
  * does it mean something over the new halves? `over`: the same over their names. */
 bool retype_follows(struct build *b, const struct target *t, const char *expr, const char *over);
@@ -139,6 +142,13 @@ enum rc carry_constraints(struct build *b, struct target *t) MUST_CHECK;
 void carry_not_null(struct build *b, struct target *t, const char *column, const char *shown);
 bool index_touches(const json_t *index, const struct texts *columns);
 bool constraint_touches(const json_t *constraint, const struct texts *columns);
+
+/* ---- plan_key.c ---- */
+/* A primary key over columns that change their type under their names. */
+bool key_is_carried(const struct target *t, const json_t *index);
+enum rc carry_key(struct build *b, struct target *t, const json_t *index) MUST_CHECK;
+/* What an index is to its table, once it has its name: replica identity, clustering mark. */
+void carry_marks(struct target *t, const json_t *index);
 
 /* ---- plan_default.c ---- */
 enum rc carry_default(struct build *b, struct target *t, const json_t *column,

@@ -172,8 +172,6 @@ static enum rc refuse_index(struct build *b, struct target *t, const json_t *ind
         {"primary", "a primary key cannot be carried yet",
          "rename the other columns; primary keys come with a later version"},
         {"exclusion", "an exclusion constraint cannot be carried", "drop it first"},
-        {"replica_identity", "it is the table's replica identity",
-         "ALTER TABLE ... REPLICA IDENTITY FULL or DEFAULT first"},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -304,6 +302,7 @@ static enum rc carry_index(struct build *b, struct target *t, const json_t *inde
         free(s);
         free(literal);
     }
+    carry_marks(t, index);
     if (cat_text(index, "constraint")) {
         promote_index(b, t, index, quoted);
         swap_names(t, t->relation, "ALTER TABLE %s RENAME CONSTRAINT %s TO %s", name, parked, temp);
@@ -333,6 +332,10 @@ enum rc carry_indexes(struct build *b, struct target *t)
 
         if (!index_touches(index, &t->from))
             continue;
+        if (key_is_carried(t, index)) {
+            rc = carry_key(b, t, index);
+            continue;
+        }
         object = mem_printf("index %s", cat_text(index, "name"));
         rc = refuse_index(b, t, index, object, &refused);
         free(object);

@@ -53,6 +53,22 @@ static void try_default(struct build *b, const struct target *t, const struct en
     free(sql);
 }
 
+/* So that it can count as far as the column. Until the old half is gone nothing larger fits anyway,
+ * and the way back stays free. */
+static void widen_sequence(struct build *b, struct target *t, const char *sequence,
+                           const struct eng_dual *dual)
+{
+    static const char sql[] = "SELECT 1 FROM pg_sequence WHERE seqrelid = $1::regclass AND"
+                              " seqtypid = to_regtype($2)";
+    const char *params[] = {sequence, dual->old_type};
+    char *same = NULL;
+
+    if (!strcmp(dual->new_type, "bigint") &&
+        cat_value(b->conn, sql, 2, params, &same, NULL) == RC_OK && same)
+        texts_add(&t->contract, "ALTER SEQUENCE %s AS bigint", sequence);
+    free(same);
+}
+
 enum rc carry_default(struct build *b, struct target *t, const json_t *column,
                       const struct eng_dual *dual)
 {
@@ -78,6 +94,8 @@ enum rc carry_default(struct build *b, struct target *t, const json_t *column,
         texts_add(&t->revert, "ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT", t->relation, new);
     }
     if (sequence && cat_text(column, "identity")[0] == '\0') {
+        if (dual->retypes)
+            widen_sequence(b, t, sequence, dual);
         texts_add(&t->cutover, "ALTER SEQUENCE %s OWNED BY %s.%s", sequence, t->relation, new);
         texts_add(&t->revert, "ALTER SEQUENCE %s OWNED BY %s.%s", sequence, t->relation, old);
     }

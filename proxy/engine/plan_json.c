@@ -68,6 +68,7 @@ static const struct field step_fields[] = {
     {"lock_on", TEXT, AT(eng_step, lock_on), 0, NULL},
     {"holds", TEXT, AT(eng_step, holds), 0, NULL},
     {"gate", FLAG, AT(eng_step, gate), 0, NULL},
+    {"again", FLAG, AT(eng_step, again), 0, NULL},
     {"index_schema", TEXT, AT(eng_step, index_schema), 0, NULL},
     {"index_name", TEXT, AT(eng_step, index_name), 0, NULL},
     {"undoes", INT, AT(eng_step, undoes), 0, NULL},

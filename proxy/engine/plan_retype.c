@@ -108,7 +108,7 @@ enum rc target_plan_retype(struct build *b, struct target *t, const char *path,
     return rc;
 }
 
-static bool is_retyped(const struct target *t, const char *column)
+bool retype_has(const struct target *t, const char *column)
 {
     for (size_t i = 0; i < t->swaps.n; i += 3)
         if (!strcmp(t->swaps.v[i], column))
@@ -124,7 +124,7 @@ static bool reads_retyped(const struct target *t, const char *expr)
     if (sql_expr_parse(expr, &info, NULL) != RC_OK)
         return false;
     for (size_t i = 0; i < info.ncolumns; i++)
-        all &= !texts_has(&t->gone, info.columns[i]) || is_retyped(t, info.columns[i]);
+        all &= !texts_has(&t->gone, info.columns[i]) || retype_has(t, info.columns[i]);
     sql_expr_info_fini(&info);
     return all;
 }

@@ -101,6 +101,7 @@ static void swap_steps(struct build *b, struct target *t)
 
     step_sql_list(step, &t->cutover, false);
     retype_swap(t, step);
+    step_sql_list(step, &t->marks, false);
     if (guarded(t))
         guard_sql(b, t, step, ENG_REVERSE);
     step_lock(step, EXCLUSIVE, t->relation, "the cut-over: an instant, traffic held at the gate");
@@ -109,6 +110,7 @@ static void swap_steps(struct build *b, struct target *t)
                       "%s: the old schema becomes the truth again", t->relation);
     retype_swap(t, step);
     step_sql_list(step, &t->revert, true);
+    step_sql_list(step, &t->marks, false);
     if (guarded(t))
         guard_sql(b, t, step, ENG_FORWARD);
     step_lock(step, EXCLUSIVE, t->relation, "an instant, traffic held at the gate");

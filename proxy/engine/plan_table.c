@@ -57,7 +57,7 @@ void target_fini(struct target *t)
 {
     struct texts *lists[] = {&t->from,   &t->to,          &t->gone,        &t->expand, &t->cutover,
                              &t->revert, &t->old_columns, &t->new_columns, &t->proofs, &t->foreign,
-                             &t->shown,  &t->swaps,       &t->contract,    &t->dropped};
+                             &t->shown,  &t->swaps,       &t->contract,    &t->marks,  &t->dropped};
 
     for (size_t i = 0; i < ARRAY_LEN(lists); i++)
         texts_fini(lists[i]);

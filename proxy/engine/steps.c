@@ -42,6 +42,32 @@ char *eng_steps_join(const struct eng_migration *m, enum eng_stage stage)
     return buf_take(&sql);
 }
 
+const char *eng_steps_pending(const struct eng_migration *m, enum eng_stage stage)
+{
+    for (size_t i = 0; i < m->plan->nsteps; i++)
+        if (m->plan->steps[i].stage == stage && !m->step_done[i])
+            return m->plan->steps[i].title;
+    return NULL;
+}
+
+char *eng_steps_undone_sql(const struct eng_migration *m)
+{
+    struct buf sql = {0};
+
+    for (size_t i = 0; i < m->plan->nsteps; i++)
+        if (m->plan->steps[i].again)
+            buf_printf(&sql, "DELETE FROM segue.steps WHERE migration = %" PRId64 " AND no = %d;\n",
+                       m->id, m->plan->steps[i].no);
+    return sql.len ? buf_take(&sql) : mem_strdup("");
+}
+
+void eng_steps_undone(struct eng_migration *m)
+{
+    for (size_t i = 0; i < m->plan->nsteps; i++)
+        if (m->plan->steps[i].again)
+            m->step_done[i] = false;
+}
+
 static char *step_sql(const struct eng_migration *m, size_t i)
 {
     const struct eng_step *step = &m->plan->steps[i];

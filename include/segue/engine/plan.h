@@ -52,6 +52,7 @@ struct eng_step {
     char *lock_on; /* "public.checks" (several with commas), or "" */
     char *holds;   /* how long, for people: "an instant; lock_timeout 200 ms, retried" */
     bool gate;     /* stronger than SHARE UPDATE EXCLUSIVE on a live table: gate + lock_timeout */
+    bool again;    /* the way back uses up what it has made: then it is done again, in `ready` */
     char *index_schema, *index_name; /* CONCURRENTLY: what to look for in the catalog */
     int undoes; /* number of the step that this one takes back, and must have run; 0: none */
 };

@@ -1,0 +1,187 @@
+/*
+ * The primary key over a column that changes its type under its name. A constraint cannot be moved
+ * from one index to another, and dropping it drops its index: so two unique indexes are built, one
+ * over the new half, which the cut-over makes the key, and one over the old half, which the way
+ * back makes it. Both are built again after a way back (eng_step.again).
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "plan_build.h"
+#include "segue/base/buf.h"
+#include "segue/base/mem.h"
+#include "segue/catalog/catalog.h"
+#include "segue/sql/expr.h"
+
+static bool flag(const json_t *object, const char *key)
+{
+    return json_is_true(json_object_get(object, key));
+}
+
+bool key_is_carried(const struct target *t, const json_t *index)
+{
+    const json_t *keys = json_object_get(index, "keys");
+
+    if (!flag(index, "primary") || !flag(index, "valid") ||
+        strcmp(cat_text(t->doc, "relkind"), "r") != 0)
+        return false;
+    for (size_t i = 0; i < json_array_size(keys); i++) {
+        const char *column = cat_text(json_array_get(keys, i), "column");
+
+        if (!column || (texts_has(&t->from, column) && !retype_has(t, column)))
+            return false;
+    }
+    return true;
+}
+
+static const char *half(const struct target *t, const char *column, bool new)
+{
+    for (size_t i = 0; new &&i < t->from.n; i++)
+        if (!strcmp(t->from.v[i], column))
+            return t->to.v[i];
+    return column;
+}
+
+static char *definition(const struct target *t, const json_t *index, const char *name, bool new)
+{
+    const json_t *keys = json_object_get(index, "keys");
+    const char *space = cat_text(index, "tablespace");
+    struct buf sql = {0};
+    bool including = false;
+
+    buf_printf(&sql, "CREATE UNIQUE INDEX CONCURRENTLY %s ON %s (", name, t->relation);
+    for (size_t i = 0; i < json_array_size(keys); i++) {
+        const json_t *key = json_array_get(keys, i);
+        bool opens = !flag(key, "key") && !including;
+
+        including |= opens;
+        buf_append_str(&sql, opens ? ") INCLUDE (" : i ? ", " : "");
+        sql_quote_ident_put(&sql, half(t, cat_text(key, "column"), new));
+    }
+    buf_append_str(&sql, ")");
+    if (cat_text(index, "options"))
+        buf_printf(&sql, " WITH (%s)", cat_text(index, "options"));
+    if (space) {
+        buf_append_str(&sql, " TABLESPACE ");
+        sql_quote_ident_put(&sql, space);
+    }
+    return buf_take(&sql);
+}
+
+static void build_half(struct build *b, struct target *t, const json_t *index, const char *name,
+                       bool new)
+{
+    char *quoted = sql_quote_ident(name);
+    char *sql = definition(t, index, quoted, new);
+    struct eng_step *step = build_step(b, ENG_STAGE_BUILD, ENG_STEP_CONCURRENTLY, t->table,
+                                       new ? "build the index that becomes %s"
+                                           : "build the index for the way back of %s",
+                                       cat_text(index, "name"));
+
+    step_sql(step, "%s", sql);
+    step_lock(step, "SHARE UPDATE EXCLUSIVE", t->relation, "while it is built; blocks no query");
+    step->again = true;
+    step->index_schema = mem_strdup(cat_text(index, "schema"));
+    step->index_name = mem_strdup(name);
+    free(sql);
+    free(quoted);
+}
+
+/* The one over the new half goes with its column. */
+static void drop_spare(struct build *b, struct target *t, const json_t *index, const char *name)
+{
+    char *qualified = sql_quote_qualified(cat_text(index, "schema"), name);
+    struct eng_step *step = build_step(b, ENG_STAGE_ABORT, ENG_STEP_CONCURRENTLY, t->table,
+                                       "drop the spare index of %s", cat_text(index, "name"));
+
+    step_sql(step, "DROP INDEX CONCURRENTLY IF EXISTS %s", qualified);
+    step_lock(step, "SHARE UPDATE EXCLUSIVE", t->relation, "waits for queries, blocks none");
+    free(qualified);
+}
+
+static void comment_on(struct target *t, const char *what, const char *name, const char *comment,
+                       struct texts *list)
+{
+    char *literal = comment ? sql_quote_literal(comment) : NULL;
+    bool constraint = !strcmp(what, "CONSTRAINT");
+
+    if (literal)
+        texts_add(list, "COMMENT ON %s %s%s%s IS %s", what, name, constraint ? " ON " : "",
+                  constraint ? t->relation : "", literal);
+    free(literal);
+}
+
+void carry_marks(struct target *t, const json_t *index)
+{
+    char *name = sql_quote_ident(cat_text(index, "name"));
+    const struct {
+        const char *flag, *action;
+    } marks[] = {{"replica_identity", "REPLICA IDENTITY USING INDEX"}, {"clustered", "CLUSTER ON"}};
+
+    /* last in either direction: behind all that may drop an index of that name */
+    for (size_t i = 0; i < ARRAY_LEN(marks); i++)
+        if (flag(index, marks[i].flag))
+            texts_add(&t->marks, "ALTER TABLE %s %s %s", t->relation, marks[i].action, name);
+    free(name);
+}
+
+/* Drops the key and makes it again over an index, with what it had. */
+static void make_key(struct target *t, const json_t *index, const char *from, struct texts *list)
+{
+    const char *bare = cat_text(index, "constraint");
+    char *name = sql_quote_ident(bare), *source = sql_quote_ident(from);
+    char *qualified = sql_quote_qualified(cat_text(index, "schema"), cat_text(index, "name"));
+
+    texts_add(list, "ALTER TABLE %s DROP CONSTRAINT %s", t->relation, name);
+    texts_add(list, "ALTER TABLE %s ADD CONSTRAINT %s PRIMARY KEY USING INDEX %s%s%s", t->relation,
+              name, source, flag(index, "deferrable") ? " DEFERRABLE" : "",
+              flag(index, "deferred") ? " INITIALLY DEFERRED" : "");
+    comment_on(t, "INDEX", qualified, cat_text(index, "comment"), list);
+    comment_on(t, "CONSTRAINT", name, cat_text(index, "constraint_comment"), list);
+    free(qualified);
+    free(source);
+    free(name);
+}
+
+static void refuse_referred(struct build *b, const struct target *t)
+{
+    const json_t *constraints = json_object_get(t->doc, "constraints");
+
+    for (size_t i = 0; i < json_array_size(constraints); i++) {
+        const json_t *constraint = json_array_get(constraints, i);
+        const char *foreign = cat_text(constraint, "foreign_table");
+        char *object;
+
+        if (!foreign || strcmp(foreign, t->relation) != 0)
+            continue;
+        object = mem_printf("constraint %s", cat_text(constraint, "name"));
+        build_refuse(b, object, "drop it first, make it again afterwards",
+                     "it refers to the key of its own table");
+        free(object);
+    }
+}
+
+enum rc carry_key(struct build *b, struct target *t, const json_t *index)
+{
+    char *fresh = target_temp(t), *spare = target_temp(t);
+    char *object = mem_printf("primary key %s", cat_text(index, "name"));
+    struct texts back = {0};
+
+    refuse_referred(b, t);
+    build_half(b, t, index, fresh, true);
+    build_half(b, t, index, spare, false);
+    drop_spare(b, t, index, spare);
+    make_key(t, index, fresh, &t->cutover);
+    make_key(t, index, spare, &back);
+    for (size_t i = back.n; i > 0; i--) /* revert runs its list backwards */
+        texts_add(&t->revert, "%s", back.v[i - 1]);
+    carry_marks(t, index);
+    build_warn(b, object, "run these statements again on 23505, or ON CONFLICT DO NOTHING",
+               "until complete there is a unique index over each half: INSERT ... ON CONFLICT "
+               "(columns) of one new key by two sessions at once can end with 23505");
+    texts_fini(&back);
+    free(object);
+    free(spare);
+    free(fresh);
+    return RC_OK;
+}
