@@ -62,6 +62,23 @@ enum rc eng_contract_preflight(struct eng_engine *engine, struct eng_migration *
     return eng_outside_check(engine, err);
 }
 
+enum rc eng_proofs_check(const struct eng_migration *m, struct err *err)
+{
+    for (size_t i = 0; i < m->plan->nsteps; i++) {
+        if (m->plan->steps[i].stage != ENG_STAGE_SOAK || m->step_done[i])
+            continue;
+        err_set(err, "55006", "not done yet: %s", m->plan->steps[i].title);
+        if (err_is_set(&m->failure))
+            err_hint(err, "it has failed (%s): mend the rows, RESUME, then COMPLETE",
+                     m->failure.text);
+        else
+            err_hint(err, "it runs since the cut-over and blocks nobody; ask again when it is "
+                          "done (SHOW STATUS), or ROLLBACK");
+        return RC_ERR;
+    }
+    return RC_OK;
+}
+
 enum rc eng_abort_preflight(struct eng_engine *engine, struct eng_migration *m, struct err *err)
 {
     for (size_t i = 0; i < m->plan->ncreated; i++) {

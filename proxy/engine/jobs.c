@@ -244,7 +244,8 @@ static enum rc run_complete(struct eng_engine *engine, struct eng_migration *m, 
 {
     /* force is about people; a guard that may have been passed is about rows, and is never skipped
      */
-    if ((job->force ? eng_guards_check : eng_contract_preflight)(engine, m, &job->err) != RC_OK)
+    if ((job->force ? eng_guards_check : eng_contract_preflight)(engine, m, &job->err) != RC_OK ||
+        eng_proofs_check(m, &job->err) != RC_OK)
         return RC_ERR;
     unblock(m);
     eng_verify_free(m->verify);
@@ -309,6 +310,7 @@ static enum rc run_rollback(struct eng_engine *engine, struct eng_migration *m, 
         return RC_ERR;
     }
     unblock(m);
+    eng_steps_cancel(m);
     eng_verify_free(m->verify);
     m->verify = NULL;
     m->verify_wanted = false;

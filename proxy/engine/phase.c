@@ -67,18 +67,38 @@ bool eng_phase_over(enum eng_phase_id id)
     return phases[id].successors == 0;
 }
 
+/* The way back undoes what the proofs of the soak are about. */
+static char *forget_proofs_sql(const struct eng_migration *m, enum eng_phase_id to)
+{
+    if (to != PH_READY || m->phase != PH_REVERTING)
+        return mem_strdup("");
+    return mem_printf("; DELETE FROM segue.steps WHERE migration = %" PRId64 " AND stage = %d",
+                      m->id, (int)ENG_STAGE_SOAK);
+}
+
+static void forget_proofs(struct eng_migration *m)
+{
+    for (size_t i = 0; i < m->plan->nsteps; i++)
+        if (m->plan->steps[i].stage == ENG_STAGE_SOAK)
+            m->step_done[i] = false;
+}
+
 char *eng_phase_sql(struct eng_engine *engine, struct eng_migration *m, enum eng_phase_id to)
 {
+    char *forget = forget_proofs_sql(m, to), *sql;
+
     assert(eng_phase_legal(m->phase, to));
-    return mem_printf(
+    sql = mem_printf(
         "WITH moved AS (UPDATE segue.migrations SET phase = '%s', phase_at = clock_timestamp(), "
         "error = NULL, error_state = NULL, hint = NULL, epoch = %" PRId64 "%s%s%s "
         "WHERE id = %" PRId64 " RETURNING id, phase, phase_at, epoch) "
-        "INSERT INTO segue.phases (migration, phase, at, epoch) SELECT * FROM moved",
+        "INSERT INTO segue.phases (migration, phase, at, epoch) SELECT * FROM moved%s",
         phases[to].name, engine->epoch + (phases[to].new_epoch ? 1 : 0),
         to == PH_SOAKING && m->phase == PH_CUTTING_OVER ? ", cutover_at = clock_timestamp()" : "",
         to == PH_READY && m->phase == PH_REVERTING ? ", cutover_at = NULL, migrate = false" : "",
-        eng_phase_over(to) ? ", finished_at = clock_timestamp()" : "", m->id);
+        eng_phase_over(to) ? ", finished_at = clock_timestamp()" : "", m->id, forget);
+    free(forget);
+    return sql;
 }
 
 void eng_phase_switch(struct eng_engine *engine, struct eng_migration *m, enum eng_phase_id to)
@@ -91,6 +111,7 @@ void eng_phase_switch(struct eng_engine *engine, struct eng_migration *m, enum e
         m->turned_ms = clock_ms(); /* the gate is still closed */
     } else if (to == PH_READY && from == PH_REVERTING) {
         m->turned_ms = INT64_MIN;
+        forget_proofs(m);
         m->migrate = false; /* as the transaction has said: who went back does not go on */
     }
     m->retries = 0;

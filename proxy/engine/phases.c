@@ -102,9 +102,14 @@ enum rc eng_phase_ready(struct eng_engine *engine, struct eng_migration *m, stru
 
 enum rc eng_phase_soaking(struct eng_engine *engine, struct eng_migration *m, struct err *err)
 {
-    m->step[0] = '\0';
+    enum rc rc;
+
     if (m->verify_wanted)
         return eng_verify_wanted_turn(engine, m, err);
+    rc = eng_steps_turn(engine, m, ENG_STAGE_SOAK, err);
+    if (rc != RC_OK)
+        return rc;
+    m->step[0] = '\0';
     eng_sleep(m, IDLE_MS);
     return RC_AGAIN;
 }

@@ -102,9 +102,6 @@ static enum rc plan_tables(struct build *b)
         if (target_get(b, op, &t) != RC_OK)
             return RC_ERR;
         b->op_target[i] = t - b->targets;
-        if (op->kind > FILE_DROP_COLUMN && !retype_is(op))
-            build_refuse(b, t->relation, "leave it out", "operation %zu: %s is not carried yet", i,
-                         file_op_name(op->kind));
     }
     for (size_t i = 0; i < b->ntargets; i++) {
         if (target_plan_columns(b, &b->targets[i]) != RC_OK ||

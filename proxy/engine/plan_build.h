@@ -11,6 +11,10 @@
  *   plan_key.c    ... its primary key
  *   plan_default.c ... its default, and the sequence behind it
  *   plan_drop.c   columns that go
+ *   plan_alter.c  alter_column
+ *   plan_constraint.c what constrains: new constraints of a live table
+ *   plan_unique.c ... unique constraints and primary keys
+ *   plan_release.c what does not any more: dropped constraints, columns that may be NULL
  *   plan_new.c    new tables, new indexes, the version table
  *   plan_refuse.c what cannot be carried, and what to be warned of
  *   plan_probe.c  a look at the rows: does `up` work on them?
@@ -38,6 +42,9 @@ struct target {
     struct texts gone;     /* of these, renames that change the type */
     struct texts expand, cutover, revert;  /* SQL, in order */
     struct texts contract;                 /* the same, behind the drop of the old columns */
+    struct texts restore;                  /* proofs at the end of abort: a scan, no strong lock */
+    struct texts restored;                 /* what abort does when they are given */
+    struct texts also;                     /* tables that the cut-over locks besides */
     struct texts old_columns, new_columns; /* quoted: what contract drops, what expand adds */
     struct texts shown;                    /* of those added: what people are told */
     struct texts swaps;  /* columns that change their type, and the names of their other halves */
@@ -45,8 +52,9 @@ struct target {
     struct texts proofs; /* CHECK (n IS NOT NULL) constraints, dropped by contract */
     struct texts foreign; /* tables that carried foreign keys refer to: dropping them locks these */
     struct texts dropped; /* columns that only go */
-    bool fills;           /* has a column to be filled, and so a guard */
-    bool guards;          /* has a guard, though nothing may be to be filled */
+    struct texts released; /* names of constraints that go */
+    bool fills;            /* has a column to be filled, and so a guard */
+    bool guards;           /* has a guard, though nothing may be to be filled */
     unsigned ntemp;
 };
 
@@ -128,6 +136,36 @@ bool retype_assigns(struct build *b, const struct eng_dual *dual);
 /* The swap of the names, which is its own way back: the last thing of the cut-over, the first of
  * the revert. */
 void retype_swap(struct target *t, struct eng_step *step);
+
+/* ---- plan_constraint.c ---- */
+/* A constraint of the new schema. `path` is of the object that describes it. */
+enum rc constraint_add(struct build *b, struct target *t, const char *path,
+                       const struct file_constraint *c) MUST_CHECK;
+/* NOT NULL from the cut-over on; `looks`: rows that are there are looked at first. */
+void constraint_not_null(struct build *b, struct target *t, const char *column, bool looks);
+/* A step before ready. `counted` gives how many rows do not meet `what`, as n, and where, as at. */
+#define CONSTRAINT_PLACES 5 /* rows that are told by their place */
+void constraint_look(struct build *b, struct target *t, const char *what, const char *counted);
+/* The same for rows of which the condition is true; over s, or bare columns. */
+void constraint_look_rows(struct build *b, struct target *t, const char *what, const char *bad);
+char *constraint_columns(const struct file_names *names); /* quoted, with commas; heap */
+enum rc plan_create_constraint(struct build *b, struct target *t, const char *path,
+                               const struct file_op *op) MUST_CHECK;
+
+/* ---- plan_unique.c ---- */
+enum rc key_add(struct build *b, struct target *t, const char *path,
+                const struct file_constraint *c) MUST_CHECK;
+
+/* ---- plan_release.c ---- */
+enum rc plan_drop_constraint(struct build *b, struct target *t, const char *path,
+                             const struct file_op *op) MUST_CHECK;
+/* The column may be NULL from the cut-over on. `down`: what a NULL becomes on the way back. */
+enum rc release_not_null(struct build *b, struct target *t, const char *path, const char *column,
+                         const char *down) MUST_CHECK;
+
+/* ---- plan_alter.c ---- */
+enum rc plan_alter_column(struct build *b, struct target *t, const char *path,
+                          const struct file_op *op) MUST_CHECK;
 
 /* ---- plan_drop.c ---- */
 enum rc plan_drop_column(struct build *b, struct target *t, const char *path,

@@ -75,6 +75,12 @@ static void swap_names(struct target *t, const char *alter, const char *rename, 
     free(n);
 }
 
+/* The file drops it: the new column goes without. */
+static bool is_released(const struct target *t, const char *constraint)
+{
+    return constraint && texts_has(&t->released, constraint);
+}
+
 /* ---- indexes ---- */
 
 bool index_touches(const json_t *index, const struct texts *columns)
@@ -330,7 +336,7 @@ enum rc carry_indexes(struct build *b, struct target *t)
         char *object;
         bool refused = false;
 
-        if (!index_touches(index, &t->from))
+        if (!index_touches(index, &t->from) || is_released(t, cat_text(index, "constraint")))
             continue;
         if (key_is_carried(t, index)) {
             rc = carry_key(b, t, index);
@@ -443,7 +449,8 @@ enum rc carry_constraints(struct build *b, struct target *t)
         const char *fault;
         char *definition;
 
-        if (!constraint_touches(constraint, &t->from))
+        if (!constraint_touches(constraint, &t->from) ||
+            is_released(t, cat_text(constraint, "name")))
             continue;
         fault = constraint_fault(b, t, constraint);
         if (fault) {

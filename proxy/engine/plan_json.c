@@ -100,10 +100,10 @@ static const struct field plan_fields[] = {
 static const struct shape plan_shape = SHAPE(eng_plan, plan_fields);
 
 static const char *const stage_names[] = {
-    [ENG_STAGE_EXPAND] = "expand", [ENG_STAGE_BACKFILL] = "backfill",
-    [ENG_STAGE_BUILD] = "build",   [ENG_STAGE_CUTOVER] = "cutover",
-    [ENG_STAGE_REVERT] = "revert", [ENG_STAGE_CONTRACT] = "contract",
-    [ENG_STAGE_ABORT] = "abort",
+    [ENG_STAGE_EXPAND] = "expand",     [ENG_STAGE_BACKFILL] = "backfill",
+    [ENG_STAGE_BUILD] = "build",       [ENG_STAGE_CUTOVER] = "cutover",
+    [ENG_STAGE_REVERT] = "revert",     [ENG_STAGE_SOAK] = "soak",
+    [ENG_STAGE_CONTRACT] = "contract", [ENG_STAGE_ABORT] = "abort",
 };
 _Static_assert(ARRAY_LEN(stage_names) == ENG_STAGE_COUNT, "a stage without a name");
 

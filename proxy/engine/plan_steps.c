@@ -94,8 +94,18 @@ static void fill_step(struct build *b, struct target *t)
     free(set);
 }
 
+static char *with_others(const struct target *t, const struct texts *others)
+{
+    char *list = join(others, "");
+    char *on = mem_printf("%s%s%s", t->relation, others->n ? ", " : "", list);
+
+    free(list);
+    return on;
+}
+
 static void swap_steps(struct build *b, struct target *t)
 {
+    char *on = with_others(t, &t->also);
     struct eng_step *step = build_step(b, ENG_STAGE_CUTOVER, ENG_STEP_DDL, t->table,
                                        "%s: the new schema becomes the truth", t->relation);
 
@@ -104,7 +114,7 @@ static void swap_steps(struct build *b, struct target *t)
     step_sql_list(step, &t->marks, false);
     if (guarded(t))
         guard_sql(b, t, step, ENG_REVERSE);
-    step_lock(step, EXCLUSIVE, t->relation, "the cut-over: an instant, traffic held at the gate");
+    step_lock(step, EXCLUSIVE, on, "the cut-over: an instant, traffic held at the gate");
 
     step = build_step(b, ENG_STAGE_REVERT, ENG_STEP_DDL, t->table,
                       "%s: the old schema becomes the truth again", t->relation);
@@ -113,18 +123,17 @@ static void swap_steps(struct build *b, struct target *t)
     step_sql_list(step, &t->marks, false);
     if (guarded(t))
         guard_sql(b, t, step, ENG_FORWARD);
-    step_lock(step, EXCLUSIVE, t->relation, "an instant, traffic held at the gate");
+    step_lock(step, EXCLUSIVE, on, "an instant, traffic held at the gate");
+    free(on);
 }
 
 /* Dropping a column drops its foreign keys, which locks the tables they refer to. */
 static void lock_for_drop(struct target *t, struct eng_step *step)
 {
-    char *others = join(&t->foreign, "");
-    char *on = mem_printf("%s%s%s", t->relation, t->foreign.n ? ", " : "", others);
+    char *on = with_others(t, &t->foreign);
 
     step_lock(step, EXCLUSIVE, on, INSTANT);
     free(on);
-    free(others);
 }
 
 static void contract_step(struct build *b, struct target *t)
@@ -132,13 +141,18 @@ static void contract_step(struct build *b, struct target *t)
     char *drops = join(&t->old_columns, "DROP COLUMN ");
     struct eng_step *step;
 
-    if (!guarded(t) && !t->old_columns.n) {
+    if (!guarded(t) && !t->old_columns.n && !t->contract.n) {
         free(drops);
         return;
     }
-    step = build_step(b, ENG_STAGE_CONTRACT, ENG_STEP_DDL, t->table, "drop %s%s%s of %s",
-                      guarded(t) ? "the guard" : "", guarded(t) && t->old_columns.n ? " and " : "",
-                      t->old_columns.n ? "the old columns" : "", t->relation);
+    if (guarded(t) || t->old_columns.n)
+        step =
+            build_step(b, ENG_STAGE_CONTRACT, ENG_STEP_DDL, t->table, "drop %s%s%s of %s",
+                       guarded(t) ? "the guard" : "", guarded(t) && t->old_columns.n ? " and " : "",
+                       t->old_columns.n ? "the old columns" : "", t->relation);
+    else
+        step = build_step(b, ENG_STAGE_CONTRACT, ENG_STEP_DDL, t->table,
+                          "settle the constraints of %s", t->relation);
     if (guarded(t))
         guard_drop(b, t, step);
     for (size_t i = 0; i < t->proofs.n; i++)
@@ -167,6 +181,23 @@ static void abort_step(struct build *b, struct target *t)
     free(drops);
 }
 
+/* After a rollback from soak the old schema may have what is not proven: a scan, which blocks
+ * nobody, and only where it is needed. */
+static void restore_step(struct build *b, struct target *t)
+{
+    struct eng_step *step = build_step(b, ENG_STAGE_ABORT, ENG_STEP_VALIDATE, t->table,
+                                       "prove what a rollback has put back on %s", t->relation);
+
+    step_sql_list(step, &t->restore, false);
+    step_lock(step, "SHARE UPDATE EXCLUSIVE", t->relation, "one scan at most; blocks no query");
+    if (!t->restored.n)
+        return;
+    step =
+        build_step(b, ENG_STAGE_ABORT, ENG_STEP_DDL, t->table, "NOT NULL again on %s", t->relation);
+    step_sql_list(step, &t->restored, false);
+    step_lock(step, EXCLUSIVE, t->relation, INSTANT);
+}
+
 void target_plan_steps(struct build *b, struct target *t)
 {
     bool expands = t->new_columns.n || guarded(t);
@@ -182,4 +213,6 @@ void target_plan_steps(struct build *b, struct target *t)
     contract_step(b, t);
     if (expands)
         abort_step(b, t);
+    if (t->restore.n)
+        restore_step(b, t);
 }

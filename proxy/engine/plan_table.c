@@ -55,9 +55,11 @@ enum rc target_get(struct build *b, const struct file_op *op, struct target **ou
 
 void target_fini(struct target *t)
 {
-    struct texts *lists[] = {&t->from,   &t->to,          &t->gone,        &t->expand, &t->cutover,
-                             &t->revert, &t->old_columns, &t->new_columns, &t->proofs, &t->foreign,
-                             &t->shown,  &t->swaps,       &t->contract,    &t->marks,  &t->dropped};
+    struct texts *lists[] = {&t->from,    &t->to,       &t->gone,        &t->expand,
+                             &t->cutover, &t->revert,   &t->old_columns, &t->new_columns,
+                             &t->proofs,  &t->foreign,  &t->dropped,     &t->contract,
+                             &t->restore, &t->restored, &t->also,        &t->released,
+                             &t->shown,   &t->swaps,    &t->marks};
 
     for (size_t i = 0; i < ARRAY_LEN(lists); i++)
         texts_fini(lists[i]);
@@ -575,7 +577,10 @@ static enum rc (*const planners[FILE_OP_COUNT])(struct build *b, struct target *
     [FILE_RENAME_COLUMN] = plan_rename,
     [FILE_ADD_COLUMN] = plan_add,
     [FILE_DROP_COLUMN] = plan_drop_column,
-    [FILE_ALTER_COLUMN] = target_plan_retype,
+    [FILE_ALTER_COLUMN] = plan_alter_column,
+    [FILE_CREATE_CONSTRAINT] = plan_create_constraint,
+    [FILE_DROP_CONSTRAINT] = plan_drop_constraint,
+    [FILE_DROP_MULTICOLUMN_CONSTRAINT] = plan_drop_constraint,
 };
 
 enum rc target_plan_columns(struct build *b, struct target *t)

@@ -26,6 +26,7 @@ enum eng_stage {
     ENG_STAGE_BUILD, /* still backfilling: indexes CONCURRENTLY, constraints NOT VALID, VALIDATE */
     ENG_STAGE_CUTOVER,  /* all steps in the one cut-over transaction */
     ENG_STAGE_REVERT,   /* soaking back to ready: all steps in one transaction */
+    ENG_STAGE_SOAK,     /* soaking: proof of what binds since the cut-over; undone by the revert */
     ENG_STAGE_CONTRACT, /* complete: drop the old */
     ENG_STAGE_ABORT,    /* drop what expand made; every step tolerates what is not there */
     ENG_STAGE_COUNT

@@ -3,6 +3,7 @@
 import ast
 
 from . import catalog
+from .wait import until
 
 
 def build(db, sql):
@@ -36,3 +37,8 @@ def old(proxy, **kwargs):
 
 def new(proxy, **kwargs):
     return proxy.connect(options="-c segue.schema=new", **kwargs)
+
+
+def complete(proxy, name):
+    """Once what binds since the cut-over is proven."""
+    until("the proofs", lambda: proxy.cli("complete", name, "--force", check=None).code == 0, every=0.1)

@@ -1,0 +1,376 @@
+/*
+ * New constraints of a live table. Nothing binds the old application before the cut-over, but a
+ * unique index, which nobody can build otherwise:
+ *
+ *   check, foreign key, NOT NULL   rows are looked at before ready; the cut-over adds it NOT VALID,
+ *                                  soak proves it, the way back drops it
+ *   unique, primary key            plan_unique.c
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "plan_build.h"
+#include "segue/base/buf.h"
+#include "segue/base/mem.h"
+#include "segue/catalog/catalog.h"
+#include "segue/sql/expr.h"
+
+static bool flag(const json_t *object, const char *key)
+{
+    return json_is_true(json_object_get(object, key));
+}
+
+char *constraint_columns(const struct file_names *names)
+{
+    struct buf out = {0};
+
+    for (size_t i = 0; i < names->n; i++) {
+        buf_append_str(&out, i ? ", " : "");
+        sql_quote_ident_put(&out, names->v[i]);
+    }
+    return buf_take(&out);
+}
+
+/* ---- rows that are there ---- */
+
+void constraint_look(struct build *b, struct target *t, const char *what, const char *counted)
+{
+    char *told = sql_quote_literal(what), *literal;
+    char *body = mem_printf(
+        "#variable_conflict use_column\nDECLARE segue_n int8; segue_at text; BEGIN\n"
+        "SELECT q.n, q.at INTO segue_n, segue_at FROM (%s) q;\n"
+        "IF segue_n > 0 THEN RAISE check_violation USING MESSAGE = format('%%s rows do not meet %%s"
+        ": %%s', segue_n, %s, segue_at), HINT = 'mend the rows, then RESUME, or ROLLBACK';"
+        " END IF; END",
+        counted, told);
+    struct eng_step *step = build_step(b, ENG_STAGE_BUILD, ENG_STEP_VALIDATE, t->table,
+                                       "look for rows against %s", what);
+
+    literal = sql_quote_literal(body);
+    step_sql(step, "DO %s", literal);
+    step_lock(step, "ACCESS SHARE", t->relation, "one scan; blocks no query");
+    free(literal);
+    free(body);
+    free(told);
+}
+
+void constraint_look_rows(struct build *b, struct target *t, const char *what, const char *bad)
+{
+    char *counted = mem_printf(
+        "SELECT count(*) AS n, string_agg(v.place, ', ') FILTER (WHERE v.no <= %d) AS at FROM"
+        " (SELECT s.tableoid::regclass || ' ctid ' || s.ctid AS place, row_number() OVER () AS no"
+        " FROM %s s WHERE %s) v",
+        CONSTRAINT_PLACES, t->relation, bad);
+
+    constraint_look(b, t, what, counted);
+    free(counted);
+}
+
+/* ---- from the cut-over on ---- */
+
+static void late(struct build *b, struct target *t, const char *name, const char *shown,
+                 const char *definition)
+{
+    char *quoted = sql_quote_ident(name);
+    struct eng_step *step;
+
+    texts_add(&t->cutover, "ALTER TABLE %s ADD CONSTRAINT %s %s NOT VALID", t->relation, quoted,
+              definition);
+    texts_add(&t->revert, "ALTER TABLE %s DROP CONSTRAINT IF EXISTS %s", t->relation, quoted);
+    step = build_step(b, ENG_STAGE_SOAK, ENG_STEP_VALIDATE, t->table, "validate %s", shown);
+    step_sql(step, "ALTER TABLE %s VALIDATE CONSTRAINT %s", t->relation, quoted);
+    step_lock(step, "SHARE UPDATE EXCLUSIVE", t->relation, "one scan; blocks no query");
+    free(quoted);
+}
+
+static void warn_late(struct build *b, const struct target *t, const char *what)
+{
+    build_warn(b, t->relation, "what the old application writes must meet it by then",
+               "%s binds all writers from the cut-over on, those of the old schema too", what);
+}
+
+void constraint_not_null(struct build *b, struct target *t, const char *column, bool looks)
+{
+    char *temp = target_temp(t), *proof = sql_quote_ident(temp);
+    char *name = sql_quote_ident(column);
+    char *what = mem_printf("NOT NULL of %s", name);
+    char *bad = mem_printf("s.%s IS NULL", name);
+    char *check = mem_printf("CHECK (%s IS NOT NULL)", name);
+
+    if (looks) {
+        constraint_look_rows(b, t, what, bad);
+        warn_late(b, t, what);
+    }
+    late(b, t, temp, what, check);
+    texts_add(&t->contract, "ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", t->relation, name);
+    texts_add(&t->contract, "ALTER TABLE %s DROP CONSTRAINT %s", t->relation, proof);
+    free(check);
+    free(bad);
+    free(what);
+    free(name);
+    free(proof);
+    free(temp);
+}
+
+static enum rc add_check(struct build *b, struct target *t, const char *path,
+                         const struct file_constraint *c)
+{
+    char *rows = target_rows(b, t);
+    char *what = mem_printf("constraint %s", c->name);
+    char *bad = mem_printf("(%s\n) IS FALSE", c->check);
+    char *definition = mem_printf("CHECK (%s)%s", c->check, c->no_inherit ? " NO INHERIT" : "");
+    enum rc rc = build_check_expr(b, path, c->check, "boolean", rows);
+
+    if (rc == RC_OK) {
+        constraint_look_rows(b, t, what, bad);
+        late(b, t, c->name, what, definition);
+        warn_late(b, t, what);
+    }
+    free(definition);
+    free(bad);
+    free(what);
+    free(rows);
+    return rc;
+}
+
+/* ---- foreign keys ---- */
+
+struct other { /* the table that is referred to */
+    char *relation;
+    struct file_names columns; /* borrowed from the file, or from `doc` */
+    json_t *doc;
+};
+
+static void other_fini(struct other *other)
+{
+    if (other->doc && other->columns.v)
+        free(other->columns.v);
+    json_decref(other->doc);
+    free(other->relation);
+}
+
+static bool is_key(const json_t *index, const struct file_names *columns)
+{
+    const json_t *keys = json_object_get(index, "keys");
+    size_t nkeys = 0, found = 0;
+
+    if (!flag(index, "unique") || !flag(index, "valid") || flag(index, "deferrable") ||
+        cat_text(index, "predicate"))
+        return false;
+    for (size_t i = 0; i < json_array_size(keys); i++) {
+        const char *column = cat_text(json_array_get(keys, i), "column");
+
+        if (!flag(json_array_get(keys, i), "key"))
+            continue;
+        nkeys++;
+        for (size_t k = 0; column && k < columns->n; k++)
+            found += !strcmp(columns->v[k], column);
+    }
+    return nkeys == columns->n && found == nkeys;
+}
+
+static enum rc check_other(struct build *b, const char *path, const struct file_constraint *c,
+                           struct other *other)
+{
+    const json_t *indexes = json_object_get(other->doc, "indexes");
+    const char *params[] = {other->relation};
+    char *may = NULL;
+    enum rc rc = RC_OK;
+    bool key = false;
+
+    for (size_t i = 0; i < other->columns.n; i++)
+        if (!cat_column(other->doc, other->columns.v[i]))
+            return build_fail(b, path, "table %s has no column \"%s\"", other->relation,
+                              other->columns.v[i]);
+    for (size_t i = 0; i < json_array_size(indexes); i++)
+        key |= is_key(json_array_get(indexes, i), &other->columns);
+    if (!key || other->columns.n == 0)
+        return build_fail(b, path, "there is no unique constraint of these columns on table %s",
+                          other->relation);
+    if (other->columns.n != c->columns.n)
+        return build_fail(b, path, "%zu columns refer to %zu", c->columns.n, other->columns.n);
+    rc =
+        cat_value(b->conn, "SELECT has_table_privilege($1, 'REFERENCES')", 1, params, &may, b->err);
+    if (rc == RC_OK && may && *may == 'f')
+        build_refuse(b, other->relation, "GRANT REFERENCES on it to this role",
+                     "this role may not refer to it");
+    free(may);
+    return rc;
+}
+
+static enum rc find_other(struct build *b, const char *path, const struct file_constraint *c,
+                          struct other *other)
+{
+    struct err why = {0};
+
+    other->columns = c->foreign;
+    if (!c->table.schema && texts_has(&b->created_names, c->table.name)) {
+        if (!c->foreign.n)
+            return build_fail(b, path, "name the columns of \"%s\"", c->table.name);
+        other->relation = sql_quote_ident(c->table.name);
+        return RC_OK;
+    }
+    if (cat_table(b->conn, c->table.schema, c->table.name, &other->doc, &why) != RC_OK)
+        return build_fail(b, path, "%s", why.text);
+    other->relation =
+        sql_quote_qualified(cat_text(other->doc, "schema"), cat_text(other->doc, "name"));
+    if (c->foreign.n) {
+        other->columns.v = mem_calloc(c->foreign.n, sizeof(char *));
+        memcpy(other->columns.v, c->foreign.v, c->foreign.n * sizeof(char *));
+    } else {
+        const json_t *key = json_object_get(other->doc, "key");
+
+        other->columns.n = json_array_size(key);
+        other->columns.v = mem_calloc(other->columns.n + 1, sizeof(char *));
+        for (size_t i = 0; i < other->columns.n; i++)
+            other->columns.v[i] = (char *)json_string_value(json_array_get(key, i));
+    }
+    return check_other(b, path, c, other);
+}
+
+/* MATCH SIMPLE: a NULL anywhere is enough. FULL: all or none. */
+static char *orphan(const struct file_constraint *c, const struct other *other)
+{
+    bool full = c->match && !strcmp(c->match, "FULL");
+    struct buf any = {0}, equal = {0};
+    char *out;
+
+    for (size_t i = 0; i < c->columns.n; i++) {
+        char *own = sql_quote_ident(c->columns.v[i]);
+        char *its = sql_quote_ident(other->columns.v[i]);
+
+        buf_printf(&any, "%ss.%s IS NOT NULL", i ? full ? " OR " : " AND " : "", own);
+        buf_printf(&equal, "%so.%s = s.%s", i ? " AND " : "", its, own);
+        free(own);
+        free(its);
+    }
+    out = mem_printf("(%s) AND NOT EXISTS (SELECT FROM %s o WHERE %s)", any.data, other->relation,
+                     equal.data);
+    buf_fini(&any);
+    buf_fini(&equal);
+    return out;
+}
+
+static char *foreign_definition(const struct file_constraint *c, const struct other *other)
+{
+    char *own = constraint_columns(&c->columns), *its = constraint_columns(&other->columns);
+    char *out = mem_printf("FOREIGN KEY (%s) REFERENCES %s (%s)%s%s%s%s%s%s%s%s", own,
+                           other->relation, its, c->match ? " MATCH " : "",
+                           c->match ? c->match : "", c->on_update ? " ON UPDATE " : "",
+                           c->on_update ? c->on_update : "", c->on_delete ? " ON DELETE " : "",
+                           c->on_delete ? c->on_delete : "", c->deferrable ? " DEFERRABLE" : "",
+                           c->initially_deferred ? " INITIALLY DEFERRED" : "");
+
+    free(its);
+    free(own);
+    return out;
+}
+
+static enum rc add_foreign(struct build *b, struct target *t, const char *path,
+                           const struct file_constraint *c)
+{
+    struct other other = {0};
+    char *bad = NULL, *definition = NULL, *what = mem_printf("constraint %s", c->name);
+    enum rc rc = find_other(b, path, c, &other);
+
+    if (rc == RC_OK) {
+        bad = orphan(c, &other);
+        definition = foreign_definition(c, &other);
+        if (other.doc) { /* are the types comparable? */
+            char *rows = target_rows(b, t);
+
+            rc = build_check_expr(b, path, bad, "boolean", rows);
+            free(rows);
+        }
+    }
+    if (rc == RC_OK && !strcmp(cat_text(t->doc, "relkind"), "p"))
+        build_refuse(b, what, "add it to each partition",
+                     "a foreign key of a partitioned table cannot be added without a scan under a "
+                     "lock");
+    if (rc == RC_OK) {
+        constraint_look_rows(b, t, what, bad);
+        late(b, t, c->name, what, definition);
+        warn_late(b, t, what);
+        if (other.doc && !texts_has(&t->also, other.relation))
+            texts_add(&t->also, "%s", other.relation);
+        if (other.doc && !texts_has(&t->foreign, other.relation))
+            texts_add(&t->foreign, "%s", other.relation);
+    }
+    free(what);
+    free(definition);
+    free(bad);
+    other_fini(&other);
+    return rc;
+}
+
+/* ---- the operation ---- */
+
+static enum rc check_name(struct build *b, const struct target *t, const char *path,
+                          const char *name)
+{
+    static const char sql[] = "SELECT 1 FROM pg_constraint WHERE conrelid = $1::oid AND conname ="
+                              " $2";
+    char *oid = mem_printf("%lld", (long long)json_integer_value(json_object_get(t->doc, "oid")));
+    const char *params[] = {oid, name};
+    char *there = NULL;
+    enum rc rc = cat_value(b->conn, sql, 2, params, &there, b->err);
+
+    if (rc == RC_OK && there)
+        rc = build_fail(b, path, "table %s already has a constraint \"%s\"", t->relation, name);
+    free(there);
+    free(oid);
+    return rc;
+}
+
+static enum rc check_columns(struct build *b, const struct target *t, const char *path,
+                             const struct file_names *columns)
+{
+    for (size_t i = 0; i < columns->n; i++) {
+        const char *name = columns->v[i];
+        char *quoted = sql_quote_ident(name);
+        bool new = texts_has(&t->new_columns, quoted);
+
+        free(quoted);
+        if (texts_has(&t->dropped, name) || texts_has(&t->from, name))
+            return build_fail(b, path, "column \"%s\" is not there any more after this file", name);
+        if (!new && !cat_column(t->doc, name))
+            return build_fail(b, path, "table %s has no column \"%s\"", t->relation, name);
+    }
+    return RC_OK;
+}
+
+enum rc constraint_add(struct build *b, struct target *t, const char *path,
+                       const struct file_constraint *c)
+{
+    (void)target_table(b, t); /* the cut-over locks it */
+    if (check_name(b, t, path, c->name) != RC_OK || check_columns(b, t, path, &c->columns) != RC_OK)
+        return RC_ERR;
+    switch (c->kind) {
+    case FILE_CHECK:
+        return add_check(b, t, path, c);
+    case FILE_FOREIGN_KEY:
+        return add_foreign(b, t, path, c);
+    default:
+        return key_add(b, t, path, c);
+    }
+}
+
+static bool computes(const struct file_pairs *pairs)
+{
+    for (size_t i = 0; i < pairs->n; i++)
+        if (pairs->exprs[i])
+            return true;
+    return false;
+}
+
+enum rc plan_create_constraint(struct build *b, struct target *t, const char *path,
+                               const struct file_op *op)
+{
+    if (computes(&op->ups) || computes(&op->downs))
+        build_refuse(b, t->relation,
+                     "mend the rows first and leave up and down out, or give the column another "
+                     "name in the same file: alter_column with name, up and down",
+                     "constraint %s: up and down need a second column of the same name",
+                     op->constraint.name);
+    return constraint_add(b, t, path, &op->constraint);
+}

@@ -1,0 +1,333 @@
+/*
+ * What constrains no longer: dropped constraints, columns that may be NULL. From the cut-over on
+ * the new application is free of a CHECK, a foreign key, NOT NULL; the way back puts them on again
+ * NOT VALID, and abort proves them. A unique constraint stays until complete: its index could not
+ * be built again in the moment of a rollback.
+ *
+ * `down` mends what the old schema may not have: the rows are found by an index over just these,
+ * which is empty until somebody writes one.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "plan_build.h"
+#include "segue/base/buf.h"
+#include "segue/base/mem.h"
+#include "segue/catalog/catalog.h"
+#include "segue/sql/expr.h"
+
+static bool flag(const json_t *object, const char *key)
+{
+    return json_is_true(json_object_get(object, key));
+}
+
+/* ---- the way back ---- */
+
+/* `bad`: what the old schema may not have; `set`: what it becomes. Later in `revert` is earlier on
+ * the way back. */
+static void mend(struct build *b, struct target *t, const char *what, const char *set,
+                 const char *bad)
+{
+    const char *schema = cat_text(t->doc, "schema");
+    char *temp = target_temp(t), *name = sql_quote_ident(temp);
+    char *qualified = sql_quote_qualified(schema, temp);
+    struct eng_step *step = build_step(b, ENG_STAGE_BUILD, ENG_STEP_CONCURRENTLY, t->table,
+                                       "build the index that finds rows without %s", what);
+
+    step_sql(step, "CREATE INDEX CONCURRENTLY %s ON %s ((0)) WHERE %s", name, t->relation, bad);
+    step_lock(step, "SHARE UPDATE EXCLUSIVE", t->relation, "while it is built; blocks no query");
+    step->index_schema = mem_strdup(schema);
+    step->index_name = mem_strdup(temp);
+    texts_add(&t->revert, "SET CONSTRAINTS ALL IMMEDIATE"); /* or its triggers bar ALTER TABLE */
+    texts_add(&t->revert, "UPDATE %s SET %s WHERE %s", t->relation, set, bad);
+    texts_add(&t->contract, "DROP INDEX IF EXISTS %s", qualified);
+    step = build_step(b, ENG_STAGE_ABORT, ENG_STEP_CONCURRENTLY, t->table, "drop the index for %s",
+                      what);
+    step_sql(step, "DROP INDEX CONCURRENTLY IF EXISTS %s", qualified);
+    step_lock(step, "SHARE UPDATE EXCLUSIVE", t->relation, "waits for queries, blocks none");
+    if (!strcmp(cat_text(t->doc, "relkind"), "p"))
+        build_refuse(b, t->relation,
+                     "leave down out: then rows have to be mended by hand before a "
+                     "rollback",
+                     "PostgreSQL cannot build an index concurrently on a partitioned table");
+    free(qualified);
+    free(name);
+    free(temp);
+}
+
+/* Only a rollback leaves it unproven: then abort looks at every row, else at none. */
+static void prove_again(struct target *t, const char *name, const char *quoted)
+{
+    char *relation = sql_quote_literal(t->relation), *wanted = sql_quote_literal(name);
+    char *body = mem_printf(
+        "BEGIN IF EXISTS (SELECT FROM pg_constraint WHERE conrelid = to_regclass(%s) AND conname ="
+        " %s AND NOT convalidated) THEN ALTER TABLE %s VALIDATE CONSTRAINT %s; END IF; END",
+        relation, wanted, t->relation, quoted);
+    char *literal = sql_quote_literal(body);
+
+    texts_add(&t->restore, "DO %s", literal);
+    free(literal);
+    free(body);
+    free(wanted);
+    free(relation);
+}
+
+static void warn_no_mend(struct build *b, const struct target *t, const char *what)
+{
+    build_warn(
+        b, t->relation, "let \"down\" say what such rows become",
+        "rows that do not meet %s stay as they are in a rollback: updates of them fail then, "
+        "and abort stops until they are mended",
+        what);
+}
+
+/* ---- NOT NULL ---- */
+
+/* Has the server given it, for a key or an identity? */
+static bool owns_not_null(const struct target *t, const json_t *column)
+{
+    const json_t *key = json_object_get(t->doc, "key");
+
+    for (size_t i = 0; i < json_array_size(key); i++)
+        if (!strcmp(json_string_value(json_array_get(key, i)), cat_text(column, "name")))
+            return true;
+    return *cat_text(column, "identity") != '\0';
+}
+
+enum rc release_not_null(struct build *b, struct target *t, const char *path, const char *column,
+                         const char *down)
+{
+    const json_t *facts = cat_column(t->doc, column);
+    char *number, *temp, *proof, *name = sql_quote_ident(column), *what, *bad, *set = NULL;
+    enum rc rc = RC_OK;
+
+    if (owns_not_null(t, facts)) {
+        rc = build_fail(b, path,
+                        "column \"%s\" is of the primary key, or an identity column: it "
+                        "cannot be NULL",
+                        column);
+        free(name);
+        return rc;
+    }
+    number = target_temp(t);
+    temp = mem_printf("%s_back", number);
+    proof = sql_quote_ident(temp);
+    what = mem_printf("NOT NULL of %s", name);
+    bad = mem_printf("%s IS NULL", name);
+    /* backwards: the UPDATE first, then the CHECK */
+    texts_add(&t->cutover, "ALTER TABLE %s DROP CONSTRAINT IF EXISTS %s", t->relation, proof);
+    texts_add(&t->cutover, "ALTER TABLE %s ALTER COLUMN %s DROP NOT NULL", t->relation, name);
+    texts_add(&t->revert, "ALTER TABLE %s ADD CONSTRAINT %s CHECK (%s IS NOT NULL) NOT VALID",
+              t->relation, proof, name);
+    prove_again(t, temp, proof);
+    texts_add(&t->restored, "ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", t->relation, name);
+    texts_add(&t->restored, "ALTER TABLE %s DROP CONSTRAINT IF EXISTS %s", t->relation, proof);
+    if (down) {
+        char *rows = target_rows(b, t), *at = mem_printf("%s.down", path);
+
+        rc = build_check_expr(b, at, down, cat_text(facts, "type"), rows);
+        set = mem_printf("%s = (%s)::%s", name, down, cat_text(facts, "type"));
+        mend(b, t, what, set, bad);
+        free(at);
+        free(rows);
+    } else {
+        warn_no_mend(b, t, what);
+    }
+    build_warn(b, t->relation,
+               "let the old application take a NULL for a value before the cut-over",
+               "from the cut-over on column %s may be NULL, for the old application too", name);
+    free(set);
+    free(bad);
+    free(what);
+    free(name);
+    free(proof);
+    free(temp);
+    free(number);
+    return rc;
+}
+
+/* ---- drop_constraint ---- */
+
+static const json_t *by_name(const json_t *list, const char *key, const char *name)
+{
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *item = json_array_get(list, i);
+        const char *is = cat_text(item, key);
+
+        if (is && !strcmp(is, name))
+            return item;
+    }
+    return NULL;
+}
+
+/* "a = (down)::type, ..." of what computes something; NULL: nothing does. */
+static enum rc mending(struct build *b, struct target *t, const char *path,
+                       const struct file_op *op, const json_t *constraint, char **set)
+{
+    const json_t *columns = json_object_get(constraint, "columns");
+    const char *only =
+        json_array_size(columns) == 1 ? json_string_value(json_array_get(columns, 0)) : NULL;
+    char *single[] = {(char *)only}, *expr[] = {op->down};
+    const struct file_pairs one = {single, expr, 1};
+    const struct file_pairs *downs = op->down ? &one : &op->downs;
+    char *rows = target_rows(b, t);
+    struct buf out = {0};
+    enum rc rc = RC_OK;
+
+    if (op->down && !only)
+        rc = build_fail(b, path,
+                        "the constraint has several columns: use "
+                        "drop_multicolumn_constraint");
+    for (size_t i = 0; rc == RC_OK && i < downs->n; i++) {
+        const json_t *facts = cat_column(t->doc, downs->columns[i]);
+        char *name;
+
+        if (!downs->exprs[i] || sql_expr_is_column(downs->exprs[i], downs->columns[i]))
+            continue;
+        if (!facts) {
+            rc = build_fail(b, path, "table %s has no column \"%s\"", t->relation,
+                            downs->columns[i]);
+            break;
+        }
+        rc = build_check_expr(b, path, downs->exprs[i], cat_text(facts, "type"), rows);
+        name = sql_quote_ident(downs->columns[i]);
+        buf_printf(&out, "%s%s = (%s)::%s", out.len ? ", " : "", name, downs->exprs[i],
+                   cat_text(facts, "type"));
+        free(name);
+    }
+    free(rows);
+    *set = out.len ? buf_take(&out) : NULL;
+    return rc;
+}
+
+/* As it is to be put on again: what is there needs no look at that moment. */
+static enum rc definition_of(struct build *b, const struct target *t, const char *name, char **out)
+{
+    static const char sql[] =
+        "SELECT pg_get_constraintdef(oid) || CASE WHEN convalidated THEN ' NOT VALID' ELSE '' END"
+        " FROM pg_constraint WHERE conrelid = $1::oid AND conname = $2";
+    char *oid = mem_printf("%lld", (long long)json_integer_value(json_object_get(t->doc, "oid")));
+    const char *params[] = {oid, name};
+    enum rc rc = cat_value(b->conn, sql, 2, params, out, b->err);
+
+    free(oid);
+    return rc;
+}
+
+/* CHECK and foreign keys: free from the cut-over on. */
+static enum rc release(struct build *b, struct target *t, const char *path,
+                       const struct file_op *op, const json_t *constraint)
+{
+    const char *other = cat_text(constraint, "foreign_table");
+    char *name = sql_quote_ident(op->name), *what = mem_printf("constraint %s", op->name);
+    char *definition = NULL, *set = NULL, *bad;
+    enum rc rc = mending(b, t, path, op, constraint, &set);
+
+    if (rc == RC_OK)
+        rc = definition_of(b, t, op->name, &definition);
+    if (rc == RC_OK) {
+        texts_add(&t->cutover, "ALTER TABLE %s DROP CONSTRAINT %s", t->relation, name);
+        if (cat_text(constraint, "comment")) {
+            char *literal = sql_quote_literal(cat_text(constraint, "comment"));
+
+            texts_add(&t->revert, "COMMENT ON CONSTRAINT %s ON %s IS %s", name, t->relation,
+                      literal);
+            free(literal);
+        }
+        texts_add(&t->revert, "ALTER TABLE %s ADD CONSTRAINT %s %s", t->relation, name, definition);
+        if (flag(constraint, "validated"))
+            prove_again(t, op->name, name);
+        if (other && !texts_has(&t->also, other))
+            texts_add(&t->also, "%s", other);
+    }
+    if (rc == RC_OK && set && other) {
+        build_refuse(b, what, "leave down out",
+                     "rows that refer to nothing cannot be found for "
+                     "down without a scan");
+    } else if (rc == RC_OK && set) {
+        bad = mem_printf("(%s) IS FALSE", cat_text(constraint, "expression"));
+        mend(b, t, what, set, bad);
+        free(bad);
+    } else if (rc == RC_OK) {
+        warn_no_mend(b, t, what);
+    }
+    free(definition);
+    free(set);
+    free(what);
+    free(name);
+    return rc;
+}
+
+/* What needs the constraint or its index: foreign keys of others, a GROUP BY of a view. */
+static enum rc refuse_needed(struct build *b, const struct target *t, const char *what,
+                             const char *name)
+{
+    static const char sql[] =
+        "SELECT pg_describe_object(d.classid, d.objid, d.objsubid) FROM pg_constraint k, pg_depend"
+        " d WHERE k.conrelid = $1::oid AND k.conname = $2 AND d.deptype = 'n' AND"
+        " ((d.refclassid = 'pg_constraint'::regclass AND d.refobjid = k.oid) OR"
+        " (d.refclassid = 'pg_class'::regclass AND d.refobjid = k.conindid)) LIMIT 1";
+    char *oid = mem_printf("%lld", (long long)json_integer_value(json_object_get(t->doc, "oid")));
+    const char *params[] = {oid, name};
+    char *object = NULL;
+    enum rc rc = cat_value(b->conn, sql, 2, params, &object, b->err);
+
+    if (rc == RC_OK && object)
+        build_refuse(b, object, "drop it first", "it needs %s", what);
+    free(object);
+    free(oid);
+    return rc;
+}
+
+/* Unique, primary key, exclusion: until complete, for everybody. */
+static enum rc release_key(struct build *b, struct target *t, const struct file_op *op,
+                           const json_t *index)
+{
+    char *name = sql_quote_ident(op->name), *what = mem_printf("constraint %s", op->name);
+
+    texts_add(&t->contract, "ALTER TABLE %s DROP CONSTRAINT %s", t->relation, name);
+    build_warn(b, what, "let the new application meet it until then",
+               "it binds all writers until complete: a rollback could not build its index again in "
+               "a moment");
+    if (flag(index, "primary") || flag(index, "replica_identity"))
+        build_warn(b, what, "ALTER TABLE ... REPLICA IDENTITY to another index, or FULL",
+                   "logical replication of UPDATE and DELETE may need it");
+    free(what);
+    free(name);
+    return refuse_needed(b, t, op->name, op->name);
+}
+
+static bool has_up(const struct file_op *op)
+{
+    for (size_t i = 0; i < op->ups.n; i++)
+        if (!sql_expr_is_column(op->ups.exprs[i], op->ups.columns[i]))
+            return true;
+    return false;
+}
+
+enum rc plan_drop_constraint(struct build *b, struct target *t, const char *path,
+                             const struct file_op *op)
+{
+    const json_t *constraint = by_name(json_object_get(t->doc, "constraints"), "name", op->name);
+    const json_t *index = by_name(json_object_get(t->doc, "indexes"), "constraint", op->name);
+    char *at = mem_printf("%s.name", path);
+    enum rc rc;
+
+    (void)target_table(b, t); /* the cut-over locks it */
+    texts_add(&t->released, "%s", op->name);
+    if (!constraint && !index) {
+        err_hint(b->err, "a NOT NULL goes by alter_column with \"nullable\": true");
+        rc = build_fail(b, at, "table %s has no constraint \"%s\"", t->relation, op->name);
+    } else if (constraint && flag(constraint, "inherited")) {
+        rc = build_fail(b, at, "it is inherited: name the table that it is of");
+    } else {
+        if (has_up(op))
+            build_refuse(b, t->relation, "leave up out",
+                         "constraint %s: a constraint that goes "
+                         "needs no up",
+                         op->name);
+        rc = constraint ? release(b, t, path, op, constraint) : release_key(b, t, op, index);
+    }
+    free(at);
+    return rc;
+}

@@ -1,0 +1,211 @@
+/*
+ * Unique constraints and primary keys of a live table: rows are looked at, the index is built
+ * CONCURRENTLY and made the constraint before ready, since a unique index binds whoever writes from
+ * its building on. Plan says so. The cut-over and the way back change nothing; abort drops it.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "plan_build.h"
+#include "segue/base/buf.h"
+#include "segue/base/mem.h"
+#include "segue/catalog/catalog.h"
+#include "segue/sql/expr.h"
+
+#define INSTANT "an instant; lock_timeout, retried"
+
+static bool flag(const json_t *object, const char *key)
+{
+    return json_is_true(json_object_get(object, key));
+}
+
+/* Rows that have the same key as another one. */
+static void look_for_twins(struct build *b, struct target *t, const struct file_constraint *c,
+                           const char *what)
+{
+    struct buf keys = {0}, some = {0};
+    char *counted;
+
+    for (size_t i = 0; i < c->columns.n; i++) {
+        char *name = sql_quote_ident(c->columns.v[i]);
+
+        buf_printf(&keys, "%ss.%s", i ? ", " : "", name);
+        buf_printf(&some, "%ss.%s IS NOT NULL", i ? " AND " : "", name);
+        free(name);
+    }
+    counted = mem_printf(
+        "SELECT sum(v.n)::int8 AS n, string_agg(v.place, ', ') FILTER (WHERE v.no <= %d) AS at FROM"
+        " (SELECT count(*) AS n, 'ctid ' || min(s.ctid) || ' and others' AS place, row_number()"
+        " OVER () AS no FROM %s s WHERE %s GROUP BY %s HAVING count(*) > 1) v",
+        CONSTRAINT_PLACES, t->relation, c->nulls_not_distinct ? "true" : some.data, keys.data);
+    constraint_look(b, t, what, counted);
+    free(counted);
+    buf_fini(&keys);
+    buf_fini(&some);
+}
+
+static enum rc check_index_name(struct build *b, const struct target *t, const char *path,
+                                const char *name)
+{
+    static const char sql[] = "SELECT to_regclass(format('%I.%I', $1::text, $2::text))::text";
+    const char *params[] = {cat_text(t->doc, "schema"), name};
+    char *there = NULL;
+    enum rc rc = cat_value(b->conn, sql, 2, params, &there, b->err);
+
+    if (rc == RC_OK && there)
+        rc = build_fail(b, path, "relation \"%s\" already exists", there);
+    free(there);
+    return rc;
+}
+
+/* Can the columns be grouped, and so be keys? Errors in the server's words. */
+static enum rc check_keys(struct build *b, const struct target *t, const char *path,
+                          const struct file_constraint *c)
+{
+    char *rows = target_rows(b, t), *keys = constraint_columns(&c->columns);
+    char *sql = mem_printf("SELECT 1%s GROUP BY %s ORDER BY %s LIMIT 0", rows, keys, keys);
+    struct err why = {0};
+    PGresult *res = NULL;
+    enum rc rc = cat_query(b->conn, sql, 0, NULL, &res, &why);
+
+    if (rc != RC_OK)
+        rc = build_fail(b, path, "%s", why.text);
+    PQclear(res);
+    free(sql);
+    free(keys);
+    free(rows);
+    return rc;
+}
+
+static void index_step(struct build *b, struct target *t, const struct file_constraint *c,
+                       const char *name)
+{
+    char *keys = constraint_columns(&c->columns);
+    struct eng_step *step = build_step(b, ENG_STAGE_BUILD, ENG_STEP_CONCURRENTLY, t->table,
+                                       "build the index of %s", name);
+
+    step_sql(step, "CREATE UNIQUE INDEX CONCURRENTLY %s ON %s (%s)%s", name, t->relation, keys,
+             c->nulls_not_distinct ? " NULLS NOT DISTINCT" : "");
+    step_lock(step, "SHARE UPDATE EXCLUSIVE", t->relation, "while it is built; blocks no query");
+    step->index_schema = mem_strdup(cat_text(t->doc, "schema"));
+    step->index_name = mem_strdup(c->name);
+    free(keys);
+}
+
+/* What NOT NULL of a key's column needs: a proof before, or everybody waits for a scan. */
+struct null_proof {
+    char *name, *proof; /* quoted */
+    bool new;           /* the column is this file's own: abort drops it */
+};
+
+static void prove_step(struct build *b, struct target *t, const struct null_proof *p)
+{
+    char *what = mem_printf("NOT NULL of %s", p->name), *bad = mem_printf("s.%s IS NULL", p->name);
+    struct eng_step *step;
+
+    constraint_look_rows(b, t, what, bad);
+    step = build_step(b, ENG_STAGE_BUILD, ENG_STEP_DDL, t->table, "check that %s is not null",
+                      p->name);
+    step_sql(step, "ALTER TABLE %s ADD CONSTRAINT %s CHECK (%s IS NOT NULL) NOT VALID", t->relation,
+             p->proof, p->name);
+    step_lock(step, "ACCESS EXCLUSIVE", t->relation, INSTANT);
+    step = build_step(b, ENG_STAGE_BUILD, ENG_STEP_VALIDATE, t->table,
+                      "validate that %s is not null", p->name);
+    step_sql(step, "ALTER TABLE %s VALIDATE CONSTRAINT %s", t->relation, p->proof);
+    step_lock(step, "SHARE UPDATE EXCLUSIVE", t->relation, "one scan; blocks no query");
+    free(bad);
+    free(what);
+}
+
+static size_t prove(struct build *b, struct target *t, const struct file_constraint *c,
+                    struct null_proof *proofs)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; c->kind == FILE_PRIMARY_KEY && i < c->columns.n; i++) {
+        const json_t *column = cat_column(t->doc, c->columns.v[i]);
+        char *temp;
+
+        if (flag(column, "not_null"))
+            continue;
+        temp = target_temp(t);
+        proofs[n] = (struct null_proof){sql_quote_ident(c->columns.v[i]), sql_quote_ident(temp),
+                                        column == NULL};
+        prove_step(b, t, &proofs[n++]);
+        free(temp);
+    }
+    return n;
+}
+
+static void attach_step(struct build *b, struct target *t, const struct file_constraint *c,
+                        const char *name, const struct null_proof *proofs, size_t n)
+{
+    struct eng_step *step = build_step(b, ENG_STAGE_BUILD, ENG_STEP_DDL, t->table,
+                                       "make the index constraint %s", name);
+
+    for (size_t i = 0; i < n; i++)
+        step_sql(step, "ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", t->relation, proofs[i].name);
+    step_sql(step, "ALTER TABLE %s ADD CONSTRAINT %s %s USING INDEX %s%s%s", t->relation, name,
+             c->kind == FILE_PRIMARY_KEY ? "PRIMARY KEY" : "UNIQUE", name,
+             c->deferrable ? " DEFERRABLE" : "",
+             c->initially_deferred ? " INITIALLY DEFERRED" : "");
+    for (size_t i = 0; i < n; i++)
+        step_sql(step, "ALTER TABLE %s DROP CONSTRAINT %s", t->relation, proofs[i].proof);
+    step_lock(step, "ACCESS EXCLUSIVE", t->relation, INSTANT);
+}
+
+static void abort_steps(struct build *b, struct target *t, const struct file_constraint *c,
+                        const char *name, const struct null_proof *proofs, size_t n)
+{
+    char *qualified = sql_quote_qualified(cat_text(t->doc, "schema"), c->name);
+    struct eng_step *step =
+        build_step(b, ENG_STAGE_ABORT, ENG_STEP_DDL, t->table, "drop constraint %s", name);
+
+    step_sql(step, "ALTER TABLE IF EXISTS %s DROP CONSTRAINT IF EXISTS %s", t->relation, name);
+    for (size_t i = 0; i < n; i++) {
+        step_sql(step, "ALTER TABLE IF EXISTS %s DROP CONSTRAINT IF EXISTS %s", t->relation,
+                 proofs[i].proof);
+        if (!proofs[i].new)
+            step_sql(step, "ALTER TABLE IF EXISTS %s ALTER COLUMN %s DROP NOT NULL", t->relation,
+                     proofs[i].name);
+    }
+    step_lock(step, "ACCESS EXCLUSIVE", t->relation, INSTANT);
+    step = build_step(b, ENG_STAGE_ABORT, ENG_STEP_CONCURRENTLY, t->table, "drop index %s", name);
+    step_sql(step, "DROP INDEX CONCURRENTLY IF EXISTS %s", qualified);
+    step_lock(step, "SHARE UPDATE EXCLUSIVE", t->relation, "waits for queries, blocks none");
+    free(qualified);
+}
+
+enum rc key_add(struct build *b, struct target *t, const char *path,
+                const struct file_constraint *c)
+{
+    char *name, *what;
+    struct null_proof proofs[FILE_KEYS_MAX] = {0};
+    size_t n;
+
+    if (check_index_name(b, t, path, c->name) != RC_OK || check_keys(b, t, path, c) != RC_OK)
+        return RC_ERR;
+    if (c->kind == FILE_PRIMARY_KEY && json_array_size(json_object_get(t->doc, "key")))
+        return build_fail(b, path, "table %s has a primary key", t->relation);
+    name = sql_quote_ident(c->name);
+    what = mem_printf("constraint %s", c->name);
+    if (!strcmp(cat_text(t->doc, "relkind"), "p"))
+        build_refuse(b, what, "create it on each partition, then on the table",
+                     "PostgreSQL cannot build an index concurrently on a partitioned table");
+    look_for_twins(b, t, c, what);
+    n = prove(b, t, c, proofs);
+    index_step(b, t, c, name);
+    attach_step(b, t, c, name, proofs, n);
+    abort_steps(b, t, c, name, proofs, n);
+    build_warn(
+        b, what, "what the old application writes must meet it already",
+        "a unique index cannot wait for the cut-over: it binds all writers from its building "
+        "on");
+    for (size_t i = 0; i < n; i++) {
+        free(proofs[i].name);
+        free(proofs[i].proof);
+    }
+    free(what);
+    free(name);
+    return RC_OK;
+}

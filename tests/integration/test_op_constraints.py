@@ -1,0 +1,224 @@
+"""create_constraint, drop_constraint, and alter_column in place: who is bound when, and what is left."""
+
+import psycopg
+import pytest
+from lib.operations import build, complete, new, old, same_as_plain, unchanged
+from lib.segue import Refused
+
+TABLES = ("CREATE TABLE {s}.kinds (code text PRIMARY KEY, a int, b int, UNIQUE (a, b));"
+          "CREATE TABLE {s}.items (id bigint, label text, kind text, a int, b int, n int DEFAULT 1);"
+          "INSERT INTO {s}.kinds SELECT 'k' || i, i, i FROM generate_series(0, 9) i;"
+          "INSERT INTO {s}.items SELECT i, 'l' || i, 'k' || i % 10, i % 10, i % 10, i FROM generate_series(1, 300) i")
+MORE = {"name": "more", "operations": [
+    {"create_constraint": {"table": "items", "name": "n_small", "type": "check", "check": "n < 1000"}},
+    {"create_constraint": {"table": "items", "name": "of_kind", "type": "foreign_key", "columns": ["a", "b"],
+                           "references": {"table": "kinds", "columns": ["a", "b"], "on_delete": "CASCADE"}}},
+    {"create_constraint": {"table": "items", "name": "items_key", "type": "primary_key", "columns": ["id"]}},
+    {"create_constraint": {"table": "items", "name": "label_once", "type": "unique", "columns": ["label", "kind"],
+                           "up": {"label": "label", "kind": "kind"}, "down": {"label": "label", "kind": "kind"}}},
+    {"alter_column": {"table": "items", "column": "label", "nullable": False, "default": "'none'", "comment": "a label"}},
+    {"alter_column": {"table": "items", "column": "kind", "default": "'k1'",
+                      "references": {"name": "kind_fk", "table": "kinds", "column": "code"},
+                      "check": {"name": "kind_long", "constraint": "length(kind) > 1"}}},
+    {"alter_column": {"table": "items", "column": "n", "default": None, "unique": {"name": "n_once"}}}]}
+MORE_PLAIN = ("ALTER TABLE {s}.items ADD CONSTRAINT n_small CHECK (n < 1000), ADD CONSTRAINT of_kind FOREIGN KEY (a, b) "
+              "REFERENCES {s}.kinds (a, b) ON DELETE CASCADE, ADD CONSTRAINT items_key PRIMARY KEY (id), "
+              "ADD CONSTRAINT label_once UNIQUE (label, kind), ALTER label SET NOT NULL, ALTER label SET DEFAULT 'none',"
+              "ALTER kind SET DEFAULT 'k1', ADD CONSTRAINT kind_fk FOREIGN KEY (kind) REFERENCES {s}.kinds (code), "
+              "ADD CONSTRAINT kind_long CHECK (length(kind) > 1), ALTER n DROP DEFAULT, ADD CONSTRAINT n_once UNIQUE (n);"
+              "COMMENT ON COLUMN {s}.items.label IS 'a label'")
+
+
+def try_rows(conn, bound):
+    """Rows that only the new schema refuses, each gone again."""
+    rows = {"check": ("n", 1000), "fk": ("a", 77), "null": ("label", None), "kind": ("kind", "zz")}
+    for what, (column, value) in rows.items():
+        with conn.transaction(force_rollback=True):
+            try:
+                with conn.transaction():
+                    row = {"id": 5000, "label": "x", "kind": "k1", "a": 1, "b": 1, "n": 999, column: value}
+                    names = ", ".join(row)
+                    conn.execute(f"INSERT INTO items ({names}) VALUES ({', '.join(['%s'] * len(row))})", tuple(row.values()))
+                refused = False
+            except psycopg.errors.IntegrityError:
+                refused = True
+            assert refused == bound, what
+
+
+def test_new_constraints_bind_from_the_cutover_on_and_unique_ones_from_their_building(db, segue):
+    build(db, TABLES)
+    proxy = segue(db)
+    name = proxy.ready(MORE)
+    for conn in (old(proxy), new(proxy), db.connect()):
+        try_rows(conn, bound=False)
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            conn.execute("INSERT INTO items (id, label, n) VALUES (1, 'one', 5001)")
+    proxy.cli("cutover", name)
+    for conn in (old(proxy), new(proxy), db.connect()):
+        try_rows(conn, bound=True)
+    assert db.one("INSERT INTO items (id) VALUES (901) RETURNING label || kind || coalesce(n::text, '-')") == "nonek1-"
+    proxy.cli("rollback", name)
+    for conn in (old(proxy), new(proxy), db.connect()):
+        try_rows(conn, bound=False)
+    assert db.one("SELECT column_default FROM information_schema.columns WHERE table_name = 'items' "
+                  "AND table_schema = 'public' AND column_name = 'n'") == "1"
+    db.sql("DELETE FROM items WHERE id > 900")
+    proxy.cli("cutover", name)
+    proxy.kill9()
+    proxy.start()
+    try_rows(new(proxy), bound=True)
+    complete(proxy, name)
+    same_as_plain(db, MORE_PLAIN, "items", "kinds")
+
+
+def test_an_abort_takes_new_constraints_away(db, segue):
+    build(db, TABLES)
+    proxy = segue(db)
+    name = proxy.soaking(MORE)
+    proxy.cli("rollback", name)
+    proxy.cli("abort", name)
+    unchanged(db, "items", "kinds")
+
+
+BROKEN = {
+    "null": ("UPDATE items SET label = NULL WHERE id IN (7, 9)",
+             {"alter_column": {"table": "items", "column": "label", "nullable": False}}, "2 rows do not meet NOT NULL"),
+    "check": ("UPDATE items SET n = -n WHERE id = 7", {"create_constraint": {
+        "table": "items", "name": "positive", "type": "check", "check": "n > 0"}}, "1 rows do not meet constraint positive"),
+    "orphan": ("UPDATE items SET kind = 'none' WHERE id = 7", {"alter_column": {
+        "table": "items", "column": "kind", "references": {"name": "fk", "table": "kinds"}}}, "1 rows do not meet constraint fk"),
+    "twins": ("UPDATE items SET label = 'l8' WHERE id = 7", {"create_constraint": {
+        "table": "items", "name": "once", "type": "unique", "columns": ["label"]}}, "2 rows do not meet constraint once"),
+}
+
+
+@pytest.mark.one_version
+def test_rows_that_do_not_meet_a_new_constraint_are_told_before_ready_and_resume_goes_on(db, segue):
+    build(db, TABLES)
+    proxy = segue(db)
+    for case, (sql, operation, said) in BROKEN.items():
+        db.sql(sql)
+        proxy.begin({"name": case, "operations": [operation]})
+        row = proxy.wait(case, lambda r: r["error"])
+        assert row["phase"] == "backfilling" and said in row["error"] and "ctid (" in row["error"], case
+        db.sql("TRUNCATE items; INSERT INTO items SELECT i, 'l' || i, 'k' || i % 10, i % 10, i % 10, i FROM generate_series(1, 9) i")
+        proxy.cli("resume", case)
+        proxy.wait(case, lambda r: r["phase"] == "ready")
+        proxy.cli("abort", case)
+
+
+@pytest.mark.one_version
+def test_a_row_that_slips_in_before_the_cutover_holds_complete_and_leaves_the_way_back(db, segue):
+    build(db, TABLES)
+    proxy = segue(db)
+    name = proxy.ready({"name": "slip", "operations": [{"create_constraint": {
+        "table": "items", "name": "n_small", "type": "check", "check": "n < 1000"}}]})
+    db.sql("UPDATE items SET n = 2000 WHERE id = 7")
+    proxy.cli("cutover", name)
+    row = proxy.wait(name, lambda r: r["error"])
+    assert row["phase"] == "soaking" and "n_small" in row["error"]
+    assert "n_small" in proxy.cli("complete", name, "--force", check=1).err
+    proxy.cli("rollback", name)
+    proxy.cli("cutover", name)
+    proxy.wait(name, lambda r: r["error"])
+    db.sql("UPDATE items SET n = 20 WHERE id = 7")
+    proxy.cli("resume", name)
+    complete(proxy, name)
+    assert db.one("SELECT convalidated FROM pg_constraint WHERE conname = 'n_small'")
+
+
+LESS = {"name": "less", "operations": [
+    {"drop_constraint": {"table": "items", "name": "n_small", "up": "n", "down": "least(n, 999)"}},
+    {"drop_constraint": {"table": "items", "name": "kind_fk"}},
+    {"drop_multicolumn_constraint": {"table": "items", "name": "a_b", "up": {"a": "a", "b": "b"}, "down": {"b": "a"}}},
+    {"drop_constraint": {"table": "items", "name": "label_once"}},
+    {"alter_column": {"table": "items", "column": "label", "nullable": True, "down": "'was null ' || id"}}]}
+GIVEN = (";ALTER TABLE {s}.items ADD CONSTRAINT n_small CHECK (n < 1000), ADD CONSTRAINT kind_fk FOREIGN KEY (kind) "
+         "REFERENCES {s}.kinds (code), ADD CONSTRAINT a_b CHECK (a = b), ADD CONSTRAINT label_once UNIQUE (label, kind),"
+         "ALTER label SET NOT NULL; COMMENT ON CONSTRAINT a_b ON {s}.items IS 'equal'")
+LESS_PLAIN = ("ALTER TABLE {s}.items DROP CONSTRAINT n_small, DROP CONSTRAINT kind_fk, DROP CONSTRAINT a_b, "
+              "DROP CONSTRAINT label_once, ALTER label DROP NOT NULL")
+
+
+def free_rows(conn, key, free):
+    """What only the new schema lets in; left there."""
+    rows = [("label", None), ("n", 5000), ("b", 3)]
+    for i, (column, value) in enumerate(rows):
+        row = {"id": key + i, "label": f"x{key + i}", "kind": "k1", "a": 1, "b": 1, "n": 999, column: value}
+        sql = f"INSERT INTO items ({', '.join(row)}) VALUES ({', '.join(['%s'] * len(row))})"
+        if free:
+            conn.execute(sql, tuple(row.values()))
+        else:
+            with pytest.raises(psycopg.errors.IntegrityError):
+                conn.execute(sql, tuple(row.values()))
+
+
+def test_dropped_constraints_free_the_new_application_and_a_rollback_mends_its_rows(db, segue):
+    build(db, TABLES + GIVEN)
+    proxy = segue(db)
+    name = proxy.ready(LESS)
+    for i, conn in enumerate((old(proxy), new(proxy), db.connect())):
+        free_rows(conn, 1000 + 10 * i, free=False)
+    proxy.cli("cutover", name)
+    for i, conn in enumerate((old(proxy), new(proxy), db.connect())):
+        free_rows(conn, 2000 + 10 * i, free=True)
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        new(proxy).execute("INSERT INTO items SELECT * FROM items WHERE id = 1")
+    proxy.cli("rollback", name)
+    assert db.sql("SELECT label, n, b FROM items WHERE id BETWEEN 2000 AND 2002 ORDER BY id") == [
+        ("was null 2000", 999, 1), ("x2001", 999, 1), ("x2002", 999, 1)]
+    free_rows(old(proxy), 3000, free=False)
+    proxy.cli("cutover", name)
+    free_rows(new(proxy), 4000, free=True)
+    proxy.kill9()
+    proxy.start()
+    complete(proxy, name)
+    same_as_plain(db, LESS_PLAIN, "items", "kinds")
+
+
+def test_an_abort_after_a_rollback_proves_what_was_put_back(db, segue):
+    build(db, TABLES + GIVEN)
+    proxy = segue(db)
+    name = proxy.soaking(LESS)
+    free_rows(new(proxy), 2000, free=True)
+    proxy.cli("rollback", name)
+    proxy.cli("abort", name)
+    unchanged(db, "items", "kinds")
+
+
+REFUSED = {
+    "twice": ({"create_constraint": {"table": "items", "name": "n_small", "type": "check", "check": "n > 1"}},
+              "already has a constraint"),
+    "no_column": ({"create_constraint": {"table": "items", "name": "c", "type": "unique", "columns": ["x"]}}, "no column \"x\""),
+    "no_key": ({"alter_column": {"table": "items", "column": "a", "references": {"name": "f", "table": "kinds", "column": "a"}}},
+               "no unique constraint of these columns"),
+    "no_type": ({"alter_column": {"table": "items", "column": "a", "references": {"name": "f", "table": "kinds"}}},
+                "operator does not exist"),
+    "no_bool": ({"create_constraint": {"table": "items", "name": "c", "type": "check", "check": "n"}}, "boolean"),
+    "no_constraint": ({"drop_constraint": {"table": "items", "name": "nothing"}}, "has no constraint"),
+    "needed": ({"drop_constraint": {"table": "kinds", "name": "kinds_pkey"}}, "it needs kinds_pkey"),
+    "several": ({"drop_constraint": {"table": "items", "name": "a_b", "down": "a"}}, "use drop_multicolumn_constraint"),
+    "key_null": ({"alter_column": {"table": "kinds", "column": "code", "nullable": True}}, "of the primary key"),
+    "default": ({"alter_column": {"table": "items", "column": "n", "default": "'many'"}}, "invalid input syntax"),
+}
+
+
+@pytest.mark.one_version
+def test_what_cannot_be_constrained_or_freed_is_refused_by_name(db, segue):
+    build(db, TABLES + GIVEN)
+    proxy = segue(db)
+    for case, (operation, said) in REFUSED.items():
+        with pytest.raises(Refused) as refused:
+            proxy.cli("start", proxy.file({"name": case, "operations": [operation]}))
+        assert said in str(refused.value), case
+
+
+@pytest.mark.one_version
+def test_the_plan_says_out_loud_who_is_bound_and_when(db, segue):
+    build(db, TABLES)
+    proxy = segue(db)
+    out = proxy.cli("plan", proxy.file(MORE)).out
+    for said in ("constraint n_small binds all writers from the cut-over on", "NOT NULL of label binds all writers",
+                 "binds all writers from its building on", "look for rows against constraint of_kind",
+                 "public.items, public.kinds"):
+        assert said in out, said
