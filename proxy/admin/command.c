@@ -8,9 +8,9 @@
 
 /* clang-format off */
 const struct adm_command adm_commands[] = {
-    {"PLAN", ENG_PLAN, {ADM_ARG_FILE_TEXT, ADM_ARG_FILE_PATH},
+    {"PLAN", ENG_PLAN, {ADM_ARG_FILE_TEXT, ADM_ARG_FILE_PATH, ADM_ARG_BRANCH},
      "what a migration file would do: steps, SQL, locks; touches nothing"},
-    {"START", ENG_START, {ADM_ARG_FILE_TEXT, ADM_ARG_FILE_PATH, ADM_ARG_MIGRATE},
+    {"START", ENG_START, {ADM_ARG_FILE_TEXT, ADM_ARG_FILE_PATH, ADM_ARG_MIGRATE, ADM_ARG_BRANCH},
      "begin a migration; it goes on by itself up to ready (MIGRATE: through the cut-over)"},
     {"CUTOVER", ENG_CUTOVER,
      {ADM_ARG_MIGRATION, ADM_ARG_AT, ADM_ARG_WAIT_REPLICAS, ADM_ARG_WITHDRAW},
@@ -31,6 +31,14 @@ const struct adm_command adm_commands[] = {
      "set the limit of a signal: a number, off, on or default (SHOW THROTTLE lists them)"},
     {"EVIDENCE", ENG_EVIDENCE, {ADM_ARG_MIGRATION},
      "one JSON document of what has happened, of ended migrations, too"},
+    {"BASELINE", ENG_BASELINE, {ADM_ARG_FORCE, ADM_ARG_NOTE, ADM_ARG_AS},
+     "record the present schema as what migrations start from (FORCE: although it has drifted)"},
+    {"SNAPSHOT", ENG_SNAPSHOT, {ADM_ARG_MIGRATION_OPTIONAL},
+     "the schema as one JSON document: the present one, or the one recorded under the name"},
+    {"DIFF", ENG_DIFF, {ADM_ARG_NONE},
+     "what has changed in the schema since it was recorded last"},
+    {"VERSIONS", ENG_VERSIONS, {ADM_ARG_NONE},
+     "what stands in the version tables of Alembic and drizzle"},
 };
 /* clang-format on */
 
@@ -100,6 +108,30 @@ static size_t take_withdraw(const struct adm_token *words, size_t count, struct 
     return job->withdraw ? 1 : 0;
 }
 
+static size_t take_branch(const struct adm_token *words, size_t count, struct eng_job *job)
+{
+    job->branch = count && adm_token_is(&words[0], "BRANCH");
+    return job->branch ? 1 : 0;
+}
+
+/* WORD and a value. */
+static size_t take_after(const char *word, const struct adm_token *words, size_t count, char **to)
+{
+    if (count < 2 || !adm_token_is(&words[0], word))
+        return 0;
+    return take_value(words + 1, count - 1, to) ? 2 : 0;
+}
+
+static size_t take_note(const struct adm_token *words, size_t count, struct eng_job *job)
+{
+    return take_after("NOTE", words, count, &job->arg);
+}
+
+static size_t take_as(const struct adm_token *words, size_t count, struct eng_job *job)
+{
+    return take_after("AS", words, count, &job->name);
+}
+
 static size_t take_migration(const struct adm_token *words, size_t count, struct eng_job *job)
 {
     return take_value(words, count, &job->name);
@@ -129,6 +161,9 @@ static const struct {
     [ADM_ARG_AT] = {"[AT '<time with zone>']", false, take_at},
     [ADM_ARG_WAIT_REPLICAS] = {"[WAIT REPLICAS]", false, take_wait_replicas},
     [ADM_ARG_WITHDRAW] = {"[WITHDRAW]", false, take_withdraw},
+    [ADM_ARG_BRANCH] = {"[BRANCH]", false, take_branch},
+    [ADM_ARG_NOTE] = {"[NOTE '<why>']", false, take_note},
+    [ADM_ARG_AS] = {"[AS name]", false, take_as},
     [ADM_ARG_SIGNAL] = {"signal", true, take_signal},
     [ADM_ARG_LIMIT] = {"value", true, take_limit},
 };

@@ -23,6 +23,9 @@ enum adm_arg {
     ADM_ARG_WITHDRAW,
     ADM_ARG_SIGNAL,
     ADM_ARG_LIMIT,
+    ADM_ARG_BRANCH, /* [BRANCH] */
+    ADM_ARG_NOTE,   /* [NOTE 'text'] */
+    ADM_ARG_AS,     /* [AS name] */
     ADM_ARG_COUNT
 };
 

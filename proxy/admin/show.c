@@ -26,6 +26,12 @@ static json_t *show_throttle(const struct adm_sources *from, const char *name)
     return eng_show_throttle(from->engine);
 }
 
+static json_t *show_history(const struct adm_sources *from, const char *name)
+{
+    (void)name;
+    return eng_show_history(from->engine);
+}
+
 static json_t *show_usage(const struct adm_sources *from, const char *name)
 {
     return eng_show_usage(from->engine, name);
@@ -79,6 +85,8 @@ static const struct {
      "the upstream's hosts and what they are"},
     {"THROTTLE", show_throttle, NULL, false, true,
      "what may hold or slow a migration, and what does"},
+    {"HISTORY", show_history, NULL, false, true,
+     "what was applied, after what, when, with which file"},
     {"USAGE", show_usage, NULL, true, true,
      "who uses old and new names, and who connects past segue"},
     {"ATTEMPTS", show_attempts, NULL, true, true,

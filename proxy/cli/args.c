@@ -9,18 +9,44 @@
 static const struct {
     const char *name;
     enum cli_option option;
+    size_t value; /* where the value goes; 0: it takes none */
 } options[] = {
-    {"--detach", CLI_DETACH}, {"--watch", CLI_WATCH},       {"--force", CLI_FORCE},
-    {"--at", CLI_AT},         {"--withdraw", CLI_WITHDRAW}, {"--wait-replicas", CLI_WAIT_REPLICAS},
+    {"--detach", CLI_DETACH, 0},
+    {"--watch", CLI_WATCH, 0},
+    {"--force", CLI_FORCE, 0},
+    {"--at", CLI_AT, offsetof(struct cli_args, at)},
+    {"--withdraw", CLI_WITHDRAW, 0},
+    {"--wait-replicas", CLI_WAIT_REPLICAS, 0},
+    {"--branch", CLI_BRANCH, 0},
+    {"--note", CLI_NOTE, offsetof(struct cli_args, note)},
+    {"--alembic", CLI_ALEMBIC, offsetof(struct cli_args, alembic)},
+    {"--drizzle", CLI_DRIZZLE, offsetof(struct cli_args, drizzle)},
 };
 
-static unsigned option_of(const char *word)
+/* "--force", "--note TEXT" or "--note=TEXT", where the command takes it; false: another word. */
+static bool take_option(const struct cli_command *command, int argc, char *const *argv, int *at,
+                        struct cli_args *args, struct err *err)
 {
     for (size_t i = 0; i < ARRAY_LEN(options); i++) {
-        if (strcmp(options[i].name, word) == 0)
-            return options[i].option;
+        size_t len = strlen(options[i].name);
+        const char **value = (const char **)(void *)((char *)args + options[i].value);
+        const char *word = argv[*at];
+        bool inside =
+            options[i].value && strncmp(word, options[i].name, len) == 0 && word[len] == '=';
+
+        if (!(command->options & options[i].option) ||
+            !(inside || strcmp(word, options[i].name) == 0))
+            continue;
+        args->options |= options[i].option;
+        if (inside)
+            *value = word + len + 1;
+        else if (options[i].value && *at + 1 < argc)
+            *value = argv[++*at];
+        else if (options[i].value)
+            err_set(err, "42601", "%s needs a value", options[i].name);
+        return true;
     }
-    return 0;
+    return false;
 }
 
 /* "--server URL" or "--server=URL"; false: another word. */
@@ -28,11 +54,13 @@ static bool take_server(int argc, char *const *argv, int *i, struct cli_args *ar
 {
     if (strncmp(argv[*i], "--server=", 9) == 0) {
         args->server = argv[*i] + 9;
+        args->server_told = true;
     } else if (strcmp(argv[*i], "--server") == 0) {
         if (*i + 1 < argc)
             args->server = argv[++*i];
         else
             err_set(err, "42601", "--server needs a URL");
+        args->server_told = true;
     } else {
         return false;
     }
@@ -54,10 +82,10 @@ enum rc cli_args_parse(const struct cli_command *command, int argc, char *const 
     const char *server = getenv("SEGUE_SERVER");
     bool only_words = false;
 
-    *args = (struct cli_args){.server = server && *server ? server : SERVER_DEFAULT};
+    *args = (struct cli_args){.server = server && *server ? server : SERVER_DEFAULT,
+                              .server_told = server && *server};
     for (int i = 0; i < argc; i++) {
         const char *word = argv[i];
-        unsigned option = option_of(word);
 
         if (only_words || word[0] != '-' || !word[1]) {
             take_word(command, word, args, err);
@@ -67,13 +95,8 @@ enum rc cli_args_parse(const struct cli_command *command, int argc, char *const 
             args->help = true;
         } else if (strcmp(word, "--json") == 0) {
             args->json = true;
-        } else if (option && (command->options & option)) {
-            args->options |= option;
-            if (option == CLI_AT && i + 1 < argc)
-                args->at = argv[++i];
-            else if (option == CLI_AT)
-                err_set(err, "42601", "--at needs a time");
-        } else if (!take_server(argc, argv, &i, args, err)) {
+        } else if (!take_option(command, argc, argv, &i, args, err) &&
+                   !take_server(argc, argv, &i, args, err)) {
             err_set(err, "42601", "%s does not know the option %s", command->name, word);
         }
     }

@@ -8,6 +8,7 @@
 
 #include "client.h"
 #include "command.h"
+#include "history.h"
 #include "output.h"
 #include "segue/admin/console.h"
 #include "segue/base/mem.h"
@@ -31,11 +32,11 @@ static int run_evidence(const struct cli_command *command, const struct cli_args
 const struct cli_command cli_commands[] = {
     {"serve", "[-c FILE] [--takeover] [--OPTION VALUE]...", 0, 0, 0, NULL, NULL,
      "run the proxy and its engine"},
-    {"plan", "FILE", 1, 1, 0, "PLAN", run_plan,
+    {"plan", "FILE", 1, 1, CLI_BRANCH, "PLAN", run_plan,
      "show what a migration would do; touches nothing"},
-    {"start", "FILE", 1, 1, CLI_DETACH, "START", run_start,
+    {"start", "FILE", 1, 1, CLI_DETACH | CLI_BRANCH, "START", run_start,
      "expand, backfill, verify; stop at ready"},
-    {"migrate", "FILE", 1, 1, CLI_DETACH, "START", run_start,
+    {"migrate", "FILE", 1, 1, CLI_DETACH | CLI_BRANCH, "START", run_start,
      "the same, and on through the cut-over to soaking"},
     {"status", "[NAME]", 0, 1, CLI_WATCH, NULL, run_status,
      "phase, progress, what slows it, worst stall"},
@@ -59,6 +60,16 @@ const struct cli_command cli_commands[] = {
      "hold a migration, or all"},
     {"resume", "[NAME]", 0, 1, 0, "RESUME", run_verb,
      "go on, also after a failure"},
+    {"history", "", 0, 0, 0, NULL, cli_run_history,
+     "what was applied: file, SHA-256, after what, when"},
+    {"lint", "[DIR]", 0, 1, CLI_ALEMBIC | CLI_DRIZZLE, NULL, cli_run_lint,
+     "check a folder of migration files, and the database against it"},
+    {"baseline", "[NAME]", 0, 1, CLI_FORCE | CLI_NOTE, "BASELINE", cli_run_baseline,
+     "record the present schema as what migrations start from"},
+    {"snapshot", "[NAME]", 0, 1, 0, "SNAPSHOT", cli_run_snapshot,
+     "print the schema as JSON that can be compared; of NAME: as it was recorded"},
+    {"diff", "[FILE [FILE]]", 0, 2, 0, "DIFF", cli_run_diff,
+     "two snapshots, or one and the database, or the last record and the database"},
     {"throttle", "[SIGNAL VALUE]", 0, 2, 0, "THROTTLE", run_throttle,
      "show or set what holds and slows a migration"},
 };
@@ -104,40 +115,13 @@ static int ask(struct cli_client *client, const char *statement, json_t **column
 
 /* ---- the migration file ---- */
 
-static enum rc read_file(const char *path, struct buf *text, struct err *err)
-{
-    FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "r");
-    size_t n;
-
-    if (!file) {
-        err_set(err, "58P01", "%s: cannot open: %s", path, strerror(errno));
-        return RC_ERR;
-    }
-    do {
-        n = fread(buf_space(text, 65536), 1, 65536, file);
-        buf_grow(text, n);
-    } while (n > 0 && text->len <= FILE_BYTES_MAX);
-    if (ferror(file))
-        err_set(err, "58030", "%s: cannot read: %s", path, strerror(errno));
-    else if (text->len > FILE_BYTES_MAX)
-        err_set(err, "54000", "%s: longer than %d bytes, the most a migration file may have", path,
-                FILE_BYTES_MAX);
-    else if (strlen(text->data) != text->len)
-        err_set(err, "22021", "%s: not text: it holds a zero byte", path);
-    else if (text->len == 0)
-        err_set(err, "22032", "%s: empty", path);
-    if (file != stdin)
-        fclose(file);
-    return err_is_set(err) ? RC_ERR : RC_OK;
-}
-
 /* "VERB 'text' FILE 'path'"; NULL after an error was printed. free() it. */
 static char *file_statement(const char *verb, const char *path)
 {
     struct buf text = {0}, statement = {0};
     struct err err = {0};
 
-    if (read_file(path, &text, &err) != RC_OK) {
+    if (cli_text_read(path, FILE_BYTES_MAX, &text, &err) != RC_OK) {
         cli_print_err(&err);
         buf_fini(&text);
         return NULL;
@@ -158,6 +142,12 @@ static int run_plan(const struct cli_command *command, const struct cli_args *ar
     char *statement = file_statement(command->verb, args->words[0]);
     int code;
 
+    if (statement && (args->options & CLI_BRANCH)) {
+        char *plain = statement;
+
+        statement = mem_printf("%s BRANCH", plain);
+        free(plain);
+    }
     if (!statement)
         return CLI_REFUSED;
     code = open_client(args, &client);
@@ -189,7 +179,8 @@ static int run_start(const struct cli_command *command, const struct cli_args *a
 
     if (!statement)
         return CLI_REFUSED;
-    full = mem_printf("%s%s", statement, migrate ? " MIGRATE" : "");
+    full = mem_printf("%s%s%s", statement, migrate ? " MIGRATE" : "",
+                      args->options & CLI_BRANCH ? " BRANCH" : "");
     free(statement);
     code = open_client(args, &client);
     if (code == CLI_DONE)

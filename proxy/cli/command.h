@@ -17,6 +17,10 @@ enum cli_option {
     CLI_AT = 8, /* with a value */
     CLI_WITHDRAW = 16,
     CLI_WAIT_REPLICAS = 32,
+    CLI_BRANCH = 64,
+    CLI_NOTE = 128,
+    CLI_ALEMBIC = 256,
+    CLI_DRIZZLE = 512,
 };
 
 #define CLI_WORDS_MAX 2
@@ -25,8 +29,9 @@ struct cli_args {
     const char *server;
     bool json;
     bool help;
-    unsigned options; /* of enum cli_option */
-    const char *at;   /* of --at, or NULL */
+    bool server_told;                          /* by --server or SEGUE_SERVER */
+    const char *at, *note, *alembic, *drizzle; /* of options that take a value; NULL: not given */
+    unsigned options;                          /* of enum cli_option */
     const char *words[CLI_WORDS_MAX];
     size_t nwords;
 };

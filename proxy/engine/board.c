@@ -46,10 +46,14 @@ static const char *const attempt_columns[] = {
     "migration", "no",       "kind",  "title",    "began", "outcome", "drain_ms",
     "lock_ms",   "stall_ms", "error", "blockers", "acted", NULL};
 
+static const char *const history_columns[] = {"migration", "kind",       "sha256",     "after",
+                                              "phase",     "started_at", "applied_at", "duration_s",
+                                              "note",      NULL};
+
 static const char *const *const columns[BOARD_TABLE_COUNT] = {
     [BOARD_MIGRATIONS] = migration_columns, [BOARD_STATUS] = status_columns,
     [BOARD_THROTTLE] = throttle_columns,    [BOARD_USAGE] = usage_columns,
-    [BOARD_ATTEMPTS] = attempt_columns,
+    [BOARD_HISTORY] = history_columns,      [BOARD_ATTEMPTS] = attempt_columns,
 };
 
 struct board_row {

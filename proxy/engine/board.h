@@ -14,6 +14,7 @@ enum board_table {
     BOARD_STATUS,
     BOARD_THROTTLE,
     BOARD_USAGE,
+    BOARD_HISTORY,
     BOARD_ATTEMPTS,
     BOARD_TABLE_COUNT
 };

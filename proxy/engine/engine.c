@@ -13,6 +13,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "history.h"
 #include "options.h"
 #include "runner.h"
 #include "segue/base/clock.h"
@@ -235,6 +236,7 @@ static enum rc load(struct eng_engine *engine, struct err *err)
     }
     if (store_create(&engine->work, err) != RC_OK || store_throttle_load(engine, err) != RC_OK)
         return RC_ERR;
+    history_show(engine);
     throttle_show(engine); /* whoever sees a migration sees what holds it */
     if (store_load(engine, err) != RC_OK)
         return RC_ERR;
@@ -423,6 +425,8 @@ static void round_of_turns(struct eng_engine *engine)
         throttle_watch(engine);
     eng_pool_trim(engine);
     eng_publish_refresh(engine);
+    if (engine->history_due)
+        history_show(engine);
 }
 
 static int64_t wait_ms(const struct eng_engine *engine)
@@ -599,6 +603,11 @@ json_t *eng_show_status(struct eng_engine *engine, const char *name)
 json_t *eng_show_throttle(struct eng_engine *engine)
 {
     return board_show(engine->board, BOARD_THROTTLE, NULL);
+}
+
+json_t *eng_show_history(struct eng_engine *engine)
+{
+    return board_show(engine->board, BOARD_HISTORY, NULL);
 }
 
 json_t *eng_show_usage(struct eng_engine *engine, const char *name)

@@ -53,10 +53,6 @@ static const struct field key_fields[] = {
     {"column", NAME, true, offsetof(struct file_index_column, column)},
     {"sort", SORT, false, offsetof(struct file_index_column, sort)},
 };
-static const struct field alembic_fields[] = {
-    {"from", HEADS, true, offsetof(struct file, alembic_from)},
-    {"to", TEXT, true, offsetof(struct file, alembic_to)},
-};
 
 static enum rc check_rename(struct load *load, const char *path, struct file_op *op);
 static enum rc check_add(struct load *load, const char *path, struct file_op *op);
@@ -475,18 +471,9 @@ out:
     return rc;
 }
 
-static enum rc read_version(struct load *load, json_t *value, struct file *file)
-{
-    if (!json_is_object(value) || json_object_size(value) != 1 ||
-        !json_object_get(value, "alembic"))
-        return file_bad(load, "version_table", "an object with one of: alembic is wanted");
-    return file_read_object(load, "version_table.alembic", json_object_get(value, "alembic"),
-                            alembic_fields, ARRAY_LEN(alembic_fields), file);
-}
-
 static enum rc read_file(struct load *load, json_t *root, struct file *file)
 {
-    static const char allowed[] = "name, operations, version_table";
+    static const char allowed[] = "name, after, operations, version_table";
     json_t *operations_list = json_object_get(root, "operations");
     json_t *version = json_object_get(root, "version_table");
     const char *key;
@@ -497,7 +484,8 @@ static enum rc read_file(struct load *load, json_t *root, struct file *file)
         return file_bad(load, "", "an object with the fields %s is wanted", allowed);
     json_object_foreach(root, key, item)
     {
-        if (strcmp(key, "name") && strcmp(key, "operations") && strcmp(key, "version_table"))
+        if (strcmp(key, "name") && strcmp(key, "after") && strcmp(key, "operations") &&
+            strcmp(key, "version_table"))
             return file_bad(load, key, "unknown field; allowed here: %s", allowed);
     }
     if (!json_is_string(json_object_get(root, "name")))
@@ -506,14 +494,16 @@ static enum rc read_file(struct load *load, json_t *root, struct file *file)
     if (rc != RC_OK)
         return rc;
     file->nops = json_array_size(operations_list);
-    if (file->nops == 0 || file->nops > FILE_OPERATIONS_MAX)
+    if (!json_is_array(operations_list) || file->nops > FILE_OPERATIONS_MAX)
         return file_bad(load, "operations", "a list of 1 to %d operations is wanted",
                         FILE_OPERATIONS_MAX);
-    file->ops = mem_calloc(file->nops, sizeof(*file->ops));
+    if (file_read_after(load, root, file) != RC_OK)
+        return RC_ERR;
+    file->ops = mem_calloc(file->nops + 1, sizeof(*file->ops));
     for (size_t i = 0; rc == RC_OK && i < file->nops; i++)
         rc = read_operation(load, i, json_array_get(operations_list, i), &file->ops[i]);
     if (rc == RC_OK && version)
-        rc = read_version(load, version, file);
+        rc = file_read_version(load, version, file);
     return rc;
 }
 
@@ -584,6 +574,7 @@ void file_free(struct file *file)
         free(file->alembic_from[i]);
     free(file->alembic_from);
     free(file->alembic_to);
+    file_version_fini(file);
     free(file->name);
     free(file);
 }

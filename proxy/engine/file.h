@@ -7,11 +7,13 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "segue/base/err.h"
 
 #define FILE_BYTES_MAX (1024 * 1024)
 #define FILE_OPERATIONS_MAX 256
+#define FILE_PARENTS_MAX 32
 #define FILE_KEYS_MAX 32       /* INDEX_MAX_KEYS */
 #define FILE_NAME_BYTES_MAX 63 /* NAMEDATALEN - 1 */
 #define FILE_ENUM_VALUES_MAX 1000
@@ -123,9 +125,16 @@ struct file {
     char *name;
     struct file_op *ops;
     size_t nops;
-    char **alembic_from; /* version_table.alembic */
+    char **after; /* names of the migrations it follows; several: it merges them */
+    size_t nafter;
+    /* version_table: one of the three, or none */
+    char **alembic_from;
     size_t nalembic_from;
-    char *alembic_to; /* NULL: no version table */
+    char *alembic_to;                   /* NULL: not alembic */
+    struct file_name version_table;     /* of drizzle and sql */
+    int64_t drizzle_from, drizzle_when; /* "when" of the journal, ms; from 0: no entry */
+    char *drizzle_hash;                 /* NULL: not drizzle */
+    char *version_up, *version_down;    /* statements; NULL: not sql */
 };
 
 const char *file_op_name(enum file_op_kind kind); /* "rename_column" */

@@ -8,6 +8,7 @@
  *   file_tree.c   the text as a tree, whatever it is written in
  *   file_yaml.c   YAML
  *   file_line.c   where a field of JSON stands
+ *   file_version.c  its place among others: after, version_table
  */
 #ifndef SEGUE_ENGINE_FILE_READ_H
 #define SEGUE_ENGINE_FILE_READ_H
@@ -112,5 +113,10 @@ enum rc file_yaml_read(const char *where, const char *text, json_t **root,
                        struct err *err) MUST_CHECK;
 int file_yaml_line(const char *text, const char *path); /* as file_line */
 int file_json_line(const char *text, const char *path);
+/* ---- file_version.c ---- */
+/* "after" of the document, and what it says of the number of operations. */
+enum rc file_read_after(struct load *load, json_t *root, struct file *file) MUST_CHECK;
+enum rc file_read_version(struct load *load, json_t *value, struct file *file) MUST_CHECK;
+void file_version_fini(struct file *file);
 
 #endif

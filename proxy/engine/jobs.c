@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "evidence.h"
-#include "file.h"
+#include "history.h"
 #include "runner.h"
 #include "schedule.h"
 #include "segue/base/fault.h"
@@ -62,14 +62,33 @@ static const char *where(const struct eng_job *job)
     return job->value ? job->value : job->name ? job->name : "migration";
 }
 
+/* The plan, and what the history says of it: as notes. */
+static enum rc make_plan(struct eng_engine *engine, struct eng_job *job, struct eng_plan **plan)
+{
+    const char *text = job->arg ? job->arg : "";
+    enum rc rc;
+
+    *plan = NULL;
+    /* before the catalog is looked at: a file that ran already no longer fits it */
+    if (history_check_file(engine, where(job), text, &job->err) != RC_OK)
+        return RC_ERR;
+    rc = eng_plan_make(engine->work.pg, where(job), text, plan, &job->err);
+    conn_rollback(&engine->work);
+    if (rc == RC_OK)
+        rc = history_judge(engine, *plan, job->branch, &job->err);
+    if (rc == RC_OK)
+        return RC_OK;
+    eng_plan_free(*plan);
+    *plan = NULL;
+    return rc;
+}
+
 static enum rc run_plan(struct eng_engine *engine, struct eng_migration *m, struct eng_job *job)
 {
-    struct eng_plan *plan = NULL;
-    enum rc rc =
-        eng_plan_make(engine->work.pg, where(job), job->arg ? job->arg : "", &plan, &job->err);
+    struct eng_plan *plan;
+    enum rc rc = make_plan(engine, job, &plan);
 
     (void)m;
-    conn_rollback(&engine->work);
     if (rc == RC_OK)
         job->result = eng_plan_table(plan);
     eng_plan_free(plan);
@@ -110,6 +129,7 @@ static enum rc start_planned(struct eng_engine *engine, struct eng_plan *plan, s
         goto refused;
     eng_migration_add(engine, m);
     eng_status_put(engine, m);
+    history_show(engine);
     log_info("%s: planned, %zu steps", m->name, plan->nsteps);
     job->result = json_pack("{s:[s], s:[[s]]}", "columns", "migration", "rows", m->name);
     return RC_OK;
@@ -118,42 +138,16 @@ refused:
     return RC_ERR;
 }
 
-/* Before the catalog is looked at: a file that ran already no longer fits it. */
-static enum rc check_name(struct eng_engine *engine, const struct eng_job *job, struct err *err)
-{
-    char *name = file_name_peek(where(job), job->arg ? job->arg : "");
-    json_t *known = board_show(engine->board, BOARD_MIGRATIONS, name ? name : "");
-    json_t *row = json_array_get(json_object_get(known, "rows"), 0);
-    const char *phase = json_string_value(json_array_get(row, 1));
-
-    if (phase && strcmp(phase, eng_phase(PH_DONE)->name) == 0) {
-        err_set(err, "42710", "migration \"%s\" ran to its end at %s", name,
-                json_string_value(json_array_get(row, 6)));
-        err_hint(err, "give the new one another name");
-    } else if (phase && strcmp(phase, eng_phase(PH_ABORTED)->name) != 0) {
-        err_set(err, "42710", "migration \"%s\" is already %s", name, phase);
-        err_hint(err, "see SHOW STATUS; abort it first to start it anew");
-    }
-    json_decref(known);
-    free(name);
-    return err_is_set(err) ? RC_ERR : RC_OK;
-}
-
 static enum rc run_start(struct eng_engine *engine, struct eng_migration *m, struct eng_job *job)
 {
-    struct eng_plan *plan = NULL;
-    enum rc rc;
+    struct eng_plan *plan;
 
     (void)m;
-    if (check_name(engine, job, &job->err) != RC_OK)
-        return RC_ERR;
     if (store_create(&engine->work, &job->err) != RC_OK)
         return RC_ERR;
     engine->store = true;
-    rc = eng_plan_make(engine->work.pg, where(job), job->arg ? job->arg : "", &plan, &job->err);
-    conn_rollback(&engine->work);
-    if (rc != RC_OK)
-        return rc;
+    if (make_plan(engine, job, &plan) != RC_OK)
+        return RC_ERR;
     if (eng_plan_refused(plan, &job->err)) {
         eng_plan_free(plan);
         return RC_ERR;
@@ -242,6 +236,8 @@ static enum rc run_cutover(struct eng_engine *engine, struct eng_migration *m, s
 
 static enum rc run_complete(struct eng_engine *engine, struct eng_migration *m, struct eng_job *job)
 {
+    if (history_check_complete(engine, m, &job->err) != RC_OK)
+        return RC_ERR;
     /* force is about people; a guard that may have been passed is about rows, and is never skipped
      */
     if ((job->force ? eng_guards_check : eng_contract_preflight)(engine, m, &job->err) != RC_OK ||
@@ -256,6 +252,8 @@ static enum rc run_complete(struct eng_engine *engine, struct eng_migration *m, 
 
 static enum rc run_abort(struct eng_engine *engine, struct eng_migration *m, struct eng_job *job)
 {
+    if (history_check_back(engine, m, &job->err) != RC_OK)
+        return RC_ERR;
     if (!job->force && eng_abort_preflight(engine, m, &job->err) != RC_OK)
         return RC_ERR;
     if (schedule_clear(engine, m, &job->err) != RC_OK)
@@ -309,6 +307,8 @@ static enum rc run_rollback(struct eng_engine *engine, struct eng_migration *m, 
         err_hint(&job->err, "ABORT drops its new columns, CUTOVER goes forward again");
         return RC_ERR;
     }
+    if (history_check_back(engine, m, &job->err) != RC_OK)
+        return RC_ERR;
     unblock(m);
     eng_steps_cancel(m);
     eng_verify_free(m->verify);
@@ -389,6 +389,10 @@ static const struct verb verbs[] = {
     [ENG_PAUSE] = {"pause", ANY_PHASE, true, run_pause, NULL},
     [ENG_RESUME] = {"resume", ANY_PHASE, true, run_resume, NULL},
     [ENG_THROTTLE] = {"throttle", 0, false, run_throttle, NULL},
+    [ENG_BASELINE] = {"baseline", 0, false, history_run_baseline, NULL},
+    [ENG_SNAPSHOT] = {"snapshot", 0, false, history_run_snapshot, NULL},
+    [ENG_DIFF] = {"diff", 0, false, history_run_diff, NULL},
+    [ENG_VERSIONS] = {"versions", 0, false, history_run_versions, NULL},
     [ENG_EVIDENCE] = {"give the evidence of", 0, false, run_evidence, NULL},
 };
 static_assert(ARRAY_LEN(verbs) == ENG_VERB_COUNT, "a verb without a row");
@@ -405,7 +409,7 @@ static enum rc run_on(struct eng_engine *engine, const struct verb *verb, struct
         if (row) {
             err_set(&job->err, "55000", "cannot %s migration \"%s\": it is %s", verb->name,
                     job->name, json_string_value(json_array_get(row, 1)));
-            err_hint(&job->err, "it has ended; to go on, start a new one");
+            err_hint(&job->err, "it has ended, and history goes forward only: start a new one");
         } else {
             err_set(&job->err, "42704", "there is no migration \"%s\"", job->name ? job->name : "");
             err_hint(&job->err, "SHOW MIGRATIONS lists them");

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "history.h"
 #include "policy.h"
 #include "replicas.h"
 #include "runner.h"
@@ -17,7 +18,9 @@
 #define TO(id) PH_BIT(id)
 
 static const struct eng_phase phases[] = {
-    [PH_PLANNED] = {"planned", eng_phase_planned, TO(PH_EXPANDING) | TO(PH_ABORTING), false, false},
+    /* to done: there is nothing to do (a merge) */
+    [PH_PLANNED] = {"planned", eng_phase_planned, TO(PH_EXPANDING) | TO(PH_ABORTING) | TO(PH_DONE),
+                    false, false},
     [PH_EXPANDING] = {"expanding", eng_phase_expanding, TO(PH_BACKFILLING) | TO(PH_ABORTING), true,
                       true},
     [PH_BACKFILLING] = {"backfilling", eng_phase_backfilling, TO(PH_VERIFYING) | TO(PH_ABORTING),
@@ -127,6 +130,9 @@ void eng_phase_switch(struct eng_engine *engine, struct eng_migration *m, enum e
     }
     FAULT_OF(phase_switched, phases[to].name);
     log_info("%s > %s", phases[from].name, phases[to].name);
+    engine->history_due = true;
+    if (eng_phase_over(to)) /* no gate is closed, and whoever waited for the end may ask at once */
+        history_show(engine);
     eng_status_put(engine, m);
 }
 
@@ -143,6 +149,8 @@ enum rc eng_phase_move(struct eng_engine *engine, struct eng_migration *m, enum 
     }
     FAULT_OF(phase_before, phases[to].name);
     sql = eng_phase_sql(engine, m, to);
+    if (to == PH_DONE)
+        sql = history_end_sql_take(engine, m, sql);
     rc = conn_exec(&engine->work, err, "%s", sql);
     free(sql);
     if (rc == RC_OK) {

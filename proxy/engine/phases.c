@@ -8,7 +8,7 @@
 
 enum rc eng_phase_planned(struct eng_engine *engine, struct eng_migration *m, struct err *err)
 {
-    return eng_phase_move(engine, m, PH_EXPANDING, err);
+    return eng_phase_move(engine, m, m->plan->nsteps ? PH_EXPANDING : PH_DONE, err);
 }
 
 enum rc eng_phase_expanding(struct eng_engine *engine, struct eng_migration *m, struct err *err)

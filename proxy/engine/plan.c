@@ -2,7 +2,6 @@
  * The planner's order of work: file, catalog, tables, new things, numbering; and the plan for
  * people. Nothing here writes to the database.
  */
-#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,20 +9,9 @@
 #include "segue/base/buf.h"
 #include "segue/base/mem.h"
 #include "segue/catalog/catalog.h"
+#include "segue/engine/lineage.h"
 
 #define SERVER_VERSION_MIN 140000 /* CREATE OR REPLACE TRIGGER */
-
-static char *sha256_hex(const char *text)
-{
-    unsigned char sum[EVP_MAX_MD_SIZE];
-    unsigned len = 0;
-    struct buf out = {0};
-
-    EVP_Digest(text, strlen(text), sum, &len, EVP_sha256(), NULL);
-    for (unsigned i = 0; i < len; i++)
-        buf_printf(&out, "%02x", sum[i]);
-    return buf_take(&out);
-}
 
 static int step_order(const void *a, const void *b)
 {
@@ -159,8 +147,11 @@ enum rc eng_plan_make(PGconn *conn, const char *where, const char *text, struct 
     b.file = file;
     b.plan = mem_calloc(1, sizeof(*b.plan));
     b.plan->name = mem_strdup(file->name);
-    b.plan->sha256 = sha256_hex(text);
+    b.plan->sha256 = eng_sha256_hex(text, strlen(text));
     b.plan->file = mem_strdup(text);
+    b.plan->parents = mem_calloc(file->nafter + 1, sizeof(char *));
+    for (size_t i = 0; i < file->nafter; i++)
+        b.plan->parents[b.plan->nparents++] = mem_strdup(file->after[i]);
     rc = build_all(&b);
     number_steps(b.plan);
     for (size_t i = 0; i < b.ntargets; i++)

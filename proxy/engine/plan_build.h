@@ -15,7 +15,8 @@
  *   plan_constraint.c what constrains: new constraints of a live table
  *   plan_unique.c ... unique constraints and primary keys
  *   plan_release.c what does not any more: dropped constraints, columns that may be NULL
- *   plan_new.c    new tables, new indexes, the version table
+ *   plan_new.c    new tables, new indexes
+ *   plan_version.c the version table
  *   plan_refuse.c what cannot be carried, and what to be warned of
  *   plan_probe.c  a look at the rows: does `up` work on them?
  *   plan_things.c whole tables, indexes, names of constraints, replica identity
@@ -195,6 +196,8 @@ enum rc carry_default(struct build *b, struct target *t, const json_t *column,
 /* ---- plan_new.c ---- */
 enum rc new_tables(struct build *b) MUST_CHECK;
 enum rc new_indexes(struct build *b) MUST_CHECK;
+
+/* ---- plan_version.c ---- */
 enum rc new_version(struct build *b) MUST_CHECK;
 
 /* ---- plan_things.c, plan_enum.c: one operation each, and what they share ---- */

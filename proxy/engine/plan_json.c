@@ -295,5 +295,8 @@ void eng_plan_free(struct eng_plan *plan)
     if (!plan)
         return;
     struct_fini((char *)plan, &plan_shape);
+    for (size_t i = 0; i < plan->nparents; i++)
+        free(plan->parents[i]);
+    free(plan->parents);
     free(plan);
 }

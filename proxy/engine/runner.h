@@ -132,6 +132,7 @@ struct eng_engine {
     struct eng_conn work;
     bool ready;        /* connected, advisory lock held, migrations loaded */
     bool store;        /* the schema segue is there */
+    bool history_due;  /* what SHOW HISTORY shows is to be read again */
     bool told;         /* workers have had rules, or the word that there are none */
     atomic_bool asked; /* a client waits for them, or has changed the catalog */
     unsigned connects_failed;

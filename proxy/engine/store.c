@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "attempts.h"
+#include "history.h"
 #include "runner.h"
 #include "schedule.h"
 #include "segue/base/clock.h"
@@ -97,9 +98,10 @@ enum rc store_insert(struct eng_engine *engine, struct eng_migration *m, struct 
 {
     json_t *json = eng_plan_to_json(m->plan);
     char *plan = json_dumps(json, JSON_COMPACT);
+    char *parents = history_array(m->plan->parents, m->plan->nparents);
     char bytes[32], epoch[32];
-    const char *values[] = {
-        m->name, m->plan->sha256, m->plan->file, plan, m->migrate ? "t" : "f", bytes, epoch};
+    const char *values[] = {m->name, m->plan->sha256, m->plan->file, plan, m->migrate ? "t" : "f",
+                            bytes,   epoch,           parents};
     PGresult *res = NULL;
     enum rc rc = RC_ERR;
 
@@ -107,11 +109,12 @@ enum rc store_insert(struct eng_engine *engine, struct eng_migration *m, struct 
     snprintf(epoch, sizeof(epoch), "%" PRId64, engine->epoch);
     if (conn_exec(&engine->work, err, "BEGIN") != RC_OK || make_room(engine, m->name, err) != RC_OK)
         goto out;
-    res = conn_params(&engine->work, err,
-                      "INSERT INTO segue.migrations (name, sha256, file, plan, phase, migrate, "
-                      "bytes_before, epoch) VALUES ($1, $2, $3, $4::jsonb, 'planned', $5::bool, "
-                      "$6::bigint, $7::bigint) RETURNING id, started_at::text",
-                      (int)ARRAY_LEN(values), values);
+    res =
+        conn_params(&engine->work, err,
+                    "INSERT INTO segue.migrations (name, sha256, file, plan, phase, migrate, "
+                    "bytes_before, epoch, parents) VALUES ($1, $2, $3, $4::jsonb, 'planned', "
+                    "$5::bool, $6::bigint, $7::bigint, $8::text[]) RETURNING id, started_at::text",
+                    (int)ARRAY_LEN(values), values);
     if (!res)
         goto out;
     m->id = res_int(res, 0, 0);
@@ -125,6 +128,7 @@ enum rc store_insert(struct eng_engine *engine, struct eng_migration *m, struct 
 out:
     conn_rollback(&engine->work);
     PQclear(res);
+    free(parents);
     free(plan);
     json_decref(json);
     return rc;

@@ -94,5 +94,16 @@ const char *const store_ddl[] = {
     /* 5: several ranges of blocks a relation, each with its watermark */
     "ALTER TABLE segue.progress ADD COLUMN from_block bigint NOT NULL DEFAULT 0,"
     " DROP CONSTRAINT progress_pkey, ADD PRIMARY KEY (migration, relation, from_block)",
+
+    /* 6: what was applied after what, and the schema it has left */
+    "ALTER TABLE segue.migrations ADD COLUMN parents text[] NOT NULL DEFAULT '{}';"
+    "ALTER TABLE segue.history ADD COLUMN parents text[] NOT NULL DEFAULT '{}';"
+    "CREATE TABLE segue.applied (no bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,"
+    " name text NOT NULL UNIQUE, kind text NOT NULL, migration bigint, sha256 text NOT NULL,"
+    " parents text[] NOT NULL, started_at timestamptz NOT NULL,"
+    " applied_at timestamptz NOT NULL DEFAULT clock_timestamp(), note text, schema jsonb);"
+    "INSERT INTO segue.applied (name, kind, migration, sha256, parents, started_at, applied_at)"
+    " SELECT name, 'migration', id, sha256, '{}', started_at, finished_at FROM segue.migrations"
+    " WHERE phase = 'done' ORDER BY finished_at",
 };
 const size_t store_ddl_count = ARRAY_LEN(store_ddl);

@@ -57,9 +57,9 @@ static void errors_name_file_line_path_and_what_is_allowed(void **state)
         const char *text, *want;
     } rows[] = {
         {"{", "m.json:1:1: "},
-        {"[]", "an object with the fields name, operations, version_table is wanted"},
-        {"{\n\"name\": \"m\",\n\"operation\": []}",
-         "m.json:3: operation: unknown field; allowed here: name, operations, version_table"},
+        {"[]", "an object with the fields name, after, operations, version_table is wanted"},
+        {"{\n\"name\": \"m\",\n\"operation\": []}", "m.json:3: operation: unknown field; allowed "
+                                                    "here: name, after, operations, version_table"},
         {"{\"operations\": [" RENAME("") "]}", "m.json:1: name: a string is wanted"},
         {"{\"name\": 1}", "m.json:1: name: a string is wanted"},
         {"{\"name\": \"m\", \"operations\": []}", "operations: a list of 1 to 256"},

@@ -192,14 +192,16 @@ static void errors_of_fields_name_line_and_path(void **state)
     } rows[] = {
         {HEAD "  - rename_column:\n      table: t\n      form: a\n",
          "m.yaml:5: operations[0].rename_column.form: unknown field; allowed here: table, from"},
-        {HEAD RENAME "nmae: x\n", "m.yaml:4: nmae: unknown field; allowed here: name, operations"},
+        {HEAD RENAME "nmae: x\n",
+         "m.yaml:4: nmae: unknown field; allowed here: name, after, operations"},
         {HEAD RENAME "  - drop: {}\n", "m.yaml:4: operations[1]: there is no operation \"drop\""},
         {HEAD "  - rename_column: {table: t,\n      from: a, to: 1}\n",
          "m.yaml:4: operations[0].rename_column.to: a string is wanted"},
         {HEAD "  - sql: {up: SELECT 1,\n      onComplete: 'true'}\n",
          "m.yaml:4: operations[0].sql.onComplete: true or false is wanted"},
         {"operations:\n" RENAME, "m.yaml:1: name: a string is wanted: what"},
-        {"just words", "m.yaml:1: an object with the fields name, operations, version_table"},
+        {"just words",
+         "m.yaml:1: an object with the fields name, after, operations, version_table"},
     };
 
     (void)state;

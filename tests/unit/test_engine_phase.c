@@ -19,6 +19,7 @@ static const struct edge {
     {PH_PLANNED, PH_ABORTING},   {PH_EXPANDING, PH_ABORTING},    {PH_BACKFILLING, PH_ABORTING},
     {PH_VERIFYING, PH_ABORTING}, {PH_READY, PH_ABORTING},        {PH_ABORTING, PH_ABORTED},
     {PH_SOAKING, PH_REVERTING},  {PH_REVERTING, PH_READY},       {PH_REVERTING, PH_SOAKING},
+    {PH_PLANNED, PH_DONE},
 };
 
 static bool drawn(enum eng_phase_id from, enum eng_phase_id to)

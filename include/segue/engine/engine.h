@@ -64,6 +64,10 @@ enum eng_verb {
     ENG_RESUME,   /* also clears a failure: tries again from where it stopped */
     ENG_THROTTLE, /* arg: signal, value: limit ("off", "on", "default" or a number) */
     ENG_EVIDENCE, /* answer: one row, one JSON document of what has happened; ended ones, too */
+    ENG_BASELINE, /* name, arg: note, force: in spite of drift. Records the present schema */
+    ENG_SNAPSHOT, /* name NULL: as it is; else as recorded. Answer: one row, one JSON document */
+    ENG_DIFF,     /* the schema as it is against the one recorded last */
+    ENG_VERSIONS, /* what stands in the version tables of Alembic and drizzle */
     ENG_VERB_COUNT
 };
 
@@ -72,6 +76,7 @@ struct eng_job {
     char *name; /* migration, or NULL */
     char *arg, *value;
     bool force;
+    bool branch;                  /* PLAN, START: a second head is meant */
     bool migrate;                 /* START: go on through cut-over to soaking by itself */
     bool withdraw, wait_replicas; /* CUTOVER; arg: the time, or NULL for now */
     void (*done)(struct eng_job *job, void *ctx); /* must not block; job is freed after it */
@@ -109,6 +114,7 @@ void eng_submit(struct eng_engine *engine, struct eng_job *job);
 json_t *eng_show_migrations(struct eng_engine *engine); /* one row a migration: name, phase, ... */
 json_t *eng_show_status(struct eng_engine *engine, const char *name); /* name NULL: all active */
 json_t *eng_show_throttle(struct eng_engine *engine);
+json_t *eng_show_history(struct eng_engine *engine);
 json_t *eng_show_usage(struct eng_engine *engine, const char *name);    /* name NULL: all active */
 json_t *eng_show_attempts(struct eng_engine *engine, const char *name); /* name NULL: of all */
 bool eng_connected(struct eng_engine *engine); /* has the engine its advisory lock? */

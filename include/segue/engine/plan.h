@@ -116,11 +116,14 @@ struct eng_plan {
     struct eng_note *notes;
     size_t nnotes;
     /* version_table, or NULL */
-    char *version_kind;     /* "alembic" */
+    char *version_kind;     /* "alembic", "drizzle", "sql" */
     char *version_relation; /* "public.alembic_version", quoted */
     char **version_from;    /* expected current heads */
     size_t nversion_from;
     char *version_to;
+    /* "after" of the file; not in the JSON: segue.migrations.parents has them */
+    char **parents;
+    size_t nparents;
 };
 
 /* Reads the file's text and the catalog over `conn` (read only), compiles. On RC_OK the plan may

@@ -1,0 +1,209 @@
+"""The history of a schema: what is recorded of each file, and what its policy refuses."""
+
+import json
+
+import pytest
+from lib.segue import Refused
+
+ITEMS = "CREATE TABLE items (id bigint PRIMARY KEY, label text, note text); CREATE TABLE other (id int PRIMARY KEY, a int)"
+
+
+def add(name, column, after=None, table="items"):
+    out = {"name": name, "operations": [
+        {"add_column": {"table": table, "column": {"name": column, "type": "text", "nullable": True}}}]}
+    if after is not None:
+        out["after"] = after
+    return out
+
+
+def merge(name, *after):
+    return {"name": name, "after": list(after), "operations": []}
+
+
+def history(proxy):
+    return {row["migration"]: row for row in json.loads(proxy.cli("history", "--json").out)}
+
+
+def refused(proxy, migration, *args):
+    """What plan says against it."""
+    out = proxy.cli("plan", proxy.file(migration), *args, check=1)
+    return out.out + out.err
+
+
+def test_each_file_is_recorded_with_its_sum_its_parents_and_the_schema_it_leaves(db, segue):
+    db.sql(ITEMS)
+    proxy = segue(db)
+    proxy.done(add("one", "x"))
+    proxy.soaking(add("two", "y", after="one"))
+    rows = history(proxy)
+    assert (rows["one"]["phase"], rows["one"]["after"], rows["one"]["kind"]) == ("done", [], "migration")
+    assert rows["one"]["applied_at"] and rows["one"]["duration_s"] > 0
+    assert (rows["two"]["phase"], rows["two"]["after"], rows["two"]["applied_at"]) == ("soaking", ["one"], None)
+    proxy.restart()
+    proxy.wait_phase("two", "soaking")
+    proxy.cli("complete", "two")
+    rows = history(proxy)
+    assert rows["two"]["phase"] == "done"
+    sums = dict(db.sql("SELECT name, sha256 FROM segue.migrations"))
+    assert {name: row["sha256"] for name, row in rows.items()} == sums
+    # the record is of the schema that the end has left, with nothing of segue's in it
+    first, second = (json.loads(proxy.cli("snapshot", name).out) for name in ("one", "two"))
+    assert "x" in first["table public.items"]["columns"] and "y" not in first["table public.items"]["columns"]
+    assert second == json.loads(proxy.cli("snapshot").out)
+    assert not [key for key in second if "segue" in key] and "~segue" not in json.dumps(second)
+    assert proxy.cli("diff").out == ""
+    shown = proxy.console("SHOW HISTORY")
+    assert [row["migration"] for row in shown] == ["one", "two"]
+
+
+@pytest.mark.one_version
+def test_an_applied_file_and_one_in_flight_are_never_changed(db, segue):
+    db.sql(ITEMS)
+    proxy = segue(db)
+    proxy.ready(add("one", "x"))
+    assert "is ready with SHA-256" in refused(proxy, add("one", "z"))
+    proxy.cli("cutover", "one")
+    proxy.cli("complete", "one")
+    assert "is applied with SHA-256" in refused(proxy, add("one", "z"))
+    out = proxy.cli("start", proxy.file(add("one", "z")), check=1)
+    assert "is applied with SHA-256" in out.err and "never changed" in out.err
+    assert "ran to its end" in proxy.cli("start", proxy.file(add("one", "x")), check=1).err
+    # forward only
+    out = proxy.cli("rollback", "one", check=1)
+    assert "cannot roll back" in out.err and "forward only" in out.err
+
+
+@pytest.mark.one_version
+def test_a_second_head_is_refused_or_meant_and_then_merged(db, segue):
+    db.sql(ITEMS)
+    proxy = segue(db)
+    proxy.done(add("one", "x"))
+    assert '"nobody" is after' not in refused(proxy, add("two", "y", after="nope"))
+    assert 'after "nope", which is nowhere' in refused(proxy, add("two", "y", after="nope"))
+    proxy.done(add("two", "y", after="one"))
+    # who says nothing of parents in a history that has them, and who goes on from an old one
+    text = refused(proxy, add("three", "z"))
+    assert "2 heads: three, two" in text and '"after": "two"' in text
+    branch = add("three", "z", after="one")
+    assert "--branch" in refused(proxy, branch)
+    proxy.cli("plan", proxy.file(branch), "--branch")
+    proxy.cli("start", proxy.file(branch), "--branch")
+    proxy.cli("cutover", "three")
+    proxy.cli("complete", "three")
+    # two heads: only a merge goes on
+    assert "2 heads: four, two" in refused(proxy, add("four", "w", after="three"))
+    both = merge("both", "three", "two")
+    proxy.cli("start", proxy.file(both))
+    assert history(proxy)["both"]["phase"] == "done"
+    assert history(proxy)["both"]["after"] == ["three", "two"]
+    proxy.cli("plan", proxy.file(add("four", "w", after="both")))
+    assert "it has no operations" in refused(proxy, {**add("five", "v"), "after": ["both", "two"]})
+
+
+@pytest.mark.one_version
+def test_who_is_followed_goes_back_last_and_ends_first(db, segue):
+    db.sql(ITEMS)
+    proxy = segue(db)
+    proxy.cli("baseline")
+    proxy.ready(add("one", "x", after="baseline"))
+    follower = add("two", "y", after="one", table="other")
+    assert 'after "one", which is ready' in refused(proxy, follower)
+    proxy.cli("cutover", "one")
+    proxy.soaking(follower)
+    assert '"two" comes after "one"' in proxy.cli("rollback", "one", check=1).err
+    assert 'comes after "one", which is not done' in proxy.cli("complete", "two", check=1).err
+    proxy.cli("complete", "one")
+    # what two has made, whose end is not known, is no drift, and is not in the record of one
+    assert proxy.cli("diff").out == ""
+    assert "y" not in json.loads(proxy.cli("snapshot", "one").out)["table public.other"]["columns"]
+    proxy.cli("complete", "two")
+    assert "y" in json.loads(proxy.cli("snapshot", "two").out)["table public.other"]["columns"]
+    assert proxy.cli("diff").out == ""
+
+
+def test_ddl_past_segue_is_refused_until_it_is_accepted(db, segue):
+    db.sql(ITEMS)
+    proxy = segue(db)
+    assert "no schema has been recorded" in proxy.cli("diff", check=1).err
+    out = proxy.cli("baseline")
+    assert "baseline" in out.out and "recorded: yes" in out.out
+    assert "recorded: no" in proxy.cli("baseline").out
+    db.sql("ALTER TABLE items ADD past int NOT NULL DEFAULT 1, ALTER note TYPE varchar(9); DROP TABLE other;"
+           "CREATE INDEX items_note ON items (note); CREATE VIEW v AS SELECT 1 AS one")
+    lines = proxy.cli("diff", check=1).out
+    for line in ("+ table public.items: column past", "is:  type integer, default 1, not null", "- table public.other",
+                 "~ table public.items: column note: type", "was: text", "is:  character varying(9)",
+                 "+ table public.items: index items_note", "+ view public.v"):
+        assert line in lines, lines
+    two = add("two", "y", after="baseline")
+    text = refused(proxy, two)
+    assert "it is not what was recorded last" in text and "column past added" in text and "segue baseline" in text
+    with pytest.raises(Refused, match="is not what was recorded last"):
+        proxy.begin(two)
+    assert "the schema is not what baseline has left" in proxy.cli("baseline", check=1).err
+    assert "--note" in proxy.cli("baseline", "--force", check=1).err
+    proxy.cli("baseline", "--force", "--note", "made by hand on Sunday, it's fine")
+    row = history(proxy)["baseline_2"]
+    assert (row["kind"], row["after"], row["note"]) == ("baseline", ["baseline"], "made by hand on Sunday, it's fine")
+    proxy.begin(add("two", "y", after="baseline_2"))
+    proxy.wait_phase("two", "ready")
+    assert 'migration "two" is ready' in proxy.cli("baseline", "third", check=1).err
+    proxy.cli("abort", "two")
+    assert proxy.cli("diff").out == ""
+
+
+@pytest.mark.one_version
+def test_without_an_order_drift_is_a_warning(db, segue):
+    db.sql(ITEMS)
+    proxy = segue(db)
+    proxy.done(add("one", "x"))
+    db.sql("ALTER TABLE items ADD past int")
+    out = proxy.cli("plan", proxy.file(add("two", "y"))).out
+    assert "to be known" in out and "column past added" in out
+    proxy.done(add("two", "y"))
+    # heads of a set are not judged; a baseline gives it one
+    assert "recorded: yes" in proxy.cli("baseline", "root").out
+    assert history(proxy)["root"]["after"] == ["one", "two"]
+
+
+def test_every_kind_of_object_is_in_a_snapshot_and_the_same_twice(db, segue, tmp_path):
+    db.sql("""
+        CREATE SCHEMA app;
+        CREATE TYPE app.mood AS ENUM ('sad', 'ok'); CREATE TYPE app.pair AS (a int, b text);
+        CREATE DOMAIN app.positive AS int CHECK (VALUE > 0);
+        CREATE TABLE app.parent (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, m app.mood, s serial,
+          code text COLLATE "C" NOT NULL UNIQUE, twice int GENERATED ALWAYS AS (1 + 1) STORED, CHECK (code <> ''));
+        CREATE TABLE app.child (id bigint REFERENCES app.parent, at date) PARTITION BY RANGE (at);
+        CREATE TABLE app.child_1 PARTITION OF app.child FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
+        CREATE FUNCTION app.f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+        CREATE TRIGGER t BEFORE INSERT ON app.parent FOR EACH ROW EXECUTE FUNCTION app.f();
+        CREATE PROCEDURE app.p() LANGUAGE sql AS 'SELECT 1';
+        CREATE AGGREGATE app.total(int) (SFUNC = int4pl, STYPE = int);
+        CREATE VIEW app.v AS SELECT id FROM app.parent; CREATE MATERIALIZED VIEW app.mv AS SELECT code FROM app.parent;
+        CREATE INDEX mv_code ON app.mv (code); CREATE SEQUENCE app.alone CYCLE;
+        CREATE STATISTICS app.st ON m, code FROM app.parent; COMMENT ON COLUMN app.parent.code IS 'a code';
+        ALTER TABLE app.parent ENABLE ROW LEVEL SECURITY; CREATE POLICY mine ON app.parent FOR SELECT USING (id > 0);
+        """)
+    proxy = segue(db)
+    one = tmp_path / "one.json"
+    one.write_text(proxy.cli("snapshot").out)
+    schema = json.loads(one.read_text())
+    for key in ("schema app", "type app.mood", "type app.pair", "type app.positive", "table app.parent", "table app.child",
+                "sequence app.parent_s_seq", "sequence app.alone", "function app.f()", "procedure app.p()",
+                "function app.total(integer)", "view app.v", "materialized view app.mv", "statistics app.st"):
+        assert key in schema, key
+    # a partition comes and goes, and an identity's sequence is the column's
+    assert "table app.child_1" not in schema and "sequence app.parent_id_seq" not in schema
+    parent = schema["table app.parent"]
+    assert parent["columns"]["code"] == {"type": "text", "not null": True, "collation": '"C"', "comment": "a code"}
+    assert parent["columns"]["id"]["identity"] == "always" and parent["policies"]["mine"].startswith("permissive select")
+    assert parent["row security"] == "enabled" and set(parent["triggers"]) == {"t"}
+    assert not [name for name, text in parent["constraints"].items() if "NOT NULL" in text]
+    assert schema["sequence app.parent_s_seq"]["owned by"] == "app.parent.s"
+    assert proxy.cli("diff", one).out == "" and proxy.cli("diff", one, one, server=False).out == ""
+    db.sql("ALTER TYPE app.mood ADD VALUE 'glad'; CREATE OR REPLACE PROCEDURE app.p() LANGUAGE sql AS 'SELECT 2';"
+           "DROP POLICY mine ON app.parent; CREATE TABLE app.child_2 PARTITION OF app.child DEFAULT")
+    rows = json.loads(proxy.cli("diff", one, "--json", check=1).out)
+    assert [(row["change"], row["object"], row["part"]) for row in rows] == [
+        ("changed", "procedure app.p()", "definition"), ("dropped", "table app.parent", "policy mine"),
+        ("changed", "type app.mood", "labels")]
