@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench.h"
 #include "client.h"
 #include "command.h"
 #include "history.h"
@@ -72,6 +73,8 @@ const struct cli_command cli_commands[] = {
      "two snapshots, or one and the database, or the last record and the database"},
     {"throttle", "[SIGNAL VALUE]", 0, 2, 0, "THROTTLE", run_throttle,
      "show or set what holds and slows a migration"},
+    {"bench", "backfill --dsn URL [--OPTION VALUE]...", 0, 0, 0, NULL, NULL,
+     "measure backfills on your own server, in a database that is dropped again"},
 };
 /* clang-format on */
 
@@ -476,6 +479,8 @@ int cli_main(int argc, char **argv, int (*serve)(int argc, char **argv))
     command = cli_command_find(argv[1]);
     if (!command)
         return unknown(argv[1]);
+    if (strcmp(command->name, "bench") == 0) /* its words are its own, --help too */
+        return bench_main(argc - 2, argv + 2);
     for (int i = 2; i < argc && !command->run; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
             return help(command->name);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench.h"
 #include "command.h"
 #include "output.h"
 #include "segue/admin/console.h"
@@ -49,7 +50,7 @@ void cli_help(void)
         free(text);
     }
     puts("\nsegue COMMAND --help tells more; segue help console lists the console's commands.\n"
-         "All but serve talk to a running segue: --server URL or SEGUE_SERVER say where\n"
+         "All but serve and bench talk to a running segue: --server URL or SEGUE_SERVER say where\n"
          "(postgresql://127.0.0.1:6432/segue unless told). --json prints JSON.\n\n"
          "exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 segue not reachable,\n"
          "4 the migration stopped with a failure while we waited, 130 detached by Ctrl-C");
@@ -80,6 +81,10 @@ void cli_help_on(const struct cli_command *command)
 {
     char *text;
 
+    if (strcmp(command->name, "bench") == 0) {
+        bench_help();
+        return;
+    }
     if (!command->run) {
         help_serve();
         return;

@@ -1,0 +1,84 @@
+/* proxy/cli/bench_report.c, bench_svg.c: medians, advice, the plot. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "../../proxy/cli/bench.h"
+
+static struct bench_result result(const char *name, unsigned target_ms, double rows_per_s,
+                                  double p99_ms)
+{
+    struct bench_result r = {.target_ms = target_ms,
+                             .workers = target_ms ? 1 : 0,
+                             .done = true,
+                             .rows_per_s = rows_per_s,
+                             .p99_before_ms = 8,
+                             .p99_ms = p99_ms};
+
+    snprintf(r.name, sizeof(r.name), "%s", name);
+    return r;
+}
+
+static void medians_are_made_by_name_in_the_order_of_their_first_run(void **state)
+{
+    struct bench_result runs[] = {result("b", 25, 300, 9), result("a", 0, 10, 1),
+                                  result("a", 0, 30, 3),   result("b", 25, 100, 5),
+                                  result("b", 25, 200, 7), result("a", 0, 20, 4),
+                                  result("a", 0, 50, 2)};
+    size_t n = ARRAY_LEN(runs);
+
+    (void)state;
+    bench_medians(runs, &n);
+    assert_int_equal(n, 2);
+    assert_string_equal(runs[0].name, "b");
+    assert_true(runs[0].rows_per_s == 200 && runs[0].p99_ms == 7);
+    assert_string_equal(runs[1].name, "a");
+    assert_true(runs[1].rows_per_s == 25 && runs[1].p99_ms == 2.5);
+}
+
+static void the_fastest_that_leaves_clients_alone_is_recommended(void **state)
+{
+    /* 8 ms before: 11 ms are 1.25 times that and one of slack */
+    struct bench_result some[] = {result("slow", 25, 100, 8), result("good", 100, 200, 11),
+                                  result("harmful", 400, 900, 11.1),
+                                  result("one UPDATE", 0, 1000, 8)};
+    struct bench_result none[] = {result("x", 25, 100, 12), result("one UPDATE", 0, 1000, 8)};
+
+    (void)state;
+    assert_int_equal(bench_recommend(some, ARRAY_LEN(some)), 1);
+    some[1].done = false;
+    assert_int_equal(bench_recommend(some, ARRAY_LEN(some)), 0);
+    assert_int_equal(bench_recommend(none, ARRAY_LEN(none)), -1);
+}
+
+static void the_plot_escapes_names_and_its_widest_bar_fills_the_width(void **state)
+{
+    struct bench_result some[] = {result("a<b & c", 25, 100, 8), result("half", 0, 50, 16)};
+    struct buf out = {0};
+
+    (void)state;
+    bench_svg(some, ARRAY_LEN(some), "t", &out);
+    assert_non_null(strstr(out.data, "a&lt;b &amp; c"));
+    assert_null(strstr(out.data, "a<b"));
+    assert_non_null(strstr(out.data, "width=\"520.0\""));
+    assert_non_null(strstr(out.data, "width=\"260.0\""));
+    assert_non_null(strstr(out.data, "</svg>"));
+    buf_fini(&out);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(medians_are_made_by_name_in_the_order_of_their_first_run),
+        cmocka_unit_test(the_fastest_that_leaves_clients_alone_is_recommended),
+        cmocka_unit_test(the_plot_escapes_names_and_its_widest_bar_fills_the_width),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
