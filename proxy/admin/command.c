@@ -27,6 +27,8 @@ const struct adm_command adm_commands[] = {
      "hold a migration, or all"},
     {"RESUME", ENG_RESUME, {ADM_ARG_MIGRATION_OPTIONAL},
      "go on, also after a failure"},
+    {"DOCTOR", ENG_DOCTOR, {ADM_ARG_MIGRATION_OPTIONAL},
+     "why a migration does not go on, and what to do"},
     {"THROTTLE", ENG_THROTTLE, {ADM_ARG_SIGNAL, ADM_ARG_LIMIT},
      "set the limit of a signal: a number, off, on or default (SHOW THROTTLE lists them)"},
     {"EVIDENCE", ENG_EVIDENCE, {ADM_ARG_MIGRATION},

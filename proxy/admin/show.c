@@ -5,6 +5,7 @@
 #include "command.h"
 #include "reply.h"
 #include "segue/admin/console.h"
+#include "segue/base/mem.h"
 #include "segue/base/option.h"
 #include "segue/session/show.h"
 #include "segue/wire/build.h"
@@ -143,6 +144,19 @@ static void hint_topic(const char *word, struct err *err)
         err_hint(err, "SHOW HELP lists the commands");
 }
 
+/* What follows may be old. */
+static void put_trouble(struct eng_engine *engine, struct buf *out)
+{
+    char *why = eng_trouble(engine);
+    char *text = mem_printf("the engine has no connection that it may work on%s%s: this is what it "
+                            "knew last, and nothing if it has not come in yet",
+                            *why ? "; " : "", why);
+
+    wire_put_notice(out, "WARNING", "01000", text);
+    free(text);
+    free(why);
+}
+
 void adm_show(const struct adm_sources *from, const struct adm_token *words, size_t count,
               struct buf *out, struct err *err)
 {
@@ -157,9 +171,7 @@ void adm_show(const struct adm_sources *from, const struct adm_token *words, siz
             return;
         }
         if (topics[i].of_engine && !eng_connected(from->engine))
-            wire_put_notice(out, "WARNING", "01000",
-                            "the engine has no connection to the database: this is what it knew "
-                            "last, and nothing if it has not come in yet");
+            put_trouble(from->engine, out);
         table = topics[i].plane ? topics[i].plane(from->plane)
                                 : topics[i].show(from, count == 3 ? words[2].value : NULL);
         if (!table) {

@@ -21,6 +21,7 @@ static const struct {
     {"--note", CLI_NOTE, offsetof(struct cli_args, note)},
     {"--alembic", CLI_ALEMBIC, offsetof(struct cli_args, alembic)},
     {"--drizzle", CLI_DRIZZLE, offsetof(struct cli_args, drizzle)},
+    {"--upstream", CLI_UPSTREAM, offsetof(struct cli_args, upstream)},
 };
 
 /* "--force", "--note TEXT" or "--note=TEXT", where the command takes it; false: another word. */

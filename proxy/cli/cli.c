@@ -71,6 +71,8 @@ const struct cli_command cli_commands[] = {
      "print the schema as JSON that can be compared; of NAME: as it was recorded"},
     {"diff", "[FILE [FILE]]", 0, 2, 0, "DIFF", cli_run_diff,
      "two snapshots, or one and the database, or the last record and the database"},
+    {"doctor", "[NAME]", 0, 1, CLI_UPSTREAM, "DOCTOR", cli_doctor,
+     "why a migration does not go on, and what to do"},
     {"throttle", "[SIGNAL VALUE]", 0, 2, 0, "THROTTLE", run_throttle,
      "show or set what holds and slows a migration"},
     {"bench", "backfill --dsn URL [--OPTION VALUE]...", 0, 0, 0, NULL, NULL,
@@ -219,7 +221,7 @@ static int no_status(struct cli_client *client, const struct cli_args *args)
         return code;
     if (blind) {
         err_set(&err, "08003", "segue has no connection of its own to the database yet");
-        err_hint(&err, "it keeps trying; the log of segue serve says why");
+        err_hint(&err, "it keeps trying; segue doctor says why");
     } else if (args->nwords) {
         err_set(&err, "42704", "there is no migration \"%s\"", args->words[0]);
         err_hint(&err, "SHOW MIGRATIONS lists them");

@@ -21,12 +21,14 @@ enum cli_option {
     CLI_NOTE = 128,
     CLI_ALEMBIC = 256,
     CLI_DRIZZLE = 512,
+    CLI_UPSTREAM = 1024,
 };
 
 #define CLI_WORDS_MAX 2
 
 struct cli_args {
     const char *server;
+    const char *upstream; /* CLI_UPSTREAM: its URL, or NULL */
     bool json;
     bool help;
     bool server_told;                          /* by --server or SEGUE_SERVER */
@@ -45,6 +47,8 @@ struct cli_command {
     int (*run)(const struct cli_command *command, const struct cli_args *args);
     const char *help;
 };
+
+int cli_doctor(const struct cli_command *command, const struct cli_args *args); /* doctor.c */
 
 extern const struct cli_command cli_commands[];
 extern const size_t cli_ncommands;

@@ -24,6 +24,7 @@ static const struct {
     {CLI_ALEMBIC, "--alembic DIR", "Alembic's folder of versions is checked, too"},
     {CLI_DRIZZLE, "--drizzle DIR", "drizzle's folder of migrations is checked, too"},
     {CLI_FORCE, "--force", "in spite of what the refusal names: old names in use, rows, sessions"},
+    {CLI_UPSTREAM, "--upstream URL", "ask the database itself: no segue needs to run"},
 };
 
 /* "start FILE [--detach]"; free() it. */

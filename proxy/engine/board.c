@@ -2,10 +2,12 @@
 
 #include <assert.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "segue/base/mem.h"
+#include "segue/base/utf8.h"
 
 static const char *const migration_columns[] = {"migration",   "phase",      "paused",
                                                 "error",       "started_at", "cutover_at",
@@ -70,6 +72,7 @@ struct eng_board {
     pthread_mutex_t lock;
     struct board_rows tables[BOARD_TABLE_COUNT];
     bool connected;
+    char trouble[512];
 };
 
 struct eng_board *board_new(void)
@@ -188,6 +191,7 @@ void board_set_connected(struct eng_board *board, bool connected)
 {
     pthread_mutex_lock(&board->lock);
     board->connected = connected;
+    board->trouble[0] = '\0';
     pthread_mutex_unlock(&board->lock);
 }
 
@@ -199,4 +203,22 @@ bool board_connected(struct eng_board *board)
     connected = board->connected;
     pthread_mutex_unlock(&board->lock);
     return connected;
+}
+
+void board_set_trouble(struct eng_board *board, const char *why)
+{
+    pthread_mutex_lock(&board->lock);
+    snprintf(board->trouble, sizeof(board->trouble), "%s", why);
+    utf8_mend(board->trouble);
+    pthread_mutex_unlock(&board->lock);
+}
+
+char *board_trouble(struct eng_board *board)
+{
+    char *why;
+
+    pthread_mutex_lock(&board->lock);
+    why = mem_strdup(board->trouble);
+    pthread_mutex_unlock(&board->lock);
+    return why;
 }

@@ -39,5 +39,8 @@ json_t *board_show(struct eng_board *board, enum board_table table, const char *
 
 void board_set_connected(struct eng_board *board, bool connected);
 bool board_connected(struct eng_board *board);
+/* Why the engine is not connected, or not at work; forgotten when it is. */
+void board_set_trouble(struct eng_board *board, const char *why);
+char *board_trouble(struct eng_board *board); /* "" when there is none; heap */
 
 #endif

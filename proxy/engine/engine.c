@@ -27,7 +27,6 @@
 #define LOCK_EVERY_MS 1000
 #define LOCK_SOON_MS 25       /* while clients wait for the rules */
 #define LOCK_SOON_US 10000000 /* but for so long at most */
-#define LOCK_SAY_US 60000000
 #define REFRESH_US 2000000
 #define RETRY_BASE_MS 100
 #define RETRY_MAX_MS 5000
@@ -212,15 +211,7 @@ static enum rc take_lock(struct eng_engine *engine, struct err *err)
         engine->connect_at_us = 0;
         return end_own_backend(engine, err) == RC_OK ? RC_AGAIN : RC_ERR;
     }
-    if (atomic_load(&engine->predecessor)) {
-        if (!engine->lock_said_us)
-            log_info("waiting for the advisory lock: the predecessor's engine, process %d, stops",
-                     atomic_load(&engine->predecessor));
-        engine->lock_said_us = clock_us();
-    } else if (!engine->lock_said_us || clock_us() - engine->lock_said_us > LOCK_SAY_US) {
-        log_warning("another segue is at work on this database: waiting for its advisory lock");
-        engine->lock_said_us = clock_us();
-    }
+    eng_lock_waits(engine);
     return RC_AGAIN;
 }
 
@@ -256,6 +247,7 @@ static void connect_failed(struct eng_engine *engine, const struct err *err)
     int64_t ms;
 
     log_err(LOG_WARNING, "the engine cannot work", err);
+    board_set_trouble(engine->board, err->text);
     switch (conn_ping(engine->options.upstream)) {
     case CONN_STARTING:
         engine->connects_failed = 0; /* soon: no reason to wait longer and longer */
@@ -623,4 +615,9 @@ json_t *eng_show_attempts(struct eng_engine *engine, const char *name)
 bool eng_connected(struct eng_engine *engine)
 {
     return board_connected(engine->board);
+}
+
+char *eng_trouble(struct eng_engine *engine)
+{
+    return board_trouble(engine->board);
 }

@@ -11,6 +11,7 @@
 #include "segue/base/fault.h"
 #include "segue/base/log.h"
 #include "segue/base/mem.h"
+#include "segue/engine/doctor.h"
 #include "store.h"
 
 #define BEFORE_CUTOVER                                                                             \
@@ -24,6 +25,7 @@ struct verb {
     bool all;        /* without a name: every active migration */
     enum rc (*run)(struct eng_engine *engine, struct eng_migration *m, struct eng_job *job);
     const char *instead; /* hint when the phase is another */
+    bool unready;        /* also without a connection of the engine's */
 };
 
 struct eng_job *eng_job_new(enum eng_verb verb)
@@ -344,6 +346,12 @@ static enum rc run_resume(struct eng_engine *engine, struct eng_migration *m, st
     return store_flags(engine, m, &job->err);
 }
 
+static enum rc run_doctor(struct eng_engine *engine, struct eng_migration *m, struct eng_job *job)
+{
+    (void)m;
+    return eng_doctor(engine->options.upstream, engine, job->name, &job->result, &job->err);
+}
+
 static enum rc run_throttle(struct eng_engine *engine, struct eng_migration *m, struct eng_job *job)
 {
     int signal = throttle_find(job->arg ? job->arg : "");
@@ -393,6 +401,7 @@ static const struct verb verbs[] = {
     [ENG_SNAPSHOT] = {"snapshot", 0, false, history_run_snapshot, NULL},
     [ENG_DIFF] = {"diff", 0, false, history_run_diff, NULL},
     [ENG_VERSIONS] = {"versions", 0, false, history_run_versions, NULL},
+    [ENG_DOCTOR] = {"doctor", 0, false, run_doctor, NULL, .unready = true},
     [ENG_EVIDENCE] = {"give the evidence of", 0, false, run_evidence, NULL},
 };
 static_assert(ARRAY_LEN(verbs) == ENG_VERB_COUNT, "a verb without a row");
@@ -448,9 +457,9 @@ void eng_job_run(struct eng_engine *engine, struct eng_job *job)
     const struct verb *verb = &verbs[job->verb];
     enum rc rc;
 
-    if (!engine->ready) {
+    if (!engine->ready && !verb->unready) {
         err_set(&job->err, "08006", "segue has no connection of its own to the database yet");
-        err_hint(&job->err, "it keeps trying; the log of segue serve says why");
+        err_hint(&job->err, "it keeps trying; DOCTOR (segue doctor) says why");
         eng_job_answer(job);
         return;
     }

@@ -153,6 +153,9 @@ struct eng_engine {
     struct eng_usage *usage;
 };
 
+/* second.c: somebody else has the advisory lock; says so from time to time */
+void eng_lock_waits(struct eng_engine *engine);
+
 /* ---- migration.c: making, freeing, what the parts need of it ---- */
 struct eng_migration *eng_migration_new(struct eng_plan *plan);
 void eng_migration_free(struct eng_migration *m);

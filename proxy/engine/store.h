@@ -14,6 +14,11 @@ struct eng_migration;
 
 /* Key of the advisory lock that one engine a database holds: "segue" in ASCII. */
 #define STORE_LOCK_KEY INT64_C(0x7365677565)
+/* Of pg_locks l: the row of who holds it. Takes the key. */
+#define STORE_LOCK_HELD                                                                            \
+    "l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND l.database = (SELECT oid FROM "  \
+    "pg_database WHERE datname = current_database()) AND "                                         \
+    "(l.classid::bigint << 32 | l.objid::bigint) = %" PRId64
 
 bool store_exists(struct eng_conn *conn, struct err *err); /* false with err: could not tell */
 enum rc store_create(struct eng_conn *conn, struct err *err) MUST_CHECK; /* or bring up to date */

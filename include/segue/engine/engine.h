@@ -68,6 +68,7 @@ enum eng_verb {
     ENG_SNAPSHOT, /* name NULL: as it is; else as recorded. Answer: one row, one JSON document */
     ENG_DIFF,     /* the schema as it is against the one recorded last */
     ENG_VERSIONS, /* what stands in the version tables of Alembic and drizzle */
+    ENG_DOCTOR,   /* name or NULL. Answer: eng_doctor (engine/doctor.h); works without a database */
     ENG_VERB_COUNT
 };
 
@@ -118,5 +119,6 @@ json_t *eng_show_history(struct eng_engine *engine);
 json_t *eng_show_usage(struct eng_engine *engine, const char *name);    /* name NULL: all active */
 json_t *eng_show_attempts(struct eng_engine *engine, const char *name); /* name NULL: of all */
 bool eng_connected(struct eng_engine *engine); /* has the engine its advisory lock? */
+char *eng_trouble(struct eng_engine *engine);  /* why not; "" when there is nothing to say. Heap */
 
 #endif

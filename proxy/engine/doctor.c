@@ -1,0 +1,288 @@
+#include "doctor.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "segue/base/mem.h"
+#include "segue/base/utf8.h"
+
+#define STATEMENT_TIMEOUT_MS 5000
+
+static const char *const weights[] = {
+    [DOCTOR_NOTE] = "note", [DOCTOR_WAITS] = "waits", [DOCTOR_WRONG] = "wrong"};
+
+enum when { FIRST, EACH, LAST }; /* EACH: once for each migration */
+
+static const struct look {
+    const char *name;
+    enum when when;
+    enum rc (*look)(struct doctor *d, struct err *err);
+} looks[] = {
+    {"server", FIRST, doctor_server},
+    {"store", FIRST, doctor_store},
+    {"engine", FIRST, doctor_engine},
+    {"phase", EACH, doctor_phase},
+    {"predecessor", EACH, doctor_predecessor},
+    {"throttle", EACH, doctor_throttle},
+    {"blocked", EACH, doctor_blocked},
+    {"transactions", EACH, doctor_transactions},
+    {"relations", EACH, doctor_relations},
+    {"privileges", EACH, doctor_privileges},
+    {"guards", EACH, doctor_guards},
+    {"indexes", EACH, doctor_indexes},
+    {"rows", EACH, doctor_rows},
+    {"leftovers", LAST, doctor_leftovers},
+};
+
+void doctor_say(struct doctor *d, enum doctor_weight weight, const char *finding, char *command,
+                const char *hint, const char *fmt, ...)
+{
+    struct buf what = {0};
+    va_list ap;
+
+    va_start(ap, fmt);
+    buf_vprintf(&what, fmt, ap);
+    va_end(ap);
+    utf8_mend(what.data); /* it may quote the beginning of a statement */
+    json_array_append_new(d->rows,
+                          json_pack("[s, s, s, s, s, s]", weights[weight], d->m ? d->m->name : "",
+                                    finding, what.data, hint, command ? command : ""));
+    buf_fini(&what);
+    free(command);
+}
+
+/* For a shell: in single quotes. */
+static void append_quoted(struct buf *out, const char *text)
+{
+    buf_append_u8(out, '\'');
+    for (; *text; text++)
+        buf_append_str(out, *text == '\'' ? "'\\''" : (const char[]){*text, '\0'});
+    buf_append_u8(out, '\'');
+}
+
+char *doctor_psql(const struct doctor *d, const char *sql)
+{
+    struct buf out = {0};
+
+    buf_append_str(&out, "psql ");
+    append_quoted(&out, d->url ? d->url : "");
+    buf_append_str(&out, " -c ");
+    append_quoted(&out, sql);
+    return buf_take(&out);
+}
+
+char *doctor_segue(const struct doctor *d, const char *verb)
+{
+    struct buf out = {0};
+
+    buf_printf(&out, "segue %s ", verb);
+    if (strspn(d->m->name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.") ==
+        strlen(d->m->name))
+        buf_append_str(&out, d->m->name);
+    else
+        append_quoted(&out, d->m->name);
+    return buf_take(&out);
+}
+
+/* ---- reaching the database ---- */
+
+/* Where `upstream` leads, in a form that may be shown: never a password. */
+static char *plain_url(const struct doctor *d)
+{
+    const PGconn *pg = d->conn.pg;
+
+    return mem_printf("postgresql://%s@%s:%s/%s", PQuser(pg), PQhost(pg), PQport(pg), PQdb(pg));
+}
+
+static bool reach(struct doctor *d, const char *upstream)
+{
+    struct err err = {0};
+
+    if (conn_open(&d->conn, upstream, &err) == RC_OK &&
+        conn_exec(&d->conn, &err,
+                  "SET application_name = 'segue doctor'; SET statement_timeout = %d; "
+                  "SET lock_timeout = %d; SET default_transaction_read_only = on",
+                  STATEMENT_TIMEOUT_MS, STATEMENT_TIMEOUT_MS) == RC_OK) {
+        d->url = plain_url(d);
+        return true;
+    }
+    doctor_say(d, DOCTOR_WRONG, "database away",
+               mem_strdup("segue doctor --upstream postgresql://..."),
+               conn_ping(upstream) == CONN_SERVES
+                   ? "the server takes connections, but not this one: see what it says"
+                   : "is the server up, and does the URL lead to it? segue goes on by itself as "
+                     "soon as it answers",
+               "%s", err.text);
+    return false;
+}
+
+/* ---- the migrations ---- */
+
+static const char load_sql[] =
+    "SELECT id, name, plan::text, phase, paused, error, error_state, hint, "
+    "extract(epoch FROM clock_timestamp() - phase_at) FROM segue.migrations "
+    "WHERE finished_at IS NULL AND ($1::text IS NULL OR name = $1) ORDER BY id";
+enum { L_ID, L_NAME, L_PLAN, L_PHASE, L_PAUSED, L_ERROR, L_STATE, L_HINT, L_AGE };
+
+static struct eng_migration *load_row(const PGresult *res, int r, struct err *err)
+{
+    json_t *json = json_loads(res_text(res, r, L_PLAN), 0, NULL);
+    struct eng_plan *plan = NULL;
+    enum eng_phase_id phase;
+    struct eng_migration *m;
+
+    if (eng_phase_parse(res_text(res, r, L_PHASE), &phase) != RC_OK)
+        err_set(err, "XX000", "migration \"%s\" is in phase \"%s\", which this segue does not know",
+                res_text(res, r, L_NAME), res_text(res, r, L_PHASE));
+    if (err_is_set(err) || eng_plan_from_json(json, &plan, err) != RC_OK) {
+        json_decref(json);
+        return NULL;
+    }
+    json_decref(json);
+    m = eng_migration_new(plan);
+    m->id = res_int(res, r, L_ID);
+    m->phase = phase;
+    m->paused = res_bool(res, r, L_PAUSED);
+    if (res_text(res, r, L_ERROR))
+        err_set(&m->failure, res_text(res, r, L_STATE) ? res_text(res, r, L_STATE) : "XX000", "%s",
+                res_text(res, r, L_ERROR));
+    if (res_text(res, r, L_HINT))
+        err_hint(&m->failure, "%s", res_text(res, r, L_HINT));
+    return m;
+}
+
+static enum rc load_steps(struct doctor *d, struct eng_migration *m, struct err *err)
+{
+    PGresult *res =
+        conn_query(&d->conn, err, "SELECT no FROM segue.steps WHERE migration = %" PRId64, m->id);
+
+    if (!res)
+        return RC_ERR;
+    for (int r = 0; r < PQntuples(res); r++)
+        for (size_t i = 0; i < m->plan->nsteps; i++)
+            m->step_done[i] |= m->plan->steps[i].no == (int)res_int(res, r, 0);
+    PQclear(res);
+    return RC_OK;
+}
+
+static enum rc load(struct doctor *d, const char *name, struct err *err)
+{
+    PGresult *res = conn_params(&d->conn, err, load_sql, 1, &name);
+    enum rc rc = res ? RC_OK : RC_ERR;
+
+    if (!res)
+        return RC_ERR;
+    d->migrations = mem_calloc((size_t)PQntuples(res) + 1, sizeof(*d->migrations));
+    d->phase_age_s = mem_calloc((size_t)PQntuples(res) + 1, sizeof(*d->phase_age_s));
+    for (int r = 0; rc == RC_OK && r < PQntuples(res); r++) {
+        struct eng_migration *m = load_row(res, r, err);
+
+        if (m) {
+            d->phase_age_s[d->nmigrations] = res_double(res, r, L_AGE);
+            d->migrations[d->nmigrations++] = m;
+        }
+        rc = m ? load_steps(d, m, err) : RC_ERR;
+    }
+    PQclear(res);
+    return rc;
+}
+
+/* ---- all of it ---- */
+
+static void look_at(struct doctor *d, const struct look *look)
+{
+    struct err err = {0};
+
+    if (!conn_up(&d->conn) || look->look(d, &err) == RC_OK)
+        return;
+    doctor_say(d, DOCTOR_NOTE, "not looked at", NULL, err.hint, "%s: %s (%s)", look->name, err.text,
+               err.sqlstate);
+}
+
+static void look_at_all(struct doctor *d, enum when when)
+{
+    for (size_t i = 0; i < ARRAY_LEN(looks); i++) {
+        if (looks[i].when == when)
+            look_at(d, &looks[i]);
+    }
+}
+
+/* A name that is there, but of a migration that has ended, is no error: nothing is wrong with it.
+ */
+static enum rc check_name(struct doctor *d, const char *name, struct err *err)
+{
+    PGresult *res;
+
+    if (!name || d->nmigrations)
+        return RC_OK;
+    res = d->store ? conn_params(&d->conn, err,
+                                 "SELECT phase FROM segue.migrations WHERE name = $1", 1, &name)
+                   : NULL;
+    if (res && PQntuples(res))
+        doctor_say(d, DOCTOR_NOTE, "ended", NULL, "", "migration \"%s\" is %s", name,
+                   res_text(res, 0, 0));
+    else
+        err_set(err, "42704", "there is no migration \"%s\"", name);
+    PQclear(res);
+    return err_is_set(err) ? RC_ERR : RC_OK;
+}
+
+static enum rc examine(struct doctor *d, const char *name, struct err *err)
+{
+    struct err broken = {0};
+
+    look_at_all(d, FIRST);
+    if (d->store && load(d, name, &broken) != RC_OK)
+        doctor_say(d, DOCTOR_WRONG, "state not readable", NULL, broken.hint, "%s", broken.text);
+    for (size_t i = 0; i < d->nmigrations; i++) {
+        d->m = d->migrations[i];
+        d->age_s = d->phase_age_s[i];
+        look_at_all(d, EACH);
+    }
+    d->m = NULL;
+    if (d->store && !err_is_set(&broken)) {
+        look_at_all(d, LAST);
+        return check_name(d, name, err);
+    }
+    return RC_OK;
+}
+
+/* The heaviest first, else in the order in which they were found. */
+static json_t *sorted(const json_t *rows)
+{
+    json_t *out = json_array(), *row;
+    size_t i;
+
+    for (int weight = DOCTOR_WRONG; weight >= DOCTOR_NOTE; weight--)
+        json_array_foreach(rows, i, row)
+        {
+            if (strcmp(json_string_value(json_array_get(row, 0)), weights[weight]) == 0)
+                json_array_append(out, row);
+        }
+    return out;
+}
+
+enum rc eng_doctor(const char *upstream, struct eng_engine *engine, const char *name,
+                   json_t **table, struct err *err)
+{
+    struct doctor d = {.engine = engine, .rows = json_array()};
+    enum rc rc = RC_OK;
+
+    if (reach(&d, upstream))
+        rc = examine(&d, name, err);
+    *table = NULL;
+    if (rc == RC_OK)
+        *table = json_pack("{s:[s,s,s,s,s,s], s:o}", "columns", "weight", "migration", "finding",
+                           "what", "hint", "command", "rows", sorted(d.rows));
+    for (size_t i = 0; i < d.nmigrations; i++)
+        eng_migration_free(d.migrations[i]);
+    free(d.migrations);
+    free(d.phase_age_s);
+    free(d.url);
+    conn_close(&d.conn);
+    json_decref(d.rows);
+    return rc;
+}

@@ -1,0 +1,180 @@
+/* The doctor's looks at the place: the server, schema segue, who is at work, what nobody owns. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "doctor.h"
+#include "segue/base/mem.h"
+#include "store.h"
+#include "store_ddl.h"
+
+enum rc doctor_server(struct doctor *d, struct err *err)
+{
+    PGresult *res = conn_query(&d->conn, err, "SELECT pg_is_in_recovery()");
+
+    if (!res)
+        return RC_ERR;
+    if (res_bool(res, 0, 0))
+        doctor_say(d, DOCTOR_WRONG, "a standby", doctor_psql(d, "SELECT pg_is_in_recovery()"),
+                   "let the upstream's URL lead to the primary: several hosts and "
+                   "target_session_attrs=read-write",
+                   "the upstream is a standby: nothing can be written there");
+    PQclear(res);
+    return RC_OK;
+}
+
+static void no_store(struct doctor *d, const PGresult *res)
+{
+    const char *role = res_text(res, 0, 1), *database = res_text(res, 0, 2);
+    char *sql;
+
+    if (res_bool(res, 0, 0)) {
+        doctor_say(d, DOCTOR_NOTE, "nothing yet", mem_strdup("segue plan FILE"), "",
+                   "no migration was ever started in this database");
+        return;
+    }
+    sql = mem_printf("GRANT CREATE ON DATABASE %s TO %s", database, role);
+    doctor_say(d, DOCTOR_WRONG, "privilege missing", doctor_psql(d, sql),
+               "the first start makes the schema segue", "role %s may not create schemas in %s",
+               role, database);
+    free(sql);
+}
+
+static void look_at_store(struct doctor *d, const PGresult *res)
+{
+    const char *role = res_text(res, 0, 1), *owner = res_text(res, 0, 4);
+
+    d->store = res_bool(res, 0, 5);
+    if (!res_bool(res, 0, 6)) {
+        char *sql = mem_printf("GRANT %s TO %s", owner, role);
+
+        doctor_say(d, DOCTOR_WRONG, "privilege missing", doctor_psql(d, sql),
+                   "or let segue log in as the owner",
+                   "role %s may not write schema segue, which belongs to %s", role, owner);
+        free(sql);
+    }
+}
+
+enum rc doctor_store(struct doctor *d, struct err *err)
+{
+    PGresult *res = conn_query(
+        &d->conn, err,
+        "SELECT has_database_privilege(current_database(), 'CREATE'), "
+        "quote_ident(current_user), quote_ident(current_database()), c.oid IS NOT NULL, "
+        "quote_ident(pg_get_userbyid(c.relowner)), has_table_privilege(c.oid, 'SELECT'), "
+        "pg_has_role(c.relowner, 'USAGE') FROM (SELECT to_regclass('segue.migrations') AS "
+        "oid) AS r LEFT JOIN pg_class c ON c.oid = r.oid");
+    int64_t version;
+
+    if (!res)
+        return RC_ERR;
+    if (res_bool(res, 0, 3))
+        look_at_store(d, res);
+    else
+        no_store(d, res);
+    PQclear(res);
+    if (!d->store)
+        return RC_OK;
+    res = conn_query(&d->conn, err, "SELECT max(version) FROM segue.store");
+    if (!res)
+        return RC_ERR;
+    version = res_int(res, 0, 0);
+    PQclear(res);
+    if (version > (int64_t)store_ddl_count)
+        doctor_say(d, DOCTOR_WRONG, "a newer store", NULL, "run that segue, or a later one",
+                   "schema segue was made by a newer segue (version %" PRId64
+                   "); this one knows %zu",
+                   version, store_ddl_count);
+    return RC_OK;
+}
+
+/* ---- who is at work ---- */
+
+static void other_engine(struct doctor *d, const PGresult *res)
+{
+    int64_t pid = res_int(res, 0, 0);
+    char *sql = mem_printf("SELECT pg_terminate_backend(%" PRId64 ")", pid);
+
+    doctor_say(d, DOCTOR_WAITS, "another segue", doctor_psql(d, sql),
+               "end that segue (SIGTERM) if it is not meant to be; its machine is gone: end its "
+               "backend. This one takes over by itself then",
+               "backend %" PRId64 " (%s, user %s, from %s, since %s) holds the advisory lock of "
+               "this database; the segue that was asked waits for it",
+               pid, res_text(res, 0, 1), res_text(res, 0, 2), res_text(res, 0, 3),
+               res_text(res, 0, 4));
+    free(sql);
+}
+
+enum rc doctor_engine(struct doctor *d, struct err *err)
+{
+    /* a running engine forgets its backend only while it has none */
+    bool ours = d->engine && d->engine->ready;
+    PGresult *res = conn_query(
+        &d->conn, err,
+        "SELECT l.pid, coalesce(nullif(a.application_name, ''), '?'), coalesce(a.usename, '?'), "
+        "coalesce(host(a.client_addr), 'this machine'), "
+        "coalesce(date_trunc('second', a.backend_start)::text, '?') "
+        "FROM pg_locks l LEFT JOIN pg_stat_activity a USING (pid) WHERE " STORE_LOCK_HELD,
+        STORE_LOCK_KEY);
+
+    if (!res)
+        return RC_ERR;
+    if (PQntuples(res) && d->engine && (!ours || res_int(res, 0, 0) != d->engine->backend_pid)) {
+        other_engine(d, res);
+    } else if (PQntuples(res) && !d->engine) {
+        doctor_say(d, DOCTOR_NOTE, "at work", mem_strdup("segue doctor --server URL"),
+                   "asked there, it also tells what throttles",
+                   "a segue is at work on this database: backend %" PRId64 ", from %s, since %s",
+                   res_int(res, 0, 0), res_text(res, 0, 3), res_text(res, 0, 4));
+    } else if (!PQntuples(res) && d->store) {
+        doctor_say(d, DOCTOR_WRONG, "no segue", mem_printf("segue serve --upstream '%s'", d->url),
+                   "the guards keep rows in step meanwhile; migrations do not go on",
+                   "no segue is at work on this database");
+    }
+    PQclear(res);
+    return RC_OK;
+}
+
+/* ---- what nobody owns ---- */
+
+static void left(struct doctor *d, const PGresult *res, int r)
+{
+    const char *kind = res_text(res, r, 0), *name = res_text(res, r, 1), *on = res_text(res, r, 2);
+    char *sql = strcmp(kind, "trigger") == 0 ? mem_printf("DROP TRIGGER %s ON %s", name, on)
+                : strcmp(kind, "index") == 0
+                    ? mem_printf("DROP INDEX CONCURRENTLY %s", name)
+                    : mem_printf("ALTER TABLE %s DROP CONSTRAINT %s", on, name);
+
+    doctor_say(d, DOCTOR_WRONG, "left over", doctor_psql(d, sql),
+               "no migration in flight knows it: it is of a database copied or restored in the "
+               "middle of one",
+               "%s %s on %s", kind, name, on);
+    free(sql);
+}
+
+/* All that segue makes on a table has ~segue in its name until the cut-over renames it. */
+enum rc doctor_leftovers(struct doctor *d, struct err *err)
+{
+    static const char sql[] =
+        "WITH known AS (SELECT (t->>'oid')::oid AS oid FROM segue.migrations m, "
+        "jsonb_array_elements(m.plan->'tables') AS t WHERE m.finished_at IS NULL) "
+        "SELECT kind, name, relid::regclass::text FROM ("
+        "SELECT 'trigger' AS kind, quote_ident(tgname) AS name, tgrelid AS relid FROM pg_trigger "
+        "WHERE tgname LIKE '~segue%' AND NOT tgisinternal AND tgparentid = 0 UNION ALL "
+        "SELECT 'index', i.indexrelid::regclass::text, i.indrelid FROM pg_index i JOIN pg_class c "
+        "ON c.oid = i.indexrelid WHERE c.relname LIKE '~segue%' AND NOT EXISTS (SELECT 1 FROM "
+        "pg_constraint k WHERE k.conindid = c.oid AND k.contype IN ('p', 'u', 'x')) UNION ALL "
+        "SELECT 'constraint', quote_ident(conname), conrelid FROM pg_constraint WHERE conname LIKE "
+        "'~segue%' AND conrelid <> 0 AND conparentid = 0) AS found WHERE NOT EXISTS (SELECT 1 FROM "
+        "known, LATERAL (SELECT known.oid AS relid UNION ALL SELECT relid FROM "
+        "pg_partition_tree(known.oid::regclass)) AS tree WHERE tree.relid = found.relid) "
+        "ORDER BY 3, 1, 2";
+    PGresult *res = conn_run(&d->conn, sql, NULL, err);
+
+    if (!res)
+        return RC_ERR;
+    for (int r = 0; r < PQntuples(res); r++)
+        left(d, res, r);
+    PQclear(res);
+    return RC_OK;
+}

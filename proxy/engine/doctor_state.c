@@ -1,0 +1,248 @@
+/* The doctor's looks at a migration: where it stands, and what it waits for. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "doctor.h"
+#include "gated.h"
+#include "segue/base/mem.h"
+
+#define ROWS_MAX 10 /* of a kind; more of them say nothing new */
+
+/* What a person does in a phase that goes no further by itself. */
+static const char *next_of(enum eng_phase_id phase)
+{
+    return phase == PH_READY ? "cutover" : phase == PH_SOAKING ? "complete" : NULL;
+}
+
+static bool disk_full(const struct err *failure)
+{
+    return strcmp(failure->sqlstate, "53100") == 0 || strstr(failure->text, "No space left");
+}
+
+static void stopped(struct doctor *d)
+{
+    const struct eng_migration *m = d->m;
+    const char *next = next_of(m->phase), *phase = eng_phase(m->phase)->name;
+
+    if (disk_full(&m->failure))
+        doctor_say(d, DOCTOR_WRONG, "disk full", doctor_segue(d, "resume"),
+                   "make room on the server's disk first; then resume tries again",
+                   "stopped in %s: %s (%s)", phase, m->failure.text, m->failure.sqlstate);
+    else if (next)
+        doctor_say(d, DOCTOR_WRONG, "gave up",
+                   doctor_segue(d, m->phase == PH_SOAKING ? "rollback" : next), m->failure.hint,
+                   "back in %s: %s (%s)", phase, m->failure.text, m->failure.sqlstate);
+    else
+        doctor_say(d, DOCTOR_WRONG, "stopped", doctor_segue(d, "resume"), m->failure.hint,
+                   "stopped in %s: %s (%s)", phase, m->failure.text, m->failure.sqlstate);
+}
+
+/* The step that comes next, of those that the phase runs. */
+static const char *step_of(const struct eng_migration *m)
+{
+    static const enum eng_stage stages[PH_COUNT] = {[PH_BACKFILLING] = ENG_STAGE_BUILD,
+                                                    [PH_CONTRACTING] = ENG_STAGE_CONTRACT,
+                                                    [PH_ABORTING] = ENG_STAGE_ABORT};
+    const struct eng_plan *plan = m->plan;
+
+    if (m->step[0])
+        return m->step;
+    for (size_t i = 0; i < plan->nsteps; i++) {
+        bool fill = m->phase == PH_BACKFILLING && plan->steps[i].stage == ENG_STAGE_BACKFILL;
+
+        if (!m->step_done[i] && (fill || plan->steps[i].stage == stages[m->phase]))
+            return plan->steps[i].title;
+    }
+    return "";
+}
+
+/* The engine's own view of this migration; NULL: nobody runs here. */
+static const struct eng_migration *live(const struct doctor *d)
+{
+    return d->engine ? eng_migration_find(d->engine, d->m->name) : NULL;
+}
+
+enum rc doctor_phase(struct doctor *d, struct err *err)
+{
+    const struct eng_migration *m = live(d) ? live(d) : d->m;
+    const char *next = next_of(d->m->phase), *step = step_of(m);
+
+    (void)err;
+    if (err_is_set(&d->m->failure))
+        stopped(d);
+    else if (d->m->paused)
+        doctor_say(d, DOCTOR_WAITS, "paused", doctor_segue(d, "resume"), "somebody said pause",
+                   "paused in %s", eng_phase(d->m->phase)->name);
+    else
+        doctor_say(d, DOCTOR_NOTE, "phase", next ? doctor_segue(d, next) : NULL,
+                   next ? "it stays there until somebody says so" : "", "%s for %.0f s%s%s",
+                   eng_phase(d->m->phase)->name, d->age_s, step[0] && !next ? ": " : "",
+                   next ? "" : step);
+    return RC_OK;
+}
+
+enum rc doctor_predecessor(struct doctor *d, struct err *err)
+{
+    int pid = d->engine ? atomic_load(&d->engine->predecessor) : 0;
+    unsigned sessions = d->engine ? atomic_load(&d->engine->predecessor_sessions) : 0;
+    char many[32] = "sessions";
+
+    (void)err;
+    if (!pid)
+        return RC_OK;
+    if (sessions != ENG_SESSIONS_UNKNOWN)
+        snprintf(many, sizeof(many), "%u sessions", sessions);
+    doctor_say(d, DOCTOR_WAITS, "predecessor alive", mem_printf("kill -TERM %d", pid),
+               "it ends with its last session, or at takeover_timeout_s; SIGTERM ends it at the "
+               "sessions' next safe point",
+               "the segue that was taken over, process %d, serves %s: what needs the gate waits "
+               "for it",
+               pid, many);
+    return RC_OK;
+}
+
+/* "signal: reading, limit; signal: ..." */
+enum rc doctor_throttle(struct doctor *d, struct err *err)
+{
+    const struct eng_migration *m = live(d);
+    char *reasons, *state = NULL;
+
+    (void)err;
+    if (!m || !m->throttled.len || m->paused || m->phase != PH_BACKFILLING)
+        return RC_OK;
+    reasons = mem_strdup(m->throttled.data);
+    for (char *one = strtok_r(reasons, ";", &state); one; one = strtok_r(NULL, ";", &state)) {
+        char *signal;
+
+        one += strspn(one, " ");
+        signal = mem_strndup(one, strspn(one, "abcdefghijklmnopqrstuvwxyz_"));
+        doctor_say(d, DOCTOR_WAITS, "throttled",
+                   throttle_find(signal) >= 0 ? mem_printf("segue throttle %s off", signal)
+                                              : mem_strdup("segue throttle"),
+                   "it goes on when the reading has come down; segue throttle shows all signals",
+                   "%s", one);
+        free(signal);
+    }
+    free(reasons);
+    return RC_OK;
+}
+
+/* ---- locks ---- */
+
+#define WHO                                                                                        \
+    "coalesce(nullif(a.application_name, ''), a.backend_type, '?'), coalesce(a.usename, '?'), "    \
+    "coalesce(host(a.client_addr), 'this machine'), coalesce(a.state, '?'), "                      \
+    "coalesce(extract(epoch FROM clock_timestamp() - a.xact_start), 0), "                          \
+    "regexp_replace(left(coalesce(a.query, ''), 80), '\\s+', ' ', 'g')"
+enum { W_PID, W_APPLICATION, W_USER, W_ADDRESS, W_STATE, W_AGE, W_QUERY, W_MORE };
+
+static char *end_backend(const struct doctor *d, const PGresult *res, int r)
+{
+    bool active = strcmp(res_text(res, r, W_STATE), "active") == 0;
+    char *sql = mem_printf("SELECT pg_%s_backend(%" PRId64 ")", active ? "cancel" : "terminate",
+                           res_int(res, r, W_PID));
+    char *command = doctor_psql(d, sql);
+
+    free(sql);
+    return command;
+}
+
+/* "pid 17 (psql, user app, 10.0.0.7, idle in transaction, 31 s in transaction): UPDATE ..." */
+static char *who(const PGresult *res, int r)
+{
+    return mem_printf(
+        "pid %" PRId64 " (%s, user %s, %s, %s, %.0f s in transaction): %s", res_int(res, r, W_PID),
+        res_text(res, r, W_APPLICATION), res_text(res, r, W_USER), res_text(res, r, W_ADDRESS),
+        res_text(res, r, W_STATE), res_double(res, r, W_AGE), res_text(res, r, W_QUERY));
+}
+
+/* Statements of segue that wait for a lock now. */
+enum rc doctor_blocked(struct doctor *d, struct err *err)
+{
+    PGresult *res = conn_query(
+        &d->conn, err,
+        "SELECT a.pid, " WHO ", regexp_replace(left(w.query, 80), '\\s+', ' ', 'g'), "
+        "extract(epoch FROM clock_timestamp() - w.query_start) FROM pg_stat_activity w, "
+        "unnest(pg_blocking_pids(w.pid)) AS b(pid) JOIN pg_stat_activity a ON a.pid = b.pid "
+        "WHERE w.application_name = 'segue' AND w.datname = current_database() AND "
+        "w.wait_event_type = 'Lock' ORDER BY a.xact_start LIMIT %d",
+        ROWS_MAX);
+
+    if (!res)
+        return RC_ERR;
+    for (int r = 0; r < PQntuples(res); r++) {
+        char *blocker = who(res, r);
+
+        doctor_say(d, DOCTOR_WAITS, "blocked", end_backend(d, res, r),
+                   "it goes on as soon as that transaction ends",
+                   "segue's \"%s\" waits for %.0f s for %s", res_text(res, r, W_MORE),
+                   res_double(res, r, W_MORE + 1), blocker);
+        free(blocker);
+    }
+    PQclear(res);
+    return RC_OK;
+}
+
+/* Where the phase needs strong locks, whoever is in a long transaction on the tables is in the
+ * way; before and after it will be. */
+static bool wants_locks(enum eng_phase_id phase)
+{
+    return phase != PH_READY && phase != PH_SOAKING && phase != PH_VERIFYING &&
+           phase != PH_BACKFILLING;
+}
+
+static const char held_sql[] =
+    "WITH tree AS (SELECT to_regclass(n)::oid AS oid FROM unnest(ARRAY[%s]::text[]) AS n UNION "
+    "SELECT t.relid::oid FROM unnest(ARRAY[%s]::text[]) AS n, LATERAL "
+    "pg_partition_tree(to_regclass(n)) AS t WHERE to_regclass(n) IS NOT NULL), "
+    "held AS (SELECT DISTINCT pid, virtualtransaction FROM pg_locks WHERE granted AND locktype = "
+    "'relation' AND relation IN (SELECT oid FROM tree) AND database = (SELECT oid FROM pg_database "
+    "WHERE datname = current_database())) "
+    "SELECT a.pid, " WHO ", NULL FROM held h JOIN pg_stat_activity a USING (pid) WHERE "
+    "a.backend_type = 'client backend' AND a.application_name NOT LIKE 'segue%%' AND "
+    "a.xact_start < clock_timestamp() - %u * interval '1 ms' UNION ALL "
+    "SELECT 0, '', p.owner, '', '', extract(epoch FROM clock_timestamp() - p.prepared), '', p.gid "
+    "FROM held h JOIN pg_locks x ON h.pid IS NULL AND x.pid IS NULL AND x.locktype = "
+    "'transactionid' AND x.virtualtransaction = h.virtualtransaction JOIN pg_prepared_xacts p ON "
+    "p.transaction = x.transactionid ORDER BY 6 DESC LIMIT %d";
+
+static void in_the_way(struct doctor *d, const PGresult *res, int r)
+{
+    enum doctor_weight weight = wants_locks(d->m->phase) ? DOCTOR_WAITS : DOCTOR_NOTE;
+    const char *gid = res_text(res, r, W_MORE);
+    char *sql, *blocker;
+
+    if (!gid) {
+        blocker = who(res, r);
+        doctor_say(d, weight, "long transaction", end_backend(d, res, r),
+                   "a cut-over and other strong locks wait until it ends",
+                   "on a table of the migration: %s", blocker);
+        free(blocker);
+        return;
+    }
+    blocker = PQescapeLiteral(d->conn.pg, gid, strlen(gid));
+    sql = mem_printf("ROLLBACK PREPARED %s", blocker);
+    doctor_say(d, weight, "prepared transaction", doctor_psql(d, sql),
+               "or COMMIT PREPARED: its coordinator knows which",
+               "prepared transaction \"%s\" of %s holds a table of the migration for %.0f s", gid,
+               res_text(res, r, W_USER), res_double(res, r, W_AGE));
+    PQfreemem(blocker);
+    free(sql);
+}
+
+enum rc doctor_transactions(struct doctor *d, struct err *err)
+{
+    unsigned age_ms = d->engine ? d->engine->options.transaction_age_max_ms : 5000;
+    char *names = eng_lock_names(d->m, NULL);
+    PGresult *res = conn_query(&d->conn, err, held_sql, names, names, age_ms, ROWS_MAX);
+
+    free(names);
+    if (!res)
+        return RC_ERR;
+    for (int r = 0; r < PQntuples(res); r++)
+        in_the_way(d, res, r);
+    PQclear(res);
+    return RC_OK;
+}

@@ -1,0 +1,226 @@
+/* The doctor's looks at a migration's tables: are they there, may they be changed, are they
+ * guarded, what is invalid, what was verified. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "doctor.h"
+#include "segue/base/mem.h"
+#include "segue/engine/guard.h"
+#include "segue/sql/expr.h"
+
+static bool reversible(enum eng_phase_id phase)
+{
+    return phase != PH_SOAKING && phase != PH_CONTRACTING && phase != PH_REVERTING;
+}
+
+enum rc doctor_relations(struct doctor *d, struct err *err)
+{
+    for (size_t i = 0; i < d->m->plan->ntables; i++) {
+        const struct eng_table *table = &d->m->plan->tables[i];
+        char *name = sql_quote_qualified(table->schema, table->name);
+        const char *values[] = {name};
+        PGresult *res = conn_params(&d->conn, err, "SELECT to_regclass($1)::oid", 1, values);
+
+        if (res && (uint32_t)res_int(res, 0, 0) != table->oid)
+            doctor_say(d, DOCTOR_WRONG, "table gone",
+                       reversible(d->m->phase) ? doctor_segue(d, "abort") : NULL,
+                       "put it back under its name, or give the migration up",
+                       "%s is %s since the migration was planned", name,
+                       res_text(res, 0, 0) ? "another table" : "gone, or has another name,");
+        PQclear(res);
+        free(name);
+        if (!res)
+            return RC_ERR;
+    }
+    return RC_OK;
+}
+
+/* DDL needs the owner; an index is made in the table's schema. */
+enum rc doctor_privileges(struct doctor *d, struct err *err)
+{
+    char *names = eng_lock_names(d->m, NULL);
+    PGresult *res = conn_query(
+        &d->conn, err,
+        "SELECT c.oid::regclass, quote_ident(pg_get_userbyid(c.relowner)), "
+        "quote_ident(current_user), quote_ident(n.nspname), pg_has_role(c.relowner, 'USAGE'), "
+        "has_schema_privilege(n.oid, 'CREATE') FROM unnest(ARRAY[%s]::text[]) AS l(name) "
+        "JOIN pg_class c ON c.oid = to_regclass(l.name) JOIN pg_namespace n ON n.oid = "
+        "c.relnamespace WHERE NOT pg_has_role(c.relowner, 'USAGE') OR NOT "
+        "has_schema_privilege(n.oid, 'CREATE') ORDER BY 1",
+        names);
+
+    free(names);
+    if (!res)
+        return RC_ERR;
+    for (int r = 0; r < PQntuples(res); r++) {
+        bool owns = res_bool(res, r, 4);
+        char *sql = owns ? mem_printf("GRANT CREATE ON SCHEMA %s TO %s", res_text(res, r, 3),
+                                      res_text(res, r, 2))
+                         : mem_printf("GRANT %s TO %s", res_text(res, r, 1), res_text(res, r, 2));
+
+        doctor_say(d, DOCTOR_WRONG, "privilege missing", doctor_psql(d, sql),
+                   owns ? "indexes are made there" : "DDL needs the owner of the table",
+                   "role %s %s %s", res_text(res, r, 2),
+                   owns ? "may not create in the schema of" : "is not the owner of",
+                   res_text(res, r, 0));
+        free(sql);
+    }
+    PQclear(res);
+    return RC_OK;
+}
+
+/* ---- guards ---- */
+
+/* Is the guard to be there? The step that makes it is marked, and no one has begun to drop it. */
+static bool guarded(const struct eng_migration *m, int table)
+{
+    if (m->phase == PH_ABORTING || m->phase == PH_CONTRACTING || m->phase == PH_PLANNED)
+        return false;
+    for (size_t i = 0; i < m->plan->nsteps; i++) {
+        const struct eng_step *step = &m->plan->steps[i];
+
+        for (size_t j = 0; step->stage == ENG_STAGE_EXPAND && step->table == table &&
+                           m->step_done[i] && j < step->nsql;
+             j++)
+            if (strstr(step->sql[j], "\"~segue_guard\""))
+                return true;
+    }
+    return false;
+}
+
+static char *all_of(char **sql, size_t n)
+{
+    struct buf out = {0};
+
+    for (size_t i = 0; i < n; i++) {
+        buf_printf(&out, "%s%s", i ? "; " : "", sql[i]);
+        free(sql[i]);
+    }
+    free(sql);
+    return buf_take(&out);
+}
+
+/* sql: what makes the guard as it is to be. */
+static void compare(struct doctor *d, const struct eng_table *table, const char *sql,
+                    const PGresult *res)
+{
+    static const char verify[] = "then segue verify: rows written meanwhile may not be in step";
+    char *relation = sql_quote_qualified(table->schema, table->name), *source, *enable;
+
+    if (PQntuples(res) == 0) {
+        doctor_say(d, DOCTOR_WRONG, "guard missing", doctor_psql(d, sql), verify,
+                   "%s has no guard any more: what is written goes to one side only", relation);
+        free(relation);
+        return;
+    }
+    source = sql_quote_literal(res_text(res, 0, 1));
+    enable = mem_printf("ALTER TABLE %s ENABLE ALWAYS TRIGGER \"~segue_guard\"", relation);
+    if (strcmp(res_text(res, 0, 0), "A") != 0)
+        doctor_say(d, DOCTOR_WRONG, "guard disabled", doctor_psql(d, enable), verify,
+                   "the guard of %s is not, or was not always, on", relation);
+    if (!strstr(sql, source) || res_int(res, 0, 2) != 23) /* row, before, insert, update */
+        doctor_say(d, DOCTOR_WRONG, "guard changed", doctor_psql(d, sql), verify,
+                   "the guard of %s is not the one that segue has made", relation);
+    if (res_text(res, 0, 3))
+        doctor_say(d, DOCTOR_WRONG, "guard not last", NULL,
+                   "give that trigger a name that comes before ~segue_guard in byte order",
+                   "trigger %s of %s runs after the guard, and may bring a row out of step",
+                   res_text(res, 0, 3), relation);
+    free(enable);
+    free(source);
+    free(relation);
+}
+
+enum rc doctor_guards(struct doctor *d, struct err *err)
+{
+    bool reverse = d->m->phase == PH_SOAKING || d->m->phase == PH_REVERTING;
+
+    for (size_t i = 0; i < d->m->plan->ntables; i++) {
+        const struct eng_table *table = &d->m->plan->tables[i];
+        char **parts, *sql;
+        PGresult *res;
+        size_t n;
+
+        if (!guarded(d->m, (int)i))
+            continue;
+        res = conn_query(
+            &d->conn, err,
+            "SELECT g.tgenabled, p.prosrc, g.tgtype, (SELECT min(quote_ident(o.tgname)) FROM "
+            "pg_trigger o WHERE o.tgrelid = g.tgrelid AND NOT o.tgisinternal AND o.tgtype & 3 = 3 "
+            "AND o.tgname COLLATE \"C\" > g.tgname COLLATE \"C\") FROM pg_trigger g JOIN pg_proc p "
+            "ON p.oid = g.tgfoid WHERE g.tgrelid = %u AND g.tgname = '~segue_guard'",
+            table->oid);
+        if (!res)
+            return RC_ERR;
+        parts = eng_guard_sql(table, reverse ? ENG_REVERSE : ENG_FORWARD, &n);
+        sql = all_of(parts, n);
+        compare(d, table, sql, res);
+        free(sql);
+        PQclear(res);
+    }
+    return RC_OK;
+}
+
+/* ---- indexes and rows ---- */
+
+static bool of_plan(const struct eng_migration *m, const char *index)
+{
+    for (size_t i = 0; i < m->plan->nsteps; i++) {
+        const char *name = m->plan->steps[i].index_name;
+
+        if (name && strcmp(name, index) == 0)
+            return true;
+    }
+    return false;
+}
+
+enum rc doctor_indexes(struct doctor *d, struct err *err)
+{
+    char *names = eng_lock_names(d->m, NULL);
+    PGresult *res = conn_query(
+        &d->conn, err,
+        "SELECT c.relname, c.oid::regclass, i.indrelid::regclass FROM "
+        "unnest(ARRAY[%s]::text[]) AS l(name) JOIN pg_index i ON i.indrelid = to_regclass(l.name) "
+        "JOIN pg_class c ON c.oid = i.indexrelid WHERE NOT i.indisvalid AND NOT EXISTS (SELECT 1 "
+        "FROM pg_stat_progress_create_index p WHERE p.index_relid = c.oid) ORDER BY 2",
+        names);
+
+    free(names);
+    if (!res)
+        return RC_ERR;
+    for (int r = 0; r < PQntuples(res); r++) {
+        bool ours = of_plan(d->m, res_text(res, r, 0));
+        char *sql = mem_printf("DROP INDEX CONCURRENTLY %s", res_text(res, r, 1));
+
+        doctor_say(d, ours && d->m->phase == PH_BACKFILLING ? DOCTOR_WAITS : DOCTOR_WRONG,
+                   "invalid index", ours ? doctor_segue(d, "resume") : doctor_psql(d, sql),
+                   ours ? "segue drops it and builds it again when it comes to that step"
+                        : "it is not of this migration: a CREATE INDEX CONCURRENTLY that failed",
+                   "index %s of %s is invalid, and nobody builds it", res_text(res, r, 1),
+                   res_text(res, r, 2));
+        free(sql);
+    }
+    PQclear(res);
+    return RC_OK;
+}
+
+enum rc doctor_rows(struct doctor *d, struct err *err)
+{
+    PGresult *res = conn_query(
+        &d->conn, err,
+        "SELECT rows, bad + nulls, left(sample::text, 200) FROM segue.verifications WHERE "
+        "migration = %" PRId64 " ORDER BY id DESC LIMIT 1",
+        d->m->id);
+
+    if (!res)
+        return RC_ERR;
+    if (PQntuples(res) && res_int(res, 0, 1) > 0)
+        doctor_say(d, DOCTOR_WRONG, "rows not in step",
+                   doctor_segue(d, d->m->phase == PH_VERIFYING ? "resume" : "verify"),
+                   "all of the sample: segue.verifications; correct the cause, then verify again",
+                   "the last verify found %" PRId64 " of %" PRId64 " rows not in step: %s",
+                   res_int(res, 0, 1), res_int(res, 0, 0), res_text(res, 0, 2));
+    PQclear(res);
+    return RC_OK;
+}

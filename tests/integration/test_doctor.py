@@ -1,0 +1,273 @@
+"""segue doctor: names what a migration waits for or has stopped at, and the command that leads on."""
+
+import json
+import os
+import subprocess
+
+import psycopg
+import pytest
+from lib.segue import BUILD
+from lib.tables import make_items
+from lib.wait import until
+
+pytestmark = pytest.mark.one_version
+RICH = "CREATE INDEX ix_label ON items (label)"
+
+
+class Doctor:
+    """Asks the running segue, or the database itself."""
+
+    def __init__(self, proxy, db, direct=False, user="postgres"):
+        self.proxy, self.db, self.direct, self.user = proxy, db, direct, user
+
+    def rows(self, *words, code=None):
+        more = ["--upstream", self.db.url(self.user)] if self.direct else []
+        done = self.proxy.cli("doctor", *words, *more, "--json", check=code)
+        rows = json.loads(done.out)
+        assert done.code == (1 if [r for r in rows if r["weight"] != "note"] else 0)
+        return rows
+
+    def found(self, finding, *words):
+        """The row of a finding, which must come soon."""
+        rows = []
+
+        def look():
+            rows[:] = self.rows(*words)
+            return [r for r in rows if r["finding"] == finding]
+
+        return until(f"{finding}; there is {rows}", look)[0]
+
+    def well(self):
+        until("nothing to be wrong", lambda: not [r for r in self.rows() if r["weight"] != "note"])
+
+
+@pytest.fixture
+def obey(tmp_path):
+    """Runs the command of a finding, as a person would."""
+    def run(row):
+        assert row["command"], row
+        proxy = run.proxy
+        env = {**os.environ, "PATH": f"{BUILD}:{os.environ['PATH']}", "SEGUE_SERVER": proxy.server}
+        done = subprocess.run(["bash", "-c", row["command"]], env=env, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, (row["command"], done.stderr)
+    return run
+
+
+def test_who_is_well_is_told_so_and_who_is_down_is_told_what_to_start(db, segue):
+    migration, _ = make_items(db, 100)
+    proxy = segue(db)
+    running, direct = Doctor(proxy, db), Doctor(proxy, db, direct=True)
+    assert [r["finding"] for r in running.rows(code=0)] == ["nothing yet"]
+    name = proxy.ready(migration)
+    for doctor in running, direct:
+        (phase,) = [r for r in doctor.rows(code=0) if r["finding"] == "phase"]
+        assert phase["migration"] == name and phase["what"].startswith("ready for")
+        assert phase["command"] == f"segue cutover {name}"
+    assert "nothing is wrong" in proxy.cli("doctor", name).out
+    proxy.cli("doctor", "nobody", check=1)
+    proxy.stop()
+    down = proxy.cli("doctor", check=3)
+    assert "--upstream" in down.err
+    missing = direct.found("no segue")
+    assert missing["command"] == f"segue serve --upstream 'postgresql://postgres@127.0.0.1:{db.cluster.port}/{db.name}'"
+    gone = proxy.cli("doctor", "--upstream", "postgresql://postgres@127.0.0.1:1/x", "--json", check=1)
+    assert [r["finding"] for r in json.loads(gone.out)] == ["database away"]
+    assert proxy.cli("doctor", "--upstream", "nonsense://", check=2).err
+    proxy.start()
+    running.well()
+    proxy.cli("abort", name)
+    assert [r["finding"] for r in running.rows(name, code=0)] == ["ended"]
+
+
+def test_who_stands_in_the_way_is_named_with_the_command_that_ends_it(db, segue, obey):
+    migration, _ = make_items(db, 100)
+    proxy = obey.proxy = segue(db, transaction_age_max_ms=100)
+    doctor, direct = Doctor(proxy, db), Doctor(proxy, db, direct=True)
+    holder = db.connect(application_name="nightly report")
+    holder.execute("BEGIN")
+    holder.execute("SELECT count(*) FROM items")
+    proxy.begin(migration)
+    for one in doctor, direct:
+        row = one.found("long transaction") if one is doctor else until("its age", lambda: [
+            r for r in direct.rows() if r["finding"] in ("long transaction", "blocked")] or None, 20)[0]
+        assert row["weight"] == "waits" and f"pid {holder.info.backend_pid} (nightly report, user postgres" in row["what"]
+        assert "SELECT count(*) FROM items" in row["what"] and "idle in transaction" in row["what"]
+    obey(row)
+    proxy.wait_phase(migration["name"], "ready")
+    with pytest.raises(psycopg.OperationalError):
+        holder.execute("SELECT 1")
+    with db.connect() as conn:
+        conn.execute("BEGIN")
+        conn.execute("UPDATE items SET note = 'x' WHERE id = 1")
+        conn.execute("PREPARE TRANSACTION 'left behind'")
+    row = doctor.found("prepared transaction")
+    assert row["weight"] == "note"  # nothing waits for it yet
+    proxy.console(f"CUTOVER {migration['name']}")
+    until("it to be waited for", lambda: doctor.found("prepared transaction")["weight"] == "waits"
+          or proxy.phase(migration["name"]) == "soaking")
+    obey(row)
+    proxy.wait_phase(migration["name"], ("soaking", "ready"))
+    assert db.one("SELECT count(*) FROM pg_prepared_xacts WHERE gid = 'left behind'") == 0
+
+
+def test_a_build_that_waits_for_a_snapshot_says_for_whose(db, segue, obey):
+    migration, _ = make_items(db, 100, more=RICH)
+    proxy = obey.proxy = segue(db)
+    holder = db.connect(autocommit=False, application_name="dump")
+    holder.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+    holder.execute("SELECT 1")
+    proxy.begin(migration)
+    row = Doctor(proxy, db).found("blocked")
+    assert f"pid {holder.info.backend_pid} (dump" in row["what"] and "CONCURRENTLY" in row["what"]
+    # the build is killed: an invalid index stays until segue comes to it
+    proxy.kill9()
+    db.sql("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE query LIKE '%CONCURRENTLY%' "
+           "AND pid <> pg_backend_pid() AND datname = current_database()")
+    row = Doctor(proxy, db, direct=True).found("invalid index")
+    assert row["weight"] == "waits" and row["command"] == f"segue resume {migration['name']}"
+    holder.close()
+    proxy.start()
+    proxy.wait_phase(migration["name"], "ready")
+    Doctor(proxy, db).well()
+
+
+REFUSE = """
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+  $$BEGIN RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = '{}'; END$$;
+CREATE TRIGGER refuse BEFORE INSERT ON segue.verifications FOR EACH ROW EXECUTE FUNCTION refuse();"""
+
+
+@pytest.mark.parametrize("state, finding", [("53100", "disk full"), ("P0001", "disk full"), ("42501", "stopped")])
+def test_a_failure_is_told_with_its_cause_and_resume(db, segue, obey, state, finding):
+    migration, _ = make_items(db, 100)
+    proxy = obey.proxy = segue(db)
+    proxy.cli("throttle", "rows_per_s", "off")
+    db.sql(REFUSE.format(state) if finding == "disk full" else REFUSE.format(state).replace("No space left on device", "no"))
+    proxy.begin(migration)
+    for doctor in Doctor(proxy, db), Doctor(proxy, db, direct=True):
+        row = doctor.found(finding, migration["name"])
+        assert row["weight"] == "wrong" and "stopped in verifying" in row["what"] and state in row["what"]
+    db.sql("DROP FUNCTION refuse CASCADE")
+    obey(row)
+    proxy.wait_phase(migration["name"], "ready")
+    Doctor(proxy, db).well()
+
+
+def test_what_holds_the_backfill_is_told_and_switched_off_by_the_command(db, segue, obey):
+    migration, _ = make_items(db, 2000, filler=3500)
+    proxy = obey.proxy = segue(db)
+    doctor = Doctor(proxy, db)
+    proxy.console("THROTTLE rows_per_s 50")
+    proxy.begin(migration)
+    row = doctor.found("throttled")
+    assert "rows_per_s" in row["what"] and row["command"] == "segue throttle rows_per_s off"
+    proxy.cli("pause", migration["name"])
+    paused = doctor.found("paused")
+    assert Doctor(proxy, db, direct=True).found("paused")["command"] == paused["command"]
+    obey(paused)
+    obey(row)
+    proxy.wait_phase(migration["name"], "ready")
+    doctor.well()
+
+
+GUARDS = [
+    ("guard missing", 'DROP TRIGGER "~segue_guard" ON items', True),
+    ("guard disabled", 'ALTER TABLE items DISABLE TRIGGER "~segue_guard"', True),
+    ("guard disabled", 'ALTER TABLE items ENABLE TRIGGER "~segue_guard"', True),
+    ("guard changed", "DO $$DECLARE f text; BEGIN SELECT oid::regproc::text INTO f FROM pg_proc WHERE pronamespace = "
+                      "'segue'::regnamespace AND prorettype = 'trigger'::regtype; EXECUTE 'CREATE OR REPLACE FUNCTION ' "
+                      "|| f || '() RETURNS trigger LANGUAGE plpgsql AS ''BEGIN RETURN NEW; END'''; END$$", True),
+    ("guard not last", "CREATE FUNCTION late() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; "
+                       'CREATE TRIGGER "~zz" BEFORE INSERT ON items FOR EACH ROW EXECUTE FUNCTION late()', False),
+]
+
+
+def test_a_guard_that_is_missing_disabled_changed_or_not_last_is_told_and_mended_on_both_sides(db, segue, obey):
+    migration, _ = make_items(db, 100)
+    name = migration["name"]
+    proxy = obey.proxy = segue(db)
+    proxy.ready(migration)
+    doctor = Doctor(proxy, db)
+    for phase in "ready", "soaking":
+        if phase == "soaking":
+            proxy.cli("cutover", name)
+        doctor.well()
+        for finding, harm, mends in GUARDS:
+            db.sql(harm)
+            row = doctor.found(finding)
+            assert row["weight"] == "wrong" and "public.items" in row["what"]
+            if mends:
+                obey(row)
+            else:
+                db.sql("DROP FUNCTION late CASCADE")
+            doctor.well()
+    db.sql("UPDATE items SET title = 'new' WHERE id = 1")
+    assert db.one("SELECT label FROM items WHERE id = 1") == "new"
+
+
+def test_rows_out_of_step_a_table_gone_and_leftovers_of_a_copy_are_told(db, segue, obey):
+    migration, _ = make_items(db, 100)
+    proxy = obey.proxy = segue(db)
+    name = proxy.ready(migration)
+    doctor = Doctor(proxy, db)
+    db.sql('ALTER TABLE items DISABLE TRIGGER "~segue_guard"; UPDATE items SET label = \'astray\' WHERE id = 7; '
+           'ALTER TABLE items ENABLE ALWAYS TRIGGER "~segue_guard"')
+    proxy.cli("verify", name, check=1)
+    row = doctor.found("rows not in step")
+    assert "1 of 100 rows" in row["what"] and "astray" in row["what"]
+    db.sql("UPDATE items SET title = label WHERE id = 7")
+    obey(row)
+    doctor.well()
+    db.sql("ALTER TABLE items RENAME TO elsewhere")
+    row = doctor.found("table gone")
+    assert row["command"] == f"segue abort {name}"
+    db.sql("ALTER TABLE elsewhere RENAME TO items")
+    doctor.well()
+    # what a copy of the database without its schema segue would have
+    proxy.stop()
+    db.sql("UPDATE segue.migrations SET finished_at = now(), phase = 'aborted'")
+    row = Doctor(proxy, db, direct=True).found("left over")
+    assert 'trigger "~segue_guard" on items' == row["what"]
+    obey(row)
+    assert not [r for r in Doctor(proxy, db, direct=True).rows() if r["finding"] == "left over"]
+
+
+def test_a_second_segue_says_who_holds_the_lock_and_takes_over_when_that_ends(db, segue, obey):
+    migration, _ = make_items(db, 100)
+    first, second = segue(db), segue(db, start=False)
+    name = first.ready(migration)
+    second.start()
+    until("it to wait", lambda: "another segue is at work" in second.log_text())
+    obey.proxy = second
+    row = Doctor(second, db).found("another segue")
+    pid = db.one("SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND database = "
+                 "(SELECT oid FROM pg_database WHERE datname = current_database())")
+    assert row["weight"] == "waits" and f"backend {pid} (segue, user postgres, from 127.0.0.1, since" in row["what"]
+    said = f"another segue is at work on this database (backend {pid}, from 127.0.0.1, since"
+    assert said in second.log_text()
+    with second.connect("segue") as conn:
+        notices = []
+        conn.add_notice_handler(lambda d: notices.append(d.message_primary))
+        assert conn.execute("SHOW STATUS").fetchall() == []
+    assert said in notices[0]
+    assert said in second.cli("status", check=1).err
+    assert "segue doctor" in second.cli("cutover", name, check=1).err
+    Doctor(first, db).well()
+    first.stop()
+    second.wait_phase(name, "ready")
+    Doctor(second, db).well()
+
+
+def test_privileges_that_are_missing_are_told_with_their_grants(db, segue, obey):
+    migration, _ = make_items(db, 100)
+    proxy = obey.proxy = segue(upstream=db.url("app"))
+    doctor = Doctor(proxy, db)
+    obey(doctor.found("privilege missing"))  # to make the schema
+    proxy.stop()
+    owner = obey.proxy = segue(db)
+    owner.ready(migration)
+    owner.stop()
+    rows = Doctor(proxy, db, direct=True, user="app").rows()
+    whats = [r["what"] for r in rows if r["finding"] == "privilege missing"]
+    assert "role app may not write schema segue, which belongs to postgres" in whats
+    assert [r["command"] for r in rows if r["finding"] == "privilege missing"][0].endswith("-c 'GRANT postgres TO app'")
