@@ -87,10 +87,14 @@ static enum rc ask_database(struct lint *lint, struct err *err)
         rc = cli_client_ask(&client, "SHOW HISTORY", NULL, &lint->history, err);
     if (rc == RC_OK) {
         rc = cli_client_ask(&client, "DIFF", NULL, &lint->drift, &why);
-        if (rc == RC_ERR && strcmp(why.sqlstate, "55000") == 0)
+        if (rc == RC_ERR && strcmp(why.sqlstate, "55000") == 0) {
             rc = RC_OK; /* nothing has been recorded yet */
-        else if (rc != RC_OK)
+        } else if (rc == RC_ERR && strcmp(why.sqlstate, "55006") == 0) {
+            lineage_find(lint->findings, "warning", "drift", "", why.hint, "%s", why.text);
+            rc = RC_OK;
+        } else if (rc != RC_OK) {
             *err = why;
+        }
     }
     cli_client_close(&client);
     lint->asked = rc == RC_OK;

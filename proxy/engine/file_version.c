@@ -151,7 +151,9 @@ static enum rc check_statement(struct load *load, const char *field, const char 
         rc = file_bad(load, path, "%s", why.text);
     } else if (strcmp(name, table->name) ||
                (schema && table->schema && strcmp(schema, table->schema))) {
-        rc = file_bad(load, path, "it writes %s, \"table\" says %s", name, table->name);
+        rc = file_bad(load, path, "it writes %s%s%s, \"table\" says %s%s%s", schema ? schema : "",
+                      schema ? "." : "", name, table->schema ? table->schema : "",
+                      table->schema ? "." : "", table->name);
     }
     free(schema);
     free(name);

@@ -62,6 +62,9 @@ enum rc history_run_versions(struct eng_engine *, struct eng_migration *, struct
  * on is taken as it was recorded last (left out when nothing was): nobody knows yet how it ends. To
  * be run under search_path = pg_catalog. Heap. */
 char *history_schema_sql(struct eng_engine *engine, const struct eng_migration *but);
+/* A migration in flight with SQL of its own: what that changes cannot be told from drift. Or NULL.
+ */
+const struct eng_migration *history_blind(struct eng_engine *engine);
 /* The schema as of now, and as recorded last (NULL: never); the caller's. */
 enum rc history_schemas(struct eng_engine *engine, json_t **now, json_t **last,
                         struct err *err) MUST_CHECK;

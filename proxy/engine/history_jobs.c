@@ -168,8 +168,15 @@ enum rc history_run_diff(struct eng_engine *engine, struct eng_migration *m, str
     static const char *const columns[] = {"change", "object", "part", "before", "after"};
     json_t *now = NULL, *last = NULL, *rows, *row, *out;
     size_t i;
+    const struct eng_migration *blind = history_blind(engine);
 
     (void)m;
+    if (blind) {
+        err_set(&job->err, "55006", "migration \"%s\" is in flight and has SQL of its own",
+                blind->name);
+        err_hint(&job->err, "what that changes cannot be told from drift: ask when it has ended");
+        return RC_ERR;
+    }
     if (engine->store && history_schemas(engine, &now, &last, &job->err) != RC_OK)
         return RC_ERR;
     if (!last) {

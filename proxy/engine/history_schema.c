@@ -3,8 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "file.h"
 #include "history.h"
 #include "runner.h"
+#include "segue/base/log.h"
 #include "segue/base/mem.h"
 #include "segue/catalog/schema.h"
 #include "segue/sql/expr.h"
@@ -13,48 +15,106 @@
 #define LAST_SCHEMA                                                                                \
     "(SELECT schema FROM segue.applied WHERE schema IS NOT NULL ORDER BY no DESC LIMIT 1)"
 
+struct flight { /* lists for ARRAY[...] */
+    struct buf schemas, names, created;
+};
+
+/* text NULL: NULL */
 static void literal_add(struct buf *list, const char *text)
 {
-    char *literal = sql_quote_literal(text);
+    char *literal = text ? sql_quote_literal(text) : mem_strdup("NULL");
 
     buf_printf(list, "%s%s", list->len ? ", " : "", literal);
     free(literal);
 }
 
-/* "SELECT ... AS t": quoted names of what they work on; false: nobody does. */
+static void flight_add(struct flight *flight, const char *schema, const char *name)
+{
+    literal_add(&flight->schemas, schema);
+    literal_add(&flight->names, name);
+}
+
+/* The file it was started with; it has been loaded before. Caller frees, NULL-tolerant. */
+static struct file *file_of(const struct eng_migration *m)
+{
+    struct err ignored = {0};
+    struct file *file = NULL;
+
+    if (file_load(m->name, m->plan->file, &file, &ignored) != RC_OK)
+        log_debug("%s: %s", m->name, ignored.text);
+    return file;
+}
+
+/* What is no table that it locks: types, and what a table is called in the end. */
+static void flight_add_file(struct flight *flight, const struct eng_migration *m)
+{
+    struct file *file = file_of(m);
+
+    for (size_t i = 0; file && i < file->nops; i++) {
+        const struct file_op *op = &file->ops[i];
+
+        if (op->kind == FILE_CREATE_ENUM || op->kind == FILE_ADD_ENUM_VALUE ||
+            op->kind == FILE_REMOVE_ENUM)
+            flight_add(flight, op->table.schema, op->table.name);
+        else if (op->kind == FILE_RENAME_TABLE)
+            flight_add(flight, op->table.schema, op->to);
+    }
+    file_free(file);
+}
+
+/* "SELECT ... AS t": quoted names of what they work on; false: nobody does. A name without a schema
+ * is that of any. */
 static bool flight_sql(struct eng_engine *engine, const struct eng_migration *but, struct buf *out)
 {
-    struct buf schemas = {0}, names = {0}, created = {0};
+    struct flight f = {0};
     bool any;
 
     for (size_t i = 0; i < engine->nmigrations; i++) {
         const struct eng_migration *m = engine->migrations[i];
 
-        for (size_t k = 0; m != but && k < m->nlocked; k++) {
-            literal_add(&schemas, m->locked[k].schema);
-            literal_add(&names, m->locked[k].name);
-        }
-        for (size_t k = 0; m != but && k < m->plan->ncreated; k++)
-            literal_add(&created, m->plan->created[k]);
+        if (m == but)
+            continue;
+        for (size_t k = 0; k < m->nlocked; k++)
+            flight_add(&f, m->locked[k].schema, m->locked[k].name);
+        for (size_t k = 0; k < m->plan->ncreated; k++)
+            literal_add(&f.created, m->plan->created[k]);
+        flight_add_file(&f, m);
     }
-    any = names.len || created.len;
+    any = f.names.len || f.created.len;
     if (any)
         buf_printf(out,
-                   "SELECT format('%%I.%%I', s, n) AS t FROM unnest(ARRAY[%s]::text[],"
-                   " ARRAY[%s]::text[]) AS u(s, n) UNION SELECT format('%%I.%%I',"
-                   " (parse_ident(c))[1], (parse_ident(c))[2]) FROM unnest(ARRAY[%s]::text[]) c",
-                   schemas.len ? schemas.data : "", names.len ? names.data : "",
-                   created.len ? created.data : "");
-    buf_fini(&schemas);
-    buf_fini(&names);
-    buf_fini(&created);
+                   "SELECT format('%%I.%%I', p.nspname, u.n) AS t FROM unnest(ARRAY[%s]::text[],"
+                   " ARRAY[%s]::text[]) AS u(s, n) JOIN pg_namespace p ON p.nspname = u.s OR u.s IS"
+                   " NULL UNION SELECT format('%%I.%%I', (parse_ident(c))[1], (parse_ident(c))[2])"
+                   " FROM unnest(ARRAY[%s]::text[]) c",
+                   f.schemas.len ? f.schemas.data : "", f.names.len ? f.names.data : "",
+                   f.created.len ? f.created.data : "");
+    buf_fini(&f.schemas);
+    buf_fini(&f.names);
+    buf_fini(&f.created);
     return any;
+}
+
+const struct eng_migration *history_blind(struct eng_engine *engine)
+{
+    for (size_t i = 0; i < engine->nmigrations; i++) {
+        struct file *file = file_of(engine->migrations[i]);
+        bool sql = false;
+
+        for (size_t k = 0; file && k < file->nops; k++)
+            sql |= file->ops[k].kind == FILE_SQL;
+        file_free(file);
+        if (sql)
+            return engine->migrations[i];
+    }
+    return NULL;
 }
 
 char *history_schema_sql(struct eng_engine *engine, const struct eng_migration *but)
 {
-    static const char theirs[] = "EXISTS (SELECT FROM flight f WHERE e.key = 'table ' || f.t OR"
-                                 " starts_with(e.value ->> 'owned by', f.t || '.'))";
+    static const char theirs[] =
+        "EXISTS (SELECT FROM flight f WHERE e.key IN ('table ' ||"
+        " f.t, 'type ' || f.t) OR starts_with(e.value ->> 'owned by', f.t || '.'))";
     struct buf flight = {0};
     char *sql;
 

@@ -207,3 +207,23 @@ def test_every_kind_of_object_is_in_a_snapshot_and_the_same_twice(db, segue, tmp
     assert [(row["change"], row["object"], row["part"]) for row in rows] == [
         ("changed", "procedure app.p()", "definition"), ("dropped", "table app.parent", "policy mine"),
         ("changed", "type app.mood", "labels")]
+
+
+@pytest.mark.one_version
+def test_what_another_migration_in_flight_makes_is_neither_drift_nor_recorded(db, segue):
+    db.sql(ITEMS)
+    proxy = segue(db)
+    proxy.cli("baseline")
+    enum = {"name": "enum", "after": "baseline", "operations": [
+        {"create_enum": {"name": "mood", "values": ["sad", "ok"]}},
+        {"create_table": {"name": "made", "columns": [{"name": "id", "type": "serial", "pk": True}]}}]}
+    proxy.ready(enum)
+    assert db.one("SELECT to_regtype('mood')::text") == "mood"
+    assert proxy.cli("diff").out == ""
+    proxy.cli("start", proxy.file(add("one", "x", after="baseline")), "--branch")
+    proxy.cli("cutover", "one")
+    proxy.cli("complete", "one")
+    recorded = json.loads(proxy.cli("snapshot", "one").out)
+    assert not [key for key in recorded if "mood" in key or "made" in key]
+    proxy.cli("abort", "enum")
+    assert proxy.cli("diff").out == ""
