@@ -75,7 +75,7 @@ static char *turnover_sql(struct eng_engine *engine, struct eng_migration *m,
 {
     char *steps = eng_steps_join(m, t->stage);
     char *move = eng_phase_sql(engine, m, t->to);
-    char *undone = t == &backward ? eng_steps_undone_sql(m) : mem_strdup("");
+    char *undone = eng_steps_undone_sql(m, t == &backward);
     char *clear = schedule_clear_sql(m); /* the wish is met by this */
     char *sql = mem_printf("%s%s%s%s;\n%s", steps, steps[0] ? ";\n" : "", undone, move, clear);
 
@@ -152,8 +152,7 @@ static enum rc attempt(struct eng_engine *engine, struct eng_migration *m, const
     free(names);
     if (result.outcome == GATED_DONE) {
         schedule_cleared(m);
-        if (t == &backward)
-            eng_steps_undone(m);
+        eng_steps_undone(m, t == &backward);
         buf_reset(&m->blockers);
         eng_status_put(engine, m);
         return RC_AGAIN;
@@ -174,6 +173,7 @@ static enum rc turn(struct eng_engine *engine, struct eng_migration *m, const st
 {
     if (!eng_gate_free(engine, m))
         return RC_AGAIN;
+    eng_steps_cancel(m); /* what was settling would be in the way */
     snprintf(m->step, sizeof(m->step), "%s, attempt %u", t->title, m->retries + 1);
     return attempt(engine, m, t, err);
 }

@@ -85,6 +85,8 @@ enum rc eng_phase_ready(struct eng_engine *engine, struct eng_migration *m, stru
 {
     enum rc rc = eng_steps_turn(engine, m, ENG_STAGE_BUILD, err); /* after a way back */
 
+    if (rc == RC_OK)
+        rc = eng_steps_turn(engine, m, ENG_STAGE_SETTLE, err);
     if (rc != RC_OK)
         return rc;
     conn_close(&m->lng);
@@ -102,13 +104,16 @@ enum rc eng_phase_ready(struct eng_engine *engine, struct eng_migration *m, stru
 
 enum rc eng_phase_soaking(struct eng_engine *engine, struct eng_migration *m, struct err *err)
 {
-    enum rc rc;
+    enum rc rc = eng_steps_turn(engine, m, ENG_STAGE_SETTLE, err);
 
+    if (rc != RC_OK)
+        return rc;
     if (m->verify_wanted)
         return eng_verify_wanted_turn(engine, m, err);
     rc = eng_steps_turn(engine, m, ENG_STAGE_SOAK, err);
     if (rc != RC_OK)
         return rc;
+    conn_close(&m->lng);
     m->step[0] = '\0';
     eng_sleep(m, IDLE_MS);
     return RC_AGAIN;
@@ -116,8 +121,10 @@ enum rc eng_phase_soaking(struct eng_engine *engine, struct eng_migration *m, st
 
 enum rc eng_phase_contracting(struct eng_engine *engine, struct eng_migration *m, struct err *err)
 {
-    enum rc rc = eng_steps_turn(engine, m, ENG_STAGE_CONTRACT, err);
+    enum rc rc = eng_steps_turn(engine, m, ENG_STAGE_SETTLE, err);
 
+    if (rc == RC_OK)
+        rc = eng_steps_turn(engine, m, ENG_STAGE_CONTRACT, err);
     return rc == RC_OK ? eng_phase_move(engine, m, PH_DONE, err) : rc;
 }
 

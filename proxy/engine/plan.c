@@ -127,8 +127,11 @@ static enum rc build_all(struct build *b)
     if (check_store(b) != RC_OK || new_tables(b) != RC_OK || plan_tables(b) != RC_OK ||
         new_indexes(b) != RC_OK)
         return RC_ERR;
+    if (links_release(b) != RC_OK)
+        return RC_ERR;
     for (size_t i = 0; i < b->ntargets; i++)
         target_plan_steps(b, &b->targets[i]);
+    links_make(b);
     if (plan_rooms(b) != RC_OK)
         return RC_ERR;
     return new_version(b);
@@ -157,6 +160,7 @@ enum rc eng_plan_make(PGconn *conn, const char *where, const char *text, struct 
     for (size_t i = 0; i < b.ntargets; i++)
         target_fini(&b.targets[i]);
     free(b.targets);
+    links_fini(&b);
     texts_fini(&b.created_names);
     file_free(file);
     if (rc == RC_OK)

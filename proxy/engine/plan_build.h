@@ -9,6 +9,7 @@
  *   plan_steps.c  the steps of a table, and the way back of each
  *   plan_carry.c  what a new column inherits: indexes, constraints
  *   plan_key.c    ... its primary key
+ *   plan_links.c  ... its foreign keys
  *   plan_default.c ... its default, and the sequence behind it
  *   plan_drop.c   columns that go
  *   plan_alter.c  alter_column
@@ -68,7 +69,9 @@ struct build {
     struct target *targets;
     size_t ntargets, targets_cap;
     ptrdiff_t op_target[FILE_OPERATIONS_MAX]; /* operation to target; -1: a table it creates */
-    struct texts created_names;               /* bare names of tables the file creates */
+    struct link *links;                       /* foreign keys that are made again */
+    size_t nlinks, links_cap;
+    struct texts created_names; /* bare names of tables the file creates */
     struct err *err;
 };
 
@@ -188,6 +191,12 @@ bool key_is_carried(const struct target *t, const json_t *index);
 enum rc carry_key(struct build *b, struct target *t, const json_t *index) MUST_CHECK;
 /* What an index is to its table, once it has its name: replica identity, clustering mark. */
 void carry_marks(struct target *t, const json_t *index);
+
+/* ---- plan_links.c ---- */
+bool link_is(const struct target *t, const json_t *constraint); /* is it made again, not carried? */
+enum rc links_release(struct build *b) MUST_CHECK; /* in front of the steps of all tables */
+void links_make(struct build *b);                  /* behind them */
+void links_fini(struct build *b);
 
 /* ---- plan_default.c ---- */
 enum rc carry_default(struct build *b, struct target *t, const json_t *column,

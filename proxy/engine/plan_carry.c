@@ -449,7 +449,7 @@ enum rc carry_constraints(struct build *b, struct target *t)
         const char *fault;
         char *definition;
 
-        if (!constraint_touches(constraint, &t->from) ||
+        if (!constraint_touches(constraint, &t->from) || link_is(t, constraint) ||
             is_released(t, cat_text(constraint, "name")))
             continue;
         fault = constraint_fault(b, t, constraint);

@@ -104,6 +104,7 @@ static const char *const stage_names[] = {
     [ENG_STAGE_BUILD] = "build",       [ENG_STAGE_CUTOVER] = "cutover",
     [ENG_STAGE_REVERT] = "revert",     [ENG_STAGE_SOAK] = "soak",
     [ENG_STAGE_CONTRACT] = "contract", [ENG_STAGE_ABORT] = "abort",
+    [ENG_STAGE_SETTLE] = "settle",
 };
 _Static_assert(ARRAY_LEN(stage_names) == ENG_STAGE_COUNT, "a stage without a name");
 

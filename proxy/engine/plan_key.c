@@ -143,31 +143,12 @@ static void make_key(struct target *t, const json_t *index, const char *from, st
     free(name);
 }
 
-static void refuse_referred(struct build *b, const struct target *t)
-{
-    const json_t *constraints = json_object_get(t->doc, "constraints");
-
-    for (size_t i = 0; i < json_array_size(constraints); i++) {
-        const json_t *constraint = json_array_get(constraints, i);
-        const char *foreign = cat_text(constraint, "foreign_table");
-        char *object;
-
-        if (!foreign || strcmp(foreign, t->relation) != 0)
-            continue;
-        object = mem_printf("constraint %s", cat_text(constraint, "name"));
-        build_refuse(b, object, "drop it first, make it again afterwards",
-                     "it refers to the key of its own table");
-        free(object);
-    }
-}
-
 enum rc carry_key(struct build *b, struct target *t, const json_t *index)
 {
     char *fresh = target_temp(t), *spare = target_temp(t);
     char *object = mem_printf("primary key %s", cat_text(index, "name"));
     struct texts back = {0};
 
-    refuse_referred(b, t);
     build_half(b, t, index, fresh, true);
     build_half(b, t, index, spare, false);
     drop_spare(b, t, index, spare);

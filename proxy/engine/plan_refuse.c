@@ -77,10 +77,13 @@ static const struct {
      "keys that others refer to come with a later version"},
 };
 
-static void refuse_dependent(struct build *b, const char *column, const json_t *dependent)
+static void refuse_dependent(struct build *b, const struct target *t, const char *column,
+                             const json_t *dependent)
 {
     const char *kind = cat_text(dependent, "kind"), *object = cat_text(dependent, "object");
 
+    if (retype_has(t, column) && !strcmp(kind, "pg_constraint"))
+        return; /* plan_links.c */
     for (size_t i = 0; i < ARRAY_LEN(dependents); i++) {
         if (strcmp(dependents[i].kind, kind))
             continue;
@@ -100,7 +103,7 @@ void refuse_dependents(struct build *b, const struct target *t, const char *colu
 
     for (size_t i = 0; i < json_array_size(list); i++)
         if (json_integer_value(json_object_get(json_array_get(list, i), "column")) == num)
-            refuse_dependent(b, column, json_array_get(list, i));
+            refuse_dependent(b, t, column, json_array_get(list, i));
     for (size_t i = 0; i < json_array_size(local); i++)
         if (!strcmp(cat_text(json_array_get(local, i), "name"), column))
             build_refuse(b, cat_text(json_array_get(local, i), "object"), "drop it first",

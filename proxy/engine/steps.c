@@ -50,21 +50,26 @@ const char *eng_steps_pending(const struct eng_migration *m, enum eng_stage stag
     return NULL;
 }
 
-char *eng_steps_undone_sql(const struct eng_migration *m)
+static bool is_undone(const struct eng_step *step, bool back)
+{
+    return step->again && (back || step->stage == ENG_STAGE_SETTLE);
+}
+
+char *eng_steps_undone_sql(const struct eng_migration *m, bool back)
 {
     struct buf sql = {0};
 
     for (size_t i = 0; i < m->plan->nsteps; i++)
-        if (m->plan->steps[i].again)
+        if (is_undone(&m->plan->steps[i], back))
             buf_printf(&sql, "DELETE FROM segue.steps WHERE migration = %" PRId64 " AND no = %d;\n",
                        m->id, m->plan->steps[i].no);
     return sql.len ? buf_take(&sql) : mem_strdup("");
 }
 
-void eng_steps_undone(struct eng_migration *m)
+void eng_steps_undone(struct eng_migration *m, bool back)
 {
     for (size_t i = 0; i < m->plan->nsteps; i++)
-        if (m->plan->steps[i].again)
+        if (is_undone(&m->plan->steps[i], back))
             m->step_done[i] = false;
 }
 

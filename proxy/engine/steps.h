@@ -10,10 +10,10 @@ char *eng_steps_join(const struct eng_migration *m, enum eng_stage stage);
 /* Title of the first step of the stage that is not done; NULL: all are. */
 const char *eng_steps_pending(const struct eng_migration *m, enum eng_stage stage);
 
-/* What the way back makes undone: the statement that takes back the marks ("" or with ";"; heap),
- * and the same in memory, after its COMMIT. */
-char *eng_steps_undone_sql(const struct eng_migration *m);
-void eng_steps_undone(struct eng_migration *m);
+/* What the cut-over, or the way back, makes undone: the statements that take back the marks (each
+ * with ";"; heap), and the same in memory, after its COMMIT. */
+char *eng_steps_undone_sql(const struct eng_migration *m, bool back);
+void eng_steps_undone(struct eng_migration *m, bool back);
 
 /* The mode for LOCK TABLE, "" when the text is none. */
 const char *eng_lock_mode(const char *lock);

@@ -93,12 +93,12 @@ KEEP = {"name": "keep", "operations": [
     for c in ("n", "m", "s")]}
 
 
-def compare(db, ddl):
+def compare(db, ddl, table="items"):
     """The table that segue has migrated against the one that a plain ALTER TABLE has changed."""
     with db.connect(options="-c search_path=") as conn:
         conn.execute(ddl)
-        want = catalog.table(conn, "plain.items")
-        got = catalog.table(conn, "public.items")
+        want = catalog.table(conn, f"plain.{table}")
+        got = catalog.table(conn, f"public.{table}")
     text = repr(want).replace("plain.", "public.")
     assert catalog.difference(ast.literal_eval(text), got) == []
 

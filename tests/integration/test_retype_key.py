@@ -3,7 +3,7 @@
 import psycopg
 import pytest
 from lib import catalog
-from lib.traffic import PLAIN, Pair, Traffic
+from lib.traffic import PLAIN, Traffic
 
 from test_retype_column import compare, kind_of
 
@@ -63,7 +63,7 @@ def test_a_primary_key_becomes_bigint_and_goes_back_as_often_as_wanted(db, segue
     compare(db, "ALTER TABLE plain.items ALTER id TYPE bigint")
     assert key_facts(db, "public") == key_facts(db, "plain") == facts
     assert catalog.traces(db.connect()) == []
-    conn.execute("INSERT INTO items VALUES (5000000000, 'large')")
+    conn.execute("INSERT INTO items (id) VALUES (5000000000)")
     assert db.one("SELECT seqtypid::regtype::text FROM pg_sequence WHERE seqrelid = 'items_id_seq'::regclass") == "bigint"
     assert before["items"]["indexes"].keys() == catalog.table(db.connect(), "items")["indexes"].keys()
 
@@ -102,3 +102,72 @@ def test_a_key_changes_its_type_under_traffic_and_kills(db, segue):
         traffic.flows(20)
         traffic.stop().verify(db, ["old"])
     assert catalog.traces(db.connect()) == []
+
+
+# ---- foreign keys ----
+
+LINKED = ("CREATE SCHEMA IF NOT EXISTS {s};"
+          "CREATE TABLE {s}.items (id serial PRIMARY KEY, label text, note text, filler text, parent integer REFERENCES {s}.items);"
+          "CREATE TABLE {s}.orders (id integer PRIMARY KEY, item integer NOT NULL REFERENCES {s}.items ON DELETE CASCADE);"
+          "CREATE TABLE {s}.lines (id bigint PRIMARY KEY, item integer, CONSTRAINT line_item FOREIGN KEY (item) REFERENCES"
+          " {s}.items ON UPDATE CASCADE DEFERRABLE INITIALLY DEFERRED);"
+          "COMMENT ON CONSTRAINT line_item ON {s}.lines IS 'why'; CREATE INDEX ON {s}.orders (item);"
+          "CREATE TABLE {s}.loose (item integer); ALTER TABLE {s}.loose ADD CONSTRAINT never FOREIGN KEY (item) REFERENCES"
+          " {s}.items NOT VALID;"
+          "INSERT INTO {s}.items (label, filler, parent) SELECT 'row ' || i, '', CASE WHEN i > 1 THEN i - 1 END"
+          " FROM generate_series(1, 300) i;"
+          "INSERT INTO {s}.orders SELECT i, i FROM generate_series(1, 200) i; INSERT INTO {s}.lines SELECT i, i FROM"
+          " generate_series(1, 200) i")
+REFERRED = {"name": "referred", "operations": [
+    {"alter_column": {"table": "orders", "column": "item", "type": "bigint"}},
+    {"alter_column": {"table": "items", "column": "id", "type": "bigint"}}]}
+KEYS_SQL = ("SELECT count(*) FILTER (WHERE convalidated), count(*) FROM pg_constraint WHERE contype = 'f' "
+            "AND connamespace = 'public'::regnamespace")
+
+
+def test_what_refers_to_the_key_is_made_again_and_validated_after(db, segue):
+    for schema in ("public", "plain"):
+        db.sql(LINKED.replace("{s}", schema))
+    proxy = segue(db)
+    with Traffic(proxy.connect, PLAIN) as traffic:
+        traffic.start("old", 1).flows(10)
+        name = proxy.ready(REFERRED)
+        conn = proxy.connect()
+        for turn in ("cutover", "rollback", "cutover"):
+            proxy.cli(turn, name)
+            traffic.flows(10)
+            for sql in ("INSERT INTO orders VALUES (1000, 900)", "INSERT INTO lines VALUES (1000, 900)",
+                        "UPDATE items SET parent = 900 WHERE id = 5", "INSERT INTO loose VALUES (900)"):
+                with pytest.raises(psycopg.errors.ForeignKeyViolation):
+                    conn.execute(sql)
+            proxy.wait(name, lambda row: db.sql(KEYS_SQL) == [(3, 4)] and row["step"] == "", what="what refers to be settled")
+        assert kind_of(db, "id") == kind_of(db, "item", "orders") == "bigint" and kind_of(db, "item", "lines") == "integer"
+        proxy.cli("complete", name, "--force")
+        traffic.flows(10)
+        traffic.stop().verify(db, ["old"])
+    compare(db, "ALTER TABLE plain.items ALTER id TYPE bigint; ALTER TABLE plain.orders ALTER item TYPE bigint")
+    for table in ("orders", "lines", "loose"):
+        compare(db, "SELECT 1", table)
+    assert catalog.traces(db.connect()) == []
+    conn.execute("INSERT INTO items (id) VALUES (5000000000); INSERT INTO orders (id, item) VALUES (1000, 5000000000)")
+    conn.execute("DELETE FROM items WHERE id = 5000000000")
+    assert db.one("SELECT count(*) FROM orders WHERE id = 1000") == 0
+
+
+@pytest.mark.one_version
+def test_what_refers_and_cannot_follow_is_refused_by_name(db, segue):
+    db.sql("CREATE TABLE items (id integer PRIMARY KEY, label text);"
+           "CREATE TABLE names (id integer CONSTRAINT far REFERENCES items);"
+           "CREATE TABLE parts (id integer CONSTRAINT many REFERENCES items) PARTITION BY RANGE (id);"
+           "CREATE VIEW v_items AS SELECT id FROM items")
+    proxy = segue(db)
+    for kind, words in (("text", ["constraint far of public.names", "could not refer"]),
+                        ("bigint", ["constraint many of public.parts", "partitioned", "view public.v_items"])):
+        done = proxy.cli("plan", proxy.file({"name": "x", "operations": [
+            {"alter_column": {"table": "items", "column": "id", "type": kind}}]}), check=None)
+        for word in words:
+            assert word in done.out + done.err
+    done = proxy.cli("plan", proxy.file({"name": "x", "operations": [
+        {"alter_column": {"table": "items", "column": "label", "type": "varchar(9)", "nullable": False, "up": "label"}}]}),
+        check=None)
+    assert 'has "nullable" beside "type"' in done.out + done.err

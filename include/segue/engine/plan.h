@@ -27,6 +27,7 @@ enum eng_stage {
     ENG_STAGE_CUTOVER,  /* all steps in the one cut-over transaction */
     ENG_STAGE_REVERT,   /* soaking back to ready: all steps in one transaction */
     ENG_STAGE_SOAK,     /* soaking: proof of what binds since the cut-over; undone by the revert */
+    ENG_STAGE_SETTLE,   /* after either: what need not be in it, while traffic flows */
     ENG_STAGE_CONTRACT, /* complete: drop the old */
     ENG_STAGE_ABORT,    /* drop what expand made; every step tolerates what is not there */
     ENG_STAGE_COUNT
@@ -53,7 +54,8 @@ struct eng_step {
     char *lock_on; /* "public.checks" (several with commas), or "" */
     char *holds;   /* how long, for people: "an instant; lock_timeout 200 ms, retried" */
     bool gate;     /* stronger than SHARE UPDATE EXCLUSIVE on a live table: gate + lock_timeout */
-    bool again;    /* the way back uses up what it has made: then it is done again, in `ready` */
+    bool again;    /* of build: the way back uses up what it has made, and `ready` does it again; of
+                    * settle: done again after every turn */
     char *index_schema, *index_name; /* CONCURRENTLY: what to look for in the catalog */
     int undoes; /* number of the step that this one takes back, and must have run; 0: none */
 };
