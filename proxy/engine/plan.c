@@ -41,15 +41,6 @@ static void number_steps(struct eng_plan *plan)
     free(numbers);
 }
 
-static enum rc not_yet(struct build *b, const struct file_op *op)
-{
-    char *path = mem_printf("operations[%zu].%s", op->index, file_op_name(op->kind));
-
-    build_refuse(b, path, NULL, "this operation comes with a later version");
-    free(path);
-    return RC_OK;
-}
-
 /* Operations that are about more than a table's columns, planned when those are: kind by kind,
  * since a type may go that a table or column takes along. NULL: not one of them. */
 static enum rc (*const rooms[FILE_OP_COUNT])(struct build *b, const struct file_op *op) = {
@@ -58,7 +49,7 @@ static enum rc (*const rooms[FILE_OP_COUNT])(struct build *b, const struct file_
     [FILE_DROP_INDEX] = plan_drop_index,
     [FILE_RENAME_CONSTRAINT] = plan_rename_constraint,
     [FILE_SET_REPLICA_IDENTITY] = plan_replica_identity,
-    [FILE_SQL] = not_yet,
+    [FILE_SQL] = plan_statements,
     [FILE_CREATE_ENUM] = plan_create_enum,
     [FILE_ADD_ENUM_VALUE] = plan_add_enum_value,
     [FILE_REMOVE_ENUM] = plan_remove_enum,

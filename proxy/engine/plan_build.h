@@ -22,6 +22,7 @@
  *   plan_probe.c  a look at the rows: does `up` work on them?
  *   plan_things.c whole tables, indexes, names of constraints, replica identity
  *   plan_enum.c   enum types
+ *   plan_sql.c    the file's own statements
  *   plan_json.c   to JSON and back
  */
 #ifndef SEGUE_ENGINE_PLAN_BUILD_H
@@ -209,7 +210,7 @@ enum rc new_indexes(struct build *b) MUST_CHECK;
 /* ---- plan_version.c ---- */
 enum rc new_version(struct build *b) MUST_CHECK;
 
-/* ---- plan_things.c, plan_enum.c: one operation each, and what they share ---- */
+/* ---- plan_things.c, plan_enum.c, plan_sql.c: one operation each, and what they share ---- */
 char *plan_path(const struct file_op *op, const char *field); /* "operations[1].sql.up"; heap */
 char *plan_name(const struct file_op *op);                    /* op->table, as SQL says it; heap */
 enum rc plan_fail(struct build *b, const struct file_op *op, const char *field, const char *fmt,
@@ -223,6 +224,7 @@ enum rc plan_rename_table(struct build *b, const struct file_op *op) MUST_CHECK;
 enum rc plan_drop_index(struct build *b, const struct file_op *op) MUST_CHECK;
 enum rc plan_rename_constraint(struct build *b, const struct file_op *op) MUST_CHECK;
 enum rc plan_replica_identity(struct build *b, const struct file_op *op) MUST_CHECK;
+enum rc plan_statements(struct build *b, const struct file_op *op) MUST_CHECK;
 enum rc plan_create_enum(struct build *b, const struct file_op *op) MUST_CHECK;
 enum rc plan_add_enum_value(struct build *b, const struct file_op *op) MUST_CHECK;
 enum rc plan_remove_enum(struct build *b, const struct file_op *op) MUST_CHECK;

@@ -1,0 +1,211 @@
+/*
+ * The file's own statements. `up` runs with expand, or with complete (onComplete); `down` with an
+ * abort, if `up` has run. What would hold up those who use the database is refused; what takes a
+ * strong lock for an instant runs behind the gate, all else on a connection of its own for as long
+ * as it takes.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "plan_build.h"
+#include "segue/base/buf.h"
+#include "segue/base/mem.h"
+#include "segue/catalog/catalog.h"
+#include "segue/sql/ddl.h"
+#include "segue/sql/expr.h"
+
+struct statements {
+    const struct file_op *op;
+    const char *field; /* "up", "down" */
+    struct texts on;   /* what is locked strongly, quoted */
+    const char *lock;  /* the strongest lock on it */
+    bool tables;       /* all of it are tables: LOCK TABLE can be had first */
+};
+
+/* From the strongest. */
+static const char *const strong[] = {"ACCESS EXCLUSIVE", "EXCLUSIVE", "SHARE ROW EXCLUSIVE",
+                                     "SHARE"};
+
+static size_t strength(const char *lock)
+{
+    size_t i = 0;
+
+    while (i < ARRAY_LEN(strong) && strcmp(strong[i], lock))
+        i++;
+    return i;
+}
+
+/* ---- what is touched ---- */
+
+static const struct target *target_of(const struct build *b, const char *relation)
+{
+    for (size_t i = 0; i < b->ntargets; i++)
+        if (!strcmp(b->targets[i].relation, relation))
+            return &b->targets[i];
+    return NULL;
+}
+
+static bool is_dropped(const struct build *b, const char *relation)
+{
+    for (size_t i = 0; i < b->plan->ndropped; i++)
+        if (!strcmp(b->plan->dropped[i], relation))
+            return true;
+    return false;
+}
+
+static void add_lock(struct statements *s, const char *relation, const char *lock, bool table)
+{
+    if (strength(lock) == ARRAY_LEN(strong))
+        return;
+    if (!s->on.n || strength(lock) < strength(s->lock))
+        s->lock = lock;
+    s->tables = (s->tables || !s->on.n) && table;
+    if (!texts_has(&s->on, relation))
+        texts_add(&s->on, "%s", relation);
+}
+
+static void judge_touch(struct build *b, struct statements *s, const struct sql_ddl_touch *touch,
+                        const PGresult *res)
+{
+    const char *relation = PQgetvalue(res, 0, 0);
+    char *path = plan_path(s->op, s->field);
+
+    if (PQgetvalue(res, 0, 2)[0] == 't')
+        build_refuse(b, relation, NULL, "%s, statement %d, %s: it is not a user's", path,
+                     touch->statement, touch->what);
+    else if (touch->refusal)
+        build_refuse(b, relation, touch->hint, "%s, statement %d, %s: %s", path, touch->statement,
+                     touch->what, touch->refusal);
+    else if (target_of(b, relation) || is_dropped(b, relation))
+        build_refuse(b, relation, "put it into another migration",
+                     "%s, statement %d, %s: the file changes this table by another operation", path,
+                     touch->statement, touch->what);
+    else
+        add_lock(s, relation, touch->lock, PQgetvalue(res, 0, 1)[0] == 't');
+    free(path);
+}
+
+/* What is not there is made by this migration: nobody uses it. */
+static enum rc look_up(struct build *b, struct statements *s, const struct sql_ddl_touch *touch)
+{
+    static const char sql[] =
+        "SELECT format('%I.%I', n.nspname, c.relname), c.relkind IN ('r', 'p'), n.nspname LIKE"
+        " 'pg\\_%' OR n.nspname IN ('segue', 'information_schema') FROM pg_class c JOIN"
+        " pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass($1)";
+    char *name = touch->schema ? sql_quote_qualified(touch->schema, touch->name)
+                               : sql_quote_ident(touch->name);
+    const char *params[] = {name};
+    PGresult *res;
+    enum rc rc = cat_query(b->conn, sql, 1, params, &res, b->err);
+
+    free(name);
+    if (rc != RC_OK)
+        return rc;
+    if (PQntuples(res))
+        judge_touch(b, s, touch, res);
+    PQclear(res);
+    return RC_OK;
+}
+
+static enum rc judge(struct build *b, struct statements *s, const char *text)
+{
+    struct err why = {0};
+    struct sql_ddl ddl;
+    enum rc rc = RC_OK;
+
+    if (sql_ddl_read(text, &ddl, &why) != RC_OK) {
+        if (why.hint[0])
+            err_hint(b->err, "%s", why.hint);
+        return plan_fail(b, s->op, s->field, "%s", why.text);
+    }
+    for (size_t i = 0; rc == RC_OK && i < ddl.ntouches; i++)
+        rc = look_up(b, s, &ddl.touches[i]);
+    if (rc == RC_OK && ddl.opaque) {
+        char *path = plan_path(s->op, s->field);
+
+        build_warn(b, path, "its locks are not announced to the gate; lock_timeout bounds them",
+                   "statement %d cannot be looked into", ddl.opaque);
+        free(path);
+    }
+    sql_ddl_fini(&ddl);
+    return rc;
+}
+
+/* ---- steps ---- */
+
+static struct eng_step *sql_step(struct build *b, const struct statements *s, enum eng_stage stage,
+                                 const char *text)
+{
+    struct eng_step *step = build_step(b, stage, ENG_STEP_SQL, -1, "run operations[%zu].sql.%s",
+                                       s->op->index, s->field);
+    struct buf on = {0};
+
+    step_sql(step, "%s", text);
+    step_rank(step, s->op->index);
+    for (size_t i = 0; i < s->on.n; i++)
+        buf_printf(&on, "%s%s", i ? ", " : "", s->on.v[i]);
+    if (s->on.n) {
+        char *lock = mem_printf("%s%s", s->lock, s->tables ? "" : ", as the statements come to it");
+
+        step_lock(
+            step, lock, on.data,
+            "an instant; lock_timeout, retried; cancelled when it takes longer than the gate");
+        free(lock);
+    } else {
+        free(step->holds);
+        step->holds = mem_strdup("one transaction, as long as it takes; lock_timeout");
+    }
+    buf_fini(&on);
+    return step;
+}
+
+static enum rc plan_text(struct build *b, const struct file_op *op, const char *field,
+                         const char *text, enum eng_stage stage, size_t undoes)
+{
+    struct statements s = {.op = op, .field = field, .lock = ""};
+    enum rc rc = judge(b, &s, text);
+
+    if (rc == RC_OK)
+        sql_step(b, &s, stage, text)->undoes = (int)undoes;
+    texts_fini(&s.on);
+    return rc;
+}
+
+/* What a stage does to a table is one step: statements cannot run in its middle. */
+static void refuse_between(struct build *b, const struct file_op *op)
+{
+    for (size_t t = 0; t < b->ntargets; t++) {
+        bool before = false, behind = false;
+
+        for (size_t i = 0; i < b->file->nops; i++) {
+            before |= i < op->index && b->op_target[i] == (ptrdiff_t)t;
+            behind |= i > op->index && b->op_target[i] == (ptrdiff_t)t;
+        }
+        if (before && behind) {
+            char *path = plan_path(op, "up");
+
+            build_refuse(b, path, "put it before the first of them, or behind the last",
+                         "it stands between two operations on %s, which are one step",
+                         b->targets[t].relation);
+            free(path);
+        }
+    }
+}
+
+enum rc plan_statements(struct build *b, const struct file_op *op)
+{
+    char *path;
+
+    if (op->on_complete)
+        return plan_text(b, op, "up", op->up, ENG_STAGE_CONTRACT, 0);
+    refuse_between(b, op);
+    if (plan_text(b, op, "up", op->up, ENG_STAGE_EXPAND, 0) != RC_OK)
+        return RC_ERR;
+    if (op->down)
+        return plan_text(b, op, "down", op->down, ENG_STAGE_ABORT, b->plan->nsteps);
+    path = plan_path(op, "up");
+    build_warn(b, path, "say how it is taken back, in \"down\"",
+               "there is no \"down\": an abort leaves what it has done");
+    free(path);
+    return RC_OK;
+}

@@ -1,0 +1,158 @@
+"""The operation `sql`: the file's own statements, when they run, what they may not do."""
+
+import pytest
+from lib import catalog
+from lib.wait import until
+
+SCHEMA = """
+CREATE TABLE items (id int PRIMARY KEY, label text, n int);
+CREATE TABLE log (id bigserial PRIMARY KEY, what text);
+CREATE INDEX ix_n ON items (n);
+INSERT INTO items SELECT i, 'l' || i, i FROM generate_series(1, 50) i;
+"""
+FILE = {"name": "own", "operations": [
+    {"create_table": {"name": "kinds", "columns": [{"name": "id", "type": "int", "pk": True}, {"name": "name", "type": "text"}]}},
+    {"sql": {"up": "INSERT INTO kinds VALUES (1, 'one'), (2, 'it''s; two'); -- both",
+             "down": "DELETE FROM kinds"}},
+    {"sql": {"up": "CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.what := 'x'; RETURN NEW; END $$;"
+                   "CREATE TRIGGER touched BEFORE INSERT ON log FOR EACH ROW EXECUTE FUNCTION touch()",
+             "down": "DROP TRIGGER touched ON log; DROP FUNCTION touch()"}},
+    {"add_column": {"table": "items", "column": {"name": "size", "type": "int", "nullable": True}}},
+    {"sql": {"up": "ALTER INDEX ix_n RENAME TO ix_items_n; COMMENT ON TABLE log IS 'of the new revision'", "onComplete": True}}]}
+PLAIN = """
+CREATE TABLE kinds (id int PRIMARY KEY, name text NOT NULL);
+INSERT INTO kinds VALUES (1, 'one'), (2, 'it''s; two');
+CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.what := 'x'; RETURN NEW; END $$;
+CREATE TRIGGER touched BEFORE INSERT ON log FOR EACH ROW EXECUTE FUNCTION touch();
+ALTER TABLE items ADD size int;
+ALTER INDEX ix_n RENAME TO ix_items_n;
+"""
+
+
+def whole(db):
+    with db.connect() as conn:
+        return catalog.whole(conn)
+
+
+def one(operation):
+    return {"name": "m", "operations": [{"sql": operation}]}
+
+
+def test_statements_run_when_they_should_and_are_taken_back(db, copy, segue):
+    db.sql(SCHEMA)
+    copy.sql(SCHEMA)
+    before = whole(db)
+    proxy = segue(db)
+    shown = proxy.cli("plan", proxy.file(FILE)).out
+    assert "SHARE ROW EXCLUSIVE on public.log" in shown and "ALTER INDEX ix_n RENAME" in shown
+    proxy.ready(FILE)
+    assert db.one("SELECT count(*) FROM kinds") == 2
+    assert db.one("SELECT to_regclass('ix_n') IS NOT NULL")
+    proxy.cli("abort", "own", "--force")
+    assert catalog.difference(before, whole(db)) == []
+    proxy.done(FILE)
+    assert db.one("SELECT obj_description('log'::regclass, 'pg_class')") == "of the new revision"
+    copy.sql(PLAIN)
+    assert catalog.difference(whole(copy), whole(db)) == []
+
+
+def test_nothing_runs_twice_when_segue_dies_while_a_statement_runs(db, segue):
+    """The backend outlives its segue, and ends its transaction when the next segue is there already."""
+    db.sql(SCHEMA)
+    proxy = segue(db)
+    with db.connect() as gatekeeper:
+        gatekeeper.execute("SELECT pg_advisory_lock(77)")
+        up = "INSERT INTO log (what) VALUES ('once'); SET LOCAL search_path = public; SELECT pg_sleep(0) FROM log; " \
+             "DO $$ BEGIN WHILE NOT pg_try_advisory_lock_shared(77) LOOP PERFORM pg_sleep(0.02); END LOOP; END $$"
+        proxy.begin(one({"up": up, "down": "DELETE FROM log"}))
+        running = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_try_advisory_lock_shared(77)%' AND state = 'active' AND pid <> pg_backend_pid()"
+        until("the statement to run", lambda: db.one(running) == 1)
+        proxy.kill9()
+        proxy.start()
+        until("the next one to want it, too", lambda: "again" in proxy.log_text() or db.one(running) == 2)
+        gatekeeper.execute("SELECT pg_advisory_unlock(77)")
+    proxy.wait_phase("m", "ready")
+    assert db.one("SELECT count(*) FROM log") == 1
+    proxy.cli("abort", "m")
+    assert db.one("SELECT count(*) FROM log") == 0
+
+
+@pytest.mark.one_version
+def test_what_fails_leaves_nothing_behind_and_down_is_not_run_for_it(db, segue):
+    db.sql(SCHEMA)
+    proxy = segue(db)
+    proxy.begin(one({"up": "INSERT INTO log (what) VALUES ('a'); SELECT 1 / (SELECT 0)", "down": "INSERT INTO log (what) VALUES ('down')"}))
+    row = proxy.wait("m", lambda r: r["error"])
+    assert "division by zero" in row["error"] and row["phase"] == "expanding"
+    proxy.cli("abort", "m")
+    assert db.one("SELECT count(*) FROM log") == 0
+    assert proxy.phase("m") == "aborted"
+
+
+@pytest.mark.one_version
+def test_a_long_statement_can_be_aborted(db, segue):
+    db.sql(SCHEMA)
+    proxy = segue(db)
+    proxy.begin(one({"up": "INSERT INTO log (what) VALUES ('a'); SELECT pg_sleep(600)", "down": "INSERT INTO log (what) VALUES ('down')"}))
+    until("it to sleep", lambda: db.one("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'") == 1)
+    assert proxy.console("SHOW MIGRATIONS")[0]["phase"] == "expanding"  # the engine goes on meanwhile
+    proxy.cli("abort", "m")
+    assert proxy.phase("m") == "aborted"
+    assert db.one("SELECT count(*) FROM log") == 0
+
+
+REFUSED = {
+    "syntax": ({"up": "SELEC 1"}, "operations[0].sql.up: "),
+    "transaction control": ({"up": "SELECT 1; COMMIT"}, "statement 2, transaction control"),
+    "concurrently": ({"up": "CREATE INDEX CONCURRENTLY i ON items (n)"}, "use create_index"),
+    "index build": ({"up": "CREATE INDEX i ON items (n)"}, "nobody could write to the table while it is built"),
+    "add column": ({"up": "ALTER TABLE items ADD c int"}, "use add_column"),
+    "validation": ({"up": "ALTER TABLE items ADD CHECK (n > 0)"}, "use create_constraint"),
+    "drop table": ({"up": "DROP TABLE items", "onComplete": True}, "use drop_table"),
+    "in down": ({"up": "SELECT 1", "down": "DROP TABLE items"}, "operations[0].sql.down, statement 1, DROP"),
+    "cascade": ({"up": "DROP TYPE IF EXISTS x CASCADE"}, "CASCADE drops what the file does not name"),
+    "system catalog": ({"up": "ALTER TABLE pg_class SET (fillfactor = 50)"}, "it is not a user's"),
+    "segue's own": ({"up": "DELETE FROM segue.migrations"}, "schema segue is segue's own"),
+}
+
+
+@pytest.mark.one_version
+def test_what_would_hold_up_the_application_is_refused(db, segue):
+    db.sql(SCHEMA)
+    proxy = segue(db)
+    before = whole(db)
+    for what, (operation, wanted) in REFUSED.items():
+        shown = proxy.cli("plan", proxy.file(one(operation)), check=None)
+        assert wanted in shown.out + shown.err, f"{what}: {wanted!r} is not in\n{shown.out}\n{shown.err}"
+    proxy.cli("start", proxy.file(one(REFUSED["drop table"][0])), check=1)
+    rename = {"rename_column": {"table": "items", "from": "label", "to": "title"}}
+    migrating = {"name": "m", "operations": [rename, {"sql": {"up": "ALTER TABLE items ALTER n SET DEFAULT 1"}}]}
+    assert "the file changes this table by another operation" in proxy.cli("plan", proxy.file(migrating), check=1).out
+    between = {"name": "m", "operations": [rename, {"sql": {"up": "SELECT 1"}},
+                                           {"add_column": {"table": "items", "column": {"name": "c", "type": "int", "nullable": True}}}]}
+    assert "it stands between two operations on public.items" in proxy.cli("plan", proxy.file(between), check=1).out
+    opaque = proxy.cli("plan", proxy.file(one({"up": "DO 'BEGIN END'"}))).out
+    assert "cannot be looked into" in opaque and 'there is no "down"' in opaque
+    after = whole(db)
+    before["schemas"] = after["schemas"]
+    assert catalog.difference(before, after) == []
+
+
+@pytest.mark.one_version
+def test_a_strong_lock_is_taken_behind_the_gate(db, segue):
+    db.sql(SCHEMA)
+    proxy = segue(db)
+    with proxy.connect(autocommit=False) as client:
+        client.execute("INSERT INTO log (what) VALUES ('open')")
+        proxy.begin(one({"up": "ALTER TABLE log ALTER what SET DEFAULT 'w'", "down": "ALTER TABLE log ALTER what DROP DEFAULT"}))
+        proxy.wait("m", lambda r: r["blockers"])
+        with proxy.connect() as other:
+            other.execute("SET statement_timeout = '10s'")
+            assert other.execute("SELECT count(*) FROM log").fetchone() == (0,)
+        client.commit()
+    proxy.wait_phase("m", "ready")
+    with db.connect() as conn:
+        assert catalog.table(conn, "log")["columns"]["what"]["default"] == "'w'::text"
+    proxy.cli("abort", "m")
+    with db.connect() as conn:
+        assert catalog.table(conn, "log")["columns"]["what"]["default"] is None

@@ -1,0 +1,145 @@
+/* sql/ddl.h: what statements do to relations, and what may not stand in a migration. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "segue/base/buf.h"
+#include "segue/base/mem.h"
+#include "segue/sql/ddl.h"
+
+/* "s.t: ACCESS EXCLUSIVE" of each touch, with "!" where it is refused if it is there. */
+static char *told(const char *text)
+{
+    struct buf out = {0};
+    struct err err = {0};
+    struct sql_ddl ddl;
+
+    if (sql_ddl_read(text, &ddl, &err) != RC_OK)
+        fail_msg("%s\n  gives: %s", text, err.text);
+    for (size_t i = 0; i < ddl.ntouches; i++)
+        buf_printf(&out, "%s%s%s%s: %s%s", i ? ", " : "",
+                   ddl.touches[i].schema ? ddl.touches[i].schema : "",
+                   ddl.touches[i].schema ? "." : "", ddl.touches[i].name, ddl.touches[i].lock,
+                   ddl.touches[i].refusal ? "!" : "");
+    if (ddl.opaque)
+        buf_printf(&out, " opaque %d", ddl.opaque);
+    sql_ddl_fini(&ddl);
+    return buf_take(&out);
+}
+
+static void statements_tell_what_they_lock(void **state)
+{
+    static const char *const rows[][2] = {
+        {"SELECT 1; INSERT INTO t VALUES (1); UPDATE t SET a = 1; DELETE FROM t", ""},
+        {"CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'", ""},
+        {"CREATE TYPE e AS ENUM ('a'); COMMENT ON TABLE t IS 'x'; GRANT SELECT ON t TO PUBLIC", ""},
+        {"SET LOCAL search_path = a; ANALYZE t", ""},
+        {"SELECT 1; DO 'BEGIN END'; CALL p()", " opaque 2"},
+        {"CREATE TABLE n (a int REFERENCES s.u, b int, FOREIGN KEY (b) REFERENCES v (id))",
+         "s.u: SHARE ROW EXCLUSIVE, v: SHARE ROW EXCLUSIVE"},
+        {"CREATE TABLE n () INHERITS (p)", "p: ACCESS EXCLUSIVE"},
+        {"CREATE TABLE n PARTITION OF s.p DEFAULT", "s.p: ACCESS EXCLUSIVE"},
+        {"CREATE TRIGGER g BEFORE INSERT ON s.t FOR EACH ROW EXECUTE FUNCTION f()",
+         "s.t: SHARE ROW EXCLUSIVE"},
+        {"CREATE POLICY p ON t; CREATE RULE r AS ON UPDATE TO u DO NOTHING",
+         "t: ACCESS EXCLUSIVE, u: ACCESS EXCLUSIVE"},
+        {"CREATE OR REPLACE VIEW v AS SELECT 1", "v: ACCESS EXCLUSIVE"},
+        {"CREATE INDEX i ON t (a)", "t: SHARE!"},
+        {"TRUNCATE a, s.b", "a: ACCESS EXCLUSIVE, s.b: ACCESS EXCLUSIVE"},
+        {"ALTER TABLE t ALTER a SET DEFAULT 1, ALTER a SET STATISTICS 5",
+         "t: ACCESS EXCLUSIVE, t: "},
+        {"ALTER TABLE t ADD COLUMN b int", "t: ACCESS EXCLUSIVE!"},
+        {"ALTER TABLE t DROP COLUMN b", "t: ACCESS EXCLUSIVE!"},
+        {"ALTER TABLE t ALTER b TYPE text", "t: ACCESS EXCLUSIVE!"},
+        {"ALTER TABLE t ALTER b SET NOT NULL", "t: ACCESS EXCLUSIVE!"},
+        {"ALTER TABLE t ADD CHECK (a > 0)", "t: ACCESS EXCLUSIVE!"},
+        {"ALTER TABLE t ADD CHECK (a > 0) NOT VALID", "t: ACCESS EXCLUSIVE"},
+        {"ALTER TABLE t ADD FOREIGN KEY (a) REFERENCES u NOT VALID",
+         "u: SHARE ROW EXCLUSIVE, t: ACCESS EXCLUSIVE"},
+        {"ALTER TABLE t VALIDATE CONSTRAINT c", "t: ACCESS EXCLUSIVE!"},
+        {"ALTER TABLE t SET LOGGED", "t: ACCESS EXCLUSIVE!"},
+        {"ALTER TABLE t ATTACH PARTITION p DEFAULT", "t: ACCESS EXCLUSIVE!"},
+        {"ALTER TABLE t OWNER TO o", "t: ACCESS EXCLUSIVE"},
+        {"ALTER TABLE t ENABLE ROW LEVEL SECURITY", "t: ACCESS EXCLUSIVE"},
+        {"ALTER TABLE t DISABLE TRIGGER g", "t: SHARE ROW EXCLUSIVE"},
+        {"DROP TABLE a, s.b", "a: ACCESS EXCLUSIVE!, s.b: ACCESS EXCLUSIVE!"},
+        {"DROP INDEX i", "i: ACCESS EXCLUSIVE!"},
+        {"DROP VIEW s.v; DROP FUNCTION f(); DROP TYPE e; DROP SCHEMA s", "s.v: ACCESS EXCLUSIVE"},
+        {"DROP TRIGGER g ON s.t; DROP POLICY p ON t", "s.t: ACCESS EXCLUSIVE, t: ACCESS EXCLUSIVE"},
+        {"ALTER TABLE t RENAME TO u", "t: ACCESS EXCLUSIVE!"},
+        {"ALTER TABLE t RENAME a TO b", "t: ACCESS EXCLUSIVE!"},
+        {"ALTER TABLE t RENAME CONSTRAINT a TO b", "t: ACCESS EXCLUSIVE!"},
+        {"ALTER INDEX i RENAME TO j", "i: SHARE UPDATE EXCLUSIVE"},
+        {"ALTER VIEW v RENAME TO w", "v: ACCESS EXCLUSIVE"},
+        {"ALTER FUNCTION f() RENAME TO g", ""},
+        {"ALTER TABLE t SET SCHEMA s", "t: ACCESS EXCLUSIVE!"},
+        {"SELECT segue.json_or_wrap('1')", ""},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        char *is = told(rows[i][0]);
+
+        if (strcmp(is ? is : "", rows[i][1]))
+            fail_msg("%s\n  gives: %s\n  not:   %s", rows[i][0], is, rows[i][1]);
+        free(is);
+    }
+}
+
+static void what_may_not_stand_there_is_named(void **state)
+{
+    static const char *const rows[][2] = {
+        {"SELEC 1", "syntax error"},
+        {" -- nothing\n", "there is no statement"},
+        {"BEGIN", "statement 1, transaction control"},
+        {"SELECT 1; COMMIT", "statement 2, transaction control"},
+        {"SAVEPOINT a", "transaction control"},
+        {"VACUUM t", "VACUUM: it cannot run in a transaction"},
+        {"CREATE INDEX CONCURRENTLY i ON t (a)", "CREATE INDEX: it cannot run"},
+        {"DROP INDEX CONCURRENTLY i", "DROP: it cannot run"},
+        {"DROP TABLE t CASCADE", "CASCADE drops what the file does not name"},
+        {"ALTER TABLE t DROP CONSTRAINT c CASCADE", "CASCADE"},
+        {"TRUNCATE t CASCADE", "CASCADE"},
+        {"REINDEX TABLE t", "REINDEX"},
+        {"REFRESH MATERIALIZED VIEW v", "REFRESH"},
+        {"CLUSTER t", "CLUSTER"},
+        {"LOCK TABLE t", "LOCK"},
+        {"COPY t FROM STDIN", "COPY"},
+        {"SET search_path = a", "SET: it would change the session"},
+        {"SET LOCAL lock_timeout = 0", "segue sets this itself"},
+        {"RESET ALL", "SET: it would change"},
+        {"SET LOCAL ROLE x", "segue sets this itself"},
+        {"PREPARE a AS SELECT 1", "PREPARE"},
+        {"CREATE DATABASE d", "CREATE DATABASE: it cannot"},
+        {"ALTER SYSTEM SET work_mem = 1", "ALTER SYSTEM"},
+        {"DELETE FROM segue.steps", "schema segue is segue's own"},
+        {"EXPLAIN SELECT 1", "it is not known to be safe"},
+        {"CHECKPOINT", "it is not known to be safe"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct err err = {0};
+        struct sql_ddl ddl;
+
+        if (sql_ddl_read(rows[i][0], &ddl, &err) != RC_ERR)
+            fail_msg("accepted: %s", rows[i][0]);
+        if (!strstr(err.text, rows[i][1]))
+            fail_msg("%s\n  gives: %s\n  not:   %s", rows[i][0], err.text, rows[i][1]);
+        assert_null(ddl.touches);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(statements_tell_what_they_lock),
+        cmocka_unit_test(what_may_not_stand_there_is_named),
+    };
+
+    return cmocka_run_group_tests_name("sql_ddl", tests, NULL, NULL);
+}
