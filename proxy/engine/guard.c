@@ -254,6 +254,29 @@ static char *going_quiet(const struct eng_dual *dual, enum eng_direction dir)
     return buf_take(&out);
 }
 
+/* Is the truth NOT NULL and the side that follows not? Then who inserts by the latter may leave
+ * both out, and gets a value through the other expression. */
+static bool is_stricter(const struct eng_dual *dual, enum eng_direction dir)
+{
+    bool source = dir == ENG_FORWARD ? dual->old_not_null : dual->not_null;
+    bool target = dir == ENG_FORWARD ? dual->not_null : dual->old_not_null;
+
+    return dual->old_name && dual->new_name && !dual->plain && source && !target;
+}
+
+static char *pair_quiet(const struct eng_dual *dual, enum eng_direction dir)
+{
+    char *in_step = eng_dual_in_step(dual, dir, "NEW."), *source, *out;
+
+    if (!is_stricter(dual, dir))
+        return in_step;
+    source = sql_quote_ident(dir == ENG_FORWARD ? dual->old_name : dual->new_name);
+    out = mem_printf("(%s AND NEW.%s IS NOT NULL)", in_step, source);
+    free(source);
+    free(in_step);
+    return out;
+}
+
 /* When the trigger may be skipped. For an added column this is not "in step": an update of what
  * `up` reads must be seen, and WHEN knows no OLD row in a trigger that also serves INSERT. */
 static char *quiet(const struct eng_dual *dual, enum eng_direction dir)
@@ -265,7 +288,7 @@ static char *quiet(const struct eng_dual *dual, enum eng_direction dir)
     if (is_going(dual))
         return going_quiet(dual, dir);
     if (dual->old_name || !is_guarded(dual))
-        return eng_dual_in_step(dual, dir, "NEW.");
+        return pair_quiet(dual, dir);
     if (dir == ENG_REVERSE && dual->nup_columns == 0)
         return mem_strdup("true");
     side = side_of(dual, dir, "NEW.");
@@ -293,7 +316,7 @@ static void changed(struct buf *out, const char *column)
 }
 
 static void pair_rules(struct buf *out, const struct eng_dual *dual, const struct side *side,
-                       const char *in_step)
+                       enum eng_direction dir, const char *in_step)
 {
     char *source = sql_quote_ident(side->source);
     char *target = sql_quote_ident(side->target);
@@ -301,15 +324,18 @@ static void pair_rules(struct buf *out, const struct eng_dual *dual, const struc
     buf_printf(out, "  IF NOT %s THEN\n    IF TG_OP = 'INSERT' THEN\n", in_step);
     buf_printf(out, "      IF NEW.%s IS NOT NULL THEN\n        NEW.%s := %s;\n", target, source,
                side->to_source);
-    buf_printf(out, "      ELSE\n        NEW.%s := %s;\n      END IF;\n    ELSIF ", target,
-               side->to_target);
+    buf_printf(out, "      ELSE\n        NEW.%s := %s;\n", target, side->to_target);
+    if (is_stricter(dual, dir))
+        buf_printf(out,
+                   "        IF NEW.%s IS NULL THEN\n          NEW.%s := %s;\n        END IF;\n",
+                   source, source, side->to_source);
+    buf_append_str(out, "      END IF;\n    ELSIF ");
     changed(out, side->source);
     buf_printf(out, " THEN\n      NEW.%s := %s;\n    ELSIF ", target, side->to_target);
     changed(out, side->target);
     buf_printf(out, " THEN\n      NEW.%s := %s;\n", source, side->to_source);
     buf_printf(out, "    ELSIF NEW.%s IS NULL THEN\n      NEW.%s := %s;\n    END IF;\n  END IF;\n",
                target, target, side->to_target);
-    (void)dual;
     free(source);
     free(target);
 }
@@ -389,7 +415,7 @@ static void dual_rules(struct buf *body, const struct eng_dual *dual, enum eng_d
         struct side side = side_of(dual, dir, "NEW.");
 
         if (side.source)
-            pair_rules(body, dual, &side, skip);
+            pair_rules(body, dual, &side, dir, skip);
         else
             added_rules(body, dual, &side, dir);
         side_fini(&side);

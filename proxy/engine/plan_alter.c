@@ -102,7 +102,7 @@ static enum rc alter_in_place(struct build *b, struct target *t, const char *pat
         comment_on(&t->revert, t, name, cat_text(column, "comment"));
     }
     if (rc == RC_OK && op->nullable == FILE_NO && !flag(column, "not_null"))
-        constraint_not_null(b, t, op->column, true);
+        constraint_not_null(b, t, op->column, op->column, true);
     if (rc == RC_OK && op->nullable == FILE_YES && flag(column, "not_null"))
         rc = release_not_null(b, t, path, op->column, op->down);
     if (rc == RC_OK)
@@ -111,23 +111,45 @@ static enum rc alter_in_place(struct build *b, struct target *t, const char *pat
     return rc;
 }
 
+/* With a second column: another name, another type, or values that `up` changes. */
+static enum rc alter_pair(struct build *b, struct target *t, const char *path,
+                          const struct file_op *op)
+{
+    const json_t *column = cat_column(t->doc, op->column);
+    struct pair pair = {path,   "column", op->column, op->to,       op->type,
+                        op->up, op->down, false,      op->nullable, &op->def};
+    char *name, *at;
+    enum rc rc = RC_OK;
+
+    if (op->nullable == FILE_YES && flag(column, "not_null") && !op->down)
+        build_refuse(b, t->relation, "let \"down\" give one for a NULL",
+                     "column %s is NOT NULL until complete: rows of the new application need a "
+                     "value for it",
+                     op->column);
+    if (op->def.to) {
+        at = mem_printf("%s.default", path);
+        rc =
+            build_check_expr(b, at, op->def.to, op->type ? op->type : cat_text(column, "type"), "");
+        free(at);
+    }
+    if (rc == RC_OK)
+        rc = op->to ? target_plan_pair(b, t, &pair) : target_plan_retype(b, t, &pair);
+    if (rc != RC_OK)
+        return rc;
+    name = sql_quote_ident(retype_half(t, op->to ? op->to : op->column));
+    if (op->comment.set)
+        comment_on(&t->expand, t, name, op->comment.to);
+    free(name);
+    return add_constraints(b, t, path, op);
+}
+
 enum rc plan_alter_column(struct build *b, struct target *t, const char *path,
                           const struct file_op *op)
 {
-    const char *second = op->to ? "name" : op->up ? "up" : NULL;
-
-    if (op->type)
-        return target_plan_retype(b, t, path, op);
-    if (!second && op->down && op->nullable != FILE_YES)
-        second = "down";
     if (check_column(b, t, path, op->column) != RC_OK)
         return RC_ERR;
-    if (second) {
-        build_refuse(b, t->relation, "mend the rows first, and leave it out",
-                     "column %s: \"%s\" needs a second column, which alter_column does not make "
-                     "yet",
-                     op->column, second);
-        return RC_OK;
-    }
+    /* a NULL that is mended on the way back needs no second column */
+    if (op->to || op->type || op->up || (op->down && op->nullable != FILE_YES))
+        return alter_pair(b, t, path, op);
     return alter_in_place(b, t, path, op);
 }

@@ -125,13 +125,17 @@ struct pair {         /* an old and a new column */
     const char *from, *to;
     const char *type, *up, *down; /* NULL: of the old column; none is given */
     bool retypes;                 /* `to` waits for the name */
+    enum file_maybe nullable;
+    const struct file_change *def; /* NULL: the old one's moves */
 };
 enum rc target_plan_pair(struct build *b, struct target *t, const struct pair *pair) MUST_CHECK;
 
 /* ---- plan_retype.c ---- */
-bool retype_is(const struct file_op *op); /* alter_column with a type */
-enum rc target_plan_retype(struct build *b, struct target *t, const char *path,
-                           const struct file_op *op) MUST_CHECK;
+/* A new half for the column `pair->from` under its name; `to` and `retypes` are set here. */
+enum rc target_plan_retype(struct build *b, struct target *t, struct pair *pair) MUST_CHECK;
+/* The name before the cut-over of what the new schema calls so. */
+const char *retype_half(const struct target *t, const char *column);
+char *retype_expr(const struct target *t, const char *expr, struct err *err); /* the same; heap */
 bool retype_has(const struct target *t, const char *column); /* does it change its type so? */
 /* Is what the expression reads of columns that change their type all retyped under their names, and
  * does it mean something over the new halves? `over`: the same over their names. */
@@ -146,14 +150,17 @@ void retype_swap(struct target *t, struct eng_step *step);
 /* A constraint of the new schema. `path` is of the object that describes it. */
 enum rc constraint_add(struct build *b, struct target *t, const char *path,
                        const struct file_constraint *c) MUST_CHECK;
-/* NOT NULL from the cut-over on; `looks`: rows that are there are looked at first. */
-void constraint_not_null(struct build *b, struct target *t, const char *column, bool looks);
+/* NOT NULL from the cut-over on, of the column that is then `shown`; `looks`: rows that are there
+ * are looked at first. */
+void constraint_not_null(struct build *b, struct target *t, const char *column, const char *shown,
+                         bool looks);
 /* A step before ready. `counted` gives how many rows do not meet `what`, as n, and where, as at. */
 #define CONSTRAINT_PLACES 5 /* rows that are told by their place */
 void constraint_look(struct build *b, struct target *t, const char *what, const char *counted);
 /* The same for rows of which the condition is true; over s, or bare columns. */
 void constraint_look_rows(struct build *b, struct target *t, const char *what, const char *bad);
-char *constraint_columns(const struct file_names *names); /* quoted, with commas; heap */
+/* Quoted, with commas, by their names of now; heap. */
+char *constraint_columns(const struct target *t, const struct file_names *names);
 enum rc plan_create_constraint(struct build *b, struct target *t, const char *path,
                                const struct file_op *op) MUST_CHECK;
 
@@ -200,8 +207,9 @@ void links_make(struct build *b);                  /* behind them */
 void links_fini(struct build *b);
 
 /* ---- plan_default.c ---- */
+/* `change`: what it becomes instead, or NULL. */
 enum rc carry_default(struct build *b, struct target *t, const json_t *column,
-                      const struct eng_dual *dual) MUST_CHECK;
+                      const struct eng_dual *dual, const struct file_change *change) MUST_CHECK;
 
 /* ---- plan_new.c ---- */
 enum rc new_tables(struct build *b) MUST_CHECK;

@@ -20,13 +20,24 @@ static bool flag(const json_t *object, const char *key)
     return json_is_true(json_object_get(object, key));
 }
 
-char *constraint_columns(const struct file_names *names)
+static char *names_list(const struct file_names *names)
 {
     struct buf out = {0};
 
     for (size_t i = 0; i < names->n; i++) {
         buf_append_str(&out, i ? ", " : "");
         sql_quote_ident_put(&out, names->v[i]);
+    }
+    return buf_take(&out);
+}
+
+char *constraint_columns(const struct target *t, const struct file_names *names)
+{
+    struct buf out = {0};
+
+    for (size_t i = 0; i < names->n; i++) {
+        buf_append_str(&out, i ? ", " : "");
+        sql_quote_ident_put(&out, retype_half(t, names->v[i]));
     }
     return buf_take(&out);
 }
@@ -89,24 +100,25 @@ static void warn_late(struct build *b, const struct target *t, const char *what)
                "%s binds all writers from the cut-over on, those of the old schema too", what);
 }
 
-void constraint_not_null(struct build *b, struct target *t, const char *column, bool looks)
+void constraint_not_null(struct build *b, struct target *t, const char *column, const char *shown,
+                         bool looks)
 {
     char *temp = target_temp(t), *proof = sql_quote_ident(temp);
-    char *name = sql_quote_ident(column);
-    char *what = mem_printf("NOT NULL of %s", name);
+    char *name = sql_quote_ident(column), *later = sql_quote_ident(shown);
+    char *what = mem_printf("NOT NULL of %s", later);
     char *bad = mem_printf("s.%s IS NULL", name);
     char *check = mem_printf("CHECK (%s IS NOT NULL)", name);
 
-    if (looks) {
+    if (looks)
         constraint_look_rows(b, t, what, bad);
-        warn_late(b, t, what);
-    }
+    warn_late(b, t, what);
     late(b, t, temp, what, check);
-    texts_add(&t->contract, "ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", t->relation, name);
+    texts_add(&t->contract, "ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", t->relation, later);
     texts_add(&t->contract, "ALTER TABLE %s DROP CONSTRAINT %s", t->relation, proof);
     free(check);
     free(bad);
     free(what);
+    free(later);
     free(name);
     free(proof);
     free(temp);
@@ -115,11 +127,13 @@ void constraint_not_null(struct build *b, struct target *t, const char *column, 
 static enum rc add_check(struct build *b, struct target *t, const char *path,
                          const struct file_constraint *c)
 {
+    char *check = retype_expr(t, c->check, b->err);
     char *rows = target_rows(b, t);
     char *what = mem_printf("constraint %s", c->name);
-    char *bad = mem_printf("(%s\n) IS FALSE", c->check);
-    char *definition = mem_printf("CHECK (%s)%s", c->check, c->no_inherit ? " NO INHERIT" : "");
-    enum rc rc = build_check_expr(b, path, c->check, "boolean", rows);
+    char *bad = mem_printf("(%s\n) IS FALSE", check ? check : "");
+    char *definition =
+        mem_printf("CHECK (%s)%s", check ? check : "", c->no_inherit ? " NO INHERIT" : "");
+    enum rc rc = check ? build_check_expr(b, path, check, "boolean", rows) : RC_ERR;
 
     if (rc == RC_OK) {
         constraint_look_rows(b, t, what, bad);
@@ -130,6 +144,7 @@ static enum rc add_check(struct build *b, struct target *t, const char *path,
     free(bad);
     free(what);
     free(rows);
+    free(check);
     return rc;
 }
 
@@ -229,14 +244,15 @@ static enum rc find_other(struct build *b, const char *path, const struct file_c
 }
 
 /* MATCH SIMPLE: a NULL anywhere is enough. FULL: all or none. */
-static char *orphan(const struct file_constraint *c, const struct other *other)
+static char *orphan(const struct target *t, const struct file_constraint *c,
+                    const struct other *other)
 {
     bool full = c->match && !strcmp(c->match, "FULL");
     struct buf any = {0}, equal = {0};
     char *out;
 
     for (size_t i = 0; i < c->columns.n; i++) {
-        char *own = sql_quote_ident(c->columns.v[i]);
+        char *own = sql_quote_ident(retype_half(t, c->columns.v[i]));
         char *its = sql_quote_ident(other->columns.v[i]);
 
         buf_printf(&any, "%ss.%s IS NOT NULL", i ? full ? " OR " : " AND " : "", own);
@@ -251,9 +267,10 @@ static char *orphan(const struct file_constraint *c, const struct other *other)
     return out;
 }
 
-static char *foreign_definition(const struct file_constraint *c, const struct other *other)
+static char *foreign_definition(const struct target *t, const struct file_constraint *c,
+                                const struct other *other)
 {
-    char *own = constraint_columns(&c->columns), *its = constraint_columns(&other->columns);
+    char *own = constraint_columns(t, &c->columns), *its = names_list(&other->columns);
     char *out = mem_printf("FOREIGN KEY (%s) REFERENCES %s (%s)%s%s%s%s%s%s%s%s", own,
                            other->relation, its, c->match ? " MATCH " : "",
                            c->match ? c->match : "", c->on_update ? " ON UPDATE " : "",
@@ -274,8 +291,8 @@ static enum rc add_foreign(struct build *b, struct target *t, const char *path,
     enum rc rc = find_other(b, path, c, &other);
 
     if (rc == RC_OK) {
-        bad = orphan(c, &other);
-        definition = foreign_definition(c, &other);
+        bad = orphan(t, c, &other);
+        definition = foreign_definition(t, c, &other);
         if (other.doc) { /* are the types comparable? */
             char *rows = target_rows(b, t);
 
@@ -331,7 +348,7 @@ static enum rc check_columns(struct build *b, const struct target *t, const char
         bool new = texts_has(&t->new_columns, quoted);
 
         free(quoted);
-        if (texts_has(&t->dropped, name) || texts_has(&t->from, name))
+        if (texts_has(&t->dropped, name) || (texts_has(&t->from, name) && !retype_has(t, name)))
             return build_fail(b, path, "column \"%s\" is not there any more after this file", name);
         if (!new && !cat_column(t->doc, name))
             return build_fail(b, path, "table %s has no column \"%s\"", t->relation, name);
@@ -355,22 +372,58 @@ enum rc constraint_add(struct build *b, struct target *t, const char *path,
     }
 }
 
-static bool computes(const struct file_pairs *pairs)
+/* The expression for a column; NULL: none, or only the column itself. */
+static const char *expr_of(const struct file_pairs *pairs, const char *column)
 {
     for (size_t i = 0; i < pairs->n; i++)
-        if (pairs->exprs[i])
-            return true;
-    return false;
+        if (!strcmp(pairs->columns[i], column))
+            return pairs->exprs[i];
+    return NULL;
+}
+
+static enum rc check_pairs(struct build *b, const char *path, const struct file_op *op)
+{
+    const struct file_pairs *lists[] = {&op->ups, &op->downs};
+
+    for (size_t l = 0; l < ARRAY_LEN(lists); l++)
+        for (size_t i = 0; i < lists[l]->n; i++) {
+            bool known = op->constraint.columns.n == 0;
+
+            for (size_t k = 0; k < op->constraint.columns.n; k++)
+                known |= !strcmp(op->constraint.columns.v[k], lists[l]->columns[i]);
+            if (!known)
+                return build_fail(b, path, "%s has column \"%s\", which \"columns\" does not name",
+                                  l ? "down" : "up", lists[l]->columns[i]);
+        }
+    return RC_OK;
+}
+
+/* Where rows are to be changed so that they meet it, the column gets a second half. */
+static enum rc second_halves(struct build *b, struct target *t, const char *path,
+                             const struct file_op *op)
+{
+    const struct file_pairs *lists[] = {&op->ups, &op->downs};
+    enum rc rc = check_pairs(b, path, op);
+
+    for (size_t l = 0; l < ARRAY_LEN(lists); l++)
+        for (size_t i = 0; rc == RC_OK && i < lists[l]->n; i++) {
+            const char *column = lists[l]->columns[i];
+            struct pair pair = {.path = path,
+                                .from_field = l ? "down" : "up",
+                                .from = column,
+                                .up = expr_of(&op->ups, column),
+                                .down = expr_of(&op->downs, column)};
+
+            if ((pair.up || pair.down) && !retype_has(t, column))
+                rc = target_plan_retype(b, t, &pair);
+        }
+    return rc;
 }
 
 enum rc plan_create_constraint(struct build *b, struct target *t, const char *path,
                                const struct file_op *op)
 {
-    if (computes(&op->ups) || computes(&op->downs))
-        build_refuse(b, t->relation,
-                     "mend the rows first and leave up and down out, or give the column another "
-                     "name in the same file: alter_column with name, up and down",
-                     "constraint %s: up and down need a second column of the same name",
-                     op->constraint.name);
+    if (second_halves(b, t, path, op) != RC_OK)
+        return RC_ERR;
     return constraint_add(b, t, path, &op->constraint);
 }

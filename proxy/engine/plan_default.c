@@ -70,25 +70,29 @@ static void widen_sequence(struct build *b, struct target *t, const char *sequen
 }
 
 enum rc carry_default(struct build *b, struct target *t, const json_t *column,
-                      const struct eng_dual *dual)
+                      const struct eng_dual *dual, const struct file_change *change)
 {
     const char *def = cat_text(column, "default"), *sequence = cat_text(column, "sequence");
     char *old = sql_quote_ident(dual->old_name), *new = sql_quote_ident(dual->new_name);
     char *moved = NULL;
 
-    if (def && cat_text(column, "generated")[0] == '\0') {
+    if (change && change->set) {
+        moved = mem_strdup(change->to);
+    } else if (def && cat_text(column, "generated")[0] == '\0') {
         moved = dual->plain || retype_assigns(b, dual) ? mem_strdup(def)
                                                        : default_through_up(dual, def);
         if (!moved)
             build_refuse(b, t->relation, "drop the default first, or let up read only the column",
                          "the default of %s cannot be moved: up reads other columns", old);
     }
-    if (moved && !dual->plain)
+    if (moved && !dual->plain && !(change && change->set))
         try_default(b, t, dual, def, moved);
-    if (moved) {
+    if (def && cat_text(column, "generated")[0] == '\0') {
         texts_add(&t->cutover, "ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT", t->relation, old);
         texts_add(&t->revert, "ALTER TABLE %s ALTER COLUMN %s SET DEFAULT %s", t->relation, old,
                   def);
+    }
+    if (moved) {
         texts_add(&t->cutover, "ALTER TABLE %s ALTER COLUMN %s SET DEFAULT %s", t->relation, new,
                   moved);
         texts_add(&t->revert, "ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT", t->relation, new);

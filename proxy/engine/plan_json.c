@@ -40,6 +40,7 @@ static const struct field dual_fields[] = {
     {"plain", FLAG, AT(eng_dual, plain), 0, NULL},
     {"equality", TEXT, AT(eng_dual, equality), 0, NULL},
     {"not_null", FLAG, AT(eng_dual, not_null), 0, NULL},
+    {"old_not_null", FLAG, AT(eng_dual, old_not_null), 0, NULL},
     {"retypes", FLAG, AT(eng_dual, retypes), 0, NULL},
 };
 static const struct shape dual_shape = SHAPE(eng_dual, dual_fields);

@@ -13,34 +13,6 @@
 #include "segue/catalog/catalog.h"
 #include "segue/sql/expr.h"
 
-bool retype_is(const struct file_op *op)
-{
-    return op->kind == FILE_ALTER_COLUMN && op->type;
-}
-
-/* What else alter_column may say goes into a migration of its own. */
-static void refuse_others(struct build *b, const struct target *t, const struct file_op *op)
-{
-    const struct {
-        const char *field;
-        bool there;
-    } others[] = {
-        {"name", op->to != NULL},
-        {"nullable", op->nullable != FILE_AS_IS},
-        {"default", op->def.set},
-        {"comment", op->comment.set},
-        {"unique", op->unique_one != NULL},
-        {"check", op->check_one != NULL},
-        {"references", op->foreign_one != NULL},
-    };
-
-    for (size_t i = 0; i < ARRAY_LEN(others); i++)
-        if (others[i].there)
-            build_refuse(b, t->relation, "put it into a migration of its own, before or after",
-                         "operation %zu: alter_column of \"%s\" has \"%s\" beside \"type\"",
-                         op->index, op->column, others[i].field);
-}
-
 /* In a file `down` names the new half as the column, too. */
 static char *down_over(const char *down, const char *column, const char *temp)
 {
@@ -81,31 +53,54 @@ static void name_in_indexes(struct target *t, const char *column, const char *te
     free(relation);
 }
 
-enum rc target_plan_retype(struct build *b, struct target *t, const char *path,
-                           const struct file_op *op)
+enum rc target_plan_retype(struct build *b, struct target *t, struct pair *pair)
 {
-    char *temp, *parked, *down;
+    char *temp = target_temp(t), *parked = target_temp(t);
+    char *down = down_over(pair->down, pair->from, temp);
+    const char *column = pair->from;
     enum rc rc;
 
-    if (!retype_is(op))
-        return RC_OK; /* refused already */
-    temp = target_temp(t);
-    parked = target_temp(t);
-    down = down_over(op->down, op->column, temp);
-    rc = target_plan_pair(
-        b, t, &(struct pair){path, "column", op->column, temp, op->type, op->up, down, true});
-    refuse_others(b, t, op);
+    pair->to = temp;
+    pair->down = down;
+    pair->retypes = true;
+    rc = target_plan_pair(b, t, pair);
     if (rc == RC_OK) {
-        texts_add(&t->swaps, "%s", op->column);
+        texts_add(&t->swaps, "%s", column);
         texts_add(&t->swaps, "%s", temp);
         texts_add(&t->swaps, "%s", parked);
-        name_in_indexes(t, op->column, temp);
-        warn_of_places(b, t, op->column);
+        name_in_indexes(t, column, temp);
+        warn_of_places(b, t, column);
     }
+    pair->to = retype_half(t, column);
+    pair->down = NULL;
     free(down);
     free(parked);
     free(temp);
     return rc;
+}
+
+const char *retype_half(const struct target *t, const char *column)
+{
+    for (size_t i = 0; i < t->swaps.n; i += 3)
+        if (!strcmp(t->swaps.v[i], column))
+            return t->swaps.v[i + 1];
+    return column;
+}
+
+char *retype_expr(const struct target *t, const char *expr, struct err *err)
+{
+    size_t n = t->swaps.n / 3;
+    const char **from = mem_calloc(n + 1, sizeof(*from)), **to = mem_calloc(n + 1, sizeof(*to));
+    char *out;
+
+    for (size_t i = 0; i < n; i++) {
+        from[i] = t->swaps.v[3 * i];
+        to[i] = t->swaps.v[3 * i + 1];
+    }
+    out = n ? sql_expr_rename(expr, "", from, to, n, false, err) : mem_strdup(expr);
+    free(from);
+    free(to);
+    return out;
 }
 
 bool retype_has(const struct target *t, const char *column)

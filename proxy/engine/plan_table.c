@@ -385,9 +385,11 @@ static enum rc fill_dual(struct build *b, struct target *t, const struct pair *p
     dual->old_name = mem_strdup(pair->from);
     dual->new_name = mem_strdup(pair->to);
     dual->old_type = mem_strdup(cat_text(column, "type"));
-    dual->plain = !pair->type;
+    dual->plain = !pair->type && !pair->up && !pair->down;
     dual->retypes = pair->retypes;
-    dual->not_null = flag(column, "not_null");
+    dual->old_not_null = flag(column, "not_null");
+    dual->not_null =
+        pair->nullable == FILE_AS_IS ? flag(column, "not_null") : pair->nullable == FILE_NO;
     if (pair->type) {
         char *type_path = mem_printf("%s.type", pair->path);
 
@@ -425,7 +427,7 @@ static void note_pair(struct target *t, const struct pair *pair, const struct en
 
     texts_add(&t->from, "%s", pair->from);
     texts_add(&t->to, "%s", pair->to);
-    if (!dual->plain)
+    if (pair->type)
         texts_add(&t->gone, "%s", pair->from);
     texts_add(&t->old_columns, "%s", pair->retypes ? new : old);
     texts_add(&t->new_columns, "%s", new);
@@ -435,28 +437,38 @@ static void note_pair(struct target *t, const struct pair *pair, const struct en
         texts_add(&t->shown, "%s", new);
     texts_add(&t->expand, "ALTER TABLE %s ADD COLUMN %s %s%s%s", t->relation, new, dual->new_type,
               collation ? " COLLATE " : "", collation ? collation : "");
-    keep_attributes(t, cat_column(t->doc, pair->from), new, dual->plain);
+    keep_attributes(t, cat_column(t->doc, pair->from), new, !pair->type);
     free(old);
     free(new);
 }
 
 enum rc target_plan_pair(struct build *b, struct target *t, const struct pair *pair)
 {
+    const json_t *column = cat_column(t->doc, pair->from);
+    const char *shown = pair->retypes ? pair->from : pair->to;
     struct eng_dual *dual;
     char *collation = NULL;
     enum rc rc;
 
     if (check_names(b, t, pair) != RC_OK ||
-        (!pair->retypes && check_new_name(b, t, pair->path, "to", pair->to) != RC_OK))
+        (!pair->retypes &&
+         check_new_name(b, t, pair->path, pair->def ? "name" : "to", pair->to) != RC_OK))
         return RC_ERR;
     dual = target_dual(b, t);
     if (fill_dual(b, t, pair, dual, &collation) != RC_OK)
         return RC_ERR;
     note_pair(t, pair, dual, collation);
     t->fills = true;
-    if (dual->not_null)
-        carry_not_null(b, t, pair->to, pair->retypes ? pair->from : pair->to);
-    rc = carry_default(b, t, cat_column(t->doc, pair->from), dual);
+    if (dual->not_null && flag(column, "not_null"))
+        carry_not_null(b, t, pair->to, shown);
+    else if (dual->not_null)
+        constraint_not_null(b, t, pair->to, shown, false);
+    if (!pair->type && !(pair->def && pair->def->set) && cat_text(column, "default"))
+        /* of one type: `up` is for rows, the default stays what it says */
+        rc = carry_default(b, t, column, dual,
+                           &(struct file_change){true, (char *)cat_text(column, "default")});
+    else
+        rc = carry_default(b, t, column, dual, pair->def);
     if (rc == RC_OK && !dual->plain)
         rc = probe_dual(b, t, dual);
     free(collation);
@@ -466,7 +478,8 @@ enum rc target_plan_pair(struct build *b, struct target *t, const struct pair *p
 static enum rc plan_rename(struct build *b, struct target *t, const char *path,
                            const struct file_op *op)
 {
-    const struct pair pair = {path, "from", op->from, op->to, op->type, op->up, op->down, false};
+    const struct pair pair = {path,   "from",   op->from, op->to,     op->type,
+                              op->up, op->down, false,    FILE_AS_IS, NULL};
 
     return target_plan_pair(b, t, &pair);
 }

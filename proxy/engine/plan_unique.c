@@ -27,7 +27,7 @@ static void look_for_twins(struct build *b, struct target *t, const struct file_
     char *counted;
 
     for (size_t i = 0; i < c->columns.n; i++) {
-        char *name = sql_quote_ident(c->columns.v[i]);
+        char *name = sql_quote_ident(retype_half(t, c->columns.v[i]));
 
         buf_printf(&keys, "%ss.%s", i ? ", " : "", name);
         buf_printf(&some, "%ss.%s IS NOT NULL", i ? " AND " : "", name);
@@ -62,7 +62,7 @@ static enum rc check_index_name(struct build *b, const struct target *t, const c
 static enum rc check_keys(struct build *b, const struct target *t, const char *path,
                           const struct file_constraint *c)
 {
-    char *rows = target_rows(b, t), *keys = constraint_columns(&c->columns);
+    char *rows = target_rows(b, t), *keys = constraint_columns(t, &c->columns);
     char *sql = mem_printf("SELECT 1%s GROUP BY %s ORDER BY %s LIMIT 0", rows, keys, keys);
     struct err why = {0};
     PGresult *res = NULL;
@@ -80,7 +80,7 @@ static enum rc check_keys(struct build *b, const struct target *t, const char *p
 static void index_step(struct build *b, struct target *t, const struct file_constraint *c,
                        const char *name)
 {
-    char *keys = constraint_columns(&c->columns);
+    char *keys = constraint_columns(t, &c->columns);
     struct eng_step *step = build_step(b, ENG_STAGE_BUILD, ENG_STEP_CONCURRENTLY, t->table,
                                        "build the index of %s", name);
 
@@ -123,14 +123,15 @@ static size_t prove(struct build *b, struct target *t, const struct file_constra
     size_t n = 0;
 
     for (size_t i = 0; c->kind == FILE_PRIMARY_KEY && i < c->columns.n; i++) {
-        const json_t *column = cat_column(t->doc, c->columns.v[i]);
+        const char *half = retype_half(t, c->columns.v[i]);
+        const json_t *column = cat_column(t->doc, half);
         char *temp;
 
         if (flag(column, "not_null"))
             continue;
         temp = target_temp(t);
-        proofs[n] = (struct null_proof){sql_quote_ident(c->columns.v[i]), sql_quote_ident(temp),
-                                        column == NULL};
+        proofs[n] =
+            (struct null_proof){sql_quote_ident(half), sql_quote_ident(temp), column == NULL};
         prove_step(b, t, &proofs[n++]);
         free(temp);
     }

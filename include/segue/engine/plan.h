@@ -73,10 +73,11 @@ struct eng_dual {
      * those that `down` reads */
     char **up_columns;
     size_t nup_columns;
-    bool plain;     /* rename without a change of value or type */
-    char *equality; /* of a plain one's type: its = compares bytes ("bytes"), or does so under
-                     * collation "C" ("text"); NULL: it does not, or nobody has looked */
-    bool not_null;  /* the new column is to be NOT NULL; one that only goes is */
+    bool plain;        /* rename without a change of value or type */
+    char *equality;    /* of a plain one's type: its = compares bytes ("bytes"), or does so under
+                        * collation "C" ("text"); NULL: it does not, or nobody has looked */
+    bool not_null;     /* the new column is to be NOT NULL; one that only goes is */
+    bool old_not_null; /* the old column of a pair is */
     /* A change of type under one name: `old_name` is the column's name, `new_name` that of the half
      * that waits. The cut-over swaps them (turned.h); what is said here is of before it. */
     bool retypes;

@@ -22,8 +22,10 @@ def same_as_plain(db, ddl, *tables):
             want = catalog.table(conn, f"plain.{name}")
             got = catalog.table(conn, f"public.{name}")
             want = ast.literal_eval(repr(want).replace("plain.", "public."))
-            assert catalog.difference(want, got) == []
-    assert catalog.traces(db.connect()) == []
+            differs = catalog.difference(want, got)
+            assert differs == [], "\n".join(differs)
+    left = catalog.traces(db.connect())
+    assert left == [], left
 
 
 def unchanged(db, *tables):
