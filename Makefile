@@ -60,7 +60,7 @@ PYTEST  = $(PYTHON) -m pytest -q -p no:cacheprovider -n $(JOBS) --dist loadfile 
 
 .DEFAULT_GOAL := help
 .PHONY: help deps needed needed-demo needed-test needed-bench build demo test unit integration \
-        transparency rewrite drivers races faulty asan tsan layers fmt fmt-check lint fuzz fuzz-slice bench \
+        transparency rewrite drivers races faulty faults asan tsan layers fmt fmt-check lint fuzz fuzz-slice bench \
         bench-pgbench bench-cutover bench-proxy bench-dual-write bench-rewrite soak clean install servers
 
 help: ## this list
@@ -111,6 +111,11 @@ asan: ## unit and integration tests under AddressSanitizer and UBSan
 
 faulty: needed # build/faults/segue: with the points at which tests let something fail
 	@$(MAKE) --no-print-directory -j2 BUILD=$(BUILD) SAN=$(SAN) $(BUILD)/faults/segue
+
+faults: build faulty servers ## every named point x every fault under load (half an hour; tests/faults/README.md): POINTS, KINDS, WAYS, SEED
+	@$(PYTHON) tests/faults/run.py --build $(BUILD) --seed $(or $(SEED),1) --jobs $(JOBS) \
+	    --pg $(or $(PG),18) $(if $(POINTS),--points '$(POINTS)') $(if $(KINDS),--kinds $(KINDS)) \
+	    $(if $(WAYS),--ways $(WAYS))
 
 tsan: ## unit and integration tests under ThreadSanitizer
 	@TSAN_OPTIONS="suppressions=$(CURDIR)/tests/tsan.supp" \

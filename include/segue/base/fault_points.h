@@ -35,8 +35,8 @@ FAULT_POINT(phase_persisted, "expanding backfilling verifying ready cutting_over
 FAULT_POINT(phase_switched, "expanding backfilling verifying ready cutting_over soaking contracting done aborting aborted reverting", "engine/phase.c", "the new rules are published")
 
 /* steps, by the phase they belong to */
-FAULT_POINT(ddl_before, "expanding backfilling aborting", "engine/steps.c", "before a step's own transaction")
-FAULT_POINT(ddl_after, "expanding backfilling aborting", "engine/steps.c", "the step and its mark are committed; memory does not know it")
+FAULT_POINT(ddl_before, "expanding aborting", "engine/steps.c", "before a step's own transaction")
+FAULT_POINT(ddl_after, "expanding aborting", "engine/steps.c", "the step and its mark are committed; memory does not know it")
 FAULT_POINT(long_before, "backfilling aborting", "engine/steps.c", "before a long statement is sent")
 FAULT_POINT(long_sent, "backfilling aborting", "engine/steps.c", "a long statement runs on the second connection")
 FAULT_POINT(long_done, "backfilling aborting", "engine/steps.c", "a long statement is answered; nothing is marked")
@@ -45,14 +45,14 @@ FAULT_POINT(mark_after, "backfilling aborting", "engine/steps.c", "the mark is w
 FAULT_POINT(leftover_before, "", "engine/steps.c", "an invalid index of an earlier try is about to be dropped")
 
 /* the gate, by the phase that needs it */
-FAULT_POINT(gate_before, "expanding cutting_over reverting contracting aborting", "engine/gated.c", "nobody is in the way; the gate is open")
-FAULT_POINT(gate_closed, "expanding cutting_over reverting contracting aborting", "engine/gated.c", "the gate is closed, transactions are under way")
-FAULT_POINT(gate_drained, "expanding cutting_over reverting contracting aborting", "engine/gated.c", "drained; no lock yet")
-FAULT_POINT(gate_locked, "expanding cutting_over reverting contracting aborting", "engine/gated.c", "the tables are locked, nothing is changed")
-FAULT_POINT(gate_ran, "expanding cutting_over reverting contracting aborting", "engine/gated.c", "all statements ran; COMMIT not sent")
-FAULT_POINT(gate_committed, "expanding cutting_over reverting contracting aborting", "engine/gated.c", "COMMIT is answered; memory and workers do not know it")
-FAULT_POINT(gate_opening, "expanding cutting_over reverting contracting aborting", "engine/gated.c", "over; the gate is about to be opened")
-FAULT_POINT(gate_opened, "expanding cutting_over reverting contracting aborting", "engine/gated.c", "the gate is open; the attempt is not recorded")
+FAULT_POINT(gate_before, "expanding backfilling cutting_over reverting contracting aborting", "engine/gated.c", "nobody is in the way; the gate is open")
+FAULT_POINT(gate_closed, "expanding backfilling cutting_over reverting contracting aborting", "engine/gated.c", "the gate is closed, transactions are under way")
+FAULT_POINT(gate_drained, "expanding backfilling cutting_over reverting contracting aborting", "engine/gated.c", "drained; no lock yet")
+FAULT_POINT(gate_locked, "expanding backfilling cutting_over reverting contracting aborting", "engine/gated.c", "the tables are locked, nothing is changed")
+FAULT_POINT(gate_ran, "expanding backfilling cutting_over reverting contracting aborting", "engine/gated.c", "all statements ran; COMMIT not sent")
+FAULT_POINT(gate_committed, "expanding backfilling cutting_over reverting contracting aborting", "engine/gated.c", "COMMIT is answered; memory and workers do not know it")
+FAULT_POINT(gate_opening, "expanding backfilling cutting_over reverting contracting aborting", "engine/gated.c", "over; the gate is about to be opened")
+FAULT_POINT(gate_opened, "expanding backfilling cutting_over reverting contracting aborting", "engine/gated.c", "the gate is open; the attempt is not recorded")
 FAULT_POINT(give_up, "cutting_over reverting", "engine/cutover.c", "attempts are used up; the phase has not gone back")
 
 /* the backfill */

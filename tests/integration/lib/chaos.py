@@ -8,6 +8,7 @@ transaction of the cut-over is known by the word `soaking` that it writes into s
     relay.at_commit("after")    # it does, the answer is swallowed, the connection is cut
     relay.at_commit("ahead")    # not even the message that holds the word reaches the server
     relay.at_commit("late")     # segue's side is cut at once, the COMMIT arrives at relay.release()
+    relay.at_answer()           # the answer to the next message vanishes, whatever it is
     relay.refuse(True); relay.drop_all()
 """
 
@@ -82,6 +83,8 @@ class _Link:
                 self.server.sendall(self.pending)
                 self.pending = b""
             return True
+        if self.relay.how == "answer" and not self.swallow and self.relay.wanted(b""):
+            self.swallow = True  # the rest of what belongs to it is sent, too
         text = message[5:].upper() if message[:1] in (b"Q", b"P") else b""
         if b"BEGIN" in text or b"START TRANSACTION" in text:
             self.transaction = b""
@@ -168,10 +171,14 @@ class ChaosRelay:
 
     def at_commit(self, how, word=b"soaking", times=1):
         """Strike at the COMMIT of the next control plane transaction whose messages hold `word`."""
-        assert how in ("before", "after", "late", "ahead")
+        assert how in ("before", "after", "late", "ahead", "answer")
         self.fired.clear()
         self.released.clear()
         self.how, self.word, self.times = how, word, times
+
+    def at_answer(self):
+        """Swallow the answer to what the control plane sends next, and cut the connection."""
+        self.at_commit("answer", word=b"")
 
     def wanted(self, transaction):
         with self.lock:

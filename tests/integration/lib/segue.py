@@ -45,6 +45,7 @@ class Segue:
         self.options = {"workers": 2, "quiet_period_s": 0, "cutover_backoff": "0s,200ms,1s,2s,5s", **options}
         self.arguments = list(arguments)
         self.environment = environment or {}
+        self.program = PROGRAM
         self.log = self.folder / f"segue-{id(self):x}.log"
         self.host, self.port = "127.0.0.1", 0
         self.process = None
@@ -56,7 +57,7 @@ class Segue:
     # ---- the process ----
 
     def command(self):
-        out = [str(PROGRAM), "serve", "--upstream", self.upstream, "--listen", f"127.0.0.1:{self.port}"]
+        out = [str(self.program), "serve", "--upstream", self.upstream, "--listen", f"127.0.0.1:{self.port}"]
         for name, value in self.options.items():
             out += option(name, value)
         return out + self.arguments

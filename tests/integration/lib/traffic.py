@@ -62,11 +62,13 @@ class Traffic:
     FIRST_ID = 1_000_000
     ABSENT = -1
 
-    def __init__(self, connect, pair=PLAIN, table="items", outages=False, pause_s=0.002, seed=1):
+    def __init__(self, connect, pair=PLAIN, table="items", outages=False, pause_s=0.002, seed=1,
+                 tolerates=()):
         self.connect = connect
         self.pair = pair
         self.table = table
         self.outages = outages  # lost connections are part of the test: outcomes in doubt are read back
+        self.tolerates = set(tolerates)  # SQLSTATEs that are part of the test, too
         self.pause_s = pause_s
         self.seed = seed
         self.writers = []
@@ -140,7 +142,7 @@ class Traffic:
                 self._settle(writer, doubt, certain=False)
                 alive = conn is not None and not conn.broken and not conn.closed
                 outage = isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError)) and not alive
-                if not (outage and self.outages):
+                if not (outage and self.outages) and error.sqlstate not in self.tolerates:
                     with self.lock:
                         self.errors.append(f"{writer.revision} writer {writer.no}: {type(error).__name__}: {error}")
                     break

@@ -1,0 +1,504 @@
+"""One cell of the matrix: a migration under load, a fault at a point, and the way to an end from there."""
+
+import contextlib
+import json
+import random
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import psycopg
+from lib import catalog
+from lib.chaos import ChaosRelay
+from lib.segue import Segue
+from lib.traffic import PLAIN, Traffic
+from lib.wait import Late, until
+from stage import Told
+
+NAME = "faulty"
+ROWS = 300
+MIGRATION = {"name": NAME, "operations": [
+    {"rename_column": {"table": "items", "from": "label", "to": "title"}},
+    {"add_column": {"table": "items", "up": "length(label)",
+                    "column": {"name": "size", "type": "integer", "nullable": True}}},
+    {"create_table": {"name": "remarks", "columns": [
+        {"name": "id", "type": "bigint", "pk": True},
+        {"name": "item", "type": "bigint", "nullable": True, "references": {"table": "items", "column": "id"}}]}},
+    {"create_table": {"name": "alone", "columns": [{"name": "id", "type": "bigint", "pk": True}]}},
+    {"create_index": {"name": "items_note", "table": "items", "columns": ["note"]}}]}
+TABLES = f"""
+CREATE TABLE kinds (label text PRIMARY KEY);
+INSERT INTO kinds VALUES ('kind');
+CREATE TABLE items (id bigint PRIMARY KEY, label text NOT NULL, note text, filler text);
+ALTER TABLE items ALTER filler SET STORAGE PLAIN;
+CREATE INDEX ix_label ON items (label);
+ALTER TABLE items ADD CONSTRAINT label_long CHECK (length(label) > 0);
+INSERT INTO items SELECT i, 'row ' || i, 'note', repeat('f', 1700) FROM generate_series(1, {ROWS}) i;
+"""
+RESTING = ("ready", "soaking")
+AFTER_CUTOVER = ("contracting", "done")
+DEADLINE_S = 60
+RESUMES_MAX = 5
+# what a full disk says to clients
+DISK_FULL = ("53100", "57P03", "57P02", "58030", "XX000")
+STRICT = ("drop", "vanish", "cancel", "terminate")  # of the engine's own connections: no client sees anything
+
+
+class Wrong(AssertionError):
+    """The cell has failed."""
+
+
+class Load(Traffic):
+    """Whose connection was lost reads back only when the lost session's work has ended, too."""
+
+    def _resolve(self, writer, conn):
+        if any(len(values) > 1 for values in writer.rows.values()):
+            until("the lost sessions to end", lambda: conn.execute(
+                "SELECT NOT EXISTS (SELECT 1 FROM pg_stat_activity o, pg_stat_activity me WHERE me.pid = pg_backend_pid() "
+                "AND o.application_name = 'itest' AND o.state <> 'idle' AND o.xact_start < me.backend_start "
+                "AND o.pid <> me.pid)").fetchone()[0])
+        super()._resolve(writer, conn)
+
+    def runs(self, revision):
+        return any(w.revision == revision and w.thread.is_alive() and not w.stop.is_set() for w in self.writers)
+
+    def only(self, *revisions):
+        for revision in ("old", "new"):
+            if revision not in revisions:
+                self.stop(revision)
+            elif not self.runs(revision):
+                self.start(revision, 2)
+
+
+class Play:
+    def __init__(self, stage, program, point, kind, way, seed=1, count=1):
+        self.stage, self.point, self.kind, self.way = stage, point, kind, way
+        self.random = random.Random(f"{seed}/{point and point.text}/{kind}/{way}")
+        self.count = count
+        self.db = stage.database()
+        self.folder = tempfile.TemporaryDirectory(prefix="segue-fault-")
+        self.relay = ChaosRelay(stage.cluster.port) if kind in ("drop", "vanish") else None
+        self.told = Told(self.on_told)
+        self.trace = Path(self.folder.name) / "trace"
+        self.struck, self.over = threading.Event(), threading.Event()
+        self.failure = None  # of the thread that strikes
+        self.mend = None
+        self.preludes = {}  # point -> what is done there, before the one that matters
+        self.resumes = 0
+        self.refused = ""
+        self.stopped = []  # failures at which the migration has stopped
+        self.asked = 0.0
+        self.holder = None
+        self.program = program
+        self.proxies = []
+        self.proxy = self.make()
+        self.load = Load(lambda: self.proxy.connect(connect_timeout=10), PLAIN, pause_s=0.004, seed=seed,
+                         outages=kind not in STRICT or point.road in ("restart", "settle"),
+                         tolerates=DISK_FULL if kind == "disk" else ())
+
+    def make(self, **more):
+        url = self.relay.url(self.db.name) if self.relay else self.db.url()
+        proxy = Segue(url, self.folder.name, start=False, vacuum_rows=100, cutover_drain_ms=500, cutover_attempts_max=20,
+                      **more)
+        proxy.program = self.program
+        proxy.environment = {"SEGUE_FAULT_SOCKET": self.told.path}
+        self.proxies.append(proxy)
+        return proxy
+
+    # ---- the fault ----
+
+    def wants(self, *before):
+        """SEGUE_FAULT: the points on the way, then the one that matters."""
+        count = f"#{self.count}" if self.count > 1 else ""
+        return ",".join([*before, f"{self.point.text}{count}:tell"])
+
+    def on_told(self, point):
+        try:
+            if point in self.preludes and point != self.point.text:
+                self.preludes[point]()
+            elif not self.struck.is_set():
+                self.struck.set()
+                self.mend = threading.Thread(target=self._mend, args=(getattr(self, "strike_" + self.kind)(),), daemon=True)
+                self.mend.start()
+        except BaseException as error:  # pylint: disable=broad-except
+            self.failure = error
+            self.over.set()
+
+    def _mend(self, afterwards):
+        """What is to be done while segue goes on already."""
+        try:
+            if afterwards:
+                afterwards()
+        except BaseException as error:  # pylint: disable=broad-except
+            self.failure = error
+        self.over.set()
+
+    def backends(self):
+        with self.stage.cluster.connect() as conn:
+            return [pid for (pid,) in conn.execute(
+                "SELECT pid FROM pg_stat_activity WHERE application_name = 'segue' AND datname = %s", (self.db.name,))]
+
+    def strike_kill_segue(self):
+        victim = self.victim()
+        victim.kill9()
+        victim.environment.pop("SEGUE_FAULT", None)
+        if victim is self.proxy and self.point.road not in ("takeover", "stop"):
+            victim.start()
+
+    def strike_kill_postgres(self):
+        self.disarm()
+        self.stage.cluster.kill9()
+        return self.stage.up
+
+    def strike_drop(self):
+        self.disarm()
+        self.relay.drop_all(control_only=True)
+
+    def strike_vanish(self):
+        self.disarm()
+        self.relay.at_answer()
+
+    def strike_disk(self):
+        self.disarm()
+        self.stage.cluster.fill()
+        return self._empty_soon
+
+    def _empty_soon(self):
+        """Full until it is felt (the migration stops, the server goes down), or for a second."""
+        end = time.monotonic() + 1
+        with contextlib.suppress(psycopg.Error):
+            while time.monotonic() < end and self.stage.cluster.running() and not self.look().get("error"):
+                time.sleep(0.05)
+        self.stage.up()
+
+    def strike_cancel(self):
+        """Whatever it does next is cancelled, for a while."""
+        self.disarm()
+        pids = self.backends()
+        return lambda: self._cancel(pids)
+
+    def _cancel(self, pids):
+        with contextlib.suppress(psycopg.Error), self.stage.cluster.connect() as conn:
+            end = time.monotonic() + 0.1
+            while time.monotonic() < end:
+                conn.execute("SELECT pg_cancel_backend(pid) FROM unnest(%s::int[]) AS pid", (pids,))
+
+    def strike_terminate(self):
+        self.disarm()
+        with self.stage.cluster.connect() as conn:
+            conn.execute("SELECT pg_terminate_backend(pid, 2000) FROM unnest(%s::int[]) AS pid", (self.backends(),))
+
+    def victim(self):
+        return self.proxies[-1] if self.point.of_successor else self.proxy
+
+    def disarm(self):
+        """A process that is started again later does not stop there again."""
+        for proxy in self.proxies:
+            proxy.environment.pop("SEGUE_FAULT", None)
+
+    # ---- what is asked for ----
+
+    def look(self):
+        """The migration's row as the database has it; {}: none."""
+        with self.db.cluster.connect(self.db.name, connect_timeout=5) as conn:
+            if not conn.execute("SELECT to_regclass('segue.migrations') IS NOT NULL").fetchone()[0]:
+                return {}
+            row = conn.execute("SELECT phase, paused, error, error_state FROM segue.migrations WHERE name = %s", (NAME,)).fetchone()
+            return dict(zip(("phase", "paused", "error", "state"), row)) if row else {}
+
+    def say(self, command):
+        """One command to the console; a refusal is kept for the report."""
+        try:
+            with psycopg.connect(host="127.0.0.1", port=self.proxy.port, dbname="segue", user="postgres", autocommit=True,
+                                 connect_timeout=10, prepare_threshold=None) as conn:
+                conn.execute(command.encode())
+                return True
+        except psycopg.Error as error:
+            self.refused = f"{command[:40]}: {error}"
+            return False
+
+    def command_for(self, row, goal):
+        """What a person would type now, or None: it goes on by itself."""
+        phase = row.get("phase")
+        if phase is None or (phase == "aborted" and goal != "aborted"):
+            self.load.only("old")
+            return "START '" + json.dumps(MIGRATION).replace("'", "''") + "'"
+        if row["error"] and phase not in RESTING:
+            self.resumes += 1
+            self.stopped.append(f"{phase}: {row['state']} {row['error']}")
+            return f"RESUME {NAME}"
+        if row["paused"]:
+            return f"RESUME {NAME}"
+        if phase == "ready" and goal in ("soaking", "done"):
+            return f"CUTOVER {NAME}"
+        if phase == "soaking" and goal == "done":
+            self.load.only("new")
+            return f"COMPLETE {NAME} FORCE"
+        if phase == "soaking" and goal in ("ready", "aborted"):
+            return f"ROLLBACK {NAME}"
+        if goal == "aborted" and phase in ("planned", "expanding", "backfilling", "verifying", "ready", "cutting_over"):
+            self.load.only("old")
+            return f"ABORT {NAME}"
+        return None
+
+    def ends_at(self, goal, phase):
+        return goal == "done" if phase in AFTER_CUTOVER else True
+
+    def drive(self, goal, until_struck=False, deadline_s=DEADLINE_S):
+        """Like a person at the console: sees the phase, says what leads on."""
+        end = time.monotonic() + deadline_s
+        row, said, at = {}, None, 0.0
+        while time.monotonic() < end:
+            if self.failure:
+                raise self.failure
+            if until_struck and self.struck.is_set():
+                return
+            try:
+                row = self.look()
+            except psycopg.Error:
+                time.sleep(0.05)
+                continue
+            if row.get("phase") == goal or (goal == "aborted" and (not row or row["phase"] == "done")):
+                return
+            command = self.command_for(row, goal)
+            # the same again only after a pause: the last one may be under way
+            if command and (command != said or time.monotonic() - at > 1):
+                self.say(command)
+                said, at = command, time.monotonic()
+            if self.resumes > RESUMES_MAX:
+                raise Wrong(f"stopped again and again: {self.stopped}")
+            time.sleep(0.02)
+        raise Wrong(f"not {goal} within {deadline_s} s but {row}; last refusal: {self.refused}")
+
+    # ---- roads: how the point is reached ----
+
+    def road_forward(self):
+        self.go(self.wants())
+        if self.point.name.startswith(("throttle", "flags")) or self.point.of in ("verify", "pause", "resume", "throttle"):
+            self.drive("ready", until_struck=True)
+            for command in ("THROTTLE rows_per_s off", f"VERIFY {NAME}", f"PAUSE {NAME}", f"RESUME {NAME}"):
+                if not self.struck.is_set():
+                    self.say(command)
+        self.drive("done", until_struck=True)
+
+    def road_back(self):
+        self.go(self.wants())
+        self.drive("soaking", until_struck=True)
+        self.drive("aborted", until_struck=True)
+
+    def road_abort(self):
+        self.go(self.wants())
+        self.drive("ready", until_struck=True)
+        self.drive("aborted", until_struck=True)
+
+    def dies(self, at, *goals):
+        """segue kills itself at a point on the way to a goal, and is started again with the point that matters."""
+        self.go(f"{at}:die")
+        watch = threading.Thread(target=self._begin_again, daemon=True)
+        watch.start()
+        for goal in goals:
+            self.drive(goal, until_struck=True)
+        watch.join(20)
+
+    def _begin_again(self):
+        self.proxy.process.wait(30)
+        self.proxy.environment["SEGUE_FAULT"] = self.wants()
+        self.proxy.start()
+
+    def road_restart(self):
+        self.dies("batch_commit", "done")
+
+    def road_settle(self):
+        if self.point.of == "reverting":
+            self.dies("gate_ran/reverting", "soaking", "aborted")
+        else:
+            self.dies("gate_ran/cutting_over", "done")
+
+    def road_stop(self):
+        self.go(self.wants())
+        self.drive("ready")
+        self.load.stop()  # sessions would be waited for
+        self.proxy.signal(15)
+        self.proxy.process.wait(30)
+        if self.struck.wait(5) and self.over.wait(20):
+            self.disarm()
+            self.proxy.start()
+            self.load.only("old")
+
+    def road_leftover(self):
+        """CREATE INDEX CONCURRENTLY waits for somebody's snapshot and is cancelled: it leaves an invalid index."""
+        self.preludes["long_before/backfilling"] = self._stand_in_the_way
+        self.go(self.wants("long_before/backfilling:tell"))
+        self.drive("done", until_struck=True)
+
+    def _stand_in_the_way(self):
+        holder = self.db.cluster.connect(self.db.name)
+        holder.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+        holder.execute("SELECT 1 FROM items LIMIT 1")
+        threading.Thread(target=self._cancel_build, args=(holder,), daemon=True).start()
+
+    def _cancel_build(self, holder):
+        with holder, self.db.cluster.connect(self.db.name) as conn:
+            until("the build to be cancelled", lambda: conn.execute(
+                "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = 'segue' AND datname = "
+                "current_database() AND query LIKE '%CONCURRENTLY%' AND wait_event_type = 'Lock'").fetchall())
+
+    def road_give_up(self):
+        """Somebody holds a lock for longer than all attempts take."""
+        self.proxy.options.update(cutover_attempts_max=1, cutover_drain_ms=200, transaction_age_max_ms=100)
+        self.go(self.wants())
+        self.drive("soaking" if self.point.of == "reverting" else "ready")
+        self.hold()
+        self.drive("ready" if self.point.of == "reverting" else "soaking", until_struck=True)
+        self.let_go()
+
+    def road_skips(self):
+        self.preludes["fill_begun"] = self.hold
+        self.go(self.wants("fill_begun:tell"))
+        self.drive("done", until_struck=True)
+        self.let_go()
+
+    def hold(self):
+        self.holder = self.db.cluster.connect(self.db.name)
+        self.holder.execute("BEGIN")
+        self.holder.execute("UPDATE items SET note = note WHERE id = 1")
+
+    def let_go(self):
+        if self.holder is not None:
+            with contextlib.suppress(psycopg.Error):
+                self.holder.close()
+            self.holder = None
+
+    def road_repair(self):
+        """A row is written past the guard before verify begins."""
+        self.preludes["verify_begin"] = self._break
+        self.go(self.wants("verify_begin:tell"))
+        self.drive("done", until_struck=True)
+
+    def _break(self):
+        self.db.sql("BEGIN; ALTER TABLE items DISABLE TRIGGER \"~segue_guard\"; UPDATE items SET label = 'row 2', title = 'x' "
+                    "WHERE id = 2; ALTER TABLE items ENABLE ALWAYS TRIGGER \"~segue_guard\"; COMMIT")
+
+    def road_takeover(self):
+        self.go("" if self.point.of_successor else self.wants())
+        self.drive("backfilling")
+        old, new = self.proxy, self.make()
+        new.port, new.arguments = old.port, ["--takeover"]
+        if self.point.of_successor:
+            new.environment["SEGUE_FAULT"] = self.wants()
+        try:
+            new.start()
+            if not self.over.wait(20):
+                raise Wrong("the takeover went past the point")
+        except AssertionError:
+            if not self.struck.is_set():
+                raise
+        self.over.wait(20)
+        self.settle_takeover(old, new)
+
+    def settle_takeover(self, old, new):
+        """Who serves now? A takeover that failed may be tried again by whoever starts segue."""
+        if new.running():
+            self.proxy = new
+            self.load.stop("old")  # the old process waits for its sessions
+            if old.running():
+                old.process.wait(20)
+            self.load.only("old")
+        elif not old.running():
+            self.proxy.start()
+        elif self.point.name == "takeover_over":  # nobody accepts: whoever starts segue starts it again
+            new.arguments = []
+            new.start()
+            self.settle_takeover(old, new)
+
+    def go(self, fault):
+        self.db.sql(TABLES)
+        self.proxy.environment["SEGUE_FAULT"] = fault
+        self.proxy.environment["SEGUE_FAULT_TRACE"] = str(self.trace)
+        self.proxy.start()
+        self.load.start("old", 2).flows(4)
+
+    # ---- and then ----
+
+    def run(self):
+        """The whole cell."""
+        getattr(self, "road_" + self.point.road)()
+        if not self.struck.wait(5):  # the database knows of an end before segue has come to its points
+            raise Wrong(f"the point was not reached; {self.look()}")
+        if not self.over.wait(40):
+            raise Wrong("the fault has not come to its end")
+        if self.failure:
+            raise self.failure
+        self.finish("done" if self.way == "forward" else "aborted")
+
+    def finish(self, goal):
+        row = self.settled()
+        if goal == "done" and row.get("phase") in ("aborting", "aborted"):
+            self.drive("aborted")  # the only end there is; nothing is in the way of the same once more
+            self.check("aborted")
+        self.drive(goal)
+        if self.stopped and self.kind != "disk":
+            raise Wrong(f"it has stopped, and only a full disk should do that: {self.stopped}")
+        self.check(self.settled().get("phase", "aborted"))
+        self.load.stop()
+        for proxy in self.proxies:
+            if proxy.running():
+                proxy.stop()
+
+    def settled(self):
+        """The row, when the server answers again."""
+        def row():
+            try:
+                return [self.look()]
+            except psycopg.Error:
+                return None
+
+        return until("the server to answer", row, 40)[0]
+
+    def check(self, phase):
+        revision = "new" if phase == "done" else "old"
+        self.load.only(revision)
+        self.load.flows(5, revision)
+        self.load.stop()
+        self.load.verify(self.db, [revision])
+        column = "title" if revision == "new" else "label"
+        kept = self.db.one(f"SELECT count(*) FROM items WHERE id <= {ROWS} AND {column} = 'row ' || id")
+        if kept != ROWS:
+            raise Wrong(f"{ROWS - kept} rows that nobody has written are others")
+        with self.db.cluster.connect(self.db.name) as conn:
+            self.compare(conn, phase)
+
+    def compare(self, conn, phase):
+        left = catalog.traces(conn)
+        invalid = conn.execute("SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid").fetchall()
+        now = catalog.whole(conn)
+        now.pop("rows")
+        expected = self.stage.expected.get(phase)
+        if left or invalid:
+            raise Wrong(f"left over after {phase}: {left} {invalid}")
+        if expected is None:
+            self.stage.expected[phase] = now
+        elif catalog.difference(now, expected):
+            raise Wrong(f"the catalog after {phase} differs: {catalog.difference(now, expected)}")
+
+    def report(self):
+        """What helps to understand a failure."""
+        return "\n".join(f"---- segue {i}\n{proxy.log_tail(40)}" for i, proxy in enumerate(self.proxies))
+
+    def close(self):
+        self.let_go()
+        if self.mend:
+            self.mend.join(60)
+        for writer in self.load.writers:
+            writer.stop.set()
+        for proxy in self.proxies:
+            if proxy.running():
+                proxy.kill9()
+        self.told.close()
+        if self.relay:
+            self.relay.close()
+        with contextlib.suppress(Late, AssertionError):
+            self.load.stop()
+        self.stage.drop(self.db)
+        self.folder.cleanup()

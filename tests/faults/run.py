@@ -1,0 +1,191 @@
+#!/usr/bin/python3
+"""Every named point x every fault, under load; README.md.
+
+    tests/faults/run.py [--points REGEX] [--kinds drop,disk] [--ways forward,back] [--seed 1] [--jobs 2] [--pg 18]
+"""
+
+import argparse
+import multiprocessing
+import os
+import queue
+import re
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from collections import Counter
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "integration")]
+
+
+def parse_arguments(words=None):
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--build", default=os.environ.get("SEGUE_BUILD", "build"))
+    parser.add_argument("--points", default="", help="a regular expression")
+    parser.add_argument("--kinds", default="")
+    parser.add_argument("--ways", default="")
+    parser.add_argument("--seed", type=int, default=1, help="decides at which of several times, and which way")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--pg", type=int, default=18)
+    parser.add_argument("--limit", type=int, default=0, help="so many cells at most, chosen by the seed")
+    return parser.parse_args(words)
+
+
+def cells_of(args):
+    """(point, kind, way) in an order that the seed gives; without --ways, one of them a cell."""
+    import random
+
+    from points import KINDS, WAYS, table
+
+    kinds = args.kinds.split(",") if args.kinds else list(KINDS)
+    ways = args.ways.split(",") if args.ways else None
+    if set(kinds) - set(KINDS) or set(ways or []) - set(WAYS):
+        sys.exit(f"kinds are {', '.join(KINDS)}; ways are {', '.join(WAYS)}")
+    dice = random.Random(args.seed)
+    points = [p for p in table() if re.search(args.points, p.text)]
+    cells = [(p, k, w) for p in points for k in kinds for w in ways or [dice.choice(WAYS)]]
+    dice.shuffle(cells)
+    return cells[:args.limit] if args.limit else cells
+
+
+def references(stage, program):
+    """Each road once without a fault: what the catalog is in the end, how often a point is reached."""
+    from play import Play
+    from points import Point, table
+
+    stage.expected = {}
+    counts = Counter()
+    for goals in (["ready", "aborted"], ["soaking", "aborted"], ["done"]):
+        play = Play(stage, program, Point("none", "", ""), "kill_segue", "forward")
+        try:
+            play.go("")
+            for goal in goals:
+                play.drive(goal)
+            play.check(goals[-1])
+            counts |= Counter(play.trace.read_text(encoding="utf-8").split())
+        finally:
+            play.close()
+    unknown = set(counts) - {point.text for point in table()}
+    assert not unknown, f"the table of points does not say that there are {sorted(unknown)}"
+    return counts
+
+
+def play_cell(stage, program, cell, seed, counts):
+    """None, or what went wrong; how long it took."""
+    from play import Play
+
+    import random
+
+    point, kind, way = cell
+    # of a fault that depends on timing the first time is certain to come
+    most = min(counts.get(point.text, 1), 6) if point.road in ("forward", "back", "abort") else 1
+    count = random.Random(f"{seed}{cell}").randint(1, max(1, most))
+    began = time.monotonic()
+    wrong = None
+    for count in dict.fromkeys((count, 1)):
+        play = Play(stage, program, point, kind, way, seed, count)
+        try:
+            play.run()
+            wrong = None
+        except BaseException as error:  # pylint: disable=broad-except
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            wrong = f"{type(error).__name__}: {error}\n{traceback.format_exc(limit=-4)}{play.report()}"
+        finally:
+            play.close()
+        if wrong is None or "was not reached" not in wrong:
+            break
+    return wrong, time.monotonic() - began, count
+
+
+def worker(args, todo, done):
+    from lib.segue import REPO
+    from stage import Stage
+
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    stage = Stage(args.pg)
+    try:
+        program = REPO / args.build / "faults" / "segue"
+        counts = references(stage, program)
+        while True:
+            try:
+                cell = todo.get_nowait()
+            except queue.Empty:
+                break
+            wrong, took, count = play_cell(stage, program, cell, args.seed, counts)
+            done.put((cell, count, wrong, took))
+    except BaseException:
+        done.put((None, 0, traceback.format_exc(), 0))
+        raise
+    finally:
+        stage.close()
+
+
+def sweep():
+    """A worker that was killed has left its tmpfs mounted."""
+    for line in Path("/proc/mounts").read_text(encoding="utf-8").splitlines():
+        device, folder = line.split()[:2]
+        if device == "segue-faults" and not any(
+                folder in open(p, encoding="utf-8", errors="replace").read() for p in _maps()):
+            subprocess.run(["umount", "-l", folder], check=False)
+
+
+def _maps():
+    return [p for p in Path("/proc").glob("[0-9]*/cmdline") if os.access(p, os.R_OK)]
+
+
+def campaign(args, cells=None):
+    """Failures as texts; says each as it comes."""
+    cells = cells or cells_of(args)
+    todo, done = multiprocessing.Queue(), multiprocessing.Queue()
+    for cell in cells:
+        todo.put(cell)
+    began, failures, took_all, by_kind = time.monotonic(), [], [], Counter()
+    jobs = [multiprocessing.Process(target=worker, args=(args, todo, done)) for _ in range(min(args.jobs, len(cells)))]
+    for job in jobs:
+        job.start()
+    try:
+        for n in range(len(cells)):
+            cell, count, wrong, took = next_result(done, jobs)
+            if cell is None:
+                return failures + [wrong]
+            name = f"{cell[0].text}#{count} {cell[1]} {cell[2]}"
+            took_all.append((took, name))
+            by_kind[cell[1]] += 1
+            print(f"{n + 1}/{len(cells)} {'FAILED' if wrong else 'ok'} {took:5.1f} s {name}", flush=True)
+            if wrong:
+                failures.append(f"{name}\n{wrong}")
+                print(wrong, flush=True)
+    finally:
+        for job in jobs:
+            job.join(30)
+            if job.is_alive():
+                job.terminate()
+    slowest = ", ".join(f"{name} {took:.1f} s" for took, name in sorted(took_all, reverse=True)[:3])
+    print(f"{len(cells)} cells in {time.monotonic() - began:.0f} s, {len(failures)} failed; {dict(by_kind)}; slowest: {slowest}")
+    return failures
+
+
+def next_result(done, jobs):
+    while True:
+        try:
+            return done.get(timeout=5)
+        except queue.Empty:
+            if not any(job.is_alive() for job in jobs):
+                return None, 0, "the workers have ended without a word", 0
+
+
+def main():
+    args = parse_arguments()
+    if os.geteuid() != 0:
+        sys.exit("the matrix mounts small file systems: run it as root")
+    failures = campaign(args)
+    print("\n".join(f"FAILED {failure.splitlines()[0]}" for failure in failures))
+    sys.exit(1 if failures else 0)
+
+
+if __name__ == "__main__":
+    main()
