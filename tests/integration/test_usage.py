@@ -4,6 +4,7 @@ import json
 
 import psycopg
 import pytest
+from lib import store
 from lib.tables import RENAME, make_items
 from lib.takeover import ended, successor  # noqa: F401 (a fixture)
 from lib.wait import until
@@ -257,15 +258,14 @@ def test_what_an_older_segue_has_stored_of_old_names_still_refuses(db, segue):
     proxy = segue(db, quiet_period_s=900)
     proxy.soaking(RENAME)
     proxy.stop()
-    db.sql("DROP TABLE segue.usage; DELETE FROM segue.store WHERE version = 2;"
-           "ALTER TABLE segue.migrations ADD old_seen_at timestamptz, ADD old_seen_by text;"
-           "ALTER TABLE segue.history ADD old_seen_at timestamptz, ADD old_seen_by text;"
-           "UPDATE segue.migrations SET old_seen_at = clock_timestamp(), old_seen_by = 'user bob, application cron'")
+    newest = store.newest(db)
+    store.take_back_to(db, 1)
+    db.sql("UPDATE segue.migrations SET old_seen_at = clock_timestamp(), old_seen_by = 'user bob, application cron'")
     proxy.start()
     until("the engine", lambda: proxy.console("SHOW VERSION")[0]["engine_connected"])
     refused = proxy.cli("complete", NAME, check=1).err
     assert "old names are still in use" in refused and "user bob, application cron" in refused
-    assert db.one("SELECT max(version) FROM segue.store") == 2
+    assert store.newest(db) == newest
     proxy.cli("complete", NAME, "--force")
 
 

@@ -1,0 +1,23 @@
+"""The schema segue as an older segue has left it."""
+
+# Version: SQL that takes back what it has brought (proxy/engine/store_ddl.c).
+TAKE_BACK = {
+    2: "DROP TABLE segue.usage;"
+       "ALTER TABLE segue.migrations ADD old_seen_at timestamptz, ADD old_seen_by text;"
+       "ALTER TABLE segue.history ADD old_seen_at timestamptz, ADD old_seen_by text",
+    3: "ALTER TABLE segue.attempts DROP began_at, DROP error, DROP acted, ALTER blockers TYPE text;"
+       "DROP INDEX segue.attempts_at; DROP TABLE segue.phases",
+    4: "DROP TABLE segue.schedule",
+    5: "ALTER TABLE segue.progress DROP from_block, ADD PRIMARY KEY (migration, relation)",
+    6: "DROP TABLE segue.applied; ALTER TABLE segue.migrations DROP parents; ALTER TABLE segue.history DROP parents",
+}
+
+
+def newest(db):
+    return db.one("SELECT max(version) FROM segue.store")
+
+
+def take_back_to(db, version):
+    """Of a database that no segue serves."""
+    for newer in range(newest(db), version, -1):
+        db.sql(f"{TAKE_BACK[newer]}; DELETE FROM segue.store WHERE version = {newer}")
