@@ -37,7 +37,8 @@ static void lint_file(struct lint *lint, const char *folder, const char *name)
 
     lint->files++;
     if (cli_text_read(path, FILE_BYTES_MAX, &text, &err) == RC_OK &&
-        eng_file_head(path, text.data, &head, &err) == RC_OK)
+        eng_file_head(path, text.data, &head, &err) == RC_OK) {
+        eng_file_lint(path, text.data, lint->findings);
         lineage_add(lint->lineage,
                     &(struct lineage_node){.name = head.name,
                                            .where = path,
@@ -46,8 +47,9 @@ static void lint_file(struct lint *lint, const char *folder, const char *name)
                                            .parents = (const char *const *)head.parents,
                                            .nparents = head.nparents},
                     lint->findings);
-    else /* the text begins with file and line */
+    } else { /* the text begins with file and line */
         lineage_find(lint->findings, "error", "file", "", err.hint, "%s", err.text);
+    }
     eng_file_head_fini(&head);
     buf_fini(&text);
     free(path);

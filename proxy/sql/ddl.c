@@ -57,6 +57,17 @@ static void touch_var(struct reading *r, const struct row *row, const struct sql
           sql_node_text(sql_tree_get(var, "relname")), lock, refusal, hint);
 }
 
+static void made(struct reading *r, const struct sql_node *var)
+{
+    const char *name = sql_node_text(sql_tree_get(var, "relname"));
+    struct sql_ddl *out = r->out;
+
+    if (!name)
+        return;
+    mem_grow((void **)&out->made, &out->made_cap, out->nmade + 1, sizeof(*out->made));
+    out->made[out->nmade++] = mem_strdup(name);
+}
+
 static bool is_text(const struct sql_node *node, const char *key, const char *text)
 {
     const char *value = sql_node_text(sql_tree_get(node, key));
@@ -255,9 +266,16 @@ static void look_at_create_table(struct reading *r, const struct row *row,
 {
     const struct sql_node *parents = sql_tree_get(node, "inhRelations");
 
+    made(r, sql_tree_get(node, "relation"));
     look_at_constraints(r, row, sql_tree_get(node, "tableElts"));
     SQL_NODE_EACH_ITEM(item, parents)
         touch_var(r, row, sql_tree_get(item, "RangeVar"), EXCLUSIVE, NULL, NULL);
+}
+
+static void look_at_create_as(struct reading *r, const struct row *row, const struct sql_node *node)
+{
+    (void)row;
+    made(r, sql_tree_get(sql_tree_get(node, "into"), "rel"));
 }
 
 static void look_at_index(struct reading *r, const struct row *row, const struct sql_node *node)
@@ -363,7 +381,7 @@ static const struct row rows[] = {
     FREE("AlterStatsStmt", "ALTER STATISTICS"),
     FREE("CreatePublicationStmt", "CREATE PUBLICATION"),
     FREE("AlterPublicationStmt", "ALTER PUBLICATION"),
-    FREE("CreateTableAsStmt", "CREATE TABLE AS"),
+    LOOK("CreateTableAsStmt", "CREATE TABLE AS", look_at_create_as),
     LOOK("CreateStmt", "CREATE TABLE", look_at_create_table),
     LOCKS("ViewStmt", "CREATE VIEW", "view", EXCLUSIVE),
     LOOK("IndexStmt", "CREATE INDEX", look_at_index),
@@ -473,6 +491,9 @@ void sql_ddl_fini(struct sql_ddl *ddl)
         free(ddl->touches[i].schema);
         free(ddl->touches[i].name);
     }
+    for (size_t i = 0; i < ddl->nmade; i++)
+        free(ddl->made[i]);
+    free(ddl->made);
     free(ddl->touches);
     *ddl = (struct sql_ddl){0};
 }

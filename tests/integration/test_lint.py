@@ -148,3 +148,19 @@ def test_drizzles_folder_is_checked_by_the_same_rules(db, segue, tmp_path):
     drizzle.write()
     assert "the database has the entry of 2000, which the journal does not have" in [
         text for _, text in lint(proxy, *args, server=True)]
+
+
+def test_an_index_that_would_block_writers_of_a_live_table_is_found_in_the_text(segue, folder):
+    proxy = segue(upstream="postgresql://nobody@127.0.0.1:1/none", start=False)
+    put(folder, "a", operations=[{"sql": {"up": "CREATE TABLE n (id int); CREATE INDEX n_id ON n (id);"
+                                                 "CREATE TABLE t AS SELECT 1 AS a; CREATE INDEX t_a ON t (a)", "down": "DROP TABLE n"}},
+                                 {"create_table": {"name": "made", "columns": [{"name": "id", "type": "int"}]}},
+                                 {"sql": {"up": "CREATE INDEX made_id ON made (id)"}}])
+    assert lint(proxy, folder, check=0) == []
+    put(folder, "b", "a", operations=[{"sql": {"up": "CREATE INDEX n_late ON n (id)"}},
+                                      {"sql": {"up": "CREATE INDEX CONCURRENTLY n_later ON n (id)"}}])
+    assert lint(proxy, folder) == [
+        ("sql", "statement 1, CREATE INDEX of n: nobody could write to the table while it is built"),
+        ("sql", "statement 1, CREATE INDEX: it cannot run in a transaction, and a migration's steps do")]
+    out = proxy.cli("lint", folder, server=False, check=1).out
+    assert f"error: {folder}/b.json:6: statement 1, CREATE INDEX of n" in out and "hint: use create_index" in out

@@ -74,6 +74,10 @@ enum rc eng_file_head(const char *where, const char *text, struct eng_file_head 
                       struct err *err) MUST_CHECK;
 void eng_file_head_fini(struct eng_file_head *head);
 
+/* What the file's own SQL may not do, as far as the text shows: findings. A table is taken to be in
+ * use unless the file makes it. */
+void eng_file_lint(const char *where, const char *text, json_t *findings);
+
 char *eng_sha256_hex(const void *bytes, size_t len); /* heap */
 
 #endif

@@ -26,6 +26,8 @@ struct sql_ddl_touch {
 struct sql_ddl {
     struct sql_ddl_touch *touches;
     size_t ntouches, cap;
+    char **made; /* names of tables that it makes, without their schema */
+    size_t nmade, made_cap;
     int statements;
     int opaque; /* the first statement that cannot be looked into; 0: none */
 };
