@@ -66,6 +66,16 @@ static enum rc plan_rooms(struct build *b)
     return rc;
 }
 
+static enum rc refuse_created(struct build *b, const struct file_op *op)
+{
+    char *path = mem_printf("operations[%zu].%s.table", op->index, file_op_name(op->kind));
+
+    err_hint(b->err, "say it in create_table, or in a migration after this one");
+    build_fail(b, path, "table \"%s\" is made by this file", op->table.name);
+    free(path);
+    return RC_ERR;
+}
+
 static enum rc plan_tables(struct build *b)
 {
     for (size_t i = 0; i < b->file->nops; i++) {
@@ -78,6 +88,8 @@ static enum rc plan_tables(struct build *b)
         if (op->kind == FILE_CREATE_INDEX && !op->table.schema &&
             texts_has(&b->created_names, op->table.name))
             continue;
+        if (!op->table.schema && texts_has(&b->created_names, op->table.name))
+            return refuse_created(b, op);
         if (target_get(b, op, &t) != RC_OK)
             return RC_ERR;
         b->op_target[i] = t - b->targets;

@@ -207,6 +207,9 @@ REFUSED = {
 def test_what_cannot_be_constrained_or_freed_is_refused_by_name(db, segue):
     build(db, TABLES + GIVEN)
     proxy = segue(db)
+    made = {"create_table": {"name": "made", "columns": [{"name": "id", "type": "int"}]}}
+    late = {"create_constraint": {"table": "made", "name": "c", "type": "unique", "columns": ["id"]}}
+    assert "is made by this file" in proxy.cli("plan", proxy.file({"name": "late", "operations": [made, late]}), check=1).err
     for case, (operation, said) in REFUSED.items():
         with pytest.raises(Refused) as refused:
             proxy.cli("start", proxy.file({"name": case, "operations": [operation]}))
@@ -222,3 +225,29 @@ def test_the_plan_says_out_loud_who_is_bound_and_when(db, segue):
                  "binds all writers from its building on", "look for rows against constraint of_kind",
                  "public.items, public.kinds"):
         assert said in out, said
+
+
+@pytest.mark.one_version
+def test_a_partitioned_table_gets_and_loses_what_needs_no_index(db, segue):
+    build(db, "CREATE TABLE {s}.parts (id bigint, label text, kind text NOT NULL, n int, CONSTRAINT n_small CHECK (n < 1000)) "
+              "PARTITION BY RANGE (id); CREATE TABLE {s}.parts_1 PARTITION OF {s}.parts FOR VALUES FROM (0) TO (100);"
+              "CREATE TABLE {s}.parts_2 PARTITION OF {s}.parts FOR VALUES FROM (100) TO (1000);"
+              "INSERT INTO {s}.parts SELECT i, 'l' || i, 'k', i FROM generate_series(1, 300) i")
+    proxy = segue(db)
+    name = proxy.soaking({"name": "parts", "operations": [
+        {"alter_column": {"table": "parts", "column": "label", "nullable": False, "default": "'none'",
+                          "check": {"name": "label_long", "constraint": "length(label) > 1"}}},
+        {"drop_constraint": {"table": "parts", "name": "n_small"}},
+        {"drop_column": {"table": "parts", "column": "kind", "down": "'kind of ' || label"}}]})
+    new(proxy).execute("INSERT INTO parts (id, n) VALUES (400, 4000)")
+    assert db.sql("SELECT kind, label FROM parts_2 WHERE id = 400") == [("kind of none", "none")]
+    db.sql("DELETE FROM parts WHERE id = 400")
+    proxy.cli("rollback", name)
+    proxy.cli("cutover", name)
+    complete(proxy, name)
+    same_as_plain(db, "ALTER TABLE {s}.parts ALTER label SET NOT NULL, ALTER label SET DEFAULT 'none', "
+                      "ADD CONSTRAINT label_long CHECK (length(label) > 1), DROP CONSTRAINT n_small, DROP COLUMN kind",
+                  "parts", "parts_1", "parts_2")
+    refused = proxy.cli("plan", proxy.file({"name": "keys", "operations": [{"create_constraint": {
+        "table": "parts", "name": "once", "type": "unique", "columns": ["id"]}}]}), check=None)
+    assert "cannot build an index concurrently on a partitioned table" in refused.out

@@ -98,8 +98,8 @@ static void bed_init(struct bed *b, enum eng_phase_id phase)
     b->duals[2] = (struct eng_dual){.new_name = seen};
     b->table = (struct eng_table){.schema = public, .name = checks, .duals = b->duals, .nduals = 3};
     b->plan = (struct eng_plan){.tables = &b->table, .ntables = 1};
-    b->locked[0] = (struct eng_locked){public, checks, 0, -1};
-    b->locked[1] = (struct eng_locked){public, users, -1, -1};
+    b->locked[0] = (struct eng_locked){public, checks, 0, -1, true};
+    b->locked[1] = (struct eng_locked){public, users, -1, -1, false};
     b->m =
         (struct eng_migration){.name = mname,
                                .plan = &b->plan,
