@@ -100,6 +100,8 @@ def read_log(folder):
     for path in folder.glob("tx.*"):
         with open(path, encoding="ascii") as f:
             for line in f:
+                if not line.endswith("\n"):
+                    break  # pgbench was told to end while it wrote
                 _client, _number, us, _script, second, fraction = line.split()[:6]
                 ended.append(int(second) + int(fraction) / 1e6)
                 took.append(int(us))

@@ -86,3 +86,24 @@ def test_a_list_of_pauses_that_makes_no_sense_is_refused(db, segue):
         proxy = segue(db, start=False)
         done = proxy.cli("serve", "--upstream", db.url(), "--cutover-backoff", words, check=2)
         assert 'cutover_backoff" must be a list of 1 to 16 pauses such as 500ms, 5s, 2min, 1h' in done.err
+
+
+@pytest.mark.one_version
+def test_who_gave_up_does_not_cut_over_by_itself_after_a_restart(db, segue):
+    make_items(db, 400, filler=3500)
+    proxy = segue(db, cutover_attempts_max=1, **QUICK)
+    holder = held(db, "holder")
+    holder.execute("COMMIT")
+    proxy.console("THROTTLE rows_per_s 20")
+    proxy.console("START '" + json.dumps(RENAME) + "' MIGRATE")
+    proxy.wait_phase(NAME, "backfilling")
+    holder.execute("BEGIN; SELECT count(*) FROM items")
+    proxy.console("THROTTLE rows_per_s default")
+    proxy.wait(NAME, lambda r: r["phase"] == "ready" and r["error"])
+    holder.execute("COMMIT")
+    proxy.restart()
+    until("the engine to be back", lambda: proxy.status(NAME))
+    proxy.cli("resume", NAME)
+    assert db.one("SELECT migrate FROM segue.migrations") is False
+    proxy.wait(NAME, lambda r: not r["error"])
+    assert proxy.phase(NAME) == "ready" and proxy.status(NAME)["attempts"] == 1
