@@ -143,7 +143,8 @@ static enum rc take_locks(struct gated *g, struct err *err)
     res = conn_run(&g->engine->work, sql.data, NULL, err);
     buf_fini(&sql);
     PQclear(res);
-    g->locked_us = clock_us();
+    if (res)
+        g->locked_us = clock_us();
     return res ? RC_OK : RC_ERR;
 }
 
@@ -246,6 +247,8 @@ void gated_run(struct eng_engine *engine, struct eng_migration *m, const struct 
     if (spec->mask == 0 || close_and_drain(&g, err) == RC_OK)
         transact(&g, err);
     conn_rollback(&engine->work);
+    if (g.locked_us && result->outcome != GATED_DONE) /* held all the same */
+        result->lock_ms = (double)(clock_us() - g.locked_us) / 1000;
     if (result->outcome == GATED_BUSY && !g.npids)
         name_holders(&g); /* while they still are what they were: before the gate opens */
     FAULT_OF(gate_opening, eng_phase(during)->name);

@@ -33,6 +33,8 @@ def test_attempts_are_recorded_with_their_blockers_and_told_as_evidence(db, segu
     holder.execute("COMMIT")
     proxy.cli("rollback", NAME)
     proxy.cli("cutover", NAME)
+    with proxy.connect(application_name="the new revision") as conn:
+        conn.execute("SELECT title FROM items")
     proxy.cli("complete", NAME, "--force")
 
     shown = [r for r in proxy.console(f"SHOW ATTEMPTS {NAME}") if r["kind"] != "step"]
@@ -57,9 +59,24 @@ def test_attempts_are_recorded_with_their_blockers_and_told_as_evidence(db, segu
     assert [(a["kind"], a["no"], a["outcome"]) for a in told] == [(r["kind"], r["no"], r["outcome"]) for r in shown]
     assert told[0]["blockers"][0]["pid"] == holder.info.backend_pid
     assert evidence["worst"]["lock_ms"] >= max(a["lock_ms"] for a in told) - 0.01
+    assert ("new names", "the new revision") in [(u["what"], u["application_name"]) for u in evidence["usage"]]
     assert proxy.cli("evidence", "nobody", check=1).err.startswith('segue: there is no migration "nobody"')
     table = json.loads(proxy.cli("attempts", NAME, "--json").out)
     assert [r["no"] for r in table if r["kind"] == "revert"] == [1, 2, 3] and table[-1]["kind"] == "step"
+
+
+@pytest.mark.one_version
+def test_an_attempt_that_fails_behind_the_lock_says_how_long_it_was_held(db, segue):
+    make_items(db, 50)
+    proxy = segue(db)
+    proxy.ready(RENAME)
+    db.sql("CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.1);"
+           " RAISE 'not today'; END $$; CREATE EVENT TRIGGER refuse ON ddl_command_start EXECUTE FUNCTION refuse()")
+    assert "not today" in proxy.cli("cutover", NAME, check=1).err
+    attempt = proxy.console(f"SHOW ATTEMPTS {NAME}")[-1]
+    assert attempt["outcome"] == "error" and attempt["error"] == "not today" and attempt["lock_ms"] >= 100
+    db.sql("DROP EVENT TRIGGER refuse")
+    proxy.cli("cutover", NAME)
 
 
 @pytest.mark.one_version

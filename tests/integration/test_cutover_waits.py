@@ -7,6 +7,7 @@ import struct
 import pytest
 from lib.rawwire import Raw, message, query, startup
 from lib.tables import RENAME, make_items
+from lib.takeover import successor  # noqa: F401 - a fixture
 from lib.wait import SLOW, until
 
 NAME = "rename_label"
@@ -57,6 +58,18 @@ def test_a_cutover_at_a_time_may_be_changed_and_withdrawn_and_survives_a_kill(db
     late = db.one("SELECT extract(epoch FROM at - %s::timestamptz)::float8 FROM segue.phases WHERE phase = 'cutting_over'", at)
     assert 0 <= late < 1 * SLOW
     assert schedule(db) == []
+
+
+def test_a_cutover_at_a_time_goes_over_to_the_successor(db, segue, successor):  # noqa: F811
+    make_items(db, 50)
+    old = segue(db)
+    old.ready(RENAME)
+    old.cli("cutover", NAME, "--at", ahead(3))
+    due = old.status(NAME)["cutover_due"]
+    new = successor(old)
+    until("it to have read its state", lambda: new.status(NAME))
+    assert new.status(NAME)["cutover_due"] == due
+    new.wait_phase(NAME, "soaking")
 
 
 def test_a_time_that_passed_while_segue_was_away_is_not_made_up_for(db, segue):

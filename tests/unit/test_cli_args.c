@@ -10,8 +10,11 @@
 
 #include "../../proxy/cli/command.h"
 
-static const struct cli_command row = {
-    .name = "abort", .words = "NAME", .words_min = 1, .words_max = 1, .options = CLI_FORCE};
+static const struct cli_command row = {.name = "abort",
+                                       .words = "NAME",
+                                       .words_min = 1,
+                                       .words_max = 1,
+                                       .options = CLI_FORCE | CLI_AT};
 
 static enum rc parse(const char *words, struct cli_args *args, struct err *err)
 {
@@ -79,6 +82,22 @@ static void wrong_words_are_named(void **state)
     }
 }
 
+static void an_option_with_a_value_takes_the_next_word(void **state)
+{
+    struct cli_args args;
+    struct err err;
+
+    (void)state;
+    assert_int_equal(parse("--at 2026-01-31T23:30Z m --force", &args, &err), RC_OK);
+    assert_string_equal(args.at, "2026-01-31T23:30Z");
+    assert_string_equal(args.words[0], "m");
+    assert_int_equal(args.options, CLI_FORCE | CLI_AT);
+    assert_int_equal(parse("m", &args, &err), RC_OK);
+    assert_null(args.at);
+    assert_int_equal(parse("m --at", &args, &err), RC_ERR);
+    assert_string_equal(err.text, "--at needs a value");
+}
+
 static void help_needs_no_words(void **state)
 {
     struct cli_args args;
@@ -106,6 +125,7 @@ int main(void)
         cmocka_unit_test(options_may_stand_before_and_behind_words),
         cmocka_unit_test(the_server_comes_from_the_environment_unless_told),
         cmocka_unit_test(wrong_words_are_named),
+        cmocka_unit_test(an_option_with_a_value_takes_the_next_word),
         cmocka_unit_test(help_needs_no_words),
         cmocka_unit_test(behind_two_hyphens_everything_is_a_word),
     };
