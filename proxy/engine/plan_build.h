@@ -10,6 +10,7 @@
  *   plan_carry.c  what a new column inherits: indexes, constraints
  *   plan_key.c    ... its primary key
  *   plan_links.c  ... its foreign keys
+ *   plan_identity.c ... what makes it count by itself
  *   plan_default.c ... its default, and the sequence behind it
  *   plan_drop.c   columns that go
  *   plan_alter.c  alter_column
@@ -199,6 +200,10 @@ bool key_is_carried(const struct target *t, const json_t *index);
 enum rc carry_key(struct build *b, struct target *t, const json_t *index) MUST_CHECK;
 /* What an index is to its table, once it has its name: replica identity, clustering mark. */
 void carry_marks(struct target *t, const json_t *index);
+
+/* ---- plan_identity.c ---- */
+bool identity_is_carried(const struct build *b, const struct target *t, const json_t *column);
+void carry_identity(struct target *t, const json_t *column, const struct eng_dual *dual);
 
 /* ---- plan_links.c ---- */
 bool link_is(const struct target *t, const json_t *constraint); /* is it made again, not carried? */

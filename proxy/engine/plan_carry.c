@@ -490,14 +490,14 @@ static void set_not_null(struct build *b, struct target *t, const char *column, 
     char *name = strcmp(column, shown) != 0 ? not_null_name(b, t, shown) : NULL;
 
     texts_add(&t->revert, "ALTER TABLE %s ALTER COLUMN %s DROP NOT NULL", t->relation, quoted);
-    if (name) {
-        char *temp = target_temp(t), *parked = target_temp(t), *as = sql_quote_ident(temp);
+    if (name) { /* which is free when the old half has gone */
+        char *temp = target_temp(t), *as = sql_quote_ident(temp), *to = sql_quote_ident(name);
 
         texts_add(&t->cutover, "ALTER TABLE %s ADD CONSTRAINT %s NOT NULL %s", t->relation, as,
                   quoted);
-        swap_names(t, t->relation, "ALTER TABLE %s RENAME CONSTRAINT %s TO %s", name, parked, temp);
+        texts_add(&t->contract, "ALTER TABLE %s RENAME CONSTRAINT %s TO %s", t->relation, as, to);
+        free(to);
         free(as);
-        free(parked);
         free(temp);
     } else {
         texts_add(&t->cutover, "ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", t->relation, quoted);

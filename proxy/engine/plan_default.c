@@ -97,6 +97,8 @@ enum rc carry_default(struct build *b, struct target *t, const json_t *column,
                   moved);
         texts_add(&t->revert, "ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT", t->relation, new);
     }
+    if (sequence && dual->retypes && cat_text(column, "identity")[0])
+        carry_identity(t, column, dual);
     if (sequence && cat_text(column, "identity")[0] == '\0') {
         if (dual->retypes)
             widen_sequence(b, t, sequence, dual);

@@ -120,7 +120,7 @@ static void refuse_old_columns(struct build *b, const struct target *t)
     for (size_t c = 0; c < t->from.n; c++) {
         const json_t *column = cat_column(t->doc, t->from.v[c]);
 
-        if (*cat_text(column, "identity"))
+        if (*cat_text(column, "identity") && !identity_is_carried(b, t, column))
             build_refuse(b, t->relation, "identity columns come with a later version",
                          "column %s is an identity column", t->from.v[c]);
         if (*cat_text(column, "generated"))

@@ -1,5 +1,6 @@
 /* Taking what the workers have seen, and answering who still uses old names. */
 #include "usage.h"
+#include "turned.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -151,14 +152,24 @@ static int by_last(const void *a, const void *b)
     return (x->last_ms < y->last_ms) - (x->last_ms > y->last_ms);
 }
 
+/* A column that has changed its type gets another place: whoever counts columns will miss it. */
+static bool moves_a_column(const struct eng_migration *m, size_t locked)
+{
+    int table = m->locked[locked].table;
+
+    return table >= 0 && eng_table_retypes(&m->plan->tables[table]);
+}
+
 /* What was before the cut-over does not count: the old names were the truth. */
 static bool uses_old(struct eng_engine *engine, const struct eng_migration *m,
                      const struct sess_use *use)
 {
     size_t locked;
 
-    return use->key.kind == SESS_USE_OLD && use->last_ms >= m->turned_ms &&
-           usage_table_of(engine, use->key.table, &locked) == m;
+    if ((use->key.kind != SESS_USE_OLD && use->key.kind != SESS_USE_POSITIONAL) ||
+        use->last_ms < m->turned_ms || usage_table_of(engine, use->key.table, &locked) != m)
+        return false;
+    return use->key.kind == SESS_USE_OLD || moves_a_column(m, locked);
 }
 
 static struct users users_of(struct eng_engine *engine, const struct eng_migration *m,

@@ -219,3 +219,36 @@ def test_what_was_prepared_before_gets_the_servers_own_error_and_what_is_prepare
     assert proxy.connect(prepare_threshold=0).execute(star, (5,), binary=True).fetchone() == (5, "note", "", 5)
     assert db.sql("SELECT id, n, note FROM items WHERE id > 5000 ORDER BY id") == [
         (5001, 51, "p"), (5002, 52, "p"), (5003, 53, "p"), (5004, 54, "p")]
+
+
+@pytest.mark.one_version
+def test_complete_waits_for_who_counts_columns_and_says_who(db, segue):
+    make(db)
+    proxy = segue(db, quiet_period_s=30)
+    name = proxy.soaking(WIDEN)
+    proxy.connect(application_name="counter").execute("INSERT INTO items VALUES (1001, 11, 'a', 'b')")
+    done = proxy.cli("complete", name, check=1)
+    assert "counter" in done.err and "INSERT INTO items VALUES" in done.err
+    proxy.cli("complete", name, "--force")
+
+
+@pytest.mark.one_version
+def test_a_partitioned_table_changes_a_type_in_all_its_partitions(db, segue):
+    db.sql("CREATE TABLE items (id bigint, n integer NOT NULL, note text, PRIMARY KEY (id)) PARTITION BY RANGE (id);"
+           "CREATE TABLE items_b (note text, n integer NOT NULL, id bigint NOT NULL);"
+           "CREATE TABLE items_a PARTITION OF items FOR VALUES FROM (0) TO (100);"
+           "ALTER TABLE items ATTACH PARTITION items_b FOR VALUES FROM (100) TO (100000);"
+           "INSERT INTO items SELECT i, i, 'x' FROM generate_series(1, 300) i")
+    proxy = segue(db)
+    conn = proxy.connect()
+    name = proxy.soaking(WIDEN)
+    assert names_of(conn.execute("SELECT * FROM items")) == ["id", "n", "note"]
+    assert names_of(conn.execute("SELECT * FROM items_b")) == ["note", "n", "id"]
+    conn.execute("INSERT INTO items VALUES (50000, 5, 'y')")
+    proxy.cli("rollback", name)
+    conn.execute("INSERT INTO items VALUES (50001, 6, 'y')")
+    proxy.cli("cutover", name)
+    proxy.cli("complete", name, "--force")
+    assert [kind_of(db, "n", t) for t in ("items", "items_a", "items_b")] == ["bigint"] * 3
+    assert db.one("SELECT sum(n - id) FROM items") == 11 - 100001
+    assert catalog.traces(db.connect()) == []
