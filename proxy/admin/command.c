@@ -30,7 +30,7 @@ const struct adm_command adm_commands[] = {
     {"DOCTOR", ENG_DOCTOR, {ADM_ARG_MIGRATION_OPTIONAL},
      "why a migration does not go on, and what to do"},
     {"THROTTLE", ENG_THROTTLE, {ADM_ARG_SIGNAL, ADM_ARG_LIMIT},
-     "set the limit of a signal: a number, off, on or default (SHOW THROTTLE lists them)"},
+     "set a signal: its limit, its setting, off, on or default (SHOW THROTTLE lists them)"},
     {"EVIDENCE", ENG_EVIDENCE, {ADM_ARG_MIGRATION},
      "one JSON document of what has happened, of ended migrations, too"},
     {"BASELINE", ENG_BASELINE, {ADM_ARG_FORCE, ADM_ARG_NOTE, ADM_ARG_AS},

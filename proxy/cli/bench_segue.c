@@ -193,13 +193,18 @@ static enum rc start_migration(struct bench *b, struct bench_segue *segue, struc
 enum rc bench_segue_fill(struct bench *b, struct bench_segue *segue, unsigned workers,
                          bool throttled, struct err *err)
 {
+    /* those that may hold or slow it because of the bench itself */
+    static const char *const holding[] = {"THROTTLE client_p99 off", "THROTTLE autovacuum off",
+                                          "THROTTLE blocked_sessions off"};
     char parallel[40];
 
     snprintf(parallel, sizeof(parallel), "THROTTLE workers %u", workers);
     if (say(segue, parallel, NULL, err) != RC_OK)
         return RC_ERR;
-    if (!throttled && say(segue, "THROTTLE client_p99 off", NULL, err) != RC_OK)
-        return RC_ERR;
+    for (size_t i = 0; i < ARRAY_LEN(holding) && !throttled; i++) {
+        if (say(segue, holding[i], NULL, err) != RC_OK)
+            return RC_ERR;
+    }
     if (start_migration(b, segue, err) != RC_OK)
         return RC_ERR;
     while (!bench_stopped(b)) {

@@ -264,6 +264,7 @@ void cfg_engine_options(const struct cfg *cfg, struct eng_options *out)
         .batch_lock_timeout_ms = v[CFG_BATCH_LOCK_TIMEOUT_MS].number,
         .batch_wal_bytes_max = v[CFG_BATCH_WAL_BYTES_MAX].number,
         .vacuum_rows = v[CFG_VACUUM_ROWS].number,
+        .throttle = v[CFG_THROTTLE].text,
         .quiet_period_s = v[CFG_QUIET_PERIOD_S].number,
         .usage_entries_max = v[CFG_USAGE_ENTRIES_MAX].number,
     };

@@ -294,6 +294,10 @@ const struct opt_row cfg_rows[CFG_COUNT] = {
         .help = "WAL a batch may write"},
     [CFG_VACUUM_ROWS] = {NUMBER("vacuum_rows", "100000", 0, 2147483648), .reload = true,
         .help = "the backfill vacuums the table every so many rows; 0: never"},
+    [CFG_THROTTLE] = {.name = "throttle", .type = OPT_OBJECTS, .fallback = "",
+        .check = eng_throttle_check, .reload = true,
+        .help = "limits and settings of the signals that slow or hold the backfill; what is set "
+                "live by segue throttle goes over them"},
     [CFG_QUIET_PERIOD_S] = {NUMBER("quiet_period_s", "900", 0, 31536000), .reload = true,
         .help = "complete refuses while old names were used within this time"},
 };

@@ -479,6 +479,14 @@ enum rc eng_fill_turn(struct eng_engine *engine, struct eng_migration *m, struct
     }
     if (first_left(m->fill) && begin_batches(engine, m, &due_us, err) != RC_OK)
         return RC_ERR;
+    if (fill_pool_busy(m->fill->pool,
+                       m->fill)) { /* in the middle of a batch: who is blocked is seen */
+        int64_t middle_us = clock_us() + (int64_t)engine->options.batch_target_ms * 500;
+        int64_t read_us = throttle_due_us(&engine->throttle);
+
+        read_us = read_us > middle_us ? read_us : middle_us;
+        due_us = read_us < due_us ? read_us : due_us;
+    }
     eng_status_put(engine, m);
     m->not_before_us = first_left(m->fill) ? due_us : 0;
     return RC_AGAIN;

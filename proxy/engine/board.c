@@ -38,8 +38,9 @@ static const char *const status_columns[] = {"migration",
                                              "old_names_last_s",
                                              "updated_at",
                                              NULL};
-static const char *const throttle_columns[] = {"signal",  "unit",    "limit",  "default", "enabled",
-                                               "reading", "verdict", "reason", "help",    NULL};
+static const char *const throttle_columns[] = {"signal",  "unit",    "limit",   "default",
+                                               "enabled", "setting", "reading", "verdict",
+                                               "reason",  "source",  "help",    NULL};
 static const char *const usage_columns[] = {
     "migration", "table", "user", "application_name", "address", "what",
     "count",     "first", "last", "last_statement",   "why",     NULL};

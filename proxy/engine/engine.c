@@ -6,7 +6,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,7 +29,6 @@
 #define REFRESH_US 2000000
 #define RETRY_BASE_MS 100
 #define RETRY_MAX_MS 5000
-#define IDLE_MS 1000
 
 static void wake(struct eng_engine *engine)
 {
@@ -62,6 +60,7 @@ struct eng_engine *eng_new(const struct eng_options *options, struct sess_plane 
     engine->wakefd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     pthread_mutex_init(&engine->lock, NULL);
     throttle_init(&engine->throttle);
+    throttle_configure(&engine->throttle, engine->options.throttle);
     throttle_show(engine);
     sess_plane_on_asked(plane, asked, engine);
     return engine;
@@ -127,6 +126,8 @@ static void take_reload(struct eng_engine *engine)
         engine->options = engine->reload;
         engine->reload = (struct eng_options){0};
         engine->reload_wanted = false;
+        throttle_configure(&engine->throttle, engine->options.throttle);
+        throttle_show(engine);
     }
     pthread_mutex_unlock(&engine->lock);
 }
@@ -225,7 +226,7 @@ static enum rc load(struct eng_engine *engine, struct err *err)
         eng_publish(engine); /* that there is nothing */
         return RC_OK;
     }
-    if (store_create(&engine->work, err) != RC_OK || store_throttle_load(engine, err) != RC_OK)
+    if (store_create(&engine->work, err) != RC_OK || throttle_load(engine, err) != RC_OK)
         return RC_ERR;
     history_show(engine);
     throttle_show(engine); /* whoever sees a migration sees what holds it */
@@ -354,22 +355,6 @@ static bool judge(struct eng_engine *engine, struct eng_migration *m, struct err
     return true;
 }
 
-/* A failure stops the road, not what is asked for beside it. */
-static bool may_turn(const struct eng_migration *m)
-{
-    bool resting = m->phase == PH_READY || m->phase == PH_SOAKING;
-
-    if (err_is_set(&m->failure))
-        return resting && m->verify_wanted;
-    /* the backfill asks the throttle itself, which shows that it is paused */
-    return !m->paused || m->phase == PH_BACKFILLING || m->long_step >= 0 || m->verify_wanted;
-}
-
-static bool wants_turn(const struct eng_migration *m)
-{
-    return m->not_before_us <= clock_us() && may_turn(m);
-}
-
 static bool turn(struct eng_engine *engine, struct eng_migration *m)
 {
     struct err err = {0};
@@ -379,7 +364,7 @@ static bool turn(struct eng_engine *engine, struct eng_migration *m)
     log_scope(m->name);
     if (clock_us() - m->refreshed_us > REFRESH_US)
         rc = eng_status_refresh(engine, m, &err);
-    if (rc == RC_OK && wants_turn(m))
+    if (rc == RC_OK && eng_wants_turn(m))
         rc = eng_phase(m->phase)->step(engine, m, &err);
     goes_on = rc != RC_ERR || judge(engine, m, &err);
     log_scope(NULL);
@@ -407,77 +392,20 @@ static void round_of_turns(struct eng_engine *engine)
 
         if (!turn(engine, m))
             return;
-        filling |= m->phase == PH_BACKFILLING;
+        filling |= m->phase == PH_BACKFILLING || m->fill;
         if (eng_phase_over(m->phase))
             finish(engine, m);
         else
             i++;
     }
-    if (!filling)
+    if (!filling) {
         throttle_watch(engine);
+        throttle_rest(engine);
+    }
     eng_pool_trim(engine);
     eng_publish_refresh(engine);
     if (engine->history_due)
         history_show(engine);
-}
-
-static int64_t wait_ms(const struct eng_engine *engine)
-{
-    int64_t until = clock_us() + IDLE_MS * 1000;
-
-    if (!engine->ready) {
-        int64_t ms = (engine->connect_at_us - clock_us() + 999) / 1000;
-
-        return ms < 0 ? 0 : ms < IDLE_MS / 4 ? ms : IDLE_MS / 4;
-    }
-    for (size_t i = 0; i < engine->nmigrations; i++) {
-        const struct eng_migration *m = engine->migrations[i];
-        bool waits = err_is_set(&m->failure) && !m->verify_wanted;
-
-        if (!waits && m->not_before_us < until &&
-            (!m->paused || m->not_before_us > clock_us() || wants_turn(m)))
-            until = m->not_before_us;
-    }
-    if (engine->nmigrations && eng_publish_due_us(engine) < until)
-        until = eng_publish_due_us(engine);
-    until -= clock_us();
-    return until > 0 ? (until + 999) / 1000 : 0;
-}
-
-static void wake_filling(struct eng_engine *engine, const struct pollfd *fds, size_t n)
-{
-    for (size_t i = 0; i < engine->nmigrations && n > 0 && engine->ready; i++) {
-        struct eng_migration *m = engine->migrations[i];
-        struct pollfd own[ENG_FILL_FDS_MAX];
-        size_t count = may_turn(m) ? eng_fill_fds(engine, m, own, ENG_FILL_FDS_MAX) : 0;
-
-        for (size_t j = 0; j < count && j < n; j++) {
-            if (fds[j].revents)
-                m->not_before_us = 0;
-        }
-        fds += count;
-        n -= count;
-    }
-}
-
-/* For a job, for the answer to a batch, or for the next turn that is due. */
-static void wait_wake(struct eng_engine *engine)
-{
-    size_t room = 1 + engine->nmigrations * ENG_FILL_FDS_MAX, n = 1;
-    struct pollfd *fds = mem_calloc(room, sizeof(*fds));
-    uint64_t count;
-
-    fds[0] = (struct pollfd){.fd = engine->wakefd, .events = POLLIN};
-    for (size_t i = 0; i < engine->nmigrations && engine->ready; i++) {
-        if (may_turn(engine->migrations[i]))
-            n += eng_fill_fds(engine, engine->migrations[i], fds + n, room - n);
-    }
-    if (poll(fds, n, (int)wait_ms(engine)) > 0) {
-        if (fds[0].revents && read(engine->wakefd, &count, sizeof(count)) < 0)
-            log_debug("wake: %s", strerror(errno));
-        wake_filling(engine, fds + 1, n - 1);
-    }
-    free(fds);
 }
 
 static void *engine_main(void *arg)
@@ -505,7 +433,7 @@ static void *engine_main(void *arg)
             round_of_turns(engine);
         if (engine->ready)
             eng_usage_turn(engine);
-        wait_wake(engine);
+        eng_wait(engine);
     }
     if (engine->ready) { /* the next one reads it back */
         FAULT(stop_before);
@@ -562,6 +490,7 @@ void eng_free(struct eng_engine *engine)
     board_free(engine->board);
     eng_usage_free(engine->usage);
     free(engine->pool);
+    throttle_fini(&engine->throttle);
     close(engine->wakefd);
     pthread_mutex_destroy(&engine->lock);
     eng_options_free(&engine->options);

@@ -352,9 +352,24 @@ static enum rc run_doctor(struct eng_engine *engine, struct eng_migration *m, st
     return eng_doctor(engine->options.upstream, engine, job->name, &job->result, &job->err);
 }
 
+/* A query that fails and a time zone that there is not are said at once; a replica may be away. */
+static enum rc try_setting(struct eng_engine *engine, size_t i, struct err *err)
+{
+    const struct throttle_state *state = &engine->throttle.signals[i];
+
+    throttle_read_now(engine);
+    if (!state->live || !state->now.enabled || !throttle_signal(i)->setting_needed ||
+        state->reading.known || i == THROTTLE_DIRECT_S)
+        return RC_OK;
+    err_set(err, "22023", "%s", state->reason);
+    return RC_ERR;
+}
+
 static enum rc run_throttle(struct eng_engine *engine, struct eng_migration *m, struct eng_job *job)
 {
     int signal = throttle_find(job->arg ? job->arg : "");
+    struct err ignored = {0};
+    enum rc rc;
 
     (void)m;
     if (signal < 0) {
@@ -363,16 +378,23 @@ static enum rc run_throttle(struct eng_engine *engine, struct eng_migration *m, 
         return RC_ERR;
     }
     if (throttle_set(&engine->throttle, (size_t)signal, job->value ? job->value : "", &job->err) !=
-            RC_OK ||
-        store_create(&engine->work, &job->err) != RC_OK ||
-        store_throttle_save(engine, (size_t)signal, &job->err) != RC_OK)
+        RC_OK)
         return RC_ERR;
-    engine->store = true;
+    rc = try_setting(engine, (size_t)signal, &job->err);
+    if (rc == RC_OK)
+        rc = store_create(&engine->work, &job->err);
+    engine->store |= rc == RC_OK;
+    if (rc == RC_OK)
+        rc = throttle_save(engine, (size_t)signal, &job->err);
+    if (rc != RC_OK && engine->store && throttle_load(engine, &ignored) != RC_OK)
+        log_debug("%s", ignored.text); /* the next connection reads them */
     throttle_show(engine);
     for (size_t i = 0; i < engine->nmigrations; i++)
         engine->migrations[i]->not_before_us = 0;
-    job->result = board_show(engine->board, BOARD_THROTTLE, throttle_signal((size_t)signal)->name);
-    return RC_OK;
+    if (rc == RC_OK)
+        job->result =
+            board_show(engine->board, BOARD_THROTTLE, throttle_signal((size_t)signal)->name);
+    return rc;
 }
 
 static enum rc run_evidence(struct eng_engine *engine, struct eng_migration *m, struct eng_job *job)

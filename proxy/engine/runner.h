@@ -171,6 +171,10 @@ char *eng_lock_names(const struct eng_migration *m, const struct eng_step *step)
 const struct eng_migration *eng_migration_clash(struct eng_engine *engine,
                                                 const struct eng_migration *m);
 
+/* ---- wait.c ---- */
+bool eng_wants_turn(const struct eng_migration *m); /* now */
+void eng_wait(struct eng_engine *engine); /* for a job, an answer to a batch, the next turn */
+
 /* ---- publish.c ---- */
 /* Publishes the snapshot of everything active under engine->epoch, which grows when it would mean
  * two things. */

@@ -1,7 +1,6 @@
 #include "store.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -384,40 +383,4 @@ enum rc store_flags(struct eng_engine *engine, struct eng_migration *m, struct e
     PQclear(res);
     FAULT(flags_after);
     return RC_OK;
-}
-
-enum rc store_throttle_load(struct eng_engine *engine, struct err *err)
-{
-    PGresult *res =
-        conn_query(&engine->work, err, "SELECT signal, \"limit\", enabled FROM segue.throttle");
-
-    if (!res)
-        return RC_ERR;
-    for (int r = 0; r < PQntuples(res); r++) {
-        int i = throttle_find(res_text(res, r, 0));
-
-        if (i < 0)
-            continue;
-        engine->throttle.signals[i].limit =
-            fmin(fmax(res_double(res, r, 1), throttle_signal((size_t)i)->limit_min),
-                 throttle_signal((size_t)i)->limit_max);
-        engine->throttle.signals[i].enabled = res_bool(res, r, 2);
-    }
-    PQclear(res);
-    return RC_OK;
-}
-
-enum rc store_throttle_save(struct eng_engine *engine, size_t signal, struct err *err)
-{
-    const struct throttle_state *state = &engine->throttle.signals[signal];
-    enum rc rc;
-
-    FAULT(throttle_before);
-    rc = conn_exec(&engine->work, err,
-                   "INSERT INTO segue.throttle (signal, \"limit\", enabled) VALUES ('%s', %.17g, "
-                   "%s) ON CONFLICT (signal) DO UPDATE SET \"limit\" = excluded.\"limit\", "
-                   "enabled = excluded.enabled, set_at = clock_timestamp()",
-                   throttle_signal(signal)->name, state->limit, state->enabled ? "true" : "false");
-    FAULT(throttle_after);
-    return rc;
 }

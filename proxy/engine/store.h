@@ -37,7 +37,4 @@ char *store_mark_sql(const struct eng_migration *m, size_t i);
 /* Columns that a job or a failure changes; only the connection's trouble makes it RC_ERR. */
 enum rc store_flags(struct eng_engine *engine, struct eng_migration *m, struct err *err) MUST_CHECK;
 
-enum rc store_throttle_load(struct eng_engine *engine, struct err *err) MUST_CHECK;
-enum rc store_throttle_save(struct eng_engine *engine, size_t signal, struct err *err) MUST_CHECK;
-
 #endif

@@ -105,5 +105,8 @@ const char *const store_ddl[] = {
     "INSERT INTO segue.applied (name, kind, migration, sha256, parents, started_at, applied_at)"
     " SELECT name, 'migration', id, sha256, '{}', started_at, finished_at FROM segue.migrations"
     " WHERE phase = 'done' ORDER BY finished_at",
+
+    /* 7: signals with a text: a query, a path, times */
+    "ALTER TABLE segue.throttle ADD COLUMN setting text",
 };
 const size_t store_ddl_count = ARRAY_LEN(store_ddl);

@@ -1,8 +1,11 @@
 /*
  * Whether the backfill may go on: a table of signals (DESIGN 7), each with its own limit, reading
- * and last reason. Any one may slow or hold; one that cannot be read holds. All reasons show.
+ * and last reason. Any one may slow or hold; one that cannot be read, or whose reading is old,
+ * holds. All reasons show.
  *
- * The judging is pure (throttle_judge); reading is by the row's function.
+ * Rooms: throttle.c (the table, judging, pacing), throttle_set.c (limits: configured, live),
+ * throttle_store.c (segue.throttle), throttle_sample.c (what the server says, in one query),
+ * throttle_read.c and throttle_client.c (each signal's reading), throttle_show.c.
  */
 #ifndef SEGUE_ENGINE_THROTTLE_H
 #define SEGUE_ENGINE_THROTTLE_H
@@ -11,12 +14,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <libpq-fe.h>
+
+#include "lag.h"
 #include "segue/base/buf.h"
 #include "segue/base/err.h"
 #include "segue/base/hist.h"
 
 struct eng_engine;
 struct eng_migration;
+struct standbys;
 
 enum throttle_id {
     THROTTLE_ROWS,
@@ -24,13 +31,34 @@ enum throttle_id {
     THROTTLE_WORKERS,
     THROTTLE_LAG_S,
     THROTTLE_LAG_BYTES,
+    THROTTLE_DIRECT_S,
+    THROTTLE_DIRECT_BYTES,
+    THROTTLE_SLOTS,
     THROTTLE_P99,
+    THROTTLE_ACTIVE,
+    THROTTLE_BLOCKED,
+    THROTTLE_WAL,
+    THROTTLE_AUTOVACUUM,
     THROTTLE_BACKPRESSURE,
+    THROTTLE_QUERY,
+    THROTTLE_FILE,
+    THROTTLE_WINDOW,
     THROTTLE_PAUSE,
     THROTTLE_COUNT
 };
 
 enum throttle_verdict { THROTTLE_GO, THROTTLE_SLOW, THROTTLE_HOLD };
+
+/* Parts of the one query, by what a signal needs. */
+enum throttle_part {
+    PART_STANDBYS = 1,
+    PART_SLOTS = 2,
+    PART_ACTIVE = 4,
+    PART_BLOCKED = 8,
+    PART_WAL = 16,
+    PART_VACUUMS = 32,
+    PART_PRESSURE = 64,
+};
 
 struct throttle_reading {
     bool known;       /* false: could not be read; holds */
@@ -38,23 +66,37 @@ struct throttle_reading {
     double value;     /* in the signal's unit */
     double floor;     /* no verdict but go below it (client_p99: ms measured) */
     double measured;  /* compared with the floor */
+    int64_t age_ms;   /* over THROTTLE_STALE_MS it holds */
     char detail[160]; /* whose reading, or why there is none */
 };
+#define THROTTLE_STALE_MS 5000
 
 struct throttle_signal {
     const char *name, *unit;
     double limit_default;
     bool enabled_default;
-    double limit_min, limit_max;
-    double slow_at; /* share of the limit from which it slows; 1: it holds or goes */
+    double limit_min, limit_max; /* max 0: the signal has no limit */
+    double slow_at;              /* share of the limit from which it slows; 1: it holds or goes */
+    unsigned parts;              /* of the sample */
     /* NULL: nothing to read, the limit itself paces (rows_per_s, nice_ratio) */
     void (*read)(struct eng_engine *engine, struct throttle_reading *out);
+    const char *setting; /* what text it takes: "an absolute path"; NULL: none */
+    bool setting_needed; /* without one it cannot be on */
+    enum rc (*check)(const char *text, struct err *err);
     const char *help;
 };
 
-struct throttle_state {
+struct throttle_choice { /* one signal's limit */
     double limit;
     bool enabled;
+    char *setting; /* owned; NULL: none */
+};
+
+struct throttle_state {
+    struct throttle_choice now;
+    struct throttle_choice configured; /* where `default` goes back to */
+    bool is_configured;                /* by the configuration; else it is the table's */
+    bool live;                         /* set by THROTTLE: stays over restarts */
     struct throttle_reading reading;
     enum throttle_verdict verdict;
     char reason[240];
@@ -62,14 +104,22 @@ struct throttle_state {
 
 struct throttle {
     struct throttle_state signals[THROTTLE_COUNT];
-    int64_t read_us;
-    int64_t pace_us; /* rows_per_s: when the next batch of anybody may begin */
+    int64_t read_us;  /* when signals were read last; 0: never, or look again at once */
+    int64_t every_us; /* and how often they may be, by what that took */
+    int64_t pace_us;  /* rows_per_s: when the next batch of anybody may begin */
+    PGresult *sample; /* the one query's row; NULL: it has failed */
+    char sample_error[160];
     /* client latency: two windows that slide */
     struct hist_copy before, older, newer;
     int64_t before_us, older_us, newer_us;
     double baseline_us; /* p99 before the backfill; 0: not known */
     char standbys[16][96];
     size_t nstandbys;
+    struct standbys *direct; /* connections to the replicas of THROTTLE_DIRECT_S */
+    char *direct_of;         /* the setting they were made of */
+    struct lag_history history;
+    double wal_lsn; /* last reading; 0: none */
+    int64_t wal_at_us;
     /* the server's count of time in which it held writers back */
     char held_back_call[160];              /* SQL that gives it; "": the server has none */
     bool held_back_known;                  /* the above was looked up */
@@ -79,6 +129,7 @@ struct throttle {
 const struct throttle_signal *throttle_signal(size_t i);
 int throttle_find(const char *name); /* -1: no such signal */
 void throttle_init(struct throttle *t);
+void throttle_fini(struct throttle *t);
 const char *throttle_verdict_name(enum throttle_verdict verdict);
 
 /* Pure: verdict and reason from a reading. */
@@ -86,12 +137,27 @@ enum throttle_verdict throttle_judge(const struct throttle_signal *signal, doubl
                                      const struct throttle_reading *reading, char *reason,
                                      size_t size);
 
-/* "off", "on", "default", or a number (which also turns it on). */
-enum rc throttle_set(struct throttle *t, size_t i, const char *value, struct err *err) MUST_CHECK;
+/* ---- throttle_set.c ---- */
 
-/* Reads what is due (twice a second) and tells whether m's backfill may go on; m->throttled
- * gets every reason. */
+/* "off", "on", "default", a number (the limit) or a text (the setting); the last two also turn it
+ * on. RC_ERR: nothing has changed. */
+enum rc throttle_set(struct throttle *t, size_t i, const char *value, struct err *err) MUST_CHECK;
+/* The option `throttle` (engine.h), checked before. What was set live stays. */
+void throttle_configure(struct throttle *t, const char *json);
+void throttle_choose(struct throttle_choice *choice, double limit, bool enabled,
+                     const char *setting); /* copies */
+
+/* ---- throttle_store.c ---- */
+enum rc throttle_load(struct eng_engine *engine, struct err *err) MUST_CHECK;
+enum rc throttle_save(struct eng_engine *engine, size_t signal, struct err *err) MUST_CHECK;
+
+/* Reads what is due (twice a second; seldomer where reading takes long) and tells whether m's
+ * backfill may go on; m->throttled gets every reason. */
 enum throttle_verdict throttle_check(struct eng_engine *engine, struct eng_migration *m);
+int64_t throttle_due_us(const struct throttle *t); /* when signals are to be read again, at best
+                                                    * while a batch runs */
+void throttle_read_now(struct eng_engine *engine); /* all that are on, and shows them */
+void throttle_rest(struct eng_engine *engine);     /* no backfill runs any more: no readings */
 
 /* Pause of a worker after a batch that took `ms`, from nice_ratio and a slow verdict. */
 int64_t throttle_pause_ms(const struct throttle *t, enum throttle_verdict verdict, double ms);
@@ -101,8 +167,11 @@ int64_t throttle_paced_us(const struct throttle *t);
 double throttle_rows_max(const struct throttle *t);  /* a batch; 0: no cap */
 unsigned throttle_workers(const struct throttle *t); /* batches at once, over all migrations */
 
+/* ---- throttle_client.c ---- */
 void throttle_watch(struct eng_engine *engine);    /* between backfills: latency of clients */
 void throttle_baseline(struct eng_engine *engine); /* a backfill begins */
-void throttle_show(struct eng_engine *engine);     /* rows onto the board */
+
+/* ---- throttle_show.c ---- */
+void throttle_show(struct eng_engine *engine); /* rows onto the board */
 
 #endif

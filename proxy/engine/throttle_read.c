@@ -1,16 +1,45 @@
 #include "throttle_read.h"
 
+#include <errno.h>
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <jansson.h>
 
 #include "runner.h"
 #include "segue/base/clock.h"
+#include "segue/base/mem.h"
+#include "standby.h"
+#include "window.h"
 
-#define SAMPLES_BASELINE 100 /* requests before the backfill to have a baseline at all */
-#define SAMPLES_WINDOW 50    /* requests in a window to judge by */
-#define WINDOW_US 3000000
-#define BEFORE_US 30000000
-#define P99_FLOOR_MS 20.0 /* nobody suffers below it, whatever the ratio */
+#define QUERY_MS_MAX 1000
+
+/* An array of the sample; NULL with out->known when there is nothing in it. */
+static json_t *sampled_array(const struct throttle *t, const char *column,
+                             struct throttle_reading *out)
+{
+    const char *text = throttle_sampled(t, column, out);
+
+    return text ? json_loads(text, 0, NULL) : NULL;
+}
+
+static double number_at(const json_t *row, size_t i)
+{
+    return json_number_value(json_array_get(row, i));
+}
+
+/* ---- standbys ---- */
+
+static const char *standby_name(const json_t *row)
+{
+    const char *name = json_string_value(json_array_get(row, 0));
+
+    return name ? name : "?";
+}
 
 static bool knows(const struct throttle *t, const char *name)
 {
@@ -22,19 +51,20 @@ static bool knows(const struct throttle *t, const char *name)
 }
 
 /* A standby that was there may be the one that falls behind: gone means unknown. */
-static bool all_there(struct throttle *t, const PGresult *res, struct throttle_reading *out)
+static bool all_there(struct throttle *t, const json_t *rows, struct throttle_reading *out)
 {
-    for (int r = 0; r < PQntuples(res); r++) {
-        const char *name = res_text(res, r, 0) ? res_text(res, r, 0) : "?";
+    json_t *row;
+    size_t r;
 
-        if (!knows(t, name) && t->nstandbys < ARRAY_LEN(t->standbys))
-            snprintf(t->standbys[t->nstandbys++], sizeof(t->standbys[0]), "%s", name);
+    json_array_foreach(rows, r, row)
+    {
+        if (!knows(t, standby_name(row)) && t->nstandbys < ARRAY_LEN(t->standbys))
+            snprintf(t->standbys[t->nstandbys++], sizeof(t->standbys[0]), "%s", standby_name(row));
     }
     for (size_t i = 0; i < t->nstandbys; i++) {
         bool there = false;
 
-        for (int r = 0; r < PQntuples(res) && !there; r++)
-            there = strcmp(res_text(res, r, 0) ? res_text(res, r, 0) : "?", t->standbys[i]) == 0;
+        json_array_foreach(rows, r, row) there |= strcmp(standby_name(row), t->standbys[i]) == 0;
         if (!there) {
             snprintf(out->detail, sizeof(out->detail), "standby %s has vanished", t->standbys[i]);
             return false;
@@ -43,158 +73,284 @@ static bool all_there(struct throttle *t, const PGresult *res, struct throttle_r
     return true;
 }
 
-static void read_lag(struct eng_engine *engine, const char *column, struct throttle_reading *out)
+static void read_lag(struct eng_engine *engine, size_t column, struct throttle_reading *out)
 {
-    struct err err = {0};
-    PGresult *res = conn_query(
-        &engine->work, &err,
-        "SELECT application_name || coalesce('@' || host(client_addr), ''), %s, state FROM "
-        "pg_stat_replication WHERE state IS NULL OR state IN ('streaming', 'catchup')",
-        column);
+    json_t *rows = sampled_array(&engine->throttle, "standbys", out), *row;
+    size_t r;
 
-    if (!res) {
-        snprintf(out->detail, sizeof(out->detail), "%.150s", err.text);
+    if (!out->known)
         return;
-    }
-    out->known = all_there(&engine->throttle, res, out);
+    out->known = all_there(&engine->throttle, rows, out);
     out->judged = true;
-    for (int r = 0; r < PQntuples(res); r++) {
-        if (!res_text(res, r, 2)) {
+    json_array_foreach(rows, r, row)
+    {
+        if (json_is_null(json_array_get(row, 3))) {
             out->known = false;
             snprintf(out->detail, sizeof(out->detail),
                      "this role may not see pg_stat_replication: grant pg_monitor");
-        } else if (out->known && res_double(res, r, 1) >= out->value) {
-            out->value = res_double(res, r, 1);
-            snprintf(out->detail, sizeof(out->detail), "standby %s", res_text(res, r, 0));
+        } else if (out->known && number_at(row, column) >= out->value) {
+            out->value = number_at(row, column);
+            snprintf(out->detail, sizeof(out->detail), "standby %s", standby_name(row));
         }
     }
-    PQclear(res);
+    json_decref(rows);
 }
 
 void throttle_read_lag_s(struct eng_engine *engine, struct throttle_reading *out)
 {
-    read_lag(engine, "coalesce(extract(epoch FROM replay_lag), 0)", out);
+    read_lag(engine, 1, out);
 }
 
 void throttle_read_lag_bytes(struct eng_engine *engine, struct throttle_reading *out)
 {
-    read_lag(engine, "coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn), 0)", out);
+    read_lag(engine, 2, out);
 }
 
-/* Copies are added to: zero first. */
-static void latency_now(struct eng_engine *engine, struct hist_copy *out)
+/* The connections follow the setting; both signals ask the same replicas. */
+static bool direct_ready(struct throttle *t, double *lsn, struct throttle_reading *out)
 {
-    memset(out, 0, sizeof(*out));
-    sess_plane_latency(engine->plane, out);
-}
+    const struct throttle_choice *choice = &t->signals[THROTTLE_DIRECT_S].now;
+    const char *wal;
 
-void throttle_watch(struct eng_engine *engine)
-{
-    struct throttle *t = &engine->throttle;
-
-    if (t->before_us && clock_us() - t->before_us < BEFORE_US)
-        return;
-    t->older = t->before;
-    t->older_us = t->before_us;
-    latency_now(engine, &t->before);
-    t->before_us = clock_us();
-}
-
-void throttle_baseline(struct eng_engine *engine)
-{
-    struct throttle *t = &engine->throttle;
-    struct hist_copy now, window;
-
-    latency_now(engine, &now);
-    /* `older` is zero until the second look: then everything since the start counts */
-    hist_diff(&now, &t->older, &window);
-    t->baseline_us = 0;
-    if (hist_total(&window) >= SAMPLES_BASELINE)
-        t->baseline_us = (double)hist_quantile_us(&window, 0.99);
-    t->older = t->newer = now;
-    t->older_us = t->newer_us = clock_us();
-    t->nstandbys = 0;
-    t->before_us = 0;
-    t->held_back_known = false;
-    t->held_back_at_us = 0;
-}
-
-void throttle_read_p99(struct eng_engine *engine, struct throttle_reading *out)
-{
-    struct throttle *t = &engine->throttle;
-    struct hist_copy now, window;
-    double p99_us;
-
-    out->known = true;
-    if (t->baseline_us <= 0)
-        return; /* no traffic before, nothing to compare with */
-    latency_now(engine, &now);
-    hist_diff(&now, &t->older, &window);
-    if (clock_us() - t->newer_us >= WINDOW_US) {
-        t->older = t->newer;
-        t->older_us = t->newer_us;
-        t->newer = now;
-        t->newer_us = clock_us();
+    if (!choice->setting || (t->direct_of && strcmp(t->direct_of, choice->setting) != 0)) {
+        standbys_free(t->direct);
+        free(t->direct_of);
+        t->direct = NULL;
+        t->direct_of = NULL;
     }
-    if (hist_total(&window) < SAMPLES_WINDOW)
-        return;
-    p99_us = (double)hist_quantile_us(&window, 0.99);
-    out->judged = true;
-    out->value = p99_us / t->baseline_us;
-    out->measured = p99_us / 1000;
-    out->floor = P99_FLOOR_MS;
-    snprintf(out->detail, sizeof(out->detail), "p99 %.1f ms, before %.1f ms", p99_us / 1000,
-             t->baseline_us / 1000);
+    if (!choice->setting) {
+        out->known = true; /* none is named */
+        return false;
+    }
+    if (!t->direct) {
+        t->direct = standbys_new(choice->setting);
+        t->direct_of = mem_strdup(choice->setting);
+    }
+    wal = throttle_sampled(t, "wal", out);
+    if (!wal)
+        return false;
+    *lsn = strtod(wal, NULL);
+    lag_note(&t->history, clock_us(), *lsn);
+    standbys_look(t->direct);
+    return true;
 }
 
-/* Neon's extension counts the microseconds in which writers waited for its storage. Others have no
- * such function. */
-static bool find_held_back(struct eng_engine *engine, struct err *err)
+static void read_direct(struct throttle *t, bool seconds, struct throttle_reading *out)
+{
+    double lsn;
+
+    if (!direct_ready(t, &lsn, out))
+        return;
+    out->judged = true;
+    for (size_t i = 0; i < standbys_count(t->direct); i++) {
+        struct standby_state s = standbys_state(t->direct, i);
+        double behind = seconds ? lag_s(&t->history, clock_us(), s.replayed) : lsn - s.replayed;
+
+        if (!s.known || s.age_ms > THROTTLE_STALE_MS) {
+            out->known = s.known;
+            out->age_ms = s.age_ms;
+            snprintf(out->detail, sizeof(out->detail), "replica %.60s%s%.80s", s.name,
+                     s.known ? "" : ": ", s.known ? "" : s.why);
+            return;
+        }
+        if (behind >= out->value) {
+            out->value = behind;
+            snprintf(out->detail, sizeof(out->detail), "replica %.100s", s.name);
+        }
+        out->age_ms = s.age_ms > out->age_ms ? s.age_ms : out->age_ms;
+    }
+}
+
+void throttle_read_direct_s(struct eng_engine *engine, struct throttle_reading *out)
+{
+    read_direct(&engine->throttle, true, out);
+}
+
+void throttle_read_direct_bytes(struct eng_engine *engine, struct throttle_reading *out)
+{
+    read_direct(&engine->throttle, false, out);
+}
+
+void throttle_read_slots(struct eng_engine *engine, struct throttle_reading *out)
+{
+    json_t *rows = sampled_array(&engine->throttle, "slots", out), *row;
+    size_t r;
+
+    out->judged = true;
+    json_array_foreach(rows, r, row)
+    {
+        if (number_at(row, 1) >= out->value) {
+            out->value = number_at(row, 1);
+            snprintf(out->detail, sizeof(out->detail), "slot %.100s", standby_name(row));
+        }
+    }
+    json_decref(rows);
+}
+
+/* ---- the server's load ---- */
+
+unsigned throttle_cores(const char *setting)
+{
+    unsigned cores;
+    int used = 0;
+
+    if (!setting || sscanf(setting, "cores=%5u%n", &cores, &used) != 1 || setting[used])
+        return 0;
+    return cores;
+}
+
+void throttle_read_active(struct eng_engine *engine, struct throttle_reading *out)
 {
     struct throttle *t = &engine->throttle;
-    PGresult *res;
+    json_t *row = sampled_array(t, "active", out);
+    long cores = (long)throttle_cores(t->signals[THROTTLE_ACTIVE].now.setting);
 
-    if (t->held_back_known)
-        return true;
-    res = conn_query(&engine->work, err,
-                     "SELECT format('%%I.%%I()', n.nspname, p.proname) FROM pg_proc p JOIN "
-                     "pg_namespace n ON n.oid = p.pronamespace WHERE p.proname = "
-                     "'backpressure_throttling_time' AND p.pronargs = 0 AND "
-                     "has_schema_privilege(n.oid, 'USAGE') AND "
-                     "has_function_privilege(p.oid, 'EXECUTE') LIMIT 1");
-    if (!res)
-        return false;
-    snprintf(t->held_back_call, sizeof(t->held_back_call), "%s",
-             PQntuples(res) ? res_text(res, 0, 0) : "");
-    PQclear(res);
-    t->held_back_known = true;
-    return true;
+    if (!row)
+        return;
+    if (!cores && json_is_true(json_array_get(row, 2)))
+        cores = sysconf(_SC_NPROCESSORS_ONLN); /* the server is on this machine */
+    if (number_at(row, 1) > 0) {
+        out->known = false;
+        snprintf(out->detail, sizeof(out->detail),
+                 "this role may not see other backends: grant pg_monitor");
+    } else if (cores <= 0) {
+        out->known = false;
+        snprintf(out->detail, sizeof(out->detail),
+                 "how many cores has the server? THROTTLE active_per_core 'cores=8'");
+    } else {
+        out->judged = true;
+        out->value = number_at(row, 0) / (double)cores;
+        snprintf(out->detail, sizeof(out->detail), "%.0f active, %ld cores", number_at(row, 0),
+                 cores);
+    }
+    json_decref(row);
+}
+
+static void read_count(struct eng_engine *engine, const char *column, struct throttle_reading *out)
+{
+    const char *text = throttle_sampled(&engine->throttle, column, out);
+
+    if (!text)
+        return;
+    out->judged = true;
+    out->value = strtod(text, NULL);
+}
+
+void throttle_read_blocked(struct eng_engine *engine, struct throttle_reading *out)
+{
+    read_count(engine, "blocked", out);
+}
+
+void throttle_read_autovacuum(struct eng_engine *engine, struct throttle_reading *out)
+{
+    read_count(engine, "vacuums", out);
+}
+
+void throttle_read_wal(struct eng_engine *engine, struct throttle_reading *out)
+{
+    struct throttle *t = &engine->throttle;
+    const char *text = throttle_sampled(t, "wal", out);
+    double lsn = text ? strtod(text, NULL) : 0;
+    int64_t now_us = clock_us();
+
+    if (!text)
+        return;
+    if (t->wal_at_us && now_us > t->wal_at_us) {
+        out->judged = true;
+        out->value = (lsn - t->wal_lsn) * 1e6 / (double)(now_us - t->wal_at_us);
+    }
+    t->wal_lsn = lsn;
+    t->wal_at_us = now_us;
 }
 
 void throttle_read_backpressure(struct eng_engine *engine, struct throttle_reading *out)
 {
     struct throttle *t = &engine->throttle;
-    struct err err = {0};
-    PGresult *res = NULL;
-    int64_t us, now_us;
+    const char *text = throttle_sampled(t, "pressure", out);
+    int64_t us = text ? (int64_t)strtod(text, NULL) : 0, now_us = clock_us();
 
-    if (find_held_back(engine, &err) && t->held_back_call[0])
-        res = conn_query(&engine->work, &err, "SELECT %s", t->held_back_call);
-    if (!res) {
-        out->known = t->held_back_known && !t->held_back_call[0];
-        snprintf(out->detail, sizeof(out->detail), "%.150s", err.text);
+    if (!text)
         return;
-    }
-    us = (int64_t)res_double(res, 0, 0);
-    PQclear(res);
-    now_us = clock_us();
-    out->known = true;
     if (t->held_back_at_us && now_us > t->held_back_at_us) {
         out->judged = true;
         out->value = 100.0 * (double)(us - t->held_back_us) / (double)(now_us - t->held_back_at_us);
     }
     t->held_back_us = us;
     t->held_back_at_us = now_us;
+}
+
+/* ---- what people say ---- */
+
+/* One statement, which may change nothing and not take long. */
+static PGresult *ask(struct eng_engine *engine, const char *sql, struct throttle_reading *out)
+{
+    struct err err = {0};
+    PGresult *res = NULL;
+
+    if (conn_exec(&engine->work, &err, "BEGIN READ ONLY; SET LOCAL statement_timeout = %d",
+                  QUERY_MS_MAX) == RC_OK)
+        res = conn_params(&engine->work, &err, sql, 0, NULL);
+    conn_rollback(&engine->work);
+    if (!res)
+        snprintf(out->detail, sizeof(out->detail), "%.150s", err.text);
+    return res;
+}
+
+void throttle_read_query(struct eng_engine *engine, struct throttle_reading *out)
+{
+    PGresult *res = ask(engine, engine->throttle.signals[THROTTLE_QUERY].now.setting, out);
+    const char *text =
+        res && PQntuples(res) == 1 && PQnfields(res) == 1 ? res_text(res, 0, 0) : NULL;
+    char *end = NULL;
+
+    if (!res)
+        return;
+    out->value = text ? strtod(text, &end) : 0;
+    out->known = out->judged = text && end != text && !*end && isfinite(out->value);
+    if (!out->known)
+        snprintf(out->detail, sizeof(out->detail), "the query gives no number: \"%.60s\"",
+                 text ? text : "");
+    PQclear(res);
+}
+
+void throttle_read_file(struct eng_engine *engine, struct throttle_reading *out)
+{
+    const char *path = engine->throttle.signals[THROTTLE_FILE].now.setting;
+    struct stat st;
+
+    out->value = stat(path, &st) == 0;
+    out->known = out->judged = out->value > 0 || errno == ENOENT;
+    if (out->known)
+        snprintf(out->detail, sizeof(out->detail), "%.120s is there", path);
+    else
+        snprintf(out->detail, sizeof(out->detail), "%.100s: %.40s", path, strerror(errno));
+}
+
+void throttle_read_window(struct eng_engine *engine, struct throttle_reading *out)
+{
+    const char *setting = engine->throttle.signals[THROTTLE_WINDOW].now.setting;
+    struct window window;
+    struct err err = {0};
+    PGresult *res;
+    char sql[256];
+
+    if (window_parse(setting, &window, &err) != RC_OK) {
+        snprintf(out->detail, sizeof(out->detail), "%.150s", err.text);
+        return;
+    }
+    snprintf(sql, sizeof(sql),
+             "SELECT extract(isodow FROM t)::int, (extract(hour FROM t) * 60 + extract(minute FROM "
+             "t))::int, to_char(t, 'Dy HH24:MI') FROM (SELECT clock_timestamp() AT TIME ZONE '%s' "
+             "AS t) AS s",
+             window.zone);
+    res = ask(engine, sql, out);
+    if (!res)
+        return;
+    out->known = out->judged = true;
+    out->value = !window_open(&window, (int)res_int(res, 0, 0), (int)res_int(res, 0, 1));
+    snprintf(out->detail, sizeof(out->detail), "it is %s, outside of %.100s", res_text(res, 0, 2),
+             setting);
+    PQclear(res);
 }
 
 void throttle_read_pause(struct eng_engine *engine, struct throttle_reading *out)

@@ -4,10 +4,29 @@
 
 #include "throttle.h"
 
+/* throttle_sample.c: asks the server for these parts in one query, within 2 s. */
+void throttle_sample(struct eng_engine *engine, unsigned parts);
+/* A column of it, or NULL; then out says why. */
+const char *throttle_sampled(const struct throttle *t, const char *column,
+                             struct throttle_reading *out);
+
 void throttle_read_lag_s(struct eng_engine *engine, struct throttle_reading *out);
 void throttle_read_lag_bytes(struct eng_engine *engine, struct throttle_reading *out);
+void throttle_read_direct_s(struct eng_engine *engine, struct throttle_reading *out);
+void throttle_read_direct_bytes(struct eng_engine *engine, struct throttle_reading *out);
+void throttle_read_slots(struct eng_engine *engine, struct throttle_reading *out);
 void throttle_read_p99(struct eng_engine *engine, struct throttle_reading *out);
+void throttle_read_active(struct eng_engine *engine, struct throttle_reading *out);
+void throttle_read_blocked(struct eng_engine *engine, struct throttle_reading *out);
+void throttle_read_wal(struct eng_engine *engine, struct throttle_reading *out);
+void throttle_read_autovacuum(struct eng_engine *engine, struct throttle_reading *out);
 void throttle_read_backpressure(struct eng_engine *engine, struct throttle_reading *out);
+void throttle_read_query(struct eng_engine *engine, struct throttle_reading *out);
+void throttle_read_file(struct eng_engine *engine, struct throttle_reading *out);
+void throttle_read_window(struct eng_engine *engine, struct throttle_reading *out);
 void throttle_read_pause(struct eng_engine *engine, struct throttle_reading *out);
+
+/* "cores=8": how many, or 0 */
+unsigned throttle_cores(const char *setting);
 
 #endif

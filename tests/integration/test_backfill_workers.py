@@ -58,11 +58,11 @@ def test_workers_share_a_table_and_each_range_is_filled_once(db, segue):
     status = proxy.status(NAME)
     assert 0 < status["progress"] < 50 and 0 < status["rows_done"] < WIDE["rows"]
     assert db.one("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'segue' AND "
-                  "datname = current_database() AND query LIKE '%segue.batch%'") == 4
+                  "datname = current_database() AND query LIKE '%fill_rows%'") == 4
     proxy.console("THROTTLE workers 2")
     until("two connections to go", lambda: db.one(
         "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'segue' AND "
-        "datname = current_database() AND query LIKE '%segue.batch%'") == 2)
+        "datname = current_database() AND query LIKE '%fill_rows%'") == 2)
     fast(proxy)
     all_there(db, proxy)
     done = ranges(db)
@@ -73,7 +73,7 @@ def test_workers_share_a_table_and_each_range_is_filled_once(db, segue):
     # and the connections are given back
     until("no connection of the backfill", lambda: db.one(
         "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'segue' AND "
-        "datname = current_database() AND query LIKE '%segue.batch%'") == 0)
+        "datname = current_database() AND query LIKE '%fill_rows%'") == 0)
 
 
 @pytest.mark.parametrize("victim", ["segue", "a worker's backend"])
@@ -90,7 +90,7 @@ def test_after_a_kill_each_range_goes_on_from_its_watermark(db, segue, victim):
         else:
             until("a batch's backend to be ended", lambda: db.one(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'segue' AND "
-                "datname = current_database() AND query LIKE '%segue.batch%' LIMIT 1"))
+                "datname = current_database() AND query LIKE '%fill_rows%' LIMIT 1"))
         after = {r[0]: r[1] for r in ranges(db)}
         assert all(after[first] >= at for first, at in before.items())
         until("the engine to obey", lambda: proxy.cli("throttle", "rows_per_s", "off", check=None).code == 0, 40)
@@ -188,7 +188,7 @@ def test_migrations_in_flight_share_connections_and_rate(db, segue):
     until("two seconds", lambda: db.one("SELECT clock_timestamp() - %s > '2 s'", begun), every=0.1)
     assert filled(db) + filled(db, "others") - first < 1500
     assert db.one("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'segue' AND "
-                  "datname = current_database() AND query LIKE '%segue.batch%'") == 1
+                  "datname = current_database() AND query LIKE '%fill_rows%'") == 1
     # a paused one holds nobody up
     proxy.console(f"PAUSE {OTHER['name']}")
     now = filled(db)
@@ -213,5 +213,5 @@ def test_abort_ends_all_workers(db, segue):
     assert proxy.phase(NAME) == "aborted"
     until("no connection of the backfill", lambda: db.one(
         "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'segue' AND "
-        "datname = current_database() AND query LIKE '%segue.batch%'") == 0)
+        "datname = current_database() AND query LIKE '%fill_rows%'") == 0)
     assert db.one("SELECT count(*) FROM pg_attribute WHERE attrelid = 'items'::regclass AND attname = 'title'") == 0

@@ -1,7 +1,9 @@
 """Signals that hold the backfill by themselves: a standby's lag, and what clients feel."""
 
+import contextlib
 import threading
 
+import psycopg
 import pytest
 from lib.cluster import Cluster
 from lib.tables import RENAME, make_items, out_of_step
@@ -32,11 +34,14 @@ def filled(db):
 
 
 def held_by(proxy, signal):
-    """Waits until the signal holds the backfill, and sees that nothing more is filled."""
+    """Waits until the signal holds the backfill (it may slow it before); its row."""
     proxy.wait("rename_label", lambda r: signal in (r["throttle"] or ""))
-    rows = {row["signal"]: row for row in proxy.console("SHOW THROTTLE")}
-    assert rows[signal]["verdict"] == "hold", rows[signal]
-    return rows[signal]
+    return until(f"{signal} to hold", lambda: (row := shown(proxy, signal))["verdict"] == "hold" and row)
+
+
+def shown(proxy, signal):
+    (row,) = [r for r in proxy.console("SHOW THROTTLE") if r["signal"] == signal]
+    return row
 
 
 def stands_still(db):
@@ -65,6 +70,9 @@ def test_a_standby_that_lags_or_vanishes_holds_the_backfill(private_db, segue, s
 
     standby.stop()
     assert "vanished" in held_by(proxy, "replica_lag_bytes")["reason"]
+    # every reason shows, not just the first
+    both = proxy.wait("rename_label", lambda r: "replica_lag_bytes" in r["throttle"] and "replica_lag_s" in r["throttle"])
+    assert both["throttle"].count("vanished") == 2
     stands_still(db)
     standby.start()
     proxy.cli("throttle", "rows_per_s", "default")
@@ -134,3 +142,182 @@ def test_clients_that_wait_longer_than_before_hold_the_backfill(db, segue):
         for thread in clients:
             thread.join()
     assert out_of_step(db, PLAIN) == 0
+
+
+@pytest.mark.versions(15)
+def test_replicas_that_are_asked_directly_hold_by_bytes_and_time_and_when_they_are_away(private_db, segue, standby):
+    db = private_db
+    make_items(db, **ROWS)
+    proxy = segue(db)
+    for signal in ("replica_lag_s", "replica_lag_bytes"):  # as if pg_stat_replication did not show it
+        proxy.cli("throttle", signal, "off")
+    proxy.cli("throttle", "rows_per_s", "500")
+    proxy.cli("throttle", "direct_lag_s", f"host=127.0.0.1 port={standby.port} user=postgres dbname=postgres")
+    proxy.cli("throttle", "direct_lag_s", "1.5")
+    proxy.cli("throttle", "direct_lag_bytes", "100000")
+    proxy.begin(RENAME)
+    proxy.wait("rename_label", lambda r: int(r["rows_done"]) > 50)
+
+    with standby.connect(db.name) as replica:
+        replica.execute("SELECT pg_wal_replay_pause()")
+        row = held_by(proxy, "direct_lag_bytes")
+        assert float(row["reading"]) > 100000 and f"127.0.0.1:{standby.port}" in row["reason"]
+        proxy.cli("throttle", "direct_lag_bytes", "off")
+        # nothing is written while it is held, and yet the standby falls behind
+        assert float(held_by(proxy, "direct_lag_s")["reading"]) > 1.5
+        stands_still(db)
+        replica.execute("SELECT pg_wal_replay_resume()")
+        proxy.wait("rename_label", lambda r: "direct" not in (r["throttle"] or ""))
+
+    standby.stop()
+    assert f"replica 127.0.0.1:{standby.port}" in held_by(proxy, "direct_lag_s")["reason"]
+    stands_still(db)
+    # one that is no standby at all is not believed either
+    proxy.cli("throttle", "direct_lag_s", f"host=127.0.0.1 port={db.cluster.port} user=postgres dbname=postgres")
+    until("that it is none", lambda: "no standby" in held_by(proxy, "direct_lag_s")["reason"])
+    proxy.cli("throttle", "direct_lag_s", "off")
+    proxy.cli("throttle", "rows_per_s", "default")
+    proxy.wait_phase("rename_label", "ready")
+    assert out_of_step(db, PLAIN) == 0
+
+
+def test_what_the_server_says_holds_each_signal_by_its_limit(db, segue, tmp_path):
+    """Slots, WAL, active backends, autovacuum, a query and a file: one after the other over its limit."""
+    make_items(db, **ROWS)
+    db.sql(f"SELECT pg_create_logical_replication_slot('slot_{db.name}', 'test_decoding')")
+    db.sql("CREATE TABLE load (n float8); INSERT INTO load VALUES (1)")
+    proxy = segue(db)
+    proxy.cli("throttle", "rows_per_s", "300")
+    proxy.begin(RENAME)
+    proxy.wait("rename_label", lambda r: int(r["rows_done"]) > 50)
+
+    def holds(signal, value, then, reason):
+        proxy.cli("throttle", signal, value)
+        row = held_by(proxy, signal)
+        assert reason in row["reason"], row
+        assert row["source"] == "live"
+        proxy.cli("throttle", signal, then)
+        proxy.wait("rename_label", lambda r: signal not in r["throttle"])
+
+    holds("slot_bytes", "1000", "default", f"slot slot_{db.name}")
+    holds("wal_per_s", "1", "off", "bytes/s, limit 1")
+    # cores are this machine's; a query that runs is what counts
+    sleeper = db.connect()
+
+    def sleep():
+        with contextlib.suppress(psycopg.errors.QueryCanceled):
+            sleeper.execute("SELECT pg_sleep(30)")
+
+    busy = threading.Thread(target=sleep)
+    busy.start()
+    try:
+        holds("active_per_core", "0.0001", "off", "active")
+        assert proxy.cli("throttle", "active_per_core", "cores=10000").code == 0
+        proxy.cli("throttle", "active_per_core", "1")
+        until("a share of many cores", lambda: 0 < (shown(proxy, "active_per_core")["reading"] or 0) < 0.1)
+        assert shown(proxy, "active_per_core")["verdict"] == "go"
+    finally:
+        sleeper.cancel()
+        busy.join()
+    proxy.cli("throttle", "query", "5")
+    proxy.cli("throttle", "query", "SELECT max(n) FROM load")
+    assert shown(proxy, "query")["setting"] == "SELECT max(n) FROM load"
+    db.sql("UPDATE load SET n = 7")
+    assert "7 value, limit 5" in held_by(proxy, "query")["reason"]
+    db.sql("DELETE FROM load")  # no answer is no licence
+    until("it to be unknown", lambda: "unknown" in held_by(proxy, "query")["reason"])
+    db.sql("DROP TABLE load")
+    until("the error", lambda: "does not exist" in held_by(proxy, "query")["reason"])
+    proxy.cli("throttle", "query", "off")
+    flag = tmp_path / "hold"
+    proxy.cli("throttle", "flag_file", flag)
+    assert shown(proxy, "flag_file")["verdict"] == "go"
+    flag.touch()
+    assert "is there" in held_by(proxy, "flag_file")["reason"]
+    flag.unlink()
+    proxy.wait("rename_label", lambda r: "flag_file" not in r["throttle"])
+    # whatever the day and hour: the window of Mondays to Thursdays, or that of Fridays to Sundays
+    for window in ("Mon-Thu 00:00-24:00 UTC", "Fri-Sun 00:00-24:00 UTC"):
+        proxy.cli("throttle", "window", window)
+        until("a reading", lambda: shown(proxy, "window")["reading"] is not None)
+        inside = db.one("SELECT extract(isodow FROM now() AT TIME ZONE 'UTC') < 5") == ("Mon" in window)
+        assert shown(proxy, "window")["verdict"] == ("go" if inside else "hold")
+        assert inside or "outside of " + window in shown(proxy, "window")["reason"]
+    proxy.cli("throttle", "window", "default")
+    # an autovacuum of the table: slow with one, by its default; held with the limit 0
+    proxy.cli("throttle", "autovacuum", "0")
+    assert shown(proxy, "autovacuum")["reading"] in (0, 1)
+    proxy.cli("throttle", "rows_per_s", "default")
+    proxy.wait_phase("rename_label", "ready")
+    assert out_of_step(db, PLAIN) == 0
+    # nothing is left to be held: no reading of yesterday
+    until("no readings", lambda: all(r["reading"] is None and r["verdict"] == "go" for r in proxy.console("SHOW THROTTLE")))
+
+
+@pytest.mark.one_version
+def test_sessions_that_wait_for_a_batch_hold_the_backfill(db, segue):
+    make_items(db, 20, filler=10, more="CREATE FUNCTION slowly(text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS "
+                                       "$$BEGIN PERFORM pg_sleep(0.05); RETURN $1; END$$")
+    proxy = segue(db)
+    proxy.cli("throttle", "blocked_sessions", "0")
+    proxy.begin({"name": "rename_label", "operations": [{"rename_column": {
+        "table": "items", "from": "label", "to": "title", "type": "varchar(100)", "up": "slowly(label)", "down": "title"}}]})
+    proxy.wait_phase("rename_label", "backfilling")
+    until("a batch to have come past the first rows", lambda: db.one(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%fill_rows%' AND "
+        "state = 'active' AND clock_timestamp() - query_start > '1 s'"))
+    waiting, clients = [db.connect() for _ in range(3)], []
+    for i, conn in enumerate(waiting):  # the first rows: written by the batch, which goes on for seconds
+        clients.append(threading.Thread(target=lambda c=conn, n=i: c.execute("UPDATE items SET note = 'x' WHERE id = %s", (n + 1,))))
+        clients[-1].start()
+    row = held_by(proxy, "blocked_sessions")
+    assert row["reading"] >= 1 and "limit 0" in row["reason"]
+    for client in clients:
+        client.join()
+    proxy.cli("throttle", "blocked_sessions", "off")
+    proxy.cli("abort", "rename_label")
+
+
+@pytest.mark.one_version
+def test_an_autovacuum_on_the_table_shows(private_db, segue):
+    db = private_db
+    make_items(db, **ROWS)
+    with db.cluster.connect() as conn:
+        for setting in ("autovacuum_naptime = 1", "autovacuum_vacuum_cost_delay = '100ms'", "autovacuum_vacuum_cost_limit = 1"):
+            conn.execute(f"ALTER SYSTEM SET {setting}")
+        conn.execute("SELECT pg_reload_conf()")
+    db.sql("UPDATE items SET note = 'more' WHERE id % 2 = 0")
+    proxy = segue(db, vacuum_rows=0)
+    proxy.cli("throttle", "rows_per_s", "100")
+    proxy.begin(RENAME)
+    row = until("an autovacuum", lambda: (r := shown(proxy, "autovacuum"))["reading"] == 1 and r, 40)
+    assert row["verdict"] == "slow"
+    proxy.cli("throttle", "autovacuum", "0")
+    assert held_by(proxy, "autovacuum")["reading"] == 1
+    proxy.cli("abort", "rename_label")
+
+
+@pytest.mark.one_version
+def test_what_is_set_live_stays_and_what_is_configured_is_where_default_goes(db, segue):
+    config = '[{"signal": "rows_per_s", "limit": 700}, {"signal": "workers", "limit": 3}]'
+    proxy = segue(db, throttle=config)
+    assert [(shown(proxy, s)["limit"], shown(proxy, s)["source"]) for s in ("rows_per_s", "workers", "nice_ratio")] == [
+        (700, "configuration"), (3, "configuration"), (1, "default")]
+    proxy.cli("throttle", "rows_per_s", "50")
+    proxy.cli("throttle", "window", "00:00-24:00 Europe/Berlin")
+    proxy.cli("throttle", "client_p99", "off")
+    assert "time zone" in proxy.cli("throttle", "window", "00:00-24:00 Nowhere/Town", check=1).err
+    assert "does not exist" in proxy.cli("throttle", "query", "SELECT nothing FROM nowhere", check=1).err
+    assert "read-only" in proxy.cli("throttle", "query", "CREATE TABLE x ()", check=1).err
+    assert "stored and shown" in proxy.cli("throttle", "direct_lag_s", "host=a password=b", check=1).err
+    def chosen():
+        return [[r[c] for c in ("signal", "limit", "default", "enabled", "setting", "source")] for r in proxy.console("SHOW THROTTLE")]
+
+    before = chosen()
+    assert (shown(proxy, "window")["setting"], shown(proxy, "query")["setting"]) == ("00:00-24:00 Europe/Berlin", None)
+    proxy.restart()
+    until("what was set", lambda: chosen() == before)
+    proxy.cli("throttle", "rows_per_s", "default")
+    assert (shown(proxy, "rows_per_s")["limit"], shown(proxy, "rows_per_s")["source"]) == (700, "configuration")
+    # said in the file: nothing of it runs
+    assert "no signal" in proxy.cli("serve", "--upstream", db.url(), "--throttle", '[{"signal": "load", "limit": 1}]', check=2).err

@@ -114,7 +114,7 @@ static void an_empty_board_still_has_its_columns(void **state)
     json_t *table = board_show(board, BOARD_THROTTLE, NULL);
 
     (void)state;
-    assert_int_equal(json_array_size(json_object_get(table, "columns")), 9);
+    assert_int_equal(json_array_size(json_object_get(table, "columns")), 11);
     assert_int_equal(json_array_size(json_object_get(table, "rows")), 0);
     json_decref(table);
     board_free(board);

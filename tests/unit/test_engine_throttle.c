@@ -7,7 +7,10 @@
 
 #include <cmocka.h>
 
+#include "../../proxy/engine/standby.h"
 #include "../../proxy/engine/throttle.h"
+#include "../../proxy/engine/throttle_read.h"
+#include "segue/engine/engine.h"
 
 static enum throttle_verdict judge(size_t signal, double limit, struct throttle_reading reading,
                                    char *reason, size_t size)
@@ -94,18 +97,20 @@ static void limits_are_numbers_or_words(void **state)
 
     (void)state;
     throttle_init(&t);
-    assert_false(t.signals[THROTTLE_ROWS].enabled);
+    assert_false(t.signals[THROTTLE_ROWS].now.enabled);
     assert_int_equal(throttle_set(&t, THROTTLE_ROWS, "2500", &err), RC_OK);
-    assert_true(t.signals[THROTTLE_ROWS].enabled);
-    assert_true(t.signals[THROTTLE_ROWS].limit == 2500);
+    assert_true(t.signals[THROTTLE_ROWS].now.enabled);
+    assert_true(t.signals[THROTTLE_ROWS].now.limit == 2500);
     assert_int_equal(throttle_set(&t, THROTTLE_ROWS, "off", &err), RC_OK);
-    assert_false(t.signals[THROTTLE_ROWS].enabled);
-    assert_true(t.signals[THROTTLE_ROWS].limit == 2500);
+    assert_false(t.signals[THROTTLE_ROWS].now.enabled);
+    assert_true(t.signals[THROTTLE_ROWS].now.limit == 2500);
     assert_int_equal(throttle_set(&t, THROTTLE_ROWS, "on", &err), RC_OK);
-    assert_true(t.signals[THROTTLE_ROWS].enabled);
+    assert_true(t.signals[THROTTLE_ROWS].now.enabled);
     assert_int_equal(throttle_set(&t, THROTTLE_ROWS, "default", &err), RC_OK);
-    assert_false(t.signals[THROTTLE_ROWS].enabled);
-    assert_true(t.signals[THROTTLE_ROWS].limit == throttle_signal(THROTTLE_ROWS)->limit_default);
+    assert_false(t.signals[THROTTLE_ROWS].now.enabled);
+    assert_true(t.signals[THROTTLE_ROWS].now.limit ==
+                throttle_signal(THROTTLE_ROWS)->limit_default);
+    throttle_fini(&t);
 }
 
 static void nonsense_is_no_limit(void **state)
@@ -121,6 +126,7 @@ static void nonsense_is_no_limit(void **state)
         assert_int_equal(throttle_set(&t, THROTTLE_NICE, bad[i], &err), RC_ERR);
         assert_string_equal(err.sqlstate, "22023");
     }
+    throttle_fini(&t);
 }
 
 static void pause_has_no_limit(void **state)
@@ -131,7 +137,8 @@ static void pause_has_no_limit(void **state)
     (void)state;
     throttle_init(&t);
     assert_int_equal(throttle_set(&t, THROTTLE_PAUSE, "off", &err), RC_ERR);
-    assert_true(t.signals[THROTTLE_PAUSE].enabled);
+    assert_true(t.signals[THROTTLE_PAUSE].now.enabled);
+    throttle_fini(&t);
 }
 
 static void a_rate_stretches_batches_to_its_time(void **state)
@@ -153,6 +160,7 @@ static void a_rate_stretches_batches_to_its_time(void **state)
     assert_true(throttle_rows_max(&t) == 50);
     assert_int_equal(throttle_set(&t, THROTTLE_ROWS, "off", &err), RC_OK);
     assert_int_equal(throttle_paced_us(&t), 0);
+    throttle_fini(&t);
 }
 
 static void the_longest_pause_wins(void **state)
@@ -169,6 +177,7 @@ static void the_longest_pause_wins(void **state)
     assert_int_equal(throttle_pause_ms(&t, THROTTLE_SLOW, 50), 100);
     assert_int_equal(throttle_set(&t, THROTTLE_NICE, "off", &err), RC_OK);
     assert_int_equal(throttle_pause_ms(&t, THROTTLE_GO, 50), 0);
+    throttle_fini(&t);
 }
 
 static void workers_are_a_number_within_limits(void **state)
@@ -190,6 +199,178 @@ static void workers_are_a_number_within_limits(void **state)
     assert_int_equal(throttle_workers(&t), 16);
     assert_int_equal(throttle_set(&t, THROTTLE_WORKERS, "default", &err), RC_OK);
     assert_int_equal(throttle_workers(&t), 1);
+    throttle_fini(&t);
+}
+
+static void a_reading_that_is_old_holds_whatever_it_was(void **state)
+{
+    struct throttle_reading reading = {.known = true,
+                                       .judged = true,
+                                       .value = 0,
+                                       .age_ms = THROTTLE_STALE_MS,
+                                       .detail = "replica a"};
+    char reason[200];
+
+    (void)state;
+    assert_int_equal(judge(THROTTLE_DIRECT_S, 10, reading, reason, sizeof(reason)), THROTTLE_GO);
+    reading.age_ms += 2000;
+    assert_int_equal(judge(THROTTLE_DIRECT_S, 10, reading, reason, sizeof(reason)), THROTTLE_HOLD);
+    assert_string_equal(reason, "direct_lag_s: stale, read 7.0 s ago, replica a");
+}
+
+static void every_signal_that_is_read_holds_when_it_is_not_known(void **state)
+{
+    char reason[200];
+
+    (void)state;
+    for (size_t i = 0; i < THROTTLE_COUNT; i++) {
+        if (!throttle_signal(i)->read)
+            continue;
+        assert_int_equal(judge(i, 1e9, (struct throttle_reading){.judged = true, .detail = "why"},
+                               reason, sizeof(reason)),
+                         THROTTLE_HOLD);
+        assert_non_null(strstr(reason, "unknown (why)"));
+    }
+}
+
+static void signals_without_a_limit_hold_with_their_reason_alone(void **state)
+{
+    struct throttle_reading reading = {
+        .known = true, .judged = true, .value = 1, .detail = "it is there"};
+    char reason[200];
+
+    (void)state;
+    assert_int_equal(judge(THROTTLE_FILE, 0, reading, reason, sizeof(reason)), THROTTLE_HOLD);
+    assert_string_equal(reason, "flag_file: it is there");
+    reading.value = 0;
+    assert_int_equal(judge(THROTTLE_FILE, 0, reading, reason, sizeof(reason)), THROTTLE_GO);
+}
+
+static void one_autovacuum_slows_and_two_hold(void **state)
+{
+    struct throttle_reading reading = {.known = true, .judged = true, .value = 1};
+    double limit = throttle_signal(THROTTLE_AUTOVACUUM)->limit_default;
+    char reason[200];
+
+    (void)state;
+    assert_int_equal(judge(THROTTLE_AUTOVACUUM, limit, reading, reason, sizeof(reason)),
+                     THROTTLE_SLOW);
+    reading.value = 2;
+    assert_int_equal(judge(THROTTLE_AUTOVACUUM, limit, reading, reason, sizeof(reason)),
+                     THROTTLE_HOLD);
+}
+
+static void a_text_is_a_setting_and_turns_its_signal_on(void **state)
+{
+    struct throttle t;
+    struct err err = {0};
+    const struct throttle_choice *query = &t.signals[THROTTLE_QUERY].now;
+
+    (void)state;
+    throttle_init(&t);
+    assert_int_equal(throttle_set(&t, THROTTLE_QUERY, "on", &err), RC_ERR);
+    assert_non_null(strstr(err.text, "nothing to look at"));
+    err_clear(&err);
+    assert_false(query->enabled);
+    assert_int_equal(throttle_set(&t, THROTTLE_QUERY, "10", &err), RC_OK);
+    assert_true(query->limit == 10 && !query->enabled); /* the limit first, then what is read */
+    assert_int_equal(throttle_set(&t, THROTTLE_QUERY, "SELECT 1", &err), RC_OK);
+    assert_int_equal(throttle_set(&t, THROTTLE_QUERY, "-10.5", &err), RC_OK);
+    assert_true(query->enabled && query->limit == -10.5);
+    assert_string_equal(query->setting, "SELECT 1");
+    assert_int_equal(throttle_set(&t, THROTTLE_QUERY, "off", &err), RC_OK);
+    assert_int_equal(throttle_set(&t, THROTTLE_QUERY, "on", &err), RC_OK);
+    assert_string_equal(query->setting, "SELECT 1");
+    assert_true(t.signals[THROTTLE_QUERY].live);
+    assert_int_equal(throttle_set(&t, THROTTLE_QUERY, "default", &err), RC_OK);
+    assert_true(!query->enabled && !query->setting && !t.signals[THROTTLE_QUERY].live);
+    throttle_fini(&t);
+}
+
+static void a_setting_is_checked_before_it_is_taken(void **state)
+{
+    static const struct {
+        enum throttle_id signal;
+        const char *bad, *why;
+    } cases[] = {
+        {THROTTLE_FILE, "hold.flag", "no absolute path"},
+        {THROTTLE_FILE, "5", "no limit"},
+        {THROTTLE_WINDOW, "at night", "no day of the week"},
+        {THROTTLE_ACTIVE, "cores=0", "no number of cores"},
+        {THROTTLE_ACTIVE, "cores=8x", "no number of cores"},
+        {THROTTLE_DIRECT_S, "nonsense", "connection string"},
+        {THROTTLE_DIRECT_S, " , ", "no replica"},
+        {THROTTLE_DIRECT_S, "host=a port=1, host=b password=secret", "stored and shown"},
+        {THROTTLE_DIRECT_S, "postgresql://u:secret@a/db", "stored and shown"},
+        {THROTTLE_LAG_S, "host=a", "no limit"},
+    };
+    struct throttle t;
+
+    (void)state;
+    throttle_init(&t);
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct err err = {0};
+
+        assert_int_equal(throttle_set(&t, cases[i].signal, cases[i].bad, &err), RC_ERR);
+        assert_non_null(strstr(err.text, cases[i].why));
+        assert_null(strstr(err.text, "secret"));
+        assert_null(t.signals[cases[i].signal].now.setting);
+    }
+    throttle_fini(&t);
+}
+
+static void the_configuration_is_where_default_goes_back_to(void **state)
+{
+    static const char *const json =
+        "[{\"signal\": \"rows_per_s\", \"limit\": 500}, {\"signal\": \"client_p99\", \"enabled\": "
+        "false}, {\"signal\": \"flag_file\", \"setting\": \"/tmp/hold\"},"
+        " {\"signal\": \"query\", \"setting\": \"SELECT 1\", \"limit\": 3}]";
+    struct throttle t;
+    struct err err = {0};
+
+    (void)state;
+    assert_int_equal(eng_throttle_check(json, &err), RC_OK);
+    throttle_init(&t);
+    throttle_configure(&t, json);
+    assert_true(t.signals[THROTTLE_ROWS].now.enabled && t.signals[THROTTLE_ROWS].now.limit == 500);
+    assert_false(t.signals[THROTTLE_P99].now.enabled);
+    assert_string_equal(t.signals[THROTTLE_FILE].now.setting, "/tmp/hold");
+    assert_true(t.signals[THROTTLE_QUERY].now.enabled && t.signals[THROTTLE_QUERY].now.limit == 3);
+    assert_int_equal(throttle_set(&t, THROTTLE_ROWS, "9", &err), RC_OK);
+    /* read again: what is set live stays, the rest follows */
+    throttle_configure(&t, "[{\"signal\": \"rows_per_s\", \"limit\": 600}]");
+    assert_true(t.signals[THROTTLE_ROWS].now.limit == 9);
+    assert_true(t.signals[THROTTLE_P99].now.enabled);
+    assert_int_equal(throttle_set(&t, THROTTLE_ROWS, "default", &err), RC_OK);
+    assert_true(t.signals[THROTTLE_ROWS].now.limit == 600);
+    throttle_fini(&t);
+}
+
+static void a_wrong_configuration_is_refused_by_item(void **state)
+{
+    static const struct {
+        const char *json, *why;
+    } bad[] = {
+        {"{}", "no list"},
+        {"[1]", "item 1"},
+        {"[{\"signal\": \"pause\"}]", "pause"},
+        {"[{\"signal\": \"nice_ratio\", \"limit\": 1}, {\"signal\": \"load\", \"limit\": 1}]",
+         "item 2: there is no signal"},
+        {"[{\"signal\": \"rows_per_s\", \"limit\": \"5\"}]", "no number"},
+        {"[{\"signal\": \"rows_per_s\", \"limits\": 5}]", "item 1"},
+        {"[{\"signal\": \"workers\", \"limit\": 99}]", "no limit"},
+        {"[{\"signal\": \"query\", \"limit\": 99}]", "nothing to look at"},
+        {"[{\"signal\": \"window\", \"setting\": \"09:00-10:00\"}]", "time zone"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        struct err err = {0};
+
+        assert_int_equal(eng_throttle_check(bad[i].json, &err), RC_ERR);
+        assert_non_null(strstr(err.text, bad[i].why));
+    }
+    assert_int_equal(eng_throttle_check("", &(struct err){0}), RC_OK);
 }
 
 static void signals_are_found_by_name(void **state)
@@ -216,6 +397,14 @@ int main(void)
         cmocka_unit_test(the_longest_pause_wins),
         cmocka_unit_test(workers_are_a_number_within_limits),
         cmocka_unit_test(signals_are_found_by_name),
+        cmocka_unit_test(a_reading_that_is_old_holds_whatever_it_was),
+        cmocka_unit_test(every_signal_that_is_read_holds_when_it_is_not_known),
+        cmocka_unit_test(signals_without_a_limit_hold_with_their_reason_alone),
+        cmocka_unit_test(one_autovacuum_slows_and_two_hold),
+        cmocka_unit_test(a_text_is_a_setting_and_turns_its_signal_on),
+        cmocka_unit_test(a_setting_is_checked_before_it_is_taken),
+        cmocka_unit_test(the_configuration_is_where_default_goes_back_to),
+        cmocka_unit_test(a_wrong_configuration_is_refused_by_item),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -26,8 +26,8 @@ FAULT_POINT(planned_after, "", "engine/store.c", "phase planned is durable; the 
 FAULT_POINT(flags_before, "", "engine/store.c", "before pause, failure and repairs are written")
 FAULT_POINT(flags_after, "", "engine/store.c", "pause, failure and repairs are written")
 FAULT_POINT(attempt_before, "", "engine/attempts.c", "an attempt at the gate has ended and is not recorded")
-FAULT_POINT(throttle_before, "", "engine/store.c", "before the limit of a signal is written")
-FAULT_POINT(throttle_after, "", "engine/store.c", "the limit of a signal is written")
+FAULT_POINT(throttle_before, "", "engine/throttle_store.c", "before the limit of a signal is written")
+FAULT_POINT(throttle_after, "", "engine/throttle_store.c", "the limit of a signal is written")
 
 /* phases, by the one that is entered; turn-overs are persisted at the gate */
 FAULT_POINT(phase_before, "expanding backfilling verifying ready cutting_over contracting done aborting aborted reverting", "engine/phase.c", "before the move is written")

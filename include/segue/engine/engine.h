@@ -48,6 +48,7 @@ struct eng_options {
     unsigned batch_lock_timeout_ms;  /* 50 */
     unsigned batch_wal_bytes_max;    /* 64 MiB */
     unsigned vacuum_rows;            /* interleaved VACUUM every so many rows: 100000; 0: never */
+    const char *throttle;            /* eng_throttle_check has let it pass */
     unsigned quiet_period_s;         /* complete: 900 */
     unsigned usage_entries_max;      /* who uses which names: 1000 */
 };
@@ -62,7 +63,7 @@ enum eng_verb {
     ENG_VERIFY,   /* a full pass now; answered when it ends, with its counts */
     ENG_PAUSE,    /* name NULL: all */
     ENG_RESUME,   /* also clears a failure: tries again from where it stopped */
-    ENG_THROTTLE, /* arg: signal, value: limit ("off", "on", "default" or a number) */
+    ENG_THROTTLE, /* arg: signal, value: "off", "on", "default", its limit or its setting */
     ENG_EVIDENCE, /* answer: one row, one JSON document of what has happened; ended ones, too */
     ENG_BASELINE, /* name, arg: note, force: in spite of drift. Records the present schema */
     ENG_SNAPSHOT, /* name NULL: as it is; else as recorded. Answer: one row, one JSON document */
@@ -85,6 +86,11 @@ struct eng_job {
     struct err err; /* set: refused */
     json_t *result; /* {"columns", "rows"} or NULL */
 };
+
+/* For the row of option `throttle`: [{"signal": "query", "setting": "SELECT ...", "limit": 10},
+ * ...],
+ * "" for none. RC_ERR: which item, which field, what is allowed. */
+enum rc eng_throttle_check(const char *json, struct err *err) MUST_CHECK;
 
 struct eng_job *eng_job_new(enum eng_verb verb);
 void eng_job_free(struct eng_job *job);
