@@ -307,7 +307,7 @@ class Play:
         self.proxy.start()
 
     def road_restart(self):
-        self.dies("batch_commit", "done")
+        self.dies("batch_committed", "done")
 
     def road_settle(self):
         if self.point.of == "reverting":
