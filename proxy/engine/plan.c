@@ -165,6 +165,7 @@ enum rc eng_plan_make(PGconn *conn, const char *where, const char *text, struct 
     free(b.targets);
     links_fini(&b);
     texts_fini(&b.created_names);
+    texts_fini(&b.dropped);
     file_free(file);
     if (rc == RC_OK)
         *plan = b.plan;

@@ -73,6 +73,7 @@ struct build {
     ptrdiff_t op_target[FILE_OPERATIONS_MAX]; /* operation to target; -1: a table it creates */
     struct link *links;                       /* foreign keys that are made again */
     size_t nlinks, links_cap;
+    struct texts dropped;       /* oids of tables that drop_table drops */
     struct texts created_names; /* bare names of tables the file creates */
     struct err *err;
 };
@@ -228,6 +229,9 @@ char *plan_path(const struct file_op *op, const char *field); /* "operations[1].
 char *plan_name(const struct file_op *op);                    /* op->table, as SQL says it; heap */
 enum rc plan_fail(struct build *b, const struct file_op *op, const char *field, const char *fmt,
                   ...) PRINTF_LIKE(4, 5); /* build_fail */
+/* By their oids, as the server says them: names are quoted there by other rules than here. */
+const struct target *plan_target(const struct build *b, const char *oid); /* NULL: none */
+bool plan_drops(const struct build *b, const char *oid);
 /* The row of `sql` about what the operation names ($1: plan_name, $2: from, $3: identity_index).
  * RC_ERR, with "there is no `what`", when there is none. */
 enum rc plan_look(struct build *b, const struct file_op *op, const char *field, const char *what,

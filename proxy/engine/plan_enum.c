@@ -212,36 +212,31 @@ enum rc plan_add_enum_value(struct build *b, const struct file_op *op)
 static const char users_sql[] =
     "WITH own (oid) AS (SELECT $1::oid UNION SELECT typarray FROM pg_type WHERE oid = $1::oid)"
     " SELECT DISTINCT pg_describe_object(d.classid, d.objid, d.objsubid),"
-    " coalesce(a.attrelid, 0)::int8, quote_ident(a.attname),"
-    " coalesce(quote_ident(n.nspname) || '.' || quote_ident(c.relname), ''), f.oid IS NOT NULL, "
-    "a.attname"
+    " coalesce(a.attrelid, 0)::int8, a.attname, f.oid IS NOT NULL"
     " FROM pg_depend d LEFT JOIN pg_attrdef f ON d.classid = 'pg_attrdef'::regclass"
     "  AND f.oid = d.objid"
     " LEFT JOIN pg_attribute a ON (a.attrelid, a.attnum) = (CASE d.classid WHEN"
     "  'pg_class'::regclass THEN d.objid ELSE f.adrelid END, CASE d.classid WHEN"
     "  'pg_class'::regclass THEN d.objsubid ELSE f.adnum END) AND a.attnum > 0"
-    " LEFT JOIN pg_class c ON c.oid = a.attrelid LEFT JOIN pg_namespace n ON n.oid = c.relnamespace"
     " WHERE d.refclassid = 'pg_type'::regclass AND d.refobjid IN (SELECT oid FROM own)"
     " AND d.deptype = 'n' ORDER BY 1";
 
 /* Does the same migration drop the table, or the column? A default goes on with the new column. */
 static bool goes_too(const struct build *b, const PGresult *users, int row)
 {
-    bool is_default = PQgetvalue(users, row, 4)[0] == 't';
+    const char *oid = PQgetvalue(users, row, 1), *column = PQgetvalue(users, row, 2);
+    const struct target *t = plan_target(b, oid);
+    bool is_default = PQgetvalue(users, row, 3)[0] == 't', goes;
+    char *name;
 
-    for (size_t i = 0; i < b->plan->ndropped; i++)
-        if (!strcmp(b->plan->dropped[i], PQgetvalue(users, row, 3)))
-            return true;
-    for (size_t i = 0; i < b->ntargets; i++) {
-        const struct target *t = &b->targets[i];
-
-        if (json_integer_value(json_object_get(t->doc, "oid")) ==
-                atoll(PQgetvalue(users, row, 1)) &&
-            texts_has(&t->old_columns, PQgetvalue(users, row, 2)) &&
-            !(is_default && texts_has(&t->from, PQgetvalue(users, row, 5))))
-            return true;
-    }
-    return false;
+    if (plan_drops(b, oid))
+        return true;
+    if (!t)
+        return false;
+    name = sql_quote_ident(column);
+    goes = texts_has(&t->old_columns, name) && !(is_default && texts_has(&t->from, column));
+    free(name);
+    return goes;
 }
 
 enum rc plan_remove_enum(struct build *b, const struct file_op *op)

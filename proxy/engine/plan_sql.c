@@ -37,22 +37,6 @@ static size_t strength(const char *lock)
 
 /* ---- what is touched ---- */
 
-static const struct target *target_of(const struct build *b, const char *relation)
-{
-    for (size_t i = 0; i < b->ntargets; i++)
-        if (!strcmp(b->targets[i].relation, relation))
-            return &b->targets[i];
-    return NULL;
-}
-
-static bool is_dropped(const struct build *b, const char *relation)
-{
-    for (size_t i = 0; i < b->plan->ndropped; i++)
-        if (!strcmp(b->plan->dropped[i], relation))
-            return true;
-    return false;
-}
-
 static void add_lock(struct statements *s, const char *relation, const char *lock, bool table)
 {
     if (strength(lock) == ARRAY_LEN(strong))
@@ -67,7 +51,7 @@ static void add_lock(struct statements *s, const char *relation, const char *loc
 static void judge_touch(struct build *b, struct statements *s, const struct sql_ddl_touch *touch,
                         const PGresult *res)
 {
-    const char *relation = PQgetvalue(res, 0, 0);
+    const char *relation = PQgetvalue(res, 0, 0), *oid = PQgetvalue(res, 0, 3);
     char *path = plan_path(s->op, s->field);
 
     if (PQgetvalue(res, 0, 2)[0] == 't')
@@ -76,7 +60,7 @@ static void judge_touch(struct build *b, struct statements *s, const struct sql_
     else if (touch->refusal)
         build_refuse(b, relation, touch->hint, "%s, statement %d, %s: %s", path, touch->statement,
                      touch->what, touch->refusal);
-    else if (target_of(b, relation) || is_dropped(b, relation))
+    else if (plan_target(b, oid) || plan_drops(b, oid))
         build_refuse(b, relation, "put it into another migration",
                      "%s, statement %d, %s: the file changes this table by another operation", path,
                      touch->statement, touch->what);
@@ -90,7 +74,7 @@ static enum rc look_up(struct build *b, struct statements *s, const struct sql_d
 {
     static const char sql[] =
         "SELECT format('%I.%I', n.nspname, c.relname), c.relkind IN ('r', 'p'), n.nspname LIKE"
-        " 'pg\\_%' OR n.nspname IN ('segue', 'information_schema') FROM pg_class c JOIN"
+        " 'pg\\_%' OR n.nspname IN ('segue', 'information_schema'), c.oid FROM pg_class c JOIN"
         " pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass($1)";
     char *name = touch->schema ? sql_quote_qualified(touch->schema, touch->name)
                                : sql_quote_ident(touch->name);

@@ -86,7 +86,7 @@ static const char table_sql[] =
     " (SELECT string_agg(DISTINCT format('%I.%I', fn.nspname, f.relname), ', ')"
     "  FROM pg_constraint k JOIN pg_class f ON f.oid = k.confrelid"
     "  JOIN pg_namespace fn ON fn.oid = f.relnamespace"
-    "  WHERE k.conrelid = c.oid AND k.contype = 'f' AND k.confrelid <> c.oid)"
+    "  WHERE k.conrelid = c.oid AND k.contype = 'f' AND k.confrelid <> c.oid), n.nspname, c.relname"
     " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass($1)"
     " AND $2::text IS NULL AND $3::text IS NULL";
 
@@ -104,12 +104,17 @@ static const char table_dependents_sql[] =
     " WHERE d.deptype = 'n' AND (d.classid, d.objid) NOT IN (SELECT classid, objid FROM own)"
     " ORDER BY 1";
 
-static bool is_target(const struct build *b, const char *oid)
+const struct target *plan_target(const struct build *b, const char *oid)
 {
     for (size_t i = 0; i < b->ntargets; i++)
         if (json_integer_value(json_object_get(b->targets[i].doc, "oid")) == atoll(oid))
-            return true;
-    return false;
+            return &b->targets[i];
+    return NULL;
+}
+
+bool plan_drops(const struct build *b, const char *oid)
+{
+    return texts_has(&b->dropped, oid);
 }
 
 static void refuse_drop(struct build *b, const PGresult *res)
@@ -128,7 +133,7 @@ static void refuse_drop(struct build *b, const PGresult *res)
     if (!PQgetisnull(res, 0, 7))
         build_refuse(b, relation, "drop the extension instead", "it belongs to extension %s",
                      PQgetvalue(res, 0, 7));
-    if (is_target(b, PQgetvalue(res, 0, 0)))
+    if (plan_target(b, PQgetvalue(res, 0, 0)))
         build_refuse(b, relation, "leave out one of them",
                      "the file drops it, and changes it by another operation");
     if (!PQgetisnull(res, 0, 8))
@@ -160,13 +165,14 @@ static void same_as_planned(struct eng_step *step, const char *relation, const c
 
 struct drops {
     struct buf oids, names, locks;
-    struct texts relations, ids;
+    struct texts relations, names_here; /* as the server quotes them, and as segue does */
 };
 
 static enum rc add_drop(struct build *b, const struct file_op *op, struct drops *drops)
 {
     PGresult *res;
     const char *relation;
+    char *here;
 
     if (plan_look(b, op, "name", "table", table_sql, &res) != RC_OK)
         return RC_ERR;
@@ -178,7 +184,10 @@ static enum rc add_drop(struct build *b, const struct file_op *op, struct drops 
     }
     refuse_drop(b, res);
     texts_add(&drops->relations, "%s", relation);
-    texts_add(&drops->ids, "%s", PQgetvalue(res, 0, 0));
+    here = sql_quote_qualified(PQgetvalue(res, 0, 11), PQgetvalue(res, 0, 12));
+    texts_add(&drops->names_here, "%s", here);
+    free(here);
+    texts_add(&b->dropped, "%s", PQgetvalue(res, 0, 0));
     buf_printf(&drops->oids, "%s%s", drops->oids.len ? "," : "{", PQgetvalue(res, 0, 0));
     buf_printf(&drops->names, "%s%s", drops->names.len ? ", " : "", relation);
     buf_printf(&drops->locks, "%s%s%s%s", drops->locks.len ? ", " : "", relation,
@@ -211,13 +220,13 @@ static void drop_step(struct build *b, const struct file_op *op, const struct dr
     struct eng_plan *plan = b->plan;
 
     for (size_t i = 0; i < drops->relations.n; i++)
-        same_as_planned(step, drops->relations.v[i], drops->ids.v[i]);
+        same_as_planned(step, drops->relations.v[i], b->dropped.v[i]);
     step_sql(step, "DROP TABLE IF EXISTS %s", drops->names.data);
     step_lock(step, EXCLUSIVE, drops->locks.data, INSTANT);
     step_rank(step, op->index);
     plan->dropped = mem_calloc(drops->relations.n, sizeof(*plan->dropped));
     for (size_t i = 0; i < drops->relations.n; i++)
-        plan->dropped[plan->ndropped++] = mem_strdup(drops->relations.v[i]);
+        plan->dropped[plan->ndropped++] = mem_strdup(drops->names_here.v[i]);
 }
 
 /* All of the file's at once: they may refer to each other. */
@@ -236,7 +245,7 @@ enum rc plan_drop_table(struct build *b, const struct file_op *op)
     if (rc == RC_OK)
         drop_step(b, op, &drops);
     texts_fini(&drops.relations);
-    texts_fini(&drops.ids);
+    texts_fini(&drops.names_here);
     buf_fini(&drops.oids);
     buf_fini(&drops.names);
     buf_fini(&drops.locks);
@@ -391,7 +400,7 @@ static const char identity_sql[] =
     " CASE c.relreplident WHEN 'f' THEN 'FULL' WHEN 'n' THEN 'NOTHING' WHEN 'd' THEN 'DEFAULT'"
     "  ELSE (SELECT 'USING INDEX ' || quote_ident(x.relname) FROM pg_index i JOIN pg_class x"
     "   ON x.oid = i.indexrelid WHERE i.indrelid = c.oid AND i.indisreplident) END,"
-    " x.fit, x.columns FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+    " x.fit, x.columns, c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
     " LEFT JOIN LATERAL (SELECT i.indisunique AND i.indimmediate AND i.indisvalid AND"
     "   i.indpred IS NULL AND i.indexprs IS NULL AND (SELECT bool_and(a.attnotnull)"
     "   FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum = ANY (i.indkey::int2[])) AS fit,"
@@ -401,22 +410,19 @@ static const char identity_sql[] =
     "  AND k.relname = $3) x ON true WHERE c.oid = to_regclass($1) AND $2::text IS NULL";
 
 /* An index on a column that goes would go with it, and leave the table without an identity. */
-static void refuse_moving_index(struct build *b, const struct file_op *op, const char *relation,
+static void refuse_moving_index(struct build *b, const struct file_op *op, const char *oid,
                                 const char *columns)
 {
+    const struct target *t = plan_target(b, oid);
     json_t *list = json_loads(columns, 0, NULL);
 
-    for (size_t i = 0; i < b->ntargets; i++) {
-        const struct target *t = &b->targets[i];
+    for (size_t i = 0; t && i < json_array_size(list); i++) {
+        char *name = sql_quote_ident(json_string_value(json_array_get(list, i)));
 
-        for (size_t c = 0; !strcmp(t->relation, relation) && c < json_array_size(list); c++) {
-            char *name = sql_quote_ident(json_string_value(json_array_get(list, c)));
-
-            if (texts_has(&t->old_columns, name))
-                build_refuse(b, op->identity_index, "set it in a migration of its own, afterwards",
-                             "it is on column %s, which this file replaces", name);
-            free(name);
-        }
+        if (texts_has(&t->old_columns, name))
+            build_refuse(b, op->identity_index, "set it in a migration of its own, afterwards",
+                         "it is on column %s, which this file replaces", name);
+        free(name);
     }
     json_decref(list);
 }
@@ -450,7 +456,7 @@ static enum rc check_identity(struct build *b, const struct file_op *op, const P
         return plan_fail(b, op, "identity.index", "index \"%s\" cannot be a replica identity",
                          op->identity_index);
     }
-    refuse_moving_index(b, op, relation, PQgetvalue(res, 0, 8));
+    refuse_moving_index(b, op, PQgetvalue(res, 0, 9), PQgetvalue(res, 0, 8));
     return RC_OK;
 }
 
