@@ -230,6 +230,9 @@ def test_complete_waits_for_who_counts_columns_and_says_who(db, segue):
     done = proxy.cli("complete", name, check=1)
     assert "counter" in done.err and "INSERT INTO items VALUES" in done.err
     proxy.cli("complete", name, "--force")
+    plan = proxy.cli("plan", proxy.file({"name": "x", "operations": [
+        {"alter_column": {"table": "items", "column": "n", "type": "numeric"}}]})).out
+    assert "application counter (positional" in plan
 
 
 @pytest.mark.one_version
