@@ -184,6 +184,8 @@ enum rc plan_alter_column(struct build *b, struct target *t, const char *path,
 /* ---- plan_drop.c ---- */
 enum rc plan_drop_column(struct build *b, struct target *t, const char *path,
                          const struct file_op *op) MUST_CHECK;
+/* Columns that come from those that go, when all of the file's operations are known. */
+void refuse_splits(struct build *b, const struct target *t);
 
 /* ---- plan_steps.c ---- */
 void target_plan_steps(struct build *b, struct target *t);

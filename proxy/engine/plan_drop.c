@@ -181,3 +181,24 @@ enum rc plan_drop_column(struct build *b, struct target *t, const char *path,
     free(quoted);
     return rc;
 }
+
+/* A column that is only added, and one that only goes, are in step with nothing after the cut-over,
+ * or before it: what one application writes to its own half of a split would never reach the
+ * other's. */
+void refuse_splits(struct build *b, const struct target *t)
+{
+    const struct eng_table *table = t->table >= 0 ? &b->plan->tables[t->table] : NULL;
+
+    for (size_t i = 0; table && i < table->nduals; i++) {
+        const struct eng_dual *dual = &table->duals[i];
+
+        for (size_t k = 0; !dual->old_name && dual->up && k < dual->nup_columns; k++)
+            if (texts_has(&t->dropped, dual->up_columns[k]))
+                build_refuse(b, t->relation,
+                             "one column to one is alter_column with name, up and down; else drop "
+                             "the old column in a migration after this one",
+                             "column %s is made of column %s, which goes: columns cannot be split "
+                             "or merged yet",
+                             dual->new_name, dual->up_columns[k]);
+    }
+}

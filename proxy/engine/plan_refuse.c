@@ -175,6 +175,7 @@ void refuse_table(struct build *b, const struct target *t)
 {
     refuse_relation(b, t);
     refuse_old_columns(b, t);
+    refuse_splits(b, t);
     if (t->fills || t->guards)
         check_triggers(b, t);
 }

@@ -93,6 +93,11 @@ def test_a_drop_that_cannot_be_carried_is_refused_by_name(db, segue):
         with pytest.raises(Refused) as refused:
             proxy.cli("start", proxy.file({"name": case, "operations": [{"drop_column": {"table": "items", **drop}}]}))
         assert said in str(refused.value), case
+    split = {"name": "split", "operations": [
+        {"add_column": {"table": "items", "column": {"name": "head", "type": "text", "nullable": True},
+                        "up": "split_part(label, ' ', 1)"}},
+        {"drop_column": {"table": "items", "column": "label", "down": "head"}}]}
+    assert "split or merged" in proxy.cli("plan", proxy.file(split), check=None).out
 
 
 @pytest.mark.one_version
