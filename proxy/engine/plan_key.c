@@ -118,6 +118,9 @@ void carry_marks(struct target *t, const json_t *index)
         const char *flag, *action;
     } marks[] = {{"replica_identity", "REPLICA IDENTITY USING INDEX"}, {"clustered", "CLUSTER ON"}};
 
+    /* the half that waits again may be NULL only when its index is no replica identity any more */
+    if (flag(index, "replica_identity"))
+        texts_add(&t->revert, "ALTER TABLE %s REPLICA IDENTITY NOTHING", t->relation);
     /* last in either direction: behind all that may drop an index of that name */
     for (size_t i = 0; i < ARRAY_LEN(marks); i++)
         if (flag(index, marks[i].flag))

@@ -207,3 +207,23 @@ def test_an_identity_goes_on_counting_on_either_side(db, segue):
     assert catalog.traces(db.connect()) == []
     with pytest.raises(psycopg.errors.GeneratedAlways):
         conn.execute("INSERT INTO items (id) VALUES (5)")
+
+
+@pytest.mark.one_version
+def test_marks_of_other_indexes_follow_a_change_of_type_and_a_rename(db, segue):
+    for schema in ("public", "plain"):
+        db.sql("CREATE SCHEMA IF NOT EXISTS {s}; CREATE TABLE {s}.items (n integer NOT NULL, m text, label text);"
+               "CREATE UNIQUE INDEX ux_n ON {s}.items (n); CREATE INDEX ix_label ON {s}.items (label);"
+               "INSERT INTO {s}.items SELECT i, i, i FROM generate_series(1, 50) i; CLUSTER {s}.items USING ix_label;"
+               "ALTER TABLE {s}.items REPLICA IDENTITY USING INDEX ux_n".replace("{s}", schema))
+    facts = key_facts(db, "public")
+    proxy = segue(db)
+    name = proxy.soaking({"name": "marks", "operations": [
+        {"alter_column": {"table": "items", "column": "n", "type": "bigint"}},
+        {"rename_column": {"table": "items", "from": "label", "to": "title"}}]})
+    marked = [row for row in facts if row[1] or row[2]]
+    for turn in ("rollback", "cutover", "complete"):
+        assert [row for row in key_facts(db, "public") if row[1] or row[2]] == marked and len(marked) == 2
+        proxy.cli(turn, name, *(["--force"] if turn == "complete" else []))
+    compare(db, "ALTER TABLE plain.items RENAME label TO title; ALTER TABLE plain.items ALTER n TYPE bigint")
+    assert key_facts(db, "public") == key_facts(db, "plain") == facts
