@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "runner.h"
+#include "segue/base/mem.h"
 #include "segue/engine/guard.h"
 
 static bool is_filled(const struct eng_migration *m, int table)
@@ -46,6 +47,40 @@ enum rc eng_guards_check(struct eng_engine *engine, struct eng_migration *m, str
             return RC_ERR;
     }
     return RC_OK;
+}
+
+char *eng_guards_sql(const struct eng_migration *m, int table)
+{
+    struct buf oids = {0};
+    char *sql;
+
+    for (size_t i = 0; i < m->plan->ntables; i++)
+        if (is_filled(m, (int)i) && (table < 0 || table == (int)i))
+            buf_printf(&oids, "%s%u", oids.len ? ", " : "", m->plan->tables[i].oid);
+    if (!oids.len)
+        return mem_strdup("");
+    sql = mem_printf(
+        "DO $segue$ DECLARE r regclass; BEGIN SELECT c.oid::regclass INTO r FROM "
+        "unnest(ARRAY[%s]::oid[]) AS o, LATERAL (SELECT o AS relid UNION SELECT relid FROM "
+        "pg_partition_tree(o::regclass)) AS t JOIN pg_class c ON c.oid = t.relid LEFT JOIN "
+        "pg_trigger g ON g.tgrelid = c.oid AND g.tgname = '~segue_guard' WHERE g.tgenabled IS "
+        "DISTINCT FROM 'A' LIMIT 1; IF r IS NOT NULL THEN RAISE EXCEPTION USING ERRCODE = '55000', "
+        "MESSAGE = format('the guard of %%s is not, or was not always, on', r), HINT = format('"
+        "ALTER TABLE %%s ENABLE ALWAYS TRIGGER \"~segue_guard\", then verify: rows written "
+        "meanwhile may not be in step', r); END IF; END $segue$;\n",
+        oids.data);
+    buf_fini(&oids);
+    return sql;
+}
+
+enum rc eng_verdict_check(const struct eng_migration *m, struct err *err)
+{
+    if (m->stats.rows_bad <= 0)
+        return RC_OK;
+    err_set(err, "55000", "the last verify found %lld rows not in step",
+            (long long)m->stats.rows_bad);
+    err_hint(err, "see segue.verifications; correct them and run verify again");
+    return RC_ERR;
 }
 
 static enum rc check_relation(struct eng_engine *engine, const struct eng_table *table,

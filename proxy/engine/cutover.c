@@ -31,19 +31,8 @@ enum rc eng_cutover_preflight(struct eng_engine *engine, struct eng_migration *m
     PGresult *res;
     char *names;
 
-    if (m->stats.rows_bad > 0) {
-        err_set(err, "55000", "the last verify found %lld rows not in step",
-                (long long)m->stats.rows_bad);
-        err_hint(err, "see segue.verifications; correct them and run verify again");
-        return RC_ERR;
-    }
-    if (eng_steps_pending(m, ENG_STAGE_BUILD)) {
-        err_set(err, "55000", "it is still being prepared: %s",
-                eng_steps_pending(m, ENG_STAGE_BUILD));
-        err_hint(err, "the way back has used what was built before; wait until the step is done");
-        return RC_ERR;
-    }
-    if (eng_guards_check(engine, m, err) != RC_OK || eng_attached_check(engine, m, err) != RC_OK)
+    if (eng_verdict_check(m, err) != RC_OK || eng_guards_check(engine, m, err) != RC_OK ||
+        eng_attached_check(engine, m, err) != RC_OK)
         return RC_ERR;
     names = eng_lock_names(m, NULL);
     res = conn_query(
@@ -77,8 +66,11 @@ static char *turnover_sql(struct eng_engine *engine, struct eng_migration *m,
     char *move = eng_phase_sql(engine, m, t->to);
     char *undone = eng_steps_undone_sql(m, t == &backward);
     char *clear = schedule_clear_sql(m); /* the wish is met by this */
-    char *sql = mem_printf("%s%s%s%s;\n%s", steps, steps[0] ? ";\n" : "", undone, move, clear);
+    char *guards = eng_guards_sql(m, -1);
+    char *sql =
+        mem_printf("%s%s%s%s%s;\n%s", guards, steps, steps[0] ? ";\n" : "", undone, move, clear);
 
+    free(guards);
     free(clear);
     free(undone);
     free(steps);

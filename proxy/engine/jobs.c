@@ -243,7 +243,7 @@ static enum rc run_complete(struct eng_engine *engine, struct eng_migration *m, 
     /* force is about people; a guard that may have been passed is about rows, and is never skipped
      */
     if ((job->force ? eng_guards_check : eng_contract_preflight)(engine, m, &job->err) != RC_OK ||
-        eng_proofs_check(m, &job->err) != RC_OK)
+        eng_verdict_check(m, &job->err) != RC_OK || eng_proofs_check(m, &job->err) != RC_OK)
         return RC_ERR;
     unblock(m);
     eng_verify_free(m->verify);
@@ -309,6 +309,9 @@ static enum rc run_rollback(struct eng_engine *engine, struct eng_migration *m, 
         err_hint(&job->err, "ABORT drops its new columns, CUTOVER goes forward again");
         return RC_ERR;
     }
+    /* what only the new columns hold would be lost with them as the truth */
+    if (eng_verdict_check(m, &job->err) != RC_OK || eng_guards_check(engine, m, &job->err) != RC_OK)
+        return RC_ERR;
     if (history_check_back(engine, m, &job->err) != RC_OK)
         return RC_ERR;
     unblock(m);

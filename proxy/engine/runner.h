@@ -237,6 +237,12 @@ enum rc eng_proofs_check(const struct eng_migration *m, struct err *err) MUST_CH
 /* bypass.c: writes that the guard has not seen would be lost with the side that follows. */
 enum rc eng_guards_check(struct eng_engine *engine, struct eng_migration *m,
                          struct err *err) MUST_CHECK;
+/* The same as a statement that fails, for the transaction that turns or drops the guards of all
+ * tables (-1) or of one, under its lock: the turned guard would bear no trace. Heap; "" where
+ * nothing is filled. */
+char *eng_guards_sql(const struct eng_migration *m, int table);
+/* Rows that the last verify found are the operator's to correct before a side goes or follows. */
+enum rc eng_verdict_check(const struct eng_migration *m, struct err *err) MUST_CHECK;
 enum rc eng_attached_check(struct eng_engine *engine, struct eng_migration *m,
                            struct err *err) MUST_CHECK;
 

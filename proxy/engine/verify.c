@@ -68,13 +68,16 @@ static char *same(const char *column, const char *expr, const char *type)
                       expr, type);
 }
 
-/* follows: must be what `make` gives, or be given back by `back` from `follower` when not null */
+/* follows: must be what `make` gives, or be given back by `back` from `follower`; forward a NULL
+ * gives nothing back, it is a row that was not filled */
 static char *pair_bad(const char *truth, const char *follower, const char *make,
-                      const char *follower_type, const char *back, const char *truth_type)
+                      const char *follower_type, const char *back, const char *truth_type,
+                      bool nulls)
 {
     char *made = same(follower, make, follower_type);
     char *given = back ? same(truth, back, truth_type) : mem_strdup("false");
-    char *out = mem_printf("NOT (%s OR (%s IS NOT NULL AND %s))", made, follower, given);
+    char *out = nulls ? mem_printf("NOT (%s OR %s)", made, given)
+                      : mem_printf("NOT (%s OR (%s IS NOT NULL AND %s))", made, follower, given);
 
     free(made);
     free(given);
@@ -88,8 +91,8 @@ char *verify_dual_bad(const struct eng_dual *dual, bool reverse)
     char *out = NULL;
 
     if (o && n && dual->up && dual->down)
-        out = reverse ? pair_bad(n, o, dual->down, dual->old_type, dual->up, dual->new_type)
-                      : pair_bad(o, n, dual->up, dual->new_type, dual->down, dual->old_type);
+        out = reverse ? pair_bad(n, o, dual->down, dual->old_type, dual->up, dual->new_type, true)
+                      : pair_bad(o, n, dual->up, dual->new_type, dual->down, dual->old_type, false);
     else if (!o && n && dual->up && !reverse)
         out = mem_printf("(%s IS NULL AND (%s)::%s IS NOT NULL)", n, dual->up, dual->new_type);
     free(o);

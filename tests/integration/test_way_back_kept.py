@@ -3,6 +3,7 @@
 import pytest
 from lib.tables import RENAME, make_items
 from lib.wait import until
+from test_guard_bypassed import restore_data
 
 pytestmark = pytest.mark.one_version
 NAME = RENAME["name"]
@@ -27,3 +28,47 @@ def test_a_rollback_of_what_migrate_cut_over_does_not_cut_over_again(db, segue):
     proxy.console(f'ROLLBACK "{NAME}"')
     until("the way back", lambda: db.one("SELECT count(*) FROM segue.attempts WHERE kind = 'revert'"))
     assert stays_ready(proxy) and cutovers(db) == 1
+
+
+def test_rows_that_a_verify_in_soak_found_are_neither_dropped_nor_rolled_back_over(db, segue):
+    make_items(db, 50)
+    proxy = segue(db)
+    proxy.soaking(RENAME)
+    restore_data(db, "label")
+    assert "guard of items" in proxy.cli("rollback", NAME, check=1).err
+    db.sql('ALTER TABLE items ENABLE ALWAYS TRIGGER "~segue_guard"')
+    proxy.cli("verify", NAME, check=None)
+    for command in (("complete", NAME, "--force"), ("rollback", NAME)):
+        assert "1 rows not in step" in proxy.cli(*command, check=1).err
+    db.sql("UPDATE items SET title = label WHERE id = 1001")
+    proxy.cli("verify", NAME)
+    proxy.cli("complete", NAME, "--force")
+    assert db.one("SELECT title FROM items WHERE id = 1001") == "past the guard"
+
+
+def test_a_guard_switched_off_while_the_cutover_waits_is_noticed(db, segue):
+    make_items(db, 50)
+    proxy = segue(db, cutover_attempts_max=100)
+    proxy.ready(RENAME)
+    holder = db.connect(autocommit=False)
+    holder.execute("SELECT count(*) FROM items")
+    proxy.console(f'CUTOVER "{NAME}"')
+    proxy.wait_phase(NAME, "cutting_over")
+    restore_data(db, "label")
+    holder.close()
+    row = proxy.wait(NAME, lambda r: r["phase"] == "ready" and r["error"] or r["phase"] == "soaking")
+    assert row["phase"] == "ready" and "guard of items" in row["error"]
+    db.sql('ALTER TABLE items ENABLE ALWAYS TRIGGER "~segue_guard"; UPDATE items SET id = id WHERE id = 1001')
+    proxy.cli("verify", NAME)
+    proxy.cli("cutover", NAME)
+    assert db.one("SELECT title FROM items WHERE id = 1001") == "past the guard"
+
+
+def test_a_value_that_up_gives_for_null_is_no_reason_to_refuse_the_end(db, segue):
+    db.sql("CREATE TABLE items (id bigint PRIMARY KEY, label text); INSERT INTO items VALUES (1, NULL), (2, 'x')")
+    proxy = segue(db)
+    proxy.soaking({"name": "m", "operations": [{"rename_column": {
+        "table": "items", "from": "label", "to": "title", "type": "text", "up": "coalesce(label, 'none')", "down": "title"}}]})
+    proxy.cli("verify", "m")
+    proxy.cli("complete", "m", "--force")
+    assert db.sql("SELECT title FROM items ORDER BY id") == [("none",), ("x",)]
