@@ -3,7 +3,9 @@
 import json
 
 import pytest
+from lib import store
 from lib.segue import Refused
+from lib.wait import until
 
 ITEMS = "CREATE TABLE items (id bigint PRIMARY KEY, label text, note text); CREATE TABLE other (id int PRIMARY KEY, a int)"
 
@@ -227,3 +229,33 @@ def test_what_another_migration_in_flight_makes_is_neither_drift_nor_recorded(db
     assert not [key for key in recorded if "mood" in key or "made" in key]
     proxy.cli("abort", "enum")
     assert proxy.cli("diff").out == ""
+
+
+def test_the_end_and_its_record_are_one_transaction(db, segue):
+    db.sql(ITEMS)
+    proxy = segue(db)
+    proxy.soaking(add("one", "x"))
+    db.sql("CREATE FUNCTION public.no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not yet'; END $$;"
+           "CREATE TRIGGER no BEFORE INSERT ON segue.applied EXECUTE FUNCTION public.no()")
+    assert "not yet" in proxy.cli("complete", "one", check=4).err
+    assert db.one("SELECT phase FROM segue.migrations") == "contracting"
+    db.sql("DROP FUNCTION public.no() CASCADE")
+    proxy.restart()
+    proxy.wait("one", lambda row: row["error"])
+    proxy.cli("resume", "one")
+    proxy.wait_phase("one", "done")
+    assert db.sql("SELECT m.phase, a.sha256 = m.sha256 FROM segue.applied a JOIN segue.migrations m ON m.id = a.migration") == [
+        ("done", True)]
+
+
+@pytest.mark.one_version
+def test_a_database_of_an_older_segue_gets_its_history(db, segue):
+    db.sql(ITEMS)
+    proxy = segue(db)
+    proxy.done(add("one", "x"))
+    proxy.stop()
+    store.take_back_to(db, 5)
+    proxy.start()
+    until("the history to be there", lambda: history(proxy).get("one", {}).get("phase") == "done")
+    proxy.done(add("two", "y", after="one"))
+    assert list(history(proxy)) == ["one", "two"]
