@@ -36,7 +36,8 @@
     "(SELECT jsonb_object_agg(ic.relname, pg_get_indexdef(i.indexrelid) || CASE WHEN i.indisvalid" \
     " THEN '' ELSE ' (not valid)' END) FROM pg_index i JOIN pg_class ic ON ic.oid = i.indexrelid"  \
     " WHERE i.indrelid = c.oid AND ic.relname" OURS " AND NOT EXISTS (SELECT FROM pg_constraint k" \
-    " WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x')))"
+    " WHERE k.conrelid = i.indrelid AND k.conindid = i.indexrelid AND k.contype IN ('p', 'u', "    \
+    "'x')))"
 
 #define TRIGGERS                                                                                   \
     "(SELECT jsonb_object_agg(g.tgname, pg_get_triggerdef(g.oid) || CASE g.tgenabled WHEN 'D' "    \
