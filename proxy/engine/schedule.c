@@ -10,6 +10,7 @@
 
 #include "runner.h"
 #include "segue/base/clock.h"
+#include "segue/base/fault.h"
 #include "segue/base/log.h"
 #include "segue/base/mem.h"
 #include "store.h"
@@ -117,6 +118,7 @@ enum rc schedule_set(struct eng_engine *engine, struct eng_migration *m, const c
     snprintf(id, sizeof(id), "%" PRId64, m->id);
     if (at && check_ahead(engine, at, err) != RC_OK)
         return RC_ERR;
+    FAULT(schedule_before);
     res = conn_params(&engine->work, err,
                       "INSERT INTO segue.schedule AS s (migration, due_at, wait_replicas, "
                       "postponed) VALUES ($1::bigint, coalesce($2::timestamptz, "
@@ -126,6 +128,7 @@ enum rc schedule_set(struct eng_engine *engine, struct eng_migration *m, const c
                       (int)ARRAY_LEN(values), values);
     if (!res)
         return RC_ERR;
+    FAULT(schedule_set);
     take_row(m, res);
     PQclear(res);
     m->not_before_us = 0;

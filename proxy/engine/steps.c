@@ -324,6 +324,7 @@ static enum rc claim(struct eng_engine *engine, struct eng_migration *m, size_t 
     const struct eng_step *step = &m->plan->steps[i], *of = &m->plan->steps[step->undoes - 1];
     PGresult *res;
 
+    FAULT(claim_before);
     if (conn_exec(&engine->work, err, "BEGIN; SET LOCAL lock_timeout = %u",
                   engine->options.lock_timeout_ms) != RC_OK)
         return RC_ERR;
@@ -335,6 +336,7 @@ static enum rc claim(struct eng_engine *engine, struct eng_migration *m, size_t 
                      m->id, of->no, (int)of->stage, step->no, (int)step->stage);
     *ran = res && PQntuples(res) == 0;
     PQclear(res);
+    FAULT(claim_commit);
     if (res && conn_exec(&engine->work, err, "COMMIT") == RC_OK)
         return RC_OK;
     conn_rollback(&engine->work);

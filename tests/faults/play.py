@@ -19,6 +19,7 @@ from stage import Told
 NAME = "faulty"
 ROWS = 300
 MIGRATION = {"name": NAME, "operations": [
+    {"sql": {"up": "INSERT INTO kinds VALUES ('from the file')", "down": "DELETE FROM kinds WHERE label = 'from the file'"}},
     {"rename_column": {"table": "items", "from": "label", "to": "title"}},
     {"add_column": {"table": "items", "up": "length(label)",
                     "column": {"name": "size", "type": "integer", "nullable": True}}},
@@ -280,6 +281,9 @@ class Play:
             for command in ("THROTTLE rows_per_s off", f"VERIFY {NAME}", f"PAUSE {NAME}", f"RESUME {NAME}"):
                 if not self.struck.is_set():
                     self.say(command)
+        if self.point.name.startswith("schedule"):
+            self.drive("ready", until_struck=True)
+            self.say(f"CUTOVER {NAME} AT '{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(time.time() + 2))}'")
         self.drive("done", until_struck=True)
 
     def road_back(self):
@@ -471,6 +475,9 @@ class Play:
 
     def compare(self, conn, phase):
         left = catalog.traces(conn)
+        kinds = conn.execute("SELECT count(*) FROM kinds").fetchone()[0]
+        if kinds != (2 if phase == "done" else 1):
+            raise Wrong(f"the file's own statements: {kinds} rows after {phase}")
         invalid = conn.execute("SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid").fetchall()
         now = catalog.whole(conn)
         now.pop("rows")

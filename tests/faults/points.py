@@ -15,7 +15,7 @@ ABORT = ("aborting", "aborted", "abort")
 ROADS = {
     "lock_before": "restart", "lock_taken": "restart", "loaded": "restart", "settle_before": "settle",
     "stop_before": "stop", "stop_saved": "stop", "leftover_before": "leftover", "give_up": "give_up",
-    "batch_skips": "skips", "repair_before": "repair",
+    "batch_skips": "skips", "claim_before": "abort", "claim_commit": "abort", "repair_before": "repair",
 }
 
 

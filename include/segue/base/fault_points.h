@@ -37,11 +37,15 @@ FAULT_POINT(phase_switched, "expanding backfilling verifying ready cutting_over 
 /* steps, by the phase they belong to */
 FAULT_POINT(ddl_before, "expanding aborting", "engine/steps.c", "before a step's own transaction")
 FAULT_POINT(ddl_after, "expanding aborting", "engine/steps.c", "the step and its mark are committed; memory does not know it")
-FAULT_POINT(long_before, "backfilling aborting", "engine/steps.c", "before a long statement is sent")
-FAULT_POINT(long_sent, "backfilling aborting", "engine/steps.c", "a long statement runs on the second connection")
-FAULT_POINT(long_done, "backfilling aborting", "engine/steps.c", "a long statement is answered; nothing is marked")
+FAULT_POINT(long_before, "expanding backfilling aborting", "engine/steps.c", "before a long statement is sent")
+FAULT_POINT(long_sent, "expanding backfilling aborting", "engine/steps.c", "a long statement runs on the second connection")
+FAULT_POINT(long_done, "expanding backfilling aborting", "engine/steps.c", "a long statement is answered; nothing is marked")
 FAULT_POINT(mark_before, "backfilling aborting", "engine/steps.c", "the catalog has what the step makes; its mark is not written")
 FAULT_POINT(mark_after, "backfilling aborting", "engine/steps.c", "the mark is written")
+FAULT_POINT(claim_before, "", "engine/steps.c", "abort: a statement of the file is about to be barred from ever running")
+FAULT_POINT(claim_commit, "", "engine/steps.c", "abort: its mark is taken or found; COMMIT not sent")
+FAULT_POINT(schedule_before, "", "engine/schedule.c", "before the time of a cut-over is written")
+FAULT_POINT(schedule_set, "", "engine/schedule.c", "the time of a cut-over is written; memory does not know it")
 FAULT_POINT(leftover_before, "", "engine/steps.c", "an invalid index of an earlier try is about to be dropped")
 
 /* the gate, by the phase that needs it */
