@@ -47,7 +47,7 @@ BUILD_DEBS := gcc libc6-dev make pkg-config libjansson-dev libyaml-dev libpq-dev
               libprotobuf-c-dev libssl-dev libidn-dev
 DEMO_DEBS  := $(BUILD_DEBS) postgresql-15
 BENCH_DEBS := $(DEMO_DEBS) openssl pgbouncer haproxy gnuplot-nox python3-psycopg
-TEST_DEBS  := $(DEMO_DEBS) openssl libcmocka-dev clang-format nodejs npm python3-pytest \
+TEST_DEBS  := $(DEMO_DEBS) openssl spin libcmocka-dev clang-format nodejs npm python3-pytest \
               python3-pytest-xdist python3-psycopg python3-psycopg2 python3-asyncpg python3-sqlalchemy alembic
 FUZZ_DEBS  := $(BUILD_DEBS) libcmocka-dev clang-14 libclang-rt-14-dev
 DRIVERS_DEBS := default-jdk-headless libpostgresql-jdbc-java libdbd-pg-perl ruby-pg php-cli php-pgsql \
@@ -60,7 +60,7 @@ PYTEST  = $(PYTHON) -m pytest -q -p no:cacheprovider -n $(JOBS) --dist loadfile 
 
 .DEFAULT_GOAL := help
 .PHONY: help deps needed needed-demo needed-test needed-bench build demo test unit integration \
-        transparency rewrite drivers races faulty faults asan tsan layers fmt fmt-check lint fuzz fuzz-slice bench \
+        transparency rewrite drivers races model faulty faults asan tsan layers fmt fmt-check lint fuzz fuzz-slice bench \
         bench-pgbench bench-cutover bench-proxy bench-dual-write bench-rewrite soak clean install servers
 
 help: ## this list
@@ -101,6 +101,10 @@ rewrite: build servers ## generated statements on an expanded schema against one
 drivers: build servers ## 14 programs of drivers direct and through segue, on PostgreSQL 15 to 18
 	@tests/deps.sh install $(DRIVERS_DEBS)
 	@SEGUE_BUILD=$(BUILD) $(PYTHON) tests/drivers/run.py
+
+model: ## what must never go wrong, as a SPIN model; each rule broken once: ONLY=word; tests/model/README.md
+	@tests/deps.sh install gcc libc6-dev spin
+	@$(PYTHON) tests/model/run.py --only "$(ONLY)"
 
 races: build servers ## names swing under drivers that prepare eagerly, on PostgreSQL 15 to 18: SECONDS=60 a version and pair, DRIVERS, SEED
 	@tests/deps.sh install $(DRIVERS_DEBS)

@@ -68,6 +68,15 @@ sed -nE 's/^FAULT_POINT\((\w+), "[^"]*", "([^"]+)",.*/\1 \2/p' include/segue/bas
 nm "$segue" | grep -q ' fault_reach$' && complain "$segue holds the points of faults"
 strings -a "$segue" | grep -qE 'SEGUE_FAULT|^batch_committed$' && complain "$segue: FAULT() has left something behind"
 
+# ---- the model's page names functions that are there ----
+
+while IFS='|' read -r _ _ functions files _; do
+    for name in $(grep -oE '`[a-z_]+`' <<<"$functions" | tr -d '`'); do
+        # shellcheck disable=SC2046
+        grep -qE "\\b$name\\(" $(grep -oE 'proxy/[a-z_/]+\.c' <<<"$files") /dev/null || complain "tests/model/README.md: $name is not in $files"
+    done
+done < <(grep '| `proxy/' tests/model/README.md)
+
 # ---- rooms ----
 
 for file in proxy/*.c proxy/*/*.[ch] include/segue/*/*.h tests/unit/*.c tests/workload/*.[ch]; do
@@ -83,7 +92,7 @@ for file in .ci/run tests/*.sh bench/*.sh; do
     bash -n "$file" || bad=1
 done
 for file in tests/integration/*.py tests/integration/*/*.py tests/transparency/*.py tests/rewrite/*.py \
-    tests/soak/*.py tests/drivers/*.py tests/drivers/python/*.py tests/races/*.py tests/races/python/*.py tests/faults/*.py bench/*.py bench/lib/*.py; do
+    tests/soak/*.py tests/drivers/*.py tests/drivers/python/*.py tests/model/*.py tests/races/*.py tests/races/python/*.py tests/faults/*.py bench/*.py bench/lib/*.py; do
     [ -e "$file" ] || continue
     /usr/bin/python3 -c 'import ast, sys; ast.parse(open(sys.argv[1]).read(), sys.argv[1])' "$file" || bad=1
 done

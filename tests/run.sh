@@ -21,4 +21,5 @@ step "build" "$make" --no-print-directory build
 step "lint: options, commands and documents agree" "$make" --no-print-directory lint
 step "unit tests" "$make" --no-print-directory unit
 step "fuzz targets, a fixed slice" "$make" --no-print-directory fuzz-slice
+step "the model, a slice" /usr/bin/python3 tests/model/run.py --slice
 step "integration tests on PostgreSQL ${SEGUE_PG:-15,18}" "$make" --no-print-directory integration

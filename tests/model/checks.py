@@ -1,0 +1,72 @@
+"""What is checked: a model, its bounds (-D), and what must come of it: "holds", or the name of the invariant that
+must fail. `breaks`: one rule each, so that an invariant that cannot fail is found out."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Check:
+    name: str
+    model: str
+    flags: tuple
+    expect: str = "holds"
+    never: str | None = None  # the ltl formula, with weak fairness; None: assertions and deadlock
+    slice: bool = False
+
+
+KINDS = ("PLAIN", "LOSSY", "NULLIF", "UPFILLS", "DOWNFILLS")
+
+
+def road(name, kind="PLAIN", expect="holds", flags=(), sliced=False):
+    return Check(f"road {kind} {name}", "road", (f"-DKIND={KINDS.index(kind)}", *flags), expect, slice=sliced)
+
+
+def broken(rule, kind, expect, *flags, sliced=False):
+    return road(f"without {rule}", kind, expect, (f"-DBREAK_{rule}", *flags), sliced)
+
+
+LOST, STEP, FILL = "nothing_lost", "in_step_at_ready", "fill_left_nothing"
+CALM = "-DFAULTS=0"
+PASS = (CALM, "-DPASSES=1")
+
+CHECKS = [
+    *(road("two faults", kind, flags=("-DFAULTS=2",)) for kind in KINDS[:4]),
+    road("without a fault", "PLAIN", flags=(CALM,), sliced=True),
+    road("a relation rewritten", "PLAIN", flags=(CALM, "-DREWRITES=1")),
+    *(road("the guard passed by", kind, flags=PASS) for kind in ("PLAIN", "LOSSY")),
+    # the table of DESIGN 5, row by row
+    broken("INSERT_TWIN", "PLAIN", LOST, sliced=True),
+    broken("INSERT_LEAD", "PLAIN", LOST, CALM),
+    broken("UPDATE_LEAD", "PLAIN", LOST),
+    broken("UPDATE_TWIN", "PLAIN", LOST),
+    broken("UPDATE_BOTH", "PLAIN", LOST),
+    broken("UPDATE_NEITHER", "PLAIN", LOST, CALM, sliced=True),
+    # what "in step" is
+    broken("BYTES", "PLAIN", LOST),
+    broken("STEP_UP", "LOSSY", LOST),
+    broken("STEP_DOWN", "LOSSY", LOST),
+    broken("DEFAULT", "PLAIN", LOST, CALM),
+    # expand, backfill
+    broken("GUARD_LATER", "PLAIN", LOST),
+    broken("END", "PLAIN", FILL, CALM),
+    broken("RECHECK", "PLAIN", LOST, CALM, sliced=True),
+    broken("SKIPPED", "PLAIN", FILL, CALM),
+    broken("WATERMARK", "PLAIN", FILL),
+    broken("REWRITE", "PLAIN", FILL, CALM, "-DREWRITES=1"),
+    broken("TABLE_LOCK", "PLAIN", LOST, CALM),
+    # verify, and what stands in for it
+    broken("VERIFY", "PLAIN", LOST, *PASS),
+    broken("VERDICT", "PLAIN", LOST, *PASS),
+    broken("GUARD_LOOK", "PLAIN", LOST, *PASS),
+    broken("COMPLETE_VERDICT", "PLAIN", "drop_safe", *PASS),
+    broken("ROLLBACK_VERDICT", "PLAIN", LOST, *PASS),
+    # one transaction, one truth
+    broken("CUT_IN_TWO", "PLAIN", "one_truth"),
+    broken("CONTRACT_IN_TWO", "PLAIN", LOST),
+    broken("MARKER", "PLAIN", "memory_is_marker", sliced=True),
+    broken("ADVISORY_LOCK", "PLAIN", "memory_is_marker"),
+    # what a trigger cannot know: README.md, Limits
+    road("NULL over a row not yet filled", "PLAIN", LOST, ("-DLIMIT_NULL_UNFILLED",)),
+    road("NULL inserted where a default leads", "LOSSY", LOST, ("-DLIMIT_NULL_INSERTED",)),
+    road("a row out of step that moves under a verify", "PLAIN", LOST, (*PASS, "-DLIMIT_MOVED")),
+]
