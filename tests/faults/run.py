@@ -90,9 +90,7 @@ def play_cell(stage, program, cell, seed, counts):
         try:
             play.run()
             wrong = None
-        except BaseException as error:  # pylint: disable=broad-except
-            if isinstance(error, KeyboardInterrupt):
-                raise
+        except Exception as error:  # pylint: disable=broad-except
             wrong = f"{type(error).__name__}: {error}\n{traceback.format_exc(limit=-4)}{play.report()}"
         finally:
             play.close()
@@ -182,6 +180,8 @@ def main():
     args = parse_arguments()
     if os.geteuid() != 0:
         sys.exit("the matrix mounts small file systems: run it as root")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the workers are ended, too
+    sweep()
     failures = campaign(args)
     print("\n".join(f"FAILED {failure.splitlines()[0]}" for failure in failures))
     sys.exit(1 if failures else 0)
