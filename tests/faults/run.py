@@ -53,7 +53,7 @@ def cells_of(args):
 
 def references(stage, program):
     """Each road once without a fault: what the catalog is in the end, how often a point is reached."""
-    from play import Play
+    from cell import Play
     from points import Point, table
 
     stage.expected = {}
@@ -75,7 +75,7 @@ def references(stage, program):
 
 def play_cell(stage, program, cell, seed, counts):
     """None, or what went wrong; how long it took."""
-    from play import Play
+    from cell import Play
 
     import random
 

@@ -10,6 +10,7 @@ TAKE_BACK = {
     4: "DROP TABLE segue.schedule",
     5: "ALTER TABLE segue.progress DROP from_block, ADD PRIMARY KEY (migration, relation)",
     6: "DROP TABLE segue.applied; ALTER TABLE segue.migrations DROP parents; ALTER TABLE segue.history DROP parents",
+    7: "ALTER TABLE segue.throttle DROP setting",
 }
 
 
