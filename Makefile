@@ -56,7 +56,8 @@ DRIVERS_DEBS := default-jdk-headless libpostgresql-jdbc-java libdbd-pg-perl ruby
 PREFIX ?= /usr/local
 PYTHON := /usr/bin/python3
 JOBS   ?= 2
-PYTEST  = $(PYTHON) -m pytest -q -p no:cacheprovider -n $(JOBS) --dist loadfile tests/integration $(T)
+TEST_JOBS ?= 4 # they wait more than they compute
+PYTEST  = $(PYTHON) -m pytest -q -p no:cacheprovider -n $(TEST_JOBS) --dist loadfile tests/integration $(T)
 
 .DEFAULT_GOAL := help
 .PHONY: help deps needed needed-demo needed-test needed-bench build demo test unit integration \

@@ -14,7 +14,7 @@ from lib.chaos import ChaosRelay
 from lib.segue import Segue
 from lib.traffic import PLAIN, Traffic
 from lib.wait import Late, until
-from stage import Told
+from faults.stage import Told
 
 NAME = "faulty"
 ROWS = 300

@@ -18,7 +18,7 @@ from collections import Counter
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "integration")]
+sys.path[:0] = [str(HERE.parent), str(HERE.parent / "integration")]
 
 
 def parse_arguments(words=None):
@@ -38,7 +38,7 @@ def cells_of(args):
     """(point, kind, way) in an order that the seed gives; without --ways, one of them a cell."""
     import random
 
-    from points import KINDS, WAYS, table
+    from faults.points import KINDS, WAYS, table
 
     kinds = args.kinds.split(",") if args.kinds else list(KINDS)
     ways = args.ways.split(",") if args.ways else None
@@ -53,8 +53,8 @@ def cells_of(args):
 
 def references(stage, program):
     """Each road once without a fault: what the catalog is in the end, how often a point is reached."""
-    from cell import Play
-    from points import Point, table
+    from faults.cell import Play
+    from faults.points import Point, table
 
     stage.expected = {}
     counts = Counter()
@@ -75,7 +75,7 @@ def references(stage, program):
 
 def play_cell(stage, program, cell, seed, counts):
     """None, or what went wrong; how long it took."""
-    from cell import Play
+    from faults.cell import Play
 
     import random
 
@@ -101,7 +101,7 @@ def play_cell(stage, program, cell, seed, counts):
 
 def worker(args, todo, done):
     from lib.segue import REPO
-    from stage import Stage
+    from faults.stage import Stage
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     stage = Stage(args.pg)

@@ -6,10 +6,10 @@ import sys
 import pytest
 from lib.segue import BUILD, REPO
 
-sys.path.append(str(REPO / "tests" / "faults"))
+sys.path.append(str(REPO / "tests"))
 
-from points import KINDS, table  # noqa: E402
-from run import campaign, parse_arguments  # noqa: E402
+from faults.points import KINDS, table  # noqa: E402
+from faults.run import campaign, parse_arguments  # noqa: E402
 
 pytestmark = [pytest.mark.one_version, pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small file system")]
 # where most is at stake, one of each kind; the seed of the slice chooses the others

@@ -86,9 +86,10 @@ def test_an_abort_leaves_everybody_the_old_schema(crowd):
     assert crowd.see() == expect(OLD, OLD, OLD, OLD)
 
 
-def test_before_ready_a_new_column_is_not_read_and_the_error_says_how_far_it_is(crowd):
+def test_before_ready_a_new_column_is_not_read_and_the_error_says_how_far_it_is(crowd, tmp_path):
     proxy = crowd.proxy
-    proxy.console("THROTTLE rows_per_s 1")
+    (tmp_path / "hold").touch()
+    proxy.console(f"THROTTLE flag_file {tmp_path}/hold")
     proxy.begin(RENAME)
     proxy.wait_phase("rename_label", "backfilling")
     # the star of a new session reads it, too; who is not rewritten has no such protection
@@ -100,7 +101,7 @@ def test_before_ready_a_new_column_is_not_read_and_the_error_says_how_far_it_is(
     assert re.fullmatch(r"\d+ % of the way to ready, \d+( of about \d+)? rows filled\.", told.message_detail)
     assert "SHOW STATUS" in told.message_hint
     crowd.sessions["follow"].execute("INSERT INTO items (id, title) VALUES (1000, 'written')")  # may be written
-    proxy.console("THROTTLE rows_per_s off")
+    (tmp_path / "hold").unlink()
     proxy.wait_phase("rename_label", "ready")
     assert crowd.see() == expect(OLD, NEW, OLD, BOTH)
     assert crowd.sessions["old"].execute("SELECT label FROM items WHERE id = 1000").fetchone() == ("written",)

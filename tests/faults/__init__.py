@@ -1,0 +1,1 @@
+"""Named points x faults: nothing is lost, and a way leads on from each."""
