@@ -63,18 +63,6 @@ static enum rc check_down(struct build *b, struct target *t, const char *path, c
 
 /* ---- what the column takes with it ---- */
 
-static bool is_constant(const char *expr)
-{
-    struct sql_expr_info info;
-    bool constant;
-
-    if (sql_expr_parse(expr, &info, NULL) != RC_OK)
-        return false;
-    constant = info.constant;
-    sql_expr_info_fini(&info);
-    return constant;
-}
-
 /* `value`: what rows of the new application get, NULL when that is NULL. */
 static void judge_index(struct build *b, const struct target *t, const json_t *index,
                         const char *value)
@@ -82,7 +70,7 @@ static void judge_index(struct build *b, const struct target *t, const json_t *i
     char *object = mem_printf("index %s", cat_text(index, "name"));
     bool unique = flag(index, "unique");
 
-    if (unique && value ? is_constant(value) : unique && flag(index, "nulls_not_distinct"))
+    if (unique && value ? sql_expr_is_constant(value) : unique && flag(index, "nulls_not_distinct"))
         build_refuse(b, object, "drop it first, or let down give each row a value of its own",
                      "until complete it would refuse all but one row of the new application");
     else if (flag(index, "replica_identity"))

@@ -486,18 +486,6 @@ static enum rc plan_rename(struct build *b, struct target *t, const char *path,
 
 /* ---- add_column ---- */
 
-static bool is_constant(const char *expr)
-{
-    struct sql_expr_info info;
-    bool constant;
-
-    if (sql_expr_parse(expr, &info, NULL) != RC_OK)
-        return false;
-    constant = info.constant;
-    sql_expr_info_fini(&info);
-    return constant;
-}
-
 /* Nothing to fill: PostgreSQL keeps a constant default of a new column in the catalog. */
 static void add_instant(struct target *t, const struct file_column *column, const char *name,
                         const char *type)
@@ -558,7 +546,7 @@ static enum rc plan_add(struct build *b, struct target *t, const char *path,
     dual->new_type = facts.name;
     dual->not_null = !column->nullable;
     refuse_constrained(b, t, column->name, &facts);
-    instant = !op->up && (!column->def || is_constant(column->def));
+    instant = !op->up && (!column->def || sql_expr_is_constant(column->def));
     if (check_default(b, path, column, facts.name) != RC_OK)
         return RC_ERR;
     if (!instant && up) {

@@ -219,6 +219,18 @@ void sql_expr_info_fini(struct sql_expr_info *info)
     memset(info, 0, sizeof(*info));
 }
 
+bool sql_expr_is_constant(const char *expr)
+{
+    struct sql_expr_info info;
+    bool constant;
+
+    if (sql_expr_parse(expr, &info, NULL) != RC_OK)
+        return false;
+    constant = info.constant;
+    sql_expr_info_fini(&info);
+    return constant;
+}
+
 /* ---- editing ---- */
 
 static bool is_ident_byte(char c)

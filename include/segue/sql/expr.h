@@ -26,6 +26,9 @@ struct sql_expr_info {
 enum rc sql_expr_parse(const char *expr, struct sql_expr_info *info, struct err *err) MUST_CHECK;
 void sql_expr_info_fini(struct sql_expr_info *info);
 
+/* The same value for every row. False also for what does not parse. */
+bool sql_expr_is_constant(const char *expr);
+
 /* Replaces each unqualified reference to a column by `prefix` + the quoted new name: pairs
  * from[i] -> to[i]; columns not listed get `prefix` + their own name when `all` is set.
  * E.g. prefix "NEW." for trigger code. Returns heap text, NULL on error. */
