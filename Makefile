@@ -61,7 +61,7 @@ PYTEST  = $(PYTHON) -m pytest -q -p no:cacheprovider -n $(TEST_JOBS) --dist load
 
 .DEFAULT_GOAL := help
 .PHONY: help deps needed needed-demo needed-test needed-bench build demo test unit integration \
-        transparency rewrite drivers races model faulty faults asan tsan layers fmt fmt-check lint fuzz fuzz-slice bench \
+        transparency rewrite drivers races model faulty faults property asan tsan layers fmt fmt-check lint fuzz fuzz-slice bench \
         bench-pgbench bench-cutover bench-proxy bench-dual-write bench-rewrite soak clean install servers
 
 help: ## this list
@@ -110,6 +110,9 @@ model: ## what must never go wrong, as a SPIN model; each rule broken once: ONLY
 races: build servers ## names swing under drivers that prepare eagerly, on PostgreSQL 15 to 18: SECONDS=60 a version and pair, DRIVERS, SEED
 	@tests/deps.sh install $(DRIVERS_DEBS)
 	@SEGUE_BUILD=$(BUILD) $(PYTHON) tests/races/run.py --seconds $(or $(SECONDS),60) --seed $(or $(SEED),1)
+
+property: build servers ## random schemas, migrations, writers and faults on PostgreSQL 15 and 18: COUNT=100 a version, SEED, SECONDS, SEGUE_PG
+	@SEGUE_BUILD=$(BUILD) $(PYTHON) tests/property/run.py --count $(or $(COUNT),100) --seed $(or $(SEED),1) --seconds $(or $(SECONDS),0) --jobs $(JOBS)
 
 asan: ## unit and integration tests under AddressSanitizer and UBSan
 	@$(MAKE) --no-print-directory BUILD=build-asan SAN=address,undefined unit integration

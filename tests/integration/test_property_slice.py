@@ -1,0 +1,35 @@
+"""A slice of `make property` (tests/property): random schemas, migrations, writers, roads and faults."""
+
+import sys
+
+import pytest
+from lib.segue import REPO
+
+sys.path.append(str(REPO / "tests"))
+
+from property import operations, schema  # noqa: E402
+from property.campaign import play  # noqa: E402
+from property.case import Options  # noqa: E402
+from property.stage import Stage  # noqa: E402
+
+CASES = (105, 113)  # four and three operations; to the end, and back and to the end
+
+
+@pytest.mark.deadline(120)
+def test_random_migrations_end_as_plain_ddl_does_and_lose_no_write(pg, pg_version):
+    stage = Stage(pg_version, pg)
+    try:
+        for seed in CASES:
+            outcome = play(stage, Options(seed, faults=False))
+            assert outcome.wrong is None, f"{outcome.options.words()}: {outcome.wrong}\n{outcome.told}"
+            assert outcome.nothing is None and len(outcome.ops) > 2 and outcome.facts["rows"] > 0
+    finally:
+        stage.close()
+
+
+def test_a_seed_gives_the_same_schema_and_the_same_operations():
+    def made(seed):
+        tables = schema.Maker(seed).make()
+        return tables.sql(), [op.json for op in operations.Maker(seed, tables, 18).make(4)]
+
+    assert made(4711) == made(4711) and made(4711) != made(4712)

@@ -1,0 +1,1 @@
+"""Random schemas, operations, writers, roads and faults; README.md."""

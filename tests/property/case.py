@@ -1,0 +1,359 @@
+"""One case: a schema, a migration that plan accepts, writers, a road, faults; and what must be true in the end."""
+
+import json
+import random
+import re
+import tempfile
+from collections import Counter
+from dataclasses import dataclass
+
+import psycopg
+from lib import catalog
+from lib.segue import Segue
+
+from property import operations, schema, writers
+from property.judge import Judge
+from property.model import ABSENT
+from property.road import FAULTS, ROADS, Road
+from property.tables import Known
+
+NAME = "prop"
+SIDES = [("old", False), ("new", False), ("old", False), ("both", True), ("new", True), ("old", True), ("both", False), ("new", False)]
+# what a plan must never say of a file that is sound
+STRANGE = re.compile(r"syntax error|internal|cache lookup|unexpected|assert|XX000|terminated|does not exist|cannot cast|must be type", re.I)
+
+
+@dataclass(frozen=True)
+class Options:
+    """A case is its seed; the rest makes it smaller."""
+
+    seed: int
+    ops: tuple = None  # numbers of operations that stay
+    tables: tuple = None  # numbers of tables that stay
+    writers: int = 8
+    faults: bool = True
+    road: str = ""
+    rows: int = 1000  # at most
+
+    def words(self):
+        out = f"--case {self.seed}"
+        if self.ops is not None:
+            out += f" --ops {','.join(map(str, self.ops))}"
+        if self.tables is not None:
+            out += f" --tables {','.join(map(str, self.tables))}"
+        if self.writers != 8:
+            out += f" --writers {self.writers}"
+        if not self.faults:
+            out += " --no-faults"
+        if self.road:
+            out += f" --road {self.road}"
+        if self.rows != 1000:
+            out += f" --rows {self.rows}"
+        return out
+
+
+class Nothing(Exception):
+    """plan has refused everything, or there is nothing to compare with."""
+
+
+class Wrong(AssertionError):
+    """Something that must be true is not."""
+
+
+class Case:
+    def __init__(self, stage, options):
+        self.stage, self.options = stage, options
+        self.dice = random.Random(f"{options.seed}/case")
+        self.refusals = Counter()
+        self.folder = tempfile.TemporaryDirectory(prefix="segue-property-")
+        self.db, self.plain = stage.database("d"), stage.database("p", "property_template")
+        self.proxy = None
+        self.road = None
+        self.judge = Judge(lambda: stage.cluster.connect(self.plain.name))
+        self.schema = self.full = None
+        self.writers = []
+        self.known, self.ops, self.chosen, self.goals = [], [], [], ()
+        self.first, self.rest = {}, {}
+        self.before = self.after = self.migration = None
+        self.facts = {"rows": 0}
+
+    # ---- the schema ----
+
+    def make_schema(self):
+        self.full = schema.Maker(self.options.seed).make()
+        made = schema.Schema(self.full.types, list(self.full.tables))
+        if self.options.tables is not None:
+            made.tables = [t for i, t in enumerate(made.tables) if i in self.options.tables]
+        for table in made.tables:
+            table.rows = min(table.rows, self.options.rows)
+        for statement in made.sql():
+            for db in (self.db, self.plain):
+                try:
+                    db.sql(statement)
+                except psycopg.Error as error:
+                    raise RuntimeError(f"the generator has made what the server refuses: {statement}: {error}") from None
+        return made
+
+    # ---- the migration ----
+
+    def plan(self, ops):
+        """(refusals, error) of a migration with these."""
+        text = json.dumps({"name": NAME, "operations": [op.json for op in ops]}, ensure_ascii=self.options.seed % 2 == 0)
+        with psycopg.connect(host="127.0.0.1", port=self.proxy.port, dbname="segue", user="postgres", autocommit=True,
+                             prepare_threshold=None) as conn:
+            try:
+                rows = conn.execute(("PLAN '" + text.replace("'", "''") + "'").encode()).fetchall()
+            except psycopg.Error as error:
+                if conn.broken:
+                    raise
+                return [str(error)]
+        return [row[2] for row in rows if row[1] == "REFUSED"]
+
+    def judge_refusal(self, op, said):
+        """A refusal names what it is of, and is no accident."""
+        if STRANGE.search(said):
+            raise Wrong(f"plan says of {json.dumps(op.json, ensure_ascii=False)}: {said}")
+        names = op.names + ([op.table.name] if op.table else [])
+        if op.table:  # what is over its columns, or refers to it
+            names += [x.name for t in self.schema.tables for x in t.constraints + t.indexes]
+        quoted = said.replace('""', '"')
+        if not any(name in quoted for name in names):
+            raise Wrong(f"plan names nothing of {json.dumps(op.json, ensure_ascii=False)}: {said}")
+        for name in sorted(set(names + [n for t in self.schema.tables for n in self.names_of(t)]), key=len, reverse=True):
+            quoted = quoted.replace(name, "X") if len(name) > 1 else quoted
+        self.refusals[f"{op.kind}: " + re.sub(r"\d+", "N", quoted)[:140]] += 1
+
+    @staticmethod
+    def names_of(table):
+        return [table.name] + [x.name for x in table.columns + table.constraints + table.indexes]
+
+    def choose(self):
+        """Operations that plan accepts together."""
+        maker = operations.Maker(self.options.seed, self.full, self.stage.cluster.version)
+        made = maker.make(self.dice.choice([1, 2, 2, 3, 4]))
+        accepted = []
+        for number, op in enumerate(made):
+            if self.options.ops is not None and number not in self.options.ops:
+                continue
+            if op.table is not None and op.table not in self.schema.tables:
+                continue
+            said = self.plan([op])
+            if said:
+                self.judge_refusal(op, said[0])
+            else:
+                accepted.append((number, op))
+        while accepted:
+            said = self.plan([op for _, op in accepted])
+            if not said:
+                break
+            self.judge_refusal(accepted[-1][1], said[0]) if len(accepted) == 1 else self.refusals.update(["together: " + said[0][:100]])
+            accepted.pop()
+        if not accepted:
+            raise Nothing("plan refuses all of it")
+        self.chosen = [number for number, _ in accepted]
+        return [op for _, op in accepted]
+
+    def run_plain(self, ops):
+        """The same by plain DDL, on the copy: (catalog before, after)."""
+        order = {"create_enum": 0, "add_enum_value": 1, "drop_table": 8, "remove_enum": 9}
+        with self.stage.cluster.connect(self.plain.name) as conn:
+            before = catalog.whole(conn)
+            for op in sorted(ops, key=lambda o: order.get(o.kind, 5)):
+                for statement in op.plain:
+                    try:
+                        conn.execute(statement.encode())
+                    except psycopg.Error as error:
+                        raise Nothing(f"plain: {op.kind} {re.sub(r'[0-9]+', 'N', str(error).splitlines()[0])[:80]}") from None
+                if op.kind == "add_enum_value":
+                    before["types"] = catalog.whole(conn)["types"]
+            after = catalog.whole(conn)
+        before.pop("rows")
+        after.pop("rows")
+        return before, after
+
+    # ---- the run ----
+
+    def run(self):
+        self.schema = self.make_schema()
+        for table in self.schema.tables:
+            statements, rows = schema.rows_sql(table, self.options.seed)
+            for statement in statements:
+                self.db.sql(statement)
+            self.first[table.name] = rows
+        self.proxy = Segue(self.db.url(), self.folder.name, start=False, vacuum_rows=100, batch_target_ms=5, cutover_drain_ms=500,
+                           cutover_attempts_max=20)
+        self.proxy.start()
+        self.ops = self.choose()
+        self.migration = {"name": NAME, "operations": [op.json for op in self.ops]}
+        # the judge knows the schema as it was: what expressions read is there before
+        self.known = [Known(t, self.ops, self.judge) for t in self.schema.tables]
+        for known in self.known:
+            known.mend_pools()
+        self.before, self.after = self.run_plain(self.ops)
+        self.prepare_road()
+        self.travel()
+        self.check()
+
+    def prepare_road(self):
+        name = self.options.road or self.dice.choice(["done", "done", "abort", "early", "back", "again"])
+        self.facts["road"] = name
+        self.goals = ROADS[name]
+        faults = []
+        count = self.dice.choice([0, 0, 1, 1, 2])
+        for _ in range(count):
+            faults.append((self.dice.randrange(len(self.goals)), self.dice.choice([0.0, 0.02, 0.1, 0.3]), self.dice.choice(FAULTS)))
+        if not self.options.faults:
+            faults = []
+        self.facts["faults"] = [kind for _, _, kind in faults]
+        self.road = Road(self.proxy, self.db, self.migration, self.options.seed, faults)
+        for no, (side, direct) in enumerate(SIDES[:self.options.writers]):
+            self.writers.append(writers.Writer(no, side, direct, self.connect, self.known, self.road, self.options.seed))
+        for known in self.known:
+            states = {n: known.first_state(row) for n, row in self.first[known.table.name].items()}
+            self.rest[known.table.name] = writers.shares(self.writers, known, states)
+
+    def connect(self, writer):
+        more = {"application_name": f"w{writer.no}", "autocommit": True, "connect_timeout": 20, "prepare_threshold": 10**9}
+        if writer.direct:
+            return self.stage.cluster.connect(self.db.name, **more)
+        side = {"both": ""}.get(writer.side, f"-c segue.schema={writer.side}")
+        return psycopg.connect(host="127.0.0.1", port=self.proxy.port, dbname=self.db.name, user="postgres", options=side, **more)
+
+    def of(self, *sides):
+        return [w for w in self.writers if w.side in sides]
+
+    def run_writers(self, *sides):
+        """These write, the others do not."""
+        for w in self.writers:
+            if w.side not in sides and w.running():
+                w.stop()
+            elif w.side in sides and not w.running() and w.tables:
+                w.start()
+        for w in self.writers:
+            if w.error:
+                raise w.error
+
+    def flow(self, more=3):
+        writers.wait_for([w for w in self.writers if w.running()], more)
+
+    def travel(self):
+        road = self.road
+        self.run_writers("old")
+        self.flow()
+        for index, goal in enumerate(self.goals):
+            if goal == "aborted":
+                self.run_writers("old")
+                road.may_be("before", "forward")
+                road.filled = False
+            elif goal == "ready" and index == 0:
+                road.may_be("before", "forward")
+                road.filled = False
+            elif goal == "done":
+                self.run_writers("new")
+                road.may_be("reverse", "after")
+            else:
+                road.may_be("forward", "reverse")
+            road.drive(goal, index)
+            if goal == "ready":
+                road.may_be("forward")
+                road.filled = True
+                self.run_writers("old", "new", "both")
+            elif goal == "soaking":
+                road.may_be("reverse")
+            self.flow()
+            if goal in ("ready", "soaking") and self.dice.random() < 0.3:
+                self.verify(goal)
+        road.may_be("before" if goal == "aborted" else "after")
+        self.flow()
+        for w in self.writers:
+            w.stop()
+        for w in self.writers:
+            if w.error:
+                raise w.error
+
+    def verify(self, goal):
+        rows = self.road.say(f"VERIFY {NAME}")
+        if rows is None and not self.road.faults:
+            raise Wrong(f"verify in {goal}: {self.road.refused}")
+        if rows and any(row["rows_bad"] for row in rows):
+            raise Wrong(f"verify in {goal} finds rows that are not in step: {rows}")
+
+    # ---- what must be true in the end ----
+
+    def check(self):
+        goal = self.goals[-1]
+        if self.road.stopped and not self.road.faults:
+            raise Wrong(f"it has stopped: {self.road.stopped}")
+        side, mode = ("new", "after") if goal == "done" else ("old", "before")
+        with self.stage.cluster.connect(self.db.name) as conn:
+            for known in self.known:
+                if not (known.dropped and goal == "done"):
+                    self.check_rows(conn, known, side, mode)
+            self.check_catalog(conn, goal)
+        self.proxy.stop()
+
+    def check_rows(self, conn, known, side, mode):
+        names = sorted(known.model.names(side, mode))
+        table, key = known.table, known.key_name(side, mode)
+        names.remove(key)
+        shown = known.model.sql_read([key] + names)
+        stored = {}
+        for row in conn.execute(f"SELECT {shown} FROM {table.sql_name}").fetchall():
+            stored.setdefault(row[0], []).append(tuple(row[1:]))
+        expected = {n: {s} for n, s in self.rest[table.name].items()}
+        for w in self.writers:
+            expected.update(w.rows[table.name])
+        wrong = []
+        for n, states in expected.items():
+            got = stored.pop(known.key_text(n), [])
+            allowed = set().union(*(known.model.seen(side, {mode}, s, names) for s in states if s is not ABSENT))
+            if len(got) > 1 or (got and got[0] not in allowed) or (not got and ABSENT not in states):
+                wrong.append((n, [dict(zip(names, t)) for t in got], "not one of", [dict(zip(names, t)) for t in list(allowed)[:3]]))
+        wrong += [(key, "nobody's row") for key in stored]
+        if wrong:
+            raise Wrong(f"table {table.name}: {len(wrong)} of {len(expected)} rows are not as acknowledged: {str(wrong[:2])[:3000]}")
+        self.facts["rows"] += len(expected)
+
+    def check_catalog(self, conn, goal):
+        left = catalog.traces(conn)
+        invalid = conn.execute("SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid").fetchall()
+        if left or invalid:
+            raise Wrong(f"left over after {goal}: {left} {invalid}")
+        now = catalog.whole(conn)
+        now.pop("rows")
+        expected = self.after if goal == "done" else self.before
+        if goal == "aborted" and self.goals == ("aborted",):  # it may not have come to the enum's values
+            expected = {**expected, "types": now["types"]}
+        differs = catalog.difference(expected, now)
+        if differs:
+            raise Wrong(f"the catalog after {goal} differs (expected against found):\n  " + "\n  ".join(differs[:12]))
+
+    # ---- telling ----
+
+    def describe(self):
+        out = [f"operations {self.chosen}: {json.dumps(getattr(self, 'migration', {}), ensure_ascii=False)}",
+               f"road {self.facts.get('road')}, faults {self.road.faults if self.road else ''}, came to {self.road.told if self.road else ''}"]
+        return "\n".join(out)
+
+    def tables_named(self):
+        """Numbers of tables that the migration needs."""
+        named = {op.table.name for op in self.ops if op.table}
+        for table in reversed(self.full.tables):  # parents come first
+            if table.name in named:
+                named |= {c.parent.name for c in table.columns if c.parent}
+        return tuple(i for i, t in enumerate(self.full.tables) if t.name in named)
+
+    def close(self):
+        for w in self.writers:
+            w.over.set()
+        if self.proxy and self.proxy.running():
+            self.proxy.kill9()
+        for w in self.writers:
+            try:
+                w.stop()
+            except AssertionError:
+                pass
+        self.judge.close()
+        self.stage.drop(self.db)
+        self.stage.drop(self.plain)
+        self.folder.cleanup()
