@@ -4,6 +4,7 @@
  *
  *   plan.c        the order of work, and the plan for people
  *   plan_build.c  lists, steps, notes
+ *   plan_check.c  types, expressions and names, as the server sees them
  *   plan_table.c  a table's columns: what is added, filled, swapped
  *   plan_retype.c a change of type under the column's own name
  *   plan_steps.c  the steps of a table, and the way back of each
@@ -106,6 +107,27 @@ enum rc build_fail(struct build *b, const char *path, const char *fmt, ...) PRIN
 /* "~segue_<oid>_<n>": a name for what waits for the cut-over. Heap. */
 char *target_temp(struct target *t);
 
+/* ---- plan_check.c ---- */
+struct type_facts {
+    char *name; /* format_type(); heap */
+    bool collatable, constrained;
+};
+enum rc check_type(struct build *b, const char *path, const char *type,
+                   struct type_facts *out) MUST_CHECK;
+/* Even without a default a column of a domain with constraints is checked row by row: the server
+ * would rewrite the table. */
+void check_domain(struct build *b, const struct target *t, const char *name,
+                  const struct type_facts *facts);
+/* Does the server understand the expression over these rows (" FROM ...", or ""), as that type? */
+enum rc build_check_expr(struct build *b, const char *path, const char *expr, const char *type,
+                         const char *from) MUST_CHECK;
+/* Columns that follow each other are in step or not: that needs the same value every time. A name
+ * of which every function is volatile is refused; of overloaded ones the server alone knows. */
+enum rc check_steady(struct build *b, const char *path, const char *expr) MUST_CHECK;
+/* May the table get a column of this name? */
+enum rc check_new_name(struct build *b, struct target *t, const char *path, const char *field,
+                       const char *name) MUST_CHECK;
+
 /* ---- plan_table.c ---- */
 /* The document of the table an operation names; read once. */
 enum rc target_get(struct build *b, const struct file_op *op, struct target **out) MUST_CHECK;
@@ -113,9 +135,6 @@ enum rc target_plan_columns(struct build *b, struct target *t) MUST_CHECK;
 /* The table's row in the plan, made when first asked for; and a new dual column of it. */
 struct eng_table *target_table(struct build *b, struct target *t);
 struct eng_dual *target_dual(struct build *b, struct target *t);
-/* Does the server understand the expression over these rows (" FROM ...", or ""), as that type? */
-enum rc build_check_expr(struct build *b, const char *path, const char *expr, const char *type,
-                         const char *from) MUST_CHECK;
 /* " FROM (...) s": the table's rows with the columns that are new by now; heap. */
 char *target_rows(struct build *b, const struct target *t);
 void dual_read_columns(struct eng_dual *dual, const char *expr); /* sets up_columns */

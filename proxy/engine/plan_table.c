@@ -108,125 +108,7 @@ struct eng_dual *target_dual(struct build *b, struct target *t)
     return &table->duals[table->nduals++];
 }
 
-/* ---- types and expressions, checked by the server ---- */
-
-struct type_facts {
-    char *name; /* format_type() */
-    bool collatable, constrained;
-};
-
-static enum rc resolve_type(struct build *b, const char *path, const char *type,
-                            struct type_facts *out)
-{
-    static const char facts[] =
-        "SELECT format_type(oid, CASE typtype WHEN 'd' THEN -1 ELSE $2::int4 END),"
-        " typcollation <> 0, typtype = 'd' AND (typnotnull"
-        " OR EXISTS (SELECT FROM pg_constraint WHERE contypid = t.oid)) FROM pg_type t"
-        " WHERE oid = to_regtype($1)";
-    char *sql;
-    struct err why = {0};
-    PGresult *res;
-    char mod[16];
-    const char *params[] = {type, mod};
-    enum rc rc;
-
-    if (enum_of_file(b, type)) { /* not there yet */
-        out->name = mem_strdup(type);
-        return RC_OK;
-    }
-    sql = mem_printf("SELECT NULL::%s", type);
-    rc = cat_query(b->conn, sql, 0, NULL, &res, &why);
-    free(sql);
-    if (rc != RC_OK)
-        return build_fail(b, path, "%s", why.text);
-    snprintf(mod, sizeof(mod), "%d", PQfmod(res, 0));
-    PQclear(res);
-    if (cat_query(b->conn, facts, 2, params, &res, b->err) != RC_OK)
-        return RC_ERR;
-    out->name = mem_strdup(PQgetvalue(res, 0, 0));
-    out->collatable = PQgetvalue(res, 0, 1)[0] == 't';
-    out->constrained = PQgetvalue(res, 0, 2)[0] == 't';
-    PQclear(res);
-    return RC_OK;
-}
-
-/* segue's own functions may not be there yet: they come with the first migration. */
-static bool names_missing_functions(struct build *b, const char *expr)
-{
-    struct sql_expr_info info;
-    bool missing = false;
-
-    if (sql_expr_parse(expr, &info, NULL) != RC_OK)
-        return false;
-    for (size_t i = 0; i < info.nfunctions; i++) {
-        const char *params[] = {info.functions[i]};
-        char *found = NULL;
-
-        if (strncmp(info.functions[i], "segue.", 6))
-            continue;
-        if (cat_value(b->conn,
-                      "SELECT 1 FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace"
-                      " WHERE n.nspname || '.' || p.proname = $1",
-                      1, params, &found, NULL) != RC_OK ||
-            !found)
-            missing = true;
-        free(found);
-    }
-    sql_expr_info_fini(&info);
-    return missing;
-}
-
-enum rc build_check_expr(struct build *b, const char *path, const char *expr, const char *type,
-                         const char *from)
-{
-    struct err why = {0};
-    PGresult *res;
-    char *sql;
-    enum rc rc;
-
-    if (names_missing_functions(b, expr))
-        return RC_OK;
-    if (enum_of_file(b, type)) /* the server does not know it yet */
-        return *from ? RC_OK : enum_check_default(b, path, enum_of_file(b, type), expr);
-    /* in WHERE: no aggregate, window function or set may stand there */
-    sql = mem_printf("SELECT 1%s WHERE CAST((%s\n) AS %s) IS NULL LIMIT 0", from, expr, type);
-    rc = cat_query(b->conn, sql, 0, NULL, &res, &why);
-    free(sql);
-    if (rc != RC_OK) {
-        if (why.hint[0])
-            err_hint(b->err, "%s", why.hint);
-        return build_fail(b, path, "%s", why.text);
-    }
-    PQclear(res);
-    return RC_OK;
-}
-
-/* The two columns of a pair are in step or not: that needs the same value every time. A name of
- * which every function is volatile is refused; of overloaded ones the server alone knows. */
-static enum rc check_steady(struct build *b, const char *path, const char *expr)
-{
-    static const char sql[] =
-        "SELECT bool_and(p.provolatile = 'v') FROM pg_proc p JOIN pg_namespace n"
-        " ON n.oid = p.pronamespace WHERE n.nspname || '.' || p.proname = $1"
-        " OR (p.proname = $1 AND pg_function_is_visible(p.oid))";
-    struct sql_expr_info info;
-    enum rc rc = sql_expr_parse(expr, &info, b->err);
-
-    if (rc != RC_OK)
-        return rc;
-    for (size_t i = 0; rc == RC_OK && i < info.nfunctions; i++) {
-        const char *params[] = {info.functions[i]};
-        char *value = NULL;
-
-        rc = cat_value(b->conn, sql, 1, params, &value, b->err);
-        if (rc == RC_OK && value && *value == 't')
-            rc = build_fail(b, path, "function %s is volatile: it gives another value each time",
-                            info.functions[i]);
-        free(value);
-    }
-    sql_expr_info_fini(&info);
-    return rc;
-}
+/* ---- types and expressions ---- */
 
 static enum rc check_up_down(struct build *b, struct target *t, const char *path,
                              const struct eng_dual *dual)
@@ -281,18 +163,6 @@ void dual_read_columns(struct eng_dual *dual, const char *expr)
     info.columns = NULL;
     info.ncolumns = 0;
     sql_expr_info_fini(&info);
-}
-
-/* Even without a default such a column is checked row by row: the server rewrites the table. */
-static void refuse_constrained(struct build *b, const struct target *t, const char *name,
-                               const struct type_facts *facts)
-{
-    if (facts->constrained)
-        build_refuse(b, t->relation,
-                     "let type be the domain's base type, or drop the domain's constraints first",
-                     "column %s of type %s, a domain with constraints, cannot be added without "
-                     "rewriting the table",
-                     name, facts->name);
 }
 
 /* ---- attributes that a renamed column keeps ---- */
@@ -354,25 +224,6 @@ static enum rc check_names(struct build *b, struct target *t, const struct pair 
     return RC_OK;
 }
 
-static enum rc check_new_name(struct build *b, struct target *t, const char *path,
-                              const char *field, const char *name)
-{
-    static const char *const system[] = {"tableoid", "cmax", "xmax", "cmin", "xmin", "ctid"};
-    char *at = mem_printf("%s.%s", path, field), *quoted = sql_quote_ident(name);
-    enum rc rc = RC_OK;
-
-    for (size_t i = 0; i < ARRAY_LEN(system); i++)
-        if (!strcmp(system[i], name))
-            rc = build_fail(b, at, "\"%s\" is the name of a system column", name);
-    if (cat_column(t->doc, name))
-        rc = build_fail(b, at, "table %s already has a column \"%s\"", t->relation, name);
-    else if (texts_has(&t->new_columns, quoted))
-        rc = build_fail(b, at, "table %s would get column \"%s\" twice", t->relation, name);
-    free(quoted);
-    free(at);
-    return rc;
-}
-
 static enum rc fill_dual(struct build *b, struct target *t, const struct pair *pair,
                          struct eng_dual *dual, char **collation)
 {
@@ -395,12 +246,12 @@ static enum rc fill_dual(struct build *b, struct target *t, const struct pair *p
 
         free(facts.name);
         facts.name = NULL;
-        rc = resolve_type(b, type_path, pair->type, &facts);
+        rc = check_type(b, type_path, pair->type, &facts);
         free(type_path);
     }
     dual->new_type = facts.name;
     if (rc == RC_OK)
-        refuse_constrained(b, t, pair->retypes ? pair->from : new, &facts);
+        check_domain(b, t, pair->retypes ? pair->from : new, &facts);
     if (rc == RC_OK && facts.collatable && cat_text(column, "collation"))
         *collation = mem_strdup(cat_text(column, "collation"));
     if (rc == RC_OK && dual->plain) {
@@ -537,7 +388,7 @@ static enum rc plan_add(struct build *b, struct target *t, const char *path,
     if (check_new_name(b, t, path, "column.name", column->name) != RC_OK)
         return RC_ERR;
     type_path = mem_printf("%s.column.type", path);
-    rc = resolve_type(b, type_path, column->type, &facts);
+    rc = check_type(b, type_path, column->type, &facts);
     free(type_path);
     if (rc != RC_OK)
         return RC_ERR;
@@ -545,7 +396,7 @@ static enum rc plan_add(struct build *b, struct target *t, const char *path,
     dual->new_name = mem_strdup(column->name);
     dual->new_type = facts.name;
     dual->not_null = !column->nullable;
-    refuse_constrained(b, t, column->name, &facts);
+    check_domain(b, t, column->name, &facts);
     instant = !op->up && (!column->def || sql_expr_is_constant(column->def));
     if (check_default(b, path, column, facts.name) != RC_OK)
         return RC_ERR;
