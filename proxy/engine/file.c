@@ -88,6 +88,8 @@ static const struct {
     [FILE_ADD_ENUM_VALUE] = {"add_enum_value", FIELDS(file_add_enum_value_fields),
                              file_check_enum_value},
     [FILE_REMOVE_ENUM] = {"remove_enum", FIELDS(file_only_name_fields), NULL},
+    [FILE_CHANGE_COLUMNS] = {"change_columns", FIELDS(file_change_columns_fields),
+                             file_check_change},
 };
 _Static_assert(ARRAY_LEN(operations) == FILE_OP_COUNT, "an operation without a row");
 
@@ -230,8 +232,10 @@ enum rc file_read_choice(struct load *load, const char *path, const char *text,
 
 /* ---- lists ---- */
 
-static enum rc read_columns(struct load *load, const char *path, json_t *value, bool one, void *out)
+static enum rc read_columns(struct load *load, const char *path, json_t *value,
+                            enum field_kind kind, void *out)
 {
+    bool one = kind == COLUMN, added = kind != COLUMNS;
     size_t n = one ? 1 : json_array_size(value);
     struct file_column *columns = mem_calloc(n + 1, sizeof(*columns));
     enum rc rc = RC_OK;
@@ -243,12 +247,10 @@ static enum rc read_columns(struct load *load, const char *path, json_t *value, 
     for (size_t i = 0; rc == RC_OK && i < n; i++) {
         char *at = one ? mem_strdup(path) : mem_printf("%s[%zu]", path, i);
 
-        if (one)
-            rc = file_read_object(load, at, value, add_column_fields, ARRAY_LEN(add_column_fields),
-                                  &columns[i]);
-        else
-            rc = file_read_object(load, at, json_array_get(value, i), table_column_fields,
-                                  ARRAY_LEN(table_column_fields), &columns[i]);
+        rc = file_read_object(load, at, one ? value : json_array_get(value, i),
+                              added ? add_column_fields : table_column_fields,
+                              added ? ARRAY_LEN(add_column_fields) : ARRAY_LEN(table_column_fields),
+                              &columns[i]);
         for (size_t k = 0; rc == RC_OK && k < i; k++)
             if (!strcmp(columns[k].name, columns[i].name))
                 rc = file_bad(load, at, "column \"%s\" stands twice in the list", columns[i].name);
@@ -348,9 +350,9 @@ static enum rc read_field(struct load *load, const char *path, json_t *value,
         *(bool *)out = json_is_true(value);
         return RC_OK;
     case COLUMN:
-        return read_columns(load, path, value, true, out);
     case COLUMNS:
-        return read_columns(load, path, value, false, out);
+    case NEW_COLUMNS:
+        return read_columns(load, path, value, field->kind, out);
     case KEYS:
         return read_keys(load, path, value, out);
     case HEADS:

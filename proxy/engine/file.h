@@ -37,6 +37,7 @@ enum file_op_kind {
     FILE_CREATE_ENUM,
     FILE_ADD_ENUM_VALUE,
     FILE_REMOVE_ENUM,
+    FILE_CHANGE_COLUMNS,
     FILE_OP_COUNT
 };
 
@@ -108,8 +109,10 @@ struct file_op {
     struct file_change def, comment;
     struct file_constraint *unique_one, *check_one, *foreign_one; /* NULL: none */
     struct file_constraint constraint;                            /* create_constraint */
-    struct file_pairs ups, downs; /* create_constraint, drop_multicolumn_constraint */
-    struct file_column *columns;  /* add_column (one), create_table */
+    /* create_constraint, drop_multicolumn_constraint, change_columns */
+    struct file_pairs ups, downs;
+    struct file_names from_columns; /* change_columns; to: */
+    struct file_column *columns;    /* add_column (one), create_table, change_columns */
     size_t ncolumns;
     char *name, *method, *predicate; /* create_index; drop_constraint has a name, too */
     struct file_index_column *keys;

@@ -356,6 +356,7 @@ void file_alter_fini(struct file_op *op)
         free(ones[i]);
     }
     constraint_fini(&op->constraint);
+    names_fini(&op->from_columns);
     pairs_fini(&op->ups);
     pairs_fini(&op->downs);
     free(op->def.to);

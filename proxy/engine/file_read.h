@@ -5,6 +5,7 @@
  *   file.c        the document, operations that were there first, readers of plain kinds
  *   file_alter.c  operations that change what is there: columns and constraints
  *   file_things.c operations on whole things: tables, indexes, names, enums, SQL
+ *   file_change.c columns split and merged
  *   file_tree.c   the text as a tree, whatever it is written in
  *   file_yaml.c   YAML
  *   file_line.c   where a field of JSON stands
@@ -23,18 +24,19 @@ struct load {
 };
 
 enum field_kind {
-    NAME,      /* identifier, at most 63 bytes */
-    TABLE,     /* identifier or schema.identifier */
-    EXPR,      /* scalar SQL expression */
-    TYPE,      /* SQL type name */
-    TEXT,      /* anything */
-    FLAG,      /* true or false */
-    ON_DELETE, /* one of PostgreSQL's actions */
-    SORT,      /* ASC or DESC */
-    COLUMN,    /* one column, as an array of one */
-    COLUMNS,   /* list of columns */
-    KEYS,      /* list of index columns */
-    HEADS,     /* list of alembic revisions */
+    NAME,        /* identifier, at most 63 bytes */
+    TABLE,       /* identifier or schema.identifier */
+    EXPR,        /* scalar SQL expression */
+    TYPE,        /* SQL type name */
+    TEXT,        /* anything */
+    FLAG,        /* true or false */
+    ON_DELETE,   /* one of PostgreSQL's actions */
+    SORT,        /* ASC or DESC */
+    COLUMN,      /* one column, as an array of one */
+    COLUMNS,     /* list of columns */
+    NEW_COLUMNS, /* the same, of a table that is there */
+    KEYS,        /* list of index columns */
+    HEADS,       /* list of alembic revisions */
     REFERENCES,
     STATEMENTS, /* SQL; what it may be is the planner's business */
     /* file_things.c */
@@ -104,6 +106,10 @@ enum rc file_check_identity(struct load *load, const char *path, struct file_op 
 enum rc file_check_sql(struct load *load, const char *path, struct file_op *op) MUST_CHECK;
 enum rc file_check_enum_value(struct load *load, const char *path, struct file_op *op) MUST_CHECK;
 void file_things_fini(struct file_op *op);
+
+/* ---- file_change.c ---- */
+extern const struct field file_change_columns_fields[5];
+enum rc file_check_change(struct load *load, const char *path, struct file_op *op) MUST_CHECK;
 
 /* ---- file_tree.c, file_yaml.c, file_line.c ---- */
 /* The caller's. Errors (42601, 54000) name file and line. */

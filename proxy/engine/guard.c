@@ -7,14 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "segue/base/buf.h"
+#include "guard_group.h"
+#include "guard_text.h"
 #include "segue/base/mem.h"
 #include "segue/sql/expr.h"
 #include "turned.h"
 
 #define TRIGGER "\"~segue_guard\""
-#define DIFFERS "OPERATOR(pg_catalog.*<>)"
-#define EQUALS "OPERATOR(pg_catalog.*=)"
 
 /* The pair as the direction sees it: `source` is the truth, `target` follows. */
 struct side {
@@ -23,8 +22,7 @@ struct side {
     char *to_source;
 };
 
-/* The expression over `row`, cast to the column's type: byte comparison needs equal types. */
-static char *over_row(const char *expr, const char *type, bool plain, const char *row)
+char *guard_over_row(const char *expr, const char *type, bool plain, const char *row)
 {
     char *text = sql_expr_rename(expr, row, NULL, NULL, 0, true, NULL);
     /* a line comment in the author's text must not swallow what follows */
@@ -42,8 +40,8 @@ static char *over_row(const char *expr, const char *type, bool plain, const char
 
 static struct side side_of(const struct eng_dual *dual, enum eng_direction dir, const char *row)
 {
-    char *up = dual->up ? over_row(dual->up, dual->new_type, dual->plain, row) : NULL;
-    char *down = dual->down ? over_row(dual->down, dual->old_type, dual->plain, row) : NULL;
+    char *up = dual->up ? guard_over_row(dual->up, dual->new_type, dual->plain, row) : NULL;
+    char *down = dual->down ? guard_over_row(dual->down, dual->old_type, dual->plain, row) : NULL;
 
     if (dir == ENG_FORWARD || !dual->old_name)
         return (struct side){dual->old_name, dual->new_name, up, down};
@@ -56,9 +54,8 @@ static void side_fini(struct side *side)
     free(side->to_source);
 }
 
-/* Appends "ROW(row.column)::record op ROW(value)::record". */
-static void compare(struct buf *out, const char *row, const char *column, const char *op,
-                    const char *value)
+void guard_compare(struct buf *out, const char *row, const char *column, const char *op,
+                   const char *value)
 {
     char *name = sql_quote_ident(column);
 
@@ -68,13 +65,13 @@ static void compare(struct buf *out, const char *row, const char *column, const 
 
 static bool is_guarded(const struct eng_dual *dual)
 {
-    return dual->new_name && dual->up;
+    return dual->new_name && dual->up && !dual->group;
 }
 
 /* A column that only goes, and is filled for those who do not know it any more. */
 static bool is_going(const struct eng_dual *dual)
 {
-    return !dual->new_name && dual->down;
+    return !dual->new_name && dual->down && !dual->group;
 }
 
 /* ---- in step ---- */
@@ -113,10 +110,10 @@ static void pair_in_step(struct buf *out, const struct eng_dual *dual, const str
     }
     target = sql_quote_ident(side->target);
     buf_append_str(out, "(");
-    compare(out, row, side->target, EQUALS, side->to_target);
+    guard_compare(out, row, side->target, EQUALS, side->to_target);
     if (!dual->plain) {
         buf_printf(out, " OR (%s%s IS NOT NULL AND ", row, target);
-        compare(out, row, side->source, EQUALS, side->to_source);
+        guard_compare(out, row, side->source, EQUALS, side->to_source);
         buf_append_str(out, ")");
     }
     buf_append_str(out, ")");
@@ -144,7 +141,9 @@ char *eng_table_in_step(const struct eng_table *table, enum eng_direction dir, c
     struct buf out = {0};
 
     for (size_t i = 0; i < table->nduals; i++) {
-        char *one = eng_dual_in_step(&table->duals[i], dir, row);
+        const struct eng_dual *dual = &table->duals[i];
+        char *one = guard_group_leads(table, i) ? guard_group_in_step(table, dual->group, dir, row)
+                                                : eng_dual_in_step(dual, dir, row);
 
         if (strcmp(one, "true"))
             buf_printf(&out, "%s%s", out.len ? " AND " : "", one);
@@ -164,6 +163,12 @@ char *eng_table_fill(const struct eng_table *table)
         struct side side;
         char *name, *in_step;
 
+        if (guard_group_leads(table, i)) {
+            char *group = guard_group_fill(table, dual->group);
+
+            buf_printf(&out, "%s%s", out.len ? ", " : "", group);
+            free(group);
+        }
         if (!is_guarded(dual))
             continue;
         side = side_of(dual, ENG_FORWARD, "");
@@ -215,11 +220,13 @@ char *eng_table_unfilled(const struct eng_table *table)
 
     for (int plain = 1; plain >= 0; plain--) { /* byte comparisons first: OR stops at the first */
         for (size_t i = 0; i < table->nduals; i++) {
+            const struct eng_dual *dual = &table->duals[i];
+            bool leads = guard_group_leads(table, i);
             char *one;
 
-            if (table->duals[i].plain != (bool)plain || !is_guarded(&table->duals[i]))
+            if (dual->plain != (bool)plain || (!leads && !is_guarded(dual)))
                 continue;
-            one = dual_unfilled(&table->duals[i]);
+            one = leads ? guard_group_unfilled(table, dual->group) : dual_unfilled(dual);
             buf_printf(&out, "%s%s", out.len ? " OR " : "", one);
             free(one);
         }
@@ -244,9 +251,9 @@ static char *going_quiet(const struct eng_dual *dual, enum eng_direction dir)
     } else if (dir == ENG_FORWARD || dual->nup_columns == 0) {
         buf_printf(&out, "NEW.%s IS NOT NULL", name);
     } else {
-        value = over_row(dual->down, dual->old_type, false, "NEW.");
+        value = guard_over_row(dual->down, dual->old_type, false, "NEW.");
         buf_append_str(&out, "(");
-        compare(&out, "NEW.", dual->old_name, EQUALS, value);
+        guard_compare(&out, "NEW.", dual->old_name, EQUALS, value);
         buf_append_str(&out, ")");
         free(value);
     }
@@ -297,7 +304,7 @@ static char *quiet(const struct eng_dual *dual, enum eng_direction dir)
         buf_printf(&out, "NEW.%s IS NOT NULL", name);
     } else {
         buf_append_str(&out, "(");
-        compare(&out, "NEW.", dual->new_name, EQUALS, side.to_target);
+        guard_compare(&out, "NEW.", dual->new_name, EQUALS, side.to_target);
         buf_append_str(&out, ")");
     }
     free(name);
@@ -305,12 +312,12 @@ static char *quiet(const struct eng_dual *dual, enum eng_direction dir)
     return buf_take(&out);
 }
 
-static void changed(struct buf *out, const char *column)
+void guard_changed(struct buf *out, const char *column)
 {
     char *name = sql_quote_ident(column);
     char *old = mem_printf("OLD.%s", name);
 
-    compare(out, "NEW.", column, DIFFERS, old);
+    guard_compare(out, "NEW.", column, DIFFERS, old);
     free(old);
     free(name);
 }
@@ -330,9 +337,9 @@ static void pair_rules(struct buf *out, const struct eng_dual *dual, const struc
                    "        IF NEW.%s IS NULL THEN\n          NEW.%s := %s;\n        END IF;\n",
                    source, source, side->to_source);
     buf_append_str(out, "      END IF;\n    ELSIF ");
-    changed(out, side->source);
+    guard_changed(out, side->source);
     buf_printf(out, " THEN\n      NEW.%s := %s;\n    ELSIF ", target, side->to_target);
-    changed(out, side->target);
+    guard_changed(out, side->target);
     buf_printf(out, " THEN\n      NEW.%s := %s;\n", source, side->to_source);
     buf_printf(out, "    ELSIF NEW.%s IS NULL THEN\n      NEW.%s := %s;\n    END IF;\n  END IF;\n",
                target, target, side->to_target);
@@ -357,11 +364,11 @@ static void added_rules(struct buf *out, const struct eng_dual *dual, const stru
         buf_append_str(out, " THEN\n    ");
         buf_printf(out, "NEW.%s := %s;\n  ELSIF TG_OP = 'UPDATE' THEN\n    IF NOT (", name,
                    side->to_target);
-        changed(out, dual->new_name);
+        guard_changed(out, dual->new_name);
         buf_append_str(out, ") AND (");
         for (size_t i = 0; i < dual->nup_columns; i++) {
             buf_append_str(out, i ? " OR " : "");
-            changed(out, dual->up_columns[i]);
+            guard_changed(out, dual->up_columns[i]);
         }
         buf_printf(out, ") THEN\n      NEW.%s := %s;\n    END IF;\n  END IF;\n", name,
                    side->to_target);
@@ -375,7 +382,7 @@ static void added_rules(struct buf *out, const struct eng_dual *dual, const stru
 static void going_rules(struct buf *out, const struct eng_dual *dual, enum eng_direction dir)
 {
     char *name = sql_quote_ident(dual->old_name);
-    char *value = over_row(dual->down, dual->old_type, false, "NEW.");
+    char *value = guard_over_row(dual->down, dual->old_type, false, "NEW.");
 
     buf_printf(out,
                "  IF TG_OP = 'INSERT' THEN\n    IF NEW.%s IS NULL THEN\n      NEW.%s := %s;\n"
@@ -383,11 +390,11 @@ static void going_rules(struct buf *out, const struct eng_dual *dual, enum eng_d
                name, name, value);
     if (dir == ENG_REVERSE && dual->nup_columns > 0) {
         buf_append_str(out, "  ELSIF NOT (");
-        changed(out, dual->old_name);
+        guard_changed(out, dual->old_name);
         buf_append_str(out, ") AND (");
         for (size_t i = 0; i < dual->nup_columns; i++) {
             buf_append_str(out, i ? " OR " : "");
-            changed(out, dual->up_columns[i]);
+            guard_changed(out, dual->up_columns[i]);
         }
         buf_printf(out, ") THEN\n    NEW.%s := %s;\n", name, value);
     }
@@ -396,13 +403,13 @@ static void going_rules(struct buf *out, const struct eng_dual *dual, enum eng_d
     free(name);
 }
 
-/* What an `up` reads must be right before it is read: renames first, then pairs, which others may
- * read, then the columns that are only added, then those that only go. */
+/* What an `up` reads must be right before it is read: renames first, then pairs and groups, which
+ * others may read, then the columns that are only added, then those that only go. */
 enum { RANKS = 4 };
 
 static int rank_of(const struct eng_dual *dual)
 {
-    return !dual->new_name ? 3 : !dual->old_name ? 2 : dual->plain ? 0 : 1;
+    return dual->group ? 1 : !dual->new_name ? 3 : !dual->old_name ? 2 : dual->plain ? 0 : 1;
 }
 
 static void dual_rules(struct buf *body, const struct eng_dual *dual, enum eng_direction dir)
@@ -440,7 +447,9 @@ static char *guard_function(const struct eng_table *table, enum eng_direction di
     buf_append_str(&body, "BEGIN\n");
     for (int rank = 0; rank < RANKS; rank++)
         for (size_t i = 0; i < table->nduals; i++)
-            if (rank_of(&table->duals[i]) == rank)
+            if (guard_group_leads(table, i) && rank_of(&table->duals[i]) == rank)
+                guard_group_rules(&body, table, table->duals[i].group, dir);
+            else if (rank_of(&table->duals[i]) == rank)
                 dual_rules(&body, &table->duals[i], dir);
     buf_append_str(&body, "  RETURN NEW;\nEND");
     literal = sql_quote_literal(body.data);
@@ -462,7 +471,9 @@ static char *guard_when(const struct eng_table *table, enum eng_direction dir)
     struct buf out = {0};
 
     for (size_t i = 0; i < table->nduals; i++) {
-        char *one = quiet(&table->duals[i], dir);
+        const struct eng_dual *dual = &table->duals[i];
+        char *one = guard_group_leads(table, i) ? guard_group_quiet(table, dual->group, dir)
+                                                : quiet(dual, dir);
 
         if (strcmp(one, "true"))
             buf_printf(&out, "%s%s", out.len ? " AND " : "", one);

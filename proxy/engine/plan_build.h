@@ -15,6 +15,7 @@
  *   plan_default.c ... its default, and the sequence behind it
  *   plan_drop.c   columns that go
  *   plan_alter.c  alter_column
+ *   plan_change.c columns split and merged
  *   plan_constraint.c what constrains: new constraints of a live table
  *   plan_unique.c ... unique constraints and primary keys
  *   plan_release.c what does not any more: dropped constraints, columns that may be NULL
@@ -200,6 +201,10 @@ enum rc release_not_null(struct build *b, struct target *t, const char *path, co
 enum rc plan_alter_column(struct build *b, struct target *t, const char *path,
                           const struct file_op *op) MUST_CHECK;
 
+/* ---- plan_change.c ---- */
+enum rc plan_change_columns(struct build *b, struct target *t, const char *path,
+                            const struct file_op *op) MUST_CHECK;
+
 /* ---- plan_drop.c ---- */
 enum rc plan_drop_column(struct build *b, struct target *t, const char *path,
                          const struct file_op *op) MUST_CHECK;
@@ -279,6 +284,8 @@ void refuse_dependents(struct build *b, const struct target *t, const char *colu
 
 /* ---- plan_probe.c ---- */
 enum rc probe_dual(struct build *b, const struct target *t, const struct eng_dual *dual) MUST_CHECK;
+/* The same of columns split or merged. */
+enum rc probe_group(struct build *b, const struct target *t, int group) MUST_CHECK;
 /* The same of a column that goes: would `down` work on the rows that are there? */
 enum rc probe_down(struct build *b, const struct target *t, const struct eng_dual *dual) MUST_CHECK;
 

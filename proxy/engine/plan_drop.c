@@ -180,13 +180,15 @@ void refuse_splits(struct build *b, const struct target *t)
     for (size_t i = 0; table && i < table->nduals; i++) {
         const struct eng_dual *dual = &table->duals[i];
 
-        for (size_t k = 0; !dual->old_name && dual->up && k < dual->nup_columns; k++)
+        for (size_t k = 0; !dual->old_name && !dual->group && dual->up && k < dual->nup_columns;
+             k++)
             if (texts_has(&t->dropped, dual->up_columns[k]))
-                build_refuse(b, t->relation,
-                             "one column to one is alter_column with name, up and down; else drop "
-                             "the old column in a migration after this one",
-                             "column %s is made of column %s, which goes: columns cannot be split "
-                             "or merged yet",
-                             dual->new_name, dual->up_columns[k]);
+                build_refuse(
+                    b, t->relation,
+                    "one column to one is alter_column with name, up and down; columns are "
+                    "split or merged by change_columns",
+                    "column %s is made of column %s, which goes: the two would not follow "
+                    "each other",
+                    dual->new_name, dual->up_columns[k]);
     }
 }

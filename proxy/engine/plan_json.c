@@ -29,6 +29,9 @@ struct shape {
         sizeof(struct type), ARRAY_LEN(list), list                                                 \
     }
 
+/* In the place of a shape: plans that an older segue has stored do not have the field. */
+static const struct shape later = {0, 0, NULL};
+
 static const struct field dual_fields[] = {
     {"old_name", TEXT, AT(eng_dual, old_name), 0, NULL},
     {"new_name", TEXT, AT(eng_dual, new_name), 0, NULL},
@@ -42,6 +45,8 @@ static const struct field dual_fields[] = {
     {"not_null", FLAG, AT(eng_dual, not_null), 0, NULL},
     {"old_not_null", FLAG, AT(eng_dual, old_not_null), 0, NULL},
     {"retypes", FLAG, AT(eng_dual, retypes), 0, NULL},
+    {"group", INT, AT(eng_dual, group), 0, &later},
+    {"def", TEXT, AT(eng_dual, def), 0, &later},
 };
 static const struct shape dual_shape = SHAPE(eng_dual, dual_fields);
 
@@ -219,6 +224,8 @@ static bool field_from_json(const json_t *value, char *base, const struct field 
     int code = 0;
     bool ok = true;
 
+    if (!value && field->shape == &later)
+        return true;
     switch (field->kind) {
     case TEXT:
         *(char **)at = mem_strdup(json_string_value(value));

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "plan_build.h"
+#include "segue/base/buf.h"
 #include "segue/base/mem.h"
 #include "segue/catalog/catalog.h"
 #include "segue/sql/expr.h"
@@ -27,7 +28,7 @@ static const char probe_sql[] =
     " FOR r IN SELECT s.ctid AS c, s.tableoid AS o FROM %s s%s LIMIT %d LOOP"
     " seen := seen + 1;"
     " BEGIN SELECT * INTO x FROM (SELECT %s AS lossy, %s AS emptied FROM (SELECT *,"
-    " CAST((%s\n) AS %s) AS %s FROM %s t WHERE t.ctid = r.c AND t.tableoid = r.o OFFSET 0) s) y;"
+    " %s FROM %s t WHERE t.ctid = r.c AND t.tableoid = r.o OFFSET 0) s) y;"
     " lossy := lossy + COALESCE(x.lossy, false)::int;"
     " emptied := emptied + COALESCE(x.emptied, false)::int;"
     " EXCEPTION WHEN undefined_function OR invalid_schema_name OR query_canceled THEN RAISE;"
@@ -37,28 +38,39 @@ static const char probe_sql[] =
     " PERFORM set_config('segue.probe', json_build_array(seen, failed, lossy, emptied,"
     " first)::text, true); END";
 
+/* `made`: what is to be tried, as columns; `lossy` and `emptied` are of rows s that have them, too.
+ * What these two do not read, the server does not compute. */
+static char *probe_rows(const struct target *t, const char *made, const char *lossy,
+                        const char *emptied)
+{
+    double tuples = json_number_value(json_object_get(t->doc, "tuples"));
+    char *sample = tuples > PROBE_ROWS_MAX
+                       ? mem_printf(" TABLESAMPLE SYSTEM (%.3f)", 100.0 * PROBE_ROWS_MAX / tuples)
+                       : mem_strdup("");
+    char *out = mem_printf(probe_sql, PROBE_SECONDS, t->relation, sample, PROBE_ROWS_MAX, lossy,
+                           emptied, made, t->relation);
+
+    free(sample);
+    return out;
+}
+
 /* `up` is the expression to try, `down` NULL when the way back is not to be tried. */
 static char *probe_text(const struct target *t, const struct eng_dual *dual, const char *up,
                         const char *type, const char *down)
 {
-    double tuples = json_number_value(json_object_get(t->doc, "tuples"));
     char *name = sql_quote_ident(dual->new_name);
     char *old = dual->old_name ? sql_quote_ident(dual->old_name) : mem_strdup("NULL");
-    char *sample = tuples > PROBE_ROWS_MAX
-                       ? mem_printf(" TABLESAMPLE SYSTEM (%.3f)", 100.0 * PROBE_ROWS_MAX / tuples)
-                       : mem_strdup("");
+    char *made = mem_printf("CAST((%s\n) AS %s) AS %s", up, type, name);
     char *lossy = down ? mem_printf("ROW(s.%s)::record OPERATOR(pg_catalog.*<>)"
                                     " ROW(CAST((%s\n) AS %s))::record",
                                     old, down, dual->old_type)
                        : mem_strdup("false");
-    /* read in any case: what nobody reads, the server does not compute */
     char *emptied = mem_printf("s.%s IS NULL", name);
-    char *out = mem_printf(probe_sql, PROBE_SECONDS, t->relation, sample, PROBE_ROWS_MAX, lossy,
-                           emptied, up, type, name, t->relation);
+    char *out = probe_rows(t, made, lossy, emptied);
 
     free(emptied);
     free(lossy);
-    free(sample);
+    free(made);
     free(old);
     free(name);
     return out;
@@ -146,6 +158,20 @@ static void report(struct build *b, const char *object, const char *word, const 
             "down(up()) is not what was there for %lld of %lld rows looked at", p->lossy, p->seen);
 }
 
+static enum rc probe_and_report(struct build *b, const char *object, const char *word,
+                                const char *body, bool not_null, bool wraps)
+{
+    struct probe counts = {0};
+    struct err why = {0};
+
+    if (probe(b, body, &counts, &why) == RC_OK)
+        report(b, object, word, &counts, not_null, wraps);
+    else
+        build_warn(b, object, NULL, "its rows could not be looked at: %s", why.text);
+    free(counts.first);
+    return PQstatus(b->conn) == CONNECTION_OK ? RC_OK : RC_ERR;
+}
+
 enum rc probe_dual(struct build *b, const struct target *t, const struct eng_dual *dual)
 {
     bool wraps = calls(dual->up, "segue.json_or_wrap");
@@ -154,18 +180,12 @@ enum rc probe_dual(struct build *b, const struct target *t, const struct eng_dua
     char *plain = wraps && dual->old_name ? sql_quote_ident(dual->old_name) : NULL;
     char *body = probe_text(t, dual, plain ? plain : dual->up, plain ? "jsonb" : dual->new_type,
                             plain ? NULL : dual->down);
-    struct probe counts = {0};
-    struct err why = {0};
+    enum rc rc = probe_and_report(b, object, "up", body, dual->not_null && !wraps, wraps);
 
-    if (probe(b, body, &counts, &why) == RC_OK)
-        report(b, object, "up", &counts, dual->not_null && !wraps, wraps);
-    else
-        build_warn(b, object, NULL, "its rows could not be looked at: %s", why.text);
-    free(counts.first);
     free(body);
     free(plain);
     free(object);
-    return PQstatus(b->conn) == CONNECTION_OK ? RC_OK : RC_ERR;
+    return rc;
 }
 
 enum rc probe_down(struct build *b, const struct target *t, const struct eng_dual *dual)
@@ -174,15 +194,79 @@ enum rc probe_down(struct build *b, const struct target *t, const struct eng_dua
         .new_name = "~segue_down", .new_type = dual->old_type, .up = dual->down};
     char *object = mem_printf("column %s of %s", dual->old_name, t->relation);
     char *body = probe_text(t, &as_up, dual->down, dual->old_type, NULL);
-    struct probe counts = {0};
-    struct err why = {0};
+    enum rc rc = probe_and_report(b, object, "down", body, dual->not_null, false);
 
-    if (probe(b, body, &counts, &why) == RC_OK)
-        report(b, object, "down", &counts, dual->not_null, false);
-    else
-        build_warn(b, object, NULL, "its rows could not be looked at: %s", why.text);
-    free(counts.first);
     free(body);
     free(object);
-    return PQstatus(b->conn) == CONNECTION_OK ? RC_OK : RC_ERR;
+    return rc;
+}
+
+/* ---- columns split or merged ---- */
+
+static void put(struct buf *out, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+static void put(struct buf *out, const char *fmt, ...) /* one more of a list */
+{
+    va_list ap;
+
+    buf_append_str(out, out->len ? ", " : "");
+    va_start(ap, fmt);
+    buf_vprintf(out, fmt, ap);
+    va_end(ap);
+}
+
+struct group_lists {
+    struct buf made, all;   /* the new columns: as `up` makes them; their names */
+    struct buf olds, downs; /* the old columns: their names; what `down` gives */
+    struct buf wanted;      /* what must not be NULL */
+    struct buf names;       /* for people */
+};
+
+static void list_member(struct group_lists *lists, const struct eng_dual *dual)
+{
+    char *name = sql_quote_ident(dual->old_name ? dual->old_name : dual->new_name);
+
+    if (dual->old_name) {
+        put(&lists->olds, "s.%s", name);
+        put(&lists->downs, "CAST((%s\n) AS %s)", dual->down, dual->old_type);
+        if (dual->not_null)
+            put(&lists->wanted, "CAST((%s\n) AS %s)", dual->down, dual->old_type);
+        put(&lists->names, "%s", name);
+    } else {
+        put(&lists->made, "CAST((%s\n) AS %s) AS %s", dual->up, dual->new_type, name);
+        put(&lists->all, "s.%s", name);
+        if (dual->not_null)
+            put(&lists->wanted, "s.%s", name);
+    }
+    free(name);
+}
+
+enum rc probe_group(struct build *b, const struct target *t, int group)
+{
+    const struct eng_table *table = &b->plan->tables[t->table];
+    struct group_lists lists = {0};
+    char *object, *lossy, *emptied, *body;
+    enum rc rc;
+
+    for (size_t i = 0; i < table->nduals; i++)
+        if (table->duals[i].group == group)
+            list_member(&lists, &table->duals[i]);
+    object = mem_printf("columns %s of %s", lists.names.data, t->relation);
+    lossy = mem_printf("ROW(%s)::record OPERATOR(pg_catalog.*<>) ROW(%s)::record", lists.olds.data,
+                       lists.downs.data);
+    emptied = mem_printf("num_nulls(%s) >= 0 AND num_nulls(%s) > 0", lists.all.data,
+                         lists.wanted.len ? lists.wanted.data : "0");
+    body = probe_rows(t, lists.made.data, lossy, emptied);
+    rc = probe_and_report(b, object, "up, or down of it,", body, true, false);
+    free(body);
+    free(emptied);
+    free(lossy);
+    free(object);
+    buf_fini(&lists.made);
+    buf_fini(&lists.all);
+    buf_fini(&lists.olds);
+    buf_fini(&lists.downs);
+    buf_fini(&lists.wanted);
+    buf_fini(&lists.names);
+    return rc;
 }

@@ -430,6 +430,7 @@ static enum rc (*const planners[FILE_OP_COUNT])(struct build *b, struct target *
     [FILE_ADD_COLUMN] = plan_add,
     [FILE_DROP_COLUMN] = plan_drop_column,
     [FILE_ALTER_COLUMN] = plan_alter_column,
+    [FILE_CHANGE_COLUMNS] = plan_change_columns,
     [FILE_CREATE_CONSTRAINT] = plan_create_constraint,
     [FILE_DROP_CONSTRAINT] = plan_drop_constraint,
     [FILE_DROP_MULTICOLUMN_CONSTRAINT] = plan_drop_constraint,

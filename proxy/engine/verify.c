@@ -90,7 +90,9 @@ char *verify_dual_bad(const struct eng_dual *dual, bool reverse)
     char *n = dual->new_name ? sql_quote_ident(dual->new_name) : NULL;
     char *out = NULL;
 
-    if (o && n && dual->up && dual->down)
+    if (dual->group)
+        out = NULL; /* not by itself: verify_group_bad */
+    else if (o && n && dual->up && dual->down)
         out = reverse ? pair_bad(n, o, dual->down, dual->old_type, dual->up, dual->new_type, true)
                       : pair_bad(o, n, dual->up, dual->new_type, dual->down, dual->old_type, false);
     else if (!o && n && dual->up && !reverse)
@@ -98,6 +100,57 @@ char *verify_dual_bad(const struct eng_dual *dual, bool reverse)
     free(o);
     free(n);
     return out;
+}
+
+static void add_member(const struct eng_dual *dual, struct buf *side, struct buf *given,
+                       struct buf *written)
+{
+    const char *name = dual->old_name ? dual->old_name : dual->new_name;
+    char *column = sql_quote_ident(name);
+
+    buf_printf(side, "%s%s", side->len ? ", " : "", column);
+    buf_printf(written, "%s%s IS DISTINCT FROM NULL", written->len ? " OR " : "", column);
+    buf_printf(given, "%s(%s\n)::%s", given->len ? ", " : "",
+               dual->old_name ? dual->down : dual->up,
+               dual->old_name ? dual->old_type : dual->new_type);
+    free(column);
+}
+
+/* Columns that were split or merged: what follows must be, all of it, what the truth makes, or give
+ * the truth back, all of it. NULLs give it back only in reverse, as those of a pair do. */
+char *verify_group_bad(const struct eng_table *table, int group, bool reverse)
+{
+    struct buf side[2] = {0}, given[2] = {0}, written[2] = {0};
+    int follows = reverse ? 0 : 1;
+    char *out;
+
+    for (size_t i = 0; i < table->nduals; i++) {
+        const struct eng_dual *dual = &table->duals[i];
+        int s = dual->old_name ? 0 : 1;
+
+        if (dual->group == group)
+            add_member(dual, &side[s], &given[s], &written[s]);
+    }
+    out = mem_printf("NOT (ROW(%s)::record OPERATOR(pg_catalog.*=) ROW(%s)::record OR ((%s) AND "
+                     "ROW(%s)::record OPERATOR(pg_catalog.*=) ROW(%s)::record))",
+                     side[follows].data, given[follows].data,
+                     reverse ? "true" : written[follows].data, side[!follows].data,
+                     given[!follows].data);
+    for (int s = 0; s < 2; s++) {
+        buf_fini(&side[s]);
+        buf_fini(&given[s]);
+        buf_fini(&written[s]);
+    }
+    return out;
+}
+
+static bool is_first_of_group(const struct eng_table *table, size_t i)
+{
+    size_t k = 0;
+
+    while (table->duals[k].group != table->duals[i].group)
+        k++;
+    return table->duals[i].group && k == i;
 }
 
 static char *any_of(const struct eng_table *table, bool reverse, bool nulls)
@@ -109,7 +162,8 @@ static char *any_of(const struct eng_table *table, bool reverse, bool nulls)
         char *one = NULL;
 
         if (!nulls) {
-            one = verify_dual_bad(dual, reverse);
+            one = is_first_of_group(table, i) ? verify_group_bad(table, dual->group, reverse)
+                                              : verify_dual_bad(dual, reverse);
         } else if (dual->new_name && dual->not_null) {
             char *n = sql_quote_ident(dual->new_name);
 

@@ -81,6 +81,13 @@ struct eng_dual {
     /* A change of type under one name: `old_name` is the column's name, `new_name` that of the half
      * that waits. The cut-over swaps them (turned.h); what is said here is of before it. */
     bool retypes;
+    /* Columns split or merged: the members of one group have its number (0: of none). Each is one
+     * column, old with `down` or new with `up`, that reads columns of the group's other side
+     * alone; they are in step or not together (guard_group.h). */
+    int group;
+    /* What an INSERT that leaves a member out means while its column has no default: that of an
+     * old one after the cut-over, that of a new one before. NULL: none. */
+    char *def;
 };
 
 struct eng_table {
