@@ -139,8 +139,8 @@ fuzz: ## coverage-guided fuzzing under ASan and UBSan: FUZZ_S=60 seconds a targe
 	    SAN=fuzzer-no-link,address,undefined $(FUZZ:%=build-fuzz/libfuzzer/%)
 	@tests/fuzz/run.sh build-fuzz $(FUZZ_TARGETS)
 
-bench: build ## backfill against a keyset backfill with a trigger; writes bench/out/
-	@bench/backfill.sh $(BUILD)
+bench: needed-bench build ## backfill against a keyset backfill with a trigger and one UPDATE (5 minutes); bench/README.md
+	@$(PYTHON) bench/backfill.py $(BUILD)
 
 bench-pgbench: build ## 16 clients of pgbench across whole migrations: errors, worst stall
 	@bench/pgbench.sh $(BUILD)

@@ -212,44 +212,54 @@ static void survey(struct eng_fill *fill)
     }
 }
 
-/* Only one VACUUM runs at a time: a relation whose turn has not come goes on. */
-static bool wants_vacuum(const struct eng_engine *engine, const struct eng_fill *fill, size_t i)
+/* What gives back what the fill left behind at its end. */
+static bool wants_last_vacuum(const struct eng_engine *engine, const struct fill_relation *rel)
 {
-    const struct fill_relation *rel = &fill->relations[i];
-    bool last = rel->skipped == 0 && rel->since_vacuum > 0 && engine->options.vacuum_rows > 0 &&
-                rel->left == 0; /* gives back what the fill left behind */
-
-    return fill->vacuuming == FILL_NONE && (last || fill_vacuum_due(engine, rel));
+    return engine->options.vacuum_rows > 0 && rel->since_vacuum > 0 && rel->left == 0 &&
+           rel->skipped == 0;
 }
 
-/* What a relation needs when no batch is on it. */
+/* Only one VACUUM runs at a time, beside the batches: waiting for it costs a tenth of the fill. */
+static bool vacuum_is_due(const struct eng_engine *engine, const struct eng_fill *fill, size_t i)
+{
+    const struct fill_relation *rel = &fill->relations[i];
+
+    return fill->vacuuming == FILL_NONE && !rel->rewritten && fill_vacuum_due(engine, rel);
+}
+
+/* What a relation needs: a VACUUM at any time, all else when no batch is on it. */
 static enum rc tend(struct eng_engine *engine, struct eng_migration *m, size_t i, struct err *err)
 {
     struct eng_fill *fill = m->fill;
     struct fill_relation *rel = &fill->relations[i];
     struct fill_batch skipped;
 
-    if (rel->done || fill->vacuuming == i || rel->busy)
+    if (rel->done)
+        return RC_OK;
+    if (rel->since_vacuum > 0 && fill_vacuum_plan(engine, rel, err) != RC_OK)
+        return RC_ERR;
+    if (vacuum_is_due(engine, fill, i))
+        return fill_vacuum_start(engine, m, i, err);
+    if (fill->vacuuming == i || rel->busy)
         return RC_OK;
     if (rel->rewritten)
         return fill_mark_again(engine, m, i, err);
-    if (rel->since_vacuum > 0 && fill_vacuum_plan(engine, rel, err) != RC_OK)
-        return RC_ERR;
     if (rel->left == 0 && rel->skipped < 0 &&
         fill_mark_skipped(engine, m, rel, &skipped, err) != RC_OK)
         return RC_ERR;
-    if (wants_vacuum(engine, fill, i))
-        return fill_vacuum_start(engine, m, i, err);
+    if (wants_last_vacuum(engine, rel))
+        return fill->vacuuming == FILL_NONE ? fill_vacuum_start(engine, m, i, err) : RC_OK;
     rel->done = rel->left == 0 && rel->skipped == 0 &&
                 (rel->since_vacuum <= 0 || engine->options.vacuum_rows == 0);
     return RC_OK;
 }
 
+/* A VACUUM that falls behind is waited for: the table must stay small. */
 static bool open_to_batches(const struct eng_engine *engine, const struct eng_fill *fill, size_t i)
 {
     const struct fill_relation *rel = &fill->relations[i];
 
-    return !rel->done && !rel->rewritten && fill->vacuuming != i && !wants_vacuum(engine, fill, i);
+    return !rel->done && !rel->rewritten && !(fill->vacuuming == i && fill_vacuum_due(engine, rel));
 }
 
 static size_t range_holding(const struct eng_fill *fill, size_t relation, int64_t block)

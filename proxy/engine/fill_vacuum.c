@@ -1,6 +1,7 @@
 /*
  * The interleaved VACUUM (DESIGN 7): what a batch leaves behind is used by the next ones, so that
- * the table stays small. Batches on the relation wait for it; those on others go on.
+ * the table stays small. Batches go on beside it, as long as it keeps up: it
+ * takes no lock that they ask for.
  */
 #include <stdlib.h>
 
