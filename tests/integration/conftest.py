@@ -22,6 +22,9 @@ from lib.segue import PROGRAM, Segue
 from lib.wait import SLOW
 
 DEADLINE_S = 90
+# Files of more than half a minute: begun last, one of them keeps the other processes waiting at the end.
+LONG_FILES = ("soak_slice", "faults_slice", "bench_backfill", "throttle_signals", "transparency", "rules_published",
+              "drivers", "crash_resume", "usage", "login_modes", "rewrite_generated", "retype_key", "dualwrite_rules")
 
 
 def pytest_configure(config):
@@ -40,6 +43,14 @@ def pytest_generate_tests(metafunc):
     if metafunc.definition.get_closest_marker("one_version"):
         chosen = chosen[-1:]
     metafunc.parametrize("pg_version", chosen, ids=[f"pg{v}" for v in chosen], indirect=True, scope="session")
+
+
+def pytest_collection_modifyitems(items):
+    def rank(item):
+        name = item.path.stem.removeprefix("test_")
+        return LONG_FILES.index(name) if name in LONG_FILES else len(LONG_FILES)
+
+    items.sort(key=rank)
 
 
 def pytest_sessionstart(session):
