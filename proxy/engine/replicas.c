@@ -23,14 +23,19 @@ static json_t *text(const PGresult *res, int r, int c)
     return value ? value : json_null();
 }
 
-/* A base backup replays nothing. What only pg_monitor may see is NULL: not known, so not there. */
+/* A base backup replays nothing, nor does who reports what it has received and no more
+ * (pg_receivewal); the first copy of a subscription's table has an end. What only pg_monitor may
+ * see is NULL: not known, so not there. */
 static PGresult *look(struct eng_engine *engine, const struct eng_migration *m, struct err *err)
 {
-    return conn_query(&engine->work, err,
-                      "SELECT application_name, coalesce(host(client_addr), 'local'), state, "
-                      "pg_wal_lsn_diff('%s', replay_lsn)::bigint FROM pg_stat_replication "
-                      "WHERE state IS DISTINCT FROM 'backup' ORDER BY application_name, pid",
-                      m->caught_up.lsn);
+    return conn_query(
+        &engine->work, err,
+        "SELECT application_name, coalesce(host(client_addr), 'local'), state, "
+        "pg_wal_lsn_diff('%s', replay_lsn)::bigint FROM pg_stat_replication "
+        "WHERE state IS DISTINCT FROM 'backup' AND (write_lsn IS NULL OR replay_lsn IS NOT "
+        "NULL) AND coalesce(application_name, '') !~ '^pg_[0-9]+_sync_[0-9]+_[0-9]+$' ORDER BY "
+        "application_name, pid",
+        m->caught_up.lsn);
 }
 
 static enum rc begin(struct eng_engine *engine, struct eng_migration *m, struct err *err)

@@ -12,7 +12,10 @@
 
 #define SAMPLE_MS_MAX 2000
 
-/* @pids: process ids of the backfill's connections; @rels: oids of the relations being filled */
+/* Who reports what it has received but never what it has replayed only keeps WAL (pg_basebackup,
+ * pg_receivewal), and the first copy of a subscription's table has an end: neither is missed when
+ * it has gone. A state that this role may not see stays in.
+ * @pids: process ids of the backfill's connections; @rels: oids of the relations being filled */
 static const struct part {
     unsigned part;
     const char *sql;
@@ -21,11 +24,13 @@ static const struct part {
      "(SELECT json_agg(json_build_array(application_name || coalesce(chr(64) || host(client_addr), "
      "''), coalesce(extract(epoch FROM replay_lag), 0), coalesce(pg_wal_lsn_diff("
      "pg_current_wal_lsn(), replay_lsn), 0), state)) FROM pg_stat_replication WHERE state IS NULL "
-     "OR state IN ('streaming', 'catchup')) AS standbys"},
-    {PART_SLOTS,
+     "OR (state IN ('streaming', 'catchup') AND replay_lsn IS NOT NULL AND application_name !~ "
+     "'^pg_[0-9]+_sync_[0-9]+_[0-9]+$')) AS standbys"},
+    {PART_SLOTS, /* a standby's slot counts while it is away: segue may have come after it had gone
+                  */
      "(SELECT json_agg(json_build_array(slot_name, pg_wal_lsn_diff(pg_current_wal_lsn(), "
-     "restart_lsn))) FROM pg_replication_slots WHERE slot_type = 'logical' AND restart_lsn IS NOT "
-     "NULL) AS slots"},
+     "restart_lsn))) FROM pg_replication_slots WHERE (slot_type = 'logical' OR NOT active) AND "
+     "restart_lsn IS NOT NULL) AS slots"},
     {PART_ACTIVE,
      "(SELECT json_build_array(count(*) FILTER (WHERE state = 'active' AND backend_type = "
      "'client backend'), count(*) FILTER (WHERE backend_type IS NULL), inet_server_addr() IS NULL "

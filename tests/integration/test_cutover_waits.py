@@ -2,10 +2,9 @@
 
 import datetime
 import os
-import struct
 
 import pytest
-from lib.rawwire import Raw, message, query, startup
+from lib.standby import Receiver, lsn_of
 from lib.tables import RENAME, make_items
 from lib.takeover import successor  # noqa: F401 - a fixture
 from lib.wait import SLOW, until
@@ -124,35 +123,11 @@ def test_a_flag_file_postpones_and_one_that_cannot_be_looked_at_does_too(db, seg
     assert proxy.wait_phase(NAME, "ready")["error"] is None
 
 
-class Standby:
-    """A physical stream that reports what it has replayed when it is told to."""
-
-    def __init__(self, cluster, name):
-        self.wire = Raw(cluster.port, timeout=60).send(startup(user="postgres", replication="true", application_name=name))
-        self.wire.until_ready()
-        with cluster.connect() as conn:
-            lsn = conn.execute("SELECT pg_current_wal_flush_lsn()").fetchone()[0]
-        self.wire.send(query(f"START_REPLICATION PHYSICAL {lsn}"))
-        assert self.wire.read()[0] == "W"
-
-    def report(self, lsn):
-        """Standby status update: written, flushed, applied (protocol, streaming replication)."""
-        self.wire.send(message("d", struct.pack("!cQQQQB", b"r", lsn, lsn, lsn, 0, 0)))
-
-    def close(self):
-        self.wire.__exit__(None, None, None)
-
-
-def lsn_of(text):
-    high, low = text.split("/")
-    return (int(high, 16) << 32) + int(low, 16)
-
-
 def test_a_cutover_waits_for_replicas_when_asked_and_names_who_is_behind(db, segue, pg):
     make_items(db, 50)
     proxy = segue(db, cutover_replicas_wait_ms=400)
     proxy.ready(RENAME)
-    standby = Standby(pg, "eu_replica")
+    standby, archive = Receiver(pg, "eu_replica"), Receiver(pg, "pg_receivewal")
     try:
         until("the standby", lambda: db.one("SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'"))
         refused = proxy.cli("cutover", NAME, "--wait-replicas", check=1)
@@ -162,21 +137,24 @@ def test_a_cutover_waits_for_replicas_when_asked_and_names_who_is_behind(db, seg
         # behind by so much, then not
         old = lsn_of(db.one("SELECT pg_current_wal_lsn()::text")) - 4096
         standby.report(old)
-        until("it to be seen", lambda: db.one("SELECT replay_lsn IS NOT NULL FROM pg_stat_replication"))
+        until("it to be seen", lambda: db.one("SELECT bool_or(replay_lsn IS NOT NULL) FROM pg_stat_replication"))
         assert "bytes behind" in proxy.cli("cutover", NAME, "--wait-replicas", check=1).err
         standby.report(old + 10_000_000)
-        until("it to be seen", lambda: db.one("SELECT replay_lsn > pg_current_wal_lsn() FROM pg_stat_replication"))
+        archive.report(old, replayed=0)
+        until("it to be seen", lambda: db.one("SELECT bool_or(replay_lsn > pg_current_wal_lsn()) AND bool_and(write_lsn IS NOT "
+                                              "NULL) FROM pg_stat_replication"))
         proxy.cli("cutover", NAME, "--wait-replicas")
         assert proxy.phase(NAME) == "soaking"
     finally:
         standby.close()
+        archive.close()
 
 
 def test_a_replica_that_has_gone_meanwhile_is_not_taken_for_one_that_has_caught_up(db, segue, pg):
     make_items(db, 50)
     proxy = segue(db, cutover_replicas_wait_ms=int(1500 * SLOW))
     proxy.ready(RENAME)
-    standby = Standby(pg, "eu_replica")
+    standby = Receiver(pg, "eu_replica")
     until("the standby", lambda: db.one("SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'"))
     proxy.console(f"CUTOVER {NAME} WAIT REPLICAS")
     proxy.wait(NAME, lambda r: "eu_replica" in r["blockers"])

@@ -10,10 +10,12 @@ import tarfile
 import pytest
 from lib.cluster import Cluster, as_user
 from lib.rawwire import Raw, query, startup
+from lib.standby import Standby
 from lib.wait import until
 
 pytestmark = pytest.mark.deadline(120)
 DEBIAN = "/usr/lib/postgresql/15/bin"
+SEGMENT = 0x1000000  # of WAL, as initdb makes it
 
 
 @pytest.fixture(scope="module")
@@ -33,13 +35,13 @@ def run(*args, **options):
 # ---- base backups ----
 
 
-def base_backup(port):
-    """BASE_BACKUP by hand: name to hash of every file of the database, and the WAL position it began at."""
-    files, archives = {}, []
+def base_backup(port, wal="false"):
+    """BASE_BACKUP by hand, as archives of tar; the manifest is not among them."""
+    archives = []
     with Raw(port, timeout=60) as c:
         c.send(startup(user="postgres", replication="true"))
         c.until_ready()
-        c.send(query("BASE_BACKUP (CHECKPOINT 'fast', WAIT false, MANIFEST 'yes')"))
+        c.send(query(f"BASE_BACKUP (CHECKPOINT 'fast', WAL {wal}, WAIT false, MANIFEST 'yes')"))
         while True:
             kind, body = c.read()
             if kind == "d" and body[:1] == b"n":
@@ -52,19 +54,21 @@ def base_backup(port):
                 raise AssertionError(body)
             elif kind == "Z":
                 break
-    manifest = archives.pop().getvalue()
+    assert archives.pop().getvalue().startswith(b"{")
     for archive in archives:
         archive.seek(0)
+    return archives
+
+
+def data_files(archives):
+    """Name to hash of every file of the databases."""
+    files = {}
+    for archive in archives:
         with tarfile.open(fileobj=archive) as tar:
             for member in tar:
-                if member.isfile():
+                if member.isfile() and member.name.startswith(("base/", "pg_xact/")):
                     files[member.name] = hashlib.sha256(tar.extractfile(member).read()).hexdigest()
-    assert files and manifest.startswith(b"{")
     return files
-
-
-def data_files(files):
-    return {name: what for name, what in files.items() if name.startswith(("base/", "pg_xact/"))}
 
 
 def quiet(cluster):
@@ -88,22 +92,44 @@ def test_a_base_backup_is_the_same_through_segue(own, segue):
     assert through == direct
 
 
-@pytest.mark.versions(15)
-def test_pg_basebackup_with_wal_stream_makes_a_server(own, segue, tmp_path):
-    quiet(own)
-    proxy = segue(upstream=own.url())
-    copy = Cluster(own.version, own.folder.parent / (own.folder.name + "-backup"), own.bin)
+def beside(own, name):
+    copy = Cluster(own.version, own.folder.parent / f"{own.folder.name}-{name}", own.bin)
     copy.folder.mkdir()
     shutil.chown(copy.folder, *owner(own))
-    run(f"{DEBIAN}/pg_basebackup", "-h", "127.0.0.1", "-p", proxy.port, "-U", "postgres", "-D", copy.data, "-X", "stream", "-c",
-        "fast", "--no-sync", cwd="/", **as_user())
-    run(f"{DEBIAN}/pg_verifybackup", copy.data, cwd="/", **as_user())
+    return copy
+
+
+def has_all(copy):
     copy.start()
     try:
         with copy.connect() as c:
             assert c.execute("SELECT count(*), sum(i) FROM backed_up").fetchone() == (50000, 1250025000)
     finally:
         copy.crash()
+
+
+def test_a_base_backup_with_its_wal_makes_a_server(own, segue):
+    quiet(own)
+    proxy = segue(upstream=own.url())
+    copy = beside(own, "unpacked")
+    copy.data.mkdir(mode=0o700)
+    (archive,) = base_backup(proxy.port, wal="true")
+    with tarfile.open(fileobj=archive) as tar:
+        tar.extractall(copy.data)
+    run("chown", "-R", ":".join(owner(own)), copy.data)
+    has_all(copy)
+
+
+# of the servers for tests only Debian's brings these programs, and they refuse newer ones
+@pytest.mark.versions(15)
+def test_pg_basebackup_with_wal_stream_makes_a_server(own, segue):
+    quiet(own)
+    proxy = segue(upstream=own.url())
+    copy = beside(own, "backup")
+    run(f"{DEBIAN}/pg_basebackup", "-h", "127.0.0.1", "-p", proxy.port, "-U", "postgres", "-D", copy.data, "-X", "stream", "-c",
+        "fast", "--no-sync", cwd="/", **as_user())
+    run(f"{DEBIAN}/pg_verifybackup", copy.data, cwd="/", **as_user())
+    has_all(copy)
 
 
 def owner(cluster):
@@ -130,36 +156,51 @@ def test_pg_receivewal_writes_the_servers_own_bytes(own, segue, tmp_path):
     assert (tmp_path / segment).read_bytes() == (own.data / "pg_wal" / segment).read_bytes()
 
 
+def test_a_stream_of_wal_is_the_servers_own_bytes(own, segue):
+    """As pg_receivewal asks for it, on servers that it would refuse."""
+    proxy = segue(upstream=own.url())
+    with own.connect() as c:
+        c.execute("SELECT pg_create_physical_replication_slot('by_hand', true)")
+        c.execute("CREATE TABLE filling (i int, t text)")
+        begin = after(c.execute("SELECT pg_switch_wal()").fetchone()[0])
+        c.execute("INSERT INTO filling SELECT i, repeat('x', 100) FROM generate_series(1, 20000) i")
+        segment = c.execute("SELECT pg_walfile_name(%s::pg_lsn + 1)", (begin,)).fetchone()[0]
+        c.execute("SELECT pg_switch_wal()")
+    got = bytearray()
+    with Raw(proxy.port, timeout=60) as c:
+        c.send(startup(user="postgres", replication="true"))
+        c.until_ready()
+        c.send(query(f"START_REPLICATION SLOT by_hand PHYSICAL {begin}"))
+        assert c.read()[0] == "W"
+        while len(got) < SEGMENT:
+            kind, body = c.read()
+            if kind == "d" and body[:1] == b"w":
+                got += body[25:]  # begin, end, time
+    assert bytes(got[:SEGMENT]) == (own.data / "pg_wal" / segment).read_bytes()
+
+
 def after(lsn):
     """The beginning of the segment behind."""
     high, low = (int(part, 16) for part in lsn.split("/"))
-    return f"{high:X}/{(low // 0x1000000 + 1) * 0x1000000:X}"
+    return f"{high:X}/{(low // SEGMENT + 1) * SEGMENT:X}"
 
 
 def test_a_standby_streams_through_segue(own, segue):
     """The server's own receiver, both ways at once: WAL to it, its feedback back."""
-    own.stop()
-    standby = Cluster(own.version, own.folder.parent / (own.folder.name + "-standby"), own.bin)
-    standby.folder.mkdir()
-    shutil.chown(standby.folder, *owner(own))
-    run("cp", "-a", own.data, standby.data)
-    own.start()
     proxy = segue(upstream=own.url())
-    (standby.data / "standby.signal").touch()
-    with open(standby.data / "postgresql.conf", "a", encoding="utf-8") as conf:
-        conf.write(f"primary_conninfo = 'host=127.0.0.1 port={proxy.port} user=postgres'\nhot_standby_feedback = on\n")
-    standby.start()
+    standby = Standby(own, via=proxy.port, hot_standby_feedback="on")
     try:
+        standby.start()
         with own.connect() as c:
             c.execute("CREATE TABLE streamed AS SELECT i, md5(i::text) AS t FROM generate_series(1, 100000) i")
             end = c.execute("SELECT pg_current_wal_lsn()").fetchone()[0]
             expected = c.execute("SELECT md5(string_agg(t, '' ORDER BY i)) FROM streamed").fetchone()
+            standby.has_replayed(end)
             with standby.connect() as s:
-                until("the standby to have it", lambda: s.execute("SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn", (end,)).fetchone()[0])
                 assert s.execute("SELECT md5(string_agg(t, '' ORDER BY i)) FROM streamed").fetchone() == expected
             until("its feedback", lambda: c.execute(
                 "SELECT 1 FROM pg_stat_replication WHERE replay_lsn >= %s::pg_lsn", (end,)).fetchall())
-        rows = [r for r in proxy.console("SHOW SESSIONS") if r["application_name"] == "walreceiver"]
+        rows = [r for r in proxy.console("SHOW SESSIONS") if r["application_name"] == "standby"]
         assert len(rows) == 1 and rows[0]["state"] == "copy"
     finally:
         standby.crash()

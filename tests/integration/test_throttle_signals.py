@@ -5,7 +5,7 @@ import threading
 
 import psycopg
 import pytest
-from lib.cluster import Cluster
+from lib.standby import Receiver, Standby, lsn_of
 from lib.tables import RENAME, make_items, out_of_step
 from lib.traffic import PLAIN
 from lib.wait import until
@@ -15,16 +15,8 @@ ROWS = {"rows": 3000, "filler": 2000}
 
 @pytest.fixture
 def standby(private_pg):
-    """A streaming standby of the test's own cluster (Debian's 15 brings pg_basebackup)."""
-    replica = Cluster(private_pg.version, private_pg.folder, private_pg.bin)
-    replica.data = private_pg.folder / "standby"
-    replica.log = private_pg.folder / "standby.log"
-    private_pg._run(private_pg.bin / "pg_basebackup", "-D", replica.data, "-R", "-c", "fast", "-X", "stream",
-                    "-d", private_pg.url() + "?application_name=walreceiver")
-    replica.start()
-    with private_pg.connect() as conn:
-        until("the standby to stream", lambda: conn.execute(
-            "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'").fetchone()[0] == 1, 30)
+    """A streaming standby of the test's own cluster."""
+    replica = Standby(private_pg).start()
     yield replica
     replica.crash()
 
@@ -51,7 +43,6 @@ def stands_still(db):
     assert seen[-1] < ROWS["rows"]
 
 
-@pytest.mark.versions(15)
 def test_a_standby_that_lags_or_vanishes_holds_the_backfill(private_db, segue, standby):
     db = private_db
     make_items(db, **ROWS)
@@ -78,6 +69,33 @@ def test_a_standby_that_lags_or_vanishes_holds_the_backfill(private_db, segue, s
     proxy.cli("throttle", "rows_per_s", "default")
     proxy.wait_phase("rename_label", "ready")
     assert out_of_step(db, PLAIN) == 0
+
+
+@pytest.mark.one_version
+def test_who_only_keeps_wal_or_copies_a_table_may_come_and_go(db, segue, pg):
+    make_items(db, **ROWS)
+    proxy = segue(db)
+    proxy.cli("throttle", "rows_per_s", "300")
+    proxy.begin(RENAME)
+    proxy.wait("rename_label", lambda r: int(r["rows_done"]) > 50)
+    standby, archive, copying = (Receiver(pg, name) for name in ("eu", "pg_receivewal", "pg_16389_sync_16384_7390000000000000000"))
+    try:
+        now = lsn_of(db.one("SELECT pg_current_wal_lsn()::text"))
+        archive.report(now, replayed=0)
+        copying.report(now)
+        until("both to be seen", lambda: db.one("SELECT count(*) = 2 FROM pg_stat_replication WHERE write_lsn IS NOT NULL"))
+        standby.report(now - 1_000_000)
+        until("a reading with all of them", lambda: (shown(proxy, "replica_lag_bytes")["reading"] or 0) >= 1_000_000)
+        archive.close()
+        copying.close()
+        until("both to have gone", lambda: db.one("SELECT count(*) = 1 FROM pg_stat_replication"))
+        standby.report(now + 10_000_000)
+        row = until("a reading without them", lambda: (r := shown(proxy, "replica_lag_bytes"))["reading"] == 0 and r)
+        assert (row["verdict"], row["reason"]) == ("go", "")
+    finally:
+        standby.close()
+    assert "standby eu@127.0.0.1 has vanished" in held_by(proxy, "replica_lag_bytes")["reason"]
+    proxy.cli("abort", "rename_label")
 
 
 @pytest.mark.one_version
@@ -144,7 +162,6 @@ def test_clients_that_wait_longer_than_before_hold_the_backfill(db, segue):
     assert out_of_step(db, PLAIN) == 0
 
 
-@pytest.mark.versions(15)
 def test_replicas_that_are_asked_directly_hold_by_bytes_and_time_and_when_they_are_away(private_db, segue, standby):
     db = private_db
     make_items(db, **ROWS)
@@ -200,6 +217,9 @@ def test_what_the_server_says_holds_each_signal_by_its_limit(db, segue, tmp_path
         proxy.wait("rename_label", lambda r: signal not in r["throttle"])
 
     holds("slot_bytes", "1000", "default", f"slot slot_{db.name}")
+    db.sql(f"SELECT pg_drop_replication_slot('slot_{db.name}'), pg_create_physical_replication_slot('away_{db.name}', true)")
+    holds("slot_bytes", "1000", "default", f"slot away_{db.name}")  # a standby's: it keeps WAL, and nobody comes for it
+    db.sql(f"SELECT pg_drop_replication_slot('away_{db.name}')")
     holds("wal_per_s", "1", "off", "bytes/s, limit 1")
     # cores are this machine's; a query that runs is what counts
     sleeper = db.connect()
