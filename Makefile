@@ -62,7 +62,7 @@ PYTEST  = $(PYTHON) -m pytest -q -p no:cacheprovider -n $(TEST_JOBS) --dist load
 .DEFAULT_GOAL := help
 .PHONY: help deps needed needed-demo needed-test needed-bench build demo test unit integration \
         transparency rewrite drivers races model faulty faults property asan tsan layers fmt fmt-check lint fuzz fuzz-slice bench \
-        bench-pgbench bench-cutover bench-proxy bench-dual-write bench-rewrite soak clean install servers
+        bench-pgbench bench-cutover bench-proxy bench-dual-write bench-rewrite soak soak-migrate clean install servers
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z][a-z-]*:.*## /{printf "  %-14s %s\n", $$1, $$2}' Makefile
@@ -162,6 +162,10 @@ soak: build servers ## messages of 1 GB; 1,000 sessions, everything killed that 
 	@SEGUE_BUILD=$(BUILD) SEGUE_HUGE_MB=1000 $(PYTHON) -m pytest -q -p no:cacheprovider \
 	    tests/integration/test_wire_flow.py -k huge
 	@$(PYTHON) tests/soak/soak.py --build $(BUILD) --seconds $(or $(SOAK_S),300)
+
+soak-migrate: build servers ## migrations to and fro on 5 million rows under traffic, replicas attached: MINUTES=30 a version, ROWS, RATE=200, OUT=file
+	@SEGUE_BUILD=$(BUILD) $(PYTHON) tests/longrun/run.py --minutes $(or $(MINUTES),30) --rows $(or $(ROWS),5000000) \
+	    --rate $(or $(RATE),200) --seed $(or $(SEED),1) $(if $(OUT),--out '$(OUT)')
 
 servers: needed-test # PostgreSQL 16 to 18 for the tests
 	@tests/deps.sh servers
