@@ -170,7 +170,7 @@ static void format_step(const json_t *row, struct buf *out)
     free(no);
 }
 
-/* Notes say what in `what`, and what to do about it in `holds`. */
+/* Notes say what in `what`, what to do about it in `holds`, by which statements in `sql`. */
 static void format_notes(const json_t *rows, const char *stage, const char *title, struct buf *out)
 {
     bool any = false;
@@ -186,6 +186,7 @@ static void format_notes(const json_t *rows, const char *stage, const char *titl
         buf_printf(out, "  %s\n", text_of(row, "what"));
         if (*text_of(row, "holds"))
             buf_printf(out, "     hint: %s\n", text_of(row, "holds"));
+        indented(out, "       ", text_of(row, "sql"));
     }
 }
 

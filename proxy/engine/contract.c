@@ -47,7 +47,7 @@ static enum rc check_old_names(struct eng_engine *engine, struct eng_migration *
     if (outside)
         buf_printf(&who, "; %" PRId64 " connections bypass segue, too (SHOW USAGE)", outside);
     err_hint(err,
-             "complete waits for %u s without a statement that names an old column; "
+             "complete waits for %u s without a statement that uses an old name; "
              "FORCE (segue complete --force) completes now%s",
              engine->options.quiet_period_s, who.len ? who.data : "");
     buf_fini(&who);

@@ -18,7 +18,8 @@ enum rc doctor_relations(struct doctor *d, struct err *err)
 {
     for (size_t i = 0; i < d->m->plan->ntables; i++) {
         const struct eng_table *table = &d->m->plan->tables[i];
-        char *name = sql_quote_qualified(table->schema, table->name);
+        bool turned = table->renamed && !reversible(d->m->phase);
+        char *name = sql_quote_qualified(table->schema, turned ? table->renamed : table->name);
         const char *values[] = {name};
         PGresult *res = conn_params(&d->conn, err, "SELECT to_regclass($1)::oid", 1, values);
 

@@ -87,8 +87,10 @@ static void plan_note(struct eng_plan *plan, bool refusal, const char *object, c
                       const char *hint)
 {
     plan->notes = mem_realloc(plan->notes, (plan->nnotes + 1) * sizeof(*plan->notes));
-    plan->notes[plan->nnotes++] =
-        (struct eng_note){refusal, mem_strdup(object), mem_strdup(text), mem_strdup(hint)};
+    plan->notes[plan->nnotes++] = (struct eng_note){.refusal = refusal,
+                                                    .object = mem_strdup(object),
+                                                    .text = mem_strdup(text),
+                                                    .hint = mem_strdup(hint)};
 }
 
 static enum lineage_state state_of(const char *phase)

@@ -25,6 +25,21 @@ static void add_locked(struct eng_migration *m, char *schema, char *name, int ta
     m->locked[m->nlocked++] = (struct eng_locked){schema, name, table, -1, turns};
 }
 
+static const char *renamed_to(const struct eng_migration *m, const struct eng_locked *locked)
+{
+    return locked->table >= 0 ? m->plan->tables[locked->table].renamed : NULL;
+}
+
+struct eng_called eng_locked_called(const struct eng_migration *m, const struct eng_locked *locked)
+{
+    const char *renamed = renamed_to(m, locked);
+    bool turned = m->phase == PH_SOAKING || m->phase == PH_REVERTING || m->phase == PH_CONTRACTING;
+
+    if (renamed && turned)
+        return (struct eng_called){renamed, locked->name};
+    return (struct eng_called){locked->name, renamed};
+}
+
 /* One identifier, quoted or not, in catalog spelling; moves *at behind it. */
 static char *identifier_take(const char **at)
 {
@@ -190,17 +205,33 @@ static void name_add(struct buf *names, const char *schema, const char *name)
     free(qualified);
 }
 
+/* By both its names: the one that it does not have is nobody's. */
+static void locked_add(struct buf *names, const struct eng_migration *m,
+                       const struct eng_locked *locked)
+{
+    name_add(names, locked->schema, locked->name);
+    if (renamed_to(m, locked))
+        name_add(names, locked->schema, renamed_to(m, locked));
+}
+
 static void step_lock_found(void *ctx, char *schema, char *name)
 {
     struct step_locks *locks = ctx;
+    const struct eng_locked *found = NULL;
 
     for (size_t i = 0; i < locks->m->nlocked; i++) {
         const struct eng_locked *l = &locks->m->locked[i];
 
-        if (strcmp(l->schema, schema) == 0 && strcmp(l->name, name) == 0 && l->bit >= 0)
+        if (strcmp(l->schema, schema) != 0 || strcmp(l->name, name) != 0)
+            continue;
+        found = l;
+        if (l->bit >= 0)
             locks->mask |= UINT64_C(1) << l->bit;
     }
-    name_add(&locks->names, schema, name);
+    if (found)
+        locked_add(&locks->names, locks->m, found);
+    else
+        name_add(&locks->names, schema, name);
     free(schema);
     free(name);
 }
@@ -230,10 +261,43 @@ char *eng_lock_names(const struct eng_migration *m, const struct eng_step *step)
     } else {
         for (size_t i = 0; i < m->nlocked; i++) {
             if (m->locked[i].turns)
-                name_add(&locks.names, m->locked[i].schema, m->locked[i].name);
+                locked_add(&locks.names, m, &m->locked[i]);
         }
     }
     return buf_take(&locks.names);
+}
+
+static bool same_name(const char *a, const char *b)
+{
+    return a && b && strcmp(a, b) == 0;
+}
+
+/* By any of the names that they have or get. */
+static bool clash(const struct eng_migration *a, const struct eng_locked *x,
+                  const struct eng_migration *b, const struct eng_locked *y)
+{
+    const char *to = renamed_to(a, x), *other = renamed_to(b, y);
+
+    return strcmp(x->schema, y->schema) == 0 &&
+           (same_name(x->name, y->name) || same_name(x->name, other) || same_name(to, y->name) ||
+            same_name(to, other));
+}
+
+/* Does `a` make a table under a name that `b` is about to give to one? */
+static bool makes_name_of(const struct eng_migration *a, const struct eng_migration *b)
+{
+    for (size_t i = 0; i < b->nlocked; i++) {
+        const char *to = renamed_to(b, &b->locked[i]);
+        char *name = to ? sql_quote_qualified(b->locked[i].schema, to) : NULL;
+        bool made = false;
+
+        for (size_t j = 0; name && j < a->plan->ncreated; j++)
+            made |= strcmp(a->plan->created[j], name) == 0;
+        free(name);
+        if (made)
+            return true;
+    }
+    return false;
 }
 
 const struct eng_migration *eng_migration_clash(struct eng_engine *engine,
@@ -242,10 +306,11 @@ const struct eng_migration *eng_migration_clash(struct eng_engine *engine,
     for (size_t o = 0; o < engine->nmigrations; o++) {
         const struct eng_migration *other = engine->migrations[o];
 
+        if (makes_name_of(m, other) || makes_name_of(other, m))
+            return other;
         for (size_t i = 0; i < m->nlocked; i++) {
             for (size_t j = 0; j < other->nlocked; j++) {
-                if (strcmp(m->locked[i].schema, other->locked[j].schema) == 0 &&
-                    strcmp(m->locked[i].name, other->locked[j].name) == 0)
+                if (clash(m, &m->locked[i], other, &other->locked[j]))
                     return other;
             }
         }

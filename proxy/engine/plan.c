@@ -90,7 +90,7 @@ static enum rc plan_tables(struct build *b)
             continue;
         if (!op->table.schema && texts_has(&b->created_names, op->table.name))
             return refuse_created(b, op);
-        if (target_get(b, op, &t) != RC_OK)
+        if (plan_renamed_to(b, op) != RC_OK || target_get(b, op, &t) != RC_OK)
             return RC_ERR;
         b->op_target[i] = t - b->targets;
     }
@@ -100,6 +100,8 @@ static enum rc plan_tables(struct build *b)
             carry_constraints(b, &b->targets[i]) != RC_OK)
             return RC_ERR;
         refuse_table(b, &b->targets[i]);
+        if (refuse_views(b, &b->targets[i]) != RC_OK)
+            return RC_ERR;
     }
     return RC_OK;
 }
@@ -135,9 +137,10 @@ static enum rc build_all(struct build *b)
     for (size_t i = 0; i < b->ntargets; i++)
         target_plan_steps(b, &b->targets[i]);
     links_make(b);
-    if (plan_rooms(b) != RC_OK)
+    if (plan_rooms(b) != RC_OK || new_version(b) != RC_OK)
         return RC_ERR;
-    return new_version(b);
+    refuse_renamed(b);
+    return RC_OK;
 }
 
 enum rc eng_plan_make(PGconn *conn, const char *where, const char *text, struct eng_plan **plan,
@@ -214,7 +217,7 @@ json_t *eng_plan_table(const struct eng_plan *plan)
 
         json_array_append_new(rows, json_pack("[n, s, s, s, s, s, s]",
                                               note->refusal ? "REFUSED" : "WARNING", title, "", "",
-                                              note->hint, ""));
+                                              note->hint, note->sql ? note->sql : ""));
         free(title);
     }
     for (size_t i = 0; i < plan->nsteps; i++)

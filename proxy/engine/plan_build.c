@@ -114,8 +114,10 @@ static void add_note(struct build *b, bool refusal, const char *object, const ch
     struct eng_plan *plan = b->plan;
 
     mem_grow((void **)&plan->notes, &b->notes_cap, plan->nnotes + 1, sizeof(*plan->notes));
-    plan->notes[plan->nnotes++] =
-        (struct eng_note){refusal, mem_strdup(object), text, mem_strdup(hint ? hint : "")};
+    plan->notes[plan->nnotes++] = (struct eng_note){.refusal = refusal,
+                                                    .object = mem_strdup(object),
+                                                    .text = text,
+                                                    .hint = mem_strdup(hint ? hint : "")};
 }
 
 void build_refuse(struct build *b, const char *object, const char *hint, const char *fmt, ...)

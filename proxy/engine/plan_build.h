@@ -22,8 +22,10 @@
  *   plan_new.c    new tables, new indexes
  *   plan_version.c the version table
  *   plan_refuse.c what cannot be carried, and what to be warned of
+ *   plan_views.c  ... views, and how to make them again
  *   plan_probe.c  a look at the rows: does `up` work on them?
  *   plan_things.c whole tables, indexes, names of constraints, replica identity
+ *   plan_rename.c  tables that change their name
  *   plan_enum.c   enum types
  *   plan_sql.c    the file's own statements
  *   plan_json.c   to JSON and back
@@ -262,8 +264,9 @@ bool plan_drops(const struct build *b, const char *oid);
  * RC_ERR, with "there is no `what`", when there is none. */
 enum rc plan_look(struct build *b, const struct file_op *op, const char *field, const char *what,
                   const char *sql, PGresult **res) MUST_CHECK;
+/* The step fails where another table than the one that was looked at has the name by then. */
+void plan_same_table(struct eng_step *step, const char *relation, const char *oid);
 enum rc plan_drop_table(struct build *b, const struct file_op *op) MUST_CHECK;
-enum rc plan_rename_table(struct build *b, const struct file_op *op) MUST_CHECK;
 enum rc plan_drop_index(struct build *b, const struct file_op *op) MUST_CHECK;
 enum rc plan_rename_constraint(struct build *b, const struct file_op *op) MUST_CHECK;
 enum rc plan_replica_identity(struct build *b, const struct file_op *op) MUST_CHECK;
@@ -271,6 +274,13 @@ enum rc plan_statements(struct build *b, const struct file_op *op) MUST_CHECK;
 enum rc plan_create_enum(struct build *b, const struct file_op *op) MUST_CHECK;
 enum rc plan_add_enum_value(struct build *b, const struct file_op *op) MUST_CHECK;
 enum rc plan_remove_enum(struct build *b, const struct file_op *op) MUST_CHECK;
+/* ---- plan_rename.c ---- */
+enum rc plan_rename_table(struct build *b, const struct file_op *op) MUST_CHECK;
+/* Once all steps are there: does one of them use the old name after the cut-over? */
+void refuse_renamed(struct build *b);
+/* RC_ERR: the operation is about a table by the name that the file gives it. */
+enum rc plan_renamed_to(struct build *b, const struct file_op *op) MUST_CHECK;
+
 /* The create_enum of this file that a type ("mood", "mood[]") names, or NULL. */
 const struct file_op *enum_of_file(const struct build *b, const char *type);
 /* Is a default that is a plain literal one of its values? */
@@ -281,6 +291,11 @@ enum rc enum_check_default(struct build *b, const char *path, const struct file_
 void refuse_table(struct build *b, const struct target *t);
 /* What depends on a column that complete drops. */
 void refuse_dependents(struct build *b, const struct target *t, const char *column);
+
+/* ---- plan_views.c ---- */
+/* Views over columns that change their type, with the statements to drop them and to make them
+ * again. */
+enum rc refuse_views(struct build *b, const struct target *t) MUST_CHECK;
 
 /* ---- plan_probe.c ---- */
 enum rc probe_dual(struct build *b, const struct target *t, const struct eng_dual *dual) MUST_CHECK;

@@ -53,6 +53,7 @@ static const struct shape dual_shape = SHAPE(eng_dual, dual_fields);
 static const struct field table_fields[] = {
     {"schema", TEXT, AT(eng_table, schema), 0, NULL},
     {"name", TEXT, AT(eng_table, name), 0, NULL},
+    {"renamed", TEXT, AT(eng_table, renamed), 0, NULL},
     {"oid", OID, AT(eng_table, oid), 0, NULL},
     {"relkind", CHAR, AT(eng_table, relkind), 0, NULL},
     {"guard", TEXT, AT(eng_table, guard), 0, NULL},
@@ -86,6 +87,7 @@ static const struct field note_fields[] = {
     {"object", TEXT, AT(eng_note, object), 0, NULL},
     {"text", TEXT, AT(eng_note, text), 0, NULL},
     {"hint", TEXT, AT(eng_note, hint), 0, NULL},
+    {"sql", TEXT, AT(eng_note, sql), 0, NULL},
 };
 static const struct shape note_shape = SHAPE(eng_note, note_fields);
 
@@ -229,7 +231,7 @@ static bool field_from_json(const json_t *value, char *base, const struct field 
     switch (field->kind) {
     case TEXT:
         *(char **)at = mem_strdup(json_string_value(value));
-        return json_is_string(value) || json_is_null(value);
+        return !value || json_is_string(value) || json_is_null(value); /* as below */
     case FLAG:
         *(bool *)at = json_is_true(value);
         return !value || json_is_boolean(value); /* older plans do not have it */

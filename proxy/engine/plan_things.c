@@ -146,8 +146,7 @@ static void refuse_drop(struct build *b, const PGresult *res)
                    PQgetvalue(res, 0, 9));
 }
 
-/* Complete drops what was looked at here, and nothing that came under its name since. */
-static void same_as_planned(struct eng_step *step, const char *relation, const char *oid)
+void plan_same_table(struct eng_step *step, const char *relation, const char *oid)
 {
     char *name = sql_quote_literal(relation);
     char *body = mem_printf(
@@ -220,7 +219,7 @@ static void drop_step(struct build *b, const struct file_op *op, const struct dr
     struct eng_plan *plan = b->plan;
 
     for (size_t i = 0; i < drops->relations.n; i++)
-        same_as_planned(step, drops->relations.v[i], b->dropped.v[i]);
+        plan_same_table(step, drops->relations.v[i], b->dropped.v[i]);
     step_sql(step, "DROP TABLE IF EXISTS %s", drops->names.data);
     step_lock(step, EXCLUSIVE, drops->locks.data, INSTANT);
     step_rank(step, op->index);
@@ -250,27 +249,6 @@ enum rc plan_drop_table(struct build *b, const struct file_op *op)
     buf_fini(&drops.names);
     buf_fini(&drops.locks);
     return rc;
-}
-
-/* ---- rename_table ---- */
-
-/* Both names would have to work while both revisions run, for clients past the proxy, functions
- * and foreign tools too. Columns can stand side by side in a table; a table cannot stand under two
- * names but by a view, with everything that views break. */
-enum rc plan_rename_table(struct build *b, const struct file_op *op)
-{
-    PGresult *res;
-
-    if (plan_look(b, op, "from", "table", table_sql, &res) != RC_OK)
-        return RC_ERR;
-    build_refuse(b, PQgetvalue(res, 0, 1),
-                 "keep the name in the database and change it in the application; or, when"
-                 " nobody uses the old name any more, rename it by hand",
-                 "a table has one name, and both revisions need theirs while both run: renaming"
-                 " it to %s would break one of them",
-                 op->to);
-    PQclear(res);
-    return RC_OK;
 }
 
 /* ---- drop_index ---- */

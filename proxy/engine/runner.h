@@ -24,7 +24,8 @@ struct eng_verify; /* verify.c */
 struct eng_usage;  /* usage.h */
 struct eng_policy; /* policy.h */
 
-/* A relation that migrating locks: the plan's tables, and what else its gated steps lock. */
+/* A relation that migrating locks: the plan's tables, and what else its gated steps lock. Named as
+ * when it was planned: a table may have changed its name since (eng_locked_called). */
 struct eng_locked {
     char *schema, *name;
     int table;  /* index into plan->tables, or -1 */
@@ -163,6 +164,11 @@ struct eng_migration *eng_migration_find(struct eng_engine *engine, const char *
 void eng_migration_add(struct eng_engine *engine, struct eng_migration *m);
 void eng_migration_drop(struct eng_engine *engine, struct eng_migration *m); /* frees */
 void eng_sleep(struct eng_migration *m, int64_t ms); /* no turn for so long */
+/* What the catalog calls it now, and what the other side of the cut-over does (NULL: the same). */
+struct eng_called {
+    const char *name, *other;
+};
+struct eng_called eng_locked_called(const struct eng_migration *m, const struct eng_locked *locked);
 uint64_t eng_mask_all(const struct eng_migration *m);
 uint64_t eng_mask_step(const struct eng_migration *m, const struct eng_step *step);
 /* "'a.b', 'c.d'" of the relations a step locks (NULL: all the migration's), for to_regclass. */

@@ -4,13 +4,15 @@
 
 #include "runner.h"
 #include "segue/base/log.h"
+#include "segue/base/mem.h"
 #include "segue/sql/expr.h"
 
-/* What workers have rules for: the tables named, w, with their partitions, r. */
+/* What workers have rules for: the tables named, w, with their partitions, r. Of a table that
+ * changes its name: the one by which it is known here, the one that it has now, the other one. */
 #define RELATIONS                                                                                  \
-    "unnest(ARRAY[%s]::name[], ARRAY[%s]::name[]) AS w (schema, name) "                            \
+    "unnest(%s) AS w (schema, name, now, other) "                                                  \
     "JOIN pg_namespace wn ON wn.nspname = w.schema "                                               \
-    "JOIN pg_class wc ON wc.relnamespace = wn.oid AND wc.relname = w.name "                        \
+    "JOIN pg_class wc ON wc.relnamespace = wn.oid AND wc.relname = w.now "                         \
     "CROSS JOIN LATERAL (SELECT wc.oid AS relid UNION SELECT relid::oid FROM "                     \
     "pg_partition_tree(wc.oid)) AS r"
 
@@ -36,16 +38,20 @@ static const char namesakes_sql[] =
     "AND a.attnum > 0 AND NOT a.attisdropped AND a.attname = ANY(ARRAY[%s]::name[]) "
     "AND c.relkind IN ('r', 'p', 'v', 'm', 'f') WHERE left(n.nspname, 8) <> 'pg_toast' AND "
     "(a.attname IS NOT NULL OR c.relname IN (SELECT relname FROM pg_class WHERE oid IN "
-    "(SELECT r.relid FROM " RELATIONS "))) AND c.oid NOT IN (SELECT r.relid FROM " RELATIONS ") "
+    "(SELECT r.relid FROM " RELATIONS ") UNION SELECT w.other FROM " RELATIONS
+    ")) AND c.oid NOT IN (SELECT r.relid FROM " RELATIONS ") "
     "ORDER BY n.nspname, c.relname, a.attname LIMIT %d";
 
 /* Where several relations have a table's name: who may not use one of their schemas. And do
  * functions change what the name means? Those in C are taken for harmless. */
 static const char access_sql[] =
-    "WITH t AS (SELECT c.oid, c.relname FROM " RELATIONS " JOIN pg_class c ON c.oid = r.relid), "
+    "WITH t AS (SELECT c.oid, c.relname FROM " RELATIONS " JOIN pg_class c ON c.oid = r.relid "
+    "UNION SELECT wc.oid, w.other FROM " RELATIONS " WHERE w.other IS NOT NULL), "
     "c AS (SELECT c.oid, c.relname, c.relnamespace, n.nspname FROM pg_class c JOIN pg_namespace n "
     "ON n.oid = c.relnamespace WHERE c.relname IN (SELECT relname FROM t) "
-    "AND left(n.nspname, 8) NOT IN ('pg_toast', 'pg_temp_')), "
+    "AND left(n.nspname, 8) NOT IN ('pg_toast', 'pg_temp_') "
+    "UNION SELECT c.oid, t.relname, c.relnamespace, n.nspname FROM t JOIN pg_class c ON c.oid = "
+    "t.oid JOIN pg_namespace n ON n.oid = c.relnamespace), "
     "s AS (SELECT relnamespace AS oid, nspname, bool_or(oid IN (SELECT oid FROM t)) AS own FROM c "
     "WHERE relname IN (SELECT relname FROM c GROUP BY 1 HAVING count(*) > 1) GROUP BY 1, 2), "
     "r AS (SELECT oid, rolname FROM pg_roles WHERE left(rolname, 3) <> 'pg_'), "
@@ -65,13 +71,14 @@ static const char access_sql[] =
     "ORDER BY 1, 2";
 
 struct names {
-    struct buf schemas, tables; /* in pairs */
+    struct buf schemas, tables, now, others; /* each a list, as long as the others */
     struct buf columns;
 };
 
+/* NULL: NULL */
 static void put(struct buf *out, const char *name)
 {
-    char *literal = sql_quote_literal(name);
+    char *literal = name ? sql_quote_literal(name) : mem_strdup("NULL");
 
     buf_printf(out, "%s%s", out->len ? ", " : "", literal);
     free(literal);
@@ -82,6 +89,8 @@ static void collect(const struct eng_migration *m, struct names *names)
     for (size_t i = 0; i < m->nlocked; i++) {
         put(&names->schemas, m->locked[i].schema);
         put(&names->tables, m->locked[i].name);
+        put(&names->now, eng_locked_called(m, &m->locked[i]).name);
+        put(&names->others, eng_locked_called(m, &m->locked[i]).other);
     }
     for (size_t t = 0; t < m->plan->ntables; t++) {
         for (size_t i = 0; i < m->plan->tables[t].nduals; i++) {
@@ -99,19 +108,21 @@ static void collect(const struct eng_migration *m, struct names *names)
 
 static enum rc read_names(struct eng_engine *engine, const struct names *names, struct err *err)
 {
-    const char *schemas = names->schemas.data, *tables = names->tables.data;
+    char *lists =
+        mem_printf("ARRAY[%s]::name[], ARRAY[%s]::name[], ARRAY[%s]::name[], "
+                   "ARRAY[%s]::name[]",
+                   names->schemas.data, names->tables.data, names->now.data, names->others.data);
     struct eng_sight *sight = &engine->sight;
-    PGresult *columns, *namesakes, *access;
+    PGresult *columns, *namesakes = NULL, *access = NULL;
 
-    columns = conn_query(&engine->work, err, columns_sql, schemas, tables);
-    if (!columns)
-        return RC_ERR;
-    namesakes =
-        conn_query(&engine->work, err, namesakes_sql, names->columns.len ? names->columns.data : "",
-                   schemas, tables, schemas, tables, SIGHT_NAMESAKES_MAX + 1);
-    access = namesakes
-                 ? conn_query(&engine->work, err, access_sql, schemas, tables, SIGHT_ACCESS_MAX)
-                 : NULL;
+    columns = conn_query(&engine->work, err, columns_sql, lists);
+    if (columns)
+        namesakes = conn_query(&engine->work, err, namesakes_sql,
+                               names->columns.len ? names->columns.data : "", lists, lists, lists,
+                               SIGHT_NAMESAKES_MAX + 1);
+    if (namesakes)
+        access = conn_query(&engine->work, err, access_sql, lists, lists, SIGHT_ACCESS_MAX);
+    free(lists);
     if (!access) {
         PQclear(columns);
         PQclear(namesakes);
@@ -146,6 +157,8 @@ enum rc sight_read(struct eng_engine *engine, struct err *err)
         sight_forget(&engine->sight);
     buf_fini(&names.schemas);
     buf_fini(&names.tables);
+    buf_fini(&names.now);
+    buf_fini(&names.others);
     buf_fini(&names.columns);
     return rc;
 }

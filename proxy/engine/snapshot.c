@@ -234,6 +234,8 @@ static void write_meaning(struct snapshot *snap, const struct sql_table_rule *ru
     means(snap, rule->reversed ? 'r' : 'f', rule->name);
     means(snap, 'm', rule->migration);
     buf_append_str(&snap->meaning, rule->going ? "g" : "");
+    if (rule->other_name)
+        means(snap, 'o', rule->other_name);
     columns_mean(snap, rule->columns, rule->ncolumns);
     for (size_t i = 0; i < rule->ntwins; i++)
         means(snap, '=', rule->twins[i].old_name);
@@ -312,6 +314,20 @@ static bool is_going(const struct eng_plan *plan, const struct eng_locked *locke
     return going;
 }
 
+/* The other name, as long as no other relation has it: that one would be meant. */
+static const char *other_name(const struct eng_sight *sight, const struct eng_migration *m,
+                              const struct eng_locked *locked)
+{
+    const char *other = eng_locked_called(m, locked).other;
+    const PGresult *res = sight->namesakes;
+
+    for (int r = 0; other && res && r < PQntuples(res); r++)
+        if (strcmp(res_text(res, r, 1), other) == 0 &&
+            strcmp(res_text(res, r, 0), locked->schema) == 0)
+            return NULL;
+    return other;
+}
+
 static void add_rule(struct snapshot *snap, const struct eng_sight *sight, struct eng_migration *m,
                      struct eng_locked *locked)
 {
@@ -342,7 +358,8 @@ static void add_rule(struct snapshot *snap, const struct eng_sight *sight, struc
     rule = (struct sql_table_rule){.tag = eng_usage_tag(m, (size_t)(locked - m->locked)),
                                    .migration = m->name,
                                    .schema = locked->schema,
-                                   .name = locked->name,
+                                   .name = eng_locked_called(m, locked).name,
+                                   .other_name = other_name(sight, m, locked),
                                    .old_columns = olds,
                                    .new_columns = news,
                                    .relatives = relatives,

@@ -67,13 +67,14 @@ static const struct {
     DOUBT("left_star", STAR, "a star whose columns cannot be listed"),
     DOUBT("left_join", JOIN, "a join by names"),
     DOUBT("left_clause", CLAUSE, "a clause around what would be edited"),
+    DOUBT("left_table", TABLE, "a table's other name as a type, or in a text"),
     ROW("held_now", held_now, false, "sessions held at the gate"),
     ROW("bytes_from_client", from_client, true, "received from clients"),
     ROW("bytes_to_client", to_client, true, "sent to clients"),
     ROW("bytes_from_server", from_server, true, "received from the upstream"),
     ROW("bytes_to_server", to_server, true, "sent to the upstream"),
 };
-static_assert(SQL_DOUBT_CLAUSE + 1 == SQL_DOUBTS, "a doubt without a row");
+static_assert(SQL_DOUBT_TABLE + 1 == SQL_DOUBTS, "a doubt without a row");
 static_assert(ARRAY_LEN(rows) <= SESS_TOTALS_MAX, "more rows than a sample holds");
 
 void sess_stats_add(const struct sess_worker_counters *c, uint64_t *totals)

@@ -52,6 +52,9 @@ static int by_place(const void *a, const void *b)
 
     if (x->at != y->at)
         return x->at < y->at ? -1 : 1;
+    if (!x->removed !=
+        !y->removed) /* what replaces bytes comes behind what goes in front of them */
+        return x->removed ? 1 : -1;
     return x->number < y->number ? -1 : x->number > y->number;
 }
 

@@ -14,7 +14,8 @@
 
 struct sql_edit {
     uint32_t at, removed;
-    uint32_t number; /* edits at one place are applied in the order in which they were made */
+    uint32_t number; /* of edits at one place those that remove bytes are last, others in the order
+                        of making */
     uint32_t moved;  /* as in struct sql_splice */
     char *text;      /* owned */
 };

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "called.h"
 #include "walk.h"
 
 static const struct sql_node *get(const struct sql_node *node, const char *key)
@@ -69,7 +70,7 @@ void sql_from_add(struct sql_work *w, struct sql_scope *scope, const struct sql_
     if (!kind)
         return;
     if (!strcmp(kind, "RangeVar"))
-        sql_scope_add_range(w, scope, node, false);
+        sql_called_put(w, sql_scope_add_range(w, scope, node, false), true);
     else if (!strcmp(kind, "JoinExpr"))
         add_join(w, scope, node);
     else if (!strcmp(kind, "RangeSubselect"))

@@ -107,11 +107,37 @@ static enum member member_of(const struct sql_node *member)
 static bool may_be(const struct rule *rule, const char *schema, const char *name,
                    enum sql_meaning meaning, const struct rule *meant)
 {
-    if (strcmp(rule->name, name) != 0)
+    if (!sql_rule_is_called(rule, name))
         return false;
     if (schema)
         return !strcmp(rule->schema, schema);
     return meaning == SQL_MEANS_PERHAPS || rule == meant;
+}
+
+/* Relatives have the name that they had when the table was planned. */
+static bool is_relative(const struct sql_rules *rules, const struct rule *rule, const char *name)
+{
+    if (in_names(rule->relatives, name))
+        return true;
+    for (size_t i = 0; rules->nothers && i < rules->n; i++) {
+        const struct rule *r = &rules->tables[i];
+
+        if (r->other && sql_rule_is_called(r, name) &&
+            (in_names(rule->relatives, r->name) || in_names(rule->relatives, r->other)))
+            return true;
+    }
+    return false;
+}
+
+/* Of a table that changes its name: which of the two is it? */
+static void see_name(struct walk *w, const struct rule *rule, const char *name)
+{
+    if (!rule->other)
+        return;
+    if (sql_rule_is_other(rule, name) == rule->reversed)
+        w->old_c |= sql_work_bit(rule);
+    else
+        w->new_c |= sql_work_bit(rule);
 }
 
 static void see_relation(struct walk *w, const struct sql_node *node, const char *name)
@@ -126,10 +152,12 @@ static void see_relation(struct walk *w, const struct sql_node *node, const char
         const struct rule *rule = &w->rules->tables[i];
         uint64_t bit = UINT64_C(1) << i;
 
-        if (may_be(rule, schema, name, meaning, meant))
+        if (may_be(rule, schema, name, meaning, meant)) {
             w->named |= bit;
-        else if (!in_names(rule->relatives, name))
+            see_name(w, rule, name);
+        } else if (!is_relative(w->rules, rule, name)) {
             continue;
+        }
         w->verdict->touches |= bit;
         if (w->depth_prepare)
             w->verdict->prepares |= bit;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "called.h"
 #include "record.h"
 #include "segue/base/mem.h"
 #include "segue/sql/expr.h"
@@ -278,6 +279,8 @@ static void qualified(struct sql_work *w, struct sql_scope *scope, const struct 
     }
     if (n > 2 || is_system(column))
         place->fixed = true;
+    if (place->kind == SQL_PLACE_MIGRATING)
+        sql_called_qualified(w, place, ref);
     if (!place->qualified_only)
         use(w, place, column, flags);
 }

@@ -164,6 +164,35 @@ static bool decided_by(const struct sql_rules *rules, const char *schema, const 
     return use == USE_YES;
 }
 
+/* What the name means to those who do not know of the migration, which is to give it to a table:
+ * another relation, perhaps, as long as the table does not have it. */
+static bool meant_another(const struct sql_rules *rules, const struct schemas *schemas,
+                          const char *role, const char *name, unsigned digit)
+{
+    const struct rule *rule =
+        digit >= DIGIT_RULES ? sql_rules_named(rules, name, digit - DIGIT_RULES) : NULL;
+
+    if (!rule || rule->reversed || !sql_rule_is_other(rule, name))
+        return false;
+    for (size_t i = 0; i < schemas->n; i++) {
+        const char *schema = schemas->names[i];
+
+        if (!strcmp(schema, "$user"))
+            schema = role;
+        if (!schema ||
+            (strcmp(schema, rule->schema) != 0 && digit_in(rules, schema, name) != DIGIT_PERHAPS))
+            return true;
+    }
+    return false;
+}
+
+static unsigned certain(const struct sql_rules *rules, const struct schemas *schemas,
+                        const char *role, const char *name, unsigned digit)
+{
+    return digit > DIGIT_MAX || meant_another(rules, schemas, role, name, digit) ? DIGIT_PERHAPS
+                                                                                 : digit;
+}
+
 static unsigned digit_of(const struct sql_rules *rules, const struct schemas *schemas,
                          const char *role, const char *name)
 {
@@ -181,11 +210,11 @@ static unsigned digit_of(const struct sql_rules *rules, const struct schemas *sc
         if (!schema)
             return DIGIT_PERHAPS;
         if (decided_by(rules, schema, role, name, &digit))
-            return digit <= DIGIT_MAX ? digit : DIGIT_PERHAPS;
+            return certain(rules, schemas, role, name, digit);
     }
-    if (digit > DIGIT_MAX)
-        return DIGIT_PERHAPS;
-    return digit == DIGIT_PERHAPS ? DIGIT_OTHER : digit; /* none: the server will say so */
+    if (digit == DIGIT_PERHAPS)
+        return DIGIT_OTHER; /* none: the server will say so */
+    return certain(rules, schemas, role, name, digit);
 }
 
 /* ---- all names ---- */

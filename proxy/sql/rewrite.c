@@ -81,6 +81,7 @@ const char *sql_doubt_text(enum sql_doubt doubt)
         [SQL_DOUBT_STAR] = "a star whose columns cannot be listed",
         [SQL_DOUBT_JOIN] = "a join by names beside what forbids a sub-select",
         [SQL_DOUBT_CLAUSE] = "a clause around what would be edited",
+        [SQL_DOUBT_TABLE] = "a table's other name as a type, or in a text that names a relation",
     };
 
     static_assert(ARRAY_LEN(texts) == SQL_DOUBTS, "a doubt without a text");

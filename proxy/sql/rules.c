@@ -60,6 +60,7 @@ static void rule_fini(struct rule *rule)
     free(rule->migration);
     free(rule->schema);
     free(rule->name);
+    free(rule->other);
     free(rule->state);
     free(rule->progress);
     mem_strlist_free(rule->old_columns);
@@ -72,7 +73,7 @@ static void rule_fini(struct rule *rule)
 const struct rule *sql_rules_named(const struct sql_rules *rules, const char *name, size_t i)
 {
     for (size_t t = 0; t < rules->n; t++)
-        if (!strcmp(rules->tables[t].name, name) && i-- == 0)
+        if (sql_rule_is_called(&rules->tables[t], name) && i-- == 0)
             return &rules->tables[t];
     for (size_t p = 0; p < rules->npartitions; p++)
         if (!strcmp(rules->partitions[p].name, name) && i-- == 0)
@@ -98,6 +99,27 @@ static void contest_if_second(struct sql_rules *rules, const char *name)
 
 /* ---- tables ---- */
 
+static bool has_sides(const struct rule *rule)
+{
+    for (size_t i = 0; i < rule->ncolumns; i++)
+        if (rule->columns[i].sight != SQL_SEEN_BY_BOTH)
+            return true;
+    return *rule->old_columns || *rule->new_columns || rule->ntwins;
+}
+
+/* Of text that the parser does not understand, the search tells which name it has. */
+static void add_other(struct sql_rules *rules, struct rule *rule, const char *name)
+{
+    uint64_t mask = UINT64_C(1) << rule->bit;
+
+    rule->other = mem_strdup(name);
+    rule->sideless = !has_sides(rule);
+    sql_search_add(&rules->names, name, mask);
+    sql_search_add(rule->reversed ? &rules->old_columns : &rules->new_columns, name, mask);
+    sql_search_add(rule->reversed ? &rules->new_columns : &rules->old_columns, rule->name, mask);
+    rules->nothers++;
+}
+
 int sql_rules_add(struct sql_rules *rules, const struct sql_table_rule *table)
 {
     struct rule *rule;
@@ -120,14 +142,20 @@ int sql_rules_add(struct sql_rules *rules, const struct sql_table_rule *table)
     rule->early = table->early;
     rule->reversed = table->reversed;
     rule->going = table->going;
+    rule->other = NULL;
+    rule->sideless = false;
     copy_columns(rule, table->columns, table->ncolumns);
     copy_twins(rule, table);
     sql_search_add(&rules->names, rule->name, mask);
     search_add_list(&rules->names, rule->relatives, mask);
     search_add_list(&rules->old_columns, rule->old_columns, mask);
     search_add_list(&rules->new_columns, rule->new_columns, mask);
+    if (table->other_name)
+        add_other(rules, rule, table->other_name);
     rules->n++;
     contest_if_second(rules, rule->name);
+    if (rule->other)
+        contest_if_second(rules, rule->other);
     return rule->bit;
 }
 
@@ -144,6 +172,7 @@ void sql_rules_add_partition(struct sql_rules *rules, int bit,
     rule->migration = mem_strdup(table->migration);
     rule->schema = mem_strdup(partition->schema);
     rule->name = mem_strdup(partition->name);
+    rule->other = NULL;
     rule->state = mem_strdup(table->state);
     rule->progress = mem_strdup(table->progress);
     rule->old_columns = mem_strlist_copy((const char *const *)table->old_columns);
@@ -265,14 +294,15 @@ struct sql_tags sql_rules_turned(const struct sql_rules *rules, uint64_t tables)
     uint64_t turned = 0;
 
     for (size_t i = 0; rules && i < rules->n; i++)
-        turned |= rules->tables[i].reversed ? UINT64_C(1) << i : 0;
+        if (rules->tables[i].reversed && !rules->tables[i].sideless)
+            turned |= UINT64_C(1) << i;
     return sql_rules_tags(rules, tables & turned);
 }
 
 int sql_rules_find(const struct sql_rules *rules, const char *schema, const char *name)
 {
     for (size_t i = 0; rules && i < rules->n; i++)
-        if (!strcmp(rules->tables[i].schema, schema) && !strcmp(rules->tables[i].name, name))
+        if (!strcmp(rules->tables[i].schema, schema) && sql_rule_is_called(&rules->tables[i], name))
             return (int)i;
     return -1;
 }
@@ -301,14 +331,20 @@ static bool same_names(char **a, char **b)
     return !*a && !*b;
 }
 
+/* Its name may have turned since. */
+static bool same_table(const struct rule *a, const struct rule *b)
+{
+    return !strcmp(a->schema, b->schema) &&
+           (sql_rule_is_called(a, b->name) || sql_rule_is_called(b, a->name)) &&
+           same_names(a->relatives, b->relatives);
+}
+
 bool sql_rules_same_tables(const struct sql_rules *a, const struct sql_rules *b)
 {
     if (!a || !b || a->n != b->n)
         return false;
     for (size_t i = 0; i < a->n; i++)
-        if (strcmp(a->tables[i].schema, b->tables[i].schema) != 0 ||
-            strcmp(a->tables[i].name, b->tables[i].name) != 0 ||
-            !same_names(a->tables[i].relatives, b->tables[i].relatives))
+        if (!same_table(&a->tables[i], &b->tables[i]))
             return false;
     return true;
 }
@@ -323,10 +359,13 @@ bool sql_rules_retypes(const struct sql_rules *rules, uint64_t tables)
 
 enum sql_side sql_rules_side(const struct sql_rules *rules, uint64_t tables)
 {
-    bool old_side = false, new_side = false;
+    bool old_side = false, new_side = false, sided = false;
 
+    /* a table that has the same columns for both goes along with the others */
+    for (size_t i = 0; rules && i < rules->n; i++)
+        sided |= (tables & (UINT64_C(1) << i)) && !rules->tables[i].sideless;
     for (size_t i = 0; rules && i < rules->n; i++) {
-        if (!(tables & (UINT64_C(1) << i)))
+        if (!(tables & (UINT64_C(1) << i)) || (rules->tables[i].sideless && sided))
             continue;
         new_side |= rules->tables[i].reversed;
         old_side |= !rules->tables[i].reversed;
@@ -365,7 +404,7 @@ struct sql_rules_ends sql_rules_ended(const struct sql_rules *before, const stru
         const struct rule *rule = &before->tables[i];
         int bit = sql_rules_find(after, rule->schema, rule->name);
 
-        if (bit >= 0 && after->tables[bit].tag == rule->tag)
+        if (rule->sideless || (bit >= 0 && after->tables[bit].tag == rule->tag))
             continue;
         ends.new_stays |= rule->reversed;
         ends.old_stays |= !rule->reversed;

@@ -3,6 +3,7 @@
 #define SEGUE_SQL_RULES_PRIVATE_H
 
 #include <stdatomic.h>
+#include <string.h>
 
 #include "search.h"
 #include "segue/sql/rules.h"
@@ -22,14 +23,28 @@ struct rule {
     int bit;
     uint64_t tag;
     char *migration, *schema, *name, *state, *progress;
+    char *other; /* the name of the other side; NULL: there is none */
     char **old_columns, **new_columns, **relatives; /* NULL-terminated */
     struct rule_column *columns;
     size_t ncolumns;
     struct rule_twin *twins;
     size_t ntwins;
     bool early, reversed, going;
-    bool retypes; /* a column changes its type: names and places are not the catalog's for good */
+    bool retypes;  /* a column changes its type: names and places are not the catalog's for good */
+    bool sideless; /* it only changes its name: both sides see the same columns */
 };
+
+/* Is that the name of the other side, of a table that has another one now? */
+static inline bool sql_rule_is_other(const struct rule *rule, const char *name)
+{
+    return rule->other && !strcmp(rule->other, name);
+}
+
+/* Does the name mean the table, in its schema? */
+static inline bool sql_rule_is_called(const struct rule *rule, const char *name)
+{
+    return !strcmp(rule->name, name) || sql_rule_is_other(rule, name);
+}
 
 struct namesake {
     char *schema, *name;
@@ -44,6 +59,7 @@ struct sql_rules {
     uint64_t epoch;
     _Atomic unsigned refs;
     size_t n;
+    size_t nothers; /* tables with a name of the other side */
     struct rule tables[SQL_RULES_TABLES_MAX];
     struct sql_search names;       /* tables and relatives */
     struct sql_search old_columns; /* for text the parser does not understand */

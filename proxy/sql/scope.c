@@ -39,7 +39,7 @@ static const struct rule *find_among(const struct rule *rules, size_t n, const c
                                      const char *name)
 {
     for (size_t i = 0; i < n; i++)
-        if (!strcmp(rules[i].name, name) && !strcmp(rules[i].schema, schema))
+        if (sql_rule_is_called(&rules[i], name) && !strcmp(rules[i].schema, schema))
             return &rules[i];
     return NULL;
 }
@@ -84,6 +84,7 @@ struct sql_place *sql_scope_add_range(struct sql_work *w, struct sql_scope *scop
     } else if (rule) {
         place->kind = SQL_PLACE_MIGRATING;
         place->rule = rule;
+        place->other = sql_rule_is_other(rule, name);
         if (!rule->ncolumns)
             sql_work_doubt(w, SQL_DOUBT_COLUMNS);
         if (sql_tree_get(range, "catalogname"))

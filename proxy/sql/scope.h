@@ -26,6 +26,7 @@ struct sql_place {
     bool qualified_only;            /* `excluded` */
     bool fixed; /* TABLESAMPLE, system columns, three-part names: stays a table */
     bool wrap;  /* is to become a sub-select of what the session sees */
+    bool other; /* MIGRATING, under the name of the other side (called.h) */
 };
 
 struct sql_cte {

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "called.h"
 #include "name.h"
 #include "record.h"
 #include "segue/base/buf.h"
@@ -203,8 +204,12 @@ static void named_star(struct sql_work *w, struct sql_scope *scope, const struct
     struct sql_place *place = star_place(scope, star, &qualifier);
     struct buf text = {0};
 
-    if (!place || place->kind != SQL_PLACE_MIGRATING || !sql_place_hides(w, place))
+    if (!place || place->kind != SQL_PLACE_MIGRATING)
         return;
+    if (!sql_place_hides(w, place)) {
+        sql_called_qualified(w, place, star);
+        return;
+    }
     sql_star_note(w, place);
     if (sql_node_size(sql_tree_get(star, "fields")) > 2) {
         place->fixed = true;
@@ -327,9 +332,8 @@ void sql_star_joins(struct sql_work *w, struct sql_scope *scope, const struct sq
     }
 }
 
-/* The tokens of a relation of FROM, without its alias: ONLY s.t, ONLY (t), t *. False: others. */
-static bool relation_tokens(const struct sql_work *w, const struct sql_node *range, size_t *first,
-                            size_t *last)
+bool sql_star_tokens(const struct sql_work *w, const struct sql_node *range, size_t *first,
+                     size_t *last)
 {
     const struct sql_tokens *tokens = &w->tokens;
     bool bracket;
@@ -355,7 +359,7 @@ static void wrap(struct sql_work *w, const struct sql_place *place)
     struct buf text = {0};
     size_t first, last;
 
-    if (!relation_tokens(w, place->range, &first, &last)) {
+    if (!sql_star_tokens(w, place->range, &first, &last)) {
         sql_work_doubt(w, SQL_DOUBT_CLAUSE);
         return;
     }
@@ -399,6 +403,9 @@ void sql_star_copy(struct sql_work *w, const struct sql_node *copy)
     size_t last = sql_tokens_at(&w->tokens, sql_tree_location(range)), seen = 0;
     struct buf text = {0};
 
+    sql_called_put(w, place, false);
+    if (place->other && sql_tree_get(copy, "whereClause"))
+        sql_work_doubt(w, SQL_DOUBT_CLAUSE);
     if (place->kind != SQL_PLACE_MIGRATING || !sql_place_hides(w, place) ||
         sql_tree_get(copy, "attlist"))
         goto out;

@@ -43,7 +43,11 @@ void sql_star_joins(struct sql_work *w, struct sql_scope *scope, const struct sq
  * `locks`: a locking clause, or GROUP BY, which knows a primary key of tables only. */
 void sql_star_wrap(struct sql_work *w, struct sql_scope *scope, bool locks);
 
-/* COPY of a table without a column list. */
+/* The tokens of a relation, without its alias: ONLY s.t, ONLY (t), t *. False: others. */
+bool sql_star_tokens(const struct sql_work *w, const struct sql_node *range, size_t *first,
+                     size_t *last);
+
+/* COPY of a table; most without a column list. */
 void sql_star_copy(struct sql_work *w, const struct sql_node *copy);
 
 #endif

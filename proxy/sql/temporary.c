@@ -14,7 +14,7 @@ static uint64_t of_range(const struct sql_rules *rules, const struct sql_node *r
     if (!name || !((kept && !strcmp(kept, "t")) || (schema && !strncmp(schema, "pg_temp", 7))))
         return 0;
     for (size_t i = 0; i < rules->n; i++)
-        if (!strcmp(rules->tables[i].name, name))
+        if (sql_rule_is_called(&rules->tables[i], name))
             tables |= UINT64_C(1) << i;
     for (size_t i = 0; i < rules->npartitions; i++)
         if (!strcmp(rules->partitions[i].name, name))

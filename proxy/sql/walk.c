@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "called.h"
 #include "from.h"
 #include "name.h"
 #include "scope.h"
@@ -142,6 +143,7 @@ static const struct rule *add_written(struct sql_work *w, struct sql_scope *scop
 {
     struct sql_place *place = sql_scope_add_range(w, scope, get(node, "relation"), true);
 
+    sql_called_put(w, place, true);
     return place->kind == SQL_PLACE_MIGRATING ? place->rule : NULL;
 }
 
@@ -476,6 +478,19 @@ static void on_stored(struct sql_work *w, struct sql_scope *scope, const struct 
     w->stored = false;
 }
 
+static void on_relations(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node)
+{
+    (void)scope;
+    sql_called_list(w, get(node, "relations"));
+    sql_called_list(w, get(node, "rels")); /* of VACUUM and ANALYZE */
+}
+
+static void on_comment(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node)
+{
+    (void)scope;
+    sql_called_object(w, get(node, "object"));
+}
+
 static void nothing(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node)
 {
     (void)w;
@@ -498,14 +513,14 @@ static const struct {
     {"ViewStmt", on_stored},
     {"DeclareCursorStmt", on_query_of},
     {"CreateTableAsStmt", on_stored},
-    /* in these a name means the same to both sides */
+    /* in these a column's name means the same to both sides */
     {"TransactionStmt", nothing},
     {"ExecuteStmt", nothing},
     {"DeallocateStmt", nothing},
     {"FetchStmt", nothing},
     {"ClosePortalStmt", nothing},
-    {"LockStmt", nothing},
-    {"TruncateStmt", nothing},
+    {"LockStmt", on_relations},
+    {"TruncateStmt", on_relations},
     {"VariableSetStmt", nothing},
     {"VariableShowStmt", nothing},
     {"DiscardStmt", nothing},
@@ -513,8 +528,8 @@ static const struct {
     {"UnlistenStmt", nothing},
     {"NotifyStmt", nothing},
     {"CheckPointStmt", nothing},
-    {"VacuumStmt", nothing},
-    {"CommentStmt", nothing},
+    {"VacuumStmt", on_relations},
+    {"CommentStmt", on_comment},
 };
 
 static void statement(struct sql_work *w, const struct sql_node *stmt)
@@ -534,4 +549,5 @@ void sql_walk(struct sql_work *w, const struct sql_node *tree)
 {
     SQL_NODE_EACH_ITEM(item, get(tree, "stmts"))
         statement(w, get(item, "stmt"));
+    sql_called_doubts(w, tree);
 }

@@ -153,7 +153,6 @@ REFUSED = {
                   "it is a partition"),
     "view, not table": ({"drop_table": {"name": "v"}}, "CREATE VIEW v AS SELECT 1", "it is not a table"),
     "no table": ({"drop_table": {"name": "nope"}}, "SELECT 1", 'operations[0].drop_table.name: there is no table nope'),
-    "rename": ({"rename_table": {"from": "t", "to": "u"}}, "SELECT 1", "a table has one name"),
     "index of a constraint": ({"drop_index": {"name": "t_pkey"}}, "SELECT 1", "constraint t_pkey needs it"),
     "index of a key": ({"drop_index": {"name": "u"}}, "CREATE UNIQUE INDEX u ON t (n); CREATE TABLE o (r int REFERENCES t (n))",
                        "constraint o_r_fkey on table o needs it"),

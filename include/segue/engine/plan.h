@@ -92,6 +92,7 @@ struct eng_dual {
 
 struct eng_table {
     char *schema, *name;
+    char *renamed; /* what it is called from the cut-over on; NULL: it keeps its name */
     uint32_t oid;
     char relkind;      /* 'r' or 'p' */
     char *guard;       /* name of the guard function in schema segue; trigger is "~segue_guard" */
@@ -109,6 +110,7 @@ struct eng_note { /* a warning or a refusal, for plan's output */
     char *object; /* "view public.v_checks" */
     char *text;   /* why */
     char *hint;   /* what to do */
+    char *sql;    /* the statements for that, or NULL */
 };
 
 struct eng_plan {

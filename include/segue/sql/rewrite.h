@@ -40,6 +40,7 @@ enum sql_doubt {
     SQL_DOUBT_STAR,      /* a star whose columns cannot be listed */
     SQL_DOUBT_JOIN,      /* NATURAL JOIN, or a list of aliases, beside what forbids a sub-select */
     SQL_DOUBT_CLAUSE,    /* ONLY, TABLESAMPLE and the like around what would be edited */
+    SQL_DOUBT_TABLE,     /* the table's other name as a type, or as a text that names a relation */
     SQL_DOUBTS
 };
 

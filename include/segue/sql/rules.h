@@ -60,6 +60,9 @@ struct sql_table_rule {
     bool early;    /* its new_columns may not be read (yet), whatever their sight */
     bool reversed; /* cut over: who follows the migration sees the new side */
     bool going;    /* complete will drop it: whoever names it uses an old name */
+    /* What the other side of the cut-over calls the table, in the same schema: it means the table,
+     * too, and `name` is put in its place. NULL: both sides say `name`. */
+    const char *other_name;
     /* For people: "backfilling", and how far it is, as a sentence. Not part of what an epoch means:
      * they may differ between two snapshots of one epoch. NULL: "". */
     const char *state, *progress;
@@ -130,10 +133,10 @@ struct sql_tags {
 };
 struct sql_tags sql_rules_tags(const struct sql_rules *rules, uint64_t tables);
 
-/* The same of those of them that are cut over. */
+/* The same of those of them that are cut over, and do not only change their name. */
 struct sql_tags sql_rules_turned(const struct sql_rules *rules, uint64_t tables);
 
-/* Bit of schema.name, or -1. */
+/* Bit of schema.name, by either of its names, or -1. */
 int sql_rules_find(const struct sql_rules *rules, const char *schema, const char *name);
 
 /* Does a column of these tables change its type under its name? */
@@ -145,7 +148,7 @@ bool sql_rules_retypes(const struct sql_rules *rules, uint64_t tables);
 void sql_rules_early_error(const struct sql_rules *rules, uint64_t tables, struct err *err);
 
 /* How have tables of `before` ended that are not in `after`, or under another tag? The two may be
- * NULL. */
+ * NULL. Of tables that only change their name, nothing is said: their columns are the same. */
 struct sql_rules_ends {
     bool old_stays; /* one has its old columns: aborted */
     bool new_stays; /* one has its new ones: completed */
