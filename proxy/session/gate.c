@@ -86,7 +86,7 @@ static void forget_verdicts(struct sess_worker *w)
         s->spoke |= s->prepares != 0;
         s->prepares = s->prepared_old = s->prepared_new = 0;
         if (w->order->rules && open)
-            sess_touch(s, SQL_TOUCH_ALL);
+            sess_touch_forget(s);
         else
             sess_untouch(s);
     }
@@ -402,10 +402,10 @@ bool sess_gate_answering(struct sess_plane *plane, uint64_t mask)
 
         pthread_mutex_lock(&w->registry_lock);
         for (struct sess *s = w->sessions; s && !found; s = s->next) {
-            uint64_t touched = atomic_load_explicit(&s->touched, memory_order_relaxed);
+            uint64_t tables = atomic_load_explicit(&s->spoken_of, memory_order_relaxed);
+            int shown = atomic_load_explicit(&s->shown, memory_order_relaxed);
 
-            found = touched != SQL_TOUCH_ALL && (touched & mask) &&
-                    atomic_load_explicit(&s->shown, memory_order_relaxed) == SHOWN_ACTIVE;
+            found = (tables & mask) && (shown == SHOWN_ACTIVE || shown == SHOWN_COPY);
         }
         pthread_mutex_unlock(&w->registry_lock);
     }

@@ -22,58 +22,6 @@
 /* Without rules the first word of a text is looked for in so much of its message. */
 #define FIRST_WORD_BYTES_MAX 256
 
-/* ---- touched tables, counted for the drain ---- */
-
-static void count_bits(struct sess_worker *w, uint64_t bits, int by)
-{
-    while (bits) {
-        int bit = __builtin_ctzll(bits);
-
-        bits &= bits - 1;
-        atomic_store_explicit(&w->touching[bit],
-                              atomic_load_explicit(&w->touching[bit], memory_order_relaxed) +
-                                  (uint32_t)by,
-                              memory_order_release);
-    }
-}
-
-static void count_touched(struct sess_worker *w, uint64_t tables, int by)
-{
-    if (tables == SQL_TOUCH_ALL)
-        atomic_store_explicit(&w->touching_all,
-                              atomic_load_explicit(&w->touching_all, memory_order_relaxed) +
-                                  (uint32_t)by,
-                              memory_order_release);
-    else
-        count_bits(w, tables, by);
-}
-
-void sess_touch(struct sess *s, uint64_t tables)
-{
-    uint64_t before = atomic_load_explicit(&s->touched, memory_order_relaxed);
-    uint64_t after = before | tables;
-
-    if (after == before)
-        return;
-    if (after == SQL_TOUCH_ALL) {
-        count_touched(s->worker, after, 1); /* up before down: never a moment of zero */
-        count_touched(s->worker, before, -1);
-    } else {
-        count_touched(s->worker, after & ~before, 1);
-    }
-    atomic_store_explicit(&s->touched, after, memory_order_relaxed);
-}
-
-void sess_untouch(struct sess *s)
-{
-    uint64_t before = atomic_load_explicit(&s->touched, memory_order_relaxed);
-
-    if (!before)
-        return;
-    count_touched(s->worker, before, -1);
-    atomic_store_explicit(&s->touched, 0, memory_order_relaxed);
-}
-
 /* ---- the gate ---- */
 
 /* Between requests with answers on their way nobody knows yet whether a transaction is open: wait
@@ -194,6 +142,15 @@ static void note_passed(struct sess *s, const struct sql_verdict *v,
         COUNT(s->worker->counters.doubts[rewrite->doubt], 1);
 }
 
+/* What an EXECUTE runs may have been rewritten, too; sess_touch knows of what else has passed. */
+static void note_spoken(struct sess *s, const struct sql_verdict *v,
+                        const struct sql_rewrite *rewrite, const struct sess_names *names)
+{
+    if (v->executes)
+        sess_speak_of(s, (names->executes ? names->touches : SQL_TOUCH_ALL) |
+                             (rewrite ? rewrite->verdict.touches : 0));
+}
+
 /* The same of one that is too long to be read. */
 static void note_unread(struct sess *s, const struct wire_frame *frame, const char *msg,
                         size_t avail)
@@ -266,6 +223,7 @@ static enum sess_look look_query(struct sess *s, const struct wire_frame *frame,
     look = admit(s, v.touches, v.begins);
     if (look != SESS_LOOK_PASS)
         return look;
+    note_spoken(s, &v, rewrite, &names);
     note_passed(s, &v, rewrite, 1, query.text, query.len);
     if (rc != RC_OK)
         note_unread(s, frame, msg, avail);
@@ -337,6 +295,7 @@ static enum sess_look look_parse(struct sess *s, const struct wire_frame *frame,
         sess_rewrite_parse_unknown(s);
         return SESS_LOOK_PASS;
     }
+    note_spoken(s, &v, rewrite, &names);
     note_passed(s, &v, rewrite, 0, read.text, read.text_len);
     if (v.moves && !sess_rewriting(s))
         sess_path_unseen(s->path); /* nobody will know what a Bind of it runs */
@@ -446,6 +405,7 @@ static enum sess_look look_statement(struct sess *s, uint8_t type, const char *p
     look = admit(s, statement->seen.verdict.touches, statement->seen.verdict.begins);
     if (look != SESS_LOOK_PASS)
         return look;
+    note_spoken(s, &statement->seen.verdict, NULL, &names);
     if (type == 'B') /* to be described is not to be used */
         sess_usage_note(s, &statement->seen, 1, statement->text, statement->text_len);
     if (again)

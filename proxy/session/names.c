@@ -46,11 +46,15 @@ bool sess_names_judge(struct sess *s, struct sess_names *names)
     struct sess_statement *statement = NULL;
     bool again = false;
 
+    names->touches = names->read.lost ? SQL_TOUCH_ALL : 0;
     for (size_t i = 0; names->executes && i < names->read.n; i++) {
         statement = executed(s, names, i);
+        if (!statement && names->read.v[i].kind == SQL_NAMED_EXECUTE)
+            names->touches = SQL_TOUCH_ALL;
         if (!statement)
             continue;
         sess_judge_again(s, statement);
+        names->touches |= statement->seen.verdict.touches;
         s->prepares |= statement->seen.verdict.touches;
         s->prepared_old |= statement->seen.verdict.old_names;
         s->prepared_new |= statement->seen.verdict.new_names;

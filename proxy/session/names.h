@@ -15,9 +15,10 @@
 
 struct sess_names {
     struct sql_names read;
-    bool executes;  /* one or more of them is an EXECUTE */
-    bool changed;   /* of a statement that cannot be prepared again as it was */
-    bool arguments; /* an error may be about those of an EXECUTE, not about what it executes */
+    bool executes;    /* one or more of them is an EXECUTE */
+    bool changed;     /* of a statement that cannot be prepared again as it was */
+    bool arguments;   /* an error may be about those of an EXECUTE, not about what it executes */
+    uint64_t touches; /* of what they execute; SQL_TOUCH_ALL: one of that is not known */
 };
 
 /* Without rules: could the first byte begin such a text? */

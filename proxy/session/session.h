@@ -150,6 +150,9 @@ struct sess {
     _Atomic int64_t since_us; /* the open transaction's start; 0: none */
     _Atomic int64_t held_us;  /* held since; 0: not */
     _Atomic uint64_t touched; /* tables the open transaction may have touched */
+    /* Tables of which segue may have named columns in what it sent for this transaction: those of
+     * `touched`, without what was touched because nobody could look into it. */
+    _Atomic uint64_t spoken_of;
 };
 
 enum sess_shown {
@@ -271,8 +274,13 @@ enum sess_look sess_look(struct sess *s, const struct wire_frame *frame, const c
 void sess_judge(struct sess *s, struct sess_statement *statement, const struct sql_verdict *v,
                 const struct sql_rewrite *rewrite);
 uint64_t sess_ask_for_rules(struct sess *s); /* the catalog has changed; gate.c */
+/* touch.c */
 void sess_touch(struct sess *s, uint64_t tables);
 void sess_untouch(struct sess *s);
+void sess_touch_forget(struct sess *s); /* an open transaction, and bits have another meaning now */
+/* What passes may have been written by segue, and name columns of these tables. sess_touch says so
+ * of all that it is told, but of SQL_TOUCH_ALL. */
+void sess_speak_of(struct sess *s, uint64_t tables);
 void sess_forget_statement(struct sess *s, const char *name); /* the server has dropped it */
 void sess_forget_statements(struct sess *s);
 

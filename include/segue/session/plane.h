@@ -122,8 +122,8 @@ void sess_gate_open(struct sess_plane *plane, struct sess_gate_report *report);
  * written to pids (at most max). For naming who is being waited for. */
 size_t sess_gate_waiting_for(struct sess_plane *plane, uint64_t mask, int32_t *pids, size_t max);
 
-/* Does a session that is known to have touched one of these tables (not one of which nothing is
- * known) wait for an answer? */
+/* Does a session wait for an answer to what segue may have written, with columns of these tables?
+ * (Not one of which nothing more is known than that it may touch them.) */
 bool sess_gate_answering(struct sess_plane *plane, uint64_t mask);
 
 /* ---- 3. observations ---- */

@@ -1,0 +1,75 @@
+/*
+ * Which tables a session's open transaction may have touched, counted for the drain; and of which
+ * of them segue may have named columns in what it sent (gate.c: who drops a column waits for that).
+ */
+#include "worker.h"
+
+static void count_bits(struct sess_worker *w, uint64_t bits, int by)
+{
+    while (bits) {
+        int bit = __builtin_ctzll(bits);
+
+        bits &= bits - 1;
+        atomic_store_explicit(&w->touching[bit],
+                              atomic_load_explicit(&w->touching[bit], memory_order_relaxed) +
+                                  (uint32_t)by,
+                              memory_order_release);
+    }
+}
+
+static void count_touched(struct sess_worker *w, uint64_t tables, int by)
+{
+    if (tables == SQL_TOUCH_ALL)
+        atomic_store_explicit(&w->touching_all,
+                              atomic_load_explicit(&w->touching_all, memory_order_relaxed) +
+                                  (uint32_t)by,
+                              memory_order_release);
+    else
+        count_bits(w, tables, by);
+}
+
+void sess_speak_of(struct sess *s, uint64_t tables)
+{
+    uint64_t before = atomic_load_explicit(&s->spoken_of, memory_order_relaxed);
+
+    if (tables & ~before)
+        atomic_store_explicit(&s->spoken_of, before | tables, memory_order_relaxed);
+}
+
+void sess_touch(struct sess *s, uint64_t tables)
+{
+    uint64_t before = atomic_load_explicit(&s->touched, memory_order_relaxed);
+    uint64_t after = before | tables;
+
+    if (tables != SQL_TOUCH_ALL)
+        sess_speak_of(s, tables);
+    if (after == before)
+        return;
+    if (after == SQL_TOUCH_ALL) {
+        count_touched(s->worker, after, 1); /* up before down: never a moment of zero */
+        count_touched(s->worker, before, -1);
+    } else {
+        count_touched(s->worker, after & ~before, 1);
+    }
+    atomic_store_explicit(&s->touched, after, memory_order_relaxed);
+}
+
+void sess_untouch(struct sess *s)
+{
+    uint64_t before = atomic_load_explicit(&s->touched, memory_order_relaxed);
+
+    if (!before)
+        return;
+    count_touched(s->worker, before, -1);
+    atomic_store_explicit(&s->touched, 0, memory_order_relaxed);
+    atomic_store_explicit(&s->spoken_of, 0, memory_order_relaxed);
+}
+
+void sess_touch_forget(struct sess *s)
+{
+    bool spoke = atomic_load_explicit(&s->spoken_of, memory_order_relaxed) != 0;
+
+    sess_touch(s, SQL_TOUCH_ALL);
+    if (spoke)
+        sess_speak_of(s, SQL_TOUCH_ALL);
+}

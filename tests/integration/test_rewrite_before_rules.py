@@ -1,0 +1,156 @@
+"""Transactions that were open before segue knew of any migration, and in flight when a column is dropped.
+
+Of what such a transaction has touched nobody knows. What it sends later is rewritten all the same, and may wait in the
+server for another statement's lock, so that it comes to the table behind whoever drops the column that it names.
+"""
+
+import select
+import threading
+from contextlib import contextmanager
+
+import pytest
+from lib.answers import fields, kinds, only
+from lib.rawwire import SYNC, Raw, bind, execute, parse, query
+from lib.tables import RENAME, make_items
+from lib.wait import until
+
+pytestmark = pytest.mark.one_version
+
+NAME = RENAME["name"]
+OTHER = {"name": "other", "operations": [{"rename_column": {"table": "orders", "from": "label", "to": "title"}}]}
+WAITS = "SELECT n FROM locked WHERE n = 1 FOR UPDATE"
+INSERT = "INSERT INTO items (id, label) VALUES (100, 'late')"
+STAR = "SELECT * FROM items WHERE id = 1"
+ASKS = "SELECT count(*) FROM items"
+
+
+@pytest.fixture
+def proxy(db, segue):
+    make_items(db, 10)
+    db.sql("CREATE TABLE locked (n int); INSERT INTO locked VALUES (1);"
+           "CREATE TABLE orders (id bigint PRIMARY KEY, label text)")
+    return segue(db, cutover_drain_ms=30000, gate_hold_max_ms=40000, workers=1)
+
+
+@contextmanager
+def held(db, by):
+    """Nobody else gets the row of `locked` until the block ends; `by`: a session that waits for it in the block."""
+    with db.connect(autocommit=False) as locker:
+        locker.execute(WAITS)
+        by()
+        until("the statement to wait for the lock", lambda: db.one(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"))
+        yield
+        locker.rollback()
+
+
+class Command(threading.Thread):
+    """A command of segue's that goes on in the background."""
+
+    def __init__(self, proxy, *args):
+        super().__init__()
+        self.proxy, self.args, self.code = proxy, args, None
+        self.start()
+
+    def run(self):
+        self.code = self.proxy.cli(*self.args, check=None).code
+
+
+def dropped(db, column):
+    return db.one("SELECT count(*) = 0 FROM pg_attribute WHERE attrelid = 'items'::regclass AND attname = %s", column)
+
+
+def waited_for(db, proxy, column, second):
+    """The drop waits, and holds who would begin a transaction; else it is done, and so is the test. `second` asks something
+    again and again, until it is held: its answer is still to be read."""
+    second.send(query(ASKS))
+
+    def probe():
+        if dropped(db, column) or any(row["state"] == "held" for row in proxy.console("SHOW SESSIONS")):
+            return True
+        if select.select([second.sock], [], [], 0)[0]:
+            assert in_order(second) == "TDCZI"
+            second.send(query(ASKS))
+        return False
+
+    until("the gate", probe)
+    assert not dropped(db, column)
+
+
+WAYS = {
+    "one message": lambda text: [query(f"{WAITS}; {text}")],
+    "two messages": lambda text: [query(WAITS), query(text)],
+    "extended": lambda text: [parse(WAITS), bind(), execute(), parse(text, "s"), bind("s"), execute(), SYNC],
+}
+
+
+def in_order(late, n=1):
+    answers = [got for _ in range(n) for got in late.answers()]
+    assert "E" not in kinds(answers), [fields(body) for body in only(answers, "E")]
+    return kinds(answers)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_a_transaction_from_before_the_rules_has_in_flight_is_waited_for(db, proxy, way):
+    """An abort drops the new column, which the INSERT writes as well."""
+    with Raw(proxy.port).login(db.name) as late, Raw(proxy.port).login(db.name) as second:
+        late.send(query("BEGIN")).answers()
+        proxy.ready(RENAME)
+        messages = WAYS[way](INSERT)
+        with held(db, lambda: late.send(*messages)):
+            abort = Command(proxy, "abort", NAME)
+            waited_for(db, proxy, "title", second)
+        in_order(late, 2 if way == "two messages" else 1)
+        late.send(query("COMMIT")).answers()
+        abort.join()
+        assert abort.code == 0 and dropped(db, "title")
+        in_order(second)
+    assert db.sql("SELECT id, label FROM items WHERE id > 10 ORDER BY id") == [(100, "late")]
+
+
+@pytest.mark.parametrize("prepared", [False, True])
+def test_so_is_a_star_while_the_old_columns_go(db, proxy, prepared):
+    """Also one that SQL has prepared: its EXECUTE does not say which tables it touches."""
+    with Raw(proxy.port).login(db.name, options="-c segue.schema=old") as late, Raw(proxy.port).login(db.name) as second:
+        late.send(query("PREPARE other AS SELECT 1")).answers()
+        late.send(query("BEGIN")).answers()
+        proxy.soaking(RENAME)
+        if prepared:
+            late.send(query("COMMIT")).answers()
+            late.send(query(f"PREPARE q AS {STAR}")).answers()
+            late.send(query("BEGIN")).answers()
+        with held(db, lambda: late.send(query(f"{WAITS}; {'EXECUTE q' if prepared else STAR}"))):
+            complete = Command(proxy, "complete", NAME, "--force")
+            waited_for(db, proxy, "label", second)
+        assert in_order(late) == "TDCTDCZT"
+        late.send(query("COMMIT")).answers()
+        complete.join()
+        assert complete.code == 0 and dropped(db, "label")
+        in_order(second)
+
+
+def test_so_is_what_was_in_flight_when_another_migration_began(db, proxy):
+    """With other tables in the rules a table has another bit: what was touched before is not known by bits any more."""
+    proxy.ready(RENAME)
+    with Raw(proxy.port).login(db.name) as late, Raw(proxy.port).login(db.name) as second:
+        late.send(query("BEGIN")).answers()
+        with held(db, lambda: late.send(query(f"{WAITS}; {INSERT}"))):
+            proxy.ready(OTHER)
+            abort = Command(proxy, "abort", NAME)
+            waited_for(db, proxy, "title", second)
+        in_order(late)
+        late.send(query("COMMIT")).answers()
+        abort.join()
+        assert abort.code == 0 and dropped(db, "title")
+        in_order(second)
+
+
+def test_what_is_known_to_have_nothing_of_segues_in_flight_is_not_waited_for(db, proxy):
+    """A transaction from before the rules that runs something long."""
+    with Raw(proxy.port).login(db.name) as late:
+        late.send(query("BEGIN")).answers()
+        proxy.ready(RENAME)
+        with held(db, lambda: late.send(query(WAITS))):
+            proxy.cli("abort", NAME)
+            assert dropped(db, "title")
+        assert in_order(late) == "TDCZT"
