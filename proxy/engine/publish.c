@@ -63,6 +63,11 @@ static void look(struct eng_engine *engine)
         engine->changes = changes;
 }
 
+static void say_read(const struct eng_engine *engine)
+{
+    log_debug("rules after %" PRIu64 " changes by clients", engine->changes);
+}
+
 int64_t eng_publish_due_us(const struct eng_engine *engine)
 {
     return engine->changes == sess_plane_changes(engine->plane) ? engine->sight_due_us
@@ -76,6 +81,7 @@ void eng_publish(struct eng_engine *engine)
     look(engine);
     snapshot_build(engine, &snap);
     give(engine, &snap);
+    say_read(engine);
 }
 
 void eng_publish_refresh(struct eng_engine *engine)
@@ -92,6 +98,7 @@ void eng_publish_refresh(struct eng_engine *engine)
         snapshot_fini(&snap);
     else
         give(engine, &snap);
+    say_read(engine);
 }
 
 void eng_published_fini(struct eng_published *published)
