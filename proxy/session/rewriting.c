@@ -270,6 +270,16 @@ static bool has_outlived_side(const struct sess *s, const struct sess_statement 
            (statement->side == SQL_SIDE_OLD || statement->retyped ? w->new_stayed : w->old_stayed);
 }
 
+/* Since the server got it, a migration that changes a type under its name has ended on the side
+ * where the type is not what it was then. */
+static bool has_outlived_types(const struct sess *s, const struct sess_statement *statement)
+{
+    const struct sess_worker *w = s->worker;
+
+    return statement->retyped &&
+           statement->sent_epoch <= (statement->turned ? w->old_stayed : w->new_stayed);
+}
+
 /* What has stayed of migrations that ended is the old side of those that came after. Where one of
  * two has ended and the other goes on, one side does not say it. */
 bool sess_rewriting_meets(struct sess *s, struct sess_statement *statement, uint64_t tables)
@@ -284,6 +294,7 @@ bool sess_rewriting_meets(struct sess *s, struct sess_statement *statement, uint
     statement->tags = tags;
     if (statement->sent_epoch <= last_end(w))
         statement->gone |= has_outlived_side(s, statement) || (tags.marks & before.marks);
+    statement->types_gone |= has_outlived_types(s, statement);
     if (was == SQL_SIDE_NEW && statement->sent_epoch <= w->new_stayed)
         statement->side = SQL_SIDE_OLD;
     else if (was == SQL_SIDE_NEW && s->version.side == SQL_SIDE_FOLLOW)
@@ -324,6 +335,8 @@ static bool has_other_types(const struct sess *s, const struct sess_statement *s
     const struct sql_rules *rules = s->worker->order->rules;
     uint64_t tables = statement->seen.verdict.touches;
 
+    if (statement->types_gone || (!tables && has_outlived_types(s, statement)))
+        return true;
     return sql_rules_retypes(rules, tables) &&
            sql_rules_turned(rules, tables).number != statement->turned;
 }
@@ -461,7 +474,7 @@ void sess_prepare_again(struct sess *s, struct sess_statement *statement,
     statement->tags = sql_rules_tags(w->order->rules, tables);
     statement->retyped = sql_rules_retypes(w->order->rules, tables);
     statement->turned = sql_rules_turned(w->order->rules, statement->seen.verdict.touches).number;
-    statement->gone = false;
+    statement->gone = statement->types_gone = false;
     statement->lost = statement->stale = sent && sent->answer.len;
     if (!room)
         sess_statements_remove(s->statements, statement->name);

@@ -40,6 +40,7 @@ struct sess_statement {
     /* Side FOLLOW, its tables are on different ones: number of what was cut over. */
     uint64_t turned;
     bool gone;           /* that side has ended, before these migrations began */
+    bool types_gone;     /* a type that it was told has changed, likewise */
     bool retyped;        /* one of its tables changes a type, and its stars when that is complete */
     uint64_t sent_epoch; /* the worker's clock when the server got what it has */
     /* of what was `seen`; epoch SESS_NOT_LOOKED: nothing yet; path: its class */

@@ -1,7 +1,9 @@
 """A change of type under the column's own name: both halves, one name, and the place it has always had."""
 
 import ast
+import asyncio
 
+import asyncpg
 import psycopg
 import pytest
 from lib import catalog
@@ -219,6 +221,46 @@ def test_what_was_prepared_before_gets_the_servers_own_error_and_what_is_prepare
     assert proxy.connect(prepare_threshold=0).execute(star, (5,), binary=True).fetchone() == (5, "note", "", 5)
     assert db.sql("SELECT id, n, note FROM items WHERE id > 5000 ORDER BY id") == [
         (5001, 51, "p"), (5002, 52, "p"), (5003, 53, "p"), (5004, 54, "p")]
+
+
+@pytest.mark.one_version
+@pytest.mark.parametrize("end", ["complete", "abort"])
+def test_a_type_that_was_told_before_the_end_is_no_broken_message_after_it(db, segue, end):
+    """asyncpg leaves the types of parameters to the server, and sends them in binary as it was told once. What it prepares is
+    written twice, so it is prepared again when the other half of the rename has gone."""
+    make(db)
+    proxy = segue(db)
+    stays = "remark" if end == "complete" else "note"
+    put = f"UPDATE items SET {stays} = $1, n = $2 WHERE id = $3 RETURNING id"
+
+    async def prepared():
+        conn = await asyncpg.connect(proxy.url())
+        assert await conn.fetchval(put, "first", 1, 5) == 5
+        return conn
+
+    async def play():
+        name = proxy.ready({"name": "widen", "operations": [
+            *WIDEN["operations"], {"rename_column": {"table": "items", "from": "note", "to": "remark"}}]})
+        before = [await prepared() for _ in range(2)]
+        proxy.cli("cutover", name)
+        after = [await prepared() for _ in range(2)]
+        if end == "abort":
+            proxy.cli("rollback", name)
+        proxy.cli(end, name, "--force")
+        told, other = (after, before) if end == "complete" else (before, after)
+        for conn in told:  # the types are what they were
+            async with conn.transaction():
+                assert await conn.fetchval(put, "told", 2, 6) == 6
+        assert await other[0].fetchval(put, "again", 3, 7) == 7  # asyncpg prepares again by itself
+        with pytest.raises(asyncpg.exceptions.InvalidCachedStatementError):
+            async with other[1].transaction():
+                await other[1].fetchval(put, "never", 4, 8)
+        for conn in before + after:
+            await conn.close()
+
+    asyncio.run(play())
+    assert db.sql(f"SELECT id, {stays}, n FROM items WHERE id BETWEEN 5 AND 8 ORDER BY id") == [
+        (5, "first", 1), (6, "told", 2), (7, "again", 3), (8, "note", 8)]
 
 
 @pytest.mark.one_version
