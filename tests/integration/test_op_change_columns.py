@@ -77,7 +77,11 @@ CASES = [
          more="CREATE TABLE t_shift_0 PARTITION OF t_shift FOR VALUES WITH (MODULUS 2, REMAINDER 0);"
               "CREATE TABLE t_shift_1 PARTITION OF t_shift FOR VALUES WITH (MODULUS 2, REMAINDER 1);"),
 ]
-MIGRATION = {"name": "groups", "operations": [case.operation() for case in CASES]}
+STRICT = {"change_columns": {
+    "table": "strict", "from": ["code"],
+    "to": [{"name": "head", "type": "text", "nullable": True}, {"name": "tail", "type": "text", "nullable": True}],
+    "up": {"head": "substr(code, 1, 1)", "tail": "substr(code, 2)"}, "down": {"code": "coalesce(head, '') || coalesce(tail, '')"}}}
+MIGRATION = {"name": "groups", "operations": [*(case.operation() for case in CASES), STRICT]}
 EVERY_CASE = pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
 ids = itertools.count(1000)
 
@@ -123,6 +127,7 @@ class World:
 @pytest.fixture(scope="module", params=["forward", "reverse"])
 def world(request, clusters, pg_version, tmp_path_factory):
     database = _database(clusters.get(pg_version))
+    database.sql("CREATE TABLE strict (id bigint, code text NOT NULL)")
     for case in CASES:
         database.sql(case.ddl())
         names = ", ".join(f'"{name}"' for name in case.olds)
@@ -173,6 +178,13 @@ def test_an_insert_of_neither_is_what_the_lead_makes_of_nothing(world, case):
     olds, news = bad[case.name][world.direction]
     assert world.read(case, row, "old") == (olds if isinstance(olds, tuple) else (olds,))
     assert world.read(case, row, "new") == (news if isinstance(news, tuple) else (news,))
+
+
+def test_an_old_column_that_must_not_be_null_gets_what_down_makes_of_nothing(world):
+    row = next(ids)
+    world.new.execute("INSERT INTO strict (id) VALUES (%s)", (row,))
+    news = ("", "") if world.direction == "forward" else (None, None)
+    assert world.db.sql("SELECT code, head, tail FROM strict WHERE id = %s", row) == [("", *news)]
 
 
 @EVERY_CASE
@@ -371,7 +383,8 @@ def test_an_aborted_split_leaves_the_table_as_it_was(db, segue):
 
 
 def test_while_rows_are_filled_a_kill_and_writes_of_parts_lose_nothing(db, segue):
-    build(db, PEOPLE.replace("400) i", "4000) i"))
+    # with room on each page: a row that is written stays where the fill comes by
+    build(db, PEOPLE.replace("> 0));", "> 0)) WITH (fillfactor = 50);").replace("400) i", "4000) i"))
     proxy = segue(db)
     name = ROAD["name"]
     proxy.console("THROTTLE rows_per_s 200")
@@ -382,8 +395,8 @@ def test_while_rows_are_filled_a_kill_and_writes_of_parts_lose_nothing(db, segue
         after.execute("SELECT id FROM people WHERE last = 'Q'")
     assert early.value.sqlstate == "55000"
     assert person(db, 4000)[1:3] == (None, None)
-    after.execute("UPDATE people SET first = 'Kim' WHERE id = 4000")
-    assert person(db, 4000)[:3] == ("Kim Q", "Kim", "Q")
+    after.execute("UPDATE people SET first = 'Kim Li' WHERE id = 4000")  # which up would cut elsewhere
+    assert person(db, 4000)[:3] == ("Kim Li Q", "Kim Li", "Q")
     proxy.kill9()
     db.sql("UPDATE people SET last = 'R' WHERE id = 3999")
     db.sql("UPDATE people SET city = 'Jena' WHERE id = 3998")
@@ -392,7 +405,7 @@ def test_while_rows_are_filled_a_kill_and_writes_of_parts_lose_nothing(db, segue
     until("the engine", lambda: proxy.status(name) is not None, 40)
     proxy.console("THROTTLE rows_per_s off")
     proxy.wait_phase(name, "ready")
-    assert person(db, 4000)[:3] == ("Kim Q", "Kim", "Q")
+    assert person(db, 4000)[:3] == ("Kim Li Q", "Kim Li", "Q")
     assert person(db, 3998)[3:] == ("Z", "Jena", {"z": "Z", "c": "Jena"})
     assert db.one("SELECT count(*) FROM people WHERE name = concat_ws(' ', first, last) AND place->>'c' = city") == 4000
 
