@@ -285,7 +285,7 @@ static enum rc release_key(struct build *b, struct target *t, const struct file_
 {
     char *name = sql_quote_ident(op->name), *what = mem_printf("constraint %s", op->name);
 
-    texts_add(&t->contract, "ALTER TABLE %s DROP CONSTRAINT %s", t->relation, name);
+    texts_add(&t->contract, "ALTER TABLE %s DROP CONSTRAINT IF EXISTS %s", t->relation, name);
     build_warn(b, what, "let the new application meet it until then",
                "it binds all writers until complete: a rollback could not build its index again in "
                "a moment");

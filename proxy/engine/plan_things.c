@@ -310,8 +310,9 @@ enum rc plan_drop_index(struct build *b, const struct file_op *op)
 
 static const char constraint_sql[] =
     "SELECT format('%I.%I', n.nspname, c.relname), pg_has_role(c.relowner, 'USAGE'),"
-    " k.coninhcount > 0 OR k.conparentid <> 0, k.contype IN ('p', 'u', 'x'), n.nspname"
-    " FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid"
+    " k.coninhcount > 0 OR k.conparentid <> 0, k.contype IN ('p', 'u', 'x'), n.nspname,"
+    " c.oid, (SELECT json_agg(a.attname) FROM pg_attribute a WHERE a.attrelid = c.oid"
+    "  AND a.attnum = ANY (k.conkey)) FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid"
     " JOIN pg_namespace n ON n.oid = c.relnamespace"
     " WHERE c.oid = to_regclass($1) AND k.conname = $2 AND $3::text IS NULL";
 
@@ -333,6 +334,24 @@ static enum rc check_taken(struct build *b, const struct file_op *op, const PGre
     return rc;
 }
 
+/* Not there any more when complete would rename it. */
+static void refuse_going_constraint(struct build *b, const struct file_op *op, const char *object,
+                                    const PGresult *res)
+{
+    const struct target *t = plan_target(b, PQgetvalue(res, 0, 5));
+    json_t *list = json_loads(PQgetvalue(res, 0, 6), 0, NULL);
+
+    if (t && texts_has(&t->released, op->from))
+        build_refuse(b, object, "leave out one of the two", "this file drops it, too");
+    for (size_t i = 0; t && i < json_array_size(list); i++) {
+        const char *column = json_string_value(json_array_get(list, i));
+
+        if (texts_has(&t->dropped, column))
+            build_refuse(b, object, "leave it out", "it goes with column %s", column);
+    }
+    json_decref(list);
+}
+
 enum rc plan_rename_constraint(struct build *b, const struct file_op *op)
 {
     char *from, *to, *object;
@@ -349,6 +368,7 @@ enum rc plan_rename_constraint(struct build *b, const struct file_op *op)
     to = sql_quote_ident(op->to);
     object = mem_printf("constraint %s of %s", from, PQgetvalue(res, 0, 0));
     refuse_not_owned(b, object, yes(res, 1));
+    refuse_going_constraint(b, op, object, res);
     if (yes(res, 2))
         build_refuse(b, object, "rename it there", "it is inherited from another table's");
     if (yes(res, 3))

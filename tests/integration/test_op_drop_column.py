@@ -1,7 +1,7 @@
 """drop_column: the column lives on for old writers and for the way back, and goes with complete."""
 
 import pytest
-from lib.operations import build, new, old, same_as_plain, unchanged
+from lib.operations import build, complete, new, old, same_as_plain, unchanged
 from lib.segue import Refused
 
 TABLE = ("CREATE TABLE {s}.items (id bigint PRIMARY KEY, code text NOT NULL, label text, kind text NOT NULL DEFAULT 'k',"
@@ -98,6 +98,22 @@ def test_a_drop_that_cannot_be_carried_is_refused_by_name(db, segue):
                         "up": "split_part(label, ' ', 1)"}},
         {"drop_column": {"table": "items", "column": "label", "down": "head"}}]}
     assert "split or merged by change_columns" in proxy.cli("plan", proxy.file(split), check=None).out
+
+
+@pytest.mark.one_version
+def test_a_key_that_is_dropped_beside_its_column_goes_once(db, segue):
+    build(db, TABLE + "; ALTER TABLE {s}.items ADD CONSTRAINT one UNIQUE (label), ADD CONSTRAINT two UNIQUE (extra, id)")
+    proxy = segue(db)
+    ops = [{"drop_constraint": {"table": "items", "name": name}} for name in ("one", "two")]
+    ops += [{"drop_column": {"table": "items", "column": "label"}},
+            {"rename_column": {"table": "items", "from": "extra", "to": "more"}}]
+    complete(proxy, proxy.soaking({"name": "m", "operations": ops}))
+    same_as_plain(db, "ALTER TABLE {s}.items DROP COLUMN label, DROP CONSTRAINT two; ALTER TABLE {s}.items RENAME extra TO more",
+                  "items")
+    rename = {"rename_constraint": {"table": "items", "from": "items_code_check", "to": "longer"}}
+    for other, said in (({"drop_column": {"table": "items", "column": "code", "down": "'c'"}}, "it goes with column code"),
+                        ({"drop_constraint": {"table": "items", "name": "items_code_check"}}, "this file drops it, too")):
+        assert said in proxy.cli("plan", proxy.file({"name": "n", "operations": [rename, other]}), check=None).out
 
 
 @pytest.mark.one_version
