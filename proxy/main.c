@@ -240,8 +240,9 @@ static void wait_for_end(struct serve *serve)
     if (atomic_load(&serve->handed_over))
         outlive(serve);
     else
-        tko_stop(serve->takeover);
+        tko_end(serve->takeover);
     drain_s = number(serve, CFG_DRAIN_TIMEOUT_S);
+    tko_report(serve->takeover, drain_s, false);
     left = sess_plane_left(serve->plane);
     log_info("ending: %u sessions have %u s to come to a safe point", left, drain_s);
     eng_stop(serve->engine);

@@ -98,6 +98,8 @@ static void accept_successor(struct tko *t)
         t->state != TKO_ALONE)
         err_set(&err, "55006", "a takeover by process %d is under way",
                 atomic_load(&t->successor_pid));
+    if (!err_is_set(&err) && atomic_load(&t->ending))
+        err_set(&err, "57P01", "the running segue is ending");
     if (err_is_set(&err)) {
         log_err(LOG_WARNING, "takeover refused", &err);
         refuse(fd, &err);
@@ -201,7 +203,8 @@ static bool hear_accepting(struct tko *t, const struct wire_handover *msg, struc
     t->owner = false;
     log_info("process %d has taken over", atomic_load(&t->successor_pid));
     FAULT(takeover_released);
-    t->options.handed_over(t->options.ctx);
+    if (!atomic_load(&t->ending)) /* nobody waits for it any more */
+        t->options.handed_over(t->options.ctx);
     report(t);
     return true;
 }
@@ -392,6 +395,11 @@ enum rc tko_begin(struct tko *t, struct err *err)
         return RC_ERR;
     t->owner = t->name[0] != '@';
     return start(t, err);
+}
+
+void tko_end(struct tko *t)
+{
+    atomic_store(&t->ending, true);
 }
 
 void tko_stop(struct tko *t)

@@ -29,7 +29,7 @@ struct tko {
     struct tko_options options; /* strings owned */
     char *name;                 /* of the control socket */
     bool started, owner;        /* owner: of a path, to be removed at the end */
-    atomic_bool stop;
+    atomic_bool stop, ending;
     int wake; /* eventfd */
     pthread_t thread;
 

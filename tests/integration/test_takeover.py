@@ -339,6 +339,59 @@ def test_sigterm_ends_a_predecessor_as_usual(segue, db, successor):
         assert serves(new)
 
 
+def test_sigterm_while_a_successor_sets_itself_up_does_not_hide_the_sessions_that_drain(segue, db, successor):
+    """What supervises both starts the new one and ends the old one in one breath."""
+    make_items(db, rows=10)
+    old = segue(db, drain_timeout_s=60)
+    name = old.ready(RENAME)
+    with old.connect() as session:
+        session.execute("BEGIN")
+        with Peer(old) as peer:
+            peer.hello()
+            peer.descriptors()  # and now the new one reads its configuration
+            old.signal(signal.SIGTERM)
+            until("its end to begin", lambda: "ending: " in old.log_text())
+            peer.say(b"R")
+            assert peer.hear() == ("G",)
+            peer.say(b"A")
+            kind, sessions, left_s, working = peer.hear()
+            assert (kind, left_s, working) == ("S", 60, 0) and sessions >= 1
+        session.execute("SELECT count(*) FROM items")
+        session.execute("COMMIT")
+    assert ended(old) == 0
+    new = successor(old)
+    assert "starting as usual" in new.log_text()
+    new.cli("cutover", name)
+    with new.connect() as session:
+        session.execute("BEGIN")
+        new.signal(signal.SIGTERM)
+        until("its end to begin", lambda: "ending: " in new.log_text())
+        with Peer(new) as late:
+            assert late.hear() == ("X", "the running segue is ending")
+
+
+def test_a_cut_over_waits_for_sessions_that_drain_since_before_the_takeover(segue, db, successor):
+    make_items(db, rows=10)
+    old = segue(db, drain_timeout_s=60)
+    name = old.ready(RENAME)
+    new = successor(old, start=False)
+    with old.connect() as session:
+        session.execute("BEGIN")
+        new.process = subprocess.Popen(new.command(), stdout=subprocess.DEVNULL, stderr=open(new.log, "ab"),
+                                       stdin=subprocess.DEVNULL)
+        until("the offer", lambda: "it was given" in old.log_text(), every=0.0002)
+        old.signal(signal.SIGTERM)
+        until("it to accept no more", lambda: "has taken over" in old.log_text())
+        until("the new engine", lambda: new.console("SHOW VERSION")[0]["engine_connected"])
+        until("the report", lambda: shown(new, "predecessor")["sessions"] == 1)
+        new.console(f"CUTOVER {name}")
+        new.wait(name, lambda row: "predecessor" in (row["blockers"] or ""))
+        assert session.execute("SELECT count(label) FROM items").fetchone() == (10,)
+        session.execute("COMMIT")
+    new.wait_phase(name, "soaking")
+    assert ended(old) == 0
+
+
 def test_a_shorter_deadline_reaches_a_predecessor_by_sighup(segue, db, successor, tmp_path):
     config = tmp_path / "old.json"
     config.write_text('{"takeover_timeout_s": 600}')

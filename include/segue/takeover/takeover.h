@@ -30,7 +30,7 @@ struct tko_options {
     const char *listen;         /* as sess_options.listen. Copied */
     struct sess_plane *plane;
     struct eng_engine *engine;
-    void (*handed_over)(void *ctx); /* from the takeover's thread, once */
+    void (*handed_over)(void *ctx); /* from the takeover's thread, once; not after tko_end */
     void *ctx;
 };
 
@@ -44,7 +44,10 @@ enum rc tko_take(struct tko *t, struct err *err) MUST_CHECK;
  * from then on answers whoever wants to take over. RC_ERR: nobody was let in. */
 enum rc tko_begin(struct tko *t, struct err *err) MUST_CHECK;
 
-/* No takeover from now on; joins the thread. One that is under way fails. Reports end. */
+/* Our sessions are about to end, and we with them: whoever asks from now on is refused. A takeover
+ * under way goes on, so that the successor's engine waits for our sessions. */
+void tko_end(struct tko *t);
+/* Joins the thread. A takeover that is under way fails, reports end: no session may be left. */
 void tko_stop(struct tko *t);
 void tko_free(struct tko *t); /* NULL is harmless */
 
