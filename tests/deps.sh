@@ -25,7 +25,7 @@ missing() {
 # Pinned: what npm has today is what the tests ran on. name=version
 PG_VERSIONS="pg16=16.14.0-beta.17 pg17=17.10.0-beta.17 pg18=18.4.0-beta.17"
 # Drivers of JavaScript, pinned likewise.
-NPM_DRIVERS="pg@8.23.1 pg-copy-streams@7.0.0 pg-query-stream@4.17.0 postgres@3.4.9 drizzle-orm@0.45.4"
+NPM_DRIVERS="pg@8.23.1 pg-copy-streams@7.0.0 pg-query-stream@4.17.0 postgres@3.4.9 drizzle-orm@0.45.4 drizzle-kit@0.31.11"
 
 servers() {
     local pair driver absent= want=

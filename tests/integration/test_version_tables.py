@@ -3,7 +3,7 @@
 import hashlib
 
 import pytest
-from lib.versions import Alembic, Drizzle
+from lib.versions import Alembic, Drizzle, DrizzleKit
 
 ITEMS = "CREATE TABLE items (id bigint PRIMARY KEY, label text)"
 RENAME = [{"rename_column": {"table": "items", "from": "label", "to": "title"}}]
@@ -68,6 +68,27 @@ def test_drizzle_goes_on_from_where_the_cut_over_has_left_it(db, segue, tmp_path
     drizzle.migrate(db.url())
     assert [at for at, _ in db.sql(rows)] == [1700000000000, 1700000001000, 1700000002000]
     assert db.one("SELECT count(*) FROM information_schema.columns WHERE column_name = 'more'") == 1
+
+
+@pytest.mark.one_version
+def test_drizzle_kit_takes_the_database_for_migrated_after_the_cut_over_and_not_before(db, segue, tmp_path):
+    kit = DrizzleKit(tmp_path / "project", db.url())
+    begin = kit.generate("begin", "label: text('label')")
+    kit.run("migrate")
+    title = kit.generate("title", "title: text('title')", renames=True)
+    assert 'RENAME COLUMN "label" TO "title"' in title["sql"]
+    proxy = segue(db)
+    proxy.ready(migration(drizzle={"from": begin["when"], "when": title["when"], "hash": title["hash"]}))
+    rows = "SELECT created_at, hash FROM drizzle.__drizzle_migrations ORDER BY 1"
+    kit.run("migrate", check=1)  # it runs the entry, which PostgreSQL refuses: the column is there already
+    assert db.sql(rows) == [(begin["when"], begin["hash"])]
+    proxy.cli("cutover", "m")
+    assert db.sql(rows)[1:] == [(title["when"], title["hash"])]
+    proxy.cli("complete", "m", "--force")
+    kit.run("migrate")
+    assert len(db.sql(rows)) == 2
+    assert "No changes detected" in kit.run("push")
+    assert proxy.cli("lint", "--drizzle", kit.folder, "--server", proxy.server, server=False).code == 0
 
 
 def test_a_table_of_ones_own_is_moved_by_ones_own_statements(db, segue):

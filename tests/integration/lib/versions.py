@@ -1,10 +1,16 @@
 """Alembic and drizzle as applications use them: folders of migrations, and their own tools run on them."""
 
+import hashlib
 import json
+import os
+import pty
+import select
 import subprocess
 import sys
+import time
 
 from .segue import REPO
+from .wait import SLOW
 
 ENV = """
 from alembic import context
@@ -96,3 +102,60 @@ class Drizzle:
         done = subprocess.run(["node", "-e", MIGRATE, url, str(self.folder)], capture_output=True, text=True, timeout=60,
                               cwd=REPO / "tests")
         assert done.returncode == 0, done.stderr
+
+
+KIT_CONFIG = """module.exports = {{ dialect: 'postgresql', schema: './schema.js', out: './drizzle', dbCredentials: {{ url: '{url}' }} }};
+"""
+KIT_SCHEMA = """const {{ pgTable, bigint, text }} = require('drizzle-orm/pg-core');
+exports.items = pgTable('items', {{ id: bigint('id', {{ mode: 'number' }}).primaryKey(), {columns} }});
+"""
+ARROW_DOWN = b"\x1b[B"
+
+
+class DrizzleKit:
+    """A project as drizzle-kit has it: schema.js says what there should be, generate() writes the folder."""
+
+    def __init__(self, folder, url):
+        self.project, self.folder = folder, folder / "drizzle"
+        folder.mkdir()
+        (folder / "node_modules").symlink_to(REPO / "tests" / "node_modules")
+        (folder / "drizzle.config.js").write_text(KIT_CONFIG.format(url=url))
+
+    def command(self, *args):
+        return ["node", str(self.project / "node_modules" / "drizzle-kit" / "bin.cjs"), *args]
+
+    def run(self, *args, check=0):
+        done = subprocess.run(self.command(*args), cwd=self.project, capture_output=True, text=True, timeout=60 * SLOW,
+                              stdin=subprocess.DEVNULL)
+        assert done.returncode == check, (done.stdout, done.stderr)
+        return done.stdout + done.stderr
+
+    def generate(self, name, columns, renames=False):
+        """The entry of the journal, with its hash. A column that goes while another comes: kit asks which it is."""
+        (self.project / "schema.js").write_text(KIT_SCHEMA.format(columns=columns))
+        if renames:
+            self._answer(ARROW_DOWN + b"\r", "generate", "--name", name)
+        else:
+            self.run("generate", "--name", name)
+        entry = json.loads((self.folder / "meta" / "_journal.json").read_text())["entries"][-1]
+        assert entry["tag"].endswith(name)
+        sql = (self.folder / f"{entry['tag']}.sql").read_bytes()
+        return {**entry, "sql": sql.decode(), "hash": hashlib.sha256(sql).hexdigest()}
+
+    def _answer(self, keys, *args):
+        ours, theirs = pty.openpty()
+        child = subprocess.Popen(self.command(*args), cwd=self.project, stdin=theirs, stdout=theirs, stderr=theirs)
+        os.close(theirs)
+        seen, until = b"", time.monotonic() + 60 * SLOW
+        while child.poll() is None and time.monotonic() < until:
+            if not select.select([ours], [], [], 0.2)[0]:
+                continue
+            try:
+                seen += os.read(ours, 4096)
+            except OSError:  # it has ended
+                break
+            if keys and b"rename" in seen:
+                os.write(ours, keys)
+                keys = b""
+        os.close(ours)
+        assert child.wait(10 * SLOW) == 0 and not keys, seen.decode()
