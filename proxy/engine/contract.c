@@ -1,5 +1,6 @@
 /* Before the irreversible: who still uses old names, what would be lost. */
 #include <inttypes.h>
+#include <string.h>
 
 #include "runner.h"
 #include "segue/base/clock.h"
@@ -79,6 +80,22 @@ enum rc eng_proofs_check(const struct eng_migration *m, struct err *err)
     return RC_OK;
 }
 
+/* One of this name that somebody else has made meanwhile is not dropped. */
+static bool is_made(const struct eng_migration *m, const char *relation)
+{
+    static const char title[] = "create table ";
+
+    for (size_t i = 0; i < m->plan->nsteps; i++) {
+        const struct eng_step *step = &m->plan->steps[i];
+
+        if (step->stage == ENG_STAGE_EXPAND && m->step_done[i] &&
+            !strncmp(step->title, title, sizeof(title) - 1) &&
+            !strcmp(step->title + sizeof(title) - 1, relation))
+            return true;
+    }
+    return false;
+}
+
 enum rc eng_abort_preflight(struct eng_engine *engine, struct eng_migration *m, struct err *err)
 {
     for (size_t i = 0; i < m->plan->ncreated; i++) {
@@ -86,7 +103,7 @@ enum rc eng_abort_preflight(struct eng_engine *engine, struct eng_migration *m, 
         const char *values[] = {name};
         PGresult *res =
             conn_params(&engine->work, err, "SELECT to_regclass($1) IS NOT NULL", 1, values);
-        bool there = res && res_bool(res, 0, 0);
+        bool there = res && res_bool(res, 0, 0) && is_made(m, name);
 
         PQclear(res);
         if (!res)

@@ -458,6 +458,8 @@ static char *guard_function(const struct eng_table *table, enum eng_direction di
      * renames name nothing that a search_path could change */
     if (!all_plain(table) && table->search_path)
         buf_printf(&out, " SET search_path = %s", table->search_path);
+    if (table->settings)
+        buf_append_str(&out, table->settings);
     if (strchr(body.data, '\\')) /* the writer's setting says how the body's literals are read */
         buf_append_str(&out, " SET standard_conforming_strings = on");
     buf_printf(&out, " AS %s", literal);
@@ -466,6 +468,8 @@ static char *guard_function(const struct eng_table *table, enum eng_direction di
     return buf_take(&out);
 }
 
+/* WHEN is judged under the writer's settings, the function under its own: where they matter, the
+ * function alone decides. */
 static char *guard_when(const struct eng_table *table, enum eng_direction dir)
 {
     struct buf out = {0};
@@ -476,7 +480,8 @@ static char *guard_when(const struct eng_table *table, enum eng_direction dir)
                                                 : quiet(dual, dir);
 
         if (strcmp(one, "true"))
-            buf_printf(&out, "%s%s", out.len ? " AND " : "", one);
+            buf_printf(&out, "%s%s", out.len ? " AND " : "",
+                       table->duals[i].varies ? "false" : one);
         free(one);
     }
     if (!out.len)

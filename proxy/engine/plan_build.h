@@ -24,6 +24,7 @@
  *   plan_refuse.c what cannot be carried, and what to be warned of
  *   plan_views.c  ... views, and how to make them again
  *   plan_probe.c  a look at the rows: does `up` work on them?
+ *   plan_steady.c does an expression give the same to everybody, and may everybody call it?
  *   plan_things.c whole tables, indexes, names of constraints, replica identity
  *   plan_rename.c  tables that change their name
  *   plan_enum.c   enum types
@@ -63,6 +64,7 @@ struct target {
     struct texts released; /* names of constraints that go */
     bool fills;            /* has a column to be filled, and so a guard */
     bool guards;           /* has a guard, though nothing may be to be filled */
+    size_t expanded;       /* number of the step that adds columns or guard, as of adding */
     unsigned ntemp;
 };
 
@@ -296,11 +298,18 @@ void refuse_dependents(struct build *b, const struct target *t, const char *colu
 /* Views over columns that change their type, with the statements to drop them and to make them
  * again. */
 enum rc refuse_views(struct build *b, const struct target *t) MUST_CHECK;
+/* ---- plan_steady.c ---- */
+/* Of all of the table's columns, when they are planned: settings that the guard fixes, roles that
+ * may write and not call. */
+enum rc steady_judge(struct build *b, struct target *t) MUST_CHECK;
 
 /* ---- plan_probe.c ---- */
 enum rc probe_dual(struct build *b, const struct target *t, const struct eng_dual *dual) MUST_CHECK;
 /* The same of columns split or merged. */
 enum rc probe_group(struct build *b, const struct target *t, int group) MUST_CHECK;
+/* Runs the body of a DO block that leaves a JSON array in the setting segue.probe, with everything
+ * undone after. *counts: to be released, NULL when there is none. */
+enum rc probe_run(struct build *b, const char *body, json_t **counts, struct err *why) MUST_CHECK;
 /* The same of a column that goes: would `down` work on the rows that are there? */
 enum rc probe_down(struct build *b, const struct target *t, const struct eng_dual *dual) MUST_CHECK;
 

@@ -151,6 +151,7 @@ static enum rc new_table(struct build *b, const struct file_op *op)
     char *path = mem_printf("operations[%zu].create_table.name", op->index);
     char *relation = NULL, *definition, *locks;
     struct eng_step *step;
+    size_t made;
     enum rc rc = check_references(b, op);
 
     if (rc == RC_OK)
@@ -161,6 +162,7 @@ static enum rc new_table(struct build *b, const struct file_op *op)
     definition = table_definition(op, relation);
     locks = referenced(b, op);
     step = build_step(b, ENG_STAGE_EXPAND, ENG_STEP_DDL, -1, "create table %s", relation);
+    made = b->plan->nsteps;
     step_rank(step, op->index);
     step_sql(step, "%s", definition);
     for (size_t i = 0; i < op->ncolumns; i++) {
@@ -178,6 +180,7 @@ static enum rc new_table(struct build *b, const struct file_op *op)
         step_lock(step, "SHARE ROW EXCLUSIVE", locks, INSTANT);
     step = build_step(b, ENG_STAGE_ABORT, ENG_STEP_DDL, -1, "drop table %s", relation);
     step_rank(step, op->index);
+    step->undoes = (int)made; /* a table of this name that somebody else has made stays */
     step_sql(step, "DROP TABLE IF EXISTS %s", relation);
     if (*locks)
         step_lock(step, "ACCESS EXCLUSIVE", locks, INSTANT);

@@ -76,12 +76,11 @@ static char *probe_text(const struct target *t, const struct eng_dual *dual, con
     return out;
 }
 
-static enum rc run_probe(struct build *b, const char *body, struct probe *out, struct err *why)
+static enum rc run_body(struct build *b, const char *body, json_t **counts, struct err *why)
 {
     char *literal = sql_quote_literal(body);
     char *sql = mem_printf("DO %s", literal), *value = NULL;
     PGresult *res = NULL;
-    json_t *counts;
     enum rc rc = cat_query(b->conn, sql, 0, NULL, &res, why);
 
     free(sql);
@@ -89,33 +88,41 @@ static enum rc run_probe(struct build *b, const char *body, struct probe *out, s
     PQclear(res);
     if (rc == RC_OK)
         rc = cat_value(b->conn, "SELECT current_setting('segue.probe')", 0, NULL, &value, why);
-    counts = value ? json_loads(value, 0, NULL) : NULL;
-    out->seen = json_integer_value(json_array_get(counts, 0));
-    out->failed = json_integer_value(json_array_get(counts, 1));
-    out->lossy = json_integer_value(json_array_get(counts, 2));
-    out->empty = json_integer_value(json_array_get(counts, 3));
-    out->first = mem_strdup(json_string_value(json_array_get(counts, 4)));
-    json_decref(counts);
+    *counts = value ? json_loads(value, 0, NULL) : NULL;
     free(value);
     return rc;
 }
 
-/* In a transaction of its own, with everything undone after. */
-static enum rc probe(struct build *b, const char *body, struct probe *out, struct err *why)
+enum rc probe_run(struct build *b, const char *body, json_t **counts, struct err *why)
 {
     PGresult *res = NULL;
     bool outer = PQtransactionStatus(b->conn) == PQTRANS_INTRANS;
     enum rc rc =
         cat_query(b->conn, outer ? "SAVEPOINT segue_probe" : "BEGIN READ ONLY", 0, NULL, &res, why);
 
+    *counts = NULL;
     PQclear(res);
     if (rc != RC_OK)
         return rc;
-    rc = run_probe(b, body, out, why);
+    rc = run_body(b, body, counts, why);
     if (cat_query(b->conn, outer ? "ROLLBACK TO SAVEPOINT segue_probe" : "ROLLBACK", 0, NULL, &res,
                   NULL) != RC_OK)
         rc = RC_ERR;
     PQclear(res);
+    return rc;
+}
+
+static enum rc probe(struct build *b, const char *body, struct probe *out, struct err *why)
+{
+    json_t *counts;
+    enum rc rc = probe_run(b, body, &counts, why);
+
+    out->seen = json_integer_value(json_array_get(counts, 0));
+    out->failed = json_integer_value(json_array_get(counts, 1));
+    out->lossy = json_integer_value(json_array_get(counts, 2));
+    out->empty = json_integer_value(json_array_get(counts, 3));
+    out->first = mem_strdup(json_string_value(json_array_get(counts, 4)));
+    json_decref(counts);
     return rc;
 }
 

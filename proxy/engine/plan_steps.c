@@ -71,6 +71,7 @@ static void expand_step(struct build *b, struct target *t)
                          t->relation, guarded(t) ? ", guarded" : "")
             : build_step(b, ENG_STAGE_EXPAND, ENG_STEP_DDL, t->table, "guard %s", t->relation);
 
+    t->expanded = b->plan->nsteps;
     step_rank(step, op_of(b, t, false));
     step_sql_list(step, &t->expand, false);
     if (guarded(t))
@@ -173,6 +174,7 @@ static void abort_step(struct build *b, struct target *t)
                    t->new_columns.n ? columns : "the guard", t->relation);
 
     step_rank(step, op_of(b, t, true));
+    step->undoes = (int)t->expanded; /* columns of these names that others have made stay */
     guard_drop(b, t, step);
     if (t->new_columns.n)
         step_sql(step, "ALTER TABLE IF EXISTS %s %s", t->relation, drops);

@@ -450,5 +450,5 @@ enum rc target_plan_columns(struct build *b, struct target *t)
         rc = planners[op->kind](b, t, path, op);
         free(path);
     }
-    return rc;
+    return rc == RC_OK ? steady_judge(b, t) : rc;
 }

@@ -22,7 +22,7 @@ struct ref {
 
 struct walk {
     struct sql_expr_info *info;
-    size_t columns_cap, functions_cap;
+    size_t columns_cap, functions_cap, casts_cap;
     struct ref *refs;
     size_t nrefs, refs_cap;
     bool qualified, star, is_default;
@@ -75,6 +75,16 @@ static void see_function(struct walk *w, const struct sql_node *node)
             w->info->has_aggregate_or_window = true;
 }
 
+static void see_cast(struct walk *w, const struct sql_node *node)
+{
+    const struct sql_node *names = sql_tree_get(sql_tree_get(node, "typeName"), "names");
+    size_t n = sql_node_size(names);
+    const char *name = n ? sql_tree_string(sql_node_at(names, n - 1)) : NULL;
+
+    if (name)
+        list_add(&w->info->casts, &w->info->ncasts, &w->casts_cap, name);
+}
+
 static void walk_node(struct walk *w, const struct sql_node *node);
 
 static void walk_member(struct walk *w, const struct sql_node *member)
@@ -89,6 +99,8 @@ static void walk_member(struct walk *w, const struct sql_node *member)
         see_column(w, member);
     else if (!strcmp(key, "FuncCall"))
         see_function(w, member);
+    else if (!strcmp(key, "TypeCast"))
+        see_cast(w, member);
     else if (!strcmp(key, "SubLink"))
         w->info->has_subquery = true;
     else if (!strcmp(key, "ParamRef"))
@@ -214,8 +226,11 @@ void sql_expr_info_fini(struct sql_expr_info *info)
         free(info->columns[i]);
     for (size_t i = 0; i < info->nfunctions; i++)
         free(info->functions[i]);
+    for (size_t i = 0; i < info->ncasts; i++)
+        free(info->casts[i]);
     free(info->columns);
     free(info->functions);
+    free(info->casts);
     memset(info, 0, sizeof(*info));
 }
 

@@ -145,6 +145,28 @@ static void unfilled_looks_at_bytes_before_it_calls_up(void **state)
     free(unfilled);
 }
 
+static void guard_of_what_varies_with_settings_is_always_asked_under_its_own(void **state)
+{
+    struct eng_dual dual = typed;
+    struct eng_table table = {.schema = "s",
+                              .name = "t",
+                              .guard = "guard_7",
+                              .duals = &dual,
+                              .nduals = 1,
+                              .settings = " SET \"TimeZone\" = 'UTC'"};
+    size_t n;
+    char **sql;
+
+    (void)state;
+    dual.varies = true;
+    sql = eng_guard_sql(&table, ENG_FORWARD, &n);
+    assert_non_null(strstr(sql[0], " SET \"TimeZone\" = 'UTC' AS "));
+    assert_non_null(strstr(sql[1], "WHEN (NOT (false))"));
+    for (size_t i = 0; i < n; i++)
+        free(sql[i]);
+    free(sql);
+}
+
 static void guard_is_last_always_on_and_skipped_when_in_step(void **state)
 {
     struct eng_table table = {.schema = "s",
@@ -282,6 +304,7 @@ int main(void)
         cmocka_unit_test(fill_never_overwrites_what_is_in_step),
         cmocka_unit_test(unfilled_looks_at_bytes_before_it_calls_up),
         cmocka_unit_test(guard_is_last_always_on_and_skipped_when_in_step),
+        cmocka_unit_test(guard_of_what_varies_with_settings_is_always_asked_under_its_own),
         cmocka_unit_test(plans_survive_json),
         cmocka_unit_test(the_table_for_people_shows_refusals_first),
     };

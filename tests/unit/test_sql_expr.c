@@ -63,6 +63,10 @@ static void columns_functions_and_flags_are_told(void **state)
     assert_string_equal(info.columns[1], "B");
     assert_int_equal(info.nfunctions, 2);
     assert_string_equal(info.functions[1], "s.g");
+    sql_expr_info_fini(&info);
+    assert_int_equal(sql_expr_parse("a::int + CAST(b AS s.\"T\")::int4", &info, NULL), RC_OK);
+    assert_int_equal(info.ncasts, 2);
+    assert_string_equal(info.casts[1], "T");
     assert_false(info.constant);
     sql_expr_info_fini(&info);
     assert_int_equal(sql_expr_parse("(SELECT x.y FROM x)", &info, NULL), RC_OK);

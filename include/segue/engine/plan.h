@@ -76,6 +76,7 @@ struct eng_dual {
     bool plain;        /* rename without a change of value or type */
     char *equality;    /* of a plain one's type: its = compares bytes ("bytes"), or does so under
                         * collation "C" ("text"); NULL: it does not, or nobody has looked */
+    bool varies;       /* what `up` or `down` gives may depend on settings of the session */
     bool not_null;     /* the new column is to be NOT NULL; one that only goes is */
     bool old_not_null; /* the old column of a pair is */
     /* A change of type under one name: `old_name` is the column's name, `new_name` that of the half
@@ -97,6 +98,7 @@ struct eng_table {
     char relkind;      /* 'r' or 'p' */
     char *guard;       /* name of the guard function in schema segue; trigger is "~segue_guard" */
     char *search_path; /* of the guard function: a quoted list, as the file's author sees names */
+    char *settings; /* " SET name = value ..." of the guard function, where a dual varies; NULL */
     struct eng_dual *duals;
     size_t nduals;
     char **key; /* primary key columns, for showing rows; may be empty */

@@ -16,6 +16,8 @@ struct sql_expr_info {
     size_t ncolumns;
     char **functions; /* distinct function names as written, "schema.name" or "name"; owned */
     size_t nfunctions;
+    char **casts; /* distinct types that something is cast to, their bare names; owned */
+    size_t ncasts;
     bool constant; /* literals and casts of literals only: safe as an instant column default */
     bool has_subquery;
     bool has_aggregate_or_window; /* FILTER, OVER, or WITHIN GROUP syntax */

@@ -1,0 +1,207 @@
+/*
+ * Guards run as whoever writes, under whatever that session has set. Where the value of an
+ * expression may depend on a setting, the guard fixes it to what it is here, so that writers, the
+ * backfill and verify agree; and whoever may write must be allowed to call what the guard calls.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "history.h"
+#include "plan_build.h"
+#include "segue/base/buf.h"
+#include "segue/base/mem.h"
+#include "segue/catalog/catalog.h"
+#include "segue/sql/expr.h"
+
+#define PROBE_ROWS_MAX 200
+
+/* ---- settings ---- */
+
+/* $1: the table; what the expression reads, makes, casts to and calls. Texts of these types are the
+ * same under every setting. A type that is not known is one of the file's enums, or of a schema
+ * that is not in the search path: only of the former, $3, nothing is to be feared. */
+static const char varies_sql[] =
+    "SELECT 1 WHERE EXISTS (SELECT FROM (SELECT a.atttypid::oid AS oid FROM pg_attribute a"
+    "  WHERE a.attrelid = $1::oid AND a.attname = ANY ($2::text[])"
+    "  UNION SELECT to_regtype(n)::oid FROM unnest($3::text[]) n WHERE to_regtype(n) IS NOT NULL"
+    "  UNION SELECT COALESCE(to_regtype(quote_ident(n))::oid, 0) FROM unnest($4::text[]) n) x"
+    " LEFT JOIN pg_type t ON t.oid = x.oid WHERE t.oid IS NULL OR t.typtype <> 'e' AND"
+    "  COALESCE(NULLIF(t.typbasetype, 0), t.oid) <> ALL ('{pg_catalog.bool, pg_catalog.int2,"
+    "   pg_catalog.int4, pg_catalog.int8, pg_catalog.oid, pg_catalog.numeric, pg_catalog.text,"
+    "   pg_catalog.varchar, pg_catalog.bpchar, pg_catalog.name, pg_catalog.uuid, pg_catalog.json,"
+    "   pg_catalog.jsonb, pg_catalog.inet, pg_catalog.cidr, pg_catalog.macaddr, pg_catalog.bit,"
+    "   pg_catalog.varbit}'::regtype[]))"
+    " OR EXISTS (SELECT FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace"
+    "  WHERE p.provolatile <> 'i' AND (n.nspname || '.' || p.proname = ANY ($5::text[])"
+    "  OR p.proname = ANY ($5::text[]) AND pg_function_is_visible(p.oid)))";
+
+/* As this connection has them: so fill and verify see them. */
+static const char settings_sql[] =
+    "SELECT string_agg(format(' SET %I = %L', name, setting), '' ORDER BY name) FROM pg_settings"
+    " WHERE name IN ('DateStyle', 'IntervalStyle', 'TimeZone', 'bytea_output',"
+    " 'default_text_search_config', 'extra_float_digits', 'lc_monetary', 'lc_numeric', 'lc_time')";
+
+static enum rc ask(struct build *b, const char *sql, const struct target *t,
+                   const struct eng_dual *dual, const struct sql_expr_info *info, char **answer)
+{
+    char oid[32], *types[2];
+    char *lists[4];
+    size_t ntypes = 0;
+    enum rc rc;
+
+    if (dual->old_type)
+        types[ntypes++] = dual->old_type;
+    if (dual->new_type)
+        types[ntypes++] = dual->new_type;
+    snprintf(oid, sizeof(oid), "%lld",
+             (long long)json_integer_value(json_object_get(t->doc, "oid")));
+    lists[0] = history_array(info->columns, info->ncolumns);
+    lists[1] = history_array(types, ntypes);
+    lists[2] = history_array(info->casts, info->ncasts);
+    lists[3] = history_array(info->functions, info->nfunctions);
+    rc = cat_value(b->conn, sql, 5,
+                   (const char *const[]){oid, lists[0], lists[1], lists[2], lists[3]}, answer,
+                   b->err);
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++)
+        free(lists[i]);
+    return rc;
+}
+
+/* Rows as they are now, and under other settings: where they differ, people are told. */
+static const char probe_sql[] =
+    "#variable_conflict use_column\n" /* the table's columns may have any name */
+    "DECLARE r record; a record; x record; seen int8 := 0; differ int8 := 0;"
+    " mine text[] := ARRAY[current_setting('TimeZone'), current_setting('DateStyle'),"
+    "  current_setting('IntervalStyle'), current_setting('extra_float_digits'),"
+    "  current_setting('bytea_output')];"
+    " stop timestamptz := clock_timestamp() + '1 s'; BEGIN"
+    " FOR r IN SELECT s.ctid AS c, s.tableoid AS o FROM %s s LIMIT %d LOOP BEGIN seen := seen + 1;"
+    " SELECT CAST((%s\n) AS %s) AS v INTO a FROM %s t WHERE t.ctid = r.c AND t.tableoid = r.o;"
+    " PERFORM set_config('TimeZone', 'Pacific/Kiritimati', true), set_config('DateStyle',"
+    "  CASE WHEN mine[2] LIKE '%%DMY' THEN 'SQL, MDY' ELSE 'SQL, DMY' END, true),"
+    "  set_config('IntervalStyle', 'iso_8601', true), set_config('bytea_output', 'escape', true),"
+    "  set_config('extra_float_digits', '-9', true);"
+    " SELECT CAST((%s\n) AS %s) AS v INTO x FROM %s t WHERE t.ctid = r.c AND t.tableoid = r.o;"
+    " PERFORM set_config('TimeZone', mine[1], true), set_config('DateStyle', mine[2], true),"
+    "  set_config('IntervalStyle', mine[3], true), set_config('extra_float_digits', mine[4], true),"
+    "  set_config('bytea_output', mine[5], true);"
+    " differ := differ + (a OPERATOR(pg_catalog.*<>) x)::int;"
+    " EXCEPTION WHEN OTHERS THEN differ := differ + 1; END;"
+    " EXIT WHEN clock_timestamp() > stop; END LOOP;"
+    " PERFORM set_config('segue.probe', json_build_array(seen, differ, mine[1],"
+    " mine[2])::text, true); END";
+
+static void warn_of_settings(struct build *b, const struct target *t, const struct eng_dual *dual)
+{
+    char *body = mem_printf(probe_sql, t->relation, PROBE_ROWS_MAX, dual->up, dual->new_type,
+                            t->relation, dual->up, dual->new_type, t->relation);
+    json_t *counts;
+    struct err ignored = {0};
+
+    if (probe_run(b, body, &counts, &ignored) == RC_OK &&
+        json_integer_value(json_array_get(counts, 1)) > 0) {
+        char *object = mem_printf("column %s of %s",
+                                  dual->old_name ? dual->old_name : dual->new_name, t->relation);
+
+        build_warn(b, object, "name what is meant, as in AT TIME ZONE 'UTC' or to_char()",
+                   "under other settings up gives something else for %lld of %lld rows looked at;"
+                   " whoever writes, it is done under TimeZone %s and DateStyle %s",
+                   (long long)json_integer_value(json_array_get(counts, 1)),
+                   (long long)json_integer_value(json_array_get(counts, 0)),
+                   json_string_value(json_array_get(counts, 2)),
+                   json_string_value(json_array_get(counts, 3)));
+        free(object);
+    }
+    json_decref(counts);
+    free(body);
+}
+
+/* ---- who writes ---- */
+
+/* Parameters as of varies_sql. One row a role and what it may not use. */
+static const char writers_sql[] =
+    "WITH w AS (SELECT r.oid, quote_ident(r.rolname) AS name FROM pg_roles r WHERE NOT r.rolsuper"
+    "  AND r.rolname !~ '^pg_' AND has_any_column_privilege(r.oid, $1::oid, 'INSERT, UPDATE')),"
+    " f AS (SELECT p.oid, p.pronamespace, n.nspname FROM pg_proc p JOIN pg_namespace n"
+    "  ON n.oid = p.pronamespace WHERE n.nspname || '.' || p.proname = ANY ($5::text[])"
+    "  OR p.proname = ANY ($5::text[]) AND pg_function_is_visible(p.oid)),"
+    " t AS (SELECT n.oid, n.nspname FROM unnest($3::text[]) u JOIN pg_type y ON y.oid ="
+    "  to_regtype(u) JOIN pg_namespace n ON n.oid = y.typnamespace)"
+    " SELECT grant_it FROM (SELECT format('GRANT EXECUTE ON FUNCTION %s TO %s', f.oid::"
+    "  regprocedure, w.name) AS grant_it FROM w, f WHERE NOT has_function_privilege(w.oid, f.oid,"
+    "  'EXECUTE') UNION SELECT format('GRANT USAGE ON SCHEMA %I TO %s', s.nspname, w.name) FROM w,"
+    "  (SELECT pronamespace, nspname FROM f UNION SELECT oid, nspname FROM t) s"
+    "  WHERE NOT has_schema_privilege(w.oid, s.pronamespace, 'USAGE')) g"
+    " WHERE $2::text[] IS NOT NULL AND $4::text[] IS NOT NULL ORDER BY 1 LIMIT 1";
+
+static enum rc judge_writers(struct build *b, const struct target *t, const struct eng_dual *dual,
+                             const struct sql_expr_info *info, const char *word)
+{
+    char *grant = NULL, *object;
+    enum rc rc = ask(b, writers_sql, t, dual, info, &grant);
+
+    if (rc == RC_OK && grant) {
+        object = mem_printf("column %s of %s", dual->old_name ? dual->old_name : dual->new_name,
+                            t->relation);
+        build_refuse(b, object, grant,
+                     "a role that may write to the table may not use what %s does, and its "
+                     "statements would fail in the guard",
+                     word);
+        free(object);
+    }
+    free(grant);
+    return rc;
+}
+
+/* ---- all of it ---- */
+
+static enum rc judge_expr(struct build *b, const struct target *t, struct eng_dual *dual,
+                          const char *word, const char *expr)
+{
+    struct sql_expr_info info;
+    char *varies = NULL;
+    enum rc rc;
+
+    if (!expr || sql_expr_parse(expr, &info, NULL) != RC_OK)
+        return RC_OK;
+    rc = ask(b, varies_sql, t, dual, &info, &varies);
+    dual->varies |= varies != NULL;
+    if (rc == RC_OK)
+        rc = judge_writers(b, t, dual, &info, word);
+    free(varies);
+    sql_expr_info_fini(&info);
+    return rc;
+}
+
+/* Members of a group are in step together. */
+static void spread(struct eng_table *table)
+{
+    for (size_t i = 0; i < table->nduals; i++)
+        for (size_t k = 0; k < table->nduals && table->duals[i].varies; k++)
+            table->duals[k].varies |=
+                table->duals[i].group && table->duals[k].group == table->duals[i].group;
+}
+
+enum rc steady_judge(struct build *b, struct target *t)
+{
+    struct eng_table *table = t->table >= 0 ? &b->plan->tables[t->table] : NULL;
+    enum rc rc = RC_OK;
+
+    for (size_t i = 0; table && rc == RC_OK && i < table->nduals; i++) {
+        struct eng_dual *dual = &table->duals[i];
+
+        if (dual->plain)
+            continue;
+        if (judge_expr(b, t, dual, "up", dual->up) != RC_OK ||
+            judge_expr(b, t, dual, "down", dual->down) != RC_OK)
+            return RC_ERR;
+        if (dual->varies && !table->settings)
+            rc = cat_value(b->conn, settings_sql, 0, NULL, &table->settings, b->err);
+        if (rc == RC_OK && dual->varies && (dual->old_name || dual->group) && dual->up)
+            warn_of_settings(b, t, dual);
+    }
+    if (table)
+        spread(table);
+    return rc;
+}
