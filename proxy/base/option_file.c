@@ -2,16 +2,15 @@
 #include "segue/base/option.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <jansson.h>
 
 #include "segue/base/buf.h"
 #include "segue/base/mem.h"
+#include "segue/base/text.h"
 
 #define FILE_BYTES_MAX (1024 * 1024)
 
@@ -167,20 +166,9 @@ enum rc opt_load_text(struct opt_set *set, const char *where, const char *text, 
     return rc;
 }
 
-/* A pipe may be read, while somebody writes it; without a writer it would be waited for. */
-static FILE *open_file(const char *path)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    FILE *file = fd >= 0 && fcntl(fd, F_SETFL, 0) == 0 ? fdopen(fd, "r") : NULL;
-
-    if (!file && fd >= 0)
-        close(fd);
-    return file;
-}
-
 enum rc opt_load_file(struct opt_set *set, const char *path, struct err *err)
 {
-    FILE *file = open_file(path);
+    FILE *file = text_open(path);
     struct buf text = {0};
     size_t n;
     enum rc rc = RC_ERR;

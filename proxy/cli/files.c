@@ -7,12 +7,13 @@
 
 #include "history.h"
 #include "segue/base/mem.h"
+#include "segue/base/text.h"
 
 #define FOLDER_FILES_MAX 10000
 
 enum rc cli_text_read(const char *path, size_t bytes_max, struct buf *text, struct err *err)
 {
-    FILE *file = strcmp(path, "-") == 0 ? stdin : fopen(path, "r");
+    FILE *file = strcmp(path, "-") == 0 ? stdin : text_open(path);
     size_t n;
 
     if (!file) {

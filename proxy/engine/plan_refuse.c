@@ -7,6 +7,8 @@
 #include "segue/catalog/catalog.h"
 #include "segue/sql/expr.h"
 
+#define COLUMNS_MAX 1600 /* MaxHeapAttributeNumber */
+
 static bool flag(const json_t *object, const char *key)
 {
     return json_is_true(json_object_get(object, key));
@@ -27,12 +29,24 @@ static void refuse_foreign_partitions(struct build *b, const struct target *t)
     free(name);
 }
 
+/* Those that were dropped count, too. */
+static void refuse_wide(struct build *b, const struct target *t)
+{
+    json_int_t n = json_integer_value(json_object_get(t->doc, "attributes"));
+
+    if (n + (json_int_t)t->new_columns.n > COLUMNS_MAX)
+        build_refuse(b, t->relation, "make the table anew, without the columns that were dropped",
+                     "it has or had %lld columns and would get %zu more: at most %d can be",
+                     (long long)n, t->new_columns.n, COLUMNS_MAX);
+}
+
 static void refuse_relation(struct build *b, const struct target *t)
 {
     const char *kind = cat_text(t->doc, "relkind");
 
     if (!strcmp(kind, "p"))
         refuse_foreign_partitions(b, t);
+    refuse_wide(b, t);
     if (strcmp(kind, "r") && strcmp(kind, "p"))
         build_refuse(b, t->relation, NULL, "it is not a table (relkind \"%s\")", kind);
     if (!strcmp(cat_text(t->doc, "persistence"), "t"))

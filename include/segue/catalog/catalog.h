@@ -4,6 +4,7 @@
  *
  * A table's document:
  *   oid, schema, name, relkind, persistence, owned (by the role), owner, tuples, partition,
+ *     attributes (columns, dropped ones too, of the widest of its partitions),
  *     hides_rows (from the role, by forced row security), inherits,
  *   children: relations; replica_identity; search_path
  *   key: primary key columns; relatives: bare names of what is locked along with it

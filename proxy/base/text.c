@@ -1,0 +1,14 @@
+#include "segue/base/text.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+FILE *text_open(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    FILE *file = fd >= 0 && fcntl(fd, F_SETFL, 0) == 0 ? fdopen(fd, "r") : NULL;
+
+    if (!file && fd >= 0)
+        close(fd);
+    return file;
+}
