@@ -5,9 +5,11 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "relations.h"
 #include "runner.h"
 #include "segue/base/mem.h"
 #include "segue/engine/guard.h"
+#include "turned.h"
 
 static bool is_filled(const struct eng_migration *m, int table)
 {
@@ -49,6 +51,14 @@ enum rc eng_guards_check(struct eng_engine *engine, struct eng_migration *m, str
     return RC_OK;
 }
 
+/* Partitions without a watermark: 55P03, since the next attempt looks at their rows. */
+#define UNSEEN                                                                                     \
+    "SELECT c.oid::regclass INTO r FROM unnest(ARRAY[%s]::oid[]) AS o, pg_partition_tree("         \
+    "o::regclass) AS t JOIN pg_class c ON c.oid = t.relid WHERE c.relkind = 'r' AND NOT EXISTS "   \
+    "(SELECT FROM segue.progress p WHERE p.migration = %" PRId64 " AND p.relation = c.oid) LIMIT " \
+    "1; IF r IS NOT NULL THEN RAISE lock_not_available USING MESSAGE = format('partition %%s was " \
+    "attached in this moment', r); END IF; "
+
 char *eng_guards_sql(const struct eng_migration *m, int table)
 {
     struct buf oids = {0};
@@ -67,10 +77,31 @@ char *eng_guards_sql(const struct eng_migration *m, int table)
         "DISTINCT FROM 'A' LIMIT 1; IF r IS NOT NULL THEN RAISE EXCEPTION USING ERRCODE = '55000', "
         "MESSAGE = format('the guard of %%s is not, or was not always, on', r), HINT = format('"
         "ALTER TABLE %%s ENABLE ALWAYS TRIGGER \"~segue_guard\", then verify: rows written "
-        "meanwhile may not be in step', r); END IF; END $segue$;\n",
-        oids.data);
+        "meanwhile may not be in step', r); END IF; " UNSEEN "END $segue$;\n",
+        oids.data, oids.data, m->id);
     buf_fini(&oids);
     return sql;
+}
+
+enum rc eng_tables_check(struct eng_engine *engine, struct eng_migration *m, struct err *err)
+{
+    for (size_t i = 0; i < m->plan->ntables; i++) {
+        const struct eng_table *table = &m->plan->tables[i];
+        enum relations_table state;
+
+        if (relations_look(&engine->work, table, m->phase == PH_REVERTING, &state, err) != RC_OK)
+            return RC_ERR;
+        if (state == TABLE_RENAMED)
+            relations_renamed(table, err);
+        if (state == TABLE_GONE) {
+            err_set(err, "55000", "table %s.%s, which was planned for, is not there any more",
+                    table->schema, table->name);
+            err_hint(err, "before the cut-over abort, after it complete ends the migration");
+        }
+        if (state != TABLE_THERE)
+            return RC_ERR;
+    }
+    return RC_OK;
 }
 
 enum rc eng_verdict_check(const struct eng_migration *m, struct err *err)
@@ -83,10 +114,22 @@ enum rc eng_verdict_check(const struct eng_migration *m, struct err *err)
     return RC_ERR;
 }
 
-static enum rc check_relation(struct eng_engine *engine, const struct eng_table *table,
-                              const char *name, struct err *err)
+/* Its rows are in step now, and the guard is on it: it need not be looked at again. */
+static enum rc note_seen(struct eng_engine *engine, const struct eng_migration *m, int table,
+                         uint32_t oid, struct err *err)
 {
-    char *in_step = eng_table_in_step(table, ENG_FORWARD, "");
+    return conn_exec(&engine->work, err,
+                     "INSERT INTO segue.progress (migration, table_no, relation, relname, "
+                     "relfilenode, next_block, end_block) SELECT %" PRId64 ", %d, c.oid, c.oid::"
+                     "regclass::text, pg_relation_filenode(c.oid), 0, 0 FROM pg_class c WHERE "
+                     "c.oid = %u ON CONFLICT DO NOTHING",
+                     m->id, table, oid);
+}
+
+static enum rc check_relation(struct eng_engine *engine, const struct eng_table *table,
+                              enum eng_direction dir, const char *name, struct err *err)
+{
+    char *in_step = eng_table_in_step(table, dir, "");
     PGresult *res = conn_query(
         &engine->work, err, "SELECT EXISTS (SELECT 1 FROM ONLY %s WHERE NOT (%s))", name, in_step);
 
@@ -95,36 +138,53 @@ static enum rc check_relation(struct eng_engine *engine, const struct eng_table 
         return RC_ERR;
     if (res_bool(res, 0, 0)) {
         err_set(err, "55000", "partition %s came after the backfill, with rows not in step", name);
-        err_hint(err, "an UPDATE of its rows, of any column to itself, lets the guard fill them");
+        err_hint(err, dir == ENG_FORWARD
+                          ? "an UPDATE of its rows, of any column to itself, lets the guard fill "
+                            "them"
+                          : "since the cut-over the new columns are the truth: UPDATE them to what "
+                            "they are to be; where only the old ones are missing, any column to "
+                            "itself");
     }
     PQclear(res);
     return err_is_set(err) ? RC_ERR : RC_OK;
+}
+
+static enum rc check_partitions(struct eng_engine *engine, struct eng_migration *m, int table,
+                                enum eng_direction dir, struct err *err)
+{
+    struct eng_table turned;
+    enum rc rc = RC_OK;
+    PGresult *res =
+        conn_query(&engine->work, err,
+                   "SELECT format('%%I.%%I', n.nspname, c.relname), c.oid FROM "
+                   "pg_partition_tree(%u::oid::regclass) AS t JOIN pg_class c ON c.oid = "
+                   "t.relid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = "
+                   "'r' AND NOT EXISTS (SELECT 1 FROM segue.progress p WHERE p.migration = "
+                   "%" PRId64 " AND p.relation = c.oid)",
+                   m->plan->tables[table].oid, m->id);
+
+    if (!res)
+        return RC_ERR;
+    eng_turned_init(&turned, &m->plan->tables[table], dir == ENG_REVERSE);
+    for (int r = 0; rc == RC_OK && r < PQntuples(res); r++) {
+        rc = check_relation(engine, &turned, dir, res_text(res, r, 0), err);
+        if (rc == RC_OK)
+            rc = note_seen(engine, m, table, (uint32_t)res_int(res, r, 1), err);
+    }
+    eng_turned_fini(&turned);
+    PQclear(res);
+    return rc;
 }
 
 /* Partitions that the backfill has not seen: made since (then the guard was there from the first
  * row on) or attached. */
 enum rc eng_attached_check(struct eng_engine *engine, struct eng_migration *m, struct err *err)
 {
+    bool reverse = m->phase == PH_SOAKING || m->phase == PH_REVERTING || m->phase == PH_CONTRACTING;
     enum rc rc = RC_OK;
 
-    for (size_t i = 0; rc == RC_OK && i < m->plan->ntables; i++) {
-        const struct eng_table *table = &m->plan->tables[i];
-        PGresult *res;
-
-        if (table->relkind != 'p' || !is_filled(m, (int)i))
-            continue;
-        res = conn_query(&engine->work, err,
-                         "SELECT format('%%I.%%I', n.nspname, c.relname) FROM "
-                         "pg_partition_tree(%u::oid::regclass) AS t JOIN pg_class c ON c.oid = "
-                         "t.relid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = "
-                         "'r' AND NOT EXISTS (SELECT 1 FROM segue.progress p WHERE p.migration = "
-                         "%" PRId64 " AND p.relation = c.oid)",
-                         table->oid, m->id);
-        if (!res)
-            return RC_ERR;
-        for (int r = 0; rc == RC_OK && r < PQntuples(res); r++)
-            rc = check_relation(engine, table, res_text(res, r, 0), err);
-        PQclear(res);
-    }
+    for (size_t i = 0; rc == RC_OK && i < m->plan->ntables; i++)
+        if (m->plan->tables[i].relkind == 'p' && is_filled(m, (int)i))
+            rc = check_partitions(engine, m, (int)i, reverse ? ENG_REVERSE : ENG_FORWARD, err);
     return rc;
 }

@@ -12,6 +12,7 @@
 
 /* A statement is given this long to end by itself once the program wants to stop. */
 #define STOP_GRACE_MS 2000
+#define LOCK_WAIT_MS 1000
 
 /* jit: compiling `up` for each batch costs more than it gives. row_security off: an error is
  * better than rows that a policy hides from the backfill. No parallel plans: `up` may be labelled
@@ -58,6 +59,9 @@ static void err_from_result(PGconn *pg, const PGresult *res, struct err *err)
     err_set(err, state, "%s%s%s", text ? text : "", detail ? ": " : "", detail ? detail : "");
     if (hint)
         err_hint(err, "%s", hint);
+    if (strcmp(state, "55P03") == 0)
+        err_hint(err, "somebody has it locked (pg_locks says who): end that transaction, or try "
+                      "again");
 }
 
 enum rc conn_open(struct eng_conn *conn, const char *upstream, struct err *err)
@@ -86,6 +90,33 @@ enum rc conn_open(struct eng_conn *conn, const char *upstream, struct err *err)
         return RC_ERR;
     }
     return RC_OK;
+}
+
+enum rc conn_check_primary(struct eng_conn *conn, struct err *err)
+{
+    PGresult *res = conn_query(conn, err, "SELECT pg_is_in_recovery()");
+    bool standby = res && res_bool(res, 0, 0);
+
+    PQclear(res);
+    if (!res)
+        return RC_ERR;
+    if (!standby)
+        return RC_OK;
+    err_set(err, "25006", "the server is a standby: segue works on the primary");
+    err_hint(err, "name all hosts in upstream, with target_session_attrs=read-write");
+    return RC_ERR;
+}
+
+enum rc conn_bound_locks(struct eng_conn *conn, struct err *err)
+{
+    return conn_exec(conn, err, "SET lock_timeout = %d", LOCK_WAIT_MS);
+}
+
+enum rc conn_settle(struct eng_conn *conn, struct err *err)
+{
+    /* RESET ALL leaves these two */
+    return conn_exec(conn, err, "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; %s",
+                     setup_sql);
 }
 
 enum conn_ping conn_ping(const char *upstream)

@@ -26,12 +26,22 @@ struct eng_conn {
 /* Connects (5 s at most) and sets what every statement of the engine relies on. */
 enum rc conn_open(struct eng_conn *conn, const char *upstream, struct err *err) MUST_CHECK;
 
+/* 25006 on a standby: nothing can be written there. */
+enum rc conn_check_primary(struct eng_conn *conn, struct err *err) MUST_CHECK;
+
 enum conn_ping {
     CONN_AWAY,     /* no answer */
     CONN_STARTING, /* it does not take connections yet (starting up, recovering) */
     CONN_SERVES,   /* it takes some, whether it would take ours or not */
 };
 enum conn_ping conn_ping(const char *upstream); /* 2 s at most */
+
+/* What waits for a lock for so long fails with 55P03: on the connection of which answers are waited
+ * for, somebody who has locked a table must not keep the whole engine. */
+enum rc conn_bound_locks(struct eng_conn *conn, struct err *err) MUST_CHECK;
+/* After statements of others (a migration file's) ran on it: role and settings as conn_open left
+ * them. What was locked for the session stays locked. */
+enum rc conn_settle(struct eng_conn *conn, struct err *err) MUST_CHECK;
 
 void conn_close(struct eng_conn *conn); /* harmless when closed */
 bool conn_up(const struct eng_conn *conn);

@@ -31,8 +31,8 @@ enum rc eng_cutover_preflight(struct eng_engine *engine, struct eng_migration *m
     PGresult *res;
     char *names;
 
-    if (eng_verdict_check(m, err) != RC_OK || eng_guards_check(engine, m, err) != RC_OK ||
-        eng_attached_check(engine, m, err) != RC_OK)
+    if (eng_tables_check(engine, m, err) != RC_OK || eng_verdict_check(m, err) != RC_OK ||
+        eng_guards_check(engine, m, err) != RC_OK || eng_attached_check(engine, m, err) != RC_OK)
         return RC_ERR;
     names = eng_lock_names(m, NULL);
     res = conn_query(
@@ -163,6 +163,10 @@ static enum rc attempt(struct eng_engine *engine, struct eng_migration *m, const
 static enum rc turn(struct eng_engine *engine, struct eng_migration *m, const struct turnover *t,
                     struct err *err)
 {
+    if (eng_tables_check(engine, m, err) != RC_OK || /* it may have waited for long */
+        eng_attached_check(engine, m, err) != RC_OK)
+        return conn_retryable(err) ? RC_ERR
+                                   : give_up(engine, m, t, GATED_FAILED, m->retries + 1, err);
     if (!eng_gate_free(engine, m))
         return RC_AGAIN;
     eng_steps_cancel(m); /* what was settling would be in the way */

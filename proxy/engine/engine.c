@@ -273,6 +273,10 @@ static void connect_turn(struct eng_engine *engine)
         return;
     if (!conn_up(&engine->work))
         rc = conn_open(&engine->work, engine->options.upstream, &err);
+    if (rc == RC_OK) /* a name may lead to a standby while a failover is under way */
+        rc = conn_check_primary(&engine->work, &err);
+    if (rc == RC_OK)
+        rc = conn_bound_locks(&engine->work, &err);
     if (rc == RC_OK)
         rc = take_lock(engine, &err);
     if (rc == RC_OK)

@@ -243,6 +243,7 @@ static enum rc run_complete(struct eng_engine *engine, struct eng_migration *m, 
     /* force is about people; a guard that may have been passed is about rows, and is never skipped
      */
     if ((job->force ? eng_guards_check : eng_contract_preflight)(engine, m, &job->err) != RC_OK ||
+        eng_attached_check(engine, m, &job->err) != RC_OK ||
         eng_verdict_check(m, &job->err) != RC_OK || eng_proofs_check(m, &job->err) != RC_OK)
         return RC_ERR;
     unblock(m);
@@ -310,7 +311,9 @@ static enum rc run_rollback(struct eng_engine *engine, struct eng_migration *m, 
         return RC_ERR;
     }
     /* what only the new columns hold would be lost with them as the truth */
-    if (eng_verdict_check(m, &job->err) != RC_OK || eng_guards_check(engine, m, &job->err) != RC_OK)
+    if (eng_verdict_check(m, &job->err) != RC_OK ||
+        eng_guards_check(engine, m, &job->err) != RC_OK ||
+        eng_attached_check(engine, m, &job->err) != RC_OK)
         return RC_ERR;
     if (history_check_back(engine, m, &job->err) != RC_OK)
         return RC_ERR;

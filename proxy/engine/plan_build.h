@@ -298,6 +298,7 @@ void refuse_dependents(struct build *b, const struct target *t, const char *colu
 /* Views over columns that change their type, with the statements to drop them and to make them
  * again. */
 enum rc refuse_views(struct build *b, const struct target *t) MUST_CHECK;
+
 /* ---- plan_steady.c ---- */
 /* Of all of the table's columns, when they are planned: settings that the guard fixes, roles that
  * may write and not call. */

@@ -1,5 +1,6 @@
 #include "relations.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "segue/base/mem.h"
@@ -9,6 +10,33 @@ void relations_add(struct eng_relations *relations, const struct eng_relation *r
     relations->items =
         mem_realloc(relations->items, (relations->n + 1) * sizeof(*relations->items));
     relations->items[relations->n++] = *relation;
+}
+
+enum rc relations_look(struct eng_conn *conn, const struct eng_table *table, bool turned,
+                       enum relations_table *state, struct err *err)
+{
+    char oid[16];
+    const char *values[] = {oid, table->schema,
+                            turned && table->renamed ? table->renamed : table->name};
+    PGresult *res;
+
+    snprintf(oid, sizeof(oid), "%u", table->oid);
+    res = conn_params(conn, err,
+                      "SELECT n.nspname = $2 AND c.relname = $3 FROM pg_class c JOIN pg_namespace n"
+                      " ON n.oid = c.relnamespace WHERE c.oid = $1::oid",
+                      3, values);
+    if (!res)
+        return RC_ERR;
+    *state = PQntuples(res) == 0 ? TABLE_GONE : res_bool(res, 0, 0) ? TABLE_THERE : TABLE_RENAMED;
+    PQclear(res);
+    return RC_OK;
+}
+
+void relations_renamed(const struct eng_table *table, struct err *err)
+{
+    err_set(err, "55000", "table %s.%s has got another name or schema from somebody", table->schema,
+            table->name);
+    err_hint(err, "give it back its name, then try again");
 }
 
 enum rc relations_read(struct eng_conn *conn, const struct eng_plan *plan, int table,

@@ -20,6 +20,14 @@ struct eng_relations {
     size_t n;
 };
 
+/* Is the table that was planned still there, under its name? `turned`: the name that it has from
+ * the cut-over on. */
+enum relations_table { TABLE_THERE, TABLE_GONE, TABLE_RENAMED };
+enum rc relations_look(struct eng_conn *conn, const struct eng_table *table, bool turned,
+                       enum relations_table *state, struct err *err) MUST_CHECK;
+
+void relations_renamed(const struct eng_table *table, struct err *err); /* says so */
+
 /* Appends the leaf partitions of the table, or the table itself, with their current size. */
 enum rc relations_read(struct eng_conn *conn, const struct eng_plan *plan, int table,
                        struct eng_relations *out, struct err *err) MUST_CHECK;

@@ -249,6 +249,10 @@ enum rc eng_guards_check(struct eng_engine *engine, struct eng_migration *m,
 char *eng_guards_sql(const struct eng_migration *m, int table);
 /* Rows that the last verify found are the operator's to correct before a side goes or follows. */
 enum rc eng_verdict_check(const struct eng_migration *m, struct err *err) MUST_CHECK;
+/* What turns must be what was planned for: another table of that name is not. */
+enum rc eng_tables_check(struct eng_engine *engine, struct eng_migration *m,
+                         struct err *err) MUST_CHECK;
+/* Rows of partitions that came after the backfill: in step, as the phase has it? */
 enum rc eng_attached_check(struct eng_engine *engine, struct eng_migration *m,
                            struct err *err) MUST_CHECK;
 

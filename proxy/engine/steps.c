@@ -10,6 +10,7 @@
 
 #include "gated.h"
 #include "policy.h"
+#include "relations.h"
 #include "segue/base/clock.h"
 #include "segue/base/fault.h"
 #include "segue/base/log.h"
@@ -73,12 +74,22 @@ void eng_steps_undone(struct eng_migration *m, bool back)
             m->step_done[i] = false;
 }
 
+/* What was written past the guard would be lost with the old columns. */
+static bool drops_guard(const struct eng_step *step)
+{
+    return step->stage == ENG_STAGE_CONTRACT && step->table >= 0 && step->nsql > 0 &&
+           strstr(step->sql[0], "DROP TRIGGER IF EXISTS \"~segue_guard\"");
+}
+
 static char *step_sql(const struct eng_migration *m, size_t i)
 {
     const struct eng_step *step = &m->plan->steps[i];
     char *mark = store_mark_sql(m, i);
+    char *guards = drops_guard(step) ? eng_guards_sql(m, step->table) : NULL;
     struct buf sql = {0};
 
+    buf_append_str(&sql, guards ? guards : "");
+    free(guards);
     for (size_t j = 0; j < step->nsql; j++)
         buf_printf(&sql, "%s;\n", step->sql[j]);
     buf_append_str(&sql, mark);
@@ -122,6 +133,8 @@ static enum rc run_gated(struct eng_engine *engine, struct eng_migration *m, siz
     struct gated_spec spec;
     struct gated_result result;
 
+    if (drops_guard(step) && eng_attached_check(engine, m, err) != RC_OK)
+        return RC_ERR;
     if (!eng_gate_free(engine, m))
         return RC_AGAIN;
     sql = step_sql(m, i);
@@ -142,7 +155,13 @@ static enum rc run_gated(struct eng_engine *engine, struct eng_migration *m, siz
     free(names);
     if (result.outcome == GATED_DONE) {
         step_finished(engine, m, i);
-        return RC_AGAIN;
+        if (step->kind != ENG_STEP_SQL)
+            return RC_AGAIN;
+        /* set_config() in them lasts as long as the session */
+        return conn_settle(&engine->work, err) == RC_OK &&
+                       conn_bound_locks(&engine->work, err) == RC_OK
+                   ? RC_AGAIN
+                   : RC_ERR;
     }
     if (result.outcome != GATED_BUSY)
         return RC_ERR; /* lost at COMMIT: the mark tells after the reconnect */
@@ -355,6 +374,8 @@ static enum rc poll_long(struct eng_engine *engine, struct eng_migration *m, str
     FAULT_OF(long_done, eng_phase(m->phase)->name);
     m->long_step = -1;
     buf_reset(&m->blockers);
+    if (m->plan->steps[i].kind == ENG_STEP_SQL)
+        conn_close(&m->lng); /* set_config() in them lasts as long as the session */
     if (rc == RC_ERR) {
         if (conn_lost(err)) { /* ours alone: the work connection finds out for itself */
             conn_close(&m->lng);
@@ -380,9 +401,30 @@ void eng_steps_cancel(struct eng_migration *m)
     m->long_step = -1;
 }
 
+/* What was to be taken away is gone with its table, and a table of that name is another one. */
+static enum rc judge_table(struct eng_engine *engine, const struct eng_migration *m,
+                           const struct eng_step *step, bool *gone, struct err *err)
+{
+    const struct eng_table *table = step->table < 0 ? NULL : &m->plan->tables[step->table];
+    enum relations_table state = TABLE_THERE;
+
+    *gone = false;
+    if (!table || (step->stage != ENG_STAGE_CONTRACT && step->stage != ENG_STAGE_ABORT))
+        return RC_OK;
+    if (relations_look(&engine->work, table, step->stage == ENG_STAGE_CONTRACT, &state, err) !=
+        RC_OK)
+        return RC_ERR;
+    *gone = state == TABLE_GONE;
+    if (state != TABLE_RENAMED)
+        return RC_OK;
+    relations_renamed(table, err);
+    return RC_ERR;
+}
+
 enum rc eng_steps_turn(struct eng_engine *engine, struct eng_migration *m, enum eng_stage stage,
                        struct err *err)
 {
+    bool gone;
     size_t i;
 
     if (m->long_step >= 0)
@@ -395,6 +437,12 @@ enum rc eng_steps_turn(struct eng_engine *engine, struct eng_migration *m, enum 
         return RC_OK;
     snprintf(m->step, sizeof(m->step), "%s", m->plan->steps[i].title);
     eng_status_put(engine, m);
+    if (judge_table(engine, m, &m->plan->steps[i], &gone, err) != RC_OK)
+        return RC_ERR;
+    if (gone) {
+        log_warning("%s: the table is not there any more, nothing is left to do", m->step);
+        return mark_done(engine, m, i, err);
+    }
     if (m->plan->steps[i].undoes) {
         bool ran = true;
 

@@ -64,6 +64,43 @@ def test_rows_of_an_attached_partition_are_looked_at_before_cutover(parts, segue
     assert parts.one("SELECT count(*) FROM items WHERE label IS DISTINCT FROM title") == 0
 
 
+def attach(db, name, column, first):
+    """A partition whose rows were written before it was one."""
+    db.sql(f"CREATE TABLE {name} (id bigint, label text, title text)")
+    db.sql(f"INSERT INTO {name} (id, {column}) SELECT i, 'label ' || i FROM generate_series({first}, {first + 10}) i")
+    db.sql(f"ALTER TABLE items ATTACH PARTITION {name} FOR VALUES FROM ({first}) TO ({first + 100})")
+
+
+def test_rows_of_a_partition_attached_in_soak_are_not_lost_with_either_side(parts, segue):
+    proxy = segue(parts)
+    proxy.soaking(RENAME)
+    attach(parts, "items_3", "label", 200)
+    assert "items_3" in proxy.cli("complete", "m", "--force", check=1).err
+    assert "items_3" in proxy.cli("rollback", "m", check=1).err
+    parts.sql("UPDATE items_3 SET title = label")
+    attach(parts, "items_4", "title", 300)
+    assert "items_4" in proxy.cli("rollback", "m", check=1).err
+    parts.sql("UPDATE items_4 SET id = id")
+    proxy.cli("rollback", "m")
+    assert parts.one("SELECT count(*) FROM items WHERE label = 'label ' || id AND label = title") == 72
+    proxy.cli("cutover", "m")
+    # while a complete that was asked for waits for its lock
+    with parts.connect() as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM items_1")
+        parts.sql("CREATE TABLE items_5 (id bigint, label text, title text)")
+        parts.sql("INSERT INTO items_5 (id, label) VALUES (400, 'label 400')")
+        proxy.console("COMPLETE m FORCE")
+        proxy.wait("m", lambda r: r["phase"] == "contracting")
+        parts.sql("ALTER TABLE items ATTACH PARTITION items_5 FOR VALUES FROM (400) TO (500)")
+    row = proxy.wait("m", lambda r: r["error"])
+    assert "items_5" in row["error"] and row["phase"] == "contracting"
+    parts.sql("UPDATE items_5 SET title = label")
+    proxy.cli("resume", "m")
+    proxy.wait_phase("m", "done")
+    assert parts.one("SELECT count(*) FROM items WHERE title = 'label ' || id") == 73
+
+
 def test_a_foreign_partition_is_refused(parts, segue):
     parts.sql("CREATE FOREIGN DATA WRAPPER nowhere")
     parts.sql("CREATE SERVER nowhere FOREIGN DATA WRAPPER nowhere")

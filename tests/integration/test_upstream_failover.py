@@ -144,6 +144,9 @@ def test_a_cancel_request_of_another_segue_reaches_every_host(primary, standby, 
 def test_after_a_failover_new_sessions_land_on_the_new_primary(primary, standby, segue):
     """No restart of segue, no error for those that connect meanwhile."""
     proxy = segue(upstream=url(primary, standby, target="read-write"))
+    early = segue(upstream=url(standby))  # its one name leads there before the server is a primary
+    until("the engine to say so", lambda: "the server is a standby" in early.log_text())
+    assert not early.console("SHOW VERSION")[0]["engine_connected"] and port_behind(early) == standby.port
     assert port_behind(proxy) == primary.port
     primary.crash()
     got = []
@@ -157,3 +160,5 @@ def test_after_a_failover_new_sessions_land_on_the_new_primary(primary, standby,
     assert port_behind(proxy) == standby.port
     with proxy.connect("postgres") as c:
         c.execute("CREATE TABLE written_after_the_failover ()")
+    # it works on what is a primary now, as soon as the other one's engine does not
+    until("the early engine", lambda: "engine is connected" in early.log_text() or "another segue" in early.log_text(), 40)

@@ -1,0 +1,85 @@
+"""What others do to the tables of a migration, and make under its names."""
+
+import time
+
+import pytest
+from lib.tables import RENAME, make_items
+from lib.wait import SLOW, until
+
+pytestmark = pytest.mark.one_version
+MADE = {"create_table": {"name": "made", "columns": [{"name": "id", "type": "int", "pk": True}]}}
+BIGINT = {"alter_column": {"table": "items", "column": "id", "type": "bigint", "up": "id::bigint", "down": "id::int"}}
+
+
+def test_who_has_locked_a_table_for_himself_keeps_nobody_else_waiting(db, segue):
+    make_items(db, 100)
+    db.sql("CREATE TABLE other (id int, label text)")
+    proxy = segue(db)
+    proxy.ready(RENAME)
+    with db.connect() as keeper:
+        keeper.execute("BEGIN; LOCK TABLE items IN ACCESS EXCLUSIVE MODE")
+        until("the engine to meet the lock", lambda: db.one(
+            "SELECT count(*) FROM pg_locks WHERE relation = 'items'::regclass AND NOT granted"))
+        began = time.monotonic()
+        proxy.console("PAUSE rename_label")
+        proxy.ready({"name": "o", "operations": [{"rename_column": {"table": "other", "from": "label", "to": "title"}}]})
+        proxy.cli("cutover", "o")
+        assert time.monotonic() - began < 20 * SLOW
+        refused = proxy.cli("plan", proxy.file({"name": "x", "operations": [{"rename_column": {
+            "table": "items", "from": "note", "to": "n", "type": "varchar"}}]}), check=None)
+        assert "lock timeout" in refused.out + refused.err
+    proxy.console("RESUME rename_label")
+    proxy.cli("cutover", "rename_label")
+
+
+def test_an_abort_leaves_what_others_have_made_under_its_names(db, segue):
+    make_items(db, 10)
+    proxy = segue(db)
+    name = "rename_label"
+    with db.connect() as other:
+        other.execute("BEGIN")
+        other.execute("SELECT 1 FROM items LIMIT 1")
+        proxy.begin({"name": name, "operations": [*RENAME["operations"], MADE]})
+        other.execute("ALTER TABLE items ADD title text DEFAULT 'theirs'")
+        other.execute("CREATE TABLE made AS SELECT 1 AS theirs")
+        other.execute("COMMIT")
+    proxy.wait(name, lambda row: "already exists" in (row["error"] or ""))
+    proxy.cli("abort", name)
+    assert db.sql("SELECT DISTINCT title, theirs FROM items, made") == [("theirs", 1)]
+
+
+@pytest.mark.parametrize("command", ["abort", "complete"])
+def test_a_table_that_is_gone_ends_the_migration_and_one_of_its_name_is_left_alone(db, segue, command):
+    make_items(db, 10)
+    proxy = segue(db)
+    name = proxy.ready(RENAME) if command == "abort" else proxy.soaking(RENAME)
+    db.sql("ALTER TABLE items RENAME TO parked")
+    if command == "abort":
+        assert "has got another name" in proxy.cli("cutover", name, check=1).err
+    assert "has got another name" in proxy.cli(command, name, "--force", check=4).err
+    db.sql("DROP TABLE parked; CREATE TABLE items AS SELECT 1 AS id, 'mine' AS label, 'mine' AS title")
+    proxy.cli("resume", name)
+    proxy.wait_phase(name, "aborted" if command == "abort" else "done")
+    assert db.sql("SELECT * FROM items") == [(1, "mine", "mine")]
+    assert "not there any more" in proxy.log_text()
+
+
+def test_an_event_trigger_that_refuses_ddl_stops_a_step_and_not_the_way_on(db, segue):
+    db.sql("CREATE TABLE items (id int PRIMARY KEY); INSERT INTO items SELECT generate_series(1, 10)")
+    proxy = segue(db)
+    name = proxy.ready({"name": "wide", "operations": [BIGINT]})
+    db.sql("CREATE FUNCTION no() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no ddl today'; END $$; "
+           "CREATE EVENT TRIGGER no ON ddl_command_start WHEN TAG IN ('ALTER TABLE') EXECUTE FUNCTION no()")
+    assert "no ddl today" in proxy.cli("cutover", name, check=1).err
+    with proxy.connect() as conn:
+        conn.execute("UPDATE items SET id = 11 WHERE id = 1")  # the gate is open
+    db.sql("DROP EVENT TRIGGER no")
+    proxy.cli("cutover", name)
+    assert db.one("SELECT max(id) FROM items") == 11
+
+
+def test_a_table_without_room_for_another_column_is_refused(db, segue):
+    db.sql("CREATE TABLE items (id int, label text); ALTER TABLE items " + ", ".join(f"ADD c{i} bool" for i in range(1598)))
+    db.sql("ALTER TABLE items DROP c7")
+    proxy = segue(db)
+    assert "1600 columns and would get 1 more" in proxy.cli("plan", proxy.file(RENAME), check=1).out
