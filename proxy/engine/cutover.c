@@ -128,6 +128,7 @@ static enum rc attempt(struct eng_engine *engine, struct eng_migration *m, const
     const struct gated_spec spec = {.kind = t->kind,
                                     .title = t->title,
                                     .mask = eng_mask_all(m),
+                                    .names_turn = eng_mask_renamed(m),
                                     .names = names,
                                     .mode = "ACCESS EXCLUSIVE",
                                     .row_lock = true,

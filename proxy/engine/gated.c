@@ -79,7 +79,8 @@ static bool written_under_way(const struct gated *g)
 
 /* Workers count a transaction as touching while they cannot tell (it began before the rules, it
  * runs what they have not read). The server's lock table can: who holds no lock on the tables is
- * not waited for. Should it want one now, it waits for us, and not the other way round. */
+ * not waited for. Should it want one now, it waits for us, and not the other way round. Where names
+ * change, its statement would find none behind that wait: there it is waited for. */
 static enum rc drain(struct gated *g, int64_t began, struct err *err)
 {
     struct eng_engine *engine = g->engine;
@@ -90,7 +91,8 @@ static enum rc drain(struct gated *g, int64_t began, struct err *err)
 
         if (blockers_locked(engine, g->spec->names, &locked, err) != RC_OK)
             return RC_ERR;
-        if (!locked && !written_under_way(g) && sess_gate_holds(engine->plane))
+        if (!locked && !g->spec->names_turn && !written_under_way(g) &&
+            sess_gate_holds(engine->plane))
             return RC_OK;
         if (clock_us() < until && sess_gate_holds(engine->plane))
             continue;
@@ -107,7 +109,8 @@ static enum rc close_and_drain(struct gated *g, struct err *err)
     int64_t began = clock_us();
 
     FAULT_OF(gate_before, eng_phase(g->m->phase)->name);
-    if (!sess_gate_close(engine->plane, g->spec->mask, engine->options.gate_hold_max_ms)) {
+    if (!sess_gate_close_names(engine->plane, g->spec->mask, g->spec->names_turn,
+                               engine->options.gate_hold_max_ms)) {
         outcome(g, GATED_BUSY, "gate");
         err_set(err, "55P03", "the gate could not be closed: a worker is stuck");
         return RC_ERR;

@@ -21,11 +21,12 @@ struct gated_spec {
     const char *kind;  /* of the attempt: step, cutover, revert */
     const char *title; /* for the attempt and the log */
     uint64_t mask;
-    const char *names; /* as eng_lock_names */
-    const char *mode;  /* "ACCESS EXCLUSIVE"; "": the statements lock for themselves */
-    bool drops;        /* columns that a statement under way may name because segue wrote it so */
-    bool row_lock;     /* lock the migration's row first: the marker of the cut-over */
-    const char *sql;   /* statements, separated by ";" */
+    const char *names;   /* as eng_lock_names */
+    const char *mode;    /* "ACCESS EXCLUSIVE"; "": the statements lock for themselves */
+    uint64_t names_turn; /* of the mask, tables whose names the statements change */
+    bool drops;          /* columns that a statement under way may name because segue wrote it so */
+    bool row_lock;       /* lock the migration's row first: the marker of the cut-over */
+    const char *sql;     /* statements, separated by ";" */
     /* phase to switch to between COMMIT and opening, or -1 */
     int phase;
 };

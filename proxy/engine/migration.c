@@ -189,6 +189,17 @@ uint64_t eng_mask_all(const struct eng_migration *m)
     return mask;
 }
 
+uint64_t eng_mask_renamed(const struct eng_migration *m)
+{
+    uint64_t mask = 0;
+
+    for (size_t i = 0; i < m->nlocked; i++) {
+        if (m->locked[i].bit >= 0 && renamed_to(m, &m->locked[i]))
+            mask |= UINT64_C(1) << m->locked[i].bit;
+    }
+    return mask;
+}
+
 struct step_locks {
     const struct eng_migration *m;
     uint64_t mask;

@@ -170,6 +170,7 @@ struct eng_called {
 };
 struct eng_called eng_locked_called(const struct eng_migration *m, const struct eng_locked *locked);
 uint64_t eng_mask_all(const struct eng_migration *m);
+uint64_t eng_mask_renamed(const struct eng_migration *m); /* of tables that change their name */
 uint64_t eng_mask_step(const struct eng_migration *m, const struct eng_step *step);
 /* "'a.b', 'c.d'" of the relations a step locks (NULL: all the migration's), for to_regclass. */
 char *eng_lock_names(const struct eng_migration *m, const struct eng_step *step);

@@ -221,6 +221,7 @@ static struct sess_order *copy_order(const struct sess_order *from)
     order->rules = sql_rules_ref(from->rules);
     order->changes = from->changes;
     order->gate_mask = from->gate_mask;
+    order->gate_names = from->gate_names;
     order->gate_until_us = from->gate_until_us;
     order->gate_number = from->gate_number;
     order->unknown = from->unknown;
@@ -285,6 +286,12 @@ bool sess_plane_publish(struct sess_plane *plane, struct sql_rules *rules, uint6
 
 bool sess_gate_close(struct sess_plane *plane, uint64_t mask, unsigned hold_ms_max)
 {
+    return sess_gate_close_names(plane, mask, 0, hold_ms_max);
+}
+
+bool sess_gate_close_names(struct sess_plane *plane, uint64_t mask, uint64_t names,
+                           unsigned hold_ms_max)
+{
     struct sess_order *order;
     bool obeyed;
 
@@ -292,6 +299,7 @@ bool sess_gate_close(struct sess_plane *plane, uint64_t mask, unsigned hold_ms_m
     assert(mask && !plane->order->gate_mask);
     order = copy_order(plane->order);
     order->gate_mask = mask;
+    order->gate_names = names;
     order->gate_number++;
     plane->closed_us = clock_us();
     order->gate_until_us = plane->closed_us + (int64_t)hold_ms_max * 1000;

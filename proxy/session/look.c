@@ -24,20 +24,31 @@
 
 /* ---- the gate ---- */
 
+/* In a transaction that has not touched them, a statement that may name tables whose names are
+ * about to change. One that has failed gets nothing done. */
+static bool is_held_within(const struct sess *s, uint64_t touches)
+{
+    uint64_t names = s->worker->order->gate_names;
+
+    return (touches & names) && s->track.status != 'E' &&
+           !(atomic_load_explicit(&s->touched, memory_order_relaxed) & names);
+}
+
 /* Between requests with answers on their way nobody knows yet whether a transaction is open: wait
  * for them. They come without the client doing anything, unless it is in the middle of a copy. */
 static enum sess_look admit(struct sess *s, uint64_t touches, bool begins)
 {
     const struct sess_track *t = &s->track;
+    bool within = is_held_within(s, touches);
 
-    if (s->worker->gate_mask && ((touches & s->worker->gate_mask) || begins) && !t->opened &&
-        t->copy == SESS_COPY_NONE) {
+    if (s->worker->gate_mask && t->copy == SESS_COPY_NONE &&
+        (within || (((touches & s->worker->gate_mask) || begins) && !t->opened))) {
         if (t->expected) {
             sess_gate_met(s->worker);
             sess_move(s, SESS_PENDING);
             return SESS_LOOK_STOP;
         }
-        if (t->status == 'I') {
+        if (t->status == 'I' || within) {
             sess_gate_met(s->worker);
             sess_gate_hold(s);
             return SESS_LOOK_STOP;

@@ -33,8 +33,9 @@ struct sess_order {
     atomic_int refs;
     uint64_t number;
     struct sql_rules *rules;
-    uint64_t changes;   /* of the catalog, that the rules know of */
-    uint64_t gate_mask; /* 0: open */
+    uint64_t changes;    /* of the catalog, that the rules know of */
+    uint64_t gate_mask;  /* 0: open */
+    uint64_t gate_names; /* of them, those of which a statement in a transaction waits, too */
     int64_t gate_until_us;
     uint64_t gate_number; /* which closing this is */
     bool unknown;         /* closed because nobody has said yet what the rules are; no deadline

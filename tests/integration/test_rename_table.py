@@ -240,6 +240,40 @@ def test_no_client_of_either_name_sees_the_turn(db, segue):
     assert db.one("SELECT count(*) FROM b WHERE note = 'x'") == rows > 100
 
 
+def waits_for_lock(db):
+    return db.one("SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE NOT l.granted"
+                  " AND a.application_name = 'segue' AND l.mode = 'AccessExclusiveLock'")
+
+
+@pytest.mark.parametrize("how", ["simple", "prepared", "before"])
+@pytest.mark.one_version
+def test_a_transaction_that_first_names_the_table_during_the_turn_is_held_and_goes_on(db, segue, how):
+    """The server looks a name up, waits for the lock, and looks it up again: it would be gone."""
+    db.sql("CREATE TABLE a (id int); CREATE TABLE c (id int); INSERT INTO a VALUES (1)")
+    # so that the cut-over stands in its own transaction for as long as the test wants
+    proxy = segue(db, lock_timeout_ms=20000, gate_hold_max_ms=30000)
+    name = proxy.ready({"name": "turn", "operations": [{"rename_table": {"from": "a", "to": "b"}}]})
+    with db.connect(autocommit=False) as bypasses, proxy.connect(autocommit=False, prepare_threshold=None) as client:
+        if how == "before":
+            client.execute("SELECT id FROM a", prepare=True)
+            client.commit()
+        client.execute("INSERT INTO c VALUES (1)")
+        bypasses.execute("SELECT 1 FROM a")
+        turn = threading.Thread(target=proxy.cli, args=("cutover", name))
+        turn.start()
+        until("the cut-over to wait for its lock", lambda: waits_for_lock(db))
+        got = []
+        asks = threading.Thread(target=lambda: got.append(client.execute("SELECT id FROM a", prepare=how != "simple").fetchall()))
+        asks.start()
+        until("the statement to wait", lambda: got or "held" in str(proxy.console("SHOW SESSIONS")) or waits_for_lock(db) > 1)
+        bypasses.commit()
+        asks.join(20)
+        turn.join(20)
+        assert got == [[(1,)]] and proxy.status(name)["phase"] == "soaking"
+        client.commit()
+    assert db.one("SELECT count(*) FROM c") == 1
+
+
 # ---- what is told, and what is refused ----
 
 @pytest.mark.one_version

@@ -100,6 +100,12 @@ uint64_t sess_plane_changes(const struct sess_plane *plane);
  * the gate is open again). One gate at a time; closing a closed gate is a programming error. */
 bool sess_gate_close(struct sess_plane *plane, uint64_t mask, unsigned hold_ms_max);
 
+/* The same. Tables of `names` are about to change their names, which the server looks up before it
+ * waits for a lock: a statement that may name one is also held within a transaction, unless that
+ * has touched one before (then the gate is not drained while it lasts). */
+bool sess_gate_close_names(struct sess_plane *plane, uint64_t mask, uint64_t names,
+                           unsigned hold_ms_max);
+
 /* RC_OK: no open transaction has touched the tables. RC_AGAIN: deadline, or *give_up became true,
  * or a worker has opened by itself. */
 enum rc sess_gate_drain(struct sess_plane *plane, uint64_t mask, unsigned deadline_ms,
