@@ -18,6 +18,8 @@ from property.road import FAULTS, ROADS, Road
 from property.tables import Known
 
 NAME = "prop"
+VERSION = "CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY); INSERT INTO alembic_version"
+THROWN = 7  # operations, of which plan refuses some
 SIDES = [("old", False), ("new", False), ("old", False), ("both", True), ("new", True), ("old", True), ("both", False), ("new", False)]
 # what a plan must never say of a file that is sound
 STRANGE = re.compile(r"syntax error|internal|cache lookup|unexpected|assert|XX000|terminated|does not exist|cannot cast|must be type", re.I)
@@ -76,6 +78,7 @@ class Case:
         self.first, self.rest = {}, {}
         self.before = self.after = self.migration = None
         self.facts = {"rows": 0}
+        self.versioned = self.dice.random() < 0.3
 
     # ---- the schema ----
 
@@ -86,19 +89,29 @@ class Case:
             made.tables = [t for i, t in enumerate(made.tables) if i in self.options.tables]
         for table in made.tables:
             table.rows = min(table.rows, self.options.rows)
-        for statement in made.sql():
-            for db in (self.db, self.plain):
-                try:
-                    db.sql(statement)
-                except psycopg.Error as error:
-                    raise RuntimeError(f"the generator has made what the server refuses: {statement}: {error}") from None
+        for db in (self.db, self.plain):
+            self.execute(db, made.sql() + [f"{VERSION} VALUES ('one')"] * self.versioned)
         return made
+
+    def execute(self, db, statements):
+        with self.stage.cluster.connect(db.name) as conn:
+            for statement in statements:
+                try:
+                    conn.execute(statement.encode())
+                except psycopg.Error as error:
+                    raise RuntimeError(f"the generator has made what the server refuses: {statement[:300]}: {error}") from None
 
     # ---- the migration ----
 
+    def file(self, ops):
+        out = {"name": NAME, "operations": [op.json for op in ops]}
+        if self.versioned:
+            out["version_table"] = {"alembic": {"from": ["one"], "to": "two"}}
+        return out
+
     def plan(self, ops):
         """(refusals, error) of a migration with these."""
-        text = json.dumps({"name": NAME, "operations": [op.json for op in ops]}, ensure_ascii=self.options.seed % 2 == 0)
+        text = json.dumps(self.file(ops), ensure_ascii=self.options.seed % 2 == 0)
         with psycopg.connect(host="127.0.0.1", port=self.proxy.port, dbname="segue", user="postgres", autocommit=True,
                              prepare_threshold=None) as conn:
             try:
@@ -130,9 +143,11 @@ class Case:
     def choose(self):
         """Operations that plan accepts together."""
         maker = operations.Maker(self.options.seed, self.full, self.stage.cluster.version)
-        made = maker.make(self.dice.choice([1, 2, 2, 3, 4]))
+        wanted = self.dice.choice([1, 2, 3, 4, 4])
         accepted = []
-        for number, op in enumerate(made):
+        for number, op in enumerate(maker.make(THROWN)):
+            if len(accepted) == wanted and self.options.ops is None:
+                break
             if self.options.ops is not None and number not in self.options.ops:
                 continue
             if op.table is not None and op.table not in self.schema.tables:
@@ -177,14 +192,13 @@ class Case:
         self.schema = self.make_schema()
         for table in self.schema.tables:
             statements, rows = schema.rows_sql(table, self.options.seed)
-            for statement in statements:
-                self.db.sql(statement)
+            self.execute(self.db, statements)
             self.first[table.name] = rows
         self.proxy = Segue(self.db.url(), self.folder.name, start=False, vacuum_rows=100, batch_target_ms=5, cutover_drain_ms=500,
                            cutover_attempts_max=20)
         self.proxy.start()
         self.ops = self.choose()
-        self.migration = {"name": NAME, "operations": [op.json for op in self.ops]}
+        self.migration = self.file(self.ops)
         # the judge knows the schema as it was: what expressions read is there before
         self.known = [Known(t, self.ops, self.judge) for t in self.schema.tables]
         for known in self.known:
@@ -195,7 +209,7 @@ class Case:
         self.check()
 
     def prepare_road(self):
-        name = self.options.road or self.dice.choice(["done", "done", "abort", "early", "back", "again"])
+        name = self.options.road or self.dice.choice(["done", "done", "done", "abort", "early", "back", "back", "again", "again", "again"])
         self.facts["road"] = name
         self.goals = ROADS[name]
         faults = []
@@ -261,6 +275,7 @@ class Case:
             elif goal == "soaking":
                 road.may_be("reverse")
             self.flow()
+            self.check_version(goal)
             if goal in ("ready", "soaking") and self.dice.random() < 0.3:
                 self.verify(goal)
         road.may_be("before" if goal == "aborted" else "after")
@@ -270,6 +285,13 @@ class Case:
         for w in self.writers:
             if w.error:
                 raise w.error
+
+    def check_version(self, goal):
+        if self.versioned:
+            with self.stage.cluster.connect(self.db.name) as conn:
+                (version,) = conn.execute("SELECT version_num FROM alembic_version").fetchone()
+            if version != ("two" if goal in ("soaking", "done") else "one"):
+                raise Wrong(f"the version is {version} in {goal}")
 
     def verify(self, goal):
         rows = self.road.say(f"VERIFY {NAME}")

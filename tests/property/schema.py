@@ -166,6 +166,8 @@ class Maker:
         if dice.random() < 0.4:
             table.columns.append(self.touched(table))
         self.key_constraint(table)
+        if dice.random() < 0.2:
+            self.dependent(table)
         for _ in range(dice.randint(0, 5)):
             self.adorn(table)
         for column in table.columns:
@@ -229,6 +231,24 @@ class Maker:
         table.after.append(f"CREATE TRIGGER {ident(self.name('before'))} BEFORE INSERT OR UPDATE ON {table.sql_name} FOR EACH ROW "
                            f"EXECUTE FUNCTION {ident(function)}()")
         return column
+
+    def dependent(self, table):
+        """What plan must refuse to lose, once a column of it goes."""
+        column = self.dice.choice([c for c in table.columns if c.tracked])
+        what, name = self.dice.choice(["view", "generated", "statistics", "when", "publication"]), self.name("dep")
+        if what == "view":
+            table.after.append(f"CREATE VIEW {ident(name)} AS SELECT {ident(column.name)} AS shown FROM {table.sql_name}")
+        elif what == "generated" and column.family in ("text", "varchar"):
+            table.columns.append(Column("made of it", "integer", "integer", [], tracked=False,
+                                        options=f" GENERATED ALWAYS AS (length({ident(column.name)})) STORED"))
+        elif what == "statistics" and FAMILIES[column.family].keyed and column is not table.id:
+            table.after.append(f"CREATE STATISTICS {ident(name)} ON {ident(table.id.name)}, {ident(column.name)} FROM {table.sql_name}")
+        elif what == "when" and not table.partition:
+            table.before.append(f"CREATE FUNCTION {ident(name)}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$")
+            table.after.append(f"CREATE TRIGGER {ident(name)} AFTER UPDATE OF {ident(column.name)} ON {table.sql_name} FOR EACH ROW "
+                               f"EXECUTE FUNCTION {ident(name)}()")
+        elif what == "publication":
+            table.after.append(f"CREATE PUBLICATION {ident(name)} FOR TABLE {table.sql_name}")
 
     # ---- what is over columns ----
 

@@ -4,7 +4,7 @@ from property.tables import quoted
 from property.values import ident, quote
 
 INSERTS = ("values", "values", "values", "select", "copy", "cte")
-UPDATES = ("set", "set", "set", "row", "from", "cte")
+UPDATES = ("set", "set", "set", "row", "from", "cte", "merge")
 STYLES = ("parameters", "parameters", "prepared", "text", "text", "sql")
 
 
@@ -19,9 +19,9 @@ class Statement:
             self.style = "parameters"
         self.form = self.dice.choice(UPDATES if kind == "update" else INSERTS if kind == "insert" else ("values",))
         same = {known.slots[at].old for pair in known.model.same.items() for at in pair}
-        if self.form in ("select", "from") and (same & set(values) or self.n is None):
+        if self.form in ("select", "from", "merge") and (same & {*values, known.key_name(writer.side, "forward")}):
             self.form = "set" if kind == "update" else "values"
-        self.returning = [k for k in values] if kind != "delete" and self.form not in ("copy",) and self.dice.random() < 0.4 else []
+        self.returning = [k for k in values] if kind != "delete" and self.form not in ("copy", "merge") and self.dice.random() < 0.4 else []
         if self.form == "copy":
             self.style = "text"
 
@@ -30,6 +30,9 @@ class Statement:
     def type_of(self, name):
         at = self.known.model.names(self.writer.side, "forward").get(name)
         return self.known.slots[at].type if at is not None else "text"
+
+    def type_of_key(self):
+        return self.type_of(self.known.key_name(self.writer.side, "forward"))
 
     def pieces(self):
         """(SQL with a mark for each value, values)."""
@@ -69,6 +72,11 @@ class Statement:
             given = ", ".join(f"\0::{self.type_of(n)} AS v{i}" for i, n in enumerate(names))
             sets = ", ".join(f"{ident(n)} = v.v{i}" for i, n in enumerate(names))
             text = f"UPDATE {table.sql_name} SET {sets} FROM (SELECT {given}) v WHERE {key} = \0{back}"
+        elif self.form == "merge":
+            sets = ", ".join(f"{ident(n)} = \0" for n in names)
+            text = (f"MERGE INTO {table.sql_name} AS t USING (SELECT \0::{self.type_of_key()} AS k) s ON t.{key} = s.k "
+                    f"WHEN MATCHED THEN UPDATE SET {sets}")
+            values = [id_value, *self.values.values()]
         else:
             sets = ", ".join(f"{ident(n)} = \0" for n in names)
             text = f"UPDATE {table.sql_name} SET {sets} WHERE {key} = \0{back}"

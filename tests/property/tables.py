@@ -14,6 +14,7 @@ class Source:
 
     def __init__(self, pool, family=None, via=None):
         self.pool, self.family, self.via = pool, family, via
+        self.always = False  # left out it would be a NULL, and those may not become the same value
 
     def draw(self, dice, number):
         if self.via:
@@ -71,10 +72,12 @@ class Known:
         plain = pair.change.kind == "identity"
         strict = {"forward": slot.not_null and not new.not_null, "reverse": new.not_null and not slot.not_null} if not plain else {}
         self.duals.append(Dual(source, target, pair.up, pair.down, {name: source}, {pair.to: target}, plain, same, strict))
+        self.sources[source].always = pair.column.numbered and pair.change.kind == "mend"
         if same:
             self.sources.append(self.sources[source])
         else:
             self.sources.append(Source(None, None, (self.sources[source], pair.up, pair.type, name, slot.type, self.judge)))
+            self.sources[target].always = self.sources[source].always
 
     def added(self, added):
         default = added["default"]

@@ -5,7 +5,7 @@ the new half, `up` over the old one.
 """
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,7 @@ class Writer:
                 self._failed(error)
             except Exception as error:  # pylint: disable=broad-except
                 self.error = error
-            self.over.wait(0.003)
+            self.over.wait(0.01)
         if self.conn is not None:
             self.conn.close()
             self.conn = None
@@ -214,7 +214,7 @@ class Writer:
     @staticmethod
     def _needed(known, at):
         slot = known.slots[at]
-        return slot.not_null and None in (slot.defaults.get("forward"), slot.defaults.get("reverse"))
+        return known.sources[at].always or slot.not_null and None in (slot.defaults.get("forward"), slot.defaults.get("reverse"))
 
     def _send(self, write, writes, before, look=True):
         known, n, kind, values = write
