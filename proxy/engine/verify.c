@@ -32,7 +32,7 @@ struct eng_verify {
     int64_t rows, nbad, nnulls, nwrapped;
     json_t *sample;
     int64_t began_us;
-    bool reverse;
+    enum verify_way way;
 };
 
 void eng_verify_free(struct eng_verify *verify)
@@ -84,7 +84,7 @@ static char *pair_bad(const char *truth, const char *follower, const char *make,
     return out;
 }
 
-char *verify_dual_bad(const struct eng_dual *dual, bool reverse)
+char *verify_dual_bad(const struct eng_dual *dual, enum verify_way way)
 {
     char *o = dual->old_name ? sql_quote_ident(dual->old_name) : NULL;
     char *n = dual->new_name ? sql_quote_ident(dual->new_name) : NULL;
@@ -93,9 +93,11 @@ char *verify_dual_bad(const struct eng_dual *dual, bool reverse)
     if (dual->group)
         out = NULL; /* not by itself: verify_group_bad */
     else if (o && n && dual->up && dual->down)
-        out = reverse ? pair_bad(n, o, dual->down, dual->old_type, dual->up, dual->new_type, true)
-                      : pair_bad(o, n, dual->up, dual->new_type, dual->down, dual->old_type, false);
-    else if (!o && n && dual->up && !reverse)
+        out = way == VERIFY_REVERSE
+                  ? pair_bad(n, o, dual->down, dual->old_type, dual->up, dual->new_type, true)
+                  : pair_bad(o, n, dual->up, dual->new_type, dual->down, dual->old_type,
+                             way == VERIFY_BACK);
+    else if (!o && n && dual->up && way == VERIFY_FORWARD)
         out = mem_printf("(%s IS NULL AND (%s)::%s IS NOT NULL)", n, dual->up, dual->new_type);
     free(o);
     free(n);
@@ -117,11 +119,12 @@ static void add_member(const struct eng_dual *dual, struct buf *side, struct buf
 }
 
 /* Columns that were split or merged: what follows must be, all of it, what the truth makes, or give
- * the truth back, all of it. NULLs give it back only in reverse, as those of a pair do. */
-char *verify_group_bad(const struct eng_table *table, int group, bool reverse)
+ * the truth back, all of it. NULLs that nobody has written give nothing back, as those of a pair.
+ */
+char *verify_group_bad(const struct eng_table *table, int group, enum verify_way way)
 {
     struct buf side[2] = {0}, given[2] = {0}, written[2] = {0};
-    int follows = reverse ? 0 : 1;
+    int follows = way == VERIFY_REVERSE ? 0 : 1;
     char *out;
 
     for (size_t i = 0; i < table->nduals; i++) {
@@ -134,7 +137,7 @@ char *verify_group_bad(const struct eng_table *table, int group, bool reverse)
     out = mem_printf("NOT (ROW(%s)::record OPERATOR(pg_catalog.*=) ROW(%s)::record OR ((%s) AND "
                      "ROW(%s)::record OPERATOR(pg_catalog.*=) ROW(%s)::record))",
                      side[follows].data, given[follows].data,
-                     reverse ? "true" : written[follows].data, side[!follows].data,
+                     way == VERIFY_FORWARD ? written[follows].data : "true", side[!follows].data,
                      given[!follows].data);
     for (int s = 0; s < 2; s++) {
         buf_fini(&side[s]);
@@ -153,7 +156,7 @@ static bool is_first_of_group(const struct eng_table *table, size_t i)
     return table->duals[i].group && k == i;
 }
 
-static char *any_of(const struct eng_table *table, bool reverse, bool nulls)
+static char *any_of(const struct eng_table *table, enum verify_way way, bool nulls)
 {
     struct buf out = {0};
 
@@ -162,8 +165,8 @@ static char *any_of(const struct eng_table *table, bool reverse, bool nulls)
         char *one = NULL;
 
         if (!nulls) {
-            one = is_first_of_group(table, i) ? verify_group_bad(table, dual->group, reverse)
-                                              : verify_dual_bad(dual, reverse);
+            one = is_first_of_group(table, i) ? verify_group_bad(table, dual->group, way)
+                                              : verify_dual_bad(dual, way);
         } else if (dual->new_name && dual->not_null) {
             char *n = sql_quote_ident(dual->new_name);
 
@@ -200,6 +203,26 @@ static char *any_wrapped(const struct eng_table *table)
 
 /* ---- the pass ---- */
 
+static enum rc way_of(struct eng_engine *engine, const struct eng_migration *m,
+                      enum verify_way *way, struct err *err)
+{
+    PGresult *res;
+
+    *way = m->phase == PH_SOAKING ? VERIFY_REVERSE : VERIFY_FORWARD;
+    if (m->phase != PH_READY)
+        return RC_OK;
+    res = conn_query(&engine->work, err,
+                     "SELECT EXISTS (SELECT FROM segue.phases WHERE migration = %" PRId64
+                     " AND phase = 'reverting')",
+                     m->id);
+    if (!res)
+        return RC_ERR;
+    if (res_bool(res, 0, 0))
+        *way = VERIFY_BACK;
+    PQclear(res);
+    return RC_OK;
+}
+
 static enum rc prepare(struct eng_engine *engine, struct eng_migration *m, struct err *err)
 {
     struct eng_verify *verify = mem_calloc(1, sizeof(*verify));
@@ -211,17 +234,18 @@ static enum rc prepare(struct eng_engine *engine, struct eng_migration *m, struc
     verify->nulls = mem_calloc(verify->ntables, sizeof(*verify->nulls));
     verify->wrapped = mem_calloc(verify->ntables, sizeof(*verify->wrapped));
     verify->sample = json_array();
-    verify->reverse = m->phase == PH_SOAKING;
     verify->began_us = clock_us();
     sizing_init(&verify->sizing, engine->options.batch_target_ms, 0);
     m->verify = verify;
     for (size_t i = 0; i < verify->ntables; i++)
-        eng_turned_init(&verify->tables[i], &m->plan->tables[i], verify->reverse);
+        eng_turned_init(&verify->tables[i], &m->plan->tables[i], m->phase == PH_SOAKING);
+    if (way_of(engine, m, &verify->way, err) != RC_OK)
+        return RC_ERR;
     for (size_t i = 0; i < verify->ntables; i++) {
         const struct eng_table *table = &verify->tables[i];
 
-        verify->bad[i] = any_of(table, verify->reverse, false);
-        verify->nulls[i] = any_of(table, verify->reverse, true);
+        verify->bad[i] = any_of(table, verify->way, false);
+        verify->nulls[i] = any_of(table, verify->way, true);
         verify->wrapped[i] = any_wrapped(table);
         if (!verify->bad[i] && !verify->nulls[i])
             continue; /* nothing to compare: no row needs to be read */
@@ -333,8 +357,10 @@ static enum rc finish(struct eng_engine *engine, struct eng_migration *m, struct
     struct eng_verify *verify = m->verify;
     char *sample = json_dumps(verify->sample, JSON_COMPACT);
     char id[32], took[32], rows[32], bad[32], nulls[32], wrapped[32];
-    const char *values[] = {
-        id, verify->reverse ? "reverse" : "forward", took, rows, bad, nulls, sample, wrapped};
+    const char *values[] = {id,     verify->way == VERIFY_REVERSE ? "reverse" : "forward",
+                            took,   rows,
+                            bad,    nulls,
+                            sample, wrapped};
     PGresult *res;
 
     snprintf(id, sizeof(id), "%" PRId64, m->id);
@@ -361,8 +387,8 @@ static enum rc finish(struct eng_engine *engine, struct eng_migration *m, struct
     m->stats.rows_wrapped = verify->nwrapped;
     log_info("verified %" PRId64 " rows (%s): %" PRId64 " not in step, %" PRId64
              " NULL where NOT NULL is to be, %" PRId64 " with text that is no JSON, wrapped",
-             verify->rows, verify->reverse ? "reverse" : "forward", verify->nbad, verify->nnulls,
-             verify->nwrapped);
+             verify->rows, verify->way == VERIFY_REVERSE ? "reverse" : "forward", verify->nbad,
+             verify->nnulls, verify->nwrapped);
     if (verify->nnulls > 0 && verify->nbad == 0)
         m->repairs++; /* NULLs that `up` gives: a repair pass would give them again */
     eng_verify_free(verify);
