@@ -296,8 +296,8 @@ static char *quiet(const struct eng_dual *dual, enum eng_direction dir)
         return going_quiet(dual, dir);
     if (dual->old_name || !is_guarded(dual))
         return pair_quiet(dual, dir);
-    if (dir == ENG_REVERSE && dual->nup_columns == 0)
-        return mem_strdup("true");
+    if (dir == ENG_REVERSE && dual->nup_columns == 0 && (!dual->not_null || dual->def))
+        return mem_strdup("true"); /* a NULL, or its default, is what such a row is to have */
     side = side_of(dual, dir, "NEW.");
     name = sql_quote_ident(dual->new_name);
     if (dir == ENG_REVERSE || dual->nup_columns == 0) {

@@ -402,6 +402,7 @@ static enum rc plan_add(struct build *b, struct target *t, const char *path,
         return RC_ERR;
     if (!instant && up) {
         dual->up = mem_strdup(up);
+        dual->def = column->def ? mem_strdup(column->def) : NULL;
         dual_read_columns(dual, dual->up);
         if (op->up && check_up_down(b, t, path, dual) != RC_OK)
             return RC_ERR;

@@ -152,3 +152,15 @@ def test_verify_counts_a_null_where_not_null_is_to_be(items, segue):
     assert items.one("SELECT row(bad, nulls) FROM segue.verifications ORDER BY id DESC LIMIT 1") == ("0", "1")
     assert items.one("SELECT sample->0->>'id' FROM segue.verifications ORDER BY id DESC LIMIT 1") == "7"
     assert "1 rows not in step" in proxy.cli("cutover", "added", check=1).err
+
+
+def test_a_constant_up_serves_old_inserts_after_the_cutover_when_the_column_is_not_null(items, segue):
+    proxy = segue(items)
+    name = proxy.soaking({"name": "added", "operations": [
+        {"add_column": {"table": "items", "up": "5", "column": {"name": "size", "type": "integer"}}},
+        {"add_column": {"table": "items", "up": "6", "column": {"name": "free", "type": "integer", "nullable": True}}}]})
+    with proxy.connect(options="-c segue.schema=old") as conn:
+        conn.execute("INSERT INTO items (id, label) VALUES (1001, 'four')")
+        conn.execute("INSERT INTO items (id, label) VALUES (1, 'upserted') ON CONFLICT (id) DO UPDATE SET label = EXCLUDED.label")
+    assert items.sql("SELECT size, free FROM items WHERE id IN (1, 1001) ORDER BY id") == [(5, 6), (5, None)]
+    proxy.cli("complete", name, "--force")

@@ -105,7 +105,8 @@ class Model:
 
     def added(self, dual, row, before, mode):
         if mode == "reverse":
-            if before is None and row[dual.target] is None and dual.reads:
+            needed = self.slots[dual.target].not_null and self.slots[dual.target].defaults.get("reverse") is None
+            if before is None and row[dual.target] is None and (dual.reads or needed):
                 row[dual.target] = self.up(dual, row)
             return
         if row[dual.target] is None:
@@ -191,12 +192,15 @@ class Model:
         elif before is ABSENT:
             return {ABSENT}
         elif kind == "upsert":
+            # the row that is proposed must be one, too
             out = set()
             excluded = {self.insert(side, mode, values)}
             more = self.mirrored(mode, values, side)
             if more:
                 excluded.add(self.insert("both", mode, {**values, **more}))
             names = self.names(side, mode)
+            if not self.legal(excluded):
+                raise Bad("a NULL where none may be")
             for row in excluded:
                 after = list(before)
                 for name in values:

@@ -87,7 +87,8 @@ struct eng_dual {
      * alone; they are in step or not together (guard_group.h). */
     int group;
     /* What an INSERT that leaves a member out means while its column has no default: that of an
-     * old one after the cut-over, that of a new one before. NULL: none. */
+     * old one after the cut-over, that of a new one before. Of a column that is only added: the
+     * default that it has after the cut-over. NULL: none. */
     char *def;
 };
 
