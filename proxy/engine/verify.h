@@ -4,8 +4,8 @@
 
 #include "segue/engine/plan.h"
 
-/* Which half is the truth. After a way back it is the old one again, but a NULL in the new one is no
- * row that was never filled: the new application, or its rules, have put it there. */
+/* Which half is the truth. After a way back it is the old one again, but a NULL in the new one is
+ * no row that was never filled: the new application, or its rules, have put it there. */
 enum verify_way { VERIFY_FORWARD, VERIFY_BACK, VERIFY_REVERSE };
 
 /* "this row is not in step" of one dual column over the table's bare columns; NULL when there is

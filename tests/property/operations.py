@@ -19,6 +19,7 @@ class Pair:
     type: str  # of the new half
     not_null: bool
     default: object = None  # of the new half: a literal, None, or KEEP
+    never: str = None  # a literal that rows may have and that nobody writes: from the cut-over on a check binds all
 
     @property
     def up(self):
@@ -404,7 +405,7 @@ class Maker:
         check = f"{c} <> {quote(bad)}"
         up = f"CASE WHEN {c} = {quote(bad)} THEN {quote(good)} ELSE {c} END"
         pair = Pair(column, column.name, Change("mend", None, up.replace("{", "{{"), c.replace("{", "{{"), same=True),
-                    FAMILIES[column.family].type, column.not_null, KEEP)
+                    FAMILIES[column.family].type, column.not_null, KEEP, bad)
         body = {"table": table.name, "name": name, "type": "check", "columns": [column.name], "check": check,
                 "up": {column.name: up}, "down": {column.name: c}}
         return Op("create_constraint_up", table, {"create_constraint": body},

@@ -72,6 +72,8 @@ class Known:
         plain = pair.change.kind == "identity"
         strict = {"forward": slot.not_null and not new.not_null, "reverse": new.not_null and not slot.not_null} if not plain else {}
         self.duals.append(Dual(source, target, pair.up, pair.down, {name: source}, {pair.to: target}, plain, same, strict))
+        if pair.never is not None:
+            self.sources[source].pool = [v for v in pair.column.pool if v != pair.never]
         self.sources[source].always = pair.column.numbered and pair.change.kind == "mend"
         if same:
             self.sources.append(self.sources[source])
