@@ -48,7 +48,8 @@ enum sight_column {
     SIGHT_GRANTS,   /* who may INSERT and UPDATE this very column; comparable text, or NULL */
     SIGHT_TRIGGERS, /* the table has its owner's rules, or row triggers: they may change a write */
     SIGHT_PARTITION_SCHEMA, /* of the partition whose column it is; NULL: the table's own */
-    SIGHT_PARTITION
+    SIGHT_PARTITION,
+    SIGHT_KEY /* of its primary key, if that is checked at once */
 };
 
 /* Of all relations of migrations that workers know. On RC_ERR the last reading is kept. */

@@ -209,6 +209,18 @@ static void add_columns(struct columns *to, const struct rows *relation,
     }
 }
 
+/* Of its primary key. Caller frees the list. */
+static const char **key_of(const struct rows *relation)
+{
+    const char **key = mem_calloc((size_t)(relation->end - relation->first) + 1, sizeof(*key));
+    size_t n = 0;
+
+    for (int r = relation->first; r < relation->end; r++)
+        if (res_bool(relation->res, r, SIGHT_KEY))
+            key[n++] = res_text(relation->res, r, SIGHT_NAME);
+    return key;
+}
+
 /* ---- rules ---- */
 
 /* Columns without anything to fill are right from the first moment. */
@@ -239,6 +251,8 @@ static void write_meaning(struct snapshot *snap, const struct sql_table_rule *ru
     columns_mean(snap, rule->columns, rule->ncolumns);
     for (size_t i = 0; i < rule->ntwins; i++)
         means(snap, '=', rule->twins[i].old_name);
+    for (const char *const *key = rule->key; *key; key++)
+        means(snap, 'k', *key);
 }
 
 /* Until enough has been read for an estimate of the whole, only what is done is told. */
@@ -338,7 +352,7 @@ static void add_rule(struct snapshot *snap, const struct eng_sight *sight, struc
     size_t n = table ? table->nduals : 0, nold = 0, nnew = 0;
     const char **olds = mem_calloc(n + 1, sizeof(*olds));
     const char **news = mem_calloc(n + 1, sizeof(*news));
-    const char **relatives = relatives_of(table, &rows);
+    const char **relatives = relatives_of(table, &rows), **key = key_of(&own);
     struct columns columns = {0};
     struct sql_table_rule rule;
     char progress[128];
@@ -365,6 +379,7 @@ static void add_rule(struct snapshot *snap, const struct eng_sight *sight, struc
                                    .relatives = relatives,
                                    .columns = columns.v,
                                    .ncolumns = columns.n,
+                                   .key = key,
                                    .twins = columns.twins,
                                    .ntwins = columns.ntwins,
                                    .early = view->early && fills(table),
@@ -382,6 +397,7 @@ static void add_rule(struct snapshot *snap, const struct eng_sight *sight, struc
     free(olds);
     free(news);
     free(relatives);
+    free(key);
 }
 
 /* Rows of one relation stand together; a name of its own comes without a column. */

@@ -20,10 +20,19 @@ static const char *alias_name(const struct sql_node *node)
     return sql_node_text(get(get(node, "alias"), "aliasname"));
 }
 
+static void cover(struct sql_scope *scope, size_t begin, size_t end, const struct sql_node *join)
+{
+    for (size_t i = begin; get(join, "alias") && i < end; i++)
+        scope->places[i].covered = true;
+}
+
 static void add_join(struct sql_work *w, struct sql_scope *scope, const struct sql_node *join)
 {
+    size_t begin = scope->n;
+
     sql_from_add(w, scope, get(join, "larg"));
     sql_from_add(w, scope, get(join, "rarg"));
+    cover(scope, begin, scope->n, join);
     if (sql_node_is_true(get(join, "isNatural")))
         scope->natural = scope->merged = true;
     if (get(join, "usingClause"))
@@ -100,7 +109,7 @@ void sql_from_conditions(struct sql_work *w, struct sql_scope *scope, const stru
     if (!node || node->kind != SQL_NODE_OBJECT)
         return;
     if (!join) {
-        ++*at;
+        scope->places[(*at)++].covered = false;
         return;
     }
     sql_from_conditions(w, scope, get(join, "larg"), at);
@@ -108,4 +117,5 @@ void sql_from_conditions(struct sql_work *w, struct sql_scope *scope, const stru
     sides.places = scope->places + begin;
     sides.n = *at - begin;
     sql_walk_node(w, &sides, get(join, "quals"), 0);
+    cover(scope, begin, *at, join); /* in there its places had their names */
 }

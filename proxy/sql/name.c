@@ -72,6 +72,7 @@ static struct answers ask(const struct sql_work *w, struct sql_scope *scope, con
             break;
         }
     }
+    a.perhaps = a.perhaps || sql_scope_renames_to(scope, column);
     return a;
 }
 
@@ -107,7 +108,8 @@ static void uncover(struct sql_work *w, struct sql_scope *scope, const char *nam
 {
     for (; scope; scope = scope->outer)
         for (size_t i = 0; i < scope->n; i++)
-            if (sql_place_has(w, &scope->places[i], name) == SQL_HAS_HIDDEN)
+            if (!scope->places[i].qualified_only &&
+                sql_place_has(w, &scope->places[i], name) == SQL_HAS_HIDDEN)
                 scope->places[i].wrap = true;
 }
 
@@ -219,6 +221,22 @@ struct sql_place *sql_name_row(struct sql_work *w, struct sql_scope *scope, cons
     struct sql_place *place = sql_scope_place(scope, name);
 
     return is_hiding(w, place) && is_no_column(w, scope, name) ? place : NULL;
+}
+
+bool sql_name_field(struct sql_work *w, struct sql_scope *scope, const struct sql_node *steps)
+{
+    const struct sql_tokens *tokens = &w->tokens;
+    const struct sql_node *ref = sql_tree_get(sql_tree_get(steps, "arg"), "ColumnRef");
+    const char *name = sql_tree_string(sql_node_at(sql_tree_get(ref, "fields"), 0));
+    size_t i = sql_tokens_at(tokens, sql_tree_location(ref)) - 1; /* the bracket */
+
+    if (!name || !sql_is_dual_name(w, name) || !sql_name_row(w, scope, name) ||
+        sql_node_size(sql_tree_get(steps, "indirection")) != 1 ||
+        !sql_tokens_is(tokens, i, SQL_TOKEN_OPEN) || !sql_tokens_is(tokens, i + 2, SQL_TOKEN_CLOSE))
+        return false;
+    sql_edits_add_take(&w->edits, tokens->items[i].start, 1, mem_strdup(" "));
+    sql_edits_add_take(&w->edits, tokens->items[i + 2].start, 1, mem_strdup(" "));
+    return true;
 }
 
 /* A name alone may be a table's: then it is a whole row. A column comes first. */

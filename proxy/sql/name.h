@@ -18,6 +18,10 @@ void sql_name_column(struct sql_work *w, struct sql_scope *scope, const struct s
 /* The migrating table with hidden columns whose row a name by itself is for certain. NULL: none. */
 struct sql_place *sql_name_row(struct sql_work *w, struct sql_scope *scope, const char *name);
 
+/* `(c).x`, an A_Indirection without more steps, where c is for certain such a table and a hidden
+ * column is called so, too: True: it is `c.x` now. */
+bool sql_name_field(struct sql_work *w, struct sql_scope *scope, const struct sql_node *steps);
+
 /* A ColumnRef (NULL: none) that is the name of an item of the target list: its number, from 1. 0:
  * it is not, or nobody can count so far (a star). */
 size_t sql_name_of_output(const struct sql_node *ref, const struct sql_node *targets);

@@ -66,6 +66,7 @@ static void rule_fini(struct rule *rule)
     mem_strlist_free(rule->old_columns);
     mem_strlist_free(rule->new_columns);
     mem_strlist_free(rule->relatives);
+    mem_strlist_free(rule->key);
 }
 
 /* ---- names that several relations have ---- */
@@ -139,6 +140,7 @@ int sql_rules_add(struct sql_rules *rules, const struct sql_table_rule *table)
     rule->old_columns = mem_strlist_copy(table->old_columns);
     rule->new_columns = mem_strlist_copy(table->new_columns);
     rule->relatives = mem_strlist_copy(table->relatives);
+    rule->key = table->key ? mem_strlist_copy(table->key) : NULL;
     rule->early = table->early;
     rule->reversed = table->reversed;
     rule->going = table->going;
@@ -178,6 +180,9 @@ void sql_rules_add_partition(struct sql_rules *rules, int bit,
     rule->old_columns = mem_strlist_copy((const char *const *)table->old_columns);
     rule->new_columns = mem_strlist_copy((const char *const *)table->new_columns);
     rule->relatives = mem_strlist_copy(NULL);
+    rule->key = table->key && table->key[0] /* else it may have one of its own */
+                    ? mem_strlist_copy((const char *const *)table->key)
+                    : NULL;
     copy_columns(rule, partition->columns, partition->ncolumns);
     rule->twins = mem_calloc(table->ntwins + 1, sizeof(*rule->twins));
     for (size_t i = 0; i < table->ntwins; i++)

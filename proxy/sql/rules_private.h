@@ -27,6 +27,7 @@ struct rule {
     char **old_columns, **new_columns, **relatives; /* NULL-terminated */
     struct rule_column *columns;
     size_t ncolumns;
+    char **key; /* NULL-terminated; NULL: not known */
     struct rule_twin *twins;
     size_t ntwins;
     bool early, reversed, going;

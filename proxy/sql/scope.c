@@ -93,12 +93,37 @@ struct sql_place *sql_scope_add_range(struct sql_work *w, struct sql_scope *scop
     return place;
 }
 
+static bool is_called(const struct sql_node *alias, const char *name)
+{
+    const char *own = sql_node_text(sql_tree_get(alias, "aliasname"));
+
+    return own && !strcmp(own, name);
+}
+
+/* Is a join of that FROM, or its USING, called so? */
+static bool is_join(const struct sql_node *node, const char *name)
+{
+    const struct sql_node *join = sql_tree_get(node, "JoinExpr");
+
+    SQL_NODE_EACH_ITEM(item, node)
+        if (is_join(item, name))
+            return true;
+    return join &&
+           (is_called(sql_tree_get(join, "alias"), name) ||
+            is_called(sql_tree_get(join, "join_using_alias"), name) ||
+            is_join(sql_tree_get(join, "larg"), name) || is_join(sql_tree_get(join, "rarg"), name));
+}
+
 struct sql_place *sql_scope_place(struct sql_scope *scope, const char *name)
 {
-    for (; scope; scope = scope->outer)
+    for (; scope; scope = scope->outer) {
         for (size_t i = 0; i < scope->n; i++)
-            if (scope->places[i].name && !strcmp(scope->places[i].name, name))
+            if (scope->places[i].name && !scope->places[i].covered &&
+                !strcmp(scope->places[i].name, name))
                 return &scope->places[i];
+        if ((scope->covered || scope->merged) && is_join(scope->from, name))
+            return NULL;
+    }
     return NULL;
 }
 
@@ -151,6 +176,23 @@ static bool joins_by(const struct sql_node *node, const char *column)
 bool sql_scope_joins_by(const struct sql_scope *scope, const char *column)
 {
     return joins_by(scope->from, column);
+}
+
+static bool renames_to(const struct sql_node *node, const char *column)
+{
+    const struct sql_node *join = sql_tree_get(node, "JoinExpr");
+
+    SQL_NODE_EACH_ITEM(item, node)
+        if (renames_to(item, column))
+            return true;
+    return join && (in_list(sql_tree_get(sql_tree_get(join, "alias"), "colnames"), column) ||
+                    renames_to(sql_tree_get(join, "larg"), column) ||
+                    renames_to(sql_tree_get(join, "rarg"), column));
+}
+
+bool sql_scope_renames_to(const struct sql_scope *scope, const char *column)
+{
+    return scope->covered && renames_to(scope->from, column);
 }
 
 static enum sql_has table_has(const struct sql_work *w, const struct sql_place *place,

@@ -24,6 +24,7 @@ struct sql_place {
     const struct sql_node *query;   /* QUERY: its SelectStmt */
     bool written;                   /* what the statement writes to: it stays a table */
     bool qualified_only;            /* `excluded` */
+    bool covered;                   /* by the alias of a join: its name means nothing there */
     bool fixed; /* TABLESAMPLE, system columns, three-part names: stays a table */
     bool wrap;  /* is to become a sub-select of what the session sees */
     bool other; /* MIGRATING, under the name of the other side (called.h) */
@@ -44,7 +45,7 @@ struct sql_scope {
     const struct sql_node *locking; /* FOR UPDATE and the like; NULL: none */
     bool merged;                    /* a USING or NATURAL join among its places */
     bool natural;                   /* a NATURAL one */
-    bool covered;                   /* an alias covers a whole join: places below it have no name */
+    bool covered;                   /* an alias covers a whole join */
 };
 
 void sql_scope_fini(struct sql_scope *scope);
@@ -59,7 +60,8 @@ void sql_scope_add_cte(struct sql_scope *scope, const char *name, const struct s
 struct sql_place *sql_scope_add_range(struct sql_work *w, struct sql_scope *scope,
                                       const struct sql_node *range, bool written);
 
-/* The nearest place of that name, seen from inside; NULL: none. Valid until a place is added. */
+/* The nearest place of that name, seen from inside; NULL: none, or it is a join's alias. Valid
+ * until a place is added. */
 struct sql_place *sql_scope_place(struct sql_scope *scope, const char *name);
 
 /* Has it columns that the session must not see? */
@@ -72,10 +74,13 @@ enum sql_has { SQL_HAS_NOT, SQL_HAS, SQL_HAS_HIDDEN, SQL_HAS_PERHAPS };
 enum sql_has sql_place_has(const struct sql_work *w, const struct sql_place *place,
                            const char *column);
 
-/* Is it the name of a column that not both sides see, in any migrating table? */
 /* Is it a name of a USING list of this level, which stands for two columns? */
 bool sql_scope_joins_by(const struct sql_scope *scope, const char *column);
 
+/* Does the alias of a join of this level give a column that name? */
+bool sql_scope_renames_to(const struct sql_scope *scope, const char *column);
+
+/* Is it the name of a column that not both sides see, in any migrating table? */
 bool sql_is_dual_name(const struct sql_work *w, const char *column);
 
 #endif

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "called.h"
+#include "group.h"
 #include "name.h"
 #include "record.h"
 #include "segue/base/buf.h"
@@ -15,6 +16,13 @@ bool sql_star_is(const struct sql_node *ref)
     const struct sql_node *fields = sql_tree_get(ref, "fields");
 
     return sql_tree_get(sql_node_at(fields, sql_node_size(fields) - 1), "A_Star") != NULL;
+}
+
+bool sql_star_is_of(const struct sql_node *indirection)
+{
+    const struct sql_node *steps = sql_tree_get(indirection, "indirection");
+
+    return sql_node_size(steps) == 1 && sql_tree_get(sql_node_at(steps, 0), "A_Star");
 }
 
 /* ---- the columns that a session sees, as text ---- */
@@ -256,18 +264,18 @@ void sql_star_target(struct sql_work *w, struct sql_scope *scope, const struct s
     }
 }
 
-bool sql_star_fields(struct sql_work *w, struct sql_scope *scope, const struct sql_node *target,
-                     const struct sql_node *name)
+bool sql_star_fields(struct sql_work *w, struct sql_scope *scope, const struct sql_node *steps)
 {
     const struct sql_tokens *tokens = &w->tokens;
+    const struct sql_node *name = sql_tree_get(sql_tree_get(steps, "arg"), "ColumnRef");
     const struct sql_node *fields = sql_tree_get(name, "fields");
     const char *row = sql_tree_string(sql_node_at(fields, 0));
     struct sql_place *place =
         row && sql_node_size(fields) == 1 ? sql_name_row(w, scope, row) : NULL;
-    size_t i = sql_tokens_at(tokens, sql_tree_location(target));
+    size_t i = sql_tokens_at(tokens, sql_tree_location(name)) - 1; /* the bracket */
     struct buf text = {0};
 
-    if (!place || !sql_tokens_is(tokens, i, SQL_TOKEN_OPEN) ||
+    if (!place || !sql_star_is_of(steps) || !sql_tokens_is(tokens, i, SQL_TOKEN_OPEN) ||
         !sql_tokens_is(tokens, i + 2, SQL_TOKEN_CLOSE) ||
         !sql_tokens_is(tokens, i + 4, PG_QUERY__TOKEN__ASCII_42))
         return false;
@@ -326,7 +334,7 @@ void sql_star_joins(struct sql_work *w, struct sql_scope *scope, const struct sq
 
         if (place->kind != SQL_PLACE_MIGRATING || !sql_place_hides(w, place))
             continue;
-        if (scope->natural || aliases_shift(w, place) ||
+        if (scope->natural || place->covered || aliases_shift(w, place) ||
             ((scope->merged || nameless) && has_bare_star(targets)))
             place->wrap = true;
     }
@@ -376,12 +384,13 @@ static void wrap(struct sql_work *w, const struct sql_place *place)
 }
 
 /* A table's row calls its fields as the table does; a sub-select's goes by the list of aliases. */
-void sql_star_wrap(struct sql_work *w, struct sql_scope *scope, bool locks)
+void sql_star_wrap(struct sql_work *w, struct sql_scope *scope, const struct sql_node *select)
 {
     for (size_t i = 0; i < scope->n; i++) {
         const struct sql_place *place = &scope->places[i];
         enum sql_record_wait rows = sql_record_waits(w, place);
-        bool may = !locks && !place->fixed && !place->written;
+        bool may = !scope->locking && !place->fixed && !place->written &&
+                   (!(place->wrap || rows) || !sql_groups_by_key(place, select));
 
         if (place->wrap && !may)
             sql_work_doubt(w, SQL_DOUBT_JOIN);

@@ -19,9 +19,12 @@ bool sql_star_is(const struct sql_node *ref);
 void sql_star_target(struct sql_work *w, struct sql_scope *scope, const struct sql_node *target,
                      const struct sql_node *star);
 
-/* `(c).*` as an item. True: it means the session's columns now, as `c.*` does. */
-bool sql_star_fields(struct sql_work *w, struct sql_scope *scope, const struct sql_node *target,
-                     const struct sql_node *name);
+/* Is the A_Indirection (NULL: no) `(c).*`? */
+bool sql_star_is_of(const struct sql_node *indirection);
+
+/* An A_Indirection (NULL: none) as an item of a list, or of ROW(). True: it is `(c).*` and means
+ * the session's columns now, as `c.*` does. */
+bool sql_star_fields(struct sql_work *w, struct sql_scope *scope, const struct sql_node *steps);
 
 /* `c.*` inside of ROW(). */
 void sql_star_in_row(struct sql_work *w, struct sql_scope *scope, const struct sql_node *star);
@@ -40,8 +43,8 @@ struct sql_place *sql_star_returned(struct sql_scope *scope, const char *name);
 void sql_star_joins(struct sql_work *w, struct sql_scope *scope, const struct sql_node *targets);
 
 /* At the end of a query level: makes sub-selects of the places that need it, and rows in place.
- * `locks`: a locking clause, or GROUP BY, which knows a primary key of tables only. */
-void sql_star_wrap(struct sql_work *w, struct sql_scope *scope, bool locks);
+ * `select`: the SelectStmt whose level it is; NULL: of another statement. */
+void sql_star_wrap(struct sql_work *w, struct sql_scope *scope, const struct sql_node *select);
 
 /* The tokens of a relation, without its alias: ONLY s.t, ONLY (t), t *. False: others. */
 bool sql_star_tokens(const struct sql_work *w, const struct sql_node *range, size_t *first,

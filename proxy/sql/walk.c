@@ -19,14 +19,6 @@ static const struct sql_node *get(const struct sql_node *node, const char *key)
 
 /* ---- lists ---- */
 
-/* (c).* */
-static bool is_star_of(const struct sql_node *indirection)
-{
-    const struct sql_node *steps = get(indirection, "indirection");
-
-    return sql_node_size(steps) == 1 && get(sql_node_at(steps, 0), "A_Star");
-}
-
 /* A row among the targets has its type from the query: not what it is stored in has. Only the
  * client, to whom `outer` is NULL, cannot name its fields. */
 static void walk_targets(struct sql_work *w, struct sql_scope *scope, const struct sql_scope *outer,
@@ -36,12 +28,11 @@ static void walk_targets(struct sql_work *w, struct sql_scope *scope, const stru
 
     SQL_NODE_EACH_ITEM(item, list) {
         const struct sql_node *target = get(item, "ResTarget"), *val = get(target, "val");
-        const struct sql_node *ref = get(val, "ColumnRef"), *steps = get(val, "A_Indirection");
+        const struct sql_node *ref = get(val, "ColumnRef");
 
         if (sql_star_is(ref))
             sql_star_target(w, scope, target, ref);
-        else if (!is_star_of(steps) ||
-                 !sql_star_fields(w, scope, target, get(get(steps, "arg"), "ColumnRef")))
+        else if (!sql_star_fields(w, scope, get(val, "A_Indirection")))
             sql_walk_node(w, scope, val, flags);
     }
 }
@@ -131,7 +122,7 @@ void sql_walk_select(struct sql_work *w, struct sql_scope *outer, const struct s
         walk_sorts(w, &scope, get(node, "sortClause"), get(node, "targetList"));
         walk_outputs(w, &scope, get(node, "groupClause"), get(node, "targetList"));
         walk_outputs(w, &scope, get(node, "distinctClause"), get(node, "targetList"));
-        sql_star_wrap(w, &scope, scope.locking || get(node, "groupClause"));
+        sql_star_wrap(w, &scope, node);
     }
     sql_scope_fini(&scope);
     sql_scope_fini(&with);
@@ -155,8 +146,10 @@ static void on_conflict(struct sql_work *w, struct sql_scope *scope, const struc
 
     if (!clause)
         return;
-    excluded = sql_scope_add(scope, SQL_PLACE_UNKNOWN, "excluded");
-    excluded->qualified_only = true;
+    excluded = sql_scope_add(scope, table ? SQL_PLACE_MIGRATING : SQL_PLACE_UNKNOWN, "excluded");
+    excluded->rule = table;
+    excluded->range = clause; /* that it is no relation of the text matters to none of the passes */
+    excluded->qualified_only = excluded->written = true;
     sql_walk_node(w, scope, get(get(clause, "infer"), "indexElems"), 0);
     sql_walk_node(w, scope, get(get(clause, "infer"), "whereClause"), 0);
     walk_values(w, scope, get(clause, "targetList"));
@@ -180,7 +173,7 @@ static void on_insert(struct sql_work *w, struct sql_scope *outer, const struct 
     if (table)
         sql_insert_columns(w, table, node);
     on_conflict(w, &scope, table, node);
-    sql_star_wrap(w, &scope, false);
+    sql_star_wrap(w, &scope, NULL);
     sql_scope_fini(&scope);
     sql_scope_fini(&with);
 }
@@ -205,7 +198,7 @@ static void on_change(struct sql_work *w, struct sql_scope *outer, const struct 
     walk_targets(w, &scope, outer, get(node, "returningList"), update ? SQL_NAME_WRITTEN : 0);
     if (update && table)
         sql_set_twins(w, table, node);
-    sql_star_wrap(w, &scope, false);
+    sql_star_wrap(w, &scope, NULL);
     sql_scope_fini(&scope);
     sql_scope_fini(&with);
 }
@@ -220,14 +213,19 @@ static void on_delete(struct sql_work *w, struct sql_scope *outer, const struct 
     on_change(w, outer, node, false);
 }
 
-static void on_when(struct sql_work *w, struct sql_scope *scope, const struct rule *table,
+/* What is written to comes first among the places; where there is no row of it, it has no names. */
+static void on_when(struct sql_work *w, const struct sql_scope *scope, const struct rule *table,
                     const struct sql_node *when)
 {
     const char *command = sql_node_text(get(when, "commandType"));
+    size_t unseen = sql_node_is_true(get(when, "matched")) ? 0 : 1;
+    struct sql_scope seen = *scope;
 
-    sql_walk_node(w, scope, get(when, "condition"), 0);
-    walk_values(w, scope, get(when, "targetList"));
-    sql_walk_node(w, scope, get(when, "values"), 0);
+    seen.places += unseen;
+    seen.n -= unseen;
+    sql_walk_node(w, &seen, get(when, "condition"), 0);
+    walk_values(w, &seen, get(when, "targetList"));
+    sql_walk_node(w, &seen, get(when, "values"), 0);
     if (!table || !command)
         return;
     if (!strcmp(command, "CMD_UPDATE"))
@@ -240,13 +238,19 @@ static void on_merge(struct sql_work *w, struct sql_scope *outer, const struct s
 {
     struct sql_scope with = {.outer = outer}, scope = {.outer = &with};
     const struct rule *table;
+    size_t at = 1; /* behind what is written */
+
     on_with(w, &with, get(node, "withClause"));
     table = add_written(w, &scope, node);
-    sql_from_add(w, &scope, get(node, "sourceRelation"));
+    scope.from = get(node, "sourceRelation");
+    sql_from_add(w, &scope, scope.from);
+    sql_star_joins(w, &scope, NULL);
+    scope.places[0].wrap = false;
+    sql_from_conditions(w, &scope, scope.from, &at);
     sql_walk_node(w, &scope, get(node, "joinCondition"), 0);
     SQL_NODE_EACH_ITEM(item, get(node, "mergeWhenClauses"))
         on_when(w, &scope, table, get(item, "MergeWhenClause"));
-    sql_star_wrap(w, &scope, false);
+    sql_star_wrap(w, &scope, NULL);
     sql_scope_fini(&scope);
     sql_scope_fini(&with);
 }
@@ -365,7 +369,7 @@ static void on_row(struct sql_work *w, struct sql_scope *scope, const struct sql
 
         if (sql_star_is(ref))
             sql_star_in_row(w, scope, ref);
-        else
+        else if (!sql_star_fields(w, scope, get(item, "A_Indirection")))
             sql_walk_node(w, scope, item, flags & SQL_NAME_WRITTEN);
     }
 }
@@ -383,7 +387,8 @@ static void on_indirection(struct sql_work *w, struct sql_scope *scope, const st
 
     sql_walk_node(w, scope, steps, flags & SQL_NAME_WRITTEN);
     if (column && place && place->kind == SQL_PLACE_MIGRATING &&
-        sql_place_has(w, place, column) == SQL_HAS)
+        sql_place_has(w, place, column) == SQL_HAS &&
+        (!sql_is_dual_name(w, name) || sql_name_field(w, scope, node)))
         return;
     sql_walk_node(w, scope, get(node, "arg"),
                   (flags & SQL_NAME_WRITTEN) | SQL_NAME_ANONYMOUS | SQL_NAME_FIELDS);

@@ -95,8 +95,9 @@ class Changes(Queries):
 
     def target(self, alias=True):
         """(node, Relation) of a table to write to."""
-        table = self.dice.choice([t for t in self.tables.values()
-                                  if self.dice.random() < (0.1 if t.name == "tags" or not t.migrates else 1)])
+        free = [t for t in self.tables.values() if t.name not in self.changing]
+        table = self.dice.choice([t for t in free if self.dice.random() < (0.1 if t.name == "tags" or not t.migrates else 1)]
+                                 or free)
         name, shown, qualifier = table.name, written(self.dice, table.name), ""
         if self.dice.random() < 0.1:
             shown, qualifier = seq("public", ".", shown), "public"

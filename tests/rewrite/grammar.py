@@ -72,6 +72,7 @@ class Grammar(Changes):
         self.dice = random.Random(0)
         self.ctes, self.sizes = {}, {}
         self.changes = False  # does a CTE write?
+        self.changing = frozenset()
         self.extended = False
 
     def generate(self, number):
@@ -91,7 +92,7 @@ class Grammar(Changes):
         return [Piece(node, how, ordered)], False
 
     def change(self):
-        self.ctes, self.sizes = {}, {}
+        self.ctes, self.sizes, self.changing = {}, {}, frozenset()
         head = self.with_clause(1) if self.dice.random() < 0.12 else ""
         return seq(head, self.dice.choices([self.insert, self.update, self.delete, self.merge], [40, 35, 10, 15])[0]())
 
@@ -103,6 +104,7 @@ class Grammar(Changes):
         if depth == 1 and self.dice.random() < 0.08:
             self.changes = True
             shown, relation = self.target(alias=False)
+            self.changing |= {relation.table.name, *TIED.get(relation.table.name, ())}
             where = seq("WHERE", self.one_row(relation))
             what = self.dice.choice(["delete", "update"])
             head = seq("DELETE FROM", shown) if what == "delete" else seq(
@@ -203,9 +205,9 @@ class Grammar(Changes):
     # ---- text that is wrong ----
 
     def _case_broken(self, how):
-        """A word of it is away, twice, or another. Not of what numbers its rows: in another order they have other numbers."""
-        text = "row_number"
-        while "row_number" in text:
+        """A word of it is away, twice, or another. Not of what needs its order: which rows have these numbers, or are left."""
+        text = ORDERED[0]
+        while any(word in text for word in ORDERED):
             node = self.change() if self.dice.random() < 0.3 else self.query()[0]
             text, _ = render(node, False)
         words = text.split(" ")
@@ -215,6 +217,11 @@ class Grammar(Changes):
             "SELECT", "absent", ")", "(", "'", "1", "FROM", "*", ",", "$1", ";", '"', "::nothing"])]
         return [Piece(" ".join(words), "simple" if how == "prepared" else how)], True
 
+
+ORDERED = ("row_number", "LIMIT", "FETCH", "OFFSET")
+
+# Which of two tables bound by a foreign key is changed first decides what an error says.
+TIED = {"checks": ("Order Lines",), "Order Lines": ("checks",)}
 
 # kind and weight
 KINDS_OF = [("query", 42), ("change", 30), ("changes", 5), ("message", 4), ("prepare", 3), ("cursor", 2), ("explain", 2),

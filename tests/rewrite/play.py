@@ -46,14 +46,17 @@ class Lost(Exception):
 
 
 class Session:
-    """rewriter: what rewrites before it is sent (rewriter.Rewriter); None: nobody, or segue itself."""
+    """rewriter: what rewrites before it is sent (rewriter.Rewriter); None: nobody, or segue itself.
 
-    def __init__(self, conninfo, rewriter=None):
+    rows: types of rows that are told as what they are where their table is expanded: {oid: oid}."""
+
+    def __init__(self, conninfo, rewriter=None, rows=()):
         self.conn = pq.PGconn.connect(conninfo.encode())
         if self.conn.status != pq.ConnStatus.OK:
             raise Lost(self.conn.error_message.decode("utf-8", "replace"))
         self.conn.notice_handler = lambda res: self.notices.append(self._error(res, None))
         self.rewriter = rewriter
+        self.row_types = dict(rows)
         self.step = None
         self.notices = []
         self.copied = b""
@@ -145,8 +148,8 @@ class Session:
         return ("result", pq.ExecStatus(res.status).name, res.command_status, self._columns(res), tuple(rows))
 
     def _columns(self, res):
-        return tuple((res.fname(c), res.ftype(c), res.fmod(c), res.fsize(c), res.fformat(c), res.ftablecol(c),
-                      bool(res.ftable(c))) for c in range(res.nfields))
+        return tuple((res.fname(c), self.row_types.get(res.ftype(c), res.ftype(c)), res.fmod(c), res.fsize(c), res.fformat(c),
+                      res.ftablecol(c), bool(res.ftable(c)) and res.ftype(c) not in self.row_types) for c in range(res.nfields))
 
     def _error(self, res, step):
         fields = {name: res.error_field(code) for name, code in FIELDS.items()}

@@ -18,6 +18,7 @@ ROWS_MAX = 2000  # of a query, roughly
 
 class Queries(Expressions):
     size = 0  # rows at most of the last query made, roughly
+    changing = frozenset()  # names of tables of which a CTE changes rows: nothing else of the statement may, or lock them
 
     # ---- FROM ----
 
@@ -167,6 +168,8 @@ class Queries(Expressions):
             return seq(name, ".", "*"), relation.columns
         if chance < 0.42:
             whole = self.whole_row(level)
+            if whole is not None and self.dice.random() < 0.3:
+                return seq("(", whole, ")", "AS", f"e{number}"), [Output(f"e{number}", "other")]
             if whole is not None:
                 return seq("(", whole, ")", ".", "*"), []
         category = self.dice.choice(["int", "text", "text", "bool", "num", "json", "time"])
@@ -217,7 +220,7 @@ class Queries(Expressions):
         return seq(order, limit), True
 
     def lock(self, level):
-        if self.dice.random() > 0.08 or not all(r.table for r in level.relations) or level.merged:
+        if self.dice.random() > 0.08 or not all(r.table for r in level.relations) or level.merged or self.changing:
             return ""
         of = opt(self.dice, 0.5, "OF", written(self.dice, level.relations[0].name))
         return seq(self.dice.choice(["FOR UPDATE", "FOR SHARE", "FOR NO KEY UPDATE"]), of)
@@ -318,7 +321,7 @@ class Queries(Expressions):
 
     def query(self):
         """A whole SELECT: (node, is it ordered)."""
-        self.ctes, self.sizes = {}, {}
+        self.ctes, self.sizes, self.changing = {}, {}, frozenset()
         head = self.with_clause(1) if self.dice.random() < 0.2 else ""
         if self.dice.random() < 0.12:
             return seq(head, self.set_operation(1, None)[0]), False

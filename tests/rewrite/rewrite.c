@@ -89,7 +89,7 @@ static void add_partition(struct sql_rules *rules, int bit, const json_t *partit
 
 static void add_table(struct sql_rules *rules, const json_t *table)
 {
-    const char *old_columns[LIST_MAX], *new_columns[LIST_MAX], *relatives[LIST_MAX];
+    const char *old_columns[LIST_MAX], *new_columns[LIST_MAX], *relatives[LIST_MAX], *key[LIST_MAX];
     const json_t *partitions = json_object_get(table, "partitions");
     struct sql_column_rule columns[LIST_MAX];
     struct sql_twin_rule twins[LIST_MAX];
@@ -102,6 +102,7 @@ static void add_table(struct sql_rules *rules, const json_t *table)
         .relatives = relatives,
         .columns = columns,
         .ncolumns = columns_of(table, columns),
+        .key = key,
         .twins = twins,
         .ntwins = twins_of(table, twins),
         .early = json_is_true(json_object_get(table, "early")),
@@ -112,6 +113,7 @@ static void add_table(struct sql_rules *rules, const json_t *table)
     strings(json_object_get(table, "old"), old_columns);
     strings(json_object_get(table, "new"), new_columns);
     strings(json_object_get(table, "relatives"), relatives);
+    strings(json_object_get(table, "key"), key);
     bit = sql_rules_add(rules, &rule);
     for (size_t i = 0; i < json_array_size(partitions); i++)
         add_partition(rules, bit, json_array_get(partitions, i));

@@ -6,6 +6,10 @@ COLUMNS = """
 SELECT a.attname, a.attgenerated <> '' FROM pg_attribute a
 WHERE a.attrelid = %(oid)s AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum"""
 
+KEY = """
+SELECT a.attname FROM pg_constraint k JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey)
+WHERE k.conrelid = %(oid)s AND k.contype = 'p' AND NOT k.condeferrable"""
+
 PARTITIONS = """
 SELECT r.relname, r.oid FROM pg_inherits i JOIN pg_class r ON r.oid = i.inhrelid
 WHERE i.inhparent = %(oid)s ORDER BY r.relname"""
@@ -60,7 +64,7 @@ def _table(conn, name, reversed_):
     partitions = [{"schema": "public", "name": partition, "columns": columns(of)}
                   for partition, of in conn.execute(PARTITIONS, {"oid": oid}).fetchall()]
     return {"migration": migration, "schema": "public", "name": name, "old": old, "new": new, "columns": columns(oid),
-            "twins": twins, "relatives": relatives, "partitions": partitions, "early": False, "reversed": reversed_}
+            "key": [row[0] for row in conn.execute(KEY, {"oid": oid}).fetchall()], "twins": twins, "relatives": relatives, "partitions": partitions, "early": False, "reversed": reversed_}
 
 
 def describe(conn, reversed_=False):

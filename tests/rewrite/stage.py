@@ -20,6 +20,15 @@ SIDES = ("old", "new")
 NAMES = [migration["name"] for migration in schema.MIGRATIONS]
 
 
+# Of tables that migrate, and of their partitions: what a row of one (and an array) is told as where
+# the table is expanded: record, record[].
+ROW_TYPES = """
+SELECT oid.here, oid.there FROM pg_class c JOIN pg_type t ON t.oid = c.reltype
+CROSS JOIN LATERAL (VALUES (t.oid, 2249), (t.typarray, 2287)) oid (here, there)
+WHERE c.relnamespace = 'public'::regnamespace
+  AND (c.relname = ANY (%s) OR c.relispartition)"""
+
+
 class Stage:
     """through: statements go to dual by way of segue, which rewrites; else rewrite.c does, and they go directly.
 
@@ -117,7 +126,10 @@ class Stage:
             return schema.tables(conn)
 
     def pair(self, side):
-        reference = Session(self._conninfo("plain" if side == "old" else "contracted", self.cluster.port))
+        database = "plain" if side == "old" else "contracted"
+        with self.cluster.connect("rw_" + database) as conn:
+            rows = conn.execute(ROW_TYPES, (schema.migrating(),)).fetchall()
+        reference = Session(self._conninfo(database, self.cluster.port), rows=rows)
         rewriter = Rewriter(self.rules, side)
         if self.through:
             follows = side == ("new" if self.phase == "soaking" else "old")

@@ -16,9 +16,9 @@
 static PGresult *table_of(int ncolumns)
 {
     PGresult *res = PQmakeEmptyPGresult(NULL, PGRES_TUPLES_OK);
-    PGresAttDesc columns[8] = {{.name = (char[]){"c"}}};
+    PGresAttDesc columns[9] = {{.name = (char[]){"c"}}};
 
-    for (int i = 1; i < 8; i++)
+    for (int i = 1; i < 9; i++)
         columns[i] = columns[0];
     assert_true(PQsetResultAttrs(res, ncolumns, columns));
     return res;
@@ -37,6 +37,7 @@ static void put_row(PGresult *res, const char *const *fields)
     }
 }
 
+/* "key" is the key's. */
 static void column_of(struct eng_sight *sight, const char *table, const char *partition,
                       const char *name, bool generated, const char *grants, bool triggers)
 {
@@ -47,10 +48,11 @@ static void column_of(struct eng_sight *sight, const char *table, const char *pa
                             grants,
                             triggers ? "t" : "f",
                             partition ? "parts" : NULL,
-                            partition};
+                            partition,
+                            strcmp(name, "key") == 0 ? "t" : "f"};
 
     if (!sight->columns) {
-        sight->columns = table_of(8);
+        sight->columns = table_of(9);
         sight->namesakes = table_of(3);
     }
     put_row(sight->columns, fields);
@@ -298,6 +300,29 @@ static void columns_with_nothing_to_fill_are_never_early(void **state)
     bed_fini(&b);
 }
 
+static void the_primary_key_is_told_and_another_one_is_another_meaning(void **state)
+{
+    struct bed with, without;
+
+    (void)state;
+    bed_init(&with, PH_READY);
+    bed_columns(&with, true, true, false);
+    column(&with.engine.sight, users, "key", false, NULL, false);
+    bed_init(&without, PH_READY);
+    bed_columns(&without, true, true, false);
+    column(&without.engine.sight, users, "kez", false, NULL, false);
+    snapshot_build(&with.engine, &with.snap);
+    snapshot_build(&without.engine, &without.snap);
+    assert_null(with.snap.rules->tables[0].key[0]);
+    assert_string_equal(with.snap.rules->tables[1].key[0], "key");
+    assert_null(with.snap.rules->tables[1].key[1]);
+    assert_null(without.snap.rules->tables[1].key[0]);
+    assert_string_not_equal(with.snap.meaning.data, without.snap.meaning.data);
+    assert_true(with.snap.meaning.len > without.snap.meaning.len);
+    bed_fini(&with);
+    bed_fini(&without);
+}
+
 static void a_trigger_of_the_owner_or_other_grants_leave_the_pair_to_the_guard(void **state)
 {
     struct bed b;
@@ -514,6 +539,7 @@ int main(void)
         cmocka_unit_test(no_phase_that_workers_know_is_without_a_view),
         cmocka_unit_test(a_table_that_is_only_locked_has_its_columns_and_is_never_early),
         cmocka_unit_test(columns_with_nothing_to_fill_are_never_early),
+        cmocka_unit_test(the_primary_key_is_told_and_another_one_is_another_meaning),
         cmocka_unit_test(a_trigger_of_the_owner_or_other_grants_leave_the_pair_to_the_guard),
         cmocka_unit_test(namesakes_come_with_their_columns_and_too_many_make_columns_unknown),
         cmocka_unit_test(who_may_use_which_schema_counts_where_a_name_is_anothers_too),

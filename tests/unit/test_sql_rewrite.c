@@ -16,7 +16,7 @@
 static struct sql_rules *some_rules(bool early, bool reversed)
 {
     static const char *const o[] = {"o", NULL}, *const n[] = {"n", NULL}, *const none[] = {NULL},
-                             *const parts[] = {"t_1", NULL};
+                             *const parts[] = {"t_1", NULL}, *const key[] = {"id", NULL};
     static const struct sql_column_rule columns[] = {{"id", SQL_SEEN_BY_BOTH, false},
                                                      {"o", SQL_SEEN_BY_OLD, false},
                                                      {"B c", SQL_SEEN_BY_BOTH, false},
@@ -35,6 +35,7 @@ static struct sql_rules *some_rules(bool early, bool reversed)
                                    .relatives = parts,
                                    .columns = columns,
                                    .ncolumns = ARRAY_LEN(columns),
+                                   .key = key,
                                    .twins = twins,
                                    .ntwins = ARRAY_LEN(twins),
                                    .early = early,
@@ -243,10 +244,110 @@ static void a_row_is_made_in_place_where_the_table_must_stay_one(void **state)
         /* a hidden column has that name */
         {"SELECT n.id, to_json(n) FROM t AS n GROUP BY n.id",
          "SELECT n.id, to_json(" MADE("n") ") FROM t AS n GROUP BY n.id", 0},
+        {"SELECT (n).id, ( n ).o, (n).* FROM t AS n FOR UPDATE",
+         "SELECT  n .id,   n  .o,  n.id, n.o, n.\"B c\", n.g FROM t AS n FOR UPDATE", 0},
+        {"SELECT (n).id FROM t AS n, u", "SELECT (u.n).id FROM t AS n, u", 0},
         /* (q.t).o asks for a field by name, of which only the table's row knows */
         {"WITH q AS (UPDATE t SET id = 1 RETURNING t) SELECT (q.t).o FROM q", NULL, SQL_DOUBT_ROW},
-        {"SELECT to_json(t) FROM (t CROSS JOIN b) AS j FOR UPDATE", NULL, SQL_DOUBT_ROW},
+        {"SELECT to_json(t) FROM (t CROSS JOIN b) AS j FOR UPDATE", NULL, SQL_DOUBT_JOIN},
         {"SELECT to_json(public.t.*) FROM public.t, app.t FOR UPDATE", NULL, SQL_DOUBT_ROW},
+    };
+
+    (void)state;
+    each(SQL_SIDE_OLD, rows, ARRAY_LEN(rows));
+}
+
+#define INTO "INSERT INTO t (id) VALUES (1) ON CONFLICT (id) DO UPDATE SET "
+#define EXCLUDED "excluded.id, excluded.o, excluded.\"B c\", excluded.g"
+
+static void a_row_that_is_proposed_is_one_of_the_table(void **state)
+{
+    static const struct row rows[] = {
+        {INTO "id = length(to_json(excluded)::text)",
+         INTO "id = length(to_json(" MADE("excluded") ")::text)", 0},
+        {INTO "id = 2 WHERE excluded IS NOT NULL AND t::text <> excluded::text",
+         INTO "id = 2 WHERE " MADE("excluded") " IS NOT NULL AND " MADE("t") "::text <> " MADE(
+             "excluded") "::text",
+         0},
+        {INTO "id = (ROW((excluded).*, excluded.*) IS NULL)::int",
+         INTO "id = (ROW( " EXCLUDED ", " EXCLUDED ") IS NULL)::int", 0},
+        {INTO "id = (SELECT count(*) FROM (SELECT excluded.*) s)",
+         INTO "id = (SELECT count(*) FROM (SELECT " EXCLUDED ") s)", 0},
+        {INTO "id = (excluded).id, \"B c\" = excluded.\"B c\" WHERE (excluded).o IS NULL", NULL, 0},
+        {INTO "id = f(excluded)", NULL, SQL_DOUBT_ROW},
+    };
+
+    (void)state;
+    each(SQL_SIDE_OLD, rows, ARRAY_LEN(rows));
+}
+
+#define SELECTED "(SELECT id, o, \"B c\", g FROM t)"
+
+/* Only a table has a key on which GROUP BY may count. */
+static void a_table_that_is_not_grouped_by_its_key_becomes_a_sub_select(void **state)
+{
+    static const struct row rows[] = {
+        {"SELECT o, to_json(t) FROM t GROUP BY o",
+         "SELECT o, to_json(t) FROM " SELECTED " AS t GROUP BY o", 0},
+        {"SELECT 1, json_agg(t) FROM t, b GROUP BY b.id, 1",
+         "SELECT 1, json_agg(t) FROM " SELECTED " AS t, b GROUP BY b.id, 1", 0},
+        {"SELECT t.id + 1 AS id2, json_agg(t) FROM t GROUP BY id2",
+         "SELECT t.id + 1 AS id2, json_agg(t) FROM " SELECTED " AS t GROUP BY id2", 0},
+        {"SELECT g FROM t NATURAL JOIN u GROUP BY g",
+         "SELECT g FROM " SELECTED " AS t NATURAL JOIN u GROUP BY g", 0},
+        {"SELECT to_json(t) FROM t GROUP BY o, id",
+         "SELECT to_json(" MADE("t") ") FROM t GROUP BY o, id", 0},
+        {"SELECT t.id, to_json(t) FROM t GROUP BY 1",
+         "SELECT t.id, to_json(" MADE("t") ") FROM t GROUP BY 1", 0},
+        {"SELECT t.id AS i, to_json(t) FROM t GROUP BY i",
+         "SELECT t.id AS i, to_json(" MADE("t") ") FROM t GROUP BY i", 0},
+        {"SELECT b.*, to_json(t) FROM t, b GROUP BY 2",
+         "SELECT b.*, to_json((SELECT t " ROW_OF("t") ") AS t)) FROM t, b GROUP BY 2", 0},
+        {"SELECT t.id, to_json(t) FROM t GROUP BY 2000000000", /* as in a shape */
+         "SELECT t.id, to_json(" MADE("t") ") FROM t GROUP BY 2000000000", 0},
+        {"SELECT to_json(t) FROM t GROUP BY (t).id",
+         "SELECT to_json(" MADE("t") ") FROM t GROUP BY (t).id", 0},
+        {"SELECT to_json(t) FROM t GROUP BY (o, id)",
+         "SELECT to_json(" MADE("t") ") FROM t GROUP BY (o, id)", 0},
+        {"SELECT to_json(t) FROM t GROUP BY ROLLUP (o)",
+         "SELECT to_json(" MADE("t") ") FROM t GROUP BY ROLLUP (o)", 0},
+        {"SELECT to_json(x) FROM t x (a) GROUP BY o",
+         "SELECT to_json((SELECT \"~segue\" AS x FROM (SELECT x.a AS id, x.o, x.\"B c\", x.g) "
+         "AS \"~segue\")) FROM t x (a) GROUP BY o",
+         0},
+        {"SELECT to_json(t_1) FROM t_1 GROUP BY o",
+         "SELECT to_json(t_1) FROM (SELECT \"B c\", o, id FROM t_1) AS t_1 GROUP BY o", 0},
+    };
+
+    (void)state;
+    each(SQL_SIDE_OLD, rows, ARRAY_LEN(rows));
+}
+
+/* Behind the alias of a join its tables have no names, and their columns others perhaps. */
+static void under_the_alias_of_a_join_tables_are_sub_selects(void **state)
+{
+    static const struct row rows[] = {
+        {"SELECT j.* FROM (t JOIN u ON t.id = u.id) AS j",
+         "SELECT j.* FROM (" SELECTED " AS t JOIN u ON t.id = u.id) AS j", 0},
+        {"SELECT to_json(j), j.e FROM (t a CROSS JOIN u) AS j (a, b, c, d, e)",
+         "SELECT to_json(j), j.e FROM (" SELECTED " a CROSS JOIN u) AS j (a, b, c, d, e)", 0},
+        {"SELECT (a).* FROM (t a CROSS JOIN u) AS j (a)",
+         "SELECT (a).* FROM (" SELECTED " a CROSS JOIN u) AS j (a)", 0},
+        {"SELECT (a).*, t.* FROM (b a CROSS JOIN u) AS j (a), t",
+         "SELECT (a).*, t.id, t.o, t.\"B c\", t.g FROM (b a CROSS JOIN u) AS j (a), t", 0},
+        /* the row of the table around it */
+        {"SELECT (SELECT to_json(t) FROM (b t CROSS JOIN u) AS j) FROM t",
+         "SELECT (SELECT to_json(t) FROM (b t CROSS JOIN u) AS j) FROM " SELECTED " AS t", 0},
+        /* the join is called so */
+        {"SELECT (SELECT to_json(t) FROM (b CROSS JOIN u) AS t) FROM t", NULL, 0},
+        {"SELECT (SELECT t.* FROM (b JOIN u USING (id) AS t)) FROM t", NULL, 0},
+        {"SELECT 1 FROM ((t x JOIN u ON to_json(x) IS NULL) AS y JOIN u z ON to_json(x) IS NULL) "
+         "AS x",
+         "SELECT 1 FROM ((" SELECTED
+         " x JOIN u ON to_json(x) IS NULL) AS y JOIN u z ON to_json(x) IS "
+         "NULL) AS x",
+         0},
+        {"SELECT j.id FROM (t JOIN u ON t.ctid IS NULL) AS j", NULL, SQL_DOUBT_JOIN},
     };
 
     (void)state;
@@ -471,6 +572,9 @@ int main(void)
         cmocka_unit_test(who_follows_sees_the_side_of_each_table),
         cmocka_unit_test(a_table_becomes_a_sub_select_where_a_star_cannot_be_spelled_out),
         cmocka_unit_test(a_row_is_made_in_place_where_the_table_must_stay_one),
+        cmocka_unit_test(a_row_that_is_proposed_is_one_of_the_table),
+        cmocka_unit_test(a_table_that_is_not_grouped_by_its_key_becomes_a_sub_select),
+        cmocka_unit_test(under_the_alias_of_a_join_tables_are_sub_selects),
         cmocka_unit_test(a_name_keeps_its_meaning_beside_a_hidden_column),
         cmocka_unit_test(what_is_not_certain_stays_as_it_is),
         cmocka_unit_test(a_temporary_table_of_the_session_may_hide_the_table),

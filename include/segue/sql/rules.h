@@ -55,6 +55,8 @@ struct sql_table_rule {
      * changes its type stays where it was. 0: not known, its statements are left as they are. */
     const struct sql_column_rule *columns;
     size_t ncolumns;
+    /* Columns of its primary key, on which GROUP BY may count, NULL-terminated; NULL: not known. */
+    const char *const *key;
     const struct sql_twin_rule *twins;
     size_t ntwins;
     bool early;    /* its new_columns may not be read (yet), whatever their sight */
@@ -69,7 +71,7 @@ struct sql_table_rule {
 };
 
 /* A partition of a migrating table, which statements may name by itself; its columns may stand in
- * another order than its table's. */
+ * another order than its table's. Of its key nothing is known where its table has none. */
 struct sql_partition {
     const char *schema, *name;
     const struct sql_column_rule *columns;

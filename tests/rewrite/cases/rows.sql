@@ -166,3 +166,93 @@ SELECT b.* FROM archive FULL JOIN people b ON true, words w WHERE length(row_to_
 
 -- An outer join of which the other side is locked
 SELECT b.* FROM people b LEFT JOIN archive a ON a.id = b.id + 4 JOIN words w ON w.id = b.id WHERE length(row_to_json(a)::text) > w.id FOR UPDATE OF b, w;
+
+-- A whole row of what is proposed
+INSERT INTO words VALUES (1, 'x'), (2, 'y'), (90, 'z') ON CONFLICT (id) DO UPDATE SET {title} = to_json(excluded)::text WHERE excluded IS NOT NULL AND words::text <> excluded::text RETURNING *;
+
+-- All fields of what is proposed
+INSERT INTO archive AS k (id, run_id, {claim}) VALUES (5, 'r', 'x') ON CONFLICT (id) DO UPDATE SET run_id = ROW((excluded).*, excluded.*)::text, {claim} = (excluded).{claim}, kept = (SELECT s.kept FROM (SELECT excluded.*) s) RETURNING k.*;
+
+-- What is proposed, where a function asks for its type
+-- @doubt: a whole row where its type matters
+INSERT INTO words VALUES (1, 'x') ON CONFLICT (id) DO UPDATE SET {title} = array_length(array_agg(excluded), 1);
+
+-- Whole rows in what MERGE writes
+MERGE INTO words w USING archive a ON a.id = w.id WHEN MATCHED AND to_json(a)::text <> to_json(w)::text THEN UPDATE SET {title} = to_json(w)::text || a::text WHEN NOT MATCHED AND a IS NOT NULL THEN INSERT VALUES (a.id, row_to_json(a)::text);
+
+-- Whole rows of a join that MERGE reads
+MERGE INTO words w USING (archive a JOIN checks c ON c.id = a.id AND to_json(c)::text <> a::text) ON a.id = w.id + 4 WHEN MATCHED THEN UPDATE SET {title} = left(to_json(a)::text || c::text, 40) WHEN NOT MATCHED THEN INSERT (id, {title}) VALUES (a.id + 50, c.{claim} || a::text);
+
+-- Fields of a row whose alias is another column's name
+SELECT (body).*, (claim).id FROM words body JOIN archive claim ON true;
+
+-- Fields of such a row outside
+SELECT s.* FROM archive claim CROSS JOIN LATERAL (SELECT (claim).*) s;
+
+-- Fields of a row, or a column of its alias' name
+SELECT (claim).* FROM archive claim, notes n WHERE n.id = claim.id;
+
+-- A join's aliases of columns
+SELECT a, b, j.* FROM (words JOIN archive x ON x.id = words.id + 4) AS j (a, b, c);
+
+-- A join's row
+SELECT to_json(j), j, (j).a FROM (words JOIN archive x ON x.id = words.id + 4) AS j (a, b, c);
+
+-- A name below a join's alias
+SELECT (x).* FROM (words x JOIN archive a ON a.id = x.id + 4) AS j (x);
+
+-- The same without such a column
+SELECT (x).* FROM (words x JOIN archive a ON a.id = x.id + 4) AS j;
+
+-- The row of outside behind a join's alias
+SELECT (SELECT to_json(w) FROM (notes w JOIN people p ON p.id = w.id) AS j LIMIT 1) FROM words w;
+
+-- A join that is called as the table outside
+SELECT w.id, (SELECT count(w.*) FROM (notes n JOIN people p ON p.id = n.id) AS w), (SELECT max(w.id) FROM notes n JOIN people p USING (id) AS w) FROM words w;
+
+-- A whole row that is not grouped
+SELECT env, to_json(c) FROM checks c GROUP BY env;
+
+-- A whole row by its name, not grouped
+SELECT t, count(*) FROM words t GROUP BY t.{title};
+
+-- A whole row of outside that is not grouped
+SELECT (SELECT to_json(t)) FROM words t GROUP BY t.{title};
+
+-- Rows grouped by themselves
+-- @doubt: a whole row where its type matters
+SELECT t, to_json(t), count(*) FROM words t GROUP BY t;
+
+-- Rows in groups by something else
+SELECT env, json_agg(c ORDER BY c.id), count(c) FROM checks c GROUP BY env;
+
+-- Groups by the key by its number, its name and its field
+SELECT e.region AS r, e.id, to_json(e), (e).id FROM events e GROUP BY r, 2;
+
+-- Groups by half of a key
+SELECT to_json(e) FROM events e GROUP BY e.region;
+
+-- Groups of a partition
+SELECT to_json(e), e FROM events_us e GROUP BY id, region;
+
+-- Groups over NATURAL JOIN
+SELECT env, count(*) FROM checks NATURAL JOIN people GROUP BY env;
+
+-- A whole row in brackets, and by itself
+SELECT (t) AS e, t, t AS f FROM words t;
+
+-- Whole rows in an array, by itself: in binary it says of which type they are
+-- @how: simple, extended, prepared
+SELECT array_agg(t) OVER (ORDER BY id) FROM words t;
+
+-- A whole row of what is written, by itself
+UPDATE words SET {title} = 'x' WHERE id < 3 RETURNING words, (words) AS w;
+
+-- A whole row that MERGE inserts, where its name is a column's of what has no row
+MERGE INTO archive k USING words {config_json} ON {config_json}.id = k.id WHEN NOT MATCHED AND {config_json} IS NOT NULL THEN INSERT (run_id, id, {claim}) VALUES ('m' || {config_json}.id, {config_json}.id, row_to_json({config_json})::text);
+
+-- A column that MERGE updates, and a row of that name
+MERGE INTO archive k USING words {config_json} ON {config_json}.id = k.id - 4 WHEN MATCHED THEN UPDATE SET {claim} = to_json({config_json})::text || {config_json}.id;
+
+-- A field of a row whose alias is a hidden column
+UPDATE archive AS claim SET kept = NULL FROM words w WHERE w.id + 4 = (claim).id RETURNING (claim).id, w.id;
