@@ -30,7 +30,7 @@ def rows(header, lines):
 def table(result):
     """Lines for people."""
     phases = [p for p in PHASES if any(p in m["phases"] for m in result["migrations"])]
-    yield "seconds of each migration"
+    yield f"seconds of each migration; size of the table with its indexes, of {result['bytes_at_first'] >> 20} MiB at first"
     yield from rows(["", *phases, "rows/s", "size"], [
         [m["name"], *(f"{m['phases'].get(p, 0):.1f}" for p in phases), f"{m['rows_per_s']:.0f}",
          f"{m['bytes_after'] / result['bytes_at_first']:.2f}x"] for m in result["migrations"]])

@@ -67,7 +67,7 @@ class Road:
         self.edge(both, side + to, to, "cutover", "soaking")
         self.happens("soaking")
         self.verified()
-        # the old revision goes before its names do
+        # the old revision goes before its names do; and prepared statements before the types that they were told (README.md)
         self.traffic.say(Stage(to, {**both, "old": "", "follow": to, "both": to}, new=True), reconnect=True)
         self.entered("complete")
         self.complete()
@@ -75,6 +75,9 @@ class Road:
         self.traffic.say(settled(to))
         self.side = to
         self.entered("idle")
+        bad = self.servers.db.one(f"SELECT count(*) FROM {schema.TABLE} WHERE {schema.OUT_OF_STEP[to]}")
+        if bad:
+            self.failures.append(f"{self.name} has left {bad} rows whose columns do not agree")
         self.record.attempts = [{key: row[key] for key in ("step", "outcome", "drain_ms", "lock_ms", "stall_ms") if key in row}
                                 for row in self.proxy.console(f'SHOW ATTEMPTS "{self.name}"')]
         self.dwell()

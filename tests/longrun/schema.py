@@ -35,13 +35,14 @@ def other(side):
 
 
 def migration(number, to):
-    """A plain rename, one with expressions, a type under its own name, a column that comes or goes, a constraint's name."""
+    """A plain rename, one with expressions, a type under its own name, a column that comes or goes (NOT NULL: who
+    does not know it has it filled on either side of the cut-over), a constraint's name."""
     side = other(to)
     typed = {"a": ("price", "cents", "integer", "(price * 100)::integer", "cents / 100.0"),
              "b": ("cents", "price", "numeric(12,2)", "cents / 100.0", "(price * 100)::integer")}[to]
     flag = {"a": {"drop_column": {"table": TABLE, "column": "flag", "down": "'f' || id % 10"}},
             "b": {"add_column": {"table": TABLE, "up": "'f' || id % 10",
-                                 "column": {"name": "flag", "type": "text", "nullable": True}}}}[to]
+                                 "column": {"name": "flag", "type": "text"}}}}[to]
     qty = {"a": ("integer", "qty::integer", "qty::bigint"), "b": ("bigint", "qty::bigint", "qty::integer")}[to]
     return {"name": f"long_{number}_to_{to}", "operations": [
         {"rename_column": {"table": TABLE, "from": SIDES[side][0], "to": SIDES[to][0]}},

@@ -17,6 +17,7 @@ from lib.wait import Late, until
 from . import drivers, schema
 
 NO_ROW = None
+BEHIND_S = 0.5
 ANSWER_S = 120  # a request that has no answer by then hangs
 
 # role, driver: two revisions, sessions that follow the migration, one that writes both sides' columns, one past segue
@@ -47,7 +48,7 @@ class Worker:
         past = role == "bypass"
         options = f"-c segue.schema={role}" if role in ("old", "new") else ""
         self.driver = driver(traffic.server_port if past else traffic.port, traffic.dbname, options)
-        self.opened_at = 0.0
+        self.opened_at = self.due = 0.0
         self.last = 0
         self.rows = {}  # id -> states it may be in, (n, m) or NO_ROW; one where it is certain
         self.mine = []  # ids it has inserted and not deleted
@@ -74,7 +75,9 @@ class Worker:
                 await asyncio.sleep(0.02)
                 continue
             await self.turn()
-            await asyncio.sleep(min(2.0, self.random.expovariate(traffic.rate / traffic.active())))
+            # by the clock, so that a slow answer takes nothing from the rate; but no crowd comes after a long one
+            self.due = max(self.due, time.monotonic() - BEHIND_S) + self.random.expovariate(traffic.rate / traffic.active())
+            await asyncio.sleep(max(0.0, min(2.0, self.due - time.monotonic())))
         await self.leave()
 
     async def turn(self):
