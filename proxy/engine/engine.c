@@ -134,7 +134,7 @@ static void take_reload(struct eng_engine *engine)
 
 /* ---- connection ---- */
 
-static void forget_all(struct eng_engine *engine)
+void eng_forget_all(struct eng_engine *engine)
 {
     const struct err gone = {.sqlstate = "08006", .text = "the connection was lost; ask again"};
 
@@ -218,7 +218,12 @@ static enum rc take_lock(struct eng_engine *engine, struct err *err)
 
 static enum rc load(struct eng_engine *engine, struct err *err)
 {
-    forget_all(engine); /* what the database says replaces what we knew */
+    enum rc rc;
+
+    eng_forget_all(engine); /* what the database says replaces what we knew */
+    rc = eng_beside_end_others(engine, err);
+    if (rc != RC_OK)
+        return rc;
     engine->store = store_exists(&engine->work, err);
     if (err_is_set(err))
         return RC_ERR;
@@ -445,7 +450,7 @@ static void *engine_main(void *arg)
         eng_usage_save(engine);
         FAULT(stop_saved);
     }
-    forget_all(engine);
+    eng_forget_all(engine);
     eng_pool_close(engine);
     conn_close(&engine->work);
     board_set_connected(engine->board, false);

@@ -95,7 +95,8 @@ struct fill_slot *fill_pool_idle(struct eng_engine *engine, struct eng_migration
 /* The first one must connect; without a further one the backfill is slower, no more. */
 static enum rc open_slot(struct eng_engine *engine, struct fill_slot *slot, struct err *err)
 {
-    if (conn_up(&slot->conn) || conn_open(&slot->conn, engine->options.upstream, err) == RC_OK)
+    if (conn_up(&slot->conn) ||
+        eng_beside_open(engine, &slot->conn, ENG_BESIDE_BATCH, err) == RC_OK)
         return RC_OK;
     for (size_t i = 0; i < FILL_WORKERS_MAX; i++) {
         if (&engine->pool->slots[i] == slot || !conn_up(&engine->pool->slots[i].conn))

@@ -154,8 +154,19 @@ struct eng_engine {
     struct eng_usage *usage;
 };
 
-/* second.c: somebody else has the advisory lock; says so from time to time */
+/* engine.c: no migration is in flight, as far as this engine knows; who waits is answered */
+void eng_forget_all(struct eng_engine *engine);
+
+/* second.c: somebody else has the advisory lock; says so from time to time, and takes back the
+ * rules of what the other one brings to its end */
 void eng_lock_waits(struct eng_engine *engine);
+/* Opens a further connection of this engine, which ends when another one takes the lock. 08006: it
+ * is another's already. */
+enum eng_beside { ENG_BESIDE_BATCH, ENG_BESIDE_LONG };
+enum rc eng_beside_open(struct eng_engine *engine, struct eng_conn *conn, enum eng_beside what,
+                        struct err *err) MUST_CHECK;
+/* Ends those of whoever had the lock before. RC_AGAIN: some have not ended yet. */
+enum rc eng_beside_end_others(struct eng_engine *engine, struct err *err) MUST_CHECK;
 
 /* ---- migration.c: making, freeing, what the parts need of it ---- */
 struct eng_migration *eng_migration_new(struct eng_plan *plan);

@@ -1,6 +1,12 @@
 /*
  * One engine a database: the one that comes second waits for the advisory lock, and says for whom,
  * in the log and on the board. It takes over by itself as soon as the first one is gone.
+ *
+ * The first one may not know that it is gone: its process was frozen, its machine cut off. What it
+ * does on the connection that had the lock fails, since the lock goes with the session. Its others
+ * (batches, long statements) would go on. So each of them has a mark that all can see, is of use
+ * only while this engine has the lock, and whoever takes the lock ends those that it finds: before
+ * it reads anything back. One that is opened later finds that the lock is another's.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -11,6 +17,10 @@
 #include "store.h"
 
 #define SAY_US 60000000
+/* Keys of the marks, shared advisory locks. */
+#define BATCH_KEY (STORE_LOCK_KEY + 1)
+#define LONG_KEY (STORE_LOCK_KEY + 2)
+#define END_WAIT_MS 2000
 
 /* "backend 17, from 10.0.0.7, since ..."; "" when it has just gone. Heap. */
 static char *holder(struct eng_engine *engine)
@@ -45,6 +55,31 @@ static void say(struct eng_engine *engine)
     free(who);
 }
 
+/* The rules of one that lost the lock stay right for as long as both sides' columns are there. What
+ * drops them begins in a phase; a second's delay is what a statement may meet. */
+static void look_after_rules(struct eng_engine *engine)
+{
+    struct err ignored = {0};
+    struct buf ids = {0};
+    PGresult *res;
+
+    for (size_t i = 0; i < engine->nmigrations; i++)
+        buf_printf(&ids, "%s%" PRId64, i ? ", " : "", engine->migrations[i]->id);
+    if (!ids.len)
+        return;
+    res = conn_query(&engine->work, &ignored,
+                     "SELECT count(*) FROM segue.migrations WHERE id IN (%s) AND "
+                     "phase NOT IN ('contracting', 'done', 'aborting', 'aborted')",
+                     ids.data);
+    buf_fini(&ids);
+    if (res && res_int(res, 0, 0) != (int64_t)engine->nmigrations) {
+        log_warning("another segue ends what was in flight here: statements pass as they are");
+        eng_forget_all(engine);
+        eng_publish(engine);
+    }
+    PQclear(res);
+}
+
 void eng_lock_waits(struct eng_engine *engine)
 {
     int predecessor = atomic_load(&engine->predecessor);
@@ -58,4 +93,54 @@ void eng_lock_waits(struct eng_engine *engine)
         say(engine);
         engine->lock_said_us = clock_us();
     }
+    look_after_rules(engine);
+}
+
+/* ---- the connections beside the one that has the lock ---- */
+
+enum rc eng_beside_open(struct eng_engine *engine, struct eng_conn *conn, enum eng_beside what,
+                        struct err *err)
+{
+    PGresult *res;
+    bool ours;
+
+    if (conn_open(conn, engine->options.upstream, err) != RC_OK)
+        return RC_ERR;
+    /* first the mark: who takes the lock after this look finds it */
+    res = conn_query(conn, err,
+                     "SELECT pg_advisory_lock_shared(%" PRId64 "); "
+                     "SELECT EXISTS (SELECT 1 FROM pg_locks l JOIN pg_stat_activity a USING (pid) "
+                     "WHERE l.pid = %d AND a.backend_start = '%s'::timestamptz AND " STORE_LOCK_HELD
+                     ")",
+                     what == ENG_BESIDE_BATCH ? BATCH_KEY : LONG_KEY, engine->backend_pid,
+                     engine->backend_start, STORE_LOCK_KEY);
+    ours = res && res_bool(res, 0, 0);
+    PQclear(res);
+    if (ours)
+        return RC_OK;
+    conn_close(conn);
+    err_set(err, "08006", "this engine has lost its advisory lock");
+    return RC_ERR;
+}
+
+/* A long statement under way is let be: it has its mark in its own transaction, or is found in the
+ * catalog, and an index that is half built need not be begun again. Nothing of what its engine may
+ * send behind it does harm: that asks the lost connection first, or fails at the mark. */
+enum rc eng_beside_end_others(struct eng_engine *engine, struct err *err)
+{
+    PGresult *res = conn_query(
+        &engine->work, err,
+        "WITH others AS (SELECT DISTINCT l.pid FROM pg_locks l JOIN pg_stat_activity a USING (pid) "
+        "WHERE " STORE_LOCK_HELD " OR a.state IS DISTINCT FROM 'active' AND " STORE_LOCK_HELD ") "
+        "SELECT pid, pg_terminate_backend(pid, %d) FROM others",
+        BATCH_KEY, LONG_KEY, END_WAIT_MS);
+    enum rc rc = res ? RC_OK : RC_ERR;
+
+    for (int r = 0; r < (res ? PQntuples(res) : 0); r++) {
+        log_info("ended backend %" PRId64 " of the engine before", res_int(res, r, 0));
+        if (!res_bool(res, r, 1))
+            rc = RC_AGAIN;
+    }
+    PQclear(res);
+    return rc;
 }

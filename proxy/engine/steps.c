@@ -27,7 +27,7 @@ enum rc eng_long_open(struct eng_engine *engine, struct eng_migration *m, struct
 {
     if (conn_up(&m->lng))
         return RC_OK;
-    return conn_open(&m->lng, engine->options.upstream, err);
+    return eng_beside_open(engine, &m->lng, ENG_BESIDE_LONG, err);
 }
 
 char *eng_steps_join(const struct eng_migration *m, enum eng_stage stage)
