@@ -26,13 +26,32 @@ static const struct turnover forward = {ENG_STAGE_CUTOVER, PH_SOAKING, PH_READY,
 static const struct turnover backward = {ENG_STAGE_REVERT, PH_READY, PH_SOAKING, "revert",
                                          "way back to the old schema"};
 
+/* The way back has used up what was built; in ready it is built again. */
+static enum rc check_built(const struct eng_migration *m, struct err *err)
+{
+    const char *title = eng_steps_pending(m, ENG_STAGE_BUILD);
+
+    if (!title)
+        return RC_OK;
+    if (err_is_set(&m->failure)) {
+        err_set(err, "55000", "what the way back has used up is not built again: %s",
+                m->failure.text);
+        err_hint(err, "RESUME (segue resume) tries again, once the cause is gone");
+        return RC_ERR;
+    }
+    err_set(err, "55000", "it is still being prepared: %s", title);
+    err_hint(err, "the way back has used up what was built before; wait until the step is done");
+    return RC_ERR;
+}
+
 enum rc eng_cutover_preflight(struct eng_engine *engine, struct eng_migration *m, struct err *err)
 {
     PGresult *res;
     char *names;
 
-    if (eng_tables_check(engine, m, err) != RC_OK || eng_verdict_check(m, err) != RC_OK ||
-        eng_guards_check(engine, m, err) != RC_OK || eng_attached_check(engine, m, err) != RC_OK)
+    if (check_built(m, err) != RC_OK || eng_tables_check(engine, m, err) != RC_OK ||
+        eng_verdict_check(m, err) != RC_OK || eng_guards_check(engine, m, err) != RC_OK ||
+        eng_attached_check(engine, m, err) != RC_OK)
         return RC_ERR;
     names = eng_lock_names(m, NULL);
     res = conn_query(

@@ -7,6 +7,7 @@
 #include "doctor.h"
 #include "gated.h"
 #include "segue/base/mem.h"
+#include "steps.h"
 
 #define ROWS_MAX 10 /* of a kind; more of them say nothing new */
 
@@ -21,10 +22,25 @@ static bool disk_full(const struct err *failure)
     return strcmp(failure->sqlstate, "53100") == 0 || strstr(failure->text, "No space left");
 }
 
+/* A step that runs in a phase that rests, and not a cut-over or a way back that gave up. */
+static bool stopped_in_step(const struct eng_migration *m)
+{
+    static const enum eng_stage stages[] = {ENG_STAGE_BUILD, ENG_STAGE_SETTLE, ENG_STAGE_SOAK};
+
+    for (size_t i = 0; i < ARRAY_LEN(stages); i++) {
+        const char *title = eng_steps_pending(m, stages[i]);
+
+        if (title && strncmp(m->failure.text, title, strlen(title)) == 0)
+            return true;
+    }
+    return false;
+}
+
 static void stopped(struct doctor *d)
 {
     const struct eng_migration *m = d->m;
-    const char *next = next_of(m->phase), *phase = eng_phase(m->phase)->name;
+    const char *phase = eng_phase(m->phase)->name;
+    const char *next = stopped_in_step(m) ? NULL : next_of(m->phase);
 
     if (disk_full(&m->failure))
         doctor_say(d, DOCTOR_WRONG, "disk full", doctor_segue(d, "resume"),

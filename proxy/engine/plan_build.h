@@ -200,6 +200,9 @@ enum rc plan_drop_constraint(struct build *b, struct target *t, const char *path
 /* The column may be NULL from the cut-over on. `down`: what a NULL becomes on the way back. */
 enum rc release_not_null(struct build *b, struct target *t, const char *path, const char *column,
                          const char *down) MUST_CHECK;
+/* For abort: only a rollback leaves a constraint unproven; then every row is looked at, else none.
+ * table: quoted; heap. */
+char *release_prove_sql(const char *table, const char *name);
 
 /* ---- plan_alter.c ---- */
 enum rc plan_alter_column(struct build *b, struct target *t, const char *path,

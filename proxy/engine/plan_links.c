@@ -240,6 +240,18 @@ static void make(struct build *b, enum eng_stage stage)
     lock_links(b, step);
 }
 
+/* Who aborts right after a way back does not wait for ready to settle. */
+static void prove_for_abort(struct build *b, const struct link *link)
+{
+    struct eng_step *step = build_step(b, ENG_STAGE_ABORT, ENG_STEP_VALIDATE, -1,
+                                       "validate %s of %s", link->name, link->table);
+    char *sql = release_prove_sql(link->table, link->name);
+
+    step_sql(step, "%s", sql);
+    step_lock(step, "SHARE UPDATE EXCLUSIVE", link->table, "one scan at most; blocks no query");
+    free(sql);
+}
+
 static void validate(struct build *b)
 {
     for (size_t i = 0; i < b->nlinks; i++) {
@@ -253,6 +265,7 @@ static void validate(struct build *b)
             step_sql(step, "ALTER TABLE %s VALIDATE CONSTRAINT %s", link->table, name);
             step_lock(step, "SHARE UPDATE EXCLUSIVE", link->table, "one scan; blocks no query");
             step->again = true;
+            prove_for_abort(b, link);
         }
         free(name);
     }

@@ -55,21 +55,30 @@ static void mend(struct build *b, struct target *t, const char *what, const char
     free(temp);
 }
 
-/* Only a rollback leaves it unproven: then abort looks at every row, else at none. */
-static void prove_again(struct target *t, const char *name, const char *quoted)
+char *release_prove_sql(const char *table, const char *name)
 {
-    char *relation = sql_quote_literal(t->relation), *wanted = sql_quote_literal(name);
+    char *relation = sql_quote_literal(table), *wanted = sql_quote_literal(name);
+    char *quoted = sql_quote_ident(name);
     char *body = mem_printf(
         "BEGIN IF EXISTS (SELECT FROM pg_constraint WHERE conrelid = to_regclass(%s) AND conname ="
         " %s AND NOT convalidated) THEN ALTER TABLE %s VALIDATE CONSTRAINT %s; END IF; END",
-        relation, wanted, t->relation, quoted);
-    char *literal = sql_quote_literal(body);
+        relation, wanted, table, quoted);
+    char *literal = sql_quote_literal(body), *sql = mem_printf("DO %s", literal);
 
-    texts_add(&t->restore, "DO %s", literal);
     free(literal);
     free(body);
+    free(quoted);
     free(wanted);
     free(relation);
+    return sql;
+}
+
+static void prove_again(struct target *t, const char *name)
+{
+    char *sql = release_prove_sql(t->relation, name);
+
+    texts_add(&t->restore, "%s", sql);
+    free(sql);
 }
 
 static void warn_no_mend(struct build *b, const struct target *t, const char *what)
@@ -119,7 +128,7 @@ enum rc release_not_null(struct build *b, struct target *t, const char *path, co
     texts_add(&t->cutover, "ALTER TABLE %s ALTER COLUMN %s DROP NOT NULL", t->relation, name);
     texts_add(&t->revert, "ALTER TABLE %s ADD CONSTRAINT %s CHECK (%s IS NOT NULL) NOT VALID",
               t->relation, proof, name);
-    prove_again(t, temp, proof);
+    prove_again(t, temp);
     texts_add(&t->restored, "ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", t->relation, name);
     texts_add(&t->restored, "ALTER TABLE %s DROP CONSTRAINT IF EXISTS %s", t->relation, proof);
     if (down) {
@@ -236,7 +245,7 @@ static enum rc release(struct build *b, struct target *t, const char *path,
         }
         texts_add(&t->revert, "ALTER TABLE %s ADD CONSTRAINT %s %s", t->relation, name, definition);
         if (flag(constraint, "validated"))
-            prove_again(t, op->name, name);
+            prove_again(t, op->name);
         if (other && !texts_has(&t->also, other))
             texts_add(&t->also, "%s", other);
     }

@@ -1,0 +1,83 @@
+"""Right after a way back: what it has used up is not built again yet, what it put on is not proven yet."""
+
+import sys
+import threading
+
+import psycopg
+import pytest
+from lib import catalog
+from lib.segue import BUILD, REPO
+from lib.wait import until
+
+sys.path.append(str(REPO / "tests"))
+
+from faults.stage import Told  # noqa: E402
+
+pytestmark = pytest.mark.one_version
+TABLES = ("CREATE TABLE orders (id serial PRIMARY KEY, what text); CREATE TABLE lines (id int, order_id int REFERENCES orders (id));"
+          "INSERT INTO orders (what) SELECT 'x' FROM generate_series(1, 20); INSERT INTO lines SELECT i, i FROM generate_series(1, 20) i")
+KEY = {"name": "key", "operations": [{"alter_column": {"table": "orders", "column": "id", "type": "bigint", "up": "id", "down": "id"}}]}
+BACK = "phase_switched/ready"
+
+
+def at_the_moment(proxy, going_back, command):
+    """The command is the first thing that a migration hears when it is ready again; what it is told."""
+    said = {}
+
+    def say():
+        try:
+            with psycopg.connect(host="127.0.0.1", port=proxy.port, dbname="segue", user="postgres", autocommit=True,
+                                 prepare_threshold=None) as conn:
+                conn.execute(command.encode())
+        except psycopg.Error as error:
+            said["no"] = str(error)
+
+    assert going_back.wait(30)
+    going_back.clear()
+    teller = threading.Thread(target=say, daemon=True)
+    teller.start()
+    until("the console to hear it", lambda: command in proxy.log_text())
+    return teller, said
+
+
+def test_a_cutover_waits_for_what_is_built_again_and_an_abort_proves_what_was_put_on(db, segue):
+    db.sql(TABLES)
+    plain = catalog.whole(db.connect())
+    there, on = threading.Event(), threading.Event()
+    told = Told(lambda _: (there.set(), on.wait(30), on.clear()))
+    proxy = segue(db, start=False, environment={"SEGUE_FAULT": f"{BACK}#2:tell,{BACK}#3:tell", "SEGUE_FAULT_SOCKET": told.path})
+    proxy.program = BUILD / "faults" / "segue"
+    proxy.start()
+    proxy.soaking(KEY)
+    for command in "CUTOVER key", "ABORT key":
+        back = threading.Thread(target=proxy.cli, args=("rollback", "key"), kwargs={"check": None}, daemon=True)
+        back.start()
+        teller, said = at_the_moment(proxy, there, command)
+        on.set()
+        teller.join(30)
+        back.join(30)
+        if command.startswith("CUTOVER"):
+            assert "still being prepared" in said["no"]
+            until("it to be built", lambda: proxy.cli("cutover", "key", check=None).code == 0)
+        else:
+            assert not said
+            proxy.wait_phase("key", "aborted")
+    assert catalog.difference(catalog.whole(db.connect()), plain) == []
+    told.close()
+
+
+def test_what_cannot_be_built_again_says_so_and_resume_goes_on(db, segue):
+    db.sql(TABLES)
+    proxy = segue(db)
+    proxy.soaking(KEY)
+    db.sql("CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN RAISE 'not today'; END$$;"
+           "CREATE EVENT TRIGGER refuse ON ddl_command_start WHEN TAG IN ('CREATE INDEX') EXECUTE FUNCTION refuse()")
+    proxy.cli("rollback", "key")
+    assert "not today" in proxy.wait("key", lambda row: row["error"])["error"]
+    refused = proxy.cli("cutover", "key", check=1).err
+    assert "not built again" in refused and "not today" in refused and "segue resume" in refused
+    (row,) = [r for r in proxy.console("DOCTOR key") if r["weight"] == "wrong"]
+    assert (row["finding"], row["command"]) == ("stopped", "segue resume key")
+    db.sql("DROP EVENT TRIGGER refuse")
+    proxy.cli("resume", "key")
+    until("it to be built", lambda: proxy.cli("cutover", "key", check=None).code == 0)
