@@ -178,6 +178,7 @@ enum rc fill_mark_again(struct eng_engine *engine, struct eng_migration *m, size
     PGresult *res;
 
     log_info("%s was rewritten or dropped: its pass begins again", rel->name);
+    FAULT(fill_again);
     res = conn_query(&engine->work, err,
                      "DELETE FROM segue.skipped WHERE migration = %" PRId64 " AND relation = %u; "
                      "%s; UPDATE segue.progress SET next_block = 0, relfilenode = coalesce("
@@ -211,8 +212,11 @@ enum rc fill_mark_split(struct eng_engine *engine, struct eng_migration *m, size
     struct fill_range *old = &fill->ranges[range];
     struct fill_range made = {.relation = old->relation, .from = at, .next = at, .end = old->end};
     uint32_t oid = fill->relations[old->relation].oid;
+    enum rc rc;
+
+    FAULT(fill_split);
     /* one string, one transaction */
-    enum rc rc = conn_exec(
+    rc = conn_exec(
         &engine->work, err,
         "INSERT INTO segue.progress (migration, table_no, relation, relname, relfilenode, "
         "from_block, next_block, end_block) SELECT migration, table_no, relation, relname, "
@@ -221,9 +225,9 @@ enum rc fill_mark_split(struct eng_engine *engine, struct eng_migration *m, size
         "end_block = %" PRId64 " WHERE migration = %" PRId64
         " AND relation = %u AND from_block = %" PRId64,
         at, at, m->id, oid, old->from, at, m->id, oid, old->from);
-
     if (rc != RC_OK)
         return rc;
+    FAULT(fill_parted);
     old->end = at;
     *out = add_range(fill, &made);
     return RC_OK;

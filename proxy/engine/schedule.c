@@ -150,8 +150,12 @@ void schedule_cleared(struct eng_migration *m)
 enum rc schedule_clear(struct eng_engine *engine, struct eng_migration *m, struct err *err)
 {
     char *sql = m->due.set ? schedule_clear_sql(m) : NULL;
-    enum rc rc = sql ? conn_exec(&engine->work, err, "%s", sql) : RC_OK;
+    enum rc rc = RC_OK;
 
+    if (sql) {
+        FAULT(schedule_clear);
+        rc = conn_exec(&engine->work, err, "%s", sql);
+    }
     free(sql);
     if (rc == RC_OK)
         schedule_cleared(m);
@@ -215,6 +219,7 @@ static enum rc mark_postponed(struct eng_engine *engine, struct eng_migration *m
     if (m->due.postponed || !m->due.set)
         return RC_OK;
     m->due.postponed = true;
+    FAULT(schedule_postpone);
     return conn_exec(&engine->work, err,
                      "UPDATE segue.schedule SET postponed = true WHERE migration = %" PRId64,
                      m->id);

@@ -227,7 +227,7 @@ static enum rc prepare(struct eng_engine *engine, struct eng_migration *m, struc
 {
     struct eng_verify *verify = mem_calloc(1, sizeof(*verify));
 
-    FAULT(verify_begin);
+    FAULT_OF(verify_begin, eng_phase(m->phase)->name);
     verify->ntables = m->plan->ntables;
     verify->tables = mem_calloc(verify->ntables, sizeof(*verify->tables));
     verify->bad = mem_calloc(verify->ntables, sizeof(*verify->bad));
@@ -320,7 +320,7 @@ static enum rc check_range(struct eng_engine *engine, struct eng_migration *m,
         to = rel->end;
     snprintf(where, sizeof(where),
              "ctid >= '(%" PRId64 ",0)'::tid AND ctid < '(%" PRId64 ",0)'::tid", rel->next, to);
-    FAULT(verify_range);
+    FAULT_OF(verify_range, eng_phase(m->phase)->name);
     res = conn_query(&engine->work, err,
                      "SELECT count(*), count(*) FILTER (WHERE %s), count(*) FILTER (WHERE %s), "
                      "count(*) FILTER (WHERE %s) FROM ONLY %s WHERE %s",
@@ -333,7 +333,7 @@ static enum rc check_range(struct eng_engine *engine, struct eng_migration *m,
     }
     if (!res)
         return RC_ERR;
-    FAULT(verify_read);
+    FAULT_OF(verify_read, eng_phase(m->phase)->name);
     nbad = res_int(res, 0, 1);
     nnulls = res_int(res, 0, 2);
     if ((nbad || nnulls) && take_sample(engine, m, rel, where, err) != RC_OK) {
@@ -369,7 +369,7 @@ static enum rc finish(struct eng_engine *engine, struct eng_migration *m, struct
     snprintf(bad, sizeof(bad), "%" PRId64, verify->nbad);
     snprintf(nulls, sizeof(nulls), "%" PRId64, verify->nnulls);
     snprintf(wrapped, sizeof(wrapped), "%" PRId64, verify->nwrapped);
-    FAULT(verify_store);
+    FAULT_OF(verify_store, eng_phase(m->phase)->name);
     res = conn_params(
         &engine->work, err,
         "INSERT INTO segue.verifications (migration, direction, began_at, rows, bad, "
@@ -381,7 +381,7 @@ static enum rc finish(struct eng_engine *engine, struct eng_migration *m, struct
     if (!res)
         return RC_ERR;
     PQclear(res);
-    FAULT(verify_stored);
+    FAULT_OF(verify_stored, eng_phase(m->phase)->name);
     m->stats.rows_verified = verify->rows;
     m->stats.rows_bad = verify->nbad + verify->nnulls;
     m->stats.rows_wrapped = verify->nwrapped;

@@ -52,41 +52,54 @@ def cells_of(args):
 
 
 def references(stage, program):
-    """Each road once without a fault: what the catalog is in the end, how often a point is reached."""
+    """Each road once without a fault, in each scene: what the catalog is in the end, how often a point is reached."""
     from faults.cell import Play
-    from faults.points import Point, table
+    from faults.points import COUNTED, Point, table
+    from faults.scene import SCENES
 
     stage.expected = {}
-    counts = Counter()
-    for goals in (["ready", "aborted"], ["soaking", "aborted"], ["done"]):
-        play = Play(stage, program, Point("none", "", ""), "kill_segue", "forward")
-        try:
-            play.go("")
-            for goal in goals:
-                play.drive(goal)
-            play.check(goals[-1])
-            counts |= Counter(play.trace.read_text(encoding="utf-8").split())
-        finally:
-            play.close()
-    unknown = set(counts) - {point.text for point in table()}
+    counts = {}
+    for scene in SCENES.values():
+        counts[scene.name] = Counter()
+        for goals in (["ready", "aborted"], ["soaking", "ready", "aborted"], ["soaking", "done"]):
+            play = Play(stage, program, scene, Point("none", "", ""), "kill_segue", "forward")
+            try:
+                play.go("")
+                for goal in goals:
+                    play.drive(goal)
+                    if goal in ("soaking", "ready") and len(goals) == 3:
+                        play.rest()
+                play.finish(goals[-1])
+                counts[scene.name] |= Counter(play.trace.read_text(encoding="utf-8").split())
+            finally:
+                play.close()
+    reached = set().union(*counts.values())
+    unknown = reached - {point.text for point in table()}
     assert not unknown, f"the table of points does not say that there are {sorted(unknown)}"
+    unreached = {p.text for p in table() if p.road in COUNTED and not p.by_command} - reached
+    assert not unreached, f"no scene comes to {sorted(unreached)}"
     return counts
 
 
 def play_cell(stage, program, cell, seed, counts):
-    """None, or what went wrong; how long it took."""
+    """Name of the scene, at which of several times, None or what went wrong, how long it took."""
     from faults.cell import Play
+    from faults.points import COUNTED
+    from faults.scene import FEW, SCENES
 
     import random
 
     point, kind, way = cell
+    dice = random.Random(f"{seed}{cell}")
+    scenes = [scene for scene in SCENES.values() if counts[scene.name][point.text]]
+    scene = dice.choice(scenes) if scenes and point.road in COUNTED else FEW
     # of a fault that depends on timing the first time is certain to come
-    most = min(counts.get(point.text, 1), 6) if point.road in ("forward", "back", "abort") else 1
-    count = random.Random(f"{seed}{cell}").randint(1, max(1, most))
+    most = min(counts[scene.name][point.text], 6) if point.road in COUNTED else 1
+    count = dice.randint(1, max(1, most))
     began = time.monotonic()
     wrong = None
     for count in dict.fromkeys((count, 1)):
-        play = Play(stage, program, point, kind, way, seed, count)
+        play = Play(stage, program, scene, point, kind, way, seed, count)
         try:
             play.run()
             wrong = None
@@ -96,7 +109,7 @@ def play_cell(stage, program, cell, seed, counts):
             play.close()
         if wrong is None or "was not reached" not in wrong:
             break
-    return wrong, time.monotonic() - began, count
+    return wrong, time.monotonic() - began, f"{scene.name} {count}"
 
 
 def worker(args, todo, done):
@@ -150,7 +163,7 @@ def campaign(args, cells=None):
             cell, count, wrong, took = next_result(done, jobs)
             if cell is None:
                 return failures + [wrong]
-            name = f"{cell[0].text}#{count} {cell[1]} {cell[2]}"
+            name = f"{cell[0].text} {cell[1]} {cell[2]} ({count})"
             took_all.append((took, name))
             by_kind[cell[1]] += 1
             print(f"{n + 1}/{len(cells)} {'FAILED' if wrong else 'ok'} {took:5.1f} s {name}", flush=True)

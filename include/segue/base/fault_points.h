@@ -15,8 +15,8 @@ FAULT_POINT(stop_before, "", "engine/engine.c", "told to end: no turn any more, 
 FAULT_POINT(stop_saved, "", "engine/engine.c", "usage written, the advisory lock still ours")
 
 /* jobs of the console */
-FAULT_POINT(job_before, "start cut_over complete roll_back abort verify pause resume throttle", "engine/jobs.c", "a job has come; nothing was done")
-FAULT_POINT(job_done, "start cut_over complete roll_back abort pause resume throttle", "engine/jobs.c", "done; whoever asked has no answer")
+FAULT_POINT(job_before, "start cut_over complete roll_back abort verify pause resume throttle baseline", "engine/jobs.c", "a job has come; nothing was done")
+FAULT_POINT(job_done, "start cut_over complete roll_back abort pause resume throttle baseline", "engine/jobs.c", "done; whoever asked has no answer")
 
 /* the store */
 FAULT_POINT(store_before, "", "engine/store.c", "before the transaction of a version of schema segue")
@@ -35,17 +35,19 @@ FAULT_POINT(phase_persisted, "expanding backfilling verifying ready cutting_over
 FAULT_POINT(phase_switched, "expanding backfilling verifying ready cutting_over soaking contracting done aborting aborted reverting", "engine/phase.c", "the new rules are published")
 
 /* steps, by the phase they belong to */
-FAULT_POINT(ddl_before, "expanding aborting", "engine/steps.c", "before a step's own transaction")
-FAULT_POINT(ddl_after, "expanding aborting", "engine/steps.c", "the step and its mark are committed; memory does not know it")
-FAULT_POINT(long_before, "expanding backfilling aborting", "engine/steps.c", "before a long statement is sent")
-FAULT_POINT(long_sent, "expanding backfilling aborting", "engine/steps.c", "a long statement runs on the second connection")
-FAULT_POINT(long_done, "expanding backfilling aborting", "engine/steps.c", "a long statement is answered; nothing is marked")
-FAULT_POINT(mark_before, "backfilling aborting", "engine/steps.c", "the catalog has what the step makes; its mark is not written")
-FAULT_POINT(mark_after, "backfilling aborting", "engine/steps.c", "the mark is written")
+FAULT_POINT(ddl_before, "expanding contracting aborting", "engine/steps.c", "before a step's own transaction")
+FAULT_POINT(ddl_after, "expanding contracting aborting", "engine/steps.c", "the step and its mark are committed; memory does not know it")
+FAULT_POINT(long_before, "expanding backfilling ready soaking contracting aborting", "engine/steps.c", "before a long statement is sent")
+FAULT_POINT(long_sent, "expanding backfilling ready soaking contracting aborting", "engine/steps.c", "a long statement runs on the second connection")
+FAULT_POINT(long_done, "expanding backfilling ready soaking contracting aborting", "engine/steps.c", "a long statement is answered; nothing is marked")
+FAULT_POINT(mark_before, "backfilling ready contracting aborting", "engine/steps.c", "the catalog has what the step makes; its mark is not written")
+FAULT_POINT(mark_after, "backfilling ready contracting aborting", "engine/steps.c", "the mark is written")
 FAULT_POINT(claim_before, "", "engine/steps.c", "abort: a statement of the file is about to be barred from ever running")
 FAULT_POINT(claim_commit, "", "engine/steps.c", "abort: its mark is taken or found; COMMIT not sent")
 FAULT_POINT(schedule_before, "", "engine/schedule.c", "before the time of a cut-over is written")
 FAULT_POINT(schedule_set, "", "engine/schedule.c", "the time of a cut-over is written; memory does not know it")
+FAULT_POINT(schedule_clear, "", "engine/schedule.c", "before the time of a cut-over is taken back")
+FAULT_POINT(schedule_postpone, "", "engine/schedule.c", "a file postpones; that it decides from now on is not written")
 FAULT_POINT(leftover_before, "", "engine/steps.c", "an invalid index of an earlier try is about to be dropped")
 
 /* the gate, by the phase that needs it */
@@ -71,14 +73,17 @@ FAULT_POINT(vacuum_sent, "", "engine/fill_vacuum.c", "VACUUM runs")
 FAULT_POINT(vacuum_done, "", "engine/fill_vacuum.c", "VACUUM is answered")
 FAULT_POINT(fill_mark, "", "engine/backfill.c", "all rows were visited; no mark yet")
 FAULT_POINT(fill_marked, "", "engine/backfill.c", "the pass is marked as done")
+FAULT_POINT(fill_again, "", "engine/fill_mark.c", "a table was rewritten: its watermark is not set back yet")
+FAULT_POINT(fill_split, "", "engine/fill_mark.c", "before a range is parted for a further worker")
+FAULT_POINT(fill_parted, "", "engine/fill_mark.c", "parted; memory does not know it")
 FAULT_POINT(repair_before, "", "engine/fill_mark.c", "verify found rows: the repair pass is about to begin")
 
 /* verify */
-FAULT_POINT(verify_begin, "", "engine/verify.c", "before the first range")
-FAULT_POINT(verify_range, "", "engine/verify.c", "before a range is read")
-FAULT_POINT(verify_read, "", "engine/verify.c", "a range was read; its counts are not taken")
-FAULT_POINT(verify_store, "", "engine/verify.c", "all was read; the result is not written")
-FAULT_POINT(verify_stored, "", "engine/verify.c", "the result is written; memory does not know it")
+FAULT_POINT(verify_begin, "verifying soaking", "engine/verify.c", "before the first range")
+FAULT_POINT(verify_range, "verifying soaking", "engine/verify.c", "before a range is read")
+FAULT_POINT(verify_read, "verifying soaking", "engine/verify.c", "a range was read; its counts are not taken")
+FAULT_POINT(verify_store, "verifying soaking", "engine/verify.c", "all was read; the result is not written")
+FAULT_POINT(verify_stored, "verifying soaking", "engine/verify.c", "the result is written; memory does not know it")
 
 /* who uses which names */
 FAULT_POINT(usage_before, "", "engine/usage_store.c", "before what was seen is written")
