@@ -287,7 +287,7 @@ class Play:
                     self.say(command)
         if self.point.name.startswith("schedule"):
             self.drive("ready", until_struck=True)
-            self.say_cutover_at(2)
+            self.say_cutover_at(3)
         self.drive("done", until_struck=True)
         if self.point.of == "baseline" and not self.struck.is_set():
             self.say("BASELINE FORCE NOTE 'by the matrix'")
@@ -308,7 +308,7 @@ class Play:
         self.go(self.wants())
         self.drive("ready")
         flag.touch()
-        self.say_cutover_at(1)
+        self.say_cutover_at(3)
         self.struck.wait(15)
         flag.unlink()
 

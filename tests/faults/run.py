@@ -1,10 +1,11 @@
 #!/usr/bin/python3
 """Every named point x every fault, under load; README.md.
 
-    tests/faults/run.py [--points REGEX] [--kinds drop,disk] [--ways forward,back] [--seed 1] [--jobs 2] [--pg 18]
+    tests/faults/run.py [--points REGEX] [--kinds drop,disk] [--ways forward,back] [--seed 1] [--jobs 2] [--pg 18] [--again LOG]
 """
 
 import argparse
+import contextlib
 import multiprocessing
 import os
 import queue
@@ -30,6 +31,7 @@ def parse_arguments(words=None):
     parser.add_argument("--seed", type=int, default=1, help="decides at which of several times, and which way")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--pg", type=int, default=18)
+    parser.add_argument("--again", help="what an earlier run has printed: only cells that were not ok there")
     parser.add_argument("--limit", type=int, default=0, help="so many cells at most, chosen by the seed")
     return parser.parse_args(words)
 
@@ -48,6 +50,9 @@ def cells_of(args):
     points = [p for p in table() if re.search(args.points, p.text)]
     cells = [(p, k, w) for p in points for k in kinds for w in ways or [dice.choice(WAYS)]]
     dice.shuffle(cells)
+    if args.again:
+        said = re.findall(r"^\d+/\d+ ok +[\d.]+ s (.*) \(.*\)$", Path(args.again).read_text(encoding="utf-8"), re.M)
+        cells = [(p, k, w) for p, k, w in cells if f"{p.text} {k} {w}" not in said]
     return cells[:args.limit] if args.limit else cells
 
 
@@ -139,13 +144,15 @@ def sweep():
     """A worker that was killed has left its tmpfs mounted."""
     for line in Path("/proc/mounts").read_text(encoding="utf-8").splitlines():
         device, folder = line.split()[:2]
-        if device == "segue-faults" and not any(
-                folder in open(p, encoding="utf-8", errors="replace").read() for p in _maps()):
+        if device == "segue-faults" and not any(folder in words for words in _words()):
             subprocess.run(["umount", "-l", folder], check=False)
 
 
-def _maps():
-    return [p for p in Path("/proc").glob("[0-9]*/cmdline") if os.access(p, os.R_OK)]
+def _words():
+    """Of every process; those that end meanwhile do not count."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            yield path.read_text(encoding="utf-8", errors="replace")
 
 
 def campaign(args, cells=None):
