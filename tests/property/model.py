@@ -46,6 +46,19 @@ class Dual:
         return 3 if self.target is None else 2 if self.source is None else 0 if self.plain else 1
 
 
+@dataclass
+class Group:
+    """Columns split or merged: a side is in step as a whole. up: {new slot: expression}, down: {old slot: expression}."""
+
+    up: dict
+    down: dict
+    reads: dict  # old name -> slot
+    back: dict
+    source = target = None
+    plain = same = False
+    rank = 1
+
+
 class Model:
     def __init__(self, judge, slots, duals):
         self.judge = judge
@@ -72,6 +85,9 @@ class Model:
 
     def up(self, dual, row, which="up"):
         expression, reads, into = (dual.up, dual.reads, dual.target) if which == "up" else (dual.down, dual.back, dual.source)
+        return self.value(expression, reads, into, row)
+
+    def value(self, expression, reads, into, row):
         return self.judge.value(expression, self.slots[into].type, {n: (self.slots[i].type, row[i]) for n, i in reads.items()})
 
     def in_step(self, dual, row, mode):
@@ -103,6 +119,29 @@ class Model:
         elif row[target] is None:
             row[target] = self.up(dual, row, there)
 
+    def side(self, group, row, which):
+        """What one side of a group becomes by the other: {slot: text}."""
+        expressions, reads = (group.up, group.reads) if which == "up" else (group.down, group.back)
+        return {at: self.value(expression, reads, at, row) for at, expression in expressions.items()}
+
+    def group(self, group, row, before, mode):
+        there, back = ("up", "down") if mode == "forward" else ("down", "up")
+        follows, leads = (group.up, group.down) if mode == "forward" else (group.down, group.up)
+        made, given = self.side(group, row, there), self.side(group, row, back)
+        written = any(row[at] is not None for at in follows)
+        if all(row[at] == text for at, text in made.items()) or written and all(row[at] == text for at, text in given.items()):
+            return
+        if before is None:
+            changes = given if written else made
+        elif any(row[at] != before[at] for at in leads):
+            changes = made
+        elif any(row[at] != before[at] for at in follows):
+            changes = given
+        else:
+            changes = {} if written else made
+        for at, text in changes.items():
+            row[at] = text
+
     def added(self, dual, row, before, mode):
         if mode == "reverse":
             needed = self.slots[dual.target].not_null and self.slots[dual.target].defaults.get("reverse") is None
@@ -129,7 +168,9 @@ class Model:
         if mode not in ("forward", "reverse"):
             return tuple(row)
         for dual in self.duals:
-            if dual.target is None:
+            if isinstance(dual, Group):
+                self.group(dual, row, before, mode)
+            elif dual.target is None:
                 self.going(dual, row, before, mode)
             elif dual.source is None:
                 self.added(dual, row, before, mode)
@@ -144,7 +185,10 @@ class Model:
             if slot.instant is not None:
                 row[i] = self.judge.text(slot.type, slot.instant)
         for dual in self.duals:
-            if dual.target is not None:
+            if isinstance(dual, Group):
+                for at, text in self.side(dual, row, "up").items():
+                    row[at] = text
+            elif dual.target is not None:
                 row[dual.target] = self.up(dual, row)
         return tuple(row)
 

@@ -45,6 +45,7 @@ class Op:
     pair: Pair = None
     added: dict = None  # name, family, up, default, not_null
     going: dict = None  # name, down
+    group: dict = None  # to: name -> (type, pool), up and down: name -> expression
     default: tuple = None  # (column, literal)
     not_null: str = None  # a column that becomes NOT NULL in place
     freed: str = None  # one that ceases to be
@@ -215,6 +216,33 @@ class Maker:
                 body["down"] = self.literal(column)
             return Op("alter_nullable", table, {"alter_column": body}, [f"{where} DROP NOT NULL"], [column.name], freed=column.name)
         return Op("alter_nullable", table, {"alter_column": body}, [f"{where} SET NOT NULL"], [column.name], not_null=column.name)
+
+    def change_columns(self, table):
+        """One text to two, or two to one."""
+        want = lambda c: c.family in ("text", "varchar") and not c.not_null and c.default is None and not c.numbered and not c.parent
+        if self.dice.random() < 0.5:
+            column = self.column(table, want)
+            if column is None:
+                return None
+            first, rest, c = self.new_name(table), self.new_name(table), ident(column.name)
+            to = {first: ("text", ("", "x")), rest: ("text", ("", "yz", "ü"))}
+            up = {first: f"left({c}, 1)", rest: f"substr({c}, 2)"}
+            down = {column.name: f"coalesce({ident(first)}, '') || coalesce({ident(rest)}, '')"}
+        else:
+            one, two = self.column(table, want), self.column(table, want)
+            if one is None or two is None:
+                return None
+            name = self.new_name(table)
+            to, n = {name: ("text", ("a|b", "|", "x|"))}, ident(name)
+            up = {name: f"coalesce({ident(one.name)}, '') || '|' || coalesce({ident(two.name)}, '')"}
+            down = {one.name: f"split_part({n}, '|', 1)", two.name: f"substr({n}, length(split_part({n}, '|', 1)) + 2)"}
+        body = {"table": table.name, "from": list(down), "up": up, "down": down,
+                "to": [{"name": n, "type": kind, "nullable": True} for n, (kind, _) in to.items()]}
+        plain = [f"ALTER TABLE {table.sql_name} ADD COLUMN {ident(n)} {kind}" for n, (kind, _) in to.items()]
+        plain += [f"ALTER TABLE {table.sql_name} DROP COLUMN {ident(n)}" for n in down]
+        if any("GRANT" in text for n in down for text in table.column(n).attributes):  # the new ones get what the old ones had
+            plain += [f"GRANT SELECT ({ident(n)}), UPDATE ({ident(n)}) ON {table.sql_name} TO reader" for n in to]
+        return Op("change_columns", table, {"change_columns": body}, plain, [*down, *to], group={"to": to, "up": up, "down": down})
 
     def literal(self, column):
         given = [v for v in column.pool if v is not None and len(v) < 100]
@@ -417,7 +445,7 @@ class Maker:
         if ("identity", table.name) in self.taken:
             return None
         self.taken.add(("identity", table.name))
-        kind = self.dice.choice(["full", "nothing", "default"])
+        kind = self.dice.choice(["full", "default"] + ["nothing"] * (not table.published))
         return Op("set_replica_identity", table, {"set_replica_identity": {"table": table.name, "identity": {"type": kind}}},
                   [f"ALTER TABLE {table.sql_name} REPLICA IDENTITY {kind.upper()}"], [table.name])
 
@@ -482,6 +510,6 @@ class Maker:
 
 
 KINDS = ["rename_column"] * 6 + ["alter_pair"] * 8 + ["alter_default", "alter_comment", "alter_nullable", "alter_nullable"] + \
-    ["add_column"] * 4 + ["drop_column"] * 3 + ["create_index"] * 2 + ["drop_index", "create_constraint", "create_constraint"] + \
+    ["change_columns"] * 6 + ["add_column"] * 4 + ["drop_column"] * 3 + ["create_index"] * 2 + ["drop_index", "create_constraint", "create_constraint"] + \
     ["drop_constraint"] * 2 + ["rename_constraint", "create_constraint_up", "set_replica_identity", "create_table", "drop_table",
                                "create_enum", "add_enum_value", "remove_enum", "sql"]

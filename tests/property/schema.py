@@ -58,6 +58,7 @@ class Table:
     before: list = field(default_factory=list)  # statements in front of CREATE TABLE
     after: list = field(default_factory=list)
     rows: int = 0
+    published: bool = False
 
     @property
     def id(self):
@@ -247,7 +248,8 @@ class Maker:
             table.before.append(f"CREATE FUNCTION {ident(name)}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$")
             table.after.append(f"CREATE TRIGGER {ident(name)} AFTER UPDATE OF {ident(column.name)} ON {table.sql_name} FOR EACH ROW "
                                f"EXECUTE FUNCTION {ident(name)}()")
-        elif what == "publication":
+        elif what == "publication" and table.key in ("pk", "serial", "composite"):  # without a key nobody could update it
+            table.published = True
             table.after.append(f"CREATE PUBLICATION {ident(name)} FOR TABLE {table.sql_name}")
 
     # ---- what is over columns ----

@@ -1,7 +1,7 @@
 """From a table and the operations on it to the oracle's model of it, and to values that its writers may draw."""
 
 from property.judge import Bad
-from property.model import MODES, Dual, Model, Slot
+from property.model import MODES, Dual, Group, Model, Slot
 from property.operations import KEEP
 from property.values import FAMILIES, ident, numbered
 
@@ -54,6 +54,8 @@ class Known:
             self.added(op.added)
         if op.going:
             self.going(op.going)
+        if op.group:
+            self.group(op.group)
         if op.default:
             slot = self.slots[self.at[op.default[0]]]
             slot.defaults.update(dict.fromkeys(LATER, op.default[1]))
@@ -99,6 +101,19 @@ class Known:
             default = self.slots[at].defaults["before"]
             self.slots[at].defaults = dict.fromkeys(FIRST, default)
             self.duals.append(Dual(at, None, None, going["down"], {}, {n: self.at[n] for n in going["reads"]}))
+
+    def group(self, group):
+        """Nobody writes a NULL here: in an INSERT that is what was left out."""
+        olds = {name: self.at[name] for name in group["down"]}
+        for at in olds.values():
+            self.slots[at].new = None
+            self.sources[at] = Source([v for v in self.sources[at].pool if v is not None])
+        news = {}
+        for name, (kind, pool) in group["to"].items():
+            news[name] = len(self.slots)
+            self.slots.append(Slot(None, name, kind))
+            self.sources.append(Source(list(pool)))
+        self.duals.append(Group({news[n]: e for n, e in group["up"].items()}, {olds[n]: e for n, e in group["down"].items()}, olds, news))
 
     # ---- rows ----
 
