@@ -25,9 +25,23 @@ def broken(rule, kind, expect, *flags, sliced=False):
     return road(f"without {rule}", kind, expect, (f"-DBREAK_{rule}", *flags), sliced)
 
 
+def gate(name, expect="holds", flags=(), never=None, sliced=False):
+    live = ("-DLIVE",) if never else ()
+    return Check(f"gate {name}", "gate", (*live, *flags), expect, never, sliced)
+
+
+def gate_broken(rule, expect, *flags, never=None, sliced=False):
+    return gate(f"without {rule}", expect, (f"-DBREAK_{rule}", *flags), never, sliced)
+
+
 LOST, STEP, FILL = "nothing_lost", "in_step_at_ready", "fill_left_nothing"
+SWITCH, DROPPED, SIDE, ONE = "atomic_switch", "nothing_dropped", "one_side", "one_gate"
+CYCLE = "acceptance cycle"
 CALM = "-DFAULTS=0"
 PASS = (CALM, "-DPASSES=1")
+TAKE = (CALM, "-DTAKEOVER=1")
+HANG = (CALM, "-DHANGS=1", "-DONE_WORKER=1")
+OTHER = (CALM, "-DOTHER=1", "-DONE_WORKER=1")
 
 CHECKS = [
     *(road("two faults", kind, flags=("-DFAULTS=2",)) for kind in KINDS[:4]),
@@ -69,4 +83,36 @@ CHECKS = [
     road("NULL over a row not yet filled", "PLAIN", LOST, ("-DLIMIT_NULL_UNFILLED",)),
     road("NULL inserted where a default leads", "LOSSY", LOST, ("-DLIMIT_NULL_INSERTED",)),
     road("a row out of step that moves under a verify", "PLAIN", LOST, (*PASS, "-DLIMIT_MOVED")),
+    # the gate and the epochs
+    gate("an answer lost"),
+    gate("two sessions on one worker", flags=("-DONE_WORKER=1",)),
+    gate("statements of which nothing is known", flags=(CALM, "-DUNKNOWN=1", "-DONE_WORKER=1")),
+    gate("an engine that hangs", flags=HANG),
+    gate("another migration", flags=OTHER),
+    gate("a takeover", flags=TAKE),
+    gate("opens", flags=HANG, never="gate_opens"),
+    gate("lets go whom it has held", flags=HANG, never="held_go"),
+    gate("is there for the other migration", flags=OTHER, never="neither_starves"),
+    # who is held, and until when
+    gate_broken("GATE", SWITCH, CALM, sliced=True),
+    gate_broken("ACKNOWLEDGE", SWITCH, CALM),
+    gate_broken("HOLDS", SWITCH, CALM),
+    gate_broken("ORDER", "in_order", CALM, "-DONE_WORKER=1", sliced=True),
+    gate_broken("OPEN", ONE, CALM),
+    gate_broken("DEADLINE", CYCLE, *HANG, never="gate_opens", sliced=True),
+    gate_broken("ROUND", CYCLE, *OTHER, never="neither_starves"),
+    # which rules, and when
+    gate_broken("PUBLISH", SWITCH, CALM, sliced=True),
+    gate_broken("EARLY", SWITCH, CALM),
+    gate_broken("MARKER", SWITCH),
+    gate_broken("TABLE_LOCK", SIDE, CALM),
+    gate_broken("CONTRACT_EPOCH", DROPPED, CALM),
+    gate_broken("DRAIN", DROPPED, CALM),
+    gate_broken("WRITTEN", DROPPED, CALM),
+    gate_broken("SPOKEN", DROPPED, CALM, "-DUNKNOWN=1"),
+    # from process to process
+    gate_broken("HOLD", ONE, *TAKE),
+    gate_broken("PREDECESSOR", SWITCH, *TAKE),
+    gate_broken("SIGTERM", SWITCH, *TAKE),
+    gate("a statement that comes to its lock after the cut-over", SIDE, (CALM, "-DLIMIT_OVERTAKEN")),
 ]
