@@ -143,9 +143,14 @@ char *target_rows(struct build *b, const struct target *t)
     for (size_t i = 0; table && i < table->nduals; i++) {
         const struct eng_dual *dual = &table->duals[i];
         char *name = dual->new_name ? sql_quote_ident(dual->new_name) : NULL;
+        bool known = !name || !enum_of_file(b, dual->new_type);
 
-        if (name)
-            buf_printf(&out, ", NULL::%s AS %s", dual->new_type, name);
+        if (name) /* a type that the file makes is not there yet */
+            buf_printf(&out, ", NULL::%s AS %s",
+                       known                         ? dual->new_type
+                       : strchr(dual->new_type, '[') ? "text[]"
+                                                     : "text",
+                       name);
         free(name);
     }
     buf_printf(&out, " FROM %s) s", t->relation);

@@ -410,6 +410,37 @@ def test_while_rows_are_filled_a_kill_and_writes_of_parts_lose_nothing(db, segue
     assert db.one("SELECT count(*) FROM people WHERE name = concat_ws(' ', first, last) AND place->>'c' = city") == 4000
 
 
+def test_an_enum_of_the_same_file_and_a_composite_with_nulls_follow_each_other(db, segue):
+    db.sql("CREATE TYPE pair AS (d json, p point); CREATE TABLE items (id bigint PRIMARY KEY, label text, d json, p point)")
+    db.sql("INSERT INTO items SELECT i, 'sad ' || i, '{\"a\":  1}', CASE WHEN i % 3 > 0 THEN point(i, 2) END FROM "
+           "generate_series(1, 300) i")
+    proxy = segue(db)
+    name = proxy.ready({"name": "kinds", "operations": [
+        {"create_enum": {"name": "mood", "values": ["sad", "ok"]}},
+        {"change_columns": {
+            "table": "items", "from": ["label"],
+            "to": [{"name": "m", "type": "mood", "default": "'ok'"}, {"name": "n", "type": "int", "nullable": True}],
+            "up": {"m": "split_part(label, ' ', 1)::mood", "n": "split_part(label, ' ', 2)::int"},
+            "down": {"label": "m::text || ' ' || n"}}},
+        {"change_columns": {
+            "table": "items", "from": ["d", "p"], "to": [{"name": "q", "type": "pair", "nullable": True}],
+            "up": {"q": "ROW(d, p)::pair"}, "down": {"d": "(q).d", "p": "(q).p"}}}]})
+    for base in (1000, 2000):
+        old(proxy).execute("INSERT INTO items VALUES (%s, 'ok 7', '[1, 2]', NULL)", (base,))
+        new(proxy).execute("INSERT INTO items (id, n, q) VALUES (%s, 9, ROW('{}', NULL)::pair)", (base + 1,))
+        rows = db.sql("SELECT m::text, n, label, d::text, p::text, q::text FROM items WHERE id >= %s ORDER BY id", base)
+        assert rows == [("ok", 7, "ok 7", "[1, 2]", None, '("[1, 2]",)'), ("ok", 9, "ok 9", "{}", None, "({},)")]
+        new(proxy).execute("UPDATE items SET q.p = point(1, 1) WHERE id = %s", (base + 1,))
+        assert db.one("SELECT p::text FROM items WHERE id = %s", base + 1) == "(1,1)"
+        old(proxy).execute("UPDATE items SET p = NULL WHERE id = %s", (base + 1,))
+        assert db.one("SELECT q::text FROM items WHERE id = %s", base + 1) == "({},)"
+        if base == 1000:
+            proxy.cli("cutover", name)
+    proxy.cli("verify", name)
+    assert proxy.status(name)["rows_bad"] == 0
+    complete(proxy, name)
+
+
 class Spans(Pair):
     """Two ends against a beginning and a length, both of one number."""
 
