@@ -120,7 +120,7 @@ asan: ## unit and integration tests under AddressSanitizer and UBSan
 faulty: needed # build/faults/segue: with the points at which tests let something fail
 	@$(MAKE) --no-print-directory -j2 BUILD=$(BUILD) SAN=$(SAN) $(BUILD)/faults/segue
 
-faults: build faulty servers ## every named point x every fault under load (45 minutes; tests/faults/README.md): POINTS, KINDS, WAYS, SEED
+faults: build faulty servers ## every named point x every fault under load (more than an hour; tests/faults/README.md): POINTS, KINDS, WAYS, SEED
 	@$(PYTHON) tests/faults/run.py --build $(BUILD) --seed $(or $(SEED),1) --jobs $(JOBS) \
 	    --pg $(or $(PG),18) $(if $(POINTS),--points '$(POINTS)') $(if $(KINDS),--kinds $(KINDS)) \
 	    $(if $(WAYS),--ways $(WAYS))
