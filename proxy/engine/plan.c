@@ -137,7 +137,7 @@ static enum rc build_all(struct build *b)
     for (size_t i = 0; i < b->ntargets; i++)
         target_plan_steps(b, &b->targets[i]);
     links_make(b);
-    if (plan_rooms(b) != RC_OK || new_version(b) != RC_OK)
+    if (plan_rooms(b) != RC_OK || new_version(b) != RC_OK || refuse_schemas(b) != RC_OK)
         return RC_ERR;
     refuse_renamed(b);
     return RC_OK;

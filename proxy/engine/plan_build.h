@@ -294,6 +294,9 @@ enum rc enum_check_default(struct build *b, const char *path, const struct file_
 
 /* ---- plan_refuse.c ---- */
 void refuse_table(struct build *b, const struct target *t);
+/* May the role create in it? `what`: "indexes are". And where the plan's steps make indexes. */
+enum rc refuse_schema(struct build *b, const char *schema, const char *what) MUST_CHECK;
+enum rc refuse_schemas(struct build *b) MUST_CHECK;
 /* What depends on a column that complete drops. */
 void refuse_dependents(struct build *b, const struct target *t, const char *column);
 

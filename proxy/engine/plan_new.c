@@ -104,6 +104,8 @@ static enum rc place_table(struct build *b, const struct file_op *op, const char
     if (rc == RC_OK && there)
         rc = build_fail(b, path, "relation \"%s\" already exists", there);
     if (rc == RC_OK)
+        rc = refuse_schema(b, schema, "a table is");
+    if (rc == RC_OK)
         *relation = sql_quote_qualified(schema, op->table.name);
     free(there);
     free(schema);

@@ -69,6 +69,41 @@ static void refuse_relation(struct build *b, const struct target *t)
         build_refuse(b, t->relation, NULL, "it is not a user's table");
 }
 
+/* ---- where something is made ---- */
+
+enum rc refuse_schema(struct build *b, const char *schema, const char *what)
+{
+    static const char sql[] = "SELECT format('GRANT CREATE ON SCHEMA %I TO %I', $1::text,"
+                              " current_user) WHERE NOT has_schema_privilege($1, 'CREATE')";
+    const char *params[] = {schema};
+    char *grant = NULL;
+    enum rc rc = cat_value(b->conn, sql, 1, params, &grant, b->err);
+
+    if (rc == RC_OK && grant)
+        build_refuse(b, schema, grant, "%s made in this schema, where this role may not create",
+                     what);
+    free(grant);
+    return rc;
+}
+
+enum rc refuse_schemas(struct build *b)
+{
+    struct texts seen = {0};
+    enum rc rc = RC_OK;
+
+    for (size_t i = 0; rc == RC_OK && i < b->plan->nsteps; i++) {
+        const struct eng_step *step = &b->plan->steps[i];
+
+        if (step->stage != ENG_STAGE_BUILD || !step->index_schema ||
+            texts_has(&seen, step->index_schema))
+            continue;
+        texts_add(&seen, "%s", step->index_schema);
+        rc = refuse_schema(b, step->index_schema, "indexes are");
+    }
+    texts_fini(&seen);
+    return rc;
+}
+
 /* ---- what depends on the old columns ---- */
 
 static const struct {

@@ -1,6 +1,7 @@
 """segue lint: folders of migrations against themselves, and against the database."""
 
 import json
+import os
 
 import pytest
 from lib.versions import Alembic, Drizzle
@@ -34,6 +35,22 @@ def folder(tmp_path):
     path = tmp_path / "migrations"
     path.mkdir()
     return path
+
+
+def test_what_is_no_file_in_a_folder_is_told_and_not_waited_for(segue, folder):
+    proxy = segue(upstream="postgresql://nobody@127.0.0.1:1/none", start=False)
+    put(folder, "a")
+    os.mkfifo(folder / "pipe.json")
+    (folder / "folder.yaml").mkdir()
+    (folder / "zero.yml").write_bytes(b"name: a\0b")
+    (folder / "latin.json").write_bytes(b'{"name": "\xe9"}')
+    (folder / "deep.json").write_text("[" * 100000)
+    (folder / "empty.json").write_text("")
+    texts = [text.removeprefix(f"{folder}/") for _, text in lint(proxy, folder)]
+    assert sorted(text.split(":")[0] for text in texts) == [
+        "deep.json", "empty.json", "folder.yaml", "latin.json", "pipe.json", "zero.yml"]
+    # a command that is given it, too
+    assert "empty" in proxy.cli("plan", folder / "pipe.json", check=1, timeout=20, server=False).err
 
 
 def test_a_folder_is_checked_without_a_database(segue, folder):

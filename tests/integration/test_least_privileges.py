@@ -1,0 +1,48 @@
+"""The role that README.md names is enough, and what it lacks is said by plan."""
+
+import pytest
+
+SCHEMA = """
+CREATE TABLE kinds (id int PRIMARY KEY);
+CREATE TABLE items (id serial PRIMARY KEY, label text NOT NULL DEFAULT 'none', kind int REFERENCES kinds, n int,
+                    UNIQUE (label), CHECK (label <> ''));
+CREATE INDEX ix_kind ON items (kind);
+INSERT INTO kinds VALUES (1);
+INSERT INTO items (label, kind, n) SELECT 'l' || i, 1, i FROM generate_series(1, 50) i;
+"""
+FILE = {"name": "m", "operations": [
+    {"rename_column": {"table": "items", "from": "label", "to": "title"}},
+    {"rename_column": {"table": "items", "from": "kind", "to": "sort"}},
+    {"alter_column": {"table": "items", "column": "n", "type": "bigint", "up": "n::bigint", "down": "n::int"}},
+    {"add_column": {"table": "items", "column": {"name": "extra", "type": "jsonb"}, "up": "segue.json_or_wrap(label)"}},
+    {"create_index": {"name": "ix_n", "table": "items", "columns": ["n"]}}]}
+
+
+@pytest.fixture
+def owner(db):
+    """No superuser, no member of anything: it owns the tables and may create in the database."""
+    name = f"owner_{db.name}"
+    db.sql(SCHEMA)
+    db.sql(f'CREATE ROLE {name} LOGIN; ALTER TABLE items OWNER TO {name}; ALTER TABLE kinds OWNER TO {name}; '
+           f'GRANT CREATE ON DATABASE "{db.name}" TO {name}; REVOKE CREATE ON SCHEMA public FROM PUBLIC')
+    yield name
+    db.sql(f"DROP OWNED BY {name} CASCADE; DROP ROLE {name}")
+
+
+def test_the_owner_of_the_tables_carries_a_migration_to_its_end(db, segue, owner):
+    db.sql("GRANT SELECT, INSERT, UPDATE ON items TO app")
+    proxy = segue(upstream=db.url(owner))
+    grant = f"GRANT CREATE ON SCHEMA public TO {owner}"
+    assert grant in proxy.cli("plan", proxy.file(FILE), check=1).out
+    db.sql(grant)
+    proxy.ready(FILE)
+    with proxy.connect(user="app") as conn:
+        conn.execute("INSERT INTO items (id, label, kind) VALUES (101, 'old', 1)")
+        conn.execute("INSERT INTO items (id, title, sort) VALUES (102, 'new', 1)")
+    proxy.cli("cutover", "m")
+    proxy.cli("rollback", "m")
+    proxy.cli("cutover", "m")
+    proxy.cli("complete", "m", "--force")
+    assert db.sql("SELECT title, sort, extra FROM items WHERE id > 100 ORDER BY id") == [
+        ("old", 1, {"segue_invalid_json": "old"}), ("new", 1, {"segue_invalid_json": "new"})]
+    proxy.stop()
