@@ -97,7 +97,7 @@ def test_a_function_is_called_twice_only_if_all_that_are_called_so_allow_it(db, 
 
     made = "CREATE FUNCTION {} RETURNS text LANGUAGE internal AS 'upper' {};"
     names = {"fits": "IMMUTABLE", "stable_fits": "STABLE", "volatile_fits": "VOLATILE"}
-    with db.connect() as other:
+    with proxy.connect() as other:  # what it changes is read at once
         other.execute("CREATE SCHEMA s;" + "".join(made.format(f"{name}(text)", kind) for name, kind in names.items()) +
                       made.format("defaulted_fits(text)", "IMMUTABLE") +
                       made.format("s.defaulted_fits(x text DEFAULT random()::text)", "IMMUTABLE") +
@@ -122,7 +122,7 @@ def test_of_a_table_with_rules_nothing_is_written_twice(db, segue):
     make_items(db, 10)
     proxy = segue(db)
     proxy.ready(RENAME)
-    with db.connect() as other:
+    with proxy.connect() as other:  # what it changes is read at once
         other.execute("CREATE TABLE told (id bigint, label text); CREATE RULE tell AS ON UPDATE TO items DO ALSO "
                       "INSERT INTO told VALUES (NEW.id, NEW.label)")
     with proxy.connect() as conn:
