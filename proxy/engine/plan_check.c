@@ -129,6 +129,24 @@ void check_domain(struct build *b, const struct target *t, const char *name,
                      name, facts->name);
 }
 
+/* To SQL (1, NULL) is neither NULL nor NOT NULL, and (NULL, NULL) is NULL: what is to tell a value
+ * from none, in the guard and for NOT NULL, would take one for the other. */
+void check_composite(struct build *b, const struct target *t, const char *name, const char *type)
+{
+    static const char sql[] =
+        "SELECT 1 FROM pg_type t WHERE oid = to_regtype($1) AND (typtype = 'c' OR EXISTS"
+        " (SELECT FROM pg_type o WHERE o.oid = t.typbasetype AND o.typtype = 'c'))";
+    const char *params[] = {type};
+    char *is = NULL;
+
+    if (cat_value(b->conn, sql, 1, params, &is, NULL) == RC_OK && is)
+        build_refuse(b, t->relation, "keep the column, or change it by hand",
+                     "column %s: values of type %s, a composite, with a NULL in them are neither "
+                     "NULL nor NOT NULL to SQL, and cannot be kept in step",
+                     name, type);
+    free(is);
+}
+
 enum rc check_new_name(struct build *b, struct target *t, const char *path, const char *field,
                        const char *name)
 {

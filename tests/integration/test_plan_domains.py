@@ -41,3 +41,10 @@ def test_a_domain_without_constraints_is_carried_and_one_with_gives_its_base_typ
         {"rename_column": {"table": "items", "from": "n", "to": "m", "type": "int", "up": "n::int", "down": "m"}}]})
     assert items.sql("SELECT q, m FROM items WHERE id = 7") == [("p", 7)]
     assert items.one("SELECT pg_relation_filenode('items')") == file_number
+
+
+def test_a_composite_type_is_refused_because_a_null_in_it_makes_it_neither_null_nor_not(items, segue):
+    items.sql("CREATE TYPE place AS (no int, name text); ALTER TABLE items ADD at place NOT NULL DEFAULT '(1,)'")
+    proxy = segue(items)
+    refused = proxy.cli("plan", proxy.file(rename("at")), check=None)
+    assert "a composite" in refused.out + refused.err
