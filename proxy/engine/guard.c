@@ -9,6 +9,7 @@
 
 #include "guard_group.h"
 #include "guard_text.h"
+#include "nulls.h"
 #include "segue/base/mem.h"
 #include "segue/sql/expr.h"
 #include "turned.h"
@@ -80,7 +81,7 @@ static void added_in_step(struct buf *out, const struct side *side, const char *
 {
     char *name = sql_quote_ident(side->target);
 
-    buf_printf(out, "(%s%s IS NOT NULL OR %s IS NULL)", row, name, side->to_target);
+    buf_printf(out, "(%s%s " IS_NOT_NULL " OR %s " IS_NULL ")", row, name, side->to_target);
     free(name);
 }
 
@@ -93,8 +94,9 @@ static void same_bytes(struct buf *out, const struct eng_dual *dual, const struc
     char *target = mem_printf("%s%s", row, name);
     const char *collate = !strcmp(dual->equality, "text") ? " COLLATE pg_catalog.\"C\"" : "";
 
-    buf_printf(out, "((%s%s OPERATOR(pg_catalog.=) %s%s) IS TRUE OR (%s IS NULL AND %s IS NULL))",
-               target, collate, side->to_target, collate, target, side->to_target);
+    buf_printf(
+        out, "((%s%s OPERATOR(pg_catalog.=) %s%s) IS TRUE OR (%s " IS_NULL " AND %s " IS_NULL "))",
+        target, collate, side->to_target, collate, target, side->to_target);
     free(target);
     free(name);
 }
@@ -112,7 +114,7 @@ static void pair_in_step(struct buf *out, const struct eng_dual *dual, const str
     buf_append_str(out, "(");
     guard_compare(out, row, side->target, EQUALS, side->to_target);
     if (!dual->plain) {
-        buf_printf(out, " OR (%s%s IS NOT NULL AND ", row, target);
+        buf_printf(out, " OR (%s%s " IS_NOT_NULL " AND ", row, target);
         guard_compare(out, row, side->source, EQUALS, side->to_source);
         buf_append_str(out, ")");
     }
@@ -181,8 +183,8 @@ char *eng_table_fill(const struct eng_table *table)
             buf_printf(&out, "%s = COALESCE(%s, %s)", name, name, side.to_target);
         else
             /* the first WHEN saves an `up` for nearly every row */
-            buf_printf(&out, "%s = CASE WHEN %s IS NULL THEN %s WHEN %s THEN %s ELSE %s END", name,
-                       name, side.to_target, in_step, name, side.to_target);
+            buf_printf(&out, "%s = CASE WHEN %s " IS_NULL " THEN %s WHEN %s THEN %s ELSE %s END",
+                       name, name, side.to_target, in_step, name, side.to_target);
         free(in_step);
         free(name);
         side_fini(&side);
@@ -205,7 +207,8 @@ static char *dual_unfilled(const struct eng_dual *dual)
     side = side_of(dual, ENG_FORWARD, "");
     o = sql_quote_ident(dual->old_name);
     n = sql_quote_ident(dual->new_name);
-    out = mem_printf("CASE WHEN %s IS NULL THEN %s IS NOT NULL OR %s IS NOT NULL ELSE NOT (%s) END",
+    out = mem_printf("CASE WHEN %s " IS_NULL " THEN %s " IS_NOT_NULL " OR %s " IS_NOT_NULL
+                     " ELSE NOT (%s) END",
                      n, o, side.to_target, in_step);
     side_fini(&side);
     free(in_step);
@@ -249,7 +252,7 @@ static char *going_quiet(const struct eng_dual *dual, enum eng_direction dir)
     if (dir == ENG_FORWARD && !dual->not_null) {
         buf_append_str(&out, "true");
     } else if (dir == ENG_FORWARD || dual->nup_columns == 0) {
-        buf_printf(&out, "NEW.%s IS NOT NULL", name);
+        buf_printf(&out, "NEW.%s " IS_NOT_NULL, name);
     } else {
         value = guard_over_row(dual->down, dual->old_type, false, "NEW.");
         buf_append_str(&out, "(");
@@ -278,7 +281,7 @@ static char *pair_quiet(const struct eng_dual *dual, enum eng_direction dir)
     if (!is_stricter(dual, dir))
         return in_step;
     source = sql_quote_ident(dir == ENG_FORWARD ? dual->old_name : dual->new_name);
-    out = mem_printf("(%s AND NEW.%s IS NOT NULL)", in_step, source);
+    out = mem_printf("(%s AND NEW.%s " IS_NOT_NULL ")", in_step, source);
     free(source);
     free(in_step);
     return out;
@@ -301,7 +304,7 @@ static char *quiet(const struct eng_dual *dual, enum eng_direction dir)
     side = side_of(dual, dir, "NEW.");
     name = sql_quote_ident(dual->new_name);
     if (dir == ENG_REVERSE || dual->nup_columns == 0) {
-        buf_printf(&out, "NEW.%s IS NOT NULL", name);
+        buf_printf(&out, "NEW.%s " IS_NOT_NULL, name);
     } else {
         buf_append_str(&out, "(");
         guard_compare(&out, "NEW.", dual->new_name, EQUALS, side.to_target);
@@ -329,19 +332,20 @@ static void pair_rules(struct buf *out, const struct eng_dual *dual, const struc
     char *target = sql_quote_ident(side->target);
 
     buf_printf(out, "  IF NOT %s THEN\n    IF TG_OP = 'INSERT' THEN\n", in_step);
-    buf_printf(out, "      IF NEW.%s IS NOT NULL THEN\n        NEW.%s := %s;\n", target, source,
+    buf_printf(out, "      IF NEW.%s " IS_NOT_NULL " THEN\n        NEW.%s := %s;\n", target, source,
                side->to_source);
     buf_printf(out, "      ELSE\n        NEW.%s := %s;\n", target, side->to_target);
     if (is_stricter(dual, dir))
         buf_printf(out,
-                   "        IF NEW.%s IS NULL THEN\n          NEW.%s := %s;\n        END IF;\n",
+                   "        IF NEW.%s " IS_NULL " THEN\n          NEW.%s := %s;\n        END IF;\n",
                    source, source, side->to_source);
     buf_append_str(out, "      END IF;\n    ELSIF ");
     guard_changed(out, side->source);
     buf_printf(out, " THEN\n      NEW.%s := %s;\n    ELSIF ", target, side->to_target);
     guard_changed(out, side->target);
     buf_printf(out, " THEN\n      NEW.%s := %s;\n", source, side->to_source);
-    buf_printf(out, "    ELSIF NEW.%s IS NULL THEN\n      NEW.%s := %s;\n    END IF;\n  END IF;\n",
+    buf_printf(out,
+               "    ELSIF NEW.%s " IS_NULL " THEN\n      NEW.%s := %s;\n    END IF;\n  END IF;\n",
                target, target, side->to_target);
     free(source);
     free(target);
@@ -353,13 +357,13 @@ static void added_rules(struct buf *out, const struct eng_dual *dual, const stru
     char *name = sql_quote_ident(side->target);
 
     if (dir == ENG_REVERSE) {
-        buf_printf(out, "  IF TG_OP = 'INSERT' AND NEW.%s IS NULL THEN\n    NEW.%s := %s;\n", name,
-                   name, side->to_target);
+        buf_printf(out, "  IF TG_OP = 'INSERT' AND NEW.%s " IS_NULL " THEN\n    NEW.%s := %s;\n",
+                   name, name, side->to_target);
         buf_append_str(out, "  END IF;\n");
         free(name);
         return;
     }
-    buf_printf(out, "  IF NEW.%s IS NULL", name);
+    buf_printf(out, "  IF NEW.%s " IS_NULL, name);
     if (dual->nup_columns > 0) {
         buf_append_str(out, " THEN\n    ");
         buf_printf(out, "NEW.%s := %s;\n  ELSIF TG_OP = 'UPDATE' THEN\n    IF NOT (", name,
@@ -385,7 +389,7 @@ static void going_rules(struct buf *out, const struct eng_dual *dual, enum eng_d
     char *value = guard_over_row(dual->down, dual->old_type, false, "NEW.");
 
     buf_printf(out,
-               "  IF TG_OP = 'INSERT' THEN\n    IF NEW.%s IS NULL THEN\n      NEW.%s := %s;\n"
+               "  IF TG_OP = 'INSERT' THEN\n    IF NEW.%s " IS_NULL " THEN\n      NEW.%s := %s;\n"
                "    END IF;\n",
                name, name, value);
     if (dir == ENG_REVERSE && dual->nup_columns > 0) {

@@ -123,7 +123,6 @@ enum rc check_type(struct build *b, const char *path, const char *type,
  * would rewrite the table. */
 void check_domain(struct build *b, const struct target *t, const char *name,
                   const struct type_facts *facts);
-void check_composite(struct build *b, const struct target *t, const char *name, const char *type);
 /* Does the server understand the expression over these rows (" FROM ...", or ""), as that type? */
 enum rc build_check_expr(struct build *b, const char *path, const char *expr, const char *type,
                          const char *from) MUST_CHECK;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nulls.h"
 #include "plan_build.h"
 #include "segue/base/buf.h"
 #include "segue/base/mem.h"
@@ -515,8 +516,8 @@ void carry_not_null(struct build *b, struct target *t, const char *column, const
     struct eng_step *step =
         build_step(b, ENG_STAGE_BUILD, ENG_STEP_DDL, t->table, "check that %s is not null", shown);
 
-    step_sql(step, "ALTER TABLE %s ADD CONSTRAINT %s CHECK (%s IS NOT NULL) NOT VALID", t->relation,
-             proof, name);
+    step_sql(step, "ALTER TABLE %s ADD CONSTRAINT %s CHECK (%s " IS_NOT_NULL ") NOT VALID",
+             t->relation, proof, name);
     step_lock(step, "ACCESS EXCLUSIVE", t->relation, INSTANT);
     step = build_step(b, ENG_STAGE_BUILD, ENG_STEP_VALIDATE, t->table,
                       "validate that %s is not null", shown);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nulls.h"
 #include "plan_build.h"
 #include "segue/base/mem.h"
 #include "segue/catalog/catalog.h"
@@ -81,7 +82,7 @@ enum rc build_check_expr(struct build *b, const char *path, const char *expr, co
     if (enum_of_file(b, type)) /* the server does not know it yet */
         return *from ? RC_OK : enum_check_default(b, path, enum_of_file(b, type), expr);
     /* in WHERE: no aggregate, window function or set may stand there */
-    sql = mem_printf("SELECT 1%s WHERE CAST((%s\n) AS %s) IS NULL LIMIT 0", from, expr, type);
+    sql = mem_printf("SELECT 1%s WHERE CAST((%s\n) AS %s) " IS_NULL " LIMIT 0", from, expr, type);
     rc = cat_query(b->conn, sql, 0, NULL, &res, &why);
     free(sql);
     if (rc != RC_OK) {
@@ -127,24 +128,6 @@ void check_domain(struct build *b, const struct target *t, const char *name,
                      "column %s of type %s, a domain with constraints, cannot be added without "
                      "rewriting the table",
                      name, facts->name);
-}
-
-/* To SQL (1, NULL) is neither NULL nor NOT NULL, and (NULL, NULL) is NULL: what is to tell a value
- * from none, in the guard and for NOT NULL, would take one for the other. */
-void check_composite(struct build *b, const struct target *t, const char *name, const char *type)
-{
-    static const char sql[] =
-        "SELECT 1 FROM pg_type t WHERE oid = to_regtype($1) AND (typtype = 'c' OR EXISTS"
-        " (SELECT FROM pg_type o WHERE o.oid = t.typbasetype AND o.typtype = 'c'))";
-    const char *params[] = {type};
-    char *is = NULL;
-
-    if (cat_value(b->conn, sql, 1, params, &is, NULL) == RC_OK && is)
-        build_refuse(b, t->relation, "keep the column, or change it by hand",
-                     "column %s: values of type %s, a composite, with a NULL in them are neither "
-                     "NULL nor NOT NULL to SQL, and cannot be kept in step",
-                     name, type);
-    free(is);
 }
 
 enum rc check_new_name(struct build *b, struct target *t, const char *path, const char *field,

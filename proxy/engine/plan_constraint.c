@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nulls.h"
 #include "plan_build.h"
 #include "segue/base/buf.h"
 #include "segue/base/mem.h"
@@ -106,8 +107,8 @@ void constraint_not_null(struct build *b, struct target *t, const char *column, 
     char *temp = target_temp(t), *proof = sql_quote_ident(temp);
     char *name = sql_quote_ident(column), *later = sql_quote_ident(shown);
     char *what = mem_printf("NOT NULL of %s", later);
-    char *bad = mem_printf("s.%s IS NULL", name);
-    char *check = mem_printf("CHECK (%s IS NOT NULL)", name);
+    char *bad = mem_printf("s.%s " IS_NULL, name);
+    char *check = mem_printf("CHECK (%s " IS_NOT_NULL ")", name);
 
     if (looks)
         constraint_look_rows(b, t, what, bad);
@@ -255,7 +256,7 @@ static char *orphan(const struct target *t, const struct file_constraint *c,
         char *own = sql_quote_ident(retype_half(t, c->columns.v[i]));
         char *its = sql_quote_ident(other->columns.v[i]);
 
-        buf_printf(&any, "%ss.%s IS NOT NULL", i ? full ? " OR " : " AND " : "", own);
+        buf_printf(&any, "%ss.%s " IS_NOT_NULL, i ? full ? " OR " : " AND " : "", own);
         buf_printf(&equal, "%so.%s = s.%s", i ? " AND " : "", its, own);
         free(own);
         free(its);

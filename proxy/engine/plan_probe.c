@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nulls.h"
 #include "plan_build.h"
 #include "segue/base/buf.h"
 #include "segue/base/mem.h"
@@ -65,7 +66,7 @@ static char *probe_text(const struct target *t, const struct eng_dual *dual, con
                                     " ROW(CAST((%s\n) AS %s))::record",
                                     old, down, dual->old_type)
                        : mem_strdup("false");
-    char *emptied = mem_printf("s.%s IS NULL", name);
+    char *emptied = mem_printf("s.%s " IS_NULL, name);
     char *out = probe_rows(t, made, lossy, emptied);
 
     free(emptied);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nulls.h"
 #include "plan_build.h"
 #include "segue/base/buf.h"
 #include "segue/base/mem.h"
@@ -122,11 +123,11 @@ enum rc release_not_null(struct build *b, struct target *t, const char *path, co
     temp = mem_printf("%s_back", number);
     proof = sql_quote_ident(temp);
     what = mem_printf("NOT NULL of %s", name);
-    bad = mem_printf("%s IS NULL", name);
+    bad = mem_printf("%s " IS_NULL, name);
     /* backwards: the UPDATE first, then the CHECK */
     texts_add(&t->cutover, "ALTER TABLE %s DROP CONSTRAINT IF EXISTS %s", t->relation, proof);
     texts_add(&t->cutover, "ALTER TABLE %s ALTER COLUMN %s DROP NOT NULL", t->relation, name);
-    texts_add(&t->revert, "ALTER TABLE %s ADD CONSTRAINT %s CHECK (%s IS NOT NULL) NOT VALID",
+    texts_add(&t->revert, "ALTER TABLE %s ADD CONSTRAINT %s CHECK (%s " IS_NOT_NULL ") NOT VALID",
               t->relation, proof, name);
     prove_again(t, temp);
     texts_add(&t->restored, "ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", t->relation, name);

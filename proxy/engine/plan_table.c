@@ -257,10 +257,6 @@ static enum rc fill_dual(struct build *b, struct target *t, const struct pair *p
     dual->new_type = facts.name;
     if (rc == RC_OK)
         check_domain(b, t, pair->retypes ? pair->from : new, &facts);
-    if (rc == RC_OK)
-        check_composite(b, t, old, dual->old_type);
-    if (rc == RC_OK && strcmp(dual->old_type, dual->new_type))
-        check_composite(b, t, new, dual->new_type);
     if (rc == RC_OK && facts.collatable && cat_text(column, "collation"))
         *collation = mem_strdup(cat_text(column, "collation"));
     if (rc == RC_OK && dual->plain) {

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nulls.h"
 #include "plan_build.h"
 #include "segue/base/buf.h"
 #include "segue/base/mem.h"
@@ -30,7 +31,7 @@ static void look_for_twins(struct build *b, struct target *t, const struct file_
         char *name = sql_quote_ident(retype_half(t, c->columns.v[i]));
 
         buf_printf(&keys, "%ss.%s", i ? ", " : "", name);
-        buf_printf(&some, "%ss.%s IS NOT NULL", i ? " AND " : "", name);
+        buf_printf(&some, "%ss.%s " IS_NOT_NULL, i ? " AND " : "", name);
         free(name);
     }
     counted = mem_printf(
@@ -100,14 +101,14 @@ struct null_proof {
 
 static void prove_step(struct build *b, struct target *t, const struct null_proof *p)
 {
-    char *what = mem_printf("NOT NULL of %s", p->name), *bad = mem_printf("s.%s IS NULL", p->name);
+    char *what = mem_printf("NOT NULL of %s", p->name), *bad = mem_printf("s.%s " IS_NULL, p->name);
     struct eng_step *step;
 
     constraint_look_rows(b, t, what, bad);
     step = build_step(b, ENG_STAGE_BUILD, ENG_STEP_DDL, t->table, "check that %s is not null",
                       p->name);
-    step_sql(step, "ALTER TABLE %s ADD CONSTRAINT %s CHECK (%s IS NOT NULL) NOT VALID", t->relation,
-             p->proof, p->name);
+    step_sql(step, "ALTER TABLE %s ADD CONSTRAINT %s CHECK (%s " IS_NOT_NULL ") NOT VALID",
+             t->relation, p->proof, p->name);
     step_lock(step, "ACCESS EXCLUSIVE", t->relation, INSTANT);
     step = build_step(b, ENG_STAGE_BUILD, ENG_STEP_VALIDATE, t->table,
                       "validate that %s is not null", p->name);

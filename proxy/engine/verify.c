@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "nulls.h"
 #include "relations.h"
 #include "runner.h"
 #include "segue/base/clock.h"
@@ -76,8 +77,9 @@ static char *pair_bad(const char *truth, const char *follower, const char *make,
 {
     char *made = same(follower, make, follower_type);
     char *given = back ? same(truth, back, truth_type) : mem_strdup("false");
-    char *out = nulls ? mem_printf("NOT (%s OR %s)", made, given)
-                      : mem_printf("NOT (%s OR (%s IS NOT NULL AND %s))", made, follower, given);
+    char *out = nulls
+                    ? mem_printf("NOT (%s OR %s)", made, given)
+                    : mem_printf("NOT (%s OR (%s " IS_NOT_NULL " AND %s))", made, follower, given);
 
     free(made);
     free(given);
@@ -98,7 +100,8 @@ char *verify_dual_bad(const struct eng_dual *dual, enum verify_way way)
                   : pair_bad(o, n, dual->up, dual->new_type, dual->down, dual->old_type,
                              way == VERIFY_BACK);
     else if (!o && n && dual->up && way == VERIFY_FORWARD)
-        out = mem_printf("(%s IS NULL AND (%s)::%s IS NOT NULL)", n, dual->up, dual->new_type);
+        out = mem_printf("(%s " IS_NULL " AND (%s)::%s " IS_NOT_NULL ")", n, dual->up,
+                         dual->new_type);
     free(o);
     free(n);
     return out;
@@ -170,7 +173,7 @@ static char *any_of(const struct eng_table *table, enum verify_way way, bool nul
         } else if (dual->new_name && dual->not_null) {
             char *n = sql_quote_ident(dual->new_name);
 
-            one = mem_printf("%s IS NULL", n);
+            one = mem_printf("%s " IS_NULL, n);
             free(n);
         }
         if (one)

@@ -69,6 +69,11 @@ CASES = [
     Case("domain", "words", ("one", "two", ""), before="CREATE DOMAIN words AS varchar(20);"),
     Case("mood", "mood", ("sad", "ok", "happy"), before="CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy');"),
     Case("instant", "timestamptz", ("2026-01-01 00:00:00+00", "infinity", "-infinity")),
+    # IS NULL calls the first one NULL, and IS NOT NULL calls neither a value
+    Case("pair", "pair", ("(,)", "(a,)", "(b,c)"), before="CREATE TYPE pair AS (x text, y text);"),
+    Case("swapped", "pair", (("(,)", "(,)"), ("(a,)", "(,a)"), ("(b,c)", "(c,b)")), "riap",
+         "CASE WHEN label IS DISTINCT FROM NULL THEN ROW((label).y, (label).x)::riap END",
+         "CASE WHEN title IS DISTINCT FROM NULL THEN ROW((title).x, (title).y)::pair END", before="CREATE TYPE riap AS (y text, x text);"),
     Case("point", "point", ("(1,2)", "(2,1)", "(0,0)")),
     Case("wrapped", "text", ('{"a": 1}', ("{oops", '{"segue_invalid_json": "{oops"}'), "[1, 2]"),
          "jsonb", "segue.json_or_wrap(label)", "segue.json_unwrap(title)"),

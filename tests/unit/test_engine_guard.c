@@ -51,11 +51,13 @@ static void in_step_compares_bytes_of_equal_types(void **state)
                "(ROW(\"N\")::record OPERATOR(pg_catalog.*=) ROW(o)::record)");
     in_step_is(&plain, ENG_REVERSE, "NEW.",
                "(ROW(NEW.o)::record OPERATOR(pg_catalog.*=) ROW(NEW.\"N\")::record)");
-    in_step_is(&typed, ENG_FORWARD, "NEW.",
-               "(ROW(NEW.n)::record OPERATOR(pg_catalog.*=) ROW((NEW.o::jsonb -- why\n)::jsonb)"
-               "::record OR (NEW.n IS NOT NULL AND ROW(NEW.o)::record OPERATOR(pg_catalog.*=)"
-               " ROW((NEW.n::text)::text)::record))");
-    in_step_is(&added, ENG_FORWARD, "", "(n IS NOT NULL OR (length(o))::int IS NULL)");
+    in_step_is(
+        &typed, ENG_FORWARD, "NEW.",
+        "(ROW(NEW.n)::record OPERATOR(pg_catalog.*=) ROW((NEW.o::jsonb -- why\n)::jsonb)"
+        "::record OR (NEW.n IS DISTINCT FROM NULL AND ROW(NEW.o)::record OPERATOR(pg_catalog.*=)"
+        " ROW((NEW.n::text)::text)::record))");
+    in_step_is(&added, ENG_FORWARD, "",
+               "(n IS DISTINCT FROM NULL OR (length(o))::int IS NOT DISTINCT FROM NULL)");
     in_step_is(&added, ENG_REVERSE, "", "true");
     in_step_is(&instant, ENG_FORWARD, "", "true");
 }
@@ -69,13 +71,15 @@ static void in_step_spares_the_records_where_equal_is_the_same_bytes(void **stat
     words.equality = "text";
     other.equality = "text"; /* of two types: never */
     in_step_is(&number, ENG_FORWARD, "",
-               "((\"N\" OPERATOR(pg_catalog.=) o) IS TRUE OR (\"N\" IS NULL AND o IS NULL))");
+               "((\"N\" OPERATOR(pg_catalog.=) o) IS TRUE OR (\"N\" IS NOT DISTINCT FROM NULL AND "
+               "o IS NOT DISTINCT FROM NULL))");
     in_step_is(&words, ENG_REVERSE, "NEW.",
                "((NEW.o COLLATE pg_catalog.\"C\" OPERATOR(pg_catalog.=) NEW.\"N\" COLLATE"
-               " pg_catalog.\"C\") IS TRUE OR (NEW.o IS NULL AND NEW.\"N\" IS NULL))");
+               " pg_catalog.\"C\") IS TRUE OR (NEW.o IS NOT DISTINCT FROM NULL AND NEW.\"N\" IS "
+               "NOT DISTINCT FROM NULL))");
     in_step_is(&other, ENG_FORWARD, "",
                "(ROW(n)::record OPERATOR(pg_catalog.*=) ROW((o::jsonb -- why\n)::jsonb)::record OR"
-               " (n IS NOT NULL AND ROW(o)::record OPERATOR(pg_catalog.*=)"
+               " (n IS DISTINCT FROM NULL AND ROW(o)::record OPERATOR(pg_catalog.*=)"
                " ROW((n::text)::text)::record))");
 }
 
