@@ -154,8 +154,8 @@ bool file_is_yaml(const char *where, const char *text);
 /* What the migration is called, of a file that may be wrong in all else; heap, NULL: not known. */
 char *file_name_peek(const char *where, const char *text);
 
-/* Line of a path in text that parses: "operations[1].rename_column.from". The longest part of the
- * path that exists counts. */
+/* Line of a path: "operations[1].rename_column.from". The longest part of the path that exists
+ * counts, in text that does not parse what stands before it breaks. */
 int file_line(const char *where, const char *text, const char *path);
 
 #endif

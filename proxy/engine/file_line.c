@@ -1,4 +1,4 @@
-/* Finds the line of a field of JSON. The text is known to be valid JSON: the scan only skips. */
+/* Finds the line of a field of JSON. The scan only skips; text that is no JSON ends it early. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +41,13 @@ static const char *skip_value(const char *p)
     return p;
 }
 
+/* From behind a member's name to behind its colon. */
+static const char *skip_colon(const char *p)
+{
+    p = skip_space(p);
+    return *p ? p + 1 : p;
+}
+
 /* Value of the member `key` of the object at `p`; NULL when there is none. */
 static const char *member(const char *p, const char *key, size_t len)
 {
@@ -54,7 +61,7 @@ static const char *member(const char *p, const char *key, size_t len)
 
         if (is)
             return p;
-        p = skip_space(skip_value(skip_space(end) + 1));
+        p = skip_space(skip_value(skip_colon(end)));
         if (*p == ',')
             p = skip_space(p + 1);
     }
@@ -101,7 +108,7 @@ int file_json_line(const char *text, const char *path)
             const char *key = member(value, path, len);
 
             at = key ? key : at;
-            value = key ? skip_space(skip_string(key)) + 1 : NULL;
+            value = key ? skip_colon(skip_string(key)) : NULL;
             path += len;
         }
         path += *path == '.';

@@ -186,6 +186,16 @@ static void lines_of_fields_are_found(void **state)
     assert_int_equal(file_line("m.json", text, "c"), 5);
 }
 
+/* What stands behind the end would be the value. */
+static void a_line_is_not_looked_for_behind_the_end_of_broken_text(void **state)
+{
+    static const char last[] = "{\"a\"\0[0,\n0]", first[] = "{\"b\"\0 0, \n\"a\": 0}";
+
+    (void)state;
+    assert_int_equal(file_line("m.json", last, "a[1]"), 1);
+    assert_int_equal(file_line("m.json", first, "a"), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -193,6 +203,7 @@ int main(void)
         cmocka_unit_test(errors_name_file_line_path_and_what_is_allowed),
         cmocka_unit_test(limits_of_size_count_and_names_hold),
         cmocka_unit_test(lines_of_fields_are_found),
+        cmocka_unit_test(a_line_is_not_looked_for_behind_the_end_of_broken_text),
     };
 
     return cmocka_run_group_tests_name("engine_file", tests, NULL, NULL);
