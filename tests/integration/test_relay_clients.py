@@ -219,17 +219,19 @@ def test_vanished_client_ends_its_backend(proxy, db):
 
 
 def test_sessions_are_listed_with_their_state(proxy):
+    def listed(state):
+        """The client may have its answer a moment before the list says so."""
+        rows = [r for r in proxy.console("SHOW SESSIONS") if r["application_name"] == "you"]
+        return next((r for r in rows if r["state"] == state), None)
+
     with proxy.connect(application_name="me") as c:
         c.execute("SET application_name = 'you'")
         c.execute("BEGIN")
-        row = next(r for r in proxy.console("SHOW SESSIONS") if r["application_name"] == "you")
-        assert row["state"] == "transaction"
+        row = until("a session in a transaction", lambda: listed("transaction"))
         assert int(row["backend_pid"]) == c.info.backend_pid
         assert float(row["in_transaction_s"]) >= 0
         c.execute("COMMIT")
-        row = next(r for r in proxy.console("SHOW SESSIONS") if r["application_name"] == "you")
-        assert row["state"] == "idle"
-        assert row["in_transaction_s"] is None
+        assert until("an idle session", lambda: listed("idle"))["in_transaction_s"] is None
 
 
 def test_logical_replication_streams_through(proxy, db):
