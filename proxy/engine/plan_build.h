@@ -123,6 +123,9 @@ enum rc check_type(struct build *b, const char *path, const char *type,
  * would rewrite the table. */
 void check_domain(struct build *b, const struct target *t, const char *name,
                   const struct type_facts *facts);
+/* Clients of earlier migrations, of which segue.usage has kept what `sql` asks for the table in $1;
+ * heap. NULL: nobody, or it may not be read. */
+char *build_seen(struct build *b, const struct target *t, const char *sql);
 /* Does the server understand the expression over these rows (" FROM ...", or ""), as that type? */
 enum rc build_check_expr(struct build *b, const char *path, const char *expr, const char *type,
                          const char *from) MUST_CHECK;

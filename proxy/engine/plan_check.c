@@ -148,3 +148,17 @@ enum rc check_new_name(struct build *b, struct target *t, const char *path, cons
     free(at);
     return rc;
 }
+
+char *build_seen(struct build *b, const struct target *t, const char *sql)
+{
+    static const char may[] = "SELECT 1 WHERE has_table_privilege(to_regclass('segue.usage'), "
+                              "'SELECT')";
+    const char *params[] = {t->relation};
+    char *readable = NULL, *who = NULL;
+
+    if (cat_value(b->conn, may, 0, NULL, &readable, NULL) == RC_OK && readable &&
+        cat_value(b->conn, sql, 1, params, &who, NULL) != RC_OK)
+        who = NULL;
+    free(readable);
+    return who;
+}

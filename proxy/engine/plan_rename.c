@@ -158,21 +158,12 @@ static enum rc check_taken(struct build *b, const struct file_op *op, const stru
 /* Who was seen to use the table while earlier migrations of it were in flight. */
 static char *seen_clients(struct build *b, const struct target *t)
 {
-    static const char may[] = "SELECT 1 WHERE has_table_privilege(to_regclass('segue.usage'), "
-                              "'SELECT')";
-    static const char sql[] =
+    return build_seen(
+        b, t,
         "SELECT string_agg(format('user %s, application %s, from %s (last on %s)', user_name,"
         " application_name, address, at::timestamptz(0)), '; ') FROM (SELECT user_name,"
         " application_name, address, max(last_at) AS at FROM segue.usage WHERE table_name = $1"
-        " AND user_name <> '' GROUP BY 1, 2, 3 ORDER BY 4 DESC LIMIT 5) u";
-    const char *params[] = {t->relation};
-    char *readable = NULL, *who = NULL;
-
-    if (cat_value(b->conn, may, 0, NULL, &readable, NULL) == RC_OK && readable &&
-        cat_value(b->conn, sql, 1, params, &who, NULL) != RC_OK)
-        who = NULL;
-    free(readable);
-    return who;
+        " AND user_name <> '' GROUP BY 1, 2, 3 ORDER BY 4 DESC LIMIT 5) u");
 }
 
 static void warn_of_names(struct build *b, const struct target *t, const char *now)

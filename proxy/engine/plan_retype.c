@@ -35,23 +35,18 @@ static void warn_of_places(struct build *b, const struct target *t, const char *
 /* Who was seen to count columns of the table while earlier migrations of it were in flight. */
 static void warn_of_clients(struct build *b, const struct target *t)
 {
-    static const char may[] = "SELECT 1 WHERE has_table_privilege(to_regclass('segue.usage'), "
-                              "'SELECT')";
-    static const char sql[] =
-        "SELECT string_agg(format('user %s, application %s (%s, last on %s)', user_name,"
-        " application_name, what, at::timestamptz(0)), '; ') FROM (SELECT user_name,"
-        " application_name, string_agg(DISTINCT what, ', ') AS what, max(last_at) AS at"
-        " FROM segue.usage WHERE table_name = $1 AND what IN ('stars', 'positional')"
-        " GROUP BY 1, 2 ORDER BY 4 DESC LIMIT 5) u";
-    const char *params[] = {t->relation};
-    char *readable = NULL, *who = NULL;
+    char *who =
+        build_seen(b, t,
+                   "SELECT string_agg(format('user %s, application %s (%s, last on %s)', user_name,"
+                   " application_name, what, at::timestamptz(0)), '; ') FROM (SELECT user_name,"
+                   " application_name, string_agg(DISTINCT what, ', ') AS what, max(last_at) AS at"
+                   " FROM segue.usage WHERE table_name = $1 AND what IN ('stars', 'positional')"
+                   " GROUP BY 1, 2 ORDER BY 4 DESC LIMIT 5) u");
 
-    if (cat_value(b->conn, may, 0, NULL, &readable, NULL) == RC_OK && readable &&
-        cat_value(b->conn, sql, 1, params, &who, NULL) == RC_OK && who)
+    if (who)
         build_warn(b, t->relation, "name the columns in their statements",
                    "clients that counted its columns in earlier migrations: %s", who);
     free(who);
-    free(readable);
 }
 
 /* An index has names of its own for its columns, which follow no RENAME of the table's. */
