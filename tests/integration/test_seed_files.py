@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from lib import catalog
+from lib.operations import complete
 
 FILES = Path(__file__).parent / "files"
 PLAIN = {
@@ -64,7 +65,7 @@ def test_files_of_real_projects_end_as_their_plain_ddl_does(db, copy, segue):
             proxy.cli("abort", name, "--force")
             assert catalog.difference(before, whole(db)) == [], name
             proxy.cli("migrate", path)
-        proxy.cli("complete", name, "--force")
+        complete(proxy, name)
         with copy.connect() as conn:
             for statement in filter(str.strip, plain.split(";\n")):
                 conn.execute(statement)

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from lib.operations import complete
 
 pytestmark = pytest.mark.one_version
 
@@ -58,7 +59,7 @@ def test_what_is_applied_stays_as_it_was_and_the_chain_goes_forward_only(db, seg
     def go(name):  # from the second 023 to 027 there are two heads
         proxy.cli("migrate", folder / f"{name}.yaml", *(["--branch"] if name in NAMES[2:7] else []))
         if name != "028_merge_heads":
-            proxy.cli("complete", name, "--force")
+            complete(proxy, name)
 
     for name in NAMES[:-3]:
         go(name)
