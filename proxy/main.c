@@ -320,6 +320,7 @@ static int serve_command(int argc, char **argv)
      * buffers would lie between others on the heap and stay resident for ever. */
     mallopt(M_MMAP_THRESHOLD, MAPPED_BYTES_MIN);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a log file that may not grow further is an error of write() */
     signal_set(&set);
     pthread_sigmask(SIG_BLOCK, &set, NULL); /* before any thread: all inherit it */
     sem_init(&serve.asked_to_end, 0, 0);

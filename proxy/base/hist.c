@@ -54,6 +54,15 @@ uint64_t hist_total(const struct hist_copy *copy)
     return total;
 }
 
+uint64_t hist_above(const struct hist_copy *copy, int64_t us)
+{
+    uint64_t above = 0;
+
+    for (size_t i = bucket_of(us > 0 ? (uint64_t)us : 0) + 1; i < HIST_BUCKETS; i++)
+        above += copy->count[i];
+    return above;
+}
+
 int64_t hist_quantile_us(const struct hist_copy *copy, double q)
 {
     uint64_t total = hist_total(copy);

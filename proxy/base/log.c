@@ -33,8 +33,10 @@ static atomic_int level_max = LOG_INFO;
 static atomic_int format_now = LOG_TEXT;
 static _Thread_local char thread[32], migration[96];
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of standard error and `lost` */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of standard error and these */
 static unsigned lost;
+static bool
+    half; /* a line was cut, by a full disk perhaps: the next one begins behind a line end */
 
 enum rc log_level_parse(const char *name, enum log_level *level)
 {
@@ -109,9 +111,13 @@ static bool write_line(const char *line, size_t len)
 
     if (poll(&ready, 1, 0) != 1 || !(ready.revents & POLLOUT))
         return false;
+    if (half && write(STDERR_FILENO, "\n", 1) != 1)
+        return false;
+    half = false;
     do
         n = write(STDERR_FILENO, line, len);
     while (n < 0 && errno == EINTR);
+    half = n > 0 && (size_t)n < len;
     return n >= 0 && (size_t)n == len;
 }
 

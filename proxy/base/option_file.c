@@ -188,7 +188,7 @@ enum rc opt_load_file(struct opt_set *set, const char *path, struct err *err)
     else if (strlen(text.data) != text.len)
         err_set(err, "22032", "%s:1: not valid JSON: a zero byte", path);
     else
-        rc = opt_load_text(set, path, text.data, err);
+        rc = opt_load_text(set, path, text.data + text_mark(text.data), err);
     fclose(file);
     buf_fini(&text);
     return rc;

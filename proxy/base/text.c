@@ -1,6 +1,7 @@
 #include "segue/base/text.h"
 
 #include <fcntl.h>
+#include <string.h>
 #include <unistd.h>
 
 FILE *text_open(const char *path)
@@ -11,4 +12,11 @@ FILE *text_open(const char *path)
     if (!file && fd >= 0)
         close(fd);
     return file;
+}
+
+size_t text_mark(const char *text)
+{
+    static const char mark[] = "\xef\xbb\xbf";
+
+    return strncmp(text, mark, sizeof(mark) - 1) == 0 ? sizeof(mark) - 1 : 0;
 }

@@ -7,9 +7,9 @@
 /* clang-format off */
 
 /* the engine and its connection */
-FAULT_POINT(lock_before, "", "engine/engine.c", "connected; the advisory lock is about to be asked for")
-FAULT_POINT(lock_taken, "", "engine/engine.c", "the advisory lock is ours; nothing has been read")
-FAULT_POINT(loaded, "", "engine/engine.c", "everything has been read back; no turn yet")
+FAULT_POINT(lock_before, "", "engine/connect.c", "connected; the advisory lock is about to be asked for")
+FAULT_POINT(lock_taken, "", "engine/connect.c", "the advisory lock is ours; nothing has been read")
+FAULT_POINT(loaded, "", "engine/connect.c", "everything has been read back; no turn yet")
 FAULT_POINT(settle_before, "cutting_over reverting", "engine/store.c", "a turn-over may be in doubt; its row has not been asked")
 FAULT_POINT(stop_before, "", "engine/engine.c", "told to end: no turn any more, usage not yet written")
 FAULT_POINT(stop_saved, "", "engine/engine.c", "usage written, the advisory lock still ours")
@@ -51,6 +51,7 @@ FAULT_POINT(schedule_postpone, "", "engine/schedule.c", "a file postpones; that 
 FAULT_POINT(leftover_before, "", "engine/steps.c", "an invalid index of an earlier try is about to be dropped")
 
 /* the gate, by the phase that needs it */
+FAULT_POINT(gate_look, "expanding backfilling cutting_over reverting contracting aborting", "engine/gated.c", "what is to be locked, and who is in the way, is about to be asked")
 FAULT_POINT(gate_before, "expanding backfilling cutting_over reverting contracting aborting", "engine/gated.c", "nobody is in the way; the gate is open")
 FAULT_POINT(gate_closed, "expanding backfilling cutting_over reverting contracting aborting", "engine/gated.c", "the gate is closed, transactions are under way")
 FAULT_POINT(gate_drained, "expanding backfilling cutting_over reverting contracting aborting", "engine/gated.c", "drained; no lock yet")

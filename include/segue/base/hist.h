@@ -31,6 +31,9 @@ void hist_diff(const struct hist_copy *later, const struct hist_copy *earlier,
                struct hist_copy *window);
 uint64_t hist_total(const struct hist_copy *copy);
 
+/* Values that are surely above `us`: those of its own bucket are not counted. */
+uint64_t hist_above(const struct hist_copy *copy, int64_t us);
+
 /* Upper bound in us of the bucket that holds the q-quantile (0 < q <= 1); 0 when empty. */
 int64_t hist_quantile_us(const struct hist_copy *copy, double q);
 

@@ -8,4 +8,7 @@
  * is empty, and not waited for. */
 FILE *text_open(const char *path);
 
+/* Bytes of the byte order mark with which some editors begin a file; JSON knows none. */
+size_t text_mark(const char *text);
+
 #endif
