@@ -1,4 +1,4 @@
-/* Contexts: files in, an immutable SSL_CTX out; session tickets of both sides. */
+/* Contexts: files in, an immutable SSL_CTX out; the sessions to resume with the upstream. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,8 +13,7 @@
 #include "segue/base/mem.h"
 #include "tls_private.h"
 
-#define SQLSTATE_FILE "F0000" /* config_file_error */
-#define TICKET_KEYS_BYTES 80
+#define SQLSTATE_FILE "F0000"  /* config_file_error */
 #define READ_AHEAD_BYTES 65640 /* four full records of TLS 1.3, and a little */
 
 /* What OpenSSL thinks went wrong first, in its words. */
@@ -265,22 +264,6 @@ static struct net_tls_context *context_new(const SSL_METHOD *method, unsigned ve
     return context;
 }
 
-/* Tickets carry the session themselves, so any worker resumes it; one is enough for a client. */
-static bool set_tickets(SSL_CTX *ssl, const struct net_tls_context *before)
-{
-    unsigned char keys[TICKET_KEYS_BYTES];
-    bool ok = true;
-
-    SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_OFF);
-    SSL_CTX_set_num_tickets(ssl, 1);
-    if (before) {
-        ok = SSL_CTX_get_tlsext_ticket_keys(before->ssl, keys, sizeof(keys)) == 1 &&
-             SSL_CTX_set_tlsext_ticket_keys(ssl, keys, sizeof(keys)) == 1;
-        OPENSSL_cleanse(keys, sizeof(keys));
-    }
-    return ok;
-}
-
 struct net_tls_context *net_tls_accept_new(const struct net_tls_accept_options *options,
                                            const struct net_tls_context *before, struct err *err)
 {
@@ -299,7 +282,7 @@ struct net_tls_context *net_tls_accept_new(const struct net_tls_accept_options *
         SSL_CTX_set_client_CA_list(ssl, SSL_load_client_CA_file(options->ca_file));
         SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER | SSL_VERIFY_CLIENT_ONCE, NULL);
     }
-    if (!set_tickets(ssl, before) || !name_sessions(ssl, options)) {
+    if (!tls_tickets_set(context, options->ticket_key_s, before) || !name_sessions(ssl, options)) {
         err_set(err, "53000", "cannot set up TLS session tickets: %s", openssl_words());
         goto failed;
     }
@@ -366,6 +349,7 @@ void net_tls_unref(struct net_tls_context *context)
         free(context->sessions[i].host);
     }
     SSL_CTX_free(context->ssl);
+    tls_keys_unref(context->keys);
     pthread_mutex_destroy(&context->lock);
     free(context);
 }
@@ -384,7 +368,8 @@ SSL_SESSION *tls_session_get(struct net_tls_context *context, const char *host)
 
     pthread_mutex_lock(&context->lock);
     for (size_t i = 0; i < TLS_HOSTS_MAX && context->sessions[i].host; i++)
-        if (strcmp(context->sessions[i].host, host) == 0)
+        if (strcmp(context->sessions[i].host, host) == 0 &&
+            !tls_session_ended(context->sessions[i].session))
             session = SSL_SESSION_dup(context->sessions[i].session);
     pthread_mutex_unlock(&context->lock);
     return session;

@@ -1,6 +1,7 @@
 /*
- * What the rooms of TLS share: tls_context.c (files, session tickets), tls_stream.c (the stream's
- * functions), tls_bio.c (bytes between OpenSSL and the socket), tls_name.c (who may be whom).
+ * What the rooms of TLS share: tls_context.c (files), tls_ticket.c (session tickets, by the keys of
+ * tls_keys.h), tls_stream.c (the stream's functions), tls_bio.c (bytes between OpenSSL and the
+ * socket), tls_name.c (who may be whom).
  *
  * OpenSSL's error queue is per thread: whoever enters OpenSSL and may ask SSL_get_error() calls
  * tls_clear_errors() first.
@@ -16,6 +17,7 @@
 
 #include "segue/base/buf.h"
 #include "segue/net/tls.h"
+#include "tls_keys.h"
 
 #define TLS_HOSTS_MAX 16 /* sessions kept for resumption, by host */
 
@@ -33,6 +35,7 @@ struct net_tls_context {
     struct net_tls_cert cert;
     uint8_t endpoint[NET_TLS_HASH_MAX];
     size_t endpoint_len;
+    struct tls_keys *keys; /* a reference; NULL: no tickets */
 
     /* connect */
     enum net_tls_verify verify;
@@ -75,6 +78,12 @@ enum rc tls_flush(struct tls_stream *t) MUST_CHECK; /* RC_OK: nothing is late; R
 /* tls_context.c: the session to offer to this host (the caller's), or NULL; and a new one. */
 SSL_SESSION *tls_session_get(struct net_tls_context *context, const char *host);
 void tls_session_put(struct net_tls_context *context, const char *host, SSL_SESSION *session);
+
+/* tls_ticket.c: clients get one ticket, which carries the session itself, so that any worker
+ * resumes it. The keys are those of `before` (may be NULL) where the period is the same. */
+bool tls_tickets_set(struct net_tls_context *context, unsigned key_s,
+                     const struct net_tls_context *before);
+bool tls_session_ended(SSL_SESSION *session); /* the peer's certificate in it is out of date */
 
 /* tls_name.c */
 #define TLS_ALPN_BYTES 11

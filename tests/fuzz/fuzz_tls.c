@@ -44,10 +44,12 @@ static void make_contexts(void)
     file_cert("ca.crt", &ca, ca_file);
     file_cert("server.crt", &server, cert);
     file_key("server.key", &server, 0600, NULL, key);
-    accepts = net_tls_accept_new(
-        &(struct net_tls_accept_options){
-            .cert_file = cert, .key_file = key, .ca_file = ca_file, .version_min = 0x0303},
-        NULL, &err);
+    accepts = net_tls_accept_new(&(struct net_tls_accept_options){.cert_file = cert,
+                                                                  .key_file = key,
+                                                                  .ca_file = ca_file,
+                                                                  .version_min = 0x0303,
+                                                                  .ticket_key_s = 60},
+                                 NULL, &err);
     connects = net_tls_connect_new(&(struct net_tls_connect_options){.verify = NET_TLS_VERIFY_FULL,
                                                                      .ca_file = ca_file,
                                                                      .version_min = 0x0303},

@@ -276,26 +276,6 @@ static void a_peer_that_leaves_during_the_handshake_is_named(void **state)
 
 /* ---- resumption ---- */
 
-/* Tickets of TLS 1.3 come behind the handshake, and are read with the first bytes. */
-static void talk_and_end(struct pair *p)
-{
-    say(&p->a, "hello");
-    hear(&p->c, "hello");
-    end(p);
-}
-
-static bool resumes(struct pair *p, const char *host)
-{
-    struct net_tls_info a, c;
-
-    begin_well(p, host);
-    net_tls_info(&p->a, &a);
-    net_tls_info(&p->c, &c);
-    assert_int_equal(a.resumed, c.resumed);
-    talk_and_end(p);
-    return a.resumed;
-}
-
 static void sessions_are_resumed_by_host_and_over_a_reload(void **state)
 {
     struct net_tls_accept_options a = accept_options();

@@ -43,6 +43,7 @@ struct net_tls_accept_options {
     const char *ca_file;              /* NULL or "": client certificates are not asked for */
     const char *crl_file;             /* NULL or "": none */
     unsigned version_min;             /* 0x0303 (TLS 1.2) or 0x0304 */
+    unsigned ticket_key_s;            /* seconds between keys of session tickets; 0: no tickets */
     struct net_tls_ciphers ciphers;
 };
 
@@ -60,14 +61,19 @@ struct net_tls_connect_options {
 
 /* Reads the files. NULL with err (which file, what is wrong with it). A key file that others may
  * read is refused, as libpq and PostgreSQL do. `before` may be NULL; else its session ticket keys
- * go on being accepted. A client that gives a certificate gives one that ca_file vouches for, or
- * the handshake fails; one that gives none passes (who must have one is the caller's). */
+ * go on, unless ticket_key_s is another. A client that gives a certificate gives one that ca_file
+ * vouches for, or the handshake fails; one that gives none passes (who must have one is the
+ * caller's). */
 struct net_tls_context *net_tls_accept_new(const struct net_tls_accept_options *options,
                                            const struct net_tls_context *before, struct err *err);
 struct net_tls_context *net_tls_connect_new(const struct net_tls_connect_options *options,
                                             struct err *err);
 struct net_tls_context *net_tls_ref(struct net_tls_context *context); /* any thread */
 void net_tls_unref(struct net_tls_context *context);                  /* NULL is harmless */
+
+/* To be called every second or so, by one thread: keys of session tickets whose time has come give
+ * way. now_ms: clock_ms(). */
+void net_tls_turn_keys(struct net_tls_context *context, int64_t now_ms);
 
 /* ---- streams ---- */
 
