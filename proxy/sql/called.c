@@ -37,6 +37,10 @@ void sql_called_put(struct sql_work *w, const struct sql_place *place, bool alia
         sql_work_doubt(w, SQL_DOUBT_CLAUSE);
         return;
     }
+    if (!place->schema) { /* by itself the name may be a CTE's, or of another schema in the path */
+        sql_quote_ident_put(&text, place->rule->schema);
+        buf_append_str(&text, ".");
+    }
     sql_quote_ident_put(&text, place->rule->name);
     sql_edits_add_take(&w->edits, tokens->items[name].start,
                        tokens->items[name].end - tokens->items[name].start, buf_take(&text));
@@ -61,6 +65,30 @@ void sql_called_list(struct sql_work *w, const struct sql_node *list)
         sql_called_put(w, sql_scope_add_range(w, &scope, range, true), false);
         sql_scope_fini(&scope);
     }
+}
+
+/* c.x, or the row c. */
+static bool may_name(const struct sql_node *node, const char *table)
+{
+    const struct sql_node *fields = sql_tree_get(sql_tree_get(node, "ColumnRef"), "fields");
+    const char *name = sql_tree_string(sql_node_at(fields, 0));
+
+    if (sql_node_size(fields) > 1 || (name && !strcmp(name, table)))
+        return true;
+    SQL_NODE_EACH_ITEM(item, node)
+        if (may_name(item, table))
+            return true;
+    SQL_NODE_EACH_MEMBER(member, node)
+        if (may_name(member, table))
+            return true;
+    return false;
+}
+
+void sql_called_where(struct sql_work *w, const struct sql_place *place,
+                      const struct sql_node *where)
+{
+    if (place->other && may_name(where, place->name))
+        sql_work_doubt(w, SQL_DOUBT_CLAUSE);
 }
 
 void sql_called_qualified(struct sql_work *w, const struct sql_place *place,

@@ -1,7 +1,7 @@
 /*
  * Tables that change their name. Until the cut-over the table has the old name, from then on the
  * new one; the other of the two means the table, too, and the name that it has is put in its
- * place: `FROM new` is sent as `FROM old AS new`, so that new.column, new.* and the names in
+ * place: `FROM new` is sent as `FROM public.old AS new`, so that new.column, new.* and the names in
  * errors stay what they are. Private to the sql layer.
  */
 #ifndef SEGUE_SQL_CALLED_H
@@ -16,6 +16,11 @@ void sql_called_put(struct sql_work *w, const struct sql_place *place, bool alia
 /* schema.table.column, or schema.table.*: a place with an alias is not known by its schema. */
 void sql_called_qualified(struct sql_work *w, const struct sql_place *place,
                           const struct sql_node *ref);
+
+/* The WHERE of a COPY, which has no aliases (NULL: none): a doubt where it may call the table by
+ * that name. */
+void sql_called_where(struct sql_work *w, const struct sql_place *place,
+                      const struct sql_node *where);
 
 /* TRUNCATE, LOCK, VACUUM: a list of relations, which have no aliases. */
 void sql_called_list(struct sql_work *w, const struct sql_node *list);

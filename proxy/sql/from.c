@@ -4,6 +4,7 @@
 
 #include "called.h"
 #include "walk.h"
+#include "width.h"
 
 static const struct sql_node *get(const struct sql_node *node, const char *key)
 {
@@ -26,12 +27,34 @@ static void cover(struct sql_scope *scope, size_t begin, size_t end, const struc
         scope->places[i].covered = true;
 }
 
+/* Where one place of a side has the column of USING, another's hidden one must not be there, too.
+ */
+static void uncover(struct sql_work *w, struct sql_scope *scope, size_t begin, size_t end,
+                    const char *column)
+{
+    bool has = false;
+
+    for (size_t i = begin; i < end; i++) {
+        enum sql_has answer = sql_place_has(w, &scope->places[i], column);
+
+        has = has || answer == SQL_HAS || answer == SQL_HAS_PERHAPS;
+    }
+    for (size_t i = begin; has && i < end; i++)
+        if (sql_place_has(w, &scope->places[i], column) == SQL_HAS_HIDDEN)
+            scope->places[i].wrap = true;
+}
+
 static void add_join(struct sql_work *w, struct sql_scope *scope, const struct sql_node *join)
 {
-    size_t begin = scope->n;
+    size_t begin = scope->n, middle;
 
     sql_from_add(w, scope, get(join, "larg"));
+    middle = scope->n;
     sql_from_add(w, scope, get(join, "rarg"));
+    SQL_NODE_EACH_ITEM(item, get(join, "usingClause")) {
+        uncover(w, scope, begin, middle, sql_tree_string(item));
+        uncover(w, scope, middle, scope->n, sql_tree_string(item));
+    }
     cover(scope, begin, scope->n, join);
     if (sql_node_is_true(get(join, "isNatural")))
         scope->natural = scope->merged = true;
@@ -45,10 +68,13 @@ static void add_subselect(struct sql_work *w, struct sql_scope *scope, const str
 {
     const struct sql_node *query = get(get(node, "subquery"), "SelectStmt");
     struct sql_place *place;
+    size_t width;
 
     sql_walk_select(w, sql_node_is_true(get(node, "lateral")) ? scope : scope->outer, query);
+    width = w->width;
     place = sql_scope_add(scope, query ? SQL_PLACE_QUERY : SQL_PLACE_UNKNOWN, alias_name(node));
     place->query = query;
+    place->width = width;
     place->aliases = column_aliases(node);
 }
 
@@ -60,6 +86,7 @@ static void add_unknown(struct sql_work *w, struct sql_scope *scope, const struc
         if (strcmp(member->key, "alias") != 0 && strcmp(member->key, "coldeflist") != 0)
             sql_walk_node(w, scope, member, 0);
     place = sql_scope_add(scope, SQL_PLACE_UNKNOWN, alias_name(node));
+    place->width = sql_width_of_function(node);
     place->aliases = column_aliases(node);
 }
 

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "name.h"
+#include "output.h"
 #include "star.h"
 
 /* Is the expression that column of the place, or perhaps? */
@@ -25,17 +25,34 @@ static bool may_be_target(const struct sql_place *place, const struct sql_node *
                           const struct sql_node *targets, const char *column)
 {
     bool number = sql_tree_get(item, "A_Const");
-    size_t name = sql_name_of_output(sql_tree_get(item, "ColumnRef"), targets);
+    const struct sql_node *named = sql_output_named(sql_tree_get(item, "ColumnRef"), targets, NULL);
 
-    for (size_t i = 0; i < sql_node_size(targets); i++) {
-        const struct sql_node *value =
-            sql_tree_get(sql_tree_get(sql_node_at(targets, i), "ResTarget"), "val");
+    SQL_NODE_EACH_ITEM(each, targets) {
+        const struct sql_node *target = sql_tree_get(each, "ResTarget"),
+                              *value = sql_tree_get(target, "val");
 
-        if ((number || i + 1 == name) &&
+        if ((number || target == named) &&
             (sql_star_is(sql_tree_get(value, "ColumnRef")) || may_be_column(place, value, column)))
             return true;
     }
     return false;
+}
+
+static bool may_group_by(const struct sql_place *place, const struct sql_node *item,
+                         const struct sql_node *targets, const char *column);
+
+/* The server counts on what is in each of the sets. ROLLUP and CUBE have an empty one. */
+static bool may_all_sets(const struct sql_place *place, const struct sql_node *sets,
+                         const struct sql_node *targets, const char *column)
+{
+    const char *kind = sql_node_text(sql_tree_get(sets, "kind"));
+
+    if (!kind || strcmp(kind, "GROUPING_SET_SETS") != 0)
+        return false;
+    SQL_NODE_EACH_ITEM(set, sql_tree_get(sets, "content"))
+        if (!may_group_by(place, set, targets, column))
+            return false;
+    return true;
 }
 
 static bool may_group_by(const struct sql_place *place, const struct sql_node *item,
@@ -44,8 +61,9 @@ static bool may_group_by(const struct sql_place *place, const struct sql_node *i
     SQL_NODE_EACH_ITEM(part, sql_tree_get(sql_tree_get(item, "RowExpr"), "args"))
         if (may_group_by(place, part, targets, column))
             return true;
-    return sql_tree_get(item, "GroupingSet") || may_be_column(place, item, column) ||
-           may_be_target(place, item, targets, column);
+    if (sql_tree_get(item, "GroupingSet"))
+        return may_all_sets(place, sql_tree_get(item, "GroupingSet"), targets, column);
+    return may_be_column(place, item, column) || may_be_target(place, item, targets, column);
 }
 
 bool sql_groups_by_key(const struct sql_place *place, const struct sql_node *select)
@@ -67,4 +85,63 @@ bool sql_groups_by_key(const struct sql_place *place, const struct sql_node *sel
             return false;
     }
     return place->rule->key[0] != NULL;
+}
+
+/* ---- rows that are made ---- */
+
+static bool has_sets(const struct sql_node *select)
+{
+    SQL_NODE_EACH_ITEM(item, sql_tree_get(select, "groupClause"))
+        if (sql_tree_get(item, "GroupingSet"))
+            return true;
+    return false;
+}
+
+/* Aggregates of columns may be those of a query around this one. */
+static bool counts_rows(const struct sql_node *node)
+{
+    const struct sql_node *call = sql_tree_get(node, "FuncCall");
+
+    if (sql_tree_get(node, "SubLink"))
+        return false;
+    if (sql_node_is_true(sql_tree_get(call, "agg_star")) && !sql_tree_get(call, "over") &&
+        !sql_tree_get(call, "agg_filter"))
+        return true;
+    SQL_NODE_EACH_ITEM(item, node)
+        if (counts_rows(item))
+            return true;
+    SQL_NODE_EACH_MEMBER(member, node)
+        if (counts_rows(member))
+            return true;
+    return false;
+}
+
+/* Outside of what might be an aggregate, and of other queries. */
+static bool is_bare_in(const struct sql_node *node, const struct sql_node *ref)
+{
+    if (node == ref)
+        return true;
+    if (sql_tree_get(node, "FuncCall") || sql_tree_get(node, "SubLink"))
+        return false;
+    SQL_NODE_EACH_ITEM(item, node)
+        if (is_bare_in(item, ref))
+            return true;
+    SQL_NODE_EACH_MEMBER(member, node)
+        if (is_bare_in(member, ref))
+            return true;
+    return false;
+}
+
+/* The rows of the query are one group, and the reference is a target by itself. */
+static bool is_refused(const struct sql_node *select, const struct sql_node *ref)
+{
+    const struct sql_node *targets = sql_tree_get(select, "targetList");
+
+    return !sql_tree_get(select, "groupClause") && is_bare_in(targets, ref) &&
+           (sql_tree_get(select, "havingClause") || counts_rows(targets));
+}
+
+bool sql_group_forbids(const struct sql_node *select, const struct sql_node *ref)
+{
+    return has_sets(select) || is_refused(select, ref);
 }

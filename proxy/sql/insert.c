@@ -72,7 +72,8 @@ static void begin(struct insert *in, bool twins)
     /* With another number of values the server has something to say. */
     if (twins && !in->w->kept &&
         (in->width == in->nwritten || (in->list && in->width == SQL_WIDTH_UNKNOWN)))
-        in->ntwins = sql_twins_missing(in->table, in->written, in->nwritten, in->twins);
+        in->ntwins = sql_twins_missing(in->table->twins, in->table->ntwins, in->written,
+                                       in->nwritten, in->twins);
 }
 
 static void finish(struct insert *in)
@@ -280,11 +281,13 @@ static bool may_wrap_values(struct insert *in, const struct sql_node *insert,
                             const struct sql_node *source, size_t first, struct sql_wrap *wrap)
 {
     return in->placed && in->ntwins > 0 && in->width == in->nwritten && first < in->w->tokens.n &&
+           !in->table->by_fields &&
            sql_values_may_wrap(in->w, &in->rows, source, in->written, first,
                                source_end(in->w, insert, first), wrap);
 }
 
-void sql_insert_columns(struct sql_work *w, const struct rule *table, const struct sql_node *insert)
+void sql_insert_columns(struct sql_work *w, const struct rule *table, const struct sql_node *insert,
+                        size_t width)
 {
     const struct sql_node *source = sql_tree_get(sql_tree_get(insert, "selectStmt"), "SelectStmt");
     struct insert in = {.w = w, .table = table, .list = sql_tree_get(insert, "cols")};
@@ -293,7 +296,7 @@ void sql_insert_columns(struct sql_work *w, const struct rule *table, const stru
 
     if (!source || table->ncolumns == 0)
         return; /* DEFAULT VALUES, or nothing is known */
-    in.width = sql_width(w, source);
+    in.width = in.rows.width = width;
     begin(&in, !ignores_values(insert));
     first = place(&in, insert);
     if (in.ntwins > 0 && !sql_rows_read(w, &in.rows, source))

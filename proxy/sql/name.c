@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "called.h"
+#include "output.h"
 #include "record.h"
 #include "segue/base/mem.h"
 #include "segue/sql/expr.h"
@@ -43,7 +44,7 @@ static void use(struct sql_work *w, struct sql_place *place, const char *column,
 
 /* What the places of one level say to a name. */
 struct answers {
-    struct sql_place *has, *hidden;
+    struct sql_place *has, *hidden; /* hidden: one that stays a table, if there is such */
     size_t nhas;
     bool perhaps;
 };
@@ -63,7 +64,7 @@ static struct answers ask(const struct sql_work *w, struct sql_scope *scope, con
             a.nhas++;
             break;
         case SQL_HAS_HIDDEN:
-            a.hidden = a.hidden ? a.hidden : place;
+            a.hidden = a.hidden && !a.hidden->wrap ? a.hidden : place;
             break;
         case SQL_HAS_PERHAPS:
             a.perhaps = true;
@@ -143,9 +144,11 @@ static void dual_name(struct sql_work *w, struct sql_scope *scope, const struct 
     for (struct sql_scope *at = scope; at; at = at->outer) {
         struct answers a = ask(w, at, column);
 
-        hidden = hidden ? hidden : a.hidden;
+        hidden = a.hidden && (!hidden || hidden->wrap) ? a.hidden : hidden;
         if (a.nhas == 0 && !a.perhaps)
             continue;
+        if (hidden && hidden->wrap)
+            hidden = NULL; /* gone from the sub-select that its table becomes */
         if (hidden && (a.perhaps || a.nhas > 1 || at->natural || at->covered ||
                        sql_scope_joins_by(at, column)))
             sql_work_doubt(w, SQL_DOUBT_NAME);
@@ -161,40 +164,26 @@ static void dual_name(struct sql_work *w, struct sql_scope *scope, const struct 
         use(w, hidden, column, flags); /* the other side's, and meant */
 }
 
-size_t sql_name_of_output(const struct sql_node *ref, const struct sql_node *targets)
-{
-    const struct sql_node *fields = sql_tree_get(ref, "fields");
-    const char *name = sql_node_size(fields) == 1 ? sql_tree_string(sql_node_at(fields, 0)) : NULL;
-
-    for (size_t i = 0; name && i < sql_node_size(targets); i++) {
-        const struct sql_node *target = sql_tree_get(sql_node_at(targets, i), "ResTarget");
-        const char *called = sql_node_text(sql_tree_get(target, "name"));
-
-        if (sql_star_is(sql_tree_get(sql_tree_get(target, "val"), "ColumnRef")))
-            return 0;
-        if (called && !strcmp(called, name))
-            return i + 1;
-    }
-    return 0;
-}
-
 bool sql_name_output(struct sql_work *w, struct sql_scope *scope, const struct sql_node *ref,
                      const struct sql_node *targets)
 {
-    size_t number = sql_name_of_output(ref, targets);
-    size_t token = sql_tokens_at(&w->tokens, sql_tree_location(ref));
+    size_t number = 0, token = sql_tokens_at(&w->tokens, sql_tree_location(ref));
     struct answers a;
-    const char *name;
 
-    if (!number || token == w->tokens.n)
+    if (!sql_output_named(ref, targets, &number))
         return false;
-    name = sql_tree_string(sql_node_at(sql_tree_get(ref, "fields"), 0));
-    a = ask(w, scope, name);
-    if (!a.hidden || a.nhas > 0 || a.perhaps)
-        return false;
-    sql_edits_add_take(&w->edits, w->tokens.items[token].start,
-                       w->tokens.items[token].end - w->tokens.items[token].start,
-                       mem_printf("%zu", number));
+    a = ask(w, scope, sql_tree_string(sql_node_at(sql_tree_get(ref, "fields"), 0)));
+    if (a.nhas > 0 || a.perhaps)
+        return false; /* a column comes first */
+    if (!a.hidden)
+        return true;
+    if (!number || token == w->tokens.n ||
+        sql_tokens_is(&w->tokens, token + 1, PG_QUERY__TOKEN__UESCAPE))
+        sql_work_doubt(w, SQL_DOUBT_NAME);
+    else
+        sql_edits_add_take(&w->edits, w->tokens.items[token].start,
+                           w->tokens.items[token].end - w->tokens.items[token].start,
+                           mem_printf("%zu", number));
     return true;
 }
 
@@ -278,6 +267,32 @@ static void alone(struct sql_work *w, struct sql_scope *scope, const struct sql_
 
 /* ---- t.x, s.t.x ---- */
 
+enum sql_calls sql_name_calls(const struct sql_work *w, const char *name)
+{
+    const struct sql_functions *functions = w->rules->functions;
+
+    if (sql_record_is_taker(name))
+        return SQL_CALLS_TAKER;
+    return sql_functions_has(functions, SQL_FUNCTION_TWICE, name) ||
+                   sql_functions_has(functions, SQL_FUNCTION_ONCE, name)
+               ? SQL_CALLS_PERHAPS
+               : SQL_CALLS_NOT;
+}
+
+/* t.f, where f is no column of the table. */
+static void may_call(struct sql_work *w, struct sql_place *place, const char *name)
+{
+    enum sql_calls calls = is_system(name) ? SQL_CALLS_NOT : sql_name_calls(w, name);
+
+    if (calls == SQL_CALLS_NOT)
+        return;
+    sql_star_note(w, place);
+    if (calls == SQL_CALLS_TAKER)
+        place->wrap = true;
+    else
+        sql_work_doubt(w, SQL_DOUBT_ROW);
+}
+
 static void qualified(struct sql_work *w, struct sql_scope *scope, const struct sql_node *ref,
                       const char *column, unsigned flags)
 {
@@ -299,6 +314,8 @@ static void qualified(struct sql_work *w, struct sql_scope *scope, const struct 
         place->fixed = true;
     if (place->kind == SQL_PLACE_MIGRATING)
         sql_called_qualified(w, place, ref);
+    if (is_hiding(w, place) && sql_place_has(w, place, column) == SQL_HAS_NOT)
+        may_call(w, place, column);
     if (!place->qualified_only)
         use(w, place, column, flags);
 }

@@ -18,16 +18,17 @@ void sql_name_column(struct sql_work *w, struct sql_scope *scope, const struct s
 /* The migrating table with hidden columns whose row a name by itself is for certain. NULL: none. */
 struct sql_place *sql_name_row(struct sql_work *w, struct sql_scope *scope, const char *name);
 
+/* `c.f` and `(c).f` may be f(c), a function of the whole row: is that sure, or may it be? To be
+ * asked of what is no column of a migrating table. */
+enum sql_calls { SQL_CALLS_NOT, SQL_CALLS_TAKER, SQL_CALLS_PERHAPS };
+enum sql_calls sql_name_calls(const struct sql_work *w, const char *name);
+
 /* `(c).x`, an A_Indirection without more steps, where c is for certain such a table and a hidden
  * column is called so, too: True: it is `c.x` now. */
 bool sql_name_field(struct sql_work *w, struct sql_scope *scope, const struct sql_node *steps);
 
-/* A ColumnRef (NULL: none) that is the name of an item of the target list: its number, from 1. 0:
- * it is not, or nobody can count so far (a star). */
-size_t sql_name_of_output(const struct sql_node *ref, const struct sql_node *targets);
-
-/* An item of GROUP BY or DISTINCT ON. True: it is a name alone that means an output column, which a
- * column of the other side would hide; the column's number stands there now. */
+/* An item of GROUP BY (NULL: no ColumnRef). True: it is a name alone that means an output column.
+ * Where a column of the other side would hide that one, the column's number stands there now. */
 bool sql_name_output(struct sql_work *w, struct sql_scope *scope, const struct sql_node *ref,
                      const struct sql_node *targets);
 

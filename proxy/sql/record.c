@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "group.h"
 #include "name.h"
 #include "segue/base/buf.h"
 #include "segue/base/mem.h"
@@ -142,17 +143,8 @@ static char *text_of(struct sql_work *w, const struct sql_place *place,
     return buf_take(&text);
 }
 
-static bool is_unique(const struct sql_scope *scope, const struct sql_place *place)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < scope->n; i++)
-        n += scope->places[i].name && !strcmp(scope->places[i].name, place->name);
-    return n == 1;
-}
-
 void sql_record_put(struct sql_work *w, const struct sql_scope *scope,
-                    const struct sql_place *place, bool all)
+                    const struct sql_place *place, const struct sql_node *select, bool all)
 {
     for (size_t i = 0; i < w->records.n; i++) {
         const struct sql_record *record = &w->records.items[i];
@@ -163,11 +155,53 @@ void sql_record_put(struct sql_work *w, const struct sql_scope *scope,
             continue;
         to = end_of(w, record->ref);
         nullable = is_nullable(scope, place, record);
-        if (record->fields || scope->covered || !is_unique(scope, place) || to == 0 ||
-            (nullable && locks_nullable(scope))) {
+        if (record->fields || scope->covered || !sql_place_is_unique(scope, place) || to == 0 ||
+            (nullable && locks_nullable(scope)) || sql_group_forbids(select, record->ref)) {
             sql_work_doubt(w, SQL_DOUBT_ROW);
             return;
         }
         sql_edits_add_take(&w->edits, from, to - from, text_of(w, place, record, nullable));
     }
+}
+
+/* ---- who takes it ---- */
+
+/* The server's own: another schema's may take rows of the one table alone. */
+static const char *own_name(const struct sql_node *names)
+{
+    size_t n = sql_node_size(names);
+    const char *schema = n > 1 ? sql_tree_string(sql_node_at(names, n - 2)) : "pg_catalog";
+
+    return n > 0 && schema && !strcmp(schema, "pg_catalog")
+               ? sql_tree_string(sql_node_at(names, n - 1))
+               : NULL;
+}
+
+bool sql_record_is_taker(const char *name)
+{
+    static const char *const takers[] = {
+        "row_to_json",       "to_json",
+        "to_jsonb",          "json_agg",
+        "jsonb_agg",         "json_build_object",
+        "json_build_array",  "jsonb_build_object",
+        "jsonb_build_array", "json_object_agg",
+        "jsonb_object_agg",  "count",
+        "array_to_json",     "concat",
+        "concat_ws",         "format",
+    };
+
+    for (size_t i = 0; name && i < ARRAY_LEN(takers); i++)
+        if (!strcmp(takers[i], name))
+            return true;
+    return false;
+}
+
+bool sql_record_is_taken(const struct sql_node *names, unsigned flags)
+{
+    const char *name = own_name(names);
+
+    /* an array of rows is as good as they are */
+    return sql_record_is_taker(name) ||
+           (name && !strcmp(name, "array_agg") && (flags & SQL_NAME_ANONYMOUS) &&
+            !(flags & SQL_NAME_FIELDS));
 }

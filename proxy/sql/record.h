@@ -31,9 +31,17 @@ void sql_record_note(struct sql_work *w, const struct sql_place *place, struct s
 enum sql_record_wait { SQL_RECORD_NONE, SQL_RECORD_PLACED, SQL_RECORD_EITHER };
 enum sql_record_wait sql_record_waits(const struct sql_work *w, const struct sql_place *place);
 
-/* Makes them in place, at the end of the place's level: `all`, or those that must be. */
+/* Makes them in place, at the end of the place's level: `all`, or those that must be. `select`: the
+ * level's SelectStmt; NULL: another statement. */
 void sql_record_put(struct sql_work *w, const struct sql_scope *scope,
-                    const struct sql_place *place, bool all);
+                    const struct sql_place *place, const struct sql_node *select, bool all);
+
+/* Has the server a function of that name (NULL: no) that takes a row of any type, and says only
+ * what is in it? */
+bool sql_record_is_taker(const char *name);
+
+/* The same of a FuncCall's names, in a place with these flags (name.h). */
+bool sql_record_is_taken(const struct sql_node *names, unsigned flags);
 
 /* May a row be made in [from, to)? */
 bool sql_record_touches(const struct sql_work *w, uint32_t from, uint32_t to);

@@ -375,7 +375,7 @@ bool sql_rows_may_wrap(const struct sql_work *w, const struct sql_rows *rows,
                        const struct sql_node *select, size_t begin, size_t end,
                        struct sql_wrap *wrap)
 {
-    wrap->width = sql_width(w, select);
+    wrap->width = rows->width;
     if (wrap->width == SQL_WIDTH_UNKNOWN || sql_tree_get(select, "valuesLists") ||
         !keeps_types(w, rows, select) || end > w->tokens.n || begin == 0 || begin >= end)
         return false;

@@ -13,6 +13,7 @@
 
 struct sql_rows {
     size_t n, ncolumns;             /* of a SELECT: the columns in front of a star */
+    size_t width;                   /* of a SELECT: all of them, or SQL_WIDTH_UNKNOWN */
     const struct sql_node **values; /* n * ncolumns, of the tree */
     struct sql_span *spans;         /* n * ncolumns; without labels */
     uint32_t *ends;                 /* n: where more goes */
@@ -36,8 +37,8 @@ size_t sql_rows_open(const struct sql_tokens *tokens, const struct sql_node *exp
 bool sql_rows_add(const struct sql_work *w, struct sql_rows *rows, const struct sql_node *values,
                   size_t *open);
 
-/* The rows of a source: all of VALUES, or the one that stands for a plain SELECT. `rows` is empty.
- * False: it is of another kind, or the text does not agree. */
+/* The rows of a source: all of VALUES, or the one that stands for a plain SELECT. `rows` is empty
+ * but for the width. False: it is of another kind, or the text does not agree. */
 bool sql_rows_read(const struct sql_work *w, struct sql_rows *rows, const struct sql_node *select);
 
 /* May the rows have the twin's value at their end, too? Where DEFAULT may stand some of them are

@@ -38,25 +38,32 @@ static void copy_columns(struct rule *rule, const struct sql_column_rule *column
     }
 }
 
-static void copy_twins(struct rule *rule, const struct sql_table_rule *table)
+static struct sql_twin_rule *copy_twins(const struct sql_twin_rule *twins, size_t n)
 {
-    rule->ntwins = table->ntwins;
-    rule->twins = mem_calloc(table->ntwins + 1, sizeof(*rule->twins));
-    for (size_t i = 0; i < table->ntwins; i++)
-        rule->twins[i] = (struct rule_twin){mem_strdup(table->twins[i].old_name),
-                                            mem_strdup(table->twins[i].new_name)};
+    struct sql_twin_rule *copy = mem_calloc(n + 1, sizeof(*copy));
+
+    for (size_t i = 0; i < n; i++)
+        copy[i] =
+            (struct sql_twin_rule){mem_strdup(twins[i].old_name), mem_strdup(twins[i].new_name)};
+    return copy;
+}
+
+static void free_twins(struct sql_twin_rule *twins, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        free((char *)twins[i].old_name);
+        free((char *)twins[i].new_name);
+    }
+    free(twins);
 }
 
 static void rule_fini(struct rule *rule)
 {
     for (size_t i = 0; i < rule->ncolumns; i++)
         free(rule->columns[i].name);
-    for (size_t i = 0; i < rule->ntwins; i++) {
-        free(rule->twins[i].old_name);
-        free(rule->twins[i].new_name);
-    }
+    free_twins(rule->twins, rule->ntwins);
+    free_twins(rule->pairs, rule->npairs);
     free(rule->columns);
-    free(rule->twins);
     free(rule->migration);
     free(rule->schema);
     free(rule->name);
@@ -141,13 +148,17 @@ int sql_rules_add(struct sql_rules *rules, const struct sql_table_rule *table)
     rule->new_columns = mem_strlist_copy(table->new_columns);
     rule->relatives = mem_strlist_copy(table->relatives);
     rule->key = table->key ? mem_strlist_copy(table->key) : NULL;
+    rule->by_fields = table->by_fields;
     rule->early = table->early;
     rule->reversed = table->reversed;
     rule->going = table->going;
     rule->other = NULL;
     rule->sideless = false;
     copy_columns(rule, table->columns, table->ncolumns);
-    copy_twins(rule, table);
+    rule->ntwins = table->ntwins;
+    rule->twins = copy_twins(table->twins, table->ntwins);
+    rule->npairs = table->npairs;
+    rule->pairs = copy_twins(table->pairs, table->npairs);
     sql_search_add(&rules->names, rule->name, mask);
     search_add_list(&rules->names, rule->relatives, mask);
     search_add_list(&rules->old_columns, rule->old_columns, mask);
@@ -184,10 +195,8 @@ void sql_rules_add_partition(struct sql_rules *rules, int bit,
                     ? mem_strlist_copy((const char *const *)table->key)
                     : NULL;
     copy_columns(rule, partition->columns, partition->ncolumns);
-    rule->twins = mem_calloc(table->ntwins + 1, sizeof(*rule->twins));
-    for (size_t i = 0; i < table->ntwins; i++)
-        rule->twins[i] = (struct rule_twin){mem_strdup(table->twins[i].old_name),
-                                            mem_strdup(table->twins[i].new_name)};
+    rule->twins = copy_twins(table->twins, table->ntwins);
+    rule->pairs = copy_twins(table->pairs, table->npairs);
     contest_if_second(rules, rule->name);
 }
 

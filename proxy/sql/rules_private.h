@@ -14,10 +14,6 @@ struct rule_column {
     bool generated;
 };
 
-struct rule_twin {
-    char *old_name, *new_name;
-};
-
 /* A table, or a partition of one: then `bit` is the table's. */
 struct rule {
     int bit;
@@ -27,10 +23,10 @@ struct rule {
     char **old_columns, **new_columns, **relatives; /* NULL-terminated */
     struct rule_column *columns;
     size_t ncolumns;
-    char **key; /* NULL-terminated; NULL: not known */
-    struct rule_twin *twins;
-    size_t ntwins;
-    bool early, reversed, going;
+    char **key;                          /* NULL-terminated; NULL: not known */
+    struct sql_twin_rule *twins, *pairs; /* their names are the rule's */
+    size_t ntwins, npairs;
+    bool by_fields, early, reversed, going;
     bool retypes;  /* a column changes its type: names and places are not the catalog's for good */
     bool sideless; /* it only changes its name: both sides see the same columns */
 };

@@ -3,7 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "output.h"
 #include "segue/base/mem.h"
+#include "width.h"
 
 void sql_scope_fini(struct sql_scope *scope)
 {
@@ -14,14 +16,15 @@ void sql_scope_fini(struct sql_scope *scope)
 struct sql_place *sql_scope_add(struct sql_scope *scope, enum sql_place_kind kind, const char *name)
 {
     mem_grow((void **)&scope->places, &scope->cap, scope->n + 1, sizeof(*scope->places));
-    scope->places[scope->n] = (struct sql_place){.kind = kind, .name = name};
+    scope->places[scope->n] =
+        (struct sql_place){.kind = kind, .name = name, .width = SQL_WIDTH_UNKNOWN};
     return &scope->places[scope->n++];
 }
 
 void sql_scope_add_cte(struct sql_scope *scope, const char *name, const struct sql_node *query)
 {
     mem_grow((void **)&scope->ctes, &scope->cap_ctes, scope->nctes + 1, sizeof(*scope->ctes));
-    scope->ctes[scope->nctes++] = (struct sql_cte){name, query};
+    scope->ctes[scope->nctes++] = (struct sql_cte){name, query, SQL_WIDTH_UNKNOWN};
 }
 
 static const struct sql_cte *find_cte(const struct sql_scope *scope, const char *name)
@@ -54,7 +57,7 @@ static const struct rule *find_rule(struct sql_work *w, const char *schema, cons
         return found ? found : find_among(rules->partitions, rules->npartitions, schema, name);
     }
     if (sql_path_meaning(rules, w->session->path, name, &found) == SQL_MEANS_PERHAPS ||
-        (found && (w->session->shadowed & sql_work_bit(found))))
+        (found && ((w->session->shadowed | w->hidden) & sql_work_bit(found))))
         sql_work_doubt(w, SQL_DOUBT_PATH);
     return found;
 }
@@ -81,6 +84,7 @@ struct sql_place *sql_scope_add_range(struct sql_work *w, struct sql_scope *scop
     if (cte) {
         place->kind = cte->query ? SQL_PLACE_QUERY : SQL_PLACE_UNKNOWN;
         place->query = cte->query;
+        place->width = cte->width;
     } else if (rule) {
         place->kind = SQL_PLACE_MIGRATING;
         place->rule = rule;
@@ -125,6 +129,15 @@ struct sql_place *sql_scope_place(struct sql_scope *scope, const char *name)
             return NULL;
     }
     return NULL;
+}
+
+bool sql_place_is_unique(const struct sql_scope *scope, const struct sql_place *place)
+{
+    for (size_t i = 0; i < scope->n; i++)
+        if (&scope->places[i] != place && scope->places[i].name &&
+            !strcmp(scope->places[i].name, place->name))
+            return false;
+    return true;
 }
 
 /* ---- columns ---- */
@@ -241,25 +254,10 @@ static enum sql_has relation_has(const struct sql_work *w, const struct sql_plac
     return no || place->aliases ? SQL_HAS_PERHAPS : SQL_HAS; /* or renamed */
 }
 
-/* The name of an output column without AS, where the grammar makes it plain. NULL: it does not. */
-static const char *plain_name(const struct sql_node *val)
-{
-    const struct sql_node *fields = sql_tree_get(sql_tree_get(val, "ColumnRef"), "fields");
-    const struct sql_node *name = sql_tree_get(sql_tree_get(val, "FuncCall"), "funcname");
-    const struct sql_node *list = fields ? fields : name;
-
-    if (list)
-        return sql_tree_string(sql_node_at(list, sql_node_size(list) - 1));
-    if (sql_tree_get(val, "A_Const") || sql_tree_get(val, "A_Expr") ||
-        sql_tree_get(val, "ParamRef") || sql_tree_get(val, "BoolExpr") ||
-        sql_tree_get(val, "NullTest"))
-        return "?column?";
-    return NULL;
-}
-
 static enum sql_has query_has(const struct sql_place *place, const char *column)
 {
     const struct sql_node *query = place->query, *targets;
+    size_t renamed = sql_node_size(place->aliases); /* that many of the first columns */
     enum sql_has has = SQL_HAS_NOT;
 
     while (sql_tree_get(query, "larg"))
@@ -269,16 +267,19 @@ static enum sql_has query_has(const struct sql_place *place, const char *column)
     targets = sql_tree_get(query, "targetList");
     for (size_t i = 0; i < sql_node_size(targets); i++) {
         const struct sql_node *target = sql_tree_get(sql_node_at(targets, i), "ResTarget");
+        const struct sql_node *val = sql_tree_get(target, "val");
         const char *name = sql_node_text(sql_tree_get(target, "name"));
 
-        if (i < sql_node_size(place->aliases))
-            continue; /* renamed */
-        if (!name)
-            name = plain_name(sql_tree_get(target, "val"));
-        if (!name)
-            has = SQL_HAS_PERHAPS;
-        else if (!strcmp(name, column))
-            return SQL_HAS;
+        if (sql_is_star(val)) {
+            has = SQL_HAS_PERHAPS; /* also of what stands behind it: who counts on? */
+            if (renamed)
+                return has;
+        } else if (i >= renamed) {
+            name = name ? name : sql_output_figured(val);
+            if (name && !strcmp(name, column))
+                return SQL_HAS;
+            has = name ? has : SQL_HAS_PERHAPS;
+        }
     }
     return has;
 }

@@ -22,6 +22,7 @@ struct sql_place {
     const struct sql_node *range;   /* RangeVar; NULL: none */
     const struct sql_node *aliases; /* of columns; NULL: none */
     const struct sql_node *query;   /* QUERY: its SelectStmt */
+    size_t width;                   /* of what is no table: columns, or SQL_WIDTH_UNKNOWN */
     bool written;                   /* what the statement writes to: it stays a table */
     bool qualified_only;            /* `excluded` */
     bool covered;                   /* by the alias of a join: its name means nothing there */
@@ -33,6 +34,7 @@ struct sql_place {
 struct sql_cte {
     const char *name;
     const struct sql_node *query; /* NULL: not a plain SELECT, or recursive */
+    size_t width;                 /* columns, or SQL_WIDTH_UNKNOWN */
 };
 
 struct sql_scope {
@@ -63,6 +65,9 @@ struct sql_place *sql_scope_add_range(struct sql_work *w, struct sql_scope *scop
 /* The nearest place of that name, seen from inside; NULL: none, or it is a join's alias. Valid
  * until a place is added. */
 struct sql_place *sql_scope_place(struct sql_scope *scope, const char *name);
+
+/* Does nothing else of the level have its name? Two may, when their schemas differ. */
+bool sql_place_is_unique(const struct sql_scope *scope, const struct sql_place *place);
 
 /* Has it columns that the session must not see? */
 bool sql_place_hides(const struct sql_work *w, const struct sql_place *place);

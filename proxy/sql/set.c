@@ -128,8 +128,9 @@ static bool others_are_calm(const struct sql_work *w, const struct sql_node *lis
     return true;
 }
 
-/* `o = f()` becomes (o, n) = (SELECT c, c FROM (SELECT f() AS c)). That is evaluated for each row
- * only when something of the row is read in it; what the statement reads it may read. */
+/* `o = f()` becomes (o, n) = (SELECT "~c", "~c" FROM (SELECT f() AS "~c")). That is evaluated for
+ * each row only when something of the row is read in it; what the statement reads it may read, and
+ * there it must not be what "~c" says. */
 static void put_once(struct sql_work *w, const struct sql_node *node, const struct sql_twin *twin,
                      const struct value *value)
 {
@@ -147,52 +148,69 @@ static void put_once(struct sql_work *w, const struct sql_node *node, const stru
     quoted = sql_quote_ident(twin->name);
     sql_edits_add_take(&w->edits, name->start, 0, mem_strdup("("));
     sql_edits_add_take(&w->edits, name->end, 0, mem_printf(", %s)", quoted));
-    sql_edits_add_take(&w->edits, value->span.from, 0, mem_strdup("(SELECT c, c FROM (SELECT "));
+    sql_edits_add_take(&w->edits, value->span.from, 0,
+                       mem_strdup("(SELECT \"~c\", \"~c\" FROM (SELECT "));
     /* OFFSET 0 keeps the planner from evaluating it at each place where it is used, and a function
      * from finding out that the row does not matter */
-    sql_edits_add_take(&w->edits, value->span.to, 0,
-                       mem_printf(" AS c OFFSET 0) AS \"~segue\" WHERE pg_catalog.num_nulls(%.*s) "
-                                  "OPERATOR(pg_catalog.>=) 0)",
-                                  (int)(read.to - read.from), w->text + read.from));
+    sql_edits_add_take(
+        &w->edits, value->span.to, 0,
+        mem_printf(" AS \"~c\" OFFSET 0) AS \"~segue\" WHERE pg_catalog.num_nulls(%.*s) "
+                   "OPERATOR(pg_catalog.>=) 0)",
+                   (int)(read.to - read.from), w->text + read.from));
     free(quoted);
 }
 
+/* ---- DEFAULT ---- */
+
 /* Only one half has a default: the old one until the cut-over, then the new one. To the other it
  * would be NULL, and the guard would believe that. Set is the half that has it; the guard does the
- * rest. */
-static bool is_missing_default(const struct rule *table, const struct sql_twin *twin,
-                               const struct value *value)
-{
-    return sql_tree_get(value->expr, "SetToDefault") && twin->is_old != table->reversed;
-}
-
-static void rename_target(struct sql_work *w, const struct value *value, const char *name)
+ * rest. What PREPARE keeps, too: when the default has moved it is prepared again. */
+static bool put_default(struct sql_work *w, const struct rule *table, const struct sql_twin *twin,
+                        const struct value *value)
 {
     const struct sql_token *token = &w->tokens.items[value->name];
 
-    sql_edits_add_take(&w->edits, token->start, token->end - token->start, sql_quote_ident(name));
+    if (!sql_tree_get(value->expr, "SetToDefault") || twin->is_old == table->reversed)
+        return false;
+    sql_edits_add_take(&w->edits, token->start, token->end - token->start,
+                       sql_quote_ident(twin->name));
+    return true;
 }
+
+/* Of pairs that are no twins nothing else is written. */
+static void put_defaults(struct sql_work *w, const struct rule *table, const struct sql_node *list,
+                         const struct sql_written *written, struct sql_twin *pairs)
+{
+    size_t n = sql_twins_missing(table->pairs, table->npairs, written, sql_node_size(list), pairs);
+
+    for (size_t i = 0; i < n; i++) {
+        struct value value = {0};
+
+        if (find_value(w, sql_tree_get(sql_node_at(list, pairs[i].of), "ResTarget"), &value))
+            put_default(w, table, &pairs[i], &value);
+    }
+}
+
+/* ---- the list ---- */
 
 void sql_set_twins(struct sql_work *w, const struct rule *table, const struct sql_node *node)
 {
     const struct sql_node *list = sql_tree_get(node, "targetList");
-    size_t n = w->kept ? 0 : sql_node_size(list);
+    size_t n = sql_node_size(list);
     struct sql_written *written = mem_calloc(n + 1, sizeof(*written));
-    struct sql_twin *twins = mem_calloc(table->ntwins + 1, sizeof(*twins));
+    struct sql_twin *twins = mem_calloc(table->ntwins + table->npairs + 1, sizeof(*twins));
     size_t ntwins;
 
-    if (n)
-        sql_written_of(list, written);
-    ntwins = sql_twins_missing(table, written, n, twins);
+    sql_written_of(list, written);
+    put_defaults(w, table, list, written, twins);
+    ntwins = sql_twins_missing(table->twins, table->ntwins, written, n, twins);
     for (size_t i = 0; i < ntwins; i++) {
         const struct sql_node *target = sql_tree_get(sql_node_at(list, twins[i].of), "ResTarget");
         struct value value = {0};
 
-        if (!find_value(w, target, &value))
+        if (!find_value(w, target, &value) || put_default(w, table, &twins[i], &value) || w->kept)
             continue;
-        if (is_missing_default(table, &twins[i], &value))
-            rename_target(w, &value, twins[i].name);
-        else if (sql_span_may_copy(w, value.span, value.expr))
+        if (sql_span_may_copy(w, value.span, value.expr))
             put(w, &value, twins[i].name);
         else if (!sql_tree_get(sql_tree_get(target, "val"), "MultiAssignRef"))
             put_once(w, node, &twins[i], &value);

@@ -138,14 +138,18 @@ static bool is_starred(const struct sql_work *w, const struct sql_place *place)
     return place->kind == SQL_PLACE_MIGRATING && !place->wrap && sql_place_hides(w, place);
 }
 
-/* Two places may have one name when their schemas differ. */
-static bool is_unique(const struct sql_scope *scope, const struct sql_place *place)
+/* One relation twice under one name: the server refuses that before it looks at any star. */
+static bool is_refused(const struct sql_scope *scope)
 {
-    for (size_t i = 0; i < scope->n; i++)
-        if (&scope->places[i] != place && scope->places[i].name &&
-            !strcmp(scope->places[i].name, place->name))
-            return false;
-    return true;
+    for (size_t i = 0; i < scope->n; i++) {
+        const struct sql_place *a = &scope->places[i], *b = a + 1;
+
+        for (; a->rule && !a->covered && b < scope->places + scope->n; b++)
+            if (b->rule == a->rule && !b->covered && !b->qualified_only &&
+                !strcmp(a->name, b->name))
+                return true;
+    }
+    return false;
 }
 
 static void bare_star(struct sql_work *w, struct sql_scope *scope, const struct sql_node *star)
@@ -162,14 +166,16 @@ static void bare_star(struct sql_work *w, struct sql_scope *scope, const struct 
             sql_star_note(w, place);
         starred = starred || is_starred(w, place);
     }
-    if (!starred)
+    if (!starred || is_refused(scope))
         return;
+    if (scope->merged) /* beside what is written: nothing else calls the columns of USING */
+        sql_work_doubt(w, SQL_DOUBT_STAR);
     for (size_t i = 0; i < scope->n; i++) {
         struct sql_place *place = &scope->places[i];
 
         if (place->qualified_only)
             continue;
-        if (!place->name || !is_unique(scope, place)) {
+        if (!place->name || place->covered || !sql_place_is_unique(scope, place)) {
             sql_work_doubt(w, SQL_DOUBT_STAR);
             break;
         }
@@ -192,8 +198,8 @@ struct sql_place *sql_star_returned(struct sql_scope *scope, const char *name)
     return scope->n > 0 && scope->places[0].written ? &scope->places[0] : NULL;
 }
 
-static struct sql_place *star_place(struct sql_scope *scope, const struct sql_node *star,
-                                    const char **qualifier)
+struct sql_place *sql_star_place(struct sql_scope *scope, const struct sql_node *star,
+                                 const char **qualifier)
 {
     const struct sql_node *fields = sql_tree_get(star, "fields");
     size_t n = sql_node_size(fields);
@@ -209,7 +215,7 @@ static struct sql_place *star_place(struct sql_scope *scope, const struct sql_no
 static void named_star(struct sql_work *w, struct sql_scope *scope, const struct sql_node *star)
 {
     const char *qualifier;
-    struct sql_place *place = star_place(scope, star, &qualifier);
+    struct sql_place *place = sql_star_place(scope, star, &qualifier);
     struct buf text = {0};
 
     if (!place || place->kind != SQL_PLACE_MIGRATING)
@@ -221,7 +227,7 @@ static void named_star(struct sql_work *w, struct sql_scope *scope, const struct
     sql_star_note(w, place);
     if (sql_node_size(sql_tree_get(star, "fields")) > 2) {
         place->fixed = true;
-        if (!is_unique(scope, place))
+        if (!sql_place_is_unique(scope, place))
             sql_work_doubt(w, SQL_DOUBT_STAR);
     }
     if (place->wrap)
@@ -397,7 +403,7 @@ void sql_star_wrap(struct sql_work *w, struct sql_scope *scope, const struct sql
         else if (place->wrap || (rows == SQL_RECORD_EITHER && may && !place->aliases))
             wrap(w, place);
         if (rows)
-            sql_record_put(w, scope, place, !may || place->aliases);
+            sql_record_put(w, scope, place, select, !may || place->aliases);
     }
 }
 
@@ -413,8 +419,7 @@ void sql_star_copy(struct sql_work *w, const struct sql_node *copy)
     struct buf text = {0};
 
     sql_called_put(w, place, false);
-    if (place->other && sql_tree_get(copy, "whereClause"))
-        sql_work_doubt(w, SQL_DOUBT_CLAUSE);
+    sql_called_where(w, place, sql_tree_get(copy, "whereClause"));
     if (place->kind != SQL_PLACE_MIGRATING || !sql_place_hides(w, place) ||
         sql_tree_get(copy, "attlist"))
         goto out;

@@ -15,6 +15,10 @@
 /* Is the ColumnRef (NULL: no) `*` or `c.*`? */
 bool sql_star_is(const struct sql_node *ref);
 
+/* Whose columns `c.*` means, and its name there. NULL: nobody knows. */
+struct sql_place *sql_star_place(struct sql_scope *scope, const struct sql_node *star,
+                                 const char **qualifier);
+
 /* One item of a target list or RETURNING whose value is the ColumnRef `star`. */
 void sql_star_target(struct sql_work *w, struct sql_scope *scope, const struct sql_node *target,
                      const struct sql_node *star);

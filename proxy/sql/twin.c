@@ -25,13 +25,13 @@ static size_t find(const struct sql_written *written, size_t from, size_t n, con
     return from;
 }
 
-size_t sql_twins_missing(const struct rule *table, const struct sql_written *written, size_t n,
-                         struct sql_twin *twins)
+size_t sql_twins_missing(const struct sql_twin_rule *rules, size_t nrules,
+                         const struct sql_written *written, size_t n, struct sql_twin *twins)
 {
     size_t count = 0;
 
-    for (size_t i = 0; i < table->ntwins; i++) {
-        const struct rule_twin *twin = &table->twins[i];
+    for (size_t i = 0; i < nrules; i++) {
+        const struct sql_twin_rule *twin = &rules[i];
         size_t o = find(written, 0, n, twin->old_name), m = find(written, 0, n, twin->new_name);
         size_t of = o < n ? o : m;
 

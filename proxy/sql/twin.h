@@ -34,9 +34,10 @@ struct sql_twin {
 /* `list` holds ResTargets. */
 void sql_written_of(const struct sql_node *list, struct sql_written *written);
 
-/* Twins of which exactly one half is written, once and whole. There is room for table->ntwins. */
-size_t sql_twins_missing(const struct rule *table, const struct sql_written *written, size_t n,
-                         struct sql_twin *twins);
+/* Those of the rules of which exactly one half is written, once and whole. There is room for all.
+ */
+size_t sql_twins_missing(const struct sql_twin_rule *rules, size_t nrules,
+                         const struct sql_written *written, size_t n, struct sql_twin *twins);
 
 /* May the expression, which has these bytes, be written a second time? Not where it was edited. */
 bool sql_span_may_copy(const struct sql_work *w, struct sql_span span, const struct sql_node *expr);

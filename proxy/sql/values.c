@@ -5,8 +5,9 @@
  * What an INSERT of VALUES does with a literal depends on the column's type; in a sub-select the
  * literals of a column would agree on one among themselves: text. So the first row says the type,
  * as COALESCE((NULL::"s"."t")."column", literal): that of the server's catalog when it runs, and of
- * no earlier moment. A number has its own type, which is converted in either case; that it cannot
- * be is said of the name by which it is selected, and meant of the first literal.
+ * no earlier moment, but for the fields of an interval (by_fields: there it is not done). A number
+ * has its own type, which is converted in either case; that it cannot be is said of the name by
+ * which it is selected, and meant of the first literal.
  */
 #include <stdlib.h>
 

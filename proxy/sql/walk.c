@@ -8,9 +8,12 @@
 #include "called.h"
 #include "from.h"
 #include "name.h"
+#include "output.h"
+#include "record.h"
 #include "scope.h"
 #include "star.h"
 #include "walk.h"
+#include "width.h"
 
 static const struct sql_node *get(const struct sql_node *node, const char *key)
 {
@@ -44,25 +47,17 @@ static void walk_values(struct sql_work *w, struct sql_scope *scope, const struc
         sql_walk_node(w, scope, get(get(item, "ResTarget"), "val"), 0);
 }
 
-/* GROUP BY and DISTINCT ON: a name alone may be an output column's. */
-static void walk_outputs(struct sql_work *w, struct sql_scope *scope, const struct sql_node *list,
-                         const struct sql_node *targets)
+/* ROW() and the rows of VALUES: a star among them is as many values as it has columns. */
+static void walk_row(struct sql_work *w, struct sql_scope *scope, const struct sql_node *values,
+                     unsigned flags)
 {
-    SQL_NODE_EACH_ITEM(item, list) {
-        if (!sql_name_output(w, scope, get(item, "ColumnRef"), targets))
-            sql_walk_node(w, scope, item, 0);
-    }
-}
+    SQL_NODE_EACH_ITEM(item, values) {
+        const struct sql_node *ref = get(item, "ColumnRef");
 
-/* ORDER BY: a name alone is an output column's first. */
-static void walk_sorts(struct sql_work *w, struct sql_scope *scope, const struct sql_node *list,
-                       const struct sql_node *targets)
-{
-    SQL_NODE_EACH_ITEM(item, list) {
-        const struct sql_node *node = get(get(item, "SortBy"), "node");
-
-        if (!sql_name_of_output(get(node, "ColumnRef"), targets))
-            sql_walk_node(w, scope, node, SQL_NAME_ANONYMOUS);
+        if (sql_star_is(ref))
+            sql_star_in_row(w, scope, ref);
+        else if (!sql_star_fields(w, scope, get(item, "A_Indirection")))
+            sql_walk_node(w, scope, item, flags & SQL_NAME_WRITTEN);
     }
 }
 
@@ -71,6 +66,8 @@ static void walk_sorts(struct sql_work *w, struct sql_scope *scope, const struct
 static void on_with(struct sql_work *w, struct sql_scope *scope, const struct sql_node *with)
 {
     bool recursive = sql_node_is_true(get(with, "recursive"));
+    size_t i = 0;
+
     if (recursive)
         SQL_NODE_EACH_ITEM(item, get(with, "ctes"))
             sql_scope_add_cte(scope, sql_node_text(get(get(item, "CommonTableExpr"), "ctename")),
@@ -78,10 +75,12 @@ static void on_with(struct sql_work *w, struct sql_scope *scope, const struct sq
     SQL_NODE_EACH_ITEM(item, get(with, "ctes")) {
         const struct sql_node *cte = get(item, "CommonTableExpr"), *query = get(cte, "ctequery");
 
+        w->width = SQL_WIDTH_UNKNOWN;
         sql_walk_node(w, scope, query, 0);
         if (!recursive)
             sql_scope_add_cte(scope, sql_node_text(get(cte, "ctename")),
                               get(cte, "aliascolnames") ? NULL : get(query, "SelectStmt"));
+        scope->ctes[i++].width = sql_width_of_cte(cte, w->width);
     }
 }
 
@@ -91,23 +90,38 @@ static void on_set_operation(struct sql_work *w, struct sql_scope *with,
                              const struct sql_node *node)
 {
     struct sql_scope none = {.outer = with};
+    size_t width;
 
     sql_walk_select(w, with, get(node, "larg"));
+    width = w->width;
     sql_walk_select(w, with, get(node, "rarg"));
     sql_walk_node(w, &none, get(node, "limitCount"), 0);
     sql_walk_node(w, &none, get(node, "limitOffset"), 0);
     sql_scope_fini(&none); /* ORDER BY names output columns only */
+    w->width = width;      /* both sides have as many */
+}
+
+/* Of one that is no set operation. */
+static size_t width_of(struct sql_work *w, struct sql_scope *scope, const struct sql_node *select)
+{
+    const struct sql_node *row = sql_node_at(get(select, "valuesLists"), 0);
+
+    return row ? sql_width_of_row(get(get(row, "List"), "items"))
+               : sql_width_of_targets(w, scope, get(select, "targetList"));
 }
 
 void sql_walk_select(struct sql_work *w, struct sql_scope *outer, const struct sql_node *node)
 {
-    static const char *const clauses[] = {"valuesLists",  "whereClause", "havingClause",
-                                          "windowClause", "limitCount",  "limitOffset"};
+    static const char *const clauses[] = {"whereClause", "havingClause", "windowClause",
+                                          "limitCount", "limitOffset"};
     struct sql_scope with = {.outer = outer}, scope = {.outer = &with};
+    bool stored = w->stored;
     size_t at = 0;
 
+    w->width = SQL_WIDTH_UNKNOWN;
     if (!node)
         return;
+    w->stored = stored || get(node, "intoClause");
     on_with(w, &with, get(node, "withClause"));
     if (get(node, "larg")) {
         on_set_operation(w, &with, node);
@@ -117,13 +131,17 @@ void sql_walk_select(struct sql_work *w, struct sql_scope *outer, const struct s
         sql_star_joins(w, &scope, get(node, "targetList"));
         walk_targets(w, &scope, outer, get(node, "targetList"), 0);
         sql_from_conditions(w, &scope, get(node, "fromClause"), &at);
+        SQL_NODE_EACH_ITEM(row, get(node, "valuesLists"))
+            walk_row(w, &scope, get(get(row, "List"), "items"), 0);
         for (size_t i = 0; i < ARRAY_LEN(clauses); i++)
             sql_walk_node(w, &scope, get(node, clauses[i]), 0);
-        walk_sorts(w, &scope, get(node, "sortClause"), get(node, "targetList"));
-        walk_outputs(w, &scope, get(node, "groupClause"), get(node, "targetList"));
-        walk_outputs(w, &scope, get(node, "distinctClause"), get(node, "targetList"));
+        sql_output_sorts(w, &scope, get(node, "sortClause"), get(node, "targetList"));
+        sql_output_sorts(w, &scope, get(node, "distinctClause"), get(node, "targetList"));
+        sql_output_groups(w, &scope, get(node, "groupClause"), get(node, "targetList"));
         sql_star_wrap(w, &scope, node);
+        w->width = width_of(w, &scope, node);
     }
+    w->stored = stored;
     sql_scope_fini(&scope);
     sql_scope_fini(&with);
 }
@@ -163,17 +181,20 @@ static void on_insert(struct sql_work *w, struct sql_scope *outer, const struct 
     struct sql_scope with = {.outer = outer}, scope = {.outer = &with};
     const struct rule *table;
     bool stored = w->stored;
+    size_t width;
 
     on_with(w, &with, get(node, "withClause"));
     w->stored = true;
     sql_walk_select(w, &with, get(get(node, "selectStmt"), "SelectStmt"));
+    width = w->width;
     w->stored = stored;
     table = add_written(w, &scope, node);
     walk_targets(w, &scope, outer, get(node, "returningList"), SQL_NAME_WRITTEN);
     if (table)
-        sql_insert_columns(w, table, node);
+        sql_insert_columns(w, table, node, width);
     on_conflict(w, &scope, table, node);
     sql_star_wrap(w, &scope, NULL);
+    w->width = sql_width_of_targets(w, &scope, get(node, "returningList"));
     sql_scope_fini(&scope);
     sql_scope_fini(&with);
 }
@@ -199,6 +220,7 @@ static void on_change(struct sql_work *w, struct sql_scope *outer, const struct 
     if (update && table)
         sql_set_twins(w, table, node);
     sql_star_wrap(w, &scope, NULL);
+    w->width = sql_width_of_targets(w, &scope, get(node, "returningList"));
     sql_scope_fini(&scope);
     sql_scope_fini(&with);
 }
@@ -225,7 +247,7 @@ static void on_when(struct sql_work *w, const struct sql_scope *scope, const str
     seen.n -= unseen;
     sql_walk_node(w, &seen, get(when, "condition"), 0);
     walk_values(w, &seen, get(when, "targetList"));
-    sql_walk_node(w, &seen, get(when, "values"), 0);
+    walk_row(w, &seen, get(when, "values"), 0);
     if (!table || !command)
         return;
     if (!strcmp(command, "CMD_UPDATE"))
@@ -285,35 +307,11 @@ static void on_delete_node(struct sql_work *w, struct sql_scope *scope, const st
     on_delete(w, scope, node);
 }
 
-/* Functions that take a row of any type and say only what is in it. */
-static bool takes_rows(const struct sql_node *call, unsigned flags)
-{
-    static const char *const names[] = {
-        "row_to_json",       "to_json",
-        "to_jsonb",          "json_agg",
-        "jsonb_agg",         "json_build_object",
-        "json_build_array",  "jsonb_build_object",
-        "jsonb_build_array", "json_object_agg",
-        "jsonb_object_agg",  "count",
-        "array_to_json",     "concat",
-        "concat_ws",         "format",
-    };
-    const struct sql_node *parts = get(call, "funcname");
-    size_t n = sql_node_size(parts);
-    const char *name = n ? sql_tree_string(sql_node_at(parts, n - 1)) : NULL;
-
-    for (size_t i = 0; name && i < ARRAY_LEN(names); i++)
-        if (!strcmp(names[i], name))
-            return true;
-    /* an array of rows is as good as they are */
-    return name && !strcmp(name, "array_agg") && (flags & SQL_NAME_ANONYMOUS) &&
-           !(flags & SQL_NAME_FIELDS);
-}
-
 static void on_call(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node,
                     unsigned flags)
 {
-    unsigned args = (flags & SQL_NAME_WRITTEN) | (takes_rows(node, flags) ? SQL_NAME_ANONYMOUS : 0);
+    bool rows = sql_record_is_taken(get(node, "funcname"), flags);
+    unsigned args = (flags & SQL_NAME_WRITTEN) | (rows ? SQL_NAME_ANONYMOUS : 0);
 
     SQL_NODE_EACH_ITEM(item, get(node, "args"))
         sql_walk_node(w, scope, item, args);
@@ -364,14 +362,7 @@ static void on_operator(struct sql_work *w, struct sql_scope *scope, const struc
 static void on_row(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node,
                    unsigned flags)
 {
-    SQL_NODE_EACH_ITEM(item, get(node, "args")) {
-        const struct sql_node *ref = get(item, "ColumnRef");
-
-        if (sql_star_is(ref))
-            sql_star_in_row(w, scope, ref);
-        else if (!sql_star_fields(w, scope, get(item, "A_Indirection")))
-            sql_walk_node(w, scope, item, flags & SQL_NAME_WRITTEN);
-    }
+    walk_row(w, scope, get(node, "args"), flags);
 }
 
 /* (c).x reads one column of the row, whatever else is in it; (c).* is a star. */
@@ -390,6 +381,10 @@ static void on_indirection(struct sql_work *w, struct sql_scope *scope, const st
         sql_place_has(w, place, column) == SQL_HAS &&
         (!sql_is_dual_name(w, name) || sql_name_field(w, scope, node)))
         return;
+    if (column && place && place->kind == SQL_PLACE_MIGRATING && sql_place_hides(w, place) &&
+        sql_place_has(w, place, column) == SQL_HAS_NOT &&
+        sql_name_calls(w, column) == SQL_CALLS_PERHAPS)
+        sql_work_doubt(w, SQL_DOUBT_ROW);
     sql_walk_node(w, scope, get(node, "arg"),
                   (flags & SQL_NAME_WRITTEN) | SQL_NAME_ANONYMOUS | SQL_NAME_FIELDS);
 }
@@ -552,7 +547,9 @@ static void statement(struct sql_work *w, const struct sql_node *stmt)
 
 void sql_walk(struct sql_work *w, const struct sql_node *tree)
 {
-    SQL_NODE_EACH_ITEM(item, get(tree, "stmts"))
+    SQL_NODE_EACH_ITEM(item, get(tree, "stmts")) {
         statement(w, get(item, "stmt"));
+        w->hidden |= sql_temporaries(w->rules, get(item, "stmt"));
+    }
     sql_called_doubts(w, tree);
 }

@@ -8,7 +8,7 @@
 void sql_walk_node(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node,
                    unsigned flags);
 
-/* A SelectStmt (NULL: nothing), seen from inside `outer`. */
+/* A SelectStmt (NULL: nothing), seen from inside `outer`. w->width is that of it. */
 void sql_walk_select(struct sql_work *w, struct sql_scope *outer, const struct sql_node *node);
 
 #endif

@@ -1,18 +1,11 @@
 #include "width.h"
 
-#include <stdlib.h>
-#include <string.h>
-
-#include "segue/base/mem.h"
+#include "name.h"
+#include "star.h"
 
 static size_t sum(size_t a, size_t b)
 {
     return a == SQL_WIDTH_UNKNOWN || b == SQL_WIDTH_UNKNOWN ? SQL_WIDTH_UNKNOWN : a + b;
-}
-
-static const struct sql_node *value_of(const struct sql_node *targets, size_t i)
-{
-    return sql_tree_get(sql_tree_get(sql_node_at(targets, i), "ResTarget"), "val");
 }
 
 bool sql_is_star(const struct sql_node *expr)
@@ -32,102 +25,110 @@ size_t sql_width_of_row(const struct sql_node *values)
     return sql_node_size(values);
 }
 
-/* ---- stars ---- */
+/* ---- what stars mean ---- */
 
-/* What has been written instead of the bytes at `at`; NULL: nothing. */
-static const char *edit_at(const struct sql_work *w, uint32_t at)
+static size_t width_of_place(const struct sql_work *w, const struct sql_place *place)
 {
-    for (size_t i = 0; i < w->edits.n; i++)
-        if (w->edits.items[i].at == at && w->edits.items[i].removed > 0)
-            return w->edits.items[i].text;
-    return NULL;
-}
+    size_t width = 0;
 
-/* Columns of a query that consists of what has been written instead of something. */
-static size_t width_of_edit(const char *front, const char *edit, const char *back)
-{
-    char *query = mem_printf("%s%s%s", front, edit, back);
-    struct sql_nodes *tree = sql_tree_parse(query, NULL, NULL);
-    const struct sql_node *targets =
-        sql_tree_get(sql_tree_single(sql_nodes_root(tree), "SelectStmt"), "targetList");
-    size_t width = sql_node_size(targets);
-
-    for (size_t i = 0; i < sql_node_size(targets); i++)
-        if (sql_is_star(value_of(targets, i)))
-            width = SQL_WIDTH_UNKNOWN;
-    sql_nodes_free(tree);
-    free(query);
+    if (place->kind != SQL_PLACE_MIGRATING)
+        return place->width;
+    for (size_t i = 0; i < place->rule->ncolumns; i++)
+        width += !sql_work_hides(w, place->rule, &place->rule->columns[i]);
     return width > 0 ? width : SQL_WIDTH_UNKNOWN;
 }
 
-/* TABLE t, which becomes SELECT a, b FROM t. */
-static size_t width_of_table(const struct sql_work *w, const struct sql_node *from)
+/* Columns that USING makes one of two, in a FROM or an item of it. */
+static size_t merged(const struct sql_node *node)
 {
-    const struct sql_node *range = sql_tree_get(sql_node_at(from, 0), "RangeVar");
-    size_t i = sql_tokens_at(&w->tokens, sql_tree_location(range));
-    const char *edit = NULL;
+    const struct sql_node *join = sql_tree_get(node, "JoinExpr");
+    size_t n = 0;
 
-    if (i > 0 && i < w->tokens.n && w->tokens.items[i - 1].kind == PG_QUERY__TOKEN__TABLE)
-        edit = edit_at(w, w->tokens.items[i - 1].start);
-    return edit ? width_of_edit("", edit, " t") : SQL_WIDTH_UNKNOWN;
+    SQL_NODE_EACH_ITEM(item, node)
+        n += merged(item);
+    if (!join)
+        return n;
+    return sql_node_size(sql_tree_get(join, "usingClause")) + merged(sql_tree_get(join, "larg")) +
+           merged(sql_tree_get(join, "rarg"));
 }
 
-static size_t width_of_from(const struct sql_work *w, const struct sql_node *item)
+static size_t width_of_all(const struct sql_work *w, const struct sql_scope *scope)
 {
-    const struct sql_node *join = sql_tree_get(item, "JoinExpr");
-    const struct sql_node *query = sql_tree_get(sql_tree_get(item, "RangeSubselect"), "subquery");
+    size_t twice = merged(scope->from), width = 0;
 
-    if (query)
-        return sql_width(w, sql_tree_get(query, "SelectStmt"));
-    if (!join || sql_tree_get(join, "isNatural") || sql_tree_get(join, "usingClause"))
+    for (size_t i = 0; i < scope->n; i++)
+        if (!scope->places[i].qualified_only)
+            width = sum(width, width_of_place(w, &scope->places[i]));
+    if (width == SQL_WIDTH_UNKNOWN || scope->natural || width < twice)
         return SQL_WIDTH_UNKNOWN;
-    return sum(width_of_from(w, sql_tree_get(join, "larg")),
-               width_of_from(w, sql_tree_get(join, "rarg")));
+    return width - twice;
 }
 
-/* A star that is left as it is may be over sub-selects only. */
-static size_t width_of_star(const struct sql_work *w, const struct sql_node *select,
-                            const struct sql_node *ref)
+/* c.*, s.c.* */
+static size_t width_of_named(const struct sql_work *w, struct sql_scope *scope,
+                             const struct sql_node *star)
 {
-    const struct sql_node *from = sql_tree_get(select, "fromClause");
-    int location = sql_tree_location(ref);
-    const char *edit = location > 0 ? edit_at(w, (uint32_t)location) : NULL;
+    const char *qualifier;
+    const struct sql_place *place = sql_star_place(scope, star, &qualifier);
+
+    return place && sql_place_is_unique(scope, place) ? width_of_place(w, place)
+                                                      : SQL_WIDTH_UNKNOWN;
+}
+
+/* (c).* */
+static size_t width_of_fields(struct sql_work *w, struct sql_scope *scope,
+                              const struct sql_node *steps)
+{
+    const struct sql_node *fields =
+        sql_tree_get(sql_tree_get(sql_tree_get(steps, "arg"), "ColumnRef"), "fields");
+    const char *row = sql_tree_string(sql_node_at(fields, 0));
+    const struct sql_place *place =
+        row && sql_node_size(fields) == 1 ? sql_name_row(w, scope, row) : NULL;
+
+    return place && sql_star_is_of(steps) ? width_of_place(w, place) : SQL_WIDTH_UNKNOWN;
+}
+
+static size_t width_of_value(struct sql_work *w, struct sql_scope *scope,
+                             const struct sql_node *value)
+{
+    const struct sql_node *ref = sql_tree_get(value, "ColumnRef");
+
+    if (!sql_is_star(value))
+        return 1;
+    if (!ref)
+        return width_of_fields(w, scope, sql_tree_get(value, "A_Indirection"));
+    return sql_node_size(sql_tree_get(ref, "fields")) == 1 ? width_of_all(w, scope)
+                                                           : width_of_named(w, scope, ref);
+}
+
+size_t sql_width_of_targets(struct sql_work *w, struct sql_scope *scope,
+                            const struct sql_node *targets)
+{
     size_t width = 0;
 
-    if (edit)
-        return width_of_edit("SELECT ", edit, "");
-    if (sql_node_size(sql_tree_get(ref, "fields")) != 1)
-        return SQL_WIDTH_UNKNOWN;
-    if (location < 0)
-        return width_of_table(w, from);
-    for (size_t i = 0; i < sql_node_size(from); i++)
-        width = sum(width, width_of_from(w, sql_node_at(from, i)));
-    return width;
-}
+    SQL_NODE_EACH_ITEM(item, targets) {
+        const struct sql_node *target = sql_tree_get(item, "ResTarget");
 
-static size_t width_of_targets(const struct sql_work *w, const struct sql_node *select)
-{
-    const struct sql_node *targets = sql_tree_get(select, "targetList");
-    size_t width = 0;
-
-    for (size_t i = 0; i < sql_node_size(targets); i++) {
-        const struct sql_node *value = value_of(targets, i);
-
-        width = sum(width, sql_is_star(value)
-                               ? width_of_star(w, select, sql_tree_get(value, "ColumnRef"))
-                               : 1);
+        width = sum(width, width_of_value(w, scope, sql_tree_get(target, "val")));
     }
     return width;
 }
 
-size_t sql_width(const struct sql_work *w, const struct sql_node *select)
-{
-    const struct sql_node *lists;
+/* ---- what is no query ---- */
 
-    while (sql_tree_get(select, "larg")) /* all sides of a set operation have the same number */
-        select = sql_tree_get(select, "larg");
-    lists = sql_tree_get(select, "valuesLists");
-    if (lists)
-        return sql_width_of_row(sql_tree_get(sql_tree_get(sql_node_at(lists, 0), "List"), "items"));
-    return width_of_targets(w, select);
+size_t sql_width_of_function(const struct sql_node *function)
+{
+    size_t n = sql_node_size(sql_tree_get(function, "coldeflist"));
+
+    if (!n)
+        n = sql_node_size(sql_tree_get(function, "columns"));
+    return n ? n + sql_node_is_true(sql_tree_get(function, "ordinality")) : SQL_WIDTH_UNKNOWN;
+}
+
+size_t sql_width_of_cte(const struct sql_node *cte, size_t width)
+{
+    size_t more = (sql_tree_get(cte, "search_clause") ? 1 : 0) +
+                  (sql_tree_get(cte, "cycle_clause") ? 2 : 0); /* the mark, and the path */
+
+    return sum(width, more);
 }

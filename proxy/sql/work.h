@@ -15,6 +15,8 @@
 #include "tokens.h"
 #include "tree.h"
 
+#define SQL_WIDTH_UNKNOWN SIZE_MAX
+
 struct sql_record;
 
 /* Whole rows that were found (record.h). */
@@ -35,6 +37,10 @@ struct sql_work {
     bool kept;
     /* What is selected goes into columns of the client's types, not to the client. */
     bool stored;
+    /* Tables that statements in front of this one, in the same text, may have hidden. */
+    uint64_t hidden;
+    /* Columns of the query, or of the RETURNING, that was walked last (width.h). */
+    size_t width;
     struct sql_rewrite *out;
 };
 
@@ -82,9 +88,10 @@ uint64_t sql_temporaries(const struct sql_rules *rules, const struct sql_node *t
 /* ---- insert.c, set.c: lists and twins. `table` is what the statement writes to. ---- */
 
 /* The column list of an INSERT: one for those without (new columns must not shift what the client
- * counts), and twins, with their values: rows of VALUES, or what is selected. */
-void sql_insert_columns(struct sql_work *w, const struct rule *table,
-                        const struct sql_node *insert);
+ * counts), and twins, with their values: rows of VALUES, or what is selected. `width`: its columns.
+ */
+void sql_insert_columns(struct sql_work *w, const struct rule *table, const struct sql_node *insert,
+                        size_t width);
 
 /* The list of an UPDATE ("targetList" of `node`), ON CONFLICT DO UPDATE or WHEN MATCHED. */
 void sql_set_twins(struct sql_work *w, const struct rule *table, const struct sql_node *node);

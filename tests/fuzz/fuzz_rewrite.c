@@ -67,6 +67,12 @@ static struct sql_rules *rules_new(bool early, bool contested)
     rule.name = "Tags é";
     rule.reversed = true;
     sql_rules_add(out, &rule);
+    rule.name = "Sold";
+    rule.other_name = "orders";
+    rule.pairs = twins;
+    rule.npairs = 1;
+    rule.ntwins = 0;
+    sql_rules_add(out, &rule);
     sql_rules_add_namesake(out, &(struct sql_namesake){"public", "notes", names});
     if (contested)
         sql_rules_add_namesake(out, &(struct sql_namesake){"tenant", "checks", names});
@@ -229,5 +235,13 @@ const struct fuzz_seed fuzz_seeds[] = {
               "'2000000000'"),
     FUZZ_SEED("\1MERGE INTO checks c USING notes n ON n.id = c.id WHEN MATCHED THEN UPDATE SET "
               "claim_text = n.claim WHEN NOT MATCHED THEN INSERT (id, claim_text) VALUES (1, 'a')"),
+    FUZZ_SEED(
+        "\2WITH RECURSIVE c(a) AS (SELECT 1, 2 UNION SELECT c.* FROM c) CYCLE a SET m USING p, d "
+        "AS (UPDATE orders SET id = 1 RETURNING *) INSERT INTO checks SELECT c.*, d.* FROM c, d"),
+    FUZZ_SEED(
+        "\1SELECT orders, public.orders.* FROM public.orders JOIN orders o USING (id) GROUP BY "
+        "orders, o.id FOR UPDATE OF o; COPY orders FROM STDIN WHERE orders.id > 1"),
+    FUZZ_SEED("\1PREPARE q AS UPDATE \"Sold\" SET (claim_text, id) = (DEFAULT, 1), \"Old \"\"n\" = "
+              "DEFAULT; UPDATE checks SET claim = DEFAULT"),
 };
 const size_t fuzz_nseeds = sizeof(fuzz_seeds) / sizeof(fuzz_seeds[0]);

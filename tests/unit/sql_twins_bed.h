@@ -1,7 +1,7 @@
 /*
  * Tables of statements for the tests of what writes twins: text in, text out.
  * t (id, o, b, p, n, "Q"): o is renamed to n, p to "Q"; all on the way to be in step. `single` has
- * one column of each side and no twins.
+ * one column of each side, which are no twins but a pair.
  */
 #ifndef SEGUE_TEST_SQL_TWINS_BED_H
 #define SEGUE_TEST_SQL_TWINS_BED_H
@@ -42,7 +42,7 @@ static inline struct sql_rules *twins_rules(bool reversed)
     };
     static const struct sql_column_rule two[] = {{"o", SQL_SEEN_BY_OLD, false},
                                                  {"n", SQL_SEEN_BY_NEW, false}};
-    static const struct sql_twin_rule twins[] = {{"o", "n"}, {"p", "Q"}};
+    static const struct sql_twin_rule twins[] = {{"o", "n"}, {"p", "Q"}}, pair = {"o", "n"};
     struct sql_table_rule table = {.migration = "m",
                                    .schema = "public",
                                    .name = "t",
@@ -61,6 +61,8 @@ static inline struct sql_rules *twins_rules(bool reversed)
     table.columns = two;
     table.ncolumns = ARRAY_LEN(two);
     table.ntwins = 0;
+    table.pairs = &pair;
+    table.npairs = 1;
     assert_int_equal(sql_rules_add(rules, &table), 1);
     twins_functions(rules);
     return rules;

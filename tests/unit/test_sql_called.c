@@ -93,52 +93,67 @@ static void each(bool reversed, const struct row *rows, size_t n)
 static void the_name_of_the_other_side_is_replaced_and_stays_as_an_alias(void **state)
 {
     static const struct row rows[] = {
-        {"SELECT * FROM second", "SELECT * FROM first AS second", 0},
+        {"SELECT * FROM second", "SELECT * FROM public.first AS second", 0},
         {"select second.id, second from public . \"second\" where second.note > ''",
          "select second.id, second from public . first AS second where second.note > ''", 0},
-        {"SELECT x.* FROM second x", "SELECT x.* FROM first x", 0},
-        {"SELECT * FROM second AS x(a, b)", "SELECT * FROM first AS x(a, b)", 0},
-        {"SELECT * FROM ONLY (second), first", "SELECT * FROM ONLY (first) AS second, first", 0},
+        {"SELECT x.* FROM second x", "SELECT x.* FROM public.first x", 0},
+        {"SELECT * FROM second AS x(a, b)", "SELECT * FROM public.first AS x(a, b)", 0},
+        {"SELECT * FROM ONLY (second), first", "SELECT * FROM ONLY (public.first) AS second, first",
+         0},
         {"SELECT * FROM second * JOIN \"Sold items\" USING (id)",
-         "SELECT * FROM first * AS second JOIN orders AS \"Sold items\" USING (id)", 0},
+         "SELECT * FROM public.first * AS second JOIN public.orders AS \"Sold items\" USING (id)",
+         0},
         {"SELECT * FROM second TABLESAMPLE system (10) FOR UPDATE OF second",
-         "SELECT * FROM first AS second TABLESAMPLE system (10) FOR UPDATE OF second", 0},
+         "SELECT * FROM public.first AS second TABLESAMPLE system (10) FOR UPDATE OF second", 0},
         {"SELECT public.second.id, public.second.* FROM public.second",
          "SELECT second.id, second.* FROM public.first AS second", 0},
-        {"TABLE second ORDER BY second.id", "SELECT * FROM first AS second ORDER BY second.id", 0},
-        {"TABLE ONLY second", "SELECT * FROM ONLY first AS second", 0},
+        {"TABLE second ORDER BY second.id",
+         "SELECT * FROM public.first AS second ORDER BY second.id", 0},
+        {"TABLE ONLY second", "SELECT * FROM ONLY public.first AS second", 0},
         {"WITH second AS (SELECT 1) SELECT * FROM second", NULL, 0},
+        {"WITH first AS (SELECT 1) SELECT * FROM first, second",
+         "WITH first AS (SELECT 1) SELECT * FROM first, public.first AS second", 0},
         {"WITH x AS (DELETE FROM second RETURNING *) SELECT * FROM x",
-         "WITH x AS (DELETE FROM first AS second RETURNING *) SELECT * FROM x", 0},
+         "WITH x AS (DELETE FROM public.first AS second RETURNING *) SELECT * FROM x", 0},
         {"SELECT (SELECT max(id) FROM second WHERE second.id < f.id) FROM first f",
-         "SELECT (SELECT max(id) FROM first AS second WHERE second.id < f.id) FROM first f", 0},
+         "SELECT (SELECT max(id) FROM public.first AS second WHERE second.id < f.id) FROM first f",
+         0},
         {"INSERT INTO second VALUES (1) ON CONFLICT (id) DO UPDATE SET note = second.note",
-         "INSERT INTO first AS second VALUES (1) ON CONFLICT (id) DO UPDATE SET note = second.note",
+         "INSERT INTO public.first AS second VALUES (1) ON CONFLICT (id) DO UPDATE SET note = "
+         "second.note",
          0},
         {"INSERT INTO second (id) SELECT id FROM second",
-         "INSERT INTO first AS second (id) SELECT id FROM first AS second", 0},
-        {"INSERT INTO second AS s DEFAULT VALUES", "INSERT INTO first AS s DEFAULT VALUES", 0},
-        {"UPDATE ONLY second SET note = second.id",
-         "UPDATE ONLY first AS second SET note = second.id", 0},
-        {"DELETE FROM second USING first WHERE first.id = second.id",
-         "DELETE FROM first AS second USING first WHERE first.id = second.id", 0},
-        {"MERGE INTO second USING second AS s ON s.id = second.id WHEN MATCHED THEN DELETE",
-         "MERGE INTO first AS second USING first AS s ON s.id = second.id WHEN MATCHED THEN DELETE",
+         "INSERT INTO public.first AS second (id) SELECT id FROM public.first AS second", 0},
+        {"INSERT INTO second AS s DEFAULT VALUES", "INSERT INTO public.first AS s DEFAULT VALUES",
          0},
-        {"COPY second TO STDOUT", "COPY first TO STDOUT", 0},
-        {"COPY second (id) FROM STDIN", "COPY first (id) FROM STDIN", 0},
+        {"UPDATE ONLY second SET note = second.id",
+         "UPDATE ONLY public.first AS second SET note = second.id", 0},
+        {"DELETE FROM second USING first WHERE first.id = second.id",
+         "DELETE FROM public.first AS second USING first WHERE first.id = second.id", 0},
+        {"MERGE INTO second USING second AS s ON s.id = second.id WHEN MATCHED THEN DELETE",
+         "MERGE INTO public.first AS second USING public.first AS s ON s.id = second.id WHEN "
+         "MATCHED THEN DELETE",
+         0},
+        {"COPY second TO STDOUT", "COPY public.first TO STDOUT", 0},
+        {"COPY second (id) FROM STDIN", "COPY public.first (id) FROM STDIN", 0},
+        {"COPY second FROM STDIN WHERE id > 1", "COPY public.first FROM STDIN WHERE id > 1", 0},
         {"COPY second FROM STDIN WHERE second.id > 1", NULL, SQL_DOUBT_CLAUSE},
-        {"COPY (TABLE second) TO STDOUT", "COPY (SELECT * FROM first AS second) TO STDOUT", 0},
-        {"TRUNCATE second, ONLY \"Sold items\", x", "TRUNCATE first, ONLY orders, x", 0},
-        {"LOCK TABLE second IN SHARE MODE", "LOCK TABLE first IN SHARE MODE", 0},
-        {"VACUUM (ANALYZE) x, second (id)", "VACUUM (ANALYZE) x, first (id)", 0},
-        {"PREPARE p AS SELECT * FROM second", "PREPARE p AS SELECT * FROM first AS second", 0},
+        {"COPY second FROM STDIN WHERE second IS NULL", NULL, SQL_DOUBT_CLAUSE},
+        {"COPY (TABLE second) TO STDOUT", "COPY (SELECT * FROM public.first AS second) TO STDOUT",
+         0},
+        {"TRUNCATE second, ONLY \"Sold items\", x", "TRUNCATE public.first, ONLY public.orders, x",
+         0},
+        {"LOCK TABLE second IN SHARE MODE", "LOCK TABLE public.first IN SHARE MODE", 0},
+        {"VACUUM (ANALYZE) x, second (id)", "VACUUM (ANALYZE) x, public.first (id)", 0},
+        {"PREPARE p AS SELECT * FROM second", "PREPARE p AS SELECT * FROM public.first AS second",
+         0},
         {"DECLARE c CURSOR FOR SELECT * FROM second",
-         "DECLARE c CURSOR FOR SELECT * FROM first AS second", 0},
-        {"EXPLAIN UPDATE second SET id = 1", "EXPLAIN UPDATE first AS second SET id = 1", 0},
-        {"CREATE TABLE c AS TABLE second", "CREATE TABLE c AS SELECT * FROM first AS second", 0},
+         "DECLARE c CURSOR FOR SELECT * FROM public.first AS second", 0},
+        {"EXPLAIN UPDATE second SET id = 1", "EXPLAIN UPDATE public.first AS second SET id = 1", 0},
+        {"CREATE TABLE c AS TABLE second", "CREATE TABLE c AS SELECT * FROM public.first AS second",
+         0},
         {"SELECT * FROM first, second; SELECT 1 FROM second",
-         "SELECT * FROM first, first AS second; SELECT 1 FROM first AS second", 0},
+         "SELECT * FROM first, public.first AS second; SELECT 1 FROM public.first AS second", 0},
         {"SELECT * FROM first", NULL, 0},
         {"SELECT * FROM app.second", NULL, 0},
         {"SELECT second FROM first AS second WHERE 'second' = note", NULL, 0},
@@ -151,8 +166,8 @@ static void the_name_of_the_other_side_is_replaced_and_stays_as_an_alias(void **
 static void after_the_turn_the_old_name_is_the_other_one(void **state)
 {
     static const struct row rows[] = {
-        {"SELECT * FROM first, second", "SELECT * FROM second AS first, second", 0},
-        {"SELECT orders.* FROM orders", "SELECT orders.* FROM \"Sold items\" AS orders", 0},
+        {"SELECT * FROM first, second", "SELECT * FROM public.second AS first, second", 0},
+        {"SELECT orders.* FROM orders", "SELECT orders.* FROM public.\"Sold items\" AS orders", 0},
         {"SELECT * FROM \"Sold items\"", NULL, 0},
     };
 
@@ -174,7 +189,7 @@ static void what_is_no_relation_in_the_statement_is_left_and_counted(void **stat
         {"SELECT 'first'::regclass, (NULL::first).id", NULL, 0},
         {"ALTER TABLE second ADD x int", NULL, SQL_DOUBT_STATEMENT},
         {"SELECT d.public.second.id FROM d.public.second", NULL, SQL_DOUBT_CLAUSE},
-        {"SELECT id FROM U&\"second\"", "SELECT id FROM first AS second", 0},
+        {"SELECT id FROM U&\"second\"", "SELECT id FROM public.first AS second", 0},
     };
 
     (void)state;
@@ -187,15 +202,16 @@ static void columns_of_one_side_and_another_name_go_together(void **state)
         enum sql_side side;
         const char *sql, *text;
     } cases[] = {
-        {SQL_SIDE_NEW, "SELECT * FROM after", "SELECT after.id, after.n FROM before AS after"},
+        {SQL_SIDE_NEW, "SELECT * FROM after",
+         "SELECT after.id, after.n FROM public.before AS after"},
         {SQL_SIDE_OLD, "SELECT public.after.* FROM public.after",
          "SELECT after.id, after.o FROM public.before AS after"},
-        {SQL_SIDE_NEW, "TABLE after", "SELECT after.id, after.n FROM before AS after"},
+        {SQL_SIDE_NEW, "TABLE after", "SELECT after.id, after.n FROM public.before AS after"},
         {SQL_SIDE_NEW, "SELECT * FROM after NATURAL JOIN x",
-         "SELECT * FROM (SELECT id, n FROM before AS after) AS after NATURAL JOIN x"},
+         "SELECT * FROM (SELECT id, n FROM public.before AS after) AS after NATURAL JOIN x"},
         {SQL_SIDE_NEW, "INSERT INTO after VALUES (1, 2)",
-         "INSERT INTO before AS after (id, n) VALUES (1, 2)"},
-        {SQL_SIDE_OLD, "COPY after FROM STDIN", "COPY before (id, o) FROM STDIN"},
+         "INSERT INTO public.before AS after (id, n) VALUES (1, 2)"},
+        {SQL_SIDE_OLD, "COPY after FROM STDIN", "COPY public.before (id, o) FROM STDIN"},
     };
 
     (void)state;
@@ -217,10 +233,10 @@ static void positions_of_errors_are_those_of_the_client(void **state)
 
     (void)state;
     rewritten(false, SQL_SIDE_FOLLOW, "public", sql, &out);
-    assert_string_equal(out.text, "SELECT nope FROM orders AS \"Sold items\" WHERE nope");
+    assert_string_equal(out.text, "SELECT nope FROM public.orders AS \"Sold items\" WHERE nope");
     assert_int_equal(sql_rewrite_position(&out, sql, strlen(sql), 8), 8);
     assert_int_equal(sql_rewrite_position(&out, sql, strlen(sql), 18), 18);
-    assert_int_equal(sql_rewrite_position(&out, sql, strlen(sql), 47), 37);
+    assert_int_equal(sql_rewrite_position(&out, sql, strlen(sql), 54), 37);
     sql_rewrite_fini(&out);
 }
 
@@ -266,13 +282,13 @@ static void a_name_that_means_another_relation_until_the_turn_is_in_doubt(void *
         const char *path, *sql, *text;
         enum sql_doubt doubt;
     } cases[] = {
-        {false, "public", "TABLE taken", "SELECT * FROM mine AS taken", 0},
+        {false, "public", "TABLE taken", "SELECT * FROM public.mine AS taken", 0},
         {false, "public, app", "TABLE taken", NULL, SQL_DOUBT_PATH},
         {false, "public, app", "TABLE public.taken", "SELECT * FROM public.mine AS taken", 0},
         {false, "app, public", "TABLE taken", NULL, 0},
-        {false, "\"$user\", public", "TABLE taken", "SELECT * FROM mine AS taken", 0},
+        {false, "\"$user\", public", "TABLE taken", "SELECT * FROM public.mine AS taken", 0},
         {true, "public, app", "TABLE taken", NULL, 0},
-        {true, "app, public", "TABLE mine", "SELECT * FROM taken AS mine", 0},
+        {true, "app, public", "TABLE mine", "SELECT * FROM public.taken AS mine", 0},
     };
 
     (void)state;

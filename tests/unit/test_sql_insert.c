@@ -502,13 +502,14 @@ static void a_new_session_without_a_list_counts_new_columns(void **state)
         {"INSERT INTO t VALUES (1, 2, 3, 4, 5)",
          "INSERT INTO t (id, b, n, \"Q\") VALUES (1, 2, 3, 4, 5)", 0},
         {"INSERT INTO t SELECT * FROM u", NULL, SQL_DOUBT_STAR},
-        {"INSERT INTO t SELECT v.*, 2 FROM (VALUES (1)) v", NULL, SQL_DOUBT_STAR},
+        {"INSERT INTO t SELECT v.*, 2 FROM (VALUES (1)) v",
+         "INSERT INTO t (id, b) SELECT v.*, 2 FROM (VALUES (1)) v", 0},
         {"INSERT INTO t SELECT (v).*, 2 FROM (VALUES (1)) v", NULL, SQL_DOUBT_STAR},
         {"INSERT INTO t SELECT * FROM (VALUES (1)) v, u", NULL, SQL_DOUBT_STAR},
         {"INSERT INTO t SELECT * FROM (VALUES (1)) v NATURAL JOIN (SELECT 1) x", NULL,
          SQL_DOUBT_STAR},
-        {"INSERT INTO t SELECT * FROM (VALUES (1)) v JOIN (SELECT 1) x USING (a)", NULL,
-         SQL_DOUBT_STAR},
+        {"INSERT INTO t SELECT * FROM (VALUES (1, 2)) v JOIN (SELECT 1) x USING (a)",
+         "INSERT INTO t (id, b) SELECT * FROM (VALUES (1, 2)) v JOIN (SELECT 1) x USING (a)", 0},
         {"INSERT INTO t SELECT * FROM (VALUES (1)) v JOIN (SELECT s.* FROM single s) x ON true",
          "INSERT INTO t (id, b) SELECT * FROM (VALUES (1)) v JOIN (SELECT s.n FROM single s) x ON "
          "true",
@@ -519,6 +520,10 @@ static void a_new_session_without_a_list_counts_new_columns(void **state)
                                        "t.n, t.\"Q\" FROM t UNION TABLE u" BACK("c1, c2, c3, c4"),
          0},
         {"INSERT INTO t SELECT *, 1 FROM t, u", NULL, SQL_DOUBT_STAR},
+        {"INSERT INTO t SELECT * FROM f(1) AS x(a int, b text)",
+         "INSERT INTO t (id, b) SELECT * FROM f(1) AS x(a int, b text)", 0},
+        {"INSERT INTO t SELECT * FROM f(1) AS x(a, b)", NULL, SQL_DOUBT_STAR},
+        {"INSERT INTO t SELECT x.* FROM u x, (SELECT 1) y", NULL, SQL_DOUBT_STAR},
         {"INSERT INTO t TABLE t",
          "INSERT INTO t (id, b, n, \"Q\", o, p) " FRONT(
              "c1, c2, c3, c4, c3, c4") "SELECT t.id, t.b, "
@@ -538,6 +543,54 @@ static void a_new_session_without_a_list_counts_new_columns(void **state)
         {"INSERT INTO t DEFAULT VALUES", NULL, 0},
         {"INSERT INTO U&\"t\" UESCAPE '!' VALUES (1, 2)", NULL, SQL_DOUBT_STAR},
         {"INSERT INTO single VALUES (1)", "INSERT INTO single (n) VALUES (1)", 0},
+    };
+
+    (void)state;
+    twins_each(SQL_SIDE_NEW, rows, ARRAY_LEN(rows));
+}
+
+/* Of one column too many the server says so, as it says of the columns that the side sees. */
+static void the_columns_of_a_cte_are_counted(void **state)
+{
+    static const struct twins_row rows[] = {
+        {"WITH c AS (SELECT 1, 2, 3, 4, 5) INSERT INTO t SELECT c.* FROM c",
+         "WITH c AS (SELECT 1, 2, 3, 4, 5) INSERT INTO t (id, b, n, \"Q\") SELECT c.* FROM c", 0},
+        {"WITH c (a) AS (VALUES (1, 2)) INSERT INTO t TABLE c",
+         "WITH c (a) AS (VALUES (1, 2)) INSERT INTO t (id, b) TABLE c", 0},
+        {"WITH c AS (SELECT * FROM u) INSERT INTO t SELECT c.* FROM c", NULL, SQL_DOUBT_STAR},
+        {"WITH RECURSIVE c AS (SELECT 1 UNION SELECT c.* FROM c), d AS (SELECT *, 2 FROM c) INSERT "
+         "INTO t SELECT * FROM d",
+         "WITH RECURSIVE c AS (SELECT 1 UNION SELECT c.* FROM c), d AS (SELECT *, 2 FROM c) INSERT "
+         "INTO t (id, b) SELECT * FROM d",
+         0},
+        {"WITH RECURSIVE c AS (SELECT * FROM d), d AS (SELECT 1) INSERT INTO t SELECT * FROM c",
+         NULL, SQL_DOUBT_STAR},
+        {"WITH RECURSIVE c(a) AS (SELECT 1 UNION SELECT a FROM c) SEARCH DEPTH FIRST BY a SET s "
+         "INSERT INTO t SELECT * FROM c",
+         "WITH RECURSIVE c(a) AS (SELECT 1 UNION SELECT a FROM c) SEARCH DEPTH FIRST BY a SET s "
+         "INSERT INTO t (id, b) SELECT * FROM c",
+         0},
+        {"WITH RECURSIVE c(a) AS (SELECT 1 UNION SELECT a FROM c) CYCLE a SET m USING p INSERT "
+         "INTO "
+         "t (b, n, id) SELECT * FROM c",
+         "WITH RECURSIVE c(a) AS (SELECT 1 UNION SELECT a FROM c) CYCLE a SET m USING p INSERT "
+         "INTO "
+         "t (b, n, id, o) SELECT c1, c2, c3, c2 FROM (SELECT * FROM ( SELECT * FROM c" BACK(
+             "c1, c2, c3"),
+         0},
+        {"WITH c AS (DELETE FROM u RETURNING a, b) INSERT INTO t SELECT * FROM c",
+         "WITH c AS (DELETE FROM u RETURNING a, b) INSERT INTO t (id, b) SELECT * FROM c", 0},
+        {"WITH c AS (UPDATE u SET a = 1 FROM single RETURNING *) INSERT INTO t SELECT * FROM c",
+         NULL, SQL_DOUBT_STAR},
+        {"WITH c AS (INSERT INTO single VALUES (1) RETURNING *, 1) INSERT INTO t SELECT * FROM c",
+         "WITH c AS (INSERT INTO single (n) VALUES (1) RETURNING single.n, 1) INSERT INTO t (id, "
+         "b) "
+         "SELECT * FROM c",
+         0},
+        {"WITH c AS (SELECT 1, 2) INSERT INTO t WITH c AS (SELECT 1) SELECT * FROM c", NULL, 0},
+        {"WITH c AS (SELECT 1) INSERT INTO t SELECT * FROM (SELECT c.*, d.* FROM c, c d) e",
+         "WITH c AS (SELECT 1) INSERT INTO t (id, b) SELECT * FROM (SELECT c.*, d.* FROM c, c d) e",
+         0},
     };
 
     (void)state;
@@ -620,6 +673,7 @@ int main(void)
         cmocka_unit_test(what_cannot_be_repeated_is_selected_once),
         cmocka_unit_test(an_old_session_without_a_list_counts_old_columns),
         cmocka_unit_test(a_new_session_without_a_list_counts_new_columns),
+        cmocka_unit_test(the_columns_of_a_cte_are_counted),
         cmocka_unit_test(merge_inserts_as_insert_does),
         cmocka_unit_test(inserts_without_a_list_are_told),
     };

@@ -44,7 +44,7 @@ static void an_assignment_to_one_half_is_followed_by_the_other(void **state)
 }
 
 #define ONCE(expr, column)                                                                         \
-    "(SELECT c, c FROM (SELECT " expr " AS c OFFSET 0) AS \"~segue\" WHERE "                       \
+    "(SELECT \"~c\", \"~c\" FROM (SELECT " expr " AS \"~c\" OFFSET 0) AS \"~segue\" WHERE "        \
     "pg_catalog.num_nulls(" column ") OPERATOR(pg_catalog.>=) 0)"
 
 static void what_may_not_be_repeated_is_evaluated_once_for_each_row(void **state)
@@ -184,11 +184,19 @@ static void a_default_is_that_of_the_half_that_has_one(void **state)
         {"UPDATE t SET (b, U&\"!006e\" UESCAPE '!') = (1, DEFAULT)", NULL, 0},
         {"UPDATE t SET U&\"!006e\" UESCAPE '!' = DEFAULT", NULL, 0},
         {"UPDATE t SET o = DEFAULT", NULL, 0},
+        {"PREPARE s AS UPDATE t SET n = DEFAULT, \"Q\" = 1",
+         "PREPARE s AS UPDATE t SET o = DEFAULT, \"Q\" = 1", 0},
+        /* a change of type, too */
+        {"UPDATE single SET n = DEFAULT", "UPDATE single SET o = DEFAULT", 0},
+        {"UPDATE single SET n = 1", NULL, 0},
+        {"UPDATE single SET n = DEFAULT, o = DEFAULT", NULL, 0},
     };
     static const struct twins_row after[] = {
         {"UPDATE t SET o = DEFAULT", "UPDATE t SET n = DEFAULT", 0},
         {"UPDATE t SET p = DEFAULT", "UPDATE t SET \"Q\" = DEFAULT", 0},
         {"UPDATE t SET n = DEFAULT", NULL, 0},
+        {"MERGE INTO single USING u ON true WHEN MATCHED THEN UPDATE SET o = DEFAULT",
+         "MERGE INTO single USING u ON true WHEN MATCHED THEN UPDATE SET n = DEFAULT", 0},
     };
 
     (void)state;

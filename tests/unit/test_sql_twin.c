@@ -6,6 +6,12 @@
 
 typedef void pass(struct sql_work *w, const struct rule *table, const struct sql_node *node);
 
+static void insert_columns(struct sql_work *w, const struct rule *table,
+                           const struct sql_node *insert)
+{
+    sql_insert_columns(w, table, insert, 2);
+}
+
 static void nothing_is_edited(const char *of_tree, const char *kind, const char *text, pass *edit)
 {
     const struct sql_sight_of_session session = {.side = SQL_SIDE_OLD, .rewrites = true};
@@ -36,18 +42,18 @@ static void where_text_and_tree_disagree_nothing_is_edited(void **state)
         const char *tree, *kind, *text;
         pass *edit;
     } rows[] = {
-        {insert, "InsertStmt", "INSERT INTO t (id, o) VALUES (1, 2)", sql_insert_columns},
-        {insert, "InsertStmt", "INSERT INTO t (i, d, o) VALUES (1, 2)", sql_insert_columns},
-        {insert, "InsertStmt", "INSERT INTO t ( id,o) VALUES (1, 2)", sql_insert_columns},
-        {insert, "InsertStmt", "INSERT INTO t (id o)  VALUES (1, 2)", sql_insert_columns},
-        {insert, "InsertStmt", "INSERT INTO t (id, o) VALUES (1, 2, 3)", sql_insert_columns},
-        {insert, "InsertStmt", "INSERT INTO t (id, o) VALUES (1  2)", sql_insert_columns},
-        {insert, "InsertStmt", "INSERT INTO t (id, o) VALUES (1, , 2)", sql_insert_columns},
-        {insert, "InsertStmt", "INSERT INTO t (id, o) VALUES (1, 2", sql_insert_columns},
-        {insert, "InsertStmt", "INSERT INTO t (id, o) values_(1, 2)", sql_insert_columns},
-        {turned, "InsertStmt", "INSERT INTO t (o, id) VALUES (1  2)", sql_insert_columns},
-        {select, "InsertStmt", "INSERT INTO t (id, o) SELECT 1, 2", sql_insert_columns},
-        {select, "InsertStmt", "INSERT INTO t (id, o) select_ 1  2", sql_insert_columns},
+        {insert, "InsertStmt", "INSERT INTO t (id, o) VALUES (1, 2)", insert_columns},
+        {insert, "InsertStmt", "INSERT INTO t (i, d, o) VALUES (1, 2)", insert_columns},
+        {insert, "InsertStmt", "INSERT INTO t ( id,o) VALUES (1, 2)", insert_columns},
+        {insert, "InsertStmt", "INSERT INTO t (id o)  VALUES (1, 2)", insert_columns},
+        {insert, "InsertStmt", "INSERT INTO t (id, o) VALUES (1, 2, 3)", insert_columns},
+        {insert, "InsertStmt", "INSERT INTO t (id, o) VALUES (1  2)", insert_columns},
+        {insert, "InsertStmt", "INSERT INTO t (id, o) VALUES (1, , 2)", insert_columns},
+        {insert, "InsertStmt", "INSERT INTO t (id, o) VALUES (1, 2", insert_columns},
+        {insert, "InsertStmt", "INSERT INTO t (id, o) values_(1, 2)", insert_columns},
+        {turned, "InsertStmt", "INSERT INTO t (o, id) VALUES (1  2)", insert_columns},
+        {select, "InsertStmt", "INSERT INTO t (id, o) SELECT 1, 2", insert_columns},
+        {select, "InsertStmt", "INSERT INTO t (id, o) select_ 1  2", insert_columns},
         {update, "UpdateStmt", "UPDATE t SET (b, o) = (1, 2)", sql_set_twins},
         {update, "UpdateStmt", "UPDATE t SET (b, o)=7,(1, 2)", sql_set_twins},
         {update, "UpdateStmt", "UPDATE t SET (b, o) = (1, 2, 3)", sql_set_twins},

@@ -59,6 +59,13 @@ struct sql_table_rule {
     const char *const *key;
     const struct sql_twin_rule *twins;
     size_t ntwins;
+    /* Pairs of an old and a new column that are no twins, but as twins have one default: the old
+     * one has it until the cut-over, the new one after it. */
+    const struct sql_twin_rule *pairs;
+    size_t npairs;
+    /* One of its columns reads a literal by fields that its own type names (interval hour): no
+     * other place gives a literal that type. */
+    bool by_fields;
     bool early;    /* its new_columns may not be read (yet), whatever their sight */
     bool reversed; /* cut over: who follows the migration sees the new side */
     bool going;    /* complete will drop it: whoever names it uses an old name */
