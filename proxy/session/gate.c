@@ -111,11 +111,32 @@ uint64_t sess_ask_for_rules(struct sess *s)
     return changes;
 }
 
+/* Nobody knows yet what tables are called: statements that may name them go on waiting, all others
+ * pass. True: so it is, for a while. */
+static bool keep_names(struct sess_worker *w)
+{
+    int64_t until = atomic_load_explicit(&w->plane->doubt_until_us, memory_order_acquire);
+
+    if (!w->order->gate_names || until <= w->now_us)
+        return false;
+    net_timer_set(w->loop, &w->gate_timer, until);
+    if (w->names_only)
+        return true;
+    w->names_only = true;
+    w->gate_mask = w->order->gate_names;
+    atomic_store_explicit(&w->expired, true, memory_order_release);
+    log_warning("the gate stayed closed past its deadline: opened, but for statements on tables of "
+                "which it is not known whether they have changed their names");
+    release_all(w);
+    return true;
+}
+
 void sess_gate_expire(struct sess_worker *w)
 {
-    if (!w->gate_mask)
+    if (!w->gate_mask || keep_names(w))
         return;
     w->gate_mask = 0;
+    w->names_only = false;
     w->looking = w->order->rules != NULL;
     atomic_store_explicit(&w->expired, true, memory_order_release);
     if (w->order->unknown)
@@ -165,10 +186,12 @@ void sess_order_adopt(struct sess_worker *w)
         atomic_store_explicit(&w->counters.held_total, 0, memory_order_relaxed);
         atomic_store_explicit(&w->counters.stall_us_max, 0, memory_order_relaxed);
         w->gate_mask = order->gate_mask;
+        w->names_only = false;
         if (!order->unknown)
             net_timer_set(w->loop, &w->gate_timer, order->gate_until_us);
     } else if (!order->gate_mask) {
         w->gate_mask = 0;
+        w->names_only = false;
         net_timer_clear(w->loop, &w->gate_timer);
     }
     w->looking = order->rules || w->gate_mask;
@@ -301,6 +324,7 @@ bool sess_gate_close_names(struct sess_plane *plane, uint64_t mask, uint64_t nam
     order->gate_mask = mask;
     order->gate_names = names;
     order->gate_number++;
+    atomic_store_explicit(&plane->doubt_until_us, 0, memory_order_release);
     plane->closed_us = clock_us();
     order->gate_until_us = plane->closed_us + (int64_t)hold_ms_max * 1000;
     obeyed = issue(plane, order);
@@ -308,6 +332,12 @@ bool sess_gate_close_names(struct sess_plane *plane, uint64_t mask, uint64_t nam
     if (!obeyed)
         sess_gate_open(plane, NULL);
     return obeyed;
+}
+
+void sess_gate_doubt(struct sess_plane *plane, unsigned ms)
+{
+    atomic_store_explicit(&plane->doubt_until_us, clock_us() + (int64_t)ms * 1000,
+                          memory_order_release);
 }
 
 static bool any_expired(const struct sess_plane *plane)

@@ -133,6 +133,7 @@ static void *history_main(void *arg)
         if (ticks % SAMPLE_TICKS == 0)
             keep(h);
         sess_trim_tick(h->plane);
+        sess_limits_tick(h->plane);
     }
     return NULL;
 }

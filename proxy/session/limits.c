@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "segue/base/clock.h"
 #include "segue/base/log.h"
 #include "segue/base/mem.h"
 #include "worker.h"
@@ -68,6 +69,7 @@ static enum rc make_accept(struct sess_limits *limits, const struct sess_client_
         .ca_file = o->ca_file,
         .crl_file = o->crl_file,
         .version_min = o->version_min,
+        .ticket_key_s = o->ticket_key_s,
         .ciphers = {o->ciphers, o->suites},
     };
 
@@ -182,6 +184,18 @@ struct sess_limits *sess_limits_new(const struct sess_options *options,
         return NULL;
     }
     return limits;
+}
+
+void sess_limits_tick(struct sess_plane *plane)
+{
+    struct sess_limits *limits;
+
+    pthread_mutex_lock(&plane->lock);
+    limits = sess_limits_ref(plane->limits);
+    pthread_mutex_unlock(&plane->lock);
+    if (limits->accept)
+        net_tls_turn_keys(limits->accept, clock_ms());
+    sess_limits_unref(limits);
 }
 
 struct sess_limits *sess_limits_ref(struct sess_limits *limits)

@@ -181,7 +181,7 @@ void sess_plane_adopt(struct sess_plane *plane, const int *fds, size_t n)
     plane->nadopted = n;
 }
 
-size_t sess_plane_listeners(struct sess_plane *plane, int **out)
+size_t sess_plane_listeners(struct sess_plane *plane, int **out, struct err *err)
 {
     size_t n = 0;
     int *fds;
@@ -198,11 +198,13 @@ size_t sess_plane_listeners(struct sess_plane *plane, int **out)
         }
     }
     pthread_mutex_unlock(&plane->lock);
+    if (!n)
+        err_set(err, "55000", "there are no listening sockets to hand over");
     *out = fds;
     return n;
 failed:
+    err_set(err, "53000", "cannot copy the listening sockets: %s", strerror(errno));
     pthread_mutex_unlock(&plane->lock);
-    log_error("cannot copy the listening sockets: %s", strerror(errno));
     while (n)
         close(fds[--n]);
     free(fds);

@@ -42,7 +42,8 @@ static enum sess_look admit(struct sess *s, uint64_t touches, bool begins)
     bool within = is_held_within(s, touches);
 
     if (s->worker->gate_mask && t->copy == SESS_COPY_NONE &&
-        (within || (((touches & s->worker->gate_mask) || begins) && !t->opened))) {
+        (within || (((touches & s->worker->gate_mask) || (begins && !s->worker->names_only)) &&
+                    !t->opened))) {
         if (t->expected) {
             sess_gate_met(s->worker);
             sess_move(s, SESS_PENDING);

@@ -82,6 +82,7 @@ enum rc sess_plane_start(struct sess_plane *plane, struct err *err)
     char name[16];
 
     assert(!plane->started);
+    sess_descriptors_want(&plane->options);
     plane->hosts = sess_hosts_new(&plane->options.upstream, err);
     if (!plane->hosts)
         return RC_ERR;
@@ -177,6 +178,7 @@ enum rc sess_plane_reload(struct sess_plane *plane, const struct sess_options *o
         post_all(plane, MAIL_ORDER);
     pthread_mutex_unlock(&plane->lock);
     sess_limits_unref(before);
+    sess_descriptors_want(options);
     return RC_OK;
 }
 

@@ -211,6 +211,8 @@ static void on_status(struct sess *s, const char *msg, size_t total)
         return;
     if (strcmp(status.name, "standard_conforming_strings") == 0)
         s->odd_strings = strcmp(status.value, "off") == 0;
+    if (strcmp(status.name, "client_encoding") == 0)
+        s->recodes = strcmp(status.value, "UTF8") != 0;
     if (strcmp(status.name, "search_path") == 0) {
         s->reports_path = true;
         if (s->path)

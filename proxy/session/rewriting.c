@@ -121,12 +121,23 @@ static struct sess_sent *refuse_changed(struct sess *s, struct buf *text)
     return refuse(s, "changed", &err, "RevalidateCachedQuery", text);
 }
 
+static bool is_ascii(const char *text, size_t len)
+{
+    unsigned char seen = 0;
+
+    for (size_t i = 0; i < len; i++)
+        seen |= (unsigned char)text[i];
+    return !(seen & 0x80);
+}
+
+/* Not what is too long; nor what the server would read in another encoding than it is written in.
+ */
 const struct sql_rewrite *sess_rewriting_wants(const struct sess *s,
                                                const struct sql_rewrite *rewrite)
 {
     size_t bytes;
 
-    if (!rewrite)
+    if (!rewrite || (s->recodes && rewrite->text && !is_ascii(rewrite->text, rewrite->len)))
         return NULL;
     bytes = rewrite->len + rewrite->nsplices * sizeof(*rewrite->splices);
     return bytes <= 2 * (size_t)sess_limits(s)->inspect_bytes_max ? rewrite : NULL;

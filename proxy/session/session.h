@@ -118,6 +118,7 @@ struct sess {
     bool changing;                  /* the open transaction may have changed the catalog */
     uint64_t altered;  /* it, or one before, has changed a migrating table: rules that know of fewer
                           changes are not for this session; 0: it has not */
+    bool recodes;      /* client_encoding is not UTF8, in which names of the rules are */
     bool odd_strings;  /* standard_conforming_strings is off: segue's parser would misread texts */
     struct buf failed; /* what a hidden preparation in front of a Query has failed with */
     struct sess_sent *about; /* what the Bind before has executed by SQL; NULL: nothing known */

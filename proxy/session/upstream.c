@@ -53,6 +53,8 @@ static const struct trouble {
      "Is PostgreSQL running there, and are directory and port in the option upstream right?"},
     {ETIMEDOUT, "no answer in time", "Is there a firewall between segue and the server?"},
     {EAGAIN, "its queue of connections is full", "The server has more clients than it can accept."},
+    {EMFILE, "segue has no open file left for it",
+     "Raise the limit of open files (ulimit -n), or lower sessions_max."},
     {ECONNRESET, "it closed the connection without an answer",
      "The server is perhaps restarting; its log may say more."},
     {0, NULL, "Can the network of segue reach the server?"},

@@ -78,6 +78,7 @@ struct sess_worker {
     /* The last epochs with a table that has ended so since; 0: none. */
     uint64_t old_stayed, new_stayed;
     uint64_t gate_mask; /* 0: open here */
+    bool names_only;    /* past its deadline: only statements that may name its tables wait */
     bool rules_missed;  /* a session has met the gate of order->unknown */
     bool draining;
     bool released;           /* handed over: sessions live on, none comes */
@@ -116,7 +117,8 @@ struct sess_plane {
     void *console_ctx;
     void (*on_asked)(void *ctx); /* of the control plane; never NULL */
     void *on_asked_ctx;
-    _Atomic uint64_t changes; /* see sess_plane_changes */
+    _Atomic uint64_t changes;       /* see sess_plane_changes */
+    _Atomic int64_t doubt_until_us; /* see sess_gate_doubt; 0: there is none */
     struct sess_history *history;
     /* The history thread's, as the two behind it: most sessions since memory was given back; those
      * of the last look. */
@@ -201,6 +203,11 @@ struct sess_limits *sess_limits_new(const struct sess_options *options,
                                     const struct sess_limits *before, struct err *err);
 struct sess_limits *sess_limits_ref(struct sess_limits *limits); /* any thread */
 void sess_limits_unref(struct sess_limits *limits);
+void sess_limits_tick(struct sess_plane *plane); /* every second: what has a time of its own */
+
+/* descriptors.c: asks the system for as many open files as the sessions may take; says so in the
+ * log when they cannot be had */
+void sess_descriptors_want(const struct sess_options *options);
 
 /* trim.c: every second */
 void sess_trim_tick(struct sess_plane *plane);

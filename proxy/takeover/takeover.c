@@ -24,7 +24,8 @@
 #define GATE_MS 10000   /* below ANSWER_MS of take.c */
 #define ACCEPTING_MS 10000
 #define REPORT_MS 1000
-#define HURRY_MS 100 /* between reports when few sessions are left */
+#define ACCEPT_PAUSE_MS 100 /* out of descriptors */
+#define HURRY_MS 100        /* between reports when few sessions are left */
 #define HURRY_SESSIONS 10
 
 /* ---- the table of states ---- */
@@ -92,8 +93,11 @@ static void accept_successor(struct tko *t)
     struct err err = {0};
     pid_t pid;
 
-    if (fd < 0)
+    if (fd < 0) {
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+            clock_sleep_ms(ACCEPT_PAUSE_MS); /* poll would tell of it again at once */
         return;
+    }
     if (tko_check_peer(fd, "takeover asked for by a process", &pid, &err) == RC_OK &&
         t->state != TKO_ALONE)
         err_set(&err, "55006", "a takeover by process %d is under way",
@@ -139,9 +143,9 @@ static bool hear_hello(struct tko *t, const struct wire_handover *msg, struct er
         err_set(err, "0A000", "version %u of the takeover is not spoken here", msg->version);
         return false;
     }
-    n = sess_plane_listeners(t->options.plane, &fds);
+    n = sess_plane_listeners(t->options.plane, &fds, err);
     if (!n) {
-        err_set(err, "55000", "there are no listening sockets to hand over");
+        free(fds);
         return false;
     }
     FAULT(takeover_asked);

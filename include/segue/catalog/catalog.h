@@ -5,8 +5,9 @@
  * A table's document:
  *   oid, schema, name, relkind, persistence, owned (by the role), owner, tuples, partition,
  *     attributes (columns, dropped ones too, of the widest of its partitions),
- *     hides_rows (from the role, by forced row security), inherits,
- *   children: relations; replica_identity; search_path
+ *     hides_rows: relation of which row security hides rows from the role, it or a partition,
+ *     others_partition: one that the role does not own, inherits,
+ *   children: relations; replica_identity
  *   key: primary key columns; relatives: bare names of what is locked along with it
  *   columns: num, name, type, typid, typtype, constrained (a domain with rules), not_null,
  *     identity, generated, default, collation, storage, compression, statistics, options,
@@ -43,8 +44,8 @@ enum rc cat_query(PGconn *conn, const char *sql, int nparams, const char *const 
 enum rc cat_value(PGconn *conn, const char *sql, int nparams, const char *const *params, char **out,
                   struct err *err) MUST_CHECK;
 
-/* Document of a relation; `schema` NULL: by search_path. 42P01 when there is none. Caller
- * decrefs. */
+/* Document of a relation; `schema` NULL: by search_path. 42P01 when there is none. Names in it are
+ * qualified where the search_path wants that. Caller decrefs. */
 enum rc cat_table(PGconn *conn, const char *schema, const char *name, json_t **table,
                   struct err *err) MUST_CHECK;
 

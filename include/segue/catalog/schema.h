@@ -15,9 +15,15 @@
 
 #include <jansson.h>
 
+#include "segue/base/err.h"
+
 /* A query of one row and one column, jsonb. To be run under search_path = pg_catalog: names in
  * definitions are qualified then. */
 extern const char cat_schema_sql[];
+
+/* Is it such a document? 22032: what is wrong, and in *entry (borrowed) in which object; NULL: in
+ * none, it is not even one. */
+enum rc cat_schema_check(const json_t *schema, const char **entry, struct err *err) MUST_CHECK;
 
 /* What leads from one document to the other: an array of objects {"change": "added" | "dropped" |
  * "changed", "object", "part", "before", "after"}, in the order of objects. "part" is "" for the

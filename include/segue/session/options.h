@@ -86,6 +86,7 @@ struct sess_client_tls_options {
     const char *cert_file, *key_file, *ca_file, *crl_file; /* NULL or "": none */
     const char *ciphers, *suites;                          /* NULL or "": the standard ones */
     unsigned version_min;
+    unsigned ticket_key_s; /* seconds between keys of session tickets; 0: no tickets */
 };
 
 struct sess_options {

@@ -55,9 +55,9 @@ void sess_plane_drain_now(struct sess_plane *plane);
  * the plane). Those whose address is not configured are served until their queue is empty. */
 void sess_plane_adopt(struct sess_plane *plane, const int *fds, size_t n);
 
-/* Copies of the descriptors that listen now; the caller closes each and frees the array. 0: none,
- * or no descriptor is left for them. */
-size_t sess_plane_listeners(struct sess_plane *plane, int **fds);
+/* Copies of the descriptors that listen now; the caller closes each and frees the array. 0 with
+ * err: none, or no descriptor is left for them. */
+size_t sess_plane_listeners(struct sess_plane *plane, int **fds, struct err *err);
 
 /* Sessions now, start-ups included. From any thread. */
 unsigned sess_plane_left(struct sess_plane *plane);
@@ -105,6 +105,11 @@ bool sess_gate_close(struct sess_plane *plane, uint64_t mask, unsigned hold_ms_m
  * has touched one before (then the gate is not drained while it lasts). */
 bool sess_gate_close_names(struct sess_plane *plane, uint64_t mask, uint64_t names,
                            unsigned hold_ms_max);
+
+/* Whether the names of such a gate have changed is not known, for the next `ms`: past the hard
+ * deadline all else passes, but a statement that may name one of those tables stays held. Said
+ * again, it lasts longer; with the opening of the gate it ends. */
+void sess_gate_doubt(struct sess_plane *plane, unsigned ms);
 
 /* RC_OK: no open transaction has touched the tables. RC_AGAIN: deadline, or *give_up became true,
  * or a worker has opened by itself. */
