@@ -61,7 +61,7 @@ PYTEST  = $(PYTHON) -m pytest -q -p no:cacheprovider -n $(TEST_JOBS) --dist load
 
 .DEFAULT_GOAL := help
 .PHONY: help deps needed needed-demo needed-test needed-bench build demo test unit integration \
-        transparency rewrite drivers races model faulty faults property asan tsan layers fmt fmt-check lint fuzz fuzz-slice bench \
+        transparency rewrite drivers races commands model faulty faults property asan tsan layers fmt fmt-check lint fuzz fuzz-slice bench \
         bench-pgbench bench-cutover bench-proxy bench-dual-write bench-rewrite soak soak-migrate clean install servers
 
 help: ## this list
@@ -83,7 +83,7 @@ build: needed ## compile build/segue
 demo: needed-demo build ## the main job on a throwaway PostgreSQL: a live migration under traffic
 	@bench/demo.sh $(BUILD)
 
-test: needed-test build ## every check: layers, format, lint, unit tests, integration tests
+test: needed-test ## every check: layers, format, lint, unit tests, integration tests
 	@tests/run.sh
 
 unit: needed-test ## unit tests (cmocka)
@@ -111,6 +111,9 @@ races: build servers ## names swing under drivers that prepare eagerly, on Postg
 	@tests/deps.sh install $(DRIVERS_DEBS)
 	@SEGUE_BUILD=$(BUILD) $(PYTHON) tests/races/run.py --seconds $(or $(SECONDS),60) --seed $(or $(SEED),1)
 
+commands: build servers ## contradictory commands at the same moment, on PostgreSQL 15 and 18: ROUNDS=300 a version, SECONDS at most, SEED, SEGUE_PG
+	@SEGUE_BUILD=$(BUILD) $(PYTHON) tests/commands/run.py --rounds $(or $(ROUNDS),300) --seconds $(or $(SECONDS),3600) --seed $(or $(SEED),1)
+
 property: build servers ## random schemas, migrations, writers and faults on PostgreSQL 15 and 18: COUNT=100 a version, SEED, SECONDS, SEGUE_PG
 	@SEGUE_BUILD=$(BUILD) $(PYTHON) tests/property/run.py --count $(or $(COUNT),100) --seed $(or $(SEED),1) --seconds $(or $(SECONDS),0) --jobs $(JOBS)
 
@@ -120,10 +123,10 @@ asan: ## unit and integration tests under AddressSanitizer and UBSan
 faulty: needed # build/faults/segue: with the points at which tests let something fail
 	@$(MAKE) --no-print-directory -j2 BUILD=$(BUILD) SAN=$(SAN) $(BUILD)/faults/segue
 
-faults: build faulty servers ## every named point x every fault under load (more than an hour; tests/faults/README.md): POINTS, KINDS, WAYS, SEED
+faults: build faulty servers ## every named point x every fault under load (more than an hour; tests/faults/README.md): POINTS, KINDS, WAYS, SCENES, SEED
 	@$(PYTHON) tests/faults/run.py --build $(BUILD) --seed $(or $(SEED),1) --jobs $(JOBS) \
 	    --pg $(or $(PG),18) $(if $(POINTS),--points '$(POINTS)') $(if $(KINDS),--kinds $(KINDS)) \
-	    $(if $(WAYS),--ways $(WAYS))
+	    $(if $(WAYS),--ways $(WAYS)) $(if $(SCENES),--scenes $(SCENES))
 
 tsan: ## unit and integration tests under ThreadSanitizer
 	@TSAN_OPTIONS="suppressions=$(CURDIR)/tests/tsan.supp" \
@@ -139,7 +142,7 @@ fuzz: ## coverage-guided fuzzing under ASan and UBSan: FUZZ_S=60 seconds a targe
 	    SAN=fuzzer-no-link,address,undefined $(FUZZ:%=build-fuzz/libfuzzer/%)
 	@tests/fuzz/run.sh build-fuzz $(FUZZ_TARGETS)
 
-bench: needed-bench build ## backfill against a keyset backfill with a trigger and one UPDATE (5 minutes); bench/README.md
+bench: needed-bench build ## backfill against a keyset backfill with a trigger and one UPDATE (15 minutes); bench/README.md
 	@$(PYTHON) bench/backfill.py $(BUILD)
 
 bench-pgbench: build ## 16 clients of pgbench across whole migrations: errors, worst stall

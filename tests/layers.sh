@@ -3,34 +3,27 @@
 # order. Private headers (proxy/<layer>/x.h) are for that layer alone.
 set -u
 cd "$(dirname "$0")/.."
-order=("$@")
-bad=0
-allowed=" "
-for layer in "${order[@]}"; do
-    allowed="$allowed$layer "
-    for file in proxy/"$layer"/*.[ch] include/segue/"$layer"/*.h; do
-        [ -e "$file" ] || continue
-        while read -r line target; do
-            case "$allowed" in
-            *" $target "*) ;;
-            *)
-                echo "$file:$line: layer '$layer' includes '$target', which comes after it"
-                bad=1
-                ;;
-            esac
-        done < <(grep -nE '^#include "segue/[a-z]+/' "$file" | sed -E 's|^([0-9]+):#include "segue/([a-z]+)/.*|\1 \2|')
-        while read -r line inc; do
-            case "$inc" in
-            segue/*) ;;
-            *)
-                if [ ! -e "proxy/$layer/$inc" ]; then
-                    echo "$file:$line: private header $inc is not in proxy/$layer"
-                    bad=1
-                fi
-                ;;
-            esac
-        done < <(grep -nE '^#include "' "$file" | sed -E 's|^([0-9]+):#include "(.*)"|\1 \2|')
-    done
-done
-[ "$bad" = 0 ] && echo "layers: ok"
-exit "$bad"
+grep -nHE '^#include "' proxy/*/*.[ch] include/segue/*/*.h |
+    awk -F'[/:]' -v order="$*" -v private="$(echo proxy/*/*.h)" '
+    BEGIN {
+        for (n = split(order, names, " "); n; n--)
+            rank[names[n]] = n
+        for (n = split(private, names, " "); n; n--)
+            there[names[n]] = 1
+    }
+    { # proxy/LAYER/FILE:LINE:#include "TARGET", or include/segue/LAYER/FILE
+        layer = $1 == "proxy" ? $2 : $3
+        split($0, halves, "\"")
+        target = halves[2]
+        at = substr(halves[1], 1, index(halves[1], "#include") - 1)
+        if (!(layer in rank))
+            next
+        if (split(target, parts, "/") > 2 && parts[1] == "segue") {
+            if (!(parts[2] in rank) || rank[parts[2]] > rank[layer])
+                complain(at " layer \047" layer "\047 includes \047" parts[2] "\047, which comes after it")
+        } else if (!(("proxy/" layer "/" target) in there)) {
+            complain(at " private header " target " is not in proxy/" layer)
+        }
+    }
+    function complain(text) { print text; bad = 1 }
+    END { if (!bad) print "layers: ok"; exit bad }'

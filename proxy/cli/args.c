@@ -1,4 +1,5 @@
 /* A command line against its command's row. */
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +15,7 @@ static const struct {
     {"--detach", CLI_DETACH, 0},
     {"--watch", CLI_WATCH, 0},
     {"--force", CLI_FORCE, 0},
+    {"--no-wait", CLI_NO_WAIT, 0},
     {"--at", CLI_AT, offsetof(struct cli_args, at)},
     {"--withdraw", CLI_WITHDRAW, 0},
     {"--wait-replicas", CLI_WAIT_REPLICAS, 0},
@@ -71,7 +73,9 @@ static bool take_server(int argc, char *const *argv, int *i, struct cli_args *ar
 static void take_word(const struct cli_command *command, const char *word, struct cli_args *args,
                       struct err *err)
 {
-    if (args->nwords < command->words_max)
+    if (!*word)
+        err_set(err, "42601", "%s: a word is empty", command->name);
+    else if (args->nwords < command->words_max)
         args->words[args->nwords++] = word;
     else
         err_set(err, "42601", "%s: \"%s\" not expected", command->name, word);
@@ -88,7 +92,7 @@ enum rc cli_args_parse(const struct cli_command *command, int argc, char *const 
     for (int i = 0; i < argc; i++) {
         const char *word = argv[i];
 
-        if (only_words || word[0] != '-' || !word[1]) {
+        if (only_words || word[0] != '-' || !word[1] || isdigit((unsigned char)word[1])) {
             take_word(command, word, args, err);
         } else if (strcmp(word, "--") == 0) {
             only_words = true;

@@ -1,5 +1,7 @@
 #include "ask.h"
 
+#include <string.h>
+
 #include "client.h"
 #include "output.h"
 #include "segue/cli/cli.h"
@@ -16,7 +18,7 @@ int cli_ask_once(const struct cli_args *args, const char *statement, json_t **co
 
     *rows = NULL;
     if (cli_client_connect(&client, CONNECT_TIMEOUT_S, &err) != RC_OK) {
-        code = CLI_UNREACHABLE;
+        code = strcmp(err.sqlstate, CLI_NO_URL) == 0 ? CLI_USAGE : CLI_UNREACHABLE;
     } else {
         rc = cli_client_ask(&client, statement, columns, rows, &err);
         if (rc != RC_OK)

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +13,7 @@
 #include "segue/base/clock.h"
 #include "segue/base/mem.h"
 #include "segue/cli/cli.h"
+#include "stop.h"
 
 /* ---- options ---- */
 
@@ -138,32 +138,20 @@ static enum rc take_options(struct bench *b, int argc, char **argv, struct err *
 
 /* ---- stopping ---- */
 
-static atomic_bool interrupted;
-
-static void on_signal(int number)
-{
-    (void)number;
-    atomic_store(&interrupted, true);
-}
-
 void bench_catch_signals(void)
 {
-    struct sigaction action = {.sa_handler = on_signal};
-
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGHUP, &action, NULL);
+    cli_stop_catch();
     signal(SIGPIPE, SIG_IGN);
 }
 
 bool bench_interrupted(void)
 {
-    return atomic_load(&interrupted);
+    return cli_stop_signal() != 0;
 }
 
 bool bench_stopped(const struct bench *b)
 {
-    return atomic_load(&interrupted) || clock_us() > b->until_us;
+    return cli_stop_signal() || clock_us() > b->until_us;
 }
 
 /* ---- the question ---- */
@@ -310,7 +298,7 @@ static int backfill(int argc, char **argv)
     if (code != CLI_DONE)
         cli_print_err(&err);
     if (bench_interrupted())
-        code = CLI_DETACHED;
+        code = cli_stop_code();
     opt_set_free(b.set);
     free(b.column);
     free(b.column_plain);

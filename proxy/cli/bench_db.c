@@ -13,7 +13,9 @@
 #include "segue/base/clock.h"
 #include "segue/base/mem.h"
 
-/* Who finds a database with this comment and nobody in it may drop it. */
+/* Who finds a database with this comment and nobody in it may drop it. A comment cannot come with
+ * the database: until it is there, nobody may connect to it, and the session that makes it has its
+ * name. */
 #define MARK "segue bench backfill: of no other use, may be dropped"
 #define PREFIX "segue_bench_"
 #define DROP_WAIT_MS 5000
@@ -186,14 +188,17 @@ enum rc bench_open(struct bench *b, struct err *err)
 
 /* ---- the database ---- */
 
-/* Nobody who is in it is thrown out: a bench that lives has a connection in its own. */
+/* Nobody who is in it is thrown out: a bench that lives has a connection in its own, or makes it.
+ */
 size_t bench_drop_leftovers(struct bench *b, struct err *err)
 {
     PGresult *res = bench_query(
         b, b->home,
-        "SELECT quote_ident(d.datname) FROM pg_database d WHERE d.datname LIKE '" PREFIX "%' AND "
-        "shobj_description(d.oid, 'pg_database') = '" MARK "' AND pg_has_role(d.datdba, 'USAGE') "
-        "AND NOT EXISTS (SELECT 1 FROM pg_stat_activity a WHERE a.datid = d.oid)",
+        "SELECT quote_ident(d.datname) FROM pg_database d, shobj_description(d.oid, 'pg_database') "
+        "AS c(said) WHERE d.datname LIKE '" PREFIX "%' AND (c.said = '" MARK "' OR c.said IS NULL "
+        "AND d.datconnlimit = 0 AND d.datname ~ '^" PREFIX "[0-9]+_[0-9]+$') AND "
+        "pg_has_role(d.datdba, 'USAGE') AND NOT EXISTS (SELECT 1 FROM pg_stat_activity a WHERE "
+        "a.datid = d.oid OR a.application_name = d.datname)",
         err);
     size_t dropped = 0;
 
@@ -212,12 +217,15 @@ enum rc bench_make_database(struct bench *b, struct err *err)
 {
     snprintf(b->database, sizeof(b->database), PREFIX "%d_%" PRId64, (int)getpid(),
              clock_us() % 1000000);
-    if (bench_exec(b, b->home, err, "CREATE DATABASE %s TEMPLATE template0", b->database) !=
-        RC_OK) {
+    if (bench_exec(b, b->home, err, "SET application_name = %s", b->database) != RC_OK ||
+        bench_exec(b, b->home, err, "CREATE DATABASE %s TEMPLATE template0 CONNECTION LIMIT 0",
+                   b->database) != RC_OK) {
         b->database[0] = '\0';
         return RC_ERR;
     }
-    if (bench_exec(b, b->home, err, "COMMENT ON DATABASE %s IS '" MARK "'", b->database) != RC_OK)
+    if (bench_exec(b, b->home, err,
+                   "COMMENT ON DATABASE %s IS '" MARK "'; ALTER DATABASE %s CONNECTION LIMIT -1",
+                   b->database, b->database) != RC_OK)
         return RC_ERR;
     b->work = bench_connect(b, b->database, err);
     return b->work ? RC_OK : RC_ERR;

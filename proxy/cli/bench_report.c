@@ -107,7 +107,7 @@ static void advise(const struct bench_result *results, size_t n, struct buf *out
                    "clients %.1f ms, before "
                    "%.1f ms)\n",
                    results[best].target_ms, results[best].workers,
-                   results[best].throttled ? ", and leave the signal client_p99 on" : "",
+                   results[best].throttled ? ", and segue throttle client_p99 1.25" : "",
                    results[best].p99_ms, results[best].p99_before_ms);
         return;
     }
@@ -116,7 +116,7 @@ static void advise(const struct bench_result *results, size_t n, struct buf *out
     buf_printf(
         out,
         "\nno setting left clients alone here (p99 at most %.2f times what it was). Least "
-        "disturbed: \"batch_target_ms\": %u%s. Leave the signal client_p99 on, and set a pace: "
+        "disturbed: \"batch_target_ms\": %u%s. segue throttle client_p99 1.25, or set a pace: "
         "segue throttle rows_per_s %.0f\n",
         P99_RATIO_MAX, results[least].target_ms, results[least].throttled ? ", throttled" : "",
         results[least].rows_per_s / 4);

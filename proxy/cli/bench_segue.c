@@ -21,6 +21,7 @@
 #define LISTEN_WAIT_MS 15000
 #define END_WAIT_MS 5000
 #define LOOK_MS 20
+#define STATUS_MS 1000 /* clients are to feel the backfill, and not the asking for its end */
 #define NAME "segue_bench"
 
 extern char **environ;
@@ -199,7 +200,8 @@ enum rc bench_segue_fill(struct bench *b, struct bench_segue *segue, unsigned wo
     char parallel[40];
 
     snprintf(parallel, sizeof(parallel), "THROTTLE workers %u", workers);
-    if (say(segue, parallel, NULL, err) != RC_OK)
+    if (say(segue, parallel, NULL, err) != RC_OK ||
+        (throttled && say(segue, "THROTTLE client_p99 1.25", NULL, err) != RC_OK))
         return RC_ERR;
     for (size_t i = 0; i < ARRAY_LEN(holding) && !throttled; i++) {
         if (say(segue, holding[i], NULL, err) != RC_OK)
@@ -223,7 +225,7 @@ enum rc bench_segue_fill(struct bench *b, struct bench_segue *segue, unsigned wo
         json_decref(rows);
         if (filled || err_is_set(err))
             return filled ? RC_OK : RC_ERR;
-        clock_sleep_ms(LOOK_MS);
+        clock_sleep_ms(STATUS_MS);
     }
     return RC_AGAIN;
 }

@@ -14,6 +14,8 @@
 #include "segue/admin/console.h"
 #include "segue/base/mem.h"
 #include "segue/base/option.h"
+#include "segue/engine/engine.h"
+#include "stop.h"
 #include "wait.h"
 
 #define FILE_BYTES_MAX (1024 * 1024)
@@ -49,7 +51,7 @@ const struct cli_command cli_commands[] = {
      "one JSON document of what has happened: phases, rows, attempts, usage"},
     {"cutover", "NAME", 1, 1, CLI_AT | CLI_WAIT_REPLICAS | CLI_WITHDRAW, "CUTOVER", run_verb,
      "make the new schema the source of truth"},
-    {"complete", "NAME", 1, 1, CLI_FORCE, "COMPLETE", run_verb,
+    {"complete", "NAME", 1, 1, CLI_FORCE | CLI_NO_WAIT, "COMPLETE", run_verb,
      "drop everything old; not reversible"},
     {"rollback", "NAME", 1, 1, 0, "ROLLBACK", run_verb,
      "in soak: back to ready, nothing lost; before: abort"},
@@ -105,7 +107,18 @@ static int open_client(const struct cli_args *args, struct cli_client *client)
     *client = (struct cli_client){.server = args->server};
     if (cli_client_connect(client, CONNECT_TIMEOUT_S, &err) == RC_OK)
         return CLI_DONE;
-    return fail(CLI_UNREACHABLE, &err);
+    return fail(strcmp(err.sqlstate, CLI_NO_URL) == 0 ? CLI_USAGE : CLI_UNREACHABLE, &err);
+}
+
+static int answered(enum rc rc, struct err *err)
+{
+    if (rc == RC_OK)
+        return CLI_DONE;
+    if (rc == RC_AGAIN && cli_stop_signal()) {
+        err_hint(err, "it may be done all the same: segue status tells");
+        return fail(cli_stop_code(), err);
+    }
+    return fail(rc == RC_AGAIN ? CLI_UNREACHABLE : CLI_REFUSED, err);
 }
 
 static int ask(struct cli_client *client, const char *statement, json_t **columns, json_t **rows)
@@ -113,9 +126,7 @@ static int ask(struct cli_client *client, const char *statement, json_t **column
     struct err err = {0};
     enum rc rc = cli_client_ask(client, statement, columns, rows, &err);
 
-    if (rc == RC_OK)
-        return CLI_DONE;
-    return fail(rc == RC_AGAIN ? CLI_UNREACHABLE : CLI_REFUSED, &err);
+    return answered(rc, &err);
 }
 
 /* ---- the migration file ---- */
@@ -188,6 +199,7 @@ static int run_start(const struct cli_command *command, const struct cli_args *a
                       args->options & CLI_BRANCH ? " BRANCH" : "");
     free(statement);
     code = open_client(args, &client);
+    cli_stop_catch();
     if (code == CLI_DONE)
         code = ask(&client, full, NULL, &rows);
     free(full);
@@ -224,7 +236,7 @@ static int no_status(struct cli_client *client, const struct cli_args *args)
         err_hint(&err, "it keeps trying; segue doctor says why");
     } else if (args->nwords) {
         err_set(&err, "42704", "there is no migration \"%s\"", args->words[0]);
-        err_hint(&err, "SHOW MIGRATIONS lists them");
+        err_hint(&err, "segue history lists them");
     }
     if (err_is_set(&err))
         return fail(CLI_REFUSED, &err);
@@ -363,34 +375,57 @@ static int run_throttle(const struct cli_command *command, const struct cli_args
 
 /* ---- verbs ---- */
 
+/* COMPLETE waits for what is being proven since the cut-over, and is said again: all else that it
+ * asks for must hold then, too. */
+static int ask_patiently(struct cli_client *client, const struct cli_args *args,
+                         const char *statement, const json_t *before, json_t **rows)
+{
+    for (bool first = true;; first = false) {
+        struct err err = {0};
+        enum rc rc = cli_client_ask(client, statement, NULL, rows, &err);
+        int code;
+
+        if (rc != RC_ERR || (args->options & CLI_NO_WAIT) ||
+            strcmp(err.sqlstate, ENG_NOT_PROVEN) != 0)
+            return answered(rc, &err);
+        if (first)
+            fprintf(stderr, "segue: %s; waiting for that\n", err.text);
+        code = cli_wait(client, args->words[0], CLI_GOAL_PROVEN, before, args->json);
+        if (code != CLI_DONE)
+            return code;
+    }
+}
+
 static int run_verb(const struct cli_command *command, const struct cli_args *args)
 {
     struct cli_client client;
     struct err err = {0};
     char *statement = word_statement(command->verb, args);
-    json_t *rows = NULL, *before = NULL;
+    json_t *rows = NULL, *before = NULL, *now = NULL;
     enum cli_goal goal;
     enum rc rc;
     int code = open_client(args, &client);
 
-    if (code == CLI_DONE && args->nwords)
+    cli_stop_catch();
+    if (code == CLI_DONE && args->nwords) {
         before = cli_status_row(&client, args->words[0], &rc, &err);
-    goal = cli_goal_of(command->verb, before, NULL);
-    if (code == CLI_DONE)
-        code = ask(&client, statement, NULL, &rows);
-    if (code == CLI_DONE && args->nwords && !before) {
-        before = cli_status_row(&client, args->words[0], &rc, &err);
-        goal = cli_goal_of(command->verb, NULL, before);
+        code = rc == RC_AGAIN ? answered(rc, &err) : code;
     }
+    if (code == CLI_DONE)
+        code = ask_patiently(&client, args, statement, before, &rows);
+    if (code == CLI_DONE && args->nwords)
+        now = cli_status_row(&client, args->words[0], &rc, &err);
+    goal = cli_goal_of(command->verb, before, now);
     if (args->options & (CLI_AT | CLI_WITHDRAW))
         goal = CLI_GOAL_COUNT; /* nothing that would come soon */
     if (code == CLI_DONE && goal != CLI_GOAL_COUNT)
-        code = cli_wait(&client, args->words[0], goal, before, args->json);
+        code = cli_wait(&client, args->words[0], goal, before ? before : now, args->json);
     else if (code == CLI_DONE && args->json)
         cli_print_json(rows);
     else if (code == CLI_DONE)
         printf("%s: %s\n", args->nwords ? args->words[0] : "all migrations", command->name);
     json_decref(before);
+    json_decref(now);
     json_decref(rows);
     cli_client_close(&client);
     free(statement);
@@ -461,7 +496,7 @@ static int help(const char *topic)
     return CLI_DONE;
 }
 
-int cli_main(int argc, char **argv, int (*serve)(int argc, char **argv))
+static int run(int argc, char **argv, int (*serve)(int argc, char **argv))
 {
     const struct cli_command *command;
     struct cli_args args;
@@ -496,4 +531,13 @@ int cli_main(int argc, char **argv, int (*serve)(int argc, char **argv))
         return CLI_DONE;
     }
     return command->run(command, &args);
+}
+
+int cli_main(int argc, char **argv, int (*serve)(int argc, char **argv))
+{
+    int code = run(argc, argv, serve);
+
+    if (argc > 1 && strcmp(argv[1], "serve") == 0) /* said where it listens, long ago */
+        return code;
+    return cli_output_lost() && code == CLI_DONE ? CLI_REFUSED : code;
 }

@@ -22,6 +22,7 @@ enum cli_option {
     CLI_ALEMBIC = 256,
     CLI_DRIZZLE = 512,
     CLI_UPSTREAM = 1024,
+    CLI_NO_WAIT = 2048,
 };
 
 #define CLI_WORDS_MAX 2

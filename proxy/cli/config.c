@@ -2,13 +2,17 @@
 #include "segue/cli/config.h"
 
 #include <assert.h>
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "segue/base/clock.h"
 #include "segue/base/log.h"
 #include "segue/base/mem.h"
+
+#define PREFIX "SEGUE_" /* of the environment */
 
 void cfg_free(struct cfg *cfg)
 {
@@ -18,6 +22,24 @@ void cfg_free(struct cfg *cfg)
     cfg_upstream_fini(&cfg->upstream);
     free(cfg->file);
     free(cfg);
+}
+
+static const char *nearest_option(const char *word)
+{
+    const char *names[CFG_COUNT];
+
+    for (int i = 0; i < CFG_COUNT; i++)
+        names[i] = cfg_rows[i].name;
+    return opt_nearest(word, names, CFG_COUNT);
+}
+
+static void unknown_flag(const char *word, struct err *err)
+{
+    const char *near = strncmp(word, "--", 2) == 0 ? nearest_option(word + 2) : NULL;
+
+    err_set(err, "42704", "serve does not know \"%s\"", word);
+    if (near)
+        err_hint(err, "did you mean --%s?", near);
 }
 
 /* One flag: "--name value" or "--name=value", "-c file". Moves *i past it. */
@@ -38,7 +60,7 @@ static enum rc flag(struct cfg *cfg, int argc, char *const *argv, int *i, bool f
     else if (*i + 1 < argc)
         value = argv[++*i];
     if (!file && row < 0)
-        err_set(err, "42704", "serve does not know \"%s\"", name);
+        unknown_flag(name, err);
     else if (!value)
         err_set(err, "22023", "%s needs a value", name);
     if (err_is_set(err)) {
@@ -77,6 +99,26 @@ static enum rc load_database_url(struct cfg *cfg, struct err *err)
     return RC_OK;
 }
 
+/* Others may use the prefix, too: only what is nearly an option is worth a line. */
+static void warn_of_variables(const struct cfg *cfg)
+{
+    for (char **variable = environ; *variable; variable++) {
+        size_t len = strcspn(*variable, "=");
+        char name[64];
+        const char *near;
+
+        if (strncmp(*variable, PREFIX, strlen(PREFIX)) != 0 || len >= sizeof(name))
+            continue;
+        snprintf(name, sizeof(name), "%.*s", (int)len, *variable);
+        for (char *p = name; *p; p++)
+            *p = (char)tolower((unsigned char)*p);
+        near = nearest_option(name + strlen(PREFIX));
+        if (near && *near == name[strlen(PREFIX)] && opt_find(cfg->set, name + strlen(PREFIX)) < 0)
+            log_warning("the environment variable %.*s is no option: did you mean \"%s\"?",
+                        (int)len, *variable, near);
+    }
+}
+
 /* What single options cannot say. */
 static enum rc check_together(const struct cfg *cfg, struct err *err)
 {
@@ -112,6 +154,49 @@ static enum rc read_upstream(struct cfg *cfg, struct err *err)
     return RC_OK;
 }
 
+/* Is the listen address of `len` bytes where `host` leads to? By their texts: what is meant is the
+ * URL of the application, which leads to segue already, given to segue as well. */
+static bool same_place(const char *item, size_t len, const struct sess_host *host)
+{
+    static const char *const local[] = {"127.0.0.1", "localhost"};
+    const char *name = host->addr ? host->addr : host->name;
+    bool ours = false, theirs = false, any;
+    char own[256], *port;
+
+    snprintf(own, sizeof(own), "%.*s", (int)len - (*item == '['), item + (*item == '['));
+    port = strrchr(own, ':');
+    if (!port || !name || strcmp(port + 1, host->port) != 0)
+        return false;
+    port[*item == '[' && port > own ? -1 : 0] = '\0';
+    for (size_t i = 0; i < ARRAY_LEN(local); i++) {
+        ours |= strcmp(own, local[i]) == 0;
+        theirs |= strcmp(name, local[i]) == 0;
+    }
+    any = !*own || strcmp(own, "*") == 0 || strcmp(own, "0.0.0.0") == 0;
+    return strcmp(own, name) == 0 || (theirs && (ours || any));
+}
+
+static enum rc check_no_loop(const struct cfg *cfg, struct err *err)
+{
+    const struct sess_upstream_options *up = &cfg->upstream.sessions;
+
+    for (const char *item = cfg->set->values[CFG_LISTEN].text; *item;) {
+        size_t len = strcspn(item, ",");
+
+        for (size_t i = 0; i < up->nhosts; i++) {
+            if (!same_place(item, len, &up->hosts[i]))
+                continue;
+            err_set(err, "22023", "option \"upstream\" leads to segue itself: \"listen\" has %.*s",
+                    (int)len, item);
+            err_hint(err, "the upstream is PostgreSQL; the URL of the application is another");
+            return RC_ERR;
+        }
+        item += len;
+        item += strspn(item, ", ");
+    }
+    return RC_OK;
+}
+
 enum rc cfg_load(int argc, char *const *argv, struct cfg **out, struct err *err)
 {
     struct cfg *cfg = mem_calloc(1, sizeof(*cfg));
@@ -120,12 +205,14 @@ enum rc cfg_load(int argc, char *const *argv, struct cfg **out, struct err *err)
     *out = NULL;
     if (flags(cfg, argc, argv, true, err) != RC_OK ||
         (cfg->file && opt_load_file(cfg->set, cfg->file, err) != RC_OK) ||
-        opt_load_environment(cfg->set, "SEGUE_", err) != RC_OK ||
+        opt_load_environment(cfg->set, PREFIX, err) != RC_OK ||
         flags(cfg, argc, argv, false, err) != RC_OK || load_database_url(cfg, err) != RC_OK ||
-        check_together(cfg, err) != RC_OK || read_upstream(cfg, err) != RC_OK) {
+        check_together(cfg, err) != RC_OK || read_upstream(cfg, err) != RC_OK ||
+        check_no_loop(cfg, err) != RC_OK) {
         cfg_free(cfg);
         return RC_ERR;
     }
+    warn_of_variables(cfg);
     *out = cfg;
     return RC_OK;
 }
@@ -195,7 +282,8 @@ void cfg_session_options(const struct cfg *cfg, struct sess_options *out)
                        .crl_file = v[CFG_CLIENT_TLS_CRL_FILE].text,
                        .ciphers = v[CFG_CLIENT_TLS_CIPHERS].text,
                        .suites = v[CFG_CLIENT_TLS13_CIPHERS].text,
-                       .version_min = tls_version(&v[CFG_TLS_VERSION_MIN])},
+                       .version_min = tls_version(&v[CFG_TLS_VERSION_MIN]),
+                       .ticket_key_s = v[CFG_CLIENT_TLS_TICKET_KEY_S].number},
         .auth = (enum sess_auth_mode)opt_choice(&cfg_rows[CFG_AUTH], v[CFG_AUTH].text),
         .auth_file = v[CFG_AUTH_FILE].text,
         .cert_map = v[CFG_CERT_MAP].list,

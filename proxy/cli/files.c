@@ -14,7 +14,7 @@
 enum rc cli_text_read(const char *path, size_t bytes_max, struct buf *text, struct err *err)
 {
     FILE *file = strcmp(path, "-") == 0 ? stdin : text_open(path);
-    size_t n;
+    size_t n, mark;
 
     if (!file) {
         err_set(err, "58P01", "%s: cannot open: %s", path, strerror(errno));
@@ -31,7 +31,10 @@ enum rc cli_text_read(const char *path, size_t bytes_max, struct buf *text, stru
                 bytes_max);
     else if (strlen(text->data) != text->len)
         err_set(err, "22021", "%s: not text: it holds a zero byte", path);
-    else if (text->len == 0)
+    mark = err_is_set(err) ? 0 : text_mark(text->data);
+    memmove(text->data, text->data + mark, text->len - mark + 1);
+    text->len -= mark;
+    if (text->len == 0)
         err_set(err, "22032", "%s: empty", path);
     if (file != stdin)
         fclose(file);

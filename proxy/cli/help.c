@@ -24,6 +24,7 @@ static const struct {
     {CLI_ALEMBIC, "--alembic DIR", "Alembic's folder of versions is checked, too"},
     {CLI_DRIZZLE, "--drizzle DIR", "drizzle's folder of migrations is checked, too"},
     {CLI_FORCE, "--force", "in spite of what the refusal names: old names in use, rows, sessions"},
+    {CLI_NO_WAIT, "--no-wait", "refuse while constraints are being proven, instead of waiting"},
     {CLI_UPSTREAM, "--upstream URL", "ask the database itself: no segue needs to run"},
 };
 
@@ -54,7 +55,8 @@ void cli_help(void)
          "All but serve and bench talk to a running segue: --server URL or SEGUE_SERVER say where\n"
          "(postgresql://127.0.0.1:6432/segue unless told). --json prints JSON.\n\n"
          "exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 segue not reachable,\n"
-         "4 the migration stopped with a failure while we waited, 130 detached by Ctrl-C");
+         "4 the migration stopped with a failure while we waited, 130 detached by Ctrl-C\n"
+         "(128 + N by signal N)");
 }
 
 static void help_serve(void)

@@ -126,9 +126,11 @@ int cli_run_baseline(const struct cli_command *command, const struct cli_args *a
 static void print_document(const json_t *document)
 {
     char *text = json_dumps(document, JSON_INDENT(2) | JSON_SORT_KEYS);
+    struct buf out = {0};
 
-    puts(text ? text : "{}");
-    fflush(stdout);
+    buf_printf(&out, "%s\n", text ? text : "{}");
+    cli_print(&out);
+    buf_fini(&out);
     free(text);
 }
 
@@ -163,18 +165,34 @@ int cli_run_snapshot(const struct cli_command *command, const struct cli_args *a
     return code;
 }
 
+/* Where the text says the entry; 1 when it spells it in another way. */
+static int line_of(const char *text, const char *entry)
+{
+    json_t *name = json_string(entry);
+    char *quoted = json_dumps(name, JSON_ENCODE_ANY);
+    const char *at = strstr(text, quoted);
+    int line = 1;
+
+    for (const char *p = text; at && p < at; p++)
+        line += *p == '\n';
+    free(quoted);
+    json_decref(name);
+    return line;
+}
+
 static json_t *read_snapshot(const char *path, struct err *err)
 {
     struct buf text = {0};
     json_error_t why;
     json_t *schema = NULL;
+    const char *entry;
 
     if (cli_text_read(path, SNAPSHOT_BYTES_MAX, &text, err) == RC_OK) {
-        schema = json_loads(text.data, JSON_REJECT_DUPLICATES, &why);
+        schema = json_loads(text.data, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
         if (!schema)
             err_set(err, "22032", "%s:%d: %s", path, why.line, why.text);
-        else if (!json_is_object(schema))
-            err_set(err, "22032", "%s: not a snapshot: an object is wanted", path);
+        else if (cat_schema_check(schema, &entry, err) != RC_OK)
+            err_prefix(err, "%s:%d", path, entry ? line_of(text.data, entry) : 1);
     }
     buf_fini(&text);
     if (!err_is_set(err))

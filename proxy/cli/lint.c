@@ -65,6 +65,9 @@ static enum rc lint_folder(struct lint *lint, const char *folder, struct err *er
         return RC_ERR;
     for (size_t i = 0; i < n; i++)
         lint_file(lint, folder, names[i]);
+    if (n == 0)
+        lineage_find(lint->findings, "warning", "files", folder, "is it the folder that is meant?",
+                     "no file ends with .json, .yaml or .yml");
     mem_strlist_free(names);
     return RC_OK;
 }

@@ -194,6 +194,9 @@ static enum rc lint_folder(struct lineage *l, const char *path, json_t *findings
     }
     if (names)
         lineage_check(l, &how, findings);
+    if (names && n == 0)
+        lineage_find(findings, "warning", "files", folder, "is it the folder that is meant?",
+                     "no file ends with .py");
     mem_strlist_free(names);
     free(inside);
     return names ? RC_OK : RC_ERR;

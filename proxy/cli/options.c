@@ -175,6 +175,10 @@ const struct opt_row cfg_rows[CFG_COUNT] = {
         .reload = true, .help = "PEM file: who vouches for client certificates"},
     [CFG_CLIENT_TLS_CRL_FILE] = {.name = "client_tls_crl_file", .type = OPT_TEXT, .fallback = "",
         .reload = true, .help = "PEM file: client certificates that were revoked"},
+    [CFG_CLIENT_TLS_TICKET_KEY_S] = {NUMBER("client_tls_ticket_key_s", "43200", 0, 604800),
+        .reload = true,
+        .help = "how long one key makes session tickets; clients resume with the one before it for as "
+                "long again; 0: no tickets"},
     [CFG_TLS_VERSION_MIN] = {.name = "tls_version_min", .type = OPT_CHOICE, .fallback = "TLSv1.2",
         .choices = tls_versions, .reload = true, .help = "oldest TLS version, on both legs"},
     [CFG_CLIENT_TLS_CIPHERS] = {.name = "client_tls_ciphers", .type = OPT_TEXT, .fallback = "",
@@ -207,7 +211,8 @@ const struct opt_row cfg_rows[CFG_COUNT] = {
         .help = "which schema version sessions see, and whether their statements are rewritten; the "
                 "first rule that matches counts, without one a session follows the migration"},
     [CFG_SESSIONS_MAX] = {NUMBER("sessions_max", "10000", 1, 1000000), .reload = true,
-        .help = "clients at the same time; more are refused with 53300"},
+        .help = "clients at the same time; more are refused with 53300; segue raises its limit of open "
+                "files for them (two each), and warns when the hard limit is lower"},
     [CFG_STARTUP_OPEN_MAX] = {NUMBER("startup_open_max", "1000", 1, 1000000), .reload = true,
         .help = "connections at the same time that have not finished their start-up"},
     [CFG_STARTUP_OPEN_PER_ADDRESS_MAX] = {NUMBER("startup_open_per_address_max", "0", 0, 1000000),

@@ -1,5 +1,6 @@
 #include "output.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -212,19 +213,34 @@ void cli_format_plan(const json_t *rows, struct buf *out)
 
 /* ---- printing ---- */
 
+static int lost_to; /* errno of the first write that failed */
+
+static void written(bool all)
+{
+    if ((!all || fflush(stdout) != 0) && !lost_to)
+        lost_to = errno;
+}
+
+bool cli_output_lost(void)
+{
+    written(true);
+    if (!ferror(stdout) && !lost_to)
+        return false;
+    fprintf(stderr, "segue: cannot write to standard output: %s\n",
+            lost_to ? strerror(lost_to) : "what was printed before is not complete");
+    return true;
+}
+
 void cli_print(const struct buf *text)
 {
-    if (text->len)
-        fwrite(text->data, 1, text->len, stdout);
-    fflush(stdout);
+    written(!text->len || fwrite(text->data, 1, text->len, stdout) == text->len);
 }
 
 void cli_print_json(const json_t *value)
 {
     char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
 
-    puts(text ? text : "null");
-    fflush(stdout);
+    written(puts(text ? text : "null") != EOF);
     free(text);
 }
 

@@ -23,6 +23,8 @@ void cli_format_plan(const json_t *rows, struct buf *out);
 size_t cli_plan_refusals(const json_t *rows);
 
 void cli_print(const struct buf *text); /* to stdout, flushed */
+/* Writes what is left, and says on stderr that not all of it has come out; false: all has. */
+bool cli_output_lost(void);
 void cli_print_json(const json_t *value);
 void cli_print_err(const struct err *err); /* to stderr: "segue: text" and "hint: ..." */
 

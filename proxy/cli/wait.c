@@ -1,7 +1,6 @@
 #include "wait.h"
 
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,9 +12,11 @@
 #include "segue/base/clock.h"
 #include "segue/base/mem.h"
 #include "segue/cli/cli.h"
+#include "stop.h"
 
-#define POLL_MS_MIN 200
+#define POLL_MS_MIN 50 /* what takes no time is not made to wait */
 #define POLL_MS_MAX 1000
+#define RECONNECT_MS 200
 #define RECONNECT_MS_MAX 60000
 #define STALE_ERROR_MS 3000 /* an error from before the verb may stand so long */
 
@@ -29,6 +30,8 @@ enum phase_bit { /* of those that goals tell apart */
                  P_DONE = 16,
                  P_ABORTING = 32,
                  P_ABORTED = 64,
+                 P_REVERTING = 128,
+                 P_EARLY = 256,
 };
 
 static const struct {
@@ -38,22 +41,45 @@ static const struct {
     {"ready", P_READY},     {"cutting_over", P_CUTTING},
     {"soaking", P_SOAKING}, {"contracting", P_CONTRACTING},
     {"done", P_DONE},       {"aborting", P_ABORTING},
-    {"aborted", P_ABORTED},
+    {"aborted", P_ABORTED}, {"reverting", P_REVERTING},
+    {"planned", P_EARLY},   {"expanding", P_EARLY},
+    {"verifying", P_EARLY}, {"backfilling", P_EARLY},
 };
+
+/* Somebody else may have moved it on before it is looked at: where a phase can only come behind
+ * what was asked for, that was reached, or is not to be reached any more. */
+#define PAST_CUTOVER (P_SOAKING | P_CONTRACTING | P_DONE)
+#define GONE (P_ABORTING | P_ABORTED)
+#define STARTED_ANEW (P_EARLY | P_READY | P_CUTTING | P_REVERTING | PAST_CUTOVER)
+
+/* What is said to who goes away while it is waited for; NAME is the migration. */
+#define WATCH "Watch it: segue status NAME --watch. "
+#define GOES_ON "detached; the migration goes on. " WATCH "Hold it: segue pause NAME. "
 
 static const struct {
     unsigned reached, failed;
     bool may_turn_back; /* ready after cutting_over */
     bool errors_count;
+    const char *detached; /* NULL: nothing was asked for that would go on */
 } goals[CLI_GOAL_COUNT] = {
-    [CLI_GOAL_READY] = {P_READY | P_CUTTING | P_SOAKING | P_CONTRACTING | P_DONE,
-                        P_ABORTING | P_ABORTED, false, true},
-    [CLI_GOAL_SOAKING] = {P_SOAKING | P_CONTRACTING | P_DONE, P_ABORTING | P_ABORTED, true, true},
-    [CLI_GOAL_CUTOVER] = {P_SOAKING | P_CONTRACTING | P_DONE, P_ABORTING | P_ABORTED, true, true},
-    [CLI_GOAL_DONE] = {P_DONE, P_ABORTED, false, true},
-    [CLI_GOAL_REVERTED] = {P_READY, P_DONE, false, true},
-    [CLI_GOAL_ABORTED] = {P_ABORTED, P_SOAKING | P_DONE, false, true},
-    [CLI_GOAL_END] = {P_DONE | P_ABORTED, 0, false, false},
+    [CLI_GOAL_READY] = {P_READY | P_CUTTING | PAST_CUTOVER, GONE, false, true,
+                        GOES_ON "Stop it: segue abort NAME"},
+    [CLI_GOAL_SOAKING] = {PAST_CUTOVER, GONE, true, true,
+                          GOES_ON "Stop it at ready: segue cutover NAME --withdraw"},
+    [CLI_GOAL_CUTOVER] = {PAST_CUTOVER, GONE, true, true,
+                          "detached; the cut-over goes on. " WATCH
+                          "Call it off: segue cutover NAME --withdraw"},
+    [CLI_GOAL_PROVEN] = {PAST_CUTOVER, P_READY | P_CUTTING | P_REVERTING | GONE, false, true,
+                         "nothing was dropped: NAME stays as it is, and is proven further. " WATCH
+                         "Later: segue complete NAME, or segue rollback NAME"},
+    [CLI_GOAL_DONE] = {P_DONE, P_ABORTED, false, true,
+                       "detached; what is old is dropped all the same. " WATCH
+                       "Hold it: segue pause NAME"},
+    [CLI_GOAL_REVERTED] = {P_READY | P_CUTTING | GONE | P_EARLY, PAST_CUTOVER, false, true,
+                           "detached; the way back goes on. " WATCH},
+    [CLI_GOAL_ABORTED] = {P_ABORTED | STARTED_ANEW, 0, false, true,
+                          "detached; what is new is dropped all the same. " WATCH},
+    [CLI_GOAL_END] = {P_DONE | P_ABORTED, 0, false, false, NULL},
 };
 
 static const char *text_of(const json_t *row, const char *key)
@@ -83,9 +109,7 @@ enum cli_goal cli_goal_of(const char *verb, const json_t *before, const json_t *
         {"ROLLBACK", CLI_GOAL_ABORTED},
         {"ABORT", CLI_GOAL_ABORTED},
     };
-    bool back = strcmp(text_of(before, "phase"), "soaking") == 0 ||
-                strcmp(text_of(before, "phase"), "reverting") == 0 ||
-                strcmp(text_of(now, "phase"), "reverting") == 0 || phase_of(now) == P_READY;
+    bool back = now ? !(phase_of(now) & GONE) : (phase_of(before) & (P_SOAKING | P_REVERTING)) != 0;
 
     if (strcmp(verb, "ROLLBACK") == 0 && back)
         return CLI_GOAL_REVERTED;
@@ -101,11 +125,16 @@ enum cli_outcome cli_outcome_of(enum cli_goal goal, const json_t *row,
     unsigned phase = phase_of(row);
     const char *error = text_of(row, "error");
     bool tried = json_number_value(json_object_get(row, "attempts")) > before->attempts;
+    const json_t *wanted = json_object_get(row, "cutover_wanted");
+    bool over = wanted ? json_is_false(wanted) : seen_cutover || tried;
     bool stale = before->error && strcmp(before->error, error) == 0;
 
-    if (goals[goal].reached & phase)
+    bool unproven = goal == CLI_GOAL_PROVEN && phase == P_SOAKING &&
+                    json_number_value(json_object_get(row, "proofs_left")) > 0;
+
+    if ((goals[goal].reached & phase) && !unproven)
         return CLI_REACHED;
-    if (goals[goal].may_turn_back && phase == P_READY && (seen_cutover || tried))
+    if (goals[goal].may_turn_back && phase == P_READY && over)
         return CLI_TURNED_BACK;
     if (goals[goal].failed & phase)
         return CLI_FAILED;
@@ -160,14 +189,6 @@ json_t *cli_status_row(struct cli_client *client, const char *name, enum rc *rc,
 }
 
 /* ---- waiting ---- */
-
-static atomic_bool interrupted;
-
-static void on_interrupt(int signal_number)
-{
-    (void)signal_number;
-    atomic_store(&interrupted, true);
-}
 
 struct watch {
     struct cli_client *client;
@@ -287,12 +308,12 @@ static bool reconnect(struct watch *watch)
     watch->drawn = 0;
     watch->read = false;
     cli_client_close(watch->client);
-    while (clock_ms() < until && !atomic_load(&interrupted)) {
+    while (clock_ms() < until && !cli_stop_signal()) {
         struct err err = {0};
 
         if (cli_client_connect(watch->client, 2, &err) == RC_OK)
             return true;
-        clock_sleep_ms(POLL_MS_MIN);
+        clock_sleep_ms(RECONNECT_MS);
     }
     return false;
 }
@@ -304,17 +325,22 @@ static int report(struct watch *watch, const json_t *row, enum cli_outcome outco
     const char *blockers = text_of(row, "blockers");
 
     if (outcome == CLI_REACHED) {
-        if (!watch->json && watch->goal != CLI_GOAL_END)
-            printf("%s: %s\n", watch->name, text_of(row, "phase"));
+        bool anew = watch->goal == CLI_GOAL_ABORTED && phase_of(row) != P_ABORTED;
+
+        if (!watch->json && watch->goal != CLI_GOAL_END && watch->goal != CLI_GOAL_PROVEN)
+            printf("%s: %s%s\n", watch->name, anew ? "aborted; started anew since: " : "",
+                   text_of(row, "phase"));
         return CLI_DONE;
     }
-    if (outcome == CLI_TURNED_BACK) {
+    if (outcome == CLI_TURNED_BACK && *error) {
         err_set(&err, "55P03", "%s went back to ready after %.0f attempts: %s", watch->name,
-                json_number_value(json_object_get(row, "attempts")),
-                *blockers ? blockers
-                : *error  ? error
-                          : "the tables were in use");
-        err_hint(&err, "%s", *hint ? hint : "end those transactions, then cut over again");
+                json_number_value(json_object_get(row, "attempts")), *blockers ? blockers : error);
+        err_hint(&err, "%s", hint);
+    } else if (outcome == CLI_TURNED_BACK) {
+        err_set(&err, "57014",
+                "%s is ready again: the cut-over was withdrawn, or rolled back, or segue restarted",
+                watch->name);
+        err_hint(&err, "`segue cutover %s` asks for it again", watch->name);
     } else if (*error) {
         err_set(&err, "P0001", "%s stopped (%s): %s", watch->name, text_of(row, "phase"), error);
         err_hint(&err, "%s",
@@ -326,16 +352,22 @@ static int report(struct watch *watch, const json_t *row, enum cli_outcome outco
     return outcome == CLI_TURNED_BACK ? CLI_REFUSED : CLI_STOPPED;
 }
 
+/* A signal has come, or nobody reads what is shown. */
 static int detached(const struct watch *watch)
 {
-    const char *name = watch->name ? watch->name : "NAME";
+    const char *said = goals[watch->goal].detached, *name;
+    struct buf out = {0};
 
-    if (watch->goal != CLI_GOAL_END)
-        fprintf(stderr,
-                "\nsegue: detached; the migration goes on. Watch it: segue status %s --watch. "
-                "Hold it: segue pause %s. Stop it: segue abort %s\n",
-                name, name, name);
-    return watch->goal == CLI_GOAL_END ? CLI_DONE : CLI_DETACHED;
+    if (!said)
+        return CLI_DONE;
+    for (; (name = strstr(said, "NAME")) != NULL; said = name + strlen("NAME")) {
+        buf_append(&out, said, (size_t)(name - said));
+        buf_append_str(&out, watch->name);
+    }
+    buf_append_str(&out, said);
+    fprintf(stderr, "%ssegue: %s\n", watch->terminal ? "\n" : "", out.data);
+    buf_fini(&out);
+    return cli_stop_signal() ? cli_stop_code() : CLI_REFUSED;
 }
 
 static bool nothing_left(const struct watch *watch, const json_t *rows)
@@ -370,7 +402,7 @@ static int look_at_nothing(struct watch *watch, struct err *err)
     bool read = watch->read;
 
     watch->read = is_read(watch); /* but perhaps only since it was asked */
-    if (clock_ms() - watch->seen_ms <= RECONNECT_MS_MAX && (watch->name || !read))
+    if (clock_ms() - watch->seen_ms <= RECONNECT_MS_MAX && !read)
         return -1;
     if (!watch->name)
         return CLI_DONE;
@@ -388,11 +420,11 @@ static int look(struct watch *watch, struct err *err)
 
     if (rc == RC_AGAIN) {
         json_decref(rows);
-        if (atomic_load(&interrupted) || reconnect(watch)) {
+        if (cli_stop_signal() || reconnect(watch)) {
             err_clear(err);
             return -1;
         }
-        return atomic_load(&interrupted) ? -1 : CLI_UNREACHABLE;
+        return cli_stop_signal() ? -1 : CLI_UNREACHABLE;
     }
     if (rc == RC_ERR)
         return CLI_REFUSED;
@@ -425,19 +457,20 @@ int cli_wait(struct cli_client *client, const char *name, enum cli_goal goal, co
                           .terminal = isatty(STDOUT_FILENO),
                           .begun_ms = clock_ms(),
                           .seen_ms = clock_ms()};
-    struct sigaction action = {.sa_handler = on_interrupt};
     struct err err = {0};
     int64_t pause_ms = POLL_MS_MIN;
     int result = -1;
 
     watch.before.attempts = json_number_value(json_object_get(before, "attempts"));
     watch.before.error = json_string_value(json_object_get(before, "error"));
-    sigaction(SIGINT, &action, NULL);
-    while (result == -1 && !atomic_load(&interrupted)) {
+    cli_stop_catch();
+    if (goal != CLI_GOAL_END) /* who only watches ends with its reader, as every filter does */
+        signal(SIGPIPE, SIG_IGN);
+    while (result == -1 && !cli_stop_signal()) {
         result = look(&watch, &err);
-        if (result != -1)
+        if (result != -1 || ferror(stdout))
             break;
-        for (int64_t slept = 0; slept < pause_ms && !atomic_load(&interrupted); slept += 50)
+        for (int64_t slept = 0; slept < pause_ms && !cli_stop_signal(); slept += 50)
             clock_sleep_ms(50);
         pause_ms = pause_ms * 5 / 4 < POLL_MS_MAX ? pause_ms * 5 / 4 : POLL_MS_MAX;
     }

@@ -1,6 +1,6 @@
 /*
  * Waiting for a migration to come somewhere: polls SHOW STATUS, shows progress, survives a
- * restart of segue, lets go at Ctrl-C.
+ * restart of segue, lets go at Ctrl-C and says what goes on without it.
  */
 #ifndef SEGUE_CLI_WAIT_H
 #define SEGUE_CLI_WAIT_H
@@ -15,6 +15,7 @@ enum cli_goal {
     CLI_GOAL_READY,    /* start */
     CLI_GOAL_SOAKING,  /* migrate */
     CLI_GOAL_CUTOVER,  /* soaking, or back to ready: refused */
+    CLI_GOAL_PROVEN,   /* complete: what binds since the cut-over is proven; it may be said again */
     CLI_GOAL_DONE,     /* complete */
     CLI_GOAL_REVERTED, /* rollback in soak: ready */
     CLI_GOAL_ABORTED,  /* abort, or rollback before the cut-over */
@@ -29,9 +30,8 @@ struct cli_before { /* the state when the verb was sent; zero: there was none */
     const char *error; /* borrowed; NULL: none */
 };
 
-/* What to wait for after a verb; CLI_GOAL_COUNT: nothing. The status row before it tells which of
- * its two meanings ROLLBACK had, or where segue did not know the migration yet, the one after it.
- * Pure. */
+/* What to wait for after a verb; CLI_GOAL_COUNT: nothing. The status row after it tells which of
+ * its two meanings ROLLBACK had; where it could not be read (NULL), the one before. Pure. */
 enum cli_goal cli_goal_of(const char *verb, const json_t *before, const json_t *now);
 
 /* What a status row means on the way to the goal. seen_cutover: an earlier row was cutting_over.
@@ -42,7 +42,8 @@ enum cli_outcome cli_outcome_of(enum cli_goal goal, const json_t *row,
 /* The status row of a migration, ended ones included; NULL when there is none or on errors. */
 json_t *cli_status_row(struct cli_client *client, const char *name, enum rc *rc, struct err *err);
 
-/* Returns an exit code. name NULL (CLI_GOAL_END only): all active ones. */
+/* Returns an exit code. name NULL (CLI_GOAL_END only): all active ones. Signals are caught
+ * (stop.h). */
 int cli_wait(struct cli_client *client, const char *name, enum cli_goal goal, const json_t *before,
              bool json);
 

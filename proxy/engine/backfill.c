@@ -4,12 +4,14 @@
  * for nothing. Which file holds what: fill.h.
  */
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "budget.h"
 #include "fill.h"
+#include "relations.h"
 #include "segue/base/clock.h"
 #include "segue/base/fault.h"
 #include "segue/base/log.h"
@@ -22,9 +24,12 @@
 #define LOOK_MS 1000    /* when nothing is due before: sockets tell */
 #define OTHERS_MS 20    /* another migration is first */
 #define SPLIT_BLOCKS 64 /* a range with less than twice that before it is not shared */
+#define NOT_OURS (TABLE_BIT(TABLE_GONE) | TABLE_BIT(TABLE_RESTORED))
 
-void eng_fill_free(struct eng_fill *fill)
+void eng_fill_drop(struct eng_migration *m)
 {
+    struct eng_fill *fill = m->fill;
+
     if (!fill)
         return;
     fill_pool_leave(fill->pool, fill);
@@ -39,11 +44,6 @@ void eng_fill_free(struct eng_fill *fill)
     free(fill->ranges);
     free(fill->texts);
     free(fill);
-}
-
-static void fill_drop(struct eng_migration *m)
-{
-    eng_fill_free(m->fill);
     m->fill = NULL;
 }
 
@@ -87,7 +87,7 @@ static enum rc fill_prepare(struct eng_engine *engine, struct eng_migration *m, 
         text->in_step = eng_table_in_step(&m->plan->tables[step->table], ENG_FORWARD, "");
         text->unfilled = eng_table_unfilled(&m->plan->tables[step->table]);
         if (fill_mark_load(engine, m, fill, step->table, err) != RC_OK) {
-            fill_drop(m);
+            eng_fill_drop(m);
             return RC_ERR;
         }
     }
@@ -254,12 +254,10 @@ static enum rc tend(struct eng_engine *engine, struct eng_migration *m, size_t i
     return RC_OK;
 }
 
-/* A VACUUM that falls behind is waited for: the table must stay small. */
-static bool open_to_batches(const struct eng_engine *engine, const struct eng_fill *fill, size_t i)
+static bool open_to_batches(const struct eng_fill *fill, size_t i)
 {
-    const struct fill_relation *rel = &fill->relations[i];
-
-    return !rel->done && !rel->rewritten && !(fill->vacuuming == i && fill_vacuum_due(engine, rel));
+    return !fill->relations[i].done && !fill->relations[i].rewritten &&
+           fill_vacuum_room(fill, i) > 0;
 }
 
 static size_t range_holding(const struct eng_fill *fill, size_t relation, int64_t block)
@@ -316,7 +314,7 @@ static enum rc pick_half(struct eng_engine *engine, struct eng_migration *m, siz
         int64_t ahead;
 
         if (slot->fill != fill || slot->batch.revisit ||
-            !open_to_batches(engine, fill, slot->batch.relation))
+            !open_to_batches(fill, slot->batch.relation))
             continue;
         ahead = fill->ranges[slot->batch.range].end - slot->batch.to;
         if (ahead <= most)
@@ -330,14 +328,14 @@ static enum rc pick_half(struct eng_engine *engine, struct eng_migration *m, siz
     return fill_mark_split(engine, m, largest, at, range, err);
 }
 
-static size_t free_range(const struct eng_engine *engine, const struct eng_fill *fill)
+static size_t free_range(const struct eng_fill *fill)
 {
     size_t best = FILL_NONE;
 
     for (size_t i = 0; i < fill->nranges; i++) {
         const struct fill_range *range = &fill->ranges[i];
 
-        if (range->next >= range->end || !open_to_batches(engine, fill, range->relation) ||
+        if (range->next >= range->end || !open_to_batches(fill, range->relation) ||
             busy_with(fill, i))
             continue;
         if (best == FILL_NONE || range->relation < fill->ranges[best].relation)
@@ -346,18 +344,29 @@ static size_t free_range(const struct eng_engine *engine, const struct eng_fill 
     return best;
 }
 
+/* Rows of a batch at most, by the throttle and by the VACUUM beside; 0: no cap. */
+static double rows_cap(const struct eng_engine *engine, const struct eng_fill *fill,
+                       size_t relation)
+{
+    double rows = throttle_rows_max(&engine->throttle);
+    double room = fill_vacuum_room(fill, relation);
+
+    if (isinf(room))
+        return rows;
+    return rows > 0 && rows < room ? rows : room;
+}
+
 /* The next piece of work that nobody has: a range, rows that were locked, half of a range. */
 static enum rc pick(struct eng_engine *engine, struct eng_migration *m, struct fill_slot *slot,
                     struct fill_batch *batch, bool *found, int64_t *due_us, struct err *err)
 {
     struct eng_fill *fill = m->fill;
-    double rows_max = throttle_rows_max(&engine->throttle);
-    size_t i = free_range(engine, fill);
+    size_t i = free_range(fill);
 
     *found = false;
     *batch = (struct fill_batch){0};
     for (size_t r = 0; r < fill->nrelations && i == FILL_NONE && !*found; r++) {
-        if (open_to_batches(engine, fill, r) &&
+        if (open_to_batches(fill, r) &&
             pick_revisit(engine, m, r, batch, found, due_us, err) != RC_OK)
             return RC_ERR;
     }
@@ -371,7 +380,8 @@ static enum rc pick(struct eng_engine *engine, struct eng_migration *m, struct f
     batch->range = i;
     batch->relation = fill->ranges[i].relation;
     batch->from = fill->ranges[i].next;
-    batch->to = batch->from + sizing_next(&fill->sizing[slot - fill->pool->slots], rows_max);
+    batch->to = batch->from + sizing_next(&fill->sizing[slot - fill->pool->slots],
+                                          rows_cap(engine, fill, batch->relation));
     if (batch->to > fill->ranges[i].end)
         batch->to = fill->ranges[i].end;
     return RC_OK;
@@ -452,7 +462,7 @@ static enum rc finish(struct eng_engine *engine, struct eng_migration *m, struct
         return RC_ERR;
     FAULT(fill_marked);
     m->stats.rows_total = m->stats.rows_done;
-    fill_drop(m);
+    eng_fill_drop(m);
     m->not_before_us = 0;
     return RC_OK;
 }
@@ -464,7 +474,8 @@ enum rc eng_fill_turn(struct eng_engine *engine, struct eng_migration *m, struct
 
     if (!m->fill && all_marked(m) && !m->repairing)
         return RC_OK;
-    if (!m->fill && fill_prepare(engine, m, err) != RC_OK)
+    if (!m->fill && (eng_tables_check(engine, m, NOT_OURS, err) != RC_OK ||
+                     fill_prepare(engine, m, err) != RC_OK))
         return RC_ERR;
     if (take_answers(engine, m, err) != RC_OK)
         return RC_ERR;

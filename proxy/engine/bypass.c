@@ -51,13 +51,19 @@ enum rc eng_guards_check(struct eng_engine *engine, struct eng_migration *m, str
     return RC_OK;
 }
 
-/* Partitions without a watermark: 55P03, since the next attempt looks at their rows. */
+/* Of pg_class c: its rows were looked at, and since then the guard was on it all the time. */
+#define SEEN                                                                                       \
+    "EXISTS (SELECT FROM segue.progress p WHERE p.migration = %" PRId64 " AND p.relation = c.oid " \
+    "AND p.guard = " RELATIONS_GUARD ")"
+/* Partitions of which that is not so: 55P03, since the next attempt looks at their rows. */
 #define UNSEEN                                                                                     \
-    "SELECT c.oid::regclass INTO r FROM unnest(ARRAY[%s]::oid[]) AS o, pg_partition_tree("         \
-    "o::regclass) AS t JOIN pg_class c ON c.oid = t.relid WHERE c.relkind = 'r' AND NOT EXISTS "   \
-    "(SELECT FROM segue.progress p WHERE p.migration = %" PRId64 " AND p.relation = c.oid) LIMIT " \
-    "1; IF r IS NOT NULL THEN RAISE lock_not_available USING MESSAGE = format('partition %%s was " \
-    "attached in this moment', r); END IF; "
+    "SELECT c.oid::regclass INTO r FROM unnest(ARRAY[%s]::oid[]) AS o, LATERAL (SELECT o AS "      \
+    "relid "                                                                                       \
+    "UNION SELECT relid FROM pg_partition_tree(o::regclass)) AS t JOIN pg_class c ON c.oid = "     \
+    "t.relid WHERE c.relkind = 'r' AND NOT " SEEN                                                  \
+    " LIMIT 1; IF r IS NOT NULL THEN RAISE lock_not_available USING MESSAGE = format('%%s was "    \
+    "attached, "                                                                                   \
+    "or got another guard, in this moment', r); END IF; "
 
 char *eng_guards_sql(const struct eng_migration *m, int table)
 {
@@ -83,23 +89,21 @@ char *eng_guards_sql(const struct eng_migration *m, int table)
     return sql;
 }
 
-enum rc eng_tables_check(struct eng_engine *engine, struct eng_migration *m, struct err *err)
+enum rc eng_tables_check(struct eng_engine *engine, struct eng_migration *m, unsigned refused,
+                         struct err *err)
 {
+    bool turned = m->phase == PH_SOAKING || m->phase == PH_REVERTING;
+
     for (size_t i = 0; i < m->plan->ntables; i++) {
         const struct eng_table *table = &m->plan->tables[i];
         enum relations_table state;
 
-        if (relations_look(&engine->work, table, m->phase == PH_REVERTING, &state, err) != RC_OK)
+        if (relations_look(&engine->work, table, turned, &state, err) != RC_OK)
             return RC_ERR;
-        if (state == TABLE_RENAMED)
-            relations_renamed(table, err);
-        if (state == TABLE_GONE) {
-            err_set(err, "55000", "table %s.%s, which was planned for, is not there any more",
-                    table->schema, table->name);
-            err_hint(err, "before the cut-over abort, after it complete ends the migration");
-        }
-        if (state != TABLE_THERE)
-            return RC_ERR;
+        if (!(TABLE_BIT(state) & refused))
+            continue;
+        relations_refuse(table, state, err);
+        return RC_ERR;
     }
     return RC_OK;
 }
@@ -114,30 +118,36 @@ enum rc eng_verdict_check(const struct eng_migration *m, struct err *err)
     return RC_ERR;
 }
 
-/* Its rows are in step now, and the guard is on it: it need not be looked at again. */
+/* Its rows are in step now, and this guard was on it before they were looked at. */
 static enum rc note_seen(struct eng_engine *engine, const struct eng_migration *m, int table,
-                         uint32_t oid, struct err *err)
+                         uint32_t oid, uint32_t guard, struct err *err)
 {
     return conn_exec(&engine->work, err,
                      "INSERT INTO segue.progress (migration, table_no, relation, relname, "
-                     "relfilenode, next_block, end_block) SELECT %" PRId64 ", %d, c.oid, c.oid::"
-                     "regclass::text, pg_relation_filenode(c.oid), 0, 0 FROM pg_class c WHERE "
-                     "c.oid = %u ON CONFLICT DO NOTHING",
-                     m->id, table, oid);
+                     "relfilenode, next_block, end_block, guard) SELECT %" PRId64
+                     ", %d, c.oid, c.oid::regclass::text, pg_relation_filenode(c.oid), 0, 0, %u "
+                     "FROM pg_class c WHERE c.oid = %u ON CONFLICT (migration, relation, "
+                     "from_block) DO UPDATE SET guard = excluded.guard",
+                     m->id, table, guard, oid);
 }
 
 static enum rc check_relation(struct eng_engine *engine, const struct eng_table *table,
-                              enum eng_direction dir, const char *name, struct err *err)
+                              enum eng_direction dir, const char *name, bool back, struct err *err)
 {
-    char *in_step = eng_table_in_step(table, dir, "");
-    PGresult *res = conn_query(
-        &engine->work, err, "SELECT EXISTS (SELECT 1 FROM ONLY %s WHERE NOT (%s))", name, in_step);
+    char *in_step = eng_table_in_step(table, dir, ""), *names = conn_names_sql(&engine->work);
+    PGresult *res =
+        conn_query(&engine->work, err, "%sSELECT EXISTS (SELECT 1 FROM ONLY %s WHERE NOT (%s))",
+                   names, name, in_step);
 
+    free(names);
     free(in_step);
     if (!res)
         return RC_ERR;
     if (res_bool(res, 0, 0)) {
-        err_set(err, "55000", "partition %s came after the backfill, with rows not in step", name);
+        err_set(err, "55000",
+                back ? "the guard was away from %s for a time, and rows there are not in step"
+                     : "partition %s came after the backfill, with rows not in step",
+                name);
         err_hint(err, dir == ENG_FORWARD
                           ? "an UPDATE of its rows, of any column to itself, lets the guard fill "
                             "them"
@@ -149,27 +159,29 @@ static enum rc check_relation(struct eng_engine *engine, const struct eng_table 
     return err_is_set(err) ? RC_ERR : RC_OK;
 }
 
-static enum rc check_partitions(struct eng_engine *engine, struct eng_migration *m, int table,
-                                enum eng_direction dir, struct err *err)
+static enum rc check_relations(struct eng_engine *engine, struct eng_migration *m, int table,
+                               enum eng_direction dir, struct err *err)
 {
     struct eng_table turned;
     enum rc rc = RC_OK;
     PGresult *res =
         conn_query(&engine->work, err,
-                   "SELECT format('%%I.%%I', n.nspname, c.relname), c.oid FROM "
-                   "pg_partition_tree(%u::oid::regclass) AS t JOIN pg_class c ON c.oid = "
-                   "t.relid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = "
-                   "'r' AND NOT EXISTS (SELECT 1 FROM segue.progress p WHERE p.migration = "
-                   "%" PRId64 " AND p.relation = c.oid)",
-                   m->plan->tables[table].oid, m->id);
+                   "SELECT format('%%I.%%I', n.nspname, c.relname), c.oid, " RELATIONS_GUARD
+                   ", EXISTS (SELECT FROM segue.progress p WHERE p.migration = %" PRId64
+                   " AND p.relation = c.oid) FROM (SELECT %u::oid AS relid UNION SELECT relid "
+                   "FROM pg_partition_tree(%u::oid::regclass)) AS t JOIN pg_class c ON c.oid = "
+                   "t.relid JOIN pg_namespace n ON n.oid = c.relnamespace "
+                   "WHERE c.relkind = 'r' AND " RELATIONS_GUARD " IS NOT NULL AND NOT " SEEN,
+                   m->id, m->plan->tables[table].oid, m->plan->tables[table].oid, m->id);
 
     if (!res)
         return RC_ERR;
     eng_turned_init(&turned, &m->plan->tables[table], dir == ENG_REVERSE);
     for (int r = 0; rc == RC_OK && r < PQntuples(res); r++) {
-        rc = check_relation(engine, &turned, dir, res_text(res, r, 0), err);
+        rc = check_relation(engine, &turned, dir, res_text(res, r, 0), res_bool(res, r, 3), err);
         if (rc == RC_OK)
-            rc = note_seen(engine, m, table, (uint32_t)res_int(res, r, 1), err);
+            rc = note_seen(engine, m, table, (uint32_t)res_int(res, r, 1),
+                           (uint32_t)res_int(res, r, 2), err);
     }
     eng_turned_fini(&turned);
     PQclear(res);
@@ -177,14 +189,15 @@ static enum rc check_partitions(struct eng_engine *engine, struct eng_migration 
 }
 
 /* Partitions that the backfill has not seen: made since (then the guard was there from the first
- * row on) or attached. */
+ * row on) or attached. And relations from which the guard was away: detached and attached again, or
+ * the trigger was dropped and made again. One that is gone is eng_guards_check's, or contract's. */
 enum rc eng_attached_check(struct eng_engine *engine, struct eng_migration *m, struct err *err)
 {
     bool reverse = m->phase == PH_SOAKING || m->phase == PH_REVERTING || m->phase == PH_CONTRACTING;
     enum rc rc = RC_OK;
 
     for (size_t i = 0; rc == RC_OK && i < m->plan->ntables; i++)
-        if (m->plan->tables[i].relkind == 'p' && is_filled(m, (int)i))
-            rc = check_partitions(engine, m, (int)i, reverse ? ENG_REVERSE : ENG_FORWARD, err);
+        if (is_filled(m, (int)i))
+            rc = check_relations(engine, m, (int)i, reverse ? ENG_REVERSE : ENG_FORWARD, err);
     return rc;
 }

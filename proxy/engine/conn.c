@@ -9,6 +9,8 @@
 #include "segue/base/buf.h"
 #include "segue/base/clock.h"
 #include "segue/base/log.h"
+#include "segue/base/mem.h"
+#include "segue/sql/expr.h"
 
 /* A statement is given this long to end by itself once the program wants to stop. */
 #define STOP_GRACE_MS 2000
@@ -18,7 +20,7 @@
  * better than rows that a policy hides from the backfill. No parallel plans: `up` may be labelled
  * safer than it is. */
 static const char setup_sql[] =
-    "SET statement_timeout = 0; SET lock_timeout = 0;"
+    "SET search_path = pg_catalog, pg_temp; SET statement_timeout = 0; SET lock_timeout = 0;"
     "SET idle_in_transaction_session_timeout = 0;"
     "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5;"
     "SET tcp_keepalives_count = 3; SET idle_session_timeout = 0; SET jit = off;"
@@ -28,7 +30,8 @@ static const char setup_sql[] =
     "SET default_transaction_read_only = off;"
     "SET DateStyle = 'ISO'; SET extra_float_digits = 1;"
     "SET standard_conforming_strings = on;"
-    "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'transaction_timeout'";
+    "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'transaction_timeout';"
+    "SELECT reset_val FROM pg_settings WHERE name = 'search_path'";
 
 static void quiet_notice(void *arg, const char *message)
 {
@@ -64,6 +67,18 @@ static void err_from_result(PGconn *pg, const PGresult *res, struct err *err)
                       "again");
 }
 
+static enum rc set_up(struct eng_conn *conn, struct err *err)
+{
+    PGresult *res = conn_run(conn, setup_sql, NULL, err);
+
+    if (!res)
+        return RC_ERR;
+    free(conn->names);
+    conn->names = mem_strdup(PQntuples(res) ? res_text(res, 0, 0) : "");
+    PQclear(res);
+    return RC_OK;
+}
+
 enum rc conn_open(struct eng_conn *conn, const char *upstream, struct err *err)
 {
     const char *const keys[] = {"keepalives_idle",  "keepalives_interval", "keepalives_count",
@@ -85,7 +100,7 @@ enum rc conn_open(struct eng_conn *conn, const char *upstream, struct err *err)
         conn_close(conn);
         return RC_ERR;
     }
-    if (conn_exec(conn, err, "%s", setup_sql) != RC_OK) {
+    if (set_up(conn, err) != RC_OK) {
         conn_close(conn);
         return RC_ERR;
     }
@@ -115,8 +130,33 @@ enum rc conn_bound_locks(struct eng_conn *conn, struct err *err)
 enum rc conn_settle(struct eng_conn *conn, struct err *err)
 {
     /* RESET ALL leaves these two */
-    return conn_exec(conn, err, "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; %s",
-                     setup_sql);
+    if (conn_exec(conn, err, "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL") != RC_OK)
+        return RC_ERR;
+    return set_up(conn, err);
+}
+
+static char *path_sql(const char *path, bool local)
+{
+    char *literal = sql_quote_literal(path);
+    char *sql = mem_printf("SELECT pg_catalog.set_config('search_path', %s, %s);\n", literal,
+                           local ? "true" : "false");
+
+    free(literal);
+    return sql;
+}
+
+char *conn_names_sql(const struct eng_conn *conn)
+{
+    return path_sql(conn->names ? conn->names : "", true);
+}
+
+enum rc conn_go_by_names(struct eng_conn *conn, bool names, struct err *err)
+{
+    char *sql = path_sql(names && conn->names ? conn->names : "pg_catalog, pg_temp", false);
+    enum rc rc = conn_exec(conn, err, "%s", sql);
+
+    free(sql);
+    return rc;
 }
 
 enum conn_ping conn_ping(const char *upstream)
@@ -141,6 +181,8 @@ void conn_close(struct eng_conn *conn)
     PQfinish(conn->pg);
     conn->pg = NULL;
     conn->busy = false;
+    free(conn->names);
+    conn->names = NULL;
 }
 
 bool conn_up(const struct eng_conn *conn)
@@ -168,6 +210,8 @@ static bool wait_input(struct eng_conn *conn)
 
         if (poll(&fd, 1, 200) < 0 && errno != EINTR)
             return false;
+        if (conn->waits)
+            conn->waits(conn->waits_ctx);
         if (conn->stop && atomic_load(conn->stop)) {
             asked_ms = asked_ms ? asked_ms : clock_ms();
             if (!cancelled && clock_ms() - asked_ms > STOP_GRACE_MS) {

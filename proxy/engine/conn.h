@@ -21,13 +21,27 @@ struct eng_conn {
     const atomic_bool *stop; /* the program ends: a statement that takes long is cancelled */
     bool busy;               /* conn_send without its answer yet */
     int64_t busy_since_us;
+    /* called some times a second while an answer is waited for; may be NULL */
+    void (*waits)(void *ctx);
+    void *waits_ctx;
+    char *names; /* the search_path that role, database and connection string give; see below */
 };
+
+/* What segue says itself goes by this path: no function, operator or table of a user's schema can
+ * come in between. Every connection is opened with it. */
+#define CONN_OWN_NAMES "SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);\n"
 
 /* Connects (5 s at most) and sets what every statement of the engine relies on. */
 enum rc conn_open(struct eng_conn *conn, const char *upstream, struct err *err) MUST_CHECK;
 
 /* 25006 on a standby: nothing can be written there. */
 enum rc conn_check_primary(struct eng_conn *conn, struct err *err) MUST_CHECK;
+
+/* A statement with a semicolon: until the end of the transaction, names of the migration's file
+ * mean what they mean to its author, who sees them by the path of segue's role. Heap. */
+char *conn_names_sql(const struct eng_conn *conn);
+/* The same for the session; false: back to segue's own. */
+enum rc conn_go_by_names(struct eng_conn *conn, bool names, struct err *err) MUST_CHECK;
 
 enum conn_ping {
     CONN_AWAY,     /* no answer */

@@ -1,5 +1,6 @@
 /* Before the irreversible: who still uses old names, what would be lost. */
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 #include "runner.h"
@@ -23,10 +24,11 @@ static enum rc check_soaked(struct eng_engine *engine, struct eng_migration *m, 
     if (ago_s >= quiet_s)
         return RC_OK;
     err_set(err, "55006", "the cut-over was only %.0f s ago", ago_s);
-    err_hint(err,
-             "complete waits for %u s (quiet_period_s) in which nobody uses an old name; "
-             "FORCE (segue complete --force) completes now",
-             quiet_s);
+    err_hint(
+        err,
+        "it takes %u s (quiet_period_s) in which nobody uses an old name: ask again in %.0f s; "
+        "FORCE (segue complete --force) completes now",
+        quiet_s, ceil(quiet_s - ago_s));
     return RC_ERR;
 }
 
@@ -48,7 +50,7 @@ static enum rc check_old_names(struct eng_engine *engine, struct eng_migration *
     if (outside)
         buf_printf(&who, "; %" PRId64 " connections bypass segue, too (SHOW USAGE)", outside);
     err_hint(err,
-             "complete waits for %u s without a statement that uses an old name; "
+             "it takes %u s (quiet_period_s) without a statement that uses an old name; "
              "FORCE (segue complete --force) completes now%s",
              engine->options.quiet_period_s, who.len ? who.data : "");
     buf_fini(&who);
@@ -63,21 +65,40 @@ enum rc eng_contract_preflight(struct eng_engine *engine, struct eng_migration *
     return eng_outside_check(engine, err);
 }
 
+/* The step at `i` or after it that proves something; nsteps: there is none left. */
+static size_t next_proof(const struct eng_migration *m, size_t i)
+{
+    while (i < m->plan->nsteps && (m->plan->steps[i].stage != ENG_STAGE_SOAK || m->step_done[i]))
+        i++;
+    return i;
+}
+
+unsigned eng_proofs_left(const struct eng_migration *m)
+{
+    unsigned n = 0;
+
+    for (size_t i = next_proof(m, 0); i < m->plan->nsteps; i = next_proof(m, i + 1))
+        n++;
+    return n;
+}
+
 enum rc eng_proofs_check(const struct eng_migration *m, struct err *err)
 {
-    for (size_t i = 0; i < m->plan->nsteps; i++) {
-        if (m->plan->steps[i].stage != ENG_STAGE_SOAK || m->step_done[i])
-            continue;
-        err_set(err, "55006", "not done yet: %s", m->plan->steps[i].title);
-        if (err_is_set(&m->failure))
-            err_hint(err, "it has failed (%s): mend the rows, RESUME, then COMPLETE",
-                     m->failure.text);
-        else
-            err_hint(err, "it runs since the cut-over and blocks nobody; ask again when it is "
-                          "done (SHOW STATUS), or ROLLBACK");
-        return RC_ERR;
-    }
-    return RC_OK;
+    bool failed = err_is_set(&m->failure);
+    size_t i = next_proof(m, 0);
+
+    if (i == m->plan->nsteps)
+        return RC_OK;
+    err_set(err, failed || m->paused ? "55006" : ENG_NOT_PROVEN, "not done yet: %s",
+            m->plan->steps[i].title);
+    if (failed)
+        err_hint(err, "it has failed (%s): mend the rows, RESUME, then COMPLETE", m->failure.text);
+    else if (m->paused)
+        err_hint(err, "the migration is paused: RESUME, then COMPLETE");
+    else
+        err_hint(err, "it runs since the cut-over and blocks nobody; ask again when it is done "
+                      "(SHOW STATUS: proofs_left; segue complete waits for it), or ROLLBACK");
+    return RC_ERR;
 }
 
 /* One of this name that somebody else has made meanwhile is not dropped. */

@@ -5,6 +5,7 @@
 #include "attempts.h"
 #include "gated.h"
 #include "policy.h"
+#include "relations.h"
 #include "replicas.h"
 #include "schedule.h"
 #include "segue/base/fault.h"
@@ -14,6 +15,7 @@
 #include "store.h"
 
 #define POSTPONED_LOOK_MS 500
+#define NOT_THERE (~TABLE_BIT(TABLE_THERE))
 
 struct turnover {
     enum eng_stage stage;
@@ -49,7 +51,7 @@ enum rc eng_cutover_preflight(struct eng_engine *engine, struct eng_migration *m
     PGresult *res;
     char *names;
 
-    if (check_built(m, err) != RC_OK || eng_tables_check(engine, m, err) != RC_OK ||
+    if (check_built(m, err) != RC_OK || eng_tables_check(engine, m, NOT_THERE, err) != RC_OK ||
         eng_verdict_check(m, err) != RC_OK || eng_guards_check(engine, m, err) != RC_OK ||
         eng_attached_check(engine, m, err) != RC_OK)
         return RC_ERR;
@@ -85,10 +87,12 @@ static char *turnover_sql(struct eng_engine *engine, struct eng_migration *m,
     char *move = eng_phase_sql(engine, m, t->to);
     char *undone = eng_steps_undone_sql(m, t == &backward);
     char *clear = schedule_clear_sql(m); /* the wish is met by this */
-    char *guards = eng_guards_sql(m, -1);
-    char *sql =
-        mem_printf("%s%s%s%s%s;\n%s", guards, steps, steps[0] ? ";\n" : "", undone, move, clear);
+    char *guards = eng_guards_sql(m, -1), *names = conn_names_sql(&engine->work);
+    char *sql = mem_printf("%s%s%s%s" CONN_OWN_NAMES "%s%s;\n%s%s%s", guards, names, steps,
+                           steps[0] ? ";\n" : "", undone, move, clear, clear[0] ? ";\n" : "",
+                           names); /* deferred triggers fire at COMMIT */
 
+    free(names);
     free(guards);
     free(clear);
     free(undone);
@@ -121,15 +125,10 @@ static enum rc give_up(struct eng_engine *engine, struct eng_migration *m, const
 
     err_clear(err);
     FAULT_OF(give_up, eng_phase(m->phase)->name);
-    if (schedule_clear(engine, m, err) != RC_OK || eng_phase_move(engine, m, t->back, err) != RC_OK)
-        return RC_ERR;
-    m->migrate = false;
-    /* told, but nothing to resume: the phase it is back in goes on */
-    m->failure = why;
-    if (store_flags(engine, m, err) != RC_OK)
+    if (schedule_clear(engine, m, err) != RC_OK ||
+        eng_phase_back(engine, m, t->back, &why, err) != RC_OK)
         return RC_ERR;
     log_err(LOG_WARNING, "gave up", &why);
-    eng_status_put(engine, m);
     return RC_AGAIN;
 }
 
@@ -171,8 +170,7 @@ static enum rc attempt(struct eng_engine *engine, struct eng_migration *m, const
     }
     if (result.outcome == GATED_LOST || conn_lost(err))
         return RC_ERR;
-    if (result.outcome == GATED_FAILED || tried >= engine->options.cutover_attempts_max ||
-        m->abort_wanted)
+    if (result.outcome == GATED_FAILED || tried >= engine->options.cutover_attempts_max)
         return give_up(engine, m, t, result.outcome, tried, err);
     err_clear(err);
     policy_sleep(engine, m, pause_ms(&engine->options.backoff, tried));
@@ -183,7 +181,7 @@ static enum rc attempt(struct eng_engine *engine, struct eng_migration *m, const
 static enum rc turn(struct eng_engine *engine, struct eng_migration *m, const struct turnover *t,
                     struct err *err)
 {
-    if (eng_tables_check(engine, m, err) != RC_OK || /* it may have waited for long */
+    if (eng_tables_check(engine, m, NOT_THERE, err) != RC_OK || /* it may have waited for long */
         eng_attached_check(engine, m, err) != RC_OK)
         return conn_retryable(err) ? RC_ERR
                                    : give_up(engine, m, t, GATED_FAILED, m->retries + 1, err);
@@ -236,19 +234,8 @@ static enum rc may_try(struct eng_engine *engine, struct eng_migration *m, struc
 
 enum rc eng_phase_cutting_over(struct eng_engine *engine, struct eng_migration *m, struct err *err)
 {
-    enum rc rc;
+    enum rc rc = may_try(engine, m, err);
 
-    if (m->abort_wanted) { /* asked for between two attempts */
-        rc = eng_phase_move(engine, m, PH_READY, err);
-        return rc == RC_OK ? eng_phase_move(engine, m, PH_ABORTING, err) : rc;
-    }
-    if (m->withdraw_wanted) {
-        m->withdraw_wanted = m->migrate = false;
-        if (store_flags(engine, m, err) != RC_OK)
-            return RC_ERR;
-        return eng_phase_move(engine, m, PH_READY, err);
-    }
-    rc = may_try(engine, m, err);
     return rc == RC_OK ? turn(engine, m, &forward, err) : rc;
 }
 

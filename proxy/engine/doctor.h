@@ -32,6 +32,9 @@ void doctor_say(struct doctor *d, enum doctor_weight weight, const char *finding
                 const char *hint, const char *fmt, ...) PRINTF_LIKE(6, 7);
 char *doctor_psql(const struct doctor *d, const char *sql);   /* "psql 'URL' -c '...'"; heap */
 char *doctor_segue(const struct doctor *d, const char *verb); /* "segue VERB NAME"; heap */
+/* What takes back what the migration has made (stage abort), or drops what it was to drop
+ * (contract): a psql with a -c for each statement, since some cannot run in a transaction. Heap. */
+char *doctor_clean_up(const struct doctor *d, const struct eng_migration *m, enum eng_stage stage);
 
 /* The looks. RC_ERR: could not look, err says why. */
 enum rc doctor_server(struct doctor *d, struct err *err);

@@ -23,11 +23,56 @@ enum rc doctor_server(struct doctor *d, struct err *err)
     return RC_OK;
 }
 
+char *doctor_clean_up(const struct doctor *d, const struct eng_migration *m, enum eng_stage stage)
+{
+    struct buf out = {0};
+
+    for (size_t i = 0; i < m->plan->nsteps; i++) {
+        const struct eng_step *step = &m->plan->steps[i];
+
+        if (step->stage != stage || (step->undoes && !m->step_done[step->undoes - 1]))
+            continue;
+        for (size_t j = 0; j < step->nsql; j++) {
+            char *one = doctor_psql(d, step->sql[j]), *option = strstr(one, " -c ");
+
+            buf_append_str(&out, out.len ? option : one);
+            free(one);
+        }
+    }
+    return out.len ? buf_take(&out) : NULL;
+}
+
+/* The engine alone knows what it was doing. */
+static void store_dropped(struct doctor *d)
+{
+    for (size_t i = 0; i < d->engine->nmigrations; i++) {
+        const struct eng_migration *m = d->engine->migrations[i];
+        bool turned =
+            m->phase == PH_SOAKING || m->phase == PH_CONTRACTING || m->phase == PH_REVERTING;
+
+        d->m = m;
+        doctor_say(d, DOCTOR_WRONG, "state dropped",
+                   doctor_clean_up(d, m, turned ? ENG_STAGE_CONTRACT : ENG_STAGE_ABORT),
+                   turned ? "the new columns are the truth: this drops the old ones; then restart "
+                            "segue"
+                          : "the old columns are the truth: this drops the new ones; then restart "
+                            "segue, and start the file again",
+                   "schema segue was dropped while it was %s: nothing keeps both sides in step any "
+                   "more",
+                   eng_phase(m->phase)->name);
+    }
+    d->m = NULL;
+}
+
 static void no_store(struct doctor *d, const PGresult *res)
 {
     const char *role = res_text(res, 0, 1), *database = res_text(res, 0, 2);
     char *sql;
 
+    if (d->engine && d->engine->nmigrations) {
+        store_dropped(d);
+        return;
+    }
     if (res_bool(res, 0, 0)) {
         doctor_say(d, DOCTOR_NOTE, "nothing yet", mem_strdup("segue plan FILE"), "",
                    "no migration was ever started in this database");

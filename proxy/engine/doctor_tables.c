@@ -14,6 +14,22 @@ static bool reversible(enum eng_phase_id phase)
     return phase != PH_SOAKING && phase != PH_CONTRACTING && phase != PH_REVERTING;
 }
 
+/* What keeps its rows in step goes by names, and works; what segue remembers goes by oids. */
+static void restored(struct doctor *d, const char *name)
+{
+    bool back = reversible(d->m->phase);
+
+    doctor_say(d, DOCTOR_WRONG, "restored",
+               doctor_clean_up(d, d->m, back ? ENG_STAGE_ABORT : ENG_STAGE_CONTRACT),
+               back ? "the old columns are the truth: this drops the new ones; then segue abort, "
+                      "and start the file again"
+                    : "the new columns are the truth: this drops the old ones; then segue complete "
+                      "--force",
+               "the database was dumped while the migration was %s, and restored: its guard is on "
+               "%s, which is not the table that segue knows; nothing is filled or dropped",
+               eng_phase(d->m->phase)->name, name);
+}
+
 enum rc doctor_relations(struct doctor *d, struct err *err)
 {
     for (size_t i = 0; i < d->m->plan->ntables; i++) {
@@ -21,9 +37,15 @@ enum rc doctor_relations(struct doctor *d, struct err *err)
         bool turned = table->renamed && !reversible(d->m->phase);
         char *name = sql_quote_qualified(table->schema, turned ? table->renamed : table->name);
         const char *values[] = {name};
-        PGresult *res = conn_params(&d->conn, err, "SELECT to_regclass($1)::oid", 1, values);
+        PGresult *res =
+            conn_params(&d->conn, err,
+                        "SELECT r.oid::oid, EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = "
+                        "r.oid AND g.tgname = '~segue_guard') FROM to_regclass($1) AS r(oid)",
+                        1, values);
 
-        if (res && (uint32_t)res_int(res, 0, 0) != table->oid)
+        if (res && (uint32_t)res_int(res, 0, 0) != table->oid && res_bool(res, 0, 1))
+            restored(d, name);
+        else if (res && (uint32_t)res_int(res, 0, 0) != table->oid)
             doctor_say(d, DOCTOR_WRONG, "table gone",
                        reversible(d->m->phase) ? doctor_segue(d, "abort") : NULL,
                        "put it back under its name, or give the migration up",
@@ -109,7 +131,7 @@ static void compare(struct doctor *d, const struct eng_table *table, const char 
     static const char verify[] = "then segue verify: rows written meanwhile may not be in step";
     char *relation = sql_quote_qualified(table->schema, table->name), *source, *enable;
 
-    if (PQntuples(res) == 0) {
+    if (!res_text(res, 0, 0)) {
         doctor_say(d, DOCTOR_WRONG, "guard missing", doctor_psql(d, sql), verify,
                    "%s has no guard any more: what is written goes to one side only", relation);
         free(relation);
@@ -149,11 +171,16 @@ enum rc doctor_guards(struct doctor *d, struct err *err)
             &d->conn, err,
             "SELECT g.tgenabled, p.prosrc, g.tgtype, (SELECT min(quote_ident(o.tgname)) FROM "
             "pg_trigger o WHERE o.tgrelid = g.tgrelid AND NOT o.tgisinternal AND o.tgtype & 3 = 3 "
-            "AND o.tgname COLLATE \"C\" > g.tgname COLLATE \"C\") FROM pg_trigger g JOIN pg_proc p "
-            "ON p.oid = g.tgfoid WHERE g.tgrelid = %u AND g.tgname = '~segue_guard'",
+            "AND o.tgname COLLATE \"C\" > g.tgname COLLATE \"C\") FROM pg_class c LEFT JOIN "
+            "(pg_trigger g JOIN pg_proc p ON p.oid = g.tgfoid) ON g.tgrelid = c.oid AND g.tgname = "
+            "'~segue_guard' WHERE c.oid = %u",
             table->oid);
         if (!res)
             return RC_ERR;
+        if (PQntuples(res) == 0) { /* that it is gone was told */
+            PQclear(res);
+            continue;
+        }
         parts = eng_guard_sql(table, reverse ? ENG_REVERSE : ENG_FORWARD, &n);
         sql = all_of(parts, n);
         compare(d, table, sql, res);

@@ -73,7 +73,7 @@ enum rc eng_evidence(struct eng_engine *engine, const char *name, json_t **out, 
         return RC_ERR;
     if (!res || !PQntuples(res)) {
         err_set(err, "42704", "there is no migration \"%s\"", name);
-        err_hint(err, "SHOW MIGRATIONS lists them");
+        err_hint(err, "SHOW MIGRATIONS (segue history) lists them");
     } else {
         *out = json_pack("{s:[s], s:[[o]]}", "columns", "evidence", "rows",
                          json_loads(res_text(res, 0, 0), 0, NULL));

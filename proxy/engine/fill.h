@@ -137,6 +137,9 @@ void fill_pool_leave(struct eng_pool *pool, const struct eng_fill *fill); /* end
 enum rc fill_vacuum_plan(struct eng_engine *engine, struct fill_relation *rel,
                          struct err *err) MUST_CHECK;
 bool fill_vacuum_due(const struct eng_engine *engine, const struct fill_relation *rel);
+/* Rows that the next batch on the relation may fill, so that the table stays small: 0 while its
+ * VACUUM is behind, INFINITY while nothing is known. */
+double fill_vacuum_room(const struct eng_fill *fill, size_t relation);
 enum rc fill_vacuum_start(struct eng_engine *engine, struct eng_migration *m, size_t relation,
                           struct err *err) MUST_CHECK;
 void fill_vacuum_poll(struct eng_migration *m);

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "fill.h"
+#include "relations.h"
 #include "segue/base/mem.h"
 #include "segue/sql/expr.h"
 
@@ -18,10 +19,10 @@ static char *update_sql(const struct fill_text *text, const struct fill_relation
                         const struct fill_batch *batch, const char *where)
 {
     if (batch->skip_locked)
-        return mem_printf(
-            "UPDATE ONLY %s SET %s WHERE ctid = ANY (ARRAY(SELECT ctid FROM ONLY %s WHERE "
-            "%s AND NOT (%s) FOR NO KEY UPDATE SKIP LOCKED)) AND NOT (%s)",
-            rel->name, text->set, rel->name, where, text->in_step, text->in_step);
+        return mem_printf("UPDATE ONLY %s SET %s WHERE ctid OPERATOR(pg_catalog.=) ANY "
+                          "(ARRAY(SELECT ctid FROM ONLY %s WHERE "
+                          "%s AND NOT (%s) FOR NO KEY UPDATE SKIP LOCKED)) AND NOT (%s)",
+                          rel->name, text->set, rel->name, where, text->in_step, text->in_step);
     return mem_printf("UPDATE ONLY %s SET %s WHERE %s AND (%s)", rel->name, text->set, where,
                       text->unfilled);
 }
@@ -44,34 +45,38 @@ static void note_skipped(struct buf *body, const struct eng_migration *m,
                    " WHERE EXISTS (SELECT 1 FROM ONLY %s WHERE %s AND NOT (%s))",
                    m->id, rel->oid, batch->from, batch->to, rel->name, where, text->in_step);
 
-    buf_printf(body,
-               "DELETE FROM segue.skipped WHERE migration = %" PRId64
-               " AND relation = %u AND from_block = %" PRId64 "; ",
-               m->id, rel->oid, batch->from);
     execute(body, sql);
     free(sql);
 }
 
-static char *body_sql(const struct eng_migration *m, const struct fill_batch *batch)
+/* The expressions go by the names of the file, and so do deferred triggers at COMMIT. */
+static char *body_sql(const struct eng_engine *engine, const struct eng_migration *m,
+                      const struct fill_batch *batch)
 {
     const struct fill_relation *rel = &m->fill->relations[batch->relation];
     const struct fill_range *range = &m->fill->ranges[batch->range];
     const struct fill_text *text = &m->fill->texts[rel->table];
+    char *names = conn_names_sql(&engine->work);
     struct buf body = {0};
-    char where[128], *update;
+    char where[160], *update;
 
-    snprintf(where, sizeof(where),
-             "ctid >= '(%" PRId64 ",0)'::tid AND ctid < '(%" PRId64 ",0)'::tid", batch->from,
-             batch->to);
+    relations_range(where, sizeof(where), batch->from, batch->to);
     update = update_sql(text, rel, batch, where);
     buf_append_str(&body, "DECLARE fill_rows bigint; fill_total bigint; "
                           "fill_lsn pg_lsn := pg_current_wal_insert_lsn(); "
                           "fill_began timestamptz := clock_timestamp(); BEGIN ");
+    if (batch->skip_locked)
+        buf_printf(&body,
+                   "DELETE FROM segue.skipped WHERE migration = %" PRId64
+                   " AND relation = %u AND from_block = %" PRId64 "; ",
+                   m->id, rel->oid, batch->from);
+    execute(&body, names);
     execute(&body, update);
     free(update);
     buf_append_str(&body, "GET DIAGNOSTICS fill_rows = ROW_COUNT; ");
     if (batch->skip_locked)
         note_skipped(&body, m, text, rel, batch, where);
+    execute(&body, CONN_OWN_NAMES);
     buf_printf(&body,
                "UPDATE segue.progress SET next_block = greatest(next_block, least(%" PRId64
                ", end_block)), rows = rows + fill_rows WHERE migration = %" PRId64
@@ -80,15 +85,18 @@ static char *body_sql(const struct eng_migration *m, const struct fill_batch *ba
                "IF NOT FOUND THEN RAISE EXCEPTION 'rewritten' USING ERRCODE = '" FILL_OTHER_FILE
                "'; END IF; PERFORM set_config('segue.batch', format('%%s %%s %%s %%s', "
                "fill_rows, fill_total, pg_current_wal_insert_lsn() - fill_lsn, extract(epoch FROM "
-               "clock_timestamp() - fill_began) * 1000), false); END",
+               "clock_timestamp() - fill_began) * 1000), false); ",
                batch->to, m->id, rel->oid, range->from);
+    execute(&body, names);
+    buf_append_str(&body, "END");
+    free(names);
     return buf_take(&body);
 }
 
 char *fill_batch_sql(struct eng_engine *engine, const struct eng_migration *m,
                      const struct fill_batch *batch)
 {
-    char *body = body_sql(m, batch), *literal = sql_quote_literal(body), *sql;
+    char *body = body_sql(engine, m, batch), *literal = sql_quote_literal(body), *sql;
 
     sql = mem_printf(
         "BEGIN; SET LOCAL lock_timeout = %u; SET LOCAL synchronous_commit = off; "

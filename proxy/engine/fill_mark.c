@@ -105,8 +105,10 @@ static enum rc begin(struct eng_engine *engine, struct eng_migration *m, int tab
             "BEGIN; %s; INSERT INTO segue.progress (migration, table_no, relation, relname, "
             "relfilenode, end_block) VALUES %s ON CONFLICT (migration, relation, from_block) DO "
             "UPDATE SET relname = excluded.relname, relfilenode = excluded.relfilenode, "
-            "next_block = 0, end_block = excluded.end_block; COMMIT",
-            join, rows.data);
+            "next_block = 0, end_block = excluded.end_block; UPDATE segue.progress p SET guard = "
+            "g.guard FROM (SELECT c.oid, " RELATIONS_GUARD " AS guard FROM pg_class c) g WHERE "
+            "g.oid = p.relation AND p.migration = %" PRId64 " AND p.table_no = %d; COMMIT",
+            join, rows.data, m->id, table);
     conn_rollback(&engine->work);
     relations_fini(&found);
     buf_fini(&rows);
@@ -137,8 +139,7 @@ enum rc eng_fill_restart(struct eng_engine *engine, struct eng_migration *m, str
     FAULT(repair_before);
     rc = conn_exec(&engine->work, err, "DELETE FROM segue.skipped WHERE migration = %" PRId64,
                    m->id);
-    eng_fill_free(m->fill);
-    m->fill = NULL;
+    eng_fill_drop(m);
     for (size_t i = 0; rc == RC_OK && i < m->plan->nsteps; i++) {
         if (m->plan->steps[i].kind == ENG_STEP_FILL && m->plan->steps[i].table >= 0)
             rc = begin(engine, m, m->plan->steps[i].table, err);

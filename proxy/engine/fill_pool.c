@@ -117,6 +117,7 @@ enum rc fill_pool_send(struct eng_engine *engine, struct eng_migration *m, struc
 
     if (rc != RC_OK)
         return rc;
+    buf_reset(&m->blockers); /* of a connection that could not be had */
     FAULT(batch_before);
     sql = fill_batch_sql(engine, m, batch);
     rc = conn_send(&slot->conn, sql, err);

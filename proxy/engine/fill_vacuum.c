@@ -3,6 +3,7 @@
  * the table stays small. Batches go on beside it, as long as it keeps up: it
  * takes no lock that they ask for.
  */
+#include <math.h>
 #include <stdlib.h>
 
 #include "fill.h"
@@ -12,6 +13,8 @@
 #include "steps.h"
 
 #define VACUUM_SHARE 0.02
+#define EASED_DELAY_MS 2 /* vacuum_cost_delay while clients are to be spared */
+#define BESIDE_SHARE 0.5 /* of what is vacuumed at a time: filled beside a VACUUM */
 
 enum rc fill_vacuum_plan(struct eng_engine *engine, struct fill_relation *rel, struct err *err)
 {
@@ -36,6 +39,16 @@ bool fill_vacuum_due(const struct eng_engine *engine, const struct fill_relation
            rel->since_vacuum >= rel->vacuum_every;
 }
 
+double fill_vacuum_room(const struct eng_fill *fill, size_t relation)
+{
+    const struct fill_relation *rel = &fill->relations[relation];
+    double room = rel->vacuum_every > 0 ? rel->vacuum_every : INFINITY;
+
+    if (fill->vacuuming == relation)
+        room = room * BESIDE_SHARE - rel->since_vacuum;
+    return room > 0 ? room : 0;
+}
+
 enum rc fill_vacuum_start(struct eng_engine *engine, struct eng_migration *m, size_t relation,
                           struct err *err)
 {
@@ -44,6 +57,9 @@ enum rc fill_vacuum_start(struct eng_engine *engine, struct eng_migration *m, si
     enum rc rc = eng_long_open(engine, m, err);
 
     FAULT(vacuum_before);
+    if (rc == RC_OK)
+        rc = conn_exec(&m->lng, err, "SET vacuum_cost_delay = %d",
+                       throttle_eases(&engine->throttle) ? EASED_DELAY_MS : 0);
     if (rc == RC_OK)
         rc = conn_send(&m->lng, sql, err);
     free(sql);

@@ -184,11 +184,14 @@ static void transact(struct gated *g, struct err *err)
         return;
     }
     FAULT_OF(gate_ran, eng_phase(g->m->phase)->name);
-    if (conn_exec(work, err, "COMMIT") != RC_OK) {
-        if (conn_lost(err))
-            outcome(g, GATED_LOST, "lost");
-        else
+    if (gated_commit(g->engine, g->spec->names_turn, err) != RC_OK) {
+        if (!conn_lost(err)) {
             judge(g, err);
+            return;
+        }
+        outcome(g, GATED_LOST, "lost");
+        if (g->spec->names_turn)
+            gated_settle(g->engine, g->m, (enum eng_phase_id)g->spec->phase);
         return;
     }
     g->result->lock_ms = (double)(clock_us() - g->locked_us) / 1000;
@@ -244,8 +247,12 @@ void gated_run(struct eng_engine *engine, struct eng_migration *m, const struct 
     const enum eng_phase_id during = m->phase; /* it moves with the COMMIT of a turn-over */
 
     *result = (struct gated_result){.outcome = GATED_FAILED, .word = "error"};
-    if (find_locks(&g, err) != RC_OK || look_first(&g, err) != RC_OK)
+    FAULT_OF(gate_look, eng_phase(during)->name);
+    if (find_locks(&g, err) != RC_OK || look_first(&g, err) != RC_OK) {
+        if (result->outcome != GATED_BUSY)
+            judge(&g, err);
         goto out;
+    }
     /* without a table that workers know there is nobody to hold */
     if (spec->mask == 0 || close_and_drain(&g, err) == RC_OK)
         transact(&g, err);

@@ -43,6 +43,14 @@ struct gated_result {
 void gated_run(struct eng_engine *engine, struct eng_migration *m, const struct gated_spec *spec,
                struct gated_result *result, struct err *err);
 
+/* ---- doubt.c ---- */
+/* COMMIT; `names_turn`: with it tables change their names. While there is no answer, statements
+ * that may name them wait, however long that takes. */
+enum rc gated_commit(struct eng_engine *engine, bool names_turn, struct err *err) MUST_CHECK;
+/* `to` is where the transaction whose COMMIT has no answer was to go. Moves m there, and
+ * publishes that, when it has been committed; needs no connection of the engine's. */
+void gated_settle(struct eng_engine *engine, struct eng_migration *m, enum eng_phase_id to);
+
 /* ---- blockers.c ---- */
 
 /* Appends who holds locks on the relations (names as eng_lock_names) in a transaction older than

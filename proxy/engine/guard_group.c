@@ -261,9 +261,9 @@ void guard_group_rules(struct buf *out, const struct eng_table *table, int group
     char *in_step = guard_group_in_step(table, group, dir, "NEW.");
     char *quiet = guard_group_quiet(table, group, dir);
 
-    buf_printf(out, "  IF TG_OP = 'INSERT' AND NOT %s THEN\n", quiet);
+    buf_printf(out, "  IF " INSERTS " AND NOT %s THEN\n", quiet);
     insert_rules(out, &sides);
-    buf_printf(out, "  ELSIF TG_OP = 'UPDATE' AND NOT %s THEN\n    IF ", in_step);
+    buf_printf(out, "  ELSIF " UPDATES " AND NOT %s THEN\n    IF ", in_step);
     changed_any(out, &sides.source);
     buf_append_str(out, " THEN\n");
     set_all(out, "      ", &sides.target);

@@ -10,6 +10,24 @@
 
 #define DIFFERS "OPERATOR(pg_catalog.*<>)"
 #define EQUALS "OPERATOR(pg_catalog.*=)"
+/* In the trigger: which of the two it is, whatever the writer's search_path. */
+#define INSERTS "TG_OP OPERATOR(pg_catalog.=) 'INSERT'"
+#define UPDATES "TG_OP OPERATOR(pg_catalog.=) 'UPDATE'"
+
+/* A dual column as the direction sees it: `source` is the truth, `target` follows. */
+struct guard_side {
+    const char *source, *target; /* borrowed; source NULL: the column is only added */
+    char *to_target;             /* expression with row prefix, cast to the target's type */
+    char *to_source;
+};
+struct guard_side guard_side(const struct eng_dual *dual, enum eng_direction dir, const char *row);
+void guard_side_fini(struct guard_side *side);
+
+/* Does it follow, or lead, by itself (not as a member of a group)? */
+bool guard_has(const struct eng_dual *dual);
+
+/* Of a type whose = compares bytes: what it wants for that. */
+const char *guard_collate(const struct eng_dual *dual);
 
 /* The expression over `row`, cast to the column's type (byte comparison needs equal types), or as
  * it is when `plain`; heap. */

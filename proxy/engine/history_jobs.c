@@ -213,13 +213,17 @@ static const struct {
 
 static enum rc read_versions(struct eng_engine *engine, size_t tool, json_t *rows, struct err *err)
 {
-    PGresult *found = conn_query(&engine->work, err, "SELECT to_regclass('%s')", tools[tool].table);
+    char *names = conn_names_sql(&engine->work); /* they look for it without a schema */
+    PGresult *found =
+        conn_query(&engine->work, err, "%sSELECT pg_catalog.to_regclass('%s')::pg_catalog.text",
+                   names, tools[tool].table);
     const char *table = found ? res_text(found, 0, 0) : NULL;
     PGresult *res = NULL;
 
     if (table)
-        res = conn_query(&engine->work, err, "SELECT %s FROM %s ORDER BY 1", tools[tool].columns,
-                         table);
+        res = conn_query(&engine->work, err, "%sSELECT %s FROM %s ORDER BY 1", names,
+                         tools[tool].columns, table);
+    free(names);
     for (int r = 0; res && r < PQntuples(res); r++)
         json_array_append_new(rows, json_pack("[s, s, o, o]", tools[tool].tool, table,
                                               history_json(res, r, 0), history_json(res, r, 1)));

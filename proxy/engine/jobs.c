@@ -6,6 +6,7 @@
 
 #include "evidence.h"
 #include "history.h"
+#include "relations.h"
 #include "runner.h"
 #include "schedule.h"
 #include "segue/base/fault.h"
@@ -76,6 +77,8 @@ static enum rc make_plan(struct eng_engine *engine, struct eng_job *job, struct 
         return RC_ERR;
     rc = eng_plan_make(engine->work.pg, where(job), text, plan, &job->err);
     conn_rollback(&engine->work);
+    if (conn_go_by_names(&engine->work, false, &job->err) != RC_OK)
+        rc = RC_ERR;
     if (rc == RC_OK)
         rc = history_judge(engine, *plan, job->branch, &job->err);
     if (rc == RC_OK)
@@ -177,12 +180,23 @@ static enum rc withdraw_cutover(struct eng_engine *engine, struct eng_migration 
         return RC_ERR;
     log_info("the cut-over was withdrawn");
     m->migrate = false;
-    m->withdraw_wanted = m->phase == PH_CUTTING_OVER;
-    if (m->phase == PH_CUTTING_OVER || m->phase == PH_READY)
+    if (m->phase == PH_CUTTING_OVER || m->phase == PH_READY) {
         unblock(m);
-    if (m->phase == PH_READY)
         buf_reset(&m->blockers);
-    return store_flags(engine, m, err);
+    }
+    if (store_flags(engine, m, err) != RC_OK)
+        return RC_ERR;
+    return m->phase == PH_CUTTING_OVER ? eng_phase_move(engine, m, PH_READY, err) : RC_OK;
+}
+
+/* Who holds a migration and who wants it to go on are two people, perhaps. */
+static enum rc check_paused(const struct eng_migration *m, const char *verb, struct err *err)
+{
+    if (!m->paused)
+        return RC_OK;
+    err_set(err, "55006", "migration \"%s\" is paused", m->name);
+    err_hint(err, "RESUME, then %s", verb);
+    return RC_ERR;
 }
 
 static enum rc cutover_at(struct eng_engine *engine, struct eng_migration *m, struct eng_job *job)
@@ -219,10 +233,10 @@ static enum rc run_cutover(struct eng_engine *engine, struct eng_migration *m, s
         err_set(&job->err, "55006", "a verify of \"%s\" is running", m->name);
         return RC_ERR;
     }
-    if (eng_cutover_preflight(engine, m, &job->err) != RC_OK)
+    if (check_paused(m, "CUTOVER", &job->err) != RC_OK ||
+        eng_cutover_preflight(engine, m, &job->err) != RC_OK)
         return RC_ERR;
     unblock(m);
-    m->abort_wanted = m->withdraw_wanted = false;
     m->wait_replicas = job->wait_replicas;
     buf_reset(&m->blockers);
     if (schedule_postponed(engine, &why)) { /* a wish that goes on when the file has gone */
@@ -236,26 +250,37 @@ static enum rc run_cutover(struct eng_engine *engine, struct eng_migration *m, s
     return eng_phase_move(engine, m, PH_CUTTING_OVER, &job->err);
 }
 
+/* What waits for it is told so. */
+static void stop_verify(struct eng_engine *engine, struct eng_migration *m, const char *verb)
+{
+    struct err why = {0};
+
+    err_set(&why, "57014", "the verify of \"%s\" was ended by %s", m->name, verb);
+    eng_verify_drop(m);
+    eng_verify_answer(engine, m, &why);
+}
+
 static enum rc run_complete(struct eng_engine *engine, struct eng_migration *m, struct eng_job *job)
 {
     if (history_check_complete(engine, m, &job->err) != RC_OK)
         return RC_ERR;
     /* force is about people; a guard that may have been passed is about rows, and is never skipped
      */
-    if ((job->force ? eng_guards_check : eng_contract_preflight)(engine, m, &job->err) != RC_OK ||
+    if (eng_tables_check(engine, m, TABLE_BIT(TABLE_RESTORED), &job->err) != RC_OK ||
+        (job->force ? eng_guards_check : eng_contract_preflight)(engine, m, &job->err) != RC_OK ||
         eng_attached_check(engine, m, &job->err) != RC_OK ||
-        eng_verdict_check(m, &job->err) != RC_OK || eng_proofs_check(m, &job->err) != RC_OK)
+        eng_verdict_check(m, &job->err) != RC_OK || eng_proofs_check(m, &job->err) != RC_OK ||
+        check_paused(m, "COMPLETE", &job->err) != RC_OK)
         return RC_ERR;
     unblock(m);
-    eng_verify_free(m->verify);
-    m->verify = NULL;
-    m->verify_wanted = false;
+    stop_verify(engine, m, "COMPLETE");
     return eng_phase_move(engine, m, PH_CONTRACTING, &job->err);
 }
 
 static enum rc run_abort(struct eng_engine *engine, struct eng_migration *m, struct eng_job *job)
 {
-    if (history_check_back(engine, m, &job->err) != RC_OK)
+    if (history_check_back(engine, m, &job->err) != RC_OK ||
+        eng_tables_check(engine, m, TABLE_BIT(TABLE_RESTORED), &job->err) != RC_OK)
         return RC_ERR;
     if (!job->force && eng_abort_preflight(engine, m, &job->err) != RC_OK)
         return RC_ERR;
@@ -264,17 +289,11 @@ static enum rc run_abort(struct eng_engine *engine, struct eng_migration *m, str
     m->paused = false;
     m->force = job->force;
     unblock(m);
-    eng_steps_cancel(m);
-    eng_fill_free(m->fill);
-    m->fill = NULL;
-    eng_verify_free(m->verify);
-    m->verify = NULL;
-    m->verify_wanted = false;
-    if (m->phase == PH_CUTTING_OVER) {
-        m->abort_wanted = true;
-        return RC_OK;
-    }
-    if (store_flags(engine, m, &job->err) != RC_OK)
+    eng_migration_let_go(m);
+    stop_verify(engine, m, "ABORT");
+    /* between two attempts: nothing of the cut-over is under way */
+    if (store_flags(engine, m, &job->err) != RC_OK ||
+        (m->phase == PH_CUTTING_OVER && eng_phase_move(engine, m, PH_READY, &job->err) != RC_OK))
         return RC_ERR;
     return eng_phase_move(engine, m, PH_ABORTING, &job->err);
 }
@@ -311,26 +330,36 @@ static enum rc run_rollback(struct eng_engine *engine, struct eng_migration *m, 
         return RC_ERR;
     }
     /* what only the new columns hold would be lost with them as the truth */
-    if (eng_verdict_check(m, &job->err) != RC_OK ||
+    if (eng_tables_check(engine, m, TABLE_BIT(TABLE_RESTORED), &job->err) != RC_OK ||
+        eng_verdict_check(m, &job->err) != RC_OK ||
         eng_guards_check(engine, m, &job->err) != RC_OK ||
         eng_attached_check(engine, m, &job->err) != RC_OK)
         return RC_ERR;
     if (history_check_back(engine, m, &job->err) != RC_OK)
         return RC_ERR;
+    m->paused = false;
     unblock(m);
     eng_steps_cancel(m);
-    eng_verify_free(m->verify);
-    m->verify = NULL;
-    m->verify_wanted = false;
+    stop_verify(engine, m, "ROLLBACK");
     buf_reset(&m->blockers);
+    if (store_flags(engine, m, &job->err) != RC_OK)
+        return RC_ERR;
     return eng_phase_move(engine, m, PH_REVERTING, &job->err);
 }
 
 static enum rc run_verify(struct eng_engine *engine, struct eng_migration *m, struct eng_job *job)
 {
+    bool stands = err_is_set(&m->failure) || m->paused;
+
     (void)engine;
     if (m->nverify_jobs == ARRAY_LEN(m->verify_jobs)) {
         err_set(&job->err, "53400", "%zu wait for this verify already", m->nverify_jobs);
+        return RC_ERR;
+    }
+    if (m->phase == PH_VERIFYING && stands) { /* its own pass is the one that would be waited for */
+        err_set(&job->err, "55006", "the verify of \"%s\" %s", m->name,
+                m->paused ? "is paused" : "has stopped");
+        err_hint(&job->err, "RESUME (segue resume) lets it go on");
         return RC_ERR;
     }
     m->verify_jobs[m->nverify_jobs++] = job;
@@ -434,6 +463,26 @@ static const struct verb verbs[] = {
 };
 static_assert(ARRAY_LEN(verbs) == ENG_VERB_COUNT, "a verb without a row");
 
+/* Where somebody else has asked for something: what comes of it. */
+static const char *const under_way[PH_COUNT] = {
+    [PH_REVERTING] = "it goes back to ready: wait for that (SHOW STATUS)",
+    [PH_CONTRACTING] = "what is old is being dropped: from there is no way back",
+    [PH_ABORTING] = "what is new is being dropped: it ends there",
+};
+
+static void refuse_phase(const struct verb *verb, const struct eng_migration *m,
+                         struct eng_job *job)
+{
+    bool done = job->withdraw && m->phase == PH_SOAKING;
+    const char *hint = done ? "it is done: ROLLBACK goes back" : under_way[m->phase];
+
+    err_set(&job->err, "55000", "cannot %s migration \"%s\": it is %s",
+            job->withdraw ? "withdraw the cut-over of" : verb->name, m->name,
+            eng_phase(m->phase)->name);
+    if (hint || verb->instead)
+        err_hint(&job->err, "%s", hint ? hint : verb->instead);
+}
+
 static enum rc run_on(struct eng_engine *engine, const struct verb *verb, struct eng_job *job)
 {
     struct eng_migration *m = job->name ? eng_migration_find(engine, job->name) : NULL;
@@ -449,16 +498,13 @@ static enum rc run_on(struct eng_engine *engine, const struct verb *verb, struct
             err_hint(&job->err, "it has ended, and history goes forward only: start a new one");
         } else {
             err_set(&job->err, "42704", "there is no migration \"%s\"", job->name ? job->name : "");
-            err_hint(&job->err, "SHOW MIGRATIONS lists them");
+            err_hint(&job->err, "SHOW MIGRATIONS (segue history) lists them");
         }
         json_decref(known);
         return RC_ERR;
     }
     if (!(verb->phases & PH_BIT(m->phase))) {
-        err_set(&job->err, "55000", "cannot %s migration \"%s\": it is %s", verb->name, m->name,
-                eng_phase(m->phase)->name);
-        if (verb->instead)
-            err_hint(&job->err, "%s", verb->instead);
+        refuse_phase(verb, m, job);
         return RC_ERR;
     }
     log_scope(m->name);
@@ -480,14 +526,27 @@ static enum rc run_all(struct eng_engine *engine, const struct verb *verb, struc
     return RC_OK;
 }
 
+static void refuse_unready(struct eng_engine *engine, struct eng_job *job)
+{
+    char *why = board_trouble(engine->board);
+
+    err_set(&job->err, "08006", "segue has no connection of its own to the database yet%s%s",
+            *why ? ": " : "", why);
+    err_hint(&job->err, "it keeps trying; DOCTOR (segue doctor) says more");
+    free(why);
+    eng_job_answer(job);
+}
+
 void eng_job_run(struct eng_engine *engine, struct eng_job *job)
 {
     const struct verb *verb = &verbs[job->verb];
     enum rc rc;
 
     if (!engine->ready && !verb->unready) {
-        err_set(&job->err, "08006", "segue has no connection of its own to the database yet");
-        err_hint(&job->err, "it keeps trying; DOCTOR (segue doctor) says why");
+        refuse_unready(engine, job);
+        return;
+    }
+    if (engine->lost && !verb->unready && eng_store_lost(engine, &job->err)) {
         eng_job_answer(job);
         return;
     }
@@ -499,6 +558,8 @@ void eng_job_run(struct eng_engine *engine, struct eng_job *job)
     else
         rc = run_on(engine, verb, job);
     conn_rollback(&engine->work);
+    if (rc == RC_ERR && engine->nmigrations && eng_store_lost(engine, &job->err))
+        eng_store_lost_stop(engine);
     if (rc == RC_ERR)
         err_set(&job->err, "XX000", "%s failed", verb->name);
     if (rc == RC_OK)

@@ -31,6 +31,11 @@ void lag_note(struct lag_history *history, int64_t at_us, double lsn)
     history->points[history->n++].lsn = lsn;
 }
 
+bool lag_covers(const struct lag_history *history, double replayed)
+{
+    return history->n > 0 && history->points[0].lsn <= replayed;
+}
+
 double lag_s(const struct lag_history *history, int64_t now_us, double replayed)
 {
     for (size_t i = 0; i < history->n; i++) {

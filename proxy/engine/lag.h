@@ -6,6 +6,7 @@
 #ifndef SEGUE_ENGINE_LAG_H
 #define SEGUE_ENGINE_LAG_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,6 +22,9 @@ struct lag_history {
 
 /* The primary is at lsn now. */
 void lag_note(struct lag_history *history, int64_t at_us, double lsn);
+
+/* Does the history go back to where the standby is? */
+bool lag_covers(const struct lag_history *history, double replayed);
 
 /* Seconds since the primary was where the standby is, as far back as the history goes. */
 double lag_s(const struct lag_history *history, int64_t now_us, double replayed);

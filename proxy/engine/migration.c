@@ -119,12 +119,19 @@ struct eng_migration *eng_migration_new(struct eng_plan *plan)
     return m;
 }
 
+void eng_migration_let_go(struct eng_migration *m)
+{
+    eng_steps_cancel(m);
+    eng_fill_drop(m);
+    eng_verify_drop(m);
+}
+
 void eng_migration_free(struct eng_migration *m)
 {
     if (!m)
         return;
-    eng_fill_free(m->fill);
-    eng_verify_free(m->verify);
+    eng_fill_drop(m);
+    eng_verify_drop(m);
     conn_close(&m->lng);
     for (size_t i = 0; i < m->nlocked; i++) {
         free(m->locked[i].schema);
@@ -294,18 +301,25 @@ static bool clash(const struct eng_migration *a, const struct eng_locked *x,
             same_name(to, other));
 }
 
-/* Does `a` make a table under a name that `b` is about to give to one? */
+static bool makes(const struct eng_migration *m, const char *schema, const char *name)
+{
+    char *qualified = sql_quote_qualified(schema, name);
+    bool made = false;
+
+    for (size_t i = 0; i < m->plan->ncreated; i++)
+        made |= strcmp(m->plan->created[i], qualified) == 0;
+    free(qualified);
+    return made;
+}
+
+/* Does `a` make a table under a name that `b` is about to give to one, or may have to give back? */
 static bool makes_name_of(const struct eng_migration *a, const struct eng_migration *b)
 {
     for (size_t i = 0; i < b->nlocked; i++) {
-        const char *to = renamed_to(b, &b->locked[i]);
-        char *name = to ? sql_quote_qualified(b->locked[i].schema, to) : NULL;
-        bool made = false;
+        const struct eng_locked *locked = &b->locked[i];
+        const char *to = renamed_to(b, locked);
 
-        for (size_t j = 0; name && j < a->plan->ncreated; j++)
-            made |= strcmp(a->plan->created[j], name) == 0;
-        free(name);
-        if (made)
+        if (to && (makes(a, locked->schema, to) || makes(a, locked->schema, locked->name)))
             return true;
     }
     return false;

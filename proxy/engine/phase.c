@@ -13,6 +13,7 @@
 #include "segue/base/fault.h"
 #include "segue/base/log.h"
 #include "segue/base/mem.h"
+#include "segue/sql/expr.h"
 #include "store.h"
 
 #define TO(id) PH_BIT(id)
@@ -86,25 +87,51 @@ static void forget_proofs(struct eng_migration *m)
             m->step_done[i] = false;
 }
 
-char *eng_phase_sql(struct eng_engine *engine, struct eng_migration *m, enum eng_phase_id to)
+/* What the migration's error is to be. */
+static char *failure_sql(const struct err *why)
 {
-    char *forget = forget_proofs_sql(m, to), *sql;
+    char *text, *hint, *sql;
+
+    if (!why)
+        return mem_strdup("error = NULL, error_state = NULL, hint = NULL");
+    text = sql_quote_literal(why->text);
+    hint = why->hint[0] ? sql_quote_literal(why->hint) : mem_strdup("NULL");
+    sql = mem_printf("error = %s, error_state = '%s', hint = %s", text, why->sqlstate, hint);
+    free(text);
+    free(hint);
+    return sql;
+}
+
+/* why: NULL, or what turned it back. */
+static char *move_sql(struct eng_engine *engine, struct eng_migration *m, enum eng_phase_id to,
+                      const struct err *why)
+{
+    char *forget = forget_proofs_sql(m, to), *failure = failure_sql(why), *sql;
+    bool reverted = to == PH_READY && m->phase == PH_REVERTING;
 
     assert(eng_phase_legal(m->phase, to));
     sql = mem_printf(
         "WITH moved AS (UPDATE segue.migrations SET phase = '%s', phase_at = clock_timestamp(), "
-        "error = NULL, error_state = NULL, hint = NULL, epoch = %" PRId64 "%s%s%s "
-        "WHERE id = %" PRId64 " RETURNING id, phase, phase_at, epoch) "
+        "%s, epoch = %" PRId64 "%s%s%s%s WHERE id = %" PRId64
+        " RETURNING id, phase, phase_at, epoch) "
         "INSERT INTO segue.phases (migration, phase, at, epoch) SELECT * FROM moved%s",
-        phases[to].name, engine->epoch + (phases[to].new_epoch ? 1 : 0),
+        phases[to].name, failure, engine->epoch + (phases[to].new_epoch ? 1 : 0),
         to == PH_SOAKING && m->phase == PH_CUTTING_OVER ? ", cutover_at = clock_timestamp()" : "",
-        to == PH_READY && m->phase == PH_REVERTING ? ", cutover_at = NULL, migrate = false" : "",
+        reverted ? ", cutover_at = NULL" : "",
+        reverted || why ? ", migrate = false" : "", /* who went back does not go on by itself */
         eng_phase_over(to) ? ", finished_at = clock_timestamp()" : "", m->id, forget);
+    free(failure);
     free(forget);
     return sql;
 }
 
-void eng_phase_switch(struct eng_engine *engine, struct eng_migration *m, enum eng_phase_id to)
+char *eng_phase_sql(struct eng_engine *engine, struct eng_migration *m, enum eng_phase_id to)
+{
+    return move_sql(engine, m, to, NULL);
+}
+
+static void moved(struct eng_engine *engine, struct eng_migration *m, enum eng_phase_id to,
+                  const struct err *why)
 {
     enum eng_phase_id from = m->phase;
 
@@ -123,7 +150,8 @@ void eng_phase_switch(struct eng_engine *engine, struct eng_migration *m, enum e
     m->policy = NULL;
     replicas_forget(m);
     m->step[0] = '\0';
-    err_clear(&m->failure);
+    m->failure = why ? *why : (struct err){0};
+    m->migrate = m->migrate && !why;
     if (phases[to].new_epoch) {
         m->epoch = ++engine->epoch;
         eng_publish(engine);
@@ -136,8 +164,13 @@ void eng_phase_switch(struct eng_engine *engine, struct eng_migration *m, enum e
     eng_status_put(engine, m);
 }
 
-enum rc eng_phase_move(struct eng_engine *engine, struct eng_migration *m, enum eng_phase_id to,
-                       struct err *err)
+void eng_phase_switch(struct eng_engine *engine, struct eng_migration *m, enum eng_phase_id to)
+{
+    moved(engine, m, to, NULL);
+}
+
+static enum rc move(struct eng_engine *engine, struct eng_migration *m, enum eng_phase_id to,
+                    const struct err *why, struct err *err)
 {
     char *sql;
     enum rc rc;
@@ -148,14 +181,26 @@ enum rc eng_phase_move(struct eng_engine *engine, struct eng_migration *m, enum 
         return RC_ERR;
     }
     FAULT_OF(phase_before, phases[to].name);
-    sql = eng_phase_sql(engine, m, to);
+    sql = move_sql(engine, m, to, why);
     if (to == PH_DONE)
         sql = history_end_sql_take(engine, m, sql);
     rc = conn_exec(&engine->work, err, "%s", sql);
     free(sql);
     if (rc == RC_OK) {
         FAULT_OF(phase_persisted, phases[to].name);
-        eng_phase_switch(engine, m, to);
+        moved(engine, m, to, why);
     }
     return rc;
+}
+
+enum rc eng_phase_move(struct eng_engine *engine, struct eng_migration *m, enum eng_phase_id to,
+                       struct err *err)
+{
+    return move(engine, m, to, NULL, err);
+}
+
+enum rc eng_phase_back(struct eng_engine *engine, struct eng_migration *m, enum eng_phase_id to,
+                       const struct err *why, struct err *err)
+{
+    return move(engine, m, to, why, err);
 }

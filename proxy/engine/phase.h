@@ -49,6 +49,11 @@ bool eng_phase_over(enum eng_phase_id id); /* done or aborted */
 enum rc eng_phase_move(struct eng_engine *engine, struct eng_migration *m, enum eng_phase_id to,
                        struct err *err) MUST_CHECK;
 
+/* The same for who gave up: `why` is told beside the phase from its first moment on; there is
+ * nothing to resume, and it does not go on by itself. */
+enum rc eng_phase_back(struct eng_engine *engine, struct eng_migration *m, enum eng_phase_id to,
+                       const struct err *why, struct err *err) MUST_CHECK;
+
 /* The halves. sql: UPDATE statement that persists the move under `epoch` (heap); asserts the
  * edge. switch: after its COMMIT; publishes when the phase asks for it, and logs. */
 char *eng_phase_sql(struct eng_engine *engine, struct eng_migration *m, enum eng_phase_id to);

@@ -81,10 +81,19 @@ enum rc eng_phase_verifying(struct eng_engine *engine, struct eng_migration *m, 
     return eng_phase_move(engine, m, PH_READY, err);
 }
 
+/* A step has stopped: what comes then is the verify alone, and not the step once more. */
+static bool verify_alone(const struct eng_migration *m)
+{
+    return m->verify_wanted && err_is_set(&m->failure);
+}
+
 enum rc eng_phase_ready(struct eng_engine *engine, struct eng_migration *m, struct err *err)
 {
-    enum rc rc = eng_steps_turn(engine, m, ENG_STAGE_BUILD, err); /* after a way back */
+    enum rc rc;
 
+    if (verify_alone(m))
+        return eng_verify_wanted_turn(engine, m, err);
+    rc = eng_steps_turn(engine, m, ENG_STAGE_BUILD, err); /* after a way back */
     if (rc == RC_OK)
         rc = eng_steps_turn(engine, m, ENG_STAGE_SETTLE, err);
     if (rc != RC_OK)
@@ -104,8 +113,11 @@ enum rc eng_phase_ready(struct eng_engine *engine, struct eng_migration *m, stru
 
 enum rc eng_phase_soaking(struct eng_engine *engine, struct eng_migration *m, struct err *err)
 {
-    enum rc rc = eng_steps_turn(engine, m, ENG_STAGE_SETTLE, err);
+    enum rc rc;
 
+    if (verify_alone(m))
+        return eng_verify_wanted_turn(engine, m, err);
+    rc = eng_steps_turn(engine, m, ENG_STAGE_SETTLE, err);
     if (rc != RC_OK)
         return rc;
     if (m->verify_wanted)

@@ -113,7 +113,7 @@ static enum rc check_store(struct build *b)
         "SELECT current_database() WHERE to_regnamespace('segue') IS NULL AND NOT "
         "has_database_privilege(current_database(), 'CREATE')";
     char *database = NULL;
-    enum rc rc = cat_value(b->conn, sql, 0, NULL, &database, b->err);
+    enum rc rc = own_value(b, sql, 0, NULL, &database, b->err);
 
     if (rc == RC_OK && database)
         build_refuse(b, database, "GRANT CREATE ON DATABASE to this role, for the first start",
@@ -137,7 +137,8 @@ static enum rc build_all(struct build *b)
     for (size_t i = 0; i < b->ntargets; i++)
         target_plan_steps(b, &b->targets[i]);
     links_make(b);
-    if (plan_rooms(b) != RC_OK || new_version(b) != RC_OK || refuse_schemas(b) != RC_OK)
+    if (plan_rooms(b) != RC_OK || check_names_given(b) != RC_OK || new_version(b) != RC_OK ||
+        refuse_schemas(b) != RC_OK)
         return RC_ERR;
     refuse_renamed(b);
     return RC_OK;
@@ -161,8 +162,11 @@ enum rc eng_plan_make(PGconn *conn, const char *where, const char *text, struct 
     b.plan->parents = mem_calloc(file->nafter + 1, sizeof(char *));
     for (size_t i = 0; i < file->nafter; i++)
         b.plan->parents[b.plan->nparents++] = mem_strdup(file->after[i]);
-    rc = build_all(&b);
+    rc = paths_read(&b);
+    if (rc == RC_OK)
+        rc = build_all(&b);
     number_steps(b.plan);
+    paths_fini(&b);
     for (size_t i = 0; i < b.ntargets; i++)
         target_fini(&b.targets[i]);
     free(b.targets);

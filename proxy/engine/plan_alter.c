@@ -42,7 +42,7 @@ static enum rc change_default(struct build *b, struct target *t, const char *pat
     if (*cat_text(column, "identity") || *cat_text(column, "generated"))
         rc = build_fail(b, at, "the server gives column %s its values", name);
     else if (change->to)
-        rc = build_check_expr(b, at, change->to, cat_text(column, "type"), "");
+        rc = check_given(b, at, change->to, cat_text(column, "type"));
     if (rc == RC_OK && change->to)
         texts_add(&t->cutover, "ALTER TABLE %s ALTER COLUMN %s SET DEFAULT %s", t->relation, name,
                   change->to);
@@ -128,8 +128,7 @@ static enum rc alter_pair(struct build *b, struct target *t, const char *path,
                      op->column);
     if (op->def.to) {
         at = mem_printf("%s.default", path);
-        rc =
-            build_check_expr(b, at, op->def.to, op->type ? op->type : cat_text(column, "type"), "");
+        rc = check_given(b, at, op->def.to, op->type ? op->type : cat_text(column, "type"));
         free(at);
     }
     if (rc == RC_OK)

@@ -4,6 +4,7 @@
  *
  *   plan.c        the order of work, and the plan for people
  *   plan_build.c  lists, steps, notes
+ *   plan_ask.c    what the server is asked, and by which search_path
  *   plan_check.c  types, expressions and names, as the server sees them
  *   plan_table.c  a table's columns: what is added, filled, swapped
  *   plan_retype.c a change of type under the column's own name
@@ -20,6 +21,7 @@
  *   plan_unique.c ... unique constraints and primary keys
  *   plan_release.c what does not any more: dropped constraints, columns that may be NULL
  *   plan_new.c    new tables, new indexes
+ *   plan_new_check.c  ... what create_table says, as the server sees it
  *   plan_version.c the version table
  *   plan_refuse.c what cannot be carried, and what to be warned of
  *   plan_views.c  ... views, and how to make them again
@@ -27,6 +29,7 @@
  *   plan_steady.c does an expression give the same to everybody, and may everybody call it?
  *   plan_things.c whole tables, indexes, names of constraints, replica identity
  *   plan_rename.c  tables that change their name
+ *   plan_names.c  names that the file gives away: none twice
  *   plan_enum.c   enum types
  *   plan_sql.c    the file's own statements
  *   plan_json.c   to JSON and back
@@ -68,8 +71,13 @@ struct target {
     unsigned ntemp;
 };
 
+enum build_path { BUILD_BY_UNKNOWN, BUILD_BY_OWN, BUILD_BY_NAMES };
+
 struct build {
-    PGconn *conn;
+    PGconn *conn;         /* not to be asked but by own_... and named_... */
+    enum build_path path; /* by which it goes now */
+    char *names;          /* the role's path */
+    char *schemas;        /* which schemas that are: text of an array */
     const char *where, *text;
     const struct file *file;
     struct eng_plan *plan;
@@ -112,6 +120,32 @@ enum rc build_fail(struct build *b, const char *path, const char *fmt, ...) PRIN
 /* "~segue_<oid>_<n>": a name for what waits for the cut-over. Heap. */
 char *target_temp(struct target *t);
 
+/* ---- plan_ask.c ---- */
+/* cat_query and cat_value of what segue says itself: every name in it is one of pg_catalog, or has
+ * its schema. */
+enum rc own_query(struct build *b, const char *sql, int nparams, const char *const *params,
+                  PGresult **res, struct err *err) MUST_CHECK;
+enum rc own_value(struct build *b, const char *sql, int nparams, const char *const *params,
+                  char **out, struct err *err) MUST_CHECK;
+/* The same of what holds names of the file. What is segue's own in it says pg_catalog. */
+enum rc named_query(struct build *b, const char *sql, int nparams, const char *const *params,
+                    PGresult **res, struct err *err) MUST_CHECK;
+enum rc named_value(struct build *b, const char *sql, int nparams, const char *const *params,
+                    char **out, struct err *err) MUST_CHECK;
+enum rc paths_read(struct build *b) MUST_CHECK; /* first of all */
+void paths_fini(struct build *b);
+/* Qualified, of a name as SQL says it; heap. NULL in *out: there is none. */
+enum rc relation_named(struct build *b, const char *name, char **out, struct err *err) MUST_CHECK;
+enum rc type_named(struct build *b, const char *name, char **out, struct err *err) MUST_CHECK;
+/* Text of an array of oids; heap. Functions that a call by one of the names, with
+ * or without its schema, may mean; types of bare names, each once, 0 for one that is not there. */
+enum rc functions_named(struct build *b, char *const *names, size_t n, char **oids) MUST_CHECK;
+enum rc types_named(struct build *b, char *const *names, size_t n, char **oids) MUST_CHECK;
+enum rc schema_to_create_in(struct build *b, char **schema) MUST_CHECK; /* heap; NULL: none */
+/* Its document (catalog.h), with the path that its guard goes by. */
+enum rc table_named(struct build *b, const struct file_name *name, json_t **doc,
+                    struct err *err) MUST_CHECK;
+
 /* ---- plan_check.c ---- */
 struct type_facts {
     char *name; /* format_type(); heap */
@@ -132,6 +166,10 @@ enum rc build_check_expr(struct build *b, const char *path, const char *expr, co
 /* Columns that follow each other are in step or not: that needs the same value every time. A name
  * of which every function is volatile is refused; of overloaded ones the server alone knows. */
 enum rc check_steady(struct build *b, const char *path, const char *expr) MUST_CHECK;
+/* The same of a default, which is assigned: no cast that has to be written out. */
+enum rc check_given(struct build *b, const char *path, const char *expr,
+                    const char *type) MUST_CHECK;
+bool is_system_column(const char *name);
 /* May the table get a column of this name? */
 enum rc check_new_name(struct build *b, struct target *t, const char *path, const char *field,
                        const char *name) MUST_CHECK;
@@ -257,8 +295,20 @@ enum rc carry_default(struct build *b, struct target *t, const json_t *column,
 enum rc new_tables(struct build *b) MUST_CHECK;
 enum rc new_indexes(struct build *b) MUST_CHECK;
 
+/* ---- plan_new_check.c ---- */
+enum rc check_new_table(struct build *b, const struct file_op *op) MUST_CHECK;
+struct linked { /* a column of a foreign key */
+    const char *column, *type;
+};
+/* May a foreign key be from one to the other? */
+enum rc check_linked(struct build *b, const char *path, const struct linked *ours,
+                     const struct linked *theirs) MUST_CHECK;
+
 /* ---- plan_version.c ---- */
 enum rc new_version(struct build *b) MUST_CHECK;
+
+/* ---- plan_names.c ---- */
+enum rc check_names_given(struct build *b) MUST_CHECK;
 
 /* ---- plan_things.c, plan_enum.c, plan_sql.c: one operation each, and what they share ---- */
 char *plan_path(const struct file_op *op, const char *field); /* "operations[1].sql.up"; heap */
@@ -317,6 +367,15 @@ enum rc steady_judge(struct build *b, struct target *t) MUST_CHECK;
 enum rc probe_dual(struct build *b, const struct target *t, const struct eng_dual *dual) MUST_CHECK;
 /* The same of columns split or merged. */
 enum rc probe_group(struct build *b, const struct target *t, int group) MUST_CHECK;
+/* A loop over some of a table's rows, one at a time: a bad one does not end the count. */
+struct probe_loop {
+    const char *from;    /* the table, perhaps a sample of it; a row is r.c, its ctid, and r.o */
+    const char *declare; /* more variables, each with its semicolon */
+    const char *each, *failing; /* statements for a row; handlers of their errors */
+    const char *counts;         /* what is told behind the number of rows seen */
+    int rows_max, seconds_max;
+};
+char *probe_body(const struct probe_loop *loop); /* for probe_run; heap */
 /* Runs the body of a DO block that leaves a JSON array in the setting segue.probe, with everything
  * undone after. *counts: to be released, NULL when there is none. */
 enum rc probe_run(struct build *b, const char *body, json_t **counts, struct err *why) MUST_CHECK;

@@ -135,7 +135,7 @@ static enum rc has_opclass(struct build *b, const char *method, const char *type
     const char *params[] = {method, type};
     char *found;
 
-    if (cat_value(b->conn, sql, 2, params, &found, b->err) != RC_OK)
+    if (own_value(b, sql, 2, params, &found, b->err) != RC_OK)
         return RC_ERR;
     *has = found != NULL;
     free(found);
@@ -480,7 +480,7 @@ static char *not_null_name(struct build *b, const struct target *t, const char *
     const char *params[] = {t->relation, column};
     char *name = NULL;
 
-    if (cat_value(b->conn, sql, 2, params, &name, NULL) != RC_OK)
+    if (own_value(b, sql, 2, params, &name, NULL) != RC_OK)
         return NULL;
     return name;
 }

@@ -152,7 +152,7 @@ static enum rc add_new(struct build *b, struct target *t, const struct file_colu
     if (!column->def)
         return RC_OK;
     at = mem_printf("%s.default", path);
-    rc = build_check_expr(b, at, column->def, dual->new_type, "");
+    rc = check_given(b, at, column->def, dual->new_type);
     free(at);
     return rc;
 }

@@ -9,14 +9,18 @@
 #include "segue/catalog/catalog.h"
 #include "segue/sql/expr.h"
 
+#define TEXT_OID 25
+
 enum rc check_type(struct build *b, const char *path, const char *type, struct type_facts *out)
 {
     static const char facts[] =
         "SELECT format_type(oid, CASE typtype WHEN 'd' THEN -1 ELSE $2::int4 END),"
         " typcollation <> 0, typtype = 'd' AND (typnotnull"
-        " OR EXISTS (SELECT FROM pg_constraint WHERE contypid = t.oid)) FROM pg_type t"
+        " OR EXISTS (SELECT FROM pg_constraint WHERE contypid = t.oid)), CASE WHEN typtype = 'p'"
+        " THEN 'a pseudo-type: no column has it' WHEN NOT has_type_privilege(oid, 'USAGE') THEN"
+        " 'a type that this role may not use: GRANT USAGE ON TYPE' ELSE '' END FROM pg_type t"
         " WHERE oid = to_regtype($1)";
-    char *sql;
+    char *sql, *placed;
     struct err why = {0};
     PGresult *res;
     char mod[16];
@@ -27,20 +31,27 @@ enum rc check_type(struct build *b, const char *path, const char *type, struct t
         out->name = mem_strdup(type);
         return RC_OK;
     }
-    sql = mem_printf("SELECT NULL::%s", type);
-    rc = cat_query(b->conn, sql, 0, NULL, &res, &why);
+    sql = mem_printf("SELECT NULL::%s LIMIT 0", type); /* a domain may forbid the NULL */
+    rc = named_query(b, sql, 0, NULL, &res, &why);
     free(sql);
     if (rc != RC_OK)
         return build_fail(b, path, "%s", why.text);
     snprintf(mod, sizeof(mod), "%d", PQfmod(res, 0));
     PQclear(res);
-    if (cat_query(b->conn, facts, 2, params, &res, b->err) != RC_OK)
+    if (type_named(b, type, &placed, b->err) != RC_OK)
         return RC_ERR;
+    params[0] = placed;
+    rc = own_query(b, facts, 2, params, &res, b->err);
+    free(placed);
+    if (rc != RC_OK)
+        return rc;
     out->name = mem_strdup(PQgetvalue(res, 0, 0));
     out->collatable = PQgetvalue(res, 0, 1)[0] == 't';
     out->constrained = PQgetvalue(res, 0, 2)[0] == 't';
+    if (*PQgetvalue(res, 0, 3))
+        rc = build_fail(b, path, "%s is %s", out->name, PQgetvalue(res, 0, 3));
     PQclear(res);
-    return RC_OK;
+    return rc;
 }
 
 /* segue's own functions may not be there yet: they come with the first migration. */
@@ -57,7 +68,7 @@ static bool names_missing_functions(struct build *b, const char *expr)
 
         if (strncmp(info.functions[i], "segue.", 6))
             continue;
-        if (cat_value(b->conn,
+        if (own_value(b,
                       "SELECT 1 FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace"
                       " WHERE n.nspname || '.' || p.proname = $1",
                       1, params, &found, NULL) != RC_OK ||
@@ -83,7 +94,7 @@ enum rc build_check_expr(struct build *b, const char *path, const char *expr, co
         return *from ? RC_OK : enum_check_default(b, path, enum_of_file(b, type), expr);
     /* in WHERE: no aggregate, window function or set may stand there */
     sql = mem_printf("SELECT 1%s WHERE CAST((%s\n) AS %s) " IS_NULL " LIMIT 0", from, expr, type);
-    rc = cat_query(b->conn, sql, 0, NULL, &res, &why);
+    rc = named_query(b, sql, 0, NULL, &res, &why);
     free(sql);
     if (rc != RC_OK) {
         if (why.hint[0])
@@ -94,22 +105,71 @@ enum rc build_check_expr(struct build *b, const char *path, const char *expr, co
     return RC_OK;
 }
 
+/* What the server would assign without being told to cast; of arrays their elements. */
+static const char assigns_sql[] =
+    "WITH RECURSIVE base(id) AS (SELECT $2::oid UNION ALL SELECT typbasetype FROM base"
+    "  JOIN pg_type t ON t.oid = id AND typtype = 'd'), whole AS (SELECT o, n, o.typcategory = 'A'"
+    "  AND n.typcategory = 'A' AS list FROM pg_type o, base JOIN pg_type n ON n.oid = id AND"
+    "  n.typtype <> 'd' WHERE o.oid = $1::oid), pair AS (SELECT CASE WHEN list THEN (o).typelem "
+    "ELSE"
+    "  (o).oid END AS o, CASE WHEN list THEN (n).typelem ELSE (n).oid END AS n FROM whole)"
+    " SELECT CASE WHEN o.oid = n.oid OR n.typcategory = 'S' OR o.typtype IN ('c', 'p') OR"
+    "  EXISTS (SELECT FROM pg_cast c WHERE c.castsource = o.oid AND c.casttarget = n.oid AND"
+    "  c.castcontext <> 'e') THEN '' ELSE format_type($1::oid, NULL) END"
+    " FROM pair p JOIN pg_type o ON o.oid = p.o JOIN pg_type n ON n.oid = p.n";
+
+/* A text without a cast is of no type yet, and NULL neither. */
+static bool is_literal(const struct sql_expr_info *info, Oid type)
+{
+    return info->constant && info->ncasts == 0 && type == TEXT_OID;
+}
+
+enum rc check_given(struct build *b, const char *path, const char *expr, const char *type)
+{
+    struct sql_expr_info info;
+    char *sql = NULL, *other = NULL, oid[16], to[16];
+    const char *params[] = {oid, to};
+    PGresult *res = NULL;
+    enum rc rc = build_check_expr(b, path, expr, type, "");
+
+    if (rc != RC_OK || enum_of_file(b, type) || sql_expr_parse(expr, &info, NULL) != RC_OK)
+        return rc;
+    if (info.has_subquery)
+        rc = build_fail(b, path, "a default has no subquery");
+    sql = mem_printf("SELECT (%s\n), NULL::%s LIMIT 0", expr, type);
+    if (rc == RC_OK && named_query(b, sql, 0, NULL, &res, NULL) == RC_OK &&
+        !is_literal(&info, PQftype(res, 0))) {
+        snprintf(oid, sizeof(oid), "%u", PQftype(res, 0));
+        snprintf(to, sizeof(to), "%u", PQftype(res, 1));
+        rc = own_value(b, assigns_sql, 2, params, &other, b->err);
+    }
+    if (other && *other) {
+        err_hint(b->err, "write the cast: CAST(... AS %s)", type);
+        rc = build_fail(b, path, "it is of type %s, the column of type %s", other, type);
+    }
+    free(other);
+    PQclear(res);
+    free(sql);
+    sql_expr_info_fini(&info);
+    return rc;
+}
+
 enum rc check_steady(struct build *b, const char *path, const char *expr)
 {
     static const char sql[] =
-        "SELECT bool_and(p.provolatile = 'v') FROM pg_proc p JOIN pg_namespace n"
-        " ON n.oid = p.pronamespace WHERE n.nspname || '.' || p.proname = $1"
-        " OR (p.proname = $1 AND pg_function_is_visible(p.oid))";
+        "SELECT bool_and(p.provolatile = 'v') FROM pg_proc p WHERE p.oid = ANY ($1::oid[])";
     struct sql_expr_info info;
     enum rc rc = sql_expr_parse(expr, &info, b->err);
 
     if (rc != RC_OK)
         return rc;
     for (size_t i = 0; rc == RC_OK && i < info.nfunctions; i++) {
-        const char *params[] = {info.functions[i]};
-        char *value = NULL;
+        char *oids, *value = NULL;
 
-        rc = cat_value(b->conn, sql, 1, params, &value, b->err);
+        rc = functions_named(b, &info.functions[i], 1, &oids);
+        if (rc == RC_OK)
+            rc = own_value(b, sql, 1, (const char *const[]){oids}, &value, b->err);
+        free(oids);
         if (rc == RC_OK && value && *value == 't')
             rc = build_fail(b, path, "function %s is volatile: it gives another value each time",
                             info.functions[i]);
@@ -130,16 +190,24 @@ void check_domain(struct build *b, const struct target *t, const char *name,
                      name, facts->name);
 }
 
-enum rc check_new_name(struct build *b, struct target *t, const char *path, const char *field,
-                       const char *name)
+bool is_system_column(const char *name)
 {
     static const char *const system[] = {"tableoid", "cmax", "xmax", "cmin", "xmin", "ctid"};
-    char *at = mem_printf("%s.%s", path, field), *quoted = sql_quote_ident(name);
-    enum rc rc = RC_OK;
 
     for (size_t i = 0; i < ARRAY_LEN(system); i++)
         if (!strcmp(system[i], name))
-            rc = build_fail(b, at, "\"%s\" is the name of a system column", name);
+            return true;
+    return false;
+}
+
+enum rc check_new_name(struct build *b, struct target *t, const char *path, const char *field,
+                       const char *name)
+{
+    char *at = mem_printf("%s.%s", path, field), *quoted = sql_quote_ident(name);
+    enum rc rc = RC_OK;
+
+    if (is_system_column(name))
+        rc = build_fail(b, at, "\"%s\" is the name of a system column", name);
     if (cat_column(t->doc, name))
         rc = build_fail(b, at, "table %s already has a column \"%s\"", t->relation, name);
     else if (texts_has(&t->new_columns, quoted))
@@ -156,8 +224,8 @@ char *build_seen(struct build *b, const struct target *t, const char *sql)
     const char *params[] = {t->relation};
     char *readable = NULL, *who = NULL;
 
-    if (cat_value(b->conn, may, 0, NULL, &readable, NULL) == RC_OK && readable &&
-        cat_value(b->conn, sql, 1, params, &who, NULL) != RC_OK)
+    if (own_value(b, may, 0, NULL, &readable, NULL) == RC_OK && readable &&
+        own_value(b, sql, 1, params, &who, NULL) != RC_OK)
         who = NULL;
     free(readable);
     return who;

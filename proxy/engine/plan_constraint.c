@@ -51,7 +51,8 @@ void constraint_look(struct build *b, struct target *t, const char *what, const 
     char *body = mem_printf(
         "#variable_conflict use_column\nDECLARE segue_n int8; segue_at text; BEGIN\n"
         "SELECT q.n, q.at INTO segue_n, segue_at FROM (%s) q;\n"
-        "IF segue_n > 0 THEN RAISE check_violation USING MESSAGE = format('%%s rows do not meet %%s"
+        "IF segue_n > 0 THEN RAISE check_violation USING MESSAGE = pg_catalog.format('%%s rows do "
+        "not meet %%s"
         ": %%s', segue_n, %s, segue_at), HINT = 'mend the rows, then RESUME, or ROLLBACK';"
         " END IF; END",
         counted, told);
@@ -69,8 +70,10 @@ void constraint_look(struct build *b, struct target *t, const char *what, const 
 void constraint_look_rows(struct build *b, struct target *t, const char *what, const char *bad)
 {
     char *counted = mem_printf(
-        "SELECT count(*) AS n, string_agg(v.place, ', ') FILTER (WHERE v.no <= %d) AS at FROM"
-        " (SELECT s.tableoid::regclass || ' ctid ' || s.ctid AS place, row_number() OVER () AS no"
+        "SELECT pg_catalog.count(*) AS n, pg_catalog.string_agg(v.place, ', ') FILTER (WHERE v.no"
+        " OPERATOR(pg_catalog.<=) %d) AS at FROM (SELECT pg_catalog.concat("
+        "s.tableoid::pg_catalog.regclass, ' ctid ', s.ctid) AS place,"
+        " pg_catalog.row_number() OVER () AS no"
         " FROM %s s WHERE %s) v",
         CONSTRAINT_PLACES, t->relation, bad);
 
@@ -185,8 +188,8 @@ static bool is_key(const json_t *index, const struct file_names *columns)
     return nkeys == columns->n && found == nkeys;
 }
 
-static enum rc check_other(struct build *b, const char *path, const struct file_constraint *c,
-                           struct other *other)
+static enum rc check_other(struct build *b, const struct target *t, const char *path,
+                           const struct file_constraint *c, struct other *other)
 {
     const json_t *indexes = json_object_get(other->doc, "indexes");
     const char *params[] = {other->relation};
@@ -205,17 +208,20 @@ static enum rc check_other(struct build *b, const char *path, const struct file_
                           other->relation);
     if (other->columns.n != c->columns.n)
         return build_fail(b, path, "%zu columns refer to %zu", c->columns.n, other->columns.n);
-    rc =
-        cat_value(b->conn, "SELECT has_table_privilege($1, 'REFERENCES')", 1, params, &may, b->err);
+    rc = own_value(b, "SELECT has_table_privilege($1, 'REFERENCES')", 1, params, &may, b->err);
     if (rc == RC_OK && may && *may == 'f')
         build_refuse(b, other->relation, "GRANT REFERENCES on it to this role",
                      "this role may not refer to it");
+    if (!strcmp(cat_text(t->doc, "persistence"), "p") &&
+        strcmp(cat_text(other->doc, "persistence"), "p") != 0)
+        build_refuse(b, other->relation, "ALTER TABLE ... SET LOGGED first",
+                     "it is unlogged: table %s may not refer to it", t->relation);
     free(may);
     return rc;
 }
 
-static enum rc find_other(struct build *b, const char *path, const struct file_constraint *c,
-                          struct other *other)
+static enum rc find_other(struct build *b, const struct target *t, const char *path,
+                          const struct file_constraint *c, struct other *other)
 {
     struct err why = {0};
 
@@ -226,7 +232,7 @@ static enum rc find_other(struct build *b, const char *path, const struct file_c
         other->relation = sql_quote_ident(c->table.name);
         return RC_OK;
     }
-    if (cat_table(b->conn, c->table.schema, c->table.name, &other->doc, &why) != RC_OK)
+    if (table_named(b, &c->table, &other->doc, &why) != RC_OK)
         return build_fail(b, path, "%s", why.text);
     other->relation =
         sql_quote_qualified(cat_text(other->doc, "schema"), cat_text(other->doc, "name"));
@@ -241,7 +247,7 @@ static enum rc find_other(struct build *b, const char *path, const struct file_c
         for (size_t i = 0; i < other->columns.n; i++)
             other->columns.v[i] = (char *)json_string_value(json_array_get(key, i));
     }
-    return check_other(b, path, c, other);
+    return check_other(b, t, path, c, other);
 }
 
 /* MATCH SIMPLE: a NULL anywhere is enough. FULL: all or none. */
@@ -284,12 +290,46 @@ static char *foreign_definition(const struct target *t, const struct file_constr
     return out;
 }
 
+/* The type that a column of the new schema will have. */
+static const char *type_of(const struct build *b, const struct target *t, const char *column)
+{
+    const char *half = retype_half(t, column);
+    const struct eng_table *table = &b->plan->tables[t->table];
+
+    for (size_t i = 0; i < table->nduals; i++)
+        if (table->duals[i].new_name && !strcmp(table->duals[i].new_name, half))
+            return table->duals[i].new_type;
+    return cat_text(cat_column(t->doc, half), "type");
+}
+
+/* Types of another table that this file changes are not known yet: expand says it of those. */
+static enum rc check_types(struct build *b, const struct target *t, const char *path,
+                           const struct file_constraint *c, const struct other *other)
+{
+    char *oid =
+        mem_printf("%lld", (long long)json_integer_value(json_object_get(other->doc, "oid")));
+    const struct target *there = plan_target(b, oid);
+    enum rc rc = RC_OK;
+
+    for (size_t i = 0; rc == RC_OK && (!there || there == t) && i < c->columns.n; i++) {
+        const char *own = c->columns.v[i], *their = other->columns.v[i];
+        const struct linked ours = {own, type_of(b, t, own)};
+        const struct linked theirs = {
+            their, there ? type_of(b, t, their) : cat_text(cat_column(other->doc, their), "type")};
+
+        if (ours.type && theirs.type)
+            rc = check_linked(b, path, &ours, &theirs);
+    }
+    free(oid);
+    return rc;
+}
+
 static enum rc add_foreign(struct build *b, struct target *t, const char *path,
                            const struct file_constraint *c)
 {
     struct other other = {0};
     char *bad = NULL, *definition = NULL, *what = mem_printf("constraint %s", c->name);
-    enum rc rc = find_other(b, path, c, &other);
+    enum rc rc = find_other(b, t, path, c, &other);
 
     if (rc == RC_OK) {
         bad = orphan(t, c, &other);
@@ -298,6 +338,8 @@ static enum rc add_foreign(struct build *b, struct target *t, const char *path,
             char *rows = target_rows(b, t);
 
             rc = build_check_expr(b, path, bad, "boolean", rows);
+            if (rc == RC_OK)
+                rc = check_types(b, t, path, c, &other);
             free(rows);
         }
     }
@@ -331,7 +373,7 @@ static enum rc check_name(struct build *b, const struct target *t, const char *p
     char *oid = mem_printf("%lld", (long long)json_integer_value(json_object_get(t->doc, "oid")));
     const char *params[] = {oid, name};
     char *there = NULL;
-    enum rc rc = cat_value(b->conn, sql, 2, params, &there, b->err);
+    enum rc rc = own_value(b, sql, 2, params, &there, b->err);
 
     if (rc == RC_OK && there)
         rc = build_fail(b, path, "table %s already has a constraint \"%s\"", t->relation, name);

@@ -43,7 +43,7 @@ static void try_default(struct build *b, const struct target *t, const struct en
     char *sql = mem_printf("SELECT %s", moved), *value = NULL;
 
     if (sql_expr_parse(def, &info, NULL) == RC_OK) {
-        if (info.constant && cat_value(b->conn, sql, 0, NULL, &value, &why) != RC_OK &&
+        if (info.constant && named_value(b, sql, 0, NULL, &value, &why) != RC_OK &&
             strcmp(why.sqlstate, "42883") && strcmp(why.sqlstate, "3F000"))
             build_refuse(b, t->relation, "drop or change the default first",
                          "up cannot take the default of \"%s\": %s", dual->old_name, why.text);
@@ -63,8 +63,8 @@ static void widen_sequence(struct build *b, struct target *t, const char *sequen
     const char *params[] = {sequence, dual->old_type};
     char *same = NULL;
 
-    if (!strcmp(dual->new_type, "bigint") &&
-        cat_value(b->conn, sql, 2, params, &same, NULL) == RC_OK && same)
+    if (!strcmp(dual->new_type, "bigint") && own_value(b, sql, 2, params, &same, NULL) == RC_OK &&
+        same)
         texts_add(&t->contract, "ALTER SEQUENCE %s AS bigint", sequence);
     free(same);
 }

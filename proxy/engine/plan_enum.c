@@ -23,12 +23,17 @@ static char *place(struct build *b, const struct file_op *op)
     static const char sql[] =
         "SELECT format('%I.%I', n.nspname, $2::text), EXISTS (SELECT FROM pg_type t WHERE"
         " t.typnamespace = n.oid AND t.typname = $2), has_schema_privilege(n.oid, 'CREATE')"
-        " FROM pg_namespace n WHERE n.nspname = coalesce($1::text, current_schema())";
-    const char *params[] = {op->table.schema, op->table.name};
-    char *out = NULL;
+        " FROM pg_namespace n WHERE n.nspname = $1";
+    char *schema = op->table.schema ? mem_strdup(op->table.schema) : NULL, *out = NULL;
+    const char *params[] = {NULL, op->table.name};
     PGresult *res;
+    enum rc rc = schema ? RC_OK : schema_to_create_in(b, &schema);
 
-    if (cat_query(b->conn, sql, 2, params, &res, b->err) != RC_OK)
+    params[0] = schema;
+    if (rc == RC_OK)
+        rc = own_query(b, sql, 2, params, &res, b->err);
+    free(schema);
+    if (rc != RC_OK)
         return NULL;
     if (PQntuples(res) == 0)
         plan_fail(b, op, "name", "there is no schema to create it in");
@@ -249,7 +254,7 @@ enum rc plan_remove_enum(struct build *b, const struct file_op *op)
         return RC_ERR;
     const char *type = PQgetvalue(res, 0, 0), *params[] = {PQgetvalue(res, 0, 3)};
 
-    rc = cat_query(b->conn, users_sql, 1, params, &users, b->err);
+    rc = own_query(b, users_sql, 1, params, &users, b->err);
     for (int i = 0; rc == RC_OK && i < PQntuples(users); i++)
         if (!goes_too(b, users, i))
             build_refuse(b, PQgetvalue(users, i, 0), "change or drop that first, or in this file",

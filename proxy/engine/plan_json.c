@@ -1,9 +1,19 @@
-/* A plan to JSON and back: each struct is a table of fields, one reader and one writer for all. */
+/*
+ * A plan to JSON and back: each struct is a table of fields, one reader and one writer for all.
+ *
+ * Who reads a plan that another segue has stored must understand all of it, or leave it alone: a
+ * field or a kind of step that it does not know is something that it would not do. So nothing is
+ * passed over, and what a plan does not need is not written: older ones can read it then. A field
+ * that gets another meaning raises FORMAT.
+ */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "segue/base/mem.h"
 #include "segue/engine/plan.h"
+
+#define FORMAT 2 /* 1: before there was a number */
 
 enum kind { TEXT, TEXTS, FLAG, INT, OID, CHAR, STAGE, STEP_KIND, STRUCTS };
 
@@ -170,23 +180,47 @@ static json_t *field_to_json(const char *base, const struct field *field)
     return NULL;
 }
 
+static bool says_nothing(const json_t *value)
+{
+    return json_is_null(value) || json_is_false(value) ||
+           (json_is_integer(value) && json_integer_value(value) == 0);
+}
+
 static json_t *struct_to_json(const char *base, const struct shape *shape)
 {
     json_t *object = json_object();
 
-    for (size_t i = 0; i < shape->n; i++)
-        json_object_set_new(object, shape->fields[i].name, field_to_json(base, &shape->fields[i]));
+    for (size_t i = 0; i < shape->n; i++) {
+        const struct field *field = &shape->fields[i];
+        json_t *value = field_to_json(base, field);
+
+        if (field->shape == &later && says_nothing(value))
+            json_decref(value);
+        else
+            json_object_set_new(object, field->name, value);
+    }
     return object;
 }
 
 json_t *eng_plan_to_json(const struct eng_plan *plan)
 {
-    return struct_to_json((const char *)plan, &plan_shape);
+    json_t *json = struct_to_json((const char *)plan, &plan_shape);
+
+    json_object_set_new(json, "format", json_integer(FORMAT));
+    return json;
 }
 
 /* ---- reading ---- */
 
-static bool name_from_json(const json_t *value, const char *const *names, size_t n, int *out)
+static void refuse(struct err *err, const char *what, const char *name)
+{
+    err_set(err, "0A000", "its plan has %s \"%s\", which this segue does not know", what, name);
+    err_hint(err, "a newer segue has planned it: start that one again, and let it bring the "
+                  "migration to its end before you go back");
+}
+
+static bool name_from_json(const json_t *value, const char *const *names, size_t n, int *out,
+                           const char *what, struct err *err)
 {
     const char *text = json_string_value(value);
 
@@ -196,12 +230,16 @@ static bool name_from_json(const json_t *value, const char *const *names, size_t
             return true;
         }
     }
+    if (text)
+        refuse(err, what, text);
     return false;
 }
 
-static bool struct_from_json(const json_t *object, char *base, const struct shape *shape);
+static bool struct_from_json(const json_t *object, char *base, const struct shape *shape,
+                             struct err *err);
 
-static bool array_from_json(const json_t *value, char *base, const struct field *field)
+static bool array_from_json(const json_t *value, char *base, const struct field *field,
+                            struct err *err)
 {
     size_t n = json_array_size(value);
     size_t size = field->kind == TEXTS ? sizeof(char *) : field->shape->size;
@@ -216,13 +254,14 @@ static bool array_from_json(const json_t *value, char *base, const struct field 
             return false;
         if (field->kind == TEXTS)
             ((char **)(void *)items)[i] = mem_strdup(json_string_value(item));
-        else if (!struct_from_json(item, items + i * size, field->shape))
+        else if (!struct_from_json(item, items + i * size, field->shape, err))
             return false;
     }
     return json_is_array(value);
 }
 
-static bool field_from_json(const json_t *value, char *base, const struct field *field)
+static bool field_from_json(const json_t *value, char *base, const struct field *field,
+                            struct err *err)
 {
     void *at = base + field->at;
     int code = 0;
@@ -247,38 +286,71 @@ static bool field_from_json(const json_t *value, char *base, const struct field 
         *(char *)at = json_string_length(value) == 1 ? json_string_value(value)[0] : '\0';
         return *(char *)at != '\0';
     case STAGE:
-        ok = name_from_json(value, stage_names, ARRAY_LEN(stage_names), &code);
+        ok = name_from_json(value, stage_names, ARRAY_LEN(stage_names), &code, "a stage", err);
         *(enum eng_stage *)at = (enum eng_stage)code;
         return ok;
     case STEP_KIND:
-        ok = name_from_json(value, kind_names, ARRAY_LEN(kind_names), &code);
+        ok = name_from_json(value, kind_names, ARRAY_LEN(kind_names), &code, "a kind of step", err);
         *(enum eng_step_kind *)at = (enum eng_step_kind)code;
         return ok;
     case TEXTS:
     case STRUCTS:
-        return array_from_json(value, base, field);
+        return array_from_json(value, base, field, err);
     }
     return false;
 }
 
-static bool struct_from_json(const json_t *object, char *base, const struct shape *shape)
+static bool is_field(const struct shape *shape, const char *name)
 {
     for (size_t i = 0; i < shape->n; i++)
+        if (!strcmp(shape->fields[i].name, name))
+            return true;
+    return shape == &plan_shape && !strcmp(name, "format");
+}
+
+static bool struct_from_json(const json_t *object, char *base, const struct shape *shape,
+                             struct err *err)
+{
+    const char *name;
+    json_t *value;
+
+    json_object_foreach((json_t *)object, name, value)
+    {
+        if (!is_field(shape, name)) {
+            refuse(err, "a field", name);
+            return false;
+        }
+    }
+    for (size_t i = 0; i < shape->n; i++)
         if (!field_from_json(json_object_get(object, shape->fields[i].name), base,
-                             &shape->fields[i]))
+                             &shape->fields[i], err))
             return false;
     return true;
+}
+
+static bool check_format(const json_t *json, struct err *err)
+{
+    json_int_t format = json_integer_value(json_object_get(json, "format"));
+    char text[32];
+
+    if (format <= FORMAT)
+        return true;
+    snprintf(text, sizeof(text), "%" JSON_INTEGER_FORMAT, format);
+    refuse(err, "format", text);
+    return false;
 }
 
 enum rc eng_plan_from_json(const json_t *json, struct eng_plan **plan, struct err *err)
 {
     *plan = mem_calloc(1, sizeof(**plan));
-    if (struct_from_json(json, (char *)*plan, &plan_shape))
+    if (check_format(json, err) && struct_from_json(json, (char *)*plan, &plan_shape, err))
         return RC_OK;
     eng_plan_free(*plan);
     *plan = NULL;
-    err_set(err, "XX001", "the stored plan cannot be read");
-    err_hint(err, "it was written by another version of segue; go back to that version");
+    if (!err_is_set(err)) {
+        err_set(err, "XX001", "the stored plan cannot be read");
+        err_hint(err, "it was written by another version of segue; go back to that version");
+    }
     return RC_ERR;
 }
 

@@ -92,7 +92,7 @@ static bool may_refer(struct build *b, const char *type, const char *foreign)
         " AND o.amopstrategy = 3 AND o.amoplefttype = f.oid AND o.amoprighttype = a.oid))";
     const char *params[] = {type, foreign};
     char *yes = NULL;
-    bool may = cat_value(b->conn, sql, 2, params, &yes, NULL) == RC_OK && yes;
+    bool may = own_value(b, sql, 2, params, &yes, NULL) == RC_OK && yes;
 
     free(yes);
     return may;
@@ -167,7 +167,7 @@ static enum rc read_links(struct build *b, const struct target *t)
     char *oid = mem_printf("%lld", (long long)json_integer_value(json_object_get(t->doc, "oid")));
     const char *params[] = {oid};
     PGresult *res = NULL;
-    enum rc rc = cat_query(b->conn, links_sql, 1, params, &res, b->err);
+    enum rc rc = own_query(b, links_sql, 1, params, &res, b->err);
 
     for (int row = 0; rc == RC_OK && row < PQntuples(res); row++) {
         size_t known = b->nlinks;

@@ -94,13 +94,13 @@ static enum rc place_table(struct build *b, const struct file_op *op, const char
     const char *params[2];
     enum rc rc;
 
-    if (!schema && cat_value(b->conn, "SELECT current_schema()", 0, NULL, &schema, b->err) != RC_OK)
+    if (!schema && schema_to_create_in(b, &schema) != RC_OK)
         return RC_ERR;
     if (!schema)
         return build_fail(b, path, "no schema has been selected to create in");
     params[0] = schema;
     params[1] = op->table.name;
-    rc = cat_value(b->conn, sql, 2, params, &there, b->err);
+    rc = own_value(b, sql, 2, params, &there, b->err);
     if (rc == RC_OK && there)
         rc = build_fail(b, path, "relation \"%s\" already exists", there);
     if (rc == RC_OK)
@@ -109,34 +109,6 @@ static enum rc place_table(struct build *b, const struct file_op *op, const char
         *relation = sql_quote_qualified(schema, op->table.name);
     free(there);
     free(schema);
-    return rc;
-}
-
-/* Is what the foreign keys refer to there, or made by this file? */
-static enum rc check_references(struct build *b, const struct file_op *op)
-{
-    static const char sql[] =
-        "SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass(CASE WHEN $1::text IS NULL"
-        " THEN format('%I', $2::text) ELSE format('%I.%I', $1::text, $2::text) END)"
-        " AND attname = $3 AND attnum > 0 AND NOT attisdropped";
-    enum rc rc = RC_OK;
-
-    for (size_t i = 0; rc == RC_OK && i < op->ncolumns; i++) {
-        const struct file_references *ref = op->columns[i].references;
-        char *there = NULL, *path;
-
-        if (!ref || texts_has(&b->created_names, ref->table.name))
-            continue;
-        const char *params[] = {ref->table.schema, ref->table.name, ref->column};
-
-        rc = cat_value(b->conn, sql, 3, params, &there, b->err);
-        path = mem_printf("operations[%zu].create_table.columns[%zu].references", op->index, i);
-        if (rc == RC_OK && !there)
-            rc = build_fail(b, path, "there is no table \"%s\" with a column \"%s\"",
-                            ref->table.name, ref->column);
-        free(path);
-        free(there);
-    }
     return rc;
 }
 
@@ -154,7 +126,7 @@ static enum rc new_table(struct build *b, const struct file_op *op)
     char *relation = NULL, *definition, *locks;
     struct eng_step *step;
     size_t made;
-    enum rc rc = check_references(b, op);
+    enum rc rc = check_new_table(b, op);
 
     if (rc == RC_OK)
         rc = place_table(b, op, path, &relation);
@@ -259,7 +231,7 @@ static enum rc check_index_name(struct build *b, const char *schema, const struc
     const char *params[] = {schema, op->name};
     char *there, *path;
 
-    if (cat_value(b->conn, sql, 2, params, &there, b->err) != RC_OK)
+    if (own_value(b, sql, 2, params, &there, b->err) != RC_OK)
         return RC_ERR;
     if (!there)
         return RC_OK;
@@ -279,8 +251,8 @@ static enum rc check_method(struct build *b, const struct file_op *op)
     if (!op->method)
         return RC_OK;
     path = mem_printf("operations[%zu].create_index.method", op->index);
-    rc = cat_value(b->conn, "SELECT 1 FROM pg_am WHERE amname = $1 AND amtype = 'i'", 1, params,
-                   &there, b->err);
+    rc = own_value(b, "SELECT 1 FROM pg_am WHERE amname = $1 AND amtype = 'i'", 1, params, &there,
+                   b->err);
     if (rc == RC_OK && !there)
         rc = build_fail(b, path, "there is no index method \"%s\"", op->method);
     free(path);
@@ -295,6 +267,7 @@ static enum rc live_index(struct build *b, struct target *t, const struct file_o
     char *qualified = sql_quote_qualified(schema, op->name);
     struct eng_step *step;
     enum rc rc = RC_ERR;
+    size_t made;
 
     if (check_keys(b, t, op) != RC_OK || check_index_name(b, schema, op) != RC_OK)
         goto out;
@@ -308,9 +281,11 @@ static enum rc live_index(struct build *b, struct target *t, const struct file_o
     step_lock(step, "SHARE UPDATE EXCLUSIVE", t->relation, "while it is built; blocks no query");
     step->index_schema = mem_strdup(schema);
     step->index_name = mem_strdup(op->name);
+    made = b->plan->nsteps;
     step =
         build_step(b, ENG_STAGE_ABORT, ENG_STEP_CONCURRENTLY, t->table, "drop index %s", op->name);
     step_sql(step, "DROP INDEX CONCURRENTLY IF EXISTS %s", qualified);
+    step->undoes = (int)made; /* one of this name that somebody else has made stays */
     step_lock(step, "SHARE UPDATE EXCLUSIVE", t->relation, "waits for queries, blocks none");
     rc = RC_OK;
 out:

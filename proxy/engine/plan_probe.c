@@ -21,23 +21,21 @@ struct probe {
     char *first; /* "ctid: message" of the first failure */
 };
 
-static const char probe_sql[] =
-    "#variable_conflict use_column\n" /* the table's columns may have any name */
-    "DECLARE r record; x record; seen int8 := 0; failed int8 := 0; lossy int8 := 0;"
-    " emptied int8 := 0; first text := '';"
-    " stop timestamptz := clock_timestamp() + '%d s'; BEGIN"
-    " FOR r IN SELECT s.ctid AS c, s.tableoid AS o FROM %s s%s LIMIT %d LOOP"
-    " seen := seen + 1;"
-    " BEGIN SELECT * INTO x FROM (SELECT %s AS lossy, %s AS emptied FROM (SELECT *,"
-    " %s FROM %s t WHERE t.ctid = r.c AND t.tableoid = r.o OFFSET 0) s) y;"
-    " lossy := lossy + COALESCE(x.lossy, false)::int;"
-    " emptied := emptied + COALESCE(x.emptied, false)::int;"
-    " EXCEPTION WHEN undefined_function OR invalid_schema_name OR query_canceled THEN RAISE;"
-    " WHEN OTHERS THEN failed := failed + 1;"
-    " IF first = '' THEN first := 'ctid ' || r.c || ': ' || SQLERRM; END IF; END;"
-    " EXIT WHEN clock_timestamp() > stop; END LOOP;"
-    " PERFORM set_config('segue.probe', json_build_array(seen, failed, lossy, emptied,"
-    " first)::text, true); END";
+char *probe_body(const struct probe_loop *loop)
+{
+    return mem_printf(
+        "#variable_conflict use_column\n" /* the table's columns may have any name */
+        "DECLARE r pg_catalog.record; x pg_catalog.record; seen pg_catalog.int8 := 0; %s stop "
+        "pg_catalog.timestamptz :="
+        " pg_catalog.clock_timestamp() OPERATOR(pg_catalog.+) '%d s'::pg_catalog.interval; BEGIN"
+        " FOR r IN SELECT s.ctid AS c, s.tableoid AS o FROM %s LIMIT %d LOOP"
+        " seen := seen OPERATOR(pg_catalog.+) 1; BEGIN %s EXCEPTION %s END;"
+        " EXIT WHEN pg_catalog.clock_timestamp() OPERATOR(pg_catalog.>) stop; END LOOP;"
+        " PERFORM pg_catalog.set_config('segue.probe', pg_catalog.json_build_array(seen, %s)"
+        "::pg_catalog.text, true); END",
+        loop->declare, loop->seconds_max, loop->from, loop->rows_max, loop->each, loop->failing,
+        loop->counts);
+}
 
 /* `made`: what is to be tried, as columns; `lossy` and `emptied` are of rows s that have them, too.
  * What these two do not read, the server does not compute. */
@@ -45,12 +43,33 @@ static char *probe_rows(const struct target *t, const char *made, const char *lo
                         const char *emptied)
 {
     double tuples = json_number_value(json_object_get(t->doc, "tuples"));
-    char *sample = tuples > PROBE_ROWS_MAX
-                       ? mem_printf(" TABLESAMPLE SYSTEM (%.3f)", 100.0 * PROBE_ROWS_MAX / tuples)
-                       : mem_strdup("");
-    char *out = mem_printf(probe_sql, PROBE_SECONDS, t->relation, sample, PROBE_ROWS_MAX, lossy,
-                           emptied, made, t->relation);
+    char *sample = tuples > PROBE_ROWS_MAX ? mem_printf(" TABLESAMPLE pg_catalog.system (%.3f)",
+                                                        100.0 * PROBE_ROWS_MAX / tuples)
+                                           : mem_strdup("");
+    char *from = mem_printf("%s s%s", t->relation, sample);
+    char *each =
+        mem_printf("SELECT * INTO x FROM (SELECT %s AS lossy, %s AS emptied FROM (SELECT *,"
+                   " %s FROM %s t WHERE t.ctid OPERATOR(pg_catalog.=) r.c AND"
+                   " t.tableoid OPERATOR(pg_catalog.=) r.o OFFSET 0) s) y;"
+                   " lossy := lossy OPERATOR(pg_catalog.+) COALESCE(x.lossy, false)"
+                   "::pg_catalog.int4; emptied := emptied OPERATOR(pg_catalog.+)"
+                   " COALESCE(x.emptied, false)::pg_catalog.int4;",
+                   lossy, emptied, made, t->relation);
+    char *out = probe_body(&(struct probe_loop){
+        .from = from,
+        .declare = "failed pg_catalog.int8 := 0; lossy pg_catalog.int8 := 0; emptied"
+                   " pg_catalog.int8 := 0; first pg_catalog.text := '';",
+        .each = each,
+        .failing = "WHEN undefined_function OR invalid_schema_name OR query_canceled THEN RAISE;"
+                   " WHEN OTHERS THEN failed := failed OPERATOR(pg_catalog.+) 1; IF first"
+                   " OPERATOR(pg_catalog.=) '' THEN first := pg_catalog.concat('ctid ', r.c, ': ',"
+                   " SQLERRM); END IF;",
+        .counts = "failed, lossy, emptied, first",
+        .rows_max = PROBE_ROWS_MAX,
+        .seconds_max = PROBE_SECONDS});
 
+    free(each);
+    free(from);
     free(sample);
     return out;
 }
@@ -62,8 +81,8 @@ static char *probe_text(const struct target *t, const struct eng_dual *dual, con
     char *name = sql_quote_ident(dual->new_name);
     char *old = dual->old_name ? sql_quote_ident(dual->old_name) : mem_strdup("NULL");
     char *made = mem_printf("CAST((%s\n) AS %s) AS %s", up, type, name);
-    char *lossy = down ? mem_printf("ROW(s.%s)::record OPERATOR(pg_catalog.*<>)"
-                                    " ROW(CAST((%s\n) AS %s))::record",
+    char *lossy = down ? mem_printf("ROW(s.%s)::pg_catalog.record OPERATOR(pg_catalog.*<>)"
+                                    " ROW(CAST((%s\n) AS %s))::pg_catalog.record",
                                     old, down, dual->old_type)
                        : mem_strdup("false");
     char *emptied = mem_printf("s.%s " IS_NULL, name);
@@ -82,13 +101,14 @@ static enum rc run_body(struct build *b, const char *body, json_t **counts, stru
     char *literal = sql_quote_literal(body);
     char *sql = mem_printf("DO %s", literal), *value = NULL;
     PGresult *res = NULL;
-    enum rc rc = cat_query(b->conn, sql, 0, NULL, &res, why);
+    enum rc rc = named_query(b, sql, 0, NULL, &res, why);
 
     free(sql);
     free(literal);
     PQclear(res);
     if (rc == RC_OK)
-        rc = cat_value(b->conn, "SELECT current_setting('segue.probe')", 0, NULL, &value, why);
+        rc = named_value(b, "SELECT pg_catalog.current_setting('segue.probe')", 0, NULL, &value,
+                         why);
     *counts = value ? json_loads(value, 0, NULL) : NULL;
     free(value);
     return rc;
@@ -99,15 +119,15 @@ enum rc probe_run(struct build *b, const char *body, json_t **counts, struct err
     PGresult *res = NULL;
     bool outer = PQtransactionStatus(b->conn) == PQTRANS_INTRANS;
     enum rc rc =
-        cat_query(b->conn, outer ? "SAVEPOINT segue_probe" : "BEGIN READ ONLY", 0, NULL, &res, why);
+        named_query(b, outer ? "SAVEPOINT segue_probe" : "BEGIN READ ONLY", 0, NULL, &res, why);
 
     *counts = NULL;
     PQclear(res);
     if (rc != RC_OK)
         return rc;
     rc = run_body(b, body, counts, why);
-    if (cat_query(b->conn, outer ? "ROLLBACK TO SAVEPOINT segue_probe" : "ROLLBACK", 0, NULL, &res,
-                  NULL) != RC_OK)
+    if (named_query(b, outer ? "ROLLBACK TO SAVEPOINT segue_probe" : "ROLLBACK", 0, NULL, &res,
+                    NULL) != RC_OK)
         rc = RC_ERR;
     PQclear(res);
     return rc;
@@ -186,8 +206,8 @@ enum rc probe_dual(struct build *b, const struct target *t, const struct eng_dua
     char *object = mem_printf("column %s of %s", dual->old_name ? dual->old_name : dual->new_name,
                               t->relation);
     char *plain = wraps && dual->old_name ? sql_quote_ident(dual->old_name) : NULL;
-    char *body = probe_text(t, dual, plain ? plain : dual->up, plain ? "jsonb" : dual->new_type,
-                            plain ? NULL : dual->down);
+    char *body = probe_text(t, dual, plain ? plain : dual->up,
+                            plain ? "pg_catalog.jsonb" : dual->new_type, plain ? NULL : dual->down);
     enum rc rc = probe_and_report(b, object, "up", body, dual->not_null && !wraps, wraps);
 
     free(body);
@@ -260,10 +280,12 @@ enum rc probe_group(struct build *b, const struct target *t, int group)
         if (table->duals[i].group == group)
             list_member(&lists, &table->duals[i]);
     object = mem_printf("columns %s of %s", lists.names.data, t->relation);
-    lossy = mem_printf("ROW(%s)::record OPERATOR(pg_catalog.*<>) ROW(%s)::record", lists.olds.data,
-                       lists.downs.data);
-    emptied = mem_printf("num_nulls(%s) >= 0 AND num_nulls(%s) > 0", lists.all.data,
-                         lists.wanted.len ? lists.wanted.data : "0");
+    lossy = mem_printf("ROW(%s)::pg_catalog.record OPERATOR(pg_catalog.*<>)"
+                       " ROW(%s)::pg_catalog.record",
+                       lists.olds.data, lists.downs.data);
+    emptied = mem_printf("pg_catalog.num_nulls(%s) OPERATOR(pg_catalog.>=) 0 AND"
+                         " pg_catalog.num_nulls(%s) OPERATOR(pg_catalog.>) 0",
+                         lists.all.data, lists.wanted.len ? lists.wanted.data : "0");
     body = probe_rows(t, lists.made.data, lossy, emptied);
     rc = probe_and_report(b, object, "up, or down of it,", body, true, false);
     free(body);

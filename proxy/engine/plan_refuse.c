@@ -24,7 +24,7 @@ static void refuse_foreign_partitions(struct build *b, const struct target *t)
     const char *params[] = {t->relation};
     char *name = NULL;
 
-    if (cat_value(b->conn, sql, 1, params, &name, NULL) == RC_OK && name)
+    if (own_value(b, sql, 1, params, &name, NULL) == RC_OK && name)
         build_refuse(b, t->relation, "detach it first", "partition %s is a foreign table", name);
     free(name);
 }
@@ -38,6 +38,19 @@ static void refuse_wide(struct build *b, const struct target *t)
         build_refuse(b, t->relation, "make the table anew, without the columns that were dropped",
                      "it has or had %lld columns and would get %zu more: at most %d can be",
                      (long long)n, t->new_columns.n, COLUMNS_MAX);
+}
+
+/* Of the table or of a part of it. */
+static void refuse_not_owned(struct build *b, const struct target *t)
+{
+    const char *part = cat_text(t->doc, "others_partition"),
+               *own = "connect as a role that owns it";
+
+    if (!flag(t->doc, "owned"))
+        build_refuse(b, t->relation, own, "it belongs to %s, and only an owner can change it",
+                     cat_text(t->doc, "owner"));
+    else if (part)
+        build_refuse(b, t->relation, own, "partition %s belongs to another role", part);
 }
 
 static void refuse_relation(struct build *b, const struct target *t)
@@ -57,13 +70,11 @@ static void refuse_relation(struct build *b, const struct target *t)
              (!strcmp(kind, "r") && json_array_size(json_object_get(t->doc, "children"))))
         build_refuse(b, t->relation, "ALTER TABLE ... NO INHERIT first",
                      "tables that inherit cannot be carried");
-    if (!flag(t->doc, "owned"))
-        build_refuse(b, t->relation, "connect as a role that owns it",
-                     "it belongs to %s, and only an owner can change it",
-                     cat_text(t->doc, "owner"));
-    if (flag(t->doc, "hides_rows"))
-        build_refuse(b, t->relation, "connect as a role with BYPASSRLS",
-                     "forced row security would hide rows from the backfill");
+    if (!strcmp(cat_text(t->doc, "persistence"), "u"))
+        build_warn(b, t->relation, NULL,
+                   "it is unlogged: a crash of the server empties it, in any phase, and replicas "
+                   "have no rows of it");
+    refuse_not_owned(b, t);
     if (!strncmp(cat_text(t->doc, "schema"), "pg_", 3) ||
         !strcmp(cat_text(t->doc, "schema"), "segue"))
         build_refuse(b, t->relation, NULL, "it is not a user's table");
@@ -77,7 +88,7 @@ enum rc refuse_schema(struct build *b, const char *schema, const char *what)
                               " current_user) WHERE NOT has_schema_privilege($1, 'CREATE')";
     const char *params[] = {schema};
     char *grant = NULL;
-    enum rc rc = cat_value(b->conn, sql, 1, params, &grant, b->err);
+    enum rc rc = own_value(b, sql, 1, params, &grant, b->err);
 
     if (rc == RC_OK && grant)
         build_refuse(b, schema, grant, "%s made in this schema, where this role may not create",
@@ -188,8 +199,8 @@ static bool may_silence_triggers(struct build *b)
     char *value = NULL;
     bool may = false;
 
-    if (cat_value(b->conn, PQserverVersion(b->conn) >= 150000 ? sql15 : sql, 0, NULL, &value,
-                  NULL) == RC_OK)
+    if (own_value(b, PQserverVersion(b->conn) >= 150000 ? sql15 : sql, 0, NULL, &value, NULL) ==
+        RC_OK)
         may = value && *value == 't';
     free(value);
     return may;

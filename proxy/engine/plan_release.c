@@ -61,7 +61,8 @@ char *release_prove_sql(const char *table, const char *name)
     char *relation = sql_quote_literal(table), *wanted = sql_quote_literal(name);
     char *quoted = sql_quote_ident(name);
     char *body = mem_printf(
-        "BEGIN IF EXISTS (SELECT FROM pg_constraint WHERE conrelid = to_regclass(%s) AND conname ="
+        "BEGIN IF EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE conrelid"
+        " OPERATOR(pg_catalog.=) pg_catalog.to_regclass(%s) AND conname OPERATOR(pg_catalog.=)"
         " %s AND NOT convalidated) THEN ALTER TABLE %s VALIDATE CONSTRAINT %s; END IF; END",
         relation, wanted, table, quoted);
     char *literal = sql_quote_literal(body), *sql = mem_printf("DO %s", literal);
@@ -218,7 +219,7 @@ static enum rc definition_of(struct build *b, const struct target *t, const char
         " FROM pg_constraint WHERE conrelid = $1::oid AND conname = $2";
     char *oid = mem_printf("%lld", (long long)json_integer_value(json_object_get(t->doc, "oid")));
     const char *params[] = {oid, name};
-    enum rc rc = cat_value(b->conn, sql, 2, params, out, b->err);
+    enum rc rc = own_value(b, sql, 2, params, out, b->err);
 
     free(oid);
     return rc;
@@ -280,7 +281,7 @@ static enum rc refuse_needed(struct build *b, const struct target *t, const char
     char *oid = mem_printf("%lld", (long long)json_integer_value(json_object_get(t->doc, "oid")));
     const char *params[] = {oid, name};
     char *object = NULL;
-    enum rc rc = cat_value(b->conn, sql, 2, params, &object, b->err);
+    enum rc rc = own_value(b, sql, 2, params, &object, b->err);
 
     if (rc == RC_OK && object)
         build_refuse(b, object, "drop it first", "it needs %s", what);

@@ -96,7 +96,7 @@ static enum rc look_at(struct build *b, const char *oid, const char *to)
         const char *params[] = {oid, to};
         PGresult *res;
 
-        if (cat_query(b->conn, looks[i], 2, params, &res, b->err) != RC_OK)
+        if (own_query(b, looks[i], 2, params, &res, b->err) != RC_OK)
             return RC_ERR;
         for (int r = 0; r < PQntuples(res); r++)
             (PQgetvalue(res, r, 0)[0] == 't' ? build_refuse : build_warn)(
@@ -112,7 +112,7 @@ static enum rc check_many(struct build *b, const char *relation, const char *oid
     const char *params[] = {oid, to, max};
 
     snprintf(max, sizeof(max), "%d", SIGHT_NAMESAKES_MAX / 2);
-    if (cat_value(b->conn, many_sql, 3, params, &many, b->err) != RC_OK)
+    if (own_value(b, many_sql, 3, params, &many, b->err) != RC_OK)
         return RC_ERR;
     if (many)
         build_refuse(b, relation, "rename it by hand",
@@ -143,7 +143,7 @@ static enum rc check_taken(struct build *b, const struct file_op *op, const stru
         return plan_fail(b, op, "from", "table %s is renamed twice", t->relation);
     if (plan_drops(b, oid))
         return plan_fail(b, op, "from", "the file drops table %s, too", t->relation);
-    rc = cat_value(b->conn, name_taken_sql, 2, params, &what, b->err);
+    rc = own_value(b, name_taken_sql, 2, params, &what, b->err);
     if (rc == RC_OK && what)
         rc = plan_fail(b, op, "to", "the name \"%s\" is taken: %s of schema %s has it", op->to,
                        what, cat_text(t->doc, "schema"));

@@ -55,9 +55,11 @@ static void name_in_indexes(struct target *t, const char *column, const char *te
     char *relation = sql_quote_literal(t->relation), *from = sql_quote_literal(temp);
     char *to = sql_quote_literal(column), *literal;
     char *body = mem_printf(
-        "DECLARE r record; BEGIN FOR r IN SELECT i.indexrelid::regclass AS name FROM pg_index i"
-        " JOIN pg_attribute a ON a.attrelid = i.indexrelid WHERE i.indrelid = %s::regclass"
-        " AND a.attname = %s LOOP EXECUTE format('ALTER TABLE %%s RENAME COLUMN %%I TO %%I',"
+        "DECLARE r record; BEGIN FOR r IN SELECT i.indexrelid::pg_catalog.regclass AS name FROM"
+        " pg_catalog.pg_index i JOIN pg_catalog.pg_attribute a ON a.attrelid"
+        " OPERATOR(pg_catalog.=) i.indexrelid WHERE i.indrelid OPERATOR(pg_catalog.=)"
+        " %s::pg_catalog.regclass AND a.attname OPERATOR(pg_catalog.=) %s LOOP EXECUTE"
+        " pg_catalog.format('ALTER TABLE %%s RENAME COLUMN %%I TO %%I',"
         " r.name, %s, %s); END LOOP; END",
         relation, from, from, to);
 
@@ -148,7 +150,7 @@ bool retype_follows(struct build *b, const struct target *t, const char *expr, c
     char *rows = target_rows(b, t);
     char *sql = mem_printf("SELECT (%s)%s LIMIT 0", over, rows);
     PGresult *res = NULL;
-    bool follows = reads_retyped(t, expr) && cat_query(b->conn, sql, 0, NULL, &res, NULL) == RC_OK;
+    bool follows = reads_retyped(t, expr) && named_query(b, sql, 0, NULL, &res, NULL) == RC_OK;
 
     PQclear(res);
     free(sql);
@@ -193,8 +195,8 @@ bool retype_assigns(struct build *b, const struct eng_dual *dual)
         " c.castsource = o.oid AND c.casttarget = n.oid AND c.castcontext <> 'e'))";
     const char *params[] = {dual->old_type, dual->new_type};
     char *yes = NULL;
-    bool assigns = dual->retypes && is_cast(dual) &&
-                   cat_value(b->conn, sql, 2, params, &yes, NULL) == RC_OK && yes;
+    bool assigns =
+        dual->retypes && is_cast(dual) && own_value(b, sql, 2, params, &yes, NULL) == RC_OK && yes;
 
     free(yes);
     return assigns;

@@ -78,11 +78,17 @@ static enum rc look_up(struct build *b, struct statements *s, const struct sql_d
         " pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass($1)";
     char *name = touch->schema ? sql_quote_qualified(touch->schema, touch->name)
                                : sql_quote_ident(touch->name);
-    const char *params[] = {name};
+    char *there;
+    const char *params[1];
     PGresult *res;
-    enum rc rc = cat_query(b->conn, sql, 1, params, &res, b->err);
+    enum rc rc = relation_named(b, name, &there, b->err);
 
     free(name);
+    if (rc != RC_OK || !there)
+        return rc;
+    params[0] = there;
+    rc = own_query(b, sql, 1, params, &res, b->err);
+    free(there);
     if (rc != RC_OK)
         return rc;
     if (PQntuples(res))

@@ -25,16 +25,14 @@ static const char varies_sql[] =
     "SELECT 1 WHERE EXISTS (SELECT FROM (SELECT a.atttypid::oid AS oid FROM pg_attribute a"
     "  WHERE a.attrelid = $1::oid AND a.attname = ANY ($2::text[])"
     "  UNION SELECT to_regtype(n)::oid FROM unnest($3::text[]) n WHERE to_regtype(n) IS NOT NULL"
-    "  UNION SELECT COALESCE(to_regtype(quote_ident(n))::oid, 0) FROM unnest($4::text[]) n) x"
+    "  UNION SELECT unnest($4::oid[])) x"
     " LEFT JOIN pg_type t ON t.oid = x.oid WHERE t.oid IS NULL OR t.typtype <> 'e' AND"
     "  COALESCE(NULLIF(t.typbasetype, 0), t.oid) <> ALL ('{pg_catalog.bool, pg_catalog.int2,"
     "   pg_catalog.int4, pg_catalog.int8, pg_catalog.oid, pg_catalog.numeric, pg_catalog.text,"
     "   pg_catalog.varchar, pg_catalog.bpchar, pg_catalog.name, pg_catalog.uuid, pg_catalog.json,"
     "   pg_catalog.jsonb, pg_catalog.inet, pg_catalog.cidr, pg_catalog.macaddr, pg_catalog.bit,"
     "   pg_catalog.varbit}'::regtype[]))"
-    " OR EXISTS (SELECT FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace"
-    "  WHERE p.provolatile <> 'i' AND (n.nspname || '.' || p.proname = ANY ($5::text[])"
-    "  OR p.proname = ANY ($5::text[]) AND pg_function_is_visible(p.oid)))";
+    " OR EXISTS (SELECT FROM pg_proc p WHERE p.provolatile <> 'i' AND p.oid = ANY ($5::oid[]))";
 
 /* As this connection has them: so fill and verify see them. */
 static const char settings_sql[] =
@@ -46,7 +44,7 @@ static enum rc ask(struct build *b, const char *sql, const struct target *t,
                    const struct eng_dual *dual, const struct sql_expr_info *info, char **answer)
 {
     char oid[32], *types[2];
-    char *lists[4];
+    char *lists[4] = {NULL};
     size_t ntypes = 0;
     enum rc rc;
 
@@ -58,44 +56,68 @@ static enum rc ask(struct build *b, const char *sql, const struct target *t,
              (long long)json_integer_value(json_object_get(t->doc, "oid")));
     lists[0] = history_array(info->columns, info->ncolumns);
     lists[1] = history_array(types, ntypes);
-    lists[2] = history_array(info->casts, info->ncasts);
-    lists[3] = history_array(info->functions, info->nfunctions);
-    rc = cat_value(b->conn, sql, 5,
-                   (const char *const[]){oid, lists[0], lists[1], lists[2], lists[3]}, answer,
-                   b->err);
+    rc = types_named(b, info->casts, info->ncasts, &lists[2]);
+    if (rc == RC_OK)
+        rc = functions_named(b, info->functions, info->nfunctions, &lists[3]);
+    if (rc == RC_OK)
+        rc =
+            own_value(b, sql, 5, (const char *const[]){oid, lists[0], lists[1], lists[2], lists[3]},
+                      answer, b->err);
     for (size_t i = 0; i < ARRAY_LEN(lists); i++)
         free(lists[i]);
     return rc;
 }
 
 /* Rows as they are now, and under other settings: where they differ, people are told. */
-static const char probe_sql[] =
-    "#variable_conflict use_column\n" /* the table's columns may have any name */
-    "DECLARE r record; a record; x record; seen int8 := 0; differ int8 := 0;"
-    " mine text[] := ARRAY[current_setting('TimeZone'), current_setting('DateStyle'),"
-    "  current_setting('IntervalStyle'), current_setting('extra_float_digits'),"
-    "  current_setting('bytea_output')];"
-    " stop timestamptz := clock_timestamp() + '1 s'; BEGIN"
-    " FOR r IN SELECT s.ctid AS c, s.tableoid AS o FROM %s s LIMIT %d LOOP BEGIN seen := seen + 1;"
-    " SELECT CAST((%s\n) AS %s) AS v INTO a FROM %s t WHERE t.ctid = r.c AND t.tableoid = r.o;"
-    " PERFORM set_config('TimeZone', 'Pacific/Kiritimati', true), set_config('DateStyle',"
-    "  CASE WHEN mine[2] LIKE '%%DMY' THEN 'SQL, MDY' ELSE 'SQL, DMY' END, true),"
-    "  set_config('IntervalStyle', 'iso_8601', true), set_config('bytea_output', 'escape', true),"
-    "  set_config('extra_float_digits', '-9', true);"
-    " SELECT CAST((%s\n) AS %s) AS v INTO x FROM %s t WHERE t.ctid = r.c AND t.tableoid = r.o;"
-    " PERFORM set_config('TimeZone', mine[1], true), set_config('DateStyle', mine[2], true),"
-    "  set_config('IntervalStyle', mine[3], true), set_config('extra_float_digits', mine[4], true),"
-    "  set_config('bytea_output', mine[5], true);"
-    " differ := differ + (a OPERATOR(pg_catalog.*<>) x)::int;"
-    " EXCEPTION WHEN OTHERS THEN differ := differ + 1; END;"
-    " EXIT WHEN clock_timestamp() > stop; END LOOP;"
-    " PERFORM set_config('segue.probe', json_build_array(seen, differ, mine[1],"
-    " mine[2])::text, true); END";
+static char *settings_body(const struct target *t, const struct eng_dual *dual)
+{
+    char *value = mem_printf("SELECT CAST((%s\n) AS %s) AS v INTO", dual->up, dual->new_type);
+    char *row = mem_printf("FROM %s t WHERE t.ctid OPERATOR(pg_catalog.=) r.c AND t.tableoid"
+                           " OPERATOR(pg_catalog.=) r.o;",
+                           t->relation);
+    char *from = mem_printf("%s s", t->relation);
+    char *each =
+        mem_printf("%s a %s"
+                   " PERFORM pg_catalog.set_config('TimeZone', 'Pacific/Kiritimati', true),"
+                   "  pg_catalog.set_config('DateStyle', CASE WHEN pg_catalog.right(mine[2], 3)"
+                   "  OPERATOR(pg_catalog.=) 'DMY' THEN 'SQL, MDY' ELSE 'SQL, DMY' END, true),"
+                   "  pg_catalog.set_config('IntervalStyle', 'iso_8601', true),"
+                   "  pg_catalog.set_config('bytea_output', 'escape', true),"
+                   "  pg_catalog.set_config('extra_float_digits', '-9', true);"
+                   " %s x %s"
+                   " PERFORM pg_catalog.set_config('TimeZone', mine[1], true),"
+                   "  pg_catalog.set_config('DateStyle', mine[2], true),"
+                   "  pg_catalog.set_config('IntervalStyle', mine[3], true),"
+                   "  pg_catalog.set_config('extra_float_digits', mine[4], true),"
+                   "  pg_catalog.set_config('bytea_output', mine[5], true);"
+                   " differ := differ OPERATOR(pg_catalog.+)"
+                   "  (a OPERATOR(pg_catalog.*<>) x)::pg_catalog.int4;",
+                   value, row, value, row);
+    char *out = probe_body(&(struct probe_loop){
+        .from = from,
+        .declare =
+            "a pg_catalog.record; differ pg_catalog.int8 := 0; mine pg_catalog.text[] := ARRAY["
+            "pg_catalog.current_setting('TimeZone'),"
+            " pg_catalog.current_setting('DateStyle'),"
+            " pg_catalog.current_setting('IntervalStyle'),"
+            " pg_catalog.current_setting('extra_float_digits'),"
+            " pg_catalog.current_setting('bytea_output')];",
+        .each = each,
+        .failing = "WHEN OTHERS THEN differ := differ OPERATOR(pg_catalog.+) 1;",
+        .counts = "differ, mine[1], mine[2]",
+        .rows_max = PROBE_ROWS_MAX,
+        .seconds_max = 1});
+
+    free(each);
+    free(from);
+    free(row);
+    free(value);
+    return out;
+}
 
 static void warn_of_settings(struct build *b, const struct target *t, const struct eng_dual *dual)
 {
-    char *body = mem_printf(probe_sql, t->relation, PROBE_ROWS_MAX, dual->up, dual->new_type,
-                            t->relation, dual->up, dual->new_type, t->relation);
+    char *body = settings_body(t, dual);
     json_t *counts;
     struct err ignored = {0};
 
@@ -124,8 +146,7 @@ static const char writers_sql[] =
     "WITH w AS (SELECT r.oid, quote_ident(r.rolname) AS name FROM pg_roles r WHERE NOT r.rolsuper"
     "  AND r.rolname !~ '^pg_' AND has_any_column_privilege(r.oid, $1::oid, 'INSERT, UPDATE')),"
     " f AS (SELECT p.oid, p.pronamespace, n.nspname FROM pg_proc p JOIN pg_namespace n"
-    "  ON n.oid = p.pronamespace WHERE n.nspname || '.' || p.proname = ANY ($5::text[])"
-    "  OR p.proname = ANY ($5::text[]) AND pg_function_is_visible(p.oid)),"
+    "  ON n.oid = p.pronamespace WHERE p.oid = ANY ($5::oid[])),"
     " t AS (SELECT n.oid, n.nspname FROM unnest($3::text[]) u JOIN pg_type y ON y.oid ="
     "  to_regtype(u) JOIN pg_namespace n ON n.oid = y.typnamespace)"
     " SELECT grant_it FROM (SELECT format('GRANT EXECUTE ON FUNCTION %s TO %s', f.oid::"
@@ -133,7 +154,7 @@ static const char writers_sql[] =
     "  'EXECUTE') UNION SELECT format('GRANT USAGE ON SCHEMA %I TO %s', s.nspname, w.name) FROM w,"
     "  (SELECT pronamespace, nspname FROM f UNION SELECT oid, nspname FROM t) s"
     "  WHERE NOT has_schema_privilege(w.oid, s.pronamespace, 'USAGE')) g"
-    " WHERE $2::text[] IS NOT NULL AND $4::text[] IS NOT NULL ORDER BY 1 LIMIT 1";
+    " WHERE $2::text[] IS NOT NULL AND $4::oid[] IS NOT NULL ORDER BY 1 LIMIT 1";
 
 static enum rc judge_writers(struct build *b, const struct target *t, const struct eng_dual *dual,
                              const struct sql_expr_info *info, const char *word)
@@ -197,7 +218,7 @@ enum rc steady_judge(struct build *b, struct target *t)
             judge_expr(b, t, dual, "down", dual->down) != RC_OK)
             return RC_ERR;
         if (dual->varies && !table->settings)
-            rc = cat_value(b->conn, settings_sql, 0, NULL, &table->settings, b->err);
+            rc = own_value(b, settings_sql, 0, NULL, &table->settings, b->err);
         if (rc == RC_OK && dual->varies && (dual->old_name || dual->group) && dual->up)
             warn_of_settings(b, t, dual);
     }

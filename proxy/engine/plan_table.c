@@ -33,7 +33,7 @@ enum rc target_get(struct build *b, const struct file_op *op, struct target **ou
     struct err why = {0};
     json_t *doc;
 
-    if (cat_table(b->conn, op->table.schema, op->table.name, &doc, &why) != RC_OK) {
+    if (table_named(b, &op->table, &doc, &why) != RC_OK) {
         char *path = mem_printf("operations[%zu].%s.table", op->index, file_op_name(op->kind));
 
         err_hint(b->err, "%s", why.hint[0] ? why.hint : "look at the connection's search_path");
@@ -148,8 +148,8 @@ char *target_rows(struct build *b, const struct target *t)
         if (name) /* a type that the file makes is not there yet */
             buf_printf(&out, ", NULL::%s AS %s",
                        known                         ? dual->new_type
-                       : strchr(dual->new_type, '[') ? "text[]"
-                                                     : "text",
+                       : strchr(dual->new_type, '[') ? "pg_catalog.text[]"
+                                                     : "pg_catalog.text",
                        name);
         free(name);
     }
@@ -374,7 +374,7 @@ static enum rc check_default(struct build *b, const char *path, const struct fil
     if (!column->def)
         return RC_OK;
     at = mem_printf("%s.column.default", path);
-    rc = build_check_expr(b, at, column->def, type, "");
+    rc = check_given(b, at, column->def, type);
     free(at);
     return rc;
 }
@@ -442,6 +442,17 @@ static enum rc (*const planners[FILE_OP_COUNT])(struct build *b, struct target *
     [FILE_DROP_MULTICOLUMN_CONSTRAINT] = plan_drop_constraint,
 };
 
+/* In front of whatever looks at rows: the server would say it of the first one that does. */
+static enum rc check_sees_rows(struct build *b, const struct target *t, const char *path)
+{
+    const char *hides = cat_text(t->doc, "hides_rows");
+
+    if (!hides)
+        return RC_OK;
+    err_hint(b->err, "connect as a role with BYPASSRLS");
+    return build_fail(b, path, "row security of %s would hide rows from the backfill", hides);
+}
+
 enum rc target_plan_columns(struct build *b, struct target *t)
 {
     enum rc rc = RC_OK;
@@ -453,7 +464,9 @@ enum rc target_plan_columns(struct build *b, struct target *t)
         if (!planners[op->kind] || b->op_target[i] != t - b->targets)
             continue;
         path = mem_printf("operations[%zu].%s", i, file_op_name(op->kind));
-        rc = planners[op->kind](b, t, path, op);
+        rc = check_sees_rows(b, t, path);
+        if (rc == RC_OK)
+            rc = planners[op->kind](b, t, path, op);
         free(path);
     }
     return rc == RC_OK ? steady_judge(b, t) : rc;

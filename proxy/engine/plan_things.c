@@ -46,10 +46,15 @@ enum rc plan_fail(struct build *b, const struct file_op *op, const char *field, 
 enum rc plan_look(struct build *b, const struct file_op *op, const char *field, const char *what,
                   const char *sql, PGresult **res)
 {
-    char *name = plan_name(op);
-    const char *params[] = {name, op->from, op->identity_index};
-    enum rc rc = cat_query(b->conn, sql, 3, params, res, b->err);
+    bool type = op->kind == FILE_ADD_ENUM_VALUE || op->kind == FILE_REMOVE_ENUM;
+    char *name = plan_name(op), *there = NULL;
+    const char *params[] = {NULL, op->from, op->identity_index};
+    enum rc rc = (type ? type_named : relation_named)(b, name, &there, b->err);
 
+    params[0] = there;
+    if (rc == RC_OK)
+        rc = own_query(b, sql, 3, params, res, b->err);
+    free(there);
     if (rc == RC_OK && PQntuples(*res) == 0) {
         PQclear(*res);
         *res = NULL;
@@ -150,8 +155,9 @@ void plan_same_table(struct eng_step *step, const char *relation, const char *oi
 {
     char *name = sql_quote_literal(relation);
     char *body = mem_printf(
-        "BEGIN IF to_regclass(%s)::oid <> %s THEN RAISE object_not_in_prerequisite_state USING"
-        " MESSAGE = %s || ' is another table than the one that was there at the start',"
+        "BEGIN IF pg_catalog.to_regclass(%s)::pg_catalog.oid OPERATOR(pg_catalog.<>) %s THEN"
+        " RAISE object_not_in_prerequisite_state USING MESSAGE = pg_catalog.concat(%s,"
+        " ' is another table than the one that was there at the start'),"
         " HINT = 'give it another name, then resume'; END IF; END",
         name, oid, name);
     char *literal = sql_quote_literal(body);
@@ -203,7 +209,7 @@ static enum rc refuse_table_dependents(struct build *b, struct drops *drops)
 
     buf_append_str(&drops->oids, "}");
     params[0] = drops->oids.data;
-    if (cat_query(b->conn, table_dependents_sql, 1, params, &res, b->err) != RC_OK)
+    if (own_query(b, table_dependents_sql, 1, params, &res, b->err) != RC_OK)
         return RC_ERR;
     for (int i = 0; i < PQntuples(res); i++)
         build_refuse(b, PQgetvalue(res, i, 0), "drop it first, or in the same file",
@@ -326,7 +332,7 @@ static enum rc check_taken(struct build *b, const struct file_op *op, const PGre
     const char *params[] = {PQgetvalue(res, 0, 0), op->to, PQgetvalue(res, 0, 3),
                             PQgetvalue(res, 0, 4)};
     char *taken = NULL;
-    enum rc rc = cat_value(b->conn, taken_sql, 4, params, &taken, b->err);
+    enum rc rc = own_value(b, taken_sql, 4, params, &taken, b->err);
 
     if (rc == RC_OK && taken)
         rc = plan_fail(b, op, "to", "the name \"%s\" is taken", op->to);

@@ -35,9 +35,11 @@ static void look_for_twins(struct build *b, struct target *t, const struct file_
         free(name);
     }
     counted = mem_printf(
-        "SELECT sum(v.n)::int8 AS n, string_agg(v.place, ', ') FILTER (WHERE v.no <= %d) AS at FROM"
-        " (SELECT count(*) AS n, 'ctid ' || min(s.ctid) || ' and others' AS place, row_number()"
-        " OVER () AS no FROM %s s WHERE %s GROUP BY %s HAVING count(*) > 1) v",
+        "SELECT pg_catalog.sum(v.n)::pg_catalog.int8 AS n, pg_catalog.string_agg(v.place, ', ')"
+        " FILTER (WHERE v.no OPERATOR(pg_catalog.<=) %d) AS at FROM (SELECT pg_catalog.count(*)"
+        " AS n, pg_catalog.concat('ctid ', pg_catalog.min(s.ctid), ' and others') AS place,"
+        " pg_catalog.row_number() OVER () AS no FROM %s s WHERE %s GROUP BY %s"
+        " HAVING pg_catalog.count(*) OPERATOR(pg_catalog.>) 1) v",
         CONSTRAINT_PLACES, t->relation, c->nulls_not_distinct ? "true" : some.data, keys.data);
     constraint_look(b, t, what, counted);
     free(counted);
@@ -51,7 +53,7 @@ static enum rc check_index_name(struct build *b, const struct target *t, const c
     static const char sql[] = "SELECT to_regclass(format('%I.%I', $1::text, $2::text))::text";
     const char *params[] = {cat_text(t->doc, "schema"), name};
     char *there = NULL;
-    enum rc rc = cat_value(b->conn, sql, 2, params, &there, b->err);
+    enum rc rc = own_value(b, sql, 2, params, &there, b->err);
 
     if (rc == RC_OK && there)
         rc = build_fail(b, path, "relation \"%s\" already exists", there);
@@ -67,7 +69,7 @@ static enum rc check_keys(struct build *b, const struct target *t, const char *p
     char *sql = mem_printf("SELECT 1%s GROUP BY %s ORDER BY %s LIMIT 0", rows, keys, keys);
     struct err why = {0};
     PGresult *res = NULL;
-    enum rc rc = cat_query(b->conn, sql, 0, NULL, &res, &why);
+    enum rc rc = named_query(b, sql, 0, NULL, &res, &why);
 
     if (rc != RC_OK)
         rc = build_fail(b, path, "%s", why.text);
@@ -78,8 +80,9 @@ static enum rc check_keys(struct build *b, const struct target *t, const char *p
     return rc;
 }
 
-static void index_step(struct build *b, struct target *t, const struct file_constraint *c,
-                       const char *name)
+/* Its number, as `undoes` wants it; the same of attach_step. */
+static int index_step(struct build *b, struct target *t, const struct file_constraint *c,
+                      const char *name)
 {
     char *keys = constraint_columns(t, &c->columns);
     struct eng_step *step = build_step(b, ENG_STAGE_BUILD, ENG_STEP_CONCURRENTLY, t->table,
@@ -91,6 +94,7 @@ static void index_step(struct build *b, struct target *t, const struct file_cons
     step->index_schema = mem_strdup(cat_text(t->doc, "schema"));
     step->index_name = mem_strdup(c->name);
     free(keys);
+    return (int)b->plan->nsteps;
 }
 
 /* What NOT NULL of a key's column needs: a proof before, or everybody waits for a scan. */
@@ -139,8 +143,8 @@ static size_t prove(struct build *b, struct target *t, const struct file_constra
     return n;
 }
 
-static void attach_step(struct build *b, struct target *t, const struct file_constraint *c,
-                        const char *name, const struct null_proof *proofs, size_t n)
+static int attach_step(struct build *b, struct target *t, const struct file_constraint *c,
+                       const char *name, const struct null_proof *proofs, size_t n)
 {
     struct eng_step *step = build_step(b, ENG_STAGE_BUILD, ENG_STEP_DDL, t->table,
                                        "make the index constraint %s", name);
@@ -154,25 +158,34 @@ static void attach_step(struct build *b, struct target *t, const struct file_con
     for (size_t i = 0; i < n; i++)
         step_sql(step, "ALTER TABLE %s DROP CONSTRAINT %s", t->relation, proofs[i].proof);
     step_lock(step, "ACCESS EXCLUSIVE", t->relation, INSTANT);
+    return (int)b->plan->nsteps;
 }
 
+/* What somebody else has made under these names stays. */
 static void abort_steps(struct build *b, struct target *t, const struct file_constraint *c,
-                        const char *name, const struct null_proof *proofs, size_t n)
+                        const char *name, const struct null_proof *proofs, size_t n, int built,
+                        int attached)
 {
     char *qualified = sql_quote_qualified(cat_text(t->doc, "schema"), c->name);
     struct eng_step *step =
         build_step(b, ENG_STAGE_ABORT, ENG_STEP_DDL, t->table, "drop constraint %s", name);
 
+    step->undoes = attached;
     step_sql(step, "ALTER TABLE IF EXISTS %s DROP CONSTRAINT IF EXISTS %s", t->relation, name);
-    for (size_t i = 0; i < n; i++) {
-        step_sql(step, "ALTER TABLE IF EXISTS %s DROP CONSTRAINT IF EXISTS %s", t->relation,
-                 proofs[i].proof);
+    for (size_t i = 0; i < n; i++)
         if (!proofs[i].new)
             step_sql(step, "ALTER TABLE IF EXISTS %s ALTER COLUMN %s DROP NOT NULL", t->relation,
                      proofs[i].name);
-    }
     step_lock(step, "ACCESS EXCLUSIVE", t->relation, INSTANT);
+    for (size_t i = 0; i < n; i++) {
+        step = build_step(b, ENG_STAGE_ABORT, ENG_STEP_DDL, t->table, "drop the proof for %s of %s",
+                          name, proofs[i].name);
+        step_sql(step, "ALTER TABLE IF EXISTS %s DROP CONSTRAINT IF EXISTS %s", t->relation,
+                 proofs[i].proof);
+        step_lock(step, "ACCESS EXCLUSIVE", t->relation, INSTANT);
+    }
     step = build_step(b, ENG_STAGE_ABORT, ENG_STEP_CONCURRENTLY, t->table, "drop index %s", name);
+    step->undoes = built;
     step_sql(step, "DROP INDEX CONCURRENTLY IF EXISTS %s", qualified);
     step_lock(step, "SHARE UPDATE EXCLUSIVE", t->relation, "waits for queries, blocks none");
     free(qualified);
@@ -183,6 +196,7 @@ enum rc key_add(struct build *b, struct target *t, const char *path,
 {
     char *name, *what;
     struct null_proof proofs[FILE_KEYS_MAX] = {0};
+    int built, attached;
     size_t n;
 
     if (check_index_name(b, t, path, c->name) != RC_OK || check_keys(b, t, path, c) != RC_OK)
@@ -196,9 +210,9 @@ enum rc key_add(struct build *b, struct target *t, const char *path,
                      "PostgreSQL cannot build an index concurrently on a partitioned table");
     look_for_twins(b, t, c, what);
     n = prove(b, t, c, proofs);
-    index_step(b, t, c, name);
-    attach_step(b, t, c, name, proofs, n);
-    abort_steps(b, t, c, name, proofs, n);
+    built = index_step(b, t, c, name);
+    attached = attach_step(b, t, c, name, proofs, n);
+    abort_steps(b, t, c, name, proofs, n, built, attached);
     build_warn(
         b, what, "what the old application writes must meet it already",
         "a unique index cannot wait for the cut-over: it binds all writers from its building "

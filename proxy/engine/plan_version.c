@@ -26,7 +26,7 @@ static enum rc check_heads(struct build *b, const char *relation)
     struct buf now = {0};
     PGresult *res;
     bool same;
-    enum rc rc = cat_query(b->conn, sql, 0, NULL, &res, b->err);
+    enum rc rc = own_query(b, sql, 0, NULL, &res, b->err);
 
     free(sql);
     if (rc != RC_OK)
@@ -67,10 +67,12 @@ static void swap_heads(struct eng_step *step, const char *relation, char *const 
     buf_printf(
         &body,
         "DECLARE n int8; heads text; BEGIN"
-        " SELECT string_agg(version_num, ', ' ORDER BY version_num) INTO heads FROM %s;"
-        " DELETE FROM %s WHERE version_num IN (%s);"
+        " SELECT pg_catalog.string_agg(version_num::pg_catalog.text, ', ' ORDER BY version_num)"
+        " INTO heads FROM %s;"
+        " DELETE FROM %s WHERE version_num::pg_catalog.text OPERATOR(pg_catalog.=) ANY"
+        " (ARRAY[%s]::pg_catalog.text[]);"
         " GET DIAGNOSTICS n = ROW_COUNT; IF n <> %zu THEN RAISE object_not_in_prerequisite_state"
-        " USING MESSAGE = format('alembic_version holds %%s, the migration expects %%s',"
+        " USING MESSAGE = pg_catalog.format('alembic_version holds %%s, the migration expects %%s',"
         " coalesce(heads, 'no revision'), %s), HINT = 'bring the database to the revision"
         " that is expected, then ask for it again'; END IF;",
         relation, relation, list.data, nfrom, literal);
@@ -91,15 +93,12 @@ static void swap_heads(struct eng_step *step, const char *relation, char *const 
 
 static enum rc plan_alembic(struct build *b)
 {
-    static const char find[] = "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN"
-                               " pg_namespace n ON n.oid = c.relnamespace WHERE c.oid ="
-                               " to_regclass('alembic_version')";
     struct eng_plan *plan = b->plan;
     const struct file *file = b->file;
     char *const to[] = {file->alembic_to};
     struct eng_step *step;
 
-    if (cat_value(b->conn, find, 0, NULL, &plan->version_relation, b->err) != RC_OK)
+    if (relation_named(b, "alembic_version", &plan->version_relation, b->err) != RC_OK)
         return RC_ERR;
     if (!plan->version_relation)
         return build_fail(b, ALEMBIC_PATH, "there is no table alembic_version in the search_path");
@@ -124,17 +123,21 @@ static enum rc plan_alembic(struct build *b)
 static enum rc find_table(struct build *b, const char *path)
 {
     static const char sql[] =
-        "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid "
-        "="
-        " c.relnamespace WHERE c.oid = to_regclass($1) AND c.relkind IN ('r', 'p')";
+        "SELECT $1::text FROM pg_class c WHERE c.oid = to_regclass($1) AND c.relkind IN ('r', 'p')";
     const struct file_name *table = &b->file->version_table;
     char *name = table->schema ? sql_quote_qualified(table->schema, table->name)
                                : sql_quote_ident(table->name);
-    const char *params[] = {name};
-    enum rc rc = cat_value(b->conn, sql, 1, params, &b->plan->version_relation, b->err);
+    char *there = NULL;
+    const char *params[1];
+    enum rc rc = relation_named(b, name, &there, b->err);
+
+    params[0] = there;
+    if (rc == RC_OK)
+        rc = own_value(b, sql, 1, params, &b->plan->version_relation, b->err);
 
     if (rc == RC_OK && !b->plan->version_relation)
         rc = build_fail(b, path, "there is no table %s", name);
+    free(there);
     free(name);
     return rc;
 }
@@ -157,7 +160,7 @@ static enum rc check_last(struct build *b)
     char *sql =
         mem_printf("SELECT coalesce(max(created_at), 0)::text FROM %s", plan->version_relation);
     char *last;
-    enum rc rc = cat_value(b->conn, sql, 0, NULL, &last, b->err);
+    enum rc rc = own_value(b, sql, 0, NULL, &last, b->err);
 
     free(sql);
     if (rc == RC_OK && strtoll(last ? last : "0", NULL, 10) != b->file->drizzle_from)
@@ -170,14 +173,16 @@ static enum rc check_last(struct build *b)
 
 static void put_last_check(struct buf *body, const char *relation, int64_t expected)
 {
-    buf_printf(body,
-               "DECLARE last int8; BEGIN LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE;"
-               " SELECT coalesce(max(created_at), 0) INTO last FROM %s; IF last <> %" PRId64
-               " THEN RAISE object_not_in_prerequisite_state USING MESSAGE = format('the last entry"
-               " of drizzle''s journal in the database is of %%s, the migration expects %%s', last,"
-               " %" PRId64 "), HINT = 'bring the database to the entry that is expected, then ask"
-               " for it again'; END IF;",
-               relation, relation, expected, expected);
+    buf_printf(
+        body,
+        "DECLARE last int8; BEGIN LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE;"
+        " SELECT coalesce(pg_catalog.max(created_at), 0) INTO last FROM %s; IF last <> %" PRId64
+        " THEN RAISE object_not_in_prerequisite_state USING MESSAGE = pg_catalog.format('the last "
+        "entry"
+        " of drizzle''s journal in the database is of %%s, the migration expects %%s', last,"
+        " %" PRId64 "), HINT = 'bring the database to the entry that is expected, then ask"
+        " for it again'; END IF;",
+        relation, relation, expected, expected);
 }
 
 static enum rc plan_drizzle(struct build *b)
@@ -201,8 +206,8 @@ static enum rc plan_drizzle(struct build *b)
     step = build_step(b, ENG_STAGE_REVERT, ENG_STEP_DDL, -1, "drizzle: entry %" PRId64 " goes",
                       file->drizzle_when);
     put_last_check(&body, plan->version_relation, file->drizzle_when);
-    buf_printf(&body, " DELETE FROM %s WHERE created_at = %" PRId64 "; END", plan->version_relation,
-               file->drizzle_when);
+    buf_printf(&body, " DELETE FROM %s WHERE created_at OPERATOR(pg_catalog.=) %" PRId64 "; END",
+               plan->version_relation, file->drizzle_when);
     step_do(step, &body);
     buf_fini(&body);
     return RC_OK;
@@ -216,7 +221,7 @@ static enum rc try_statement(struct build *b, const char *field, const char *sta
     char *sql = mem_printf("EXPLAIN %s", statement), *path;
     struct err why = {0};
     PGresult *res;
-    enum rc rc = cat_query(b->conn, sql, 0, NULL, &res, &why);
+    enum rc rc = named_query(b, sql, 0, NULL, &res, &why);
 
     free(sql);
     if (rc == RC_OK) {
@@ -237,8 +242,9 @@ static void put_statement(struct eng_step *step, const char *relation, const cha
 
     buf_printf(&body,
                "DECLARE n int8; BEGIN EXECUTE %s; GET DIAGNOSTICS n = ROW_COUNT; IF n = 0 THEN"
-               " RAISE object_not_in_prerequisite_state USING MESSAGE = 'the statement for the"
-               " version table ' || %s || ' has changed no row', HINT = 'bring the table to the"
+               " RAISE object_not_in_prerequisite_state USING MESSAGE = pg_catalog.concat('the "
+               "statement for the"
+               " version table ', %s, ' has changed no row'), HINT = 'bring the table to the"
                " version that the statement expects, then ask for it again'; END IF; END",
                literal, name);
     step_do(step, &body);

@@ -147,7 +147,7 @@ enum rc refuse_views(struct build *b, const struct target *t)
         return RC_OK;
     snprintf(oid, sizeof(oid), "%lld",
              (long long)json_integer_value(json_object_get(t->doc, "oid")));
-    rc = cat_query(b->conn, views_sql, 2, params, &res, b->err);
+    rc = own_query(b, views_sql, 2, params, &res, b->err);
     if (rc == RC_OK && PQntuples(res))
         refuse_all(b, t, res);
     if (rc == RC_OK)

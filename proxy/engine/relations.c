@@ -1,5 +1,6 @@
 #include "relations.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -22,21 +23,41 @@ enum rc relations_look(struct eng_conn *conn, const struct eng_table *table, boo
 
     snprintf(oid, sizeof(oid), "%u", table->oid);
     res = conn_params(conn, err,
-                      "SELECT n.nspname = $2 AND c.relname = $3 FROM pg_class c JOIN pg_namespace n"
-                      " ON n.oid = c.relnamespace WHERE c.oid = $1::oid",
+                      "WITH r AS (SELECT c.oid, n.nspname = $2 AND c.relname = $3 AS named "
+                      "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace) "
+                      "SELECT (SELECT named FROM r WHERE oid = $1::oid), EXISTS (SELECT FROM r "
+                      "JOIN pg_trigger g ON g.tgrelid = r.oid WHERE r.named AND r.oid <> $1::oid "
+                      "AND g.tgname = '~segue_guard')",
                       3, values);
     if (!res)
         return RC_ERR;
-    *state = PQntuples(res) == 0 ? TABLE_GONE : res_bool(res, 0, 0) ? TABLE_THERE : TABLE_RENAMED;
+    *state = res_bool(res, 0, 1)      ? TABLE_RESTORED
+             : PQgetisnull(res, 0, 0) ? TABLE_GONE
+             : res_bool(res, 0, 0)    ? TABLE_THERE
+                                      : TABLE_RENAMED;
     PQclear(res);
     return RC_OK;
 }
 
-void relations_renamed(const struct eng_table *table, struct err *err)
+void relations_refuse(const struct eng_table *table, enum relations_table state, struct err *err)
 {
-    err_set(err, "55000", "table %s.%s has got another name or schema from somebody", table->schema,
-            table->name);
-    err_hint(err, "give it back its name, then try again");
+    static const struct {
+        const char *text, *hint;
+    } said[] = {
+        [TABLE_THERE] = {"is there", ""},
+        [TABLE_GONE] = {"which was planned for, is not there any more",
+                        "before the cut-over abort, after it complete ends the migration"},
+        [TABLE_RENAMED] = {"has got another name or schema from somebody",
+                           "give it back its name, then try again"},
+        [TABLE_RESTORED] = {"is another one than was planned for, with a guard: the database was "
+                            "dumped in the middle of this migration, and restored",
+                            "segue doctor says how it is cleaned up; nothing is filled or dropped "
+                            "before that, and resume does not help"},
+    };
+
+    err_set(err, "55000", "table %s.%s%s %s", table->schema, table->name,
+            state == TABLE_GONE ? "," : "", said[state].text);
+    err_hint(err, "%s", said[state].hint);
 }
 
 enum rc relations_read(struct eng_conn *conn, const struct eng_plan *plan, int table,
@@ -73,6 +94,14 @@ void relations_fini(struct eng_relations *relations)
         free(relations->items[i].name);
     free(relations->items);
     *relations = (struct eng_relations){0};
+}
+
+void relations_range(char *out, size_t size, int64_t from, int64_t to)
+{
+    snprintf(out, size,
+             "ctid OPERATOR(pg_catalog.>=) '(%" PRId64 ",0)'::pg_catalog.tid AND "
+             "ctid OPERATOR(pg_catalog.<) '(%" PRId64 ",0)'::pg_catalog.tid",
+             from, to);
 }
 
 double relations_share(const struct eng_relations *relations)

@@ -21,18 +21,27 @@ struct eng_relations {
 };
 
 /* Is the table that was planned still there, under its name? `turned`: the name that it has from
- * the cut-over on. */
-enum relations_table { TABLE_THERE, TABLE_GONE, TABLE_RENAMED };
+ * the cut-over on. Restored: another one has its name, and a guard: the state is of a database that
+ * was dumped in the middle of a migration, and restored here. */
+enum relations_table { TABLE_THERE, TABLE_GONE, TABLE_RENAMED, TABLE_RESTORED };
+#define TABLE_BIT(state) (1u << (state))
+/* Of pg_class c: its guard trigger, NULL when there is none. Another one than before was made, or
+ * came with being attached, after a time without. */
+#define RELATIONS_GUARD                                                                            \
+    "(SELECT g.oid FROM pg_trigger g WHERE g.tgrelid = c.oid AND g.tgname = '~segue_guard')"
 enum rc relations_look(struct eng_conn *conn, const struct eng_table *table, bool turned,
                        enum relations_table *state, struct err *err) MUST_CHECK;
 
-void relations_renamed(const struct eng_table *table, struct err *err); /* says so */
+/* Says so. */
+void relations_refuse(const struct eng_table *table, enum relations_table state, struct err *err);
 
 /* Appends the leaf partitions of the table, or the table itself, with their current size. */
 enum rc relations_read(struct eng_conn *conn, const struct eng_plan *plan, int table,
                        struct eng_relations *out, struct err *err) MUST_CHECK;
 void relations_add(struct eng_relations *relations, const struct eng_relation *relation);
 void relations_fini(struct eng_relations *relations);
+/* "its rows are in the blocks from .. to - 1", whatever the search_path. */
+void relations_range(char *out, size_t size, int64_t from, int64_t to);
 double relations_share(const struct eng_relations *relations); /* 0..1 of the blocks */
 
 #endif

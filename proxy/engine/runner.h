@@ -36,8 +36,8 @@ struct eng_locked {
 /* When a cut-over is to begin, see schedule.h. */
 struct eng_due {
     bool set, wait_replicas, postponed;
-    int64_t at_us;
-    char at[32]; /* UTC, for people */
+    int64_t at_us, read_us; /* read: the database's clock may be set meanwhile */
+    char at[32];            /* UTC, for people */
 };
 
 /* What standbys are to have replayed, see replicas.h. */
@@ -66,6 +66,7 @@ struct eng_migration {
     enum eng_phase_id phase;
     bool paused, migrate, force;
     struct err failure; /* set: stopped at a step; resume tries again */
+    bool unsaved;       /* that could not be written down (no room on the disk) */
     int64_t epoch;
     char started_at[40], cutover_at[40], finished_at[40];
 
@@ -75,8 +76,6 @@ struct eng_migration {
 
     int64_t not_before_us; /* no turn before */
     unsigned retries;      /* of what runs now */
-    bool abort_wanted;     /* from cutting_over: give up, then abort */
-    bool withdraw_wanted;  /* from cutting_over: back to ready */
     bool wait_replicas;    /* this cut-over: once they have caught up */
     struct eng_due due;
     struct eng_caught_up caught_up;
@@ -133,6 +132,7 @@ struct eng_engine {
     struct eng_conn work;
     bool ready;        /* connected, advisory lock held, migrations loaded */
     bool store;        /* the schema segue is there */
+    bool lost;         /* it was dropped while it was needed */
     bool history_due;  /* what SHOW HISTORY shows is to be read again */
     bool told;         /* workers have had rules, or the word that there are none */
     atomic_bool asked; /* a client waits for them, or has changed the catalog */
@@ -147,6 +147,7 @@ struct eng_engine {
     int64_t sight_soon_us; /* and when there is a sign that it has changed */
     uint64_t changes;      /* of which it knows (sess_plane_changes) */
     struct eng_published published;
+    struct buf followed; /* what the store said last while another segue has the lock */
     struct eng_migration **migrations; /* active ones */
     size_t nmigrations;
     struct throttle throttle;
@@ -154,11 +155,24 @@ struct eng_engine {
     struct eng_usage *usage;
 };
 
-/* engine.c: no migration is in flight, as far as this engine knows; who waits is answered */
-void eng_forget_all(struct eng_engine *engine);
+/* ---- engine.c ---- */
+void eng_jobs_refuse(struct eng_engine *engine, const struct err *why); /* those that wait now */
 
-/* second.c: somebody else has the advisory lock; says so from time to time, and takes back the
- * rules of what the other one brings to its end */
+/* ---- connect.c ---- */
+/* No migration is in flight, as far as this engine knows; who waits is answered. */
+void eng_forget_all(struct eng_engine *engine);
+/* One try, when it is time for it: engine->ready once the lock is held and all is read back. */
+void eng_connect_turn(struct eng_engine *engine);
+/* A connection that idles may be gone, and a pause before the next attempt may be long: found out
+ * and made up for before a job is run, not by it. */
+void eng_connect_for_job(struct eng_engine *engine);
+void eng_disconnect(struct eng_engine *engine, const struct err *err); /* it is lost: says so */
+
+/* ---- turns.c ---- */
+void eng_round(struct eng_engine *engine); /* a turn for each migration; the connection is up */
+
+/* second.c: somebody else has the advisory lock; says so from time to time, and publishes the rules
+ * of what the other one does */
 void eng_lock_waits(struct eng_engine *engine);
 /* Opens a further connection of this engine, which ends when another one takes the lock. 08006: it
  * is another's already. */
@@ -171,6 +185,7 @@ enum rc eng_beside_end_others(struct eng_engine *engine, struct err *err) MUST_C
 /* ---- migration.c: making, freeing, what the parts need of it ---- */
 struct eng_migration *eng_migration_new(struct eng_plan *plan);
 void eng_migration_free(struct eng_migration *m);
+void eng_migration_let_go(struct eng_migration *m); /* of its statement, its fill, its verify */
 struct eng_migration *eng_migration_find(struct eng_engine *engine, const char *name);
 void eng_migration_add(struct eng_engine *engine, struct eng_migration *m);
 void eng_migration_drop(struct eng_engine *engine, struct eng_migration *m); /* frees */
@@ -209,7 +224,7 @@ enum rc eng_steps_turn(struct eng_engine *engine, struct eng_migration *m, enum 
 void eng_steps_cancel(struct eng_migration *m); /* what runs on the long connection */
 enum rc eng_fill_turn(struct eng_engine *engine, struct eng_migration *m,
                       struct err *err) MUST_CHECK; /* RC_OK: every row of every table visited */
-void eng_fill_free(struct eng_fill *fill);
+void eng_fill_drop(struct eng_migration *m);       /* m->fill, where there is one */
 enum rc eng_fill_restart(struct eng_engine *engine, struct eng_migration *m,
                          struct err *err) MUST_CHECK; /* forgets the watermarks: repair pass */
 double eng_fill_share(const struct eng_migration *m); /* 0..1 of the blocks */
@@ -224,7 +239,7 @@ void eng_pool_close(struct eng_engine *engine); /* all of them, and what runs th
  * the result is stored. */
 enum rc eng_verify_turn(struct eng_engine *engine, struct eng_migration *m,
                         struct err *err) MUST_CHECK;
-void eng_verify_free(struct eng_verify *verify);
+void eng_verify_drop(struct eng_migration *m); /* what runs, and what was wanted */
 double eng_verify_share(const struct eng_migration *m);
 void eng_verify_answer(struct eng_engine *engine, struct eng_migration *m,
                        const struct err *err); /* waiting jobs */
@@ -249,8 +264,11 @@ enum rc eng_contract_preflight(struct eng_engine *engine, struct eng_migration *
                                struct err *err) MUST_CHECK;
 enum rc eng_abort_preflight(struct eng_engine *engine, struct eng_migration *m,
                             struct err *err) MUST_CHECK;
-/* 55006 while a constraint of the new schema is not proven for every row; force is no help. */
+/* ENG_NOT_PROVEN while a constraint of the new schema is not proven for every row (55006: and will
+ * not be without help); force is no help. */
 enum rc eng_proofs_check(const struct eng_migration *m, struct err *err) MUST_CHECK;
+
+unsigned eng_proofs_left(const struct eng_migration *m); /* steps of the soak */
 
 /* bypass.c: writes that the guard has not seen would be lost with the side that follows. */
 enum rc eng_guards_check(struct eng_engine *engine, struct eng_migration *m,
@@ -261,12 +279,18 @@ enum rc eng_guards_check(struct eng_engine *engine, struct eng_migration *m,
 char *eng_guards_sql(const struct eng_migration *m, int table);
 /* Rows that the last verify found are the operator's to correct before a side goes or follows. */
 enum rc eng_verdict_check(const struct eng_migration *m, struct err *err) MUST_CHECK;
-/* What turns must be what was planned for: another table of that name is not. */
-enum rc eng_tables_check(struct eng_engine *engine, struct eng_migration *m,
+/* What turns, is filled or dropped must be what was planned for: another table of that name is not.
+ * refused: TABLE_BIT()s of relations.h. */
+enum rc eng_tables_check(struct eng_engine *engine, struct eng_migration *m, unsigned refused,
                          struct err *err) MUST_CHECK;
 /* Rows of partitions that came after the backfill: in step, as the phase has it? */
 enum rc eng_attached_check(struct eng_engine *engine, struct eng_migration *m,
                            struct err *err) MUST_CHECK;
+
+/* lost.c */
+/* A statement has failed: because schema segue was dropped? Then err says that instead. */
+bool eng_store_lost(struct eng_engine *engine, struct err *err);
+void eng_store_lost_stop(struct eng_engine *engine); /* what is in flight */
 
 /* predecessor.c */
 /* True: gated_run may be called, and must be. False: what needs the gate waits, and the migration's

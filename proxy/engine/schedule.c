@@ -16,6 +16,7 @@
 #include "store.h"
 
 #define LOOK_MS 500 /* at the flag file, and for a verb */
+#define READ_AGAIN_US 2000000
 
 /* ---- the time ---- */
 
@@ -68,7 +69,8 @@ static void take_row(struct eng_migration *m, const PGresult *res)
     if (!m->due.set)
         return;
     snprintf(m->due.at, sizeof(m->due.at), "%s", res_text(res, 0, 0));
-    m->due.at_us = clock_us() - res_int(res, 0, 1) * 1000;
+    m->due.read_us = clock_us();
+    m->due.at_us = m->due.read_us - res_int(res, 0, 1) * 1000;
     m->due.wait_replicas = res_bool(res, 0, 2);
     m->due.postponed = res_bool(res, 0, 3);
 }
@@ -240,7 +242,7 @@ enum rc schedule_turn(struct eng_engine *engine, struct eng_migration *m, struct
 
     if (!m->due.set && !m->migrate)
         return sleep_until(m, clock_us() + LOOK_MS * 1000);
-    if (m->due.set && clock_us() < m->due.at_us)
+    if (m->due.set && clock_us() < m->due.at_us && clock_us() - m->due.read_us < READ_AGAIN_US)
         return sleep_until(m, m->due.at_us);
     if (m->due.set && schedule_load(engine, m, err) != RC_OK) /* the database's clock decides */
         return RC_ERR;

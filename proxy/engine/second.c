@@ -1,6 +1,7 @@
 /*
  * One engine a database: the one that comes second waits for the advisory lock, and says for whom,
- * in the log and on the board. It takes over by itself as soon as the first one is gone.
+ * in the log and on the board. It takes over by itself as soon as the first one is gone. Until then
+ * it changes nothing, and follows what the store says, so that its clients have the rules.
  *
  * The first one may not know that it is gone: its process was frozen, its machine cut off. What it
  * does on the connection that had the lock fails, since the lock goes with the session. Its others
@@ -10,11 +11,14 @@
  */
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "runner.h"
 #include "segue/base/clock.h"
 #include "segue/base/log.h"
+#include "segue/base/mem.h"
 #include "store.h"
+#include "store_ddl.h"
 
 #define SAY_US 60000000
 /* Keys of the marks, shared advisory locks. */
@@ -55,29 +59,64 @@ static void say(struct eng_engine *engine)
     free(who);
 }
 
-/* The rules of one that lost the lock stay right for as long as both sides' columns are there. What
- * drops them begins in a phase; a second's delay is what a statement may meet. */
-static void look_after_rules(struct eng_engine *engine)
-{
-    struct err ignored = {0};
-    struct buf ids = {0};
-    PGresult *res;
+/* ---- what the other one does ---- */
 
-    for (size_t i = 0; i < engine->nmigrations; i++)
-        buf_printf(&ids, "%s%" PRId64, i ? ", " : "", engine->migrations[i]->id);
-    if (!ids.len)
-        return;
-    res = conn_query(&engine->work, &ignored,
-                     "SELECT count(*) FROM segue.migrations WHERE id IN (%s) AND "
-                     "phase NOT IN ('contracting', 'done', 'aborting', 'aborted')",
-                     ids.data);
-    buf_fini(&ids);
-    if (res && res_int(res, 0, 0) != (int64_t)engine->nmigrations) {
-        log_warning("another segue ends what was in flight here: statements pass as they are");
-        eng_forget_all(engine);
-        eng_publish(engine);
-    }
+#define NO_STORE "no store"
+
+/* What the rules depend on, in one text; heap. NULL with an error. */
+static char *state_of_store(struct eng_engine *engine, struct err *err)
+{
+    bool there = store_exists(&engine->work, err);
+    PGresult *res;
+    char *state;
+
+    if (err_is_set(err))
+        return NULL;
+    if (!there)
+        return mem_strdup(NO_STORE);
+    res = conn_query(&engine->work, err,
+                     "SELECT (SELECT max(version) FROM segue.store), (SELECT concat('of ', "
+                     "string_agg(concat_ws(' ', id, phase, epoch), ', ' ORDER BY id)) FROM "
+                     "segue.migrations WHERE phase NOT IN ('done', 'aborted'))");
+    if (res && res_int(res, 0, 0) != (int64_t)store_ddl_count)
+        err_set(err, "55000",
+                "the other segue is of another version: its schema has version %" PRId64
+                ", here it is %zu",
+                res_int(res, 0, 0), store_ddl_count);
+    state = res && !err_is_set(err) ? mem_strdup(res_text(res, 0, 1)) : NULL;
     PQclear(res);
+    return state;
+}
+
+/* Statements pass by the rules of what is in flight, whoever brings it about: what the store says
+ * is published here, too. The other one's gate does not hold our clients, so it is asked often. */
+static void follow(struct eng_engine *engine)
+{
+    size_t before = engine->nmigrations;
+    struct err err = {0};
+    char *state = state_of_store(engine, &err);
+
+    if (state && engine->told && engine->followed.data && !strcmp(state, engine->followed.data)) {
+        eng_publish_refresh(engine);
+        free(state);
+        return;
+    }
+    buf_fini(&engine->followed);
+    if (state) {
+        eng_forget_all(engine);
+        engine->store = strcmp(state, NO_STORE) != 0;
+        if (!engine->store)
+            eng_publish(engine);
+        if (!engine->store || store_read(engine, &err) == RC_OK)
+            buf_append_str(&engine->followed, state);
+    }
+    if (err_is_set(&err))
+        log_err(LOG_WARNING, "what the other segue does is not known here", &err);
+    else if (before && !engine->nmigrations)
+        log_warning("another segue has ended what was in flight here: statements pass as they are");
+    else if (engine->nmigrations)
+        log_info("rules as the other segue has them: %s", state);
+    free(state);
 }
 
 void eng_lock_waits(struct eng_engine *engine)
@@ -93,7 +132,8 @@ void eng_lock_waits(struct eng_engine *engine)
         say(engine);
         engine->lock_said_us = clock_us();
     }
-    look_after_rules(engine);
+    if (!predecessor && !engine->lost) /* a predecessor's engine is about to stop */
+        follow(engine);
 }
 
 /* ---- the connections beside the one that has the lock ---- */

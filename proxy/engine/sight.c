@@ -26,7 +26,9 @@ static const char columns_sql[] =
     "g.tgisinternal AND "
     "g.tgname <> '~segue_guard' AND g.tgenabled <> 'D' AND g.tgtype & 3 = 3 AND g.tgtype & 20 <> "
     "0), CASE WHEN c.oid <> wc.oid THEN n.nspname END, CASE WHEN c.oid <> wc.oid THEN c.relname "
-    "END, coalesce(a.attnum = ANY(k.conkey), false) FROM " RELATIONS
+    "END, coalesce(a.attnum = ANY(k.conkey), false), "
+    "a.atttypid = 'pg_catalog.interval'::regtype AND a.atttypmod <> -1 AND "
+    "a.atttypmod >> 16 & 32767 <> 32767 FROM " RELATIONS
     " JOIN pg_class c ON c.oid = r.relid JOIN pg_namespace n ON n.oid = c.relnamespace "
     "LEFT JOIN pg_constraint k ON k.conrelid = c.oid AND k.contype = 'p' AND NOT k.condeferrable "
     "JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped "

@@ -49,7 +49,8 @@ enum sight_column {
     SIGHT_TRIGGERS, /* the table has its owner's rules, or row triggers: they may change a write */
     SIGHT_PARTITION_SCHEMA, /* of the partition whose column it is; NULL: the table's own */
     SIGHT_PARTITION,
-    SIGHT_KEY /* of its primary key, if that is checked at once */
+    SIGHT_KEY,   /* of its primary key, if that is checked at once */
+    SIGHT_FIELDS /* an interval of fields of its own (interval hour) */
 };
 
 /* Of all relations of migrations that workers know. On RC_ERR the last reading is kept. */

@@ -52,8 +52,8 @@ static void means(struct snapshot *snap, char what, const char *text)
 struct columns {
     struct sql_column_rule *v;
     size_t n, cap;
-    struct sql_twin_rule *twins;
-    size_t ntwins;
+    struct sql_twin_rule *twins, *pairs;
+    size_t ntwins, npairs;
 };
 
 static void add_column(struct columns *to, const char *name, enum sql_sight sight, bool generated)
@@ -132,40 +132,53 @@ static int row_of_column(const struct rows *rows, const char *name)
     return -1;
 }
 
+enum pair { PAIR_NONE, PAIR_HALVES, PAIR_TWINS };
+
 /* Both are there, and whoever may write the one may write the other. A trigger of the owner's that
  * changes the old column would be overruled by the twin that the statement wrote: there the guard
  * alone keeps step, which comes after it. */
-static bool is_twin_in(const struct rows *relation, const struct eng_dual *dual)
+static enum pair pair_in(const struct rows *relation, const struct eng_dual *dual)
 {
     int old_row = row_of_column(relation, dual->old_name);
     int new_row = row_of_column(relation, dual->new_name);
 
-    return old_row >= 0 && new_row >= 0 && !res_bool(relation->res, old_row, SIGHT_TRIGGERS) &&
-           same_text(relation->res, old_row, new_row, SIGHT_GRANTS);
+    if (old_row < 0 || new_row < 0 || !same_text(relation->res, old_row, new_row, SIGHT_GRANTS))
+        return PAIR_NONE;
+    return dual->plain && !res_bool(relation->res, old_row, SIGHT_TRIGGERS) ? PAIR_TWINS
+                                                                            : PAIR_HALVES;
 }
 
-static bool is_twin(const struct rows *table, const struct eng_dual *dual)
+/* What the two are in each of the table's relations. */
+static enum pair pair_of(const struct rows *table, const struct eng_dual *dual)
 {
+    enum pair pair = table->first < table->end ? PAIR_TWINS : PAIR_NONE;
     struct rows relation;
 
-    if (!dual->plain || !dual->old_name || !dual->new_name)
-        return false;
+    if (!dual->old_name || !dual->new_name || dual->group || dual->retypes)
+        return PAIR_NONE;
     for (int r = table->first; r < table->end; r = relation.end) {
+        enum pair here;
+
         relation = rows_of_relation(table, r);
-        if (!is_twin_in(&relation, dual))
-            return false;
+        here = pair_in(&relation, dual);
+        pair = here < pair ? here : pair;
     }
-    return table->first < table->end;
+    return pair;
 }
 
 static void add_twins(struct columns *to, const struct rows *rows, const struct eng_table *table)
 {
     to->twins = mem_calloc(table->nduals + 1, sizeof(*to->twins));
+    to->pairs = mem_calloc(table->nduals + 1, sizeof(*to->pairs));
     for (size_t i = 0; i < table->nduals; i++) {
         const struct eng_dual *dual = &table->duals[i];
+        const struct sql_twin_rule rule = {dual->old_name, dual->new_name};
+        enum pair pair = pair_of(rows, dual);
 
-        if (is_twin(rows, dual))
-            to->twins[to->ntwins++] = (struct sql_twin_rule){dual->old_name, dual->new_name};
+        if (pair == PAIR_TWINS)
+            to->twins[to->ntwins++] = rule;
+        else if (pair == PAIR_HALVES)
+            to->pairs[to->npairs++] = rule;
     }
 }
 
@@ -221,6 +234,14 @@ static const char **key_of(const struct rows *relation)
     return key;
 }
 
+static bool reads_by_fields(const struct rows *relation)
+{
+    for (int r = relation->first; r < relation->end; r++)
+        if (res_bool(relation->res, r, SIGHT_FIELDS))
+            return true;
+    return false;
+}
+
 /* ---- rules ---- */
 
 /* Columns without anything to fill are right from the first moment. */
@@ -244,6 +265,7 @@ static void write_meaning(struct snapshot *snap, const struct sql_table_rule *ru
 {
     means(snap, rule->early ? 'e' : 't', rule->schema);
     means(snap, rule->reversed ? 'r' : 'f', rule->name);
+    buf_append_str(&snap->meaning, rule->by_fields ? "i" : "");
     means(snap, 'm', rule->migration);
     buf_append_str(&snap->meaning, rule->going ? "g" : "");
     if (rule->other_name)
@@ -251,6 +273,8 @@ static void write_meaning(struct snapshot *snap, const struct sql_table_rule *ru
     columns_mean(snap, rule->columns, rule->ncolumns);
     for (size_t i = 0; i < rule->ntwins; i++)
         means(snap, '=', rule->twins[i].old_name);
+    for (size_t i = 0; i < rule->npairs; i++)
+        means(snap, '/', rule->pairs[i].old_name);
     for (const char *const *key = rule->key; *key; key++)
         means(snap, 'k', *key);
 }
@@ -382,6 +406,9 @@ static void add_rule(struct snapshot *snap, const struct eng_sight *sight, struc
                                    .key = key,
                                    .twins = columns.twins,
                                    .ntwins = columns.ntwins,
+                                   .pairs = columns.pairs,
+                                   .npairs = columns.npairs,
+                                   .by_fields = reads_by_fields(&own),
                                    .early = view->early && fills(table),
                                    .reversed = view->reversed,
                                    .going = is_going(m->plan, locked),
@@ -394,6 +421,7 @@ static void add_rule(struct snapshot *snap, const struct eng_sight *sight, struc
         add_partitions(snap, &rows, table, view, locked->bit);
     free(columns.v);
     free(columns.twins);
+    free(columns.pairs);
     free(olds);
     free(news);
     free(relatives);

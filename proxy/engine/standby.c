@@ -33,7 +33,8 @@ struct standbys {
 };
 
 static const char question[] =
-    "SELECT pg_is_in_recovery(), pg_wal_lsn_diff(pg_last_wal_replay_lsn(), '0/0')";
+    "SELECT pg_catalog.pg_is_in_recovery(), "
+    "pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_last_wal_replay_lsn(), '0/0')";
 
 /* The next item of the list, trimmed; NULL at its end. */
 static char *next_item(const char **at)

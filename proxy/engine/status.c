@@ -115,6 +115,13 @@ static json_t *next_attempt(const struct eng_migration *m)
     return json_real(rounded(left_us > 0 ? (double)left_us / 1e6 : 0, 0.1));
 }
 
+/* Asked for, and it goes on by itself. */
+static bool cutover_wanted(const struct eng_migration *m)
+{
+    return m->phase == PH_CUTTING_OVER ||
+           (m->phase < PH_CUTTING_OVER && (m->due.set || m->migrate));
+}
+
 static void put_status(struct eng_engine *engine, struct eng_migration *m)
 {
     const struct eng_stats *s = &m->stats;
@@ -143,9 +150,11 @@ static void put_status(struct eng_engine *engine, struct eng_migration *m)
     json_array_append_new(row, shown(m->blockers.data));
     json_array_append_new(row, next_attempt(m));
     json_array_append_new(row, text_or_null(m->due.set ? m->due.at : NULL));
+    json_array_append_new(row, json_boolean(cutover_wanted(m)));
     json_array_append_new(row, text_or_null(m->failure.text));
     json_array_append_new(row, text_or_null(m->failure.hint));
     json_array_append_new(row, old_names_ago(engine, m));
+    json_array_append_new(row, json_integer(m->phase == PH_SOAKING ? eng_proofs_left(m) : 0));
     json_array_append_new(row, json_string(when));
     board_put(engine->board, BOARD_STATUS, row, !eng_phase_over(m->phase));
 }

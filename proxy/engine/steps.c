@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "begun.h"
 #include "gated.h"
 #include "policy.h"
 #include "relations.h"
@@ -27,7 +28,13 @@ enum rc eng_long_open(struct eng_engine *engine, struct eng_migration *m, struct
 {
     if (conn_up(&m->lng))
         return RC_OK;
-    return eng_beside_open(engine, &m->lng, ENG_BESIDE_LONG, err);
+    if (eng_beside_open(engine, &m->lng, ENG_BESIDE_LONG, err) != RC_OK)
+        return RC_ERR;
+    /* what runs there is of the file, and CREATE INDEX CONCURRENTLY stands alone */
+    if (conn_go_by_names(&m->lng, true, err) == RC_OK)
+        return RC_OK;
+    conn_close(&m->lng);
+    return RC_ERR;
 }
 
 char *eng_steps_join(const struct eng_migration *m, enum eng_stage stage)
@@ -81,18 +88,20 @@ static bool drops_guard(const struct eng_step *step)
            strstr(step->sql[0], "DROP TRIGGER IF EXISTS \"~segue_guard\"");
 }
 
-static char *step_sql(const struct eng_migration *m, size_t i)
+/* The path of the file's names is left as it is: deferred triggers fire at COMMIT. */
+static char *step_sql(const struct eng_engine *engine, const struct eng_migration *m, size_t i)
 {
     const struct eng_step *step = &m->plan->steps[i];
-    char *mark = store_mark_sql(m, i);
+    char *mark = store_mark_sql(m, i), *names = conn_names_sql(&engine->work);
     char *guards = drops_guard(step) ? eng_guards_sql(m, step->table) : NULL;
     struct buf sql = {0};
 
-    buf_append_str(&sql, guards ? guards : "");
-    free(guards);
+    buf_printf(&sql, "%s%s", guards ? guards : "", names);
     for (size_t j = 0; j < step->nsql; j++)
         buf_printf(&sql, "%s;\n", step->sql[j]);
-    buf_append_str(&sql, mark);
+    buf_printf(&sql, CONN_OWN_NAMES "%s;\n%s", mark, names);
+    free(guards);
+    free(names);
     free(mark);
     return buf_take(&sql);
 }
@@ -137,7 +146,7 @@ static enum rc run_gated(struct eng_engine *engine, struct eng_migration *m, siz
         return RC_ERR;
     if (!eng_gate_free(engine, m))
         return RC_AGAIN;
-    sql = step_sql(m, i);
+    sql = step_sql(engine, m, i);
     names = eng_lock_names(m, step);
     spec = (struct gated_spec){.kind = "step",
                                .title = step->title,
@@ -175,11 +184,11 @@ static enum rc run_gated(struct eng_engine *engine, struct eng_migration *m, siz
 static enum rc run_ddl(struct eng_engine *engine, struct eng_migration *m, size_t i,
                        struct err *err)
 {
-    char *sql = step_sql(m, i);
+    char *sql = step_sql(engine, m, i);
     enum rc rc;
 
     FAULT_OF(ddl_before, eng_phase(m->phase)->name);
-    rc = conn_exec(&engine->work, err, "BEGIN; SET LOCAL lock_timeout = %u; %s; COMMIT",
+    rc = conn_exec(&engine->work, err, "BEGIN; SET LOCAL lock_timeout = %u; %s COMMIT",
                    engine->options.lock_timeout_ms, sql);
 
     free(sql);
@@ -192,32 +201,6 @@ static enum rc run_ddl(struct eng_engine *engine, struct eng_migration *m, size_
 }
 
 /* ---- long statements ---- */
-
-enum index_state { INDEX_ABSENT, INDEX_VALID, INDEX_INVALID, INDEX_BUILDING };
-
-static enum rc index_look(struct eng_engine *engine, const struct eng_step *step,
-                          enum index_state *state, struct err *err)
-{
-    const char *values[] = {step->index_schema, step->index_name};
-    PGresult *res = conn_params(
-        &engine->work, err,
-        "SELECT i.indisvalid, EXISTS (SELECT 1 FROM pg_stat_progress_create_index p "
-        "WHERE p.index_relid = i.indexrelid) FROM pg_index i JOIN pg_class c ON c.oid = "
-        "i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace "
-        "WHERE n.nspname = $1 AND c.relname = $2",
-        2, values);
-
-    if (!res)
-        return RC_ERR;
-    if (PQntuples(res) == 0)
-        *state = INDEX_ABSENT;
-    else if (res_bool(res, 0, 0))
-        *state = INDEX_VALID;
-    else
-        *state = res_bool(res, 0, 1) ? INDEX_BUILDING : INDEX_INVALID;
-    PQclear(res);
-    return RC_OK;
-}
 
 static enum rc send_long(struct eng_engine *engine, struct eng_migration *m, size_t i,
                          const char *sql, struct err *err)
@@ -232,7 +215,7 @@ static enum rc send_long(struct eng_engine *engine, struct eng_migration *m, siz
     return RC_AGAIN;
 }
 
-static enum rc mark_done(struct eng_engine *engine, struct eng_migration *m, size_t i,
+static enum rc mark_only(struct eng_engine *engine, struct eng_migration *m, size_t i,
                          struct err *err)
 {
     char *mark = store_mark_sql(m, i);
@@ -241,11 +224,18 @@ static enum rc mark_done(struct eng_engine *engine, struct eng_migration *m, siz
     FAULT_OF(mark_before, eng_phase(m->phase)->name);
     rc = conn_exec(&engine->work, err, "%s", mark);
     free(mark);
-    if (rc == RC_OK) {
+    if (rc == RC_OK)
         FAULT_OF(mark_after, eng_phase(m->phase)->name);
-        step_finished(engine, m, i);
-    }
-    return rc == RC_OK ? RC_AGAIN : RC_ERR;
+    return rc;
+}
+
+static enum rc mark_done(struct eng_engine *engine, struct eng_migration *m, size_t i,
+                         struct err *err)
+{
+    if (mark_only(engine, m, i, err) != RC_OK)
+        return RC_ERR;
+    step_finished(engine, m, i);
+    return RC_AGAIN;
 }
 
 static enum rc drop_leftover(struct eng_engine *engine, struct eng_migration *m, size_t i,
@@ -270,10 +260,14 @@ static enum rc run_concurrently(struct eng_engine *engine, struct eng_migration 
                                 struct err *err)
 {
     const struct eng_step *step = &m->plan->steps[i];
-    enum index_state state = INDEX_ABSENT;
+    enum begun_index state = INDEX_ABSENT;
 
-    if (step->index_name && index_look(engine, step, &state, err) != RC_OK)
+    if (step->index_name && begun_look(engine, m, i, &state, err) != RC_OK)
         return RC_ERR;
+    if (state == INDEX_FOREIGN) {
+        begun_foreign(step, err);
+        return RC_ERR;
+    }
     if (state == INDEX_VALID)
         return mark_done(engine, m, i, err);
     if (state == INDEX_BUILDING) { /* a backend of an engine that died is still at it */
@@ -282,13 +276,15 @@ static enum rc run_concurrently(struct eng_engine *engine, struct eng_migration 
     }
     if (state == INDEX_INVALID)
         return drop_leftover(engine, m, i, err);
+    if (step->index_name && begun_note(engine, m, i, err) != RC_OK)
+        return RC_ERR;
     return send_long(engine, m, i, step->sql[0], err);
 }
 
 static enum rc run_validate(struct eng_engine *engine, struct eng_migration *m, size_t i,
                             struct err *err)
 {
-    char *sql = step_sql(m, i); /* one simple query: one transaction, mark included */
+    char *sql = step_sql(engine, m, i); /* one simple query: one transaction, mark included */
     enum rc rc = send_long(engine, m, i, sql, err);
 
     free(sql);
@@ -303,15 +299,17 @@ static enum rc run_sql(struct eng_engine *engine, struct eng_migration *m, size_
                        struct err *err)
 {
     const struct eng_step *step = &m->plan->steps[i];
+    char *names = conn_names_sql(&engine->work);
     struct buf sql = {0};
     enum rc rc;
 
     buf_printf(&sql,
-               "SET LOCAL lock_timeout = %u; INSERT INTO segue.steps (migration, no, stage) VALUES "
-               "(%" PRId64 ", %d, %d)",
-               engine->options.lock_timeout_ms, m->id, step->no, (int)step->stage);
+               "SET LOCAL lock_timeout = %u; " CONN_OWN_NAMES
+               "INSERT INTO segue.steps (migration, no, stage) VALUES (%" PRId64 ", %d, %d);\n%s",
+               engine->options.lock_timeout_ms, m->id, step->no, (int)step->stage, names);
     for (size_t j = 0; j < step->nsql; j++)
-        buf_printf(&sql, ";\n%s", step->sql[j]);
+        buf_printf(&sql, "%s%s", j ? ";\n" : "", step->sql[j]);
+    free(names);
     rc = send_long(engine, m, i, sql.data, err);
     buf_fini(&sql);
     return rc;
@@ -362,6 +360,30 @@ static enum rc claim(struct eng_engine *engine, struct eng_migration *m, size_t 
     return RC_ERR;
 }
 
+/* An index may be there although its step is not done: what counts is whether it was begun. */
+static enum rc has_run(struct eng_engine *engine, struct eng_migration *m, size_t i, bool *ran,
+                       struct err *err)
+{
+    if (m->plan->steps[i].kind != ENG_STEP_CONCURRENTLY)
+        return claim(engine, m, i, ran, err);
+    if (begun_ask(engine, m, m->plan->steps[i].undoes, ran, err) != RC_OK)
+        return RC_ERR;
+    return *ran ? RC_OK : mark_only(engine, m, i, err);
+}
+
+static enum rc long_failed(struct eng_engine *engine, struct eng_migration *m, size_t i,
+                           struct err *err)
+{
+    struct err ignored = {0};
+
+    if (m->plan->steps[i].kind == ENG_STEP_SQL)
+        return sql_failed(engine, m, i, err);
+    /* a name that was taken in between is not ours; where this fails, so does all that follows */
+    if (strcmp(err->sqlstate, "42P07") == 0 && begun_forget(engine, m, i, &ignored) != RC_OK)
+        log_err(LOG_WARNING, m->step, &ignored);
+    return RC_ERR;
+}
+
 static enum rc poll_long(struct eng_engine *engine, struct eng_migration *m, struct err *err)
 {
     size_t i = (size_t)m->long_step;
@@ -383,7 +405,7 @@ static enum rc poll_long(struct eng_engine *engine, struct eng_migration *m, str
             err_clear(err);
             return back_off(m);
         }
-        return m->plan->steps[i].kind == ENG_STEP_SQL ? sql_failed(engine, m, i, err) : RC_ERR;
+        return long_failed(engine, m, i, err);
     }
     if (m->plan->steps[i].kind == ENG_STEP_VALIDATE || m->plan->steps[i].kind == ENG_STEP_SQL)
         step_finished(engine, m, i);
@@ -415,9 +437,9 @@ static enum rc judge_table(struct eng_engine *engine, const struct eng_migration
         RC_OK)
         return RC_ERR;
     *gone = state == TABLE_GONE;
-    if (state != TABLE_RENAMED)
+    if (state == TABLE_THERE || state == TABLE_GONE)
         return RC_OK;
-    relations_renamed(table, err);
+    relations_refuse(table, state, err);
     return RC_ERR;
 }
 
@@ -446,7 +468,7 @@ enum rc eng_steps_turn(struct eng_engine *engine, struct eng_migration *m, enum 
     if (m->plan->steps[i].undoes) {
         bool ran = true;
 
-        if (claim(engine, m, i, &ran, err) != RC_OK)
+        if (has_run(engine, m, i, &ran, err) != RC_OK)
             return RC_ERR;
         if (!ran) {
             step_finished(engine, m, i);

@@ -41,6 +41,7 @@ enum rc store_create(struct eng_conn *conn, struct err *err)
     if (version > (int64_t)store_ddl_count) {
         err_set(err, "55000", "schema segue was made by a newer segue (version %" PRId64 ")",
                 version);
+        err_hint(err, "start that one again: this one knows versions up to %zu", store_ddl_count);
         return RC_ERR;
     }
     for (size_t i = (size_t)version; i < store_ddl_count; i++) {
@@ -245,7 +246,9 @@ static struct eng_migration *load_one(const PGresult *res, int r, struct err *er
     enum rc rc;
 
     if (eng_phase_parse(res_text(res, r, L_PHASE), &phase) != RC_OK) {
-        err_set(err, "XX000", "unknown phase \"%s\"", res_text(res, r, L_PHASE));
+        err_set(err, "0A000", "it is in phase \"%s\", which this segue does not know",
+                res_text(res, r, L_PHASE));
+        err_hint(err, "start the newer segue that has left it there");
         json_decref(json);
         return NULL;
     }
@@ -292,7 +295,7 @@ static enum rc settle_cutover(struct eng_engine *engine, struct eng_migration *m
     return RC_OK; /* reverting goes on */
 }
 
-enum rc store_load(struct eng_engine *engine, struct err *err)
+enum rc store_read(struct eng_engine *engine, struct err *err)
 {
     PGresult *res = conn_run(&engine->work, load_sql, NULL, err);
     enum rc rc = RC_ERR;
@@ -304,6 +307,12 @@ enum rc store_load(struct eng_engine *engine, struct err *err)
     for (int r = 0; r < PQntuples(res); r++) {
         struct eng_migration *m = load_one(res, r, err);
 
+        if (!m && res_text(res, r, L_FINISHED)) { /* nobody will act by its plan */
+            log_info("migration \"%s\" has ended, and is not shown: %s", res_text(res, r, L_NAME),
+                     err->text);
+            err_clear(err);
+            continue;
+        }
         if (!m) {
             err_prefix(err, "migration \"%s\"", res_text(res, r, L_NAME));
             goto out;
@@ -316,20 +325,30 @@ enum rc store_load(struct eng_engine *engine, struct err *err)
             goto out;
         }
         eng_status_put(engine, m);
-        if (eng_phase_over(m->phase)) {
+        if (eng_phase_over(m->phase))
             eng_migration_free(m);
-        } else {
-            log_scope(m->name);
-            log_info("goes on at %s", eng_phase(m->phase)->name);
+        else
             eng_migration_add(engine, m);
-            log_scope(NULL);
-        }
     }
     eng_publish(engine);
+    rc = RC_OK;
+out:
+    PQclear(res);
+    return rc;
+}
+
+enum rc store_load(struct eng_engine *engine, struct err *err)
+{
+    enum rc rc = store_read(engine, err);
+
+    if (rc != RC_OK)
+        return rc;
+    rc = RC_ERR;
     for (size_t i = 0; i < engine->nmigrations; i++) {
         struct eng_migration *m = engine->migrations[i];
 
         log_scope(m->name);
+        log_info("goes on at %s", eng_phase(m->phase)->name);
         if ((m->phase == PH_CUTTING_OVER || m->phase == PH_REVERTING) &&
             settle_cutover(engine, m, err) != RC_OK)
             goto out;
@@ -338,7 +357,6 @@ enum rc store_load(struct eng_engine *engine, struct err *err)
     rc = attempts_show(engine, err);
 out:
     log_scope(NULL);
-    PQclear(res);
     return rc;
 }
 

@@ -30,6 +30,8 @@ enum rc store_insert(struct eng_engine *engine, struct eng_migration *m,
 
 /* Loads every migration: active ones into the engine, all of them onto the board. */
 enum rc store_load(struct eng_engine *engine, struct err *err) MUST_CHECK;
+/* The same, and nothing is written or settled: somebody else has the advisory lock. */
+enum rc store_read(struct eng_engine *engine, struct err *err) MUST_CHECK;
 
 /* "INSERT INTO segue.steps ..." for the step with index i; heap. */
 char *store_mark_sql(const struct eng_migration *m, size_t i);

@@ -108,5 +108,33 @@ const char *const store_ddl[] = {
 
     /* 7: signals with a text: a query, a path, times */
     "ALTER TABLE segue.throttle ADD COLUMN setting text",
+
+    /* 8: the guard under which a relation's rows were looked at */
+    "ALTER TABLE segue.progress ADD COLUMN guard oid;"
+    "UPDATE segue.progress p SET guard = g.oid FROM pg_trigger g"
+    " WHERE g.tgrelid = p.relation AND g.tgname = '~segue_guard'",
+
+    /* 9: indexes whose building has begun; of older plans, what may have */
+    "CREATE TABLE segue.begun (migration bigint NOT NULL, no int NOT NULL,"
+    " PRIMARY KEY (migration, no));"
+    "INSERT INTO segue.begun SELECT m.id, (s ->> 'no')::int FROM segue.migrations m,"
+    " jsonb_array_elements(m.plan -> 'steps') s WHERE m.finished_at IS NULL"
+    " AND s ->> 'kind' = 'concurrently' AND s ->> 'index_name' IS NOT NULL",
+
+    /* 10: standbys that are expected to be there */
+    "CREATE TABLE segue.standbys (name text PRIMARY KEY,"
+    " seen_at timestamptz NOT NULL DEFAULT clock_timestamp())",
+
+    /* 11: it says what it means, whatever operators and types the schemas of a path have */
+    "CREATE OR REPLACE FUNCTION segue.json_unwrap(value jsonb) RETURNS text"
+    " LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $fn$"
+    " SELECT CASE WHEN pg_catalog.jsonb_typeof(value) OPERATOR(pg_catalog.=) 'object'"
+    " AND value OPERATOR(pg_catalog.?) 'segue_invalid_json'"
+    " AND (value OPERATOR(pg_catalog.-) 'segue_invalid_json') OPERATOR(pg_catalog.=)"
+    "  '{}'::pg_catalog.jsonb"
+    " AND pg_catalog.jsonb_typeof(value OPERATOR(pg_catalog.->) 'segue_invalid_json')"
+    "  OPERATOR(pg_catalog.=) 'string'"
+    " THEN value OPERATOR(pg_catalog.->>) 'segue_invalid_json'"
+    " ELSE value::pg_catalog.text END $fn$",
 };
 const size_t store_ddl_count = ARRAY_LEN(store_ddl);

@@ -67,8 +67,9 @@ static const struct throttle_signal signals[] = {
     [THROTTLE_SLOTS] = {"slot_bytes", "bytes", 4096 * MIB, true, ANY, 0.5, PART_SLOTS,
         throttle_read_slots,
         .help = "WAL that the server keeps for a logical slot, or that of a standby that is away"},
-    [THROTTLE_P99] = {"client_p99", "ratio", 3, true, ANY, 0.67, 0, throttle_read_p99,
-        .help = "p99 latency of clients against the time before the backfill"},
+    [THROTTLE_P99] = {"client_p99", "ratio", 3, true, ANY, 1, 0, throttle_read_p99,
+        .help = "p99 latency of clients against the time before the backfill: it pauses as long as "
+                "that takes, and holds at 2.4 times the limit", .hold_at = 2.4},
     [THROTTLE_ACTIVE] = {"active_per_core", "per core", 2, false, ANY, 0.5, PART_ACTIVE,
         throttle_read_active, "cores=N of the server", false, check_cores,
         "backends that run a statement, a core; without cores=N known for a local server only"},
@@ -154,11 +155,12 @@ enum throttle_verdict throttle_judge(const struct throttle_signal *signal, doubl
                  (double)reading->age_ms / 1000, detail[0] ? ", " : "", detail);
         return THROTTLE_HOLD;
     }
-    if (!reading->judged || reading->measured < reading->floor)
-        return THROTTLE_GO;
-    if (reading->value > limit)
+    if (reading->judged && reading->measured >= reading->floor &&
+        reading->value > limit * (signal->hold_at > 0 ? signal->hold_at : 1))
         verdict = THROTTLE_HOLD;
-    else if (signal->slow_at < 1 && reading->value > limit * signal->slow_at)
+    else if (reading->judged && signal->slow_at < 1 && reading->value > limit * signal->slow_at)
+        verdict = THROTTLE_SLOW;
+    else if (reading->pause > 0)
         verdict = THROTTLE_SLOW;
     if (verdict != THROTTLE_GO && signal->limit_max == 0)
         snprintf(reason, size, "%s: %s", signal->name, detail);
@@ -173,14 +175,16 @@ enum throttle_verdict throttle_judge(const struct throttle_signal *signal, doubl
 static void evaluate_one(struct eng_engine *engine, size_t i)
 {
     struct throttle_state *state = &engine->throttle.signals[i];
+    bool reads = state->now.enabled && signals[i].read;
 
+    memset(&state->reading, 0, sizeof(state->reading));
+    if (reads)
+        signals[i].read(engine, &state->reading); /* may look at the verdict until now */
     state->verdict = THROTTLE_GO;
     state->reason[0] = '\0';
-    memset(&state->reading, 0, sizeof(state->reading));
     if (!state->now.enabled)
         return;
-    if (signals[i].read) {
-        signals[i].read(engine, &state->reading);
+    if (reads) {
         state->verdict = throttle_judge(&signals[i], state->now.limit, &state->reading,
                                         state->reason, sizeof(state->reason));
     } else if (i != THROTTLE_WORKERS) {
@@ -213,6 +217,12 @@ int64_t throttle_due_us(const struct throttle *t)
     return t->read_us ? t->read_us + t->every_us : 0;
 }
 
+/* Does it slow in its own measure? */
+static bool paces(size_t i, const struct throttle_state *state)
+{
+    return !signals[i].read || (state->verdict == THROTTLE_SLOW && state->reading.pause > 0);
+}
+
 static enum throttle_verdict worst_of(const struct throttle *t, struct buf *reasons)
 {
     enum throttle_verdict worst = THROTTLE_GO;
@@ -223,8 +233,7 @@ static enum throttle_verdict worst_of(const struct throttle *t, struct buf *reas
         if (i == THROTTLE_PAUSE || state->verdict == THROTTLE_GO)
             continue;
         buf_printf(reasons, "%s%s", reasons->len ? "; " : "", state->reason);
-        /* pacing signals pause in their own measure */
-        if (signals[i].read && state->verdict > worst)
+        if (!paces(i, state) && state->verdict > worst)
             worst = state->verdict;
     }
     return worst;
@@ -273,17 +282,25 @@ void throttle_rest(struct eng_engine *engine)
     t->direct = NULL;
     t->direct_of = NULL;
     t->history.n = 0;
+    t->beat_lsn = 0;
     t->read_us = t->pace_us = 0;
     throttle_show(engine);
 }
 
 /* ---- pacing ---- */
 
+bool throttle_eases(const struct throttle *t)
+{
+    return t->signals[THROTTLE_P99].now.enabled && t->ease.pause > 0;
+}
+
 int64_t throttle_pause_ms(const struct throttle *t, enum throttle_verdict verdict, double ms)
 {
     const struct throttle_choice *nice = &t->signals[THROTTLE_NICE].now;
     double pause = nice->enabled ? nice->limit * ms : 0;
 
+    if (throttle_eases(t) && t->ease.pause * ms > pause)
+        pause = t->ease.pause * ms;
     if (verdict == THROTTLE_SLOW && ms > pause)
         pause = ms; /* half the speed */
     return (int64_t)pause;

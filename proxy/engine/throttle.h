@@ -5,7 +5,8 @@
  *
  * Rooms: throttle.c (the table, judging, pacing), throttle_set.c (limits: configured, live),
  * throttle_store.c (segue.throttle), throttle_sample.c (what the server says, in one query),
- * throttle_read.c and throttle_client.c (each signal's reading), throttle_show.c.
+ * throttle_read.c, throttle_lag.c and throttle_client.c (each signal's reading), throttle_ease.c
+ * (the pace that clients' latency asks for), throttle_show.c.
  */
 #ifndef SEGUE_ENGINE_THROTTLE_H
 #define SEGUE_ENGINE_THROTTLE_H
@@ -20,6 +21,7 @@
 #include "segue/base/buf.h"
 #include "segue/base/err.h"
 #include "segue/base/hist.h"
+#include "throttle_ease.h"
 
 struct eng_engine;
 struct eng_migration;
@@ -64,8 +66,9 @@ struct throttle_reading {
     bool known;       /* false: could not be read; holds */
     bool judged;      /* false: read, but too little to judge by; goes */
     double value;     /* in the signal's unit */
-    double floor;     /* no verdict but go below it (client_p99: ms measured) */
+    double floor;     /* does not hold below it (client_p99: ms measured) */
     double measured;  /* compared with the floor */
+    double pause;     /* slows by itself: so many times what a batch took (client_p99) */
     int64_t age_ms;   /* over THROTTLE_STALE_MS it holds */
     char detail[160]; /* whose reading, or why there is none */
 };
@@ -84,6 +87,7 @@ struct throttle_signal {
     bool setting_needed; /* without one it cannot be on */
     enum rc (*check)(const char *text, struct err *err);
     const char *help;
+    double hold_at; /* times the limit from which it holds; 0: once */
 };
 
 struct throttle_choice { /* one signal's limit */
@@ -110,11 +114,15 @@ struct throttle {
     PGresult *sample; /* the one query's row; NULL: it has failed */
     char sample_error[160];
     /* client latency: two windows that slide */
-    struct hist_copy before, older, newer;
+    struct hist_copy before, older, newer, eased;
     int64_t before_us, older_us, newer_us;
-    double baseline_us; /* p99 before the backfill; 0: not known */
+    double baseline_us;  /* p99 before the backfill; 0: not known */
+    int64_t learning_us; /* since when it is being found out; 0: is not */
+    struct throttle_ease ease;
     char standbys[16][96];
     size_t nstandbys;
+    double beat_lsn; /* where the primary was at the last reading; when a row was written last */
+    int64_t beat_us;
     struct standbys *direct; /* connections to the replicas of THROTTLE_DIRECT_S */
     char *direct_of;         /* the setting they were made of */
     struct lag_history history;
@@ -161,6 +169,7 @@ void throttle_rest(struct eng_engine *engine);     /* no backfill runs any more:
 
 /* Pause of a worker after a batch that took `ms`, from nice_ratio and a slow verdict. */
 int64_t throttle_pause_ms(const struct throttle *t, enum throttle_verdict verdict, double ms);
+bool throttle_eases(const struct throttle *t); /* clients feel the backfill: it pauses for them */
 /* A batch that began at began_us has filled `rows`; when, by rows_per_s, the next may begin. */
 void throttle_filled(struct throttle *t, int64_t began_us, double rows);
 int64_t throttle_paced_us(const struct throttle *t);

@@ -18,93 +18,7 @@
 
 #define QUERY_MS_MAX 1000
 
-/* An array of the sample; NULL with out->known when there is nothing in it. */
-static json_t *sampled_array(const struct throttle *t, const char *column,
-                             struct throttle_reading *out)
-{
-    const char *text = throttle_sampled(t, column, out);
-
-    return text ? json_loads(text, 0, NULL) : NULL;
-}
-
-static double number_at(const json_t *row, size_t i)
-{
-    return json_number_value(json_array_get(row, i));
-}
-
-/* ---- standbys ---- */
-
-static const char *standby_name(const json_t *row)
-{
-    const char *name = json_string_value(json_array_get(row, 0));
-
-    return name ? name : "?";
-}
-
-static bool knows(const struct throttle *t, const char *name)
-{
-    for (size_t i = 0; i < t->nstandbys; i++) {
-        if (strcmp(t->standbys[i], name) == 0)
-            return true;
-    }
-    return false;
-}
-
-/* A standby that was there may be the one that falls behind: gone means unknown. */
-static bool all_there(struct throttle *t, const json_t *rows, struct throttle_reading *out)
-{
-    json_t *row;
-    size_t r;
-
-    json_array_foreach(rows, r, row)
-    {
-        if (!knows(t, standby_name(row)) && t->nstandbys < ARRAY_LEN(t->standbys))
-            snprintf(t->standbys[t->nstandbys++], sizeof(t->standbys[0]), "%s", standby_name(row));
-    }
-    for (size_t i = 0; i < t->nstandbys; i++) {
-        bool there = false;
-
-        json_array_foreach(rows, r, row) there |= strcmp(standby_name(row), t->standbys[i]) == 0;
-        if (!there) {
-            snprintf(out->detail, sizeof(out->detail), "standby %s has vanished", t->standbys[i]);
-            return false;
-        }
-    }
-    return true;
-}
-
-static void read_lag(struct eng_engine *engine, size_t column, struct throttle_reading *out)
-{
-    json_t *rows = sampled_array(&engine->throttle, "standbys", out), *row;
-    size_t r;
-
-    if (!out->known)
-        return;
-    out->known = all_there(&engine->throttle, rows, out);
-    out->judged = true;
-    json_array_foreach(rows, r, row)
-    {
-        if (json_is_null(json_array_get(row, 3))) {
-            out->known = false;
-            snprintf(out->detail, sizeof(out->detail),
-                     "this role may not see pg_stat_replication: grant pg_monitor");
-        } else if (out->known && number_at(row, column) >= out->value) {
-            out->value = number_at(row, column);
-            snprintf(out->detail, sizeof(out->detail), "standby %s", standby_name(row));
-        }
-    }
-    json_decref(rows);
-}
-
-void throttle_read_lag_s(struct eng_engine *engine, struct throttle_reading *out)
-{
-    read_lag(engine, 1, out);
-}
-
-void throttle_read_lag_bytes(struct eng_engine *engine, struct throttle_reading *out)
-{
-    read_lag(engine, 2, out);
-}
+/* ---- standbys asked directly (those of pg_stat_replication: throttle_lag.c) ---- */
 
 /* The connections follow the setting; both signals ask the same replicas. */
 static bool direct_ready(struct throttle *t, double *lsn, struct throttle_reading *out)
@@ -173,15 +87,15 @@ void throttle_read_direct_bytes(struct eng_engine *engine, struct throttle_readi
 
 void throttle_read_slots(struct eng_engine *engine, struct throttle_reading *out)
 {
-    json_t *rows = sampled_array(&engine->throttle, "slots", out), *row;
+    json_t *rows = throttle_array(&engine->throttle, "slots", out), *row;
     size_t r;
 
     out->judged = true;
     json_array_foreach(rows, r, row)
     {
-        if (number_at(row, 1) >= out->value) {
-            out->value = number_at(row, 1);
-            snprintf(out->detail, sizeof(out->detail), "slot %.100s", standby_name(row));
+        if (throttle_number(row, 1) >= out->value) {
+            out->value = throttle_number(row, 1);
+            snprintf(out->detail, sizeof(out->detail), "slot %.100s", throttle_name(row));
         }
     }
     json_decref(rows);
@@ -202,14 +116,14 @@ unsigned throttle_cores(const char *setting)
 void throttle_read_active(struct eng_engine *engine, struct throttle_reading *out)
 {
     struct throttle *t = &engine->throttle;
-    json_t *row = sampled_array(t, "active", out);
+    json_t *row = throttle_array(t, "active", out);
     long cores = (long)throttle_cores(t->signals[THROTTLE_ACTIVE].now.setting);
 
     if (!row)
         return;
     if (!cores && json_is_true(json_array_get(row, 2)))
         cores = sysconf(_SC_NPROCESSORS_ONLN); /* the server is on this machine */
-    if (number_at(row, 1) > 0) {
+    if (throttle_number(row, 1) > 0) {
         out->known = false;
         snprintf(out->detail, sizeof(out->detail),
                  "this role may not see other backends: grant pg_monitor");
@@ -219,9 +133,9 @@ void throttle_read_active(struct eng_engine *engine, struct throttle_reading *ou
                  "how many cores has the server? THROTTLE active_per_core 'cores=8'");
     } else {
         out->judged = true;
-        out->value = number_at(row, 0) / (double)cores;
-        snprintf(out->detail, sizeof(out->detail), "%.0f active, %ld cores", number_at(row, 0),
-                 cores);
+        out->value = throttle_number(row, 0) / (double)cores;
+        snprintf(out->detail, sizeof(out->detail), "%.0f active, %ld cores",
+                 throttle_number(row, 0), cores);
     }
     json_decref(row);
 }
@@ -284,13 +198,15 @@ void throttle_read_backpressure(struct eng_engine *engine, struct throttle_readi
 /* One statement, which may change nothing and not take long. */
 static PGresult *ask(struct eng_engine *engine, const char *sql, struct throttle_reading *out)
 {
+    char *names = conn_names_sql(&engine->work);
     struct err err = {0};
     PGresult *res = NULL;
 
-    if (conn_exec(&engine->work, &err, "BEGIN READ ONLY; SET LOCAL statement_timeout = %d",
-                  QUERY_MS_MAX) == RC_OK)
+    if (conn_exec(&engine->work, &err, "BEGIN READ ONLY; SET LOCAL statement_timeout = %d; %s",
+                  QUERY_MS_MAX, names) == RC_OK)
         res = conn_params(&engine->work, &err, sql, 0, NULL);
     conn_rollback(&engine->work);
+    free(names);
     if (!res)
         snprintf(out->detail, sizeof(out->detail), "%.150s", err.text);
     return res;

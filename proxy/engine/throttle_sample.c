@@ -23,7 +23,8 @@ static const struct part {
     {PART_STANDBYS,
      "(SELECT json_agg(json_build_array(application_name || coalesce(chr(64) || host(client_addr), "
      "''), coalesce(extract(epoch FROM replay_lag), 0), coalesce(pg_wal_lsn_diff("
-     "pg_current_wal_lsn(), replay_lsn), 0), state)) FROM pg_stat_replication WHERE state IS NULL "
+     "pg_current_wal_lsn(), replay_lsn), 0), state, pg_wal_lsn_diff(replay_lsn, '0/0'))) FROM "
+     "pg_stat_replication WHERE state IS NULL "
      "OR (state IN ('streaming', 'catchup') AND replay_lsn IS NOT NULL AND application_name !~ "
      "'^pg_[0-9]+_sync_[0-9]+_[0-9]+$')) AS standbys"},
     {PART_SLOTS, /* a standby's slot counts while it is away: segue may have come after it had gone
@@ -160,4 +161,23 @@ const char *throttle_sampled(const struct throttle *t, const char *column,
     }
     out->known = true;
     return c < 0 ? NULL : res_text(t->sample, 0, c);
+}
+
+json_t *throttle_array(const struct throttle *t, const char *column, struct throttle_reading *out)
+{
+    const char *text = throttle_sampled(t, column, out);
+
+    return text ? json_loads(text, 0, NULL) : NULL;
+}
+
+double throttle_number(const json_t *row, size_t i)
+{
+    return json_number_value(json_array_get(row, i));
+}
+
+const char *throttle_name(const json_t *row)
+{
+    const char *name = json_string_value(json_array_get(row, 0));
+
+    return name ? name : "?";
 }

@@ -4,6 +4,7 @@
 
 #include "runner.h"
 #include "segue/base/fault.h"
+#include "throttle_read.h"
 
 static double within(const struct throttle_signal *signal, double limit)
 {
@@ -35,7 +36,15 @@ enum rc throttle_load(struct eng_engine *engine, struct err *err)
     }
     PQclear(res);
     t->read_us = 0;
-    return RC_OK;
+    return throttle_lag_load(engine, err);
+}
+
+/* Who sets the limit of a lag means the standbys that are there now. */
+static enum rc forget_vanished(struct eng_engine *engine, size_t signal, struct err *err)
+{
+    if (signal != THROTTLE_LAG_S && signal != THROTTLE_LAG_BYTES)
+        return RC_OK;
+    return throttle_lag_forget(engine, err);
 }
 
 enum rc throttle_save(struct eng_engine *engine, size_t signal, struct err *err)
@@ -62,5 +71,5 @@ enum rc throttle_save(struct eng_engine *engine, size_t signal, struct err *err)
         return RC_ERR;
     PQclear(res);
     FAULT(throttle_after);
-    return RC_OK;
+    return forget_vanished(engine, signal, err);
 }

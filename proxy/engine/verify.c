@@ -36,8 +36,11 @@ struct eng_verify {
     enum verify_way way;
 };
 
-void eng_verify_free(struct eng_verify *verify)
+void eng_verify_drop(struct eng_migration *m)
 {
+    struct eng_verify *verify = m->verify;
+
+    m->verify_wanted = false;
     if (!verify)
         return;
     for (size_t i = 0; i < verify->ntables; i++) {
@@ -53,6 +56,7 @@ void eng_verify_free(struct eng_verify *verify)
     relations_fini(&verify->relations);
     json_decref(verify->sample);
     free(verify);
+    m->verify = NULL;
 }
 
 double eng_verify_share(const struct eng_migration *m)
@@ -196,7 +200,8 @@ static char *any_wrapped(const struct eng_table *table)
             continue;
         n = sql_quote_ident(dual->new_name);
         buf_printf(&out,
-                   "%s(pg_catalog.jsonb_typeof(%s::pg_catalog.jsonb) = 'object' AND "
+                   "%s(pg_catalog.jsonb_typeof(%s::pg_catalog.jsonb) "
+                   "OPERATOR(pg_catalog.=) 'object' AND "
                    "%s::pg_catalog.jsonb OPERATOR(pg_catalog.?) 'segue_invalid_json')",
                    out.len ? " OR " : "", n, n);
         free(n);
@@ -242,7 +247,9 @@ static enum rc prepare(struct eng_engine *engine, struct eng_migration *m, struc
     m->verify = verify;
     for (size_t i = 0; i < verify->ntables; i++)
         eng_turned_init(&verify->tables[i], &m->plan->tables[i], m->phase == PH_SOAKING);
-    if (way_of(engine, m, &verify->way, err) != RC_OK)
+    if (eng_tables_check(engine, m, TABLE_BIT(TABLE_GONE) | TABLE_BIT(TABLE_RESTORED), err) !=
+            RC_OK ||
+        way_of(engine, m, &verify->way, err) != RC_OK)
         return RC_ERR;
     for (size_t i = 0; i < verify->ntables; i++) {
         const struct eng_table *table = &verify->tables[i];
@@ -271,7 +278,7 @@ static void append_columns(const struct eng_table *table, struct buf *sql)
             continue;
         column = sql_quote_ident(name);
         label = sql_quote_literal(name);
-        buf_printf(sql, ", %s, left(%s::text, 200)", label, column);
+        buf_printf(sql, ", %s, pg_catalog.left(%s::pg_catalog.text, 200)", label, column);
         free(column);
         free(label);
     }
@@ -283,11 +290,14 @@ static enum rc take_sample(struct eng_engine *engine, struct eng_migration *m,
     struct eng_verify *verify = m->verify;
     size_t want = SAMPLE_ROWS - json_array_size(verify->sample);
     struct buf sql = {0};
+    char *names;
     PGresult *res;
 
     if (want == 0)
         return RC_OK;
-    buf_append_str(&sql, "SELECT jsonb_build_object('ctid', ctid::text");
+    names = conn_names_sql(&engine->work);
+    buf_printf(&sql, "%sSELECT pg_catalog.jsonb_build_object('ctid', ctid::pg_catalog.text", names);
+    free(names);
     append_columns(&verify->tables[rel->table], &sql);
     buf_printf(&sql, ") FROM ONLY %s WHERE %s AND (%s OR %s) ORDER BY ctid LIMIT %zu", rel->name,
                where, verify->bad[rel->table] ? verify->bad[rel->table] : "false",
@@ -316,19 +326,20 @@ static enum rc check_range(struct eng_engine *engine, struct eng_migration *m,
     const char *wrapped = verify->wrapped[rel->table];
     int64_t to = rel->next + sizing_next(&verify->sizing, 0);
     int64_t began = clock_us(), nbad, nnulls;
-    char where[128];
+    char where[160], *names = conn_names_sql(&engine->work);
     PGresult *res;
 
     if (to > rel->end)
         to = rel->end;
-    snprintf(where, sizeof(where),
-             "ctid >= '(%" PRId64 ",0)'::tid AND ctid < '(%" PRId64 ",0)'::tid", rel->next, to);
+    relations_range(where, sizeof(where), rel->next, to);
     FAULT_OF(verify_range, eng_phase(m->phase)->name);
     res = conn_query(&engine->work, err,
-                     "SELECT count(*), count(*) FILTER (WHERE %s), count(*) FILTER (WHERE %s), "
-                     "count(*) FILTER (WHERE %s) FROM ONLY %s WHERE %s",
-                     bad ? bad : "false", nulls ? nulls : "false", wrapped ? wrapped : "false",
-                     rel->name, where);
+                     "%sSELECT pg_catalog.count(*), pg_catalog.count(*) FILTER (WHERE %s), "
+                     "pg_catalog.count(*) FILTER (WHERE %s), "
+                     "pg_catalog.count(*) FILTER (WHERE %s) FROM ONLY %s WHERE %s",
+                     names, bad ? bad : "false", nulls ? nulls : "false",
+                     wrapped ? wrapped : "false", rel->name, where);
+    free(names);
     if (!res && strcmp(err->sqlstate, "42P01") == 0) { /* a partition that was dropped */
         err_clear(err);
         rel->next = rel->end;
@@ -394,8 +405,7 @@ static enum rc finish(struct eng_engine *engine, struct eng_migration *m, struct
              verify->nnulls, verify->nwrapped);
     if (verify->nnulls > 0 && verify->nbad == 0)
         m->repairs++; /* NULLs that `up` gives: a repair pass would give them again */
-    eng_verify_free(verify);
-    m->verify = NULL;
+    eng_verify_drop(m);
     eng_verify_answer(engine, m, NULL);
     eng_status_put(engine, m);
     return RC_OK;
@@ -404,10 +414,13 @@ static enum rc finish(struct eng_engine *engine, struct eng_migration *m, struct
 enum rc eng_verify_turn(struct eng_engine *engine, struct eng_migration *m, struct err *err)
 {
     struct eng_verify *verify;
+    bool wanted = m->verify_wanted;
     enum rc rc = RC_OK;
 
-    if (!m->verify)
-        rc = prepare(engine, m, err);
+    if (!m->verify && (rc = prepare(engine, m, err)) != RC_OK) {
+        eng_verify_drop(m); /* half of the relations would pass for all of them */
+        m->verify_wanted = wanted;
+    }
     verify = m->verify;
     while (rc == RC_OK && verify->at < verify->relations.n &&
            verify->relations.items[verify->at].next >= verify->relations.items[verify->at].end)
@@ -420,8 +433,7 @@ enum rc eng_verify_turn(struct eng_engine *engine, struct eng_migration *m, stru
         eng_status_put(engine, m);
     }
     if (rc == RC_ERR && !conn_retryable(err)) {
-        eng_verify_free(m->verify);
-        m->verify = NULL;
+        eng_verify_drop(m);
         eng_verify_answer(engine, m, err);
     }
     return rc;

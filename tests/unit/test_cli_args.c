@@ -70,6 +70,7 @@ static void wrong_words_are_named(void **state)
         {"m --detach", "abort does not know the option --detach"},
         {"m -x", "abort does not know the option -x"},
         {"m --server", "--server needs a URL"},
+        {"m -5", "abort: \"-5\" not expected"}, /* a number is no option */
     };
     struct cli_args args;
     struct err err;

@@ -40,10 +40,21 @@ static void each_goal_knows_its_phases(void **state)
         {CLI_GOAL_DONE, "soaking", CLI_WAITING},
         {CLI_GOAL_DONE, "contracting", CLI_WAITING},
         {CLI_GOAL_DONE, "done", CLI_REACHED},
-        {CLI_GOAL_REVERTED, "soaking", CLI_WAITING},
+        {CLI_GOAL_REVERTED, "reverting", CLI_WAITING},
         {CLI_GOAL_REVERTED, "ready", CLI_REACHED},
-        {CLI_GOAL_ABORTED, "ready", CLI_WAITING},
+        {CLI_GOAL_ABORTED, "aborting", CLI_WAITING},
         {CLI_GOAL_ABORTED, "aborted", CLI_REACHED},
+        /* it was reached, and somebody else has said something between two looks */
+        {CLI_GOAL_REVERTED, "cutting_over", CLI_REACHED},
+        {CLI_GOAL_REVERTED, "aborting", CLI_REACHED},
+        {CLI_GOAL_REVERTED, "aborted", CLI_REACHED},
+        {CLI_GOAL_REVERTED, "backfilling", CLI_REACHED},
+        {CLI_GOAL_REVERTED, "soaking", CLI_FAILED},
+        {CLI_GOAL_REVERTED, "contracting", CLI_FAILED},
+        {CLI_GOAL_ABORTED, "planned", CLI_REACHED},
+        {CLI_GOAL_ABORTED, "verifying", CLI_REACHED},
+        {CLI_GOAL_ABORTED, "ready", CLI_REACHED},
+        {CLI_GOAL_ABORTED, "soaking", CLI_REACHED},
         {CLI_GOAL_END, "ready", CLI_WAITING},
         {CLI_GOAL_END, "aborted", CLI_REACHED},
     };
@@ -54,6 +65,32 @@ static void each_goal_knows_its_phases(void **state)
                          cases[i].expected);
 }
 
+static void complete_is_said_again_when_nothing_is_left_to_prove(void **state)
+{
+    static const struct {
+        const char *phase;
+        int proofs_left;
+        const char *error;
+        enum cli_outcome expected;
+    } cases[] = {
+        {"soaking", 2, "", CLI_WAITING},     {"soaking", 0, "", CLI_REACHED},
+        {"soaking", 1, "a row", CLI_FAILED}, {"reverting", 1, "", CLI_FAILED},
+        {"ready", 0, "", CLI_FAILED},        {"contracting", 0, "", CLI_REACHED},
+        {"done", 0, "", CLI_REACHED},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        const struct cli_before before = {0};
+        json_t *row = json_pack("{s:s, s:i, s:s}", "phase", cases[i].phase, "proofs_left",
+                                cases[i].proofs_left, "error", cases[i].error);
+
+        assert_int_equal(cli_outcome_of(CLI_GOAL_PROVEN, row, &before, false, 0),
+                         cases[i].expected);
+        json_decref(row);
+    }
+}
+
 static void a_cutover_that_went_back_to_ready_is_refused(void **state)
 {
     (void)state;
@@ -61,6 +98,34 @@ static void a_cutover_that_went_back_to_ready_is_refused(void **state)
     assert_int_equal(outcome(CLI_GOAL_CUTOVER, "ready", 3, "", false, 0), CLI_TURNED_BACK);
     assert_int_equal(outcome(CLI_GOAL_SOAKING, "ready", 3, "", true, 0), CLI_TURNED_BACK);
     assert_int_equal(outcome(CLI_GOAL_READY, "ready", 3, "", true, 0), CLI_REACHED);
+}
+
+static void a_cutover_that_nobody_wants_any_more_is_not_waited_for(void **state)
+{
+    static const struct {
+        enum cli_goal goal;
+        const char *phase;
+        bool wanted, seen;
+        enum cli_outcome expected;
+    } cases[] = {
+        {CLI_GOAL_CUTOVER, "ready", false, false, CLI_TURNED_BACK}, /* withdrawn between looks */
+        {CLI_GOAL_CUTOVER, "ready", true, false, CLI_WAITING},      /* postponed */
+        {CLI_GOAL_SOAKING, "ready", false, false, CLI_TURNED_BACK},
+        {CLI_GOAL_SOAKING, "ready", true, true, CLI_WAITING}, /* tried again after a restart */
+        {CLI_GOAL_SOAKING, "backfilling", false, false, CLI_WAITING},
+        {CLI_GOAL_READY, "ready", false, false, CLI_REACHED},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        const struct cli_before before = {0};
+        json_t *row =
+            json_pack("{s:s, s:b}", "phase", cases[i].phase, "cutover_wanted", cases[i].wanted);
+
+        assert_int_equal(cli_outcome_of(cases[i].goal, row, &before, cases[i].seen, 0),
+                         cases[i].expected);
+        json_decref(row);
+    }
 }
 
 static void an_error_from_before_the_verb_counts_only_when_it_stays(void **state)
@@ -78,11 +143,20 @@ static void rollback_waits_for_what_it_does(void **state)
         const char *before, *now;
         enum cli_goal goal;
     } rows[] = {
-        {"ready", NULL, CLI_GOAL_ABORTED},      {"backfilling", NULL, CLI_GOAL_ABORTED},
-        {"soaking", NULL, CLI_GOAL_REVERTED},   {"reverting", NULL, CLI_GOAL_REVERTED},
-        {NULL, "aborting", CLI_GOAL_ABORTED},   {NULL, "cutting_over", CLI_GOAL_ABORTED},
-        {NULL, "reverting", CLI_GOAL_REVERTED}, {NULL, "ready", CLI_GOAL_REVERTED},
+        {"ready", NULL, CLI_GOAL_ABORTED},
+        {"backfilling", NULL, CLI_GOAL_ABORTED},
+        {"soaking", NULL, CLI_GOAL_REVERTED},
+        {"reverting", NULL, CLI_GOAL_REVERTED},
+        {NULL, "aborting", CLI_GOAL_ABORTED},
+        {NULL, "reverting", CLI_GOAL_REVERTED},
+        {NULL, "ready", CLI_GOAL_REVERTED},
         {NULL, NULL, CLI_GOAL_ABORTED},
+        /* a cut-over, or a way back, of somebody else has ended between the look and the verb */
+        {"cutting_over", "reverting", CLI_GOAL_REVERTED},
+        {"ready", "ready", CLI_GOAL_REVERTED},
+        {"ready", "cutting_over", CLI_GOAL_REVERTED},
+        {"soaking", "aborting", CLI_GOAL_ABORTED},
+        {"ready", "aborted", CLI_GOAL_ABORTED},
     };
 
     (void)state;
@@ -128,7 +202,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_goal_knows_its_phases),
+        cmocka_unit_test(complete_is_said_again_when_nothing_is_left_to_prove),
         cmocka_unit_test(a_cutover_that_went_back_to_ready_is_refused),
+        cmocka_unit_test(a_cutover_that_nobody_wants_any_more_is_not_waited_for),
         cmocka_unit_test(an_error_from_before_the_verb_counts_only_when_it_stays),
         cmocka_unit_test(rollback_waits_for_what_it_does),
         cmocka_unit_test(literals_double_quotes_and_keep_backslashes),

@@ -30,13 +30,12 @@ static size_t shown(struct eng_board *board, const char *name)
 static void status_has_the_columns_that_clients_rely_on(void **state)
 {
     static const char *const want[] = {
-        "migration",       "phase",         "paused",     "step",
-        "progress",        "rows_done",     "rows_total", "rows_per_s",
-        "eta_s",           "throttle",      "attempts",   "stall_ms_max",
-        "ddl_lock_ms_max", "rows_verified", "rows_bad",   "rows_wrapped",
-        "bytes_before",    "bytes_now",     "blockers",   "next_attempt_s",
-        "cutover_due",     "error",         "hint",       "old_names_last_s",
-        "updated_at"};
+        "migration",    "phase",          "paused",          "step",          "progress",
+        "rows_done",    "rows_total",     "rows_per_s",      "eta_s",         "throttle",
+        "attempts",     "stall_ms_max",   "ddl_lock_ms_max", "rows_verified", "rows_bad",
+        "rows_wrapped", "bytes_before",   "bytes_now",       "blockers",      "next_attempt_s",
+        "cutover_due",  "cutover_wanted", "error",           "hint",          "old_names_last_s",
+        "proofs_left",  "updated_at"};
     const char *const *columns = board_columns(BOARD_STATUS);
     size_t i;
 

@@ -35,6 +35,13 @@ static struct eng_dual added = {.new_name = "n",
                                 .nup_columns = 1};
 static struct eng_dual instant = {.new_name = "n", .new_type = "int"};
 
+static void free_all(char **sql, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        free(sql[i]);
+    free(sql);
+}
+
 static void in_step_is(const struct eng_dual *dual, enum eng_direction dir, const char *row,
                        const char *want)
 {
@@ -111,17 +118,13 @@ static void the_guard_of_a_change_of_type_follows_the_swap_of_names(void **state
     assert_non_null(strstr(sql[0], "NEW.t := (NEW.id::bigint)::bigint"));
     assert_non_null(strstr(sql[0], "NEW.id := (NEW.t::int)::int"));
     assert_non_null(strstr(sql[0], "NEW.n := (NEW.id + 1)::int"));
-    for (size_t i = 0; i < n; i++)
-        free(sql[i]);
-    free(sql);
+    free_all(sql, n);
     sql = eng_guard_sql(&table, ENG_REVERSE, &n);
     assert_non_null(strstr(sql[0], "NEW.t := (NEW.id::int)::int"));
     assert_non_null(strstr(sql[0], "NEW.id := (NEW.t::bigint)::bigint"));
     assert_non_null(strstr(sql[0], "NEW.n := (NEW.t + 1)::int"));
     assert_non_null(strstr(sql[1], "NEW.t"));
-    for (size_t i = 0; i < n; i++)
-        free(sql[i]);
-    free(sql);
+    free_all(sql, n);
 }
 
 static void fill_never_overwrites_what_is_in_step(void **state)
@@ -166,9 +169,31 @@ static void guard_of_what_varies_with_settings_is_always_asked_under_its_own(voi
     sql = eng_guard_sql(&table, ENG_FORWARD, &n);
     assert_non_null(strstr(sql[0], " SET \"TimeZone\" = 'UTC' AS "));
     assert_non_null(strstr(sql[1], "WHEN (NOT (false))"));
-    for (size_t i = 0; i < n; i++)
-        free(sql[i]);
-    free(sql);
+    free_all(sql, n);
+}
+
+static void guard_of_renames_alone_asks_in_few_words_for_a_difference(void **state)
+{
+    struct eng_dual duals[] = {plain, plain, typed};
+    struct eng_table table = {
+        .schema = "s", .name = "t", .guard = "g", .duals = duals, .nduals = 2};
+    size_t n;
+    char **sql;
+
+    (void)state;
+    duals[0].equality = "bytes";
+    duals[1].equality = "text";
+    sql = eng_guard_sql(&table, ENG_FORWARD, &n);
+    assert_non_null(strstr(sql[1], "WHEN (NEW.\"N\" IS DISTINCT FROM NEW.o OR NEW.\"N\" COLLATE "
+                                   "pg_catalog.\"C\" IS DISTINCT FROM NEW.o COLLATE"
+                                   " pg_catalog.\"C\") EXECUTE"));
+    assert_ptr_equal(strstr(sql[1], "DO LANGUAGE plpgsql '"), sql[1]);
+    free_all(sql, n);
+    table.nduals = 3; /* an expression means what the author's search_path says */
+    sql = eng_guard_sql(&table, ENG_REVERSE, &n);
+    assert_ptr_equal(strstr(sql[1], "CREATE OR REPLACE TRIGGER"), sql[1]);
+    assert_non_null(strstr(sql[1], "WHEN (NOT ("));
+    free_all(sql, n);
 }
 
 static void guard_is_last_always_on_and_skipped_when_in_step(void **state)
@@ -189,15 +214,11 @@ static void guard_is_last_always_on_and_skipped_when_in_step(void **state)
     assert_non_null(strstr(sql[1], "TRIGGER \"~segue_guard\" BEFORE INSERT OR UPDATE ON s.\"T\""));
     assert_non_null(strstr(sql[1], "WHEN (NOT ("));
     assert_string_equal(sql[2], "ALTER TABLE s.\"T\" ENABLE ALWAYS TRIGGER \"~segue_guard\"");
-    for (size_t i = 0; i < n; i++)
-        free(sql[i]);
-    free(sql);
+    free_all(sql, n);
     sql = eng_guard_drop_sql(&table, &n);
     assert_int_equal(n, 2);
     assert_non_null(strstr(sql[0], "DROP TRIGGER IF EXISTS"));
-    for (size_t i = 0; i < n; i++)
-        free(sql[i]);
-    free(sql);
+    free_all(sql, n);
 }
 
 static struct eng_plan some_plan(struct eng_table *table, struct eng_step *step,
@@ -269,8 +290,8 @@ static void plans_survive_json(void **state)
     assert_string_equal(err.hint, "drop it");
     eng_plan_free(back);
     json_decref(again);
-    json_object_del(dual_of(json), "group"); /* as an older segue has stored it */
-    json_object_del(dual_of(json), "def");
+    assert_null(json_object_get(dual_of(json), "group")); /* what it does not need */
+    json_object_del(json, "format");                      /* as an older segue has stored it */
     assert_int_equal(eng_plan_from_json(json, &back, &err), RC_OK);
     assert_int_equal(back->tables[0].duals[0].group, 0);
     eng_plan_free(back);
@@ -278,6 +299,46 @@ static void plans_survive_json(void **state)
     err_clear(&err);
     assert_int_equal(eng_plan_from_json(json, &back, &err), RC_ERR);
     assert_null(back);
+    json_decref(json);
+}
+
+/* Fields and values as a newer segue might store them. */
+static void a_plan_of_a_newer_segue_is_refused_by_the_name_of_what_is_new(void **state)
+{
+    struct eng_table table;
+    struct eng_step step;
+    struct eng_note note;
+    struct eng_plan plan = some_plan(&table, &step, &note), *back;
+    json_t *json = eng_plan_to_json(&plan);
+    json_t *first = json_array_get(json_object_get(json, "steps"), 0);
+    const struct {
+        json_t *object;
+        const char *name;
+        json_t *value;
+        const char *told;
+    } news[] = {
+        {json, "format", json_integer(3), "format \"3\""},
+        {json, "waits", json_true(), "a field \"waits\""},
+        {dual_of(json), "halves", json_integer(2), "a field \"halves\""},
+        {first, "kind", json_string("copy"), "a kind of step \"copy\""},
+        {first, "stage", json_string("rehearse"), "a stage \"rehearse\""},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(news) / sizeof(*news); i++) {
+        json_t *was = json_incref(json_object_get(news[i].object, news[i].name));
+        struct err err = {0};
+
+        json_object_set_new(news[i].object, news[i].name, news[i].value);
+        assert_int_equal(eng_plan_from_json(json, &back, &err), RC_ERR);
+        assert_null(back);
+        assert_non_null(strstr(err.text, news[i].told));
+        assert_non_null(strstr(err.hint, "newer segue"));
+        if (was)
+            json_object_set_new(news[i].object, news[i].name, was);
+        else
+            json_object_del(news[i].object, news[i].name);
+    }
     json_decref(json);
 }
 
@@ -307,9 +368,11 @@ int main(void)
         cmocka_unit_test(the_guard_of_a_change_of_type_follows_the_swap_of_names),
         cmocka_unit_test(fill_never_overwrites_what_is_in_step),
         cmocka_unit_test(unfilled_looks_at_bytes_before_it_calls_up),
+        cmocka_unit_test(guard_of_renames_alone_asks_in_few_words_for_a_difference),
         cmocka_unit_test(guard_is_last_always_on_and_skipped_when_in_step),
         cmocka_unit_test(guard_of_what_varies_with_settings_is_always_asked_under_its_own),
         cmocka_unit_test(plans_survive_json),
+        cmocka_unit_test(a_plan_of_a_newer_segue_is_refused_by_the_name_of_what_is_new),
         cmocka_unit_test(the_table_for_people_shows_refusals_first),
     };
 

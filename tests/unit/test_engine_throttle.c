@@ -67,16 +67,39 @@ static void a_reading_well_below_goes_without_a_reason(void **state)
     assert_string_equal(reason, "");
 }
 
-static void a_ratio_counts_only_above_the_floor(void **state)
+static void latency_slows_by_its_pause_and_holds_only_above_the_floor(void **state)
 {
     struct throttle_reading reading = {
         .known = true, .judged = true, .value = 9, .floor = 20, .measured = 19};
     char reason[200];
 
     (void)state;
-    assert_int_equal(judge(THROTTLE_P99, 3, reading, reason, sizeof(reason)), THROTTLE_GO);
+    assert_int_equal(judge(THROTTLE_P99, 1.25, reading, reason, sizeof(reason)), THROTTLE_GO);
+    reading.pause = 12;
+    assert_int_equal(judge(THROTTLE_P99, 1.25, reading, reason, sizeof(reason)), THROTTLE_SLOW);
+    assert_true(reason[0] != '\0');
     reading.measured = 21;
-    assert_int_equal(judge(THROTTLE_P99, 3, reading, reason, sizeof(reason)), THROTTLE_HOLD);
+    assert_int_equal(judge(THROTTLE_P99, 1.25, reading, reason, sizeof(reason)), THROTTLE_HOLD);
+    reading.value = 2.9; /* 2.4 times the limit is 3 */
+    assert_int_equal(judge(THROTTLE_P99, 1.25, reading, reason, sizeof(reason)), THROTTLE_SLOW);
+}
+
+/* Pauses are those that clients ask for, whatever other signals say; a signal that is off asks for
+ * none. */
+static void clients_make_it_pause(void **state)
+{
+    struct throttle t;
+    struct err err = {0};
+
+    (void)state;
+    throttle_init(&t);
+    throttle_ease_begin(&t.ease);
+    assert_true(t.ease.pause > 1);
+    assert_int_equal(throttle_pause_ms(&t, THROTTLE_GO, 100), (int64_t)(t.ease.pause * 100));
+    assert_int_equal(throttle_pause_ms(&t, THROTTLE_SLOW, 100), (int64_t)(t.ease.pause * 100));
+    assert_int_equal(throttle_set(&t, THROTTLE_P99, "off", &err), RC_OK);
+    assert_int_equal(throttle_pause_ms(&t, THROTTLE_GO, 100), 0);
+    throttle_fini(&t);
 }
 
 static void too_few_samples_are_no_verdict(void **state)
@@ -388,7 +411,8 @@ int main(void)
         cmocka_unit_test(a_reading_over_its_limit_holds),
         cmocka_unit_test(a_reading_near_its_limit_slows),
         cmocka_unit_test(a_reading_well_below_goes_without_a_reason),
-        cmocka_unit_test(a_ratio_counts_only_above_the_floor),
+        cmocka_unit_test(latency_slows_by_its_pause_and_holds_only_above_the_floor),
+        cmocka_unit_test(clients_make_it_pause),
         cmocka_unit_test(too_few_samples_are_no_verdict),
         cmocka_unit_test(limits_are_numbers_or_words),
         cmocka_unit_test(nonsense_is_no_limit),

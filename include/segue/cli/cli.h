@@ -11,8 +11,7 @@ enum cli_exit {
     CLI_USAGE = 2,       /* wrong words, options or configuration */
     CLI_UNREACHABLE = 3, /* no segue there */
     CLI_STOPPED = 4,     /* the migration stopped with a failure while we waited */
-    CLI_DETACHED = 130,  /* Ctrl-C while we waited; the migration goes on */
-};
+}; /* 128 + N: signal N came while we waited; stderr says what goes on (130: Ctrl-C) */
 
 /* Runs the command of argv and returns the exit code. `serve` gets the words behind "serve". */
 int cli_main(int argc, char **argv, int (*serve)(int argc, char **argv));

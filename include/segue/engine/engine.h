@@ -73,6 +73,10 @@ enum eng_verb {
     ENG_VERB_COUNT
 };
 
+/* SQLSTATE of COMPLETE while constraints that bind since the cut-over are being proven: nothing is
+ * wrong, it may be said again when the status has no `proofs_left`. */
+#define ENG_NOT_PROVEN "55S01"
+
 struct eng_job {
     enum eng_verb verb;
     char *name; /* migration, or NULL */

@@ -1,0 +1,152 @@
+/*
+ * The round in which every migration in flight gets a bounded turn. Errors of a turn are judged
+ * here, once: the connection is gone, the same again later, or the migration stops at its step
+ * until someone decides.
+ */
+#include <string.h>
+
+#include "history.h"
+#include "runner.h"
+#include "segue/base/clock.h"
+#include "segue/base/log.h"
+#include "store.h"
+
+#define REFRESH_US 2000000
+#define RETRY_BASE_MS 100
+#define RETRY_MAX_MS 5000
+
+/* What can be done now, behind what is said of the cause. */
+static void hint_next(struct eng_migration *m)
+{
+    bool back = m->phase == PH_CUTTING_OVER || m->phase == PH_SOAKING ||
+                eng_phase_legal(m->phase, PH_ABORTING);
+    const char *next = back ? "resume tries again, rollback goes back" : "resume tries again";
+    struct err said = m->failure;
+
+    if (strstr(said.hint, "resume"))
+        return;
+    m->failure.hint[0] = '\0';
+    err_hint(&m->failure, "%s%s%s", said.hint, said.hint[0] ? "; " : "", next);
+}
+
+static void stop_at_step(struct eng_engine *engine, struct eng_migration *m, struct err *err)
+{
+    struct err ignored = {0};
+
+    m->failure = *err;
+    if (m->step[0])
+        err_prefix(&m->failure, "%s", m->step);
+    hint_next(m);
+    m->migrate = m->migrate && m->phase != PH_READY;
+    log_err(LOG_ERROR, "stopped", &m->failure);
+    m->unsaved = store_flags(engine, m, &ignored) != RC_OK;
+    if (m->unsaved)
+        log_err(LOG_WARNING, "storing the failure", &ignored);
+    eng_status_put(engine, m);
+}
+
+/* What made a step fail may keep the failure from being written, too. */
+static void save_failure(struct eng_engine *engine, struct eng_migration *m)
+{
+    struct err err = {0};
+
+    if (!m->unsaved)
+        return;
+    m->unsaved = store_flags(engine, m, &err) != RC_OK;
+    if (m->unsaved)
+        log_debug("storing the failure: %s", err.text);
+    else
+        log_info("the failure is stored now");
+}
+
+/* The work connection is up, another one is refused: the server has no room for it, say. */
+static void say_unconnected(struct eng_migration *m, const struct err *err)
+{
+    if (!conn_lost(err))
+        return;
+    buf_reset(&m->blockers);
+    buf_printf(&m->blockers, "no further connection, tried again: %s", err->text);
+}
+
+/* False: the turns of this round are over, the connection or the store is gone. */
+static bool judge(struct eng_engine *engine, struct eng_migration *m, struct err *err)
+{
+    conn_rollback(&engine->work);
+    if (!conn_up(&engine->work) || atomic_load(&engine->stop)) {
+        if (!conn_up(&engine->work))
+            eng_disconnect(engine, err);
+        return false;
+    }
+    if (eng_store_lost(engine, err)) {
+        eng_store_lost_stop(engine);
+        return false;
+    }
+    if (conn_retryable(err)) {
+        log_info("%s: %s (%s); again", m->step, err->text, err->sqlstate);
+        say_unconnected(m, err);
+        eng_sleep(m, conn_backoff_ms(m->retries++, RETRY_BASE_MS, RETRY_MAX_MS));
+        eng_status_put(engine, m);
+    } else {
+        stop_at_step(engine, m, err);
+    }
+    return true;
+}
+
+static bool turn(struct eng_engine *engine, struct eng_migration *m)
+{
+    struct err err = {0};
+    enum rc rc = RC_OK;
+    bool goes_on;
+
+    log_scope(m->name);
+    if (clock_us() - m->refreshed_us > REFRESH_US) {
+        save_failure(engine, m);
+        rc = eng_status_refresh(engine, m, &err);
+    }
+    if (rc == RC_OK && eng_wants_turn(m))
+        rc = eng_phase(m->phase)->step(engine, m, &err);
+    goes_on = rc != RC_ERR || judge(engine, m, &err);
+    log_scope(NULL);
+    return goes_on;
+}
+
+static void finish(struct eng_engine *engine, struct eng_migration *m)
+{
+    struct err ignored = {0};
+
+    if (eng_status_refresh(engine, m, &ignored) != RC_OK)
+        log_debug("%s", ignored.text);
+    eng_usage_look(engine);
+    eng_usage_save(engine);
+    eng_migration_drop(engine, m);
+    eng_usage_forget_ended(engine);
+}
+
+void eng_round(struct eng_engine *engine)
+{
+    bool filling = false;
+
+    if (engine->lost) {
+        eng_publish_refresh(engine);
+        return;
+    }
+    for (size_t i = 0; i < engine->nmigrations && !atomic_load(&engine->stop);) {
+        struct eng_migration *m = engine->migrations[i];
+
+        if (!turn(engine, m))
+            return;
+        filling |= m->phase == PH_BACKFILLING || m->fill;
+        if (eng_phase_over(m->phase))
+            finish(engine, m);
+        else
+            i++;
+    }
+    if (!filling) {
+        throttle_watch(engine);
+        throttle_rest(engine);
+    }
+    eng_pool_trim(engine);
+    eng_publish_refresh(engine);
+    if (engine->history_due)
+        history_show(engine);
+}
