@@ -85,8 +85,9 @@ trap 'echo; echo "demo: interrupted" >&2; exit 130' INT TERM
 
 # ---- the two revisions of the application ----
 
+# Each says which schema it was written for: `SELECT *` is that one's columns, also after the cut-over.
 workload() { # revision, ids, prefix: in the background
-    "$build/workload" run --url "$SEGUE_URL" --revision "$1" --clients 4 --rate "$rate" \
+    PGOPTIONS="-c segue.schema=$1" "$build/workload" run --url "$SEGUE_URL" --revision "$1" --clients 4 --rate "$rate" \
         --seed-id-range "$2" --client-prefix "$3" --journal "$work/$1.jsonl" \
         --report "$work/$1.json" >"$work/workload-$1.log" 2>&1 &
 }

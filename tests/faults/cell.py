@@ -12,8 +12,9 @@ import psycopg
 from lib import catalog
 from lib.chaos import ChaosRelay
 from lib.segue import Segue
-from lib.traffic import PLAIN, Traffic
 from lib.wait import Late, until
+from faults.load import Loads
+from faults.points import BACK
 from faults.scene import NAME, ROWS
 from faults.stage import Told
 
@@ -28,35 +29,6 @@ STRICT = ("drop", "vanish", "cancel", "terminate")  # of the engine's own connec
 
 class Wrong(AssertionError):
     """The cell has failed."""
-
-
-class Load(Traffic):
-    """Whose connection was lost reads back only when the lost session's work has ended, too."""
-
-    touches = ()  # of the scene
-
-    def _transaction(self, writer, conn, dice, doubt):
-        if self.touches and dice.random() < 0.2:
-            conn.execute(dice.choice(self.touches), (dice.randint(1, 20),))
-        super()._transaction(writer, conn, dice, doubt)
-
-    def _resolve(self, writer, conn):
-        if any(len(values) > 1 for values in writer.rows.values()):
-            until("the lost sessions to end", lambda: conn.execute(
-                "SELECT NOT EXISTS (SELECT 1 FROM pg_stat_activity o, pg_stat_activity me WHERE me.pid = pg_backend_pid() "
-                "AND o.application_name = 'itest' AND o.state <> 'idle' AND o.xact_start < me.backend_start "
-                "AND o.pid <> me.pid)").fetchone()[0])
-        super()._resolve(writer, conn)
-
-    def runs(self, revision):
-        return any(w.revision == revision and w.thread.is_alive() and not w.stop.is_set() for w in self.writers)
-
-    def only(self, *revisions):
-        for revision in ("old", "new"):
-            if revision not in revisions:
-                self.stop(revision)
-            elif not self.runs(revision):
-                self.start(revision, 2)
 
 
 class Play:
@@ -82,10 +54,9 @@ class Play:
         self.program = program
         self.proxies = []
         self.proxy = self.make()
-        self.load = Load(lambda: self.proxy.connect(connect_timeout=10), PLAIN, pause_s=0.004, seed=seed,
-                         outages=kind not in STRICT or point.road in ("restart", "settle"),
-                         tolerates=DISK_FULL if kind == "disk" else ())
-        self.load.touches = scene.touches
+        self.load = Loads(lambda: self.proxy.connect(connect_timeout=10), scene, seed,
+                          outages=kind not in STRICT or point.road in ("restart", "settle"),
+                          tolerates=DISK_FULL if kind == "disk" else ())
 
     def make(self, **more):
         url = self.relay.url(self.db.name) if self.relay else self.db.url()
@@ -232,7 +203,7 @@ class Play:
             self.stopped.append(f"{phase}: {row['state']} {row['error']}")
             self.ask_the_doctor()
             return f"RESUME {NAME}"
-        if row["paused"] or (row["error"] and "segue resume" in self.refused):
+        if row["paused"] or (row["error"] and "RESUME" in self.refused.upper()):
             self.refused = ""
             return f"RESUME {NAME}"
         if phase == "ready" and goal in ("soaking", "done"):
@@ -241,6 +212,7 @@ class Play:
             self.load.only("new")
             return f"COMPLETE {NAME} FORCE"
         if phase == "soaking" and goal in ("ready", "aborted"):
+            self.load.only("old", "new")
             return f"ROLLBACK {NAME}"
         if goal == "aborted" and phase in ("planned", "expanding", "backfilling", "verifying", "ready", "cutting_over"):
             self.load.only("old")
@@ -431,9 +403,10 @@ class Play:
         self.let_go()
 
     def hold(self):
+        flow = self.scene.flows[0]
         self.holder = self.db.cluster.connect(self.db.name)
         self.holder.execute("BEGIN")
-        self.holder.execute("UPDATE items SET note = note WHERE id = 1")
+        self.holder.execute(f"UPDATE {flow.name('new' if self.point.of in BACK else 'old')} SET note = note WHERE id = 1")
 
     def let_go(self):
         if self.holder is not None:
@@ -490,7 +463,7 @@ class Play:
         self.proxy.environment["SEGUE_FAULT"] = fault
         self.proxy.environment["SEGUE_FAULT_TRACE"] = str(self.trace)
         self.proxy.start()
-        self.load.start("old", 2).flows(4)
+        self.load.start("old").flows(4)
 
     # ---- and then ----
 
@@ -534,11 +507,11 @@ class Play:
         self.load.only(revision)
         self.load.flows(5, revision)
         self.load.stop()
-        self.load.verify(self.db, [revision])
-        column = "title" if revision == "new" else "label"
-        kept = self.db.one(f"SELECT count(*) FROM items WHERE id <= {ROWS} AND {column} = 'row ' || id")
-        if kept != ROWS:
-            raise Wrong(f"{ROWS - kept} rows that nobody has written are others")
+        self.load.verify(self.db, revision)
+        for flow in self.scene.flows:
+            kept = self.db.one(f"SELECT count(*) FROM {flow.name(revision)} WHERE id <= {ROWS} AND {flow.as_made(revision)}")
+            if kept != ROWS:
+                raise Wrong(f"{ROWS - kept} rows of {flow.name(revision)} that nobody has written are others")
         with self.db.cluster.connect(self.db.name) as conn:
             self.compare(conn, phase)
 
@@ -553,7 +526,7 @@ class Play:
         if phase == "aborted":
             now["types"].pop("mood", None)  # a value that was added stays, one that was not yet does not come
         if self.scene.kept:
-            now["kept"] = conn.execute(self.scene.kept).fetchone()
+            now["kept"] = conn.execute(self.scene.kept[phase]).fetchone()
         expected = self.stage.expected.get((self.scene.name, phase))
         if left or invalid:
             raise Wrong(f"left over after {phase}: {left} {invalid}")
@@ -570,8 +543,7 @@ class Play:
         self.let_go()
         if self.mend:
             self.mend.join(60)
-        for writer in self.load.writers:
-            writer.stop.set()
+        self.load.signal()
         for proxy in self.proxies:
             if proxy.running():
                 proxy.kill9()

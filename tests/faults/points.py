@@ -22,6 +22,8 @@ ROADS = {
     "fill_again": "rewrite", "fill_split": "split", "fill_parted": "split", "schedule_clear": "withdraw",
     "schedule_postpone": "postpone",
 }
+# roads that are the same in every scene
+ANYWHERE = ("restart", "settle", "stop", "give_up", "takeover", "withdraw", "postpone")
 # roads on which any of several times will do: the trace of the plain ones tells how often each comes
 COUNTED = ("forward", "back", "abort", "soak", "again")
 

@@ -18,27 +18,33 @@ FAMILIES = {"ddl": "own transaction", "gate": "behind the gate", "long": "long s
 
 def scenes():
     """Each operation by itself; what cannot go alone goes with what it needs."""
-    from faults.scene import FEW, MANY, Scene
+    from faults.scene import FEW, ITEMS, MANY, NAMES, Flow, Scene
+    from lib.traffic import Pair
 
     needs = {"remove_enum": [{"drop_table": {"name": "old_stuff"}}]}
-    for op in FEW.operations + MANY.operations[2:]:
+    flows = {"rename_column": FEW.flows, "rename_table": NAMES.flows[:1]}
+    seen = set()
+    for op in FEW.operations + MANY.operations[2:] + NAMES.operations[1:]:
         (kind,) = op
         what = op[kind].get("type", "") if kind in ("create_constraint", "alter_column") else ""
         what = what or ("onComplete" if "onComplete" in op[kind] else "NOT NULL" if op[kind].get("nullable") is False else "")
-        yield Scene(f"{kind} {what}".strip(), MANY.tables, needs.get(kind, []) + [op])
+        name = f"{kind} {what}".strip()
+        if name in seen and kind != "create_table":
+            continue
+        seen.add(name)
+        yield Scene(name, MANY.tables + NAMES.tables[len(ITEMS):], needs.get(kind, []) + [op],
+                    flows.get(kind, (Flow(Pair(new="label"), {}),)))
     alone = [{"add_column": {"table": "orders", "column": {"name": "more", "type": "int", "nullable": True}}}]
-    yield Scene("version_table", MANY.tables, alone, more=MANY.more)
+    yield Scene("version_table", MANY.tables, alone, (Flow(Pair(new="label"), {}),), more=MANY.more)
 
 
 def trace_of(stage, program, scene):
     from faults.cell import Play
     from faults.points import Point
-    from lib.traffic import Pair
 
     out = set()
     for goals in (["soaking", "ready", "aborted"], ["soaking", "done"]):
         play = Play(stage, program, scene, Point("none", "", ""), "kill_segue", "forward")
-        play.load.pair = Pair() if "rename_column" in scene.operations[0] else Pair(new="label")
         try:
             play.go("")
             for goal in goals:

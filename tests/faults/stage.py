@@ -13,7 +13,7 @@ import threading
 from pathlib import Path
 
 import psycopg
-from lib.cluster import HBA, SETTINGS, TEMPLATE, Cluster, Clusters, Database, unprivileged
+from lib.cluster import SETTINGS, TEMPLATE, Cluster, Clusters, Database, unprivileged
 from lib.wait import until
 
 SMALL_MB = 200
@@ -33,11 +33,7 @@ class SmallCluster(Cluster):
         self.ballast = self.folder / "ballast"
 
     def init(self):
-        self._run(self.bin / "initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C",
-                  "--no-sync", "--wal-segsize=1")
-        with open(self.data / "postgresql.conf", "a", encoding="utf-8") as conf:
-            conf.writelines(f"{k} = {v}\n" for k, v in SMALL_SETTINGS.items())
-        (self.data / "pg_hba.conf").write_text(HBA, encoding="utf-8")
+        self.initdb(SMALL_SETTINGS, "--wal-segsize=1")
 
     def fill(self):
         """No byte is left."""

@@ -1,6 +1,6 @@
 /*
- * The dual-write rules (DESIGN 5) as proxy/engine/guard.c writes them, once over source S and target
- * T; the reverse direction is the same with both sides exchanged. Included by road.pml.
+ * The dual-write rules (DESIGN 5) as proxy/engine/guard_trigger.c writes them, once over source S and
+ * target T; the reverse direction is the same with both sides exchanged. Included by road.pml.
  *
  * Values are 0 (NULL), 1 and 2. KIND says what `up` and `down` make of them:
  *   PLAIN     a rename: both are the identity

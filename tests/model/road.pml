@@ -485,7 +485,7 @@ commit:
        }
     fi;
 
-    /* engine.c, store.c: connect, wait for the advisory lock, read everything back */
+    /* connect.c, store.c: connect, wait for the advisory lock, read everything back */
 #ifndef BREAK_ADVISORY_LOCK
     sent == nothing;
 #endif

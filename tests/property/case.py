@@ -14,11 +14,14 @@ from lib.segue import Segue
 from property import operations, schema, writers
 from property.judge import Judge
 from property.model import ABSENT
+from property.overlook import Overlook
 from property.road import FAULTS, ROADS, Road
 from property.tables import Known
+from property.values import ident
 
 NAME = "prop"
 VERSION = "CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY); INSERT INTO alembic_version"
+GRANTS = [f"GRANT {what} IN SCHEMA public TO app" for what in ("SELECT, INSERT, UPDATE, DELETE ON ALL TABLES", "USAGE ON ALL SEQUENCES")]
 THROWN = 7  # operations, of which plan refuses some
 SIDES = [("old", False), ("new", False), ("old", False), ("both", True), ("new", True), ("old", True), ("both", False), ("new", False)]
 # what a plan must never say of a file that is sound
@@ -68,11 +71,18 @@ class Case:
         self.dice = random.Random(f"{options.seed}/case")
         self.refusals = Counter()
         self.folder = tempfile.TemporaryDirectory(prefix="segue-property-")
-        self.db, self.plain = stage.database("d"), stage.database("p", "property_template")
+        self.full = schema.Maker(options.seed).make()
+        dice = random.Random(f"{options.seed}/roles")
+        self.ordinary = any(t.secured for t in self.full.tables) or dice.random() < 0.2  # clients to whom policies apply
+        self.owner = dice.choice(["postgres", "keeper", "keeper_of_all", "keeper_of_all"]) if self.ordinary else "postgres"
+        self.shadows = dice.random() < 0.15
+        self.db = stage.database("d", owner=self.owner)
+        self.plain = stage.database("p", "property_template", self.owner)
+        self.views = Overlook(lambda text: self.execute(self.db, [text], self.owner))
         self.proxy = None
         self.road = None
         self.judge = Judge(lambda: stage.cluster.connect(self.plain.name))
-        self.schema = self.full = None
+        self.schema = None
         self.writers = []
         self.known, self.ops, self.chosen, self.goals = [], [], [], ()
         self.first, self.rest = {}, {}
@@ -83,18 +93,17 @@ class Case:
     # ---- the schema ----
 
     def make_schema(self):
-        self.full = schema.Maker(self.options.seed).make()
         made = schema.Schema(self.full.types, list(self.full.tables))
         if self.options.tables is not None:
             made.tables = [t for i, t in enumerate(made.tables) if i in self.options.tables]
         for table in made.tables:
             table.rows = min(table.rows, self.options.rows)
         for db in (self.db, self.plain):
-            self.execute(db, made.sql() + [f"{VERSION} VALUES ('one')"] * self.versioned)
+            self.execute(db, made.sql() + [f"{VERSION} VALUES ('one')"] * self.versioned + GRANTS * self.ordinary, self.owner)
         return made
 
-    def execute(self, db, statements):
-        with self.stage.cluster.connect(db.name) as conn:
+    def execute(self, db, statements, user="postgres"):
+        with self.stage.cluster.connect(db.name, user) as conn:
             for statement in statements:
                 try:
                     conn.execute(statement.encode())
@@ -110,7 +119,13 @@ class Case:
         return out
 
     def plan(self, ops):
-        """(refusals, error) of a migration with these."""
+        """What plan refuses of a migration with these; views that are in its way are dropped."""
+        rows = self.planned(ops)
+        if self.views.heed(rows):
+            rows = self.planned(ops)
+        return [row[2] for row in rows if row[1] == "REFUSED"]
+
+    def planned(self, ops):
         text = json.dumps(self.file(ops), ensure_ascii=self.options.seed % 2 == 0)
         with psycopg.connect(host="127.0.0.1", port=self.proxy.port, dbname="segue", user="postgres", autocommit=True,
                              prepare_threshold=None) as conn:
@@ -119,22 +134,23 @@ class Case:
             except psycopg.Error as error:
                 if conn.broken:
                     raise
-                return [str(error)]
-        return [row[2] for row in rows if row[1] == "REFUSED"]
+                return [(None, "REFUSED", str(error), "", "", "", "")]
+        return rows
 
-    def judge_refusal(self, op, said):
+    def judge_refusal(self, ops, said):
         """A refusal names what it is of, and is no accident."""
+        text = json.dumps([op.json for op in ops], ensure_ascii=False)
         if STRANGE.search(said):
-            raise Wrong(f"plan says of {json.dumps(op.json, ensure_ascii=False)}: {said}")
-        names = op.names + ([op.table.name] if op.table else [])
-        if op.table:  # what is over its columns, or refers to it
-            names += [x.name for t in self.schema.tables for x in t.constraints + t.indexes]
+            raise Wrong(f"plan says of {text}: {said}")
+        names = [name for op in ops for name in op.names + ([op.table.name] if op.table else [])]
+        # what is over its columns, or refers to it
+        names += [x.name for t in self.schema.tables for x in t.constraints + t.indexes] * any(op.table for op in ops)
         quoted = said.replace('""', '"')
         if not any(name in quoted for name in names):
-            raise Wrong(f"plan names nothing of {json.dumps(op.json, ensure_ascii=False)}: {said}")
+            raise Wrong(f"plan names nothing of {text}: {said}")
         for name in sorted(set(names + [n for t in self.schema.tables for n in self.names_of(t)]), key=len, reverse=True):
             quoted = quoted.replace(name, "X") if len(name) > 1 else quoted
-        self.refusals[f"{op.kind}: " + re.sub(r"\d+", "N", quoted)[:140]] += 1
+        self.refusals[f"{ops[0].kind if len(ops) == 1 else 'together'}: " + re.sub(r"\d+", "N", quoted)[:140]] += 1
 
     @staticmethod
     def names_of(table):
@@ -154,14 +170,14 @@ class Case:
                 continue
             said = self.plan([op])
             if said:
-                self.judge_refusal(op, said[0])
+                self.judge_refusal([op], said[0])
             else:
                 accepted.append((number, op))
         while accepted:
             said = self.plan([op for _, op in accepted])
             if not said:
                 break
-            self.judge_refusal(accepted[-1][1], said[0]) if len(accepted) == 1 else self.refusals.update(["together: " + said[0][:100]])
+            self.judge_refusal([op for _, op in accepted], said[0])
             accepted.pop()
         if not accepted:
             raise Nothing("plan refuses all of it")
@@ -170,17 +186,22 @@ class Case:
 
     def run_plain(self, ops):
         """The same by plain DDL, on the copy: (catalog before, after)."""
-        order = {"create_enum": 0, "add_enum_value": 1, "drop_table": 8, "remove_enum": 9}
-        with self.stage.cluster.connect(self.plain.name) as conn:
+        order = {"create_enum": 0, "add_enum_value": 1, "rename_table": 7, "drop_table": 8, "remove_enum": 9}
+        drops, makes = self.views.plain()
+        with self.stage.cluster.connect(self.plain.name, self.owner) as conn:
             before = catalog.whole(conn)
+            for text in drops:
+                conn.execute(text.encode())
             for op in sorted(ops, key=lambda o: order.get(o.kind, 5)):
                 for statement in op.plain:
                     try:
                         conn.execute(statement.encode())
                     except psycopg.Error as error:
-                        raise Nothing(f"plain: {op.kind} {re.sub(r'[0-9]+', 'N', str(error).splitlines()[0])[:80]}") from None
+                        raise Wrong(f"plan accepts what plain DDL cannot: {op.kind}: {statement[:300]}: {error}") from None
                 if op.kind == "add_enum_value":
                     before["types"] = catalog.whole(conn)["types"]
+            for text in makes:
+                conn.execute(text.encode())
             after = catalog.whole(conn)
         before.pop("rows")
         after.pop("rows")
@@ -194,7 +215,7 @@ class Case:
             statements, rows = schema.rows_sql(table, self.options.seed)
             self.execute(self.db, statements)
             self.first[table.name] = rows
-        self.proxy = Segue(self.db.url(), self.folder.name, start=False, vacuum_rows=100, batch_target_ms=5, cutover_drain_ms=500,
+        self.proxy = Segue(self.db.url(self.owner), self.folder.name, start=False, vacuum_rows=100, batch_target_ms=5, cutover_drain_ms=500,
                            cutover_attempts_max=20)
         self.proxy.start()
         self.ops = self.choose()
@@ -220,21 +241,35 @@ class Case:
             faults = []
         self.facts["faults"] = [kind for _, _, kind in faults]
         self.road = Road(self.proxy, self.db, self.migration, self.options.seed, faults)
+        if any(known.table.unlogged for known in self.known):
+            self.road.outage = self.outage
         for no, (side, direct) in enumerate(SIDES[:self.options.writers]):
-            self.writers.append(writers.Writer(no, side, direct, self.connect, self.known, self.road, self.options.seed))
+            self.writers.append(writers.Writer(no, side, direct, self.connect, self.known, self.road, self.options.seed,
+                                               self.ordinary, self.shadows))
         for known in self.known:
             states = {n: known.first_state(row) for n, row in self.first[known.table.name].items()}
             self.rest[known.table.name] = writers.shares(self.writers, known, states)
 
     def connect(self, writer):
-        more = {"application_name": f"w{writer.no}", "autocommit": True, "connect_timeout": 20, "prepare_threshold": 10**9}
+        more = {"application_name": f"w{writer.no}", "autocommit": True, "connect_timeout": 20, "prepare_threshold": 10**9,
+                "user": "app" if self.ordinary else "postgres"}
         if writer.direct:
             return self.stage.cluster.connect(self.db.name, **more)
         side = {"both": ""}.get(writer.side, f"-c segue.schema={writer.side}")
-        return psycopg.connect(host="127.0.0.1", port=self.proxy.port, dbname=self.db.name, user="postgres", options=side, **more)
+        return psycopg.connect(host="127.0.0.1", port=self.proxy.port, dbname=self.db.name, options=side, **more)
 
-    def of(self, *sides):
-        return [w for w in self.writers if w.side in sides]
+    def outage(self, strike):
+        """Unlogged tables lose their rows with the server: then nobody writes."""
+        writing = [w for w in self.writers if w.running()]
+        for w in writing:
+            w.stop()
+        if strike():
+            for known in [k for k in self.known if k.table.unlogged]:
+                self.rest[known.table.name].clear()
+                for w in self.writers:
+                    w.forget(known)
+        for w in writing:
+            w.start()
 
     def run_writers(self, *sides):
         """These write, the others do not."""
@@ -267,7 +302,11 @@ class Case:
                 road.may_be("reverse", "after")
             else:
                 road.may_be("forward", "reverse")
+            if goal == "ready":  # a way back needs them dropped once more
+                self.views.put(False)
             road.drive(goal, index)
+            if goal in ("soaking", "aborted"):
+                self.views.put(True)
             if goal == "ready":
                 road.may_be("forward")
                 road.filled = True
@@ -319,8 +358,8 @@ class Case:
         table, key = known.table, known.key_name(side, mode)
         names.remove(key)
         shown = known.model.sql_read([key] + names)
-        stored = {}
-        for row in conn.execute(f"SELECT {shown} FROM {table.sql_name}").fetchall():
+        stored, name = {}, known.called(side)
+        for row in conn.execute(f"SELECT {shown} FROM {ident(name)}".encode()).fetchall():
             stored.setdefault(row[0], []).append(tuple(row[1:]))
         expected = {n: {s} for n, s in self.rest[table.name].items()}
         for w in self.writers:

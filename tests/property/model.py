@@ -136,6 +136,10 @@ class Model:
         elif any(row[at] != before[at] for at in leads):
             changes = made
         elif any(row[at] != before[at] for at in follows):
+            if all(before[at] is None for at in follows):  # it counts as not filled: what was left out is made first
+                for at in (at for at in follows if row[at] is None):
+                    row[at] = made[at]
+                given = self.side(group, row, back)
             changes = given
         else:
             changes = {} if written else made

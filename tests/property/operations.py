@@ -3,7 +3,7 @@
 import random
 from dataclasses import dataclass, field, replace
 
-from property.schema import COLUMN_NAMES, columns_of
+from property.schema import COLUMN_NAMES, TABLE_NAMES, columns_of
 from property.values import FAMILIES, IDENTITY, Change, ident, numbered, quote
 
 REFERENCE_ACTIONS = (None, None, "CASCADE", "SET NULL", "RESTRICT")
@@ -50,6 +50,7 @@ class Op:
     not_null: str = None  # a column that becomes NOT NULL in place
     freed: str = None  # one that ceases to be
     drops: bool = False  # the table
+    renamed: str = None  # what the table is called then
     once: list = field(default_factory=list)
 
     def text(self):
@@ -62,6 +63,8 @@ class Maker:
         self.schema = schema
         self.version = version
         self.dice = None
+        dice = random.Random(f"{seed}/focus")  # many operations on one table, or a few on each
+        self.focus = dice.choice(schema.tables) if dice.random() < 0.4 else None
         self.taken = set()  # (table, column) that some operation works on
         self.made = set()  # names that operations make
         self.numbers = 0
@@ -74,6 +77,8 @@ class Maker:
             for _ in range(30):
                 kind = self.dice.choice(KINDS)
                 table = self.dice.choice(self.schema.tables)
+                if self.focus and self.dice.random() < 0.8:
+                    table = self.focus
                 op = getattr(self, kind)(table)
                 if op is not None:
                     out.append(op)
@@ -463,7 +468,8 @@ class Maker:
                 plain.append(f"p {kind} REFERENCES {parent.sql_name} ({ident(parent.id.name)})")
                 self.taken.add((parent.name, parent.id.name))
         return Op("create_table", None, {"create_table": {"name": name, "columns": columns}},
-                  [f"CREATE TABLE {ident(name)} ({', '.join(plain)})", f"COMMENT ON COLUMN {ident(name)}.\"é\" IS 'c'"], [name])
+                  [f"CREATE TABLE {ident(name)} ({', '.join(plain)})", f"COMMENT ON COLUMN {ident(name)}.\"é\" IS 'c'"],
+                  [name, *(c["references"]["table"] for c in columns if "references" in c)])
 
     def drop_table(self, table):
         if any(name == table.name for name, _ in self.taken) or len(self.schema.tables) < 2:
@@ -475,6 +481,17 @@ class Maker:
         for one in table.constraints:
             self.taken.add(("constraint", one.name))
         return Op("drop_table", table, {"drop_table": {"name": table.name}}, [f"DROP TABLE {table.sql_name}"], [table.name], drops=True)
+
+    def rename_table(self, table):
+        names = [n for n in TABLE_NAMES + ("It's \"new\"", "Items", "größer", "table") if n not in self.made
+                 and n not in {t.name for t in self.schema.tables}]
+        if (table.name, "") in self.taken:
+            return None
+        name = self.dice.choice(names)
+        self.taken.add((table.name, ""))
+        self.made.add(name)
+        return Op("rename_table", table, {"rename_table": {"from": table.name, "to": name}},
+                  [f"ALTER TABLE {table.sql_name} RENAME TO {ident(name)}"], [table.name, name], renamed=name)
 
     def create_enum(self, _table):
         name = self.name("kind")
@@ -510,6 +527,6 @@ class Maker:
 
 
 KINDS = ["rename_column"] * 6 + ["alter_pair"] * 8 + ["alter_default", "alter_comment", "alter_nullable", "alter_nullable"] + \
-    ["change_columns"] * 6 + ["add_column"] * 4 + ["drop_column"] * 3 + ["create_index"] * 2 + ["drop_index", "create_constraint", "create_constraint"] + \
-    ["drop_constraint"] * 2 + ["rename_constraint", "create_constraint_up", "set_replica_identity", "create_table", "drop_table",
+    ["change_columns"] * 12 + ["add_column"] * 4 + ["drop_column"] * 3 + ["create_index"] * 2 + ["drop_index", "create_constraint", "create_constraint"] + \
+    ["rename_table"] * 4 + ["drop_constraint"] * 2 + ["rename_constraint", "create_constraint_up", "set_replica_identity", "create_table", "drop_table",
                                "create_enum", "add_enum_value", "remove_enum", "sql"]

@@ -9,7 +9,7 @@ import time
 
 import psycopg
 from psycopg.rows import dict_row
-from lib.wait import SLOW
+from lib.wait import SLOW, until
 
 # What is to be reached, one after the other; who writes on the way is the case's.
 ROADS = {
@@ -46,6 +46,7 @@ class Road:
         self.trouble = None
         self.begun = False
         self.told = []
+        self.outage = lambda strike: strike()  # around what may take the server down, and says whether it has
 
     # ---- modes ----
 
@@ -161,17 +162,27 @@ class Road:
         self.proxy.signal(18)
 
     def fault_crash_server(self):
-        self.database.cluster.crash()
-        self.database.cluster.start()
+        def strike():
+            self.database.cluster.crash()
+            self.database.cluster.start()
+            return True
+
+        self.outage(strike)
 
     def fault_kill_backend(self):
-        """The server takes all others down and recovers."""
-        with contextlib.suppress(psycopg.Error), self.database.cluster.connect(self.database.name) as conn:
+        self.outage(self._kill_backend)
+
+    def _kill_backend(self):
+        """The server takes all others down, this session too, and recovers."""
+        struck = False
+        with contextlib.suppress(psycopg.Error, ProcessLookupError), self.database.cluster.connect(self.database.name) as conn:
             pids = conn.execute("SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend' "
                                 "AND pid <> pg_backend_pid()").fetchall()
             if pids:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(self.dice.choice(pids)[0], 9)
+                os.kill(self.dice.choice(pids)[0], 9)
+                struck = True
+                until("the server to take all sessions down", lambda: conn.execute("SELECT false").fetchone()[0], 20)
+        return struck
 
     def _engine(self, function):
         with contextlib.suppress(psycopg.Error), self.database.cluster.connect(self.database.name) as conn:

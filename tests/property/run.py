@@ -19,6 +19,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent / "integration")]
 
+from lib.jobs import end, next_result  # noqa: E402
 from property.campaign import play, shrink  # noqa: E402
 from property.case import Options  # noqa: E402
 from property.road import ROADS  # noqa: E402
@@ -106,7 +107,10 @@ def campaign(args, seeds=None, version=None):
             give()
         n = 0
         while n < given:
-            v, _seed, outcome, smallest = next_result(done, jobs)
+            result = next_result(done, jobs)
+            if result is None:
+                return failures + ["the workers have ended without a word"]
+            v, _seed, outcome, smallest = result
             if v is None:
                 return failures + [outcome]
             n += 1
@@ -120,23 +124,10 @@ def campaign(args, seeds=None, version=None):
                 tell(v, outcome, smallest)
             give()
     finally:
-        for job in jobs:
-            job.join(60)
-            if job.is_alive():
-                job.terminate()
-                job.join(20)
+        end(jobs, 60)
     print(f"\n{n} cases in {time.monotonic() - began:.0f} s: {dict(ends)}; {rows} rows compared; operations {dict(ops)}")
     print("refused by plan:\n" + "\n".join(f"  {count:4} {reason}" for reason, count in refusals.most_common()))
     return failures
-
-
-def next_result(done, jobs):
-    while True:
-        try:
-            return done.get(timeout=5)
-        except queue.Empty:
-            if not any(job.is_alive() for job in jobs):
-                return None, None, "the workers have ended without a word", None
 
 
 def one(args):

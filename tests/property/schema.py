@@ -3,6 +3,7 @@
 import random
 from dataclasses import dataclass, field
 
+from property import around
 from property.values import FAMILIES, KEYS, TYPES, ident, numbered, quote
 
 TABLE_NAMES = ("items", "Order Lines", "größe", "user", "json", "log_entries", "T" + "x" * 60, "select", "a", "über alles")
@@ -59,6 +60,8 @@ class Table:
     after: list = field(default_factory=list)
     rows: int = 0
     published: bool = False
+    unlogged: bool = False
+    secured: str = ""  # enabled, forced: row security
 
     @property
     def id(self):
@@ -111,7 +114,7 @@ def create(table):
         parts.append(text + (" NOT NULL" if c.not_null else ""))
     by = {"hash": f" PARTITION BY HASH ({ident(table.id.name)})", "range": f" PARTITION BY RANGE ({ident(table.id.name)})",
           "list": f" PARTITION BY LIST ({ident(table.columns[1].name)})" if table.partition == "list" else "", "": ""}
-    return f"CREATE TABLE {table.sql_name} ({', '.join(parts)}){by[table.partition]}"
+    return f"CREATE {'UNLOGGED ' * table.unlogged}TABLE {table.sql_name} ({', '.join(parts)}){by[table.partition]}"
 
 
 def partitions(table):
@@ -128,6 +131,11 @@ def partitions(table):
     return []
 
 
+def leaf_of(table):
+    """A partition that has rows, or None."""
+    return {"hash": table.name[:40] + "_0", "range": table.name[:40] + "_low", "list": table.name[:40] + "_p0"}.get(table.partition)
+
+
 def columns_of(names):
     return ", ".join(map(ident, names))
 
@@ -137,6 +145,7 @@ def columns_of(names):
 
 class Maker:
     def __init__(self, seed):
+        self.seed = seed
         self.dice = random.Random(f"{seed}/schema")
         self.types = []
         self.tables = []
@@ -159,7 +168,8 @@ class Maker:
         key = {"": dice.choice(keys), "hash": dice.choice(["pk", "none"]), "range": dice.choice(["pk", "none"]),
                "list": "composite"}[partition]
         names = dice.sample(COLUMN_NAMES, dice.randint(4, 10))
-        table = Table(name, [self.id_column(key, names.pop())], key, partition, rows=dice.choice(ROWS))
+        table = Table(name, [self.id_column(key, names.pop())], key, partition, rows=dice.choice(ROWS),
+                      unlogged=around.unlogged(self.seed, name, partition))
         if key == "composite":
             table.columns.append(Column(names.pop(), "text", "text", ["p0", "p1"], not_null=True, tracked=False))
         for column in names:
@@ -173,6 +183,8 @@ class Maker:
             self.adorn(table)
         for column in table.columns:
             table.after += column.attributes
+        around.secure(self.seed, table, leaf_of(table))
+        around.overlook(self.seed, table)
         return table
 
     def id_column(self, key, name):
@@ -186,7 +198,7 @@ class Maker:
 
     def column(self, name, table):
         dice = self.dice
-        parents = [t for t in self.tables if t.key == "pk" and not t.partition and t.rows >= 30]
+        parents = [t for t in self.tables if t.key == "pk" and not t.partition and not t.unlogged and t.rows >= 30]
         if parents and dice.random() < 0.15:
             parent = dice.choice(parents)
             pool = [parent.id_literal(n) for n in range(1, 6)]
@@ -248,7 +260,7 @@ class Maker:
             table.before.append(f"CREATE FUNCTION {ident(name)}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$")
             table.after.append(f"CREATE TRIGGER {ident(name)} AFTER UPDATE OF {ident(column.name)} ON {table.sql_name} FOR EACH ROW "
                                f"EXECUTE FUNCTION {ident(name)}()")
-        elif what == "publication" and table.key in ("pk", "serial", "composite"):  # without a key nobody could update it
+        elif what == "publication" and table.key in ("pk", "serial", "composite") and not table.unlogged:  # without a key nobody could update it
             table.published = True
             table.after.append(f"CREATE PUBLICATION {ident(name)} FOR TABLE {table.sql_name}")
 

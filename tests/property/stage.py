@@ -7,6 +7,7 @@ from lib.segue import Segue
 from lib.wait import until
 
 PLAIN = "property_template"
+KEEPERS = {"keeper": "NOBYPASSRLS", "keeper_of_all": "BYPASSRLS"}  # own a case's database, and are no superusers
 
 
 class Stage:
@@ -19,16 +20,19 @@ class Stage:
         try:
             if not cluster:
                 self.cluster = self.clusters.private(version)
+            with self.cluster.connect() as conn:
+                for name, more in KEEPERS.items():
+                    conn.execute(f"CREATE ROLE {name} LOGIN {more}")
             self.template()
         except BaseException:
             self.close()
             raise
 
-    def database(self, prefix, template=TEMPLATE):
+    def database(self, prefix, template=TEMPLATE, owner="postgres"):
         self.numbers += 1
         name = f"property_{prefix}{self.numbers}"
         with self.cluster.connect() as conn:
-            conn.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+            conn.execute(f"CREATE DATABASE {name} TEMPLATE {template} OWNER {owner}")
         return Database(self.cluster, name)
 
     def template(self):
@@ -71,3 +75,4 @@ class Stage:
         else:
             with self.cluster.connect() as conn:
                 conn.execute(f"DROP DATABASE IF EXISTS {PLAIN} WITH (FORCE)")
+                conn.execute(f"DROP ROLE IF EXISTS {', '.join(KEEPERS)}")

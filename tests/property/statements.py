@@ -8,12 +8,18 @@ UPDATES = ("set", "set", "set", "row", "from", "cte", "merge")
 STYLES = ("parameters", "parameters", "prepared", "text", "text", "sql")
 
 
+def sql_name(name, qualified):
+    return "public." * qualified + ident(name)
+
+
 class Statement:
     def __init__(self, writer, known, n, kind, values):
         self.writer, self.known, self.n, self.kind = writer, known, n, kind
         self.dice = writer.dice
         self.values = {**values, **(writer.extra(known, n) if kind in ("insert", "upsert") else {})}
         self.given = values
+        self.name = writer.called(known)
+        self.sql_name = sql_name(self.name, writer.qualifies or self.dice.random() < 0.15)
         self.style = self.dice.choice(STYLES)
         if self.style in ("prepared", "sql") and known.retypes:  # a parameter keeps the type that the column had
             self.style = "parameters"
@@ -22,8 +28,11 @@ class Statement:
         if self.form in ("select", "from", "merge") and (same & {*values, known.key_name(writer.side, "forward")}):
             self.form = "set" if kind == "update" else "values"
         self.returning = [k for k in values] if kind != "delete" and self.form not in ("copy", "merge") and self.dice.random() < 0.4 else []
+        if self.form == "copy" and writer.barred(known):
+            self.form = "values"
         if self.form == "copy":
             self.style = "text"
+        self.long = self.dice.random() < 0.2  # columns with the table's name in front
 
     # ---- text ----
 
@@ -38,16 +47,17 @@ class Statement:
         """(SQL with a mark for each value, values)."""
         table, names = self.known.table, list(self.values)
         key = ident(self.known.key_name(self.writer.side, {"new": "forward"}.get(self.writer.side, "forward")))
+        where = f"{ident(self.name)}.{key}" if self.long else key
         id_value = self.known.table.id_literal(self.n)
         back = ""
         if self.returning:
             back = " RETURNING " + self.known.model.sql_read(self.returning)
         if self.kind == "delete":
-            return f"DELETE FROM {table.sql_name} WHERE {key} = \0", [id_value]
+            return f"DELETE FROM {self.sql_name} WHERE {where} = \0", [id_value]
         if self.kind == "update":
-            return self.update(table, names, key, id_value, back)
+            return self.update(names, key, where, id_value, back)
         over = " OVERRIDING SYSTEM VALUE" if table.key == "always" else ""
-        head = f"INSERT INTO {table.sql_name} ({quoted(names)}){over} "
+        head = f"INSERT INTO {self.sql_name} ({quoted(names)}){over} "
         values = list(self.values.values())
         if self.kind == "upsert":
             return self.upsert(table, head, names, values, key, back)
@@ -64,22 +74,22 @@ class Statement:
             return f"WITH w ({shown}) AS ({text}) SELECT * FROM w"
         return f"WITH w AS ({text}) SELECT 1"
 
-    def update(self, table, names, key, id_value, back):
+    def update(self, names, key, where, id_value, back):
         values = [*self.values.values(), id_value]
         if self.form == "row":
-            text = f"UPDATE {table.sql_name} SET ({quoted(names)}) = ROW({', '.join(chr(0) for _ in names)}) WHERE {key} = \0{back}"
+            text = f"UPDATE {self.sql_name} SET ({quoted(names)}) = ROW({', '.join(chr(0) for _ in names)}) WHERE {where} = \0{back}"
         elif self.form == "from":
             given = ", ".join(f"\0::{self.type_of(n)} AS v{i}" for i, n in enumerate(names))
             sets = ", ".join(f"{ident(n)} = v.v{i}" for i, n in enumerate(names))
-            text = f"UPDATE {table.sql_name} SET {sets} FROM (SELECT {given}) v WHERE {key} = \0{back}"
+            text = f"UPDATE {self.sql_name} SET {sets} FROM (SELECT {given}) v WHERE {where} = \0{back}"
         elif self.form == "merge":
             sets = ", ".join(f"{ident(n)} = \0" for n in names)
-            text = (f"MERGE INTO {table.sql_name} AS t USING (SELECT \0::{self.type_of_key()} AS k) s ON t.{key} = s.k "
+            text = (f"MERGE INTO {self.sql_name} AS t USING (SELECT \0::{self.type_of_key()} AS k) s ON t.{key} = s.k "
                     f"WHEN MATCHED THEN UPDATE SET {sets}")
             values = [id_value, *self.values.values()]
         else:
             sets = ", ".join(f"{ident(n)} = \0" for n in names)
-            text = f"UPDATE {table.sql_name} SET {sets} WHERE {key} = \0{back}"
+            text = f"UPDATE {self.sql_name} SET {sets} WHERE {where} = \0{back}"
             if self.form == "cte":
                 text = self.with_cte(text)
         return text, values
@@ -147,5 +157,5 @@ class Statement:
                 for one, other in (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r")):
                     value = value.replace(one, other)
                 fields.append(value)
-        with conn.cursor().copy(f"COPY {self.known.table.sql_name} ({quoted(self.values)}) FROM STDIN") as copy:
+        with conn.cursor().copy(f"COPY {self.sql_name} ({quoted(self.values)}) FROM STDIN") as copy:
             copy.write("\t".join(fields) + "\n")

@@ -34,6 +34,7 @@ class Known:
         self.slots, self.duals, self.sources = [], [], []
         self.at = {}
         self.dropped = any(op.drops for op in self.ops)
+        self.renamed = next((op.renamed for op in self.ops if op.renamed), None)
         for column in table.tracked():
             self.at[column.name] = len(self.slots)
             self.slots.append(Slot(column.name, None if self.dropped else column.name, FAMILIES[column.family].type, column.not_null,
@@ -114,6 +115,12 @@ class Known:
             self.slots.append(Slot(None, name, kind))
             self.sources.append(Source(list(pool)))
         self.duals.append(Group({news[n]: e for n, e in group["up"].items()}, {olds[n]: e for n, e in group["down"].items()}, olds, news))
+
+    def called(self, side):
+        """The table's name for a side; None: both have to be tried."""
+        if self.renamed is None or side == "old":
+            return self.table.name
+        return self.renamed if side == "new" else None
 
     # ---- rows ----
 

@@ -1,5 +1,6 @@
 """Clients of the old schema, of the new one, of both, through segue and past it, each with rows of its own."""
 
+import contextlib
 import random
 import threading
 import time
@@ -8,13 +9,13 @@ import psycopg
 from lib.wait import SLOW, until
 
 from property.judge import Bad
+from property.around import PROTECTED
 from property.model import ABSENT
 from property.schema import WRITERS_MAX, part_of
-from property.statements import Statement
+from property.statements import Statement, sql_name
 from property.tables import quoted
 from property.values import ident
 
-PROTECTED = 5  # the first rows: others refer to them
 TRIES = 12
 # a side's writer meets these, and what it writes must be possible in each
 FUTURE = {"old": ("before", "forward", "reverse"), "new": ("forward", "reverse", "after"), "both": ("forward", "reverse")}
@@ -25,12 +26,15 @@ class Lost(AssertionError):
 
 
 class Writer:
-    """road: tells modes; tables: [Known]; direct: past segue."""
+    """road: tells modes; tables: [Known]; direct: past segue. ordinary: policies are for it, too; shadows: sessions
+    have temporary tables that are called as the real ones are, so that those need their schema."""
 
-    def __init__(self, no, side, direct, connect, tables, road, seed):
+    def __init__(self, no, side, direct, connect, tables, road, seed, ordinary=False, shadows=False):
         self.no, self.side, self.direct, self.connect, self.road = no, side, direct, connect, road
         self.tables = [t for t in tables if t.model.names(side, "forward")]
         self.dice = random.Random(f"{seed}/writer/{no}")
+        self.ordinary, self.qualifies = ordinary, shadows
+        self.turned = set()  # tables that it has found under their new names, past segue
         self.rows = {t.table.name: {} for t in tables}  # number -> states
         self.next = 1000 + no * 100_000
         self.acknowledged = 0
@@ -64,6 +68,20 @@ class Writer:
         self.thread = None
         self.over = threading.Event()
 
+    def called(self, known):
+        """The table's name. Through segue each side has its own, and a transitional writer takes either."""
+        if self.direct and known.renamed:
+            return known.renamed if known in self.turned else known.table.name
+        return known.called(self.side) or self.dice.choice([known.table.name, known.renamed])
+
+    def barred(self, known):
+        """Does the server refuse it a COPY?"""
+        return self.ordinary and bool(known.table.secured)
+
+    def forget(self, known):
+        """A crash has taken the rows."""
+        self.rows[known.table.name].clear()
+
     # ---- the loop ----
 
     def _run(self):
@@ -76,7 +94,8 @@ class Writer:
                 self._step()
                 self.acknowledged += 1
             except psycopg.Error as error:
-                self._failed(error)
+                if not self._turn(error):
+                    self._failed(error)
             except Exception as error:  # pylint: disable=broad-except
                 self.error = error
             self.over.wait(0.01)
@@ -96,6 +115,18 @@ class Writer:
         self.conn = None
         self.over.wait(0.05)
 
+    def _turn(self, error):
+        """Past segue a table has the name of the moment; who misses it looks for the other one."""
+        renamed = [t for t in self.tables if t.renamed]
+        if not (self.direct and renamed and isinstance(error, psycopg.errors.UndefinedTable)):
+            return False
+        with contextlib.suppress(psycopg.Error):  # a connection that is gone is met by the next statement
+            self.conn.rollback()
+            here = {row[0] for row in self.conn.execute(
+                "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')").fetchall()}
+            self.turned = {t for t in renamed if t.renamed in here}
+        return True
+
     def _settle(self):
         """The work of the session that was lost has ended before anything is read."""
         until("the lost session to end", lambda: not self.conn.execute(
@@ -106,7 +137,9 @@ class Writer:
 
     def _step(self):
         chance = self.dice.random()
-        if chance < 0.2:
+        if chance < 0.04 and self.qualifies and not self.direct:
+            self._shadow()
+        elif chance < 0.2:
             self._read()
         elif chance < 0.75:
             self._transaction(1, explicit=False)
@@ -131,8 +164,9 @@ class Writer:
                     self._send(write, writes, before)
             if explicit:
                 self._say("COMMIT" if keep else "ROLLBACK")
-        except psycopg.Error:
-            self._book(writes, before, self.road.modes(), certain=False)
+        except psycopg.Error as error:
+            if not isinstance(error, psycopg.errors.UndefinedTable):  # then nothing has happened
+                self._book(writes, before, self.road.modes(), certain=False)
             raise
         if keep:
             self._book(writes, before, self.road.modes(), certain=True)
@@ -244,15 +278,34 @@ class Writer:
         before = self.road.modes()
         names = sorted(set.intersection(*(set(known.model.names(self.side, m)) for m in FUTURE[self.side])))
         key = known.key_name(self.side, FUTURE[self.side][0])
-        sql = f"SELECT {known.model.sql_read(names)} FROM {known.table.sql_name} WHERE {ident(key)} = %s"
+        name = self.called(known)
+        table = sql_name(name, self.qualifies or self.dice.random() < 0.15)
+        where = f"{ident(name)}." * (self.dice.random() < 0.2) + ident(key)
+        sql = f"SELECT {known.model.sql_read(names)} FROM {table} WHERE {where} = %s"
         self.log.append(sql)
         got = self.conn.execute(sql, (known.table.id_literal(n),), prepare=self.dice.random() < 0.3 and not known.retypes).fetchall()
         self._compare(known, n, names, got, before | self.road.modes())
         if self.side == "old" and not self.direct and self.dice.random() < 0.3 and self.road.stars:
-            cur = self.conn.execute(f"SELECT * FROM {known.table.sql_name} LIMIT 1")
+            cur = self.conn.execute(f"SELECT * FROM {table} LIMIT 1")
             told = [d.name for d in cur.description]
             if told != [c.name for c in known.table.columns]:
                 raise Lost(f"{self.name}: SELECT * of {known.table.name} gives {told}")
+
+    def _shadow(self):
+        """A temporary table comes first under its name, whatever becomes of the other one."""
+        known, block = self.dice.choice(self.tables), self.dice.random() < 0.5
+        name = ident(self.called(known))
+        statements = ["BEGIN"] * block + [f"CREATE TEMP TABLE {name} (shadow text)", f"INSERT INTO {name} VALUES ('x')",
+                                          f"UPDATE {name} SET shadow = shadow || 'y'"]
+        for statement in statements:
+            self._say(statement)
+        cur = self.conn.execute(f"SELECT * FROM {name}")
+        got = [d.name for d in cur.description], cur.fetchall()
+        self._say(f"DROP TABLE pg_temp.{name}")
+        if block:
+            self._say(self.dice.choice(["COMMIT", "ROLLBACK"]))
+        if got != (["shadow"], [("xy",)]):
+            raise Lost(f"{self.name}: a temporary table {name} has {got}")
 
     def _compare(self, known, n, names, got, modes):
         rows = self.rows[known.table.name]

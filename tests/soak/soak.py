@@ -115,7 +115,6 @@ class Soak:
             conf.write(f"max_connections = {self.args.sessions * 2 + 100}\nlog_min_messages = fatal\n")
         self.clusters.running.append(cluster)
         cluster.start()
-        cluster.prepare()
         with cluster.connect() as conn:
             conn.execute(f"CREATE DATABASE soak TEMPLATE {TEMPLATE}")
         self.db = Database(cluster, "soak")

@@ -1,0 +1,1 @@
+"""Contradictory commands at the same moment: README.md."""
