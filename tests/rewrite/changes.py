@@ -6,7 +6,7 @@ row only, or for rows in the order of VALUES.
 
 from . import schema
 from .play import Param
-from .queries import Queries
+from .queries import TURNING, Queries
 from .scope import Level, Relation, columns_of, quoted, written
 from .tree import Alt, Grid, Items, Opt, Value, items, opt, seq
 
@@ -15,7 +15,6 @@ OIDS = {"boolean": 16, "smallint": 21, "integer": 23, "bigint": 20, "text": 25, 
 
 
 class Changes(Queries):
-    kept = False  # in PREPARE
     # ---- values of a column ----
 
     def value(self, table, column, level=None, single=True):
@@ -26,8 +25,8 @@ class Changes(Queries):
 
     def _value(self, table, column, level, single):
         chance = self.dice.random()
-        if chance < 0.1 and (single or column.name != "low") and not (self.kept and column.name in DEFAULTED):
-            return "DEFAULT"  # of low it draws a number; in PREPARE it is that of the half which is named
+        if chance < 0.1 and (single or column.name != "low"):
+            return "DEFAULT"  # of low it draws a number
         if column.name in table.keys and column.category == "int":
             return str(self.dice.choice([1, 2, 300, 301, 302, 303, 304]))
         if column.name == "region":
@@ -269,7 +268,7 @@ class Changes(Queries):
 
     def other(self, relation, level, keyword):
         """Another relation of which each row meets one: (FROM or USING, condition and AND)."""
-        table = self.dice.choice([t for t in self.tables.values() if len(t.keys) == 1])
+        table = self.dice.choice([t for t in self.tables.values() if len(t.keys) == 1 and t.name not in self.ctes])
         name = self.dice.choice(["o", "p", "claim"])
         joined = Relation(name, columns_of(table), table, tuple(table.keys))
         level.relations.append(joined)
@@ -340,6 +339,7 @@ class Changes(Queries):
 
 
 # Columns with a default: where only one of two twins can be written, the guard takes a NULL for one that nobody wrote.
-DEFAULTED = {"aggregation", "config_json", "value", "amount", "unit", "uom", "select", "from"}
+DEFAULTED = {"aggregation", "config_json", "diagnostics", "counts", "value", "amount", "unit", "uom", "select", "from"}
 NEEDED = {"checks": ("id", "run_id"), "archive": ("id", "run_id"), "Order Lines": ("Id",), "events": ("id", "region"),
-          "tags": ("id",), "words": ("id",), "notes": ("id",), "people": ("id",), "kinds": ("id",), "readings": ()}
+          "tags": ("id",), "words": ("id",), "notes": ("id",), "people": ("id",), "kinds": ("id",), "readings": (),
+          **{name: ("id",) for name in TURNING}}

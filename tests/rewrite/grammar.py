@@ -77,7 +77,7 @@ class Grammar(Changes):
 
     def generate(self, number):
         self.dice = random.Random(f"{self.seed}/{number}")
-        self.ctes, self.sizes, self.kept, self.changes = {}, {}, False, False
+        self.ctes, self.sizes, self.changes = {}, {}, False
         how = self.dice.choice(["simple", "simple", "extended", "binary", "prepared"])
         self.extended = how != "simple"
         kind = self.dice.choices([row[0] for row in KINDS_OF], [row[1] for row in KINDS_OF])[0]
@@ -126,7 +126,7 @@ class Grammar(Changes):
         return [Piece(Items(tuple(parts), separator=";"))], True
 
     def _case_prepare(self, _how):
-        self.extended, self.kept = False, True
+        self.extended = False
         node = self.change() if self.dice.random() < 0.4 else self.query()[0]
         return [Piece(seq("PREPARE", "q", "AS", node)), Piece("EXECUTE q"), Piece("DEALLOCATE q")], True
 
@@ -205,9 +205,10 @@ class Grammar(Changes):
     # ---- text that is wrong ----
 
     def _case_broken(self, how):
-        """A word of it is away, twice, or another. Not of what needs its order: which rows have these numbers, or are left."""
+        """A word of it is away, twice, or another. Not of what needs its order: which rows have these numbers, or are left;
+        nor of an UPDATE with a FROM: without its condition which of several rows that a row meets is anybody's guess."""
         text = ORDERED[0]
-        while any(word in text for word in ORDERED):
+        while any(word in text for word in ORDERED) or ("UPDATE" in text and " FROM " in text):
             node = self.change() if self.dice.random() < 0.3 else self.query()[0]
             text, _ = render(node, False)
         words = text.split(" ")

@@ -4,9 +4,12 @@ A step is one message of the simple protocol, or one statement of the extended o
 the step says that it has ordered them: plans differ, and promise no order.
 """
 
+import re
 from dataclasses import dataclass, replace
 
 from psycopg import pq
+
+from . import schema
 
 HOW = ("simple", "extended", "binary", "prepared")
 
@@ -16,6 +19,13 @@ FIELDS = {"sqlstate": pq.DiagnosticField.SQLSTATE, "message": pq.DiagnosticField
           "table": pq.DiagnosticField.TABLE_NAME, "column": pq.DiagnosticField.COLUMN_NAME,
           "constraint": pq.DiagnosticField.CONSTRAINT_NAME}
 NOT_NULL = b"23502"
+PREPARED_MAX = 20
+
+# Errors call a table by the name that it has (README.md): of one that changes it, by the one of before.
+TURNED = {new.encode(): old.encode() for old, new in schema.turned().items()}
+RELATION = re.compile(rb'relation "(%s)"' % b"|".join(TURNED))
+# Where an alias hides it the server guesses by that name, too, that the table was meant.
+HIDDEN = re.compile(rb'(?:invalid reference to|missing) (FROM-clause entry for table "(?:%s)")' % b"|".join([*TURNED, *TURNED.values()]))
 
 Status = pq.ExecStatus
 DONE = {Status.COMMAND_OK, Status.TUPLES_OK, Status.EMPTY_QUERY}
@@ -88,7 +98,7 @@ class Session:
     def rollback_text(self):
         """What ends a case's transaction, if there is one. Statements that cases have prepared go now and then."""
         text = "" if self.conn.transaction_status == pq.TransactionStatus.IDLE else "ROLLBACK; "
-        if self.prepared >= 20:
+        if self.prepared >= PREPARED_MAX:
             self.prepared = 0
             text += "DEALLOCATE ALL; "
         return text
@@ -98,6 +108,8 @@ class Session:
     def begin(self, step):
         self.notices = []
         self.step = step
+        if "prepare" in step.sql.lower():  # it stays where the case fails behind it, perhaps on one of both
+            self.prepared = PREPARED_MAX
         sent = replace(step, sql=self.rewriter.text(step)) if self.rewriter else step
         getattr(self, "_" + step.how)(sent)
 
@@ -155,8 +167,13 @@ class Session:
         fields = {name: res.error_field(code) for name, code in FIELDS.items()}
         if fields["sqlstate"] == NOT_NULL:  # the first of two twins is named
             fields["message"] = fields["column"] = None
+        if fields["message"]:
+            fields["message"] = RELATION.sub(lambda found: b'relation "%s"' % TURNED[found[1]], fields["message"])
+            fields["message"] = HIDDEN.sub(rb"missing \1", fields["message"])
+        fields["table"] = TURNED.get(fields["table"], fields["table"])
         if self.rewriter and step and fields["position"]:
-            fields["position"] = b"%d" % self.rewriter.position(step, int(fields["position"]))
+            position = self.rewriter.position(step, int(fields["position"]))
+            fields["position"] = b"%d" % position if position else None
         return tuple(fields.items())
 
     # ---- COPY ----

@@ -10,8 +10,10 @@ from .expressions import Expressions
 from .scope import Level, Output, Relation, columns_of, quoted, reference, written
 from .tree import Alt, Items, Opt, Seq, items, opt, seq
 
-ALIASES = ["a", "b", "c", "d", "x", "y", "T1", "t", "notes", "claim", "claim_text", "config_json", "Ü"]
+ALIASES = ["a", "b", "c", "d", "x", "y", "T1", "t", "notes", "claim", "claim_text", "config_json", "Ü", "racks", "shelves"]
 
+
+TURNING = ["crates", "Big Crates", "racks", "shelves"]  # what tables are called before and after
 
 ROWS_MAX = 2000  # of a query, roughly
 
@@ -38,8 +40,11 @@ class Queries(Expressions):
         table = self.some_table(level)
         columns, name, schema = columns_of(table), table.name, ""
         shown = written(self.dice, name)
+        keys, size = tuple(table.keys), Relation.size
         if self.dice.random() < 0.12:
             shown, schema = seq("public", ".", shown), "public"
+        elif table.name in self.ctes:  # then that is what the name means
+            columns, keys, size = self.ctes[table.name], (), self.sizes[table.name]
         chance = self.dice.random()
         if not plain and chance < 0.03:
             shown = seq("ONLY", shown)
@@ -49,14 +54,14 @@ class Queries(Expressions):
         if taken or self.dice.random() < 0.65:
             name, schema = self.alias(level), ""
             shown = seq(shown, self.dice.choice(["", "AS"]), written(self.dice, name))
-            if not plain and self.dice.random() < 0.06:
+            if not plain and self.dice.random() < 0.06 and columns:
                 renamed = [f"r{i}" for i in range(self.dice.randint(1, len(columns)))]
                 shown = seq(shown, "(", items(*renamed), ")")
                 columns = [Output(renamed[i] if i < len(renamed) else c.name, c.category) for i, c in enumerate(columns)]
-                return shown, Relation(name, columns)
+                return shown, Relation(name, columns, size=size)
         if not plain and self.dice.random() < 0.02:
             shown = seq(shown, "TABLESAMPLE bernoulli (100)")
-        return shown, Relation(name, columns, table, tuple(table.keys), schema)
+        return shown, Relation(name, columns, table, keys, schema, size)
 
     def derived(self, level, lateral):
         """A query in FROM."""
@@ -306,7 +311,7 @@ class Queries(Expressions):
         """Fills self.ctes; gives the node. Some are called like tables."""
         members = []
         for _ in range(self.dice.choice([1, 1, 2])):
-            name = self.dice.choice(["n", "m", "recent", "archive", "words", "claim", "With Q"])
+            name = self.dice.choice(["n", "m", "recent", "archive", "words", "claim", "With Q", *TURNING])
             if name in self.ctes:
                 continue
             query, outputs = self.cte_query(depth)

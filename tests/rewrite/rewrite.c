@@ -62,9 +62,9 @@ static size_t columns_of(const json_t *relation, struct sql_column_rule *to)
     return n;
 }
 
-static size_t twins_of(const json_t *table, struct sql_twin_rule *to)
+static size_t twins_of(const json_t *table, const char *key, struct sql_twin_rule *to)
 {
-    const json_t *list = json_object_get(table, "twins");
+    const json_t *list = json_object_get(table, key);
     size_t n = 0;
 
     for (; n < json_array_size(list) && n < LIST_MAX; n++) {
@@ -92,7 +92,7 @@ static void add_table(struct sql_rules *rules, const json_t *table)
     const char *old_columns[LIST_MAX], *new_columns[LIST_MAX], *relatives[LIST_MAX], *key[LIST_MAX];
     const json_t *partitions = json_object_get(table, "partitions");
     struct sql_column_rule columns[LIST_MAX];
-    struct sql_twin_rule twins[LIST_MAX];
+    struct sql_twin_rule twins[LIST_MAX], pairs[LIST_MAX];
     const struct sql_table_rule rule = {
         .migration = text_of(table, "migration"),
         .schema = text_of(table, "schema"),
@@ -104,9 +104,12 @@ static void add_table(struct sql_rules *rules, const json_t *table)
         .ncolumns = columns_of(table, columns),
         .key = key,
         .twins = twins,
-        .ntwins = twins_of(table, twins),
+        .ntwins = twins_of(table, "twins", twins),
+        .pairs = pairs,
+        .npairs = twins_of(table, "pairs", pairs),
         .early = json_is_true(json_object_get(table, "early")),
         .reversed = json_is_true(json_object_get(table, "reversed")),
+        .other_name = text_of(table, "other"),
     };
     int bit;
 

@@ -39,20 +39,21 @@ UNION ALL SELECT DISTINCT 'o' || oprname FROM pg_operator
 UNION ALL SELECT 'c'"""
 
 
-def _table(conn, name, reversed_):
-    old, new, twins = [], [], []
+def _table(conn, name):
+    old, new, twins, pairs = [], [], [], []
     migration = None
     for migration_name, kind, fields in schema.operations():
-        if fields["table"] != name:
+        if schema.table_of(kind, fields) != name:
             continue
         migration = migration_name
+        if kind == "rename_table":
+            continue
         if kind == "add_column":
             new.append(fields["column"]["name"])
             continue
         old.append(fields["from"])
         new.append(fields["to"])
-        if "up" not in fields:
-            twins.append([fields["from"], fields["to"]])
+        (pairs if "up" in fields else twins).append([fields["from"], fields["to"]])
     oid = conn.execute("SELECT format('%%I', %s::text)::regclass::oid", (name,)).fetchone()[0]
     relatives = [row[0] for row in conn.execute(RELATIVES, {"oid": oid}).fetchall()]
 
@@ -63,18 +64,26 @@ def _table(conn, name, reversed_):
 
     partitions = [{"schema": "public", "name": partition, "columns": columns(of)}
                   for partition, of in conn.execute(PARTITIONS, {"oid": oid}).fetchall()]
-    return {"migration": migration, "schema": "public", "name": name, "old": old, "new": new, "columns": columns(oid),
-            "key": [row[0] for row in conn.execute(KEY, {"oid": oid}).fetchall()], "twins": twins, "relatives": relatives, "partitions": partitions, "early": False, "reversed": reversed_}
+    return {"migration": migration, "schema": "public", "name": name, "other": schema.turned().get(name),
+            "old": old, "new": new, "columns": columns(oid), "key": [row[0] for row in conn.execute(KEY, {"oid": oid}).fetchall()], "twins": twins, "pairs": pairs, "relatives": relatives, "partitions": partitions, "early": False, "reversed": False}
 
 
-def describe(conn, reversed_=False):
-    """reversed_: after the cut-over."""
-    tables = [_table(conn, name, reversed_) for name in schema.migrating()]
+def describe(conn):
+    """Before the cut-over."""
+    tables = [_table(conn, name) for name in schema.migrating()]
     columns = sorted({column for table in tables for column in table["old"] + table["new"]})
     found = conn.execute(NAMESAKES, {"tables": [t["name"] for t in tables], "columns": columns}).fetchall()
     return {"tables": tables,
             "functions": [row[0] for row in conn.execute(FUNCTIONS).fetchall()],
             "namesakes": [{"schema": schema_, "name": name, "columns": own} for schema_, name, own in found]}
+
+
+def turn(tables, reversed_):
+    """Of tables as describe() gives them. reversed_: cut over."""
+    for table in tables:
+        if table["other"] and table["reversed"] != reversed_:
+            table["name"], table["other"] = table["other"], table["name"]
+        table["reversed"] = reversed_
 
 
 APART = "rows apart"
@@ -85,7 +94,9 @@ def in_step_sql():
     counts = {}
     for name in schema.migrating():
         pairs = [(f["from"], f["to"]) for _, kind, f in schema.operations()
-                 if f["table"] == name and kind == "rename_column" and "up" not in f]
+                 if kind == "rename_column" and f["table"] == name and "up" not in f]
+        if not pairs:
+            continue
         differs = " OR ".join(f'ROW(segue_row."{old}")::record OPERATOR(pg_catalog.*<>) ROW(segue_row."{new}")::record'
                               for old, new in pairs)
         counts[name] = f"""SELECT '{APART}', '{name} ' || count(*) FROM public."{name}" segue_row WHERE {differs}"""

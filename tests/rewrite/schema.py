@@ -2,7 +2,7 @@
 
 Four tables migrate by renames alone, the others also by a change of type or an added column; one is
 partitioned, one has quoted names, one has defaults, an identity and a generated column, one has a column
-of each common type. Tables that stay have columns called like old and new ones, and another
+of each common type; two change their own names. Tables that stay have columns called like old and new ones, and another
 schema has a table called like one that migrates. Rows are few: a statement
 is compared in a millisecond.
 """
@@ -28,7 +28,7 @@ CREATE TABLE checks (
     claim_text text,
     score double precision,
     aggregation text DEFAULT 'mean',
-    diagnostics text,
+    diagnostics text DEFAULT '{"n": 0}',
     cached boolean NOT NULL DEFAULT false,
     created_at timestamptz NOT NULL DEFAULT '2026-01-01 00:00:00+00');
 INSERT INTO checks (run_id, env, claim_text, score, aggregation, diagnostics, cached)
@@ -83,6 +83,12 @@ INSERT INTO words SELECT i, 'word ' || i FROM generate_series(1, 4) i;
 -- a role that every server has, here for one that may write and not read
 GRANT INSERT, UPDATE ON words TO pg_signal_backend;
 GRANT USAGE ON SEQUENCE ticks TO pg_signal_backend;
+
+CREATE TABLE crates (id integer PRIMARY KEY, label text, weight numeric DEFAULT 1.5, "Unit Price" numeric, CHECK (weight <> 13));
+INSERT INTO crates SELECT i, 'crate ' || i % 3, i * 2, i / 4.0 FROM generate_series(1, 5) i;
+
+CREATE TABLE racks (id integer PRIMARY KEY, env text NOT NULL DEFAULT 'local', title text, amount integer);
+INSERT INTO racks SELECT i, CASE WHEN i % 2 = 0 THEN 'prod' ELSE 'local' END, 'rack ' || i % 3, i FROM generate_series(2, 6) i;
 
 CREATE TABLE tags (id integer PRIMARY KEY, label text);
 INSERT INTO tags SELECT i, 'tag ' || i FROM generate_series(1, 4) i;
@@ -178,6 +184,11 @@ MIGRATIONS = [
         _rename("tags", "label", "title"),
         *[_rename("kinds", f"k_{name}", f"n_{name}") for name in KINDS],
     ]},
+    {"name": "tables", "operations": [
+        {"rename_table": {"from": "crates", "to": "Big Crates"}},
+        {"add_column": {"table": "racks", "column": {"name": "claim", "type": "text", "nullable": True}}},
+        {"rename_table": {"from": "racks", "to": "shelves"}},
+    ]},
 ]
 
 
@@ -224,7 +235,7 @@ class Table:
 
 
 KEYS = {"checks": ["id"], "archive": ["id"], "Order Lines": ["Id"], "readings": ["id"], "events": ["id", "region"],
-        "words": ["id"], "tags": ["id"], "notes": ["id"], "people": ["id"], "kinds": ["id"]}
+        "words": ["id"], "tags": ["id"], "crates": ["id"], "Big Crates": ["id"], "racks": ["id"], "shelves": ["id"], "notes": ["id"], "people": ["id"], "kinds": ["id"]}
 
 COLUMNS = """
 SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attgenerated <> '', a.attidentity = 'a'
@@ -241,25 +252,45 @@ def operations():
             yield migration["name"], kind, fields
 
 
+def table_of(kind, fields):
+    return fields["from" if kind == "rename_table" else "table"]
+
+
 def migrating():
-    """Names of the tables that migrate, in the order of the files."""
-    return list(dict.fromkeys(fields["table"] for _, _, fields in operations()))
+    """Names of the tables that migrate, as they are called before, in the order of the files."""
+    return list(dict.fromkeys(table_of(kind, fields) for _, kind, fields in operations()))
+
+
+def turned():
+    """{old name: new name} of the tables that change theirs."""
+    return {fields["from"]: fields["to"] for _, kind, fields in operations() if kind == "rename_table"}
+
+
+def called(side, table):
+    """table: its old name."""
+    return table if side == "old" else turned().get(table, table)
+
+
+def hiding(side):
+    """Tables, as the side calls them, with columns that only the other one sees."""
+    kinds = ("rename_column", "add_column") if side == "old" else ("rename_column",)
+    return list(dict.fromkeys(called(side, fields["table"]) for _, kind, fields in operations() if kind in kinds))
 
 
 def tables(conn):
     """{name: Table} of a database with one side's schema."""
-    out = {}
+    out, names = {}, set(migrating()) | set(turned().values())
     for table, column, kind, generated, identity in conn.execute(COLUMNS).fetchall():
-        entry = out.setdefault(table, Table(table, [], table in migrating(), KEYS.get(table, [])))
+        entry = out.setdefault(table, Table(table, [], table in names, KEYS.get(table, [])))
         entry.columns.append(Column(column, kind, generated, identity))
     return out
 
 
 def names(side):
-    """How a side calls what the hand-written cases call {claim}, {price}, ...: key is the new name's letters."""
+    """How a side calls what the hand-written cases call {claim}, {price}, {shelves}, ...: key is the new name's letters."""
     out = {}
     for _, kind, fields in operations():
-        if kind == "rename_column":
+        if kind in ("rename_column", "rename_table"):
             word = "".join(ch for ch in fields["to"].lower() if ch.isalnum() or ch == "_")
             out[word] = fields["from" if side == "old" else "to"]
     return out

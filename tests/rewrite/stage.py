@@ -20,7 +20,7 @@ SIDES = ("old", "new")
 NAMES = [migration["name"] for migration in schema.MIGRATIONS]
 
 
-# Of tables that migrate, and of their partitions: what a row of one (and an array) is told as where
+# Of tables with columns that a side does not see, and of their partitions: what a row of one (and an array) is told as where
 # the table is expanded: record, record[].
 ROW_TYPES = """
 SELECT oid.here, oid.there FROM pg_class c JOIN pg_type t ON t.oid = c.reltype
@@ -110,8 +110,7 @@ class Stage:
             self._wait()
         for name in NAMES:
             self.proxy.cli("cutover" if phase == "soaking" else "rollback", name)
-        for table in self.rules["tables"]:
-            table["reversed"] = phase == "soaking"
+        rules.turn(self.rules["tables"], phase == "soaking")
         self.phase = phase
         if not self.through:
             self._rest()
@@ -128,16 +127,17 @@ class Stage:
     def pair(self, side):
         database = "plain" if side == "old" else "contracted"
         with self.cluster.connect("rw_" + database) as conn:
-            rows = conn.execute(ROW_TYPES, (schema.migrating(),)).fetchall()
+            rows = conn.execute(ROW_TYPES, (schema.hiding(side),)).fetchall()
         reference = Session(self._conninfo(database, self.cluster.port), rows=rows)
         rewriter = Rewriter(self.rules, side)
+        names = {} if self.through else {t["other"]: t["name"] for t in self.rules["tables"] if t["other"]}
         if self.through:
             follows = side == ("new" if self.phase == "soaking" else "old")
             subject = Session(self._conninfo("dual", self.proxy.port, "" if follows else f"-c segue.schema={side}"))
         else:
             subject = Session(self._conninfo("dual", self.cluster.port), rewriter)
         self.opened += [reference, subject, rewriter]
-        return Pair(reference, subject, self.tables(side), rewriter)
+        return Pair(reference, subject, self.tables(side), rewriter, names)
 
     def grammar(self, side, seed):
         """The same seed gives other statements for each version, phase and side."""

@@ -111,12 +111,6 @@ SELECT w.* FROM words w, notes n WHERE n.id = w.id FOR UPDATE OF w, n NOWAIT;
 SELECT * FROM (SELECT * FROM words FOR SHARE) w;
 
 -- INSERT with a CTE inside of its source
--- @side: old
-INSERT INTO words WITH n AS (SELECT id + 100 AS id, claim FROM notes) SELECT * FROM n RETURNING *;
-
--- INSERT with a CTE inside of its source, whose star is not seen
--- @side: new
--- @doubt: a star whose columns cannot be listed
 INSERT INTO words WITH n AS (SELECT id + 100 AS id, claim FROM notes) SELECT * FROM n RETURNING *;
 
 -- INSERT of a cross join of stars

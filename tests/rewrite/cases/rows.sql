@@ -220,8 +220,29 @@ SELECT t, count(*) FROM words t GROUP BY t.{title};
 SELECT (SELECT to_json(t)) FROM words t GROUP BY t.{title};
 
 -- Rows grouped by themselves
--- @doubt: a whole row where its type matters
 SELECT t, to_json(t), count(*) FROM words t GROUP BY t;
+
+-- Rows grouped by themselves, of a table with a column that comes and one that changes
+SELECT env, count(*), (c).{claim} FROM checks c, words w GROUP BY c, env, c.{claim};
+
+-- Rows grouped by themselves and by their key
+SELECT t, to_json(t), t.{title}, count(*) FROM words t GROUP BY t.id, t;
+
+-- Rows grouped by themselves, beside a column that is not grouped
+SELECT t, t.{title} FROM words t GROUP BY t;
+
+-- Rows grouped by themselves, over a join that may not have them
+SELECT t, count(n.id) FROM notes n LEFT JOIN words t ON t.id = n.id GROUP BY t HAVING count(*) > 0 ORDER BY t;
+
+-- Rows that are DISTINCT ON themselves
+-- @ordered
+SELECT DISTINCT ON (t) t, n.id FROM words t, notes n ORDER BY t, n.id;
+
+-- Rows grouped by themselves by the name that they have in the list
+SELECT t AS r, count(*) FROM words t GROUP BY r;
+
+-- Rows grouped by themselves in sets
+SELECT count(*) FROM words t GROUP BY GROUPING SETS ((t), ());
 
 -- Rows in groups by something else
 SELECT env, json_agg(c ORDER BY c.id), count(c) FROM checks c GROUP BY env;

@@ -29,6 +29,48 @@ INSERT INTO archive SELECT * FROM archive ON CONFLICT DO NOTHING;
 -- INSERT without a list, from a star of another
 INSERT INTO words SELECT * FROM (VALUES (100, 'x'), (101, 'y')) v;
 
+-- INSERT without a list, of a CTE with one column too many
+WITH s AS (SELECT id + 100 AS id, {title}, 1 AS more FROM words) INSERT INTO words SELECT s.* FROM s;
+
+-- INSERT without a list, of a CTE that is called as the table is
+WITH words AS (SELECT id + 100 AS id, {title}, 1 AS more FROM words) INSERT INTO words SELECT * FROM words;
+
+-- INSERT without a list, of a CTE with names of its own
+WITH s (one) AS (SELECT id + 100, {title} FROM words) INSERT INTO words TABLE s RETURNING *;
+
+-- INSERT without a list, of a set operation in a CTE
+WITH s AS (TABLE words EXCEPT SELECT * FROM words WHERE id > 2) INSERT INTO words SELECT s.id + 100, (s).{title} FROM s ON CONFLICT DO NOTHING RETURNING *;
+
+-- INSERT without a list, of a set operation in a CTE with one column too many
+WITH s AS (SELECT *, 1 FROM words UNION SELECT *, 2 FROM words) INSERT INTO words SELECT * FROM s;
+
+-- INSERT without a list, of VALUES in a CTE
+WITH s AS (VALUES (100, 'a'), (101, 'b')), z AS (SELECT * FROM s) INSERT INTO words SELECT z.* FROM z RETURNING *;
+
+-- INSERT without a list, of a CTE that goes on
+WITH RECURSIVE s (a, b) AS (SELECT 100, 'a'::text UNION ALL SELECT a + 1, b FROM s WHERE a < 102) INSERT INTO words SELECT * FROM s RETURNING *;
+
+-- INSERT without a list, of a CTE that goes on and looks for cycles
+WITH RECURSIVE s (a, b) AS (SELECT 100, 'a'::text UNION ALL SELECT a + 1, b FROM s WHERE a < 102) CYCLE a SET c USING p INSERT INTO words SELECT * FROM s;
+
+-- INSERT without a list, of what a CTE has changed
+WITH d AS (DELETE FROM archive WHERE id = 5 RETURNING id + 100, {claim}) INSERT INTO words SELECT * FROM d RETURNING *;
+
+-- INSERT without a list, of what a CTE has changed, one column too many
+WITH d AS (UPDATE archive SET run_id = 'd' FROM words w WHERE archive.id = w.id + 4 RETURNING archive.id + 100, w.*) INSERT INTO words SELECT d.* FROM d;
+
+-- INSERT without a list, of a join by names in a sub-select
+INSERT INTO words SELECT * FROM (SELECT id + 100, {title} FROM words JOIN (SELECT * FROM words) w USING (id, {title})) s RETURNING *;
+
+-- INSERT without a list, of a join by a name, one column too many
+INSERT INTO words SELECT * FROM words JOIN (SELECT * FROM words) w USING (id);
+
+-- INSERT without a list, of a row's fields
+INSERT INTO words SELECT (w).* FROM words w ON CONFLICT (id) DO UPDATE SET {title} = 'again' RETURNING *;
+
+-- INSERT without a list, of a function that says its columns
+INSERT INTO words SELECT * FROM json_to_record('{"a": 100, "b": "x", "c": 1}') AS j (a int, b text, c int);
+
 -- INSERT from TABLE
 INSERT INTO archive TABLE archive ON CONFLICT (id) DO UPDATE SET {claim} = EXCLUDED.{claim} || '!';
 
@@ -137,6 +179,15 @@ UPDATE archive a SET {claim} = (SELECT c.{claim} FROM checks c WHERE c.id = a.id
 
 -- UPDATE with DEFAULT
 UPDATE readings SET {amount} = DEFAULT, {uom} = DEFAULT WHERE id = 2 RETURNING *;
+
+-- UPDATE with DEFAULT, prepared by SQL
+PREPARE q AS UPDATE readings SET {amount} = DEFAULT, {uom} = DEFAULT WHERE id = 2 RETURNING *;
+EXECUTE q;
+DEALLOCATE q;
+
+-- UPDATE with DEFAULT of a column that changes its type and its name
+UPDATE checks SET ({counts}, env) = (DEFAULT, 'd') WHERE id = 1 RETURNING {counts};
+INSERT INTO checks (id, run_id) VALUES (2, 'run2') ON CONFLICT (id) DO UPDATE SET {counts} = DEFAULT RETURNING {counts};
 
 -- UPDATE of a list with DEFAULT
 UPDATE "Order Lines" SET ("{from}", qty) = (DEFAULT, 7) WHERE "Id" = 1 RETURNING *;
