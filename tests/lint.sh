@@ -91,11 +91,10 @@ for file in .ci/run tests/*.sh bench/*.sh; do
     [ -e "$file" ] || continue
     bash -n "$file" || bad=1
 done
-for file in tests/integration/*.py tests/integration/*/*.py tests/transparency/*.py tests/rewrite/*.py \
-    tests/soak/*.py tests/drivers/*.py tests/drivers/python/*.py tests/model/*.py tests/races/*.py tests/races/python/*.py tests/faults/*.py tests/property/*.py tests/longrun/*.py bench/*.py bench/lib/*.py; do
-    [ -e "$file" ] || continue
-    /usr/bin/python3 -c 'import ast, sys; ast.parse(open(sys.argv[1]).read(), sys.argv[1])' "$file" || bad=1
-done
+find tests bench -name node_modules -prune -o -name '*.py' -print | /usr/bin/python3 -c '
+import ast, sys
+for file in map(str.rstrip, sys.stdin):
+    ast.parse(open(file).read(), file)' || bad=1
 for file in config/*.json config/*/*.json; do
     [ -e "$file" ] || continue
     /usr/bin/python3 -m json.tool "$file" >/dev/null || complain "$file: not valid JSON"

@@ -9,28 +9,42 @@ tls_pg, tls_only_pg  clusters that speak TLS, and nothing else over TCP; tls_db 
 """
 
 import faulthandler
-import itertools
 import os
 import re
+import shutil
 import signal
+import tempfile
 
-import psycopg
 import pytest
 from lib.certs import Certs
-from lib.cluster import TEMPLATE, Clusters, Database, versions
+from lib.cluster import SHARED, Clusters, in_memory, versions
 from lib.segue import PROGRAM, Segue
 from lib.wait import SLOW
 
 DEADLINE_S = 90
-# Files of more than half a minute: begun last, one of them keeps the other processes waiting at the end.
-LONG_FILES = ("soak_slice", "faults_slice", "bench_backfill", "throttle_signals", "transparency", "rules_published",
-              "drivers", "crash_resume", "usage", "login_modes", "rewrite_generated", "retype_key", "dualwrite_rules")
+# Files that take longest, both versions together: begun last, one of them keeps the other processes waiting at the end.
+LONG_FILES = ("soak_slice", "faults_slice", "crash_resume", "throttle_signals", "op_change_columns", "bench_backfill", "plan_carries",
+              "traffic_whole_road", "rewrite_epochs", "drivers", "transparency", "rewrite_generated", "property_slice",
+              "longrun_slice", "search_path", "relay_clients", "takeover", "plan_refuses", "usage", "version_tables",
+              "rollback_both_ways", "retype_key", "retype_column", "sql_prepare", "tls_legs", "backfill_concurrent")
 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "one_version: runs on the newest server only")
     config.addinivalue_line("markers", "versions(*v): runs on these servers only, where selected")
     config.addinivalue_line("markers", f"deadline(seconds): of one test, {DEADLINE_S} unless told")
+
+    # what runs in the background of a script ignores it, and so would everything that tests start and interrupt
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if not hasattr(config, "workerinput"):
+        config.shared = os.environ[SHARED] = tempfile.mkdtemp(prefix="segue-tests-")
+        os.chmod(config.shared, 0o755)
+
+
+def pytest_unconfigure(config):
+    if hasattr(config, "shared"):
+        shutil.rmtree(config.shared, ignore_errors=True)
 
 
 def pytest_generate_tests(metafunc):
@@ -94,7 +108,7 @@ def pg_version(request):
 
 @pytest.fixture(scope="session")
 def clusters():
-    all_clusters = Clusters()
+    all_clusters = Clusters(in_memory())
     yield all_clusters
     all_clusters.close()
 
@@ -104,38 +118,10 @@ def pg(clusters, pg_version):
     return clusters.get(pg_version)
 
 
-_numbers = itertools.count(1)
-
-
-def _database(cluster):
-    name = f"t{os.getpid()}_{next(_numbers)}"
-    with cluster.connect() as conn:
-        conn.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
-    return Database(cluster, name)
-
-
-def _drop(database):
-    database.close()
-    try:
-        with database.cluster.connect() as conn:
-            conn.execute("SET client_min_messages = error")
-            # prepared transactions would hold the database
-            with database.cluster.connect(database.name) as inside:
-                for (gid,) in inside.execute("SELECT gid FROM pg_prepared_xacts WHERE database = current_database()").fetchall():
-                    inside.execute(f"ROLLBACK PREPARED '{gid}'")
-                for (slot,) in inside.execute(
-                        "SELECT slot_name FROM pg_replication_slots WHERE database = current_database()").fetchall():
-                    inside.execute("SELECT pg_drop_replication_slot(%s)", (slot,))
-            conn.execute(f"DROP DATABASE IF EXISTS {database.name} WITH (FORCE)")
-    except psycopg.OperationalError:
-        pass  # the test has crashed its server and left it so
-
-
 @pytest.fixture
 def db(pg):
-    database = _database(pg)
-    yield database
-    _drop(database)
+    with pg.database() as database:
+        yield database
 
 
 @pytest.fixture
@@ -147,7 +133,7 @@ def private_pg(clusters, pg_version):
 
 @pytest.fixture
 def private_db(private_pg):
-    database = _database(private_pg)
+    database = private_pg.lend()
     yield database
     database.close()
 
@@ -168,9 +154,8 @@ def tls_pg(clusters, pg_version, certs):
 
 @pytest.fixture
 def tls_db(tls_pg):
-    database = _database(tls_pg)
-    yield database
-    _drop(database)
+    with tls_pg.database() as database:
+        yield database
 
 
 @pytest.fixture
@@ -237,6 +222,5 @@ def slug(request):
 @pytest.fixture
 def copy(pg):
     """A second fresh database, for what plain DDL makes of the same schema."""
-    database = _database(pg)
-    yield database
-    _drop(database)
+    with pg.database() as database:
+        yield database

@@ -251,5 +251,4 @@ def test_the_tables_stay_small(db, segue):
     before = db.one("SELECT pg_relation_size('items')")
     proxy = segue(db, vacuum_rows=300)
     proxy.ready(RENAME)
-    # 1.99 without a VACUUM, 1.5 with; on a busy machine it is up to two rounds of 300 rows behind the batches
-    assert db.one("SELECT pg_relation_size('items')") < 1.85 * before
+    assert db.one("SELECT pg_relation_size('items')") < 1.7 * before

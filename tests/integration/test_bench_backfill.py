@@ -84,6 +84,22 @@ def test_ctrl_c_leaves_nothing_and_what_a_kill_leaves_the_next_run_drops(db):
 
 
 @pytest.mark.one_version
+def test_a_kill_in_the_middle_of_making_its_database_leaves_one_that_the_next_run_drops(db):
+    with db.connect() as holder:
+        holder.execute("BEGIN; LOCK TABLE pg_catalog.pg_database IN SHARE MODE")
+        process = subprocess.Popen([PROGRAM, "bench", "backfill", "--dsn", db.url(), "--rows", "1000", "--yes", *QUICK],
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        until("it to make one", lambda: holder.execute("SELECT 1 FROM pg_locks WHERE relation = 'pg_database'::regclass AND NOT granted").fetchall())
+        process.kill()
+        holder.execute("COMMIT")
+        process.wait()
+    (name,) = until("the server to have made it", lambda: databases(db))
+    until("its maker to be gone", lambda: not db.one("SELECT count(*) FROM pg_stat_activity WHERE application_name = %s", name))
+    assert "dropped 1 databases" in bench(db, "--rows", "1000", code=1).stderr
+    assert databases(db) == []
+
+
+@pytest.mark.one_version
 def test_it_refuses_before_it_writes(db):
     db.sql("CREATE TABLE nothing (n int)")
     for words, code, why in (

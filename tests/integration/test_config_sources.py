@@ -84,6 +84,21 @@ def test_a_bad_flag_or_variable_is_refused_by_name(arguments, environment, expec
     assert "hidden_password" not in done.stderr
 
 
+def test_a_misspelt_flag_gets_the_option_that_is_nearly_it():
+    assert "hint: did you mean --workers?" in serve("--upstream", UPSTREAM, "--workrs", "1").stderr
+
+
+@pytest.mark.parametrize("listen, upstream", [
+    ("127.0.0.1:7001", "postgresql://u:hidden_password@127.0.0.1:7001/app"),
+    ("127.0.0.1:7000,*:7001", "postgresql://u@localhost:7001/app"),
+    ("[::1]:7001", "host=a,::1 port=5432,7001 user=u dbname=app"),
+])
+def test_an_upstream_that_is_segue_itself_is_refused(listen, upstream):
+    done = serve("--listen", listen, environment={"DATABASE_URL": upstream})
+    assert done.returncode == 2 and "leads to segue itself" in done.stderr and listen.split(",")[-1] in done.stderr
+    assert "hidden_password" not in done.stderr
+
+
 def test_a_port_in_use_is_said_at_once():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -103,12 +118,15 @@ def test_flags_go_over_environment_over_file_over_defaults(db, segue, tmp_path):
     path = tmp_path / "segue.json"
     path.write_text(json.dumps({"lock_timeout_ms": 301, "batch_target_ms": 302, "quiet_period_s": 303}))
     proxy = segue(db, arguments=["-c", path, "--quiet-period-s=305"],
-                  environment={"SEGUE_BATCH_TARGET_MS": "304", "SEGUE_QUIET_PERIOD_S": "306"})
+                  environment={"SEGUE_BATCH_TARGET_MS": "304", "SEGUE_QUIET_PERIOD_S": "306",
+                               "SEGUE_QUIET_PERIOD": "307", "SEGUE_SERVICE_HOST": "of somebody else"})
     got = {name: (row["value"], row["source"]) for name, row in config_of(proxy).items()}
     assert got["lock_timeout_ms"] == ("301", "file")
     assert got["batch_target_ms"] == ("304", "environment")
     assert got["quiet_period_s"] == ("305", "flag")
     assert got["vacuum_rows"] == ("100000", "default")
+    assert 'SEGUE_QUIET_PERIOD is no option: did you mean "quiet_period_s"?' in proxy.log_text()
+    assert "SERVICE_HOST" not in proxy.log_text()
 
 
 @pytest.mark.one_version

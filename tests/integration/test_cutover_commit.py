@@ -3,7 +3,7 @@
 import pytest
 from lib.chaos import ChaosRelay
 from lib.tables import make_items
-from lib.traffic import Traffic
+from lib.traffic import Pair, Traffic
 from lib.wait import until
 
 
@@ -72,6 +72,28 @@ def test_a_connection_lost_at_the_commit_of_the_way_back_leaves_one_truth(db, se
         assert not reverse(db)
         traffic.flows(20)
         traffic.stop().verify(db)
+
+
+@pytest.mark.one_version
+@pytest.mark.parametrize("how", ["before", "after", "late"])
+def test_where_a_table_changes_its_name_no_client_sees_that_the_commit_had_no_answer(db, segue, relay, how):
+    db.sql("CREATE TABLE items (id bigint PRIMARY KEY, label text)")
+    proxy = segue(upstream=relay.url(db.name), cutover_attempts_max=50)
+    name = proxy.ready({"name": "turn", "operations": [{"rename_table": {"from": "items", "to": "things"}}]})
+    with Traffic(proxy.connect, Pair(new="label"), new_table="things") as traffic:
+        traffic.start("old", 2).start("new", 2).flows(20)
+        for command, goal, before in (("cutover", "soaking", "ready"), ("rollback", "ready", "soaking")):
+            relay.at_commit(how, word=goal.encode())
+            proxy.console(f"{command.upper()} {name}")
+            until("the cut", relay.fired.is_set)
+            relay.release()
+            proxy.wait(name, lambda row, ends=(goal, before): row["phase"] in ends and not row["error"], 40)
+            traffic.flows(20)
+            if proxy.phase(name) == before:
+                proxy.cli(command, name)
+            assert db.one("SELECT to_regclass('things') IS NOT NULL") == (goal == "soaking")
+            traffic.flows(20, "old")
+        traffic.stop().verify(db, ["old"])
 
 
 REFUSE = """

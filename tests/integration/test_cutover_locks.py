@@ -143,7 +143,7 @@ def test_statements_on_other_tables_pass_a_closed_gate(db, segue):
         other = worst_of(lambda: conn.execute("UPDATE others SET n = n + 1"))
         same = worst_of(lambda: mine.execute("SELECT count(*) FROM items"))
     assert other < 0.3 * SLOW, "a statement on another table was held"
-    assert same > 0.3, "the gate was never closed"
+    assert same > 0.6, "the gate was never closed"
 
 
 def test_statements_of_an_open_transaction_are_not_held(db, segue):

@@ -50,7 +50,7 @@ def test_a_cutover_at_a_time_may_be_changed_and_withdrawn_and_survives_a_kill(db
     assert proxy.status(NAME)["cutover_due"] is None and schedule(db) == []
     assert "no cut-over" in proxy.cli("cutover", NAME, "--withdraw", check=1).err
     # killed before its time and back before it: it begins then, and not before
-    at = ahead(2)
+    at = ahead(4)
     proxy.cli("cutover", NAME, "--at", at)
     proxy.restart()
     proxy.wait_phase(NAME, "soaking")
@@ -59,11 +59,20 @@ def test_a_cutover_at_a_time_may_be_changed_and_withdrawn_and_survives_a_kill(db
     assert schedule(db) == []
 
 
+def test_the_clock_of_the_database_decides_also_when_it_is_set_meanwhile(db, segue):
+    make_items(db, 10)
+    proxy = segue(db)
+    proxy.ready(RENAME)
+    proxy.cli("cutover", NAME, "--at", "2031-05-06T23:30Z")
+    db.sql("UPDATE segue.schedule SET due_at = clock_timestamp()")  # as if the clock had been set to that time
+    proxy.wait_phase(NAME, "soaking", 10)
+
+
 def test_a_cutover_at_a_time_goes_over_to_the_successor(db, segue, successor):  # noqa: F811
     make_items(db, 50)
     old = segue(db)
     old.ready(RENAME)
-    old.cli("cutover", NAME, "--at", ahead(3))
+    old.cli("cutover", NAME, "--at", ahead(6))
     due = old.status(NAME)["cutover_due"]
     new = successor(old)
     until("it to have read its state", lambda: new.status(NAME))

@@ -9,8 +9,8 @@ import itertools
 from dataclasses import dataclass
 
 import pytest
-from conftest import _database, _drop
-from lib.segue import Segue
+from lib.each import each
+from lib.operations import migrated, unguarded
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,6 @@ CASES = [
 ]
 MIGRATION = {"name": "dual", "operations": [case.operation() for case in CASES]}
 BY_NAME = {case.name: case for case in CASES}
-EVERY_CASE = pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
 ids = itertools.count(1000)
 
 
@@ -127,105 +126,89 @@ class World:
 
     def leave_twin_null(self, case, row):
         """Puts the row out of step, as one that the backfill has not reached."""
-        with self.direct.transaction():
-            self.direct.execute(f'ALTER TABLE {case.table} DISABLE TRIGGER "~segue_guard"')
-            self.direct.execute(f"UPDATE {case.table} SET {self.twin} = NULL WHERE id = {row}")
-            self.direct.execute(f'ALTER TABLE {case.table} ENABLE ALWAYS TRIGGER "~segue_guard"')
+        unguarded(self.direct, case.table, f"UPDATE {case.table} SET {self.twin} = NULL WHERE id = {row}")
 
 
 @pytest.fixture(scope="module", params=["forward", "reverse"])
 def world(request, clusters, pg_version, tmp_path_factory):
-    database = _database(clusters.get(pg_version))
-    for case in CASES:
-        database.sql(case.ddl())
-        database.sql(f"INSERT INTO {case.table} (id, label) SELECT i, '{case.value('label', 0)}' "
-                     "FROM generate_series(1, 100) i")
-    proxy = Segue(database.url(), tmp_path_factory.mktemp("dual"))
-    try:
-        proxy.ready(MIGRATION)
-        if request.param == "reverse":
-            proxy.cli("cutover", "dual")
+    def fill(database):
+        for case in CASES:
+            database.sql(case.ddl())
+            database.sql(f"INSERT INTO {case.table} (id, label) SELECT i, '{case.value('label', 0)}' "
+                         "FROM generate_series(1, 100) i")
+
+    with migrated(clusters.get(pg_version), tmp_path_factory.mktemp("dual"), MIGRATION, fill,
+                  cut_over=request.param == "reverse") as (database, proxy):
         yield World(database, proxy, request.param)
-        proxy.stop()
-    finally:
-        proxy.kill9()
-        _drop(database)
 
 
-VIA = pytest.mark.parametrize("via", ["proxy", "direct"])
+VIA = ["proxy", "direct"]
 
 
-@EVERY_CASE
+@each(case=CASES)
 def test_rows_from_before_hold_the_same_in_both_columns(world, case):
     rows = world.db.sql(f"SELECT DISTINCT label::text, title::text FROM {case.table} WHERE id <= 100")
     assert rows == [(case.value("label", 0), case.value("title", 0))]
 
 
-@VIA
-@EVERY_CASE
+@each(case=CASES, via=VIA)
 def test_insert_of_the_twin_sets_the_lead(world, case, via):
     row = world.insert(case, via, **{world.twin: 1})
     world.holds(case, row, 1)
 
 
-@VIA
-@EVERY_CASE
+@each(case=CASES, via=VIA)
 def test_insert_of_the_lead_sets_the_twin(world, case, via):
     row = world.insert(case, via, **{world.lead: 1})
     world.holds(case, row, 1)
 
 
-@VIA
-@EVERY_CASE
+@each(case=CASES, via=VIA)
 def test_insert_of_neither_leaves_both_null(world, case, via):
     world.holds(case, world.insert(case, via), None)
 
 
-@VIA
-@EVERY_CASE
+@each(case=CASES, via=VIA)
 def test_insert_of_both_keeps_what_is_in_step(world, case, via):
     row = world.insert(case, via, label=2, title=2)
     world.holds(case, row, 2)
 
 
-@EVERY_CASE
+@each(case=CASES)
 def test_insert_of_both_out_of_step_keeps_what_the_client_wrote_in_the_twin(world, case):
     row = world.insert(case, **{world.lead: 0, world.twin: 1})
     world.holds(case, row, 1)
 
 
-@VIA
-@EVERY_CASE
+@each(case=CASES, via=VIA)
 def test_update_of_the_lead_sets_the_twin(world, case, via):
     row = world.insert(case, label=0)
     world.update(case, row, via, **{world.lead: 1})
     world.holds(case, row, 1)
 
 
-@VIA
-@EVERY_CASE
+@each(case=CASES, via=VIA)
 def test_update_of_the_twin_sets_the_lead(world, case, via):
     row = world.insert(case, label=0)
     world.update(case, row, via, **{world.twin: 1})
     world.holds(case, row, 1)
 
 
-@VIA
-@EVERY_CASE
+@each(case=CASES, via=VIA)
 def test_update_of_both_out_of_step_follows_the_lead(world, case, via):
     row = world.insert(case, label=0)
     world.update(case, row, via, **{world.lead: 1, world.twin: 2})
     world.holds(case, row, 1)
 
 
-@EVERY_CASE
+@each(case=CASES)
 def test_update_of_both_in_step_keeps_both(world, case):
     row = world.insert(case, label=0)
     world.update(case, row, label=2, title=2)
     world.holds(case, row, 2)
 
 
-@EVERY_CASE
+@each(case=CASES)
 def test_update_of_neither_fills_a_twin_that_is_null(world, case):
     row = world.insert(case, label=1)
     world.leave_twin_null(case, row)
@@ -233,8 +216,7 @@ def test_update_of_neither_fills_a_twin_that_is_null(world, case):
     world.holds(case, row, 1)
 
 
-@pytest.mark.parametrize("column", ["lead", "twin"])
-@EVERY_CASE
+@each(case=CASES, column=["lead", "twin"])
 def test_null_is_a_value(world, case, column):
     row = world.insert(case, label=1)
     world.direct.execute(f"UPDATE {case.table} SET {getattr(world, column)} = NULL WHERE id = {row}")
@@ -243,14 +225,11 @@ def test_null_is_a_value(world, case, column):
 
 # ---- every way in ----
 
-WAYS = pytest.mark.parametrize("case", [BY_NAME[n] for n in ("text", "wrapped", "cents", "parted", "trigger")],
-                               ids=lambda c: c.name)
-SIDES = pytest.mark.parametrize("column", ["label", "title"])
+WAYS = [BY_NAME[n] for n in ("text", "wrapped", "cents", "parted", "trigger")]
+SIDES = ["label", "title"]
 
 
-@VIA
-@SIDES
-@WAYS
+@each(case=WAYS, column=SIDES, via=VIA)
 def test_copy_is_kept_in_step(world, case, column, via):
     rows = [next(ids) for _ in range(3)]
     with world.conn(via).cursor().copy(f"COPY {case.table} (id, {column}) FROM STDIN") as copy:
@@ -260,9 +239,7 @@ def test_copy_is_kept_in_step(world, case, column, via):
         world.holds(case, row, n)
 
 
-@VIA
-@SIDES
-@WAYS
+@each(case=WAYS, column=SIDES, via=VIA)
 def test_on_conflict_do_update_is_kept_in_step(world, case, column, via):
     row = world.insert(case, label=0)
     fresh = next(ids)
@@ -273,9 +250,7 @@ def test_on_conflict_do_update_is_kept_in_step(world, case, column, via):
         world.holds(case, target, 1)
 
 
-@VIA
-@SIDES
-@WAYS
+@each(case=WAYS, column=SIDES, via=VIA)
 def test_merge_is_kept_in_step(world, case, column, via):
     row = world.insert(case, label=0)
     fresh = next(ids)
@@ -288,8 +263,7 @@ def test_merge_is_kept_in_step(world, case, column, via):
     world.holds(case, fresh, 1)
 
 
-@SIDES
-@WAYS
+@each(case=WAYS, column=SIDES)
 def test_a_session_with_role_replica_is_kept_in_step(world, case, column):
     conn = world.db.connect(options="-c session_replication_role=replica")
     row = next(ids)

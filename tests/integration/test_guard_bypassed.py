@@ -34,7 +34,7 @@ def test_a_guard_that_was_off_is_noticed_before_cutover_and_complete(items, segu
     proxy.ready(RENAME)
     restore_data(items, "label")
     refused = proxy.cli("cutover", "m", check=1)
-    assert "guard of items" in refused.err and "ENABLE ALWAYS" in refused.err
+    assert "guard of public.items" in refused.err and "ENABLE ALWAYS" in refused.err
     items.sql('ALTER TABLE items ENABLE ALWAYS TRIGGER "~segue_guard"')
     proxy.cli("verify", "m", check=None)
     assert "not in step" in proxy.cli("cutover", "m", check=1).err
@@ -44,9 +44,9 @@ def test_a_guard_that_was_off_is_noticed_before_cutover_and_complete(items, segu
     assert items.one("SELECT title FROM items WHERE id = 1001") == "past the guard"
     items.sql("DELETE FROM items WHERE id = 1001")
     restore_data(items, "label")
-    assert "guard of items" in proxy.cli("complete", "m", check=1).err
+    assert "guard of public.items" in proxy.cli("complete", "m", check=1).err
     # force is about people who use old names, not about rows that may be lost
-    assert "guard of items" in proxy.cli("complete", "m", "--force", check=1).err
+    assert "guard of public.items" in proxy.cli("complete", "m", "--force", check=1).err
 
 
 def test_rows_of_an_attached_partition_are_looked_at_before_cutover(parts, segue):
@@ -99,6 +99,44 @@ def test_rows_of_a_partition_attached_in_soak_are_not_lost_with_either_side(part
     proxy.cli("resume", "m")
     proxy.wait_phase("m", "done")
     assert parts.one("SELECT count(*) FROM items WHERE title = 'label ' || id") == 73
+
+
+def while_detached(db, write):
+    db.sql("ALTER TABLE items DETACH PARTITION items_1")
+    db.sql(write)
+    db.sql("ALTER TABLE items ATTACH PARTITION items_1 FOR VALUES FROM (0) TO (100)")
+
+
+def test_rows_written_to_a_partition_while_it_was_detached_are_looked_at(parts, segue):
+    proxy = segue(parts)
+    proxy.ready(RENAME)
+    while_detached(parts, "INSERT INTO items_1 (id, label) VALUES (60, 'label 60')")
+    refused = proxy.cli("cutover", "m", check=1)
+    assert "the guard was away from public.items_1" in refused.err and "UPDATE of its rows" in refused.err
+    parts.sql("UPDATE items_1 SET id = id")
+    proxy.cli("cutover", "m")
+    while_detached(parts, "UPDATE items_1 SET label = 'old' WHERE id = 60")
+    for command in (("complete", "m", "--force"), ("rollback", "m")):
+        assert "away from public.items_1" in proxy.cli(*command, check=1).err
+    parts.sql("UPDATE items_1 SET title = label")
+    # nothing was written: nobody is kept
+    while_detached(parts, "SELECT")
+    proxy.cli("rollback", "m")
+    assert parts.one("SELECT count(*) FROM items WHERE label = title") == 51
+
+
+def test_a_guard_that_was_made_again_is_noticed(items, segue):
+    proxy = segue(items)
+    proxy.ready(RENAME)
+    guard = items.one("SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE tgname = '~segue_guard'")
+    items.sql('DROP TRIGGER "~segue_guard" ON items')
+    items.sql("INSERT INTO items (id, label) VALUES (1001, 'past the guard')")
+    items.sql(guard)
+    items.sql('ALTER TABLE items ENABLE ALWAYS TRIGGER "~segue_guard"')
+    assert "the guard was away from public.items" in proxy.cli("cutover", "m", check=1).err
+    items.sql("UPDATE items SET id = id WHERE id = 1001")
+    proxy.cli("cutover", "m")
+    assert items.one("SELECT title FROM items WHERE id = 1001") == "past the guard"
 
 
 def test_a_foreign_partition_is_refused(parts, segue):

@@ -203,6 +203,14 @@ def test_every_kind_of_object_is_in_a_snapshot_and_the_same_twice(db, segue, tmp
     assert not [name for name, text in parent["constraints"].items() if "NOT NULL" in text]
     assert schema["sequence app.parent_s_seq"]["owned by"] == "app.parent.s"
     assert proxy.cli("diff", one).out == "" and proxy.cli("diff", one, one, server=False).out == ""
+    other = tmp_path / "other.json"
+    for text, words in (('{\n "schema app": {},\n "name": "m"\n}', 'other.json:3: "name": not a snapshot: it does not begin with'),
+                        ('{"table app.t": {"columns": []}}', 'other.json:1: "table app.t".columns: not a snapshot: an object'),
+                        ("[1]", "other.json:1: not a snapshot: an object is wanted")):
+        other.write_text(text)
+        for files in ((other,), (one, other)):
+            refused = proxy.cli("diff", *files, check=1)
+            assert words in refused.err and "segue snapshot > FILE" in refused.err and not refused.out
     db.sql("ALTER TYPE app.mood ADD VALUE 'glad'; CREATE OR REPLACE PROCEDURE app.p() LANGUAGE sql AS 'SELECT 2';"
            "DROP POLICY mine ON app.parent; CREATE TABLE app.child_2 PARTITION OF app.child DEFAULT")
     rows = json.loads(proxy.cli("diff", one, "--json", check=1).out)

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import resource
 import signal
 import socket
 import subprocess
@@ -99,6 +101,9 @@ def test_what_repeats_a_hundred_times_a_second_is_told_once(db, segue):
         assert 1 <= len(told) <= 3 and told[0]["level"] == "warning" and told[0]["worker"] == 0
 
 
+ROOM = 1 << 20
+
+
 def start_with(db, port, stderr, **more):
     return subprocess.Popen([str(PROGRAM), "serve", "--upstream", db.url(), "--listen", f"127.0.0.1:{port}",
                              "--log-level", "debug"], stdout=subprocess.PIPE, stderr=stderr, text=True, **more)
@@ -140,3 +145,30 @@ def test_standard_error_that_is_broken_unread_or_closed_ends_nothing(db):
             if kind != "broken":
                 os.close(read)
             process.stdout.close()
+
+
+def test_a_log_without_room_ends_nothing_and_its_lines_stay_lines(db, tmp_path):
+    """RLIMIT_FSIZE is a disk that is full in the middle of a line, and a signal on top."""
+    port, path = free_port(), tmp_path / "log"
+    with open(path, "ab") as log:
+        process = start_with(db, port, log, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4000, ROOM)))
+    try:
+        assert "listening" in process.stdout.readline()
+        served(port, db, 60)
+        assert process.poll() is None and path.stat().st_size == 4000
+        engine = "SELECT pid FROM pg_stat_activity WHERE application_name = 'segue' AND datname = current_database()"
+        db.sql(f"SELECT pg_terminate_backend(pid) FROM ({engine}) AS its")  # of that the engine's thread says something
+        with psycopg.connect(host="127.0.0.1", port=port, dbname="segue", user="postgres", autocommit=True) as console:
+            console.execute(b"VERSIONS", prepare=False)
+        assert process.poll() is None and db.one(engine)
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (ROOM, ROOM))
+        served(port, db, 1)
+        text = path.read_text(encoding="utf-8")
+        assert "log lines could not be written" in text
+        assert not re.search(r"[^\n]\d{4}-\d\d-\d\d \d\d:", text[3800:]), text[3800:]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()

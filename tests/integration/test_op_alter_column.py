@@ -2,8 +2,7 @@
 
 import psycopg
 import pytest
-from lib.operations import build, complete, new, old, same_as_plain, unchanged
-from lib.segue import Refused
+from lib.operations import abort_from_soaking, build, complete, new, old, refuses, same_as_plain, unchanged
 
 TABLES = ("CREATE TABLE {s}.kinds (code text PRIMARY KEY); INSERT INTO {s}.kinds VALUES ('none'), ('k0'), ('k1'), ('k2');"
           "CREATE TABLE {s}.items (id bigint PRIMARY KEY, label text, kind text, n int DEFAULT 1, rank text NOT NULL,"
@@ -91,9 +90,7 @@ def test_a_column_may_change_in_everything_at_once(db, segue):
 def test_an_aborted_change_leaves_the_rows_as_they_were(db, segue):
     build(db, TABLES)
     proxy = segue(db)
-    name = proxy.soaking(ALTER)
-    proxy.cli("rollback", name)
-    proxy.cli("abort", name)
+    abort_from_soaking(proxy, ALTER)
     unchanged(db, "items", "kinds")
     assert db.sql("SELECT * FROM items EXCEPT SELECT * FROM plain.items") == []
 
@@ -111,6 +108,4 @@ def test_a_change_that_cannot_be_made_is_refused_by_name(db, segue):
     build(db, TABLES)
     proxy = segue(db)
     for case, (alter, said) in REFUSED.items():
-        with pytest.raises(Refused) as refused:
-            proxy.cli("start", proxy.file({"name": case, "operations": [{"alter_column": {"table": "items", **alter}}]}))
-        assert said in str(refused.value), case
+        refuses(proxy, case, said, {"alter_column": {"table": "items", **alter}})

@@ -10,9 +10,9 @@ from typing import Callable
 
 import psycopg
 import pytest
-from conftest import _database, _drop
-from lib.operations import build, complete, new, old, same_as_plain, unchanged
-from lib.segue import Refused, Segue
+from lib.each import each
+from lib.operations import (abort_from_soaking, build, complete, migrated, new, old, refuses, same_as_plain, unchanged,
+                            unguarded)
 from lib.traffic import Pair, Traffic
 from lib.wait import until
 
@@ -82,7 +82,6 @@ STRICT = {"change_columns": {
     "to": [{"name": "head", "type": "text", "nullable": True}, {"name": "tail", "type": "text", "nullable": True}],
     "up": {"head": "substr(code, 1, 1)", "tail": "substr(code, 2)"}, "down": {"code": "coalesce(head, '') || coalesce(tail, '')"}}}
 MIGRATION = {"name": "groups", "operations": [*(case.operation() for case in CASES), STRICT]}
-EVERY_CASE = pytest.mark.parametrize("case", CASES, ids=lambda c: c.name)
 ids = itertools.count(1000)
 
 
@@ -118,50 +117,41 @@ class World:
 
     def leave_twin_null(self, case, row):
         names = ", ".join(f'"{name}" = NULL' for name in (case.news if self.twin == "new" else case.olds))
-        with self.direct.transaction():
-            self.direct.execute(f'ALTER TABLE {case.table} DISABLE TRIGGER "~segue_guard"')
-            self.direct.execute(f"UPDATE {case.table} SET {names} WHERE id = {row}")
-            self.direct.execute(f'ALTER TABLE {case.table} ENABLE ALWAYS TRIGGER "~segue_guard"')
+        unguarded(self.direct, case.table, f"UPDATE {case.table} SET {names} WHERE id = {row}")
 
 
 @pytest.fixture(scope="module", params=["forward", "reverse"])
 def world(request, clusters, pg_version, tmp_path_factory):
-    database = _database(clusters.get(pg_version))
-    database.sql("CREATE TABLE strict (id bigint, code text NOT NULL)")
-    for case in CASES:
-        database.sql(case.ddl())
-        names = ", ".join(f'"{name}"' for name in case.olds)
-        for n, row in enumerate(case.values):
-            places = ", ".join(["%s"] * len(row))
-            database.sql(f"INSERT INTO {case.table} (id, {names}) SELECT i, {places} FROM "
-                         f"generate_series({n * 50}, {n * 50 + 49}) i", *row)
-    proxy = Segue(database.url(), tmp_path_factory.mktemp("groups"))
-    try:
-        proxy.ready(MIGRATION)
-        if request.param == "reverse":
-            proxy.cli("cutover", "groups")
+    def fill(database):
+        database.sql("CREATE TABLE strict (id bigint, code text NOT NULL)")
+        for case in CASES:
+            database.sql(case.ddl())
+            names = ", ".join(f'"{name}"' for name in case.olds)
+            for n, row in enumerate(case.values):
+                places = ", ".join(["%s"] * len(row))
+                database.sql(f"INSERT INTO {case.table} (id, {names}) SELECT i, {places} FROM "
+                             f"generate_series({n * 50}, {n * 50 + 49}) i", *row)
+
+    with migrated(clusters.get(pg_version), tmp_path_factory.mktemp("groups"), MIGRATION, fill,
+                  cut_over=request.param == "reverse") as (database, proxy):
         yield World(database, proxy, request.param)
-        proxy.stop()
-    finally:
-        proxy.kill9()
-        _drop(database)
 
 
-@EVERY_CASE
+@each(case=CASES)
 def test_rows_from_before_hold_the_same_on_both_sides(world, case):
     for n in range(3):
         for row in (n * 50, n * 50 + 49):
             world.holds(case, row, n)
 
 
-@EVERY_CASE
+@each(case=CASES)
 def test_an_insert_of_one_side_sets_the_other(world, case):
     for side in ("old", "new"):
         for n, conn in enumerate(world.conns(side)):
             world.holds(case, world.insert(case, conn, **case.side(side, n)), n)
 
 
-@EVERY_CASE
+@each(case=CASES)
 def test_an_insert_of_both_keeps_what_is_in_step_and_else_what_the_twin_says(world, case):
     row = world.insert(case, world.direct, **case.side("old", 2), **case.side("new", 2))
     world.holds(case, row, 2)
@@ -169,7 +159,7 @@ def test_an_insert_of_both_keeps_what_is_in_step_and_else_what_the_twin_says(wor
     world.holds(case, row, 1)
 
 
-@EVERY_CASE
+@each(case=CASES)
 def test_an_insert_of_neither_is_what_the_lead_makes_of_nothing(world, case):
     row = world.insert(case, world.direct)
     bad = {"split": {"forward": (None, (None, None)), "reverse": ("", (None, None))},
@@ -187,7 +177,7 @@ def test_an_old_column_that_must_not_be_null_gets_what_down_makes_of_nothing(wor
     assert world.db.sql("SELECT code, head, tail FROM strict WHERE id = %s", row) == [("", *news)]
 
 
-@EVERY_CASE
+@each(case=CASES)
 def test_an_update_of_one_side_sets_the_other(world, case):
     for side in ("old", "new"):
         for n, conn in enumerate(world.conns(side)):
@@ -196,7 +186,7 @@ def test_an_update_of_one_side_sets_the_other(world, case):
             world.holds(case, row, n)
 
 
-@EVERY_CASE
+@each(case=CASES)
 def test_an_update_of_both_keeps_what_is_in_step_and_else_follows_the_lead(world, case):
     row = world.insert(case, world.direct, **case.side("old", 0))
     world.update(case, world.direct, row, **case.side("old", 2), **case.side("new", 2))
@@ -205,7 +195,7 @@ def test_an_update_of_both_keeps_what_is_in_step_and_else_follows_the_lead(world
     world.holds(case, row, 0)
 
 
-@EVERY_CASE
+@each(case=CASES)
 def test_an_update_of_one_member_takes_the_whole_row_across(world, case):
     for side, columns, make, other in (("old", case.olds, case.up, "new"), ("new", case.news, case.down, "old")):
         for conn in world.conns(side):
@@ -219,7 +209,7 @@ def test_an_update_of_one_member_takes_the_whole_row_across(world, case):
                 assert world.read(case, row, other) == (across if isinstance(across, tuple) else (across,)), (side, name)
 
 
-@EVERY_CASE
+@each(case=CASES)
 def test_an_insert_of_a_part_of_the_twin_is_kept_and_goes_across(world, case):
     columns, make = (case.news, case.down) if world.twin == "new" else (case.olds, case.up)
     for k, name in enumerate(columns):
@@ -233,7 +223,7 @@ def test_an_insert_of_a_part_of_the_twin_is_kept_and_goes_across(world, case):
         assert world.read(case, row, world.lead) == (across if isinstance(across, tuple) else (across,)), name
 
 
-@EVERY_CASE
+@each(case=CASES)
 def test_a_row_that_is_not_filled_is_filled_in_passing(world, case):
     row = world.insert(case, world.direct, **case.side("old", 0))
     world.leave_twin_null(case, row)
@@ -241,7 +231,7 @@ def test_a_row_that_is_not_filled_is_filled_in_passing(world, case):
     world.holds(case, row, 0)
 
 
-@EVERY_CASE
+@each(case=CASES)
 def test_a_part_that_is_written_to_a_row_that_is_not_filled_leaves_the_rest_of_it(world, case):
     columns, make = (case.news, case.down) if world.twin == "new" else (case.olds, case.up)
     for k, name in enumerate(columns):
@@ -274,10 +264,7 @@ def test_what_does_not_come_back_from_the_other_side_is_kept_as_it_was_written(w
 def test_verify_sees_a_member_that_is_not_in_step(world):
     case = CASES[2]
     row = world.insert(case, world.direct, **case.side("old", 1))
-    with world.direct.transaction():
-        world.direct.execute(f'ALTER TABLE {case.table} DISABLE TRIGGER "~segue_guard"')
-        world.direct.execute(f"UPDATE {case.table} SET len = 7 WHERE id = {row}")
-        world.direct.execute(f'ALTER TABLE {case.table} ENABLE ALWAYS TRIGGER "~segue_guard"')
+    unguarded(world.direct, case.table, f"UPDATE {case.table} SET len = 7 WHERE id = {row}")
     world.proxy.cli("verify", "groups", check=None)
     assert world.proxy.status("groups")["rows_bad"] == 1
     world.db.sql(f"DELETE FROM {case.table} WHERE id = %s", row)
@@ -285,7 +272,7 @@ def test_verify_sees_a_member_that_is_not_in_step(world):
     assert world.proxy.status("groups")["rows_bad"] == 0
 
 
-@EVERY_CASE
+@each(case=CASES)
 def test_each_side_sees_its_own_columns(world, case):
     row = world.insert(case, world.direct, **case.side("old", 0))
     for conn, side, columns in ((world.old, "old", case.olds), (world.new, "new", case.news)):
@@ -375,9 +362,7 @@ def test_columns_are_split_and_merged_on_the_whole_road_and_back(db, segue):
 def test_an_aborted_split_leaves_the_table_as_it_was(db, segue):
     build(db, PEOPLE)
     proxy = segue(db)
-    name = proxy.soaking(ROAD)
-    proxy.cli("rollback", name)
-    proxy.cli("abort", name)
+    abort_from_soaking(proxy, ROAD)
     unchanged(db, "people")
     assert db.one("SELECT count(*) FROM people WHERE name = 'P' || id || ' Q' AND city = 'C' || id AND zone = 'Z'") == 400
 
@@ -572,13 +557,9 @@ def test_what_cannot_be_split_or_merged_is_refused_by_name(db, segue):
     for case, (sql, change, said) in REFUSED.items():
         if sql:
             db.sql(sql)
-        with pytest.raises(Refused) as refused:
-            proxy.cli("start", proxy.file({"name": case, "operations": [{"change_columns": {"table": "items", **change}}]}))
-        assert said in str(refused.value), case
+        refuses(proxy, case, said, {"change_columns": {"table": "items", **change}})
     for case, (first, second, said) in TWO.items():
-        with pytest.raises(Refused) as refused:
-            proxy.cli("start", proxy.file({"name": case, "operations": [first, second]}))
-        assert said in str(refused.value), case
+        refuses(proxy, case, said, first, second)
 
 
 @pytest.mark.one_version

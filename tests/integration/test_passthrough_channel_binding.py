@@ -96,4 +96,4 @@ def test_failed_logins_are_answered_later_and_later_up_to_a_cap(db, segue):
     assert took[0] >= 0.1 and took[1] >= 0.2 and took[2] >= 0.4 and took[3] >= 0.8
     begin = time.monotonic()
     with proxy.connect(**SCRAM):
-        assert time.monotonic() - begin < 0.5  # who knows the password does not wait
+        assert time.monotonic() - begin < 0.5  # who knows the password does not wait: 1.6 s it would be

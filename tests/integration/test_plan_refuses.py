@@ -5,6 +5,7 @@ import re
 
 import pytest
 from lib import catalog
+from lib.segue import Segue
 
 pytestmark = pytest.mark.one_version
 RENAME = {"name": "rename_label", "operations": [{"rename_column": {"table": "items", "from": "label", "to": "title"}}]}
@@ -189,16 +190,15 @@ WITH_LINE = {"an unknown field at the top", "an unknown field", "an unknown oper
 @pytest.fixture(scope="module")
 def planner(clusters, pg_version, tmp_path_factory):
     """One proxy for all mistakes: none of them may change anything."""
-    from conftest import _database, _drop
-    from lib.segue import Segue
-
-    database = _database(clusters.get(pg_version))
-    database.sql("CREATE TABLE items (id bigint PRIMARY KEY, label text NOT NULL, n int);"
-                 "CREATE INDEX ix_label ON items (label)")
-    proxy = Segue(database.url(), tmp_path_factory.mktemp("plan"))
-    yield proxy
-    proxy.stop()
-    _drop(database)
+    with clusters.get(pg_version).database() as database:
+        database.sql("CREATE TABLE items (id bigint PRIMARY KEY, label text NOT NULL, n int);"
+                     "CREATE INDEX ix_label ON items (label)")
+        proxy = Segue(database.url(), tmp_path_factory.mktemp("plan"))
+        try:
+            yield proxy
+            proxy.stop()
+        finally:
+            proxy.kill9()
 
 
 @pytest.mark.parametrize("mistake", BAD_FILES)

@@ -110,14 +110,17 @@ def test_cancel_requests_beside_many_sessions_reach_the_right_one(db, segue):
     clients = [Raw(proxy.port).login(db.name) for _ in range(6)]
     for c in clients:
         c.send(query("SELECT pg_sleep(60)"))
-    until("all statements", lambda: db.one("SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(60)' AND "
-                                           "datname = current_database() AND state = 'active'") == 6)
+
+    def asleep():
+        return db.one("SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(60)' AND "
+                      "datname = current_database() AND state = 'active'")
+
+    until("all statements", lambda: asleep() == 6)
     with Raw(proxy.port) as other:
         other.send(packet(CANCEL, clients[3].key))
         assert other.read() is None
     assert clients[3].error()["C"] == "57014"
-    assert db.one("SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(60)' AND "
-                  "datname = current_database() AND state = 'active'") == 5
+    until("the others alone", lambda: asleep() == 5)
     for c in clients:
         with Raw(proxy.port) as other:
             other.send(packet(CANCEL, c.key))

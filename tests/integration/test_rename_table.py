@@ -8,6 +8,7 @@ import asyncpg
 import psycopg
 import pytest
 from lib import catalog
+from lib.operations import is_refused
 from lib.wait import until
 
 SCHEMA = """
@@ -401,9 +402,9 @@ REFUSED = {
                         'the file itself gives the name "u" to a table'),
     "after the turn": ([COLUMN, RENAME], "SELECT 1", "another operation that works on it after the cut-over (contract)"),
     "in a function": ([RENAME], "CREATE FUNCTION f() RETURNS bigint LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT count(*) FROM public . \"t\" x); END'",
-                      "function f(): its text names the table public.t, and fails"),
+                      "function public.f(): its text names the table public.t, and fails"),
     "as a row": ([RENAME], "CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS 'DECLARE r t%ROWTYPE; BEGIN RETURN 1; END'",
-                 "function f(): its text names the table"),
+                 "function public.f(): its text names the table"),
 }
 
 
@@ -413,7 +414,4 @@ def test_what_cannot_be_renamed_is_refused_by_name(db, segue):
     for what, (operations, sql, wanted) in REFUSED.items():
         db.sql("DROP SCHEMA public CASCADE; CREATE SCHEMA public; CREATE TABLE t (id int PRIMARY KEY, n int)")
         db.sql(sql)
-        file = proxy.file({"name": "m", "operations": operations})
-        shown = proxy.cli("plan", file, check=None)
-        assert wanted in shown.out + shown.err, f"{what}: {wanted!r} is not in\n{shown.out}\n{shown.err}"
-        assert proxy.cli("start", file, "--detach", check=1).err.strip(), what
+        is_refused(proxy, operations, wanted, what)

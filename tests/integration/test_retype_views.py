@@ -36,10 +36,10 @@ FROM pg_class c, LATERAL (SELECT
           pg_get_expr(adbin, adrelid)) ORDER BY attnum) FROM pg_attribute LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
      WHERE attrelid = c.oid AND attnum > 0),
   (SELECT array_agg(format('%s %s %s', pg_get_indexdef(indexrelid), indisclustered, obj_description(indexrelid, 'pg_class'))
-     ORDER BY 1) FROM pg_index WHERE indrelid = c.oid),
-  (SELECT array_agg(pg_get_triggerdef(oid)) FROM pg_trigger WHERE tgrelid = c.oid),
+     ORDER BY indexrelid::regclass::text) FROM pg_index WHERE indrelid = c.oid),
+  (SELECT array_agg(pg_get_triggerdef(oid) ORDER BY tgname) FROM pg_trigger WHERE tgrelid = c.oid),
   (SELECT array_agg(pg_get_ruledef(oid) ORDER BY rulename) FROM pg_rewrite WHERE ev_class = c.oid),
-  (SELECT array_agg(pg_get_statisticsobjdef(oid)) FROM pg_statistic_ext WHERE stxrelid = c.oid)) x
+  (SELECT array_agg(pg_get_statisticsobjdef(oid) ORDER BY stxname) FROM pg_statistic_ext WHERE stxrelid = c.oid)) x
 WHERE c.relkind IN ('v', 'm') AND c.relnamespace = 'public'::regnamespace ORDER BY 1
 """
 

@@ -1,8 +1,12 @@
 """INSERT of many rows of constants into a table in dual-write: what is stored, and what is said, is what
 another table of the same columns stores and says, which no migration knows."""
 
+from collections import namedtuple
+
 import psycopg
 import pytest
+from lib.each import each
+from lib.operations import migrated
 
 TYPES = {  # two texts of each
     "text": ("a", "it''s"), "varchar(3)": ("abc", ""), "char(4)": ("a", "ab  "), "name": ("a", "b"), "bytea": ("\\x00ff", "x"),
@@ -18,28 +22,28 @@ TYPES = {  # two texts of each
 COLUMNS = [f"c{i}" for i in range(len(TYPES))]
 
 
+World = namedtuple("World", "database proxy name through direct")
+
+
 @pytest.fixture(scope="module", params=["old", "new"])
 def world(request, clusters, pg_version, tmp_path_factory):
-    from conftest import _database, _drop
-    from lib.segue import Segue
-    database = _database(clusters.get(pg_version))
-    database.sql("CREATE TYPE mood AS ENUM ('sad', 'happy')")
-    database.sql("CREATE DOMAIN positive AS int CHECK (VALUE > 0)")
-    database.sql("CREATE TYPE pair AS (n int, t text)")
-    columns = ", ".join(f"{name} {kind}" for name, kind in zip(COLUMNS, TYPES))
-    for table in ("items", "others"):
-        database.sql(f'CREATE TABLE {table} (id bigserial PRIMARY KEY, "label" text, {columns})')
-    proxy = Segue(database.url(), tmp_path_factory.mktemp("values"))
-    try:
-        proxy.ready({"name": "values", "operations": [{"rename_column": {"table": "items", "from": "label", "to": "path"}}]})
+    def fill(database):
+        database.sql("CREATE TYPE mood AS ENUM ('sad', 'happy')")
+        database.sql("CREATE DOMAIN positive AS int CHECK (VALUE > 0)")
+        database.sql("CREATE TYPE pair AS (n int, t text)")
+        columns = ", ".join(f"{name} {kind}" for name, kind in zip(COLUMNS, TYPES))
+        for table in ("items", "others"):
+            database.sql(f'CREATE TABLE {table} (id bigserial PRIMARY KEY, "label" text, {columns})')
+        database.sql("CREATE TABLE spans (label text, t interval hour, u interval minute to second)")
+
+    migration = {"name": "values", "operations": [{"rename_column": {"table": table, "from": "label", "to": "path"}}
+                                                  for table in ("items", "spans")]}
+    with migrated(clusters.get(pg_version), tmp_path_factory.mktemp("values"), migration, fill,
+                  cut_over=request.param == "new") as (database, proxy):
         if request.param == "new":
-            proxy.cli("cutover", "values")
             database.sql("ALTER TABLE others RENAME label TO path")
-        yield database, proxy, "label" if request.param == "old" else "path"
-        proxy.stop()
-    finally:
-        proxy.kill9()
-        _drop(database)
+        with proxy.connect() as through:
+            yield World(database, proxy, "label" if request.param == "old" else "path", through, database.connect())
 
 
 def said(conn, sql):
@@ -52,66 +56,74 @@ def said(conn, sql):
 
 
 def same(world, sql):
-    database, proxy, _ = world
-    with proxy.connect() as through, database.connect() as direct:
-        got = said(through, sql.replace("{table}", "items "))  # of the same length: positions are compared
-        assert got == said(direct, sql.replace("{table}", "others"))
-    assert database.one("SELECT count(*) FROM items WHERE label IS DISTINCT FROM path") == 0
+    got = said(world.through, sql.replace("{table}", "items "))  # of the same length: positions are compared
+    assert got == said(world.direct, sql.replace("{table}", "others"))
+    assert world.database.one("SELECT count(*) FROM items WHERE label IS DISTINCT FROM path") == 0
     return got
 
 
 def sent(world):
-    return [row["sent_instead"] or "" for row in world[1].console("SHOW REWRITES")]
+    return [row["sent_instead"] or "" for row in world.proxy.console("SHOW REWRITES")]
 
 
-@pytest.mark.parametrize("kind", TYPES)
+@each(kind=TYPES)
 def test_literals_are_what_the_column_makes_of_them(world, kind):
     column, (one, two) = COLUMNS[list(TYPES).index(kind)], TYPES[kind]
     rows = ", ".join(f"('l{i}', {value})" for i, value in enumerate([f"'{one}'", f"'{two}'", "NULL"] * 3))
-    got = same(world, f"INSERT INTO {{table}} ({world[2]}, {column}) VALUES {rows} RETURNING {world[2]}, {column}::text")
+    got = same(world, f"INSERT INTO {{table}} ({world.name}, {column}) VALUES {rows} RETURNING {world.name}, {column}::text")
     assert len(got) == 9 and got[0][1] is not None
     if "\\" not in one:
         assert any(f"(NULL::public.items).{column}" in text for text in sent(world))
 
 
-@pytest.mark.parametrize("kind", TYPES)
+def test_intervals_of_fields_of_their_own_are_read_by_them(world):
+    rows = ", ".join(["('l', '5', '1:30')"] * 9)
+    got = world.through.execute(f"INSERT INTO spans ({world.name}, t, u) VALUES {rows} RETURNING t::text, u::text".encode()).fetchall()
+    assert got == [("05:00:00", "00:01:30")] * 9
+
+
+@each(kind=TYPES)
 def test_numbers_are_what_the_column_makes_of_them(world, kind):
     column = COLUMNS[list(TYPES).index(kind)]
     for values in (["NULL", "1", "-2"] * 3, ["1", "70000"] * 5):
         rows = ", ".join(f"('l', {value})" for value in values)
-        got = same(world, f"INSERT INTO {{table}} ({world[2]}, {column}) VALUES {rows} RETURNING {column}::text")
+        got = same(world, f"INSERT INTO {{table}} ({world.name}, {column}) VALUES {rows} RETURNING {column}::text")
         if isinstance(got, tuple):
             assert got[0] in ("42804", "22001", "22003", "23514")
 
 
-@pytest.mark.parametrize("row", [0, 5])
-@pytest.mark.parametrize("column, bad", [("c5", "x"), ("c1", "abcd"), ("c13", "2026-13-01"), ("c28", "glad"), ("c29", "-1"), ("c25", "10")])
-def test_errors_are_the_same_at_the_same_place(world, column, bad, row):
-    good = {"c5": "1", "c1": "a", "c13": "2026-01-01", "c28": "sad", "c29": "1", "c25": "101"}[column]
+# column: a value that it takes, and one that it does not
+GOOD_AND_BAD = {"c5": ("1", "x"), "c1": ("a", "abcd"), "c13": ("2026-01-01", "2026-13-01"), "c28": ("sad", "glad"), "c29": ("1", "-1"),
+                "c25": ("101", "10")}
+
+
+@each(column=GOOD_AND_BAD, row=[0, 5])
+def test_errors_are_the_same_at_the_same_place(world, column, row):
+    good, bad = GOOD_AND_BAD[column]
     rows = ", ".join(f"('é', '{bad if i == row else good}')" for i in range(9))
-    assert isinstance(same(world, f"INSERT INTO {{table}} ({world[2]}, {column}) VALUES {rows} RETURNING 1"), tuple)
+    assert isinstance(same(world, f"INSERT INTO {{table}} ({world.name}, {column}) VALUES {rows} RETURNING 1"), tuple)
 
 
 def test_a_duplicate_key_and_a_conflict_clause_meet_many_rows(world):
     rows = ", ".join(f"({i % 9 + 100000}, 'label {i}')" for i in range(10))
-    insert = f"INSERT INTO {{table}} (id, {world[2]}) VALUES {rows}"
+    insert = f"INSERT INTO {{table}} (id, {world.name}) VALUES {rows}"
     assert same(world, f"{insert} RETURNING 1")[0] == "23505"
-    assert len(same(world, f"{insert} ON CONFLICT (id) DO NOTHING RETURNING id, {world[2]}")) == 9
-    assert same(world, f"{insert} ON CONFLICT (id) DO UPDATE SET {world[2]} = 'x' RETURNING id")[0] == "21000"
+    assert len(same(world, f"{insert} ON CONFLICT (id) DO NOTHING RETURNING id, {world.name}")) == 9
+    assert same(world, f"{insert} ON CONFLICT (id) DO UPDATE SET {world.name} = 'x' RETURNING id")[0] == "21000"
 
 
 def test_rows_without_a_column_list_and_defaults_in_order(world):
-    if world[2] == "label":  # a new column is the last one
+    if world.name == "label":  # a new column is the last one
         rows = ", ".join(f"({i + 200000}, 'label {i}', 'c')" for i in range(10))
         assert len(same(world, f"INSERT INTO {{table}} VALUES {rows} RETURNING id, c0")) == 10
     rows = ", ".join(f"('serial {i}')" for i in range(10))
-    got = same(world, f"INSERT INTO {{table}} ({world[2]}) VALUES {rows} RETURNING {world[2]}")
+    got = same(world, f"INSERT INTO {{table}} ({world.name}) VALUES {rows} RETURNING {world.name}")
     assert got == [(f"serial {i}",) for i in range(10)]
 
 
 def test_a_column_that_got_another_type_meanwhile_takes_what_it_takes(world):
     """The rules of the migration were made before; what they say of a row does not depend on types."""
-    database, _, name = world
+    database, name = world.database, world.name
     rows = ", ".join(f"('l', '{i}')" for i in range(10))
     insert = f"INSERT INTO {{table}} ({name}, extra) VALUES {rows} RETURNING extra"
     for table in ("items", "others"):
@@ -123,7 +135,7 @@ def test_a_column_that_got_another_type_meanwhile_takes_what_it_takes(world):
 
 
 def test_a_user_who_may_only_insert_inserts_many_rows(world):
-    database, proxy, name = world
+    database, proxy, name = world[:3]
     rows = ", ".join(f"('only {i}', 'x')" for i in range(10))
     database.sql(f"GRANT INSERT ({name}, c0), SELECT (c0) ON items TO app")
     database.sql("GRANT USAGE ON SEQUENCE items_id_seq TO app")

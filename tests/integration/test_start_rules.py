@@ -1,6 +1,7 @@
 """The first moments of a segue: statements wait until it has read from the database what is in flight."""
 
 import socket
+import sys
 import threading
 import time
 
@@ -8,31 +9,38 @@ import psycopg
 import pytest
 from lib.answers import kinds
 from lib.rawwire import SYNC, TERMINATE, Raw, bind, execute, parse, query, startup
+from lib.segue import BUILD, REPO
 from lib.tables import RENAME, make_items
 from lib.takeover import ended, successor  # noqa: F401 - successor is a fixture
 from lib.wait import SLOW, until
 from test_wire_flow import is_held
 
-LOCK = 0x7365677565  # of the engine: who has it keeps it from reading anything
+sys.path.append(str(REPO / "tests"))
+
+from faults.stage import Told  # noqa: E402
+
 OLD = ["id", "label", "note", "filler"]
 NEW = ["id", "note", "filler", "title"]
 
 
 class Blocked:
-    """The engine of a segue that is started meanwhile waits."""
+    """The engine of a segue that is started meanwhile waits before it has asked for anything."""
 
-    def __init__(self, db):
-        self.conn = db.connect()
-        until("the lock", lambda: self.conn.execute("SELECT pg_try_advisory_lock(%s)", (LOCK,)).fetchone()[0])
+    def __init__(self, proxy):
+        self.there, self.go = threading.Event(), threading.Event()
+        self.told = Told(lambda _: (self.there.set(), self.go.wait(60 * SLOW)))
+        proxy.program = BUILD / "faults" / "segue"
+        proxy.environment = {"SEGUE_FAULT": "lock_before:tell", "SEGUE_FAULT_SOCKET": self.told.path}
 
     def release(self):
-        self.conn.close()
+        self.go.set()
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
         self.release()
+        self.told.close()
 
 
 class Asking(threading.Thread):
@@ -64,11 +72,12 @@ def held(proxy):
     return [row for row in proxy.console("SHOW SESSIONS") if row["state"] == "held"]
 
 
-def started_blocked(proxy, db, blocked=None):
+def started_blocked(proxy):
     """Starts it while its engine can read nothing."""
     proxy.kill9()
-    blocked = blocked or Blocked(db)
+    blocked = Blocked(proxy)
     proxy.start()
+    assert blocked.there.wait(20 * SLOW)
     return blocked
 
 
@@ -77,7 +86,7 @@ def test_the_first_statements_after_a_start_are_rewritten_as_all_others(db, segu
     proxy = segue(db, rules_wait_ms=60000)
     name = proxy.ready(RENAME)
     for columns, go_on in ((OLD, ["cutover", name]), (NEW, ["complete", name, "--force"]), (NEW, None)):
-        with started_blocked(proxy, db) as blocked:
+        with started_blocked(proxy) as blocked:
             clients = [Asking(proxy), Asking(proxy, "SELECT * FROM items LIMIT 1")]
             until("them to log in and wait", lambda: len(held(proxy)) == 2)  # noqa: B023
             assert all(client.logged_in.is_set() for client in clients)
@@ -90,7 +99,7 @@ def test_the_first_statements_after_a_start_are_rewritten_as_all_others(db, segu
 
 def test_where_there_is_nothing_statements_wait_only_until_that_is_known(db, segue):
     proxy = segue(db, rules_wait_ms=60000)
-    with started_blocked(proxy, db) as blocked:
+    with started_blocked(proxy) as blocked:
         client = Asking(proxy, "SELECT 1 AS one")
         until("it to wait", lambda: len(held(proxy)) == 1)
         blocked.release()
@@ -102,11 +111,11 @@ def test_where_there_is_nothing_statements_wait_only_until_that_is_known(db, seg
 
 def test_past_the_bound_statements_pass_as_they_are_with_a_warning_and_rules_come_later(db, segue):
     make_items(db, 100)
-    proxy = segue(db, rules_wait_ms=400, workers=1)
+    proxy = segue(db, rules_wait_ms=1500, workers=1)
     proxy.ready(RENAME)
-    with started_blocked(proxy, db) as blocked:
+    with started_blocked(proxy) as blocked:
         first = Asking(proxy)
-        assert sorted(first.answer()) == sorted({*OLD, *NEW}) and 0.3 < first.took
+        assert sorted(first.answer()) == sorted({*OLD, *NEW}) and 1.4 < first.took
         second = Asking(proxy)
         assert sorted(second.answer()) == sorted({*OLD, *NEW}) and second.took < 0.3 * SLOW
         assert proxy.log_text().count("statements pass as they are") == 1
@@ -117,7 +126,7 @@ def test_past_the_bound_statements_pass_as_they_are_with_a_warning_and_rules_com
 @pytest.mark.one_version
 def test_nobody_waits_when_told_not_to(db, segue):
     proxy = segue(db, rules_wait_ms=0)
-    with started_blocked(proxy, db):
+    with started_blocked(proxy):
         assert Asking(proxy, "SELECT 1 AS one").answer() == ["one"]
 
 
@@ -222,7 +231,7 @@ def test_who_closes_its_side_while_it_is_held_is_answered_as_directly(db, segue)
 
     direct = conversations(db.cluster.port, lambda: None)
     assert all(direct)
-    with started_blocked(proxy, db) as blocked:
+    with started_blocked(proxy) as blocked:
 
         def wait():
             until("all to wait", lambda: len(held(proxy)) == 2 * len(ASKED))
@@ -235,7 +244,7 @@ def test_who_closes_its_side_while_it_is_held_is_answered_as_directly(db, segue)
 def test_who_is_gone_while_it_is_held_leaves_nothing_behind(db, segue):
     db.sql("CREATE TABLE said (t text)")
     proxy = segue(db, rules_wait_ms=60000)
-    with started_blocked(proxy, db) as blocked:
+    with started_blocked(proxy) as blocked:
         client = Raw(proxy.port).login(db.name).send(query("INSERT INTO said VALUES ('it was asked')"))
         until("it to wait", lambda: len(held(proxy)) == 1)
         client.sock.close()

@@ -1,6 +1,7 @@
 """A last step that the catalog refuses stops, says what to do, and goes on once that is done."""
 
 import pytest
+from lib.wait import until
 
 pytestmark = pytest.mark.one_version
 
@@ -25,6 +26,22 @@ def test_a_view_on_the_new_column_stops_abort_until_it_is_gone(items, segue):
     proxy.restart()
     items.sql("DROP VIEW v")
     proxy.wait("m", lambda r: r["error"])
+    proxy.cli("resume", "m")
+    proxy.wait_phase("m", "aborted")
+
+
+def test_a_failure_that_cannot_be_written_is_shown_and_written_as_soon_as_it_can_be(items, segue):
+    proxy = segue(items)
+    proxy.ready(RENAME)
+    items.sql("CREATE VIEW v AS SELECT title FROM items")
+    items.sql("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'no room'; END$$;"
+              "CREATE TRIGGER refuse BEFORE UPDATE ON segue.migrations FOR EACH ROW WHEN (NEW.error IS NOT NULL)"
+              " EXECUTE FUNCTION refuse()")
+    assert "view v" in proxy.cli("abort", "m", check=4).err
+    assert items.one("SELECT error FROM segue.migrations") is None
+    items.sql("DROP FUNCTION refuse CASCADE")
+    until("the failure to be written", lambda: "view v" in (items.one("SELECT error FROM segue.migrations") or ""))
+    items.sql("DROP VIEW v")
     proxy.cli("resume", "m")
     proxy.wait_phase("m", "aborted")
 

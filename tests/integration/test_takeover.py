@@ -562,7 +562,7 @@ def test_a_takeover_waits_for_what_is_at_the_gate_and_nothing_goes_there_until_i
             peer.descriptors()
             peer.say(b"R")
             assert peer.hear() == ("G",)
-            assert not held()
+            until("nobody to be held", lambda: not held())
             row = old.wait(name, lambda row: "another segue that takes over" in (row["blockers"] or ""))
             until("several looks", lambda: old.status(name)["updated_at"] > row["updated_at"], every=1)
             assert old.status(name)["attempts"] == row["attempts"] and not held()

@@ -25,6 +25,17 @@ def filled(db):
     return db.one("SELECT count(*) FROM items WHERE title IS NOT NULL")
 
 
+def filling(db, segue, rows_per_s, **signals):
+    """A segue in the middle of a slowed backfill, with signals set before it began."""
+    make_items(db, **ROWS)
+    proxy = segue(db)
+    for signal, setting in {"rows_per_s": rows_per_s, **signals}.items():
+        proxy.cli("throttle", signal, setting)
+    proxy.begin(RENAME)
+    proxy.wait("rename_label", lambda r: int(r["rows_done"]) > 20)
+    return proxy
+
+
 def held_by(proxy, signal):
     """Waits until the signal holds the backfill (it may slow it before); its row."""
     proxy.wait("rename_label", lambda r: signal in (r["throttle"] or ""))
@@ -45,19 +56,14 @@ def stands_still(db):
 
 def test_a_standby_that_lags_or_vanishes_holds_the_backfill(private_db, segue, standby):
     db = private_db
-    make_items(db, **ROWS)
-    proxy = segue(db)
-    proxy.cli("throttle", "rows_per_s", "500")
-    proxy.cli("throttle", "replica_lag_bytes", "100000")
-    proxy.begin(RENAME)
-    proxy.wait("rename_label", lambda r: int(r["rows_done"]) > 50)
-
+    proxy = filling(db, segue, 500, replica_lag_bytes=100000)
     with standby.connect(db.name) as replica:
         replica.execute("SELECT pg_wal_replay_pause()")
         assert float(held_by(proxy, "replica_lag_bytes")["reading"]) > 100000
         stands_still(db)
         replica.execute("SELECT pg_wal_replay_resume()")
-        proxy.wait("rename_label", lambda r: "replica_lag" not in (r["throttle"] or ""))
+        # sooner than a standby tells by itself (every 10 s), or pg_stat_replication forgets how long the gap was
+        proxy.wait("rename_label", lambda r: "replica_lag" not in (r["throttle"] or ""), 8)
 
     standby.stop()
     assert "vanished" in held_by(proxy, "replica_lag_bytes")["reason"]
@@ -72,12 +78,32 @@ def test_a_standby_that_lags_or_vanishes_holds_the_backfill(private_db, segue, s
 
 
 @pytest.mark.one_version
-def test_who_only_keeps_wal_or_copies_a_table_may_come_and_go(db, segue, pg):
+def test_a_standby_that_stands_still_holds_the_backfill_until_it_goes_on(private_db, segue, standby):
+    db = private_db
     make_items(db, **ROWS)
     proxy = segue(db)
-    proxy.cli("throttle", "rows_per_s", "300")
+    proxy.cli("throttle", "rows_per_s", "500")
+    proxy.cli("throttle", "replica_lag_bytes", "100000")
+    proxy.cli("throttle", "direct_lag_s", f"host=127.0.0.1 port={standby.port} user=postgres dbname=postgres")
+    proxy.cli("throttle", "direct_lag_s", "1.5")
     proxy.begin(RENAME)
     proxy.wait("rename_label", lambda r: int(r["rows_done"]) > 50)
+    standby.freeze()
+    try:
+        assert float(held_by(proxy, "replica_lag_bytes")["reading"]) > 100000
+        until("no answer", lambda: "does not answer" in held_by(proxy, "direct_lag_s")["reason"])
+        stands_still(db)
+    finally:
+        standby.freeze(False)
+    proxy.wait("rename_label", lambda r: "lag" not in (r["throttle"] or ""))
+    proxy.cli("throttle", "rows_per_s", "default")
+    proxy.wait_phase("rename_label", "ready")
+    assert out_of_step(db, PLAIN) == 0
+
+
+@pytest.mark.one_version
+def test_who_only_keeps_wal_or_copies_a_table_may_come_and_go(db, segue, pg):
+    proxy = filling(db, segue, 100)
     standby, archive, copying = (Receiver(pg, name) for name in ("eu", "pg_receivewal", "pg_16389_sync_16384_7390000000000000000"))
     try:
         now = lsn_of(db.one("SELECT pg_current_wal_lsn()::text"))
@@ -100,15 +126,11 @@ def test_who_only_keeps_wal_or_copies_a_table_may_come_and_go(db, segue, pg):
 
 @pytest.mark.one_version
 def test_a_server_that_holds_writers_back_holds_the_backfill(db, segue):
-    make_items(db, **ROWS)
     # a clock that is let run and stopped stands for that of Neon's extension
     db.sql("CREATE SCHEMA neon; CREATE TABLE neon.clock (base bigint, since timestamptz); INSERT INTO neon.clock VALUES (0);"
            "CREATE FUNCTION neon.backpressure_throttling_time() RETURNS bigint LANGUAGE sql AS "
            "'SELECT base + coalesce(extract(epoch FROM clock_timestamp() - since) * 1000000, 0)::bigint FROM neon.clock'")
-    proxy = segue(db)
-    proxy.cli("throttle", "rows_per_s", "500")
-    proxy.begin(RENAME)
-    proxy.wait("rename_label", lambda r: int(r["rows_done"]) > 50)
+    proxy = filling(db, segue, 500)
     db.sql("UPDATE neon.clock SET since = clock_timestamp()")
     assert float(held_by(proxy, "backpressure")["reading"]) > 10
     stands_still(db)
@@ -121,11 +143,7 @@ def test_a_server_that_holds_writers_back_holds_the_backfill(db, segue):
 
 @pytest.mark.one_version
 def test_a_server_without_that_clock_is_not_judged_by_it(db, segue):
-    make_items(db, **ROWS)
-    proxy = segue(db)
-    proxy.cli("throttle", "rows_per_s", "500")
-    proxy.begin(RENAME)
-    proxy.wait("rename_label", lambda r: int(r["rows_done"]) > 50)
+    proxy = filling(db, segue, 500)
     (row,) = [r for r in proxy.console("SHOW THROTTLE") if r["signal"] == "backpressure"]
     assert (row["verdict"], row["reading"], row["reason"]) == ("go", None, "")
 
@@ -134,31 +152,114 @@ def test_a_server_without_that_clock_is_not_judged_by_it(db, segue):
 def test_clients_that_wait_longer_than_before_hold_the_backfill(db, segue):
     make_items(db, **ROWS)
     proxy = segue(db)
-    pause_s, done, ended = [0.001], [0] * 8, threading.Event()
+    proxy.cli("throttle", "client_p99", "on")
+    pause_s, done, ended, may = [0.001], [0] * 8, threading.Event(), threading.Event()
 
     def client(me):
         conn = proxy.connect()
-        while not ended.is_set():
+        while not ended.is_set() and may.wait(60):
             conn.execute("SELECT pg_sleep(%s)", (pause_s[0],))
             done[me] += 1
 
     clients = [threading.Thread(target=client, args=(me,)) for me in range(len(done))]
+    may.set()
     for thread in clients:
         thread.start()
     try:
         until("a baseline", lambda: sum(done) > 1000)
-        proxy.cli("throttle", "rows_per_s", "200")
+        may.clear()
+        proxy.cli("throttle", "rows_per_s", "200")  # looks at all signals: the time before is still known
         proxy.begin(RENAME)
+        may.set()
+        reasons = []
+
+        def judged():
+            (row,) = [r for r in proxy.console("SHOW THROTTLE") if r["signal"] == "client_p99"]
+            reasons.append(row["reason"])
+            return row if ", before " in row["reason"] else None
+
+        row = until("it to be judged", judged)
+        assert row["verdict"] == "slow" and "pause of" in row["reason"], row  # it begins slowly
+        assert not any("finding out" in reason for reason in reasons)
         proxy.wait("rename_label", lambda r: int(r["rows_done"]) > 50)
         pause_s[0] = 0.25
         assert "p99" in held_by(proxy, "client_p99")["reason"]
         pause_s[0] = 0.001
+        stood = int(proxy.status("rename_label")["rows_done"])
+        proxy.wait("rename_label", lambda r: int(r["rows_done"]) > stood)  # it goes on by itself
+        proxy.cli("throttle", "client_p99", "off")
         proxy.cli("throttle", "rows_per_s", "default")
         proxy.wait_phase("rename_label", "ready")
     finally:
         ended.set()
+        may.set()
         for thread in clients:
             thread.join()
+    assert out_of_step(db, PLAIN) == 0
+
+
+@pytest.mark.one_version
+def test_vacuum_goes_slowly_while_clients_are_spared_and_fast_when_not(db, segue):
+    make_items(db, **ROWS)
+    db.sql(f"ALTER DATABASE {db.name} SET log_statement = 'all'")
+    proxy = segue(db, vacuum_rows=100)
+    proxy.cli("throttle", "client_p99", "on")
+    proxy.cli("throttle", "rows_per_s", "200")
+    log = db.cluster.log
+    seen = log.stat().st_size
+    ended = threading.Event()
+
+    def said(delay):
+        return f"SET vacuum_cost_delay = {delay}".encode() in log.read_bytes()[seen:]
+
+    def client():
+        conn = proxy.connect()
+        while not ended.is_set():
+            conn.execute("SELECT pg_sleep(0.004)")
+
+    proxy.begin(RENAME)
+    until("a VACUUM while there is nobody", lambda: said(0))
+    seen = log.stat().st_size
+    thread = threading.Thread(target=client)
+    thread.start()
+    try:
+        until("one that spares clients", lambda: said(2))
+        seen = log.stat().st_size
+        proxy.cli("throttle", "client_p99", "off")
+        until("one that need not", lambda: said(0))
+    finally:
+        ended.set()
+        thread.join()
+    proxy.cli("abort", "rename_label")
+
+
+@pytest.mark.one_version
+def test_clients_that_come_after_the_backfill_began_are_spared_as_well(db, segue):
+    proxy = filling(db, segue, 50, client_p99="on")
+
+    def latency():
+        (row,) = [r for r in proxy.console("SHOW THROTTLE") if r["signal"] == "client_p99"]
+        return row
+
+    until("it to know that there is nobody", lambda: (latency()["verdict"], latency()["reading"]) == ("go", None))
+    ended = threading.Event()
+
+    def client():
+        conn = proxy.connect()
+        while not ended.is_set():
+            conn.execute("SELECT pg_sleep(0.004)")
+
+    thread = threading.Thread(target=client)
+    thread.start()
+    try:
+        until("it looks", lambda: "finding out" in latency()["reason"])
+        until("it knows", lambda: latency()["reading"] is not None and ", before " in latency()["reason"])
+    finally:
+        ended.set()
+        thread.join()
+    proxy.cli("throttle", "client_p99", "off")
+    proxy.cli("throttle", "rows_per_s", "default")
+    proxy.wait_phase("rename_label", "ready")
     assert out_of_step(db, PLAIN) == 0
 
 
@@ -200,13 +301,9 @@ def test_replicas_that_are_asked_directly_hold_by_bytes_and_time_and_when_they_a
 
 def test_what_the_server_says_holds_each_signal_by_its_limit(db, segue, tmp_path):
     """Slots, WAL, active backends, autovacuum, a query and a file: one after the other over its limit."""
-    make_items(db, **ROWS)
     db.sql(f"SELECT pg_create_logical_replication_slot('slot_{db.name}', 'test_decoding')")
     db.sql("CREATE TABLE load (n float8); INSERT INTO load VALUES (1)")
-    proxy = segue(db)
-    proxy.cli("throttle", "rows_per_s", "300")
-    proxy.begin(RENAME)
-    proxy.wait("rename_label", lambda r: int(r["rows_done"]) > 50)
+    proxy = filling(db, segue, 100)
 
     def holds(signal, value, then, reason):
         proxy.cli("throttle", signal, value)
@@ -276,17 +373,18 @@ def test_what_the_server_says_holds_each_signal_by_its_limit(db, segue, tmp_path
 
 @pytest.mark.one_version
 def test_sessions_that_wait_for_a_batch_hold_the_backfill(db, segue):
-    make_items(db, 20, filler=10, more="CREATE FUNCTION slowly(text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS "
+    make_items(db, 40, filler=10, more="CREATE FUNCTION slowly(text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS "
                                        "$$BEGIN PERFORM pg_sleep(0.05); RETURN $1; END$$")
     proxy = segue(db)
     proxy.cli("throttle", "blocked_sessions", "0")
+    waiting = [db.connect() for _ in range(3)]
     proxy.begin({"name": "rename_label", "operations": [{"rename_column": {
         "table": "items", "from": "label", "to": "title", "type": "varchar(100)", "up": "slowly(label)", "down": "title"}}]})
     proxy.wait_phase("rename_label", "backfilling")
     until("a batch to have come past the first rows", lambda: db.one(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%fill_rows%' AND "
         "state = 'active' AND clock_timestamp() - query_start > '1 s'"))
-    waiting, clients = [db.connect() for _ in range(3)], []
+    clients = []
     for i, conn in enumerate(waiting):  # the first rows: written by the batch, which goes on for seconds
         clients.append(threading.Thread(target=lambda c=conn, n=i: c.execute("UPDATE items SET note = 'x' WHERE id = %s", (n + 1,))))
         clients[-1].start()
@@ -307,6 +405,7 @@ def test_an_autovacuum_on_the_table_shows(private_db, segue):
             conn.execute(f"ALTER SYSTEM SET {setting}")
         conn.execute("SELECT pg_reload_conf()")
     db.sql("UPDATE items SET note = 'more' WHERE id % 2 = 0")
+    db.kept.close()  # at its end a session reports what it has written
     proxy = segue(db, vacuum_rows=0)
     proxy.cli("throttle", "rows_per_s", "100")
     proxy.begin(RENAME)
@@ -341,3 +440,49 @@ def test_what_is_set_live_stays_and_what_is_configured_is_where_default_goes(db,
     assert (shown(proxy, "rows_per_s")["limit"], shown(proxy, "rows_per_s")["source"]) == (700, "configuration")
     # said in the file: nothing of it runs
     assert "no signal" in proxy.cli("serve", "--upstream", db.url(), "--throttle", '[{"signal": "load", "limit": 1}]', check=2).err
+
+
+@pytest.mark.one_version
+def test_a_gap_that_is_over_is_not_held_against_a_standby(db, segue, pg, tmp_path):
+    proxy = filling(db, segue, 300, replica_lag_s="off", replica_lag_bytes="off")
+    (tmp_path / "hold").touch()
+    proxy.cli("throttle", "flag_file", tmp_path / "hold")
+    held_by(proxy, "flag_file")
+    with contextlib.closing(Receiver(pg, "eu")) as standby:
+        db.sql("INSERT INTO items (id) VALUES (5000)")
+        begun = db.one("SELECT clock_timestamp()")
+        until("a gap", lambda: db.one("SELECT clock_timestamp() - %s > '1.5 s'", begun), every=0.1)
+        standby.report(lsn_of(db.one("SELECT pg_current_wal_lsn()::text")) + 10_000_000)
+        # and there it stays: nothing is reported any more
+        until("the server to tell of it", lambda: db.one("SELECT replay_lag > '1 s' FROM pg_stat_replication"))
+        proxy.cli("throttle", "replica_lag_s", "1")
+        until("it to be seen that there is none", lambda: (r := shown(proxy, "replica_lag_s"))["verdict"] == "go" and r["reading"] is not None)
+    proxy.cli("abort", "rename_label")
+
+
+@pytest.mark.one_version
+def test_a_standby_that_vanished_is_missed_after_a_restart_too(db, segue, pg):
+    make_items(db, **ROWS)
+    proxy = segue(db)
+    proxy.cli("throttle", "rows_per_s", "300")
+    with contextlib.closing(Receiver(pg, "eu")) as standby:
+        now = lsn_of(db.one("SELECT pg_current_wal_lsn()::text"))
+        standby.report(now + 10_000_000)
+        proxy.begin(RENAME)
+        until("it to be known", lambda: db.one("SELECT count(*) FROM segue.standbys"))
+        # while a lag holds the backfill and nobody writes, the standby is given something to answer, again and again
+        standby.report(now - 1_000_000)
+        proxy.cli("throttle", "replica_lag_bytes", "100000")
+        held_by(proxy, "replica_lag_bytes")
+        for _ in range(2):
+            begun = db.one("SELECT clock_timestamp()")
+            until("a row to be written", lambda: db.one("SELECT max(seen_at) > %s FROM segue.standbys", begun))  # noqa: B023
+    until("it to have gone", lambda: not db.one("SELECT count(*) FROM pg_stat_replication"))
+    held_by(proxy, "replica_lag_bytes")
+    proxy.restart()
+    assert "standby eu@127.0.0.1 has vanished: THROTTLE replica_lag_s on" in held_by(proxy, "replica_lag_bytes")["reason"]
+    stands_still(db)
+    proxy.cli("throttle", "replica_lag_s", "on")
+    proxy.cli("throttle", "rows_per_s", "off")
+    proxy.wait_phase("rename_label", "ready")
+    assert db.one("SELECT count(*) FROM segue.standbys") == 0

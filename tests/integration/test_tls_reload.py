@@ -6,7 +6,6 @@ import shutil
 import signal
 import socket
 import ssl
-import struct
 import threading
 import time
 from contextlib import contextmanager
@@ -14,11 +13,10 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 from lib.certs import SERVER_NAMES
+from lib.resume import SSL_REQUEST, Resumer
 from lib.wait import until
 
 pytestmark = pytest.mark.one_version
-
-SSL_REQUEST = struct.pack("!II", 8, 80877103)
 
 
 @pytest.fixture
@@ -210,20 +208,28 @@ def test_clients_revoked_since_are_refused_after_a_reload(db, segue, certs, serv
 def test_a_session_is_resumed_over_a_reload(db, segue, certs, served):
     """One ticket fits every worker, and the next context."""
     proxy = start(segue, db, served, workers=2)
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    context.maximum_version = ssl.TLSVersion.TLSv1_2  # the ticket comes with the handshake
-
-    def visit(session):
-        with socket.create_connection(("127.0.0.1", proxy.port), timeout=10) as plain:
-            plain.sendall(SSL_REQUEST)
-            assert plain.recv(1) == b"S"
-            with context.wrap_socket(plain, session=session) as tls:
-                return tls.session_reused, tls.session
-
-    reused, session = visit(None)
+    client = Resumer(proxy)
+    reused, session = client.visit()
     assert not reused
-    assert [visit(session)[0] for _ in range(8)] == [True] * 8
+    assert [client.visit(session)[0] for _ in range(8)] == [True] * 8
     put(served, certs.issue("again", "localhost", SERVER_NAMES))
     reload(proxy, "reload: done")
-    assert [visit(session)[0] for _ in range(4)] == [True] * 4
+    assert [client.visit(session)[0] for _ in range(4)] == [True] * 4
+
+
+def test_a_session_outlives_one_key_of_tickets_and_no_more(db, segue, served):
+    """The next key renews the ticket; what only the first one can read is no error, but begins anew."""
+    proxy = start(segue, db, served, workers=2, client_tls_ticket_key_s=3)
+    client = Resumer(proxy)
+    first = latest = client.visit()[1]
+
+    def renewed():
+        nonlocal latest
+        reused, latest = client.visit(latest)
+        assert reused
+        return latest.id != first.id
+
+    until("a new key renews the ticket", renewed, 20)
+    assert client.visit(first)[0]
+    until("the first key is gone", lambda: not client.visit(first)[0], 20)
+    assert client.visit(latest)[0]

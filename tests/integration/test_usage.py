@@ -15,6 +15,12 @@ from lib.wait import until
 NAME = RENAME["name"]
 
 
+@pytest.fixture(autouse=True)
+def nobody_beside(db):
+    """A session that the test keeps would be seen as one past segue."""
+    db.keeps = False
+
+
 def usage(proxy, **wanted):
     """Rows of SHOW USAGE of the migration that have these values, the latest first."""
     return [row for row in proxy.console(f"SHOW USAGE {NAME}") if all(row[k] == v for k, v in wanted.items())]

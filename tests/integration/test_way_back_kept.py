@@ -35,7 +35,7 @@ def test_rows_that_a_verify_in_soak_found_are_neither_dropped_nor_rolled_back_ov
     proxy = segue(db)
     proxy.soaking(RENAME)
     restore_data(db, "label")
-    assert "guard of items" in proxy.cli("rollback", NAME, check=1).err
+    assert "guard of public.items" in proxy.cli("rollback", NAME, check=1).err
     db.sql('ALTER TABLE items ENABLE ALWAYS TRIGGER "~segue_guard"')
     proxy.cli("verify", NAME, check=None)
     for command in (("complete", NAME, "--force"), ("rollback", NAME)):
@@ -57,7 +57,7 @@ def test_a_guard_switched_off_while_the_cutover_waits_is_noticed(db, segue):
     restore_data(db, "label")
     holder.close()
     row = proxy.wait(NAME, lambda r: r["phase"] == "ready" and r["error"] or r["phase"] == "soaking")
-    assert row["phase"] == "ready" and "guard of items" in row["error"]
+    assert row["phase"] == "ready" and "guard of public.items" in row["error"]
     db.sql('ALTER TABLE items ENABLE ALWAYS TRIGGER "~segue_guard"; UPDATE items SET id = id WHERE id = 1001')
     proxy.cli("verify", NAME)
     proxy.cli("cutover", NAME)

@@ -25,6 +25,10 @@ TRIGGERS = """
 SELECT tgname, pg_get_triggerdef(oid), tgenabled FROM pg_trigger
 WHERE tgrelid = %(table)s::regclass AND NOT tgisinternal"""
 
+POLICIES = """
+SELECT polname, polcmd, polpermissive, array(SELECT CASE r WHEN 0 THEN 'public' ELSE r::regrole::text END FROM unnest(polroles) r),
+       pg_get_expr(polqual, polrelid), pg_get_expr(polwithcheck, polrelid) FROM pg_policy WHERE polrelid = %(table)s::regclass"""
+
 SEQUENCES = """
 SELECT s.relname, a.attname FROM pg_depend d
 JOIN pg_class s ON s.oid = d.objid AND s.relkind = 'S'
@@ -44,6 +48,7 @@ def table(conn, name):
         "constraints": {row[0]: row[1:] for row in _rows(conn, CONSTRAINTS, name)},
         "triggers": {row[0]: row[1:] for row in _rows(conn, TRIGGERS, name)},
         "sequences": dict(_rows(conn, SEQUENCES, name)),
+        "policies": {row[0]: row[1:] for row in _rows(conn, POLICIES, name)},
     }
 
 
@@ -68,8 +73,9 @@ def whole(conn, without=("segue",)):
         "SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
         "WHERE c.relkind IN ('r', 'p') AND n.nspname <> ALL (%s)", (skip,)).fetchall()
     relations = conn.execute(
-        "SELECT c.oid::regclass::text, c.relkind, c.relacl::text, pg_get_userbyid(c.relowner), c.relreplident, "
-        "(SELECT indexrelid::regclass::text FROM pg_index WHERE indrelid = c.oid AND indisreplident) FROM pg_class c "
+        "SELECT c.oid::regclass::text, c.relkind, (SELECT array_agg(a::text ORDER BY a::text) FROM unnest(c.relacl) a), pg_get_userbyid(c.relowner), c.relreplident, "
+        "(SELECT indexrelid::regclass::text FROM pg_index WHERE indrelid = c.oid AND indisreplident), c.relpersistence, "
+        "c.relrowsecurity, c.relforcerowsecurity, CASE WHEN c.relkind IN ('v', 'm') THEN pg_get_viewdef(c.oid) END FROM pg_class c "
         "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname <> ALL (%s)", (skip,)).fetchall()
     functions = conn.execute(
         "SELECT p.oid::regprocedure::text, md5(p.prosrc) FROM pg_proc p JOIN pg_namespace n "

@@ -2,21 +2,29 @@
 
 A Cluster is one data directory in a temporary folder and the postmaster on it, run as an
 unprivileged user (PostgreSQL refuses root), on a free loopback port. Each version is initialised
-once a session; further clusters of it are copies.
+once; all clusters of it are copies, also in other processes of the same run of pytest (SHARED).
 """
 
+import contextlib
+import fcntl
+import functools
 import getpass
+import itertools
 import os
 import pwd
+import re
 import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 from pathlib import Path
+from select import select
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
-from .wait import free_port, until
+from .wait import Late, free_port, until
 
 NODE_MODULES = Path(__file__).resolve().parents[2] / "node_modules"
 
@@ -49,6 +57,47 @@ host  replication all          127.0.0.1/32 trust
 """
 
 TEMPLATE = "itest_template"
+
+IDLE = TransactionStatus.IDLE
+
+# The variable that names the folder of what all processes of a run use; without it each makes its own.
+SHARED = "SEGUE_TEST_SHARED"
+
+
+def once(own, name, make):
+    """The folder `name` of what is shared, made by the first who asks: make(folder)."""
+    shared = Path(os.environ.get(SHARED) or own)
+    made = shared / name
+    with open(shared / f"{name}.lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            half = shared / f"{name}.half"
+            shutil.rmtree(half, ignore_errors=True)
+            make(half)
+            half.rename(made)
+    return made
+
+
+# Where files cost least, and how much of it, and of memory, must be left: many times what small clusters need.
+MEMORY, MEMORY_BYTES_MIN = "/dev/shm", 8 << 30
+
+# What would hold a database, in spite of FORCE.
+HOLDERS = ("SELECT EXISTS (SELECT FROM pg_prepared_xacts WHERE database = %s) OR "
+           "EXISTS (SELECT FROM pg_replication_slots WHERE database = %s)")
+
+# What is there for the next who uses the session, or shows in the next session only.
+LASTING = re.compile(r"(?:^|;)\s*(?:SET|RESET|LISTEN|PREPARE|LOAD|BEGIN|DECLARE)\b|\bTEMP|set_config|advisory|"
+                     r"ALTER\s+(?:ROLE|USER|DATABASE|SYSTEM)", re.I)
+
+
+def in_memory():
+    """The folder of a file system in memory, where there is one with room; else None."""
+    try:
+        room = os.statvfs(MEMORY)
+        free = re.search(r"^MemAvailable: +(\d+) kB$", Path("/proc/meminfo").read_text(encoding="ascii"), re.M)
+    except OSError:
+        return None
+    return MEMORY if free and min(room.f_bavail * room.f_frsize, int(free[1]) << 10) >= MEMORY_BYTES_MIN else None
 
 
 def versions():
@@ -106,9 +155,42 @@ class Installs:
         if _may_run(native / "bin" / "postgres"):
             return native / "bin"
         # a checkout under a folder that only root may enter
-        copy = self.root / f"pg{version}"
-        shutil.copytree(native, copy, symlinks=True)
-        return copy / "bin"
+        return once(self.root, f"pg{version}", lambda copy: shutil.copytree(native, copy, symlinks=True)) / "bin"
+
+
+class Kept:
+    """A session that is kept for one statement after the other: to begin one costs more than most statements."""
+
+    def __init__(self, connect):
+        self.connect = connect
+        self.conn = None
+        self.used = threading.Lock()
+
+    def run(self, call):
+        """call(connection): the one that is kept, or one of its own while another thread uses that."""
+        if not self.used.acquire(blocking=False):
+            with self.connect() as conn:
+                return call(conn)
+        try:
+            if not self._idle():
+                self._end()
+                self.conn = self.connect(prepare_threshold=None)
+            return call(self.conn)
+        finally:
+            self.used.release()
+
+    def _idle(self):
+        """It lives, and nothing is under way: not even word of its end is there to be read."""
+        return self.conn is not None and self.conn.info.transaction_status == IDLE and not select([self.conn], [], [], 0)[0]
+
+    def _end(self):
+        if self.conn is not None:
+            self.conn.close()
+            self.conn = None
+
+    def close(self):
+        with self.used:
+            self._end()
 
 
 class Cluster:
@@ -120,25 +202,38 @@ class Cluster:
         self.port = free_port()
         self.log = self.folder / "log"
         self.process = None
+        self.kept = Kept(self.connect)
+        self.lent = itertools.count(1)
+        self.spare = []  # names of databases that are as the template is
 
     def _run(self, *args):
         done = subprocess.run([str(a) for a in args], cwd=self.folder, capture_output=True, text=True, **as_user())
         if done.returncode != 0:
             raise RuntimeError(f"{args[0]}: {done.stdout}{done.stderr}")
 
-    fresh = {}  # server programs -> a data folder as initdb makes it: a copy costs a twentieth
-
     def init(self):
-        made = self.fresh.get(self.bin)
-        if made is None or not made.exists():  # it went with the clusters it was made for
-            self._run(self.bin / "initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-E", "UTF8",
-                      "--locale=C", "--no-sync")
-            made = self.fresh[self.bin] = self.folder.parent / f"initdb-{self.version}"
-            subprocess.run(["cp", "-a", self.data, made], check=True)
-        else:
-            subprocess.run(["cp", "-a", made, self.data], check=True)
+        """The data folder, with the users and the template of the tests."""
+        made = once(self.folder.parent, f"cluster-{self.version}", self._make)
+        subprocess.run(["cp", "-a", made / "data", self.data], check=True)
+
+    def _make(self, folder):
+        """Such a data folder from nothing, in `folder`."""
+        folder.mkdir(mode=0o755)
+        if os.geteuid() == 0:
+            shutil.chown(folder, unprivileged())
+        maker = Cluster(self.version, folder, self.bin)
+        maker.initdb(SETTINGS)
+        maker.start()
+        try:
+            maker.prepare()
+        finally:
+            maker.stop()
+
+    def initdb(self, settings, *words):
+        self._run(self.bin / "initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C",
+                  "--no-sync", *words)
         with open(self.data / "postgresql.conf", "a", encoding="utf-8") as conf:
-            conf.writelines(f"{k} = {v}\n" for k, v in SETTINGS.items())
+            conf.writelines(f"{k} = {v}\n" for k, v in settings.items())
         (self.data / "pg_hba.conf").write_text(HBA, encoding="utf-8")
 
     def start(self):
@@ -221,6 +316,63 @@ class Cluster:
         except psycopg.OperationalError:
             return False
 
+    # ---- databases ----
+
+    def lend(self):
+        """A database as the template is: a new one, or one in which nothing was written."""
+        if not self.spare:
+            name = f"t{os.getpid()}_{next(self.lent)}"
+            self.kept.run(lambda conn: conn.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY file_copy"))
+            self.spare.append(name)
+        database = Database(self, self.spare.pop())
+        database.lent_at = self._written()
+        return database
+
+    def _written(self):
+        """Grows with each transaction in the cluster that writes, whatever becomes of it."""
+        return self._one("SELECT pg_snapshot_xmax(pg_current_snapshot())::text")
+
+    @contextlib.contextmanager
+    def database(self):
+        """Such a database until the block ends."""
+        database = self.lend()
+        try:
+            yield database
+        finally:
+            self._take_back(database)
+
+    def _take_back(self, database):
+        """Drops it, unless nothing was written since it was lent and nobody has stayed."""
+        database.close()
+        try:
+            if self._written() == database.lent_at and self._deserted(database.name):
+                self.spare.append(database.name)
+            else:
+                self._drop(database.name)
+        except psycopg.OperationalError:
+            pass  # the test has crashed its server and left it so
+
+    def _deserted(self, name):
+        try:  # who has been told to end may be a moment behind
+            until("all to be gone", lambda: self._one(
+                "SELECT NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname = %s)", name), 0.3, every=0.005)
+        except Late:
+            return False
+        return not self._one(HOLDERS, name, name)
+
+    def _drop(self, name):
+        if self._one(HOLDERS, name, name):
+            with self.connect(name) as inside:
+                for (gid,) in inside.execute("SELECT gid FROM pg_prepared_xacts WHERE database = current_database()").fetchall():
+                    inside.execute(f"ROLLBACK PREPARED '{gid}'")
+                inside.execute("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots "
+                               "WHERE database = current_database()")
+        self.kept.run(lambda conn: conn.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
+
+    def _one(self, text, *args):
+        """First column of the first row, asked of the database postgres."""
+        return self.kept.run(lambda conn: conn.execute(text, args or None).fetchone()[0])
+
     def prepare(self):
         """Users and the template of the tests' databases."""
         with self.connect() as conn:
@@ -238,8 +390,8 @@ class Cluster:
 class Clusters:
     """All clusters of a session: shared ones by version, and private copies for crashing."""
 
-    def __init__(self):
-        self.root = Path(tempfile.mkdtemp(prefix="segue-itest-"))
+    def __init__(self, where=None):
+        self.root = Path(tempfile.mkdtemp(prefix="segue-itest-", dir=where))
         self.root.chmod(0o755)
         self.installs = Installs(self.root)
         self.shared = {}
@@ -258,7 +410,6 @@ class Clusters:
             cluster.init()
             self.running.append(cluster)
             cluster.start()
-            cluster.prepare()
             self.shared[version] = cluster
         return self.shared[version]
 
@@ -268,7 +419,6 @@ class Clusters:
         cluster.init()
         self.running.append(cluster)
         cluster.start()
-        cluster.prepare()
         return cluster
 
     def with_tls(self, version, certs, required=False):
@@ -292,6 +442,8 @@ class Database:
         self.cluster = cluster
         self.name = name
         self.opened = []
+        self.kept = Kept(functools.partial(cluster.connect, name))
+        self.keeps = True  # False: nobody may stand beside segue
 
     @property
     def version(self):
@@ -307,12 +459,18 @@ class Database:
         return conn
 
     def sql(self, text, *args):
-        """Runs text on a connection of its own; rows of the last result, or []."""
-        with self.cluster.connect(self.name) as conn:
+        """Runs text on a session that nobody else uses at that time; rows of the last result, or []."""
+        def run(conn):
             cur = conn.execute(text, args or None)
             while cur.nextset():
                 pass
             return cur.fetchall() if cur.description else []
+
+        if self.keeps and not LASTING.search(text):
+            return self.kept.run(run)
+        self.kept.close()
+        with self.cluster.connect(self.name) as conn:
+            return run(conn)
 
     def one(self, text, *args):
         """First column of the first row."""
@@ -324,5 +482,6 @@ class Database:
                               capture_output=True, text=True, **options)
 
     def close(self):
+        self.kept.close()
         for conn in self.opened:
             conn.close()

@@ -1,8 +1,12 @@
 """One operation against the plain DDL: the same tables in two schemas, the catalogs compared at the end."""
 
 import ast
+from contextlib import contextmanager
+
+import pytest
 
 from . import catalog
+from .segue import Refused, Segue
 from .wait import until
 
 
@@ -33,6 +37,14 @@ def unchanged(db, *tables):
     same_as_plain(db, "SELECT 1", *tables)
 
 
+def is_refused(proxy, operations, wanted, what):
+    """By plan, in these words, and by start."""
+    file = proxy.file({"name": "m", "operations": operations})
+    shown = proxy.cli("plan", file, check=None)
+    assert wanted in shown.out + shown.err, f"{what}: {wanted!r} is not in\n{shown.out}\n{shown.err}"
+    assert proxy.cli("start", file, "--detach", check=1).err.strip(), what
+
+
 def old(proxy, **kwargs):
     return proxy.connect(options="-c segue.schema=old", **kwargs)
 
@@ -42,5 +54,41 @@ def new(proxy, **kwargs):
 
 
 def complete(proxy, name):
-    """Once what binds since the cut-over is proven."""
-    until("the proofs", lambda: proxy.cli("complete", name, "--force", check=None).code == 0, every=0.1)
+    """It waits until what binds since the cut-over is proven."""
+    until("the engine", lambda: proxy.console("SHOW VERSION")[0]["engine_connected"])  # after a restart
+    proxy.cli("complete", name, "--force")
+
+
+@contextmanager
+def migrated(cluster, folder, migration, fill, cut_over):
+    """A database that fill(database) has made, behind a segue with the migration at ready, or soaking."""
+    with cluster.database() as database:
+        fill(database)
+        proxy = Segue(database.url(), folder)
+        try:
+            (proxy.soaking if cut_over else proxy.ready)(migration)
+            yield database, proxy
+            proxy.stop()
+        finally:
+            proxy.kill9()
+
+
+def unguarded(conn, table, statement):
+    """Runs what writes to the table past its guard, as a row is that the backfill has not reached."""
+    with conn.transaction():
+        conn.execute(f'ALTER TABLE {table} DISABLE TRIGGER "~segue_guard"')
+        conn.execute(statement)
+        conn.execute(f'ALTER TABLE {table} ENABLE ALWAYS TRIGGER "~segue_guard"')
+
+
+def abort_from_soaking(proxy, migration):
+    name = proxy.soaking(migration)
+    proxy.cli("rollback", name)
+    proxy.cli("abort", name)
+
+
+def refuses(proxy, name, said, *operations):
+    """start refuses the operations, and says so."""
+    with pytest.raises(Refused) as refused:
+        proxy.cli("start", proxy.file({"name": name, "operations": operations}))
+    assert said in str(refused.value), name

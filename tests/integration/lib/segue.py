@@ -41,8 +41,10 @@ class Segue:
         self.upstream = upstream
         self.folder = Path(folder)
         # no quiet period: most tests complete right after the cut-over
-        # and short pauses between attempts
-        self.options = {"workers": 2, "quiet_period_s": 0, "cutover_backoff": "0s,200ms,1s,2s,5s", **options}
+        # and short pauses between attempts, and none after a wrong password; clients of tests leave no core idle,
+        # so what they feel would slow every backfill beside them: who tests that turns it on
+        self.options = {"workers": 2, "quiet_period_s": 0, "cutover_backoff": "0s,200ms,1s,2s,5s",
+                        "failed_login_delay_ms": 0, "throttle": '[{"signal": "client_p99", "enabled": false}]', **options}
         self.arguments = list(arguments)
         self.environment = environment or {}
         self.program = PROGRAM

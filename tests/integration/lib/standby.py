@@ -4,14 +4,12 @@ A Standby is made as PostgreSQL's manual tells it for tools of one's own (pg_bac
 of the servers for tests only Debian's 15 brings pg_basebackup.
 """
 
-import os
 import shutil
-import signal
 import struct
 import subprocess
-from pathlib import Path
 
 from .cluster import Cluster
+from .frozen import freeze
 from .rawwire import Raw, message, query, startup
 from .wait import until
 
@@ -77,17 +75,7 @@ class Standby(Cluster):
 
     def freeze(self, on=True):
         """SIGSTOP to all its processes: connections stay, nobody answers. freeze(False): they go on."""
-        sig = signal.SIGSTOP if on else signal.SIGCONT
-        own = self.process.pid
-        parents = {}
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit():
-                try:
-                    parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-                except OSError:
-                    pass  # it has ended
-        for pid in [own, *(pid for pid, parent in parents.items() if parent == own)]:
-            os.kill(pid, sig)
+        freeze(self.process, on)
 
 
 def lsn_of(text):

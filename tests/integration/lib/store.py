@@ -11,6 +11,13 @@ TAKE_BACK = {
     5: "ALTER TABLE segue.progress DROP from_block, ADD PRIMARY KEY (migration, relation)",
     6: "DROP TABLE segue.applied; ALTER TABLE segue.migrations DROP parents; ALTER TABLE segue.history DROP parents",
     7: "ALTER TABLE segue.throttle DROP setting",
+    8: "ALTER TABLE segue.progress DROP guard",
+    9: "DROP TABLE segue.begun",
+    10: "DROP TABLE segue.standbys",
+    11: "CREATE OR REPLACE FUNCTION segue.json_unwrap(value jsonb) RETURNS text LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS "
+        "$fn$ SELECT CASE WHEN jsonb_typeof(value) = 'object' AND value ? 'segue_invalid_json' AND value - 'segue_invalid_json' = "
+        "'{}'::jsonb AND jsonb_typeof(value -> 'segue_invalid_json') = 'string' THEN value ->> 'segue_invalid_json' ELSE "
+        "value::text END $fn$",
 }
 
 

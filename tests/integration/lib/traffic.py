@@ -33,8 +33,30 @@ class Pair:
     def type(self, revision):
         return self.old_type if revision == "old" else self.new_type
 
-    def text(self, revision, n):
-        return self.old_text(n) if revision == "old" else self.new_text(n)
+    def columns(self, revision):
+        """What this revision writes at once: type by name."""
+        return {self.column(revision): self.type(revision)}
+
+    def texts(self, revision, n):
+        """A value in each of them."""
+        return (self.old_text(n) if revision == "old" else self.new_text(n),)
+
+
+@dataclass
+class Group(Pair):
+    """Several columns on either side, each a text with the value in it: "street {n}"."""
+
+    olds: dict = field(default_factory=dict)
+    news: dict = field(default_factory=dict)
+
+    def _side(self, revision):
+        return self.olds if revision == "old" else self.news
+
+    def columns(self, revision):
+        return dict.fromkeys(self._side(revision), "text")
+
+    def texts(self, revision, n):
+        return tuple(text.format(n=n) for text in self._side(revision).values())
 
 
 PLAIN = Pair()
@@ -57,16 +79,16 @@ class Writer:
 
 
 class Traffic:
-    """connect: a function that gives a connection through the proxy."""
+    """connect: a function that gives a connection through the proxy. new_table: what the new revision calls the table."""
 
     FIRST_ID = 1_000_000
     ABSENT = -1
 
     def __init__(self, connect, pair=PLAIN, table="items", outages=False, pause_s=0.002, seed=1,
-                 tolerates=()):
+                 tolerates=(), new_table=None):
         self.connect = connect
         self.pair = pair
-        self.table = table
+        self.tables = {"old": table, "new": new_table or table}
         self.outages = outages  # lost connections are part of the test: outcomes in doubt are read back
         self.tolerates = set(tolerates)  # SQLSTATEs that are part of the test, too
         self.pause_s = pause_s
@@ -88,11 +110,15 @@ class Traffic:
             writer.thread.start()
         return self
 
-    def stop(self, revision=None):
+    def signal(self, revision=None):
+        """They are to stop; who are they?"""
         chosen = [w for w in self.writers if revision in (None, w.revision)]
         for writer in chosen:
             writer.stop.set()
-        for writer in chosen:
+        return chosen
+
+    def stop(self, revision=None):
+        for writer in self.signal(revision):
             writer.thread.join(20 * SLOW)
             assert not writer.thread.is_alive(), f"writer {writer.no} hangs"
         return self
@@ -101,9 +127,7 @@ class Traffic:
         return self
 
     def __exit__(self, *exc):
-        for writer in self.writers:
-            writer.stop.set()
-        for writer in self.writers:
+        for writer in self.signal():
             writer.thread.join(20 * SLOW)
 
     def acknowledged(self, revision=None):
@@ -156,14 +180,15 @@ class Traffic:
             conn.close()
 
     def _transaction(self, writer, conn, dice, doubt):
-        column, kind = self.pair.column(writer.revision), self.pair.type(writer.revision)
+        table, columns = self.tables[writer.revision], self.pair.columns(writer.revision)
+        insert = (f"INSERT INTO {table} (id, {', '.join(columns)}) "
+                  f"VALUES (%s, {', '.join(f'%s::{kind}' for kind in columns.values())})")
         what = dice.random()
         certain = [i for i, values in writer.rows.items() if len(values) == 1]
         if what < 0.35 or len(certain) < 5:
             row, value = self._new_id(writer), dice.randrange(1, 1_000_000)
             doubt[row] = value
-            conn.execute(f"INSERT INTO {self.table} (id, {column}) VALUES (%s, %s::{kind})",
-                         (row, self.pair.text(writer.revision, value)))
+            conn.execute(insert, (row, *self.pair.texts(writer.revision, value)))
         elif what < 0.6:
             row, value = dice.choice(certain), dice.randrange(1, 1_000_000)
             doubt[row] = value
@@ -176,30 +201,36 @@ class Traffic:
         elif what < 0.85:
             row = dice.choice(certain) if dice.random() < 0.5 else self._new_id(writer)
             doubt[row] = value = dice.randrange(1, 1_000_000)
-            conn.execute(f"INSERT INTO {self.table} (id, {column}) VALUES (%s, %s::{kind}) "
-                         f"ON CONFLICT (id) DO UPDATE SET {column} = EXCLUDED.{column}",
-                         (row, self.pair.text(writer.revision, value)))
+            sets = ", ".join(f"{column} = EXCLUDED.{column}" for column in columns)
+            conn.execute(f"{insert} ON CONFLICT (id) DO UPDATE SET {sets}", (row, *self.pair.texts(writer.revision, value)))
         elif what < 0.9:
             row = dice.choice(certain)
             doubt[row] = self.ABSENT
-            conn.execute(f"DELETE FROM {self.table} WHERE id = %s", (row,))
+            conn.execute(f"DELETE FROM {table} WHERE id = %s", (row,))
         else:
             row = dice.choice(certain)
-            got = conn.execute(f"SELECT {column}::text FROM {self.table} WHERE id = %s", (row,)).fetchone()
+            got = self._read(conn, writer, row)
             (value,) = writer.rows[row]
             # a column that is still being backfilled is not read by the new revision
-            if got is None or got[0] != self.pair.text(writer.revision, value):
+            if got != self.pair.texts(writer.revision, value):
                 with self.lock:
                     self.lost.append(f"{writer.revision} writer {writer.no} read {got} in row {row}, not {value}")
         self._settle(writer, doubt, certain=True)
 
     def _update(self, conn, writer, row, value):
-        column, kind = self.pair.column(writer.revision), self.pair.type(writer.revision)
-        cur = conn.execute(f"UPDATE {self.table} SET {column} = %s::{kind} WHERE id = %s",
-                           (self.pair.text(writer.revision, value), row))
+        sets = ", ".join(f"{name} = %s::{kind}" for name, kind in self.pair.columns(writer.revision).items())
+        cur = conn.execute(f"UPDATE {self.tables[writer.revision]} SET {sets} WHERE id = %s",
+                           (*self.pair.texts(writer.revision, value), row))
         if cur.rowcount != 1:
             with self.lock:
                 self.lost.append(f"row {row} of writer {writer.no} is gone")
+
+    def _selected(self, revision):
+        return ", ".join(f"{column}::text" for column in self.pair.columns(revision))
+
+    def _read(self, conn, writer, row):
+        return conn.execute(f"SELECT {self._selected(writer.revision)} FROM {self.tables[writer.revision]} WHERE id = %s",
+                            (row,)).fetchone()
 
     @staticmethod
     def _new_id(writer):
@@ -221,17 +252,16 @@ class Traffic:
         for row, values in list(writer.rows.items()):
             if len(values) == 1:
                 continue
-            column = self.pair.column(writer.revision)
-            got = conn.execute(f"SELECT {column}::text FROM {self.table} WHERE id = %s", (row,)).fetchone()
-            match = [v for v in values if self._text_of(writer.revision, v) == (got and got[0])]
+            got = self._read(conn, writer, row)
+            match = [v for v in values if self._texts_of(writer.revision, v) == got]
             if not match:
                 with self.lock:
                     self.lost.append(f"row {row} of writer {writer.no} holds {got}, none of {values}")
                 match = list(values)[:1]
             self._settle(writer, {row: match[0]}, certain=True)
 
-    def _text_of(self, revision, value):
-        return None if value == self.ABSENT else self.pair.text(revision, value)
+    def _texts_of(self, revision, value):
+        return None if value == self.ABSENT else self.pair.texts(revision, value)
 
     # ---- the oracle ----
 
@@ -244,18 +274,19 @@ class Traffic:
         self.assert_no_errors()
         checked = 0
         for revision in columns:
-            column = self.pair.column(revision)
-            stored = dict(db.sql(f"SELECT id, {column}::text FROM {self.table} WHERE id >= {self.FIRST_ID}"))
+            columns = self._selected(revision)
+            stored = {row: tuple(texts) for row, *texts in db.sql(
+                f"SELECT id, {columns} FROM {self.tables[revision]} WHERE id >= {self.FIRST_ID}")}
             wrong = []
             for writer in self.writers:
                 for row, values in writer.rows.items():
-                    allowed = {self._text_of(revision, v) for v in values}
+                    allowed = {self._texts_of(revision, v) for v in values}
                     if stored.get(row) not in allowed:
                         wrong.append((row, stored.get(row), allowed))
                     checked += 1
                 wrong += [(row, stored[row], "deleted") for row in writer.gone if row in stored]
             known = set().union(*(w.rows.keys() | w.gone for w in self.writers))
             wrong += [(row, "not ours") for row in stored if row not in known]
-            assert not wrong, f"column {column}: {len(wrong)} rows are not as acknowledged: {wrong[:5]}"
+            assert not wrong, f"{columns}: {len(wrong)} rows are not as acknowledged: {wrong[:5]}"
         assert checked > 0, "the oracle knows no write"
         return checked

@@ -1,0 +1,88 @@
+"""An index that somebody else has made under the name that a migration wants is theirs."""
+
+import pytest
+from lib.wait import until
+
+pytestmark = pytest.mark.one_version
+
+FILE = {"name": "m", "operations": [
+    {"rename_column": {"table": "items", "from": "label", "to": "title"}},
+    {"create_index": {"name": "ix", "table": "items", "columns": ["n"]}},
+    {"create_constraint": {"name": "once", "table": "items", "type": "unique", "columns": ["n"]}}]}
+
+
+def indexes(db):
+    return {row[0]: row[1] for row in db.sql("SELECT indexname::text, indexdef FROM pg_indexes WHERE tablename = 'items'")}
+
+
+@pytest.fixture
+def proxy(db, segue):
+    db.sql("CREATE TABLE items (id int PRIMARY KEY, label text, n int)")
+    db.sql("INSERT INTO items SELECT i, 'l' || i, i FROM generate_series(1, 50) i")
+    return segue(db)
+
+
+def begin_and(db, proxy, ddl):
+    """Runs the DDL after the plan, before the indexes are built."""
+    holder = db.connect()
+    holder.execute("BEGIN")
+    holder.execute("SELECT count(*) FROM items")
+    proxy.begin(FILE)
+    proxy.wait_phase("m", "expanding")
+    holder.execute(ddl)
+    holder.execute("COMMIT")
+    holder.close()
+
+
+def test_an_index_of_somebody_else_is_not_taken_for_the_migrations_own(db, proxy):
+    begin_and(db, proxy, "CREATE INDEX ix ON items (label)")
+    before = indexes(db)
+    row = proxy.wait("m", lambda r: r["error"])
+    assert "public.ix is there already, and this migration has not made it" in row["error"] and "give it another name" in row["hint"]
+    proxy.cli("abort", "m")
+    assert indexes(db) == before
+    db.sql("DROP INDEX ix")
+    # what stands for a constraint stays as well, and goes on when the name is free
+    begin_and(db, proxy, "ALTER TABLE items ADD CONSTRAINT once UNIQUE (label)")
+    proxy.wait("m", lambda r: "public.once" in (r["error"] or ""))
+    proxy.cli("abort", "m")
+    assert sorted(indexes(db)) == ["items_pkey", "once"] and indexes(db)["once"].endswith("(label)")
+    db.sql("ALTER TABLE items RENAME CONSTRAINT once TO theirs")
+    begin_and(db, proxy, "ALTER TABLE items RENAME CONSTRAINT theirs TO once")
+    proxy.wait("m", lambda r: r["error"])
+    db.sql("ALTER TABLE items RENAME CONSTRAINT once TO theirs")
+    proxy.cli("resume", "m")
+    proxy.wait_phase("m", "ready")
+    assert indexes(db)["ix"].endswith("(n)") and indexes(db)["once"].endswith("(n)") and indexes(db)["theirs"].endswith("(label)")
+    proxy.cli("abort", "m")
+    assert sorted(indexes(db)) == ["items_pkey", "theirs"]
+
+
+def test_a_name_that_is_taken_while_the_index_waits_for_its_lock_is_not_the_migrations_own(db, proxy):
+    with db.connect() as holder:
+        holder.execute("BEGIN; LOCK TABLE items IN SHARE UPDATE EXCLUSIVE MODE")
+        proxy.begin({"name": "m", "operations": FILE["operations"][1:2]})
+        until("the index to wait for its lock", lambda: db.one(
+            "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE NOT l.granted AND a.query LIKE 'CREATE INDEX%'"))
+        holder.execute("CREATE INDEX ix ON items (label)")
+        holder.execute("COMMIT")
+    proxy.wait("m", lambda r: r["error"])
+    before = indexes(db)
+    proxy.cli("resume", "m")
+    proxy.wait("m", lambda r: "this migration has not made it" in (r["error"] or ""))
+    proxy.cli("abort", "m")
+    assert before["ix"].endswith("(label)") and indexes(db) == before
+
+
+def test_an_index_whose_mark_was_not_written_is_the_migrations_own(db, proxy):
+    proxy.ready(FILE)
+    proxy.kill9()
+    # as if the kill had come between the index and its mark
+    db.sql("DELETE FROM segue.steps s USING segue.begun b WHERE b.migration = s.migration AND b.no = s.no")
+    db.sql("UPDATE segue.migrations SET phase = 'backfilling'")
+    built = db.one("SELECT 'ix'::regclass::oid")
+    proxy.start()
+    proxy.wait_phase("m", "ready")
+    assert db.one("SELECT 'ix'::regclass::oid") == built
+    proxy.cli("abort", "m")
+    until("the indexes to go", lambda: sorted(indexes(db)) == ["items_pkey"])

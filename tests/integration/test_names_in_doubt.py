@@ -1,0 +1,95 @@
+"""Tables change their names, and whether they have is not known for longer than the gate may hold: no client says a wrong name."""
+
+import threading
+
+import pytest
+from lib.chaos import ChaosRelay
+from lib.frozen import freeze
+from lib.wait import until
+
+pytestmark = pytest.mark.one_version
+QUICK = {"cutover_drain_ms": 200, "gate_hold_max_ms": 500, "workers": 1}
+NAMES = {"name": "names", "operations": [{"rename_table": {"from": "items", "to": "things"}}]}
+TABLES = ("CREATE TABLE items (id int PRIMARY KEY, note text); INSERT INTO items SELECT i, 'n' || i FROM generate_series(1, 9) i;"
+          "CREATE TABLE others (id int); INSERT INTO others VALUES (7)")
+SLOW_COMMIT = """
+CREATE FUNCTION lasts() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN PERFORM pg_sleep(2); RETURN NULL; END$$;
+CREATE CONSTRAINT TRIGGER lasts AFTER UPDATE ON segue.migrations DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
+    WHEN (NEW.phase <> OLD.phase AND NEW.phase IN ('soaking', 'ready')) EXECUTE FUNCTION lasts();"""
+COMMITS = ("SELECT 1 FROM pg_stat_activity WHERE application_name = 'segue' AND datname = current_database() AND "
+           "query = 'COMMIT' AND wait_event = 'PgSleep'")
+
+
+class Clients:
+    """By both names, by both protocols, alone and in a transaction that was open before."""
+
+    def __init__(self, proxy):
+        self.said, self.errors, self.threads = [], [], []
+        self.conns = [proxy.connect(prepare_threshold=None) for _ in range(5)]
+        self.conns[4].execute("BEGIN; SELECT 1")
+
+    def start(self):
+        statements = [("SELECT note FROM items WHERE id = 3", None), ("SELECT note FROM things WHERE id = 3", None),
+                      ("SELECT note FROM items WHERE id = %s", (3,)), ("SELECT note FROM things WHERE id = %s", (3,)),
+                      ("UPDATE items SET note = note WHERE id = 3 RETURNING note; COMMIT", None)]
+        for conn, (text, values) in zip(self.conns, statements):
+            self.threads.append(threading.Thread(target=self.run, args=(conn, text, values), daemon=True))
+            self.threads[-1].start()
+
+    def run(self, conn, text, values):
+        try:
+            self.said.append(conn.execute(text, values).fetchone())
+        except Exception as error:  # pylint: disable=broad-except
+            self.errors.append(error)
+
+    def all_have_it(self):
+        for thread in self.threads:
+            thread.join(20)
+        assert not self.errors and self.said == [("n3",)] * 5, (self.errors, self.said)
+
+
+def past_the_deadline(proxy, times):
+    until("the hard deadline", lambda: proxy.log_text().count("past its deadline") == times)
+
+
+def test_a_server_that_freezes_in_the_commit_is_waited_for(private_pg, private_db, segue):
+    db = private_db
+    db.sql(TABLES)
+    proxy = segue(db, **QUICK)
+    proxy.ready(NAMES)
+    db.sql(SLOW_COMMIT)
+    for times, (command, goal) in enumerate((("CUTOVER", "soaking"), ("ROLLBACK", "ready")), 1):
+        clients = Clients(proxy)
+        proxy.console(f"{command} names")
+        until("the COMMIT", lambda: db.sql(COMMITS))
+        freeze(private_pg.process)
+        try:
+            clients.start()
+            past_the_deadline(proxy, times)
+        finally:
+            freeze(private_pg.process, False)
+        clients.all_have_it()
+        proxy.wait_phase("names", goal)
+
+
+def test_a_server_that_cannot_be_asked_what_has_become_of_it_is_waited_for(db, pg, segue):
+    db.sql(TABLES)
+    relay = ChaosRelay(pg.port)
+    proxy = segue(upstream=relay.url(db.name), **QUICK)
+    proxy.ready(NAMES)
+    clients, other = Clients(proxy), proxy.connect()
+    relay.at_commit("after")
+    relay.refuse(True)
+    proxy.console("CUTOVER names")
+    until("the cut", relay.fired.is_set)
+    clients.start()
+    past_the_deadline(proxy, 1)
+    # all else passes, and a job is told why it is not done
+    with other.transaction():
+        assert other.execute("SELECT * FROM others").fetchone() == (7,)
+    assert "is not known yet" in proxy.cli("pause", "names", check=1).err
+    assert not clients.said
+    relay.refuse(False)
+    clients.all_have_it()
+    proxy.wait_phase("names", "soaking")
+    relay.close()

@@ -1,0 +1,67 @@
+"""A database that was dumped in the middle of migrations, and restored: its tables have other oids than segue remembers."""
+
+import json
+import subprocess
+
+import pytest
+from lib.shell import run_psql
+from lib.wait import until
+
+PLACES = {"filling": "backfilling", "waiting": "ready", "turned": "soaking"}
+
+
+def migration(table):
+    return {"name": table, "operations": [{"rename_column": {"table": table, "from": "label", "to": "title"}},
+                                          {"create_index": {"name": f"ix_{table}", "table": table, "columns": ["label"]}}]}
+
+
+def columns(db, table):
+    return {row[0] for row in db.sql("SELECT attname::text FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 AND NOT "
+                                     "attisdropped", table)}
+
+
+def restore(db, copy):
+    dump = subprocess.run([db.cluster.bin / "pg_dump", "--no-owner", db.url()], capture_output=True, text=True, check=True).stdout
+    done = subprocess.run([db.cluster.bin / "psql", "-q", "-v", "ON_ERROR_STOP=1", copy.url()], input=dump, capture_output=True,
+                          text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.versions(15)  # the others come without pg_dump
+def test_what_was_restored_in_the_middle_is_told_and_nothing_of_it_is_filled_or_dropped(db, copy, segue):
+    for table in PLACES:
+        db.sql(f"CREATE TABLE {table} (id int PRIMARY KEY, label text); INSERT INTO {table} SELECT i, 'row ' || i FROM generate_series(1, 300) i")
+    source = segue(db)
+    source.soaking(migration("turned"))
+    source.ready(migration("waiting"))
+    source.cli("throttle", "rows_per_s", "20")
+    source.begin(migration("filling"))
+    source.wait("filling", lambda row: row["rows_done"])
+    source.stop()
+    copy.sql("CREATE TABLE before_it (id int)")  # whatever the order: no oid is what it was
+    restore(db, copy)
+    proxy = segue(copy)
+    until("the engine", lambda: proxy.console("SHOW VERSION")[0]["engine_connected"])
+    for command, table in (("abort", "filling"), ("resume", "filling"), ("cutover", "waiting"), ("rollback", "waiting"),
+                           ("rollback", "turned"), ("complete", "turned")):
+        said = proxy.cli(command, table, *["--force"][:command == "complete"], check=0 if command == "resume" else 1)
+        assert command == "resume" or "dumped in the middle of this migration, and restored" in said.err, said
+    row = proxy.wait("filling", lambda row: row["error"])
+    assert "restored" in row["error"] and "segue doctor" in row["hint"] and row["phase"] == "backfilling"
+    assert proxy.status("filling")["rows_done"] < 300
+    # nobody has lost anything, and both sides are in step by the guards
+    with proxy.connect() as client:
+        for table, phase in PLACES.items():
+            assert proxy.phase(table) == phase and columns(copy, table) == {"id", "label", "title"}
+            client.execute(f"UPDATE {table} SET {'title' if phase == 'soaking' else 'label'} = 'written' WHERE id = 300")
+            assert copy.sql(f"SELECT label, title FROM {table} WHERE id = 300") == [("written", "written")]
+    found = {row["migration"]: row for row in json.loads(proxy.cli("doctor", "--json", check=1).out) if row["finding"] == "restored"}
+    assert found.keys() == PLACES.keys() and "backfilling" in found["filling"]["what"]
+    for table, row in found.items():
+        run_psql(row["command"])
+        proxy.cli(*(("complete", table, "--force") if table == "turned" else ("abort", table)))
+        assert columns(copy, table) == {"id", "title" if table == "turned" else "label"}
+        assert copy.sql("SELECT tgname FROM pg_trigger WHERE tgrelid = %s::regclass", table) == []
+    assert not [r for r in json.loads(proxy.cli("doctor", "--json", check=None).out) if r["finding"] in ("restored", "left over")]
+    proxy.cli("throttle", "rows_per_s", "off")
+    assert proxy.done(migration("filling")) and columns(copy, "filling") == {"id", "title"}
