@@ -125,7 +125,7 @@ def test_flags_go_over_environment_over_file_over_defaults(db, segue, tmp_path):
     assert got["batch_target_ms"] == ("304", "environment")
     assert got["quiet_period_s"] == ("305", "flag")
     assert got["vacuum_rows"] == ("100000", "default")
-    assert 'SEGUE_QUIET_PERIOD is no option: did you mean "quiet_period_s"?' in proxy.log_text()
+    proxy.logged('SEGUE_QUIET_PERIOD is no option: did you mean "quiet_period_s"?')
     assert "SERVICE_HOST" not in proxy.log_text()
 
 
@@ -160,9 +160,9 @@ def test_sighup_takes_over_what_can_change_and_names_the_rest(db, segue, tmp_pat
     proxy = segue(db, arguments=["-c", path])
     path.write_text('{"log_level": "debug", "cache_entries": 600, "admin_users": ["postgres"]}')
     proxy.signal(signal.SIGHUP)
-    until("the reload", lambda: "reload: done, 2 options changed" in proxy.log_text(), 10)
-    assert '"cache_entries" is now "600": takes effect with the next start' in proxy.log_text()
-    assert '"log_level" is now "debug"' in proxy.log_text()
+    proxy.logged("reload: done, 2 options changed")
+    proxy.logged('"cache_entries" is now "600": takes effect with the next start')
+    proxy.logged('"log_level" is now "debug"')
     config = config_of(proxy)
     assert config["log_level"]["value"] == "debug"
     assert config["cache_entries"]["value"] == "500"
@@ -175,8 +175,8 @@ def test_a_bad_file_at_sighup_keeps_the_old_configuration(db, segue, tmp_path):
     proxy = segue(db, arguments=["-c", path])
     path.write_text('{"transaction_age_max_ms": 7878,\n "workers": "x"}')
     proxy.signal(signal.SIGHUP)
-    until("the complaint", lambda: "the old configuration stays" in proxy.log_text(), 10)
-    assert f'{path}:2: option "workers"' in proxy.log_text()
+    proxy.logged("the old configuration stays")
+    proxy.logged(f'{path}:2: option "workers"')
     assert config_of(proxy)["transaction_age_max_ms"]["value"] == "7777"
 
 
@@ -192,7 +192,7 @@ def test_a_configuration_may_come_from_a_pipe_and_one_without_a_writer_is_not_wa
     proxy.start()
     closing.join()
     proxy.signal(signal.SIGHUP)
-    until("the complaint", lambda: "the old configuration stays" in proxy.log_text(), 10)
+    proxy.logged("the old configuration stays")
     assert config_of(proxy)["transaction_age_max_ms"]["value"] == "7777"
     proxy.stop()
 
@@ -245,7 +245,7 @@ def test_a_second_sigterm_ends_at_once(db, segue):
     busy = proxy.connect()
     busy.execute("BEGIN")
     proxy.signal(signal.SIGTERM)
-    until("the drain", lambda: "sessions have 60 s" in proxy.log_text(), 10)
+    proxy.logged("sessions have 60 s")
     assert proxy.running()
     proxy.signal(signal.SIGTERM)
     assert proxy.process.wait(10) == 0

@@ -140,6 +140,18 @@ class Segue:
     def log_tail(self, lines=60):
         return "\n".join(self.log_text().splitlines()[-lines:])
 
+    def logged(self, text, timeout=60):
+        """Waits for `text` (a string, or a compiled regex) in the log, which may come after the answer that a client
+        has; gives the log's text."""
+        def look():
+            log = self.log_text()
+            return log if (text.search(log) if isinstance(text, re.Pattern) else text in log) else None
+
+        try:
+            return until(f"the log to say {getattr(text, 'pattern', text)!r}", look, timeout)
+        except Late as late:
+            raise Late(f"{late}\n{self.log_tail()}") from None
+
     # ---- clients ----
 
     @property
