@@ -16,6 +16,7 @@ BEGIN = ("BEGIN; SELECT setval('checks_id_seq', 100, false), setval('readings_id
 ORDER = " ORDER BY 1, 2"
 APART = rules.APART.encode()
 OTHER_NAME = "a table by the other side's name"
+ROW_ORDER = "which row of a MERGE fails first"
 ABSENT = re.compile(rb'relation "(?:public\.)?(%s)" does not exist' % b"|".join(
     re.escape(name.encode()) for names in schema.turned().items() for name in names))
 LISTED = "SELECT '{name}' AS t, ROW({columns})::text AS r FROM public.\"{relation}\" segue_row"
@@ -94,7 +95,8 @@ class Pair:
             self.doubts[doubt] = self.doubts.get(doubt, 0) + 1
         for i, (one, other) in enumerate(answers):
             if one != other and _through_join(one) != _through_join(other, one):
-                return Difference(f"step {i + 1}", *_first(one, other), sent, doubt or self._names_other(one, other))
+                excuse = doubt or self._names_other(one, other) or self._row_order(case.steps[i].sql, one, other)
+                return Difference(f"step {i + 1}", *_first(one, other), sent, excuse)
         self.refused = self.subject.failed or (case.alone and answers[0][1][0][0] == "error")
         if self.refused or not case.writes:
             return None
@@ -120,6 +122,18 @@ class Pair:
                 return OTHER_NAME
         return None
 
+    def _row_order(self, sql, one, other):
+        """The reason, where a MERGE fails on both, each time for what a row of it can fail for: in which order it meets
+        rows is the plan's, and the first that fails says why. What came in front of that must be the same."""
+        pairs = [pair for pair in zip(one, other) if pair[0] != pair[1]]
+        if len(one) != len(other) or len(pairs) != 1 or {answer[0] for answer in pairs[0]} != {"error"}:
+            return None
+        codes = {dict(answer[1:])["sqlstate"] for answer in pairs[0]}
+        if len(codes) < 2 or not codes <= _merge_codes(sql):
+            return None
+        self.doubts[ROW_ORDER] = self.doubts.get(ROW_ORDER, 0) + 1
+        return ROW_ORDER
+
     def _named(self, case):
         text = " ".join(step.sql for step in case.steps).lower()
         named = [t for t in self.tables.values() if t.name.lower() in text or "u&" in text]
@@ -144,6 +158,18 @@ def _through_join(answers, beside=None):
         return answers
     return tuple(tuple((member[0], REFERENCE.sub(UNNAMED, member[1])) if member[:1] == ("message",) and member[1] else member
                        for member in answer) for answer in answers)
+
+
+# What a row can fail for, by what an arm of a MERGE does: it is there already, lacks a value, does not meet a CHECK, was
+# touched before.
+BROKEN, TWICE = {b"23502", b"23505", b"23514"}, {b"21000"}
+ARMS = {"INSERT": BROKEN, "UPDATE": BROKEN | TWICE, "DELETE": TWICE}
+ARM = re.compile(r"\bTHEN\s+(%s)\b" % "|".join(ARMS))
+
+
+def _merge_codes(sql):
+    arms = ARM.findall(sql) if re.search(r"\bMERGE\s+INTO\b", sql) else []
+    return set().union(*(ARMS[arm] for arm in arms))
 
 
 def _first(one, other):
