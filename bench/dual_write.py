@@ -3,7 +3,7 @@
 
     bench/dual_write.py BUILD_DIR
 
-Settings by environment (README.md has the table): ROUNDS, ROWS, SECONDS, SCALE, CLIENTS, PARTS, FSYNC. Each
+Settings by environment (README.md has the table): ROUNDS, ROWS, SECONDS, SCALE, CLIENTS, PARTS, FSYNC, SIDES. Each
 side is a database of one cluster with a segue of its own in front; sides take turns, each round in
 another order, on tables made equal again. Ratios are made round by round, numbers are medians.
 Writes bench/out/dual-write.{md,json}. Exit 1 when a goal is missed.
@@ -28,9 +28,10 @@ from lib import measure, report  # noqa: E402
 from lib.contenders import PGBIN, Broken, Farm  # noqa: E402
 
 OUT = Path(__file__).resolve().parent / "out"
-SETTINGS = {"ROUNDS": "5", "ROWS": "500000", "SECONDS": "5", "SCALE": "10", "CLIENTS": "8", "PARTS": "bulk tpcb", "FSYNC": "on off"}
+SETTINGS = {"ROUNDS": "5", "ROWS": "500000", "SECONDS": "5", "SCALE": "10", "CLIENTS": "8", "PARTS": "bulk tpcb", "FSYNC": "on off", "SIDES": "all"}
 ROWS_A_STATEMENT = 1000
 BULK_MAX, TPCB_MIN = 1.12, 0.95
+JUDGED = ("dual-write", "named", "not named")
 
 # ---- sides ----
 
@@ -94,7 +95,9 @@ class Side:
             return cursor.fetchone() if cursor.description else None
 
 
-def sides_of(farm, kinds, prefix):
+def sides_of(farm, kinds, prefix, which):
+    if which == "judged":
+        kinds = {name: kind for name, kind in kinds.items() if name in ("none", *JUDGED)}
     out = []
     for number, (name, (tables, migration)) in enumerate(kinds.items()):
         database = f"{prefix}_{number}"
@@ -173,7 +176,7 @@ def bulk_once(side, texts, rows):
 
 
 def bulk(farm, chosen):
-    sides = sides_of(farm, BULK, "bulk")
+    sides = sides_of(farm, BULK, "bulk", chosen["SIDES"])
     cells = []
     for way, (make, asked) in WAYS.items():
         texts = {both: list(make(chosen["ROWS"], both)) for both in (False, True)}
@@ -215,7 +218,7 @@ def tpcb_once(farm, side, mode, chosen):
 
 
 def tpcb(farm, chosen):
-    sides = sides_of(farm, TPCB, "tpcb")
+    sides = sides_of(farm, TPCB, "tpcb", chosen["SIDES"])
     cells = []
     for side in sides:  # a backfill leaves room in the pages, which updates would like
         side.direct("VACUUM (FULL, ANALYZE) pgbench_accounts", "VACUUM (FULL, ANALYZE) pgbench_tellers",
@@ -262,7 +265,7 @@ def judge(cells):
     for cell in cells:
         if not cell["asked"]:
             continue
-        for name in [n for n in cell["runs"] if n in ("dual-write", "named", "not named")]:
+        for name in [n for n in cell["runs"] if n in JUDGED]:
             speed, holds, asked = (("wall_s", lambda r: r <= BULK_MAX, f"<= {BULK_MAX}") if name == "dual-write" else
                                    ("tps", lambda r: r >= TPCB_MIN, f">= {TPCB_MIN}"))
             got = report.ratios(cell, name, speed, "none")
@@ -298,9 +301,11 @@ def write(chosen, cells, before, after):
 def settings():
     chosen = {k: os.environ.get(k) or v for k, v in SETTINGS.items()}
     for k in SETTINGS:
-        chosen[k] = chosen[k].split() if k in ("PARTS", "FSYNC") else int(chosen[k])
-    if not set(chosen["PARTS"]) <= {"bulk", "tpcb"} or not set(chosen["FSYNC"]) <= {"on", "off"} or min(v for v in chosen.values() if isinstance(v, int)) < 1:
-        sys.exit("bench-dual-write: PARTS is of bulk and tpcb, FSYNC of on and off; numbers are at least 1")
+        if k != "SIDES":
+            chosen[k] = chosen[k].split() if k in ("PARTS", "FSYNC") else int(chosen[k])
+    if (not set(chosen["PARTS"]) <= {"bulk", "tpcb"} or not set(chosen["FSYNC"]) <= {"on", "off"}
+            or chosen["SIDES"] not in ("all", "judged") or min(v for v in chosen.values() if isinstance(v, int)) < 1):
+        sys.exit("bench-dual-write: PARTS is of bulk and tpcb, FSYNC of on and off, SIDES all or judged; numbers are at least 1")
     return chosen
 
 
