@@ -24,7 +24,16 @@ def until(what, probe, timeout=20.0, every=0.02):
         time.sleep(every)
 
 
+_held = []  # sockets, until the process ends
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """A port of loopback that nobody else gets: a socket stays bound to it, which does not listen.
+
+    Who sets SO_REUSEADDR may listen there beside it, now and after a restart; until then connections are refused.
+    """
+    s = socket.socket()
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.bind(("127.0.0.1", 0))
+    _held.append(s)
+    return s.getsockname()[1]
