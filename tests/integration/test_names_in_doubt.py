@@ -13,7 +13,8 @@ NAMES = {"name": "names", "operations": [{"rename_table": {"from": "items", "to"
 TABLES = ("CREATE TABLE items (id int PRIMARY KEY, note text); INSERT INTO items SELECT i, 'n' || i FROM generate_series(1, 9) i;"
           "CREATE TABLE others (id int); INSERT INTO others VALUES (7)")
 SLOW_COMMIT = """
-CREATE FUNCTION lasts() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN PERFORM pg_sleep(2); RETURN NULL; END$$;
+CREATE FUNCTION lasts() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN
+    LOOP PERFORM pg_sleep(0.1); EXIT WHEN pg_try_advisory_xact_lock_shared(1); END LOOP; RETURN NULL; END$$;
 CREATE CONSTRAINT TRIGGER lasts AFTER UPDATE ON segue.migrations DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
     WHEN (NEW.phase <> OLD.phase AND NEW.phase IN ('soaking', 'ready')) EXECUTE FUNCTION lasts();"""
 COMMITS = ("SELECT 1 FROM pg_stat_activity WHERE application_name = 'segue' AND datname = current_database() AND "
@@ -60,14 +61,16 @@ def test_a_server_that_freezes_in_the_commit_is_waited_for(private_pg, private_d
     db.sql(SLOW_COMMIT)
     for times, (command, goal) in enumerate((("CUTOVER", "soaking"), ("ROLLBACK", "ready")), 1):
         clients = Clients(proxy)
-        proxy.console(f"{command} names")
-        until("the COMMIT", lambda: db.sql(COMMITS))
-        freeze(private_pg.process)
-        try:
-            clients.start()
-            past_the_deadline(proxy, times)
-        finally:
-            freeze(private_pg.process, False)
+        with db.connect() as holds:
+            holds.execute("SELECT pg_advisory_lock(1)")
+            proxy.console(f"{command} names")
+            until("the COMMIT", lambda: db.sql(COMMITS))
+            freeze(private_pg.process)
+            try:
+                clients.start()
+                past_the_deadline(proxy, times)
+            finally:
+                freeze(private_pg.process, False)
         clients.all_have_it()
         proxy.wait_phase("names", goal)
 

@@ -2,7 +2,7 @@
 
 import pytest
 from lib import traps
-from lib.operations import complete
+from lib.operations import complete, connected
 from lib.wait import until
 
 pytestmark = pytest.mark.one_version
@@ -79,8 +79,7 @@ def test_better_fitting_functions_and_operators_of_a_schema_are_not_called(db, s
     proxy.cli("cutover", "m")
     clients.execute("INSERT INTO items (title, price, note, serial) VALUES ('y', 8, 'n', 901)")
     proxy.console("VERIFY m")
-    proxy.restart()
-    proxy.cli("rollback", "m")
+    connected(proxy.restart()).cli("rollback", "m")
     until("what the way back has used up", lambda: proxy.cli("cutover", "m", check=None).code == 0, every=0.1)
     complete(proxy, "m")
     assert db.one("SELECT pg_catalog.string_agg(x, ' ' ORDER BY x) FROM (SELECT pg_catalog.concat(title, price) AS x FROM items "
@@ -102,7 +101,7 @@ def test_making_a_plan_calls_none_of_them_even_where_they_come_first(db, segue):
     caught = traps.lay(db)
     assert plans() == before
     traps.lay_in_front(db)
-    proxy.restart()
+    connected(proxy.restart())
     # the guard's path is the role's, and what is new goes into the first schema of it: all else is as it was
     assert [one.replace("front, pg_catalog, public", "public").replace("front.", "public.") for one in plans()] == before
     assert not caught()

@@ -83,7 +83,7 @@ def neon(clusters, pg_version, certs):
             return True
         return False
 
-    until("pg_hba.conf", plain_is_refused, 10)
+    until("pg_hba.conf", plain_is_refused)
     router = Router({HOST: cluster.port})
     yield router
     router.close()
@@ -115,7 +115,7 @@ def test_a_password_given_inside_tls_logs_in_with_channel_binding(neon, certs, s
     with pytest.raises(psycopg.OperationalError, match="inside TLS only"):
         proxy.connect("neondb", user=SCRAM_USER, password=SCRAM_PASSWORD, sslmode="disable")
     # the control plane speaks libpq to the same URL
-    until("the engine's connection", lambda: "the engine is connected" in proxy.log_text(), 20)
+    proxy.logged("the engine is connected")
 
 
 @pytest.mark.parametrize("sslmode", ["disable", "require"])

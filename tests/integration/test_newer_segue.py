@@ -26,8 +26,8 @@ def test_a_plan_with_something_unknown_is_not_acted_upon(db, segue):
     client = proxy.connect()
     client.execute("UPDATE items SET label = 'goes on' WHERE id = 1")
     wanted = f'migration "{NAME}": its plan has a field "waits", which this segue does not know'
-    until("the reason to be told", lambda: wanted in proxy.log_text())
-    assert "a newer segue has planned it" in proxy.log_text()
+    proxy.logged(wanted)
+    proxy.logged("a newer segue has planned it")
     until("the doctor to know", lambda: wanted.partition(": ")[2] in proxy.cli("doctor", check=None).out)
     assert proxy.cli("cutover", NAME, check=1).err
     assert db.one(f"SELECT phase FROM segue.migrations WHERE name = '{NAME}'") == "ready"
@@ -45,7 +45,7 @@ def test_a_newer_store_is_not_touched(db, segue):
     proxy.stop()
     db.sql("INSERT INTO segue.store (version) SELECT max(version) + 1 FROM segue.store")
     proxy.start()
-    until("the reason to be told", lambda: "schema segue was made by a newer segue" in proxy.log_text())
-    assert "start that one again" in proxy.log_text()
+    proxy.logged("schema segue was made by a newer segue")
+    proxy.logged("start that one again")
     db.sql("DELETE FROM segue.store WHERE version = (SELECT max(version) FROM segue.store)")
     proxy.wait_phase(NAME, "ready")

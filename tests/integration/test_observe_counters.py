@@ -1,5 +1,6 @@
 """What the console says of the data plane: counters, latency, messages, errors, workers, sessions."""
 
+import time
 
 import psycopg
 import pytest
@@ -7,6 +8,7 @@ from lib.rawwire import SYNC, Raw, bind, execute, message, packet, parse, query
 from lib.wait import until
 
 pytestmark = pytest.mark.one_version
+BUCKET = 17 / 16  # a latency is told as the upper end of its bucket
 
 
 def stats(proxy):
@@ -48,6 +50,7 @@ def test_latency_is_kept_by_class_of_statement(db, segue):
     db.sql("CREATE TABLE t (i int PRIMARY KEY, s text)")
     proxy = segue(db)
     with proxy.connect() as c:
+        begin = time.monotonic()
         c.execute("INSERT INTO t SELECT i, '' FROM generate_series(1, 5) i")
         c.execute("UPDATE t SET s = 'x'")
         c.execute("DELETE FROM t WHERE i = 1")
@@ -60,11 +63,14 @@ def test_latency_is_kept_by_class_of_statement(db, segue):
         with pytest.raises(psycopg.Error):
             c.execute("SELECT 1 / 0")
         c.execute(b"UPDATE t SET s = 'y'; COMMIT")
+    took_ms = (time.monotonic() - begin) * 1000
     rows = latency(proxy)
     assert {k: v["requests"] for k, v in rows.items()} == {
         "insert": 1, "update": 2, "delete": 1, "select": 2, "other": 1, "copy": 1, "transaction": 2, "error": 1, "all": 11}
-    assert 200 <= rows["select"]["max_ms"] < 2000 and rows["select"]["p50_ms"] < 100
-    assert rows["select"]["max_ms"] == rows["select"]["max_ms_start"] == rows["all"]["max_ms"]
+    # one of two sleeps: the other one takes what is left of the time, at most
+    assert 200 <= rows["select"]["max_ms"] <= took_ms * BUCKET and rows["select"]["p50_ms"] <= (took_ms - 200) * BUCKET
+    assert rows["select"]["max_ms"] == rows["select"]["max_ms_start"]
+    assert rows["all"]["max_ms"] == max(row["max_ms"] for name, row in rows.items() if name != "all")
     assert rows["select"]["per_s"] > 0
 
 
@@ -72,12 +78,14 @@ def test_pipelined_requests_are_counted_one_by_one(db, segue):
     proxy = segue(db)
     with Raw(proxy.port).login(db.name) as c:
         one = parse("SELECT pg_sleep(0.05)") + bind() + execute() + SYNC
+        begin = time.monotonic()
         c.send(*[one] * 5)
         assert [c.until_ready() for _ in range(5)] == ["12DCZI"] * 5
+        took_ms = (time.monotonic() - begin) * 1000
     row = latency(proxy)["select"]
     assert row["requests"] == 5
-    # each from the answer before it: no request counts the others' time
-    assert 50 <= row["max_ms"] < 200
+    # each from the answer before it: no request counts the others' time, so three of them are as long as the median
+    assert 50 <= row["max_ms"] <= took_ms * BUCKET and row["p50_ms"] <= took_ms / 3 * BUCKET
 
 
 def test_errors_are_counted_by_class_even_long_ones(db, segue):
@@ -105,7 +113,7 @@ def test_clients_are_counted_by_what_became_of_them(db, segue):
     with Raw(proxy.port) as raw:
         raw.send(packet(0x12345678, b"\0"))
         assert raw.error()
-    now = until("the counts", lambda: (s := stats(proxy))["cancels"] and s)
+    now = until("the counts", lambda: (s := stats(proxy))["cancels"] and s["refused"] and s["logins_failed"] > 2 and s)
     assert (now["refused_sessions"], now["refused"], now["cancels"]) == (1, 1, 1)
     assert now["logins_failed"] == 3 and now["logins"] == 2
     assert now["accepted"] == 6 and now["sessions_console"] == 1
@@ -116,12 +124,14 @@ def test_workers_show_their_work_and_their_lag(db, segue):
     with proxy.connect() as c:
         for _ in range(200):
             c.execute("SELECT 1")
-        rows = until("a tick", lambda: (r := proxy.console("SHOW WORKERS")) and sum(w["cpu_s"] for w in r) > 0 and r, 5)
+        rows = until("a tick", lambda: (r := proxy.console("SHOW WORKERS")) and sum(w["cpu_s"] for w in r) > 0 and r)
         assert [r["worker"] for r in rows] == [0, 1]
         assert sum(r["sessions"] for r in rows) == 2
         assert sum(r["requests_per_s"] for r in rows) > 0 and sum(r["bytes_per_s"] for r in rows) > 0
         assert all(0 <= r["lag_ms_max"] < 5000 for r in rows)
-        assert sum(r["sessions_bytes"] for r in rows) == sum(s["memory_bytes"] for s in proxy.console("SHOW SESSIONS"))
+        # what each keeps is trimmed by ticks
+        until("the same bytes", lambda: sum(r["sessions_bytes"] for r in proxy.console("SHOW WORKERS")) ==
+              sum(s["memory_bytes"] for s in proxy.console("SHOW SESSIONS")))
 
 
 def test_sessions_show_who_where_and_what_they_wait_for(db, segue):
@@ -131,18 +141,21 @@ def test_sessions_show_who_where_and_what_they_wait_for(db, segue):
         return next(r for r in proxy.console("SHOW SESSIONS") if r["application_name"] == name)
 
     with proxy.connect(application_name="me") as c:
-        me = row("me")
-        assert (me["state"], me["waits_for"], me["protocol"]) == ("idle", "client", "3.0")
+        # another worker may answer the console before this one has noted what it has sent
+        me = until("idle", lambda: (r := row("me"))["state"] == "idle" and r)
+        assert (me["waits_for"], me["protocol"]) == ("client", "3.0")
         assert me["upstream"] == f"127.0.0.1:{db.cluster.port}"
         assert me["tls_client"] == me["tls_server"] == ""
         until("idle time", lambda: row("me")["idle_s"] > 0.2)
+        begin = time.monotonic()
         c.execute("SELECT 1")
-        assert row("me")["idle_s"] < 0.2
+        # since that statement, and no longer
+        until("idle", lambda: (r := row("me"))["state"] == "idle" and r["idle_s"] <= time.monotonic() - begin)
         c.execute("BEGIN")
-        # another worker may answer the console before this one has noted what it has sent
         until("an open transaction", lambda: row("me")["state"] == "transaction")
         assert row("me")["waits_for"] == "client"
+        c.execute("SELECT pg_advisory_xact_lock(1)")
         with Raw(proxy.port).login(db.name, application_name="busy") as busy:
-            busy.send(query("SELECT pg_sleep(5)"))
+            busy.send(query("SELECT pg_advisory_lock(1)"))
             until("active", lambda: (r := row("busy"))["waits_for"] == "server" and r["idle_s"] is None)
         assert 1000 < me["memory_bytes"] < 10000

@@ -4,8 +4,8 @@ import json
 import subprocess
 
 import pytest
+from lib.operations import connected
 from lib.shell import run_psql
-from lib.wait import until
 
 PLACES = {"filling": "backfilling", "waiting": "ready", "turned": "soaking"}
 
@@ -40,8 +40,7 @@ def test_what_was_restored_in_the_middle_is_told_and_nothing_of_it_is_filled_or_
     source.stop()
     copy.sql("CREATE TABLE before_it (id int)")  # whatever the order: no oid is what it was
     restore(db, copy)
-    proxy = segue(copy)
-    until("the engine", lambda: proxy.console("SHOW VERSION")[0]["engine_connected"])
+    proxy = connected(segue(copy))
     for command, table in (("abort", "filling"), ("resume", "filling"), ("cutover", "waiting"), ("rollback", "waiting"),
                            ("rollback", "turned"), ("complete", "turned")):
         said = proxy.cli(command, table, *["--force"][:command == "complete"], check=0 if command == "resume" else 1)

@@ -53,10 +53,15 @@ def new(proxy, **kwargs):
     return proxy.connect(options="-c segue.schema=new", **kwargs)
 
 
+def connected(proxy):
+    """After a restart: the backend of the process that is gone may hold the lock for a moment, and commands are refused."""
+    until("the engine", lambda: proxy.console("SHOW VERSION")[0]["engine_connected"])
+    return proxy
+
+
 def complete(proxy, name):
     """It waits until what binds since the cut-over is proven."""
-    until("the engine", lambda: proxy.console("SHOW VERSION")[0]["engine_connected"])  # after a restart
-    proxy.cli("complete", name, "--force")
+    connected(proxy).cli("complete", name, "--force")
 
 
 @contextmanager
