@@ -36,9 +36,9 @@ def test_the_limit_is_raised_as_far_as_the_sessions_want_and_the_system_allows(d
     assert "open files" not in proxy.log_text()
     path.write_text('{"sessions_max": 2000, "startup_open_max": 100}', encoding="ascii")
     proxy.signal(signal.SIGHUP)
-    until("the reload", lambda: "reload: done" in proxy.log_text())
+    proxy.logged("reload: done")
     assert limits(proxy) == (3000, 3000)
-    assert "sessions_max is 2000, which takes 4000 open files, and the limit is 3000" in proxy.log_text()
+    proxy.logged("sessions_max is 2000, which takes 4000 open files, and the limit is 3000")
     with psycopg.connect(proxy.url()) as conn:
         assert conn.execute("SELECT 1").fetchone() == (1,)
 
@@ -54,7 +54,7 @@ def cpu_ticks(proxy):
 
 def test_who_comes_when_no_open_file_is_left_waits_and_costs_nothing(db, segue):
     proxy = segue(db, upstream_wait_ms=60000)
-    until("the engine's connection", lambda: "the engine is connected" in proxy.log_text())
+    proxy.logged("the engine is connected")
     hard = limits(proxy)[1]
     with proxy.connect() as first, ThreadPoolExecutor() as pool:
         last = min(set(range(hard)) - held(proxy))
@@ -63,7 +63,7 @@ def test_who_comes_when_no_open_file_is_left_waits_and_costs_nothing(db, segue):
         until("the last one is taken", lambda: last in held(proxy))
         with socket.create_connection(("127.0.0.1", proxy.port)), Peer(proxy) as successor:
             successor.hello()
-            until("the queue", lambda: "cannot accept: Too many open files" in proxy.log_text())
+            proxy.logged("cannot accept: Too many open files")
             ticks = cpu_ticks(proxy)
             assert first.execute("SELECT count(pg_sleep(0.5))").fetchone() == (1,)
             assert cpu_ticks(proxy) - ticks < 10
@@ -76,7 +76,7 @@ def test_who_comes_when_no_open_file_is_left_waits_and_costs_nothing(db, segue):
 
 def test_a_takeover_for_which_no_open_file_is_left_is_refused_with_the_reason(db, segue):
     proxy = segue(db)
-    until("the engine's connection", lambda: "the engine is connected" in proxy.log_text())
+    proxy.logged("the engine is connected")
     before, hard = held(proxy), limits(proxy)[1]
     with Peer(proxy) as peer:
         until("it is let in", lambda: len(held(proxy)) > len(before))

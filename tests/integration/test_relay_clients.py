@@ -135,13 +135,18 @@ def test_slow_server_stops_the_client_not_the_proxys_memory(proxy, db):
         assert rss_kb(proxy) - before < GROWTH_KB_MAX
 
 
-def test_cancel_reaches_the_right_session(proxy):
+def test_cancel_reaches_the_right_session(proxy, db):
     with proxy.connect() as c, proxy.connect() as other:
-        timer = threading.Timer(0.3, c.cancel)
-        timer.start()
+        def cancel():
+            until("the statement", lambda: db.one("SELECT count(*) FROM pg_stat_activity WHERE pid = %s AND state = 'active'", pid))
+            c.cancel()
+
+        pid = c.info.backend_pid
+        canceller = threading.Thread(target=cancel)
+        canceller.start()
         with pytest.raises(psycopg.errors.QueryCanceled):
-            c.execute("SELECT pg_sleep(30)")
-        timer.join()
+            c.execute("SELECT pg_sleep(60)")
+        canceller.join()
         assert other.execute("SELECT 1").fetchone() == (1,)
         assert c.execute("SELECT 1").fetchone() == (1,)
 

@@ -42,14 +42,14 @@ def test_half_open_connections_are_capped(db, segue):
 
 
 def test_slow_login_is_cut_off(db, segue):
-    proxy = segue(db, login_timeout_ms=300)
-    with Raw(proxy.port) as c:
+    proxy = segue(db, login_timeout_ms=3000)
+    with proxy.connect() as older:
         started = time.monotonic()
-        c.send(startup(user="postgres", database=db.name)[:10])
-        assert c.take(1) is None
-        assert 0.2 < time.monotonic() - started < 10
-    with proxy.connect() as c:
-        c.execute("SELECT pg_sleep(0.5)")
+        with Raw(proxy.port) as c:
+            c.send(startup(user="postgres", database=db.name)[:10])
+            assert c.take(1) is None
+        assert 2.9 < time.monotonic() - started < 10
+        older.execute("SELECT 1")
 
 
 def test_upstream_that_is_away_is_said_to_be(segue):
@@ -75,13 +75,16 @@ def test_idle_sessions_are_told_when_it_ends_and_busy_ones_may_finish(db, segue)
     idle, busy = Raw(proxy.port).login(db.name), Raw(proxy.port).login(db.name)
     inside = proxy.connect()
     inside.execute("BEGIN")
-    busy.send(query("SELECT pg_sleep(0.5)"))
+    inside.execute("SELECT pg_advisory_xact_lock(1)")
+    busy.send(query("SELECT pg_advisory_xact_lock(1)"))
+    until("the statement to wait", lambda: db.one("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted "
+                                                  "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"))
     proxy.signal(signal.SIGTERM)
     assert idle.error()["C"] == "57P01"
-    assert busy.until_ready() == "TDCZI"
-    assert busy.error()["C"] == "57P01"
     inside.execute("SELECT 1")
     inside.execute("COMMIT")
+    assert busy.until_ready() == "TDCZI"
+    assert busy.error()["C"] == "57P01"
     assert proxy.process.wait(10) == 0
 
 

@@ -77,7 +77,8 @@ def terminal(proxy):
 def test_interrupt_cancels_the_query_and_the_session_goes_on(terminal, db):
     terminal.type("SELECT pg_sleep(60);\n")
     until("the query to run", lambda: db.sql(
-        "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(60)%' AND state = 'active'"))
+        "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(60)%' AND state = 'active' "
+        "AND datname = current_database()"))
     terminal.type("\x03")
     terminal.sees("canceling statement due to user request")
     terminal.type("SELECT 'still ' || 'here';\n")

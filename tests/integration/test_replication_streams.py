@@ -84,7 +84,7 @@ def quiet(cluster):
 def test_a_base_backup_is_the_same_through_segue(own, segue):
     quiet(own)
     proxy = segue(upstream=own.url())
-    until("the engine has settled", lambda: "engine is connected" in proxy.log_text())
+    proxy.logged("engine is connected")
     with own.connect() as c:
         c.execute("CHECKPOINT")
     direct, through = data_files(base_backup(own.port)), data_files(base_backup(proxy.port))
