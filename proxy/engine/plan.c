@@ -137,8 +137,8 @@ static enum rc build_all(struct build *b)
     for (size_t i = 0; i < b->ntargets; i++)
         target_plan_steps(b, &b->targets[i]);
     links_make(b);
-    if (plan_rooms(b) != RC_OK || check_names_given(b) != RC_OK || new_version(b) != RC_OK ||
-        refuse_schemas(b) != RC_OK)
+    if (plan_rooms(b) != RC_OK || refers_judge(b) != RC_OK || check_names_given(b) != RC_OK ||
+        new_version(b) != RC_OK || refuse_schemas(b) != RC_OK)
         return RC_ERR;
     refuse_renamed(b);
     return RC_OK;
@@ -173,6 +173,9 @@ enum rc eng_plan_make(PGconn *conn, const char *where, const char *text, struct 
     links_fini(&b);
     texts_fini(&b.created_names);
     texts_fini(&b.dropped);
+    texts_fini(&b.gone_indexes);
+    texts_fini(&b.gone_types);
+    refers_fini(&b);
     file_free(file);
     if (rc == RC_OK)
         *plan = b.plan;

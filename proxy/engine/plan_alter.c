@@ -66,8 +66,8 @@ static void comment_on(struct texts *list, const struct target *t, const char *n
     free(literal);
 }
 
-static enum rc add_constraints(struct build *b, struct target *t, const char *path,
-                               const struct file_op *op)
+enum rc plan_column_constraints(struct build *b, struct target *t, const char *path,
+                                const struct file_op *op)
 {
     const struct {
         const char *field;
@@ -105,8 +105,6 @@ static enum rc alter_in_place(struct build *b, struct target *t, const char *pat
         constraint_not_null(b, t, op->column, op->column, true);
     if (rc == RC_OK && op->nullable == FILE_YES && flag(column, "not_null"))
         rc = release_not_null(b, t, path, op->column, op->down);
-    if (rc == RC_OK)
-        rc = add_constraints(b, t, path, op);
     free(name);
     return rc;
 }
@@ -139,7 +137,7 @@ static enum rc alter_pair(struct build *b, struct target *t, const char *path,
     if (op->comment.set)
         comment_on(&t->expand, t, name, op->comment.to);
     free(name);
-    return add_constraints(b, t, path, op);
+    return RC_OK;
 }
 
 enum rc plan_alter_column(struct build *b, struct target *t, const char *path,

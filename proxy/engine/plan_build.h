@@ -20,6 +20,7 @@
  *   plan_constraint.c what constrains: new constraints of a live table
  *   plan_unique.c ... unique constraints and primary keys
  *   plan_release.c what does not any more: dropped constraints, columns that may be NULL
+ *   plan_refers.c what new things refer to, and what the file does to that
  *   plan_new.c    new tables, new indexes
  *   plan_new_check.c  ... what create_table says, as the server sees it
  *   plan_version.c the version table
@@ -87,8 +88,11 @@ struct build {
     ptrdiff_t op_target[FILE_OPERATIONS_MAX]; /* operation to target; -1: a table it creates */
     struct link *links;                       /* foreign keys that are made again */
     size_t nlinks, links_cap;
-    struct texts dropped;       /* oids of tables that drop_table drops */
-    struct texts created_names; /* bare names of tables the file creates */
+    struct reference *references; /* of the file's new things, to what is there */
+    size_t nreferences, references_cap;
+    struct texts dropped;                  /* oids of tables that drop_table drops */
+    struct texts gone_indexes, gone_types; /* the same of drop_index, remove_enum */
+    struct texts created_names;            /* bare names of tables the file creates */
     struct err *err;
 };
 
@@ -170,6 +174,11 @@ enum rc check_steady(struct build *b, const char *path, const char *expr) MUST_C
 enum rc check_given(struct build *b, const char *path, const char *expr,
                     const char *type) MUST_CHECK;
 bool is_system_column(const char *name);
+/* Is the column there when the migration is done? Of an expression: do those stay that it reads? */
+enum rc check_stays(struct build *b, const struct target *t, const char *path,
+                    const char *column) MUST_CHECK;
+enum rc check_expr_stays(struct build *b, const struct target *t, const char *path,
+                         const char *expr) MUST_CHECK;
 /* May the table get a column of this name? */
 enum rc check_new_name(struct build *b, struct target *t, const char *path, const char *field,
                        const char *name) MUST_CHECK;
@@ -228,6 +237,9 @@ void constraint_look(struct build *b, struct target *t, const char *what, const 
 void constraint_look_rows(struct build *b, struct target *t, const char *what, const char *bad);
 /* Quoted, with commas, by their names of now; heap. */
 char *constraint_columns(const struct target *t, const struct file_names *names);
+/* create_constraint: first columns that get a second half, then, when all are planned, the rest. */
+enum rc plan_second_halves(struct build *b, struct target *t, const char *path,
+                           const struct file_op *op) MUST_CHECK;
 enum rc plan_create_constraint(struct build *b, struct target *t, const char *path,
                                const struct file_op *op) MUST_CHECK;
 
@@ -248,6 +260,9 @@ char *release_prove_sql(const char *table, const char *name);
 /* ---- plan_alter.c ---- */
 enum rc plan_alter_column(struct build *b, struct target *t, const char *path,
                           const struct file_op *op) MUST_CHECK;
+/* What it says of constraints, when all columns are planned. */
+enum rc plan_column_constraints(struct build *b, struct target *t, const char *path,
+                                const struct file_op *op) MUST_CHECK;
 
 /* ---- plan_change.c ---- */
 enum rc plan_change_columns(struct build *b, struct target *t, const char *path,
@@ -285,6 +300,20 @@ bool link_is(const struct target *t, const json_t *constraint); /* is it made ag
 enum rc links_release(struct build *b) MUST_CHECK; /* in front of the steps of all tables */
 void links_make(struct build *b);                  /* behind them */
 void links_fini(struct build *b);
+struct linked { /* a column of a foreign key */
+    const char *column, *type;
+};
+/* May a foreign key be from one to the other? */
+enum rc check_linked(struct build *b, const char *path, const struct linked *ours,
+                     const struct linked *theirs) MUST_CHECK;
+
+/* ---- plan_refers.c ---- */
+/* `path`: of what says that columns of this plan refer to columns of the table. */
+void refers_note(struct build *b, const char *path, const char *oid, const struct linked *ours,
+                 char *const *theirs, size_t n);
+/* When all else is planned: does this file take away what its new things refer to? */
+enum rc refers_judge(struct build *b) MUST_CHECK;
+void refers_fini(struct build *b);
 
 /* ---- plan_default.c ---- */
 /* `change`: what it becomes instead, or NULL. */
@@ -297,12 +326,6 @@ enum rc new_indexes(struct build *b) MUST_CHECK;
 
 /* ---- plan_new_check.c ---- */
 enum rc check_new_table(struct build *b, const struct file_op *op) MUST_CHECK;
-struct linked { /* a column of a foreign key */
-    const char *column, *type;
-};
-/* May a foreign key be from one to the other? */
-enum rc check_linked(struct build *b, const char *path, const struct linked *ours,
-                     const struct linked *theirs) MUST_CHECK;
 
 /* ---- plan_version.c ---- */
 enum rc new_version(struct build *b) MUST_CHECK;

@@ -200,6 +200,44 @@ bool is_system_column(const char *name)
     return false;
 }
 
+/* As this file leaves the table. */
+static enum rc check_not_gone(struct build *b, const struct target *t, const char *path,
+                              const char *column)
+{
+    char *quoted = sql_quote_ident(column);
+    bool goes = texts_has(&t->old_columns, quoted) ||
+                (texts_has(&t->from, column) && !retype_has(t, column));
+
+    free(quoted);
+    return goes ? build_fail(b, path, "column \"%s\" is not there any more after this file", column)
+                : RC_OK;
+}
+
+enum rc check_stays(struct build *b, const struct target *t, const char *path, const char *column)
+{
+    char *quoted = sql_quote_ident(column);
+    bool there = cat_column(t->doc, column) || texts_has(&t->new_columns, quoted);
+
+    free(quoted);
+    if (!there)
+        return build_fail(b, path, "table %s has no column \"%s\"", t->relation, column);
+    return check_not_gone(b, t, path, column);
+}
+
+enum rc check_expr_stays(struct build *b, const struct target *t, const char *path,
+                         const char *expr)
+{
+    struct sql_expr_info info;
+    enum rc rc = sql_expr_parse(expr, &info, b->err);
+
+    if (rc != RC_OK)
+        return rc;
+    for (size_t i = 0; rc == RC_OK && i < info.ncolumns; i++)
+        rc = check_not_gone(b, t, path, info.columns[i]);
+    sql_expr_info_fini(&info);
+    return rc;
+}
+
 enum rc check_new_name(struct build *b, struct target *t, const char *path, const char *field,
                        const char *name)
 {

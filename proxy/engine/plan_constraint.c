@@ -139,6 +139,8 @@ static enum rc add_check(struct build *b, struct target *t, const char *path,
         mem_printf("CHECK (%s)%s", check ? check : "", c->no_inherit ? " NO INHERIT" : "");
     enum rc rc = check ? build_check_expr(b, path, check, "boolean", rows) : RC_ERR;
 
+    if (rc == RC_OK)
+        rc = check_expr_stays(b, t, path, c->check);
     if (rc == RC_OK) {
         constraint_look_rows(b, t, what, bad);
         late(b, t, c->name, what, definition);
@@ -302,26 +304,18 @@ static const char *type_of(const struct build *b, const struct target *t, const 
     return cat_text(cat_column(t->doc, half), "type");
 }
 
-/* Types of another table that this file changes are not known yet: expand says it of those. */
-static enum rc check_types(struct build *b, const struct target *t, const char *path,
-                           const struct file_constraint *c, const struct other *other)
+/* For plan_refers.c, which judges it when all of the file is planned. */
+static void note(struct build *b, const struct target *t, const char *path,
+                 const struct file_constraint *c, const struct other *other)
 {
     char *oid =
         mem_printf("%lld", (long long)json_integer_value(json_object_get(other->doc, "oid")));
-    const struct target *there = plan_target(b, oid);
-    enum rc rc = RC_OK;
+    struct linked ours[FILE_KEYS_MAX];
 
-    for (size_t i = 0; rc == RC_OK && (!there || there == t) && i < c->columns.n; i++) {
-        const char *own = c->columns.v[i], *their = other->columns.v[i];
-        const struct linked ours = {own, type_of(b, t, own)};
-        const struct linked theirs = {
-            their, there ? type_of(b, t, their) : cat_text(cat_column(other->doc, their), "type")};
-
-        if (ours.type && theirs.type)
-            rc = check_linked(b, path, &ours, &theirs);
-    }
+    for (size_t i = 0; i < c->columns.n; i++)
+        ours[i] = (struct linked){c->columns.v[i], type_of(b, t, c->columns.v[i])};
+    refers_note(b, path, oid, ours, other->columns.v, c->columns.n);
     free(oid);
-    return rc;
 }
 
 static enum rc add_foreign(struct build *b, struct target *t, const char *path,
@@ -338,8 +332,7 @@ static enum rc add_foreign(struct build *b, struct target *t, const char *path,
             char *rows = target_rows(b, t);
 
             rc = build_check_expr(b, path, bad, "boolean", rows);
-            if (rc == RC_OK)
-                rc = check_types(b, t, path, c, &other);
+            note(b, t, path, c, &other);
             free(rows);
         }
     }
@@ -382,29 +375,15 @@ static enum rc check_name(struct build *b, const struct target *t, const char *p
     return rc;
 }
 
-static enum rc check_columns(struct build *b, const struct target *t, const char *path,
-                             const struct file_names *columns)
-{
-    for (size_t i = 0; i < columns->n; i++) {
-        const char *name = columns->v[i];
-        char *quoted = sql_quote_ident(name);
-        bool new = texts_has(&t->new_columns, quoted);
-
-        free(quoted);
-        if (texts_has(&t->dropped, name) || (texts_has(&t->from, name) && !retype_has(t, name)))
-            return build_fail(b, path, "column \"%s\" is not there any more after this file", name);
-        if (!new && !cat_column(t->doc, name))
-            return build_fail(b, path, "table %s has no column \"%s\"", t->relation, name);
-    }
-    return RC_OK;
-}
-
 enum rc constraint_add(struct build *b, struct target *t, const char *path,
                        const struct file_constraint *c)
 {
     (void)target_table(b, t); /* the cut-over locks it */
-    if (check_name(b, t, path, c->name) != RC_OK || check_columns(b, t, path, &c->columns) != RC_OK)
+    if (check_name(b, t, path, c->name) != RC_OK)
         return RC_ERR;
+    for (size_t i = 0; i < c->columns.n; i++)
+        if (check_stays(b, t, path, c->columns.v[i]) != RC_OK)
+            return RC_ERR;
     switch (c->kind) {
     case FILE_CHECK:
         return add_check(b, t, path, c);
@@ -442,8 +421,8 @@ static enum rc check_pairs(struct build *b, const char *path, const struct file_
 }
 
 /* Where rows are to be changed so that they meet it, the column gets a second half. */
-static enum rc second_halves(struct build *b, struct target *t, const char *path,
-                             const struct file_op *op)
+enum rc plan_second_halves(struct build *b, struct target *t, const char *path,
+                           const struct file_op *op)
 {
     const struct file_pairs *lists[] = {&op->ups, &op->downs};
     enum rc rc = check_pairs(b, path, op);
@@ -466,7 +445,5 @@ static enum rc second_halves(struct build *b, struct target *t, const char *path
 enum rc plan_create_constraint(struct build *b, struct target *t, const char *path,
                                const struct file_op *op)
 {
-    if (second_halves(b, t, path, op) != RC_OK)
-        return RC_ERR;
     return constraint_add(b, t, path, &op->constraint);
 }

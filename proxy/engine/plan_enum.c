@@ -259,6 +259,7 @@ enum rc plan_remove_enum(struct build *b, const struct file_op *op)
         if (!goes_too(b, users, i))
             build_refuse(b, PQgetvalue(users, i, 0), "change or drop that first, or in this file",
                          "it uses type %s", type);
+    texts_add(&b->gone_types, "%s", params[0]);
     if (rc == RC_OK) {
         step = build_step(b, ENG_STAGE_CONTRACT, ENG_STEP_DDL, -1, "drop type %s", type);
         step_sql(step, "DROP TYPE IF EXISTS %s", type);

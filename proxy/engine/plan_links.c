@@ -82,34 +82,69 @@ static const char *becomes(const struct build *b, const json_t *pair, size_t at,
     return json_string_value(json_array_get(pair, at + 2));
 }
 
-static bool may_refer(struct build *b, const char *type, const char *foreign)
-{
-    static const char sql[] =
-        "SELECT 1 FROM pg_type a, pg_type f WHERE a.oid = to_regtype($1) AND f.oid = to_regtype($2)"
-        " AND (a.oid = f.oid OR a.typcategory = 'S' AND f.typcategory = 'S' OR EXISTS (SELECT FROM"
-        " pg_opclass c JOIN pg_am m ON m.oid = c.opcmethod JOIN pg_amop o ON o.amopfamily ="
-        " c.opcfamily WHERE m.amname = 'btree' AND c.opcdefault AND c.opcintype = f.oid"
-        " AND o.amopstrategy = 3 AND o.amoplefttype = f.oid AND o.amoprighttype = a.oid))";
-    const char *params[] = {type, foreign};
-    char *yes = NULL;
-    bool may = own_value(b, sql, 2, params, &yes, NULL) == RC_OK && yes;
+/* As PostgreSQL finds the operators of a foreign key: by the type's default operator class. */
+static const char linked_sql[] =
+    "WITH RECURSIVE base(no, id) AS (VALUES (1, $1::regtype::oid), (2, $2::regtype::oid)"
+    "  UNION ALL SELECT no, typbasetype FROM base JOIN pg_type t ON t.oid = id AND typtype = 'd'),"
+    " pair AS (SELECT (SELECT id FROM base JOIN pg_type t ON t.oid = id WHERE no = 1 AND typtype"
+    "  <> 'd') AS theirs, (SELECT id FROM base JOIN pg_type t ON t.oid = id WHERE no = 2 AND"
+    "  typtype <> 'd') AS ours)"
+    " SELECT 1 FROM pair WHERE theirs = ours OR EXISTS (SELECT FROM pg_opclass k JOIN pg_am m ON"
+    "  m.oid = k.opcmethod AND m.amname = 'btree' WHERE k.opcdefault AND (k.opcintype = theirs OR"
+    "  EXISTS (SELECT FROM pg_cast c WHERE c.castsource = theirs AND c.casttarget = k.opcintype"
+    "   AND c.castmethod = 'b' AND c.castcontext = 'i')) AND (EXISTS (SELECT FROM pg_amop o WHERE"
+    "   o.amopfamily = k.opcfamily AND o.amoplefttype = k.opcintype AND o.amoprighttype = ours AND"
+    "   o.amopstrategy = 3) OR EXISTS (SELECT FROM pg_cast c WHERE c.castsource = ours AND"
+    "   c.casttarget = k.opcintype AND c.castcontext = 'i')))";
 
-    free(yes);
-    return may;
+static enum rc may_refer(struct build *b, const char *type, const char *foreign, bool *may)
+{
+    const char *params[] = {foreign, type};
+    char *fits = NULL;
+    enum rc rc = RC_OK;
+
+    if (enum_of_file(b, type) || enum_of_file(b, foreign)) { /* not there yet */
+        *may = !strcmp(type, foreign);
+        return RC_OK;
+    }
+    rc = own_value(b, linked_sql, 2, params, &fits, b->err);
+    *may = fits != NULL;
+    free(fits);
+    return rc;
 }
 
-/* False: no column of it changes its type. */
-static bool concerns(struct build *b, const PGresult *res, int row, const char *object)
+enum rc check_linked(struct build *b, const char *path, const struct linked *ours,
+                     const struct linked *theirs)
+{
+    bool may = false;
+    enum rc rc = may_refer(b, ours->type, theirs->type, &may);
+
+    if (rc == RC_OK && !may) {
+        err_hint(b->err, "a foreign key wants types that can be compared: give both columns one "
+                         "type");
+        rc = build_fail(b, path,
+                        "column \"%s\" is of type %s, column \"%s\" that it refers to of type %s",
+                        ours->column, ours->type, theirs->column, theirs->type);
+    }
+    return rc;
+}
+
+/* *yes: a column of it changes its type. */
+static enum rc concerns(struct build *b, const PGresult *res, int row, const char *object,
+                        bool *yes)
 {
     json_t *pairs = json_loads(PQgetvalue(res, row, L_PAIRS), 0, NULL);
-    bool retyped = false, renamed = false;
+    bool retyped = false, renamed = false, may = true;
+    enum rc rc = RC_OK;
 
-    for (size_t i = 0; i < json_array_size(pairs); i++) {
+    for (size_t i = 0; rc == RC_OK && i < json_array_size(pairs); i++) {
         const json_t *pair = json_array_get(pairs, i);
         const char *type = becomes(b, pair, 0, &retyped, &renamed);
         const char *foreign = becomes(b, pair, 3, &retyped, &renamed);
 
-        if (retyped && !may_refer(b, type, foreign))
+        if (retyped)
+            rc = may_refer(b, type, foreign, &may);
+        if (rc == RC_OK && !may)
             build_refuse(b, object, "change the type of both in one migration, or drop it first",
                          "its column %s of type %s could not refer to one of type %s",
                          json_string_value(json_array_get(pair, 1)), type, foreign);
@@ -118,7 +153,8 @@ static bool concerns(struct build *b, const PGresult *res, int row, const char *
     if (retyped && renamed)
         build_refuse(b, object, "rename the column in a migration of its own",
                      "one of its columns changes its type, another its name");
-    return retyped;
+    *yes = retyped;
+    return rc;
 }
 
 static void judge_link(struct build *b, const PGresult *res, int row, const char *object)
@@ -173,8 +209,11 @@ static enum rc read_links(struct build *b, const struct target *t)
         size_t known = b->nlinks;
         char *object = mem_printf("constraint %s of %s", PQgetvalue(res, row, L_NAME),
                                   PQgetvalue(res, row, L_TABLE));
+        bool concerned = false;
 
-        if (!is_dropped(b, res, row) && concerns(b, res, row, object))
+        if (!is_dropped(b, res, row))
+            rc = concerns(b, res, row, object, &concerned);
+        if (rc == RC_OK && concerned)
             add_link(b, res, row);
         if (b->nlinks > known)
             judge_link(b, res, row, object);

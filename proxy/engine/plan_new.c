@@ -193,12 +193,14 @@ static const char *created_relation(const struct build *b, const struct file_op 
     return NULL;
 }
 
-static char *keys_text(const struct file_op *op)
+/* By their names of now; t: NULL for a table of this file. */
+static char *keys_text(const struct target *t, const struct file_op *op)
 {
     struct buf out = {0};
 
     for (size_t i = 0; i < op->nkeys; i++) {
-        char *name = sql_quote_ident(op->keys[i].column);
+        const char *column = op->keys[i].column;
+        char *name = sql_quote_ident(t ? retype_half(t, column) : column);
 
         buf_printf(&out, "%s%s%s%s", i ? ", " : "", name, op->keys[i].sort ? " " : "",
                    op->keys[i].sort ? op->keys[i].sort : "");
@@ -209,20 +211,20 @@ static char *keys_text(const struct file_op *op)
 
 static enum rc check_keys(struct build *b, const struct target *t, const struct file_op *op)
 {
-    for (size_t i = 0; i < op->nkeys; i++) {
-        char *quoted = sql_quote_ident(op->keys[i].column);
-        bool there = cat_column(t->doc, op->keys[i].column) || texts_has(&t->new_columns, quoted);
-        char *path;
+    enum rc rc = RC_OK;
+    char *path;
 
-        free(quoted);
-        if (there)
-            continue;
+    for (size_t i = 0; rc == RC_OK && i < op->nkeys; i++) {
         path = mem_printf("operations[%zu].create_index.columns[%zu]", op->index, i);
-        build_fail(b, path, "table %s has no column \"%s\"", t->relation, op->keys[i].column);
+        rc = check_stays(b, t, path, op->keys[i].column);
         free(path);
-        return RC_ERR;
     }
-    return RC_OK;
+    if (rc == RC_OK && op->predicate) {
+        path = mem_printf("operations[%zu].create_index.predicate", op->index);
+        rc = check_expr_stays(b, t, path, op->predicate);
+        free(path);
+    }
+    return rc;
 }
 
 static enum rc check_index_name(struct build *b, const char *schema, const struct file_op *op)
@@ -295,16 +297,19 @@ out:
 
 static enum rc new_index(struct build *b, const struct file_op *op, size_t i)
 {
-    char *keys = keys_text(op), *name = sql_quote_ident(op->name);
+    struct target *t = b->op_target[i] >= 0 ? &b->targets[b->op_target[i]] : NULL;
+    char *keys = keys_text(t, op), *name = sql_quote_ident(op->name);
     char *method = sql_quote_ident(op->method ? op->method : "btree");
-    char *definition = mem_printf("USING %s (%s)%s%s", method, keys, op->predicate ? " WHERE " : "",
-                                  op->predicate ? op->predicate : "");
-    enum rc rc = check_method(b, op);
+    char *predicate =
+        t && op->predicate ? retype_expr(t, op->predicate, b->err) : mem_strdup(op->predicate);
+    char *definition = mem_printf("USING %s (%s)%s%s", method, keys, predicate ? " WHERE " : "",
+                                  predicate ? predicate : "");
+    enum rc rc = op->predicate && !predicate ? RC_ERR : check_method(b, op);
 
     if (rc != RC_OK) {
         /* said already */
-    } else if (b->op_target[i] >= 0) {
-        rc = live_index(b, &b->targets[b->op_target[i]], op, definition, name);
+    } else if (t) {
+        rc = live_index(b, t, op, definition, name);
     } else {
         struct eng_step *step =
             build_step(b, ENG_STAGE_EXPAND, ENG_STEP_DDL, -1, "create index %s", op->name);
@@ -314,6 +319,7 @@ static enum rc new_index(struct build *b, const struct file_op *op, size_t i)
                  created_relation(b, op), definition);
     }
     free(definition);
+    free(predicate);
     free(method);
     free(name);
     free(keys);

@@ -113,45 +113,6 @@ static enum rc check_column(struct build *b, const struct file_op *op, size_t i,
 
 /* ---- what foreign keys refer to ---- */
 
-/* As PostgreSQL finds the operators of a foreign key: by the type's default operator class. */
-static const char linked_sql[] =
-    "WITH RECURSIVE base(no, id) AS (VALUES (1, $1::regtype::oid), (2, $2::regtype::oid)"
-    "  UNION ALL SELECT no, typbasetype FROM base JOIN pg_type t ON t.oid = id AND typtype = 'd'),"
-    " pair AS (SELECT (SELECT id FROM base JOIN pg_type t ON t.oid = id WHERE no = 1 AND typtype"
-    "  <> 'd') AS theirs, (SELECT id FROM base JOIN pg_type t ON t.oid = id WHERE no = 2 AND"
-    "  typtype <> 'd') AS ours)"
-    " SELECT 1 FROM pair WHERE theirs = ours OR EXISTS (SELECT FROM pg_opclass k JOIN pg_am m ON"
-    "  m.oid = k.opcmethod AND m.amname = 'btree' WHERE k.opcdefault AND (k.opcintype = theirs OR"
-    "  EXISTS (SELECT FROM pg_cast c WHERE c.castsource = theirs AND c.casttarget = k.opcintype"
-    "   AND c.castmethod = 'b' AND c.castcontext = 'i')) AND (EXISTS (SELECT FROM pg_amop o WHERE"
-    "   o.amopfamily = k.opcfamily AND o.amoplefttype = k.opcintype AND o.amoprighttype = ours AND"
-    "   o.amopstrategy = 3) OR EXISTS (SELECT FROM pg_cast c WHERE c.castsource = ours AND"
-    "   c.casttarget = k.opcintype AND c.castcontext = 'i')))";
-
-enum rc check_linked(struct build *b, const char *path, const struct linked *ours,
-                     const struct linked *theirs)
-{
-    const char *params[] = {theirs->type, ours->type};
-    char *fits = NULL;
-    enum rc rc = RC_OK;
-
-    if (enum_of_file(b, ours->type) || enum_of_file(b, theirs->type)) { /* not there yet */
-        if (!strcmp(ours->type, theirs->type))
-            return RC_OK;
-    } else {
-        rc = own_value(b, linked_sql, 2, params, &fits, b->err);
-    }
-    if (rc == RC_OK && !fits) {
-        err_hint(b->err, "a foreign key wants types that can be compared: give both columns one "
-                         "type");
-        rc = build_fail(b, path,
-                        "column \"%s\" is of type %s, column \"%s\" that it refers to of type %s",
-                        ours->column, ours->type, theirs->column, theirs->type);
-    }
-    free(fits);
-    return rc;
-}
-
 /* The create_table of this file that a foreign key refers to, or NULL. */
 static const struct file_op *made_here(const struct build *b, const struct file_references *ref)
 {
@@ -206,9 +167,9 @@ static enum rc check_made(struct build *b, const struct file_op *op, const char 
     return rc == RC_OK ? rc : unless_made(b, op);
 }
 
-/* To a table that is there. *type: of the column; heap. */
+/* To a table that is there; plan_refers.c judges what becomes of it. */
 static enum rc check_there(struct build *b, const char *path, const struct file_references *ref,
-                           char **type)
+                           const struct linked *ours)
 {
     static const char sql[] =
         "SELECT CASE WHEN NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND"
@@ -216,7 +177,7 @@ static enum rc check_there(struct build *b, const char *path, const struct file_
         " i.indnkeyatts = 1 AND i.indkey[0] = a.attnum) THEN 'there is no unique constraint of this"
         " column' WHEN c.relpersistence <> 'p' THEN 'it is unlogged: make it logged first' WHEN NOT"
         " has_table_privilege(c.oid, 'REFERENCES') THEN 'this role may not refer to it: GRANT"
-        " REFERENCES' ELSE '' END, format_type(a.atttypid, a.atttypmod) FROM pg_class c JOIN"
+        " REFERENCES' ELSE '' END, c.oid FROM pg_class c JOIN"
         " pg_attribute a ON a.attrelid = c.oid WHERE"
         " c.oid = to_regclass($1) AND attname = $2 AND attnum > 0 AND NOT attisdropped";
     char *name = ref->table.schema ? sql_quote_qualified(ref->table.schema, ref->table.name)
@@ -240,7 +201,7 @@ static enum rc check_there(struct build *b, const char *path, const struct file_
         rc = build_fail(b, path, "column \"%s\" of table \"%s\": %s", ref->column, ref->table.name,
                         PQgetvalue(res, 0, 0));
     else
-        *type = mem_strdup(PQgetvalue(res, 0, 1));
+        refers_note(b, path, PQgetvalue(res, 0, 1), ours, &ref->column, 1);
     PQclear(res);
     return rc;
 }
@@ -252,12 +213,12 @@ static enum rc check_reference(struct build *b, const struct file_op *op, size_t
     const struct file_references *ref = op->columns[i].references;
     const struct file_op *made = made_here(b, ref);
     char *path = column_path(op, i, "references"), *found = NULL;
+    const struct linked ours = {op->columns[i].name, type};
     enum rc rc =
-        made ? check_made(b, op, path, ref, made, &found) : check_there(b, path, ref, &found);
-    const struct linked ours = {op->columns[i].name, type}, theirs = {ref->column, found};
+        made ? check_made(b, op, path, ref, made, &found) : check_there(b, path, ref, &ours);
 
     if (rc == RC_OK && type && found)
-        rc = check_linked(b, path, &ours, &theirs);
+        rc = check_linked(b, path, &ours, &(struct linked){ref->column, found});
     free(found);
     free(path);
     return rc;

@@ -429,17 +429,26 @@ static enum rc plan_add(struct build *b, struct target *t, const char *path,
     return op->up ? probe_dual(b, t, dual) : RC_OK;
 }
 
-/* Operations that work on a table's columns, in the order of the file. */
-static enum rc (*const planners[FILE_OP_COUNT])(struct build *b, struct target *t, const char *path,
-                                                const struct file_op *op) = {
-    [FILE_RENAME_COLUMN] = plan_rename,
-    [FILE_ADD_COLUMN] = plan_add,
-    [FILE_DROP_COLUMN] = plan_drop_column,
-    [FILE_ALTER_COLUMN] = plan_alter_column,
-    [FILE_CHANGE_COLUMNS] = plan_change_columns,
-    [FILE_CREATE_CONSTRAINT] = plan_create_constraint,
-    [FILE_DROP_CONSTRAINT] = plan_drop_constraint,
-    [FILE_DROP_MULTICOLUMN_CONSTRAINT] = plan_drop_constraint,
+/* Operations that work on a table's columns, in the order of the file; then what they make on
+ * these, which are those that stay, whichever comes first there. */
+#define PASSES 2
+static enum rc (*const planners[PASSES][FILE_OP_COUNT])(struct build *b, struct target *t,
+                                                        const char *path,
+                                                        const struct file_op *op) = {
+    {
+        [FILE_RENAME_COLUMN] = plan_rename,
+        [FILE_ADD_COLUMN] = plan_add,
+        [FILE_DROP_COLUMN] = plan_drop_column,
+        [FILE_ALTER_COLUMN] = plan_alter_column,
+        [FILE_CHANGE_COLUMNS] = plan_change_columns,
+        [FILE_CREATE_CONSTRAINT] = plan_second_halves,
+        [FILE_DROP_CONSTRAINT] = plan_drop_constraint,
+        [FILE_DROP_MULTICOLUMN_CONSTRAINT] = plan_drop_constraint,
+    },
+    {
+        [FILE_ALTER_COLUMN] = plan_column_constraints,
+        [FILE_CREATE_CONSTRAINT] = plan_create_constraint,
+    },
 };
 
 /* In front of whatever looks at rows: the server would say it of the first one that does. */
@@ -457,16 +466,17 @@ enum rc target_plan_columns(struct build *b, struct target *t)
 {
     enum rc rc = RC_OK;
 
-    for (size_t i = 0; rc == RC_OK && i < b->file->nops; i++) {
-        const struct file_op *op = &b->file->ops[i];
+    for (size_t n = 0; rc == RC_OK && n < PASSES * b->file->nops; n++) {
+        const struct file_op *op = &b->file->ops[n % b->file->nops];
+        size_t pass = n / b->file->nops;
         char *path;
 
-        if (!planners[op->kind] || b->op_target[i] != t - b->targets)
+        if (!planners[pass][op->kind] || b->op_target[op->index] != t - b->targets)
             continue;
-        path = mem_printf("operations[%zu].%s", i, file_op_name(op->kind));
+        path = mem_printf("operations[%zu].%s", op->index, file_op_name(op->kind));
         rc = check_sees_rows(b, t, path);
         if (rc == RC_OK)
-            rc = planners[op->kind](b, t, path, op);
+            rc = planners[pass][op->kind](b, t, path, op);
         free(path);
     }
     return rc == RC_OK ? steady_judge(b, t) : rc;

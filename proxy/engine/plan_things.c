@@ -266,7 +266,8 @@ static const char index_sql[] =
     "  WHERE k.conindid = c.oid AND k.contype IN ('p', 'u', 'x')),"
     " (SELECT string_agg(pg_describe_object(d.classid, d.objid, d.objsubid), ', ')"
     "  FROM pg_depend d WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid"
-    "  AND d.deptype = 'n'), replace(pg_get_indexdef(c.oid), ' INDEX ', ' INDEX CONCURRENTLY ')"
+    "  AND d.deptype = 'n'), replace(pg_get_indexdef(c.oid), ' INDEX ', ' INDEX CONCURRENTLY '),"
+    " c.oid"
     " FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
     " JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_class t ON t.oid = i.indrelid"
     " JOIN pg_namespace tn ON tn.oid = t.relnamespace WHERE c.oid = to_regclass($1)"
@@ -299,6 +300,7 @@ enum rc plan_drop_index(struct build *b, const struct file_op *op)
     object = mem_printf("index %s", PQgetvalue(res, 0, 0));
     hint = mem_printf("the way back afterwards: %s", PQgetvalue(res, 0, 8));
     refuse_index(b, object, res);
+    texts_add(&b->gone_indexes, "%s", PQgetvalue(res, 0, 9));
     build_warn(b, object, hint, "it works until complete drops it%s",
                yes(res, 5) ? "; it keeps keys unique, and ON CONFLICT may need it" : "");
     step = build_step(b, ENG_STAGE_CONTRACT, ENG_STEP_CONCURRENTLY, -1, "drop %s", object);
@@ -347,6 +349,8 @@ static void refuse_going_constraint(struct build *b, const struct file_op *op, c
     const struct target *t = plan_target(b, PQgetvalue(res, 0, 5));
     json_t *list = json_loads(PQgetvalue(res, 0, 6), 0, NULL);
 
+    if (plan_drops(b, PQgetvalue(res, 0, 5)))
+        build_refuse(b, object, "leave it out", "the file drops its table");
     if (t && texts_has(&t->released, op->from))
         build_refuse(b, object, "leave out one of the two", "this file drops it, too");
     for (size_t i = 0; t && i < json_array_size(list); i++) {
