@@ -172,7 +172,7 @@ def test_a_new_process_that_dies_before_it_accepts_changes_nothing(segue, db, su
                 peer.say(b"R")
             if reached >= 4:
                 assert peer.hear() == ("G",)
-        until("told in the log", lambda: "clients are served here as before" in old.log_text())
+        old.logged("clients are served here as before")
         before = load.done
         until("new clients", lambda: load.done > before + 10)
         session.execute("COMMIT")
@@ -180,6 +180,14 @@ def test_a_new_process_that_dies_before_it_accepts_changes_nothing(segue, db, su
     assert listening(old) == 2
     new = successor(old)
     assert serves(new) and ended(old) == 0
+
+
+def has_heard_all(old):
+    """Waits until it has read what a successor has sent to it: it has let go of its sockets, or refuses the next who comes."""
+    with Peer(old) as late:
+        with contextlib.suppress(OSError):
+            late.say(b"R")  # nothing that a takeover begins with
+        until("it to have heard all", lambda: "has taken over" in old.log_text() or select.select([late.sock], [], [], 0)[0])
 
 
 @pytest.mark.deadline(120)
@@ -194,7 +202,7 @@ def test_new_processes_killed_at_any_moment_change_nothing(segue, db, successor)
                                            stdin=subprocess.DEVNULL)
             time.sleep(delay_ms / 1000)
             new.freeze()  # what it has done, it has done
-            time.sleep(0.02)
+            has_heard_all(last)
             if "has taken over" in last.log_text():
                 os.kill(new.process.pid, signal.SIGCONT)
                 everyone.append(new)
@@ -255,7 +263,7 @@ def test_a_new_process_that_cannot_start_says_why_and_changes_nothing(segue, db,
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1 and "cannot listen" in done.stderr
     taken.close()
-    until("told in the log", lambda: "clients are served here as before" in old.log_text())
+    old.logged("clients are served here as before")
     assert serves(old) and listening(old) == 2
 
 
@@ -265,9 +273,10 @@ def test_a_new_process_killed_after_it_took_over_leaves_the_sessions_of_the_old_
         session.execute("BEGIN")
         new = successor(old)
         new.kill9()
-        until("the old one to know", lambda: "the successor is not told any more" in old.log_text())
+        old.logged("the successor is not told any more")
         again = successor(old)  # what supervises it starts it once more
-        assert "starting as usual" in again.log_text() and serves(again)
+        again.logged("starting as usual")
+        assert serves(again)
         session.execute("COMMIT")
         assert session.execute("SELECT 1").fetchone() == (1,)
     assert ended(old) == 0
@@ -309,16 +318,16 @@ def test_an_old_process_killed_while_it_drains_takes_only_its_own_sessions_along
 
 
 def test_idle_sessions_live_on_until_the_deadline_and_end_with_57p01(segue, db, successor):
-    old = segue(db, takeover_timeout_s=3, drain_timeout_s=20)
+    old = segue(db, takeover_timeout_s=6, drain_timeout_s=20)
     with old.connect() as idle, old.connect() as busy:
         busy.execute("BEGIN")
         began = time.monotonic()
         new = successor(old)
         assert idle.execute("SELECT 1").fetchone() == (1,)
         row = shown(new, "predecessor")
-        assert row["pid"] == old.process.pid and row["ends_in_s"] <= 3
+        assert row["pid"] == old.process.pid and row["ends_in_s"] <= 6
         assert select.select([idle.fileno()], [], [], 20 * SLOW)[0]
-        assert time.monotonic() - began > 2.5
+        assert time.monotonic() - began > 5.5
         with pytest.raises(psycopg.OperationalError, match="administrator command"):
             idle.execute("SELECT 1")
         assert busy.execute("SELECT 1").fetchone() == (1,), "not at a safe point"
@@ -350,7 +359,7 @@ def test_sigterm_while_a_successor_sets_itself_up_does_not_hide_the_sessions_tha
             peer.hello()
             peer.descriptors()  # and now the new one reads its configuration
             old.signal(signal.SIGTERM)
-            until("its end to begin", lambda: "ending: " in old.log_text())
+            old.logged("ending: ")
             peer.say(b"R")
             assert peer.hear() == ("G",)
             peer.say(b"A")
@@ -360,12 +369,12 @@ def test_sigterm_while_a_successor_sets_itself_up_does_not_hide_the_sessions_tha
         session.execute("COMMIT")
     assert ended(old) == 0
     new = successor(old)
-    assert "starting as usual" in new.log_text()
+    new.logged("starting as usual")
     new.cli("cutover", name)
     with new.connect() as session:
         session.execute("BEGIN")
         new.signal(signal.SIGTERM)
-        until("its end to begin", lambda: "ending: " in new.log_text())
+        new.logged("ending: ")
         with Peer(new) as late:
             assert late.hear() == ("X", "the running segue is ending")
 
@@ -381,7 +390,7 @@ def test_a_cut_over_waits_for_sessions_that_drain_since_before_the_takeover(segu
                                        stdin=subprocess.DEVNULL)
         until("the offer", lambda: "it was given" in old.log_text(), every=0.0002)
         old.signal(signal.SIGTERM)
-        until("it to accept no more", lambda: "has taken over" in old.log_text())
+        old.logged("has taken over")
         until("the new engine", lambda: new.console("SHOW VERSION")[0]["engine_connected"])
         until("the report", lambda: shown(new, "predecessor")["sessions"] == 1)
         new.console(f"CUTOVER {name}")
@@ -498,8 +507,8 @@ def test_the_new_options_hold_for_new_clients(segue, db, successor):
 def test_a_backfill_goes_on_in_the_new_process_and_the_cut_over_waits_for_the_old_ones_sessions(segue, db, successor):
     make_items(db, rows=20000, filler=200)
     old = segue(db, batch_target_ms=5)
+    old.console("THROTTLE rows_per_s 500")
     old.begin(RENAME)
-    old.console("THROTTLE rows_per_s 2000")
     old.wait(RENAME["name"], lambda row: row["rows_done"] > 0)
     with old.connect() as session:
         session.execute("SELECT count(*) FROM items")

@@ -31,7 +31,7 @@ def test_commands_that_wait_go_on_waiting_on_the_successor(db, segue, successor)
     """Also while it has not read yet what it is asked about: the engine's lock is somebody else's for a while."""
     make_items(db, 400, filler=3500)
     old = segue(db)
-    old.console("THROTTLE rows_per_s 20")
+    old.console("THROTTLE rows_per_s 5")
     migrate = command(old, "migrate", old.file(RENAME))
     old.wait_phase("rename_label", "backfilling")
     watch = command(old, "status", "--watch")
@@ -39,6 +39,8 @@ def test_commands_that_wait_go_on_waiting_on_the_successor(db, segue, successor)
     between = db.connect()
     waiting = threading.Thread(target=between.execute, args=("SELECT pg_advisory_lock(%s)", (LOCK,)))
     waiting.start()
+    until("it to wait for the lock", lambda: db.one(
+        "SELECT count(*) FROM pg_locks WHERE pid = %s AND locktype = 'advisory' AND NOT granted", between.info.backend_pid))
     new = successor(old)
     waiting.join(20 * SLOW)
     until("both to ask the new one", lambda: len(
@@ -87,8 +89,8 @@ def streaming(port, cluster):
 def test_a_replication_stream_is_told_the_end_at_the_deadline_of_a_drain(own, segue):
     proxy = segue(upstream=own.url(), drain_timeout_s=1)
     with streaming(proxy.port, own) as c:
-        proxy.signal(signal.SIGTERM)
         began = time.monotonic()
+        proxy.signal(signal.SIGTERM)
         assert c.error()["C"] == "57P01" and c.read() is None
         assert time.monotonic() - began > 0.8, "it has the time that all have"
     assert ended(proxy) == 0

@@ -1,8 +1,10 @@
 """What the tests of takeovers share: a successor, how many sockets there are, the protocol packet by packet."""
 
+import contextlib
 import os
 import socket
 import struct
+from pathlib import Path
 
 import pytest
 
@@ -45,8 +47,11 @@ def listening(proxy):
 
 def sockets_of(proxy):
     """How many sockets a process has, whatever their state."""
-    folder = f"/proc/{proxy.process.pid}/fd"
-    return sum(os.readlink(f"{folder}/{fd}").startswith("socket:") for fd in os.listdir(folder))
+    found = 0
+    for fd in Path(f"/proc/{proxy.process.pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            found += os.readlink(fd).startswith("socket:")
+    return found
 
 
 # ---- the other side of a takeover, packet by packet ----
