@@ -5,7 +5,6 @@ import signal
 
 import psycopg
 import pytest
-from lib.wait import until
 
 RULES = [{"application_name": "probe*", "rewrite": False}, {"user": "app", "schema": "old"},
          {"application_name": "next", "schema": "new"}]
@@ -60,7 +59,7 @@ def test_rules_change_with_sighup_for_new_sessions_and_a_bad_file_changes_nothin
                            ({"schema_rules": [{"user": "postgres", "schema": "new"}]}, "reload: done")]:
             file.write_text(json.dumps(text))
             proxy.signal(signal.SIGHUP)
-            until(told, lambda: told in proxy.log_text())
+            proxy.logged(told)
         with proxy.connect(application_name="second"):
             assert shown(proxy, "first") == ("old", True)
             assert shown(proxy, "second") == ("new", True)

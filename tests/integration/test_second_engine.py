@@ -29,10 +29,10 @@ def sees(client, *names):
 def test_who_comes_second_has_the_rules_of_what_the_first_one_does(orders, segue):
     first = segue(orders)
     first.ready(NAMES)
-    second = segue(orders)
+    second = segue(orders, rules_wait_ms=60000)
     client = second.connect(prepare_threshold=None)
     assert sees(client, "orders", "sold")() == [2, 2]
-    assert "another segue is at work" in second.log_text()
+    second.logged("another segue is at work")
     first.cli("cutover", "names")
     until("the names after the cut-over", lambda: sees(client, "orders", "sold")() == [3, 3])
     assert second.phase("names") == "soaking"
@@ -53,7 +53,8 @@ def test_one_that_has_lost_the_lock_learns_what_the_other_has_done(orders, segue
     new = segue(orders)
     orders.one("SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1 AND granted "
                "AND (classid::bigint << 32 | objid::bigint) = x'7365677565'::bigint")
-    until("the second to lead", lambda: new.phase("names") == "ready" and "engine is connected" in new.log_text())
+    new.logged("engine is connected")
+    until("the second to lead", lambda: new.phase("names") == "ready")
     new.cli("cutover", "names")
     old.signal(18)  # SIGCONT
     until("the names after the cut-over", lambda: sees(client, "orders", "sold")() == [3, 3])

@@ -51,7 +51,7 @@ def options(one):
 
 def test_keepalive_and_user_timeout_are_set_on_both_legs(db, segue):
     proxy = segue(db, keepalive_s=77, user_timeout_ms=12345)
-    until("the engine", lambda: "engine is connected" in proxy.log_text())
+    proxy.logged("engine is connected")
     with Raw(proxy.port).login(db.name) as c:
         found = sockets_of(proxy.process.pid)
         wanted = {"keepalive": 1, "idle": 77, "user_timeout": 12345, "nodelay": 1}

@@ -94,7 +94,8 @@ def test_a_long_statement_can_be_aborted(db, segue):
     db.sql(SCHEMA)
     proxy = segue(db)
     proxy.begin(one({"up": "INSERT INTO log (what) VALUES ('a'); SELECT pg_sleep(600)", "down": "INSERT INTO log (what) VALUES ('down')"}))
-    until("it to sleep", lambda: db.one("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'") == 1)
+    until("it to sleep", lambda: db.one("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' "
+                                        "AND datname = current_database()") == 1)
     assert proxy.console("SHOW MIGRATIONS")[0]["phase"] == "expanding"  # the engine goes on meanwhile
     proxy.cli("abort", "m")
     assert proxy.phase("m") == "aborted"

@@ -19,6 +19,8 @@ sys.path.append(str(REPO / "tests"))
 
 from faults.stage import Told  # noqa: E402
 
+# who is not to wait may be late all the same where others use the machine, but not each time
+TRIES = 5
 OLD = ["id", "label", "note", "filler"]
 NEW = ["id", "note", "filler", "title"]
 
@@ -68,6 +70,15 @@ class Asking(threading.Thread):
         return self.seen
 
 
+def soonest(proxy, statement, columns):
+    """The shortest time in which one of several clients has had its answer; all see these columns, in whatever order."""
+    clients = []
+    for _ in range(TRIES):
+        clients.append(Asking(proxy, statement))
+        assert sorted(clients[-1].answer()) == columns
+    return min(client.took for client in clients)
+
+
 def held(proxy):
     return [row for row in proxy.console("SHOW SESSIONS") if row["state"] == "held"]
 
@@ -104,8 +115,7 @@ def test_where_there_is_nothing_statements_wait_only_until_that_is_known(db, seg
         until("it to wait", lambda: len(held(proxy)) == 1)
         blocked.release()
         assert client.answer() == ["one"]
-    quick = Asking(proxy, "SELECT 1 AS one")
-    assert quick.answer() == ["one"] and quick.took < 1 * SLOW
+    assert soonest(proxy, "SELECT 1 AS one", ["one"]) < 1 * SLOW
     assert "pass as they are" not in proxy.log_text()
 
 
@@ -116,8 +126,7 @@ def test_past_the_bound_statements_pass_as_they_are_with_a_warning_and_rules_com
     with started_blocked(proxy) as blocked:
         first = Asking(proxy)
         assert sorted(first.answer()) == sorted({*OLD, *NEW}) and 1.4 < first.took
-        second = Asking(proxy)
-        assert sorted(second.answer()) == sorted({*OLD, *NEW}) and second.took < 0.3 * SLOW
+        assert soonest(proxy, "SELECT * FROM items", sorted({*OLD, *NEW})) < 0.3 * SLOW
         assert proxy.log_text().count("statements pass as they are") == 1
         blocked.release()
     until("the rules", lambda: Asking(proxy).answer() == OLD)
@@ -136,7 +145,7 @@ def test_nobody_waits_where_the_control_plane_is_not_let_in(db, segue):
     proxy = segue(upstream=db.url().replace("postgres@", "reader@"), rules_wait_ms=60000)
     client = Asking(proxy, "SELECT 1 AS one")
     assert client.answer() == ["one"]
-    assert "cannot be read" in proxy.log_text()
+    proxy.logged("cannot be read")
 
 
 @pytest.mark.one_version
@@ -158,7 +167,7 @@ def test_a_database_that_comes_back_long_after_the_start_is_read_before_the_firs
 @pytest.mark.one_version
 def test_a_takeover_shows_every_client_the_same_columns(db, segue, successor):  # noqa: F811
     make_items(db, 100)
-    old = segue(db)
+    old = segue(db, rules_wait_ms=60000)
     old.ready(RENAME)
     stop, seen, errors, waits = threading.Event(), set(), [], []
 
@@ -261,10 +270,10 @@ def test_who_closes_its_side_at_the_gate_of_a_cutover_is_answered_behind_it(db, 
     with proxy.connect(autocommit=False) as blocker, Raw(proxy.port) as idle, Raw(proxy.port) as busy, Raw(proxy.port) as probe:
         blocker.execute("UPDATE items SET note = 'blocks' WHERE id = 1")
         for client in (idle, busy, probe):
-            client.login(db.name)
+            client.login(db.name, application_name="probe" if client is probe else "client")
         cutover = threading.Thread(target=proxy.cli, args=("cutover", name))
         cutover.start()
-        until("the gate", lambda: is_held(probe, query("SELECT count(*) FROM items")))
+        until("the gate", lambda: is_held(proxy, probe, "probe", query("SELECT count(*) FROM items")))
         idle.send(query("SELECT * FROM items WHERE id = 2")).sock.shutdown(socket.SHUT_WR)
         busy.send(query("SELECT pg_sleep(0.5)"), query("SELECT * FROM items WHERE id = 3")).sock.shutdown(socket.SHUT_WR)
         until("all to be held", lambda: len(held(proxy)) == 3)

@@ -1,5 +1,6 @@
 """What a man in the middle, or a client that means harm, tries with the requests for encryption."""
 
+import re
 import socket
 import ssl
 import struct
@@ -10,7 +11,6 @@ import psycopg
 import pytest
 from lib.played import Played, relay
 from lib.rawwire import GSSENC, SSL, Raw, packet, query, startup
-from lib.wait import until
 from test_tls_legs import client_tls, direct
 
 pytestmark = pytest.mark.one_version
@@ -19,8 +19,13 @@ pytestmark = pytest.mark.one_version
 @pytest.fixture
 def tls_client(db, certs, segue):
     """A segue that offers TLS; connecting to it by hand."""
-    proxy = segue(db, login_timeout_ms=3000, **client_tls(certs))
-    return proxy
+    return segue(db, **client_tls(certs))
+
+
+@pytest.fixture
+def hasty(db, certs, segue):
+    """The same; a login may take three seconds."""
+    return segue(db, login_timeout_ms=3000, **client_tls(certs))
 
 
 def wrap(raw, certs):
@@ -34,7 +39,7 @@ def test_bytes_behind_a_request_end_the_connection(tls_client, db, code):
     with Raw(tls_client.port) as c:
         c.send(packet(code) + startup(user="postgres", database=db.name))
         assert c.take(1) is None
-    assert "bytes behind a request for encryption" in tls_client.log_text()
+    tls_client.logged("bytes behind a request for encryption")
 
 
 def test_a_start_up_packet_sent_before_the_handshake_is_not_taken_for_one_inside(tls_client, db, certs):
@@ -74,15 +79,14 @@ def test_direct_tls_without_the_protocol_is_closed(tls_client, db, certs, alpn):
             assert c.take(1) is None
     except (ssl.SSLError, ConnectionError):
         pass  # an alert
-    until("a line in the log", lambda: "ALPN" in tls_client.log_text() or "alpn" in tls_client.log_text().lower()
-          or "protocol" in tls_client.log_text(), 5)
+    tls_client.logged(re.compile("alpn|protocol", re.I))
 
 
 def test_direct_tls_to_a_segue_without_it_is_closed(db, certs, segue):
     proxy = segue(db)
     with pytest.raises((ssl.SSLError, ConnectionError)):
         direct(proxy.port, certs)
-    until("a line in the log", lambda: "TLS at once, which is not offered" in proxy.log_text(), 5)
+    proxy.logged("TLS at once, which is not offered")
 
 
 @pytest.mark.parametrize("data", [b"\x16", b"\x16\x03\x01\xff\xff" + b"x" * 70000, b"\x16\x00\x00\x00\x00\x00", b"\x16" * 4000],
@@ -129,18 +133,18 @@ def test_a_handshake_byte_by_byte_is_understood(tls_client, db, certs):
     raw.sock.close()
 
 
-def test_a_handshake_that_does_not_go_on_hits_the_login_deadline(tls_client):
+def test_a_handshake_that_does_not_go_on_hits_the_login_deadline(hasty):
     begin = time.monotonic()
-    with Raw(tls_client.port) as c:
+    with Raw(hasty.port) as c:
         assert c.send(packet(SSL)).take(1) == b"S"
         c.send(b"\x16\x03\x01\x02")
         assert c.take(1) is None
     assert 2.5 < time.monotonic() - begin < 10
 
 
-def test_a_tls_client_that_sends_nothing_inside_hits_the_login_deadline(tls_client, certs):
+def test_a_tls_client_that_sends_nothing_inside_hits_the_login_deadline(hasty, certs):
     begin = time.monotonic()
-    with Raw(tls_client.port) as c:
+    with Raw(hasty.port) as c:
         assert c.send(packet(SSL)).take(1) == b"S"
         assert wrap(c, certs).take(1) is None
     assert 2.5 < time.monotonic() - begin < 10

@@ -95,7 +95,7 @@ def test_a_reload_takes_new_lists_and_keeps_the_old_ones_where_they_are_wrong(st
         config.write_text(text, encoding="ascii")
         before = proxy.log_text().count(says)
         proxy.signal(signal.SIGHUP)
-        until(says, lambda: proxy.log_text().count(says) > before, 10)
+        until(says, lambda: proxy.log_text().count(says) > before)
 
     reload('{"client_tls13_ciphers": "NONSENSE"}', "the old configuration stays")
     assert spoken(proxy)[0] == f"TLSv1.3 {CLIENT_13}"

@@ -155,10 +155,18 @@ def test_large_results_and_copies_pass_through_two_tls_legs(tls_pg, certs, segue
 
 def test_a_cancel_request_goes_over_tls_where_the_upstream_has_it(tls_only_pg, certs, segue):
     proxy = segue(upstream=upstream(tls_only_pg, certs, "require"), **client_tls(certs, "require"))
-    with proxy.connect("postgres", sslmode="require") as c:
-        threading.Timer(0.3, c.cancel).start()
+    with proxy.connect("postgres", sslmode="require") as c, tls_only_pg.connect() as watch:
+
+        def cancel():
+            until("the statement", lambda: watch.execute(
+                "SELECT state = 'active' FROM pg_stat_activity WHERE pid = %s", (c.info.backend_pid,)).fetchone()[0])
+            c.cancel()
+
+        canceller = threading.Thread(target=cancel)
+        canceller.start()
         with pytest.raises(psycopg.errors.QueryCanceled):
             c.execute("SELECT pg_sleep(30)")
+        canceller.join()
 
 
 @pytest.mark.parametrize("mode", ["disable", "require"])
@@ -254,8 +262,6 @@ def test_new_files_take_effect_on_sighup_and_a_bad_one_changes_nothing(db, certs
     import shutil
     import signal
 
-    from lib.wait import until
-
     cert, key = tmp_path / "cert", tmp_path / "key"
     shutil.copy(certs.server.cert, cert), shutil.copy(certs.server.key, key)
     proxy = segue(db, client_tls="require", client_tls_cert_file=cert, client_tls_key_file=key)
@@ -268,12 +274,12 @@ def test_new_files_take_effect_on_sighup_and_a_bad_one_changes_nothing(db, certs
     with proxy.connect(sslmode="require") as old:
         cert.write_text("not a certificate")
         proxy.signal(signal.SIGHUP)
-        until("the refusal", lambda: "the old configuration stays" in proxy.log_text(), 10)
+        proxy.logged("the old configuration stays")
         assert shown() == first
         renewed = certs.issue("renewed", "localhost", ("DNS:localhost",))
         shutil.copy(renewed.cert, cert), shutil.copy(renewed.key, key)
         proxy.signal(signal.SIGHUP)
-        until("the new certificate", lambda: shown() != first, 10)
+        until("the new certificate", lambda: shown() != first)
         assert old.execute("SELECT 1").fetchone() == (1,)
 
 

@@ -41,7 +41,7 @@ def start(segue, db, served, **options):
 def reload(proxy, says):
     before = proxy.log_text().count(says)
     proxy.signal(signal.SIGHUP)
-    until(says, lambda: proxy.log_text().count(says) > before, 10)
+    until(says, lambda: proxy.log_text().count(says) > before)
 
 
 def shown(proxy):
@@ -75,16 +75,16 @@ def test_a_broken_file_keeps_the_old_certificate_and_says_so(db, segue, certs, s
     before = shown(proxy)
     served["cert"].write_text("-----BEGIN CERTIFICATE-----\nno\n", encoding="ascii")
     reload(proxy, "the old configuration stays")
-    assert f'cannot load the certificate "{served["cert"]}"' in proxy.log_text()
+    proxy.logged(f'cannot load the certificate "{served["cert"]}"')
     assert shown(proxy) == before
     put(served, certs.server)
     shutil.copyfile(certs.client("app").key, served["key"])
     reload(proxy, "the old configuration stays")
-    assert "is not that of the certificate" in proxy.log_text()
+    proxy.logged("is not that of the certificate")
     put(served, certs.server)
     served["key"].chmod(0o644)
     reload(proxy, "the old configuration stays")
-    assert "has group or world access" in proxy.log_text()
+    proxy.logged("has group or world access")
     assert shown(proxy) == before
     assert conn.execute("SELECT 1").fetchone() == (1,)
 
@@ -184,7 +184,8 @@ def test_files_swapped_by_a_link_are_taken_together_or_not_at_all(db, segue, cer
             point_at(turn % 2)
             proxy.signal(signal.SIGHUP)
         reload(proxy, "reload: done")
-    assert shown(proxy) == certs.fingerprint(pairs[1].cert)
+        # that line may be of a signal before the last one
+        until("the last ones", lambda: shown(proxy) == certs.fingerprint(pairs[1].cert))
     refused = [line for line in proxy.log_text().splitlines() if "old configuration stays" in line]
     assert all("is not that of the certificate" in line for line in refused)
 
@@ -219,7 +220,7 @@ def test_a_session_is_resumed_over_a_reload(db, segue, certs, served):
 
 def test_a_session_outlives_one_key_of_tickets_and_no_more(db, segue, served):
     """The next key renews the ticket; what only the first one can read is no error, but begins anew."""
-    proxy = start(segue, db, served, workers=2, client_tls_ticket_key_s=3)
+    proxy = start(segue, db, served, workers=2, client_tls_ticket_key_s=5)
     client = Resumer(proxy)
     first = latest = client.visit()[1]
 

@@ -30,6 +30,7 @@ def test_a_migration_goes_on_where_the_primary_is_and_waits_where_there_is_none(
         # the data plane works; the engine says what it waits for, and refuses what it cannot do
         with only.connect(db.name) as client:
             assert client.execute("SELECT count(label) FROM items").fetchone() == (200,)
+        only.logged("the server is a standby")
         assert "the server is a standby" in only.cli("cutover", NAME, check=1).err
         assert "a standby" in only.cli("doctor", check=1).out
         # what was the primary becomes a standby of what was its standby
@@ -41,8 +42,7 @@ def test_a_migration_goes_on_where_the_primary_is_and_waits_where_there_is_none(
         with open(primary.data / "postgresql.conf", "a", encoding="utf-8") as conf:
             conf.write(f"primary_conninfo = 'host=127.0.0.1 port={standby.port} user=postgres'\n")
         primary.start()
-        until("the engine to be on the new primary", lambda: connected(proxy) or connected(only), 60)
-        owner = proxy if connected(proxy) else only
+        owner = until("the engine to be on the new primary", lambda: next(filter(connected, (proxy, only)), None), 60)
         row = owner.status(NAME)
         assert row["phase"] == "ready" and not row["error"]
         owner.cli("cutover", NAME)

@@ -1,5 +1,6 @@
 """Several hosts and what they are: a primary, a standby of it, roles that are asked for, a failover."""
 
+import re
 import shutil
 import subprocess
 import threading
@@ -145,7 +146,7 @@ def test_after_a_failover_new_sessions_land_on_the_new_primary(primary, standby,
     """No restart of segue, no error for those that connect meanwhile."""
     proxy = segue(upstream=url(primary, standby, target="read-write"))
     early = segue(upstream=url(standby))  # its one name leads there before the server is a primary
-    until("the engine to say so", lambda: "the server is a standby" in early.log_text())
+    early.logged("the server is a standby")
     assert not early.console("SHOW VERSION")[0]["engine_connected"] and port_behind(early) == standby.port
     assert port_behind(proxy) == primary.port
     primary.crash()
@@ -161,4 +162,4 @@ def test_after_a_failover_new_sessions_land_on_the_new_primary(primary, standby,
     with proxy.connect("postgres") as c:
         c.execute("CREATE TABLE written_after_the_failover ()")
     # it works on what is a primary now, as soon as the other one's engine does not
-    until("the early engine", lambda: "engine is connected" in early.log_text() or "another segue" in early.log_text(), 40)
+    early.logged(re.compile("engine is connected|another segue"))

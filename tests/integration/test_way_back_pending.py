@@ -36,7 +36,8 @@ def at_the_moment(proxy, going_back, command):
     going_back.clear()
     teller = threading.Thread(target=say, daemon=True)
     teller.start()
-    until("the console to hear it", lambda: command in proxy.log_text())
+    proxy.logged(command)
+    proxy.console("SHOW VERSION")  # the one worker has gone on: the engine has it
     return teller, said
 
 
@@ -45,7 +46,7 @@ def test_a_cutover_waits_for_what_is_built_again_and_an_abort_proves_what_was_pu
     plain = catalog.whole(db.connect())
     there, on = threading.Event(), threading.Event()
     told = Told(lambda _: (there.set(), on.wait(30), on.clear()))
-    proxy = segue(db, start=False, environment={"SEGUE_FAULT": f"{BACK}#2:tell,{BACK}#3:tell", "SEGUE_FAULT_SOCKET": told.path})
+    proxy = segue(db, start=False, workers=1, environment={"SEGUE_FAULT": f"{BACK}#2:tell,{BACK}#3:tell", "SEGUE_FAULT_SOCKET": told.path})
     proxy.program = BUILD / "faults" / "segue"
     proxy.start()
     proxy.soaking(KEY)

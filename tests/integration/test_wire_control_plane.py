@@ -14,7 +14,8 @@ def watch(db, counts, over):
     with db.connect() as conn:
         while not over.wait(0.005):
             counts.append(conn.execute(
-                "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'segue%'").fetchone()[0])
+                "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'segue%' AND datname = current_database()"
+            ).fetchone()[0])
 
 
 def test_the_control_plane_has_at_most_four_connections_through_a_whole_migration(db, segue):

@@ -24,7 +24,7 @@ def compare(db, proxy, every_way, but=None):
                 conn.execute("TRUNCATE copied")
                 through, raw = hold(proxy.port, db.name, what, sent)
                 assert through == direct, what
-                until(f"the session to be at rest: {what}", lambda: state(proxy) == ["idle"], 5, every=0.002)
+                until(f"the session to be at rest: {what}", lambda: state(proxy) == ["idle"], every=0.002)
                 raw.sock.close()
                 until("the session to end", lambda: not state(proxy), every=0.002)
 
