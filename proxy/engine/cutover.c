@@ -165,7 +165,7 @@ static enum rc attempt(struct eng_engine *engine, struct eng_migration *m, const
         schedule_cleared(m);
         eng_steps_undone(m, t == &backward);
         buf_reset(&m->blockers);
-        eng_status_put(engine, m);
+        eng_phase_tell(engine, m);
         return RC_AGAIN;
     }
     if (result.outcome == GATED_LOST || conn_lost(err))

@@ -81,4 +81,5 @@ void gated_settle(struct eng_engine *engine, struct eng_migration *m, enum eng_p
     log_warning("no answer to COMMIT: it is %s", eng_phase(phase)->name);
     if (phase == to)
         eng_phase_switch(engine, m, to);
+    eng_status_put(engine, m); /* its record is read when there is a connection again */
 }

@@ -305,7 +305,6 @@ void history_show(struct eng_engine *engine)
     json_t *rows;
     PGresult *res;
 
-    engine->history_due = false;
     if (!engine->store)
         return;
     res = conn_run(&engine->work, sql, NULL, &err);

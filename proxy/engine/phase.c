@@ -158,9 +158,11 @@ static void moved(struct eng_engine *engine, struct eng_migration *m, enum eng_p
     }
     FAULT_OF(phase_switched, phases[to].name);
     log_info("%s > %s", phases[from].name, phases[to].name);
-    engine->history_due = true;
-    if (eng_phase_over(to)) /* no gate is closed, and whoever waited for the end may ask at once */
-        history_show(engine);
+}
+
+void eng_phase_tell(struct eng_engine *engine, struct eng_migration *m)
+{
+    history_show(engine);
     eng_status_put(engine, m);
 }
 
@@ -189,6 +191,7 @@ static enum rc move(struct eng_engine *engine, struct eng_migration *m, enum eng
     if (rc == RC_OK) {
         FAULT_OF(phase_persisted, phases[to].name);
         moved(engine, m, to, why);
+        eng_phase_tell(engine, m);
     }
     return rc;
 }

@@ -55,8 +55,11 @@ enum rc eng_phase_back(struct eng_engine *engine, struct eng_migration *m, enum 
                        const struct err *why, struct err *err) MUST_CHECK;
 
 /* The halves. sql: UPDATE statement that persists the move under `epoch` (heap); asserts the
- * edge. switch: after its COMMIT; publishes when the phase asks for it, and logs. */
+ * edge. switch: after its COMMIT; publishes when the phase asks for it, and logs. tell: whoever
+ * waits for the phase sees it from now on, so it is the last thing, when all that it stands for can
+ * be asked for (the gate is open, the attempt recorded). */
 char *eng_phase_sql(struct eng_engine *engine, struct eng_migration *m, enum eng_phase_id to);
 void eng_phase_switch(struct eng_engine *engine, struct eng_migration *m, enum eng_phase_id to);
+void eng_phase_tell(struct eng_engine *engine, struct eng_migration *m);
 
 #endif

@@ -133,7 +133,6 @@ struct eng_engine {
     bool ready;        /* connected, advisory lock held, migrations loaded */
     bool store;        /* the schema segue is there */
     bool lost;         /* it was dropped while it was needed */
-    bool history_due;  /* what SHOW HISTORY shows is to be read again */
     bool told;         /* workers have had rules, or the word that there are none */
     atomic_bool asked; /* a client waits for them, or has changed the catalog */
     unsigned connects_failed;

@@ -339,11 +339,11 @@ out:
 
 enum rc store_load(struct eng_engine *engine, struct err *err)
 {
-    enum rc rc = store_read(engine, err);
+    enum rc rc = RC_ERR;
 
-    if (rc != RC_OK)
-        return rc;
-    rc = RC_ERR;
+    /* whoever sees a migration sees what was tried of it */
+    if (attempts_show(engine, err) != RC_OK || store_read(engine, err) != RC_OK)
+        return RC_ERR;
     for (size_t i = 0; i < engine->nmigrations; i++) {
         struct eng_migration *m = engine->migrations[i];
 
@@ -354,7 +354,7 @@ enum rc store_load(struct eng_engine *engine, struct err *err)
             goto out;
         eng_status_put(engine, m);
     }
-    rc = attempts_show(engine, err);
+    rc = RC_OK;
 out:
     log_scope(NULL);
     return rc;

@@ -147,6 +147,4 @@ void eng_round(struct eng_engine *engine)
     }
     eng_pool_trim(engine);
     eng_publish_refresh(engine);
-    if (engine->history_due)
-        history_show(engine);
 }

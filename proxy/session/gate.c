@@ -201,6 +201,7 @@ void sess_order_adopt(struct sess_worker *w)
 
     pthread_mutex_lock(&plane->lock);
     atomic_store_explicit(&w->seen, order->number, memory_order_release);
+    atomic_store_explicit(&w->limited, w->limits->number, memory_order_release);
     pthread_cond_broadcast(&plane->seen);
     pthread_mutex_unlock(&plane->lock);
 }
@@ -215,11 +216,37 @@ static bool all_seen(const struct sess_plane *plane, uint64_t number)
     return true;
 }
 
+static bool all_limited(const struct sess_plane *plane, uint64_t number)
+{
+    for (unsigned i = 0; i < plane->nworkers; i++)
+        if (atomic_load_explicit(&plane->workers[i]->limited, memory_order_acquire) < number)
+            return false;
+    return true;
+}
+
+/* plane->lock is held: it is let go of meanwhile. */
+static bool await(struct sess_plane *plane, bool (*all)(const struct sess_plane *, uint64_t),
+                  uint64_t number)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += OBEY_MS / 1000;
+    while (plane->started && !all(plane, number))
+        if (pthread_cond_timedwait(&plane->seen, &plane->lock, &until) == ETIMEDOUT)
+            break;
+    return !plane->started || all(plane, number);
+}
+
+bool sess_limits_await(struct sess_plane *plane)
+{
+    return await(plane, all_limited, plane->limits->number);
+}
+
 /* plane->lock is held; takes `order`. Tells the workers and waits until all obey. */
 static bool issue(struct sess_plane *plane, struct sess_order *order)
 {
     struct sess_order *before = plane->order;
-    struct timespec until;
     bool obeyed;
 
     order->number = before->number + 1;
@@ -227,12 +254,7 @@ static bool issue(struct sess_plane *plane, struct sess_order *order)
     plane->order = order;
     for (unsigned i = 0; i < plane->nworkers && plane->started; i++)
         sess_worker_post(plane->workers[i], MAIL_ORDER, 0, NULL, 0);
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += OBEY_MS / 1000;
-    while (plane->started && !all_seen(plane, order->number))
-        if (pthread_cond_timedwait(&plane->seen, &plane->lock, &until) == ETIMEDOUT)
-            break;
-    obeyed = !plane->started || all_seen(plane, order->number);
+    obeyed = await(plane, all_seen, order->number);
     sess_order_unref(before);
     return obeyed;
 }

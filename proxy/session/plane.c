@@ -163,6 +163,7 @@ enum rc sess_plane_reload(struct sess_plane *plane, const struct sess_options *o
                           struct err *err)
 {
     struct sess_limits *before, *limits;
+    bool obeyed;
 
     pthread_mutex_lock(&plane->lock);
     before = sess_limits_ref(plane->limits);
@@ -173,10 +174,15 @@ enum rc sess_plane_reload(struct sess_plane *plane, const struct sess_options *o
         return RC_ERR;
     pthread_mutex_lock(&plane->lock);
     before = plane->limits;
+    limits->number = before->number + 1;
     plane->limits = limits;
     if (plane->started)
         post_all(plane, MAIL_ORDER);
+    obeyed = sess_limits_await(plane);
     pthread_mutex_unlock(&plane->lock);
+    if (!obeyed)
+        log_warning("a worker is stuck: until it looks again, it goes by what was configured "
+                    "before");
     sess_limits_unref(before);
     sess_descriptors_want(options);
     return RC_OK;

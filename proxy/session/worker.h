@@ -43,6 +43,7 @@ struct sess_order {
 };
 
 struct sess_limits { /* the options that may change, as one immutable value */
+    uint64_t number; /* grows with each reload */
     atomic_int refs;
     struct sess_options options;              /* strings are not used from here */
     struct net_tls_context *accept, *connect; /* NULL: no TLS on that leg */
@@ -96,6 +97,7 @@ struct sess_worker {
 
     /* read by others */
     atomic_uint_fast64_t seen;     /* number of the order it works by */
+    atomic_uint_fast64_t limited;  /* and of the limits */
     atomic_bool expired;           /* opened the gate by itself */
     _Atomic uint32_t touching[64]; /* open transactions that touched the table of this bit */
     _Atomic uint32_t touching_all; /* ... that may have touched any */
@@ -192,6 +194,8 @@ void sess_worker_accept(struct net_watch *watch, uint32_t what);
 void sess_gate_hold(struct sess *s);
 void sess_gate_drop(struct sess *s); /* a held session ends */
 void sess_order_adopt(struct sess_worker *w);
+/* plane->lock is held. Waits until every worker goes by plane->limits; false: one is stuck. */
+bool sess_limits_await(struct sess_plane *plane);
 void sess_gate_expire(struct sess_worker *w);
 void sess_gate_met(struct sess_worker *w);       /* a statement is about to wait for it */
 void sess_rules_await(struct sess_plane *plane); /* closes it until somebody says the rules */

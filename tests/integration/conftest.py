@@ -34,9 +34,10 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "versions(*v): runs on these servers only, where selected")
     config.addinivalue_line("markers", f"deadline(seconds): of one test, {DEADLINE_S} unless told")
 
-    # what runs in the background of a script ignores it, and so would everything that tests start and interrupt
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    # what runs in the background of a script, or under nohup, ignores these, and so would everything that tests start and signal
+    for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, usual)
     if not hasattr(config, "workerinput"):
         config.shared = os.environ[SHARED] = tempfile.mkdtemp(prefix="segue-tests-")
         os.chmod(config.shared, 0o755)

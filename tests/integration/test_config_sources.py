@@ -10,6 +10,7 @@ import time
 
 import psycopg
 import pytest
+from lib.frozen import stopped_workers
 from lib.segue import PROGRAM, REPO
 from lib.wait import until
 
@@ -166,6 +167,21 @@ def test_sighup_takes_over_what_can_change_and_names_the_rest(db, segue, tmp_pat
     config = config_of(proxy)
     assert config["log_level"]["value"] == "debug"
     assert config["cache_entries"]["value"] == "500"
+
+
+@pytest.mark.one_version
+def test_a_reload_is_done_when_every_worker_goes_by_it_and_who_does_not_is_told_of(db, segue, tmp_path):
+    path = tmp_path / "segue.json"
+    path.write_text('{"idle_timeout_s": 100}')
+    proxy = segue(db, arguments=["-c", path])
+    path.write_text('{"idle_timeout_s": 200}')
+    with stopped_workers(proxy):
+        proxy.signal(signal.SIGHUP)
+        log = proxy.logged("reload: done")
+    assert "a worker is stuck" in log.partition("reload: done")[0]
+    path.write_text('{"idle_timeout_s": 300}')
+    proxy.signal(signal.SIGHUP)
+    proxy.logged('"idle_timeout_s" is now "300"')
 
 
 @pytest.mark.one_version

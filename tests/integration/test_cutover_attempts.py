@@ -1,11 +1,16 @@
 """Attempts of a cut-over and of its way back: pauses between them, what is recorded, the evidence."""
 
 import json
+import sys
 
 import pytest
-from lib.segue import BUILD
+from lib.segue import BUILD, REPO
 from lib.tables import RENAME, make_items
 from lib.wait import SLOW, until
+
+sys.path.append(str(REPO / "tests"))
+
+from faults.stage import Told  # noqa: E402
 
 QUICK = {"cutover_drain_ms": 200, "gate_hold_max_ms": 700}
 NAME = "rename_label"
@@ -96,6 +101,26 @@ def test_why_it_gave_up_stands_beside_the_phase_from_its_first_moment_on(db, seg
     assert "not possible in 1 attempts; in the way: pid" in row["error"] and row["hint"]
     holder.execute("COMMIT")
     proxy.cli("cutover", NAME)
+
+
+@pytest.mark.one_version
+def test_whoever_is_told_of_a_turn_finds_its_attempt_and_its_history(db, segue):
+    make_items(db, 50)
+    seen = []  # the phases that are shown before the attempt is recorded
+    told = Told(lambda _: seen.append(proxy.phase(NAME)))
+    proxy = segue(db, start=False, environment={
+        "SEGUE_FAULT": "gate_opened/cutting_over:tell,gate_opened/reverting:tell", "SEGUE_FAULT_SOCKET": told.path})
+    proxy.program = BUILD / "faults" / "segue"
+    proxy.start()
+    proxy.ready(RENAME)
+    for command, kind, phase in (("CUTOVER", "cutover", "soaking"), ("ROLLBACK", "revert", "ready")) * 5:
+        proxy.console(f"{command} {NAME}")
+        until("the turn", lambda: proxy.phase(NAME) == phase, every=0)
+        assert proxy.console("SHOW HISTORY")[0]["phase"] == phase
+        last = proxy.console(f"SHOW ATTEMPTS {NAME}")[-1]
+        assert (last["kind"], last["outcome"]) == (kind, "done")
+    assert seen == ["cutting_over", "reverting"]
+    told.close()
 
 
 @pytest.mark.one_version
