@@ -372,7 +372,7 @@ def test_while_rows_are_filled_a_kill_and_writes_of_parts_lose_nothing(db, segue
     build(db, PEOPLE.replace("> 0));", "> 0)) WITH (fillfactor = 50);").replace("400) i", "4000) i"))
     proxy = segue(db)
     name = ROAD["name"]
-    proxy.console("THROTTLE rows_per_s 200")
+    proxy.console("THROTTLE rows_per_s 50")
     proxy.begin(ROAD)
     until("the fill", lambda: proxy.phase(name) == "backfilling" and db.one("SELECT count(place) FROM people WHERE id < 4000"))
     after = new(proxy)

@@ -43,12 +43,13 @@ def test_a_tls_client_that_would_have_bound_is_told_what_to_do(both):
     assert "channel_binding=disable" in str(refused.value)
 
 
-def test_a_client_that_prefers_tls_comes_in_by_its_second_attempt_and_at_once(both):
-    for _ in range(5):  # a refusal that counted as a failed login would cost 3.1 s by now
-        begin = time.monotonic()
-        with both.connect("postgres", sslmode="prefer", **SCRAM) as c:
+def test_a_client_that_prefers_tls_comes_in_by_its_second_attempt_and_at_once(tls_pg, certs, segue):
+    proxy = segue(upstream=upstream(tls_pg, certs, "require"), failed_login_delay_ms=1000, **client_tls(certs))
+    begin = time.monotonic()
+    for _ in range(5):
+        with proxy.connect("postgres", sslmode="prefer", **SCRAM) as c:
             assert not c.pgconn.ssl_in_use
-            assert time.monotonic() - begin < 1
+    assert time.monotonic() - begin < 1 + 2 + 4 + 5  # refusals that counted as failed logins would cost 5 s more
 
 
 def test_a_wrong_password_is_the_upstreams_own_error(both):
@@ -86,14 +87,14 @@ def test_a_query_sent_ahead_of_the_login_is_answered_after_it(both):
 
 @pytest.mark.one_version
 def test_failed_logins_are_answered_later_and_later_up_to_a_cap(db, segue):
-    proxy = segue(db, failed_login_delay_ms=100, workers=1)
+    proxy = segue(db, failed_login_delay_ms=200, workers=1)
     took = []
     for _ in range(4):
         begin = time.monotonic()
         with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
             proxy.connect(user=SCRAM_USER, password="wrong")
         took.append(time.monotonic() - begin)
-    assert took[0] >= 0.1 and took[1] >= 0.2 and took[2] >= 0.4 and took[3] >= 0.8
+    assert took[0] >= 0.2 and took[1] >= 0.4 and took[2] >= 0.8 and took[3] >= 1.6
     begin = time.monotonic()
     with proxy.connect(**SCRAM):
-        assert time.monotonic() - begin < 0.5  # who knows the password does not wait: 1.6 s it would be
+        assert time.monotonic() - begin < 3.2  # who knows the password does not wait: so long it would be

@@ -88,7 +88,7 @@ def test_an_unlogged_table_that_a_crash_empties_goes_on_to_done(private_db, segu
     db = private_db
     db.sql("CREATE UNLOGGED TABLE t (id int PRIMARY KEY, n int); INSERT INTO t SELECT i, i FROM generate_series(1, 5000) i")
     proxy = segue(db)
-    proxy.console("THROTTLE rows_per_s 500")
+    proxy.console("THROTTLE rows_per_s 50")
     assert "it is unlogged" in proxy.cli("plan", proxy.file(RENAME)).out
     name = RENAME["name"]
     proxy.begin(RENAME)

@@ -255,3 +255,5 @@ def test_logical_replication_streams_through(proxy, db):
     finally:
         reader.terminate()
         reader.wait(10)
+    # or its database cannot be dropped
+    until("the slot to be let go of", lambda: db.one("SELECT NOT active FROM pg_replication_slots WHERE slot_name = 's_relay'"))

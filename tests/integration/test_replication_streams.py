@@ -76,6 +76,8 @@ def quiet(cluster):
     with cluster.connect() as c:
         c.execute("ALTER SYSTEM SET autovacuum = off")
         c.execute("SELECT pg_reload_conf()")
+        until("autovacuum to end", lambda: not c.execute(
+            "SELECT 1 FROM pg_stat_activity WHERE backend_type LIKE 'autovacuum%%'", ()).fetchall())
         c.execute("CREATE TABLE IF NOT EXISTS backed_up AS SELECT i, md5(i::text) FROM generate_series(1, 50000) i")
         c.execute("VACUUM ANALYZE backed_up")
         c.execute("CHECKPOINT")
@@ -218,7 +220,7 @@ def test_pg_recvlogical_gets_the_changes(db, segue, tmp_path):
     db.sql("INSERT INTO changed SELECT i, repeat(md5(i::text), 20) FROM generate_series(1, 2000) i")
     db.sql("UPDATE changed SET t = 'été' WHERE i <= 10")
     end = db.one("SELECT pg_current_wal_lsn()")
-    expected = [row[0] for row in db.sql("SELECT data FROM pg_logical_slot_peek_changes(%s, NULL, NULL)", f"s_{db.name}")]
+    expected = [row[0] for row in db.sql("SELECT data FROM pg_logical_slot_peek_changes(%s, %s, NULL)", f"s_{db.name}", end)]
     run(*base, "--start", "-f", out, "--endpos", end, "--no-loop", "-s", "1")
     assert out.read_text().splitlines() == expected
     assert len(expected) > 2010

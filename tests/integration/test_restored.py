@@ -34,7 +34,7 @@ def test_what_was_restored_in_the_middle_is_told_and_nothing_of_it_is_filled_or_
     source = segue(db)
     source.soaking(migration("turned"))
     source.ready(migration("waiting"))
-    source.cli("throttle", "rows_per_s", "20")
+    source.cli("throttle", "rows_per_s", "5")
     source.begin(migration("filling"))
     source.wait("filling", lambda row: row["rows_done"])
     source.stop()

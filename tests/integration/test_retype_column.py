@@ -160,7 +160,7 @@ def test_kill_9_loses_nothing_of_a_change_of_type_in(db, segue, phase):
     with Traffic(proxy.connect, COUNT, outages=True) as traffic:
         traffic.start("old", 2).flows(10)
         if phase == "backfilling":
-            proxy.console("THROTTLE rows_per_s 500")
+            proxy.console("THROTTLE rows_per_s 50")
             proxy.begin(WIDEN)
             proxy.wait_phase(name, "backfilling")
         else:

@@ -25,7 +25,7 @@ def filling(db, segue):
     """A proxy whose backfill does not come to an end."""
     make_items(db, 3000, filler=500)
     proxy = segue(db, workers=1)
-    proxy.console("THROTTLE rows_per_s 100")
+    proxy.console("THROTTLE rows_per_s 10")
     proxy.begin(RENAME)
     proxy.wait_phase("rename_label", "backfilling")
     return proxy

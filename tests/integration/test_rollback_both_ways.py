@@ -30,7 +30,7 @@ def test_abort_leaves_the_catalog_as_it_was(db, segue, phase):
         {"add_column": {"table": "items", "column": {"name": "size", "type": "int"}, "up": "length(label)"}},
         {"create_table": {"name": "fresh", "columns": [{"name": "id", "type": "bigserial", "pk": True}]}},
         {"create_index": {"name": "ix_note", "table": "items", "columns": ["note"]}}]}
-    proxy.console("THROTTLE rows_per_s 200")
+    proxy.console("THROTTLE rows_per_s 20")
     proxy.begin(migration)
     if phase == "ready":
         proxy.console("THROTTLE rows_per_s off")
