@@ -132,7 +132,7 @@ def test_an_immediate_shutdown_says_the_same_through_segue(own, segue):
 
 
 def test_a_crash_of_a_backend_says_the_same_to_all_others(own, segue):
-    proxy = segue(upstream=own.url())
+    proxy = segue(upstream=own.url(), upstream_wait_ms=60000)
     idle, busy, idle_through, busy_through = both(own, proxy)
     with own.connect() as c:
         pid = c.execute("SELECT pg_backend_pid()").fetchone()[0]

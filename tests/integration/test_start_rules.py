@@ -8,6 +8,7 @@ import time
 import psycopg
 import pytest
 from lib.answers import kinds
+from lib.operations import connected
 from lib.rawwire import SYNC, TERMINATE, Raw, bind, execute, parse, query, startup
 from lib.segue import BUILD, REPO
 from lib.tables import RENAME, make_items
@@ -104,8 +105,7 @@ def test_the_first_statements_after_a_start_are_rewritten_as_all_others(db, segu
             blocked.release()
             assert [client.answer() for client in clients] == [columns] * 2
         if go_on:
-            until("the engine", lambda: proxy.phase(name))
-            proxy.cli(*go_on)
+            connected(proxy).cli(*go_on)
 
 
 def test_where_there_is_nothing_statements_wait_only_until_that_is_known(db, segue):

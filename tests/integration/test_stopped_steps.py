@@ -1,6 +1,7 @@
 """A last step that the catalog refuses stops, says what to do, and goes on once that is done."""
 
 import pytest
+from lib.operations import connected
 from lib.wait import until
 
 pytestmark = pytest.mark.one_version
@@ -25,7 +26,7 @@ def test_a_view_on_the_new_column_stops_abort_until_it_is_gone(items, segue):
     assert row["hint"].endswith("resume tries again")
     proxy.restart()
     items.sql("DROP VIEW v")
-    proxy.wait("m", lambda r: r["error"])
+    connected(proxy).wait("m", lambda r: r["error"])
     proxy.cli("resume", "m")
     proxy.wait_phase("m", "aborted")
 

@@ -4,6 +4,7 @@ import re
 
 import psycopg
 import pytest
+from lib.operations import connected
 from lib.shell import run_psql
 from lib.tables import RENAME, make_items, out_of_step
 from lib.traffic import PLAIN
@@ -43,7 +44,7 @@ def test_a_dropped_store_is_one_error_and_clients_go_on(db, segue, phase):
     proxy.stop()
     proxy.start()
     if phase != "soaking":
-        proxy.ready(RENAME)
+        connected(proxy).ready(RENAME)
         assert out_of_step(db, PLAIN) == 0
         assert db.one("SELECT title FROM items WHERE id = 1") == "afterwards"
 

@@ -12,6 +12,7 @@ import time
 
 import psycopg
 import pytest
+from lib.operations import connected
 from lib.rawwire import startup
 from lib.tables import RENAME, make_items
 from lib.takeover import Peer, ended, listening, serves, shown, sockets_of, successor  # noqa: F401 - successor is a fixture
@@ -370,7 +371,7 @@ def test_sigterm_while_a_successor_sets_itself_up_does_not_hide_the_sessions_tha
     assert ended(old) == 0
     new = successor(old)
     new.logged("starting as usual")
-    new.cli("cutover", name)
+    connected(new).cli("cutover", name)
     with new.connect() as session:
         session.execute("BEGIN")
         new.signal(signal.SIGTERM)
@@ -391,7 +392,7 @@ def test_a_cut_over_waits_for_sessions_that_drain_since_before_the_takeover(segu
         until("the offer", lambda: "it was given" in old.log_text(), every=0.0002)
         old.signal(signal.SIGTERM)
         old.logged("has taken over")
-        until("the new engine", lambda: new.console("SHOW VERSION")[0]["engine_connected"])
+        connected(new)
         until("the report", lambda: shown(new, "predecessor")["sessions"] == 1)
         new.console(f"CUTOVER {name}")
         new.wait(name, lambda row: "predecessor" in (row["blockers"] or ""))
@@ -513,7 +514,7 @@ def test_a_backfill_goes_on_in_the_new_process_and_the_cut_over_waits_for_the_ol
     with old.connect() as session:
         session.execute("SELECT count(*) FROM items")
         new = successor(old)
-        until("the new engine", lambda: new.console("SHOW VERSION")[0]["engine_connected"])
+        connected(new)
         new.console("THROTTLE rows_per_s off")
         new.wait_phase(RENAME["name"], "ready")
         new.console(f"CUTOVER {RENAME['name']}")
@@ -536,7 +537,7 @@ def test_in_soak_a_predecessor_counts_as_a_user_of_old_names(segue, db, successo
     with old.connect() as session:
         session.execute("SELECT 1")
         new = successor(old, quiet_period_s=3600)
-        until("the new engine", lambda: new.console("SHOW VERSION")[0]["engine_connected"])
+        connected(new)
         refused = new.cli("complete", name, check=1)
         assert "the predecessor" in refused.err
     assert ended(old) == 0

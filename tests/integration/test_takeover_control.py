@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from lib.operations import connected
 from lib.takeover import NOBODY, MAGIC, Peer, ended, serves, successor  # noqa: F401 - successor is a fixture
 from lib.wait import until
 
@@ -51,7 +52,7 @@ GARBAGE = [b"", b"\0", b"GET / HTTP/1.1\r\n\r\n", b"\0\0\0\5R", b"\0\0\0\x11H" +
 
 def test_garbage_on_the_control_socket_is_refused_and_harms_nobody(segue, db, successor):
     old = segue(db)
-    until("the engine", lambda: old.console("SHOW VERSION")[0]["engine_connected"])  # and the console: all that stays open
+    connected(old)  # and the console: all that stays open
     with old.connect() as session:
         for packet in GARBAGE:
             with Peer(old) as peer:

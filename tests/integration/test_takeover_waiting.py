@@ -6,6 +6,7 @@ import threading
 import time
 
 import pytest
+from lib.operations import connected
 from lib.rawwire import Raw, query, startup
 from lib.segue import PROGRAM
 from lib.tables import RENAME, make_items
@@ -48,7 +49,7 @@ def test_commands_that_wait_go_on_waiting_on_the_successor(db, segue, successor)
     time.sleep(1)  # for a look or two at a segue that knows nothing
     assert migrate.poll() is None and watch.poll() is None
     between.close()
-    new.wait_phase("rename_label", "backfilling")
+    connected(new).wait_phase("rename_label", "backfilling")
     new.console("THROTTLE rows_per_s default")
     code, out, err = said(migrate)
     assert code == 0 and "rename_label: soaking" in out and "Trying to reconnect" in err, (code, out, err)
@@ -59,8 +60,7 @@ def test_commands_that_wait_go_on_waiting_on_the_successor(db, segue, successor)
 
 @pytest.mark.one_version
 def test_watching_where_nothing_is_under_way_ends_at_once(db, segue):
-    proxy = segue(db)
-    until("the engine", lambda: proxy.console("SHOW VERSION")[0]["engine_connected"])
+    proxy = connected(segue(db))
     assert proxy.cli("status", "--watch").code == 0
 
 

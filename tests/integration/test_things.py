@@ -2,7 +2,7 @@
 
 import pytest
 from lib import catalog
-from lib.operations import is_refused
+from lib.operations import connected, is_refused
 from lib.wait import until
 
 SCHEMA = """
@@ -78,7 +78,7 @@ def test_a_file_of_whole_things_ends_as_plain_ddl_does_and_can_go_back_until_the
     proxy.ready(FILE)
     proxy.kill9()
     proxy.start()
-    proxy.wait_phase("things", "ready")
+    connected(proxy).wait_phase("things", "ready")
     proxy.cli("cutover", "things")
     assert identity(db) == "i"
     with proxy.connect() as client:  # everything that complete drops works until then, for everybody
@@ -98,7 +98,7 @@ def test_a_file_of_whole_things_ends_as_plain_ddl_does_and_can_go_back_until_the
     proxy.soaking(FILE)
     proxy.kill9()
     proxy.start()
-    proxy.wait_phase("things", "soaking")
+    connected(proxy).wait_phase("things", "soaking")
     proxy.cli("complete", "things", "--force")
     run_plain(copy, PLAIN)
     assert catalog.difference(whole(copy), whole(db)) == []

@@ -6,6 +6,7 @@ import threading
 
 import psycopg
 import pytest
+from lib.operations import connected
 from lib.standby import Receiver, Standby, lsn_of
 from lib.tables import RENAME, make_items, out_of_step
 from lib.traffic import PLAIN
@@ -448,6 +449,7 @@ def test_what_is_set_live_stays_and_what_is_configured_is_where_default_goes(db,
     before = chosen()
     assert (shown(proxy, "window")["setting"], shown(proxy, "query")["setting"]) == ("00:00-24:00 Europe/Berlin", None)
     proxy.restart()
+    connected(proxy)
     until("what was set", lambda: chosen() == before)
     proxy.cli("throttle", "rows_per_s", "default")
     assert (shown(proxy, "rows_per_s")["limit"], shown(proxy, "rows_per_s")["source"]) == (700, "configuration")

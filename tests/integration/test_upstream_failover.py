@@ -144,7 +144,7 @@ def test_a_cancel_request_of_another_segue_reaches_every_host(primary, standby, 
 
 def test_after_a_failover_new_sessions_land_on_the_new_primary(primary, standby, segue):
     """No restart of segue, no error for those that connect meanwhile."""
-    proxy = segue(upstream=url(primary, standby, target="read-write"))
+    proxy = segue(upstream=url(primary, standby, target="read-write"), upstream_wait_ms=60000)
     early = segue(upstream=url(standby))  # its one name leads there before the server is a primary
     early.logged("the server is a standby")
     assert not early.console("SHOW VERSION")[0]["engine_connected"] and port_behind(early) == standby.port

@@ -72,7 +72,7 @@ def test_a_cancel_request_finds_its_host_over_tls(tls_pg, certs, segue):
 
 
 def test_a_restart_of_a_tls_upstream_costs_connecting_clients_no_error(tls_pg, certs, segue):
-    proxy = segue(upstream=url(certs, ("localhost", tls_pg.port)))
+    proxy = segue(upstream=url(certs, ("localhost", tls_pg.port)), upstream_wait_ms=60000)
     clients = Churn(proxy, "postgres")
     for _ in range(2):
         clients.more()

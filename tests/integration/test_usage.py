@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import psycopg
 import pytest
 from lib import store
+from lib.operations import connected
 from lib.tables import RENAME, make_items
 from lib.takeover import ended, successor  # noqa: F401 (a fixture)
 from lib.wait import until
@@ -216,6 +217,7 @@ def test_what_was_counted_survives_a_kill_and_goes_on(db, segue):
     until("segue.usage to be written", lambda: stored(db, what="old names", application_name="web") == 3)
     before = seen(proxy, application_name="web", what="old names", count=3)
     proxy.restart()
+    connected(proxy)
     after = seen(proxy, application_name="web", what="old names", count=3)
     for when in ("first", "last"):
         assert abs(moment(after[when]) - moment(before[when])) < timedelta(seconds=1)
@@ -246,7 +248,7 @@ def test_a_takeover_goes_on_counting(db, segue, successor):  # noqa: F811
     use(old, "SELECT label FROM items", 2, application_name="web")
     new = successor(old)
     assert ended(old) == 0
-    until("the new engine", lambda: new.console("SHOW VERSION")[0]["engine_connected"])
+    connected(new)
     use(new, "SELECT label FROM items", 3, application_name="web")
     seen(new, application_name="web", what="old names", count=5)
 
@@ -283,7 +285,7 @@ def test_what_was_used_before_the_cutover_or_as_new_name_does_not_refuse(db, seg
     assert "cut-over was only" in refused
     assert proxy.status(NAME)["old_names_last_s"] is None
     proxy.restart()
-    until("the engine", lambda: proxy.console("SHOW VERSION")[0]["engine_connected"])
+    connected(proxy)
     assert "cut-over was only" in proxy.cli("complete", NAME, check=1).err
     assert seen(proxy, application_name="before", what="old names")["count"] == 1  # but it is not forgotten
 
@@ -298,7 +300,7 @@ def test_what_an_older_segue_has_stored_of_old_names_still_refuses(db, segue):
     store.take_back_to(db, 1)
     db.sql("UPDATE segue.migrations SET old_seen_at = clock_timestamp(), old_seen_by = 'user bob, application cron'")
     proxy.start()
-    until("the engine", lambda: proxy.console("SHOW VERSION")[0]["engine_connected"])
+    connected(proxy)
     refused = proxy.cli("complete", NAME, check=1).err
     assert "old names are still in use" in refused and "user bob, application cron" in refused
     assert store.newest(db) == newest
