@@ -574,7 +574,7 @@ def test_a_takeover_waits_for_what_is_at_the_gate_and_nothing_goes_there_until_i
             assert peer.hear() == ("G",)
             until("nobody to be held", lambda: not held())
             row = old.wait(name, lambda row: "another segue that takes over" in (row["blockers"] or ""))
-            until("several looks", lambda: old.status(name)["updated_at"] > row["updated_at"], every=1)
+            until("another look", lambda: old.status(name)["updated_at"] > row["updated_at"])
             assert old.status(name)["attempts"] == row["attempts"] and not held()
         old.wait(name, lambda now: now["attempts"] > row["attempts"])
         stop.set()
