@@ -89,16 +89,31 @@ static double slow_over_us(const struct throttle *t)
     return us > EASE_FLOOR_US ? us : EASE_FLOOR_US;
 }
 
+/* By hand, or by a signal: nothing is filled that could be felt. */
+static bool held(const struct eng_engine *engine)
+{
+    for (size_t i = 0; i < THROTTLE_COUNT; i++) {
+        if (i != THROTTLE_PAUSE && engine->throttle.signals[i].verdict == THROTTLE_HOLD)
+            return true;
+    }
+    for (size_t i = 0; i < engine->nmigrations; i++) {
+        if (engine->migrations[i]->fill && !engine->migrations[i]->paused)
+            return false;
+    }
+    return true;
+}
+
 /* window_us: p99 of the last seconds; what clients feel while next to nothing is filled is what
  * they feel without segue. */
-static void ease(struct throttle *t, const struct hist_copy *now, double window_us)
+static void ease(struct eng_engine *engine, const struct hist_copy *now, double window_us)
 {
+    struct throttle *t = &engine->throttle;
     struct hist_copy since;
 
     hist_diff(now, &t->eased, &since);
     t->eased = *now;
-    if (t->signals[THROTTLE_P99].verdict == THROTTLE_HOLD)
-        return; /* nothing is filled that could be felt */
+    if (held(engine))
+        return;
     if (!throttle_ease_note(&t->ease, hist_total(&since),
                             hist_above(&since, (int64_t)slow_over_us(t))) ||
         window_us <= t->baseline_us)
@@ -162,7 +177,7 @@ void throttle_read_p99(struct eng_engine *engine, struct throttle_reading *out)
         t->newer_us = clock_us();
     }
     p99_us = (double)hist_quantile_us(&window, 0.99);
-    ease(t, &now, p99_us);
+    ease(engine, &now, p99_us);
     out->pause = t->ease.pause;
     out->judged = hist_total(&window) >= SAMPLES_WINDOW;
     out->value = p99_us / t->baseline_us;

@@ -207,6 +207,43 @@ def test_clients_that_wait_longer_than_before_hold_the_backfill(db, segue):
 
 
 @pytest.mark.one_version
+def test_a_pause_by_hand_does_not_make_the_backfill_faster_afterwards(db, segue):
+    make_items(db, **ROWS)
+    proxy = segue(db)
+    proxy.cli("throttle", "client_p99", "on")
+    proxy.cli("throttle", "rows_per_s", "50")
+    done, ended = [0] * 8, threading.Event()
+
+    def client(me):
+        conn = proxy.connect()
+        while not ended.is_set():
+            conn.execute("SELECT pg_sleep(0.001)")
+            done[me] += 1
+
+    def pace():
+        (row,) = [r for r in proxy.console("SHOW THROTTLE") if r["signal"] == "client_p99"]
+        told = re.search(r"pause of ([0-9.]+) batches", row["reason"])
+        return float(told[1]) if told else None
+
+    clients = [threading.Thread(target=client, args=(me,)) for me in range(len(done))]
+    for thread in clients:
+        thread.start()
+    try:
+        until("a baseline", lambda: sum(done) > 1000)
+        proxy.begin(RENAME)
+        until("it to be judged", pace)
+        proxy.cli("pause", "rename_label")
+        paced, asked = pace(), sum(done)
+        until("readings meanwhile", lambda: sum(done) > asked + 3000)
+        assert pace() == paced
+    finally:
+        ended.set()
+        for thread in clients:
+            thread.join()
+    proxy.cli("abort", "rename_label")
+
+
+@pytest.mark.one_version
 def test_vacuum_goes_slowly_while_clients_are_spared_and_fast_when_not(db, segue):
     make_items(db, **ROWS)
     db.sql(f"ALTER DATABASE {db.name} SET log_statement = 'all'")
