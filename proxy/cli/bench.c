@@ -66,11 +66,16 @@ static const struct opt_row rows[BENCH_OPTION_COUNT] = {
         .refuse = refuse_targets, .help = "batch_target_ms to try"},
     [BENCH_WORKERS] = {.name = "workers", .type = OPT_LIST, .fallback = "1",
         .refuse = refuse_workers, .help = "parallel workers (segue throttle workers) to try each with"},
+    [BENCH_CONTENDERS] = {.name = "contenders", .type = OPT_LIST,
+        .fallback = "segue,throttled,keyset,update", .refuse = bench_refuse_contenders,
+        .help = "who takes part"},
     [BENCH_ROUNDS] = {NUMBER("rounds", "1", 1, 9),
         .help = "runs of each contender, in turn; medians are shown"},
     [BENCH_CLIENTS] = {NUMBER("clients", "4", 1, 64), .help = "clients beside the fill"},
     [BENCH_RATE] = {NUMBER("rate", "200", 1, 100000),
         .help = "their requests a second, all together: single rows, 3 of 10 write"},
+    [BENCH_WINDOW_MS] = {NUMBER("window_ms", "5000", 200, 60000),
+        .help = "the throttled fill goes and pauses in turn, each for so long and a fifth"},
     [BENCH_SECONDS_MAX] = {NUMBER("seconds_max", "900", 10, 86400),
         .help = "the whole of it takes no longer"},
     [BENCH_FREE_MB] = {NUMBER("free_mb", "0", 0, 4000000000),
@@ -217,7 +222,7 @@ static enum rc show(const struct bench *b, const struct bench_result *runs, size
         cli_print_json(json);
         json_decref(json);
     } else {
-        bench_report_table(b, medians, n, &out);
+        bench_report_table(b, medians, n, runs, nruns, &out);
         cli_print(&out);
     }
     buf_fini(&out);

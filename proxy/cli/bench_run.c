@@ -30,9 +30,14 @@ struct meter {
 
 static const char wal_sql[] = "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')";
 
+double bench_wal(struct bench *b, struct err *err)
+{
+    return bench_number(b, b->work, wal_sql, err);
+}
+
 static struct meter meter(struct bench *b, struct err *err)
 {
-    return (struct meter){.wal = bench_number(b, b->work, wal_sql, err), .at_us = clock_us()};
+    return (struct meter){.wal = bench_wal(b, err), .at_us = clock_us()};
 }
 
 /* ---- the ways to fill ---- */
@@ -111,11 +116,16 @@ static enum rc check_filled(struct bench *b, struct err *err)
 }
 
 static enum rc fill(struct bench *b, const struct contender *c, struct bench_segue *segue,
-                    struct err *err)
+                    struct bench_load *load, struct bench_result *out, struct err *err)
 {
+    enum rc rc;
+
     switch (c->way) {
     case WAY_SEGUE:
-        return bench_segue_fill(b, segue, c->workers, c->throttled, err);
+        rc = bench_segue_begin(b, segue, c->workers, c->throttled, err);
+        if (rc == RC_OK && c->throttled)
+            rc = bench_windows_run(b, segue, load, out, err);
+        return rc == RC_OK ? bench_segue_wait(b, segue, err) : rc;
     case WAY_KEYSET:
         return fill_keyset(b, err);
     case WAY_UPDATE:
@@ -124,7 +134,7 @@ static enum rc fill(struct bench *b, const struct contender *c, struct bench_seg
     return fill_update(b, err);
 }
 
-static void let_run(const struct bench *b, int ms)
+void bench_let_run(const struct bench *b, int64_t ms)
 {
     int64_t until = clock_ms() + ms;
 
@@ -132,7 +142,8 @@ static void let_run(const struct bench *b, int ms)
         clock_sleep_ms(20);
 }
 
-/* Clients run before the fill and during it. */
+/* Clients run before the fill and during it; what a throttled one is compared with lies within it.
+ */
 static enum rc measure(struct bench *b, const struct contender *c, struct bench_segue *segue,
                        struct bench_load *load, struct bench_result *out, struct err *err)
 {
@@ -140,13 +151,13 @@ static enum rc measure(struct bench *b, const struct contender *c, struct bench_
     int64_t requests;
     enum rc rc;
 
-    let_run(b, WARM_UP_MS);
+    bench_let_run(b, WARM_UP_MS);
     bench_load_p99(load, &requests);
-    let_run(b, BASELINE_MS);
+    bench_let_run(b, BASELINE_MS);
     out->p99_before_ms = bench_load_p99(load, &requests);
     before = meter(b, err);
-    rc = err_is_set(err) ? RC_ERR : fill(b, c, segue, err);
-    if (rc != RC_OK)
+    rc = err_is_set(err) ? RC_ERR : fill(b, c, segue, load, out, err);
+    if (rc != RC_OK || out->nwindows)
         return rc;
     out->p99_ms = bench_load_p99(load, &out->requests);
     after = meter(b, err);
@@ -154,6 +165,7 @@ static enum rc measure(struct bench *b, const struct contender *c, struct bench_
     if (c->way == WAY_SEGUE && !err_is_set(err))
         out->seconds = segue_seconds(b, err);
     out->wal_bytes = after.wal - before.wal;
+    out->rows = (double)b->rows;
     return err_is_set(err) ? RC_ERR : RC_OK;
 }
 
@@ -185,7 +197,7 @@ out:
         return bench_stopped(b) ? RC_AGAIN : RC_ERR;
     bytes = bench_number(b, b->work, "SELECT pg_table_size('bench_rows')", err);
     out->bytes_ratio = bytes / (double)b->table_bytes;
-    out->rows_per_s = out->seconds > 0 ? (double)b->rows / out->seconds : 0;
+    out->rows_per_s = out->seconds > 0 ? out->rows / out->seconds : 0;
     out->done = !err_is_set(err);
     return out->done ? RC_OK : RC_ERR;
 }
@@ -203,19 +215,50 @@ static void add_segue(struct contender *c, const char *target, const char *worke
              c->workers > 1 ? " workers" : "", throttled ? ", throttled" : "");
 }
 
+static bool takes_part(const struct bench *b, const char *name)
+{
+    char **names = b->set->values[BENCH_CONTENDERS].list;
+    size_t i = 0;
+
+    while (names[i] && strcmp(names[i], name) != 0)
+        i++;
+    return names[i] != NULL;
+}
+
+const char *bench_refuse_contenders(const char *text)
+{
+    static const char *const names[] = {"segue", "throttled", "keyset", "update"};
+    size_t len, i;
+
+    do {
+        len = strcspn(text, ",");
+        for (i = 0; i < ARRAY_LEN(names); i++) {
+            if (strlen(names[i]) == len && strncmp(names[i], text, len) == 0)
+                break;
+        }
+        if (i == ARRAY_LEN(names))
+            return "some of segue, throttled, keyset, update, with commas";
+        text += len + (text[len] == ',');
+    } while (text[-1] == ',');
+    return NULL;
+}
+
 static size_t contenders_of(const struct bench *b, struct contender *out)
 {
     char **targets = b->set->values[BENCH_TARGETS].list;
     char **workers = b->set->values[BENCH_WORKERS].list;
     size_t n = 0;
 
-    for (size_t w = 0; workers[w]; w++) {
+    for (size_t w = 0; workers[w] && takes_part(b, "segue"); w++) {
         for (size_t i = 0; targets[i] && n + 3 < BENCH_RUNS_MAX; i++)
             add_segue(&out[n++], targets[i], workers[w], false);
     }
-    add_segue(&out[n++], targets[0], workers[0], true);
-    out[n++] = (struct contender){.name = "1000 keys, trigger", .way = WAY_KEYSET};
-    out[n++] = (struct contender){.name = "one UPDATE", .way = WAY_UPDATE};
+    if (takes_part(b, "throttled"))
+        add_segue(&out[n++], targets[0], workers[0], true);
+    if (takes_part(b, "keyset"))
+        out[n++] = (struct contender){.name = "1000 keys, trigger", .way = WAY_KEYSET};
+    if (takes_part(b, "update"))
+        out[n++] = (struct contender){.name = "one UPDATE", .way = WAY_UPDATE};
     return n;
 }
 

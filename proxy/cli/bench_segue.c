@@ -191,40 +191,69 @@ static enum rc start_migration(struct bench *b, struct bench_segue *segue, struc
     return rc;
 }
 
-enum rc bench_segue_fill(struct bench *b, struct bench_segue *segue, unsigned workers,
-                         bool throttled, struct err *err)
+/* Those that may hold or slow it because of the bench itself. */
+enum rc bench_segue_unthrottle(struct bench_segue *segue, struct err *err)
 {
-    /* those that may hold or slow it because of the bench itself */
     static const char *const holding[] = {"THROTTLE client_p99 off", "THROTTLE autovacuum off",
                                           "THROTTLE blocked_sessions off"};
-    char parallel[40];
 
-    snprintf(parallel, sizeof(parallel), "THROTTLE workers %u", workers);
-    if (say(segue, parallel, NULL, err) != RC_OK ||
-        (throttled && say(segue, "THROTTLE client_p99 1.25", NULL, err) != RC_OK))
-        return RC_ERR;
-    for (size_t i = 0; i < ARRAY_LEN(holding) && !throttled; i++) {
+    for (size_t i = 0; i < ARRAY_LEN(holding); i++) {
         if (say(segue, holding[i], NULL, err) != RC_OK)
             return RC_ERR;
     }
-    if (start_migration(b, segue, err) != RC_OK)
-        return RC_ERR;
-    while (!bench_stopped(b)) {
-        json_t *rows = NULL, *row;
-        const char *phase, *error;
-        bool filled;
+    return RC_OK;
+}
 
-        if (say(segue, "SHOW STATUS " NAME, &rows, err) != RC_OK)
+enum rc bench_segue_begin(struct bench *b, struct bench_segue *segue, unsigned workers,
+                          bool throttled, struct err *err)
+{
+    char parallel[40];
+    enum rc rc;
+
+    snprintf(parallel, sizeof(parallel), "THROTTLE workers %u", workers);
+    rc = say(segue, parallel, NULL, err);
+    if (rc == RC_OK)
+        rc = throttled ? say(segue, "THROTTLE client_p99 1.25", NULL, err)
+                       : bench_segue_unthrottle(segue, err);
+    return rc == RC_OK ? start_migration(b, segue, err) : rc;
+}
+
+enum rc bench_segue_pause(struct bench_segue *segue, bool pause, struct err *err)
+{
+    return say(segue, pause ? "PAUSE " NAME : "RESUME " NAME, NULL, err);
+}
+
+enum rc bench_segue_look(struct bench_segue *segue, struct bench_progress *out, struct err *err)
+{
+    json_t *rows = NULL, *row;
+    const char *phase, *error;
+
+    *out = (struct bench_progress){0};
+    if (say(segue, "SHOW STATUS " NAME, &rows, err) != RC_OK)
+        return RC_ERR;
+    row = json_array_get(rows, 0);
+    phase = json_string_value(json_object_get(row, "phase"));
+    error = json_string_value(json_object_get(row, "error"));
+    if (phase) {
+        out->filling = strcmp(phase, "backfilling") == 0;
+        out->filled = strcmp(phase, "verifying") == 0 || strcmp(phase, "ready") == 0;
+        out->rows = json_number_value(json_object_get(row, "rows_done"));
+    }
+    if (error && *error)
+        err_set(err, "P0001", "the backfill stopped: %s", error);
+    json_decref(rows);
+    return err_is_set(err) && !out->filled ? RC_ERR : RC_OK;
+}
+
+enum rc bench_segue_wait(struct bench *b, struct bench_segue *segue, struct err *err)
+{
+    while (!bench_stopped(b)) {
+        struct bench_progress at;
+
+        if (bench_segue_look(segue, &at, err) != RC_OK)
             return RC_ERR;
-        row = json_array_get(rows, 0);
-        phase = json_string_value(json_object_get(row, "phase"));
-        error = json_string_value(json_object_get(row, "error"));
-        filled = phase && (strcmp(phase, "verifying") == 0 || strcmp(phase, "ready") == 0);
-        if (error && *error)
-            err_set(err, "P0001", "the backfill stopped: %s", error);
-        json_decref(rows);
-        if (filled || err_is_set(err))
-            return filled ? RC_OK : RC_ERR;
+        if (at.filled)
+            return RC_OK;
         clock_sleep_ms(STATUS_MS);
     }
     return RC_AGAIN;

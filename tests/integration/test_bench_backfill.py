@@ -2,6 +2,7 @@
 
 import json
 import signal
+import statistics
 import subprocess
 from xml.etree import ElementTree
 
@@ -35,10 +36,31 @@ def test_a_copy_of_a_table_is_measured_and_everything_is_dropped(db, tmp_path):
     for one in report["medians"]:
         assert one["rows_per_s"] > 0 and one["wal_bytes"] > 3000 and one["size_ratio"] >= 1, one
         assert one["client_p99_before_ms"] > 0 and one["request_errors"] == 0, one
+        assert one["throttled"] or (one["client_p99_ratio"] is None and one["windows"] == []), one
     assert [one["name"] for one in report["runs"]] == names
     assert ElementTree.parse(plot).getroot().tag.endswith("svg") and "1000 keys, trigger" in plot.read_text()
     assert databases(db) == [] and db.sql("SELECT 1 FROM pg_namespace WHERE nspname = 'segue'") == []
     assert db.one('SELECT count(*) FROM "Odd names"') == 3000
+
+
+@pytest.mark.one_version
+def test_a_throttled_fill_is_measured_on_and_off_in_turn(db):
+    done = bench(db, "--contenders", "throttled", "--rows", "60000", "--window-ms", "200", "--json", "--yes", *QUICK)
+    report = json.loads(done.stdout)
+    (run,), (median,) = report["runs"], report["medians"]
+    assert run["throttled"]
+    windows, ratio = run["windows"], run["client_p99_ratio"]
+    assert [w["filling"] for w in windows] == [n % 2 == 1 for n in range(len(windows))] and 2 <= len(windows) <= 17
+    assert all(w["p99_ms"] > 0 and w["requests"] > 0 and w["seconds"] >= 0.24 for w in windows), windows
+    paused, filling = [w for w in windows if not w["filling"]], [w for w in windows if w["filling"]]
+    assert sum(w["rows"] for w in filling) == pytest.approx(run["rows"]) and run["rows"] > 0
+    assert run["rows_per_s"] * sum(w["seconds"] for w in filling) == pytest.approx(run["rows"])
+    assert run["client_p99_before_ms"] == pytest.approx(statistics.median(w["p99_ms"] for w in paused))
+    assert run["client_p99_ms"] == pytest.approx(statistics.median(w["p99_ms"] for w in filling))
+    pairs = [b["p99_ms"] / a["p99_ms"] if b["filling"] else a["p99_ms"] / b["p99_ms"] for a, b in zip(windows, windows[1:])]
+    assert ratio["pairs"] == len(pairs) and ratio["median"] == pytest.approx(statistics.median(pairs))
+    assert min(pairs) - 1e-6 <= ratio["quarter_below"] <= ratio["median"] <= ratio["quarter_above"] <= max(pairs) + 1e-6
+    assert median["client_p99_ratio"] == ratio and median["windows"] == []
 
 
 class Running:
@@ -107,6 +129,8 @@ def test_it_refuses_before_it_writes(db):
             (["--rows", "5"], 2, "an integer from 1000 to 100000000"),
             (["--targets", "25,x"], 2, "1 to 8 integers from 5 to 60000"),
             (["--workers", "9"], 2, "1 to 3 integers from 1 to 8"),
+            (["--contenders", "segue,"], 2, "some of segue, throttled, keyset, update"),
+            (["--contenders", "keys"], 2, "some of segue, throttled, keyset, update"),
             (["--colour", "red"], 2, "does not know the option --colour"),
             (["--rows"], 2, "--rows needs a value"),
             (["--table", "nobody", "--yes"], 1, 'there is no table "nobody"'),

@@ -42,6 +42,56 @@ static void medians_are_made_by_name_in_the_order_of_their_first_run(void **stat
     assert_true(runs[1].rows_per_s == 25 && runs[1].p99_ms == 2.5);
 }
 
+static void windows_are_paired_with_their_neighbours_over_all_runs(void **state)
+{
+    struct bench_result runs[] = {result("a", 25, 100, 5), result("a", 25, 100, 5),
+                                  result("b", 25, 100, 5)};
+    size_t n = ARRAY_LEN(runs);
+
+    (void)state;
+    runs[0].windows[0] = (struct bench_window){.p99_ms = 10};
+    runs[0].windows[1] = (struct bench_window){.filling = true, .p99_ms = 20};
+    runs[0].windows[2] = (struct bench_window){.p99_ms = 16};
+    runs[0].nwindows = 3; /* 2, 1.25 */
+    runs[1].windows[0] = (struct bench_window){.p99_ms = 10};
+    runs[1].windows[1] = (struct bench_window){.filling = true, .p99_ms = 15};
+    runs[1].windows[2] = (struct bench_window){.p99_ms = 0}; /* nobody asked */
+    runs[1].nwindows = 3;                                    /* 1.5 */
+    bench_medians(runs, &n);
+    assert_int_equal(n, 2);
+    assert_int_equal(runs[0].pairs.n, 3);
+    assert_true(runs[0].pairs.median == 1.5);
+    assert_true(runs[0].pairs.low >= 1.25 && runs[0].pairs.high <= 2);
+    assert_int_equal(runs[0].nwindows, 0);
+    assert_int_equal(runs[1].pairs.n, 0);
+}
+
+static void windows_and_their_spread_are_told(void **state)
+{
+    struct opt_value values[BENCH_OPTION_COUNT] = {[BENCH_WINDOW_MS] = {.number = 5000}};
+    struct opt_set set = {.values = values};
+    struct bench b = {.set = &set, .rows = 1000, .source = (char *)"rows"};
+    struct bench_result run = result("a", 25, 100, 5), told = run;
+    struct buf out = {0};
+    size_t n = 1;
+
+    (void)state;
+    run.throttled = told.throttled = true;
+    bench_report_table(&b, &told, 1, &run, 1, &out);
+    assert_non_null(strstr(out.data, "filled before it could be paused"));
+    buf_reset(&out);
+    run.windows[0] = (struct bench_window){.p99_ms = 10};
+    run.windows[1] = (struct bench_window){.filling = true, .p99_ms = 12.5};
+    run.nwindows = 2;
+    told = run;
+    bench_medians(&told, &n);
+    bench_report_table(&b, &told, 1, &run, 1, &out);
+    assert_non_null(strstr(out.data, "5.0 s each"));
+    assert_non_null(strstr(out.data, "1.25x (the middle half of 1 pairs: 1.25 to 1.25)"));
+    assert_non_null(strstr(out.data, "p99, ms: paused 10.00, filling 12.50\n"));
+    buf_fini(&out);
+}
+
 static void the_fastest_that_leaves_clients_alone_is_recommended(void **state)
 {
     /* 8 ms before: 11 ms are 1.25 times that and one of slack */
@@ -76,6 +126,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(medians_are_made_by_name_in_the_order_of_their_first_run),
+        cmocka_unit_test(windows_are_paired_with_their_neighbours_over_all_runs),
+        cmocka_unit_test(windows_and_their_spread_are_told),
         cmocka_unit_test(the_fastest_that_leaves_clients_alone_is_recommended),
         cmocka_unit_test(the_plot_escapes_names_and_its_widest_bar_fills_the_width),
     };
