@@ -77,6 +77,15 @@ while IFS='|' read -r _ _ functions files _; do
     done
 done < <(grep '| `proxy/' tests/model/README.md)
 
+# ---- tests wait for lines of the log ----
+
+# a line may come after the answer: Segue.logged() waits for it; that one is not there may be asserted
+for file in tests/integration/*.py tests/integration/lib/*.py; do
+    sed -E 's/not in [][a-zA-Z_.()0-9]+\.log_text\(\)//g' "$file" |
+        grep -nE '^ *assert .*( in |\.search\(.*)[][a-zA-Z_.()0-9]+\.log_text\(\)($|[^.])' |
+        sed "s|^|lint: $file:|; s|\$| (Segue.logged waits for it)|"
+done | grep . && bad=1
+
 # ---- rooms ----
 
 for file in proxy/*.c proxy/*/*.[ch] include/segue/*/*.h tests/unit/*.c tests/workload/*.[ch]; do

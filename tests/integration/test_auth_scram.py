@@ -1,17 +1,19 @@
 """auth = scram: segue proves clients by the user list, and logs in upstream for them."""
 
 import base64
+import os
 import re
 import signal
 import ssl
 import struct
 import time
+from pathlib import Path
 
 import psycopg
 import pytest
 from lib import rawwire
 from lib.auth import PASSWORDS, SECRETS, armed, passwords_of, refused, stored, write_list
-from lib.wait import SLOW, until
+from lib.wait import SLOW
 
 SCRAM = "SCRAM-SHA-256"
 PROOF = base64.b64encode(bytes(32)).decode()
@@ -132,7 +134,7 @@ def test_a_list_that_has_a_wrong_password_is_told_from_a_client_that_has(proving
     with refused() as told:
         proxy.connect("postgres", "alice", password="not the upstream's")
     assert 'password authentication failed for user "alice"' in told.text
-    assert re.search(r'upstream.*password authentication failed for user "alice"', proxy.log_text())
+    proxy.logged(re.compile(r'upstream.*password authentication failed for user "alice"'))
 
 
 # ---- being refused ----
@@ -213,10 +215,13 @@ def test_an_unknown_user_takes_as_long_as_a_wrong_password(proving):
 
     took("alice")  # the verifier is made
     times = {"alice": [], "nobody": []}
-    for _ in range(40):
-        for name, taken in times.items():
-            taken.append(took(name))
-    alice, nobody = (min(taken) for taken in times.values())
+    for _ in range(10):  # the shortest of 40; of more where others keep the processors busy
+        for _ in range(40):
+            for name, taken in times.items():
+                taken.append(took(name))
+        alice, nobody = (min(taken) for taken in times.values())
+        if abs(alice - nobody) < 0.0005 * SLOW:
+            break
     # making a verifier takes a millisecond: it may not be in one of the two
     assert abs(alice - nobody) < 0.0005 * SLOW, (alice, nobody)
 
@@ -245,9 +250,12 @@ def test_failed_logins_are_answered_later_and_later_and_others_at_once(proving):
             proxy.connect("postgres", "alice", password="wrong")
         took.append(time.monotonic() - begin)
     assert took[0] >= 0.2 and took[1] >= 0.4 and took[2] >= 0.8, took
-    begin = time.monotonic()
-    assert who(proxy, "alice") == "alice"
-    assert time.monotonic() - begin < 0.2 * SLOW  # the next one to fail would wait for 1.6 s
+    took = []
+    for _ in range(5):  # the next one to fail would wait for 1.6 s
+        begin = time.monotonic()
+        assert who(proxy, "alice") == "alice"
+        took.append(time.monotonic() - begin)
+    assert min(took) < 0.2 * SLOW, took
 
 
 MALFORMED = {
@@ -359,12 +367,17 @@ def test_channels_that_are_not_bound_right_are_refused_as_by_postgresql(proving,
 # ---- the list ----
 
 
+def processor_s(proxy):
+    """What it has computed so far, however long it had to wait for others."""
+    user, system = Path(f"/proc/{proxy.process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
 @pytest.mark.one_version
 def test_ten_thousand_users_are_read_at_once(proving):
     secrets = {f"user{n}": f"password of {n}" for n in range(10000)} | passwords_of("alice")
-    begin = time.monotonic()
     proxy = proving(secrets)
-    assert time.monotonic() - begin < 2 * SLOW  # a verifier for each would take ten seconds
+    assert processor_s(proxy) < 2 * SLOW  # a verifier for each would take ten seconds
     assert who(proxy, "alice") == "alice"
     with refused() as told:
         proxy.connect("postgres", "user9999", password="password of 9998")
@@ -380,7 +393,7 @@ def test_a_list_that_is_damaged_ends_the_start_with_its_line(proving, lists):
         lists.write_text(text)
         with pytest.raises(AssertionError, match="segue ended with"):
             proxy.start()
-        assert f"{lists}{error}" in proxy.log_text()
+        proxy.logged(f"{lists}{error}")
     assert "sesame" not in proxy.log_text()
     write_list(lists, passwords_of("alice"))
     proxy.start()
@@ -394,14 +407,8 @@ def test_sighup_reads_the_list_again_and_keeps_the_old_one_where_it_is_damaged(p
     held = proxy.connect("postgres", "zoe", password=PASSWORDS["zoe"])
     write_list(lists, passwords_of("alice"))
     proxy.signal(signal.SIGHUP)
-
-    def alice_comes():
-        try:
-            return who(proxy, "alice") == "alice"
-        except psycopg.OperationalError:
-            return False
-
-    until("the new list to count", alice_comes, 10)
+    proxy.logged("reload: done")
+    assert who(proxy, "alice") == "alice"
     with refused():
         who(proxy, "zoe")
     assert held.execute("SELECT 1").fetchone() == (1,)
@@ -409,7 +416,7 @@ def test_sighup_reads_the_list_again_and_keeps_the_old_one_where_it_is_damaged(p
 
     lists.write_text('"broken')
     proxy.signal(signal.SIGHUP)
-    until("the error in the log", lambda: f"{lists}:1: a double quote is not closed" in proxy.log_text(), 10)
+    proxy.logged(f"{lists}:1: a double quote is not closed")
     assert who(proxy, "alice") == "alice"
 
 
@@ -418,7 +425,7 @@ def test_a_list_that_others_may_read_is_warned_about(proving, lists):
     proxy = proving(passwords_of("alice"), start=False)
     lists.chmod(0o644)
     proxy.start()
-    assert re.search(rf"WARNING.*{re.escape(str(lists))}", proxy.log_text(), re.IGNORECASE)
+    proxy.logged(re.compile(rf"WARNING.*{re.escape(str(lists))}", re.IGNORECASE))
     assert who(proxy, "alice") == "alice"
 
 
@@ -447,7 +454,8 @@ def test_no_secret_reaches_the_log(proving, tls_pg, tls):
     for name in ("alice", "nobody"):
         with refused():
             proxy.connect("postgres", name, password="a wrong one")
+    proxy.logged("password authentication failed")
+    proxy.stop()
     log = proxy.log_text()
-    assert "password authentication failed" in log
     for secret in (*SECRETS, "a wrong one", verifier, *verifier.split("$")[1:]):
         assert secret not in log

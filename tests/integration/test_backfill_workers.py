@@ -16,7 +16,7 @@ def ranges(db):
                   "ON m.id = p.migration WHERE m.name = %s ORDER BY relation, from_block", NAME)
 
 
-def slow(proxy, rows_per_s=1000):
+def slow(proxy, rows_per_s=200):
     proxy.console(f"THROTTLE rows_per_s {rows_per_s}")
 
 
@@ -107,7 +107,7 @@ def test_vacuum_full_in_the_middle_joins_the_ranges_and_begins_again(db, segue):
     in_ranges(db, proxy)
     db.sql("DELETE FROM items WHERE id % 2 = 0 AND id < 1000")
     db.sql("VACUUM FULL items")
-    until("the pass to begin again", lambda: "its pass begins again" in proxy.log_text())
+    proxy.logged("its pass begins again")
     fast(proxy)
     all_there(db, proxy)
     back_to_back(ranges(db))
@@ -146,7 +146,7 @@ def test_a_repair_pass_begins_with_one_range_again(db, segue):
     fast(proxy)
     proxy.wait_phase(NAME, "ready")
     assert out_of_step(db, PLAIN) == 0
-    assert "repair pass" in proxy.log_text()
+    proxy.logged("repair pass")
     back_to_back(ranges(db))
     assert sum(r[3] for r in ranges(db)) > WIDE["rows"]
 
@@ -188,7 +188,8 @@ def test_migrations_in_flight_share_connections_and_rate(db, segue):
     begun, first = db.sql("SELECT clock_timestamp(), (SELECT count(title) FROM items) + (SELECT count(title) FROM others)")[0]
     connections = set()
     until("two seconds", lambda: connections.add(filling(db)) or db.one("SELECT clock_timestamp() - %s > '2 s'", begun), every=0.1)
-    assert filled(db) + filled(db, "others") - first < 1500
+    gained = filled(db) + filled(db, "others") - first
+    assert gained < 500 * db.one("SELECT extract(epoch FROM clock_timestamp() - %s)::float8", begun) + 500
     assert max(connections) == 1
     # a paused one holds nobody up
     proxy.console(f"PAUSE {OTHER['name']}")

@@ -62,7 +62,7 @@ def test_complete_waits_for_what_is_proven_and_lets_go_at_ctrl_c(unproven):
     with pytest.raises(psycopg.Error) as on_the_console:
         proxy.console("COMPLETE proof FORCE")
     assert on_the_console.value.sqlstate == "55S01"
-    assert proxy.status("proof")["proofs_left"] == 1
+    proxy.wait("proof", lambda r: r["proofs_left"] == 1)
     child = command(proxy, "complete", "proof", "--force")
     assert "waiting for that" in line(child.stderr, "not done yet")
     line(child.stdout, "proof: soaking")

@@ -7,7 +7,6 @@ import subprocess
 import psycopg
 import pytest
 from lib.segue import PROGRAM
-from lib.wait import until
 
 pytestmark = pytest.mark.one_version
 
@@ -60,13 +59,13 @@ def test_a_list_that_nobody_can_use_is_warned_about(db, segue, tmp_path):
     users = tmp_path / "userlist.txt"
     users.write_text(f'"old" "md5{"a" * 32}"\n"bare" ""\n', encoding="ascii")
     users.chmod(0o600)
-    assert f"{users} is not used" in segue(db, auth_file=users).log_text()
+    segue(db, auth_file=users).logged(f"{users} is not used")
     proxy = segue(db, auth="scram", auth_file=users, failed_login_delay_ms=0)
-    assert f"1 users in {users} cannot log in" in proxy.log_text()
+    proxy.logged(f"1 users in {users} cannot log in")
     for user, why in (("old", "an md5 hash"), ("bare", "no password for this user"), ("nobody", "not have this user")):
         with pytest.raises(psycopg.OperationalError, match=f'failed for user "{user}"$'):
             proxy.connect(user=user, password="x")
-        until("the reason in the log", lambda why=why: why in proxy.log_text())
+        proxy.logged(why)
 
 
 def test_a_refused_reload_logs_no_change(db, segue, tmp_path):
@@ -75,11 +74,12 @@ def test_a_refused_reload_logs_no_change(db, segue, tmp_path):
     proxy = segue(db, arguments=["-c", path])
     path.write_text('{"idle_timeout_s": 200, "auth": "scram"}')
     proxy.signal(signal.SIGHUP)
-    until("the complaint", lambda: "the old configuration stays: auth is" in proxy.log_text())
-    assert "is now" not in proxy.log_text()
+    proxy.logged("the old configuration stays: auth is")
     with proxy.connect("segue", "x", autocommit=True) as console:
         values = {row[0]: row[1] for row in console.execute("SHOW CONFIG")}
     assert (values["idle_timeout_s"], values["auth"]) == ("100", "pass-through")
+    proxy.stop()
+    assert "is now" not in proxy.log_text()
 
 
 def test_a_command_that_is_not_let_in_is_told_so(db, segue, tmp_path):
@@ -87,7 +87,7 @@ def test_a_command_that_is_not_let_in_is_told_so(db, segue, tmp_path):
     users.write_text('"ops" "right"\n', encoding="ascii")
     users.chmod(0o600)
     proxy = segue(db, auth="scram", auth_file=users, failed_login_delay_ms=0)
-    until("the engine", lambda: "engine is connected" in proxy.log_text())
+    proxy.logged("engine is connected")
 
     def status(userinfo, port=proxy.port):
         env = {**os.environ, "SEGUE_SERVER": f"postgresql://{userinfo}@127.0.0.1:{port}/segue"}

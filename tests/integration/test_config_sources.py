@@ -1,5 +1,6 @@
 """Configuration: what is refused and how it is said, sources, SIGHUP, SIGTERM."""
 
+import contextlib
 import json
 import os
 import signal
@@ -7,6 +8,7 @@ import socket
 import subprocess
 import threading
 import time
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -196,6 +198,15 @@ def test_a_bad_file_at_sighup_keeps_the_old_configuration(db, segue, tmp_path):
     assert config_of(proxy)["transaction_age_max_ms"]["value"] == "7777"
 
 
+def opened(pid):
+    """Names of its open files."""
+    names = []
+    for fd in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):  # closed meanwhile
+            names.append(os.readlink(fd))
+    return names
+
+
 @pytest.mark.one_version
 def test_a_configuration_may_come_from_a_pipe_and_one_without_a_writer_is_not_waited_for(db, segue, tmp_path):
     path = tmp_path / "segue.json"
@@ -203,10 +214,15 @@ def test_a_configuration_may_come_from_a_pipe_and_one_without_a_writer_is_not_wa
     pipe = os.open(path, os.O_RDWR)
     os.write(pipe, b'{"transaction_age_max_ms": 7777}')
     proxy = segue(db, start=False, arguments=["-c", path])
-    closing = threading.Timer(1, os.close, [pipe])  # its end: the file's
-    closing.start()
+
+    def end():  # the file's, once it is being read
+        until("it to be opened", lambda: proxy.process and str(path) in opened(proxy.process.pid), 60)
+        os.close(pipe)
+
+    ending = threading.Thread(target=end)
+    ending.start()
     proxy.start()
-    closing.join()
+    ending.join()
     proxy.signal(signal.SIGHUP)
     proxy.logged("the old configuration stays")
     assert config_of(proxy)["transaction_age_max_ms"]["value"] == "7777"
@@ -235,7 +251,7 @@ def test_sigterm_lets_an_open_transaction_end_and_closes_the_idle(db, segue):
     busy.execute("BEGIN")
     proxy.signal(signal.SIGTERM)
     with pytest.raises(psycopg.OperationalError):
-        until("the idle session to be closed", lambda: idle.execute("SELECT 1") and False, 10)
+        until("the idle session to be closed", lambda: idle.execute("SELECT 1") and False, 60)
     assert busy.execute("SELECT 2").fetchone() == (2,)
     assert proxy.running()
     with pytest.raises(psycopg.OperationalError):

@@ -144,7 +144,7 @@ def test_admin_users_may_change_while_running(db, segue, tmp_path):
     assert psql(proxy, "SELECT 1", user="postgres").returncode == 2
     path.write_text('{"admin_users": ["postgres"]}')
     proxy.signal(signal.SIGHUP)
-    until("the reload", lambda: "reload: done, 1 options changed" in proxy.log_text(), 10)
+    proxy.logged("reload: done, 1 options changed")
     assert psql(proxy, "SELECT 1", user="postgres").stdout == "1\n"
     assert psql(proxy, "SELECT 1", user="scram_user", environment={"PGPASSWORD": "scram secret"}).returncode == 2
 

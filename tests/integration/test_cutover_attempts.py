@@ -126,15 +126,17 @@ def test_whoever_is_told_of_a_turn_finds_its_attempt_and_its_history(db, segue):
 @pytest.mark.one_version
 def test_the_pauses_between_attempts_are_those_configured(db, segue):
     make_items(db, 100)
-    proxy = segue(db, cutover_attempts_max=1000, cutover_backoff="0s,1s,1h", **QUICK)
+    proxy = segue(db, cutover_attempts_max=1000, cutover_backoff="0s,0s,0s,1s,1s,1h", **QUICK)
     proxy.ready(RENAME)
     holder = held(db, "holder")
     proxy.console(f'CUTOVER "{NAME}"')
-    row = proxy.wait(NAME, lambda r: r["attempts"] == 3)
+    row = proxy.wait(NAME, lambda r: r["attempts"] == 6)
     assert 3000 < row["next_attempt_s"] <= 3600 and row["phase"] == "cutting_over"
     ends = [at for (at,) in db.sql("SELECT extract(epoch FROM at)::float8 FROM segue.attempts WHERE kind = 'cutover' ORDER BY no")]
     began = [at for (at,) in db.sql("SELECT extract(epoch FROM began_at)::float8 FROM segue.attempts WHERE kind = 'cutover' ORDER BY no")]
-    assert began[1] - ends[0] < 0.3 * SLOW and 1 <= began[2] - ends[1] < 2.2 * SLOW
+    pauses = [begin - end for begin, end in zip(began[1:], ends)]
+    # the shortest of several: others may keep the processors busy for a moment
+    assert min(pauses[:3]) < 0.3 * SLOW and min(pauses[3:]) >= 1 and min(pauses[3:]) < 2.2 * SLOW, pauses
     # a pause, however long, is no obstacle to calling it off
     holder.execute("COMMIT")
     proxy.cli("abort", NAME)

@@ -123,7 +123,7 @@ def test_without_its_marker_nothing_of_a_cutover_or_a_way_back_remains(db, segue
 def test_a_connection_lost_at_the_commit_of_a_batch_leaves_rows_and_watermark_alike(db, segue, relay, how):
     migration, _ = make_items(db, 2000, filler=3500)
     proxy = segue(upstream=relay.url(db.name))
-    proxy.console("THROTTLE rows_per_s 800")
+    proxy.console("THROTTLE rows_per_s 150")
     proxy.begin(migration)
     proxy.wait_phase(migration["name"], "backfilling")
     until("the first batches", lambda: db.one("SELECT count(*) > 100 FROM items WHERE title IS NOT NULL"))
@@ -149,7 +149,7 @@ def test_the_server_away_in_every_phase_is_waited_for(db, segue, relay):
     migration, pair = make_items(db, 2000, filler=3500)
     proxy = segue(upstream=relay.url(db.name))
     name = migration["name"]
-    proxy.console("THROTTLE rows_per_s 800")
+    proxy.console("THROTTLE rows_per_s 50")
 
     def away():
         relay.refuse(True)
@@ -161,10 +161,11 @@ def test_the_server_away_in_every_phase_is_waited_for(db, segue, relay):
     proxy.begin(migration)
     proxy.wait_phase(name, "backfilling")
     away()
+    until("the engine to be back", lambda: proxy.cli("throttle", "rows_per_s", "off", check=None).code == 0, 60)
     proxy.wait_phase(name, "ready")
     away()
-    until("the engine to be back", lambda: proxy.cli("cutover", name, check=None).code == 0)
+    until("the engine to be back", lambda: proxy.cli("cutover", name, check=None).code == 0, 60)
     away()
-    until("the engine to be back", lambda: proxy.cli("complete", name, "--force", check=None).code == 0)
+    until("the engine to be back", lambda: proxy.cli("complete", name, "--force", check=None).code == 0, 60)
     assert proxy.phase(name) == "done"
     assert db.one("SELECT count(*) FROM items WHERE title = 'row ' || id") == 2000

@@ -2,13 +2,19 @@
 meets at each edge): nobody gets an error that it would not have got without segue."""
 
 import itertools
+import sys
 import threading
 
 import psycopg
 import pytest
+from lib.segue import BUILD, REPO
 from lib.tables import RENAME, make_items, out_of_step
 from lib.traffic import PLAIN
 from lib.wait import until
+
+sys.path.append(str(REPO / "tests"))
+
+from faults.stage import Told  # noqa: E402
 
 STAR = {"old": ["id", "label", "note", "filler"], "new": ["id", "note", "filler", "title"]}
 
@@ -49,6 +55,7 @@ class Worker(threading.Thread):
     def end(self):
         self.ends.set()
         self.join(20)
+        assert not self.is_alive(), "it hangs"
         self.conn.close()
         assert self.error is None, repr(self.error)
 
@@ -99,24 +106,33 @@ def test_new_sessions_go_through_cut_over_rollback_and_complete_without_an_error
 @pytest.mark.parametrize(("verbs", "column"), [(["abort"], "label"), (["cutover", "complete"], "title")])
 def test_a_drop_waits_for_a_written_twin_that_has_not_come_to_its_lock(db, segue, verbs, column):
     make_items(db, 10)
-    proxy = segue(db)
+    holder = db.connect()
+    holder.execute("SELECT pg_advisory_lock(5)")
+    # once the gate is closed the statement goes on, a little later: while it is waited for
+    told = Told(lambda _: threading.Timer(0.2, holder.execute, ["SELECT pg_advisory_unlock(5)"]).start())
+    phase = {"abort": "aborting", "complete": "contracting"}[verbs[-1]]
+    proxy = segue(db, start=False, environment={"SEGUE_FAULT": f"gate_closed/{phase}:tell", "SEGUE_FAULT_SOCKET": told.path})
+    proxy.program = BUILD / "faults" / "segue"
+    proxy.start()
     name = proxy.ready(RENAME)
     for verb in verbs[:-1]:
         proxy.cli(verb, name)
     side = "old" if column == "label" else "new"
     errors = []
 
-    def slow():  # one message: it holds no lock on the table while it sleeps
+    def slow():  # one message: it holds no lock on the table while it waits
         try:
-            conn.execute(f"SELECT pg_sleep(0.4); INSERT INTO items (id, {column}) VALUES (77, 'late')", prepare=False)
+            conn.execute(f"SELECT pg_advisory_xact_lock(5); INSERT INTO items (id, {column}) VALUES (77, 'late')", prepare=False)
         except psycopg.Error as error:
             errors.append(error)
 
     with proxy.connect(options=f"-c segue.schema={side}", application_name="slow") as conn:
         thread = threading.Thread(target=slow)
         thread.start()
-        until("it to sleep", lambda: db.one("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"))
+        until("it to wait", lambda: db.one(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory' AND application_name = 'slow'"))
         proxy.cli(verbs[-1], name, *(["--force"] if verbs[-1] == "complete" else []))
         thread.join()
+    told.close()
     assert not errors, errors
     assert db.sql(f"SELECT {column} FROM items WHERE id = 77") == [("late",)]

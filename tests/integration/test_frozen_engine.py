@@ -56,7 +56,7 @@ class Sleeper:
         """Until it has noticed; what it was about to do is done or refused by then."""
         self.proxy.signal(signal.SIGCONT)
         self.go_on.set()
-        until("it to notice", lambda: "another segue is at work" in self.proxy.log_text())
+        self.proxy.logged("another segue is at work")
         self.told.close()
 
 
@@ -80,7 +80,7 @@ def sleeper(db, segue):
 def taken_over(db, segue, **options):
     """Another segue, and what its doctor says is done: the backend of the frozen one is ended."""
     proxy = segue(db, **options)
-    until("it to wait", lambda: "another segue is at work" in proxy.log_text())
+    proxy.logged("another segue is at work")
     (row,) = [r for r in proxy.console("DOCTOR") if r["finding"] == "another segue"]
     assert "pg_terminate_backend" in row["command"]
     assert db.one(HOLDER)
@@ -131,7 +131,7 @@ def test_a_drop_that_comes_late_drops_nothing(db, segue, sleeper):
     db.sql("ALTER TABLE items ADD label text DEFAULT 'mine'")
     old.wake()
     assert db.one("SELECT count(*) FROM items WHERE label = 'mine' AND title = 'row ' || id") == 300
-    until("rules of what is over to be gone", lambda: "pass as they are" in old.proxy.log_text())
+    old.proxy.logged("pass as they are")
     assert len(client.execute("SELECT * FROM items WHERE id = 1").fetchone()) == 5
     client.execute("INSERT INTO items (id, title) VALUES (1000, 'as it is')")
     new.stop()

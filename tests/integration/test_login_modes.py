@@ -128,11 +128,11 @@ def test_new_users_are_known_after_sighup_and_a_broken_list_changes_nothing(db, 
     refused(proxy, "password authentication failed", user="app", password="pw")
     users.write_text('"app" "pw\n')
     proxy.signal(signal.SIGHUP)
-    until("the refusal", lambda: "the old configuration stays" in proxy.log_text(), 10)
+    proxy.logged("the old configuration stays")
     proxy.connect(user=SCRAM_USER, password=SCRAM_PASSWORD).close()
     users.write_text('"app" "pw"\n')
     proxy.signal(signal.SIGHUP)
-    until("the new list", lambda: "reload: done" in proxy.log_text(), 10)
+    proxy.logged("reload: done")
     proxy.connect(user="app", password="pw").close()
     refused(proxy, "password authentication failed", user=SCRAM_USER, password=SCRAM_PASSWORD)
 
@@ -205,6 +205,7 @@ def test_the_password_never_reaches_the_log(db, certs, segue):
         c.send(startup(user=SCRAM_USER, database=db.name))
         assert c.read() == ("R", b"\0\0\0\x03")
         assert c.send(message("p", b"tell no\0body\0")).error()["C"] == "08P01"
+    proxy.stop()
     assert "tell no" not in proxy.log_text()
 
 

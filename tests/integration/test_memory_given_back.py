@@ -32,7 +32,7 @@ def test_memory_between_sessions_that_stay_is_given_back(db, segue):
         if n % 10:
             conn.close()
     until("most of it to come back", lambda: resident_kb(proxy) < before + (most - before) * 0.3, 30)
-    until("it to be told", lambda: "memory given back" in proxy.log_text())
+    proxy.logged("memory given back")
     for n, conn in enumerate(crowd):
         if not n % 10:
             assert conn.execute("SELECT 1").fetchone() == (1,)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import psycopg
 
 from .cluster import unprivileged
+from .wait import until
 
 # name: (password, how the server keeps it; None: trusted)
 ROLES = {
@@ -57,6 +58,15 @@ def _write_hba(cluster, text):
         shutil.chown(path, unprivileged(), unprivileged())
     with cluster.connect() as conn:
         conn.execute("SELECT pg_reload_conf()")
+    until("the server to ask for passwords", lambda: _asks(cluster))
+
+
+def _asks(cluster):
+    try:
+        cluster.connect(user="alice", password="wrong").close()
+        return False
+    except psycopg.OperationalError:
+        return True
 
 
 def stored(cluster, name):
