@@ -154,9 +154,9 @@ static void put_once(struct sql_work *w, const struct sql_node *node, const stru
      * from finding out that the row does not matter */
     sql_edits_add_take(
         &w->edits, value->span.to, 0,
-        mem_printf(" AS \"~c\" OFFSET 0) AS \"~segue\" WHERE pg_catalog.num_nulls(%.*s) "
-                   "OPERATOR(pg_catalog.>=) 0)",
-                   (int)(read.to - read.from), w->text + read.from));
+        mem_strdup(" AS \"~c\" OFFSET 0) AS \"~segue\" WHERE pg_catalog.num_nulls("));
+    sql_edits_add_moved(&w->edits, value->span.to, w->text, read.from, read.to);
+    sql_edits_add_take(&w->edits, value->span.to, 0, mem_strdup(") OPERATOR(pg_catalog.>=) 0)"));
     free(quoted);
 }
 

@@ -104,6 +104,23 @@ static void what_may_not_be_repeated_is_evaluated_once_for_each_row(void **state
     twins_each(SQL_SIDE_NEW, new_rows, ARRAY_LEN(new_rows));
 }
 
+static void an_error_in_what_is_read_once_more_is_where_it_was_written(void **state)
+{
+    static const char sql[] = "UPDATE t SET o = nextval('é') WHERE absent = 3";
+    struct sql_rules *rules = twins_rules(false);
+    const struct sql_sight_of_session session = {.side = SQL_SIDE_OLD, .rewrites = true};
+    struct sql_rewrite out;
+
+    (void)state;
+    sql_rewrite(rules, &session, sql, strlen(sql), &out);
+    /* é is one character of two bytes */
+    for (const char *at = out.text; (at = strstr(at, "absent")); at++)
+        assert_int_equal(sql_rewrite_position(&out, sql, strlen(sql), (uint32_t)(at - out.text)),
+                         (uint32_t)(strstr(sql, "absent") - sql));
+    sql_rewrite_fini(&out);
+    sql_rules_unref(rules);
+}
+
 static void a_list_is_followed_by_the_other_half_of_its_elements(void **state)
 {
     static const struct twins_row rows[] = {
@@ -209,6 +226,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_assignment_to_one_half_is_followed_by_the_other),
         cmocka_unit_test(what_may_not_be_repeated_is_evaluated_once_for_each_row),
+        cmocka_unit_test(an_error_in_what_is_read_once_more_is_where_it_was_written),
         cmocka_unit_test(a_list_is_followed_by_the_other_half_of_its_elements),
         cmocka_unit_test(a_conflict_and_a_match_set_both_halves),
         cmocka_unit_test(a_default_is_that_of_the_half_that_has_one),
