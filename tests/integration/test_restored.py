@@ -12,7 +12,7 @@ PLACES = {"filling": "backfilling", "waiting": "ready", "turned": "soaking"}
 
 def migration(table):
     return {"name": table, "operations": [{"rename_column": {"table": table, "from": "label", "to": "title"}},
-                                          {"create_index": {"name": f"ix_{table}", "table": table, "columns": ["label"]}}]}
+                                          {"create_index": {"name": f"ix_{table}", "table": table, "columns": ["title"]}}]}
 
 
 def columns(db, table):
