@@ -5,6 +5,9 @@
  * may name those tables alone. They would have to wait anyway: while the COMMIT is not decided its
  * locks are there, and who is away or frozen answers nobody. Where both sides' columns are there
  * nobody needs to be held for that: the engine finds out when it is connected again.
+ *
+ * Whom a deadline has let go before that began stands at the server's locks, with a name of before:
+ * then nothing is committed. The look comes behind the beginning, and no worker opens in between.
  */
 #include <inttypes.h>
 
@@ -30,6 +33,8 @@ enum rc gated_commit(struct eng_engine *engine, bool names_turn, struct err *err
 
     if (names_turn) {
         prolong(engine);
+        if (!sess_gate_holds(engine->plane))
+            return RC_AGAIN;
         work->waits = prolong;
         work->waits_ctx = engine;
     }

@@ -162,18 +162,24 @@ static void judge(struct gated *g, const struct err *err)
         outcome(g, GATED_FAILED, "error");
 }
 
+static void too_late(struct gated *g, const char *what, struct err *err)
+{
+    outcome(g, GATED_BUSY, "gate");
+    err_set(err, "55P03", "the gate's hard deadline passed before %s", what);
+}
+
 static void transact(struct gated *g, struct err *err)
 {
     struct eng_conn *work = &g->engine->work;
     PGresult *res;
+    enum rc rc;
 
     if (take_locks(g, err) != RC_OK) {
         judge(g, err);
         return;
     }
     if (g->spec->mask && !sess_gate_holds(g->engine->plane)) {
-        outcome(g, GATED_BUSY, "gate");
-        err_set(err, "55P03", "the gate's hard deadline passed before the locks were there");
+        too_late(g, "the locks were there", err);
         return;
     }
     FAULT_OF(gate_locked, eng_phase(g->m->phase)->name);
@@ -184,7 +190,12 @@ static void transact(struct gated *g, struct err *err)
         return;
     }
     FAULT_OF(gate_ran, eng_phase(g->m->phase)->name);
-    if (gated_commit(g->engine, g->spec->names_turn, err) != RC_OK) {
+    rc = gated_commit(g->engine, g->spec->names_turn, err);
+    if (rc == RC_AGAIN) {
+        too_late(g, "all was done", err);
+        return;
+    }
+    if (rc != RC_OK) {
         if (!conn_lost(err)) {
             judge(g, err);
             return;

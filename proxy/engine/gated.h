@@ -45,7 +45,8 @@ void gated_run(struct eng_engine *engine, struct eng_migration *m, const struct 
 
 /* ---- doubt.c ---- */
 /* COMMIT; `names_turn`: with it tables change their names. While there is no answer, statements
- * that may name them wait, however long that takes. */
+ * that may name them wait, however long that takes. RC_AGAIN: the gate did not hold until then, and
+ * nothing was said. */
 enum rc gated_commit(struct eng_engine *engine, bool names_turn, struct err *err) MUST_CHECK;
 /* `to` is where the transaction whose COMMIT has no answer was to go. Moves m there, and
  * publishes that, when it has been committed; needs no connection of the engine's. */

@@ -154,7 +154,8 @@ static enum rc judge_type(struct build *b, const char *path, const char *type)
 {
     static const char sql[] =
         "SELECT e.oid, e.typrelid, CASE WHEN c.oid IS NULL THEN format_type(e.oid, NULL) ELSE"
-        " format('%I.%I', n.nspname, c.relname) END FROM pg_type t JOIN pg_type e ON e.oid = CASE WHEN t.typcategory = 'A' AND"
+        " format('%I.%I', n.nspname, c.relname) END FROM pg_type t JOIN pg_type e ON e.oid = CASE "
+        "WHEN t.typcategory = 'A' AND"
         " t.typelem <> 0 THEN t.typelem ELSE t.oid END LEFT JOIN pg_class c ON c.oid = e.typrelid"
         " LEFT JOIN pg_namespace n ON n.oid = c.relnamespace WHERE t.oid = to_regtype($1)";
     const char *params[1];

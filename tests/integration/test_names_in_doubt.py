@@ -96,3 +96,36 @@ def test_a_server_that_cannot_be_asked_what_has_become_of_it_is_waited_for(db, p
     clients.all_have_it()
     proxy.wait_phase("names", "soaking")
     relay.close()
+
+
+TWO = {"name": "names", "operations": [*NAMES["operations"], {"rename_table": {"from": "others", "to": "else"}}]}
+SLOW_DDL = """
+CREATE FUNCTION lasts() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN PERFORM pg_sleep(0.35); END$$;
+CREATE EVENT TRIGGER lasts ON ddl_command_end WHEN TAG IN ('ALTER TABLE') EXECUTE FUNCTION lasts()"""
+
+
+def test_a_turn_that_outlasts_the_gate_is_not_committed(db, segue):
+    """Whom the gate has let go waits for the tables, by the names that they have."""
+    db.sql(TABLES)
+    proxy = segue(db, cutover_attempts_max=1000, **QUICK)
+    proxy.ready(TWO)
+    db.sql(SLOW_DDL)
+    errors, over = [], threading.Event()
+
+    def reads():
+        with proxy.connect() as conn:
+            while not over.is_set():
+                try:
+                    assert conn.execute("SELECT note FROM items WHERE id = 3").fetchone() == ("n3",)
+                except Exception as error:  # pylint: disable=broad-except
+                    errors.append(error)
+
+    client = threading.Thread(target=reads, daemon=True)
+    client.start()
+    proxy.console("CUTOVER names")
+    tried = until("an attempt", lambda: proxy.console("SHOW ATTEMPTS names"))
+    db.sql("DROP EVENT TRIGGER lasts")
+    proxy.wait_phase("names", "soaking")
+    over.set()
+    client.join(20)
+    assert not errors and tried[0]["outcome"] == "gate", (errors[:3], tried)

@@ -37,10 +37,12 @@ def gate_broken(rule, expect, *flags, never=None, sliced=False):
 LOST, STEP, FILL = "nothing_lost", "in_step_at_ready", "fill_left_nothing"
 SWITCH, DROPPED, SIDE, ONE = "atomic_switch", "nothing_dropped", "one_side", "one_gate"
 CYCLE = "acceptance cycle"
+THERE = "table_there"
 CALM = "-DFAULTS=0"
 PASS = (CALM, "-DPASSES=1")
 TAKE = (CALM, "-DTAKEOVER=1")
 HANG = (CALM, "-DHANGS=1", "-DONE_WORKER=1")
+NAMES = ("-DNAMES=1", "-DONE_WORKER=1")
 OTHER = (CALM, "-DOTHER=1", "-DONE_WORKER=1")
 
 CHECKS = [
@@ -90,7 +92,11 @@ CHECKS = [
     gate("an engine that hangs", flags=HANG),
     gate("another migration", flags=OTHER),
     gate("a takeover", flags=TAKE),
+    gate("names that turn, an answer lost", flags=NAMES),
+    gate("names that turn, on two workers", flags=("-DNAMES=1", CALM)),
+    gate("names that turn, an engine that hangs", flags=(*NAMES, "-DHANGS=1")),
     gate("opens", flags=HANG, never="gate_opens"),
+    gate("opens when names turn", flags=(*NAMES, "-DHANGS=1"), never="gate_opens"),
     gate("lets go whom it has held", flags=HANG, never="held_go"),
     gate("is there for the other migration", flags=OTHER, never="neither_starves"),
     # who is held, and until when
@@ -101,6 +107,12 @@ CHECKS = [
     gate_broken("OPEN", ONE, CALM),
     gate_broken("DEADLINE", CYCLE, *HANG, never="gate_opens", sliced=True),
     gate_broken("ROUND", CYCLE, *OTHER, never="neither_starves"),
+    # past the deadline, while nobody knows what tables are called
+    gate_broken("DOUBT", THERE, *NAMES, sliced=True),
+    gate_broken("LOOK", THERE, CALM, *NAMES),
+    gate_broken("SETTLE", THERE, *NAMES),
+    gate_broken("NAMES_DRAIN", THERE, CALM, *NAMES, "-DUNKNOWN=1"),
+    gate_broken("LAPSE", CYCLE, *NAMES, "-DHANGS=1", never="gate_opens"),
     # which rules, and when
     gate_broken("PUBLISH", SWITCH, CALM, sliced=True),
     gate_broken("EARLY", SWITCH, CALM),
@@ -115,4 +127,5 @@ CHECKS = [
     gate_broken("PREDECESSOR", SWITCH, *TAKE),
     gate_broken("SIGTERM", SWITCH, *TAKE),
     gate("a statement that comes to its lock after the cut-over", SIDE, (CALM, "-DLIMIT_OVERTAKEN")),
+    gate("one that names the table which has another name then", THERE, (CALM, *NAMES, "-DLIMIT_NO_TABLE")),
 ]

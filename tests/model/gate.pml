@@ -29,6 +29,10 @@
 #define UNKNOWN 0 /* statements of which nobody knows what they touch: then everything may be touched */
 #endif
 
+#ifndef NAMES
+#define NAMES 0 /* the cut-over and the way back rename the table, too */
+#endif
+
 #define SESSIONS 2
 #define WORKERS (2 - ONE_WORKER)
 #define WORKER_OF(s) (ONE_WORKER -> 0 : s)
@@ -36,7 +40,7 @@
 #define HOUSE_OF(w) (TAKEOVER -> w : 0)
 
 /* Names of invariants: what pan prints when one of them does not hold. */
-bit atomic_switch, nothing_dropped, one_side, one_gate, in_order;
+bit atomic_switch, nothing_dropped, one_side, one_gate, in_order, table_there;
 #define INVARIANT(name, holds) assert((holds) || name)
 
 /* ---- the database ---- */
@@ -86,6 +90,8 @@ bit fresh[WORKERS];   /* a gate that it has not adopted */
 bit expired[WORKERS]; /* has opened by itself */
 bit late[WORKERS];    /* after the engine had looked for the last time */
 bit looked;           /* it has, and is about to commit */
+bit doubted;          /* sess_gate_doubt: past its deadline the gate stays closed for the table's names */
+bit stuck;            /* the engine does not say so any more: DOUBT_MS run out */
 
 /* ---- sessions ---- */
 
@@ -102,6 +108,7 @@ bit locked[SESSIONS];   /* holds a lock on the table */
 bit side[SESSIONS];     /* the truth when it got it */
 bit ahead[SESSIONS];    /* the other one was held first */
 bit gone[SESSIONS];
+bit overtaken[SESSIONS]; /* what flies was sent past the closed gate, in a transaction that was open */
 
 #define EVERYTHING 2
 #define LOCKED (locked[0] || locked[1])
@@ -131,6 +138,7 @@ inline pass(s_)
     touched[s_] = (rules[WORKER_OF(s_)] == NONE -> touched[s_] : (touched[s_] > 1 -> touched[s_] : 1));
     spoken[s_] = spoken[s_] || rules[WORKER_OF(s_)] != NONE;
     written[s_] = rules[WORKER_OF(s_)];
+    overtaken[s_] = NAMES && shut[WORKER_OF(s_)];
     state[s_] = flying
 }
 
@@ -187,9 +195,19 @@ end:
            fi;
            fresh[w] = 0
        }
+#if NAMES
+    :: atomic { /* keep_names: the engine's deadline has passed, and the gate stays closed */
+           shut[w] && doubted && !expired[w] ->
+           expired[w] = 1
+       }
+#endif
 #ifndef BREAK_DEADLINE
     :: atomic { /* sess_gate_expire */
-           shut[w] ->
+#ifdef BREAK_LAPSE
+           shut[w] && !doubted ->
+#else
+           shut[w] && (!doubted || stuck) ->
+#endif
            shut[w] = 0;
            expired[w] = 1;
            late[w] = looked;
@@ -250,6 +268,15 @@ end:
            INVARIANT(nothing_dropped, has_o || !NEEDS_O(written[s]));
            INVARIANT(nothing_dropped, has_n || !NEEDS_N(written[s]));
            INVARIANT(one_side, !locked[s] || side[s] == turned);
+#if NAMES /* 42P01 */
+           INVARIANT(table_there, written[s] == NONE || REVERSED(written[s]) == turned || stuck ||
+#ifdef LIMIT_NO_TABLE
+                                      false);
+#else
+                                      overtaken[s]);
+#endif
+           overtaken[s] = 0;
+#endif
 #ifdef LIMIT_OVERTAKEN
            INVARIANT(one_side, written[s] == NONE || REVERSED(written[s]) == turned);
 #endif
@@ -317,6 +344,7 @@ end:
 #else
 #define SPOKEN_OF(s) (spoken[s])
 #endif
+#define NAMES_TURN (NAMES && (job == cut || job == revert))
 #define ANSWERING(s) (MINE(WORKER_OF(s)) && SPOKEN_OF(s) && state[s] == flying)
 
 inline tell()
@@ -438,6 +466,7 @@ gate: /* gated_run */
         other_tried = job == other;
 #endif
         order_closed[me] = 1;
+        doubted = 0;
         order_other[me] = job == other;
         if
         :: MINE(0) -> fresh[0] = 1
@@ -473,7 +502,11 @@ drain:
     :: HOLDS && DRAINED(0) && DRAINED(1) -> goto lock
     :: goto opening /* drain_timeout_ms */
     MAY_HANG
-    :: found = LOCKED -> skip /* blockers_locked */
+#ifdef BREAK_NAMES_DRAIN
+    :: found = LOCKED -> skip
+#else
+    :: atomic { !NAMES_TURN -> found = LOCKED } /* blockers_locked */
+#endif
     fi;
     if
     :: found -> found = 0; goto drain
@@ -511,6 +544,19 @@ lock: /* take_locks; lock_timeout */
     fi;
 
 commit:
+#if NAMES && !defined(BREAK_DOUBT)
+    if
+    :: NAMES_TURN -> /* gated_commit */
+        doubted = 1;
+#ifndef BREAK_LOOK
+        if
+        :: HOLDS -> skip
+        :: else -> exclusive = 0; goto opening
+        fi
+#endif
+    :: else
+    fi;
+#endif
 #ifdef BREAK_EARLY
     if
     :: job == cut -> atomic { order_rules[me] = SOAK; tell() }; OBEYED
@@ -528,10 +574,22 @@ commit:
            faults--;
            lost = 1;
            doubt = 1;
-           pending = job;
-           goto opening
+           pending = job
        }
     MAY_HANG
+    fi;
+    if
+#ifdef BREAK_SETTLE
+    :: lost -> goto opening
+#else
+    :: lost && !NAMES_TURN -> goto opening
+    :: lost && NAMES_TURN -> /* gated_settle: waits under the gate */
+        if
+        :: atomic { pending == nothing -> doubt = 0 }
+        MAY_HANG
+        fi
+#endif
+    :: else
     fi;
 
     /* eng_phase_switch, under the gate; a DROP has its mark, and the phase moves later */
@@ -594,7 +652,13 @@ end_rests:
 
 #if HANGS
 hung: /* the server ends what idles in a transaction */
-    exclusive = 0;
+    stuck = 1;
+    atomic {
+        if
+        :: pending == nothing -> exclusive = 0
+        :: else
+        fi
+    };
 #endif
 ended:
 end:
