@@ -98,7 +98,7 @@ enum rc eng_tables_check(struct eng_engine *engine, struct eng_migration *m, uns
         const struct eng_table *table = &m->plan->tables[i];
         enum relations_table state;
 
-        if (relations_look(&engine->work, table, turned, &state, err) != RC_OK)
+        if (relations_look(&engine->work, m->id, table, turned, &state, err) != RC_OK)
             return RC_ERR;
         if (!(TABLE_BIT(state) & refused))
             continue;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "doctor.h"
+#include "relations.h"
 #include "segue/base/mem.h"
 #include "segue/engine/guard.h"
 #include "segue/sql/expr.h"
@@ -18,15 +19,21 @@ static bool reversible(enum eng_phase_id phase)
 static void restored(struct doctor *d, const char *name)
 {
     bool back = reversible(d->m->phase);
+    char *steps = doctor_clean_up(d, d->m, back ? ENG_STAGE_ABORT : ENG_STAGE_CONTRACT);
+    char *sql = mem_printf(RELATIONS_SETTLED, d->m->id), *settled = doctor_psql(d, sql);
+    char *command =
+        steps ? mem_printf("%s%s", steps, strstr(settled, " -c ")) : mem_strdup(settled);
 
-    doctor_say(d, DOCTOR_WRONG, "restored",
-               doctor_clean_up(d, d->m, back ? ENG_STAGE_ABORT : ENG_STAGE_CONTRACT),
+    free(settled);
+    free(sql);
+    free(steps);
+    doctor_say(d, DOCTOR_WRONG, "restored", command,
                back ? "the old columns are the truth: this drops the new ones; then segue abort, "
                       "and start the file again"
                     : "the new columns are the truth: this drops the old ones; then segue complete "
                       "--force",
-               "the database was dumped while the migration was %s, and restored: its guard is on "
-               "%s, which is not the table that segue knows; nothing is filled or dropped",
+               "the database was dumped while the migration was %s, and restored: %s is not the "
+               "table that segue knows; nothing is filled or dropped",
                eng_phase(d->m->phase)->name, name);
 }
 
@@ -37,13 +44,12 @@ enum rc doctor_relations(struct doctor *d, struct err *err)
         bool turned = table->renamed && !reversible(d->m->phase);
         char *name = sql_quote_qualified(table->schema, turned ? table->renamed : table->name);
         const char *values[] = {name};
-        PGresult *res =
-            conn_params(&d->conn, err,
-                        "SELECT r.oid::oid, EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = "
-                        "r.oid AND g.tgname = '~segue_guard') FROM to_regclass($1) AS r(oid)",
-                        1, values);
+        enum relations_table state = TABLE_THERE;
+        struct err unread = {0}; /* no schema segue: told elsewhere */
+        PGresult *res = conn_params(&d->conn, err, "SELECT to_regclass($1)::oid", 1, values);
 
-        if (res && (uint32_t)res_int(res, 0, 0) != table->oid && res_bool(res, 0, 1))
+        if (res && relations_look(&d->conn, d->m->id, table, turned, &state, &unread) == RC_OK &&
+            state == TABLE_RESTORED)
             restored(d, name);
         else if (res && (uint32_t)res_int(res, 0, 0) != table->oid)
             doctor_say(d, DOCTOR_WRONG, "table gone",

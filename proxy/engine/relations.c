@@ -13,22 +13,26 @@ void relations_add(struct eng_relations *relations, const struct eng_relation *r
     relations->items[relations->n++] = *relation;
 }
 
-enum rc relations_look(struct eng_conn *conn, const struct eng_table *table, bool turned,
-                       enum relations_table *state, struct err *err)
+enum rc relations_look(struct eng_conn *conn, int64_t migration, const struct eng_table *table,
+                       bool turned, enum relations_table *state, struct err *err)
 {
-    char oid[16];
+    char oid[16], id[24];
     const char *values[] = {oid, table->schema,
-                            turned && table->renamed ? table->renamed : table->name};
+                            turned && table->renamed ? table->renamed : table->name, id};
     PGresult *res;
 
     snprintf(oid, sizeof(oid), "%u", table->oid);
+    snprintf(id, sizeof(id), "%" PRId64, migration);
     res = conn_params(conn, err,
                       "WITH r AS (SELECT c.oid, n.nspname = $2 AND c.relname = $3 AS named "
-                      "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace) "
-                      "SELECT (SELECT named FROM r WHERE oid = $1::oid), EXISTS (SELECT FROM r "
-                      "JOIN pg_trigger g ON g.tgrelid = r.oid WHERE r.named AND r.oid <> $1::oid "
-                      "AND g.tgname = '~segue_guard')",
-                      3, values);
+                      "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace), "
+                      "m AS (SELECT EXISTS (SELECT FROM segue.migrations WHERE id = $4::bigint AND "
+                      "born_in <> 'segue.migrations'::regclass) AS moved) "
+                      "SELECT (SELECT named FROM r WHERE oid = $1::oid AND NOT m.moved), EXISTS "
+                      "(SELECT FROM r WHERE r.named AND (m.moved OR r.oid <> $1::oid AND EXISTS "
+                      "(SELECT FROM pg_trigger g WHERE g.tgrelid = r.oid AND g.tgname = "
+                      "'~segue_guard'))) FROM m",
+                      (int)ARRAY_LEN(values), values);
     if (!res)
         return RC_ERR;
     *state = res_bool(res, 0, 1)      ? TABLE_RESTORED
@@ -49,7 +53,7 @@ void relations_refuse(const struct eng_table *table, enum relations_table state,
                         "before the cut-over abort, after it complete ends the migration"},
         [TABLE_RENAMED] = {"has got another name or schema from somebody",
                            "give it back its name, then try again"},
-        [TABLE_RESTORED] = {"is another one than was planned for, with a guard: the database was "
+        [TABLE_RESTORED] = {"is another one than was planned for: the database was "
                             "dumped in the middle of this migration, and restored",
                             "segue doctor says how it is cleaned up; nothing is filled or dropped "
                             "before that, and resume does not help"},

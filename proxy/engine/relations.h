@@ -21,16 +21,19 @@ struct eng_relations {
 };
 
 /* Is the table that was planned still there, under its name? `turned`: the name that it has from
- * the cut-over on. Restored: another one has its name, and a guard: the state is of a database that
- * was dumped in the middle of a migration, and restored here. */
+ * the cut-over on. Restored: another one has its name, and the state is of a database that was
+ * dumped in the middle of the migration, and restored here: the table has a guard, or the row of
+ * the migration was made in another table than the one that it is in (segue.migrations.born_in). */
 enum relations_table { TABLE_THERE, TABLE_GONE, TABLE_RENAMED, TABLE_RESTORED };
+/* For the doctor's commands: what was restored is cleaned up, or is to be. */
+#define RELATIONS_SETTLED "UPDATE segue.migrations SET born_in = NULL WHERE id = %" PRId64
 #define TABLE_BIT(state) (1u << (state))
 /* Of pg_class c: its guard trigger, NULL when there is none. Another one than before was made, or
  * came with being attached, after a time without. */
 #define RELATIONS_GUARD                                                                            \
     "(SELECT g.oid FROM pg_trigger g WHERE g.tgrelid = c.oid AND g.tgname = '~segue_guard')"
-enum rc relations_look(struct eng_conn *conn, const struct eng_table *table, bool turned,
-                       enum relations_table *state, struct err *err) MUST_CHECK;
+enum rc relations_look(struct eng_conn *conn, int64_t migration, const struct eng_table *table,
+                       bool turned, enum relations_table *state, struct err *err) MUST_CHECK;
 
 /* Says so. */
 void relations_refuse(const struct eng_table *table, enum relations_table state, struct err *err);

@@ -433,8 +433,8 @@ static enum rc judge_table(struct eng_engine *engine, const struct eng_migration
     *gone = false;
     if (!table || (step->stage != ENG_STAGE_CONTRACT && step->stage != ENG_STAGE_ABORT))
         return RC_OK;
-    if (relations_look(&engine->work, table, step->stage == ENG_STAGE_CONTRACT, &state, err) !=
-        RC_OK)
+    if (relations_look(&engine->work, m->id, table, step->stage == ENG_STAGE_CONTRACT, &state,
+                       err) != RC_OK)
         return RC_ERR;
     *gone = state == TABLE_GONE;
     if (state == TABLE_THERE || state == TABLE_GONE)

@@ -109,12 +109,12 @@ enum rc store_insert(struct eng_engine *engine, struct eng_migration *m, struct 
     snprintf(epoch, sizeof(epoch), "%" PRId64, engine->epoch);
     if (conn_exec(&engine->work, err, "BEGIN") != RC_OK || make_room(engine, m->name, err) != RC_OK)
         goto out;
-    res =
-        conn_params(&engine->work, err,
-                    "INSERT INTO segue.migrations (name, sha256, file, plan, phase, migrate, "
-                    "bytes_before, epoch, parents) VALUES ($1, $2, $3, $4::jsonb, 'planned', "
-                    "$5::bool, $6::bigint, $7::bigint, $8::text[]) RETURNING id, started_at::text",
-                    (int)ARRAY_LEN(values), values);
+    res = conn_params(&engine->work, err,
+                      "INSERT INTO segue.migrations (name, sha256, file, plan, phase, migrate, "
+                      "bytes_before, epoch, parents, born_in) VALUES ($1, $2, $3, $4::jsonb, "
+                      "'planned', $5::bool, $6::bigint, $7::bigint, $8::text[], "
+                      "'segue.migrations'::regclass) RETURNING id, started_at::text",
+                      (int)ARRAY_LEN(values), values);
     if (!res)
         goto out;
     m->id = res_int(res, 0, 0);

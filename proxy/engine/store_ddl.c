@@ -136,5 +136,10 @@ const char *const store_ddl[] = {
     "  OPERATOR(pg_catalog.=) 'string'"
     " THEN value OPERATOR(pg_catalog.->>) 'segue_invalid_json'"
     " ELSE value::pg_catalog.text END $fn$",
+
+    /* 12: in which table the row was made: a restored one has another oid */
+    "ALTER TABLE segue.history ADD COLUMN born_in oid;"
+    "ALTER TABLE segue.migrations ADD COLUMN born_in oid;"
+    "UPDATE segue.migrations SET born_in = 'segue.migrations'::regclass WHERE finished_at IS NULL",
 };
 const size_t store_ddl_count = ARRAY_LEN(store_ddl);

@@ -64,3 +64,38 @@ def test_what_was_restored_in_the_middle_is_told_and_nothing_of_it_is_filled_or_
     assert not [r for r in json.loads(proxy.cli("doctor", "--json", check=None).out) if r["finding"] in ("restored", "left over")]
     proxy.cli("throttle", "rows_per_s", "off")
     assert proxy.done(migration("filling")) and columns(copy, "filling") == {"id", "title"}
+
+
+ADDED = {"name": "added", "operations": [{"add_column": {"table": "added", "column": {"name": "extra", "type": "int", "nullable": True}}}]}
+CHECKED = {"name": "checked", "operations": [
+    {"create_constraint": {"name": "positive", "table": "checked", "type": "check", "columns": ["n"], "check": "n > 0"}}]}
+
+
+@pytest.mark.versions(15)
+def test_a_table_that_had_no_guard_yet_or_needs_none_is_known_for_restored(db, copy, segue):
+    for table in ("added", "checked", "early"):
+        db.sql(f"CREATE TABLE {table} (id int PRIMARY KEY, label text, n int); INSERT INTO {table} VALUES (1, 'one', 1)")
+    source = segue(db, lock_timeout_ms=100)
+    source.ready(ADDED)
+    source.soaking(CHECKED)
+    with db.connect() as holder, holder.transaction():
+        holder.execute("UPDATE early SET n = 2")
+        source.begin(migration("early"))
+        source.wait("early", lambda row: row["phase"] == "expanding" and row["blockers"])
+        source.stop()
+        copy.sql("CREATE TABLE before_it (id int)")
+        restore(db, copy)
+    proxy = connected(segue(copy))
+    for command, name in (("abort", "added"), ("cutover", "added"), ("rollback", "checked"), ("complete", "checked"), ("abort", "early")):
+        said = proxy.cli(command, name, *["--force"][:command == "complete"], check=1).err
+        assert "dumped in the middle of this migration, and restored" in said, said
+    assert columns(copy, "added") == {"id", "label", "n", "extra"}
+    found = {row["migration"]: row for row in json.loads(proxy.cli("doctor", "--json", check=1).out) if row["finding"] == "restored"}
+    assert found.keys() == {"added", "checked", "early"}
+    for name, row in found.items():
+        run_psql(row["command"])
+        proxy.cli(*(("complete", name, "--force") if name == "checked" else ("abort", name)))
+        assert columns(copy, name) == {"id", "label", "n"}
+    assert copy.one("SELECT count(*) FROM pg_constraint WHERE conname = 'positive'") == 1
+    assert not [r for r in json.loads(proxy.cli("doctor", "--json", check=None).out) if r["finding"] in ("restored", "left over")]
+    assert proxy.done({**migration("early"), "name": "again"}) and columns(copy, "early") == {"id", "title", "n"}

@@ -18,6 +18,7 @@ TAKE_BACK = {
         "$fn$ SELECT CASE WHEN jsonb_typeof(value) = 'object' AND value ? 'segue_invalid_json' AND value - 'segue_invalid_json' = "
         "'{}'::jsonb AND jsonb_typeof(value -> 'segue_invalid_json') = 'string' THEN value ->> 'segue_invalid_json' ELSE "
         "value::text END $fn$",
+    12: "ALTER TABLE segue.migrations DROP born_in; ALTER TABLE segue.history DROP born_in",
 }
 
 
