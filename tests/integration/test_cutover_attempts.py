@@ -7,6 +7,7 @@ import pytest
 from lib.segue import BUILD, REPO
 from lib.tables import RENAME, make_items
 from lib.wait import SLOW, until
+from psycopg.rows import dict_row
 
 sys.path.append(str(REPO / "tests"))
 
@@ -121,6 +122,33 @@ def test_whoever_is_told_of_a_turn_finds_its_attempt_and_its_history(db, segue):
         assert (last["kind"], last["outcome"]) == (kind, "done")
     assert seen == ["cutting_over", "reverting"]
     told.close()
+
+
+@pytest.mark.one_version
+def test_attempts_are_there_as_soon_as_their_migration_is_after_a_start(db, segue):
+    make_items(db, 50)
+    proxy = segue(db, cutover_attempts_max=1000, cutover_backoff="1h", **QUICK)
+    proxy.ready(RENAME)
+    holder = held(db, "holder")
+    proxy.console(f"CUTOVER {NAME}")
+    proxy.wait(NAME, lambda r: r["attempts"] == 1)
+    before = proxy.console(f"SHOW ATTEMPTS {NAME}")
+    proxy.kill9()
+    seen = []
+
+    def look(_):
+        with proxy.connect("segue", prepare_threshold=None, row_factory=dict_row) as console:
+            seen.extend((console.execute(f"SHOW {what} {NAME}".encode()).fetchall()) for what in ("STATUS", "ATTEMPTS"))
+
+    told = Told(look)
+    proxy.environment = {"SEGUE_FAULT": "settle_before/cutting_over:tell", "SEGUE_FAULT_SOCKET": told.path}
+    proxy.program = BUILD / "faults" / "segue"
+    proxy.start()
+    proxy.wait_phase(NAME, "ready")
+    told.close()
+    (status,), attempts = seen
+    assert status["phase"] == "cutting_over" and attempts == before
+    holder.execute("COMMIT")
 
 
 @pytest.mark.one_version
