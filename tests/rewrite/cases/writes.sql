@@ -351,7 +351,7 @@ INSERT INTO words (id, {title}) VALUES (100, 'é' || draw('a' || absent));
 UPDATE words SET {title} = 'é' || draw(absent) WHERE id = 1;
 
 -- An error in a column that is read once more
-UPDATE words SET {title} = 'é' || draw('a') WHERE absent = 1;
+INSERT INTO words (id, {title}) VALUES (1, 'é') ON CONFLICT (id) DO UPDATE SET {title} = 'é' || draw('a') WHERE absent = 1;
 
 -- A function's value of the wrong type in VALUES
 INSERT INTO readings (sensor, {amount}) VALUES ('é', draw('x') || 'y');
