@@ -2,6 +2,7 @@
  * What the server's answers become while statements are rewritten: those to segue's own messages
  * stay hidden, errors are told as of the client's text, and what failed is undone.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "rewriting.h"
@@ -88,6 +89,16 @@ static bool is_about_text(const struct wire_error *error)
     return strncmp(error->sqlstate, "42", 2) == 0 && early && !*error->context;
 }
 
+/* Does it say that the client itself names a column which is not there? Of a star that gives no
+ * hidden ones: with its own text it would. */
+static bool is_own_column(const struct sess_sent *sent, const struct wire_error *error)
+{
+    unsigned long position = strtoul(error->position, NULL, 10);
+
+    return strcmp(error->sqlstate, "42703") == 0 && position <= UINT32_MAX &&
+           sql_rewrite_is_own(&sent->rewrite, (uint32_t)position);
+}
+
 /* Perhaps somebody has changed the table since the rules were made: they are to be made anew. And
  * where nothing else depends on it, the client's own text shall decide. Where that fails, too, the
  * error is the client's own, and was told of better the first time: hidden columns were hidden. */
@@ -102,7 +113,7 @@ static bool ask_again(struct sess *s, const struct sess_flight *head, const char
         return false;
     sess_ask_for_rules(s);
     if (head->kind != SESS_FLIGHT_QUERY || head->executes || head->answered ||
-        sess_pipeline_at(s->pipeline, 1) || s->track.status != 'I' ||
+        sess_pipeline_at(s->pipeline, 1) || s->track.status != 'I' || is_own_column(sent, &error) ||
         memchr(sent->text, ';', sent->text_len ? sent->text_len - 1 : 0))
         return false;
     wire_put_query(&own, sent->text, sent->text_len);

@@ -108,30 +108,49 @@ static uint32_t chars_of(const char *text, size_t bytes)
     return n;
 }
 
+/* The one whose inserted bytes have the byte `at` of the text sent, or NULL. *gained: bytes before
+ * it, or before `at`, in the sent text, beyond the client's. */
+static const struct sql_splice *splice_at(const struct sql_rewrite *rewrite, size_t at,
+                                          size_t *gained)
+{
+    *gained = 0;
+    for (size_t i = 0; i < rewrite->nsplices; i++) {
+        const struct sql_splice *splice = &rewrite->splices[i];
+
+        if (at < splice->at + *gained)
+            break;
+        if (at < splice->at + *gained + splice->inserted)
+            return splice;
+        *gained += (size_t)splice->inserted - splice->removed;
+    }
+    return NULL;
+}
+
 uint32_t sql_rewrite_position(const struct sql_rewrite *rewrite, const char *text, size_t len,
                               uint32_t position)
 {
-    size_t at, gained = 0; /* bytes before a splice, in the sent text, beyond the client's */
+    const struct sql_splice *splice;
+    size_t at, gained;
 
     if (!rewrite->text || position == 0)
         return position;
     at = bytes_of(rewrite->text, rewrite->len, position - 1);
-    for (size_t i = 0; i < rewrite->nsplices; i++) {
-        const struct sql_splice *splice = &rewrite->splices[i];
-        size_t begin = splice->at + gained;
-
-        if (at < begin)
-            break;
-        if (at < begin + splice->inserted) {
-            if (splice->moved == SQL_NOWHERE)
-                return 0;
-            if (splice->moved)
-                return chars_of(text, splice->moved - 1 + (at - begin)) + 1;
-            at = begin;
-            break;
-        }
-        gained += (size_t)splice->inserted - splice->removed;
-    }
-    at -= gained;
+    splice = splice_at(rewrite, at, &gained);
+    if (splice && splice->moved == SQL_NOWHERE)
+        return 0;
+    if (splice && splice->moved)
+        return chars_of(text, splice->moved - 1 + (at - splice->at - gained)) + 1;
+    at = splice ? splice->at : at - gained;
     return chars_of(text, at < len ? at : len) + 1;
+}
+
+bool sql_rewrite_is_own(const struct sql_rewrite *rewrite, uint32_t position)
+{
+    const struct sql_splice *splice;
+    size_t gained;
+
+    if (!rewrite->text || position == 0)
+        return true;
+    splice = splice_at(rewrite, bytes_of(rewrite->text, rewrite->len, position - 1), &gained);
+    return !splice || (splice->moved && splice->moved != SQL_NOWHERE);
 }

@@ -160,3 +160,13 @@ def test_in_the_extended_protocol_the_error_is_the_clients_and_the_next_try_is_r
             assert got == OLD  # the engine has read the catalog in between
         assert got is None
         until("the rules", lambda: tried(conn, prepare=True) == OLD)
+
+
+@pytest.mark.parametrize("statement", ["SELECT s.title FROM (SELECT * FROM items) s", "WITH s AS (SELECT * FROM items) SELECT *, s.title FROM s",
+                                       "INSERT INTO seen SELECT s.*, s.title FROM (SELECT * FROM items) s"])
+def test_a_column_of_the_other_side_that_a_star_does_not_give_stays_hidden(migrating, db, statement):
+    db.sql("CREATE TABLE seen (a int, b text, c text, d text, e text, f text)")
+    before = stat(migrating, "sent_again")
+    with migrating.connect() as conn, pytest.raises(psycopg.errors.UndefinedColumn, match="title"):
+        conn.execute(statement)
+    assert stat(migrating, "sent_again") == before and db.one("SELECT count(*) FROM seen") == 0

@@ -93,5 +93,7 @@ void sql_rewrite_fini(struct sql_rewrite *rewrite);
  * text; inside of what was inserted: where it was inserted, or moved from. 0: nowhere. */
 uint32_t sql_rewrite_position(const struct sql_rewrite *rewrite, const char *text, size_t len,
                               uint32_t position);
+/* Do the client's own words stand at this position of the text sent? */
+bool sql_rewrite_is_own(const struct sql_rewrite *rewrite, uint32_t position);
 
 #endif
