@@ -10,6 +10,7 @@ import asyncpg
 import psycopg
 import pytest
 from lib.answers import columns, kinds, only, stat
+from lib.operations import woken
 from lib.rawwire import SYNC, Raw, bind, describe, execute, parse, query
 from lib.wait import until
 
@@ -302,10 +303,10 @@ def test_relations_that_come_and_go_are_followed(two, segue):
     two.sql("DROP TABLE b.items")
     proxy = segue(two, workers=1)
     proxy.ready(RENAME)
-    with proxy.connect(options="-c search_path=b,a") as conn:
+    with proxy.connect(options="-c search_path=b,a") as conn, proxy.connect() as other:
         assert seen(conn) == "a"
         two.sql("CREATE TABLE b.items (id bigint, label text, other text)")
-        until("the namesake to be noticed", lambda: conn.execute("SELECT 1") and stat(proxy, "paths_asked"))
+        until("the namesake to be noticed", lambda: woken(other) and conn.execute("SELECT 1") and stat(proxy, "paths_asked"))
         assert seen(conn) == "b"
 
 
