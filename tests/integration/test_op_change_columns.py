@@ -11,7 +11,7 @@ from typing import Callable
 import psycopg
 import pytest
 from lib.each import each
-from lib.operations import (abort_from_soaking, build, complete, migrated, new, old, refuses, same_as_plain, unchanged,
+from lib.operations import (abort_from_soaking, build, complete, connected, migrated, new, old, refuses, same_as_plain, unchanged,
                             unguarded)
 from lib.traffic import Pair, Traffic
 from lib.wait import until
@@ -386,9 +386,7 @@ def test_while_rows_are_filled_a_kill_and_writes_of_parts_lose_nothing(db, segue
     db.sql("UPDATE people SET last = 'R' WHERE id = 3999")
     db.sql("UPDATE people SET city = 'Jena' WHERE id = 3998")
     assert person(db, 3999)[:3] == ("P3999 R", "P3999", "R")
-    proxy.start()
-    until("the engine", lambda: proxy.status(name) is not None, 40)
-    proxy.console("THROTTLE rows_per_s off")
+    connected(proxy.start()).console("THROTTLE rows_per_s off")
     proxy.wait_phase(name, "ready")
     assert person(db, 4000)[:3] == ("Kim Li Q", "Kim Li", "Q")
     assert person(db, 3998)[3:] == ("Z", "Jena", {"z": "Z", "c": "Jena"})

@@ -52,7 +52,7 @@ def test_a_dropped_column_is_kept_for_old_writers_and_the_way_back(db, segue):
     proxy.kill9()
     proxy.start()
     writes(proxy, db, 4000, fills_extra=True)
-    proxy.cli("complete", name, "--force")
+    complete(proxy, name)
     proxy.connect().execute("INSERT INTO items VALUES (5000, 'end')")
     same_as_plain(db, PLAIN, "items")
 

@@ -8,7 +8,7 @@ import asyncpg
 import psycopg
 import pytest
 from lib import catalog
-from lib.operations import is_refused, woken
+from lib.operations import connected, is_refused, woken
 from lib.wait import until
 
 # rows that nobody has ordered come in the order of the plan, so neither of the two databases is to be analyzed alone
@@ -120,8 +120,7 @@ def test_both_names_work_in_every_phase_and_the_end_is_that_of_plain_ddl(db, cop
     proxy.cli("cutover", name)
     assert db.one("SELECT to_regclass('orders') IS NULL AND to_regclass('events') IS NOT NULL")
     both_names(copy, proxy, ways=(None, 0))
-    proxy.restart()
-    proxy.wait_phase(name, "soaking")
+    connected(proxy.restart()).wait_phase(name, "soaking")
     both_names(copy, proxy)
     proxy.cli("rollback", name)
     assert db.one("SELECT to_regclass('orders') IS NOT NULL AND to_regclass('events') IS NULL")

@@ -7,6 +7,7 @@ import asyncpg
 import psycopg
 import pytest
 from lib import catalog
+from lib.operations import connected
 from lib.traffic import Pair, Traffic
 
 ITEMS = ("CREATE TABLE items (id bigint PRIMARY KEY, n integer NOT NULL DEFAULT 7, note text, filler text);"
@@ -170,15 +171,14 @@ def test_kill_9_loses_nothing_of_a_change_of_type_in(db, segue, phase):
         traffic.flows(5)
         proxy.kill9()
         db.sql("UPDATE items SET n = -n WHERE id = 2000")
-        proxy.start()
+        connected(proxy.start())
         traffic.flows(10)
         proxy.wait_phase(name, ("backfilling", "ready", "soaking"))
         proxy.console("THROTTLE rows_per_s off")
         if proxy.wait_phase(name, ("ready", "soaking"))["phase"] == "ready":
             proxy.cli("cutover", name)
         traffic.flows(10)
-        proxy.restart()
-        proxy.wait_phase(name, "soaking")
+        connected(proxy.restart()).wait_phase(name, "soaking")
         proxy.cli("complete", name, "--force")
         traffic.flows(10)
         traffic.stop().verify(db, ["old"])

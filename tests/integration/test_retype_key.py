@@ -3,6 +3,7 @@
 import psycopg
 import pytest
 from lib import catalog
+from lib.operations import connected
 from lib.traffic import PLAIN, Traffic
 
 from test_retype_column import compare, kind_of
@@ -88,11 +89,9 @@ def test_a_key_changes_its_type_under_traffic_and_kills(db, segue):
         name = proxy.ready(KEYS)
         proxy.cli("cutover", name)
         traffic.flows(20)
-        proxy.restart()
-        proxy.wait_phase(name, "soaking")
+        connected(proxy.restart()).wait_phase(name, "soaking")
         proxy.cli("rollback", name)
-        proxy.restart()
-        proxy.wait(name, lambda row: row["phase"] == "ready" and db.one(
+        connected(proxy.restart()).wait(name, lambda row: row["phase"] == "ready" and db.one(
             "SELECT count(*) = 4 FROM pg_index i JOIN pg_class c ON c.oid = indexrelid WHERE relname LIKE '~segue%' "
             "AND indisvalid"), what="the indexes again")
         traffic.flows(20)
