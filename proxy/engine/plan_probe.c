@@ -17,7 +17,7 @@
 #define PROBE_SECONDS 3
 
 struct probe {
-    long long seen, failed, lossy, empty;
+    long long seen, failed, lossy, empty, unsteady;
     char *first; /* "ctid: message" of the first failure */
 };
 
@@ -37,10 +37,11 @@ char *probe_body(const struct probe_loop *loop)
         loop->counts);
 }
 
-/* `made`: what is to be tried, as columns; `lossy` and `emptied` are of rows s that have them, too.
- * What these two do not read, the server does not compute. */
+/* `made`: what is to be tried, as columns; `lossy`, `emptied` and `unsteady` (tried once more, it
+ * is something else) are of rows s that have them, too. What these do not read, the server does not
+ * compute. */
 static char *probe_rows(const struct target *t, const char *made, const char *lossy,
-                        const char *emptied)
+                        const char *emptied, const char *unsteady)
 {
     double tuples = json_number_value(json_object_get(t->doc, "tuples"));
     char *sample = tuples > PROBE_ROWS_MAX ? mem_printf(" TABLESAMPLE pg_catalog.system (%.3f)",
@@ -48,23 +49,26 @@ static char *probe_rows(const struct target *t, const char *made, const char *lo
                                            : mem_strdup("");
     char *from = mem_printf("%s s%s", t->relation, sample);
     char *each =
-        mem_printf("SELECT * INTO x FROM (SELECT %s AS lossy, %s AS emptied FROM (SELECT *,"
+        mem_printf("SELECT * INTO x FROM (SELECT %s AS lossy, %s AS emptied, %s AS unsteady"
+                   " FROM (SELECT *,"
                    " %s FROM %s t WHERE t.ctid OPERATOR(pg_catalog.=) r.c AND"
                    " t.tableoid OPERATOR(pg_catalog.=) r.o OFFSET 0) s) y;"
                    " lossy := lossy OPERATOR(pg_catalog.+) COALESCE(x.lossy, false)"
                    "::pg_catalog.int4; emptied := emptied OPERATOR(pg_catalog.+)"
-                   " COALESCE(x.emptied, false)::pg_catalog.int4;",
-                   lossy, emptied, made, t->relation);
+                   " COALESCE(x.emptied, false)::pg_catalog.int4; unsteady := unsteady"
+                   " OPERATOR(pg_catalog.+) COALESCE(x.unsteady, false)::pg_catalog.int4;",
+                   lossy, emptied, unsteady, made, t->relation);
     char *out = probe_body(&(struct probe_loop){
         .from = from,
         .declare = "failed pg_catalog.int8 := 0; lossy pg_catalog.int8 := 0; emptied"
-                   " pg_catalog.int8 := 0; first pg_catalog.text := '';",
+                   " pg_catalog.int8 := 0; unsteady pg_catalog.int8 := 0;"
+                   " first pg_catalog.text := '';",
         .each = each,
         .failing = "WHEN undefined_function OR invalid_schema_name OR query_canceled THEN RAISE;"
                    " WHEN OTHERS THEN failed := failed OPERATOR(pg_catalog.+) 1; IF first"
                    " OPERATOR(pg_catalog.=) '' THEN first := pg_catalog.concat('ctid ', r.c, ': ',"
                    " SQLERRM); END IF;",
-        .counts = "failed, lossy, emptied, first",
+        .counts = "failed, lossy, emptied, first, unsteady",
         .rows_max = PROBE_ROWS_MAX,
         .seconds_max = PROBE_SECONDS});
 
@@ -86,8 +90,12 @@ static char *probe_text(const struct target *t, const struct eng_dual *dual, con
                                     old, down, dual->old_type)
                        : mem_strdup("false");
     char *emptied = mem_printf("s.%s " IS_NULL, name);
-    char *out = probe_rows(t, made, lossy, emptied);
+    char *unsteady = mem_printf("ROW(s.%s)::pg_catalog.record OPERATOR(pg_catalog.*<>)"
+                                " ROW(CAST((%s\n) AS %s))::pg_catalog.record",
+                                name, up, type);
+    char *out = probe_rows(t, made, lossy, emptied, unsteady);
 
+    free(unsteady);
     free(emptied);
     free(lossy);
     free(made);
@@ -143,6 +151,7 @@ static enum rc probe(struct build *b, const char *body, struct probe *out, struc
     out->lossy = json_integer_value(json_array_get(counts, 2));
     out->empty = json_integer_value(json_array_get(counts, 3));
     out->first = mem_strdup(json_string_value(json_array_get(counts, 4)));
+    out->unsteady = json_integer_value(json_array_get(counts, 5));
     json_decref(counts);
     return rc;
 }
@@ -174,6 +183,11 @@ static void report(struct build *b, const char *object, const char *word, const 
                      " them",
                      "%s fails for %lld of %lld rows looked at (%s)", word, p->failed, p->seen,
                      p->first);
+    if (p->unsteady)
+        build_refuse(b, object, "let it give the same value for a row each time",
+                     "%s gives another value when it is asked again, for %lld of %lld rows looked "
+                     "at: the guard would take that for a change, and change what is there",
+                     word, p->unsteady, p->seen);
     if (p->empty && not_null)
         build_refuse(b, object, "let it give a value for these rows",
                      "the column is NOT NULL and %s gives NULL for %lld of %lld rows looked at",
@@ -245,6 +259,7 @@ static void put(struct buf *out, const char *fmt, ...) /* one more of a list */
 
 struct group_lists {
     struct buf made, all;   /* the new columns: as `up` makes them; their names */
+    struct buf ups;         /* what makes them */
     struct buf olds, downs; /* the old columns: their names; what `down` gives */
     struct buf wanted;      /* what must not be NULL */
     struct buf names;       /* for people */
@@ -262,6 +277,7 @@ static void list_member(struct group_lists *lists, const struct eng_dual *dual)
         put(&lists->names, "%s", name);
     } else {
         put(&lists->made, "CAST((%s\n) AS %s) AS %s", dual->up, dual->new_type, name);
+        put(&lists->ups, "CAST((%s\n) AS %s)", dual->up, dual->new_type);
         put(&lists->all, "s.%s", name);
         if (dual->not_null)
             put(&lists->wanted, "s.%s", name);
@@ -273,7 +289,7 @@ enum rc probe_group(struct build *b, const struct target *t, int group)
 {
     const struct eng_table *table = &b->plan->tables[t->table];
     struct group_lists lists = {0};
-    char *object, *lossy, *emptied, *body;
+    char *object, *lossy, *emptied, *unsteady, *body;
     enum rc rc;
 
     for (size_t i = 0; i < table->nduals; i++)
@@ -286,13 +302,18 @@ enum rc probe_group(struct build *b, const struct target *t, int group)
     emptied = mem_printf("pg_catalog.num_nulls(%s) OPERATOR(pg_catalog.>=) 0 AND"
                          " pg_catalog.num_nulls(%s) OPERATOR(pg_catalog.>) 0",
                          lists.all.data, lists.wanted.len ? lists.wanted.data : "0");
-    body = probe_rows(t, lists.made.data, lossy, emptied);
+    unsteady = mem_printf("ROW(%s)::pg_catalog.record OPERATOR(pg_catalog.*<>)"
+                          " ROW(%s)::pg_catalog.record",
+                          lists.all.data, lists.ups.data);
+    body = probe_rows(t, lists.made.data, lossy, emptied, unsteady);
     rc = probe_and_report(b, object, "up, or down of it,", body, true, false);
     free(body);
+    free(unsteady);
     free(emptied);
     free(lossy);
     free(object);
     buf_fini(&lists.made);
+    buf_fini(&lists.ups);
     buf_fini(&lists.all);
     buf_fini(&lists.olds);
     buf_fini(&lists.downs);
