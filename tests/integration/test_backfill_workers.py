@@ -86,8 +86,7 @@ def test_after_a_kill_each_range_goes_on_from_its_watermark(db, segue, victim):
         in_ranges(db, proxy)
         before = {r[0]: r[1] for r in ranges(db)}
         if victim == "segue":
-            proxy.restart()
-            until("the engine to be back", lambda: proxy.status(NAME) is not None, 40)
+            proxy.restart().at_work()
         else:
             until("a batch's backend to be ended", lambda: db.one(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'segue' AND "

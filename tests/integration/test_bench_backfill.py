@@ -111,9 +111,9 @@ def test_a_kill_in_the_middle_of_making_its_database_leaves_one_that_the_next_ru
         holder.execute("BEGIN; LOCK TABLE pg_catalog.pg_database IN SHARE MODE")
         process = subprocess.Popen([PROGRAM, "bench", "backfill", "--dsn", db.url(), "--rows", "1000", "--yes", *QUICK],
                                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        until("it to make one", lambda: holder.execute(
-            "SELECT 1 FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE relation = 'pg_database'::regclass AND NOT granted "
-            "AND query LIKE 'CREATE DATABASE%'").fetchall())
+        until("it to make one", lambda: db.one(
+            "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE relation = 'pg_database'::regclass AND NOT granted "
+            "AND query ~ 'CREATE DATABASE'"), 60)
         process.kill()
         holder.execute("COMMIT")
         process.wait()

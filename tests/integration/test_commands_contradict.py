@@ -143,7 +143,7 @@ def test_a_verify_that_has_stopped_is_not_waited_for(db, segue):
     proxy.ready(RENAME)
     proxy.stop()
     db.sql("UPDATE segue.migrations SET phase = 'verifying', error = 'rows not in step', error_state = '23000'")
-    proxy.start()
+    proxy.start().at_work()
     proxy.wait(NAME, lambda row: row["error"])
     assert "has stopped" in proxy.cli("verify", NAME, check=1, timeout=15).err
     proxy.cli("resume", NAME)

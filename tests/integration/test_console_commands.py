@@ -238,8 +238,7 @@ def test_a_restart_of_segue_does_not_end_the_waiting(items, segue):
     child = slow_start(proxy, items)
     proxy.wait_phase("rename_label", {"expanding", "backfilling", "verifying", "ready"})
     assert child.stdout.readline()
-    proxy.restart()
-    until("the engine", lambda: proxy.console("SHOW VERSION")[0]["engine_connected"], 20)
+    proxy.restart().at_work()
     proxy.cli("throttle", "rows_per_s", "default")
     out, err = child.communicate(timeout=60)
     assert child.returncode == 0, err

@@ -77,7 +77,7 @@ class Road:
 
     def rests(self):
         """Waits until it stays where it is; gives the phase."""
-        until("the engine to be back", lambda: self.proxy.status(self.name) is not None, 40)
+        self.proxy.at_work()
         until("the engine to obey", self.unthrottle, 40)
         return self.proxy.wait_phase(self.name, ("ready", "soaking", "done"))["phase"]
 
@@ -143,8 +143,7 @@ def test_kill_9_of_segue_again_and_again_loses_nothing_in(db, segue, phase):
         traffic.start("old", 2).flows(10)
         road.to(phase, traffic)
         for _ in range(4):
-            proxy.restart()
-            until("the engine to be back", lambda: proxy.status(road.name) is not None, 40)
+            proxy.restart().at_work()
             if phase == "cutting_over" and proxy.phase(road.name) == "ready":
                 proxy.console(f'CUTOVER "{road.name}"')
         road.let_go()
@@ -186,8 +185,7 @@ def test_the_watermark_is_gone_on_from(db, segue):
     road = Road(db, proxy, migration)
     road.to("backfilling")
     until("a good part to be filled", lambda: db.one("SELECT count(*) FROM items WHERE title IS NOT NULL") > 300)
-    proxy.restart()
-    until("the engine to be back", lambda: proxy.status(road.name) is not None, 40)
+    proxy.restart().at_work()
     assert int(proxy.status(road.name)["rows_done"]) >= 250
     # its throttle is durable too
     limit = [float(r["limit"]) for r in proxy.console("SHOW THROTTLE") if r["signal"] == "rows_per_s"]

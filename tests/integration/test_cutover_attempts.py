@@ -97,8 +97,9 @@ def test_why_it_gave_up_stands_beside_the_phase_from_its_first_moment_on(db, seg
     proxy.console(f'CUTOVER "{NAME}"')
     until("it to die", lambda: not proxy.running())
     proxy.environment = {}
-    proxy.restart()
-    row = proxy.wait_phase(NAME, "ready")
+    proxy.restart().at_work()
+    row = proxy.status(NAME)
+    assert row["phase"] == "ready"
     assert "not possible in 1 attempts; in the way: pid" in row["error"] and row["hint"]
     holder.execute("COMMIT")
     proxy.cli("cutover", NAME)
@@ -192,8 +193,7 @@ def test_who_gave_up_does_not_cut_over_by_itself_after_a_restart(db, segue):
     proxy.console("THROTTLE rows_per_s default")
     proxy.wait(NAME, lambda r: r["phase"] == "ready" and r["error"])
     holder.execute("COMMIT")
-    proxy.restart()
-    until("the engine to be back", lambda: proxy.status(NAME))
+    proxy.restart().at_work()
     proxy.cli("resume", NAME)
     assert db.one("SELECT migrate FROM segue.migrations") is False
     proxy.wait(NAME, lambda r: not r["error"])

@@ -77,8 +77,7 @@ def test_after_the_last_attempt_it_is_ready_again_and_names_the_blocker(db, segu
     recorded = db.sql("SELECT no, outcome = 'done', blockers FROM segue.attempts WHERE kind = 'cutover' ORDER BY no")
     assert [row[:2] for row in recorded] == [(1, False), (2, False), (3, True)]
     assert all(blockers[0]["application_name"] == "nightly report" for _, _, blockers in recorded[:2])
-    proxy.restart()
-    until("the engine to be back", lambda: proxy.status("rename_label"))
+    proxy.restart().at_work()
     assert int(proxy.status("rename_label")["attempts"]) == 3
 
 

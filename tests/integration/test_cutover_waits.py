@@ -22,10 +22,6 @@ def schedule(db):
     return db.sql("SELECT due_at > now() FROM segue.schedule")
 
 
-def back(proxy):
-    until("the engine to be back", lambda: proxy.status(NAME))
-
-
 def test_a_cutover_at_a_time_may_be_changed_and_withdrawn_and_survives_a_kill(db, segue):
     make_items(db, 400, filler=3500)
     proxy = segue(db)
@@ -43,8 +39,7 @@ def test_a_cutover_at_a_time_may_be_changed_and_withdrawn_and_survives_a_kill(db
     assert "cannot cut over" in proxy.cli("cutover", NAME, check=1).err
     proxy.console("THROTTLE rows_per_s default")
     proxy.wait_phase(NAME, "ready")
-    proxy.restart()
-    back(proxy)
+    proxy.restart().at_work()
     assert proxy.status(NAME)["cutover_due"] == "2032-01-01T00:00:00Z" and proxy.phase(NAME) == "ready"
     proxy.cli("cutover", NAME, "--withdraw")
     assert proxy.status(NAME)["cutover_due"] is None and schedule(db) == []
@@ -52,8 +47,7 @@ def test_a_cutover_at_a_time_may_be_changed_and_withdrawn_and_survives_a_kill(db
     # killed before its time and back before it: it begins then, and not before
     at = ahead(4)
     proxy.cli("cutover", NAME, "--at", at)
-    proxy.restart()
-    back(proxy)
+    proxy.restart().at_work()
     there = db.one("SELECT clock_timestamp()")
     proxy.wait_phase(NAME, "soaking")
     early, late = db.sql("SELECT extract(epoch FROM at - %s::timestamptz)::float8, extract(epoch FROM at - "
@@ -79,7 +73,7 @@ def test_a_cutover_at_a_time_goes_over_to_the_successor(db, segue, successor):  
     new = successor(old)
     until("it to have read its state", lambda: new.status(NAME))
     assert new.status(NAME)["cutover_due"] == "2031-05-06T23:30:00Z"
-    until("it to be at work", lambda: new.console("SHOW VERSION")[0]["engine_connected"], 60)
+    new.at_work()
     db.sql("UPDATE segue.schedule SET due_at = clock_timestamp()")  # as if it were that time now
     new.wait_phase(NAME, "soaking")
 
@@ -91,8 +85,7 @@ def test_a_time_that_passed_while_segue_was_away_is_not_made_up_for(db, segue):
     proxy.cli("cutover", NAME, "--at", "2031-05-06T23:30Z")
     proxy.kill9()
     db.sql("UPDATE segue.schedule SET due_at = clock_timestamp() - interval '1.2 s'")  # as if that time had passed
-    proxy.start()
-    back(proxy)
+    proxy.start().at_work()
     row = proxy.wait(NAME, lambda r: r["error"])
     assert "was to begin at" in row["error"] and "ask for it again" in row["hint"] and row["phase"] == "ready"
     assert schedule(db) == [] and row["cutover_due"] is None
@@ -115,8 +108,7 @@ def test_a_flag_file_postpones_and_one_that_cannot_be_looked_at_does_too(db, seg
     flag.touch()
     proxy.wait(NAME, lambda r: r["blockers"] == f"postponed: the file {flag} is there")
     # the wish outlives the process
-    proxy.restart()
-    back(proxy)
+    proxy.restart().at_work()
     assert proxy.wait(NAME, lambda r: "is there" in r["blockers"])["phase"] == "ready"
     flag.unlink()
     proxy.wait_phase(NAME, "soaking")

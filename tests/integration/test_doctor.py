@@ -73,7 +73,7 @@ def test_who_is_well_is_told_so_and_who_is_down_is_told_what_to_start(db, segue)
     gone = proxy.cli("doctor", "--upstream", "postgresql://postgres@127.0.0.1:1/x", "--json", check=1)
     assert [r["finding"] for r in json.loads(gone.out)] == ["database away"]
     assert proxy.cli("doctor", "--upstream", "nonsense://", check=2).err
-    proxy.start()
+    proxy.start().at_work()
     running.well()
     proxy.cli("abort", name)
     assert [r["finding"] for r in running.rows(name, code=0)] == ["ended"]
@@ -126,7 +126,7 @@ def test_a_build_that_waits_for_a_snapshot_says_for_whose(db, segue, obey):
     row = Doctor(proxy, db, direct=True).found("invalid index")
     assert row["weight"] == "waits" and row["command"] == f"segue resume {migration['name']}"
     holder.close()
-    proxy.start()
+    proxy.start().at_work()
     proxy.wait_phase(migration["name"], "ready")
     Doctor(proxy, db).well()
 

@@ -49,7 +49,7 @@ def stopped(proxy, name, phase, state):
     assert wrong["finding"] == ("disk full" if state == "53100" else "gave up" if rest != phase and phase != "building"
                                 else "stopped")
     assert wrong["command"].startswith("segue ")
-    proxy.restart()
+    proxy.restart().at_work()
     proxy.wait(name, lambda r: r["error"], what="the failure to be known after a start")
     return wrong["command"].split()[1:]
 

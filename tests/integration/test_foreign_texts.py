@@ -59,6 +59,6 @@ def test_a_long_error_from_a_row_is_shown_and_stored(items, segue, pad):
     proxy.begin({"name": "m", "operations": [{"rename_column": {
         "table": "items", "from": "label", "to": "title", "type": "text", "up": "picky(label)", "down": "title"}}]})
     assert "€€€" in proxy.wait("m", lambda r: r["error"])["error"]
-    proxy.restart()
+    proxy.restart().at_work()
     assert "€€€" in proxy.wait("m", lambda r: r["error"])["error"]
     proxy.cli("abort", "m")

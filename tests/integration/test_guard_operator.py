@@ -41,7 +41,7 @@ def test_text_that_is_no_json_comes_back_as_it_was_whatever_operators_a_schema_o
     db.sql(f"ALTER DATABASE {db.name} SET search_path = odd, pg_catalog, public")
     unwrapped = "SELECT pg_catalog.string_agg(segue.json_unwrap(body), ' ' ORDER BY id) FROM items"
     assert db.connect().execute(unwrapped).fetchone() == ('no json {"a": 1}',)
-    proxy.restart()
+    proxy.restart().at_work()
     proxy.cli("cutover", name)
     db.connect().execute("UPDATE items SET body = segue.json_or_wrap('not this either') WHERE id = 1")
     assert db.one("SELECT payload FROM items WHERE id = 1") == "not this either"

@@ -41,7 +41,7 @@ def test_each_file_is_recorded_with_its_sum_its_parents_and_the_schema_it_leaves
     assert (rows["one"]["phase"], rows["one"]["after"], rows["one"]["kind"]) == ("done", [], "migration")
     assert rows["one"]["applied_at"] and rows["one"]["duration_s"] > 0
     assert (rows["two"]["phase"], rows["two"]["after"], rows["two"]["applied_at"]) == ("soaking", ["one"], None)
-    proxy.restart()
+    proxy.restart().at_work()
     proxy.wait_phase("two", "soaking")
     proxy.cli("complete", "two")
     rows = history(proxy)
@@ -248,7 +248,7 @@ def test_the_end_and_its_record_are_one_transaction(db, segue):
     assert "not yet" in proxy.cli("complete", "one", check=4).err
     assert db.one("SELECT phase FROM segue.migrations") == "contracting"
     db.sql("DROP FUNCTION public.no() CASCADE")
-    proxy.restart()
+    proxy.restart().at_work()
     proxy.wait("one", lambda row: row["error"])
     proxy.cli("resume", "one")
     proxy.wait_phase("one", "done")
@@ -263,7 +263,7 @@ def test_a_database_of_an_older_segue_gets_its_history(db, segue):
     proxy.done(add("one", "x"))
     proxy.stop()
     store.take_back_to(db, 5)
-    proxy.start()
+    proxy.start().at_work()
     until("the history to be there", lambda: history(proxy).get("one", {}).get("phase") == "done")
     proxy.done(add("two", "y", after="one"))
     assert list(history(proxy)) == ["one", "two"]

@@ -81,7 +81,7 @@ def test_an_index_whose_mark_was_not_written_is_the_migrations_own(db, proxy):
     db.sql("DELETE FROM segue.steps s USING segue.begun b WHERE b.migration = s.migration AND b.no = s.no")
     db.sql("UPDATE segue.migrations SET phase = 'backfilling'")
     built = db.one("SELECT 'ix'::regclass::oid")
-    proxy.start()
+    proxy.start().at_work()
     proxy.wait_phase("m", "ready")
     assert db.one("SELECT 'ix'::regclass::oid") == built
     proxy.cli("abort", "m")

@@ -223,6 +223,12 @@ class Segue:
 
         return self.wait(name, probe, timeout, f"{name} to be {' or '.join(sorted(wanted))}")
 
+    def at_work(self, timeout=60):
+        """Waits until its engine obeys: after a start the backend of the one before may still have the lock, and what is
+        shown until then is that one's."""
+        until(f"the engine to be at work\n{self.log_tail(5)}", lambda: self.console("SHOW VERSION")[0]["engine_connected"], timeout)
+        return self
+
     # ---- commands ----
 
     def cli(self, *args, check=0, timeout=120, stdin=None, environment=None, server=True):
