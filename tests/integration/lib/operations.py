@@ -7,7 +7,6 @@ import pytest
 
 from . import catalog
 from .segue import Refused, Segue
-from .wait import until
 
 
 def build(db, sql):
@@ -54,9 +53,8 @@ def new(proxy, **kwargs):
 
 
 def connected(proxy):
-    """After a restart: the backend of the process that is gone may hold the lock for a moment, and commands are refused."""
-    until("the engine", lambda: proxy.console("SHOW VERSION")[0]["engine_connected"])
-    return proxy
+    """After a start: its engine obeys."""
+    return proxy.at_work()
 
 
 def woken(conn):
