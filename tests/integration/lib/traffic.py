@@ -59,6 +59,9 @@ class Group(Pair):
         return tuple(text.format(n=n) for text in self._side(revision).values())
 
 
+# As long as it is, it may carry out what it was sent, though nobody hears the answer.
+STILL_THERE = ("SELECT 1 FROM pg_stat_activity WHERE pid = %s AND backend_start < "
+               "(SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid())")
 PLAIN = Pair()
 JSON = Pair(old="payload", new="body", new_type="jsonb",
             old_text=lambda n: f'{{"n": {n}}}', new_text=lambda n: f'{{"n": {n}}}')
@@ -74,6 +77,7 @@ class Writer:
     gone: set = field(default_factory=set)  # ids that were deleted for certain
     next_id: int = 0
     acknowledged: int = 0
+    backend: int = 0  # of its session
     thread: threading.Thread = None
     stop: threading.Event = field(default_factory=threading.Event)
 
@@ -156,6 +160,7 @@ class Traffic:
                 if conn is None:
                     conn = self.connect()
                     self._resolve(writer, conn)
+                    writer.backend = conn.info.backend_pid
                 begun = time.monotonic()
                 self._transaction(writer, conn, dice, doubt)
                 took = time.monotonic() - begun
@@ -249,6 +254,8 @@ class Traffic:
 
     def _resolve(self, writer, conn):
         """Reads back what an outage has left in doubt."""
+        if any(len(values) > 1 for values in writer.rows.values()):
+            until("the backend from before to end", lambda: not conn.execute(STILL_THERE, (writer.backend,)).fetchone())
         for row, values in list(writer.rows.items()):
             if len(values) == 1:
                 continue
