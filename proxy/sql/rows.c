@@ -362,13 +362,61 @@ static bool keeps_types(const struct sql_work *w, const struct sql_rows *rows,
     return true;
 }
 
-static void put_column(const struct sql_work *w, const struct sql_rows *rows, size_t i,
-                       struct buf *out)
+/* A set operation's columns are those of what is selected first. */
+static const struct sql_node *first_of(const struct sql_node *select)
 {
-    if (rows->n == 1 && i < rows->ncolumns && is_untyped(rows->values[i]))
-        buf_append(out, w->text + rows->spans[i].from, rows->spans[i].to - rows->spans[i].from);
+    while (sql_tree_get(select, "larg"))
+        select = sql_tree_get(select, "larg");
+    return select;
+}
+
+/* The item that gives a column. NULL: not certain, two stars may have any number of columns each.
+ */
+static const struct sql_node *item_of(const struct sql_wrap *wrap, size_t column)
+{
+    size_t n = sql_node_size(wrap->targets), first = stars_at(wrap->targets);
+    size_t from_end = wrap->width - column;
+
+    if (column < first || first == n) /* where VALUES come first there is none */
+        return target_of(wrap->targets, column);
+    for (size_t i = first + 1; i < n; i++)
+        if (sql_is_star(sql_tree_get(target_of(wrap->targets, i), "val")))
+            return NULL;
+    return target_of(wrap->targets, from_end < n - first ? n - from_end : first);
+}
+
+/* Where the server says that it is, when it is of the wrong type: at its first word. TABLE is a
+ * star that is not written, and has no place. */
+static uint32_t place_of(const struct sql_work *w, const struct sql_node *item)
+{
+    const struct sql_node *value = sql_tree_get(item, "val");
+    size_t i;
+
+    if (sql_tree_location(item) < 0)
+        return SQL_NOWHERE;
+    if (sql_tree_get(value, "SubLink") || sql_tree_get(value, "RowExpr"))
+        return (uint32_t)sql_expr_location(value);
+    i = sql_tokens_at(&w->tokens, sql_tree_location(item));
+    while (sql_tokens_is(&w->tokens, i, SQL_TOKEN_OPEN))
+        i++;
+    return i < w->tokens.n ? w->tokens.items[i].start : SQL_NOWHERE;
+}
+
+static void put_column(struct sql_work *w, const struct sql_rows *rows, const struct sql_wrap *wrap,
+                       size_t i)
+{
+    const struct sql_node *item = item_of(wrap, i);
+    char *name;
+
+    if (rows->n == 1 && i < rows->ncolumns && is_untyped(rows->values[i])) {
+        sql_edits_add_moved(&w->edits, wrap->from, w->text, rows->spans[i].from, rows->spans[i].to);
+        return;
+    }
+    name = mem_printf("c%zu", i + 1);
+    if (item)
+        sql_edits_add_about(&w->edits, wrap->from, 0, name, place_of(w, item));
     else
-        buf_printf(out, "c%zu", i + 1);
+        sql_edits_add_take(&w->edits, wrap->from, 0, name);
 }
 
 bool sql_rows_may_wrap(const struct sql_work *w, const struct sql_rows *rows,
@@ -376,6 +424,7 @@ bool sql_rows_may_wrap(const struct sql_work *w, const struct sql_rows *rows,
                        struct sql_wrap *wrap)
 {
     wrap->width = rows->width;
+    wrap->targets = sql_tree_get(first_of(select), "targetList");
     if (wrap->width == SQL_WIDTH_UNKNOWN || sql_tree_get(select, "valuesLists") ||
         !keeps_types(w, rows, select) || end > w->tokens.n || begin == 0 || begin >= end)
         return false;
@@ -388,19 +437,17 @@ bool sql_rows_may_wrap(const struct sql_work *w, const struct sql_rows *rows,
 void sql_rows_wrap(struct sql_work *w, const struct sql_rows *rows, const struct sql_wrap *wrap,
                    const struct sql_twin *twins, size_t n)
 {
-    struct buf front = {0}, back = {0};
+    struct buf back = {0};
 
-    buf_append_str(&front, " SELECT ");
     for (size_t i = 0; i < wrap->width + n; i++) {
-        buf_append_str(&front, i ? ", " : "");
-        put_column(w, rows, i < wrap->width ? i : twins[i - wrap->width].of, &front);
+        sql_edits_add_take(&w->edits, wrap->from, 0, mem_strdup(i ? ", " : " SELECT "));
+        put_column(w, rows, wrap, i < wrap->width ? i : twins[i - wrap->width].of);
     }
     /* OFFSET 0 keeps the planner from evaluating a function at each place where it is used */
-    buf_append_str(&front, " FROM (SELECT * FROM (");
+    sql_edits_add_take(&w->edits, wrap->from, 0, mem_strdup(" FROM (SELECT * FROM ("));
     buf_append_str(&back, ") AS \"~segue\" OFFSET 0) AS \"~segue\"(");
     for (size_t i = 0; i < wrap->width; i++)
         buf_printf(&back, "%sc%zu", i ? ", " : "", i + 1);
     buf_append_str(&back, ")");
-    sql_edits_add_take(&w->edits, wrap->from, 0, buf_take(&front));
     sql_edits_add_take(&w->edits, wrap->to, 0, buf_take(&back));
 }

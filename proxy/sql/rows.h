@@ -55,6 +55,7 @@ void sql_rows_put(struct sql_work *w, const struct sql_rows *rows, const struct 
 struct sql_wrap {
     uint32_t from, to; /* bytes of the text */
     size_t width;
+    const struct sql_node *targets; /* of what is selected first, where it is a SELECT */
 };
 
 /* May it, between the tokens `begin` and `end`? `rows` are its own, if they could be read. */

@@ -35,6 +35,29 @@ static const char *called(const struct sql_place *place, size_t index, const cha
     return alias ? alias : name;
 }
 
+/* Does the list of aliases call two columns the same? Only a star shows them then. */
+static bool aliases_repeat(const struct sql_work *w, const struct sql_place *place)
+{
+    const struct rule *rule = place->rule;
+    const char **names;
+    bool repeat = false;
+    size_t n = 0;
+
+    if (!place->aliases)
+        return false;
+    names = mem_calloc(rule->ncolumns + 1, sizeof(*names));
+    for (size_t i = 0; i < rule->ncolumns; i++) {
+        if (sql_work_hides(w, rule, &rule->columns[i]))
+            continue;
+        names[n] = called(place, n, rule->columns[i].name);
+        for (size_t j = 0; j < n; j++)
+            repeat = repeat || !strcmp(names[j], names[n]);
+        n++;
+    }
+    free(names);
+    return repeat;
+}
+
 static void put_columns(struct sql_work *w, struct buf *out, const struct sql_place *place,
                         const char *qualifier)
 {
@@ -82,6 +105,8 @@ void sql_star_put_row(struct sql_work *w, struct buf *out, const struct sql_plac
     }
     if (!seen)
         sql_work_doubt(w, SQL_DOUBT_STAR);
+    if (aliases_repeat(w, place))
+        sql_work_doubt(w, SQL_DOUBT_ROW);
 }
 
 static bool reads_early(const struct sql_work *w, const struct sql_place *place)
@@ -286,9 +311,12 @@ bool sql_star_fields(struct sql_work *w, struct sql_scope *scope, const struct s
         !sql_tokens_is(tokens, i + 4, PG_QUERY__TOKEN__ASCII_42))
         return false;
     sql_star_note(w, place);
-    if (place->wrap)
-        return true;
-    put_columns(w, &text, place, place->name);
+    if (place->wrap) { /* in brackets it may be a hidden column of that name */
+        sql_quote_ident_put(&text, place->name);
+        buf_append_str(&text, ".*");
+    } else {
+        put_columns(w, &text, place, place->name);
+    }
     /* errors are told of the name, not of the bracket */
     sql_edits_add_take(&w->edits, tokens->items[i].start, 1, mem_strndup(" ", 1));
     sql_edits_add_take(&w->edits, tokens->items[i + 1].start,
@@ -341,7 +369,7 @@ void sql_star_joins(struct sql_work *w, struct sql_scope *scope, const struct sq
         if (place->kind != SQL_PLACE_MIGRATING || !sql_place_hides(w, place))
             continue;
         if (scope->natural || place->covered || aliases_shift(w, place) ||
-            ((scope->merged || nameless) && has_bare_star(targets)))
+            aliases_repeat(w, place) || ((scope->merged || nameless) && has_bare_star(targets)))
             place->wrap = true;
     }
 }

@@ -75,7 +75,7 @@ bool sql_values_may_wrap(const struct sql_work *w, const struct sql_rows *rows,
             kind_of_column(rows, i) == KIND_OTHER)
             return false;
     *wrap = (struct sql_wrap){w->tokens.items[begin - 1].end, w->tokens.items[end - 1].end,
-                              rows->ncolumns};
+                              rows->ncolumns, NULL};
     return !sql_edits_touch(&w->edits, wrap->from, wrap->to);
 }
 

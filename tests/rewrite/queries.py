@@ -203,7 +203,7 @@ class Queries(Expressions):
 
     def typed(self, category, level):
         """An expression of a type that does not depend on how it is made."""
-        return seq("(", self.expression(category, level, 1), ")", "::" + {"int": "integer", "num": "numeric", "time": "timestamptz",
+        return seq("(", self.expression(category, level, 1), ")", "::" + {"int": "integer", "num": "numeric(20, 6)", "time": "timestamptz",
                                                                        "json": "jsonb", "bool": "boolean"}.get(category, "text"))
 
     # ---- ORDER BY, LIMIT, locks ----

@@ -91,6 +91,20 @@ SELECT * FROM (SELECT id, {claim} FROM checks) s (one, two);
 -- A list of column aliases renames from the left
 SELECT * FROM archive AS a (one, two, three);
 
+-- A list of column aliases with one twice
+SELECT * FROM kinds AS k (a, b, b);
+
+-- A list of column aliases with the name of a column that keeps its own
+SELECT k.*, 1 FROM words AS k (id, id);
+SELECT (k).* FROM archive AS k (kept);
+
+-- Fields of a row that is called like a hidden column, beside a list of column aliases with one twice
+SELECT (config_json).*, (aggregation).* FROM checks JOIN kinds AS config_json (a, a) ON true JOIN kinds AS aggregation (a, a) ON true;
+
+-- A whole row beside a list of column aliases with one twice
+-- @doubt: a whole row where its type matters
+SELECT *, row_to_json(k)::text FROM words AS k (a, a);
+
 -- A list of column aliases for all
 SELECT c3, c5 FROM archive AS a (c1, c2, c3, c4, c5);
 

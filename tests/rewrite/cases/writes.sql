@@ -353,6 +353,29 @@ UPDATE words SET {title} = 'é' || draw(absent) WHERE id = 1;
 -- An error in a column that is read once more
 INSERT INTO words (id, {title}) VALUES (1, 'é') ON CONFLICT (id) DO UPDATE SET {title} = 'é' || draw('a') WHERE absent = 1;
 
+-- Of another type than the column, from a CTE by TABLE: no star is written
+WITH archive AS (SELECT true, 'a' AS b, 'c' AS c, 'd' AS d, DATE '2026-01-01' AS e) INSERT INTO archive TABLE archive;
+
+-- Of another type than the column, from a star
+WITH q AS (SELECT true, 'a' AS b, 'c' AS c, 'd' AS d, DATE '2026-01-01' AS e) INSERT INTO archive SELECT * FROM q;
+
+-- Of another type than the column, from an item in front of a star
+WITH q AS (SELECT 'a' AS b, 'c' AS c, 'd' AS d, DATE '2026-01-01' AS e) INSERT INTO archive SELECT 'é' = 'e', * FROM q;
+
+-- Of another type than the column, from a star in front of an item
+WITH q AS (SELECT 1 AS a, 'b' AS b, 'c' AS c, 'd' AS d) INSERT INTO archive SELECT *, 'é' = 'e' FROM q;
+
+-- Of another type than the column, in brackets, from a sub-select, a row, a cast
+WITH q AS (SELECT 'a' AS b, 'c' AS c, 'd' AS d, DATE '2026-01-01' AS e) INSERT INTO archive SELECT ((1 = 2) OR true), * FROM q;
+WITH q AS (SELECT 'a' AS b, 'c' AS c, 'd' AS d, DATE '2026-01-01' AS e) INSERT INTO archive SELECT (SELECT true), * FROM q;
+WITH q AS (SELECT 'a' AS b, 'c' AS c, 'd' AS d, DATE '2026-01-01' AS e) INSERT INTO archive SELECT (1, 2), * FROM q;
+WITH q AS (SELECT 'a' AS b, 'c' AS c, 'd' AS d, DATE '2026-01-01' AS e) INSERT INTO archive SELECT (b || '1')::bool, * FROM q;
+WITH q AS (SELECT 'a' AS b, 'c' AS c, 'd' AS d, DATE '2026-01-01' AS e) INSERT INTO archive SELECT CAST(b AS bool), * FROM q;
+WITH q AS (SELECT 'a' AS b, 'c' AS c, 'd' AS d, DATE '2026-01-01' AS e) INSERT INTO archive SELECT b IS NULL, q.* FROM q;
+
+-- Of another type than the column, from a union
+INSERT INTO archive SELECT 1, 'a', 'b', 'c', 'é' = 'e' UNION ALL SELECT 2, 'a', 'b', 'c', true;
+
 -- A function's value of the wrong type in VALUES
 INSERT INTO readings (sensor, {amount}) VALUES ('é', draw('x') || 'y');
 
