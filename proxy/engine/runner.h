@@ -74,9 +74,10 @@ struct eng_migration {
     struct eng_locked *locked;
     size_t nlocked;
 
-    int64_t not_before_us; /* no turn before */
-    unsigned retries;      /* of what runs now */
-    bool wait_replicas;    /* this cut-over: once they have caught up */
+    int64_t not_before_us;     /* no turn before */
+    int64_t unjudged_until_us; /* expand waits for statements of before the rules; 0: not begun */
+    unsigned retries;          /* of what runs now */
+    bool wait_replicas;        /* this cut-over: once they have caught up */
     struct eng_due due;
     struct eng_caught_up caught_up;
     struct eng_policy *policy;

@@ -22,6 +22,8 @@
 
 #define LONG_POLL_MS 50
 #define RETRY_BASE_MS 100
+#define UNJUDGED_MS 3000
+#define UNJUDGED_LOOK_MS 5
 #define RETRY_MAX_MS 5000
 
 enum rc eng_long_open(struct eng_engine *engine, struct eng_migration *m, struct err *err)
@@ -134,6 +136,27 @@ static void step_finished(struct eng_engine *engine, struct eng_migration *m, si
     eng_status_put(engine, m);
 }
 
+/* What went out before workers knew of the migration is as the client wrote it: a star in it would
+ * show what expand adds, and a prepared statement would be refused for that. Who has come to its
+ * lock is waited for anyway, but one may still be on its way: no client is held up for it. What
+ * takes longer has come to its tables long ago. */
+static bool overtakes(struct eng_engine *engine, struct eng_migration *m,
+                      const struct eng_step *step)
+{
+    if (step->stage != ENG_STAGE_EXPAND || !sess_gate_unjudged(engine->plane))
+        return false;
+    if (!m->unjudged_until_us) {
+        m->unjudged_until_us = clock_us() + (int64_t)UNJUDGED_MS * 1000;
+        log_info("%s: waiting for statements that were sent before segue knew of the migration, "
+                 "for %d ms at most",
+                 step->title, UNJUDGED_MS);
+    }
+    if (clock_us() >= m->unjudged_until_us)
+        return false;
+    eng_sleep(m, UNJUDGED_LOOK_MS);
+    return true;
+}
+
 static enum rc run_gated(struct eng_engine *engine, struct eng_migration *m, size_t i,
                          struct err *err)
 {
@@ -144,7 +167,7 @@ static enum rc run_gated(struct eng_engine *engine, struct eng_migration *m, siz
 
     if (drops_guard(step) && eng_attached_check(engine, m, err) != RC_OK)
         return RC_ERR;
-    if (!eng_gate_free(engine, m))
+    if (overtakes(engine, m, step) || !eng_gate_free(engine, m))
         return RC_AGAIN;
     sql = step_sql(engine, m, i);
     names = eng_lock_names(m, step);

@@ -82,7 +82,10 @@ static void forget_verdicts(struct sess_worker *w)
 {
     for (struct sess *s = w->sessions; s; s = s->next) {
         bool open = s->state >= SESS_AUTH && s->state <= SESS_HELD && !sess_track_safe(&s->track);
+        int shown = atomic_load_explicit(&s->shown, memory_order_relaxed);
 
+        if (w->order->rules && (shown == SHOWN_ACTIVE || shown == SHOWN_COPY))
+            atomic_store_explicit(&s->unjudged, true, memory_order_relaxed);
         s->spoke |= s->prepares != 0;
         s->prepares = s->prepared_old = s->prepared_new = 0;
         if (w->order->rules && open)
@@ -453,7 +456,22 @@ size_t sess_gate_waiting_for(struct sess_plane *plane, uint64_t mask, int32_t *p
     return n;
 }
 
-bool sess_gate_answering(struct sess_plane *plane, uint64_t mask)
+static bool is_answering(const struct sess *s, uint64_t mask)
+{
+    uint64_t tables = atomic_load_explicit(&s->spoken_of, memory_order_relaxed);
+    int shown = atomic_load_explicit(&s->shown, memory_order_relaxed);
+
+    return (tables & mask) && (shown == SHOWN_ACTIVE || shown == SHOWN_COPY);
+}
+
+static bool is_unjudged(const struct sess *s, uint64_t mask)
+{
+    (void)mask;
+    return atomic_load_explicit(&s->unjudged, memory_order_relaxed);
+}
+
+static bool any_session(struct sess_plane *plane, bool (*is)(const struct sess *, uint64_t),
+                        uint64_t mask)
 {
     bool found = false;
 
@@ -461,13 +479,19 @@ bool sess_gate_answering(struct sess_plane *plane, uint64_t mask)
         struct sess_worker *w = plane->workers[i];
 
         pthread_mutex_lock(&w->registry_lock);
-        for (struct sess *s = w->sessions; s && !found; s = s->next) {
-            uint64_t tables = atomic_load_explicit(&s->spoken_of, memory_order_relaxed);
-            int shown = atomic_load_explicit(&s->shown, memory_order_relaxed);
-
-            found = (tables & mask) && (shown == SHOWN_ACTIVE || shown == SHOWN_COPY);
-        }
+        for (struct sess *s = w->sessions; s && !found; s = s->next)
+            found = is(s, mask);
         pthread_mutex_unlock(&w->registry_lock);
     }
     return found;
+}
+
+bool sess_gate_answering(struct sess_plane *plane, uint64_t mask)
+{
+    return any_session(plane, is_answering, mask);
+}
+
+bool sess_gate_unjudged(struct sess_plane *plane)
+{
+    return any_session(plane, is_unjudged, 0);
 }

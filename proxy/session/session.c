@@ -197,6 +197,8 @@ void sess_show(struct sess *s)
         break;
     }
     atomic_store_explicit(&s->shown, (int)shown, memory_order_relaxed);
+    if (shown != SHOWN_ACTIVE && shown != SHOWN_COPY)
+        atomic_store_explicit(&s->unjudged, false, memory_order_relaxed);
 }
 
 /* ---- deadlines ---- */

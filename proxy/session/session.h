@@ -154,6 +154,8 @@ struct sess {
     /* Tables of which segue may have named columns in what it sent for this transaction: those of
      * `touched`, without what was touched because nobody could look into it. */
     _Atomic uint64_t spoken_of;
+    atomic_bool
+        unjudged; /* an answer is outstanding to what went out before the rules were known */
 };
 
 enum sess_shown {

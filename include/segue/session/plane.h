@@ -138,6 +138,9 @@ size_t sess_gate_waiting_for(struct sess_plane *plane, uint64_t mask, int32_t *p
  * (Not one of which nothing more is known than that it may touch them.) */
 bool sess_gate_answering(struct sess_plane *plane, uint64_t mask);
 
+/* Does a session wait for an answer to what went out before it was known which tables migrate? */
+bool sess_gate_unjudged(struct sess_plane *plane);
+
 /* ---- 3. observations ---- */
 
 /* Client latency, first byte of a request to its ReadyForQuery, all workers added up. */
