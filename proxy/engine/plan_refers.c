@@ -130,6 +130,8 @@ static enum rc judge(struct build *b, const struct reference *r)
         json_array_append_new(names, json_string(r->theirs.v[i]));
     params[1] = list = json_dumps(names, 0);
     rc = own_query(b, referred_sql, 2, params, &res, b->err);
+    if (rc == RC_OK && PQntuples(res) == 0)
+        rc = build_fail(b, r->path, "the table that it refers to has just been dropped");
     if (rc == RC_OK && plan_drops(b, r->oid)) {
         err_hint(b->err, ONE_OF_THEM);
         rc = build_fail(b, r->path, "this file drops table %s, which it refers to",

@@ -10,8 +10,8 @@ RULES = [{"application_name": "probe*", "rewrite": False}, {"user": "app", "sche
          {"application_name": "next", "schema": "new"}]
 
 
-def shown(proxy, application):
-    row = next(r for r in proxy.console("SHOW SESSIONS") if r["application_name"] == application)
+def shown(proxy, conn):
+    row = next(r for r in proxy.console("SHOW SESSIONS") if r["backend_pid"] == conn.info.backend_pid)
     return row["schema"], row["rewrite"]
 
 
@@ -24,7 +24,7 @@ def test_rules_the_start_up_option_and_nothing_at_all_decide_in_this_order(segue
              ("d", "app", "-c geqo=off -csegue.schema=follow", ("follow", True))]
     for application, user, options, expected in cases:
         with proxy.connect(user=user, application_name=application, options=options or "") as conn:
-            assert shown(proxy, application) == expected, application
+            assert shown(proxy, conn) == expected, application
             asked = conn.execute("SELECT current_setting('segue.schema', true)").fetchone()[0]
             assert asked == (options.split("=")[-1] if options else None)
     assert next(r for r in proxy.console("SHOW SESSIONS") if r["database"] == "segue")["schema"] is None
@@ -35,10 +35,9 @@ def test_a_rule_may_name_the_port_by_which_a_client_comes_in(segue, db, tmp_path
     # the flag given last counts: the fixture's own listens on TCP only
     proxy.arguments = ["--listen", f"127.0.0.1:0,{tmp_path}:6543"]
     proxy.start()
-    with proxy.connect(application_name="tcp"), \
-            psycopg.connect(host=str(tmp_path), port=6543, dbname=db.name, user="postgres", application_name="unix"):
-        assert shown(proxy, "tcp") == ("follow", True)
-        assert shown(proxy, "unix") == ("new", True)
+    with proxy.connect() as tcp, psycopg.connect(host=str(tmp_path), port=6543, dbname=db.name, user="postgres") as unix:
+        assert shown(proxy, tcp) == ("follow", True)
+        assert shown(proxy, unix) == ("new", True)
 
 
 def test_a_start_up_parameter_that_names_no_schema_is_refused_in_postgresql_s_words(segue, db):
@@ -53,16 +52,16 @@ def test_rules_change_with_sighup_for_new_sessions_and_a_bad_file_changes_nothin
     file = tmp_path / "segue.json"
     file.write_text(json.dumps({"schema_rules": [{"user": "postgres", "schema": "old"}]}))
     proxy = segue(db, arguments=["-c", str(file)])
-    with proxy.connect(application_name="first"):
-        assert shown(proxy, "first") == ("old", True)
+    with proxy.connect() as first:
+        assert shown(proxy, first) == ("old", True)
         for text, told in [({"schema_rules": [{"user": "postgres", "schema": "nwe"}]}, "the old configuration stays"),
                            ({"schema_rules": [{"user": "postgres", "schema": "new"}]}, "reload: done")]:
             file.write_text(json.dumps(text))
             proxy.signal(signal.SIGHUP)
             proxy.logged(told)
-        with proxy.connect(application_name="second"):
-            assert shown(proxy, "first") == ("old", True)
-            assert shown(proxy, "second") == ("new", True)
+        with proxy.connect() as second:
+            assert shown(proxy, first) == ("old", True)
+            assert shown(proxy, second) == ("new", True)
 
 
 @pytest.mark.one_version

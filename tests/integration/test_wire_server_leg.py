@@ -127,14 +127,15 @@ def test_what_is_odd_passes_to_the_byte_and_the_session_goes_on(proxy, relay, db
 
 
 def test_an_odd_readyforquery_is_passed_and_is_no_safe_point(proxy, relay, db):
-    for status in (b"", b"\0", b"?", b"IE", b"I" * 3000):
+    for number, status in enumerate((b"", b"\0", b"?", b"IE", b"I" * 3000)):
+        name = f"victim {number}"  # the one before may still be shown
         relay.alter = None
         with Raw(proxy.port) as raw:
-            raw.login(db.name, application_name="victim")
+            raw.login(db.name, application_name=name)
             relay.alter = at("Z", message("Z", status))
             raw.send(query("SELECT 1"))
             assert [raw.read()[0] for _ in range(4)] == list("TDCZ")
-            row = next(r for r in proxy.console("SHOW SESSIONS") if r["application_name"] == "victim")
+            row = next(r for r in proxy.console("SHOW SESSIONS") if r["application_name"] == name)
             assert row["state"] != "idle", status
             relay.alter = None
             assert raw.send(query("SELECT 1")).until_ready() == "TDCZI"
