@@ -91,6 +91,7 @@ static void reload(struct serve *serve)
         return;
     }
     pthread_mutex_unlock(&serve->lock);
+    sess_plane_reloaded(serve->plane);
     changed = cfg_log_changes(serve->cfg, next);
     cfg_free(next);
     apply_log_options(serve->cfg);

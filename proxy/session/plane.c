@@ -163,7 +163,6 @@ enum rc sess_plane_reload(struct sess_plane *plane, const struct sess_options *o
                           struct err *err)
 {
     struct sess_limits *before, *limits;
-    bool obeyed;
 
     pthread_mutex_lock(&plane->lock);
     before = sess_limits_ref(plane->limits);
@@ -178,14 +177,22 @@ enum rc sess_plane_reload(struct sess_plane *plane, const struct sess_options *o
     plane->limits = limits;
     if (plane->started)
         post_all(plane, MAIL_ORDER);
+    pthread_mutex_unlock(&plane->lock);
+    sess_limits_unref(before);
+    sess_descriptors_want(options);
+    return RC_OK;
+}
+
+void sess_plane_reloaded(struct sess_plane *plane)
+{
+    bool obeyed;
+
+    pthread_mutex_lock(&plane->lock);
     obeyed = sess_limits_await(plane);
     pthread_mutex_unlock(&plane->lock);
     if (!obeyed)
         log_warning("a worker is stuck: until it looks again, it goes by what was configured "
                     "before");
-    sess_limits_unref(before);
-    sess_descriptors_want(options);
-    return RC_OK;
 }
 
 void sess_plane_free(struct sess_plane *plane)

@@ -187,6 +187,34 @@ def test_a_reload_is_done_when_every_worker_goes_by_it_and_who_does_not_is_told_
 
 
 @pytest.mark.one_version
+def test_a_reload_that_waits_for_workers_waits_for_none_that_is_asked_for_the_configuration(db, segue, tmp_path):
+    path = tmp_path / "segue.json"
+    path.write_text('{"idle_timeout_s": 100}')
+    proxy = segue(db, arguments=["-c", path])
+
+    def wchan(tid):
+        return Path(f"/proc/{proxy.process.pid}/task/{tid}/wchan").read_text()
+
+    def not_stuck(console):
+        """The worker finds the question first, then the word of the reload, which waits by then."""
+        log = proxy.log_text()
+        signals = until("segue to wait for signals", lambda: next(
+            (tid for tid in os.listdir(f"/proc/{proxy.process.pid}/task") if "sigtimedwait" in wchan(tid)), None))
+        with stopped_workers(proxy):
+            console.send_query(b"SHOW CONFIG")
+            console.flush()
+            proxy.signal(signal.SIGHUP)
+            until("the reload to wait for workers", lambda: "futex" in wchan(signals), every=0.001)
+        while console.get_result():
+            pass
+        until("the reload", lambda: proxy.log_text().count("reload: done") > log.count("reload: done"))
+        return proxy.log_text().count("a worker is stuck") == log.count("a worker is stuck")
+
+    with psycopg.connect(host="127.0.0.1", port=proxy.port, dbname="segue", user="postgres", autocommit=True) as conn:
+        until("a reload within its second", lambda: not_stuck(conn.pgconn), 10)
+
+
+@pytest.mark.one_version
 def test_a_bad_file_at_sighup_keeps_the_old_configuration(db, segue, tmp_path):
     path = tmp_path / "segue.json"
     path.write_text('{"transaction_age_max_ms": 7777}')

@@ -69,10 +69,12 @@ bool sess_plane_release(struct sess_plane *plane);
 void sess_plane_free(struct sess_plane *plane); /* joins the workers */
 
 /* SIGHUP: new limits, certificates and users for new sessions; listen, workers and the upstream
- * cannot change. Returns when every worker goes by them, or after one second (a warning: a worker
- * is stuck). RC_ERR: err, and nothing has changed. */
+ * cannot change. RC_ERR: err, and nothing has changed. */
 enum rc sess_plane_reload(struct sess_plane *plane, const struct sess_options *options,
                           struct err *err) MUST_CHECK;
+/* Returns when every worker goes by them, or after one second (a warning: a worker is stuck). No
+ * lock may be held that a worker takes. */
+void sess_plane_reloaded(struct sess_plane *plane);
 
 /* ---- 1. rules ---- */
 
