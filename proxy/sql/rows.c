@@ -385,38 +385,68 @@ static const struct sql_node *item_of(const struct sql_wrap *wrap, size_t column
     return target_of(wrap->targets, from_end < n - first ? n - from_end : first);
 }
 
-/* Where the server says that it is, when it is of the wrong type: at its first word. TABLE is a
- * star that is not written, and has no place. */
-static uint32_t place_of(const struct sql_work *w, const struct sql_node *item)
+/* What its first word may belong to; NULL: to nothing else. */
+static const struct sql_node *operand_of(const struct sql_node *node, const char *kind)
 {
-    const struct sql_node *value = sql_tree_get(item, "val");
-    size_t i;
+    static const struct {
+        const char *kind, *operand;
+    } rows[] = {
+        {"A_Expr", "lexpr"},      {"BoolExpr", "args"}, {"FuncCall", "args"},
+        {"SubLink", "testexpr"},  {"RowExpr", "args"},  {"TypeCast", "arg"},
+        {"A_Indirection", "arg"}, {"NullTest", "arg"},  {"BooleanTest", "arg"},
+        {"CollateClause", "arg"},
+    };
 
-    if (sql_tree_location(item) < 0)
-        return SQL_NOWHERE;
-    if (sql_tree_get(value, "SubLink") || sql_tree_get(value, "RowExpr"))
-        return (uint32_t)sql_expr_location(value);
-    i = sql_tokens_at(&w->tokens, sql_tree_location(item));
-    while (sql_tokens_is(&w->tokens, i, SQL_TOKEN_OPEN))
-        i++;
-    return i < w->tokens.n ? w->tokens.items[i].start : SQL_NOWHERE;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        const struct sql_node *operand;
+
+        if (strcmp(kind, rows[i].kind) != 0)
+            continue;
+        operand = sql_tree_get(node, rows[i].operand);
+        return strcmp(rows[i].operand, "args") ? operand : sql_node_at(operand, 0);
+    }
+    return NULL;
+}
+
+/* Where the server says that it is, when it is of the wrong type: at the first of the words that it
+ * and its operands are known by. A literal that is given its type is a constant where it stands, a
+ * row that is compared is its columns. TABLE is a star that is not written, and has no place. */
+static uint32_t place_of(const struct sql_node *item)
+{
+    const struct sql_node *expr = sql_tree_get(item, "val");
+    uint32_t place = SQL_NOWHERE;
+    bool compared = false;
+
+    while (expr && sql_tree_location(item) >= 0) {
+        const char *kind = sql_tree_kind(expr);
+        const struct sql_node *node = kind ? sql_tree_get(expr, kind) : NULL;
+        const struct sql_node *operand = kind ? operand_of(node, kind) : NULL;
+        const struct sql_node *literal = sql_tree_get(operand, "A_Const");
+        bool row = kind && !strcmp(kind, "RowExpr");
+        bool given = kind && !strcmp(kind, "TypeCast") &&
+                     (sql_tree_get(literal, "sval") || sql_tree_get(literal, "isnull"));
+        int location = given || (row && compared) ? -1 : sql_tree_location(node);
+
+        if (location > 0 && (uint32_t)location < place)
+            place = (uint32_t)location;
+        if (row && !compared)
+            break;
+        compared = kind && (!strcmp(kind, "A_Expr") || !strcmp(kind, "SubLink"));
+        expr = operand;
+    }
+    return place;
 }
 
 static void put_column(struct sql_work *w, const struct sql_rows *rows, const struct sql_wrap *wrap,
                        size_t i)
 {
     const struct sql_node *item = item_of(wrap, i);
-    char *name;
 
     if (rows->n == 1 && i < rows->ncolumns && is_untyped(rows->values[i])) {
         sql_edits_add_moved(&w->edits, wrap->from, w->text, rows->spans[i].from, rows->spans[i].to);
         return;
     }
-    name = mem_printf("c%zu", i + 1);
-    if (item)
-        sql_edits_add_about(&w->edits, wrap->from, 0, name, place_of(w, item));
-    else
-        sql_edits_add_take(&w->edits, wrap->from, 0, name);
+    sql_edits_add_about(&w->edits, wrap->from, 0, mem_printf("c%zu", i + 1), place_of(item));
 }
 
 bool sql_rows_may_wrap(const struct sql_work *w, const struct sql_rows *rows,

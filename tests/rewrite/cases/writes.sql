@@ -373,6 +373,33 @@ WITH q AS (SELECT 'a' AS b, 'c' AS c, 'd' AS d, DATE '2026-01-01' AS e) INSERT I
 WITH q AS (SELECT 'a' AS b, 'c' AS c, 'd' AS d, DATE '2026-01-01' AS e) INSERT INTO archive SELECT CAST(b AS bool), * FROM q;
 WITH q AS (SELECT 'a' AS b, 'c' AS c, 'd' AS d, DATE '2026-01-01' AS e) INSERT INTO archive SELECT b IS NULL, q.* FROM q;
 
+-- Of another type than the column, from a literal of a type
+WITH q AS (SELECT 'a' AS b, 'c' AS c, 'd' AS d, DATE '2026-01-01' AS e) INSERT INTO archive SELECT CAST('t' AS bool), * FROM q;
+WITH q AS (SELECT 'a' AS b, 'c' AS c, 'd' AS d, DATE '2026-01-01' AS e) INSERT INTO archive SELECT bool 't', * FROM q;
+WITH q AS (SELECT 'a' AS b, 'c' AS c, 'd' AS d, DATE '2026-01-01' AS e) INSERT INTO archive SELECT interval '1' DAY, * FROM q;
+WITH q AS (SELECT 'a' AS b, 'c' AS c, 'd' AS d, DATE '2026-01-01' AS e) INSERT INTO archive SELECT CAST(NULL AS bool), * FROM q;
+WITH q AS (SELECT 'a' AS b, 'c' AS c, 'd' AS d, DATE '2026-01-01' AS e) INSERT INTO archive SELECT CAST(CAST('t' AS text) AS bool), * FROM q;
+
+-- Of another type than the column, from what is compared
+WITH q AS (SELECT 'a' AS b, 'c' AS c, 'd' AS d, DATE '2026-01-01' AS e) INSERT INTO archive SELECT ROW(1, 2) = ROW(1, 2), * FROM q;
+WITH q AS (SELECT 'a' AS b, 'c' AS c, 'd' AS d, DATE '2026-01-01' AS e) INSERT INTO archive SELECT (1, 2) IN (SELECT 1, 2), * FROM q;
+WITH q AS (SELECT 'a' AS b, 'c' AS c, 'd' AS d, DATE '2026-01-01' AS e) INSERT INTO archive SELECT 1 IN (SELECT 1), * FROM q;
+WITH q AS (SELECT 'a' AS b, 'c' AS c, 'd' AS d, DATE '2026-01-01' AS e) INSERT INTO archive SELECT b = ANY (SELECT 'x'), * FROM q;
+WITH q AS (SELECT 'a' AS b, 'c' AS c, 'd' AS d, DATE '2026-01-01' AS e) INSERT INTO archive SELECT (SELECT true) AND false, * FROM q;
+WITH q AS (SELECT 'a' AS b, 'c' AS c, 'd' AS d, DATE '2026-01-01' AS e) INSERT INTO archive SELECT ROW(1, 2) IS NULL, * FROM q;
+WITH q AS (SELECT 'a' AS b, 'c' AS c, 'd' AS d, DATE '2026-01-01' AS e) INSERT INTO archive SELECT NOT (b = 'x'), * FROM q;
+WITH q AS (SELECT 'a' AS b, 'c' AS c, 'd' AS d, DATE '2026-01-01' AS e) INSERT INTO archive SELECT - 1 = 2, * FROM q;
+
+-- Of another type than the column, from an operator that is a function
+WITH q AS (SELECT 'a' AS b, 'c' AS c, 'd' AS d, DATE '2026-01-01' AS e) INSERT INTO archive SELECT now() AT TIME ZONE 'UTC', * FROM q;
+WITH q AS (SELECT 'a' AS b, 'c' AS c, 'd' AS d, DATE '2026-01-01' AS e) INSERT INTO archive SELECT (e AT TIME ZONE 'UTC'), * FROM q;
+WITH q AS (SELECT 'a' AS b, 'c' AS c, 'd' AS d, DATE '2026-01-01' AS e) INSERT INTO archive SELECT (DATE '2020-01-01', e) OVERLAPS (e, e), * FROM q;
+WITH q AS (SELECT 'a' AS b, 'c' AS c, 'd' AS d, DATE '2026-01-01' AS e) INSERT INTO archive SELECT (b COLLATE "C"), * FROM q;
+WITH q AS (SELECT 'a' AS b, 'c' AS c, 'd' AS d, DATE '2026-01-01' AS e) INSERT INTO archive SELECT (ARRAY[true])[1], * FROM q;
+
+-- Of another type than the column, from a union in which VALUES come first
+INSERT INTO archive VALUES (1, 'a', 'b', 'c', true) UNION ALL SELECT 2, 'a', 'b', 'c', true;
+
 -- Of another type than the column, from a union
 INSERT INTO archive SELECT 1, 'a', 'b', 'c', 'é' = 'e' UNION ALL SELECT 2, 'a', 'b', 'c', true;
 
