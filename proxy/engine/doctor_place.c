@@ -80,7 +80,8 @@ static void no_store(struct doctor *d, const PGresult *res)
     }
     sql = mem_printf("GRANT CREATE ON DATABASE %s TO %s", database, role);
     doctor_say(d, DOCTOR_WRONG, "privilege missing", doctor_psql(d, sql),
-               "the first start makes the schema segue", "role %s may not create schemas in %s",
+               "as the owner of the database: the role cannot give it to itself",
+               "role %s may not create schemas in %s, and the first start makes the schema segue",
                role, database);
     free(sql);
 }
