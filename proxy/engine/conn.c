@@ -14,6 +14,7 @@
 
 /* A statement is given this long to end by itself once the program wants to stop. */
 #define STOP_GRACE_MS 2000
+#define ROLLBACK_TRIES 5
 #define LOCK_WAIT_MS 1000
 
 /* jit: compiling `up` for each batch costs more than it gives. row_security off: an error is
@@ -327,10 +328,14 @@ void conn_rollback(struct eng_conn *conn)
 {
     struct err ignored = {0};
 
-    if (!conn_up(conn) || PQtransactionStatus(conn->pg) == PQTRANS_IDLE)
-        return;
-    if (conn_exec(conn, &ignored, "ROLLBACK") != RC_OK)
-        log_debug("rollback: %s", ignored.text);
+    /* who cancels what runs may hit the ROLLBACK, too: the transaction would stay, aborted */
+    for (int tries = 0; tries < ROLLBACK_TRIES; tries++) {
+        if (!conn_up(conn) || PQtransactionStatus(conn->pg) == PQTRANS_IDLE)
+            return;
+        if (conn_exec(conn, &ignored, "ROLLBACK") != RC_OK)
+            log_debug("rollback: %s", ignored.text);
+        err_clear(&ignored);
+    }
 }
 
 enum rc conn_send(struct eng_conn *conn, const char *sql, struct err *err)
