@@ -236,8 +236,9 @@ class Cluster:
             conf.writelines(f"{k} = {v}\n" for k, v in settings.items())
         (self.data / "pg_hba.conf").write_text(HBA, encoding="utf-8")
 
-    def start(self):
-        log = open(self.log, "ab")
+    def start(self, log=None):
+        """log: an open file for what the server says, in place of its own; closed here."""
+        log = log or open(self.log, "ab")
         self.process = subprocess.Popen(
             [str(self.bin / "postgres"), "-D", str(self.data), "-p", str(self.port), "-k", str(self.folder)],
             cwd=self.folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True, **as_user())
