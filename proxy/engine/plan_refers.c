@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "history.h"
 #include "plan_build.h"
 #include "segue/base/mem.h"
 #include "segue/catalog/catalog.h"
@@ -185,24 +186,44 @@ static enum rc judge_type(struct build *b, const char *path, const char *type)
     return rc;
 }
 
-/* A sequence that goes with its table or column, which the expression names: as a word, since the
- * server tells what a text means only of a default that is there. */
+/* $1: texts of the expression, as names of relations by the role's path. What is no name at all
+ * would make parse_ident fail: $2. */
+static const char sequences_sql[] =
+    "SELECT DISTINCT d.refobjid, a.attname, pg_catalog.format('%I.%I', n.nspname, s.relname)"
+    " FROM (SELECT CASE WHEN t OPERATOR(pg_catalog.~) $2 THEN pg_catalog.parse_ident(t) END AS p"
+    "  FROM pg_catalog.unnest($1::pg_catalog.text[]) t) x JOIN pg_catalog.pg_class s ON"
+    "  s.relkind OPERATOR(pg_catalog.=) 'S' AND s.relname OPERATOR(pg_catalog.=)"
+    "  p[pg_catalog.cardinality(p)] JOIN pg_catalog.pg_namespace n ON n.oid"
+    "  OPERATOR(pg_catalog.=) s.relnamespace AND CASE pg_catalog.cardinality(p) WHEN 1 THEN"
+    "   pg_catalog.pg_table_is_visible(s.oid) WHEN 2 THEN n.nspname OPERATOR(pg_catalog.=) p[1]"
+    "   ELSE n.nspname OPERATOR(pg_catalog.=) p[2] AND"
+    "   pg_catalog.current_database() OPERATOR(pg_catalog.=) p[1] END"
+    " JOIN pg_catalog.pg_depend d ON d.classid OPERATOR(pg_catalog.=)"
+    "  'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid OPERATOR(pg_catalog.=) s.oid AND"
+    "  d.refclassid OPERATOR(pg_catalog.=) d.classid AND d.deptype OPERATOR(pg_catalog.=) ANY"
+    "  ('{a,i}'::\"char\"[]) JOIN pg_catalog.pg_attribute a ON a.attrelid"
+    "  OPERATOR(pg_catalog.=) d.refobjid AND a.attnum OPERATOR(pg_catalog.=) d.refobjsubid";
+
+#define PART                                                                                       \
+    "(\"([^\"]|\"\")+\"|[^\\x01-\\x40\\x5b-\\x5e\\x60\\x7b-\\x7f]"                                 \
+    "[^\\x01-\\x23\\x25-\\x2f\\x3a-\\x40\\x5b-\\x5e\\x60\\x7b-\\x7f]*)"
+#define NAME "^[ \t\n\r\f]*" PART "([ \t\n\r\f]*[.][ \t\n\r\f]*" PART "){0,2}[ \t\n\r\f]*$"
+
+/* A sequence that goes with its table or column, which a text in the expression names: the server
+ * tells what a text means only of a default that is there. */
 static enum rc judge_default(struct build *b, const char *path, const char *def)
 {
-    static const char sql[] =
-        "SELECT d.refobjid, a.attname, format('%I.%I', n.nspname, s.relname) FROM pg_class s"
-        " JOIN pg_namespace n ON n.oid = s.relnamespace JOIN pg_depend d ON d.classid ="
-        " 'pg_class'::regclass AND d.objid = s.oid AND d.refclassid = 'pg_class'::regclass AND"
-        " d.deptype IN ('a', 'i') JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum ="
-        " d.refobjsubid WHERE s.relkind = 'S' AND $1 ~ ('(?<![[:alnum:]_])' ||"
-        " regexp_replace(s.relname, '([^[:alnum:]_])', '\\\\\\1', 'g') || '(?![[:alnum:]_])')";
-    const char *params[] = {def};
+    struct sql_expr_info info;
+    const char *params[2] = {NULL, NAME};
     PGresult *res = NULL;
-    enum rc rc = RC_OK;
+    char *list;
+    enum rc rc;
 
-    if (def && (b->dropped.n || b->ntargets))
-        rc = own_query(b, sql, 1, params, &res, b->err);
-    for (int i = 0; rc == RC_OK && res && i < PQntuples(res); i++) {
+    if (!def || !(b->dropped.n || b->ntargets) || sql_expr_parse(def, &info, NULL) != RC_OK)
+        return RC_OK;
+    params[0] = list = history_array(info.strings, info.nstrings);
+    rc = named_query(b, sequences_sql, 2, params, &res, b->err);
+    for (int i = 0; rc == RC_OK && i < PQntuples(res); i++) {
         const struct target *t = plan_target(b, PQgetvalue(res, i, 0));
         const char *sequence = PQgetvalue(res, i, 2);
 
@@ -214,6 +235,8 @@ static enum rc judge_default(struct build *b, const char *path, const char *def)
                         sequence);
     }
     PQclear(res);
+    free(list);
+    sql_expr_info_fini(&info);
     return rc;
 }
 

@@ -22,7 +22,7 @@ struct ref {
 
 struct walk {
     struct sql_expr_info *info;
-    size_t columns_cap, functions_cap, casts_cap;
+    size_t columns_cap, functions_cap, casts_cap, strings_cap;
     struct ref *refs;
     size_t nrefs, refs_cap;
     bool qualified, star, is_default;
@@ -85,16 +85,28 @@ static void see_cast(struct walk *w, const struct sql_node *node)
         list_add(&w->info->casts, &w->info->ncasts, &w->casts_cap, name);
 }
 
+static void see_constant(struct walk *w, const struct sql_node *node)
+{
+    const char *text = sql_node_text(sql_tree_get(sql_tree_get(node, "sval"), "sval"));
+
+    if (text)
+        list_add(&w->info->strings, &w->info->nstrings, &w->strings_cap, text);
+}
+
 static void walk_node(struct walk *w, const struct sql_node *node);
 
 static void walk_member(struct walk *w, const struct sql_node *member)
 {
-    static const char *const skipped[] = {"A_Const", "typeName", "funcname", "name", "collname"};
+    static const char *const skipped[] = {"typeName", "funcname", "name", "collname"};
     const char *key = member->key;
 
     for (size_t i = 0; i < ARRAY_LEN(skipped); i++)
         if (!strcmp(key, skipped[i]))
             return;
+    if (!strcmp(key, "A_Const")) {
+        see_constant(w, member);
+        return;
+    }
     if (!strcmp(key, "ColumnRef"))
         see_column(w, member);
     else if (!strcmp(key, "FuncCall"))
@@ -228,9 +240,12 @@ void sql_expr_info_fini(struct sql_expr_info *info)
         free(info->functions[i]);
     for (size_t i = 0; i < info->ncasts; i++)
         free(info->casts[i]);
+    for (size_t i = 0; i < info->nstrings; i++)
+        free(info->strings[i]);
     free(info->columns);
     free(info->functions);
     free(info->casts);
+    free(info->strings);
     memset(info, 0, sizeof(*info));
 }
 

@@ -130,6 +130,36 @@ def test_so_is_one_of_a_dropped_tables_rows_or_counted_by_its_sequence(proxy, fi
     refused(proxy, [counts, dropped], f"operations[0].{field}.default", "public.counted_id_seq")
 
 
+TWICE = """CREATE SCHEMA "Other"; CREATE TABLE "Other".counted (id serial PRIMARY KEY); CREATE SEQUENCE alone;
+CREATE TABLE "Other".owner (id int PRIMARY KEY DEFAULT 1); CREATE SEQUENCE "Other".alone OWNED BY "Other".owner.id"""
+# default, what goes -> the sequence that goes with it, None: another one is meant, and all is well
+MEANT = {
+    ("nextval('counted_id_seq')", "public"): "public.counted_id_seq",
+    ("nextval('counted_id_seq')", "Other"): None,
+    ("nextval('public.Counted_id_seq'::regclass)", "public"): "public.counted_id_seq",
+    ("nextval('public.counted_id_seq'::regclass)", "Other"): None,
+    ("nextval('\"Other\".counted_id_seq')", "public"): None,
+    ("nextval('\"Other\".counted_id_seq')", "Other"): '"Other".counted_id_seq',
+    ("nextval($$\"Other\" . \"counted_id_seq\"$$)", "Other"): '"Other".counted_id_seq',
+    ("length('counted_id_seq is not a name')", "public"): None,
+    ("nextval('alone')", "public"): None,
+}
+
+
+@each(case=MEANT)
+def test_of_sequences_of_one_name_in_two_schemas_the_one_is_judged_that_is_meant(pg, segue, case):
+    (default, schema), goes = case, MEANT[case]
+    with pg.database() as db:
+        db.sql(SCHEMA + ";" + TWICE)
+        proxy = segue(db)
+        counts = made({"name": "r", "type": "int", "nullable": True, "default": default})
+        operations = [counts, {"drop_table": {"name": f'"{schema}".counted'}}]
+        if goes:
+            refused(proxy, operations, "operations[0].create_table.columns[1].default", f"what sequence {goes} belongs to")
+        else:
+            proxy.done({"name": "m", "operations": operations})
+
+
 def test_the_name_of_a_constraint_of_a_table_that_goes_is_not_changed(proxy):
     migration = {"name": "m", "operations": [{"drop_table": {"name": "gone"}},
                                              {"rename_constraint": {"table": "gone", "from": "positive", "to": "above"}}]}

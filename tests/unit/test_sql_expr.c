@@ -69,6 +69,10 @@ static void columns_functions_and_flags_are_told(void **state)
     assert_string_equal(info.casts[1], "T");
     assert_false(info.constant);
     sql_expr_info_fini(&info);
+    assert_int_equal(sql_expr_parse("f('a', E'it\\'s', $$a$$, 1, b'1')", &info, NULL), RC_OK);
+    assert_int_equal(info.nstrings, 2);
+    assert_string_equal(info.strings[1], "it's");
+    sql_expr_info_fini(&info);
     assert_int_equal(sql_expr_parse("(SELECT x.y FROM x)", &info, NULL), RC_OK);
     assert_true(info.has_subquery);
     sql_expr_info_fini(&info);

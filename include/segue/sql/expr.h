@@ -18,6 +18,8 @@ struct sql_expr_info {
     size_t nfunctions;
     char **casts; /* distinct types that something is cast to, their bare names; owned */
     size_t ncasts;
+    char **strings; /* distinct string constants, what they stand for; owned */
+    size_t nstrings;
     bool constant; /* literals and casts of literals only: safe as an instant column default */
     bool has_subquery;
     bool has_aggregate_or_window; /* FILTER, OVER, or WITHIN GROUP syntax */
