@@ -109,15 +109,15 @@ static void batch_done(struct eng_engine *engine, struct eng_migration *m, struc
     FAULT(batch_committed);
     slot->ended_us = clock_us();
     slot->ms = answer->ms;
-    if (!batch->revisit && batch->to > range->next)
-        range->next = batch->to;
+    if (!batch->revisit && answer->to > range->next)
+        range->next = answer->to;
     range->rows = answer->range_rows;
     rel->since_vacuum += (double)answer->rows;
     if (batch->skip_locked)
         rel->skipped = -1;
     if (!batch->revisit) /* what the others wrote meanwhile is not this one's */
         sizing_note(&m->fill->sizing[slot - m->fill->pool->slots],
-                    (uint32_t)(batch->to - batch->from), slot->ms, answer->wal_bytes / busy,
+                    (uint32_t)(answer->to - batch->from), slot->ms, answer->wal_bytes / busy,
                     (double)answer->rows);
     count_rows(m);
     m->retries = 0;
@@ -380,6 +380,7 @@ static enum rc pick(struct eng_engine *engine, struct eng_migration *m, struct f
     batch->range = i;
     batch->relation = fill->ranges[i].relation;
     batch->from = fill->ranges[i].next;
+    batch->rows_max = throttle_rows_max(&engine->throttle);
     batch->to = batch->from + sizing_next(&fill->sizing[slot - fill->pool->slots],
                                           rows_cap(engine, fill, batch->relation));
     if (batch->to > fill->ranges[i].end)

@@ -49,12 +49,14 @@ struct fill_range {
 struct fill_batch {
     size_t relation, range;
     int64_t from, to; /* blocks */
+    double rows_max;  /* it ends before the block in which more of them begin; 0: no cap */
     bool skip_locked; /* after a lock timeout */
     bool revisit;     /* of rows that were skipped */
 };
 
 struct fill_answer {
     int64_t rows, range_rows; /* of the batch; of its range so far */
+    int64_t to;               /* block: where it ended */
     double ms;                /* by the server's clock */
     double wal_bytes;         /* the server's, while the batch ran */
 };

@@ -3,6 +3,10 @@
  * rows and the watermark stands what the rows' own count is needed for, so it is a DO block; the
  * statements with the user's expressions are EXECUTEd, where no variable can take a column's name.
  *
+ * What batches before have met says nothing of the blocks ahead. So where rows_per_s is set, the
+ * batch itself looks where it has enough, and ends there ($1): at least a block, whatever it holds.
+ * Rows that were skipped come back as the range in which they were: that one was cut to size.
+ *
  * synchronous_commit is off: a batch lost in a crash of the server lost its watermark with it and
  * is done again; the phase's next move is synchronous.
  */
@@ -27,12 +31,32 @@ static char *update_sql(const struct fill_text *text, const struct fill_relation
                       text->unfilled);
 }
 
-static void execute(struct buf *body, const char *sql)
+static void execute(struct buf *body, const char *sql, const char *more)
 {
     char *literal = sql_quote_literal(sql);
 
-    buf_printf(body, "EXECUTE %s; ", literal);
+    buf_printf(body, "EXECUTE %s%s; ", literal, more);
     free(literal);
+}
+
+/* TID range scans go from block to block; were one not to, the batch would be smaller. */
+static void cut_to_size(struct buf *body, const struct fill_text *text,
+                        const struct fill_relation *rel, const struct fill_batch *batch)
+{
+    char where[160], *sql;
+
+    if (batch->rows_max <= 0 || batch->revisit || batch->to - batch->from < 2)
+        return;
+    relations_range(where, sizeof(where), batch->from, batch->to);
+    sql = mem_printf("SELECT ctid FROM ONLY %s WHERE %s AND (%s) OFFSET %.0f LIMIT 1", rel->name,
+                     where, text->unfilled, batch->rows_max);
+    execute(body, sql, " INTO fill_tid");
+    free(sql);
+    buf_printf(body,
+               "IF fill_tid IS NOT NULL THEN fill_to := greatest(%" PRId64
+               ", (fill_tid::pg_catalog.text::pg_catalog.point)[0]::"
+               "pg_catalog.int8); END IF; ",
+               batch->from + 1);
 }
 
 /* What is left of a skip-locked range is written down in the same transaction. */
@@ -40,12 +64,11 @@ static void note_skipped(struct buf *body, const struct eng_migration *m,
                          const struct fill_text *text, const struct fill_relation *rel,
                          const struct fill_batch *batch, const char *where)
 {
-    char *sql =
-        mem_printf("INSERT INTO segue.skipped SELECT %" PRId64 ", %u, %" PRId64 ", %" PRId64
-                   " WHERE EXISTS (SELECT 1 FROM ONLY %s WHERE %s AND NOT (%s))",
-                   m->id, rel->oid, batch->from, batch->to, rel->name, where, text->in_step);
+    char *sql = mem_printf("INSERT INTO segue.skipped SELECT %" PRId64 ", %u, %" PRId64 ", $2"
+                           " WHERE EXISTS (SELECT 1 FROM ONLY %s WHERE %s AND NOT (%s))",
+                           m->id, rel->oid, batch->from, rel->name, where, text->in_step);
 
-    execute(body, sql);
+    execute(body, sql, " USING fill_end, fill_to");
     free(sql);
 }
 
@@ -60,34 +83,39 @@ static char *body_sql(const struct eng_engine *engine, const struct eng_migratio
     struct buf body = {0};
     char where[160], *update;
 
-    relations_range(where, sizeof(where), batch->from, batch->to);
+    relations_range_to(where, sizeof(where), batch->from, "$1");
     update = update_sql(text, rel, batch, where);
-    buf_append_str(&body, "DECLARE fill_rows bigint; fill_total bigint; "
-                          "fill_lsn pg_lsn := pg_current_wal_insert_lsn(); "
-                          "fill_began timestamptz := clock_timestamp(); BEGIN ");
+    buf_printf(&body,
+               "DECLARE fill_rows bigint; fill_total bigint; fill_to bigint := %" PRId64 "; "
+               "fill_tid tid; fill_end tid; fill_lsn pg_lsn := pg_current_wal_insert_lsn(); "
+               "fill_began timestamptz := clock_timestamp(); BEGIN ",
+               batch->to);
     if (batch->skip_locked)
         buf_printf(&body,
                    "DELETE FROM segue.skipped WHERE migration = %" PRId64
                    " AND relation = %u AND from_block = %" PRId64 "; ",
                    m->id, rel->oid, batch->from);
-    execute(&body, names);
-    execute(&body, update);
+    execute(&body, names, "");
+    cut_to_size(&body, text, rel, batch);
+    buf_append_str(&body, "fill_end := pg_catalog.format('(%s,0)', fill_to)::pg_catalog.tid; ");
+    execute(&body, update, " USING fill_end");
     free(update);
     buf_append_str(&body, "GET DIAGNOSTICS fill_rows = ROW_COUNT; ");
     if (batch->skip_locked)
         note_skipped(&body, m, text, rel, batch, where);
-    execute(&body, CONN_OWN_NAMES);
+    execute(&body, CONN_OWN_NAMES, "");
     buf_printf(&body,
-               "UPDATE segue.progress SET next_block = greatest(next_block, least(%" PRId64
-               ", end_block)), rows = rows + fill_rows WHERE migration = %" PRId64
+               "UPDATE segue.progress SET next_block = greatest(next_block, "
+               "least(fill_to, end_block)), rows = rows + fill_rows WHERE migration = %" PRId64
                " AND relation = %u AND from_block = %" PRId64
                " AND relfilenode = pg_relation_filenode(relation) RETURNING rows INTO fill_total; "
                "IF NOT FOUND THEN RAISE EXCEPTION 'rewritten' USING ERRCODE = '" FILL_OTHER_FILE
-               "'; END IF; PERFORM set_config('segue.batch', format('%%s %%s %%s %%s', "
-               "fill_rows, fill_total, pg_current_wal_insert_lsn() - fill_lsn, extract(epoch FROM "
+               "'; END IF; PERFORM set_config('segue.batch', format('%%s %%s %%s %%s %%s', "
+               "fill_rows, fill_total, fill_to, pg_current_wal_insert_lsn() - fill_lsn, "
+               "extract(epoch FROM "
                "clock_timestamp() - fill_began) * 1000), false); ",
-               batch->to, m->id, rel->oid, range->from);
-    execute(&body, names);
+               m->id, rel->oid, range->from);
+    execute(&body, names, "");
     buf_append_str(&body, "END");
     free(names);
     return buf_take(&body);
@@ -113,6 +141,6 @@ bool fill_batch_answer(const PGresult *res, struct fill_answer *out)
 {
     const char *text = PQntuples(res) == 1 ? res_text(res, 0, 0) : NULL;
 
-    return text && sscanf(text, "%" SCNd64 " %" SCNd64 " %lf %lf", &out->rows, &out->range_rows,
-                          &out->wal_bytes, &out->ms) == 4;
+    return text && sscanf(text, "%" SCNd64 " %" SCNd64 " %" SCNd64 " %lf %lf", &out->rows,
+                          &out->range_rows, &out->to, &out->wal_bytes, &out->ms) == 5;
 }

@@ -76,7 +76,7 @@ uint32_t sizing_next(const struct sizing *s, double rows_max)
 
     if (rows_max > 0 && density > 0)
         blocks = clamp(blocks, 1, rows_max / density);
-    else if (rows_max > 0)
+    else if (rows_max > 0 && !filled(s))
         blocks = 1; /* nothing known yet: as few rows as can be */
     return (uint32_t)clamp(blocks, 1, SIZING_MAX_BLOCKS);
 }

@@ -3,7 +3,8 @@
  *
  * The p90 of the last ten batches' time a block sets the size for the target time; it grows at
  * most 1.5x a batch; a batch over five times the target shrinks it tenfold at once. Caps: WAL
- * bytes a batch, and rows a batch when a rate is set.
+ * bytes a batch, and rows a batch when a rate is set: by the rows of the blocks behind, so a batch
+ * that comes to denser ones must still end where it has enough (fill_batch.c).
  */
 #ifndef SEGUE_ENGINE_SIZING_H
 #define SEGUE_ENGINE_SIZING_H

@@ -135,6 +135,30 @@ def test_rows_per_s_is_kept_and_shown_as_the_reason(db, segue):
     proxy.wait_phase("rename_label", "ready")
 
 
+@pytest.mark.parametrize("front", ["id % 500 <> 0", "true"], ids=["nearly empty", "empty"])
+def test_rows_per_s_is_kept_behind_a_front_that_is(db, segue, front):
+    make_items(db, 200000)
+    db.sql(f"DELETE FROM items WHERE id <= 180000 AND {front}")
+    proxy = segue(db)
+    slow(proxy, 500)
+
+    def gained():
+        return db.one("SELECT sum(rows)::int FROM segue.progress")
+
+    begun = db.one("SELECT clock_timestamp()")
+    proxy.begin(RENAME)
+    proxy.wait_phase("rename_label", "backfilling")
+    until("the backfill to have come to the dense part", lambda: (gained() or 0) > 500)
+    # a fifth of a second's rows, or a block of about 130, is a batch
+    for _ in range(10):
+        rows, took_s = gained(), db.one("SELECT extract(epoch FROM clock_timestamp() - %s)::float8", begun)
+        assert rows < 500 * took_s + 300
+        until("more of it", lambda: gained() > rows)
+    fast(proxy)
+    proxy.wait_phase("rename_label", "ready")
+    assert out_of_step(db, PLAIN) == 0
+
+
 def test_the_throttle_command_shows_and_sets(db, segue):
     proxy = segue(db)
     assert "rows_per_s" in proxy.cli("throttle").out

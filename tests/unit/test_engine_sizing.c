@@ -114,6 +114,17 @@ static void rows_a_batch_are_capped_when_a_rate_is_set(void **state)
     assert_true(sizing_next(&s, 0) > 1000);
 }
 
+static void blocks_without_rows_do_not_keep_a_capped_batch_small(void **state)
+{
+    struct sizing s;
+
+    (void)state;
+    sizing_init(&s, 100, 0);
+    for (int i = 0; i < 20; i++)
+        sizing_note(&s, sizing_next(&s, 100), 1, 0, 0);
+    assert_true(sizing_next(&s, 100) > 1000);
+}
+
 static void a_batch_is_never_empty_nor_without_bound(void **state)
 {
     struct sizing s;
@@ -139,6 +150,7 @@ int main(void)
         cmocka_unit_test(one_slow_batch_of_ten_is_within_the_p90),
         cmocka_unit_test(wal_a_batch_is_capped),
         cmocka_unit_test(rows_a_batch_are_capped_when_a_rate_is_set),
+        cmocka_unit_test(blocks_without_rows_do_not_keep_a_capped_batch_small),
         cmocka_unit_test(a_batch_is_never_empty_nor_without_bound),
     };
 
