@@ -19,6 +19,7 @@ struct doctor {
     struct eng_engine *engine; /* NULL: nobody runs here */
     char *url;                 /* of the database, without a password */
     bool store;                /* schema segue is there, and may be read */
+    int64_t version;           /* of it */
     struct eng_migration **migrations;
     double *phase_age_s; /* of each */
     size_t nmigrations;

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "doctor.h"
+#include "relations.h"
 #include "segue/base/mem.h"
 #include "store.h"
 #include "store_ddl.h"
@@ -101,6 +102,26 @@ static void look_at_store(struct doctor *d, const PGresult *res)
     }
 }
 
+static void other_version(struct doctor *d)
+{
+    if (d->version > (int64_t)store_ddl_count)
+        doctor_say(d, DOCTOR_WRONG, "a newer store", NULL, "run that segue, or a later one",
+                   "schema segue was made by a newer segue (version %" PRId64
+                   "); this one knows %zu",
+                   d->version, store_ddl_count);
+    if (d->version < (int64_t)store_ddl_count)
+        doctor_say(d, DOCTOR_NOTE, "an older store", NULL,
+                   d->version < RELATIONS_BORN_SINCE
+                       ? "a table of a dump that was restored in the middle of a migration is seen "
+                         "only by its guard: one without is \"another table\", or as planned. A "
+                         "segue of this version renews the schema when it begins to serve, and "
+                         "knows it of what is started from then on"
+                       : "a segue of this version renews the schema when it begins to serve",
+                   "schema segue was made by an older segue (version %" PRId64
+                   "); this one knows %zu",
+                   d->version, store_ddl_count);
+}
+
 enum rc doctor_store(struct doctor *d, struct err *err)
 {
     PGresult *res = conn_query(
@@ -110,7 +131,6 @@ enum rc doctor_store(struct doctor *d, struct err *err)
         "quote_ident(pg_get_userbyid(c.relowner)), has_table_privilege(c.oid, 'SELECT'), "
         "pg_has_role(c.relowner, 'USAGE') FROM (SELECT to_regclass('segue.migrations') AS "
         "oid) AS r LEFT JOIN pg_class c ON c.oid = r.oid");
-    int64_t version;
 
     if (!res)
         return RC_ERR;
@@ -124,13 +144,9 @@ enum rc doctor_store(struct doctor *d, struct err *err)
     res = conn_query(&d->conn, err, "SELECT max(version) FROM segue.store");
     if (!res)
         return RC_ERR;
-    version = res_int(res, 0, 0);
+    d->version = res_int(res, 0, 0);
     PQclear(res);
-    if (version > (int64_t)store_ddl_count)
-        doctor_say(d, DOCTOR_WRONG, "a newer store", NULL, "run that segue, or a later one",
-                   "schema segue was made by a newer segue (version %" PRId64
-                   "); this one knows %zu",
-                   version, store_ddl_count);
+    other_version(d);
     return RC_OK;
 }
 

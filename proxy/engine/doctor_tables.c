@@ -15,17 +15,30 @@ static bool reversible(enum eng_phase_id phase)
     return phase != PH_SOAKING && phase != PH_CONTRACTING && phase != PH_REVERTING;
 }
 
+/* The steps, and word in the store that they are done, where it has a place for that; heap. */
+static char *settle(const struct doctor *d, const char *steps)
+{
+    char *sql = mem_printf(RELATIONS_SETTLED, d->m->id), *settled = doctor_psql(d, sql);
+    char *command = NULL;
+
+    if (d->version < RELATIONS_BORN_SINCE)
+        command = steps ? mem_strdup(steps) : NULL;
+    else if (steps)
+        command = mem_printf("%s%s", steps, strstr(settled, " -c "));
+    else
+        command = mem_strdup(settled);
+    free(settled);
+    free(sql);
+    return command;
+}
+
 /* What keeps its rows in step goes by names, and works; what segue remembers goes by oids. */
 static void restored(struct doctor *d, const char *name)
 {
     bool back = reversible(d->m->phase);
     char *steps = doctor_clean_up(d, d->m, back ? ENG_STAGE_ABORT : ENG_STAGE_CONTRACT);
-    char *sql = mem_printf(RELATIONS_SETTLED, d->m->id), *settled = doctor_psql(d, sql);
-    char *command =
-        steps ? mem_printf("%s%s", steps, strstr(settled, " -c ")) : mem_strdup(settled);
+    char *command = settle(d, steps);
 
-    free(settled);
-    free(sql);
     free(steps);
     doctor_say(d, DOCTOR_WRONG, "restored", command,
                back ? "the old columns are the truth: this drops the new ones; then segue abort, "
@@ -45,13 +58,12 @@ enum rc doctor_relations(struct doctor *d, struct err *err)
         char *name = sql_quote_qualified(table->schema, turned ? table->renamed : table->name);
         const char *values[] = {name};
         enum relations_table state = TABLE_THERE;
-        struct err unread = {0}; /* no schema segue: told elsewhere */
         PGresult *res = conn_params(&d->conn, err, "SELECT to_regclass($1)::oid", 1, values);
+        enum rc rc = res ? relations_look(&d->conn, d->m->id, table, turned, &state, err) : RC_ERR;
 
-        if (res && relations_look(&d->conn, d->m->id, table, turned, &state, &unread) == RC_OK &&
-            state == TABLE_RESTORED)
+        if (rc == RC_OK && state == TABLE_RESTORED)
             restored(d, name);
-        else if (res && (uint32_t)res_int(res, 0, 0) != table->oid)
+        else if (rc == RC_OK && (uint32_t)res_int(res, 0, 0) != table->oid)
             doctor_say(d, DOCTOR_WRONG, "table gone",
                        reversible(d->m->phase) ? doctor_segue(d, "abort") : NULL,
                        "put it back under its name, or give the migration up",
@@ -59,7 +71,7 @@ enum rc doctor_relations(struct doctor *d, struct err *err)
                        res_text(res, 0, 0) ? "another table" : "gone, or has another name,");
         PQclear(res);
         free(name);
-        if (!res)
+        if (rc != RC_OK)
             return RC_ERR;
     }
     return RC_OK;

@@ -26,8 +26,9 @@ enum rc relations_look(struct eng_conn *conn, int64_t migration, const struct en
     res = conn_params(conn, err,
                       "WITH r AS (SELECT c.oid, n.nspname = $2 AND c.relname = $3 AS named "
                       "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace), "
-                      "m AS (SELECT EXISTS (SELECT FROM segue.migrations WHERE id = $4::bigint AND "
-                      "born_in <> 'segue.migrations'::regclass) AS moved) "
+                      "m AS (SELECT EXISTS (SELECT FROM segue.migrations s WHERE id = $4::bigint "
+                      "AND (to_jsonb(s) ->> 'born_in')::oid <> 'segue.migrations'::regclass) "
+                      "AS moved) " /* an older store's row has no such field */
                       "SELECT (SELECT named FROM r WHERE oid = $1::oid AND NOT m.moved), EXISTS "
                       "(SELECT FROM r WHERE r.named AND (m.moved OR r.oid <> $1::oid AND EXISTS "
                       "(SELECT FROM pg_trigger g WHERE g.tgrelid = r.oid AND g.tgname = "

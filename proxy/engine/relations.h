@@ -25,6 +25,7 @@ struct eng_relations {
  * dumped in the middle of the migration, and restored here: the table has a guard, or the row of
  * the migration was made in another table than the one that it is in (segue.migrations.born_in). */
 enum relations_table { TABLE_THERE, TABLE_GONE, TABLE_RENAMED, TABLE_RESTORED };
+#define RELATIONS_BORN_SINCE 12 /* version of schema segue; the doctor may meet an older one */
 /* For the doctor's commands: what was restored is cleaned up, or is to be. */
 #define RELATIONS_SETTLED "UPDATE segue.migrations SET born_in = NULL WHERE id = %" PRId64
 #define TABLE_BIT(state) (1u << (state))

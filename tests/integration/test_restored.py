@@ -6,6 +6,7 @@ import subprocess
 import pytest
 from lib.operations import connected
 from lib.shell import run_psql
+from lib.store import newest, take_back_to
 
 PLACES = {"filling": "backfilling", "waiting": "ready", "turned": "soaking"}
 
@@ -99,3 +100,29 @@ def test_a_table_that_had_no_guard_yet_or_needs_none_is_known_for_restored(db, c
     assert copy.one("SELECT count(*) FROM pg_constraint WHERE conname = 'positive'") == 1
     assert not [r for r in json.loads(proxy.cli("doctor", "--json", check=None).out) if r["finding"] in ("restored", "left over")]
     assert proxy.done({**migration("early"), "name": "again"}) and columns(copy, "early") == {"id", "title", "n"}
+
+
+@pytest.mark.versions(15)
+def test_a_doctor_knows_a_restored_table_of_an_older_store_by_its_guard_and_tells_what_it_cannot_see(db, copy, segue):
+    for table in ("waiting", "added"):
+        db.sql(f"CREATE TABLE {table} (id int PRIMARY KEY, label text); INSERT INTO {table} VALUES (1, 'one')")
+    source = segue(db)
+    source.ready(migration("waiting"))
+    source.ready(ADDED)
+    source.stop()
+    copy.sql("CREATE TABLE before_it (id int)")
+    restore(db, copy)
+    copy.keeps = False
+    for version in range(newest(copy) - 1, 0, -1):
+        take_back_to(copy, version)
+        rows = json.loads(source.cli("doctor", "--json", "--upstream", copy.url(), check=1, server=False).out)
+        found = {(row["migration"], row["finding"]): row for row in rows}
+        older = found["", "an older store"]
+        assert f"(version {version})" in older["what"] and "is seen only by its guard" in older["hint"]
+        assert ("waiting", "restored") in found and ("added", "table gone") in found
+        assert not {finding for _, finding in found} & {"not looked at", "state not readable"}, rows
+    run_psql(found["waiting", "restored"]["command"])
+    proxy = connected(segue(copy))
+    proxy.cli("abort", "waiting")
+    assert columns(copy, "waiting") == {"id", "label"}
+    assert not [r for r in json.loads(proxy.cli("doctor", "--json", check=None).out) if r["finding"] in ("restored", "an older store")]
