@@ -5,8 +5,9 @@
 
 Selections by environment, lists with spaces (README.md has the table): SCRIPTS, MODES, CLIENTS, TLS,
 PROXIES, PARTS, ROUNDS, SECONDS, SCALE, IDLE; QUICK=1 takes a small set of each. Within a cell the
-contenders take turns, each round in another order; numbers are medians of the rounds, ratios are made
-round by round. Writes bench/out/proxy.{md,json} and plots beside them.
+contenders take turns, each round in another order: by slices of a sixth of a second where nobody holds
+locks (`pgbench -S`), else run by run. Numbers are medians of the rounds, ratios are made round by
+round. Writes bench/out/proxy.{md,json} and plots beside them.
 """
 
 import json
@@ -20,7 +21,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.dont_write_bytecode = True
 
-from lib import measure, report  # noqa: E402
+from lib import measure, report, slices  # noqa: E402
 from lib.contenders import PROXIES, Broken, Farm  # noqa: E402
 
 OUT = Path(__file__).resolve().parent / "out"
@@ -40,6 +41,7 @@ SELECTIONS = {
     "IDLE": ("500", "200"),
 }
 CONNECT_CLIENTS = 16
+SLICED = ("select",) # a transaction of the others would hold its locks while it is stopped
 TRIES_MAX = 3  # of a run
 
 
@@ -87,28 +89,57 @@ def estimate_s(chosen):
 # ---- running ----
 
 
-def run_once(farm, server, cell, seconds):
+def tried(cell, measured):
     """One moment in which the machine did something else must not end a run of 40 minutes."""
     for _ in range(TRIES_MAX - 1):
         try:
-            return measure.run(farm, server, cell["script"], cell["mode"], cell["clients"], cell["tls"], seconds)
+            return measured()
         except measure.Starved as starved:
-            print(f"        again: {report.cell_name(cell)}, {server.name}: {starved}", flush=True)
-    return measure.run(farm, server, cell["script"], cell["mode"], cell["clients"], cell["tls"], seconds)
+            print(f"        again: {report.cell_name(cell)}: {starved}", flush=True)
+    return measured()
+
+
+def run_once(farm, name, cell, seconds):
+    server = farm.start(name, cell["tls"])
+    try:
+        return measure.run(farm, server, cell["script"], cell["mode"], cell["clients"], cell["tls"], seconds)
+    finally:
+        farm.stop(server)
+
+
+def proxy_cost(server):
+    return {"cpu": measure.cpu_ns(server.pid)} if server.pid else {}
+
+
+def run_sliced(farm, names, cell, seconds):
+    servers = []
+    try:
+        for name in names:
+            servers.append(farm.start(name, cell["tls"]))
+        got = slices.run(farm, [(s.name, farm.dsn(s.port, cell["tls"]), lambda s=s: proxy_cost(s)) for s in servers],
+                         cell["script"], cell["mode"], cell["clients"], seconds)
+    finally:
+        for server in servers:
+            farm.stop(server)
+    for run in got.values():
+        run["cpu_us"] = run.pop("cost_us").get("cpu")
+    return got
 
 
 def run_cell(farm, names, cell, chosen):
-    """A fresh process for each run: what luck one has with its place in memory and on the cores, it keeps."""
+    """Fresh processes for each round: what luck one has with its place in memory and on the cores, it keeps."""
     cell["before"] = measure.machine()
     cell["runs"] = {name: [] for name in names}
     for turn in range(chosen["ROUNDS"]):
         shift = turn % len(names)
-        for name in names[shift:] + names[:shift]:
-            server = farm.start(name, cell["tls"])
-            try:
-                cell["runs"][name].append(run_once(farm, server, cell, chosen["SECONDS"]))
-            finally:
-                farm.stop(server)
+        order = names[shift:] + names[:shift]
+        if cell["script"] in SLICED:
+            got = tried(cell, lambda: run_sliced(farm, order, cell, chosen["SECONDS"]))
+        else:
+            got = {name: tried(cell, lambda: run_once(farm, name, cell, chosen["SECONDS"]))
+                   for name in order}
+        for name, run in got.items():
+            cell["runs"][name].append(run)
     cell["after"] = measure.machine()
     cell["steal_percent"] = measure.steal_percent(cell["before"], cell["after"])
 
@@ -150,7 +181,7 @@ def run_all(farm, chosen):
 NOTES = """\
 `plain`: sslmode disable on both legs; `TLS`: both legs encrypted, HAProxy passes the client's TLS through (it pays nothing
 for it). Medians of {rounds} rounds of {seconds} s; ratios round by round, with their least and greatest. p50 and p99 are of
-every transaction of the second half of a run. CPU is the proxy's whole process. `direct` is the noise gauge. `connect` is
+every transaction that counts. CPU is the proxy's whole process. `direct` is the noise gauge. `connect` is
 pgbench -C. Everybody has a fresh backend a client (PgBouncer by server_lifetime = 0).
 """
 

@@ -1,9 +1,9 @@
-"""What bench/proxy.py measures: a run of pgbench, CPU and memory of a process, the machine.
+"""What bench/proxy.py measures: runs of pgbench, CPU and memory of a process, the machine.
 
-CPU is the process's CPU clock (all its threads, nanoseconds), sampled while pgbench runs. The window
+CPU is the process's CPU clock (all its threads, nanoseconds), sampled while pgbench runs. What counts
 is the second half of the run: neither logging in nor the first statements of a new backend, which
-fill its caches, are part of it. Transactions of the window are counted from pgbench's log, so that
-CPU, transactions and latencies are of the same time.
+fill its caches, are part of it. Transactions are counted from pgbench's log, so that CPU,
+transactions and latencies are of the same time.
 """
 
 import os
@@ -70,16 +70,20 @@ def percentile(ordered, share):
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))]
 
 
+def pgbench(script, mode, clients, dsn, seconds, folder):
+    """The command of a run whose transactions read_log(folder) gives."""
+    return [str(c) for c in (PGBIN / "pgbench", "-n", *SCRIPTS[script], "-M", mode, "-c", clients, "-j", 1, "-T", seconds, "-l",
+                             f"--log-prefix={folder}/tx", dsn)]
+
+
 def run(farm, server, script, mode, clients, tls, seconds):
     """One run. {transactions, tps, p50_us, p99_us, cpu_us}: CPU of the proxy a transaction; None for direct."""
     folder = Path(tempfile.mkdtemp(prefix="log-", dir=farm.folder))
-    command = [PGBIN / "pgbench", "-n", *SCRIPTS[script], "-M", mode, "-c", clients, "-j", 1, "-T", seconds, "-l",
-               f"--log-prefix={folder}/tx", farm.dsn(server.port, tls)]
     sampler = Sampler(server.pid or os.getpid())
     sampler.start()
     try:
-        done = subprocess.run([str(c) for c in command], cwd=folder, capture_output=True, text=True, check=False,
-                              timeout=seconds + 60)
+        done = subprocess.run(pgbench(script, mode, clients, farm.dsn(server.port, tls), seconds, folder), cwd=folder,
+                              capture_output=True, text=True, check=False, timeout=seconds + 60)
     finally:
         sampler.stop()
     if done.returncode != 0 or "ERROR" in done.stderr:
