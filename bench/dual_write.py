@@ -4,14 +4,17 @@
     bench/dual_write.py BUILD_DIR
 
 Settings by environment (README.md has the table): ROUNDS, ROWS, SECONDS, SCALE, CLIENTS, PARTS, FSYNC, SIDES. Each
-side is a database of one cluster with a segue of its own in front; sides take turns, each round in
-another order, on tables made equal again. Ratios are made round by round, numbers are medians.
+side is a database of one cluster with a segue of its own in front. In a round all sides are under way
+at once and go on by turns, in another order each time: a bulk run by portions of 10,000 rows, pgbench
+by slices of a sixth of a second. Ratios are made round by round, numbers are medians.
 Writes bench/out/dual-write.{md,json}. Exit 1 when a goal is missed.
 """
 
+import functools
 import itertools
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -24,14 +27,15 @@ import psycopg
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.dont_write_bytecode = True
 
-from lib import measure, report  # noqa: E402
-from lib.contenders import PGBIN, Broken, Farm  # noqa: E402
+from lib import measure, report, slices  # noqa: E402
+from lib.contenders import Broken, Farm  # noqa: E402
 
 OUT = Path(__file__).resolve().parent / "out"
-SETTINGS = {"ROUNDS": "5", "ROWS": "500000", "SECONDS": "5", "SCALE": "10", "CLIENTS": "8", "PARTS": "bulk tpcb", "FSYNC": "on off", "SIDES": "all"}
-ROWS_A_STATEMENT = 1000
+SETTINGS = {"ROUNDS": "5", "ROWS": "500000", "SECONDS": "6", "SCALE": "10", "CLIENTS": "8", "PARTS": "bulk tpcb", "FSYNC": "on off", "SIDES": "all"}
+ROWS_A_STATEMENT, ROWS_A_PORTION = 1000, 10000
 BULK_MAX, TPCB_MIN = 1.12, 0.95
 JUDGED = ("dual-write", "named", "not named")
+SHOWN = ("none", *JUDGED, "three tables") # with SIDES=judged
 
 # ---- sides ----
 
@@ -57,14 +61,15 @@ BULK = {
 TPCB = {
     "none": ([], []),
     "not named": ([], [rename("pgbench_accounts", "bid", "branch")]),
-    "named": ([], [rename("pgbench_accounts", "abalance", "balance"), rename("pgbench_tellers", "tbalance", "balance"),
-                   rename("pgbench_branches", "bbalance", "balance")]),
+    "named": ([], [rename("pgbench_accounts", "abalance", "balance")]),
+    "three tables": ([], [rename("pgbench_accounts", "abalance", "balance"), rename("pgbench_tellers", "tbalance", "balance"),
+                          rename("pgbench_branches", "bbalance", "balance")]),
     "wide": ([], [rename("pgbench_accounts", "filler", "note")]),
     "wide, both columns": ([WIDE, "UPDATE pgbench_accounts SET note = filler"], []),
 }
 NOTES = """\
 `none`: no migration, the base of the ratios. `dual-write`, `named`, `not named`: a plain rename is held at `ready`; the application
-is the old one. `both columns`: no trigger, and a client that writes both columns itself: what the wider row alone costs, the
+is the old one. `three tables`: each of the tables that the script updates is one that migrates. `both columns`: no trigger, and a client that writes both columns itself: what the wider row alone costs, the
 floor. `wide`: the column is 84 of a row's 97 bytes; `wide, both columns`: its floor, no migration. `always`: a trigger that always runs copies the column. Every side is written through a segue of its own. Ratios are made
 round by round, medians with the least and the greatest. CPU: of the server's sessions and of segue, added up for the ratio.
 """
@@ -97,7 +102,7 @@ class Side:
 
 def sides_of(farm, kinds, prefix, which):
     if which == "judged":
-        kinds = {name: kind for name, kind in kinds.items() if name in ("none", *JUDGED)}
+        kinds = {name: kind for name, kind in kinds.items() if name in SHOWN}
     out = []
     for number, (name, (tables, migration)) in enumerate(kinds.items()):
         database = f"{prefix}_{number}"
@@ -114,29 +119,35 @@ def sides_of(farm, kinds, prefix, which):
 # ---- bulk ----
 
 
-def bulk_values(rows, both):
+def values_of(first, end, both):
+    return ", ".join(f"({i}, 'label {i}', 0, '2026-01-01 00:00:00+00'" + (f", 'label {i}')" if both else ")")
+                     for i in range(first, end))
+
+
+def bulk_values(first, end, both):
     names = "id, label, hits, at" + (", title" if both else "")
-    for first in range(1, rows + 1, ROWS_A_STATEMENT):
-        lines = (f"({i}, 'label {i}', 0, '2026-01-01 00:00:00+00'" + (f", 'label {i}')" if both else ")")
-                 for i in range(first, min(first + ROWS_A_STATEMENT, rows + 1)))
-        yield f"INSERT INTO bulk_rows ({names}) VALUES {', '.join(lines)}".encode()
+    return [f"INSERT INTO bulk_rows ({names}) VALUES {values_of(one, min(one + ROWS_A_STATEMENT, end), both)}".encode()
+            for one in range(first, end, ROWS_A_STATEMENT)]
 
 
-def bulk_select(rows, both):
+def bulk_select(first, end, both):
     names, more = ("id, label, hits, at, title", ", 'label ' || i") if both else ("id, label, hits, at", "")
-    yield f"INSERT INTO bulk_rows ({names}) SELECT i, 'label ' || i, 0, now(){more} FROM generate_series(1, {rows}) AS i".encode()
+    return [f"INSERT INTO bulk_rows ({names}) SELECT i, 'label ' || i, 0, now(){more} FROM generate_series({first}, {end - 1}) AS i".encode()]
 
 
-def bulk_copy(rows, both):
-    yield f"COPY bulk_rows (id, label, hits, at{', title' if both else ''}) FROM STDIN".encode()
-    for first in range(1, rows + 1, ROWS_A_STATEMENT):
-        yield "".join(f"{i}\tlabel {i}\t0\t2026-01-01 00:00:00+00" + (f"\tlabel {i}\n" if both else "\n")
-                      for i in range(first, min(first + ROWS_A_STATEMENT, rows + 1))).encode()
+def bulk_copy(first, end, both):
+    lines = "".join(f"{i}\tlabel {i}\t0\t2026-01-01 00:00:00+00" + (f"\tlabel {i}\n" if both else "\n") for i in range(first, end))
+    return [f"COPY bulk_rows (id, label, hits, at{', title' if both else ''}) FROM STDIN".encode(), lines.encode()]
 
 
-#        way: (texts, a goal is asked of it)
+#        way: (the statements of a portion, a goal is asked of it)
 WAYS = {"VALUES, 1,000 rows a statement": (bulk_values, True), "SELECT FROM generate_series": (bulk_select, True),
         "COPY": (bulk_copy, False)}
+
+
+def portions(make, rows, both):
+    """Lists of statements, ROWS_A_PORTION rows each."""
+    return [make(first, min(first + ROWS_A_PORTION, rows + 1), both) for first in range(1, rows + 1, ROWS_A_PORTION)]
 
 
 def expect(conn, result, status):
@@ -159,32 +170,57 @@ def send(conn, texts):
         expect(conn, result, ok.COMMAND_OK)
 
 
-def bulk_once(side, texts, rows):
-    side.direct("TRUNCATE bulk_rows", "CHECKPOINT")
-    with psycopg.connect(side.dsn(), autocommit=True) as conn:
-        backend = conn.execute("SELECT pg_backend_pid()").fetchone()[0]
-        server, proxy, began = measure.cpu_ns(backend), measure.cpu_ns(side.segue.pid), time.perf_counter()
-        send(conn, texts)
-        wall = time.perf_counter() - began
-        run = {"wall_s": wall, "server_cpu_s": (measure.cpu_ns(backend) - server) / 1e9,
-               "segue_cpu_s": (measure.cpu_ns(side.segue.pid) - proxy) / 1e9}
-    twin = "" if side.name == "none" else " WHERE label = title"
-    count = side.direct(f"SELECT count(*) FROM bulk_rows{twin}")[0]
-    if count != rows:
-        raise Broken(f"bulk, {side.name}: {count} rows are right, not {rows}")
-    return run
+class BulkRun:
+    """A side whose table is empty, and what its portions have cost."""
+
+    def __init__(self, side):
+        side.direct("TRUNCATE bulk_rows", "CHECKPOINT")
+        self.side, self.conn = side, psycopg.connect(side.dsn(), autocommit=True)
+        self.backend = self.conn.execute("SELECT pg_backend_pid()").fetchone()[0]
+        self.spent = {"wall_s": 0, "server_cpu_s": 0, "segue_cpu_s": 0}
+
+    def _clocks(self):
+        return {"wall_s": time.perf_counter(), "server_cpu_s": measure.cpu_ns(self.backend) / 1e9,
+                "segue_cpu_s": measure.cpu_ns(self.side.segue.pid) / 1e9}
+
+    def portion(self, texts):
+        before = self._clocks()
+        send(self.conn, texts)
+        for what, now in self._clocks().items():
+            self.spent[what] += now - before[what]
+
+    def close(self, rows):
+        self.conn.close()
+        twin = "" if self.side.name == "none" else " WHERE label = title"
+        count = self.side.direct(f"SELECT count(*) FROM bulk_rows{twin}")[0]
+        if count != rows:
+            raise Broken(f"bulk, {self.side.name}: {count} rows are right, not {rows}")
+
+
+def bulk_once(sides, texts, rows):
+    """All sides get their rows, a portion each by turns."""
+    runs = [BulkRun(side) for side in sides]
+    for plain, both in zip(texts[False], texts[True]):
+        for run in random.sample(runs, len(runs)):
+            run.portion(both if run.side.name == "both columns" else plain)
+    for run in runs:
+        run.close(rows)
+    return {run.side.name: run.spent for run in runs}
+
+
+def add(cell, got):
+    for name, run in got.items():
+        cell["runs"][name].append(run)
 
 
 def bulk(farm, chosen):
     sides = sides_of(farm, BULK, "bulk", chosen["SIDES"])
     cells = []
     for way, (make, asked) in WAYS.items():
-        texts = {both: list(make(chosen["ROWS"], both)) for both in (False, True)}
+        texts = {both: portions(make, chosen["ROWS"], both) for both in (False, True)}
         cell = {"what": way, "asked": asked, "runs": {side.name: [] for side in sides}}
-        for turn in range(chosen["ROUNDS"]):
-            shift = turn % len(sides)
-            for side in sides[shift:] + sides[:shift]:
-                cell["runs"][side.name].append(bulk_once(side, texts[side.name == "both columns"], chosen["ROWS"]))
+        for _ in range(chosen["ROUNDS"]):
+            add(cell, bulk_once(sides, texts, chosen["ROWS"]))
         cells.append(cell)
         print(f"bulk: {way}: " + ", ".join(f"{name} {report.middle(cell, name, 'wall_s'):.2f} s" for name in cell["runs"]),
               flush=True)
@@ -194,27 +230,30 @@ def bulk(farm, chosen):
 # ---- TPC-B ----
 
 
-def ended_ticks(pid):
-    """CPU of the server's sessions that have ended, in seconds."""
-    with open(f"/proc/{pid}/stat", encoding="ascii") as f:
-        fields = f.read().rpartition(")")[2].split()
-    return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
+def backends(side):
+    return side.direct("SELECT array_agg(pid) FROM pg_stat_activity WHERE application_name = 'pgbench' AND "
+                       f"datname = '{side.database}'")[0]
 
 
-def tpcb_once(farm, side, mode, chosen):
-    side.direct("TRUNCATE pgbench_history", "VACUUM pgbench_branches", "VACUUM pgbench_tellers",
-                "VACUUM pgbench_accounts", "CHECKPOINT")
-    server, proxy = ended_ticks(farm.postgres.pid), measure.cpu_ns(side.segue.pid)
-    done = subprocess.run([PGBIN / "pgbench", "-n", "-M", mode, "-c", str(chosen["CLIENTS"]), "-j", "1", "-T",
-                           str(chosen["SECONDS"]), side.dsn()], cwd="/", capture_output=True, text=True, check=False)
-    if done.returncode != 0 or "ERROR" in done.stderr:
-        raise Broken(f"pgbench, {side.name}: {done.stderr.strip()[-400:]}")
-    while side.direct("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'pgbench'")[0]:
-        time.sleep(0.05)  # a session's CPU is known when it has ended
-    count = int(done.stdout.split("transactions actually processed: ")[1].split()[0].split("/")[0])
-    return {"tps": float(done.stdout.split("tps = ")[1].split()[0]),
-            "server_cpu_us": 1e6 * (ended_ticks(farm.postgres.pid) - server) / count,
-            "segue_cpu_us": (measure.cpu_ns(side.segue.pid) - proxy) / 1000 / count}
+def tpcb_cost(side, pids):
+    """pids is filled when the clients are logged in."""
+    if not pids:
+        pids += backends(side)
+    return {"server": sum(measure.cpu_ns(pid) for pid in pids), "segue": measure.cpu_ns(side.segue.pid)}
+
+
+def tpcb_once(farm, sides, mode, chosen):
+    for side in sides:
+        side.direct("TRUNCATE pgbench_history", "VACUUM pgbench_branches", "VACUUM pgbench_tellers",
+                    "VACUUM pgbench_accounts")
+    sides[0].direct("CHECKPOINT")
+    order = random.sample(sides, len(sides))
+    got = slices.run(farm, [(side.name, side.dsn(), functools.partial(tpcb_cost, side, [])) for side in order], "tpcb", mode,
+                     chosen["CLIENTS"], chosen["SECONDS"])
+    for run in got.values():
+        cost = run.pop("cost_us")
+        run.update(server_cpu_us=cost["server"], segue_cpu_us=cost["segue"])
+    return got
 
 
 def tpcb(farm, chosen):
@@ -226,10 +265,8 @@ def tpcb(farm, chosen):
     for fsync, mode in itertools.product(chosen["FSYNC"], ("simple", "prepared")):
         sides[0].direct(f"ALTER SYSTEM SET fsync = {fsync}", "SELECT pg_reload_conf()")
         cell = {"what": f"TPC-B-like, {mode}, fsync {fsync}", "asked": True, "runs": {side.name: [] for side in sides}}
-        for turn in range(chosen["ROUNDS"]):
-            shift = turn % len(sides)
-            for side in sides[shift:] + sides[:shift]:
-                cell["runs"][side.name].append(tpcb_once(farm, side, mode, chosen))
+        for _ in range(chosen["ROUNDS"]):
+            add(cell, tpcb_once(farm, sides, mode, chosen))
         cells.append(cell)
         print(f"tpcb: {mode}, fsync {fsync}: " + ", ".join(f"{name} {report.middle(cell, name, 'tps'):,.0f}/s" for name in cell["runs"]),
               flush=True)
