@@ -49,11 +49,11 @@ static enum rc found_bad(struct eng_engine *engine, struct eng_migration *m, str
         return RC_ERR;
     }
     log_warning("verify found %lld rows not in step: repair pass", (long long)m->stats.rows_bad);
+    if (eng_fill_restart(engine, m, err) != RC_OK)
+        return RC_ERR; /* nothing is repaired yet: verify finds them again */
     m->repairs++;
     m->repairing = true;
-    if (eng_fill_restart(engine, m, err) != RC_OK || store_flags(engine, m, err) != RC_OK)
-        return RC_ERR;
-    return RC_AGAIN;
+    return store_flags(engine, m, err) == RC_OK ? RC_AGAIN : RC_ERR;
 }
 
 enum rc eng_phase_verifying(struct eng_engine *engine, struct eng_migration *m, struct err *err)

@@ -130,24 +130,46 @@ def test_rows_locked_in_several_ranges_are_revisited(db, segue):
     assert db.one("SELECT count(*) FROM segue.skipped") == 0
 
 
-def test_a_repair_pass_begins_with_one_range_again(db, segue):
-    make_items(db, **WIDE)
-    proxy = segue(db)
-    in_ranges(db, proxy)
+def past_the_guard(db):
+    """Behind the watermark of a range: only verify can find it."""
     last = ranges(db)[-1]
-    # behind the watermark of a range, past the guard: only verify can find it
     conn = db.connect()
     with conn.transaction():
         conn.execute('ALTER TABLE items DISABLE TRIGGER "~segue_guard"')
         conn.execute(f"UPDATE items SET title = NULL WHERE ctid >= '({last[0]},0)' AND ctid < '({last[1]},0)'")
         conn.execute("UPDATE items SET title = NULL WHERE id = 1")
         conn.execute('ALTER TABLE items ENABLE ALWAYS TRIGGER "~segue_guard"')
+
+
+def test_a_repair_pass_begins_with_one_range_again(db, segue):
+    make_items(db, **WIDE)
+    proxy = segue(db)
+    in_ranges(db, proxy)
+    past_the_guard(db)
     fast(proxy)
     proxy.wait_phase(NAME, "ready")
     assert out_of_step(db, PLAIN) == 0
     proxy.logged("repair pass")
     back_to_back(ranges(db))
     assert sum(r[3] for r in ranges(db)) > WIDE["rows"]
+
+
+def test_a_repair_pass_that_is_cancelled_before_it_begins_begins_later(db, segue):
+    make_items(db, **WIDE)
+    proxy = segue(db)
+    in_ranges(db, proxy)
+    past_the_guard(db)
+    holder = db.connect()
+    with holder.transaction():
+        holder.execute("LOCK TABLE segue.skipped IN SHARE MODE")
+        fast(proxy)
+        waits = "FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'DELETE FROM segue.skipped%' AND datname = current_database()"
+        until("the repair pass to begin", lambda: db.one(f"SELECT count(*) {waits}") == 1)
+        proxy.logged("repair pass")
+        assert db.one(f"SELECT pg_cancel_backend(pid) {waits}") is True
+        proxy.logged("57014")
+    proxy.wait_phase(NAME, "ready")
+    assert out_of_step(db, PLAIN) == 0
 
 
 def test_partitions_and_ranges_of_them_go_side_by_side(db, segue):
