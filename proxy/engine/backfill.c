@@ -47,15 +47,12 @@ void eng_fill_drop(struct eng_migration *m)
     m->fill = NULL;
 }
 
-double eng_fill_share(const struct eng_migration *m)
+double eng_fill_share(const struct eng_migration *m, int64_t *rows_total)
 {
-    int64_t done = 0, all = 0;
+    struct fill_guess guess = m->fill ? fill_guess(m->fill) : (struct fill_guess){0};
 
-    for (size_t i = 0; m->fill && i < m->fill->nranges; i++) {
-        done += m->fill->ranges[i].next - m->fill->ranges[i].from;
-        all += m->fill->ranges[i].end - m->fill->ranges[i].from;
-    }
-    return !m->fill ? 0 : all > 0 ? (double)done / (double)all : 1;
+    *rows_total = (int64_t)guess.rows;
+    return guess.share;
 }
 
 static void count_rows(struct eng_migration *m)
@@ -91,6 +88,7 @@ static enum rc fill_prepare(struct eng_engine *engine, struct eng_migration *m, 
             return RC_ERR;
         }
     }
+    fill_guess_sample(engine, fill);
     count_rows(m);
     m->stats.rate_rows = m->stats.rows_done;
     m->stats.rate_at_us = clock_us();

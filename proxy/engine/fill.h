@@ -8,7 +8,8 @@
  * something else.
  *
  * Rooms: backfill.c (who does what next), fill_batch.c (the SQL and its answer), fill_mark.c (the
- * watermarks), fill_pool.c (connections and whose turn it is), fill_vacuum.c.
+ * watermarks), fill_pool.c (connections and whose turn it is), fill_vacuum.c, fill_guess.c (how
+ * much is left).
  */
 #ifndef SEGUE_ENGINE_FILL_H
 #define SEGUE_ENGINE_FILL_H
@@ -18,6 +19,7 @@
 
 #define FILL_WORKERS_MAX 16
 #define FILL_NONE SIZE_MAX
+#define FILL_STRIPS 64 /* parts of a relation, for the estimate */
 
 struct fill_text { /* a table's expressions */
     char *set, *in_step, *unfilled;
@@ -27,13 +29,15 @@ struct fill_relation {
     uint32_t oid;
     char *name; /* qualified and quoted */
     uint32_t relfilenode;
-    int table;            /* index into plan->tables */
-    double vacuum_every;  /* rows; 0: not looked up */
-    double since_vacuum;  /* rows filled */
-    int64_t skipped;      /* ranges in which rows were locked; -1: to be looked up */
-    unsigned left, busy;  /* ranges with blocks ahead; batches under way (fill_survey) */
-    int64_t skipped_last; /* when it was last looked up */
-    unsigned revisits;    /* that did not help */
+    int table;                  /* index into plan->tables */
+    double vacuum_every;        /* rows; 0: not looked up */
+    double since_vacuum;        /* rows filled */
+    int64_t skipped;            /* ranges in which rows were locked; -1: to be looked up */
+    unsigned left, busy;        /* ranges with blocks ahead; batches under way (fill_survey) */
+    int64_t skipped_last;       /* when it was last looked up */
+    unsigned revisits;          /* that did not help */
+    int64_t blocks;             /* when it was sampled */
+    double strips[FILL_STRIPS]; /* rows there, by the sample */
     int64_t revisit_at_us;
     bool rewritten; /* it is another file now, or gone: to begin again once no batch is on it */
     bool done;
@@ -116,6 +120,17 @@ enum rc fill_mark_steps(struct eng_engine *engine, struct eng_migration *m,
 char *fill_batch_sql(struct eng_engine *engine, const struct eng_migration *m,
                      const struct fill_batch *batch); /* heap */
 bool fill_batch_answer(const PGresult *res, struct fill_answer *out);
+
+/* ---- fill_guess.c ---- */
+
+struct fill_guess {
+    double share; /* 0..1 of the work */
+    double rows;  /* filled in the end: never less than are by now */
+};
+
+/* Once, when the ranges are known; without a sample all blocks are held to be alike. */
+void fill_guess_sample(struct eng_engine *engine, struct eng_fill *fill);
+struct fill_guess fill_guess(const struct eng_fill *fill);
 
 /* ---- fill_pool.c ---- */
 

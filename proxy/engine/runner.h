@@ -227,7 +227,8 @@ enum rc eng_fill_turn(struct eng_engine *engine, struct eng_migration *m,
 void eng_fill_drop(struct eng_migration *m);       /* m->fill, where there is one */
 enum rc eng_fill_restart(struct eng_engine *engine, struct eng_migration *m,
                          struct err *err) MUST_CHECK; /* forgets the watermarks: repair pass */
-double eng_fill_share(const struct eng_migration *m); /* 0..1 of the blocks */
+/* 0..1 of the work; *rows_total: rows that will have been filled, 0 without a fill. */
+double eng_fill_share(const struct eng_migration *m, int64_t *rows_total);
 /* Sockets on which something of its backfill ends, at most max: how many. */
 size_t eng_fill_fds(const struct eng_engine *engine, const struct eng_migration *m,
                     struct pollfd *fds, size_t max);

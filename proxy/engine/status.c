@@ -50,7 +50,8 @@ static double rounded(double v, double step)
 static void measure(struct eng_migration *m)
 {
     struct eng_stats *s = &m->stats;
-    double share = eng_fill_share(m);
+    int64_t rows_total;
+    double share = eng_fill_share(m, &rows_total);
     int64_t now = clock_us();
 
     switch (m->phase) {
@@ -71,9 +72,9 @@ static void measure(struct eng_migration *m)
         s->rows_per_s = 0;
         return;
     }
-    if (!m->repairing) /* too little was read for an estimate: 0, unknown */
-        s->rows_total = share > 0.02 ? (int64_t)((double)s->rows_done / share) : 0;
-    if (s->rows_total > 0 && s->rows_total < s->rows_done)
+    if (!m->repairing)
+        s->rows_total = rows_total;
+    if (s->rows_total < s->rows_done)
         s->rows_total = s->rows_done;
     if (now - s->rate_at_us >= RATE_EVERY_US) {
         double rate = (double)(s->rows_done - s->rate_rows) * 1e6 / (double)(now - s->rate_at_us);

@@ -159,6 +159,30 @@ def test_rows_per_s_is_kept_behind_a_front_that_is(db, segue, front):
     assert out_of_step(db, PLAIN) == 0
 
 
+def test_the_estimate_knows_of_an_empty_front(db, segue):
+    make_items(db, 200000)
+    db.sql("DELETE FROM items WHERE id <= 100000; UPDATE items SET label = NULL WHERE id % 2 = 0 AND id > 195000")
+    proxy = segue(db)
+    slow(proxy, 25000)
+    proxy.begin(RENAME)
+    seen = []
+
+    def ended():
+        row = proxy.status("rename_label")
+        if row["phase"] == "backfilling" and int(row["rows_total"]):
+            seen.append({k: float(row[k] or 0) for k in ("progress", "rows_done", "rows_total", "eta_s")})
+        return row["phase"] == "ready"
+
+    until("it to be ready", ended, 60, every=0.05)
+    assert [r for r in seen if r["rows_done"] == 0] and [r for r in seen if 20000 < r["rows_done"] < 80000]
+    for r in seen:
+        assert 0.7 * 97500 < r["rows_total"] < 1.3 * 97500, seen
+        assert r["rows_done"] <= r["rows_total"] and r["progress"] <= 50 and r["eta_s"] >= 0
+    # the front is no half of the work
+    assert max(r["progress"] for r in seen if r["rows_done"] < 5000) < 10
+    assert [r["progress"] for r in seen] == sorted(r["progress"] for r in seen)
+
+
 def test_the_throttle_command_shows_and_sets(db, segue):
     proxy = segue(db)
     assert "rows_per_s" in proxy.cli("throttle").out
