@@ -349,7 +349,8 @@ static int report(struct watch *watch, const json_t *row, enum cli_outcome outco
         err_set(&err, "P0001", "%s is %s", watch->name, text_of(row, "phase"));
     }
     cli_print_err(&err);
-    return outcome == CLI_TURNED_BACK ? CLI_REFUSED : CLI_STOPPED;
+    /* called off by somebody, or given up: then the failure stands in its status */
+    return outcome == CLI_TURNED_BACK && !*error ? CLI_REFUSED : CLI_STOPPED;
 }
 
 /* A signal has come, or nobody reads what is shown. */

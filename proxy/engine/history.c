@@ -83,16 +83,6 @@ enum rc history_check_file(struct eng_engine *engine, const char *where, const c
 
 /* ---- its place ---- */
 
-static void plan_note(struct eng_plan *plan, bool refusal, const char *object, const char *text,
-                      const char *hint)
-{
-    plan->notes = mem_realloc(plan->notes, (plan->nnotes + 1) * sizeof(*plan->notes));
-    plan->notes[plan->nnotes++] = (struct eng_note){.refusal = refusal,
-                                                    .object = mem_strdup(object),
-                                                    .text = mem_strdup(text),
-                                                    .hint = mem_strdup(hint)};
-}
-
 static enum lineage_state state_of(const char *phase)
 {
     if (strcmp(phase, "baseline") == 0)
@@ -151,8 +141,8 @@ static void judge_lineage(struct lineage *l, struct eng_plan *plan, bool branch)
                           n ? heads : "nobody");
     json_array_foreach(findings, i, finding)
     {
-        plan_note(plan, true, plan->name, json_string_value(json_object_get(finding, "text")),
-                  hint);
+        eng_plan_note(plan, true, plan->name, json_string_value(json_object_get(finding, "text")),
+                      hint);
     }
     free(hint);
     free(heads);
@@ -170,7 +160,7 @@ static enum rc judge_parents(struct eng_engine *engine, struct eng_plan *plan)
             continue;
         text = mem_printf("it is after \"%s\", which is %s", parent->name,
                           eng_phase(parent->phase)->name);
-        plan_note(plan, true, plan->name, text, "cut that one over first");
+        eng_plan_note(plan, true, plan->name, text, "cut that one over first");
         free(text);
     }
     return RC_OK;
@@ -187,7 +177,7 @@ static enum rc judge_drift(struct eng_engine *engine, struct eng_plan *plan, boo
         text = mem_printf("while \"%s\" is in flight, which has SQL of its own, nobody can tell"
                           " whether it has drifted",
                           blind->name);
-        plan_note(plan, false, "schema", text, "");
+        eng_plan_note(plan, false, "schema", text, "");
         free(text);
         return RC_OK;
     }
@@ -197,7 +187,7 @@ static enum rc judge_drift(struct eng_engine *engine, struct eng_plan *plan, boo
     if (json_array_size(rows)) {
         drift = history_drift_text(rows);
         text = mem_printf("it is not what was recorded last: %s", drift);
-        plan_note(plan, kept, "schema", text, DRIFT_HINT);
+        eng_plan_note(plan, kept, "schema", text, DRIFT_HINT);
         free(text);
         free(drift);
     }

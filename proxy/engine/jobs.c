@@ -88,18 +88,6 @@ static enum rc make_plan(struct eng_engine *engine, struct eng_job *job, struct 
     return rc;
 }
 
-static enum rc run_plan(struct eng_engine *engine, struct eng_migration *m, struct eng_job *job)
-{
-    struct eng_plan *plan;
-    enum rc rc = make_plan(engine, job, &plan);
-
-    (void)m;
-    if (rc == RC_OK)
-        job->result = eng_plan_table(plan);
-    eng_plan_free(plan);
-    return rc;
-}
-
 static enum rc check_new(struct eng_engine *engine, const struct eng_migration *m, struct err *err)
 {
     const struct eng_migration *other = eng_migration_clash(engine, m);
@@ -108,7 +96,8 @@ static enum rc check_new(struct eng_engine *engine, const struct eng_migration *
     if (other) {
         err_set(err, "55006", "migration \"%s\" is %s on a table of this one", other->name,
                 eng_phase(other->phase)->name);
-        err_hint(err, "one migration a table at a time: complete or abort that one first");
+        err_hint(err, "one migration a table at a time: complete or abort \"%s\" first",
+                 other->name);
         return RC_ERR;
     }
     for (size_t i = 0; i < engine->nmigrations; i++)
@@ -118,6 +107,24 @@ static enum rc check_new(struct eng_engine *engine, const struct eng_migration *
                 SQL_RULES_TABLES_MAX);
         return RC_ERR;
     }
+    return RC_OK;
+}
+
+/* What START would refuse only when it comes to it. */
+static enum rc run_plan(struct eng_engine *engine, struct eng_migration *m, struct eng_job *job)
+{
+    struct eng_migration *planned;
+    struct err why = {0};
+    struct eng_plan *plan;
+
+    (void)m;
+    if (make_plan(engine, job, &plan) != RC_OK)
+        return RC_ERR;
+    planned = eng_migration_new(plan); /* the plan is its own now */
+    if (check_new(engine, planned, &why) != RC_OK)
+        eng_plan_note(plan, true, plan->name, why.text, why.hint);
+    job->result = eng_plan_table(plan);
+    eng_migration_free(planned);
     return RC_OK;
 }
 
@@ -516,6 +523,11 @@ static enum rc run_on(struct eng_engine *engine, const struct verb *verb, struct
 
 static enum rc run_all(struct eng_engine *engine, const struct verb *verb, struct eng_job *job)
 {
+    if (engine->nmigrations == 0) {
+        err_set(&job->err, "42704", "cannot %s: there is no migration in flight", verb->name);
+        err_hint(&job->err, "SHOW HISTORY (segue history) lists those that have ended");
+        return RC_ERR;
+    }
     for (size_t i = 0; i < engine->nmigrations; i++) {
         enum rc rc = verb->run(engine, engine->migrations[i], job);
 

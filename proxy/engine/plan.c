@@ -199,6 +199,16 @@ bool eng_plan_refused(const struct eng_plan *plan, struct err *err)
     return false;
 }
 
+void eng_plan_note(struct eng_plan *plan, bool refusal, const char *object, const char *text,
+                   const char *hint)
+{
+    plan->notes = mem_realloc(plan->notes, (plan->nnotes + 1) * sizeof(*plan->notes));
+    plan->notes[plan->nnotes++] = (struct eng_note){.refusal = refusal,
+                                                    .object = mem_strdup(object),
+                                                    .text = mem_strdup(text),
+                                                    .hint = mem_strdup(hint)};
+}
+
 static json_t *step_row(const struct eng_step *step)
 {
     struct buf sql = {0};

@@ -10,6 +10,7 @@ import time
 import psycopg
 import pytest
 from lib.segue import PROGRAM
+from lib.tables import make_items
 from lib.wait import until
 
 pytestmark = pytest.mark.one_version
@@ -269,3 +270,25 @@ def test_on_a_terminal_progress_is_redrawn(items, segue):
     os.close(main)
     assert child.wait(20) == 0
     assert b"rename_label: aborted" in seen
+
+
+def test_plan_says_which_migration_in_flight_has_the_table(db, segue):
+    make_items(db, 100)
+    proxy = segue(db)
+    name = proxy.ready(RENAME)
+    other = proxy.file({"name": "other", "operations": [{"rename_column": {"table": "items", "from": "note", "to": "remark"}}]})
+    planned = proxy.cli("plan", other, check=1)
+    assert f'migration "{name}" is ready on a table of this one' in planned.out and f'complete or abort "{name}"' in planned.out
+    assert f'migration "{name}" is ready' in proxy.cli("start", other, check=1).err
+    proxy.cli("abort", name)
+    proxy.cli("plan", other)
+
+
+def test_who_pauses_or_resumes_nothing_is_told_so(db, segue):
+    make_items(db, 100)
+    proxy = segue(db)
+    for verb in "pause", "resume":
+        assert "there is no migration in flight" in proxy.cli(verb, check=1).err
+    proxy.ready(RENAME)
+    assert proxy.cli("pause").out == "all migrations: pause\n"
+    assert proxy.cli("resume").out == "all migrations: resume\n"

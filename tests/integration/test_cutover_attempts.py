@@ -29,7 +29,7 @@ def test_attempts_are_recorded_with_their_blockers_and_told_as_evidence(db, segu
     proxy = segue(db, cutover_attempts_max=2, cutover_backoff="50ms", **QUICK)
     proxy.ready(RENAME)
     holder = held(db, "nightly report")
-    proxy.cli("cutover", NAME, check=1)
+    assert "nightly report" in proxy.cli("cutover", NAME, check=4).err
     # the way back goes through the same gate, and gives up in the same way: it goes on soaking
     holder.execute("COMMIT")
     proxy.cli("cutover", NAME)
@@ -79,7 +79,7 @@ def test_an_attempt_that_fails_behind_the_lock_says_how_long_it_was_held(db, seg
     proxy.ready(RENAME)
     db.sql("CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.1);"
            " RAISE 'not today'; END $$; CREATE EVENT TRIGGER refuse ON ddl_command_start EXECUTE FUNCTION refuse()")
-    assert "not today" in proxy.cli("cutover", NAME, check=1).err
+    assert "not today" in proxy.cli("cutover", NAME, check=4).err
     attempt = proxy.console(f"SHOW ATTEMPTS {NAME}")[-1]
     assert attempt["outcome"] == "error" and attempt["error"] == "not today" and attempt["lock_ms"] >= 100
     db.sql("DROP EVENT TRIGGER refuse")

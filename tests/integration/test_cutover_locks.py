@@ -62,7 +62,7 @@ def test_after_the_last_attempt_it_is_ready_again_and_names_the_blocker(db, segu
     proxy = segue(db, cutover_attempts_max=2, **QUICK)
     proxy.ready(RENAME)
     holder = long_transaction(db.connect(application_name="nightly report"), "SELECT count(*) FROM items")
-    done = proxy.cli("cutover", "rename_label", check=1)
+    done = proxy.cli("cutover", "rename_label", check=4)
     assert "nightly report" in done.err and str(holder.info.backend_pid) in done.err
     row = proxy.status("rename_label")
     assert row["phase"] == "ready"
@@ -86,7 +86,7 @@ def test_an_idle_transaction_through_the_proxy_is_named_too(db, segue):
     proxy = segue(db, cutover_attempts_max=2, **QUICK)
     proxy.ready(RENAME)
     holder = long_transaction(proxy.connect(application_name="forgotten console"))
-    done = proxy.cli("cutover", "rename_label", check=1)
+    done = proxy.cli("cutover", "rename_label", check=4)
     assert "forgotten console" in done.err
     assert proxy.phase("rename_label") == "ready"
     holder.execute("ROLLBACK")
@@ -99,7 +99,7 @@ def test_a_prepared_transaction_that_holds_the_table_blocks_and_is_named(db, seg
     holder = long_transaction(db.connect())
     holder.execute("PREPARE TRANSACTION 'left over'")
     try:
-        proxy.cli("cutover", "rename_label", check=1)
+        proxy.cli("cutover", "rename_label", check=4)
         row = proxy.status("rename_label")
         assert row["phase"] == "ready" and "left over" in row["blockers"]
     finally:

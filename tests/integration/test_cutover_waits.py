@@ -135,7 +135,7 @@ def test_a_cutover_waits_for_replicas_when_asked_and_names_who_is_behind(db, seg
     standby, archive = Receiver(pg, "eu_replica"), Receiver(pg, "pg_receivewal")
     try:
         until("the standby", lambda: db.one("SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'"))
-        refused = proxy.cli("cutover", NAME, "--wait-replicas", check=1)
+        refused = proxy.cli("cutover", NAME, "--wait-replicas", check=4)
         assert "standby eu_replica" in refused.err and proxy.phase(NAME) == "ready"
         attempt = proxy.console(f"SHOW ATTEMPTS {NAME}")[-1]
         assert attempt["outcome"] == "replicas" and attempt["blockers"][0]["standby"] == "eu_replica"
@@ -143,7 +143,7 @@ def test_a_cutover_waits_for_replicas_when_asked_and_names_who_is_behind(db, seg
         old = lsn_of(db.one("SELECT pg_current_wal_lsn()::text")) - 4096
         standby.report(old)
         until("it to be seen", lambda: db.one("SELECT bool_or(replay_lsn IS NOT NULL) FROM pg_stat_replication"))
-        assert "bytes behind" in proxy.cli("cutover", NAME, "--wait-replicas", check=1).err
+        assert "bytes behind" in proxy.cli("cutover", NAME, "--wait-replicas", check=4).err
         standby.report(old + 10_000_000)
         archive.report(old, replayed=0)
         until("it to be seen", lambda: db.one("SELECT bool_or(replay_lsn > pg_current_wal_lsn()) AND bool_and(write_lsn IS NOT "

@@ -197,7 +197,7 @@ def test_a_head_that_moves_before_the_cutover_stops_it(db, segue, tmp_path):
                        ("DELETE FROM alembic_version", "no revision")):
         db.sql(sql)
         before = db.sql("SELECT version_num FROM alembic_version ORDER BY 1")
-        done = proxy.cli("cutover", name, check=1)
+        done = proxy.cli("cutover", name, check=4)
         assert f"alembic_version holds {heads}, the migration expects 9e15719c5c3c" in done.err
         assert "bring the database to the revision" in done.err and "end the transactions" not in done.err
         assert db.sql("SELECT version_num FROM alembic_version ORDER BY 1") == before

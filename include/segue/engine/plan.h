@@ -148,6 +148,8 @@ enum rc eng_plan_make(PGconn *conn, const char *where, const char *text, struct 
                       struct err *err) MUST_CHECK;
 void eng_plan_free(struct eng_plan *plan);
 bool eng_plan_refused(const struct eng_plan *plan, struct err *err); /* err: the first refusal */
+void eng_plan_note(struct eng_plan *plan, bool refusal, const char *object, const char *text,
+                   const char *hint); /* copies */
 
 json_t *eng_plan_to_json(const struct eng_plan *plan);
 enum rc eng_plan_from_json(const json_t *json, struct eng_plan **plan, struct err *err) MUST_CHECK;
