@@ -36,7 +36,7 @@ struct sql_cache {
     size_t nbuckets; /* a power of two */
     struct entry **buckets;
     struct entry *newest, *oldest;
-    struct sql_rewrite last; /* the one that was too long to be remembered */
+    struct sql_rewrite last; /* the one that is not remembered */
     struct sql_cache_stats stats;
 };
 
@@ -194,17 +194,17 @@ static struct entry *remember_take(struct sql_cache *cache, const struct key *ke
     return entry;
 }
 
-/* The shape's rewrite, remembered; NULL: it is too long for that. */
+/* The shape's rewrite, remembered; NULL: it is too long for that. *known: it was there before. */
 static const struct sql_rewrite *of_shape(struct sql_cache *cache, const struct sql_rules *rules,
                                           const struct sql_sight_of_session *session,
-                                          const struct sql_shape *shape)
+                                          const struct sql_shape *shape, bool *known)
 {
     struct key key = key_of(session, true, shape->text.data, shape->text.len);
     struct entry *entry = find(cache, &key);
     struct sql_rewrite rewrite;
 
+    *known = entry != NULL;
     if (entry) {
-        cache->stats.shaped++;
         return &entry->rewrite;
     }
     sql_rewrite(rules, session, key.text, key.len, &rewrite);
@@ -214,54 +214,91 @@ static const struct sql_rewrite *of_shape(struct sql_cache *cache, const struct 
     return entry ? &entry->rewrite : NULL;
 }
 
+/* What a text becomes by its shape. */
+enum by_shape {
+    BY_NONE, /* that says nothing of it */
+    BY_NEW,  /* it was not known */
+    BY_KNOWN
+};
+
 /* Where the shape leaves a doubt the text itself may have none: literals are part of the grammar
- * of a few types. */
-static bool by_shape(struct sql_cache *cache, const struct sql_rules *rules,
-                     const struct sql_sight_of_session *session, const char *text, size_t len,
-                     struct sql_rewrite *out)
+ * of a few types. `folded`: rows of it are. */
+static enum by_shape by_shape(struct sql_cache *cache, const struct sql_rules *rules,
+                              const struct sql_sight_of_session *session, const char *text,
+                              size_t len, bool folded, struct sql_rewrite *out)
 {
     const struct sql_rewrite *found = NULL;
     struct sql_shape shape;
-    bool done;
+    bool known = false, done;
 
     if (!session->rewrites || !sql_mentions(rules, text, len))
-        return false;
-    if (sql_shape_init(&shape, text, len) &&
+        return BY_NONE;
+    if (sql_shape_init(&shape, text, len, folded) &&
         sql_mentions(rules, shape.text.data, shape.text.len)) /* not in a literal only */
-        found = of_shape(cache, rules, session, &shape);
-    done = found && found->doubt == SQL_DOUBT_NONE && !found->early;
+        found = of_shape(cache, rules, session, &shape, &known);
+    done =
+        found && found->doubt == SQL_DOUBT_NONE && !found->early && sql_shape_fits(&shape, found);
     if (done)
         sql_shape_fill(&shape, found, text, len, out);
     sql_shape_fini(&shape);
-    return done;
+    cache->stats.shaped += known && (done || !folded);
+    return !done ? BY_NONE : known ? BY_KNOWN : BY_NEW;
 }
 
+static const struct sql_rewrite *last_take(struct sql_cache *cache,
+                                           const struct sql_rewrite *rewrite)
+{
+    sql_rewrite_fini(&cache->last);
+    cache->last = *rewrite;
+    return &cache->last;
+}
+
+/* A text whose rows are folded is looked for by its shape first, and remembered if that is new: it
+ * is long, and hardly sent twice. */
 const struct sql_rewrite *sql_cache_rewrite(struct sql_cache *cache, const struct sql_rules *rules,
                                             const struct sql_sight_of_session *session,
                                             const char *text, size_t len)
 {
-    struct key key = key_of(session, false, text, len);
+    enum by_shape by = BY_NONE;
     struct sql_rewrite rewrite;
     struct entry *entry;
+    struct key key;
 
     if (cache->epoch != sql_rules_epoch(rules)) {
         empty(cache);
         cache->epoch = sql_rules_epoch(rules);
     }
+    if (sql_shape_may_fold(text, len))
+        by = by_shape(cache, rules, session, text, len, true, &rewrite);
+    if (by == BY_KNOWN) {
+        cache->stats.misses++;
+        return last_take(cache, &rewrite);
+    }
+    key = key_of(session, false, text, len);
     entry = find(cache, &key);
     if (entry) {
         cache->stats.hits++;
+        if (by != BY_NONE)
+            sql_rewrite_fini(&rewrite);
         return &entry->rewrite;
     }
     cache->stats.misses++;
-    if (!by_shape(cache, rules, session, text, len, &rewrite))
+    if (by == BY_NONE && !by_shape(cache, rules, session, text, len, false, &rewrite))
         sql_rewrite(rules, session, text, len, &rewrite);
     entry = remember_take(cache, &key, &rewrite);
-    if (entry)
-        return &entry->rewrite;
+    return entry ? &entry->rewrite : last_take(cache, &rewrite);
+}
+
+bool sql_cache_take(struct sql_cache *cache, const struct sql_rewrite *rewrite,
+                    struct sql_rewrite *out)
+{
+    if (rewrite != &cache->last)
+        return false;
+    *out = cache->last;
+    cache->last.text = NULL;
+    cache->last.splices = NULL;
     sql_rewrite_fini(&cache->last);
-    cache->last = rewrite;
-    return &cache->last;
+    return true;
 }
 
 void sql_cache_stats(const struct sql_cache *cache, struct sql_cache_stats *out)

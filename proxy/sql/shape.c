@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fold.h"
+#include "literal.h"
 #include "segue/base/mem.h"
 #include "segue/base/utf8.h"
 #include "twin.h"
@@ -17,6 +19,8 @@
 #define FIRST 2000000000u
 #define LITERALS_MAX 1000000
 #define TEXT_BYTES_MAX (64u << 20)
+#define FOLDED_BYTES 4096 /* a shape of folded rows is hardly longer */
+#define FOLDED_MIN 256    /* a text with rows that are folded is hardly shorter */
 
 /* The text as it is read. */
 struct reader {
@@ -25,34 +29,8 @@ struct reader {
     size_t len, at;
     size_t copied; /* up to here the shape has it */
     bool wide;     /* a literal is not ASCII */
+    bool folds;    /* rows that are to be folded were not found yet */
 };
-
-/* ---- bytes ---- */
-
-/* What a byte begins. PLAIN stands for itself, whatever follows. */
-enum byte { PLAIN, NAME, DIGIT, QUOTE, NAME_QUOTE, DOLLAR, SEMICOLON, OTHER };
-
-static const unsigned char bytes[256] = {
-    ['\0'] = OTHER,         ['-'] = OTHER,         ['/'] = OTHER,        ['.'] = OTHER,
-    ['\''] = QUOTE,         ['"'] = NAME_QUOTE,    ['$'] = DOLLAR,       [';'] = SEMICOLON,
-    ['_'] = NAME,           ['0' ... '9'] = DIGIT, ['a' ... 'z'] = NAME, ['A' ... 'Z'] = NAME,
-    [0x80 ... 0xff] = NAME,
-};
-
-static bool is_digit(int c)
-{
-    return bytes[c] == DIGIT;
-}
-
-static bool is_name(int c)
-{
-    return bytes[c] == NAME || bytes[c] == DIGIT || bytes[c] == DOLLAR;
-}
-
-static bool is_space(int c)
-{
-    return c == ' ' || (c >= '\t' && c <= '\r');
-}
 
 /* 0 behind the end; a NUL in the text is refused where it stands. */
 static int peek(const struct reader *r, size_t ahead)
@@ -62,38 +40,43 @@ static int peek(const struct reader *r, size_t ahead)
 
 /* ---- literals ---- */
 
-enum kind { KIND_INTEGER, KIND_NUMBER, KIND_STRING, KIND_LONG_STRING };
-
 /* What the placeholder of any kind has room in. */
 enum { PLACEHOLDER_BYTES = DIGITS + 2 + SQL_COPY_BYTES_MAX };
 
 /* Returns its end. */
-static char *put_placeholder(char *to, unsigned number, enum kind kind)
+static char *put_placeholder(char *to, unsigned number, enum sql_literal_kind kind)
 {
     static const char zeros[] = "2000000000";
 
-    if (kind >= KIND_STRING)
+    if (kind >= SQL_LITERAL_STRING)
         *to++ = '\'';
     memcpy(to, zeros, DIGITS);
     to += DIGITS;
     for (char *p = to; number > 0; number /= 10)
         *--p = (char)('0' + number % 10);
-    if (kind == KIND_LONG_STRING) {
+    if (kind == SQL_LITERAL_LONG_STRING) {
         memset(to, 'x', SQL_COPY_BYTES_MAX);
         to += SQL_COPY_BYTES_MAX;
     }
-    if (kind >= KIND_STRING) {
+    if (kind >= SQL_LITERAL_STRING) {
         *to++ = '\'';
-    } else if (kind == KIND_NUMBER) {
+    } else if (kind == SQL_LITERAL_NUMBER) {
         *to++ = '.';
         *to++ = '5';
     }
     return to;
 }
 
+static void put(struct sql_shape *shape, struct sql_literal literal)
+{
+    if (shape->n == shape->cap)
+        mem_grow((void **)&shape->literals, &shape->cap, shape->n + 1, sizeof(*shape->literals));
+    shape->literals[shape->n++] = literal;
+}
+
 /* From `from` to here the text has a literal. What is too long to be written twice is so in the
  * shape, too. */
-static bool put_literal(struct reader *r, size_t from, enum kind kind)
+static bool put_literal(struct reader *r, size_t from, enum sql_literal_kind kind)
 {
     struct sql_shape *shape = r->shape;
     size_t before = from - r->copied, n;
@@ -103,86 +86,30 @@ static bool put_literal(struct reader *r, size_t from, enum kind kind)
         return false;
     memcpy(to, r->text + r->copied, before);
     n = (size_t)(put_placeholder(at, (unsigned)shape->n, kind) - at);
-    if (shape->n == shape->cap)
-        mem_grow((void **)&shape->literals, &shape->cap, shape->n + 1, sizeof(*shape->literals));
-    shape->literals[shape->n++] =
+    put(shape,
         (struct sql_literal){(uint32_t)from, (uint32_t)r->at, (uint32_t)(shape->text.len + before),
-                             (uint32_t)(shape->text.len + before + n)};
+                             (uint32_t)(shape->text.len + before + n)});
     buf_grow(&shape->text, before + n);
     r->copied = r->at;
     return true;
 }
 
-/* What ends a string, or the shape. A colon may be that of segue:off, which counts wherever it
- * stands; how a backslash is read depends on the session. */
-static const bool stops[256] = {['\''] = true, ['\\'] = true, ['\0'] = true, [':'] = true};
-
-static bool is_odd(const struct reader *r)
-{
-    return r->text[r->at] == '\\' || r->text[r->at] == '\0' ||
-           (r->text[r->at] == ':' && r->at >= 5 && !memcmp(r->text + r->at - 5, "segue", 5));
-}
-
 static bool read_string(struct reader *r)
 {
-    const unsigned char *p = (const unsigned char *)r->text;
-    size_t from = r->at++;
-    unsigned char seen = 0;
+    size_t from = r->at;
+    enum sql_literal_kind kind;
 
-    for (; r->at < r->len; r->at++) {
-        while (r->at < r->len && !stops[p[r->at]])
-            seen |= p[r->at++];
-        if (r->at == r->len || is_odd(r))
-            return false;
-        if (p[r->at] != '\'')
-            continue;
-        r->at++;
-        if (peek(r, 0) != '\'') {
-            r->wide = r->wide || seen >= 0x80;
-            return put_literal(r, from,
-                               r->at - from > SQL_COPY_BYTES_MAX ? KIND_LONG_STRING : KIND_STRING);
-        }
-    }
-    return false;
+    r->at = sql_literal_string(r->text, r->len, from, &kind, &r->wide);
+    return r->at && put_literal(r, from, kind);
 }
 
-static void skip_digits(struct reader *r)
-{
-    while (is_digit(peek(r, 0)))
-        r->at++;
-}
-
-static bool fits_int4(const char *p, size_t len)
-{
-    for (; len > 1 && *p == '0'; len--)
-        p++;
-    return len < DIGITS || (len == DIGITS && memcmp(p, "2147483647", DIGITS) <= 0);
-}
-
-/* 12, 1.5, 1e-3; not 1., 0x1F, 1_000, 1..2. */
 static bool read_number(struct reader *r)
 {
-    size_t from = r->at, digits;
+    size_t from = r->at;
+    enum sql_literal_kind kind;
 
-    skip_digits(r);
-    digits = r->at - from;
-    if (peek(r, 0) == '.') {
-        r->at++;
-        if (!is_digit(peek(r, 0)))
-            return false;
-        skip_digits(r);
-    }
-    if (peek(r, 0) == 'e' || peek(r, 0) == 'E') {
-        r->at += 1 + (peek(r, 1) == '+' || peek(r, 1) == '-');
-        if (!is_digit(peek(r, 0)))
-            return false;
-        skip_digits(r);
-    }
-    if (is_name(peek(r, 0)) || peek(r, 0) == '.')
-        return false;
-    return put_literal(r, from,
-                       r->at - from == digits && fits_int4(r->text + from, digits) ? KIND_INTEGER
-                                                                                   : KIND_NUMBER);
+    r->at = sql_literal_number(r->text, r->len, from, &kind);
+    return r->at && put_literal(r, from, kind);
 }
 
 /* ---- what stays ---- */
@@ -201,15 +128,54 @@ static bool is_word(const char *p, size_t len, const char *word)
     return i == len && !word[i];
 }
 
+static bool read_to(struct reader *r, size_t end);
+
+/* An offset in the text, behind which there may be literals, as one in the shape. */
+static uint32_t shape_place(const struct sql_shape *shape, uint32_t at, uint32_t text_end)
+{
+    const struct sql_literal *literal = shape->literals + shape->n;
+
+    while (literal > shape->literals && literal[-1].from >= at)
+        literal--;
+    if (literal == shape->literals + shape->n)
+        return (uint32_t)shape->text.len - (text_end - at);
+    return literal->shape_from - (literal->from - at);
+}
+
+/* Behind VALUES. What is folded is a literal of which the shape has nothing. */
+static bool read_rows(struct reader *r)
+{
+    struct sql_shape *shape = r->shape;
+    struct sql_fold rows;
+    uint32_t at;
+
+    r->folds = false;
+    if (!sql_fold_find(r->text, r->len, r->at, &rows))
+        return false;
+    if (!read_to(r, rows.from))
+        return false;
+    buf_append(&shape->text, r->text + r->copied, rows.from - r->copied);
+    at = (uint32_t)shape->text.len;
+    shape->folded = true;
+    shape->fold_from = shape_place(shape, rows.like, rows.from);
+    shape->fold_to = at;
+    put(shape, (struct sql_literal){rows.from, rows.to, at, at});
+    r->copied = r->at = rows.to;
+    r->wide = r->wide || rows.wide;
+    return true;
+}
+
 /* Not E'', B'', X'', N'', U&'', U&"". What set_config sets is said by literals. */
 static bool read_name(struct reader *r)
 {
     size_t from = r->at;
 
-    while (is_name(peek(r, 0)))
+    while (sql_byte_is_name(peek(r, 0)))
         r->at++;
     if (peek(r, 0) == '\'' || (peek(r, 0) == '&' && (peek(r, 1) == '\'' || peek(r, 1) == '"')))
         return false;
+    if (r->folds && is_word(r->text + from, r->at - from, "values"))
+        return read_rows(r);
     return !is_word(r->text + from, r->at - from, "set_config");
 }
 
@@ -230,17 +196,18 @@ static bool read_quoted_name(struct reader *r)
 static bool read_parameter(struct reader *r)
 {
     r->at++;
-    if (!is_digit(peek(r, 0)))
+    if (!sql_byte_is_digit(peek(r, 0)))
         return false; /* $$ or $tag$ */
-    skip_digits(r);
-    return !is_name(peek(r, 0));
+    while (sql_byte_is_digit(peek(r, 0)))
+        r->at++;
+    return !sql_byte_is_name(peek(r, 0));
 }
 
 static bool read_semicolon(struct reader *r)
 {
     do
         r->at++;
-    while (is_space(peek(r, 0)));
+    while (sql_byte_is_space(peek(r, 0)));
     return r->at == r->len;
 }
 
@@ -250,60 +217,80 @@ static bool read_other(struct reader *r)
 
     r->at++;
     return c != '\0' && !(c == '-' && next == '-') && !(c == '/' && next == '*') &&
-           !(c == '.' && is_digit(next));
+           !(c == '.' && sql_byte_is_digit(next));
 }
 
 static bool read_one(struct reader *r)
 {
-    switch (bytes[peek(r, 0)]) {
-    case NAME:
+    switch (sql_bytes[peek(r, 0)]) {
+    case SQL_BYTE_NAME:
         return read_name(r);
-    case DIGIT:
+    case SQL_BYTE_DIGIT:
         return read_number(r);
-    case QUOTE:
+    case SQL_BYTE_QUOTE:
         return read_string(r);
-    case NAME_QUOTE:
+    case SQL_BYTE_NAME_QUOTE:
         return read_quoted_name(r);
-    case DOLLAR:
+    case SQL_BYTE_DOLLAR:
         return read_parameter(r);
-    case SEMICOLON:
+    case SQL_BYTE_SEMICOLON:
         return read_semicolon(r);
     default:
         return read_other(r);
     }
 }
 
-/* Others are rare, or say with literals what they mean. */
-static bool begins_well(const struct reader *begin)
+static bool read_to(struct reader *r, size_t end)
 {
-    static const char *const words[] = {"insert", "update", "select", "delete", "with", "merge"};
-    struct reader r = *begin;
+    while (r->at < end) {
+        if (sql_bytes[(unsigned char)r->text[r->at]] == SQL_BYTE_PLAIN)
+            r->at++;
+        else if (!read_one(r))
+            return false;
+    }
+    return true;
+}
+
+static bool begins_with(const char *text, size_t len, const char *const *words, size_t n)
+{
+    struct reader r = {.text = text, .len = len};
     size_t from;
 
-    while (is_space(peek(&r, 0)))
+    while (sql_byte_is_space(peek(&r, 0)))
         r.at++;
-    for (from = r.at; is_name(peek(&r, 0));)
+    for (from = r.at; sql_byte_is_name(peek(&r, 0));)
         r.at++;
-    for (size_t i = 0; i < ARRAY_LEN(words); i++)
-        if (is_word(r.text + from, r.at - from, words[i]))
+    for (size_t i = 0; i < n; i++)
+        if (is_word(text + from, r.at - from, words[i]))
             return true;
     return false;
 }
 
-bool sql_shape_init(struct sql_shape *shape, const char *text, size_t len)
+bool sql_shape_may_fold(const char *text, size_t len)
 {
-    struct reader r = {.shape = shape, .text = text, .len = len};
+    static const char *const words[] = {"insert"};
+
+    return len >= FOLDED_MIN && begins_with(text, len, words, ARRAY_LEN(words));
+}
+
+/* Others are rare, or say with literals what they mean. */
+static bool begins_well(const char *text, size_t len)
+{
+    static const char *const words[] = {"insert", "update", "select", "delete", "with", "merge"};
+
+    return begins_with(text, len, words, ARRAY_LEN(words));
+}
+
+bool sql_shape_init(struct sql_shape *shape, const char *text, size_t len, bool folds)
+{
+    struct reader r = {.shape = shape, .text = text, .len = len, .folds = folds};
 
     *shape = (struct sql_shape){0};
-    if (len > TEXT_BYTES_MAX || !begins_well(&r))
+    if (len > TEXT_BYTES_MAX || !begins_well(text, len))
         return false;
-    buf_reserve(&shape->text, len);
-    while (r.at < len) {
-        if (bytes[(unsigned char)text[r.at]] == PLAIN)
-            r.at++;
-        else if (!read_one(&r))
-            return false;
-    }
+    buf_reserve(&shape->text, folds && len > FOLDED_BYTES ? FOLDED_BYTES : len);
+    if (!read_to(&r, len) || shape->folded != folds)
+        return false;
     buf_append(&shape->text, text + r.copied, len - r.copied);
     if (r.wide) {
         char *copy = mem_strndup(text, len);
@@ -314,6 +301,17 @@ bool sql_shape_init(struct sql_shape *shape, const char *text, size_t len)
             return false;
     }
     return shape->n > 0;
+}
+
+bool sql_shape_fits(const struct sql_shape *shape, const struct sql_rewrite *of_shape)
+{
+    for (size_t i = 0; shape->folded && i < of_shape->nsplices; i++) {
+        const struct sql_splice *splice = &of_shape->splices[i];
+
+        if (splice->at <= shape->fold_to && splice->at + splice->removed >= shape->fold_from)
+            return false;
+    }
+    return true;
 }
 
 void sql_shape_fini(struct sql_shape *shape)
@@ -345,7 +343,7 @@ static const struct sql_literal *literal_at(const struct sql_shape *shape, const
     if (end - p < DIGITS)
         return NULL;
     for (int i = 0; i < DIGITS; i++, p++) {
-        if (!is_digit((unsigned char)*p) || (i == 0 && *p != '2'))
+        if (!sql_byte_is_digit((unsigned char)*p) || (i == 0 && *p != '2'))
             return NULL;
         number = number * 10 + (unsigned)(*p - '0');
     }
@@ -361,9 +359,9 @@ static const char *skip_one(const char *p, const char *end)
         quote = memchr(p + 1, '"', (size_t)(end - p - 1));
         return quote ? quote + 1 : end;
     }
-    if (!is_name((unsigned char)*p))
+    if (!sql_byte_is_name((unsigned char)*p))
         return p + 1;
-    while (p < end && is_name((unsigned char)*p))
+    while (p < end && sql_byte_is_name((unsigned char)*p))
         p++;
     return p;
 }
@@ -400,11 +398,14 @@ static void fill_text(const struct sql_shape *shape, const struct sql_rewrite *o
                       const char *text, size_t len, struct sql_rewrite *out)
 {
     const char *p = of_shape->text;
-    size_t next = 0, from = 0, shape_from = 0;
+    size_t next = 0, from = 0, shape_from = 0, room = len + 64;
     struct buf to = {0};
 
     out->splices = mem_calloc(of_shape->nsplices + 1, sizeof(*out->splices));
-    buf_reserve(&to, len + len / 2);
+    for (size_t i = 0; i < of_shape->nsplices; i++)
+        room += of_shape->splices[i].inserted;
+    to.data = mem_alloc(room); /* of that length: a buffer would double it */
+    to.cap = room;
     for (size_t i = 0; i < of_shape->nsplices; i++) {
         const struct sql_splice *splice = &of_shape->splices[i];
         size_t at = place_of(shape, &next, splice->at), before;
@@ -421,8 +422,11 @@ static void fill_text(const struct sql_shape *shape, const struct sql_rewrite *o
                                 moved_from(shape, splice)};
     }
     buf_append(&to, text + from, len - from);
+    room = to.cap;
     out->len = to.len;
     out->text = buf_take(&to);
+    if (room > out->len + out->len / 8)
+        out->text = mem_realloc(out->text, out->len + 1);
 }
 
 void sql_shape_fill(const struct sql_shape *shape, const struct sql_rewrite *of_shape,

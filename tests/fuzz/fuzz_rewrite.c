@@ -158,15 +158,16 @@ static bool same(const struct sql_rewrite *a, const struct sql_rewrite *b)
 
 /* Of several literals together the text may be too long to be copied, and the shape not. */
 static void by_shape(const struct sql_rules *of, const struct sql_sight_of_session *session,
-                     const char *text, size_t len, const struct sql_rewrite *want)
+                     bool folds, const char *text, size_t len, const struct sql_rewrite *want)
 {
     struct sql_rewrite of_shape = {0}, got;
     struct sql_shape shape = {0};
 
     if (len < 1024 && session->rewrites && sql_mentions(of, text, len) &&
-        sql_shape_init(&shape, text, len) && sql_mentions(of, shape.text.data, shape.text.len)) {
+        sql_shape_init(&shape, text, len, folds) &&
+        sql_mentions(of, shape.text.data, shape.text.len)) {
         sql_rewrite(of, session, shape.text.data, shape.text.len, &of_shape);
-        if (!of_shape.doubt && !of_shape.early) {
+        if (!of_shape.doubt && !of_shape.early && sql_shape_fits(&shape, &of_shape)) {
             sql_shape_fill(&shape, &of_shape, text, len, &got);
             if (!same(&got, want))
                 fail("by its shape it is another", &got);
@@ -202,7 +203,8 @@ int fuzz_one(const uint8_t *data, size_t len)
         parses(&rewrite);
         positions(text, len, &rewrite);
     }
-    by_shape(of, &session, text, len, &rewrite);
+    by_shape(of, &session, false, text, len, &rewrite);
+    by_shape(of, &session, true, text, len, &rewrite);
     sql_rewrite_fini(&rewrite);
     return 0;
 }
@@ -226,6 +228,13 @@ const struct fuzz_seed fuzz_seeds[] = {
     FUZZ_SEED(
         "\1INSERT INTO checks (id, claim_text) VALUES (1, 'a'), (2, NULL), (-3, 'c'), (4, 'd'), "
         "(5, 'e'), (6, 'f'), (7, 'g'), (8, 'h'), (9, '') ON CONFLICT DO NOTHING"),
+    FUZZ_SEED(
+        "\1INSERT INTO checks (id, claim_text) VALUES (1, 'a'), (2, 'b'), (-3, 'c'), (4, 'd'), "
+        "(5, 'e'), (6, NULL), (7, 'it''s'), (8, 'h'), (9, 'i'), (-10, 'j'), (11, NULL), (12, "
+        "'l') ON CONFLICT DO NOTHING"),
+    FUZZ_SEED("\1INSERT INTO checks VALUES (1,'a',true),(2,'b',true),(3,'c',true),(4,'d',true),"
+              "(5,'e',true),(6,'f',true),(7,'g',true),(8,'h',true),(9,'i',true),(10,'j',true),"
+              "(11,'k',true),(12,'l',DEFAULT),(1.5,lower('m'),NULL)"),
     FUZZ_SEED("\5UPDATE checks SET claim_text = lower(claim_text) || random() WHERE id = 1 + 2"),
     FUZZ_SEED(
         "\x0DINSERT INTO checks (id, claim_text) VALUES (nextval('s'), lower('A')), (1, random()) "

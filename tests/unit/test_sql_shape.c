@@ -233,6 +233,150 @@ static void rows_of_values_are_filled_one_by_one(void **state)
     }
 }
 
+/* ---- folded rows ---- */
+
+/* A constant of each kind, by number: what stands in a row. */
+static void put_constant(struct buf *sql, char kind, unsigned number)
+{
+    static const char *const words[] = {"true", "false", "NULL", "DEFAULT"};
+
+    if (kind == 'u')
+        buf_printf(sql, "%u", number);
+    else if (kind == 'i')
+        buf_printf(sql, "%s%u", number % 3 ? "" : "-", number);
+    else if (kind == 'n')
+        buf_printf(sql, "%s%u.%u", number % 3 ? "" : "-", number, number % 7);
+    else if (kind == 's')
+        buf_printf(sql, "'%.*s%s'", (int)(number % 23), "a:b\"c (d), e f-g, NULL hij",
+                   number % 5 ? "" : "'' \xc3\xa9");
+    else if (kind == 'l')
+        buf_printf(sql, "'%01100u'", number);
+    else
+        buf_append_str(sql, words[kind - '0']);
+}
+
+/* INSERT of `n` rows of constants of these kinds; each `nulls`-th of them is NULL. */
+static char *constants(size_t n, const char *kinds, unsigned nulls, const char *behind)
+{
+    struct buf sql = {0};
+    unsigned number = (unsigned)n;
+
+    buf_append_str(&sql, "INSERT INTO items (id, label, hits) VALUES\n");
+    for (size_t i = 0; i < n; i++) {
+        buf_append_str(&sql, i ? " ,\n( " : "( ");
+        for (size_t k = 0; kinds[k]; k++) {
+            number = number * 1103515245 + 12345;
+            buf_append_str(&sql, k ? ", " : "");
+            put_constant(&sql, nulls && number / 65536 % nulls == 0 ? '2' : kinds[k],
+                         number / 65536 % 10000);
+        }
+        buf_append_str(&sql, ")");
+    }
+    buf_append_str(&sql, behind);
+    return buf_take(&sql);
+}
+
+static void folded_rows_become_what_they_become_by_themselves(void **state)
+{
+    static const char *const kinds[] = {"iss", "isi", "ini", "nsn", "ili", "i0s", "s2i",
+                                        "is3", "i3i", "222", "sis", "is",  "isis"};
+    static const char *const behind[] = {"",
+                                         ";",
+                                         " ON CONFLICT (id) DO NOTHING RETURNING *",
+                                         ", (1, lower('A'), 2)",
+                                         ", (1, 'b')",
+                                         ", (1.5, 'b', 2)",
+                                         " ORDER BY 1",
+                                         ", (NULL, NULL, NULL)"};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(kinds) * ARRAY_LEN(behind) * 4; i++) {
+        const char *row = kinds[i % ARRAY_LEN(kinds)];
+        const char *end = behind[i / ARRAY_LEN(kinds) % ARRAY_LEN(behind)];
+        unsigned nulls = (unsigned)(i / ARRAY_LEN(kinds) / ARRAY_LEN(behind)) * 3;
+        struct sql_cache *cache = sql_cache_new(100, 1 << 24);
+
+        for (size_t n = 7; n <= 40; n += n < 13 ? 1 : 9) {
+            char *sql = constants(n, row, nulls, end);
+            struct sql_rewrite want;
+
+            sql_rewrite(rules, &old_side, sql, strlen(sql), &want);
+            same(sql_cache_rewrite(cache, rules, &old_side, sql, strlen(sql)), &want, sql);
+            sql_rewrite_fini(&want);
+            free(sql);
+        }
+        sql_cache_free(cache);
+    }
+}
+
+/* What is not like the others in one row of many: each of these is seen by the parser. */
+static void a_row_that_is_not_like_the_others_is_not_folded(void **state)
+{
+    static const char *const odd[] = {
+        "(1, 2, 3)",          "(1, 'a', 3), (1)",
+        "(1, 'a', 3.5)",      "(1, 'a', 2147483648)",
+        "(1, E'a', 3)",       "(1, 'a\\', 3)",
+        "(1, 'a' 'b', 3)",    "(1, 'a'\n'b', 3)",
+        "(1, 'a', - 3)",      "(1, 'a', --3\n 3)",
+        "(1, 'a', +3)",       "(1, 'a', DEFAULT)",
+        "(1, label, 3)",      "(1, 'segue:off', 3)",
+        "(1, $1, 3)",         "(1, lower('a'), 3)",
+        "(1, '\xff', 3)",     "(1, NULLIF('a','b'), 3)",
+        "(1, 'a', NULL + 1)", "(1,'a',3)",
+        "(1, 'a'::text, 3)",  "(1, TRUE, 3)",
+        "(1, 'a', 3) , ",     "(1, ('a'), 3)",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(odd); i++) {
+        struct sql_cache *cache = sql_cache_new(100, 1 << 24);
+        struct buf sql = {0};
+        struct sql_rewrite want;
+
+        for (size_t turn = 0; turn < 2; turn++) {
+            buf_reset(&sql);
+            buf_append_str(&sql, "INSERT INTO items (id, label, hits) VALUES ");
+            for (size_t row = 0; row < 30; row++)
+                buf_printf(&sql, "%s%s", row ? ", " : "",
+                           turn && row == 20 ? odd[i] : "(1, 'some text of a row', 3)");
+            sql_rewrite(rules, &old_side, sql.data, sql.len, &want);
+            same(sql_cache_rewrite(cache, rules, &old_side, sql.data, sql.len), &want, sql.data);
+            sql_rewrite_fini(&want);
+        }
+        buf_fini(&sql);
+        sql_cache_free(cache);
+    }
+}
+
+static void any_number_of_folded_rows_is_parsed_once(void **state)
+{
+    struct sql_cache *cache = sql_cache_new(100, 1 << 20);
+    const struct sql_rewrite *got;
+    struct sql_cache_stats stats;
+    struct sql_rewrite own;
+    size_t sizes[] = {1000, 999, 10, 5000, 1000};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+        char *sql = constants(sizes[i], "usu", 0, "");
+
+        got = sql_cache_rewrite(cache, rules, &old_side, sql, strlen(sql));
+        assert_non_null(got->text);
+        assert_int_equal(sql_cache_take(cache, got, &own), i > 0); /* the first is remembered */
+        if (i > 0) {
+            assert_null(got->text);
+            assert_int_equal(got->verdict.touches, 1);
+            assert_int_equal(own.len, strlen(own.text));
+            sql_rewrite_fini(&own);
+        }
+        free(sql);
+    }
+    sql_cache_stats(cache, &stats);
+    assert_int_equal(stats.shaped, ARRAY_LEN(sizes) - 1);
+    assert_int_equal(stats.entries, 2);
+    sql_cache_free(cache);
+}
+
 /* Too long to be written twice is one thing, short another. */
 static void a_long_literal_has_another_shape_than_a_short_one(void **state)
 {
@@ -308,6 +452,9 @@ int main(void)
         cmocka_unit_test(what_only_the_parser_understands_is_parsed_each_time),
         cmocka_unit_test(a_shape_that_does_not_parse_says_nothing),
         cmocka_unit_test(rows_of_values_are_filled_one_by_one),
+        cmocka_unit_test(folded_rows_become_what_they_become_by_themselves),
+        cmocka_unit_test(a_row_that_is_not_like_the_others_is_not_folded),
+        cmocka_unit_test(any_number_of_folded_rows_is_parsed_once),
         cmocka_unit_test(a_long_literal_has_another_shape_than_a_short_one),
         cmocka_unit_test(a_number_of_four_bytes_has_another_shape_than_others),
         cmocka_unit_test(a_nul_ends_nothing),

@@ -1,7 +1,8 @@
 /*
  * Rewrites by text: what sql_rewrite said of the statements used last. One per worker, bounded in
  * entries and bytes. A hit allocates nothing. A text that differs from one seen before in literals
- * only is made from that one's rewrite, without a parser: such shapes are entries, too.
+ * only is made from that one's rewrite, without a parser: such shapes are entries, too. An INSERT
+ * of many rows is remembered by its shape alone, however many they are.
  *
  * Not here: threads. Who reads it from another thread than the one that fills it locks around both.
  */
@@ -25,6 +26,11 @@ void sql_cache_free(struct sql_cache *cache);
 const struct sql_rewrite *sql_cache_rewrite(struct sql_cache *cache, const struct sql_rules *rules,
                                             const struct sql_sight_of_session *session,
                                             const char *text, size_t len);
+
+/* Gives away the text and the splices of what sql_cache_rewrite has just returned, if they are not
+ * remembered; what else is said there stays. False: they are. */
+bool sql_cache_take(struct sql_cache *cache, const struct sql_rewrite *rewrite,
+                    struct sql_rewrite *out);
 
 struct sql_cache_stats {
     uint64_t hits, misses, evictions; /* of texts; shapes are evicted, too */
