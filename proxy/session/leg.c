@@ -12,6 +12,7 @@
 
 /* More than this is kept where it is and added to in place, not copied in front of a read. */
 #define KEPT_COPY_MAX 4096
+#define SPARE_BYTES_MAX (4 * SCRATCH_BYTES)
 #define READS_A_TURN 8
 
 static void on_client(struct net_watch *watch, uint32_t what);
@@ -223,6 +224,29 @@ static void ended(struct sess *s, struct sess_leg *leg)
         row->server_ended(s);
 }
 
+/* A buffer for what is kept of a long message, and back: one that the worker has left over, whose
+ * memory need not be asked of the system for each such message. */
+static void kept_take(struct sess *s, struct sess_leg *leg, size_t len)
+{
+    if (leg->in.data || len <= KEPT_COPY_MAX)
+        return;
+    leg->in = s->worker->spare;
+    s->worker->spare = (struct buf){0};
+}
+
+static void kept_give(struct sess *s, struct sess_leg *leg)
+{
+    struct buf *spare = &s->worker->spare;
+
+    if (leg->in.cap > spare->cap && leg->in.cap <= SPARE_BYTES_MAX) {
+        buf_fini(spare);
+        buf_reset(&leg->in);
+        *spare = leg->in;
+        leg->in = (struct buf){0};
+    }
+    buf_fini(&leg->in);
+}
+
 /* Works on `len` bytes at data, which are the scratch buffer's; keeps what is not passed on. */
 static void pass(struct sess *s, struct sess_leg *leg, const char *data, size_t len)
 {
@@ -235,6 +259,7 @@ static void pass(struct sess *s, struct sess_leg *leg, const char *data, size_t 
             buf_fini(&leg->in);
         return;
     }
+    kept_take(s, leg, len - used);
     buf_reset(&leg->in);
     buf_append(&leg->in, data + used, len - used);
 }
@@ -249,7 +274,7 @@ static void pass_in_place(struct sess *s, struct sess_leg *leg, size_t got)
         return;
     buf_consume(&leg->in, used);
     if (!leg->in.len)
-        buf_fini(&leg->in);
+        kept_give(s, leg);
 }
 
 /* False: there was nothing to read, or nothing more will come. */

@@ -24,8 +24,14 @@
 static void passage_edit(struct sess_worker *w, const char *data, size_t at, size_t skipped)
 {
     buf_append(&w->composed, data + w->composed_of, at - w->composed_of);
-    if (w->instead.len)
+    if (!w->composed.len) { /* nothing stands in front of it: it may be long, and is not copied */
+        struct buf composed = w->instead;
+
+        w->instead = w->composed;
+        w->composed = composed;
+    } else if (w->instead.len) {
         buf_append(&w->composed, w->instead.data, w->instead.len);
+    }
     buf_reset(&w->instead);
     w->composed_of = at + skipped;
     w->edited = true;

@@ -143,10 +143,20 @@ const struct sql_rewrite *sess_rewriting_wants(const struct sess *s,
     return bytes <= 2 * (size_t)sess_limits(s)->inspect_bytes_max ? rewrite : NULL;
 }
 
-/* What to send for a text, or NULL: the text itself. *out is what stands in the message. */
+/* What stands in the message; `refusal` has the text of one. */
+static const char *text_of(const struct sess_sent *sent, const struct buf *refusal, size_t *len)
+{
+    *len = sent->answer.len ? refusal->len : sent->rewrite.len;
+    return sent->answer.len ? refusal->data : sent->rewrite.text;
+}
+
+/* What to send for a text, or NULL: the text itself. *out is for a refusal's. What the cache does
+ * not remember is taken: its text may be long. */
 static struct sess_sent *choose(struct sess *s, const char *text, size_t len,
                                 const struct sql_rewrite *rewrite, struct buf *out)
 {
+    struct sql_rewrite own;
+
     buf_reset(out);
     rewrite = sess_rewriting_wants(s, rewrite);
     if (rewrite && rewrite->early && !is_aborted(s, text, len))
@@ -154,7 +164,8 @@ static struct sess_sent *choose(struct sess *s, const char *text, size_t len,
     if (!rewrite || !rewrite->text)
         return NULL;
     COUNT(s->worker->counters.rewritten, 1);
-    buf_append(out, rewrite->text, rewrite->len);
+    if (sql_cache_take(s->worker->cache, rewrite, &own))
+        return sess_sent_take(&own, text, len);
     return sess_sent_new(rewrite, text, len);
 }
 
@@ -199,7 +210,9 @@ enum sess_look sess_rewrite_query(struct sess *s, const struct wire_query *query
     struct sess_flight flight = {.kind = SESS_FLIGHT_QUERY, .before = s->unnamed};
     struct sess_worker *w = s->worker;
     struct sess_sent *sent = NULL;
+    const char *sent_text;
     enum sess_look look;
+    size_t sent_len;
 
     if (!sess_rewriting(s)) {
         sess_names_pass(s, query ? query->text : "", query ? query->len : 0, names, NULL);
@@ -216,8 +229,10 @@ enum sess_look sess_rewrite_query(struct sess *s, const struct wire_query *query
     flight.arguments = flight.executes && names->arguments;
     s->unnamed = NULL;
     look = w->instead.len ? SESS_LOOK_FRONT : SESS_LOOK_PASS;
-    if (sent)
-        wire_put_query(&w->instead, w->text.data, w->text.len);
+    if (sent) {
+        sent_text = text_of(sent, &w->text, &sent_len);
+        wire_put_query(&w->instead, sent_text, sent_len);
+    }
     put(s, flight);
     if (query)
         sess_names_pass(s, query->text, query->len, names, sent);
@@ -372,7 +387,9 @@ enum sess_look sess_rewrite_parse(struct sess *s, const struct sess_parse *parse
     struct sess_flight flight = {.kind = SESS_FLIGHT_PARSE};
     struct sess_worker *w = s->worker;
     enum sess_look look = w->instead.len ? SESS_LOOK_FRONT : SESS_LOOK_PASS;
+    const char *sent_text;
     struct sess_sent *sent;
+    size_t sent_len;
 
     if (is_changed_use(s, names))
         return refuse_use(s);
@@ -389,9 +406,10 @@ enum sess_look sess_rewrite_parse(struct sess *s, const struct sess_parse *parse
         sess_sent_unref(sent);
         flight.sent = sent = NULL;
     }
-    if (sent)
-        wire_put_parse(&w->instead, parse->name, w->text.data, w->text.len, parse->types,
-                       parse->ntypes);
+    if (sent) {
+        sent_text = text_of(sent, &w->text, &sent_len);
+        wire_put_parse(&w->instead, parse->name, sent_text, sent_len, parse->types, parse->ntypes);
+    }
     put(s, flight);
     if (!parse->name[0])
         sess_names_pass(s, parse->text, parse->text_len, names, sent);
@@ -467,6 +485,8 @@ void sess_prepare_again(struct sess *s, struct sess_statement *statement,
     struct sess_worker *w = s->worker;
     struct sess_sent *sent = choose(s, statement->text, statement->text_len, rewrite, &w->text);
     uint64_t tables = statement->seen.verdict.touches | statement->seen.verdict.elsewhere;
+    const char *text = statement->text;
+    size_t len = statement->text_len;
     bool room = !sent || sent->answer.len || !statement->linked ||
                 sess_statements_room(s->statements, sent->bytes);
 
@@ -475,9 +495,9 @@ void sess_prepare_again(struct sess *s, struct sess_statement *statement,
         sent = NULL;
     }
     COUNT(w->counters.prepared_again, 1);
-    (statement->sql ? send_sql_again
-                    : send_again)(s, statement, sent ? w->text.data : statement->text,
-                                  sent ? w->text.len : statement->text_len, sent, query);
+    if (sent)
+        text = text_of(sent, &w->text, &len);
+    (statement->sql ? send_sql_again : send_again)(s, statement, text, len, sent, query);
     sess_statements_sent_take(s->statements, statement, sent);
     if (has_lost_side(s, statement) || !tables)
         statement->side = side_of(s, tables);

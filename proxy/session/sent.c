@@ -21,21 +21,32 @@ static struct sess_sent *sent_new(const char *text, size_t len)
     return sent;
 }
 
-struct sess_sent *sess_sent_new(const struct sql_rewrite *rewrite, const char *text, size_t len)
+struct sess_sent *sess_sent_take(struct sql_rewrite *rewrite, const char *text, size_t len)
 {
     struct sess_sent *sent = sent_new(text, len);
-    size_t bytes = rewrite->nsplices * sizeof(*rewrite->splices);
 
-    sent->bytes += bytes + rewrite->len + 1;
-    sent->rewrite.text = mem_strndup(rewrite->text, rewrite->len);
+    sent->bytes += rewrite->nsplices * sizeof(*rewrite->splices) + rewrite->len + 1;
+    sent->rewrite.text = rewrite->text;
     sent->rewrite.len = rewrite->len;
     sent->rewrite.stars = rewrite->stars;
     sent->rewrite.positional = rewrite->positional;
     sent->rewrite.nsplices = rewrite->nsplices;
-    sent->rewrite.splices = mem_alloc(bytes + 1);
-    if (bytes)
-        memcpy(sent->rewrite.splices, rewrite->splices, bytes);
+    sent->rewrite.splices = rewrite->splices;
+    rewrite->text = NULL;
+    rewrite->splices = NULL;
     return sent;
+}
+
+struct sess_sent *sess_sent_new(const struct sql_rewrite *rewrite, const char *text, size_t len)
+{
+    struct sql_rewrite own = *rewrite;
+    size_t bytes = rewrite->nsplices * sizeof(*rewrite->splices);
+
+    own.text = mem_strndup(rewrite->text, rewrite->len);
+    own.splices = mem_alloc(bytes + 1);
+    if (bytes)
+        memcpy(own.splices, rewrite->splices, bytes);
+    return sess_sent_take(&own, text, len);
 }
 
 struct sess_sent *sess_sent_refusal_take(struct buf *answer)

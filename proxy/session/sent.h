@@ -25,6 +25,8 @@ struct sess_sent {
 
 /* A rewrite with a text, of the client's `text`. One reference, the caller's. */
 struct sess_sent *sess_sent_new(const struct sql_rewrite *rewrite, const char *text, size_t len);
+/* The same; it takes the rewrite's text and splices. */
+struct sess_sent *sess_sent_take(struct sql_rewrite *rewrite, const char *text, size_t len);
 
 /* What was sent is refused by the server's parser; `answer` (its memory is taken) goes to the
  * client. */

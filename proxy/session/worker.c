@@ -344,6 +344,7 @@ void sess_worker_free(struct sess_worker *w)
     auth_key_cache_free(w->keys);
     buf_fini(&w->instead);
     buf_fini(&w->composed);
+    buf_fini(&w->spare);
     buf_fini(&w->text);
     pthread_mutex_destroy(&w->cache_lock);
     pthread_mutex_destroy(&w->usage_lock);

@@ -87,6 +87,7 @@ struct sess_worker {
     struct buf instead;      /* what stands in place of a message, until it is in `composed` */
     struct buf composed;     /* bytes received, edited so */
     size_t composed_of;      /* how many of them are in there */
+    struct buf spare;        /* what a session has kept a long message in, for the next */
     bool edited;             /* some are */
     struct buf text;         /* a statement to be sent */
     struct sess *held_first, *held_last;
