@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "gated.h"
 #include "segue/base/log.h"
@@ -11,6 +12,7 @@
 
 #define BLOCKERS_SHOWN 8
 #define BLOCKERS_KEPT 64
+#define HIDDEN "<insufficient privilege>" /* the server's words */
 
 /* Locks that others hold on the relations named by the one %s, partitions included. */
 #define HELD                                                                                       \
@@ -91,6 +93,7 @@ static void standby_text(const json_t *one, struct buf *out)
 
 void blockers_text(const json_t *list, struct buf *out)
 {
+    bool hidden = false;
     size_t i;
     json_t *one;
 
@@ -106,8 +109,9 @@ void blockers_text(const json_t *list, struct buf *out)
         }
         if (i == BLOCKERS_SHOWN) {
             buf_printf(out, "; and %zu more", json_array_size(list) - i);
-            return;
+            break;
         }
+        hidden = hidden || (query && strcmp(query, HIDDEN) == 0);
         if (gid)
             buf_printf(out, "%sprepared transaction \"%s\" (%.0f s)", out->len ? "; " : "", gid,
                        age_s);
@@ -119,6 +123,8 @@ void blockers_text(const json_t *list, struct buf *out)
                        word(one, "application_name"), word(one, "user"), word(one, "client_addr"),
                        word(one, "state"), age_s, query ? query : "");
     }
+    if (hidden)
+        buf_append_str(out, "; what other roles do is hidden from segue's: GRANT pg_monitor to it");
 }
 
 enum rc blockers_of(struct eng_engine *engine, const char *names, unsigned age_ms, json_t *out,
@@ -129,6 +135,8 @@ enum rc blockers_of(struct eng_engine *engine, const char *names, unsigned age_m
         HELD " SELECT h.pid, " DESCRIBE ", NULL, a.backend_type = 'autovacuum worker'"
              " FROM held h JOIN pg_stat_activity a USING (pid) WHERE a.backend_type ="
              " 'autovacuum worker' OR a.xact_start < clock_timestamp() - %u * interval '1 ms'"
+             /* of other roles, without pg_read_all_stats, its age is not told either */
+             " OR (%u = 0 AND a.query = '" HIDDEN "')"
              " UNION ALL SELECT NULL, NULL, NULL, NULL, NULL,"
              " extract(epoch FROM clock_timestamp() - p.prepared), NULL, NULL, NULL, p.gid, false"
              " FROM held h"
@@ -137,7 +145,7 @@ enum rc blockers_of(struct eng_engine *engine, const char *names, unsigned age_m
              " AND x.virtualtransaction = h.virtualtransaction"
              " JOIN pg_prepared_xacts p ON p.transaction = x.transactionid"
              " ORDER BY 6 DESC NULLS LAST",
-        names, age_ms);
+        names, age_ms, age_ms);
 
     if (!res)
         return RC_ERR;

@@ -44,10 +44,13 @@ enum rc doctor_engine(struct doctor *d, struct err *err);
 enum rc doctor_leftovers(struct doctor *d, struct err *err);
 
 enum rc doctor_phase(struct doctor *d, struct err *err);
+enum rc doctor_attempts(struct doctor *d, struct err *err);
+enum rc doctor_complete(struct doctor *d, struct err *err);
 enum rc doctor_predecessor(struct doctor *d, struct err *err);
 enum rc doctor_throttle(struct doctor *d, struct err *err);
 enum rc doctor_blocked(struct doctor *d, struct err *err);
 enum rc doctor_transactions(struct doctor *d, struct err *err);
+enum rc doctor_hidden(struct doctor *d, struct err *err);
 
 enum rc doctor_relations(struct doctor *d, struct err *err);
 enum rc doctor_privileges(struct doctor *d, struct err *err);

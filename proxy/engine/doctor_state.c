@@ -6,6 +6,8 @@
 
 #include "doctor.h"
 #include "gated.h"
+#include "history.h"
+#include "segue/base/clock.h"
 #include "segue/base/mem.h"
 #include "steps.h"
 
@@ -96,6 +98,69 @@ enum rc doctor_phase(struct doctor *d, struct err *err)
                    next ? "it stays there until somebody says so" : "", "%s for %.0f s%s%s",
                    eng_phase(d->m->phase)->name, d->age_s, step[0] && !next ? ": " : "",
                    next ? "" : step);
+    return RC_OK;
+}
+
+/* Between two attempts of a cut-over, or of the way back. */
+enum rc doctor_attempts(struct doctor *d, struct err *err)
+{
+    const struct eng_migration *m = live(d);
+    bool forward = d->m->phase == PH_CUTTING_OVER;
+    struct buf text = {0}, next = {0};
+    char *command, *withdraw;
+    json_t *list;
+    PGresult *res;
+
+    if ((!forward && d->m->phase != PH_REVERTING) || err_is_set(&d->m->failure))
+        return RC_OK;
+    res = conn_query(&d->conn, err,
+                     "SELECT a.no, a.outcome, a.error, coalesce(a.blockers, '[]')::text FROM "
+                     "segue.attempts a JOIN segue.migrations m ON m.id = a.migration WHERE m.id = "
+                     "%" PRId64 " AND a.kind = '%s' AND a.outcome <> 'done' AND a.at >= m.phase_at "
+                     "ORDER BY a.at DESC LIMIT 1",
+                     d->m->id, forward ? "cutover" : "revert");
+    if (!res)
+        return RC_ERR;
+    if (PQntuples(res)) {
+        list = json_loads(res_text(res, 0, 3), 0, NULL);
+        blockers_text(list, &text);
+        json_decref(list);
+        if (m && m->retries && m->not_before_us > clock_us())
+            buf_printf(&next, "; the next begins in %.1f s",
+                       (double)(m->not_before_us - clock_us()) / 1e6);
+        command = doctor_segue(d, forward ? "cutover" : "status");
+        withdraw = forward ? mem_printf("%s --withdraw", command) : mem_strdup(command);
+        free(command);
+        doctor_say(d, DOCTOR_WAITS, "attempt failed", withdraw,
+                   "it is tried again by itself; end what is in the way, or call it off",
+                   "attempt %" PRId64 " of the %s (%s): %s%s", res_int(res, 0, 0),
+                   forward ? "cut-over" : "way back", res_text(res, 0, 1),
+                   text.len              ? text.data
+                   : res_text(res, 0, 2) ? res_text(res, 0, 2)
+                                         : "",
+                   next.len ? next.data : "");
+    }
+    buf_fini(&text);
+    buf_fini(&next);
+    PQclear(res);
+    return RC_OK;
+}
+
+/* What COMPLETE would say now: of its own checks, in its own words. */
+enum rc doctor_complete(struct doctor *d, struct err *err)
+{
+    struct eng_migration *m = d->engine ? eng_migration_find(d->engine, d->m->name) : NULL;
+    struct err why = {0};
+
+    (void)err;
+    if (!m || m->phase != PH_SOAKING || !d->engine->ready || err_is_set(&m->failure))
+        return RC_OK;
+    if (history_check_complete(d->engine, m, &why) != RC_OK ||
+        eng_contract_preflight(d->engine, m, &why) != RC_OK ||
+        eng_attached_check(d->engine, m, &why) != RC_OK || eng_verdict_check(m, &why) != RC_OK ||
+        eng_proofs_check(m, &why) != RC_OK)
+        doctor_say(d, DOCTOR_NOTE, "not to be completed yet", NULL, why.hint, "%s", why.text);
+    conn_rollback(&d->engine->work);
     return RC_OK;
 }
 
@@ -259,6 +324,38 @@ enum rc doctor_transactions(struct doctor *d, struct err *err)
         return RC_ERR;
     for (int r = 0; r < PQntuples(res); r++)
         in_the_way(d, res, r);
+    PQclear(res);
+    return RC_OK;
+}
+
+/* Backends of other roles that hold a table: without pg_read_all_stats the server tells neither
+ * what they do nor since when. */
+enum rc doctor_hidden(struct doctor *d, struct err *err)
+{
+    char *names = eng_lock_names(d->m, NULL), *grant;
+    PGresult *res = conn_query(
+        &d->conn, err,
+        "SELECT string_agg(DISTINCT format('pid %%s (%%s, user %%s)', a.pid, a.application_name, "
+        "a.usename), '; '), quote_ident(current_user) FROM pg_locks l JOIN pg_stat_activity a "
+        "USING "
+        "(pid) WHERE l.granted AND l.locktype = 'relation' AND l.relation IN (SELECT "
+        "to_regclass(n)::oid FROM unnest(ARRAY[%s]::text[]) AS n) AND l.database = (SELECT oid "
+        "FROM "
+        "pg_database WHERE datname = current_database()) AND a.query = '<insufficient privilege>'",
+        names);
+
+    free(names);
+    if (!res)
+        return RC_ERR;
+    if (res_text(res, 0, 0)) {
+        grant = mem_printf("GRANT pg_monitor TO %s", res_text(res, 0, 1));
+        doctor_say(d, wants_locks(d->m->phase) ? DOCTOR_WAITS : DOCTOR_NOTE, "hidden blockers",
+                   doctor_psql(d, grant), "a superuser says so; pg_read_all_stats is enough for it",
+                   "segue's role lacks pg_monitor: what these do on a table of the migration, and "
+                   "since when, is not shown: %s",
+                   res_text(res, 0, 0));
+        free(grant);
+    }
     PQclear(res);
     return RC_OK;
 }

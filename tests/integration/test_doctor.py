@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 
 import psycopg
@@ -271,3 +272,24 @@ def test_privileges_that_are_missing_are_told_with_their_grants(db, segue, obey)
     whats = [r["what"] for r in rows if r["finding"] == "privilege missing"]
     assert "role app may not write schema segue, which belongs to postgres" in whats
     assert [r["command"] for r in rows if r["finding"] == "privilege missing"][0].endswith("-c 'GRANT postgres TO app'")
+
+
+def test_between_two_attempts_the_last_ones_reason_and_the_next_one_are_told(db, segue, obey):
+    migration, _ = make_items(db, 100)
+    proxy = obey.proxy = segue(db, cutover_backoff="30s", cutover_drain_ms=50, quiet_period_s=900)
+    doctor, direct = Doctor(proxy, db), Doctor(proxy, db, direct=True)
+    name = proxy.ready(migration)
+    with db.connect(application_name="nightly report") as holder:
+        holder.execute("BEGIN; SELECT count(*) FROM items")
+        proxy.console(f"CUTOVER {name}")
+        row = doctor.found("attempt failed")
+        assert row["weight"] == "waits" and "attempt 1 of the cut-over" in row["what"] and "nightly report" in row["what"]
+        assert 0 < float(re.search(r"the next begins in ([0-9.]+) s$", row["what"])[1]) <= 30
+        assert row["command"] == f"segue cutover {name} --withdraw"
+        assert "nightly report" in direct.found("attempt failed")["what"]
+        obey(row)
+    doctor.well()
+    proxy.cli("cutover", name)
+    refused = proxy.cli("complete", name, check=1).err
+    (held,) = [r for r in doctor.rows(name, code=0) if r["finding"] == "not to be completed yet"]
+    assert re.sub("[0-9]+", "N", held["what"]) in re.sub("[0-9]+", "N", refused)

@@ -1,5 +1,7 @@
 """The role that README.md names is enough, and what it lacks is said by plan."""
 
+import json
+
 import pytest
 
 SCHEMA = """
@@ -45,4 +47,22 @@ def test_the_owner_of_the_tables_carries_a_migration_to_its_end(db, segue, owner
     proxy.cli("complete", "m", "--force")
     assert db.sql("SELECT title, sort, extra FROM items WHERE id > 100 ORDER BY id") == [
         ("old", 1, {"segue_invalid_json": "old"}), ("new", 1, {"segue_invalid_json": "new"})]
+    proxy.stop()
+
+
+def test_blockers_of_other_roles_are_named_with_what_to_grant(db, segue, owner):
+    db.sql(f"GRANT SELECT ON items TO app; GRANT CREATE ON SCHEMA public TO {owner}")
+    proxy = segue(upstream=db.url(owner), cutover_attempts_max=1, cutover_drain_ms=50)
+    proxy.ready(FILE)
+    with db.connect("app", application_name="nightly report") as holder:
+        holder.execute("BEGIN; SELECT count(*) FROM items")
+        refused = proxy.cli("cutover", "m", check=4).err
+        pid = holder.info.backend_pid
+        for text in refused, proxy.status("m")["blockers"]:
+            assert f"pid {pid} (nightly report, user app" in text and "GRANT pg_monitor" in text
+        hidden = [r for r in json.loads(proxy.cli("doctor", "--json", check=1).out) if r["finding"] == "hidden blockers"]
+        assert f"GRANT pg_monitor TO {owner}" in hidden[0]["command"] and str(pid) in hidden[0]["what"]
+        holder.execute("COMMIT")
+    proxy.cli("cutover", "m")
+    assert not proxy.status("m")["blockers"]
     proxy.stop()
