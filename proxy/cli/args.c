@@ -23,6 +23,8 @@ static const struct {
     {"--note", CLI_NOTE, offsetof(struct cli_args, note)},
     {"--alembic", CLI_ALEMBIC, offsetof(struct cli_args, alembic)},
     {"--drizzle", CLI_DRIZZLE, offsetof(struct cli_args, drizzle)},
+    {"--for", CLI_FOR, offsetof(struct cli_args, until)},
+    {"--timeout", CLI_TIMEOUT, offsetof(struct cli_args, timeout)},
     {"--upstream", CLI_UPSTREAM, offsetof(struct cli_args, upstream)},
 };
 

@@ -20,10 +20,12 @@
 
 #define FILE_BYTES_MAX (1024 * 1024)
 #define CONNECT_TIMEOUT_S 10
+#define TIMEOUT_S_MAX (365 * 86400)
 
 static int run_plan(const struct cli_command *command, const struct cli_args *args);
 static int run_start(const struct cli_command *command, const struct cli_args *args);
 static int run_status(const struct cli_command *command, const struct cli_args *args);
+static int run_wait(const struct cli_command *command, const struct cli_args *args);
 static int run_usage(const struct cli_command *command, const struct cli_args *args);
 static int run_verb(const struct cli_command *command, const struct cli_args *args);
 static int run_verify(const struct cli_command *command, const struct cli_args *args);
@@ -43,6 +45,8 @@ const struct cli_command cli_commands[] = {
      "the same, and on through the cut-over to soaking"},
     {"status", "[NAME]", 0, 1, CLI_WATCH, NULL, run_status,
      "phase, progress, what slows it, worst stall"},
+    {"wait", "NAME", 1, 1, CLI_FOR | CLI_TIMEOUT, NULL, run_wait,
+     "wait until a migration in flight is ready, or soaking, done, aborted"},
     {"usage", "[NAME]", 0, 1, 0, NULL, run_usage,
      "who uses old and new names, and who connects past segue"},
     {"attempts", "[NAME]", 0, 1, 0, NULL, run_attempts,
@@ -317,6 +321,34 @@ static int run_status(const struct cli_command *command, const struct cli_args *
     statement = word_statement("SHOW STATUS", args);
     code = show(args, statement, true);
     free(statement);
+    return code;
+}
+
+static int run_wait(const struct cli_command *command, const struct cli_args *args)
+{
+    enum cli_goal goal = cli_goal_named(args->until ? args->until : "ready");
+    int64_t timeout_s = 0;
+    struct cli_client client;
+    struct err err = {0};
+    char *end = NULL;
+    int code;
+
+    (void)command;
+    if (goal == CLI_GOAL_COUNT)
+        err_set(&err, "42601", "nobody waits for \"%s\": ready, soaking, done or aborted",
+                args->until);
+    if (args->timeout) {
+        timeout_s = strtol(args->timeout, &end, 10);
+        if (!*args->timeout || *end || timeout_s < 1 || timeout_s > TIMEOUT_S_MAX)
+            err_set(&err, "42601", "--timeout takes seconds, 1 to %d, not \"%s\"", TIMEOUT_S_MAX,
+                    args->timeout);
+    }
+    if (err_is_set(&err))
+        return fail(CLI_USAGE, &err);
+    code = open_client(args, &client);
+    if (code == CLI_DONE)
+        code = cli_wait_for(&client, args->words[0], goal, timeout_s * 1000, args->json);
+    cli_client_close(&client);
     return code;
 }
 

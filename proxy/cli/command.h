@@ -23,6 +23,8 @@ enum cli_option {
     CLI_DRIZZLE = 512,
     CLI_UPSTREAM = 1024,
     CLI_NO_WAIT = 2048,
+    CLI_FOR = 4096,
+    CLI_TIMEOUT = 8192,
 };
 
 #define CLI_WORDS_MAX 2
@@ -32,9 +34,10 @@ struct cli_args {
     const char *upstream; /* CLI_UPSTREAM: its URL, or NULL */
     bool json;
     bool help;
-    bool server_told;                          /* by --server or SEGUE_SERVER */
-    const char *at, *note, *alembic, *drizzle; /* of options that take a value; NULL: not given */
-    unsigned options;                          /* of enum cli_option */
+    bool server_told; /* by --server or SEGUE_SERVER */
+    const char *at, *note, *alembic, *drizzle, *until,
+        *timeout;     /* of options that take a value; NULL: not given */
+    unsigned options; /* of enum cli_option */
     const char *words[CLI_WORDS_MAX];
     size_t nwords;
 };

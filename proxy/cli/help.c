@@ -25,6 +25,8 @@ static const struct {
     {CLI_DRIZZLE, "--drizzle DIR", "drizzle's folder of migrations is checked, too"},
     {CLI_FORCE, "--force", "in spite of what the refusal names: old names in use, rows, sessions"},
     {CLI_NO_WAIT, "--no-wait", "refuse while constraints are being proven, instead of waiting"},
+    {CLI_FOR, "--for PHASE", "ready (unless told), soaking, done or aborted"},
+    {CLI_TIMEOUT, "--timeout S", "give up after so many seconds: exit code 1"},
     {CLI_UPSTREAM, "--upstream URL", "ask the database itself: no segue needs to run"},
 };
 

@@ -54,6 +54,7 @@ static const struct {
 
 /* What is said to who goes away while it is waited for; NAME is the migration. */
 #define WATCH "Watch it: segue status NAME --watch. "
+#define NOT_HELD "detached; the migration goes on. " WATCH
 #define GOES_ON "detached; the migration goes on. " WATCH "Hold it: segue pause NAME. "
 
 static const struct {
@@ -79,6 +80,10 @@ static const struct {
                            "detached; the way back goes on. " WATCH},
     [CLI_GOAL_ABORTED] = {P_ABORTED | STARTED_ANEW, 0, false, true,
                           "detached; what is new is dropped all the same. " WATCH},
+    [CLI_GOAL_WAIT_READY] = {P_READY | P_CUTTING | PAST_CUTOVER, GONE, false, true, NOT_HELD},
+    [CLI_GOAL_WAIT_SOAKING] = {PAST_CUTOVER, GONE, false, true, NOT_HELD},
+    [CLI_GOAL_WAIT_DONE] = {P_DONE, GONE, false, true, NOT_HELD},
+    [CLI_GOAL_WAIT_ABORTED] = {P_ABORTED, P_DONE, false, true, NOT_HELD},
     [CLI_GOAL_END] = {P_DONE | P_ABORTED, 0, false, false, NULL},
 };
 
@@ -116,6 +121,25 @@ enum cli_goal cli_goal_of(const char *verb, const json_t *before, const json_t *
     for (size_t i = 0; i < ARRAY_LEN(waits); i++)
         if (strcmp(waits[i].verb, verb) == 0)
             return waits[i].goal;
+    return CLI_GOAL_COUNT;
+}
+
+enum cli_goal cli_goal_named(const char *word)
+{
+    static const struct {
+        const char *word;
+        enum cli_goal goal;
+    } named[] = {
+        {"ready", CLI_GOAL_WAIT_READY},
+        {"soaking", CLI_GOAL_WAIT_SOAKING},
+        {"done", CLI_GOAL_WAIT_DONE},
+        {"aborted", CLI_GOAL_WAIT_ABORTED},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(named); i++) {
+        if (strcmp(named[i].word, word) == 0)
+            return named[i].goal;
+    }
     return CLI_GOAL_COUNT;
 }
 
@@ -448,8 +472,8 @@ static int look(struct watch *watch, struct err *err)
     return result;
 }
 
-int cli_wait(struct cli_client *client, const char *name, enum cli_goal goal, const json_t *before,
-             bool json)
+static int wait_long(struct cli_client *client, const char *name, enum cli_goal goal,
+                     const json_t *before, int64_t timeout_ms, bool json)
 {
     struct watch watch = {.client = client,
                           .name = name,
@@ -471,6 +495,12 @@ int cli_wait(struct cli_client *client, const char *name, enum cli_goal goal, co
         result = look(&watch, &err);
         if (result != -1 || ferror(stdout))
             break;
+        if (timeout_ms > 0 && clock_ms() - watch.begun_ms >= timeout_ms) {
+            result = CLI_REFUSED;
+            err_set(&err, "57014", "%s is %s after %.0f s", name,
+                    text_of(json_array_get(watch.last, 0), "phase"), (double)timeout_ms / 1000);
+            err_hint(&err, "the migration goes on; `segue doctor %s` says what it waits for", name);
+        }
         for (int64_t slept = 0; slept < pause_ms && !cli_stop_signal(); slept += 50)
             clock_sleep_ms(50);
         pause_ms = pause_ms * 5 / 4 < POLL_MS_MAX ? pause_ms * 5 / 4 : POLL_MS_MAX;
@@ -481,4 +511,16 @@ int cli_wait(struct cli_client *client, const char *name, enum cli_goal goal, co
     if (err_is_set(&err))
         cli_print_err(&err);
     return result;
+}
+
+int cli_wait(struct cli_client *client, const char *name, enum cli_goal goal, const json_t *before,
+             bool json)
+{
+    return wait_long(client, name, goal, before, 0, json);
+}
+
+int cli_wait_for(struct cli_client *client, const char *name, enum cli_goal goal,
+                 int64_t timeout_ms, bool json)
+{
+    return wait_long(client, name, goal, NULL, timeout_ms, json);
 }

@@ -6,6 +6,7 @@
 #define SEGUE_CLI_WAIT_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include <jansson.h>
 
@@ -19,7 +20,11 @@ enum cli_goal {
     CLI_GOAL_DONE,     /* complete */
     CLI_GOAL_REVERTED, /* rollback in soak: ready */
     CLI_GOAL_ABORTED,  /* abort, or rollback before the cut-over */
-    CLI_GOAL_END,      /* status --watch: done or aborted */
+    CLI_GOAL_WAIT_READY, /* wait: whoever asked for what, it comes there or fails */
+    CLI_GOAL_WAIT_SOAKING,
+    CLI_GOAL_WAIT_DONE,
+    CLI_GOAL_WAIT_ABORTED,
+    CLI_GOAL_END, /* status --watch: done or aborted */
     CLI_GOAL_COUNT
 };
 
@@ -41,6 +46,13 @@ enum cli_outcome cli_outcome_of(enum cli_goal goal, const json_t *row,
 
 /* The status row of a migration, ended ones included; NULL when there is none or on errors. */
 json_t *cli_status_row(struct cli_client *client, const char *name, enum rc *rc, struct err *err);
+
+/* The goal of `wait --for WORD`; CLI_GOAL_COUNT: there is none of that name. Pure. */
+enum cli_goal cli_goal_named(const char *word);
+
+/* As cli_wait; timeout_ms 0: none. */
+int cli_wait_for(struct cli_client *client, const char *name, enum cli_goal goal,
+                 int64_t timeout_ms, bool json);
 
 /* Returns an exit code. name NULL (CLI_GOAL_END only): all active ones. Signals are caught
  * (stop.h). */

@@ -163,3 +163,31 @@ def test_what_cannot_be_printed_is_said_and_is_no_success(db, segue):
     os.close(write)
     assert code == 1 and err.endswith("segue: cannot write to standard output: Broken pipe\n")
     proxy.wait_phase("rename_label", "soaking")
+
+
+def test_wait_takes_up_what_another_command_has_let_go(db, segue):
+    make_items(db, 500)
+    proxy = segue(db)
+    assert "there is no migration" in proxy.cli("wait", "rename_label", check=1).err
+    proxy.cli("throttle", "rows_per_s", "1")
+    proxy.cli("start", "--detach", proxy.file(RENAME))
+    assert "rename_label is backfilling after 1 s" in proxy.cli("wait", "rename_label", "--timeout", "1", check=1).err
+    for wrong in ("--for", "nothing"), ("--timeout", "0"), ("--timeout", "soon"):
+        proxy.cli("wait", "rename_label", *wrong, check=2)
+    child = command(proxy, "wait", "rename_label")
+    line(child.stdout, "rename_label: ")
+    child.send_signal(signal.SIGINT)
+    code, _, err = said(child)
+    assert code == 130 and "the migration goes on" in err
+    child = command(proxy, "wait", "rename_label")
+    proxy.cli("throttle", "rows_per_s", "off")
+    code, out, err = said(child)
+    assert code == 0 and out.splitlines()[-1] == "rename_label: ready", err
+    child = command(proxy, "wait", "rename_label", "--for", "done")
+    proxy.cli("cutover", "rename_label")
+    proxy.cli("wait", "rename_label", "--for", "soaking")
+    proxy.cli("rollback", "rename_label")
+    proxy.cli("abort", "rename_label")
+    code, _, err = said(child)
+    assert code == 4 and "abort" in err
+    proxy.cli("wait", "rename_label", "--for", "aborted")
