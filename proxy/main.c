@@ -21,6 +21,7 @@
 #include "segue/base/clock.h"
 #include "segue/base/log.h"
 #include "segue/catalog/catalog.h"
+#include "segue/catalog/reach.h"
 #include "segue/cli/cli.h"
 #include "segue/cli/config.h"
 #include "segue/takeover/takeover.h"
@@ -346,6 +347,13 @@ static int serve_command(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    int code;
+
     log_secure_descriptors();
-    return cli_main(argc, argv, serve_command);
+    code = cli_main(argc, argv, serve_command);
+    if (cat_reach_given_up()) { /* a thread in libraries that exit() would take down under it */
+        fflush(NULL);
+        _exit(code);
+    }
+    return code;
 }

@@ -12,10 +12,14 @@
 #include "segue/base/mem.h"
 #include "segue/sql/expr.h"
 
+/* A server has 5 s (connect_timeout); a name server may take any time. */
+#define OPEN_WAIT_MS 6000
+#define PING_WAIT_MS 3000
 /* A statement is given this long to end by itself once the program wants to stop. */
 #define STOP_GRACE_MS 2000
 #define ROLLBACK_TRIES 5
 #define LOCK_WAIT_MS 1000
+#define WAITS_MS 200 /* between two calls of `waits` */
 
 /* jit: compiling `up` for each batch costs more than it gives. row_security off: an error is
  * better than rows that a policy hides from the backfill. No parallel plans: `up` may be labelled
@@ -80,6 +84,20 @@ static enum rc set_up(struct eng_conn *conn, struct err *err)
     return RC_OK;
 }
 
+/* Somebody may have to be told meanwhile that the engine lives. */
+static enum rc wait_opened(struct eng_conn *conn, int64_t ms)
+{
+    int64_t until_ms = clock_ms() + ms;
+    enum rc rc = cat_reach_wait(conn->opens, ms < WAITS_MS ? ms : WAITS_MS, conn->stop);
+
+    while (rc != RC_OK && clock_ms() < until_ms && !(conn->stop && atomic_load(conn->stop))) {
+        if (conn->waits)
+            conn->waits(conn->waits_ctx);
+        rc = cat_reach_wait(conn->opens, WAITS_MS, conn->stop);
+    }
+    return rc;
+}
+
 enum rc conn_open(struct eng_conn *conn, const char *upstream, struct err *err)
 {
     const char *const keys[] = {"keepalives_idle",  "keepalives_interval", "keepalives_count",
@@ -87,8 +105,22 @@ enum rc conn_open(struct eng_conn *conn, const char *upstream, struct err *err)
                                 "application_name", "client_encoding",     NULL};
     const char *const values[] = {"5", "2", "3", "10000", "5", upstream, "segue", "UTF8", NULL};
 
-    conn_close(conn);
-    conn->pg = PQconnectdbParams(keys, values, 1);
+    bool again = conn->opens;
+
+    if (!again) {
+        conn_close(conn);
+        conn->opens = cat_reach_begin(keys, values);
+    }
+    if (wait_opened(conn, again ? 0 : OPEN_WAIT_MS) != RC_OK) {
+        err_set(err, "08006",
+                "no connection yet: neither the server nor a name server has "
+                "answered within %d s",
+                OPEN_WAIT_MS / 1000);
+        err_hint(err, "does the resolver of this machine work? It is waited for");
+        return RC_AGAIN;
+    }
+    conn->pg = cat_reach_take(conn->opens);
+    conn->opens = NULL;
     if (PQstatus(conn->pg) != CONNECTION_OK) {
         err_from_conn(conn->pg, err);
         conn_close(conn);
@@ -160,12 +192,18 @@ enum rc conn_go_by_names(struct eng_conn *conn, bool names, struct err *err)
     return rc;
 }
 
-enum conn_ping conn_ping(const char *upstream)
+enum conn_ping conn_ping(const char *upstream, const atomic_bool *stop)
 {
     const char *const keys[] = {"dbname", "connect_timeout", NULL};
     const char *const values[] = {upstream, "2", NULL};
 
-    switch (PQpingParams(keys, values, 1)) {
+    struct cat_reach *reach = cat_reach_ping(keys, values);
+
+    if (cat_reach_wait(reach, PING_WAIT_MS, stop) != RC_OK) {
+        cat_reach_drop(reach);
+        return CONN_AWAY;
+    }
+    switch (cat_reach_answer(reach)) {
     case PQPING_OK:
         return CONN_SERVES;
     case PQPING_REJECT:
@@ -177,6 +215,8 @@ enum conn_ping conn_ping(const char *upstream)
 
 void conn_close(struct eng_conn *conn)
 {
+    cat_reach_drop(conn->opens);
+    conn->opens = NULL;
     if (conn->pg && conn->busy)
         conn_cancel(conn);
     PQfinish(conn->pg);
@@ -209,7 +249,7 @@ static bool wait_input(struct eng_conn *conn)
     while (PQisBusy(conn->pg)) {
         struct pollfd fd = {.fd = PQsocket(conn->pg), .events = POLLIN};
 
-        if (poll(&fd, 1, 200) < 0 && errno != EINTR)
+        if (poll(&fd, 1, WAITS_MS) < 0 && errno != EINTR)
             return false;
         if (conn->waits)
             conn->waits(conn->waits_ctx);

@@ -15,10 +15,12 @@
 #include <libpq-fe.h>
 
 #include "segue/base/err.h"
+#include "segue/catalog/reach.h"
 
 struct eng_conn {
     PGconn *pg;              /* NULL: closed */
     const atomic_bool *stop; /* the program ends: a statement that takes long is cancelled */
+    struct cat_reach *opens; /* while it is being opened, and takes long */
     bool busy;               /* conn_send without its answer yet */
     int64_t busy_since_us;
     /* called some times a second while an answer is waited for; may be NULL */
@@ -31,7 +33,9 @@ struct eng_conn {
  * come in between. Every connection is opened with it. */
 #define CONN_OWN_NAMES "SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);\n"
 
-/* Connects (5 s at most) and sets what every statement of the engine relies on. */
+/* Connects and sets what every statement of the engine relies on. RC_AGAIN with err: not yet, after
+ * 6 s (of a server 5, the rest is a resolver's); it goes on, and who asks again takes up what has
+ * come of it, without another wait. conn_close gives it up. */
 enum rc conn_open(struct eng_conn *conn, const char *upstream, struct err *err) MUST_CHECK;
 
 /* 25006 on a standby: nothing can be written there. */
@@ -48,7 +52,8 @@ enum conn_ping {
     CONN_STARTING, /* it does not take connections yet (starting up, recovering) */
     CONN_SERVES,   /* it takes some, whether it would take ours or not */
 };
-enum conn_ping conn_ping(const char *upstream); /* 2 s at most */
+/* 3 s at most, and until *stop (may be NULL). */
+enum conn_ping conn_ping(const char *upstream, const atomic_bool *stop);
 
 /* What waits for a lock for so long fails with 55P03: on the connection of which answers are waited
  * for, somebody who has locked a table must not keep the whole engine. */

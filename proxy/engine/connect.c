@@ -14,6 +14,7 @@
 
 #define CONNECT_BASE_MS 1000
 #define CONNECT_MAX_MS 30000
+#define OPEN_LOOK_MS 200
 #define LOCK_EVERY_MS 1000
 #define LOCK_FOLLOW_MS 200    /* while another segue has a migration in flight */
 #define LOCK_SOON_MS 25       /* while clients wait for the rules */
@@ -139,13 +140,23 @@ static int64_t lock_again_us(const struct eng_engine *engine)
     return clock_us() + ms * 1000;
 }
 
+/* Still under way: it is looked at again soon, and what is asked of the engine is answered. */
+static void connect_takes_long(struct eng_engine *engine, const struct err *err)
+{
+    if (!atomic_load(&engine->stop) && !engine->open_said)
+        log_err(LOG_WARNING, "the engine cannot work", err);
+    engine->open_said = true;
+    board_set_trouble(engine->board, err->text);
+    engine->connect_at_us = clock_us() + OPEN_LOOK_MS * 1000;
+}
+
 static void connect_failed(struct eng_engine *engine, const struct err *err)
 {
     int64_t ms;
 
     log_err(LOG_WARNING, "the engine cannot work", err);
     board_set_trouble(engine->board, err->text);
-    switch (conn_ping(engine->options.upstream)) {
+    switch (conn_ping(engine->options.upstream, &engine->stop)) {
     case CONN_STARTING:
         engine->connects_failed = 0; /* soon: no reason to wait longer and longer */
         break;
@@ -169,6 +180,11 @@ void eng_connect_turn(struct eng_engine *engine)
         return;
     if (!conn_up(&engine->work))
         rc = conn_open(&engine->work, engine->options.upstream, &err);
+    if (rc == RC_AGAIN) {
+        connect_takes_long(engine, &err);
+        return;
+    }
+    engine->open_said = false;
     if (rc == RC_OK) /* a name may lead to a standby while a failover is under way */
         rc = conn_check_primary(&engine->work, &err);
     if (rc == RC_OK)

@@ -106,7 +106,7 @@ static bool reach(struct doctor *d, const char *upstream)
     }
     doctor_say(d, DOCTOR_WRONG, "database away",
                mem_strdup("segue doctor --upstream postgresql://..."),
-               conn_ping(upstream) == CONN_SERVES
+               conn_ping(upstream, NULL) == CONN_SERVES
                    ? "the server takes connections, but not this one: see what it says"
                    : "is the server up, and does the URL lead to it? segue goes on by itself as "
                      "soon as it answers",

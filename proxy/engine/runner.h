@@ -138,6 +138,7 @@ struct eng_engine {
     atomic_bool asked; /* a client waits for them, or has changed the catalog */
     unsigned connects_failed;
     int64_t began_us, connect_at_us, lock_said_us;
+    bool open_said; /* that the connection takes long */
     /* backend of our last good connection, to end it should the lost one linger */
     int backend_pid;
     char backend_start[40];

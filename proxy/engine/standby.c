@@ -10,6 +10,7 @@
 
 #include "segue/base/clock.h"
 #include "segue/base/mem.h"
+#include "segue/catalog/reach.h"
 
 #define TRY_AGAIN_US 2000000
 #define LOOK_MS 20 /* a look may take so long when there is something to be heard */
@@ -18,11 +19,11 @@ enum standby_phase { STANDBY_AWAY, STANDBY_CONNECTING, STANDBY_IDLE, STANDBY_ASK
 
 struct standby {
     char *conninfo, *name;
+    struct cat_reach *reach; /* while connecting */
     PGconn *pg;
     enum standby_phase phase;
-    PostgresPollingStatusType wants; /* while connecting */
-    int64_t since_us;                /* of the phase */
-    int64_t answered_us;             /* 0: never */
+    int64_t since_us;    /* of the phase */
+    int64_t answered_us; /* 0: never */
     double replayed;
     char why[160];
 };
@@ -125,6 +126,7 @@ void standbys_free(struct standbys *standbys)
     if (!standbys)
         return;
     for (size_t i = 0; i < standbys->n; i++) {
+        cat_reach_drop(standbys->items[i].reach);
         PQfinish(standbys->items[i].pg);
         free(standbys->items[i].conninfo);
         free(standbys->items[i].name);
@@ -142,6 +144,8 @@ static void lose(struct standby *s, const char *why)
 {
     snprintf(s->why, sizeof(s->why), "%.150s", why);
     s->why[strcspn(s->why, "\n")] = '\0';
+    cat_reach_drop(s->reach);
+    s->reach = NULL;
     PQfinish(s->pg);
     s->pg = NULL;
     s->answered_us = 0;
@@ -180,25 +184,26 @@ static bool ready(const struct standby *s, short events)
 /* One step, where one can be taken; false: there is none now. */
 static bool step(struct standby *s)
 {
+    static const char *const keys[] = {"connect_timeout", "dbname", NULL};
+    const char *const values[] = {"5", s->conninfo, NULL};
+
     switch (s->phase) {
     case STANDBY_AWAY:
         if (s->since_us && clock_us() - s->since_us < TRY_AGAIN_US)
             return false;
-        s->pg = PQconnectStart(s->conninfo);
-        s->wants = PGRES_POLLING_WRITING;
+        s->reach = cat_reach_begin(keys, values);
         enter(s, STANDBY_CONNECTING);
-        if (PQstatus(s->pg) == CONNECTION_BAD)
-            lose(s, PQerrorMessage(s->pg));
-        return s->phase == STANDBY_CONNECTING;
+        return true;
     case STANDBY_CONNECTING:
-        if (!ready(s, s->wants == PGRES_POLLING_READING ? POLLIN : POLLOUT))
+        if (cat_reach_wait(s->reach, 0, NULL) != RC_OK)
             return false;
-        s->wants = PQconnectPoll(s->pg);
-        if (s->wants == PGRES_POLLING_FAILED)
+        s->pg = cat_reach_take(s->reach);
+        s->reach = NULL;
+        if (PQstatus(s->pg) != CONNECTION_OK)
             lose(s, PQerrorMessage(s->pg));
-        else if (s->wants == PGRES_POLLING_OK)
+        else
             enter(s, STANDBY_IDLE);
-        return s->phase != STANDBY_AWAY;
+        return s->phase == STANDBY_IDLE;
     case STANDBY_IDLE:
         if (!PQsendQuery(s->pg, question))
             lose(s, PQerrorMessage(s->pg));

@@ -61,7 +61,8 @@ enum rc net_listen_adopt(int fd, struct net_address *out, struct err *err) MUST_
 struct net_resolver;
 
 /* `host`: name, literal, or a directory with a slash in front (Unix socket; @: abstract). Resolves
- * once, which blocks; a name that does not resolve now is an error only when it is malformed. */
+ * once, which blocks for 2 s at most; a name that does not resolve now is an error only when it is
+ * malformed. Freeing does not wait for a lookup that is under way. */
 struct net_resolver *net_resolver_new(const char *host, const char *port, struct err *err);
 void net_resolver_free(struct net_resolver *resolver);
 

@@ -1,0 +1,156 @@
+#include "segue/catalog/reach.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "segue/base/clock.h"
+#include "segue/base/mem.h"
+
+#define STOP_LOOK_MS 50 /* how late a stop is noticed */
+#define PAIRS_MAX 16
+#define UNDER_WAY_MAX 64 /* given up and not yet ended, too */
+
+static atomic_uint under_way;
+static atomic_bool given_up;
+
+struct cat_reach {
+    char *keys[PAIRS_MAX + 1], *values[PAIRS_MAX + 1];
+    bool pings;
+    pthread_mutex_t lock; /* of all below */
+    pthread_cond_t ended;
+    bool done, dropped; /* dropped: the thread frees it */
+    PGconn *conn;
+    PGPing answer;
+};
+
+static void reach_free(struct cat_reach *reach)
+{
+    PQfinish(reach->conn);
+    for (size_t i = 0; i < PAIRS_MAX; i++) {
+        free(reach->keys[i]);
+        free(reach->values[i]);
+    }
+    pthread_cond_destroy(&reach->ended);
+    pthread_mutex_destroy(&reach->lock);
+    free(reach);
+}
+
+static void *reach_main(void *arg)
+{
+    struct cat_reach *reach = arg;
+    const char *const *keys = (const char *const *)reach->keys;
+    const char *const *values = (const char *const *)reach->values;
+    PGPing answer = reach->pings ? PQpingParams(keys, values, 1) : PQPING_NO_ATTEMPT;
+    PGconn *conn = reach->pings ? NULL : PQconnectdbParams(keys, values, 1);
+    bool dropped;
+
+    pthread_mutex_lock(&reach->lock);
+    reach->answer = answer;
+    reach->conn = conn;
+    reach->done = true;
+    dropped = reach->dropped;
+    pthread_cond_signal(&reach->ended);
+    pthread_mutex_unlock(&reach->lock);
+    if (dropped)
+        reach_free(reach);
+    atomic_fetch_sub(&under_way, 1);
+    return NULL;
+}
+
+static struct cat_reach *begin(const char *const *keys, const char *const *values, bool pings)
+{
+    struct cat_reach *reach = mem_calloc(1, sizeof(*reach));
+    pthread_condattr_t clock;
+    pthread_attr_t detached;
+    pthread_t thread;
+
+    for (size_t i = 0; keys[i] && i < PAIRS_MAX; i++) {
+        reach->keys[i] = mem_strdup(keys[i]);
+        reach->values[i] = mem_strdup(values[i]);
+    }
+    reach->pings = pings;
+    pthread_mutex_init(&reach->lock, NULL);
+    pthread_condattr_init(&clock);
+    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+    pthread_cond_init(&reach->ended, &clock);
+    pthread_condattr_destroy(&clock);
+    pthread_attr_init(&detached);
+    pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
+    if (atomic_fetch_add(&under_way, 1) >= UNDER_WAY_MAX ||
+        pthread_create(&thread, &detached, reach_main, reach) != 0) {
+        atomic_fetch_sub(&under_way, 1);
+        reach->done = true; /* without a connection */
+    }
+    pthread_attr_destroy(&detached);
+    return reach;
+}
+
+struct cat_reach *cat_reach_begin(const char *const *keys, const char *const *values)
+{
+    return begin(keys, values, false);
+}
+
+struct cat_reach *cat_reach_ping(const char *const *keys, const char *const *values)
+{
+    return begin(keys, values, true);
+}
+
+enum rc cat_reach_wait(struct cat_reach *reach, int64_t ms, const atomic_bool *stop)
+{
+    int64_t until_ms = clock_ms() + ms;
+    bool done;
+
+    pthread_mutex_lock(&reach->lock);
+    while (!reach->done && clock_ms() < until_ms && !(stop && atomic_load(stop))) {
+        int64_t left_ms = until_ms - clock_ms();
+        struct timespec at;
+
+        clock_gettime(CLOCK_MONOTONIC, &at);
+        at.tv_nsec += (left_ms < STOP_LOOK_MS ? left_ms : STOP_LOOK_MS) * 1000000;
+        at.tv_sec += at.tv_nsec / 1000000000;
+        at.tv_nsec %= 1000000000;
+        pthread_cond_timedwait(&reach->ended, &reach->lock, &at);
+    }
+    done = reach->done;
+    pthread_mutex_unlock(&reach->lock);
+    return done ? RC_OK : RC_AGAIN;
+}
+
+PGconn *cat_reach_take(struct cat_reach *reach)
+{
+    PGconn *conn = reach->conn;
+
+    reach->conn = NULL;
+    cat_reach_drop(reach);
+    return conn;
+}
+
+PGPing cat_reach_answer(struct cat_reach *reach)
+{
+    PGPing answer = reach->answer;
+
+    cat_reach_drop(reach);
+    return answer;
+}
+
+void cat_reach_drop(struct cat_reach *reach)
+{
+    bool done;
+
+    if (!reach)
+        return;
+    pthread_mutex_lock(&reach->lock);
+    done = reach->done;
+    reach->dropped = true;
+    if (!done)
+        atomic_store(&given_up, true);
+    pthread_mutex_unlock(&reach->lock);
+    if (done)
+        reach_free(reach);
+}
+
+bool cat_reach_given_up(void)
+{
+    return atomic_load(&given_up);
+}
