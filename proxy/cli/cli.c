@@ -428,6 +428,20 @@ static int ask_patiently(struct cli_client *client, const struct cli_args *args,
     }
 }
 
+static void say_done(const struct cli_command *command, const struct cli_args *args,
+                     const json_t *now)
+{
+    const char *due = json_string_value(json_object_get(now, "cutover_due"));
+    const char *name = args->nwords ? args->words[0] : "all migrations";
+
+    if (args->options & CLI_WITHDRAW)
+        printf("%s: the cut-over was withdrawn\n", name);
+    else if (args->at && due)
+        printf("%s: the cut-over is to begin at %s\n", name, due);
+    else
+        printf("%s: %s\n", name, command->name);
+}
+
 static int run_verb(const struct cli_command *command, const struct cli_args *args)
 {
     struct cli_client client;
@@ -455,7 +469,7 @@ static int run_verb(const struct cli_command *command, const struct cli_args *ar
     else if (code == CLI_DONE && args->json)
         cli_print_json(rows);
     else if (code == CLI_DONE)
-        printf("%s: %s\n", args->nwords ? args->words[0] : "all migrations", command->name);
+        say_done(command, args, now);
     json_decref(before);
     json_decref(now);
     json_decref(rows);

@@ -358,7 +358,8 @@ static int report(struct watch *watch, const json_t *row, enum cli_outcome outco
     }
     if (outcome == CLI_TURNED_BACK && *error) {
         err_set(&err, "55P03", "%s went back to ready after %.0f attempts: %s", watch->name,
-                json_number_value(json_object_get(row, "attempts")), *blockers ? blockers : error);
+                json_number_value(json_object_get(row, "attempts")) - watch->before.attempts,
+                *blockers ? blockers : error);
         err_hint(&err, "%s", hint);
     } else if (outcome == CLI_TURNED_BACK) {
         err_set(&err, "57014",

@@ -17,6 +17,7 @@ struct base {
     json_t *now, *last, *drift;
     char *heads; /* ", " between them */
     size_t nheads;
+    bool kept; /* somebody follows somebody, or a baseline is there */
 };
 
 static enum rc base_look(struct eng_engine *engine, struct base *base, struct err *err)
@@ -28,6 +29,7 @@ static enum rc base_look(struct eng_engine *engine, struct base *base, struct er
     if (rc == RC_OK)
         rc = history_schemas(engine, &base->now, &base->last, err);
     base->heads = lineage_heads(l, &base->nheads);
+    base->kept = lineage_ordered(l);
     base->drift = base->last && rc == RC_OK ? cat_schema_diff(base->last, base->now) : json_array();
     json_decref(ignored);
     lineage_free(l);
@@ -109,10 +111,11 @@ enum rc history_run_baseline(struct eng_engine *engine, struct eng_migration *m,
     rc = base_look(engine, &base, &job->err);
     if (rc == RC_OK)
         rc = base_judge(&base, job, &job->err);
-    if (rc == RC_OK && base.last && base.nheads == 1 && !json_array_size(base.drift))
-        job->result = json_pack("{s:[s,s,s,s], s:[[s,s,i,s]]}", "columns", "baseline", "after",
-                                "objects", "recorded", "rows", base.heads, "",
-                                (int)json_object_size(base.now), "no: it is as recorded");
+    if (rc == RC_OK && base.kept && base.last && base.nheads == 1 && !json_array_size(base.drift))
+        job->result =
+            json_pack("{s:[s,s,s,s], s:[[s,s,i,s]]}", "columns", "baseline", "after", "objects",
+                      "recorded", "rows", base.heads, "", (int)json_object_size(base.now),
+                      "no: the schema is as this one has left it, and files may follow it");
     else if (rc == RC_OK)
         rc = base_insert(engine, &base, job);
     history_show(engine);
@@ -137,7 +140,7 @@ static enum rc recorded_schema(struct eng_engine *engine, struct eng_job *job, P
     if (err_is_set(&job->err))
         return RC_ERR;
     err_set(&job->err, "42704", "there is no schema recorded under \"%s\"", job->name);
-    err_hint(&job->err, "SHOW HISTORY lists what was applied");
+    err_hint(&job->err, "SHOW HISTORY (segue history) lists what was applied");
     return RC_ERR;
 }
 

@@ -202,7 +202,7 @@ static enum rc check_paused(const struct eng_migration *m, const char *verb, str
     if (!m->paused)
         return RC_OK;
     err_set(err, "55006", "migration \"%s\" is paused", m->name);
-    err_hint(err, "RESUME, then %s", verb);
+    err_hint(err, "RESUME (segue resume), then %s", verb);
     return RC_ERR;
 }
 
@@ -233,7 +233,7 @@ static enum rc run_cutover(struct eng_engine *engine, struct eng_migration *m, s
     if (m->phase != PH_READY) {
         err_set(&job->err, "55000", "cannot cut over migration \"%s\": it is %s", m->name,
                 eng_phase(m->phase)->name);
-        err_hint(&job->err, "it must be ready: see SHOW STATUS");
+        err_hint(&job->err, "it must be ready: see SHOW STATUS (segue status)");
         return RC_ERR;
     }
     if (m->verify_wanted) {
@@ -333,7 +333,8 @@ static enum rc run_rollback(struct eng_engine *engine, struct eng_migration *m, 
             return run_abort(engine, m, job);
         err_set(&job->err, "55000", "migration \"%s\" is rolled back already: it is %s", m->name,
                 eng_phase(m->phase)->name);
-        err_hint(&job->err, "ABORT drops its new columns, CUTOVER goes forward again");
+        err_hint(&job->err, "ABORT (segue abort) drops its new columns, CUTOVER (segue cutover) "
+                            "goes forward again");
         return RC_ERR;
     }
     /* what only the new columns hold would be lost with them as the truth */
@@ -416,7 +417,7 @@ static enum rc run_throttle(struct eng_engine *engine, struct eng_migration *m, 
     (void)m;
     if (signal < 0) {
         err_set(&job->err, "22023", "there is no throttle signal \"%s\"", job->arg ? job->arg : "");
-        err_hint(&job->err, "SHOW THROTTLE lists them");
+        err_hint(&job->err, "SHOW THROTTLE (segue throttle) lists them");
         return RC_ERR;
     }
     if (throttle_set(&engine->throttle, (size_t)signal, job->value ? job->value : "", &job->err) !=
@@ -449,7 +450,7 @@ static const struct verb verbs[] = {
     [ENG_PLAN] = {"plan", 0, false, run_plan, NULL, false},
     [ENG_START] = {"start", 0, false, run_start, NULL, false},
     [ENG_CUTOVER] = {"cut over", BEFORE_CUTOVER, false, run_cutover,
-                     "it must be ready: see SHOW STATUS", false},
+                     "it must be ready: see SHOW STATUS (segue status)", false},
     [ENG_COMPLETE] = {"complete", PH_BIT(PH_SOAKING), false, run_complete,
                       "it must be soaking: cut over first", false},
     [ENG_ROLLBACK] = {"roll back", BEFORE_CUTOVER | PH_BIT(PH_SOAKING), false, run_rollback,
@@ -472,7 +473,7 @@ static_assert(ARRAY_LEN(verbs) == ENG_VERB_COUNT, "a verb without a row");
 
 /* Where somebody else has asked for something: what comes of it. */
 static const char *const under_way[PH_COUNT] = {
-    [PH_REVERTING] = "it goes back to ready: wait for that (SHOW STATUS)",
+    [PH_REVERTING] = "it goes back to ready: wait for that (SHOW STATUS, segue status)",
     [PH_CONTRACTING] = "what is old is being dropped: from there is no way back",
     [PH_ABORTING] = "what is new is being dropped: it ends there",
 };

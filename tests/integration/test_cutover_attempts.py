@@ -222,3 +222,14 @@ def test_a_cancel_before_the_gate_closes_is_an_attempt_like_any_other(db, segue)
         in_the_way.execute("COMMIT")
     holder.execute("COMMIT")
     proxy.wait_phase(NAME, "soaking")
+
+
+@pytest.mark.one_version
+def test_who_is_told_of_attempts_hears_of_those_of_this_cutover(db, segue):
+    make_items(db, 50)
+    proxy = segue(db, cutover_attempts_max=2, cutover_backoff="50ms", **QUICK)
+    proxy.ready(RENAME)
+    with held(db, "nightly report"):
+        for _ in range(2):
+            assert "after 2 attempts: pid" in proxy.cli("cutover", NAME, check=4).err
+    assert proxy.status(NAME)["attempts"] == 4

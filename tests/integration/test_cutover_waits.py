@@ -29,7 +29,8 @@ def test_a_cutover_at_a_time_may_be_changed_and_withdrawn_and_survives_a_kill(db
     proxy.begin(RENAME)
     # it may be said before it is ready
     proxy.wait_phase(NAME, "backfilling")
-    proxy.cli("cutover", NAME, "--at", "2031-05-06T23:30:00+02:00")
+    said = proxy.cli("cutover", NAME, "--at", "2031-05-06T23:30:00+02:00").out
+    assert said == f"{NAME}: the cut-over is to begin at 2031-05-06T21:30:00Z\n"
     assert proxy.status(NAME)["cutover_due"] == "2031-05-06T21:30:00Z"
     proxy.cli("cutover", NAME, "--at", "2032-01-01 00:00Z")
     # what is refused leaves the wish as it was
@@ -41,7 +42,7 @@ def test_a_cutover_at_a_time_may_be_changed_and_withdrawn_and_survives_a_kill(db
     proxy.wait_phase(NAME, "ready")
     proxy.restart().at_work()
     assert proxy.status(NAME)["cutover_due"] == "2032-01-01T00:00:00Z" and proxy.phase(NAME) == "ready"
-    proxy.cli("cutover", NAME, "--withdraw")
+    assert proxy.cli("cutover", NAME, "--withdraw").out == f"{NAME}: the cut-over was withdrawn\n"
     assert proxy.status(NAME)["cutover_due"] is None and schedule(db) == []
     assert "no cut-over" in proxy.cli("cutover", NAME, "--withdraw", check=1).err
     # killed before its time and back before it: it begins then, and not before

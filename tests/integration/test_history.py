@@ -123,6 +123,18 @@ def test_who_is_followed_goes_back_last_and_ends_first(db, segue):
     assert proxy.cli("diff").out == ""
 
 
+@pytest.mark.one_version
+def test_a_baseline_behind_a_file_that_is_done_begins_to_keep_the_history(db, segue):
+    db.sql(ITEMS)
+    proxy = segue(db)
+    proxy.done(add("one", "x"))
+    assert proxy.cli("baseline").out.endswith("recorded: yes\n")
+    assert history(proxy)["baseline"]["after"] == ["one"]
+    assert proxy.cli("baseline").out.startswith("baseline: ") and "recorded: no: " in proxy.cli("baseline").out
+    db.sql("ALTER TABLE items ADD past int")
+    proxy.cli("plan", proxy.file(add("two", "y", after="baseline")), check=1)  # drift, since it is kept
+
+
 def test_ddl_past_segue_is_refused_until_it_is_accepted(db, segue):
     db.sql(ITEMS)
     proxy = segue(db)
