@@ -114,6 +114,20 @@ static void uncover(struct sql_work *w, struct sql_scope *scope, const char *nam
                 scope->places[i].wrap = true;
 }
 
+/* A sub-select's star may have the name, and nearly always has: what cannot be a sub-select itself
+ * is left as it is. */
+static void uncover_further_out(struct sql_work *w, struct sql_scope *scope, const char *name)
+{
+    for (; scope; scope = scope->outer)
+        for (size_t i = 0; i < scope->n && !scope->locking; i++) {
+            struct sql_place *place = &scope->places[i];
+
+            if (!place->qualified_only && !place->fixed && !place->written &&
+                sql_place_has(w, place, name) == SQL_HAS_HIDDEN)
+                place->wrap = true;
+        }
+}
+
 /* Or the name is a table's, and a hidden column takes it away from the row. */
 static bool row_behind(struct sql_work *w, struct sql_scope *scope, const struct sql_node *ref,
                        const char *name, unsigned flags)
@@ -158,6 +172,8 @@ static void dual_name(struct sql_work *w, struct sql_scope *scope, const struct 
             sql_work_doubt(w, SQL_DOUBT_NAME); /* it may be the whole row */
         if (a.nhas == 1)
             use(w, a.has, column, flags);
+        if (a.nhas == 0)
+            uncover_further_out(w, at->outer, column);
         return;
     }
     if (!row_behind(w, scope, ref, column, flags) && hidden)
