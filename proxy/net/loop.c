@@ -17,7 +17,7 @@
 #include "timers.h"
 
 #define EVENTS_A_TURN 128
-#define SEVERAL 2
+#define MANY 20
 
 struct net_loop {
     const struct net_loop_ops *ops;
@@ -215,11 +215,11 @@ static void tell_due(struct net_loop *loop)
     }
 }
 
-/* Several are busy: whom the turn has woken goes first, so that the next one finds more at once. It
- * is what costs least a message; and one that is alone is not kept waiting. */
+/* Many are busy: whom the turn has woken goes first, so that the next one finds more at once. It is
+ * what costs least a message; with few there is little to gather, and it costs more. */
 static void let_others(const struct net_loop *loop)
 {
-    if (loop->found >= SEVERAL)
+    if (loop->found >= MANY)
         sched_yield();
 }
 
