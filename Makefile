@@ -148,7 +148,7 @@ bench: needed-bench build ## backfill against a keyset backfill with a trigger a
 bench-pgbench: build ## 16 clients of pgbench across whole migrations: errors, worst stall
 	@bench/pgbench.sh $(BUILD)
 
-bench-proxy: needed-bench build ## against PgBouncer, HAProxy and direct (40 minutes; QUICK=1: 4); bench/README.md
+bench-proxy: needed-bench build ## against PgBouncer, HAProxy and direct (an hour; QUICK=1: 7 minutes); bench/README.md
 	@$(PYTHON) bench/proxy.py $(BUILD)
 
 bench-dual-write: needed-bench build ## writers of a table in dual-write against no migration (20 minutes); bench/README.md
