@@ -26,6 +26,13 @@ def ratios(cell, contender, key, against=AGAINST):
     return [a / b for a, b in zip(values(cell, contender, key), values(cell, against, key)) if b]
 
 
+def added_p50(cell, contender):
+    """To a direct connection's, in us: of each turn, or of each round where there are no turns."""
+    def each(name):
+        return [p50 for run in cell["runs"].get(name, []) for p50 in run.get("turns_p50_us", [run["p50_us"]])]
+    return [a - b for a, b in zip(each(contender), each("direct")) if a is not None and b is not None]
+
+
 def spread_text(numbers):
     return f"{median(numbers):.2f} ({min(numbers):.2f}-{max(numbers):.2f})" if numbers else ""
 
@@ -103,11 +110,10 @@ def acceptance(cells, memory):
             out.append(f"{name}: transactions/s: segue / PgBouncer = {spread_text(tps)} (>= 1.00 asked): "
                        f"{verdict(median(tps) >= 1.0)}{gauge}")
         elif cpu:
-            added = {n: middle(cell, n, "p50_us") for n in ("direct", "segue", AGAINST)}
-            if added["direct"] is not None:
-                ours, theirs = (added[n] - added["direct"] for n in ("segue", AGAINST))
-                out.append(f"{name}: added p50: segue {ours:.0f} us, PgBouncer {theirs:.0f} us (at most PgBouncer's "
-                           f"asked): {verdict(ours <= theirs)}{gauge}")
+            ours, theirs = added_p50(cell, "segue"), added_p50(cell, AGAINST)
+            if ours and theirs:
+                out.append(f"{name}: added p50: segue {median(ours):.0f} us, PgBouncer {median(theirs):.0f} us, of {len(ours)} "
+                           f"turns (at most PgBouncer's asked): {verdict(median(ours) <= median(theirs))}{gauge}")
     for m in memory:
         if m["name"] == "segue" and not m["tls"]:
             out.append(f"memory: {m['rss_kib']:.1f} KiB resident an idle session pair (<= 10 asked): "

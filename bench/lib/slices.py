@@ -48,7 +48,7 @@ class Run:
         self.stop()
 
     def result(self):
-        """{transactions, tps, p50_us, p99_us, cost_us: a transaction}"""
+        """{transactions, tps, p50_us, p99_us, turns_p50_us: of each slice, cost_us: a transaction}"""
         self.process.send_signal(signal.SIGCONT)
         code = self.process.wait(120)
         self.said.seek(0)
@@ -57,9 +57,11 @@ class Run:
             raise Broken(f"pgbench through {self.name}: {said.strip()[-400:]}")
         lines = sorted(zip(*measure.read_log(self.folder)))
         ends = [end for end, _ in lines]
-        took, seconds, spent = [], 0, {}
+        took, turns, seconds, spent = [], [], 0, {}
         for began, ended, cost in self.slices[int(len(self.slices) * COUNTED_SHARE):]:
-            took += [us for _, us in lines[bisect.bisect(ends, began):bisect.bisect(ends, ended)]]
+            these = [us for _, us in lines[bisect.bisect(ends, began):bisect.bisect(ends, ended)]]
+            took += these
+            turns.append(measure.percentile(sorted(these), 0.50) if these else None)
             seconds += ended - began
             for what, ns in cost.items():
                 spent[what] = spent.get(what, 0) + ns
@@ -67,7 +69,7 @@ class Run:
             raise measure.Starved("no transaction in the slices")
         took.sort()
         return {"transactions": len(took), "tps": len(took) / seconds, "p50_us": measure.percentile(took, 0.50),
-                "p99_us": measure.percentile(took, 0.99),
+                "p99_us": measure.percentile(took, 0.99), "turns_p50_us": turns,
                 "cost_us": {what: ns / 1000 / len(took) for what, ns in spent.items()}}
 
     def close(self):
