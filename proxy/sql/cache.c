@@ -1,6 +1,6 @@
 /* Rewrites by text: a hash table with chains, threaded on a list by last use. Shapes of texts
  * (shape.h) are entries beside them: what differs from a text seen before in literals only is not
- * parsed. */
+ * parsed, and not remembered: most of such never come again, and would push out what does. */
 #include "segue/sql/cache.h"
 
 #include <stdlib.h>
@@ -17,6 +17,8 @@ struct entry {
     struct sql_sight_of_session session;
     struct sql_rewrite rewrite; /* owned */
     bool is_shape;
+    /* of a shape: the text that stands for all of it; of that text: its shape. Else NULL */
+    struct entry *other;
     size_t len;
     char text[];
 };
@@ -37,6 +39,7 @@ struct sql_cache {
     struct entry **buckets;
     struct entry *newest, *oldest;
     struct sql_rewrite last; /* the one that is not remembered */
+    struct sql_shape shape;  /* of the text at hand; its memory serves again */
     struct sql_cache_stats stats;
 };
 
@@ -124,6 +127,8 @@ static void evict(struct sql_cache *cache, struct entry *entry)
         at = &(*at)->chain;
     *at = entry->chain;
     list_remove(cache, entry);
+    if (entry->other)
+        entry->other->other = NULL;
     cache->stats.entries--;
     cache->stats.bytes -= entry_bytes(entry->len, &entry->rewrite);
     sql_rewrite_fini(&entry->rewrite);
@@ -142,8 +147,16 @@ void sql_cache_free(struct sql_cache *cache)
         return;
     empty(cache);
     sql_rewrite_fini(&cache->last);
+    sql_shape_fini(&cache->shape);
     free(cache->buckets);
     free(cache);
+}
+
+static void use(struct sql_cache *cache, struct entry *entry)
+{
+    entry->uses++;
+    list_remove(cache, entry);
+    list_push(cache, entry);
 }
 
 static struct entry *find(struct sql_cache *cache, const struct key *key)
@@ -155,17 +168,15 @@ static struct entry *find(struct sql_cache *cache, const struct key *key)
             entry->is_shape != key->is_shape || !same_sight(&entry->session, key->session) ||
             memcmp(entry->text, key->text, key->len) != 0))
         entry = entry->chain;
-    if (entry) {
-        entry->uses++;
-        list_remove(cache, entry);
-        list_push(cache, entry);
-    }
+    if (entry)
+        use(cache, entry);
     return entry;
 }
 
-/* Takes what `rewrite` owns. NULL: it is too long. */
+/* Takes what `rewrite` owns. NULL: it is too long. `shape`: the entry for which it is to stand, or
+ * NULL. */
 static struct entry *remember_take(struct sql_cache *cache, const struct key *key,
-                                   const struct sql_rewrite *rewrite)
+                                   const struct sql_rewrite *rewrite, struct entry *shape)
 {
     struct entry **bucket = bucket_of(cache, key->hash);
     size_t bytes = entry_bytes(key->len, rewrite);
@@ -173,12 +184,15 @@ static struct entry *remember_take(struct sql_cache *cache, const struct key *ke
 
     if (cache->entries_max == 0 || bytes > cache->bytes_max)
         return NULL;
+    entry = mem_alloc(sizeof(*entry) + key->len);
+    entry->other = shape;
+    if (shape)
+        shape->other = entry; /* now: it may be among those that go */
     while (cache->stats.entries >= cache->entries_max ||
            cache->stats.bytes + bytes > cache->bytes_max) {
         evict(cache, cache->oldest);
         cache->stats.evictions++;
     }
-    entry = mem_alloc(sizeof(*entry) + key->len);
     entry->hash = key->hash;
     entry->uses = 1;
     entry->session = *key->session;
@@ -194,55 +208,47 @@ static struct entry *remember_take(struct sql_cache *cache, const struct key *ke
     return entry;
 }
 
-/* The shape's rewrite, remembered; NULL: it is too long for that. *known: it was there before. */
-static const struct sql_rewrite *of_shape(struct sql_cache *cache, const struct sql_rules *rules,
-                                          const struct sql_sight_of_session *session,
-                                          const struct sql_shape *shape, bool *known)
+/* The shape, remembered with its rewrite; NULL: it is too long for that, or mentions no table of
+ * the rules: the text did in a literal. *known: it was there before. */
+static struct entry *of_shape(struct sql_cache *cache, const struct sql_rules *rules,
+                              const struct sql_sight_of_session *session, bool *known)
 {
-    struct key key = key_of(session, true, shape->text.data, shape->text.len);
+    const struct buf *text = &cache->shape.text;
+    struct key key = key_of(session, true, text->data, text->len);
     struct entry *entry = find(cache, &key);
     struct sql_rewrite rewrite;
 
     *known = entry != NULL;
-    if (entry) {
-        return &entry->rewrite;
-    }
+    if (entry || !sql_mentions(rules, text->data, text->len))
+        return entry;
     sql_rewrite(rules, session, key.text, key.len, &rewrite);
-    entry = remember_take(cache, &key, &rewrite);
+    entry = remember_take(cache, &key, &rewrite, NULL);
     if (!entry)
         sql_rewrite_fini(&rewrite);
-    return entry ? &entry->rewrite : NULL;
+    return entry;
 }
 
-/* What a text becomes by its shape. */
-enum by_shape {
-    BY_NONE, /* that says nothing of it */
-    BY_NEW,  /* it was not known */
-    BY_KNOWN
-};
-
-/* Where the shape leaves a doubt the text itself may have none: literals are part of the grammar
- * of a few types. `folded`: rows of it are. */
-static enum by_shape by_shape(struct sql_cache *cache, const struct sql_rules *rules,
+/* What a text becomes by its shape, which is returned; NULL: that says nothing of it. Where the
+ * shape leaves a doubt the text itself may have none: literals are part of the grammar of a few
+ * types. `folded`: rows of it are. */
+static struct entry *by_shape(struct sql_cache *cache, const struct sql_rules *rules,
                               const struct sql_sight_of_session *session, const char *text,
                               size_t len, bool folded, struct sql_rewrite *out)
 {
-    const struct sql_rewrite *found = NULL;
-    struct sql_shape shape;
+    struct entry *entry = NULL;
     bool known = false, done;
 
     if (!session->rewrites || !sql_mentions(rules, text, len))
-        return BY_NONE;
-    if (sql_shape_init(&shape, text, len, folded) &&
-        sql_mentions(rules, shape.text.data, shape.text.len)) /* not in a literal only */
-        found = of_shape(cache, rules, session, &shape, &known);
-    done =
-        found && found->doubt == SQL_DOUBT_NONE && !found->early && sql_shape_fits(&shape, found);
+        return NULL;
+    if (sql_shape_of(&cache->shape, text, len, folded))
+        entry = of_shape(cache, rules, session, &known);
+    done = entry && entry->rewrite.doubt == SQL_DOUBT_NONE && !entry->rewrite.early &&
+           sql_shape_fits(&cache->shape, &entry->rewrite);
     if (done)
-        sql_shape_fill(&shape, found, text, len, out);
-    sql_shape_fini(&shape);
+        sql_shape_fill(&cache->shape, &entry->rewrite, text, len, out);
+    sql_shape_trim(&cache->shape);
     cache->stats.shaped += known && (done || !folded);
-    return !done ? BY_NONE : known ? BY_KNOWN : BY_NEW;
+    return done ? entry : NULL;
 }
 
 static const struct sql_rewrite *last_take(struct sql_cache *cache,
@@ -253,15 +259,14 @@ static const struct sql_rewrite *last_take(struct sql_cache *cache,
     return &cache->last;
 }
 
-/* A text whose rows are folded is looked for by its shape first, and remembered if that is new: it
- * is long, and hardly sent twice. */
+/* A text whose rows are folded is looked for by its shape first: it is long, and hardly sent
+ * twice. */
 const struct sql_rewrite *sql_cache_rewrite(struct sql_cache *cache, const struct sql_rules *rules,
                                             const struct sql_sight_of_session *session,
                                             const char *text, size_t len)
 {
-    enum by_shape by = BY_NONE;
+    struct entry *entry = NULL, *shape = NULL;
     struct sql_rewrite rewrite;
-    struct entry *entry;
     struct key key;
 
     if (cache->epoch != sql_rules_epoch(rules)) {
@@ -269,23 +274,27 @@ const struct sql_rewrite *sql_cache_rewrite(struct sql_cache *cache, const struc
         cache->epoch = sql_rules_epoch(rules);
     }
     if (sql_shape_may_fold(text, len))
-        by = by_shape(cache, rules, session, text, len, true, &rewrite);
-    if (by == BY_KNOWN) {
-        cache->stats.misses++;
-        return last_take(cache, &rewrite);
+        shape = by_shape(cache, rules, session, text, len, true, &rewrite);
+    if (!shape || !shape->other) {
+        key = key_of(session, false, text, len);
+        entry = find(cache, &key);
     }
-    key = key_of(session, false, text, len);
-    entry = find(cache, &key);
     if (entry) {
         cache->stats.hits++;
-        if (by != BY_NONE)
+        if (shape)
             sql_rewrite_fini(&rewrite);
         return &entry->rewrite;
     }
     cache->stats.misses++;
-    if (by == BY_NONE && !by_shape(cache, rules, session, text, len, false, &rewrite))
+    if (!shape)
+        shape = by_shape(cache, rules, session, text, len, false, &rewrite);
+    if (shape && shape->other) {
+        use(cache, shape->other);
+        return last_take(cache, &rewrite);
+    }
+    if (!shape)
         sql_rewrite(rules, session, text, len, &rewrite);
-    entry = remember_take(cache, &key, &rewrite);
+    entry = remember_take(cache, &key, &rewrite, shape);
     return entry ? &entry->rewrite : last_take(cache, &rewrite);
 }
 

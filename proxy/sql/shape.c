@@ -19,8 +19,10 @@
 #define FIRST 2000000000u
 #define LITERALS_MAX 1000000
 #define TEXT_BYTES_MAX (64u << 20)
-#define FOLDED_BYTES 4096 /* a shape of folded rows is hardly longer */
-#define FOLDED_MIN 256    /* a text with rows that are folded is hardly shorter */
+#define FOLDED_BYTES 4096           /* a shape of folded rows is hardly longer */
+#define FOLDED_MIN 256              /* a text with rows that are folded is hardly shorter */
+#define KEPT_BYTES_MAX (256u << 10) /* of memory that serves again */
+#define SPARE_BYTES_MAX 256         /* of a filled text's memory that it does not need */
 
 /* The text as it is read. */
 struct reader {
@@ -281,11 +283,13 @@ static bool begins_well(const char *text, size_t len)
     return begins_with(text, len, words, ARRAY_LEN(words));
 }
 
-bool sql_shape_init(struct sql_shape *shape, const char *text, size_t len, bool folds)
+bool sql_shape_of(struct sql_shape *shape, const char *text, size_t len, bool folds)
 {
     struct reader r = {.shape = shape, .text = text, .len = len, .folds = folds};
 
-    *shape = (struct sql_shape){0};
+    buf_reset(&shape->text);
+    shape->n = 0;
+    shape->folded = false;
     if (len > TEXT_BYTES_MAX || !begins_well(text, len))
         return false;
     buf_reserve(&shape->text, folds && len > FOLDED_BYTES ? FOLDED_BYTES : len);
@@ -312,6 +316,12 @@ bool sql_shape_fits(const struct sql_shape *shape, const struct sql_rewrite *of_
             return false;
     }
     return true;
+}
+
+void sql_shape_trim(struct sql_shape *shape)
+{
+    if (shape->text.cap + shape->cap * sizeof(*shape->literals) > KEPT_BYTES_MAX)
+        sql_shape_fini(shape);
 }
 
 void sql_shape_fini(struct sql_shape *shape)
@@ -425,7 +435,7 @@ static void fill_text(const struct sql_shape *shape, const struct sql_rewrite *o
     room = to.cap;
     out->len = to.len;
     out->text = buf_take(&to);
-    if (room > out->len + out->len / 8)
+    if (room > out->len + out->len / 8 + SPARE_BYTES_MAX)
         out->text = mem_realloc(out->text, out->len + 1);
 }
 

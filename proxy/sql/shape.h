@@ -32,11 +32,15 @@ struct sql_shape {
 /* May it have rows that are folded? Few other texts may. */
 bool sql_shape_may_fold(const char *text, size_t len);
 
-/* `folds`: with folded rows, or not at all. False: no literals, or something in the text (comments,
- * other quotes than '', several statements) that only the parser should look at. The shape is to be
- * freed in any case. */
-bool sql_shape_init(struct sql_shape *shape, const char *text, size_t len, bool folds);
+/* `shape` is zeroed, or has been another text's, whose memory serves again. `folds`: with folded
+ * rows, or not at all. False: no literals, or something in the text (comments, other quotes than
+ * '', several statements) that only the parser should look at. The shape is to be freed in any
+ * case. */
+bool sql_shape_of(struct sql_shape *shape, const char *text, size_t len, bool folds);
 void sql_shape_fini(struct sql_shape *shape);
+
+/* Frees the memory if it is much; what the shape says is gone then. */
+void sql_shape_trim(struct sql_shape *shape);
 
 /* Does it say of folded rows that nothing is written into them? Else a shape without is needed. */
 bool sql_shape_fits(const struct sql_shape *shape, const struct sql_rewrite *of_shape);

@@ -164,7 +164,7 @@ static void by_shape(const struct sql_rules *of, const struct sql_sight_of_sessi
     struct sql_shape shape = {0};
 
     if (len < 1024 && session->rewrites && sql_mentions(of, text, len) &&
-        sql_shape_init(&shape, text, len, folds) &&
+        sql_shape_of(&shape, text, len, folds) &&
         sql_mentions(of, shape.text.data, shape.text.len)) {
         sql_rewrite(of, session, shape.text.data, shape.text.len, &of_shape);
         if (!of_shape.doubt && !of_shape.early && sql_shape_fits(&shape, &of_shape)) {

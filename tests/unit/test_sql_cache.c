@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -139,6 +140,7 @@ static void bytes_of_both_texts_count(void **state)
 struct seen {
     char text[64];
     uint64_t uses;
+    unsigned rows;
 };
 
 static bool see(void *ctx, const struct sql_cached *cached)
@@ -170,6 +172,81 @@ static void the_last_used_are_shown_first(void **state)
     sql_rules_unref(rules);
 }
 
+static bool count_row(void *ctx, const struct sql_cached *cached)
+{
+    struct seen *seen = ctx;
+
+    snprintf(seen->text, sizeof(seen->text), "%.*s", (int)cached->len, cached->text);
+    seen->uses += cached->uses;
+    seen->rows++;
+    return true;
+}
+
+/* What the parser itself would say. */
+static void expect_right(struct sql_cache *cache, const struct sql_rules *rules, const char *text)
+{
+    const struct sql_rewrite *got = ask(cache, rules, &old_side, text);
+    struct sql_rewrite want;
+
+    sql_rewrite(rules, &old_side, text, strlen(text), &want);
+    assert_string_equal(got->text, want.text);
+    assert_string_not_equal(got->text, text);
+    sql_rewrite_fini(&want);
+}
+
+/* Of texts that differ in literals only, one is remembered, with the uses of all. */
+static void one_text_stands_for_its_shape(void **state)
+{
+    struct sql_rules *rules = some_rules(1);
+    struct sql_cache *cache = sql_cache_new(4, 10000);
+    struct seen seen = {0};
+    struct sql_cache_stats stats;
+    char text[64];
+
+    (void)state;
+    for (int i = 0; i < 100; i++) {
+        snprintf(text, sizeof(text), "select * from public.checks where id = %d", i);
+        expect_right(cache, rules, text);
+    }
+    sql_cache_stats(cache, &stats);
+    assert_int_equal(stats.entries, 2); /* the shape is one */
+    assert_int_equal(stats.shaped, 99);
+    assert_int_equal(stats.evictions, 0);
+    sql_cache_each(cache, count_row, &seen);
+    assert_int_equal(seen.rows, 1);
+    assert_int_equal(seen.uses, 100);
+    assert_string_equal(seen.text, "select * from public.checks where id = 0");
+    sql_cache_free(cache);
+    sql_rules_unref(rules);
+}
+
+/* Either of the two may be pushed out before the other, and another text stands in. */
+static void a_shape_and_its_text_go_each_by_itself(void **state)
+{
+    static const char *const texts[] = {
+        "select * from public.checks where id = 1", "select * from public.checks where id = 2",
+        "select *, 1 from public.checks",           "select *, 2 from public.checks",
+        "select *, id from public.checks",
+    };
+
+    (void)state;
+    for (size_t entries = 1; entries <= 5; entries++) {
+        struct sql_rules *rules = some_rules(1);
+        struct sql_cache *cache = sql_cache_new(entries, 10000);
+        struct sql_cache_stats stats;
+
+        /* each of them behind each other, in many orders */
+        for (unsigned round = 0; round < 500; round++) {
+            expect_right(cache, rules, texts[round * 7 % 11 % ARRAY_LEN(texts)]);
+            expect_right(cache, rules, texts[round / 5 % ARRAY_LEN(texts)]);
+            sql_cache_stats(cache, &stats);
+            assert_true(stats.entries <= entries);
+        }
+        sql_cache_free(cache);
+        sql_rules_unref(rules);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -177,6 +254,8 @@ int main(void)
         cmocka_unit_test(each_sight_has_its_own_rewrite),
         cmocka_unit_test(bytes_of_both_texts_count),
         cmocka_unit_test(the_last_used_are_shown_first),
+        cmocka_unit_test(one_text_stands_for_its_shape),
+        cmocka_unit_test(a_shape_and_its_text_go_each_by_itself),
     };
 
     return cmocka_run_group_tests_name("sql_cache", tests, NULL, NULL);

@@ -1,8 +1,8 @@
 /*
  * Rewrites by text: what sql_rewrite said of the statements used last. One per worker, bounded in
  * entries and bytes. A hit allocates nothing. A text that differs from one seen before in literals
- * only is made from that one's rewrite, without a parser: such shapes are entries, too. An INSERT
- * of many rows is remembered by its shape alone, however many they are.
+ * only is made from that one's rewrite, without a parser, and not remembered by itself: such shapes
+ * are entries, too, and the first text of one counts the uses of all.
  *
  * Not here: threads. Who reads it from another thread than the one that fills it locks around both.
  */
