@@ -152,11 +152,20 @@ void sql_cache_free(struct sql_cache *cache)
     free(cache);
 }
 
+static void renew(struct sql_cache *cache, struct entry *entry)
+{
+    list_remove(cache, entry);
+    list_push(cache, entry);
+}
+
+/* A shape outlives the text that stands for it: else that would go on by itself, and another text
+ * would be remembered, and parsed, beside it. */
 static void use(struct sql_cache *cache, struct entry *entry)
 {
     entry->uses++;
-    list_remove(cache, entry);
-    list_push(cache, entry);
+    renew(cache, entry);
+    if (entry->other && !entry->is_shape)
+        renew(cache, entry->other);
 }
 
 static struct entry *find(struct sql_cache *cache, const struct key *key)
@@ -203,6 +212,8 @@ static struct entry *remember_take(struct sql_cache *cache, const struct key *ke
     entry->chain = *bucket;
     *bucket = entry;
     list_push(cache, entry);
+    if (entry->other)
+        renew(cache, entry->other);
     cache->stats.entries++;
     cache->stats.bytes += bytes;
     return entry;

@@ -247,6 +247,33 @@ static void a_shape_and_its_text_go_each_by_itself(void **state)
     }
 }
 
+/* While a text that stands for a shape is used, its shape stays as well: no other text of it is
+ * parsed, or shown beside it. */
+static void a_text_in_use_keeps_its_shape(void **state)
+{
+    struct sql_rules *rules = some_rules(1);
+    struct sql_cache *cache = sql_cache_new(4, 10000);
+    struct seen seen = {0};
+    struct sql_cache_stats stats;
+    char text[64];
+
+    (void)state;
+    expect_right(cache, rules, "select * from public.checks where id = 0");
+    for (int i = 0; i < 10; i++) {
+        snprintf(text, sizeof(text), "select *, id as a%c from public.checks", 'a' + i);
+        expect_right(cache, rules, text);
+        expect_right(cache, rules, "select * from public.checks where id = 0");
+    }
+    expect_right(cache, rules, "select * from public.checks where id = 1");
+    sql_cache_stats(cache, &stats);
+    assert_int_equal(stats.hits, 10);
+    assert_int_equal(stats.shaped, 1);
+    sql_cache_each(cache, count_row, &seen);
+    assert_int_equal(seen.rows, 3); /* it, and two others */
+    sql_cache_free(cache);
+    sql_rules_unref(rules);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -256,6 +283,7 @@ int main(void)
         cmocka_unit_test(the_last_used_are_shown_first),
         cmocka_unit_test(one_text_stands_for_its_shape),
         cmocka_unit_test(a_shape_and_its_text_go_each_by_itself),
+        cmocka_unit_test(a_text_in_use_keeps_its_shape),
     };
 
     return cmocka_run_group_tests_name("sql_cache", tests, NULL, NULL);
