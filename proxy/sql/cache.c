@@ -258,7 +258,7 @@ static struct entry *by_shape(struct sql_cache *cache, const struct sql_rules *r
     if (done)
         sql_shape_fill(&cache->shape, &entry->rewrite, text, len, out);
     sql_shape_trim(&cache->shape);
-    cache->stats.shaped += known && (done || !folded);
+    cache->stats.shaped += known && done;
     return done ? entry : NULL;
 }
 
