@@ -5,8 +5,9 @@
  *
  *   cached    what a session pays that has sent the text before: search, look up
  *   uncached  search, rewrite, remember, forget another one
- *   literals  the same of a text that differs from a known one in literals only; 0: it has none
- *   parse     of that, libpg_query's parser alone
+ *   literals  of a text that differs from a known one in literals only: search, fill its shape; 0:
+ *             it has none
+ *   parse     of what is uncached, libpg_query's parser alone
  *
  * Time is the thread's CPU time. Batches of all statements take turns, so that what the machine
  * does meanwhile meets all of them alike. Argument: the number of rounds.
@@ -179,8 +180,9 @@ static const char *const way_names[] = {"cached", "uncached", "literals", "parse
 
 struct subject {
     const char *name;
-    char *texts[3]; /* [1] differs by a blank: another statement. [2] by a literal, or not at all */
-    size_t lens[3];
+    /* [1] differs by a blank: another statement. [2] and [3] by a literal, or not at all */
+    char *texts[4];
+    size_t lens[4];
     bool literals;
     bool rewritten;
     unsigned batch[WAYS]; /* calls in one */
@@ -211,9 +213,8 @@ static void look_up(struct bench *b, struct sql_cache *cache, const char *text, 
         sql_cache_rewrite(cache, b->rules, &b->session, text, len);
 }
 
-static void call(struct bench *b, const struct subject *subject, enum way way, unsigned number)
+static void call(struct bench *b, const struct subject *subject, enum way way, unsigned i)
 {
-    unsigned i = number % 2 ? (way == LITERALS ? 2 : 1) : 0;
     struct sql_cache *caches[] = {[CACHED] = b->large, [UNCACHED] = b->one, [LITERALS] = b->two};
 
     if (way == PARSE)
@@ -224,14 +225,16 @@ static void call(struct bench *b, const struct subject *subject, enum way way, u
 
 static double batch_us(struct bench *b, const struct subject *subject, enum way way, unsigned calls)
 {
+    unsigned first = way == LITERALS ? 2 : 0; /* not the text that is remembered for its shape */
     uint64_t began;
 
     if (way == LITERALS && !subject->literals)
         return 0;
-    call(b, subject, way, 1); /* other statements had their turn: it may have to be parsed */
+    /* other statements had their turn: it may have to be parsed */
+    call(b, subject, way, way == LITERALS ? 0 : 1);
     began = now_ns();
     for (unsigned i = 0; i < calls; i++)
-        call(b, subject, way, i);
+        call(b, subject, way, first + i % 2);
     return (double)(now_ns() - began) / calls / 1000;
 }
 
@@ -255,6 +258,7 @@ static void prepare(struct bench *b, struct subject *subject, size_t i, size_t r
     subject->texts[0] = with_digit(sql, '1');
     subject->texts[1] = mem_printf("%s ", subject->texts[0]);
     subject->texts[2] = with_digit(sql, '2');
+    subject->texts[3] = with_digit(sql, '3');
     free(own);
     for (size_t t = 0; t < ARRAY_LEN(subject->texts); t++)
         subject->lens[t] = strlen(subject->texts[t]);
