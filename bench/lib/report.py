@@ -29,7 +29,7 @@ def ratios(cell, contender, key, against=AGAINST):
 def added_p50(cell, contender):
     """To a direct connection's, in us: of each turn, or of each round where there are no turns."""
     def each(name):
-        return [p50 for run in cell["runs"].get(name, []) for p50 in run.get("turns_p50_us", [run["p50_us"]])]
+        return [p50 for run in cell["runs"].get(name, []) for p50 in run.get("turns_p50_us") or [run["p50_us"]]]
     return [a - b for a, b in zip(each(contender), each("direct")) if a is not None and b is not None]
 
 
@@ -112,8 +112,8 @@ def acceptance(cells, memory):
         elif cpu:
             ours, theirs = added_p50(cell, "segue"), added_p50(cell, AGAINST)
             if ours and theirs:
-                out.append(f"{name}: added p50: segue {median(ours):.0f} us, PgBouncer {median(theirs):.0f} us, of {len(ours)} "
-                           f"turns (at most PgBouncer's asked): {verdict(median(ours) <= median(theirs))}{gauge}")
+                out.append(f"{name}: added p50: segue {median(ours):.0f} us, PgBouncer {median(theirs):.0f} us, medians of {len(ours)} "
+                           f"and {len(theirs)} differences (at most PgBouncer's asked): {verdict(median(ours) <= median(theirs))}{gauge}")
     for m in memory:
         if m["name"] == "segue" and not m["tls"]:
             out.append(f"memory: {m['rss_kib']:.1f} KiB resident an idle session pair (<= 10 asked): "

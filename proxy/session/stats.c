@@ -43,7 +43,7 @@ static const struct {
     ROW("requests", requests, true, "queries, function calls and Syncs answered"),
     ROW("errors", errors, true, "errors given by the upstream"),
     ROW("inspected", inspected, true, "statements looked at for a migration"),
-    ROW("cache_hits", cache_hits, true, "of those, known from before"),
+    ROW("cache_hits", cache_hits, true, "of those, known from before, perhaps with other literals"),
     ROW("usage_gone", usage_gone, true,
         "clients that SHOW USAGE has lost the names of, by usage_entries_max"),
     ROW("rewritten", rewritten, true, "statements sent as another text"),
