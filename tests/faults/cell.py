@@ -199,7 +199,6 @@ class Play:
             self.load.only("old")
             return "START '" + json.dumps(self.scene.file).replace("'", "''") + "'"
         if row["error"] and phase not in RESTING:
-            self.resumes += 1
             self.stopped.append(f"{phase}: {row['state']} {row['error']}")
             self.ask_the_doctor()
             return f"RESUME {NAME}"
@@ -242,6 +241,7 @@ class Play:
             # the same again only after a pause: the last one may be under way
             if command and (command != said or time.monotonic() - at > 1):
                 self.say(command)
+                self.resumes += bool(row.get("error")) and command.startswith("RESUME")
                 said, at = command, time.monotonic()
             if self.resumes > RESUMES_MAX:
                 raise Wrong(f"stopped again and again: {self.stopped}")
