@@ -132,8 +132,7 @@ static const struct sql_rewrite *inspect(struct sess *s, enum sql_side side, con
     rewrite = sql_cache_rewrite(w->cache, rules, &sight, text, len);
     pthread_mutex_unlock(&w->cache_lock);
     sql_cache_stats(w->cache, &stats);
-    atomic_store_explicit(&w->counters.cache_hits, stats.hits + stats.shaped,
-                          memory_order_relaxed);
+    atomic_store_explicit(&w->counters.cache_hits, stats.hits + stats.shaped, memory_order_relaxed);
     *v = rewrite->verdict;
     v->moves = moves;
     if (v->executes)
