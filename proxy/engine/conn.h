@@ -33,6 +33,12 @@ struct eng_conn {
  * come in between. Every connection is opened with it. */
 #define CONN_OWN_NAMES "SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);\n"
 
+/* Is a backend, `a` of pg_stat_activity, one of segue's own (the engine's, a doctor's, one that
+ * asks a host what it is)? By its role and its application_name: anybody may take a name. */
+#define CONN_OWN_BACKEND                                                                           \
+    "(a.application_name IN ('segue', 'segue doctor', 'segue probe') AND a.usename = "             \
+    "current_user)"
+
 /* Connects and sets what every statement of the engine relies on. RC_AGAIN with err: not yet, after
  * 6 s (of a server 5, the rest is a resolver's); it goes on, and who asks again takes up what has
  * come of it, without another wait. conn_close gives it up. */

@@ -36,7 +36,6 @@ static enum rc check_old_names(struct eng_engine *engine, struct eng_migration *
 {
     int64_t quiet_ms = (int64_t)engine->options.quiet_period_s * 1000;
     struct buf who = {0};
-    int64_t outside;
 
     if (eng_status_refresh(engine, m, err) != RC_OK)
         return RC_ERR;
@@ -46,9 +45,7 @@ static enum rc check_old_names(struct eng_engine *engine, struct eng_migration *
         return RC_OK;
     err_set(err, "55006", "old names are still in use: %s", who.data);
     buf_reset(&who);
-    outside = eng_outside_count(engine);
-    if (outside)
-        buf_printf(&who, "; %" PRId64 " connections bypass segue, too (SHOW USAGE)", outside);
+    eng_outside_tell(engine, &who);
     err_hint(err,
              "it takes %u s (quiet_period_s) without a statement that uses an old name; "
              "FORCE (segue complete --force) completes now%s",

@@ -35,7 +35,7 @@ static const char look_sql[] =
     "- %u * interval '1 s' END AS counts FROM pg_stat_activity a LEFT JOIN pg_roles r ON r.oid = "
     "a.usesysid WHERE a.datname = current_database() AND a.usesysid IS NOT NULL AND "
     "coalesce(a.backend_type, 'client backend') = 'client backend' AND a.pid <> pg_backend_pid() "
-    "AND NOT (a.application_name = 'segue' AND a.usename = current_user) AND NOT a.pid = "
+    "AND NOT " CONN_OWN_BACKEND " AND NOT a.pid = "
     "ANY('{%s}'::int[]) AND NOT EXISTS (SELECT FROM pg_stat_replication s WHERE s.pid = a.pid)) "
     "SELECT pid, coalesce(usename, '?'), coalesce(nullif(application_name, ''), '?'), CASE WHEN "
     "hidden THEN '?' ELSE coalesce(host(client_addr), 'local') END, CASE WHEN hidden THEN "
@@ -121,7 +121,13 @@ void outside_refresh(struct eng_engine *engine)
 
 /* ---- complete ---- */
 
-int64_t eng_outside_count(struct eng_engine *engine)
+static void append_count(struct buf *out, int64_t n)
+{
+    buf_printf(out, "%" PRId64 " %s segue", n,
+               n == 1 ? "connection bypasses" : "connections bypass");
+}
+
+void eng_outside_tell(struct eng_engine *engine, struct buf *out)
 {
     struct err err = {0};
     PGresult *res = look(engine, &err);
@@ -129,14 +135,18 @@ int64_t eng_outside_count(struct eng_engine *engine)
 
     if (!res)
         log_debug("connections past segue: %s", err.text);
+    if (n) {
+        buf_append_str(out, "; ");
+        append_count(out, n);
+        buf_append_str(out, ", too (SHOW USAGE)");
+    }
     PQclear(res);
-    return n;
 }
 
 enum rc eng_outside_check(struct eng_engine *engine, struct err *err)
 {
     PGresult *res = look(engine, err);
-    struct buf list = {0};
+    struct buf list = {0}, count = {0};
     bool hidden = false;
     int r = 0;
 
@@ -151,14 +161,14 @@ enum rc eng_outside_check(struct eng_engine *engine, struct err *err)
         hidden |= PQgetisnull(res, r, C_CHANGED_AGO);
     }
     if (r) {
-        err_set(err, "55006",
-                "%" PRId64 " connections bypass segue, it cannot tell whether they "
-                "use old names: %s",
-                res_int(res, 0, C_COUNT), list.data);
+        append_count(&count, res_int(res, 0, C_COUNT));
+        err_set(err, "55006", "%s, it cannot tell whether %s old names: %s", count.data,
+                res_int(res, 0, C_COUNT) == 1 ? "that one uses" : "they use", list.data);
         err_hint(err, "end them or lead them through segue%s; FORCE completes in spite of them",
                  hidden ? " (what \"hidden\" ones do is seen by members of pg_read_all_stats)"
                         : "");
     }
+    buf_fini(&count);
     buf_fini(&list);
     PQclear(res);
     return err_is_set(err) ? RC_ERR : RC_OK;

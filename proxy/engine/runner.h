@@ -319,8 +319,9 @@ size_t eng_usage_old_clients(struct eng_engine *engine, const struct eng_migrati
 /* usage_store.c: segue.usage */
 enum rc eng_usage_load(struct eng_engine *engine, struct err *err) MUST_CHECK;
 void eng_usage_save(struct eng_engine *engine);
-/* outside.c: clients that connect past segue; 55006 when there are any that count */
-int64_t eng_outside_count(struct eng_engine *engine);
+/* outside.c: clients that connect past segue. Appends how many there are that count, if any; 55006
+ * when there are. */
+void eng_outside_tell(struct eng_engine *engine, struct buf *out);
 enum rc eng_outside_check(struct eng_engine *engine, struct err *err) MUST_CHECK;
 
 /* jobs.c */

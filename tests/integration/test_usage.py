@@ -320,7 +320,7 @@ def test_connections_past_segue_are_named(db, segue):
             def both():
                 through.execute("SELECT label FROM items")
                 said = proxy.cli("complete", NAME, check=1).err
-                return "application through" in said and "1 connections bypass segue, too" in said
+                return "application through" in said and "1 connection bypasses segue, too (SHOW USAGE)" in said
 
             def refused():
                 through.execute("SELECT 1")
@@ -329,7 +329,7 @@ def test_connections_past_segue_are_named(db, segue):
 
             until("both to be the reason", both)
             text = until("nothing else to be the reason", refused)
-        assert f"1 connections bypass segue, it cannot tell whether they use old names: pid {pid} (past, user postgres, 127.0.0.1" in text
+        assert f"1 connection bypasses segue, it cannot tell whether that one uses old names: pid {pid} (past, user postgres, 127.0.0.1" in text
 
         def row():
             return [r for r in proxy.console("SHOW USAGE") if r["what"] == "bypasses segue"]
@@ -338,6 +338,24 @@ def test_connections_past_segue_are_named(db, segue):
         assert [(r["user"], r["application_name"], r["address"]) for r in row()] == [("postgres", "past", "127.0.0.1")]
         assert row()[0]["why"].startswith(f"pid {pid}, ") and row()[0]["first"] <= row()[0]["last"]
         proxy.cli("complete", NAME, "--force")
+
+
+@pytest.mark.one_version
+def test_connections_of_segue_itself_do_not_bypass_it(db, segue):
+    make_items(db, 10)
+    proxy = segue(db, quiet_period_s=1)
+    proxy.soaking(RENAME)
+    until("the cut-over to be long enough ago", lambda: "cut-over was only" not in proxy.cli("doctor").out)
+    assert "bypass" not in proxy.cli("doctor").out
+    with db.connect(application_name="segue doctor") as ours, busy(ours):
+        assert "bypass" not in proxy.cli("doctor").out
+        with db.connect("app", application_name="segue doctor") as named, busy(named):
+            refused = proxy.cli("complete", NAME, check=1).err
+            assert f"1 connection bypasses segue, it cannot tell whether that one uses old names: pid {named.info.backend_pid} " in refused
+            with db.connect(application_name="another") as another, busy(another):
+                assert "2 connections bypass segue, it cannot tell whether they use old names: pid " in proxy.cli("complete", NAME, check=1).err
+        until("those to be gone", lambda: "bypass" not in proxy.cli("doctor").out)
+        proxy.cli("complete", NAME)
 
 
 def test_connections_that_the_role_may_not_see_count_and_it_says_so(db, segue):
@@ -356,7 +374,7 @@ def test_connections_that_the_role_may_not_see_count_and_it_says_so(db, segue):
             return done.err if "bypass" in done.err else None
 
         text = until("nothing else to be the reason", refused)
-        assert f"1 connections bypass segue, it cannot tell whether they use old names: pid {pid} (hidden one, user app, ?, hidden)" in text
+        assert f"1 connection bypasses segue, it cannot tell whether that one uses old names: pid {pid} (hidden one, user app, ?, hidden)" in text
         assert "pg_read_all_stats" in text and "superuser's" not in text
         db.sql("GRANT pg_read_all_stats TO limited")  # now it sees that this one is idle
         until("an idle one not to count", lambda: proxy.cli("complete", NAME, check=None).code == 0)
