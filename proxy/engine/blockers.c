@@ -24,10 +24,12 @@
     " (SELECT oid FROM pg_database WHERE datname = current_database())"                            \
     " AND pid IS DISTINCT FROM pg_backend_pid())"
 
-/* One row a blocker, in the order of enum blocker_column. */
+/* One row a blocker, in the order of enum blocker_column. What the server hides is NULL: of those
+ * backends it does not tell the type either. */
 #define DESCRIBE                                                                                   \
     "coalesce(nullif(a.application_name, ''), a.backend_type), a.usename, "                        \
-    "coalesce(host(a.client_addr), 'local'), a.state, "                                            \
+    "CASE WHEN a.backend_type IS NOT NULL THEN coalesce(host(a.client_addr), 'local') END, "       \
+    "a.state, "                                                                                    \
     "extract(epoch FROM clock_timestamp() - a.xact_start), "                                       \
     "regexp_replace(left(a.query, 80), '\\s+', ' ', 'g'), a.backend_type, a.xact_start::text"
 
@@ -49,26 +51,57 @@ static json_t *shown(const PGresult *res, int r, int c)
     return value;
 }
 
-static json_t *blocker(const PGresult *res, int r)
+static json_t *tenths(double seconds)
 {
-    double age_s = floor(res_double(res, r, B_AGE) * 10 + 0.5) / 10;
-
-    if (res_text(res, r, B_GID))
-        return json_pack("{s:o, s:f}", "prepared_transaction", shown(res, r, B_GID), "age_s",
-                         age_s);
-    return json_pack("{s:I, s:o, s:o, s:o, s:o, s:f, s:o, s:o, s:o}", "pid",
-                     (json_int_t)res_int(res, r, B_PID), "application_name",
-                     shown(res, r, B_APPLICATION), "user", shown(res, r, B_USER), "client_addr",
-                     shown(res, r, B_ADDRESS), "state", shown(res, r, B_STATE), "age_s", age_s,
-                     "query", shown(res, r, B_QUERY), "backend_type", shown(res, r, B_TYPE),
-                     "xact_start", shown(res, r, B_SINCE));
+    return json_real(floor(seconds * 10 + 0.5) / 10);
 }
 
-static void append_rows(const PGresult *res, json_t *list)
+/* 0.0: in no transaction any more. */
+static json_t *age(const PGresult *res, int r)
+{
+    bool hidden = !res_text(res, r, B_TYPE) && !res_text(res, r, B_AGE);
+
+    return hidden ? json_null() : tenths(res_double(res, r, B_AGE));
+}
+
+/* The server hides what it does, but it is a session of this segue's. */
+static void tell_carried(struct eng_engine *engine, json_t *one)
+{
+    struct sess_carried carried;
+
+    if (!sess_plane_carried(engine->plane, (int32_t)json_integer_value(json_object_get(one, "pid")),
+                            &carried))
+        return;
+    json_object_set_new(one, "client_addr", json_string(carried.address));
+    json_object_set_new(one, "state", json_string(carried.state));
+    if (carried.transaction_s >= 0)
+        json_object_set_new(one, "age_s", tenths(carried.transaction_s));
+    json_object_set_new(one, "through_segue", json_true());
+}
+
+static json_t *blocker(struct eng_engine *engine, const PGresult *res, int r)
+{
+    json_t *one;
+
+    if (res_text(res, r, B_GID))
+        return json_pack("{s:o, s:o}", "prepared_transaction", shown(res, r, B_GID), "age_s",
+                         age(res, r));
+    one = json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "pid",
+                    (json_int_t)res_int(res, r, B_PID), "application_name",
+                    shown(res, r, B_APPLICATION), "user", shown(res, r, B_USER), "client_addr",
+                    shown(res, r, B_ADDRESS), "state", shown(res, r, B_STATE), "age_s", age(res, r),
+                    "query", shown(res, r, B_QUERY), "backend_type", shown(res, r, B_TYPE),
+                    "xact_start", shown(res, r, B_SINCE));
+    if (!res_text(res, r, B_TYPE))
+        tell_carried(engine, one);
+    return one;
+}
+
+static void append_rows(struct eng_engine *engine, const PGresult *res, json_t *list)
 {
     for (int r = 0; r < PQntuples(res) && json_array_size(list) < BLOCKERS_KEPT; r++) {
         if (PQnfields(res) <= B_AUTOVACUUM || !res_bool(res, r, B_AUTOVACUUM))
-            json_array_append_new(list, blocker(res, r));
+            json_array_append_new(list, blocker(engine, res, r));
     }
 }
 
@@ -91,6 +124,23 @@ static void standby_text(const json_t *one, struct buf *out)
         buf_append_str(out, "how far it is, is not known");
 }
 
+static void backend_text(const json_t *one, struct buf *out)
+{
+    const json_t *age_s = json_object_get(one, "age_s");
+    const char *query = json_string_value(json_object_get(one, "query"));
+
+    buf_printf(out, "%spid %" JSON_INTEGER_FORMAT " (%s, user %s, %s%s, %s, ", out->len ? "; " : "",
+               json_integer_value(json_object_get(one, "pid")), word(one, "application_name"),
+               word(one, "user"), word(one, "client_addr"),
+               json_is_true(json_object_get(one, "through_segue")) ? " through segue" : "",
+               word(one, "state"));
+    if (json_is_number(age_s))
+        buf_printf(out, "%.1f", json_number_value(age_s));
+    else
+        buf_append_str(out, "?");
+    buf_printf(out, " s in transaction): %s", query ? query : "");
+}
+
 void blockers_text(const json_t *list, struct buf *out)
 {
     bool hidden = false;
@@ -101,7 +151,6 @@ void blockers_text(const json_t *list, struct buf *out)
     {
         const char *gid = json_string_value(json_object_get(one, "prepared_transaction"));
         const char *query = json_string_value(json_object_get(one, "query"));
-        double age_s = json_number_value(json_object_get(one, "age_s"));
 
         if (json_object_get(one, "standby")) {
             standby_text(one, out);
@@ -114,14 +163,9 @@ void blockers_text(const json_t *list, struct buf *out)
         hidden = hidden || (query && strcmp(query, HIDDEN) == 0);
         if (gid)
             buf_printf(out, "%sprepared transaction \"%s\" (%.0f s)", out->len ? "; " : "", gid,
-                       age_s);
+                       json_number_value(json_object_get(one, "age_s")));
         else
-            buf_printf(out,
-                       "%spid %" JSON_INTEGER_FORMAT " (%s, user %s, %s, %s, %.1f s in "
-                       "transaction): %s",
-                       out->len ? "; " : "", json_integer_value(json_object_get(one, "pid")),
-                       word(one, "application_name"), word(one, "user"), word(one, "client_addr"),
-                       word(one, "state"), age_s, query ? query : "");
+            backend_text(one, out);
     }
     if (hidden)
         buf_append_str(out, "; what other roles do is hidden from segue's: GRANT pg_monitor to it");
@@ -151,7 +195,7 @@ enum rc blockers_of(struct eng_engine *engine, const char *names, unsigned age_m
         return RC_ERR;
     for (int r = 0; autovacuum && r < PQntuples(res); r++)
         *autovacuum = *autovacuum || res_bool(res, r, B_AUTOVACUUM);
-    append_rows(res, out);
+    append_rows(engine, res, out);
     PQclear(res);
     return RC_OK;
 }
@@ -183,7 +227,7 @@ void blockers_describe(struct eng_engine *engine, const int32_t *pids, size_t n,
                      "WHERE a.pid IN (%s) ORDER BY a.xact_start",
                      list.data);
     if (res)
-        append_rows(res, out);
+        append_rows(engine, res, out);
     PQclear(res);
     buf_fini(&list);
 }
@@ -198,7 +242,7 @@ void blockers_waited_for(struct eng_engine *engine, int pid, struct buf *out)
                                pid);
 
     if (res)
-        append_rows(res, list);
+        append_rows(engine, res, list);
     blockers_text(list, out);
     json_decref(list);
     PQclear(res);

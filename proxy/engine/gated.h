@@ -57,7 +57,8 @@ void gated_settle(struct eng_engine *engine, struct eng_migration *m, enum eng_p
 /* Appends who holds locks on the relations (names as eng_lock_names) in a transaction older than
  * age_ms, the oldest first; autovacuum workers apart. One object a blocker: pid, application_name,
  * user, client_addr, state, age_s, query (its beginning), backend_type, xact_start; or
- * prepared_transaction and age_s. RC_ERR: could not look. */
+ * prepared_transaction and age_s. What the server hides is null; of a session that segue carries
+ * itself address, state and age are segue's, with through_segue. RC_ERR: could not look. */
 enum rc blockers_of(struct eng_engine *engine, const char *names, unsigned age_ms, json_t *out,
                     bool *autovacuum, struct err *err) MUST_CHECK;
 /* The same for people. */

@@ -177,6 +177,29 @@ const char *const sess_shown_names[SHOWN_COUNT] = {
     [SHOWN_CONSOLE] = "console",         [SHOWN_CLOSING] = "closing",
 };
 
+bool sess_plane_carried(struct sess_plane *plane, int32_t pid, struct sess_carried *out)
+{
+    bool found = false;
+
+    for (unsigned i = 0; i < plane->nworkers && !found; i++) {
+        struct sess_worker *w = plane->workers[i];
+
+        pthread_mutex_lock(&w->registry_lock);
+        for (struct sess *s = w->sessions; s && !found; s = s->next) {
+            int64_t since_us = READ(s->since_us);
+
+            if (READ(s->backend_pid) != pid)
+                continue;
+            found = true;
+            snprintf(out->address, sizeof(out->address), "%s", s->address);
+            out->state = sess_shown_names[READ(s->shown)];
+            out->transaction_s = since_us ? (double)(clock_us() - since_us) / 1e6 : -1;
+        }
+        pthread_mutex_unlock(&w->registry_lock);
+    }
+    return found;
+}
+
 static json_t *seconds(int64_t since_us, int64_t now_us)
 {
     return since_us ? json_real((double)((now_us - since_us) / 1000) / 1000.0) : json_null();

@@ -1,8 +1,10 @@
 """The role that README.md names is enough, and what it lacks is said by plan."""
 
 import json
+import re
 
 import pytest
+from lib.wait import until
 
 SCHEMA = """
 CREATE TABLE kinds (id int PRIMARY KEY);
@@ -50,6 +52,12 @@ def test_the_owner_of_the_tables_carries_a_migration_to_its_end(db, segue, owner
     proxy.stop()
 
 
+def in_transaction(proxy, pid, least_s):
+    """For how long the session with this backend is in one, as soon as that is long enough."""
+    (row,) = [r for r in proxy.console("SHOW SESSIONS") if str(r["backend_pid"]) == str(pid)]
+    return float(row["in_transaction_s"]) if float(row["in_transaction_s"]) >= least_s else None
+
+
 def test_blockers_of_other_roles_are_named_with_what_to_grant(db, segue, owner):
     db.sql(f"GRANT SELECT ON items TO app; GRANT CREATE ON SCHEMA public TO {owner}")
     proxy = segue(upstream=db.url(owner), cutover_attempts_max=1, cutover_drain_ms=50)
@@ -59,9 +67,20 @@ def test_blockers_of_other_roles_are_named_with_what_to_grant(db, segue, owner):
         refused = proxy.cli("cutover", "m", check=4).err
         pid = holder.info.backend_pid
         for text in refused, proxy.status("m")["blockers"]:
-            assert f"pid {pid} (nightly report, user app" in text and "GRANT pg_monitor" in text
+            assert f"pid {pid} (nightly report, user app, ?, ?, ? s in transaction): <" in text and "GRANT pg_monitor" in text
         hidden = [r for r in json.loads(proxy.cli("doctor", "--json", check=1).out) if r["finding"] == "hidden blockers"]
         assert f"GRANT pg_monitor TO {owner}" in hidden[0]["command"] and str(pid) in hidden[0]["what"]
+        holder.execute("COMMIT")
+    with proxy.connect(user="app", application_name="a report through it") as holder:
+        holder.execute("BEGIN; SELECT count(*) FROM items")
+        pid = holder.info.backend_pid
+        began_s = float(until("its transaction to be an old one", lambda: in_transaction(proxy, pid, 0.3)))
+        refused = proxy.cli("cutover", "m", check=4).err
+        for text in refused, proxy.status("m")["blockers"]:
+            told = re.search(rf"pid {pid} \(a report through it, user app, 127.0.0.1 through segue, transaction, ([0-9.]+) s in", text)
+            assert told and began_s <= float(told[1]) <= in_transaction(proxy, pid, 0), text
+        (one,) = [b for b in proxy.console("SHOW ATTEMPTS")[-1]["blockers"] if b["pid"] == pid]
+        assert (one["client_addr"], one["through_segue"], one["backend_type"]) == ("127.0.0.1", True, None)
         holder.execute("COMMIT")
     proxy.cli("cutover", "m")
     assert not proxy.status("m")["blockers"]

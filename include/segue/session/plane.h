@@ -22,6 +22,7 @@
 
 #include "segue/base/err.h"
 #include "segue/base/hist.h"
+#include "segue/net/address.h"
 #include "segue/session/console.h"
 #include "segue/session/options.h"
 #include "segue/session/usage.h"
@@ -155,5 +156,15 @@ void sess_plane_usage_take(struct sess_plane *plane,
 
 /* Backend pids of every session (so that connections that bypass segue can be told apart). */
 size_t sess_plane_backends(struct sess_plane *plane, int32_t *pids, size_t max);
+
+/* What is known here of one backend's session, where the server hides it from segue's role. */
+struct sess_carried {
+    char address[NET_ADDRESS_HOST]; /* of the client, without its port */
+    const char *state;              /* as SHOW SESSIONS has it; static */
+    double transaction_s;           /* since its transaction began; below 0: it is in none */
+};
+
+/* False: no session has this backend. */
+bool sess_plane_carried(struct sess_plane *plane, int32_t pid, struct sess_carried *out);
 
 #endif
