@@ -31,7 +31,8 @@
     "CASE WHEN a.backend_type IS NOT NULL THEN coalesce(host(a.client_addr), 'local') END, "       \
     "a.state, "                                                                                    \
     "extract(epoch FROM clock_timestamp() - a.xact_start), "                                       \
-    "regexp_replace(left(a.query, 80), '\\s+', ' ', 'g'), a.backend_type, a.xact_start::text"
+    "rtrim(regexp_replace(left(a.query, 80), '\\s+', ' ', 'g'), '; '), a.backend_type, "           \
+    "a.xact_start::text"
 
 enum blocker_column { B_PID, B_APPLICATION, B_USER, B_ADDRESS, B_STATE, B_AGE, B_QUERY, B_TYPE };
 enum { B_SINCE = B_TYPE + 1, B_GID, B_AUTOVACUUM };

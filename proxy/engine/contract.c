@@ -27,7 +27,7 @@ static enum rc check_soaked(struct eng_engine *engine, struct eng_migration *m, 
     err_hint(
         err,
         "it takes %u s (quiet_period_s) in which nobody uses an old name: ask again in %.0f s; "
-        "FORCE (segue complete --force) completes now",
+        "COMPLETE FORCE (segue complete --force) completes now",
         quiet_s, ceil(quiet_s - ago_s));
     return RC_ERR;
 }
@@ -48,7 +48,7 @@ static enum rc check_old_names(struct eng_engine *engine, struct eng_migration *
     eng_outside_tell(engine, &who);
     err_hint(err,
              "it takes %u s (quiet_period_s) without a statement that uses an old name; "
-             "FORCE (segue complete --force) completes now%s",
+             "COMPLETE FORCE (segue complete --force) completes now%s",
              engine->options.quiet_period_s, who.len ? who.data : "");
     buf_fini(&who);
     return RC_ERR;

@@ -164,7 +164,9 @@ enum rc eng_outside_check(struct eng_engine *engine, struct err *err)
         append_count(&count, res_int(res, 0, C_COUNT));
         err_set(err, "55006", "%s, it cannot tell whether %s old names: %s", count.data,
                 res_int(res, 0, C_COUNT) == 1 ? "that one uses" : "they use", list.data);
-        err_hint(err, "end them or lead them through segue%s; FORCE completes in spite of them",
+        err_hint(err,
+                 "end them or lead them through segue%s; COMPLETE FORCE (segue complete --force) "
+                 "completes in spite of them",
                  hidden ? " (what \"hidden\" ones do is seen by members of pg_read_all_stats)"
                         : "");
     }

@@ -227,18 +227,22 @@ static void one_a_client(struct users *users)
     users->n = n;
 }
 
-/* At most `max` bytes of it, whole characters, on one line. */
+/* At most `max` bytes of it, whole characters, on one line; the list goes on with a semicolon of
+ * its own. */
 static void append_statement(struct buf *out, const char *text, size_t max)
 {
-    size_t n = strlen(text);
+    size_t n = strlen(text), whole;
 
+    while (n > 0 && (text[n - 1] == ';' || (unsigned char)text[n - 1] <= ' '))
+        n--;
+    whole = n;
     if (n > max) {
         for (n = max; n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80;)
             n--;
     }
     for (size_t i = 0; i < n; i++)
         buf_append_u8(out, (unsigned char)text[i] < ' ' ? ' ' : (uint8_t)text[i]);
-    if (text[n])
+    if (n < whole)
         buf_append_str(out, "...");
 }
 

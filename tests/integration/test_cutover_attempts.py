@@ -34,9 +34,9 @@ def test_attempts_are_recorded_with_their_blockers_and_told_as_evidence(db, segu
     holder.execute("COMMIT")
     proxy.cli("cutover", NAME)
     holder.execute("BEGIN")
-    holder.execute("SELECT count(*) FROM items")
+    holder.execute("SELECT count(*) FROM items ;")
     refused = proxy.cli("rollback", NAME, check=4)
-    assert "nightly report" in refused.err and proxy.phase(NAME) == "soaking"
+    assert "nightly report" in refused.err and "FROM items\n" in refused.err and proxy.phase(NAME) == "soaking"
     holder.execute("COMMIT")
     proxy.cli("rollback", NAME)
     proxy.cli("cutover", NAME)
