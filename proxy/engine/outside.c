@@ -73,27 +73,34 @@ static json_t *moment(const PGresult *res, int r, int column)
     return json_string(text);
 }
 
-static json_t *row_of(const PGresult *res, int r)
+/* A predecessor's sessions come past this segue, too: which they are it does not tell. */
+static json_t *row_of(struct eng_engine *engine, const PGresult *res, int r)
 {
-    char *why = mem_printf("pid %s, %s", res_text(res, r, C_PID),
+    int predecessor = eng_predecessor_serves(engine);
+    char *perhaps = predecessor
+                        ? mem_printf("; perhaps of the predecessor, process %d", predecessor)
+                        : mem_strdup("");
+    char *why = mem_printf("pid %s, %s%s", res_text(res, r, C_PID),
                            PQgetisnull(res, r, C_CHANGED_AGO)
                                ? "what it does is seen by members of pg_read_all_stats"
-                               : res_text(res, r, C_STATE));
+                               : res_text(res, r, C_STATE),
+                           perhaps);
     json_t *row =
         json_pack("[n, n, s, s, s, s, n, o, o, n, s]", res_text(res, r, C_USER),
                   res_text(res, r, C_APPLICATION), res_text(res, r, C_ADDRESS), "bypasses segue",
                   moment(res, r, C_BEGAN_AGO), moment(res, r, C_CHANGED_AGO), why);
 
+    free(perhaps);
     free(why);
     return row;
 }
 
-static json_t *rows_of(const PGresult *res)
+static json_t *rows_of(struct eng_engine *engine, const PGresult *res)
 {
     json_t *rows = json_array();
 
     for (int r = 0; r < PQntuples(res); r++) {
-        json_t *row = row_of(res, r);
+        json_t *row = row_of(engine, res, r);
 
         if (row)
             json_array_append_new(rows, row);
@@ -104,7 +111,7 @@ static json_t *rows_of(const PGresult *res)
 static void keep(struct eng_engine *engine, const PGresult *res)
 {
     json_decref(engine->usage->outside);
-    engine->usage->outside = rows_of(res);
+    engine->usage->outside = rows_of(engine, res);
     engine->usage->outside_ms = clock_ms();
 }
 
@@ -135,10 +142,15 @@ void eng_outside_tell(struct eng_engine *engine, struct buf *out)
 
     if (!res)
         log_debug("connections past segue: %s", err.text);
+    keep(engine, res);
+    usage_show(engine);
     if (n) {
         buf_append_str(out, "; ");
         append_count(out, n);
-        buf_append_str(out, ", too (SHOW USAGE)");
+        buf_append_str(out, ", too");
+        if (eng_predecessor_serves(engine))
+            buf_printf(out, ", or %s the predecessor's", n == 1 ? "is" : "are");
+        buf_append_str(out, " (SHOW USAGE)");
     }
     PQclear(res);
 }

@@ -27,6 +27,11 @@ void eng_predecessor(struct eng_engine *engine, int pid, unsigned sessions)
         return; /* it looks by itself, a little later */
 }
 
+int eng_predecessor_serves(struct eng_engine *engine)
+{
+    return atomic_load(&engine->predecessor_sessions) ? atomic_load(&engine->predecessor) : 0;
+}
+
 bool eng_gate_free(struct eng_engine *engine, struct eng_migration *m)
 {
     int pid = atomic_load(&engine->predecessor);

@@ -298,6 +298,8 @@ void eng_store_lost_stop(struct eng_engine *engine); /* what is in flight */
 /* True: gated_run may be called, and must be. False: what needs the gate waits, and the migration's
  * blockers say for whom. */
 bool eng_gate_free(struct eng_engine *engine, struct eng_migration *m);
+/* The process, while it has sessions or may have some; else 0. */
+int eng_predecessor_serves(struct eng_engine *engine);
 /* While it lives, its sessions count as users of old names. */
 void eng_predecessor_unseen(struct eng_engine *engine, struct eng_migration *m);
 

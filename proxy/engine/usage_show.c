@@ -25,6 +25,7 @@ static json_t *row_of(struct eng_engine *engine, const struct sess_use *use)
     struct eng_migration *m = usage_table_of(engine, key->table, &locked);
     char *table = m ? usage_table_name(m, locked) : NULL;
     bool named = *key->user != '\0';
+    bool unseen = !named && *key->application; /* eng_usage_unseen: nobody has counted */
     const char *why = use->why;
     json_t *row;
 
@@ -32,10 +33,12 @@ static json_t *row_of(struct eng_engine *engine, const struct sess_use *use)
         return NULL;
     if (!named && !*why)
         why = "clients past usage_entries_max";
-    row = json_pack("[s, s, o, o, o, s, I, o, o, o, o]", m->name, table, text_or_null(key->user),
+    row = json_pack("[s, s, o, o, o, s, o, o, o, o, o]", m->name, table, text_or_null(key->user),
                     named ? json_string(key->application) : json_null(), text_or_null(key->address),
-                    sess_use_names[key->kind], (json_int_t)use->count, moment(use->first_ms),
-                    moment(use->last_ms), text_or_null(use->statement), text_or_null(why));
+                    sess_use_names[key->kind],
+                    unseen ? json_null() : json_integer((json_int_t)use->count),
+                    moment(use->first_ms), moment(use->last_ms), text_or_null(use->statement),
+                    text_or_null(why));
     free(table);
     return row;
 }

@@ -531,6 +531,7 @@ def test_a_backfill_goes_on_in_the_new_process_and_the_cut_over_waits_for_the_ol
 
 
 def test_in_soak_a_predecessor_counts_as_a_user_of_old_names(segue, db, successor):
+    db.keeps = False
     make_items(db, rows=10)
     old = segue(db)
     name = old.soaking(RENAME)
@@ -538,8 +539,15 @@ def test_in_soak_a_predecessor_counts_as_a_user_of_old_names(segue, db, successo
         session.execute("SELECT 1")
         new = successor(old, quiet_period_s=3600)
         connected(new)
+        until("the report", lambda: shown(new, "predecessor")["sessions"] == 1)
         refused = new.cli("complete", name, check=1)
         assert "the predecessor" in refused.err
+        assert "1 connection bypasses segue, too, or is the predecessor's (SHOW USAGE)" in refused.err
+        rows = new.console("SHOW USAGE")
+        (unseen,) = [r["count"] for r in rows if r["why"].startswith("perhaps sessions of the predecessor")]
+        assert unseen is None
+        (why,) = [r["why"] for r in rows if r["what"] == "bypasses segue"]
+        assert why == f"pid {session.info.backend_pid}, idle; perhaps of the predecessor, process {old.process.pid}"
     assert ended(old) == 0
     refused = new.cli("complete", name, check=1)
     assert "the predecessor" in refused.err
