@@ -69,6 +69,19 @@ static void apply_log_options(const struct cfg *cfg)
         log_format_set(format);
 }
 
+/* Where segue or the upstream judges a password, people take the console for closed. Where it is
+ * the application's own login that passes through, README says whose the open console is. */
+static void warn_of_open_console(const struct cfg *cfg)
+{
+    struct sess_options session;
+
+    cfg_session_options(cfg, &session);
+    if (session.auth != SESS_AUTH_PASS && !cfg->set->values[CFG_ADMIN_USERS].list[0])
+        log_warning("console: admin_users is empty: every user who logs in over loopback may "
+                    "change migrations, the application's too; name in admin_users (the "
+                    "configuration file, --admin-users or SEGUE_ADMIN_USERS) who may");
+}
+
 static void reload(struct serve *serve)
 {
     struct cfg *next;
@@ -99,6 +112,7 @@ static void reload(struct serve *serve)
     cfg_engine_options(serve->cfg, &engine);
     adm_console_set_admin_users(serve->console, serve->cfg->set->values[CFG_ADMIN_USERS].list);
     eng_reload(serve->engine, &engine);
+    warn_of_open_console(serve->cfg);
     log_info("reload: done, %zu options changed, files of TLS and auth read again", changed);
 }
 
@@ -284,6 +298,7 @@ static int run(struct serve *serve)
         return fail(CLI_REFUSED, &err);
     printf("segue: listening on %s\n", sess_plane_address(serve->plane));
     fflush(stdout);
+    warn_of_open_console(serve->cfg);
     if (eng_start(serve->engine, &err) != RC_OK) {
         log_err(LOG_ERROR, "the engine does not start; clients are served without it", &err);
         sess_plane_unknown(serve->plane);

@@ -3,6 +3,8 @@
 import base64
 import hashlib
 import hmac
+import json
+import re
 import signal
 import socket
 import struct
@@ -116,6 +118,27 @@ def test_the_console_is_behind_the_same_methods(db, certs, segue, tmp_path):
     with open_scram.connect(dbname="segue", user="app", password="other", prepare_threshold=None) as c:
         assert c.execute(b"SHOW VERSION").fetchall()
     refused(open_scram, "password authentication failed", dbname="segue", user="app", password="wrong")
+
+
+@pytest.mark.one_version
+def test_where_all_may_log_in_the_console_it_says_so_at_the_start_and_at_each_reload(db, certs, segue, tmp_path):
+    warning = "console: admin_users is empty: every user who logs in over loopback may change migrations"
+    users = userlist(tmp_path, (SCRAM_USER, SCRAM_PASSWORD))
+    path = tmp_path / "segue.json"
+    path.write_text(json.dumps({"auth": "scram", "auth_file": str(users)}))
+    scram = segue(db, arguments=["-c", path])
+    assert scram.logged(warning).count(warning) == 1
+    path.write_text(json.dumps({"auth": "scram", "auth_file": str(users), "admin_users": [SCRAM_USER]}))
+    scram.signal(signal.SIGHUP)
+    assert scram.logged("reload: done, 1 options changed").count(warning) == 1
+    path.write_text(json.dumps({"auth": "scram", "auth_file": str(users), "admin_users": []}))
+    scram.signal(signal.SIGHUP)
+    assert scram.logged(re.compile("(?s)reload: done.*reload: done, 1 options changed")).count(warning) == 2
+    for mode in ({"auth": "password"}, {"auth": "cert", "client_tls_ca_file": certs.ca}):
+        segue(db, **mode, **client_tls(certs)).logged(warning)
+    for quiet in segue(db), segue(db, auth="scram", auth_file=users, admin_users=SCRAM_USER):
+        quiet.stop()
+        assert "admin_users is empty" not in quiet.log_text()
 
 
 @pytest.mark.one_version
