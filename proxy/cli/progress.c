@@ -5,7 +5,6 @@
 #include <string.h>
 
 #define BAR_CELLS 24
-#define LEAN 0.25 /* how much of a new measurement goes into the remaining time */
 
 static const char *text_of(const json_t *row, const char *key)
 {
@@ -22,24 +21,6 @@ static double number_of(const json_t *row, const char *key)
 static bool has(const json_t *row, const char *key)
 {
     return json_is_number(json_object_get(row, key));
-}
-
-void cli_eta_update(struct cli_eta *eta, double measured_s, int64_t now_ms)
-{
-    if (measured_s < 0) {
-        eta->known = false;
-        return;
-    }
-    if (!eta->known) {
-        eta->seconds = measured_s;
-    } else {
-        eta->seconds -= (double)(now_ms - eta->at_ms) / 1000;
-        if (eta->seconds < 0)
-            eta->seconds = 0;
-        eta->seconds += LEAN * (measured_s - eta->seconds);
-    }
-    eta->known = true;
-    eta->at_ms = now_ms;
 }
 
 void cli_duration(double seconds, char *out, size_t size)
@@ -77,11 +58,23 @@ static void append_bar(struct buf *out, double percent)
     buf_append_u8(out, ']');
 }
 
-/* ", 1,000 of 2,000 rows, 500 rows/s, ETA 2 s": what is known of it. */
-static void append_rows(struct buf *out, const json_t *row, const struct cli_eta *eta)
+/* As segue says it: all who look at the same moment see the same. */
+static void append_eta(struct buf *out, const json_t *row)
 {
+    const char *phase = text_of(row, "phase");
     char left[48];
 
+    if ((strcmp(phase, "backfilling") != 0 && strcmp(phase, "verifying") != 0) ||
+        json_is_true(json_object_get(row, "paused")))
+        return;
+    if (has(row, "eta_s"))
+        cli_duration(number_of(row, "eta_s"), left, sizeof(left));
+    buf_printf(out, ", ETA %s", has(row, "eta_s") ? left : "unknown yet");
+}
+
+/* ", 1,000 of 2,000 rows, 500 rows/s, ETA 2 s": what is known of it. */
+static void append_rows(struct buf *out, const json_t *row)
+{
     if (number_of(row, "rows_total") > 0) {
         buf_append_str(out, ", ");
         append_count(out, number_of(row, "rows_done"));
@@ -94,10 +87,7 @@ static void append_rows(struct buf *out, const json_t *row, const struct cli_eta
         append_count(out, number_of(row, "rows_per_s"));
         buf_append_str(out, " rows/s");
     }
-    if (eta && eta->known && number_of(row, "progress") < 100) {
-        cli_duration(eta->seconds, left, sizeof(left));
-        buf_printf(out, ", ETA %s", left);
-    }
+    append_eta(out, row);
 }
 
 static void append_lock_times(struct buf *out, const json_t *row)
@@ -143,8 +133,7 @@ static void append_cut(struct buf *out, const char *line, unsigned width)
     buf_append_u8(out, '\n');
 }
 
-void cli_progress_block(const json_t *row, const struct cli_eta *eta, unsigned width,
-                        struct buf *out)
+void cli_progress_block(const json_t *row, unsigned width, struct buf *out)
 {
     struct buf line = {0};
 
@@ -157,7 +146,7 @@ void cli_progress_block(const json_t *row, const struct cli_eta *eta, unsigned w
     append_cut(out, line.data, width);
     buf_reset(&line);
     if (!has_finished(row))
-        append_rows(&line, row, eta);
+        append_rows(&line, row);
     if (line.len > 2) { /* without the comma */
         memcpy(line.data, "  ", 2);
         append_cut(out, line.data, width);
@@ -182,13 +171,13 @@ void cli_progress_block(const json_t *row, const struct cli_eta *eta, unsigned w
     buf_fini(&line);
 }
 
-void cli_progress_line(const json_t *row, const struct cli_eta *eta, struct buf *out)
+void cli_progress_line(const json_t *row, struct buf *out)
 {
     buf_printf(out, "%s: %s%s", text_of(row, "migration"), text_of(row, "phase"),
                json_is_true(json_object_get(row, "paused")) ? " (paused)" : "");
     if (has(row, "progress") && !has_finished(row)) {
         buf_printf(out, " %.1f%%", number_of(row, "progress"));
-        append_rows(out, row, eta);
+        append_rows(out, row);
     }
     if (*text_of(row, "step"))
         buf_printf(out, "; %s", text_of(row, "step"));

@@ -223,8 +223,7 @@ struct watch {
     unsigned drawn; /* lines of the block on the terminal */
     bool seen_cutover;
     struct cli_before before;
-    json_t *last; /* rows shown last */
-    struct cli_eta eta;
+    json_t *last;              /* rows shown last */
     int64_t begun_ms, seen_ms; /* seen: something was there to be shown */
 };
 
@@ -252,7 +251,7 @@ static void show_terminal(struct watch *watch, const json_t *rows)
     append_erase(watch, &out);
     json_array_foreach(rows, i, row)
     {
-        cli_progress_block(row, i == 0 ? &watch->eta : NULL, terminal_width(), &out);
+        cli_progress_block(row, terminal_width(), &out);
     }
     for (const char *p = out.data; p && (p = strchr(p, '\n')) != NULL; p++)
         watch->drawn++;
@@ -299,7 +298,7 @@ static void show_lines(struct watch *watch, json_t *rows)
         if (news && watch->json) {
             cli_print_json(row);
         } else if (news) {
-            cli_progress_line(row, i == 0 ? &watch->eta : NULL, &line);
+            cli_progress_line(row, &line);
             cli_print(&line);
             buf_fini(&line);
         }
@@ -311,9 +310,6 @@ static void show_lines(struct watch *watch, json_t *rows)
 
 static void show(struct watch *watch, json_t *rows)
 {
-    json_t *first = json_array_get(rows, 0), *eta = json_object_get(first, "eta_s");
-
-    cli_eta_update(&watch->eta, json_is_number(eta) ? json_number_value(eta) : -1, clock_ms());
     if (watch->terminal && !watch->json)
         show_terminal(watch, rows);
     else

@@ -90,8 +90,7 @@ static enum rc fill_prepare(struct eng_engine *engine, struct eng_migration *m, 
     }
     fill_guess_sample(engine, fill);
     count_rows(m);
-    m->stats.rate_rows = m->stats.rows_done;
-    m->stats.rate_at_us = clock_us();
+    remaining_reset(&m->stats.remaining);
     return RC_OK;
 }
 

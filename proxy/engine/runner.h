@@ -12,6 +12,7 @@
 #include "board.h"
 #include "conn.h"
 #include "phase.h"
+#include "remaining.h"
 #include "segue/base/buf.h"
 #include "segue/engine/engine.h"
 #include "segue/engine/plan.h"
@@ -49,14 +50,15 @@ struct eng_caught_up {
 
 struct eng_stats {
     int64_t rows_done, rows_total;
-    double rows_per_s; /* smoothed; 0: unknown */
+    double rows_per_s; /* 0: unknown */
     double progress;   /* 0..100, of the road to ready */
     int64_t stall_us_max, lock_us_max;
     int64_t rows_verified, rows_bad; /* last verify; -1: none yet */
     int64_t rows_wrapped;            /* in step, holding text that segue.json_or_wrap wrapped */
     int64_t bytes_before, bytes_now;
     unsigned attempts;
-    int64_t rate_at_us, rate_rows; /* where the rate was last taken */
+    struct remaining remaining;
+    enum eng_phase_id remaining_of; /* the phase that it was measured in */
 };
 
 struct eng_migration {

@@ -13,9 +13,6 @@
 #include "segue/base/utf8.h"
 #include "store.h"
 
-#define RATE_EVERY_US 500000
-#define RATE_WEIGHT 0.3 /* of the newest rate in the smoothed one */
-
 /* Never NULL: a title that was cut inside a character is mended. */
 static json_t *shown(const char *text)
 {
@@ -46,13 +43,24 @@ static double rounded(double v, double step)
     return floor(v / step + 0.5) * step;
 }
 
+static void measure_pace(struct eng_migration *m, double share)
+{
+    struct eng_stats *s = &m->stats;
+
+    if (s->remaining_of != m->phase || m->paused)
+        remaining_reset(&s->remaining);
+    s->remaining_of = m->phase;
+    if (!m->paused)
+        remaining_note(&s->remaining, clock_us(), share, s->rows_done);
+    s->rows_per_s = m->fill ? remaining_rows_per_s(&s->remaining) : 0;
+}
+
 /* Fill and verify each read every block once: half of the road each. */
 static void measure(struct eng_migration *m)
 {
     struct eng_stats *s = &m->stats;
     int64_t rows_total;
     double share = eng_fill_share(m, &rows_total);
-    int64_t now = clock_us();
 
     switch (m->phase) {
     case PH_PLANNED:
@@ -68,33 +76,24 @@ static void measure(struct eng_migration *m)
     default:
         s->progress = 100;
     }
-    if (!m->fill) {
-        s->rows_per_s = 0;
-        return;
-    }
-    if (!m->repairing)
+    if (m->fill && !m->repairing)
         s->rows_total = rows_total;
-    if (s->rows_total < s->rows_done)
+    if (m->fill && s->rows_total < s->rows_done)
         s->rows_total = s->rows_done;
-    if (now - s->rate_at_us >= RATE_EVERY_US) {
-        double rate = (double)(s->rows_done - s->rate_rows) * 1e6 / (double)(now - s->rate_at_us);
-
-        s->rows_per_s =
-            s->rows_per_s > 0 ? s->rows_per_s + RATE_WEIGHT * (rate - s->rows_per_s) : rate;
-        s->rate_at_us = now;
-        s->rate_rows = s->rows_done;
-    }
+    measure_pace(m, m->phase == PH_BACKFILLING ? share : eng_verify_share(m));
 }
 
+/* Seconds to the end of the phase; null: nobody can say yet. */
 static json_t *eta(const struct eng_migration *m)
 {
     const struct eng_stats *s = &m->stats;
+    double left = remaining_s(&s->remaining);
 
     if (eng_phase(m->phase)->active && s->progress >= 100)
         return json_integer(0);
-    if (s->rows_per_s < 1 || s->rows_total < s->rows_done)
+    if (left < 0 || (m->phase != PH_BACKFILLING && m->phase != PH_VERIFYING))
         return json_null();
-    return json_integer((json_int_t)((double)(s->rows_total - s->rows_done) / s->rows_per_s));
+    return json_integer((json_int_t)(left + 0.5));
 }
 
 static json_t *old_names_ago(struct eng_engine *engine, const struct eng_migration *m)

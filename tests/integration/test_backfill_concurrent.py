@@ -1,5 +1,7 @@
 """The backfill beside an application: updates, locks, pauses, rewrites, triggers, bad rows."""
 
+import time
+
 import pytest
 from lib.tables import KINDS, RENAME, make_items, out_of_step
 from lib.traffic import PLAIN, Traffic
@@ -157,6 +159,32 @@ def test_rows_per_s_is_kept_behind_a_front_that_is(db, segue, front):
     fast(proxy)
     proxy.wait_phase("rename_label", "ready")
     assert out_of_step(db, PLAIN) == 0
+
+
+def test_the_remaining_time_is_told_when_there_is_a_basis(db, segue):
+    make_items(db, 40000)
+    proxy = segue(db)
+    slow(proxy, 100)
+    proxy.begin(RENAME)
+    since, seen = time.monotonic(), []
+
+    def look():
+        row = proxy.status("rename_label")
+        if row["phase"] == "backfilling":
+            seen.append((time.monotonic() - since, None if row["eta_s"] is None else float(row["eta_s"])))
+        return row
+
+    until("a basis", lambda: look()["eta_s"] is not None, 30, every=0.05)
+    assert seen[0][1] is None and seen[-1][0] > 2, seen  # the first moments tell nothing
+    assert 200 < seen[-1][1] < 800, seen
+    # forty times as fast: what was known is not told any more, then what is true
+    slow(proxy, 4000)
+    since, seen = time.monotonic(), []
+    until("the end", lambda: look()["phase"] == "ready", 60, every=0.05)
+    end = seen[-1][0]
+    wrong = [(at, eta) for at, eta in seen if 2 < at < end - 2 and eta is not None
+             and not (end - at) / 1.7 - 1 < eta < (end - at) * 1.7 + 1]
+    assert wrong == [] and [eta for at, eta in seen if at > 2 and eta is not None], seen
 
 
 def test_the_estimate_knows_of_an_empty_front(db, segue):
