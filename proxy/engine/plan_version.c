@@ -100,8 +100,12 @@ static enum rc plan_alembic(struct build *b)
 
     if (relation_named(b, "alembic_version", &plan->version_relation, b->err) != RC_OK)
         return RC_ERR;
-    if (!plan->version_relation)
+    if (!plan->version_relation) {
+        err_hint(b->err, "leave version_table out where Alembic keeps no version of this database; "
+                         "where its table is in another schema, put that into the search_path of "
+                         "segue's role; another table is named by version_table.sql");
         return build_fail(b, ALEMBIC_PATH, "there is no table alembic_version in the search_path");
+    }
     if (check_heads(b, plan->version_relation) != RC_OK)
         return RC_ERR;
     plan->version_kind = mem_strdup("alembic");
@@ -135,8 +139,11 @@ static enum rc find_table(struct build *b, const char *path)
     if (rc == RC_OK)
         rc = own_value(b, sql, 1, params, &b->plan->version_relation, b->err);
 
-    if (rc == RC_OK && !b->plan->version_relation)
+    if (rc == RC_OK && !b->plan->version_relation) {
+        err_hint(b->err, "leave version_table out where no tool keeps a version of this database; "
+                         "\"table\" names it, with its schema, where it is elsewhere");
         rc = build_fail(b, path, "there is no table %s", name);
+    }
     free(there);
     free(name);
     return rc;

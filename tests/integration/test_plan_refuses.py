@@ -189,7 +189,11 @@ BAD_FILES = {
     "a boolean that is text": (adding(name="m", type="int", nullable="yes"), ["nullable"]),
     "an unknown version table": ({**RENAME, "version_table": {"flyway": {}}}, ["version_table", "alembic"]),
     "a version table without a table": (
-        {**RENAME, "version_table": {"alembic": {"from": ["a"], "to": "b"}}}, ["alembic_version"]),
+        {**RENAME, "version_table": {"alembic": {"from": ["a"], "to": "b"}}}, ["alembic_version", "leave version_table out", "search_path"]),
+    "a version table of one's own that is not there": (
+        {**RENAME, "version_table": {"sql": {"table": "versions", "up": "UPDATE versions SET v = 2",
+                                             "down": "UPDATE versions SET v = 1"}}},
+        ["there is no table versions", "leave version_table out", '"table" names it']),
 }
 # of these, the line is known from the text of the file (indented by two)
 WITH_LINE = {"an unknown field at the top", "an unknown field", "an unknown operation", "a name that is a number",
