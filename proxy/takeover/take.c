@@ -121,7 +121,8 @@ static enum rc ask(struct tko *t, struct err *err)
     if (take_sockets(t, welcome.count, err) != RC_OK)
         return RC_ERR;
     atomic_store(&t->predecessor_pid, (int)welcome.pid);
-    log_info("taking over from process %u: %u sockets", welcome.pid, welcome.count);
+    log_info("taking over from process %u: %u listening socket%s and the control socket",
+             welcome.pid, welcome.count - 1, welcome.count == 2 ? "" : "s");
     return RC_OK;
 }
 

@@ -152,8 +152,9 @@ static bool hear_hello(struct tko *t, const struct wire_handover *msg, struct er
     said = offer(t, fds, n, err);
     FAULT(takeover_offered);
     if (said)
-        log_info("process %d wants to take over: it was given %zu sockets",
-                 atomic_load(&t->successor_pid), n);
+        log_info("process %d wants to take over: it was given %zu listening socket%s and the "
+                 "control socket",
+                 atomic_load(&t->successor_pid), n, n == 1 ? "" : "s");
     while (n)
         close(fds[--n]);
     free(fds);

@@ -338,6 +338,15 @@ def test_idle_sessions_live_on_until_the_deadline_and_end_with_57p01(segue, db, 
         assert serves(new)
 
 
+def test_either_log_says_which_sockets_went_over(segue, db, successor):
+    for workers, listening in (1, "1 listening socket and"), (2, "2 listening sockets and"):
+        old = segue(db, workers=workers)
+        new = successor(old)
+        old.logged(f"it was given {listening} the control socket")
+        new.logged(f"taking over from process {old.process.pid}: {listening} the control socket")
+        assert ended(old) == 0
+
+
 def test_sigterm_ends_a_predecessor_as_usual(segue, db, successor):
     old = segue(db)
     with old.connect() as idle:
