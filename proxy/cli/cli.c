@@ -236,7 +236,7 @@ static int no_status(struct cli_client *client, const struct cli_args *args)
     if (code != CLI_DONE)
         return code;
     if (blind) {
-        err_set(&err, "08003", "segue has no connection of its own to the database yet");
+        err_set(&err, "08003", "the proxy has no connection of its own to the database yet");
         err_hint(&err, "it keeps trying; segue doctor says why");
     } else if (args->nwords) {
         err_set(&err, "42704", "there is no migration \"%s\"", args->words[0]);

@@ -150,7 +150,7 @@ static bool goes_on(const char *statement, int64_t waited_ms, bool *noted, struc
     if (cli_stop_signal()) {
         err_set(err, "57014", "stopped before segue has answered");
     } else if (show && waited_ms > SHOW_ANSWER_MS) {
-        err_set(err, "57014", "segue is there, but has not answered for %d s",
+        err_set(err, "57014", "the proxy is there, but has not answered for %d s",
                 SHOW_ANSWER_MS / 1000);
         err_hint(err, "its log may say why; segue doctor --upstream URL looks at the database "
                       "without it");

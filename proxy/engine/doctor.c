@@ -92,6 +92,41 @@ static char *plain_url(const struct doctor *d)
     return mem_printf("postgresql://%s@%s:%s/%s", PQuser(pg), PQhost(pg), PQport(pg), PQdb(pg));
 }
 
+/* A value of a connection string, inside single quotes of the shell. */
+static void append_value(struct buf *out, const char *value)
+{
+    bool quoted = !value[0] || strpbrk(value, " \t\n'\\");
+
+    buf_append_str(out, quoted ? "'\\''" : "");
+    for (const char *p = value; *p; p++) {
+        if (*p == '\'')
+            buf_append_str(out, "\\'\\''");
+        else
+            buf_printf(out, "%s%c", *p == '\\' ? "\\" : "", *p);
+    }
+    buf_append_str(out, quoted ? "'\\''" : "");
+}
+
+/* The same question again: `upstream` as it was given, but for passwords. */
+static char *ask_again(const char *upstream)
+{
+    PQconninfoOption *options = PQconninfoParse(upstream, NULL);
+    struct buf out = {0};
+    const char *space = "";
+
+    buf_append_str(&out, "segue doctor --upstream '");
+    for (const PQconninfoOption *o = options; o && o->keyword; o++) {
+        if (!o->val || o->dispchar[0] == '*')
+            continue;
+        buf_printf(&out, "%s%s=", space, o->keyword);
+        append_value(&out, o->val);
+        space = " ";
+    }
+    buf_append_u8(&out, '\'');
+    PQconninfoFree(options);
+    return out.data;
+}
+
 static bool reach(struct doctor *d, const char *upstream)
 {
     struct err err = {0};
@@ -104,8 +139,7 @@ static bool reach(struct doctor *d, const char *upstream)
         d->url = plain_url(d);
         return true;
     }
-    doctor_say(d, DOCTOR_WRONG, "database away",
-               mem_strdup("segue doctor --upstream postgresql://..."),
+    doctor_say(d, DOCTOR_WRONG, "database away", ask_again(upstream),
                conn_ping(upstream, NULL) == CONN_SERVES
                    ? "the server takes connections, but not this one: see what it says"
                    : "is the server up, and does the URL lead to it? segue goes on by itself as "

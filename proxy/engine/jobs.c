@@ -543,7 +543,7 @@ static void refuse_unready(struct eng_engine *engine, struct eng_job *job)
 {
     char *why = board_trouble(engine->board);
 
-    err_set(&job->err, "08006", "segue has no connection of its own to the database yet%s%s",
+    err_set(&job->err, "08006", "the proxy has no connection of its own to the database yet%s%s",
             *why ? ": " : "", why);
     err_hint(&job->err, "it keeps trying; DOCTOR (segue doctor) says more");
     free(why);

@@ -91,10 +91,28 @@ enum rc schedule_load(struct eng_engine *engine, struct eng_migration *m, struct
     return RC_OK;
 }
 
+/* "5 s", "12 min", "30 h", "2518 days": of a time that was missed. */
+static void say_span(double seconds, char *out, size_t size)
+{
+    static const struct {
+        double below, unit;
+        const char *name;
+    } spans[] = {{120, 1, "s"}, {7200, 60, "min"}, {172800, 3600, "h"}};
+
+    for (size_t i = 0; i < ARRAY_LEN(spans); i++) {
+        if (seconds < spans[i].below) {
+            snprintf(out, size, "%.0f %s", seconds / spans[i].unit, spans[i].name);
+            return;
+        }
+    }
+    snprintf(out, size, "%.0f days", seconds / 86400);
+}
+
 /* A wish of before is not to be lost for a time that was refused. */
 static enum rc check_ahead(struct eng_engine *engine, const char *at, struct err *err)
 {
     PGresult *res;
+    char ago[32];
 
     if (schedule_check_time(at, err) != RC_OK)
         return RC_ERR;
@@ -103,7 +121,8 @@ static enum rc check_ahead(struct eng_engine *engine, const char *at, struct err
     if (!res)
         return RC_ERR;
     if (res_double(res, 0, 0) > 0) {
-        err_set(err, "22023", "%s was %.0f s ago", at, res_double(res, 0, 0));
+        say_span(res_double(res, 0, 0), ago, sizeof(ago));
+        err_set(err, "22023", "%s was %s ago", at, ago);
         err_hint(err, "without AT (--at) it cuts over now");
     }
     PQclear(res);
@@ -200,9 +219,10 @@ static enum rc too_late(struct eng_engine *engine, struct eng_migration *m, int6
                         struct err *err)
 {
     struct err why = {0};
+    char ago[32];
 
-    err_set(&why, "55000", "the cut-over was to begin at %s, which is %" PRId64 " s ago", m->due.at,
-            late_us / 1000000);
+    say_span((double)late_us / 1e6, ago, sizeof(ago));
+    err_set(&why, "55000", "the cut-over was to begin at %s, which is %s ago", m->due.at, ago);
     err_hint(&why,
              "it could not begin then, and does not by itself more than %u s later "
              "(cutover_late_max_s): ask for it again",

@@ -117,6 +117,13 @@ def test_psql_starts_a_migration_from_its_own_variable(items, segue, tmp_path):
     assert items.one("SELECT title FROM items WHERE id = 7") == "label 7\\"
 
 
+def test_while_the_database_is_away_the_commands_say_so_and_name_segue_once(segue):
+    proxy = segue(upstream="postgresql://postgres@127.0.0.1:1/x")
+    for command in ["resume", "x"], ["status"], ["status", "x"]:
+        said = proxy.cli(*command, check=1).err
+        assert "segue: the proxy has no connection of its own to the database yet" in said and "segue: segue" not in said, said
+
+
 # ---- who may come in ----
 
 

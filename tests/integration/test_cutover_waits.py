@@ -35,7 +35,8 @@ def test_a_cutover_at_a_time_may_be_changed_and_withdrawn_and_survives_a_kill(db
     proxy.cli("cutover", NAME, "--at", "2032-01-01 00:00Z")
     # what is refused leaves the wish as it was
     for at, why in (("2031-05-06T23:30:00", "is not a time with its zone"), ("tomorrow", "is not a time with its zone"),
-                    ("2031-13-06T23:30Z", "out of range"), (ahead(-5), " s ago")):
+                    ("2031-13-06T23:30Z", "out of range"), (ahead(-5), " s ago"),
+                    (ahead(-600), " was 10 min ago"), (ahead(-2518 * 86400), " was 2518 days ago")):
         assert why in proxy.cli("cutover", NAME, "--at", at, check=1).err
     assert "cannot cut over" in proxy.cli("cutover", NAME, check=1).err
     proxy.console("THROTTLE rows_per_s default")

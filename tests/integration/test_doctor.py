@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 
 import psycopg
@@ -73,6 +74,13 @@ def test_who_is_well_is_told_so_and_who_is_down_is_told_what_to_start(db, segue)
     assert missing["command"] == f"segue serve --upstream 'postgresql://postgres@127.0.0.1:{db.cluster.port}/{db.name}'"
     gone = proxy.cli("doctor", "--upstream", "postgresql://postgres@127.0.0.1:1/x", "--json", check=1)
     assert [r["finding"] for r in json.loads(gone.out)] == ["database away"]
+    # the next command is exact: of what was asked, all but the password
+    said = proxy.cli("doctor", "--upstream", r"host=127.0.0.1 port=1 user='o\'p s' password=secret dbname=x", "--json", check=1).out
+    (away,) = json.loads(said)
+    words = shlex.split(away["command"])
+    assert words[:3] == ["segue", "doctor", "--upstream"] and len(words) == 4 and "secret" not in said
+    assert psycopg.conninfo.conninfo_to_dict(words[3]) == {
+        "host": "127.0.0.1", "port": "1", "user": "o'p s", "dbname": "x", "target_session_attrs": "any"}
     assert proxy.cli("doctor", "--upstream", "nonsense://", check=2).err
     proxy.start().at_work()
     running.well()
