@@ -207,7 +207,8 @@ event "segue cutover"
 segue_run cutover cutover "$name"
 workload new "$((half + 1))-$rows" n-
 new_pid=$!
-event "phase ${bold}$(segue_get phase "$name")${off}: worst stall of a client $(ms "$(segue_get stall_ms_max "$name")")"
+stall_soak=$(segue_get stall_ms_max "$name")
+event "phase ${bold}$(segue_get phase "$name")${off}: worst stall of a client so far $(ms "$stall_soak")"
 running new "$new_pid"
 event "${bold}new revision${off} starts beside the old one: 4 clients, new names"
 sleep 8
@@ -262,7 +263,7 @@ echo "${bold}summary$off"
 row "statements, both revisions" "$(group "$(number_sum statements)"), errors $(number_sum errors), wrong reads $(number_sum mismatches)"
 row "reads checked on the fly" "$(group "$(number_sum reads_checked)")"
 row "writes checked by the oracle" "$(group "$written"), differences 0"
-row "worst stall at cut-over" "$(ms "$stall") (gate), attempts $(segue_get attempts "$name")"
+row "worst stall at the gate" "$(ms "$stall_soak") from start to cut-over, $(ms "$stall") with complete; cut-over attempts $(segue_get attempts "$name")"
 row "worst statement of all" "$(ms "$(number "$work/old.json" worst_ms)") old, $(ms "$(number "$work/new.json" worst_ms)") new; p99 $(ms "$(number "$work/old.json" p99_ms)") and $(ms "$(number "$work/new.json" p99_ms)")"
 row "DDL: longest strong lock held" "$(ms "$(segue_get ddl_lock_ms_max "$name")")"
 rate_done=$(awk -v n="$done_rows" -v s="$backfill_s" 'BEGIN { printf "%d", (s > 0) ? n / s : 0 }')
