@@ -132,16 +132,41 @@ static bool is_bare_in(const struct sql_node *node, const struct sql_node *ref)
     return false;
 }
 
-/* The rows of the query are one group, and the reference is a target by itself. */
-static bool is_refused(const struct sql_node *select, const struct sql_node *ref)
+/* Does it group by the row itself, or perhaps? */
+static bool may_group_by_row(const struct sql_place *place, const struct sql_node *select,
+                             const struct sql_node *ref)
 {
     const struct sql_node *targets = sql_tree_get(select, "targetList");
 
-    return !sql_tree_get(select, "groupClause") && is_bare_in(targets, ref) &&
-           (sql_tree_get(select, "havingClause") || counts_rows(targets));
+    SQL_NODE_EACH_ITEM(item, sql_tree_get(select, "groupClause")) {
+        const struct sql_node *column = sql_tree_get(item, "ColumnRef");
+        const struct sql_node *fields = sql_tree_get(column, "fields");
+        size_t n = sql_node_size(fields);
+        const char *name = n ? sql_tree_string(sql_node_at(fields, n - 1)) : NULL;
+        const struct sql_node *named = sql_output_named(column, targets, NULL);
+
+        if (!name || !place->name || !strcmp(name, place->name) ||
+            (named && is_bare_in(named, ref)))
+            return true;
+    }
+    return false;
 }
 
-bool sql_group_forbids(const struct sql_node *select, const struct sql_node *ref)
+/* The reference is in a target by itself, and groups are not made by what it is. */
+static bool is_refused(const struct sql_place *place, const struct sql_node *select,
+                       const struct sql_node *ref)
 {
-    return has_sets(select) || is_refused(select, ref);
+    const struct sql_node *targets = sql_tree_get(select, "targetList");
+
+    if (!is_bare_in(targets, ref))
+        return false;
+    if (sql_tree_get(select, "groupClause"))
+        return !sql_groups_by_key(place, select) && !may_group_by_row(place, select, ref);
+    return sql_tree_get(select, "havingClause") || counts_rows(targets);
+}
+
+bool sql_group_forbids(const struct sql_place *place, const struct sql_node *select,
+                       const struct sql_node *ref)
+{
+    return has_sets(select) || is_refused(place, select, ref);
 }

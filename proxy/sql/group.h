@@ -9,9 +9,11 @@
  * knows no key of a sub-select. */
 bool sql_groups_by_key(const struct sql_place *place, const struct sql_node *select);
 
-/* May what the ColumnRef says, a row of the SelectStmt (NULL: yes), not be made of its columns in
- * place? In grouping sets a column is NULL where the row has its value; and what the server refuses
- * for certain (the row beside count(*) without GROUP BY) it would refuse in other words. */
-bool sql_group_forbids(const struct sql_node *select, const struct sql_node *ref);
+/* May what the ColumnRef says, the place's row in the SelectStmt (NULL: none), not be made of its
+ * columns in place? In grouping sets a column is NULL where the row has its value; and what the
+ * server refuses for certain (the row beside count(*) without GROUP BY, or grouped by other columns
+ * than the key) it would refuse in other words. */
+bool sql_group_forbids(const struct sql_place *place, const struct sql_node *select,
+                       const struct sql_node *ref);
 
 #endif

@@ -219,6 +219,11 @@ SELECT t, count(*) FROM words t GROUP BY t.{title};
 -- A whole row of outside that is not grouped
 SELECT (SELECT to_json(t)) FROM words t GROUP BY t.{title};
 
+-- A whole row of an alias that is the other side's column, not grouped
+-- @doubt: a whole row where its type matters
+SELECT count(*), (title) FROM words title GROUP BY title.{title};
+SELECT count(*), (label) FROM words label GROUP BY label.{title};
+
 -- Rows grouped by themselves
 SELECT t, to_json(t), count(*) FROM words t GROUP BY t;
 
