@@ -32,15 +32,15 @@ static double pace(const struct remaining_sample *from, const struct remaining_s
 /* The longest window whose halves agree; NULL: none. */
 static const struct remaining_sample *agreed(const struct remaining *r)
 {
-    const struct remaining_sample *newest = &r->samples[r->count - 1];
-
     for (size_t i = 0; i < NWINDOWS; i++) {
-        const struct remaining_sample *oldest = newest - windows[i];
-        const struct remaining_sample *middle = newest - windows[i] / 2;
+        const struct remaining_sample *newest, *oldest, *middle;
         double before, after;
 
         if (r->count <= windows[i])
             continue;
+        newest = &r->samples[r->count - 1];
+        oldest = newest - windows[i];
+        middle = newest - windows[i] / 2;
         before = pace(oldest, middle);
         after = pace(middle, newest);
         if (before > 0 && after > 0 && before <= APART_MAX * after && after <= APART_MAX * before)
