@@ -132,41 +132,52 @@ static bool is_bare_in(const struct sql_node *node, const struct sql_node *ref)
     return false;
 }
 
-/* Does it group by the row itself, or perhaps? */
-static bool may_group_by_row(const struct sql_place *place, const struct sql_node *select,
-                             const struct sql_node *ref)
+/* May the expression be the place's row, or, where its columns are called otherwise than the key
+ * knows, one of them? */
+static bool may_be_of(const struct sql_work *w, const struct sql_place *place,
+                      const struct sql_node *expr)
+{
+    const struct sql_node *fields = sql_tree_get(sql_tree_get(expr, "ColumnRef"), "fields");
+    size_t n = sql_node_size(fields);
+    const char *name = n ? sql_tree_string(sql_node_at(fields, n - 1)) : NULL;
+
+    return !name || !place->name || !strcmp(name, place->name) ||
+           (place->aliases && sql_place_has(w, place, name) != SQL_HAS_NOT);
+}
+
+/* Does it group by the row itself, or perhaps by the key? */
+static bool may_group_by_row(const struct sql_work *w, const struct sql_place *place,
+                             const struct sql_node *select)
 {
     const struct sql_node *targets = sql_tree_get(select, "targetList");
 
+    if (!place->aliases && sql_groups_by_key(place, select))
+        return true;
     SQL_NODE_EACH_ITEM(item, sql_tree_get(select, "groupClause")) {
         const struct sql_node *column = sql_tree_get(item, "ColumnRef");
-        const struct sql_node *fields = sql_tree_get(column, "fields");
-        size_t n = sql_node_size(fields);
-        const char *name = n ? sql_tree_string(sql_node_at(fields, n - 1)) : NULL;
         const struct sql_node *named = sql_output_named(column, targets, NULL);
 
-        if (!name || !place->name || !strcmp(name, place->name) ||
-            (named && is_bare_in(named, ref)))
+        if (may_be_of(w, place, item) || (named && may_be_of(w, place, sql_tree_get(named, "val"))))
             return true;
     }
     return false;
 }
 
 /* The reference is in a target by itself, and groups are not made by what it is. */
-static bool is_refused(const struct sql_place *place, const struct sql_node *select,
-                       const struct sql_node *ref)
+static bool is_refused(const struct sql_work *w, const struct sql_place *place,
+                       const struct sql_node *select, const struct sql_node *ref)
 {
     const struct sql_node *targets = sql_tree_get(select, "targetList");
 
     if (!is_bare_in(targets, ref))
         return false;
     if (sql_tree_get(select, "groupClause"))
-        return !sql_groups_by_key(place, select) && !may_group_by_row(place, select, ref);
+        return !may_group_by_row(w, place, select);
     return sql_tree_get(select, "havingClause") || counts_rows(targets);
 }
 
-bool sql_group_forbids(const struct sql_place *place, const struct sql_node *select,
-                       const struct sql_node *ref)
+bool sql_group_forbids(const struct sql_work *w, const struct sql_place *place,
+                       const struct sql_node *select, const struct sql_node *ref)
 {
-    return has_sets(select) || is_refused(place, select, ref);
+    return has_sets(select) || is_refused(w, place, select, ref);
 }

@@ -13,7 +13,7 @@ bool sql_groups_by_key(const struct sql_place *place, const struct sql_node *sel
  * columns in place? In grouping sets a column is NULL where the row has its value; and what the
  * server refuses for certain (the row beside count(*) without GROUP BY, or grouped by other columns
  * than the key) it would refuse in other words. */
-bool sql_group_forbids(const struct sql_place *place, const struct sql_node *select,
-                       const struct sql_node *ref);
+bool sql_group_forbids(const struct sql_work *w, const struct sql_place *place,
+                       const struct sql_node *select, const struct sql_node *ref);
 
 #endif

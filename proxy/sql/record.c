@@ -156,7 +156,8 @@ void sql_record_put(struct sql_work *w, const struct sql_scope *scope,
         to = end_of(w, record->ref);
         nullable = is_nullable(scope, place, record);
         if (record->fields || scope->covered || !sql_place_is_unique(scope, place) || to == 0 ||
-            (nullable && locks_nullable(scope)) || sql_group_forbids(place, select, record->ref)) {
+            (nullable && locks_nullable(scope)) ||
+            sql_group_forbids(w, place, select, record->ref)) {
             sql_work_doubt(w, SQL_DOUBT_ROW);
             return;
         }

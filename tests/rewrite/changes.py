@@ -4,6 +4,8 @@ Rows that are written do not depend on the order in which they are found: number
 row only, or for rows in the order of VALUES.
 """
 
+from math import inf
+
 from . import schema
 from .play import Param
 from .queries import TURNING, Queries
@@ -15,6 +17,9 @@ OIDS = {"boolean": 16, "smallint": 21, "integer": 23, "bigint": 20, "text": 25, 
 
 
 class Changes(Queries):
+    # `SET (a, b) = (SELECT ...)`: two of them in the arms of a MERGE can crash PostgreSQL 17 and 18
+    row_selects_left = inf
+
     # ---- values of a column ----
 
     def value(self, table, column, level=None, single=True):
@@ -236,7 +241,8 @@ class Changes(Queries):
     def set_pair(self, table, pair, level, single):
         names = Items(tuple(written(self.dice, c.name) for c in pair), least=2)
         chance = self.dice.random()
-        if chance < 0.35 and all(c.category != "other" for c in pair):
+        if chance < 0.35 and self.row_selects_left and all(c.category != "other" for c in pair):
+            self.row_selects_left -= 1
             inner = self.table(Level(outer=level), plain=True)
             values = Items(tuple(self.assignable(c, Level([inner[1]], outer=level)) for c in pair), least=2)
             order = self.total_order(Level([inner[1]]))
@@ -302,7 +308,9 @@ class Changes(Queries):
         on = seq(written(self.dice, other.name), ".", written(self.dice, key), "=", written(self.dice, relation.name), ".",
                  written(self.dice, table.keys[0]))
         both = Level([relation, other])
+        self.row_selects_left = 1
         arms = [self.merge_arm(relation, other, both) for _ in range(self.dice.choice([1, 2, 2, 3]))]
+        self.row_selects_left = inf
         tail = self.returning(both) if self.version >= 17 and self.dice.random() < 0.5 else ""
         return seq("MERGE INTO", shown, "USING", node, "ON", on, Items(tuple(arms), separator=" "), tail)
 

@@ -308,6 +308,7 @@ static void a_table_that_is_not_grouped_by_its_key_becomes_a_sub_select(void **s
          0},
         {"SELECT n, count(*) FROM t AS n GROUP BY n.g", NULL, SQL_DOUBT_ROW}, /* refused anyhow */
         {"SELECT o AS id, (n) FROM t AS n GROUP BY o", NULL, SQL_DOUBT_ROW},
+        {"SELECT x, count(*) FROM t x (a), b GROUP BY b.e", NULL, SQL_DOUBT_ROW},
         {"SELECT to_json(n) FROM t AS n GROUP BY n.g",
          "SELECT to_json(" MADE("n") ") FROM t AS n GROUP BY n.g", 0},
         {"SELECT (n) FROM t AS n GROUP BY n", "SELECT (" MADE("n") ") FROM t AS n GROUP BY 1", 0},

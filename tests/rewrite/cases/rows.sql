@@ -224,6 +224,10 @@ SELECT (SELECT to_json(t)) FROM words t GROUP BY t.{title};
 SELECT count(*), (title) FROM words title GROUP BY title.{title};
 SELECT count(*), (label) FROM words label GROUP BY label.{title};
 
+-- A whole row of a table whose columns are called otherwise, grouped by another table's
+-- @doubt: a whole row where its type matters
+SELECT env, count(*), (w) FROM checks c, words w (a) GROUP BY env;
+
 -- Rows grouped by themselves
 SELECT t, to_json(t), count(*) FROM words t GROUP BY t;
 
