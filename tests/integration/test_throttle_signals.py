@@ -502,6 +502,8 @@ def test_a_gap_that_is_over_is_not_held_against_a_standby(db, segue, pg, tmp_pat
     held_by(proxy, "flag_file")
     with contextlib.closing(Receiver(pg, "eu")) as standby:
         db.sql("INSERT INTO items (id) VALUES (5000)")
+        written = db.one("SELECT pg_current_wal_lsn()::text")
+        until("it to be sent", lambda: db.one("SELECT sent_lsn >= %s::pg_lsn FROM pg_stat_replication WHERE application_name = 'eu'", written))
         begun = db.one("SELECT clock_timestamp()")
         until("a gap", lambda: db.one("SELECT clock_timestamp() - %s > '1.5 s'", begun), every=0.1)
         standby.report(lsn_of(db.one("SELECT pg_current_wal_lsn()::text")) + 10_000_000)

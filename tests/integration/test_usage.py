@@ -213,6 +213,8 @@ def test_what_was_counted_survives_a_kill_and_goes_on(db, segue):
     make_items(db, 10)
     proxy = segue(db, quiet_period_s=900)
     proxy.soaking(RENAME)
+    # stored moments come back as precise as an answer is fast
+    until("the cut-over to be a while ago", lambda: db.one("SELECT clock_timestamp() - cutover_at > '1 s' FROM segue.migrations"), every=0.1)
     use(proxy, "SELECT label FROM items", 3, application_name="web")
     until("segue.usage to be written", lambda: stored(db, what="old names", application_name="web") == 3)
     before = seen(proxy, application_name="web", what="old names", count=3)
