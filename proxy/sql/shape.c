@@ -22,7 +22,6 @@
 #define FOLDED_BYTES 4096           /* a shape of folded rows is hardly longer */
 #define FOLDED_MIN 256              /* a text with rows that are folded is hardly shorter */
 #define KEPT_BYTES_MAX (256u << 10) /* of memory that serves again */
-#define SPARE_BYTES_MAX 256         /* of a filled text's memory that it does not need */
 
 /* The text as it is read. */
 struct reader {
@@ -435,7 +434,7 @@ static void fill_text(const struct sql_shape *shape, const struct sql_rewrite *o
     room = to.cap;
     out->len = to.len;
     out->text = buf_take(&to);
-    if (room > out->len + out->len / 8 + SPARE_BYTES_MAX)
+    if (room > out->len + out->len / 8)
         out->text = mem_realloc(out->text, out->len + 1);
 }
 
