@@ -79,11 +79,20 @@ def plan(chosen, tls):
     return cells
 
 
+def rounds_of(cell, chosen):
+    """(rounds, seconds of each). At one client one process differs from its next start by more than proxies
+    differ, however long it runs: the same time goes into rounds of a second."""
+    if cell["script"] in SLICED and cell["clients"] == 1:
+        return chosen["ROUNDS"] * chosen["SECONDS"], 1
+    return chosen["ROUNDS"], chosen["SECONDS"]
+
+
 def estimate_s(chosen):
-    cells = sum(len(plan(chosen, tls)) for tls in chosen["TLS"])
-    runs = cells * chosen["ROUNDS"] * len(chosen["PROXIES"])
+    each = [rounds_of(cell, chosen) for tls in chosen["TLS"] for cell in plan(chosen, tls)]
+    runs = sum(rounds for rounds, _ in each) * len(chosen["PROXIES"])
+    measured = sum(rounds * (seconds + OVERHEAD_S) for rounds, seconds in each) * len(chosen["PROXIES"])
     idle = len(chosen["TLS"]) * len(chosen["PROXIES"]) * (3 + chosen["IDLE"] / 150) if "memory" in chosen["PARTS"] else 0
-    return runs, runs * (chosen["SECONDS"] + OVERHEAD_S) + idle + chosen["SCALE"] / 3 + 5
+    return runs, measured + idle + chosen["SCALE"] / 3 + 5
 
 
 # ---- running ----
@@ -130,14 +139,14 @@ def run_cell(farm, names, cell, chosen):
     """Fresh processes for each round: what luck one has with its place in memory and on the cores, it keeps."""
     cell["before"] = measure.machine()
     cell["runs"] = {name: [] for name in names}
-    for turn in range(chosen["ROUNDS"]):
+    rounds, seconds = rounds_of(cell, chosen)
+    for turn in range(rounds):
         shift = turn % len(names)
         order = names[shift:] + names[:shift]
         if cell["script"] in SLICED:
-            got = tried(cell, lambda: run_sliced(farm, order, cell, chosen["SECONDS"]))
+            got = tried(cell, lambda: run_sliced(farm, order, cell, seconds))
         else:
-            got = {name: tried(cell, lambda: run_once(farm, name, cell, chosen["SECONDS"]))
-                   for name in order}
+            got = {name: tried(cell, lambda: run_once(farm, name, cell, seconds)) for name in order}
         for name, run in got.items():
             cell["runs"][name].append(run)
     cell["after"] = measure.machine()
@@ -180,9 +189,9 @@ def run_all(farm, chosen):
 
 NOTES = """\
 `plain`: sslmode disable on both legs; `TLS`: both legs encrypted, HAProxy passes the client's TLS through (it pays nothing
-for it). Medians of {rounds} rounds of {seconds} s; ratios round by round, with their least and greatest. p50 and p99 are of
-every transaction that counts. CPU is the proxy's whole process. `direct` is the noise gauge. `connect` is
-pgbench -C. Everybody has a fresh backend a client (PgBouncer by server_lifetime = 0).
+for it). Medians of {rounds} rounds of {seconds} s, at one client of `pgbench -S` {many} of 1 s; ratios round by round, with
+their least and greatest. p50 and p99 are of every transaction that counts. CPU is the proxy's whole process. `direct` is
+the noise gauge. `connect` is pgbench -C. Everybody has a fresh backend a client (PgBouncer by server_lifetime = 0).
 """
 
 
@@ -191,7 +200,8 @@ def write(chosen, cells, memory, before, after):
     lines = report.acceptance(cells, memory)
     machine = (f"Load before {before['loadavg'][0]:.1f}, after {after['loadavg'][0]:.1f}; {os.cpu_count()} cores; steal "
                f"{measure.steal_percent(before, after):.1f} %.\n")
-    text = "\n".join(["# Proxies", "", NOTES.format(rounds=chosen["ROUNDS"], seconds=chosen["SECONDS"]), machine,
+    text = "\n".join(["# Proxies", "", NOTES.format(rounds=chosen["ROUNDS"], seconds=chosen["SECONDS"],
+                                                              many=chosen["ROUNDS"] * chosen["SECONDS"]), machine,
                       *([report.table(cells), ""] if cells else []), report.memory_table(memory) if memory else "", "", "## Asked", "",
                       *[f"- {line}" for line in lines], ""])
     (OUT / "proxy.md").write_text(text)
@@ -206,7 +216,7 @@ def write(chosen, cells, memory, before, after):
 def main():
     chosen = selections()
     runs, seconds = estimate_s(chosen)
-    print(f"bench-proxy: {runs} runs of {chosen['SECONDS']} s, about {seconds / 60:.0f} minutes", flush=True)
+    print(f"bench-proxy: {runs} runs, about {seconds / 60:.0f} minutes", flush=True)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 8192)), hard))
     signal.signal(signal.SIGTERM, signal.default_int_handler)
