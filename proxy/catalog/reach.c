@@ -16,10 +16,11 @@ static atomic_bool given_up;
 
 struct cat_reach {
     char *keys[PAIRS_MAX + 1], *values[PAIRS_MAX + 1];
-    bool pings;
+    bool pings, has_thread;
+    pthread_t thread;     /* joined: what OpenSSL keeps for it must be gone when the process ends */
     pthread_mutex_t lock; /* of all below */
     pthread_cond_t ended;
-    bool done, dropped; /* dropped: the thread frees it */
+    bool done, dropped; /* dropped before it was done: the thread, now detached, frees it */
     PGconn *conn;
     PGPing answer;
 };
@@ -62,8 +63,6 @@ static struct cat_reach *begin(const char *const *keys, const char *const *value
 {
     struct cat_reach *reach = mem_calloc(1, sizeof(*reach));
     pthread_condattr_t clock;
-    pthread_attr_t detached;
-    pthread_t thread;
 
     for (size_t i = 0; keys[i] && i < PAIRS_MAX; i++) {
         reach->keys[i] = mem_strdup(keys[i]);
@@ -75,14 +74,12 @@ static struct cat_reach *begin(const char *const *keys, const char *const *value
     pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
     pthread_cond_init(&reach->ended, &clock);
     pthread_condattr_destroy(&clock);
-    pthread_attr_init(&detached);
-    pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
-    if (atomic_fetch_add(&under_way, 1) >= UNDER_WAY_MAX ||
-        pthread_create(&thread, &detached, reach_main, reach) != 0) {
+    reach->has_thread = atomic_fetch_add(&under_way, 1) < UNDER_WAY_MAX &&
+                        pthread_create(&reach->thread, NULL, reach_main, reach) == 0;
+    if (!reach->has_thread) {
         atomic_fetch_sub(&under_way, 1);
         reach->done = true; /* without a connection */
     }
-    pthread_attr_destroy(&detached);
     return reach;
 }
 
@@ -142,12 +139,17 @@ void cat_reach_drop(struct cat_reach *reach)
         return;
     pthread_mutex_lock(&reach->lock);
     done = reach->done;
-    reach->dropped = true;
-    if (!done)
+    if (!done) {
+        reach->dropped = true;
+        pthread_detach(reach->thread);
         atomic_store(&given_up, true);
+    }
     pthread_mutex_unlock(&reach->lock);
-    if (done)
-        reach_free(reach);
+    if (!done)
+        return;
+    if (reach->has_thread)
+        pthread_join(reach->thread, NULL);
+    reach_free(reach);
 }
 
 bool cat_reach_given_up(void)
