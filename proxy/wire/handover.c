@@ -93,6 +93,7 @@ static void take_text(const uint8_t *from, size_t len, char *out)
         out[i] = from[i] < ' ' || from[i] == 0x7f ? '?' : (char)from[i];
     out[len] = '\0';
     utf8_mend(out);
+    memset(out + strlen(out), 0, len - strlen(out)); /* two that say the same are the same */
 }
 
 static bool take_fields(const struct row *row, const uint8_t *bytes, size_t len,

@@ -29,5 +29,6 @@ const struct fuzz_seed fuzz_seeds[] = {
     FUZZ_SEED("\0\0\0\5R"),
     FUZZ_SEED("\0\0\0\x11S\0\0\0\7\0\0\x0e\x10\0\0\0\1"),
     FUZZ_SEED("\0\0\0\x0fXno, \xc3\xa9\x1b[1m"),
+    FUZZ_SEED("\0\0\0\x09Xno\xe8\x89"),
 };
 const size_t fuzz_nseeds = ARRAY_LEN(fuzz_seeds);
