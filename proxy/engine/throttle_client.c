@@ -11,8 +11,8 @@
 #define SAMPLES_WINDOW 50    /* requests in a window to judge by */
 #define WINDOW_US 3000000
 #define BEFORE_US 30000000
-#define P99_FLOOR_MS 20.0    /* does not hold below it, whatever the ratio */
-#define EASE_FLOOR_US 1000.0 /* no request below it is slow */
+#define P99_FLOOR_MS 20.0   /* does not hold below it, whatever the ratio */
+#define EASE_FLOOR_US 250.0 /* no request below it is slow: what a scheduler does to it */
 #define LEARN_REQUESTS                                                                             \
     25 /* between two readings: clients that came after the backfill had begun                     \
         */
