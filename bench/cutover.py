@@ -73,7 +73,7 @@ class Bed:
             raise Broken(f"a client has seen an error: {text.strip()[-400:]}")
 
     def stop_pgbench(self):
-        self.pgbench.send_signal(signal.SIGINT)
+        self.pgbench.send_signal(signal.SIGTERM)  # SIGINT is ignored in what a shell has begun in the background
         self.pgbench.wait(60)
         self.out.close()
 
