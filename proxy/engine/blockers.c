@@ -24,12 +24,10 @@
     " (SELECT oid FROM pg_database WHERE datname = current_database())"                            \
     " AND pid IS DISTINCT FROM pg_backend_pid())"
 
-/* One row a blocker, in the order of enum blocker_column. What the server hides is NULL: of those
- * backends it does not tell the type either. */
+/* One row a blocker, in the order of enum blocker_column. What the server hides is NULL. */
 #define DESCRIBE                                                                                   \
-    "coalesce(nullif(a.application_name, ''), a.backend_type), a.usename, "                        \
-    "CASE WHEN a.backend_type IS NOT NULL THEN coalesce(host(a.client_addr), 'local') END, "       \
-    "a.state, "                                                                                    \
+    "coalesce(nullif(a.application_name, ''), a.backend_type), a.usename, " CONN_CLIENT_ADDRESS    \
+    ", a.state, "                                                                                  \
     "extract(epoch FROM clock_timestamp() - a.xact_start), "                                       \
     "rtrim(regexp_replace(left(a.query, 80), '\\s+', ' ', 'g'), '; '), a.backend_type, "           \
     "a.xact_start::text"

@@ -39,6 +39,11 @@ struct eng_conn {
     "(a.application_name IN ('segue', 'segue doctor', 'segue probe') AND a.usename = "             \
     "current_user)"
 
+/* Where the client of a backend, `a` of pg_stat_activity, is. NULL: the server hides it from this
+ * role, and of those backends it does not tell the type either. */
+#define CONN_CLIENT_ADDRESS                                                                        \
+    "CASE WHEN a.backend_type IS NOT NULL THEN coalesce(host(a.client_addr), 'local') END"
+
 /* Connects and sets what every statement of the engine relies on. RC_AGAIN with err: not yet, after
  * 6 s (of a server 5, the rest is a resolver's); it goes on, and who asks again takes up what has
  * come of it, without another wait. conn_close gives it up. */

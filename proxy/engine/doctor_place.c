@@ -174,7 +174,7 @@ enum rc doctor_engine(struct doctor *d, struct err *err)
     PGresult *res = conn_query(
         &d->conn, err,
         "SELECT l.pid, coalesce(nullif(a.application_name, ''), '?'), coalesce(a.usename, '?'), "
-        "coalesce(host(a.client_addr), 'this machine'), "
+        "coalesce(" CONN_CLIENT_ADDRESS ", '?'), "
         "coalesce(date_trunc('second', a.backend_start)::text, '?') "
         "FROM pg_locks l LEFT JOIN pg_stat_activity a USING (pid) WHERE " STORE_LOCK_HELD,
         STORE_LOCK_KEY);

@@ -214,8 +214,9 @@ enum rc doctor_throttle(struct doctor *d, struct err *err)
 
 #define WHO                                                                                        \
     "coalesce(nullif(a.application_name, ''), a.backend_type, '?'), coalesce(a.usename, '?'), "    \
-    "coalesce(host(a.client_addr), 'this machine'), coalesce(a.state, '?'), "                      \
-    "coalesce(extract(epoch FROM clock_timestamp() - a.xact_start), 0), "                          \
+    "coalesce(" CONN_CLIENT_ADDRESS ", '?'), coalesce(a.state, '?'), "                             \
+    "CASE WHEN a.backend_type IS NOT NULL THEN "                                                   \
+    "coalesce(extract(epoch FROM clock_timestamp() - a.xact_start), 0) END, "                      \
     "regexp_replace(left(coalesce(a.query, ''), 80), '\\s+', ' ', 'g')"
 enum { W_PID, W_APPLICATION, W_USER, W_ADDRESS, W_STATE, W_AGE, W_QUERY, W_MORE };
 
@@ -233,10 +234,14 @@ static char *end_backend(const struct doctor *d, const PGresult *res, int r)
 /* "pid 17 (psql, user app, 10.0.0.7, idle in transaction, 31 s in transaction): UPDATE ..." */
 static char *who(const PGresult *res, int r)
 {
-    return mem_printf(
-        "pid %" PRId64 " (%s, user %s, %s, %s, %.0f s in transaction): %s", res_int(res, r, W_PID),
-        res_text(res, r, W_APPLICATION), res_text(res, r, W_USER), res_text(res, r, W_ADDRESS),
-        res_text(res, r, W_STATE), res_double(res, r, W_AGE), res_text(res, r, W_QUERY));
+    char age[32] = "?";
+
+    if (res_text(res, r, W_AGE))
+        snprintf(age, sizeof(age), "%.0f", res_double(res, r, W_AGE));
+    return mem_printf("pid %" PRId64 " (%s, user %s, %s, %s, %s s in transaction): %s",
+                      res_int(res, r, W_PID), res_text(res, r, W_APPLICATION),
+                      res_text(res, r, W_USER), res_text(res, r, W_ADDRESS),
+                      res_text(res, r, W_STATE), age, res_text(res, r, W_QUERY));
 }
 
 /* Statements of segue that wait for a lock now. */

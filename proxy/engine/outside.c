@@ -37,12 +37,12 @@ static const char look_sql[] =
     "coalesce(a.backend_type, 'client backend') = 'client backend' AND a.pid <> pg_backend_pid() "
     "AND NOT " CONN_OWN_BACKEND " AND NOT a.pid = "
     "ANY('{%s}'::int[]) AND NOT EXISTS (SELECT FROM pg_stat_replication s WHERE s.pid = a.pid)) "
-    "SELECT pid, coalesce(usename, '?'), coalesce(nullif(application_name, ''), '?'), CASE WHEN "
-    "hidden THEN '?' ELSE coalesce(host(client_addr), 'local') END, CASE WHEN hidden THEN "
-    "'hidden' ELSE coalesce(state, '?') END, "
+    "SELECT pid, coalesce(usename, '?'), coalesce(nullif(application_name, ''), '?'), "
+    "coalesce(" CONN_CLIENT_ADDRESS ", '?'), CASE WHEN hidden THEN 'hidden' "
+    "ELSE coalesce(state, '?') END, "
     "(extract(epoch FROM clock_timestamp() - backend_start) * 1000)::bigint, "
     "(extract(epoch FROM clock_timestamp() - state_change) * 1000)::bigint, counts, "
-    "count(*) FILTER (WHERE counts) OVER () FROM others "
+    "count(*) FILTER (WHERE counts) OVER () FROM others AS a "
     "ORDER BY counts DESC, state_change DESC NULLS LAST, pid LIMIT 100";
 
 static PGresult *look(struct eng_engine *engine, struct err *err)

@@ -33,7 +33,7 @@ static char *holder(struct eng_engine *engine)
     struct buf out = {0};
     PGresult *res =
         conn_query(&engine->work, &ignored,
-                   "SELECT l.pid, coalesce(host(a.client_addr), 'this machine'), "
+                   "SELECT l.pid, coalesce(" CONN_CLIENT_ADDRESS ", '?'), "
                    "coalesce(date_trunc('second', a.backend_start)::text, '?') FROM pg_locks l "
                    "LEFT JOIN pg_stat_activity a USING (pid) WHERE " STORE_LOCK_HELD,
                    STORE_LOCK_KEY);

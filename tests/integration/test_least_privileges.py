@@ -3,6 +3,7 @@
 import json
 import re
 
+import psycopg
 import pytest
 from lib.wait import until
 
@@ -85,3 +86,37 @@ def test_blockers_of_other_roles_are_named_with_what_to_grant(db, segue, owner):
     proxy.cli("cutover", "m")
     assert not proxy.status("m")["blockers"]
     proxy.stop()
+
+
+def test_a_doctor_invents_nothing_of_what_is_hidden_and_knows_segue_by_any_role(db, segue, owner):
+    db.sql(f"GRANT CREATE ON SCHEMA public TO {owner}")
+    proxy = segue(upstream=db.url(owner))
+
+    def found(finding, *words):
+        return [r["what"] for r in json.loads(proxy.cli("doctor", *words, "--json", check=None).out) if r["finding"] == finding]
+
+    with db.connect("app", application_name="dump", autocommit=False) as holder:
+        holder.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+        holder.execute("SELECT 1")
+        who = f"pid {holder.info.backend_pid} (dump, user app"
+        proxy.begin(FILE)
+        (blocked,) = until("the build to wait", lambda: found("blocked"))
+        assert f"{who}, ?, ?, ? s in transaction): <insufficient privilege>" in blocked
+        until("the build to be a long one", lambda: db.one(
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'segue' AND query ~ 'CONCURRENTLY' "
+            "AND datname = current_database() AND xact_start < clock_timestamp() - interval '5.1 s'"))
+        superuser = "--upstream", db.url()
+        (blocked,) = found("blocked", *superuser)
+        assert f"{who}, 127.0.0.1, idle in transaction, " in blocked
+        assert found("long transaction", *superuser) == []
+    proxy.wait_phase("m", "ready")
+
+
+def test_who_holds_the_lock_and_is_hidden_comes_from_nowhere(db, segue, owner):
+    with db.connect("app", application_name="nosy") as holder:
+        holder.execute("SELECT pg_advisory_lock(x'7365677565'::bigint)")
+        proxy = segue(upstream=db.url(owner))
+        proxy.logged(f"another segue is at work on this database (backend {holder.info.backend_pid}, from ?, since ?)")
+        said = proxy.cli("doctor", check=1).out
+        assert f"backend {holder.info.backend_pid} (nosy, user app, from ?, since ?)" in said
+    proxy.at_work()
