@@ -25,12 +25,13 @@ static json_t *text(const PGresult *res, int r, int c)
 
 /* A base backup replays nothing, nor does who reports what it has received and no more
  * (pg_receivewal); the first copy of a subscription's table has an end. What only pg_monitor may
- * see is NULL: not known, so not there. */
+ * see is NULL: not known, so not there. (The port of a Unix socket is -1.) */
 static PGresult *look(struct eng_engine *engine, const struct eng_migration *m, struct err *err)
 {
     return conn_query(
         &engine->work, err,
-        "SELECT application_name, coalesce(host(client_addr), 'local'), state, "
+        "SELECT application_name, CASE WHEN client_port IS NOT NULL THEN "
+        "coalesce(host(client_addr), 'local') END, state, "
         "pg_wal_lsn_diff('%s', replay_lsn)::bigint FROM pg_stat_replication "
         "WHERE state IS DISTINCT FROM 'backup' AND (write_lsn IS NULL OR replay_lsn IS NOT "
         "NULL) AND coalesce(application_name, '') !~ '^pg_[0-9]+_sync_[0-9]+_[0-9]+$' ORDER BY "

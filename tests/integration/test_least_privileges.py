@@ -5,6 +5,7 @@ import re
 
 import psycopg
 import pytest
+from lib.standby import Receiver
 from lib.wait import until
 
 SCHEMA = """
@@ -120,3 +121,15 @@ def test_who_holds_the_lock_and_is_hidden_comes_from_nowhere(db, segue, owner):
         said = proxy.cli("doctor", check=1).out
         assert f"backend {holder.info.backend_pid} (nosy, user app, from ?, since ?)" in said
     proxy.at_work()
+
+
+def test_a_standby_of_another_role_is_nowhere_and_not_on_the_servers_machine(db, segue, owner, pg):
+    db.sql(f"GRANT CREATE ON SCHEMA public TO {owner}")
+    proxy = segue(upstream=db.url(owner), cutover_replicas_wait_ms=400)
+    proxy.ready(FILE)
+    standby = Receiver(pg, "eu_replica")
+    try:
+        until("the standby", lambda: db.one("SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'"))
+        assert "standby eu_replica (?, ?): how far" in proxy.cli("cutover", "m", "--wait-replicas", check=4).err
+    finally:
+        standby.close()
