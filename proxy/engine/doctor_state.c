@@ -10,6 +10,7 @@
 #include "segue/base/clock.h"
 #include "segue/base/mem.h"
 #include "steps.h"
+#include "store.h"
 
 #define ROWS_MAX 10 /* of a kind; more of them say nothing new */
 
@@ -212,6 +213,12 @@ enum rc doctor_throttle(struct doctor *d, struct err *err)
 
 /* ---- locks ---- */
 
+/* Backends `a` that are segue's own, also where the doctor has another role than the engine, which
+ * is who holds the lock. Takes the lock's key. */
+#define OWN_BACKEND                                                                                \
+    "(" CONN_OWN_BACKEND " OR a.application_name = 'segue' AND a.usesysid IN (SELECT e.usesysid "  \
+    "FROM pg_locks l JOIN pg_stat_activity e USING (pid) WHERE " STORE_LOCK_HELD "))"
+
 #define WHO                                                                                        \
     "coalesce(nullif(a.application_name, ''), a.backend_type, '?'), coalesce(a.usename, '?'), "    \
     "coalesce(" CONN_CLIENT_ADDRESS ", '?'), coalesce(a.state, '?'), "                             \
@@ -249,12 +256,13 @@ enum rc doctor_blocked(struct doctor *d, struct err *err)
 {
     PGresult *res = conn_query(
         &d->conn, err,
+        "WITH own AS (SELECT a.* FROM pg_stat_activity a WHERE " OWN_BACKEND ") "
         "SELECT a.pid, " WHO ", regexp_replace(left(w.query, 80), '\\s+', ' ', 'g'), "
-        "extract(epoch FROM clock_timestamp() - w.query_start) FROM pg_stat_activity w, "
+        "extract(epoch FROM clock_timestamp() - w.query_start) FROM own w, "
         "unnest(pg_blocking_pids(w.pid)) AS b(pid) JOIN pg_stat_activity a ON a.pid = b.pid "
-        "WHERE w.application_name = 'segue' AND w.datname = current_database() AND "
-        "w.wait_event_type = 'Lock' ORDER BY a.xact_start LIMIT %d",
-        ROWS_MAX);
+        "WHERE w.datname = current_database() AND w.wait_event_type = 'Lock' "
+        "ORDER BY a.xact_start LIMIT %d",
+        STORE_LOCK_KEY, ROWS_MAX);
 
     if (!res)
         return RC_ERR;
@@ -287,8 +295,8 @@ static const char held_sql[] =
     "'relation' AND relation IN (SELECT oid FROM tree) AND database = (SELECT oid FROM pg_database "
     "WHERE datname = current_database())) "
     "SELECT a.pid, " WHO ", NULL FROM held h JOIN pg_stat_activity a USING (pid) WHERE "
-    "a.backend_type = 'client backend' AND a.application_name NOT LIKE 'segue%%' AND "
-    "a.xact_start < clock_timestamp() - %u * interval '1 ms' UNION ALL "
+    "a.backend_type = 'client backend' AND NOT " OWN_BACKEND
+    " AND a.xact_start < clock_timestamp() - %u * interval '1 ms' UNION ALL "
     "SELECT 0, '', p.owner, '', '', extract(epoch FROM clock_timestamp() - p.prepared), '', p.gid "
     "FROM held h JOIN pg_locks x ON h.pid IS NULL AND x.pid IS NULL AND x.locktype = "
     "'transactionid' AND x.virtualtransaction = h.virtualtransaction JOIN pg_prepared_xacts p ON "
@@ -322,7 +330,8 @@ enum rc doctor_transactions(struct doctor *d, struct err *err)
 {
     unsigned age_ms = d->engine ? d->engine->options.transaction_age_max_ms : 5000;
     char *names = eng_lock_names(d->m, NULL);
-    PGresult *res = conn_query(&d->conn, err, held_sql, names, names, age_ms, ROWS_MAX);
+    PGresult *res =
+        conn_query(&d->conn, err, held_sql, names, names, STORE_LOCK_KEY, age_ms, ROWS_MAX);
 
     free(names);
     if (!res)

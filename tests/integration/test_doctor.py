@@ -119,6 +119,28 @@ def test_who_stands_in_the_way_is_named_with_the_command_that_ends_it(db, segue,
     assert db.one("SELECT count(*) FROM pg_prepared_xacts WHERE gid = 'left behind'") == 0
 
 
+def test_a_name_like_segues_hides_nobody_and_makes_nobody_segue(db, segue):
+    migration, _ = make_items(db, 100)
+    db.sql("GRANT SELECT, UPDATE ON items TO app")
+    proxy = segue(db, transaction_age_max_ms=100)
+    proxy.ready(migration)
+    doctor = Doctor(proxy, db)
+    with db.connect(application_name="segue-web") as web, db.connect("app", application_name="segue") as other:
+        web.execute("BEGIN; SELECT FROM items WHERE id = 1 FOR UPDATE")
+        other.execute("BEGIN; SELECT FROM items WHERE id = 2")
+        names = [f"pid {web.info.backend_pid} (segue-web, user postgres, ", f"pid {other.info.backend_pid} (segue, user app, "]
+        other.pgconn.send_query(b"SELECT FROM items WHERE id = 1 FOR UPDATE")
+        until("it to wait", lambda: db.one("SELECT cardinality(pg_blocking_pids(%s))", other.info.backend_pid))
+        rows = until("both to be named", lambda: [r for r in doctor.rows() if r["finding"] == "long transaction"][1:] and doctor.rows())
+        long = [r["what"] for r in rows if r["finding"] == "long transaction"]
+        assert all([w for w in long if name in w] for name in names) and len(long) == 2, long
+        assert not [r for r in rows if r["finding"] == "blocked"], rows
+        web.execute("ROLLBACK")
+        while other.pgconn.get_result():
+            pass
+    doctor.well()
+
+
 def test_a_build_that_waits_for_a_snapshot_says_for_whose(db, segue, obey):
     migration, _ = make_items(db, 100, more=RICH)
     proxy = obey.proxy = segue(db)
