@@ -60,11 +60,11 @@ enum rc eng_cutover_preflight(struct eng_engine *engine, struct eng_migration *m
         &engine->work, err,
         "WITH rel AS (SELECT to_regclass(n)::oid AS oid FROM unnest(ARRAY[%s]::text[]) AS n) "
         "SELECT 'index ' || i.indexrelid::regclass::text || ' is not valid' FROM pg_index i "
-        "WHERE i.indrelid IN (SELECT oid FROM rel) AND NOT i.indisvalid AND "
-        "i.indexrelid::regclass::text LIKE '%%segue%%' UNION ALL "
+        "JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indrelid IN (SELECT oid FROM rel) AND "
+        "NOT i.indisvalid AND c.relname LIKE '~segue%%' UNION ALL "
         "SELECT 'constraint ' || c.conname || ' of ' || c.conrelid::regclass::text || "
         "' is not validated' FROM pg_constraint c WHERE c.conrelid IN (SELECT oid FROM rel) AND "
-        "NOT c.convalidated AND c.conname LIKE '%%segue%%' AND "
+        "NOT c.convalidated AND c.conname LIKE '~segue%%' AND "
         "c.conname NOT LIKE '%%_back'", /* put back by a rollback: the cut-over drops it */
         names);
     free(names);

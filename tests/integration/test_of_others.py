@@ -2,6 +2,7 @@
 
 import time
 
+import psycopg
 import pytest
 from lib.tables import RENAME, make_items
 from lib.wait import SLOW, until
@@ -46,6 +47,16 @@ def test_an_abort_leaves_what_others_have_made_under_its_names(db, segue):
     proxy.wait(name, lambda row: "already exists" in (row["error"] or ""))
     proxy.cli("abort", name)
     assert db.sql("SELECT DISTINCT title, theirs FROM items, made") == [("theirs", 1)]
+
+
+def test_what_has_segue_in_its_name_is_not_segues_for_that(db, segue):
+    make_items(db, 10)
+    proxy = segue(db)
+    proxy.ready(RENAME)
+    db.sql("ALTER TABLE items ADD CONSTRAINT since_segue CHECK (id > 5) NOT VALID")
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        db.sql("CREATE UNIQUE INDEX CONCURRENTLY segue_once ON items (note)")
+    proxy.cli("cutover", "rename_label")
 
 
 @pytest.mark.parametrize("command", ["abort", "complete"])
