@@ -170,7 +170,11 @@ enum rc build_check_expr(struct build *b, const char *path, const char *expr, co
 /* Columns that follow each other are in step or not: that needs the same value every time. A name
  * of which every function is volatile is refused; of overloaded ones the server alone knows. */
 enum rc check_steady(struct build *b, const char *path, const char *expr) MUST_CHECK;
-/* The same of a default, which is assigned: no cast that has to be written out. */
+/* Of what the guard works out (up, down): it sees no generated column of the table, which the
+ * server fills behind it. But for `own`, NULL for none, which refuse_table refuses as such. */
+enum rc check_guarded(struct build *b, const struct target *t, const char *path, const char *expr,
+                      const char *own) MUST_CHECK;
+/* As build_check_expr of a default, which is assigned: no cast that has to be written out. */
 enum rc check_given(struct build *b, const char *path, const char *expr,
                     const char *type) MUST_CHECK;
 bool is_system_column(const char *name);

@@ -179,6 +179,29 @@ enum rc check_steady(struct build *b, const char *path, const char *expr)
     return rc;
 }
 
+enum rc check_guarded(struct build *b, const struct target *t, const char *path, const char *expr,
+                      const char *own)
+{
+    struct sql_expr_info info;
+    enum rc rc = sql_expr_parse(expr, &info, b->err);
+
+    if (rc != RC_OK)
+        return rc;
+    for (size_t i = 0; rc == RC_OK && i < info.ncolumns; i++) {
+        const json_t *column = cat_column(t->doc, info.columns[i]);
+
+        if (!column || !*cat_text(column, "generated") || (own && !strcmp(own, info.columns[i])))
+            continue;
+        err_hint(b->err, "write its expression in place of it: %s", cat_text(column, "default"));
+        rc = build_fail(b, path,
+                        "column \"%s\" is generated: the guard, a BEFORE trigger, would not see its"
+                        " value",
+                        info.columns[i]);
+    }
+    sql_expr_info_fini(&info);
+    return rc;
+}
+
 void check_domain(struct build *b, const struct target *t, const char *name,
                   const struct type_facts *facts)
 {

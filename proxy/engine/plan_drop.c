@@ -54,6 +54,8 @@ static enum rc check_down(struct build *b, struct target *t, const char *path, c
     }
     if (rc == RC_OK && is_given(column))
         rc = build_fail(b, at, "column \"%s\" gets its values from the server", dual->old_name);
+    if (rc == RC_OK)
+        rc = check_guarded(b, t, at, dual->down, NULL);
     if (rc == RC_OK && !foreign) /* what this file adds has no rows to look at yet */
         rc = probe_down(b, t, dual);
     free(rows);

@@ -126,6 +126,10 @@ static enum rc check_up_down(struct build *b, struct target *t, const char *path
         rc = check_steady(b, up_path, dual->up);
     if (rc == RC_OK && dual->down)
         rc = check_steady(b, down_path, dual->down);
+    if (rc == RC_OK)
+        rc = check_guarded(b, t, up_path, dual->up, dual->old_name);
+    if (rc == RC_OK && dual->down)
+        rc = check_guarded(b, t, down_path, dual->down, dual->old_name);
     free(both);
     free(rows);
     free(name);

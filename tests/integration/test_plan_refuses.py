@@ -139,6 +139,12 @@ def adding(**column):
     return {"name": "bad", "operations": [{"add_column": {"table": "items", "column": column}}]}
 
 
+def guarded(kind, field, **operation):
+    """The guard would have to read a generated column, which the server computes behind all BEFORE triggers."""
+    return ({"name": "bad", "operations": [{kind: {"table": "items", **operation}}]},
+            [f"operations[0].{kind}.{field}", 'column "twice" is generated', "in place of it: (n * 2)"])
+
+
 # mistake -> the file (dict or text), words the error must hold
 BAD_FILES = {
     "no JSON at all": ("name: rename", ["migration.json:1:"]),
@@ -166,6 +172,14 @@ BAD_FILES = {
     "an up with a subquery": (with_fields(type="text", up="(SELECT max(label) FROM items)", down="title"), ["up"]),
     "an up with an aggregate": (with_fields(type="text", up="max(label)", down="title"), ["up"]),
     "a volatile up": (with_fields(type="text", up="label || random()", down="title"), ["up", "volatile"]),
+    "an up of a new column that reads a generated one": guarded(
+        "add_column", "up", column={"name": "m", "type": "int", "nullable": True}, up="twice + 1"),
+    "an up that reads a generated column": guarded("alter_column", "up", column="n", type="bigint", up="twice / 2", down="n::int"),
+    "a down that reads a generated column": guarded("alter_column", "down", column="n", type="bigint", up="n", down="n::int + 0 * twice"),
+    "an up of a constraint that reads a generated column": guarded(
+        "create_constraint", "up", name="c", type="check", check="n > 0", columns=["n"],
+        up={"n": "greatest(twice, 1)"}, down={"n": "n"}),
+    "a down of a dropped column that reads a generated one": guarded("drop_column", "down", column="label", down="'t' || twice"),
     "up without down": (with_fields(type="text", up="lower(label)"), ["down"]),
     "a not-null column with neither default nor up": (adding(name="m", type="int"), ["default"]),
     "a system column": (adding(name="ctid", type="int", nullable=True), ["ctid"]),
@@ -204,7 +218,8 @@ WITH_LINE = {"an unknown field at the top", "an unknown field", "an unknown oper
 def planner(clusters, pg_version, tmp_path_factory):
     """One proxy for all mistakes: none of them may change anything."""
     with clusters.get(pg_version).database() as database:
-        database.sql("CREATE TABLE items (id bigint PRIMARY KEY, label text NOT NULL, n int);"
+        database.sql("CREATE TABLE items (id bigint PRIMARY KEY, label text NOT NULL, n int,"
+                     " twice int GENERATED ALWAYS AS (n * 2) STORED);"
                      "CREATE INDEX ix_label ON items (label)")
         proxy = Segue(database.url(), tmp_path_factory.mktemp("plan"))
         try:
