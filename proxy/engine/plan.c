@@ -1,6 +1,6 @@
 /*
  * The planner's order of work: file, catalog, tables, new things, numbering; and the plan for
- * people. Nothing here writes to the database.
+ * people. Nothing here writes to the database, but for the trial of an index, which is undone.
  */
 #include <stdlib.h>
 #include <string.h>

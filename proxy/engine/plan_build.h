@@ -27,6 +27,7 @@
  *   plan_refuse.c what cannot be carried, and what to be warned of
  *   plan_views.c  ... views, and how to make them again
  *   plan_probe.c  a look at the rows: does `up` work on them?
+ *   plan_probe_index.c ... would the server make an index?
  *   plan_steady.c does an expression give the same to everybody, and may everybody call it?
  *   plan_things.c whole tables, indexes, names of constraints, replica identity
  *   plan_rename.c  tables that change their name
@@ -197,6 +198,8 @@ struct eng_dual *target_dual(struct build *b, struct target *t);
 /* " FROM (...) s": the table's rows with the columns that are new by now; heap. */
 char *target_rows(struct build *b, const struct target *t);
 void dual_read_columns(struct eng_dual *dual, const char *expr); /* sets up_columns */
+/* The type, or text in place of one that the file makes, which is not there yet. */
+const char *type_by_now(const struct build *b, const char *type);
 void target_fini(struct target *t);
 
 struct pair {         /* an old and a new column */
@@ -408,5 +411,19 @@ char *probe_body(const struct probe_loop *loop); /* for probe_run; heap */
 enum rc probe_run(struct build *b, const char *body, json_t **counts, struct err *why) MUST_CHECK;
 /* The same of a column that goes: would `down` work on the rows that are there? */
 enum rc probe_down(struct build *b, const struct target *t, const struct eng_dual *dual) MUST_CHECK;
+/* `begin`: unless a transaction is under way; in between only named_... */
+enum rc probe_begin(struct build *b, const char *begin, bool *outer, struct err *why) MUST_CHECK;
+enum rc probe_undo(struct build *b, bool outer) MUST_CHECK;
+
+/* ---- plan_probe_index.c ---- */
+struct probe_index {
+    const char *path, *name;    /* of what asks for it; its own */
+    const struct target *table; /* of a live table, */
+    const struct file_op *made; /* or of one that the file makes: its create_table */
+    bool unique;
+    const char *definition; /* as SQL says it behind the table */
+};
+/* What the server does not want is an error in its words; what could not be tried is a warning. */
+enum rc probe_index(struct build *b, const struct probe_index *index) MUST_CHECK;
 
 #endif

@@ -179,18 +179,41 @@ enum rc new_tables(struct build *b)
 
 /* ---- create_index ---- */
 
-static const char *created_relation(const struct build *b, const struct file_op *op)
+/* The create_table of the operation's table; *n: its place among them. */
+static const struct file_op *created_by(const struct build *b, const struct file_op *op, size_t *n)
 {
-    size_t n = 0;
-
+    *n = 0;
     for (size_t i = 0; i < b->file->nops; i++) {
         if (b->file->ops[i].kind != FILE_CREATE_TABLE)
             continue;
         if (!strcmp(b->file->ops[i].table.name, op->table.name))
-            return b->plan->created[n];
-        n++;
+            return &b->file->ops[i];
+        ++*n;
     }
     return NULL;
+}
+
+static enum rc created_index(struct build *b, const struct file_op *op, const char *definition,
+                             const char *name)
+{
+    size_t n;
+    char *path = mem_printf("operations[%zu].create_index", op->index);
+    const struct probe_index probe = {.path = path,
+                                      .name = op->name,
+                                      .made = created_by(b, op, &n),
+                                      .unique = op->unique,
+                                      .definition = definition};
+    enum rc rc = probe_index(b, &probe);
+    struct eng_step *step;
+
+    free(path);
+    if (rc != RC_OK)
+        return rc;
+    step = build_step(b, ENG_STAGE_EXPAND, ENG_STEP_DDL, -1, "create index %s", op->name);
+    step_rank(step, FILE_OPERATIONS_MAX); /* its table may stand behind it in the file */
+    step_sql(step, "CREATE %sINDEX %s ON %s %s", op->unique ? "UNIQUE " : "", name,
+             b->plan->created[n], definition);
+    return RC_OK;
 }
 
 /* By their names of now; t: NULL for a table of this file. */
@@ -267,6 +290,7 @@ static enum rc live_index(struct build *b, struct target *t, const struct file_o
 {
     const char *schema = cat_text(t->doc, "schema");
     char *qualified = sql_quote_qualified(schema, op->name);
+    char *path = mem_printf("operations[%zu].create_index", op->index);
     struct eng_step *step;
     enum rc rc = RC_ERR;
     size_t made;
@@ -276,6 +300,12 @@ static enum rc live_index(struct build *b, struct target *t, const struct file_o
     if (!strcmp(cat_text(t->doc, "relkind"), "p"))
         build_refuse(b, t->relation, "create it on each partition, then on the table",
                      "PostgreSQL cannot build an index concurrently on a partitioned table");
+    else if (probe_index(b, &(struct probe_index){.path = path,
+                                                  .name = op->name,
+                                                  .table = t,
+                                                  .unique = op->unique,
+                                                  .definition = definition}) != RC_OK)
+        goto out;
     step =
         build_step(b, ENG_STAGE_BUILD, ENG_STEP_CONCURRENTLY, t->table, "build index %s", op->name);
     step_sql(step, "CREATE %sINDEX CONCURRENTLY %s ON %s %s", op->unique ? "UNIQUE " : "", name,
@@ -291,6 +321,7 @@ static enum rc live_index(struct build *b, struct target *t, const struct file_o
     step_lock(step, "SHARE UPDATE EXCLUSIVE", t->relation, "waits for queries, blocks none");
     rc = RC_OK;
 out:
+    free(path);
     free(qualified);
     return rc;
 }
@@ -311,12 +342,7 @@ static enum rc new_index(struct build *b, const struct file_op *op, size_t i)
     } else if (t) {
         rc = live_index(b, t, op, definition, name);
     } else {
-        struct eng_step *step =
-            build_step(b, ENG_STAGE_EXPAND, ENG_STEP_DDL, -1, "create index %s", op->name);
-
-        step_rank(step, FILE_OPERATIONS_MAX); /* its table may stand behind it in the file */
-        step_sql(step, "CREATE %sINDEX %s ON %s %s", op->unique ? "UNIQUE " : "", name,
-                 created_relation(b, op), definition);
+        rc = created_index(b, op, definition, name);
     }
     free(definition);
     free(predicate);

@@ -122,23 +122,37 @@ static enum rc run_body(struct build *b, const char *body, json_t **counts, stru
     return rc;
 }
 
-enum rc probe_run(struct build *b, const char *body, json_t **counts, struct err *why)
+enum rc probe_begin(struct build *b, const char *begin, bool *outer, struct err *why)
 {
     PGresult *res = NULL;
-    bool outer = PQtransactionStatus(b->conn) == PQTRANS_INTRANS;
-    enum rc rc =
-        named_query(b, outer ? "SAVEPOINT segue_probe" : "BEGIN READ ONLY", 0, NULL, &res, why);
+    enum rc rc;
+
+    *outer = PQtransactionStatus(b->conn) == PQTRANS_INTRANS;
+    rc = named_query(b, *outer ? "SAVEPOINT segue_probe" : begin, 0, NULL, &res, why);
+    PQclear(res);
+    return rc;
+}
+
+enum rc probe_undo(struct build *b, bool outer)
+{
+    PGresult *res = NULL;
+    enum rc rc = named_query(b, outer ? "ROLLBACK TO SAVEPOINT segue_probe" : "ROLLBACK", 0, NULL,
+                             &res, NULL);
+
+    PQclear(res);
+    return rc;
+}
+
+enum rc probe_run(struct build *b, const char *body, json_t **counts, struct err *why)
+{
+    bool outer;
+    enum rc rc = probe_begin(b, "BEGIN READ ONLY", &outer, why);
 
     *counts = NULL;
-    PQclear(res);
     if (rc != RC_OK)
         return rc;
     rc = run_body(b, body, counts, why);
-    if (named_query(b, outer ? "ROLLBACK TO SAVEPOINT segue_probe" : "ROLLBACK", 0, NULL, &res,
-                    NULL) != RC_OK)
-        rc = RC_ERR;
-    PQclear(res);
-    return rc;
+    return probe_undo(b, outer) == RC_OK ? rc : RC_ERR;
 }
 
 static enum rc probe(struct build *b, const char *body, struct probe *out, struct err *why)

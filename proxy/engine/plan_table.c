@@ -138,6 +138,13 @@ static enum rc check_up_down(struct build *b, struct target *t, const char *path
     return rc;
 }
 
+const char *type_by_now(const struct build *b, const char *type)
+{
+    if (!enum_of_file(b, type))
+        return type;
+    return strchr(type, '[') ? "pg_catalog.text[]" : "pg_catalog.text";
+}
+
 char *target_rows(struct build *b, const struct target *t)
 {
     const struct eng_table *table = t->table >= 0 ? &b->plan->tables[t->table] : NULL;
@@ -147,14 +154,9 @@ char *target_rows(struct build *b, const struct target *t)
     for (size_t i = 0; table && i < table->nduals; i++) {
         const struct eng_dual *dual = &table->duals[i];
         char *name = dual->new_name ? sql_quote_ident(dual->new_name) : NULL;
-        bool known = !name || !enum_of_file(b, dual->new_type);
 
-        if (name) /* a type that the file makes is not there yet */
-            buf_printf(&out, ", NULL::%s AS %s",
-                       known                         ? dual->new_type
-                       : strchr(dual->new_type, '[') ? "pg_catalog.text[]"
-                                                     : "pg_catalog.text",
-                       name);
+        if (name)
+            buf_printf(&out, ", NULL::%s AS %s", type_by_now(b, dual->new_type), name);
         free(name);
     }
     buf_printf(&out, " FROM %s) s", t->relation);

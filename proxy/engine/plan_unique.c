@@ -80,20 +80,45 @@ static enum rc check_keys(struct build *b, const struct target *t, const char *p
     return rc;
 }
 
+/* As SQL says it behind the table; heap. */
+static char *index_definition(const struct target *t, const struct file_constraint *c)
+{
+    char *keys = constraint_columns(t, &c->columns);
+    char *out = mem_printf("(%s)%s", keys, c->nulls_not_distinct ? " NULLS NOT DISTINCT" : "");
+
+    free(keys);
+    return out;
+}
+
+static enum rc probe_key(struct build *b, const struct target *t, const char *path,
+                         const struct file_constraint *c)
+{
+    char *definition = index_definition(t, c);
+    enum rc rc = RC_OK;
+
+    if (strcmp(cat_text(t->doc, "relkind"), "p") != 0) /* refused anyway */
+        rc = probe_index(b, &(struct probe_index){.path = path,
+                                                  .name = c->name,
+                                                  .table = t,
+                                                  .unique = true,
+                                                  .definition = definition});
+    free(definition);
+    return rc;
+}
+
 /* Its number, as `undoes` wants it; the same of attach_step. */
 static int index_step(struct build *b, struct target *t, const struct file_constraint *c,
                       const char *name)
 {
-    char *keys = constraint_columns(t, &c->columns);
+    char *definition = index_definition(t, c);
     struct eng_step *step = build_step(b, ENG_STAGE_BUILD, ENG_STEP_CONCURRENTLY, t->table,
                                        "build the index of %s", name);
 
-    step_sql(step, "CREATE UNIQUE INDEX CONCURRENTLY %s ON %s (%s)%s", name, t->relation, keys,
-             c->nulls_not_distinct ? " NULLS NOT DISTINCT" : "");
+    step_sql(step, "CREATE UNIQUE INDEX CONCURRENTLY %s ON %s %s", name, t->relation, definition);
     step_lock(step, "SHARE UPDATE EXCLUSIVE", t->relation, "while it is built; blocks no query");
     step->index_schema = mem_strdup(cat_text(t->doc, "schema"));
     step->index_name = mem_strdup(c->name);
-    free(keys);
+    free(definition);
     return (int)b->plan->nsteps;
 }
 
@@ -199,7 +224,8 @@ enum rc key_add(struct build *b, struct target *t, const char *path,
     int built, attached;
     size_t n;
 
-    if (check_index_name(b, t, path, c->name) != RC_OK || check_keys(b, t, path, c) != RC_OK)
+    if (check_index_name(b, t, path, c->name) != RC_OK || check_keys(b, t, path, c) != RC_OK ||
+        probe_key(b, t, path, c) != RC_OK)
         return RC_ERR;
     if (c->kind == FILE_PRIMARY_KEY && json_array_size(json_object_get(t->doc, "key")))
         return build_fail(b, path, "table %s has a primary key", t->relation);
