@@ -120,6 +120,7 @@ static const char constraints_sql[] =
     "   WHERE f.oid = k.confrelid) END,"
     " 'set_columns', COALESCE(to_jsonb(k) ->> 'confdelsetcols', '') <> '',"
     " 'validated', k.convalidated, 'no_inherit', k.connoinherit,"
+    " 'enforced', COALESCE((to_jsonb(k) ->> 'conenforced')::bool, true),"
     " 'inherited', k.coninhcount > 0 OR k.conparentid <> 0,"
     " 'comment', obj_description(k.oid, 'pg_constraint')) ORDER BY k.oid)"
     " FROM pg_constraint k, LATERAL (SELECT json_agg(a.attname ORDER BY u.o) AS names,"

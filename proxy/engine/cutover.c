@@ -11,6 +11,7 @@
 #include "segue/base/fault.h"
 #include "segue/base/log.h"
 #include "segue/base/mem.h"
+#include "segue/sql/expr.h"
 #include "steps.h"
 #include "store.h"
 
@@ -49,13 +50,15 @@ static enum rc check_built(const struct eng_migration *m, struct err *err)
 enum rc eng_cutover_preflight(struct eng_engine *engine, struct eng_migration *m, struct err *err)
 {
     PGresult *res;
-    char *names;
+    char *names, *steps, *built;
 
     if (check_built(m, err) != RC_OK || eng_tables_check(engine, m, NOT_THERE, err) != RC_OK ||
         eng_verdict_check(m, err) != RC_OK || eng_guards_check(engine, m, err) != RC_OK ||
         eng_attached_check(engine, m, err) != RC_OK)
         return RC_ERR;
     names = eng_lock_names(m, NULL);
+    steps = eng_steps_join(m, ENG_STAGE_BUILD);
+    built = sql_quote_literal(steps);
     res = conn_query(
         &engine->work, err,
         "WITH rel AS (SELECT to_regclass(n)::oid AS oid FROM unnest(ARRAY[%s]::text[]) AS n) "
@@ -64,9 +67,11 @@ enum rc eng_cutover_preflight(struct eng_engine *engine, struct eng_migration *m
         "NOT i.indisvalid AND c.relname LIKE '~segue%%' UNION ALL "
         "SELECT 'constraint ' || c.conname || ' of ' || c.conrelid::regclass::text || "
         "' is not validated' FROM pg_constraint c WHERE c.conrelid IN (SELECT oid FROM rel) AND "
-        "NOT c.convalidated AND c.conname LIKE '~segue%%' AND "
-        "c.conname NOT LIKE '%%_back'", /* put back by a rollback: the cut-over drops it */
-        names);
+        "NOT c.convalidated AND c.conname LIKE '~segue%%' AND " /* not what was never to be */
+        "strpos(%s, 'VALIDATE CONSTRAINT ' || quote_ident(c.conname)) > 0",
+        names, built);
+    free(built);
+    free(steps);
     free(names);
     if (!res)
         return RC_ERR;

@@ -374,8 +374,9 @@ static char *constraint_definition(struct build *b, struct target *t, const json
 
         if (!expr)
             return NULL;
-        buf_printf(&out, "CHECK (%s)%s NOT VALID", expr,
-                   flag(constraint, "no_inherit") ? " NO INHERIT" : "");
+        buf_printf(&out, "CHECK (%s)%s%s", expr,
+                   flag(constraint, "no_inherit") ? " NO INHERIT" : "",
+                   flag(constraint, "enforced") ? " NOT VALID" : " NOT ENFORCED");
         free(expr);
         return buf_take(&out);
     }

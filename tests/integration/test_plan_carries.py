@@ -58,11 +58,12 @@ def build(db, schema, extra, kind="text", value="'v' || i"):
         db.sql(part.replace("{s}", schema).replace("{type}", kind).replace("{value}", value))
 
 
-def compare(db, plain="plain"):
-    """The table segue has migrated against the plainly renamed one."""
+def compare(db, plain="plain", renamed=True):
+    """The table segue has migrated against the plainly renamed one; or one that has been changed as plainly."""
     # nothing on the search path: every name comes with its schema
     with db.connect(options="-c search_path=") as conn:
-        conn.execute(f"ALTER TABLE {plain}.items RENAME COLUMN label TO title")
+        if renamed:
+            conn.execute(f"ALTER TABLE {plain}.items RENAME COLUMN label TO title")
         want = catalog.table(conn, f"{plain}.items")
         got = catalog.table(conn, "public.items")
     text = repr(want).replace(f"{plain}.", "public.")
@@ -88,6 +89,71 @@ def test_a_renamed_column_keeps_on_every_version(db, segue, feature):
     proxy.done(RENAME)
     compare(db)
     assert catalog.traces(db.connect()) == []
+
+
+# what the server has never proven, or does not enforce -> SQL on it
+UNPROVEN = {
+    "check_not_valid": "ALTER TABLE {s}.items ADD CONSTRAINT c CHECK (label <> 'x') NOT VALID; COMMENT ON CONSTRAINT c ON {s}.items IS 'why'",
+    "foreign_key_not_valid": "ALTER TABLE {s}.items ADD CONSTRAINT f FOREIGN KEY (label) REFERENCES {s}.kinds ON DELETE CASCADE NOT VALID",
+    "both": "ALTER TABLE {s}.items ALTER label SET NOT NULL, ADD CHECK (label <> 'x') NOT VALID, ADD CHECK (label <> 'y');"
+            "ALTER TABLE {s}.items ADD FOREIGN KEY (label) REFERENCES {s}.kinds NOT VALID",
+}
+NOT_ENFORCED = {  # rows against them are nobody's business
+    "check": "ALTER TABLE {s}.items ADD CONSTRAINT c CHECK (label <> 'v7') NOT ENFORCED",
+    "check_no_inherit": "ALTER TABLE {s}.items ADD CONSTRAINT c CHECK (label <> 'v7') NO INHERIT NOT ENFORCED",
+    "foreign_key": "DELETE FROM {s}.kinds; ALTER TABLE {s}.items ADD CONSTRAINT f FOREIGN KEY (label) REFERENCES {s}.kinds NOT ENFORCED",
+}
+
+
+def there_and_back_and_done(proxy, migration):
+    name = proxy.soaking(migration)
+    proxy.cli("rollback", name)
+    proxy.wait_phase(name, "ready")
+    proxy.cli("cutover", name)
+    proxy.cli("complete", name, "--force")
+
+
+@pytest.mark.parametrize("feature", UNPROVEN)
+def test_a_renamed_column_keeps_what_is_not_valid_as_it_is(db, segue, feature):
+    for schema in ("public", "plain"):
+        build(db, schema, UNPROVEN[feature])
+    there_and_back_and_done(segue(db), RENAME)
+    compare(db)
+    assert catalog.traces(db.connect()) == []
+
+
+@pytest.mark.versions(18)
+@pytest.mark.parametrize("feature", NOT_ENFORCED)
+def test_a_renamed_column_keeps_what_is_not_enforced_as_it_is(db, segue, feature):
+    for schema in ("public", "plain"):
+        build(db, schema, NOT_ENFORCED[feature])
+    there_and_back_and_done(segue(db), RENAME)
+    compare(db)
+    assert catalog.traces(db.connect()) == []
+
+
+def test_a_column_that_changes_its_type_keeps_a_check_that_is_not_valid(db, segue):
+    for schema in ("public", "plain"):
+        build(db, schema, "ALTER TABLE {s}.items ADD CONSTRAINT c CHECK (n <> 700) NOT VALID")
+    there_and_back_and_done(segue(db), {"name": "wider", "operations": [
+        {"alter_column": {"table": "items", "column": "n", "type": "bigint", "up": "n", "down": "n::int"}}]})
+    db.sql("ALTER TABLE plain.items ALTER n TYPE bigint")
+    compare(db, renamed=False)
+    assert catalog.traces(db.connect()) == []
+
+
+@pytest.mark.one_version
+def test_what_segue_is_to_prove_and_has_not_keeps_the_cutover_from_happening(db, segue):
+    build(db, "public", "ALTER TABLE {s}.items ADD CONSTRAINT c CHECK (label <> 'x'), ADD CONSTRAINT d CHECK (label <> 'y') NOT VALID")
+    proxy = segue(db)
+    name = proxy.ready(RENAME)
+    made = "SELECT conname FROM pg_constraint WHERE conrelid = 'items'::regclass AND conname LIKE '~segue%' AND {}convalidated"
+    proven, unproven = db.one(made.format("")), db.one(made.format("NOT "))
+    db.sql(f"""ALTER TABLE items DROP CONSTRAINT "{proven}", ADD CONSTRAINT "{proven}" CHECK (title <> 'x') NOT VALID""")
+    refused = proxy.cli("cutover", name, check=1).err
+    assert proven in refused and "not validated" in refused and unproven not in refused
+    db.sql(f'ALTER TABLE items VALIDATE CONSTRAINT "{proven}"')
+    proxy.cli("cutover", name)
 
 
 @pytest.mark.one_version
