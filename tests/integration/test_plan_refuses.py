@@ -129,6 +129,48 @@ def test_plan_refuses_or_carries_by_name(items, segue, what):
                             "function with an SQL body"), f"{what} was not refused:\n{done.out}"
 
 
+# constraints that the server has never proven and that rows do not meet -> SQL that makes one named c, its table
+UNPROVEN = {
+    "of another column": ("ALTER TABLE items ADD CONSTRAINT c CHECK (n <> 7) NOT VALID", "items"),
+    "of the column": ("ALTER TABLE items ADD CONSTRAINT c CHECK (label <> 'v7') NOT VALID", "items"),
+    "over the whole row": ("ALTER TABLE items ADD CONSTRAINT c CHECK (items.* IS NULL) NOT VALID", "items"),
+    "that fails for a row": ("ALTER TABLE items ADD CONSTRAINT c CHECK (1 / (n - 7) < 9) NOT VALID", "items"),
+    "that takes long": ("CREATE FUNCTION slow(int) RETURNS boolean LANGUAGE plpgsql AS "
+                        "'BEGIN PERFORM pg_sleep(0.1); RETURN true; END'; "
+                        "ALTER TABLE items ADD CONSTRAINT c CHECK (slow(n)) NOT VALID", "items"),
+    "of a partition": ("ALTER TABLE items RENAME TO low; ALTER TABLE low DROP CONSTRAINT items_pkey; DROP INDEX ix_label;"
+                       "CREATE TABLE items (LIKE low) PARTITION BY RANGE (id);"
+                       "ALTER TABLE items ATTACH PARTITION low DEFAULT;"
+                       "ALTER TABLE low ADD CONSTRAINT c CHECK (n <> 7) NOT VALID", "low"),
+    "of all partitions": ("ALTER TABLE items RENAME TO low; ALTER TABLE low DROP CONSTRAINT items_pkey; DROP INDEX ix_label;"
+                          "CREATE TABLE items (LIKE low) PARTITION BY RANGE (id);"
+                          "ALTER TABLE items ATTACH PARTITION low DEFAULT;"
+                          "ALTER TABLE items ADD CONSTRAINT c CHECK (n <> 7) NOT VALID", "items"),
+}
+
+
+@pytest.mark.parametrize("what", UNPROVEN)
+def test_plan_refuses_a_check_that_is_not_valid_and_that_the_fill_would_break(items, segue, what):
+    sql, table = UNPROVEN[what]
+    items.sql(sql)
+    proxy = segue(items)
+    refused = proxy.cli("plan", proxy.file(RENAME), check=1).out
+    assert refused.count("it is NOT VALID") == 1
+    for words in (f"constraint c of public.{table}", f"ALTER TABLE public.{table} VALIDATE CONSTRAINT c"):
+        assert words in refused, refused
+    assert "constraint c" in proxy.cli("start", proxy.file(RENAME), "--detach", check=1).err
+    adding_one = {"name": "one", "operations": [{"add_column": {"table": "items", "column": {
+        "name": "m", "type": "int", "nullable": True}}}]}
+    proxy.cli("plan", proxy.file(adding_one))  # which writes no row that is there
+
+
+def test_plan_takes_a_check_that_is_not_valid_and_that_all_rows_meet(items, segue):
+    items.sql("ALTER TABLE items ADD CONSTRAINT c CHECK (n <> 700) NOT VALID")
+    proxy = segue(items)
+    proxy.done(RENAME)
+    assert items.one("SELECT NOT convalidated FROM pg_constraint WHERE conname = 'c'")
+
+
 def with_fields(**fields):
     """RENAME with its operation's fields changed; None takes one away."""
     rename = {**RENAME["operations"][0]["rename_column"], **fields}
