@@ -101,11 +101,13 @@ static enum rc alter_in_place(struct build *b, struct target *t, const char *pat
         comment_on(&t->cutover, t, name, op->comment.to);
         comment_on(&t->revert, t, name, cat_text(column, "comment"));
     }
-    if (rc == RC_OK && op->nullable == FILE_NO && !flag(column, "not_null"))
-        constraint_not_null(b, t, op->column, op->column, true);
-    if (rc == RC_OK && op->nullable == FILE_YES && flag(column, "not_null"))
-        rc = release_not_null(b, t, path, op->column, op->down);
     free(name);
+    if (rc != RC_OK || op->nullable == FILE_AS_IS || refuse_unproven_null(b, t, op->column))
+        return rc;
+    if (op->nullable == FILE_NO && !flag(column, "not_null"))
+        constraint_not_null(b, t, op->column, op->column, true);
+    if (op->nullable == FILE_YES && flag(column, "not_null"))
+        rc = release_not_null(b, t, path, op->column, op->down);
     return rc;
 }
 

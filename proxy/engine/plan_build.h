@@ -384,9 +384,10 @@ enum rc refuse_schemas(struct build *b) MUST_CHECK;
 void refuse_dependents(struct build *b, const struct target *t, const char *column);
 
 /* ---- plan_unproven.c ---- */
-/* Constraints of the table that are NOT VALID, and that a row which the fill writes does not meet.
- */
+/* Constraints that are NOT VALID, and that a row which the fill writes does not meet. */
 enum rc refuse_unproven(struct build *b, const struct target *t) MUST_CHECK;
+/* Is the column's NOT NULL such a one? Then it is refused, whatever the rows hold. */
+bool refuse_unproven_null(struct build *b, const struct target *t, const char *column);
 
 /* ---- plan_views.c ---- */
 /* Views over columns that change their type, with the statements to drop them and to make them

@@ -157,7 +157,7 @@ static size_t prove(struct build *b, struct target *t, const struct file_constra
         const json_t *column = cat_column(t->doc, half);
         char *temp;
 
-        if (flag(column, "not_null"))
+        if (refuse_unproven_null(b, t, half) || flag(column, "not_null"))
             continue;
         temp = target_temp(t);
         proofs[n] =

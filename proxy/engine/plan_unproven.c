@@ -1,11 +1,14 @@
 /*
  * Constraints that are NOT VALID: the server has never looked whether the rows that are there meet
  * them, but asks so of every row that is written. The fill writes rows as they are, so one that
- * does not meet such a constraint stops it. No row can come to be so: those that are written meet
- * it.
+ * does not meet such a constraint stops it; no row can come to be so. A NOT NULL (PostgreSQL 18)
+ * is refused whatever the rows hold when the file changes its column, since it would come out
+ * proven.
  */
 #include <stdlib.h>
+#include <string.h>
 
+#include "nulls.h"
 #include "plan_build.h"
 #include "segue/base/mem.h"
 #include "segue/catalog/catalog.h"
@@ -13,14 +16,17 @@
 
 #define LOOK_SECONDS_MAX "3"
 
-enum { U_TABLE, U_NAME, U_BAD };
+enum { U_TABLE, U_NAME, U_BAD, U_COLUMN };
 
 /* Of the table and its partitions. Foreign keys are asked for only where their columns change. */
 static const char unproven_sql[] =
-    "SELECT format('%I.%I', n.nspname, c.relname), k.conname,"
-    " format('(%s) IS FALSE', pg_get_expr(k.conbin, k.conrelid))"
+    "SELECT format('%I.%I', n.nspname, c.relname), k.conname, CASE k.contype"
+    " WHEN 'c' THEN format('(%s) IS FALSE', pg_get_expr(k.conbin, k.conrelid))"
+    " ELSE format('%I " IS_NULL "', a.attname) END, CASE k.contype WHEN 'n' THEN a.attname END"
     " FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid"
-    " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE k.contype = 'c' AND NOT k.convalidated"
+    " JOIN pg_namespace n ON n.oid = c.relnamespace"
+    " LEFT JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = k.conkey[1]"
+    " WHERE k.contype IN ('c', 'n') AND NOT k.convalidated"
     " AND COALESCE((to_jsonb(k) ->> 'conenforced')::bool, true) AND k.coninhcount = 0"
     " AND k.conrelid IN (SELECT $1::oid UNION SELECT relid FROM"
     "  pg_partition_tree($1::oid::regclass)) ORDER BY k.oid";
@@ -76,6 +82,44 @@ static enum rc judge(struct build *b, const char *table, const char *name, const
     return PQstatus(b->conn) == CONNECTION_OK ? RC_OK : RC_ERR;
 }
 
+bool refuse_unproven_null(struct build *b, const struct target *t, const char *column)
+{
+    const char *name = cat_text(cat_column(t->doc, column), "unproven");
+    char *object, *quoted, *hint;
+
+    if (!name)
+        return false;
+    object = mem_printf("constraint %s of %s", name, t->relation);
+    quoted = sql_quote_ident(name);
+    hint = mem_printf("ALTER TABLE %s VALIDATE CONSTRAINT %s, or drop it", t->relation, quoted);
+    build_refuse(b, object, hint, "it is NOT VALID: column %s may hold NULL", column);
+    free(hint);
+    free(quoted);
+    free(object);
+    return true;
+}
+
+/* Columns that are renamed, change their type, are split, merged or dropped. */
+static void refuse_changed(struct build *b, const struct target *t)
+{
+    const struct eng_table *table = t->table >= 0 ? &b->plan->tables[t->table] : NULL;
+
+    for (size_t i = 0; table && i < table->nduals; i++)
+        if (table->duals[i].old_name)
+            (void)refuse_unproven_null(b, t, table->duals[i].old_name);
+}
+
+/* Is it of a column that has been refused for it? */
+static bool is_told(const struct build *b, const struct target *t, const char *column)
+{
+    const struct eng_table *table = &b->plan->tables[t->table];
+
+    for (size_t i = 0; i < table->nduals; i++)
+        if (table->duals[i].old_name && !strcmp(table->duals[i].old_name, column))
+            return cat_text(cat_column(t->doc, column), "unproven") != NULL;
+    return false;
+}
+
 enum rc refuse_unproven(struct build *b, const struct target *t)
 {
     char *oid = mem_printf("%lld", (long long)json_integer_value(json_object_get(t->doc, "oid")));
@@ -83,9 +127,11 @@ enum rc refuse_unproven(struct build *b, const struct target *t)
     PGresult *res = NULL;
     enum rc rc = t->fills ? own_query(b, unproven_sql, 1, params, &res, b->err) : RC_OK;
 
+    refuse_changed(b, t);
     for (int row = 0; rc == RC_OK && row < (res ? PQntuples(res) : 0); row++)
-        rc = judge(b, PQgetvalue(res, row, U_TABLE), PQgetvalue(res, row, U_NAME),
-                   PQgetvalue(res, row, U_BAD));
+        if (!is_told(b, t, PQgetvalue(res, row, U_COLUMN)))
+            rc = judge(b, PQgetvalue(res, row, U_TABLE), PQgetvalue(res, row, U_NAME),
+                       PQgetvalue(res, row, U_BAD));
     PQclear(res);
     free(oid);
     return rc;

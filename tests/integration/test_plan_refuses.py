@@ -164,6 +164,46 @@ def test_plan_refuses_a_check_that_is_not_valid_and_that_the_fill_would_break(it
     proxy.cli("plan", proxy.file(adding_one))  # which writes no row that is there
 
 
+def of_items(kind, **fields):
+    return {"name": "bad", "operations": [{kind: {"table": "items", **fields}}]}
+
+
+# what is done with a column c that has a NOT NULL which is NOT VALID
+ON_NOT_NULL = {
+    "nullable false": of_items("alter_column", column="c", nullable=False),
+    "nullable true": of_items("alter_column", column="c", nullable=True),
+    "rename": of_items("rename_column", **{"from": "c", "to": "d"}),
+    "type": of_items("alter_column", column="c", type="bigint", up="c", down="c::int"),
+    "split": of_items("change_columns", **{"from": ["c"], "to": [{"name": "d", "type": "int"}, {"name": "e", "type": "int"}],
+                                          "up": {"d": "c / 2", "e": "c - c / 2"}, "down": {"c": "d + e"}}),
+    "drop": of_items("drop_column", column="c", down="1"),
+    "primary key": of_items("create_constraint", name="pk", type="primary_key", columns=["c"]),
+    "another column": RENAME,
+}
+
+
+@pytest.mark.versions(18)
+@pytest.mark.parametrize("what", ON_NOT_NULL)
+def test_plan_refuses_what_comes_upon_a_not_null_that_is_not_valid(items, segue, what):
+    items.sql("ALTER TABLE items DROP CONSTRAINT items_pkey; ALTER TABLE items ADD c int;"
+              "UPDATE items SET c = n WHERE id <> 7; ALTER TABLE items ADD CONSTRAINT nn NOT NULL c NOT VALID")
+    proxy = segue(items)
+    refused = proxy.cli("plan", proxy.file(ON_NOT_NULL[what]), check=1).out
+    assert refused.count("it is NOT VALID") == 1
+    for words in ("constraint nn of public.items", "ALTER TABLE public.items VALIDATE CONSTRAINT nn"):
+        assert words in refused, refused
+    items.sql("UPDATE items SET c = 7 WHERE id = 7; ALTER TABLE items VALIDATE CONSTRAINT nn")
+    proxy.cli("plan", proxy.file(ON_NOT_NULL[what]))
+
+
+@pytest.mark.versions(18)
+def test_plan_takes_a_not_null_that_is_not_valid_and_that_all_rows_meet(items, segue):
+    items.sql("ALTER TABLE items ADD CONSTRAINT nn NOT NULL n NOT VALID")
+    proxy = segue(items)
+    proxy.done(RENAME)
+    assert items.one("SELECT NOT convalidated FROM pg_constraint WHERE conname = 'nn'")
+
+
 def test_plan_takes_a_check_that_is_not_valid_and_that_all_rows_meet(items, segue):
     items.sql("ALTER TABLE items ADD CONSTRAINT c CHECK (n <> 700) NOT VALID")
     proxy = segue(items)
