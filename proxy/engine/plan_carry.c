@@ -437,6 +437,8 @@ static const char *constraint_fault(struct build *b, const struct target *t,
         return "it cannot follow the change of type";
     if (foreign && !strcmp(cat_text(t->doc, "relkind"), "p"))
         return "foreign keys of partitioned tables cannot be carried yet";
+    if (flag(constraint, "period"))
+        return "a foreign key with PERIOD cannot be carried";
     if (flag(constraint, "set_columns"))
         return "ON DELETE SET (columns) cannot be carried yet";
     return NULL;

@@ -203,8 +203,16 @@ static enum rc check_other(struct build *b, const struct target *t, const char *
         if (!cat_column(other->doc, other->columns.v[i]))
             return build_fail(b, path, "table %s has no column \"%s\"", other->relation,
                               other->columns.v[i]);
-    for (size_t i = 0; i < json_array_size(indexes); i++)
-        key |= is_key(json_array_get(indexes, i), &other->columns);
+    for (size_t i = 0; i < json_array_size(indexes) && !key; i++) {
+        const json_t *index = json_array_get(indexes, i);
+
+        key = is_key(index, &other->columns);
+        if (key && flag(index, "period"))
+            return build_fail(b, path,
+                              "\"%s\" of table %s is WITHOUT OVERLAPS: only a foreign key with "
+                              "PERIOD could refer to it",
+                              cat_text(index, "constraint"), other->relation);
+    }
     if (!key || other->columns.n == 0)
         return build_fail(b, path, "there is no unique constraint of these columns on table %s",
                           other->relation);

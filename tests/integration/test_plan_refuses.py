@@ -211,6 +211,32 @@ def test_plan_takes_a_check_that_is_not_valid_and_that_all_rows_meet(items, segu
     assert items.one("SELECT NOT convalidated FROM pg_constraint WHERE conname = 'c'")
 
 
+RANGES = ("CREATE TABLE spans (kind int4range, during daterange, CONSTRAINT temporal PRIMARY KEY (kind, during WITHOUT OVERLAPS));"
+          "DROP INDEX ix_label; ALTER TABLE items DROP label; ALTER TABLE items ADD label int4range, ADD during daterange;")
+
+
+@pytest.mark.versions(18)
+@pytest.mark.parametrize("column", ["label", "during"])
+def test_plan_refuses_a_column_of_a_foreign_key_with_period(items, segue, column):
+    items.sql(RANGES + "ALTER TABLE items ADD CONSTRAINT fk FOREIGN KEY (label, PERIOD during) REFERENCES spans (kind, PERIOD during)")
+    proxy = segue(items)
+    refused = proxy.cli("plan", proxy.file(of_items("rename_column", **{"from": column, "to": "title"})), check=1).out
+    assert "constraint fk: a foreign key with PERIOD cannot be carried" in refused
+    proxy.done(of_items("rename_column", **{"from": "n", "to": "m"}))  # which it does not hold
+
+
+@pytest.mark.versions(18)
+@pytest.mark.parametrize("columns", [["kind", "during"], ["during", "kind"], None])
+def test_plan_refuses_a_foreign_key_to_a_key_without_overlaps(items, segue, columns):
+    items.sql(RANGES)
+    references = {"table": "spans", "columns": columns} if columns else {"table": "spans"}
+    own = ["during", "label"] if columns == ["during", "kind"] else ["label", "during"]
+    proxy = segue(items)
+    file = proxy.file(of_items("create_constraint", name="fk", type="foreign_key", columns=own, references=references))
+    refused = proxy.cli("plan", file, check=1).err
+    assert '"temporal" of table public.spans is WITHOUT OVERLAPS' in refused
+
+
 def with_fields(**fields):
     """RENAME with its operation's fields changed; None takes one away."""
     rename = {**RENAME["operations"][0]["rename_column"], **fields}
