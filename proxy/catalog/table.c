@@ -133,9 +133,12 @@ static const char constraints_sql[] =
     "   ON a.attrelid = k.conrelid AND a.attnum = u.num) x"
     " WHERE k.conrelid = $1::oid AND k.contype IN ('c', 'f')";
 
-/* What PostgreSQL itself records as depending on a column, less what is read above. */
+/* What PostgreSQL itself records as depending on a column, less what is read above; `own`: the name
+ * of a foreign key of the table to itself, which is read above as to the columns that refer. */
 static const char dependents_sql[] =
     "SELECT json_agg(json_build_object('column', d.refobjsubid, 'kind', d.classid::regclass::text,"
+    " 'own', CASE d.classid WHEN 'pg_constraint'::regclass THEN (SELECT x.conname FROM"
+    "   pg_constraint x WHERE x.oid = d.objid AND x.conrelid = $1::oid) END,"
     " 'object', CASE WHEN d.classid = 'pg_rewrite'::regclass THEN (SELECT CASE v.relkind"
     "   WHEN 'v' THEN format('view %I.%I', vn.nspname, v.relname)"
     "   WHEN 'm' THEN format('materialized view %I.%I', vn.nspname, v.relname)"
@@ -151,7 +154,8 @@ static const char dependents_sql[] =
     " WHERE NOT (d.classid = 'pg_class'::regclass AND (d.objid = $1::oid OR EXISTS (SELECT FROM"
     "  pg_class x WHERE x.oid = d.objid AND x.relkind IN ('i', 'I', 'S'))))"
     " AND NOT (d.classid = 'pg_constraint'::regclass AND EXISTS (SELECT FROM pg_constraint x"
-    "  WHERE x.oid = d.objid AND x.conrelid = $1::oid))"
+    "  WHERE x.oid = d.objid AND x.conrelid = $1::oid AND (x.contype <> 'f' OR x.confrelid <>"
+    "  x.conrelid OR d.refobjsubid <> ALL (x.confkey))))"
     " AND NOT (d.classid = 'pg_attrdef'::regclass AND EXISTS (SELECT FROM pg_attrdef x"
     "  WHERE x.oid = d.objid AND x.adrelid = $1::oid AND x.adnum = d.refobjsubid))";
 

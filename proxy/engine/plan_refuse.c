@@ -137,13 +137,47 @@ static const struct {
      "keys that others refer to come with a later version"},
 };
 
+static bool file_drops(const struct build *b, const struct target *t, const char *name)
+{
+    for (size_t i = 0; i < b->file->nops; i++) {
+        const struct file_op *op = &b->file->ops[i];
+
+        if (b->op_target[i] == t - b->targets && !strcmp(op->name ? op->name : "", name) &&
+            (op->kind == FILE_DROP_CONSTRAINT || op->kind == FILE_DROP_MULTICOLUMN_CONSTRAINT))
+            return true;
+    }
+    return false;
+}
+
+/* A foreign key of the table to itself goes with each column that refers: with this one, or in
+ * front of it. Of one that is renamed the next foreign key would still refer to the old half. */
+static bool is_gone_by_then(const struct build *b, const struct target *t, const char *name,
+                            const char *column)
+{
+    const json_t *constraints = json_object_get(t->doc, "constraints");
+
+    if (file_drops(b, t, name))
+        return true;
+    for (size_t i = 0; !texts_has(&t->from, column) && i < json_array_size(constraints); i++)
+        if (!strcmp(cat_text(json_array_get(constraints, i), "name"), name))
+            return constraint_touches(json_array_get(constraints, i), &t->dropped);
+    return false;
+}
+
 static void refuse_dependent(struct build *b, const struct target *t, const char *column,
                              const json_t *dependent)
 {
     const char *kind = cat_text(dependent, "kind"), *object = cat_text(dependent, "object");
+    const char *own = cat_text(dependent, "own");
 
     if (retype_has(t, column) && !strcmp(kind, "pg_constraint"))
         return; /* plan_links.c */
+    if (own) {
+        if (!is_gone_by_then(b, t, own, column))
+            build_refuse(b, object, "drop it first, make it again afterwards",
+                         "column %s: the table's own foreign key refers to the column", column);
+        return;
+    }
     for (size_t i = 0; i < ARRAY_LEN(dependents); i++) {
         if (strcmp(dependents[i].kind, kind))
             continue;

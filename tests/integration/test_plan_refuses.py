@@ -237,6 +237,59 @@ def test_plan_refuses_a_foreign_key_to_a_key_without_overlaps(items, segue, colu
     assert '"temporal" of table public.spans is WITHOUT OVERLAPS' in refused
 
 
+def alter(column, **more):
+    return {"alter_column": {"table": "items", "column": column, **more}}
+
+
+def renamed(column):
+    return {"rename_column": {"table": "items", "from": column, "to": "other"}}
+
+
+TENANTS = ("CREATE TABLE items (id bigint PRIMARY KEY, tenant int NOT NULL, parent bigint, UNIQUE (tenant, id), "
+           "CONSTRAINT pf FOREIGN KEY (tenant, parent) REFERENCES items (tenant, id))")
+CODES = "CREATE TABLE items (id bigint PRIMARY KEY, code text UNIQUE, pcode text CONSTRAINT pf REFERENCES items (code))"
+LOOP = "constraint pf on table public.items: column {}: the table's own foreign key refers to the column"
+# what only a later phase would say -> SQL that makes table items, operations, the refusal, the hint
+TOO_LATE = {
+    "own foreign key, a referenced column renamed": (TENANTS, [renamed("tenant")], LOOP.format("tenant"), "drop it first"),
+    "own foreign key, its only referenced column renamed": (CODES, [renamed("code")], LOOP.format("code"), "drop it first"),
+    "own foreign key, both sides renamed": (CODES, [renamed("code"), {"rename_column": {"table": "items", "from": "pcode", "to": "pkode"}}],
+                                            LOOP.format("code"), "drop it first"),
+    "own foreign key, a referenced column with a new name and type": (
+        CODES, [alter("code", name="kode", type="varchar", up="code", down="kode")], LOOP.format("code"), "drop it first"),
+    "own foreign key, its referenced column dropped": (CODES, [{"drop_column": {"table": "items", "column": "code"}}],
+                                                       LOOP.format("code"), "drop it first"),
+}
+
+
+@pytest.mark.parametrize("what", TOO_LATE)
+def test_what_only_a_later_phase_would_say_is_refused_by_plan(db, segue, what):
+    sql, operations, words, hint = TOO_LATE[what]
+    db.sql(sql)
+    proxy = segue(db)
+    said = proxy.cli("plan", proxy.file({"name": "late", "operations": operations}), check=1).out
+    assert words in said and hint in said, said
+
+
+# SQL, operations, what the foreign key is in the end
+LOOPS = {
+    "the referring column renamed": (CODES, [renamed("pcode")], "FOREIGN KEY (other) REFERENCES items(code)"),
+    "the referring column dropped before the other": (
+        CODES, [{"drop_column": {"table": "items", "column": name}} for name in ("pcode", "code")], None),
+    "a referenced column's type changed": (TENANTS, [alter("tenant", type="bigint", up="tenant", down="tenant::int")],
+                                           "FOREIGN KEY (tenant, parent) REFERENCES items(tenant, id)"),
+    "the key dropped by the file": (CODES, [{"drop_constraint": {"table": "items", "name": "pf"}}, renamed("code")], None),
+}
+
+
+@pytest.mark.parametrize("what", LOOPS)
+def test_a_foreign_key_of_the_table_to_itself_that_can_go_on_is_not_refused(db, segue, what):
+    sql, operations, wanted = LOOPS[what]
+    db.sql(sql)
+    segue(db).done({"name": "loop", "operations": operations})
+    assert db.one("SELECT max(pg_get_constraintdef(oid)) FROM pg_constraint WHERE conname = 'pf'") == wanted
+
+
 def with_fields(**fields):
     """RENAME with its operation's fields changed; None takes one away."""
     rename = {**RENAME["operations"][0]["rename_column"], **fields}
