@@ -14,6 +14,7 @@ static const char head_sql[] =
     "SELECT json_build_object('oid', c.oid::int8, 'schema', n.nspname, 'name', c.relname,"
     " 'relkind', c.relkind, 'persistence', c.relpersistence,"
     " 'owned', pg_has_role(c.relowner, 'USAGE'), 'owner', pg_get_userbyid(c.relowner),"
+    " 'of_type', NULLIF(c.reloftype, 0)::regtype::text,"
     " 'tuples', c.reltuples, 'partition', c.relispartition, 'attributes', GREATEST(c.relnatts,"
     "   (SELECT max(k.relnatts) FROM pg_partition_tree(c.oid) p JOIN pg_class k ON k.oid ="
     "   p.relid)),"

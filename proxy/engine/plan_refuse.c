@@ -40,6 +40,18 @@ static void refuse_wide(struct build *b, const struct target *t)
                      (long long)n, t->new_columns.n, COLUMNS_MAX);
 }
 
+/* Its columns are the type's. */
+static void refuse_typed(struct build *b, const struct target *t)
+{
+    const char *type = cat_text(t->doc, "of_type");
+    char *hint = mem_printf("ALTER TABLE %s NOT OF first", t->relation);
+
+    if (type && (t->new_columns.n || t->old_columns.n))
+        build_refuse(b, t->relation, hint,
+                     "it is of type %s: the server adds and drops no column of such a table", type);
+    free(hint);
+}
+
 /* Of the table or of a part of it. */
 static void refuse_not_owned(struct build *b, const struct target *t)
 {
@@ -60,6 +72,7 @@ static void refuse_relation(struct build *b, const struct target *t)
     if (!strcmp(kind, "p"))
         refuse_foreign_partitions(b, t);
     refuse_wide(b, t);
+    refuse_typed(b, t);
     if (strcmp(kind, "r") && strcmp(kind, "p"))
         build_refuse(b, t->relation, NULL, "it is not a table (relkind \"%s\")", kind);
     if (!strcmp(cat_text(t->doc, "persistence"), "t"))

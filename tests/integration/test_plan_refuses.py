@@ -245,10 +245,15 @@ def renamed(column):
     return {"rename_column": {"table": "items", "from": column, "to": "other"}}
 
 
+def adds(of, **more):
+    return {"add_column": {"table": "items", "column": {"name": "other", "type": of, "nullable": True, **more}}}
+
+
 TENANTS = ("CREATE TABLE items (id bigint PRIMARY KEY, tenant int NOT NULL, parent bigint, UNIQUE (tenant, id), "
            "CONSTRAINT pf FOREIGN KEY (tenant, parent) REFERENCES items (tenant, id))")
 CODES = "CREATE TABLE items (id bigint PRIMARY KEY, code text UNIQUE, pcode text CONSTRAINT pf REFERENCES items (code))"
 LOOP = "constraint pf on table public.items: column {}: the table's own foreign key refers to the column"
+TYPED = "CREATE TYPE ty AS (id bigint, label text); CREATE TABLE items OF ty (PRIMARY KEY (id));"
 # what only a later phase would say -> SQL that makes table items, operations, the refusal, the hint
 TOO_LATE = {
     "own foreign key, a referenced column renamed": (TENANTS, [renamed("tenant")], LOOP.format("tenant"), "drop it first"),
@@ -259,6 +264,9 @@ TOO_LATE = {
         CODES, [alter("code", name="kode", type="varchar", up="code", down="kode")], LOOP.format("code"), "drop it first"),
     "own foreign key, its referenced column dropped": (CODES, [{"drop_column": {"table": "items", "column": "code"}}],
                                                        LOOP.format("code"), "drop it first"),
+    **{f"typed table, {name}": (TYPED, [operation], "public.items: it is of type public.ty", "ALTER TABLE public.items NOT OF")
+       for name, operation in (("a column renamed", renamed("label")), ("a column added", adds("int")),
+                               ("a column dropped", {"drop_column": {"table": "items", "column": "label"}}))},
 }
 
 
@@ -269,6 +277,19 @@ def test_what_only_a_later_phase_would_say_is_refused_by_plan(db, segue, what):
     proxy = segue(db)
     said = proxy.cli("plan", proxy.file({"name": "late", "operations": operations}), check=1).out
     assert words in said and hint in said, said
+
+
+# what is near to that, and goes on to the end -> SQL, operations
+IN_TIME = {
+    "typed table, a default": (TYPED, [alter("label", default="'x'")]),
+}
+
+
+@pytest.mark.parametrize("what", IN_TIME)
+def test_what_no_later_phase_minds_is_not_refused(db, segue, what):
+    sql, operations = IN_TIME[what]
+    db.sql(sql)
+    segue(db).done({"name": "in_time", "operations": operations})
 
 
 # SQL, operations, what the foreign key is in the end
