@@ -100,7 +100,9 @@ static enum rc plan_tables(struct build *b)
             carry_constraints(b, &b->targets[i]) != RC_OK)
             return RC_ERR;
         refuse_table(b, &b->targets[i]);
-        if (refuse_unproven(b, &b->targets[i]) != RC_OK || refuse_views(b, &b->targets[i]) != RC_OK)
+        if (refuse_unproven(b, &b->targets[i]) != RC_OK ||
+            replica_judge_updates(b, &b->targets[i]) != RC_OK ||
+            refuse_views(b, &b->targets[i]) != RC_OK)
             return RC_ERR;
     }
     return RC_OK;

@@ -25,6 +25,7 @@
  *   plan_new_check.c  ... what create_table says, as the server sees it
  *   plan_version.c the version table
  *   plan_refuse.c what cannot be carried, and what to be warned of
+ *   plan_replica.c ... what logical replication could not do without
  *   plan_views.c  ... views, and how to make them again
  *   plan_probe.c  a look at the rows: does `up` work on them?
  *   plan_probe_index.c ... would the server make an index?
@@ -69,6 +70,7 @@ struct target {
     struct texts released; /* names of constraints that go */
     bool fills;            /* has a column to be filled, and so a guard */
     bool guards;           /* has a guard, though nothing may be to be filled */
+    bool mends;            /* the way back updates rows */
     size_t expanded;       /* number of the step that adds columns or guard, as of adding */
     unsigned ntemp;
 };
@@ -388,6 +390,10 @@ void refuse_dependents(struct build *b, const struct target *t, const char *colu
 enum rc refuse_unproven(struct build *b, const struct target *t) MUST_CHECK;
 /* Is the column's NOT NULL such a one? Then it is refused, whatever the rows hold. */
 bool refuse_unproven_null(struct build *b, const struct target *t, const char *column);
+
+/* ---- plan_replica.c ---- */
+/* When all of the table is planned: may its rows be updated? */
+enum rc replica_judge_updates(struct build *b, const struct target *t) MUST_CHECK;
 
 /* ---- plan_views.c ---- */
 /* Views over columns that change their type, with the statements to drop them and to make them

@@ -39,6 +39,7 @@ static void mend(struct build *b, struct target *t, const char *what, const char
     step_lock(step, "SHARE UPDATE EXCLUSIVE", t->relation, "while it is built; blocks no query");
     step->index_schema = mem_strdup(schema);
     step->index_name = mem_strdup(temp);
+    t->mends = true;
     texts_add(&t->revert, "SET CONSTRAINTS ALL IMMEDIATE"); /* or its triggers bar ALTER TABLE */
     texts_add(&t->revert, "UPDATE %s SET %s WHERE %s", t->relation, set, bad);
     texts_add(&t->contract, "DROP INDEX IF EXISTS %s", qualified);

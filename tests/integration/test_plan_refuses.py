@@ -254,6 +254,11 @@ TENANTS = ("CREATE TABLE items (id bigint PRIMARY KEY, tenant int NOT NULL, pare
 CODES = "CREATE TABLE items (id bigint PRIMARY KEY, code text UNIQUE, pcode text CONSTRAINT pf REFERENCES items (code))"
 LOOP = "constraint pf on table public.items: column {}: the table's own foreign key refers to the column"
 TYPED = "CREATE TYPE ty AS (id bigint, label text); CREATE TABLE items OF ty (PRIMARY KEY (id));"
+BARE = "CREATE TABLE items (id bigint, label text, env text NOT NULL);"
+KEYED = "CREATE TABLE items (id bigint PRIMARY KEY, label text);"
+PARTITIONED = "CREATE TABLE items (id bigint, label text) PARTITION BY LIST (id); CREATE TABLE part PARTITION OF items DEFAULT;"
+PUBLISHED = "CREATE PUBLICATION pub FOR TABLE items;"
+SENT = "public.items: publication pub sends its updates"
 # what only a later phase would say -> SQL that makes table items, operations, the refusal, the hint
 TOO_LATE = {
     "own foreign key, a referenced column renamed": (TENANTS, [renamed("tenant")], LOOP.format("tenant"), "drop it first"),
@@ -267,6 +272,17 @@ TOO_LATE = {
     **{f"typed table, {name}": (TYPED, [operation], "public.items: it is of type public.ty", "ALTER TABLE public.items NOT OF")
        for name, operation in (("a column renamed", renamed("label")), ("a column added", adds("int")),
                                ("a column dropped", {"drop_column": {"table": "items", "column": "label"}}))},
+    "published, no key": (BARE + PUBLISHED, [renamed("label")], SENT, "set_replica_identity"),
+    "published with all tables, no key": (BARE + "CREATE PUBLICATION pub FOR ALL TABLES;", [renamed("label")], SENT, "set_replica_identity"),
+    "published, the key is deferrable": (KEYED.replace("KEY", "KEY DEFERRABLE") + PUBLISHED, [renamed("label")], SENT, "set_replica_identity"),
+    "published, identity nothing": (KEYED + "ALTER TABLE items REPLICA IDENTITY NOTHING;" + PUBLISHED, [renamed("label")],
+                                    SENT, "set_replica_identity"),
+    "a published partition, no key": (PARTITIONED + "CREATE PUBLICATION pub FOR TABLE part", [renamed("label")],
+                                      "public.part: publication pub sends", "set_replica_identity"),
+    "partitions published by their table, no key": (PARTITIONED + "CREATE PUBLICATION pub FOR TABLE items WITH (publish_via_partition_root)",
+                                                    [renamed("label")], "public.part: publication pub sends", "set_replica_identity"),
+    "published, no key, an update on the way back": (BARE + PUBLISHED, [alter("env", nullable=True, down="'none'")],
+                                                     SENT, "set_replica_identity"),
 }
 
 
@@ -282,6 +298,11 @@ def test_what_only_a_later_phase_would_say_is_refused_by_plan(db, segue, what):
 # what is near to that, and goes on to the end -> SQL, operations
 IN_TIME = {
     "typed table, a default": (TYPED, [alter("label", default="'x'")]),
+    "published, no key, nothing to fill": (BARE + PUBLISHED, [adds("int", default="1")]),
+    "published without updates, no key": (BARE + "CREATE PUBLICATION pub FOR TABLE items WITH (publish = 'insert, delete')", [renamed("label")]),
+    "published, identity full": (BARE + "ALTER TABLE items REPLICA IDENTITY FULL;" + PUBLISHED, [renamed("label")]),
+    "unlogged, no key, all tables published": (BARE.replace("TABLE", "UNLOGGED TABLE") + "CREATE PUBLICATION pub FOR ALL TABLES",
+                                               [renamed("label")]),
 }
 
 
