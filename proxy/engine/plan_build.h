@@ -394,6 +394,9 @@ bool refuse_unproven_null(struct build *b, const struct target *t, const char *c
 /* ---- plan_replica.c ---- */
 /* When all of the table is planned: may its rows be updated? */
 enum rc replica_judge_updates(struct build *b, const struct target *t) MUST_CHECK;
+/* Of an index that goes; `object`: what to call it. */
+enum rc replica_judge_index(struct build *b, const struct target *t, const json_t *index,
+                            const char *object, bool *refused) MUST_CHECK;
 
 /* ---- plan_views.c ---- */
 /* Views over columns that change their type, with the statements to drop them and to make them

@@ -103,6 +103,28 @@ static void judge_constraint(struct build *b, struct target *t, const json_t *co
     free(object);
 }
 
+/* What a published table would be without; the rest of it is judge_index's. */
+static enum rc judge_identity(struct build *b, const struct target *t, const char *name)
+{
+    bool judged = !is_given(cat_column(t->doc, name));
+    const json_t *indexes = json_object_get(t->doc, "indexes");
+    struct texts one = {0};
+    enum rc rc = RC_OK;
+
+    texts_add(&one, "%s", name);
+    for (size_t i = 0; rc == RC_OK && i < json_array_size(indexes); i++) {
+        const json_t *index = json_array_get(indexes, i);
+        char *object = mem_printf("index %s", cat_text(index, "name"));
+        bool refused;
+
+        if (index_touches(index, &one) && !(judged && flag(index, "replica_identity")))
+            rc = replica_judge_index(b, t, index, object, &refused);
+        free(object);
+    }
+    texts_fini(&one);
+    return rc;
+}
+
 static void judge_company(struct build *b, struct target *t, const char *name, const char *value)
 {
     const json_t *indexes = json_object_get(t->doc, "indexes");
@@ -168,6 +190,8 @@ enum rc plan_drop_column(struct build *b, struct target *t, const char *path,
         judge_company(b, t, op->column, op->down ? op->down : def);
     else if (rc == RC_OK)
         refuse_dependents(b, t, op->column);
+    if (rc == RC_OK)
+        rc = judge_identity(b, t, op->column);
     free(quoted);
     return rc;
 }

@@ -296,17 +296,19 @@ static enum rc release_key(struct build *b, struct target *t, const struct file_
                            const json_t *index)
 {
     char *name = sql_quote_ident(op->name), *what = mem_printf("constraint %s", op->name);
+    bool refused = false;
+    enum rc rc = replica_judge_index(b, t, index, what, &refused);
 
     texts_add(&t->contract, "ALTER TABLE %s DROP CONSTRAINT IF EXISTS %s", t->relation, name);
     build_warn(b, what, "let the new application meet it until then",
                "it binds all writers until complete: a rollback could not build its index again in "
                "a moment");
-    if (flag(index, "primary") || flag(index, "replica_identity"))
+    if (!refused && (flag(index, "primary") || flag(index, "replica_identity")))
         build_warn(b, what, "ALTER TABLE ... REPLICA IDENTITY to another index, or FULL",
                    "logical replication of UPDATE and DELETE may need it");
     free(what);
     free(name);
-    return refuse_needed(b, t, op->name, op->name);
+    return rc == RC_OK ? refuse_needed(b, t, op->name, op->name) : rc;
 }
 
 static bool has_up(const struct file_op *op)

@@ -1,7 +1,7 @@
 /*
  * What logical replication needs: of a published table the server refuses each UPDATE and DELETE
  * that it could not tell subscribers the row of. So a table has its replica identity before segue
- * updates it. A publication may be of a partition alone, and
+ * updates it, and keeps one whatever the file drops. A publication may be of a partition alone, and
  * the identity is each partition's own.
  */
 #include <stdlib.h>
@@ -55,6 +55,63 @@ enum rc replica_judge_updates(struct build *b, const struct target *t)
                      " refuses each UPDATE of it, segue's too",
                      PQgetvalue(res, 0, 1));
     PQclear(res);
+    free(oid);
+    return rc;
+}
+
+/* Does the file give the table another identity with the cut-over? Never that of partitions. */
+static enum rc gets_another(struct build *b, const struct target *t, const json_t *index, bool *yes)
+{
+    char *oid = oid_of(t->doc);
+    enum rc rc = RC_OK;
+
+    *yes = false;
+    for (size_t i = 0; rc == RC_OK && i < b->file->nops; i++) {
+        const struct file_op *op = &b->file->ops[i];
+        char *name, *there = NULL, *same = NULL;
+
+        if (op->kind != FILE_SET_REPLICA_IDENTITY || strcmp(cat_text(t->doc, "relkind"), "r") ||
+            !(op->identity_index ? strcmp(op->identity_index, cat_text(index, "name")) != 0
+                                 : !strcmp(op->identity, "FULL")))
+            continue;
+        name = plan_name(op);
+        rc = relation_named(b, name, &there, b->err);
+        if (rc == RC_OK) {
+            const char *params[] = {there, oid};
+
+            rc = own_value(b, "SELECT 1 WHERE to_regclass($1) = $2::oid", 2, params, &same, b->err);
+        }
+        *yes |= same != NULL;
+        free(same);
+        free(there);
+        free(name);
+    }
+    free(oid);
+    return rc;
+}
+
+enum rc replica_judge_index(struct build *b, const struct target *t, const json_t *index,
+                            const char *object, bool *refused)
+{
+    static const char sql[] =
+        "WITH sent AS " SENT "p.pubupdate OR p.pubdelete)"
+        " SELECT publications.names FROM pg_index i JOIN pg_class k ON k.oid = i.indrelid,"
+        " " PUBLICATIONS " WHERE i.indexrelid IN " TREE " AND k.relkind = 'r' AND i.indimmediate"
+        " AND CASE k.relreplident WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident END"
+        " AND publications.names IS NOT NULL ORDER BY k.oid LIMIT 1";
+    char *oid = oid_of(index), *names = NULL;
+    const char *params[] = {oid};
+    bool another;
+    enum rc rc = gets_another(b, t, index, &another);
+
+    if (rc == RC_OK && !another)
+        rc = own_value(b, sql, 1, params, &names, b->err);
+    *refused = names != NULL;
+    if (names)
+        build_refuse(b, object, HINT,
+                     "publication %s sends updates and deletes by it: without, they would fail",
+                     names);
+    free(names);
     free(oid);
     return rc;
 }

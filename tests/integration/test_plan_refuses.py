@@ -257,6 +257,7 @@ TYPED = "CREATE TYPE ty AS (id bigint, label text); CREATE TABLE items OF ty (PR
 BARE = "CREATE TABLE items (id bigint, label text, env text NOT NULL);"
 KEYED = "CREATE TABLE items (id bigint PRIMARY KEY, label text);"
 PARTITIONED = "CREATE TABLE items (id bigint, label text) PARTITION BY LIST (id); CREATE TABLE part PARTITION OF items DEFAULT;"
+INDEXED = BARE + "ALTER TABLE items ADD CONSTRAINT u UNIQUE (env), REPLICA IDENTITY USING INDEX u;"
 PUBLISHED = "CREATE PUBLICATION pub FOR TABLE items;"
 SENT = "public.items: publication pub sends its updates"
 # what only a later phase would say -> SQL that makes table items, operations, the refusal, the hint
@@ -283,6 +284,21 @@ TOO_LATE = {
                                                     [renamed("label")], "public.part: publication pub sends", "set_replica_identity"),
     "published, no key, an update on the way back": (BARE + PUBLISHED, [alter("env", nullable=True, down="'none'")],
                                                      SENT, "set_replica_identity"),
+    "published, the key dropped": (KEYED + PUBLISHED, [{"drop_constraint": {"table": "items", "name": "items_pkey"}}],
+                                   "constraint items_pkey: publication pub sends", "set_replica_identity"),
+    "published, the identity index dropped": (
+        INDEXED + PUBLISHED, [{"drop_constraint": {"table": "items", "name": "u"}}], "constraint u: publication pub sends",
+        "set_replica_identity"),
+    "a published partition, the key dropped": (
+        "CREATE TABLE items (id bigint PRIMARY KEY, label text) PARTITION BY LIST (id); CREATE TABLE part PARTITION OF items DEFAULT;"
+        "CREATE PUBLICATION pub FOR TABLE part", [{"drop_constraint": {"table": "items", "name": "items_pkey"}}],
+        "constraint items_pkey: publication pub sends", "set_replica_identity"),
+    "published, a column of the key dropped": (
+        KEYED + PUBLISHED, [{"drop_column": {"table": "items", "column": "id", "down": "length(label)"}}],
+        "index items_pkey: publication pub sends", "set_replica_identity"),
+    "published, the key's identity column dropped": (
+        KEYED.replace("bigint", "bigint GENERATED ALWAYS AS IDENTITY") + PUBLISHED, [{"drop_column": {"table": "items", "column": "id"}}],
+        "index items_pkey: publication pub sends", "set_replica_identity"),
 }
 
 
@@ -295,6 +311,7 @@ def test_what_only_a_later_phase_would_say_is_refused_by_plan(db, segue, what):
     assert words in said and hint in said, said
 
 
+FULL = {"set_replica_identity": {"table": "items", "identity": {"type": "full"}}}
 # what is near to that, and goes on to the end -> SQL, operations
 IN_TIME = {
     "typed table, a default": (TYPED, [alter("label", default="'x'")]),
@@ -303,6 +320,13 @@ IN_TIME = {
     "published, identity full": (BARE + "ALTER TABLE items REPLICA IDENTITY FULL;" + PUBLISHED, [renamed("label")]),
     "unlogged, no key, all tables published": (BARE.replace("TABLE", "UNLOGGED TABLE") + "CREATE PUBLICATION pub FOR ALL TABLES",
                                                [renamed("label")]),
+    "published, the key dropped and another identity": (
+        KEYED + PUBLISHED, [{"drop_constraint": {"table": "items", "name": "items_pkey"}}, FULL]),
+    "published without updates and deletes, the key dropped": (
+        KEYED + "CREATE PUBLICATION pub FOR TABLE items WITH (publish = 'insert')",
+        [{"drop_constraint": {"table": "items", "name": "items_pkey"}}]),
+    "published, a key dropped that is no identity": (
+        KEYED + "ALTER TABLE items REPLICA IDENTITY FULL;" + PUBLISHED, [{"drop_constraint": {"table": "items", "name": "items_pkey"}}]),
 }
 
 
