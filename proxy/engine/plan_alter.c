@@ -147,6 +147,9 @@ enum rc plan_alter_column(struct build *b, struct target *t, const char *path,
 {
     if (check_column(b, t, path, op->column) != RC_OK)
         return RC_ERR;
+    if (op->nullable == FILE_YES && flag(cat_column(t->doc, op->column), "not_null") &&
+        replica_judge_null(b, t, op->column) != RC_OK)
+        return RC_ERR;
     /* a NULL that is mended on the way back needs no second column */
     if (op->to || op->type || op->up || (op->down && op->nullable != FILE_YES))
         return alter_pair(b, t, path, op);

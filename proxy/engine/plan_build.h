@@ -397,6 +397,8 @@ enum rc replica_judge_updates(struct build *b, const struct target *t) MUST_CHEC
 /* Of an index that goes; `object`: what to call it. */
 enum rc replica_judge_index(struct build *b, const struct target *t, const json_t *index,
                             const char *object, bool *refused) MUST_CHECK;
+/* Of a column that may be NULL from the cut-over on. */
+enum rc replica_judge_null(struct build *b, const struct target *t, const char *column) MUST_CHECK;
 
 /* ---- plan_views.c ---- */
 /* Views over columns that change their type, with the statements to drop them and to make them

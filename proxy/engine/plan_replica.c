@@ -115,3 +115,24 @@ enum rc replica_judge_index(struct build *b, const struct target *t, const json_
     free(oid);
     return rc;
 }
+
+enum rc replica_judge_null(struct build *b, const struct target *t, const char *column)
+{
+    static const char sql[] =
+        "SELECT format('index %I.%I', n.nspname, x.relname), i.indrelid::regclass FROM pg_index i"
+        " JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_namespace n ON n.oid = x.relnamespace"
+        " JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attname = $2 WHERE i.indisreplident"
+        " AND i.indrelid IN " TREE " AND a.attnum = ANY (i.indkey::int2[]) ORDER BY 1 LIMIT 1";
+    char *oid = oid_of(t->doc);
+    const char *params[] = {oid, column};
+    PGresult *res = NULL;
+    enum rc rc = own_query(b, sql, 2, params, &res, b->err);
+
+    if (rc == RC_OK && PQntuples(res))
+        build_refuse(b, PQgetvalue(res, 0, 0), HINT,
+                     "it is the replica identity of %s: its column %s cannot be NULL",
+                     PQgetvalue(res, 0, 1), column);
+    PQclear(res);
+    free(oid);
+    return rc;
+}

@@ -299,6 +299,15 @@ TOO_LATE = {
     "published, the key's identity column dropped": (
         KEYED.replace("bigint", "bigint GENERATED ALWAYS AS IDENTITY") + PUBLISHED, [{"drop_column": {"table": "items", "column": "id"}}],
         "index items_pkey: publication pub sends", "set_replica_identity"),
+    "a column of the identity index may be NULL": (INDEXED, [alter("env", nullable=True, down="'none'")],
+                                                   "index public.u: it is the replica identity", "set_replica_identity"),
+    "a column of the identity index may be NULL and of a new type": (
+        INDEXED, [alter("env", nullable=True, type="varchar", up="env", down="coalesce(env, '')")],
+        "index public.u: it is the replica identity", "set_replica_identity"),
+    "a column of a partition's identity index may be NULL": (
+        "CREATE TABLE items (id bigint, env text NOT NULL) PARTITION BY LIST (env); CREATE TABLE part PARTITION OF items DEFAULT;"
+        "CREATE UNIQUE INDEX u ON part (id, env); ALTER TABLE part ALTER id SET NOT NULL, REPLICA IDENTITY USING INDEX u;",
+        [alter("env", nullable=True)], "index public.u: it is the replica identity", "set_replica_identity"),
 }
 
 
