@@ -385,6 +385,48 @@ static enum rc check_default(struct build *b, const char *path, const struct fil
     return rc;
 }
 
+/* Is the table's row type, or a partition's, that of a column? Then the server adds no column with
+ * a default. What is found through types that no column has does not matter: it is a fill too many.
+ */
+static enum rc is_of_columns(struct build *b, const struct target *t, bool *yes)
+{
+    static const char sql[] =
+        "WITH RECURSIVE used(id) AS (SELECT reltype FROM pg_class WHERE oid IN (SELECT $1::oid"
+        "  UNION SELECT relid FROM pg_partition_tree($1::oid::regclass)) UNION SELECT x.id FROM"
+        "  used u, LATERAL (SELECT d.objid AS id FROM pg_depend d WHERE d.classid ="
+        "   'pg_type'::regclass AND d.refclassid = 'pg_type'::regclass AND d.refobjid = u.id"
+        "   UNION ALL SELECT k.reltype FROM pg_depend d JOIN pg_class k ON k.oid = d.objid WHERE"
+        "   d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_type'::regclass AND"
+        "   d.refobjid = u.id AND k.reltype <> 0) x)"
+        " SELECT 1 FROM used u JOIN pg_depend d ON d.refclassid = 'pg_type'::regclass AND"
+        " d.refobjid = u.id AND d.classid = 'pg_class'::regclass JOIN pg_class k ON k.oid = d.objid"
+        " WHERE k.relkind IN ('r', 'm', 'p', 'i', 'I') AND d.objsubid > 0 LIMIT 1";
+    char *oid = mem_printf("%lld", (long long)json_integer_value(json_object_get(t->doc, "oid")));
+    const char *params[] = {oid};
+    char *found = NULL;
+    enum rc rc = own_value(b, sql, 1, params, &found, b->err);
+
+    *yes = found != NULL;
+    free(found);
+    free(oid);
+    return rc;
+}
+
+/* Need no row be written? */
+static enum rc is_instant(struct build *b, const struct target *t, const struct file_op *op,
+                          bool *yes)
+{
+    const char *def = op->columns[0].def;
+    bool barred = false;
+    enum rc rc = RC_OK;
+
+    *yes = !op->up && (!def || sql_expr_is_constant(def));
+    if (*yes && def)
+        rc = is_of_columns(b, t, &barred);
+    *yes &= !barred;
+    return rc;
+}
+
 static enum rc plan_add(struct build *b, struct target *t, const char *path,
                         const struct file_op *op)
 {
@@ -408,8 +450,8 @@ static enum rc plan_add(struct build *b, struct target *t, const char *path,
     dual->new_type = facts.name;
     dual->not_null = !column->nullable;
     check_domain(b, t, column->name, &facts);
-    instant = !op->up && (!column->def || sql_expr_is_constant(column->def));
-    if (check_default(b, path, column, facts.name) != RC_OK)
+    if (is_instant(b, t, op, &instant) != RC_OK ||
+        check_default(b, path, column, facts.name) != RC_OK)
         return RC_ERR;
     if (!instant && up) {
         dual->up = mem_strdup(up);

@@ -336,6 +336,13 @@ IN_TIME = {
         [{"drop_constraint": {"table": "items", "name": "items_pkey"}}]),
     "published, a key dropped that is no identity": (
         KEYED + "ALTER TABLE items REPLICA IDENTITY FULL;" + PUBLISHED, [{"drop_constraint": {"table": "items", "name": "items_pkey"}}]),
+    "row type of a column, a default added": (KEYED + "INSERT INTO items VALUES (1, 'x'); CREATE TABLE others (it items)",
+                                              [adds("int", default="7", nullable=False)]),
+    "row type in an array of a domain, a default added": (
+        KEYED + "INSERT INTO items VALUES (1, 'x'); CREATE DOMAIN d AS items; CREATE TYPE c AS (l d[]); CREATE TABLE others (it c)",
+        [adds("varchar(1)", default="'7'")]),
+    "row type of a column of a partition's, a default added": (
+        PARTITIONED + "INSERT INTO items VALUES (1, 'x'); CREATE TABLE others (it part)", [adds("int", default="7")]),
 }
 
 
@@ -344,6 +351,9 @@ def test_what_no_later_phase_minds_is_not_refused(db, segue, what):
     sql, operations = IN_TIME[what]
     db.sql(sql)
     segue(db).done({"name": "in_time", "operations": operations})
+    if "row type" in what:
+        db.sql("INSERT INTO items VALUES (2, 'y')")
+        assert db.sql("SELECT other::int FROM items ORDER BY id") == [(7,), (7,)]
 
 
 # SQL, operations, what the foreign key is in the end
