@@ -89,7 +89,11 @@ static char *referenced(const struct build *b, const struct file_op *op)
 static enum rc place_table(struct build *b, const struct file_op *op, const char *path,
                            char **relation)
 {
-    static const char sql[] = "SELECT to_regclass(format('%I.%I', $1::text, $2::text))::text";
+    static const char sql[] =
+        "SELECT coalesce('relation \"' || to_regclass(format('%I.%I', $1::text, $2::text))::text ||"
+        " '\"', (SELECT format('type \"%s\"', y.oid::regtype) FROM pg_type y WHERE y.typname = $2"
+        " AND y.typnamespace = to_regnamespace(quote_ident($1)) AND y.typisdefined AND NOT EXISTS"
+        " (SELECT FROM pg_type WHERE typarray = y.oid)))";
     char *schema = mem_strdup(op->table.schema), *there = NULL;
     const char *params[2];
     enum rc rc;
@@ -102,7 +106,7 @@ static enum rc place_table(struct build *b, const struct file_op *op, const char
     params[1] = op->table.name;
     rc = own_value(b, sql, 2, params, &there, b->err);
     if (rc == RC_OK && there)
-        rc = build_fail(b, path, "relation \"%s\" already exists", there);
+        rc = build_fail(b, path, "%s already exists", there);
     if (rc == RC_OK)
         rc = refuse_schema(b, schema, "a table is");
     if (rc == RC_OK)

@@ -441,6 +441,9 @@ BAD_FILES = {
     "a created table that is there": (
         {"name": "bad", "operations": [{"create_table": {"name": "items", "columns": [{"name": "a", "type": "int"}]}}]},
         ["items", "exists"]),
+    **{f"a created table by the name of {kind} type": (
+        {"name": "bad", "operations": [{"create_table": {"name": name, "columns": [{"name": "a", "type": "int"}]}}]},
+        [f'type "public.{name}" already exists', "create_table.name"]) for kind, name in (("an enum", "mood"), ("a range", "span"))},
     "a created table without columns": (
         {"name": "bad", "operations": [{"create_table": {"name": "fresh", "columns": []}}]}, ["columns"]),
     "a reference to nothing": (
@@ -466,7 +469,8 @@ def planner(clusters, pg_version, tmp_path_factory):
     with clusters.get(pg_version).database() as database:
         database.sql("CREATE TABLE items (id bigint PRIMARY KEY, label text NOT NULL, n int,"
                      " twice int GENERATED ALWAYS AS (n * 2) STORED);"
-                     "CREATE INDEX ix_label ON items (label)")
+                     "CREATE INDEX ix_label ON items (label); CREATE TYPE mood AS ENUM ('sad');"
+                     "CREATE TYPE span AS RANGE (subtype = int)")
         proxy = Segue(database.url(), tmp_path_factory.mktemp("plan"))
         try:
             yield proxy
