@@ -255,6 +255,15 @@ static enum rc index_definition(struct build *b, struct target *t, const json_t 
     return RC_OK;
 }
 
+static void comment_constraint(struct eng_step *step, const struct target *t, const char *name,
+                               const char *comment)
+{
+    char *literal = sql_quote_literal(comment);
+
+    step_sql(step, "COMMENT ON CONSTRAINT %s ON %s IS %s", name, t->relation, literal);
+    free(literal);
+}
+
 /* The index becomes a constraint right away, under its temporary name: then cut-over and revert
  * only rename, as often as wanted. */
 static void promote_index(struct build *b, struct target *t, const json_t *index, const char *temp)
@@ -266,6 +275,8 @@ static void promote_index(struct build *b, struct target *t, const json_t *index
     step_sql(step, "ALTER TABLE %s ADD CONSTRAINT %s UNIQUE USING INDEX %s%s%s", t->relation, temp,
              temp, flag(index, "deferrable") ? " DEFERRABLE" : "",
              flag(index, "deferred") ? " INITIALLY DEFERRED" : "");
+    if (cat_text(index, "constraint_comment"))
+        comment_constraint(step, t, temp, cat_text(index, "constraint_comment"));
     step_lock(step, "ACCESS EXCLUSIVE", t->relation, INSTANT);
 }
 
@@ -409,12 +420,8 @@ static void carry_constraint(struct build *b, struct target *t, const json_t *co
     if (foreign && !texts_has(&t->foreign, cat_text(constraint, "foreign_table")))
         texts_add(&t->foreign, "%s", cat_text(constraint, "foreign_table"));
     step_lock(step, foreign ? "SHARE ROW EXCLUSIVE" : "ACCESS EXCLUSIVE", on, INSTANT);
-    if (cat_text(constraint, "comment")) {
-        char *literal = sql_quote_literal(cat_text(constraint, "comment"));
-
-        step_sql(step, "COMMENT ON CONSTRAINT %s ON %s IS %s", quoted, t->relation, literal);
-        free(literal);
-    }
+    if (cat_text(constraint, "comment"))
+        comment_constraint(step, t, quoted, cat_text(constraint, "comment"));
     if (flag(constraint, "validated")) {
         step = build_step(b, ENG_STAGE_BUILD, ENG_STEP_VALIDATE, t->table, "validate %s", name);
         step_sql(step, "ALTER TABLE %s VALIDATE CONSTRAINT %s", t->relation, quoted);

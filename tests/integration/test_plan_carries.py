@@ -37,6 +37,9 @@ CARRIED = {
     "unique": "ALTER TABLE {s}.items ADD CONSTRAINT items_label_key UNIQUE (label)",
     "unique_two_columns": "ALTER TABLE {s}.items ADD CONSTRAINT items_env_label UNIQUE (env, label)",
     "unique_deferrable": "ALTER TABLE {s}.items ADD CONSTRAINT items_later UNIQUE (label) DEFERRABLE INITIALLY DEFERRED",
+    "unique_comments": "ALTER TABLE {s}.items ADD CONSTRAINT items_label_key UNIQUE (label); "
+                       "COMMENT ON CONSTRAINT items_label_key ON {s}.items IS 'it''s one'; "
+                       "COMMENT ON INDEX {s}.items_label_key IS 'of it'",
     "check": "ALTER TABLE {s}.items ADD CONSTRAINT label_long CHECK (length(label) > 0)",
     "check_two_columns": "ALTER TABLE {s}.items ADD CONSTRAINT label_env CHECK (label <> env)",
     "foreign_key": "ALTER TABLE {s}.items ADD CONSTRAINT fk_kind FOREIGN KEY (label) REFERENCES {s}.kinds (code) "

@@ -90,7 +90,8 @@ KEPT = ("CREATE SCHEMA IF NOT EXISTS {s};"
         "ALTER TABLE {s}.items ALTER n SET STATISTICS 77;"
         "CREATE INDEX ix_n ON {s}.items (n DESC) INCLUDE (env); CREATE UNIQUE INDEX ux_n ON {s}.items (n, id) WHERE n > 3;"
         "CREATE INDEX ix_e ON {s}.items ((n % 10), lower(env)); COMMENT ON INDEX {s}.ix_n IS 'why';"
-        "ALTER TABLE {s}.items ADD CONSTRAINT n_key UNIQUE (n) DEFERRABLE, ADD CONSTRAINT positive CHECK (n > 0 AND id > 0)")
+        "ALTER TABLE {s}.items ADD CONSTRAINT n_key UNIQUE (n) DEFERRABLE, ADD CONSTRAINT positive CHECK (n > 0 AND id > 0);"
+        "COMMENT ON CONSTRAINT n_key ON {s}.items IS 'each once'")
 KEEP = {"name": "keep", "operations": [
     {"alter_column": {"table": "items", "column": c, "type": "bigint", "up": f"{c}::bigint", "down": f"{c}::integer"}}
     for c in ("n", "m", "s")]}

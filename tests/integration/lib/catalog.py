@@ -18,7 +18,8 @@ FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = %(tab
 
 # NOT NULL is compared with the columns: its constraints, new in 18, may be named otherwise
 CONSTRAINTS = """
-SELECT conname, contype, pg_get_constraintdef(oid), convalidated FROM pg_constraint
+SELECT conname, contype, pg_get_constraintdef(oid), convalidated, obj_description(oid, 'pg_constraint')
+FROM pg_constraint
 WHERE (conrelid = %(table)s::regclass OR confrelid = %(table)s::regclass) AND contype <> 'n'"""
 
 TRIGGERS = """
