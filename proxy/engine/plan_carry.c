@@ -293,6 +293,28 @@ static void warn_of_twin(struct build *b, const json_t *index)
     free(object);
 }
 
+/* What no CREATE INDEX says; under the name that waits. */
+static void carry_belongings(struct target *t, const json_t *index, const char *temp)
+{
+    const json_t *keys = json_object_get(index, "keys");
+    char *name = sql_quote_qualified(cat_text(index, "schema"), temp);
+
+    if (cat_text(index, "comment")) {
+        char *literal = sql_quote_literal(cat_text(index, "comment"));
+
+        texts_add(&t->cutover, "COMMENT ON INDEX %s IS %s", name, literal);
+        free(literal);
+    }
+    for (size_t i = 0; i < json_array_size(keys); i++) {
+        const json_t *statistics = json_object_get(json_array_get(keys, i), "statistics");
+
+        if (json_is_integer(statistics))
+            texts_add(&t->cutover, "ALTER INDEX %s ALTER COLUMN %zu SET STATISTICS %lld", name,
+                      i + 1, (long long)json_integer_value(statistics));
+    }
+    free(name);
+}
+
 static enum rc carry_index(struct build *b, struct target *t, const json_t *index)
 {
     const char *schema = cat_text(index, "schema"), *name = cat_text(index, "name");
@@ -311,15 +333,7 @@ static enum rc carry_index(struct build *b, struct target *t, const json_t *inde
     step_lock(step, "SHARE UPDATE EXCLUSIVE", t->relation, "while it is built; blocks no query");
     step->index_schema = mem_strdup(schema);
     step->index_name = mem_strdup(temp);
-    if (cat_text(index, "comment")) {
-        char *literal = sql_quote_literal(cat_text(index, "comment"));
-        char *s = sql_quote_ident(schema), *n = sql_quote_ident(name);
-
-        texts_add(&t->cutover, "COMMENT ON INDEX %s.%s IS %s", s, quoted, literal);
-        free(n);
-        free(s);
-        free(literal);
-    }
+    carry_belongings(t, index, temp);
     carry_marks(t, index);
     if (cat_text(index, "constraint")) {
         promote_index(b, t, index, quoted);

@@ -13,7 +13,8 @@ COLUMN_FIELDS = ("type", "not_null", "identity", "generated", "default", "storag
 
 INDEXES = """
 SELECT c.relname, pg_get_indexdef(i.indexrelid), i.indisunique, i.indisprimary, i.indisvalid,
-       obj_description(c.oid, 'pg_class')
+       obj_description(c.oid, 'pg_class'),
+       array(SELECT a.attstattarget FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attstattarget >= 0 ORDER BY a.attnum)
 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = %(table)s::regclass"""
 
 # NOT NULL is compared with the columns: its constraints, new in 18, may be named otherwise
