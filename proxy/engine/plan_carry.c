@@ -297,6 +297,7 @@ static void warn_of_twin(struct build *b, const json_t *index)
 static void carry_belongings(struct target *t, const json_t *index, const char *temp)
 {
     const json_t *keys = json_object_get(index, "keys");
+    const json_t *extensions = json_object_get(index, "extensions");
     char *name = sql_quote_qualified(cat_text(index, "schema"), temp);
 
     if (cat_text(index, "comment")) {
@@ -311,6 +312,12 @@ static void carry_belongings(struct target *t, const json_t *index, const char *
         if (json_is_integer(statistics))
             texts_add(&t->cutover, "ALTER INDEX %s ALTER COLUMN %zu SET STATISTICS %lld", name,
                       i + 1, (long long)json_integer_value(statistics));
+    }
+    for (size_t i = 0; i < json_array_size(extensions); i++) {
+        char *extension = sql_quote_ident(json_string_value(json_array_get(extensions, i)));
+
+        texts_add(&t->cutover, "ALTER INDEX %s DEPENDS ON EXTENSION %s", name, extension);
+        free(extension);
     }
     free(name);
 }

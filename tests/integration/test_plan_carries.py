@@ -31,6 +31,7 @@ CARRIED = {
     "index_expression": "CREATE INDEX ix_items_lower ON {s}.items (lower(label))",
     "index_statistics": "CREATE INDEX ix_items_st ON {s}.items (env, lower(label)); "
                         "ALTER INDEX {s}.ix_items_st ALTER COLUMN 2 SET STATISTICS 321",
+    "index_of_extension": "CREATE INDEX ix_items_x ON {s}.items (label); ALTER INDEX {s}.ix_items_x DEPENDS ON EXTENSION plpgsql",
     "index_method": "CREATE INDEX ix_items_hash ON {s}.items USING hash (label)",
     "index_options": "CREATE INDEX ix_items_ff ON {s}.items (label text_pattern_ops) WITH (fillfactor = 70)",
     "index_comment": "CREATE INDEX ix_items_c ON {s}.items (label); COMMENT ON INDEX {s}.ix_items_c IS 'why'",

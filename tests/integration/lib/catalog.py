@@ -14,7 +14,9 @@ COLUMN_FIELDS = ("type", "not_null", "identity", "generated", "default", "storag
 INDEXES = """
 SELECT c.relname, pg_get_indexdef(i.indexrelid), i.indisunique, i.indisprimary, i.indisvalid,
        obj_description(c.oid, 'pg_class'),
-       array(SELECT a.attstattarget FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attstattarget >= 0 ORDER BY a.attnum)
+       array(SELECT a.attstattarget FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attstattarget >= 0 ORDER BY a.attnum),
+       array(SELECT pg_describe_object(d.refclassid, d.refobjid, 0) FROM pg_depend d
+             WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'x' ORDER BY 1)
 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = %(table)s::regclass"""
 
 # NOT NULL is compared with the columns: its constraints, new in 18, may be named otherwise
