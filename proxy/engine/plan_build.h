@@ -289,7 +289,16 @@ void target_plan_steps(struct build *b, struct target *t);
 /* ---- plan_carry.c ---- */
 enum rc carry_indexes(struct build *b, struct target *t) MUST_CHECK;
 enum rc carry_constraints(struct build *b, struct target *t) MUST_CHECK;
-void carry_not_null(struct build *b, struct target *t, const char *column, const char *shown);
+/* `old`: the column that has been NOT NULL so far, or NULL. */
+enum rc carry_not_null(struct build *b, struct target *t, const char *column, const char *shown,
+                       const char *old) MUST_CHECK;
+struct not_null {         /* from PostgreSQL 18 on it is a constraint of its own */
+    char *name, *comment; /* NULL: none; heap */
+    const char *suffix;   /* behind NOT NULL and the column */
+};
+enum rc not_null_read(struct build *b, const struct target *t, const char *column,
+                      struct not_null *out) MUST_CHECK;
+void not_null_fini(struct not_null *facts);
 bool index_touches(const json_t *index, const struct texts *columns);
 bool constraint_touches(const json_t *constraint, const struct texts *columns);
 

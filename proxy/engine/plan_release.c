@@ -106,6 +106,49 @@ static bool owns_not_null(const struct target *t, const json_t *column)
     return *cat_text(column, "identity") != '\0';
 }
 
+/* As it was, where a rollback has left the column without. */
+static char *not_null_again_sql(const struct target *t, const char *column,
+                                const struct not_null *facts)
+{
+    char *name = sql_quote_ident(column), *constraint = sql_quote_ident(facts->name);
+    char *relation = sql_quote_literal(t->relation), *wanted = sql_quote_literal(column);
+    char *comment = facts->comment ? sql_quote_literal(facts->comment) : mem_strdup("NULL");
+    char *body = mem_printf(
+        "BEGIN IF EXISTS (SELECT FROM pg_catalog.pg_attribute WHERE attrelid"
+        " OPERATOR(pg_catalog.=) pg_catalog.to_regclass(%s) AND attname OPERATOR(pg_catalog.=)"
+        " %s AND NOT attnotnull) THEN ALTER TABLE %s ADD CONSTRAINT %s NOT NULL %s%s;"
+        " COMMENT ON CONSTRAINT %s ON %s IS %s; END IF; END",
+        relation, wanted, t->relation, constraint, name, facts->suffix, constraint, t->relation,
+        comment);
+    char *literal = sql_quote_literal(body), *sql = mem_printf("DO %s", literal);
+
+    free(literal);
+    free(body);
+    free(comment);
+    free(wanted);
+    free(relation);
+    free(constraint);
+    free(name);
+    return sql;
+}
+
+static enum rc restore_not_null(struct build *b, struct target *t, const char *column)
+{
+    char *name = sql_quote_ident(column), *sql;
+    struct not_null facts;
+    enum rc rc = not_null_read(b, t, column, &facts);
+
+    if (facts.name)
+        sql = not_null_again_sql(t, column, &facts);
+    else
+        sql = mem_printf("ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", t->relation, name);
+    texts_add(&t->restored, "%s", sql);
+    not_null_fini(&facts);
+    free(sql);
+    free(name);
+    return rc;
+}
+
 enum rc release_not_null(struct build *b, struct target *t, const char *path, const char *column,
                          const char *down)
 {
@@ -132,9 +175,9 @@ enum rc release_not_null(struct build *b, struct target *t, const char *path, co
     texts_add(&t->revert, "ALTER TABLE %s ADD CONSTRAINT %s CHECK (%s " IS_NOT_NULL ") NOT VALID",
               t->relation, proof, name);
     prove_again(t, temp);
-    texts_add(&t->restored, "ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", t->relation, name);
+    rc = restore_not_null(b, t, column);
     texts_add(&t->restored, "ALTER TABLE %s DROP CONSTRAINT IF EXISTS %s", t->relation, proof);
-    if (down) {
+    if (rc == RC_OK && down) {
         char *rows = target_rows(b, t), *at = mem_printf("%s.down", path);
 
         rc = build_check_expr(b, at, down, cat_text(facts, "type"), rows);

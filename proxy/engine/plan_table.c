@@ -310,7 +310,7 @@ enum rc target_plan_pair(struct build *b, struct target *t, const struct pair *p
     const char *shown = pair->retypes ? pair->from : pair->to;
     struct eng_dual *dual;
     char *collation = NULL;
-    enum rc rc;
+    enum rc rc = RC_OK;
 
     if (check_names(b, t, pair) != RC_OK ||
         (!pair->retypes &&
@@ -322,15 +322,18 @@ enum rc target_plan_pair(struct build *b, struct target *t, const struct pair *p
     note_pair(t, pair, dual, collation);
     t->fills = true;
     if (dual->not_null && flag(column, "not_null"))
-        carry_not_null(b, t, pair->to, shown);
+        rc = carry_not_null(b, t, pair->to, shown, pair->from);
     else if (dual->not_null)
         constraint_not_null(b, t, pair->to, shown, false);
-    if (!pair->type && !(pair->def && pair->def->set) && cat_text(column, "default"))
+    if (rc != RC_OK) {
+        /* said already */
+    } else if (!pair->type && !(pair->def && pair->def->set) && cat_text(column, "default")) {
         /* of one type: `up` is for rows, the default stays what it says */
         rc = carry_default(b, t, column, dual,
                            &(struct file_change){true, (char *)cat_text(column, "default")});
-    else
+    } else {
         rc = carry_default(b, t, column, dual, pair->def);
+    }
     if (rc == RC_OK && !dual->plain)
         rc = probe_dual(b, t, dual);
     free(collation);
@@ -357,18 +360,21 @@ static void add_instant(struct target *t, const struct file_column *column, cons
               column->nullable ? "" : " NOT NULL");
 }
 
-static void add_filled(struct build *b, struct target *t, const struct file_column *column,
-                       const char *name, const char *type)
+static enum rc add_filled(struct build *b, struct target *t, const struct file_column *column,
+                          const char *name, const char *type)
 {
+    enum rc rc = RC_OK;
+
     texts_add(&t->expand, "ALTER TABLE %s ADD COLUMN %s %s", t->relation, name, type);
     t->fills = true;
     if (!column->nullable)
-        carry_not_null(b, t, column->name, column->name);
-    if (!column->def)
-        return;
+        rc = carry_not_null(b, t, column->name, column->name, NULL);
+    if (rc != RC_OK || !column->def)
+        return rc;
     texts_add(&t->cutover, "ALTER TABLE %s ALTER COLUMN %s SET DEFAULT %s", t->relation, name,
               column->def);
     texts_add(&t->revert, "ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT", t->relation, name);
+    return rc;
 }
 
 static enum rc check_default(struct build *b, const char *path, const struct file_column *column,
@@ -464,7 +470,7 @@ static enum rc plan_add(struct build *b, struct target *t, const char *path,
     texts_add(&t->new_columns, "%s", name);
     texts_add(&t->shown, "%s", name);
     if (dual->up)
-        add_filled(b, t, column, name, facts.name);
+        rc = add_filled(b, t, column, name, facts.name);
     else
         add_instant(t, column, name, facts.name);
     if (column->comment) {
@@ -474,7 +480,7 @@ static enum rc plan_add(struct build *b, struct target *t, const char *path,
         free(literal);
     }
     free(name);
-    return op->up ? probe_dual(b, t, dual) : RC_OK;
+    return rc == RC_OK && op->up ? probe_dual(b, t, dual) : rc;
 }
 
 /* Operations that work on a table's columns, in the order of the file; then what they make on

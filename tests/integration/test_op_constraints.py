@@ -2,6 +2,7 @@
 
 import psycopg
 import pytest
+from lib import catalog
 from lib.operations import build, complete, new, old, same_as_plain, unchanged
 from lib.segue import Refused
 
@@ -184,6 +185,22 @@ def test_an_abort_after_a_rollback_proves_what_was_put_back(db, segue):
     proxy.cli("rollback", name)
     proxy.cli("abort", name)
     unchanged(db, "items", "kinds")
+
+
+@pytest.mark.one_version
+@pytest.mark.parametrize("way", [("cutover", "rollback", "abort"), ("abort",)], ids=["rolled_back", "at_once"])
+def test_an_abort_gives_not_null_back_as_it_was(db, segue, way):
+    if db.one("SELECT current_setting('server_version_num')::int") < 180000:
+        pytest.skip("NOT NULL has no name before PostgreSQL 18")
+    build(db, TABLES + ";ALTER TABLE {s}.items ADD CONSTRAINT \"It's labelled\" NOT NULL label NO INHERIT;"
+                       "COMMENT ON CONSTRAINT \"It's labelled\" ON {s}.items IS 'it''s there'")
+    proxy = segue(db)
+    name = proxy.ready({"name": "free", "operations": [
+        {"alter_column": {"table": "items", "column": "label", "nullable": True}}]})
+    for command in way:
+        proxy.cli(command, name)
+    unchanged(db, "items")
+    assert catalog.not_null(db.connect(), "public.items") == catalog.not_null(db.connect(), "plain.items")
 
 
 REFUSED = {

@@ -19,11 +19,17 @@ SELECT c.relname, pg_get_indexdef(i.indexrelid), i.indisunique, i.indisprimary, 
              WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'x' ORDER BY 1)
 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = %(table)s::regclass"""
 
-# NOT NULL is compared with the columns: its constraints, new in 18, may be named otherwise
+# NOT NULL is compared with the columns, and by itself where that is asked for (NOT_NULL): of new
+# columns its constraints, new in 18, may be named otherwise
 CONSTRAINTS = """
 SELECT conname, contype, pg_get_constraintdef(oid), convalidated, obj_description(oid, 'pg_constraint')
 FROM pg_constraint
 WHERE (conrelid = %(table)s::regclass OR confrelid = %(table)s::regclass) AND contype <> 'n'"""
+
+NOT_NULL = """
+SELECT a.attname, k.conname, pg_get_constraintdef(k.oid), obj_description(k.oid, 'pg_constraint')
+FROM pg_constraint k JOIN pg_attribute a ON a.attrelid = k.conrelid AND k.conkey = ARRAY[a.attnum]
+WHERE k.conrelid = %(table)s::regclass AND k.contype = 'n'"""
 
 TRIGGERS = """
 SELECT tgname, pg_get_triggerdef(oid), tgenabled FROM pg_trigger
@@ -54,6 +60,11 @@ def table(conn, name):
         "sequences": dict(_rows(conn, SEQUENCES, name)),
         "policies": {row[0]: row[1:] for row in _rows(conn, POLICIES, name)},
     }
+
+
+def not_null(conn, name):
+    """Columns to the name, text and comment of what makes them NOT NULL; none before 18."""
+    return {row[0]: row[1:] for row in _rows(conn, NOT_NULL, name)}
 
 
 def difference(one, other, path=""):
