@@ -222,6 +222,29 @@ void refuse_dependents(struct build *b, const struct target *t, const char *colu
                        "its text names column %s, which complete drops", column);
 }
 
+/* Only a role itself grants as that role. */
+static void warn_of_grantors(struct build *b, const struct target *t, const json_t *column)
+{
+    const json_t *grants = json_object_get(column, "others_grants");
+    char *object = mem_printf("column %s of %s", cat_text(column, "name"), t->relation);
+
+    for (size_t i = 0; i < json_array_size(grants); i++) {
+        const json_t *grant = json_array_get(grants, i);
+        const char *what = json_string_value(json_array_get(grant, 0));
+        const char *who = json_string_value(json_array_get(grant, 1));
+        char *hint = mem_printf("where that matters: in soak REVOKE it as the owner, and GRANT it"
+                                " as %s",
+                                who);
+
+        build_warn(b, object, hint,
+                   "%s was granted by %s; on the new column it is granted by the table's owner, and"
+                   " %s cannot revoke it",
+                   what, who, who);
+        free(hint);
+    }
+    free(object);
+}
+
 static void refuse_old_columns(struct build *b, const struct target *t)
 {
     for (size_t c = 0; c < t->from.n; c++) {
@@ -234,6 +257,7 @@ static void refuse_old_columns(struct build *b, const struct target *t)
             build_refuse(b, t->relation, "drop it, and add it again under the new name",
                          "column %s is generated", t->from.v[c]);
         refuse_dependents(b, t, t->from.v[c]);
+        warn_of_grantors(b, t, column);
     }
 }
 
