@@ -222,6 +222,19 @@ void refuse_dependents(struct build *b, const struct target *t, const char *colu
                        "its text names column %s, which complete drops", column);
 }
 
+/* Often what masks it: without, the new column would show what the old one hides. */
+static void refuse_labels(struct build *b, const struct target *t, const json_t *column)
+{
+    const char *providers = cat_text(column, "labelled_for");
+    char *object = mem_printf("column %s of %s", cat_text(column, "name"), t->relation);
+
+    if (providers)
+        build_refuse(b, object,
+                     "SECURITY LABEL ... IS NULL first, and label it again after complete",
+                     "its security label (for %s) cannot be carried", providers);
+    free(object);
+}
+
 /* Only a role itself grants as that role. */
 static void warn_of_grantors(struct build *b, const struct target *t, const json_t *column)
 {
@@ -257,6 +270,7 @@ static void refuse_old_columns(struct build *b, const struct target *t)
             build_refuse(b, t->relation, "drop it, and add it again under the new name",
                          "column %s is generated", t->from.v[c]);
         refuse_dependents(b, t, t->from.v[c]);
+        refuse_labels(b, t, column);
         warn_of_grantors(b, t, column);
     }
 }
