@@ -22,7 +22,8 @@ static enum rc check_column(struct build *b, struct target *t, const char *path,
     enum rc rc = RC_OK;
 
     if (texts_has(&t->dropped, name) || texts_has(&t->from, name))
-        rc = build_fail(b, at, "column \"%s\" goes with another operation of this file", name);
+        rc = build_fail_hint(b, at, "leave out one of the two",
+                             "column \"%s\" goes with another operation of this file", name);
     else if (texts_has(&t->new_columns, quoted))
         rc = build_fail(b, at, "column \"%s\" is new: say it where it is made", name);
     else if (!cat_column(t->doc, name))
@@ -40,7 +41,8 @@ static enum rc change_default(struct build *b, struct target *t, const char *pat
     enum rc rc = RC_OK;
 
     if (*cat_text(column, "identity") || *cat_text(column, "generated"))
-        rc = build_fail(b, at, "the server gives column %s its values", name);
+        rc = build_fail_hint(b, at, "leave \"default\" out",
+                             "the server gives column %s its values", name);
     else if (change->to)
         rc = check_given(b, at, change->to, cat_text(column, "type"));
     if (rc == RC_OK && change->to)

@@ -138,6 +138,14 @@ void build_warn(struct build *b, const char *object, const char *hint, const cha
     va_end(ap);
 }
 
+static enum rc fail_with(struct build *b, const char *path, char *text)
+{
+    err_set(b->err, "22023", "%s:%d: %s: %s", b->where, file_line(b->where, b->text, path), path,
+            text);
+    free(text);
+    return RC_ERR;
+}
+
 enum rc build_fail(struct build *b, const char *path, const char *fmt, ...)
 {
     va_list ap;
@@ -146,10 +154,19 @@ enum rc build_fail(struct build *b, const char *path, const char *fmt, ...)
     va_start(ap, fmt);
     text = vtext(fmt, ap);
     va_end(ap);
-    err_set(b->err, "22023", "%s:%d: %s: %s", b->where, file_line(b->where, b->text, path), path,
-            text);
-    free(text);
-    return RC_ERR;
+    return fail_with(b, path, text);
+}
+
+enum rc build_fail_hint(struct build *b, const char *path, const char *hint, const char *fmt, ...)
+{
+    va_list ap;
+    char *text;
+
+    va_start(ap, fmt);
+    text = vtext(fmt, ap);
+    va_end(ap);
+    err_hint(b->err, "%s", hint);
+    return fail_with(b, path, text);
 }
 
 char *target_temp(struct target *t)

@@ -121,8 +121,12 @@ void build_refuse(struct build *b, const char *object, const char *hint, const c
 void build_warn(struct build *b, const char *object, const char *hint, const char *fmt, ...)
     PRINTF_LIKE(4, 5);
 
-/* Sets the error, with file, line and path; returns RC_ERR. */
+/* Sets the error, with file, line and path; returns RC_ERR. The second with what to do. */
 enum rc build_fail(struct build *b, const char *path, const char *fmt, ...) PRINTF_LIKE(3, 4);
+enum rc build_fail_hint(struct build *b, const char *path, const char *hint, const char *fmt, ...)
+    PRINTF_LIKE(4, 5);
+/* What to do about a name that something else has. */
+#define HINT_TAKEN "choose another name"
 
 /* "~segue_<oid>_<n>": a name for what waits for the cut-over. Heap. */
 char *target_temp(struct target *t);
@@ -356,6 +360,8 @@ char *plan_path(const struct file_op *op, const char *field); /* "operations[1].
 char *plan_name(const struct file_op *op);                    /* op->table, as SQL says it; heap */
 enum rc plan_fail(struct build *b, const struct file_op *op, const char *field, const char *fmt,
                   ...) PRINTF_LIKE(4, 5); /* build_fail */
+enum rc plan_fail_hint(struct build *b, const struct file_op *op, const char *field,
+                       const char *hint, const char *fmt, ...) PRINTF_LIKE(5, 6);
 /* By their oids, as the server says them: names are quoted there by other rules than here. */
 const struct target *plan_target(const struct build *b, const char *oid); /* NULL: none */
 bool plan_drops(const struct build *b, const char *oid);
@@ -387,6 +393,9 @@ enum rc enum_check_default(struct build *b, const char *path, const struct file_
                            const char *def) MUST_CHECK;
 
 /* ---- plan_refuse.c ---- */
+/* Is it a table, and a user's? `relkind` and `schema`: the catalog's. */
+enum rc check_users_table(struct build *b, const char *path, const char *relation,
+                          const char *relkind, const char *schema) MUST_CHECK;
 void refuse_table(struct build *b, const struct target *t);
 /* May the role create in it? `what`: "indexes are". And where the plan's steps make indexes. */
 enum rc refuse_schema(struct build *b, const char *schema, const char *what) MUST_CHECK;

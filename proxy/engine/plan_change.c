@@ -59,7 +59,8 @@ static enum rc check_alone(struct build *b, struct target *t, const char *path,
         for (size_t k = 0; k < other->nkeys; k++)
             about |= !strcmp(other->keys[k].column, name);
         if (other != op && about && b->op_target[i] == t - b->targets)
-            return build_fail(b, path, "operations[%zu] is about column \"%s\", too", i, name);
+            return build_fail_hint(b, path, "say it in one operation, or in two migrations",
+                                   "operations[%zu] is about column \"%s\", too", i, name);
     }
     return RC_OK;
 }

@@ -49,7 +49,8 @@ enum rc check_type(struct build *b, const char *path, const char *type, struct t
     out->collatable = PQgetvalue(res, 0, 1)[0] == 't';
     out->constrained = PQgetvalue(res, 0, 2)[0] == 't';
     if (*PQgetvalue(res, 0, 3))
-        rc = build_fail(b, path, "%s is %s", out->name, PQgetvalue(res, 0, 3));
+        rc = build_fail_hint(b, path, "name a type that a column can have", "%s is %s", out->name,
+                             PQgetvalue(res, 0, 3));
     PQclear(res);
     return rc;
 }
@@ -135,7 +136,8 @@ enum rc check_given(struct build *b, const char *path, const char *expr, const c
     if (rc != RC_OK || enum_of_file(b, type) || sql_expr_parse(expr, &info, NULL) != RC_OK)
         return rc;
     if (info.has_subquery)
-        rc = build_fail(b, path, "a default has no subquery");
+        rc = build_fail_hint(b, path, "write a value, or call a function",
+                             "a default has no subquery");
     sql = mem_printf("SELECT (%s\n), NULL::%s LIMIT 0", expr, type);
     if (rc == RC_OK && named_query(b, sql, 0, NULL, &res, NULL) == RC_OK &&
         !is_literal(&info, PQftype(res, 0))) {
@@ -171,8 +173,9 @@ enum rc check_steady(struct build *b, const char *path, const char *expr)
             rc = own_value(b, sql, 1, (const char *const[]){oids}, &value, b->err);
         free(oids);
         if (rc == RC_OK && value && *value == 't')
-            rc = build_fail(b, path, "function %s is volatile: it gives another value each time",
-                            info.functions[i]);
+            rc = build_fail_hint(b, path, "use what gives the same value each time",
+                                 "function %s is volatile: it gives another value each time",
+                                 info.functions[i]);
         free(value);
     }
     sql_expr_info_fini(&info);
@@ -232,7 +235,9 @@ static enum rc check_not_gone(struct build *b, const struct target *t, const cha
                 (texts_has(&t->from, column) && !retype_has(t, column));
 
     free(quoted);
-    return goes ? build_fail(b, path, "column \"%s\" is not there any more after this file", column)
+    return goes ? build_fail_hint(b, path,
+                                  "name what stays, or leave one of the two to another migration",
+                                  "column \"%s\" is not there any more after this file", column)
                 : RC_OK;
 }
 
@@ -268,11 +273,13 @@ enum rc check_new_name(struct build *b, struct target *t, const char *path, cons
     enum rc rc = RC_OK;
 
     if (is_system_column(name))
-        rc = build_fail(b, at, "\"%s\" is the name of a system column", name);
-    if (cat_column(t->doc, name))
-        rc = build_fail(b, at, "table %s already has a column \"%s\"", t->relation, name);
+        rc = build_fail_hint(b, at, HINT_TAKEN, "\"%s\" is the name of a system column", name);
+    else if (cat_column(t->doc, name))
+        rc = build_fail_hint(b, at, HINT_TAKEN, "table %s already has a column \"%s\"", t->relation,
+                             name);
     else if (texts_has(&t->new_columns, quoted))
-        rc = build_fail(b, at, "table %s would get column \"%s\" twice", t->relation, name);
+        rc = build_fail_hint(b, at, HINT_TAKEN, "table %s would get column \"%s\" twice",
+                             t->relation, name);
     free(quoted);
     free(at);
     return rc;

@@ -214,10 +214,12 @@ static enum rc check_other(struct build *b, const struct target *t, const char *
                               cat_text(index, "constraint"), other->relation);
     }
     if (!key || other->columns.n == 0)
-        return build_fail(b, path, "there is no unique constraint of these columns on table %s",
-                          other->relation);
+        return build_fail_hint(b, path, "create it there in an earlier migration",
+                               "there is no unique constraint of these columns on table %s",
+                               other->relation);
     if (other->columns.n != c->columns.n)
-        return build_fail(b, path, "%zu columns refer to %zu", c->columns.n, other->columns.n);
+        return build_fail_hint(b, path, "name as many of one table as of the other",
+                               "%zu columns refer to %zu", c->columns.n, other->columns.n);
     rc = own_value(b, "SELECT has_table_privilege($1, 'REFERENCES')", 1, params, &may, b->err);
     if (rc == RC_OK && may && *may == 'f')
         build_refuse(b, other->relation, "GRANT REFERENCES on it to this role",
@@ -377,7 +379,8 @@ static enum rc check_name(struct build *b, const struct target *t, const char *p
     enum rc rc = own_value(b, sql, 2, params, &there, b->err);
 
     if (rc == RC_OK && there)
-        rc = build_fail(b, path, "table %s already has a constraint \"%s\"", t->relation, name);
+        rc = build_fail_hint(b, path, HINT_TAKEN ", or drop the old one in an earlier migration",
+                             "table %s already has a constraint \"%s\"", t->relation, name);
     free(there);
     free(oid);
     return rc;
@@ -422,8 +425,9 @@ static enum rc check_pairs(struct build *b, const char *path, const struct file_
             for (size_t k = 0; k < op->constraint.columns.n; k++)
                 known |= !strcmp(op->constraint.columns.v[k], lists[l]->columns[i]);
             if (!known)
-                return build_fail(b, path, "%s has column \"%s\", which \"columns\" does not name",
-                                  l ? "down" : "up", lists[l]->columns[i]);
+                return build_fail_hint(b, path, "add it to \"columns\", or leave it out",
+                                       "%s has column \"%s\", which \"columns\" does not name",
+                                       l ? "down" : "up", lists[l]->columns[i]);
         }
     return RC_OK;
 }

@@ -24,9 +24,11 @@ static enum rc check_column(struct build *b, struct target *t, const char *path,
     if (!column)
         rc = build_fail(b, at, "table %s has no column \"%s\"", t->relation, name);
     else if (texts_has(&t->dropped, name))
-        rc = build_fail(b, at, "column \"%s\" is dropped twice", name);
+        rc = build_fail_hint(b, at, "leave out one of the two", "column \"%s\" is dropped twice",
+                             name);
     else if (texts_has(&t->from, name))
-        rc = build_fail(b, at, "column \"%s\" is renamed by this file", name);
+        rc = build_fail_hint(b, at, "leave out one of the two",
+                             "column \"%s\" is renamed by this file", name);
     else if (flag(column, "partition_key"))
         build_refuse(b, t->relation, "make a table without it, and move the rows",
                      "column \"%s\" is part of the partition key", name);
@@ -50,10 +52,12 @@ static enum rc check_down(struct build *b, struct target *t, const char *path, c
     for (size_t i = 0; rc == RC_OK && i < dual->nup_columns; i++) {
         foreign |= !cat_column(t->doc, dual->up_columns[i]);
         if (!strcmp(dual->up_columns[i], dual->old_name))
-            rc = build_fail(b, at, "down reads the column that it is to fill");
+            rc = build_fail_hint(b, at, "read other columns, or write a constant",
+                                 "down reads the column that it is to fill");
     }
     if (rc == RC_OK && is_given(column))
-        rc = build_fail(b, at, "column \"%s\" gets its values from the server", dual->old_name);
+        rc = build_fail_hint(b, at, "leave \"down\" out",
+                             "column \"%s\" gets its values from the server", dual->old_name);
     if (rc == RC_OK)
         rc = check_guarded(b, t, at, dual->down, NULL);
     if (rc == RC_OK && !foreign) /* what this file adds has no rows to look at yet */

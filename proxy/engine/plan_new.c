@@ -101,12 +101,13 @@ static enum rc place_table(struct build *b, const struct file_op *op, const char
     if (!schema && schema_to_create_in(b, &schema) != RC_OK)
         return RC_ERR;
     if (!schema)
-        return build_fail(b, path, "no schema has been selected to create in");
+        return build_fail_hint(b, path, "name one, or make one that the search_path names",
+                               "no schema has been selected to create in");
     params[0] = schema;
     params[1] = op->table.name;
     rc = own_value(b, sql, 2, params, &there, b->err);
     if (rc == RC_OK && there)
-        rc = build_fail(b, path, "%s already exists", there);
+        rc = build_fail_hint(b, path, HINT_TAKEN, "%s already exists", there);
     if (rc == RC_OK)
         rc = refuse_schema(b, schema, "a table is");
     if (rc == RC_OK)
@@ -265,7 +266,7 @@ static enum rc check_index_name(struct build *b, const char *schema, const struc
     if (!there)
         return RC_OK;
     path = mem_printf("operations[%zu].create_index.name", op->index);
-    build_fail(b, path, "relation \"%s\" already exists", there);
+    build_fail_hint(b, path, HINT_TAKEN, "relation \"%s\" already exists", there);
     free(path);
     free(there);
     return RC_ERR;
@@ -283,7 +284,8 @@ static enum rc check_method(struct build *b, const struct file_op *op)
     rc = own_value(b, "SELECT 1 FROM pg_am WHERE amname = $1 AND amtype = 'i'", 1, params, &there,
                    b->err);
     if (rc == RC_OK && !there)
-        rc = build_fail(b, path, "there is no index method \"%s\"", op->method);
+        rc = build_fail_hint(b, path, "leave it out, for btree, or CREATE EXTENSION that brings it",
+                             "there is no index method \"%s\"", op->method);
     free(path);
     free(there);
     return rc;

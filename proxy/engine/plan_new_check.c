@@ -61,7 +61,7 @@ static enum rc check_name(struct build *b, const struct file_op *op, size_t i)
     if (!is_system_column(name))
         return RC_OK;
     path = column_path(op, i, "name");
-    build_fail(b, path, "\"%s\" is the name of a system column", name);
+    build_fail_hint(b, path, HINT_TAKEN, "\"%s\" is the name of a system column", name);
     free(path);
     return RC_ERR;
 }
@@ -98,7 +98,8 @@ static enum rc check_column(struct build *b, const struct file_op *op, size_t i,
     if (column->def) {
         path = column_path(op, i, "default");
         if (counts)
-            rc = build_fail(b, path, "%s has a default of its own", column->type);
+            rc = build_fail_hint(b, path, "leave the default out", "%s has a default of its own",
+                                 column->type);
         else
             rc = check_given(b, path, column->def, facts.name);
         free(path);
@@ -231,8 +232,9 @@ enum rc check_new_table(struct build *b, const struct file_op *op)
     if (op->ncolumns > TABLE_COLUMNS_MAX) {
         char *path = mem_printf("operations[%zu].create_table.columns", op->index);
 
-        rc = build_fail(b, path, "%zu columns: a table has at most %d", op->ncolumns,
-                        TABLE_COLUMNS_MAX);
+        rc =
+            build_fail_hint(b, path, "make two tables of it", "%zu columns: a table has at most %d",
+                            op->ncolumns, TABLE_COLUMNS_MAX);
         free(path);
     }
     for (size_t i = 0; rc == RC_OK && i < op->ncolumns; i++) {

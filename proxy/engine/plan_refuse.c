@@ -16,6 +16,38 @@ static bool flag(const json_t *object, const char *key)
 
 /* ---- the table itself ---- */
 
+/* What else a name can be of. */
+static const struct {
+    const char *relkind, *what, *hint;
+} others[] = {
+    {"v", "a view", "change it in an sql operation: CREATE OR REPLACE VIEW, DROP VIEW"},
+    {"m", "a materialized view", "drop it, and make it again, in an sql operation"},
+    {"f", "a foreign table", "change it on the server that has its rows, then here by hand"},
+    {"S", "a sequence", "change it in an sql operation: ALTER SEQUENCE"},
+    {"c", "a composite type", "change it in an sql operation: ALTER TYPE"},
+    {"i", "an index", "name the table that it is of"},
+    {"I", "an index", "name the table that it is of"},
+    {"t", "a TOAST table", "name the table that it is of"},
+};
+
+enum rc check_users_table(struct build *b, const char *path, const char *relation,
+                          const char *relkind, const char *schema)
+{
+    for (size_t i = 0; i < ARRAY_LEN(others); i++)
+        if (!strcmp(relkind, others[i].relkind))
+            return build_fail_hint(b, path, others[i].hint, "%s: it is not a table but %s",
+                                   relation, others[i].what);
+    if (!strncmp(schema, "pg_temp", 7))
+        return build_fail_hint(b, path, "change it in the session whose it is",
+                               "%s: it is a temporary table", relation);
+    if (!strncmp(schema, "pg_", 3) || !strcmp(schema, "segue") ||
+        !strcmp(schema, "information_schema"))
+        return build_fail_hint(
+            b, path, "name a table of your own; is the schema, or the search_path, right?",
+            "%s: it is not a user's table", relation);
+    return RC_OK;
+}
+
 /* Nobody could fill their rows, verify them, or give the remote table the new column. */
 static void refuse_foreign_partitions(struct build *b, const struct target *t)
 {
@@ -73,10 +105,6 @@ static void refuse_relation(struct build *b, const struct target *t)
         refuse_foreign_partitions(b, t);
     refuse_wide(b, t);
     refuse_typed(b, t);
-    if (strcmp(kind, "r") && strcmp(kind, "p"))
-        build_refuse(b, t->relation, NULL, "it is not a table (relkind \"%s\")", kind);
-    if (!strcmp(cat_text(t->doc, "persistence"), "t"))
-        build_refuse(b, t->relation, NULL, "it is a temporary table");
     if (flag(t->doc, "partition"))
         build_refuse(b, t->relation, "name the partitioned table in the file", "it is a partition");
     else if (flag(t->doc, "inherits") ||
@@ -88,9 +116,6 @@ static void refuse_relation(struct build *b, const struct target *t)
                    "it is unlogged: a crash of the server empties it, in any phase, and replicas "
                    "have no rows of it");
     refuse_not_owned(b, t);
-    if (!strncmp(cat_text(t->doc, "schema"), "pg_", 3) ||
-        !strcmp(cat_text(t->doc, "schema"), "segue"))
-        build_refuse(b, t->relation, NULL, "it is not a user's table");
 }
 
 /* ---- where something is made ---- */

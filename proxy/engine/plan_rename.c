@@ -23,25 +23,20 @@
     " pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $1::oid) t"
 
 static const char *const looks[] = {
-    "SELECT true, called, 'it is not a table', '' FROM " TABLE
-    " WHERE relkind NOT IN ('r', 'p') AND $2::text IS NOT NULL",
-    "SELECT true, called, 'it is a temporary table', '' FROM " TABLE
-    " WHERE relpersistence = 't' AND $2::text IS NOT NULL",
     "SELECT true, called, 'it is a partition, which statements reach by its table', 'rename it by"
     " hand, when nobody names it' FROM " TABLE " WHERE relispartition AND $2::text IS NOT NULL",
     "SELECT true, called, 'tables that inherit cannot be carried', 'ALTER TABLE ... NO INHERIT"
     " first' FROM " TABLE " WHERE NOT relispartition AND relkind = 'r' AND EXISTS (SELECT FROM"
     " pg_inherits WHERE t.oid IN (inhrelid, inhparent)) AND $2::text IS NOT NULL",
-    "SELECT true, called, 'it is not a user''s table', '' FROM " TABLE
-    " WHERE (nspname LIKE 'pg\\_%' OR nspname IN ('segue', 'information_schema'))"
-    " AND $2::text IS NOT NULL",
     "SELECT true, called, 'only an owner can change it', 'connect as a role that owns it, and may"
     " create in its schema' FROM " TABLE " WHERE NOT (pg_has_role(relowner, 'USAGE') AND"
     " has_schema_privilege(relnamespace, 'CREATE')) AND $2::text IS NOT NULL",
-    "SELECT true, called, 'it has no columns', '' FROM " TABLE " WHERE NOT EXISTS (SELECT FROM"
+    "SELECT true, called, 'it has no columns', 'give it one first, or rename it by hand' "
+    "FROM " TABLE " WHERE NOT EXISTS (SELECT FROM"
     " pg_attribute WHERE attrelid = t.oid AND attnum > 0 AND NOT attisdropped)"
     " AND $2::text IS NOT NULL",
-    "SELECT true, called, 'it belongs to extension ' || e.extname, '' FROM " TABLE
+    "SELECT true, called, 'it belongs to extension ' || e.extname, 'leave it to the extension' "
+    "FROM " TABLE
     " JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = t.oid AND d.deptype = 'e'"
     " JOIN pg_extension e ON e.oid = d.refobjid WHERE $2::text IS NOT NULL",
     /* a text is not the catalog's: what looks like a relation is refused, other words are told */
@@ -138,15 +133,19 @@ static enum rc check_taken(struct build *b, const struct file_op *op, const stru
         twice = twice || (plan->tables[i].renamed && !strcmp(plan->tables[i].renamed, op->to) &&
                           !strcmp(plan->tables[i].schema, cat_text(t->doc, "schema")));
     if (twice)
-        return plan_fail(b, op, "to", "the file gives the name \"%s\" to another table", op->to);
+        return plan_fail_hint(b, op, "to", HINT_TAKEN,
+                              "the file gives the name \"%s\" to another table", op->to);
     if (t->table >= 0 && plan->tables[t->table].renamed)
-        return plan_fail(b, op, "from", "table %s is renamed twice", t->relation);
+        return plan_fail_hint(b, op, "from", "say the last name at once",
+                              "table %s is renamed twice", t->relation);
     if (plan_drops(b, oid))
-        return plan_fail(b, op, "from", "the file drops table %s, too", t->relation);
+        return plan_fail_hint(b, op, "from", "leave out one of the two",
+                              "the file drops table %s, too", t->relation);
     rc = own_value(b, name_taken_sql, 2, params, &what, b->err);
     if (rc == RC_OK && what)
-        rc = plan_fail(b, op, "to", "the name \"%s\" is taken: %s of schema %s has it", op->to,
-                       what, cat_text(t->doc, "schema"));
+        rc = plan_fail_hint(b, op, "to", HINT_TAKEN,
+                            "the name \"%s\" is taken: %s of schema %s has it", op->to, what,
+                            cat_text(t->doc, "schema"));
     if (rc == RC_OK)
         rc = look_at(b, oid, op->to);
     if (rc == RC_OK)

@@ -55,8 +55,9 @@ static void judge_touch(struct build *b, struct statements *s, const struct sql_
     char *path = plan_path(s->op, s->field);
 
     if (PQgetvalue(res, 0, 2)[0] == 't')
-        build_refuse(b, relation, NULL, "%s, statement %d, %s: it is not a user's", path,
-                     touch->statement, touch->what);
+        build_refuse(b, relation, "leave it out: what is the server's or segue's stays as it is",
+                     "%s, statement %d, %s: it is not a user's", path, touch->statement,
+                     touch->what);
     else if (touch->refusal)
         build_refuse(b, relation, touch->hint, "%s, statement %d, %s: %s", path, touch->statement,
                      touch->what, touch->refusal);

@@ -28,19 +28,38 @@ static struct target *target_find(struct build *b, const json_t *doc)
     return NULL;
 }
 
-enum rc target_get(struct build *b, const struct file_op *op, struct target **out)
+/* Its document; NULL with an error. */
+static json_t *target_doc(struct build *b, const struct file_op *op, const char *path)
 {
+    const char *schema;
     struct err why = {0};
     json_t *doc;
+    char *relation;
+    enum rc rc;
 
     if (table_named(b, &op->table, &doc, &why) != RC_OK) {
-        char *path = mem_printf("operations[%zu].%s.table", op->index, file_op_name(op->kind));
-
-        err_hint(b->err, "%s", why.hint[0] ? why.hint : "look at the connection's search_path");
-        build_fail(b, path, "%s", why.text);
-        free(path);
-        return RC_ERR;
+        build_fail_hint(b, path, why.hint[0] ? why.hint : "look at the connection's search_path",
+                        "%s", why.text);
+        return NULL;
     }
+    schema = cat_text(doc, "schema");
+    relation = sql_quote_qualified(schema, cat_text(doc, "name"));
+    rc = check_users_table(b, path, relation, cat_text(doc, "relkind"), schema);
+    free(relation);
+    if (rc == RC_OK)
+        return doc;
+    json_decref(doc);
+    return NULL;
+}
+
+enum rc target_get(struct build *b, const struct file_op *op, struct target **out)
+{
+    char *path = plan_path(op, op->kind == FILE_RENAME_TABLE ? "from" : "table");
+    json_t *doc = target_doc(b, op, path);
+
+    free(path);
+    if (!doc)
+        return RC_ERR;
     *out = target_find(b, doc);
     if (*out) {
         json_decref(doc);
@@ -222,10 +241,11 @@ static enum rc check_names(struct build *b, struct target *t, const struct pair 
     if (!cat_column(t->doc, pair->from))
         rc = build_fail(b, at, "table %s has no column \"%s\"", t->relation, pair->from);
     else if (texts_has(&t->from, pair->from))
-        rc = build_fail(b, at, "column \"%s\" is %s twice", pair->from,
-                        pair->retypes ? "changed" : "renamed");
+        rc = build_fail_hint(b, at, "say it in one operation", "column \"%s\" is %s twice",
+                             pair->from, pair->retypes ? "changed" : "renamed");
     else if (texts_has(&t->dropped, pair->from))
-        rc = build_fail(b, at, "column \"%s\" is dropped by this file", pair->from);
+        rc = build_fail_hint(b, at, "leave out one of the two",
+                             "column \"%s\" is dropped by this file", pair->from);
     free(at);
     if (rc != RC_OK)
         return rc;

@@ -42,6 +42,33 @@ enum rc plan_fail(struct build *b, const struct file_op *op, const char *field, 
     return RC_ERR;
 }
 
+enum rc plan_fail_hint(struct build *b, const struct file_op *op, const char *field,
+                       const char *hint, const char *fmt, ...)
+{
+    char *path = plan_path(op, field);
+    struct buf text = {0};
+    va_list ap;
+
+    va_start(ap, fmt);
+    buf_vprintf(&text, fmt, ap);
+    va_end(ap);
+    build_fail_hint(b, path, hint, "%s", text.data);
+    buf_fini(&text);
+    free(path);
+    return RC_ERR;
+}
+
+/* check_users_table for what an operation names. */
+static enum rc check_whose(struct build *b, const struct file_op *op, const char *field,
+                           const char *relation, const char *relkind, const char *schema)
+{
+    char *path = plan_path(op, field);
+    enum rc rc = check_users_table(b, path, relation, relkind, schema);
+
+    free(path);
+    return rc;
+}
+
 /* One row about what the operation names; RC_ERR with line and path when there is none. */
 enum rc plan_look(struct build *b, const struct file_op *op, const char *field, const char *what,
                   const char *sql, PGresult **res)
@@ -79,9 +106,8 @@ static void refuse_not_owned(struct build *b, const char *object, bool owned)
 /* ---- drop_table ---- */
 
 static const char table_sql[] =
-    "SELECT c.oid, format('%I.%I', n.nspname, c.relname), c.relkind IN ('r', 'p'),"
-    " c.relispartition, c.relpersistence = 't', pg_has_role(c.relowner, 'USAGE'),"
-    " n.nspname LIKE 'pg\\_%' OR n.nspname IN ('segue', 'information_schema'),"
+    "SELECT c.oid, format('%I.%I', n.nspname, c.relname), c.relkind,"
+    " c.relispartition, n.nspname, pg_has_role(c.relowner, 'USAGE'), c.relname,"
     " (SELECT string_agg(e.extname, ', ') FROM pg_depend d JOIN pg_extension e ON e.oid ="
     "  d.refobjid WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'),"
     " (SELECT string_agg(DISTINCT p.pubname, ', ') FROM pg_publication_rel r JOIN pg_publication p"
@@ -91,7 +117,7 @@ static const char table_sql[] =
     " (SELECT string_agg(DISTINCT format('%I.%I', fn.nspname, f.relname), ', ')"
     "  FROM pg_constraint k JOIN pg_class f ON f.oid = k.confrelid"
     "  JOIN pg_namespace fn ON fn.oid = f.relnamespace"
-    "  WHERE k.conrelid = c.oid AND k.contype = 'f' AND k.confrelid <> c.oid), n.nspname, c.relname"
+    "  WHERE k.conrelid = c.oid AND k.contype = 'f' AND k.confrelid <> c.oid)"
     " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass($1)"
     " AND $2::text IS NULL AND $3::text IS NULL";
 
@@ -126,14 +152,8 @@ static void refuse_drop(struct build *b, const PGresult *res)
 {
     const char *relation = PQgetvalue(res, 0, 1);
 
-    if (!yes(res, 2))
-        build_refuse(b, relation, NULL, "it is not a table");
     if (yes(res, 3))
         build_refuse(b, relation, "detach it first", "it is a partition");
-    if (yes(res, 4))
-        build_refuse(b, relation, NULL, "it is a temporary table");
-    if (yes(res, 6))
-        build_refuse(b, relation, NULL, "it is not a user's table");
     refuse_not_owned(b, relation, yes(res, 5));
     if (!PQgetisnull(res, 0, 7))
         build_refuse(b, relation, "drop the extension instead", "it belongs to extension %s",
@@ -178,18 +198,22 @@ static enum rc add_drop(struct build *b, const struct file_op *op, struct drops 
     PGresult *res;
     const char *relation;
     char *here;
+    enum rc rc;
 
     if (plan_look(b, op, "name", "table", table_sql, &res) != RC_OK)
         return RC_ERR;
     relation = PQgetvalue(res, 0, 1);
-    if (texts_has(&drops->relations, relation)) {
-        plan_fail(b, op, "name", "table %s is dropped twice", relation);
+    rc = check_whose(b, op, "name", relation, PQgetvalue(res, 0, 2), PQgetvalue(res, 0, 4));
+    if (rc == RC_OK && texts_has(&drops->relations, relation))
+        rc = plan_fail_hint(b, op, "name", "leave out one of them", "table %s is dropped twice",
+                            relation);
+    if (rc != RC_OK) {
         PQclear(res);
         return RC_ERR;
     }
     refuse_drop(b, res);
     texts_add(&drops->relations, "%s", relation);
-    here = sql_quote_qualified(PQgetvalue(res, 0, 11), PQgetvalue(res, 0, 12));
+    here = sql_quote_qualified(PQgetvalue(res, 0, 4), PQgetvalue(res, 0, 6));
     texts_add(&drops->names_here, "%s", here);
     free(here);
     texts_add(&b->dropped, "%s", PQgetvalue(res, 0, 0));
@@ -267,7 +291,7 @@ static const char index_sql[] =
     " (SELECT string_agg(pg_describe_object(d.classid, d.objid, d.objsubid), ', ')"
     "  FROM pg_depend d WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid"
     "  AND d.deptype = 'n'), replace(pg_get_indexdef(c.oid), ' INDEX ', ' INDEX CONCURRENTLY '),"
-    " c.oid"
+    " c.oid, tn.nspname"
     " FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
     " JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_class t ON t.oid = i.indrelid"
     " JOIN pg_namespace tn ON tn.oid = t.relnamespace WHERE c.oid = to_regclass($1)"
@@ -297,6 +321,10 @@ enum rc plan_drop_index(struct build *b, const struct file_op *op)
 
     if (plan_look(b, op, "name", "index", index_sql, &res) != RC_OK)
         return RC_ERR;
+    if (check_whose(b, op, "name", PQgetvalue(res, 0, 1), "", PQgetvalue(res, 0, 10)) != RC_OK) {
+        PQclear(res);
+        return RC_ERR;
+    }
     object = mem_printf("index %s", PQgetvalue(res, 0, 0));
     hint = mem_printf("the way back afterwards: %s", PQgetvalue(res, 0, 8));
     refuse_index(b, object, res);
@@ -320,7 +348,8 @@ static const char constraint_sql[] =
     "SELECT format('%I.%I', n.nspname, c.relname), pg_has_role(c.relowner, 'USAGE'),"
     " k.coninhcount > 0 OR k.conparentid <> 0, k.contype IN ('p', 'u', 'x'), n.nspname,"
     " c.oid, (SELECT json_agg(a.attname) FROM pg_attribute a WHERE a.attrelid = c.oid"
-    "  AND a.attnum = ANY (k.conkey)) FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid"
+    "  AND a.attnum = ANY (k.conkey)), c.relkind FROM pg_constraint k JOIN pg_class c ON c.oid = "
+    "k.conrelid"
     " JOIN pg_namespace n ON n.oid = c.relnamespace"
     " WHERE c.oid = to_regclass($1) AND k.conname = $2 AND $3::text IS NULL";
 
@@ -337,7 +366,7 @@ static enum rc check_taken(struct build *b, const struct file_op *op, const PGre
     enum rc rc = own_value(b, taken_sql, 4, params, &taken, b->err);
 
     if (rc == RC_OK && taken)
-        rc = plan_fail(b, op, "to", "the name \"%s\" is taken", op->to);
+        rc = plan_fail_hint(b, op, "to", HINT_TAKEN, "the name \"%s\" is taken", op->to);
     free(taken);
     return rc;
 }
@@ -370,7 +399,9 @@ enum rc plan_rename_constraint(struct build *b, const struct file_op *op)
 
     if (plan_look(b, op, "from", "constraint of that name on table", constraint_sql, &res) != RC_OK)
         return RC_ERR;
-    if (check_taken(b, op, res) != RC_OK) {
+    if (check_whose(b, op, "table", PQgetvalue(res, 0, 0), PQgetvalue(res, 0, 7),
+                    PQgetvalue(res, 0, 4)) != RC_OK ||
+        check_taken(b, op, res) != RC_OK) {
         PQclear(res);
         return RC_ERR;
     }
@@ -399,7 +430,7 @@ enum rc plan_rename_constraint(struct build *b, const struct file_op *op)
 /* ---- set_replica_identity ---- */
 
 static const char identity_sql[] =
-    "SELECT format('%I.%I', n.nspname, c.relname), c.relkind IN ('r', 'p'),"
+    "SELECT format('%I.%I', n.nspname, c.relname), c.relkind,"
     " pg_has_role(c.relowner, 'USAGE'), c.relkind = 'p',"
     " EXISTS (SELECT FROM pg_index WHERE indrelid = c.oid AND indisprimary),"
     " (SELECT string_agg(DISTINCT p.pubname, ', ') FROM pg_publication p"
@@ -408,7 +439,8 @@ static const char identity_sql[] =
     " CASE c.relreplident WHEN 'f' THEN 'FULL' WHEN 'n' THEN 'NOTHING' WHEN 'd' THEN 'DEFAULT'"
     "  ELSE (SELECT 'USING INDEX ' || quote_ident(x.relname) FROM pg_index i JOIN pg_class x"
     "   ON x.oid = i.indexrelid WHERE i.indrelid = c.oid AND i.indisreplident) END,"
-    " x.fit, x.columns, c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+    " x.fit, x.columns, c.oid, n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = "
+    "c.relnamespace"
     " LEFT JOIN LATERAL (SELECT i.indisunique AND i.indimmediate AND i.indisvalid AND"
     "   i.indpred IS NULL AND i.indexprs IS NULL AND (SELECT bool_and(a.attnotnull)"
     "   FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum = ANY (i.indkey::int2[])) AS fit,"
@@ -441,8 +473,9 @@ static enum rc check_identity(struct build *b, const struct file_op *op, const P
     bool bare =
         !strcmp(op->identity, "NOTHING") || (!strcmp(op->identity, "DEFAULT") && !yes(res, 4));
 
-    if (!yes(res, 1))
-        build_refuse(b, relation, NULL, "it is not a table");
+    if (check_whose(b, op, "table", relation, PQgetvalue(res, 0, 1), PQgetvalue(res, 0, 10)) !=
+        RC_OK)
+        return RC_ERR;
     refuse_not_owned(b, relation, yes(res, 2));
     if (yes(res, 3))
         build_warn(b, relation, "name each partition in the file",
@@ -456,8 +489,8 @@ static enum rc check_identity(struct build *b, const struct file_op *op, const P
     if (!op->identity_index)
         return RC_OK;
     if (PQgetisnull(res, 0, 7))
-        return plan_fail(b, op, "identity.index", "table %s has no index \"%s\"", relation,
-                         op->identity_index);
+        return plan_fail_hint(b, op, "identity.index", "name an index of this table",
+                              "table %s has no index \"%s\"", relation, op->identity_index);
     if (!yes(res, 7)) {
         err_hint(b->err, "it must be unique, valid, not deferrable, without WHERE or expressions, "
                          "on columns that are NOT NULL");

@@ -56,7 +56,8 @@ static enum rc check_index_name(struct build *b, const struct target *t, const c
     enum rc rc = own_value(b, sql, 2, params, &there, b->err);
 
     if (rc == RC_OK && there)
-        rc = build_fail(b, path, "relation \"%s\" already exists", there);
+        rc = build_fail_hint(b, path, HINT_TAKEN ": that of an index is a relation's, too",
+                             "relation \"%s\" already exists", there);
     free(there);
     return rc;
 }
@@ -228,7 +229,8 @@ enum rc key_add(struct build *b, struct target *t, const char *path,
         probe_key(b, t, path, c) != RC_OK)
         return RC_ERR;
     if (c->kind == FILE_PRIMARY_KEY && json_array_size(json_object_get(t->doc, "key")))
-        return build_fail(b, path, "table %s has a primary key", t->relation);
+        return build_fail_hint(b, path, "make it unique instead, or drop the old one first",
+                               "table %s has a primary key", t->relation);
     name = sql_quote_ident(c->name);
     what = mem_printf("constraint %s", c->name);
     if (!strcmp(cat_text(t->doc, "relkind"), "p"))

@@ -15,6 +15,8 @@
 
 #define TRANSACTION "it cannot run in a transaction, and a migration's steps do"
 #define SESSION "it would change the session in which segue works"
+#define ALONE "run it by itself, outside of the migration"
+#define WITHOUT "leave it out"
 
 struct reading;
 
@@ -33,8 +35,7 @@ struct reading {
 
 static void never(struct reading *r, const struct row *row, const char *why, const char *hint)
 {
-    if (hint)
-        err_hint(r->err, "%s", hint);
+    err_hint(r->err, "%s", hint);
     err_set(r->err, "0A000", "statement %d, %s: %s", r->statement, row->what, why);
 }
 
@@ -314,7 +315,7 @@ static void look_at_set(struct reading *r, const struct row *row, const struct s
         never(r, row, SESSION, "say SET LOCAL");
     for (size_t i = 0; i < ARRAY_LEN(ours); i++)
         if (is_text(node, "name", ours[i]))
-            never(r, row, "segue sets this itself, or needs it as it is", NULL);
+            never(r, row, "segue sets this itself, or needs it as it is", WITHOUT);
 }
 
 static void look_at_opaque(struct reading *r, const struct row *row, const struct sql_node *node)
@@ -398,32 +399,36 @@ static const struct row rows[] = {
     LOOK("VacuumStmt", "VACUUM", look_at_vacuum),
     LOOK("VariableSetStmt", "SET", look_at_set),
     NEVER("TransactionStmt", "transaction control",
-          "the statements run in one transaction, which segue begins and ends", "leave it out"),
+          "the statements run in one transaction, which segue begins and ends", WITHOUT),
     NEVER("LockStmt", "LOCK", "a lock is segue's business: behind the gate, with a timeout",
-          "leave it out"),
+          WITHOUT),
     NEVER("ReindexStmt", "REINDEX", "it locks the table, or cannot run in a transaction",
           "run REINDEX CONCURRENTLY by itself"),
-    NEVER("ClusterStmt", "CLUSTER", "it rewrites the table while nobody can use it", NULL),
+    NEVER("ClusterStmt", "CLUSTER", "it rewrites the table while nobody can use it", ALONE),
     NEVER("RefreshMatViewStmt", "REFRESH MATERIALIZED VIEW",
           "it locks the view for as long as it takes", "run it by itself, CONCURRENTLY"),
-    NEVER("AlterDomainStmt", "ALTER DOMAIN", "it may read every table that has the domain", NULL),
-    NEVER("CreatedbStmt", "CREATE DATABASE", TRANSACTION, NULL),
-    NEVER("DropdbStmt", "DROP DATABASE", TRANSACTION, NULL),
-    NEVER("AlterDatabaseStmt", "ALTER DATABASE", TRANSACTION, NULL),
-    NEVER("CreateTableSpaceStmt", "CREATE TABLESPACE", TRANSACTION, NULL),
-    NEVER("DropTableSpaceStmt", "DROP TABLESPACE", TRANSACTION, NULL),
-    NEVER("AlterSystemStmt", "ALTER SYSTEM", TRANSACTION, NULL),
-    NEVER("CreateSubscriptionStmt", "CREATE SUBSCRIPTION", TRANSACTION, NULL),
-    NEVER("DropSubscriptionStmt", "DROP SUBSCRIPTION", TRANSACTION, NULL),
+    NEVER("AlterDomainStmt", "ALTER DOMAIN", "it may read every table that has the domain",
+          "say it of each column: create_constraint, alter_column"),
+    NEVER("CreatedbStmt", "CREATE DATABASE", TRANSACTION, ALONE),
+    NEVER("DropdbStmt", "DROP DATABASE", TRANSACTION, ALONE),
+    NEVER("AlterDatabaseStmt", "ALTER DATABASE", TRANSACTION, ALONE),
+    NEVER("AlterDatabaseSetStmt", "ALTER DATABASE",
+          "it is for every session that begins afterwards, whatever its revision", ALONE),
+    NEVER("AlterDatabaseRefreshCollStmt", "ALTER DATABASE", "it is no part of a schema", ALONE),
+    NEVER("CreateTableSpaceStmt", "CREATE TABLESPACE", TRANSACTION, ALONE),
+    NEVER("DropTableSpaceStmt", "DROP TABLESPACE", TRANSACTION, ALONE),
+    NEVER("AlterSystemStmt", "ALTER SYSTEM", TRANSACTION, ALONE),
+    NEVER("CreateSubscriptionStmt", "CREATE SUBSCRIPTION", TRANSACTION, ALONE),
+    NEVER("DropSubscriptionStmt", "DROP SUBSCRIPTION", TRANSACTION, ALONE),
     NEVER("CopyStmt", "COPY", "there is no client that would send or take the rows", "use INSERT"),
-    NEVER("PrepareStmt", "PREPARE", SESSION, NULL),
-    NEVER("ExecuteStmt", "EXECUTE", SESSION, NULL),
-    NEVER("DeallocateStmt", "DEALLOCATE", SESSION, NULL),
-    NEVER("DeclareCursorStmt", "DECLARE", SESSION, NULL),
-    NEVER("ListenStmt", "LISTEN", SESSION, NULL),
-    NEVER("UnlistenStmt", "UNLISTEN", SESSION, NULL),
-    NEVER("DiscardStmt", "DISCARD", SESSION, NULL),
-    NEVER("LoadStmt", "LOAD", SESSION, NULL),
+    NEVER("PrepareStmt", "PREPARE", SESSION, "write the statement itself"),
+    NEVER("ExecuteStmt", "EXECUTE", SESSION, "write the statement itself"),
+    NEVER("DeallocateStmt", "DEALLOCATE", SESSION, WITHOUT),
+    NEVER("DeclareCursorStmt", "DECLARE", SESSION, "loop over it in a DO block"),
+    NEVER("ListenStmt", "LISTEN", SESSION, WITHOUT),
+    NEVER("UnlistenStmt", "UNLISTEN", SESSION, WITHOUT),
+    NEVER("DiscardStmt", "DISCARD", SESSION, WITHOUT),
+    NEVER("LoadStmt", "LOAD", SESSION, WITHOUT),
 };
 
 /* segue's own tables are not to be written by files. */
@@ -451,9 +456,9 @@ static void look_at(struct reading *r, const struct sql_node *stmt)
         if (!strcmp(rows[i].kind, kind))
             row = &rows[i];
     if (!row)
-        never(r, &unknown, "it is not known to be safe while the database is in use", NULL);
+        never(r, &unknown, "it is not known to be safe while the database is in use", ALONE);
     else if (names_segue(node))
-        never(r, row, "schema segue is segue's own", NULL);
+        never(r, row, "schema segue is segue's own", WITHOUT);
     else if (row->look)
         row->look(r, row, node);
     else if (row->member)

@@ -1,0 +1,108 @@
+"""Refusals say what is in the way, where it stands in the file, and what to do."""
+
+import pytest
+
+pytestmark = pytest.mark.one_version
+SCHEMA = """
+CREATE TABLE items (id int PRIMARY KEY, n int, CONSTRAINT c CHECK (n > 0));
+CREATE INDEX ix ON items (n);
+CREATE VIEW v AS SELECT * FROM items;
+CREATE MATERIALIZED VIEW mv AS SELECT * FROM items;
+CREATE TYPE mood AS ENUM ('a', 'b');
+CREATE TYPE pair AS (a int, b int);
+CREATE SEQUENCE seq;
+CREATE FOREIGN DATA WRAPPER nowhere;
+CREATE SERVER elsewhere FOREIGN DATA WRAPPER nowhere;
+CREATE FOREIGN TABLE far (id int, n int) SERVER elsewhere;
+"""
+
+
+def said(proxy, *operations):
+    """What `plan` refuses with: not a step of what cannot be done, and what to do."""
+    shown = proxy.cli("plan", proxy.file({"name": "m", "operations": list(operations)}), check=1)
+    assert "hint: " in shown.out + shown.err, shown.out + shown.err
+    return shown.out + shown.err
+
+
+def on(table):
+    """Operations of all rooms on the table, and the field that names it."""
+    return [({"add_column": {"table": table, "column": {"name": "z", "type": "int", "nullable": True}}}, "add_column.table"),
+            ({"rename_column": {"table": table, "from": "n", "to": "m"}}, "rename_column.table"),
+            ({"create_index": {"table": table, "name": "i", "columns": ["n"]}}, "create_index.table"),
+            ({"drop_table": {"name": table}}, "drop_table.name"),
+            ({"rename_table": {"from": table, "to": "u"}}, "rename_table.from"),
+            ({"set_replica_identity": {"table": table, "identity": {"type": "full"}}}, "set_replica_identity.table")]
+
+
+KINDS = {"v": ("it is not a table but a view", "CREATE OR REPLACE VIEW"),
+         "mv": ("it is not a table but a materialized view", "make it again, in an sql operation"),
+         "far": ("it is not a table but a foreign table", "on the server that has its rows"),
+         "seq": ("it is not a table but a sequence", "ALTER SEQUENCE"),
+         "pair": ("it is not a table but a composite type", "ALTER TYPE"),
+         "ix": ("it is not a table but an index", "name the table that it is of"),
+         "pg_catalog.pg_class": ("it is not a user's table", "name a table of your own"),
+         "information_schema.sql_parts": ("it is not a user's table", "name a table of your own")}
+
+
+@pytest.mark.parametrize("table", KINDS)
+def test_what_is_no_table_of_a_user_is_refused_with_what_to_do(db, segue, table):
+    db.sql(SCHEMA)
+    proxy = segue(db)
+    what, todo = KINDS[table]
+    for operation, field in on(table):
+        text = said(proxy, operation)
+        assert what in text and todo in text and f"operations[0].{field}: " in text, text
+        assert "ALTER TABLE" not in text and "DROP TABLE" not in text and "CREATE INDEX" not in text, text
+
+
+TAKEN = {
+    "table": {"create_table": {"name": "items", "columns": [{"name": "id", "type": "int"}]}},
+    "table of a type's name": {"create_table": {"name": "mood", "columns": [{"name": "id", "type": "int"}]}},
+    "index": {"create_index": {"table": "items", "name": "ix", "columns": ["n"]}},
+    "column": {"add_column": {"table": "items", "column": {"name": "n", "type": "int", "nullable": True}}},
+    "system column": {"add_column": {"table": "items", "column": {"name": "ctid", "type": "int", "nullable": True}}},
+    "renamed column": {"rename_column": {"table": "items", "from": "n", "to": "id"}},
+    "constraint": {"create_constraint": {"table": "items", "name": "c", "type": "check", "check": "n > 1"}},
+    "index of a constraint": {"create_constraint": {"table": "items", "name": "ix", "type": "unique", "columns": ["n"]}},
+    "renamed constraint": {"rename_constraint": {"table": "items", "from": "c", "to": "items_pkey"}},
+    "renamed table": {"rename_table": {"from": "items", "to": "v"}},
+    "enum": {"create_enum": {"name": "mood", "values": ["a"]}},
+    "enum of a table's name": {"create_enum": {"name": "items", "values": ["a"]}},
+    "enum's value": {"add_enum_value": {"name": "mood", "value": "a", "after": "b"}},
+}
+PAIRS = {
+    "column": [{"add_column": {"table": "items", "column": {"name": "z", "type": "int", "nullable": True}}}] * 2,
+    "index": [{"create_index": {"table": "items", "name": "i", "columns": ["n"]}}] * 2,
+    "dropped": [{"drop_table": {"name": "items"}}] * 2,
+    "renamed": [{"rename_table": {"from": "items", "to": "a"}}, {"rename_table": {"from": "items", "to": "b"}}],
+}
+
+
+def test_a_name_that_is_taken_is_refused_with_what_to_do(db, segue):
+    db.sql(SCHEMA)
+    proxy = segue(db)
+    for what, operation in TAKEN.items():
+        text = said(proxy, operation)
+        wanted = "leave it out: values cannot be moved" if "value" in what else "choose another name"
+        assert f"hint: {wanted}" in text and f"operations[0].{next(iter(operation))}" in text, f"{what}: {text}"
+    for what, operations in PAIRS.items():
+        assert "operations[1]" in said(proxy, *operations), what
+
+
+REFUSED_SQL = {
+    "CLUSTER items USING items_pkey": "outside of the migration", "ALTER DATABASE x SET work_mem = 1": "outside of the migration",
+    "ALTER DATABASE x CONNECTION LIMIT 5": "outside of the migration", "CREATE DATABASE x": "outside of the migration",
+    "DROP DATABASE x": "outside of the migration", "ALTER SYSTEM SET work_mem = 1": "outside of the migration",
+    "CREATE TABLESPACE x LOCATION '/tmp'": "outside of the migration", "DROP SUBSCRIPTION x": "outside of the migration",
+    "EXPLAIN SELECT 1": "outside of the migration", "ALTER DOMAIN d ADD CHECK (value > 0)": "create_constraint",
+    "PREPARE p AS SELECT 1": "write the statement itself", "LISTEN x": "leave it out", "SET LOCAL lock_timeout = 0": "leave it out",
+    "DECLARE x CURSOR FOR SELECT 1": "DO block", "DELETE FROM segue.migrations": "leave it out",
+    "ALTER TABLE pg_class SET (fillfactor = 50)": "leave it out"}
+
+
+def test_a_statement_that_is_refused_says_what_to_do_instead(db, segue):
+    db.sql(SCHEMA)
+    proxy = segue(db)
+    for statement, todo in REFUSED_SQL.items():
+        text = said(proxy, {"sql": {"up": statement, "down": "SELECT 1"}})
+        assert todo in text and "operations[0].sql.up" in text and "statement 1, " in text, f"{statement}: {text}"
