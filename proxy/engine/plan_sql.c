@@ -54,6 +54,13 @@ static void judge_touch(struct build *b, struct statements *s, const struct sql_
     const char *relation = PQgetvalue(res, 0, 0), *oid = PQgetvalue(res, 0, 3);
     char *path = plan_path(s->op, s->field);
 
+    if (touch->warning)
+        build_warn(b, relation, touch->hint, "%s, statement %d, %s: %s", path, touch->statement,
+                   touch->what, touch->warning);
+    if (touch->warning && !*touch->lock) {
+        free(path); /* of rows: what else the file does with the table is no matter */
+        return;
+    }
     if (PQgetvalue(res, 0, 2)[0] == 't')
         build_refuse(b, relation, "leave it out: what is the server's or segue's stays as it is",
                      "%s, statement %d, %s: it is not a user's", path, touch->statement,

@@ -48,7 +48,7 @@ static void touch(struct reading *r, const struct row *row, const char *schema, 
         return;
     mem_grow((void **)&out->touches, &out->cap, out->ntouches + 1, sizeof(*out->touches));
     out->touches[out->ntouches++] = (struct sql_ddl_touch){
-        r->statement, row->what, mem_strdup(schema), mem_strdup(name), lock, refusal, hint};
+        r->statement, row->what, mem_strdup(schema), mem_strdup(name), lock, refusal, NULL, hint};
 }
 
 static void touch_var(struct reading *r, const struct row *row, const struct sql_node *var,
@@ -56,6 +56,22 @@ static void touch_var(struct reading *r, const struct row *row, const struct sql
 {
     touch(r, row, sql_node_text(sql_tree_get(var, "schemaname")),
           sql_node_text(sql_tree_get(var, "relname")), lock, refusal, hint);
+}
+
+/* It may be done, and somebody will notice. */
+static void warn_var(struct reading *r, const struct row *row, const struct sql_node *var,
+                     const char *lock, const char *warning, const char *hint)
+{
+    const char *name = sql_node_text(sql_tree_get(var, "relname"));
+    size_t n = r->out->ntouches;
+
+    for (size_t i = 0; name && i < n; i++) /* levels stand in each other: once is enough */
+        if (r->out->touches[i].statement == r->statement && r->out->touches[i].warning == warning &&
+            !strcmp(r->out->touches[i].name, name))
+            return;
+    touch_var(r, row, var, lock, NULL, hint);
+    if (r->out->ntouches > n)
+        r->out->touches[n].warning = warning;
 }
 
 static void made(struct reading *r, const struct sql_node *var)
@@ -295,7 +311,75 @@ static void look_at_truncate(struct reading *r, const struct row *row, const str
     if (is_text(node, "behavior", "DROP_CASCADE"))
         never(r, row, "CASCADE empties tables that the file does not name", "name them");
     SQL_NODE_EACH_ITEM(item, relations)
-        touch_var(r, row, sql_tree_get(item, "RangeVar"), EXCLUSIVE, NULL, NULL);
+        warn_var(
+            r, row, sql_tree_get(item, "RangeVar"), EXCLUSIVE,
+            "it empties the table for old and new revisions, and no abort brings its rows back",
+            "leave it out, unless nobody needs them");
+}
+
+/* ---- rows ---- */
+
+static const struct {
+    const char *kind;
+    struct row row;
+    const char *warning, *hint;
+} whole[] = {
+    {"UpdateStmt",
+     {.what = "UPDATE"},
+     "without WHERE it writes every row in one transaction: who writes one of them waits for its"
+     " end, and the table grows by as much",
+     "let add_column or alter_column fill the column, or say which rows"},
+    {"DeleteStmt",
+     {.what = "DELETE"},
+     "without WHERE it deletes every row in one transaction: who writes one of them waits for its"
+     " end",
+     "say which rows, or delete them in parts before the migration"},
+};
+
+/* All tables of a FROM, or those that FOR UPDATE OF names. */
+static void warn_of_locked(struct reading *r, const struct sql_node *node,
+                           const struct sql_node *named)
+{
+    static const struct row row = {.what = "SELECT ... FOR UPDATE or SHARE"};
+    const struct sql_node *var = sql_tree_get(node, "RangeVar");
+    const char *alias = sql_node_text(sql_tree_get(sql_tree_get(var, "alias"), "aliasname"));
+    bool is_named = !named;
+
+    if (!alias)
+        alias = sql_node_text(sql_tree_get(var, "relname"));
+    SQL_NODE_EACH_ITEM(item, named)
+        is_named = is_named || (alias && is_text(sql_tree_get(item, "RangeVar"), "relname", alias));
+    if (var && is_named)
+        warn_var(r, &row, var, "",
+                 "it holds its rows until the transaction ends: who writes one of them waits",
+                 "leave the locking out: nothing of it is left when the step is done");
+    SQL_NODE_EACH_ITEM(item, node)
+        warn_of_locked(r, item, named);
+    SQL_NODE_EACH_MEMBER(member, node)
+        warn_of_locked(r, member, named);
+}
+
+/* A statement that reads or writes rows, and all that stand in it: WITH has such, too. */
+static void look_at_level(struct reading *r, const char *kind, const struct sql_node *node)
+{
+    const struct sql_node *locking = sql_tree_get(node, "lockingClause");
+
+    for (size_t i = 0; kind && i < ARRAY_LEN(whole); i++)
+        if (!strcmp(whole[i].kind, kind) && !sql_tree_get(node, "whereClause"))
+            warn_var(r, &whole[i].row, sql_tree_get(node, "relation"), "", whole[i].warning,
+                     whole[i].hint);
+    SQL_NODE_EACH_ITEM(item, locking)
+        warn_of_locked(r, sql_tree_get(node, "fromClause"),
+                       sql_tree_get(sql_tree_get(item, "LockingClause"), "lockedRels"));
+    SQL_NODE_EACH_ITEM(item, node)
+        look_at_level(r, NULL, item);
+    SQL_NODE_EACH_MEMBER(member, node)
+        look_at_level(r, member->key, member);
+}
+
+static void look_at_rows(struct reading *r, const struct row *row, const struct sql_node *node)
+{
+    look_at_level(r, row->kind, node);
 }
 
 /* ---- sessions ---- */
@@ -346,11 +430,11 @@ static void look_at_opaque(struct reading *r, const struct row *row, const struc
     }
 
 static const struct row rows[] = {
-    FREE("SelectStmt", "SELECT"),
-    FREE("InsertStmt", "INSERT"),
-    FREE("UpdateStmt", "UPDATE"),
-    FREE("DeleteStmt", "DELETE"),
-    FREE("MergeStmt", "MERGE"),
+    LOOK("SelectStmt", "SELECT", look_at_rows),
+    LOOK("InsertStmt", "INSERT", look_at_rows),
+    LOOK("UpdateStmt", "UPDATE", look_at_rows),
+    LOOK("DeleteStmt", "DELETE", look_at_rows),
+    LOOK("MergeStmt", "MERGE", look_at_rows),
     LOOK("DoStmt", "DO", look_at_opaque),
     LOOK("CallStmt", "CALL", look_at_opaque),
     FREE("NotifyStmt", "NOTIFY"),

@@ -106,3 +106,31 @@ def test_a_statement_that_is_refused_says_what_to_do_instead(db, segue):
     for statement, todo in REFUSED_SQL.items():
         text = said(proxy, {"sql": {"up": statement, "down": "SELECT 1"}})
         assert todo in text and "operations[0].sql.up" in text and "statement 1, " in text, f"{statement}: {text}"
+
+
+NOTICED = {
+    "UPDATE items SET n = 1": "statement 1, UPDATE: without WHERE it writes every row",
+    "UPDATE items i SET n = v.n FROM v": "without WHERE it writes every row",
+    "DELETE FROM public.items": "statement 1, DELETE: without WHERE it deletes every row",
+    "SELECT 1; WITH gone AS (DELETE FROM items RETURNING n) SELECT n FROM gone": "statement 2, DELETE: without WHERE",
+    "TRUNCATE items": "statement 1, TRUNCATE: it empties the table for old and new revisions",
+    "SELECT n FROM items FOR UPDATE": "statement 1, SELECT ... FOR UPDATE or SHARE: it holds its rows",
+    "SELECT i.n FROM items i JOIN v ON true WHERE i.id = 1 FOR NO KEY UPDATE OF i": "it holds its rows"}
+UNNOTICED = ("UPDATE items SET n = 1 WHERE id = 1", "DELETE FROM items WHERE false", "SELECT n FROM items", "INSERT INTO items SELECT 3",
+             "UPDATE made SET a = 1", "TRUNCATE made; DELETE FROM made; SELECT a FROM made FOR UPDATE",
+             "SELECT v.n FROM items i, made AS v FOR SHARE OF v")
+
+
+def test_statements_that_hold_rows_or_empty_tables_are_warned_of(db, segue):
+    db.sql(SCHEMA)
+    proxy = segue(db)
+    made = {"create_table": {"name": "made", "columns": [{"name": "a", "type": "int", "nullable": True}, {"name": "n", "type": "int", "nullable": True}]}}
+    for statement, wanted in NOTICED.items():
+        text = proxy.cli("plan", proxy.file({"name": "m", "operations": [made, {"sql": {"up": statement, "down": "SELECT 1"}}]})).out
+        assert "public.items: operations[1].sql.up, " in text and wanted in text and "hint: " in text, f"{statement}: {text}"
+    for statement in UNNOTICED:
+        text = proxy.cli("plan", proxy.file({"name": "m", "operations": [made, {"sql": {"up": statement, "down": "SELECT 1"}}]})).out
+        assert "operations[1].sql.up, statement" not in text, f"{statement}: {text}"
+    both = {"name": "m", "operations": [{"add_column": {"table": "items", "column": {"name": "z", "type": "int", "nullable": True}}},
+                                        {"sql": {"up": "SELECT 1", "down": "DELETE FROM items"}}]}
+    assert "operations[1].sql.down, statement 1, DELETE" in proxy.cli("plan", proxy.file(both)).out

@@ -11,7 +11,8 @@
 #include "segue/base/mem.h"
 #include "segue/sql/ddl.h"
 
-/* "s.t: ACCESS EXCLUSIVE" of each touch, with "!" where it is refused if it is there. */
+/* "s.t: ACCESS EXCLUSIVE" of each touch, with "!" where it is refused if it is there, "?" warned.
+ */
 static char *told(const char *text)
 {
     struct buf out = {0};
@@ -24,7 +25,9 @@ static char *told(const char *text)
         buf_printf(&out, "%s%s%s%s: %s%s", i ? ", " : "",
                    ddl.touches[i].schema ? ddl.touches[i].schema : "",
                    ddl.touches[i].schema ? "." : "", ddl.touches[i].name, ddl.touches[i].lock,
-                   ddl.touches[i].refusal ? "!" : "");
+                   ddl.touches[i].refusal   ? "!"
+                   : ddl.touches[i].warning ? "?"
+                                            : "");
     if (ddl.opaque)
         buf_printf(&out, " opaque %d", ddl.opaque);
     sql_ddl_fini(&ddl);
@@ -34,7 +37,15 @@ static char *told(const char *text)
 static void statements_tell_what_they_lock(void **state)
 {
     static const char *const rows[][2] = {
-        {"SELECT 1; INSERT INTO t VALUES (1); UPDATE t SET a = 1; DELETE FROM t", ""},
+        {"SELECT 1; INSERT INTO t VALUES (1); UPDATE t SET a = 1 WHERE b; DELETE FROM t WHERE b",
+         ""},
+        {"UPDATE t SET a = 1; DELETE FROM s.u", "t: ?, s.u: ?"},
+        {"UPDATE t SET a = v.a FROM v; DELETE FROM t USING v", "t: ?, t: ?"},
+        {"WITH d AS (DELETE FROM t RETURNING *) INSERT INTO u SELECT * FROM d", "t: ?"},
+        {"SELECT 1 FROM t, u AS v FOR UPDATE; SELECT 1 FROM t, u AS v FOR SHARE OF v",
+         "t: ?, u: ?, u: ?"},
+        {"SELECT 1 FROM t WHERE a IN (SELECT a FROM (SELECT a FROM u FOR UPDATE) x FOR UPDATE)",
+         "u: ?"},
         {"CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'", ""},
         {"CREATE TYPE e AS ENUM ('a'); COMMENT ON TABLE t IS 'x'; GRANT SELECT ON t TO PUBLIC", ""},
         {"SET LOCAL search_path = a; ANALYZE t", ""},
@@ -49,7 +60,7 @@ static void statements_tell_what_they_lock(void **state)
          "t: ACCESS EXCLUSIVE, u: ACCESS EXCLUSIVE"},
         {"CREATE OR REPLACE VIEW v AS SELECT 1", "v: ACCESS EXCLUSIVE"},
         {"CREATE INDEX i ON t (a)", "t: SHARE!"},
-        {"TRUNCATE a, s.b", "a: ACCESS EXCLUSIVE, s.b: ACCESS EXCLUSIVE"},
+        {"TRUNCATE a, s.b", "a: ACCESS EXCLUSIVE?, s.b: ACCESS EXCLUSIVE?"},
         {"ALTER TABLE t ALTER a SET DEFAULT 1, ALTER a SET STATISTICS 5",
          "t: ACCESS EXCLUSIVE, t: "},
         {"ALTER TABLE t ADD COLUMN b int", "t: ACCESS EXCLUSIVE!"},

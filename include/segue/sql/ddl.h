@@ -18,8 +18,9 @@ struct sql_ddl_touch {
     int statement;       /* from 1 */
     const char *what;    /* "ALTER TABLE"; a constant, as the other texts but for the names */
     char *schema, *name; /* catalog spelling; schema NULL: by search_path */
-    const char *lock;    /* that it takes: PostgreSQL's name */
+    const char *lock;    /* that it takes: PostgreSQL's name; "" is none of these */
     const char *refusal; /* why not, if the relation is there already; NULL: it may be done */
+    const char *warning; /* what others will notice, if the relation is there already, or NULL */
     const char *hint;    /* what to do instead, or NULL */
 };
 
