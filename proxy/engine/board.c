@@ -38,6 +38,7 @@ static const char *const status_columns[] = {"migration",
                                              "hint",
                                              "old_names_last_s",
                                              "proofs_left",
+                                             "builds_left",
                                              "updated_at",
                                              NULL};
 static const char *const throttle_columns[] = {"signal",  "unit",    "limit",   "default",

@@ -62,27 +62,37 @@ enum rc eng_contract_preflight(struct eng_engine *engine, struct eng_migration *
     return eng_outside_check(engine, err);
 }
 
-/* The step at `i` or after it that proves something; nsteps: there is none left. */
-static size_t next_proof(const struct eng_migration *m, size_t i)
+/* The step of the stage at `i` or after it that is not done; nsteps: there is none left. */
+static size_t next_left(const struct eng_migration *m, enum eng_stage stage, size_t i)
 {
-    while (i < m->plan->nsteps && (m->plan->steps[i].stage != ENG_STAGE_SOAK || m->step_done[i]))
+    while (i < m->plan->nsteps && (m->plan->steps[i].stage != stage || m->step_done[i]))
         i++;
     return i;
 }
 
-unsigned eng_proofs_left(const struct eng_migration *m)
+static unsigned steps_left(const struct eng_migration *m, enum eng_stage stage)
 {
     unsigned n = 0;
 
-    for (size_t i = next_proof(m, 0); i < m->plan->nsteps; i = next_proof(m, i + 1))
+    for (size_t i = next_left(m, stage, 0); i < m->plan->nsteps; i = next_left(m, stage, i + 1))
         n++;
     return n;
+}
+
+unsigned eng_proofs_left(const struct eng_migration *m)
+{
+    return steps_left(m, ENG_STAGE_SOAK);
+}
+
+unsigned eng_builds_left(const struct eng_migration *m)
+{
+    return steps_left(m, ENG_STAGE_BUILD);
 }
 
 enum rc eng_proofs_check(const struct eng_migration *m, struct err *err)
 {
     bool failed = err_is_set(&m->failure);
-    size_t i = next_proof(m, 0);
+    size_t i = next_left(m, ENG_STAGE_SOAK, 0);
 
     if (i == m->plan->nsteps)
         return RC_OK;

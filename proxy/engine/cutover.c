@@ -43,7 +43,10 @@ static enum rc check_built(const struct eng_migration *m, struct err *err)
         return RC_ERR;
     }
     err_set(err, "55000", "it is still being prepared: %s", title);
-    err_hint(err, "the way back has used up what was built before; wait until the step is done");
+    err_hint(
+        err,
+        "the way back has used up what was built before: `segue wait` waits for it (SHOW STATUS: "
+        "builds_left)");
     return RC_ERR;
 }
 

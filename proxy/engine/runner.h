@@ -273,6 +273,7 @@ enum rc eng_abort_preflight(struct eng_engine *engine, struct eng_migration *m,
 enum rc eng_proofs_check(const struct eng_migration *m, struct err *err) MUST_CHECK;
 
 unsigned eng_proofs_left(const struct eng_migration *m); /* steps of the soak */
+unsigned eng_builds_left(const struct eng_migration *m); /* steps that ready does again */
 
 /* bypass.c: writes that the guard has not seen would be lost with the side that follows. */
 enum rc eng_guards_check(struct eng_engine *engine, struct eng_migration *m,

@@ -67,6 +67,26 @@ def test_a_cutover_waits_for_what_is_built_again_and_an_abort_proves_what_was_pu
     told.close()
 
 
+def test_wait_for_ready_waits_for_what_is_built_again(db, segue):
+    db.sql(TABLES)
+    proxy = segue(db)
+    proxy.soaking(KEY)
+    db.sql("CREATE FUNCTION later() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN PERFORM pg_advisory_xact_lock_shared(7); END$$;"
+           "CREATE EVENT TRIGGER later ON ddl_command_start WHEN TAG IN ('CREATE INDEX') EXECUTE FUNCTION later()")
+    with db.connect() as keeper:
+        keeper.execute("SELECT pg_advisory_lock(7)")
+        proxy.cli("rollback", "key")
+        (row,) = proxy.console("SHOW STATUS key")
+        assert row["phase"] == "ready" and row["builds_left"] > 0
+        refused = proxy.cli("cutover", "key", check=1).err
+        assert "still being prepared" in refused and "segue wait" in refused
+        assert "key is ready after 1 s" in proxy.cli("wait", "key", "--timeout", "1", check=1).err
+        keeper.execute("SELECT pg_advisory_unlock(7)")
+    proxy.cli("wait", "key")
+    assert proxy.console("SHOW STATUS key")[0]["builds_left"] == 0
+    proxy.cli("cutover", "key")
+
+
 def test_what_cannot_be_built_again_says_so_and_resume_goes_on(db, segue):
     db.sql(TABLES)
     proxy = segue(db)
@@ -79,6 +99,8 @@ def test_what_cannot_be_built_again_says_so_and_resume_goes_on(db, segue):
     assert "not built again" in refused and "not today" in refused and "segue resume" in refused
     (row,) = [r for r in proxy.console("DOCTOR key") if r["weight"] == "wrong"]
     assert (row["finding"], row["command"]) == ("stopped", "segue resume key")
+    assert "not today" in proxy.cli("wait", "key", check=4).err
     db.sql("DROP EVENT TRIGGER refuse")
     proxy.cli("resume", "key")
-    until("it to be built", lambda: proxy.cli("cutover", "key", check=None).code == 0)
+    proxy.cli("wait", "key")
+    proxy.cli("cutover", "key")

@@ -91,6 +91,33 @@ static void complete_is_said_again_when_nothing_is_left_to_prove(void **state)
     }
 }
 
+static void ready_is_waited_for_until_a_cutover_may_follow(void **state)
+{
+    static const struct {
+        enum cli_goal goal;
+        const char *phase;
+        int builds_left;
+        const char *error;
+        enum cli_outcome expected;
+    } cases[] = {
+        {CLI_GOAL_WAIT_READY, "ready", 2, "", CLI_WAITING},
+        {CLI_GOAL_WAIT_READY, "ready", 0, "", CLI_REACHED},
+        {CLI_GOAL_WAIT_READY, "ready", 1, "not today", CLI_FAILED},
+        {CLI_GOAL_WAIT_READY, "soaking", 0, "", CLI_REACHED},
+        {CLI_GOAL_REVERTED, "ready", 2, "", CLI_REACHED},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        const struct cli_before before = {0};
+        json_t *row = json_pack("{s:s, s:i, s:s}", "phase", cases[i].phase, "builds_left",
+                                cases[i].builds_left, "error", cases[i].error);
+
+        assert_int_equal(cli_outcome_of(cases[i].goal, row, &before, false, 0), cases[i].expected);
+        json_decref(row);
+    }
+}
+
 static void a_cutover_that_went_back_to_ready_is_refused(void **state)
 {
     (void)state;
@@ -203,6 +230,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_goal_knows_its_phases),
         cmocka_unit_test(complete_is_said_again_when_nothing_is_left_to_prove),
+        cmocka_unit_test(ready_is_waited_for_until_a_cutover_may_follow),
         cmocka_unit_test(a_cutover_that_went_back_to_ready_is_refused),
         cmocka_unit_test(a_cutover_that_nobody_wants_any_more_is_not_waited_for),
         cmocka_unit_test(an_error_from_before_the_verb_counts_only_when_it_stays),

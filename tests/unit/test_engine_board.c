@@ -35,7 +35,7 @@ static void status_has_the_columns_that_clients_rely_on(void **state)
         "attempts",     "stall_ms_max",   "ddl_lock_ms_max", "rows_verified", "rows_bad",
         "rows_wrapped", "bytes_before",   "bytes_now",       "blockers",      "next_attempt_s",
         "cutover_due",  "cutover_wanted", "error",           "hint",          "old_names_last_s",
-        "proofs_left",  "updated_at"};
+        "proofs_left",  "builds_left",    "updated_at"};
     const char *const *columns = board_columns(BOARD_STATUS);
     size_t i;
 
