@@ -33,10 +33,16 @@ static const struct field create_index_fields[] = {
     {"columns", KEYS, true, OP(keys)},   {"unique", FLAG, false, OP(unique)},
     {"method", NAME, false, OP(method)}, {"predicate", EXPR, false, OP(predicate)},
 };
-static const struct field add_column_fields[] = {
+static const struct field new_column_fields[] = {
     {"name", NAME, true, COL(name)},          {"type", TYPE, true, COL(type)},
     {"nullable", FLAG, false, COL(nullable)}, {"default", EXPR, false, COL(def)},
     {"comment", TEXT, false, COL(comment)},
+};
+static const struct field add_column_fields[] = {
+    {"name", NAME, true, COL(name)},           {"type", TYPE, true, COL(type)},
+    {"nullable", FLAG, false, COL(nullable)},  {"default", EXPR, false, COL(def)},
+    {"comment", TEXT, false, COL(comment)},    {"unique", UNIQUE_ADDED, false, COL(ones[0])},
+    {"check", CHECK_ONE, false, COL(ones[1])}, {"references", FOREIGN_ONE, false, COL(ones[2])},
 };
 static const struct field table_column_fields[] = {
     {"name", NAME, true, COL(name)},          {"type", TYPE, true, COL(type)},
@@ -235,7 +241,13 @@ enum rc file_read_choice(struct load *load, const char *path, const char *text,
 static enum rc read_columns(struct load *load, const char *path, json_t *value,
                             enum field_kind kind, void *out)
 {
-    bool one = kind == COLUMN, added = kind != COLUMNS;
+    static const struct {
+        const struct field *fields;
+        size_t n;
+    } of[] = {[COLUMN] = {FIELDS(add_column_fields)},
+              [COLUMNS] = {FIELDS(table_column_fields)},
+              [NEW_COLUMNS] = {FIELDS(new_column_fields)}};
+    bool one = kind == COLUMN;
     size_t n = one ? 1 : json_array_size(value);
     struct file_column *columns = mem_calloc(n + 1, sizeof(*columns));
     enum rc rc = RC_OK;
@@ -247,10 +259,8 @@ static enum rc read_columns(struct load *load, const char *path, json_t *value,
     for (size_t i = 0; rc == RC_OK && i < n; i++) {
         char *at = one ? mem_strdup(path) : mem_printf("%s[%zu]", path, i);
 
-        rc = file_read_object(load, at, one ? value : json_array_get(value, i),
-                              added ? add_column_fields : table_column_fields,
-                              added ? ARRAY_LEN(add_column_fields) : ARRAY_LEN(table_column_fields),
-                              &columns[i]);
+        rc = file_read_object(load, at, one ? value : json_array_get(value, i), of[kind].fields,
+                              of[kind].n, &columns[i]);
         for (size_t k = 0; rc == RC_OK && k < i; k++)
             if (!strcmp(columns[k].name, columns[i].name))
                 rc = file_bad(load, at, "column \"%s\" stands twice in the list", columns[i].name);
@@ -426,7 +436,7 @@ static enum rc check_rename(struct load *load, const char *path, struct file_op 
 static enum rc check_add(struct load *load, const char *path, struct file_op *op)
 {
     if (op->columns[0].nullable || op->columns[0].def || op->up)
-        return RC_OK;
+        return file_take_ones(load, path, op);
     err_hint(load->err, "add \"nullable\": true, or a \"default\", or \"up\"");
     return file_bad(load, path, "column \"%s\" is NOT NULL and has neither default nor up",
                     op->columns[0].name);
@@ -543,6 +553,7 @@ static void column_fini(struct file_column *column)
         free(column->references->on_delete);
         free(column->references);
     }
+    file_ones_fini(column->ones);
 }
 
 static void op_fini(struct file_op *op)

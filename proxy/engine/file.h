@@ -58,6 +58,7 @@ struct file_column {
     char *comment;
     bool nullable, pk, unique;
     struct file_references *references; /* NULL or one */
+    struct file_constraint *ones[3];    /* of add_column, until its operation has them */
 };
 
 struct file_index_column {

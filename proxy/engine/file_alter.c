@@ -214,6 +214,15 @@ enum rc file_read_alter(struct load *load, const char *path, json_t *value,
     case UNIQUE_ONE:
         return read_one(load, path, value, FILE_UNIQUE, unique_fields, ARRAY_LEN(unique_fields),
                         out);
+    case UNIQUE_ADDED:
+        if (json_is_false(value))
+            return RC_OK;
+        if (!json_is_true(value))
+            return read_one(load, path, value, FILE_UNIQUE, unique_fields, ARRAY_LEN(unique_fields),
+                            out);
+        *(struct file_constraint **)out = mem_calloc(1, sizeof(struct file_constraint));
+        (*(struct file_constraint **)out)->kind = FILE_UNIQUE;
+        return RC_OK;
     case CHECK_ONE:
         return read_one(load, path, value, FILE_CHECK, check_fields, ARRAY_LEN(check_fields), out);
     case FOREIGN_ONE:
@@ -242,6 +251,27 @@ static void own_column(struct file_constraint *constraint, const char *column)
         return;
     constraint->columns.v = mem_calloc(2, sizeof(char *));
     constraint->columns.v[constraint->columns.n++] = mem_strdup(column);
+}
+
+enum rc file_take_ones(struct load *load, const char *path, struct file_op *op)
+{
+    struct file_column *column = &op->columns[0];
+    struct file_constraint *unique = column->ones[0];
+
+    op->unique_one = unique;
+    op->check_one = column->ones[1];
+    op->foreign_one = column->ones[2];
+    memset(column->ones, 0, sizeof(column->ones));
+    own_column(op->unique_one, column->name);
+    own_column(op->check_one, column->name);
+    own_column(op->foreign_one, column->name);
+    if (!unique || unique->name)
+        return RC_OK;
+    unique->name = mem_printf("%s_%s_key", op->table.name, column->name);
+    if (strlen(unique->name) <= FILE_NAME_BYTES_MAX)
+        return RC_OK;
+    err_hint(load->err, "give it one: \"unique\": {\"name\": ...}");
+    return file_bad(load, path, "the constraint's name would be too long: %s", unique->name);
 }
 
 enum rc file_check_alter(struct load *load, const char *path, struct file_op *op)
@@ -346,15 +376,20 @@ static void constraint_fini(struct file_constraint *c)
     names_fini(&c->foreign);
 }
 
-void file_alter_fini(struct file_op *op)
+void file_ones_fini(struct file_constraint *const *ones)
 {
-    struct file_constraint *const ones[] = {op->unique_one, op->check_one, op->foreign_one};
-
-    for (size_t i = 0; i < ARRAY_LEN(ones); i++) {
+    for (size_t i = 0; i < 3; i++) {
         if (ones[i])
             constraint_fini(ones[i]);
         free(ones[i]);
     }
+}
+
+void file_alter_fini(struct file_op *op)
+{
+    struct file_constraint *const ones[] = {op->unique_one, op->check_one, op->foreign_one};
+
+    file_ones_fini(ones);
     constraint_fini(&op->constraint);
     names_fini(&op->from_columns);
     pairs_fini(&op->ups);

@@ -52,6 +52,7 @@ enum field_kind {
     KIND,        /* unique, check, foreign_key, primary_key: enum file_constraint_kind */
     MATCH,       /* SIMPLE, FULL */
     UNIQUE_ONE,
+    UNIQUE_ADDED, /* the same, or true: it gets the name that PostgreSQL would give */
     CHECK_ONE,
     FOREIGN_ONE, /* of one column: struct file_constraint */
     FOREIGN_MANY /* "references" of create_constraint */
@@ -87,6 +88,9 @@ extern const struct field file_drop_many_fields[4];
 enum rc file_read_alter(struct load *load, const char *path, json_t *value,
                         const struct field *field, void *out) MUST_CHECK;
 enum rc file_check_alter(struct load *load, const char *path, struct file_op *op) MUST_CHECK;
+/* The added column's constraints become those of its operation. */
+enum rc file_take_ones(struct load *load, const char *path, struct file_op *op) MUST_CHECK;
+void file_ones_fini(struct file_constraint *const *ones);
 enum rc file_check_constraint(struct load *load, const char *path, struct file_op *op) MUST_CHECK;
 void file_alter_fini(struct file_op *op);
 

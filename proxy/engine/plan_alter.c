@@ -79,7 +79,8 @@ enum rc plan_column_constraints(struct build *b, struct target *t, const char *p
     enum rc rc = RC_OK;
 
     for (size_t i = 0; rc == RC_OK && i < ARRAY_LEN(rows); i++) {
-        char *at = mem_printf("%s.%s", path, rows[i].field);
+        char *at = mem_printf("%s.%s%s", path, op->kind == FILE_ADD_COLUMN ? "column." : "",
+                              rows[i].field);
 
         if (rows[i].constraint)
             rc = constraint_add(b, t, at, rows[i].constraint);

@@ -36,9 +36,12 @@ static struct given given_by(const struct file_op *op)
         if (c->kind == FILE_UNIQUE || c->kind == FILE_PRIMARY_KEY)
             return (struct given){c->name, "name", RELATION};
         break;
+    case FILE_ADD_COLUMN:
     case FILE_ALTER_COLUMN:
         if (op->unique_one)
-            return (struct given){op->unique_one->name, "unique.name", RELATION};
+            return (struct given){op->unique_one->name,
+                                  op->kind == FILE_ADD_COLUMN ? "column.unique" : "unique.name",
+                                  RELATION};
         break;
     default:
         break;

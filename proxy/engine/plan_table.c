@@ -520,6 +520,7 @@ static enum rc (*const planners[PASSES][FILE_OP_COUNT])(struct build *b, struct 
         [FILE_DROP_MULTICOLUMN_CONSTRAINT] = plan_drop_constraint,
     },
     {
+        [FILE_ADD_COLUMN] = plan_column_constraints,
         [FILE_ALTER_COLUMN] = plan_column_constraints,
         [FILE_CREATE_CONSTRAINT] = plan_create_constraint,
     },
