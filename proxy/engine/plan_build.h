@@ -358,10 +358,9 @@ enum rc check_names_given(struct build *b) MUST_CHECK;
 /* ---- plan_things.c, plan_enum.c, plan_sql.c: one operation each, and what they share ---- */
 char *plan_path(const struct file_op *op, const char *field); /* "operations[1].sql.up"; heap */
 char *plan_name(const struct file_op *op);                    /* op->table, as SQL says it; heap */
-enum rc plan_fail(struct build *b, const struct file_op *op, const char *field, const char *fmt,
-                  ...) PRINTF_LIKE(4, 5); /* build_fail */
-enum rc plan_fail_hint(struct build *b, const struct file_op *op, const char *field,
-                       const char *hint, const char *fmt, ...) PRINTF_LIKE(5, 6);
+/* build_fail; hint NULL: it is said already. */
+enum rc plan_fail(struct build *b, const struct file_op *op, const char *field, const char *hint,
+                  const char *fmt, ...) PRINTF_LIKE(5, 6);
 /* By their oids, as the server says them: names are quoted there by other rules than here. */
 const struct target *plan_target(const struct build *b, const char *oid); /* NULL: none */
 bool plan_drops(const struct build *b, const char *oid);

@@ -36,14 +36,14 @@ static char *place(struct build *b, const struct file_op *op)
     if (rc != RC_OK)
         return NULL;
     if (PQntuples(res) == 0)
-        plan_fail_hint(b, op, "name", "make the schema first, or look at the search_path",
-                       "there is no schema to create it in");
+        plan_fail(b, op, "name", "make the schema first, or look at the search_path",
+                  "there is no schema to create it in");
     else if (PQgetvalue(res, 0, 1)[0] == 't')
-        plan_fail_hint(b, op, "name", "choose another name; a table is a type, too",
-                       "type %s already exists", PQgetvalue(res, 0, 0));
+        plan_fail(b, op, "name", "choose another name; a table is a type, too",
+                  "type %s already exists", PQgetvalue(res, 0, 0));
     else if (PQgetvalue(res, 0, 2)[0] != 't')
-        plan_fail_hint(b, op, "name", "GRANT CREATE ON SCHEMA to this role",
-                       "this role may not create anything in its schema");
+        plan_fail(b, op, "name", "GRANT CREATE ON SCHEMA to this role",
+                  "this role may not create anything in its schema");
     else
         out = mem_strdup(PQgetvalue(res, 0, 0));
     PQclear(res);
@@ -134,8 +134,8 @@ static enum rc look_at_type(struct build *b, const struct file_op *op, PGresult 
     if (plan_look(b, op, "name", "type", type_sql, res) != RC_OK)
         return RC_ERR;
     if (PQgetvalue(*res, 0, 1)[0] != 't') {
-        plan_fail_hint(b, op, "name", "name an enum; others are changed in an sql operation",
-                       "type %s is no enum", PQgetvalue(*res, 0, 0));
+        plan_fail(b, op, "name", "name an enum; others are changed in an sql operation",
+                  "type %s is no enum", PQgetvalue(*res, 0, 0));
         PQclear(*res);
         return RC_ERR;
     }
@@ -167,9 +167,9 @@ static enum rc check_value(struct build *b, const struct file_op *op, const char
             if (i < op->index && b->file->ops[i].kind == FILE_ADD_ENUM_VALUE &&
                 !strcmp(b->file->ops[i].value, beside))
                 return RC_OK;
-        return plan_fail_hint(b, op, op->before ? "before" : "after",
-                              "name a value that is there, or is added further up",
-                              "type %s has no value \"%s\"", type, beside);
+        return plan_fail(b, op, op->before ? "before" : "after",
+                         "name a value that is there, or is added further up",
+                         "type %s has no value \"%s\"", type, beside);
     }
     if (at < 0) {
         build_warn(b, type, "let no application write it until you are sure",
@@ -177,8 +177,8 @@ static enum rc check_value(struct build *b, const struct file_op *op, const char
         return RC_OK;
     }
     if (beside && (op->before ? at > near : at < near))
-        return plan_fail_hint(b, op, "value", "leave it out: values cannot be moved",
-                              "type %s has the value \"%s\" already, elsewhere", type, op->value);
+        return plan_fail(b, op, "value", "leave it out: values cannot be moved",
+                         "type %s has the value \"%s\" already, elsewhere", type, op->value);
     build_warn(b, type, "an abort leaves what it has added", "it has the value \"%s\" already",
                op->value);
     return RC_OK;

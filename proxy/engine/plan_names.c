@@ -73,9 +73,9 @@ enum rc check_names_given(struct build *b)
             struct given given = given_by(&b->file->ops[i]);
 
             if (clash(b, i, k))
-                return plan_fail_hint(b, &b->file->ops[i], given.field, HINT_TAKEN,
-                                      "operations[%zu].%s gives the name \"%s\", too", k,
-                                      file_op_name(b->file->ops[k].kind), given.name);
+                return plan_fail(b, &b->file->ops[i], given.field, HINT_TAKEN,
+                                 "operations[%zu].%s gives the name \"%s\", too", k,
+                                 file_op_name(b->file->ops[k].kind), given.name);
         }
     return RC_OK;
 }

@@ -133,19 +133,18 @@ static enum rc check_taken(struct build *b, const struct file_op *op, const stru
         twice = twice || (plan->tables[i].renamed && !strcmp(plan->tables[i].renamed, op->to) &&
                           !strcmp(plan->tables[i].schema, cat_text(t->doc, "schema")));
     if (twice)
-        return plan_fail_hint(b, op, "to", HINT_TAKEN,
-                              "the file gives the name \"%s\" to another table", op->to);
+        return plan_fail(b, op, "to", HINT_TAKEN, "the file gives the name \"%s\" to another table",
+                         op->to);
     if (t->table >= 0 && plan->tables[t->table].renamed)
-        return plan_fail_hint(b, op, "from", "say the last name at once",
-                              "table %s is renamed twice", t->relation);
+        return plan_fail(b, op, "from", "say the last name at once", "table %s is renamed twice",
+                         t->relation);
     if (plan_drops(b, oid))
-        return plan_fail_hint(b, op, "from", "leave out one of the two",
-                              "the file drops table %s, too", t->relation);
+        return plan_fail(b, op, "from", "leave out one of the two", "the file drops table %s, too",
+                         t->relation);
     rc = own_value(b, name_taken_sql, 2, params, &what, b->err);
     if (rc == RC_OK && what)
-        rc = plan_fail_hint(b, op, "to", HINT_TAKEN,
-                            "the name \"%s\" is taken: %s of schema %s has it", op->to, what,
-                            cat_text(t->doc, "schema"));
+        rc = plan_fail(b, op, "to", HINT_TAKEN, "the name \"%s\" is taken: %s of schema %s has it",
+                       op->to, what, cat_text(t->doc, "schema"));
     if (rc == RC_OK)
         rc = look_at(b, oid, op->to);
     if (rc == RC_OK)
@@ -242,7 +241,7 @@ enum rc plan_renamed_to(struct build *b, const struct file_op *op)
                  "until the cut-over its name is \"%s\": say that, or change it in a"
                  " migration after this one",
                  rename->table.name);
-        return plan_fail(b, op, "table", "the file itself gives the name \"%s\" to a table",
+        return plan_fail(b, op, "table", NULL, "the file itself gives the name \"%s\" to a table",
                          op->table.name);
     }
     return RC_OK;

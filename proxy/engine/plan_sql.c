@@ -114,7 +114,7 @@ static enum rc judge(struct build *b, struct statements *s, const char *text)
     if (sql_ddl_read(text, &ddl, &why) != RC_OK) {
         if (why.hint[0])
             err_hint(b->err, "%s", why.hint);
-        return plan_fail(b, s->op, s->field, "%s", why.text);
+        return plan_fail(b, s->op, s->field, NULL, "%s", why.text);
     }
     for (size_t i = 0; rc == RC_OK && i < ddl.ntouches; i++)
         rc = look_up(b, s, &ddl.touches[i]);

@@ -26,8 +26,8 @@ char *plan_name(const struct file_op *op)
                             : sql_quote_ident(op->table.name);
 }
 
-enum rc plan_fail(struct build *b, const struct file_op *op, const char *field, const char *fmt,
-                  ...)
+enum rc plan_fail(struct build *b, const struct file_op *op, const char *field, const char *hint,
+                  const char *fmt, ...)
 {
     char *path = plan_path(op, field);
     struct buf text = {0};
@@ -36,23 +36,9 @@ enum rc plan_fail(struct build *b, const struct file_op *op, const char *field, 
     va_start(ap, fmt);
     buf_vprintf(&text, fmt, ap);
     va_end(ap);
+    if (hint)
+        err_hint(b->err, "%s", hint);
     build_fail(b, path, "%s", text.data);
-    buf_fini(&text);
-    free(path);
-    return RC_ERR;
-}
-
-enum rc plan_fail_hint(struct build *b, const struct file_op *op, const char *field,
-                       const char *hint, const char *fmt, ...)
-{
-    char *path = plan_path(op, field);
-    struct buf text = {0};
-    va_list ap;
-
-    va_start(ap, fmt);
-    buf_vprintf(&text, fmt, ap);
-    va_end(ap);
-    build_fail_hint(b, path, hint, "%s", text.data);
     buf_fini(&text);
     free(path);
     return RC_ERR;
@@ -85,8 +71,8 @@ enum rc plan_look(struct build *b, const struct file_op *op, const char *field, 
     if (rc == RC_OK && PQntuples(*res) == 0) {
         PQclear(*res);
         *res = NULL;
-        err_hint(b->err, "look at the connection's search_path");
-        rc = plan_fail(b, op, field, "there is no %s %s", what, name);
+        rc = plan_fail(b, op, field, "look at the connection's search_path", "there is no %s %s",
+                       what, name);
     }
     free(name);
     return rc;
@@ -205,8 +191,8 @@ static enum rc add_drop(struct build *b, const struct file_op *op, struct drops 
     relation = PQgetvalue(res, 0, 1);
     rc = check_whose(b, op, "name", relation, PQgetvalue(res, 0, 2), PQgetvalue(res, 0, 4));
     if (rc == RC_OK && texts_has(&drops->relations, relation))
-        rc = plan_fail_hint(b, op, "name", "leave out one of them", "table %s is dropped twice",
-                            relation);
+        rc = plan_fail(b, op, "name", "leave out one of them", "table %s is dropped twice",
+                       relation);
     if (rc != RC_OK) {
         PQclear(res);
         return RC_ERR;
@@ -366,7 +352,7 @@ static enum rc check_taken(struct build *b, const struct file_op *op, const PGre
     enum rc rc = own_value(b, taken_sql, 4, params, &taken, b->err);
 
     if (rc == RC_OK && taken)
-        rc = plan_fail_hint(b, op, "to", HINT_TAKEN, "the name \"%s\" is taken", op->to);
+        rc = plan_fail(b, op, "to", HINT_TAKEN, "the name \"%s\" is taken", op->to);
     free(taken);
     return rc;
 }
@@ -489,14 +475,13 @@ static enum rc check_identity(struct build *b, const struct file_op *op, const P
     if (!op->identity_index)
         return RC_OK;
     if (PQgetisnull(res, 0, 7))
-        return plan_fail_hint(b, op, "identity.index", "name an index of this table",
-                              "table %s has no index \"%s\"", relation, op->identity_index);
-    if (!yes(res, 7)) {
-        err_hint(b->err, "it must be unique, valid, not deferrable, without WHERE or expressions, "
-                         "on columns that are NOT NULL");
-        return plan_fail(b, op, "identity.index", "index \"%s\" cannot be a replica identity",
-                         op->identity_index);
-    }
+        return plan_fail(b, op, "identity.index", "name an index of this table",
+                         "table %s has no index \"%s\"", relation, op->identity_index);
+    if (!yes(res, 7))
+        return plan_fail(b, op, "identity.index",
+                         "it must be unique, valid, not deferrable, without WHERE or expressions, "
+                         "on columns that are NOT NULL",
+                         "index \"%s\" cannot be a replica identity", op->identity_index);
     refuse_moving_index(b, op, PQgetvalue(res, 0, 9), PQgetvalue(res, 0, 8));
     return RC_OK;
 }

@@ -3,11 +3,13 @@
 pg      a running cluster; a test that uses it (or db, or segue) runs once a version
 db      a fresh database on it
 segue   a function: segue(db, **options) starts a proxy in front of db
+planner_of  a function: planner_of(sql) makes one for a module's tests, which only plan
 private_pg  a cluster of the test's own, to be crashed
 certs   certificates of the run; private_pg.enable_tls(certs) gives them to a server
 tls_pg, tls_only_pg  clusters that speak TLS, and nothing else over TCP; tls_db is on the first
 """
 
+import contextlib
 import faulthandler
 import os
 import re
@@ -175,6 +177,26 @@ def pytest_runtest_makereport(item, call):
     if report.failed:
         for proxy in getattr(item, "proxies", []):
             report.sections.append((f"segue on port {proxy.port}", proxy.log_tail(120)))
+
+
+@pytest.fixture(scope="module")
+def planner_of(clusters, pg_version, tmp_path_factory):
+    """A function that starts a proxy in front of what the SQL makes; its tests change nothing of that."""
+    with contextlib.ExitStack() as stack:
+        started = []
+
+        def start(*sql):
+            database = stack.enter_context(clusters.get(pg_version).database())
+            for one in sql:
+                database.sql(one)
+            proxy = Segue(database.url(), tmp_path_factory.mktemp("plan"))
+            stack.callback(proxy.kill9)
+            started.append(proxy)
+            return proxy
+
+        yield start
+        for proxy in started:
+            proxy.stop()
 
 
 @pytest.fixture

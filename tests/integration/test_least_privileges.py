@@ -89,6 +89,7 @@ def test_blockers_of_other_roles_are_named_with_what_to_grant(db, segue, owner):
     proxy.stop()
 
 
+@pytest.mark.one_version
 def test_a_doctor_invents_nothing_of_what_is_hidden_and_knows_segue_by_any_role(db, segue, owner):
     db.sql(f"GRANT CREATE ON SCHEMA public TO {owner}")
     proxy = segue(upstream=db.url(owner))

@@ -2,7 +2,6 @@
 
 import pytest
 from lib import catalog
-from lib.segue import Segue
 
 SCHEMA = """
 CREATE TABLE items (id bigint PRIMARY KEY, label text, n int, j json, at timestamptz, half int GENERATED ALWAYS AS (n / 2) STORED);
@@ -40,17 +39,8 @@ REFUSED = {
 
 
 @pytest.fixture(scope="module")
-def planner(clusters, pg_version, tmp_path_factory):
-    with clusters.get(pg_version).database() as database:
-        database.sql(SCHEMA)
-        if pg_version >= 18:
-            database.sql(VIRTUAL)
-        proxy = Segue(database.url(), tmp_path_factory.mktemp("plan"))
-        try:
-            yield proxy
-            proxy.stop()
-        finally:
-            proxy.kill9()
+def planner(planner_of, pg_version):
+    return planner_of(SCHEMA, *([VIRTUAL] if pg_version >= 18 else []))
 
 
 @pytest.mark.parametrize("what", REFUSED)
