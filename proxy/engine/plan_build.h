@@ -25,6 +25,7 @@
  *   plan_new_check.c  ... what create_table says, as the server sees it
  *   plan_version.c the version table
  *   plan_refuse.c what cannot be carried, and what to be warned of
+ *   plan_unproven.c ... constraints that are NOT VALID
  *   plan_replica.c ... what logical replication could not do without
  *   plan_views.c  ... views, and how to make them again
  *   plan_probe.c  a look at the rows: does `up` work on them?
