@@ -19,7 +19,7 @@ from .contenders import Broken
 SLICE_S, WARM_S = 0.15, 0.02  # of a turn: what counts, and what goes before
 REST_S = 0.005  # what a stopped pgbench has asked for is answered
 LOGIN_S, LOGIN_CLIENT_S = 0.1, 0.01  # nobody else goes on meanwhile
-COUNTED_SHARE = 0.5  # the later slices: backends fill their caches first
+SETTLE_S, SETTLE_SHARE = 1.0, 0.5  # at first, but no more than that share of a short run: backends fill their caches
 
 
 class Run:
@@ -58,7 +58,7 @@ class Run:
         lines = sorted(zip(*measure.read_log(self.folder)))
         ends = [end for end, _ in lines]
         took, turns, seconds, spent = [], [], 0, {}
-        for began, ended, cost in self.slices[int(len(self.slices) * COUNTED_SHARE):]:
+        for began, ended, cost in self.slices[settling(len(self.slices)):]:
             these = [us for _, us in lines[bisect.bisect(ends, began):bisect.bisect(ends, ended)]]
             took += these
             turns.append(measure.percentile(sorted(these), 0.50) if these else None)
@@ -78,6 +78,11 @@ class Run:
             self.process.wait()
         self.said.close()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def settling(turns):
+    """How many of the turns do not count."""
+    return min(round(SETTLE_S / SLICE_S), int(turns * SETTLE_SHARE))
 
 
 def run(farm, contenders, script, mode, clients, seconds):
