@@ -283,6 +283,7 @@ void cfg_session_options(const struct cfg *cfg, struct sess_options *out)
                        .ciphers = v[CFG_CLIENT_TLS_CIPHERS].text,
                        .suites = v[CFG_CLIENT_TLS13_CIPHERS].text,
                        .version_min = tls_version(&v[CFG_TLS_VERSION_MIN]),
+                       .version_max = tls_version(&v[CFG_TLS_VERSION_MAX]),
                        .ticket_key_s = v[CFG_CLIENT_TLS_TICKET_KEY_S].number},
         .auth = (enum sess_auth_mode)opt_choice(&cfg_rows[CFG_AUTH], v[CFG_AUTH].text),
         .auth_file = v[CFG_AUTH_FILE].text,
@@ -312,6 +313,8 @@ void cfg_session_options(const struct cfg *cfg, struct sess_options *out)
     out->upstream.tls_suites = v[CFG_UPSTREAM_TLS13_CIPHERS].text;
     if (out->upstream.tls_version_min < tls_version(&v[CFG_TLS_VERSION_MIN]))
         out->upstream.tls_version_min = tls_version(&v[CFG_TLS_VERSION_MIN]);
+    if (out->upstream.tls_version_max > tls_version(&v[CFG_TLS_VERSION_MAX]))
+        out->upstream.tls_version_max = tls_version(&v[CFG_TLS_VERSION_MAX]);
     if (strcmp(v[CFG_UPSTREAM_TLS_NEGOTIATION].text, "direct") == 0)
         out->upstream.tls_direct = true;
 }

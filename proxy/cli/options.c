@@ -180,7 +180,10 @@ const struct opt_row cfg_rows[CFG_COUNT] = {
         .help = "how long one key makes session tickets; clients resume with the one before it for as "
                 "long again; 0: no tickets"},
     [CFG_TLS_VERSION_MIN] = {.name = "tls_version_min", .type = OPT_CHOICE, .fallback = "TLSv1.2",
-        .choices = tls_versions, .reload = true, .help = "oldest TLS version, on both legs"},
+        .choices = tls_versions, .reload = true,
+        .help = "oldest TLS version of clients and of their sessions with the upstream"},
+    [CFG_TLS_VERSION_MAX] = {.name = "tls_version_max", .type = OPT_CHOICE, .fallback = "TLSv1.3",
+        .choices = tls_versions, .reload = true, .help = "newest TLS version, of the same"},
     [CFG_CLIENT_TLS_CIPHERS] = {.name = "client_tls_ciphers", .type = OPT_TEXT, .fallback = "",
         .reload = true, .refuse = refuse_ciphers,
         .help = "ciphers of TLS 1.2 with clients, as OpenSSL names them; empty: HIGH:!aNULL:!eNULL"},

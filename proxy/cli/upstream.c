@@ -34,7 +34,7 @@ static const char *const negotiations[] = {"postgres", "direct", NULL};
 static const char *const balances[] = {"disable", "random", NULL};
 static const char *const flags[] = {"0", "1", NULL};
 static const char *const versions[] = {"TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3", NULL};
-static const char *const newest[] = {"TLSv1.3", NULL};
+static const char *const newest[] = {"TLSv1.2", "TLSv1.3", NULL};
 static const char *const not_required[] = {"disable", "allow", NULL};
 static const char *const not_gss[] = {"disable", "prefer", NULL};
 
@@ -326,6 +326,7 @@ static enum rc read_tls(const struct parse *p)
     if (o->channel_binding_required && o->tls == SESS_TLS_DISABLE)
         return bad(p, "sslmode is not disable when channel_binding is require");
     o->tls_version_min = choice(p, "ssl_min_protocol_version", 2) == 3 ? 0x0304 : 0x0303;
+    o->tls_version_max = choice(p, "ssl_max_protocol_version", 1) == 0 ? 0x0303 : 0x0304;
     if (choice(p, "sslcertmode", 1) == 0)
         return RC_OK;
     o->cert_file = file_of(p, "sslcert", "postgresql.crt");

@@ -242,6 +242,7 @@ static bool set_ciphers(SSL_CTX *ssl, const struct net_tls_ciphers *ciphers)
 }
 
 static struct net_tls_context *context_new(const SSL_METHOD *method, unsigned version_min,
+                                           unsigned version_max,
                                            const struct net_tls_ciphers *ciphers, struct err *err)
 {
     struct net_tls_context *context = mem_calloc(1, sizeof(*context));
@@ -251,6 +252,7 @@ static struct net_tls_context *context_new(const SSL_METHOD *method, unsigned ve
     pthread_mutex_init(&context->lock, NULL);
     context->ssl = SSL_CTX_new(method);
     if (!context->ssl || !SSL_CTX_set_min_proto_version(context->ssl, (int)version_min) ||
+        !SSL_CTX_set_max_proto_version(context->ssl, (int)version_max) ||
         !set_ciphers(context->ssl, ciphers)) {
         err_set(err, "53000", "cannot make a TLS context: %s", openssl_words());
         net_tls_unref(context);
@@ -267,8 +269,8 @@ static struct net_tls_context *context_new(const SSL_METHOD *method, unsigned ve
 struct net_tls_context *net_tls_accept_new(const struct net_tls_accept_options *options,
                                            const struct net_tls_context *before, struct err *err)
 {
-    struct net_tls_context *context =
-        context_new(TLS_server_method(), options->version_min, &options->ciphers, err);
+    struct net_tls_context *context = context_new(TLS_server_method(), options->version_min,
+                                                  options->version_max, &options->ciphers, err);
     SSL_CTX *ssl = context ? context->ssl : NULL;
 
     if (!context)
@@ -298,8 +300,8 @@ failed:
 struct net_tls_context *net_tls_connect_new(const struct net_tls_connect_options *options,
                                             struct err *err)
 {
-    struct net_tls_context *context =
-        context_new(TLS_client_method(), options->version_min, &options->ciphers, err);
+    struct net_tls_context *context = context_new(TLS_client_method(), options->version_min,
+                                                  options->version_max, &options->ciphers, err);
     SSL_CTX *ssl = context ? context->ssl : NULL;
 
     if (!context)

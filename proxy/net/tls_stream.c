@@ -226,14 +226,17 @@ void net_stream_tls_connect(struct net_stream *stream, int fd, struct net_tls_co
 
 /* ---- the handshake ---- */
 
+#define NO_COMMON_VERSION                                                                          \
+    "The peer offers no TLS version that tls_version_min and tls_version_max allow."
+
 /* Refusals by either side that have a known cure. */
 static const struct {
     int reason;
     const char *hint;
 } cures[] = {
     {SSL_R_WRONG_VERSION_NUMBER, "What answers there does not speak TLS."},
-    {SSL_R_UNSUPPORTED_PROTOCOL, "The peer offers no TLS version that tls_version_min allows."},
-    {SSL_R_VERSION_TOO_LOW, "The peer offers no TLS version that tls_version_min allows."},
+    {SSL_R_UNSUPPORTED_PROTOCOL, NO_COMMON_VERSION},
+    {SSL_R_VERSION_TOO_LOW, NO_COMMON_VERSION},
     {SSL_R_TLSV1_ALERT_PROTOCOL_VERSION, "The peer asks for another TLS version."},
     {SSL_R_TLSV1_ALERT_UNKNOWN_CA, "The peer does not know who signed segue's certificate."},
     {SSL_R_NO_APPLICATION_PROTOCOL, "Direct TLS asks for the ALPN protocol \"postgresql\"."},

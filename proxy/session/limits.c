@@ -20,6 +20,7 @@ static bool given(const char *text)
 static enum rc check(const struct sess_options *o, struct err *err)
 {
     const struct sess_client_tls_options *tls = &o->client_tls;
+    const struct sess_upstream_options *up = &o->upstream;
     bool on = tls->mode != SESS_TLS_DISABLE && given(tls->cert_file);
     const struct {
         bool wrong;
@@ -28,6 +29,12 @@ static enum rc check(const struct sess_options *o, struct err *err)
         {tls->mode >= SESS_TLS_REQUIRE && !given(tls->cert_file),
          "client_tls asks for TLS, and there is no certificate",
          "set client_tls_cert_file and client_tls_key_file"},
+        {tls->version_min > tls->version_max, "tls_version_min is above tls_version_max",
+         "set tls_version_max to TLSv1.3"},
+        {up->tls > SESS_TLS_DISABLE && up->tls_version_min > up->tls_version_max,
+         "no TLS version is left for the upstream: its URL and the options allow none together",
+         "see ssl_min_protocol_version and ssl_max_protocol_version in the URL, tls_version_min "
+         "and tls_version_max"},
         {on && !given(tls->key_file), "client_tls_cert_file is set and client_tls_key_file is not",
          "set client_tls_key_file"},
         {given(tls->key_file) && !given(tls->cert_file),
@@ -69,6 +76,7 @@ static enum rc make_accept(struct sess_limits *limits, const struct sess_client_
         .ca_file = o->ca_file,
         .crl_file = o->crl_file,
         .version_min = o->version_min,
+        .version_max = o->version_max,
         .ticket_key_s = o->ticket_key_s,
         .ciphers = {o->ciphers, o->suites},
     };
@@ -104,6 +112,7 @@ static enum rc make_connect(struct sess_limits *limits, const struct sess_upstre
         .key_file = o->key_file,
         .no_sni = !o->sni,
         .version_min = o->tls_version_min,
+        .version_max = o->tls_version_max,
         .ciphers = {o->tls_ciphers, o->tls_suites},
     };
 

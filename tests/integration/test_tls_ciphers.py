@@ -53,6 +53,15 @@ def test_each_leg_speaks_the_ciphers_it_is_told(start):
     assert offered(proxy, ciphers=UPSTREAM_12) is None
 
 
+def test_each_leg_speaks_the_versions_it_is_told(start):
+    """The option is both legs', what the URL says the upstream's alone."""
+    assert [leg.split()[0] for leg in spoken(start(tls_version_max="TLSv1.2"))] == ["TLSv1.2", "TLSv1.2"]
+    assert [leg.split()[0] for leg in spoken(start("&ssl_max_protocol_version=TLSv1.2"))] == ["TLSv1.3", "TLSv1.2"]
+    proxy = start(tls_version_min="TLSv1.3")
+    assert offered(proxy) is None
+    proxy.logged("tls_version_min and tls_version_max")
+
+
 def test_an_upstream_that_speaks_tls_1_2_only_is_spoken_to_by_its_own_list(private_pg, segue, certs):
     private_pg.enable_tls(certs)
     with private_pg.connect() as conn:

@@ -126,10 +126,15 @@ static void words_of_tls_are_understood(void **state)
     assert_true(up.sessions.tls_direct);
     assert_false(up.sessions.sni);
     assert_int_equal(up.sessions.tls_version_min, 0x0304);
+    assert_int_equal(up.sessions.tls_version_max, 0x0304);
     assert_string_equal(up.sessions.ca_file, HERE);
     assert_string_equal(up.sessions.crl_file, "/x/crl");
     assert_string_equal(up.sessions.cert_file, HERE);
     assert_string_equal(up.sessions.key_file, "/x/key");
+    cfg_upstream_fini(&up);
+    parse("host=h ssl_max_protocol_version=TLSv1.2", &up);
+    assert_int_equal(up.sessions.tls_version_max, 0x0303);
+    assert_non_null(strstr(up.engine, "ssl_max_protocol_version='TLSv1.2'"));
     cfg_upstream_fini(&up);
 }
 
@@ -189,7 +194,8 @@ static void what_cannot_be_honoured_is_refused_and_says_what_is_allowed(void **s
     } rows[] = {
         {"postgresql://u:secret@h?sslmode=sometimes", "sslmode is one of disable, allow, prefer"},
         {"host=h target_session_attrs=master", "target_session_attrs is one of any, read-write"},
-        {"host=h ssl_max_protocol_version=TLSv1.2", "ssl_max_protocol_version is one of TLSv1.3"},
+        {"host=h ssl_max_protocol_version=TLSv1.1",
+         "ssl_max_protocol_version is one of TLSv1.2, TLSv1.3"},
         {"host=h load_balance_hosts=yes", "load_balance_hosts is one of disable, random"},
         {"host=h gssencmode=require", "gssencmode is one of disable, prefer"},
         {"postgresql://u:secret@h?sslmod=require",

@@ -17,8 +17,7 @@
 #define CFG_UPSTREAM_STRINGS 64
 
 struct cfg_upstream {
-    struct sess_upstream_options
-        sessions;               /* probe and tls_version_min below the option: caller's */
+    struct sess_upstream_options sessions; /* probe and TLS versions beyond the options: caller's */
     char *engine;               /* connection string for libpq; with several hosts read-write */
     char *database;             /* that the control plane works in */
     unsigned connect_timeout_s; /* 0: not said */

@@ -39,11 +39,11 @@ bool net_tls_knows_ciphers(const char *list);
 bool net_tls_knows_suites(const char *list);
 
 struct net_tls_accept_options {
-    const char *cert_file, *key_file; /* PEM; the certificate with its chain */
-    const char *ca_file;              /* NULL or "": client certificates are not asked for */
-    const char *crl_file;             /* NULL or "": none */
-    unsigned version_min;             /* 0x0303 (TLS 1.2) or 0x0304 */
-    unsigned ticket_key_s;            /* seconds between keys of session tickets; 0: no tickets */
+    const char *cert_file, *key_file;  /* PEM; the certificate with its chain */
+    const char *ca_file;               /* NULL or "": client certificates are not asked for */
+    const char *crl_file;              /* NULL or "": none */
+    unsigned version_min, version_max; /* 0x0303 (TLS 1.2) or 0x0304; max 0: the newest */
+    unsigned ticket_key_s;             /* seconds between keys of session tickets; 0: no tickets */
     struct net_tls_ciphers ciphers;
 };
 
@@ -55,7 +55,7 @@ struct net_tls_connect_options {
     const char *crl_file;             /* NULL or "": none */
     const char *cert_file, *key_file; /* of segue as a client; NULL or "": none */
     bool no_sni;                      /* do not say the host's name (sslsni=0) */
-    unsigned version_min;
+    unsigned version_min, version_max;
     struct net_tls_ciphers ciphers;
 };
 

@@ -78,14 +78,14 @@ struct sess_upstream_options {
     bool channel_binding_required;
     const char *ca_file, *crl_file, *cert_file, *key_file; /* NULL or "": none; ca "system" */
     const char *tls_ciphers, *tls_suites;                  /* NULL or "": the standard ones */
-    unsigned tls_version_min;                              /* 0x0303 or 0x0304 */
+    unsigned tls_version_min, tls_version_max;             /* 0x0303 or 0x0304 */
 };
 
 struct sess_client_tls_options {
     enum sess_tls_mode mode;
     const char *cert_file, *key_file, *ca_file, *crl_file; /* NULL or "": none */
     const char *ciphers, *suites;                          /* NULL or "": the standard ones */
-    unsigned version_min;
+    unsigned version_min, version_max;
     unsigned ticket_key_s; /* seconds between keys of session tickets; 0: no tickets */
 };
 
