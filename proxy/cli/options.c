@@ -220,7 +220,8 @@ const struct opt_row cfg_rows[CFG_COUNT] = {
         .help = "connections at the same time that have not finished their start-up"},
     [CFG_STARTUP_OPEN_PER_ADDRESS_MAX] = {NUMBER("startup_open_per_address_max", "0", 0, 1000000),
         .reload = true,
-        .help = "of them, from one address; 0: no such limit"},
+        .help = "of them, from one address (a network of 64 bits of IPv6); 0: nine tenths of "
+                "startup_open_max"},
     [CFG_STARTUP_BYTES_MAX] = {NUMBER("startup_bytes_max", "10000", 64, 10000), .reload = true,
         .help = "longest start-up packet; PostgreSQL's own limit is 10000"},
     [CFG_LOGIN_TIMEOUT_MS] = {NUMBER("login_timeout_ms", "60000", 100, 3600000), .reload = true,

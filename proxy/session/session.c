@@ -259,10 +259,10 @@ struct sess *sess_new(struct sess_worker *w, int fd, const struct net_address *p
 
 void sess_started(struct sess *s)
 {
-    if (s->starting)
+    if (s->starting) {
         atomic_fetch_sub_explicit(&s->worker->plane->startups, 1, memory_order_relaxed);
-    if (s->starting && s->at_door)
         sess_doors_leave(s->worker->plane->doors, &s->peer);
+    }
     s->starting = false;
     buf_fini(&s->startup);
     sess_dial_free(s->dial);

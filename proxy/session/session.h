@@ -96,8 +96,7 @@ struct sess {
     struct buf startup; /* the packet */
     enum sess_purpose purpose;
     struct sess_login *login; /* NULL once the upstream has said yes */
-    bool starting;            /* counted by startup_open_max */
-    bool at_door;             /* counted by startup_open_per_address_max */
+    bool starting;            /* counted by startup_open_max, and by its address */
     bool counted;             /* counted by sessions_max */
     uint8_t host;             /* upstream.c's choice: options.upstream.hosts[host] */
     bool on_host;             /* counted as a session on it */

@@ -37,27 +37,33 @@ static void refuse(int fd, const char *text, const char *option, unsigned max)
     close(fd);
 }
 
+/* Unless told otherwise, nobody takes the last tenth alone: whoever comes from elsewhere gets in.
+ */
+static unsigned room_for_one(const struct sess_options *o)
+{
+    return o->startup_open_per_address_max ? o->startup_open_per_address_max
+                                           : o->startup_open_max - o->startup_open_max / 10;
+}
+
 /* Is there room for another start-up? False: it was told, and closed. */
-static bool let_in(struct sess_worker *w, int fd, const struct net_address *peer, bool *at_door)
+static bool let_in(struct sess_worker *w, int fd, const struct net_address *peer)
 {
     const struct sess_options *o = &w->limits->options;
-    unsigned max = o->startup_open_per_address_max;
+    unsigned of_one = room_for_one(o);
+    bool room = atomic_fetch_add_explicit(&w->plane->startups, 1, memory_order_relaxed) <
+                o->startup_open_max;
 
-    *at_door = max > 0;
-    if (max && !sess_doors_enter(w->plane->doors, peer, max)) {
-        COUNT(w->counters.refused_address, 1);
-        refuse(fd, "too many connections are starting up from your address",
-               "startup_open_per_address_max", max);
-        return false;
-    }
-    if (atomic_fetch_add_explicit(&w->plane->startups, 1, memory_order_relaxed) <
-        o->startup_open_max)
+    if (room && sess_doors_enter(w->plane->doors, peer, of_one))
         return true;
     atomic_fetch_sub_explicit(&w->plane->startups, 1, memory_order_relaxed);
-    if (*at_door)
-        sess_doors_leave(w->plane->doors, peer);
-    COUNT(w->counters.refused_startups, 1);
-    refuse(fd, "too many connections are starting up", "startup_open_max", o->startup_open_max);
+    if (room) {
+        COUNT(w->counters.refused_address, 1);
+        refuse(fd, "too many connections are starting up from your address",
+               "startup_open_per_address_max", of_one);
+    } else {
+        COUNT(w->counters.refused_startups, 1);
+        refuse(fd, "too many connections are starting up", "startup_open_max", o->startup_open_max);
+    }
     return false;
 }
 
@@ -75,14 +81,13 @@ static void on_accept_again(struct net_timer *timer)
 
 struct guest {
     int fd;
-    bool at_door;
     struct net_address peer;
 };
 
 static void welcome(struct sess_worker *w, const struct guest *guest)
 {
     COUNT(w->counters.accepted, 1);
-    sess_new(w, guest->fd, &guest->peer)->at_door = guest->at_door;
+    sess_new(w, guest->fd, &guest->peer);
 }
 
 /* TCP clients are dealt out by the kernel; those of a Unix socket, of which there is one, here. */
@@ -127,7 +132,7 @@ void sess_worker_accept(struct net_watch *watch, uint32_t what)
             continue;
         COUNT(l->accepted, 1);
         net_address_unmap(&guest.peer);
-        if (!let_in(w, guest.fd, &guest.peer, &guest.at_door))
+        if (!let_in(w, guest.fd, &guest.peer))
             continue;
         deal(l, &guest);
     }
@@ -186,8 +191,7 @@ static void mail_client(struct sess_worker *w, const struct sess_mail *mail)
         return;
     }
     close(guest.fd);
-    if (guest.at_door)
-        sess_doors_leave(w->plane->doors, &guest.peer);
+    sess_doors_leave(w->plane->doors, &guest.peer);
     atomic_fetch_sub_explicit(&w->plane->startups, 1, memory_order_relaxed);
 }
 

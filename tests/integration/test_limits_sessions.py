@@ -97,13 +97,15 @@ def test_start_up_packet_beyond_the_limit_is_refused_before_it_has_come(db, segu
         until("it to be counted", lambda: stats(proxy)["sessions_startup"] == 1)
 
 
-def test_one_address_has_only_so_many_at_the_door_and_leaves_room_for_others(db, segue):
-    proxy = segue(db, workers=1, startup_open_per_address_max=2)  # one worker lets in by turns
-    idle = [socket.create_connection(("127.0.0.1", proxy.port)) for _ in range(2)]
-    until("two at the door", lambda: refused(proxy))
+@pytest.mark.parametrize("options, most", [({"startup_open_per_address_max": 2}, 2), ({"startup_open_max": 20}, 18)],
+                         ids=["as many as said", "nine tenths"])
+def test_one_address_has_only_so_many_at_the_door_and_leaves_room_for_others(db, segue, options, most):
+    proxy = segue(db, workers=1, **options)  # one worker lets in by turns
+    idle = [socket.create_connection(("127.0.0.1", proxy.port)) for _ in range(most)]
+    until("all at the door", lambda: refused(proxy))
     with Raw(proxy.port) as c:
         error = c.error()
-        assert error["C"] == "53300" and "startup_open_per_address_max" in error["H"]
+        assert error["C"] == "53300" and f"lets in {most} at once (option startup_open_per_address_max)" in error["H"]
     other = socket.create_connection(("127.0.0.1", proxy.port), source_address=("127.0.0.9", 0))
     other.sendall(startup(user="postgres", database=db.name))
     assert other.recv(1) == b"R"

@@ -102,7 +102,7 @@ struct sess_options {
     unsigned workers;                      /* 0: chosen by the number of cores */
     unsigned sessions_max;                 /* clients beyond it get 53300 */
     unsigned startup_open_max;             /* connections that have not finished their start-up */
-    unsigned startup_open_per_address_max; /* of them, from one address; 0: no such limit */
+    unsigned startup_open_per_address_max; /* of them, from one address; 0: nine tenths */
     unsigned startup_bytes_max;            /* of a start-up packet */
     unsigned login_timeout_ms;             /* from accept to the first ReadyForQuery */
     unsigned failed_login_delay_ms; /* before a failed login is answered, doubling by address */
