@@ -232,10 +232,10 @@ size_t sess_enter_server(struct sess *s, const char *data, size_t len)
         }
         if (frame.type == 'R')
             on_request(s, data + pos, frame.total);
-        else if (frame.type == 'N' || frame.type == 'v')
-            sess_send(s, &s->client, data + pos, frame.total);
-        else
+        else if (frame.type != 'N' && frame.type != 'v')
             refuse(s, "Is it a PostgreSQL server?", "it sent an unexpected message");
+        else if (frame.type == 'N' || s->purpose == SESS_FOR_RELAY) /* the console says its own */
+            sess_send(s, &s->client, data + pos, frame.total);
         if (s->state == SESS_ENTERING) {
             s->login->answered = true;
             pos += frame.total;

@@ -441,7 +441,8 @@ size_t sess_auth_server(struct sess *s, const char *data, size_t len)
         if (frame.type == 'R' && take_auth(s, data + pos, frame.total)) {
             pos += frame.total;
         } else if (s->state == SESS_AUTH) {
-            sess_send(s, &s->client, data + pos, frame.total);
+            if (frame.type != 'v' || !is_console(s)) /* the console has said what it speaks */
+                sess_send(s, &s->client, data + pos, frame.total);
             pos += frame.total;
         }
     }

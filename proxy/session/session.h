@@ -299,6 +299,9 @@ void sess_log_failed(struct sess *s, const struct err *err);                 /* 
 void sess_log_server_refusal(struct sess *s, const char *msg, size_t total); /* ErrorResponse */
 
 /* virtual.c: the console's client */
+/* What of the protocol that it asks for is spoken here, where that is not all. It may be gone then.
+ */
+void sess_console_greet(struct sess *s);
 size_t sess_console_client(struct sess *s, const char *data, size_t len);
 void sess_console_enter(struct sess *s);
 void sess_console_answer(struct sess *s, const void *bytes, size_t len);

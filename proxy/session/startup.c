@@ -73,21 +73,18 @@ static void enter_console(struct sess *s)
     struct sess_plane *plane = s->worker->plane;
     const char *why = NULL;
     struct err err = {0};
+    enum sess_console_entry entry =
+        plane->console->admit(plane->console_ctx, s->user, net_address_is_loopback(&s->peer), &why);
 
-    switch (plane->console->admit(plane->console_ctx, s->user, net_address_is_loopback(&s->peer),
-                                  &why)) {
-    case SESS_CONSOLE_TRUST:
-        sess_login_start(s, SESS_FOR_LOGIN, true);
-        break;
-    case SESS_CONSOLE_LOGIN:
-        sess_login_start(s, SESS_FOR_LOGIN, false);
-        break;
-    case SESS_CONSOLE_REFUSE:
+    if (entry == SESS_CONSOLE_REFUSE) {
         COUNT(s->worker->counters.refused_console, 1);
         err_set(&err, "28000", "%s", why ? why : "not allowed");
         sess_fail(s, &err);
-        break;
+        return;
     }
+    sess_console_greet(s);
+    if (s->state != SESS_GONE)
+        sess_login_start(s, SESS_FOR_LOGIN, entry == SESS_CONSOLE_TRUST);
 }
 
 static void start(struct sess *s, const struct wire_startup *st)

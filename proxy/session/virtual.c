@@ -10,6 +10,7 @@
 #include "segue/base/clock.h"
 #include "segue/wire/build.h"
 #include "segue/wire/read.h"
+#include "segue/wire/startup.h"
 #include "worker.h"
 
 static const struct {
@@ -26,6 +27,40 @@ static const struct {
     {"integer_datetimes", "on"},
     {"standard_conforming_strings", "on"},
 };
+
+/* ---- the protocol ---- */
+
+#define PROTOCOL (3u << 16 | 2) /* the newest that is spoken here */
+#define OPTION "_pq_."
+
+struct refused {
+    struct buf names;
+    uint32_t n;
+};
+
+static void note_option(void *arg, const struct wire_param *param)
+{
+    struct refused *refused = arg;
+
+    if (strncmp(param->name, OPTION, strlen(OPTION)) != 0)
+        return;
+    buf_append(&refused->names, param->name, strlen(param->name) + 1);
+    refused->n++;
+}
+
+void sess_console_greet(struct sess *s)
+{
+    uint32_t version = s->protocol < PROTOCOL ? s->protocol : PROTOCOL;
+    struct refused refused = {0};
+    struct buf out = {0};
+
+    wire_startup_params(s->startup.data, s->startup.len, note_option, &refused);
+    if (version < s->protocol || refused.n)
+        wire_put_negotiate(&out, version, &refused.names, refused.n);
+    sess_send(s, &s->client, out.data, out.len);
+    buf_fini(&out);
+    buf_fini(&refused.names);
+}
 
 void sess_console_enter(struct sess *s)
 {

@@ -158,12 +158,13 @@ void wire_put_empty(struct buf *out)
     end(out, begin(out, 'I'));
 }
 
-void wire_put_negotiate(struct buf *out, uint32_t minor)
+void wire_put_negotiate(struct buf *out, uint32_t version, const struct buf *names, uint32_t n)
 {
     size_t at = begin(out, 'v');
 
-    buf_append_u32(out, minor);
-    buf_append_u32(out, 0);
+    buf_append_u32(out, version);
+    buf_append_u32(out, n);
+    buf_append(out, names->data, names->len);
     end(out, at);
 }
 

@@ -126,3 +126,26 @@ def test_cancel_requests_beside_many_sessions_reach_the_right_one(db, segue):
             other.send(packet(CANCEL, c.key))
             assert other.read() is None
         c.sock.close()
+
+
+# ---- the console ----
+
+
+def negotiated(port, code, **more):
+    """What a NegotiateProtocolVersion of the console says: the version, and options that it does not know."""
+    said = [body for kind, body in beginning(port, startup(code, user="postgres", database="segue", **more)) if kind == "v"]
+    assert len(said) < 2
+    return [(int.from_bytes(body[:4], "big"), body[8:].rstrip(b"\0").split(b"\0")[:body[7]]) for body in said]
+
+
+@pytest.mark.versions(15)  # a server that knows 3.0 alone: what it says of it is not for a client of the console
+def test_the_console_negotiates_for_itself(db, segue, certs):
+    for proxy in (segue(db), segue(db, admin_users="postgres")):
+        assert negotiated(proxy.port, V3_2) == []
+        assert negotiated(proxy.port, V3_2 + 7) == [(V3_2, [])]
+        assert negotiated(proxy.port, 196608, **{"_pq_.a": "x"}) == [(196608, [b"_pq_.a"])]
+        assert negotiated(proxy.port, V3_2 + 1, **{"_pq_.a": "x", "_pq_.b": ""}) == [(V3_2, [b"_pq_.a", b"_pq_.b"])]
+    proxy = segue(db, auth="password", client_tls_cert_file=certs.server.cert, client_tls_key_file=certs.server.key)
+    code, out, err = answer(psql_18(proxy.port, "segue", "-c", "SHOW VERSION", PGSSLMODE="require", PGPASSWORD="x",
+                                    PGMAXPROTOCOLVERSION="3.2", PGMINPROTOCOLVERSION="3.2"))
+    assert (code, err) == (0, "") and out.startswith("segue ")

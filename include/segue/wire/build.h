@@ -39,8 +39,9 @@ void wire_put_row(struct buf *out, const char *const *values, size_t n);
 void wire_put_complete(struct buf *out, const char *tag); /* CommandComplete */
 void wire_put_empty(struct buf *out);                     /* EmptyQueryResponse */
 
-/* NegotiateProtocolVersion: the newest minor version spoken, and no unknown options. */
-void wire_put_negotiate(struct buf *out, uint32_t minor);
+/* NegotiateProtocolVersion: what is spoken, as in a start-up packet, and `n` options that are not:
+ * names, each with its NUL. */
+void wire_put_negotiate(struct buf *out, uint32_t version, const struct buf *names, uint32_t n);
 
 /* ---- frontend ---- */
 
