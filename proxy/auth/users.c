@@ -21,7 +21,8 @@ struct row {
 struct auth_users {
     atomic_uint refs;
     size_t count, cap;
-    struct row *rows; /* sorted by name once read */
+    struct row *rows;    /* sorted by name once read */
+    unsigned overridden; /* the first line whose user is on a later one, too; 0: none */
     size_t text_len;
     char *text; /* the file; names and secrets are unquoted in place */
 };
@@ -140,20 +141,30 @@ static int by_name(const void *a, const void *b)
     return order ? order : (x->line > y->line) - (x->line < y->line);
 }
 
-static enum rc sort(const char *where, struct auth_users *users, struct err *err)
+static void row_fini(struct row *row)
 {
+    struct auth_verifier *verifier = row->verifier;
+
+    auth_wipe(verifier, sizeof(*verifier));
+    free(verifier);
+}
+
+/* As in PgBouncer, of a user's lines the last one counts. */
+static void sort(struct auth_users *users)
+{
+    size_t kept = 0;
+
     if (users->count)
         qsort(users->rows, users->count, sizeof(*users->rows), by_name);
-    for (size_t i = 1; i < users->count; i++) {
-        const struct row *first = &users->rows[i - 1], *second = first + 1;
-
-        if (strcmp(first->user.name, second->user.name) == 0) {
-            err_set(err, "F0000", "%s:%u: user \"%s\" is already on line %u", where, second->line,
-                    second->user.name, first->line);
-            return RC_ERR;
+    for (size_t i = 0; i < users->count; i++) {
+        if (kept && strcmp(users->rows[kept - 1].user.name, users->rows[i].user.name) == 0) {
+            if (!users->overridden || users->rows[kept - 1].line < users->overridden)
+                users->overridden = users->rows[kept - 1].line;
+            row_fini(&users->rows[--kept]);
         }
+        users->rows[kept++] = users->rows[i];
     }
-    return RC_OK;
+    users->count = kept;
 }
 
 /* Takes `text` (len bytes and a NUL). */
@@ -174,8 +185,9 @@ static enum rc users_read(const char *where, char *text, size_t len, struct auth
         if (refuse(&r, "a zero byte") != RC_OK)
             goto fail;
     }
-    if (lines_read(&r, users) != RC_OK || sort(where, users, err) != RC_OK)
+    if (lines_read(&r, users) != RC_OK)
         goto fail;
+    sort(users);
     *out = users;
     return RC_OK;
 fail:
@@ -257,10 +269,7 @@ void auth_users_unref(struct auth_users *users)
     if (!users || atomic_fetch_sub_explicit(&users->refs, 1, memory_order_acq_rel) != 1)
         return;
     for (size_t i = 0; i < users->count; i++) {
-        struct auth_verifier *verifier = users->rows[i].verifier;
-
-        auth_wipe(verifier, sizeof(*verifier));
-        free(verifier);
+        row_fini(&users->rows[i]);
     }
     free(users->rows);
     auth_wipe(users->text, users->text_len);
@@ -285,6 +294,11 @@ const struct auth_user *auth_users_find(const struct auth_users *users, const ch
 size_t auth_users_count(const struct auth_users *users)
 {
     return users->count;
+}
+
+unsigned auth_users_overridden(const struct auth_users *users)
+{
+    return users->overridden;
 }
 
 size_t auth_users_count_of(const struct auth_users *users, enum auth_secret_kind kind)

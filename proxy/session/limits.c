@@ -130,9 +130,13 @@ static void warn_of_users(const struct sess_limits *limits, const char *path)
 {
     enum sess_auth_mode auth = limits->options.auth;
     size_t md5 = auth_users_count_of(limits->users, AUTH_SECRET_MD5);
+    unsigned overridden = auth_users_overridden(limits->users);
 
     if (auth == SESS_AUTH_PASS || auth == SESS_AUTH_PASSWORD)
         log_warning("the user list %s is not used: auth is neither \"scram\" nor \"cert\"", path);
+    if (overridden)
+        log_warning("%s:%u: the user is on a later line again, and the last one counts", path,
+                    overridden);
     if (auth == SESS_AUTH_SCRAM && md5)
         log_warning("%zu users in %s cannot log in: with an md5 hash there is no SCRAM", md5, path);
 }

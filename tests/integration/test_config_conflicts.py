@@ -60,11 +60,12 @@ def test_a_map_of_certificates_without_a_user_is_refused(text):
 
 def test_a_list_that_nobody_can_use_is_warned_about(db, segue, tmp_path):
     users = tmp_path / "userlist.txt"
-    users.write_text(f'"old" "md5{"a" * 32}"\n"bare" ""\n', encoding="ascii")
+    users.write_text(f'"bare" "x"\n"old" "md5{"a" * 32}"\n"bare" ""\n', encoding="ascii")
     users.chmod(0o600)
     segue(db, auth_file=users).logged(f"{users} is not used")
     proxy = segue(db, auth="scram", auth_file=users, failed_login_delay_ms=0)
     proxy.logged(f"1 users in {users} cannot log in")
+    proxy.logged(f"{users}:1: the user is on a later line again")
     for user, why in (("old", "an md5 hash"), ("bare", "no password for this user"), ("nobody", "not have this user")):
         with pytest.raises(psycopg.OperationalError, match=f'failed for user "{user}"$'):
             proxy.connect(user=user, password="x")

@@ -111,6 +111,25 @@ static void an_empty_list_knows_nobody(void **state)
     auth_users_unref(users);
 }
 
+static void of_a_users_lines_the_last_one_counts(void **state)
+{
+    static const char text[] =
+        "\n\"joe\" \"SCRAM-SHA-256$4096:c2FsdA==$"
+        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:"
+        "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\"\n"
+        "\"ann\" \"x\"\n\"joe\" \"second\"\n\"ann\" \"x\"\n\"joe\" \"third\"";
+    struct auth_users *users;
+    struct err err = {0};
+
+    (void)state;
+    assert_int_equal(parse(text, &users, &err), RC_OK);
+    assert_int_equal(auth_users_count(users), 2);
+    assert_int_equal(auth_users_overridden(users), 2);
+    assert_string_equal(auth_users_find(users, "joe")->text, "third");
+    assert_string_equal(auth_users_find(users, "ann")->text, "x");
+    auth_users_unref(users);
+}
+
 static void errors_name_the_line_and_keep_the_secret(void **state)
 {
     static const struct {
@@ -129,8 +148,6 @@ static void errors_name_the_line_and_keep_the_secret(void **state)
         {"\"\" \"sesame\"", "list:1: the user name is empty"},
         {"\n\"joe\" \"SCRAM-SHA-256$4096:sesame\"",
          "list:2: the secret begins like a SCRAM verifier but is none"},
-        {"\"joe\" \"sesame\"\n\"ann\" \"\"\n\n\"joe\" \"sesame2\"",
-         "list:4: user \"joe\" is already on line 1"},
     };
 
     (void)state;
@@ -364,6 +381,7 @@ int main(void)
         cmocka_unit_test(every_kind_of_secret_is_told),
         cmocka_unit_test(the_file_is_read_as_pgbouncer_reads_it),
         cmocka_unit_test(an_empty_list_knows_nobody),
+        cmocka_unit_test(of_a_users_lines_the_last_one_counts),
         cmocka_unit_test(errors_name_the_line_and_keep_the_secret),
         cmocka_unit_test(a_zero_byte_is_refused_with_its_line),
         cmocka_unit_test(names_and_secrets_have_pgbouncers_bounds),

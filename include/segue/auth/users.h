@@ -4,9 +4,9 @@
  * "SCRAM-SHA-256$...". Immutable after loading, shared by reference count.
  *
  * A quote inside the quotes is doubled; what follows the secret on its line is ignored; lines that
- * begin with ; or # are comments. Stricter than PgBouncer, which stops silently where it does not
- * understand: an error names the line, and a text is closed on the line that opened it.
- * Not here: the exchange that proves the secret (scram.h).
+ * begin with ; or # are comments; of a user's lines the last one counts. Stricter than PgBouncer,
+ * which stops silently where it does not understand: an error names the line, and a text is closed
+ * on the line that opened it. Not here: the exchange that proves the secret (scram.h).
  */
 #ifndef SEGUE_AUTH_USERS_H
 #define SEGUE_AUTH_USERS_H
@@ -60,6 +60,8 @@ void auth_users_unref(struct auth_users *users);             /* wipes what it fr
 /* NULL: not in the list. Lives as long as the list. */
 const struct auth_user *auth_users_find(const struct auth_users *users, const char *name);
 size_t auth_users_count(const struct auth_users *users);
+/* The first line that does not count, because its user is on a later one, too; 0: none. */
+unsigned auth_users_overridden(const struct auth_users *users);
 size_t auth_users_count_of(const struct auth_users *users, enum auth_secret_kind kind);
 
 /* SCRAM: as given. PASSWORD: made with a random salt and 4096 iterations when it is first asked
