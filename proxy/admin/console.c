@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "command.h"
 #include "reply.h"
@@ -113,6 +114,14 @@ static bool run_polite(const struct adm_token *words, size_t count, struct buf *
     return false;
 }
 
+/* What PgBouncer does on its console, and segue by a signal. */
+static const struct {
+    const char *word, *hint;
+} by_signal[] = {
+    {"RELOAD", "SIGHUP reads the configuration and its files again"},
+    {"SHUTDOWN", "SIGTERM ends segue, once its sessions have finished; a second one at once"},
+};
+
 static void unknown_command(const char *word, struct err *err)
 {
     const char **names = mem_calloc(adm_ncommands + 1, sizeof(*names)), *near;
@@ -123,6 +132,10 @@ static void unknown_command(const char *word, struct err *err)
     near = opt_nearest(word, names, adm_ncommands + 1);
     err_set(err, "42601", "unknown command \"%.64s\": this is segue's console, not a database",
             word);
+    for (size_t i = 0; i < ARRAY_LEN(by_signal); i++) { /* of hints the first counts */
+        if (strcasecmp(word, by_signal[i].word) == 0)
+            err_hint(err, "%s", by_signal[i].hint);
+    }
     if (near)
         err_hint(err, "did you mean %s? SHOW HELP lists the commands", near);
     else

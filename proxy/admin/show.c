@@ -1,6 +1,7 @@
 #include "show.h"
 
 #include <stdlib.h>
+#include <strings.h>
 
 #include "command.h"
 #include "reply.h"
@@ -131,10 +132,28 @@ json_t *adm_help(void)
     return json_pack("{s: [s, s], s: o}", "columns", "command", "help", "rows", rows);
 }
 
+/* What PgBouncer calls otherwise. */
+static const struct {
+    const char *word, *hint;
+} elsewhere[] = {
+    {"CLIENTS", "SHOW SESSIONS has a row for each client, and the server connection that is its"},
+    {"SERVERS", "SHOW SESSIONS has a row for each client, and the server connection that is its"},
+    {"POOLS", "there are none: SHOW SESSIONS has a row for each client, SHOW STATS the sums"},
+    {"DATABASES", "SHOW UPSTREAMS has the hosts, which serve all their databases"},
+    {"LISTS", "SHOW STATS has the sums"},
+    {"TOTALS", "SHOW STATS has the sums"},
+    {"SOCKETS", "SHOW LISTENERS has those that listen, SHOW SESSIONS all others"},
+    {"MEM", "did you mean SHOW MEMORY? SHOW HELP lists the commands"},
+};
+
 static void hint_topic(const char *word, struct err *err)
 {
     const char *names[ARRAY_LEN(topics)], *near;
 
+    for (size_t i = 0; i < ARRAY_LEN(elsewhere); i++) { /* of hints the first counts */
+        if (strcasecmp(word, elsewhere[i].word) == 0)
+            err_hint(err, "%s", elsewhere[i].hint);
+    }
     for (size_t i = 0; i < ARRAY_LEN(topics); i++)
         names[i] = topics[i].name;
     near = opt_nearest(word, names, ARRAY_LEN(topics));

@@ -63,6 +63,8 @@ def test_several_questions_in_one_query_are_answered_in_order(db, segue):
     ("SELECT * FROM t", "42601", 'unknown command "SELECT"', "SHOW HELP lists the commands"),
     ("SHOW STATUSS", "42601", "there is no SHOW STATUSS", "did you mean SHOW STATUS?"),
     ("SHOW", "42601", "SHOW needs to know what", "SHOW HELP lists the commands"),
+    ("SHOW pools", "42601", "there is no SHOW pools", "SHOW SESSIONS has a row for each client"),
+    ("RELOAD", "42601", 'unknown command "RELOAD"', "SIGHUP reads the configuration"),
     ("SHOW STATUS a b", "42601", '"b" not expected', ""),
     ("ROLLBACK", "42601", "ROLLBACK needs name", "usage: ROLLBACK name"),
     ("CUTOVER", "42601", "CUTOVER needs name", "usage: CUTOVER name"),
