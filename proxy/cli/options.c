@@ -139,7 +139,7 @@ const struct opt_row cfg_rows[CFG_COUNT] = {
     [CFG_LISTEN] = {.name = "listen", .type = OPT_TEXT, .fallback = "127.0.0.1:6432",
         .refuse = refuse_listen,
         .help = "where clients connect: HOST:PORT, [IPv6]:PORT, /DIRECTORY:PORT (Unix socket), several "
-                "with commas; port 0: any; *: every address"},
+                "with commas; port 0: any; *: every address; a name: all of its that this machine has"},
     [CFG_WORKERS] = {NUMBER("workers", "0", 0, 256),
         .help = "worker threads of the data plane; 0: half the cores"},
     [CFG_ADMIN_USERS] = {.name = "admin_users", .type = OPT_LIST, .fallback = "", .reload = true,

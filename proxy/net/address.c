@@ -148,18 +148,64 @@ static bool any_dual(const char *port, struct net_address *out)
     return !*end && number <= UINT16_MAX;
 }
 
-enum rc net_listen_parse(const char *text, struct net_address *out, struct err *err)
+/* Of ::1 and 127.0.0.1, which both are "localhost", a machine without IPv6 has one. */
+static bool is_here(const struct net_address *address)
+{
+    struct net_address any_port = *address;
+    int fd = socket(address->sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool here;
+
+    if (fd < 0)
+        return false;
+    if (address->sa.ss_family == AF_INET)
+        ((struct sockaddr_in *)&any_port.sa)->sin_port = 0;
+    else
+        ((struct sockaddr_in6 *)&any_port.sa)->sin6_port = 0;
+    here = bind(fd, (struct sockaddr *)&any_port.sa, any_port.len) == 0 || errno != EADDRNOTAVAIL;
+    close(fd);
+    return here;
+}
+
+static bool is_among(const struct net_address *address, const struct net_address *list, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (net_address_same(address, &list[i]))
+            return true;
+    }
+    return false;
+}
+
+/* At least one is taken: what is wrong with it shows when it is opened. */
+static size_t take_found(const struct addrinfo *found, struct net_address *out)
+{
+    size_t n = 0;
+
+    for (const struct addrinfo *at = found; at && n < NET_ADDRESSES_MAX; at = at->ai_next) {
+        struct net_address one = {.len = at->ai_addrlen};
+
+        memcpy(&one.sa, at->ai_addr, at->ai_addrlen);
+        if (!is_among(&one, out, n) && (!found->ai_next || is_here(&one)))
+            out[n++] = one;
+    }
+    if (!n) {
+        out[0] = (struct net_address){.len = found->ai_addrlen};
+        memcpy(&out[0].sa, found->ai_addr, found->ai_addrlen);
+    }
+    return n ? n : 1;
+}
+
+size_t net_listen_parse_all(const char *text, struct net_address *out, struct err *err)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
     struct addrinfo *found = NULL;
     char *copy = mem_strdup(text);
     char *host, *port;
-    enum rc rc = RC_ERR;
+    size_t n = 0;
     int why;
 
     if (text[0] == '/') {
         free(copy);
-        return net_unix_parse(text, out, err);
+        return net_unix_parse(text, out, err) == RC_OK;
     }
     if (!split(copy, &host, &port)) {
         err_set(err, "22023", "cannot listen on \"%s\"", text);
@@ -169,7 +215,7 @@ enum rc net_listen_parse(const char *text, struct net_address *out, struct err *
     if (!host[0] || strcmp(host, "*") == 0)
         host = NULL;
     if (!host && any_dual(port, out)) {
-        rc = RC_OK;
+        n = 1;
         goto out;
     }
     why = getaddrinfo(host, port, &hints, &found);
@@ -177,15 +223,22 @@ enum rc net_listen_parse(const char *text, struct net_address *out, struct err *
         err_set(err, "22023", "cannot listen on \"%s\": %s", text, gai_strerror(why));
         goto out;
     }
-    memset(out, 0, sizeof(*out));
-    memcpy(&out->sa, found->ai_addr, found->ai_addrlen);
-    out->len = found->ai_addrlen;
-    rc = RC_OK;
+    n = take_found(found, out);
 out:
     if (found)
         freeaddrinfo(found);
     free(copy);
-    return rc;
+    return n;
+}
+
+enum rc net_listen_parse(const char *text, struct net_address *out, struct err *err)
+{
+    struct net_address all[NET_ADDRESSES_MAX];
+
+    if (!net_listen_parse_all(text, all, err))
+        return RC_ERR;
+    *out = all[0];
+    return RC_OK;
 }
 
 /* The lock comes first; what is bound is connected to by those that the mode lets. */

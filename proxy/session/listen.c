@@ -87,17 +87,19 @@ static size_t parse(const char *text, struct net_address *out, struct err *err)
     size_t n = 0;
 
     while ((one = strsep(&rest, ",")) != NULL) {
-        one += strspn(one, " ");
-        if (n == LISTENERS_MAX) {
+        struct net_address found[NET_ADDRESSES_MAX];
+        size_t more = net_listen_parse_all(one + strspn(one, " "), found, err);
+
+        if (more && n + more > LISTENERS_MAX) {
             err_set(err, "22023", "more than %d addresses to listen on", LISTENERS_MAX);
+            more = 0;
+        }
+        if (!more) {
             n = 0;
             break;
         }
-        if (net_listen_parse(one, &out[n], err) != RC_OK) {
-            n = 0;
-            break;
-        }
-        n++;
+        memcpy(out + n, found, more * sizeof(*found));
+        n += more;
     }
     free(copy);
     return n;

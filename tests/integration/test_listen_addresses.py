@@ -170,6 +170,24 @@ def test_ipv4_and_ipv6_can_be_named_beside_each_other(db, segue):
         psycopg.connect(host=host, port=port, dbname=db.name, user="postgres").close()
 
 
+NAMED = 'mount --make-rprivate / && mount --bind "$1" /etc/hosts && shift && exec "$@"'
+
+
+def test_a_name_is_listened_on_with_all_its_addresses_that_are_this_machines(db, segue, tmp_path):
+    """As localhost often has two, of which a machine without IPv6 has one."""
+    hosts = tmp_path / "hosts"
+    hosts.write_text("127.0.0.2 many.test\n::1 many.test\n192.0.2.1 many.test\n127.0.0.2 many.test\n", encoding="ascii")
+    port = free_port()
+    proxy = segue(db, workers=1, start=False, arguments=listen(f"many.test:{port}"))
+    usual = proxy.command
+    proxy.command = lambda: ["unshare", "-m", "sh", "-c", NAMED, "sh", str(hosts), *usual()]
+    proxy.start()
+    for host in ("127.0.0.2", "::1"):
+        psycopg.connect(host=host, port=port, dbname=db.name, user="postgres").close()
+    rows = sorted(row["address"] for row in proxy.console("SHOW LISTENERS"))
+    assert rows == [f"127.0.0.1:{proxy.port}", f"127.0.0.2:{port}", f"[::1]:{port}"]
+
+
 def test_a_full_queue_of_a_unix_socket_upstream_is_waited_for(db, segue, tmp_path_factory):
     """connect() on a Unix socket whose queue is full says EAGAIN at once."""
     folder = Path(tmp_path_factory.mktemp("q"))

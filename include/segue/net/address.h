@@ -45,6 +45,10 @@ void net_address_unmap(struct net_address *address);
  * and of IPv6. Blocks. */
 enum rc net_listen_parse(const char *text, struct net_address *out, struct err *err) MUST_CHECK;
 
+/* The same, with all that a name stands for, but those that this machine does not have; `out` takes
+ * NET_ADDRESSES_MAX. Returns how many; 0: err. */
+size_t net_listen_parse_all(const char *text, struct net_address *out, struct err *err);
+
 /* A non-blocking socket, bound: with SO_REUSEPORT, or a Unix socket with these permissions, of
  * which there can be one (net/unix.h gives it back). With port 0 the chosen port is written back
  * into `address`. Returns -1 with err. */
