@@ -58,8 +58,10 @@ static void on_ok(struct sess *s, const struct wire_auth *auth)
         refuse(s, "the upstream's URL says channel_binding=require",
                "it let segue in without channel binding");
     } else if (s->purpose == SESS_FOR_LOGIN) {
+        sess_login_unasked(s);
         sess_login_to_console(s);
     } else {
+        sess_login_unasked(s);
         sess_move(s, SESS_WELCOME);
         sess_login_end(s);
     }
@@ -197,6 +199,7 @@ static void on_request(struct sess *s, const char *msg, size_t total)
     struct wire_auth auth;
 
     if (wire_read_auth(msg, total, &auth) == RC_OK) {
+        s->login->proof_asked |= auth.method != WIRE_AUTH_OK;
         for (size_t i = 0; i < ARRAY_LEN(methods); i++) {
             if (methods[i].method == auth.method) {
                 methods[i].take(s, &auth);

@@ -215,6 +215,33 @@ void sess_login_answered(struct sess *s)
     sess_deadline(s, s->login_by_us);
 }
 
+/* pg_hba.conf sees segue where it means the client: its address, over a Unix socket its system
+ * user, and its certificate. Where the client is on the same machine, the address says the same. */
+static bool is_seen_as_segue(const struct sess *s)
+{
+    const char *cert = s->worker->plane->options.upstream.cert_file;
+
+    return !net_address_is_loopback(&s->peer) || sess_upstream_is_local(s) ||
+           (cert && *cert && net_stream_is_tls(&s->server.stream));
+}
+
+void sess_login_unasked(struct sess *s)
+{
+    struct sess_plane *plane = s->worker->plane;
+    bool judges = mode_of(s) == SESS_AUTH_PASS || mode_of(s) == SESS_AUTH_PASSWORD;
+    struct err err = {0};
+
+    if (s->login->proof_asked || !judges || !is_seen_as_segue(s) ||
+        atomic_exchange(&plane->said_unasked, true))
+        return;
+    err_hint(&err, "pg_hba.conf judges segue's address, system user and certificate, not the "
+                   "client's: let it ask segue for passwords (scram-sha-256 in place of trust, "
+                   "peer, ident, cert), or set option auth of segue to scram or cert");
+    sess_log(s, LOG_WARNING, &err,
+             "the upstream has let this client in without asking for a proof: so comes in whoever "
+             "reaches segue, by any name that pg_hba.conf lets in (said once)");
+}
+
 void sess_login_to_console(struct sess *s)
 {
     struct buf bye = {0};
@@ -403,6 +430,7 @@ static bool take_auth(struct sess *s, const char *msg, size_t total)
     if (wire_read_auth(msg, total, &auth) != RC_OK)
         return false;
     if (auth.method == WIRE_AUTH_OK) {
+        sess_login_unasked(s);
         if (is_console(s)) {
             sess_login_to_console(s);
             return true;
@@ -411,6 +439,7 @@ static bool take_auth(struct sess *s, const char *msg, size_t total)
         sess_login_end(s);
         return false;
     }
+    s->login->proof_asked = true;
     if (auth.method != WIRE_AUTH_SASL)
         return false;
     pass_mechanisms(s, &auth);

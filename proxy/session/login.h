@@ -25,6 +25,7 @@ struct sess_login {
     /* server leg */
     enum sess_retry retry;
     uint8_t retry_host; /* of which the retry is */
+    bool proof_asked;   /* the upstream has asked for one */
     bool answered;      /* the upstream has said something that the client heard or segue used */
     bool plus_offered;  /* its list of mechanisms had SCRAM-SHA-256-PLUS */
     bool sasl_awaited;  /* AuthenticationSASL was passed on, SASLInitialResponse comes */
@@ -65,6 +66,8 @@ bool sess_upstream_is_local(const struct sess *s);
 const char *sess_login_user(const struct sess *s); /* whole; of the start-up packet */
 void sess_login_proven(struct sess *s);
 void sess_login_to_console(struct sess *s); /* the upstream has said yes; its part is over */
+/* The upstream has said yes to what it is to judge: whoever it has not asked is told of, once. */
+void sess_login_unasked(struct sess *s);
 /* An ErrorResponse of the upstream to the login, whole. */
 void sess_login_denied(struct sess *s, const char *msg, size_t total);
 

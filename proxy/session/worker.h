@@ -140,6 +140,7 @@ struct sess_plane {
     atomic_uint startups;     /* not logged in yet */
     struct sess_doors *doors; /* of them, by address */
     atomic_bool drain_now;
+    atomic_bool said_unasked; /* sess_login_unasked has */
 
     pthread_mutex_t lock; /* of all below */
     pthread_cond_t seen;  /* a worker has acknowledged */

@@ -188,6 +188,38 @@ def test_a_name_is_listened_on_with_all_its_addresses_that_are_this_machines(db,
     assert rows == [f"127.0.0.1:{proxy.port}", f"127.0.0.2:{port}", f"[::1]:{port}"]
 
 
+def test_whom_the_upstream_lets_in_without_asking_is_told_of_once(private_pg, segue, certs):
+    """Over a Unix socket pg_hba.conf sees segue's system user, over loopback what it would see of the client."""
+    with private_pg.connect() as c:
+        c.execute("CREATE ROLE asked LOGIN PASSWORD 'x'")
+        hba = private_pg.data / "pg_hba.conf"
+        hba.write_text("local all asked scram-sha-256\n" + hba.read_text(encoding="utf-8"), encoding="utf-8")
+        c.execute("SELECT pg_reload_conf()")
+    unasked = "let this client in without asking"
+    until("it to ask", lambda: asks(private_pg))
+    judged = {"auth": "password", "client_tls_cert_file": certs.server.cert, "client_tls_key_file": certs.server.key}
+    for options in ({}, judged):
+        upstream = f"postgresql://postgres@/postgres?host={private_pg.folder}&port={private_pg.port}"
+        local = segue(upstream=upstream, **options)
+        local.connect("postgres", "asked", password="x").close()
+        assert unasked not in local.log_text()
+        for _ in range(2):
+            local.connect("postgres", password="nobody looks at it").close()
+        log = local.logged(unasked)
+        assert log.count(unasked) == 1 and "pg_hba.conf judges segue's address" in log
+    over_tcp = segue(upstream=private_pg.url())
+    over_tcp.connect("postgres").close()
+    assert unasked not in over_tcp.log_text()
+
+
+def asks(cluster):
+    try:
+        psycopg.connect(host=str(cluster.folder), port=cluster.port, dbname="postgres", user="asked").close()
+    except psycopg.OperationalError:
+        return True
+    return False
+
+
 def test_a_full_queue_of_a_unix_socket_upstream_is_waited_for(db, segue, tmp_path_factory):
     """connect() on a Unix socket whose queue is full says EAGAIN at once."""
     folder = Path(tmp_path_factory.mktemp("q"))
