@@ -133,7 +133,7 @@ static const char constraints_sql[] =
     " 'foreign_table', CASE k.contype WHEN 'f' THEN (SELECT format('%I.%I', fn.nspname,"
     "   f.relname) FROM pg_class f JOIN pg_namespace fn ON fn.oid = f.relnamespace"
     "   WHERE f.oid = k.confrelid) END,"
-    " 'set_columns', COALESCE(to_jsonb(k) ->> 'confdelsetcols', '') <> '',"
+    " 'set_columns', s.names, 'set_list', s.list,"
     " 'validated', k.convalidated, 'no_inherit', k.connoinherit,"
     " 'period', COALESCE((to_jsonb(k) ->> 'conperiod')::bool, false),"
     " 'enforced', COALESCE((to_jsonb(k) ->> 'conenforced')::bool, true),"
@@ -143,6 +143,12 @@ static const char constraints_sql[] =
     "   string_agg(quote_ident(a.attname), ', ' ORDER BY u.o) AS list"
     "   FROM unnest(k.conkey) WITH ORDINALITY u(num, o) JOIN pg_attribute a"
     "   ON a.attrelid = k.conrelid AND a.attnum = u.num) x"
+    /* of ON DELETE SET NULL (...): in the catalog from PostgreSQL 15 on */
+    ", LATERAL (SELECT json_agg(a.attname ORDER BY u.o) AS names,"
+    "   string_agg(quote_ident(a.attname), ', ' ORDER BY u.o) AS list"
+    "   FROM jsonb_array_elements_text(CASE jsonb_typeof(to_jsonb(k) -> 'confdelsetcols') WHEN"
+    "    'array' THEN to_jsonb(k) -> 'confdelsetcols' ELSE '[]' END) WITH ORDINALITY u(num, o)"
+    "   JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.num::int2) s"
     " WHERE k.conrelid = $1::oid AND k.contype IN ('c', 'f')";
 
 /* What PostgreSQL itself records as depending on a column, less what is read above; `own`: the name

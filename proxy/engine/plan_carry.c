@@ -396,6 +396,30 @@ bool constraint_touches(const json_t *constraint, const struct texts *columns)
     return false;
 }
 
+/* PostgreSQL's own text of what follows the columns; those that on_delete sets stand in brackets
+ * behind a blank, unlike those of the other table, and behind these. */
+static void put_tail(struct buf *out, const struct target *t, const json_t *constraint)
+{
+    const char *tail = cat_text(constraint, "tail"), *list = cat_text(constraint, "set_list");
+    const json_t *names = json_object_get(constraint, "set_columns");
+    char *inside = list ? mem_printf(" (%s)", list) : NULL;
+    const char *at = NULL;
+
+    for (const char *p = tail; inside && (p = strstr(p, inside)); p++)
+        at = p;
+    if (!at) {
+        buf_append_str(out, tail);
+    } else {
+        buf_append(out, tail, (size_t)(at - tail));
+        for (size_t i = 0; i < json_array_size(names); i++) {
+            buf_append_str(out, i ? ", " : " (");
+            sql_quote_ident_put(out, renamed(t, json_string_value(json_array_get(names, i))));
+        }
+        buf_printf(out, ")%s", at + strlen(inside));
+    }
+    free(inside);
+}
+
 static char *constraint_definition(struct build *b, struct target *t, const json_t *constraint)
 {
     const json_t *names = json_object_get(constraint, "columns");
@@ -419,9 +443,10 @@ static char *constraint_definition(struct build *b, struct target *t, const json
         buf_printf(&out, "%s%s", i ? ", " : "", name);
         free(name);
     }
-    /* PostgreSQL's own text of what follows; a constraint that was never validated says so */
-    buf_printf(&out, ")%s%s", cat_text(constraint, "tail"),
-               flag(constraint, "validated") ? " NOT VALID" : "");
+    buf_append_str(&out, ")");
+    put_tail(&out, t, constraint);
+    /* one that was never validated says so itself */
+    buf_append_str(&out, flag(constraint, "validated") ? " NOT VALID" : "");
     return buf_take(&out);
 }
 
@@ -467,8 +492,6 @@ static const char *constraint_fault(struct build *b, const struct target *t,
         return "foreign keys of partitioned tables cannot be carried yet";
     if (flag(constraint, "period"))
         return "a foreign key with PERIOD cannot be carried";
-    if (flag(constraint, "set_columns"))
-        return "ON DELETE SET (columns) cannot be carried yet";
     return NULL;
 }
 

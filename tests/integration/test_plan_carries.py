@@ -46,7 +46,7 @@ CARRIED = {
     "check": "ALTER TABLE {s}.items ADD CONSTRAINT label_long CHECK (length(label) > 0)",
     "check_two_columns": "ALTER TABLE {s}.items ADD CONSTRAINT label_env CHECK (label <> env)",
     "foreign_key": "ALTER TABLE {s}.items ADD CONSTRAINT fk_kind FOREIGN KEY (label) REFERENCES {s}.kinds (code) "
-                   "ON UPDATE CASCADE ON DELETE SET NULL",
+                   "ON UPDATE CASCADE ON DELETE SET NULL (label)",
     "foreign_key_deferred": "ALTER TABLE {s}.items ADD FOREIGN KEY (label) REFERENCES {s}.kinds "
                             "DEFERRABLE INITIALLY DEFERRED",
     "everything": "GRANT SELECT (label) ON {s}.items TO reader; COMMENT ON COLUMN {s}.items.label IS 'c';"
