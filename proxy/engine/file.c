@@ -11,57 +11,15 @@
 #include "segue/base/buf.h"
 #include "segue/base/mem.h"
 #include "segue/sql/expr.h"
-
-#define COL(member) offsetof(struct file_column, member)
+#include "segue/sql/options.h"
 
 static const struct field rename_fields[] = {
     {"table", TABLE, true, OP(table)}, {"from", NAME, true, OP(from)},
     {"to", NAME, true, OP(to)},        {"type", TYPE, false, OP(type)},
     {"up", EXPR, false, OP(up)},       {"down", EXPR, false, OP(down)},
 };
-static const struct field add_fields[] = {
-    {"table", TABLE, true, OP(table)},
-    {"column", COLUMN, true, OP(columns)},
-    {"up", EXPR, false, OP(up)},
-};
-static const struct field create_table_fields[] = {
-    {"name", TABLE, true, OP(table)},
-    {"columns", COLUMNS, true, OP(columns)},
-};
-static const struct field create_index_fields[] = {
-    {"name", NAME, true, OP(name)},      {"table", TABLE, true, OP(table)},
-    {"columns", KEYS, true, OP(keys)},   {"unique", FLAG, false, OP(unique)},
-    {"method", NAME, false, OP(method)}, {"predicate", EXPR, false, OP(predicate)},
-};
-static const struct field new_column_fields[] = {
-    {"name", NAME, true, COL(name)},          {"type", TYPE, true, COL(type)},
-    {"nullable", FLAG, false, COL(nullable)}, {"default", EXPR, false, COL(def)},
-    {"comment", TEXT, false, COL(comment)},
-};
-static const struct field add_column_fields[] = {
-    {"name", NAME, true, COL(name)},           {"type", TYPE, true, COL(type)},
-    {"nullable", FLAG, false, COL(nullable)},  {"default", EXPR, false, COL(def)},
-    {"comment", TEXT, false, COL(comment)},    {"unique", UNIQUE_ADDED, false, COL(ones[0])},
-    {"check", CHECK_ONE, false, COL(ones[1])}, {"references", FOREIGN_ONE, false, COL(ones[2])},
-};
-static const struct field table_column_fields[] = {
-    {"name", NAME, true, COL(name)},          {"type", TYPE, true, COL(type)},
-    {"nullable", FLAG, false, COL(nullable)}, {"default", EXPR, false, COL(def)},
-    {"comment", TEXT, false, COL(comment)},   {"pk", FLAG, false, COL(pk)},
-    {"unique", FLAG, false, COL(unique)},     {"references", REFERENCES, false, COL(references)},
-};
-static const struct field references_fields[] = {
-    {"table", TABLE, true, offsetof(struct file_references, table)},
-    {"column", NAME, true, offsetof(struct file_references, column)},
-    {"on_delete", ON_DELETE, false, offsetof(struct file_references, on_delete)},
-};
-static const struct field key_fields[] = {
-    {"column", NAME, true, offsetof(struct file_index_column, column)},
-    {"sort", SORT, false, offsetof(struct file_index_column, sort)},
-};
 
 static enum rc check_rename(struct load *load, const char *path, struct file_op *op);
-static enum rc check_add(struct load *load, const char *path, struct file_op *op);
 
 #define FIELDS(list) list, ARRAY_LEN(list)
 
@@ -72,9 +30,9 @@ static const struct {
     enum rc (*check)(struct load *load, const char *path, struct file_op *op); /* of two fields */
 } operations[] = {
     [FILE_RENAME_COLUMN] = {"rename_column", FIELDS(rename_fields), check_rename},
-    [FILE_ADD_COLUMN] = {"add_column", FIELDS(add_fields), check_add},
-    [FILE_CREATE_TABLE] = {"create_table", FIELDS(create_table_fields), NULL},
-    [FILE_CREATE_INDEX] = {"create_index", FIELDS(create_index_fields), NULL},
+    [FILE_ADD_COLUMN] = {"add_column", FIELDS(file_add_column_fields), file_check_add},
+    [FILE_CREATE_TABLE] = {"create_table", FIELDS(file_create_table_fields), file_check_table},
+    [FILE_CREATE_INDEX] = {"create_index", FIELDS(file_create_index_fields), NULL},
     [FILE_DROP_COLUMN] = {"drop_column", FIELDS(file_drop_column_fields), NULL},
     [FILE_ALTER_COLUMN] = {"alter_column", FIELDS(file_alter_column_fields), file_check_alter},
     [FILE_CREATE_CONSTRAINT] = {"create_constraint", FIELDS(file_create_constraint_fields),
@@ -238,60 +196,6 @@ enum rc file_read_choice(struct load *load, const char *path, const char *text,
 
 /* ---- lists ---- */
 
-static enum rc read_columns(struct load *load, const char *path, json_t *value,
-                            enum field_kind kind, void *out)
-{
-    static const struct {
-        const struct field *fields;
-        size_t n;
-    } of[] = {[COLUMN] = {FIELDS(add_column_fields)},
-              [COLUMNS] = {FIELDS(table_column_fields)},
-              [NEW_COLUMNS] = {FIELDS(new_column_fields)}};
-    bool one = kind == COLUMN;
-    size_t n = one ? 1 : json_array_size(value);
-    struct file_column *columns = mem_calloc(n + 1, sizeof(*columns));
-    enum rc rc = RC_OK;
-
-    *(struct file_column **)out = columns;
-    ((struct file_op *)(void *)((char *)out - OP(columns)))->ncolumns = n;
-    if (!one && n == 0)
-        return file_bad(load, path, "a list of at least one column is wanted");
-    for (size_t i = 0; rc == RC_OK && i < n; i++) {
-        char *at = one ? mem_strdup(path) : mem_printf("%s[%zu]", path, i);
-
-        rc = file_read_object(load, at, one ? value : json_array_get(value, i), of[kind].fields,
-                              of[kind].n, &columns[i]);
-        for (size_t k = 0; rc == RC_OK && k < i; k++)
-            if (!strcmp(columns[k].name, columns[i].name))
-                rc = file_bad(load, at, "column \"%s\" stands twice in the list", columns[i].name);
-        free(at);
-    }
-    return rc;
-}
-
-static enum rc read_keys(struct load *load, const char *path, json_t *value, void *out)
-{
-    size_t n = json_array_size(value);
-    struct file_index_column *keys = mem_calloc(n + 1, sizeof(*keys));
-    enum rc rc = RC_OK;
-
-    *(struct file_index_column **)out = keys;
-    ((struct file_op *)(void *)((char *)out - OP(keys)))->nkeys = n;
-    if (n == 0 || n > 32)
-        return file_bad(load, path, "a list of 1 to 32 columns is wanted");
-    for (size_t i = 0; rc == RC_OK && i < n; i++) {
-        json_t *item = json_array_get(value, i);
-        char *at = mem_printf("%s[%zu]", path, i);
-
-        if (json_is_string(item))
-            rc = read_name(load, at, json_string_value(item), &keys[i].column);
-        else
-            rc = file_read_object(load, at, item, key_fields, ARRAY_LEN(key_fields), &keys[i]);
-        free(at);
-    }
-    return rc;
-}
-
 static enum rc read_heads(struct load *load, const char *path, json_t *value, void *out)
 {
     size_t n = json_array_size(value);
@@ -313,14 +217,49 @@ static enum rc read_heads(struct load *load, const char *path, json_t *value, vo
 
 /* ---- fields and objects ---- */
 
+/* What is no expression, and checked by the grammar all the same. */
+static enum rc read_list(struct load *load, const char *path, enum field_kind kind,
+                         const char *text, char **out)
+{
+    struct err why = {0};
+    size_t n;
+    enum rc rc = kind == SEQUENCE    ? sql_sequence_parse(text, &why)
+                 : kind == EXCLUSION ? sql_exclusion_parse(text, &why)
+                                     : sql_parameters_parse(text, &n, &why);
+
+    if (rc != RC_OK) {
+        if (why.hint[0])
+            err_hint(load->err, "%s", why.hint);
+        return file_bad(load, path, "%s", why.text);
+    }
+    *out = closed(text);
+    return RC_OK;
+}
+
+static enum rc read_match(struct load *load, const char *path, const char *text, char **out)
+{
+    static const char *const matches[] = {"SIMPLE", "FULL"};
+
+    if (!strcasecmp(text, "PARTIAL")) {
+        err_hint(load->err, "FULL, or SIMPLE with a check of which columns may be NULL together");
+        return file_bad(load, path, "PostgreSQL has no MATCH PARTIAL");
+    }
+    return file_read_choice(load, path, text, matches, ARRAY_LEN(matches), out);
+}
+
 enum rc file_read_text(struct load *load, const char *path, enum field_kind kind, const char *text,
                        void *out)
 {
-    static const char *const actions[] = {"NO ACTION", "RESTRICT", "CASCADE", "SET NULL",
-                                          "SET DEFAULT"};
-    static const char *const sorts[] = {"ASC", "DESC"};
-    static const char *const matches[] = {"SIMPLE", "FULL"};
-    static const char *const identities[] = {"DEFAULT", "FULL", "NOTHING", "INDEX"};
+    static const struct {
+        const char *of[5];
+        size_t n;
+    } choices[] = {
+        [ON_DELETE] = {{"NO ACTION", "RESTRICT", "CASCADE", "SET NULL", "SET DEFAULT"}, 5},
+        [SORT] = {{"ASC", "DESC"}, 2},
+        [NULLS] = {{"FIRST", "LAST"}, 2},
+        [IDENTITY_TYPE] = {{"DEFAULT", "FULL", "NOTHING", "INDEX"}, 4},
+        [IDENTITY_FOR] = {{"ALWAYS", "BY DEFAULT"}, 2},
+    };
 
     switch (kind) {
     case NAME:
@@ -334,15 +273,15 @@ enum rc file_read_text(struct load *load, const char *path, enum field_kind kind
     case STATEMENTS:
         *(char **)out = closed(text);
         return RC_OK;
-    case IDENTITY_TYPE:
-        return file_read_choice(load, path, text, identities, ARRAY_LEN(identities), out);
-    case ON_DELETE:
-        return file_read_choice(load, path, text, actions, ARRAY_LEN(actions), out);
-    case SORT:
-        return file_read_choice(load, path, text, sorts, ARRAY_LEN(sorts), out);
+    case PARAMETERS:
+    case SEQUENCE:
+    case EXCLUSION:
+        return read_list(load, path, kind, text, out);
     case MATCH:
-        return file_read_choice(load, path, text, matches, ARRAY_LEN(matches), out);
+        return read_match(load, path, text, out);
     default:
+        if (kind < ARRAY_LEN(choices) && choices[kind].n)
+            return file_read_choice(load, path, text, choices[kind].of, choices[kind].n, out);
         *(char **)out = mem_strdup(text);
         return RC_OK;
     }
@@ -353,36 +292,25 @@ static enum rc read_field(struct load *load, const char *path, json_t *value,
 {
     void *out = (char *)base + field->at;
 
-    switch (field->kind) {
-    case FLAG:
+    if (field->kind >= MAYBE)
+        return file_read_alter(load, path, value, field, out);
+    if (field->kind >= IDENTITY)
+        return file_read_thing(load, path, value, field, base);
+    if (field->kind >= COLUMN)
+        return file_read_new(load, path, value, field, base);
+    if (field->kind == HEADS)
+        return read_heads(load, path, value, out);
+    if (field->kind == FLAG) {
         if (!json_is_boolean(value))
             return file_bad(load, path, "true or false is wanted");
         *(bool *)out = json_is_true(value);
         return RC_OK;
-    case COLUMN:
-    case COLUMNS:
-    case NEW_COLUMNS:
-        return read_columns(load, path, value, field->kind, out);
-    case KEYS:
-        return read_keys(load, path, value, out);
-    case HEADS:
-        return read_heads(load, path, value, out);
-    case REFERENCES:
-        *(struct file_references **)out = mem_calloc(1, sizeof(struct file_references));
-        return file_read_object(load, path, value, references_fields, ARRAY_LEN(references_fields),
-                                *(void **)out);
-    case IDENTITY:
-    case VALUES:
-        return file_read_thing(load, path, value, field, base);
-    default:
-        if (field->kind >= MAYBE && field->kind != MATCH)
-            return file_read_alter(load, path, value, field, out);
-        if (json_is_number(value) || json_is_boolean(value))
-            err_hint(load->err, "put it into quotes");
-        if (!json_is_string(value))
-            return file_bad(load, path, "a string is wanted");
-        return file_read_text(load, path, field->kind, json_string_value(value), out);
     }
+    if (json_is_number(value) || json_is_boolean(value))
+        err_hint(load->err, "put it into quotes");
+    if (!json_is_string(value))
+        return file_bad(load, path, "a string is wanted");
+    return file_read_text(load, path, field->kind, json_string_value(value), out);
 }
 
 enum rc file_read_object(struct load *load, const char *path, json_t *value,
@@ -431,15 +359,6 @@ static enum rc check_rename(struct load *load, const char *path, struct file_op 
     if ((op->up == NULL) != (op->down == NULL))
         return file_bad(load, path, "\"up\" and \"down\" go together: one of them is missing");
     return RC_OK;
-}
-
-static enum rc check_add(struct load *load, const char *path, struct file_op *op)
-{
-    if (op->columns[0].nullable || op->columns[0].def || op->up)
-        return file_take_ones(load, path, op);
-    err_hint(load->err, "add \"nullable\": true, or a \"default\", or \"up\"");
-    return file_bad(load, path, "column \"%s\" is NOT NULL and has neither default nor up",
-                    op->columns[0].name);
 }
 
 static char *operation_names(void)
@@ -540,38 +459,15 @@ enum rc file_load(const char *where, const char *text, struct file **file, struc
 
 /* ---- freeing ---- */
 
-static void column_fini(struct file_column *column)
-{
-    free(column->name);
-    free(column->type);
-    free(column->def);
-    free(column->comment);
-    if (column->references) {
-        free(column->references->table.schema);
-        free(column->references->table.name);
-        free(column->references->column);
-        free(column->references->on_delete);
-        free(column->references);
-    }
-    file_ones_fini(column->ones);
-}
-
 static void op_fini(struct file_op *op)
 {
-    char *const texts[] = {op->table.schema, op->table.name, op->from,  op->to,
-                           op->type,         op->up,         op->down,  op->name,
-                           op->method,       op->predicate,  op->column};
+    char *const texts[] = {op->table.schema, op->table.name, op->from,   op->to,
+                           op->type,         op->up,         op->down,   op->name,
+                           op->method,       op->predicate,  op->column, op->parameters};
 
     for (size_t i = 0; i < ARRAY_LEN(texts); i++)
         free(texts[i]);
-    for (size_t i = 0; i < op->ncolumns; i++)
-        column_fini(&op->columns[i]);
-    free(op->columns);
-    for (size_t i = 0; i < op->nkeys; i++) {
-        free(op->keys[i].column);
-        free(op->keys[i].sort);
-    }
-    free(op->keys);
+    file_new_fini(op);
     file_alter_fini(op);
     file_things_fini(op);
 }

@@ -17,6 +17,8 @@
 #define FILE_KEYS_MAX 32       /* INDEX_MAX_KEYS */
 #define FILE_NAME_BYTES_MAX 63 /* NAMEDATALEN - 1 */
 #define FILE_ENUM_VALUES_MAX 1000
+#define FILE_CONSTRAINTS_MAX 256 /* of one create_table */
+#define FILE_ONES 4 /* constraints of one column, by their kind: up to FILE_PRIMARY_KEY */
 
 enum file_op_kind {
     FILE_RENAME_COLUMN,
@@ -46,24 +48,24 @@ struct file_name { /* "schema.table" or "table"; catalog spelling */
     char *name;
 };
 
-struct file_references {
-    struct file_name table;
-    char *column;
-    char *on_delete; /* upper case, or NULL */
-};
-
 struct file_column {
     char *name, *type;
     char *def; /* "default": an expression, or NULL */
     char *comment;
     bool nullable, pk, unique;
-    struct file_references *references; /* NULL or one */
-    struct file_constraint *ones[3];    /* of add_column, until its operation has them */
+    char *generated; /* an expression, or NULL */
+    bool computed;   /* of it: not stored, but worked out by whoever reads */
+    bool identity;
+    char *identity_for, *sequence; /* upper case, or NULL; options of its sequence, or NULL */
+    /* By kind. Of add_column until its operation has them; those of create_table stay. */
+    struct file_constraint *ones[FILE_ONES];
 };
 
 struct file_index_column {
     char *column;
-    char *sort; /* "ASC", "DESC", or NULL */
+    char *sort, *nulls;                  /* "ASC", "DESC"; "FIRST", "LAST"; or NULL */
+    struct file_name collation, opclass; /* name NULL: that of the column, of its type */
+    char *params;                        /* of the operator class, with commas, or NULL */
 };
 
 struct file_names {
@@ -83,7 +85,13 @@ struct file_change {
     char *to; /* NULL: to nothing */
 };
 
-enum file_constraint_kind { FILE_UNIQUE, FILE_CHECK, FILE_FOREIGN_KEY, FILE_PRIMARY_KEY };
+enum file_constraint_kind {
+    FILE_UNIQUE,
+    FILE_CHECK,
+    FILE_FOREIGN_KEY,
+    FILE_PRIMARY_KEY,
+    FILE_EXCLUDE, /* of create_table alone */
+};
 
 struct file_constraint {
     enum file_constraint_kind kind;
@@ -96,6 +104,12 @@ struct file_constraint {
     struct file_name table;              /* FILE_FOREIGN_KEY: what is referred to */
     struct file_names foreign;           /* its columns; none: its primary key */
     char *on_delete, *on_update, *match; /* upper case, or NULL */
+    struct file_names set_columns;       /* of on_delete; none: all */
+    char *alias;                         /* "name" inside of "references", or NULL */
+    /* the index of a unique constraint, a primary key, an exclusion: NULL: as the server does */
+    struct file_names include;
+    char *parameters, *tablespace;
+    char *method, *elements, *predicate; /* FILE_EXCLUDE */
 };
 
 struct file_op {
@@ -103,21 +117,25 @@ struct file_op {
     size_t index; /* in "operations", for messages */
     /* create_table: the new table; rename_table: from; drop_index: the index; enums: the type */
     struct file_name table;
-    char *from, *to, *type;   /* rename_column; alter_column: its new name is `to` */
-    char *up, *down;          /* of one column */
-    char *column;             /* drop_column, alter_column */
-    enum file_maybe nullable; /* alter_column, as all up to `foreign` */
-    struct file_change def, comment;
-    struct file_constraint *unique_one, *check_one, *foreign_one; /* NULL: none */
-    struct file_constraint constraint;                            /* create_constraint */
+    char *from, *to, *type;          /* rename_column; alter_column: its new name is `to` */
+    char *up, *down;                 /* of one column */
+    char *column;                    /* drop_column, alter_column */
+    enum file_maybe nullable;        /* alter_column, as all up to `foreign` */
+    struct file_change def, comment; /* create_table has a comment, too: its `to` */
+    struct file_constraint *unique_one, *check_one, *foreign_one, *key_one; /* NULL: none */
+    struct file_constraint constraint;                                      /* create_constraint */
+    struct file_constraint *constraints;                                    /* create_table */
+    size_t nconstraints;
     /* create_constraint, drop_multicolumn_constraint, change_columns */
     struct file_pairs ups, downs;
     struct file_names from_columns; /* change_columns; to: */
     struct file_column *columns;    /* add_column (one), create_table, change_columns */
     size_t ncolumns;
     char *name, *method, *predicate; /* create_index; drop_constraint has a name, too */
+    char *parameters;                /* create_index: "fillfactor = 70", or NULL */
     struct file_index_column *keys;
     size_t nkeys;
+    bool keys_by_name; /* an object by column, not a list */
     bool unique;
     char *identity, *identity_index; /* set_replica_identity: "FULL", ...; of "INDEX" */
     bool on_complete;                /* sql: `up` runs with complete */
@@ -142,6 +160,9 @@ struct file {
 };
 
 const char *file_op_name(enum file_op_kind kind); /* "rename_column" */
+
+/* What CREATE TABLE makes of serial and the like, which are no types; NULL: it is none of them. */
+const char *file_counts_in(const char *type);
 
 /* JSON or YAML (file_is_yaml). Errors (42601, 22023, 54000) name file, line, path of the field and
  * what is allowed. `where`: the file's name. */

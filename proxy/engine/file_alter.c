@@ -34,7 +34,7 @@ const struct field file_alter_column_fields[12] = {
     {"down", EXPR, false, OP(down)},
 };
 
-const struct field file_create_constraint_fields[12] = {
+const struct field file_create_constraint_fields[14] = {
     {"name", NAME, true, NEW(name)},
     {"table", TABLE, true, OP(table)},
     {"type", KIND, true, NEW(kind)},
@@ -45,6 +45,8 @@ const struct field file_create_constraint_fields[12] = {
     {"initially_deferred", FLAG, false, NEW(initially_deferred)},
     {"nulls_not_distinct", FLAG, false, NEW(nulls_not_distinct)},
     {"references", FOREIGN_MANY, false, OP(constraint)},
+    {"index_parameters", INDEX_PARAMETERS, false, OP(constraint)},
+    {"exclude", EXCLUDE, false, OP(constraint)},
     {"up", PAIRS, false, OP(ups)},
     {"down", PAIRS, false, OP(downs)},
 };
@@ -87,12 +89,48 @@ static const struct field foreign_one_fields[] = {
     {"deferrable", FLAG, false, CON(deferrable)},
     {"initially_deferred", FLAG, false, CON(initially_deferred)},
 };
-static const struct field foreign_many_fields[] = {
+/* Of create_table: it may get the name that PostgreSQL gives. */
+static const struct field foreign_made_fields[] = {
+    {"name", NAME, false, CON(name)},
     {"table", TABLE, true, CON(table)},
-    {"columns", NAMES, false, CON(foreign)},
+    {"column", NAMES, true, CON(foreign)},
     {"on_delete", ON_DELETE, false, CON(on_delete)},
     {"on_update", ON_DELETE, false, CON(on_update)},
     {"match_type", MATCH, false, CON(match)},
+    {"deferrable", FLAG, false, CON(deferrable)},
+    {"initially_deferred", FLAG, false, CON(initially_deferred)},
+};
+static const struct field foreign_many_fields[] = {
+    {"name", NAME, false, CON(alias)}, /* as pgroll's older files have it: that of the constraint */
+    {"table", TABLE, true, CON(table)},
+    {"columns", NAMES, false, CON(foreign)},
+    {"on_delete", ON_DELETE, false, CON(on_delete)},
+    {"on_delete_set_columns", NAMES, false, CON(set_columns)},
+    {"on_update", ON_DELETE, false, CON(on_update)},
+    {"match_type", MATCH, false, CON(match)},
+};
+static const struct field index_parameters_fields[] = {
+    {"tablespace", NAME, false, CON(tablespace)},
+    {"storage_parameters", PARAMETERS, false, CON(parameters)},
+    {"include_columns", NAMES, false, CON(include)},
+};
+static const struct field exclude_fields[] = {
+    {"index_method", NAME, false, CON(method)},
+    {"elements", EXCLUSION, true, CON(elements)},
+    {"predicate", EXPR, false, CON(predicate)},
+};
+static const struct field many_fields[] = {
+    {"name", NAME, true, CON(name)},
+    {"type", KIND, true, CON(kind)},
+    {"columns", NAMES, false, CON(columns)},
+    {"check", EXPR, false, CON(check)},
+    {"no_inherit", FLAG, false, CON(no_inherit)},
+    {"deferrable", FLAG, false, CON(deferrable)},
+    {"initially_deferred", FLAG, false, CON(initially_deferred)},
+    {"nulls_not_distinct", FLAG, false, CON(nulls_not_distinct)},
+    {"references", FOREIGN_MANY, false, 0},
+    {"index_parameters", INDEX_PARAMETERS, false, 0},
+    {"exclude", EXCLUDE, false, 0},
 };
 
 static enum rc read_one(struct load *load, const char *path, json_t *value,
@@ -178,7 +216,8 @@ static enum rc read_kind(struct load *load, const char *path, json_t *value,
     static const char *const names[] = {[FILE_UNIQUE] = "unique",
                                         [FILE_CHECK] = "check",
                                         [FILE_FOREIGN_KEY] = "foreign_key",
-                                        [FILE_PRIMARY_KEY] = "primary_key"};
+                                        [FILE_PRIMARY_KEY] = "primary_key",
+                                        [FILE_EXCLUDE] = "exclude"};
     char *name = NULL;
     enum rc rc;
 
@@ -190,6 +229,18 @@ static enum rc read_kind(struct load *load, const char *path, json_t *value,
             *out = (enum file_constraint_kind)i;
     free(name);
     return rc;
+}
+
+static enum rc read_made(struct load *load, const char *path, json_t *value,
+                         struct file_constraint **out)
+{
+    enum rc rc = read_one(load, path, value, FILE_FOREIGN_KEY, foreign_made_fields,
+                          ARRAY_LEN(foreign_made_fields), out);
+
+    if (rc != RC_OK || (*out)->foreign.n == 1)
+        return rc;
+    err_hint(load->err, "a foreign key of several columns is one of \"constraints\"");
+    return file_bad(load, path, "one column refers to one");
 }
 
 enum rc file_read_alter(struct load *load, const char *path, json_t *value,
@@ -228,6 +279,13 @@ enum rc file_read_alter(struct load *load, const char *path, json_t *value,
     case FOREIGN_ONE:
         return read_one(load, path, value, FILE_FOREIGN_KEY, foreign_one_fields,
                         ARRAY_LEN(foreign_one_fields), out);
+    case FOREIGN_MADE:
+        return read_made(load, path, value, out);
+    case INDEX_PARAMETERS:
+        return file_read_object(load, path, value, index_parameters_fields,
+                                ARRAY_LEN(index_parameters_fields), out);
+    case EXCLUDE:
+        return file_read_object(load, path, value, exclude_fields, ARRAY_LEN(exclude_fields), out);
     default: /* FOREIGN_MANY */
         return file_read_object(load, path, value, foreign_many_fields,
                                 ARRAY_LEN(foreign_many_fields), out);
@@ -245,7 +303,7 @@ static void forget_identity(char **expr, const char *column)
     }
 }
 
-static void own_column(struct file_constraint *constraint, const char *column)
+void file_own_column(struct file_constraint *constraint, const char *column)
 {
     if (!constraint)
         return;
@@ -253,25 +311,46 @@ static void own_column(struct file_constraint *constraint, const char *column)
     constraint->columns.v[constraint->columns.n++] = mem_strdup(column);
 }
 
+/* The name that PostgreSQL would give, where it has none. */
+static enum rc name_key(struct load *load, const char *path, const char *hint,
+                        struct file_constraint *c, char *name_take)
+{
+    enum rc rc = RC_OK;
+
+    if (!c || c->name) {
+        free(name_take);
+        return RC_OK;
+    }
+    c->name = name_take;
+    if (strlen(c->name) > FILE_NAME_BYTES_MAX) {
+        err_hint(load->err, "%s", hint);
+        rc = file_bad(load, path, "the constraint's name would be too long: %s", c->name);
+    }
+    return rc;
+}
+
 enum rc file_take_ones(struct load *load, const char *path, struct file_op *op)
 {
     struct file_column *column = &op->columns[0];
-    struct file_constraint *unique = column->ones[0];
+    const char *table = op->table.name;
 
-    op->unique_one = unique;
-    op->check_one = column->ones[1];
-    op->foreign_one = column->ones[2];
+    op->unique_one = column->ones[FILE_UNIQUE];
+    op->check_one = column->ones[FILE_CHECK];
+    op->foreign_one = column->ones[FILE_FOREIGN_KEY];
     memset(column->ones, 0, sizeof(column->ones));
-    own_column(op->unique_one, column->name);
-    own_column(op->check_one, column->name);
-    own_column(op->foreign_one, column->name);
-    if (!unique || unique->name)
-        return RC_OK;
-    unique->name = mem_printf("%s_%s_key", op->table.name, column->name);
-    if (strlen(unique->name) <= FILE_NAME_BYTES_MAX)
-        return RC_OK;
-    err_hint(load->err, "give it one: \"unique\": {\"name\": ...}");
-    return file_bad(load, path, "the constraint's name would be too long: %s", unique->name);
+    if (column->pk) {
+        op->key_one = mem_calloc(1, sizeof(*op->key_one));
+        op->key_one->kind = FILE_PRIMARY_KEY;
+    }
+    file_own_column(op->unique_one, column->name);
+    file_own_column(op->check_one, column->name);
+    file_own_column(op->foreign_one, column->name);
+    file_own_column(op->key_one, column->name);
+    if (name_key(load, path, "give it one: \"unique\": {\"name\": ...}", op->unique_one,
+                 mem_printf("%s_%s_key", table, column->name)) != RC_OK)
+        return RC_ERR;
+    return name_key(load, path, "leave \"pk\" out, and say it by create_constraint", op->key_one,
+                    mem_printf("%s_pkey", table));
 }
 
 enum rc file_check_alter(struct load *load, const char *path, struct file_op *op)
@@ -283,9 +362,9 @@ enum rc file_check_alter(struct load *load, const char *path, struct file_op *op
         free(op->to);
         op->to = NULL;
     }
-    own_column(op->unique_one, column);
-    own_column(op->check_one, column);
-    own_column(op->foreign_one, column);
+    file_own_column(op->unique_one, column);
+    file_own_column(op->check_one, column);
+    file_own_column(op->foreign_one, column);
     if (!renamed && !op->type && op->nullable == FILE_AS_IS && !op->def.set && !op->unique_one &&
         !op->check_one && !op->foreign_one && !op->comment.set) {
         err_hint(load->err, "say what is to change: name, type, nullable, default, unique, check, "
@@ -305,7 +384,9 @@ enum rc file_check_alter(struct load *load, const char *path, struct file_op *op
 #define CHECK_BIT (1u << FILE_CHECK)
 #define FOREIGN_BIT (1u << FILE_FOREIGN_KEY)
 #define PRIMARY_BIT (1u << FILE_PRIMARY_KEY)
+#define EXCLUDE_BIT (1u << FILE_EXCLUDE)
 #define KEY_BITS (UNIQUE_BIT | FOREIGN_BIT | PRIMARY_BIT)
+#define INDEX_BITS (UNIQUE_BIT | PRIMARY_BIT | EXCLUDE_BIT)
 
 static enum rc check_field(struct load *load, const char *path, const char *name, bool given,
                            unsigned kind, unsigned needed, unsigned allowed)
@@ -317,9 +398,31 @@ static enum rc check_field(struct load *load, const char *path, const char *name
     return RC_OK;
 }
 
-enum rc file_check_constraint(struct load *load, const char *path, struct file_op *op)
+static enum rc check_set_columns(struct load *load, const char *path,
+                                 const struct file_constraint *c)
 {
-    const struct file_constraint *c = &op->constraint;
+    const char *action = c->on_delete ? c->on_delete : "";
+
+    if (c->set_columns.n && strcmp(action, "SET NULL") != 0 && strcmp(action, "SET DEFAULT") != 0)
+        return file_bad(
+            load, path,
+            "\"on_delete_set_columns\" goes with \"on_delete\": SET NULL or SET DEFAULT");
+    for (size_t i = 0; i < c->set_columns.n; i++) {
+        bool own = false;
+
+        for (size_t k = 0; k < c->columns.n; k++)
+            own |= !strcmp(c->columns.v[k], c->set_columns.v[i]);
+        if (!own)
+            return file_bad(load, path,
+                            "\"on_delete_set_columns\" names column \"%s\", which is none of "
+                            "\"columns\"",
+                            c->set_columns.v[i]);
+    }
+    return RC_OK;
+}
+
+static enum rc check_many(struct load *load, const char *path, const struct file_constraint *c)
+{
     const struct {
         const char *name;
         bool given;
@@ -328,9 +431,11 @@ enum rc file_check_constraint(struct load *load, const char *path, struct file_o
         {"columns", c->columns.n > 0, KEY_BITS, KEY_BITS | CHECK_BIT},
         {"check", c->check, CHECK_BIT, CHECK_BIT},
         {"references", c->table.name, FOREIGN_BIT, FOREIGN_BIT},
+        {"exclude", c->elements, EXCLUDE_BIT, EXCLUDE_BIT},
         {"no_inherit", c->no_inherit, 0, CHECK_BIT},
-        {"deferrable", c->deferrable || c->initially_deferred, 0, KEY_BITS},
+        {"deferrable", c->deferrable || c->initially_deferred, 0, KEY_BITS | EXCLUDE_BIT},
         {"nulls_not_distinct", c->nulls_not_distinct, 0, UNIQUE_BIT},
+        {"index_parameters", c->include.n || c->parameters || c->tablespace, 0, INDEX_BITS},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
@@ -339,6 +444,36 @@ enum rc file_check_constraint(struct load *load, const char *path, struct file_o
             return RC_ERR;
     if (c->foreign.n && c->foreign.n != c->columns.n)
         return file_bad(load, path, "%zu columns refer to %zu", c->columns.n, c->foreign.n);
+    if (c->alias && strcmp(c->alias, c->name) != 0) {
+        err_hint(load->err, "leave it out inside of \"references\"");
+        return file_bad(load, path, "it has two names: \"%s\" and \"%s\"", c->name, c->alias);
+    }
+    return check_set_columns(load, path, c);
+}
+
+enum rc file_read_constraint(struct load *load, const char *path, json_t *value,
+                             struct file_constraint *out)
+{
+    enum rc rc = file_read_object(load, path, value, many_fields, ARRAY_LEN(many_fields), out);
+
+    if (rc == RC_OK)
+        rc = check_many(load, path, out);
+    if (rc == RC_OK && out->kind == FILE_FOREIGN_KEY && !out->foreign.n)
+        rc = file_bad(load, path, "field \"references.columns\" is missing");
+    return rc;
+}
+
+enum rc file_check_constraint(struct load *load, const char *path, struct file_op *op)
+{
+    if (op->constraint.kind == FILE_EXCLUDE) {
+        err_hint(load->err, "make a new table by create_table, whose \"constraints\" may have it, "
+                            "and move the rows");
+        return file_bad(load, path,
+                        "an exclusion constraint of a table that is in use: PostgreSQL builds its "
+                        "index while nobody can write, and has no other way");
+    }
+    if (check_many(load, path, &op->constraint) != RC_OK)
+        return RC_ERR;
     for (size_t i = 0; i < op->ups.n; i++)
         forget_identity(&op->ups.exprs[i], op->ups.columns[i]);
     for (size_t i = 0; i < op->downs.n; i++)
@@ -365,32 +500,36 @@ static void pairs_fini(struct file_pairs *pairs)
     free(pairs->exprs);
 }
 
-static void constraint_fini(struct file_constraint *c)
+void file_constraint_fini(struct file_constraint *c)
 {
-    char *const texts[] = {c->name,      c->check,     c->table.schema, c->table.name,
-                           c->on_delete, c->on_update, c->match};
+    char *const texts[] = {c->name,      c->check,    c->table.schema, c->table.name, c->on_delete,
+                           c->on_update, c->match,    c->alias,        c->parameters, c->tablespace,
+                           c->method,    c->elements, c->predicate};
 
     for (size_t i = 0; i < ARRAY_LEN(texts); i++)
         free(texts[i]);
     names_fini(&c->columns);
     names_fini(&c->foreign);
+    names_fini(&c->set_columns);
+    names_fini(&c->include);
 }
 
 void file_ones_fini(struct file_constraint *const *ones)
 {
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < FILE_ONES; i++) {
         if (ones[i])
-            constraint_fini(ones[i]);
+            file_constraint_fini(ones[i]);
         free(ones[i]);
     }
 }
 
 void file_alter_fini(struct file_op *op)
 {
-    struct file_constraint *const ones[] = {op->unique_one, op->check_one, op->foreign_one};
+    struct file_constraint *const ones[FILE_ONES] = {op->unique_one, op->check_one, op->foreign_one,
+                                                     op->key_one};
 
     file_ones_fini(ones);
-    constraint_fini(&op->constraint);
+    file_constraint_fini(&op->constraint);
     names_fini(&op->from_columns);
     pairs_fini(&op->ups);
     pairs_fini(&op->downs);

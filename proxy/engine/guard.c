@@ -62,11 +62,15 @@ bool guard_has(const struct eng_dual *dual)
 
 /* ---- in step ---- */
 
-static void added_in_step(struct buf *out, const struct guard_side *side, const char *row)
+static void added_in_step(struct buf *out, const struct eng_dual *dual,
+                          const struct guard_side *side, const char *row)
 {
     char *name = sql_quote_ident(side->target);
 
-    buf_printf(out, "(%s%s " IS_NOT_NULL " OR %s " IS_NULL ")", row, name, side->to_target);
+    buf_printf(out, "(%s%s " IS_NOT_NULL, row, name);
+    if (!dual->counts) /* else it gives a value each time, and another one */
+        buf_printf(out, " OR %s " IS_NULL, side->to_target);
+    buf_append_str(out, ")");
     free(name);
 }
 
@@ -123,7 +127,7 @@ char *eng_dual_in_step(const struct eng_dual *dual, enum eng_direction dir, cons
     if (side.source)
         pair_in_step(&out, dual, &side, row);
     else
-        added_in_step(&out, &side, row);
+        added_in_step(&out, dual, &side, row);
     guard_side_fini(&side);
     return buf_take(&out);
 }

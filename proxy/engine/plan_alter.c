@@ -74,8 +74,10 @@ enum rc plan_column_constraints(struct build *b, struct target *t, const char *p
     const struct {
         const char *field;
         const struct file_constraint *constraint;
-    } rows[] = {
-        {"unique", op->unique_one}, {"check", op->check_one}, {"references", op->foreign_one}};
+    } rows[] = {{"unique", op->unique_one},
+                {"check", op->check_one},
+                {"references", op->foreign_one},
+                {"pk", op->key_one}};
     enum rc rc = RC_OK;
 
     for (size_t i = 0; rc == RC_OK && i < ARRAY_LEN(rows); i++) {

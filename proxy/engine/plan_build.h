@@ -6,7 +6,8 @@
  *   plan_build.c  lists, steps, notes
  *   plan_ask.c    what the server is asked, and by which search_path
  *   plan_check.c  types, expressions and names, as the server sees them
- *   plan_table.c  a table's columns: what is added, filled, swapped
+ *   plan_table.c  a table's columns: what is filled, swapped
+ *   plan_add.c    ... columns that are only added
  *   plan_retype.c a change of type under the column's own name
  *   plan_steps.c  the steps of a table, and the way back of each
  *   plan_carry.c  what a new column inherits: indexes, constraints
@@ -21,15 +22,17 @@
  *   plan_unique.c ... unique constraints and primary keys
  *   plan_release.c what does not any more: dropped constraints, columns that may be NULL
  *   plan_refers.c what new things refer to, and what the file does to that
- *   plan_new.c    new tables, new indexes
+ *   plan_new.c    new indexes
+ *   plan_new_table.c  new tables
  *   plan_new_check.c  ... what create_table says, as the server sees it
+ *   plan_new_links.c  ... and what its foreign keys refer to
  *   plan_version.c the version table
  *   plan_refuse.c what cannot be carried, and what to be warned of
  *   plan_unproven.c ... constraints that are NOT VALID
  *   plan_replica.c ... what logical replication could not do without
  *   plan_views.c  ... views, and how to make them again
  *   plan_probe.c  a look at the rows: does `up` work on them?
- *   plan_probe_index.c ... would the server make an index?
+ *   plan_probe_index.c ... would the server make an index, a constraint, a generated column?
  *   plan_steady.c does an expression give the same to everybody, and may everybody call it?
  *   plan_things.c whole tables, indexes, names of constraints, replica identity
  *   plan_rename.c  tables that change their name
@@ -42,6 +45,7 @@
 #define SEGUE_ENGINE_PLAN_BUILD_H
 
 #include "file.h"
+#include "segue/base/buf.h"
 #include "segue/engine/plan.h"
 
 struct texts {
@@ -186,6 +190,8 @@ enum rc check_guarded(struct build *b, const struct target *t, const char *path,
 enum rc check_given(struct build *b, const char *path, const char *expr,
                     const char *type) MUST_CHECK;
 bool is_system_column(const char *name);
+/* `what`: "virtual columns come". */
+enum rc check_version(struct build *b, const char *path, int version, const char *what) MUST_CHECK;
 /* Is the column there when the migration is done? Of an expression: do those stay that it reads? */
 enum rc check_stays(struct build *b, const struct target *t, const char *path,
                     const char *column) MUST_CHECK;
@@ -209,6 +215,10 @@ void dual_read_columns(struct eng_dual *dual, const char *expr); /* sets up_colu
 const char *type_by_now(const struct build *b, const char *type);
 void target_fini(struct target *t);
 
+/* Of `up` and `down`: does the server understand them, and may the guard use them? */
+enum rc check_up_down(struct build *b, struct target *t, const char *path,
+                      const struct eng_dual *dual) MUST_CHECK;
+
 struct pair {         /* an old and a new column */
     const char *path; /* of the operation, for messages */
     const char *from_field;
@@ -219,6 +229,16 @@ struct pair {         /* an old and a new column */
     const struct file_change *def; /* NULL: the old one's moves */
 };
 enum rc target_plan_pair(struct build *b, struct target *t, const struct pair *pair) MUST_CHECK;
+
+/* ---- plan_add.c ---- */
+enum rc plan_add(struct build *b, struct target *t, const char *path,
+                 const struct file_op *op) MUST_CHECK;
+/* Behind all others: a virtual column is worked out of them. */
+enum rc plan_add_computed(struct build *b, struct target *t, const char *path,
+                          const struct file_op *op) MUST_CHECK;
+/* The virtual column that this file adds, or NULL: it adds none of this name. */
+const struct file_column *added_generated(const struct build *b, const struct target *t,
+                                          const char *name);
 
 /* ---- plan_retype.c ---- */
 /* A new half for the column `pair->from` under its name; `to` and `retypes` are set here. */
@@ -249,8 +269,17 @@ void constraint_not_null(struct build *b, struct target *t, const char *column, 
 void constraint_look(struct build *b, struct target *t, const char *what, const char *counted);
 /* The same for rows of which the condition is true; over s, or bare columns. */
 void constraint_look_rows(struct build *b, struct target *t, const char *what, const char *bad);
-/* Quoted, with commas, by their names of now; heap. */
+/* Quoted, with commas, by their names of now; t NULL: as they are; heap. */
 char *constraint_columns(const struct target *t, const struct file_names *names);
+/* What stands behind the columns of a constraint or of its index; t NULL: of a table of the file.
+ */
+void constraint_actions(struct buf *out, const struct target *t, const struct file_constraint *c);
+void constraint_include(struct buf *out, const struct target *t, const struct file_constraint *c);
+void constraint_storage(struct buf *out, const struct file_constraint *c, const char *tablespace);
+void constraint_deferrable(struct buf *out, const struct file_constraint *c);
+/* A foreign key as it is written; `generated`: pg_attribute's letter of a column of it, or "". */
+enum rc check_foreign_rules(struct build *b, const char *path, const struct file_constraint *c,
+                            const char *generated) MUST_CHECK;
 /* create_constraint: first columns that get a second half, then, when all are planned, the rest. */
 enum rc plan_second_halves(struct build *b, struct target *t, const char *path,
                            const struct file_op *op) MUST_CHECK;
@@ -344,11 +373,28 @@ enum rc carry_default(struct build *b, struct target *t, const json_t *column,
                       const struct eng_dual *dual, const struct file_change *change) MUST_CHECK;
 
 /* ---- plan_new.c ---- */
-enum rc new_tables(struct build *b) MUST_CHECK;
+
 enum rc new_indexes(struct build *b) MUST_CHECK;
+/* Has no relation of the schema the name? */
+enum rc check_relation_name(struct build *b, const char *schema, const char *path,
+                            const char *name) MUST_CHECK;
+
+/* ---- plan_new_table.c ---- */
+enum rc new_tables(struct build *b) MUST_CHECK;
+/* How the server makes the column's values; expr: its expression by the names of now, or NULL. */
+void column_generated(struct buf *sql, const struct file_column *column, const char *expr);
+char *new_constraint(const struct file_constraint *c); /* as CREATE TABLE says it; heap */
+/* Of the i-th column, or, counted on, of the i-th constraint: the foreign key, or NULL. */
+const struct file_constraint *new_foreign(const struct file_op *op, size_t i);
 
 /* ---- plan_new_check.c ---- */
 enum rc check_new_table(struct build *b, const struct file_op *op) MUST_CHECK;
+/* b->err says what the server has not understood: final, or a warning where the file may make it.
+ */
+enum rc unless_made(struct build *b, const struct file_op *op) MUST_CHECK;
+
+/* ---- plan_new_links.c ---- */
+enum rc check_new_links(struct build *b, const struct file_op *op) MUST_CHECK;
 
 /* ---- plan_version.c ---- */
 enum rc new_version(struct build *b) MUST_CHECK;
@@ -460,5 +506,13 @@ struct probe_index {
 };
 /* What the server does not want is an error in its words; what could not be tried is a warning. */
 enum rc probe_index(struct build *b, const struct probe_index *index) MUST_CHECK;
+struct probe_part {
+    char *path, *sql; /* what asks for it; what stands behind ALTER TABLE */
+};
+/* The same, of a table that the file makes, and of a column that it adds. */
+enum rc probe_table(struct build *b, const struct file_op *made, const struct probe_part *parts,
+                    size_t n) MUST_CHECK;
+enum rc probe_added(struct build *b, const struct target *t,
+                    const struct probe_part *part) MUST_CHECK;
 
 #endif

@@ -298,3 +298,13 @@ char *build_seen(struct build *b, const struct target *t, const char *sql)
     free(readable);
     return who;
 }
+
+enum rc check_version(struct build *b, const char *path, int version, const char *what)
+{
+    int here = PQserverVersion(b->conn) / 10000;
+
+    if (here >= version)
+        return RC_OK;
+    return build_fail_hint(b, path, "leave it out, or upgrade the server first",
+                           "%s with PostgreSQL %d, this server is %d", what, version, here);
+}

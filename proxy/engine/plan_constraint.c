@@ -21,26 +21,75 @@ static bool flag(const json_t *object, const char *key)
     return json_is_true(json_object_get(object, key));
 }
 
-static char *names_list(const struct file_names *names)
-{
-    struct buf out = {0};
-
-    for (size_t i = 0; i < names->n; i++) {
-        buf_append_str(&out, i ? ", " : "");
-        sql_quote_ident_put(&out, names->v[i]);
-    }
-    return buf_take(&out);
-}
-
 char *constraint_columns(const struct target *t, const struct file_names *names)
 {
     struct buf out = {0};
 
     for (size_t i = 0; i < names->n; i++) {
         buf_append_str(&out, i ? ", " : "");
-        sql_quote_ident_put(&out, retype_half(t, names->v[i]));
+        sql_quote_ident_put(&out, t ? retype_half(t, names->v[i]) : names->v[i]);
     }
     return buf_take(&out);
+}
+
+void constraint_deferrable(struct buf *out, const struct file_constraint *c)
+{
+    buf_printf(out, "%s%s", c->deferrable ? " DEFERRABLE" : "",
+               c->initially_deferred ? " INITIALLY DEFERRED" : "");
+}
+
+void constraint_actions(struct buf *out, const struct target *t, const struct file_constraint *c)
+{
+    char *columns = constraint_columns(t, &c->set_columns);
+
+    if (c->match)
+        buf_printf(out, " MATCH %s", c->match);
+    if (c->on_update)
+        buf_printf(out, " ON UPDATE %s", c->on_update);
+    if (c->on_delete)
+        buf_printf(out, " ON DELETE %s", c->on_delete);
+    if (c->set_columns.n)
+        buf_printf(out, " (%s)", columns);
+    constraint_deferrable(out, c);
+    free(columns);
+}
+
+void constraint_include(struct buf *out, const struct target *t, const struct file_constraint *c)
+{
+    char *columns = constraint_columns(t, &c->include);
+
+    if (c->include.n)
+        buf_printf(out, " INCLUDE (%s)", columns);
+    free(columns);
+}
+
+void constraint_storage(struct buf *out, const struct file_constraint *c, const char *tablespace)
+{
+    if (c->parameters)
+        buf_printf(out, " WITH (%s)", c->parameters);
+    if (c->tablespace) {
+        buf_printf(out, " %s ", tablespace);
+        sql_quote_ident_put(out, c->tablespace);
+    }
+}
+
+/* What the server would say of it only when it is made: of a live table that is the cut-over. */
+enum rc check_foreign_rules(struct build *b, const char *path, const struct file_constraint *c,
+                            const char *generated)
+{
+    const char *update = c->on_update ? c->on_update : "",
+               *delete = c->on_delete ? c->on_delete : "";
+
+    if (c->set_columns.n && check_version(b, path, 15, "\"on_delete_set_columns\" comes") != RC_OK)
+        return RC_ERR;
+    if (*generated == 'v')
+        return build_fail_hint(b, path, "use a column that is stored",
+                               "PostgreSQL has no foreign keys of virtual columns");
+    if (*generated &&
+        (!strncmp(delete, "SET", 3) || !strncmp(update, "SET", 3) || !strcmp(update, "CASCADE")))
+        return build_fail_hint(b, path, "use NO ACTION or RESTRICT; on_delete may be CASCADE",
+                               "a column of it is generated, and nobody can set it");
+    return RC_OK;
 }
 
 /* ---- rows that are there ---- */
@@ -289,17 +338,15 @@ static char *orphan(const struct target *t, const struct file_constraint *c,
 static char *foreign_definition(const struct target *t, const struct file_constraint *c,
                                 const struct other *other)
 {
-    char *own = constraint_columns(t, &c->columns), *its = names_list(&other->columns);
-    char *out = mem_printf("FOREIGN KEY (%s) REFERENCES %s (%s)%s%s%s%s%s%s%s%s", own,
-                           other->relation, its, c->match ? " MATCH " : "",
-                           c->match ? c->match : "", c->on_update ? " ON UPDATE " : "",
-                           c->on_update ? c->on_update : "", c->on_delete ? " ON DELETE " : "",
-                           c->on_delete ? c->on_delete : "", c->deferrable ? " DEFERRABLE" : "",
-                           c->initially_deferred ? " INITIALLY DEFERRED" : "");
+    char *own = constraint_columns(t, &c->columns),
+         *its = constraint_columns(NULL, &other->columns);
+    struct buf out = {0};
 
+    buf_printf(&out, "FOREIGN KEY (%s) REFERENCES %s (%s)", own, other->relation, its);
+    constraint_actions(&out, t, c);
     free(its);
     free(own);
-    return out;
+    return buf_take(&out);
 }
 
 /* The type that a column of the new schema will have. */
@@ -328,13 +375,30 @@ static void note(struct build *b, const struct target *t, const char *path,
     free(oid);
 }
 
+/* "s", "v", or "": is a column of it generated? */
+static const char *generated_of(const struct build *b, const struct target *t,
+                                const struct file_constraint *c)
+{
+    for (size_t i = 0; i < c->columns.n; i++) {
+        const json_t *column = cat_column(t->doc, retype_half(t, c->columns.v[i]));
+
+        if (column && *cat_text(column, "generated"))
+            return cat_text(column, "generated");
+        if (!column && added_generated(b, t, c->columns.v[i]))
+            return "v";
+    }
+    return "";
+}
+
 static enum rc add_foreign(struct build *b, struct target *t, const char *path,
                            const struct file_constraint *c)
 {
     struct other other = {0};
     char *bad = NULL, *definition = NULL, *what = mem_printf("constraint %s", c->name);
-    enum rc rc = find_other(b, t, path, c, &other);
+    enum rc rc = check_foreign_rules(b, path, c, generated_of(b, t, c));
 
+    if (rc == RC_OK)
+        rc = find_other(b, t, path, c, &other);
     if (rc == RC_OK) {
         bad = orphan(t, c, &other);
         definition = foreign_definition(t, c, &other);
@@ -386,15 +450,27 @@ static enum rc check_name(struct build *b, const struct target *t, const char *p
     return rc;
 }
 
+static enum rc check_columns(struct build *b, const struct target *t, const char *path,
+                             const struct file_names *names)
+{
+    enum rc rc = RC_OK;
+
+    for (size_t i = 0; rc == RC_OK && i < names->n; i++)
+        rc = check_stays(b, t, path, names->v[i]);
+    return rc;
+}
+
 enum rc constraint_add(struct build *b, struct target *t, const char *path,
                        const struct file_constraint *c)
 {
     (void)target_table(b, t); /* the cut-over locks it */
-    if (check_name(b, t, path, c->name) != RC_OK)
+    if (c->kind == FILE_PRIMARY_KEY && json_array_size(json_object_get(t->doc, "key")))
+        return build_fail_hint(b, path, "make it unique instead, or drop the old one first",
+                               "table %s has a primary key", t->relation);
+    if (check_name(b, t, path, c->name) != RC_OK ||
+        check_columns(b, t, path, &c->columns) != RC_OK ||
+        check_columns(b, t, path, &c->include) != RC_OK)
         return RC_ERR;
-    for (size_t i = 0; i < c->columns.n; i++)
-        if (check_stays(b, t, path, c->columns.v[i]) != RC_OK)
-            return RC_ERR;
     switch (c->kind) {
     case FILE_CHECK:
         return add_check(b, t, path, c);

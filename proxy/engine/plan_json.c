@@ -58,6 +58,7 @@ static const struct field dual_fields[] = {
     {"retypes", FLAG, AT(eng_dual, retypes), 0, NULL},
     {"group", INT, AT(eng_dual, group), 0, &later},
     {"def", TEXT, AT(eng_dual, def), 0, &later},
+    {"counts", FLAG, AT(eng_dual, counts), 0, &later},
 };
 static const struct shape dual_shape = SHAPE(eng_dual, dual_fields);
 

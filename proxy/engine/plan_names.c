@@ -16,6 +16,11 @@ struct given {
     int is;
 };
 
+static bool is_index(const struct file_constraint *c)
+{
+    return c->kind == FILE_UNIQUE || c->kind == FILE_PRIMARY_KEY || c->kind == FILE_EXCLUDE;
+}
+
 /* What an operation makes, or renames something to; name NULL: nothing. */
 static struct given given_by(const struct file_op *op)
 {
@@ -33,7 +38,7 @@ static struct given given_by(const struct file_op *op)
     case FILE_CREATE_INDEX:
         return (struct given){op->name, "name", RELATION};
     case FILE_CREATE_CONSTRAINT:
-        if (c->kind == FILE_UNIQUE || c->kind == FILE_PRIMARY_KEY)
+        if (is_index(c))
             return (struct given){c->name, "name", RELATION};
         break;
     case FILE_ADD_COLUMN:
@@ -49,6 +54,26 @@ static struct given given_by(const struct file_op *op)
     return (struct given){0};
 }
 
+/* The k-th of them: a column may be unique and the key, a new table has constraints. */
+static struct given given_at(const struct file_op *op, size_t k)
+{
+    const struct file_constraint *c;
+
+    if (k == 0)
+        return given_by(op);
+    if (k == 1 && op->key_one)
+        return (struct given){op->key_one->name, "column.pk", RELATION};
+    if (k > op->nconstraints)
+        return (struct given){0};
+    c = &op->constraints[k - 1];
+    return (struct given){is_index(c) ? c->name : NULL, "constraints", RELATION};
+}
+
+static size_t ngiven(const struct file_op *op)
+{
+    return 2 + op->nconstraints;
+}
+
 /* NULL: not known without the search_path. */
 static const char *schema_of(const struct build *b, size_t i)
 {
@@ -57,25 +82,39 @@ static const char *schema_of(const struct build *b, size_t i)
     return target >= 0 ? cat_text(b->targets[target].doc, "schema") : b->file->ops[i].table.schema;
 }
 
-static bool clash(const struct build *b, size_t i, size_t k)
+static bool clash(const struct build *b, size_t i, const struct given *one, size_t k,
+                  const struct given *other)
 {
-    struct given one = given_by(&b->file->ops[i]), other = given_by(&b->file->ops[k]);
     const char *here = schema_of(b, i), *there = schema_of(b, k);
 
-    return one.name && other.name && !strcmp(one.name, other.name) && (one.is & other.is) &&
+    return one->name && other->name && !strcmp(one->name, other->name) && (one->is & other->is) &&
            (!here || !there || !strcmp(here, there));
 }
 
-enum rc check_names_given(struct build *b)
+/* Does one in front of it, `ith` of operation i, give the name? */
+static enum rc check_given_name(struct build *b, size_t i, size_t ith)
 {
-    for (size_t i = 0; i < b->file->nops; i++)
-        for (size_t k = 0; k < i; k++) {
-            struct given given = given_by(&b->file->ops[i]);
+    const struct file_op *op = &b->file->ops[i];
+    struct given given = given_at(op, ith);
 
-            if (clash(b, i, k))
-                return plan_fail(b, &b->file->ops[i], given.field, HINT_TAKEN,
+    for (size_t k = 0; given.name && k <= i; k++)
+        for (size_t kth = 0; kth < (k < i ? ngiven(&b->file->ops[k]) : ith); kth++) {
+            struct given other = given_at(&b->file->ops[k], kth);
+
+            if (clash(b, i, &given, k, &other))
+                return plan_fail(b, op, given.field, HINT_TAKEN,
                                  "operations[%zu].%s gives the name \"%s\", too", k,
                                  file_op_name(b->file->ops[k].kind), given.name);
         }
     return RC_OK;
+}
+
+enum rc check_names_given(struct build *b)
+{
+    enum rc rc = RC_OK;
+
+    for (size_t i = 0; rc == RC_OK && i < b->file->nops; i++)
+        for (size_t ith = 0; rc == RC_OK && ith < ngiven(&b->file->ops[i]); ith++)
+            rc = check_given_name(b, i, ith);
+    return rc;
 }

@@ -1,7 +1,7 @@
 /*
- * Would the server make an index? Tried on an empty copy of the table: temporary, so that nobody
- * else sees it, and undone at once. The table itself is only read (ACCESS SHARE), as by any look at
- * its rows.
+ * Would the server make an index, a constraint, a generated column? Tried on an empty copy of the
+ * table: temporary, so that nobody else sees it, and undone at once. The table itself is only read
+ * (ACCESS SHARE), as by any look at its rows.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +27,8 @@ static bool may_be_made(const struct build *b)
     return false;
 }
 
+/* ---- the copy ---- */
+
 static void put_column(struct build *b, struct buf *out, const char *name, const char *type)
 {
     buf_append_str(out, out->len ? ", " : "");
@@ -34,25 +36,40 @@ static void put_column(struct build *b, struct buf *out, const char *name, const
     buf_printf(out, " %s", type_by_now(b, type));
 }
 
-/* Its columns, with those that are new by then. */
-static char *live_columns(struct build *b, const struct target *t)
+/* Its columns, with those that are new by then; `all`: those too that the server computes. */
+static char *live_columns(struct build *b, const struct target *t, bool all)
 {
     const struct eng_table *table = t->table >= 0 ? &b->plan->tables[t->table] : NULL;
     struct buf out = {0};
 
     buf_printf(&out, "LIKE %s INCLUDING GENERATED", t->relation);
-    for (size_t i = 0; table && i < table->nduals; i++)
-        if (table->duals[i].new_name)
-            put_column(b, &out, table->duals[i].new_name, table->duals[i].new_type);
+    for (size_t i = 0; table && i < table->nduals; i++) {
+        const struct eng_dual *dual = &table->duals[i];
+        const struct file_column *added =
+            dual->new_name ? added_generated(b, t, dual->new_name) : NULL;
+        char *expr = added ? retype_expr(t, added->generated, NULL) : NULL;
+
+        if (dual->new_name && (all || !added))
+            put_column(b, &out, dual->new_name, dual->new_type);
+        if (all && added)
+            column_generated(&out, added, expr);
+        free(expr);
+    }
     return buf_take(&out);
 }
 
-static char *made_columns(struct build *b, const struct file_op *made)
+static char *made_columns(struct build *b, const struct file_op *made, bool all)
 {
     struct buf out = {0};
 
-    for (size_t i = 0; i < made->ncolumns; i++)
-        put_column(b, &out, made->columns[i].name, made->columns[i].type);
+    for (size_t i = 0; i < made->ncolumns; i++) {
+        const struct file_column *column = &made->columns[i];
+
+        if (!all && (column->generated || column->identity))
+            continue;
+        put_column(b, &out, column->name, column->type);
+        column_generated(&out, column, column->generated);
+    }
     return buf_take(&out);
 }
 
@@ -66,25 +83,15 @@ static enum rc run(struct build *b, char *sql_take, struct err *why)
     return rc;
 }
 
-/* *copied: was there a copy to try it on? */
-static enum rc try_index(struct build *b, const struct probe_index *index, bool *copied,
-                         struct err *why)
+static enum rc make_copy(struct build *b, const char *columns, struct err *why)
 {
-    char *columns = index->made ? made_columns(b, index->made) : live_columns(b, index->table);
-    enum rc rc = run(b, mem_printf("CREATE TEMPORARY TABLE " COPY " (%s)", columns), why);
-
-    *copied = rc == RC_OK;
-    if (rc == RC_OK)
-        rc = run(b,
-                 mem_printf("CREATE %sINDEX ON " COPY " %s", index->unique ? "UNIQUE " : "",
-                            index->definition),
-                 why);
-    free(columns);
-    return rc;
+    return run(b, mem_printf("CREATE TEMPORARY TABLE " COPY " (%s)", columns), why);
 }
 
-/* Is it what the index says, or something of this moment? */
-static bool is_about_index(const struct err *why)
+/* ---- what the server says ---- */
+
+/* Is it about what the file says, or something of this moment? */
+static bool is_about_file(const struct err *why)
 {
     static const char *const classes[] = {"0A", "22", "42", "54"};
 
@@ -94,33 +101,99 @@ static bool is_about_index(const struct err *why)
     return false;
 }
 
-static enum rc report(struct build *b, const struct probe_index *index, bool copied,
+static enum rc report(struct build *b, const char *path, const char *object, bool copied,
                       const struct err *why)
 {
-    char *object;
-
-    if (copied && is_about_index(why) && !may_be_made(b)) {
+    if (copied && is_about_file(why) && !may_be_made(b)) {
         if (why->hint[0])
             err_hint(b->err, "%s", why->hint);
-        return build_fail(b, index->path, "%s", why->text);
+        return build_fail(b, path, "%s", why->text);
     }
-    object = mem_printf("index %s", index->name);
     build_warn(b, object, NULL, "it could not be tried on an empty copy of the table: %s",
                why->text);
-    free(object);
     return RC_OK;
 }
 
-enum rc probe_index(struct build *b, const struct probe_index *index)
+/* `parts` one after the other, up to the first that fails, which becomes *failed; `columns`: of the
+ * copy. */
+static enum rc try_parts(struct build *b, const char *columns, const struct probe_part *parts,
+                         size_t n, bool *copied, size_t *failed, struct err *why)
+{
+    bool outer;
+    enum rc rc = probe_begin(b, "BEGIN", &outer, why);
+
+    *copied = false;
+    *failed = 0;
+    if (rc != RC_OK)
+        return rc;
+    rc = make_copy(b, columns, why);
+    *copied = rc == RC_OK;
+    for (size_t i = 0; rc == RC_OK && i < n; i++) {
+        *failed = i;
+        rc = run(b, mem_printf("%s", parts[i].sql), why);
+    }
+    if (probe_undo(b, outer) != RC_OK)
+        return build_fail(b, parts[*failed].path, "%s", PQerrorMessage(b->conn));
+    return rc;
+}
+
+static enum rc try_and_report(struct build *b, const char *columns, const char *object,
+                              const struct probe_part *parts, size_t n)
 {
     struct err why = {0};
-    bool copied = false, outer;
-    enum rc rc = probe_begin(b, "BEGIN", &outer, &why);
+    bool copied;
+    size_t failed;
 
-    if (rc == RC_OK) {
-        rc = try_index(b, index, &copied, &why);
-        if (probe_undo(b, outer) != RC_OK)
-            return build_fail(b, index->path, "%s", PQerrorMessage(b->conn));
-    }
-    return rc == RC_OK ? RC_OK : report(b, index, copied, &why);
+    if (try_parts(b, columns, parts, n, &copied, &failed, &why) == RC_OK)
+        return RC_OK;
+    return err_is_set(b->err) ? RC_ERR : report(b, parts[failed].path, object, copied, &why);
+}
+
+/* ---- what is tried ---- */
+
+enum rc probe_index(struct build *b, const struct probe_index *index)
+{
+    char *columns =
+        index->made ? made_columns(b, index->made, true) : live_columns(b, index->table, true);
+    char *object = mem_printf("index %s", index->name);
+    struct probe_part part = {(char *)index->path,
+                              mem_printf("CREATE %sINDEX ON " COPY " %s",
+                                         index->unique ? "UNIQUE " : "", index->definition)};
+    enum rc rc = try_and_report(b, columns, object, &part, 1);
+
+    free(part.sql);
+    free(object);
+    free(columns);
+    return rc;
+}
+
+/* Of parts that say what stands behind ALTER TABLE. */
+static enum rc probe_parts(struct build *b, char *columns_take, char *object_take,
+                           const struct probe_part *parts, size_t n)
+{
+    struct probe_part *whole = mem_calloc(n, sizeof(*whole));
+    enum rc rc;
+
+    for (size_t i = 0; i < n; i++)
+        whole[i] =
+            (struct probe_part){parts[i].path, mem_printf("ALTER TABLE " COPY " %s", parts[i].sql)};
+    rc = try_and_report(b, columns_take, object_take, whole, n);
+    for (size_t i = 0; i < n; i++)
+        free(whole[i].sql);
+    free(whole);
+    free(object_take);
+    free(columns_take);
+    return rc;
+}
+
+enum rc probe_table(struct build *b, const struct file_op *made, const struct probe_part *parts,
+                    size_t n)
+{
+    return probe_parts(b, made_columns(b, made, false), mem_printf("table %s", made->table.name),
+                       parts, n);
+}
+
+enum rc probe_added(struct build *b, const struct target *t, const struct probe_part *part)
+{
+    return probe_parts(b, live_columns(b, t, false), mem_strdup(t->relation), part, 1);
 }

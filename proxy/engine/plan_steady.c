@@ -212,7 +212,7 @@ enum rc steady_judge(struct build *b, struct target *t)
     for (size_t i = 0; table && rc == RC_OK && i < table->nduals; i++) {
         struct eng_dual *dual = &table->duals[i];
 
-        if (dual->plain)
+        if (dual->plain || dual->counts)
             continue;
         if (judge_expr(b, t, dual, "up", dual->up) != RC_OK ||
             judge_expr(b, t, dual, "down", dual->down) != RC_OK)

@@ -12,13 +12,19 @@
 #define INSTANT "an instant; lock_timeout, retried"
 #define EXCLUSIVE "ACCESS EXCLUSIVE"
 
-static char *join(const struct texts *list, const char *before)
+/* `backwards`: what is new may be made of what stands in front of it. */
+static char *join_as(const struct texts *list, const char *before, bool backwards)
 {
     struct buf out = {0};
 
     for (size_t i = 0; i < list->n; i++)
-        buf_printf(&out, "%s%s%s", i ? ", " : "", before, list->v[i]);
+        buf_printf(&out, "%s%s%s", i ? ", " : "", before, list->v[backwards ? list->n - 1 - i : i]);
     return buf_take(&out);
+}
+
+static char *join(const struct texts *list, const char *before)
+{
+    return join_as(list, before, false);
 }
 
 static void guard_sql(struct build *b, struct target *t, struct eng_step *step,
@@ -167,7 +173,7 @@ static void contract_step(struct build *b, struct target *t)
 
 static void abort_step(struct build *b, struct target *t)
 {
-    char *drops = join(&t->new_columns, "DROP COLUMN IF EXISTS ");
+    char *drops = join_as(&t->new_columns, "DROP COLUMN IF EXISTS ", true);
     char *columns = join(&t->shown, "");
     struct eng_step *step =
         build_step(b, ENG_STAGE_ABORT, ENG_STEP_DDL, t->table, "drop %s from %s",

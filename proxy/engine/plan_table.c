@@ -129,8 +129,8 @@ struct eng_dual *target_dual(struct build *b, struct target *t)
 
 /* ---- types and expressions ---- */
 
-static enum rc check_up_down(struct build *b, struct target *t, const char *path,
-                             const struct eng_dual *dual)
+enum rc check_up_down(struct build *b, struct target *t, const char *path,
+                      const struct eng_dual *dual)
 {
     char *up_path = mem_printf("%s.up", path), *down_path = mem_printf("%s.down", path);
     char *name = sql_quote_ident(dual->new_name);
@@ -369,143 +369,10 @@ static enum rc plan_rename(struct build *b, struct target *t, const char *path,
     return target_plan_pair(b, t, &pair);
 }
 
-/* ---- add_column ---- */
-
-/* Nothing to fill: PostgreSQL keeps a constant default of a new column in the catalog. */
-static void add_instant(struct target *t, const struct file_column *column, const char *name,
-                        const char *type)
-{
-    texts_add(&t->expand, "ALTER TABLE %s ADD COLUMN %s %s%s%s%s", t->relation, name, type,
-              column->def ? " DEFAULT " : "", column->def ? column->def : "",
-              column->nullable ? "" : " NOT NULL");
-}
-
-static enum rc add_filled(struct build *b, struct target *t, const struct file_column *column,
-                          const char *name, const char *type)
-{
-    enum rc rc = RC_OK;
-
-    texts_add(&t->expand, "ALTER TABLE %s ADD COLUMN %s %s", t->relation, name, type);
-    t->fills = true;
-    if (!column->nullable)
-        rc = carry_not_null(b, t, column->name, column->name, NULL);
-    if (rc != RC_OK || !column->def)
-        return rc;
-    texts_add(&t->cutover, "ALTER TABLE %s ALTER COLUMN %s SET DEFAULT %s", t->relation, name,
-              column->def);
-    texts_add(&t->revert, "ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT", t->relation, name);
-    return rc;
-}
-
-static enum rc check_default(struct build *b, const char *path, const struct file_column *column,
-                             const char *type)
-{
-    char *at;
-    enum rc rc;
-
-    if (!column->def)
-        return RC_OK;
-    at = mem_printf("%s.column.default", path);
-    rc = check_given(b, at, column->def, type);
-    free(at);
-    return rc;
-}
-
-/* Is the table's row type, or a partition's, that of a column? Then the server adds no column with
- * a default. What is found through types that no column has does not matter: it is a fill too many.
- */
-static enum rc is_of_columns(struct build *b, const struct target *t, bool *yes)
-{
-    static const char sql[] =
-        "WITH RECURSIVE used(id) AS (SELECT reltype FROM pg_class WHERE oid IN (SELECT $1::oid"
-        "  UNION SELECT relid FROM pg_partition_tree($1::oid::regclass)) UNION SELECT x.id FROM"
-        "  used u, LATERAL (SELECT d.objid AS id FROM pg_depend d WHERE d.classid ="
-        "   'pg_type'::regclass AND d.refclassid = 'pg_type'::regclass AND d.refobjid = u.id"
-        "   UNION ALL SELECT k.reltype FROM pg_depend d JOIN pg_class k ON k.oid = d.objid WHERE"
-        "   d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_type'::regclass AND"
-        "   d.refobjid = u.id AND k.reltype <> 0) x)"
-        " SELECT 1 FROM used u JOIN pg_depend d ON d.refclassid = 'pg_type'::regclass AND"
-        " d.refobjid = u.id AND d.classid = 'pg_class'::regclass JOIN pg_class k ON k.oid = d.objid"
-        " WHERE k.relkind IN ('r', 'm', 'p', 'i', 'I') AND d.objsubid > 0 LIMIT 1";
-    char *oid = mem_printf("%lld", (long long)json_integer_value(json_object_get(t->doc, "oid")));
-    const char *params[] = {oid};
-    char *found = NULL;
-    enum rc rc = own_value(b, sql, 1, params, &found, b->err);
-
-    *yes = found != NULL;
-    free(found);
-    free(oid);
-    return rc;
-}
-
-/* Need no row be written? */
-static enum rc is_instant(struct build *b, const struct target *t, const struct file_op *op,
-                          bool *yes)
-{
-    const char *def = op->columns[0].def;
-    bool barred = false;
-    enum rc rc = RC_OK;
-
-    *yes = !op->up && (!def || sql_expr_is_constant(def));
-    if (*yes && def)
-        rc = is_of_columns(b, t, &barred);
-    *yes &= !barred;
-    return rc;
-}
-
-static enum rc plan_add(struct build *b, struct target *t, const char *path,
-                        const struct file_op *op)
-{
-    const struct file_column *column = &op->columns[0];
-    const char *up = op->up ? op->up : column->def;
-    struct type_facts facts = {0};
-    struct eng_dual *dual;
-    char *name, *type_path;
-    bool instant;
-    enum rc rc;
-
-    if (check_new_name(b, t, path, "column.name", column->name) != RC_OK)
-        return RC_ERR;
-    type_path = mem_printf("%s.column.type", path);
-    rc = check_type(b, type_path, column->type, &facts);
-    free(type_path);
-    if (rc != RC_OK)
-        return RC_ERR;
-    dual = target_dual(b, t);
-    dual->new_name = mem_strdup(column->name);
-    dual->new_type = facts.name;
-    dual->not_null = !column->nullable;
-    check_domain(b, t, column->name, &facts);
-    if (is_instant(b, t, op, &instant) != RC_OK ||
-        check_default(b, path, column, facts.name) != RC_OK)
-        return RC_ERR;
-    if (!instant && up) {
-        dual->up = mem_strdup(up);
-        dual->def = column->def ? mem_strdup(column->def) : NULL;
-        dual_read_columns(dual, dual->up);
-        if (op->up && check_up_down(b, t, path, dual) != RC_OK)
-            return RC_ERR;
-    }
-    name = sql_quote_ident(column->name);
-    texts_add(&t->new_columns, "%s", name);
-    texts_add(&t->shown, "%s", name);
-    if (dual->up)
-        rc = add_filled(b, t, column, name, facts.name);
-    else
-        add_instant(t, column, name, facts.name);
-    if (column->comment) {
-        char *literal = sql_quote_literal(column->comment);
-
-        texts_add(&t->expand, "COMMENT ON COLUMN %s.%s IS %s", t->relation, name, literal);
-        free(literal);
-    }
-    free(name);
-    return rc == RC_OK && op->up ? probe_dual(b, t, dual) : rc;
-}
-
 /* Operations that work on a table's columns, in the order of the file; then what they make on
- * these, which are those that stay, whichever comes first there. */
-#define PASSES 2
+ * these, which are those that stay, whichever comes first there: columns that are worked out of
+ * others, then constraints. */
+#define PASSES 3
 static enum rc (*const planners[PASSES][FILE_OP_COUNT])(struct build *b, struct target *t,
                                                         const char *path,
                                                         const struct file_op *op) = {
@@ -518,6 +385,9 @@ static enum rc (*const planners[PASSES][FILE_OP_COUNT])(struct build *b, struct 
         [FILE_CREATE_CONSTRAINT] = plan_second_halves,
         [FILE_DROP_CONSTRAINT] = plan_drop_constraint,
         [FILE_DROP_MULTICOLUMN_CONSTRAINT] = plan_drop_constraint,
+    },
+    {
+        [FILE_ADD_COLUMN] = plan_add_computed,
     },
     {
         [FILE_ADD_COLUMN] = plan_column_constraints,

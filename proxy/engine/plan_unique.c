@@ -85,10 +85,14 @@ static enum rc check_keys(struct build *b, const struct target *t, const char *p
 static char *index_definition(const struct target *t, const struct file_constraint *c)
 {
     char *keys = constraint_columns(t, &c->columns);
-    char *out = mem_printf("(%s)%s", keys, c->nulls_not_distinct ? " NULLS NOT DISTINCT" : "");
+    struct buf out = {0};
 
+    buf_printf(&out, "(%s)", keys);
+    constraint_include(&out, t, c);
+    buf_append_str(&out, c->nulls_not_distinct ? " NULLS NOT DISTINCT" : "");
+    constraint_storage(&out, c, "TABLESPACE");
     free(keys);
-    return out;
+    return buf_take(&out);
 }
 
 static enum rc probe_key(struct build *b, const struct target *t, const char *path,
@@ -228,9 +232,6 @@ enum rc key_add(struct build *b, struct target *t, const char *path,
     if (check_index_name(b, t, path, c->name) != RC_OK || check_keys(b, t, path, c) != RC_OK ||
         probe_key(b, t, path, c) != RC_OK)
         return RC_ERR;
-    if (c->kind == FILE_PRIMARY_KEY && json_array_size(json_object_get(t->doc, "key")))
-        return build_fail_hint(b, path, "make it unique instead, or drop the old one first",
-                               "table %s has a primary key", t->relation);
     name = sql_quote_ident(c->name);
     what = mem_printf("constraint %s", c->name);
     if (!strcmp(cat_text(t->doc, "relkind"), "p"))

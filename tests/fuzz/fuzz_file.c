@@ -107,6 +107,19 @@ const struct fuzz_seed fuzz_seeds[] = {
     FUZZ_SEED("{\"name\": \"m\", \"operations\": [{\"create_table\": {\"name\": \"n\", \"columns\":"
               " [{\"name\": \"id\", \"type\": \"bigserial\", \"pk\": true, \"references\":"
               " {\"table\": \"u\", \"column\": \"id\", \"on_delete\": \"cascade\"}}]}}]}"),
+    FUZZ_SEED("{\"name\": \"m\", \"operations\": [{\"create_table\": {\"name\": \"n\", \"comment\":"
+              " \"c\", \"columns\": [{\"name\": \"a\", \"type\": \"int\", \"generated\":"
+              " {\"identity\": {\"sequence_options\": \"START 5\"}}, \"check\": {\"name\": \"k\","
+              " \"constraint\": \"a > 0\"}}, {\"name\": \"b\", \"type\": \"int\", \"generated\":"
+              " {\"expression\": \"a + 1\", \"virtual\": true}}], \"constraints\": [{\"name\":"
+              " \"e\", \"type\": \"exclude\", \"exclude\": {\"index_method\": \"gist\","
+              " \"elements\": \"a WITH =\"}}, {\"name\": \"f\", \"type\": \"foreign_key\","
+              " \"columns\": [\"a\"], \"references\": {\"table\": \"o\", \"columns\": [\"x\"],"
+              " \"on_delete\": \"SET NULL\", \"on_delete_set_columns\": [\"a\"]}}]}}]}"),
+    FUZZ_SEED("name: m\noperations:\n- create_index:\n    name: i\n    table: t\n    columns:\n"
+              "      b: {sort: DESC, nulls: LAST, collate: C}\n      a:\n        opclass: {name: o,"
+              " params: [siglen=32]}\n    storage_parameters: fillfactor = 70, x = off\n"
+              "- add_column: {table: t, column: {name: c, type: bigserial, pk: true}}\n"),
     FUZZ_SEED("name: m\noperations:\n- sql:\n    up: |\n      ALTER TABLE t ENABLE TRIGGER g;\n"
               "      DROP VIEW v; -- x\n    down: >-\n      SELECT 1\n"
               "- sql: {up: \"CREATE TABLE a (b int REFERENCES c)\", onComplete: true}\n"),

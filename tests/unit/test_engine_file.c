@@ -43,7 +43,7 @@ static void a_whole_file_is_read(void **state)
     assert_string_equal(file->ops[1].table.name, "My.T");
     assert_string_equal(file->ops[1].columns[0].def, "1");
     assert_false(file->ops[1].columns[0].nullable);
-    assert_string_equal(file->ops[2].columns[0].references->on_delete, "CASCADE");
+    assert_string_equal(file->ops[2].columns[0].ones[FILE_FOREIGN_KEY]->on_delete, "CASCADE");
     assert_string_equal(file->ops[3].keys[1].sort, "DESC");
     assert_true(file->ops[3].unique);
     assert_int_equal(file->nalembic_from, 2);
@@ -85,7 +85,7 @@ static void errors_name_file_line_path_and_what_is_allowed(void **state)
          "is NOT NULL and has neither default nor up"},
         {OPS("{\"add_column\": {\"table\": \"t\", \"column\": {\"name\": \"x\", \"type\": \"int\","
              " \"pk\": true}}}"),
-         "add_column.column.pk: unknown field; allowed here: name, type, nullable, default"},
+         "is NOT NULL and has neither default nor up"},
         {OPS("{\"create_table\": {\"name\": \"t\", \"columns\": [{\"name\": \"a\", \"type\": "
              "\"int\"},"
              "{\"name\": \"a\", \"type\": \"int\"}]}}"),

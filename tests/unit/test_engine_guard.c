@@ -138,6 +138,30 @@ static void fill_never_overwrites_what_is_in_step(void **state)
     free(fill);
 }
 
+/* Asking it would take a number. */
+static void a_column_that_counts_is_in_step_when_it_has_a_value(void **state)
+{
+    static const char next[] = "pg_catalog.nextval('s'::pg_catalog.regclass)";
+    struct eng_dual dual = {.new_name = "n",
+                            .new_type = "integer",
+                            .up = (char *)next,
+                            .not_null = true,
+                            .counts = true};
+    struct eng_table table = {.schema = "s", .name = "t", .duals = &dual, .nduals = 1};
+    char *in_step = eng_dual_in_step(&dual, ENG_FORWARD, ""),
+         *unfilled = eng_table_unfilled(&table);
+    char *fill = eng_table_fill(&table);
+
+    (void)state;
+    assert_null(strstr(in_step, "nextval"));
+    assert_null(strstr(unfilled, "nextval"));
+    assert_string_equal(fill, "n = COALESCE(n, (pg_catalog.nextval('s'::pg_catalog.regclass))::"
+                              "integer)");
+    free(fill);
+    free(unfilled);
+    free(in_step);
+}
+
 static void unfilled_looks_at_bytes_before_it_calls_up(void **state)
 {
     struct eng_dual duals[] = {added, plain};
@@ -367,6 +391,7 @@ int main(void)
         cmocka_unit_test(in_step_spares_the_records_where_equal_is_the_same_bytes),
         cmocka_unit_test(the_guard_of_a_change_of_type_follows_the_swap_of_names),
         cmocka_unit_test(fill_never_overwrites_what_is_in_step),
+        cmocka_unit_test(a_column_that_counts_is_in_step_when_it_has_a_value),
         cmocka_unit_test(unfilled_looks_at_bytes_before_it_calls_up),
         cmocka_unit_test(guard_of_renames_alone_asks_in_few_words_for_a_difference),
         cmocka_unit_test(guard_is_last_always_on_and_skipped_when_in_step),

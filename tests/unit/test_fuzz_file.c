@@ -23,6 +23,13 @@ static const char *const corpus[] = {
     "\"column\": \"id\", \"on_delete\": \"cascade\"}}]}}, {\"create_index\": {\"name\": \"i\", "
     "\"table\": \"t\", \"columns\": [\"a\", {\"column\": \"b\", \"sort\": \"desc\"}], \"unique\": "
     "true, \"predicate\": \"a > 1\"}}]}",
+    "{\"name\": \"m\", \"operations\": [{\"create_table\": {\"name\": \"n\", \"columns\": "
+    "[{\"name\": \"a\", \"type\": \"int\", \"generated\": {\"identity\": {\"sequence_options\": "
+    "\"START 5\"}}}], \"constraints\": [{\"name\": \"e\", \"type\": \"exclude\", \"exclude\": "
+    "{\"elements\": \"a WITH =\"}}, {\"name\": \"u\", \"type\": \"unique\", \"columns\": [\"a\"], "
+    "\"index_parameters\": {\"storage_parameters\": \"fillfactor = 70\"}}]}}, {\"create_index\": "
+    "{\"name\": \"i\", \"table\": \"t\", \"columns\": {\"b\": {\"collate\": \"C\", \"opclass\": "
+    "{\"name\": \"o\", \"params\": [\"siglen=32\"]}}, \"a\": {}}}}]}",
 };
 
 static const char *const words[] = {"{",      "}",      "[",          "]",        ",",       ":",

@@ -90,6 +90,9 @@ struct eng_dual {
      * old one after the cut-over, that of a new one before. Of a column that is only added: the
      * default that it has after the cut-over. NULL: none. */
     char *def;
+    /* Of a column that is only added: `up` takes the next number of a sequence, so it is not asked
+     * but to fill. */
+    bool counts;
 };
 
 struct eng_table {

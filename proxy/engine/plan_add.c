@@ -1,0 +1,347 @@
+/*
+ * add_column. At once where no row need be written; else the column is added empty and filled:
+ *
+ *   a constant default, or none      the server keeps it in the catalog
+ *   up, or any other default         filled by it; the default is there from the cut-over on
+ *   serial and the like              filled by a sequence, which the column owns
+ *   generated, virtual               nothing is stored
+ *
+ * Constraints of the column are planned behind all columns: plan_alter.c, plan_constraint.c.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "plan_build.h"
+#include "segue/base/buf.h"
+#include "segue/base/mem.h"
+#include "segue/catalog/catalog.h"
+#include "segue/sql/expr.h"
+
+/* Nothing to fill: PostgreSQL keeps a constant default of a new column in the catalog. */
+static void add_instant(struct target *t, const struct file_column *column, const char *name,
+                        const char *type)
+{
+    texts_add(&t->expand, "ALTER TABLE %s ADD COLUMN %s %s%s%s%s", t->relation, name, type,
+              column->def ? " DEFAULT " : "", column->def ? column->def : "",
+              column->nullable && !column->pk ? "" : " NOT NULL");
+}
+
+static enum rc add_filled(struct build *b, struct target *t, const struct file_column *column,
+                          const char *name, const struct eng_dual *dual)
+{
+    enum rc rc = RC_OK;
+
+    texts_add(&t->expand, "ALTER TABLE %s ADD COLUMN %s %s", t->relation, name, dual->new_type);
+    t->fills = true;
+    if (!column->nullable && !column->pk) /* plan_unique.c makes a key's columns NOT NULL */
+        rc = carry_not_null(b, t, column->name, column->name, NULL);
+    if (rc != RC_OK || !dual->def)
+        return rc;
+    texts_add(&t->cutover, "ALTER TABLE %s ALTER COLUMN %s SET DEFAULT %s", t->relation, name,
+              dual->def);
+    texts_add(&t->revert, "ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT", t->relation, name);
+    return rc;
+}
+
+static enum rc check_default(struct build *b, const char *path, const struct file_column *column,
+                             const char *type)
+{
+    char *at;
+    enum rc rc;
+
+    if (!column->def)
+        return RC_OK;
+    at = mem_printf("%s.column.default", path);
+    rc = check_given(b, at, column->def, type);
+    free(at);
+    return rc;
+}
+
+/* Is the table's row type, or a partition's, that of a column? Then the server adds no column with
+ * a default. What is found through types that no column has does not matter: it is a fill too many.
+ */
+static enum rc is_of_columns(struct build *b, const struct target *t, bool *yes)
+{
+    static const char sql[] =
+        "WITH RECURSIVE used(id) AS (SELECT reltype FROM pg_class WHERE oid IN (SELECT $1::oid"
+        "  UNION SELECT relid FROM pg_partition_tree($1::oid::regclass)) UNION SELECT x.id FROM"
+        "  used u, LATERAL (SELECT d.objid AS id FROM pg_depend d WHERE d.classid ="
+        "   'pg_type'::regclass AND d.refclassid = 'pg_type'::regclass AND d.refobjid = u.id"
+        "   UNION ALL SELECT k.reltype FROM pg_depend d JOIN pg_class k ON k.oid = d.objid WHERE"
+        "   d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_type'::regclass AND"
+        "   d.refobjid = u.id AND k.reltype <> 0) x)"
+        " SELECT 1 FROM used u JOIN pg_depend d ON d.refclassid = 'pg_type'::regclass AND"
+        " d.refobjid = u.id AND d.classid = 'pg_class'::regclass JOIN pg_class k ON k.oid = d.objid"
+        " WHERE k.relkind IN ('r', 'm', 'p', 'i', 'I') AND d.objsubid > 0 LIMIT 1";
+    char *oid = mem_printf("%lld", (long long)json_integer_value(json_object_get(t->doc, "oid")));
+    const char *params[] = {oid};
+    char *found = NULL;
+    enum rc rc = own_value(b, sql, 1, params, &found, b->err);
+
+    *yes = found != NULL;
+    free(found);
+    free(oid);
+    return rc;
+}
+
+/* Need no row be written? */
+static enum rc is_instant(struct build *b, const struct target *t, const struct file_op *op,
+                          bool *yes)
+{
+    const char *def = op->columns[0].def;
+    bool barred = false;
+    enum rc rc = RC_OK;
+
+    *yes = !op->up && (!def || sql_expr_is_constant(def));
+    if (*yes && def)
+        rc = is_of_columns(b, t, &barred);
+    *yes &= !barred;
+    return rc;
+}
+
+/* ---- a column that counts by itself ---- */
+
+/* $1: schema, $2: table, $3: column. As PostgreSQL calls it: the first such name that is free. */
+static const char sequence_sql[] =
+    "SELECT s FROM (SELECT i, format('%s_%s_seq%s', $2::text, $3::text, NULLIF(i, 0)) AS s FROM"
+    " generate_series(0, 99) i) n WHERE octet_length(s) <= 63 AND"
+    " to_regclass(format('%I.%I', $1::text, s)) IS NULL ORDER BY i LIMIT 1";
+
+/* $1: the table, $2: its owner, $3: its schema. A sequence belongs to whom its table belongs to. */
+static const char owner_sql[] =
+    "SELECT quote_ident($2), CASE WHEN NOT has_schema_privilege($2::name, $3, 'CREATE') AND NOT"
+    " (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN"
+    "  format('GRANT CREATE ON SCHEMA %I TO %I', $3::text, $2::text) END"
+    " WHERE $1::oid IS NOT NULL AND $2 <> current_user";
+
+/* $1: the table. Who may write to it or to a partition of it: the guard counts for them, and so
+ * does the default. */
+static const char writers_sql[] =
+    "SELECT string_agg(DISTINCT CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE"
+    "  quote_ident(pg_get_userbyid(x.grantee)) END, ', ') FROM (SELECT $1::oid AS id UNION SELECT"
+    "  relid FROM pg_partition_tree($1::oid::regclass)) r JOIN pg_class c ON c.oid = r.id,"
+    " LATERAL (SELECT c.relacl AS acl UNION ALL SELECT a.attacl FROM pg_attribute a WHERE"
+    "  a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) l, aclexplode(l.acl) x"
+    " WHERE x.privilege_type IN ('INSERT', 'UPDATE') AND x.grantee <> c.relowner";
+
+static enum rc own_sequence(struct build *b, struct target *t, const char *sequence,
+                            const char *column)
+{
+    char *oid = mem_printf("%lld", (long long)json_integer_value(json_object_get(t->doc, "oid")));
+    const char *params[] = {oid, cat_text(t->doc, "owner"), cat_text(t->doc, "schema")};
+    PGresult *res = NULL;
+    char *writers = NULL;
+    enum rc rc = own_query(b, owner_sql, 3, params, &res, b->err);
+
+    if (rc == RC_OK)
+        rc = own_value(b, writers_sql, 1, params, &writers, b->err);
+    if (rc == RC_OK && PQntuples(res)) {
+        texts_add(&t->expand, "ALTER SEQUENCE %s OWNER TO %s", sequence, PQgetvalue(res, 0, 0));
+        if (!PQgetisnull(res, 0, 1))
+            build_refuse(b, sequence, PQgetvalue(res, 0, 1),
+                         "it is to belong to the table's owner, who may not create in its schema");
+    }
+    if (rc == RC_OK)
+        texts_add(&t->expand, "ALTER SEQUENCE %s OWNED BY %s.%s", sequence, t->relation, column);
+    if (rc == RC_OK && writers) {
+        texts_add(&t->expand, "GRANT USAGE ON SEQUENCE %s TO %s", sequence, writers);
+        build_warn(b, sequence, "REVOKE it after complete from those who give the column a value",
+                   "USAGE of it is granted to those who may write to the table: %s", writers);
+    }
+    free(writers);
+    PQclear(res);
+    free(oid);
+    return rc;
+}
+
+/* The name, quoted; heap, NULL with an error. */
+static char *sequence_name(struct build *b, const struct target *t, const char *path,
+                           const char *column)
+{
+    const char *schema = cat_text(t->doc, "schema"), *table = cat_text(t->doc, "name");
+    char *at = mem_printf("%s.column.type", path), *name = NULL, *out = NULL;
+
+    if (own_value(b, sequence_sql, 3, (const char *const[]){schema, table, column}, &name,
+                  b->err) == RC_OK &&
+        !name)
+        build_fail_hint(
+            b, at, "make a sequence in an earlier migration, and let \"default\" count with it",
+            "its sequence would be called \"%s_%s_seq\", which is taken, or too long", table,
+            column);
+    if (name && refuse_schema(b, schema, "the column's sequence is") == RC_OK)
+        out = sql_quote_qualified(schema, name);
+    free(name);
+    free(at);
+    return out;
+}
+
+/* CREATE TABLE makes these three of the word; of a table that has rows it would rewrite them. */
+static enum rc add_serial(struct build *b, struct target *t, const char *path,
+                          const struct file_column *column, const char *name, struct eng_dual *dual)
+{
+    char *sequence = sequence_name(b, t, path, column->name), *literal;
+    enum rc rc;
+
+    if (!sequence)
+        return RC_ERR;
+    literal = sql_quote_literal(sequence);
+    dual->counts = true;
+    dual->up = mem_printf("pg_catalog.nextval(%s::pg_catalog.regclass)", literal);
+    dual->def = mem_strdup(dual->up);
+    texts_add(&t->expand, "CREATE SEQUENCE %s AS %s", sequence, file_counts_in(column->type));
+    rc = add_filled(b, t, column, name, dual);
+    if (rc == RC_OK)
+        rc = own_sequence(b, t, sequence, name);
+    free(literal);
+    free(sequence);
+    return rc;
+}
+
+/* ---- the operation ---- */
+
+static void note_column(struct target *t, const char *name)
+{
+    texts_add(&t->new_columns, "%s", name);
+    texts_add(&t->shown, "%s", name);
+}
+
+static void comment_on(struct target *t, const struct file_column *column, const char *name)
+{
+    char *literal = column->comment ? sql_quote_literal(column->comment) : NULL;
+
+    if (literal)
+        texts_add(&t->expand, "COMMENT ON COLUMN %s.%s IS %s", t->relation, name, literal);
+    free(literal);
+}
+
+/* Its name and its type: what every column has. NULL with an error. */
+static struct eng_dual *new_dual(struct build *b, struct target *t, const char *path,
+                                 const struct file_column *column)
+{
+    const char *counts = file_counts_in(column->type);
+    char *type_path = mem_printf("%s.column.type", path);
+    struct type_facts facts = {0};
+    struct eng_dual *dual;
+    enum rc rc = check_new_name(b, t, path, "column.name", column->name);
+
+    if (rc == RC_OK)
+        rc = check_type(b, type_path, counts ? counts : column->type, &facts);
+    free(type_path);
+    if (rc != RC_OK) {
+        free(facts.name);
+        return NULL;
+    }
+    check_domain(b, t, column->name, &facts);
+    dual = target_dual(b, t);
+    dual->new_name = mem_strdup(column->name);
+    dual->new_type = facts.name;
+    dual->not_null = !column->nullable || column->pk;
+    return dual;
+}
+
+static enum rc judge_values(struct build *b, struct target *t, const char *path,
+                            const struct file_op *op, struct eng_dual *dual)
+{
+    const struct file_column *column = &op->columns[0];
+    const char *up = op->up ? op->up : column->def;
+    bool instant;
+
+    if (is_instant(b, t, op, &instant) != RC_OK ||
+        check_default(b, path, column, dual->new_type) != RC_OK)
+        return RC_ERR;
+    if (instant || !up)
+        return RC_OK;
+    dual->up = mem_strdup(up);
+    dual->def = column->def ? mem_strdup(column->def) : NULL;
+    dual_read_columns(dual, dual->up);
+    return op->up ? check_up_down(b, t, path, dual) : RC_OK;
+}
+
+enum rc plan_add(struct build *b, struct target *t, const char *path, const struct file_op *op)
+{
+    const struct file_column *column = &op->columns[0];
+    struct eng_dual *dual;
+    char *name;
+    enum rc rc = RC_OK;
+
+    if (column->computed)
+        return RC_OK; /* behind the columns that it may read */
+    dual = new_dual(b, t, path, column);
+    if (!dual || (!file_counts_in(column->type) && judge_values(b, t, path, op, dual) != RC_OK))
+        return RC_ERR;
+    name = sql_quote_ident(column->name);
+    note_column(t, name);
+    if (file_counts_in(column->type))
+        rc = add_serial(b, t, path, column, name, dual);
+    else if (dual->up)
+        rc = add_filled(b, t, column, name, dual);
+    else
+        add_instant(t, column, name, dual->new_type);
+    comment_on(t, column, name);
+    free(name);
+    return rc == RC_OK && op->up ? probe_dual(b, t, dual) : rc;
+}
+
+/* ---- virtual columns ---- */
+
+const struct file_column *added_generated(const struct build *b, const struct target *t,
+                                          const char *name)
+{
+    for (size_t i = 0; i < b->file->nops; i++) {
+        const struct file_op *op = &b->file->ops[i];
+
+        if (op->kind == FILE_ADD_COLUMN && b->op_target[i] == t - b->targets &&
+            op->columns[0].computed && !strcmp(op->columns[0].name, name))
+            return &op->columns[0];
+    }
+    return NULL;
+}
+
+/* As the server says it of an empty copy: what it reads, of which type it is, what it calls. */
+static enum rc check_computed(struct build *b, const struct target *t, const char *path,
+                              const struct file_column *column, const char *expr)
+{
+    struct buf text = {0};
+    struct probe_part part = {mem_printf("%s.column.generated.expression", path), NULL};
+    enum rc rc = check_expr_stays(b, t, part.path, column->generated);
+
+    buf_printf(&text, "ADD COLUMN \"~segue_computed\" %s", column->type);
+    column_generated(&text, column, expr);
+    part.sql = buf_take(&text);
+    if (rc == RC_OK)
+        rc = probe_added(b, t, &part);
+    free(part.sql);
+    free(part.path);
+    return rc;
+}
+
+enum rc plan_add_computed(struct build *b, struct target *t, const char *path,
+                          const struct file_op *op)
+{
+    const struct file_column *column = &op->columns[0];
+    char *at, *expr, *name;
+    struct buf text = {0};
+    enum rc rc;
+
+    if (!column->computed)
+        return RC_OK;
+    at = mem_printf("%s.column.generated.virtual", path);
+    rc = check_version(b, at, 18, "virtual columns come");
+    free(at);
+    expr = rc == RC_OK ? retype_expr(t, column->generated, b->err) : NULL;
+    if (!expr || check_computed(b, t, path, column, expr) != RC_OK ||
+        !new_dual(b, t, path, column)) {
+        free(expr);
+        return RC_ERR;
+    }
+    name = sql_quote_ident(column->name);
+    note_column(t, name);
+    column_generated(&text, column, expr);
+    texts_add(&t->expand, "ALTER TABLE %s ADD COLUMN %s %s%s", t->relation, name, column->type,
+              text.data);
+    comment_on(t, column, name);
+    buf_fini(&text);
+    free(name);
+    free(expr);
+    return RC_OK;
+}
