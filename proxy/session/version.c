@@ -56,6 +56,7 @@ enum rc sess_version_choose(struct sess *s, struct err *err)
 void sess_sight(const struct sess *s, struct sql_sight_of_session *out)
 {
     *out = (struct sql_sight_of_session){.side = s->version.side,
+                                         .follows = s->version.side == SQL_SIDE_FOLLOW,
                                          .rewrites = s->version.rewrites && !s->odd_strings &&
                                                      s->altered <= s->worker->order->changes,
                                          .shadowed = s->shadowed,

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "called.h"
+#include "name.h"
 #include "walk.h"
 #include "width.h"
 
@@ -44,6 +45,18 @@ static void uncover(struct sql_work *w, struct sql_scope *scope, size_t begin, s
             scope->places[i].wrap = true;
 }
 
+/* It is read, of each that has it. */
+static void join_by(struct sql_work *w, struct sql_scope *scope, size_t begin, const char *column)
+{
+    for (size_t i = begin; i < scope->n; i++) {
+        struct sql_place *place = &scope->places[i];
+        enum sql_has has = place->wrap ? SQL_HAS_NOT : sql_place_has(w, place, column);
+
+        if (has == SQL_HAS || has == SQL_HAS_HIDDEN)
+            sql_name_used(w, place, column, 0);
+    }
+}
+
 static void add_join(struct sql_work *w, struct sql_scope *scope, const struct sql_node *join)
 {
     size_t begin = scope->n, middle;
@@ -54,6 +67,7 @@ static void add_join(struct sql_work *w, struct sql_scope *scope, const struct s
     SQL_NODE_EACH_ITEM(item, get(join, "usingClause")) {
         uncover(w, scope, begin, middle, sql_tree_string(item));
         uncover(w, scope, middle, scope->n, sql_tree_string(item));
+        join_by(w, scope, begin, sql_tree_string(item));
     }
     cover(scope, begin, scope->n, join);
     if (sql_node_is_true(get(join, "isNatural")))

@@ -6,6 +6,7 @@
 #include "called.h"
 #include "output.h"
 #include "record.h"
+#include "said.h"
 #include "segue/base/mem.h"
 #include "segue/sql/expr.h"
 #include "star.h"
@@ -28,19 +29,26 @@ static bool is_new(const struct rule *rule, const char *column)
     return false;
 }
 
-/* The column is this place's: may it be read, and does somebody ask for the other side's? */
-static void use(struct sql_work *w, struct sql_place *place, const char *column, unsigned flags)
+void sql_name_used(struct sql_work *w, struct sql_place *place, const char *column, unsigned flags)
 {
     if (place->kind != SQL_PLACE_MIGRATING)
         return;
     if (sql_place_has(w, place, column) == SQL_HAS_HIDDEN)
         place->fixed = true; /* a sub-select would not have it */
+    sql_said_column(w, place, column);
     if (place->rule->early && is_new(place->rule, column) &&
         !(place->written && (flags & SQL_NAME_WRITTEN)))
         w->out->early |= sql_work_bit(place->rule);
 }
 
 /* ---- x ---- */
+
+static enum sql_has has(const struct sql_work *w, const struct sql_place *place, const char *column)
+{
+    enum sql_has answer = sql_place_has(w, place, column);
+
+    return answer == SQL_HAS_HIDDEN && sql_said_means(w, place) ? SQL_HAS : answer;
+}
 
 /* What the places of one level say to a name. */
 struct answers {
@@ -58,7 +66,7 @@ static struct answers ask(const struct sql_work *w, struct sql_scope *scope, con
 
         if (place->qualified_only)
             continue;
-        switch (sql_place_has(w, place, column)) {
+        switch (has(w, place, column)) {
         case SQL_HAS:
             a.has = place;
             a.nhas++;
@@ -104,13 +112,23 @@ static void note_row(struct sql_work *w, const struct sql_place *place, const st
                     flags);
 }
 
+/* Where nothing is hidden from it the row is right, but perhaps not filled yet. */
+static void read_row(struct sql_work *w, const struct sql_place *place, const struct sql_node *ref,
+                     const char *called, bool certain, unsigned flags)
+{
+    if (is_hiding(w, place))
+        note_row(w, place, ref, called, certain, flags);
+    else if (place->kind == SQL_PLACE_MIGRATING)
+        sql_star_note(w, place);
+}
+
 /* Tables that have a hidden column of that name become sub-selects without it. */
 static void uncover(struct sql_work *w, struct sql_scope *scope, const char *name)
 {
     for (; scope; scope = scope->outer)
         for (size_t i = 0; i < scope->n; i++)
             if (!scope->places[i].qualified_only &&
-                sql_place_has(w, &scope->places[i], name) == SQL_HAS_HIDDEN)
+                has(w, &scope->places[i], name) == SQL_HAS_HIDDEN)
                 scope->places[i].wrap = true;
 }
 
@@ -123,7 +141,7 @@ static void uncover_further_out(struct sql_work *w, struct sql_scope *scope, con
             struct sql_place *place = &scope->places[i];
 
             if (!place->qualified_only && !place->fixed && !place->written &&
-                sql_place_has(w, place, name) == SQL_HAS_HIDDEN)
+                has(w, place, name) == SQL_HAS_HIDDEN)
                 place->wrap = true;
         }
 }
@@ -153,14 +171,18 @@ static bool row_behind(struct sql_work *w, struct sql_scope *scope, const struct
 static void dual_name(struct sql_work *w, struct sql_scope *scope, const struct sql_node *ref,
                       const char *column, unsigned flags)
 {
-    struct sql_place *hidden = NULL;
+    struct sql_place *hidden = NULL,
+                     *inner = NULL; /* inner: of a level further in than what has it */
 
     for (struct sql_scope *at = scope; at; at = at->outer) {
         struct answers a = ask(w, at, column);
 
         hidden = a.hidden && (!hidden || hidden->wrap) ? a.hidden : hidden;
-        if (a.nhas == 0 && !a.perhaps)
+        if (a.nhas == 0 && !a.perhaps) {
+            inner = inner ? inner : a.hidden;
             continue;
+        }
+        sql_said_twofold(w, inner, column, false);
         if (hidden && hidden->wrap)
             hidden = NULL; /* gone from the sub-select that its table becomes */
         if (hidden && (a.perhaps || a.nhas > 1 || at->natural || at->covered ||
@@ -171,13 +193,15 @@ static void dual_name(struct sql_work *w, struct sql_scope *scope, const struct 
         else if (a.nhas == 0 && is_hiding(w, sql_scope_place(scope, column)))
             sql_work_doubt(w, SQL_DOUBT_NAME); /* it may be the whole row */
         if (a.nhas == 1)
-            use(w, a.has, column, flags);
+            sql_name_used(w, a.has, column, flags);
         if (a.nhas == 0)
             uncover_further_out(w, at->outer, column);
         return;
     }
-    if (!row_behind(w, scope, ref, column, flags) && hidden)
-        use(w, hidden, column, flags); /* the other side's, and meant */
+    if (row_behind(w, scope, ref, column, flags))
+        sql_said_twofold(w, inner, column, flags & SQL_NAME_RECORD);
+    else if (hidden)
+        sql_name_used(w, hidden, column, flags); /* the other side's, and meant */
 }
 
 bool sql_name_output(struct sql_work *w, struct sql_scope *scope, const struct sql_node *ref,
@@ -193,6 +217,8 @@ bool sql_name_output(struct sql_work *w, struct sql_scope *scope, const struct s
         return false; /* a column comes first */
     if (!a.hidden)
         return true;
+    sql_said_twofold(w, a.hidden, sql_tree_string(sql_node_at(sql_tree_get(ref, "fields"), 0)),
+                     true);
     if (!number || token == w->tokens.n ||
         sql_tokens_is(&w->tokens, token + 1, PG_QUERY__TOKEN__UESCAPE))
         sql_work_doubt(w, SQL_DOUBT_NAME);
@@ -225,7 +251,11 @@ struct sql_place *sql_name_row(struct sql_work *w, struct sql_scope *scope, cons
 {
     struct sql_place *place = sql_scope_place(scope, name);
 
-    return is_hiding(w, place) && is_no_column(w, scope, name) ? place : NULL;
+    if (!is_hiding(w, place) || !is_no_column(w, scope, name))
+        return NULL;
+    for (; sql_is_dual_name(w, name) && scope; scope = scope->outer)
+        sql_said_twofold(w, ask(w, scope, name).hidden, name, true);
+    return place;
 }
 
 bool sql_name_field(struct sql_work *w, struct sql_scope *scope, const struct sql_node *steps)
@@ -252,7 +282,7 @@ static void row_or_column(struct sql_work *w, struct sql_scope *scope, const str
 
     if (!place && is_no_column(w, scope, name))
         place = sql_star_returned(scope, name);
-    if (!is_hiding(w, place))
+    if (!place)
         return;
     for (struct sql_scope *at = scope; at; at = at->outer) {
         if (ask(w, at, name).nhas > 0)
@@ -260,7 +290,7 @@ static void row_or_column(struct sql_work *w, struct sql_scope *scope, const str
         if (place >= at->places && place < at->places + at->n)
             break;
     }
-    note_row(w, place, ref, name, is_no_column(w, scope, name), flags);
+    read_row(w, place, ref, name, is_no_column(w, scope, name), flags);
 }
 
 static void fix_all(struct sql_scope *scope)
@@ -317,13 +347,12 @@ static void qualified(struct sql_work *w, struct sql_scope *scope, const struct 
     const char *name = sql_tree_string(sql_node_at(fields, n - 2));
     struct sql_place *place = name ? sql_scope_place(scope, name) : NULL;
 
-    if (!place && name && n == 2 && !column)
-        place = sql_star_returned(scope, name);
+    if (!place && name && n == 2 && (place = sql_star_returned(scope, name)))
+        flags &= strcmp(name, "old") != 0 ? ~0U : ~(unsigned)SQL_NAME_WRITTEN;
     if (!place)
         return;
     if (!column) { /* t.* as a value */
-        if (is_hiding(w, place))
-            note_row(w, place, ref, name, true, flags);
+        read_row(w, place, ref, name, true, flags);
         return;
     }
     if (n > 2 || is_system(column))
@@ -333,7 +362,9 @@ static void qualified(struct sql_work *w, struct sql_scope *scope, const struct 
     if (is_hiding(w, place) && sql_place_has(w, place, column) == SQL_HAS_NOT)
         may_call(w, place, column);
     if (!place->qualified_only)
-        use(w, place, column, flags);
+        sql_name_used(w, place, column, flags);
+    else if (place->rule)
+        sql_said_column(w, place, column);
 }
 
 void sql_name_column(struct sql_work *w, struct sql_scope *scope, const struct sql_node *ref,

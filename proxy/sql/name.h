@@ -8,12 +8,16 @@ enum {
     SQL_NAME_ANONYMOUS = 1, /* a row is as good as a table's row here */
     SQL_NAME_WRITTEN = 2,   /* RETURNING of INSERT and UPDATE: the guard has filled the row */
     SQL_NAME_FIELDS = 4,    /* fields of the row may be named around it, or outside of the query */
+    SQL_NAME_RECORD = 8,    /* nothing but a row has a meaning here */
 };
 
 /* A ColumnRef in an expression (stars in target lists are star.c's). Where a column of the other
  * side would take the name away from the one that the session means, it is qualified. */
 void sql_name_column(struct sql_work *w, struct sql_scope *scope, const struct sql_node *ref,
                      unsigned flags);
+
+/* The column is the place's, and read: not before it may be. `flags` as above. */
+void sql_name_used(struct sql_work *w, struct sql_place *place, const char *column, unsigned flags);
 
 /* The migrating table with hidden columns whose row a name by itself is for certain. NULL: none. */
 struct sql_place *sql_name_row(struct sql_work *w, struct sql_scope *scope, const char *name);

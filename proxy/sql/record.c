@@ -206,3 +206,10 @@ bool sql_record_is_taken(const struct sql_node *names, unsigned flags)
            (name && !strcmp(name, "array_agg") && (flags & SQL_NAME_ANONYMOUS) &&
             !(flags & SQL_NAME_FIELDS));
 }
+
+bool sql_record_is_needed(const struct sql_node *names)
+{
+    const char *name = own_name(names);
+
+    return name && !strcmp(name, "row_to_json");
+}

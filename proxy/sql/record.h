@@ -43,6 +43,9 @@ bool sql_record_is_taker(const char *name);
 /* The same of a FuncCall's names, in a place with these flags (name.h). */
 bool sql_record_is_taken(const struct sql_node *names, unsigned flags);
 
+/* Does the function of a FuncCall's names take nothing but rows? */
+bool sql_record_is_needed(const struct sql_node *names);
+
 /* May a row be made in [from, to)? */
 bool sql_record_touches(const struct sql_work *w, uint32_t from, uint32_t to);
 

@@ -123,7 +123,8 @@ static bool reads_early(const struct sql_work *w, const struct sql_place *place)
 
 void sql_star_note(struct sql_work *w, const struct sql_place *place)
 {
-    w->out->stars |= sql_work_bit(place->rule);
+    if (sql_place_hides(w, place))
+        w->out->stars |= sql_work_bit(place->rule);
     if (reads_early(w, place))
         w->out->early |= sql_work_bit(place->rule);
 }
@@ -187,7 +188,7 @@ static void bare_star(struct sql_work *w, struct sql_scope *scope, const struct 
 
         if (place->qualified_only)
             continue;
-        if (place->kind == SQL_PLACE_MIGRATING && sql_place_hides(w, place))
+        if (place->kind == SQL_PLACE_MIGRATING)
             sql_star_note(w, place);
         starred = starred || is_starred(w, place);
     }
@@ -220,7 +221,9 @@ struct sql_place *sql_star_returned(struct sql_scope *scope, const char *name)
 {
     if (strcmp(name, "old") != 0 && strcmp(name, "new") != 0)
         return NULL;
-    return scope->n > 0 && scope->places[0].written ? &scope->places[0] : NULL;
+    while (scope && !(scope->n > 0 && scope->places[0].written))
+        scope = scope->outer;
+    return scope ? &scope->places[0] : NULL;
 }
 
 struct sql_place *sql_star_place(struct sql_scope *scope, const struct sql_node *star,
@@ -245,11 +248,11 @@ static void named_star(struct sql_work *w, struct sql_scope *scope, const struct
 
     if (!place || place->kind != SQL_PLACE_MIGRATING)
         return;
+    sql_star_note(w, place);
     if (!sql_place_hides(w, place)) {
         sql_called_qualified(w, place, star);
         return;
     }
-    sql_star_note(w, place);
     if (sql_node_size(sql_tree_get(star, "fields")) > 2) {
         place->fixed = true;
         if (!sql_place_is_unique(scope, place))
@@ -271,9 +274,10 @@ static bool table_command(struct sql_work *w, struct sql_scope *scope)
 
     if (i == 0 || !sql_tokens_is(&w->tokens, i - 1, PG_QUERY__TOKEN__TABLE))
         return false;
+    if (place->kind == SQL_PLACE_MIGRATING)
+        sql_star_note(w, place);
     if (!is_starred(w, place))
         return true;
-    sql_star_note(w, place);
     buf_append_str(&text, "SELECT ");
     put_columns(w, &text, place, place->name);
     buf_append_str(&text, " FROM");
@@ -344,6 +348,17 @@ static bool aliases_shift(const struct sql_work *w, const struct sql_place *plac
     return false;
 }
 
+/* Is a column of the list called as a hidden one? The server would see both. */
+static bool aliases_meet(const struct sql_work *w, const struct sql_place *place)
+{
+    SQL_NODE_EACH_ITEM(item, place->aliases)
+        for (size_t i = 0; i < place->rule->ncolumns; i++)
+            if (sql_work_hides(w, place->rule, &place->rule->columns[i]) &&
+                !strcmp(place->rule->columns[i].name, sql_tree_string(item)))
+                return true;
+    return false;
+}
+
 static bool has_bare_star(const struct sql_node *targets)
 {
     SQL_NODE_EACH_ITEM(item, targets) {
@@ -366,10 +381,15 @@ void sql_star_joins(struct sql_work *w, struct sql_scope *scope, const struct sq
     for (size_t i = 0; i < scope->n; i++) {
         struct sql_place *place = &scope->places[i];
 
-        if (place->kind != SQL_PLACE_MIGRATING || !sql_place_hides(w, place))
+        if (place->kind != SQL_PLACE_MIGRATING)
+            continue;
+        if (scope->natural && reads_early(w, place)) /* perhaps by a column that is not filled */
+            w->out->early |= sql_work_bit(place->rule);
+        if (!sql_place_hides(w, place))
             continue;
         if (scope->natural || place->covered || aliases_shift(w, place) ||
-            aliases_repeat(w, place) || ((scope->merged || nameless) && has_bare_star(targets)))
+            aliases_repeat(w, place) || aliases_meet(w, place) ||
+            ((scope->merged || nameless) && has_bare_star(targets)))
             place->wrap = true;
     }
 }
@@ -437,6 +457,15 @@ void sql_star_wrap(struct sql_work *w, struct sql_scope *scope, const struct sql
 
 /* ---- COPY ---- */
 
+/* COPY ... TO: of all columns, or those of the list. */
+static void read_list(struct sql_work *w, struct sql_place *place, const struct sql_node *list)
+{
+    if (!list && reads_early(w, place))
+        w->out->early |= sql_work_bit(place->rule);
+    SQL_NODE_EACH_ITEM(item, list)
+        sql_name_used(w, place, sql_tree_string(item), 0);
+}
+
 void sql_star_copy(struct sql_work *w, const struct sql_node *copy)
 {
     struct sql_scope scope = {0};
@@ -448,12 +477,13 @@ void sql_star_copy(struct sql_work *w, const struct sql_node *copy)
 
     sql_called_put(w, place, false);
     sql_called_where(w, place, sql_tree_get(copy, "whereClause"));
-    if (place->kind != SQL_PLACE_MIGRATING || !sql_place_hides(w, place) ||
-        sql_tree_get(copy, "attlist"))
+    if (place->kind != SQL_PLACE_MIGRATING)
+        goto out;
+    if (!from)
+        read_list(w, place, sql_tree_get(copy, "attlist"));
+    if (!sql_place_hides(w, place) || sql_tree_get(copy, "attlist"))
         goto out;
     w->out->stars |= sql_work_bit(place->rule);
-    if (!from && reads_early(w, place))
-        w->out->early |= sql_work_bit(place->rule);
     while (sql_tokens_is(&w->tokens, last + 1, SQL_TOKEN_DOT))
         last += 2;
     if (last >= w->tokens.n || sql_tokens_is(&w->tokens, last + 1, PG_QUERY__TOKEN__UESCAPE)) {

@@ -33,7 +33,7 @@ bool sql_star_fields(struct sql_work *w, struct sql_scope *scope, const struct s
 /* `c.*` inside of ROW(). */
 void sql_star_in_row(struct sql_work *w, struct sql_scope *scope, const struct sql_node *star);
 
-/* A star, or what is like one, over the place. */
+/* A star, or what is like one, over the place, a migrating table. */
 void sql_star_note(struct sql_work *w, const struct sql_place *place);
 
 /* Appends the columns of the place's row, called as the table calls them. */

@@ -10,6 +10,7 @@
 #include "name.h"
 #include "output.h"
 #include "record.h"
+#include "said.h"
 #include "scope.h"
 #include "star.h"
 #include "walk.h"
@@ -172,8 +173,11 @@ static void on_conflict(struct sql_work *w, struct sql_scope *scope, const struc
     sql_walk_node(w, scope, get(get(clause, "infer"), "whereClause"), 0);
     walk_values(w, scope, get(clause, "targetList"));
     sql_walk_node(w, scope, get(clause, "whereClause"), 0);
-    if (table)
-        sql_set_twins(w, table, clause);
+    if (!table)
+        return;
+    sql_said_list(w, table, get(get(clause, "infer"), "indexElems"));
+    sql_said_list(w, table, get(clause, "targetList"));
+    sql_set_twins(w, table, clause);
 }
 
 static void on_insert(struct sql_work *w, struct sql_scope *outer, const struct sql_node *node)
@@ -190,8 +194,10 @@ static void on_insert(struct sql_work *w, struct sql_scope *outer, const struct 
     w->stored = stored;
     table = add_written(w, &scope, node);
     walk_targets(w, &scope, outer, get(node, "returningList"), SQL_NAME_WRITTEN);
-    if (table)
+    if (table) {
+        sql_said_list(w, table, get(node, "cols"));
         sql_insert_columns(w, table, node, width);
+    }
     on_conflict(w, &scope, table, node);
     sql_star_wrap(w, &scope, NULL);
     w->width = sql_width_of_targets(w, &scope, get(node, "returningList"));
@@ -217,8 +223,10 @@ static void on_change(struct sql_work *w, struct sql_scope *outer, const struct 
     sql_from_conditions(w, &scope, get(node, from), &at);
     sql_walk_node(w, &scope, get(node, "whereClause"), 0);
     walk_targets(w, &scope, outer, get(node, "returningList"), update ? SQL_NAME_WRITTEN : 0);
-    if (update && table)
+    if (update && table) {
+        sql_said_list(w, table, get(node, "targetList"));
         sql_set_twins(w, table, node);
+    }
     sql_star_wrap(w, &scope, NULL);
     w->width = sql_width_of_targets(w, &scope, get(node, "returningList"));
     sql_scope_fini(&scope);
@@ -250,6 +258,7 @@ static void on_when(struct sql_work *w, const struct sql_scope *scope, const str
     walk_row(w, &seen, get(when, "values"), 0);
     if (!table || !command)
         return;
+    sql_said_list(w, table, get(when, "targetList"));
     if (!strcmp(command, "CMD_UPDATE"))
         sql_set_twins(w, table, when);
     else if (!strcmp(command, "CMD_INSERT"))
@@ -311,7 +320,9 @@ static void on_call(struct sql_work *w, struct sql_scope *scope, const struct sq
                     unsigned flags)
 {
     bool rows = sql_record_is_taken(get(node, "funcname"), flags);
-    unsigned args = (flags & SQL_NAME_WRITTEN) | (rows ? SQL_NAME_ANONYMOUS : 0);
+    bool needed = sql_record_is_needed(get(node, "funcname"));
+    unsigned args = (flags & SQL_NAME_WRITTEN) | (rows ? SQL_NAME_ANONYMOUS : 0) |
+                    (needed ? SQL_NAME_RECORD : 0);
 
     SQL_NODE_EACH_ITEM(item, get(node, "args"))
         sql_walk_node(w, scope, item, args);
@@ -375,18 +386,23 @@ static void on_indirection(struct sql_work *w, struct sql_scope *scope, const st
     const struct sql_node *fields = get(ref, "fields");
     const char *name = sql_node_size(fields) == 1 ? sql_tree_string(sql_node_at(fields, 0)) : NULL;
     struct sql_place *place = name ? sql_scope_place(scope, name) : NULL;
+    bool subscript = get(sql_node_at(steps, 0), "A_Indices");
 
     sql_walk_node(w, scope, steps, flags & SQL_NAME_WRITTEN);
     if (column && place && place->kind == SQL_PLACE_MIGRATING &&
-        sql_place_has(w, place, column) == SQL_HAS &&
-        (!sql_is_dual_name(w, name) || sql_name_field(w, scope, node)))
+        sql_place_has(w, place, column) != SQL_HAS_NOT &&
+        (!sql_is_dual_name(w, name) || sql_name_field(w, scope, node))) {
+        if (!place->qualified_only)
+            sql_name_used(w, place, column, flags);
         return;
+    }
     if (column && place && place->kind == SQL_PLACE_MIGRATING && sql_place_hides(w, place) &&
         sql_place_has(w, place, column) == SQL_HAS_NOT &&
         sql_name_calls(w, column) == SQL_CALLS_PERHAPS)
         sql_work_doubt(w, SQL_DOUBT_ROW);
     sql_walk_node(w, scope, get(node, "arg"),
-                  (flags & SQL_NAME_WRITTEN) | SQL_NAME_ANONYMOUS | SQL_NAME_FIELDS);
+                  (flags & SQL_NAME_WRITTEN) | SQL_NAME_ANONYMOUS | SQL_NAME_FIELDS |
+                      (subscript ? 0 : SQL_NAME_RECORD));
 }
 
 /* SET (a, b) = (SELECT ...): each of the columns has the one sub-select. */
@@ -545,11 +561,25 @@ static void statement(struct sql_work *w, const struct sql_node *stmt)
     sql_work_doubt(w, SQL_DOUBT_STATEMENT);
 }
 
-void sql_walk(struct sql_work *w, const struct sql_node *tree)
+static void walk(struct sql_work *w, const struct sql_node *tree)
 {
     SQL_NODE_EACH_ITEM(item, get(tree, "stmts")) {
         statement(w, get(item, "stmt"));
         w->hidden |= sql_temporaries(w->rules, get(item, "stmt"));
+    }
+}
+
+void sql_walk(struct sql_work *w, const struct sql_node *tree)
+{
+    const struct sql_rewrite before = *w->out;
+
+    walk(w, tree);
+    while (sql_said_again(w)) {
+        sql_edits_fini(&w->edits);
+        w->records.n = 0;
+        w->hidden = 0;
+        *w->out = before;
+        walk(w, tree);
     }
     sql_called_doubts(w, tree);
 }

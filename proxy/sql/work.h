@@ -25,6 +25,15 @@ struct sql_records {
     size_t n, cap;
 };
 
+/* Which revision speaks (said.h): sets of tables. */
+struct sql_said {
+    uint64_t own, other; /* of which columns are named that only the session's side has, or only the
+                            other one */
+    uint64_t twofold;    /* a name means something else than their hidden column */
+    uint64_t unsure;     /* and to either of two revisions that may speak */
+    uint64_t meant;      /* their hidden columns are columns: known on a second walk */
+};
+
 struct sql_work {
     const struct sql_rules *rules;
     const struct sql_sight_of_session *session;
@@ -37,6 +46,7 @@ struct sql_work {
     bool kept;
     /* What is selected goes into columns of the client's types, not to the client. */
     bool stored;
+    struct sql_said said;
     /* Tables that statements in front of this one, in the same text, may have hidden. */
     uint64_t hidden;
     /* Columns of the query, or of the RETURNING, that was walked last (width.h). */

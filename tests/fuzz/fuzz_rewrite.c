@@ -192,6 +192,7 @@ int fuzz_one(const uint8_t *data, size_t len)
         return 0;
     of = rules[(data[0] & 16) != 0][(data[0] & 4) != 0];
     session = (struct sql_sight_of_session){.side = (enum sql_side)((data[0] & 3) % 3),
+                                            .follows = data[0] & 128,
                                             .rewrites = !(data[0] & 64),
                                             .shadowed = data[0] & 32 ? 2 : 0};
     session.path = sql_path_class(of, data[0] & 8 ? "tenant, public" : "public", "app");

@@ -169,6 +169,7 @@ static json_t *answer(const struct sql_rules *rules, const json_t *request)
     json_int_t position = json_integer_value(json_object_get(request, "position"));
     struct sql_sight_of_session session = {
         .side = side_of(text_of(request, "side")),
+        .follows = json_is_true(json_object_get(request, "follows")),
         .rewrites = true,
         .shadowed = (uint64_t)json_integer_value(json_object_get(request, "shadowed")),
     };

@@ -12,8 +12,9 @@ PROGRAM = REPO / os.environ.get("SEGUE_BUILD", "build") / "rewrite"
 class Rewriter:
     """What a session of that side sends in place of the client's text."""
 
-    def __init__(self, description, side):
+    def __init__(self, description, side, follows=False):
         self.side = side
+        self.follows = follows  # the session has not said it
         self.bits = {table["name"]: 1 << i for i, table in enumerate(description["tables"])}
         self.process = subprocess.Popen([str(PROGRAM)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.known = {}  # answers of the case
@@ -31,7 +32,7 @@ class Rewriter:
         self.process.stdin.flush()
 
     def _question(self, step, position):
-        self._say({"sql": step.sql, "side": self.side, "position": position,
+        self._say({"sql": step.sql, "side": self.side, "follows": self.follows, "position": position,
                    "shadowed": sum(self.bits[name] for name in step.shadowed)})
         self.waiting.append((step.sql, step.shadowed, position))
 

@@ -129,10 +129,10 @@ class Stage:
         with self.cluster.connect("rw_" + database) as conn:
             rows = conn.execute(ROW_TYPES, (schema.hiding(side),)).fetchall()
         reference = Session(self._conninfo(database, self.cluster.port), rows=rows)
-        rewriter = Rewriter(self.rules, side)
+        follows = side == ("new" if self.phase == "soaking" else "old")
+        rewriter = Rewriter(self.rules, side, follows)
         names = {} if self.through else {t["other"]: t["name"] for t in self.rules["tables"] if t["other"]}
         if self.through:
-            follows = side == ("new" if self.phase == "soaking" else "old")
             subject = Session(self._conninfo("dual", self.proxy.port, "" if follows else f"-c segue.schema={side}"))
         else:
             subject = Session(self._conninfo("dual", self.cluster.port), rewriter)

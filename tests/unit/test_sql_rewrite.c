@@ -12,11 +12,12 @@
 #include "segue/sql/rewrite.h"
 
 /* t (id, o, "B c", g generated, n): o is renamed to n; another table `u` has a column n of its own,
- * and there is a second `twice` in schema app. */
+ * and there is a second `twice` in schema app. To `plus` (id, p) a column is only added. */
 static struct sql_rules *some_rules(bool early, bool reversed)
 {
     static const char *const o[] = {"o", NULL}, *const n[] = {"n", NULL}, *const none[] = {NULL},
-                             *const parts[] = {"t_1", NULL}, *const key[] = {"id", NULL};
+                             *const parts[] = {"t_1", NULL}, *const key[] = {"id", NULL},
+                             *const p[] = {"p", NULL};
     static const struct sql_column_rule columns[] = {{"id", SQL_SEEN_BY_BOTH, false},
                                                      {"o", SQL_SEEN_BY_OLD, false},
                                                      {"B c", SQL_SEEN_BY_BOTH, false},
@@ -26,6 +27,8 @@ static struct sql_rules *some_rules(bool early, bool reversed)
                                                       {"B c", SQL_SEEN_BY_BOTH, false},
                                                       {"o", SQL_SEEN_BY_OLD, false},
                                                       {"id", SQL_SEEN_BY_BOTH, false}};
+    static const struct sql_column_rule more[] = {{"id", SQL_SEEN_BY_BOTH, false},
+                                                  {"p", SQL_SEEN_BY_NEW, false}};
     static const struct sql_twin_rule twins[] = {{"o", "n"}};
     struct sql_table_rule table = {.migration = "m",
                                    .schema = "public",
@@ -48,6 +51,13 @@ static struct sql_rules *some_rules(bool early, bool reversed)
     table.name = "blank";
     table.ncolumns = 0;
     assert_int_equal(sql_rules_add(rules, &table), 2);
+    table.name = "plus";
+    table.old_columns = none;
+    table.new_columns = p;
+    table.columns = more;
+    table.ncolumns = ARRAY_LEN(more);
+    table.ntwins = 0;
+    assert_int_equal(sql_rules_add(rules, &table), 3);
     sql_rules_add_partition(
         rules, 0, &(struct sql_partition){"public", "t_1", shuffled, ARRAY_LEN(shuffled)});
     sql_rules_add_namesake(rules, &(struct sql_namesake){"public", "u", n});
@@ -177,6 +187,8 @@ static void a_table_becomes_a_sub_select_where_a_star_cannot_be_spelled_out(void
         {"SELECT 1 FROM t * NATURAL JOIN u",
          "SELECT 1 FROM (SELECT id, o, \"B c\", g FROM t *) AS t NATURAL JOIN u", 0},
         {"SELECT (c).o FROM t c", NULL, 0},
+        {"SELECT (c).n FROM t c", NULL, 0}, /* the other side's, and meant */
+        {"SELECT * FROM t JOIN u USING (n)", NULL, SQL_DOUBT_JOIN},
         {"SELECT f(x) FROM t x", NULL, SQL_DOUBT_ROW},
         {"SELECT x::t FROM t x", NULL, SQL_DOUBT_ROW},
         {"SELECT (array_agg(x))[1].o FROM t x", NULL, SQL_DOUBT_ROW},
@@ -200,6 +212,7 @@ static void a_row_is_made_in_place_where_the_table_must_stay_one(void **state)
 {
     static const struct row rows[] = {
         {"SELECT * FROM t, b, t", NULL, 0}, /* the server refuses it */
+        {"SELECT (c).n, to_json(c) FROM t c", "SELECT (c).n, to_json(" MADE("c") ") FROM t c", 0},
         {"SELECT (c).*, (c).o FROM t c", "SELECT  c.id, c.o, c.\"B c\", c.g, (c).o FROM t c", 0},
         {"SELECT (t).*, public.t.* FROM public.t",
          "SELECT  t.id, t.o, t.\"B c\", t.g, t.id, t.o, t.\"B c\", t.g FROM public.t", 0},
@@ -424,6 +437,8 @@ static void a_name_keeps_its_meaning_beside_a_hidden_column(void **state)
          "\"~segue\")) FROM t AS o (id, a)",
          0},
         {"SELECT (n).* FROM u (a), t AS n", NULL, SQL_DOUBT_NAME}, /* u's n may be a */
+        {"SELECT n FROM t x (id, n)", "SELECT n FROM " SELECTED " x (id, n)", 0},
+        {"SELECT *, x.n FROM t x (id, n)", "SELECT *, x.n FROM " SELECTED " x (id, n)", 0},
         {"SELECT (n).* FROM t AS n", "SELECT  n.id, n.o, n.\"B c\", n.g FROM t AS n", 0},
         {"SELECT (n).* FROM t AS n FOR UPDATE",
          "SELECT  n.id, n.o, n.\"B c\", n.g FROM t AS n FOR UPDATE", 0},
@@ -520,6 +535,35 @@ static void early_readers_are_found(void **state)
         {"INSERT INTO t (id, n) VALUES (1, 2) ON CONFLICT (id) DO UPDATE SET n = EXCLUDED.n",
          SQL_SIDE_OLD, 0},
         {"COPY t FROM STDIN", SQL_SIDE_NEW, 0},
+        {"COPY t (id, n) TO STDOUT", SQL_SIDE_OLD, 1},
+        {"COPY t (id, o) TO STDOUT", SQL_SIDE_NEW, 0},
+        {"COPY t (id, n) FROM STDIN", SQL_SIDE_OLD, 0},
+        {"SELECT t.id FROM t JOIN u USING (n)", SQL_SIDE_OLD, 1},
+        {"SELECT t.id FROM t JOIN u USING (n)", SQL_SIDE_NEW, 1},
+        {"SELECT t.id FROM t JOIN u USING (id)", SQL_SIDE_NEW, 0},
+        {"SELECT t.id FROM t JOIN u v ON true JOIN u USING (n)", SQL_SIDE_OLD, 0},
+        {"SELECT t.id FROM t NATURAL JOIN u", SQL_SIDE_NEW, 1},
+        {"SELECT t.id FROM t NATURAL JOIN u", SQL_SIDE_OLD, 0},
+        {"SELECT (c).n FROM t c", SQL_SIDE_OLD, 1},
+        {"SELECT (c).n FROM t c", SQL_SIDE_NEW, 1},
+        {"INSERT INTO t (id, n) VALUES (1, 2) ON CONFLICT (id) DO UPDATE SET n = (EXCLUDED).n",
+         SQL_SIDE_OLD, 0},
+        {"UPDATE t SET n = 1 RETURNING (t).n", SQL_SIDE_OLD, 0},
+        {"UPDATE t SET n = 1 RETURNING new.n", SQL_SIDE_OLD, 0},
+        {"UPDATE t SET n = 1 RETURNING old.n", SQL_SIDE_OLD, 1},
+        {"UPDATE t SET n = 1 RETURNING (SELECT old.n)", SQL_SIDE_OLD, 1},
+        /* nothing is hidden */
+        {"SELECT * FROM plus", SQL_SIDE_NEW, 8},
+        {"SELECT x.*, 1 FROM plus x", SQL_SIDE_NEW, 8},
+        {"SELECT (x).* FROM plus x", SQL_SIDE_NEW, 8},
+        {"SELECT ROW(x.*) FROM plus x", SQL_SIDE_NEW, 8},
+        {"SELECT to_json(x) FROM plus x", SQL_SIDE_NEW, 8},
+        {"SELECT count(x.*) FROM plus x", SQL_SIDE_NEW, 8},
+        {"SELECT id FROM plus NATURAL JOIN u", SQL_SIDE_NEW, 8},
+        {"SELECT id FROM plus", SQL_SIDE_NEW, 0},
+        {"TABLE plus", SQL_SIDE_NEW, 8},
+        {"TABLE plus", SQL_SIDE_OLD, 0},
+        {"COPY plus TO STDOUT", SQL_SIDE_NEW, 8},
     };
     struct sql_rules *rules = some_rules(true, false);
 
@@ -530,7 +574,7 @@ static void early_readers_are_found(void **state)
 
         sql_rewrite(rules, &session, rows[i].sql, strlen(rows[i].sql), &out);
         if (out.early != rows[i].early)
-            fail_msg("%s: %lu", rows[i].sql, out.early);
+            fail_msg("%s: %lu", rows[i].sql, (unsigned long)out.early);
         if (out.early)
             assert_null(out.text);
         sql_rewrite_fini(&out);

@@ -72,6 +72,7 @@ struct sql_rewrite {
 
 struct sql_sight_of_session {
     enum sql_side side;
+    bool follows;      /* the side is the migration's: the session itself has not said one */
     bool rewrites;     /* false: only the verdict and what was seen */
     uint64_t shadowed; /* tables that a temporary table of this session may hide */
     uint64_t path;     /* the class of its search path (sql/path.h) */

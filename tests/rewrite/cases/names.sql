@@ -173,3 +173,33 @@ SELECT claim FROM (SELECT a.* FROM archive a) c JOIN people USING (id) CROSS JOI
 -- A function's argument is a row, outside of a transaction, beside an error
 -- @alone: yes
 SELECT row_to_json(claim_text), row_to_json(claim), absent FROM people claim_text CROSS JOIN people claim CROSS JOIN checks;
+
+-- An old name in a sub-select, which a table further out has, too
+-- @side: new
+-- @follows: a column's name could mean more than one thing
+SELECT n.id, (SELECT claim_text FROM archive a WHERE a.id = n.id + 4) FROM notes n;
+
+-- An old name in a sub-select, beside a new one
+-- @side: new
+SELECT n.id, (SELECT claim_text FROM archive a WHERE a.id = n.id + 4 AND a.claim IS NOT NULL) FROM notes n;
+
+-- A table under an old column's name
+-- @side: new
+-- @follows: a column's name could mean more than one thing
+SELECT to_json(claim_text), claim_text IS NULL FROM words claim_text JOIN archive a ON a.id = claim_text.id + 4;
+
+-- A table under an old column's name, as what takes nothing but rows
+-- @side: new
+SELECT row_to_json(claim_text), (claim_text).id FROM words claim_text JOIN archive a ON a.id = claim_text.id + 4;
+
+-- A table under a new column's name
+-- @side: old
+SELECT to_json(claim), claim IS NULL FROM words claim JOIN archive a ON a.id = claim.id + 4;
+
+-- A list of aliases with a name of the other side
+-- @side: old
+SELECT claim, a.claim, a.* FROM archive a (id, claim);
+
+-- A list of aliases with a name of the other side, for the new
+-- @side: new
+SELECT claim_text, a.claim_text, a.* FROM archive a (id, claim_text);
