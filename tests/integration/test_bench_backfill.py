@@ -24,6 +24,7 @@ def databases(db):
     return [name for (name,) in db.sql("SELECT datname FROM pg_database WHERE datname LIKE 'segue_bench%'")]
 
 
+@pytest.mark.one_version  # a minute of waiting
 def test_a_copy_of_a_table_is_measured_and_everything_is_dropped(db, tmp_path):
     db.sql("CREATE TYPE mood AS ENUM ('sad', 'ok'); CREATE TABLE \"Odd names\" (n int, how mood, \"To fill\" text, tags text[]);"
            "INSERT INTO \"Odd names\" SELECT i, 'ok', 'row ' || i, '{a,b}' FROM generate_series(1, 3000) i; ANALYZE")
