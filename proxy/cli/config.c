@@ -11,6 +11,7 @@
 #include "segue/base/clock.h"
 #include "segue/base/log.h"
 #include "segue/base/mem.h"
+#include "segue/net/unix.h"
 
 #define PREFIX "SEGUE_" /* of the environment */
 
@@ -309,6 +310,7 @@ void cfg_session_options(const struct cfg *cfg, struct sess_options *out)
         .keepalive_s = v[CFG_KEEPALIVE_S].number,
         .user_timeout_ms = v[CFG_USER_TIMEOUT_MS].number,
     };
+    net_unix_group(v[CFG_UNIX_SOCKET_GROUP].text, &out->unix_socket_group);
     out->upstream.tls_ciphers = v[CFG_UPSTREAM_TLS_CIPHERS].text;
     out->upstream.tls_suites = v[CFG_UPSTREAM_TLS13_CIPHERS].text;
     if (out->upstream.tls_version_min < tls_version(&v[CFG_TLS_VERSION_MIN]))

@@ -9,6 +9,7 @@
 #include "segue/cli/config.h"
 #include "segue/engine/exempt.h"
 #include "segue/net/tls.h"
+#include "segue/net/unix.h"
 #include "segue/session/versions.h"
 
 static const char *refuse_upstream(const char *text)
@@ -63,6 +64,13 @@ static const char *refuse_socket_mode(const char *text)
     size_t len = strspn(text, "01234567");
 
     return len >= 3 && len <= 4 && !text[len] ? NULL : "an octal mode such as 0777";
+}
+
+static const char *refuse_group(const char *text)
+{
+    gid_t group;
+
+    return net_unix_group(text, &group) ? NULL : "a group of this system";
 }
 
 static const char *refuse_relative(const char *text)
@@ -161,6 +169,9 @@ const struct opt_row cfg_rows[CFG_COUNT] = {
     [CFG_UNIX_SOCKET_MODE] = {.name = "unix_socket_mode", .type = OPT_TEXT, .fallback = "0777",
         .refuse = refuse_socket_mode,
         .help = "permissions of the Unix sockets in listen"},
+    [CFG_UNIX_SOCKET_GROUP] = {.name = "unix_socket_group", .type = OPT_TEXT, .fallback = "",
+        .refuse = refuse_group,
+        .help = "their group, by name or number; empty: that of the user segue runs as"},
 
     [CFG_CLIENT_TLS] = {.name = "client_tls", .type = OPT_CHOICE, .fallback = "prefer",
         .choices = tls_modes, .reload = true,

@@ -2,11 +2,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -182,6 +184,30 @@ void net_unix_own(const struct net_address *address)
         log_warning("cannot write the lock file \"%s\": %s", lock, strerror(errno));
     if (fd >= 0)
         close(fd);
+}
+
+enum rc net_unix_permit(const struct net_address *address, unsigned mode, gid_t group,
+                        struct err *err)
+{
+    const char *path = path_of(address);
+
+    if (path && group != (gid_t)-1 && chown(path, (uid_t)-1, group) < 0) {
+        refuse(err, "give the group to the socket", path);
+        err_hint(err, "option unix_socket_group: the user that segue runs as must be a member");
+        return RC_ERR;
+    }
+    return path && chmod(path, mode) < 0 ? refuse(err, "set the permissions of", path) : RC_OK;
+}
+
+bool net_unix_group(const char *name, gid_t *out)
+{
+    size_t digits = strspn(name, "0123456789");
+    const struct group *found = *name ? getgrnam(name) : NULL;
+
+    *out = found ? found->gr_gid : (gid_t)-1;
+    if (!found && digits && digits < 10 && !name[digits])
+        *out = (gid_t)strtoul(name, NULL, 10);
+    return !*name || *out != (gid_t)-1;
 }
 
 void net_unix_release(const struct net_address *address)

@@ -161,8 +161,11 @@ enum rc sess_plane_accept(struct sess_plane *plane, struct err *err)
     for (unsigned i = 0; i < plane->nworkers && rc == RC_OK; i++) {
         for (struct sess_listener *l = plane->workers[i]->listeners; l && rc == RC_OK;
              l = l->next) {
-            rc = l->adopted ? RC_OK : net_listen_start(l->fd, &l->address, err);
-            if (l->adopted)
+            rc = net_unix_permit(&l->address, plane->options.unix_socket_mode,
+                                 plane->options.unix_socket_group, err);
+            if (rc == RC_OK && !l->adopted)
+                rc = net_listen_start(l->fd, &l->address, err);
+            else if (rc == RC_OK)
                 net_unix_own(&l->address);
         }
     }

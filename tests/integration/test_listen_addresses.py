@@ -1,5 +1,6 @@
 """Where segue listens: Unix sockets with their lock files, IPv6, every address; and Unix sockets and IPv6 upstream."""
 
+import grp
 import os
 import socket
 import stat
@@ -59,6 +60,23 @@ def test_permissions_are_those_that_were_asked_for(db, segue, folder):
         code = f"import socket; socket.socket(socket.AF_UNIX).connect({str(path)!r})"
         done = subprocess.run(["/usr/bin/python3", "-c", code], capture_output=True, text=True, cwd="/", **as_user())
         assert "PermissionError" in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="who is no member gives no group")
+def test_the_group_of_a_socket_is_the_one_that_was_asked_for_after_a_takeover_too(db, segue, folder):
+    path = folder / ".s.PGSQL.6432"
+
+    def permissions():
+        return stat.S_IMODE(path.stat().st_mode), path.stat().st_gid
+
+    old = segue(db, arguments=listen(f"{folder}:6432"), unix_socket_mode="0770", unix_socket_group="daemon")
+    assert permissions() == (0o770, grp.getgrnam("daemon").gr_gid)
+    new = segue(db, start=False, unix_socket_mode="0750", unix_socket_group="4711",
+                arguments=["--takeover", "--listen", f"127.0.0.1:{old.port},{folder}:6432"])
+    new.start()
+    assert permissions() == (0o750, 4711)
+    done = serve("--unix-socket-group", "nobody there")
+    assert done.returncode == 2 and 'option "unix_socket_group" must be a group of this system' in done.stderr
 
 
 def test_socket_and_lock_file_are_removed_at_the_end(db, segue, folder):

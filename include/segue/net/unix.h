@@ -9,6 +9,7 @@
 #define SEGUE_NET_UNIX_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "segue/base/err.h"
 #include "segue/net/address.h"
@@ -25,6 +26,14 @@ enum rc net_unix_claim(const struct net_address *address, struct err *err) MUST_
 
 /* The socket came from another process, and is now this one's: the lock says so. */
 void net_unix_own(const struct net_address *address);
+
+/* Who may connect: these permissions, and the group that they are for ((gid_t)-1: as it is). Also
+ * of one that came from another process. RC_ERR: 58000. */
+enum rc net_unix_permit(const struct net_address *address, unsigned mode, gid_t group,
+                        struct err *err) MUST_CHECK;
+
+/* A group of this system by its name or number; "": (gid_t)-1. False: there is none. */
+bool net_unix_group(const char *name, gid_t *out);
 
 /* Removes socket and lock file when the lock is still this process's. */
 void net_unix_release(const struct net_address *address);

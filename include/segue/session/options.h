@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "segue/base/err.h"
 
@@ -93,6 +94,7 @@ struct sess_options {
     const char *listen; /* "host:port", "[v6]:port", "/directory:port"; several with commas; port
                            0: any */
     unsigned unix_socket_mode; /* permissions of Unix sockets listened on */
+    gid_t unix_socket_group;   /* their group; (gid_t)-1: the process's */
     struct sess_upstream_options upstream;
     struct sess_client_tls_options client_tls;
     enum sess_auth_mode auth;
