@@ -453,6 +453,60 @@ static void refuse_moving_index(struct build *b, const struct file_op *op, const
     json_decref(list);
 }
 
+/* The columns of a unique index that the file makes under that name; false: it makes none. */
+static bool made_index(const struct build *b, const struct target *t, const char *name,
+                       struct texts *columns)
+{
+    for (size_t i = 0; i < b->file->nops; i++) {
+        const struct file_op *op = &b->file->ops[i];
+        const struct file_constraint *c = &op->constraint;
+
+        if (b->op_target[i] != t - b->targets)
+            continue;
+        if (op->kind == FILE_CREATE_INDEX && op->unique && !op->predicate &&
+            !strcmp(op->name, name)) {
+            for (size_t k = 0; k < op->nkeys; k++)
+                texts_add(columns, "%s", op->keys[k].column);
+            return true;
+        }
+        if (op->kind == FILE_CREATE_CONSTRAINT && !c->deferrable && !strcmp(c->name, name) &&
+            (c->kind == FILE_UNIQUE || c->kind == FILE_PRIMARY_KEY)) {
+            for (size_t k = 0; k < c->columns.n; k++)
+                texts_add(columns, "%s", c->columns.v[k]);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* An index that is not there yet has its name when the cut-over comes. */
+static enum rc check_made(struct build *b, const struct file_op *op, const PGresult *res)
+{
+    const struct target *t = plan_target(b, PQgetvalue(res, 0, 9));
+    struct texts columns = {0};
+    bool made = t && made_index(b, t, op->identity_index, &columns), fit = made;
+    enum rc rc = RC_OK;
+
+    for (size_t i = 0; i < columns.n; i++) {
+        const json_t *column = cat_column(t->doc, columns.v[i]);
+
+        fit &= column && json_is_true(json_object_get(column, "not_null")) &&
+               !texts_has(&t->from, columns.v[i]) && !texts_has(&t->dropped, columns.v[i]);
+    }
+    if (!made)
+        rc = plan_fail(b, op, "identity.index", "name an index of this table",
+                       "table %s has no index \"%s\"", PQgetvalue(res, 0, 0), op->identity_index);
+    else if (!fit)
+        rc =
+            plan_fail(b, op, "identity.index",
+                      "make it on columns that are NOT NULL before this file, and stay as they are;"
+                      " or set it in a migration after this one",
+                      "index \"%s\", which this file makes, cannot be a replica identity yet",
+                      op->identity_index);
+    texts_fini(&columns);
+    return rc;
+}
+
 static enum rc check_identity(struct build *b, const struct file_op *op, const PGresult *res)
 {
     const char *relation = PQgetvalue(res, 0, 0);
@@ -475,8 +529,7 @@ static enum rc check_identity(struct build *b, const struct file_op *op, const P
     if (!op->identity_index)
         return RC_OK;
     if (PQgetisnull(res, 0, 7))
-        return plan_fail(b, op, "identity.index", "name an index of this table",
-                         "table %s has no index \"%s\"", relation, op->identity_index);
+        return check_made(b, op, res);
     if (!yes(res, 7))
         return plan_fail(b, op, "identity.index",
                          "it must be unique, valid, not deferrable, without WHERE or expressions, "

@@ -235,3 +235,45 @@ def test_an_abort_before_the_type_was_made_leaves_another_of_that_name(db, segue
     blocker.commit()
     proxy.wait_phase("m", "aborted")
     assert db.one("SELECT enum_range(NULL::e)::text") == "{theirs}"
+
+
+MAKES = [{"create_index": {"name": "users_by_code", "table": "users", "columns": ["code", "id"], "unique": True}},
+         {"create_constraint": {"name": "one_user", "table": "profiles", "type": "unique", "columns": ["serial_no"]}},
+         *({"set_replica_identity": {"table": table, "identity": {"type": "index", "index": index}}}
+           for table, index in (("users", "users_by_code"), ("profiles", "one_user")))]
+
+
+@pytest.mark.one_version
+def test_an_index_that_the_file_makes_becomes_the_identity_and_goes_with_an_abort(db, copy, segue):
+    for database in (db, copy):
+        database.sql(SCHEMA)
+    before = whole(db)
+    proxy = segue(db)
+    name = proxy.soaking({"name": "identity", "operations": MAKES})
+    assert identity(db) == "i"
+    proxy.cli("rollback", name)
+    assert identity(db) == "d"
+    proxy.cli("abort", name)
+    assert catalog.difference(before, whole(db)) == []
+    proxy.done({"name": "identity", "operations": MAKES})
+    run_plain(copy, "CREATE UNIQUE INDEX users_by_code ON users (code, id);\nALTER TABLE profiles ADD CONSTRAINT one_user UNIQUE (serial_no);\n"
+                    "ALTER TABLE users REPLICA IDENTITY USING INDEX users_by_code;\n"
+                    "ALTER TABLE profiles REPLICA IDENTITY USING INDEX one_user")
+    assert catalog.difference(whole(copy), whole(db)) == []
+
+
+@pytest.mark.one_version
+def test_an_index_of_the_file_that_can_be_no_identity_yet_is_refused(db, segue):
+    db.sql(SCHEMA)
+    proxy = segue(db)
+    as_identity = {"set_replica_identity": {"table": "users", "identity": {"type": "index", "index": "ux"}}}
+    wanted = 'index "ux", which this file makes, cannot be a replica identity yet'
+    for what, columns, more, words in (
+            ("of a column that may be NULL", ["feels"], [], wanted),
+            ("of a column that the file renames", ["post"], [{"rename_column": {"table": "users", "from": "email", "to": "post"}}], wanted),
+            ("of a new column", ["n"], [{"add_column": {"table": "users", "column": {"name": "n", "type": "int", "default": "1"}}}], wanted)):
+        made = {"create_index": {"name": "ux", "table": "users", "columns": columns, "unique": True}}
+        is_refused(proxy, [*more, made, as_identity], words, what)
+    for what, fields in (("not unique", {}), ("partial", {"unique": True, "predicate": "id > 0"})):
+        made = {"create_index": {"name": "ux", "table": "users", "columns": ["id"], **fields}}
+        is_refused(proxy, [made, as_identity], 'has no index "ux"', what)
