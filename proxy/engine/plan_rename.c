@@ -268,6 +268,10 @@ static void refuse_later(struct build *b, const struct eng_table *table)
     static const char *const none[] = {NULL};
     struct sql_rules *rules = sql_rules_new(1);
     char *relation = sql_quote_qualified(table->schema, table->name);
+    char *hint =
+        mem_printf("rename it in a migration of its own: a second file with \"after\": \"%s\","
+                   " started when that is done",
+                   b->plan->name);
 
     sql_rules_add(rules, &(struct sql_table_rule){.migration = b->plan->name,
                                                   .schema = table->schema,
@@ -280,13 +284,14 @@ static void refuse_later(struct build *b, const struct eng_table *table)
 
         if (!is_after(step->stage) || !names_table(step, rules))
             continue;
-        build_refuse(b, relation, "rename it in a migration of its own, before or after this one",
-                     "rename_table, and another operation that works on it after the cut-over"
-                     " (%s): \"%s\"",
+        build_refuse(b, relation, hint,
+                     "rename_table, and another operation that works on it after the cut-over,"
+                     " when it has another name (%s): \"%s\"",
                      eng_stage_name(step->stage), step->title);
         break;
     }
     sql_rules_unref(rules);
+    free(hint);
     free(relation);
 }
 
