@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "key.h"
 #include "output.h"
 #include "star.h"
 
@@ -66,6 +67,18 @@ static bool may_group_by(const struct sql_place *place, const struct sql_node *i
     return may_be_column(place, item, column) || may_be_target(place, item, targets, column);
 }
 
+/* By one of its halves, where it has two. */
+static bool may_group_by_half(const struct sql_place *place, const struct sql_node *item,
+                              const struct sql_node *targets, const char *column)
+{
+    const struct sql_twin_rule *pair = sql_key_pair(place->rule, column);
+
+    if (!pair)
+        return may_group_by(place, item, targets, column);
+    return may_group_by(place, item, targets, pair->old_name) ||
+           may_group_by(place, item, targets, pair->new_name);
+}
+
 bool sql_groups_by_key(const struct sql_place *place, const struct sql_node *select)
 {
     const struct sql_node *group = sql_tree_get(select, "groupClause");
@@ -80,7 +93,7 @@ bool sql_groups_by_key(const struct sql_place *place, const struct sql_node *sel
         bool found = false;
 
         SQL_NODE_EACH_ITEM(item, group)
-            found = found || may_group_by(place, item, targets, *key);
+            found = found || may_group_by_half(place, item, targets, *key);
         if (!found)
             return false;
     }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "key.h"
 #include "rows.h"
 #include "segue/base/buf.h"
 #include "segue/base/mem.h"
@@ -286,6 +287,24 @@ static bool may_wrap_values(struct insert *in, const struct sql_node *insert,
                                source_end(in->w, insert, first), wrap);
 }
 
+/* Written is then the half that has the identity, or nothing would be ignored: the guard does the
+ * rest. */
+static void put_leading(struct insert *in)
+{
+    for (size_t i = 0; i < sql_node_size(in->list); i++) {
+        const struct sql_node *target = sql_tree_get(sql_node_at(in->list, i), "ResTarget");
+        const char *name = sql_node_text(sql_tree_get(target, "name"));
+        const char *leads = name ? sql_key_leading(in->table, name) : NULL;
+        size_t token = sql_tokens_at(&in->w->tokens, sql_tree_location(target));
+
+        if (leads && strcmp(leads, name) != 0 && token < in->w->tokens.n &&
+            in->w->tokens.items[token].word)
+            sql_edits_add_take(&in->w->edits, in->w->tokens.items[token].start,
+                               in->w->tokens.items[token].end - in->w->tokens.items[token].start,
+                               sql_quote_ident(leads));
+    }
+}
+
 void sql_insert_columns(struct sql_work *w, const struct rule *table, const struct sql_node *insert,
                         size_t width)
 {
@@ -298,6 +317,8 @@ void sql_insert_columns(struct sql_work *w, const struct rule *table, const stru
         return; /* DEFAULT VALUES, or nothing is known */
     in.width = in.rows.width = width;
     begin(&in, !ignores_values(insert));
+    if (ignores_values(insert))
+        put_leading(&in);
     first = place(&in, insert);
     if (in.ntwins > 0 && !sql_rows_read(w, &in.rows, source))
         in.rows.n = 0;

@@ -229,6 +229,40 @@ bool sql_name_output(struct sql_work *w, struct sql_scope *scope, const struct s
     return true;
 }
 
+static struct sql_place *owner(struct sql_work *w, struct sql_scope *scope,
+                               const struct sql_node *ref, const char **column)
+{
+    const struct sql_node *fields = sql_tree_get(ref, "fields");
+    size_t n = sql_node_size(fields);
+    const char *of = n > 1 ? sql_tree_string(sql_node_at(fields, n - 2)) : NULL;
+    struct answers a;
+
+    *column = n ? sql_tree_string(sql_node_at(fields, n - 1)) : NULL;
+    if (!*column || n > 1)
+        return *column && of ? sql_scope_place(scope, of) : NULL;
+    a = ask(w, scope, *column);
+    if (a.perhaps || a.nhas > 1 || scope->natural || scope->covered ||
+        sql_scope_joins_by(scope, *column))
+        return NULL;
+    return a.nhas ? a.has : a.hidden;
+}
+
+struct sql_place *sql_name_grouped(struct sql_work *w, struct sql_scope *scope,
+                                   const struct sql_node *ref, const struct sql_node *targets,
+                                   const char **column)
+{
+    const struct sql_node *fields = sql_tree_get(ref, "fields");
+    const char *name = sql_tree_string(sql_node_at(fields, 0));
+    const struct sql_node *target = sql_output_named(ref, targets, NULL);
+    struct answers a = {0};
+
+    if (name && sql_node_size(fields) == 1)
+        a = ask(w, scope, name);
+    if (target && a.nhas == 0 && !a.perhaps) /* a column comes first */
+        ref = sql_tree_get(sql_tree_get(target, "val"), "ColumnRef");
+    return owner(w, scope, ref, column);
+}
+
 /* Is there no column of that name, which would come first, at any level? Of relations that do not
  * migrate only columns that are called as an old or new one are known. */
 static bool is_no_column(struct sql_work *w, struct sql_scope *scope, const char *name)

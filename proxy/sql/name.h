@@ -31,6 +31,12 @@ enum sql_calls sql_name_calls(const struct sql_work *w, const char *name);
  * column is called so, too: True: it is `c.x` now. */
 bool sql_name_field(struct sql_work *w, struct sql_scope *scope, const struct sql_node *steps);
 
+/* Of an item of GROUP BY: the place whose column it is for certain, perhaps as an output column,
+ * and that column. A hidden one is meant where no other has the name. NULL: nobody knows. */
+struct sql_place *sql_name_grouped(struct sql_work *w, struct sql_scope *scope,
+                                   const struct sql_node *ref, const struct sql_node *targets,
+                                   const char **column);
+
 /* An item of GROUP BY (NULL: no ColumnRef). True: it is a name alone that means an output column.
  * Where a column of the other side would hide that one, the column's number stands there now. */
 bool sql_name_output(struct sql_work *w, struct sql_scope *scope, const struct sql_node *ref,

@@ -7,6 +7,7 @@
 
 #include "called.h"
 #include "from.h"
+#include "key.h"
 #include "name.h"
 #include "output.h"
 #include "record.h"
@@ -139,6 +140,7 @@ void sql_walk_select(struct sql_work *w, struct sql_scope *outer, const struct s
         sql_output_sorts(w, &scope, get(node, "sortClause"), get(node, "targetList"));
         sql_output_sorts(w, &scope, get(node, "distinctClause"), get(node, "targetList"));
         sql_output_groups(w, &scope, get(node, "groupClause"), get(node, "targetList"));
+        sql_key_group(w, &scope, node);
         sql_star_wrap(w, &scope, node);
         w->width = width_of(w, &scope, node);
     }
@@ -177,6 +179,7 @@ static void on_conflict(struct sql_work *w, struct sql_scope *scope, const struc
         return;
     sql_said_list(w, table, get(get(clause, "infer"), "indexElems"));
     sql_said_list(w, table, get(clause, "targetList"));
+    sql_key_conflict(w, table, get(clause, "infer"));
     sql_set_twins(w, table, clause);
 }
 
