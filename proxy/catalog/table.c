@@ -128,12 +128,11 @@ static const char indexes_sql[] =
 static const char constraints_sql[] =
     "SELECT json_agg(json_build_object('name', k.conname, 'type', k.contype, 'columns', x.names,"
     " 'expression', pg_get_expr(k.conbin, k.conrelid),"
-    " 'tail', CASE k.contype WHEN 'f' THEN substr(pg_get_constraintdef(k.oid),"
-    "   length('FOREIGN KEY (' || x.list || ')') + 1) END,"
+    " 'tail', substr(left(d.said, d.cut), length('FOREIGN KEY (' || x.list || ')') + 1),"
+    " 'set_columns', s.names, 'tail_end', substr(d.said, d.cut + length(s.list) + 1),"
     " 'foreign_table', CASE k.contype WHEN 'f' THEN (SELECT format('%I.%I', fn.nspname,"
     "   f.relname) FROM pg_class f JOIN pg_namespace fn ON fn.oid = f.relnamespace"
     "   WHERE f.oid = k.confrelid) END,"
-    " 'set_columns', s.names, 'set_list', s.list,"
     " 'validated', k.convalidated, 'no_inherit', k.connoinherit,"
     " 'period', COALESCE((to_jsonb(k) ->> 'conperiod')::bool, false),"
     " 'enforced', COALESCE((to_jsonb(k) ->> 'conenforced')::bool, true),"
@@ -142,13 +141,7 @@ static const char constraints_sql[] =
     " FROM pg_constraint k, LATERAL (SELECT json_agg(a.attname ORDER BY u.o) AS names,"
     "   string_agg(quote_ident(a.attname), ', ' ORDER BY u.o) AS list"
     "   FROM unnest(k.conkey) WITH ORDINALITY u(num, o) JOIN pg_attribute a"
-    "   ON a.attrelid = k.conrelid AND a.attnum = u.num) x"
-    /* of ON DELETE SET NULL (...): in the catalog from PostgreSQL 15 on */
-    ", LATERAL (SELECT json_agg(a.attname ORDER BY u.o) AS names,"
-    "   string_agg(quote_ident(a.attname), ', ' ORDER BY u.o) AS list"
-    "   FROM jsonb_array_elements_text(CASE jsonb_typeof(to_jsonb(k) -> 'confdelsetcols') WHEN"
-    "    'array' THEN to_jsonb(k) -> 'confdelsetcols' ELSE '[]' END) WITH ORDINALITY u(num, o)"
-    "   JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.num::int2) s"
+    "   ON a.attrelid = k.conrelid AND a.attnum = u.num) x," CAT_SET_COLUMNS
     " WHERE k.conrelid = $1::oid AND k.contype IN ('c', 'f')";
 
 /* What PostgreSQL itself records as depending on a column, less what is read above; `own`: the name

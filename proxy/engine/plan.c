@@ -94,10 +94,15 @@ static enum rc plan_tables(struct build *b)
             return RC_ERR;
         b->op_target[i] = t - b->targets;
     }
+    for (size_t i = 0; i < b->ntargets; i++)
+        if (target_plan_columns(b, &b->targets[i]) != RC_OK)
+            return RC_ERR;
+    if (links_read(b) != RC_OK) /* between tables: the columns of all are wanted */
+        return RC_ERR;
     for (size_t i = 0; i < b->ntargets; i++) {
-        if (target_plan_columns(b, &b->targets[i]) != RC_OK ||
-            carry_indexes(b, &b->targets[i]) != RC_OK ||
-            carry_constraints(b, &b->targets[i]) != RC_OK)
+        if (carry_indexes(b, &b->targets[i]) != RC_OK ||
+            carry_constraints(b, &b->targets[i]) != RC_OK ||
+            carry_statistics(b, &b->targets[i]) != RC_OK)
             return RC_ERR;
         refuse_table(b, &b->targets[i]);
         if (refuse_unproven(b, &b->targets[i]) != RC_OK ||
@@ -134,10 +139,11 @@ static enum rc build_all(struct build *b)
     if (check_store(b) != RC_OK || new_tables(b) != RC_OK || plan_tables(b) != RC_OK ||
         new_indexes(b) != RC_OK)
         return RC_ERR;
-    if (links_release(b) != RC_OK)
-        return RC_ERR;
-    for (size_t i = 0; i < b->ntargets; i++)
-        target_plan_steps(b, &b->targets[i]);
+    links_release(b);
+    for (int drops = 1; drops >= 0; drops--) /* a key lets go behind what refers to it */
+        for (size_t i = 0; i < b->ntargets; i++)
+            if ((b->targets[i].released.n > 0) == drops)
+                target_plan_steps(b, &b->targets[i]);
     links_make(b);
     if (plan_rooms(b) != RC_OK || refers_judge(b) != RC_OK || check_names_given(b) != RC_OK ||
         new_version(b) != RC_OK || refuse_schemas(b) != RC_OK)

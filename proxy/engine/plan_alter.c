@@ -131,7 +131,12 @@ static enum rc alter_pair(struct build *b, struct target *t, const char *path,
                      "column %s is NOT NULL until complete: rows of the new application need a "
                      "value for it",
                      op->column);
-    if (op->def.to) {
+    if (op->def.set && *cat_text(column, "identity")) {
+        at = mem_printf("%s.default", path);
+        rc = build_fail_hint(b, at, "leave \"default\" out",
+                             "the server gives column %s its values", op->column);
+        free(at);
+    } else if (op->def.to) {
         at = mem_printf("%s.default", path);
         rc = check_given(b, at, op->def.to, op->type ? op->type : cat_text(column, "type"));
         free(at);

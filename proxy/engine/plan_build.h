@@ -12,6 +12,7 @@
  *   plan_steps.c  the steps of a table, and the way back of each
  *   plan_carry.c  what a new column inherits: indexes, constraints
  *   plan_key.c    ... its primary key
+ *   plan_statistics.c ... its extended statistics
  *   plan_links.c  ... its foreign keys
  *   plan_identity.c ... what makes it count by itself
  *   plan_default.c ... its default, and the sequence behind it
@@ -335,9 +336,26 @@ enum rc not_null_read(struct build *b, const struct target *t, const char *colum
 void not_null_fini(struct not_null *facts);
 bool index_touches(const json_t *index, const struct texts *columns);
 bool constraint_touches(const json_t *constraint, const struct texts *columns);
+/* The name of a column on the new side until the cut-over; an expression over such names (heap). */
+const char *carry_name(const struct target *t, const char *column);
+char *carry_expr(const struct target *t, const char *expr, struct err *err);
+/* Does an expression over columns that change their type mean something over the new ones? */
+bool carry_follows(struct build *b, const struct target *t, const char *expr);
+/* Does the expression read a column of the list? */
+bool expr_reads(const char *expr, const struct texts *columns);
+/* Has the access method an operator class for the type when none is named? */
+enum rc type_has_opclass(struct build *b, const char *method, const char *type,
+                         bool *has) MUST_CHECK;
+/* Swap of two names at the cut-over, and back. `rename`: a format of `alter` and two names. */
+void carry_swap(struct target *t, const char *alter, const char *rename, const char *old,
+                const char *parked, const char *new);
+
+/* ---- plan_statistics.c ---- */
+/* Extended statistics over columns that get another half. */
+enum rc carry_statistics(struct build *b, struct target *t) MUST_CHECK;
 
 /* ---- plan_key.c ---- */
-/* A primary key over columns that change their type under their names. */
+/* A primary key over columns that change their names or types. */
 bool key_is_carried(const struct target *t, const json_t *index);
 enum rc carry_key(struct build *b, struct target *t, const json_t *index) MUST_CHECK;
 /* What an index is to its table, once it has its name: replica identity, clustering mark. */
@@ -348,9 +366,12 @@ bool identity_is_carried(const struct build *b, const struct target *t, const js
 void carry_identity(struct target *t, const json_t *column, const struct eng_dual *dual);
 
 /* ---- plan_links.c ---- */
-bool link_is(const struct target *t, const json_t *constraint); /* is it made again, not carried? */
-enum rc links_release(struct build *b) MUST_CHECK; /* in front of the steps of all tables */
-void links_make(struct build *b);                  /* behind them */
+/* Which are there, once the columns of all tables are planned. */
+enum rc links_read(struct build *b) MUST_CHECK;
+/* Is it made again, not carried? */
+bool link_is(const struct build *b, const struct target *t, const json_t *constraint);
+void links_release(struct build *b); /* in front of the steps of all tables */
+void links_make(struct build *b);    /* behind them */
 void links_fini(struct build *b);
 struct linked { /* a column of a foreign key */
     const char *column, *type;

@@ -20,7 +20,7 @@ static bool flag(const json_t *object, const char *key)
     return json_is_true(json_object_get(object, key));
 }
 
-static const char *renamed(const struct target *t, const char *column)
+const char *carry_name(const struct target *t, const char *column)
 {
     for (size_t i = 0; column && i < t->from.n; i++)
         if (!strcmp(t->from.v[i], column))
@@ -28,14 +28,13 @@ static const char *renamed(const struct target *t, const char *column)
     return column;
 }
 
-static char *rename_expr(const struct target *t, const char *expr, struct err *err)
+char *carry_expr(const struct target *t, const char *expr, struct err *err)
 {
     return sql_expr_rename(expr, "", (const char *const *)t->from.v, (const char *const *)t->to.v,
                            t->from.n, false, err);
 }
 
-/* Does the expression read a column of the list? */
-static bool reads(const char *expr, const struct texts *columns)
+bool expr_reads(const char *expr, const struct texts *columns)
 {
     struct sql_expr_info info;
     bool found = false;
@@ -50,19 +49,17 @@ static bool reads(const char *expr, const struct texts *columns)
     return found;
 }
 
-/* Does an expression over columns that change their type mean something over the new ones? */
-static bool follows(struct build *b, const struct target *t, const char *expr)
+bool carry_follows(struct build *b, const struct target *t, const char *expr)
 {
-    char *over = rename_expr(t, expr, NULL);
+    char *over = carry_expr(t, expr, NULL);
     bool ok = over && retype_follows(b, t, expr, over);
 
     free(over);
     return ok;
 }
 
-/* Swap of two names at cut-over, and back. `what` is a format of two names. */
-static void swap_names(struct target *t, const char *alter, const char *rename, const char *old,
-                       const char *parked, const char *new)
+void carry_swap(struct target *t, const char *alter, const char *rename, const char *old,
+                const char *parked, const char *new)
 {
     char *o = sql_quote_ident(old), *p = sql_quote_ident(parked), *n = sql_quote_ident(new);
 
@@ -92,10 +89,10 @@ bool index_touches(const json_t *index, const struct texts *columns)
         const json_t *key = json_array_get(keys, i);
         const char *column = cat_text(key, "column");
 
-        if (column ? texts_has(columns, column) : reads(cat_text(key, "expression"), columns))
+        if (column ? texts_has(columns, column) : expr_reads(cat_text(key, "expression"), columns))
             return true;
     }
-    return reads(cat_text(index, "predicate"), columns);
+    return expr_reads(cat_text(index, "predicate"), columns);
 }
 
 /* Is every key that changes its type a bare column with a default operator class? */
@@ -110,18 +107,17 @@ static bool index_keys_portable(struct build *b, const struct target *t, const j
         const char *column = cat_text(key, "column");
         const char *suffix = cat_text(key, "suffix");
 
-        if (!column && reads(cat_text(key, "expression"), gone) &&
-            !follows(b, t, cat_text(key, "expression")))
+        if (!column && expr_reads(cat_text(key, "expression"), gone) &&
+            !carry_follows(b, t, cat_text(key, "expression")))
             return false;
         if (column && texts_has(gone, column) && flag(key, "key") &&
             (!flag(key, "opclass_default") || strstr(suffix, "COLLATE")))
             return false;
     }
-    return !reads(predicate, gone) || follows(b, t, predicate);
+    return !expr_reads(predicate, gone) || carry_follows(b, t, predicate);
 }
 
-/* Has the access method an operator class for the type when none is named? */
-static enum rc has_opclass(struct build *b, const char *method, const char *type, bool *has)
+enum rc type_has_opclass(struct build *b, const char *method, const char *type, bool *has)
 {
     static const char sql[] =
         "SELECT 1 FROM pg_opclass o JOIN pg_am m ON m.oid = o.opcmethod, (SELECT"
@@ -158,7 +154,7 @@ static enum rc refuse_opclass(struct build *b, struct target *t, const json_t *i
 
             if (!dual->old_name || dual->plain || strcmp(dual->old_name, column))
                 continue;
-            if (has_opclass(b, cat_text(index, "method"), dual->new_type, &has) != RC_OK)
+            if (type_has_opclass(b, cat_text(index, "method"), dual->new_type, &has) != RC_OK)
                 return RC_ERR;
             if (has)
                 continue;
@@ -176,9 +172,18 @@ static enum rc refuse_index(struct build *b, struct target *t, const json_t *ind
     static const struct {
         const char *flag, *why, *hint;
     } rows[] = {
-        {"primary", "a primary key cannot be carried yet",
-         "rename the other columns; primary keys come with a later version"},
-        {"exclusion", "an exclusion constraint cannot be carried", "drop it first"},
+        {"exclusion",
+         "PostgreSQL builds the index of an exclusion constraint, or of a key WITHOUT OVERLAPS, "
+         "only"
+         " under a lock that keeps writers out until it is built, and makes no such constraint of "
+         "an"
+         " index that is there",
+         "rename the other columns; or drop it before the migration, and make it again afterwards,"
+         " in a window without writers"},
+        {"primary",
+         "a primary key of a partitioned table, or one that is not valid, cannot be"
+         " carried",
+         "rename the other columns"},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -213,9 +218,9 @@ static enum rc index_definition(struct build *b, struct target *t, const json_t 
                cat_text(index, "method"));
     for (size_t i = 0; i < json_array_size(keys); i++) {
         const json_t *key = json_array_get(keys, i);
-        const char *column = renamed(t, cat_text(key, "column"));
+        const char *column = carry_name(t, cat_text(key, "column"));
         char *text =
-            column ? sql_quote_ident(column) : rename_expr(t, cat_text(key, "expression"), b->err);
+            column ? sql_quote_ident(column) : carry_expr(t, cat_text(key, "expression"), b->err);
         bool opens = !flag(key, "key") && !including;
 
         if (!text) {
@@ -242,7 +247,7 @@ static enum rc index_definition(struct build *b, struct target *t, const json_t 
         free(space);
     }
     if (cat_text(index, "predicate")) {
-        char *predicate = rename_expr(t, cat_text(index, "predicate"), b->err);
+        char *predicate = carry_expr(t, cat_text(index, "predicate"), b->err);
 
         if (!predicate) {
             buf_fini(&sql);
@@ -344,11 +349,11 @@ static enum rc carry_index(struct build *b, struct target *t, const json_t *inde
     carry_marks(t, index);
     if (cat_text(index, "constraint")) {
         promote_index(b, t, index, quoted);
-        swap_names(t, t->relation, "ALTER TABLE %s RENAME CONSTRAINT %s TO %s", name, parked, temp);
+        carry_swap(t, t->relation, "ALTER TABLE %s RENAME CONSTRAINT %s TO %s", name, parked, temp);
     } else {
         char *s = sql_quote_ident(schema);
 
-        swap_names(t, s, "ALTER INDEX %s.%s RENAME TO %s", name, parked, temp);
+        carry_swap(t, s, "ALTER INDEX %s.%s RENAME TO %s", name, parked, temp);
         free(s);
     }
 out:
@@ -371,20 +376,28 @@ enum rc carry_indexes(struct build *b, struct target *t)
 
         if (!index_touches(index, &t->from) || is_released(t, cat_text(index, "constraint")))
             continue;
-        if (key_is_carried(t, index)) {
-            rc = carry_key(b, t, index);
-            continue;
-        }
         object = mem_printf("index %s", cat_text(index, "name"));
-        rc = refuse_index(b, t, index, object, &refused);
+        if (key_is_carried(t, index))
+            rc = refuse_opclass(b, t, index, object, &refused);
+        else
+            rc = refuse_index(b, t, index, object, &refused);
         free(object);
         if (rc == RC_OK && !refused)
-            rc = carry_index(b, t, index);
+            rc = (key_is_carried(t, index) ? carry_key : carry_index)(b, t, index);
     }
     return rc;
 }
 
 /* ---- constraints ---- */
+
+/* Names with commas, as they are or as they become. */
+static void put_columns(struct buf *out, const struct target *t, const json_t *names)
+{
+    for (size_t i = 0; i < json_array_size(names); i++) {
+        buf_append_str(out, i ? ", " : "");
+        sql_quote_ident_put(out, carry_name(t, json_string_value(json_array_get(names, i))));
+    }
+}
 
 bool constraint_touches(const json_t *constraint, const struct texts *columns)
 {
@@ -396,37 +409,13 @@ bool constraint_touches(const json_t *constraint, const struct texts *columns)
     return false;
 }
 
-/* PostgreSQL's own text of what follows the columns; those that on_delete sets stand in brackets
- * behind a blank, unlike those of the other table, and behind these. */
-static void put_tail(struct buf *out, const struct target *t, const json_t *constraint)
-{
-    const char *tail = cat_text(constraint, "tail"), *list = cat_text(constraint, "set_list");
-    const json_t *names = json_object_get(constraint, "set_columns");
-    char *inside = list ? mem_printf(" (%s)", list) : NULL;
-    const char *at = NULL;
-
-    for (const char *p = tail; inside && (p = strstr(p, inside)); p++)
-        at = p;
-    if (!at) {
-        buf_append_str(out, tail);
-    } else {
-        buf_append(out, tail, (size_t)(at - tail));
-        for (size_t i = 0; i < json_array_size(names); i++) {
-            buf_append_str(out, i ? ", " : " (");
-            sql_quote_ident_put(out, renamed(t, json_string_value(json_array_get(names, i))));
-        }
-        buf_printf(out, ")%s", at + strlen(inside));
-    }
-    free(inside);
-}
-
 static char *constraint_definition(struct build *b, struct target *t, const json_t *constraint)
 {
     const json_t *names = json_object_get(constraint, "columns");
     struct buf out = {0};
 
     if (!strcmp(cat_text(constraint, "type"), "c")) {
-        char *expr = rename_expr(t, cat_text(constraint, "expression"), b->err);
+        char *expr = carry_expr(t, cat_text(constraint, "expression"), b->err);
 
         if (!expr)
             return NULL;
@@ -437,16 +426,16 @@ static char *constraint_definition(struct build *b, struct target *t, const json
         return buf_take(&out);
     }
     buf_append_str(&out, "FOREIGN KEY (");
-    for (size_t i = 0; i < json_array_size(names); i++) {
-        char *name = sql_quote_ident(renamed(t, json_string_value(json_array_get(names, i))));
-
-        buf_printf(&out, "%s%s", i ? ", " : "", name);
-        free(name);
+    put_columns(&out, t, names);
+    /* PostgreSQL's own text of what follows; a constraint that was never validated says so */
+    buf_printf(&out, ")%s", cat_text(constraint, "tail"));
+    if (json_array_size(json_object_get(constraint, "set_columns"))) {
+        buf_append_str(&out, " (");
+        put_columns(&out, t, json_object_get(constraint, "set_columns"));
+        buf_append_str(&out, ")");
     }
-    buf_append_str(&out, ")");
-    put_tail(&out, t, constraint);
-    /* one that was never validated says so itself */
-    buf_append_str(&out, flag(constraint, "validated") ? " NOT VALID" : "");
+    buf_printf(&out, "%s%s", cat_text(constraint, "tail_end"),
+               flag(constraint, "validated") ? " NOT VALID" : "");
     return buf_take(&out);
 }
 
@@ -473,7 +462,7 @@ static void carry_constraint(struct build *b, struct target *t, const json_t *co
         step_sql(step, "ALTER TABLE %s VALIDATE CONSTRAINT %s", t->relation, quoted);
         step_lock(step, "SHARE UPDATE EXCLUSIVE", t->relation, "one scan; blocks no query");
     }
-    swap_names(t, t->relation, "ALTER TABLE %s RENAME CONSTRAINT %s TO %s", name, parked, temp);
+    carry_swap(t, t->relation, "ALTER TABLE %s RENAME CONSTRAINT %s TO %s", name, parked, temp);
     free(on);
     free(quoted);
     free(parked);
@@ -485,8 +474,8 @@ static const char *constraint_fault(struct build *b, const struct target *t,
 {
     bool foreign = !strcmp(cat_text(constraint, "type"), "f");
 
-    if (constraint_touches(constraint, &t->gone) &&
-        (foreign || !follows(b, t, cat_text(constraint, "expression"))))
+    if (!foreign && constraint_touches(constraint, &t->gone) &&
+        !carry_follows(b, t, cat_text(constraint, "expression")))
         return "it cannot follow the change of type";
     if (foreign && !strcmp(cat_text(t->doc, "relkind"), "p"))
         return "foreign keys of partitioned tables cannot be carried yet";
@@ -504,7 +493,7 @@ enum rc carry_constraints(struct build *b, struct target *t)
         const char *fault;
         char *definition;
 
-        if (!constraint_touches(constraint, &t->from) || link_is(t, constraint) ||
+        if (!constraint_touches(constraint, &t->from) || link_is(b, t, constraint) ||
             is_released(t, cat_text(constraint, "name")))
             continue;
         fault = constraint_fault(b, t, constraint);

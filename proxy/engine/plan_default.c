@@ -97,10 +97,10 @@ enum rc carry_default(struct build *b, struct target *t, const json_t *column,
                   moved);
         texts_add(&t->revert, "ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT", t->relation, new);
     }
-    if (sequence && dual->retypes && cat_text(column, "identity")[0])
+    if (sequence && cat_text(column, "identity")[0])
         carry_identity(t, column, dual);
     if (sequence && cat_text(column, "identity")[0] == '\0') {
-        if (dual->retypes)
+        if (strcmp(dual->old_type, dual->new_type) != 0)
             widen_sequence(b, t, sequence, dual);
         texts_add(&t->cutover, "ALTER SEQUENCE %s OWNED BY %s.%s", sequence, t->relation, new);
         texts_add(&t->revert, "ALTER SEQUENCE %s OWNED BY %s.%s", sequence, t->relation, old);

@@ -1,8 +1,8 @@
 /*
- * An identity column that changes its type. Its sequence cannot be given to another column: it goes
- * with the identity, and the new half gets one of the same name that goes on where the first has
- * stopped. One block of PL/pgSQL does that in either direction, since only the server knows the
- * last value.
+ * An identity column that changes its name or its type. Its sequence cannot be given to another
+ * column: it goes with the identity, and the new half gets one of the same name that goes on where
+ * the first has stopped. One block of PL/pgSQL does that in either direction, since only the server
+ * knows the last value.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -73,8 +73,8 @@ bool identity_is_carried(const struct build *b, const struct target *t, const js
     for (size_t d = 0; d < table->nduals; d++) {
         const struct eng_dual *dual = &table->duals[d];
 
-        if (!dual->retypes || strcmp(dual->old_name, cat_text(column, "name")) != 0 ||
-            table->relkind != 'r' || !cat_text(column, "sequence"))
+        if (!dual->old_name || strcmp(dual->old_name, cat_text(column, "name")) != 0 ||
+            !dual->not_null || table->relkind != 'r' || !cat_text(column, "sequence"))
             continue;
         for (size_t i = 0; i < ARRAY_LEN(types); i++)
             if (!strcmp(types[i], dual->new_type))

@@ -1,5 +1,5 @@
 /*
- * The primary key over a column that changes its type under its name. A constraint cannot be moved
+ * The primary key over a column that changes its name or its type. A constraint cannot be moved
  * from one index to another, and dropping it drops its index: so two unique indexes are built, one
  * over the new half, which the cut-over makes the key, and one over the old half, which the way
  * back makes it. Both are built again after a way back (eng_step.again).
@@ -20,26 +20,8 @@ static bool flag(const json_t *object, const char *key)
 
 bool key_is_carried(const struct target *t, const json_t *index)
 {
-    const json_t *keys = json_object_get(index, "keys");
-
-    if (!flag(index, "primary") || !flag(index, "valid") ||
-        strcmp(cat_text(t->doc, "relkind"), "r") != 0)
-        return false;
-    for (size_t i = 0; i < json_array_size(keys); i++) {
-        const char *column = cat_text(json_array_get(keys, i), "column");
-
-        if (!column || (texts_has(&t->from, column) && !retype_has(t, column)))
-            return false;
-    }
-    return true;
-}
-
-static const char *half(const struct target *t, const char *column, bool new)
-{
-    for (size_t i = 0; new &&i < t->from.n; i++)
-        if (!strcmp(t->from.v[i], column))
-            return t->to.v[i];
-    return column;
+    return flag(index, "primary") && flag(index, "valid") && !flag(index, "exclusion") &&
+           !strcmp(cat_text(t->doc, "relkind"), "r");
 }
 
 static char *definition(const struct target *t, const json_t *index, const char *name, bool new)
@@ -52,11 +34,12 @@ static char *definition(const struct target *t, const json_t *index, const char 
     buf_printf(&sql, "CREATE UNIQUE INDEX CONCURRENTLY %s ON %s (", name, t->relation);
     for (size_t i = 0; i < json_array_size(keys); i++) {
         const json_t *key = json_array_get(keys, i);
+        const char *column = cat_text(key, "column");
         bool opens = !flag(key, "key") && !including;
 
         including |= opens;
         buf_append_str(&sql, opens ? ") INCLUDE (" : i ? ", " : "");
-        sql_quote_ident_put(&sql, half(t, cat_text(key, "column"), new));
+        sql_quote_ident_put(&sql, new ? carry_name(t, column) : column);
     }
     buf_append_str(&sql, ")");
     if (cat_text(index, "options"))
@@ -146,6 +129,45 @@ static void make_key(struct target *t, const json_t *index, const char *from, st
     free(name);
 }
 
+/* The server counts on the key where one of its columns is grouped by (sql/group.c). */
+static void warn_of_groups(struct build *b, const struct target *t, const json_t *index,
+                           const char *object)
+{
+    const json_t *keys = json_object_get(index, "keys");
+    bool moves = false;
+
+    for (size_t i = 0; i < json_array_size(keys); i++) {
+        const char *column = cat_text(json_array_get(keys, i), "column");
+
+        moves |= texts_has(&t->from, column) && !retype_has(t, column);
+    }
+    if (moves)
+        build_warn(
+            b, object, "name the other columns in GROUP BY, too, or aggregate them",
+            "GROUP BY of the key alone, with other columns asked for, is the server's for one"
+            " name at a time: the old one until the cut-over, the new one after it. segue adds"
+            " the other name where the key is named; functions, and connections past segue,"
+            " get 42803");
+}
+
+/* It would have to become NOT NULL again under the lock, with a scan. */
+static void refuse_nullable(struct build *b, const struct target *t, const json_t *index,
+                            const char *object)
+{
+    const struct eng_table *table = &b->plan->tables[t->table];
+    const json_t *keys = json_object_get(index, "keys");
+
+    for (size_t i = 0; i < json_array_size(keys); i++) {
+        const json_t *key = json_array_get(keys, i);
+
+        for (size_t d = 0; flag(key, "key") && d < table->nduals; d++)
+            if (table->duals[d].old_name && table->duals[d].new_name && !table->duals[d].not_null &&
+                !strcmp(table->duals[d].old_name, cat_text(key, "column")))
+                build_refuse(b, object, "leave \"nullable\" out, or drop the key in this file",
+                             "its column %s cannot be NULL", cat_text(key, "column"));
+    }
+}
+
 enum rc carry_key(struct build *b, struct target *t, const json_t *index)
 {
     char *fresh = target_temp(t), *spare = target_temp(t);
@@ -160,6 +182,8 @@ enum rc carry_key(struct build *b, struct target *t, const json_t *index)
     for (size_t i = back.n; i > 0; i--) /* revert runs its list backwards */
         texts_add(&t->revert, "%s", back.v[i - 1]);
     carry_marks(t, index);
+    refuse_nullable(b, t, index, object);
+    warn_of_groups(b, t, index, object);
     build_warn(b, object, "run these statements again on 23505, or ON CONFLICT DO NOTHING",
                "until complete there is a unique index over each half: INSERT ... ON CONFLICT "
                "(columns) of one new key by two sessions at once can end with 23505");

@@ -1,8 +1,10 @@
 /*
- * Foreign keys from or to a column that changes its type under its name. The cut-over lets go of
- * them, swaps the names, and makes them again under the same text, NOT VALID: new rows are checked
- * from that moment on, and those that were there after it, without the gate (stage settle). The way
- * back does the same.
+ * Foreign keys to a column that changes its name or its type, and from one that changes its type.
+ * The cut-over lets go of them and makes them again over the new halves, NOT VALID: new rows are
+ * checked from that moment on, and those that were there after it, without the gate (stage settle).
+ * The way back does the same. Those from a column that changes its name alone are built beside the
+ * old ones (plan_carry.c), but for ON ... SET DEFAULT: of two, the one whose half has no default
+ * would set NULL.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -14,15 +16,30 @@
 #include "segue/sql/expr.h"
 
 struct link {
-    char *table, *foreign; /* "schema.table", quoted as needed */
-    char *name, *definition, *comment;
+    char *table, *foreign;                 /* "schema.table", quoted as needed */
+    char *name, *before, *after, *comment; /* definitions until the cut-over, and from it on */
     bool validated;
 };
 
-enum { L_TABLE, L_NAME, L_DEFINITION, L_VALIDATED, L_COMMENT, L_KIND, L_OWNED, L_FOREIGN, L_PAIRS };
+enum {
+    L_TABLE,
+    L_NAME,
+    L_DEFINITION,
+    L_VALIDATED,
+    L_COMMENT,
+    L_KIND,
+    L_OWNED,
+    L_FOREIGN,
+    L_PAIRS,
+    L_TAIL,
+    L_SET,
+    L_END,
+    L_PERIOD,
+    L_DEFAULT
+};
 
 static const char links_sql[] =
-    "SELECT format('%I.%I', rn.nspname, r.relname), k.conname, pg_get_constraintdef(k.oid),"
+    "SELECT format('%I.%I', rn.nspname, r.relname), k.conname, d.said,"
     " k.convalidated, obj_description(k.oid, 'pg_constraint'), r.relkind,"
     " pg_has_role(r.relowner, 'USAGE'), format('%I.%I', fn.nspname, f.relname),"
     " (SELECT json_agg(json_build_array(k.conrelid::int8, a.attname,"
@@ -30,25 +47,31 @@ static const char links_sql[] =
     "   format_type(fa.atttypid, fa.atttypmod)) ORDER BY u.o)"
     "  FROM unnest(k.conkey, k.confkey) WITH ORDINALITY u(num, fnum, o)"
     "  JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.num"
-    "  JOIN pg_attribute fa ON fa.attrelid = k.confrelid AND fa.attnum = u.fnum)"
+    "  JOIN pg_attribute fa ON fa.attrelid = k.confrelid AND fa.attnum = u.fnum),"
+    " substr(left(d.said, d.cut), length(format('FOREIGN KEY (%s) REFERENCES %I.%I(%s)', x.ours,"
+    "  fn.nspname, f.relname, x.theirs)) + 1), s.names, substr(d.said, d.cut + length(s.list) + 1),"
+    " COALESCE((to_jsonb(k) ->> 'conperiod')::bool, false), 'd' IN (k.confdeltype, k.confupdtype)"
     " FROM pg_constraint k JOIN pg_class r ON r.oid = k.conrelid"
     " JOIN pg_namespace rn ON rn.oid = r.relnamespace JOIN pg_class f ON f.oid = k.confrelid"
-    " JOIN pg_namespace fn ON fn.oid = f.relnamespace WHERE k.contype = 'f' AND k.conparentid = 0"
+    " JOIN pg_namespace fn ON fn.oid = f.relnamespace, LATERAL (SELECT string_agg(quote_ident("
+    "   a.attname), ', ' ORDER BY u.o) AS ours, string_agg(quote_ident(fa.attname), ', ' ORDER BY"
+    "   u.o) AS theirs FROM unnest(k.conkey, k.confkey) WITH ORDINALITY u(num, fnum, o)"
+    "  JOIN pg_attribute a ON a.attrelid = k.conrelid AND a.attnum = u.num"
+    "  JOIN pg_attribute fa ON fa.attrelid = k.confrelid AND fa.attnum = u.fnum) x," CAT_SET_COLUMNS
+    " WHERE k.contype = 'f' AND k.conparentid = 0"
     " AND (k.conrelid = $1::oid OR k.confrelid = $1::oid) ORDER BY k.oid";
 
-bool link_is(const struct target *t, const json_t *constraint)
+static bool is_known(const struct build *b, const char *table, const char *name)
 {
-    const json_t *names = json_object_get(constraint, "columns");
-    bool any = false;
+    for (size_t i = 0; i < b->nlinks; i++)
+        if (!strcmp(b->links[i].table, table) && !strcmp(b->links[i].name, name))
+            return true;
+    return false;
+}
 
-    for (size_t i = 0; i < json_array_size(names); i++) {
-        const char *name = json_string_value(json_array_get(names, i));
-
-        if (texts_has(&t->from, name) && !retype_has(t, name))
-            return false;
-        any |= retype_has(t, name);
-    }
-    return any && !strcmp(cat_text(constraint, "type"), "f");
+bool link_is(const struct build *b, const struct target *t, const json_t *constraint)
+{
+    return is_known(b, t->relation, cat_text(constraint, "name"));
 }
 
 /* ---- one of them ---- */
@@ -61,25 +84,28 @@ static const struct target *target_of(const struct build *b, json_int_t oid)
     return NULL;
 }
 
-/* What a column of the constraint becomes; *retyped, *renamed: by this file. */
-static const char *becomes(const struct build *b, const json_t *pair, size_t at, bool *retyped,
-                           bool *renamed)
+/* What a column of the constraint becomes. Its name is the one that it has after the cut-over. */
+struct side {
+    const char *name, *type;
+    bool migrates, changes; /* has it another half; one of another type? */
+};
+
+static struct side becomes(const struct build *b, const json_t *pair, size_t at)
 {
     const struct target *t = target_of(b, json_integer_value(json_array_get(pair, at)));
     const char *column = json_string_value(json_array_get(pair, at + 1));
+    const char *type = json_string_value(json_array_get(pair, at + 2));
     const struct eng_table *table = t && t->table >= 0 ? &b->plan->tables[t->table] : NULL;
 
     for (size_t i = 0; table && i < table->nduals; i++) {
         const struct eng_dual *dual = &table->duals[i];
 
-        if (!dual->old_name || strcmp(dual->old_name, column) != 0)
-            continue;
-        *retyped |= dual->retypes;
-        *renamed |= !dual->retypes;
-        if (dual->retypes)
-            return dual->new_type;
+        if (dual->old_name && dual->new_name && !strcmp(dual->old_name, column))
+            return (struct side){dual->retypes ? column : dual->new_name,
+                                 dual->plain ? type : dual->new_type, true,
+                                 dual->retypes || strcmp(dual->new_type, dual->old_type) != 0};
     }
-    return json_string_value(json_array_get(pair, at + 2));
+    return (struct side){column, type, false, false};
 }
 
 /* As PostgreSQL finds the operators of a foreign key: by the type's default operator class. */
@@ -129,63 +155,106 @@ enum rc check_linked(struct build *b, const char *path, const struct linked *our
     return rc;
 }
 
-/* *yes: a column of it changes its type. */
-static enum rc concerns(struct build *b, const PGresult *res, int row, const char *object,
-                        bool *yes)
+static bool yes(const PGresult *res, int row, int field)
 {
-    json_t *pairs = json_loads(PQgetvalue(res, row, L_PAIRS), 0, NULL);
-    bool retyped = false, renamed = false, may = true;
+    return PQgetvalue(res, row, field)[0] == 't';
+}
+
+/* Is it to be made again? */
+static enum rc concerns(struct build *b, const PGresult *res, int row, const char *object,
+                        const json_t *pairs, bool *made)
+{
+    bool may = true;
     enum rc rc = RC_OK;
 
+    *made = false;
     for (size_t i = 0; rc == RC_OK && i < json_array_size(pairs); i++) {
-        const json_t *pair = json_array_get(pairs, i);
-        const char *type = becomes(b, pair, 0, &retyped, &renamed);
-        const char *foreign = becomes(b, pair, 3, &retyped, &renamed);
+        const struct side ours = becomes(b, json_array_get(pairs, i), 0);
+        const struct side theirs = becomes(b, json_array_get(pairs, i), 3);
 
-        if (retyped)
-            rc = may_refer(b, type, foreign, &may);
+        *made |= theirs.migrates || ours.changes || (ours.migrates && yes(res, row, L_DEFAULT));
+        if (ours.changes || theirs.changes)
+            rc = may_refer(b, ours.type, theirs.type, &may);
         if (rc == RC_OK && !may)
             build_refuse(b, object, "change the type of both in one migration, or drop it first",
                          "its column %s of type %s could not refer to one of type %s",
-                         json_string_value(json_array_get(pair, 1)), type, foreign);
+                         json_string_value(json_array_get(json_array_get(pairs, i), 1)), ours.type,
+                         theirs.type);
     }
-    json_decref(pairs);
-    if (retyped && renamed)
-        build_refuse(b, object, "rename the column in a migration of its own",
-                     "one of its columns changes its type, another its name");
-    *yes = retyped;
     return rc;
+}
+
+/* ---- its text from the cut-over on ---- */
+
+static void put_names(struct build *b, struct buf *out, const json_t *pairs, size_t at)
+{
+    for (size_t i = 0; i < json_array_size(pairs); i++) {
+        buf_append_str(out, i ? ", " : "");
+        sql_quote_ident_put(out, becomes(b, json_array_get(pairs, i), at).name);
+    }
+}
+
+/* The columns of ON DELETE SET are among the constraint's own. */
+static void put_set(struct build *b, struct buf *out, const json_t *pairs, const json_t *names)
+{
+    for (size_t i = 0; i < json_array_size(names); i++) {
+        const char *name = json_string_value(json_array_get(names, i));
+
+        buf_append_str(out, i ? ", " : " (");
+        for (size_t k = 0; k < json_array_size(pairs); k++)
+            if (!strcmp(json_string_value(json_array_get(json_array_get(pairs, k), 1)), name))
+                sql_quote_ident_put(out, becomes(b, json_array_get(pairs, k), 0).name);
+    }
+    buf_append_str(out, json_array_size(names) ? ")" : "");
+}
+
+static char *text_after(struct build *b, const PGresult *res, int row, const json_t *pairs)
+{
+    json_t *set =
+        PQgetisnull(res, row, L_SET) ? NULL : json_loads(PQgetvalue(res, row, L_SET), 0, NULL);
+    struct buf out = {0};
+
+    buf_append_str(&out, "FOREIGN KEY (");
+    put_names(b, &out, pairs, 0);
+    buf_printf(&out, ") REFERENCES %s(", PQgetvalue(res, row, L_FOREIGN));
+    put_names(b, &out, pairs, 3);
+    buf_printf(&out, ")%s", PQgetvalue(res, row, L_TAIL));
+    put_set(b, &out, pairs, set);
+    buf_append_str(&out, PQgetvalue(res, row, L_END));
+    json_decref(set);
+    return buf_take(&out);
 }
 
 static void judge_link(struct build *b, const PGresult *res, int row, const char *object)
 {
+    if (yes(res, row, L_PERIOD))
+        build_refuse(b, object, "drop it first", "a foreign key with PERIOD cannot be carried");
     if (PQgetvalue(res, row, L_KIND)[0] != 'r')
         build_refuse(b, object, "drop it first, make it again afterwards",
                      "a foreign key of a partitioned table cannot be made again without reading "
                      "the table under a lock");
-    if (PQgetvalue(res, row, L_OWNED)[0] != 't')
+    if (!yes(res, row, L_OWNED))
         build_refuse(b, object, "connect as a role that owns the table",
                      "it has to be made again, and the table belongs to another role");
 }
 
-static void add_link(struct build *b, const PGresult *res, int row)
+static void add_link(struct build *b, const PGresult *res, int row, const json_t *pairs)
 {
     struct link *link;
 
-    for (size_t i = 0; i < b->nlinks; i++)
-        if (!strcmp(b->links[i].table, PQgetvalue(res, row, L_TABLE)) &&
-            !strcmp(b->links[i].name, PQgetvalue(res, row, L_NAME)))
-            return;
+    if (is_known(b, PQgetvalue(res, row, L_TABLE), PQgetvalue(res, row, L_NAME)))
+        return;
     mem_grow((void **)&b->links, &b->links_cap, b->nlinks + 1, sizeof(*b->links));
     link = &b->links[b->nlinks++];
     *link = (struct link){.table = mem_strdup(PQgetvalue(res, row, L_TABLE)),
                           .foreign = mem_strdup(PQgetvalue(res, row, L_FOREIGN)),
                           .name = mem_strdup(PQgetvalue(res, row, L_NAME)),
-                          .definition = mem_strdup(PQgetvalue(res, row, L_DEFINITION)),
+                          .before = mem_strdup(PQgetvalue(res, row, L_DEFINITION)),
+                          .after = text_after(b, res, row, pairs),
                           .comment = PQgetisnull(res, row, L_COMMENT)
                                          ? NULL
                                          : mem_strdup(PQgetvalue(res, row, L_COMMENT)),
-                          .validated = PQgetvalue(res, row, L_VALIDATED)[0] == 't'};
+                          .validated = yes(res, row, L_VALIDATED)};
 }
 
 /* By this file: then it is not made again. */
@@ -198,7 +267,7 @@ static bool is_dropped(const struct build *b, const PGresult *res, int row)
     return false;
 }
 
-static enum rc read_links(struct build *b, const struct target *t)
+static enum rc read_of(struct build *b, const struct target *t)
 {
     char *oid = mem_printf("%lld", (long long)json_integer_value(json_object_get(t->doc, "oid")));
     const char *params[] = {oid};
@@ -209,18 +278,30 @@ static enum rc read_links(struct build *b, const struct target *t)
         size_t known = b->nlinks;
         char *object = mem_printf("constraint %s of %s", PQgetvalue(res, row, L_NAME),
                                   PQgetvalue(res, row, L_TABLE));
-        bool concerned = false;
+        json_t *pairs = json_loads(PQgetvalue(res, row, L_PAIRS), 0, NULL);
+        bool made = false;
 
         if (!is_dropped(b, res, row))
-            rc = concerns(b, res, row, object, &concerned);
-        if (rc == RC_OK && concerned)
-            add_link(b, res, row);
+            rc = concerns(b, res, row, object, pairs, &made);
+        if (rc == RC_OK && made)
+            add_link(b, res, row, pairs);
         if (b->nlinks > known)
             judge_link(b, res, row, object);
+        json_decref(pairs);
         free(object);
     }
     PQclear(res);
     free(oid);
+    return rc;
+}
+
+enum rc links_read(struct build *b)
+{
+    enum rc rc = RC_OK;
+
+    for (size_t i = 0; rc == RC_OK && i < b->ntargets; i++)
+        if (b->targets[i].from.n)
+            rc = read_of(b, &b->targets[i]);
     return rc;
 }
 
@@ -260,6 +341,7 @@ static void release(struct build *b, enum eng_stage stage)
 
 static void make(struct build *b, enum eng_stage stage)
 {
+    bool back = stage == ENG_STAGE_REVERT;
     struct eng_step *step =
         build_step(b, stage, ENG_STEP_DDL, -1, "make %zu foreign keys again", b->nlinks);
 
@@ -269,8 +351,8 @@ static void make(struct build *b, enum eng_stage stage)
         char *literal = link->comment ? sql_quote_literal(link->comment) : NULL;
 
         /* one that was never validated says so itself */
-        step_sql(step, "ALTER TABLE %s ADD CONSTRAINT %s %s%s", link->table, name, link->definition,
-                 link->validated ? " NOT VALID" : "");
+        step_sql(step, "ALTER TABLE %s ADD CONSTRAINT %s %s%s", link->table, name,
+                 back ? link->before : link->after, link->validated ? " NOT VALID" : "");
         if (literal)
             step_sql(step, "COMMENT ON CONSTRAINT %s ON %s IS %s", name, link->table, literal);
         free(literal);
@@ -310,18 +392,12 @@ static void validate(struct build *b)
     }
 }
 
-enum rc links_release(struct build *b)
+void links_release(struct build *b)
 {
-    enum rc rc = RC_OK;
-
-    for (size_t i = 0; rc == RC_OK && i < b->ntargets; i++)
-        if (b->targets[i].swaps.n)
-            rc = read_links(b, &b->targets[i]);
-    if (rc != RC_OK || b->nlinks == 0)
-        return rc;
+    if (b->nlinks == 0)
+        return;
     release(b, ENG_STAGE_CUTOVER);
     release(b, ENG_STAGE_REVERT);
-    return RC_OK;
 }
 
 void links_make(struct build *b)
@@ -341,7 +417,8 @@ void links_fini(struct build *b)
         free(link->table);
         free(link->foreign);
         free(link->name);
-        free(link->definition);
+        free(link->before);
+        free(link->after);
         free(link->comment);
     }
     free(b->links);

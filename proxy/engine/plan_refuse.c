@@ -169,10 +169,9 @@ static const struct {
      "write it with a quoted body, or drop it first"},
     {"pg_trigger", "it fires on the column, or its WHEN reads it",
      "make it again without naming the column first"},
-    {"pg_statistic_ext", "extended statistics cannot be carried",
-     "drop them, make them again on the new column afterwards"},
-    {"pg_constraint", "another table's foreign key refers to the column",
-     "keys that others refer to come with a later version"},
+    {"pg_statistic_ext", "extended statistics over it would go with it",
+     "DROP STATISTICS first, and make them again without the column"},
+    {"pg_constraint", "another table's foreign key refers to the column", "drop it first"},
 };
 
 static bool file_drops(const struct build *b, const struct target *t, const char *name)
@@ -188,15 +187,14 @@ static bool file_drops(const struct build *b, const struct target *t, const char
 }
 
 /* A foreign key of the table to itself goes with each column that refers: with this one, or in
- * front of it. Of one that is renamed the next foreign key would still refer to the old half. */
-static bool is_gone_by_then(const struct build *b, const struct target *t, const char *name,
-                            const char *column)
+ * front of it. */
+static bool is_gone_by_then(const struct build *b, const struct target *t, const char *name)
 {
     const json_t *constraints = json_object_get(t->doc, "constraints");
 
     if (file_drops(b, t, name))
         return true;
-    for (size_t i = 0; !texts_has(&t->from, column) && i < json_array_size(constraints); i++)
+    for (size_t i = 0; i < json_array_size(constraints); i++)
         if (!strcmp(cat_text(json_array_get(constraints, i), "name"), name))
             return constraint_touches(json_array_get(constraints, i), &t->dropped);
     return false;
@@ -208,10 +206,11 @@ static void refuse_dependent(struct build *b, const struct target *t, const char
     const char *kind = cat_text(dependent, "kind"), *object = cat_text(dependent, "object");
     const char *own = cat_text(dependent, "own");
 
-    if (retype_has(t, column) && !strcmp(kind, "pg_constraint"))
-        return; /* plan_links.c */
+    if (texts_has(&t->from, column) &&
+        (!strcmp(kind, "pg_constraint") || !strcmp(kind, "pg_statistic_ext")))
+        return; /* plan_links.c, plan_statistics.c */
     if (own) {
-        if (!is_gone_by_then(b, t, own, column))
+        if (!is_gone_by_then(b, t, own))
             build_refuse(b, object, "drop it first, make it again afterwards",
                          "column %s: the table's own foreign key refers to the column", column);
         return;
@@ -283,14 +282,28 @@ static void warn_of_grantors(struct build *b, const struct target *t, const json
     free(object);
 }
 
+static void refuse_identity(struct build *b, const struct target *t, const char *column)
+{
+    if (!strcmp(cat_text(t->doc, "relkind"), "p"))
+        build_refuse(b, t->relation,
+                     "ALTER TABLE ... DROP IDENTITY first, and give it a default: nextval() of a "
+                     "sequence",
+                     "column %s is an identity column of a partitioned table", column);
+    else
+        build_refuse(
+            b, t->relation, "leave its \"type\" and \"nullable\" out, or drop the identity first",
+            "column %s is an identity column: it must be NOT NULL, and smallint, integer or"
+            " bigint",
+            column);
+}
+
 static void refuse_old_columns(struct build *b, const struct target *t)
 {
     for (size_t c = 0; c < t->from.n; c++) {
         const json_t *column = cat_column(t->doc, t->from.v[c]);
 
         if (*cat_text(column, "identity") && !identity_is_carried(b, t, column))
-            build_refuse(b, t->relation, "identity columns come with a later version",
-                         "column %s is an identity column", t->from.v[c]);
+            refuse_identity(b, t, t->from.v[c]);
         if (*cat_text(column, "generated"))
             build_refuse(b, t->relation, "drop it, and add it again under the new name",
                          "column %s is generated", t->from.v[c]);

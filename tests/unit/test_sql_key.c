@@ -105,9 +105,9 @@ static void a_group_by_the_key_gets_the_half_that_the_key_is_over(void **state)
         {"SELECT a, b, c FROM pairs GROUP BY a, b",
          "SELECT a, b, c FROM pairs GROUP BY a, pairs.x, b", 0},
     };
-    /* an output column has the name, where the column is hidden: what it is counts */
+    /* who follows and says the old name */
     static const struct row follows[] = {
-        {"SELECT id, b FROM t GROUP BY id", "SELECT id, b FROM t GROUP BY 1, t.n", 0},
+        {"SELECT id, b FROM t GROUP BY id", "SELECT id, b FROM t GROUP BY id, t.n", 0},
         {"SELECT lower(b) AS id FROM t GROUP BY id", "SELECT lower(b) AS id FROM t GROUP BY 1", 0},
         {"SELECT b FROM t GROUP BY t.id", "SELECT b FROM t GROUP BY t.id, t.n", 0},
     };

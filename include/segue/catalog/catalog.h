@@ -16,8 +16,8 @@
  *     nulls_not_distinct, predicate, options, tablespace, comment, constraint, deferrable,
  *     deferred, children (of a partitioned index),
  *     keys: key (false: INCLUDE), column | expression, suffix, opclass_default
- *   constraints: name, type (c, f), columns, expression, tail (of a foreign key), foreign_table,
- *     set_columns, validated, no_inherit, comment
+ *   constraints: name, type (c, f), columns, expression, foreign_table, validated, no_inherit,
+ *     comment; of a foreign key what follows the columns: tail, set_columns, tail_end
  *   dependents: column (num), kind (catalog), object (for people)
  *   partition_dependents: name (of the column), object: what a partition has of its own
  *   triggers: name, before, row, insert, update, enabled, function
@@ -54,6 +54,20 @@ json_t *cat_column(const json_t *table, const char *name);
 
 /* Text of a member, NULL when it is null or not there; borrowed. */
 const char *cat_text(const json_t *object, const char *key);
+
+/* SQL behind a row of pg_constraint called k: d.said, what PostgreSQL says of a foreign key (NULL
+ * of other constraints), of which d.cut characters are in front of the columns of ON DELETE SET;
+ * s.names: these as JSON, NULL: none, s.list: as they are said, with brackets. */
+#define CAT_SET_COLUMNS                                                                            \
+    " LATERAL (SELECT json_agg(a.attname ORDER BY u.o) AS names, COALESCE(' (' || string_agg("     \
+    "  quote_ident(a.attname), ', ' ORDER BY u.o) || ')', '') AS list FROM"                        \
+    "  jsonb_array_elements_text(CASE jsonb_typeof(to_jsonb(k) -> 'confdelsetcols') WHEN 'array'"  \
+    "   THEN to_jsonb(k) -> 'confdelsetcols' END) WITH ORDINALITY u(num, o) JOIN pg_attribute a"   \
+    "  ON a.attrelid = k.conrelid AND a.attnum = u.num::int2) s, LATERAL (SELECT f.said, CASE "    \
+    "s.list"                                                                                       \
+    "  WHEN '' THEN length(f.said) ELSE length(f.said) - strpos(reverse(f.said), ')') + 1 -"       \
+    "  length(s.list) END AS cut FROM (SELECT CASE k.contype WHEN 'f' THEN"                        \
+    "  pg_get_constraintdef(k.oid) END AS said) f) d"
 
 /* What a host of the upstream is (sess_probe). `how`: a connection string. */
 enum sess_role cat_probe(const char *how, unsigned timeout_ms, const atomic_bool *stop,

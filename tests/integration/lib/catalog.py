@@ -35,6 +35,13 @@ TRIGGERS = """
 SELECT tgname, pg_get_triggerdef(oid), tgenabled FROM pg_trigger
 WHERE tgrelid = %(table)s::regclass AND NOT tgisinternal"""
 
+STATISTICS = """
+SELECT s.stxname, array(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = s.stxrelid AND a.attnum = ANY (s.stxkeys::int2[])
+                        ORDER BY 1),
+       pg_get_statisticsobjdef_expressions(s.oid), s.stxkind::text, coalesce(s.stxstattarget, -1), pg_get_userbyid(s.stxowner),
+       obj_description(s.oid, 'pg_statistic_ext')
+FROM pg_statistic_ext s WHERE s.stxrelid = %(table)s::regclass"""
+
 POLICIES = """
 SELECT polname, polcmd, polpermissive, array(SELECT CASE r WHEN 0 THEN 'public' ELSE r::regrole::text END FROM unnest(polroles) r),
        pg_get_expr(polqual, polrelid), pg_get_expr(polwithcheck, polrelid) FROM pg_policy WHERE polrelid = %(table)s::regclass"""
@@ -58,6 +65,7 @@ def table(conn, name):
         "constraints": {row[0]: row[1:] for row in _rows(conn, CONSTRAINTS, name)},
         "triggers": {row[0]: row[1:] for row in _rows(conn, TRIGGERS, name)},
         "sequences": dict(_rows(conn, SEQUENCES, name)),
+        "statistics": {row[0]: row[1:] for row in _rows(conn, STATISTICS, name)},
         "policies": {row[0]: row[1:] for row in _rows(conn, POLICIES, name)},
     }
 
@@ -124,6 +132,8 @@ def traces(conn):
         SELECT 'relation', oid::regclass::text FROM pg_class WHERE relname LIKE '%%segue%%'
            AND relnamespace IS DISTINCT FROM to_regnamespace('segue') AND relkind <> 't'
            AND relnamespace <> 'pg_toast'::regnamespace
+        UNION ALL
+        SELECT 'statistics', stxname FROM pg_statistic_ext WHERE stxname LIKE '%%segue%%'
         UNION ALL
         SELECT 'constraint', conname FROM pg_constraint WHERE conname LIKE '%%segue%%'
            AND connamespace IS DISTINCT FROM to_regnamespace('segue')

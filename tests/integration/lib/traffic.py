@@ -83,16 +83,18 @@ class Writer:
 
 
 class Traffic:
-    """connect: a function that gives a connection through the proxy. new_table: what the new revision calls the table."""
+    """connect: a function that gives a connection through the proxy. new_table, new_key: what the new revision calls the table
+    and its key, which is `id` to the old one."""
 
     FIRST_ID = 1_000_000
     ABSENT = -1
 
     def __init__(self, connect, pair=PLAIN, table="items", outages=False, pause_s=0.002, seed=1,
-                 tolerates=(), new_table=None):
+                 tolerates=(), new_table=None, new_key=None):
         self.connect = connect
         self.pair = pair
         self.tables = {"old": table, "new": new_table or table}
+        self.keys = {"old": "id", "new": new_key or "id"}
         self.outages = outages  # lost connections are part of the test: outcomes in doubt are read back
         self.tolerates = set(tolerates)  # SQLSTATEs that are part of the test, too
         self.pause_s = pause_s
@@ -186,7 +188,8 @@ class Traffic:
 
     def _transaction(self, writer, conn, dice, doubt):
         table, columns = self.tables[writer.revision], self.pair.columns(writer.revision)
-        insert = (f"INSERT INTO {table} (id, {', '.join(columns)}) "
+        key = self.keys[writer.revision]
+        insert = (f"INSERT INTO {table} ({key}, {', '.join(columns)}) "
                   f"VALUES (%s, {', '.join(f'%s::{kind}' for kind in columns.values())})")
         what = dice.random()
         certain = [i for i, values in writer.rows.items() if len(values) == 1]
@@ -207,11 +210,11 @@ class Traffic:
             row = dice.choice(certain) if dice.random() < 0.5 else self._new_id(writer)
             doubt[row] = value = dice.randrange(1, 1_000_000)
             sets = ", ".join(f"{column} = EXCLUDED.{column}" for column in columns)
-            conn.execute(f"{insert} ON CONFLICT (id) DO UPDATE SET {sets}", (row, *self.pair.texts(writer.revision, value)))
+            conn.execute(f"{insert} ON CONFLICT ({key}) DO UPDATE SET {sets}", (row, *self.pair.texts(writer.revision, value)))
         elif what < 0.9:
             row = dice.choice(certain)
             doubt[row] = self.ABSENT
-            conn.execute(f"DELETE FROM {table} WHERE id = %s", (row,))
+            conn.execute(f"DELETE FROM {table} WHERE {key} = %s", (row,))
         else:
             row = dice.choice(certain)
             got = self._read(conn, writer, row)
@@ -224,7 +227,7 @@ class Traffic:
 
     def _update(self, conn, writer, row, value):
         sets = ", ".join(f"{name} = %s::{kind}" for name, kind in self.pair.columns(writer.revision).items())
-        cur = conn.execute(f"UPDATE {self.tables[writer.revision]} SET {sets} WHERE id = %s",
+        cur = conn.execute(f"UPDATE {self.tables[writer.revision]} SET {sets} WHERE {self.keys[writer.revision]} = %s",
                            (*self.pair.texts(writer.revision, value), row))
         if cur.rowcount != 1:
             with self.lock:
@@ -234,8 +237,8 @@ class Traffic:
         return ", ".join(f"{column}::text" for column in self.pair.columns(revision))
 
     def _read(self, conn, writer, row):
-        return conn.execute(f"SELECT {self._selected(writer.revision)} FROM {self.tables[writer.revision]} WHERE id = %s",
-                            (row,)).fetchone()
+        return conn.execute(f"SELECT {self._selected(writer.revision)} FROM {self.tables[writer.revision]} "
+                            f"WHERE {self.keys[writer.revision]} = %s", (row,)).fetchone()
 
     @staticmethod
     def _new_id(writer):
@@ -283,7 +286,8 @@ class Traffic:
         for revision in columns:
             columns = self._selected(revision)
             stored = {row: tuple(texts) for row, *texts in db.sql(
-                f"SELECT id, {columns} FROM {self.tables[revision]} WHERE id >= {self.FIRST_ID}")}
+                f"SELECT {self.keys[revision]}, {columns} FROM {self.tables[revision]} "
+                f"WHERE {self.keys[revision]} >= {self.FIRST_ID}")}
             wrong = []
             for writer in self.writers:
                 for row, values in writer.rows.items():
