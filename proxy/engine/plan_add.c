@@ -33,7 +33,7 @@ static enum rc add_filled(struct build *b, struct target *t, const struct file_c
 
     texts_add(&t->expand, "ALTER TABLE %s ADD COLUMN %s %s", t->relation, name, dual->new_type);
     t->fills = true;
-    if (!column->nullable && !column->pk) /* plan_unique.c makes a key's columns NOT NULL */
+    if (!column->nullable && !key_has(b, t, column->name))
         rc = carry_not_null(b, t, column->name, column->name, NULL);
     if (rc != RC_OK || !dual->def)
         return rc;

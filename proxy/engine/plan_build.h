@@ -288,6 +288,9 @@ enum rc plan_create_constraint(struct build *b, struct target *t, const char *pa
                                const struct file_op *op) MUST_CHECK;
 
 /* ---- plan_unique.c ---- */
+/* Is the column, by its name of after the cut-over, in a primary key that this file makes? Then
+ * that makes it NOT NULL, before ready and for good: the key stays with a way back. */
+bool key_has(const struct build *b, const struct target *t, const char *column);
 enum rc key_add(struct build *b, struct target *t, const char *path,
                 const struct file_constraint *c) MUST_CHECK;
 

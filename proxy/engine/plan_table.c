@@ -341,7 +341,9 @@ enum rc target_plan_pair(struct build *b, struct target *t, const struct pair *p
         return RC_ERR;
     note_pair(t, pair, dual, collation);
     t->fills = true;
-    if (dual->not_null && flag(column, "not_null"))
+    if (key_has(b, t, shown))
+        rc = RC_OK;
+    else if (dual->not_null && flag(column, "not_null"))
         rc = carry_not_null(b, t, pair->to, shown, pair->from);
     else if (dual->not_null)
         constraint_not_null(b, t, pair->to, shown, false);

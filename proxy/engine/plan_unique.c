@@ -130,6 +130,7 @@ static int index_step(struct build *b, struct target *t, const struct file_const
 /* What NOT NULL of a key's column needs: a proof before, or everybody waits for a scan. */
 struct null_proof {
     char *name, *proof; /* quoted */
+    char *as;           /* the same: what NOT NULL is called until complete; NULL: as it comes */
     bool new;           /* the column is this file's own: abort drops it */
 };
 
@@ -152,25 +153,69 @@ static void prove_step(struct build *b, struct target *t, const struct null_proo
     free(what);
 }
 
-static size_t prove(struct build *b, struct target *t, const struct file_constraint *c,
-                    struct null_proof *proofs)
+bool key_has(const struct build *b, const struct target *t, const char *column)
 {
-    size_t n = 0;
+    for (size_t i = 0; i < b->file->nops; i++) {
+        const struct file_op *op = &b->file->ops[i];
+        const struct file_constraint *c = op->key_one ? op->key_one : &op->constraint;
 
-    for (size_t i = 0; c->kind == FILE_PRIMARY_KEY && i < c->columns.n; i++) {
+        if (b->op_target[i] != t - b->targets || c->kind != FILE_PRIMARY_KEY)
+            continue;
+        for (size_t k = 0; k < c->columns.n; k++)
+            if (!strcmp(c->columns.v[k], column))
+                return true;
+    }
+    return false;
+}
+
+/* From PostgreSQL 18 on NOT NULL is a constraint with a name, which would be made of the name that
+ * the half has until the cut-over. The old half has its name until complete. */
+static enum rc name_not_null(struct build *b, struct target *t, const char *column,
+                             struct null_proof *p)
+{
+    struct not_null facts = {0};
+    char *temp, *to;
+    enum rc rc;
+
+    if (PQserverVersion(b->conn) < 180000 || !retype_has(t, column))
+        return RC_OK;
+    rc = not_null_read(b, t, column, &facts);
+    if (rc == RC_OK && facts.name) {
+        temp = target_temp(t);
+        to = sql_quote_ident(facts.name);
+        p->as = sql_quote_ident(temp);
+        texts_add(&t->contract, "ALTER TABLE %s RENAME CONSTRAINT %s TO %s", t->relation, p->as,
+                  to);
+        free(to);
+        free(temp);
+    }
+    not_null_fini(&facts);
+    return rc;
+}
+
+static enum rc prove(struct build *b, struct target *t, const struct file_constraint *c,
+                     struct null_proof *proofs, size_t *n)
+{
+    enum rc rc = RC_OK;
+
+    for (size_t i = 0; rc == RC_OK && c->kind == FILE_PRIMARY_KEY && i < c->columns.n; i++) {
         const char *half = retype_half(t, c->columns.v[i]);
         const json_t *column = cat_column(t->doc, half);
+        struct null_proof *p = &proofs[*n];
         char *temp;
 
         if (refuse_unproven_null(b, t, half) || flag(column, "not_null"))
             continue;
         temp = target_temp(t);
-        proofs[n] =
-            (struct null_proof){sql_quote_ident(half), sql_quote_ident(temp), column == NULL};
-        prove_step(b, t, &proofs[n++]);
+        *p = (struct null_proof){
+            .name = sql_quote_ident(half), .proof = sql_quote_ident(temp), .new = column == NULL};
+        ++*n;
+        rc = name_not_null(b, t, c->columns.v[i], p);
+        if (rc == RC_OK)
+            prove_step(b, t, p);
         free(temp);
     }
-    return n;
+    return rc;
 }
 
 static int attach_step(struct build *b, struct target *t, const struct file_constraint *c,
@@ -180,7 +225,12 @@ static int attach_step(struct build *b, struct target *t, const struct file_cons
                                        "make the index constraint %s", name);
 
     for (size_t i = 0; i < n; i++)
-        step_sql(step, "ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", t->relation, proofs[i].name);
+        if (proofs[i].as)
+            step_sql(step, "ALTER TABLE %s ADD CONSTRAINT %s NOT NULL %s", t->relation,
+                     proofs[i].as, proofs[i].name);
+        else
+            step_sql(step, "ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", t->relation,
+                     proofs[i].name);
     step_sql(step, "ALTER TABLE %s ADD CONSTRAINT %s %s USING INDEX %s%s%s", t->relation, name,
              c->kind == FILE_PRIMARY_KEY ? "PRIMARY KEY" : "UNIQUE", name,
              c->deferrable ? " DEFERRABLE" : "",
@@ -227,7 +277,8 @@ enum rc key_add(struct build *b, struct target *t, const char *path,
     char *name, *what;
     struct null_proof proofs[FILE_KEYS_MAX] = {0};
     int built, attached;
-    size_t n;
+    size_t n = 0;
+    enum rc rc;
 
     if (check_index_name(b, t, path, c->name) != RC_OK || check_keys(b, t, path, c) != RC_OK ||
         probe_key(b, t, path, c) != RC_OK)
@@ -238,7 +289,7 @@ enum rc key_add(struct build *b, struct target *t, const char *path,
         build_refuse(b, what, "create it on each partition, then on the table",
                      "PostgreSQL cannot build an index concurrently on a partitioned table");
     look_for_twins(b, t, c, what);
-    n = prove(b, t, c, proofs);
+    rc = prove(b, t, c, proofs, &n);
     built = index_step(b, t, c, name);
     attached = attach_step(b, t, c, name, proofs, n);
     abort_steps(b, t, c, name, proofs, n, built, attached);
@@ -249,8 +300,9 @@ enum rc key_add(struct build *b, struct target *t, const char *path,
     for (size_t i = 0; i < n; i++) {
         free(proofs[i].name);
         free(proofs[i].proof);
+        free(proofs[i].as);
     }
     free(what);
     free(name);
-    return RC_OK;
+    return rc;
 }

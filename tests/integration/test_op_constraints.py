@@ -269,3 +269,31 @@ def test_a_partitioned_table_gets_and_loses_what_needs_no_index(db, segue):
     refused = proxy.cli("plan", proxy.file({"name": "keys", "operations": [{"create_constraint": {
         "table": "parts", "name": "once", "type": "unique", "columns": ["id"]}}]}), check=None)
     assert "cannot build an index concurrently on a partitioned table" in refused.out
+
+
+def keyed(table, column):
+    return {"create_constraint": {"table": table, "name": f"{table}_key", "type": "primary_key", "columns": [column]}}
+
+
+KEYED = {"name": "keyed", "operations": [
+    {"add_column": {"table": "adds", "column": {"name": "id", "type": "int"}, "up": "n"}}, keyed("adds", "id"),
+    {"rename_column": {"table": "renames", "from": "n", "to": "id"}}, keyed("renames", "id"),
+    {"alter_column": {"table": "retypes", "column": "n", "type": "bigint", "up": "n", "down": "n::int"}}, keyed("retypes", "n")]}
+KEYED_TABLES = ("adds", "renames", "retypes")
+KEYED_PLAIN = ("ALTER TABLE {s}.adds ADD id int; UPDATE {s}.adds SET id = n; ALTER TABLE {s}.renames RENAME n TO id; ALTER TABLE {s}.retypes ALTER n TYPE bigint;"
+               "ALTER TABLE {s}.adds ADD CONSTRAINT adds_key PRIMARY KEY (id); ALTER TABLE {s}.renames ADD CONSTRAINT renames_key PRIMARY KEY (id);"
+               "ALTER TABLE {s}.retypes ADD CONSTRAINT retypes_key PRIMARY KEY (n)")
+
+
+def test_a_key_over_columns_that_the_file_makes_stands_in_no_way_back(db, segue):
+    """It makes them NOT NULL before ready, and for as long as it stands: neither turn says so again, nor takes it back."""
+    build(db, "".join(f"CREATE TABLE {{s}}.{table} (n int NOT NULL); INSERT INTO {{s}}.{table} SELECT generate_series(1, 99);" for table in KEYED_TABLES))
+    proxy = segue(db)
+    name = proxy.ready(KEYED)
+    for step in "cutover", "rollback", "cutover":
+        proxy.cli("wait", name)
+        proxy.cli(step, name)
+    complete(proxy, name)
+    same_as_plain(db, KEYED_PLAIN, *KEYED_TABLES)
+    with db.connect() as conn:
+        assert catalog.not_null(conn, "public.retypes") == catalog.not_null(conn, "plain.retypes")
