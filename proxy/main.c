@@ -110,7 +110,8 @@ static void reload(struct serve *serve)
     cfg_free(next);
     apply_log_options(serve->cfg);
     cfg_engine_options(serve->cfg, &engine);
-    adm_console_set_admin_users(serve->console, serve->cfg->set->values[CFG_ADMIN_USERS].list);
+    adm_console_set_users(serve->console, serve->cfg->set->values[CFG_ADMIN_USERS].list,
+                          serve->cfg->set->values[CFG_STATS_USERS].list);
     eng_reload(serve->engine, &engine);
     warn_of_open_console(serve->cfg);
     log_info("reload: done, %zu options changed, files of TLS and auth read again", changed);
@@ -187,6 +188,7 @@ static enum rc make(struct serve *serve, struct err *err)
     struct eng_options engine;
     const struct adm_options admin = {
         .admin_users = serve->cfg->set->values[CFG_ADMIN_USERS].list,
+        .stats_users = serve->cfg->set->values[CFG_STATS_USERS].list,
         .login_database = serve->cfg->upstream.database,
         .config = show_config,
         .ctx = serve,

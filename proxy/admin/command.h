@@ -31,9 +31,13 @@ enum adm_arg {
 
 #define ADM_ARGS_MAX 4
 
+/* Who only looks may use what changes nothing, and runs nothing that it is given. */
+enum adm_right { ADM_ACTS, ADM_LOOKS };
+
 struct adm_command {
     const char *name;
     enum eng_verb verb;
+    enum adm_right right;
     enum adm_arg args[ADM_ARGS_MAX + 1]; /* ends with ADM_ARG_NONE */
     const char *help;
 };

@@ -20,8 +20,9 @@
 struct adm_console {
     struct adm_sources sources;
     char *login_database;
-    pthread_mutex_t lock; /* of admin_users: SIGHUP changes it under the workers */
+    pthread_mutex_t lock; /* of the users: SIGHUP changes them under the workers */
     char **admin_users;   /* NULL-terminated */
+    char **stats_users;
 };
 
 struct adm_console *adm_console_new(const struct adm_options *options)
@@ -30,6 +31,7 @@ struct adm_console *adm_console_new(const struct adm_options *options)
 
     pthread_mutex_init(&console->lock, NULL);
     console->admin_users = mem_strlist_copy((const char *const *)options->admin_users);
+    console->stats_users = mem_strlist_copy((const char *const *)options->stats_users);
     console->login_database = mem_strdup(options->login_database);
     console->sources.config = options->config;
     console->sources.config_ctx = options->ctx;
@@ -50,40 +52,66 @@ void adm_console_free(struct adm_console *console)
         return;
     pthread_mutex_destroy(&console->lock);
     mem_strlist_free(console->admin_users);
+    mem_strlist_free(console->stats_users);
     free(console->login_database);
     free(console);
 }
 
-void adm_console_set_admin_users(struct adm_console *console, char *const *users)
+void adm_console_set_users(struct adm_console *console, char *const *admin_users,
+                           char *const *stats_users)
 {
-    char **copy = mem_strlist_copy((const char *const *)users), **was;
+    char **admin = mem_strlist_copy((const char *const *)admin_users), **admin_was;
+    char **stats = mem_strlist_copy((const char *const *)stats_users), **stats_was;
 
     pthread_mutex_lock(&console->lock);
-    was = console->admin_users;
-    console->admin_users = copy;
+    admin_was = console->admin_users;
+    stats_was = console->stats_users;
+    console->admin_users = admin;
+    console->stats_users = stats;
     pthread_mutex_unlock(&console->lock);
-    mem_strlist_free(was);
+    mem_strlist_free(admin_was);
+    mem_strlist_free(stats_was);
 }
 
 /* ---- who may come in ---- */
 
+static bool is_listed(char *const *users, const char *user)
+{
+    for (; *users; users++) {
+        if (strcmp(*users, user) == 0)
+            return true;
+    }
+    return false;
+}
+
 static enum sess_console_entry admit(void *ctx, const char *user, bool loopback, const char **why)
 {
     struct adm_console *console = ctx;
-    bool configured, listed = false;
+    bool configured, listed;
 
     pthread_mutex_lock(&console->lock);
     configured = console->admin_users[0] != NULL;
-    for (size_t i = 0; console->admin_users[i]; i++)
-        listed = listed || strcmp(console->admin_users[i], user) == 0;
+    listed = is_listed(console->admin_users, user) || is_listed(console->stats_users, user);
     pthread_mutex_unlock(&console->lock);
     if (listed)
         return SESS_CONSOLE_LOGIN;
     if (!configured && loopback)
         return SESS_CONSOLE_TRUST;
-    *why = configured ? "only the users in admin_users may use the console"
+    *why = configured ? "only the users in admin_users and stats_users may use the console"
                       : "the console is open to loopback only while admin_users is empty";
     return SESS_CONSOLE_REFUSE;
+}
+
+/* Whoever was let in without being listed may do everything, while admin_users is empty. */
+static bool may(struct adm_console *console, const char *user, const struct adm_command *command)
+{
+    bool all;
+
+    pthread_mutex_lock(&console->lock);
+    all = is_listed(console->admin_users, user) ||
+          (!console->admin_users[0] && !is_listed(console->stats_users, user));
+    pthread_mutex_unlock(&console->lock);
+    return all || command->right == ADM_LOOKS;
 }
 
 static const char *login_database(void *ctx)
@@ -176,6 +204,12 @@ static bool run_verb(struct adm_console *console, const char *user,
     struct eng_job *job;
     struct pending *pending;
 
+    if (!may(console, user, command)) {
+        err_set(err, "42501", "user \"%s\" may look at the console, and not use %s", user,
+                command->name);
+        err_hint(err, "option admin_users of segue names who may");
+        return false;
+    }
     if (adm_command_parse(command, words + 1, count - 1, &job, err) != RC_OK)
         return false;
     log_info("console: %s: %s%s%s%s%s", user, command->name, job->name ? " " : "",

@@ -153,6 +153,9 @@ const struct opt_row cfg_rows[CFG_COUNT] = {
     [CFG_ADMIN_USERS] = {.name = "admin_users", .type = OPT_LIST, .fallback = "", .reload = true,
         .help = "who may use the console, after logging in to the upstream; empty: anybody over "
                 "loopback, nobody else"},
+    [CFG_STATS_USERS] = {.name = "stats_users", .type = OPT_LIST, .fallback = "", .reload = true,
+        .help = "who may look at the console and change nothing, after logging in likewise: SHOW, "
+                "DOCTOR, EVIDENCE, SNAPSHOT, DIFF, VERSIONS"},
     [CFG_LOG_LEVEL] = {.name = "log_level", .type = OPT_CHOICE, .fallback = "info",
         .choices = log_levels, .reload = true,
         .help = "least important lines that are logged"},

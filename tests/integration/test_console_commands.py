@@ -144,7 +144,26 @@ def test_with_admin_users_only_they_come_in_and_only_with_their_password(db, seg
         assert none.returncode == 2
     refused = psql(proxy, "SHOW VERSION", user="postgres")
     assert refused.returncode == 2
-    assert "only the users in admin_users may use the console" in refused.stderr
+    assert "only the users in admin_users and stats_users may use the console" in refused.stderr
+
+
+@pytest.mark.one_version
+def test_stats_users_may_look_and_no_more(db, segue):
+    """Also while admin_users is empty, when everybody else over loopback may do everything; and they log in."""
+    for admins in ("postgres", ""):
+        proxy = segue(db, admin_users=admins, stats_users="scram_user,postgres")
+        proxy.logged("the engine is connected")
+        assert psql(proxy, "SHOW STATUS", user="scram_user", environment={"PGPASSWORD": "wrong"}).returncode == 2
+        with psycopg.connect(proxy.url("segue", "scram_user"), password="scram secret", autocommit=True) as conn:
+            for seen in "SHOW STATUS", "SHOW CONFIG", "DOCTOR", "VERSIONS":
+                conn.execute(seen.encode())
+            for verb in "PAUSE", "RESUME", "THROTTLE workers 2", "PLAN '{}'", "START '{}'", "COMPLETE x FORCE", "BASELINE":
+                with pytest.raises(psycopg.errors.InsufficientPrivilege) as refused:
+                    conn.execute(verb.encode())
+                assert "admin_users" in refused.value.diag.message_hint
+        all_may = psql(proxy, "THROTTLE workers 2", user="postgres" if admins else "anybody")
+        assert all_may.returncode == 0, all_may.stderr
+        proxy.stop()
 
 
 def test_admin_users_may_change_while_running(db, segue, tmp_path):
@@ -152,9 +171,12 @@ def test_admin_users_may_change_while_running(db, segue, tmp_path):
     path.write_text('{"admin_users": ["scram_user"]}')
     proxy = segue(db, arguments=["-c", path])
     assert psql(proxy, "SELECT 1", user="postgres").returncode == 2
+    inside = psycopg.connect(proxy.url("segue", "scram_user"), password="scram secret", autocommit=True)
     path.write_text('{"admin_users": ["postgres"]}')
     proxy.signal(signal.SIGHUP)
     proxy.logged("reload: done, 1 options changed")
+    with inside, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        inside.execute("PAUSE")
     assert psql(proxy, "SELECT 1", user="postgres").stdout == "1\n"
     assert psql(proxy, "SELECT 1", user="scram_user", environment={"PGPASSWORD": "scram secret"}).returncode == 2
 

@@ -25,6 +25,7 @@ struct adm_console;
 
 struct adm_options {
     char *const *admin_users;     /* NULL-terminated; empty: anybody over loopback (copied) */
+    char *const *stats_users;     /* who may only look (copied) */
     const char *login_database;   /* the upstream's database that admin users log in to (copied) */
     json_t *(*config)(void *ctx); /* SHOW CONFIG, from any thread; the caller decrefs */
     void *ctx;
@@ -39,7 +40,8 @@ void adm_console_free(struct adm_console *console);
 const struct sess_console_ops *adm_console_ops(void);
 
 /* SIGHUP; from any thread. */
-void adm_console_set_admin_users(struct adm_console *console, char *const *users);
+void adm_console_set_users(struct adm_console *console, char *const *admin_users,
+                           char *const *stats_users);
 
 /* SHOW HELP: a row a command, made from the command tables. Caller decrefs. */
 json_t *adm_help(void);

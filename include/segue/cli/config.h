@@ -26,6 +26,7 @@ enum cfg_option {
     CFG_LISTEN,
     CFG_WORKERS,
     CFG_ADMIN_USERS,
+    CFG_STATS_USERS,
     CFG_LOG_LEVEL,
     CFG_LOG_FORMAT,
     CFG_CONTROL_SOCKET,
