@@ -250,8 +250,11 @@ static enum rc check_names(struct build *b, struct target *t, const struct pair 
     if (rc != RC_OK)
         return rc;
     if (flag(cat_column(t->doc, pair->from), "partition_key"))
-        build_refuse(b, t->relation, "this comes with a later version",
-                     "column \"%s\" is part of the partition key", pair->from);
+        build_refuse(b, t->relation,
+                     "make a table that is partitioned by the new column, and move the rows",
+                     "column \"%s\" is part of the partition key, which PostgreSQL cannot put on"
+                     " another column",
+                     pair->from);
     return RC_OK;
 }
 

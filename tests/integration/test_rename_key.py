@@ -340,6 +340,7 @@ REFUSED = ("CREATE TABLE items (id integer GENERATED ALWAYS AS IDENTITY PRIMARY 
 CANNOT = [
     (renamed("items", "label", "title"), "index apart: PostgreSQL builds the index of an exclusion constraint", "in a window without writers"),
     (renamed("parted", "id", "ident"), "index parted_pkey: a primary key of a partitioned table", "rename the other columns"),
+    (renamed("parted", "n", "m"), "which PostgreSQL cannot put on another column", "and move the rows"),
     (renamed("kinds", "kind", "sort"), "constraint many of public.parts: a foreign key of a partitioned table", "drop it first"),
     (renamed("items", "id", "ident", type="text", up="id::text", down="ident::int"),
      "column id is an identity column: it must be NOT NULL, and smallint", "drop the identity first"),
