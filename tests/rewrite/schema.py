@@ -1,8 +1,8 @@
 """The tables that the statements are about, the migrations that expand them, and what each side sees.
 
-Four tables migrate by renames alone, the others also by a change of type or an added column; one is
+Six tables migrate by renames alone, the others also by a change of type or an added column; one is
 partitioned, one has quoted names, one has defaults, an identity and a generated column, one has a column
-of each common type; two change their own names. Tables that stay have columns called like old and new ones, and another
+of each common type; two change their own names; one is called as its old column is, one as its new one. Tables that stay have columns called like old and new ones, and another
 schema has a table called like one that migrates. Rows are few: a statement
 is compared in a millisecond.
 """
@@ -83,6 +83,12 @@ INSERT INTO words SELECT i, 'word ' || i FROM generate_series(1, 4) i;
 -- a role that every server has, here for one that may write and not read
 GRANT INSERT, UPDATE ON words TO pg_signal_backend;
 GRANT USAGE ON SEQUENCE ticks TO pg_signal_backend;
+
+CREATE TABLE verdict (id integer PRIMARY KEY, verdict text, score integer);
+INSERT INTO verdict SELECT i, 'verdict ' || i % 3, i FROM generate_series(1, 5) i;
+
+CREATE TABLE grade (id integer PRIMARY KEY, env text NOT NULL DEFAULT 'local', points text);
+INSERT INTO grade SELECT i, CASE WHEN i % 2 = 0 THEN 'prod' ELSE 'local' END, 'points ' || i % 3 FROM generate_series(1, 5) i;
 
 CREATE TABLE crates (id integer PRIMARY KEY, label text, weight numeric DEFAULT 1.5, "Unit Price" numeric, CHECK (weight <> 13));
 INSERT INTO crates SELECT i, 'crate ' || i % 3, i * 2, i / 4.0 FROM generate_series(1, 5) i;
@@ -182,6 +188,8 @@ MIGRATIONS = [
         _rename("events", "weight", "mass"),
         _rename("words", "label", "title"),
         _rename("tags", "label", "title"),
+        _rename("verdict", "verdict", "outcome"),
+        _rename("grade", "points", "grade"),
         *[_rename("kinds", f"k_{name}", f"n_{name}") for name in KINDS],
     ]},
     {"name": "tables", "operations": [
@@ -235,7 +243,7 @@ class Table:
 
 
 KEYS = {"checks": ["id"], "archive": ["id"], "Order Lines": ["Id"], "readings": ["id"], "events": ["id", "region"],
-        "words": ["id"], "tags": ["id"], "crates": ["id"], "Big Crates": ["id"], "racks": ["id"], "shelves": ["id"], "notes": ["id"], "people": ["id"], "kinds": ["id"]}
+        "words": ["id"], "tags": ["id"], "verdict": ["id"], "grade": ["id"], "crates": ["id"], "Big Crates": ["id"], "racks": ["id"], "shelves": ["id"], "notes": ["id"], "people": ["id"], "kinds": ["id"]}
 
 COLUMNS = """
 SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attgenerated <> '', a.attidentity = 'a'

@@ -203,3 +203,38 @@ SELECT claim, a.claim, a.* FROM archive a (id, claim);
 -- A list of aliases with a name of the other side, for the new
 -- @side: new
 SELECT claim_text, a.claim_text, a.* FROM archive a (id, claim_text);
+
+-- A table that is called as its own old column
+-- @follows: a column's name could mean more than one thing
+SELECT verdict::text, to_json(verdict) FROM verdict;
+
+-- A table that is called as its own old column, in conditions
+-- @follows: a column's name could mean more than one thing
+SELECT v.id FROM verdict v WHERE EXISTS (SELECT 1 FROM verdict WHERE verdict IS NOT NULL AND id > v.id);
+
+-- A table that is called as its own old column, grouped
+-- @follows: a column's name could mean more than one thing
+SELECT count(*), verdict IS NULL FROM verdict GROUP BY verdict;
+
+-- A table that is called as its own old column, where it is written
+-- @follows: a column's name could mean more than one thing
+UPDATE verdict SET score = 5 WHERE id = 2 RETURNING verdict::text;
+
+-- A table that is called as its own old column, where that is written
+UPDATE verdict SET {outcome} = 'x' WHERE verdict IS NOT NULL RETURNING verdict::text;
+
+-- A table that is called as its own old column, and is deleted from
+-- @follows: a column's name could mean more than one thing
+DELETE FROM verdict WHERE verdict IS NULL OR id = 1 RETURNING verdict::text;
+
+-- A table that is called as its own new column
+SELECT grade::text, to_json(grade) FROM grade;
+
+-- A table that is called as its own new column, where it is written
+INSERT INTO grade (id, {grade}) VALUES (90, 'x') RETURNING grade::text;
+
+-- A table that is called as its own new column, in an upsert
+INSERT INTO grade VALUES (1, 'x', 'y') ON CONFLICT (id) DO UPDATE SET {grade} = EXCLUDED.{grade} WHERE grade IS NOT NULL RETURNING grade::text, grade.*;
+
+-- A table that is called as its own new column, in a MERGE
+MERGE INTO grade USING words w ON w.id = grade.id WHEN MATCHED AND grade IS NOT NULL THEN UPDATE SET {grade} = w.{title};
