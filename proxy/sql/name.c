@@ -29,13 +29,13 @@ static bool is_new(const struct rule *rule, const char *column)
     return false;
 }
 
-void sql_name_used(struct sql_work *w, struct sql_place *place, const char *column, unsigned flags)
+static void read_column(struct sql_work *w, struct sql_place *place, const char *column,
+                        unsigned flags)
 {
     if (place->kind != SQL_PLACE_MIGRATING)
         return;
     if (sql_place_has(w, place, column) == SQL_HAS_HIDDEN)
         place->fixed = true; /* a sub-select would not have it */
-    sql_said_column(w, place, column);
     if (place->rule->early && is_new(place->rule, column) &&
         !(place->written && (flags & SQL_NAME_WRITTEN)))
         w->out->early |= sql_work_bit(place->rule);
@@ -43,17 +43,19 @@ void sql_name_used(struct sql_work *w, struct sql_place *place, const char *colu
 
 /* ---- x ---- */
 
-static enum sql_has has(const struct sql_work *w, const struct sql_place *place, const char *column)
+void sql_name_used(struct sql_work *w, struct sql_place *place, const char *column, unsigned flags)
 {
-    enum sql_has answer = sql_place_has(w, place, column);
-
-    return answer == SQL_HAS_HIDDEN && sql_said_means(w, place) ? SQL_HAS : answer;
+    if (place->kind != SQL_PLACE_MIGRATING)
+        return;
+    read_column(w, place, column, flags);
+    sql_said_column(w, place, column);
 }
 
 /* What the places of one level say to a name. */
 struct answers {
     struct sql_place *has, *hidden; /* hidden: one that stays a table, if there is such */
-    size_t nhas;
+    struct sql_place *own, *shared; /* of those that have it: by one side's column, and others */
+    size_t nhas, nshared;
     bool perhaps;
 };
 
@@ -66,10 +68,16 @@ static struct answers ask(const struct sql_work *w, struct sql_scope *scope, con
 
         if (place->qualified_only)
             continue;
-        switch (has(w, place, column)) {
+        switch (sql_said_has(w, place, column)) {
         case SQL_HAS:
             a.has = place;
             a.nhas++;
+            if (sql_said_is_own(w, place, column)) {
+                a.own = place;
+            } else {
+                a.shared = place;
+                a.nshared++;
+            }
             break;
         case SQL_HAS_HIDDEN:
             a.hidden = a.hidden && !a.hidden->wrap ? a.hidden : place;
@@ -122,13 +130,18 @@ static void read_row(struct sql_work *w, const struct sql_place *place, const st
         sql_star_note(w, place);
 }
 
+/* One that a sub-select would not have, and that is not meant. */
+static bool hides_column(const struct sql_work *w, const struct sql_place *place, const char *name)
+{
+    return sql_said_has(w, place, name) == SQL_HAS_HIDDEN && !sql_said_is_own(w, place, name);
+}
+
 /* Tables that have a hidden column of that name become sub-selects without it. */
 static void uncover(struct sql_work *w, struct sql_scope *scope, const char *name)
 {
     for (; scope; scope = scope->outer)
         for (size_t i = 0; i < scope->n; i++)
-            if (!scope->places[i].qualified_only &&
-                has(w, &scope->places[i], name) == SQL_HAS_HIDDEN)
+            if (!scope->places[i].qualified_only && hides_column(w, &scope->places[i], name))
                 scope->places[i].wrap = true;
 }
 
@@ -141,7 +154,7 @@ static void uncover_further_out(struct sql_work *w, struct sql_scope *scope, con
             struct sql_place *place = &scope->places[i];
 
             if (!place->qualified_only && !place->fixed && !place->written &&
-                has(w, place, name) == SQL_HAS_HIDDEN)
+                hides_column(w, place, name))
                 place->wrap = true;
         }
 }
@@ -168,6 +181,51 @@ static bool row_behind(struct sql_work *w, struct sql_scope *scope, const struct
     return true;
 }
 
+/* Is there something else that the other revision would mean, further out or a row? */
+static bool is_elsewhere(struct sql_work *w, struct sql_scope *scope, const struct sql_scope *at,
+                         const char *column)
+{
+    if (sql_scope_place(scope, column))
+        return true;
+    for (scope = at->outer; scope; scope = scope->outer) {
+        struct answers a = ask(w, scope, column);
+
+        if (a.nhas > 0 || a.perhaps)
+            return true;
+    }
+    return false;
+}
+
+static void of_one(struct sql_work *w, struct sql_scope *scope, const struct sql_scope *at,
+                   struct sql_place *place, const char *column, unsigned flags)
+{
+    if (!sql_said_is_own(w, place, column) || !is_elsewhere(w, scope, at, column)) {
+        sql_name_used(w, place, column, flags);
+        return;
+    }
+    read_column(w, place, column, flags);
+    sql_said_twofold(w, place, column, true);
+}
+
+/* To the session's side it is ambiguous. If one is left where the new columns are not there, it is
+ * that of the revision of before. */
+static void of_several(struct sql_work *w, struct sql_scope *from, const struct sql_scope *at,
+                       const struct answers *a, const struct sql_node *ref, const char *column)
+{
+    sql_said_twofold(w, a->own, column, true);
+    if (a->own && a->nshared == 1 && sql_said_is_news(w, a->own, column) && !at->natural &&
+        !at->covered && !sql_scope_joins_by(at, column))
+        qualify(w, from, a->shared, ref);
+}
+
+/* Does another text stand for the row? A column that the session's side has cannot be taken away
+ * from the name. */
+static bool is_made(const struct sql_work *w, struct sql_scope *scope, const char *name,
+                    unsigned flags)
+{
+    return is_hiding(w, sql_scope_place(scope, name)) && !(flags & SQL_NAME_FIELDS);
+}
+
 static void dual_name(struct sql_work *w, struct sql_scope *scope, const struct sql_node *ref,
                       const char *column, unsigned flags)
 {
@@ -183,7 +241,7 @@ static void dual_name(struct sql_work *w, struct sql_scope *scope, const struct 
             continue;
         }
         sql_said_twofold(w, inner, column, false);
-        if (hidden && hidden->wrap)
+        if (hidden && hidden->wrap && !sql_said_is_own(w, hidden, column))
             hidden = NULL; /* gone from the sub-select that its table becomes */
         if (hidden && (a.perhaps || a.nhas > 1 || at->natural || at->covered ||
                        sql_scope_joins_by(at, column)))
@@ -192,13 +250,17 @@ static void dual_name(struct sql_work *w, struct sql_scope *scope, const struct 
             qualify(w, scope, a.has, ref);
         else if (a.nhas == 0 && is_hiding(w, sql_scope_place(scope, column)))
             sql_work_doubt(w, SQL_DOUBT_NAME); /* it may be the whole row */
+        else if (a.nhas > 1)
+            of_several(w, scope, at, &a, ref, column);
         if (a.nhas == 1)
-            sql_name_used(w, a.has, column, flags);
+            of_one(w, scope, at, a.has, column, flags);
         if (a.nhas == 0)
             uncover_further_out(w, at->outer, column);
         return;
     }
-    if (row_behind(w, scope, ref, column, flags))
+    if (inner && sql_said_is_own(w, inner, column) && !is_made(w, scope, column, flags))
+        sql_work_doubt(w, SQL_DOUBT_NAME);
+    else if (row_behind(w, scope, ref, column, flags))
         sql_said_twofold(w, inner, column, flags & SQL_NAME_RECORD);
     else if (hidden)
         sql_name_used(w, hidden, column, flags); /* the other side's, and meant */
@@ -207,18 +269,23 @@ static void dual_name(struct sql_work *w, struct sql_scope *scope, const struct 
 bool sql_name_output(struct sql_work *w, struct sql_scope *scope, const struct sql_node *ref,
                      const struct sql_node *targets)
 {
+    const char *name = sql_tree_string(sql_node_at(sql_tree_get(ref, "fields"), 0));
     size_t number = 0, token = sql_tokens_at(&w->tokens, sql_tree_location(ref));
     struct answers a;
 
     if (!sql_output_named(ref, targets, &number))
         return false;
-    a = ask(w, scope, sql_tree_string(sql_node_at(sql_tree_get(ref, "fields"), 0)));
+    a = ask(w, scope, name);
+    if (a.nhas == 1 && a.own) { /* to the other revision the output is the first */
+        sql_said_twofold(w, a.own, name, true);
+        read_column(w, a.own, name, 0);
+        return true;
+    }
     if (a.nhas > 0 || a.perhaps)
         return false; /* a column comes first */
     if (!a.hidden)
         return true;
-    sql_said_twofold(w, a.hidden, sql_tree_string(sql_node_at(sql_tree_get(ref, "fields"), 0)),
-                     true);
+    sql_said_twofold(w, a.hidden, name, true);
     if (!number || token == w->tokens.n ||
         sql_tokens_is(&w->tokens, token + 1, PG_QUERY__TOKEN__UESCAPE))
         sql_work_doubt(w, SQL_DOUBT_NAME);

@@ -48,13 +48,37 @@ void sql_said_twofold(struct sql_work *w, const struct sql_place *hidden, const 
     if (!found)
         return;
     w->said.twofold |= sql_work_bit(hidden->rule);
-    if (!sure && found->sight == SQL_SEEN_BY_OLD && w->session->follows)
+    if (!sure && found->sight == SQL_SEEN_BY_OLD && w->session->follows &&
+        sql_work_hides(w, hidden->rule, found))
         w->said.unsure |= sql_work_bit(hidden->rule);
 }
 
-bool sql_said_means(const struct sql_work *w, const struct sql_place *place)
+bool sql_said_is_own(const struct sql_work *w, const struct sql_place *place, const char *column)
 {
-    return (w->said.meant & sql_work_bit(place->rule)) != 0;
+    const struct rule_column *found =
+        place->kind == SQL_PLACE_MIGRATING ? column_of(place->rule, column) : NULL;
+
+    return found && !place->aliases && found->sight != SQL_SEEN_BY_BOTH &&
+           !sql_work_hides(w, place->rule, found);
+}
+
+bool sql_said_is_news(const struct sql_work *w, const struct sql_place *place, const char *column)
+{
+    return w->session->follows && sql_said_is_own(w, place, column) &&
+           column_of(place->rule, column)->sight == SQL_SEEN_BY_NEW;
+}
+
+enum sql_has sql_said_has(const struct sql_work *w, const struct sql_place *place,
+                          const char *column)
+{
+    enum sql_has has = sql_place_has(w, place, column);
+
+    if (has == SQL_HAS_HIDDEN && (w->said.meant & sql_work_bit(place->rule)))
+        return SQL_HAS;
+    if (has == SQL_HAS && w->said.alone && sql_said_is_own(w, place, column) &&
+        (w->said.alone & sql_work_bit(place->rule)))
+        return SQL_HAS_HIDDEN;
+    return has;
 }
 
 /* A revision is that of a migration: what it says of one table counts for all of them. */
@@ -72,16 +96,18 @@ static uint64_t of_migrations(const struct sql_rules *rules, uint64_t tables)
 
 bool sql_said_again(struct sql_work *w)
 {
-    uint64_t other, meant = w->said.meant;
+    uint64_t other, own, alone, meant = w->said.meant;
 
     if (!w->said.twofold)
         return false;
     other = of_migrations(w->rules, w->said.other);
+    own = of_migrations(w->rules, w->said.own);
     if (w->said.twofold & other & ~meant) {
-        w->said = (struct sql_said){.meant = meant | other};
+        alone = w->said.alone | (w->session->follows ? other & ~own : 0);
+        w->said = (struct sql_said){.meant = meant | other, .alone = alone};
         return true;
     }
-    if (w->said.unsure & ~of_migrations(w->rules, w->said.own))
+    if (w->said.unsure & ~own)
         sql_work_doubt(w, SQL_DOUBT_NAME);
     return false;
 }

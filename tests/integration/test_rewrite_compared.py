@@ -21,9 +21,9 @@ def failed(code, message="no"):
     return ("error", ("sqlstate", code.encode()), ("message", message.encode()))
 
 
-def judged(sql, one, other):
+def judged(sql, one, other, side="old", follows=False):
     """What a Pair says to these answers of one step: None, or the difference."""
-    rewriter = SimpleNamespace(ask=lambda step: {"text": step.sql}, doubt=lambda step: None)
+    rewriter = SimpleNamespace(ask=lambda step: {"text": step.sql}, doubt=lambda step: None, side=side, follows=follows)
     pair = Pair(None, None, {}, rewriter, {})
     return pair._judge(Case([Step(sql)]), [(one, other)])
 
@@ -54,3 +54,16 @@ DONE = ("result", "COMMAND_OK", b"MERGE 1", (), ())
 def test_what_no_order_of_rows_explains_is_a_difference(sql, one, other):
     found = judged(sql, one, other)
     assert found and not found.excused
+
+
+CLAIM = "SELECT claim FROM archive a JOIN notes n ON n.id = a.id"
+
+
+def test_what_is_ambiguous_to_one_side_is_served_to_who_has_not_said_it():
+    ambiguous = failed("42702", 'column reference "claim" is ambiguous')
+    found = judged(CLAIM, (ambiguous,), (DONE,), "new", True)
+    assert found and found.excused and found.doubt == "a name that only a new column makes ambiguous"
+    for one, other, side, follows in ((ambiguous, DONE, "new", False), (ambiguous, DONE, "old", True), (DONE, ambiguous, "new", True),
+                                      (failed("42703"), DONE, "new", True)):
+        found = judged(CLAIM, (one,), (other,), side, follows)
+        assert found and not found.excused

@@ -23,6 +23,8 @@ SOAKING = {
     "SELECT note::text FROM note WHERE body = 'n1'": (ROW, "n1", ROW),
     "SELECT string_agg((SELECT note FROM note n WHERE n.id = u.id), ',') FROM u": ("n1", "n1", "u1"),
     "SELECT string_agg((SELECT note FROM note n WHERE n.id = u.id AND n.note = 'n1'), ',') FROM u": ("n1", "n1", "n1"),
+    "SELECT string_agg((SELECT max(note) FROM note n WHERE n.note = 'n1' AND body = 'u2'), ',') FROM u": ("n1", "n1", None),
+    "SELECT body FROM note n JOIN u USING (id)": ("u2", "u2", None),
     "SELECT count(*)::text FROM (SELECT left(note, 1) AS note FROM note n GROUP BY note) s": ("3", "3", "3"),
 }
 READY = {
@@ -51,8 +53,8 @@ def test_a_name_of_a_table_and_its_column_means_what_the_statement_says(db, segu
     db.sql("INSERT INTO note VALUES (1, 'n1', 7), (2, 'n3', 8), (3, 'n2', 9)")
     db.sql("CREATE TABLE mark (id int PRIMARY KEY, grade text, more int)")
     db.sql("INSERT INTO mark VALUES (1, 'g1', 7)")
-    db.sql("CREATE TABLE u (id int, note text)")
-    db.sql("INSERT INTO u VALUES (1, 'u1')")
+    db.sql("CREATE TABLE u (id int, note text, body text)")
+    db.sql("INSERT INTO u VALUES (1, 'u1', 'u2')")
     proxy = segue(db, workers=1)
     proxy.ready(MARK)
     assert not differing(proxy, READY)

@@ -16,6 +16,8 @@ BEGIN = ("BEGIN; SELECT setval('checks_id_seq', 100, false), setval('readings_id
 ORDER = " ORDER BY 1, 2"
 APART = rules.APART.encode()
 OTHER_NAME = "a table by the other side's name"
+OF_BEFORE = "a name that only a new column makes ambiguous"
+AMBIGUOUS = b"42702"
 ROW_ORDER = "which row of a MERGE fails first"
 ABSENT = re.compile(rb'relation "(?:public\.)?(%s)" does not exist' % b"|".join(
     re.escape(name.encode()) for names in schema.turned().items() for name in names))
@@ -95,7 +97,7 @@ class Pair:
             self.doubts[doubt] = self.doubts.get(doubt, 0) + 1
         for i, (one, other) in enumerate(answers):
             if one != other and _through_join(one) != _through_join(other, one):
-                excuse = doubt or self._names_other(one, other) or self._row_order(case.steps[i].sql, one, other)
+                excuse = doubt or self._names_other(one, other) or self._of_before(one, other) or self._row_order(case.steps[i].sql, one, other)
                 return Difference(f"step {i + 1}", *_first(one, other), sent, excuse)
         self.refused = self.subject.failed or (case.alone and answers[0][1][0][0] == "error")
         if self.refused or not case.writes:
@@ -121,6 +123,17 @@ class Pair:
                 self.doubts[OTHER_NAME] = self.doubts.get(OTHER_NAME, 0) + 1
                 return OTHER_NAME
         return None
+
+    def _of_before(self, one, other):
+        """The reason, where the side alone refuses a name that segue serves to a session which has not said its side after the
+        cut-over: beside a new column it means what it meant to the revision of before. What came in front must be the same."""
+        if not (self.rewriter.follows and self.rewriter.side == "new"):
+            return None
+        first = next((i for i, answer in enumerate(one) if answer[0] == "error"), None)
+        if first is None or one[:first] != other[:first] or not any(("sqlstate", AMBIGUOUS) in answer for answer in one[first:]):
+            return None
+        self.doubts[OF_BEFORE] = self.doubts.get(OF_BEFORE, 0) + 1
+        return OF_BEFORE
 
     def _row_order(self, sql, one, other):
         """The reason, where a MERGE fails on both, each time for what a row of it can fail for: in which order it meets

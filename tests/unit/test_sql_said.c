@@ -22,8 +22,8 @@ static const struct sides tables[] = {{"note", "first", "note", "body"},
 
 static struct sql_rules *some_rules(bool early, bool reversed)
 {
-    static const char *const names[] = {"note", "grade", "mark", NULL}, *const key[] = {"id", NULL},
-                             *const none[] = {NULL};
+    static const char *const names[] = {"note", "body", "grade", "mark", NULL},
+                             *const key[] = {"id", NULL}, *const none[] = {NULL};
     struct sql_rules *rules = sql_rules_new(1);
 
     for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
@@ -222,6 +222,72 @@ static void a_new_name_leaves_the_old_revision_what_it_had(void **state)
     sql_rules_unref(rules);
 }
 
+/* To it the columns that only the other one has are not there. Where a session has said its side,
+ * they are. */
+static void who_names_columns_of_one_revision_only_is_that_one(void **state)
+{
+    static const struct row after[] = {
+        {"SELECT u.id FROM u WHERE EXISTS (SELECT 1 FROM mark m WHERE m.grade = mark)",
+         "SELECT u.id FROM u WHERE EXISTS (SELECT 1 FROM mark m WHERE m.grade = u.mark)", 0, 0},
+        {"SELECT m.grade, mark FROM mark m, u", "SELECT m.grade, u.mark FROM mark m, u", 0, 0},
+        {"SELECT left(m.grade, 1) AS mark, count(*) FROM mark m GROUP BY mark",
+         "SELECT left(m.grade, 1) AS mark, count(*) FROM mark m GROUP BY 1", 0, 0},
+        {"SELECT m.grade FROM mark m WHERE EXISTS (SELECT 1 FROM v mark WHERE mark IS NULL)", NULL,
+         SQL_DOUBT_NAME, 0},
+        {"SELECT row_to_json(mark), grade FROM mark",
+         "SELECT row_to_json((SELECT \"~segue\" AS mark FROM (SELECT mark.id, mark.more, "
+         "mark.mark) AS \"~segue\")), grade FROM mark",
+         0, 0},
+        {"SELECT u.id FROM u WHERE EXISTS (SELECT 1 FROM note n NATURAL JOIN v WHERE body = 1) AND "
+         "(SELECT had FROM memo) = 1",
+         "SELECT u.id FROM u WHERE EXISTS (SELECT 1 FROM (SELECT id, more, body FROM note) n "
+         "NATURAL JOIN v WHERE u.body = 1) AND (SELECT had FROM memo) = 1",
+         0, 0},
+        /* of both */
+        {"SELECT u.id FROM u WHERE EXISTS (SELECT 1 FROM mark m WHERE m.grade = mark AND m.mark = "
+         "1)",
+         NULL, 0, 0},
+        /* of neither */
+        {"SELECT u.id FROM u WHERE EXISTS (SELECT 1 FROM mark m WHERE m.id = mark)", NULL, 0, 0},
+        {"SELECT left(more, 1) AS mark, count(*) FROM mark m GROUP BY mark", NULL, 0, 0},
+    };
+    static const struct row said[] = {
+        {"SELECT m.grade, mark FROM mark m, u", NULL, 0, 0},
+        {"SELECT u.id FROM u WHERE EXISTS (SELECT 1 FROM mark m WHERE m.grade = mark)", NULL, 0, 0},
+    };
+    static const struct row before[] = {
+        {"SELECT n.body, note FROM note n, u", "SELECT n.body, u.note FROM note n, u", 0, 0},
+        {"SELECT u.id FROM u WHERE EXISTS (SELECT 1 FROM note n WHERE n.body = note)",
+         "SELECT u.id FROM u WHERE EXISTS (SELECT 1 FROM note n WHERE n.body = u.note)", 0, 0},
+    };
+    struct sql_rules *rules = some_rules(false, true);
+
+    (void)state;
+    each(rules, SQL_SIDE_FOLLOW, true, after, ARRAY_LEN(after));
+    each(rules, SQL_SIDE_NEW, false, said, ARRAY_LEN(said));
+    each(rules, SQL_SIDE_OLD, true, before, ARRAY_LEN(before));
+    sql_rules_unref(rules);
+}
+
+static void a_new_name_does_not_make_one_of_before_ambiguous(void **state)
+{
+    static const char sql[] = "SELECT mark FROM mark m, u";
+    static const struct row follows[] = {
+        {sql, "SELECT u.mark FROM mark m, u", 0, 0},
+        {"SELECT m.id FROM mark m JOIN u ON mark = 1",
+         "SELECT m.id FROM mark m JOIN u ON u.mark = 1", 0, 0},
+        {"SELECT mark FROM mark m JOIN u USING (mark)", NULL, 0, 0},
+        {"SELECT mark FROM mark m, u, u x", NULL, 0, 0},
+    };
+    static const struct row declared[] = {{sql, NULL, 0, 0}};
+    struct sql_rules *rules = some_rules(false, true);
+
+    (void)state;
+    each(rules, SQL_SIDE_FOLLOW, true, follows, ARRAY_LEN(follows));
+    each(rules, SQL_SIDE_NEW, false, declared, ARRAY_LEN(declared));
+    sql_rules_unref(rules);
+}
+
 static void what_is_meant_as_a_column_is_not_read_too_early(void **state)
 {
     static const struct row rows[] = {
@@ -243,6 +309,8 @@ int main(void)
         cmocka_unit_test(else_a_name_means_what_the_side_of_the_session_makes_of_it),
         cmocka_unit_test(after_the_cut_over_an_old_name_is_left_to_who_has_not_said_a_side),
         cmocka_unit_test(a_new_name_leaves_the_old_revision_what_it_had),
+        cmocka_unit_test(who_names_columns_of_one_revision_only_is_that_one),
+        cmocka_unit_test(a_new_name_does_not_make_one_of_before_ambiguous),
         cmocka_unit_test(what_is_meant_as_a_column_is_not_read_too_early),
     };
 

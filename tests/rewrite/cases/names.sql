@@ -15,6 +15,7 @@ SELECT claim_text FROM checks c JOIN notes n ON n.id = c.id;
 
 -- A name that both tables have is ambiguous, for the new
 -- @side: new
+-- @declared
 SELECT claim FROM checks c JOIN notes n ON n.id = c.id;
 
 -- An unqualified name of outside, in a sub-select on a table that migrates
@@ -31,6 +32,7 @@ SELECT n.id FROM notes n WHERE EXISTS (SELECT 1 FROM archive WHERE claim_text = 
 
 -- A correlated EXISTS by such a name, for the new
 -- @side: new
+-- @follows: a column's name could mean more than one thing
 SELECT n.id FROM notes n WHERE EXISTS (SELECT 1 FROM checks WHERE claim = claim_text);
 
 -- An output name in ORDER BY called like the other side's column

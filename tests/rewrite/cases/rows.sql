@@ -47,6 +47,7 @@ SELECT json_build_object('tag', t, 'n', 1), concat(t), format('%s', t) FROM word
 SELECT json_build_array(t.*), concat_ws('|', t.*) FROM words t;
 
 -- A column called like the table's alias
+-- @declared
 SELECT claim FROM notes claim, archive a WHERE claim.id = a.id;
 
 -- Whole rows in a set operation
@@ -190,6 +191,7 @@ SELECT (body).*, (claim).id FROM words body JOIN archive claim ON true;
 SELECT s.* FROM archive claim CROSS JOIN LATERAL (SELECT (claim).*) s;
 
 -- Fields of a row, or a column of its alias' name
+-- @declared
 SELECT (claim).* FROM archive claim, notes n WHERE n.id = claim.id;
 
 -- A join's aliases of columns
