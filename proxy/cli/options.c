@@ -230,7 +230,7 @@ const struct opt_row cfg_rows[CFG_COUNT] = {
     [CFG_SESSIONS_MAX] = {NUMBER("sessions_max", "10000", 1, 1000000), .reload = true,
         .help = "clients at the same time; more are refused with 53300; segue raises its limit of open "
                 "files for them (two each), and warns when the hard limit is lower"},
-    [CFG_STARTUP_OPEN_MAX] = {NUMBER("startup_open_max", "1000", 1, 1000000), .reload = true,
+    [CFG_STARTUP_OPEN_MAX] = {NUMBER("startup_open_max", "4000", 1, 1000000), .reload = true,
         .help = "connections at the same time that have not finished their start-up"},
     [CFG_STARTUP_OPEN_PER_ADDRESS_MAX] = {NUMBER("startup_open_per_address_max", "0", 0, 1000000),
         .reload = true,
