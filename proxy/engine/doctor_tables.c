@@ -228,8 +228,9 @@ enum rc doctor_indexes(struct doctor *d, struct err *err)
         &d->conn, err,
         "SELECT c.relname, c.oid::regclass, i.indrelid::regclass FROM "
         "unnest(ARRAY[%s]::text[]) AS l(name) JOIN pg_index i ON i.indrelid = to_regclass(l.name) "
-        "JOIN pg_class c ON c.oid = i.indexrelid WHERE NOT i.indisvalid AND NOT EXISTS (SELECT 1 "
-        "FROM pg_stat_progress_create_index p WHERE p.index_relid = c.oid) ORDER BY 2",
+        "JOIN pg_class c ON c.oid = i.indexrelid AND c.relkind = 'i' WHERE NOT i.indisvalid AND "
+        "NOT EXISTS (SELECT 1 FROM pg_stat_progress_create_index p WHERE p.index_relid = c.oid) "
+        "ORDER BY 2",
         names);
 
     free(names);

@@ -21,6 +21,7 @@
  *   plan_change.c columns split and merged
  *   plan_constraint.c what constrains: new constraints of a live table
  *   plan_unique.c ... unique constraints and primary keys
+ *   plan_parts.c  indexes of partitioned tables
  *   plan_release.c what does not any more: dropped constraints, columns that may be NULL
  *   plan_refers.c what new things refer to, and what the file does to that
  *   plan_new.c    new indexes
@@ -293,6 +294,21 @@ enum rc plan_create_constraint(struct build *b, struct target *t, const char *pa
 bool key_has(const struct build *b, const struct target *t, const char *column);
 enum rc key_add(struct build *b, struct target *t, const char *path,
                 const struct file_constraint *c) MUST_CHECK;
+
+/* ---- plan_parts.c ---- */
+bool is_partitioned(const struct target *t);
+struct parts_index { /* an index of a partitioned table */
+    const char *title, *name;
+    bool unique;
+    const char *definition; /* as SQL says it behind the table */
+};
+/* *built: its number, as `undoes` wants it; and the way back of that one. */
+enum rc parts_build(struct build *b, struct target *t, const struct parts_index *parts,
+                    int *built) MUST_CHECK;
+void parts_abort(struct build *b, struct target *t, const struct parts_index *parts, int built);
+/* What only the index of a partition has, and would go with an index that another one follows. */
+enum rc parts_refuse(struct build *b, const json_t *index, const char *object,
+                     bool *refused) MUST_CHECK;
 
 /* ---- plan_release.c ---- */
 enum rc plan_drop_constraint(struct build *b, struct target *t, const char *path,

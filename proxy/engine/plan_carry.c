@@ -196,26 +196,26 @@ static enum rc refuse_index(struct build *b, struct target *t, const json_t *ind
     *refused = true;
     if (!flag(index, "valid"))
         build_refuse(b, object, "REINDEX INDEX CONCURRENTLY or drop it", "it is not valid");
-    else if (!strcmp(cat_text(t->doc, "relkind"), "p"))
+    else if (is_partitioned(t) && cat_text(index, "constraint"))
         build_refuse(b, object, "drop it first, make it again on the new column afterwards",
-                     "indexes of partitioned tables on a renamed column cannot be carried yet");
+                     "a unique constraint of a partitioned table cannot be carried");
     else if (!index_keys_portable(b, t, index))
         build_refuse(b, object, LATER, "it cannot follow the change of type");
     else
         *refused = false;
+    if (!*refused && is_partitioned(t) && parts_refuse(b, index, object, refused) != RC_OK)
+        return RC_ERR;
     return *refused ? RC_OK : refuse_opclass(b, t, index, object, refused);
 }
 
-static enum rc index_definition(struct build *b, struct target *t, const json_t *index,
-                                const char *temp, char **out)
+/* As SQL says it behind the table. */
+static enum rc index_definition(struct build *b, struct target *t, const json_t *index, char **out)
 {
     const json_t *keys = json_object_get(index, "keys");
     struct buf sql = {0};
     bool including = false;
 
-    buf_printf(&sql, "CREATE %sINDEX CONCURRENTLY %s ON %s USING %s (",
-               flag(index, "unique") ? "UNIQUE " : "", temp, t->relation,
-               cat_text(index, "method"));
+    buf_printf(&sql, "USING %s (", cat_text(index, "method"));
     for (size_t i = 0; i < json_array_size(keys); i++) {
         const json_t *key = json_array_get(keys, i);
         const char *column = carry_name(t, cat_text(key, "column"));
@@ -327,24 +327,51 @@ static void carry_belongings(struct target *t, const json_t *index, const char *
     free(name);
 }
 
+static void carry_plain(struct build *b, struct target *t, const json_t *index, const char *temp,
+                        const char *definition)
+{
+    char *quoted = sql_quote_ident(temp);
+    struct eng_step *step = build_step(b, ENG_STAGE_BUILD, ENG_STEP_CONCURRENTLY, t->table,
+                                       "build the index that becomes %s", cat_text(index, "name"));
+
+    step_sql(step, "CREATE %sINDEX CONCURRENTLY %s ON %s %s",
+             flag(index, "unique") ? "UNIQUE " : "", quoted, t->relation, definition);
+    step_lock(step, "SHARE UPDATE EXCLUSIVE", t->relation, "while it is built; blocks no query");
+    step->index_schema = mem_strdup(cat_text(index, "schema"));
+    step->index_name = mem_strdup(temp);
+    free(quoted);
+}
+
+/* It goes with its column, in whichever direction. */
+static enum rc carry_parts(struct build *b, struct target *t, const json_t *index, const char *temp,
+                           const char *definition)
+{
+    char *title =
+        mem_printf("build the index of partitions that becomes %s", cat_text(index, "name"));
+    const struct parts_index parts = {
+        .title = title, .name = temp, .unique = flag(index, "unique"), .definition = definition};
+    int built;
+    enum rc rc = parts_build(b, t, &parts, &built);
+
+    free(title);
+    return rc;
+}
+
 static enum rc carry_index(struct build *b, struct target *t, const json_t *index)
 {
     const char *schema = cat_text(index, "schema"), *name = cat_text(index, "name");
     char *temp = target_temp(t), *parked = target_temp(t);
     char *quoted = sql_quote_ident(temp);
-    char *sql = NULL;
-    struct eng_step *step;
-    enum rc rc = index_definition(b, t, index, quoted, &sql);
+    char *definition = NULL;
+    enum rc rc = index_definition(b, t, index, &definition);
 
     if (rc != RC_OK)
         goto out;
-    step = build_step(b, ENG_STAGE_BUILD, ENG_STEP_CONCURRENTLY, t->table,
-                      "build the index that becomes %s", name);
     warn_of_twin(b, index);
-    step_sql(step, "%s", sql);
-    step_lock(step, "SHARE UPDATE EXCLUSIVE", t->relation, "while it is built; blocks no query");
-    step->index_schema = mem_strdup(schema);
-    step->index_name = mem_strdup(temp);
+    if (is_partitioned(t))
+        rc = carry_parts(b, t, index, temp, definition);
+    else
+        carry_plain(b, t, index, temp, definition);
     carry_belongings(t, index, temp);
     carry_marks(t, index);
     if (cat_text(index, "constraint")) {
@@ -357,7 +384,7 @@ static enum rc carry_index(struct build *b, struct target *t, const json_t *inde
         free(s);
     }
 out:
-    free(sql);
+    free(definition);
     free(quoted);
     free(parked);
     free(temp);

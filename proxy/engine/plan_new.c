@@ -164,44 +164,60 @@ static enum rc check_method(struct build *b, const struct file_op *op)
     return rc;
 }
 
-static enum rc live_index(struct build *b, struct target *t, const struct file_op *op,
-                          const char *definition, const char *name)
+static void live_steps(struct build *b, struct target *t, const struct file_op *op,
+                       const char *definition, const char *name)
 {
     const char *schema = cat_text(t->doc, "schema");
     char *qualified = sql_quote_qualified(schema, op->name);
-    char *path = mem_printf("operations[%zu].create_index", op->index);
-    struct eng_step *step;
-    enum rc rc = RC_ERR;
-    size_t made;
-
-    if (check_keys(b, t, op) != RC_OK || check_index_name(b, schema, op) != RC_OK)
-        goto out;
-    if (!strcmp(cat_text(t->doc, "relkind"), "p"))
-        build_refuse(b, t->relation, "create it on each partition, then on the table",
-                     "PostgreSQL cannot build an index concurrently on a partitioned table");
-    else if (probe_index(b, &(struct probe_index){.path = path,
-                                                  .name = op->name,
-                                                  .table = t,
-                                                  .unique = op->unique,
-                                                  .definition = definition}) != RC_OK)
-        goto out;
-    step =
+    struct eng_step *step =
         build_step(b, ENG_STAGE_BUILD, ENG_STEP_CONCURRENTLY, t->table, "build index %s", op->name);
+    size_t made = b->plan->nsteps;
+
     step_sql(step, "CREATE %sINDEX CONCURRENTLY %s ON %s %s", op->unique ? "UNIQUE " : "", name,
              t->relation, definition);
     step_lock(step, "SHARE UPDATE EXCLUSIVE", t->relation, "while it is built; blocks no query");
     step->index_schema = mem_strdup(schema);
     step->index_name = mem_strdup(op->name);
-    made = b->plan->nsteps;
     step =
         build_step(b, ENG_STAGE_ABORT, ENG_STEP_CONCURRENTLY, t->table, "drop index %s", op->name);
     step_sql(step, "DROP INDEX CONCURRENTLY IF EXISTS %s", qualified);
     step->undoes = (int)made; /* one of this name that somebody else has made stays */
     step_lock(step, "SHARE UPDATE EXCLUSIVE", t->relation, "waits for queries, blocks none");
-    rc = RC_OK;
-out:
-    free(path);
     free(qualified);
+}
+
+static enum rc live_parts(struct build *b, struct target *t, const struct file_op *op,
+                          const char *definition)
+{
+    char *title = mem_printf("build index %s of the partitions of %s", op->name, t->relation);
+    const struct parts_index parts = {
+        .title = title, .name = op->name, .unique = op->unique, .definition = definition};
+    int built;
+    enum rc rc = parts_build(b, t, &parts, &built);
+
+    parts_abort(b, t, &parts, built);
+    free(title);
+    return rc;
+}
+
+static enum rc live_index(struct build *b, struct target *t, const struct file_op *op,
+                          const char *definition, const char *name)
+{
+    char *path = mem_printf("operations[%zu].create_index", op->index);
+    enum rc rc = RC_ERR;
+
+    if (check_keys(b, t, op) == RC_OK &&
+        check_index_name(b, cat_text(t->doc, "schema"), op) == RC_OK)
+        rc = probe_index(b, &(struct probe_index){.path = path,
+                                                  .name = op->name,
+                                                  .table = t,
+                                                  .unique = op->unique,
+                                                  .definition = definition});
+    if (rc == RC_OK && is_partitioned(t))
+        rc = live_parts(b, t, op, definition);
+    else if (rc == RC_OK)
+        live_steps(b, t, op, definition, name);
+    free(path);
     return rc;
 }
 

@@ -83,9 +83,26 @@ static enum rc run(struct build *b, char *sql_take, struct err *why)
     return rc;
 }
 
-static enum rc make_copy(struct build *b, const char *columns, struct err *why)
+/* key: as below, or NULL */
+static enum rc make_copy(struct build *b, const char *columns, const char *key, struct err *why)
 {
-    return run(b, mem_printf("CREATE TEMPORARY TABLE " COPY " (%s)", columns), why);
+    return run(b,
+               mem_printf("CREATE TEMPORARY TABLE " COPY " (%s)%s%s", columns,
+                          key ? " PARTITION BY " : "", key ? key : ""),
+               why);
+}
+
+/* "RANGE (at)" of a partitioned table, and of partitions that have some: unique indexes want those
+ * columns. One that is empty of any other table. */
+static enum rc partition_keys(struct build *b, const struct target *t, PGresult **out)
+{
+    static const char sql[] = "SELECT DISTINCT pg_get_partkeydef(p.partrelid) FROM"
+                              " pg_partition_tree($1::regclass) t JOIN pg_partitioned_table p ON"
+                              " p.partrelid = t.relid WHERE $2::bool UNION ALL SELECT NULL WHERE"
+                              " NOT $2::bool";
+    const char *params[] = {t ? t->relation : NULL, t && is_partitioned(t) ? "t" : "f"};
+
+    return own_query(b, sql, 2, params, out, b->err);
 }
 
 /* ---- what the server says ---- */
@@ -116,8 +133,9 @@ static enum rc report(struct build *b, const char *path, const char *object, boo
 
 /* `parts` one after the other, up to the first that fails, which becomes *failed; `columns`: of the
  * copy. */
-static enum rc try_parts(struct build *b, const char *columns, const struct probe_part *parts,
-                         size_t n, bool *copied, size_t *failed, struct err *why)
+static enum rc try_parts(struct build *b, const char *columns, const char *key,
+                         const struct probe_part *parts, size_t n, bool *copied, size_t *failed,
+                         struct err *why)
 {
     bool outer;
     enum rc rc = probe_begin(b, "BEGIN", &outer, why);
@@ -126,7 +144,7 @@ static enum rc try_parts(struct build *b, const char *columns, const struct prob
     *failed = 0;
     if (rc != RC_OK)
         return rc;
-    rc = make_copy(b, columns, why);
+    rc = make_copy(b, columns, key, why);
     *copied = rc == RC_OK;
     for (size_t i = 0; rc == RC_OK && i < n; i++) {
         *failed = i;
@@ -137,15 +155,17 @@ static enum rc try_parts(struct build *b, const char *columns, const struct prob
     return rc;
 }
 
-static enum rc try_and_report(struct build *b, const char *columns, const char *object,
-                              const struct probe_part *parts, size_t n)
+static enum rc try_and_report(struct build *b, const char *columns, const char *key,
+                              const char *object, const struct probe_part *parts, size_t n)
 {
     struct err why = {0};
     bool copied;
     size_t failed;
 
-    if (try_parts(b, columns, parts, n, &copied, &failed, &why) == RC_OK)
+    if (try_parts(b, columns, key, parts, n, &copied, &failed, &why) == RC_OK)
         return RC_OK;
+    if (key && copied && strstr(why.text, "artition"))
+        err_hint(&why, "partitions are told by %s: a key has its columns, too", key);
     return err_is_set(b->err) ? RC_ERR : report(b, parts[failed].path, object, copied, &why);
 }
 
@@ -159,8 +179,13 @@ enum rc probe_index(struct build *b, const struct probe_index *index)
     struct probe_part part = {(char *)index->path,
                               mem_printf("CREATE %sINDEX ON " COPY " %s",
                                          index->unique ? "UNIQUE " : "", index->definition)};
-    enum rc rc = try_and_report(b, columns, object, &part, 1);
+    PGresult *keys = NULL;
+    enum rc rc = partition_keys(b, index->unique ? index->table : NULL, &keys);
 
+    for (int r = 0; rc == RC_OK && r < PQntuples(keys); r++)
+        rc = try_and_report(b, columns, PQgetisnull(keys, r, 0) ? NULL : PQgetvalue(keys, r, 0),
+                            object, &part, 1);
+    PQclear(keys);
     free(part.sql);
     free(object);
     free(columns);
@@ -177,7 +202,7 @@ static enum rc probe_parts(struct build *b, char *columns_take, char *object_tak
     for (size_t i = 0; i < n; i++)
         whole[i] =
             (struct probe_part){parts[i].path, mem_printf("ALTER TABLE " COPY " %s", parts[i].sql)};
-    rc = try_and_report(b, columns_take, object_take, whole, n);
+    rc = try_and_report(b, columns_take, NULL, object_take, whole, n);
     for (size_t i = 0; i < n; i++)
         free(whole[i].sql);
     free(whole);

@@ -269,15 +269,21 @@ enum rc plan_drop_table(struct build *b, const struct file_op *op)
 
 /* ---- drop_index ---- */
 
+/* With it go its parts, where it is one of a partitioned table. */
+#define PARTS "(SELECT c.oid UNION SELECT relid FROM pg_partition_tree(c.oid))"
+
 static const char index_sql[] =
     "SELECT format('%I.%I', n.nspname, c.relname), format('%I.%I', tn.nspname, t.relname),"
-    " c.relkind = 'I' OR c.relispartition, pg_has_role(c.relowner, 'USAGE'), i.indisreplident,"
+    " (SELECT h.inhparent::regclass FROM pg_inherits h WHERE h.inhrelid = c.oid),"
+    " pg_has_role(c.relowner, 'USAGE'), (SELECT min(x.indrelid::regclass::text) FROM pg_index x"
+    "  WHERE x.indexrelid IN " PARTS " AND x.indisreplident),"
     " i.indisunique, (SELECT string_agg(format('%I', k.conname), ', ') FROM pg_constraint k"
-    "  WHERE k.conindid = c.oid AND k.contype IN ('p', 'u', 'x')),"
+    "  WHERE k.conindid IN " PARTS " AND k.contype IN ('p', 'u', 'x')),"
     " (SELECT string_agg(pg_describe_object(d.classid, d.objid, d.objsubid), ', ')"
-    "  FROM pg_depend d WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid"
-    "  AND d.deptype = 'n'), replace(pg_get_indexdef(c.oid), ' INDEX ', ' INDEX CONCURRENTLY '),"
-    " c.oid, tn.nspname"
+    "  FROM pg_depend d WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid IN " PARTS
+    "  AND d.deptype = 'n'), CASE c.relkind WHEN 'I' THEN replace(pg_get_indexdef(c.oid),"
+    "  ' ON ONLY ', ' ON ') ELSE replace(pg_get_indexdef(c.oid), ' INDEX ',"
+    "  ' INDEX CONCURRENTLY ') END, c.oid, tn.nspname, c.relkind = 'I'"
     " FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
     " JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_class t ON t.oid = i.indrelid"
     " JOIN pg_namespace tn ON tn.oid = t.relnamespace WHERE c.oid = to_regclass($1)"
@@ -286,22 +292,39 @@ static const char index_sql[] =
 static void refuse_index(struct build *b, const char *object, const PGresult *res)
 {
     refuse_not_owned(b, object, yes(res, 3));
-    if (yes(res, 2))
-        build_refuse(b, object, "drop it by hand, when nobody is in the way",
-                     "PostgreSQL cannot drop an index of a partitioned table concurrently");
+    if (!PQgetisnull(res, 0, 2))
+        build_refuse(b, object, "drop_index of that one takes it along",
+                     "it is the part of index %s for a partition, and cannot go alone",
+                     PQgetvalue(res, 0, 2));
     if (!PQgetisnull(res, 0, 6))
         build_refuse(b, object, "use drop_constraint", "constraint %s needs it",
                      PQgetvalue(res, 0, 6));
     else if (!PQgetisnull(res, 0, 7))
         build_refuse(b, object, "drop that first", "%s needs it", PQgetvalue(res, 0, 7));
-    if (yes(res, 4))
+    if (!PQgetisnull(res, 0, 4))
         build_refuse(b, object, "use set_replica_identity in an earlier migration",
-                     "it is the replica identity of %s", PQgetvalue(res, 0, 1));
+                     "it is the replica identity of %s", PQgetvalue(res, 0, 4));
+}
+
+/* PostgreSQL drops one of a partitioned table under a strong lock alone: an instant. */
+static void drop_index_step(struct build *b, const char *object, const PGresult *res, size_t index)
+{
+    bool whole = yes(res, 11);
+    struct eng_step *step = build_step(
+        b, ENG_STAGE_CONTRACT, whole ? ENG_STEP_DDL : ENG_STEP_CONCURRENTLY, -1, "drop %s", object);
+
+    step_sql(step, "DROP INDEX %sIF EXISTS %s", whole ? "" : "CONCURRENTLY ",
+             PQgetvalue(res, 0, 0));
+    if (whole)
+        step_lock(step, EXCLUSIVE, PQgetvalue(res, 0, 1), INSTANT);
+    else
+        step_lock(step, "SHARE UPDATE EXCLUSIVE", PQgetvalue(res, 0, 1),
+                  "waits for queries, blocks none");
+    step_rank(step, index);
 }
 
 enum rc plan_drop_index(struct build *b, const struct file_op *op)
 {
-    struct eng_step *step;
     char *object, *hint;
     PGresult *res;
 
@@ -315,13 +338,10 @@ enum rc plan_drop_index(struct build *b, const struct file_op *op)
     hint = mem_printf("the way back afterwards: %s", PQgetvalue(res, 0, 8));
     refuse_index(b, object, res);
     texts_add(&b->gone_indexes, "%s", PQgetvalue(res, 0, 9));
-    build_warn(b, object, hint, "it works until complete drops it%s",
+    build_warn(b, object, hint, "it works until complete drops it%s%s",
+               yes(res, 11) ? ", those of all partitions with it" : "",
                yes(res, 5) ? "; it keeps keys unique, and ON CONFLICT may need it" : "");
-    step = build_step(b, ENG_STAGE_CONTRACT, ENG_STEP_CONCURRENTLY, -1, "drop %s", object);
-    step_sql(step, "DROP INDEX CONCURRENTLY IF EXISTS %s", PQgetvalue(res, 0, 0));
-    step_lock(step, "SHARE UPDATE EXCLUSIVE", PQgetvalue(res, 0, 1),
-              "waits for queries, blocks none");
-    step_rank(step, op->index);
+    drop_index_step(b, object, res, op->index);
     free(hint);
     free(object);
     PQclear(res);

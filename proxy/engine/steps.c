@@ -10,6 +10,7 @@
 
 #include "begun.h"
 #include "gated.h"
+#include "parts.h"
 #include "policy.h"
 #include "relations.h"
 #include "segue/base/clock.h"
@@ -127,7 +128,7 @@ static enum rc back_off(struct eng_migration *m)
     return RC_AGAIN;
 }
 
-static void step_finished(struct eng_engine *engine, struct eng_migration *m, size_t i)
+void eng_step_finished(struct eng_engine *engine, struct eng_migration *m, size_t i)
 {
     m->step_done[i] = true;
     m->retries = 0;
@@ -157,25 +158,22 @@ static bool overtakes(struct eng_engine *engine, struct eng_migration *m,
     return true;
 }
 
-static enum rc run_gated(struct eng_engine *engine, struct eng_migration *m, size_t i,
-                         struct err *err)
+enum rc eng_step_gated(struct eng_engine *engine, struct eng_migration *m, size_t i,
+                       const char *mode, const char *sql, struct err *err)
 {
     const struct eng_step *step = &m->plan->steps[i];
-    char *sql, *names;
-    struct gated_spec spec;
     struct gated_result result;
+    struct gated_spec spec;
+    char *names;
 
-    if (drops_guard(step) && eng_attached_check(engine, m, err) != RC_OK)
-        return RC_ERR;
     if (overtakes(engine, m, step) || !eng_gate_free(engine, m))
         return RC_AGAIN;
-    sql = step_sql(engine, m, i);
     names = eng_lock_names(m, step);
     spec = (struct gated_spec){.kind = "step",
                                .title = step->title,
                                .mask = eng_mask_step(m, step),
                                .names = names,
-                               .mode = eng_lock_mode(step->lock),
+                               .mode = mode,
                                .drops = step->stage == ENG_STAGE_CONTRACT ||
                                         step->stage == ENG_STAGE_ABORT,
                                .sql = sql,
@@ -183,18 +181,9 @@ static enum rc run_gated(struct eng_engine *engine, struct eng_migration *m, siz
     if (step->stage == ENG_STAGE_CONTRACT)
         policy_act(engine, m, names);
     gated_run(engine, m, &spec, &result, err);
-    free(sql);
     free(names);
-    if (result.outcome == GATED_DONE) {
-        step_finished(engine, m, i);
-        if (step->kind != ENG_STEP_SQL)
-            return RC_AGAIN;
-        /* set_config() in them lasts as long as the session */
-        return conn_settle(&engine->work, err) == RC_OK &&
-                       conn_bound_locks(&engine->work, err) == RC_OK
-                   ? RC_AGAIN
-                   : RC_ERR;
-    }
+    if (result.outcome == GATED_DONE)
+        return RC_OK;
     if (result.outcome != GATED_BUSY)
         return RC_ERR; /* lost at COMMIT: the mark tells after the reconnect */
     err_clear(err);
@@ -202,6 +191,29 @@ static enum rc run_gated(struct eng_engine *engine, struct eng_migration *m, siz
         return back_off(m);
     policy_sleep(engine, m, conn_backoff_ms(m->retries++, RETRY_BASE_MS, RETRY_MAX_MS));
     return RC_AGAIN;
+}
+
+static enum rc run_gated(struct eng_engine *engine, struct eng_migration *m, size_t i,
+                         struct err *err)
+{
+    const struct eng_step *step = &m->plan->steps[i];
+    enum rc rc;
+    char *sql;
+
+    if (drops_guard(step) && eng_attached_check(engine, m, err) != RC_OK)
+        return RC_ERR;
+    sql = step_sql(engine, m, i);
+    rc = eng_step_gated(engine, m, i, eng_lock_mode(step->lock), sql, err);
+    free(sql);
+    if (rc != RC_OK)
+        return rc;
+    eng_step_finished(engine, m, i);
+    if (step->kind != ENG_STEP_SQL)
+        return RC_AGAIN;
+    /* set_config() in them lasts as long as the session */
+    return conn_settle(&engine->work, err) == RC_OK && conn_bound_locks(&engine->work, err) == RC_OK
+               ? RC_AGAIN
+               : RC_ERR;
 }
 
 static enum rc run_ddl(struct eng_engine *engine, struct eng_migration *m, size_t i,
@@ -219,14 +231,14 @@ static enum rc run_ddl(struct eng_engine *engine, struct eng_migration *m, size_
     if (rc != RC_OK)
         return RC_ERR;
     FAULT_OF(ddl_after, eng_phase(m->phase)->name);
-    step_finished(engine, m, i);
+    eng_step_finished(engine, m, i);
     return RC_AGAIN;
 }
 
 /* ---- long statements ---- */
 
-static enum rc send_long(struct eng_engine *engine, struct eng_migration *m, size_t i,
-                         const char *sql, struct err *err)
+enum rc eng_step_send(struct eng_engine *engine, struct eng_migration *m, size_t i, const char *sql,
+                      struct err *err)
 {
     FAULT_OF(long_before, eng_phase(m->phase)->name);
     if (eng_long_open(engine, m, err) != RC_OK || conn_send(&m->lng, sql, err) != RC_OK)
@@ -238,27 +250,49 @@ static enum rc send_long(struct eng_engine *engine, struct eng_migration *m, siz
     return RC_AGAIN;
 }
 
-static enum rc mark_only(struct eng_engine *engine, struct eng_migration *m, size_t i,
-                         struct err *err)
+enum rc eng_step_write(struct eng_engine *engine, struct eng_migration *m, const char *sql,
+                       struct err *err)
 {
-    char *mark = store_mark_sql(m, i);
     enum rc rc;
 
     FAULT_OF(mark_before, eng_phase(m->phase)->name);
-    rc = conn_exec(&engine->work, err, "%s", mark);
-    free(mark);
+    rc = conn_exec(&engine->work, err, "BEGIN; SET LOCAL lock_timeout = %u; %s; COMMIT",
+                   engine->options.lock_timeout_ms, sql);
+    conn_rollback(&engine->work);
     if (rc == RC_OK)
         FAULT_OF(mark_after, eng_phase(m->phase)->name);
     return rc;
 }
 
-static enum rc mark_done(struct eng_engine *engine, struct eng_migration *m, size_t i,
+static enum rc mark_only(struct eng_engine *engine, struct eng_migration *m, size_t i,
                          struct err *err)
+{
+    char *mark = store_mark_sql(m, i);
+    enum rc rc = eng_step_write(engine, m, mark, err);
+
+    free(mark);
+    return rc;
+}
+
+enum rc eng_step_mark(struct eng_engine *engine, struct eng_migration *m, size_t i, struct err *err)
 {
     if (mark_only(engine, m, i, err) != RC_OK)
         return RC_ERR;
-    step_finished(engine, m, i);
+    eng_step_finished(engine, m, i);
     return RC_AGAIN;
+}
+
+enum rc eng_step_drop(struct eng_engine *engine, struct eng_migration *m, size_t i,
+                      const char *index, struct err *err)
+{
+    char *sql = mem_printf("DROP INDEX CONCURRENTLY IF EXISTS %s", index);
+    enum rc rc;
+
+    FAULT(leftover_before);
+    log_warning("index %s was left over: dropping it", index);
+    rc = eng_step_send(engine, m, i, sql, err);
+    free(sql);
+    return rc;
 }
 
 static enum rc drop_leftover(struct eng_engine *engine, struct eng_migration *m, size_t i,
@@ -266,13 +300,8 @@ static enum rc drop_leftover(struct eng_engine *engine, struct eng_migration *m,
 {
     const struct eng_step *step = &m->plan->steps[i];
     char *name = sql_quote_qualified(step->index_schema, step->index_name);
-    char *sql = mem_printf("DROP INDEX CONCURRENTLY IF EXISTS %s", name);
-    enum rc rc;
+    enum rc rc = eng_step_drop(engine, m, i, name, err);
 
-    FAULT(leftover_before);
-    log_warning("index %s was left invalid: dropping it", step->index_name);
-    rc = send_long(engine, m, i, sql, err);
-    free(sql);
     free(name);
     return rc;
 }
@@ -292,7 +321,7 @@ static enum rc run_concurrently(struct eng_engine *engine, struct eng_migration 
         return RC_ERR;
     }
     if (state == INDEX_VALID)
-        return mark_done(engine, m, i, err);
+        return eng_step_mark(engine, m, i, err);
     if (state == INDEX_BUILDING) { /* a backend of an engine that died is still at it */
         eng_sleep(m, 1000);
         return RC_AGAIN;
@@ -301,7 +330,7 @@ static enum rc run_concurrently(struct eng_engine *engine, struct eng_migration 
         return drop_leftover(engine, m, i, err);
     if (step->index_name && begun_note(engine, m, i, err) != RC_OK)
         return RC_ERR;
-    return send_long(engine, m, i, step->sql[0], err);
+    return eng_step_send(engine, m, i, step->sql[0], err);
 }
 
 /* The COMMIT of a VALIDATE gives writers another description of the table. PostgreSQL (15 to 18)
@@ -333,7 +362,7 @@ static enum rc run_validate(struct eng_engine *engine, struct eng_migration *m, 
     char *sql = step_sql(engine, m, i); /* one simple query: one transaction, mark included */
     char *alone = step->table < 0 ? NULL : alone_sql(&m->plan->tables[step->table]);
     char *whole = alone ? mem_printf("%s;\n%s", sql, alone) : NULL;
-    enum rc rc = send_long(engine, m, i, whole ? whole : sql, err);
+    enum rc rc = eng_step_send(engine, m, i, whole ? whole : sql, err);
 
     free(whole);
     free(alone);
@@ -360,7 +389,7 @@ static enum rc run_sql(struct eng_engine *engine, struct eng_migration *m, size_
     for (size_t j = 0; j < step->nsql; j++)
         buf_printf(&sql, "%s%s", j ? ";\n" : "", step->sql[j]);
     free(names);
-    rc = send_long(engine, m, i, sql.data, err);
+    rc = eng_step_send(engine, m, i, sql.data, err);
     buf_fini(&sql);
     return rc;
 }
@@ -379,7 +408,7 @@ static enum rc sql_failed(struct eng_engine *engine, struct eng_migration *m, si
     if (!done)
         return RC_ERR;
     err_clear(err);
-    step_finished(engine, m, i);
+    eng_step_finished(engine, m, i);
     return RC_AGAIN;
 }
 
@@ -414,7 +443,9 @@ static enum rc claim(struct eng_engine *engine, struct eng_migration *m, size_t 
 static enum rc has_run(struct eng_engine *engine, struct eng_migration *m, size_t i, bool *ran,
                        struct err *err)
 {
-    if (m->plan->steps[i].kind != ENG_STEP_CONCURRENTLY)
+    enum eng_step_kind kind = m->plan->steps[i].kind;
+
+    if (kind != ENG_STEP_CONCURRENTLY && kind != ENG_STEP_PARTITIONS)
         return claim(engine, m, i, ran, err);
     if (begun_ask(engine, m, m->plan->steps[i].undoes, ran, err) != RC_OK)
         return RC_ERR;
@@ -424,12 +455,19 @@ static enum rc has_run(struct eng_engine *engine, struct eng_migration *m, size_
 static enum rc long_failed(struct eng_engine *engine, struct eng_migration *m, size_t i,
                            struct err *err)
 {
+    enum eng_step_kind kind = m->plan->steps[i].kind;
     struct err ignored = {0};
 
-    if (m->plan->steps[i].kind == ENG_STEP_SQL)
+    if (kind == ENG_STEP_SQL)
         return sql_failed(engine, m, i, err);
+    if (kind == ENG_STEP_PARTITIONS && strcmp(err->sqlstate, "42P01") == 0) {
+        log_info("%s: %s: a partition was dropped; on with the others", m->step, err->text);
+        err_clear(err);
+        return back_off(m);
+    }
     /* a name that was taken in between is not ours; where this fails, so does all that follows */
-    if (strcmp(err->sqlstate, "42P07") == 0 && begun_forget(engine, m, i, &ignored) != RC_OK)
+    if (kind == ENG_STEP_CONCURRENTLY && strcmp(err->sqlstate, "42P07") == 0 &&
+        begun_forget(engine, m, i, &ignored) != RC_OK)
         log_err(LOG_WARNING, m->step, &ignored);
     return RC_ERR;
 }
@@ -458,9 +496,9 @@ static enum rc poll_long(struct eng_engine *engine, struct eng_migration *m, str
         return long_failed(engine, m, i, err);
     }
     if (m->plan->steps[i].kind == ENG_STEP_VALIDATE || m->plan->steps[i].kind == ENG_STEP_SQL)
-        step_finished(engine, m, i);
-    else if (!m->plan->steps[i].index_name) /* DROP INDEX IF EXISTS: nothing to look for */
-        return mark_done(engine, m, i, err);
+        eng_step_finished(engine, m, i);
+    else if (m->plan->steps[i].kind == ENG_STEP_CONCURRENTLY && !m->plan->steps[i].index_name)
+        return eng_step_mark(engine, m, i, err); /* DROP INDEX IF EXISTS: nothing to look for */
     m->not_before_us = 0;
     return RC_AGAIN; /* CREATE INDEX: the catalog is looked at again */
 }
@@ -513,7 +551,7 @@ enum rc eng_steps_turn(struct eng_engine *engine, struct eng_migration *m, enum 
         return RC_ERR;
     if (gone) {
         log_warning("%s: the table is not there any more, nothing is left to do", m->step);
-        return mark_done(engine, m, i, err);
+        return eng_step_mark(engine, m, i, err);
     }
     if (m->plan->steps[i].undoes) {
         bool ran = true;
@@ -521,7 +559,7 @@ enum rc eng_steps_turn(struct eng_engine *engine, struct eng_migration *m, enum 
         if (has_run(engine, m, i, &ran, err) != RC_OK)
             return RC_ERR;
         if (!ran) {
-            step_finished(engine, m, i);
+            eng_step_finished(engine, m, i);
             return RC_AGAIN;
         }
     }
@@ -530,6 +568,8 @@ enum rc eng_steps_turn(struct eng_engine *engine, struct eng_migration *m, enum 
     switch (m->plan->steps[i].kind) {
     case ENG_STEP_CONCURRENTLY:
         return run_concurrently(engine, m, i, err);
+    case ENG_STEP_PARTITIONS:
+        return parts_turn(engine, m, i, err);
     case ENG_STEP_VALIDATE:
         return run_validate(engine, m, i, err);
     default:

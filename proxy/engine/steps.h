@@ -22,4 +22,24 @@ const char *eng_lock_mode(const char *lock);
 enum rc eng_long_open(struct eng_engine *engine, struct eng_migration *m,
                       struct err *err) MUST_CHECK;
 
+/* ---- pieces of step i, for one that is many (parts.c) ---- */
+
+/* On the connection for long statements. RC_AGAIN: it runs, and the next turn comes after it. */
+enum rc eng_step_send(struct eng_engine *engine, struct eng_migration *m, size_t i, const char *sql,
+                      struct err *err) MUST_CHECK;
+/* DROP INDEX CONCURRENTLY of an invalid index, said in the log. */
+enum rc eng_step_drop(struct eng_engine *engine, struct eng_migration *m, size_t i,
+                      const char *index, struct err *err) MUST_CHECK;
+/* One transaction behind the gate on what the step locks; `mode` as of eng_lock_mode. RC_OK: it is
+ * committed. RC_AGAIN: somebody is in the way, m sleeps. */
+enum rc eng_step_gated(struct eng_engine *engine, struct eng_migration *m, size_t i,
+                       const char *mode, const char *sql, struct err *err) MUST_CHECK;
+/* One short transaction, that needs no gate. */
+enum rc eng_step_write(struct eng_engine *engine, struct eng_migration *m, const char *sql,
+                       struct err *err) MUST_CHECK;
+/* Marks the step as done, or takes note that its mark is committed. */
+enum rc eng_step_mark(struct eng_engine *engine, struct eng_migration *m, size_t i,
+                      struct err *err) MUST_CHECK;
+void eng_step_finished(struct eng_engine *engine, struct eng_migration *m, size_t i);
+
 #endif

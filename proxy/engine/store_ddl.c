@@ -141,5 +141,10 @@ const char *const store_ddl[] = {
     "ALTER TABLE segue.history ADD COLUMN born_in oid;"
     "ALTER TABLE segue.migrations ADD COLUMN born_in oid;"
     "UPDATE segue.migrations SET born_in = 'segue.migrations'::regclass WHERE finished_at IS NULL",
+
+    /* 13: indexes of partitions that have not become a part of their table's; and those of the
+     * user's (not made) that have */
+    "CREATE TABLE segue.pieces (migration bigint NOT NULL, no int NOT NULL, index oid NOT NULL,"
+    " made bool NOT NULL, PRIMARY KEY (migration, no, index))",
 };
 const size_t store_ddl_count = ARRAY_LEN(store_ddl);

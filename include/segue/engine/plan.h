@@ -38,6 +38,7 @@ enum eng_step_kind {
     ENG_STEP_CONCURRENTLY, /* CREATE INDEX CONCURRENTLY: outside a transaction, idempotent */
     ENG_STEP_VALIDATE,     /* VALIDATE CONSTRAINT: own transaction, SHARE UPDATE EXCLUSIVE, long */
     ENG_STEP_FILL,         /* backfill of tables[table] */
+    ENG_STEP_PARTITIONS,   /* an index of a partitioned table, piece by piece: eng_parts_sql */
     ENG_STEP_SQL, /* the file's statements: one transaction with their mark, as long as they take */
     ENG_STEP_KIND_COUNT
 };
@@ -56,8 +57,21 @@ struct eng_step {
     bool gate;     /* stronger than SHARE UPDATE EXCLUSIVE on a live table: gate + lock_timeout */
     bool again;    /* of build: the way back uses up what it has made, and `ready` does it again; of
                     * settle: done again after every turn */
-    char *index_schema, *index_name; /* CONCURRENTLY: what to look for in the catalog */
+    char *index_schema, *index_name; /* CONCURRENTLY, PARTITIONS: what to look for in the catalog */
     int undoes; /* number of the step that this one takes back, and must have run; 0: none */
+};
+
+/* The sql of an ENG_STEP_PARTITIONS that builds. In front of the first "(" {whole}, {index} and
+ * {partition} stand for names: of the index that a piece becomes a part of, of that piece, of its
+ * partition. The step that takes it back has one statement, for the index of the table. */
+enum eng_parts_sql {
+    ENG_PARTS_WHOLE,  /* makes the index of the table, without its partitions */
+    ENG_PARTS_BRANCH, /* the same of a partition that has partitions */
+    ENG_PARTS_LEAF,   /* CREATE INDEX CONCURRENTLY on any other */
+    ENG_PARTS_ATTACH,
+    ENG_PARTS_COUNT,
+    ENG_PARTS_OWN = ENG_PARTS_COUNT, /* of a constraint: gives it to the partition, in front of
+                                      * ENG_PARTS_ATTACH */
 };
 
 /* A dual column, or one side of it. Names are catalog spelling, expressions are over the table's

@@ -19,6 +19,7 @@ TAKE_BACK = {
         "'{}'::jsonb AND jsonb_typeof(value -> 'segue_invalid_json') = 'string' THEN value ->> 'segue_invalid_json' ELSE "
         "value::text END $fn$",
     12: "ALTER TABLE segue.migrations DROP born_in; ALTER TABLE segue.history DROP born_in",
+    13: "DROP TABLE segue.pieces",
 }
 
 

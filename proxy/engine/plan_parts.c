@@ -1,0 +1,93 @@
+/*
+ * Indexes of partitioned tables, and what stands on them: the steps that build one piece by piece
+ * (parts.h says how) and take it back.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "plan_build.h"
+#include "segue/base/mem.h"
+#include "segue/catalog/catalog.h"
+#include "segue/sql/expr.h"
+
+bool is_partitioned(const struct target *t)
+{
+    return !strcmp(cat_text(t->doc, "relkind"), "p");
+}
+
+/* That of the table itself is looked at with those of all steps. */
+static enum rc refuse_others_schemas(struct build *b, const struct target *t)
+{
+    static const char sql[] =
+        "SELECT DISTINCT n.nspname FROM pg_partition_tree($1::regclass) p JOIN pg_class c ON"
+        " c.oid = p.relid JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE n.nspname <> $2 ORDER BY 1";
+    const char *params[] = {t->relation, cat_text(t->doc, "schema")};
+    PGresult *res = NULL;
+    enum rc rc = own_query(b, sql, 2, params, &res, b->err);
+
+    for (int r = 0; rc == RC_OK && r < PQntuples(res); r++)
+        rc = refuse_schema(b, PQgetvalue(res, r, 0), "indexes of partitions are");
+    PQclear(res);
+    return rc;
+}
+
+enum rc parts_build(struct build *b, struct target *t, const struct parts_index *parts, int *built)
+{
+    struct eng_step *step =
+        build_step(b, ENG_STAGE_BUILD, ENG_STEP_PARTITIONS, t->table, "%s", parts->title);
+    const char *unique = parts->unique ? "UNIQUE " : "";
+    char *name = sql_quote_ident(parts->name);
+
+    step_sql(step, "CREATE %sINDEX %s ON ONLY %s %s", unique, name, t->relation, parts->definition);
+    step_sql(step, "CREATE %sINDEX {index} ON ONLY {partition} %s", unique, parts->definition);
+    step_sql(step, "CREATE %sINDEX CONCURRENTLY {index} ON {partition} %s", unique,
+             parts->definition);
+    step_sql(step, "ALTER INDEX {whole} ATTACH PARTITION {index}");
+    step_lock(step, "SHARE", t->relation,
+              "an instant at first; then built concurrently, and an instant for what is attached");
+    step->index_schema = mem_strdup(cat_text(t->doc, "schema"));
+    step->index_name = mem_strdup(parts->name);
+    *built = (int)b->plan->nsteps;
+    free(name);
+    return refuse_others_schemas(b, t);
+}
+
+void parts_abort(struct build *b, struct target *t, const struct parts_index *parts, int built)
+{
+    struct eng_step *step =
+        build_step(b, ENG_STAGE_ABORT, ENG_STEP_PARTITIONS, t->table, "drop index %s", parts->name);
+    char *name = sql_quote_qualified(cat_text(t->doc, "schema"), parts->name);
+
+    step->undoes = built; /* one of this name that somebody else has made stays */
+    step_sql(step, "DROP INDEX IF EXISTS %s", name);
+    step_lock(step, "ACCESS EXCLUSIVE", t->relation, "an instant; lock_timeout, retried");
+    free(name);
+}
+
+enum rc parts_refuse(struct build *b, const json_t *index, const char *object, bool *refused)
+{
+    static const char sql[] =
+        "SELECT format('%I.%I', n.nspname, c.relname), i.indisreplident"
+        " FROM pg_partition_tree($1::oid::regclass) p"
+        " JOIN pg_index i ON i.indexrelid = p.relid JOIN pg_class c ON c.oid = i.indrelid"
+        " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE i.indisreplident OR i.indisclustered"
+        " ORDER BY 2 DESC, 1 LIMIT 1";
+    char *oid = mem_printf("%lld", (long long)json_integer_value(json_object_get(index, "oid")));
+    const char *params[] = {oid};
+    PGresult *res = NULL;
+    enum rc rc = own_query(b, sql, 1, params, &res, b->err);
+
+    if (rc == RC_OK && PQntuples(res) && PQgetvalue(res, 0, 1)[0] == 't') {
+        build_refuse(b, object, "give the partition another replica identity first",
+                     "its part is the replica identity of %s", PQgetvalue(res, 0, 0));
+        *refused = true;
+    } else if (rc == RC_OK && PQntuples(res)) {
+        build_warn(b, object, "ALTER TABLE ... CLUSTER ON the new one, after complete",
+                   "its part is the clustering mark of %s, which does not follow",
+                   PQgetvalue(res, 0, 0));
+    }
+    PQclear(res);
+    free(oid);
+    return rc;
+}

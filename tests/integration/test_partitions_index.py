@@ -1,0 +1,262 @@
+"""Indexes of partitioned tables: built partition by partition while clients write, attached, and taken back."""
+
+import itertools
+import threading
+
+import psycopg
+import pytest
+from lib.segue import BUILD
+from lib.wait import until
+
+# {s}: the schema, so that plain DDL can be run beside; a branch in another schema, columns in another order, a name that is cut
+SCHEMA = """
+CREATE SCHEMA {s}; CREATE SCHEMA {s}_far;
+CREATE TABLE {s}.events (id bigint, at int NOT NULL, kind text, n int) PARTITION BY RANGE (at);
+CREATE TABLE {s}.events_1 PARTITION OF {s}.events FOR VALUES FROM (0) TO (100);
+CREATE TABLE {s}_far.branch PARTITION OF {s}.events FOR VALUES FROM (100) TO (200) PARTITION BY LIST (kind);
+CREATE TABLE {s}.branch_a PARTITION OF {s}_far.branch FOR VALUES IN ('a');
+CREATE TABLE {s}_far.branch_rest PARTITION OF {s}_far.branch DEFAULT;
+CREATE TABLE {s}.turned (n int, gone int, kind text, at int NOT NULL, id bigint);
+ALTER TABLE {s}.turned DROP gone;
+ALTER TABLE {s}.events ATTACH PARTITION {s}.turned FOR VALUES FROM (200) TO (300);
+CREATE TABLE {s}."long {l} name" PARTITION OF {s}.events FOR VALUES FROM (300) TO (400);
+INSERT INTO {s}.events SELECT i, i, chr(97 + i % 3), i FROM generate_series(0, 399) i;
+""".replace("{l}", "é" * 25)
+INDEX = {"create_index": {"name": "ix", "table": "public.events", "columns": ["n", "kind"]}}
+FILE = {"name": "m", "operations": [INDEX]}
+PLAIN = "CREATE INDEX ix ON {s}.events (n, kind)"
+INDEXES = ("SELECT replace(n.nspname, %s, 's'), c.relname, replace(replace(pg_get_indexdef(c.oid), %s || '_far.', 'f.'), %s || '.', 's.'), i.indisvalid, c.relispartition "
+           "FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace "
+           "WHERE n.nspname IN (%s, %s || '_far') ORDER BY 1, 2, 3")
+
+
+def indexes(db, schema="public"):
+    return [row for row in db.sql(INDEXES.replace("%s", f"'{schema}'"))]
+
+
+def build(db, *schemas):
+    for schema in schemas or ("public",):
+        db.sql(SCHEMA.replace("{s}", schema).replace("CREATE SCHEMA public;", ""))
+
+
+class Writer(threading.Thread):
+    """A client that writes to all partitions, one after the other, until it is told to stop."""
+
+    def __init__(self, proxy):
+        super().__init__(daemon=True)
+        self.conn, self.over, self.rows, self.failed = proxy.connect(), threading.Event(), 0, None
+        self.start()
+
+    def run(self):
+        try:
+            for i in itertools.cycle(range(0, 400, 7)):
+                if self.over.is_set():
+                    return
+                self.conn.execute("INSERT INTO public.events (id, at, kind, n) VALUES (%s, %s, 'w', %s)", (i, i, i))
+                self.rows += 1
+        except psycopg.Error as e:
+            self.failed = e
+
+    def stop(self):
+        self.over.set()
+        self.join(20)
+        self.conn.close()
+        assert self.failed is None and self.rows, self.failed
+
+
+def test_every_partition_gets_its_index_while_clients_write(db, segue):
+    build(db, "public", "plain")
+    proxy = segue(db)
+    writer = Writer(proxy)
+    proxy.begin(FILE)
+    proxy.wait("m", lambda r: r["phase"] in ("backfilling", "verifying", "ready"))
+    db.sql("CREATE TABLE public.late PARTITION OF public.events FOR VALUES FROM (400) TO (500);"
+           "CREATE TABLE plain.late PARTITION OF plain.events FOR VALUES FROM (400) TO (500)")
+    proxy.wait_phase("m", "ready")
+    until("a few more writes", lambda rows=writer.rows: writer.rows > rows + 20)
+    writer.stop()
+    db.sql(PLAIN.replace("{s}", "plain"))
+    made = indexes(db)
+    assert made == indexes(db, "plain") and len(made) == 8 and all(row[3] for row in made)
+    assert db.one("SELECT count(*) FROM public.events WHERE kind = 'w'") == writer.rows
+    proxy.cli("cutover", "m")
+    proxy.cli("rollback", "m")
+    assert indexes(db) == made
+    proxy.cli("abort", "m")
+    assert indexes(db) == []
+    assert db.one("SELECT count(*) FROM segue.pieces") == 0
+    proxy.done(FILE)
+    assert indexes(db) == made
+
+
+POINTS = ["gate_ran/backfilling", "gate_committed/backfilling", "gate_committed/backfilling#2", "long_sent/backfilling#2",
+          "long_done/backfilling", "mark_before/backfilling#2", "mark_after/backfilling", "gate_ran/backfilling#3",
+          "gate_committed/backfilling#3", "mark_before/backfilling#6"]
+
+
+@pytest.mark.one_version
+@pytest.mark.deadline(180)
+def test_killed_at_any_piece_it_goes_on_or_goes_back(db, segue):
+    build(db, "public", "plain")
+    db.sql(PLAIN.replace("{s}", "plain"))
+    db.sql("CREATE INDEX theirs ON public.turned (n, kind); COMMENT ON INDEX public.theirs IS 'kept'")
+    wanted, before = indexes(db, "plain"), indexes(db)
+    wanted = sorted((row[0], "theirs", row[2].replace("turned_n_kind_idx", "theirs"), *row[3:]) if row[1] == "turned_n_kind_idx" else row
+                    for row in wanted)
+    proxy = segue(db, start=False)
+    proxy.program = BUILD / "faults" / "segue"
+    for n, point in enumerate(POINTS):
+        proxy.environment = {"SEGUE_FAULT": f"{point}:die"}
+        proxy.start().at_work()
+        proxy.begin(FILE)
+        until(f"it to die at {point}", lambda: not proxy.running())
+        proxy.environment = {}
+        proxy.restart().at_work()
+        if n % 2 == 0:
+            proxy.wait_phase("m", "ready")
+            assert sorted(indexes(db)) == wanted, point
+            proxy.environment = {"SEGUE_FAULT": ("long_done/aborting:die", "gate_ran/aborting:die", "long_sent/aborting:die")[n // 2 % 3]}
+            proxy.restart().at_work()
+            proxy.console("ABORT m")
+            until(f"the way back from {point} to die", lambda: not proxy.running())
+            proxy.environment = {}
+            proxy.restart().at_work()
+            proxy.wait_phase("m", "aborted")
+        else:
+            proxy.cli("abort", "m")
+        assert indexes(db) == before, point
+        assert db.one("SELECT obj_description('public.theirs'::regclass, 'pg_class')") == "kept", point
+        proxy.stop()
+
+
+def test_what_is_there_is_used_and_given_back(db, segue):
+    build(db)
+    db.sql("CREATE INDEX same ON public.events_1 (n, kind); CREATE INDEX other ON public.turned (n DESC, kind);"
+           "CREATE UNIQUE INDEX one ON public.branch_a (n, kind); COMMENT ON INDEX public.same IS 'theirs'")
+    before, kept = indexes(db), db.one("SELECT 'public.same'::regclass::oid")
+    proxy = segue(db)
+    name = proxy.ready(FILE)
+    assert db.one("SELECT 'public.same'::regclass::oid") == kept
+    assert db.sql("SELECT inhparent::regclass::text FROM pg_inherits WHERE inhrelid = 'public.same'::regclass") == [("ix",)]
+    assert [row[1] for row in indexes(db) if row[4] and row[1] in ("same", "other", "one")] == ["same"]
+    assert not [row for row in indexes(db) if not row[3]]
+    # a partition that leaves takes its index along
+    db.sql("ALTER TABLE public.events DETACH PARTITION public.turned")
+    proxy.cli("abort", name)
+    left = [row for row in indexes(db) if row[1] == "turned_n_kind_idx"]
+    assert len(left) == 1 and not left[0][4]
+    assert [row for row in indexes(db) if row not in left] == before
+    assert db.one("SELECT obj_description('public.same'::regclass, 'pg_class')") == "theirs"
+
+
+@pytest.mark.one_version
+def test_a_partition_with_twins_stops_the_build_and_nothing_is_left_of_it(db, segue):
+    build(db)
+    db.sql("INSERT INTO public.events SELECT * FROM public.events WHERE at = 250")
+    proxy = segue(db)
+    unique = {"name": "m", "operations": [{"create_index": {"name": "ix", "table": "public.events", "columns": ["n", "at", "kind"],
+                                                            "unique": True}}]}
+    proxy.begin(unique)
+    row = proxy.wait("m", lambda r: r["error"])
+    assert "could not create unique index" in row["error"] and "public.turned" in row["error"]
+    assert "invalid" not in proxy.cli("doctor", check=None).out
+    db.sql("DELETE FROM public.turned WHERE ctid = (SELECT max(ctid) FROM public.turned WHERE at = 250)")
+    proxy.cli("resume", "m")
+    proxy.wait_phase("m", "ready")
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        db.sql("INSERT INTO public.events SELECT * FROM public.events WHERE at = 150")
+    proxy.cli("abort", "m")
+    assert indexes(db) == []
+    # one of that name that somebody else makes meanwhile is theirs
+    holder = db.connect()
+    holder.execute("BEGIN; LOCK TABLE public.events IN ROW EXCLUSIVE MODE")
+    proxy.begin(FILE)
+    until("it to wait", lambda: db.one("SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'ShareLock'"))
+    holder.execute("CREATE INDEX ix ON ONLY public.events (n)")
+    holder.execute("COMMIT")
+    holder.close()
+    proxy.wait("m", lambda r: "this migration has not made it" in (r["error"] or ""))
+    proxy.cli("abort", "m")
+    assert [row[1] for row in indexes(db)] == ["ix"]
+
+
+@pytest.mark.one_version
+def test_what_the_server_would_not_make_is_said_by_plan(db, segue):
+    build(db)
+    proxy = segue(db)
+    for columns, wanted in ((["n", "kind"], "RANGE (at)"), (["n", "at"], "LIST (kind)"), (["n", "at", "kind"], None)):
+        unique = proxy.file({"name": "m", "operations": [
+            {"create_index": {"name": "ix", "table": "public.events", "columns": columns, "unique": True}}]})
+        done = proxy.cli("plan", unique, check=None)
+        assert ("must include all partitioning columns" in done.err and wanted in done.err) if wanted else done.code == 0, done.err
+    plan = proxy.cli("plan", proxy.file(FILE)).out
+    assert "CREATE INDEX ix ON ONLY public.events" in plan and "ATTACH PARTITION" in plan and "CONCURRENTLY" in plan
+    # what a partition's part is to its partition would go with it
+    db.sql("CREATE UNIQUE INDEX u ON public.events (at, n, kind); ALTER TABLE public.events_1 ALTER n SET NOT NULL, ALTER kind SET NOT NULL;"
+           "ALTER TABLE public.events_1 REPLICA IDENTITY USING INDEX events_1_at_n_kind_idx; ALTER TABLE public.turned CLUSTER ON turned_at_n_kind_idx")
+    retypes = {"name": "r", "operations": [{"alter_column": {"table": "public.events", "column": "n", "type": "bigint", "up": "n", "down": "n::int"}}]}
+    assert "its part is the replica identity of public.events_1" in proxy.cli("plan", proxy.file(retypes), check=1).out
+    gone = proxy.cli("plan", proxy.file({"name": "g", "operations": [{"drop_index": {"name": "public.u"}}]}), check=1).out
+    assert "it is the replica identity of public.events_1" in gone
+    db.sql("ALTER TABLE public.events_1 REPLICA IDENTITY DEFAULT, ALTER n DROP NOT NULL")
+    assert "clustering mark of public.turned" in proxy.cli("plan", proxy.file(retypes)).out
+    db.sql("ALTER SCHEMA public OWNER TO app; ALTER TABLE public.events OWNER TO app; ALTER TABLE public.events_1 OWNER TO app;"
+           "ALTER TABLE public_far.branch OWNER TO app; ALTER TABLE public.branch_a OWNER TO app; ALTER TABLE public.turned OWNER TO app;"
+           "ALTER TABLE public_far.branch_rest OWNER TO app; GRANT CREATE ON DATABASE " + db.name + " TO app;"
+           "GRANT USAGE ON SCHEMA public_far TO app")
+    db.sql("DO $$ BEGIN EXECUTE (SELECT format('ALTER TABLE %s OWNER TO app', oid::regclass) FROM pg_class WHERE relname LIKE 'long%' AND relkind = 'r'); END $$")
+    proxy.stop()
+    theirs = segue(db, upstream=db.url(user="app"))
+    assert "GRANT CREATE ON SCHEMA public_far TO app" in theirs.cli("plan", theirs.file(FILE), check=1).out
+
+
+@pytest.mark.one_version
+def test_an_index_of_a_partitioned_table_is_dropped_with_its_parts(db, segue):
+    build(db)
+    db.sql(PLAIN.replace("{s}", "public") + "; CREATE INDEX other ON public.events (id)")
+    others = [row for row in indexes(db) if "(id)" in row[2]]
+    proxy = segue(db)
+    going = {"name": "gone", "operations": [{"drop_index": {"name": "public.ix"}}]}
+    plan = proxy.cli("plan", proxy.file(going)).out
+    assert "those of all partitions with it" in plan and "the way back afterwards: CREATE INDEX ix ON public.events" in plan
+    refused = proxy.cli("plan", proxy.file({"name": "part", "operations": [{"drop_index": {"name": "public.events_1_n_kind_idx"}}]}), check=1).out
+    assert "it is the part of index public.ix" in refused
+    writer = Writer(proxy)
+    name = proxy.soaking(going)
+    assert len(indexes(db)) > len(others)
+    # who reads has a lock: complete waits for it, and for nothing longer than its lock_timeout
+    holder = db.connect()
+    holder.execute("BEGIN; SELECT count(*) FROM public.branch_a")
+    proxy.console(f"COMPLETE {name} FORCE")
+    until("complete to be in the way of nobody", lambda: [a for a in proxy.console(f"SHOW ATTEMPTS {name}") if a["outcome"] != "done"])
+    assert len(indexes(db)) > len(others)
+    holder.execute("COMMIT")
+    holder.close()
+    proxy.wait_phase(name, "done")
+    writer.stop()
+    assert indexes(db) == others
+
+
+def test_columns_of_a_partitioned_table_take_their_indexes_along(db, segue):
+    build(db)
+    db.sql("CREATE INDEX ix ON public.events (kind DESC, lower(kind), n) INCLUDE (id) WITH (fillfactor = 60) WHERE n > 3;"
+           "CREATE INDEX bare ON public.events (n); COMMENT ON INDEX public.bare IS 'kept'")
+    before = indexes(db)
+    proxy = segue(db)
+    writer = Writer(proxy)
+    name = proxy.ready({"name": "m", "operations": [
+        {"alter_column": {"table": "public.events", "column": "n", "type": "bigint", "up": "n", "down": "n::int"}},
+        {"rename_column": {"table": "public.events", "from": "id", "to": "no"}}]})
+    for command in ("cutover", "rollback", "abort"):
+        proxy.cli(command, name)
+    assert indexes(db) == before
+    proxy.done({"name": "m", "operations": [
+        {"alter_column": {"table": "public.events", "column": "n", "type": "bigint", "up": "n", "down": "n::int"}}]})
+    writer.stop()
+    after = indexes(db)
+    assert [(row[0], *row[2:]) for row in after if row[1] in ("ix", "bare")] == [(row[0], *row[2:]) for row in before if row[1] in ("ix", "bare")]
+    assert sorted(row[2].partition(" USING ")[2] for row in after) == sorted(row[2].partition(" USING ")[2] for row in before)
+    assert all(row[3] for row in after) and not [row for row in after if "~segue" in row[1]]
+    assert db.one("SELECT obj_description('public.bare'::regclass, 'pg_class')") == "kept"
+    db.sql("CREATE TABLE public.more PARTITION OF public.events FOR VALUES FROM (500) TO (600)")
+    assert len([row for row in indexes(db) if "s.more" in row[2]]) == 2
