@@ -301,6 +301,8 @@ struct parts_index { /* an index of a partitioned table */
     const char *title, *name;
     bool unique;
     const char *definition; /* as SQL says it behind the table */
+    /* What the index is for, NULL: for itself; how that says its columns; " DEFERRABLE" */
+    const char *constraint, *said, *defers;
 };
 /* *built: its number, as `undoes` wants it; and the way back of that one. */
 enum rc parts_build(struct build *b, struct target *t, const struct parts_index *parts,

@@ -196,9 +196,6 @@ static enum rc refuse_index(struct build *b, struct target *t, const json_t *ind
     *refused = true;
     if (!flag(index, "valid"))
         build_refuse(b, object, "REINDEX INDEX CONCURRENTLY or drop it", "it is not valid");
-    else if (is_partitioned(t) && cat_text(index, "constraint"))
-        build_refuse(b, object, "drop it first, make it again on the new column afterwards",
-                     "a unique constraint of a partitioned table cannot be carried");
     else if (!index_keys_portable(b, t, index))
         build_refuse(b, object, LATER, "it cannot follow the change of type");
     else
@@ -208,14 +205,13 @@ static enum rc refuse_index(struct build *b, struct target *t, const json_t *ind
     return *refused ? RC_OK : refuse_opclass(b, t, index, object, refused);
 }
 
-/* As SQL says it behind the table. */
-static enum rc index_definition(struct build *b, struct target *t, const json_t *index, char **out)
+/* "(a, b) INCLUDE (c)", over the new columns. */
+static enum rc put_keys(struct build *b, struct target *t, const json_t *index, struct buf *out)
 {
     const json_t *keys = json_object_get(index, "keys");
-    struct buf sql = {0};
     bool including = false;
 
-    buf_printf(&sql, "USING %s (", cat_text(index, "method"));
+    buf_append_str(out, "(");
     for (size_t i = 0; i < json_array_size(keys); i++) {
         const json_t *key = json_array_get(keys, i);
         const char *column = carry_name(t, cat_text(key, "column"));
@@ -223,39 +219,65 @@ static enum rc index_definition(struct build *b, struct target *t, const json_t 
             column ? sql_quote_ident(column) : carry_expr(t, cat_text(key, "expression"), b->err);
         bool opens = !flag(key, "key") && !including;
 
-        if (!text) {
-            buf_fini(&sql);
+        if (!text)
             return RC_ERR;
-        }
         including |= opens;
-        buf_printf(&sql, column ? "%s%s%s" : "%s(%s)%s",
+        buf_printf(out, column ? "%s%s%s" : "%s(%s)%s",
                    opens ? ") INCLUDE ("
                    : i   ? ", "
                          : "",
                    text, cat_text(key, "suffix"));
         free(text);
     }
-    buf_append_str(&sql, ")");
+    buf_append_str(out, ")");
+    return RC_OK;
+}
+
+static void put_storage(const json_t *index, const char *tablespace, struct buf *out)
+{
+    if (cat_text(index, "options"))
+        buf_printf(out, " WITH (%s)", cat_text(index, "options"));
+    if (cat_text(index, "tablespace")) {
+        buf_append_str(out, tablespace);
+        sql_quote_ident_put(out, cat_text(index, "tablespace"));
+    }
+}
+
+/* As SQL says it behind the table. */
+static enum rc index_definition(struct build *b, struct target *t, const json_t *index, char **out)
+{
+    const char *where = cat_text(index, "predicate");
+    char *predicate = where ? carry_expr(t, where, b->err) : NULL;
+    struct buf sql = {0};
+
+    buf_printf(&sql, "USING %s ", cat_text(index, "method"));
+    if ((where && !predicate) || put_keys(b, t, index, &sql) != RC_OK) {
+        free(predicate);
+        buf_fini(&sql);
+        return RC_ERR;
+    }
     if (flag(index, "nulls_not_distinct"))
         buf_append_str(&sql, " NULLS NOT DISTINCT");
-    if (cat_text(index, "options"))
-        buf_printf(&sql, " WITH (%s)", cat_text(index, "options"));
-    if (cat_text(index, "tablespace")) {
-        char *space = sql_quote_ident(cat_text(index, "tablespace"));
-
-        buf_printf(&sql, " TABLESPACE %s", space);
-        free(space);
-    }
-    if (cat_text(index, "predicate")) {
-        char *predicate = carry_expr(t, cat_text(index, "predicate"), b->err);
-
-        if (!predicate) {
-            buf_fini(&sql);
-            return RC_ERR;
-        }
+    put_storage(index, " TABLESPACE ", &sql);
+    if (predicate)
         buf_printf(&sql, " WHERE %s", predicate);
-        free(predicate);
+    free(predicate);
+    *out = buf_take(&sql);
+    return RC_OK;
+}
+
+/* The same of a unique constraint, behind UNIQUE. */
+static enum rc unique_definition(struct build *b, struct target *t, const json_t *index, char **out)
+{
+    struct buf sql = {0};
+
+    if (flag(index, "nulls_not_distinct"))
+        buf_append_str(&sql, "NULLS NOT DISTINCT ");
+    if (put_keys(b, t, index, &sql) != RC_OK) {
+        buf_fini(&sql);
+        return RC_ERR;
     }
+    put_storage(index, " USING INDEX TABLESPACE ", &sql);
     *out = buf_take(&sql);
     return RC_OK;
 }
@@ -342,41 +364,76 @@ static void carry_plain(struct build *b, struct target *t, const json_t *index, 
     free(quoted);
 }
 
+static const char *deferred(const json_t *index)
+{
+    if (!flag(index, "deferrable"))
+        return "";
+    return flag(index, "deferred") ? " DEFERRABLE INITIALLY DEFERRED" : " DEFERRABLE";
+}
+
 /* It goes with its column, in whichever direction. */
 static enum rc carry_parts(struct build *b, struct target *t, const json_t *index, const char *temp,
                            const char *definition)
 {
+    bool constraint = cat_text(index, "constraint") != NULL;
     char *title =
         mem_printf("build the index of partitions that becomes %s", cat_text(index, "name"));
-    const struct parts_index parts = {
-        .title = title, .name = temp, .unique = flag(index, "unique"), .definition = definition};
+    char *said = NULL;
+    enum rc rc = constraint ? unique_definition(b, t, index, &said) : RC_OK;
+    const struct parts_index parts = {.title = title,
+                                      .name = temp,
+                                      .unique = flag(index, "unique"),
+                                      .definition = definition,
+                                      .constraint = constraint ? "UNIQUE" : NULL,
+                                      .said = said,
+                                      .defers = deferred(index)};
     int built;
-    enum rc rc = parts_build(b, t, &parts, &built);
 
+    if (rc == RC_OK)
+        rc = parts_build(b, t, &parts, &built);
+    free(said);
     free(title);
     return rc;
+}
+
+/* Attached as a constraint already where the table is partitioned. */
+static void carry_constraint_name(struct build *b, struct target *t, const json_t *index,
+                                  const char *temp, const char *parked)
+{
+    char *quoted = sql_quote_ident(temp);
+    const char *comment = cat_text(index, "constraint_comment");
+
+    if (!is_partitioned(t)) {
+        promote_index(b, t, index, quoted);
+    } else if (comment) {
+        char *literal = sql_quote_literal(comment);
+
+        texts_add(&t->cutover, "COMMENT ON CONSTRAINT %s ON %s IS %s", quoted, t->relation,
+                  literal);
+        free(literal);
+    }
+    carry_swap(t, t->relation, "ALTER TABLE %s RENAME CONSTRAINT %s TO %s", cat_text(index, "name"),
+               parked, temp);
+    free(quoted);
 }
 
 static enum rc carry_index(struct build *b, struct target *t, const json_t *index)
 {
     const char *schema = cat_text(index, "schema"), *name = cat_text(index, "name");
-    char *temp = target_temp(t), *parked = target_temp(t);
-    char *quoted = sql_quote_ident(temp);
-    char *definition = NULL;
+    char *temp = target_temp(t), *parked = target_temp(t), *definition = NULL;
     enum rc rc = index_definition(b, t, index, &definition);
 
+    if (rc == RC_OK && is_partitioned(t))
+        rc = carry_parts(b, t, index, temp, definition);
+    else if (rc == RC_OK)
+        carry_plain(b, t, index, temp, definition);
     if (rc != RC_OK)
         goto out;
     warn_of_twin(b, index);
-    if (is_partitioned(t))
-        rc = carry_parts(b, t, index, temp, definition);
-    else
-        carry_plain(b, t, index, temp, definition);
     carry_belongings(t, index, temp);
     carry_marks(t, index);
     if (cat_text(index, "constraint")) {
-        promote_index(b, t, index, quoted);
-        carry_swap(t, t->relation, "ALTER TABLE %s RENAME CONSTRAINT %s TO %s", name, parked, temp);
+        carry_constraint_name(b, t, index, temp, parked);
     } else {
         char *s = sql_quote_ident(schema);
 
@@ -385,7 +442,6 @@ static enum rc carry_index(struct build *b, struct target *t, const json_t *inde
     }
 out:
     free(definition);
-    free(quoted);
     free(parked);
     free(temp);
     return rc;

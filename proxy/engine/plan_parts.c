@@ -10,6 +10,8 @@
 #include "segue/catalog/catalog.h"
 #include "segue/sql/expr.h"
 
+#define EXCLUSIVE "ACCESS EXCLUSIVE"
+
 bool is_partitioned(const struct target *t)
 {
     return !strcmp(cat_text(t->doc, "relkind"), "p");
@@ -32,19 +34,42 @@ static enum rc refuse_others_schemas(struct build *b, const struct target *t)
     return rc;
 }
 
-enum rc parts_build(struct build *b, struct target *t, const struct parts_index *parts, int *built)
+/* Of each leaf, a unique index; what else there is is the constraint's. */
+static void constraint_sql(struct eng_step *step, const struct target *t,
+                           const struct parts_index *parts, const char *name)
 {
-    struct eng_step *step =
-        build_step(b, ENG_STAGE_BUILD, ENG_STEP_PARTITIONS, t->table, "%s", parts->title);
+    const char *kind = parts->constraint, *said = parts->said, *defers = parts->defers;
+
+    step_sql(step, "ALTER TABLE ONLY %s ADD CONSTRAINT %s %s %s%s", t->relation, name, kind, said,
+             defers);
+    step_sql(step, "ALTER TABLE ONLY {partition} ADD CONSTRAINT {index} %s %s%s", kind, said,
+             defers);
+    step_sql(step, "CREATE UNIQUE INDEX CONCURRENTLY {index} ON {partition} %s", parts->definition);
+    step_sql(step, "ALTER INDEX {whole} ATTACH PARTITION {index}");
+    step_sql(step, "ALTER TABLE {partition} ADD CONSTRAINT {index} %s USING INDEX {index}%s", kind,
+             defers);
+}
+
+static void index_sql(struct eng_step *step, const struct target *t,
+                      const struct parts_index *parts, const char *name)
+{
     const char *unique = parts->unique ? "UNIQUE " : "";
-    char *name = sql_quote_ident(parts->name);
 
     step_sql(step, "CREATE %sINDEX %s ON ONLY %s %s", unique, name, t->relation, parts->definition);
     step_sql(step, "CREATE %sINDEX {index} ON ONLY {partition} %s", unique, parts->definition);
     step_sql(step, "CREATE %sINDEX CONCURRENTLY {index} ON {partition} %s", unique,
              parts->definition);
     step_sql(step, "ALTER INDEX {whole} ATTACH PARTITION {index}");
-    step_lock(step, "SHARE", t->relation,
+}
+
+enum rc parts_build(struct build *b, struct target *t, const struct parts_index *parts, int *built)
+{
+    struct eng_step *step =
+        build_step(b, ENG_STAGE_BUILD, ENG_STEP_PARTITIONS, t->table, "%s", parts->title);
+    char *name = sql_quote_ident(parts->name);
+
+    (parts->constraint ? constraint_sql : index_sql)(step, t, parts, name);
+    step_lock(step, parts->constraint ? EXCLUSIVE : "SHARE", t->relation,
               "an instant at first; then built concurrently, and an instant for what is attached");
     step->index_schema = mem_strdup(cat_text(t->doc, "schema"));
     step->index_name = mem_strdup(parts->name);
@@ -56,12 +81,18 @@ enum rc parts_build(struct build *b, struct target *t, const struct parts_index 
 void parts_abort(struct build *b, struct target *t, const struct parts_index *parts, int built)
 {
     struct eng_step *step =
-        build_step(b, ENG_STAGE_ABORT, ENG_STEP_PARTITIONS, t->table, "drop index %s", parts->name);
-    char *name = sql_quote_qualified(cat_text(t->doc, "schema"), parts->name);
+        build_step(b, ENG_STAGE_ABORT, ENG_STEP_PARTITIONS, t->table, "drop %s %s",
+                   parts->constraint ? "constraint" : "index", parts->name);
+    char *name = sql_quote_ident(parts->name);
+    char *qualified = sql_quote_qualified(cat_text(t->doc, "schema"), parts->name);
 
     step->undoes = built; /* one of this name that somebody else has made stays */
-    step_sql(step, "DROP INDEX IF EXISTS %s", name);
-    step_lock(step, "ACCESS EXCLUSIVE", t->relation, "an instant; lock_timeout, retried");
+    if (parts->constraint)
+        step_sql(step, "ALTER TABLE IF EXISTS %s DROP CONSTRAINT IF EXISTS %s", t->relation, name);
+    else
+        step_sql(step, "DROP INDEX IF EXISTS %s", qualified);
+    step_lock(step, EXCLUSIVE, t->relation, "an instant; lock_timeout, retried");
+    free(qualified);
     free(name);
 }
 

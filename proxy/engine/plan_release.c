@@ -24,37 +24,55 @@ static bool flag(const json_t *object, const char *key)
 
 /* ---- the way back ---- */
 
-/* `bad`: what the old schema may not have; `set`: what it becomes. Later in `revert` is earlier on
- * the way back. */
-static void mend(struct build *b, struct target *t, const char *what, const char *set,
-                 const char *bad)
+/* The index that finds them, empty until somebody writes one. */
+static enum rc mend_index(struct build *b, struct target *t, const char *what, const char *temp,
+                          const char *bad)
 {
     const char *schema = cat_text(t->doc, "schema");
-    char *temp = target_temp(t), *name = sql_quote_ident(temp);
-    char *qualified = sql_quote_qualified(schema, temp);
-    struct eng_step *step = build_step(b, ENG_STAGE_BUILD, ENG_STEP_CONCURRENTLY, t->table,
-                                       "build the index that finds rows without %s", what);
+    char *name = sql_quote_ident(temp), *qualified = sql_quote_qualified(schema, temp);
+    char *title = mem_printf("build the index that finds rows without %s", what);
+    char *definition = mem_printf("USING btree ((0)) WHERE %s", bad);
+    const struct parts_index parts = {.title = title, .name = temp, .definition = definition};
+    struct eng_step *step;
+    enum rc rc = RC_OK;
+    int built;
 
-    step_sql(step, "CREATE INDEX CONCURRENTLY %s ON %s ((0)) WHERE %s", name, t->relation, bad);
+    texts_add(&t->contract, "DROP INDEX IF EXISTS %s", qualified);
+    if (is_partitioned(t)) {
+        rc = parts_build(b, t, &parts, &built);
+        parts_abort(b, t, &parts, built);
+        goto out;
+    }
+    step = build_step(b, ENG_STAGE_BUILD, ENG_STEP_CONCURRENTLY, t->table, "%s", title);
+    step_sql(step, "CREATE INDEX CONCURRENTLY %s ON %s %s", name, t->relation, definition);
     step_lock(step, "SHARE UPDATE EXCLUSIVE", t->relation, "while it is built; blocks no query");
     step->index_schema = mem_strdup(schema);
     step->index_name = mem_strdup(temp);
-    t->mends = true;
-    texts_add(&t->revert, "SET CONSTRAINTS ALL IMMEDIATE"); /* or its triggers bar ALTER TABLE */
-    texts_add(&t->revert, "UPDATE %s SET %s WHERE %s", t->relation, set, bad);
-    texts_add(&t->contract, "DROP INDEX IF EXISTS %s", qualified);
     step = build_step(b, ENG_STAGE_ABORT, ENG_STEP_CONCURRENTLY, t->table, "drop the index for %s",
                       what);
     step_sql(step, "DROP INDEX CONCURRENTLY IF EXISTS %s", qualified);
     step_lock(step, "SHARE UPDATE EXCLUSIVE", t->relation, "waits for queries, blocks none");
-    if (!strcmp(cat_text(t->doc, "relkind"), "p"))
-        build_refuse(b, t->relation,
-                     "leave down out: then rows have to be mended by hand before a "
-                     "rollback",
-                     "PostgreSQL cannot build an index concurrently on a partitioned table");
+out:
+    free(definition);
+    free(title);
     free(qualified);
     free(name);
+    return rc;
+}
+
+/* `bad`: what the old schema may not have; `set`: what it becomes. Later in `revert` is earlier on
+ * the way back. */
+static enum rc mend(struct build *b, struct target *t, const char *what, const char *set,
+                    const char *bad)
+{
+    char *temp = target_temp(t);
+    enum rc rc = mend_index(b, t, what, temp, bad);
+
+    t->mends = true;
+    texts_add(&t->revert, "SET CONSTRAINTS ALL IMMEDIATE"); /* or its triggers bar ALTER TABLE */
+    texts_add(&t->revert, "UPDATE %s SET %s WHERE %s", t->relation, set, bad);
     free(temp);
+    return rc;
 }
 
 char *release_prove_sql(const char *table, const char *name)
@@ -182,7 +200,8 @@ enum rc release_not_null(struct build *b, struct target *t, const char *path, co
 
         rc = build_check_expr(b, at, down, cat_text(facts, "type"), rows);
         set = mem_printf("%s = (%s)::%s", name, down, cat_text(facts, "type"));
-        mend(b, t, what, set, bad);
+        if (rc == RC_OK)
+            rc = mend(b, t, what, set, bad);
         free(at);
         free(rows);
     } else {
@@ -301,7 +320,7 @@ static enum rc release(struct build *b, struct target *t, const char *path,
                      "down without a scan");
     } else if (rc == RC_OK && set) {
         bad = mem_printf("(%s) IS FALSE", cat_text(constraint, "expression"));
-        mend(b, t, what, set, bad);
+        rc = mend(b, t, what, set, bad);
         free(bad);
     } else if (rc == RC_OK) {
         warn_no_mend(b, t, what);

@@ -99,14 +99,11 @@ static enum rc probe_key(struct build *b, const struct target *t, const char *pa
                          const struct file_constraint *c)
 {
     char *definition = index_definition(t, c);
-    enum rc rc = RC_OK;
+    enum rc rc = probe_index(
+        b,
+        &(struct probe_index){
+            .path = path, .name = c->name, .table = t, .unique = true, .definition = definition});
 
-    if (strcmp(cat_text(t->doc, "relkind"), "p") != 0) /* refused anyway */
-        rc = probe_index(b, &(struct probe_index){.path = path,
-                                                  .name = c->name,
-                                                  .table = t,
-                                                  .unique = true,
-                                                  .definition = definition});
     free(definition);
     return rc;
 }
@@ -218,12 +215,9 @@ static enum rc prove(struct build *b, struct target *t, const struct file_constr
     return rc;
 }
 
-static int attach_step(struct build *b, struct target *t, const struct file_constraint *c,
-                       const char *name, const struct null_proof *proofs, size_t n)
+static void set_not_null(const struct target *t, struct eng_step *step,
+                         const struct null_proof *proofs, size_t n)
 {
-    struct eng_step *step = build_step(b, ENG_STAGE_BUILD, ENG_STEP_DDL, t->table,
-                                       "make the index constraint %s", name);
-
     for (size_t i = 0; i < n; i++)
         if (proofs[i].as)
             step_sql(step, "ALTER TABLE %s ADD CONSTRAINT %s NOT NULL %s", t->relation,
@@ -231,6 +225,15 @@ static int attach_step(struct build *b, struct target *t, const struct file_cons
         else
             step_sql(step, "ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", t->relation,
                      proofs[i].name);
+}
+
+static int attach_step(struct build *b, struct target *t, const struct file_constraint *c,
+                       const char *name, const struct null_proof *proofs, size_t n)
+{
+    struct eng_step *step = build_step(b, ENG_STAGE_BUILD, ENG_STEP_DDL, t->table,
+                                       "make the index constraint %s", name);
+
+    set_not_null(t, step, proofs, n);
     step_sql(step, "ALTER TABLE %s ADD CONSTRAINT %s %s USING INDEX %s%s%s", t->relation, name,
              c->kind == FILE_PRIMARY_KEY ? "PRIMARY KEY" : "UNIQUE", name,
              c->deferrable ? " DEFERRABLE" : "",
@@ -239,6 +242,29 @@ static int attach_step(struct build *b, struct target *t, const struct file_cons
         step_sql(step, "ALTER TABLE %s DROP CONSTRAINT %s", t->relation, proofs[i].proof);
     step_lock(step, "ACCESS EXCLUSIVE", t->relation, INSTANT);
     return (int)b->plan->nsteps;
+}
+
+static void drop_not_null(struct target *t, struct eng_step *step, const struct null_proof *proofs,
+                          size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!proofs[i].new)
+            step_sql(step, "ALTER TABLE IF EXISTS %s ALTER COLUMN %s DROP NOT NULL", t->relation,
+                     proofs[i].name);
+    step_lock(step, "ACCESS EXCLUSIVE", t->relation, INSTANT);
+}
+
+static void abort_proofs(struct build *b, struct target *t, const char *name,
+                         const struct null_proof *proofs, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct eng_step *step = build_step(b, ENG_STAGE_ABORT, ENG_STEP_DDL, t->table,
+                                           "drop the proof for %s of %s", name, proofs[i].name);
+
+        step_sql(step, "ALTER TABLE IF EXISTS %s DROP CONSTRAINT IF EXISTS %s", t->relation,
+                 proofs[i].proof);
+        step_lock(step, "ACCESS EXCLUSIVE", t->relation, INSTANT);
+    }
 }
 
 /* What somebody else has made under these names stays. */
@@ -252,18 +278,8 @@ static void abort_steps(struct build *b, struct target *t, const struct file_con
 
     step->undoes = attached;
     step_sql(step, "ALTER TABLE IF EXISTS %s DROP CONSTRAINT IF EXISTS %s", t->relation, name);
-    for (size_t i = 0; i < n; i++)
-        if (!proofs[i].new)
-            step_sql(step, "ALTER TABLE IF EXISTS %s ALTER COLUMN %s DROP NOT NULL", t->relation,
-                     proofs[i].name);
-    step_lock(step, "ACCESS EXCLUSIVE", t->relation, INSTANT);
-    for (size_t i = 0; i < n; i++) {
-        step = build_step(b, ENG_STAGE_ABORT, ENG_STEP_DDL, t->table, "drop the proof for %s of %s",
-                          name, proofs[i].name);
-        step_sql(step, "ALTER TABLE IF EXISTS %s DROP CONSTRAINT IF EXISTS %s", t->relation,
-                 proofs[i].proof);
-        step_lock(step, "ACCESS EXCLUSIVE", t->relation, INSTANT);
-    }
+    drop_not_null(t, step, proofs, n);
+    abort_proofs(b, t, name, proofs, n);
     step = build_step(b, ENG_STAGE_ABORT, ENG_STEP_CONCURRENTLY, t->table, "drop index %s", name);
     step->undoes = built;
     step_sql(step, "DROP INDEX CONCURRENTLY IF EXISTS %s", qualified);
@@ -271,28 +287,162 @@ static void abort_steps(struct build *b, struct target *t, const struct file_con
     free(qualified);
 }
 
+static void whole_steps(struct build *b, struct target *t, const struct file_constraint *c,
+                        const char *name, const struct null_proof *proofs, size_t n)
+{
+    int built = index_step(b, t, c, name), attached = attach_step(b, t, c, name, proofs, n);
+
+    abort_steps(b, t, c, name, proofs, n, built, attached);
+}
+
+/* ---- of a partitioned table ---- */
+
+/* In front of the key, which would look at all rows for it. */
+static int not_null_step(struct build *b, struct target *t, const char *name,
+                         const struct null_proof *proofs, size_t n)
+{
+    struct eng_step *step =
+        build_step(b, ENG_STAGE_BUILD, ENG_STEP_DDL, t->table, "NOT NULL of the key %s", name);
+
+    set_not_null(t, step, proofs, n);
+    for (size_t i = 0; i < n; i++)
+        step_sql(step, "ALTER TABLE %s DROP CONSTRAINT %s", t->relation, proofs[i].proof);
+    step_lock(step, "ACCESS EXCLUSIVE", t->relation, INSTANT);
+    return (int)b->plan->nsteps;
+}
+
+/* A partition may have a key of its own, and cannot have two. */
+static enum rc refuse_own_key(struct build *b, const struct target *t, const char *what)
+{
+    static const char sql[] =
+        "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_partition_tree($1::regclass) p"
+        " JOIN pg_index i ON i.indrelid = p.relid JOIN pg_class c ON c.oid = p.relid"
+        " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE i.indisprimary ORDER BY 1 LIMIT 1";
+    const char *params[] = {t->relation};
+    char *partition = NULL;
+    enum rc rc = own_value(b, sql, 1, params, &partition, b->err);
+
+    if (partition)
+        build_refuse(b, what, "drop that key, or make it unique instead",
+                     "partition %s has a primary key of its own", partition);
+    free(partition);
+    return rc;
+}
+
+/* From PostgreSQL 18 on a partition's key makes NOT NULL its own, which stays when the table's
+ * goes; one that it had before is left. */
+static enum rc drop_null_of_parts(struct build *b, struct target *t, struct eng_step *step,
+                                  const struct null_proof *proof)
+{
+    static const char sql[] =
+        "SELECT coalesce(string_agg(a.attrelid::text, ','), '0') FROM pg_partition_tree("
+        "$1::regclass) p JOIN pg_attribute a ON a.attrelid = p.relid AND a.attnotnull"
+        " AND quote_ident(a.attname) = $2 WHERE p.level > 0";
+    const char *params[] = {t->relation, proof->name};
+    char *own = NULL, *relation, *body, *literal, *column;
+
+    if (own_value(b, sql, 2, params, &own, b->err) != RC_OK)
+        return RC_ERR;
+    relation = sql_quote_literal(t->relation);
+    column = sql_quote_literal(proof->name);
+    body = mem_printf(
+        "DECLARE segue_part pg_catalog.regclass; BEGIN FOR segue_part IN SELECT p.relid FROM"
+        " pg_catalog.pg_partition_tree(pg_catalog.to_regclass(%s)) p WHERE p.level"
+        " OPERATOR(pg_catalog.>) 0 AND p.relid::pg_catalog.oid OPERATOR(pg_catalog.<>) ALL"
+        " ('{%s}'::pg_catalog.oid[]) ORDER BY p.level LOOP EXECUTE pg_catalog.format("
+        "'ALTER TABLE %%s ALTER COLUMN %%s DROP NOT NULL', segue_part, %s); END LOOP; END",
+        relation, own, column);
+    literal = sql_quote_literal(body);
+    step_sql(step, "DO %s", literal);
+    free(literal);
+    free(body);
+    free(column);
+    free(relation);
+    free(own);
+    return RC_OK;
+}
+
+static bool takes_back(const struct null_proof *proofs, size_t n)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < n; i++)
+        any |= !proofs[i].new;
+    return any;
+}
+
+/* As ADD CONSTRAINT says it behind UNIQUE; heap. */
+static char *parts_said(const struct target *t, const struct file_constraint *c, const char *keys)
+{
+    struct buf out = {0};
+
+    buf_printf(&out, "%s(%s)", c->nulls_not_distinct ? "NULLS NOT DISTINCT " : "", keys);
+    constraint_include(&out, t, c);
+    constraint_storage(&out, c, "USING INDEX TABLESPACE");
+    return buf_take(&out);
+}
+
+static enum rc parts_steps(struct build *b, struct target *t, const struct file_constraint *c,
+                           const char *name, const struct null_proof *proofs, size_t n)
+{
+    char *title = mem_printf("build constraint %s of the partitions of %s", name, t->relation);
+    char *definition = index_definition(t, c), *keys = constraint_columns(t, &c->columns);
+    char *said = parts_said(t, c, keys);
+    char *defers = mem_printf("%s%s", c->deferrable ? " DEFERRABLE" : "",
+                              c->initially_deferred ? " INITIALLY DEFERRED" : "");
+    const struct parts_index parts = {.title = title,
+                                      .name = c->name,
+                                      .unique = true,
+                                      .definition = definition,
+                                      .constraint =
+                                          c->kind == FILE_PRIMARY_KEY ? "PRIMARY KEY" : "UNIQUE",
+                                      .said = said,
+                                      .defers = defers};
+    int not_null = n ? not_null_step(b, t, name, proofs, n) : 0, built;
+    enum rc rc = parts_build(b, t, &parts, &built);
+
+    parts_abort(b, t, &parts, built);
+    if (not_null && takes_back(proofs, n)) {
+        struct eng_step *step = build_step(b, ENG_STAGE_ABORT, ENG_STEP_DDL, t->table,
+                                           "NULL again in the columns of %s", name);
+
+        step->undoes = not_null;
+        drop_not_null(t, step, proofs, n);
+        for (size_t i = 0; rc == RC_OK && i < n; i++)
+            if (!proofs[i].new)
+                rc = drop_null_of_parts(b, t, step, &proofs[i]);
+    }
+    abort_proofs(b, t, name, proofs, n);
+    free(defers);
+    free(said);
+    free(keys);
+    free(definition);
+    free(title);
+    return rc;
+}
+
 enum rc key_add(struct build *b, struct target *t, const char *path,
                 const struct file_constraint *c)
 {
     char *name, *what;
     struct null_proof proofs[FILE_KEYS_MAX] = {0};
-    int built, attached;
+    enum rc rc = RC_OK;
     size_t n = 0;
-    enum rc rc;
 
     if (check_index_name(b, t, path, c->name) != RC_OK || check_keys(b, t, path, c) != RC_OK ||
         probe_key(b, t, path, c) != RC_OK)
         return RC_ERR;
     name = sql_quote_ident(c->name);
     what = mem_printf("constraint %s", c->name);
-    if (!strcmp(cat_text(t->doc, "relkind"), "p"))
-        build_refuse(b, what, "create it on each partition, then on the table",
-                     "PostgreSQL cannot build an index concurrently on a partitioned table");
+    if (is_partitioned(t) && c->kind == FILE_PRIMARY_KEY)
+        rc = refuse_own_key(b, t, what);
     look_for_twins(b, t, c, what);
-    rc = prove(b, t, c, proofs, &n);
-    built = index_step(b, t, c, name);
-    attached = attach_step(b, t, c, name, proofs, n);
-    abort_steps(b, t, c, name, proofs, n, built, attached);
+    if (rc == RC_OK)
+        rc = prove(b, t, c, proofs, &n);
+    if (!is_partitioned(t))
+        whole_steps(b, t, c, name, proofs, n);
+    else if (rc == RC_OK)
+        rc = parts_steps(b, t, c, name, proofs, n);
     build_warn(
         b, what, "what the old application writes must meet it already",
         "a unique index cannot wait for the cut-over: it binds all writers from its building "

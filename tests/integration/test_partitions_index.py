@@ -198,7 +198,8 @@ def test_what_the_server_would_not_make_is_said_by_plan(db, segue):
     assert "its part is the replica identity of public.events_1" in proxy.cli("plan", proxy.file(retypes), check=1).out
     gone = proxy.cli("plan", proxy.file({"name": "g", "operations": [{"drop_index": {"name": "public.u"}}]}), check=1).out
     assert "it is the replica identity of public.events_1" in gone
-    db.sql("ALTER TABLE public.events_1 REPLICA IDENTITY DEFAULT, ALTER n DROP NOT NULL")
+    db.sql("ALTER TABLE public.events_1 REPLICA IDENTITY DEFAULT")
+    db.sql("ALTER TABLE public.events_1 ALTER n DROP NOT NULL")
     assert "clustering mark of public.turned" in proxy.cli("plan", proxy.file(retypes)).out
     db.sql("ALTER SCHEMA public OWNER TO app; ALTER TABLE public.events OWNER TO app; ALTER TABLE public.events_1 OWNER TO app;"
            "ALTER TABLE public_far.branch OWNER TO app; ALTER TABLE public.branch_a OWNER TO app; ALTER TABLE public.turned OWNER TO app;"
