@@ -21,6 +21,7 @@
  *   plan_change.c columns split and merged
  *   plan_constraint.c what constrains: new constraints of a live table
  *   plan_unique.c ... unique constraints and primary keys
+ *   plan_leaves.c ... foreign keys of partitioned tables
  *   plan_parts.c  indexes of partitioned tables
  *   plan_release.c what does not any more: dropped constraints, columns that may be NULL
  *   plan_refers.c what new things refer to, and what the file does to that
@@ -287,6 +288,11 @@ enum rc plan_second_halves(struct build *b, struct target *t, const char *path,
                            const struct file_op *op) MUST_CHECK;
 enum rc plan_create_constraint(struct build *b, struct target *t, const char *path,
                                const struct file_op *op) MUST_CHECK;
+
+/* ---- plan_leaves.c ---- */
+/* A foreign key of a partitioned table, by one of each leaf. */
+void constraint_in_leaves(struct build *b, struct target *t, const char *name, const char *shown,
+                          const char *definition);
 
 /* ---- plan_unique.c ---- */
 /* Is the column, by its name of after the cut-over, in a primary key that this file makes? Then

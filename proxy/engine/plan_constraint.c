@@ -205,6 +205,8 @@ static enum rc add_check(struct build *b, struct target *t, const char *path,
 
 /* ---- foreign keys ---- */
 
+#define PARTS_NOT_VALID 180000 /* from here on one of a partitioned table may be */
+
 struct other { /* the table that is referred to */
     char *relation;
     struct file_names columns; /* borrowed from the file, or from `doc` */
@@ -393,6 +395,7 @@ static const char *generated_of(const struct build *b, const struct target *t,
 static enum rc add_foreign(struct build *b, struct target *t, const char *path,
                            const struct file_constraint *c)
 {
+    bool in_leaves = is_partitioned(t) && PQserverVersion(b->conn) < PARTS_NOT_VALID;
     struct other other = {0};
     char *bad = NULL, *definition = NULL, *what = mem_printf("constraint %s", c->name);
     enum rc rc = check_foreign_rules(b, path, c, generated_of(b, t, c));
@@ -410,13 +413,9 @@ static enum rc add_foreign(struct build *b, struct target *t, const char *path,
             free(rows);
         }
     }
-    if (rc == RC_OK && !strcmp(cat_text(t->doc, "relkind"), "p"))
-        build_refuse(b, what, "add it to each partition",
-                     "a foreign key of a partitioned table cannot be added without a scan under a "
-                     "lock");
     if (rc == RC_OK) {
         constraint_look_rows(b, t, what, bad);
-        late(b, t, c->name, what, definition);
+        (in_leaves ? constraint_in_leaves : late)(b, t, c->name, what, definition);
         warn_late(b, t, what);
         if (other.doc && !texts_has(&t->also, other.relation))
             texts_add(&t->also, "%s", other.relation);

@@ -1,4 +1,4 @@
-"""Constraints of partitioned tables: unique and primary keys, without a scan under a lock."""
+"""Constraints of partitioned tables: unique, primary and foreign keys, without a scan under a lock."""
 
 import psycopg
 import pytest
@@ -154,3 +154,61 @@ def test_rows_of_partitions_are_mended_on_the_way_back(db, segue):
     assert indexes(db) == before
     proxy.done(frees)
     assert indexes(db) == before
+
+
+FOREIGN = {"name": "refers", "operations": [constraint("of_kind", "foreign_key", "kind", references={
+    "table": "public.kinds", "columns": ["id"], "on_delete": "CASCADE"})]}
+
+
+def test_a_partitioned_table_gets_a_foreign_key(db, segue):
+    build(db, "public", "plain")
+    before = constraints(db)
+    proxy = segue(db)
+    name = proxy.soaking(FOREIGN)
+    with proxy.connect() as conn, pytest.raises(psycopg.errors.ForeignKeyViolation):
+        conn.execute("INSERT INTO public.events VALUES (1, 150, 77, 'x')")
+    proxy.cli("rollback", name)
+    with proxy.connect() as conn:
+        conn.execute("INSERT INTO public.events VALUES (1, 150, 77, 'x')")
+    assert constraints(db) == before
+    proxy.cli("abort", name)
+    proxy.begin(FOREIGN)
+    assert "do not meet constraint of_kind" in proxy.wait(name, lambda r: r["error"])["error"]
+    db.sql("DELETE FROM public.events WHERE kind = 77")
+    proxy.cli("resume", name)
+    proxy.wait_phase(name, "ready")
+    proxy.cli("cutover", name)
+    proxy.wait(name, lambda r: r["phase"] == "soaking" and "validat" not in (r["step"] or ""))
+    db.sql("CREATE TABLE public.late PARTITION OF public.events FOR VALUES FROM (300) TO (400);"
+           "CREATE TABLE plain.late PARTITION OF plain.events FOR VALUES FROM (300) TO (400)")
+    proxy.cli("complete", name, "--force")
+    db.sql("ALTER TABLE plain.events ADD CONSTRAINT of_kind FOREIGN KEY (kind) REFERENCES plain.kinds (id) ON DELETE CASCADE")
+    assert constraints(db) == constraints(db, "plain")
+    db.sql("DELETE FROM public.kinds WHERE id = 5")
+    assert db.one("SELECT count(*) FROM public.events WHERE kind = 5") == 0
+
+
+@pytest.mark.versions(15, 16, 17)
+def test_no_row_is_read_under_the_lock_for_a_foreign_key(db, segue):
+    build(db, "public")
+    quiet = {"name": "quiet", "operations": [constraint("read_not_here", "foreign_key", "kind", references={"table": "public.kinds"})]}
+    # the server says at DEBUG1 that it reads rows for one
+    proxy = segue(db, upstream=db.url() + "?options=-clog_min_messages%3Ddebug1")
+    name = proxy.soaking(quiet)
+
+    def reads():
+        return db.cluster.log.read_text(errors="replace").count('validating foreign key constraint "read_not_here"')
+
+    until("the parts to be validated", lambda: db.one(
+        "SELECT bool_and(convalidated) AND count(*) = 4 FROM pg_constraint WHERE conname = 'read_not_here' AND contype = 'f'"))
+    db.sql("CREATE TABLE public.late PARTITION OF public.events FOR VALUES FROM (300) TO (400); INSERT INTO public.events VALUES (1, 350, 3, 'late')")
+    proxy.cli("complete", name, "--force", check=4)
+    row = proxy.wait(name, lambda r: r["error"])
+    assert "partition late came after the cut-over" in row["error"] and "NOT VALID" in row["hint"]
+    db.sql("ALTER TABLE public.late ADD CONSTRAINT read_not_here FOREIGN KEY (kind) REFERENCES public.kinds NOT VALID;"
+           "ALTER TABLE public.late VALIDATE CONSTRAINT read_not_here")
+    before = reads()
+    proxy.cli("resume", name)
+    proxy.wait_phase(name, "done")
+    assert before >= 4 and reads() == before
+    assert [row[3] for row in constraints(db) if row[1] == "read_not_here"] == [True] * 7

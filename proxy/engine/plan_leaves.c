@@ -1,0 +1,110 @@
+/*
+ * Foreign keys of partitioned tables, before PostgreSQL 18. The table's own cannot be NOT VALID
+ * there, and would read all rows under its lock. But the server takes for its parts what partitions
+ * have, and reads nothing where that is validated: so each leaf gets its own in the cut-over, soak
+ * validates those, and complete makes the one of the table.
+ */
+#include <stdlib.h>
+
+#include "plan_build.h"
+#include "segue/base/mem.h"
+#include "segue/sql/expr.h"
+
+/* A DO of one PL/pgSQL statement about each leaf. */
+static char *each_leaf(const struct target *t, const char *statement)
+{
+    char *relation = sql_quote_literal(t->relation);
+    char *body =
+        mem_printf("DECLARE segue_leaf pg_catalog.regclass; segue_rows pg_catalog.bool; BEGIN"
+                   " FOR segue_leaf IN SELECT p.relid FROM pg_catalog.pg_partition_tree("
+                   "%s::pg_catalog.regclass) p WHERE p.isleaf ORDER BY 1 LOOP %s END LOOP; END",
+                   relation, statement);
+    char *literal = sql_quote_literal(body), *sql = mem_printf("DO %s", literal);
+
+    free(literal);
+    free(body);
+    free(relation);
+    return sql;
+}
+
+/* The same of ALTER TABLE, with what stands behind the table; `when`: NULL for each. */
+static char *alter_each_leaf(const struct target *t, const char *when, const char *action)
+{
+    char *literal = sql_quote_literal(action);
+    char *statement =
+        mem_printf("IF %s THEN EXECUTE pg_catalog.format('ALTER TABLE %%s %%s', segue_leaf, %s);"
+                   " END IF;",
+                   when ? when : "true", literal);
+    char *sql = each_leaf(t, statement);
+
+    free(statement);
+    free(literal);
+    return sql;
+}
+
+/* Has the leaf one of that name, and is it validated (or not)? */
+static char *leaf_has(const char *name, bool validated)
+{
+    char *literal = sql_quote_literal(name);
+    char *out = mem_printf(
+        "EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.conrelid OPERATOR(pg_catalog.=)"
+        " segue_leaf AND k.conname OPERATOR(pg_catalog.=) %s AND %sk.convalidated)",
+        literal, validated ? "" : "NOT ");
+
+    free(literal);
+    return out;
+}
+
+/* One that came after the cut-over has none: its rows would be read under the lock. */
+static char *leaves_proven(const struct target *t, const char *has, const char *name,
+                           const char *definition)
+{
+    char *action = mem_printf("ADD CONSTRAINT %s %s NOT VALID", name, definition);
+    char *add = sql_quote_literal(action), *quoted = sql_quote_literal(name);
+    char *statement = mem_printf(
+        "IF NOT %s THEN EXECUTE pg_catalog.format('SELECT EXISTS (SELECT FROM %%s)', segue_leaf)"
+        " INTO segue_rows; IF segue_rows THEN RAISE object_not_in_prerequisite_state USING MESSAGE"
+        " = pg_catalog.format('partition %%s came after the cut-over, and its foreign key is not"
+        " validated', segue_leaf), HINT = pg_catalog.format('ALTER TABLE %%s %%s; then VALIDATE"
+        " CONSTRAINT %%s, and resume', segue_leaf, %s, %s); END IF; END IF;",
+        has, add, quoted);
+    char *sql = each_leaf(t, statement);
+
+    free(statement);
+    free(quoted);
+    free(add);
+    free(action);
+    return sql;
+}
+
+void constraint_in_leaves(struct build *b, struct target *t, const char *name, const char *shown,
+                          const char *definition)
+{
+    char *quoted = sql_quote_ident(name);
+    char *has = leaf_has(name, true), *waits = leaf_has(name, false);
+    char *add = mem_printf("ADD CONSTRAINT %s %s NOT VALID", quoted, definition);
+    char *drop = mem_printf("DROP CONSTRAINT IF EXISTS %s", quoted);
+    char *validate = mem_printf("VALIDATE CONSTRAINT %s", quoted);
+    char *adds = alter_each_leaf(t, NULL, add), *drops = alter_each_leaf(t, NULL, drop);
+    char *validates = alter_each_leaf(t, waits, validate);
+    char *proven = leaves_proven(t, has, quoted, definition);
+    struct eng_step *step;
+
+    texts_add(&t->cutover, "%s", adds);
+    texts_add(&t->revert, "%s", drops);
+    step = build_step(b, ENG_STAGE_SOAK, ENG_STEP_VALIDATE, t->table, "validate %s", shown);
+    step_sql(step, "%s", validates);
+    step_lock(step, "SHARE UPDATE EXCLUSIVE", t->relation, "one scan; blocks no query");
+    texts_add(&t->contract, "%s", proven);
+    texts_add(&t->contract, "ALTER TABLE %s ADD CONSTRAINT %s %s", t->relation, quoted, definition);
+    free(proven);
+    free(validates);
+    free(drops);
+    free(adds);
+    free(validate);
+    free(drop);
+    free(add);
+    free(waits);
+    free(has);
+    free(quoted);
+}
