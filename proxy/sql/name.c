@@ -181,13 +181,10 @@ static bool row_behind(struct sql_work *w, struct sql_scope *scope, const struct
     return true;
 }
 
-/* Is there something else that the other revision would mean, further out or a row? */
-static bool is_elsewhere(struct sql_work *w, struct sql_scope *scope, const struct sql_scope *at,
-                         const char *column)
+/* Is there another one further out, which the other revision would mean? */
+static bool is_elsewhere(struct sql_work *w, const struct sql_scope *at, const char *column)
 {
-    if (sql_scope_place(scope, column))
-        return true;
-    for (scope = at->outer; scope; scope = scope->outer) {
+    for (struct sql_scope *scope = at->outer; scope; scope = scope->outer) {
         struct answers a = ask(w, scope, column);
 
         if (a.nhas > 0 || a.perhaps)
@@ -196,10 +193,10 @@ static bool is_elsewhere(struct sql_work *w, struct sql_scope *scope, const stru
     return false;
 }
 
-static void of_one(struct sql_work *w, struct sql_scope *scope, const struct sql_scope *at,
-                   struct sql_place *place, const char *column, unsigned flags)
+static void of_one(struct sql_work *w, const struct sql_scope *at, struct sql_place *place,
+                   const char *column, unsigned flags)
 {
-    if (!sql_said_is_own(w, place, column) || !is_elsewhere(w, scope, at, column)) {
+    if (!sql_said_is_own(w, place, column) || !is_elsewhere(w, at, column)) {
         sql_name_used(w, place, column, flags);
         return;
     }
@@ -216,14 +213,6 @@ static void of_several(struct sql_work *w, struct sql_scope *from, const struct 
     if (a->own && a->nshared == 1 && sql_said_is_news(w, a->own, column) && !at->natural &&
         !at->covered && !sql_scope_joins_by(at, column))
         qualify(w, from, a->shared, ref);
-}
-
-/* Does another text stand for the row? A column that the session's side has cannot be taken away
- * from the name. */
-static bool is_made(const struct sql_work *w, struct sql_scope *scope, const char *name,
-                    unsigned flags)
-{
-    return is_hiding(w, sql_scope_place(scope, name)) && !(flags & SQL_NAME_FIELDS);
 }
 
 static void dual_name(struct sql_work *w, struct sql_scope *scope, const struct sql_node *ref,
@@ -253,14 +242,12 @@ static void dual_name(struct sql_work *w, struct sql_scope *scope, const struct 
         else if (a.nhas > 1)
             of_several(w, scope, at, &a, ref, column);
         if (a.nhas == 1)
-            of_one(w, scope, at, a.has, column, flags);
+            of_one(w, at, a.has, column, flags);
         if (a.nhas == 0)
             uncover_further_out(w, at->outer, column);
         return;
     }
-    if (inner && sql_said_is_own(w, inner, column) && !is_made(w, scope, column, flags))
-        sql_work_doubt(w, SQL_DOUBT_NAME);
-    else if (row_behind(w, scope, ref, column, flags))
+    if (row_behind(w, scope, ref, column, flags))
         sql_said_twofold(w, inner, column, flags & SQL_NAME_RECORD);
     else if (hidden)
         sql_name_used(w, hidden, column, flags); /* the other side's, and meant */

@@ -13,6 +13,7 @@ ROW = "(1,7,n1)"
 
 # What each side has of it; the first: who has not said a side.
 SOAKING = {
+    "SELECT note || body FROM note WHERE id = 1": ("n1n1", "n1n1", "n1n1"),
     BOTH: ("b", "b", "b"),
     "INSERT INTO note (id, note) VALUES (9, 'b') ON CONFLICT (note) DO NOTHING RETURNING note::text": ("b", "b", "b"),
     "UPDATE note SET note = 'b' WHERE note = 'n1' RETURNING note::text": ("b", "b", "b"),
@@ -28,6 +29,7 @@ SOAKING = {
     "SELECT count(*)::text FROM (SELECT left(note, 1) AS note FROM note n GROUP BY note) s": ("3", "3", "3"),
 }
 READY = {
+    "SELECT grade || mark FROM mark WHERE id = 1": ("g1g1", "g1g1", "g1g1"),
     "SELECT mark::text FROM mark WHERE id = 1": ("(1,g1,7)", "(1,g1,7)", "g1"),
     "INSERT INTO mark (id, grade, mark) VALUES (9, 'b', 'b') RETURNING mark::text": ("b", "b", "b"),
     "UPDATE mark SET mark = 'b' WHERE mark = 'g1' RETURNING mark::text": ("b", "b", "b"),
