@@ -15,6 +15,8 @@
 #define AT_ONCE "16" /* pieces that one transaction attaches */
 #define WAIT_MS 1000
 
+/* it would cut the statements into words */
+/* clang-format off */
 /* Of the index $1.$2: `root`, and `whole`, its parts (rel: of which relation). */
 #define WHOLE                                                                                      \
     "WITH RECURSIVE root AS (SELECT i.* FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"   \
@@ -36,233 +38,67 @@
 /* A partition that has no part of the index, and what is to be done about it; in this order. */
 enum act { ACT_BRANCH, ACT_NAME, ACT_WAIT, ACT_DROP, ACT_FOUND, ACT_BUILD, ACT_ATTACH, ACT_COUNT };
 
-enum {
-    COL_ACT,
-    COL_PARTITION,
-    COL_SCHEMA,
-    COL_RELNAME,
-    COL_WHOLE,
-    COL_INDEX,
-    COL_BARE,
-    COL_OID,
-    COL_TEMP
-};
+enum { COL_ACT, COL_PARTITION, COL_SCHEMA, COL_RELNAME, COL_WHOLE, COL_INDEX, COL_BARE,
+       COL_OID, COL_TEMP };
 
 /* $3: migration, $4: step, $5: is an index of the user's taken? It must be no more than an index,
  * since it goes with the whole. */
-static const char pieces_sql[] = WHOLE
+static const char pieces_sql[] =
+    WHOLE
     ", bare AS (SELECT k.oid AS rel, k.relkind, k.relname, n.nspname, w.idx AS whole"
     "  FROM root r CROSS JOIN LATERAL pg_partition_tree(r.indrelid::regclass) p"
     "  JOIN whole w ON w.rel = p.parentrelid JOIN pg_class k ON k.oid = p.relid"
     "  JOIN pg_namespace n ON n.oid = k.relnamespace WHERE k.relkind IN ('r', 'p')"
     "  AND NOT EXISTS (SELECT FROM whole x WHERE x.rel = k.oid))"
-    " SELECT v.act, format('%I.%I', b.nspname, b.relname), b.nspname, b.relname, " NAMED("b.whole") ", " NAMED("v.idx") ", (SELECT relname FROM pg_class WHERE oid = v.idx), v.idx, " TEMP(
-        "b.rel",
-        "$4::int") " FROM bare b"
-                   " LEFT JOIN LATERAL (SELECT i.indexrelid AS idx, i.indisvalid AS valid,"
-                   "  " BUILDING(
-                       "i.indexrelid") " AS building FROM pg_index i JOIN pg_class c ON"
-                                       "  c.oid = i.indexrelid WHERE i.indrelid = b.rel AND "
-                                       "c.relname = " TEMP(
-                                           "b.rel",
-                                           "$4::int") " ) mine ON true"
-                                                      " LEFT JOIN LATERAL (SELECT i.indexrelid AS "
-                                                      "idx FROM segue.pieces p JOIN pg_index i ON"
-                                                      "  i.indexrelid = p.index JOIN pg_class c ON "
-                                                      "c.oid = i.indexrelid WHERE p.migration ="
-                                                      "  $3::bigint AND p.no = $4::int AND "
-                                                      "i.indrelid = b.rel AND i.indisvalid AND NOT"
-                                                      "  c.relispartition ORDER BY 1 LIMIT 1) "
-                                                      "noted ON true"
-                                                      " LEFT JOIN LATERAL (SELECT i.indexrelid AS "
-                                                      "idx FROM root r, pg_index i JOIN pg_class c "
-                                                      "ON"
-                                                      "  c.oid = i.indexrelid WHERE i.indrelid = "
-                                                      "b.rel AND i.indisvalid AND i.indislive AND "
-                                                      "NOT"
-                                                      "  c.relispartition AND c.reltablespace = 0 "
-                                                      "AND c.relname NOT LIKE '~segue\\_%'"
-                                                      "  AND NOT (i.indisclustered OR "
-                                                      "i.indisreplident) AND i.indisunique = "
-                                                      "r.indisunique"
-                                                      "  AND " DEFINED(
-                                                          "i.indexrelid") " = " DEFINED("r."
-                                                                                        "indexreli"
-                                                                                        "d") "  "
-                                                                                             "AND "
-                                                                                             "NOT "
-                                                                                             "EXIST"
-                                                                                             "S "
-                                                                                             "(SELE"
-                                                                                             "CT "
-                                                                                             "FROM "
-                                                                                             "pg_"
-                                                                                             "const"
-                                                                                             "raint"
-                                                                                             " k "
-                                                                                             "WHERE"
-                                                                                             " k."
-                                                                                             "conin"
-                                                                                             "did "
-                                                                                             "= "
-                                                                                             "i."
-                                                                                             "index"
-                                                                                             "relid"
-                                                                                             ")"
-                                                                                             "  "
-                                                                                             "AND "
-                                                                                             "NOT "
-                                                                                             "EXIST"
-                                                                                             "S "
-                                                                                             "(SELE"
-                                                                                             "CT "
-                                                                                             "FROM "
-                                                                                             "pg_"
-                                                                                             "depen"
-                                                                                             "d d "
-                                                                                             "WHERE"
-                                                                                             " d."
-                                                                                             "refcl"
-                                                                                             "assid"
-                                                                                             " = "
-                                                                                             "'pg_"
-                                                                                             "class"
-                                                                                             "'::"
-                                                                                             "regcl"
-                                                                                             "ass "
-                                                                                             "AND"
-                                                                                             "  "
-                                                                                             "d."
-                                                                                             "refob"
-                                                                                             "jid "
-                                                                                             "= "
-                                                                                             "i."
-                                                                                             "index"
-                                                                                             "relid"
-                                                                                             ") "
-                                                                                             "ORDER"
-                                                                                             " BY "
-                                                                                             "1 "
-                                                                                             "LIMIT"
-                                                                                             " 1) "
-                                                                                             "found"
-                                                                                             " ON "
-                                                                                             "$5::"
-                                                                                             "bool"
-                                                                                             " CROS"
-                                                                                             "S "
-                                                                                             "JOIN "
-                                                                                             "LATER"
-                                                                                             "AL "
-                                                                                             "(SELE"
-                                                                                             "CT "
-                                                                                             "CASE "
-                                                                                             "WHEN "
-                                                                                             "b."
-                                                                                             "relki"
-                                                                                             "nd = "
-                                                                                             "'p' "
-                                                                                             "THEN "
-                                                                                             "0 "
-                                                                                             "WHEN "
-                                                                                             "noted"
-                                                                                             ".idx "
-                                                                                             "IS "
-                                                                                             "NOT "
-                                                                                             "NULL"
-                                                                                             "  "
-                                                                                             "THEN "
-                                                                                             "6 "
-                                                                                             "WHEN "
-                                                                                             "mine."
-                                                                                             "valid"
-                                                                                             " THEN"
-                                                                                             " 1 "
-                                                                                             "WHEN "
-                                                                                             "mine."
-                                                                                             "build"
-                                                                                             "ing "
-                                                                                             "THEN "
-                                                                                             "2 "
-                                                                                             "WHEN "
-                                                                                             "mine."
-                                                                                             "idx "
-                                                                                             "IS "
-                                                                                             "NOT "
-                                                                                             "NULL "
-                                                                                             "THEN "
-                                                                                             "3"
-                                                                                             "  "
-                                                                                             "WHEN "
-                                                                                             "found"
-                                                                                             ".idx "
-                                                                                             "IS "
-                                                                                             "NOT "
-                                                                                             "NULL "
-                                                                                             "THEN "
-                                                                                             "4 "
-                                                                                             "ELSE "
-                                                                                             "5 "
-                                                                                             "END "
-                                                                                             "AS "
-                                                                                             "act,"
-                                                                                             "  "
-                                                                                             "coale"
-                                                                                             "sce("
-                                                                                             "noted"
-                                                                                             ".idx,"
-                                                                                             " mine"
-                                                                                             ".idx,"
-                                                                                             " foun"
-                                                                                             "d."
-                                                                                             "idx) "
-                                                                                             "AS "
-                                                                                             "idx) "
-                                                                                             "v"
-                                                                                             " ORDE"
-                                                                                             "R BY "
-                                                                                             "v."
-                                                                                             "act, "
-                                                                                             "b."
-                                                                                             "rel "
-                                                                                             "LIMIT"
-                                                                                             " " AT_ONCE;
+    " SELECT v.act, format('%I.%I', b.nspname, b.relname), b.nspname, b.relname, " NAMED("b.whole")
+    ", " NAMED("v.idx") ", (SELECT relname FROM pg_class WHERE oid = v.idx), v.idx, "
+    TEMP("b.rel", "$4::int")
+    " FROM bare b"
+    " LEFT JOIN LATERAL (SELECT i.indexrelid AS idx, i.indisvalid AS valid,"
+    "  " BUILDING("i.indexrelid") " AS building FROM pg_index i JOIN pg_class c ON"
+    "  c.oid = i.indexrelid WHERE i.indrelid = b.rel AND c.relname = " TEMP("b.rel", "$4::int")
+    " ) mine ON true"
+    " LEFT JOIN LATERAL (SELECT i.indexrelid AS idx FROM segue.pieces p JOIN pg_index i ON"
+    "  i.indexrelid = p.index JOIN pg_class c ON c.oid = i.indexrelid WHERE p.migration ="
+    "  $3::bigint AND p.no = $4::int AND i.indrelid = b.rel AND i.indisvalid AND NOT"
+    "  c.relispartition ORDER BY 1 LIMIT 1) noted ON true"
+    " LEFT JOIN LATERAL (SELECT i.indexrelid AS idx FROM root r, pg_index i JOIN pg_class c ON"
+    "  c.oid = i.indexrelid WHERE i.indrelid = b.rel AND i.indisvalid AND i.indislive AND NOT"
+    "  c.relispartition AND c.reltablespace = 0 AND c.relname NOT LIKE '~segue\\_%'"
+    "  AND NOT (i.indisclustered OR i.indisreplident) AND i.indisunique = r.indisunique"
+    "  AND " DEFINED("i.indexrelid") " = " DEFINED("r.indexrelid")
+    "  AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid)"
+    "  AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.refclassid = 'pg_class'::regclass AND"
+    "  d.refobjid = i.indexrelid) ORDER BY 1 LIMIT 1) found ON $5::bool"
+    " CROSS JOIN LATERAL (SELECT CASE WHEN b.relkind = 'p' THEN 0 WHEN noted.idx IS NOT NULL"
+    "  THEN 6 WHEN mine.valid THEN 1 WHEN mine.building THEN 2 WHEN mine.idx IS NOT NULL THEN 3"
+    "  WHEN found.idx IS NOT NULL THEN 4 ELSE 5 END AS act,"
+    "  coalesce(noted.idx, mine.idx, found.idx) AS idx) v"
+    " ORDER BY v.act, b.rel LIMIT " AT_ONCE;
 
 /* What step $4 of migration $3 has built and is part of nothing: its partition has gone. */
-static const char leftover_sql[] = "SELECT " NAMED(
-    "c.oid") " FROM pg_class c JOIN pg_index i ON i.indexrelid = c.oid"
-             " WHERE $1::text IS NOT NULL AND $2::text IS NOT NULL AND NOT c.relispartition"
-             " AND (c.relname = " TEMP(
-                 "i.indrelid",
-                 "$4::int") " OR EXISTS (SELECT FROM segue.pieces p"
-                            "  WHERE p.migration = $3::bigint AND p.no = $4::int AND p.index = "
-                            "c.oid AND p.made))"
-                            " AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = c.oid)"
-                            " ORDER BY c.oid LIMIT 1";
+static const char leftover_sql[] =
+    "SELECT " NAMED("c.oid") " FROM pg_class c JOIN pg_index i ON i.indexrelid = c.oid"
+    " WHERE $1::text IS NOT NULL AND $2::text IS NOT NULL AND NOT c.relispartition"
+    " AND (c.relname = " TEMP("i.indrelid", "$4::int") " OR EXISTS (SELECT FROM segue.pieces p"
+    "  WHERE p.migration = $3::bigint AND p.no = $4::int AND p.index = c.oid AND p.made))"
+    " AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = c.oid)"
+    " ORDER BY c.oid LIMIT 1";
 
 /* Indexes of the user's that go with the whole, and the spare of each that step $5 builds; those
  * that wait for one first. */
 enum { SPARE_ACT, SPARE_PARTITION, SPARE_NAME, SPARE_COMMENT, SPARE_INDEX, SPARE_TEMP };
-static const char spares_sql[] = WHOLE
-    " SELECT CASE WHEN s.valid THEN 6 WHEN s.building THEN 2 WHEN s.idx IS NOT NULL THEN 3"
-    " ELSE 5 END, " NAMED(
-        "w.rel") ", c.relname, obj_description(c.oid, 'pg_class'),"
-                 " " NAMED("s.idx") ", " TEMP(
-                     "w.rel",
-                     "$5::int") " FROM segue.pieces p JOIN whole w ON w.idx = p.index JOIN "
-                                "pg_class c ON c.oid = w.idx"
-                                " LEFT JOIN LATERAL (SELECT i.indexrelid AS idx, i.indisvalid AS "
-                                "valid,"
-                                "  " BUILDING(
-                                    "i.indexrelid") " AS building FROM pg_index i JOIN pg_class x "
-                                                    "ON"
-                                                    "  x.oid = i.indexrelid WHERE i.indrelid = "
-                                                    "w.rel AND x.relname = " TEMP(
-                                                        "w.rel",
-                                                        "$5::int") " ) s ON true WHERE p.migration "
-                                                                   "= $3::bigint AND p.no = "
-                                                                   "$4::int AND NOT p.made"
-                                                                   " ORDER BY 1, w.rel";
+static const char spares_sql[] =
+    WHOLE " SELECT CASE WHEN s.valid THEN 6 WHEN s.building THEN 2 WHEN s.idx IS NOT NULL THEN 3"
+          " ELSE 5 END, " NAMED("w.rel") ", c.relname, obj_description(c.oid, 'pg_class'),"
+    " " NAMED("s.idx") ", " TEMP("w.rel", "$5::int")
+    " FROM segue.pieces p JOIN whole w ON w.idx = p.index JOIN pg_class c ON c.oid = w.idx"
+    " LEFT JOIN LATERAL (SELECT i.indexrelid AS idx, i.indisvalid AS valid,"
+    "  " BUILDING("i.indexrelid") " AS building FROM pg_index i JOIN pg_class x ON"
+    "  x.oid = i.indexrelid WHERE i.indrelid = w.rel AND x.relname = " TEMP("w.rel", "$5::int")
+    " ) s ON true WHERE p.migration = $3::bigint AND p.no = $4::int AND NOT p.made"
+    " ORDER BY 1, w.rel";
+/* clang-format on */
 
 struct piece {
     struct eng_engine *engine;
