@@ -248,7 +248,7 @@ static void dual_name(struct sql_work *w, struct sql_scope *scope, const struct 
         return;
     }
     if (row_behind(w, scope, ref, column, flags))
-        sql_said_twofold(w, inner, column, flags & SQL_NAME_RECORD);
+        sql_said_row(w, inner, column, flags & SQL_NAME_RECORD);
     else if (hidden)
         sql_name_used(w, hidden, column, flags); /* the other side's, and meant */
 }

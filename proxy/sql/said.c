@@ -53,6 +53,16 @@ void sql_said_twofold(struct sql_work *w, const struct sql_place *hidden, const 
         w->said.unsure |= sql_work_bit(hidden->rule);
 }
 
+void sql_said_row(struct sql_work *w, const struct sql_place *hidden, const char *column, bool sure)
+{
+    uint64_t before = w->said.unsure;
+
+    w->said.unsure = 0;
+    sql_said_twofold(w, hidden, column, sure);
+    w->said.rows |= w->said.unsure;
+    w->said.unsure |= before;
+}
+
 bool sql_said_is_own(const struct sql_work *w, const struct sql_place *place, const char *column)
 {
     const struct rule_column *found =
@@ -107,7 +117,7 @@ bool sql_said_again(struct sql_work *w)
         w->said = (struct sql_said){.meant = meant | other, .alone = alone};
         return true;
     }
-    if (w->said.unsure & ~own)
+    if ((w->said.unsure & ~own) | w->said.rows)
         sql_work_doubt(w, SQL_DOUBT_NAME);
     return false;
 }

@@ -29,6 +29,10 @@ void sql_said_list(struct sql_work *w, const struct rule *table, const struct sq
 void sql_said_twofold(struct sql_work *w, const struct sql_place *hidden, const char *column,
                       bool sure);
 
+/* The same, for a row: who reads both halves means the columns. */
+void sql_said_row(struct sql_work *w, const struct sql_place *hidden, const char *column,
+                  bool sure);
+
 /* Has only the session's side that column of the place? */
 bool sql_said_is_own(const struct sql_work *w, const struct sql_place *place, const char *column);
 

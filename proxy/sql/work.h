@@ -31,6 +31,7 @@ struct sql_said {
                             other one */
     uint64_t twofold;    /* a name means something else than their hidden column */
     uint64_t unsure;     /* and to either of two revisions that may speak */
+    uint64_t rows;       /* the same, where it would be a row: new names beside it tell nothing */
     /* known on a second walk: */
     uint64_t meant; /* their hidden columns are columns */
     uint64_t alone; /* and the other ones that only one side has are not */

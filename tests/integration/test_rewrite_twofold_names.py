@@ -21,7 +21,7 @@ SOAKING = {
     ALONE: ("n1", "n1", ROW),
     "SELECT to_json(note)::text FROM note WHERE id = 1": ('"n1"', '"n1"', '{"id":1,"more":7,"body":"n1"}'),
     "SELECT string_agg(id::text, '' ORDER BY note) FROM note WHERE note > 'n1'": ("32", "32", None),
-    "SELECT note::text FROM note WHERE body = 'n1'": (ROW, "n1", ROW),
+    "SELECT note::text FROM note WHERE body = 'n1'": ("n1", "n1", ROW),
     "SELECT string_agg((SELECT note FROM note n WHERE n.id = u.id), ',') FROM u": ("n1", "n1", "u1"),
     "SELECT string_agg((SELECT note FROM note n WHERE n.id = u.id AND n.note = 'n1'), ',') FROM u": ("n1", "n1", "n1"),
     "SELECT string_agg((SELECT max(note) FROM note n WHERE n.note = 'n1' AND body = 'u2'), ',') FROM u": ("n1", "n1", None),

@@ -180,12 +180,11 @@ static void after_the_cut_over_an_old_name_is_left_to_who_has_not_said_a_side(vo
         {"SELECT (note).id, (note).* FROM note",
          "SELECT  note .id,  note.id, note.more, note.body FROM note", 0, 0},
         /* or by who knows the new names */
-        {"SELECT note FROM note WHERE body = 'x'", "SELECT " NOTE " FROM note WHERE body = 'x'", 0,
-         0},
-        {"SELECT note FROM note, memo WHERE memo.has = 1",
-         "SELECT " NOTE " FROM note, memo WHERE memo.has = 1", 0, 0},
-        {"UPDATE note SET body = 'x' RETURNING note",
-         "UPDATE note SET body = 'x', note = 'x' RETURNING " NOTE, 0, 0},
+        {"SELECT body, note FROM note", NULL, SQL_DOUBT_NAME, 0}, /* who reads both */
+        {"SELECT note FROM note, memo WHERE memo.has = 1", NULL, SQL_DOUBT_NAME, 0},
+        {"UPDATE note SET body = 'x' RETURNING note", NULL, SQL_DOUBT_NAME, 0},
+        {"UPDATE note SET body = 'x' RETURNING row_to_json(note)",
+         "UPDATE note SET body = 'x', note = 'x' RETURNING row_to_json(" NOTE ")", 0, 0},
         {"SELECT (SELECT note FROM note n WHERE n.body > 'a') FROM u",
          "SELECT (SELECT u.note FROM note n WHERE n.body > 'a') FROM u", 0, 0},
     };

@@ -223,6 +223,7 @@ SELECT count(*), verdict IS NULL FROM verdict GROUP BY verdict;
 UPDATE verdict SET score = 5 WHERE id = 2 RETURNING verdict::text;
 
 -- A table that is called as its own old column, where that is written
+-- @follows: a column's name could mean more than one thing
 UPDATE verdict SET {outcome} = 'x' WHERE verdict IS NOT NULL RETURNING verdict::text;
 
 -- A table that is called as its own old column, and is deleted from
