@@ -257,6 +257,8 @@ TYPED = "CREATE TYPE ty AS (id bigint, label text); CREATE TABLE items OF ty (PR
 BARE = "CREATE TABLE items (id bigint, label text, env text NOT NULL);"
 KEYED = "CREATE TABLE items (id bigint PRIMARY KEY, label text);"
 PARTITIONED = "CREATE TABLE items (id bigint, label text) PARTITION BY LIST (id); CREATE TABLE part PARTITION OF items DEFAULT;"
+BRANCHED = ("CREATE TABLE items (id bigint, label text) PARTITION BY RANGE (id); CREATE TABLE branch PARTITION OF items DEFAULT PARTITION BY LIST ({});"
+            "CREATE TABLE leaf PARTITION OF branch DEFAULT;")
 INDEXED = BARE + "ALTER TABLE items ADD CONSTRAINT u UNIQUE (env), REPLICA IDENTITY USING INDEX u;"
 PUBLISHED = "CREATE PUBLICATION pub FOR TABLE items;"
 SENT = "public.items: publication pub sends its updates"
@@ -267,6 +269,9 @@ TOO_LATE = {
     **{f"typed table, {name}": (TYPED, [operation], "public.items: it is of type public.ty", "ALTER TABLE public.items NOT OF")
        for name, operation in (("a column renamed", renamed("label")), ("a column added", adds("int")),
                                ("a column dropped", {"drop_column": {"table": "items", "column": "label"}}))},
+    **{f"a partition key, {where}, {key}, {name}": (sql.format(key), [operation], 'column "label" is part of the partition key', "move the rows")
+       for key in ("label", "lower(label)") for where, sql in (("own", PARTITIONED.replace("LIST (id)", "LIST ({})")), ("of a partition", BRANCHED))
+       for name, operation in (("renamed", renamed("label")), ("dropped", {"drop_column": {"table": "items", "column": "label"}}))},
     "published, no key": (BARE + PUBLISHED, [renamed("label")], SENT, "set_replica_identity"),
     "published with all tables, no key": (BARE + "CREATE PUBLICATION pub FOR ALL TABLES;", [renamed("label")], SENT, "set_replica_identity"),
     "published, the key is deferrable": (KEYED.replace("KEY", "KEY DEFERRABLE") + PUBLISHED, [renamed("label")], SENT, "set_replica_identity"),
