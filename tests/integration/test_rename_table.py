@@ -406,7 +406,7 @@ REFUSED = {
     "inherits": ([RENAME], "CREATE TABLE k () INHERITS (t)", "tables that inherit cannot be carried"),
     "by its new name": ([RENAME, {"create_index": {"table": "u", "name": "i", "columns": ["n"]}}], "SELECT 1",
                         'the file itself gives the name "u" to a table'),
-    "after the turn": ([COLUMN, RENAME], "SELECT 1", "another operation that works on it after the cut-over (contract)"),
+    "after the turn": ([COLUMN, RENAME], "SELECT 1", "works on it after the cut-over, when it has another name (contract)"),
     "in a function": ([RENAME], "CREATE FUNCTION f() RETURNS bigint LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT count(*) FROM public . \"t\" x); END'",
                       "function public.f(): its text names the table public.t, and fails"),
     "as a row": ([RENAME], "CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS 'DECLARE r t%ROWTYPE; BEGIN RETURN 1; END'",

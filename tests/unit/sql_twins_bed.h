@@ -74,10 +74,10 @@ struct twins_row {
     enum sql_doubt doubt;
 };
 
-static inline void twins_each_of(bool reversed, enum sql_side side, const struct twins_row *rows,
-                                 size_t n)
+/* Takes the rules. */
+static inline void rows_are(struct sql_rules *rules, enum sql_side side,
+                            const struct twins_row *rows, size_t n)
 {
-    struct sql_rules *rules = twins_rules(reversed);
     const struct sql_sight_of_session session = {.side = side, .rewrites = true};
 
     for (size_t i = 0; i < n; i++) {
@@ -92,6 +92,12 @@ static inline void twins_each_of(bool reversed, enum sql_side side, const struct
         sql_rewrite_fini(&out);
     }
     sql_rules_unref(rules);
+}
+
+static inline void twins_each_of(bool reversed, enum sql_side side, const struct twins_row *rows,
+                                 size_t n)
+{
+    rows_are(twins_rules(reversed), side, rows, n);
 }
 
 static inline void twins_each(enum sql_side side, const struct twins_row *rows, size_t n)

@@ -1,27 +1,8 @@
 /* engine/file_alter.c: operations on columns and constraints that are there. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdlib.h>
-#include <string.h>
+#include "file_bed.h"
 
-#include <cmocka.h>
-
-#include "../../proxy/engine/file.h"
-
-#define OPS(text) "{\"name\": \"m\", \"operations\": [" text "]}"
 #define ALTER(rest) OPS("{\"alter_column\": {\"table\": \"t\", \"column\": \"a\"" rest "}}")
 #define CREATE(rest) OPS("{\"create_constraint\": {\"table\": \"t\", \"name\": \"c\"" rest "}}")
-
-static struct file *load(const char *text)
-{
-    struct file *file = NULL;
-    struct err err = {0};
-
-    if (file_load("m.json", text, &file, &err) != RC_OK)
-        fail_msg("%s", err.text);
-    return file;
-}
 
 static void alter_column_reads_every_field(void **state)
 {

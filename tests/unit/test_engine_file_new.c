@@ -1,15 +1,6 @@
 /* engine/file_new.c: add_column, create_table, create_index. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdlib.h>
-#include <string.h>
+#include "file_bed.h"
 
-#include <cmocka.h>
-
-#include "../../proxy/engine/file.h"
-
-#define OPS(text) "{\"name\": \"m\", \"operations\": [" text "]}"
 #define ADD(rest)                                                                                  \
     OPS("{\"add_column\": {\"table\": \"t\", \"column\": {\"name\": \"c\", " rest "}}")
 #define INDEX(columns)                                                                             \
@@ -19,16 +10,6 @@
 #define AB "{\"name\": \"a\", \"type\": \"int\"}, {\"name\": \"b\", \"type\": \"int\"}"
 #define ON_AB(constraint)                                                                          \
     TABLE(AB, ", \"constraints\": [{\"name\": \"k\", \"type\": " constraint "}]")
-
-static struct file *load(const char *text)
-{
-    struct file *file = NULL;
-    struct err err = {0};
-
-    if (file_load("m.json", text, &file, &err) != RC_OK)
-        fail_msg("%s", err.text);
-    return file;
-}
 
 static void create_table_reads_every_field_of_columns(void **state)
 {

@@ -1,15 +1,6 @@
 /* The primary key while one of its columns has two names: sql/key.c. What the server makes of it:
  * tests/integration/test_rename_key.py. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#include "segue/base/rc.h"
-#include "segue/sql/rewrite.h"
+#include "sql_twins_bed.h"
 
 /* t (id, b, n): its key id becomes n. pairs (a, b, c, x, y): of its key (a, b) a becomes x; c,
  * which is in no key, becomes y; of a and x the type changes, too. */
@@ -56,34 +47,9 @@ static struct sql_rules *key_rules(bool reversed)
     return rules;
 }
 
-struct row {
-    const char *sql;
-    const char *text; /* NULL: as it is */
-    enum sql_doubt doubt;
-};
-
-static void each(bool reversed, enum sql_side side, const struct row *rows, size_t n)
-{
-    struct sql_rules *rules = key_rules(reversed);
-    const struct sql_sight_of_session session = {.side = side, .rewrites = true};
-
-    for (size_t i = 0; i < n; i++) {
-        struct sql_rewrite out;
-
-        sql_rewrite(rules, &session, rows[i].sql, strlen(rows[i].sql), &out);
-        if (out.doubt != rows[i].doubt || !out.text != !rows[i].text ||
-            (out.text && strcmp(out.text, rows[i].text) != 0))
-            fail_msg("%s\n  is:     %s (%s)\n  should: %s", rows[i].sql,
-                     out.text ? out.text : "as it is", sql_doubt_text(out.doubt),
-                     rows[i].text ? rows[i].text : "as it is");
-        sql_rewrite_fini(&out);
-    }
-    sql_rules_unref(rules);
-}
-
 static void a_group_by_the_key_gets_the_half_that_the_key_is_over(void **state)
 {
-    static const struct row before[] = {
+    static const struct twins_row before[] = {
         {"SELECT t.id, b FROM t GROUP BY t.id", NULL, 0},
         {"SELECT n, b FROM t GROUP BY n", "SELECT n, b FROM t GROUP BY n, t.id", 0},
         {"SELECT x.n AS k, x.b FROM t x GROUP BY k, x.b",
@@ -99,30 +65,30 @@ static void a_group_by_the_key_gets_the_half_that_the_key_is_over(void **state)
         {"SELECT x, count(*) FROM pairs GROUP BY x", NULL, 0},
         {"SELECT y, count(*) FROM pairs GROUP BY y, b", NULL, 0},
     };
-    static const struct row after[] = {
+    static const struct twins_row after[] = {
         {"SELECT t.n, b FROM t GROUP BY t.n", NULL, 0},
         {"SELECT id, b FROM t GROUP BY id", "SELECT id, b FROM t GROUP BY id, t.n", 0},
         {"SELECT a, b, c FROM pairs GROUP BY a, b",
          "SELECT a, b, c FROM pairs GROUP BY a, pairs.x, b", 0},
     };
     /* who follows and says the old name */
-    static const struct row follows[] = {
+    static const struct twins_row follows[] = {
         {"SELECT id, b FROM t GROUP BY id", "SELECT id, b FROM t GROUP BY id, t.n", 0},
         {"SELECT lower(b) AS id FROM t GROUP BY id", "SELECT lower(b) AS id FROM t GROUP BY 1", 0},
         {"SELECT b FROM t GROUP BY t.id", "SELECT b FROM t GROUP BY t.id, t.n", 0},
     };
 
     (void)state;
-    each(false, SQL_SIDE_NEW, before, ARRAY_LEN(before));
-    each(true, SQL_SIDE_OLD, after, ARRAY_LEN(after));
-    each(true, SQL_SIDE_FOLLOW, follows, ARRAY_LEN(follows));
+    rows_are(key_rules(false), SQL_SIDE_NEW, before, ARRAY_LEN(before));
+    rows_are(key_rules(true), SQL_SIDE_OLD, after, ARRAY_LEN(after));
+    rows_are(key_rules(true), SQL_SIDE_FOLLOW, follows, ARRAY_LEN(follows));
 }
 
 #define CONFLICT "INSERT INTO t (b) VALUES (1) ON CONFLICT "
 
 static void a_conflict_on_the_key_means_the_index_that_the_key_has(void **state)
 {
-    static const struct row before[] = {
+    static const struct twins_row before[] = {
         {CONFLICT "(id) DO NOTHING", NULL, 0},
         {CONFLICT "(n) DO NOTHING", CONFLICT "(id) DO NOTHING", 0},
         {CONFLICT "( \"n\" ) DO UPDATE SET b = 2", CONFLICT "( id ) DO UPDATE SET b = 2", 0},
@@ -136,34 +102,34 @@ static void a_conflict_on_the_key_means_the_index_that_the_key_has(void **state)
         {"INSERT INTO pairs (b) VALUES (1) ON CONFLICT (x) DO NOTHING", NULL, 0},
         {"INSERT INTO pairs (b) VALUES (1) ON CONFLICT (y) DO NOTHING", NULL, 0},
     };
-    static const struct row after[] = {
+    static const struct twins_row after[] = {
         {CONFLICT "(id) DO NOTHING", CONFLICT "(n) DO NOTHING", 0},
         {CONFLICT "(n) DO NOTHING", NULL, 0},
     };
 
     (void)state;
-    each(false, SQL_SIDE_NEW, before, ARRAY_LEN(before));
-    each(true, SQL_SIDE_OLD, after, ARRAY_LEN(after));
+    rows_are(key_rules(false), SQL_SIDE_NEW, before, ARRAY_LEN(before));
+    rows_are(key_rules(true), SQL_SIDE_OLD, after, ARRAY_LEN(after));
 }
 
 /* Of an identity column the server ignores the value, and of its twin, which is none, it would not.
  */
 static void values_that_are_overridden_go_to_the_half_that_leads(void **state)
 {
-    static const struct row before[] = {
+    static const struct twins_row before[] = {
         {"INSERT INTO t (n, b) OVERRIDING USER VALUE VALUES (1, 2)",
          "INSERT INTO t (id, b) OVERRIDING USER VALUE VALUES (1, 2)", 0},
         {"INSERT INTO t (id, b) OVERRIDING USER VALUE VALUES (1, 2)", NULL, 0},
         {"INSERT INTO pairs (x, b) OVERRIDING USER VALUE VALUES (1, 2)", NULL, 0},
     };
-    static const struct row after[] = {
+    static const struct twins_row after[] = {
         {"INSERT INTO t (id, b) OVERRIDING USER VALUE VALUES (1, 2)",
          "INSERT INTO t (n, b) OVERRIDING USER VALUE VALUES (1, 2)", 0},
     };
 
     (void)state;
-    each(false, SQL_SIDE_NEW, before, ARRAY_LEN(before));
-    each(true, SQL_SIDE_OLD, after, ARRAY_LEN(after));
+    rows_are(key_rules(false), SQL_SIDE_NEW, before, ARRAY_LEN(before));
+    rows_are(key_rules(true), SQL_SIDE_OLD, after, ARRAY_LEN(after));
 }
 
 int main(void)
