@@ -173,11 +173,9 @@ static enum rc refuse_index(struct build *b, struct target *t, const json_t *ind
         const char *flag, *why, *hint;
     } rows[] = {
         {"exclusion",
-         "PostgreSQL builds the index of an exclusion constraint, or of a key WITHOUT OVERLAPS, "
-         "only"
-         " under a lock that keeps writers out until it is built, and makes no such constraint of "
-         "an"
-         " index that is there",
+         "PostgreSQL builds the index of an exclusion constraint, or of a key WITHOUT"
+         " OVERLAPS, only under a lock that keeps writers out until it is built, and makes"
+         " no such constraint of an index that is there",
          "rename the other columns; or drop it before the migration, and make it again afterwards,"
          " in a window without writers"},
         {"primary",
