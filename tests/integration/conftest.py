@@ -19,7 +19,7 @@ import tempfile
 
 import pytest
 from lib.certs import Certs
-from lib.cluster import SHARED, Clusters, in_memory, versions
+from lib.cluster import SHARED, Clusters, in_memory, told_versions, versions
 from lib.segue import PROGRAM, Segue
 from lib.wait import SLOW
 
@@ -33,6 +33,7 @@ LONG_FILES = ("soak_slice", "faults_slice", "crash_resume", "throttle_signals", 
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "one_version: runs on the newest server only")
+    config.addinivalue_line("markers", "newest_unless_told: runs on the newest server only, where SEGUE_PG does not name several")
     config.addinivalue_line("markers", "versions(*v): runs on these servers only, where selected")
     config.addinivalue_line("markers", f"deadline(seconds): of one test, {DEADLINE_S} unless told")
 
@@ -57,7 +58,8 @@ def pytest_generate_tests(metafunc):
     only = metafunc.definition.get_closest_marker("versions")
     if only:
         chosen = [v for v in chosen if v in only.args]
-    if metafunc.definition.get_closest_marker("one_version"):
+    if metafunc.definition.get_closest_marker("one_version") or (
+            metafunc.definition.get_closest_marker("newest_unless_told") and not told_versions()):
         chosen = chosen[-1:]
     metafunc.parametrize("pg_version", chosen, ids=[f"pg{v}" for v in chosen], indirect=True, scope="session")
 

@@ -4,6 +4,8 @@ import psycopg
 import pytest
 from lib.auth import PASSWORDS, armed, passwords_of, refused, stored, write_list
 
+pytestmark = pytest.mark.newest_unless_told
+
 
 @pytest.fixture
 def tls_pg(clusters, pg_version, certs):

@@ -4,6 +4,8 @@ import psycopg
 import pytest
 from lib.auth import PASSWORDS, armed, refused
 
+pytestmark = pytest.mark.newest_unless_told
+
 
 @pytest.fixture
 def armed_pg(clusters, pg_version):

@@ -4,6 +4,8 @@ import pytest
 from lib import rawwire
 from lib.auth import PASSWORDS, SECRETS, armed, refused
 
+pytestmark = pytest.mark.newest_unless_told
+
 
 @pytest.fixture
 def tls_pg(clusters, pg_version, certs):

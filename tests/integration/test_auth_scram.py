@@ -15,6 +15,8 @@ from lib import rawwire
 from lib.auth import PASSWORDS, SECRETS, armed, passwords_of, refused, stored, write_list
 from lib.wait import SLOW
 
+pytestmark = pytest.mark.newest_unless_told
+
 SCRAM = "SCRAM-SHA-256"
 PROOF = base64.b64encode(bytes(32)).decode()
 

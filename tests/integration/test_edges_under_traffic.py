@@ -16,6 +16,8 @@ sys.path.append(str(REPO / "tests"))
 
 from faults.stage import Told  # noqa: E402
 
+pytestmark = pytest.mark.newest_unless_told
+
 STAR = {"old": ["id", "label", "note", "filler"], "new": ["id", "note", "filler", "title"]}
 
 

@@ -19,6 +19,8 @@ from lib.wait import until
 from test_neon_like_upstream import userlist
 from test_tls_legs import client_cert, client_tls, direct
 
+pytestmark = pytest.mark.newest_unless_told
+
 SASL_CONTINUE, SASL_FINAL = b"\0\0\0\x0b", b"\0\0\0\x0c"
 
 

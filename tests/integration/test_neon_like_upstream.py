@@ -11,6 +11,8 @@ from lib.rawwire import SSL, packet
 from lib.wait import until
 from test_tls_legs import client_tls
 
+pytestmark = pytest.mark.newest_unless_told
+
 HOST = "ep-cool-darkness-123456.eu.aws.neon.example"
 
 

@@ -8,6 +8,8 @@ from lib.cluster import MD5_PASSWORD, MD5_USER, SCRAM_PASSWORD, SCRAM_USER
 from lib.rawwire import Raw, message, startup
 from test_tls_legs import client_tls, upstream
 
+pytestmark = pytest.mark.newest_unless_told
+
 SCRAM = {"user": SCRAM_USER, "password": SCRAM_PASSWORD}
 
 

@@ -14,6 +14,8 @@ import pytest
 from lib.cluster import MD5_PASSWORD, MD5_USER, SCRAM_PASSWORD, SCRAM_USER
 from lib.wait import SLOW, until
 
+pytestmark = pytest.mark.newest_unless_told
+
 
 MB = 1 << 20
 # AddressSanitizer keeps freed memory for a while; the values are 60 MB and more

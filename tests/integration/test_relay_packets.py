@@ -9,6 +9,8 @@ from lib.rawwire import (CANCEL, FLUSH, GSSENC, SSL, SYNC, TERMINATE, Raw, bind,
                          query, startup)
 from lib.wait import until
 
+pytestmark = pytest.mark.newest_unless_told
+
 
 
 @pytest.fixture

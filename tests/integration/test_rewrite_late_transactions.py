@@ -7,6 +7,8 @@ import pytest
 from lib.tables import RENAME, make_items
 from lib.wait import until
 
+pytestmark = pytest.mark.newest_unless_told
+
 N = 6
 
 

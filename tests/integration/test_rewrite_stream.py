@@ -7,6 +7,8 @@ from lib.rawwire import COPY_DONE, FLUSH, SYNC, Raw, bind, close, copy_data, des
 from lib.tables import RENAME, make_items
 from lib.wait import until
 
+pytestmark = pytest.mark.newest_unless_told
+
 STAR = "SELECT * FROM items WHERE id = 1"
 OLD_COLUMNS = ["id", "label", "note", "filler"]
 

@@ -12,6 +12,8 @@ from lib.tables import RENAME, make_items, out_of_step
 from lib.traffic import PLAIN
 from lib.wait import until
 
+pytestmark = pytest.mark.newest_unless_told
+
 ROWS = {"rows": 3000, "filler": 2000}
 
 

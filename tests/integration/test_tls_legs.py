@@ -15,6 +15,8 @@ from lib.cluster import SCRAM_PASSWORD, SCRAM_USER
 from lib.rawwire import CANCEL, SSL, Raw, copy_data, packet, query
 from lib.wait import free_port, until
 
+pytestmark = pytest.mark.newest_unless_told
+
 LIBPQ18 = Path(__file__).resolve().parents[1] / "node_modules" / "pg18" / "native" / "lib"
 MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 

@@ -12,6 +12,8 @@ from lib.tables import KINDS, make_items
 from lib.traffic import Pair, Traffic
 from lib.wait import SLOW, until
 
+pytestmark = pytest.mark.newest_unless_told
+
 STALL_MS_MAX = 250 if SLOW == 1 else 5000
 
 

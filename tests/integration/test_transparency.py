@@ -10,6 +10,8 @@ sys.path.append(str(REPO / "tests" / "transparency"))
 import passes  # noqa: E402
 import play  # noqa: E402
 
+pytestmark = pytest.mark.newest_unless_told
+
 # of the ways to start a session two; the campaign has them all
 SCRIPTS = [s for s in play.scripts() if not s.env or s.name in ("settings options", "settings_refused value")]
 MODES = [("binary", "types", None), ("pipeline", "changes", None), ("prepared", "queries", None)]

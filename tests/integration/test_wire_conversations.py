@@ -6,6 +6,8 @@ from lib.hostile import Hostile
 from lib.tables import RENAME, make_items
 from lib.wait import until
 
+pytestmark = pytest.mark.newest_unless_told
+
 
 def state(proxy):
     return [row["state"] for row in proxy.console("SHOW SESSIONS") if row["application_name"] == "talker"]

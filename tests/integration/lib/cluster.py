@@ -100,9 +100,14 @@ def in_memory():
     return MEMORY if free and min(room.f_bavail * room.f_frsize, int(free[1]) << 10) >= MEMORY_BYTES_MIN else None
 
 
+def told_versions():
+    """SEGUE_PG, as it is; empty: nothing is told."""
+    return os.environ.get("SEGUE_PG", "")
+
+
 def versions():
     """Versions to run on, oldest first: SEGUE_PG, by default Debian's and the newest."""
-    return [int(v) for v in os.environ.get("SEGUE_PG", "15,18").split(",")]
+    return [int(v) for v in (told_versions() or "15,18").split(",")]
 
 
 def unprivileged():
