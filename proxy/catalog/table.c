@@ -187,6 +187,20 @@ static const char partition_dependents_sql[] =
     " AND NOT (d.classid = 'pg_trigger'::regclass AND EXISTS (SELECT FROM pg_trigger t"
     "  WHERE t.oid = d.objid AND t.tgparentid <> 0))";
 
+/* What it says of a column otherwise than the table does; a default that it lacks is none. */
+static const char partition_own_sql[] =
+    "SELECT json_agg(json_build_object('name', a.attname, 'object', format('%s of column %I of %s',"
+    " CASE WHEN o.differs THEN 'default' ELSE 'NOT NULL' END, a.attname, p.relid::regclass),"
+    " 'action', CASE WHEN o.differs THEN 'SET DEFAULT' ELSE 'SET NOT NULL' END) ORDER BY 1)"
+    " FROM pg_partition_tree($1::oid::regclass) p JOIN pg_attribute a ON a.attrelid = p.relid"
+    " JOIN pg_attribute r ON r.attrelid = $1::oid AND r.attname = a.attname"
+    " LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum"
+    " LEFT JOIN pg_attrdef e ON e.adrelid = r.attrelid AND e.adnum = r.attnum,"
+    " LATERAL (SELECT pg_get_expr(d.adbin, d.adrelid) <> coalesce(pg_get_expr(e.adbin, e.adrelid),"
+    "  '') AND a.attgenerated = '' AS differs, a.attnotnull AND NOT r.attnotnull AND"
+    "  current_setting('server_version_num')::int < 180000 AS refuses) o" /* a dependent since */
+    " WHERE a.attnum > 0 AND p.relid <> $1::oid AND (o.differs OR o.refuses)";
+
 static const char triggers_sql[] =
     "SELECT json_agg(json_build_object('name', t.tgname, 'before', t.tgtype & 2 <> 0,"
     " 'row', t.tgtype & 1 <> 0, 'insert', t.tgtype & 4 <> 0, 'update', t.tgtype & 16 <> 0,"
@@ -230,6 +244,7 @@ static const struct {
     {"triggers", triggers_sql},
     {"mentions", mentions_sql},
     {"partition_dependents", partition_dependents_sql},
+    {"partition_own", partition_own_sql},
     {"key", key_sql},
     {"relatives", relatives_sql},
 };

@@ -8,6 +8,7 @@
  *
  * Constraints of the column are planned behind all columns: plan_alter.c, plan_constraint.c.
  */
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -175,6 +176,20 @@ static char *sequence_name(struct build *b, const struct target *t, const char *
     return out;
 }
 
+/* Whoever writes meets the end of the sequence: rows that come need room, too. */
+static void refuse_narrow(struct build *b, const struct target *t, const char *column,
+                          const char *type)
+{
+    double most = !strcmp(type, "smallint") ? INT16_MAX : !strcmp(type, "integer") ? INT32_MAX : 0;
+    double rows = json_number_value(json_object_get(t->doc, "tuples"));
+
+    if (most && rows * 2 > most)
+        build_refuse(b, t->relation, "take bigserial",
+                     "column \"%s\": the table has some %.0f rows, and a sequence of type %s"
+                     " ends at %.0f",
+                     column, rows, type, most);
+}
+
 /* CREATE TABLE makes these three of the word; of a table that has rows it would rewrite them. */
 static enum rc add_serial(struct build *b, struct target *t, const char *path,
                           const struct file_column *column, const char *name, struct eng_dual *dual)
@@ -184,6 +199,7 @@ static enum rc add_serial(struct build *b, struct target *t, const char *path,
 
     if (!sequence)
         return RC_ERR;
+    refuse_narrow(b, t, column->name, file_counts_in(column->type));
     literal = sql_quote_literal(sequence);
     dual->counts = true;
     dual->up = mem_printf("pg_catalog.nextval(%s::pg_catalog.regclass)", literal);

@@ -293,6 +293,9 @@ enum rc plan_create_constraint(struct build *b, struct target *t, const char *pa
 /* A foreign key of a partitioned table, by one of each leaf. */
 void constraint_in_leaves(struct build *b, struct target *t, const char *name, const char *shown,
                           const char *definition);
+/* What partitions have of their own in the way of a foreign key `name` to `other`: refused. */
+enum rc leaves_refuse_own(struct build *b, const struct target *t, const char *name,
+                          const char *other) MUST_CHECK;
 
 /* ---- plan_unique.c ---- */
 /* Is the column, by its name of after the cut-over, in a primary key that this file makes? Then

@@ -413,6 +413,8 @@ static enum rc add_foreign(struct build *b, struct target *t, const char *path,
             free(rows);
         }
     }
+    if (rc == RC_OK && is_partitioned(t))
+        rc = leaves_refuse_own(b, t, c->name, other.relation);
     if (rc == RC_OK) {
         constraint_look_rows(b, t, what, bad);
         (in_leaves ? constraint_in_leaves : late)(b, t, c->name, what, definition);

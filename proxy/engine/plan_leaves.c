@@ -42,14 +42,15 @@ static char *alter_each_leaf(const struct target *t, const char *when, const cha
     return sql;
 }
 
-/* Has the leaf one of that name, and is it validated (or not)? */
-static char *leaf_has(const char *name, bool validated)
+/* Has the leaf a foreign key of that name, of which `also` holds? */
+static char *leaf_has(const char *name, const char *also)
 {
     char *literal = sql_quote_literal(name);
     char *out = mem_printf(
         "EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.conrelid OPERATOR(pg_catalog.=)"
-        " segue_leaf AND k.conname OPERATOR(pg_catalog.=) %s AND %sk.convalidated)",
-        literal, validated ? "" : "NOT ");
+        " segue_leaf AND k.conname OPERATOR(pg_catalog.=) %s AND k.contype"
+        " OPERATOR(pg_catalog.=) 'f' AND %s)",
+        literal, also);
 
     free(literal);
     return out;
@@ -77,15 +78,39 @@ static char *leaves_proven(const struct target *t, const char *has, const char *
     return sql;
 }
 
+/* The server takes a partition's equal one for a part of the table's, which a way back drops; and
+ * no partition has two of one name. */
+enum rc leaves_refuse_own(struct build *b, const struct target *t, const char *name,
+                          const char *other)
+{
+    static const char sql[] =
+        "SELECT format('constraint %I of %s', k.conname, k.conrelid::regclass), k.contype = 'f'"
+        " FROM pg_partition_tree(to_regclass($1)) p JOIN pg_constraint k ON k.conrelid = p.relid"
+        " WHERE p.relid <> to_regclass($1) AND k.conparentid = 0 AND (k.conname = $2 OR"
+        " k.contype = 'f' AND k.confrelid = to_regclass($3)) ORDER BY 1";
+    const char *params[] = {t->relation, name, other};
+    PGresult *res = NULL;
+    enum rc rc = own_query(b, sql, (int)ARRAY_LEN(params), params, &res, b->err);
+
+    for (int r = 0; res && r < PQntuples(res); r++)
+        build_refuse(b, PQgetvalue(res, r, 0),
+                     *PQgetvalue(res, r, 1) == 't' ? "drop it first: the table's is for all"
+                                                   : "rename it first",
+                     "a partition's own stands in the way of the table's foreign key %s", name);
+    PQclear(res);
+    return rc;
+}
+
 void constraint_in_leaves(struct build *b, struct target *t, const char *name, const char *shown,
                           const char *definition)
 {
     char *quoted = sql_quote_ident(name);
-    char *has = leaf_has(name, true), *waits = leaf_has(name, false);
+    char *has = leaf_has(name, "k.convalidated"), *waits = leaf_has(name, "NOT k.convalidated");
+    char *any = leaf_has(name, "true"); /* no check that came with a partition meanwhile */
     char *add = mem_printf("ADD CONSTRAINT %s %s NOT VALID", quoted, definition);
-    char *drop = mem_printf("DROP CONSTRAINT IF EXISTS %s", quoted);
+    char *drop = mem_printf("DROP CONSTRAINT %s", quoted);
     char *validate = mem_printf("VALIDATE CONSTRAINT %s", quoted);
-    char *adds = alter_each_leaf(t, NULL, add), *drops = alter_each_leaf(t, NULL, drop);
+    char *adds = alter_each_leaf(t, NULL, add), *drops = alter_each_leaf(t, any, drop);
     char *validates = alter_each_leaf(t, waits, validate);
     char *proven = leaves_proven(t, has, quoted, definition);
     struct eng_step *step;
@@ -104,6 +129,7 @@ void constraint_in_leaves(struct build *b, struct target *t, const char *name, c
     free(validate);
     free(drop);
     free(add);
+    free(any);
     free(waits);
     free(has);
     free(quoted);

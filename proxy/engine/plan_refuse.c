@@ -246,6 +246,24 @@ void refuse_dependents(struct build *b, const struct target *t, const char *colu
                        "its text names column %s, which complete drops", column);
 }
 
+/* The column's new half would be as the table has it. */
+static void refuse_own(struct build *b, const struct target *t, const char *column)
+{
+    const json_t *list = json_object_get(t->doc, "partition_own");
+
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *one = json_array_get(list, i);
+        char *hint = mem_printf("take it away first; after complete ALTER TABLE ... ALTER COLUMN"
+                                " ... %s again",
+                                cat_text(one, "action"));
+
+        if (!strcmp(cat_text(one, "name"), column))
+            build_refuse(b, cat_text(one, "object"), hint,
+                         "a partition's own, other than its table's, cannot be carried");
+        free(hint);
+    }
+}
+
 /* Often what masks it: without, the new column would show what the old one hides. */
 static void refuse_labels(struct build *b, const struct target *t, const json_t *column)
 {
@@ -308,6 +326,7 @@ static void refuse_old_columns(struct build *b, const struct target *t)
             build_refuse(b, t->relation, "drop it, and add it again under the new name",
                          "column %s is generated", t->from.v[c]);
         refuse_dependents(b, t, t->from.v[c]);
+        refuse_own(b, t, t->from.v[c]);
         refuse_labels(b, t, column);
         warn_of_grantors(b, t, column);
     }

@@ -189,6 +189,18 @@ def test_a_partitioned_table_gets_a_foreign_key(db, segue):
 
 
 @pytest.mark.versions(15, 16, 17)
+def test_the_way_back_leaves_a_check_of_its_name_that_came_with_a_partition(db, segue):
+    build(db, "public")
+    proxy = segue(db)
+    name = proxy.soaking(FOREIGN)
+    db.sql("CREATE TABLE public.late (LIKE public.events); ALTER TABLE public.late ADD CONSTRAINT of_kind CHECK (id > 0);"
+           "ALTER TABLE public.events ATTACH PARTITION public.late FOR VALUES FROM (300) TO (400)")
+    proxy.cli("rollback", name)
+    assert db.sql("SELECT conrelid::regclass::text FROM pg_constraint WHERE conname = 'of_kind'") == [("late",)]
+    proxy.cli("abort", name)
+
+
+@pytest.mark.versions(15, 16, 17)
 def test_no_row_is_read_under_the_lock_for_a_foreign_key(db, segue):
     build(db, "public")
     quiet = {"name": "quiet", "operations": [constraint("read_not_here", "foreign_key", "kind", references={"table": "public.kinds"})]}

@@ -272,6 +272,19 @@ TOO_LATE = {
     **{f"a partition key, {where}, {key}, {name}": (sql.format(key), [operation], 'column "label" is part of the partition key', "move the rows")
        for key in ("label", "lower(label)") for where, sql in (("own", PARTITIONED.replace("LIST (id)", "LIST ({})")), ("of a partition", BRANCHED))
        for name, operation in (("renamed", renamed("label")), ("dropped", {"drop_column": {"table": "items", "column": "label"}}))},
+    "a partition's own default": (PARTITIONED + "ALTER TABLE part ALTER label SET DEFAULT 'q'", [renamed("label")],
+                                  "default of column label of public.part", "SET DEFAULT again"),
+    "a partition's own NOT NULL": (PARTITIONED + "ALTER TABLE part ALTER label SET NOT NULL", [renamed("label")],
+                                   "a partition's own", "first"),
+    **{f"a partition's own {name}": (
+        PARTITIONED + "CREATE TABLE kinds (id bigint PRIMARY KEY); ALTER TABLE part ADD CONSTRAINT " + sql,
+        [{"create_constraint": {"table": "items", "name": "fk", "type": "foreign_key", "columns": ["id"], "references": {"table": "kinds"}}}],
+        "a partition's own stands in the way of the table's foreign key fk", hint)
+       for name, sql, hint in (("foreign key", "other FOREIGN KEY (id) REFERENCES kinds", "drop it first"),
+                               ("constraint of the name", "fk CHECK (id > 0)", "rename it first"))},
+    "more rows than a sequence has numbers for": (
+        BARE + "INSERT INTO items SELECT i, 'l', 'e' FROM generate_series(1, 17000) i; ANALYZE items",
+        [{"add_column": {"table": "items", "column": {"name": "num", "type": "smallserial"}}}], "the table has some 17000 rows, and a sequence of type smallint ends at 32767", "bigserial"),
     "published, no key": (BARE + PUBLISHED, [renamed("label")], SENT, "set_replica_identity"),
     "published with all tables, no key": (BARE + "CREATE PUBLICATION pub FOR ALL TABLES;", [renamed("label")], SENT, "set_replica_identity"),
     "published, the key is deferrable": (KEYED.replace("KEY", "KEY DEFERRABLE") + PUBLISHED, [renamed("label")], SENT, "set_replica_identity"),

@@ -20,6 +20,8 @@
  *     comment; of a foreign key what follows the columns: tail, set_columns, tail_end
  *   dependents: column (num), kind (catalog), object (for people)
  *   partition_dependents: name (of the column), object: what a partition has of its own
+ *   partition_own: name (of the column), object, action: a partition's default or NOT NULL that
+ *     its table has not
  *   triggers: name, before, row, insert, update, enabled, function
  *   mentions: column (num), function: routines whose text names the column
  * Not here: judging what is read (engine/plan.h).
