@@ -520,7 +520,7 @@ def test_a_gap_that_is_over_is_not_held_against_a_standby(db, segue, pg, tmp_pat
     held_by(proxy, "flag_file")
     with contextlib.closing(Receiver(pg, "eu")) as standby:
         # the server tells the gap of the newest WAL that is confirmed: what it writes of itself meanwhile makes it a short one
-        until("the server to tell of a gap", lambda: confirmed_late(db, standby), timeout=40)
+        until("the server to tell of a gap", lambda: confirmed_late(db, standby))
         # and there it stays: nothing is reported any more
         proxy.cli("throttle", "replica_lag_s", "1")
         until("it to be seen that there is none", lambda: (r := shown(proxy, "replica_lag_s"))["verdict"] == "go" and r["reading"] is not None)
