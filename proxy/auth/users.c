@@ -11,6 +11,7 @@
 #include "keys.h"
 #include "segue/auth/scram.h"
 #include "segue/base/mem.h"
+#include "segue/base/text.h"
 
 struct row {
     struct auth_user user; /* first: what callers hold is a row */
@@ -172,7 +173,8 @@ static enum rc users_read(const char *where, char *text, size_t len, struct auth
                           struct err *err)
 {
     struct auth_users *users = mem_calloc(1, sizeof(*users));
-    struct reader r = {.where = where, .p = text, .end = text + len, .line = 1, .err = err};
+    struct reader r = {
+        .where = where, .p = text + text_mark(text), .end = text + len, .line = 1, .err = err};
     const char *zero = memchr(text, '\0', len);
 
     users->refs = 1;

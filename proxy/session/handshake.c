@@ -26,15 +26,30 @@ static bool offered(const struct sess *s)
     return s->login->limits->accept && !sess_is_local(s);
 }
 
+/* In the server's own words. */
+static void refuse_bytes_behind(struct sess *s, bool ssl)
+{
+    struct err err = {0};
+
+    err_set(&err, "08P01", "received unencrypted data after %s request",
+            ssl ? "SSL" : "GSSAPI encryption");
+    err_detail(&err, "This could be either a client-software bug or evidence of an attempted "
+                     "man-in-the-middle attack.");
+    sess_fail(s, &err);
+}
+
 void sess_client_tls_answer(struct sess *s, bool ssl, bool bytes_behind)
 {
-    if (bytes_behind) {
+    if (bytes_behind)
         sess_log(s, LOG_WARNING, NULL, "bytes behind a request for encryption: closed");
-        sess_close(s);
-        return;
-    }
     if (!ssl || !offered(s)) {
         sess_send(s, &s->client, "N", 1);
+        if (bytes_behind)
+            refuse_bytes_behind(s, ssl);
+        return;
+    }
+    if (bytes_behind) { /* who expects a handshake cannot be told */
+        sess_close(s);
         return;
     }
     sess_send(s, &s->client, "S", 1);

@@ -315,8 +315,7 @@ static bool read_leg(struct sess *s, struct sess_leg *leg)
     }
     if (s->state == SESS_GONE)
         return false;
-    if (leg == &s->server &&
-        (s->state != before || (s->state == SESS_PENDING && sess_track_between(&s->track))))
+    if (leg == &s->server && (s->state != before || sess_pending_is_over(s)))
         sess_resume(s);
     if (s->state == SESS_GONE)
         return false;

@@ -137,11 +137,37 @@ static void warn_of_users(const struct sess_limits *limits, const char *path)
     if (overridden)
         log_warning("%s:%u: the user is on a later line again, and the last one counts", path,
                     overridden);
+    if (auth == SESS_AUTH_SCRAM && !auth_users_count(limits->users))
+        log_warning("there is no user in %s: nobody can log in", path);
     if (auth == SESS_AUTH_SCRAM && md5)
         log_warning("%zu users in %s cannot log in: with an md5 hash there is no SCRAM", md5, path);
 }
 
-static enum rc load_users(struct sess_limits *limits, const char *path, struct err *err)
+static bool has_unix(const char *listen)
+{
+    for (const char *one = listen; one; one = strchr(one, ',')) {
+        one += strspn(one, ", ");
+        if (*one == '/')
+            return true;
+    }
+    return false;
+}
+
+static void warn_of_sockets(const struct sess_options *o)
+{
+    if ((o->auth == SESS_AUTH_PASSWORD || o->auth == SESS_AUTH_CERT) && has_unix(o->listen))
+        log_warning("nobody can log in over the Unix sockets in listen: auth is \"%s\", which "
+                    "wants TLS, and there is none on them: leave them out, or take auth scram",
+                    o->auth == SESS_AUTH_CERT ? "cert" : "password");
+}
+
+static bool has_users(const struct sess_limits *limits)
+{
+    return limits && limits->users && auth_users_count(limits->users);
+}
+
+static enum rc load_users(struct sess_limits *limits, const char *path,
+                          const struct sess_limits *before, struct err *err)
 {
     bool open_to_others = false;
 
@@ -152,9 +178,10 @@ static enum rc load_users(struct sess_limits *limits, const char *path, struct e
         return RC_ERR;
     }
     /* more often cut short by whoever writes it than meant: it would shut everybody out */
-    if (!auth_users_count(limits->users)) {
+    if (has_users(before) && !has_users(limits)) {
         err_set(err, "F0000", "%s: there is no user in it", path);
-        err_hint(err, "auth_file names the user list");
+        err_hint(err, "the users of the list that was read before may still log in; a start takes "
+                      "an empty one");
         return RC_ERR;
     }
     if (open_to_others)
@@ -191,11 +218,12 @@ struct sess_limits *sess_limits_new(const struct sess_options *options,
     if (check(options, err) != RC_OK ||
         make_accept(limits, &options->client_tls, before, err) != RC_OK ||
         make_connect(limits, &options->upstream, err) != RC_OK ||
-        load_users(limits, options->auth_file, err) != RC_OK ||
+        load_users(limits, options->auth_file, before, err) != RC_OK ||
         read_versions(limits, options->schema_rules, err) != RC_OK) {
         sess_limits_unref(limits);
         return NULL;
     }
+    warn_of_sockets(options);
     return limits;
 }
 

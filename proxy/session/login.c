@@ -103,13 +103,15 @@ static enum rc check_leg(struct sess *s, const char *user, struct err *err)
 {
     enum sess_tls_mode tls = s->login->limits->options.client_tls.mode;
     bool inside = net_stream_is_tls(&s->client.stream);
+    const char *how = sess_is_local(s) ? "a Unix socket has no TLS: connect over TCP" : "connect";
 
     if (!inside && mode_of(s) == SESS_AUTH_PASSWORD) {
         err_set(err, "28000", "segue takes passwords inside TLS only");
-        err_hint(err, "connect with sslmode=require");
+        err_hint(err, "%s with sslmode=require%s", how,
+                 sess_is_local(s) ? ", or let segue have another auth, such as scram" : "");
     } else if (!inside && mode_of(s) == SESS_AUTH_CERT) {
         err_set(err, "28000", "connection requires a valid client certificate");
-        err_hint(err, "connect with sslmode=require, sslcert and sslkey");
+        err_hint(err, "%s with sslmode=require, sslcert and sslkey", how);
     } else if (!inside && !sess_is_local(s) && tls >= SESS_TLS_REQUIRE) {
         err_set(err, "28000", "segue refuses connections without TLS (option client_tls)");
         err_hint(err, "connect with sslmode=require");

@@ -4,8 +4,10 @@
  */
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "login.h"
+#include "segue/wire/build.h"
 #include "segue/wire/frame.h"
 #include "segue/wire/startup.h"
 #include "version.h"
@@ -87,26 +89,63 @@ static void enter_console(struct sess *s)
         sess_login_start(s, SESS_FOR_LOGIN, entry == SESS_CONSOLE_TRUST);
 }
 
+/* The server looks at no database then, whichever is named. */
+static bool is_physical_replication(const struct wire_startup *st)
+{
+    static const char *const others[] = {"database", "false", "off", "no", "0"};
+    size_t len = st->replication ? strlen(st->replication) : 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+        if (strncasecmp(st->replication ? st->replication : "", others[i], len) == 0)
+            return false; /* a prefix is enough, as for the server */
+    }
+    return true;
+}
+
 static void start(struct sess *s, const struct wire_startup *st)
 {
     const struct sess_console_ops *console = s->worker->plane->console;
 
     remember_names(s, st);
-    if (console && strcmp(s->database, console->database) == 0)
+    if (console && strcmp(s->database, console->database) == 0 && !is_physical_replication(st))
         enter_console(s);
     else if (has_version(s) && below_limit(s))
         sess_login_start(s, SESS_FOR_RELAY, false);
 }
 
+/* For segue's options, though not for PostgreSQL. */
 static bool too_long(const struct sess *s, const char *data, size_t len, struct err *err)
 {
     unsigned max = sess_limits(s)->startup_bytes_max;
+    uint32_t total = len < WIRE_STARTUP_LENGTH ? 0 : wire_u32(data);
 
-    if (len < 4 || wire_u32(data) <= max)
+    if (total <= max + WIRE_STARTUP_LENGTH || total > WIRE_STARTUP_BYTES_MAX)
         return false;
     err_set(err, "08P01", "invalid length of startup packet");
     err_hint(err, "segue takes at most %u bytes (option startup_bytes_max)", max);
     return true;
+}
+
+/* What no client of PostgreSQL sends is refused as PostgreSQL does it: no word to a length that no
+ * packet has, which may be another protocol's, nor to a cancel request; a client of an old protocol
+ * gets a text that it can read. */
+static void refuse(struct sess *s, const struct wire_startup *st, const struct err *e)
+{
+    unsigned major = st->code >> 16;
+    struct buf out = {0};
+
+    COUNT(s->worker->counters.refused, 1);
+    if (st->total && st->code != WIRE_CODE_CANCEL && major != 1 && major != 2) {
+        sess_fail(s, e);
+        return;
+    }
+    sess_log_failed(s, e);
+    if (major == 1 || major == 2) {
+        wire_put_error_old(&out, "FATAL", e);
+        sess_send(s, &s->client, out.data, out.len);
+        buf_fini(&out);
+    }
+    sess_finish(s);
 }
 
 size_t sess_startup_client(struct sess *s, const char *data, size_t len)
@@ -118,12 +157,16 @@ size_t sess_startup_client(struct sess *s, const char *data, size_t len)
         sess_client_tls_direct(s, data, len);
         return len;
     }
-    switch (too_long(s, data, len, &err) ? RC_ERR : wire_startup_read(data, len, &st, &err)) {
+    if (too_long(s, data, len, &err)) {
+        COUNT(s->worker->counters.refused, 1);
+        sess_fail(s, &err);
+        return len;
+    }
+    switch (wire_startup_read(data, len, &st, &err)) {
     case RC_AGAIN:
         return 0;
     case RC_ERR:
-        COUNT(s->worker->counters.refused, 1);
-        sess_fail(s, &err);
+        refuse(s, &st, &err);
         return len;
     case RC_OK:
         break;

@@ -58,6 +58,12 @@ void wire_put_error(struct buf *out, const char *severity, const struct err *err
     wire_put_error_of(out, severity, err, NULL);
 }
 
+void wire_put_error_old(struct buf *out, const char *severity, const struct err *err)
+{
+    buf_printf(out, "E%s:  %s\n", severity, err->text);
+    buf_append_u8(out, 0);
+}
+
 void wire_put_notice(struct buf *out, const char *severity, const char *sqlstate, const char *text)
 {
     size_t at = begin(out, 'N');
@@ -240,6 +246,11 @@ void wire_put_run(struct buf *out, const char *portal, const char *statement)
 void wire_put_sync(struct buf *out)
 {
     end(out, begin(out, 'S'));
+}
+
+void wire_put_flush(struct buf *out)
+{
+    end(out, begin(out, 'H'));
 }
 
 void wire_put_close_statement(struct buf *out, const char *name)

@@ -11,8 +11,13 @@
 
 static enum rc bad(struct err *err, const char *what)
 {
-    err_set(err, "08P01", "invalid start-up packet: %s", what);
+    err_set(err, "08P01", "%s", what);
     return RC_ERR;
+}
+
+static enum rc bad_layout(struct err *err)
+{
+    return bad(err, "invalid startup packet layout: expected terminator as last byte");
 }
 
 /* A string that ends inside the packet; NULL when it does not. */
@@ -56,16 +61,16 @@ static enum rc read_params(const char *packet, size_t total, struct wire_startup
 
         param.name = next_string(&at, end);
         if (!param.name)
-            return bad(err, "the list of parameters does not end");
+            return bad_layout(err);
         if (!param.name[0])
             break;
         param.value = next_string(&at, end);
         if (!param.value)
-            return bad(err, "a parameter without a value");
+            return bad_layout(err);
         note(out, &param);
     }
     if (at != end)
-        return bad(err, "bytes behind the last parameter");
+        return bad_layout(err);
     if (!out->user || !out->user[0]) {
         err_set(err, "28000", "no PostgreSQL user name specified in startup packet");
         return RC_ERR;
@@ -79,7 +84,7 @@ static enum rc read_cancel(const char *packet, size_t total, struct wire_startup
     size_t key = total < PREFIX + 4 ? 0 : total - PREFIX - 4;
 
     if (key < CANCEL_KEY_MIN || key > CANCEL_KEY_MAX)
-        return bad(err, "cancel key of an impossible length");
+        return bad(err, "invalid length of cancel request packet");
     out->cancel_pid = wire_u32(packet + PREFIX);
     out->cancel_key = (const uint8_t *)packet + PREFIX + 4;
     out->cancel_key_len = key;
@@ -92,11 +97,11 @@ enum rc wire_startup_read(const void *data, size_t len, struct wire_startup *out
     uint32_t total;
 
     memset(out, 0, sizeof(*out));
-    if (len < 4)
+    if (len < WIRE_STARTUP_LENGTH)
         return RC_AGAIN;
     total = wire_u32(packet);
     if (total < PREFIX || total > WIRE_STARTUP_BYTES_MAX)
-        return bad(err, "impossible length");
+        return bad(err, "invalid length of startup packet");
     if (len < total)
         return RC_AGAIN;
     out->total = total;
@@ -104,7 +109,7 @@ enum rc wire_startup_read(const void *data, size_t len, struct wire_startup *out
     switch (out->code) {
     case WIRE_CODE_SSL:
     case WIRE_CODE_GSSENC:
-        return total == PREFIX ? RC_OK : bad(err, "encryption request with a body");
+        return RC_OK; /* whatever is in it: the server does not look */
     case WIRE_CODE_CANCEL:
         return read_cancel(packet, total, out, err);
     default:

@@ -1,5 +1,6 @@
 """auth = password: the client gives its password inside TLS, and the upstream is the judge of it."""
 
+import psycopg
 import pytest
 from lib import rawwire
 from lib.auth import PASSWORDS, SECRETS, armed, refused
@@ -53,8 +54,9 @@ def test_a_wrong_password_and_an_unknown_user_read_as_without_segue(asking, tls_
         assert direct.text.replace(str(tls_pg.port), "PORT") == through.text.replace(str(proxy.port), "PORT")
 
 
-def test_outside_tls_no_password_is_asked_for_and_the_hint_says_why(asking):
-    proxy = asking()
+def test_outside_tls_no_password_is_asked_for_and_the_hint_says_why(asking, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sockets")
+    proxy = asking(arguments=["--listen", f"127.0.0.1:0, {folder}:6432"])
     with rawwire.Raw(proxy.port) as raw:
         raw.send(rawwire.startup(user="alice", database="postgres"))
         kind, body = raw.read()
@@ -63,7 +65,11 @@ def test_outside_tls_no_password_is_asked_for_and_the_hint_says_why(asking):
     assert "inside TLS only" in fields["M"] and "sslmode=require" in fields["H"]
     with refused() as told:
         who(proxy, "alice", sslmode="disable")
-    assert "sslmode=require" in told.text
+    assert "sslmode=require" in told.text and "Unix" not in told.text
+    proxy.logged('nobody can log in over the Unix sockets in listen: auth is "password"')
+    with refused() as told:
+        psycopg.connect(host=str(folder), port=6432, dbname="postgres", user="alice", password=PASSWORDS["alice"])
+    assert "a Unix socket has no TLS: connect over TCP with sslmode=require, or let segue have another auth" in told.text
 
 
 def test_the_console_asks_for_the_password_too(asking):

@@ -28,6 +28,22 @@ def seen(proxy):
     until("old names to be seen", lambda: proxy.status("m")["old_names_last_s"] is not None, 20)
 
 
+def test_a_name_that_is_not_utf_8_is_said_to_be_one(pg, segue, slug):
+    with pg.connect() as admin:
+        admin.execute(f"CREATE DATABASE {slug} ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")
+        with pg.connect(slug, client_encoding="SQL_ASCII") as c:
+            c.execute(b'CREATE TABLE items (label text, CONSTRAINT "caf\xe9" CHECK (label <> \'\'))')
+            proxy = segue(upstream=pg.url(slug))
+            refused = proxy.cli("plan", proxy.file(RENAME), check=1).err
+            assert "the table's constraints: invalid byte sequence" in refused and "search_path" not in refused, refused
+            for told in refused, proxy.cli("snapshot", check=1).err:
+                assert "encoding is SQL_ASCII" in told and "PGCLIENTENCODING" in told, told
+            c.execute(b'ALTER TABLE items RENAME CONSTRAINT "caf\xe9" TO "caf\xc3\xa9"')
+            assert "café" in proxy.cli("plan", proxy.file(RENAME)).out
+            proxy.stop()
+        admin.execute(f"DROP DATABASE {slug} WITH (FORCE)")
+
+
 def test_statements_in_any_encoding_do_not_stop_a_soak(items, segue):
     proxy = segue(items, quiet_period_s=900)
     proxy.soaking(RENAME)

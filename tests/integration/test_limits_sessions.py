@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import struct
 import time
 
 import psycopg
@@ -85,10 +86,13 @@ def test_idle_timeout_changes_with_sighup(db, segue, tmp_path):
 def test_start_up_packet_beyond_the_limit_is_refused_before_it_has_come(db, segue):
     proxy = segue(db, startup_bytes_max=200)
     with Raw(proxy.port) as c:
-        c.send(startup(user="postgres", database=db.name, options="-c statement_timeout=" + "0" * 200)[:8])
+        c.send(struct.pack("!I", 4 + 200 + 1))
         error = c.error()
         assert error["C"] == "08P01" and "startup_bytes_max" in error["H"]
         assert c.read() is None
+    rest = 4 + 200 - len(startup(user="postgres", database=db.name, options=""))
+    with Raw(proxy.port).login(db.name, options=" " * rest):
+        pass
     with Raw(proxy.port).login(db.name):
         pass
     with Raw(proxy.port) as c:

@@ -2,6 +2,7 @@
 
 import psycopg
 import pytest
+from lib.cluster import MD5_USER
 from lib.rawwire import Raw, query
 from lib.wait import free_port, until
 
@@ -40,6 +41,26 @@ def test_both_legs_show_mode_certificate_and_handshakes(tls_pg, certs, segue):
         raw.send(b"\x16\x03\x01\x00\x05nonsense")
         assert raw.take(100) is None
     until("the failure", lambda: legs(proxy)["client"]["failed"] == 1)
+    # who does not trust the certificate is told about that, and not that nobody runs there
+    refused = proxy.cli("status", "--server", proxy.url("segue") + f"?sslmode=verify-full&sslrootcert={certs.server.cert}", check=3).err
+    assert "certificate" in refused and "hint: name the host" in refused and "sslrootcert" in refused
+
+
+def test_a_refused_login_is_counted_once_whatever_the_upstream_was_asked_over(tls_pg, certs, segue):
+    rules = tls_pg.data / "pg_hba.conf"
+    rules.write_text("host all banned 127.0.0.1/32 reject\n" + rules.read_text())
+    with tls_pg.connect() as c:
+        c.execute("SELECT pg_reload_conf()")
+    proxy = segue(upstream=f"postgresql://postgres@127.0.0.1:{tls_pg.port}/postgres?sslmode=prefer", failed_login_delay_ms=0,
+                  client_tls="prefer", client_tls_cert_file=certs.server.cert, client_tls_key_file=certs.server.key)
+    refused = {"a wrong password": {"user": MD5_USER, "password": "wrong"},
+               "a user who is refused over both kinds of connection": {"user": "banned"},
+               "what comes behind the yes": {"user": "postgres", "dbname": "nowhere"}}
+    for count, (what, who) in enumerate(refused.items(), 1):
+        with pytest.raises(psycopg.OperationalError):
+            proxy.connect(**{"dbname": "postgres", **who}, sslmode="require")
+        failed = {r["stat"]: r["value"] for r in proxy.console("SHOW STATS")}["logins_failed"]
+        assert failed == count, what
 
 
 def test_without_tls_there_is_a_row_a_leg_and_nothing_in_it(db, segue):

@@ -1,12 +1,14 @@
 """Bytes no driver would send: refused or passed on, never a crash, never somebody else's harm."""
 
 import random
+import re
 import socket
 import struct
 
 import pytest
-from lib.rawwire import (CANCEL, FLUSH, GSSENC, SSL, SYNC, TERMINATE, Raw, bind, execute, message, packet, parse,
-                         query, startup)
+from lib.each import each
+from lib.rawwire import (CANCEL, FLUSH, GSSENC, SSL, STARTUP, SYNC, TERMINATE, Raw, bind, execute, message, packet,
+                         parse, query, startup)
 from lib.wait import until
 
 pytestmark = pytest.mark.newest_unless_told
@@ -48,7 +50,10 @@ def test_encryption_is_declined_and_plain_text_goes_on(raw, db):
 @pytest.mark.parametrize("code", [SSL, GSSENC])
 def test_bytes_behind_an_encryption_request_end_the_connection(raw, db, code):
     c = raw().send(packet(code) + startup(user="postgres", database=db.name))
-    assert c.take(1) is None
+    assert c.take(1) == b"N"
+    error = c.error()
+    assert (error["C"], error["M"][:31]) == ("08P01", "received unencrypted data after") and "man-in-the-middle" in error["D"]
+    assert c.read() is None
 
 
 def test_second_request_of_a_kind_ends_the_connection(raw):
@@ -58,14 +63,47 @@ def test_second_request_of_a_kind_ends_the_connection(raw):
     assert c.read() is None
 
 
-@pytest.mark.parametrize("data", [
-    b"\x00\x00\x00\x00", b"\x00\x00\x00\x07", b"\x7f\xff\xff\xff", b"\xff\xff\xff\xff", b"\x16\x03\x01\x02\x00\x01",
-    b"GET / HTTP/1.1\r\n\r\n", struct.pack("!I", 10001), packet(196608, b"user"), packet(131072, b"user\0x\0\0"),
-    packet(196608, b"\0"), packet(CANCEL, b"\0\0\0\1ab"), packet(SSL, b"x"),
-])
-def test_broken_startup_is_refused(raw, data):
-    c = raw().send(data)
-    assert c.error() is None or c.read() is None
+NAMED = b"user\0postgres\0"
+
+BROKEN = {
+    "a length of 0": bytes(4), "too short": b"\0\0\0\7", "too long": struct.pack("!I", 10005), "2 GiB": b"\x7f\xff\xff\xff",
+    "negative": b"\xff\xff\xff\xff", "TLS at once": b"\x16\x03\x01\x02\x00\x01", "HTTP": b"GET / HTTP/1.1\r\n\r\n",
+    "no parameters": packet(STARTUP), "an empty list": packet(STARTUP, b"\0"), "a name that does not end": packet(STARTUP, b"user"),
+    "a name without a value": packet(STARTUP, b"user\0"), "a value that does not end": packet(STARTUP, NAMED[:-1]),
+    "a list that does not end": packet(STARTUP, NAMED), "bytes behind the list": packet(STARTUP, NAMED + b"\0x"),
+    "zeros behind the list": packet(STARTUP, NAMED + b"\0\0"), "nobody": startup(database="postgres"),
+    "an empty name": startup(user=""), "protocol 0": startup(0, user="postgres"), "protocol 1": startup(1 << 16, user="postgres"),
+    "protocol 2": startup(2 << 16, user="postgres"), "protocol 4": startup(4 << 16, user="postgres"),
+    "an unknown request": packet(GSSENC + 1), "a short key": packet(CANCEL, b"\0\0\0\1ab"), "a cancel without a key": packet(CANCEL),
+    "a long key": packet(CANCEL, bytes(4 + 257)), "a replication of no kind": startup(user="postgres", replication="perhaps"),
+    "options of no kind": startup(user="postgres", options="-z"), "an option that there is not": startup(user="postgres", not_there="1"),
+}
+
+
+def last_words(port, data):
+    """All that is said, less the length, the place in the sources, and which protocols are known."""
+    said = b""
+    with Raw(port) as c:
+        c.send(data)
+        while got := c.take(1):
+            said += got
+    return re.sub(rb"(?<=E)\0\0..|(?<=\0)[FLR][^\0]*\0|server supports 3[^\n\0]*", b"", said, flags=re.S)
+
+
+@each(what=BROKEN)
+def test_broken_startup_is_refused_in_the_servers_own_words(db, proxy, what):
+    assert last_words(proxy.port, BROKEN[what]) == last_words(db.cluster.port, BROKEN[what])
+
+
+def test_startup_packet_may_be_as_long_as_the_server_takes_it(raw, db):
+    most = 4 + 10000
+    rest = most - len(startup(user="postgres", database=db.name, options=""))
+    c = raw().send(startup(user="postgres", database=db.name, options=" " * rest))
+    assert c.until_ready().endswith("ZI")
+
+
+def test_what_is_in_a_request_for_encryption_is_not_looked_at(raw, db):
+    assert raw().send(packet(SSL, b"what")).take(1) == b"N"
 
 
 def test_startup_byte_by_byte_is_understood(raw, db):

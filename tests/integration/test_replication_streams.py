@@ -228,14 +228,15 @@ def test_pg_recvlogical_gets_the_changes(db, segue, tmp_path):
 
 
 def test_replication_commands_answer_as_directly(db, segue):
-    """IDENTIFY_SYSTEM and SHOW on a physical replication connection, whose start-up names no database."""
-    def ask(port):
+    """IDENTIFY_SYSTEM and SHOW on a physical replication connection, whose start-up names no database or any, the console's too."""
+    def ask(port, **more):
         with Raw(port) as c:
-            c.send(startup(user="postgres", replication="true"))
+            c.send(startup(user="postgres", replication="true", **more))
             c.until_ready()
             c.send(query("IDENTIFY_SYSTEM"))
             got = [c.read() for _ in range(2)]
             c.until_ready()
             c.send(query("SHOW wal_segment_size"))
             return struct.unpack("!H", got[1][1][:2]), got[0], [c.read() for _ in range(4)]
-    assert ask(segue(db).port) == ask(db.cluster.port)
+    proxy = segue(db)
+    assert ask(proxy.port) == ask(proxy.port, database="segue") == ask(db.cluster.port)

@@ -53,9 +53,17 @@ def test_each_leg_speaks_the_ciphers_it_is_told(start):
     assert offered(proxy, ciphers=UPSTREAM_12) is None
 
 
-def test_each_leg_speaks_the_versions_it_is_told(start):
-    """The option is both legs', what the URL says the upstream's alone."""
-    assert [leg.split()[0] for leg in spoken(start(tls_version_max="TLSv1.2"))] == ["TLSv1.2", "TLSv1.2"]
+def versions_of_segue(tls_db):
+    with tls_db.connect() as conn:
+        return {row[0] for row in conn.execute("SELECT version FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)"
+                                               " WHERE application_name = 'segue'")}
+
+
+def test_each_leg_speaks_the_versions_it_is_told(start, tls_db):
+    """The option is both legs' and the engine's own, what the URL says the upstream's alone."""
+    proxy = start(tls_version_max="TLSv1.2")
+    assert [leg.split()[0] for leg in spoken(proxy)] == ["TLSv1.2", "TLSv1.2"]
+    until("the engine's own connection", lambda: versions_of_segue(tls_db) == {"TLSv1.2"})
     assert [leg.split()[0] for leg in spoken(start("&ssl_max_protocol_version=TLSv1.2"))] == ["TLSv1.3", "TLSv1.2"]
     proxy = start(tls_version_min="TLSv1.3")
     assert offered(proxy) is None

@@ -8,7 +8,8 @@
  * is empty, and not waited for. */
 FILE *text_open(const char *path);
 
-/* Bytes of the byte order mark with which some editors begin a file; JSON knows none. */
+/* Bytes of the byte order mark with which some editors begin a file; JSON and user lists know none.
+ */
 size_t text_mark(const char *text);
 
 #endif

@@ -20,6 +20,9 @@ void wire_put_error(struct buf *out, const char *severity, const struct err *err
 void wire_put_error_of(struct buf *out, const char *severity, const struct err *err,
                        const char *routine);
 
+/* The same for a client of protocol 1 or 2: a text without fields and without a length. */
+void wire_put_error_old(struct buf *out, const char *severity, const struct err *err);
+
 /* NoticeResponse, severity NOTICE or WARNING. */
 void wire_put_notice(struct buf *out, const char *severity, const char *sqlstate, const char *text);
 
@@ -63,5 +66,6 @@ void wire_put_close_statement(struct buf *out, const char *name);
  * text: Bind, Execute, Close. */
 void wire_put_run(struct buf *out, const char *portal, const char *statement);
 void wire_put_sync(struct buf *out);
+void wire_put_flush(struct buf *out);
 
 #endif

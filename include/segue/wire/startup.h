@@ -1,7 +1,8 @@
 /*
  * The packets that open a connection: StartupMessage, CancelRequest, SSLRequest, GSSENCRequest.
  *
- * They carry no type byte: a length, a code, a body. At most 10,000 bytes, as in PostgreSQL.
+ * They carry no type byte: a length, a code, a body. At most 10,000 bytes and the length, as in
+ * PostgreSQL.
  * Not here: what to answer; who relays forwards the packet as it came.
  */
 #ifndef SEGUE_WIRE_STARTUP_H
@@ -14,7 +15,8 @@
 #include "segue/base/buf.h"
 #include "segue/base/err.h"
 
-#define WIRE_STARTUP_BYTES_MAX 10000
+#define WIRE_STARTUP_LENGTH 4 /* of the length itself, which PostgreSQL does not count */
+#define WIRE_STARTUP_BYTES_MAX (WIRE_STARTUP_LENGTH + 10000)
 
 #define WIRE_PROTOCOL(major, minor) ((uint32_t)(major) << 16 | (uint32_t)(minor))
 #define WIRE_CODE_CANCEL WIRE_PROTOCOL(1234, 5678)
@@ -28,7 +30,7 @@ struct wire_param {
 };
 
 struct wire_startup {
-    size_t total;  /* bytes of the packet */
+    size_t total;  /* bytes of the packet; 0: no packet is so long, or so short */
     uint32_t code; /* protocol version, or one of WIRE_CODE_* */
     const char *user, *database, *application_name, *replication; /* NULL: not given */
     const uint8_t *cancel_key; /* CancelRequest only: 4 to 256 bytes */
@@ -37,7 +39,8 @@ struct wire_startup {
 };
 
 /* Reads the packet at data; strings point into it. RC_AGAIN: more bytes are needed. RC_ERR: not
- * a start-up packet; err has 08P01 (or 0A000 for a protocol that is not 3.x). */
+ * a start-up packet; err has 08P01 (or 0A000 for a protocol that is not 3.x), in the server's own
+ * words; total and code say what could be read of it. */
 enum rc wire_startup_read(const void *data, size_t len, struct wire_startup *out,
                           struct err *err) MUST_CHECK;
 
