@@ -31,7 +31,7 @@ from lib import measure, report, slices  # noqa: E402
 from lib.contenders import Broken, Farm  # noqa: E402
 
 OUT = Path(__file__).resolve().parent / "out"
-SETTINGS = {"ROUNDS": "5", "ROWS": "500000", "SECONDS": "6", "SCALE": "10", "CLIENTS": "8", "PARTS": "bulk tpcb", "FSYNC": "on off", "SIDES": "all"}
+SETTINGS = {"ROUNDS": "5", "ROWS": "500000", "SECONDS": "6", "SCALE": "32", "CLIENTS": "8", "PARTS": "bulk tpcb", "FSYNC": "on off", "SIDES": "all"}
 ROWS_A_STATEMENT, ROWS_A_PORTION = 1000, 10000
 BULK_MAX, TPCB_MIN = 1.12, 0.95
 JUDGED = ("dual-write", "named", "not named")
@@ -264,7 +264,7 @@ def tpcb(farm, chosen):
                     "VACUUM (FULL, ANALYZE) pgbench_branches")
     for fsync, mode in itertools.product(chosen["FSYNC"], ("simple", "prepared")):
         sides[0].direct(f"ALTER SYSTEM SET fsync = {fsync}", "SELECT pg_reload_conf()")
-        cell = {"what": f"TPC-B-like, {mode}, fsync {fsync}", "asked": True, "runs": {side.name: [] for side in sides}}
+        cell = {"what": f"TPC-B-like, {mode}, fsync {fsync}", "asked": fsync == "on", "runs": {side.name: [] for side in sides}}
         for _ in range(chosen["ROUNDS"]):
             add(cell, tpcb_once(farm, sides, mode, chosen))
         cells.append(cell)

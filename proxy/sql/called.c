@@ -9,17 +9,31 @@
 
 /* ---- where a relation stands ---- */
 
+static void replace(struct sql_work *w, uint32_t at, uint32_t end, char *text)
+{
+    sql_edits_add_take(&w->edits, at, end - at, text);
+    sql_edits_mark_name(&w->edits);
+}
+
+static void not_named(struct sql_work *w, enum sql_doubt doubt)
+{
+    w->unnamed = true;
+    sql_work_doubt(w, doubt);
+}
+
 /* TABLE new: a query without a FROM, in which an alias has no place. Where columns are hidden the
  * star that it means is spelled out, and a FROM comes with it. */
 static void put_from(struct sql_work *w, const struct sql_place *place, size_t first)
 {
     const struct sql_token *token;
 
-    if (!sql_tokens_is(&w->tokens, first - 1, PG_QUERY__TOKEN__TABLE) || sql_place_hides(w, place))
+    if (!sql_tokens_is(&w->tokens, first - 1, PG_QUERY__TOKEN__TABLE) ||
+        (sql_place_hides(w, place) && !w->names_only))
         return;
     token = &w->tokens.items[first - 1];
     sql_edits_add_about(&w->edits, token->start, token->end - token->start,
                         mem_strndup("SELECT * FROM", 13), SQL_NOWHERE);
+    sql_edits_mark_name(&w->edits);
 }
 
 void sql_called_put(struct sql_work *w, const struct sql_place *place, bool alias)
@@ -34,7 +48,7 @@ void sql_called_put(struct sql_work *w, const struct sql_place *place, bool alia
     while (sql_tokens_is(tokens, name + 1, SQL_TOKEN_DOT))
         name += 2;
     if (!sql_star_tokens(w, place->range, &first, &last) || first == 0) {
-        sql_work_doubt(w, SQL_DOUBT_CLAUSE);
+        not_named(w, SQL_DOUBT_CLAUSE);
         return;
     }
     if (!place->schema) { /* by itself the name may be a CTE's, or of another schema in the path */
@@ -42,14 +56,13 @@ void sql_called_put(struct sql_work *w, const struct sql_place *place, bool alia
         buf_append_str(&text, ".");
     }
     sql_quote_ident_put(&text, place->rule->name);
-    sql_edits_add_take(&w->edits, tokens->items[name].start,
-                       tokens->items[name].end - tokens->items[name].start, buf_take(&text));
+    replace(w, tokens->items[name].start, tokens->items[name].end, buf_take(&text));
     if (!alias || sql_tree_get(place->range, "alias"))
         return;
     put_from(w, place, first);
     buf_append_str(&text, " AS ");
     sql_quote_ident_put(&text, place->name);
-    sql_edits_add_take(&w->edits, tokens->items[last].end, 0, buf_take(&text));
+    replace(w, tokens->items[last].end, tokens->items[last].end, buf_take(&text));
 }
 
 void sql_called_list(struct sql_work *w, const struct sql_node *list)
@@ -88,7 +101,7 @@ void sql_called_where(struct sql_work *w, const struct sql_place *place,
                       const struct sql_node *where)
 {
     if (place->other && may_name(where, place->name))
-        sql_work_doubt(w, SQL_DOUBT_CLAUSE);
+        not_named(w, SQL_DOUBT_CLAUSE);
 }
 
 void sql_called_qualified(struct sql_work *w, const struct sql_place *place,
@@ -97,17 +110,15 @@ void sql_called_qualified(struct sql_work *w, const struct sql_place *place,
     const struct sql_tokens *tokens = &w->tokens;
     const struct sql_node *fields = sql_tree_get(ref, "fields");
     size_t n = sql_node_size(fields), i = sql_tokens_at(tokens, sql_tree_location(ref));
-    const char *schema = n == 3 ? sql_tree_string(sql_node_at(fields, 0)) : NULL;
+    size_t table = i + 2 * (n - 2);
 
     if (n < 3 || !place->other || sql_tree_get(place->range, "alias"))
         return;
-    if (!schema || strcmp(schema, place->rule->schema) != 0 ||
-        !sql_tokens_is(tokens, i + 1, SQL_TOKEN_DOT)) {
-        sql_work_doubt(w, SQL_DOUBT_NAME);
+    if (!sql_star_fits(w, place, fields) || !sql_tokens_is(tokens, table - 1, SQL_TOKEN_DOT)) {
+        not_named(w, SQL_DOUBT_NAME);
         return;
     }
-    sql_edits_add_take(&w->edits, tokens->items[i].start,
-                       tokens->items[i + 2].start - tokens->items[i].start, mem_strdup(""));
+    replace(w, tokens->items[i].start, tokens->items[table].start, mem_strdup(""));
 }
 
 /* ---- where it is another thing ---- */

@@ -3,12 +3,11 @@
  * closer. The same for the parts of ALTER TABLE. Locks are those of PostgreSQL's documentation of
  * each command (Explicit Locking; ALTER TABLE).
  */
-#include "segue/sql/ddl.h"
+#include "ddl.h"
 
 #include <stdlib.h>
 
 #include "segue/base/mem.h"
-#include "tree.h"
 
 #define EXCLUSIVE "ACCESS EXCLUSIVE"
 #define ROWS_EXCLUSIVE "SHARE ROW EXCLUSIVE"
@@ -17,21 +16,6 @@
 #define SESSION "it would change the session in which segue works"
 #define ALONE "run it by itself, outside of the migration"
 #define WITHOUT "leave it out"
-
-struct reading;
-
-struct row {
-    const char *kind, *what;
-    void (*look)(struct reading *r, const struct row *row, const struct sql_node *node);
-    const char *member, *lock;  /* a relation's member, and the lock on it */
-    const char *refusal, *hint; /* without member: of the statement, whatever it touches */
-};
-
-struct reading {
-    struct sql_ddl *out;
-    struct err *err;
-    int statement;
-};
 
 static void never(struct reading *r, const struct row *row, const char *why, const char *hint)
 {
@@ -58,9 +42,8 @@ static void touch_var(struct reading *r, const struct row *row, const struct sql
           sql_node_text(sql_tree_get(var, "relname")), lock, refusal, hint);
 }
 
-/* It may be done, and somebody will notice. */
-static void warn_var(struct reading *r, const struct row *row, const struct sql_node *var,
-                     const char *lock, const char *warning, const char *hint)
+void sql_ddl_warn_var(struct reading *r, const struct row *row, const struct sql_node *var,
+                      const char *lock, const char *warning, const char *hint)
 {
     const char *name = sql_node_text(sql_tree_get(var, "relname"));
     size_t n = r->out->ntouches;
@@ -76,16 +59,32 @@ static void warn_var(struct reading *r, const struct row *row, const struct sql_
 
 static void made(struct reading *r, const struct sql_node *var)
 {
-    const char *name = sql_node_text(sql_tree_get(var, "relname"));
+    sql_ddl_made(r, sql_node_text(sql_tree_get(var, "relname")));
+}
+
+static void needs_type(struct reading *r, const struct row *row, const char *schema,
+                       const char *name)
+{
     struct sql_ddl *out = r->out;
 
     if (!name)
         return;
-    mem_grow((void **)&out->made, &out->made_cap, out->nmade + 1, sizeof(*out->made));
-    out->made[out->nmade++] = mem_strdup(name);
+    mem_grow((void **)&out->types, &out->types_cap, out->ntypes + 1, sizeof(*out->types));
+    out->types[out->ntypes++] =
+        (struct sql_ddl_name){r->statement, row->what, mem_strdup(schema), mem_strdup(name)};
 }
 
-static bool is_text(const struct sql_node *node, const char *key, const char *text)
+/* schema.type of a list of names. */
+static void needs_type_named(struct reading *r, const struct row *row, const struct sql_node *names)
+{
+    size_t n = sql_node_size(names);
+
+    if (n)
+        needs_type(r, row, n > 1 ? sql_tree_string(sql_node_at(names, n - 2)) : NULL,
+                   sql_tree_string(sql_node_at(names, n - 1)));
+}
+
+bool sql_ddl_is_text(const struct sql_node *node, const char *key, const char *text)
 {
     const char *value = sql_node_text(sql_tree_get(node, key));
 
@@ -100,6 +99,9 @@ static const struct {
 } instant[] = {
     {"AT_ColumnDefault", EXCLUSIVE},
     {"AT_DropNotNull", EXCLUSIVE},
+    {"AT_AddIdentity", EXCLUSIVE},
+    {"AT_SetIdentity", EXCLUSIVE},
+    {"AT_DropIdentity", EXCLUSIVE},
     {"AT_SetStatistics", ""},
     {"AT_SetOptions", ""},
     {"AT_ResetOptions", ""},
@@ -137,6 +139,28 @@ static const struct {
      "use create_constraint"},
 };
 
+static bool has_option(const struct sql_node *options, const char *name)
+{
+    SQL_NODE_EACH_ITEM(item, options)
+        if (sql_ddl_is_text(sql_tree_get(item, "DefElem"), "defname", name))
+            return true;
+    return false;
+}
+
+/* No row is written: from then on the column counts. */
+static void warn_of_identity(struct reading *r, const struct row *row,
+                             const struct sql_node *relation, const struct sql_node *identity)
+{
+    if (sql_ddl_is_text(identity, "generated_when", "a"))
+        sql_ddl_warn_var(r, row, relation, EXCLUSIVE,
+                         "whoever gives the column a value gets 428C9 from then on",
+                         "say BY DEFAULT until every revision leaves the column out");
+    if (!has_option(sql_tree_get(identity, "options"), "start"))
+        sql_ddl_warn_var(r, row, relation, EXCLUSIVE,
+                         "it counts from the beginning, whatever the column holds by now",
+                         "say (START WITH ...) above that, or setval() behind it");
+}
+
 static void look_at_part(struct reading *r, const struct row *row, const struct sql_node *relation,
                          const struct sql_node *part)
 {
@@ -144,7 +168,7 @@ static void look_at_part(struct reading *r, const struct row *row, const struct 
     const struct sql_node *constraint = sql_tree_get(sql_tree_get(part, "def"), "Constraint");
     const struct sql_node *pktable = sql_tree_get(constraint, "pktable");
 
-    if (is_text(part, "behavior", "DROP_CASCADE")) {
+    if (sql_ddl_is_text(part, "behavior", "DROP_CASCADE")) {
         never(r, row, "CASCADE drops what the file does not name", "name what is to go");
         return;
     }
@@ -153,6 +177,8 @@ static void look_at_part(struct reading *r, const struct row *row, const struct 
     for (size_t i = 0; subtype && i < ARRAY_LEN(instant); i++) {
         if (!strcmp(instant[i].subtype, subtype)) {
             touch_var(r, row, relation, instant[i].lock, NULL, NULL);
+            if (!strcmp(subtype, "AT_AddIdentity"))
+                warn_of_identity(r, row, relation, constraint);
             return;
         }
     }
@@ -174,9 +200,13 @@ static void look_at_part(struct reading *r, const struct row *row, const struct 
 static void look_at_alter_table(struct reading *r, const struct row *row,
                                 const struct sql_node *node)
 {
-    const struct sql_node *parts = sql_tree_get(node, "cmds");
+    const struct sql_node *parts = sql_tree_get(node, "cmds"), *on = sql_tree_get(node, "relation");
+
+    if (sql_ddl_is_text(node, "objtype", "OBJECT_TYPE"))
+        needs_type(r, row, sql_node_text(sql_tree_get(on, "schemaname")),
+                   sql_node_text(sql_tree_get(on, "relname")));
     SQL_NODE_EACH_ITEM(item, parts)
-        look_at_part(r, row, sql_tree_get(node, "relation"), sql_tree_get(item, "AlterTableCmd"));
+        look_at_part(r, row, on, sql_tree_get(item, "AlterTableCmd"));
 }
 
 /* ---- what is dropped and renamed ---- */
@@ -221,7 +251,7 @@ static void look_at_drop(struct reading *r, const struct row *row, const struct 
     const struct sql_node *objects = sql_tree_get(node, "objects");
     enum thing thing = thing_of(node, "removeType");
 
-    if (is_text(node, "behavior", "DROP_CASCADE")) {
+    if (sql_ddl_is_text(node, "behavior", "DROP_CASCADE")) {
         never(r, row, "CASCADE drops what the file does not name", "name what is to go");
         return;
     }
@@ -249,6 +279,11 @@ static void look_at_rename(struct reading *r, const struct row *row, const struc
     const struct sql_node *relation = sql_tree_get(node, "relation");
     enum thing thing = thing_of(node, "renameType");
 
+    if (sql_ddl_is_text(node, "renameType", "OBJECT_TYPE")) {
+        needs_type_named(r, row,
+                         sql_tree_get(sql_tree_get(sql_tree_get(node, "object"), "List"), "items"));
+        sql_ddl_made(r, sql_node_text(sql_tree_get(node, "newname")));
+    }
     if (thing == THING_TABLE)
         touch_var(r, row, relation, EXCLUSIVE, "whoever still uses the old name would fail at once",
                   "use rename_column or rename_constraint; keep the names of tables");
@@ -308,78 +343,34 @@ static void look_at_truncate(struct reading *r, const struct row *row, const str
 {
     const struct sql_node *relations = sql_tree_get(node, "relations");
 
-    if (is_text(node, "behavior", "DROP_CASCADE"))
+    if (sql_ddl_is_text(node, "behavior", "DROP_CASCADE"))
         never(r, row, "CASCADE empties tables that the file does not name", "name them");
     SQL_NODE_EACH_ITEM(item, relations)
-        warn_var(
+        sql_ddl_warn_var(
             r, row, sql_tree_get(item, "RangeVar"), EXCLUSIVE,
             "it empties the table for old and new revisions, and no abort brings its rows back",
             "leave it out, unless nobody needs them");
 }
 
-/* ---- rows ---- */
-
-static const struct {
-    const char *kind;
-    struct row row;
-    const char *warning, *hint;
-} whole[] = {
-    {"UpdateStmt",
-     {.what = "UPDATE"},
-     "without WHERE it writes every row in one transaction: who writes one of them waits for its"
-     " end, and the table grows by as much",
-     "let add_column or alter_column fill the column, or say which rows"},
-    {"DeleteStmt",
-     {.what = "DELETE"},
-     "without WHERE it deletes every row in one transaction: who writes one of them waits for its"
-     " end",
-     "say which rows, or delete them in parts before the migration"},
-};
-
-/* All tables of a FROM, or those that FOR UPDATE OF names. */
-static void warn_of_locked(struct reading *r, const struct sql_node *node,
-                           const struct sql_node *named)
+static void look_at_alter_type(struct reading *r, const struct row *row,
+                               const struct sql_node *node)
 {
-    static const struct row row = {.what = "SELECT ... FOR UPDATE or SHARE"};
-    const struct sql_node *var = sql_tree_get(node, "RangeVar");
-    const char *alias = sql_node_text(sql_tree_get(sql_tree_get(var, "alias"), "aliasname"));
-    bool is_named = !named;
-
-    if (!alias)
-        alias = sql_node_text(sql_tree_get(var, "relname"));
-    SQL_NODE_EACH_ITEM(item, named)
-        is_named = is_named || (alias && is_text(sql_tree_get(item, "RangeVar"), "relname", alias));
-    if (var && is_named)
-        warn_var(r, &row, var, "",
-                 "it holds its rows until the transaction ends: who writes one of them waits",
-                 "leave the locking out: nothing of it is left when the step is done");
-    SQL_NODE_EACH_ITEM(item, node)
-        warn_of_locked(r, item, named);
-    SQL_NODE_EACH_MEMBER(member, node)
-        warn_of_locked(r, member, named);
+    needs_type_named(r, row, sql_tree_get(node, "typeName"));
 }
 
-/* A statement that reads or writes rows, and all that stand in it: WITH has such, too. */
-static void look_at_level(struct reading *r, const char *kind, const struct sql_node *node)
+static void look_at_create_type(struct reading *r, const struct row *row,
+                                const struct sql_node *node)
 {
-    const struct sql_node *locking = sql_tree_get(node, "lockingClause");
+    static const char *const lists[] = {"typeName", "domainname", "defnames"};
 
-    for (size_t i = 0; kind && i < ARRAY_LEN(whole); i++)
-        if (!strcmp(whole[i].kind, kind) && !sql_tree_get(node, "whereClause"))
-            warn_var(r, &whole[i].row, sql_tree_get(node, "relation"), "", whole[i].warning,
-                     whole[i].hint);
-    SQL_NODE_EACH_ITEM(item, locking)
-        warn_of_locked(r, sql_tree_get(node, "fromClause"),
-                       sql_tree_get(sql_tree_get(item, "LockingClause"), "lockedRels"));
-    SQL_NODE_EACH_ITEM(item, node)
-        look_at_level(r, NULL, item);
-    SQL_NODE_EACH_MEMBER(member, node)
-        look_at_level(r, member->key, member);
-}
+    (void)row;
+    made(r, sql_tree_get(node, "typevar"));
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+        const struct sql_node *names = sql_tree_get(node, lists[i]);
+        size_t n = sql_node_size(names);
 
-static void look_at_rows(struct reading *r, const struct row *row, const struct sql_node *node)
-{
-    look_at_level(r, row->kind, node);
+        sql_ddl_made(r, n ? sql_tree_string(sql_node_at(names, n - 1)) : NULL);
+    }
 }
 
 /* ---- sessions ---- */
@@ -398,7 +389,7 @@ static void look_at_set(struct reading *r, const struct row *row, const struct s
     if (!sql_node_is_true(sql_tree_get(node, "is_local")))
         never(r, row, SESSION, "say SET LOCAL");
     for (size_t i = 0; i < ARRAY_LEN(ours); i++)
-        if (is_text(node, "name", ours[i]))
+        if (sql_ddl_is_text(node, "name", ours[i]))
             never(r, row, "segue sets this itself, or needs it as it is", WITHOUT);
 }
 
@@ -430,11 +421,11 @@ static void look_at_opaque(struct reading *r, const struct row *row, const struc
     }
 
 static const struct row rows[] = {
-    LOOK("SelectStmt", "SELECT", look_at_rows),
-    LOOK("InsertStmt", "INSERT", look_at_rows),
-    LOOK("UpdateStmt", "UPDATE", look_at_rows),
-    LOOK("DeleteStmt", "DELETE", look_at_rows),
-    LOOK("MergeStmt", "MERGE", look_at_rows),
+    LOOK("SelectStmt", "SELECT", sql_ddl_look_at_rows),
+    LOOK("InsertStmt", "INSERT", sql_ddl_look_at_rows),
+    LOOK("UpdateStmt", "UPDATE", sql_ddl_look_at_rows),
+    LOOK("DeleteStmt", "DELETE", sql_ddl_look_at_rows),
+    LOOK("MergeStmt", "MERGE", sql_ddl_look_at_merge),
     LOOK("DoStmt", "DO", look_at_opaque),
     LOOK("CallStmt", "CALL", look_at_opaque),
     FREE("NotifyStmt", "NOTIFY"),
@@ -450,17 +441,17 @@ static const struct row rows[] = {
     FREE("CreateSchemaStmt", "CREATE SCHEMA"),
     FREE("CreateFunctionStmt", "CREATE FUNCTION"),
     FREE("AlterFunctionStmt", "ALTER FUNCTION"),
-    FREE("CompositeTypeStmt", "CREATE TYPE"),
-    FREE("CreateEnumStmt", "CREATE TYPE"),
-    FREE("AlterEnumStmt", "ALTER TYPE"),
-    FREE("CreateRangeStmt", "CREATE TYPE"),
-    FREE("AlterTypeStmt", "ALTER TYPE"),
-    FREE("CreateDomainStmt", "CREATE DOMAIN"),
+    LOOK("CompositeTypeStmt", "CREATE TYPE", look_at_create_type),
+    LOOK("CreateEnumStmt", "CREATE TYPE", look_at_create_type),
+    LOOK("AlterEnumStmt", "ALTER TYPE", look_at_alter_type),
+    LOOK("CreateRangeStmt", "CREATE TYPE", look_at_create_type),
+    LOOK("AlterTypeStmt", "ALTER TYPE", look_at_alter_type),
+    LOOK("CreateDomainStmt", "CREATE DOMAIN", look_at_create_type),
     FREE("CreateSeqStmt", "CREATE SEQUENCE"),
     LOCKS("AlterSeqStmt", "ALTER SEQUENCE", "sequence", ROWS_EXCLUSIVE),
     FREE("CreateExtensionStmt", "CREATE EXTENSION"),
     FREE("AlterExtensionStmt", "ALTER EXTENSION"),
-    FREE("DefineStmt", "CREATE"),
+    LOOK("DefineStmt", "CREATE", look_at_create_type),
     FREE("CreateCastStmt", "CREATE CAST"),
     FREE("CreateStatsStmt", "CREATE STATISTICS"),
     FREE("AlterStatsStmt", "ALTER STATISTICS"),
@@ -549,6 +540,8 @@ static void look_at(struct reading *r, const struct sql_node *stmt)
         touch_var(r, row, sql_tree_get(node, row->member), row->lock, NULL, NULL);
     else if (row->refusal)
         never(r, row, row->refusal, row->hint);
+    if (row && !err_is_set(r->err))
+        sql_ddl_look_for_names(r, row, node);
 }
 
 enum rc sql_ddl_read(const char *text, struct sql_ddl *out, struct err *err)
@@ -574,6 +567,15 @@ enum rc sql_ddl_read(const char *text, struct sql_ddl *out, struct err *err)
     return RC_ERR;
 }
 
+static void names_free(struct sql_ddl_name *names, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        free(names[i].schema);
+        free(names[i].name);
+    }
+    free(names);
+}
+
 void sql_ddl_fini(struct sql_ddl *ddl)
 {
     for (size_t i = 0; i < ddl->ntouches; i++) {
@@ -582,6 +584,8 @@ void sql_ddl_fini(struct sql_ddl *ddl)
     }
     for (size_t i = 0; i < ddl->nmade; i++)
         free(ddl->made[i]);
+    names_free(ddl->types, ddl->ntypes);
+    names_free(ddl->needs, ddl->nneeds);
     free(ddl->made);
     free(ddl->touches);
     *ddl = (struct sql_ddl){0};

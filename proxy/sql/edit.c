@@ -10,7 +10,8 @@
 void sql_edits_add_take(struct sql_edits *edits, uint32_t at, uint32_t removed, char *text)
 {
     mem_grow((void **)&edits->items, &edits->cap, edits->n + 1, sizeof(*edits->items));
-    edits->items[edits->n] = (struct sql_edit){at, removed, (uint32_t)edits->n, 0, text};
+    edits->items[edits->n] =
+        (struct sql_edit){.at = at, .removed = removed, .number = (uint32_t)edits->n, .text = text};
     edits->n++;
 }
 
@@ -25,6 +26,24 @@ void sql_edits_add_moved(struct sql_edits *edits, uint32_t at, const char *text,
                          uint32_t to)
 {
     sql_edits_add_about(edits, at, 0, mem_strndup(text + from, to - from), from);
+}
+
+void sql_edits_mark_name(struct sql_edits *edits)
+{
+    edits->items[edits->n - 1].name = true;
+}
+
+void sql_edits_keep_names(struct sql_edits *edits)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < edits->n; i++) {
+        if (edits->items[i].name)
+            edits->items[kept++] = edits->items[i];
+        else
+            free(edits->items[i].text);
+    }
+    edits->n = kept;
 }
 
 void sql_edits_fini(struct sql_edits *edits)

@@ -17,6 +17,7 @@ struct sql_edit {
     uint32_t number; /* of edits at one place those that remove bytes are last, others in the order
                         of making */
     uint32_t moved;  /* as in struct sql_splice */
+    bool name;       /* it is about which of two names a table has */
     char *text;      /* owned */
 };
 
@@ -35,6 +36,12 @@ void sql_edits_add_moved(struct sql_edits *edits, uint32_t at, const char *text,
 /* Takes `text`; errors about it are about the client's byte at `place`, or SQL_NOWHERE. */
 void sql_edits_add_about(struct sql_edits *edits, uint32_t at, uint32_t removed, char *text,
                          uint32_t place);
+
+/* The edit that was added last is about which of two names a table has. */
+void sql_edits_mark_name(struct sql_edits *edits);
+
+/* Drops all others. */
+void sql_edits_keep_names(struct sql_edits *edits);
 
 void sql_edits_fini(struct sql_edits *edits);
 

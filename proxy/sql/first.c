@@ -1,4 +1,5 @@
 /* The first keyword of a statement, by the lexical rules of PostgreSQL's scan.l. */
+#include <string.h>
 #include <strings.h>
 
 #include "segue/base/rc.h"
@@ -61,10 +62,17 @@ enum sql_first sql_first_word(const char *text, size_t len)
         size_t len;
         enum sql_first first;
     } words[] = {
-        {"explain", 7, SQL_FIRST_WRAPS},       {"create", 6, SQL_FIRST_WRAPS},
-        {"deallocate", 10, SQL_FIRST_FORGETS}, {"discard", 7, SQL_FIRST_FORGETS},
-        {"begin", 5, SQL_FIRST_BEGIN},         {"start", 5, SQL_FIRST_BEGIN},
-        {"execute", 7, SQL_FIRST_EXECUTE},     {"prepare", 7, SQL_FIRST_PREPARE},
+        {"explain", 7, SQL_FIRST_WRAPS},
+        {"create", 6, SQL_FIRST_WRAPS},
+        {"deallocate", 10, SQL_FIRST_FORGETS},
+        {"discard", 7, SQL_FIRST_FORGETS},
+        {"begin", 5, SQL_FIRST_BEGIN},
+        {"start", 5, SQL_FIRST_BEGIN},
+        {"execute", 7, SQL_FIRST_EXECUTE},
+        {"prepare", 7, SQL_FIRST_PREPARE},
+        {"do", 2, SQL_FIRST_DO},
+        {"call", 4, SQL_FIRST_CALL},
+        {"import", 6, SQL_FIRST_IMPORT},
     };
     size_t from = sql_first_at(text, len);
     size_t to = from;
@@ -75,4 +83,42 @@ enum sql_first sql_first_word(const char *text, size_t len)
         if (words[i].len == to - from && !strncasecmp(text + from, words[i].word, words[i].len))
             return words[i].first;
     return SQL_FIRST_OTHER;
+}
+
+/* A whole word, anywhere: in a body, whatever its quotes. */
+static bool has_maker(const char *text, size_t len)
+{
+    static const struct {
+        const char *word;
+        size_t len;
+    } makers[] = {{"create", 6}, {"alter", 5}, {"execute", 7}};
+
+    for (size_t i = 0, to; i < len; i = to + 1) {
+        for (to = i; to < len && is_letter(text[to]);)
+            to++;
+        for (size_t m = 0; m < ARRAY_LEN(makers); m++)
+            if (makers[m].len == to - i && !strncasecmp(text + i, makers[m].word, to - i))
+                return true;
+    }
+    return false;
+}
+
+/* Semicolons in strings do no harm: in doubt there is one statement more. */
+enum sql_opaque sql_opaque(const char *text, size_t len)
+{
+    enum sql_opaque opaque = SQL_OPAQUE_NO;
+
+    for (const char *end = text + len, *semicolon; text < end; text = semicolon + 1) {
+        enum sql_first first = sql_first_word(text, (size_t)(end - text));
+
+        if (first == SQL_FIRST_IMPORT ||
+            (first == SQL_FIRST_DO && has_maker(text, (size_t)(end - text))))
+            return SQL_OPAQUE_MAKES;
+        if (first == SQL_FIRST_CALL)
+            opaque = SQL_OPAQUE_CALLS;
+        semicolon = memchr(text, ';', (size_t)(end - text));
+        if (!semicolon)
+            break;
+    }
+    return opaque;
 }

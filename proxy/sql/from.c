@@ -4,6 +4,7 @@
 
 #include "called.h"
 #include "name.h"
+#include "output.h"
 #include "walk.h"
 #include "width.h"
 
@@ -87,19 +88,44 @@ static void add_subselect(struct sql_work *w, struct sql_scope *scope, const str
     sql_walk_select(w, sql_node_is_true(get(node, "lateral")) ? scope : scope->outer, query);
     width = w->width;
     place = sql_scope_add(scope, query ? SQL_PLACE_QUERY : SQL_PLACE_UNKNOWN, alias_name(node));
+    place->may_be_called = sql_node_text(get(node, "mayBeCalled"));
     place->query = query;
     place->width = width;
     place->aliases = column_aliases(node);
 }
 
+/* Of what is called in FROM, without an alias. */
+static const char *called_as(const struct sql_node *node)
+{
+    const struct sql_node *functions = get(node, "functions");
+
+    if (!functions)
+        return "xmltable";
+    return sql_output_figured(sql_node_at(get(get(sql_node_at(functions, 0), "List"), "items"), 0));
+}
+
+static bool is_walked(const struct sql_node *member)
+{
+    static const char *const others[] = {"alias", "coldeflist", "jsonColumns"};
+
+    for (size_t i = 0; i < ARRAY_LEN(others); i++)
+        if (!strcmp(member->key, others[i]))
+            return false;
+    return true;
+}
+
 static void add_unknown(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node)
 {
+    const struct sql_node *listed = sql_scope_listed(node);
+    const char *name = alias_name(node);
     struct sql_place *place;
 
     SQL_NODE_EACH_MEMBER(member, node)
-        if (strcmp(member->key, "alias") != 0 && strcmp(member->key, "coldeflist") != 0)
+        if (is_walked(member))
             sql_walk_node(w, scope, member, 0);
-    place = sql_scope_add(scope, SQL_PLACE_UNKNOWN, alias_name(node));
+    place = sql_scope_add(scope, listed ? SQL_PLACE_LISTED : SQL_PLACE_UNKNOWN,
+                          name || !listed ? name : called_as(node));
+    place->listed = listed;
     place->width = sql_width_of_function(node);
     place->aliases = column_aliases(node);
 }

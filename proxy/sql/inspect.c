@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "newer.h"
 #include "rules_private.h"
 #include "segue/base/mem.h"
 #include "segue/sql/path.h"
@@ -45,25 +46,16 @@ static const struct {
     struct sql_key key;
     enum member member;
 } members[] = {
-    {SQL_KEY("relname"), MEMBER_RELATION},
-    {SQL_KEY("targetList"), MEMBER_RESULTS},
-    {SQL_KEY("A_Const"), MEMBER_SKIP},
-    {SQL_KEY("alias"), MEMBER_SKIP},
-    {SQL_KEY("funcname"), MEMBER_SKIP},
-    {SQL_KEY("typeName"), MEMBER_SKIP},
-    {SQL_KEY("TypeName"), MEMBER_SKIP},
-    {SQL_KEY("aliascolnames"), MEMBER_SKIP},
-    {SQL_KEY("collname"), MEMBER_SKIP},
-    {SQL_KEY("opclass"), MEMBER_SKIP},
-    {SQL_KEY("name"), MEMBER_NAME},
-    {SQL_KEY("fields"), MEMBER_COLUMNS},
-    {SQL_KEY("attlist"), MEMBER_COLUMNS},
-    {SQL_KEY("usingClause"), MEMBER_COLUMNS},
-    {SQL_KEY("indirection"), MEMBER_COLUMNS},
-    {SQL_KEY("cols"), MEMBER_TARGETS},
-    {SQL_KEY("ExecuteStmt"), MEMBER_EXECUTE},
-    {SQL_KEY("PrepareStmt"), MEMBER_PREPARE},
-    {SQL_KEY("TransactionStmt"), MEMBER_TRANSACTION},
+    {SQL_KEY("relname"), MEMBER_RELATION},    {SQL_KEY("targetList"), MEMBER_RESULTS},
+    {SQL_KEY("A_Const"), MEMBER_SKIP},        {SQL_KEY("alias"), MEMBER_SKIP},
+    {SQL_KEY("jsonColumns"), MEMBER_SKIP},    {SQL_KEY("funcname"), MEMBER_SKIP},
+    {SQL_KEY("typeName"), MEMBER_SKIP},       {SQL_KEY("TypeName"), MEMBER_SKIP},
+    {SQL_KEY("aliascolnames"), MEMBER_SKIP},  {SQL_KEY("collname"), MEMBER_SKIP},
+    {SQL_KEY("opclass"), MEMBER_SKIP},        {SQL_KEY("name"), MEMBER_NAME},
+    {SQL_KEY("fields"), MEMBER_COLUMNS},      {SQL_KEY("attlist"), MEMBER_COLUMNS},
+    {SQL_KEY("usingClause"), MEMBER_COLUMNS}, {SQL_KEY("indirection"), MEMBER_COLUMNS},
+    {SQL_KEY("cols"), MEMBER_TARGETS},        {SQL_KEY("ExecuteStmt"), MEMBER_EXECUTE},
+    {SQL_KEY("PrepareStmt"), MEMBER_PREPARE}, {SQL_KEY("TransactionStmt"), MEMBER_TRANSACTION},
 };
 
 /* Kinds in which every relation and column shows up as such; for others the search counts. */
@@ -350,7 +342,7 @@ void sql_inspect(const struct sql_rules *rules, const char *text, size_t len,
         return;
     }
     copy = mem_strndup(text, len);
-    tree = sql_tree_parse(copy, NULL, NULL);
+    tree = sql_newer_parse(copy);
     free(copy);
     sql_verdict_of(rules, SQL_PATH_UNKNOWN, sql_nodes_root(tree), text, len, out);
     sql_nodes_free(tree);

@@ -93,12 +93,12 @@ static struct answers ask(const struct sql_work *w, struct sql_scope *scope, con
     return a;
 }
 
-static void qualify(struct sql_work *w, struct sql_scope *from, const struct sql_place *place,
+static void qualify(struct sql_work *w, struct sql_scope *from, struct sql_place *place,
                     const struct sql_node *ref)
 {
     char *quoted;
 
-    if (!place->name || sql_scope_place(from, place->name) != place) {
+    if (!sql_scope_call(w, place) || sql_scope_place(from, place->name) != place) {
         sql_work_doubt(w, SQL_DOUBT_NAME);
         return;
     }
@@ -339,6 +339,8 @@ struct sql_place *sql_name_row(struct sql_work *w, struct sql_scope *scope, cons
 {
     struct sql_place *place = sql_scope_place(scope, name);
 
+    if (!place)
+        place = sql_star_returned(scope, name);
     if (!is_hiding(w, place) || !is_no_column(w, scope, name))
         return NULL;
     for (; sql_is_dual_name(w, name) && scope; scope = scope->outer)
@@ -413,6 +415,26 @@ enum sql_calls sql_name_calls(const struct sql_work *w, const char *name)
                : SQL_CALLS_NOT;
 }
 
+/* The only item of a list of names, or of the fields of a ColumnRef. */
+static const char *only_name(const struct sql_node *list)
+{
+    return sql_node_size(list) == 1 ? sql_tree_string(sql_node_at(list, 0)) : NULL;
+}
+
+void sql_name_call(struct sql_work *w, struct sql_scope *scope, const struct sql_node *call,
+                   unsigned flags)
+{
+    const struct sql_node *args = sql_tree_get(call, "args");
+    const struct sql_node *ref = sql_tree_get(sql_node_at(args, 0), "ColumnRef");
+    const char *column = only_name(sql_tree_get(call, "funcname"));
+    const char *row = sql_node_size(args) == 1 ? only_name(sql_tree_get(ref, "fields")) : NULL;
+    struct sql_place *place = column && row ? sql_scope_place(scope, row) : NULL;
+
+    if (place && sql_name_calls(w, column) == SQL_CALLS_NOT &&
+        sql_place_has(w, place, column) != SQL_HAS_NOT)
+        read_column(w, place, column, flags);
+}
+
 /* t.f, where f is no column of the table. */
 static void may_call(struct sql_work *w, struct sql_place *place, const char *name)
 {
@@ -436,15 +458,19 @@ static void qualified(struct sql_work *w, struct sql_scope *scope, const struct 
     struct sql_place *place = name ? sql_scope_place(scope, name) : NULL;
 
     if (!place && name && n == 2 && (place = sql_star_returned(scope, name)))
-        flags &= strcmp(name, "old") != 0 ? ~0U : ~(unsigned)SQL_NAME_WRITTEN;
+        flags &= place->old && !strcmp(name, place->old) ? ~(unsigned)SQL_NAME_WRITTEN : ~0U;
     if (!place)
         return;
+    if (!column && !sql_star_fits(w, place, fields))
+        return;
+    if (n > 2 || (column && is_system(column)))
+        place->fixed = true;
     if (!column) { /* t.* as a value */
+        if (place->kind == SQL_PLACE_MIGRATING && (!is_hiding(w, place) || w->names_only))
+            sql_called_qualified(w, place, ref);
         read_row(w, place, ref, name, true, flags);
         return;
     }
-    if (n > 2 || is_system(column))
-        place->fixed = true;
     if (place->kind == SQL_PLACE_MIGRATING)
         sql_called_qualified(w, place, ref);
     if (is_hiding(w, place) && sql_place_has(w, place, column) == SQL_HAS_NOT)

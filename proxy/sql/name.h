@@ -19,6 +19,10 @@ void sql_name_column(struct sql_work *w, struct sql_scope *scope, const struct s
 /* The column is the place's, and read: not before it may be. `flags` as above. */
 void sql_name_used(struct sql_work *w, struct sql_place *place, const char *column, unsigned flags);
 
+/* A FuncCall: c(t) may be t.c, and what is not filled must not be read in this way either. */
+void sql_name_call(struct sql_work *w, struct sql_scope *scope, const struct sql_node *call,
+                   unsigned flags);
+
 /* The migrating table with hidden columns whose row a name by itself is for certain. NULL: none. */
 struct sql_place *sql_name_row(struct sql_work *w, struct sql_scope *scope, const char *name);
 

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "newer.h"
 #include "segue/base/buf.h"
 #include "segue/base/mem.h"
 #include "segue/base/utf8.h"
@@ -111,7 +112,7 @@ void sql_named_read(const char *text, size_t len, struct sql_names *out)
 {
     char *copy = mem_strndup(text, len);
     bool readable = strlen(copy) == len && utf8_is_valid(copy);
-    struct sql_nodes *tree = readable ? sql_tree_parse(copy, NULL, NULL) : NULL;
+    struct sql_nodes *tree = readable ? sql_newer_parse(copy) : NULL;
     const struct sql_node *stmts = sql_tree_get(sql_nodes_root(tree), "stmts");
 
     out->n = 0;

@@ -17,6 +17,7 @@ struct chunk {
 struct sql_nodes {
     char *json;
     struct chunk *chunks;
+    struct sql_nodes *kept; /* has what was put in here */
     struct sql_node root;
 };
 
@@ -325,6 +326,7 @@ struct sql_nodes *sql_nodes_read_take(char *json, const char **why)
     bool read;
 
     nodes->json = json;
+    nodes->kept = NULL;
     nodes->chunks = mem_alloc(sizeof(*nodes->chunks) + cap * sizeof(struct sql_node));
     *nodes->chunks = (struct chunk){.cap = cap};
     r.cap = 64;
@@ -340,10 +342,8 @@ struct sql_nodes *sql_nodes_read_take(char *json, const char **why)
     return NULL;
 }
 
-void sql_nodes_free(struct sql_nodes *nodes)
+static void free_one(struct sql_nodes *nodes)
 {
-    if (!nodes)
-        return;
     while (nodes->chunks) {
         struct chunk *chunk = nodes->chunks;
 
@@ -352,6 +352,72 @@ void sql_nodes_free(struct sql_nodes *nodes)
     }
     free(nodes->json);
     free(nodes);
+}
+
+void sql_nodes_free(struct sql_nodes *nodes)
+{
+    while (nodes) {
+        struct sql_nodes *kept = nodes->kept;
+
+        free_one(nodes);
+        nodes = kept;
+    }
+}
+
+/* ---- changes ---- */
+
+struct sql_node *sql_nodes_own(struct sql_nodes *nodes, const struct sql_node *node)
+{
+    (void)nodes; /* whose memory it is: only for who reads it, it is constant */
+    return (struct sql_node *)(uintptr_t)node;
+}
+
+void sql_nodes_put(struct sql_nodes *nodes, const struct sql_node *object, const char *key,
+                   const struct sql_node *value)
+{
+    struct sql_node *own = sql_nodes_own(nodes, object), *members = place(nodes, own->n + 1);
+
+    if (own->n > 0)
+        memcpy(members, own->first, own->n * sizeof(*members));
+    members[own->n] = *value;
+    members[own->n].key = key;
+    members[own->n].key_len = (uint16_t)strlen(key);
+    own->first = members;
+    own->n++;
+}
+
+void sql_nodes_drop(struct sql_nodes *nodes, const struct sql_node *object, const char *key)
+{
+    const struct sql_node *found = sql_node_member(object, key, strlen(key));
+    struct sql_node *own = sql_nodes_own(nodes, object), *member = sql_nodes_own(nodes, found);
+
+    if (!found)
+        return;
+    memmove(member, member + 1, (size_t)(own->first + own->n - found - 1) * sizeof(*member));
+    own->n--;
+}
+
+void sql_nodes_keep_take(struct sql_nodes *nodes, struct sql_nodes *other)
+{
+    while (nodes->kept)
+        nodes = nodes->kept;
+    nodes->kept = other;
+}
+
+static void visit(struct sql_nodes *nodes, struct sql_node *node,
+                  void (*each)(void *ctx, struct sql_node *node), void *ctx)
+{
+    each(ctx, node);
+    if (node->kind != SQL_NODE_LIST && node->kind != SQL_NODE_OBJECT)
+        return;
+    for (uint32_t i = 0; i < node->n; i++)
+        visit(nodes, sql_nodes_own(nodes, &node->first[i]), each, ctx);
+}
+
+void sql_nodes_each(struct sql_nodes *nodes, void (*each)(void *ctx, struct sql_node *node),
+                    void *ctx)
+{
+    visit(nodes, &nodes->root, each, ctx);
 }
 
 const struct sql_node *sql_nodes_root(const struct sql_nodes *nodes)

@@ -50,6 +50,22 @@ void sql_nodes_free(struct sql_nodes *nodes);
 
 const struct sql_node *sql_nodes_root(const struct sql_nodes *nodes); /* NULL stays NULL */
 
+/* ---- What the grammar cannot say, as if it had (newer.h). Nodes are those of this tree. ---- */
+
+struct sql_node *sql_nodes_own(struct sql_nodes *nodes, const struct sql_node *node);
+
+/* Gives an object one more member: what `value` is, in whatever tree. `key` is a constant. */
+void sql_nodes_put(struct sql_nodes *nodes, const struct sql_node *object, const char *key,
+                   const struct sql_node *value);
+void sql_nodes_drop(struct sql_nodes *nodes, const struct sql_node *object, const char *key);
+
+/* What the other one has (NULL: nothing) lives as long as this one. */
+void sql_nodes_keep_take(struct sql_nodes *nodes, struct sql_nodes *other);
+
+/* Calls `each` for all nodes, an outer one first. */
+void sql_nodes_each(struct sql_nodes *nodes, void (*each)(void *ctx, struct sql_node *node),
+                    void *ctx);
+
 /* ---- All of these are NULL-tolerant, and take a node of another kind for an empty one. ---- */
 
 /* The member of that name, of `len` bytes, or NULL. tree.h has a shorter way. */

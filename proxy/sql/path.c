@@ -4,7 +4,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "rules_private.h"
+#include "work.h"
 
 /* In a class each contested name has a digit: not decided, another relation's, or the number of
  * the table or partition that it means, of those that have the name. */
@@ -136,14 +136,35 @@ static enum use may_use(const struct sql_rules *rules, const char *schema, const
                : USE_PERHAPS;
 }
 
-/* Somebody's temporary relation: it may be this session's, and comes before all others. */
-static bool is_temporary(const struct sql_rules *rules, const char *name)
+static bool is_temporary(const struct namesake *namesake)
 {
-    for (size_t i = 0; i < rules->nnamesakes; i++)
-        if (!strcmp(rules->namesakes[i].name, name) &&
-            !strncmp(rules->namesakes[i].schema, "pg_temp", 7))
+    return !strncmp(namesake->schema, "pg_temp", strlen("pg_temp"));
+}
+
+bool sql_path_temporaries(const struct sql_rules *rules)
+{
+    for (size_t i = 0; rules && i < rules->nnamesakes; i++)
+        if (is_temporary(&rules->namesakes[i]))
             return true;
     return false;
+}
+
+/* A temporary relation of that name comes before all others, where it is this session's. */
+static enum use hidden_by(const struct sql_rules *rules, const char *temporary, const char *name)
+{
+    enum use use = USE_NO;
+
+    for (size_t i = 0; i < rules->nnamesakes; i++) {
+        const struct namesake *namesake = &rules->namesakes[i];
+
+        if (!is_temporary(namesake) || strcmp(namesake->name, name) != 0)
+            continue;
+        if (!temporary)
+            return USE_PERHAPS;
+        if (!strcmp(namesake->schema, temporary))
+            use = USE_YES;
+    }
+    return use;
 }
 
 /* *digit is what was found so far in schemas that the role perhaps may use. True: decided. */
@@ -194,11 +215,15 @@ static unsigned certain(const struct sql_rules *rules, const struct schemas *sch
 }
 
 static unsigned digit_of(const struct sql_rules *rules, const struct schemas *schemas,
-                         const char *role, const char *name)
+                         const struct sql_path_of *of, const char *name)
 {
+    enum use hidden = hidden_by(rules, of->temporary, name);
     unsigned digit = DIGIT_PERHAPS;
+    const char *role = of->role;
 
-    if (is_temporary(rules, name))
+    if (hidden == USE_YES && !lists(schemas, "pg_temp") && !lists(schemas, of->temporary))
+        return DIGIT_OTHER;
+    if (hidden != USE_NO)
         return DIGIT_PERHAPS;
     if (!lists(schemas, "pg_catalog") && decided_by(rules, "pg_catalog", role, name, &digit))
         return digit;
@@ -219,16 +244,35 @@ static unsigned digit_of(const struct sql_rules *rules, const struct schemas *sc
 
 /* ---- all names ---- */
 
-uint64_t sql_path_class(const struct sql_rules *rules, const char *path, const char *role)
+uint64_t sql_path_class_of(const struct sql_rules *rules, const struct sql_path_of *of)
 {
     struct schemas schemas;
     uint64_t class = SQL_PATH_UNKNOWN;
 
-    if (!path || !read_schemas(path, &schemas))
+    if (!of->path || !read_schemas(of->path, &schemas))
         return SQL_PATH_UNKNOWN;
     for (size_t i = 0; i < rules->ncontested && i < SQL_PATH_NAMES_MAX; i++)
-        class |= (uint64_t)digit_of(rules, &schemas, role, rules->contested[i]) << i * DIGIT_BITS;
+        class |= (uint64_t)digit_of(rules, &schemas, of, rules->contested[i]) << i * DIGIT_BITS;
     return class;
+}
+
+/* The first one of the path that is there and may be used: of others than the first nobody knows
+ * whether those in front of them are. */
+uint64_t sql_path_makes_in(const struct sql_rules *rules, const struct sql_path_of *of)
+{
+    struct schemas schemas;
+    uint64_t in = 0, elsewhere = 0;
+
+    if (!of->path || !read_schemas(of->path, &schemas) || schemas.n == 0 ||
+        may_use(rules, schemas.names[0], of->role, true) != USE_YES)
+        return 0;
+    for (size_t i = 0; i < rules->n; i++)
+        if (!strcmp(rules->tables[i].schema, schemas.names[0]))
+            in |= sql_work_bit(&rules->tables[i]);
+    for (size_t i = 0; i < rules->npartitions; i++)
+        if (strcmp(rules->partitions[i].schema, schemas.names[0]) != 0)
+            elsewhere |= sql_work_bit(&rules->partitions[i]);
+    return in & ~elsewhere;
 }
 
 enum sql_meaning sql_path_meaning(const struct sql_rules *rules, uint64_t class, const char *name,

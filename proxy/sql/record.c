@@ -75,7 +75,7 @@ static bool is_nullable(const struct sql_scope *scope, const struct sql_place *p
 {
     if (place->written)
         return strcmp(record->called, place->name) != 0;
-    return side_of(scope->from, place->range) != SIDE_THERE;
+    return scope->sourceless || side_of(scope->from, place->range) != SIDE_THERE;
 }
 
 static bool is_locked(const struct sql_node *clause, const struct sql_place *place)

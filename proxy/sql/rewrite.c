@@ -4,24 +4,46 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "newer.h"
 #include "segue/base/mem.h"
 #include "segue/base/utf8.h"
 #include "work.h"
 
-static void finish(struct sql_work *w)
+/* Is it for certain which names mean a table, and only not what its columns are? */
+static bool knows_names(const struct sql_work *w)
+{
+    const unsigned columns = 1U << SQL_DOUBT_NAME | 1U << SQL_DOUBT_ROW | 1U << SQL_DOUBT_STAR |
+                             1U << SQL_DOUBT_JOIN | 1U << SQL_DOUBT_CLAUSE;
+
+    return w->rules->nothers > 0 && !w->unnamed && !(w->doubts & ~columns);
+}
+
+static void apply(struct sql_work *w)
+{
+    if (w->edits.n == 0 || sql_edits_apply(&w->edits, w->text, w->len, w->out) == RC_OK)
+        return;
+    sql_rewrite_fini(w->out);
+    sql_work_doubt(w, SQL_DOUBT_CLAUSE);
+}
+
+static void finish(struct sql_work *w, const struct sql_node *tree)
 {
     struct sql_rewrite *out = w->out;
 
-    if (!w->session->rewrites || strstr(w->text, "segue:off")) {
+    if (!w->session->rewrites || w->tokens.off) {
         out->early = 0;
         sql_work_doubt(w, SQL_DOUBT_OFF);
-    }
-    if (out->early || out->doubt != SQL_DOUBT_NONE || w->edits.n == 0)
         return;
-    if (sql_edits_apply(&w->edits, w->text, w->len, out) != RC_OK) {
-        sql_rewrite_fini(out);
-        sql_work_doubt(w, SQL_DOUBT_CLAUSE);
     }
+    if (out->early)
+        return;
+    if (out->doubt == SQL_DOUBT_NONE)
+        apply(w);
+    if (out->doubt == SQL_DOUBT_NONE || !knows_names(w))
+        return;
+    sql_walk_names(w, tree);
+    if (knows_names(w))
+        apply(w);
 }
 
 void sql_rewrite(const struct sql_rules *rules, const struct sql_sight_of_session *session,
@@ -40,15 +62,16 @@ void sql_rewrite(const struct sql_rules *rules, const struct sql_sight_of_sessio
     copy = mem_strndup(text, len);
     w.text = copy;
     if (strlen(copy) == len && utf8_is_valid(copy))
-        nodes = sql_tree_parse(copy, NULL, NULL);
+        nodes = sql_newer_parse(copy);
     tree = sql_nodes_root(nodes);
     sql_verdict_of(rules, session->path, tree, text, len, &out->verdict);
     out->hides = sql_temporaries(rules, tree);
+    out->makes = sql_namesakes_made(rules, tree);
     if (tree && sql_tokens_init(&w.tokens, copy) == RC_OK)
         sql_walk(&w, tree);
     else
         sql_work_doubt(&w, SQL_DOUBT_GRAMMAR);
-    finish(&w);
+    finish(&w, tree);
     sql_tokens_fini(&w.tokens);
     sql_edits_fini(&w.edits);
     free(w.records.items);

@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "rules_private.h"
+#include "segue/base/buf.h"
 #include "segue/base/mem.h"
+#include "segue/sql/expr.h"
 #include "segue/sql/rewrite.h"
 
 static void search_add_list(struct sql_search *search, char *const *list, uint64_t mask)
@@ -211,6 +213,17 @@ void sql_rules_add_namesake(struct sql_rules *rules, const struct sql_namesake *
         contest(rules, namesake->name);
 }
 
+void sql_rules_set_database(struct sql_rules *rules, const char *database)
+{
+    free(rules->database);
+    rules->database = mem_strdup(database);
+}
+
+bool sql_rules_is_here(const struct sql_rules *rules, const char *database)
+{
+    return !database || (rules->database && !strcmp(rules->database, database));
+}
+
 void sql_rules_set_access(struct sql_rules *rules, const struct sql_access *access)
 {
     rules->access = *access;
@@ -221,6 +234,25 @@ void sql_rules_add_denied(struct sql_rules *rules, const char *role, const char 
     mem_grow((void **)&rules->denied, &rules->cap_denied, rules->ndenied + 1,
              sizeof(*rules->denied));
     rules->denied[rules->ndenied++] = (struct denied){mem_strdup(role), mem_strdup(schema)};
+}
+
+void sql_rules_add_shown(struct sql_rules *rules, const char *now, const char *shown)
+{
+    mem_grow((void **)&rules->shown, &rules->cap_shown, rules->nshown + 1, sizeof(*rules->shown));
+    rules->shown[rules->nshown++] = (struct shown){mem_strdup(now), mem_strdup(shown)};
+}
+
+bool sql_rules_shows(const struct sql_rules *rules)
+{
+    return rules && rules->nshown;
+}
+
+const char *sql_rules_shown(const struct sql_rules *rules, const char *name, size_t len)
+{
+    for (size_t i = 0; i < rules->nshown; i++)
+        if (strlen(rules->shown[i].now) == len && !memcmp(rules->shown[i].now, name, len))
+            return rules->shown[i].shown;
+    return NULL;
 }
 
 void sql_rules_functions(struct sql_rules *rules, struct sql_functions *functions)
@@ -265,6 +297,12 @@ void sql_rules_unref(struct sql_rules *rules)
         free(rules->denied[i].schema);
     }
     free(rules->denied);
+    for (size_t i = 0; i < rules->nshown; i++) {
+        free(rules->shown[i].now);
+        free(rules->shown[i].shown);
+    }
+    free(rules->shown);
+    free(rules->database);
     sql_functions_unref(rules->functions);
     sql_search_fini(&rules->names);
     sql_search_fini(&rules->old_columns);
@@ -286,6 +324,23 @@ uint64_t sql_rules_tag(const struct sql_rules *rules, int bit)
 {
     assert(bit >= 0 && (size_t)bit < rules->n);
     return rules->tables[bit].tag;
+}
+
+char *sql_rules_called(const struct sql_rules *rules, uint64_t tables)
+{
+    struct buf out = {0};
+
+    buf_append_str(&out, "");
+    for (size_t i = 0; i < sql_rules_tables(rules); i++) {
+        char *name = tables & UINT64_C(1) << i
+                         ? sql_quote_qualified(rules->tables[i].schema, rules->tables[i].name)
+                         : NULL;
+
+        if (name)
+            buf_printf(&out, "%s%s", out.len ? ", " : "", name);
+        free(name);
+    }
+    return out.data ? buf_take(&out) : mem_strdup("");
 }
 
 struct sql_tags sql_rules_tags(const struct sql_rules *rules, uint64_t tables)
@@ -353,6 +408,20 @@ static bool same_table(const struct rule *a, const struct rule *b)
            same_names(a->relatives, b->relatives);
 }
 
+uint64_t sql_rules_added(const struct sql_rules *before, const struct sql_rules *after)
+{
+    uint64_t added = 0;
+
+    for (size_t i = 0; after && i < after->n; i++) {
+        const struct rule *table = &after->tables[i];
+
+        if (!before || (sql_rules_find(before, table->schema, table->name) < 0 &&
+                        (!table->other || sql_rules_find(before, table->schema, table->other) < 0)))
+            added |= UINT64_C(1) << i;
+    }
+    return added;
+}
+
 bool sql_rules_same_tables(const struct sql_rules *a, const struct sql_rules *b)
 {
     if (!a || !b || a->n != b->n)
@@ -395,6 +464,16 @@ static bool hides_from_all(const struct rule *rule)
         if (rule->columns[i].sight == SQL_SEEN_BY_NOBODY)
             return true;
     return false;
+}
+
+uint64_t sql_rules_lasting(const struct sql_rules *rules)
+{
+    uint64_t tables = 0;
+
+    for (size_t i = 0; rules && i < rules->n; i++)
+        if (!rules->tables[i].other)
+            tables |= UINT64_C(1) << i;
+    return tables;
 }
 
 bool sql_rules_gone(const struct sql_rules *rules, uint64_t tables, enum sql_side side)

@@ -52,9 +52,14 @@ struct denied {
     char *role, *schema;
 };
 
+struct shown {
+    char *now, *shown;
+};
+
 struct sql_rules {
     uint64_t epoch;
     _Atomic unsigned refs;
+    char *database; /* NULL: not known */
     size_t n;
     size_t nothers; /* tables with a name of the other side */
     struct rule tables[SQL_RULES_TABLES_MAX];
@@ -70,8 +75,13 @@ struct sql_rules {
     struct sql_access access;
     struct denied *denied;
     size_t ndenied, cap_denied;
+    struct shown *shown;
+    size_t nshown, cap_shown;
     struct sql_functions *functions; /* NULL: nothing is known of them */
 };
+
+/* A name in front of a schema's (NULL: there is none): is it for certain this database's? */
+bool sql_rules_is_here(const struct sql_rules *rules, const char *database);
 
 /* path.c: what an unqualified name means to a session whose path is of this class. */
 enum sql_meaning {

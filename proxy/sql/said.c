@@ -22,6 +22,18 @@ void sql_said_name(struct sql_work *w, const struct rule *table, const char *col
         w->said.own |= sql_work_bit(table);
 }
 
+void sql_said_table(struct sql_work *w, const struct rule *table, const char *name)
+{
+    bool new = sql_rule_is_other(table, name) != table->reversed;
+
+    if (!table->other || !w->session->follows)
+        return;
+    if (new != sql_work_is_new(w, table))
+        w->said.other |= sql_work_bit(table);
+    else if (new)
+        w->said.own |= sql_work_bit(table);
+}
+
 void sql_said_column(struct sql_work *w, const struct sql_place *place, const char *column)
 {
     if (!place->aliases || sql_place_has(w, place, column) == SQL_HAS_HIDDEN)

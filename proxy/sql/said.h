@@ -21,6 +21,10 @@
 void sql_said_name(struct sql_work *w, const struct rule *table, const char *column);
 void sql_said_column(struct sql_work *w, const struct sql_place *place, const char *column);
 
+/* A table that has two names is called by one of them: the revision of before does not say the new
+ * one, nor that of after the old one. Who has said a side may be halfway there. */
+void sql_said_table(struct sql_work *w, const struct rule *table, const char *name);
+
 /* The same of a list: of columns that are written, or that ON CONFLICT infers an index by. */
 void sql_said_list(struct sql_work *w, const struct rule *table, const struct sql_node *list);
 

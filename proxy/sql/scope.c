@@ -3,7 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "newer.h"
 #include "output.h"
+#include "said.h"
 #include "segue/base/mem.h"
 #include "width.h"
 
@@ -47,6 +49,15 @@ static const struct rule *find_among(const struct rule *rules, size_t n, const c
     return NULL;
 }
 
+/* It may be a temporary relation of this session's, of which the rules do not know. */
+static bool is_taken(const struct sql_work *w, const struct rule *rule, const char *name)
+{
+    struct sql_taken taken = sql_taken_join(w->session->shadowed, w->hidden);
+    struct sql_taken said = sql_work_name(rule, name);
+
+    return (taken.old & said.old) || (taken.new &said.new);
+}
+
 static const struct rule *find_rule(struct sql_work *w, const char *schema, const char *name)
 {
     const struct sql_rules *rules = w->rules;
@@ -57,7 +68,7 @@ static const struct rule *find_rule(struct sql_work *w, const char *schema, cons
         return found ? found : find_among(rules->partitions, rules->npartitions, schema, name);
     }
     if (sql_path_meaning(rules, w->session->path, name, &found) == SQL_MEANS_PERHAPS ||
-        (found && ((w->session->shadowed | w->hidden) & sql_work_bit(found))))
+        (found && is_taken(w, found, name)))
         sql_work_doubt(w, SQL_DOUBT_PATH);
     return found;
 }
@@ -91,8 +102,11 @@ struct sql_place *sql_scope_add_range(struct sql_work *w, struct sql_scope *scop
         place->other = sql_rule_is_other(rule, name);
         if (!rule->ncolumns)
             sql_work_doubt(w, SQL_DOUBT_COLUMNS);
-        if (sql_tree_get(range, "catalogname"))
+        if (!sql_rules_is_here(w->rules, sql_node_text(sql_tree_get(range, "catalogname")))) {
+            w->unnamed = true;
             sql_work_doubt(w, SQL_DOUBT_CLAUSE);
+        }
+        sql_said_table(w, rule, name);
     }
     return place;
 }
@@ -127,6 +141,30 @@ struct sql_place *sql_scope_place(struct sql_scope *scope, const char *name)
                 return &scope->places[i];
         if ((scope->covered || scope->merged) && is_join(scope->from, name))
             return NULL;
+    }
+    return NULL;
+}
+
+const char *sql_scope_call(struct sql_work *w, struct sql_place *place)
+{
+    uint32_t at;
+
+    if (!place->name && sql_newer_alias(place->may_be_called, &at)) {
+        place->name = place->may_be_called;
+        sql_edits_add_take(&w->edits, at, 0, mem_printf(" AS \"%s\"", place->name));
+    }
+    return place->name;
+}
+
+const struct sql_node *sql_scope_listed(const struct sql_node *function)
+{
+    static const char *const lists[] = {"coldeflist", "columns", "jsonColumns"};
+
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+        const struct sql_node *list = sql_tree_get(function, lists[i]);
+
+        if (sql_node_size(list))
+            return list;
     }
     return NULL;
 }
@@ -284,6 +322,31 @@ static enum sql_has query_has(const struct sql_place *place, const char *column)
     return has;
 }
 
+static const char *listed_name(const struct sql_node *item)
+{
+    static const struct {
+        const char *kind, *name;
+    } kinds[] = {{"ColumnDef", "colname"}, {"RangeTableFuncCol", "colname"}, {"ResTarget", "name"}};
+    const char *name = NULL;
+
+    for (size_t i = 0; !name && i < ARRAY_LEN(kinds); i++)
+        name = sql_node_text(sql_tree_get(sql_tree_get(item, kinds[i].kind), kinds[i].name));
+    return name;
+}
+
+static enum sql_has list_has(const struct sql_place *place, const char *column)
+{
+    size_t renamed = sql_node_size(place->aliases); /* that many of the first columns */
+
+    for (size_t i = renamed; i < sql_node_size(place->listed); i++) {
+        const char *name = listed_name(sql_node_at(place->listed, i));
+
+        if (!name || !strcmp(name, column))
+            return name ? SQL_HAS : SQL_HAS_PERHAPS;
+    }
+    return SQL_HAS_NOT;
+}
+
 enum sql_has sql_place_has(const struct sql_work *w, const struct sql_place *place,
                            const char *column)
 {
@@ -296,6 +359,8 @@ enum sql_has sql_place_has(const struct sql_work *w, const struct sql_place *pla
         return relation_has(w, place, column);
     case SQL_PLACE_QUERY:
         return query_has(place, column);
+    case SQL_PLACE_LISTED:
+        return list_has(place, column);
     case SQL_PLACE_UNKNOWN:
         break;
     }

@@ -11,24 +11,28 @@ enum sql_place_kind {
     SQL_PLACE_MIGRATING,
     SQL_PLACE_RELATION, /* another one: the rules know of it what matters */
     SQL_PLACE_QUERY,    /* a sub-select or CTE whose columns can be read in the text */
-    SQL_PLACE_UNKNOWN,  /* a function, a recursive CTE */
+    SQL_PLACE_LISTED,   /* a function beside which its columns are written */
+    SQL_PLACE_UNKNOWN,  /* another one, a recursive CTE */
 };
 
 struct sql_place {
     enum sql_place_kind kind;
     const struct rule *rule;        /* MIGRATING */
     const char *name;               /* what qualifies its columns; NULL: nothing */
+    const char *may_be_called;      /* what would, as newer.h says; NULL: nothing */
     const char *schema;             /* as written; NULL: not */
     const struct sql_node *range;   /* RangeVar; NULL: none */
     const struct sql_node *aliases; /* of columns; NULL: none */
     const struct sql_node *query;   /* QUERY: its SelectStmt */
+    const struct sql_node *listed;  /* LISTED: its columns */
     size_t width;                   /* of what is no table: columns, or SQL_WIDTH_UNKNOWN */
     bool written;                   /* what the statement writes to: it stays a table */
-    bool qualified_only;            /* `excluded` */
-    bool covered;                   /* by the alias of a join: its name means nothing there */
-    bool fixed; /* TABLESAMPLE, system columns, three-part names: stays a table */
-    bool wrap;  /* is to become a sub-select of what the session sees */
-    bool other; /* MIGRATING, under the name of the other side (called.h) */
+    const char *old, *new; /* what its rows of before and after are called in RETURNING; or NULL */
+    bool qualified_only;   /* `excluded` */
+    bool covered;          /* by the alias of a join: its name means nothing there */
+    bool fixed;            /* TABLESAMPLE, system columns, three-part names: stays a table */
+    bool wrap;             /* is to become a sub-select of what the session sees */
+    bool other;            /* MIGRATING, under the name of the other side (called.h) */
 };
 
 struct sql_cte {
@@ -48,6 +52,7 @@ struct sql_scope {
     bool merged;                    /* a USING or NATURAL join among its places */
     bool natural;                   /* a NATURAL one */
     bool covered;                   /* an alias covers a whole join */
+    bool sourceless; /* MERGE: there may be a row of what is written to, and of nothing else */
 };
 
 void sql_scope_fini(struct sql_scope *scope);
@@ -65,6 +70,12 @@ struct sql_place *sql_scope_add_range(struct sql_work *w, struct sql_scope *scop
 /* The nearest place of that name, seen from inside; NULL: none, or it is a join's alias. Valid
  * until a place is added. */
 struct sql_place *sql_scope_place(struct sql_scope *scope, const char *name);
+
+/* The place's name: who has none in the text is given one there, where it may be. NULL: not. */
+const char *sql_scope_call(struct sql_work *w, struct sql_place *place);
+
+/* The columns that are written beside a function, or in XMLTABLE and the like. NULL: none. */
+const struct sql_node *sql_scope_listed(const struct sql_node *function);
 
 /* Does nothing else of the level have its name? Two may, when their schemas differ. */
 bool sql_place_is_unique(const struct sql_scope *scope, const struct sql_place *place);

@@ -58,8 +58,10 @@ static bool aliases_repeat(const struct sql_work *w, const struct sql_place *pla
     return repeat;
 }
 
+/* `fields`: as (c).x, which is not always c.x: of RETURNING's old and new PostgreSQL 18 makes the
+ * same row. */
 static void put_columns(struct sql_work *w, struct buf *out, const struct sql_place *place,
-                        const char *qualifier)
+                        const char *qualifier, bool fields)
 {
     size_t seen = 0;
 
@@ -71,8 +73,9 @@ static void put_columns(struct sql_work *w, struct buf *out, const struct sql_pl
         if (seen)
             buf_append_str(out, ", ");
         if (qualifier) {
+            buf_append_str(out, fields ? "(" : "");
             sql_quote_ident_put(out, qualifier);
-            buf_append_str(out, ".");
+            buf_append_str(out, fields ? ")." : ".");
             sql_quote_ident_put(out, called(place, seen, column->name));
         } else {
             sql_quote_ident_put(out, column->name);
@@ -201,14 +204,14 @@ static void bare_star(struct sql_work *w, struct sql_scope *scope, const struct 
 
         if (place->qualified_only)
             continue;
-        if (!place->name || place->covered || !sql_place_is_unique(scope, place)) {
+        if (!sql_scope_call(w, place) || place->covered || !sql_place_is_unique(scope, place)) {
             sql_work_doubt(w, SQL_DOUBT_STAR);
             break;
         }
         if (text.len)
             buf_append_str(&text, ", ");
         if (is_starred(w, place)) {
-            put_columns(w, &text, place, place->name);
+            put_columns(w, &text, place, place->name, false);
         } else {
             sql_quote_ident_put(&text, place->name);
             buf_append_str(&text, ".*");
@@ -217,17 +220,44 @@ static void bare_star(struct sql_work *w, struct sql_scope *scope, const struct 
     replace_star(w, star, &text);
 }
 
-struct sql_place *sql_star_returned(struct sql_scope *scope, const char *name)
+/* What the level writes to: the first of its places, but for the RETURNING of a MERGE. */
+static struct sql_place *written_by(struct sql_scope *scope)
 {
-    if (strcmp(name, "old") != 0 && strcmp(name, "new") != 0)
-        return NULL;
-    while (scope && !(scope->n > 0 && scope->places[0].written))
-        scope = scope->outer;
-    return scope ? &scope->places[0] : NULL;
+    for (size_t i = 0; i < scope->n; i++)
+        if (scope->places[i].written && !scope->places[i].qualified_only)
+            return &scope->places[i];
+    return NULL;
 }
 
-struct sql_place *sql_star_place(struct sql_scope *scope, const struct sql_node *star,
-                                 const char **qualifier)
+static bool is_called(const char *called, const char *name)
+{
+    return called && !strcmp(called, name);
+}
+
+struct sql_place *sql_star_returned(struct sql_scope *scope, const char *name)
+{
+    struct sql_place *place = NULL;
+
+    for (; scope && !place; scope = scope->outer)
+        place = written_by(scope);
+    return place && (is_called(place->old, name) || is_called(place->new, name)) ? place : NULL;
+}
+
+bool sql_star_fits(const struct sql_work *w, const struct sql_place *place,
+                   const struct sql_node *fields)
+{
+    size_t n = sql_node_size(fields);
+    const char *schema = n > 2 ? sql_tree_string(sql_node_at(fields, n - 3)) : NULL;
+    const char *database = n > 3 ? sql_tree_string(sql_node_at(fields, 0)) : NULL;
+
+    if (n < 3 || !place->rule)
+        return true;
+    return n < 5 && schema && !strcmp(schema, place->rule->schema) &&
+           sql_rules_is_here(w->rules, database) && !sql_tree_get(place->range, "alias");
+}
+
+struct sql_place *sql_star_place(const struct sql_work *w, struct sql_scope *scope,
+                                 const struct sql_node *star, const char **qualifier)
 {
     const struct sql_node *fields = sql_tree_get(star, "fields");
     size_t n = sql_node_size(fields);
@@ -235,21 +265,67 @@ struct sql_place *sql_star_place(struct sql_scope *scope, const struct sql_node 
     struct sql_place *place = name ? sql_scope_place(scope, name) : NULL;
 
     *qualifier = name;
+    if (place && !sql_star_fits(w, place, fields))
+        return NULL;
     if (!place && n == 2)
         place = sql_star_returned(scope, name);
     return place;
 }
 
-static void named_star(struct sql_work *w, struct sql_scope *scope, const struct sql_node *star)
+static void blank(struct sql_work *w, const struct sql_token *token)
 {
+    sql_edits_add_take(&w->edits, token->start, token->end - token->start, mem_strdup(" "));
+}
+
+/* `AS x` behind the last token of a star: the server takes no notice, but of a list's last column
+ * it would be the name. */
+static bool leave_out_name(struct sql_work *w, size_t last)
+{
+    const struct sql_tokens *tokens = &w->tokens;
+    size_t name = last + 1 + sql_tokens_is(tokens, last + 1, PG_QUERY__TOKEN__AS);
+
+    if (name >= tokens->n || sql_tokens_is(tokens, name + 1, PG_QUERY__TOKEN__UESCAPE))
+        return false;
+    sql_edits_add_take(&w->edits, tokens->items[last].end,
+                       tokens->items[name].end - tokens->items[last].end, mem_strdup(""));
+    return true;
+}
+
+/* Around the tokens of a star that is to be listed; a list in brackets would be a row. `target`:
+ * the item that it is; NULL: it is in a row. */
+static bool lay_bare(struct sql_work *w, const struct sql_node *target, size_t first, size_t last)
+{
+    const struct sql_tokens *tokens = &w->tokens;
+    size_t at = target ? sql_tokens_at(tokens, sql_tree_location(target)) : first;
+
+    if (!target)
+        return !sql_tokens_is(tokens, first - 1, SQL_TOKEN_OPEN) ||
+               !sql_tokens_is(tokens, last + 1, SQL_TOKEN_CLOSE) ||
+               sql_tokens_is(tokens, first - 2, PG_QUERY__TOKEN__ROW) ||
+               sql_tokens_is(tokens, first - 2, PG_QUERY__TOKEN__VALUES);
+    for (; at < first; at++) {
+        if (!sql_tokens_is(tokens, at, SQL_TOKEN_OPEN) ||
+            !sql_tokens_is(tokens, ++last, SQL_TOKEN_CLOSE))
+            return false;
+        blank(w, &tokens->items[at]);
+        blank(w, &tokens->items[last]);
+    }
+    return at == first && (!sql_tree_get(target, "name") || leave_out_name(w, last));
+}
+
+/* `target` as above. */
+static void named_star(struct sql_work *w, struct sql_scope *scope, const struct sql_node *target,
+                       const struct sql_node *star)
+{
+    const struct sql_token *token = star_token(w, star);
     const char *qualifier;
-    struct sql_place *place = sql_star_place(scope, star, &qualifier);
+    struct sql_place *place = sql_star_place(w, scope, star, &qualifier);
     struct buf text = {0};
 
     if (!place || place->kind != SQL_PLACE_MIGRATING)
         return;
     sql_star_note(w, place);
-    if (!sql_place_hides(w, place)) {
+    if (!sql_place_hides(w, place) || w->names_only) {
         sql_called_qualified(w, place, star);
         return;
     }
@@ -260,7 +336,10 @@ static void named_star(struct sql_work *w, struct sql_scope *scope, const struct
     }
     if (place->wrap)
         return;
-    put_columns(w, &text, place, qualifier);
+    if (!token || !lay_bare(w, target, sql_tokens_at(&w->tokens, sql_tree_location(star)),
+                            (size_t)(token - w->tokens.items)))
+        sql_work_doubt(w, SQL_DOUBT_STAR);
+    put_columns(w, &text, place, qualifier, false);
     replace_star(w, star, &text);
 }
 
@@ -279,7 +358,7 @@ static bool table_command(struct sql_work *w, struct sql_scope *scope)
     if (!is_starred(w, place))
         return true;
     buf_append_str(&text, "SELECT ");
-    put_columns(w, &text, place, place->name);
+    put_columns(w, &text, place, place->name, false);
     buf_append_str(&text, " FROM");
     sql_edits_add_about(&w->edits, w->tokens.items[i - 1].start, 5, buf_take(&text), SQL_NOWHERE);
     return true;
@@ -292,14 +371,13 @@ void sql_star_target(struct sql_work *w, struct sql_scope *scope, const struct s
         if (!star_token(w, star) && table_command(w, scope))
             return;
         bare_star(w, scope, star);
-    } else if (sql_tree_location(target) != sql_tree_location(star)) { /* (c.*) */
-        sql_work_doubt(w, SQL_DOUBT_STAR);
     } else {
-        named_star(w, scope, star);
+        named_star(w, scope, target, star);
     }
 }
 
-bool sql_star_fields(struct sql_work *w, struct sql_scope *scope, const struct sql_node *steps)
+bool sql_star_fields(struct sql_work *w, struct sql_scope *scope, const struct sql_node *target,
+                     const struct sql_node *steps)
 {
     const struct sql_tokens *tokens = &w->tokens;
     const struct sql_node *name = sql_tree_get(sql_tree_get(steps, "arg"), "ColumnRef");
@@ -316,13 +394,14 @@ bool sql_star_fields(struct sql_work *w, struct sql_scope *scope, const struct s
         return false;
     sql_star_note(w, place);
     if (place->wrap) { /* in brackets it may be a hidden column of that name */
-        sql_quote_ident_put(&text, place->name);
+        sql_quote_ident_put(&text, row);
         buf_append_str(&text, ".*");
     } else {
-        put_columns(w, &text, place, place->name);
+        if (!lay_bare(w, target, i, i + 4))
+            sql_work_doubt(w, SQL_DOUBT_STAR);
+        put_columns(w, &text, place, row, strcmp(row, place->name) != 0);
     }
-    /* errors are told of the name, not of the bracket */
-    sql_edits_add_take(&w->edits, tokens->items[i].start, 1, mem_strndup(" ", 1));
+    blank(w, &tokens->items[i]); /* errors are told of the name, not of the bracket */
     sql_edits_add_take(&w->edits, tokens->items[i + 1].start,
                        tokens->items[i + 4].end - tokens->items[i + 1].start, buf_take(&text));
     return true;
@@ -330,7 +409,7 @@ bool sql_star_fields(struct sql_work *w, struct sql_scope *scope, const struct s
 
 void sql_star_in_row(struct sql_work *w, struct sql_scope *scope, const struct sql_node *star)
 {
-    named_star(w, scope, star);
+    named_star(w, scope, NULL, star);
 }
 
 /* ---- sub-selects ---- */
@@ -426,7 +505,7 @@ static void wrap(struct sql_work *w, const struct sql_place *place)
         return;
     }
     buf_append_str(&text, "(SELECT ");
-    put_columns(w, &text, place, NULL);
+    put_columns(w, &text, place, NULL, false);
     buf_append_str(&text, " FROM ");
     sql_edits_add_take(&w->edits, w->tokens.items[first].start, 0, buf_take(&text));
     buf_append_str(&text, ")");

@@ -16,8 +16,13 @@
 bool sql_star_is(const struct sql_node *ref);
 
 /* Whose columns `c.*` means, and its name there. NULL: nobody knows. */
-struct sql_place *sql_star_place(struct sql_scope *scope, const struct sql_node *star,
-                                 const char **qualifier);
+struct sql_place *sql_star_place(const struct sql_work *w, struct sql_scope *scope,
+                                 const struct sql_node *star, const char **qualifier);
+
+/* May `s.c.*` or `d.s.c.*` be the place's, which `c` is called? With another schema or database, or
+ * where `c` is an alias, the server refuses it. */
+bool sql_star_fits(const struct sql_work *w, const struct sql_place *place,
+                   const struct sql_node *fields);
 
 /* One item of a target list or RETURNING whose value is the ColumnRef `star`. */
 void sql_star_target(struct sql_work *w, struct sql_scope *scope, const struct sql_node *target,
@@ -26,9 +31,10 @@ void sql_star_target(struct sql_work *w, struct sql_scope *scope, const struct s
 /* Is the A_Indirection (NULL: no) `(c).*`? */
 bool sql_star_is_of(const struct sql_node *indirection);
 
-/* An A_Indirection (NULL: none) as an item of a list, or of ROW(). True: it is `(c).*` and means
- * the session's columns now, as `c.*` does. */
-bool sql_star_fields(struct sql_work *w, struct sql_scope *scope, const struct sql_node *steps);
+/* An A_Indirection (NULL: none) as the value of `target`, or, NULL, in ROW(). True: it is `(c).*`
+ * and means the session's columns now, as `c.*` does. */
+bool sql_star_fields(struct sql_work *w, struct sql_scope *scope, const struct sql_node *target,
+                     const struct sql_node *steps);
 
 /* `c.*` inside of ROW(). */
 void sql_star_in_row(struct sql_work *w, struct sql_scope *scope, const struct sql_node *star);
@@ -40,7 +46,8 @@ void sql_star_note(struct sql_work *w, const struct sql_place *place);
 void sql_star_put_row(struct sql_work *w, struct buf *out, const struct sql_place *place,
                       const char *qualifier);
 
-/* RETURNING old, new (PostgreSQL 18): rows of what is written. NULL: `name` is neither. */
+/* RETURNING old, new, or as WITH calls them (PostgreSQL 18): rows of what is written. NULL: `name`
+ * is neither. */
 struct sql_place *sql_star_returned(struct sql_scope *scope, const char *name);
 
 /* What the places of a FROM need because of each other, once all of them are known. */

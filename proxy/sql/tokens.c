@@ -85,6 +85,13 @@ struct reader {
     bool wide; /* the last token's end is not known yet */
 };
 
+static bool says_off(const char *text, const uint64_t scanned[SCANNED_N])
+{
+    uint64_t len = scanned[SCANNED_END] - scanned[SCANNED_START];
+
+    return memmem(text + scanned[SCANNED_START], len, "segue:off", strlen("segue:off"));
+}
+
 /* Of U&"" and U&'' the scanner tells a wrong end. Up to the next token there are only spaces. */
 static void end_last(struct reader *r, size_t end)
 {
@@ -102,8 +109,10 @@ static void add(struct reader *r, const uint64_t scanned[SCANNED_N])
 
     if (r->wide)
         end_last(r, scanned[SCANNED_START]);
-    if (is_comment(kind))
+    if (is_comment(kind)) {
+        r->tokens->off |= says_off(r->text, scanned);
         return;
+    }
     if (closes(kind) && r->depth > 0)
         r->depth--;
     r->tokens->items[r->tokens->n++] = (struct sql_token){

@@ -24,6 +24,7 @@ struct sql_token {
 struct sql_tokens {
     struct sql_token *items;
     size_t n;
+    bool off; /* a comment says segue:off */
 };
 
 #define SQL_TOKEN_OPEN PG_QUERY__TOKEN__ASCII_40

@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "alike.h"
 #include "called.h"
 #include "from.h"
 #include "key.h"
@@ -37,7 +38,7 @@ static void walk_targets(struct sql_work *w, struct sql_scope *scope, const stru
 
         if (sql_star_is(ref))
             sql_star_target(w, scope, target, ref);
-        else if (!sql_star_fields(w, scope, get(val, "A_Indirection")))
+        else if (!sql_star_fields(w, scope, target, get(val, "A_Indirection")))
             sql_walk_node(w, scope, val, flags);
     }
 }
@@ -58,7 +59,7 @@ static void walk_row(struct sql_work *w, struct sql_scope *scope, const struct s
 
         if (sql_star_is(ref))
             sql_star_in_row(w, scope, ref);
-        else if (!sql_star_fields(w, scope, get(item, "A_Indirection")))
+        else if (!sql_star_fields(w, scope, NULL, get(item, "A_Indirection")))
             sql_walk_node(w, scope, item, flags & SQL_NAME_WRITTEN);
     }
 }
@@ -149,12 +150,26 @@ void sql_walk_select(struct sql_work *w, struct sql_scope *outer, const struct s
     sql_scope_fini(&with);
 }
 
+/* A default name, unless the row has another one, or the other row has this one. */
+static const char *row_name(const struct sql_node *said, const struct sql_node *other,
+                            const char *otherwise)
+{
+    const char *taken = sql_node_text(other);
+
+    if (said)
+        return sql_node_text(said);
+    return taken && !strcmp(taken, otherwise) ? NULL : otherwise;
+}
+
 /* What is written to comes first among the places, also for RETURNING *. */
 static const struct rule *add_written(struct sql_work *w, struct sql_scope *scope,
                                       const struct sql_node *node)
 {
+    const struct sql_node *old = get(node, "returningOld"), *new = get(node, "returningNew");
     struct sql_place *place = sql_scope_add_range(w, scope, get(node, "relation"), true);
 
+    place->old = row_name(old, new, "old");
+    place->new = row_name(new, old, "new");
     sql_called_put(w, place, true);
     return place->kind == SQL_PLACE_MIGRATING ? place->rule : NULL;
 }
@@ -246,7 +261,13 @@ static void on_delete(struct sql_work *w, struct sql_scope *outer, const struct 
     on_change(w, outer, node, false);
 }
 
-/* What is written to comes first among the places; where there is no row of it, it has no names. */
+static bool is_by_source(const struct sql_node *when)
+{
+    return sql_node_is_true(get(when, "bySource"));
+}
+
+/* What is written to comes first among the places; where there is no row of it, it has no names.
+ * Nor has anything else where there is a row of it alone. */
 static void on_when(struct sql_work *w, const struct sql_scope *scope, const struct rule *table,
                     const struct sql_node *when)
 {
@@ -255,7 +276,7 @@ static void on_when(struct sql_work *w, const struct sql_scope *scope, const str
     struct sql_scope seen = *scope;
 
     seen.places += unseen;
-    seen.n -= unseen;
+    seen.n = is_by_source(when) ? 1 : seen.n - unseen;
     sql_walk_node(w, &seen, get(when, "condition"), 0);
     walk_values(w, &seen, get(when, "targetList"));
     walk_row(w, &seen, get(when, "values"), 0);
@@ -268,6 +289,30 @@ static void on_when(struct sql_work *w, const struct sql_scope *scope, const str
         sql_merge_insert_columns(w, table, when);
 }
 
+/* Its RETURNING: to that, what is written to comes last. Of a row that is deleted nothing has been
+ * filled. */
+static void on_merged(struct sql_work *w, struct sql_scope *scope, const struct sql_scope *outer,
+                      const struct sql_node *node)
+{
+    struct sql_place *places = scope->places, written = places[0];
+    size_t rest = (scope->n - 1) * sizeof(*places);
+    unsigned flags = SQL_NAME_WRITTEN;
+
+    SQL_NODE_EACH_ITEM(item, get(node, "mergeWhenClauses")) {
+        const struct sql_node *when = get(item, "MergeWhenClause");
+        const char *command = sql_node_text(get(when, "commandType"));
+
+        scope->sourceless = scope->sourceless || is_by_source(when);
+        flags &= !command || !strcmp(command, "CMD_DELETE") ? 0 : flags;
+    }
+    memmove(places, places + 1, rest);
+    places[scope->n - 1] = written;
+    walk_targets(w, scope, outer, get(node, "returningList"), flags);
+    written = places[scope->n - 1];
+    memmove(places + 1, places, rest);
+    places[0] = written;
+}
+
 static void on_merge(struct sql_work *w, struct sql_scope *outer, const struct sql_node *node)
 {
     struct sql_scope with = {.outer = outer}, scope = {.outer = &with};
@@ -278,13 +323,15 @@ static void on_merge(struct sql_work *w, struct sql_scope *outer, const struct s
     table = add_written(w, &scope, node);
     scope.from = get(node, "sourceRelation");
     sql_from_add(w, &scope, scope.from);
-    sql_star_joins(w, &scope, NULL);
+    sql_star_joins(w, &scope, get(node, "returningList"));
     scope.places[0].wrap = false;
     sql_from_conditions(w, &scope, scope.from, &at);
     sql_walk_node(w, &scope, get(node, "joinCondition"), 0);
     SQL_NODE_EACH_ITEM(item, get(node, "mergeWhenClauses"))
         on_when(w, &scope, table, get(item, "MergeWhenClause"));
+    on_merged(w, &scope, outer, node);
     sql_star_wrap(w, &scope, NULL);
+    w->width = sql_width_of_targets(w, &scope, get(node, "returningList"));
     sql_scope_fini(&scope);
     sql_scope_fini(&with);
 }
@@ -319,6 +366,13 @@ static void on_delete_node(struct sql_work *w, struct sql_scope *scope, const st
     on_delete(w, scope, node);
 }
 
+static void on_merge_node(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node,
+                          unsigned flags)
+{
+    (void)flags;
+    on_merge(w, scope, node);
+}
+
 static void on_call(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node,
                     unsigned flags)
 {
@@ -327,6 +381,7 @@ static void on_call(struct sql_work *w, struct sql_scope *scope, const struct sq
     unsigned args = (flags & SQL_NAME_WRITTEN) | (rows ? SQL_NAME_ANONYMOUS : 0) |
                     (needed ? SQL_NAME_RECORD : 0);
 
+    sql_name_call(w, scope, node, flags);
     SQL_NODE_EACH_ITEM(item, get(node, "args"))
         sql_walk_node(w, scope, item, args);
     SQL_NODE_EACH_MEMBER(member, node)
@@ -368,9 +423,23 @@ static void on_operator(struct sql_work *w, struct sql_scope *scope, const struc
     compares = compares && kind &&
                (!strcmp(kind, "AEXPR_OP") || !strcmp(kind, "AEXPR_DISTINCT") ||
                 !strcmp(kind, "AEXPR_NOT_DISTINCT"));
+    if (sql_alike_nullif(w, scope, node, flags))
+        return;
     flags = (flags & SQL_NAME_WRITTEN) | (compares ? SQL_NAME_ANONYMOUS : 0);
     sql_walk_node(w, scope, get(node, "lexpr"), flags);
     sql_walk_node(w, scope, get(node, "rexpr"), flags);
+}
+
+static void on_values(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node,
+                      unsigned flags)
+{
+    sql_alike_list(w, scope, get(node, "args"), flags);
+}
+
+static void on_array(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node,
+                     unsigned flags)
+{
+    sql_alike_list(w, scope, get(node, "elements"), flags);
 }
 
 static void on_row(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node,
@@ -391,6 +460,8 @@ static void on_indirection(struct sql_work *w, struct sql_scope *scope, const st
     struct sql_place *place = name ? sql_scope_place(scope, name) : NULL;
     bool subscript = get(sql_node_at(steps, 0), "A_Indices");
 
+    if (!place && name && !sql_is_dual_name(w, name)) /* (old).x */
+        place = sql_name_row(w, scope, name);
     sql_walk_node(w, scope, steps, flags & SQL_NAME_WRITTEN);
     if (column && place && place->kind == SQL_PLACE_MIGRATING &&
         sql_place_has(w, place, column) != SQL_HAS_NOT &&
@@ -435,6 +506,10 @@ static const struct {
     {SQL_KEY("A_Const"), skip},
     {SQL_KEY("typeName"), skip},
     {SQL_KEY("RowExpr"), on_row},
+    {SQL_KEY("CaseExpr"), sql_alike_case},
+    {SQL_KEY("CoalesceExpr"), on_values},
+    {SQL_KEY("MinMaxExpr"), on_values},
+    {SQL_KEY("A_ArrayExpr"), on_array},
     {SQL_KEY("A_Indirection"), on_indirection},
     {SQL_KEY("NullTest"), on_null_test},
     {SQL_KEY("TypeCast"), on_cast},
@@ -444,6 +519,7 @@ static const struct {
     {SQL_KEY("InsertStmt"), on_insert_node},
     {SQL_KEY("UpdateStmt"), on_update_node},
     {SQL_KEY("DeleteStmt"), on_delete_node},
+    {SQL_KEY("MergeStmt"), on_merge_node},
     {SQL_KEY("opclass"), skip},
     {SQL_KEY("collname"), skip},
 };
@@ -567,8 +643,13 @@ static void statement(struct sql_work *w, const struct sql_node *stmt)
 static void walk(struct sql_work *w, const struct sql_node *tree)
 {
     SQL_NODE_EACH_ITEM(item, get(tree, "stmts")) {
-        statement(w, get(item, "stmt"));
-        w->hidden |= sql_temporaries(w->rules, get(item, "stmt"));
+        const struct sql_node *stmt = get(item, "stmt");
+        struct sql_made made = sql_namesakes_made(w->rules, stmt);
+
+        statement(w, stmt);
+        made.certain = sql_taken_join(made.certain, made.unless_there);
+        w->hidden = sql_taken_join(w->hidden, sql_temporaries(w->rules, stmt));
+        w->hidden = sql_taken_join(w->hidden, made.certain);
     }
 }
 
@@ -580,9 +661,20 @@ void sql_walk(struct sql_work *w, const struct sql_node *tree)
     while (sql_said_again(w)) {
         sql_edits_fini(&w->edits);
         w->records.n = 0;
-        w->hidden = 0;
+        w->hidden = (struct sql_taken){0};
+        w->doubts = 0;
         *w->out = before;
         walk(w, tree);
     }
     sql_called_doubts(w, tree);
+}
+
+void sql_walk_names(struct sql_work *w, const struct sql_node *tree)
+{
+    sql_edits_fini(&w->edits);
+    w->records.n = 0;
+    w->hidden = (struct sql_taken){0};
+    w->names_only = true;
+    walk(w, tree);
+    sql_edits_keep_names(&w->edits);
 }

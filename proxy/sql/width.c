@@ -69,7 +69,7 @@ static size_t width_of_named(const struct sql_work *w, struct sql_scope *scope,
                              const struct sql_node *star)
 {
     const char *qualifier;
-    const struct sql_place *place = sql_star_place(scope, star, &qualifier);
+    const struct sql_place *place = sql_star_place(w, scope, star, &qualifier);
 
     return place && sql_place_is_unique(scope, place) ? width_of_place(w, place)
                                                       : SQL_WIDTH_UNKNOWN;
@@ -118,10 +118,8 @@ size_t sql_width_of_targets(struct sql_work *w, struct sql_scope *scope,
 
 size_t sql_width_of_function(const struct sql_node *function)
 {
-    size_t n = sql_node_size(sql_tree_get(function, "coldeflist"));
+    size_t n = sql_node_size(sql_scope_listed(function));
 
-    if (!n)
-        n = sql_node_size(sql_tree_get(function, "columns"));
     return n ? n + sql_node_is_true(sql_tree_get(function, "ordinality")) : SQL_WIDTH_UNKNOWN;
 }
 

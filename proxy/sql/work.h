@@ -4,7 +4,7 @@
  * walk.c goes over the statements and calls the passes; scope.c says what a name means; star.c
  * makes
  * `*` and joins stable, record.c whole rows; insert.c and set.c write twins. A pass adds edits, or
- * a doubt: then the text stays as it is.
+ * a doubt: then the text stays as it is, but for the names of tables that have two.
  */
 #ifndef SEGUE_SQL_WORK_H
 #define SEGUE_SQL_WORK_H
@@ -50,16 +50,20 @@ struct sql_work {
     /* What is selected goes into columns of the client's types, not to the client. */
     bool stored;
     struct sql_said said;
-    /* Tables that statements in front of this one, in the same text, may have hidden. */
-    uint64_t hidden;
+    /* By statements in front of this one, in the same text. */
+    struct sql_taken hidden;
     /* Columns of the query, or of the RETURNING, that was walked last (width.h). */
     size_t width;
+    unsigned doubts; /* all that there were: a bit each */
+    bool unnamed;    /* and one is about which table a name means, or where it stands */
+    bool names_only; /* the walk is for the names of tables: other edits will be dropped */
     struct sql_rewrite *out;
 };
 
 /* The first doubt wins. */
 static inline void sql_work_doubt(struct sql_work *w, enum sql_doubt doubt)
 {
+    w->doubts |= 1U << doubt;
     if (w->out->doubt == SQL_DOUBT_NONE)
         w->out->doubt = doubt;
 }
@@ -67,6 +71,17 @@ static inline void sql_work_doubt(struct sql_work *w, enum sql_doubt doubt)
 static inline uint64_t sql_work_bit(const struct rule *rule)
 {
     return UINT64_C(1) << rule->bit;
+}
+
+/* Which of the table's names that is; both, where it has one or the other cannot mean it. */
+static inline struct sql_taken sql_work_name(const struct rule *rule, const char *name)
+{
+    uint64_t bit = sql_work_bit(rule);
+
+    if (!rule->other)
+        return (struct sql_taken){bit, bit};
+    return sql_rule_is_other(rule, name) == rule->reversed ? (struct sql_taken){.old = bit}
+                                                           : (struct sql_taken){.new = bit};
 }
 
 static inline bool sql_work_is_new(const struct sql_work *w, const struct rule *rule)
@@ -93,10 +108,19 @@ void sql_verdict_of_none(const char *text, size_t len, struct sql_verdict *out);
 /* walk.c: all statements of the text. */
 void sql_walk(struct sql_work *w, const struct sql_node *tree);
 
+/* Once more behind sql_walk, where that has left a doubt about columns: what is edited is which of
+ * its two names a table has, and nothing else. */
+void sql_walk_names(struct sql_work *w, const struct sql_node *tree);
+
 /* ---- temporary.c ---- */
 
-/* Tables that have the name of a temporary relation in the statement. */
-uint64_t sql_temporaries(const struct sql_rules *rules, const struct sql_node *tree);
+/* Names of tables that a temporary relation in the statement has. */
+struct sql_taken sql_temporaries(const struct sql_rules *rules, const struct sql_node *tree);
+
+/* ---- makes.c ---- */
+
+/* Names of tables, in whatever schema, that a relation has which the statement may make. */
+struct sql_made sql_namesakes_made(const struct sql_rules *rules, const struct sql_node *tree);
 
 /* ---- insert.c, set.c: lists and twins. `table` is what the statement writes to. ---- */
 

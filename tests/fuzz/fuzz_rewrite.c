@@ -3,11 +3,11 @@
  * hide one, whether new columns may be read, and what the search path says of a name. What comes
  * out must be what the splices say, and a statement; and what comes of its shape must be the same.
  */
-#include <pg_query.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "../../proxy/sql/newer.h"
 #include "../../proxy/sql/shape.h"
 #include "segue/sql/path.h"
 #include "segue/sql/rewrite.h"
@@ -77,6 +77,7 @@ static struct sql_rules *rules_new(bool early, bool contested)
     if (contested)
         sql_rules_add_namesake(out, &(struct sql_namesake){"tenant", "checks", names});
     sql_rules_set_access(out, &(struct sql_access){.usage = SQL_USAGE_ALL});
+    sql_rules_set_database(out, "d");
     return out;
 }
 
@@ -100,13 +101,44 @@ static void rebuild(const char *text, size_t len, const struct sql_rewrite *rewr
         fail("the splices end too soon", rewrite);
 }
 
+/* Is a splice about nothing but which of two names a table has (proxy/sql/called.c)? Blanks keep it
+ * from what stands beside it. */
+static bool names_a_table(const char *inserted, size_t len)
+{
+    static const char *const texts[] = {"", "public.\"Sold\"", "\"Sold\"", "SELECT * FROM",
+                                        "AS orders"};
+
+    for (; len > 0 && inserted[0] == ' '; inserted++, len--)
+        ;
+    for (; len > 0 && inserted[len - 1] == ' '; len--)
+        ;
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+        if (strlen(texts[i]) == len && memcmp(inserted, texts[i], len) == 0)
+            return true;
+    return false;
+}
+
+/* Where its columns are in doubt, a statement keeps them. */
+static void names_alone(const struct sql_rewrite *rewrite)
+{
+    size_t gained = 0;
+
+    for (size_t i = 0; i < rewrite->nsplices; i++) {
+        const struct sql_splice *splice = &rewrite->splices[i];
+
+        if (!names_a_table(rewrite->text + (splice->at + gained), splice->inserted))
+            fail("more than names in spite of a doubt", rewrite);
+        gained += (size_t)splice->inserted - splice->removed;
+    }
+}
+
 static void parses(const struct sql_rewrite *rewrite)
 {
-    PgQueryParseResult parsed = pg_query_parse(rewrite->text);
+    struct sql_nodes *nodes = sql_newer_parse(rewrite->text);
 
-    if (parsed.error)
-        fail(parsed.error->message, rewrite);
-    pg_query_free_parse_result(parsed);
+    if (!nodes)
+        fail("it is no statement any more", rewrite);
+    sql_nodes_free(nodes);
 }
 
 /* Is that byte of what is sent one that was moved there, or that stands for nothing? */
@@ -150,7 +182,9 @@ static bool same(const struct sql_rewrite *a, const struct sql_rewrite *b)
 {
     return !a->text == !b->text && a->len == b->len && a->nsplices == b->nsplices &&
            a->doubt == b->doubt && a->early == b->early && a->stars == b->stars &&
-           a->positional == b->positional && a->hides == b->hides &&
+           a->positional == b->positional && sql_taken_same(a->hides, b->hides) &&
+           sql_taken_same(a->makes.certain, b->makes.certain) &&
+           sql_taken_same(a->makes.unless_there, b->makes.unless_there) &&
            !memcmp(&a->verdict, &b->verdict, sizeof(a->verdict)) &&
            (!a->text || (!memcmp(a->text, b->text, a->len) &&
                          !memcmp(a->splices, b->splices, a->nsplices * sizeof(*a->splices))));
@@ -194,13 +228,15 @@ int fuzz_one(const uint8_t *data, size_t len)
     session = (struct sql_sight_of_session){.side = (enum sql_side)((data[0] & 3) % 3),
                                             .follows = data[0] & 128,
                                             .rewrites = !(data[0] & 64),
-                                            .shadowed = data[0] & 32 ? 2 : 0};
+                                            .shadowed = {.old = data[0] & 32 ? 2 : 0}};
     session.path = sql_path_class(of, data[0] & 8 ? "tenant, public" : "public", "app");
     sql_rewrite(of, &session, text, len, &rewrite);
     if (rewrite.text) {
-        if (rewrite.doubt || rewrite.early || !session.rewrites)
+        if (rewrite.early || !session.rewrites)
             fail("a text in spite of a reason for none", &rewrite);
         rebuild(text, len, &rewrite);
+        if (rewrite.doubt)
+            names_alone(&rewrite);
         parses(&rewrite);
         positions(text, len, &rewrite);
     }
@@ -211,6 +247,10 @@ int fuzz_one(const uint8_t *data, size_t len)
 }
 
 const struct fuzz_seed fuzz_seeds[] = {
+    FUZZ_SEED(
+        "\1SELECT f(orders), public.orders.*, d.public.orders.id FROM public.orders*JOIN orders o "
+        "USING (id)"),
+    FUZZ_SEED("\0SELECT (c.*) AS x, coalesce(c, NULL), ROW((c.*)) FROM d.public.checks c"),
     FUZZ_SEED("\1SELECT *, c.*, row_to_json(c) FROM checks c NATURAL JOIN public.checks d"),
     FUZZ_SEED("\2SELECT * FROM \"Tags é\" t, notes WHERE claim_text = 'it''s'"),
     FUZZ_SEED("\1INSERT INTO checks VALUES ($1, $2, DEFAULT), (2, 'x') ON CONFLICT (id) DO UPDATE "
@@ -251,6 +291,12 @@ const struct fuzz_seed fuzz_seeds[] = {
     FUZZ_SEED(
         "\1SELECT orders, public.orders.* FROM public.orders JOIN orders o USING (id) GROUP BY "
         "orders, o.id FOR UPDATE OF o; COPY orders FROM STDIN WHERE orders.id > 1"),
+    FUZZ_SEED(
+        "\x11MERGE INTO checks c USING (TABLE notes) n ON n.id = c.id WHEN NOT MATCHED BY "
+        "SOURCE AND id = 1 THEN DELETE WHEN NOT MATCHED BY TARGET THEN INSERT VALUES (1, 'a') "
+        "RETURNING WITH (OLD AS o, NEW AS \"N\") o.*, (SELECT \"N\".id FROM (TABLE checks)), *"),
+    FUZZ_SEED("\1SELECT *, 'é' FROM (SELECT * FROM checks), (VALUES (1)), JSON_TABLE('{}', '$' "
+              "COLUMNS (a int PATH '$.a')) j; TABLE checks"),
     FUZZ_SEED("\1PREPARE q AS UPDATE \"Sold\" SET (claim_text, id) = (DEFAULT, 1), \"Old \"\"n\" = "
               "DEFAULT; UPDATE checks SET claim = DEFAULT"),
 };

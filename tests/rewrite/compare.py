@@ -104,7 +104,7 @@ class Pair:
             return None
         tables = self._named(case)
         contents, subjects = self._contents(tables, {}), self._contents(tables, self.names)
-        steps = [f" UNION ALL {self.in_step[t.name]}" for t in tables if t.name in self.in_step]
+        steps = [f" UNION ALL {self.in_step[t.name] % self.names.get(t.name, t.name)}" for t in tables if t.name in self.in_step]
         rows = self._both([contents + ORDER, subjects + "".join(steps) + ORDER])
         apart = [row for row in rows[1] if row[0] == APART and not row[1].endswith(b" 0")]
         if apart:

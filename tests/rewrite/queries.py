@@ -67,7 +67,10 @@ class Queries(Expressions):
         """A query in FROM."""
         query, outputs = self.select(1, outer=level if lateral else level.outer)
         name = self.alias(level)
-        node = seq("LATERAL" if lateral else "", "(", query, ")", self.dice.choice(["", "AS"]), written(self.dice, name))
+        called = seq(self.dice.choice(["", "AS"]), written(self.dice, name))
+        if self.version >= 16 and self.dice.random() < 0.2 and all(r.name != "nameless" for r in level.relations):
+            name, called = "nameless", ""  # who names it makes a mistake
+        node = seq("LATERAL" if lateral else "", "(", query, ")", called)
         return node, Relation(name, outputs, size=self.size)
 
     def values_list(self, level):

@@ -171,7 +171,7 @@ static json_t *answer(const struct sql_rules *rules, const json_t *request)
         .side = side_of(text_of(request, "side")),
         .follows = json_is_true(json_object_get(request, "follows")),
         .rewrites = true,
-        .shadowed = (uint64_t)json_integer_value(json_object_get(request, "shadowed")),
+        .shadowed = {.old = (uint64_t)json_integer_value(json_object_get(request, "shadowed"))},
     };
     struct sql_rewrite rewrite;
     json_t *out = json_object();

@@ -90,7 +90,8 @@ APART = "rows apart"
 
 
 def in_step_sql():
-    """By table that migrates: counts the rows of which a plain rename's columns are not the same bytes."""
+    """By either name of a table that migrates: counts the rows of which a plain rename's columns are not the same bytes.
+    %s is what the table is called."""
     counts = {}
     for name in schema.migrating():
         pairs = [(f["from"], f["to"]) for _, kind, f in schema.operations()
@@ -99,5 +100,6 @@ def in_step_sql():
             continue
         differs = " OR ".join(f'ROW(segue_row."{old}")::record OPERATOR(pg_catalog.*<>) ROW(segue_row."{new}")::record'
                               for old, new in pairs)
-        counts[name] = f"""SELECT '{APART}', '{name} ' || count(*) FROM public."{name}" segue_row WHERE {differs}"""
+        for called in {schema.called(side, name) for side in ("old", "new")}:
+            counts[called] = f"""SELECT '{APART}', '{name} ' || count(*) FROM public."%s" segue_row WHERE {differs}"""
     return counts

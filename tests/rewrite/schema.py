@@ -1,6 +1,6 @@
 """The tables that the statements are about, the migrations that expand them, and what each side sees.
 
-Six tables migrate by renames alone, the others also by a change of type or an added column; one is
+Six tables migrate by renames of columns alone, the others also by a change of type or an added column; one is
 partitioned, one has quoted names, one has defaults, an identity and a generated column, one has a column
 of each common type; two change their own names; one is called as its old column is, one as its new one. Tables that stay have columns called like old and new ones, and another
 schema has a table called like one that migrates. Rows are few: a statement
@@ -195,6 +195,7 @@ MIGRATIONS = [
     {"name": "tables", "operations": [
         {"rename_table": {"from": "crates", "to": "Big Crates"}},
         {"add_column": {"table": "racks", "column": {"name": "claim", "type": "text", "nullable": True}}},
+        _rename("racks", "title", "caption"),
         {"rename_table": {"from": "racks", "to": "shelves"}},
     ]},
 ]

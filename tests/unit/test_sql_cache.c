@@ -74,7 +74,7 @@ static void each_sight_has_its_own_rewrite(void **state)
     static const char star[] = "select * from public.checks";
     const struct sql_sight_of_session off = {.side = SQL_SIDE_OLD};
     const struct sql_sight_of_session shadowed = {
-        .side = SQL_SIDE_OLD, .rewrites = true, .shadowed = 1};
+        .side = SQL_SIDE_OLD, .rewrites = true, .shadowed = {.old = 1}};
     const struct sql_sight_of_session elsewhere = {
         .side = SQL_SIDE_OLD, .rewrites = true, .path = 1};
     const struct sql_sight_of_session follows = {

@@ -210,6 +210,7 @@ static void first_word_skips_white_space_and_comments(void **state)
         {"/* begin", SQL_FIRST_OTHER},
         {"beginning", SQL_FIRST_OTHER},
         {"execute p", SQL_FIRST_EXECUTE},
+        {"do $$begin end$$", SQL_FIRST_DO},
         {"Prepare p as select 1", SQL_FIRST_PREPARE},
         {"-- begin", SQL_FIRST_OTHER},
         {"", SQL_FIRST_OTHER},

@@ -50,12 +50,11 @@ static struct sql_rules *tenants(void)
     return rules;
 }
 
-static const char *meaning(const struct sql_rules *rules, const char *path, const char *role,
-                           const char *name)
+static const char *meaning_of(const struct sql_rules *rules, uint64_t class, const char *name)
 {
     const struct rule *rule;
 
-    switch (sql_path_meaning(rules, sql_path_class(rules, path, role), name, &rule)) {
+    switch (sql_path_meaning(rules, class, name, &rule)) {
     case SQL_MEANS_RULE:
         return rule->schema;
     case SQL_MEANS_OTHER:
@@ -66,6 +65,21 @@ static const char *meaning(const struct sql_rules *rules, const char *path, cons
     }
     assert_non_null(rule);
     return "perhaps";
+}
+
+static const char *meaning(const struct sql_rules *rules, const char *path, const char *role,
+                           const char *name)
+{
+    return meaning_of(rules, sql_path_class(rules, path, role), name);
+}
+
+/* To a session whose temporary relations are in that schema. */
+static const char *meaning_to(const struct sql_rules *rules, const char *path,
+                              const char *temporary, const char *name)
+{
+    const struct sql_path_of of = {.path = path, .role = "x", .temporary = temporary};
+
+    return meaning_of(rules, sql_path_class_of(rules, &of), name);
 }
 
 struct row {
@@ -208,6 +222,12 @@ static void temporary_relations_and_the_catalog_come_first(void **state)
     assert_string_equal(meaning(rules, "a, pg_catalog", "x", "t"), "a");
     namesake(rules, "pg_temp_3", "t");
     assert_string_equal(meaning(rules, "a, pg_catalog", "x", "t"), "perhaps");
+    assert_string_equal(meaning_to(rules, "a", "pg_temp_3", "t"), "other");
+    assert_string_equal(meaning_to(rules, "a, pg_temp", "pg_temp_3", "t"), "perhaps");
+    assert_string_equal(meaning_to(rules, "a, pg_temp_3", "pg_temp_3", "t"), "perhaps");
+    assert_string_equal(meaning_to(rules, "pg_catalog, a", "pg_temp_4", "t"), "other");
+    assert_string_equal(meaning_to(rules, "a, pg_catalog, pg_temp", "", "t"), "a");
+    assert_string_equal(meaning_to(rules, "b, a", "", "t"), "other");
     sql_rules_unref(rules);
 }
 
@@ -263,9 +283,31 @@ static void the_path_decides_what_a_statement_touches_and_becomes(void **state)
     sql_rules_unref(rules);
 }
 
+static void the_schema_in_which_relations_are_made_is_the_first_one(void **state)
+{
+    static const struct {
+        const char *path;
+        uint64_t in;
+    } rows[] = {{"a, b", 3}, {" \"a\"", 3}, {"b, a", 0}, {"\"$user\", a", 0}, {"", 0}, {NULL, 0}};
+    struct sql_rules *rules = tenants();
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        assert_int_equal(
+            sql_path_makes_in(rules, &(struct sql_path_of){.path = rows[i].path, .role = "x"}),
+            rows[i].in);
+    sql_rules_add_denied(rules, "x", "a");
+    assert_int_equal(sql_path_makes_in(rules, &(struct sql_path_of){.path = "a", .role = "x"}), 0);
+    assert_int_equal(sql_path_makes_in(rules, &(struct sql_path_of){.path = "a", .role = "y"}), 3);
+    sql_rules_add_partition(rules, 0, &(struct sql_partition){"c", "part", NULL, 0});
+    assert_int_equal(sql_path_makes_in(rules, &(struct sql_path_of){.path = "a", .role = "y"}), 2);
+    sql_rules_unref(rules);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_schema_in_which_relations_are_made_is_the_first_one),
         cmocka_unit_test(the_first_schema_that_has_the_name_decides),
         cmocka_unit_test(a_path_is_read_as_the_server_reads_it),
         cmocka_unit_test(a_name_of_one_relation_needs_no_path),

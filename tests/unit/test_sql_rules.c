@@ -57,6 +57,37 @@ static void who_follows_is_on_the_side_of_the_tables(void **state)
     sql_rules_unref(rules);
 }
 
+static void rules_with_a_table_more_add_one(void **state)
+{
+    struct sql_rules *one = sql_rules_new(1), *two = sql_rules_new(2), *turned = sql_rules_new(3);
+    struct sql_rules *first = sql_rules_new(4);
+
+    (void)state;
+    add(one, "a", false, SQL_SEEN_BY_OLD, SQL_SEEN_BY_NEW);
+    add(two, "b", false, SQL_SEEN_BY_OLD, SQL_SEEN_BY_NEW);
+    add(two, "a", true, SQL_SEEN_BY_OLD, SQL_SEEN_BY_NEW);
+    sql_rules_add(turned, &(struct sql_table_rule){.migration = "m",
+                                                   .schema = "public",
+                                                   .name = "c",
+                                                   .other_name = "a",
+                                                   .old_columns = none,
+                                                   .new_columns = none,
+                                                   .relatives = none});
+    assert_int_equal(sql_rules_added(NULL, one), 1);
+    assert_int_equal(sql_rules_added(one, two), 1); /* "b" comes first there */
+    add(first, "b", false, SQL_SEEN_BY_OLD, SQL_SEEN_BY_NEW);
+    assert_int_equal(sql_rules_added(first, two), 2);
+    assert_int_equal(sql_rules_added(two, one), 0);
+    assert_int_equal(sql_rules_added(one, one), 0);
+    assert_int_equal(sql_rules_added(one, turned), 0); /* only its name is new */
+    assert_int_equal(sql_rules_added(one, NULL), 0);
+    assert_int_equal(sql_rules_added(NULL, NULL), 0);
+    sql_rules_unref(one);
+    sql_rules_unref(two);
+    sql_rules_unref(turned);
+    sql_rules_unref(first);
+}
+
 static void a_side_is_gone_when_nobody_sees_its_columns(void **state)
 {
     struct sql_rules *rules = one_of_each();
@@ -130,6 +161,7 @@ static void a_table_under_another_tag_has_ended_and_begun_anew(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rules_with_a_table_more_add_one),
         cmocka_unit_test(who_follows_is_on_the_side_of_the_tables),
         cmocka_unit_test(a_side_is_gone_when_nobody_sees_its_columns),
         cmocka_unit_test(tables_that_are_not_there_any_more_have_ended),

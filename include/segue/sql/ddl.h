@@ -24,13 +24,23 @@ struct sql_ddl_touch {
     const char *hint;    /* what to do instead, or NULL */
 };
 
+/* A type that a statement changes, or a relation that it names and that is to be there. */
+struct sql_ddl_name {
+    int statement;
+    const char *what;
+    char *schema, *name; /* as of a touch */
+};
+
 struct sql_ddl {
     struct sql_ddl_touch *touches;
     size_t ntouches, cap;
-    char **made; /* names of tables that it makes, without their schema */
+    char **made; /* names of relations and types that it makes, without their schema */
     size_t nmade, made_cap;
+    struct sql_ddl_name *types, *needs;
+    size_t ntypes, types_cap, nneeds, needs_cap;
     int statements;
     int opaque; /* the first statement that cannot be looked into; 0: none */
+    int unseen; /* the first one that may make relations whose names are not to be seen; 0: none */
 };
 
 /* 42601: it does not parse, or is empty. 0A000: a statement that may not stand in a migration,

@@ -24,6 +24,7 @@ struct sql_verdict {
     bool begins;        /* starts an explicit transaction: BEGIN / START TRANSACTION anywhere */
     bool executes;      /* SQL-level EXECUTE: touches what the session's PREPAREs named */
     bool moves;         /* may change the search path, or end what was set in a transaction */
+    uint8_t opaque;     /* enum sql_opaque, where who asks has looked */
     bool analysed;      /* false: the parser did not understand it; masks come from the search */
 };
 
@@ -35,7 +36,10 @@ enum sql_first {
     SQL_FIRST_OTHER,
     SQL_FIRST_WRAPS,   /* EXPLAIN, CREATE: an EXECUTE may be in it */
     SQL_FIRST_FORGETS, /* DEALLOCATE, DISCARD */
-    SQL_FIRST_BEGIN,   /* from here on: a verdict depends on it */
+    SQL_FIRST_DO,
+    SQL_FIRST_CALL,
+    SQL_FIRST_IMPORT, /* FOREIGN SCHEMA */
+    SQL_FIRST_BEGIN,  /* from here on: a verdict depends on it */
     SQL_FIRST_EXECUTE,
     SQL_FIRST_PREPARE
 };
@@ -45,6 +49,14 @@ size_t sql_first_at(const char *text, size_t len);
 
 /* First keyword, after white space and comments (nested ones too); no allocation. */
 enum sql_first sql_first_word(const char *text, size_t len);
+
+/* May relations come of it whose names are not to be seen in its tree? */
+enum sql_opaque {
+    SQL_OPAQUE_NO,
+    SQL_OPAQUE_CALLS, /* a procedure, which mostly makes none */
+    SQL_OPAQUE_MAKES, /* DO with the words for it, IMPORT */
+};
+enum sql_opaque sql_opaque(const char *text, size_t len);
 
 /* Full verdict without a cache, of a session whose search path is not known. `text` need not be
  * NUL-terminated. */

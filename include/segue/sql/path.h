@@ -30,8 +30,25 @@ struct sql_path_hidden {
 };
 struct sql_path_hidden sql_path_hidden(const struct sql_rules *rules);
 
-/* `role`: the current one; NULL: not known. `path` NULL: not known. */
-uint64_t sql_path_class(const struct sql_rules *rules, const char *path, const char *role);
+/* Has a temporary relation of some session one of the names? NULL: no. */
+bool sql_path_temporaries(const struct sql_rules *rules);
+
+/* Of a session; NULL: not known. */
+struct sql_path_of {
+    const char *path, *role;
+    const char *temporary; /* the schema of its temporary relations; "": there is none */
+};
+uint64_t sql_path_class_of(const struct sql_rules *rules, const struct sql_path_of *of);
+
+/* Tables that are, with all their partitions, in the schema in which an unqualified relation is
+ * made that is not temporary. 0: cannot tell. */
+uint64_t sql_path_makes_in(const struct sql_rules *rules, const struct sql_path_of *of);
+
+static inline uint64_t sql_path_class(const struct sql_rules *rules, const char *path,
+                                      const char *role)
+{
+    return sql_path_class_of(rules, &(struct sql_path_of){.path = path, .role = role});
+}
 
 /* What a text does to the path of the session that runs it. */
 enum sql_path_kind {

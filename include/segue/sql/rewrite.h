@@ -26,7 +26,8 @@ enum sql_side {
     SQL_SIDE_NEW,
 };
 
-/* Why a statement that names a migrating table was left as it is. */
+/* Why a statement that names a migrating table was left as it is, but perhaps for the name of one
+ * that has two: where columns are in doubt it is certain. */
 enum sql_doubt {
     SQL_DOUBT_NONE,
     SQL_DOUBT_GRAMMAR,   /* the parser does not understand it, or it is not UTF-8 */
@@ -57,14 +58,42 @@ struct sql_splice {
                           SQL_NOWHERE: what they stand for has no position for the server either */
 };
 
+/* Tables whose names something else may have, a mask each: the name of before the cut-over, and the
+ * one from then on, which are the same but for a table that is renamed. */
+struct sql_taken {
+    uint64_t old, new;
+};
+
+static inline struct sql_taken sql_taken_join(struct sql_taken a, struct sql_taken b)
+{
+    return (struct sql_taken){a.old | b.old, a.new | b.new};
+}
+
+static inline bool sql_taken_any(struct sql_taken names)
+{
+    return (names.old | names.new) != 0;
+}
+
+static inline bool sql_taken_same(struct sql_taken a, struct sql_taken b)
+{
+    return a.old == b.old && a.new == b.new;
+}
+
+/* By a relation that a statement may make. */
+struct sql_made {
+    struct sql_taken certain;
+    struct sql_taken unless_there; /* not where it finds the table itself: sql_path_makes_in */
+};
+
 struct sql_rewrite {
     struct sql_verdict verdict; /* of the client's text: as sql_inspect says */
-    enum sql_doubt doubt;       /* not NONE: text is NULL */
+    enum sql_doubt doubt;       /* not NONE: text has names of tables alone, or is NULL */
     uint64_t early;             /* tables of which a new column is read before it may be */
     uint64_t stars;             /* tables whose `*` (or COPY, or whole row) was meant */
     uint64_t positional;        /* tables into which it INSERTs without a column list */
-    uint64_t hides;             /* tables that a temporary relation it names may hide from now on */
-    char *text;                 /* what to send instead; NULL: the client's own text. Owned. */
+    struct sql_taken hides;     /* by a temporary relation that it names, from now on */
+    struct sql_made makes;
+    char *text; /* what to send instead; NULL: the client's own text. Owned. */
     size_t len;
     struct sql_splice *splices; /* in order; owned */
     size_t nsplices;
@@ -72,10 +101,10 @@ struct sql_rewrite {
 
 struct sql_sight_of_session {
     enum sql_side side;
-    bool follows;      /* the side is the migration's: the session itself has not said one */
-    bool rewrites;     /* false: only the verdict and what was seen */
-    uint64_t shadowed; /* tables that a temporary table of this session may hide */
-    uint64_t path;     /* the class of its search path (sql/path.h) */
+    bool follows;  /* the side is the migration's: the session itself has not said one */
+    bool rewrites; /* false: only the verdict and what was seen */
+    struct sql_taken shadowed; /* by a temporary table of this session */
+    uint64_t path;             /* the class of its search path (sql/path.h) */
 };
 
 /* What FOLLOW means for a statement that touches `tables`: OLD or NEW; FOLLOW when it is not the

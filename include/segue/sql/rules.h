@@ -108,6 +108,9 @@ void sql_rules_add_partition(struct sql_rules *rules, int bit,
 /* After all tables. A relation that was not added has no such name and no such column. */
 void sql_rules_add_namesake(struct sql_rules *rules, const struct sql_namesake *namesake);
 
+/* What the database is called that has the tables: names may begin with it. */
+void sql_rules_set_database(struct sql_rules *rules, const char *database);
+
 /* Who may use which schema: without that right, a name passes the schema by. */
 enum sql_usage {
     SQL_USAGE_UNKNOWN,
@@ -124,6 +127,12 @@ void sql_rules_set_access(struct sql_rules *rules, const struct sql_access *acce
 /* The role may not use the schema. */
 void sql_rules_add_denied(struct sql_rules *rules, const char *role, const char *schema);
 
+/* An error of the server that names `now` means what clients know as `shown`. */
+void sql_rules_add_shown(struct sql_rules *rules, const char *now, const char *shown);
+bool sql_rules_shows(const struct sql_rules *rules); /* is there any? false for NULL */
+/* What the `len` bytes at `name` are to be called; NULL: they have no such name. */
+const char *sql_rules_shown(const struct sql_rules *rules, const char *name, size_t len);
+
 /* What is known of functions, of which the rules keep a reference; NULL: nothing. At most once. */
 void sql_rules_functions(struct sql_rules *rules, struct sql_functions *functions);
 
@@ -131,9 +140,16 @@ struct sql_rules *sql_rules_ref(struct sql_rules *rules); /* returns rules; NULL
 void sql_rules_unref(struct sql_rules *rules);            /* frees with the last reference */
 
 uint64_t sql_rules_epoch(const struct sql_rules *rules); /* 0 for NULL */
-size_t sql_rules_tables(const struct sql_rules *rules);  /* 0 for NULL */
+
+/* Tables that keep their name: for those statements may pass as they are, in whatever doubt. 0 for
+ * NULL. */
+uint64_t sql_rules_lasting(const struct sql_rules *rules);
+size_t sql_rules_tables(const struct sql_rules *rules); /* 0 for NULL */
 
 uint64_t sql_rules_tag(const struct sql_rules *rules, int bit); /* bit: below sql_rules_tables */
+
+/* For people: "schema.name" of these tables, with commas; heap. */
+char *sql_rules_called(const struct sql_rules *rules, uint64_t tables);
 
 /* The tags of these tables: in one number, which is another with other tags, and as marks, of which
  * two sets with a tag in common have one in common. 0 for no table. */
@@ -164,6 +180,9 @@ struct sql_rules_ends {
 };
 struct sql_rules_ends sql_rules_ended(const struct sql_rules *before,
                                       const struct sql_rules *after);
+
+/* A bit for each table of `after` that is not in `before`. Both may be NULL. */
+uint64_t sql_rules_added(const struct sql_rules *before, const struct sql_rules *after);
 
 /* Do the bits mean the same: the same tables with the same relatives in the same order? (Columns
  * may differ.) False when either is NULL. What was touched by one is then touched by the other. */

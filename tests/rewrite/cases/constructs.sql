@@ -199,17 +199,100 @@ MERGE INTO "Order Lines" o USING words w ON w.id + 100 = o."Id" WHEN NOT MATCHED
 
 -- MERGE with RETURNING
 -- @since: 17
--- @doubt: not understood by the parser
 MERGE INTO words w USING notes n ON n.id = w.id WHEN MATCHED THEN UPDATE SET {title} = n.claim RETURNING merge_action(), w.*;
+
+-- MERGE with RETURNING of stars, of whole rows, of a row that is gone
+-- @since: 17
+MERGE INTO words w USING (SELECT * FROM archive) a ON a.id = w.id + 4 WHEN MATCHED AND w.id = 1 THEN DELETE WHEN MATCHED THEN UPDATE SET {title} = a.{claim} || 'é' RETURNING *, w.{title} AS one;
+MERGE INTO words USING notes n ON n.id = words.id WHEN MATCHED AND n.id < 3 THEN UPDATE SET {title} = n.claim WHEN NOT MATCHED THEN INSERT VALUES (n.id + 10, n.body) RETURNING merge_action(), words.*, to_json(words), n;
+MERGE INTO words w USING archive a ON a.id = w.id + 4 WHEN MATCHED THEN DO NOTHING WHEN NOT MATCHED BY TARGET THEN INSERT (id, {title}) VALUES (a.id, a.{claim}) RETURNING (SELECT count(*) FROM (SELECT w.*, a.*)), a.*;
+
+-- MERGE with an error in its RETURNING
+-- @since: 17
+MERGE INTO words w USING notes n ON n.id = w.id WHEN MATCHED THEN UPDATE SET {title} = n.claim RETURNING 'é', w.*, w.absent;
+
+-- MERGE where nothing of the source matches
+-- @since: 17
+MERGE INTO words w USING archive a ON a.id = w.id + 4 WHEN NOT MATCHED BY SOURCE AND {title} <> 'word 9' THEN UPDATE SET {title} = {title} || '!' WHEN MATCHED THEN DELETE RETURNING w.*, to_json(a), a.*;
+MERGE INTO archive a USING words w ON a.id = w.id + 4 WHEN NOT MATCHED BY SOURCE THEN DELETE;
+
+-- MERGE in a CTE, in COPY, in PREPARE
+-- @since: 17
+WITH m AS (MERGE INTO words w USING notes n ON n.id = w.id WHEN MATCHED THEN UPDATE SET {title} = n.claim RETURNING w.*) SELECT m.*, a.* FROM m JOIN archive a ON a.id = m.id + 4;
+WITH m AS (MERGE INTO words w USING notes n ON n.id = w.id WHEN MATCHED THEN DELETE RETURNING w.id, w.{title}) INSERT INTO words SELECT id + 20, {title} FROM m RETURNING *;
+COPY (MERGE INTO archive a USING notes n ON n.id = a.id - 4 WHEN MATCHED THEN UPDATE SET {claim} = n.claim RETURNING a.*) TO STDOUT;
+PREPARE q AS MERGE INTO words w USING notes n ON n.id = w.id - 20 WHEN MATCHED THEN UPDATE SET {title} = n.claim RETURNING w.*;
+EXECUTE q;
+DEALLOCATE q;
+
+-- A sub-select without an alias
+-- @since: 16
+SELECT * FROM (SELECT * FROM words);
+SELECT count(*) FROM (SELECT DISTINCT {claim} FROM checks), (VALUES (1), (2));
+SELECT *, 'ü' FROM words w, (SELECT * FROM archive WHERE id = 5), LATERAL (SELECT w.{title} || 'x' AS x) WHERE x > '';
+SELECT * FROM (SELECT id, {claim} FROM (SELECT * FROM (TABLE archive))) JOIN (SELECT * FROM notes) USING (id);
+SELECT * FROM (SELECT * FROM archive) NATURAL JOIN checks;
+SELECT {title} FROM (SELECT * FROM words) WHERE id IN (SELECT id FROM (TABLE words)) ORDER BY {title};
+INSERT INTO words SELECT * FROM (SELECT id + 10, {title} FROM words) RETURNING *;
+UPDATE words SET {title} = c FROM (SELECT id AS i, {claim} AS c FROM archive) WHERE i = words.id + 4 RETURNING words.*, c;
+
+-- A sub-select without an alias beside RETURNING *
+-- @since: 16
+DELETE FROM words USING (SELECT id AS i FROM archive) WHERE i = words.id + 4 RETURNING *;
+
+-- A sub-select without an alias before there was such
+SELECT 'ü', * FROM (SELECT * FROM words), (SELECT absent FROM words);
+
+-- A sub-select without an alias whose columns are called as both sides'
+-- @side: old
+-- @since: 16
+SELECT claim FROM (SELECT 'claim 1' AS claim), archive;
+SELECT id FROM archive, ((SELECT 'claim 1' AS claim)), (SELECT 'ü' AS x) WHERE claim_text = claim ORDER BY id;
+UPDATE archive SET claim_text = claim FROM (SELECT 'é' AS claim) WHERE id = 5 RETURNING claim, claim_text, *;
+DELETE FROM archive USING (SELECT 6 AS x) WHERE id = x RETURNING *;
+INSERT INTO archive (id, run_id, claim_text) SELECT 20, run_id, claim FROM archive, (SELECT 'x' AS claim) WHERE id = 7;
+
+-- The same for the new side
+-- @side: new
+-- @declared
+-- @since: 16
+SELECT claim_text FROM (SELECT 'claim 1' AS claim_text), archive;
+UPDATE archive SET claim = claim_text FROM (SELECT 'é' AS claim_text) WHERE id = 5 RETURNING claim_text, claim, *;
+
+-- Columns that are listed beside a function
+-- @side: old
+SELECT claim FROM jsonb_to_recordset('[{"claim": 1}]') AS x(claim int), archive;
+SELECT claim, x FROM json_to_record('{"claim": 1}') AS (x text, claim int), archive;
+SELECT id FROM archive, XMLTABLE('/a' PASSING ('<a>claim 1</a>'::xml) COLUMNS claim text PATH '.') WHERE claim_text = claim;
+UPDATE archive SET claim_text = claim FROM jsonb_to_record('{"claim": 1}') AS r(claim text) WHERE id = 5 RETURNING *, claim;
+
+-- JSON_TABLE whose columns are called as the other side's
+-- @side: old
+-- @since: 17
+SELECT id FROM archive a, JSON_TABLE('{"claim": "claim 1"}'::jsonb, '$' COLUMNS (claim text PATH '$.claim')) j WHERE claim = claim_text;
+SELECT id, claim, x FROM archive, JSON_TABLE('[{"x": [1, 2]}]', '$[*]' AS root COLUMNS (o FOR ORDINALITY, NESTED PATH '$.x[*]' AS xs COLUMNS (claim numeric(10, 2) PATH '$', x text DEFAULT 'é' ON EMPTY PATH '$.y')));
+SELECT claim, x FROM archive, JSON_TABLE('1', '$' COLUMNS (x int PATH '$', y int PATH '$')) j (claim, x);
 
 -- RETURNING of the old and the new row
 -- @since: 18
 UPDATE words SET {title} = 'r' WHERE id = 1 RETURNING old.{title}, new.{title}, old.*, new.*;
 
+-- RETURNING of the old and the new row under names of their own
+-- @since: 18
+UPDATE words SET {title} = 'r' WHERE id = 1 RETURNING WITH (OLD AS "Was", NEW AS n) "Was".{title}, n.*, "Was".*;
+INSERT INTO words VALUES (1, 'x') ON CONFLICT (id) DO UPDATE SET {title} = excluded.{title} RETURNING WITH (OLD AS o) o.*, new.*, to_json(o);
+DELETE FROM words WHERE id = 2 RETURNING WITH (NEW AS n) old.*, n;
+MERGE INTO words w USING notes s ON s.id = w.id WHEN MATCHED THEN UPDATE SET {title} = s.claim RETURNING WITH (OLD AS o, NEW AS n) o.*, n.{title}, s.*;
+
 -- JSON_TABLE
 -- @since: 17
--- @untouched: not understood by the parser
 SELECT w.id, j.n FROM words w, JSON_TABLE('{"n": 1}', '$' COLUMNS (n int PATH '$.n')) j;
+SELECT *, j.n + 1 FROM words w, JSON_TABLE('{"n": [1, 2]}', '$.n[*]' COLUMNS (n int PATH '$', o FOR ORDINALITY) ERROR ON ERROR) j WHERE w.{title} <> 'é';
+
+-- JSON_TABLE with what the parser does not know
+-- @since: 17
+-- @untouched: not understood by the parser
+SELECT w.id, j.n FROM words w, JSON_TABLE('{"n": 1}', '$' PASSING w.id AS i COLUMNS (n int PATH '$.n')) j;
 
 -- VALUES by itself
 VALUES (1, 'words'), (2, 'archive');

@@ -288,3 +288,42 @@ MERGE INTO archive k USING words {config_json} ON {config_json}.id = k.id - 4 WH
 
 -- A field of a row whose alias is a hidden column
 UPDATE archive AS claim SET kept = NULL FROM words w WHERE w.id + 4 = (claim).id RETURNING (claim).id, w.id;
+
+-- A whole row or none
+SELECT coalesce(t, t), coalesce(NULL, t.*, NULL), nullif(t, t), nullif(t, NULL) IS NULL FROM words t;
+
+-- A whole row in CASE
+SELECT CASE WHEN t.id > 2 THEN t END, CASE t.id WHEN 1 THEN NULL WHEN 2 THEN t ELSE t END IS NULL, to_json(CASE WHEN true THEN t ELSE t END) FROM words t;
+
+-- The greatest of whole rows, and what is sorted by it
+SELECT greatest(t, t)::text, least(t, NULL) FROM words t ORDER BY greatest(t, NULL) DESC LIMIT 2;
+
+-- A list of whole rows
+-- @how: simple, extended, prepared
+SELECT ARRAY[t], to_json(ARRAY[t, t]), ARRAY[t.*, NULL]::text FROM words t;
+
+-- Whole rows or none, of an outer join
+SELECT coalesce(a, NULL), CASE WHEN n.id = 1 THEN a END IS NULL FROM notes n LEFT JOIN archive a ON a.id = n.id + 3 FOR UPDATE OF n;
+
+-- Whole rows or none of what is written
+INSERT INTO words VALUES (77, 'x') RETURNING coalesce(words, words), json_build_array(CASE WHEN id > 1 THEN words END);
+
+-- A whole row or none, of which a field is asked
+-- @doubt: a whole row where its type matters
+SELECT (coalesce(t, NULL)).{title} FROM words t;
+
+-- A whole row or none, in a sub-select
+-- @doubt: a whole row where its type matters
+SELECT to_json(q.x) FROM (SELECT coalesce(t, NULL) AS x FROM words t) q;
+
+-- A whole row or another one
+-- @doubt: a whole row where its type matters
+SELECT coalesce(t, w) FROM words t, words w;
+
+-- A whole row in CASE beside a row that is written out
+-- @doubt: a whole row where its type matters
+SELECT CASE WHEN t.id > 1 THEN t ELSE ROW(1, 'x', 2) END FROM words t;
+
+-- Whole rows in a list, as a table
+-- @doubt: a whole row where its type matters
+SELECT to_json(u) FROM words t, unnest(ARRAY[t]) u;

@@ -231,3 +231,34 @@ SELECT FROM checks;
 
 -- System columns beside a star
 SELECT tableoid::regclass, r.* FROM events r;
+
+-- A star in brackets
+SELECT (words.*), ((words.*)), 1 FROM words;
+
+-- A star with a schema, in brackets
+SELECT (public.words.*), ( ( public . words . * ) ) FROM public.words;
+
+-- A star with a name, of which the server takes no notice
+SELECT words.* AS x, words.* "y z", (words.*) AS q, (words).* w, ((words).*) AS v FROM words;
+
+-- A star in brackets in a sub-select
+SELECT s.id, s.{title} FROM (SELECT (w.*) FROM words w) s ORDER BY ((s.*)) IS NULL, s.id;
+
+-- A star in brackets of what is written
+UPDATE words SET {title} = 'x' WHERE id = 1 RETURNING (words.*), (words).* AS w;
+
+-- A star in brackets in a row
+-- @doubt: a star whose columns cannot be listed
+SELECT ROW((words.*)) FROM words;
+
+-- All fields in brackets in a row
+-- @doubt: a star whose columns cannot be listed
+SELECT (((words).*), 1) FROM words;
+
+-- All fields of the rows of before and after
+-- @since: 18
+UPDATE words SET {title} = 'x' WHERE id = 1 RETURNING (old).*, (new).* AS n, (old.*);
+
+-- All fields of rows with names
+-- @since: 18
+UPDATE words SET {title} = 'x' WHERE id = 1 RETURNING WITH (OLD AS o, NEW AS n) ((o).*), (n).*, (o.*) AS x;

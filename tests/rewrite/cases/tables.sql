@@ -6,10 +6,10 @@ SELECT "{bigcrates}".label, public."{bigcrates}".weight, "{bigcrates}".*, "{bigc
 SELECT {shelves}.*, public.{shelves}.id FROM public.{shelves};
 
 -- The row of the one that has a column of one side
-SELECT {shelves}, to_json({shelves}), ({shelves}).title, ({shelves}).* FROM {shelves};
+SELECT {shelves}, to_json({shelves}), ({shelves}).{caption}, ({shelves}).* FROM {shelves};
 
 -- TABLE of both
-TABLE "{bigcrates}" UNION ALL SELECT id, title, amount, id FROM {shelves} ORDER BY 1, 2;
+TABLE "{bigcrates}" UNION ALL SELECT id, {caption}, amount, id FROM {shelves} ORDER BY 1, 2;
 
 -- Without the schema, and with it, under another name
 SELECT {shelves}.id, s.* FROM {shelves} JOIN public.{shelves} s ON s.id = {shelves}.id + 1 WHERE {shelves}.env = 'prod';
@@ -27,7 +27,7 @@ SELECT count(*) FROM ONLY {shelves}, "{bigcrates}" *, {shelves} s TABLESAMPLE be
 SELECT (SELECT max(b.weight) FROM "{bigcrates}" b WHERE b.id <= {shelves}.id), EXISTS (SELECT * FROM "{bigcrates}" WHERE "{bigcrates}".id = {shelves}.id) FROM {shelves};
 
 -- A CTE that is called as the table is
-WITH {shelves} AS (SELECT id, title FROM {shelves}) SELECT {shelves}.* FROM {shelves};
+WITH {shelves} AS (SELECT id, {caption} FROM {shelves}) SELECT {shelves}.* FROM {shelves};
 
 -- A CTE that is called as the table is on the other side
 -- @side: old
@@ -56,7 +56,7 @@ INSERT INTO {shelves} VALUES (100, 'e', 't'), (101) RETURNING *, {shelves}.id;
 INSERT INTO "{bigcrates}" (id, label) VALUES (100, 'a'), (101, 'b'), (102, 'c'), (103, NULL), (104, 'e'), (105, 'f'), (106, 'g'), (107, 'h'), (108, 'i') RETURNING "{bigcrates}".*;
 
 -- INSERT of itself
-INSERT INTO {shelves} SELECT {shelves}.id + 100, env, {shelves}.title, amount FROM {shelves} RETURNING {shelves}.*;
+INSERT INTO {shelves} SELECT {shelves}.id + 100, env, {shelves}.{caption}, amount FROM {shelves} RETURNING {shelves}.*;
 
 -- INSERT with DEFAULT VALUES
 INSERT INTO {shelves} DEFAULT VALUES;
@@ -68,20 +68,20 @@ INSERT INTO "{bigcrates}" VALUES (1, 'x') ON CONFLICT (id) DO UPDATE SET label =
 INSERT INTO {shelves} AS s (id, env) VALUES (2, 'x') ON CONFLICT ON CONSTRAINT racks_pkey DO UPDATE SET env = s.env || excluded.env RETURNING s.*;
 
 -- UPDATE with FROM of itself
-UPDATE {shelves} SET title = o.title || {shelves}.id FROM {shelves} o WHERE o.id = {shelves}.id + 1 RETURNING {shelves}.*, o.id;
+UPDATE {shelves} SET {caption} = o.{caption} || {shelves}.id FROM {shelves} o WHERE o.id = {shelves}.id + 1 RETURNING {shelves}.*, o.id;
 
 -- UPDATE of a list by a sub-select
-UPDATE ONLY "{bigcrates}" SET (label, weight) = (SELECT s.title, s.amount FROM {shelves} s WHERE s.id = "{bigcrates}".id), "Unit Price" = DEFAULT RETURNING *;
+UPDATE ONLY "{bigcrates}" SET (label, weight) = (SELECT s.{caption}, s.amount FROM {shelves} s WHERE s.id = "{bigcrates}".id), "Unit Price" = DEFAULT RETURNING *;
 
 -- RETURNING of the old and the new row
 -- @since: 18
-UPDATE {shelves} SET title = 'r' WHERE id = 2 RETURNING old.title, new.*, {shelves}.title;
+UPDATE {shelves} SET {caption} = 'r' WHERE id = 2 RETURNING old.{caption}, new.*, {shelves}.{caption};
 
 -- DELETE with USING
 DELETE FROM public.{shelves} USING "{bigcrates}" WHERE "{bigcrates}".id = {shelves}.id RETURNING *;
 
 -- MERGE
-MERGE INTO {shelves} USING "{bigcrates}" ON "{bigcrates}".id = {shelves}.id WHEN MATCHED AND {shelves}.id = 2 THEN DELETE WHEN MATCHED THEN UPDATE SET title = "{bigcrates}".label || {shelves}.title WHEN NOT MATCHED THEN INSERT (id, title) VALUES ("{bigcrates}".id + 100, "{bigcrates}".label);
+MERGE INTO {shelves} USING "{bigcrates}" ON "{bigcrates}".id = {shelves}.id WHEN MATCHED AND {shelves}.id = 2 THEN DELETE WHEN MATCHED THEN UPDATE SET {caption} = "{bigcrates}".label || {shelves}.{caption} WHEN NOT MATCHED THEN INSERT (id, {caption}) VALUES ("{bigcrates}".id + 100, "{bigcrates}".label);
 
 -- COPY there and back
 COPY {shelves} TO STDOUT;
@@ -103,7 +103,7 @@ SELECT count(*) FROM {shelves}, "{bigcrates}";
 -- @how: simple
 DECLARE cur CURSOR FOR SELECT * FROM {shelves} WHERE id = 3 FOR UPDATE;
 FETCH cur;
-UPDATE {shelves} SET title = 'here' WHERE CURRENT OF cur;
+UPDATE {shelves} SET {caption} = 'here' WHERE CURRENT OF cur;
 DELETE FROM {shelves} WHERE CURRENT OF cur;
 
 -- PREPARE and EXECUTE
@@ -142,3 +142,24 @@ INSERT INTO "{bigcrates}" VALUES (1, 'a', 1, 1, 1);
 
 -- A wrong type
 INSERT INTO {shelves} (id, amount) VALUES (100, 'many');
+
+-- INSERT of a renamed column, by the name of the table
+INSERT INTO {shelves} (id, {caption}) VALUES (100, 'a'), (101, DEFAULT), (102, NULL) RETURNING {shelves}.{caption}, {shelves}.*;
+
+-- INSERT of a renamed column, selected
+INSERT INTO public.{shelves} (id, {caption}, env) SELECT {shelves}.id + 200, upper({shelves}.{caption}), env FROM {shelves} ON CONFLICT (id) DO UPDATE SET {caption} = excluded.{caption} || {shelves}.{caption} RETURNING *;
+
+-- UPDATE of a renamed column and of others
+UPDATE {shelves} SET ({caption}, amount) = ('x' || {shelves}.amount, {shelves}.amount + 1) WHERE {shelves}.{caption} LIKE 'rack%' RETURNING {shelves}, {shelves}.{caption};
+
+-- UPDATE of a renamed column to its default
+UPDATE ONLY {shelves} SET {caption} = DEFAULT WHERE id < 4 RETURNING *;
+
+-- Joins by a renamed column
+SELECT s.{caption}, count(*) FROM {shelves} s JOIN {shelves} USING (id, {caption}) GROUP BY s.{caption} ORDER BY 1;
+
+-- COPY of a renamed column
+COPY {shelves} (id, {caption}) FROM STDIN;
+300	copied
+\.
+COPY (SELECT {shelves}.{caption} FROM {shelves} WHERE id = 300) TO STDOUT;
