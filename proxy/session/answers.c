@@ -7,6 +7,7 @@
 
 #include "rewriting.h"
 #include "segue/wire/build.h"
+#include "shown.h"
 #include "worker.h"
 
 /* ---- what failed, or was never read ---- */
@@ -144,11 +145,31 @@ static enum sess_answer answer_error(struct sess *s, const struct sess_flight *h
     return SESS_ANSWER_INSTEAD;
 }
 
+/* Of the message as the client is to get it. */
+static enum sess_answer name_as_shown(struct sess *s, const char *msg, size_t total,
+                                      enum sess_answer answer)
+{
+    struct buf *instead = &s->worker->instead, named = {0};
+
+    if (answer == SESS_ANSWER_INSTEAD) {
+        msg = instead->data;
+        total = instead->len;
+    }
+    if (answer == SESS_ANSWER_HIDE ||
+        !sess_shown_error(s->worker->order->rules, s->recodes, msg, total, &named))
+        return answer;
+    buf_reset(instead);
+    buf_append(instead, named.data, named.len);
+    buf_fini(&named);
+    return SESS_ANSWER_INSTEAD;
+}
+
 enum sess_answer sess_rewrite_answer(struct sess *s, const struct wire_frame *frame,
                                      const char *msg, size_t avail)
 {
     const struct sess_flight *head = sess_pipeline_head(s->pipeline);
     enum sess_answer answer = SESS_ANSWER_PASS;
+    bool shows = frame->type == 'E' && sql_rules_shows(s->worker->order->rules), about;
 
     if (head && head->again && frame->type == 'Z') {
         sess_pipeline_failed_ready(s->pipeline);
@@ -158,11 +179,15 @@ enum sess_answer sess_rewrite_answer(struct sess *s, const struct wire_frame *fr
         answer = SESS_ANSWER_HIDE;
     else if (frame->type == 'Z')
         buf_fini(&s->failed);
-    if (head && (head->sent || head->quiet || s->failed.len) &&
-        (frame->type == 'E' || frame->type == 'N') && frame->total <= SESS_FAILED_BYTES_MAX) {
+    about = head && (head->sent || head->quiet || s->failed.len) &&
+            (frame->type == 'E' || frame->type == 'N');
+    if ((about || shows) && frame->total <= SESS_FAILED_BYTES_MAX) {
         if (avail < frame->total)
             return SESS_ANSWER_MORE;
-        answer = answer_error(s, head, frame, msg);
+        if (about)
+            answer = answer_error(s, head, frame, msg);
+        if (shows)
+            answer = name_as_shown(s, msg, frame->total, answer);
     }
     sess_pipeline_server(s->pipeline, frame->type, undo, s);
     return answer;

@@ -14,7 +14,8 @@
 
 /* Nothing in it depends on the path that is asked for. */
 static const char question[] =
-    "SELECT setting, reset_val, current_user FROM pg_catalog.pg_settings "
+    "SELECT setting, reset_val, current_user, "
+    "pg_catalog.pg_my_temp_schema()::pg_catalog.regnamespace FROM pg_catalog.pg_settings "
     "WHERE name OPERATOR(pg_catalog.=) 'search_path'";
 
 void sess_path_forget(struct sess *s)
@@ -57,7 +58,7 @@ static void ask(struct sess *s)
     wire_put_close_statement(&out, NAME);
     wire_put_sync(&out);
     COUNT(s->worker->counters.paths_asked, 1);
-    sess_path_ask(s->path);
+    sess_path_ask(s->path, s->worker->order->rules);
     sess_track_client(&s->track, 'S');
     sess_send(s, &s->server, out.data, out.len);
     buf_fini(&out);
@@ -73,7 +74,7 @@ bool sess_path_waits(struct sess *s)
         }
         if (!s->path)
             s->path = sess_path_new();
-        if (!sess_path_wanted(s->path) || !at_safe_point(s))
+        if (!sess_path_wanted(s->path, s->worker->order->rules) || !at_safe_point(s))
             return false;
         ask(s);
     }
@@ -86,13 +87,14 @@ bool sess_path_waits(struct sess *s)
 
 static void take_row(struct sess *s, const char *msg, size_t total)
 {
-    struct wire_value values[3];
-    char *texts[3] = {NULL};
+    struct wire_value values[4];
+    char *texts[ARRAY_LEN(values)] = {NULL};
 
     if (wire_read_row(msg, total, values, ARRAY_LEN(values)) != RC_OK)
         return;
     for (size_t i = 0; i < ARRAY_LEN(values); i++)
         texts[i] = values[i].data ? mem_strndup(values[i].data, values[i].len) : NULL;
+    sess_path_told_temporary(s->path, texts[3]);
     sess_path_told(s->path, texts[0], texts[1], texts[2]);
     if (s->reports_path && texts[0])
         sess_path_reported(s->path, texts[0]);

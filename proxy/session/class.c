@@ -62,6 +62,7 @@ enum sess_ddl sess_ddl_of(const char *tag, size_t len)
         {"GRANT", 5, SESS_DDL_SOME},
         {"REVOKE", 6, SESS_DDL_SOME},
         {"DO", 3, SESS_DDL_SOME}, /* with its NUL */
+        {"COMMIT PREPARED", 15, SESS_DDL_SOME},
     };
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

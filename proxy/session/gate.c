@@ -77,9 +77,29 @@ static void release_all(struct sess_worker *w)
     }
 }
 
-/* Bits have another meaning now, and what ran before the rules was not looked at. */
-static void forget_verdicts(struct sess_worker *w)
+static uint64_t ask_for_rules(struct sess_plane *plane)
 {
+    uint64_t changes = atomic_fetch_add_explicit(&plane->changes, 1, memory_order_acq_rel) + 1;
+
+    plane->on_asked(plane->on_asked_ctx);
+    return changes;
+}
+
+/* At what it has made before nobody looked, and what is not committed nobody else sees: a name of
+ * these tables may mean that, until rules come that were read after `changes`. */
+static void veil(struct sess *s, uint64_t tables, bool open, uint64_t changes)
+{
+    s->made = sql_taken_join(s->made, (struct sql_taken){tables, tables});
+    s->made_for = open ? UINT64_MAX : changes;
+    s->veiled = changes;
+}
+
+/* Bits have another meaning now, and what ran before the rules was not looked at. `added`: tables
+ * that are new among them. */
+static void forget_verdicts(struct sess_worker *w, uint64_t added)
+{
+    uint64_t changes = added ? ask_for_rules(w->plane) : 0;
+
     for (struct sess *s = w->sessions; s; s = s->next) {
         bool open = s->state >= SESS_AUTH && s->state <= SESS_HELD && !sess_track_safe(&s->track);
         int shown = atomic_load_explicit(&s->shown, memory_order_relaxed);
@@ -88,6 +108,10 @@ static void forget_verdicts(struct sess_worker *w)
             atomic_store_explicit(&s->unjudged, true, memory_order_relaxed);
         s->spoke |= s->prepares != 0;
         s->prepares = s->prepared_old = s->prepared_new = 0;
+        if (sql_taken_any(s->made))
+            s->made = (struct sql_taken){UINT64_MAX, UINT64_MAX};
+        if (added)
+            veil(s, added, open, changes);
         if (w->order->rules && open)
             sess_touch_forget(s);
         else
@@ -107,11 +131,7 @@ static void note_ends(struct sess_worker *w, const struct sql_rules *before)
 
 uint64_t sess_ask_for_rules(struct sess *s)
 {
-    struct sess_plane *plane = s->worker->plane;
-    uint64_t changes = atomic_fetch_add_explicit(&plane->changes, 1, memory_order_acq_rel) + 1;
-
-    plane->on_asked(plane->on_asked_ctx);
-    return changes;
+    return ask_for_rules(s->worker->plane);
 }
 
 /* Nobody knows yet what tables are called: statements that may name them go on waiting, all others
@@ -180,7 +200,8 @@ void sess_order_adopt(struct sess_worker *w)
     w->order = order;
     if (!before ||
         (order->rules != before->rules && !sql_rules_same_tables(order->rules, before->rules)))
-        forget_verdicts(w);
+        forget_verdicts(w, before && !before->unknown ? sql_rules_added(before->rules, order->rules)
+                                                      : 0);
     if (before)
         note_ends(w, before->rules);
     new_gate = order->gate_mask && (!before || order->gate_number != before->gate_number);
@@ -268,6 +289,7 @@ static struct sess_order *copy_order(const struct sess_order *from)
 
     order->rules = sql_rules_ref(from->rules);
     order->changes = from->changes;
+    order->settled = from->settled;
     order->gate_mask = from->gate_mask;
     order->gate_names = from->gate_names;
     order->gate_until_us = from->gate_until_us;
@@ -316,7 +338,8 @@ void sess_plane_unknown(struct sess_plane *plane)
     pthread_mutex_unlock(&plane->lock);
 }
 
-bool sess_plane_publish(struct sess_plane *plane, struct sql_rules *rules, uint64_t changes)
+bool sess_plane_publish(struct sess_plane *plane, struct sql_rules *rules, uint64_t changes,
+                        uint64_t settled)
 {
     struct sess_order *order;
     bool obeyed;
@@ -326,6 +349,7 @@ bool sess_plane_publish(struct sess_plane *plane, struct sql_rules *rules, uint6
     sql_rules_unref(order->rules);
     order->rules = rules;
     order->changes = changes;
+    order->settled = settled;
     lift(order);
     obeyed = issue(plane, order);
     pthread_mutex_unlock(&plane->lock);

@@ -11,6 +11,7 @@
 #include "names.h"
 #include "path.h"
 #include "rewriting.h"
+#include "segue/wire/build.h"
 #include "segue/wire/read.h"
 #include "version.h"
 #include "worker.h"
@@ -113,11 +114,13 @@ static const struct sql_rewrite *inspect(struct sess *s, enum sql_side side, con
     const struct sql_rewrite *rewrite;
     struct sql_cache_stats stats;
     bool moves, within = false;
+    enum sql_opaque opaque;
 
     sess_sight(s, &sight);
     sight.side = side;
     memset(v, 0, sizeof(*v));
     v->moves = moves = moves_path(s, text, len, &within);
+    v->opaque = opaque = rules ? sql_opaque(text, len) : SQL_OPAQUE_NO;
     if (within)
         sight.path = SQL_PATH_UNKNOWN;
     COUNT(w->counters.inspected, 1);
@@ -135,9 +138,49 @@ static const struct sql_rewrite *inspect(struct sess *s, enum sql_side side, con
     atomic_store_explicit(&w->counters.cache_hits, stats.hits + stats.shaped, memory_order_relaxed);
     *v = rewrite->verdict;
     v->moves = moves;
+    v->opaque = opaque;
     if (v->executes)
         v->touches |= executed_touches(s);
     return rewrite;
+}
+
+/* Names of tables that it may give to a relation. */
+static struct sql_taken made_by(const struct sess *s, const struct sql_verdict *v,
+                                const struct sql_rewrite *rewrite)
+{
+    struct sql_taken perhaps = rewrite->makes.unless_there;
+
+    if (sql_taken_any(perhaps) && !v->moves) {
+        uint64_t there = sess_path_makes_in(s->path, s->worker->order->rules);
+
+        perhaps = (struct sql_taken){perhaps.old & ~there, perhaps.new & ~there};
+    }
+    return sql_taken_join(sql_taken_join(rewrite->hides, rewrite->makes.certain), perhaps);
+}
+
+/* What a procedure has made counts within a transaction only: most make nothing, and those that
+ * are called by themselves are not to leave a doubt each. */
+static uint64_t made_unseen(const struct sess *s, const struct sql_verdict *v, bool within)
+{
+    return v->opaque == SQL_OPAQUE_MAKES || (v->opaque == SQL_OPAQUE_CALLS && within)
+               ? sql_rules_lasting(s->worker->order->rules)
+               : 0;
+}
+
+/* It may make relations that are called as tables of the rules are. rewrite NULL: it names none. */
+static void note_made(struct sess *s, const struct sql_verdict *v,
+                      const struct sql_rewrite *rewrite, bool within)
+{
+    uint64_t unseen = made_unseen(s, v, within);
+    struct sql_taken taken = {unseen, unseen};
+
+    if (rewrite)
+        taken = sql_taken_join(taken, made_by(s, v, rewrite));
+    if (!sql_taken_any(taken))
+        return;
+    s->made = sql_taken_join(sess_shadowed(s), taken);
+    s->made_for = UINT64_MAX;
+    s->veiled = 0;
 }
 
 /* A statement has passed: what it leaves behind in the session, and is seen of it. */
@@ -146,9 +189,9 @@ static void note_passed(struct sess *s, const struct sql_verdict *v,
                         size_t len)
 {
     s->prepares |= v->prepares;
+    note_made(s, v, rewrite, v->begins || !sess_track_safe(&s->track));
     if (!rewrite)
         return;
-    s->shadowed |= rewrite->hides;
     sess_usage_note(s, rewrite, times, text, len);
     if (rewrite->doubt != SQL_DOUBT_NONE)
         COUNT(s->worker->counters.doubts[rewrite->doubt], 1);
@@ -258,7 +301,7 @@ void sess_judge(struct sess *s, struct sess_statement *statement, const struct s
                 const struct sql_rewrite *rewrite)
 {
     statement->epoch = verdict_epoch(s);
-    statement->shadowed = s->shadowed;
+    statement->shadowed = sess_shadowed(s);
     statement->path = sess_path_class(s->path, s->worker->order->rules);
     statement->seen = rewrite ? *rewrite : (struct sql_rewrite){0};
     statement->seen.verdict = *v;
@@ -371,7 +414,8 @@ static enum sess_look look_names_idle(struct sess *s, const struct wire_frame *f
  * anew where the search path is another one. */
 static bool is_outdated(const struct sess *s, const struct sess_statement *statement)
 {
-    return statement->epoch != epoch_of(s) || statement->shadowed != s->shadowed ||
+    return statement->epoch != epoch_of(s) ||
+           !sql_taken_same(statement->shadowed, sess_shadowed(s)) ||
            statement->path != sess_path_class(s->path, s->worker->order->rules) || statement->stale;
 }
 
@@ -418,8 +462,11 @@ static enum sess_look look_statement(struct sess *s, uint8_t type, const char *p
     if (look != SESS_LOOK_PASS)
         return look;
     note_spoken(s, &statement->seen.verdict, NULL, &names);
-    if (type == 'B') /* to be described is not to be used */
+    if (type == 'B') { /* to be described is not to be used */
+        note_made(s, &statement->seen.verdict, &statement->seen,
+                  s->track.status != 'I' || s->track.expected);
         sess_usage_note(s, &statement->seen, 1, statement->text, statement->text_len);
+    }
     if (again)
         sess_names_again(s, &names, false);
     if (statement->names) /* other texts were looked at since */
@@ -526,9 +573,30 @@ static const struct {
     ['D'] = {look_describe}, ['C'] = {look_close}, ['F'] = {look_call},
 };
 
+/* In a pipeline of so many nobody could tell any more whose the answers are. The server is to say
+ * what it has. */
+static enum sess_look wait_for_room(struct sess *s)
+{
+    wire_put_flush(&s->worker->instead);
+    s->full = true;
+    if (s->state == SESS_RELAY)
+        sess_move(s, SESS_PENDING);
+    return SESS_LOOK_STOP;
+}
+
+bool sess_pending_is_over(const struct sess *s)
+{
+    return s->state == SESS_PENDING &&
+           (s->full ? !s->pipeline || sess_pipeline_has_room(s->pipeline)
+                    : sess_track_between(&s->track));
+}
+
 enum sess_look sess_look(struct sess *s, const struct wire_frame *frame, const char *msg,
                          size_t avail)
 {
+    s->full = false;
+    if (s->pipeline && sess_pipeline_full(s->pipeline))
+        return wait_for_room(s);
     /* without rules a pipeline is still there for what they have made */
     if ((s->worker->looking || s->pipeline) && sess_path_waits(s))
         return SESS_LOOK_STOP;

@@ -2,6 +2,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "segue/base/clock.h"
@@ -205,16 +206,33 @@ static json_t *seconds(int64_t since_us, int64_t now_us)
     return since_us ? json_real((double)((now_us - since_us) / 1000) / 1000.0) : json_null();
 }
 
-static json_t *touches(uint64_t mask)
+/* Bits are those of the worker's order: of another one they mean other tables. */
+static json_t *touches(const struct sess *s, const struct sess_order *order)
 {
-    char text[32];
+    uint64_t mask = READ(s->touched);
+    json_t *names;
+    char *called;
 
-    if (!mask)
-        return json_string("");
-    if (mask == SQL_TOUCH_ALL)
-        return json_string("all");
-    snprintf(text, sizeof(text), "0x%llx", (unsigned long long)mask);
-    return json_string(text);
+    if (mask == 0 || mask == SQL_TOUCH_ALL)
+        return json_string(mask ? "all" : "");
+    if (atomic_load_explicit(&s->worker->seen, memory_order_acquire) != order->number)
+        return json_string("?");
+    called = sql_rules_called(order->rules, mask);
+    names = json_string(called);
+    free(called);
+    return names;
+}
+
+/* The one that workers have, or come to; the caller's to unref. */
+static struct sess_order *order_now(struct sess_plane *plane)
+{
+    struct sess_order *order;
+
+    pthread_mutex_lock(&plane->lock);
+    order = plane->order;
+    atomic_fetch_add_explicit(&order->refs, 1, memory_order_relaxed);
+    pthread_mutex_unlock(&plane->lock);
+    return order;
 }
 
 /* Names come from a client and need not be UTF-8. */
@@ -280,7 +298,7 @@ static json_t *protocol(uint32_t version)
     return json_string(text);
 }
 
-static json_t *session_row(struct sess *s, int64_t now)
+static json_t *session_row(struct sess *s, const struct sess_order *order, int64_t now)
 {
     char peer[NET_ADDRESS_TEXT], server[NET_ADDRESS_TEXT] = "";
     int64_t held = READ(s->held_us), idle = READ(s->idle_us);
@@ -302,7 +320,7 @@ static json_t *session_row(struct sess *s, int64_t now)
         pid ? json_integer(pid) : json_null(),
         json_string(sess_shown_names[shown]),
         seconds(READ(s->since_us), now),
-        touches(READ(s->touched)),
+        touches(s, order),
         json_integer(held ? (now - held) / 1000 : 0),
         json_integer((json_int_t)READ(s->client.bytes)),
         json_integer((json_int_t)READ(s->server.bytes)),
@@ -334,6 +352,7 @@ json_t *sess_show_sessions(struct sess_plane *plane)
         "tls_server", "schema",       "rewrite",
     };
     json_t *names = json_array(), *rows = json_array();
+    struct sess_order *order = order_now(plane);
     int64_t now = clock_us();
 
     for (size_t i = 0; i < ARRAY_LEN(columns); i++)
@@ -343,8 +362,9 @@ json_t *sess_show_sessions(struct sess_plane *plane)
 
         pthread_mutex_lock(&w->registry_lock);
         for (struct sess *s = w->sessions; s; s = s->next)
-            json_array_append_new(rows, session_row(s, now));
+            json_array_append_new(rows, session_row(s, order, now));
         pthread_mutex_unlock(&w->registry_lock);
     }
+    sess_order_unref(order);
     return json_pack("{s:o,s:o}", "columns", names, "rows", rows);
 }

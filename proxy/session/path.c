@@ -12,8 +12,10 @@ struct value {
 
 struct sess_path {
     struct value now, after, before;
-    char *reset;    /* NULL: not known */
-    char *reported; /* the server's last word; NULL: none, or too long */
+    char *reset;     /* NULL: not known */
+    char *reported;  /* the server's last word; NULL: none, or too long */
+    char *temporary; /* NULL: not known; "": none, as of these rules */
+    uint64_t temporary_epoch;
     bool reports;
     bool asking, asked; /* asked: since it was lost */
     bool borrowed;      /* in a transaction that has set something */
@@ -63,19 +65,28 @@ void sess_path_free(struct sess_path *p)
         return;
     sess_path_told(p, NULL, NULL, NULL);
     free(p->reported);
+    free(p->temporary);
     free(p);
 }
 
 /* ---- the question ---- */
 
-bool sess_path_wanted(const struct sess_path *p)
+/* A session that has none may get one at any time; it keeps the one that it has. */
+static bool is_stale(const struct sess_path *p, const struct sql_rules *rules)
 {
-    return !p->asked && (!p->now.path || !p->now.role);
+    return !(p->temporary && *p->temporary) && p->temporary_epoch != sql_rules_epoch(rules);
 }
 
-void sess_path_ask(struct sess_path *p)
+bool sess_path_wanted(const struct sess_path *p, const struct sql_rules *rules)
+{
+    return (!p->asked && (!p->now.path || !p->now.role)) ||
+           (sql_path_temporaries(rules) && is_stale(p, rules));
+}
+
+void sess_path_ask(struct sess_path *p, const struct sql_rules *rules)
 {
     p->asking = p->asked = true;
+    p->temporary_epoch = sql_rules_epoch(rules);
 }
 
 bool sess_path_asking(const struct sess_path *p)
@@ -90,6 +101,11 @@ void sess_path_told(struct sess_path *p, const char *path, const char *reset, co
     put(&p->reset, reset);
     put(&p->reported, path);
     settle_on(p, &p->now);
+}
+
+void sess_path_told_temporary(struct sess_path *p, const char *schema)
+{
+    put(&p->temporary, schema && !strcmp(schema, "-") ? "" : schema);
 }
 
 void sess_path_asked(struct sess_path *p)
@@ -238,21 +254,35 @@ void sess_path_ready(struct sess_path *p, char status, bool all)
 
 /* ---- what it means ---- */
 
+static bool is_settled(const struct sess_path *p, const struct sql_rules *rules)
+{
+    return p && sql_path_matters(rules) && p->move.kind == SQL_PATH_STAYS && !p->suspect;
+}
+
 uint64_t sess_path_class(struct sess_path *p, const struct sql_rules *rules)
 {
-    bool moving = p && p->move.kind != SQL_PATH_STAYS;
-
-    if (!p || !sql_path_matters(rules) || moving || p->suspect)
+    if (!is_settled(p, rules))
         return SQL_PATH_UNKNOWN;
     if (!p->classed || p->epoch != sql_rules_epoch(rules)) {
-        p->class = sql_path_class(rules, p->now.path, p->now.role);
+        p->class = sql_path_class_of(
+            rules, &(struct sql_path_of){.path = p->now.path,
+                                         .role = p->now.role,
+                                         .temporary = is_stale(p, rules) ? NULL : p->temporary});
         p->epoch = sql_rules_epoch(rules);
         p->classed = true;
     }
     return p->class;
 }
 
+uint64_t sess_path_makes_in(const struct sess_path *p, const struct sql_rules *rules)
+{
+    return is_settled(p, rules)
+               ? sql_path_makes_in(rules,
+                                   &(struct sql_path_of){.path = p->now.path, .role = p->now.role})
+               : 0;
+}
+
 size_t sess_path_bytes_max(void)
 {
-    return sizeof(struct sess_path) + 8 * (size_t)SQL_PATH_BYTES_MAX;
+    return sizeof(struct sess_path) + 9 * (size_t)SQL_PATH_BYTES_MAX;
 }

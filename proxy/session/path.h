@@ -26,14 +26,16 @@ struct sess_path *sess_path_new(void);
 void sess_path_free(struct sess_path *p); /* NULL is fine */
 
 /* A safe point, and nothing in flight: is the server to be asked? Not when it was since the path
- * was lost, and the answer did not help. */
-bool sess_path_wanted(const struct sess_path *p);
+ * was lost, or since these rules came, and the answer did not help. */
+bool sess_path_wanted(const struct sess_path *p, const struct sql_rules *rules);
 
 /* Between the two no other answer but the question's comes. */
-void sess_path_ask(struct sess_path *p);
+void sess_path_ask(struct sess_path *p, const struct sql_rules *rules);
 bool sess_path_asking(const struct sess_path *p);
 /* What the server says: the setting, what RESET makes of it, the current role. NULL: no answer. */
 void sess_path_told(struct sess_path *p, const char *path, const char *reset, const char *role);
+/* The same, of the schema of its temporary relations, said first; "-": there is none yet. */
+void sess_path_told_temporary(struct sess_path *p, const char *schema);
 void sess_path_asked(struct sess_path *p); /* the answer is over */
 
 /* The client's side: a text that does this is about to run. Those that leave the path need no call.
@@ -54,6 +56,9 @@ bool sess_path_is_borrowed(const struct sess_path *p);
 
 /* What it is to these rules; UNKNOWN for NULL, and while something in flight changes it. */
 uint64_t sess_path_class(struct sess_path *p, const struct sql_rules *rules);
+
+/* sql_path_makes_in of it; 0 for NULL, too, and while something in flight changes it. */
+uint64_t sess_path_makes_in(const struct sess_path *p, const struct sql_rules *rules);
 
 size_t sess_path_bytes_max(void);
 

@@ -22,6 +22,14 @@ static struct sess_flight *at(const struct sess_pipeline *p, size_t i)
     return &p->ring[(p->head + i) & (p->cap - 1)];
 }
 
+/* What uses a prepared statement has no text of its own. */
+static size_t bytes_of(const struct sess_flight *flight)
+{
+    bool own = flight->kind == SESS_FLIGHT_QUERY || flight->kind == SESS_FLIGHT_PARSE;
+
+    return own && flight->sent ? flight->sent->bytes : 0;
+}
+
 static void drop(const struct sess_flight *flight)
 {
     sess_sent_unref(flight->sent);
@@ -31,7 +39,7 @@ static void drop(const struct sess_flight *flight)
 
 static void pop(struct sess_pipeline *p)
 {
-    p->held -= at(p, 0)->sent ? at(p, 0)->sent->bytes : 0;
+    p->held -= bytes_of(at(p, 0));
     drop(at(p, 0));
     p->head++;
     p->n--;
@@ -82,10 +90,29 @@ bool sess_pipeline_reads(const struct sess_pipeline *p)
     return !p->skipping;
 }
 
+static bool follows(const struct sess_pipeline *p)
+{
+    return !p->blind && !p->skipping && !p->copying;
+}
+
+static bool has_place(const struct sess_pipeline *p)
+{
+    return p->n + SESS_FLIGHTS_AT_ONCE <= SESS_FLIGHTS_MAX && p->held < SESS_FLIGHTS_BYTES_MAX;
+}
+
 bool sess_pipeline_takes(const struct sess_pipeline *p)
 {
-    return !p->blind && !p->skipping && !p->copying &&
-           p->n + SESS_FLIGHTS_AT_ONCE <= SESS_FLIGHTS_MAX && p->held < SESS_FLIGHTS_BYTES_MAX;
+    return follows(p) && has_place(p);
+}
+
+bool sess_pipeline_full(const struct sess_pipeline *p)
+{
+    return follows(p) && !has_place(p);
+}
+
+bool sess_pipeline_has_room(const struct sess_pipeline *p)
+{
+    return !follows(p) || (p->n <= SESS_FLIGHTS_MAX / 2 && p->held <= SESS_FLIGHTS_BYTES_MAX / 2);
 }
 
 size_t sess_pipeline_bytes(const struct sess_pipeline *p)
@@ -145,7 +172,7 @@ void sess_pipeline_put_take(struct sess_pipeline *p, const struct sess_flight *f
     }
     if (p->n == p->cap)
         grow(p);
-    p->held += flight->sent ? flight->sent->bytes : 0;
+    p->held += bytes_of(flight);
     *at(p, p->n++) = *flight;
 }
 
@@ -180,7 +207,7 @@ void sess_pipeline_again(struct sess_pipeline *p)
 {
     struct sess_flight *head = at(p, 0);
 
-    p->held -= head->sent->bytes;
+    p->held -= bytes_of(head);
     sess_sent_unref(head->sent);
     head->sent = NULL;
     head->again = head->second = true;

@@ -40,9 +40,11 @@ struct sess_flight {
     struct sess_statement *before;    /* what the name meant before; NULL: nothing, or no name */
 };
 
-#define SESS_FLIGHTS_MAX 4096         /* in flight at once; beyond it the pipeline is blind */
-#define SESS_FLIGHTS_AT_ONCE 32       /* of one message of the client, at most */
-#define SESS_FLIGHTS_BYTES_MAX 262144 /* of what was sent instead; beyond it nothing more is */
+#define SESS_FLIGHTS_MAX 4096   /* in flight at once; beyond it the pipeline is blind */
+#define SESS_FLIGHTS_AT_ONCE 32 /* of one message of the client, at most */
+#define SESS_FLIGHTS_BYTES_MAX                                                                     \
+    262144 /* of texts sent instead; with more, or nearly so many                                  \
+              messages, the client waits for answers */
 
 struct sess_pipeline;
 
@@ -57,6 +59,10 @@ bool sess_pipeline_empty(const struct sess_pipeline *p);
 bool sess_pipeline_reads(const struct sess_pipeline *p);
 /* May a message go as another one, or with others in front of it? What is put then is in flight. */
 bool sess_pipeline_takes(const struct sess_pipeline *p);
+/* Would it, but for what is in flight? Then the client is to wait until half of that is answered.
+ */
+bool sess_pipeline_full(const struct sess_pipeline *p);
+bool sess_pipeline_has_room(const struct sess_pipeline *p);
 size_t sess_pipeline_bytes(const struct sess_pipeline *p);
 
 /* A message goes to the server. References that *flight holds are taken, in any case. */

@@ -84,6 +84,8 @@ static bool look(struct sess *s, const struct wire_frame *frame, const char *dat
         return true;
     }
     what = sess_look(s, frame, data + at, len - at);
+    if (what == SESS_LOOK_STOP && s->worker->instead.len)
+        passage_edit(s->worker, data, at, 0);
     if (what == SESS_LOOK_MORE || what == SESS_LOOK_STOP)
         return false;
     if (what == SESS_LOOK_INSTEAD)
@@ -178,6 +180,10 @@ static void on_ready(struct sess *s, const char *msg, size_t total)
         sess_untouch(s);
     if (s->changing && status == 'I')
         on_changed(s);
+    if (s->made_for == UINT64_MAX && sess_track_safe(&s->track)) {
+        s->made_for = sess_ask_for_rules(s);
+        s->veiled = s->veiled <= w->order->settled ? s->veiled : 0; /* perhaps it has */
+    }
     if (s->starting) {
         COUNT(w->counters.logins, 1);
         sess_log(s, LOG_DEBUG, NULL, "logged in");
@@ -259,9 +265,10 @@ static void on_complete(struct sess *s, const char *msg, size_t total)
     if (len < 4 || !((tag[0] == 'P' && tag[1] == 'R') || (tag[0] == 'D' && tag[1] != 'R')))
         return;
     sess_names_tag(s, tag, len);
-    if ((len == sizeof(discard) && memcmp(tag, discard, len) == 0) ||
-        (len == sizeof(temp) && memcmp(tag, temp, len) == 0))
-        s->shadowed = 0;
+    if (sql_taken_any(s->made) && !s->veiled &&
+        ((len == sizeof(discard) && memcmp(tag, discard, len) == 0) ||
+         (len == sizeof(temp) && memcmp(tag, temp, len) == 0)))
+        s->made_for = UINT64_MAX; /* a savepoint may bring it back */
 }
 
 static void on_error(struct sess *s, const char *msg, size_t total)

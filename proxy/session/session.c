@@ -56,7 +56,9 @@ static void too_late(struct sess *s)
 {
     struct err err = {0};
 
-    err_set(&err, "08006", "canceling authentication due to timeout");
+    err_set(&err, "57014", "canceling authentication due to timeout");
+    err_hint(&err, "segue gives a login %u ms (option login_timeout_ms)",
+             sess_limits(s)->login_timeout_ms);
     sess_fail(s, &err);
 }
 

@@ -50,8 +50,8 @@ enum sess_state {
     SESS_ENTERING,   /* it has answered; segue logs in for the client */
     SESS_WELCOME,    /* the upstream has said yes, no ReadyForQuery yet */
     SESS_RELAY,      /* bytes flow */
-    SESS_PENDING,    /* the gate is closed: is a transaction open? The answers on their way tell */
-    SESS_HELD,       /* by the gate, at a safe point */
+    SESS_PENDING, /* for answers: the gate is closed, and is a transaction open? Or too many wait */
+    SESS_HELD,    /* by the gate, at a safe point */
     SESS_CANCELLING, /* cancel request sent, waiting for the upstream to close */
     SESS_CONSOLE,
     SESS_DELAYING, /* the login has failed; the client will hear of it */
@@ -110,11 +110,15 @@ struct sess {
     bool unnamed_begins;
     /* While statements are rewritten (rewriting.c): */
     struct sess_pipeline *pipeline; /* NULL: not */
+    bool full;                      /* pending because the pipeline is */
     struct sess_statement *unnamed; /* NULL: not known, or it touches nothing */
     struct sess_path *path;         /* asking.c's: NULL: not followed */
     bool reports_path;              /* the server reports search_path: PostgreSQL 18 does */
-    uint64_t shadowed;              /* tables that a temporary table of this session may hide */
-    bool changing;                  /* the open transaction may have changed the catalog */
+    struct sql_taken made; /* names that a relation may have which it has made, perhaps temporary */
+    uint64_t made_for;     /* ... to rules that know of fewer changes; UINT64_MAX: not done yet */
+    uint64_t veiled;       /* made is only what it may have made before the rules came: not
+                              to rules of which so many changes are settled; 0: it is not */
+    bool changing;         /* the open transaction may have changed the catalog */
     uint64_t altered;  /* it, or one before, has changed a migrating table: rules that know of fewer
                           changes are not for this session; 0: it has not */
     bool recodes;      /* client_encoding is not UTF8, in which names of the rules are */
@@ -272,6 +276,8 @@ enum sess_look {
 };
 enum sess_look sess_look(struct sess *s, const struct wire_frame *frame, const char *msg,
                          size_t avail);
+/* Is what a pending session waits for there? */
+bool sess_pending_is_over(const struct sess *s);
 /* Remembers what the rules say of its text, on its side. `rewrite` may be NULL. */
 void sess_judge(struct sess *s, struct sess_statement *statement, const struct sql_verdict *v,
                 const struct sql_rewrite *rewrite);

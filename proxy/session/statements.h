@@ -44,7 +44,8 @@ struct sess_statement {
     bool retyped;        /* one of its tables changes a type, and its stars when that is complete */
     uint64_t sent_epoch; /* the worker's clock when the server got what it has */
     /* of what was `seen`; epoch SESS_NOT_LOOKED: nothing yet; path: its class */
-    uint64_t epoch, shadowed, path;
+    uint64_t epoch, path;
+    struct sql_taken shadowed;
     struct sql_rewrite seen; /* without its text and splices */
     struct sess_sent *sent;  /* what the server has in place of the text; NULL: the text. Owned. */
     const char *types;       /* parameter types as in its Parse: four bytes each */

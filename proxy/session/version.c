@@ -53,12 +53,21 @@ enum rc sess_version_choose(struct sess *s, struct err *err)
     return RC_OK;
 }
 
+struct sql_taken sess_shadowed(const struct sess *s)
+{
+    const struct sess_order *order = s->worker->order;
+
+    if (s->made_for <= order->changes || (s->veiled && s->veiled <= order->settled))
+        return (struct sql_taken){0};
+    return s->made;
+}
+
 void sess_sight(const struct sess *s, struct sql_sight_of_session *out)
 {
     *out = (struct sql_sight_of_session){.side = s->version.side,
                                          .follows = s->version.side == SQL_SIDE_FOLLOW,
                                          .rewrites = s->version.rewrites && !s->odd_strings &&
                                                      s->altered <= s->worker->order->changes,
-                                         .shadowed = s->shadowed,
+                                         .shadowed = sess_shadowed(s),
                                          .path = sess_path_class(s->path, s->worker->order->rules)};
 }

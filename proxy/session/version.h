@@ -15,6 +15,10 @@
  */
 enum rc sess_version_choose(struct sess *s, struct err *err) MUST_CHECK;
 
+/* Names of tables that may mean a relation which the session has made, and the rules do not know.
+ */
+struct sql_taken sess_shadowed(const struct sess *s);
+
 /* What sql_rewrite is to know of the session. */
 void sess_sight(const struct sess *s, struct sql_sight_of_session *out);
 

@@ -34,6 +34,7 @@ struct sess_order {
     uint64_t number;
     struct sql_rules *rules;
     uint64_t changes;    /* of the catalog, that the rules know of */
+    uint64_t settled;    /* of them, those up to which no open transaction had made a relation */
     uint64_t gate_mask;  /* 0: open */
     uint64_t gate_names; /* of them, those of which a statement in a transaction waits, too */
     int64_t gate_until_us;

@@ -23,6 +23,20 @@ def messages(proxy):
     return {(r["from"], r["type"]): r["messages"] for r in proxy.console("SHOW MESSAGES")}
 
 
+def test_the_tables_that_a_transaction_touches_are_called_by_their_names(db, segue):
+    db.sql('CREATE SCHEMA "the shop"; CREATE TABLE "the shop".items (id int PRIMARY KEY, label text); CREATE TABLE kinds (id int PRIMARY KEY, label text)')
+    proxy = segue(db)
+    proxy.ready({"name": "m", "operations": [{"rename_column": {"table": table, "from": "label", "to": "title"}}
+                                             for table in ("the shop.items", "kinds")]})
+    with proxy.connect(application_name="one") as one:
+        for table, shown in ("kinds", "public.kinds"), ('"the shop".items', '"the shop".items, public.kinds'):
+            one.execute("BEGIN" if table == "kinds" else "SELECT 1")
+            one.execute(f"UPDATE {table} SET label = 'x'")
+            (row,) = [r for r in proxy.console("SHOW SESSIONS") if r["application_name"] == "one"]
+            assert sorted(row["touches"].split(", ")) == sorted(shown.split(", "))
+        one.execute("ROLLBACK")
+
+
 def test_bytes_and_messages_are_counted_exactly(db, segue):
     proxy = segue(db, workers=1)
     with Raw(proxy.port).login(db.name) as c:

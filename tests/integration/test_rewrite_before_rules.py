@@ -154,3 +154,55 @@ def test_what_is_known_to_have_nothing_of_segues_in_flight_is_not_waited_for(db,
             proxy.cli("abort", NAME)
             assert dropped(db, "title")
         assert in_order(late) == "TDCZT"
+
+
+BEFORE = ("CREATE TEMP TABLE items (shadow text)", "CREATE TEMP TABLE items AS SELECT 'x' AS shadow",
+          "CREATE TEMP TABLE other (shadow text); ALTER TABLE other RENAME TO items")
+
+
+def named(conn):
+    return [c.name for c in conn.execute("SELECT * FROM items LIMIT 0").description]
+
+
+def test_a_temporary_table_from_before_the_rules_is_what_its_name_means(db, segue):
+    """Nobody has looked at who made it, and nobody else sees it before it is committed."""
+    make_items(db, 10)
+    columns = named(db.connect())
+    proxy = segue(db, workers=1, cutover_drain_ms=200)
+    for number, maker in enumerate((None, *BEFORE)):
+        with proxy.connect() as early, proxy.connect() as other:
+            early.execute("BEGIN; " + (maker or "SELECT 1"))
+            proxy.ready({**RENAME, "name": f"m{number}"})
+            if not maker:  # it is known that nothing was made
+                assert named(early) == columns
+            else:
+                for _ in range(2):
+                    early.execute("INSERT INTO items VALUES ('x')")
+                    early.execute("UPDATE items SET shadow = shadow || 'y'")
+                    assert named(early) == ["shadow"], maker
+            other.execute("DISCARD ALL")
+            assert named(other) == columns
+            early.execute("COMMIT")
+            for _ in range(3):
+                assert named(early) == (["shadow"] if maker else columns)
+            if maker:
+                early.execute("DROP TABLE items")
+                until("its end to be known", lambda: named(early) == columns)
+        proxy.cli("abort", f"m{number}")
+
+
+def test_a_migration_that_comes_leaves_no_doubt_about_tables_of_another_one(db, segue):
+    """At what a session has made since the first migration's rules came somebody has looked."""
+    make_items(db, 10)
+    db.sql("CREATE TABLE orders (id int PRIMARY KEY, label text)")
+    columns = named(db.connect())
+    proxy = segue(db, workers=1)
+    proxy.ready(RENAME)
+    with db.connect() as maker, proxy.connect() as open_one, proxy.connect() as idle:
+        maker.execute("BEGIN; CREATE TABLE unsettled (n int)")
+        open_one.execute("BEGIN; SELECT 1")
+        idle.execute("SELECT 1")
+        proxy.begin(OTHER)
+        proxy.wait("other", lambda row: row["phase"] != "planned")
+        for conn in open_one, idle:
+            assert named(conn) == columns

@@ -1,5 +1,7 @@
 """Statements that become others on their way: whose answer is whose, error positions, early readers."""
 
+from threading import Thread
+
 import psycopg
 import pytest
 from lib.answers import columns, fields, kinds, only, stat
@@ -77,6 +79,27 @@ def test_a_statement_longer_than_what_is_looked_at_passes_untouched(db, segue):
         got = client.send(query(STAR + " -- " + "x" * 5000)).answers()
         assert "title" in columns(got[0][1])
     assert stat(proxy, "left_length") == before + 1
+
+
+def test_a_pipeline_of_more_than_can_be_followed_waits_for_answers(ready):
+    """Else what comes behind the limit would go as it is, and give the new column, too."""
+    one = parse(STAR) + bind() + describe("P") + execute()
+    with raw(ready) as client:
+        for messages, number in ((one, 3000), (query(STAR), 3000), (parse("SELECT 1", "again") + close("S", "again") + one, 900)):
+            sender = Thread(target=client.send, args=(messages * number, SYNC if messages[:1] != b"Q" else b""))
+            sender.start()
+            got = [] if messages[:1] != b"Q" else [a for _ in range(number - 1) for a in client.answers()]
+            got += client.answers()
+            sender.join()
+            assert {tuple(columns(body)) for body in only(got, "T")} == {tuple(OLD_COLUMNS)}
+            assert len(only(got, "T")) == number
+        # short answers that the server keeps to itself, unless it is asked for them
+        client.send(*[parse(STAR, f"s{i}") for i in range(2000)], SYNC)
+        assert kinds(client.answers()) == "1" * 2000 + "ZI"
+        for i in (0, 999, 1999):
+            got = client.send(bind(f"s{i}"), describe("P"), execute(), SYNC).answers()
+            assert columns(only(got, "T")[0]) == OLD_COLUMNS
+    assert stat(ready, "prepared_again") == 0
 
 
 def test_parameter_types_go_with_a_rewritten_parse(ready):
@@ -250,11 +273,27 @@ def test_a_temporary_table_of_that_name_is_not_taken_for_the_migrating_one(ready
         assert columns(client.send(query("SELECT * FROM items")).answers()[0][1]) == ["one"]
         assert columns(client.send(query("SELECT * FROM public.items LIMIT 1")).answers()[0][1]) == OLD_COLUMNS
         client.send(query("DISCARD ALL")).answers()
-        assert columns(client.send(query("SELECT * FROM items LIMIT 1")).answers()[0][1]) == OLD_COLUMNS
+        until("its end to be known", lambda: columns(client.send(query("SELECT * FROM items LIMIT 1")).answers()[0][1]) == OLD_COLUMNS)
         # a temporary table made of it is another matter
         client.send(query("CREATE TEMP TABLE mine AS SELECT * FROM items")).answers()
         assert columns(client.send(query("SELECT * FROM items LIMIT 1")).answers()[0][1]) == OLD_COLUMNS
         assert columns(client.send(query("SELECT * FROM mine LIMIT 1")).answers()[0][1]) == OLD_COLUMNS
+
+
+def star(client):
+    return columns(client.send(query("SELECT * FROM items LIMIT 1")).answers()[0][1])
+
+
+@pytest.mark.one_version
+def test_a_temporary_table_that_comes_back_hides_the_migrating_one_again(ready):
+    with raw(ready) as client, raw(ready) as other:
+        for text in ("BEGIN", "CREATE TEMP TABLE items AS SELECT 1 AS one", "SAVEPOINT s", "DISCARD TEMP"):
+            client.send(query(text)).answers()
+        for text in ("CREATE TEMP TABLE items AS SELECT 1 AS one", "DISCARD TEMP"):
+            other.send(query(text)).answers()
+        until("rules that were read since", lambda: star(other) == OLD_COLUMNS)
+        client.send(query("ROLLBACK TO s")).answers()
+        assert star(client) == ["one"]
 
 
 # ---- what is shown ----

@@ -332,3 +332,112 @@ def test_drivers_that_set_it_at_their_start(two, segue):
         with Raw(proxy.port).login(proxy.dbname, search_path=schema) as client:
             got = client.send(query(STAR)).answers()
             assert NAMES[tuple(columns(only(got, "T")[0]))] == schema
+
+
+MAKERS = {
+    "CREATE TABLE": "CREATE TABLE items (id bigint, label text, other text)",
+    "CREATE TABLE AS": "CREATE TABLE b.items AS SELECT 1::bigint AS id, 'x' AS label, 'y' AS other",
+    "SELECT INTO": "SELECT 1::bigint AS id, 'x' AS label, 'y' AS other INTO items",
+    "RENAME": "ALTER TABLE b.things RENAME TO items",
+    "SET SCHEMA": "ALTER TABLE items SET SCHEMA b",
+    "CREATE VIEW": "CREATE VIEW b.items AS SELECT * FROM b.things",
+    "ON COMMIT DROP": "CREATE TEMP TABLE items (id bigint, label text, other text) ON COMMIT DROP",
+}
+
+
+def test_a_relation_of_that_name_is_known_at_once_to_who_makes_it(two, segue):
+    """A new tenant's tables are made by one transaction, which works with them before anybody else can see them."""
+    two.sql("DROP TABLE b.items; CREATE TABLE b.things (id bigint, label text, other text); CREATE SCHEMA c; "
+            "CREATE TABLE c.items (LIKE b.things)")
+    proxy = segue(two, workers=1)
+    proxy.ready(RENAME)
+    with proxy.connect(options="-c search_path=b,a", prepare_threshold=None) as conn:
+        until("the namesake to be known", lambda: seen(conn) == "a")
+        for name, maker in MAKERS.items():
+            for prepared in (False, True):
+                conn.execute("BEGIN")
+                if name == "SET SCHEMA":
+                    conn.execute("SET LOCAL search_path = c, b, a")
+                conn.execute(maker, prepare=prepared)
+                assert seen(conn) == "b", name
+                if "VIEW" not in name:
+                    conn.execute("INSERT INTO items (id, label) VALUES (%s, %s)", (7, "x"), prepare=prepared)
+                    conn.execute("INSERT INTO items VALUES (8, 'x', 'y')")
+                conn.execute("COMMIT" if name == "ON COMMIT DROP" else "ROLLBACK")
+                until(f"the table itself after {name}", lambda: seen(conn) == "a")
+        conn.execute("CREATE TABLE items (id bigint, label text, other text)")
+        for _ in range(20):
+            assert seen(conn) == "b"
+            conn.execute("INSERT INTO items (id, label) VALUES (%s, %s)", (7, "x"))
+    with proxy.connect(options="-c search_path=a,b") as conn:
+        until("its name to be decided", lambda: seen(conn) == "a")
+
+
+ITEMS = "items (id bigint, label text, other text)"
+INSERT = "INSERT INTO items (id, label) VALUES (7, 'x')"
+UNSEEN = {
+    "DO": f"DO $$BEGIN CREATE TEMP TABLE {ITEMS}; END$$",
+    "CALL": "CALL make()",
+    "another schema": f"CREATE TABLE IF NOT EXISTS {ITEMS}",
+    "table of a query": "CREATE TABLE IF NOT EXISTS items AS SELECT 1::bigint AS id, 'x' AS label, 'y' AS other",
+    "view": "CREATE MATERIALIZED VIEW IF NOT EXISTS items AS SELECT 1::bigint AS id, 'x' AS label, 'y' AS other",
+}
+
+
+def test_relations_that_a_text_may_make_are_in_doubt_to_its_session(two, segue):
+    """The table itself has no namesake, so that no path is followed, and the name is in nobody's doubt before."""
+    two.sql("DROP TABLE b.items; CREATE SCHEMA empty")
+    two.sql(f"CREATE PROCEDURE public.make() LANGUAGE plpgsql AS $$BEGIN CREATE TEMP TABLE {ITEMS}; END$$")
+    proxy = segue(two, workers=1)
+    proxy.ready(RENAME)
+    with proxy.connect(options="-c search_path=empty,a,public", prepare_threshold=None) as conn:
+        for name, maker in UNSEEN.items():
+            write = INSERT if name != "view" else "SELECT label FROM items"
+            for prepared in (False, True):
+                conn.execute("BEGIN")
+                conn.execute(maker, prepare=prepared)
+                conn.execute(write, prepare=prepared)
+                assert seen(conn) == "b", name
+                conn.execute("ROLLBACK")
+                until(f"the table itself after {name}", lambda: seen(conn) == "a")
+            conn.execute(f"BEGIN; {maker}; {write}; ROLLBACK")
+            until(f"the table itself after {name}", lambda: seen(conn) == "a")
+        conn.execute("BEGIN")
+        conn.execute("DO $$BEGIN PERFORM 1; END$$")
+        assert seen(conn) == "a"
+        conn.execute("ROLLBACK")
+    with Raw(proxy.port).login(proxy.dbname, options="-c search_path=empty,a") as client:
+        texts = ("BEGIN", UNSEEN["another schema"], INSERT, "ROLLBACK")
+        got = client.send(b"".join(parse(t) + bind() + execute() for t in texts) + SYNC).answers()
+        assert "E" not in kinds(got)
+        for text in (UNSEEN["DO"], INSERT):  # each by itself
+            assert "E" not in kinds(client.send(parse(text), bind(), execute(), SYNC).answers())
+
+
+def test_who_makes_a_table_that_is_there_is_not_in_doubt(two, segue):
+    proxy = segue(two, workers=1)
+    proxy.ready(RENAME)
+    with proxy.connect(options="-c search_path=a") as conn, conn.transaction():
+        conn.execute("CREATE TABLE IF NOT EXISTS items (id bigint)")
+        assert seen(conn) == "a"
+
+
+def test_a_temporary_table_of_another_session_leaves_no_doubt(two, segue):
+    proxy = segue(two, workers=1)
+    proxy.ready(RENAME)
+
+    with proxy.connect(options="-c search_path=a") as conn, proxy.connect(options="-c search_path=a") as has, \
+            proxy.connect(options="-c search_path=b") as tenant:
+        has.execute("CREATE TEMP TABLE scratch (a int)")
+        assert (seen(conn), seen(has), seen(tenant)) == ("a", "a", "b")
+        with two.connect() as other:
+            other.execute("CREATE TEMP TABLE items AS SELECT 1 AS one")
+            until("it to be known", lambda: woken(conn) and conn.execute("SELECT 1") and stat(proxy, "paths_asked") > 3)
+            for _ in range(3):
+                assert (seen(conn), seen(has), seen(tenant)) == ("a", "a", "b")
+            conn.execute("CREATE TEMP TABLE items (id bigint, label text, other text)")
+            for _ in range(3):
+                assert (seen(conn), seen(has), seen(tenant)) == ("b", "a", "b")
+        conn.execute("DROP TABLE pg_temp.items")
+        until("its end to be known", lambda: seen(conn) == "a")
+    assert stat(proxy, "left_path") > 0  # only where it was made

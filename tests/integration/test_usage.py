@@ -267,7 +267,7 @@ def test_complete_names_five_clients_and_counts_the_rest(db, segue):
     refused = proxy.cli("complete", NAME, check=1).err
     for i in (3, 4, 5, 6, 7):
         assert f"s ago by user postgres, application app {i}, from 127.0.0.1: SELECT label FROM items WHERE id = {i}" in refused
-    assert "app 2" not in refused and "and 3 more" in refused and "COMPLETE FORCE (segue complete --force) completes now" in refused
+    assert "app 2" not in refused and "and 3 more" in refused and f'COMPLETE "{NAME}" FORCE (segue complete {NAME} --force) completes now' in refused
     assert refused.count(";") == 6  # five of the list, one of the hint
     assert refused.index("app 7") < refused.index("app 3")
     assert proxy.phase(NAME) == "soaking"

@@ -63,6 +63,8 @@ static void a_tag_tells_whether_the_catalog_may_have_changed(void **state)
         {"GRANT", SESS_DDL_SOME},
         {"REVOKE ROLE", SESS_DDL_SOME},
         {"DO", SESS_DDL_SOME},
+        {"COMMIT PREPARED", SESS_DDL_SOME},
+        {"COMMIT", SESS_DDL_NONE},
         {"SELECT 1", SESS_DDL_NONE},
         {"DOES NOT EXIST", SESS_DDL_NONE},
         {"DISCARD ALL", SESS_DDL_NONE},

@@ -80,12 +80,12 @@ static struct sess_path *known(const char *path)
 {
     struct sess_path *p = sess_path_new();
 
-    assert_true(sess_path_wanted(p));
-    sess_path_ask(p);
+    assert_true(sess_path_wanted(p, NULL));
+    sess_path_ask(p, NULL);
     assert_true(sess_path_asking(p));
     sess_path_told(p, path, "b", "someone");
     sess_path_asked(p);
-    assert_false(sess_path_asking(p) || sess_path_wanted(p));
+    assert_false(sess_path_asking(p) || sess_path_wanted(p, NULL));
     return p;
 }
 
@@ -156,7 +156,7 @@ static void what_failed_or_cannot_be_told_loses_it_and_it_is_asked_for_again(voi
         struct sess_path *p = known("\"$user\", a");
 
         play(p, lost[i]);
-        if (!sess_path_wanted(p))
+        if (!sess_path_wanted(p, NULL))
             fail_msg("%s: not lost", lost[i][0]);
         assert_true(means(p) == '?');
         sess_path_told(p, "a", "b", "someone");
@@ -170,12 +170,12 @@ static void an_answer_that_does_not_help_is_not_asked_for_again(void **state)
     struct sess_path *p = sess_path_new();
 
     (void)state;
-    sess_path_ask(p);
+    sess_path_ask(p, NULL);
     sess_path_asked(p);
-    assert_false(sess_path_wanted(p));
+    assert_false(sess_path_wanted(p, NULL));
     assert_true(means(p) == '?');
     play(p, (const char *const[]){"SET ROLE x", ":SET", "=I", NULL});
-    assert_true(sess_path_wanted(p));
+    assert_true(sess_path_wanted(p, NULL));
     sess_path_free(p);
 }
 
@@ -203,7 +203,40 @@ static void the_servers_reports_have_the_last_word(void **state)
     play(p, (const char *const[]){"??", "=I", "?b", NULL});
     sess_path_unseen(p);
     play(p, (const char *const[]){"??", "=I", "?b", NULL}); /* but for the role */
-    assert_true(sess_path_wanted(p));
+    assert_true(sess_path_wanted(p, NULL));
+    sess_path_free(p);
+}
+
+/* Another session may have one of that name; who has none may get one. */
+static void whose_temporary_relation_it_is_is_asked_for(void **state)
+{
+    static const char *const none[] = {NULL};
+    struct sql_rules *rules = some_rules(2), *later = some_rules(3), *plain = some_rules(2);
+    const struct sql_namesake temporary = {"pg_temp_3", "t", none};
+    struct sess_path *p = known("b, a");
+
+    (void)state;
+    assert_false(sess_path_wanted(p, rules)); /* nobody has */
+    sql_rules_add_namesake(rules, &temporary);
+    sql_rules_add_namesake(later, &temporary);
+    assert_true(sess_path_wanted(p, rules));
+    assert_int_equal(sess_path_class(p, rules), SQL_PATH_UNKNOWN);
+    for (int i = 0; i < 2; i++) {
+        sess_path_ask(p, rules);
+        sess_path_told_temporary(p, i == 0 ? "-" : "pg_temp_4");
+        sess_path_told(p, "b, a", "b", "someone");
+        sess_path_asked(p);
+        assert_false(sess_path_wanted(p, rules));
+        assert_int_equal(sess_path_class(p, rules), sql_path_class(plain, "b, a", "someone"));
+        assert_int_equal(sess_path_wanted(p, later), i == 0);
+    }
+    sess_path_ask(p, rules);
+    sess_path_told_temporary(p, NULL);
+    sess_path_asked(p);
+    assert_false(sess_path_wanted(p, rules)); /* it did not help */
+    sql_rules_unref(plain);
+    sql_rules_unref(later);
+    sql_rules_unref(rules);
     sess_path_free(p);
 }
 
@@ -245,6 +278,7 @@ int main(void)
         cmocka_unit_test(an_answer_that_does_not_help_is_not_asked_for_again),
         cmocka_unit_test(the_role_is_followed_too),
         cmocka_unit_test(the_servers_reports_have_the_last_word),
+        cmocka_unit_test(whose_temporary_relation_it_is_is_asked_for),
         cmocka_unit_test(other_rules_make_another_class),
     };
 

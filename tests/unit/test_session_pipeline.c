@@ -196,18 +196,28 @@ static void nothing_is_sent_instead_where_its_answer_would_be_lost(void **state)
         sess_pipeline_client(p, 'Q');
     assert_int_equal(n, SESS_FLIGHTS_MAX - SESS_FLIGHTS_AT_ONCE + 1);
     assert_false(sess_pipeline_blind(p));
+    assert_true(sess_pipeline_full(p));
+    for (; !sess_pipeline_has_room(p); n--)
+        sess_pipeline_server(p, 'Z', undo, NULL);
+    assert_int_equal(n, SESS_FLIGHTS_MAX / 2);
+    assert_false(sess_pipeline_full(p));
     sess_pipeline_restart(p);
     assert_true(sess_pipeline_takes(p));
     sess_pipeline_client(p, 'Q');
     sess_pipeline_server(p, 'G', undo, NULL);
-    assert_false(sess_pipeline_takes(p));
+    assert_false(sess_pipeline_takes(p) || sess_pipeline_full(p));
     sess_pipeline_restart(p);
 
     sent->bytes = SESS_FLIGHTS_BYTES_MAX;
     sess_pipeline_put_take(
+        p, &(struct sess_flight){.kind = SESS_FLIGHT_BIND, .sent = sess_sent_ref(sent)});
+    assert_true(sess_pipeline_takes(p)); /* it is the text of what it binds */
+    sess_pipeline_server(p, '2', undo, NULL);
+    sess_pipeline_put_take(
         p, &(struct sess_flight){.kind = SESS_FLIGHT_QUERY, .sent = sess_sent_ref(sent)});
     assert_false(sess_pipeline_takes(p));
     assert_true(sess_pipeline_bytes(p) > SESS_FLIGHTS_BYTES_MAX);
+    assert_true(sess_pipeline_full(p) && !sess_pipeline_has_room(p));
     sess_pipeline_server(p, 'Z', undo, NULL);
     assert_true(sess_pipeline_takes(p));
     sess_pipeline_free(p);
