@@ -120,7 +120,7 @@ property: build servers ## random schemas, migrations, writers and faults on Pos
 asan: ## unit and integration tests under AddressSanitizer and UBSan
 	@$(MAKE) --no-print-directory BUILD=build-asan SAN=address,undefined unit integration
 
-faulty: needed # build/faults/segue: with the points at which tests let something fail
+faulty: build # build/faults/segue: with the points at which tests let something fail
 	@$(MAKE) --no-print-directory -j2 BUILD=$(BUILD) SAN=$(SAN) $(BUILD)/faults/segue
 
 faults: build faulty servers ## every named point x every fault under load (more than an hour; tests/faults/README.md): POINTS, KINDS, WAYS, SCENES, SEED

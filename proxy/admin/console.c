@@ -147,7 +147,8 @@ static const struct {
     const char *word, *hint;
 } by_signal[] = {
     {"RELOAD", "SIGHUP reads the configuration and its files again"},
-    {"SHUTDOWN", "SIGTERM ends segue, once its sessions have finished; a second one at once"},
+    {"SHUTDOWN",
+     "SIGTERM ends segue, once the transactions under way have finished; a second one at once"},
 };
 
 static void unknown_command(const char *word, struct err *err)

@@ -71,7 +71,7 @@ static json_t *show_help(const struct adm_sources *from, const char *name)
 }
 
 /* A topic is answered by a function of its own, or by one of the data plane. */
-static const struct {
+static const struct topic {
     const char *name;
     json_t *(*show)(const struct adm_sources *from, const char *name);
     json_t *(*plane)(struct sess_plane *plane);
@@ -176,30 +176,38 @@ static void put_trouble(struct eng_engine *engine, struct buf *out)
     free(why);
 }
 
+static void answer(const struct adm_sources *from, const struct topic *topic, const char *name,
+                   struct buf *out, struct err *err)
+{
+    bool connected = eng_connected(from->engine);
+    json_t *table;
+
+    if (topic->of_engine && !connected)
+        put_trouble(from->engine, out);
+    table = topic->plane ? topic->plane(from->plane) : topic->show(from, name);
+    if (!table)
+        err_set(err, "XX000", "SHOW %s has nothing to show", topic->name);
+    /* an engine that has not read its state knows of nothing: that is no error */
+    else if (name && connected && json_array_size(json_object_get(table, "rows")) == 0)
+        eng_check_migration(from->engine, name, err);
+    if (!err_is_set(err)) {
+        adm_reply_table(out, table);
+        adm_reply_complete(out, "SHOW");
+    }
+    json_decref(table);
+}
+
 void adm_show(const struct adm_sources *from, const struct adm_token *words, size_t count,
               struct buf *out, struct err *err)
 {
     for (size_t i = 0; count >= 2 && i < ARRAY_LEN(topics); i++) {
-        json_t *table;
-
         if (!adm_token_is(&words[1], topics[i].name))
             continue;
-        if (count > (topics[i].takes_name ? 3u : 2u)) {
+        if (count > (topics[i].takes_name ? 3u : 2u))
             err_set(err, "42601", "SHOW %s: \"%.64s\" not expected", topics[i].name,
                     words[count - 1].value);
-            return;
-        }
-        if (topics[i].of_engine && !eng_connected(from->engine))
-            put_trouble(from->engine, out);
-        table = topics[i].plane ? topics[i].plane(from->plane)
-                                : topics[i].show(from, count == 3 ? words[2].value : NULL);
-        if (!table) {
-            err_set(err, "XX000", "SHOW %s has nothing to show", topics[i].name);
-            return;
-        }
-        adm_reply_table(out, table);
-        adm_reply_complete(out, "SHOW");
-        json_decref(table);
+        else
+            answer(from, &topics[i], count == 3 ? words[2].value : NULL, out, err);
         return;
     }
     if (count < 2)

@@ -1,8 +1,20 @@
 /* One statement over libpq, with the server's own words as the error. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "segue/base/mem.h"
 #include "segue/catalog/catalog.h"
+
+void cat_encoding_hint(PGconn *conn, struct err *err)
+{
+    const char *encoding = PQparameterStatus(conn, "server_encoding");
+
+    if (err && strcmp(err->sqlstate, "22021") == 0 && encoding &&
+        strcmp(encoding, "SQL_ASCII") == 0)
+        err_hint(err, "the database's encoding is SQL_ASCII, in which a text may be any bytes, and "
+                      "segue reads UTF-8: give what is named otherwise a name in UTF-8 (psql with "
+                      "PGCLIENTENCODING=SQL_ASCII can)");
+}
 
 enum rc cat_query(PGconn *conn, const char *sql, int nparams, const char *const *params,
                   PGresult **res, struct err *err)
@@ -22,6 +34,7 @@ enum rc cat_query(PGconn *conn, const char *sql, int nparams, const char *const 
     err_set(err, sqlstate ? sqlstate : "08006", "%s", message ? message : PQerrorMessage(conn));
     if (hint)
         err_hint(err, "%s", hint);
+    cat_encoding_hint(conn, err);
     PQclear(result);
     return RC_ERR;
 }

@@ -58,9 +58,12 @@ static const char columns_sql[] =
     "unnest(a.attoptions) o"
     "   WHERE o ~ '^n_distinct(_inherited)?='),"
     " 'comment', col_description(a.attrelid, a.attnum),"
-    " 'labelled_for', (SELECT string_agg(quote_ident(l.provider), ', ' ORDER BY l.provider) FROM"
-    "   pg_seclabel l WHERE l.classoid = 'pg_class'::regclass AND l.objoid = c.oid AND"
-    "   l.objsubid = a.attnum),"
+    " 'labelled_for', (SELECT string_agg(quote_ident(l.provider) || CASE WHEN l.objoid <> c.oid "
+    "THEN"
+    "   ' on ' || l.objoid::regclass ELSE '' END, ', ' ORDER BY l.objoid, l.provider) FROM (SELECT"
+    "   c.oid AS id UNION SELECT relid FROM pg_partition_tree(c.oid)) p JOIN pg_attribute la ON"
+    "   la.attrelid = p.id AND la.attname = a.attname JOIN pg_seclabel l ON l.classoid ="
+    "   'pg_class'::regclass AND l.objoid = p.id AND l.objsubid = la.attnum),"
     " 'sequence', pg_get_serial_sequence(format('%I.%I', n.nspname, c.relname), a.attname),"
     /* the server lets such a column depend on its table, also where an expression reads it */
     " 'partition_key', c.relkind = 'p' AND EXISTS (WITH RECURSIVE s AS (SELECT c.oid AS relid UNION"
@@ -127,6 +130,7 @@ static const char indexes_sql[] =
     " LEFT JOIN pg_constraint k ON k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x')"
     " WHERE i.indrelid = $1::oid";
 
+/* One that refers to a partitioned table has parts, for each partition that is referred to. */
 static const char constraints_sql[] =
     "SELECT json_agg(json_build_object('name', k.conname, 'type', k.contype, 'columns', x.names,"
     " 'expression', pg_get_expr(k.conbin, k.conrelid),"
@@ -144,7 +148,8 @@ static const char constraints_sql[] =
     "   string_agg(quote_ident(a.attname), ', ' ORDER BY u.o) AS list"
     "   FROM unnest(k.conkey) WITH ORDINALITY u(num, o) JOIN pg_attribute a"
     "   ON a.attrelid = k.conrelid AND a.attnum = u.num) x," CAT_SET_COLUMNS
-    " WHERE k.conrelid = $1::oid AND k.contype IN ('c', 'f')";
+    " WHERE k.conrelid = $1::oid AND k.contype IN ('c', 'f') AND NOT EXISTS (SELECT FROM"
+    "  pg_constraint p WHERE p.oid = k.conparentid AND p.conrelid = k.conrelid)";
 
 /* What PostgreSQL itself records as depending on a column, less what is read above; `own`: the name
  * of a foreign key of the table to itself, which is read above as to the columns that refer. */
@@ -201,6 +206,15 @@ static const char partition_own_sql[] =
     "  current_setting('server_version_num')::int < 180000 AS refuses) o" /* a dependent since */
     " WHERE a.attnum > 0 AND p.relid <> $1::oid AND (o.differs OR o.refuses)";
 
+/* Privileges on their columns, which the table's say nothing of. */
+static const char partition_grants_sql[] =
+    "SELECT json_agg(json_build_object('name', a.attname, 'relation', p.relid::regclass,"
+    " 'privilege', x.privilege_type, 'grantee', CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE"
+    "  quote_ident(pg_get_userbyid(x.grantee)) END, 'grantable', x.is_grantable) ORDER BY p.relid)"
+    " FROM pg_partition_tree($1::oid::regclass) p JOIN pg_class c ON c.oid = p.relid"
+    " JOIN pg_attribute a ON a.attrelid = p.relid AND a.attnum > 0, aclexplode(a.attacl) x"
+    " WHERE p.relid <> $1::oid AND x.grantee <> c.relowner";
+
 static const char triggers_sql[] =
     "SELECT json_agg(json_build_object('name', t.tgname, 'before', t.tgtype & 2 <> 0,"
     " 'row', t.tgtype & 1 <> 0, 'insert', t.tgtype & 4 <> 0, 'update', t.tgtype & 16 <> 0,"
@@ -245,6 +259,7 @@ static const struct {
     {"mentions", mentions_sql},
     {"partition_dependents", partition_dependents_sql},
     {"partition_own", partition_own_sql},
+    {"partition_grants", partition_grants_sql},
     {"key", key_sql},
     {"relatives", relatives_sql},
 };
@@ -296,6 +311,8 @@ enum rc cat_table(PGconn *conn, const char *schema, const char *name, json_t **t
         json_t *part = NULL;
 
         rc = read_part(conn, parts[i].sql, oid, &part, err);
+        if (rc != RC_OK && strcmp(err->sqlstate, "22021") == 0)
+            err_prefix(err, "the table's %s", parts[i].key);
         if (rc == RC_OK)
             json_object_set_new(*table, parts[i].key, part);
     }

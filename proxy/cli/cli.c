@@ -224,7 +224,7 @@ static int run_start(const struct cli_command *command, const struct cli_args *a
 
 /* ---- questions ---- */
 
-/* SHOW STATUS had no row: no such migration, none at all, or the engine has not looked yet. */
+/* SHOW STATUS had no row: none is in flight, or the engine has not looked yet. */
 static int no_status(struct cli_client *client, const struct cli_args *args)
 {
     struct err err = {0};
@@ -235,15 +235,11 @@ static int no_status(struct cli_client *client, const struct cli_args *args)
     json_decref(rows);
     if (code != CLI_DONE)
         return code;
-    if (blind) {
+    if (blind || args->nwords) { /* of a name that is not there the console says so by itself */
         err_set(&err, "08003", "the proxy has no connection of its own to the database yet");
         err_hint(&err, "it keeps trying; segue doctor says why");
-    } else if (args->nwords) {
-        err_set(&err, "42704", "there is no migration \"%s\"", args->words[0]);
-        err_hint(&err, "segue history lists them");
-    }
-    if (err_is_set(&err))
         return fail(CLI_REFUSED, &err);
+    }
     if (!args->json)
         puts("no active migration");
     return CLI_DONE;
@@ -428,8 +424,16 @@ static int ask_patiently(struct cli_client *client, const struct cli_args *args,
     }
 }
 
+/* What RESUME has answered where it had nothing to do; NULL: it had. */
+static const char *unneeded(const json_t *rows)
+{
+    const char *accepted = json_string_value(json_object_get(json_array_get(rows, 0), "accepted"));
+
+    return accepted && strcmp(accepted, "yes") != 0 ? accepted : NULL;
+}
+
 static void say_done(const struct cli_command *command, const struct cli_args *args,
-                     const json_t *now)
+                     const json_t *rows, const json_t *now)
 {
     const char *due = json_string_value(json_object_get(now, "cutover_due"));
     const char *name = args->nwords ? args->words[0] : "all migrations";
@@ -438,6 +442,8 @@ static void say_done(const struct cli_command *command, const struct cli_args *a
         printf("%s: the cut-over was withdrawn\n", name);
     else if (args->at && due)
         printf("%s: the cut-over is to begin at %s\n", name, due);
+    else if (unneeded(rows))
+        printf("%s: %s\n", name, unneeded(rows));
     else
         printf("%s: %s\n", name, command->name);
 }
@@ -469,7 +475,7 @@ static int run_verb(const struct cli_command *command, const struct cli_args *ar
     else if (code == CLI_DONE && args->json)
         cli_print_json(rows);
     else if (code == CLI_DONE)
-        say_done(command, args, now);
+        say_done(command, args, rows, now);
     json_decref(before);
     json_decref(now);
     json_decref(rows);

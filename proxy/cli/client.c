@@ -92,6 +92,11 @@ enum rc cli_client_connect(struct cli_client *client, unsigned timeout_s, struct
     if (strstr(PQerrorMessage(client->conn), "FATAL:") || PQconnectionNeedsPassword(client->conn))
         err_hint(err, "it runs there and does not let you in: --server or SEGUE_SERVER say as whom "
                       "and how, as in postgresql://user:password@host:port/segue?sslmode=require");
+    else if (strstr(PQerrorMessage(client->conn), "certificate")) /* libpq's words, or OpenSSL's */
+        err_hint(err,
+                 "name the host in --server or SEGUE_SERVER as its certificate does, and who has "
+                 "signed that as sslrootcert: "
+                 "postgresql://user@host:port/segue?sslmode=verify-full&sslrootcert=FILE");
     else
         err_hint(err, "is `segue serve` running there? --server or SEGUE_SERVER say where");
     cli_client_close(client);

@@ -139,11 +139,18 @@ static enum rc check_together(const struct cfg *cfg, struct err *err)
     return RC_OK;
 }
 
+static unsigned tls_version(const struct opt_value *value)
+{
+    return strcmp(value->text, "TLSv1.3") == 0 ? 0x0304 : 0x0303;
+}
+
 /* The row's own check has parsed it before: what fails now has changed since (a file). */
 static enum rc read_upstream(struct cfg *cfg, struct err *err)
 {
     struct cfg_upstream *up = &cfg->upstream;
 
+    up->tls_version_least = tls_version(&cfg->set->values[CFG_TLS_VERSION_MIN]);
+    up->tls_version_most = tls_version(&cfg->set->values[CFG_TLS_VERSION_MAX]);
     if (cfg_upstream_parse(cfg->set->values[CFG_UPSTREAM].text, up, err) != RC_OK) {
         err_prefix(err, "option \"upstream\" must be");
         return RC_ERR;
@@ -251,11 +258,6 @@ size_t cfg_log_changes(const struct cfg *cfg, const struct cfg *swapped)
         changed += reload;
     }
     return changed;
-}
-
-static unsigned tls_version(const struct opt_value *value)
-{
-    return strcmp(value->text, "TLSv1.3") == 0 ? 0x0304 : 0x0303;
 }
 
 /* The URL's, unless the option says otherwise. */

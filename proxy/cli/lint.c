@@ -207,6 +207,7 @@ static enum rc run(struct lint *lint, struct err *err, int *code)
     const struct cli_args *args = lint->args;
     const struct lineage_how how = {
         .whole = args->nwords > 0,
+        .after = true,
         .merge = "merge them: a file with \"after\" naming all of them and \"operations\": []"};
 
     *code = CLI_REFUSED;

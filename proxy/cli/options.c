@@ -195,7 +195,8 @@ const struct opt_row cfg_rows[CFG_COUNT] = {
                 "long again; 0: no tickets"},
     [CFG_TLS_VERSION_MIN] = {.name = "tls_version_min", .type = OPT_CHOICE, .fallback = "TLSv1.2",
         .choices = tls_versions, .reload = true,
-        .help = "oldest TLS version of clients and of their sessions with the upstream"},
+        .help = "oldest TLS version of clients, of their sessions with the upstream, and, as of "
+                "the start, of the engine's own"},
     [CFG_TLS_VERSION_MAX] = {.name = "tls_version_max", .type = OPT_CHOICE, .fallback = "TLSv1.3",
         .choices = tls_versions, .reload = true, .help = "newest TLS version, of the same"},
     [CFG_CLIENT_TLS_CIPHERS] = {.name = "client_tls_ciphers", .type = OPT_TEXT, .fallback = "",
@@ -237,7 +238,7 @@ const struct opt_row cfg_rows[CFG_COUNT] = {
         .help = "of them, from one address (a network of 64 bits of IPv6); 0: nine tenths of "
                 "startup_open_max"},
     [CFG_STARTUP_BYTES_MAX] = {NUMBER("startup_bytes_max", "10000", 64, 10000), .reload = true,
-        .help = "longest start-up packet; PostgreSQL's own limit is 10000"},
+        .help = "longest start-up packet, without its length; PostgreSQL's own limit is 10000"},
     [CFG_LOGIN_TIMEOUT_MS] = {NUMBER("login_timeout_ms", "60000", 100, 3600000), .reload = true,
         .help = "from accepting a client to the end of its login"},
     [CFG_FAILED_LOGIN_DELAY_MS] = {NUMBER("failed_login_delay_ms", "100", 0, 60000),

@@ -19,7 +19,7 @@ char *cli_value_text(const json_t *value)
         return mem_strdup(json_is_true(value) ? "yes" : "no");
     if (json_is_real(value))
         return mem_printf("%.10g", json_real_value(value));
-    text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+    text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
     return text ? text : mem_strdup("");
 }
 

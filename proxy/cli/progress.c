@@ -58,7 +58,8 @@ static void append_bar(struct buf *out, double percent)
     buf_append_u8(out, ']');
 }
 
-/* As segue says it: all who look at the same moment see the same. */
+/* As segue says it: all who look at the same moment see the same. It is of the phase: what comes
+ * behind it (index builds, verifying) is not in it. */
 static void append_eta(struct buf *out, const json_t *row)
 {
     const char *phase = text_of(row, "phase");
@@ -69,10 +70,10 @@ static void append_eta(struct buf *out, const json_t *row)
         return;
     if (has(row, "eta_s"))
         cli_duration(number_of(row, "eta_s"), left, sizeof(left));
-    buf_printf(out, ", ETA %s", has(row, "eta_s") ? left : "unknown yet");
+    buf_printf(out, ", ETA of %s %s", phase, has(row, "eta_s") ? left : "unknown yet");
 }
 
-/* ", 1,000 of 2,000 rows, 500 rows/s, ETA 2 s": what is known of it. */
+/* ", 1,000 of 2,000 rows, 500 rows/s, ETA of backfilling 2 s": what is known of it. */
 static void append_rows(struct buf *out, const json_t *row)
 {
     if (number_of(row, "rows_total") > 0) {

@@ -357,8 +357,13 @@ static const char *system_roots(void)
 /* Everything but hosts and target. */
 static void put_words(const struct parse *p, struct buf *out)
 {
-    static const char *const others[] = {"host", "hostaddr", "port", "target_session_attrs",
-                                         "sslrootcert"};
+    static const char *const others[] = {"host",
+                                         "hostaddr",
+                                         "port",
+                                         "target_session_attrs",
+                                         "sslrootcert",
+                                         "ssl_min_protocol_version",
+                                         "ssl_max_protocol_version"};
     const struct sess_upstream_options *o = &p->out->sessions;
     bool is_system = o->ca_file && strcmp(o->ca_file, "system") == 0;
 
@@ -378,6 +383,12 @@ static void put_words(const struct parse *p, struct buf *out)
     } else if (conninfo_get(&p->given, "sslrootcert")) {
         conninfo_put(out, "sslrootcert", conninfo_get(&p->given, "sslrootcert"));
     }
+    if (o->tls == SESS_TLS_DISABLE)
+        return;
+    if (o->tls_version_min > 0x0303 || p->out->tls_version_least > 0x0303)
+        conninfo_put(out, "ssl_min_protocol_version", "TLSv1.3");
+    if (o->tls_version_max < 0x0304 || p->out->tls_version_most == 0x0303)
+        conninfo_put(out, "ssl_max_protocol_version", "TLSv1.2");
 }
 
 static void put_list(struct buf *out, const char *word, const struct cfg_upstream *from,

@@ -341,6 +341,18 @@ static bool reconnect(struct watch *watch)
     return false;
 }
 
+/* A way back is over, and has used up what the next cut-over needs. */
+static void tell_of_builds(const struct watch *watch, const json_t *row)
+{
+    double left = json_number_value(json_object_get(row, "builds_left"));
+
+    if (watch->goal == CLI_GOAL_REVERTED && left > 0)
+        fprintf(stderr,
+                "segue: %.0f steps that the way back has used up are done again before the next "
+                "cut-over; segue wait %s waits for them\n",
+                left, watch->name);
+}
+
 static int report(struct watch *watch, const json_t *row, enum cli_outcome outcome)
 {
     struct err err = {0};
@@ -353,6 +365,7 @@ static int report(struct watch *watch, const json_t *row, enum cli_outcome outco
         if (!watch->json && watch->goal != CLI_GOAL_END && watch->goal != CLI_GOAL_PROVEN)
             printf("%s: %s%s\n", watch->name, anew ? "aborted; started anew since: " : "",
                    text_of(row, "phase"));
+        tell_of_builds(watch, row);
         return CLI_DONE;
     }
     if (outcome == CLI_TURNED_BACK && *error) {

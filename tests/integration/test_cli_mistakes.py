@@ -32,7 +32,7 @@ def test_words_and_files_that_cannot_be_meant_are_refused_and_nothing_has_begun(
     quotes.write_text("'" * 900000)
     long = proxy.cli("start", quotes, check=1).err
     assert "takes no message of" in long and "\nhint: at most " in long and "unexpectedly" not in long
-    assert "segue history lists them" in proxy.cli("status", "none", check=1).err
+    assert "(segue history) lists" in proxy.cli("status", "none", check=1).err
     none = proxy.cli("lint", tmp_path / "..", "--alembic", tmp_path, "--json")
     assert [row["severity"] for row in json.loads(none.out)] == ["warning"] * 2
     assert "no file ends with .json" in none.out and "no file ends with .py" in none.out

@@ -311,6 +311,14 @@ def test_plan_says_which_migration_in_flight_has_the_table(db, segue):
     planned = proxy.cli("plan", other, check=1)
     assert f'migration "{name}" is ready on a table of this one' in planned.out and f'complete or abort "{name}"' in planned.out
     assert f'migration "{name}" is ready' in proxy.cli("start", other, check=1).err
+    proxy.cli("cutover", name)  # from where it is not to be aborted
+    ways = f'complete "{name}" first, or roll it back (segue rollback {name}) and then abort it'
+    for said in proxy.cli("plan", other, check=1).out, proxy.cli("start", other, check=1).err, proxy.cli("baseline", check=1).err:
+        assert f'migration "{name}" is soaking' in said and ways in said
+    for said in proxy.cli("plan", proxy.file(RENAME), check=1).err, proxy.cli("start", proxy.file(RENAME), check=1).err:
+        assert "is already soaking" in said and f"roll it back (segue rollback {name}) and then abort it" in said
+    proxy.cli("rollback", name)
+    assert f'abort "{name}" first to start it anew (segue abort {name})' in proxy.cli("plan", proxy.file(RENAME), check=1).err
     proxy.cli("abort", name)
     proxy.cli("plan", other)
 
@@ -320,6 +328,38 @@ def test_who_pauses_or_resumes_nothing_is_told_so(db, segue):
     proxy = segue(db)
     for verb in "pause", "resume":
         assert "there is no migration in flight" in proxy.cli(verb, check=1).err
-    proxy.ready(RENAME)
+    name = proxy.ready(RENAME)
+    # nothing is wrong, and nothing was done
+    idle = "neither paused nor stopped: nothing was to resume"
+    assert proxy.cli("resume").out == f"all migrations: {idle}\n" and proxy.cli("resume", name).out == f"{name}: {idle}\n"
+    assert proxy.console(f"RESUME {name}") == [{"migration": name, "accepted": idle}]
     assert proxy.cli("pause").out == "all migrations: pause\n"
     assert proxy.cli("resume").out == "all migrations: resume\n"
+    proxy.cli("pause", name)
+    assert proxy.console("RESUME") == [{"migration": "all", "accepted": "yes"}]
+
+
+def test_a_name_that_no_migration_has_is_told_with_those_that_there_are(db, segue):
+    make_items(db, 100)
+    proxy = segue(db, quiet_period_s=0).at_work()
+    asked = ("status", "usage", "attempts", "wait", "doctor", "evidence", "verify", "cutover", "complete", "rollback", "abort", "pause", "resume")
+    direct = ("doctor", "--upstream", db.url())
+
+    def unknown(hint):
+        for command in *((word,) for word in asked), ("status", "--watch"), direct:
+            assert proxy.cli(*command, "nosuch", check=1).err == f'segue: there is no migration "nosuch"\nhint: {hint}\n', command
+        for topic in "STATUS", "USAGE", "ATTEMPTS":
+            with pytest.raises(psycopg.errors.UndefinedObject) as refused:
+                proxy.console(f"SHOW {topic} nosuch")
+            assert refused.value.diag.message_hint == hint
+            with proxy.connect("segue") as conn, pytest.raises(psycopg.errors.UndefinedObject):
+                conn.execute(f"SHOW {topic} nosuch", prepare=True)
+
+    unknown("none is in flight; SHOW MIGRATIONS (segue history) lists those of before")
+    name = proxy.ready(RENAME)
+    unknown(f"in flight: {name}; SHOW MIGRATIONS (segue history) lists all")
+    proxy.cli("cutover", name)
+    proxy.cli("complete", name)
+    # one that has ended has nothing to show, and is no mistake
+    for topic in "usage", "attempts", "doctor", "wait":
+        proxy.cli(topic, name)

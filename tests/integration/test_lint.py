@@ -61,6 +61,10 @@ def test_a_folder_is_checked_without_a_database(segue, folder):
     assert "without a database; 0 errors" in proxy.cli("lint", folder, server=False).out
     put(folder, "c", "a")
     assert lint(proxy, folder) == [("heads", "2 heads: b, c")]
+    assert "hint: merge them" in proxy.cli("lint", folder, check=1, server=False).out
+    put(folder, "c")
+    assert f'hint: write "after": "b" into {folder}/c.json' in proxy.cli("lint", folder, check=1, server=False).out
+    put(folder, "c", "a")
     put(folder, "m", ["b", "c"], operations=[])
     assert lint(proxy, folder, check=0) == []
     put(folder, "m2", ["m", "nope"], operations=[])
@@ -106,6 +110,9 @@ def test_a_folder_is_checked_against_what_was_applied(db, segue, folder):
     db.sql("CREATE TABLE past (id int)")
     assert lint(proxy, server=True) == [("drift", "added past segue")]
     proxy.cli("baseline", "--force", "--note", "known")
+    put(folder, "c")
+    told = proxy.cli("lint", folder, check=1).out
+    assert "2 heads: baseline, c" in told and f'hint: write "after": "baseline" into {folder}/c.json' in told
     put(folder, "c", "baseline")
     assert lint(proxy, folder, check=0, server=True) == []
 

@@ -4,6 +4,7 @@ import re
 
 import psycopg
 import pytest
+from lib import catalog
 from lib.cluster import MD5_PASSWORD, MD5_USER, SCRAM_PASSWORD, SCRAM_USER
 from lib.each import each
 
@@ -33,6 +34,16 @@ def test_a_private_server_that_requires_tls_takes_no_plain_connection(private_pg
     private_pg.connect(sslmode="require", sslcert=str(app.cert), sslkey=str(app.key)).close()
     with pytest.raises(psycopg.OperationalError, match="revoked"):
         private_pg.connect(sslmode="require", sslcert=str(revoked.cert), sslkey=str(revoked.key))
+
+
+@pytest.mark.one_version
+def test_catalogs_are_compared_without_what_is_of_sessions(db):
+    """A server that goes down leaves temporary tables in the catalog, and takes their files away."""
+    db.sql("CREATE TABLE a (id int)")
+    with db.connect() as looks, db.connect() as has:
+        before = catalog.whole(looks)
+        has.execute("CREATE TEMP TABLE a (id serial PRIMARY KEY, much text)")
+        assert catalog.whole(looks) == before and list(before["tables"]) == ["a"]
 
 
 def given_on(pg, work):

@@ -25,10 +25,11 @@ static void a_line_says_everything_at_once(void **state)
 
     (void)state;
     cli_progress_line(row, &out);
-    assert_string_equal(out.data,
-                        "m: backfilling 61.7%, 1,234,567 of 2,000,000 rows, 9,876 rows/s, ETA 1 "
-                        "min 18 s; fill t; worst client stall 12 ms, longest strong lock 3 ms; "
-                        "throttle: replication lag 3.2 s over 2 s\n");
+    assert_string_equal(
+        out.data,
+        "m: backfilling 61.7%, 1,234,567 of 2,000,000 rows, 9,876 rows/s, ETA of "
+        "backfilling 1 min 18 s; fill t; worst client stall 12 ms, longest strong lock 3 ms; "
+        "throttle: replication lag 3.2 s over 2 s\n");
     buf_fini(&out);
     json_decref(row);
 }
@@ -41,12 +42,12 @@ static void a_block_fits_the_terminal(void **state)
 
     (void)state;
     cli_progress_block(row, 80, &out);
-    assert_string_equal(out.data,
-                        "m: backfilling [############............] 50.0%\n"
-                        "  1,234,567 of 2,000,000 rows, 9,876 rows/s, ETA 1 min 18 s\n"
-                        "  fill t\n"
-                        "  worst client stall 12 ms, longest strong lock 3 ms\n"
-                        "  throttle: \xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\n");
+    assert_string_equal(
+        out.data, "m: backfilling [############............] 50.0%\n"
+                  "  1,234,567 of 2,000,000 rows, 9,876 rows/s, ETA of backfilling 1 min 18 s\n"
+                  "  fill t\n"
+                  "  worst client stall 12 ms, longest strong lock 3 ms\n"
+                  "  throttle: \xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4\n");
     buf_reset(&out);
     cli_progress_block(row, 14, &out);
     assert_string_equal(out.data, "m: backfilling\n  1,234,567 of\n  fill t\n  worst client\n"
@@ -74,8 +75,8 @@ static void without_a_basis_there_is_no_remaining_time(void **state)
         const char *phase, *eta;
         int paused;
     } cases[] = {
-        {"backfilling", ", ETA unknown yet", 0},
-        {"verifying", ", ETA unknown yet", 0},
+        {"backfilling", ", ETA of backfilling unknown yet", 0},
+        {"verifying", ", ETA of verifying unknown yet", 0},
         {"backfilling", "", 1},
         {"expanding", "", 0},
         {"ready", "", 0},

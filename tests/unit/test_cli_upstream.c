@@ -116,6 +116,7 @@ static void a_pooler_is_known_by_its_name(void **state)
 
 static void words_of_tls_are_understood(void **state)
 {
+    struct err err = {0};
     struct cfg_upstream up;
 
     (void)state;
@@ -135,6 +136,12 @@ static void words_of_tls_are_understood(void **state)
     parse("host=h ssl_max_protocol_version=TLSv1.2", &up);
     assert_int_equal(up.sessions.tls_version_max, 0x0303);
     assert_non_null(strstr(up.engine, "ssl_max_protocol_version='TLSv1.2'"));
+    cfg_upstream_fini(&up);
+    up = (struct cfg_upstream){.tls_version_least = 0x0304, .tls_version_most = 0x0304};
+    assert_int_equal(cfg_upstream_parse("host=h ssl_min_protocol_version=TLSv1.2", &up, &err),
+                     RC_OK);
+    assert_non_null(strstr(up.engine, "ssl_min_protocol_version='TLSv1.3'"));
+    assert_null(strstr(up.engine, "ssl_max_protocol_version"));
     cfg_upstream_fini(&up);
 }
 

@@ -22,9 +22,9 @@
  *   partition_dependents: name (of the column), object: what a partition has of its own
  *   partition_own: name (of the column), object, action: a partition's default or NOT NULL that
  *     its table has not
- *   triggers: name, before, row, insert, update, enabled, function
- *   mentions: column (num), function: routines whose text names the column
- * Not here: judging what is read (engine/plan.h).
+ *   partition_grants: name (of the column), relation, privilege, grantee, grantable: a partition's
+ * own triggers: name, before, row, insert, update, enabled, function mentions: column (num),
+ * function: routines whose text names the column Not here: judging what is read (engine/plan.h).
  */
 #ifndef SEGUE_CATALOG_CATALOG_H
 #define SEGUE_CATALOG_CATALOG_H
@@ -41,6 +41,9 @@
  * err, *res is NULL. Else the caller clears *res. */
 enum rc cat_query(PGconn *conn, const char *sql, int nparams, const char *const *params,
                   PGresult **res, struct err *err) MUST_CHECK;
+
+/* What to do about an error, where it is of a text that is not UTF-8, which SQL_ASCII lets in. */
+void cat_encoding_hint(PGconn *conn, struct err *err);
 
 /* First column of the first row, heap text; NULL in *out when there is no row or it is null. */
 enum rc cat_value(PGconn *conn, const char *sql, int nparams, const char *const *params, char **out,

@@ -17,6 +17,7 @@
 #define CFG_UPSTREAM_STRINGS 64
 
 struct cfg_upstream {
+    unsigned tls_version_least, tls_version_most; /* read, for the strings: of the options, or 0 */
     struct sess_upstream_options sessions; /* probe and TLS versions beyond the options: caller's */
     char *engine;               /* connection string for libpq; with several hosts read-write */
     char *database;             /* that the control plane works in */
@@ -27,7 +28,7 @@ struct cfg_upstream {
 };
 
 /* RC_ERR: err (22023) has what is allowed, in words that follow "option ... must be"; it never
- * quotes a password. Zero `out` first, and fini it in any case. */
+ * quotes a password. Zero `out` but for the versions first, and fini it in any case. */
 enum rc cfg_upstream_parse(const char *text, struct cfg_upstream *out, struct err *err) MUST_CHECK;
 void cfg_upstream_fini(struct cfg_upstream *upstream);
 
