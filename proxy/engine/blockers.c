@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "detaching.h"
 #include "gated.h"
 #include "segue/base/log.h"
 #include "segue/base/mem.h"
@@ -123,6 +124,14 @@ static void standby_text(const json_t *one, struct buf *out)
         buf_append_str(out, "how far it is, is not known");
 }
 
+static void partition_text(const json_t *one, struct buf *out)
+{
+    const char *partition = word(one, "partition"), *table = word(one, "detached_from");
+
+    buf_printf(out, "%s" DETACHING_TEXT " (" DETACHING_HINT ")", out->len ? "; " : "", partition,
+               table, table, partition);
+}
+
 static void backend_text(const json_t *one, struct buf *out)
 {
     const json_t *age_s = json_object_get(one, "age_s");
@@ -153,6 +162,10 @@ void blockers_text(const json_t *list, struct buf *out)
 
         if (json_object_get(one, "standby")) {
             standby_text(one, out);
+            continue;
+        }
+        if (json_object_get(one, "partition")) {
+            partition_text(one, out);
             continue;
         }
         if (i == BLOCKERS_SHOWN) {

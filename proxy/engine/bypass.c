@@ -4,11 +4,13 @@
  */
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "relations.h"
 #include "runner.h"
 #include "segue/base/mem.h"
 #include "segue/engine/guard.h"
+#include "segue/sql/expr.h"
 #include "turned.h"
 
 static bool is_filled(const struct eng_migration *m, int table)
@@ -108,13 +110,56 @@ enum rc eng_tables_check(struct eng_engine *engine, struct eng_migration *m, uns
     return RC_OK;
 }
 
+/* ---- the verdict of verify ---- */
+
+static bool calls_others(const char *expr)
+{
+    struct sql_expr_info info;
+    bool found = false;
+
+    if (!expr || sql_expr_parse(expr, &info, NULL) != RC_OK)
+        return false;
+    for (size_t i = 0; i < info.nfunctions; i++)
+        found |= strncmp(info.functions[i], "segue.", 6) != 0;
+    sql_expr_info_fini(&info);
+    return found;
+}
+
+static void append_suspect(struct buf *out, const char *field, const char *column, const char *expr)
+{
+    if (!calls_others(expr))
+        return;
+    buf_printf(out, "%s%s of \"%s\": %s",
+               out->len ? "; "
+                        : " (or one of these, whatever it is declared, does not give the"
+                          " same each time: ",
+               field, column, expr);
+}
+
+void eng_verdict_hint(const struct eng_migration *m, const char *hint, struct err *err)
+{
+    struct buf suspects = {0};
+
+    for (size_t t = 0; t < m->plan->ntables; t++)
+        for (size_t i = 0; i < m->plan->tables[t].nduals; i++) {
+            const struct eng_dual *dual = &m->plan->tables[t].duals[i];
+
+            if (dual->plain || dual->counts)
+                continue;
+            append_suspect(&suspects, "up", dual->new_name ? dual->new_name : "", dual->up);
+            append_suspect(&suspects, "down", dual->old_name ? dual->old_name : "", dual->down);
+        }
+    err_hint(err, "%s%s%s", hint, suspects.len ? suspects.data : "", suspects.len ? ")" : "");
+    buf_fini(&suspects);
+}
+
 enum rc eng_verdict_check(const struct eng_migration *m, struct err *err)
 {
     if (m->stats.rows_bad <= 0)
         return RC_OK;
     err_set(err, "55000", "the last verify found %lld rows not in step",
             (long long)m->stats.rows_bad);
-    err_hint(err, "see segue.verifications; correct them and run verify again");
+    eng_verdict_hint(m, "see segue.verifications; correct them and run verify again", err);
     return RC_ERR;
 }
 
@@ -179,9 +224,13 @@ static enum rc check_relations(struct eng_engine *engine, struct eng_migration *
     eng_turned_init(&turned, &m->plan->tables[table], dir == ENG_REVERSE);
     for (int r = 0; rc == RC_OK && r < PQntuples(res); r++) {
         rc = check_relation(engine, &turned, dir, res_text(res, r, 0), res_bool(res, r, 3), err);
-        if (rc == RC_OK)
+        if (rc == RC_ERR && conn_no_relation(err)) { /* dropped since; if not, it stays unseen */
+            err_clear(err);
+            rc = RC_OK;
+        } else if (rc == RC_OK) {
             rc = note_seen(engine, m, table, (uint32_t)res_int(res, r, 1),
                            (uint32_t)res_int(res, r, 2), err);
+        }
     }
     eng_turned_fini(&turned);
     PQclear(res);

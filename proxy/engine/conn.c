@@ -10,6 +10,7 @@
 #include "segue/base/clock.h"
 #include "segue/base/log.h"
 #include "segue/base/mem.h"
+#include "segue/catalog/catalog.h"
 #include "segue/sql/expr.h"
 
 /* A server has 5 s (connect_timeout); a name server may take any time. */
@@ -67,6 +68,7 @@ static void err_from_result(PGconn *pg, const PGresult *res, struct err *err)
     err_set(err, state, "%s%s%s", text ? text : "", detail ? ": " : "", detail ? detail : "");
     if (hint)
         err_hint(err, "%s", hint);
+    cat_encoding_hint(pg, err);
     if (strcmp(state, "55P03") == 0)
         err_hint(err, "somebody has it locked (pg_locks says who): end that transaction, or try "
                       "again");
@@ -416,6 +418,11 @@ bool conn_lost(const struct err *err)
 {
     return strncmp(err->sqlstate, "08", 2) == 0 || strncmp(err->sqlstate, "57P0", 4) == 0 ||
            strcmp(err->sqlstate, "25P03") == 0 || strcmp(err->sqlstate, "25P04") == 0;
+}
+
+bool conn_no_relation(const struct err *err)
+{
+    return strcmp(err->sqlstate, "42P01") == 0;
 }
 
 bool conn_retryable(const struct err *err)

@@ -98,6 +98,8 @@ void conn_cancel(struct eng_conn *conn);
 
 /* Lock timeouts, deadlocks, cancels, lost connections: the same again may succeed. */
 bool conn_retryable(const struct err *err);
+/* 42P01: what it names is not there, or not any more. */
+bool conn_no_relation(const struct err *err);
 bool conn_lost(const struct err *err); /* the connection is gone (08xxx, 57P0x, 25P03, 25P04) */
 
 /* Growing pauses: base * 2^n, at most max, each between half and the whole of it (jitter). */

@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 #include "history.h"
-#include "runner.h"
+#include "second.h"
 #include "segue/base/clock.h"
 #include "segue/base/fault.h"
 #include "segue/base/log.h"
@@ -17,6 +17,8 @@
 #define OPEN_LOOK_MS 200
 #define LOCK_EVERY_MS 1000
 #define LOCK_FOLLOW_MS 200    /* while another segue has a migration in flight */
+#define LOCK_TURN_MS 20       /* while that is about to rename tables */
+#define LOCK_TURNS_MS 5       /* while it does, and nobody is held here any more */
 #define LOCK_SOON_MS 25       /* while clients wait for the rules */
 #define LOCK_SOON_US 10000000 /* but for so long at most */
 
@@ -135,7 +137,12 @@ static enum rc load(struct eng_engine *engine, struct err *err)
 static int64_t lock_again_us(const struct eng_engine *engine)
 {
     bool soon = !engine->told && clock_us() - engine->began_us < LOCK_SOON_US;
-    int ms = soon ? LOCK_SOON_MS : engine->nmigrations ? LOCK_FOLLOW_MS : LOCK_EVERY_MS;
+    bool turns = second_expects(engine);
+    int ms = soon                      ? LOCK_SOON_MS
+             : turns && engine->obeyed ? LOCK_TURNS_MS
+             : turns                   ? LOCK_TURN_MS
+             : engine->nmigrations     ? LOCK_FOLLOW_MS
+                                       : LOCK_EVERY_MS;
 
     return clock_us() + ms * 1000;
 }

@@ -1,5 +1,6 @@
 #include "doctor.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -8,6 +9,7 @@
 
 #include "segue/base/mem.h"
 #include "segue/base/utf8.h"
+#include "typed.h"
 
 #define STATEMENT_TIMEOUT_MS 5000
 
@@ -49,47 +51,87 @@ void doctor_say(struct doctor *d, enum doctor_weight weight, const char *finding
     free(command);
 }
 
-/* For a shell: in single quotes. */
-static void append_quoted(struct buf *out, const char *text)
-{
-    buf_append_u8(out, '\'');
-    for (; *text; text++)
-        buf_append_str(out, *text == '\'' ? "'\\''" : (const char[]){*text, '\0'});
-    buf_append_u8(out, '\'');
-}
-
 char *doctor_psql(const struct doctor *d, const char *sql)
 {
     struct buf out = {0};
 
     buf_append_str(&out, "psql ");
-    append_quoted(&out, d->url ? d->url : "");
+    typed_quoted(&out, d->url ? d->url : "");
     buf_append_str(&out, " -c ");
-    append_quoted(&out, sql);
+    typed_quoted(&out, sql);
     return buf_take(&out);
+}
+
+char *doctor_psql_as(const struct doctor *d, const char *role, const char *sql)
+{
+    struct buf out = {0};
+    char *url;
+
+    if (!role)
+        return NULL;
+    url = doctor_url(d, role);
+    buf_printf(&out, "psql '%s' -c ", url);
+    typed_quoted(&out, sql);
+    free(url);
+    return buf_take(&out);
+}
+
+/* A role that has been made a member may do what it could not before. Who asks the database by
+ * itself may have taken another role than segue's. */
+void doctor_say_membership(struct doctor *d, const struct doctor_membership *lacks,
+                           const char *said)
+{
+    char *sql = mem_printf("GRANT %s TO %s", lacks->owner, lacks->role);
+    char *url = doctor_url(d, lacks->login);
+    struct buf hint = {0};
+
+    if (d->engine)
+        buf_printf(&hint, "let segue log in as %s, or", lacks->owner);
+    else
+        buf_printf(&hint, "if segue logs in as %s, ask as that: segue doctor --upstream '%s'; else",
+                   lacks->owner, url);
+    buf_printf(&hint,
+               " a superuser, or who has ADMIN OPTION of %s, says this, and %s may do all that %s "
+               "may%s",
+               lacks->owner, lacks->role, lacks->owner,
+               lacks->super ? ", who is a superuser: think twice" : "");
+    doctor_say(d, DOCTOR_WRONG, "privilege missing", doctor_psql_as(d, lacks->admin, sql),
+               hint.data, "%s", said);
+    buf_fini(&hint);
+    free(url);
+    free(sql);
 }
 
 char *doctor_segue(const struct doctor *d, const char *verb)
 {
-    struct buf out = {0};
-
-    buf_printf(&out, "segue %s ", verb);
-    if (strspn(d->m->name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.") ==
-        strlen(d->m->name))
-        buf_append_str(&out, d->m->name);
-    else
-        append_quoted(&out, d->m->name);
-    return buf_take(&out);
+    return typed_shell(verb, d->m->name);
 }
 
 /* ---- reaching the database ---- */
 
+/* A part of a URL: nothing in it ends the part, or a word of the shell. */
+static void append_part(struct buf *out, const char *text, const char *kept)
+{
+    for (; *text; text++)
+        buf_printf(out, isalnum((unsigned char)*text) || strchr(kept, *text) ? "%c" : "%%%02X",
+                   (unsigned char)*text);
+}
+
 /* Where `upstream` leads, in a form that may be shown: never a password. */
-static char *plain_url(const struct doctor *d)
+char *doctor_url(const struct doctor *d, const char *role)
 {
     const PGconn *pg = d->conn.pg;
+    const char *host = PQhost(pg);
+    bool v6 = strchr(host, ':') && *host != '/';
+    struct buf out = {0};
 
-    return mem_printf("postgresql://%s@%s:%s/%s", PQuser(pg), PQhost(pg), PQport(pg), PQdb(pg));
+    buf_append_str(&out, "postgresql://");
+    append_part(&out, role, "-._~");
+    buf_append_str(&out, v6 ? "@[" : "@");
+    append_part(&out, host, v6 ? "-._~:" : "-._~");
+    buf_printf(&out, "%s:%s/", v6 ? "]" : "", PQport(pg));
+    append_part(&out, PQdb(pg), "-._~");
+    return buf_take(&out);
 }
 
 /* A value of a connection string, inside single quotes of the shell. */
@@ -107,16 +149,22 @@ static void append_value(struct buf *out, const char *value)
     buf_append_str(out, quoted ? "'\\''" : "");
 }
 
-/* The same question again: `upstream` as it was given, but for passwords. */
-static char *ask_again(const char *upstream)
+/* What segue fills in where nobody has said anything. */
+static bool is_filled_in(const PQconninfoOption *o)
+{
+    return strcmp(o->keyword, "target_session_attrs") == 0 && strcmp(o->val, "any") == 0;
+}
+
+/* A command, and `upstream` as it was given, but for passwords. */
+static char *ask_again(const char *command, const char *upstream)
 {
     PQconninfoOption *options = PQconninfoParse(upstream, NULL);
     struct buf out = {0};
     const char *space = "";
 
-    buf_append_str(&out, "segue doctor --upstream '");
+    buf_printf(&out, "%s '", command);
     for (const PQconninfoOption *o = options; o && o->keyword; o++) {
-        if (!o->val || o->dispchar[0] == '*')
+        if (!o->val || o->dispchar[0] == '*' || is_filled_in(o))
             continue;
         buf_printf(&out, "%s%s=", space, o->keyword);
         append_value(&out, o->val);
@@ -136,15 +184,22 @@ static bool reach(struct doctor *d, const char *upstream)
                   "SET application_name = 'segue doctor'; SET statement_timeout = %d; "
                   "SET lock_timeout = %d; SET default_transaction_read_only = on",
                   STATEMENT_TIMEOUT_MS, STATEMENT_TIMEOUT_MS) == RC_OK) {
-        d->url = plain_url(d);
+        d->url = doctor_url(d, PQuser(d->conn.pg));
         return true;
     }
-    doctor_say(d, DOCTOR_WRONG, "database away", ask_again(upstream),
-               conn_ping(upstream, NULL) == CONN_SERVES
-                   ? "the server takes connections, but not this one: see what it says"
-                   : "is the server up, and does the URL lead to it? segue goes on by itself as "
-                     "soon as it answers",
-               "%s", err.text);
+    if (strstr(err.text, "password authentication failed"))
+        doctor_say(d, DOCTOR_WRONG, "password refused", ask_again("psql", upstream),
+                   "check the password and the user in the URL, in PGPASSWORD or in the password "
+                   "file; psql asks for it",
+                   "%s", err.text);
+    else
+        doctor_say(
+            d, DOCTOR_WRONG, "database away", ask_again("segue doctor --upstream", upstream),
+            conn_ping(upstream, NULL) == CONN_SERVES
+                ? "the server takes connections, but not this one: see what it says"
+                : "is the server up, and does the URL lead to it? segue goes on by itself as "
+                  "soon as it answers",
+            "%s", err.text);
     return false;
 }
 
@@ -243,18 +298,26 @@ static void look_at_all(struct doctor *d, enum when when)
  */
 static enum rc check_name(struct doctor *d, const char *name, struct err *err)
 {
+    static const char sql[] =
+        "SELECT max(phase) FILTER (WHERE name = $1), "
+        "coalesce(string_agg(name, ', ' ORDER BY id) FILTER (WHERE finished_at IS NULL), '') "
+        "FROM segue.migrations";
     PGresult *res;
 
     if (!name || d->nmigrations)
         return RC_OK;
-    res = d->store ? conn_params(&d->conn, err,
-                                 "SELECT phase FROM segue.migrations WHERE name = $1", 1, &name)
-                   : NULL;
-    if (res && PQntuples(res))
+    if (d->nothing_yet) {
+        typed_unknown(name, "", err);
+        return RC_ERR;
+    }
+    res = conn_params(&d->conn, err, sql, 1, &name);
+    if (!res)
+        return RC_ERR;
+    if (res_text(res, 0, 0))
         doctor_say(d, DOCTOR_NOTE, "ended", NULL, "", "migration \"%s\" is %s", name,
                    res_text(res, 0, 0));
     else
-        err_set(err, "42704", "there is no migration \"%s\"", name);
+        typed_unknown(name, res_text(res, 0, 1), err);
     PQclear(res);
     return err_is_set(err) ? RC_ERR : RC_OK;
 }
@@ -276,7 +339,7 @@ static enum rc examine(struct doctor *d, const char *name, struct err *err)
         look_at_all(d, LAST);
         return check_name(d, name, err);
     }
-    return RC_OK;
+    return d->nothing_yet ? check_name(d, name, err) : RC_OK;
 }
 
 /* The heaviest first, else in the order in which they were found. */

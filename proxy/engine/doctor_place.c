@@ -65,41 +65,65 @@ static void store_dropped(struct doctor *d)
     d->m = NULL;
 }
 
+static const char store_sql[] =
+    "SELECT has_database_privilege(current_database(), 'CREATE'), quote_ident(current_user), "
+    "quote_ident(current_database()), quote_ident(pg_get_userbyid(d.datdba)), " DOCTOR_AS_OWNER(
+        "d.datdba") ", c.oid IS NOT NULL, quote_ident(o.rolname), o.rolname, "
+                    "o.rolsuper, " DOCTOR_AS_ADMIN(
+                        "o.oid") ", has_table_privilege(c.oid, 'SELECT'), "
+                                 "pg_has_role(c.relowner, 'USAGE') FROM pg_database d "
+                                 "LEFT JOIN pg_class c ON c.oid = to_regclass('segue.migrations') "
+                                 "LEFT JOIN pg_roles o ON o.oid = c.relowner WHERE d.datname = "
+                                 "current_database()";
+enum { S_MAY_CREATE, S_ROLE, S_DATABASE, S_DATABASE_OWNER, S_DATABASE_LOGIN, S_THERE };
+enum { S_OWNER = S_THERE + 1, S_OWNER_LOGIN, S_OWNER_SUPER, S_OWNER_ADMIN, S_MAY_READ };
+enum { S_MAY_WRITE = S_MAY_READ + 1 };
+
 static void no_store(struct doctor *d, const PGresult *res)
 {
-    const char *role = res_text(res, 0, 1), *database = res_text(res, 0, 2);
-    char *sql;
+    const char *role = res_text(res, 0, S_ROLE), *database = res_text(res, 0, S_DATABASE);
+    char *sql, *hint;
 
     if (d->engine && d->engine->nmigrations) {
         store_dropped(d);
         return;
     }
-    if (res_bool(res, 0, 0)) {
+    d->nothing_yet = res_bool(res, 0, S_MAY_CREATE);
+    if (d->nothing_yet) {
         doctor_say(d, DOCTOR_NOTE, "nothing yet", mem_strdup("segue plan FILE"), "",
                    "no migration was ever started in this database");
         return;
     }
     sql = mem_printf("GRANT CREATE ON DATABASE %s TO %s", database, role);
-    doctor_say(d, DOCTOR_WRONG, "privilege missing", doctor_psql(d, sql),
-               "as the owner of the database: the role cannot give it to itself",
+    hint = mem_printf("its owner %s, or a superuser, says this: %s cannot give it to itself%s",
+                      res_text(res, 0, S_DATABASE_OWNER), role,
+                      d->engine ? "" : "; if segue logs in as another role, ask as that");
+    doctor_say(d, DOCTOR_WRONG, "privilege missing",
+               doctor_psql_as(d, res_text(res, 0, S_DATABASE_LOGIN), sql), hint,
                "role %s may not create schemas in %s, and the first start makes the schema segue",
                role, database);
+    free(hint);
     free(sql);
 }
 
 static void look_at_store(struct doctor *d, const PGresult *res)
 {
-    const char *role = res_text(res, 0, 1), *owner = res_text(res, 0, 4);
+    const struct doctor_membership lacks = {
+        .role = res_text(res, 0, S_ROLE),
+        .owner = res_text(res, 0, S_OWNER),
+        .login = res_text(res, 0, S_OWNER_LOGIN),
+        .admin = res_text(res, 0, S_OWNER_ADMIN),
+        .super = res_bool(res, 0, S_OWNER_SUPER),
+    };
+    char *said;
 
-    d->store = res_bool(res, 0, 5);
-    if (!res_bool(res, 0, 6)) {
-        char *sql = mem_printf("GRANT %s TO %s", owner, role);
-
-        doctor_say(d, DOCTOR_WRONG, "privilege missing", doctor_psql(d, sql),
-                   "or let segue log in as the owner",
-                   "role %s may not write schema segue, which belongs to %s", role, owner);
-        free(sql);
-    }
+    d->store = res_bool(res, 0, S_MAY_READ);
+    if (res_bool(res, 0, S_MAY_WRITE))
+        return;
+    said = mem_printf("role %s may not write schema segue, which belongs to %s", lacks.role,
+                      lacks.owner);
+    doctor_say_membership(d, &lacks, said);
+    free(said);
 }
 
 static void other_version(struct doctor *d)
@@ -124,17 +148,11 @@ static void other_version(struct doctor *d)
 
 enum rc doctor_store(struct doctor *d, struct err *err)
 {
-    PGresult *res = conn_query(
-        &d->conn, err,
-        "SELECT has_database_privilege(current_database(), 'CREATE'), "
-        "quote_ident(current_user), quote_ident(current_database()), c.oid IS NOT NULL, "
-        "quote_ident(pg_get_userbyid(c.relowner)), has_table_privilege(c.oid, 'SELECT'), "
-        "pg_has_role(c.relowner, 'USAGE') FROM (SELECT to_regclass('segue.migrations') AS "
-        "oid) AS r LEFT JOIN pg_class c ON c.oid = r.oid");
+    PGresult *res = conn_run(&d->conn, store_sql, NULL, err);
 
     if (!res)
         return RC_ERR;
-    if (res_bool(res, 0, 3))
+    if (res_bool(res, 0, S_THERE))
         look_at_store(d, res);
     else
         no_store(d, res);
@@ -205,11 +223,11 @@ static void left(struct doctor *d, const PGresult *res, int r)
     char *sql = strcmp(kind, "trigger") == 0 ? mem_printf("DROP TRIGGER %s ON %s", name, on)
                 : strcmp(kind, "index") == 0
                     ? mem_printf("DROP INDEX CONCURRENTLY %s", name)
-                    : mem_printf("ALTER TABLE %s DROP CONSTRAINT %s", on, name);
+                    : mem_printf("ALTER TABLE %s DROP %s %s", on, kind, name);
 
     doctor_say(d, DOCTOR_WRONG, "left over", doctor_psql(d, sql),
-               "no migration in flight knows it: it is of a database copied or restored in the "
-               "middle of one",
+               "no migration in flight knows it: it is of a partition that was detached, or of a "
+               "database copied or restored, in the middle of one",
                "%s %s on %s", kind, name, on);
     free(sql);
 }
@@ -227,10 +245,14 @@ enum rc doctor_leftovers(struct doctor *d, struct err *err)
         "ON c.oid = i.indexrelid WHERE c.relname LIKE '~segue%' AND NOT EXISTS (SELECT 1 FROM "
         "pg_constraint k WHERE k.conindid = c.oid AND k.contype IN ('p', 'u', 'x')) UNION ALL "
         "SELECT 'constraint', quote_ident(conname), conrelid FROM pg_constraint WHERE conname LIKE "
-        "'~segue%' AND conrelid <> 0 AND conparentid = 0) AS found WHERE NOT EXISTS (SELECT 1 FROM "
+        "'~segue%' AND conrelid <> 0 AND conparentid = 0 UNION ALL "
+        "SELECT 'column', quote_ident(attname), attrelid FROM pg_attribute a JOIN pg_class c ON "
+        "c.oid = attrelid WHERE attname LIKE '~segue%' AND attnum > 0 AND NOT attisdropped AND "
+        "c.relkind IN ('r', 'p') AND NOT c.relispartition) AS found WHERE NOT EXISTS (SELECT 1 "
+        "FROM "
         "known, LATERAL (SELECT known.oid AS relid UNION ALL SELECT relid FROM "
         "pg_partition_tree(known.oid::regclass)) AS tree WHERE tree.relid = found.relid) "
-        "ORDER BY 3, 1, 2";
+        "ORDER BY 3, kind = 'column', 1, 2"; /* takes the others along */
     PGresult *res = conn_run(&d->conn, sql, NULL, err);
 
     if (!res)

@@ -7,6 +7,7 @@
 #include "doctor.h"
 #include "gated.h"
 #include "history.h"
+#include "schedule.h"
 #include "segue/base/clock.h"
 #include "segue/base/mem.h"
 #include "steps.h"
@@ -83,12 +84,46 @@ static const struct eng_migration *live(const struct doctor *d)
     return d->engine ? eng_migration_find(d->engine, d->m->name) : NULL;
 }
 
+/* Ready, and its cut-over has been asked for: it comes by itself, and CUTOVER would begin it now.
+ */
+static enum rc look_at_due(struct doctor *d, bool *due, struct err *err)
+{
+    PGresult *res;
+
+    if (d->version < SCHEDULE_BORN_SINCE)
+        return RC_OK;
+    res = conn_query(&d->conn, err,
+                     "SELECT to_char(due_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), "
+                     "due_at > clock_timestamp() FROM segue.schedule WHERE migration = %" PRId64,
+                     d->m->id);
+    if (!res)
+        return RC_ERR;
+    *due = PQntuples(res) == 1;
+    if (*due)
+        doctor_say(d, DOCTOR_NOTE, "cut-over due", doctor_segue(d, "status"),
+                   "cutover --withdraw takes that back, cutover --at sets another time, cutover "
+                   "alone begins now",
+                   "ready for %.0f s; its cut-over %s at %s", d->age_s,
+                   res_bool(res, 0, 1) ? "begins by itself" : "was to begin, and is held up since,",
+                   res_text(res, 0, 0));
+    PQclear(res);
+    return RC_OK;
+}
+
 enum rc doctor_phase(struct doctor *d, struct err *err)
 {
     const struct eng_migration *m = live(d) ? live(d) : d->m;
     const char *next = next_of(d->m->phase), *step = step_of(m);
+    bool due = false;
 
-    (void)err;
+    if (err_is_set(&m->unbuilt))
+        doctor_say(d, DOCTOR_WRONG, "index not built", doctor_segue(d, "resume"),
+                   "correct the cause first: a turn of the key needs it", "%s", m->unbuilt.text);
+    if (d->m->phase == PH_READY && !err_is_set(&d->m->failure) && !d->m->paused &&
+        look_at_due(d, &due, err) != RC_OK)
+        return RC_ERR;
+    if (due)
+        return RC_OK;
     if (err_is_set(&d->m->failure))
         stopped(d);
     else if (d->m->paused)
@@ -159,8 +194,10 @@ enum rc doctor_complete(struct doctor *d, struct err *err)
     if (history_check_complete(d->engine, m, &why) != RC_OK ||
         eng_contract_preflight(d->engine, m, &why) != RC_OK ||
         eng_attached_check(d->engine, m, &why) != RC_OK || eng_verdict_check(m, &why) != RC_OK ||
-        eng_proofs_check(m, &why) != RC_OK)
-        doctor_say(d, DOCTOR_NOTE, "not to be completed yet", NULL, why.hint, "%s", why.text);
+        eng_proofs_check(m, &why) != RC_OK || eng_contract_looks(d->engine, m, &why) != RC_OK)
+        doctor_say(d, DOCTOR_NOTE, "not to be completed yet",
+                   doctor_segue(d, strcmp(why.sqlstate, "55006") == 0 ? "usage" : "status"),
+                   why.hint, "%s", why.text);
     conn_rollback(&d->engine->work);
     return RC_OK;
 }
@@ -175,7 +212,7 @@ enum rc doctor_predecessor(struct doctor *d, struct err *err)
     if (!pid)
         return RC_OK;
     if (sessions != ENG_SESSIONS_UNKNOWN)
-        snprintf(many, sizeof(many), "%u sessions", sessions);
+        snprintf(many, sizeof(many), "%u %s", sessions, sessions == 1 ? "session" : "sessions");
     doctor_say(d, DOCTOR_WAITS, "predecessor alive", mem_printf("kill -TERM %d", pid),
                "it ends with its last session, or at takeover_timeout_s; SIGTERM ends it at the "
                "sessions' next safe point",
@@ -342,21 +379,25 @@ enum rc doctor_transactions(struct doctor *d, struct err *err)
     return RC_OK;
 }
 
-/* Backends of other roles that hold a table: without pg_read_all_stats the server tells neither
- * what they do nor since when. */
+/* Backends of other roles that hold a table, but for segue's own: without pg_read_all_stats the
+ * server tells neither what they do nor since when. */
 enum rc doctor_hidden(struct doctor *d, struct err *err)
 {
     char *names = eng_lock_names(d->m, NULL), *grant;
     PGresult *res = conn_query(
         &d->conn, err,
         "SELECT string_agg(DISTINCT format('pid %%s (%%s, user %%s)', a.pid, a.application_name, "
-        "a.usename), '; '), quote_ident(current_user) FROM pg_locks l JOIN pg_stat_activity a "
-        "USING "
-        "(pid) WHERE l.granted AND l.locktype = 'relation' AND l.relation IN (SELECT "
-        "to_regclass(n)::oid FROM unnest(ARRAY[%s]::text[]) AS n) AND l.database = (SELECT oid "
-        "FROM "
-        "pg_database WHERE datname = current_database()) AND a.query = '<insufficient privilege>'",
-        names);
+        "a.usename), '; '), quote_ident(current_user), " DOCTOR_AS_ADMIN(
+            "'pg_monitor'::regrole") " FROM pg_locks h JOIN pg_stat_activity a "
+                                     "USING (pid) WHERE h.granted AND h.locktype = 'relation' AND "
+                                     "h.relation IN (SELECT "
+                                     "to_regclass(n)::oid FROM unnest(ARRAY[%s]::text[]) AS n) AND "
+                                     "h.database = (SELECT oid "
+                                     "FROM "
+                                     "pg_database WHERE datname = current_database()) AND a.query "
+                                     "= '<insufficient privilege>' "
+                                     "AND NOT " OWN_BACKEND,
+        names, STORE_LOCK_KEY);
 
     free(names);
     if (!res)
@@ -364,7 +405,9 @@ enum rc doctor_hidden(struct doctor *d, struct err *err)
     if (res_text(res, 0, 0)) {
         grant = mem_printf("GRANT pg_monitor TO %s", res_text(res, 0, 1));
         doctor_say(d, wants_locks(d->m->phase) ? DOCTOR_WAITS : DOCTOR_NOTE, "hidden blockers",
-                   doctor_psql(d, grant), "a superuser says so; pg_read_all_stats is enough for it",
+                   doctor_psql_as(d, res_text(res, 0, 2), grant),
+                   "a superuser, or who has ADMIN OPTION of it, says this; pg_read_all_stats is "
+                   "enough",
                    "segue's role lacks pg_monitor: what these do on a table of the migration, and "
                    "since when, is not shown: %s",
                    res_text(res, 0, 0));

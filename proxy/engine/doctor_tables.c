@@ -77,36 +77,61 @@ enum rc doctor_relations(struct doctor *d, struct err *err)
     return RC_OK;
 }
 
+/* ---- privileges ---- */
+
+static const char privileges_sql[] =
+    "SELECT c.oid::regclass, quote_ident(current_user), quote_ident(o.rolname), o.rolname, "
+    "o.rolsuper, " DOCTOR_AS_ADMIN(
+        "o.oid") ", pg_has_role(o.oid, 'USAGE'), "
+                 "quote_ident(n.nspname), " DOCTOR_AS_OWNER(
+                     "n.nspowner") " FROM unnest(ARRAY[%s]::text[]) AS "
+                                   "l(name) JOIN pg_class c ON c.oid = to_regclass(l.name) JOIN "
+                                   "pg_roles o ON o.oid = c.relowner "
+                                   "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE NOT "
+                                   "pg_has_role(o.oid, 'USAGE') OR NOT "
+                                   "has_schema_privilege(n.oid, 'CREATE') ORDER BY 1";
+enum { P_TABLE, P_ROLE, P_OWNER, P_OWNER_LOGIN, P_OWNER_SUPER, P_OWNER_ADMIN, P_OWNS, P_SCHEMA };
+enum { P_SCHEMA_LOGIN = P_SCHEMA + 1 };
+
+static void not_owner(struct doctor *d, const PGresult *res, int r)
+{
+    const struct doctor_membership lacks = {
+        .role = res_text(res, r, P_ROLE),
+        .owner = res_text(res, r, P_OWNER),
+        .login = res_text(res, r, P_OWNER_LOGIN),
+        .admin = res_text(res, r, P_OWNER_ADMIN),
+        .super = res_bool(res, r, P_OWNER_SUPER),
+    };
+    char *said = mem_printf("role %s is not the owner of %s, and DDL needs that", lacks.role,
+                            res_text(res, r, P_TABLE));
+
+    doctor_say_membership(d, &lacks, said);
+    free(said);
+}
+
+static void may_not_create(struct doctor *d, const PGresult *res, int r)
+{
+    const char *schema = res_text(res, r, P_SCHEMA), *role = res_text(res, r, P_ROLE);
+    char *sql = mem_printf("GRANT CREATE ON SCHEMA %s TO %s", schema, role);
+
+    doctor_say(d, DOCTOR_WRONG, "privilege missing",
+               doctor_psql_as(d, res_text(res, r, P_SCHEMA_LOGIN), sql),
+               "the owner of the schema, or a superuser, says this: indexes are made there",
+               "role %s may not create in the schema of %s", role, res_text(res, r, P_TABLE));
+    free(sql);
+}
+
 /* DDL needs the owner; an index is made in the table's schema. */
 enum rc doctor_privileges(struct doctor *d, struct err *err)
 {
     char *names = eng_lock_names(d->m, NULL);
-    PGresult *res = conn_query(
-        &d->conn, err,
-        "SELECT c.oid::regclass, quote_ident(pg_get_userbyid(c.relowner)), "
-        "quote_ident(current_user), quote_ident(n.nspname), pg_has_role(c.relowner, 'USAGE'), "
-        "has_schema_privilege(n.oid, 'CREATE') FROM unnest(ARRAY[%s]::text[]) AS l(name) "
-        "JOIN pg_class c ON c.oid = to_regclass(l.name) JOIN pg_namespace n ON n.oid = "
-        "c.relnamespace WHERE NOT pg_has_role(c.relowner, 'USAGE') OR NOT "
-        "has_schema_privilege(n.oid, 'CREATE') ORDER BY 1",
-        names);
+    PGresult *res = conn_query(&d->conn, err, privileges_sql, names);
 
     free(names);
     if (!res)
         return RC_ERR;
-    for (int r = 0; r < PQntuples(res); r++) {
-        bool owns = res_bool(res, r, 4);
-        char *sql = owns ? mem_printf("GRANT CREATE ON SCHEMA %s TO %s", res_text(res, r, 3),
-                                      res_text(res, r, 2))
-                         : mem_printf("GRANT %s TO %s", res_text(res, r, 1), res_text(res, r, 2));
-
-        doctor_say(d, DOCTOR_WRONG, "privilege missing", doctor_psql(d, sql),
-                   owns ? "indexes are made there" : "DDL needs the owner of the table",
-                   "role %s %s %s", res_text(res, r, 2),
-                   owns ? "may not create in the schema of" : "is not the owner of",
-                   res_text(res, r, 0));
-        free(sql);
-    }
+    for (int r = 0; r < PQntuples(res); r++)
+        (res_bool(res, r, P_OWNS) ? may_not_create : not_owner)(d, res, r);
     PQclear(res);
     return RC_OK;
 }
@@ -178,13 +203,15 @@ enum rc doctor_guards(struct doctor *d, struct err *err)
     bool reverse = d->m->phase == PH_SOAKING || d->m->phase == PH_REVERTING;
 
     for (size_t i = 0; i < d->m->plan->ntables; i++) {
-        const struct eng_table *table = &d->m->plan->tables[i];
+        struct eng_table table = d->m->plan->tables[i];
         char **parts, *sql;
         PGresult *res;
         size_t n;
 
         if (!guarded(d->m, (int)i))
             continue;
+        if (reverse && table.renamed)
+            table.name = table.renamed; /* the statements are for now */
         res = conn_query(
             &d->conn, err,
             "SELECT g.tgenabled, p.prosrc, g.tgtype, (SELECT min(quote_ident(o.tgname)) FROM "
@@ -192,16 +219,16 @@ enum rc doctor_guards(struct doctor *d, struct err *err)
             "AND o.tgname COLLATE \"C\" > g.tgname COLLATE \"C\") FROM pg_class c LEFT JOIN "
             "(pg_trigger g JOIN pg_proc p ON p.oid = g.tgfoid) ON g.tgrelid = c.oid AND g.tgname = "
             "'~segue_guard' WHERE c.oid = %u",
-            table->oid);
+            table.oid);
         if (!res)
             return RC_ERR;
         if (PQntuples(res) == 0) { /* that it is gone was told */
             PQclear(res);
             continue;
         }
-        parts = eng_guard_sql(table, reverse ? ENG_REVERSE : ENG_FORWARD, &n);
+        parts = eng_guard_sql(&table, reverse ? ENG_REVERSE : ENG_FORWARD, &n);
         sql = all_of(parts, n);
-        compare(d, table, sql, res);
+        compare(d, &table, sql, res);
         free(sql);
         PQclear(res);
     }

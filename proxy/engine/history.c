@@ -11,6 +11,7 @@
 #include "segue/catalog/schema.h"
 #include "segue/engine/lineage.h"
 #include "store.h"
+#include "typed.h"
 
 #define MERGE_HINT "merge them: a file with \"after\" naming all of them and \"operations\": []"
 #define DRIFT_HINT                                                                                 \
@@ -54,8 +55,7 @@ static void judge_known(const char *where, const char *name, const char *sha256,
         err_set(err, "42710", "migration \"%s\" ran to its end at %s", name, at ? at : "");
         err_hint(err, "give the new one another name");
     } else {
-        err_set(err, "42710", "migration \"%s\" is already %s", name, phase);
-        err_hint(err, "see SHOW STATUS; abort it first to start it anew");
+        typed_already(name, phase, err);
     }
 }
 

@@ -10,6 +10,7 @@
 #include "segue/catalog/schema.h"
 #include "segue/engine/lineage.h"
 #include "store.h"
+#include "typed.h"
 
 /* ---- baseline ---- */
 
@@ -100,9 +101,12 @@ enum rc history_run_baseline(struct eng_engine *engine, struct eng_migration *m,
 
     (void)m;
     if (engine->nmigrations) {
-        err_set(&job->err, "55006", "migration \"%s\" is %s", engine->migrations[0]->name,
-                eng_phase(engine->migrations[0]->phase)->name);
-        err_hint(&job->err, "complete or abort it first: its schema is not settled");
+        const struct eng_migration *m0 = engine->migrations[0];
+        char *end = typed_end(m0->name, m0->phase);
+
+        err_set(&job->err, "55006", "migration \"%s\" is %s", m0->name, eng_phase(m0->phase)->name);
+        err_hint(&job->err, "its schema is not settled: %s", end);
+        free(end);
         return RC_ERR;
     }
     if (store_create(&engine->work, &job->err) != RC_OK)

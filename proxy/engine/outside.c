@@ -12,6 +12,7 @@
 #include "segue/base/clock.h"
 #include "segue/base/log.h"
 #include "segue/base/mem.h"
+#include "typed.h"
 #include "usage.h"
 
 #define BACKENDS_MAX 20000
@@ -155,7 +156,7 @@ void eng_outside_tell(struct eng_engine *engine, struct buf *out)
     PQclear(res);
 }
 
-enum rc eng_outside_check(struct eng_engine *engine, struct err *err)
+enum rc eng_outside_check(struct eng_engine *engine, const struct eng_migration *m, struct err *err)
 {
     PGresult *res = look(engine, err);
     struct buf list = {0}, count = {0};
@@ -173,14 +174,15 @@ enum rc eng_outside_check(struct eng_engine *engine, struct err *err)
         hidden |= PQgetisnull(res, r, C_CHANGED_AGO);
     }
     if (r) {
+        char *force = typed_force("complete", m->name);
+
         append_count(&count, res_int(res, 0, C_COUNT));
         err_set(err, "55006", "%s, it cannot tell whether %s old names: %s", count.data,
                 res_int(res, 0, C_COUNT) == 1 ? "that one uses" : "they use", list.data);
-        err_hint(err,
-                 "end them or lead them through segue%s; COMPLETE FORCE (segue complete --force) "
-                 "completes in spite of them",
-                 hidden ? " (what \"hidden\" ones do is seen by members of pg_read_all_stats)"
-                        : "");
+        err_hint(err, "end them or lead them through segue%s; %s completes in spite of them",
+                 hidden ? " (what \"hidden\" ones do is seen by members of pg_read_all_stats)" : "",
+                 force);
+        free(force);
     }
     buf_fini(&count);
     buf_fini(&list);

@@ -1,5 +1,6 @@
 #include "sight.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "runner.h"
@@ -142,6 +143,7 @@ static enum rc read_names(struct eng_engine *engine, const struct names *names, 
     sight->columns = columns;
     sight->namesakes = namesakes;
     sight->access = access;
+    snprintf(sight->database, sizeof(sight->database), "%s", PQdb(engine->work.pg));
     return sight_read_functions(engine, err);
 }
 
@@ -164,6 +166,20 @@ enum rc sight_read(struct eng_engine *engine, struct err *err)
     buf_fini(&names.others);
     buf_fini(&names.columns);
     return rc;
+}
+
+bool sight_is_settled(struct eng_engine *engine)
+{
+    static const char sql[] =
+        "SELECT FROM pg_locks WHERE locktype = 'relation' AND mode = 'AccessExclusiveLock' "
+        "AND granted AND pid <> pg_backend_pid() AND database = "
+        "(SELECT oid FROM pg_database WHERE datname = current_database()) LIMIT 1";
+    struct err err = {0};
+    PGresult *res = conn_query(&engine->work, &err, "%s", sql);
+    bool settled = res && PQntuples(res) == 0;
+
+    PQclear(res);
+    return settled;
 }
 
 void sight_forget(struct eng_sight *sight)

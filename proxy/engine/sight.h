@@ -9,6 +9,7 @@
 #ifndef SEGUE_ENGINE_SIGHT_H
 #define SEGUE_ENGINE_SIGHT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <libpq-fe.h>
@@ -30,6 +31,7 @@ struct eng_sight {
     PGresult *namesakes; /* schema, name, column (NULL: only its name matters); NULL: not known */
     /* role, schema that it may not use; rows without a role are facts: SIGHT_FACT_... */
     PGresult *access;
+    char database[64];               /* what it is called */
     struct sql_functions *functions; /* NULL: not known; too many of them: none is */
     unsigned functions_changes;      /* how often they have changed */
     char functions_state[192];       /* of the catalog when they were read */
@@ -57,6 +59,11 @@ enum sight_column {
 enum rc sight_read(struct eng_engine *engine, struct err *err) MUST_CHECK;
 /* The part of it that is about functions (sight_functions.c). */
 enum rc sight_read_functions(struct eng_engine *engine, struct err *err) MUST_CHECK;
+
+/* Has nobody made or renamed a relation in a transaction that is still open? Such a relation is not
+ * in the catalog yet, but in the list of locks. To be asked before sight_read: what is committed
+ * meanwhile is in that. False: somebody has, or it is not known. */
+bool sight_is_settled(struct eng_engine *engine);
 
 void sight_forget(struct eng_sight *sight);
 

@@ -5,14 +5,23 @@ import os
 import re
 import shlex
 import subprocess
+from types import SimpleNamespace
+from urllib.parse import quote
 
 import psycopg
 import pytest
+from lib.auth import PASSWORDS, armed
 from lib.segue import BUILD
 from lib.tables import make_items
 from lib.wait import until
 
 pytestmark = pytest.mark.one_version
+
+
+def quote_ident(name):
+    return '"' + name.replace('"', '""') + '"'
+
+
 RICH = "CREATE INDEX ix_label ON items (label)"
 
 
@@ -65,6 +74,16 @@ def test_who_is_well_is_told_so_and_who_is_down_is_told_what_to_start(db, segue)
         (phase,) = [r for r in doctor.rows(code=0) if r["finding"] == "phase"]
         assert phase["migration"] == name and phase["what"].startswith("ready for")
         assert phase["command"] == f"segue cutover {name}"
+    # what is to come by itself is not to be begun now
+    proxy.cli("cutover", name, "--at", "2031-05-06T23:30Z")
+    for doctor in running, direct:
+        rows = doctor.rows(code=0)
+        (due,) = [r for r in rows if r["finding"] == "cut-over due"]
+        assert "begins by itself at 2031-05-06T23:30:00Z" in due["what"] and due["command"] == f"segue status {name}"
+        assert not [r for r in rows if r["finding"] == "phase" or "cutover" in r["command"]], rows
+    db.sql("UPDATE segue.schedule SET due_at = clock_timestamp() + interval '1 h'")
+    proxy.cli("cutover", name, "--withdraw")
+    assert [r["command"] for r in direct.rows() if r["finding"] == "phase"] == [f"segue cutover {name}"]
     assert "nothing is wrong" in proxy.cli("doctor", name).out
     proxy.cli("doctor", "nobody", check=1)
     proxy.stop()
@@ -80,12 +99,26 @@ def test_who_is_well_is_told_so_and_who_is_down_is_told_what_to_start(db, segue)
     words = shlex.split(away["command"])
     assert words[:3] == ["segue", "doctor", "--upstream"] and len(words) == 4 and "secret" not in said
     assert psycopg.conninfo.conninfo_to_dict(words[3]) == {
-        "host": "127.0.0.1", "port": "1", "user": "o'p s", "dbname": "x", "target_session_attrs": "any"}
+        "host": "127.0.0.1", "port": "1", "user": "o'p s", "dbname": "x"}
     assert proxy.cli("doctor", "--upstream", "nonsense://", check=2).err
     proxy.start().at_work()
     running.well()
     proxy.cli("abort", name)
     assert [r["finding"] for r in running.rows(name, code=0)] == ["ended"]
+
+
+def test_a_password_that_is_refused_is_told_as_such(clusters, pg_version, tmp_path):
+    cluster = armed(clusters, pg_version)
+    url = f"host=127.0.0.1 port={cluster.port} user=alice password=wrong dbname=postgres"
+    done = subprocess.run([BUILD / "segue", "doctor", "--upstream", url, "--json"], capture_output=True, text=True, timeout=60)
+    (row,) = json.loads(done.stdout)
+    assert done.returncode == 1 and row["finding"] == "password refused" and 'for user "alice"' in row["what"]
+    assert "check the password" in row["hint"] and "wrong" not in row["command"]
+    words = shlex.split(row["command"])
+    assert words[0] == "psql" and len(words) == 2
+    good = PASSWORDS["alice"]
+    asked = subprocess.run([*words, "-Atc", "SELECT 1"], env={**os.environ, "PGPASSWORD": good}, capture_output=True, text=True)
+    assert asked.stdout == "1\n", asked
 
 
 def test_who_stands_in_the_way_is_named_with_the_command_that_ends_it(db, segue, obey):
@@ -271,7 +304,7 @@ def test_a_second_segue_says_who_holds_the_lock_and_takes_over_when_that_ends(db
     second.logged("another segue is at work")
     obey.proxy = second
     row = Doctor(second, db).found("another segue")
-    pid = db.one("SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND database = "
+    pid = db.one("SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND mode = 'ExclusiveLock' AND database = "
                  "(SELECT oid FROM pg_database WHERE datname = current_database())")
     assert row["weight"] == "waits" and f"backend {pid} (segue, user postgres, from 127.0.0.1, since" in row["what"]
     said = f"another segue is at work on this database (backend {pid}, from 127.0.0.1, since"
@@ -289,19 +322,55 @@ def test_a_second_segue_says_who_holds_the_lock_and_takes_over_when_that_ends(db
     Doctor(second, db).well()
 
 
-def test_privileges_that_are_missing_are_told_with_their_grants(db, segue, obey):
-    migration, _ = make_items(db, 100)
-    proxy = obey.proxy = segue(upstream=db.url("app"))
-    doctor = Doctor(proxy, db)
-    obey(doctor.found("privilege missing"))  # to make the schema
+@pytest.fixture
+def app_role(db):
+    """An application's role, and who owns its tables: names that want quotes everywhere."""
+    owner, app = f"{db.name}'s owner", f"{db.name} \"web\" app"
+    names = [quote_ident(name) for name in (owner, app)]
+    db.sql("CREATE ROLE {0} LOGIN; CREATE ROLE {1} LOGIN; CREATE SCHEMA \"the shop\" AUTHORIZATION {0}; GRANT CREATE ON SCHEMA public TO {0}; "
+           "SET ROLE {0}; CREATE TABLE \"the shop\".\"the items\" (id int PRIMARY KEY, label text); "
+           "GRANT USAGE ON SCHEMA \"the shop\" TO {1}; GRANT SELECT, UPDATE ON \"the shop\".\"the items\" TO {1}; RESET ROLE".format(*names))
+    yield SimpleNamespace(url=db.url(quote(app)), owner=db.url(quote(owner)), app_name=names[1], owner_name=names[0])
+    for name in reversed(names):
+        db.sql(f"DROP OWNED BY {name} CASCADE; DROP ROLE {name}")
+
+
+def lacking(proxy, url):
+    """What the doctor misses when it asks the database by this role."""
+    rows = json.loads(proxy.cli("doctor", "--upstream", url, "--json", check=None).out)
+    return [r for r in rows if r["finding"] == "privilege missing"]
+
+
+def test_the_grants_that_are_missing_are_told_so_that_they_can_be_run(db, segue, obey, app_role):
+    proxy = obey.proxy = segue(upstream=app_role.owner)
+    (row,) = lacking(proxy, app_role.url)  # to make the schema
+    assert f"TO {app_role.app_name}" in shlex.split(row["command"])[-1] and "ask as that" in row["hint"]
+    obey(row)
+    assert lacking(proxy, app_role.url) == []
+    for role in app_role.owner_name, app_role.app_name:
+        db.sql(f'GRANT CREATE ON DATABASE "{db.name}" TO {role}')
+    proxy.ready({"name": "m", "operations": [{"rename_column": {"table": "the shop.the items", "from": "label", "to": "title"}}]})
     proxy.stop()
-    owner = obey.proxy = segue(db)
-    owner.ready(migration)
-    owner.stop()
-    rows = Doctor(proxy, db, direct=True, user="app").rows()
-    whats = [r["what"] for r in rows if r["finding"] == "privilege missing"]
-    assert "role app may not write schema segue, which belongs to postgres" in whats
-    assert [r["command"] for r in rows if r["finding"] == "privilege missing"][0].endswith("-c 'GRANT postgres TO app'")
+    (row,) = lacking(proxy, app_role.url)
+    assert row["what"] == f"role {app_role.app_name} may not write schema segue, which belongs to {app_role.owner_name}"
+    # who has taken the wrong role is told the one of segue, as it can be typed
+    (other,) = re.findall("segue doctor --upstream '([^']*)'", row["hint"])
+    assert other == app_role.owner and lacking(proxy, other) == []
+    # the table's owner is told of, too, where the store can be read
+    db.sql(f"GRANT USAGE ON SCHEMA segue TO {app_role.app_name}; GRANT SELECT ON ALL TABLES IN SCHEMA segue TO {app_role.app_name}")
+    rows = lacking(proxy, app_role.url)
+    assert ["store" if "schema segue" in r["what"] else "table" for r in rows] == ["store", "table"]
+    assert '"the shop"."the items"' in rows[1]["what"] and rows[0]["command"] == rows[1]["command"]
+    obey(rows[1])
+    assert lacking(proxy, app_role.url) == []
+    # by a running segue, who may not make an index in the schema
+    owner = obey.proxy = segue(upstream=app_role.owner).at_work()
+    db.sql(f'ALTER SCHEMA "the shop" OWNER TO postgres; GRANT USAGE ON SCHEMA "the shop" TO {app_role.owner_name}')
+    doctor = Doctor(owner, db)
+    row = doctor.found("privilege missing")
+    assert shlex.split(row["command"])[-1] == f'GRANT CREATE ON SCHEMA "the shop" TO {app_role.owner_name}'
+    obey(row)
+    assert lacking(owner, app_role.owner) == []
 
 
 def test_between_two_attempts_the_last_ones_reason_and_the_next_one_are_told(db, segue, obey):
@@ -323,3 +392,7 @@ def test_between_two_attempts_the_last_ones_reason_and_the_next_one_are_told(db,
     refused = proxy.cli("complete", name, check=1).err
     (held,) = [r for r in doctor.rows(name, code=0) if r["finding"] == "not to be completed yet"]
     assert re.sub("[0-9]+", "N", held["what"]) in re.sub("[0-9]+", "N", refused)
+    assert held["command"] == f"segue usage {name}"
+    forced = f'COMPLETE "{name}" FORCE (segue complete {name} --force) completes now'
+    assert forced in refused and forced in held["hint"]
+    proxy.console(forced.split(" (")[0])  # as printed

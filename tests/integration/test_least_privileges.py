@@ -1,7 +1,9 @@
 """The role that README.md names is enough, and what it lacks is said by plan."""
 
+import contextlib
 import json
 import re
+import threading
 
 import psycopg
 import pytest
@@ -111,7 +113,28 @@ def test_a_doctor_invents_nothing_of_what_is_hidden_and_knows_segue_by_any_role(
         (blocked,) = found("blocked", *superuser)
         assert f"{who}, 127.0.0.1, idle in transaction, " in blocked
         assert found("long transaction", *superuser) == []
+        db.sql("GRANT USAGE ON SCHEMA segue TO app; GRANT SELECT ON ALL TABLES IN SCHEMA segue TO app")
+        anybody = "--upstream", db.url("app")  # what the engine does is hidden from this one
+        assert found("phase", *anybody) and found("hidden blockers", *anybody) == []
     proxy.wait_phase("m", "ready")
+
+
+@pytest.mark.one_version
+def test_a_long_statement_of_an_engine_of_another_role_is_let_be(db, segue, owner):
+    with db.connect(application_name="segue") as other:
+        other.execute("SELECT pg_advisory_lock_shared(x'7365677567'::bigint)")  # its mark
+
+        def sleep():
+            with contextlib.suppress(psycopg.Error):
+                other.execute("SELECT pg_sleep(600)")
+
+        asleep = threading.Thread(target=sleep, daemon=True)
+        asleep.start()
+        until("it to sleep", lambda: db.one("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"))
+        segue(upstream=db.url(owner)).at_work()
+        assert asleep.is_alive()
+        db.one(f"SELECT pg_cancel_backend({other.info.backend_pid})")
+        asleep.join(20)
 
 
 def test_who_holds_the_lock_and_is_hidden_comes_from_nowhere(db, segue, owner):

@@ -43,7 +43,7 @@ MORE = {"name": "more", "operations": [
     {"alter_column": {"table": "items", "column": "seen", "type": "timestamptz", "up": "moment(seen)", "down": "written(seen)"}},
     {"alter_column": {"table": "items", "column": "ring", "type": "kind", "up": "ring::kind", "down": "ring::text", "default": "'low'"}},
     {"drop_column": {"table": "items", "column": "serial", "down": "zero()"}},
-    {"create_constraint": {"table": "lines", "name": "referred", "type": "foreign_key", "columns": ["n"],
+    {"create_constraint": {"table": "parts", "name": "referred", "type": "foreign_key", "columns": ["n"],
                            "references": {"table": "sorts", "columns": ["id"]}}},
     {"create_table": {"name": "extra", "columns": [{"name": "id", "type": "bigserial", "pk": True}, {"name": "kind", "type": "kind"},
                                                    {"name": "sort", "type": "bigint", "references": {"table": "sorts", "column": "id"}}]}},
