@@ -324,12 +324,11 @@ static void check_cycles(const struct lineage *l, json_t *findings)
     free(marks);
 }
 
-char *lineage_heads(const struct lineage *l, size_t *n)
+/* By node: does another one name it as a parent? heap. */
+static bool *followed_of(const struct lineage *l)
 {
     bool *followed = mem_calloc(l->n + 1, sizeof(*followed));
-    struct buf out = {0};
 
-    *n = 0;
     for (size_t i = 0; i < l->n; i++) {
         const struct side *side = parents_of(&l->nodes[i]);
 
@@ -340,6 +339,15 @@ char *lineage_heads(const struct lineage *l, size_t *n)
                 followed[parent - l->nodes] = true;
         }
     }
+    return followed;
+}
+
+char *lineage_heads(const struct lineage *l, size_t *n)
+{
+    bool *followed = followed_of(l);
+    struct buf out = {0};
+
+    *n = 0;
     for (size_t i = 0; i < l->n; i++) {
         if (followed[i])
             continue;
@@ -350,16 +358,51 @@ char *lineage_heads(const struct lineage *l, size_t *n)
     return buf_take(&out);
 }
 
+/* Where the second head is files that say nobody: what to write into them; else NULL. heap. */
+static char *after_hint(const struct lineage *l)
+{
+    bool *followed = followed_of(l);
+    struct buf files = {0};
+    const char *head = NULL;
+    size_t heads = 0;
+
+    for (size_t i = 0; i < l->n; i++) {
+        const struct node *node = &l->nodes[i];
+
+        if (followed[i])
+            continue;
+        if (node->record.there || node->file.nparents) {
+            head = node->name;
+            heads++;
+        } else {
+            buf_printf(&files, "%s%s", files.len ? ", " : "",
+                       node->where ? node->where : node->name);
+        }
+    }
+    free(followed);
+    if (heads == 1 && files.len) {
+        char *hint = mem_printf("write \"after\": \"%s\" into %s", head, files.data);
+
+        buf_fini(&files);
+        return hint;
+    }
+    buf_fini(&files);
+    return NULL;
+}
+
 static void check_heads(const struct lineage *l, const struct lineage_how *how, json_t *findings)
 {
     size_t n;
-    char *heads;
+    char *heads, *hint;
 
     if (how->branch || !(how->always || lineage_ordered(l)))
         return;
     heads = lineage_heads(l, &n);
+    hint = how->after ? after_hint(l) : NULL;
     if (n > 1)
-        lineage_find(findings, "error", "heads", heads, how->merge, "%zu heads: %s", n, heads);
+        lineage_find(findings, "error", "heads", heads, hint ? hint : how->merge, "%zu heads: %s",
+                     n, heads);
+    free(hint);
     free(heads);
 }
 

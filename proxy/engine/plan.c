@@ -90,7 +90,7 @@ static enum rc plan_tables(struct build *b)
             continue;
         if (!op->table.schema && texts_has(&b->created_names, op->table.name))
             return refuse_created(b, op);
-        if (plan_renamed_to(b, op) != RC_OK || target_get(b, op, &t) != RC_OK)
+        if (target_get(b, op, &t) != RC_OK)
             return RC_ERR;
         b->op_target[i] = t - b->targets;
     }
@@ -105,7 +105,8 @@ static enum rc plan_tables(struct build *b)
             carry_statistics(b, &b->targets[i]) != RC_OK)
             return RC_ERR;
         refuse_table(b, &b->targets[i]);
-        if (refuse_unproven(b, &b->targets[i]) != RC_OK ||
+        if (refuse_detaching(b, &b->targets[i]) != RC_OK ||
+            refuse_unproven(b, &b->targets[i]) != RC_OK ||
             replica_judge_updates(b, &b->targets[i]) != RC_OK ||
             refuse_views(b, &b->targets[i]) != RC_OK)
             return RC_ERR;
@@ -117,15 +118,16 @@ static enum rc plan_tables(struct build *b)
 static enum rc check_store(struct build *b)
 {
     static const char sql[] =
-        "SELECT current_database() WHERE to_regnamespace('segue') IS NULL AND NOT "
+        "SELECT format('GRANT CREATE ON DATABASE %I TO %I', current_database(), current_user) "
+        "WHERE to_regnamespace('segue') IS NULL AND NOT "
         "has_database_privilege(current_database(), 'CREATE')";
-    char *database = NULL;
-    enum rc rc = own_value(b, sql, 0, NULL, &database, b->err);
+    char *grant = NULL;
+    enum rc rc = own_value(b, sql, 0, NULL, &grant, b->err);
 
-    if (rc == RC_OK && database)
-        build_refuse(b, database, "GRANT CREATE ON DATABASE to this role, for the first start",
+    if (rc == RC_OK && grant)
+        build_refuse(b, PQdb(b->conn), grant,
                      "segue keeps its state in schema segue, which this role may not create");
-    free(database);
+    free(grant);
     return rc;
 }
 
@@ -152,8 +154,19 @@ static enum rc build_all(struct build *b)
     return RC_OK;
 }
 
-enum rc eng_plan_make(PGconn *conn, const char *where, const char *text, struct eng_plan **plan,
-                      struct err *err)
+static void blame_others(const struct build *b, const struct eng_plan_others *others)
+{
+    for (size_t i = 0; i < b->ntargets; i++) {
+        const json_t *doc = b->targets[i].doc;
+
+        if (others->check(others->arg, cat_text(doc, "schema"), cat_text(doc, "name"), b->err) !=
+            RC_OK)
+            return;
+    }
+}
+
+enum rc eng_plan_make(PGconn *conn, const struct eng_plan_others *others, const char *where,
+                      const char *text, struct eng_plan **plan, struct err *err)
 {
     struct build b = {.conn = conn, .where = where, .text = text, .err = err};
     struct file *file;
@@ -172,9 +185,14 @@ enum rc eng_plan_make(PGconn *conn, const char *where, const char *text, struct 
         b.plan->parents[b.plan->nparents++] = mem_strdup(file->after[i]);
     rc = paths_read(&b);
     if (rc == RC_OK)
+        rc = called_settle(&b, file);
+    if (rc == RC_OK)
         rc = build_all(&b);
+    if (rc != RC_OK)
+        blame_others(&b, others);
     number_steps(b.plan);
     paths_fini(&b);
+    called_fini(&b);
     for (size_t i = 0; i < b.ntargets; i++)
         target_fini(&b.targets[i]);
     free(b.targets);

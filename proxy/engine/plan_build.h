@@ -12,6 +12,7 @@
  *   plan_steps.c  the steps of a table, and the way back of each
  *   plan_carry.c  what a new column inherits: indexes, constraints
  *   plan_key.c    ... its primary key
+ *   plan_key_parts.c ... that of a partitioned table
  *   plan_statistics.c ... its extended statistics
  *   plan_links.c  ... its foreign keys
  *   plan_identity.c ... what makes it count by itself
@@ -38,7 +39,8 @@
  *   plan_probe_index.c ... would the server make an index, a constraint, a generated column?
  *   plan_steady.c does an expression give the same to everybody, and may everybody call it?
  *   plan_things.c whole tables, indexes, names of constraints, replica identity
- *   plan_rename.c  tables that change their name
+ *   plan_rename.c tables that change their name
+ *   plan_called.c ... and what the file calls them
  *   plan_names.c  names that the file gives away: none twice
  *   plan_enum.c   enum types
  *   plan_sql.c    the file's own statements
@@ -56,10 +58,19 @@ struct texts {
     size_t n, cap;
 };
 
+/* A table that the file renames: how the catalog has it, and what becomes of that. */
+struct renamed {
+    size_t at; /* the operation */
+    char *oid, *schema, *name, *to;
+    char *here, *there; /* "schema.name", quoted as segue does it, and as the server does */
+    char *after;        /* "schema.to" */
+};
+
 /* A live table that the file names. */
 struct target {
     json_t *doc;           /* segue/catalog/catalog.h */
     char *relation;        /* "public.checks", quoted as needed */
+    char *after;           /* the same, as it is called from the cut-over on */
     int table;             /* index in the plan's tables, -1: only indexes are made on it */
     struct texts from, to; /* renames, pairwise */
     struct texts gone;     /* of these, renames that change the type */
@@ -101,6 +112,8 @@ struct build {
     size_t nlinks, links_cap;
     struct reference *references; /* of the file's new things, to what is there */
     size_t nreferences, references_cap;
+    struct renamed *renames; /* in the order of the file */
+    size_t nrenames, renames_cap;
     struct texts dropped;                  /* oids of tables that drop_table drops */
     struct texts gone_indexes, gone_types; /* the same of drop_index, remove_enum */
     struct texts created_names;            /* bare names of tables the file creates */
@@ -182,6 +195,9 @@ char *build_seen(struct build *b, const struct target *t, const char *sql);
 /* Does the server understand the expression over these rows (" FROM ...", or ""), as that type? */
 enum rc build_check_expr(struct build *b, const char *path, const char *expr, const char *type,
                          const char *from) MUST_CHECK;
+/* And as a condition, that of `what`, a constraint: which is named, with what to do. */
+enum rc build_check_condition(struct build *b, const char *path, const char *what,
+                              const char *condition, const char *from) MUST_CHECK;
 /* Columns that follow each other are in step or not: that needs the same value every time. A name
  * of which every function is volatile is refused; of overloaded ones the server alone knows. */
 enum rc check_steady(struct build *b, const char *path, const char *expr) MUST_CHECK;
@@ -290,10 +306,16 @@ enum rc plan_create_constraint(struct build *b, struct target *t, const char *pa
                                const struct file_op *op) MUST_CHECK;
 
 /* ---- plan_leaves.c ---- */
-/* A foreign key of a partitioned table, by one of each leaf. */
+/* A foreign key of a partitioned table, by one of each leaf. `after`: its definition as the tables
+ * are called from the cut-over on. */
 void constraint_in_leaves(struct build *b, struct target *t, const char *name, const char *shown,
-                          const char *definition);
+                          const char *definition, const char *after);
 /* What partitions have of their own in the way of a foreign key `name` to `other`: refused. */
+/* Before PostgreSQL 18: are those of a partitioned table its leaves' own, until they are proven? */
+bool leaves_come_first(const struct build *b, const struct target *t);
+/* One that the file drops; definition: as the server says it, without NOT VALID. */
+void release_in_leaves(struct target *t, const char *name, const char *definition,
+                       const char *comment);
 enum rc leaves_refuse_own(struct build *b, const struct target *t, const char *name,
                           const char *other) MUST_CHECK;
 
@@ -305,6 +327,7 @@ enum rc key_add(struct build *b, struct target *t, const char *path,
                 const struct file_constraint *c) MUST_CHECK;
 
 /* ---- plan_parts.c ---- */
+#define PARTS_NOT_VALID 180000 /* from there on foreign keys of partitioned tables can be that */
 bool is_partitioned(const struct target *t);
 struct parts_index { /* an index of a partitioned table */
     const char *title, *name;
@@ -316,7 +339,13 @@ struct parts_index { /* an index of a partitioned table */
 /* *built: its number, as `undoes` wants it; and the way back of that one. */
 enum rc parts_build(struct build *b, struct target *t, const struct parts_index *parts,
                     int *built) MUST_CHECK;
+/* Names the indexes of leaves that are the same, and of which a second one is built all the same.
+ */
+enum rc parts_warn_twins(struct build *b, const struct target *t, const char *path,
+                         const struct parts_index *parts) MUST_CHECK;
 void parts_abort(struct build *b, struct target *t, const struct parts_index *parts, int built);
+/* May the role make indexes in the schemas of its partitions? */
+enum rc parts_check_schemas(struct build *b, const struct target *t) MUST_CHECK;
 /* What only the index of a partition has, and would go with an index that another one follows. */
 enum rc parts_refuse(struct build *b, const json_t *index, const char *object,
                      bool *refused) MUST_CHECK;
@@ -364,6 +393,9 @@ struct not_null {         /* from PostgreSQL 18 on it is a constraint of its own
 enum rc not_null_read(struct build *b, const struct target *t, const char *column,
                       struct not_null *out) MUST_CHECK;
 void not_null_fini(struct not_null *facts);
+/* " WITH (...)", and behind `tablespace` its own, where it has one. */
+void index_storage(const json_t *index, const char *tablespace, struct buf *out);
+const char *index_defers(const json_t *index); /* "", " DEFERRABLE", ... */
 bool index_touches(const json_t *index, const struct texts *columns);
 bool constraint_touches(const json_t *constraint, const struct texts *columns);
 /* The name of a column on the new side until the cut-over; an expression over such names (heap). */
@@ -386,10 +418,21 @@ enum rc carry_statistics(struct build *b, struct target *t) MUST_CHECK;
 
 /* ---- plan_key.c ---- */
 /* A primary key over columns that change their names or types. */
-bool key_is_carried(const struct target *t, const json_t *index);
+bool key_is_carried(const json_t *index);
 enum rc carry_key(struct build *b, struct target *t, const json_t *index) MUST_CHECK;
+/* The name by which a half of an index's column is meant. */
+typedef const char *key_half(const struct target *t, const char *column);
+key_half key_old_half; /* until the cut-over; the new one is carry_name() */
+/* "(a, b) INCLUDE (c)" */
+void key_list(const struct target *t, const json_t *index, key_half *half, struct buf *out);
 /* What an index is to its table, once it has its name: replica identity, clustering mark. */
 void carry_marks(struct target *t, const json_t *index);
+
+/* ---- plan_key_parts.c ---- */
+/* `fresh`, `spare`: what the indexes of its leaves begin with, of the new half and of the old. */
+enum rc key_of_parts(struct build *b, struct target *t, const json_t *index, const char *fresh,
+                     const char *spare) MUST_CHECK;
+enum rc key_warn_of_parts(struct build *b, const struct target *t, const char *object) MUST_CHECK;
 
 /* ---- plan_identity.c ---- */
 bool identity_is_carried(const struct build *b, const struct target *t, const json_t *column);
@@ -476,12 +519,24 @@ enum rc plan_statements(struct build *b, const struct file_op *op) MUST_CHECK;
 enum rc plan_create_enum(struct build *b, const struct file_op *op) MUST_CHECK;
 enum rc plan_add_enum_value(struct build *b, const struct file_op *op) MUST_CHECK;
 enum rc plan_remove_enum(struct build *b, const struct file_op *op) MUST_CHECK;
+
+/* ---- plan_called.c ---- */
+/* Before all else: names in the file, as it is read from top to bottom, become those that the
+ * catalog has now. */
+enum rc called_settle(struct build *b, struct file *file) MUST_CHECK;
+void called_fini(struct build *b);
+/* NULL where the file renames no such table. By its oid; by its quoted name of now; by the name
+ * that the file gives to it, `schema` NULL: of any. */
+const struct renamed *called_of(const struct build *b, const char *oid);
+const struct renamed *called_before(const struct build *b, const char *relation);
+const struct renamed *called_by_then(const struct build *b, const char *schema, const char *name);
+/* What a table is called from the cut-over on: `relation` itself where the file does not rename. */
+const char *called_after(const struct build *b, const char *relation);
+
 /* ---- plan_rename.c ---- */
 enum rc plan_rename_table(struct build *b, const struct file_op *op) MUST_CHECK;
-/* Once all steps are there: does one of them use the old name after the cut-over? */
+/* Once all steps are there: do statements of the file use the old name after the cut-over? */
 void refuse_renamed(struct build *b);
-/* RC_ERR: the operation is about a table by the name that the file gives it. */
-enum rc plan_renamed_to(struct build *b, const struct file_op *op) MUST_CHECK;
 
 /* The create_enum of this file that a type ("mood", "mood[]") names, or NULL. */
 const struct file_op *enum_of_file(const struct build *b, const char *type);
@@ -494,6 +549,8 @@ enum rc enum_check_default(struct build *b, const char *path, const struct file_
 enum rc check_users_table(struct build *b, const char *path, const char *relation,
                           const char *relkind, const char *schema) MUST_CHECK;
 void refuse_table(struct build *b, const struct target *t);
+/* A partition of it that has not gone altogether. */
+enum rc refuse_detaching(struct build *b, const struct target *t) MUST_CHECK;
 /* May the role create in it? `what`: "indexes are". And where the plan's steps make indexes. */
 enum rc refuse_schema(struct build *b, const char *schema, const char *what) MUST_CHECK;
 enum rc refuse_schemas(struct build *b) MUST_CHECK;
@@ -557,6 +614,9 @@ struct probe_index {
 };
 /* What the server does not want is an error in its words; what could not be tried is a warning. */
 enum rc probe_index(struct build *b, const struct probe_index *index) MUST_CHECK;
+/* Of a partitioned table: indexes that its leaves have, which are the same. Rows of relation,
+ * index, and why it cannot be used, "" where it can; NULL: it could not be tried. The caller's. */
+enum rc probe_twins(struct build *b, const struct probe_index *index, PGresult **twins) MUST_CHECK;
 struct probe_part {
     char *path, *sql; /* what asks for it; what stands behind ALTER TABLE */
 };

@@ -178,10 +178,8 @@ static enum rc refuse_index(struct build *b, struct target *t, const json_t *ind
          " no such constraint of an index that is there",
          "rename the other columns; or drop it before the migration, and make it again afterwards,"
          " in a window without writers"},
-        {"primary",
-         "a primary key of a partitioned table, or one that is not valid, cannot be"
-         " carried",
-         "rename the other columns"},
+        {"primary", "it is not valid: not every partition has its part of the primary key",
+         "give each its own, and ALTER INDEX ... ATTACH PARTITION; or rename the other columns"},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -231,7 +229,7 @@ static enum rc put_keys(struct build *b, struct target *t, const json_t *index, 
     return RC_OK;
 }
 
-static void put_storage(const json_t *index, const char *tablespace, struct buf *out)
+void index_storage(const json_t *index, const char *tablespace, struct buf *out)
 {
     if (cat_text(index, "options"))
         buf_printf(out, " WITH (%s)", cat_text(index, "options"));
@@ -239,6 +237,13 @@ static void put_storage(const json_t *index, const char *tablespace, struct buf 
         buf_append_str(out, tablespace);
         sql_quote_ident_put(out, cat_text(index, "tablespace"));
     }
+}
+
+const char *index_defers(const json_t *index)
+{
+    if (!flag(index, "deferrable"))
+        return "";
+    return flag(index, "deferred") ? " DEFERRABLE INITIALLY DEFERRED" : " DEFERRABLE";
 }
 
 /* As SQL says it behind the table. */
@@ -256,7 +261,7 @@ static enum rc index_definition(struct build *b, struct target *t, const json_t 
     }
     if (flag(index, "nulls_not_distinct"))
         buf_append_str(&sql, " NULLS NOT DISTINCT");
-    put_storage(index, " TABLESPACE ", &sql);
+    index_storage(index, " TABLESPACE ", &sql);
     if (predicate)
         buf_printf(&sql, " WHERE %s", predicate);
     free(predicate);
@@ -275,7 +280,7 @@ static enum rc unique_definition(struct build *b, struct target *t, const json_t
         buf_fini(&sql);
         return RC_ERR;
     }
-    put_storage(index, " USING INDEX TABLESPACE ", &sql);
+    index_storage(index, " USING INDEX TABLESPACE ", &sql);
     *out = buf_take(&sql);
     return RC_OK;
 }
@@ -297,9 +302,8 @@ static void promote_index(struct build *b, struct target *t, const json_t *index
         build_step(b, ENG_STAGE_BUILD, ENG_STEP_DDL, t->table,
                    "make the index the constraint that becomes %s", cat_text(index, "constraint"));
 
-    step_sql(step, "ALTER TABLE %s ADD CONSTRAINT %s UNIQUE USING INDEX %s%s%s", t->relation, temp,
-             temp, flag(index, "deferrable") ? " DEFERRABLE" : "",
-             flag(index, "deferred") ? " INITIALLY DEFERRED" : "");
+    step_sql(step, "ALTER TABLE %s ADD CONSTRAINT %s UNIQUE USING INDEX %s%s", t->relation, temp,
+             temp, index_defers(index));
     if (cat_text(index, "constraint_comment"))
         comment_constraint(step, t, temp, cat_text(index, "constraint_comment"));
     step_lock(step, "ACCESS EXCLUSIVE", t->relation, INSTANT);
@@ -362,13 +366,6 @@ static void carry_plain(struct build *b, struct target *t, const json_t *index, 
     free(quoted);
 }
 
-static const char *deferred(const json_t *index)
-{
-    if (!flag(index, "deferrable"))
-        return "";
-    return flag(index, "deferred") ? " DEFERRABLE INITIALLY DEFERRED" : " DEFERRABLE";
-}
-
 /* It goes with its column, in whichever direction. */
 static enum rc carry_parts(struct build *b, struct target *t, const json_t *index, const char *temp,
                            const char *definition)
@@ -384,7 +381,7 @@ static enum rc carry_parts(struct build *b, struct target *t, const json_t *inde
                                       .definition = definition,
                                       .constraint = constraint ? "UNIQUE" : NULL,
                                       .said = said,
-                                      .defers = deferred(index)};
+                                      .defers = index_defers(index)};
     int built;
 
     if (rc == RC_OK)
@@ -453,18 +450,16 @@ enum rc carry_indexes(struct build *b, struct target *t)
     for (size_t i = 0; rc == RC_OK && i < json_array_size(indexes); i++) {
         const json_t *index = json_array_get(indexes, i);
         char *object;
-        bool refused = false;
+        bool refused = false, key;
 
         if (!index_touches(index, &t->from) || is_released(t, cat_text(index, "constraint")))
             continue;
         object = mem_printf("index %s", cat_text(index, "name"));
-        if (key_is_carried(t, index))
-            rc = refuse_opclass(b, t, index, object, &refused);
-        else
-            rc = refuse_index(b, t, index, object, &refused);
+        key = key_is_carried(index);
+        rc = (key ? refuse_opclass : refuse_index)(b, t, index, object, &refused);
         free(object);
         if (rc == RC_OK && !refused)
-            rc = (key_is_carried(t, index) ? carry_key : carry_index)(b, t, index);
+            rc = (key ? carry_key : carry_index)(b, t, index);
     }
     return rc;
 }
@@ -643,7 +638,7 @@ static enum rc set_not_null(struct build *b, struct target *t, const char *colum
                       literal);
             free(literal);
         }
-        texts_add(&t->contract, "ALTER TABLE %s RENAME CONSTRAINT %s TO %s", t->relation, as, to);
+        texts_add(&t->contract, "ALTER TABLE %s RENAME CONSTRAINT %s TO %s", t->after, as, to);
         free(to);
         free(as);
         free(temp);

@@ -18,7 +18,8 @@ enum rc check_type(struct build *b, const char *path, const char *type, struct t
         " typcollation <> 0, typtype = 'd' AND (typnotnull"
         " OR EXISTS (SELECT FROM pg_constraint WHERE contypid = t.oid)), CASE WHEN typtype = 'p'"
         " THEN 'a pseudo-type: no column has it' WHEN NOT has_type_privilege(oid, 'USAGE') THEN"
-        " 'a type that this role may not use: GRANT USAGE ON TYPE' ELSE '' END FROM pg_type t"
+        " format('a type that this role may not use: GRANT USAGE ON TYPE %s TO %I', oid::regtype,"
+        " current_user) ELSE '' END FROM pg_type t"
         " WHERE oid = to_regtype($1)";
     char *sql, *placed;
     struct err why = {0};
@@ -81,29 +82,59 @@ static bool names_missing_functions(struct build *b, const char *expr)
     return missing;
 }
 
+static enum rc not_understood(struct build *b, const char *path, const char *what,
+                              const struct err *why)
+{
+    const char *hint =
+        what ? "its columns are as this file leaves them: let it fit their types" : why->hint;
+
+    if (hint[0])
+        err_hint(b->err, "%s", hint);
+    return build_fail(b, path, "%s%s%s", what ? what : "", what ? ": " : "", why->text);
+}
+
+/* `where` in WHERE: no aggregate, window function or set may stand there. */
+static enum rc understood(struct build *b, const char *path, const char *what, const char *where,
+                          const char *from)
+{
+    struct err why = {0};
+    PGresult *res = NULL;
+    char *sql = mem_printf("SELECT 1%s WHERE %s LIMIT 0", from, where);
+    enum rc rc = named_query(b, sql, 0, NULL, &res, &why);
+
+    free(sql);
+    PQclear(res);
+    return rc == RC_OK ? RC_OK : not_understood(b, path, what, &why);
+}
+
+enum rc build_check_condition(struct build *b, const char *path, const char *what,
+                              const char *condition, const char *from)
+{
+    char *where;
+    enum rc rc;
+
+    if (names_missing_functions(b, condition))
+        return RC_OK;
+    where = mem_printf("(%s\n)", condition);
+    rc = understood(b, path, what, where, from);
+    free(where);
+    return rc;
+}
+
 enum rc build_check_expr(struct build *b, const char *path, const char *expr, const char *type,
                          const char *from)
 {
-    struct err why = {0};
-    PGresult *res;
-    char *sql;
+    char *where;
     enum rc rc;
 
     if (names_missing_functions(b, expr))
         return RC_OK;
     if (enum_of_file(b, type)) /* the server does not know it yet */
         return *from ? RC_OK : enum_check_default(b, path, enum_of_file(b, type), expr);
-    /* in WHERE: no aggregate, window function or set may stand there */
-    sql = mem_printf("SELECT 1%s WHERE CAST((%s\n) AS %s) " IS_NULL " LIMIT 0", from, expr, type);
-    rc = named_query(b, sql, 0, NULL, &res, &why);
-    free(sql);
-    if (rc != RC_OK) {
-        if (why.hint[0])
-            err_hint(b->err, "%s", why.hint);
-        return build_fail(b, path, "%s", why.text);
-    }
-    PQclear(res);
-    return RC_OK;
+    where = mem_printf("CAST((%s\n) AS %s) " IS_NULL, expr, type);
+    rc = understood(b, path, NULL, where, from);
+    free(where);
+    return rc;
 }
 
 /* What the server would assign without being told to cast; of arrays their elements. */

@@ -142,8 +142,8 @@ static void late(struct build *b, struct target *t, const char *name, const char
               definition);
     texts_add(&t->revert, "ALTER TABLE %s DROP CONSTRAINT IF EXISTS %s", t->relation, quoted);
     step = build_step(b, ENG_STAGE_SOAK, ENG_STEP_VALIDATE, t->table, "validate %s", shown);
-    step_sql(step, "ALTER TABLE %s VALIDATE CONSTRAINT %s", t->relation, quoted);
-    step_lock(step, "SHARE UPDATE EXCLUSIVE", t->relation, "one scan; blocks no query");
+    step_sql(step, "ALTER TABLE %s VALIDATE CONSTRAINT %s", t->after, quoted);
+    step_lock(step, "SHARE UPDATE EXCLUSIVE", t->after, "one scan; blocks no query");
     free(quoted);
 }
 
@@ -166,8 +166,8 @@ void constraint_not_null(struct build *b, struct target *t, const char *column, 
         constraint_look_rows(b, t, what, bad);
     warn_late(b, t, what);
     late(b, t, temp, what, check);
-    texts_add(&t->contract, "ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", t->relation, later);
-    texts_add(&t->contract, "ALTER TABLE %s DROP CONSTRAINT %s", t->relation, proof);
+    texts_add(&t->contract, "ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", t->after, later);
+    texts_add(&t->contract, "ALTER TABLE %s DROP CONSTRAINT %s", t->after, proof);
     free(check);
     free(bad);
     free(what);
@@ -186,7 +186,7 @@ static enum rc add_check(struct build *b, struct target *t, const char *path,
     char *bad = mem_printf("(%s\n) IS FALSE", check ? check : "");
     char *definition =
         mem_printf("CHECK (%s)%s", check ? check : "", c->no_inherit ? " NO INHERIT" : "");
-    enum rc rc = check ? build_check_expr(b, path, check, "boolean", rows) : RC_ERR;
+    enum rc rc = check ? build_check_condition(b, path, what, check, rows) : RC_ERR;
 
     if (rc == RC_OK)
         rc = check_expr_stays(b, t, path, c->check);
@@ -204,8 +204,6 @@ static enum rc add_check(struct build *b, struct target *t, const char *path,
 }
 
 /* ---- foreign keys ---- */
-
-#define PARTS_NOT_VALID 180000 /* from here on one of a partitioned table may be */
 
 struct other { /* the table that is referred to */
     char *relation;
@@ -246,7 +244,7 @@ static enum rc check_other(struct build *b, const struct target *t, const char *
 {
     const json_t *indexes = json_object_get(other->doc, "indexes");
     const char *params[] = {other->relation};
-    char *may = NULL;
+    char *grant = NULL;
     enum rc rc = RC_OK;
     bool key = false;
 
@@ -271,15 +269,17 @@ static enum rc check_other(struct build *b, const struct target *t, const char *
     if (other->columns.n != c->columns.n)
         return build_fail_hint(b, path, "name as many of one table as of the other",
                                "%zu columns refer to %zu", c->columns.n, other->columns.n);
-    rc = own_value(b, "SELECT has_table_privilege($1, 'REFERENCES')", 1, params, &may, b->err);
-    if (rc == RC_OK && may && *may == 'f')
-        build_refuse(b, other->relation, "GRANT REFERENCES on it to this role",
-                     "this role may not refer to it");
+    rc = own_value(b,
+                   "SELECT format('GRANT REFERENCES ON %s TO %I', $1::regclass, current_user) "
+                   "WHERE NOT has_table_privilege($1, 'REFERENCES')",
+                   1, params, &grant, b->err);
+    if (rc == RC_OK && grant)
+        build_refuse(b, other->relation, grant, "this role may not refer to it");
     if (!strcmp(cat_text(t->doc, "persistence"), "p") &&
         strcmp(cat_text(other->doc, "persistence"), "p") != 0)
         build_refuse(b, other->relation, "ALTER TABLE ... SET LOGGED first",
                      "it is unlogged: table %s may not refer to it", t->relation);
-    free(may);
+    free(grant);
     return rc;
 }
 
@@ -337,14 +337,15 @@ static char *orphan(const struct target *t, const struct file_constraint *c,
     return out;
 }
 
+/* `relation`: what the other table is called by then. */
 static char *foreign_definition(const struct target *t, const struct file_constraint *c,
-                                const struct other *other)
+                                const struct other *other, const char *relation)
 {
     char *own = constraint_columns(t, &c->columns),
          *its = constraint_columns(NULL, &other->columns);
     struct buf out = {0};
 
-    buf_printf(&out, "FOREIGN KEY (%s) REFERENCES %s (%s)", own, other->relation, its);
+    buf_printf(&out, "FOREIGN KEY (%s) REFERENCES %s (%s)", own, relation, its);
     constraint_actions(&out, t, c);
     free(its);
     free(own);
@@ -395,20 +396,22 @@ static const char *generated_of(const struct build *b, const struct target *t,
 static enum rc add_foreign(struct build *b, struct target *t, const char *path,
                            const struct file_constraint *c)
 {
-    bool in_leaves = is_partitioned(t) && PQserverVersion(b->conn) < PARTS_NOT_VALID;
+    bool in_leaves = leaves_come_first(b, t);
     struct other other = {0};
-    char *bad = NULL, *definition = NULL, *what = mem_printf("constraint %s", c->name);
+    char *bad = NULL, *definition = NULL, *after = NULL;
+    char *what = mem_printf("constraint %s", c->name);
     enum rc rc = check_foreign_rules(b, path, c, generated_of(b, t, c));
 
     if (rc == RC_OK)
         rc = find_other(b, t, path, c, &other);
     if (rc == RC_OK) {
         bad = orphan(t, c, &other);
-        definition = foreign_definition(t, c, &other);
+        definition = foreign_definition(t, c, &other, other.relation);
+        after = foreign_definition(t, c, &other, called_after(b, other.relation));
         if (other.doc) { /* are the types comparable? */
             char *rows = target_rows(b, t);
 
-            rc = build_check_expr(b, path, bad, "boolean", rows);
+            rc = build_check_condition(b, path, what, bad, rows);
             note(b, t, path, c, &other);
             free(rows);
         }
@@ -417,7 +420,10 @@ static enum rc add_foreign(struct build *b, struct target *t, const char *path,
         rc = leaves_refuse_own(b, t, c->name, other.relation);
     if (rc == RC_OK) {
         constraint_look_rows(b, t, what, bad);
-        (in_leaves ? constraint_in_leaves : late)(b, t, c->name, what, definition);
+        if (in_leaves)
+            constraint_in_leaves(b, t, c->name, what, definition, after);
+        else
+            late(b, t, c->name, what, definition);
         warn_late(b, t, what);
         if (other.doc && !texts_has(&t->also, other.relation))
             texts_add(&t->also, "%s", other.relation);
@@ -425,6 +431,7 @@ static enum rc add_foreign(struct build *b, struct target *t, const char *path,
             texts_add(&t->foreign, "%s", other.relation);
     }
     free(what);
+    free(after);
     free(definition);
     free(bad);
     other_fini(&other);

@@ -69,6 +69,76 @@ static void widen_sequence(struct build *b, struct target *t, const char *sequen
     free(same);
 }
 
+/* ---- who takes a number for nothing ---- */
+
+/* $1: the table, $2: the column's number. What its default or its identity counts by: roles that
+ * may insert and not use it (of an identity nobody asks), and how much is left of it where that is
+ * less than a tenth. */
+static const char counted_sql[] =
+    "WITH s AS (SELECT d.refobjid AS id, true AS asked FROM pg_attrdef a JOIN pg_depend d ON"
+    "  d.classid = 'pg_attrdef'::regclass AND d.objid = a.oid AND d.refclassid ="
+    "  'pg_class'::regclass WHERE a.adrelid = $1::oid AND a.adnum = $2::int2 UNION SELECT d.objid,"
+    "  false FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.refclassid ="
+    "  'pg_class'::regclass AND d.refobjid = $1::oid AND d.refobjsubid = $2::int2 AND d.deptype ="
+    "  'i'), t AS (SELECT $1::oid AS id UNION SELECT relid FROM"
+    "  pg_partition_tree($1::oid::regclass))"
+    " SELECT q.seqrelid::regclass, (SELECT string_agg(quote_ident(r.rolname), ', ' ORDER BY"
+    "   r.rolname) FROM pg_roles r WHERE s.asked AND NOT r.rolsuper AND r.rolname !~ '^pg_' AND"
+    "   EXISTS (SELECT FROM t WHERE has_any_column_privilege(r.oid, t.id, 'INSERT')) AND NOT"
+    "   has_sequence_privilege(r.oid, s.id, 'USAGE, UPDATE')),"
+    " CASE WHEN l.n * 10 < (q.seqmax::numeric - q.seqmin) / abs(q.seqincrement) THEN l.n END"
+    " FROM s JOIN pg_sequence q ON q.seqrelid = s.id, LATERAL (SELECT trunc((CASE WHEN"
+    "   q.seqincrement > 0 THEN q.seqmax ELSE q.seqmin END::numeric - pg_sequence_last_value("
+    "   s.id)) / q.seqincrement) AS n WHERE NOT q.seqcycle AND has_sequence_privilege(s.id,"
+    "   'SELECT, USAGE') UNION ALL SELECT NULL LIMIT 1) l ORDER BY 1";
+
+static void warn_of_number(struct build *b, const struct eng_dual *dual, const PGresult *res,
+                           int row)
+{
+    const char *sequence = PQgetvalue(res, row, 0), *roles = PQgetvalue(res, row, 1);
+    char *hint = mem_printf("GRANT USAGE ON SEQUENCE %s TO %s, until complete", sequence, roles);
+
+    if (*roles)
+        build_warn(b, sequence, hint,
+                   "of \"%s\" and \"%s\" one at a time has the default: an INSERT that gives the"
+                   " other takes a number all the same where segue does not write both (COPY,"
+                   " writers past it, after a change of type), and gets 42501 by a role that may"
+                   " not use the sequence: %s",
+                   dual->old_name, dual->new_name, roles);
+    free(hint);
+    hint = mem_printf("ALTER SEQUENCE %s CYCLE where every INSERT gives the column a value, else"
+                      " more room first",
+                      sequence);
+    if (!PQgetisnull(res, row, 2))
+        build_warn(
+            b, sequence, hint,
+            "it has %s numbers left, and until complete an INSERT that gives \"%s\" or \"%s\""
+            " may take one all the same: behind the last one it gets 2200H",
+            PQgetvalue(res, row, 2), dual->old_name, dual->new_name);
+    free(hint);
+}
+
+/* The server works a default out before the guard sees the row. Of a column that changes its type
+ * under its name everybody names the half that has it. */
+static enum rc warn_of_numbers(struct build *b, const struct target *t, const json_t *column,
+                               const struct eng_dual *dual)
+{
+    char *oid = mem_printf("%lld", (long long)json_integer_value(json_object_get(t->doc, "oid")));
+    char *num = mem_printf("%lld", (long long)json_integer_value(json_object_get(column, "num")));
+    const char *params[] = {oid, num};
+    PGresult *res = NULL;
+    enum rc rc = RC_OK;
+
+    if (!dual->retypes)
+        rc = own_query(b, counted_sql, 2, params, &res, b->err);
+    for (int row = 0; rc == RC_OK && res && row < PQntuples(res); row++)
+        warn_of_number(b, dual, res, row);
+    PQclear(res);
+    free(num);
+    free(oid);
+    return rc;
+}
+
 enum rc carry_default(struct build *b, struct target *t, const json_t *column,
                       const struct eng_dual *dual, const struct file_change *change)
 {
@@ -108,5 +178,5 @@ enum rc carry_default(struct build *b, struct target *t, const json_t *column,
     free(moved);
     free(new);
     free(old);
-    return RC_OK;
+    return warn_of_numbers(b, t, column, dual);
 }

@@ -22,8 +22,9 @@ static char *place(struct build *b, const struct file_op *op)
 {
     static const char sql[] =
         "SELECT format('%I.%I', n.nspname, $2::text), EXISTS (SELECT FROM pg_type t WHERE"
-        " t.typnamespace = n.oid AND t.typname = $2), has_schema_privilege(n.oid, 'CREATE')"
-        " FROM pg_namespace n WHERE n.nspname = $1";
+        " t.typnamespace = n.oid AND t.typname = $2), CASE WHEN NOT"
+        " has_schema_privilege(n.oid, 'CREATE') THEN format('GRANT CREATE ON SCHEMA %I TO %I',"
+        " n.nspname, current_user) END FROM pg_namespace n WHERE n.nspname = $1";
     char *schema = op->table.schema ? mem_strdup(op->table.schema) : NULL, *out = NULL;
     const char *params[] = {NULL, op->table.name};
     PGresult *res;
@@ -41,8 +42,8 @@ static char *place(struct build *b, const struct file_op *op)
     else if (PQgetvalue(res, 0, 1)[0] == 't')
         plan_fail(b, op, "name", "choose another name; a table is a type, too",
                   "type %s already exists", PQgetvalue(res, 0, 0));
-    else if (PQgetvalue(res, 0, 2)[0] != 't')
-        plan_fail(b, op, "name", "GRANT CREATE ON SCHEMA to this role",
+    else if (!PQgetisnull(res, 0, 2))
+        plan_fail(b, op, "name", PQgetvalue(res, 0, 2),
                   "this role may not create anything in its schema");
     else
         out = mem_strdup(PQgetvalue(res, 0, 0));

@@ -74,7 +74,7 @@ bool identity_is_carried(const struct build *b, const struct target *t, const js
         const struct eng_dual *dual = &table->duals[d];
 
         if (!dual->old_name || strcmp(dual->old_name, cat_text(column, "name")) != 0 ||
-            !dual->not_null || table->relkind != 'r' || !cat_text(column, "sequence"))
+            !dual->not_null || !cat_text(column, "sequence"))
             continue;
         for (size_t i = 0; i < ARRAY_LEN(types); i++)
             if (!strcmp(types[i], dual->new_type))

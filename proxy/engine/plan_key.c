@@ -18,36 +18,42 @@ static bool flag(const json_t *object, const char *key)
     return json_is_true(json_object_get(object, key));
 }
 
-bool key_is_carried(const struct target *t, const json_t *index)
+bool key_is_carried(const json_t *index)
 {
-    return flag(index, "primary") && flag(index, "valid") && !flag(index, "exclusion") &&
-           !strcmp(cat_text(t->doc, "relkind"), "r");
+    return flag(index, "primary") && flag(index, "valid") && !flag(index, "exclusion");
 }
 
-static char *definition(const struct target *t, const json_t *index, const char *name, bool new)
+void key_list(const struct target *t, const json_t *index, key_half *half, struct buf *out)
 {
     const json_t *keys = json_object_get(index, "keys");
-    const char *space = cat_text(index, "tablespace");
-    struct buf sql = {0};
     bool including = false;
 
-    buf_printf(&sql, "CREATE UNIQUE INDEX CONCURRENTLY %s ON %s (", name, t->relation);
+    buf_append_str(out, "(");
     for (size_t i = 0; i < json_array_size(keys); i++) {
         const json_t *key = json_array_get(keys, i);
-        const char *column = cat_text(key, "column");
         bool opens = !flag(key, "key") && !including;
 
         including |= opens;
-        buf_append_str(&sql, opens ? ") INCLUDE (" : i ? ", " : "");
-        sql_quote_ident_put(&sql, new ? carry_name(t, column) : column);
+        buf_append_str(out, opens ? ") INCLUDE (" : i ? ", " : "");
+        sql_quote_ident_put(out, half(t, cat_text(key, "column")));
     }
-    buf_append_str(&sql, ")");
-    if (cat_text(index, "options"))
-        buf_printf(&sql, " WITH (%s)", cat_text(index, "options"));
-    if (space) {
-        buf_append_str(&sql, " TABLESPACE ");
-        sql_quote_ident_put(&sql, space);
-    }
+    buf_append_str(out, ")");
+}
+
+const char *key_old_half(const struct target *t, const char *column)
+{
+    (void)t;
+    return column;
+}
+
+static char *definition(const struct target *t, const json_t *index, const char *name,
+                        key_half *half)
+{
+    struct buf sql = {0};
+
+    buf_printf(&sql, "CREATE UNIQUE INDEX CONCURRENTLY %s ON %s ", name, t->relation);
+    key_list(t, index, half, &sql);
+    index_storage(index, " TABLESPACE ", &sql);
     return buf_take(&sql);
 }
 
@@ -55,7 +61,7 @@ static void build_half(struct build *b, struct target *t, const json_t *index, c
                        bool new)
 {
     char *quoted = sql_quote_ident(name);
-    char *sql = definition(t, index, quoted, new);
+    char *sql = definition(t, index, quoted, new ? carry_name : key_old_half);
     struct eng_step *step = build_step(b, ENG_STAGE_BUILD, ENG_STEP_CONCURRENTLY, t->table,
                                        new ? "build the index that becomes %s"
                                            : "build the index for the way back of %s",
@@ -119,9 +125,8 @@ static void make_key(struct target *t, const json_t *index, const char *from, st
     char *qualified = sql_quote_qualified(cat_text(index, "schema"), cat_text(index, "name"));
 
     texts_add(list, "ALTER TABLE %s DROP CONSTRAINT %s", t->relation, name);
-    texts_add(list, "ALTER TABLE %s ADD CONSTRAINT %s PRIMARY KEY USING INDEX %s%s%s", t->relation,
-              name, source, flag(index, "deferrable") ? " DEFERRABLE" : "",
-              flag(index, "deferred") ? " INITIALLY DEFERRED" : "");
+    texts_add(list, "ALTER TABLE %s ADD CONSTRAINT %s PRIMARY KEY USING INDEX %s%s", t->relation,
+              name, source, index_defers(index));
     comment_on(t, "INDEX", qualified, cat_text(index, "comment"), list);
     comment_on(t, "CONSTRAINT", name, cat_text(index, "constraint_comment"), list);
     free(qualified);
@@ -168,10 +173,10 @@ static void refuse_nullable(struct build *b, const struct target *t, const json_
     }
 }
 
-enum rc carry_key(struct build *b, struct target *t, const json_t *index)
+/* Of a table that is not partitioned. */
+static void turn_key(struct build *b, struct target *t, const json_t *index, const char *fresh,
+                     const char *spare)
 {
-    char *fresh = target_temp(t), *spare = target_temp(t);
-    char *object = mem_printf("primary key %s", cat_text(index, "name"));
     struct texts back = {0};
 
     build_half(b, t, index, fresh, true);
@@ -182,14 +187,28 @@ enum rc carry_key(struct build *b, struct target *t, const json_t *index)
     for (size_t i = back.n; i > 0; i--) /* revert runs its list backwards */
         texts_add(&t->revert, "%s", back.v[i - 1]);
     carry_marks(t, index);
+    texts_fini(&back);
+}
+
+enum rc carry_key(struct build *b, struct target *t, const json_t *index)
+{
+    char *fresh = target_temp(t), *spare = target_temp(t);
+    char *object = mem_printf("primary key %s", cat_text(index, "name"));
+    enum rc rc = RC_OK;
+
+    if (is_partitioned(t))
+        rc = key_of_parts(b, t, index, fresh, spare);
+    else
+        turn_key(b, t, index, fresh, spare);
     refuse_nullable(b, t, index, object);
     warn_of_groups(b, t, index, object);
     build_warn(b, object, "run these statements again on 23505, or ON CONFLICT DO NOTHING",
                "until complete there is a unique index over each half: INSERT ... ON CONFLICT "
                "(columns) of one new key by two sessions at once can end with 23505");
-    texts_fini(&back);
+    if (rc == RC_OK && is_partitioned(t))
+        rc = key_warn_of_parts(b, t, object);
     free(object);
     free(spare);
     free(fresh);
-    return RC_OK;
+    return rc;
 }

@@ -2,7 +2,8 @@
  * Foreign keys of partitioned tables, before PostgreSQL 18. The table's own cannot be NOT VALID
  * there, and would read all rows under its lock. But the server takes for its parts what partitions
  * have, and reads nothing where that is validated: so each leaf gets its own in the cut-over, soak
- * validates those, and complete makes the one of the table.
+ * validates those, and complete makes the one of the table. One that the file drops comes back in
+ * the same way: each leaf's with the way back, the table's with abort.
  */
 #include <stdlib.h>
 
@@ -10,10 +11,15 @@
 #include "segue/base/mem.h"
 #include "segue/sql/expr.h"
 
-/* A DO of one PL/pgSQL statement about each leaf. */
-static char *each_leaf(const struct target *t, const char *statement)
+bool leaves_come_first(const struct build *b, const struct target *t)
 {
-    char *relation = sql_quote_literal(t->relation);
+    return is_partitioned(t) && PQserverVersion(b->conn) < PARTS_NOT_VALID;
+}
+
+/* A DO of one PL/pgSQL statement about each leaf. `table`: as it is called by then. */
+static char *each_leaf(const char *table, const char *statement)
+{
+    char *relation = sql_quote_literal(table);
     char *body =
         mem_printf("DECLARE segue_leaf pg_catalog.regclass; segue_rows pg_catalog.bool; BEGIN"
                    " FOR segue_leaf IN SELECT p.relid FROM pg_catalog.pg_partition_tree("
@@ -28,14 +34,14 @@ static char *each_leaf(const struct target *t, const char *statement)
 }
 
 /* The same of ALTER TABLE, with what stands behind the table; `when`: NULL for each. */
-static char *alter_each_leaf(const struct target *t, const char *when, const char *action)
+static char *alter_each_leaf(const char *table, const char *when, const char *action)
 {
     char *literal = sql_quote_literal(action);
     char *statement =
         mem_printf("IF %s THEN EXECUTE pg_catalog.format('ALTER TABLE %%s %%s', segue_leaf, %s);"
                    " END IF;",
                    when ? when : "true", literal);
-    char *sql = each_leaf(t, statement);
+    char *sql = each_leaf(table, statement);
 
     free(statement);
     free(literal);
@@ -57,7 +63,7 @@ static char *leaf_has(const char *name, const char *also)
 }
 
 /* One that came after the cut-over has none: its rows would be read under the lock. */
-static char *leaves_proven(const struct target *t, const char *has, const char *name,
+static char *leaves_proven(const char *table, const char *has, const char *name,
                            const char *definition)
 {
     char *action = mem_printf("ADD CONSTRAINT %s %s NOT VALID", name, definition);
@@ -67,10 +73,11 @@ static char *leaves_proven(const struct target *t, const char *has, const char *
         " INTO segue_rows; IF segue_rows THEN RAISE object_not_in_prerequisite_state USING MESSAGE"
         " = pg_catalog.format('partition %%s came after the cut-over, and its foreign key is not"
         " validated', segue_leaf), HINT = pg_catalog.format('ALTER TABLE %%s %%s; then VALIDATE"
-        " CONSTRAINT %%s, and resume', segue_leaf, %s, %s); END IF; END IF;",
+        " CONSTRAINT %%s, and complete (or resume)', segue_leaf, %s, %s); END IF; END IF;",
         has, add, quoted);
-    char *sql = each_leaf(t, statement);
+    char *look = each_leaf(table, statement), *sql = mem_printf(ENG_LOOKS "%s", look);
 
+    free(look);
     free(statement);
     free(quoted);
     free(add);
@@ -101,36 +108,105 @@ enum rc leaves_refuse_own(struct build *b, const struct target *t, const char *n
     return rc;
 }
 
-void constraint_in_leaves(struct build *b, struct target *t, const char *name, const char *shown,
-                          const char *definition)
+/* What is done to a constraint in each leaf. */
+struct each_leaf {
+    char *name; /* quoted */
+    char *adds, *drops, *validates;
+};
+
+/* `validated`: what the table is called when they are. */
+static void each_leaf_init(struct each_leaf *each, const struct target *t, const char *validated,
+                           const char *name, const char *definition)
 {
     char *quoted = sql_quote_ident(name);
-    char *has = leaf_has(name, "k.convalidated"), *waits = leaf_has(name, "NOT k.convalidated");
+    char *waits = leaf_has(name, "NOT k.convalidated");
     char *any = leaf_has(name, "true"); /* no check that came with a partition meanwhile */
     char *add = mem_printf("ADD CONSTRAINT %s %s NOT VALID", quoted, definition);
     char *drop = mem_printf("DROP CONSTRAINT %s", quoted);
     char *validate = mem_printf("VALIDATE CONSTRAINT %s", quoted);
-    char *adds = alter_each_leaf(t, NULL, add), *drops = alter_each_leaf(t, any, drop);
-    char *validates = alter_each_leaf(t, waits, validate);
-    char *proven = leaves_proven(t, has, quoted, definition);
-    struct eng_step *step;
 
-    texts_add(&t->cutover, "%s", adds);
-    texts_add(&t->revert, "%s", drops);
-    step = build_step(b, ENG_STAGE_SOAK, ENG_STEP_VALIDATE, t->table, "validate %s", shown);
-    step_sql(step, "%s", validates);
-    step_lock(step, "SHARE UPDATE EXCLUSIVE", t->relation, "one scan; blocks no query");
-    texts_add(&t->contract, "%s", proven);
-    texts_add(&t->contract, "ALTER TABLE %s ADD CONSTRAINT %s %s", t->relation, quoted, definition);
-    free(proven);
-    free(validates);
-    free(drops);
-    free(adds);
+    each->name = quoted;
+    each->adds = alter_each_leaf(t->relation, NULL, add);
+    each->drops = alter_each_leaf(t->relation, any, drop);
+    each->validates = alter_each_leaf(validated, waits, validate);
     free(validate);
     free(drop);
     free(add);
     free(any);
     free(waits);
+}
+
+static void each_leaf_fini(struct each_leaf *each)
+{
+    free(each->validates);
+    free(each->drops);
+    free(each->adds);
+    free(each->name);
+}
+
+void constraint_in_leaves(struct build *b, struct target *t, const char *name, const char *shown,
+                          const char *definition, const char *after)
+{
+    char *has = leaf_has(name, "k.convalidated");
+    struct each_leaf each;
+    struct eng_step *step;
+    char *proven;
+
+    each_leaf_init(&each, t, t->after, name, definition);
+    proven = leaves_proven(t->after, has, each.name, after);
+    texts_add(&t->cutover, "%s", each.adds);
+    texts_add(&t->revert, "%s", each.drops);
+    step = build_step(b, ENG_STAGE_SOAK, ENG_STEP_VALIDATE, t->table, "validate %s", shown);
+    step_sql(step, "%s", each.validates);
+    step_lock(step, "SHARE UPDATE EXCLUSIVE", t->after, "one scan; blocks no query");
+    texts_add(&t->contract, "%s", proven);
+    texts_add(&t->contract, "ALTER TABLE %s ADD CONSTRAINT %s %s", t->after, each.name, after);
+    each_leaf_fini(&each);
+    free(proven);
     free(has);
+}
+
+/* The table's, where it has none: its leaves have theirs, which are proven. */
+static char *whole_again(const struct target *t, const char *name, const char *definition,
+                         const char *comment)
+{
+    char *quoted = sql_quote_ident(name), *wanted = sql_quote_literal(name);
+    char *relation = sql_quote_literal(t->relation), *has = leaf_has(name, "k.convalidated");
+    char *proven = leaves_proven(t->relation, has, quoted, definition),
+         *proof = sql_quote_literal(proven);
+    char *said = comment ? sql_quote_literal(comment) : mem_strdup("NULL");
+    char *body = mem_printf(
+        "BEGIN IF NOT EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE conrelid"
+        " OPERATOR(pg_catalog.=) pg_catalog.to_regclass(%s) AND conname OPERATOR(pg_catalog.=) %s)"
+        " THEN EXECUTE %s; ALTER TABLE %s ADD CONSTRAINT %s %s; COMMENT ON CONSTRAINT %s ON %s IS"
+        " %s; END IF; END",
+        relation, wanted, proof, t->relation, quoted, definition, quoted, t->relation, said);
+    char *literal = sql_quote_literal(body), *sql = mem_printf("DO %s", literal);
+
+    free(literal);
+    free(body);
+    free(said);
+    free(proof);
+    free(proven);
+    free(has);
+    free(relation);
+    free(wanted);
     free(quoted);
+    return sql;
+}
+
+void release_in_leaves(struct target *t, const char *name, const char *definition,
+                       const char *comment)
+{
+    char *whole = whole_again(t, name, definition, comment);
+    struct each_leaf each;
+
+    each_leaf_init(&each, t, t->relation, name, definition);
+    texts_add(&t->cutover, "ALTER TABLE %s DROP CONSTRAINT IF EXISTS %s", t->relation, each.name);
+    texts_add(&t->cutover, "%s", each.drops);
+    texts_add(&t->revert, "%s", each.adds);
+    texts_add(&t->restore, "%s", each.validates);
+    texts_add(&t->restored, "%s", whole);
+    each_leaf_fini(&each);
+    free(whole);
 }

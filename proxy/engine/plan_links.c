@@ -4,7 +4,8 @@
  * checked from that moment on, and those that were there after it, without the gate (stage settle).
  * The way back does the same. Those from a column that changes its name alone are built beside the
  * old ones (plan_carry.c), but for ON ... SET DEFAULT: of two, the one whose half has no default
- * would set NULL.
+ * would set NULL; and but for those to a partitioned table: the server names their parts after
+ * them.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #include "segue/sql/expr.h"
 
 struct link {
+    json_int_t oid;                        /* the table that refers */
     char *table, *foreign;                 /* "schema.table", quoted as needed */
     char *name, *before, *after, *comment; /* definitions until the cut-over, and from it on */
     bool validated;
@@ -35,7 +37,8 @@ enum {
     L_SET,
     L_END,
     L_PERIOD,
-    L_DEFAULT
+    L_DEFAULT,
+    L_TO_PARTS
 };
 
 static const char links_sql[] =
@@ -50,7 +53,8 @@ static const char links_sql[] =
     "  JOIN pg_attribute fa ON fa.attrelid = k.confrelid AND fa.attnum = u.fnum),"
     " substr(left(d.said, d.cut), length(format('FOREIGN KEY (%s) REFERENCES %I.%I(%s)', x.ours,"
     "  fn.nspname, f.relname, x.theirs)) + 1), s.names, substr(d.said, d.cut + length(s.list) + 1),"
-    " COALESCE((to_jsonb(k) ->> 'conperiod')::bool, false), 'd' IN (k.confdeltype, k.confupdtype)"
+    " COALESCE((to_jsonb(k) ->> 'conperiod')::bool, false), 'd' IN (k.confdeltype, k.confupdtype),"
+    " f.relkind = 'p'"
     " FROM pg_constraint k JOIN pg_class r ON r.oid = k.conrelid"
     " JOIN pg_namespace rn ON rn.oid = r.relnamespace JOIN pg_class f ON f.oid = k.confrelid"
     " JOIN pg_namespace fn ON fn.oid = f.relnamespace, LATERAL (SELECT string_agg(quote_ident("
@@ -61,17 +65,19 @@ static const char links_sql[] =
     " WHERE k.contype = 'f' AND k.conparentid = 0"
     " AND (k.conrelid = $1::oid OR k.confrelid = $1::oid) ORDER BY k.oid";
 
-static bool is_known(const struct build *b, const char *table, const char *name)
+/* By oids: versions of PostgreSQL differ in the names that they quote. */
+static bool is_known(const struct build *b, json_int_t oid, const char *name)
 {
     for (size_t i = 0; i < b->nlinks; i++)
-        if (!strcmp(b->links[i].table, table) && !strcmp(b->links[i].name, name))
+        if (b->links[i].oid == oid && !strcmp(b->links[i].name, name))
             return true;
     return false;
 }
 
 bool link_is(const struct build *b, const struct target *t, const json_t *constraint)
 {
-    return is_known(b, t->relation, cat_text(constraint, "name"));
+    return is_known(b, json_integer_value(json_object_get(t->doc, "oid")),
+                    cat_text(constraint, "name"));
 }
 
 /* ---- one of them ---- */
@@ -164,7 +170,7 @@ static bool yes(const PGresult *res, int row, int field)
 static enum rc concerns(struct build *b, const PGresult *res, int row, const char *object,
                         const json_t *pairs, bool *made)
 {
-    bool may = true;
+    bool may = true, again = yes(res, row, L_DEFAULT) || yes(res, row, L_TO_PARTS);
     enum rc rc = RC_OK;
 
     *made = false;
@@ -172,7 +178,7 @@ static enum rc concerns(struct build *b, const PGresult *res, int row, const cha
         const struct side ours = becomes(b, json_array_get(pairs, i), 0);
         const struct side theirs = becomes(b, json_array_get(pairs, i), 3);
 
-        *made |= theirs.migrates || ours.changes || (ours.migrates && yes(res, row, L_DEFAULT));
+        *made |= theirs.migrates || ours.changes || (ours.migrates && again);
         if (ours.changes || theirs.changes)
             rc = may_refer(b, ours.type, theirs.type, &may);
         if (rc == RC_OK && !may)
@@ -229,24 +235,31 @@ static void judge_link(struct build *b, const PGresult *res, int row, const char
 {
     if (yes(res, row, L_PERIOD))
         build_refuse(b, object, "drop it first", "a foreign key with PERIOD cannot be carried");
-    if (PQgetvalue(res, row, L_KIND)[0] != 'r')
+    if (PQgetvalue(res, row, L_KIND)[0] == 'p' && PQserverVersion(b->conn) < PARTS_NOT_VALID)
         build_refuse(b, object, "drop it first, make it again afterwards",
                      "a foreign key of a partitioned table cannot be made again without reading "
-                     "the table under a lock");
+                     "the table under a lock: PostgreSQL has no NOT VALID for it before 18");
     if (!yes(res, row, L_OWNED))
         build_refuse(b, object, "connect as a role that owns the table",
                      "it has to be made again, and the table belongs to another role");
 }
 
+static json_int_t referring(const json_t *pairs)
+{
+    return json_integer_value(json_array_get(json_array_get(pairs, 0), 0));
+}
+
 static void add_link(struct build *b, const PGresult *res, int row, const json_t *pairs)
 {
+    json_int_t oid = referring(pairs);
     struct link *link;
 
-    if (is_known(b, PQgetvalue(res, row, L_TABLE), PQgetvalue(res, row, L_NAME)))
+    if (is_known(b, oid, PQgetvalue(res, row, L_NAME)))
         return;
     mem_grow((void **)&b->links, &b->links_cap, b->nlinks + 1, sizeof(*b->links));
     link = &b->links[b->nlinks++];
-    *link = (struct link){.table = mem_strdup(PQgetvalue(res, row, L_TABLE)),
+    *link = (struct link){.oid = oid,
+                          .table = mem_strdup(PQgetvalue(res, row, L_TABLE)),
                           .foreign = mem_strdup(PQgetvalue(res, row, L_FOREIGN)),
                           .name = mem_strdup(PQgetvalue(res, row, L_NAME)),
                           .before = mem_strdup(PQgetvalue(res, row, L_DEFINITION)),
@@ -258,13 +271,11 @@ static void add_link(struct build *b, const PGresult *res, int row, const json_t
 }
 
 /* By this file: then it is not made again. */
-static bool is_dropped(const struct build *b, const PGresult *res, int row)
+static bool is_dropped(const struct build *b, const PGresult *res, int row, const json_t *pairs)
 {
-    for (size_t i = 0; i < b->ntargets; i++)
-        if (!strcmp(b->targets[i].relation, PQgetvalue(res, row, L_TABLE)) &&
-            texts_has(&b->targets[i].released, PQgetvalue(res, row, L_NAME)))
-            return true;
-    return false;
+    const struct target *t = target_of(b, referring(pairs));
+
+    return t && texts_has(&t->released, PQgetvalue(res, row, L_NAME));
 }
 
 static enum rc read_of(struct build *b, const struct target *t)
@@ -281,7 +292,7 @@ static enum rc read_of(struct build *b, const struct target *t)
         json_t *pairs = json_loads(PQgetvalue(res, row, L_PAIRS), 0, NULL);
         bool made = false;
 
-        if (!is_dropped(b, res, row))
+        if (!is_dropped(b, res, row, pairs))
             rc = concerns(b, res, row, object, pairs, &made);
         if (rc == RC_OK && made)
             add_link(b, res, row, pairs);
@@ -373,22 +384,47 @@ static void prove_for_abort(struct build *b, const struct link *link)
     free(sql);
 }
 
+/* By its oid where the table is called differently on either side of a turn: this runs on both. */
+static char *validate_sql(const struct build *b, const struct link *link)
+{
+    const struct renamed *renamed = called_before(b, link->table);
+    char *name = sql_quote_ident(link->name), *action, *body, *literal, *sql;
+
+    if (!renamed) {
+        sql = mem_printf("ALTER TABLE %s VALIDATE CONSTRAINT %s", link->table, name);
+        free(name);
+        return sql;
+    }
+    action = sql_quote_literal(name);
+    body = mem_printf("BEGIN EXECUTE pg_catalog.format('ALTER TABLE %%s VALIDATE CONSTRAINT %%s',"
+                      " %s::pg_catalog.oid::pg_catalog.regclass, %s); END",
+                      renamed->oid, action);
+    literal = sql_quote_literal(body);
+    sql = mem_printf("DO %s", literal);
+    free(literal);
+    free(body);
+    free(action);
+    free(name);
+    return sql;
+}
+
 static void validate(struct build *b)
 {
     for (size_t i = 0; i < b->nlinks; i++) {
         const struct link *link = &b->links[i];
-        char *name = sql_quote_ident(link->name);
         struct eng_step *step;
+        char *sql;
 
-        if (link->validated) {
-            step = build_step(b, ENG_STAGE_SETTLE, ENG_STEP_VALIDATE, -1, "validate %s of %s",
-                              link->name, link->table);
-            step_sql(step, "ALTER TABLE %s VALIDATE CONSTRAINT %s", link->table, name);
-            step_lock(step, "SHARE UPDATE EXCLUSIVE", link->table, "one scan; blocks no query");
-            step->again = true;
-            prove_for_abort(b, link);
-        }
-        free(name);
+        if (!link->validated)
+            continue;
+        sql = validate_sql(b, link);
+        step = build_step(b, ENG_STAGE_SETTLE, ENG_STEP_VALIDATE, -1, "validate %s of %s",
+                          link->name, link->table);
+        step_sql(step, "%s", sql);
+        step_lock(step, "SHARE UPDATE EXCLUSIVE", link->table, "one scan; blocks no query");
+        step->again = true;
+        prove_for_abort(b, link);
+        free(sql);
     }
 }
 

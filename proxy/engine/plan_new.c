@@ -186,8 +186,8 @@ static void live_steps(struct build *b, struct target *t, const struct file_op *
     free(qualified);
 }
 
-static enum rc live_parts(struct build *b, struct target *t, const struct file_op *op,
-                          const char *definition)
+static enum rc live_parts(struct build *b, struct target *t, const char *path,
+                          const struct file_op *op, const char *definition)
 {
     char *title = mem_printf("build index %s of the partitions of %s", op->name, t->relation);
     const struct parts_index parts = {
@@ -196,6 +196,8 @@ static enum rc live_parts(struct build *b, struct target *t, const struct file_o
     enum rc rc = parts_build(b, t, &parts, &built);
 
     parts_abort(b, t, &parts, built);
+    if (rc == RC_OK)
+        rc = parts_warn_twins(b, t, path, &parts);
     free(title);
     return rc;
 }
@@ -214,7 +216,7 @@ static enum rc live_index(struct build *b, struct target *t, const struct file_o
                                                   .unique = op->unique,
                                                   .definition = definition});
     if (rc == RC_OK && is_partitioned(t))
-        rc = live_parts(b, t, op, definition);
+        rc = live_parts(b, t, path, op, definition);
     else if (rc == RC_OK)
         live_steps(b, t, op, definition, name);
     free(path);

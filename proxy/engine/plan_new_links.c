@@ -163,8 +163,9 @@ static const char there_sql[] =
     "  i.indexprs IS NULL AND i.indnkeyatts = u.n AND u.nums = (SELECT array_agg(k ORDER BY k)"
     "   FROM unnest((i.indkey::int2[])[0:i.indnkeyatts - 1]) k)),"
     " CASE WHEN c.relpersistence <> 'p' THEN 'it is unlogged: make it logged first' WHEN NOT"
-    "  has_table_privilege(c.oid, 'REFERENCES') THEN 'this role may not refer to it: GRANT"
-    "  REFERENCES' ELSE '' END FROM pg_class c, LATERAL (SELECT count(*) AS n, array_agg(a.attnum"
+    "  has_table_privilege(c.oid, 'REFERENCES') THEN format('this role may not refer to it: GRANT"
+    "  REFERENCES ON %s TO %I', c.oid::regclass, current_user) ELSE '' END FROM pg_class c, "
+    "LATERAL (SELECT count(*) AS n, array_agg(a.attnum"
     "  ORDER BY a.attnum) AS nums FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname ="
     "  ANY ($2::text[]) AND a.attnum > 0 AND NOT a.attisdropped) u"
     " WHERE c.oid = to_regclass($1) AND u.n = cardinality($2::text[])";

@@ -18,7 +18,7 @@ bool is_partitioned(const struct target *t)
 }
 
 /* That of the table itself is looked at with those of all steps. */
-static enum rc refuse_others_schemas(struct build *b, const struct target *t)
+enum rc parts_check_schemas(struct build *b, const struct target *t)
 {
     static const char sql[] =
         "SELECT DISTINCT n.nspname FROM pg_partition_tree($1::regclass) p JOIN pg_class c ON"
@@ -75,7 +75,7 @@ enum rc parts_build(struct build *b, struct target *t, const struct parts_index 
     step->index_name = mem_strdup(parts->name);
     *built = (int)b->plan->nsteps;
     free(name);
-    return refuse_others_schemas(b, t);
+    return parts_check_schemas(b, t);
 }
 
 void parts_abort(struct build *b, struct target *t, const struct parts_index *parts, int built)
@@ -120,5 +120,34 @@ enum rc parts_refuse(struct build *b, const json_t *index, const char *object, b
     }
     PQclear(res);
     free(oid);
+    return rc;
+}
+
+/* A part of a constraint is a constraint of its own, which would go with it: none is taken. */
+enum rc parts_warn_twins(struct build *b, const struct target *t, const char *path,
+                         const struct parts_index *parts)
+{
+    PGresult *twins;
+    enum rc rc = probe_twins(b,
+                             &(struct probe_index){.path = path,
+                                                   .name = parts->name,
+                                                   .table = t,
+                                                   .unique = parts->unique,
+                                                   .definition = parts->definition},
+                             &twins);
+
+    for (int r = 0; rc == RC_OK && twins && r < PQntuples(twins); r++) {
+        const char *why = PQgetvalue(twins, r, 2);
+        char *object =
+            mem_printf("index %s of %s", PQgetvalue(twins, r, 1), PQgetvalue(twins, r, 0));
+
+        if (*why || parts->constraint)
+            build_warn(b, object, "drop it after complete, if nothing else wants it",
+                       "it is the same as the part of %s that its partition gets, and cannot be it"
+                       "%s%s: a second one is built",
+                       parts->name, *why ? ", since " : "", why);
+        free(object);
+    }
+    PQclear(twins);
     return rc;
 }

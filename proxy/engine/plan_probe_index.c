@@ -13,6 +13,7 @@
 #include "segue/sql/expr.h"
 
 #define COPY "pg_temp.\"~segue_probe\""
+#define HINT "say it there as the server would make it, or leave it out"
 
 /* What the file makes before indexes are built may be what is missing now. */
 static bool may_be_made(const struct build *b)
@@ -122,9 +123,8 @@ static enum rc report(struct build *b, const char *path, const char *object, boo
                       const struct err *why)
 {
     if (copied && is_about_file(why) && !may_be_made(b)) {
-        if (why->hint[0])
-            err_hint(b->err, "%s", why->hint);
-        return build_fail(b, path, "%s", why->text);
+        err_hint(b->err, "%s", why->hint[0] ? why->hint : HINT);
+        return build_fail(b, path, "%s: %s", object, why->text);
     }
     build_warn(b, object, NULL, "it could not be tried on an empty copy of the table: %s",
                why->text);
@@ -188,6 +188,81 @@ enum rc probe_index(struct build *b, const struct probe_index *index)
     PQclear(keys);
     free(part.sql);
     free(object);
+    free(columns);
+    return rc;
+}
+
+#define DEFINED(index, options)                                                                    \
+    "pg_catalog.replace(pg_catalog.substr(pg_catalog.pg_get_indexdef(" index "),"                  \
+    " pg_catalog.strpos(pg_catalog.pg_get_indexdef(" index "), ' USING ')),"                       \
+    " pg_catalog.concat(' WITH (', " options ", ')'), '')"
+/* As the server says reloptions. */
+#define OPTIONS(list)                                                                              \
+    "(SELECT pg_catalog.string_agg(pg_catalog.concat(pg_catalog.quote_ident(v.name), '=',"         \
+    " CASE WHEN pg_catalog.quote_ident(v.value) OPERATOR(pg_catalog.=) v.value THEN v.value"       \
+    "  ELSE pg_catalog.quote_literal(v.value) END), ', ' ORDER BY v.no) FROM (SELECT o.no,"        \
+    " pg_catalog.split_part(o.one, '=', 1) AS name, pg_catalog.substr(o.one, pg_catalog.strpos("   \
+    "o.one, '=') OPERATOR(pg_catalog.+) 1) AS value FROM pg_catalog.unnest(" list                  \
+    ") WITH ORDINALITY o(one, no)) v)"
+/* $1: the table, $2: the copy. Indexes of leaves that are what the copy has, but for storage
+ * parameters: of which partition, by which name, and what keeps them from being used ("": nothing).
+ */
+static const char twins_sql[] =
+    "SELECT x.relation, x.name, CASE WHEN x.said IS NOT NULL THEN x.said WHEN x.marked THEN"
+    "  'it is the replica identity, or the clustering mark' WHEN x.needed THEN 'something depends"
+    " on it' WHEN x.space OPERATOR(pg_catalog.<>) 0 THEN 'it is in a tablespace of its own'"
+    "  WHEN pg_catalog.concat(x.options) OPERATOR(pg_catalog.<>)"
+    "  pg_catalog.concat(x.wanted) THEN 'it has other storage parameters' ELSE '' END"
+    " FROM (SELECT p.relid::pg_catalog.regclass AS relation, i.indexrelid::pg_catalog.regclass AS"
+    "  name, i.indisclustered OR i.indisreplident AS marked, c.reltablespace AS space, o.options,"
+    "  w.options AS wanted, (SELECT pg_catalog.format('it is constraint %I', k.conname) FROM"
+    "   pg_catalog.pg_constraint k WHERE k.conindid OPERATOR(pg_catalog.=) i.indexrelid AND"
+    "   k.contype OPERATOR(pg_catalog.<>) 'f') AS said,"
+    "  EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.refclassid OPERATOR(pg_catalog.=)"
+    "   'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid OPERATOR(pg_catalog.=)"
+    "   i.indexrelid) AS needed"
+    "  FROM pg_catalog.pg_partition_tree(pg_catalog.to_regclass($1)) p"
+    "  JOIN pg_catalog.pg_index i ON i.indrelid OPERATOR(pg_catalog.=) p.relid"
+    "  JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) i.indexrelid"
+    "  JOIN pg_catalog.pg_index m ON m.indrelid OPERATOR(pg_catalog.=)"
+    "   pg_catalog.to_regclass($2) AND m.indisunique OPERATOR(pg_catalog.=) i.indisunique"
+    "  JOIN pg_catalog.pg_class mc ON mc.oid OPERATOR(pg_catalog.=) m.indexrelid,"
+    "  LATERAL (SELECT " OPTIONS(
+        "c.reloptions") " AS options) o,"
+                        "  LATERAL (SELECT " OPTIONS(
+                            "mc.reloptions") " AS options) w"
+                                             "  WHERE p.isleaf AND i.indisvalid AND NOT "
+                                             "c.relispartition AND"
+                                             "  " DEFINED(
+                                                 "i.indexrelid",
+                                                 "o.options") " OPERATOR(pg_catalog.=)"
+                                                              "  " DEFINED(
+                                                                  "m.indexrelid",
+                                                                  "w.options") ") x ORDER BY 1, 2";
+
+enum rc probe_twins(struct build *b, const struct probe_index *index, PGresult **twins)
+{
+    char *columns = live_columns(b, index->table, true);
+    const char *params[] = {index->table->relation, COPY};
+    struct err why = {0};
+    bool outer;
+    enum rc rc = probe_begin(b, "BEGIN", &outer, &why);
+
+    *twins = NULL;
+    if (rc == RC_OK) {
+        rc = make_copy(b, columns, NULL, &why);
+        if (rc == RC_OK)
+            rc = run(b,
+                     mem_printf("CREATE %sINDEX ON " COPY " %s", index->unique ? "UNIQUE " : "",
+                                index->definition),
+                     &why);
+        if (rc == RC_OK)
+            rc = named_query(b, twins_sql, (int)ARRAY_LEN(params), params, twins, &why);
+        if (probe_undo(b, outer) != RC_OK)
+            rc = build_fail(b, index->path, "%s", PQerrorMessage(b->conn));
+        else
+            rc = RC_OK; /* what could not be tried was told of by probe_index */
+    }
     free(columns);
     return rc;
 }

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "detaching.h"
 #include "plan_build.h"
 #include "segue/base/mem.h"
 #include "segue/catalog/catalog.h"
@@ -59,6 +60,26 @@ static void refuse_foreign_partitions(struct build *b, const struct target *t)
     if (own_value(b, sql, 1, params, &name, NULL) == RC_OK && name)
         build_refuse(b, t->relation, "detach it first", "partition %s is a foreign table", name);
     free(name);
+}
+
+/* What is changed of the table would not be changed of it, or be lost with it. */
+enum rc refuse_detaching(struct build *b, const struct target *t)
+{
+    char *name = sql_quote_literal(t->relation), *sql = mem_printf(DETACHING_SQL, name);
+    PGresult *res = NULL;
+    enum rc rc = own_query(b, sql, 0, NULL, &res, b->err);
+
+    for (int r = 0; rc == RC_OK && r < PQntuples(res); r++) {
+        const char *partition = PQgetvalue(res, r, 0), *table = PQgetvalue(res, r, 1);
+        char *hint = mem_printf(DETACHING_HINT, table, partition);
+
+        build_refuse(b, t->relation, hint, DETACHING_TEXT, partition, table);
+        free(hint);
+    }
+    PQclear(res);
+    free(sql);
+    free(name);
+    return rc;
 }
 
 /* Those that were dropped count, too. */
@@ -302,17 +323,10 @@ static void warn_of_grantors(struct build *b, const struct target *t, const json
 
 static void refuse_identity(struct build *b, const struct target *t, const char *column)
 {
-    if (!strcmp(cat_text(t->doc, "relkind"), "p"))
-        build_refuse(b, t->relation,
-                     "ALTER TABLE ... DROP IDENTITY first, and give it a default: nextval() of a "
-                     "sequence",
-                     "column %s is an identity column of a partitioned table", column);
-    else
-        build_refuse(
-            b, t->relation, "leave its \"type\" and \"nullable\" out, or drop the identity first",
-            "column %s is an identity column: it must be NOT NULL, and smallint, integer or"
-            " bigint",
-            column);
+    build_refuse(
+        b, t->relation, "leave its \"type\" and \"nullable\" out, or drop the identity first",
+        "column %s is an identity column: it must be NOT NULL, and smallint, integer or bigint",
+        column);
 }
 
 static void refuse_old_columns(struct build *b, const struct target *t)

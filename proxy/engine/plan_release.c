@@ -274,12 +274,11 @@ static enum rc mending(struct build *b, struct target *t, const char *path,
     return rc;
 }
 
-/* As it is to be put on again: what is there needs no look at that moment. */
 static enum rc definition_of(struct build *b, const struct target *t, const char *name, char **out)
 {
     static const char sql[] =
-        "SELECT pg_get_constraintdef(oid) || CASE WHEN convalidated THEN ' NOT VALID' ELSE '' END"
-        " FROM pg_constraint WHERE conrelid = $1::oid AND conname = $2";
+        "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = $1::oid AND conname"
+        " = $2";
     char *oid = mem_printf("%lld", (long long)json_integer_value(json_object_get(t->doc, "oid")));
     const char *params[] = {oid, name};
     enum rc rc = own_value(b, sql, 2, params, out, b->err);
@@ -288,29 +287,40 @@ static enum rc definition_of(struct build *b, const struct target *t, const char
     return rc;
 }
 
+/* Put on again NOT VALID: what is there needs no look at that moment. */
+static void release_whole(struct target *t, const json_t *constraint, const char *bare,
+                          const char *definition)
+{
+    const char *comment = cat_text(constraint, "comment");
+    char *name = sql_quote_ident(bare), *literal = comment ? sql_quote_literal(comment) : NULL;
+    bool proven = flag(constraint, "validated");
+
+    texts_add(&t->cutover, "ALTER TABLE %s DROP CONSTRAINT %s", t->relation, name);
+    if (literal)
+        texts_add(&t->revert, "COMMENT ON CONSTRAINT %s ON %s IS %s", name, t->relation, literal);
+    texts_add(&t->revert, "ALTER TABLE %s ADD CONSTRAINT %s %s%s", t->relation, name, definition,
+              proven ? " NOT VALID" : "");
+    if (proven)
+        prove_again(t, bare);
+    free(literal);
+    free(name);
+}
+
 /* CHECK and foreign keys: free from the cut-over on. */
 static enum rc release(struct build *b, struct target *t, const char *path,
                        const struct file_op *op, const json_t *constraint)
 {
     const char *other = cat_text(constraint, "foreign_table");
-    char *name = sql_quote_ident(op->name), *what = mem_printf("constraint %s", op->name);
-    char *definition = NULL, *set = NULL, *bad;
+    char *what = mem_printf("constraint %s", op->name), *definition = NULL, *set = NULL, *bad;
     enum rc rc = mending(b, t, path, op, constraint, &set);
 
     if (rc == RC_OK)
         rc = definition_of(b, t, op->name, &definition);
     if (rc == RC_OK) {
-        texts_add(&t->cutover, "ALTER TABLE %s DROP CONSTRAINT %s", t->relation, name);
-        if (cat_text(constraint, "comment")) {
-            char *literal = sql_quote_literal(cat_text(constraint, "comment"));
-
-            texts_add(&t->revert, "COMMENT ON CONSTRAINT %s ON %s IS %s", name, t->relation,
-                      literal);
-            free(literal);
-        }
-        texts_add(&t->revert, "ALTER TABLE %s ADD CONSTRAINT %s %s", t->relation, name, definition);
-        if (flag(constraint, "validated"))
-            prove_again(t, op->name);
+        if (other && leaves_come_first(b, t))
+            release_in_leaves(t, op->name, definition, cat_text(constraint, "comment"));
+        else
+            release_whole(t, constraint, op->name, definition);
         if (other && !texts_has(&t->also, other))
             texts_add(&t->also, "%s", other);
     }
@@ -328,7 +338,6 @@ static enum rc release(struct build *b, struct target *t, const char *path,
     free(definition);
     free(set);
     free(what);
-    free(name);
     return rc;
 }
 
@@ -361,7 +370,7 @@ static enum rc release_key(struct build *b, struct target *t, const struct file_
     bool refused = false;
     enum rc rc = replica_judge_index(b, t, index, what, &refused);
 
-    texts_add(&t->contract, "ALTER TABLE %s DROP CONSTRAINT IF EXISTS %s", t->relation, name);
+    texts_add(&t->contract, "ALTER TABLE %s DROP CONSTRAINT IF EXISTS %s", t->after, name);
     build_warn(b, what, "let the new application meet it until then",
                "it binds all writers until complete: a rollback could not build its index again in "
                "a moment");

@@ -118,24 +118,37 @@ static enum rc check_many(struct build *b, const char *relation, const char *oid
     return RC_OK;
 }
 
+/* Does an operation in front give the name to another table of the schema? */
+static bool is_given(const struct build *b, const struct renamed *own)
+{
+    for (size_t i = 0; i < b->nrenames; i++) {
+        const struct renamed *other = &b->renames[i];
+
+        if (other->at < own->at && strcmp(other->oid, own->oid) != 0 &&
+            !strcmp(other->to, own->to) && !strcmp(other->schema, own->schema))
+            return true;
+    }
+    return false;
+}
+
 /* In the catalog, or by this file. */
 static enum rc check_taken(struct build *b, const struct file_op *op, const struct target *t)
 {
-    const struct eng_plan *plan = b->plan;
     char oid[24], *what = NULL;
     const char *params[] = {oid, op->to};
-    bool twice = texts_has(&b->created_names, op->to);
+    const struct renamed *own;
     enum rc rc = RC_OK;
 
     snprintf(oid, sizeof(oid), "%lld",
              (long long)json_integer_value(json_object_get(t->doc, "oid")));
-    for (size_t i = 0; i < plan->ntables; i++)
-        twice = twice || (plan->tables[i].renamed && !strcmp(plan->tables[i].renamed, op->to) &&
-                          !strcmp(plan->tables[i].schema, cat_text(t->doc, "schema")));
-    if (twice)
+    own = called_of(b, oid);
+    if (!own)
+        return plan_fail(b, op, "from", "ask again",
+                         "table %s has just been made in the place of another", t->relation);
+    if (texts_has(&b->created_names, op->to) || is_given(b, own))
         return plan_fail(b, op, "to", HINT_TAKEN, "the file gives the name \"%s\" to another table",
                          op->to);
-    if (t->table >= 0 && plan->tables[t->table].renamed)
+    if (own->at != op->index)
         return plan_fail(b, op, "from", "say the last name at once", "table %s is renamed twice",
                          t->relation);
     if (plan_drops(b, oid))
@@ -221,7 +234,6 @@ enum rc plan_rename_table(struct build *b, const struct file_op *op)
     if (target_get(b, op, &t) != RC_OK || check_taken(b, op, t) != RC_OK)
         return RC_ERR;
     table = target_table(b, t);
-    table->renamed = mem_strdup(op->to);
     now = sql_quote_qualified(table->schema, table->renamed);
     warn_of_names(b, t, now);
     add_step(b, t, table, ENG_STAGE_CUTOVER);
@@ -230,29 +242,12 @@ enum rc plan_rename_table(struct build *b, const struct file_op *op)
     return RC_OK;
 }
 
-enum rc plan_renamed_to(struct build *b, const struct file_op *op)
-{
-    for (size_t i = 0; i < b->file->nops; i++) {
-        const struct file_op *rename = &b->file->ops[i];
-
-        if (rename->kind != FILE_RENAME_TABLE || strcmp(rename->to, op->table.name) != 0)
-            continue;
-        err_hint(b->err,
-                 "until the cut-over its name is \"%s\": say that, or change it in a"
-                 " migration after this one",
-                 rename->table.name);
-        return plan_fail(b, op, "table", NULL, "the file itself gives the name \"%s\" to a table",
-                         op->table.name);
-    }
-    return RC_OK;
-}
-
 /* ---- with other operations ---- */
 
-/* After the turn: these stages know the table by its old name, which it does not have then. */
-static bool is_after(enum eng_stage stage)
+/* All that segue does there after the turn goes by the new name; what the file says itself, not. */
+static bool is_told_later(const struct eng_step *step)
 {
-    return stage == ENG_STAGE_SOAK || stage == ENG_STAGE_SETTLE || stage == ENG_STAGE_CONTRACT;
+    return step->stage == ENG_STAGE_CONTRACT && step->kind == ENG_STEP_SQL;
 }
 
 static bool names_table(const struct eng_step *step, const struct sql_rules *rules)
@@ -263,41 +258,37 @@ static bool names_table(const struct eng_step *step, const struct sql_rules *rul
     return false;
 }
 
-static void refuse_later(struct build *b, const struct eng_table *table)
+static void refuse_later(struct build *b, const struct renamed *renamed)
 {
     static const char *const none[] = {NULL};
     struct sql_rules *rules = sql_rules_new(1);
-    char *relation = sql_quote_qualified(table->schema, table->name);
-    char *hint =
-        mem_printf("rename it in a migration of its own: a second file with \"after\": \"%s\","
-                   " started when that is done",
-                   b->plan->name);
+    char *hint = mem_printf("say %s there; where the old name means something else, rename the"
+                            " table in a migration of its own: a second file with \"after\":"
+                            " \"%s\", started when that is done",
+                            renamed->after, b->plan->name);
 
     sql_rules_add(rules, &(struct sql_table_rule){.migration = b->plan->name,
-                                                  .schema = table->schema,
-                                                  .name = table->name,
+                                                  .schema = renamed->schema,
+                                                  .name = renamed->name,
                                                   .old_columns = none,
                                                   .new_columns = none,
                                                   .relatives = none});
     for (size_t i = 0; i < b->plan->nsteps; i++) {
         const struct eng_step *step = &b->plan->steps[i];
 
-        if (!is_after(step->stage) || !names_table(step, rules))
+        if (!is_told_later(step) || !names_table(step, rules))
             continue;
-        build_refuse(b, relation, hint,
-                     "rename_table, and another operation that works on it after the cut-over,"
-                     " when it has another name (%s): \"%s\"",
-                     eng_stage_name(step->stage), step->title);
+        build_refuse(b, renamed->here, hint,
+                     "it is called %s when complete runs what names it by its old name: \"%s\"",
+                     renamed->after, step->title);
         break;
     }
     sql_rules_unref(rules);
     free(hint);
-    free(relation);
 }
 
 void refuse_renamed(struct build *b)
 {
-    for (size_t i = 0; i < b->plan->ntables; i++)
-        if (b->plan->tables[i].renamed)
-            refuse_later(b, &b->plan->tables[i]);
+    for (size_t i = 0; i < b->nrenames; i++)
+        refuse_later(b, &b->renames[i]);
 }

@@ -32,6 +32,27 @@ static void warn_of_places(struct build *b, const struct target *t, const char *
     free(object);
 }
 
+/* What clients meet from the cut-over on. */
+static void warn_of_types(struct build *b, const struct target *t, const struct pair *pair)
+{
+    const char *was = cat_text(cat_column(t->doc, pair->from), "type");
+    char *object = mem_printf("column %s of %s", pair->from, t->relation);
+
+    build_warn(b, object,
+               "let clients connect anew after the cut-over, as those must that go on with such a "
+               "statement (pgbench -M prepared stops); asyncpg prepares again by itself outside of "
+               "a transaction, JDBC with autosave=conservative; or give it a new name, too: "
+               "rename_column with \"type\"",
+               "at the cut-over it becomes %s for everybody: who has prepared a statement that "
+               "gives it gets \"cached plan must not change result type\" for that",
+               pair->type);
+    build_warn(b, object, "have such values written after complete only",
+               "until complete each write also makes %s of it, for the way back: a value that does "
+               "not fit is refused (of integers: \"integer out of range\")",
+               was);
+    free(object);
+}
+
 /* Who was seen to count columns of the table while earlier migrations of it were in flight. */
 static void warn_of_clients(struct build *b, const struct target *t)
 {
@@ -49,19 +70,25 @@ static void warn_of_clients(struct build *b, const struct target *t)
     free(who);
 }
 
-/* An index has names of its own for its columns, which follow no RENAME of the table's. */
+/* An index has names of its own for its columns, which follow no RENAME of the table's. That of one
+ * renames them in its parts, and wants to find them there: one that was attached may say others. */
 static void name_in_indexes(struct target *t, const char *column, const char *temp)
 {
-    char *relation = sql_quote_literal(t->relation), *from = sql_quote_literal(temp);
+    char *relation = sql_quote_literal(t->after), *from = sql_quote_literal(temp);
     char *to = sql_quote_literal(column), *literal;
     char *body = mem_printf(
-        "DECLARE r record; BEGIN FOR r IN SELECT i.indexrelid::pg_catalog.regclass AS name FROM"
-        " pg_catalog.pg_index i JOIN pg_catalog.pg_attribute a ON a.attrelid"
+        "DECLARE r record; p record; BEGIN FOR r IN SELECT i.indexrelid::pg_catalog.regclass AS"
+        " name, a.attnum FROM pg_catalog.pg_index i JOIN pg_catalog.pg_attribute a ON a.attrelid"
         " OPERATOR(pg_catalog.=) i.indexrelid WHERE i.indrelid OPERATOR(pg_catalog.=)"
-        " %s::pg_catalog.regclass AND a.attname OPERATOR(pg_catalog.=) %s LOOP EXECUTE"
-        " pg_catalog.format('ALTER TABLE %%s RENAME COLUMN %%I TO %%I',"
+        " %s::pg_catalog.regclass AND a.attname OPERATOR(pg_catalog.=) %s LOOP"
+        " FOR p IN SELECT x.attrelid::pg_catalog.regclass AS name, x.attname FROM"
+        " pg_catalog.pg_partition_tree(r.name) k JOIN pg_catalog.pg_attribute x ON x.attrelid"
+        " OPERATOR(pg_catalog.=) k.relid AND x.attnum OPERATOR(pg_catalog.=) r.attnum WHERE"
+        " k.isleaf AND x.attname OPERATOR(pg_catalog.<>) %s LOOP EXECUTE pg_catalog.format("
+        "'ALTER TABLE %%s RENAME COLUMN %%I TO %%I', p.name, p.attname, %s); END LOOP;"
+        " EXECUTE pg_catalog.format('ALTER TABLE %%s RENAME COLUMN %%I TO %%I',"
         " r.name, %s, %s); END LOOP; END",
-        relation, from, from, to);
+        relation, from, from, from, from, to);
 
     literal = sql_quote_literal(body);
     texts_add(&t->contract, "DO %s", literal);
@@ -88,6 +115,8 @@ enum rc target_plan_retype(struct build *b, struct target *t, struct pair *pair)
         texts_add(&t->swaps, "%s", temp);
         texts_add(&t->swaps, "%s", parked);
         name_in_indexes(t, column, temp);
+        if (pair->type)
+            warn_of_types(b, t, pair);
         warn_of_places(b, t, column);
         if (t->swaps.n == 3) /* the first such column */
             warn_of_clients(b, t);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "file_given.h"
 #include "plan_build.h"
 #include "segue/base/buf.h"
 #include "segue/base/mem.h"
@@ -77,6 +78,23 @@ static void judge_touch(struct build *b, struct statements *s, const struct sql_
     free(path);
 }
 
+/* What has the name when the statements run, as it is called now; heap, NULL: nothing. */
+static enum rc find(struct build *b, const struct statements *s, const struct sql_ddl_touch *touch,
+                    char **there)
+{
+    char *name = touch->schema ? sql_quote_qualified(touch->schema, touch->name)
+                               : sql_quote_ident(touch->name);
+    enum rc rc = relation_named(b, name, there, b->err);
+    const struct renamed *renamed;
+
+    free(name);
+    if (rc != RC_OK || *there || !s->op->on_complete)
+        return rc;
+    renamed = called_by_then(b, touch->schema, touch->name);
+    *there = renamed ? mem_strdup(renamed->there) : NULL;
+    return RC_OK;
+}
+
 /* What is not there is made by this migration: nobody uses it. */
 static enum rc look_up(struct build *b, struct statements *s, const struct sql_ddl_touch *touch)
 {
@@ -84,14 +102,11 @@ static enum rc look_up(struct build *b, struct statements *s, const struct sql_d
         "SELECT format('%I.%I', n.nspname, c.relname), c.relkind IN ('r', 'p'), n.nspname LIKE"
         " 'pg\\_%' OR n.nspname IN ('segue', 'information_schema'), c.oid FROM pg_class c JOIN"
         " pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass($1)";
-    char *name = touch->schema ? sql_quote_qualified(touch->schema, touch->name)
-                               : sql_quote_ident(touch->name);
     char *there;
     const char *params[1];
     PGresult *res;
-    enum rc rc = relation_named(b, name, &there, b->err);
+    enum rc rc = find(b, s, touch, &there);
 
-    free(name);
     if (rc != RC_OK || !there)
         return rc;
     params[0] = there;
@@ -102,6 +117,132 @@ static enum rc look_up(struct build *b, struct statements *s, const struct sql_d
     if (PQntuples(res))
         judge_touch(b, s, touch, res);
     PQclear(res);
+    return RC_OK;
+}
+
+/* By an operation of the file, or by the SQL of one. */
+static bool file_makes_type(const struct build *b, const char *name)
+{
+    bool found = false;
+
+    for (size_t i = 0; i < b->file->nops && !found; i++) {
+        const struct file_op *op = &b->file->ops[i];
+        struct err ignored = {0};
+        struct sql_ddl ddl = {0};
+
+        if (op->kind == FILE_CREATE_ENUM)
+            found = !strcmp(op->table.name, name);
+        else if (op->kind == FILE_SQL && sql_ddl_read(op->up, &ddl, &ignored) == RC_OK)
+            for (size_t k = 0; k < ddl.nmade; k++)
+                found |= !strcmp(ddl.made[k], name);
+        sql_ddl_fini(&ddl);
+    }
+    return found;
+}
+
+static enum rc look_up_type(struct build *b, const struct statements *s,
+                            const struct sql_ddl_name *type)
+{
+    char *name =
+        type->schema ? sql_quote_qualified(type->schema, type->name) : sql_quote_ident(type->name);
+    char *there, *path;
+    enum rc rc = type_named(b, name, &there, b->err);
+
+    if (rc == RC_OK && !there && !file_makes_type(b, type->name)) {
+        path = plan_path(s->op, s->field);
+        build_refuse(b, path, "make it in an earlier migration, or is the schema missing?",
+                     "statement %d, %s: there is no type %s", type->statement, type->what, name);
+        free(path);
+    }
+    free(there);
+    free(name);
+    return rc;
+}
+
+/* ---- relations that are to be there ---- */
+
+/* As PostgreSQL calls what comes with a table: its names are cut where they would be too long. */
+static bool comes_with(const char *table, const char *name)
+{
+    static const char *const ends[] = {"_seq", "_pkey", "_key", "_idx", "_excl"};
+    size_t len = strlen(name), kept = strlen(table) < 29 ? strlen(table) : 29;
+
+    if (strncmp(name, table, kept) != 0)
+        return false;
+    while (len && name[len - 1] >= '0' && name[len - 1] <= '9')
+        len--;
+    for (size_t i = 0; i < ARRAY_LEN(ends); i++)
+        if (len >= kept + strlen(ends[i]) &&
+            !strncmp(name + len - strlen(ends[i]), ends[i], strlen(ends[i])))
+            return true;
+    return false;
+}
+
+static bool sql_makes(const struct sql_ddl *ddl, const char *name)
+{
+    for (size_t i = 0; i < ddl->nmade; i++)
+        if (!strcmp(ddl->made[i], name) || comes_with(ddl->made[i], name))
+            return true;
+    return false;
+}
+
+/* Or may; a table that is renamed has its new name later (find). */
+static bool op_makes(const struct file_op *op, const char *name)
+{
+    struct err ignored = {0};
+    struct sql_ddl ddl = {0};
+    bool found = op->table.name && comes_with(op->table.name, name);
+
+    for (size_t k = 0; !found && op->kind != FILE_RENAME_TABLE && k < file_ngiven(op); k++) {
+        const char *given = file_given_at(op, k).name;
+
+        found = given && !strcmp(given, name);
+    }
+    if (op->kind == FILE_SQL && sql_ddl_read(op->up, &ddl, &ignored) == RC_OK)
+        found = found || ddl.unseen || sql_makes(&ddl, name);
+    sql_ddl_fini(&ddl);
+    return found;
+}
+
+/* What runs in front of it: of its own text what is said in front, and all that a later stage finds
+ * there. */
+static bool file_makes(const struct build *b, const struct statements *s, const struct sql_ddl *own,
+                       const struct sql_ddl_name *needed)
+{
+    bool later = s->op->on_complete || !strcmp(s->field, "down");
+
+    if ((own->unseen && own->unseen < needed->statement) || sql_makes(own, needed->name))
+        return true;
+    for (size_t i = 0; i < b->file->nops; i++)
+        if ((later || i < s->op->index) && op_makes(&b->file->ops[i], needed->name))
+            return true;
+    return false;
+}
+
+/* DDL on what is not there would stop the migration in its middle. */
+static enum rc check_there(struct build *b, const struct statements *s, const struct sql_ddl *ddl,
+                           const struct sql_ddl_name *needed)
+{
+    const struct sql_ddl_touch touch = {.schema = needed->schema, .name = needed->name};
+    char *there, *shown, *path, *at;
+    enum rc rc = find(b, s, &touch, &there);
+
+    if (rc != RC_OK || there || file_makes(b, s, ddl, needed)) {
+        free(there);
+        return rc;
+    }
+    shown = needed->schema ? sql_quote_qualified(needed->schema, needed->name)
+                           : sql_quote_ident(needed->name);
+    path = plan_path(s->op, s->field);
+    at = mem_printf("%s:%d: %s", b->where, file_line(b->where, b->text, path), path);
+    build_refuse(b, at,
+                 "make it in front of this, or in an earlier migration; say IF EXISTS where it may"
+                 " be missing; or is its schema missing?",
+                 "statement %d, %s: there is no relation %s", needed->statement, needed->what,
+                 shown);
+    free(at);
+    free(path);
+    free(shown);
     return RC_OK;
 }
 
@@ -118,6 +259,10 @@ static enum rc judge(struct build *b, struct statements *s, const char *text)
     }
     for (size_t i = 0; rc == RC_OK && i < ddl.ntouches; i++)
         rc = look_up(b, s, &ddl.touches[i]);
+    for (size_t i = 0; rc == RC_OK && !ddl.opaque && i < ddl.ntypes; i++)
+        rc = look_up_type(b, s, &ddl.types[i]);
+    for (size_t i = 0; rc == RC_OK && i < ddl.nneeds; i++)
+        rc = check_there(b, s, &ddl, &ddl.needs[i]);
     if (rc == RC_OK && ddl.opaque) {
         char *path = plan_path(s->op, s->field);
 

@@ -40,10 +40,11 @@ static void guard_sql(struct build *b, struct target *t, struct eng_step *step,
     free(sql);
 }
 
-static void guard_drop(struct build *b, struct target *t, struct eng_step *step)
+static void guard_drop(struct build *b, struct target *t, struct eng_step *step,
+                       enum eng_direction dir)
 {
     size_t n;
-    char **sql = eng_guard_drop_sql(&b->plan->tables[t->table], &n);
+    char **sql = eng_guard_drop_sql(&b->plan->tables[t->table], dir, &n);
 
     for (size_t i = 0; i < n; i++) {
         step_sql(step, "%s", sql[i]);
@@ -156,16 +157,16 @@ static void contract_step(struct build *b, struct target *t)
         step =
             build_step(b, ENG_STAGE_CONTRACT, ENG_STEP_DDL, t->table, "drop %s%s%s of %s",
                        guarded(t) ? "the guard" : "", guarded(t) && t->old_columns.n ? " and " : "",
-                       t->old_columns.n ? "the old columns" : "", t->relation);
+                       t->old_columns.n ? "the old columns" : "", t->after);
     else
         step = build_step(b, ENG_STAGE_CONTRACT, ENG_STEP_DDL, t->table,
-                          "settle the constraints of %s", t->relation);
+                          "settle the constraints of %s", t->after);
     if (guarded(t))
-        guard_drop(b, t, step);
+        guard_drop(b, t, step, ENG_REVERSE);
     for (size_t i = 0; i < t->proofs.n; i++)
-        step_sql(step, "ALTER TABLE %s DROP CONSTRAINT %s", t->relation, t->proofs.v[i]);
+        step_sql(step, "ALTER TABLE %s DROP CONSTRAINT %s", t->after, t->proofs.v[i]);
     if (t->old_columns.n)
-        step_sql(step, "ALTER TABLE %s %s", t->relation, drops);
+        step_sql(step, "ALTER TABLE %s %s", t->after, drops);
     step_sql_list(step, &t->contract, false);
     lock_for_drop(t, step);
     free(drops);
@@ -181,7 +182,7 @@ static void abort_step(struct build *b, struct target *t)
 
     step_rank(step, op_of(b, t, true));
     step->undoes = (int)t->expanded; /* columns of these names that others have made stay */
-    guard_drop(b, t, step);
+    guard_drop(b, t, step, ENG_FORWARD);
     if (t->new_columns.n)
         step_sql(step, "ALTER TABLE IF EXISTS %s %s", t->relation, drops);
     lock_for_drop(t, step);
@@ -200,8 +201,8 @@ static void restore_step(struct build *b, struct target *t)
     step_lock(step, "SHARE UPDATE EXCLUSIVE", t->relation, "one scan at most; blocks no query");
     if (!t->restored.n)
         return;
-    step =
-        build_step(b, ENG_STAGE_ABORT, ENG_STEP_DDL, t->table, "NOT NULL again on %s", t->relation);
+    step = build_step(b, ENG_STAGE_ABORT, ENG_STEP_DDL, t->table, "put back what is proven on %s",
+                      t->relation);
     step_sql_list(step, &t->restored, false);
     step_lock(step, EXCLUSIVE, t->relation, INSTANT);
 }

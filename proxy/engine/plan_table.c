@@ -69,6 +69,7 @@ enum rc target_get(struct build *b, const struct file_op *op, struct target **ou
     *out = &b->targets[b->ntargets++];
     **out = (struct target){.doc = doc, .table = -1};
     (*out)->relation = sql_quote_qualified(cat_text(doc, "schema"), cat_text(doc, "name"));
+    (*out)->after = mem_strdup(called_after(b, (*out)->relation));
     return RC_OK;
 }
 
@@ -83,6 +84,7 @@ void target_fini(struct target *t)
     for (size_t i = 0; i < ARRAY_LEN(lists); i++)
         texts_fini(lists[i]);
     json_decref(t->doc);
+    free(t->after);
     free(t->relation);
 }
 
@@ -99,6 +101,7 @@ static char **copy_array(const json_t *array, size_t *n)
 struct eng_table *target_table(struct build *b, struct target *t)
 {
     struct eng_plan *plan = b->plan;
+    const struct renamed *renamed = called_before(b, t->relation);
     struct eng_table *table;
 
     if (t->table < 0) {
@@ -108,6 +111,7 @@ struct eng_table *target_table(struct build *b, struct target *t)
         memset(table, 0, sizeof(*table));
         table->schema = mem_strdup(cat_text(t->doc, "schema"));
         table->name = mem_strdup(cat_text(t->doc, "name"));
+        table->renamed = renamed ? mem_strdup(renamed->to) : NULL;
         table->oid = (uint32_t)json_integer_value(json_object_get(t->doc, "oid"));
         table->relkind = cat_text(t->doc, "relkind")[0];
         table->guard = mem_printf("guard_%u", table->oid);
@@ -197,6 +201,20 @@ void dual_read_columns(struct eng_dual *dual, const char *expr)
 
 /* ---- attributes that a renamed column keeps ---- */
 
+static void keep_partition_grants(struct target *t, const char *column, const char *name)
+{
+    const json_t *grants = json_object_get(t->doc, "partition_grants");
+
+    for (size_t i = 0; i < json_array_size(grants); i++) {
+        const json_t *grant = json_array_get(grants, i);
+
+        if (!strcmp(cat_text(grant, "name"), column))
+            texts_add(&t->expand, "GRANT %s (%s) ON %s TO %s%s", cat_text(grant, "privilege"), name,
+                      cat_text(grant, "relation"), cat_text(grant, "grantee"),
+                      flag(grant, "grantable") ? " WITH GRANT OPTION" : "");
+    }
+}
+
 static void keep_attributes(struct target *t, const json_t *column, const char *name, bool plain)
 {
     const json_t *grants = json_object_get(column, "grants");
@@ -229,6 +247,7 @@ static void keep_attributes(struct target *t, const json_t *column, const char *
                   json_string_value(json_array_get(grant, 1)),
                   json_is_true(json_array_get(grant, 2)) ? " WITH GRANT OPTION" : "");
     }
+    keep_partition_grants(t, cat_text(column, "name"), name);
 }
 
 /* ---- an old and a new column ---- */

@@ -423,7 +423,8 @@ enum rc plan_rename_constraint(struct build *b, const struct file_op *op)
                    "ON CONFLICT ON CONSTRAINT and the names in errors mean the old name until"
                    " complete, and the new one after");
     step = build_step(b, ENG_STAGE_CONTRACT, ENG_STEP_DDL, -1, "rename %s to %s", object, to);
-    step_sql(step, "ALTER TABLE %s RENAME CONSTRAINT %s TO %s", PQgetvalue(res, 0, 0), from, to);
+    step_sql(step, "ALTER TABLE %s RENAME CONSTRAINT %s TO %s",
+             called_after(b, PQgetvalue(res, 0, 0)), from, to);
     step_lock(step, EXCLUSIVE, PQgetvalue(res, 0, 0), INSTANT);
     step_rank(step, op->index);
     free(object);

@@ -181,8 +181,7 @@ static enum rc name_not_null(struct build *b, struct target *t, const char *colu
         temp = target_temp(t);
         to = sql_quote_ident(facts.name);
         p->as = sql_quote_ident(temp);
-        texts_add(&t->contract, "ALTER TABLE %s RENAME CONSTRAINT %s TO %s", t->relation, p->as,
-                  to);
+        texts_add(&t->contract, "ALTER TABLE %s RENAME CONSTRAINT %s TO %s", t->after, p->as, to);
         free(to);
         free(temp);
     }
@@ -382,8 +381,9 @@ static char *parts_said(const struct target *t, const struct file_constraint *c,
     return buf_take(&out);
 }
 
-static enum rc parts_steps(struct build *b, struct target *t, const struct file_constraint *c,
-                           const char *name, const struct null_proof *proofs, size_t n)
+static enum rc parts_steps(struct build *b, struct target *t, const char *path,
+                           const struct file_constraint *c, const char *name,
+                           const struct null_proof *proofs, size_t n)
 {
     char *title = mem_printf("build constraint %s of the partitions of %s", name, t->relation);
     char *definition = index_definition(t, c), *keys = constraint_columns(t, &c->columns);
@@ -401,6 +401,8 @@ static enum rc parts_steps(struct build *b, struct target *t, const struct file_
     int not_null = n ? not_null_step(b, t, name, proofs, n) : 0, built;
     enum rc rc = parts_build(b, t, &parts, &built);
 
+    if (rc == RC_OK)
+        rc = parts_warn_twins(b, t, path, &parts);
     parts_abort(b, t, &parts, built);
     if (not_null && takes_back(proofs, n)) {
         struct eng_step *step = build_step(b, ENG_STAGE_ABORT, ENG_STEP_DDL, t->table,
@@ -442,7 +444,7 @@ enum rc key_add(struct build *b, struct target *t, const char *path,
     if (!is_partitioned(t))
         whole_steps(b, t, c, name, proofs, n);
     else if (rc == RC_OK)
-        rc = parts_steps(b, t, c, name, proofs, n);
+        rc = parts_steps(b, t, path, c, name, proofs, n);
     build_warn(
         b, what, "what the old application writes must meet it already",
         "a unique index cannot wait for the cut-over: it binds all writers from its building "

@@ -11,6 +11,7 @@
 #include "segue/base/buf.h"
 #include "segue/base/mem.h"
 #include "segue/catalog/catalog.h"
+#include "segue/sql/rewrite.h"
 
 /* $1: the table's oid, $2: columns, as an array. A row a view, in the order in which they can be
  * made: how to drop it, how to make it. Names come out qualified. */
@@ -83,8 +84,12 @@ static const char views_sql[] =
     "   AND acl.num > 0 WHERE acl.grantee <> o.relowner GROUP BY o.oid, o.called, acl.num,"
     "   acl.grantee, acl.is_grantable)"
     " SELECT format('DROP %s %s;', o.kind, o.called), string_agg(p.text, E'\\n' ORDER BY p.rank,"
-    "  p.key), o.called FROM o JOIN parts p ON p.oid = o.oid"
+    "  p.key), o.called, (SELECT rtrim(pg_get_viewdef(o.oid), ';') FROM path WHERE path IS NOT "
+    "NULL)"
+    " FROM o JOIN parts p ON p.oid = o.oid"
     " GROUP BY o.oid, o.depth, o.kind, o.called ORDER BY o.depth, o.oid";
+
+enum { V_DROP, V_MAKE, V_CALLED, V_QUERY };
 
 /* "{a,b}" of the columns of the table that change their type under their name. Heap. */
 static char *retyped(const struct target *t)
@@ -108,16 +113,58 @@ static char *retyped(const struct target *t)
     return buf_take(&out);
 }
 
-static char *script(const PGresult *res)
+/* The query as it is from the cut-over on, when tables have other names. Heap, NULL: the same. */
+static char *query_then(const struct build *b, const char *query)
+{
+    static const char *const none[] = {NULL};
+    /* which there are is no matter: none is hidden, and the server spells out every star */
+    static const struct sql_column_rule column[] = {{"", SQL_SEEN_BY_BOTH, false}};
+    const struct sql_sight_of_session session = {.side = SQL_SIDE_FOLLOW, .rewrites = true};
+    struct sql_rules *rules = sql_rules_new(1);
+    struct sql_rewrite out;
+    char *text;
+
+    for (size_t i = 0; i < b->nrenames; i++)
+        sql_rules_add(rules, &(struct sql_table_rule){.migration = b->plan->name,
+                                                      .schema = b->renames[i].schema,
+                                                      .name = b->renames[i].to,
+                                                      .other_name = b->renames[i].name,
+                                                      .old_columns = none,
+                                                      .new_columns = none,
+                                                      .relatives = none,
+                                                      .columns = column,
+                                                      .ncolumns = ARRAY_LEN(column),
+                                                      .reversed = true});
+    sql_rewrite(rules, &session, query, strlen(query), &out);
+    text = out.text ? mem_strndup(out.text, out.len) : NULL;
+    sql_rewrite_fini(&out);
+    sql_rules_unref(rules);
+    return text;
+}
+
+static void append_make(const struct build *b, const PGresult *res, int row, struct buf *out)
+{
+    const char *make = PQgetvalue(res, row, V_MAKE), *query = PQgetvalue(res, row, V_QUERY);
+    const char *at = strstr(make, query);
+    char *then = at && b->nrenames ? query_then(b, query) : NULL;
+
+    if (then)
+        buf_printf(out, "%.*s%s%s\n", (int)(at - make), make, then, at + strlen(query));
+    else
+        buf_printf(out, "%s\n", make);
+    free(then);
+}
+
+static char *script(const struct build *b, const PGresult *res)
 {
     struct buf out = {0};
 
     buf_append_str(&out, "-- before the migration\n");
     for (int i = PQntuples(res); i-- > 0;)
-        buf_printf(&out, "%s\n", PQgetvalue(res, i, 0));
+        buf_printf(&out, "%s\n", PQgetvalue(res, i, V_DROP));
     buf_append_str(&out, "-- from the cut-over on\n");
     for (int i = 0; i < PQntuples(res); i++)
-        buf_printf(&out, "%s\n", PQgetvalue(res, i, 1));
+        append_make(b, res, i, &out);
     return buf_take(&out);
 }
 
@@ -126,13 +173,13 @@ static void refuse_all(struct build *b, const struct target *t, const PGresult *
     struct buf names = {0};
 
     for (int i = 0; i < PQntuples(res); i++)
-        buf_printf(&names, "%s%s", i ? ", " : "", PQgetvalue(res, i, 2));
+        buf_printf(&names, "%s%s", i ? ", " : "", PQgetvalue(res, i, V_CALLED));
     build_refuse(
         b, t->relation,
         "drop them before the migration, and make them again from the cut-over on (a rollback"
         " needs them dropped once more); in between whoever reads them gets an error",
         "views read a column that changes its type, or stand on one that does: %s", names.data);
-    b->plan->notes[b->plan->nnotes - 1].sql = script(res);
+    b->plan->notes[b->plan->nnotes - 1].sql = script(b, res);
     buf_fini(&names);
 }
 

@@ -52,10 +52,10 @@ def test_an_abort_takes_columns_and_sequences_away(db, segue):
 
 
 @pytest.mark.one_version
-def test_the_sequence_belongs_to_the_tables_owner(db, segue):
-    db.sql("CREATE TABLE items (n int); ALTER TABLE items OWNER TO app; GRANT CREATE ON SCHEMA public TO app")
+def test_the_sequence_belongs_to_the_tables_owner_and_is_as_lasting_as_the_table(db, segue):
+    db.sql("CREATE UNLOGGED TABLE items (n int); ALTER TABLE items OWNER TO app; GRANT CREATE ON SCHEMA public TO app")
     segue(db).done({"name": "m", "operations": [added("no", "serial")]})
-    assert db.one("SELECT pg_get_userbyid(relowner) FROM pg_class WHERE relname = 'items_no_seq'") == "app"
+    assert db.sql("SELECT pg_get_userbyid(relowner), relpersistence FROM pg_class WHERE relname = 'items_no_seq'") == [("app", "u")]
 
 
 @pytest.mark.one_version

@@ -42,7 +42,8 @@ REFUSED = {
     "an operator class that is not there": ({"label": {"opclass": {"name": "nothing_ops"}}}, {}, 'operator class "nothing_ops" does not exist'),
     "one of another type": ({"n": {"opclass": {"name": "text_ops"}}}, {}, 'operator class "text_ops" does not accept data type integer'),
     "a parameter that it has not": ({"n": {"opclass": {"name": "int4_ops", "params": ["siglen=1"]}}}, {}, "has no options"),
-    "a storage parameter that it has not": (["n"], {"storage_parameters": "fastupdate = on"}, 'unrecognized parameter "fastupdate"'),
+    "a storage parameter that it has not": (["n"], {"storage_parameters": "fastupdate = on"}, 'create_index: index ix: unrecognized parameter "fastupdate"'),
+    "and what to do": (["n"], {"storage_parameters": "fastupdate = on"}, "hint: say it there as the server would make it"),
     "a value that it has not": (["n"], {"storage_parameters": "fillfactor = 7"}, "out of bounds"),
     "an order that hash has not": ([{"column": "n", "nulls": "FIRST"}], {"method": "hash"}, "NULLS FIRST/LAST"),
 }

@@ -345,12 +345,12 @@ def test_a_name_means_what_the_search_path_says(db, segue):
     db.sql("CREATE TABLE b (id int); INSERT INTO b VALUES (4)")
     with proxy.connect() as conn:
         until("the rules to know", lambda: woken(conn).execute("SELECT max(id) FROM b").fetchone() == (4,))
-    assert "already exists" in proxy.cli("cutover", name, check=None).err
+    assert "table public.b already exists, and table public.a is to get that name" in proxy.cli("cutover", name, check=None).err
     assert proxy.status(name)["phase"] == "ready" and seen("public", "a") == 1
 
 
 @pytest.mark.one_version
-def test_a_view_may_stand_in_for_those_who_bypass_segue(db, segue):
+def test_a_view_may_stand_in_for_those_who_bypass_segue_and_what_takes_the_name_is_told(db, segue):
     db.sql("CREATE TABLE a (id int); INSERT INTO a VALUES (1)")
     proxy = segue(db)
     name = proxy.soaking({"name": "turn", "operations": [{"rename_table": {"from": "a", "to": "b"}}]})
@@ -359,8 +359,14 @@ def test_a_view_may_stand_in_for_those_who_bypass_segue(db, segue):
         until("the view to be meant", lambda: "View" in str(woken(conn).execute("EXPLAIN VERBOSE INSERT INTO a VALUES (2)").fetchall())
               or "b" in str(conn.execute("EXPLAIN VERBOSE SELECT a FROM a").fetchall()))
         assert conn.execute("SELECT id FROM a").fetchall() == [(1,)]
-    assert "already exists" in proxy.cli("rollback", name, check=None).err
-    db.sql("DROP VIEW a")
+    db.sql("CREATE TABLE c (n int)")
+    for holder, makes in {"view public.a": "SELECT 1", "index public.a": "DROP VIEW a; CREATE INDEX a ON c (n)",
+                          "type public.a": "DROP INDEX a; CREATE TYPE a AS ENUM ()"}.items():
+        db.sql(makes)
+        refused = proxy.cli("rollback", name, check=None).err
+        assert f"the way back to the old schema failed: {holder} already exists, and table public.b is to get that name" in refused, refused
+        assert "hint: give it another name, or drop it" in refused and proxy.status(name)["phase"] == "soaking"
+    db.sql("DROP TYPE a")
     proxy.cli("rollback", name)
     assert db.one("SELECT id FROM a") == 1
 
@@ -390,7 +396,6 @@ def test_what_needs_no_more_of_the_table_after_the_turn_goes_along(db, copy, seg
 
 
 RENAME = {"rename_table": {"from": "t", "to": "u"}}
-COLUMN = {"rename_column": {"table": "t", "from": "n", "to": "m"}}
 REFUSED = {
     "taken": ([RENAME], "CREATE VIEW u AS SELECT 1", 'rename_table.to: the name "u" is taken: a view of schema public has it'),
     "taken by a type": ([RENAME], "CREATE TYPE u AS ENUM ()", "a type of schema public has it"),
@@ -404,9 +409,20 @@ REFUSED = {
     "a partition": ([{"rename_table": {"from": "p1", "to": "u"}}],
                     "CREATE TABLE p (id int) PARTITION BY LIST (id); CREATE TABLE p1 PARTITION OF p DEFAULT", "it is a partition"),
     "inherits": ([RENAME], "CREATE TABLE k () INHERITS (t)", "tables that inherit cannot be carried"),
-    "by its new name": ([RENAME, {"create_index": {"table": "u", "name": "i", "columns": ["n"]}}], "SELECT 1",
-                        'the file itself gives the name "u" to a table'),
-    "after the turn": ([COLUMN, RENAME], "SELECT 1", "works on it after the cut-over, when it has another name (contract)"),
+    "by its new name in front": ([{"create_index": {"table": "u", "name": "i", "columns": ["n"]}}, RENAME], "SELECT 1",
+                                 'operations[0].create_index.table: no table is called "u" yet: operations[1].rename_table gives that name further down'),
+    "referred to by its new name in front": ([{"create_table": {"name": "c", "columns": [{"name": "id", "type": "int", "references": {
+        "table": "u", "column": "id"}}]}}, RENAME], "SELECT 1", "create_table.columns[0].references: no table is called"),
+    "by its old name behind": ([RENAME, {"create_index": {"table": "public.t", "name": "i", "columns": ["n"]}}], "SELECT 1",
+                               'table public.t is called "u" by then: operations[0].rename_table stands in front of this'),
+    "referred to by its old name behind": ([RENAME, {"add_column": {"table": "s", "column": {"name": "t_id", "type": "int", "nullable": True, "references": {
+        "name": "k", "table": "t", "column": "id"}}}}], "CREATE TABLE s (id int)", "add_column.column.references: table public.t is called"),
+    "dropped by its new name": ([RENAME, {"drop_table": {"name": "u"}}], "SELECT 1", "the file drops table public.t, too"),
+    "once more by its new name": ([RENAME, {"rename_table": {"from": "u", "to": "v"}}], "SELECT 1", "table public.t is renamed twice"),
+    "at complete by its old name": ([RENAME, {"sql": {"up": "COMMENT ON TABLE t IS 'x'", "onComplete": True}}], "SELECT 1",
+                                    "it is called public.u when complete runs what names it by its old name"),
+    "changed at complete": ([RENAME, {"sql": {"up": "ALTER TABLE u ADD x int", "onComplete": True}}], "SELECT 1",
+                            "public.t: operations[1].sql.up, statement 1, ALTER TABLE: old and new revisions would see different columns"),
     "in a function": ([RENAME], "CREATE FUNCTION f() RETURNS bigint LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT count(*) FROM public . \"t\" x); END'",
                       "function public.f(): its text names the table public.t, and fails"),
     "as a row": ([RENAME], "CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS 'DECLARE r t%ROWTYPE; BEGIN RETURN 1; END'",
@@ -421,3 +437,76 @@ def test_what_cannot_be_renamed_is_refused_by_name(db, segue):
         db.sql("DROP SCHEMA public CASCADE; CREATE SCHEMA public; CREATE TABLE t (id int PRIMARY KEY, n int)")
         db.sql(sql)
         is_refused(proxy, operations, wanted, what)
+
+
+@pytest.mark.one_version
+def test_another_migration_makes_nothing_under_a_name_of_a_table_that_is_renamed_and_says_none_of_them(db, segue):
+    db.sql("CREATE TABLE t (id int PRIMARY KEY); CREATE TABLE c (id int PRIMARY KEY, n int); CREATE TABLE c_k_seq (id int); CREATE TABLE d_k_seq (id int); CREATE SCHEMA other")
+    proxy = segue(db)
+    name = proxy.soaking({"name": "turn", "operations": [RENAME, {"rename_table": {"from": "c_k_seq", "to": "v"}}, {"rename_table": {"from": "d_k_seq", "to": "x"}}]})
+    made = {
+        "t": [{"create_index": {"table": "c", "name": "t", "columns": ["n"]}},
+              {"create_constraint": {"table": "c", "name": "t", "type": "unique", "columns": ["n"]}},
+              {"add_column": {"table": "c", "column": {"name": "k", "type": "int", "unique": {"name": "t"}, "nullable": True}}},
+              {"create_enum": {"name": "t", "values": ["a"]}},
+              {"create_table": {"name": "d", "columns": [{"name": "id", "type": "int", "pk": True}],
+                                "constraints": [{"name": "t", "type": "unique", "columns": ["id"]}]}}],
+        "c_k_seq": [{"add_column": {"table": "c", "column": {"name": "k", "type": "serial"}}}],
+        "d_k_seq": [{"create_table": {"name": "d", "columns": [{"name": "id", "type": "int", "pk": True}, {"name": "k", "type": "serial"}]}}]}
+    said = [{"up": "COMMENT ON TABLE t IS 'z'", "onComplete": True}, {"up": "COMMENT ON TABLE public.u IS 'z'"},
+            {"up": "CREATE VIEW w AS SELECT 1", "down": "DO $$ BEGIN ALTER TABLE t SET (fillfactor = 90); END $$"}]
+    file = {"name": "second"}
+    for table, operations in made.items():
+        for operation in operations:
+            for command in ("plan", "start"):
+                run = proxy.cli(command, proxy.file(file | {"operations": [operation]}), check=1)
+                assert (f'migration "turn" renames table public.{table} to "' in run.out + run.err
+                        and "gives one of the two names to something else" in run.out + run.err), (operation, run)
+    for statement in said:
+        run = proxy.cli("plan", proxy.file(file | {"operations": [{"sql": statement}]}), check=1)
+        assert 'has SQL of its own that has one of the two names: "run operations[0].sql.' in run.out, run.out
+    for free in ({"create_index": {"table": "c", "name": "t_n", "columns": ["n"]}}, {"create_enum": {"name": "other.t", "values": ["a"]}},
+                 {"sql": {"up": "COMMENT ON TABLE c IS 'z'"}}):
+        proxy.cli("plan", proxy.file(file | {"operations": [free]}))
+    proxy.cli("rollback", name)
+    proxy.cli("abort", name)
+    second = proxy.soaking(file | {"operations": [{"sql": said[0]}]})
+    refused = proxy.cli("plan", proxy.file({"name": "turn", "operations": [RENAME]}), check=1)
+    assert 'this migration "turn" renames table public.t to "u", and migration "second" has SQL of its own' in refused.out, refused.out
+    proxy.cli("complete", second, "--force")
+    proxy.wait_phase(second, "done")
+    assert db.one("SELECT obj_description('t'::regclass)") == "z"
+    proxy.soaking({"name": "turn", "operations": [RENAME]})
+
+
+@pytest.mark.one_version
+def test_what_else_goes_by_the_names_of_a_renamed_table_goes_on(db, segue):
+    """Its sequence, temporary tables, and what a statement of another migration only says when it runs."""
+    db.sql("CREATE TABLE t (id serial PRIMARY KEY, n int); INSERT INTO t (n) VALUES (1); CREATE FUNCTION f() RETURNS void"
+           " LANGUAGE plpgsql AS $$BEGIN EXECUTE concat('COMMENT ON TABLE ', 't', ' IS ', quote_literal('z')); END$$")
+    proxy = segue(db)
+    second = proxy.soaking({"name": "second", "operations": [{"sql": {"up": "SELECT f()", "onComplete": True}}]})
+    name = proxy.ready({"name": "turn", "operations": [RENAME]})
+
+    def goes_on(there):
+        for temporary, other in (("t", "u"), ("u", "t")):
+            with proxy.connect() as client:  # before the rules can know of it
+                client.execute(f"CREATE TEMP TABLE {temporary} (x text)")
+                assert client.execute(f"SELECT n FROM {other} WHERE id = 1").fetchone() == (1,)
+                assert client.execute(f"SELECT count(x) FROM {temporary}").fetchone() == (0,)
+        with proxy.connect() as client:
+            numbers = [client.execute(sql).fetchone()[0] for sql in ("INSERT INTO t (n) VALUES (2) RETURNING id", "SELECT nextval('t_id_seq')",
+                                                                     "INSERT INTO u (n) VALUES (2) RETURNING id")]
+            assert numbers == list(range(numbers[0], numbers[0] + 3))
+        assert db.one(f"SELECT pg_get_serial_sequence('{there}', 'id')") == "public.t_id_seq"
+
+    goes_on("t")
+    proxy.cli("cutover", name)
+    goes_on("u")
+    stopped = proxy.cli("complete", second, "--force", check=None)
+    assert 'run operations[0].sql.up: relation "t" does not exist' in stopped.err and "resume tries again" in stopped.err
+    proxy.cli("rollback", name)
+    goes_on("t")
+    proxy.cli("resume", second)
+    proxy.wait_phase(second, "done")
+    assert db.one("SELECT obj_description('t'::regclass)") == "z"

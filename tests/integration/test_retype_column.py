@@ -272,10 +272,18 @@ def test_complete_waits_for_who_counts_columns_and_says_who(db, segue):
     proxy.connect(application_name="counter").execute("INSERT INTO items VALUES (1001, 11, 'a', 'b')")
     done = proxy.cli("complete", name, check=1)
     assert "counter" in done.err and "INSERT INTO items VALUES" in done.err
+    other = proxy.cli("plan", proxy.file({"name": "y", "operations": [
+        {"alter_column": {"table": "items", "column": "n", "type": "text"}}]}), check=1)
+    assert 'migration "widen" is soaking on a table of this one' in other.err and "segue_" not in other.err
+    assert 'one migration a table at a time: complete "widen" first, or roll it back (segue rollback widen)' in other.err
     proxy.cli("complete", name, "--force")
     plan = proxy.cli("plan", proxy.file({"name": "x", "operations": [
         {"alter_column": {"table": "items", "column": "n", "type": "numeric"}}]})).out
     assert "application counter (positional" in plan
+    for told in ("at the cut-over it becomes numeric for everybody", "cached plan must not change result type",
+                 "let clients connect anew after the cut-over", "until complete each write also makes bigint of it",
+                 "integer out of range", "have such values written after complete only"):
+        assert told in " ".join(plan.split()), told
 
 
 @pytest.mark.one_version

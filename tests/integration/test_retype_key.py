@@ -157,11 +157,10 @@ def test_what_refers_to_the_key_is_made_again_and_validated_after(db, segue):
 def test_what_refers_and_cannot_follow_is_refused_by_name(db, segue):
     db.sql("CREATE TABLE items (id integer PRIMARY KEY, label text);"
            "CREATE TABLE names (id integer CONSTRAINT far REFERENCES items);"
-           "CREATE TABLE parts (id integer CONSTRAINT many REFERENCES items) PARTITION BY RANGE (id);"
            "CREATE VIEW v_items AS SELECT id FROM items")
     proxy = segue(db)
     for kind, words in (("text", ["constraint far of public.names", "could not refer"]),
-                        ("bigint", ["constraint many of public.parts", "partitioned", "view public.v_items"])):
+                        ("bigint", ["view public.v_items"])):
         done = proxy.cli("plan", proxy.file({"name": "x", "operations": [
             {"alter_column": {"table": "items", "column": "id", "type": kind}}]}), check=None)
         for word in words:

@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from lib import catalog
 
 SCHEMA = """
@@ -69,3 +70,20 @@ def test_views_are_dropped_and_made_again_by_the_statements_that_plan_shows(db, 
     assert db.one("SELECT pg_typeof(\"up N\")::text FROM one LIMIT 1") == "bigint"
     with db.connect() as conn:
         assert catalog.traces(conn) == []
+
+
+@pytest.mark.one_version
+def test_views_are_made_again_over_a_table_that_has_another_name_by_then(db, segue):
+    db.sql("CREATE TABLE t (id int PRIMARY KEY, n int); CREATE TABLE o (id int PRIMARY KEY); INSERT INTO t VALUES (1, 7); INSERT INTO o VALUES (1);"
+           "CREATE VIEW one AS SELECT t.n, o.* FROM t JOIN o USING (id); CREATE VIEW two AS SELECT max(n) AS t FROM t x WHERE n IN (SELECT n FROM one)")
+    proxy = segue(db)
+    file = {"name": "both", "operations": [{"alter_column": {"table": "t", "column": "n", "type": "bigint", "up": "n", "down": "n"}},
+                                           {"rename_table": {"from": "t", "to": "Sold"}}, {"rename_table": {"from": "o", "to": "p"}}]}
+    rows = json.loads(proxy.cli("plan", proxy.file(file), "--json", check=1).out)
+    (script,) = [row["sql"] for row in rows if row["stage"] == "REFUSED" and row["sql"]]
+    drop, make = script.split("-- from the cut-over on\n")
+    db.sql(drop)
+    name = proxy.soaking(file)
+    db.sql(make)
+    assert db.sql("SELECT n, id, t FROM one, two") == [(7, 1, 7)]
+    proxy.cli("complete", name)

@@ -113,6 +113,13 @@ REFUSED = {
     "in down": ({"up": "SELECT 1", "down": "DROP TABLE items"}, "operations[0].sql.down, statement 1, DROP"),
     "cascade": ({"up": "DROP TYPE IF EXISTS x CASCADE"}, "CASCADE drops what the file does not name"),
     "system catalog": ({"up": "ALTER TABLE pg_class SET (fillfactor = 50)"}, "it is not a user's"),
+    "a type that is not there": ({"up": "SELECT 1; ALTER TYPE missing ADD VALUE 'x'"}, "statement 2, ALTER TYPE: there is no type missing"),
+    "a type that is not in its schema": ({"up": "SELECT 1", "down": "ALTER TYPE segue_x.missing RENAME TO other"}, "there is no type segue_x.missing"),
+    "a relation that is not there": ({"up": "SELECT 1;\nALTER TABLE missing SET (fillfactor = 90)"},
+                                     "6: operations[0].sql.up: statement 2, ALTER TABLE: there is no relation missing"),
+    "a relation that is not in its schema": ({"up": "SELECT 1", "down": "DROP INDEX other.ix_n"}, "statement 1, DROP: there is no relation other.ix_n"),
+    "a relation that is to be referred to": ({"up": "CREATE TABLE n (id int REFERENCES missing)"}, "CREATE TABLE: there is no relation missing"),
+    "a relation that is made behind": ({"up": "COMMENT ON TABLE n IS 'x'; SELECT now()"}, "COMMENT: there is no relation n"),
     "segue's own": ({"up": "DELETE FROM segue.migrations"}, "schema segue is segue's own"),
 }
 
@@ -132,6 +139,23 @@ def test_what_would_hold_up_the_application_is_refused(db, segue):
     between = {"name": "m", "operations": [rename, {"sql": {"up": "SELECT 1"}},
                                            {"add_column": {"table": "items", "column": {"name": "c", "type": "int", "nullable": True}}}]}
     assert "it stands between two operations on public.items" in proxy.cli("plan", proxy.file(between), check=1).out
+    made = [{"create_enum": {"name": "mood", "values": ["a"]}},
+            {"sql": {"up": "ALTER TYPE mood ADD VALUE 'b'; CREATE TYPE c AS (x int); ALTER TYPE c RENAME TO d; ALTER TYPE d ADD ATTRIBUTE y int"}}]
+    made += [{"create_table": {"name": "kinds", "columns": [{"name": "id", "type": "serial", "pk": True}]}},
+             {"add_column": {"table": "log", "column": {"name": "no", "type": "serial"}}},
+             {"sql": {"up": "ALTER TABLE kinds SET (fillfactor = 90); ALTER SEQUENCE kinds_id_seq CACHE 2; COMMENT ON INDEX kinds_pkey IS 'x'; "
+                            "CREATE VIEW v AS SELECT 1 AS a; ALTER VIEW v RENAME TO w; GRANT SELECT ON w TO app; CREATE TABLE n (id int PRIMARY KEY,"
+                            "of int REFERENCES n); CREATE INDEX n_of ON n (of); COMMENT ON INDEX n_of IS 'x'; ALTER TABLE IF EXISTS missing RENAME TO"
+                            " other; DROP VIEW IF EXISTS missing; ALTER TYPE mood RENAME VALUE 'b' TO 'c'; ALTER SEQUENCE log_no_seq CACHE 2; DO ''",
+                      "down": "DROP TRIGGER g ON of_the_do; DROP VIEW w"}},
+             {"sql": {"up": "COMMENT ON TABLE of_the_do IS 'x'"}},
+             {"sql": {"up": "DROP VIEW w", "onComplete": True}}]
+    proxy.cli("plan", proxy.file({"name": "m", "operations": made}))
+    behind = [{"sql": {"up": "ALTER SEQUENCE kinds_id_seq CACHE 2"}}, made[2]]
+    refused = proxy.cli("plan", proxy.file({"name": "m", "operations": behind}), check=1).out
+    assert "ALTER SEQUENCE: there is no relation kinds_id_seq" in refused and "make it in front of this" in refused
+    merged = proxy.cli("plan", proxy.file(one({"up": "MERGE INTO items i USING log l ON l.id = i.id WHEN MATCHED THEN DELETE"}))).out
+    assert "MERGE: a WHEN MATCHED without AND writes every row" in merged
     opaque = proxy.cli("plan", proxy.file(one({"up": "DO 'BEGIN END'"}))).out
     assert "cannot be looked into" in opaque and 'there is no "down"' in opaque
     after = whole(db)
@@ -157,3 +181,23 @@ def test_a_strong_lock_is_taken_behind_the_gate(db, segue):
     proxy.cli("abort", "m")
     with db.connect() as conn:
         assert catalog.table(conn, "log")["columns"]["what"]["default"] is None
+
+
+@pytest.mark.one_version
+def test_an_identity_is_given_to_a_column_in_an_instant(db, segue):
+    db.sql(SCHEMA)
+    proxy = segue(db)
+    file = "SELECT pg_relation_filenode('items')"
+    before = db.one(file)
+    up = "ALTER TABLE items ALTER id ADD GENERATED {} AS IDENTITY {}"
+    warned = proxy.cli("plan", proxy.file(one({"up": up.format("ALWAYS", "")}))).out
+    assert "428C9" in warned and "counts from the beginning" in warned and "ACCESS EXCLUSIVE on public.items" in warned
+    given = one({"up": up.format("BY DEFAULT", "(START WITH 100)"), "down": "ALTER TABLE items ALTER id DROP IDENTITY"})
+    quiet = proxy.cli("plan", proxy.file(given)).out
+    assert "428C9" not in quiet and "counts from the beginning" not in quiet
+    proxy.ready(given)
+    with proxy.connect() as conn:
+        assert conn.execute("INSERT INTO items (label) VALUES ('counted') RETURNING id").fetchone() == (100,)
+    assert db.one(file) == before
+    proxy.cli("abort", "m")
+    assert db.one("SELECT attidentity FROM pg_attribute WHERE attrelid = 'items'::regclass AND attname = 'id'") in ("", b"")

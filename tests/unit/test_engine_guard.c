@@ -239,9 +239,13 @@ static void guard_is_last_always_on_and_skipped_when_in_step(void **state)
     assert_non_null(strstr(sql[1], "WHEN (NOT ("));
     assert_string_equal(sql[2], "ALTER TABLE s.\"T\" ENABLE ALWAYS TRIGGER \"~segue_guard\"");
     free_all(sql, n);
-    sql = eng_guard_drop_sql(&table, &n);
+    table.renamed = "U";
+    sql = eng_guard_drop_sql(&table, ENG_FORWARD, &n);
     assert_int_equal(n, 2);
-    assert_non_null(strstr(sql[0], "DROP TRIGGER IF EXISTS"));
+    assert_string_equal(sql[0], "DROP TRIGGER IF EXISTS \"~segue_guard\" ON s.\"T\"");
+    free_all(sql, n);
+    sql = eng_guard_drop_sql(&table, ENG_REVERSE, &n);
+    assert_string_equal(sql[0], "DROP TRIGGER IF EXISTS \"~segue_guard\" ON s.\"U\"");
     free_all(sql, n);
 }
 

@@ -85,6 +85,7 @@ struct eng_job {
     bool branch;                  /* PLAN, START: a second head is meant */
     bool migrate;                 /* START: go on through cut-over to soaking by itself */
     bool withdraw, wait_replicas; /* CUTOVER; arg: the time, or NULL for now */
+    const char *accepted;         /* what the answer says of that; NULL: "yes" */
     void (*done)(struct eng_job *job, void *ctx); /* must not block; job is freed after it */
     void *ctx;
     struct err err; /* set: refused */
@@ -128,6 +129,9 @@ json_t *eng_show_throttle(struct eng_engine *engine);
 json_t *eng_show_history(struct eng_engine *engine);
 json_t *eng_show_usage(struct eng_engine *engine, const char *name);    /* name NULL: all active */
 json_t *eng_show_attempts(struct eng_engine *engine, const char *name); /* name NULL: of all */
+/* Sets err (42704, with those that are in flight) where no migration has that name, now or before.
+ * Of an engine that is not connected (eng_connected) that tells nothing. */
+void eng_check_migration(struct eng_engine *engine, const char *name, struct err *err);
 bool eng_connected(struct eng_engine *engine); /* has the engine its advisory lock? */
 char *eng_trouble(struct eng_engine *engine);  /* why not; "" when there is nothing to say. Heap */
 

@@ -26,8 +26,10 @@ char *eng_table_fill(const struct eng_table *table);
 char *eng_table_unfilled(const struct eng_table *table);
 
 /* CREATE OR REPLACE FUNCTION segue."..." and CREATE OR REPLACE TRIGGER + ENABLE ALWAYS, one
- * statement each, for the direction; *n statements in a heap array of heap strings. */
+ * statement each, for the direction; *n statements in a heap array of heap strings. The table has
+ * its name of before the cut-over: that renames it last, and the way back first. */
 char **eng_guard_sql(const struct eng_table *table, enum eng_direction dir, size_t *n);
-char **eng_guard_drop_sql(const struct eng_table *table, size_t *n);
+/* Drops both; ENG_REVERSE: the table is called as it is since the cut-over. */
+char **eng_guard_drop_sql(const struct eng_table *table, enum eng_direction dir, size_t *n);
 
 #endif

@@ -39,6 +39,7 @@ enum eng_step_kind {
     ENG_STEP_VALIDATE,     /* VALIDATE CONSTRAINT: own transaction, SHARE UPDATE EXCLUSIVE, long */
     ENG_STEP_FILL,         /* backfill of tables[table] */
     ENG_STEP_PARTITIONS,   /* an index of a partitioned table, piece by piece: eng_parts_sql */
+    ENG_STEP_LEAVES,       /* an index of each leaf of such a table: eng_leaves_sql */
     ENG_STEP_SQL, /* the file's statements: one transaction with their mark, as long as they take */
     ENG_STEP_KIND_COUNT
 };
@@ -57,7 +58,7 @@ struct eng_step {
     bool gate;     /* stronger than SHARE UPDATE EXCLUSIVE on a live table: gate + lock_timeout */
     bool again;    /* of build: the way back uses up what it has made, and `ready` does it again; of
                     * settle: done again after every turn */
-    char *index_schema, *index_name; /* CONCURRENTLY, PARTITIONS: what to look for in the catalog */
+    char *index_schema, *index_name; /* CONCURRENTLY, PARTITIONS, LEAVES: what to look for */
     int undoes; /* number of the step that this one takes back, and must have run; 0: none */
 };
 
@@ -73,6 +74,17 @@ enum eng_parts_sql {
     ENG_PARTS_OWN = ENG_PARTS_COUNT, /* of a constraint: gives it to the partition, in front of
                                       * ENG_PARTS_ATTACH */
 };
+
+/* The sql of an ENG_STEP_LEAVES, with {index} and {partition} as above: index_name, with "_" and
+ * the oid of the leaf behind it. They are parts of nothing. */
+enum eng_leaves_sql {
+    ENG_LEAVES_BUILD,
+    ENG_LEAVES_SOAK, /* of a partition that comes in soak, where it wants one: names are turned */
+};
+
+/* In front of a statement of contract that changes nothing, and fails where those behind it could
+ * not be done: `complete` asks it before anything is dropped, too. */
+#define ENG_LOOKS "/* looks only */ "
 
 /* A dual column, or one side of it. Names are catalog spelling, expressions are over the table's
  * bare columns exactly as in the file (defaults filled in: a plain rename has the column). */
@@ -158,11 +170,18 @@ struct eng_plan {
     size_t nparents;
 };
 
+/* Who else works on a table, asked where a plan fails: what is not there, or is there twice, may be
+ * due to that. RC_ERR: err says so, in place of the failure. */
+struct eng_plan_others {
+    void *arg;
+    enum rc (*check)(void *arg, const char *schema, const char *name, struct err *err);
+};
+
 /* Reads the file's text and the catalog over `conn` (read only), compiles. On RC_OK the plan may
  * still hold refusals (eng_plan_refused): it may be shown, not started. On RC_ERR err says what,
  * where (line, field), what to do. `where` names the file in messages. */
-enum rc eng_plan_make(PGconn *conn, const char *where, const char *text, struct eng_plan **plan,
-                      struct err *err) MUST_CHECK;
+enum rc eng_plan_make(PGconn *conn, const struct eng_plan_others *others, const char *where,
+                      const char *text, struct eng_plan **plan, struct err *err) MUST_CHECK;
 void eng_plan_free(struct eng_plan *plan);
 bool eng_plan_refused(const struct eng_plan *plan, struct err *err); /* err: the first refusal */
 void eng_plan_note(struct eng_plan *plan, bool refusal, const char *object, const char *text,
