@@ -60,7 +60,8 @@ enum rc attempts_show(struct eng_engine *engine, struct err *err)
 /* NULL when there is nothing in it; heap. */
 static char *array_text(const json_t *array)
 {
-    return json_array_size(array) ? json_dumps(array, JSON_COMPACT) : NULL;
+    return json_array_size(array) ? json_dumps(array, JSON_COMPACT | JSON_REAL_PRECISION(15))
+                                  : NULL;
 }
 
 enum rc attempt_store(struct eng_engine *engine, struct eng_migration *m,

@@ -18,7 +18,7 @@ struct eng_migration;
 struct attempt {
     const char *kind; /* cutover, revert, step */
     const char *title;
-    const char *outcome; /* done, blocked, gate, drain, lock, error, lost, replicas */
+    const char *outcome; /* done, blocked, second, gate, drain, lock, error, lost, replicas */
     double took_ms;      /* from its beginning until now */
     double drain_ms, lock_ms;
     int64_t stall_us;

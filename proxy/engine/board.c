@@ -6,8 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "segue/base/buf.h"
 #include "segue/base/mem.h"
 #include "segue/base/utf8.h"
+#include "typed.h"
 
 static const char *const migration_columns[] = {"migration",   "phase",      "paused",
                                                 "error",       "started_at", "cutover_at",
@@ -189,6 +191,38 @@ json_t *board_show(struct eng_board *board, enum board_table table, const char *
     }
     pthread_mutex_unlock(&board->lock);
     return json_pack("{s:o, s:o}", "columns", titles, "rows", out);
+}
+
+/* "a", "b"; heap. */
+static char *names_of(const struct board_rows *rows)
+{
+    struct buf out = {0};
+
+    buf_append_str(&out, "");
+    for (size_t i = 0; i < rows->n; i++) {
+        if (rows->rows[i].active)
+            buf_printf(&out, "%s%s", out.len ? ", " : "",
+                       json_string_value(json_array_get(rows->rows[i].row, 0)));
+    }
+    return out.data ? buf_take(&out) : mem_strdup("");
+}
+
+bool board_check_migration(struct eng_board *board, const char *name, struct err *err)
+{
+    const struct board_rows *all = &board->tables[BOARD_MIGRATIONS];
+    char *in_flight = NULL;
+    bool known = false;
+
+    pthread_mutex_lock(&board->lock);
+    for (size_t i = 0; i < all->n && !known; i++)
+        known = row_is(all->rows[i].row, name);
+    if (!known)
+        in_flight = names_of(&board->tables[BOARD_STATUS]);
+    pthread_mutex_unlock(&board->lock);
+    if (!known)
+        typed_unknown(name, in_flight, err);
+    free(in_flight);
+    return known;
 }
 
 void board_set_connected(struct eng_board *board, bool connected)

@@ -9,6 +9,8 @@
 
 #include <jansson.h>
 
+#include "segue/base/err.h"
+
 enum board_table {
     BOARD_MIGRATIONS,
     BOARD_STATUS,
@@ -36,6 +38,9 @@ void board_clear(struct eng_board *board, enum board_table table);
 
 /* {"columns", "rows"}; name NULL: the active rows. Caller decrefs. */
 json_t *board_show(struct eng_board *board, enum board_table table, const char *name);
+
+/* False with err (42704, and those that are in flight): MIGRATIONS has no such row. */
+bool board_check_migration(struct eng_board *board, const char *name, struct err *err);
 
 void board_set_connected(struct eng_board *board, bool connected);
 bool board_connected(struct eng_board *board);

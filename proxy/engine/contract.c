@@ -1,10 +1,12 @@
 /* Before the irreversible: who still uses old names, what would be lost. */
 #include <inttypes.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "runner.h"
 #include "segue/base/clock.h"
+#include "typed.h"
 
 /* An old revision that happens to be idle is seen by nobody: the quiet period is counted from the
  * cut-over at the earliest. */
@@ -12,6 +14,7 @@ static enum rc check_soaked(struct eng_engine *engine, struct eng_migration *m, 
 {
     unsigned quiet_s = engine->options.quiet_period_s;
     double ago_s;
+    char *force;
     PGresult *res = conn_query(&engine->work, err,
                                "SELECT extract(epoch FROM clock_timestamp() - cutover_at) "
                                "FROM segue.migrations WHERE id = %" PRId64,
@@ -24,11 +27,12 @@ static enum rc check_soaked(struct eng_engine *engine, struct eng_migration *m, 
     if (ago_s >= quiet_s)
         return RC_OK;
     err_set(err, "55006", "the cut-over was only %.0f s ago", ago_s);
-    err_hint(
-        err,
-        "it takes %u s (quiet_period_s) in which nobody uses an old name: ask again in %.0f s; "
-        "COMPLETE FORCE (segue complete --force) completes now",
-        quiet_s, ceil(quiet_s - ago_s));
+    force = typed_force("complete", m->name);
+    err_hint(err,
+             "it takes %u s (quiet_period_s) in which nobody uses an old name: ask again in %.0f "
+             "s; %s completes now",
+             quiet_s, ceil(quiet_s - ago_s), force);
+    free(force);
     return RC_ERR;
 }
 
@@ -36,6 +40,7 @@ static enum rc check_old_names(struct eng_engine *engine, struct eng_migration *
 {
     int64_t quiet_ms = (int64_t)engine->options.quiet_period_s * 1000;
     struct buf who = {0};
+    char *force;
 
     if (eng_status_refresh(engine, m, err) != RC_OK)
         return RC_ERR;
@@ -46,10 +51,12 @@ static enum rc check_old_names(struct eng_engine *engine, struct eng_migration *
     err_set(err, "55006", "old names are still in use: %s", who.data);
     buf_reset(&who);
     eng_outside_tell(engine, &who);
+    force = typed_force("complete", m->name);
     err_hint(err,
-             "it takes %u s (quiet_period_s) without a statement that uses an old name; "
-             "COMPLETE FORCE (segue complete --force) completes now%s",
-             engine->options.quiet_period_s, who.len ? who.data : "");
+             "it takes %u s (quiet_period_s) without a statement that uses an old name; %s "
+             "completes now%s",
+             engine->options.quiet_period_s, force, who.len ? who.data : "");
+    free(force);
     buf_fini(&who);
     return RC_ERR;
 }
@@ -59,7 +66,31 @@ enum rc eng_contract_preflight(struct eng_engine *engine, struct eng_migration *
     if (eng_guards_check(engine, m, err) != RC_OK || check_old_names(engine, m, err) != RC_OK ||
         check_soaked(engine, m, err) != RC_OK)
         return RC_ERR;
-    return eng_outside_check(engine, err);
+    return eng_outside_check(engine, m, err);
+}
+
+static enum rc look(struct eng_engine *engine, const char *sql, struct err *err)
+{
+    enum rc rc =
+        conn_exec(&engine->work, err, "BEGIN READ ONLY; SET LOCAL lock_timeout = %u; %s; ROLLBACK",
+                  engine->options.lock_timeout_ms, sql);
+
+    conn_rollback(&engine->work);
+    return rc;
+}
+
+enum rc eng_contract_looks(struct eng_engine *engine, const struct eng_migration *m,
+                           struct err *err)
+{
+    for (size_t i = 0; i < m->plan->nsteps; i++) {
+        const struct eng_step *step = &m->plan->steps[i];
+
+        for (size_t j = 0; step->stage == ENG_STAGE_CONTRACT && j < step->nsql; j++)
+            if (!strncmp(step->sql[j], ENG_LOOKS, strlen(ENG_LOOKS)) &&
+                look(engine, step->sql[j], err) != RC_OK)
+                return RC_ERR;
+    }
+    return RC_OK;
 }
 
 /* The step of the stage at `i` or after it that is not done; nsteps: there is none left. */
@@ -142,8 +173,11 @@ enum rc eng_abort_preflight(struct eng_engine *engine, struct eng_migration *m, 
         if (!res)
             return RC_ERR;
         if (res_bool(res, 0, 0)) {
+            char *force = typed_force("abort", m->name);
+
             err_set(err, "55000", "table %s, which this migration created, holds rows", name);
-            err_hint(err, "ABORT FORCE (segue abort --force) drops it with its rows");
+            err_hint(err, "%s drops it with its rows", force);
+            free(force);
         }
         PQclear(res);
         if (err_is_set(err))

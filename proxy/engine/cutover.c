@@ -3,7 +3,9 @@
 #include <stdlib.h>
 
 #include "attempts.h"
+#include "detaching.h"
 #include "gated.h"
+#include "leaf_index.h"
 #include "policy.h"
 #include "relations.h"
 #include "replicas.h"
@@ -50,6 +52,52 @@ static enum rc check_built(const struct eng_migration *m, struct err *err)
     return RC_ERR;
 }
 
+/* Of the catalog, in its words. */
+static enum rc name_holder(struct eng_engine *engine, const char *schema, const char *name,
+                           PGresult **holder, struct err *err)
+{
+    char *in = sql_quote_literal(schema), *called = sql_quote_literal(name);
+
+    *holder = conn_query(
+        &engine->work, err,
+        "SELECT pg_describe_object('pg_class'::regclass, c.oid, 0) FROM pg_class c JOIN "
+        "pg_namespace"
+        " n ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relname = %s UNION ALL SELECT"
+        " pg_describe_object('pg_type'::regclass, y.oid, 0) FROM pg_type y JOIN pg_namespace n ON"
+        " n.oid = y.typnamespace WHERE n.nspname = %s AND y.typname = %s AND y.typrelid = 0 AND NOT"
+        " (y.typcategory = 'A' AND y.typelem <> 0) LIMIT 1", /* such a one gives way by itself */
+        in, called, in, called);
+    free(called);
+    free(in);
+    return *holder ? RC_OK : RC_ERR;
+}
+
+/* Somebody may have given to something the name that a table is about to get. The turn would fail:
+ * this says it before anybody is held up, and of what. */
+static enum rc check_names_free(struct eng_engine *engine, const struct eng_migration *m,
+                                struct err *err)
+{
+    for (size_t i = 0; i < m->nlocked; i++) {
+        const struct eng_locked *locked = &m->locked[i];
+        const struct eng_called called = eng_locked_called(m, locked);
+        PGresult *holder;
+
+        if (!called.other)
+            continue;
+        if (name_holder(engine, locked->schema, called.other, &holder, err) != RC_OK)
+            return RC_ERR;
+        if (PQntuples(holder)) {
+            err_set(err, "42P07", "%s already exists, and table %s.%s is to get that name",
+                    res_text(holder, 0, 0), locked->schema, called.name);
+            err_hint(err, "give it another name, or drop it; then ask for it again");
+        }
+        PQclear(holder);
+        if (err_is_set(err))
+            return RC_ERR;
+    }
+    return RC_OK;
+}
+
 enum rc eng_cutover_preflight(struct eng_engine *engine, struct eng_migration *m, struct err *err)
 {
     PGresult *res;
@@ -57,7 +105,8 @@ enum rc eng_cutover_preflight(struct eng_engine *engine, struct eng_migration *m
 
     if (check_built(m, err) != RC_OK || eng_tables_check(engine, m, NOT_THERE, err) != RC_OK ||
         eng_verdict_check(m, err) != RC_OK || eng_guards_check(engine, m, err) != RC_OK ||
-        eng_attached_check(engine, m, err) != RC_OK)
+        eng_attached_check(engine, m, err) != RC_OK || detaching_check(engine, m, err) != RC_OK ||
+        leaf_index_check(engine, m, err) != RC_OK || check_names_free(engine, m, err) != RC_OK)
         return RC_ERR;
     names = eng_lock_names(m, NULL);
     steps = eng_steps_join(m, ENG_STAGE_BUILD);
@@ -122,7 +171,8 @@ static struct err reason_of(const struct eng_migration *m, const struct turnover
     }
     err_set(&why, "55P03", "the %s was not possible in %u attempts; in the way: %s", t->title,
             attempts, m->blockers.len ? m->blockers.data : err->text);
-    err_hint(&why, "end the transactions named, then ask for it again");
+    err_hint(&why, "%s",
+             err->hint[0] ? err->hint : "end the transactions named, then ask for it again");
     return why;
 }
 
@@ -146,6 +196,15 @@ static int64_t pause_ms(const struct eng_backoff *backoff, unsigned tried)
     return backoff->ms[tried < backoff->n ? tried - 1 : backoff->n - 1];
 }
 
+/* Is there a key of parts, which is the old half's or the new one's alone? */
+static bool turns_parts(const struct eng_migration *m)
+{
+    for (size_t i = 0; i < m->plan->nsteps; i++)
+        if (m->plan->steps[i].kind == ENG_STEP_LEAVES)
+            return true;
+    return false;
+}
+
 static enum rc attempt(struct eng_engine *engine, struct eng_migration *m, const struct turnover *t,
                        struct err *err)
 {
@@ -158,6 +217,7 @@ static enum rc attempt(struct eng_engine *engine, struct eng_migration *m, const
                                     .names = names,
                                     .mode = "ACCESS EXCLUSIVE",
                                     .row_lock = true,
+                                    .answers = turns_parts(m),
                                     .sql = sql,
                                     .phase = (int)t->to};
     struct gated_result result;
@@ -190,7 +250,7 @@ static enum rc turn(struct eng_engine *engine, struct eng_migration *m, const st
                     struct err *err)
 {
     if (eng_tables_check(engine, m, NOT_THERE, err) != RC_OK || /* it may have waited for long */
-        eng_attached_check(engine, m, err) != RC_OK)
+        eng_attached_check(engine, m, err) != RC_OK || check_names_free(engine, m, err) != RC_OK)
         return conn_retryable(err) ? RC_ERR
                                    : give_up(engine, m, t, GATED_FAILED, m->retries + 1, err);
     if (!eng_gate_free(engine, m))

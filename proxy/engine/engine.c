@@ -262,6 +262,11 @@ json_t *eng_show_attempts(struct eng_engine *engine, const char *name)
     return board_show(engine->board, BOARD_ATTEMPTS, name);
 }
 
+void eng_check_migration(struct eng_engine *engine, const char *name, struct err *err)
+{
+    board_check_migration(engine->board, name, err);
+}
+
 bool eng_connected(struct eng_engine *engine)
 {
     return board_connected(engine->board);

@@ -72,8 +72,8 @@ enum rc eng_evidence(struct eng_engine *engine, const char *name, json_t **out, 
     if (engine->store && !res)
         return RC_ERR;
     if (!res || !PQntuples(res)) {
-        err_set(err, "42704", "there is no migration \"%s\"", name);
-        err_hint(err, "SHOW MIGRATIONS (segue history) lists them");
+        if (board_check_migration(engine->board, name, err))
+            err_set(err, "42704", "schema segue has no migration \"%s\" any more", name);
     } else {
         *out = json_pack("{s:[s], s:[[o]]}", "columns", "evidence", "rows",
                          json_loads(res_text(res, 0, 0), 0, NULL));

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "detaching.h"
+#include "second.h"
 #include "segue/base/clock.h"
 #include "segue/base/fault.h"
 #include "segue/base/log.h"
@@ -21,12 +23,19 @@ struct gated {
     int64_t began_us, locked_us;
     int32_t pids[64];
     size_t npids;
+    bool unanswered; /* by another segue: nobody else is in the way */
 };
 
 static void outcome(struct gated *g, enum gated_outcome what, const char *word)
 {
     g->result->outcome = what;
     g->result->word = word;
+}
+
+static void unanswered(struct gated *g)
+{
+    g->unanswered = true;
+    outcome(g, GATED_BUSY, "second");
 }
 
 /* The order of oids is the one order in which every engine locks. */
@@ -49,11 +58,32 @@ static enum rc find_locks(struct gated *g, struct err *err)
     return res ? RC_OK : RC_ERR;
 }
 
+/* None may be on its way out of a table, nor begin to go before the table is locked. */
+static enum rc none_detached(struct gated *g, const PGresult *res, struct err *err)
+{
+    if (PQntuples(res) == 0)
+        return RC_OK;
+    detaching_tell(res, g->m->blocking);
+    detaching_refuse(res, "55P03", err);
+    outcome(g, GATED_BUSY, "blocked");
+    return RC_ERR;
+}
+
+static enum rc look_at_partitions(struct gated *g, struct err *err)
+{
+    PGresult *res = conn_query(&g->engine->work, err, DETACHING_SQL, g->spec->names);
+    enum rc rc = res ? none_detached(g, res, err) : RC_ERR;
+
+    PQclear(res);
+    return rc;
+}
+
 /* Nobody is held up for a lock that a long transaction would keep us from anyway. */
 static enum rc look_first(struct gated *g, struct err *err)
 {
     struct eng_engine *engine = g->engine;
     bool autovacuum = false;
+    enum rc rc;
 
     buf_reset(&g->m->blockers);
     json_array_clear(g->m->blocking);
@@ -62,19 +92,21 @@ static enum rc look_first(struct gated *g, struct err *err)
         return RC_ERR;
     if (autovacuum)
         blockers_shake_off_autovacuum(engine, g->spec->names);
+    rc = look_at_partitions(g, err);
     blockers_text(g->m->blocking, &g->m->blockers);
-    if (g->m->blockers.len == 0)
-        return RC_OK;
+    if (rc != RC_OK || g->m->blockers.len == 0)
+        return rc;
     outcome(g, GATED_BUSY, "blocked");
     err_set(err, "55P03", "a long transaction is in the way: %s", g->m->blockers.data);
     return RC_ERR;
 }
 
-/* A statement that was rewritten may name a column of the other side, and not have come to its lock
- * yet: who drops the column waits for the answer. */
+/* A statement that was rewritten may name a column of the other side, or in ON CONFLICT those of a
+ * key that turns, and not have come to its lock yet: who drops the column, or turns a key of which
+ * there is one at a time, waits for the answer. */
 static bool written_under_way(const struct gated *g)
 {
-    return g->spec->drops && sess_gate_answering(g->engine->plane, g->spec->mask);
+    return g->spec->answers && sess_gate_answering(g->engine->plane, g->spec->mask);
 }
 
 /* Workers count a transaction as touching while they cannot tell (it began before the rules, it
@@ -101,6 +133,50 @@ static enum rc drain(struct gated *g, int64_t began, struct err *err)
         return RC_ERR;
     }
     return RC_OK;
+}
+
+/* After a failed statement: busy or broken, from its SQLSTATE. */
+static void judge(struct gated *g, const struct err *err)
+{
+    if (conn_lost(err))
+        outcome(g, GATED_FAILED, "lost"); /* before COMMIT: the server rolls back */
+    else if (conn_retryable(err))
+        outcome(g, GATED_BUSY, "lock");
+    else
+        outcome(g, GATED_FAILED, "error");
+}
+
+static void judge_others(struct gated *g, enum rc rc, struct err *err)
+{
+    if (rc == RC_AGAIN)
+        unanswered(g);
+    else if (rc != RC_OK)
+        judge(g, err);
+}
+
+/* Those of another segue are not behind this gate, and would name what is not there. */
+static enum rc ask_others(struct gated *g, struct err *err)
+{
+    enum rc rc = g->spec->names_turn ? second_ask(g->engine, err) : RC_OK;
+
+    judge_others(g, rc, err);
+    return rc;
+}
+
+/* The last look, by segue's own path; deferred triggers fire at COMMIT, by the file's. */
+static enum rc others_stay(struct gated *g, struct err *err)
+{
+    struct eng_conn *work = &g->engine->work;
+    char *names = conn_names_sql(work);
+    enum rc rc = conn_exec(work, err, CONN_OWN_NAMES);
+
+    if (rc == RC_OK)
+        rc = second_look(g->engine, err);
+    if (rc == RC_OK)
+        rc = conn_exec(work, err, "%s", names);
+    free(names);
+    judge_others(g, rc, err);
+    return rc;
 }
 
 static enum rc close_and_drain(struct gated *g, struct err *err)
@@ -132,6 +208,7 @@ static enum rc take_locks(struct gated *g, struct err *err)
     const struct eng_options *options = &g->engine->options;
     struct buf sql = {0};
     PGresult *res;
+    enum rc rc;
 
     /* were the connection cut now, the server ends our transaction by itself, soon */
     buf_printf(&sql,
@@ -143,23 +220,16 @@ static enum rc take_locks(struct gated *g, struct err *err)
                    g->m->id);
     if (g->locks && g->spec->mode[0])
         buf_printf(&sql, "; LOCK TABLE %s IN %s MODE", g->locks, g->spec->mode);
+    buf_printf(&sql, "; " DETACHING_SQL, g->spec->names);
     res = conn_run(&g->engine->work, sql.data, NULL, err);
     buf_fini(&sql);
-    PQclear(res);
-    if (res)
-        g->locked_us = clock_us();
-    return res ? RC_OK : RC_ERR;
-}
-
-/* After a failed statement: busy or broken, from its SQLSTATE. */
-static void judge(struct gated *g, const struct err *err)
-{
-    if (conn_lost(err))
-        outcome(g, GATED_FAILED, "lost"); /* before COMMIT: the server rolls back */
-    else if (conn_retryable(err))
-        outcome(g, GATED_BUSY, "lock");
+    if (!res)
+        judge(g, err);
     else
-        outcome(g, GATED_FAILED, "error");
+        g->locked_us = clock_us();
+    rc = res ? none_detached(g, res, err) : RC_ERR;
+    PQclear(res);
+    return rc;
 }
 
 static void too_late(struct gated *g, const char *what, struct err *err)
@@ -168,16 +238,25 @@ static void too_late(struct gated *g, const char *what, struct err *err)
     err_set(err, "55P03", "the gate's hard deadline passed before %s", what);
 }
 
+/* The server proposes CASCADE, which takes away what somebody has made since. */
+static void hint_dependent(struct err *err)
+{
+    if (strcmp(err->sqlstate, "2BP01") != 0)
+        return;
+    err->hint[0] = '\0';
+    err_hint(err,
+             "what depends on it came after the plan was made: drop that by its name, try again,"
+             " and make it again when the migration has ended");
+}
+
 static void transact(struct gated *g, struct err *err)
 {
     struct eng_conn *work = &g->engine->work;
     PGresult *res;
     enum rc rc;
 
-    if (take_locks(g, err) != RC_OK) {
-        judge(g, err);
+    if (take_locks(g, err) != RC_OK)
         return;
-    }
     if (g->spec->mask && !sess_gate_holds(g->engine->plane)) {
         too_late(g, "the locks were there", err);
         return;
@@ -186,9 +265,12 @@ static void transact(struct gated *g, struct err *err)
     res = conn_run(work, g->spec->sql, NULL, err);
     PQclear(res);
     if (!res) {
+        hint_dependent(err);
         judge(g, err);
         return;
     }
+    if (g->spec->names_turn && others_stay(g, err) != RC_OK)
+        return;
     FAULT_OF(gate_ran, eng_phase(g->m->phase)->name);
     rc = gated_commit(g->engine, g->spec->names_turn, err);
     if (rc == RC_AGAIN) {
@@ -265,16 +347,17 @@ void gated_run(struct eng_engine *engine, struct eng_migration *m, const struct 
         goto out;
     }
     /* without a table that workers know there is nobody to hold */
-    if (spec->mask == 0 || close_and_drain(&g, err) == RC_OK)
+    if (spec->mask == 0 || (ask_others(&g, err) == RC_OK && close_and_drain(&g, err) == RC_OK))
         transact(&g, err);
     conn_rollback(&engine->work);
     if (g.locked_us && result->outcome != GATED_DONE) /* held all the same */
         result->lock_ms = (double)(clock_us() - g.locked_us) / 1000;
-    if (result->outcome == GATED_BUSY && !g.npids)
+    if (result->outcome == GATED_BUSY && !g.npids && !g.unanswered)
         name_holders(&g); /* while they still are what they were: before the gate opens */
     FAULT_OF(gate_opening, eng_phase(during)->name);
     if (spec->mask)
         sess_gate_open(engine->plane, &report);
+    second_let_go(engine);
     FAULT_OF(gate_opened, eng_phase(during)->name);
     result->stall_us = report.stall_us_max;
     blockers_describe(engine, g.pids, g.npids, m->blocking);

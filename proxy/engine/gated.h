@@ -24,16 +24,16 @@ struct gated_spec {
     const char *names;   /* as eng_lock_names */
     const char *mode;    /* "ACCESS EXCLUSIVE"; "": the statements lock for themselves */
     uint64_t names_turn; /* of the mask, tables whose names the statements change */
-    bool drops;          /* columns that a statement under way may name because segue wrote it so */
-    bool row_lock;       /* lock the migration's row first: the marker of the cut-over */
-    const char *sql;     /* statements, separated by ";" */
+    bool answers;    /* wait for those of statements under way: what they name is not there then */
+    bool row_lock;   /* lock the migration's row first: the marker of the cut-over */
+    const char *sql; /* statements, separated by ";" */
     /* phase to switch to between COMMIT and opening, or -1 */
     int phase;
 };
 
 struct gated_result {
     enum gated_outcome outcome;
-    const char *word; /* done, blocked, gate, drain, lock, error, lost */
+    const char *word; /* done, blocked, second, gate, drain, lock, error, lost */
     double drain_ms, lock_ms;
     int64_t stall_us;
 };
@@ -57,8 +57,9 @@ void gated_settle(struct eng_engine *engine, struct eng_migration *m, enum eng_p
 /* Appends who holds locks on the relations (names as eng_lock_names) in a transaction older than
  * age_ms, the oldest first; autovacuum workers apart. One object a blocker: pid, application_name,
  * user, client_addr, state, age_s, query (its beginning), backend_type, xact_start; or
- * prepared_transaction and age_s. What the server hides is null; of a session that segue carries
- * itself address, state and age are segue's, with through_segue. RC_ERR: could not look. */
+ * prepared_transaction and age_s. (Of a partition on its way out: detaching.h.) What the server
+ * hides is null; of a session that segue carries itself address, state and age are segue's, with
+ * through_segue. RC_ERR: could not look. */
 enum rc blockers_of(struct eng_engine *engine, const char *names, unsigned age_ms, json_t *out,
                     bool *autovacuum, struct err *err) MUST_CHECK;
 /* The same for people. */

@@ -358,10 +358,11 @@ char **eng_guard_sql(const struct eng_table *table, enum eng_direction dir, size
     return sql;
 }
 
-char **eng_guard_drop_sql(const struct eng_table *table, size_t *n)
+char **eng_guard_drop_sql(const struct eng_table *table, enum eng_direction dir, size_t *n)
 {
+    bool turned = dir == ENG_REVERSE && table->renamed;
     char **sql = mem_calloc(2, sizeof(*sql));
-    char *relation = sql_quote_qualified(table->schema, table->name);
+    char *relation = sql_quote_qualified(table->schema, turned ? table->renamed : table->name);
     char *function = sql_quote_qualified("segue", table->guard);
 
     sql[0] = mem_printf("DROP TRIGGER IF EXISTS " TRIGGER " ON %s", relation);

@@ -4,8 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "detaching.h"
 #include "evidence.h"
 #include "history.h"
+#include "leaf_index.h"
 #include "relations.h"
 #include "runner.h"
 #include "schedule.h"
@@ -14,6 +16,7 @@
 #include "segue/base/mem.h"
 #include "segue/engine/doctor.h"
 #include "store.h"
+#include "typed.h"
 
 #define BEFORE_CUTOVER                                                                             \
     (PH_BIT(PH_PLANNED) | PH_BIT(PH_EXPANDING) | PH_BIT(PH_BACKFILLING) | PH_BIT(PH_VERIFYING) |   \
@@ -51,8 +54,9 @@ void eng_job_free(struct eng_job *job)
 void eng_job_answer(struct eng_job *job)
 {
     if (!job->result && !err_is_set(&job->err))
-        job->result = json_pack("{s:[s,s], s:[[s,s]]}", "columns", "migration", "accepted", "rows",
-                                job->name ? job->name : "all", "yes");
+        job->result =
+            json_pack("{s:[s,s], s:[[s,s]]}", "columns", "migration", "accepted", "rows",
+                      job->name ? job->name : "all", job->accepted ? job->accepted : "yes");
     if (job->done)
         job->done(job, job->ctx);
     eng_job_free(job);
@@ -65,9 +69,15 @@ static const char *where(const struct eng_job *job)
     return job->value ? job->value : job->name ? job->name : "migration";
 }
 
+static enum rc check_table(void *arg, const char *schema, const char *name, struct err *err)
+{
+    return eng_migration_clash_table(arg, schema, name, err);
+}
+
 /* The plan, and what the history says of it: as notes. */
 static enum rc make_plan(struct eng_engine *engine, struct eng_job *job, struct eng_plan **plan)
 {
+    const struct eng_plan_others others = {engine, check_table};
     const char *text = job->arg ? job->arg : "";
     enum rc rc;
 
@@ -75,7 +85,7 @@ static enum rc make_plan(struct eng_engine *engine, struct eng_job *job, struct 
     /* before the catalog is looked at: a file that ran already no longer fits it */
     if (history_check_file(engine, where(job), text, &job->err) != RC_OK)
         return RC_ERR;
-    rc = eng_plan_make(engine->work.pg, where(job), text, plan, &job->err);
+    rc = eng_plan_make(engine->work.pg, &others, where(job), text, plan, &job->err);
     conn_rollback(&engine->work);
     if (conn_go_by_names(&engine->work, false, &job->err) != RC_OK)
         rc = RC_ERR;
@@ -90,16 +100,10 @@ static enum rc make_plan(struct eng_engine *engine, struct eng_job *job, struct 
 
 static enum rc check_new(struct eng_engine *engine, const struct eng_migration *m, struct err *err)
 {
-    const struct eng_migration *other = eng_migration_clash(engine, m);
     size_t tables = m->nlocked;
 
-    if (other) {
-        err_set(err, "55006", "migration \"%s\" is %s on a table of this one", other->name,
-                eng_phase(other->phase)->name);
-        err_hint(err, "one migration a table at a time: complete or abort \"%s\" first",
-                 other->name);
+    if (eng_migration_clash(engine, m, err) != RC_OK)
         return RC_ERR;
-    }
     for (size_t i = 0; i < engine->nmigrations; i++)
         tables += engine->migrations[i]->nlocked;
     if (tables > SQL_RULES_TABLES_MAX) {
@@ -277,7 +281,8 @@ static enum rc run_complete(struct eng_engine *engine, struct eng_migration *m, 
         (job->force ? eng_guards_check : eng_contract_preflight)(engine, m, &job->err) != RC_OK ||
         eng_attached_check(engine, m, &job->err) != RC_OK ||
         eng_verdict_check(m, &job->err) != RC_OK || eng_proofs_check(m, &job->err) != RC_OK ||
-        check_paused(m, "COMPLETE", &job->err) != RC_OK)
+        check_paused(m, "COMPLETE", &job->err) != RC_OK ||
+        eng_contract_looks(engine, m, &job->err) != RC_OK)
         return RC_ERR;
     unblock(m);
     stop_verify(engine, m, "COMPLETE");
@@ -341,7 +346,9 @@ static enum rc run_rollback(struct eng_engine *engine, struct eng_migration *m, 
     if (eng_tables_check(engine, m, TABLE_BIT(TABLE_RESTORED), &job->err) != RC_OK ||
         eng_verdict_check(m, &job->err) != RC_OK ||
         eng_guards_check(engine, m, &job->err) != RC_OK ||
-        eng_attached_check(engine, m, &job->err) != RC_OK)
+        eng_attached_check(engine, m, &job->err) != RC_OK ||
+        detaching_check(engine, m, &job->err) != RC_OK ||
+        leaf_index_check(engine, m, &job->err) != RC_OK)
         return RC_ERR;
     if (history_check_back(engine, m, &job->err) != RC_OK)
         return RC_ERR;
@@ -382,9 +389,15 @@ static enum rc run_pause(struct eng_engine *engine, struct eng_migration *m, str
     return store_flags(engine, m, &job->err);
 }
 
+/* Of all migrations one that goes on is enough. */
 static enum rc run_resume(struct eng_engine *engine, struct eng_migration *m, struct eng_job *job)
 {
+    if (m->paused || err_is_set(&m->failure) || err_is_set(&m->unbuilt) || m->retries > 0)
+        job->accepted = "yes";
+    else if (!job->accepted)
+        job->accepted = "neither paused nor stopped: nothing was to resume";
     m->paused = false;
+    m->leaves_us = 0;
     unblock(m);
     return store_flags(engine, m, &job->err);
 }
@@ -474,7 +487,7 @@ static_assert(ARRAY_LEN(verbs) == ENG_VERB_COUNT, "a verb without a row");
 /* Where somebody else has asked for something: what comes of it. */
 static const char *const under_way[PH_COUNT] = {
     [PH_REVERTING] = "it goes back to ready: wait for that (SHOW STATUS, segue status)",
-    [PH_CONTRACTING] = "what is old is being dropped: from there is no way back",
+    [PH_CONTRACTING] = "what is old is being dropped: there is no way back from there",
     [PH_ABORTING] = "what is new is being dropped: it ends there",
 };
 
@@ -491,24 +504,29 @@ static void refuse_phase(const struct verb *verb, const struct eng_migration *m,
         err_hint(&job->err, "%s", hint ? hint : verb->instead);
 }
 
+/* None in flight has the name. */
+static void refuse_ended(struct eng_engine *engine, const struct verb *verb, struct eng_job *job)
+{
+    const char *name = job->name ? job->name : "";
+    json_t *known, *row;
+
+    if (!board_check_migration(engine->board, name, &job->err))
+        return;
+    known = board_show(engine->board, BOARD_MIGRATIONS, name);
+    row = json_array_get(json_object_get(known, "rows"), 0);
+    err_set(&job->err, "55000", "cannot %s migration \"%s\": it is %s", verb->name, name,
+            json_string_value(json_array_get(row, 1)));
+    err_hint(&job->err, "it has ended, and history goes forward only: start a new one");
+    json_decref(known);
+}
+
 static enum rc run_on(struct eng_engine *engine, const struct verb *verb, struct eng_job *job)
 {
     struct eng_migration *m = job->name ? eng_migration_find(engine, job->name) : NULL;
     enum rc rc;
 
     if (!m) {
-        json_t *known = board_show(engine->board, BOARD_MIGRATIONS, job->name ? job->name : "");
-        json_t *row = json_array_get(json_object_get(known, "rows"), 0);
-
-        if (row) {
-            err_set(&job->err, "55000", "cannot %s migration \"%s\": it is %s", verb->name,
-                    job->name, json_string_value(json_array_get(row, 1)));
-            err_hint(&job->err, "it has ended, and history goes forward only: start a new one");
-        } else {
-            err_set(&job->err, "42704", "there is no migration \"%s\"", job->name ? job->name : "");
-            err_hint(&job->err, "SHOW MIGRATIONS (segue history) lists them");
-        }
-        json_decref(known);
+        refuse_ended(engine, verb, job);
         return RC_ERR;
     }
     if (!(verb->phases & PH_BIT(m->phase))) {

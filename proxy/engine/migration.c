@@ -10,6 +10,7 @@
 #include "segue/base/log.h"
 #include "segue/base/mem.h"
 #include "segue/sql/expr.h"
+#include "shown.h"
 
 static void add_locked(struct eng_migration *m, char *schema, char *name, int table, bool turns)
 {
@@ -25,14 +26,14 @@ static void add_locked(struct eng_migration *m, char *schema, char *name, int ta
     m->locked[m->nlocked++] = (struct eng_locked){schema, name, table, -1, turns};
 }
 
-static const char *renamed_to(const struct eng_migration *m, const struct eng_locked *locked)
+const char *eng_renamed_to(const struct eng_migration *m, const struct eng_locked *locked)
 {
     return locked->table >= 0 ? m->plan->tables[locked->table].renamed : NULL;
 }
 
 struct eng_called eng_locked_called(const struct eng_migration *m, const struct eng_locked *locked)
 {
-    const char *renamed = renamed_to(m, locked);
+    const char *renamed = eng_renamed_to(m, locked);
     bool turned = m->phase == PH_SOAKING || m->phase == PH_REVERTING || m->phase == PH_CONTRACTING;
 
     if (renamed && turned)
@@ -116,6 +117,7 @@ struct eng_migration *eng_migration_new(struct eng_plan *plan)
             each_lock(plan->steps[i].lock_on,
                       plan->steps[i].stage == ENG_STAGE_CUTOVER ? turn_found : lock_found, m);
     }
+    m->shown = eng_shown_read(plan, &m->nshown);
     return m;
 }
 
@@ -138,6 +140,7 @@ void eng_migration_free(struct eng_migration *m)
         free(m->locked[i].name);
     }
     free(m->locked);
+    eng_shown_free(m->shown, m->nshown);
     free(m->step_done);
     buf_fini(&m->blockers);
     json_decref(m->blocking);
@@ -201,7 +204,7 @@ uint64_t eng_mask_renamed(const struct eng_migration *m)
     uint64_t mask = 0;
 
     for (size_t i = 0; i < m->nlocked; i++) {
-        if (m->locked[i].bit >= 0 && renamed_to(m, &m->locked[i]))
+        if (m->locked[i].bit >= 0 && eng_renamed_to(m, &m->locked[i]))
             mask |= UINT64_C(1) << m->locked[i].bit;
     }
     return mask;
@@ -228,8 +231,8 @@ static void locked_add(struct buf *names, const struct eng_migration *m,
                        const struct eng_locked *locked)
 {
     name_add(names, locked->schema, locked->name);
-    if (renamed_to(m, locked))
-        name_add(names, locked->schema, renamed_to(m, locked));
+    if (eng_renamed_to(m, locked))
+        name_add(names, locked->schema, eng_renamed_to(m, locked));
 }
 
 static void step_lock_found(void *ctx, char *schema, char *name)
@@ -283,62 +286,4 @@ char *eng_lock_names(const struct eng_migration *m, const struct eng_step *step)
         }
     }
     return buf_take(&locks.names);
-}
-
-static bool same_name(const char *a, const char *b)
-{
-    return a && b && strcmp(a, b) == 0;
-}
-
-/* By any of the names that they have or get. */
-static bool clash(const struct eng_migration *a, const struct eng_locked *x,
-                  const struct eng_migration *b, const struct eng_locked *y)
-{
-    const char *to = renamed_to(a, x), *other = renamed_to(b, y);
-
-    return strcmp(x->schema, y->schema) == 0 &&
-           (same_name(x->name, y->name) || same_name(x->name, other) || same_name(to, y->name) ||
-            same_name(to, other));
-}
-
-static bool makes(const struct eng_migration *m, const char *schema, const char *name)
-{
-    char *qualified = sql_quote_qualified(schema, name);
-    bool made = false;
-
-    for (size_t i = 0; i < m->plan->ncreated; i++)
-        made |= strcmp(m->plan->created[i], qualified) == 0;
-    free(qualified);
-    return made;
-}
-
-/* Does `a` make a table under a name that `b` is about to give to one, or may have to give back? */
-static bool makes_name_of(const struct eng_migration *a, const struct eng_migration *b)
-{
-    for (size_t i = 0; i < b->nlocked; i++) {
-        const struct eng_locked *locked = &b->locked[i];
-        const char *to = renamed_to(b, locked);
-
-        if (to && (makes(a, locked->schema, to) || makes(a, locked->schema, locked->name)))
-            return true;
-    }
-    return false;
-}
-
-const struct eng_migration *eng_migration_clash(struct eng_engine *engine,
-                                                const struct eng_migration *m)
-{
-    for (size_t o = 0; o < engine->nmigrations; o++) {
-        const struct eng_migration *other = engine->migrations[o];
-
-        if (makes_name_of(m, other) || makes_name_of(other, m))
-            return other;
-        for (size_t i = 0; i < m->nlocked; i++) {
-            for (size_t j = 0; j < other->nlocked; j++) {
-                if (clash(m, &m->locked[i], other, &other->locked[j]))
-                    return other;
-            }
-        }
-    }
-    return NULL;
 }

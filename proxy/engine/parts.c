@@ -87,12 +87,14 @@ static const char leftover_sql[] =
 
 /* Indexes of the user's that go with the whole, and the spare of each that step $5 builds; those
  * that wait for one first. */
-enum { SPARE_ACT, SPARE_PARTITION, SPARE_NAME, SPARE_COMMENT, SPARE_INDEX, SPARE_TEMP };
+enum { SPARE_ACT, SPARE_PARTITION, SPARE_NAME, SPARE_COMMENT, SPARE_INDEX, SPARE_TEMP,
+       SPARE_CLUSTERED, SPARE_IDENTITY };
 static const char spares_sql[] =
     WHOLE " SELECT CASE WHEN s.valid THEN 6 WHEN s.building THEN 2 WHEN s.idx IS NOT NULL THEN 3"
           " ELSE 5 END, " NAMED("w.rel") ", c.relname, obj_description(c.oid, 'pg_class'),"
-    " " NAMED("s.idx") ", " TEMP("w.rel", "$5::int")
+    " " NAMED("s.idx") ", " TEMP("w.rel", "$5::int") ", o.indisclustered, o.indisreplident"
     " FROM segue.pieces p JOIN whole w ON w.idx = p.index JOIN pg_class c ON c.oid = w.idx"
+    " JOIN pg_index o ON o.indexrelid = w.idx"
     " LEFT JOIN LATERAL (SELECT i.indexrelid AS idx, i.indisvalid AS valid,"
     "  " BUILDING("i.indexrelid") " AS building FROM pg_index i JOIN pg_class x ON"
     "  x.oid = i.indexrelid WHERE i.indrelid = w.rel AND x.relname = " TEMP("w.rel", "$5::int")
@@ -464,6 +466,12 @@ static char *take_back_sql(const struct piece *p, const struct eng_step *of, con
         }
         buf_printf(&sql, "ALTER INDEX %s RENAME TO %s;\n", PQgetvalue(spares, r, SPARE_INDEX),
                    name);
+        if (res_bool(spares, r, SPARE_CLUSTERED))
+            buf_printf(&sql, "ALTER TABLE %s CLUSTER ON %s;\n",
+                       PQgetvalue(spares, r, SPARE_PARTITION), name);
+        if (res_bool(spares, r, SPARE_IDENTITY))
+            buf_printf(&sql, "ALTER TABLE %s REPLICA IDENTITY USING INDEX %s;\n",
+                       PQgetvalue(spares, r, SPARE_PARTITION), name);
         free(name);
     }
     buf_printf(&sql, "DELETE FROM segue.pieces WHERE migration = %" PRId64 " AND no = %d;\n%s",

@@ -71,9 +71,11 @@ bool eng_phase_over(enum eng_phase_id id)
     return phases[id].successors == 0;
 }
 
-/* The way back undoes what the proofs of the soak are about. */
-static char *forget_proofs_sql(const struct eng_migration *m, enum eng_phase_id to)
+/* The way back undoes what the proofs of the soak are about; in the end nothing is given back. */
+static char *forget_sql(const struct eng_migration *m, enum eng_phase_id to)
 {
+    if (eng_phase_over(to))
+        return mem_printf("; DELETE FROM segue.pieces WHERE migration = %" PRId64, m->id);
     if (to != PH_READY || m->phase != PH_REVERTING)
         return mem_strdup("");
     return mem_printf("; DELETE FROM segue.steps WHERE migration = %" PRId64 " AND stage = %d",
@@ -106,7 +108,7 @@ static char *failure_sql(const struct err *why)
 static char *move_sql(struct eng_engine *engine, struct eng_migration *m, enum eng_phase_id to,
                       const struct err *why)
 {
-    char *forget = forget_proofs_sql(m, to), *failure = failure_sql(why), *sql;
+    char *forget = forget_sql(m, to), *failure = failure_sql(why), *sql;
     bool reverted = to == PH_READY && m->phase == PH_REVERTING;
 
     assert(eng_phase_legal(m->phase, to));

@@ -1,4 +1,5 @@
 /* What a turn of each plain phase does; cut-over and its way back are in cutover.c. */
+#include "leaf_index.h"
 #include "runner.h"
 #include "schedule.h"
 #include "segue/base/log.h"
@@ -43,8 +44,10 @@ static enum rc found_bad(struct eng_engine *engine, struct eng_migration *m, str
     if (m->repairs > 0) {
         err_set(err, "23000", "verify found %lld of %lld rows not in step, after a repair pass",
                 (long long)m->stats.rows_bad, (long long)m->stats.rows_verified);
-        err_hint(err, "the first of them are in segue.verifications.sample; "
-                      "correct the cause and resume, or roll back");
+        eng_verdict_hint(m,
+                         "the first of them are in segue.verifications.sample; correct the cause"
+                         " and resume, or roll back",
+                         err);
         m->repairs = 0; /* resume begins anew */
         return RC_ERR;
     }
@@ -96,6 +99,8 @@ enum rc eng_phase_ready(struct eng_engine *engine, struct eng_migration *m, stru
     rc = eng_steps_turn(engine, m, ENG_STAGE_BUILD, err); /* after a way back */
     if (rc == RC_OK)
         rc = eng_steps_turn(engine, m, ENG_STAGE_SETTLE, err);
+    if (rc == RC_OK)
+        rc = leaf_index_late(engine, m, err);
     if (rc != RC_OK)
         return rc;
     conn_close(&m->lng);
@@ -123,6 +128,8 @@ enum rc eng_phase_soaking(struct eng_engine *engine, struct eng_migration *m, st
     if (m->verify_wanted)
         return eng_verify_wanted_turn(engine, m, err);
     rc = eng_steps_turn(engine, m, ENG_STAGE_SOAK, err);
+    if (rc == RC_OK)
+        rc = leaf_index_late(engine, m, err);
     if (rc != RC_OK)
         return rc;
     conn_close(&m->lng);

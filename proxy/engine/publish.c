@@ -32,7 +32,7 @@ static void give(struct eng_engine *engine, struct snapshot *snap)
         snapshot_build(engine, snap);
     }
     engine->told = true;
-    if (!sess_plane_publish(engine->plane, snap->rules, engine->changes))
+    if (!sess_plane_publish(engine->plane, snap->rules, engine->changes, engine->settled))
         log_warning("a worker has not taken over the rules of epoch %" PRId64 " within a second",
                     engine->epoch);
     if (engine->epoch != engine->published.epoch)
@@ -48,8 +48,12 @@ static void look(struct eng_engine *engine)
     uint64_t changes = sess_plane_changes(engine->plane);
     struct err err = {0};
     int64_t now = clock_us(), took = -now;
+    bool settled =
+        engine->settled == changes || engine->overtaking || !sess_gate_unjudged(engine->plane);
     bool read = conn_up(&engine->work) && !sess_gate_holds(engine->plane);
 
+    if (read && settled && engine->settled != changes)
+        settled = sight_is_settled(engine);
     if (read && sight_read(engine, &err) != RC_OK) {
         log_err(LOG_WARNING, "reading the catalog for the rules; the last reading stays", &err);
         read = false;
@@ -61,6 +65,8 @@ static void look(struct eng_engine *engine)
     engine->sight_soon_us = read ? now + took * SIGNS_SHARE : engine->sight_due_us;
     if (read)
         engine->changes = changes;
+    if (read && settled)
+        engine->settled = changes;
 }
 
 static void say_read(const struct eng_engine *engine)
@@ -86,14 +92,15 @@ void eng_publish(struct eng_engine *engine)
 
 void eng_publish_refresh(struct eng_engine *engine)
 {
-    uint64_t changes = engine->changes;
+    uint64_t changes = engine->changes, settled = engine->settled;
     struct snapshot snap;
 
     if (engine->nmigrations == 0 || clock_us() < eng_publish_due_us(engine))
         return;
     look(engine);
     snapshot_build(engine, &snap);
-    if (changes == engine->changes && same(&snap.meaning, &engine->published.meaning) &&
+    if (changes == engine->changes && settled == engine->settled &&
+        same(&snap.meaning, &engine->published.meaning) &&
         same(&snap.states, &engine->published.states))
         snapshot_fini(&snap);
     else

@@ -75,6 +75,8 @@ struct eng_migration {
     bool *step_done; /* by index into plan->steps */
     struct eng_locked *locked;
     size_t nlocked;
+    struct eng_shown *shown; /* see shown.h */
+    size_t nshown;
 
     int64_t not_before_us;     /* no turn before */
     int64_t unjudged_until_us; /* expand waits for statements of before the rules; 0: not begun */
@@ -84,6 +86,7 @@ struct eng_migration {
     struct eng_caught_up caught_up;
     struct eng_policy *policy;
     struct eng_conn lng;  /* long statements of this migration */
+    int64_t yield_us;     /* no look before whether it is to give way (yield.h) */
     int long_step;        /* index of the step that runs on lng, -1: none */
     char step[200];       /* title of what runs now */
     struct buf blockers;  /* text */
@@ -100,6 +103,8 @@ struct eng_migration {
     unsigned repairs;
     int64_t turned_ms; /* clock_ms() of the cut-over; INT64_MIN: the old names are the truth */
     int64_t refreshed_us;
+    struct err unbuilt; /* set: an index that a partition wants since; tried again at leaves_us */
+    int64_t leaves_us; /* no look for partitions without an index of theirs before (leaf_index.h) */
     struct eng_stats stats;
 };
 
@@ -141,6 +146,8 @@ struct eng_engine {
     unsigned connects_failed;
     int64_t began_us, connect_at_us, lock_said_us;
     bool open_said; /* that the connection takes long */
+    bool asks;      /* another segue, to hold its clients: second.h */
+    bool obeyed;    /* has held, or tried to, since the other one asked */
     /* backend of our last good connection, to end it should the lost one linger */
     int backend_pid;
     char backend_start[40];
@@ -149,6 +156,8 @@ struct eng_engine {
     int64_t sight_due_us;  /* when the catalog is to be read for it again */
     int64_t sight_soon_us; /* and when there is a sign that it has changed */
     uint64_t changes;      /* of which it knows (sess_plane_changes) */
+    bool overtaking;       /* what is unjudged has its locks by now, or will not be waited for */
+    uint64_t settled;      /* of them, before no open transaction had made a relation */
     struct eng_published published;
     struct buf followed; /* what the store said last while another segue has the lock */
     struct eng_migration **migrations; /* active ones */
@@ -198,14 +207,23 @@ struct eng_called {
     const char *name, *other;
 };
 struct eng_called eng_locked_called(const struct eng_migration *m, const struct eng_locked *locked);
+/* The name that the migration gives to it, or NULL. */
+const char *eng_renamed_to(const struct eng_migration *m, const struct eng_locked *locked);
 uint64_t eng_mask_all(const struct eng_migration *m);
 uint64_t eng_mask_renamed(const struct eng_migration *m); /* of tables that change their name */
 uint64_t eng_mask_step(const struct eng_migration *m, const struct eng_step *step);
 /* "'a.b', 'c.d'" of the relations a step locks (NULL: all the migration's), for to_regclass. */
 char *eng_lock_names(const struct eng_migration *m, const struct eng_step *step);
-/* Another migration that has one of this plan's relations, or NULL. */
-const struct eng_migration *eng_migration_clash(struct eng_engine *engine,
-                                                const struct eng_migration *m);
+
+/* ---- clash.c ---- */
+
+/* RC_ERR: another migration in flight has one of this plan's relations, or one of the two renames a
+ * table by whose names the other makes or does something. */
+enum rc eng_migration_clash(struct eng_engine *engine, const struct eng_migration *m,
+                            struct err *err) MUST_CHECK;
+/* The same of one table, under any of its names; what `err` said before is forgotten then. */
+enum rc eng_migration_clash_table(struct eng_engine *engine, const char *schema, const char *name,
+                                  struct err *err) MUST_CHECK;
 
 /* ---- wait.c ---- */
 bool eng_wants_turn(const struct eng_migration *m); /* now */
@@ -271,6 +289,10 @@ enum rc eng_abort_preflight(struct eng_engine *engine, struct eng_migration *m,
 /* ENG_NOT_PROVEN while a constraint of the new schema is not proven for every row (55006: and will
  * not be without help); force is no help. */
 enum rc eng_proofs_check(const struct eng_migration *m, struct err *err) MUST_CHECK;
+/* What the steps of contract themselves would find (ENG_LOOKS), when there is no way back any more;
+ * nor does force help. */
+enum rc eng_contract_looks(struct eng_engine *engine, const struct eng_migration *m,
+                           struct err *err) MUST_CHECK;
 
 unsigned eng_proofs_left(const struct eng_migration *m); /* steps of the soak */
 unsigned eng_builds_left(const struct eng_migration *m); /* steps that ready does again */
@@ -284,6 +306,8 @@ enum rc eng_guards_check(struct eng_engine *engine, struct eng_migration *m,
 char *eng_guards_sql(const struct eng_migration *m, int table);
 /* Rows that the last verify found are the operator's to correct before a side goes or follows. */
 enum rc eng_verdict_check(const struct eng_migration *m, struct err *err) MUST_CHECK;
+/* What is to be done about rows that verify has found, and what of the file may be their cause. */
+void eng_verdict_hint(const struct eng_migration *m, const char *hint, struct err *err);
 /* What turns, is filled or dropped must be what was planned for: another table of that name is not.
  * refused: TABLE_BIT()s of relations.h. */
 enum rc eng_tables_check(struct eng_engine *engine, struct eng_migration *m, unsigned refused,
@@ -327,7 +351,8 @@ void eng_usage_save(struct eng_engine *engine);
 /* outside.c: clients that connect past segue. Appends how many there are that count, if any; 55006
  * when there are. */
 void eng_outside_tell(struct eng_engine *engine, struct buf *out);
-enum rc eng_outside_check(struct eng_engine *engine, struct err *err) MUST_CHECK;
+enum rc eng_outside_check(struct eng_engine *engine, const struct eng_migration *m,
+                          struct err *err) MUST_CHECK;
 
 /* jobs.c */
 void eng_job_run(struct eng_engine *engine, struct eng_job *job);

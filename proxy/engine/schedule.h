@@ -12,6 +12,8 @@
 #include "segue/base/buf.h"
 #include "segue/base/err.h"
 
+#define SCHEDULE_BORN_SINCE 4 /* version of schema segue; the doctor may meet an older one */
+
 struct eng_engine;
 struct eng_migration;
 

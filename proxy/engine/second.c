@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runner.h"
+#include "second.h"
 #include "segue/base/clock.h"
 #include "segue/base/log.h"
 #include "segue/base/mem.h"
@@ -88,13 +88,11 @@ static char *state_of_store(struct eng_engine *engine, struct err *err)
     return state;
 }
 
-/* Statements pass by the rules of what is in flight, whoever brings it about: what the store says
- * is published here, too. The other one's gate does not hold our clients, so it is asked often. */
-static void follow(struct eng_engine *engine)
+/* Publishes what the store says: statements pass by the rules of what is in flight, whoever brings
+ * it about. Takes `state`, which is NULL where err says why. */
+static void take_state(struct eng_engine *engine, char *state, struct err *err)
 {
     size_t before = engine->nmigrations;
-    struct err err = {0};
-    char *state = state_of_store(engine, &err);
 
     if (state && engine->told && engine->followed.data && !strcmp(state, engine->followed.data)) {
         eng_publish_refresh(engine);
@@ -107,16 +105,45 @@ static void follow(struct eng_engine *engine)
         engine->store = strcmp(state, NO_STORE) != 0;
         if (!engine->store)
             eng_publish(engine);
-        if (!engine->store || store_read(engine, &err) == RC_OK)
+        if (!engine->store || store_read(engine, err) == RC_OK)
             buf_append_str(&engine->followed, state);
     }
-    if (err_is_set(&err))
-        log_err(LOG_WARNING, "what the other segue does is not known here", &err);
+    if (err_is_set(err))
+        log_err(LOG_WARNING, "what the other segue does is not known here", err);
     else if (before && !engine->nmigrations)
         log_warning("another segue has ended what was in flight here: statements pass as they are");
     else if (engine->nmigrations)
         log_info("rules as the other segue has them: %s", state);
     free(state);
+}
+
+static void read_again(struct eng_engine *engine)
+{
+    struct err err = {0};
+    char *state = state_of_store(engine, &err);
+
+    take_state(engine, state, &err);
+}
+
+/* The other one's gate does not hold our clients, so it is asked often. Where it has just asked
+ * itself, the first rules wait for what comes of that. */
+static void follow(struct eng_engine *engine)
+{
+    struct err err = {0};
+    char *state = state_of_store(engine, &err);
+    bool asked = false;
+
+    if (state && second_enrol(engine, &asked, &err) != RC_OK) {
+        free(state);
+        state = NULL;
+    }
+    if (asked && !engine->told) {
+        free(state);
+        return;
+    }
+    take_state(engine, state, &err);
+    if (asked && engine->followed.data)
+        second_obey(engine, read_again);
 }
 
 void eng_lock_waits(struct eng_engine *engine)
@@ -163,15 +190,16 @@ enum rc eng_beside_open(struct eng_engine *engine, struct eng_conn *conn, enum e
     return RC_ERR;
 }
 
-/* A long statement under way is let be: it has its mark in its own transaction, or is found in the
- * catalog, and an index that is half built need not be begun again. Nothing of what its engine may
- * send behind it does harm: that asks the lost connection first, or fails at the mark. */
+/* A long statement under way is let be, and so is what may be one (of another role's the server
+ * does not say): it has its mark in its own transaction, or is found in the catalog, and an index
+ * that is half built need not be begun again. Nothing of what its engine may send behind it does
+ * harm: that asks the lost connection first, or fails at the mark. */
 enum rc eng_beside_end_others(struct eng_engine *engine, struct err *err)
 {
     PGresult *res = conn_query(
         &engine->work, err,
         "WITH others AS (SELECT DISTINCT l.pid FROM pg_locks l JOIN pg_stat_activity a USING (pid) "
-        "WHERE " STORE_LOCK_HELD " OR a.state IS DISTINCT FROM 'active' AND " STORE_LOCK_HELD ") "
+        "WHERE " STORE_LOCK_HELD " OR a.state LIKE 'idle%%' AND " STORE_LOCK_HELD ") "
         "SELECT pid, pg_terminate_backend(pid, %d) FROM others",
         BATCH_KEY, LONG_KEY, END_WAIT_MS);
     enum rc rc = res ? RC_OK : RC_ERR;

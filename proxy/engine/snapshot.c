@@ -8,6 +8,7 @@
 #include "segue/base/mem.h"
 #include "segue/sql/expr.h"
 #include "segue/sql/path.h"
+#include "shown.h"
 
 /* What a phase shows of a migrating table. */
 struct view {
@@ -489,12 +490,15 @@ void snapshot_build(struct eng_engine *engine, struct snapshot *snap)
             if (eng_phase(m->phase)->active)
                 add_rule(snap, &engine->sight, m, &m->locked[j]);
         }
+        for (size_t j = 0; j < m->nshown && eng_phase(m->phase)->active; j++)
+            sql_rules_add_shown(snap->rules, m->shown[j].now, m->shown[j].shown);
     }
     if (sql_rules_tables(snap->rules)) {
         add_namesakes(snap, engine->sight.namesakes);
         add_access(snap, engine->sight.access);
         buf_printf(&snap->meaning, "u%u", engine->sight.functions_changes);
         sql_rules_functions(snap->rules, engine->sight.functions);
+        sql_rules_set_database(snap->rules, engine->sight.database);
     } else {
         sql_rules_unref(snap->rules);
         snap->rules = NULL;

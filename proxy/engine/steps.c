@@ -10,6 +10,7 @@
 
 #include "begun.h"
 #include "gated.h"
+#include "leaf_index.h"
 #include "parts.h"
 #include "policy.h"
 #include "relations.h"
@@ -20,6 +21,7 @@
 #include "segue/sql/expr.h"
 #include "steps.h"
 #include "store.h"
+#include "yield.h"
 
 #define LONG_POLL_MS 50
 #define RETRY_BASE_MS 100
@@ -140,20 +142,29 @@ void eng_step_finished(struct eng_engine *engine, struct eng_migration *m, size_
 /* What went out before workers knew of the migration is as the client wrote it: a star in it would
  * show what expand adds, and a prepared statement would be refused for that. Who has come to its
  * lock is waited for anyway, but one may still be on its way: no client is held up for it. What
- * takes longer has come to its tables long ago. */
+ * takes longer has come to its tables long ago. And until the catalog was read once more, what it
+ * has made may hide a table: its names are in doubt. */
 static bool overtakes(struct eng_engine *engine, struct eng_migration *m,
                       const struct eng_step *step)
 {
-    if (step->stage != ENG_STAGE_EXPAND || !sess_gate_unjudged(engine->plane))
+    bool unjudged = sess_gate_unjudged(engine->plane);
+
+    if (step->stage != ENG_STAGE_EXPAND ||
+        (!unjudged && engine->changes == sess_plane_changes(engine->plane)))
         return false;
     if (!m->unjudged_until_us) {
         m->unjudged_until_us = clock_us() + (int64_t)UNJUDGED_MS * 1000;
-        log_info("%s: waiting for statements that were sent before segue knew of the migration, "
-                 "for %d ms at most",
-                 step->title, UNJUDGED_MS);
+        log_at(unjudged ? LOG_INFO : LOG_DEBUG,
+               "%s: waiting for statements that were sent before segue knew of the migration, "
+               "for %d ms at most",
+               step->title, UNJUDGED_MS);
     }
-    if (clock_us() >= m->unjudged_until_us)
+    if (clock_us() >= m->unjudged_until_us) {
+        engine->overtaking = unjudged;
+        eng_publish(engine);
+        engine->overtaking = false;
         return false;
+    }
     eng_sleep(m, UNJUDGED_LOOK_MS);
     return true;
 }
@@ -174,8 +185,8 @@ enum rc eng_step_gated(struct eng_engine *engine, struct eng_migration *m, size_
                                .mask = eng_mask_step(m, step),
                                .names = names,
                                .mode = mode,
-                               .drops = step->stage == ENG_STAGE_CONTRACT ||
-                                        step->stage == ENG_STAGE_ABORT,
+                               .answers = step->stage == ENG_STAGE_CONTRACT ||
+                                          step->stage == ENG_STAGE_ABORT,
                                .sql = sql,
                                .phase = -1};
     if (step->stage == ENG_STAGE_CONTRACT)
@@ -460,11 +471,13 @@ static enum rc long_failed(struct eng_engine *engine, struct eng_migration *m, s
 
     if (kind == ENG_STEP_SQL)
         return sql_failed(engine, m, i, err);
-    if (kind == ENG_STEP_PARTITIONS && strcmp(err->sqlstate, "42P01") == 0) {
+    if ((kind == ENG_STEP_PARTITIONS || kind == ENG_STEP_LEAVES) && conn_no_relation(err)) {
         log_info("%s: %s: a partition was dropped; on with the others", m->step, err->text);
         err_clear(err);
         return back_off(m);
     }
+    if (kind == ENG_STEP_LEAVES && m->step_done[i] && !conn_retryable(err))
+        return leaf_index_failed(m, err);
     /* a name that was taken in between is not ours; where this fails, so does all that follows */
     if (kind == ENG_STEP_CONCURRENTLY && strcmp(err->sqlstate, "42P07") == 0 &&
         begun_forget(engine, m, i, &ignored) != RC_OK)
@@ -478,6 +491,7 @@ static enum rc poll_long(struct eng_engine *engine, struct eng_migration *m, str
     enum rc rc = conn_poll(&m->lng, err);
 
     if (rc == RC_AGAIN) {
+        yield_look(engine, m);
         eng_sleep(m, LONG_POLL_MS);
         return RC_AGAIN;
     }
@@ -570,6 +584,8 @@ enum rc eng_steps_turn(struct eng_engine *engine, struct eng_migration *m, enum 
         return run_concurrently(engine, m, i, err);
     case ENG_STEP_PARTITIONS:
         return parts_turn(engine, m, i, err);
+    case ENG_STEP_LEAVES:
+        return leaf_index_turn(engine, m, i, err);
     case ENG_STEP_VALIDATE:
         return run_validate(engine, m, i, err);
     default:

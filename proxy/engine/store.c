@@ -14,6 +14,7 @@
 #include "segue/base/log.h"
 #include "segue/base/mem.h"
 #include "store_ddl.h"
+#include "typed.h"
 
 bool store_exists(struct eng_conn *conn, struct err *err)
 {
@@ -22,6 +23,19 @@ bool store_exists(struct eng_conn *conn, struct err *err)
 
     PQclear(res);
     return there;
+}
+
+static void hint_grant(struct eng_conn *conn, struct err *err)
+{
+    struct err ignored = {0};
+    PGresult *res = conn_query(
+        conn, &ignored,
+        "SELECT format('GRANT CREATE ON DATABASE %%I TO %%I', current_database(), current_user)");
+
+    if (res)
+        err_hint(err, "the first start needs it: its owner, or a superuser, says %s",
+                 res_text(res, 0, 0));
+    PQclear(res);
 }
 
 enum rc store_create(struct eng_conn *conn, struct err *err)
@@ -52,7 +66,7 @@ enum rc store_create(struct eng_conn *conn, struct err *err)
             conn_rollback(conn);
             err_prefix(err, "making schema segue");
             if (strcmp(err->sqlstate, "42501") == 0)
-                err_hint(err, "the first start needs it: GRANT CREATE ON DATABASE to this role");
+                hint_grant(conn, err);
             return RC_ERR;
         }
         FAULT(store_made);
@@ -78,8 +92,7 @@ static enum rc make_room(struct eng_engine *engine, const char *name, struct err
         err_set(err, "42710", "migration \"%s\" ran to its end at %s", name, res_text(res, 0, 1));
         err_hint(err, "give the new one another name");
     } else if (phase && strcmp(phase, "aborted") != 0) {
-        err_set(err, "42710", "migration \"%s\" is already %s", name, phase);
-        err_hint(err, "see SHOW STATUS; abort it first to start it anew");
+        typed_already(name, phase, err);
     }
     PQclear(res);
     if (err_is_set(err))

@@ -1,6 +1,7 @@
 """Attempts of a cut-over and of its way back: pauses between them, what is recorded, the evidence."""
 
 import json
+import re
 import sys
 
 import pytest
@@ -51,6 +52,7 @@ def test_attempts_are_recorded_with_their_blockers_and_told_as_evidence(db, segu
     blocker = shown[0]["blockers"][0]
     assert blocker["pid"] == holder.info.backend_pid and blocker["application_name"] == "nightly report"
     assert blocker["user"] == "postgres" and blocker["state"] == "idle in transaction" and blocker["age_s"] >= 0
+    assert not re.findall(r'"age_s":\d+\.\d\d', proxy.cli("attempts", NAME).out)
     assert blocker["client_addr"] == "127.0.0.1" and "count(*)" in blocker["query"]
     assert not shown[2]["blockers"] and shown[2]["lock_ms"] > 0 and shown[2]["error"] is None
 

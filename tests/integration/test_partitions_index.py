@@ -149,6 +149,27 @@ def test_what_is_there_is_used_and_given_back(db, segue):
     assert db.one("SELECT obj_description('public.same'::regclass, 'pg_class')") == "theirs"
 
 
+def test_an_index_that_became_a_part_is_to_its_partition_again_what_it_was(db, segue):
+    build(db)
+    db.sql("ALTER TABLE public.events_1 ALTER n SET NOT NULL, ALTER kind SET NOT NULL; CREATE UNIQUE INDEX same ON public.events_1 (n, kind, at)")
+    before = indexes(db)
+    proxy = segue(db)
+    unique = {"name": "m", "operations": [{"create_index": {**INDEX["create_index"], "columns": ["n", "kind", "at"], "unique": True}}]}
+    name = proxy.ready(unique)
+    assert db.one("SELECT relispartition FROM pg_class WHERE oid = 'public.same'::regclass")
+    db.sql("ALTER TABLE public.events_1 CLUSTER ON same, REPLICA IDENTITY USING INDEX same")
+    proxy.cli("abort", name)
+    assert indexes(db) == before
+    assert db.sql("SELECT indisclustered, indisreplident FROM pg_index WHERE indexrelid = 'public.same'::regclass") == [(True, True)]
+    # what goes on to the end leaves no note of it
+    db.sql("ALTER TABLE public.events_1 SET WITHOUT CLUSTER, REPLICA IDENTITY DEFAULT")
+    proxy.ready(unique)
+    assert db.one("SELECT count(*) FROM segue.pieces") == 1
+    proxy.cli("cutover", name)
+    proxy.cli("complete", name, "--force")
+    assert db.one("SELECT count(*) FROM segue.pieces") == 0
+
+
 @pytest.mark.one_version
 def test_a_partition_with_twins_stops_the_build_and_nothing_is_left_of_it(db, segue):
     build(db)
@@ -261,3 +282,31 @@ def test_columns_of_a_partitioned_table_take_their_indexes_along(db, segue):
     assert db.one("SELECT obj_description('public.bare'::regclass, 'pg_class')") == "kept"
     db.sql("CREATE TABLE public.more PARTITION OF public.events FOR VALUES FROM (500) TO (600)")
     assert len([row for row in indexes(db) if "s.more" in row[2]]) == 2
+
+
+TWINS = ("CREATE INDEX packed ON public.events_1 (n, kind) WITH (fillfactor = 70); CREATE INDEX marked ON public.turned (n, kind);"
+         "ALTER TABLE public.turned CLUSTER ON marked; CREATE INDEX taken ON public.branch_a (n, kind); CREATE INDEX other ON public.branch_a (kind, n);"
+         "ALTER TABLE public.events_1 ADD CONSTRAINT own UNIQUE (n, kind, at)")
+
+
+@pytest.mark.one_version
+def test_an_equal_index_of_a_partition_that_cannot_be_the_part_is_named(db, segue):
+    build(db)
+    db.sql(TWINS)
+    proxy = segue(db)
+
+    def told(operation, code=0):
+        return " ".join(proxy.cli("plan", proxy.file({"name": "m", "operations": [operation]}), check=code).out.split())
+
+    shown = told(INDEX)
+    for name, relation, why in (("packed", "events_1", "it has other storage parameters"),
+                                ("marked", "turned", "it is the replica identity, or the clustering mark")):
+        assert f"index {name} of {relation}" in shown, shown
+        assert f"cannot be it, since {why}: a second one is built" in shown
+    assert "index taken of" not in shown and "index other of" not in shown and "index own of" not in shown
+    packed = {"create_index": {**INDEX["create_index"], "storage_parameters": "fillfactor = 70"}}
+    assert "index marked of" in told(packed) and "index packed of" not in told(packed)
+    unique = {"create_index": {**INDEX["create_index"], "columns": ["n", "kind", "at"], "unique": True}}
+    assert "since it is constraint own: a second one is built" in told(unique)
+    constraint = {"create_constraint": {"name": "once", "table": "public.events", "type": "unique", "columns": ["n", "kind", "at"]}}
+    assert "index own of" in told(constraint) and "index packed of" not in told(constraint)

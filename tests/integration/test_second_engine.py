@@ -1,12 +1,22 @@
 """Two segues on one database: the one without the advisory lock changes nothing, and its clients have the rules all the same."""
 
+import re
+import sys
+import threading
+import time
+
 import psycopg
 import pytest
+from lib.segue import BUILD, REPO
 from lib.wait import until
+
+sys.path.append(str(REPO / "tests"))
+
+from faults.stage import Told  # noqa: E402
 
 pytestmark = pytest.mark.one_version
 NAMES = {"name": "names", "operations": [{"rename_table": {"from": "orders", "to": "sold"}},
-                                         {"add_column": {"table": "orders", "column": {
+                                         {"add_column": {"table": "sold", "column": {
                                              "name": "at", "type": "int", "nullable": True, "default": "1"}}}]}
 
 
@@ -64,3 +74,138 @@ def test_one_that_has_lost_the_lock_learns_what_the_other_has_done(orders, segue
     new.stop()
     until("the first to lead again", lambda: old.phase("names") == "ready" and not old.cli("cutover", "names", check=None).code)
     assert sees(client, "orders", "sold")() == [3, 3] and orders.one("SELECT count(*) FROM sold") == 10
+
+
+# ---- a table changes its name under clients of the second one ----
+
+class Clients:
+    """Of one segue, by either name of the table, each in its own way, until they are told to stop."""
+
+    ways = {"simple": {"prepare_threshold": None}, "prepared": {"prepare_threshold": 0},
+            "in transactions": {"prepare_threshold": 0, "autocommit": False}}
+
+    def __init__(self, proxy):
+        self.proxy, self.stop = proxy, threading.Event()
+        self.done, self.errors = {}, []
+        kinds = [(way, name) for way in self.ways for name in ("orders", "sold")]
+        self.threads = [threading.Thread(target=self.run, args=kind) for kind in kinds]
+        for thread in self.threads:
+            thread.start()
+
+    def run(self, way, name):
+        self.done[way, name] = 0
+        try:
+            with self.proxy.connect(**self.ways[way]) as conn:
+                while not self.stop.wait(0.003):
+                    conn.execute(f"UPDATE {name} SET note = {name}.note WHERE id = {1 + len(name) % 2}".encode())
+                    assert conn.execute(f"SELECT count(*) FROM {name}".encode()).fetchone() == (9,)
+                    conn.commit()
+                    self.done[way, name] += 1
+        except Exception as error:  # noqa: BLE001: whatever a client sees is the test's result
+            self.errors.append((way, name, repr(error)))
+
+    def move(self):
+        until("clients", lambda: self.errors or len(self.done) == 6)
+        before = dict(self.done)
+        until("all clients to go on", lambda: self.errors or all(self.done[kind] > n + 2 for kind, n in before.items()))
+        assert not self.errors, self.errors
+
+    def end(self):
+        self.stop.set()
+        for thread in self.threads:
+            thread.join(20)
+        assert not any(thread.is_alive() for thread in self.threads) and not self.errors, self.errors
+
+
+@pytest.mark.deadline(90)
+def test_clients_of_the_second_one_do_not_see_a_table_change_its_name(orders, segue):
+    first = segue(orders)
+    first.ready(NAMES)
+    second = segue(orders, rules_wait_ms=60000)
+    second.logged("rules as the other segue has them")
+    all_of_them = [Clients(second), Clients(first)]
+    for turn in ("cutover", "rollback") * 3:
+        for clients in all_of_them:
+            clients.move()
+        first.cli(turn, "names")
+    for clients in all_of_them:
+        clients.move()
+        clients.end()
+    second.logged("another segue has renamed tables")
+    assert second.phase("names") == "ready"
+
+
+def test_a_second_one_that_does_not_answer_keeps_names_as_they_are_and_is_named(orders, segue):
+    first = segue(orders, cutover_attempts_max=2, cutover_drain_ms=100)
+    first.ready(NAMES)
+    second = segue(orders)
+    second.logged("rules as the other segue has them")
+    second.freeze()
+    said = first.cli("cutover", "names", check=None).err
+    assert "another segue (backend" in said and "does not hold its clients" in said, said
+    assert first.phase("names") == "ready"
+    client = first.connect()
+    assert sees(client, "orders", "sold")() == [2, 2]
+    assert {row["outcome"] for row in first.console("SHOW ATTEMPTS names") if row["kind"] == "cutover"} == {"second"}
+    orders.one(re.search(r"SELECT pg_terminate_backend\(\d+\)", said).group())
+    first.cli("cutover", "names")
+    second.signal(18)  # SIGCONT
+    other = second.connect()
+    until("the names after the cut-over", lambda: sees(other, "orders", "sold")() == [3, 3])
+
+
+def test_what_the_second_one_holds_no_longer_is_not_renamed(orders, segue):
+    """The first one stops behind its lock for so long that the gate of the other one has opened."""
+    client, got, asks = None, [], threading.Thread(target=lambda: got.append(client.execute("SELECT count(*) FROM orders").fetchone()))
+
+    def hear(_):
+        asks.start()
+        until("the statement to wait for the table", lambda: orders.one(
+            "SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'AccessShareLock'"))
+
+    told = Told(hear)
+    first = segue(orders, start=False, gate_hold_max_ms=20000, cutover_attempts_max=1000,
+                  environment={"SEGUE_FAULT": "gate_locked/cutting_over:tell", "SEGUE_FAULT_SOCKET": told.path})
+    first.program = BUILD / "faults" / "segue"
+    first.start()
+    first.ready(NAMES)
+    second = segue(orders, gate_hold_max_ms=400, cutover_drain_ms=100)
+    second.logged("rules as the other segue has them")
+    client = second.connect(prepare_threshold=None)
+    first.cli("cutover", "names")
+    asks.join(20)
+    assert got == [(9,)] and [row["outcome"] for row in first.console("SHOW ATTEMPTS names") if row["kind"] == "cutover"][:1] == ["second"]
+    assert first.phase("names") == "soaking" and sees(client, "orders", "sold")() == [3, 3]
+    told.close()
+
+
+@pytest.mark.parametrize("stands", ["the first, behind its COMMIT", "the second, while it holds"])
+def test_whoever_stands_still_for_longer_than_the_gate_may_hold_nobody_names_what_is_not_there(orders, segue, stands):
+    """The second one opens its gate with what has come of it, read in that moment."""
+    second, clients = None, None
+
+    def hear(_):
+        if stands.startswith("the second"):
+            second.freeze()
+        else:
+            time.sleep(1.5)
+
+    told = Told(hear)
+    point = "gate_committed" if stands.startswith("the first") else "gate_ran"
+    first = segue(orders, start=False, gate_hold_max_ms=20000,
+                  environment={"SEGUE_FAULT": f"{point}/cutting_over:tell", "SEGUE_FAULT_SOCKET": told.path})
+    first.program = BUILD / "faults" / "segue"
+    first.start()
+    first.ready(NAMES)
+    second = segue(orders, gate_hold_max_ms=600, rules_wait_ms=60000)
+    second.logged("rules as the other segue has them")
+    clients = Clients(second)
+    clients.move()
+    first.cli("cutover", "names")
+    if stands.startswith("the second"):
+        time.sleep(2)
+        second.signal(18)  # SIGCONT
+    clients.move()
+    clients.end()
+    assert first.phase("names") == "soaking"
+    told.close()

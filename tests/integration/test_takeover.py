@@ -555,6 +555,9 @@ def test_in_soak_a_predecessor_counts_as_a_user_of_old_names(segue, db, successo
         rows = new.console("SHOW USAGE")
         (unseen,) = [r["count"] for r in rows if r["why"].startswith("perhaps sessions of the predecessor")]
         assert unseen is None
+        doctor = new.cli("doctor", check=None).out  # in the words of complete
+        assert "1 connection bypasses segue, too, or is the predecessor's" in doctor, doctor
+        assert f"the segue that was taken over, process {old.process.pid}, serves 1 session:" in doctor
         (why,) = [r["why"] for r in rows if r["what"] == "bypasses segue"]
         assert why == f"pid {session.info.backend_pid}, idle; perhaps of the predecessor, process {old.process.pid}"
     assert ended(old) == 0

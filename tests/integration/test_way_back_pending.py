@@ -75,9 +75,11 @@ def test_wait_for_ready_waits_for_what_is_built_again(db, segue):
            "CREATE EVENT TRIGGER later ON ddl_command_start WHEN TAG IN ('CREATE INDEX') EXECUTE FUNCTION later()")
     with db.connect() as keeper:
         keeper.execute("SELECT pg_advisory_lock(7)")
-        proxy.cli("rollback", "key")
+        said = proxy.cli("rollback", "key")
         (row,) = proxy.console("SHOW STATUS key")
         assert row["phase"] == "ready" and row["builds_left"] > 0
+        assert said.out.splitlines()[-1] == "key: ready"
+        assert f"{row['builds_left']:.0f} steps that the way back has used up" in said.err and "segue wait key" in said.err
         refused = proxy.cli("cutover", "key", check=1).err
         assert "still being prepared" in refused and "segue wait" in refused
         assert "key is ready after 1 s" in proxy.cli("wait", "key", "--timeout", "1", check=1).err

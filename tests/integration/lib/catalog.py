@@ -89,17 +89,21 @@ def difference(one, other, path=""):
     return [] if one == other else [f"{path}: {one!r} against {other!r}"]
 
 
+# Temporary ones go with their session; those of one that the server has taken down stay in the catalog for a while, without their files.
+LASTING = r"NOT LIKE ALL (ARRAY['pg\_temp\_%%', 'pg\_toast\_temp\_%%'])"
+
+
 def whole(conn, without=("segue",)):
-    """The tables, functions, types and schemas of a database, but for those of some schemas."""
+    """The tables, functions, types and schemas of a database, but for those of some schemas and what is a session's."""
     skip = list(without) + ["pg_catalog", "information_schema", "pg_toast"]
     tables = conn.execute(
         "SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
-        "WHERE c.relkind IN ('r', 'p') AND n.nspname <> ALL (%s)", (skip,)).fetchall()
+        f"WHERE c.relkind IN ('r', 'p') AND n.nspname <> ALL (%s) AND n.nspname {LASTING}", (skip,)).fetchall()
     relations = conn.execute(
         "SELECT c.oid::regclass::text, c.relkind, (SELECT array_agg(a::text ORDER BY a::text) FROM unnest(c.relacl) a), pg_get_userbyid(c.relowner), c.relreplident, "
         "(SELECT indexrelid::regclass::text FROM pg_index WHERE indrelid = c.oid AND indisreplident), c.relpersistence, "
         "c.relrowsecurity, c.relforcerowsecurity, CASE WHEN c.relkind IN ('v', 'm') THEN pg_get_viewdef(c.oid) END FROM pg_class c "
-        "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname <> ALL (%s)", (skip,)).fetchall()
+        f"JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname <> ALL (%s) AND n.nspname {LASTING}", (skip,)).fetchall()
     functions = conn.execute(
         "SELECT p.oid::regprocedure::text, md5(p.prosrc) FROM pg_proc p JOIN pg_namespace n "
         "ON n.oid = p.pronamespace WHERE n.nspname <> ALL (%s)", (skip,)).fetchall()

@@ -1,5 +1,6 @@
 """A running `segue serve`, its console and its commands."""
 
+import contextlib
 import json
 import os
 import queue
@@ -189,8 +190,9 @@ class Segue:
         return cur.fetchall() if cur.description else []
 
     def status(self, name):
-        rows = self.console(f'SHOW STATUS "{name}"')
-        return rows[0] if rows else None
+        """None: there is no such migration."""
+        with contextlib.suppress(psycopg.errors.UndefinedObject):
+            return next(iter(self.console(f'SHOW STATUS "{name}"')), None)
 
     def phase(self, name):
         row = self.status(name)
