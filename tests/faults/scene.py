@@ -135,8 +135,8 @@ INSERT INTO people SELECT i, 'P' || i || ' Q' || i, 'S ' || i, 'C' || i, 'note',
     FROM generate_series(1, {ROWS}) i;
 """, [
     OWN, *RENAME_TABLES, SPLIT, MERGE,
-    {"add_column": {"table": "items", "column": {"name": "more", "type": "int", "nullable": True, "default": "7"}}},
-    {"create_index": {"name": "things_note", "table": "items", "columns": ["note"]}},
+    {"add_column": {"table": "things", "column": {"name": "more", "type": "int", "nullable": True, "default": "7"}}},
+    {"create_index": {"name": "things_note", "table": "things", "columns": ["note"]}},
     {"create_index": {"name": "people_last", "table": "people", "columns": ["last", "first"]}},
     {"create_constraint": {"name": "first_named", "table": "people", "type": "check", "check": "first <> ''"}}],
     flows=(Flow(Pair(new="label"), {"label": "'row ' || id"}, "items", "things"),

@@ -22,6 +22,7 @@ def secure(seed, table, leaf):
     """Policies under which writers see all rows of their own. leaf: a partition, which may have security of its own."""
     dice = dice_of(seed, "security", table.name)
     if leaf and dice.random() < 0.15:
+        table.leaf_secured = True
         table.after += [f"ALTER TABLE {ident(leaf)} {word} ROW LEVEL SECURITY" for word in dice.choice([("ENABLE",), ("ENABLE", "FORCE")])]
     if dice.random() >= 0.25:
         return

@@ -53,7 +53,7 @@ def smaller(outcome):
     options, facts = outcome.options, outcome.facts
     if options.faults and facts.get("faults"):
         yield replace(options, faults=False)
-    for writers in (1, 3):
+    for writers in () if options.plans else (1, 3):
         if options.writers > writers:
             yield replace(options, writers=writers)
     if len(outcome.chosen) > 1:

@@ -11,10 +11,11 @@ import psycopg
 from lib import catalog
 from lib.segue import Segue
 
-from property import operations, schema, writers
+from property import compare, operations, schema, writers
 from property.judge import Judge
 from property.model import ABSENT
 from property.overlook import Overlook
+from property.refusals import STRANGE, is_permitted
 from property.road import FAULTS, ROADS, Road
 from property.tables import Known
 from property.values import ident
@@ -24,8 +25,9 @@ VERSION = "CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY); I
 GRANTS = [f"GRANT {what} IN SCHEMA public TO app" for what in ("SELECT, INSERT, UPDATE, DELETE ON ALL TABLES", "USAGE ON ALL SEQUENCES")]
 THROWN = 7  # operations, of which plan refuses some
 SIDES = [("old", False), ("new", False), ("old", False), ("both", True), ("new", True), ("old", True), ("both", False), ("new", False)]
-# what a plan must never say of a file that is sound
-STRANGE = re.compile(r"syntax error|internal|cache lookup|unexpected|assert|XX000|terminated|does not exist|cannot cast|must be type", re.I)
+# plain DDL has an order: what frees comes first, what takes names away comes last
+ORDER = {"create_enum": 0, "add_enum_value": 1, "drop_constraint": 2, "drop_multicolumn_constraint": 2, "change_columns": 6, "drop_column": 6,
+         "rename_table": 7, "drop_table": 8, "remove_enum": 9}
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class Options:
     faults: bool = True
     road: str = ""
     rows: int = 1000  # at most
+    plans: bool = False  # what plan says, and what plain DDL does, is all
 
     def words(self):
         out = f"--case {self.seed}"
@@ -54,6 +57,7 @@ class Options:
             out += f" --road {self.road}"
         if self.rows != 1000:
             out += f" --rows {self.rows}"
+        out += " --plans" * self.plans
         return out
 
 
@@ -113,7 +117,8 @@ class Case:
     # ---- the migration ----
 
     def file(self, ops):
-        out = {"name": NAME, "operations": [op.json for op in ops]}
+        """A table has its new name in what stands behind its rename: all others stand in front."""
+        out = {"name": NAME, "operations": [op.json for op in sorted(ops, key=lambda op: op.kind == "rename_table")]}
         if self.versioned:
             out["version_table"] = {"alembic": {"from": ["one"], "to": "two"}}
         return out
@@ -123,7 +128,7 @@ class Case:
         rows = self.planned(ops)
         if self.views.heed(rows):
             rows = self.planned(ops)
-        return [row[2] for row in rows if row[1] == "REFUSED"]
+        return [(row[2], row[5]) for row in rows if row[1] == "REFUSED"]
 
     def planned(self, ops):
         text = json.dumps(self.file(ops), ensure_ascii=self.options.seed % 2 == 0)
@@ -134,17 +139,20 @@ class Case:
             except psycopg.Error as error:
                 if conn.broken:
                     raise
-                return [(None, "REFUSED", str(error), "", "", "", "")]
+                return [(None, "REFUSED", error.diag.message_primary or str(error), "", "", error.diag.message_hint or "", "")]
         return rows
 
-    def judge_refusal(self, ops, said):
-        """A refusal names what it is of, and is no accident."""
+    def judge_refusal(self, ops, refusal):
+        """It names what it is of, says what to do, and is one that is meant."""
+        said, hint = refusal
         text = json.dumps([op.json for op in ops], ensure_ascii=False)
-        if STRANGE.search(said):
+        if STRANGE.search(said) or not is_permitted(said):
             raise Wrong(f"plan says of {text}: {said}")
+        if not hint:
+            raise Wrong(f"plan does not say what to do about {text}: {said}")
         names = [name for op in ops for name in op.names + ([op.table.name] if op.table else [])]
         # what is over its columns, or refers to it
-        names += [x.name for t in self.schema.tables for x in t.constraints + t.indexes] * any(op.table for op in ops)
+        names += [name for t in self.schema.tables for name in t.others + [x.name for x in t.constraints + t.indexes]] * any(op.table for op in ops)
         quoted = said.replace('""', '"')
         if not any(name in quoted for name in names):
             raise Wrong(f"plan names nothing of {text}: {said}")
@@ -154,7 +162,7 @@ class Case:
 
     @staticmethod
     def names_of(table):
-        return [table.name] + [x.name for x in table.columns + table.constraints + table.indexes]
+        return [table.name] + table.others + [x.name for x in table.columns + table.constraints + table.indexes]
 
     def choose(self):
         """Operations that plan accepts together."""
@@ -162,49 +170,54 @@ class Case:
         wanted = self.dice.choice([1, 2, 3, 4, 4])
         accepted = []
         for number, op in enumerate(maker.make(THROWN)):
-            if len(accepted) == wanted and self.options.ops is None:
+            if len(accepted) == wanted and self.options.ops is None and not self.options.plans:
                 break
             if self.options.ops is not None and number not in self.options.ops:
                 continue
             if op.table is not None and op.table not in self.schema.tables:
                 continue
-            said = self.plan([op])
+            if any(need not in [o for _, o in accepted] for need in op.needs):
+                continue
+            said = self.plan([*op.needs, op])
             if said:
-                self.judge_refusal([op], said[0])
+                self.chosen = [n for n, o in accepted if o in op.needs] + [number]
+                self.judge_refusal([*op.needs, op], said[0])
             else:
                 accepted.append((number, op))
         while accepted:
             said = self.plan([op for _, op in accepted])
+            self.chosen = [number for number, _ in accepted]
             if not said:
                 break
             self.judge_refusal([op for _, op in accepted], said[0])
             accepted.pop()
         if not accepted:
             raise Nothing("plan refuses all of it")
-        self.chosen = [number for number, _ in accepted]
+        if self.views.scripts and any(op.kind == "rename_table" for _, op in accepted):
+            self.views.anew()  # made again they name the table as this migration leaves it
+            said = self.plan([op for _, op in accepted])
+            if said:
+                raise Wrong(f"plan refuses what it has accepted: {said[0]}")
         return [op for _, op in accepted]
 
     def run_plain(self, ops):
         """The same by plain DDL, on the copy: (catalog before, after)."""
-        order = {"create_enum": 0, "add_enum_value": 1, "rename_table": 7, "drop_table": 8, "remove_enum": 9}
         drops, makes = self.views.plain()
         with self.stage.cluster.connect(self.plain.name, self.owner) as conn:
-            before = catalog.whole(conn)
+            before = compare.whole(conn)
             for text in drops:
                 conn.execute(text.encode())
-            for op in sorted(ops, key=lambda o: order.get(o.kind, 5)):
+            for op in sorted(ops, key=lambda o: ORDER.get(o.kind, 5)):
                 for statement in op.plain:
                     try:
                         conn.execute(statement.encode())
                     except psycopg.Error as error:
                         raise Wrong(f"plan accepts what plain DDL cannot: {op.kind}: {statement[:300]}: {error}") from None
                 if op.kind == "add_enum_value":
-                    before["types"] = catalog.whole(conn)["types"]
+                    before["types"] = compare.whole(conn)["types"]
             for text in makes:
                 conn.execute(text.encode())
-            after = catalog.whole(conn)
-        before.pop("rows")
-        after.pop("rows")
+            after = compare.whole(conn)
         return before, after
 
     # ---- the run ----
@@ -225,6 +238,8 @@ class Case:
         for known in self.known:
             known.mend_pools()
         self.before, self.after = self.run_plain(self.ops)
+        if self.options.plans:
+            return
         self.prepare_road()
         self.travel()
         self.check()
@@ -351,6 +366,8 @@ class Case:
                 if not (known.dropped and goal == "done"):
                     self.check_rows(conn, known, side, mode)
             self.check_catalog(conn, goal)
+            if goal == "done":
+                self.check_truths(conn)
         self.proxy.stop()
 
     def check_rows(self, conn, known, side, mode):
@@ -375,13 +392,20 @@ class Case:
             raise Wrong(f"table {table.name}: {len(wrong)} of {len(expected)} rows are not as acknowledged: {str(wrong[:2])[:3000]}")
         self.facts["rows"] += len(expected)
 
+    def check_truths(self, conn):
+        """What the oracle does not know row by row."""
+        for known in self.known:
+            for sql in (sql for op in known.ops for sql in op.truths):
+                text = sql.format(ident(known.called("new")))
+                if conn.execute(text.encode()).fetchone() != (True,):
+                    raise Wrong(f"after done it is not true: {text}")
+
     def check_catalog(self, conn, goal):
         left = catalog.traces(conn)
         invalid = conn.execute("SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid").fetchall()
         if left or invalid:
             raise Wrong(f"left over after {goal}: {left} {invalid}")
-        now = catalog.whole(conn)
-        now.pop("rows")
+        now = compare.whole(conn)
         expected = self.after if goal == "done" else self.before
         if goal == "aborted" and self.goals == ("aborted",):  # it may not have come to the enum's values
             expected = {**expected, "types": now["types"]}

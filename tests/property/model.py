@@ -65,6 +65,7 @@ class Model:
         self.slots = slots
         self.duals = sorted(duals, key=lambda d: d.rank)
         self.same = {d.source: d.target for d in duals if d.same}
+        self.moved_by = None  # the slot by which a row has its partition
 
     # ---- names ----
 
@@ -129,6 +130,10 @@ class Model:
         follows, leads = (group.up, group.down) if mode == "forward" else (group.down, group.up)
         made, given = self.side(group, row, there), self.side(group, row, back)
         written = any(row[at] is not None for at in follows)
+        if before is None and written and mode == "forward" and self.left_out(group, row, made, given):
+            for at, text in self.side(group, row, back).items():
+                row[at] = text
+            return
         if all(row[at] == text for at, text in made.items()) or written and all(row[at] == text for at, text in given.items()):
             return
         if before is None:
@@ -145,6 +150,17 @@ class Model:
             changes = {} if written else made
         for at, text in changes.items():
             row[at] = text
+
+    def left_out(self, group, row, made, given):
+        """Of an INSERT that writes the new side before the cut-over: are there members that it leaves out and that have a
+        default? They get it, unless the statement has written the old side, too, and that is in step."""
+        fits = any(all(row[at] == text for at, text in side.items()) for side in (made, given))
+        if fits and any(row[at] is not None for at in group.down):
+            return False
+        missing = [at for at in group.up if row[at] is None and self.slots[at].defaults.get("after") is not None]
+        for at in missing:
+            row[at] = self.judge.text(self.slots[at].type, self.slots[at].defaults["after"])
+        return bool(missing)
 
     def added(self, dual, row, before, mode):
         if mode == "reverse":
@@ -226,7 +242,10 @@ class Model:
         row = list(before)
         for i, text in self.assigned(side, mode, values).items():
             row[i] = text
-        return self.guard(row, before, mode)
+        after = self.guard(row, before, mode)
+        if self.moved_by is not None and after[self.moved_by] != before[self.moved_by]:
+            return self.guard(list(after), None, mode)  # the server takes it from one partition, and inserts it into the other
+        return after
 
     def write(self, mode, kind, side, before, values):
         """States after one write of a row that was `before`; raises Bad where the server would refuse."""

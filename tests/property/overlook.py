@@ -25,6 +25,11 @@ class Overlook:
         self.there = False
         return True
 
+    def anew(self):
+        """They are there again, and plan is to be asked once more."""
+        self.put(True)
+        self.scripts = []
+
     def plain(self):
         """(statements before, statements after) of the same by hand."""
         return [d for d, _ in self.scripts], [m for _, m in reversed(self.scripts)]

@@ -78,8 +78,10 @@ class Road:
 
     def shown(self):
         """The phase of which clients know: workers are told after the database."""
-        rows = self.say(f"SHOW STATUS {self.migration['name']}")
-        return rows[0]["phase"] if rows else "unknown" if rows is None else None
+        rows = self.say("SHOW MIGRATIONS")
+        if rows is None:
+            return "unknown"
+        return next((row["phase"] for row in rows if row["migration"] == self.migration["name"]), None)
 
     def start(self):
         return "START '" + json.dumps(self.migration).replace("'", "''") + "'"
@@ -182,6 +184,8 @@ class Road:
                 os.kill(self.dice.choice(pids)[0], 9)
                 struck = True
                 until("the server to take all sessions down", lambda: conn.execute("SELECT false").fetchone()[0], 20)
+        if struck:  # what comes next looks at the database
+            until("the server to serve again", self.database.cluster._answers, 60)
         return struck
 
     def _engine(self, function):

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Random schemas, operations, writers, roads and faults, by seed; README.md.
 
-    tests/property/run.py [--count 100] [--seed 1] [--seconds 0] [--pg 15,18] [--jobs 2]
+    tests/property/run.py [--count 100] [--seed 1] [--seconds 0] [--pg 15,18] [--jobs 2] [--plans]
     tests/property/run.py --pg 18 --case 4711 [--ops 0,2] [--tables 1] [--writers 1] [--no-faults] [--road done] [--rows 7]
 """
 
@@ -43,6 +43,7 @@ def parse_arguments(words=None):
     parser.add_argument("--no-faults", action="store_true")
     parser.add_argument("--road", default="", choices=["", *ROADS])
     parser.add_argument("--rows", type=int, default=1000)
+    parser.add_argument("--plans", action="store_true", help="only what plan says, against plain DDL")
     parser.add_argument("--no-shrink", action="store_true")
     return parser.parse_args(words)
 
@@ -60,7 +61,7 @@ def worker(args, todo, done):
                 break
             if version not in stages:
                 stages[version] = Stage(version)
-            outcome = play(stages[version], Options(seed), 40)
+            outcome = play(stages[version], Options(seed, plans=args.plans), 40)
             smallest = outcome
             if outcome.wrong and not args.no_shrink:
                 smallest = shrink(stages[version], outcome)
@@ -133,7 +134,7 @@ def campaign(args, seeds=None, version=None):
 def one(args):
     from property.stage import Stage
 
-    options = Options(args.case, args.ops, args.tables, args.writers, not args.no_faults, args.road, args.rows)
+    options = Options(args.case, args.ops, args.tables, args.writers, not args.no_faults, args.road, args.rows, args.plans)
     failed = False
     for version in args.pg:
         stage = Stage(version)

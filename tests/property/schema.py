@@ -11,6 +11,8 @@ COLUMN_NAMES = ("label", "Kind", "order", "naïve", "with space", 'quo"te', "Cam
                 "user", "created", "payload", "amount", "state", "from", "größe", "№", "tag", "a.b", "Select", "old", "new", "excluded")
 ROWS = (0, 1, 30, 120, 400)
 WRITERS_MAX = 12
+SPLIT_AT = 50  # the first number of the second range
+REFERRED = ("pk", "identity", "always", "serial", "composite")  # keys
 
 
 @dataclass
@@ -24,6 +26,9 @@ class Column:
     numbered: bool = False  # each row has another value
     big: bool = False  # values that no btree takes
     parent: object = None  # a Table, of which it is a foreign key
+    mate: object = None  # another column, which refers to the same table with it
+    beside: bool = False  # the other one
+    part: bool = False  # of the key, beside the id; what a list partitions by
     tracked: bool = True  # False: written by the server, the oracle does not look
     attributes: list = field(default_factory=list)  # statements
     options: str = ""  # in CREATE TABLE
@@ -39,6 +44,7 @@ class Constraint:
     kind: str  # unique, check, foreign_key, primary_key, exclude
     columns: list
     expression: str = ""
+    identity: bool = False  # its index may be the replica identity
 
 
 @dataclass
@@ -46,6 +52,7 @@ class Index:
     name: str
     columns: list
     sql: str
+    identity: bool = False
 
 
 @dataclass
@@ -54,6 +61,7 @@ class Table:
     columns: list
     key: str  # pk, identity, always, serial, composite, unique, none
     partition: str = ""  # hash, list, range
+    deep: bool = False  # a range of which the rest has partitions, as that of each list has
     constraints: list = field(default_factory=list)
     indexes: list = field(default_factory=list)
     before: list = field(default_factory=list)  # statements in front of CREATE TABLE
@@ -62,6 +70,9 @@ class Table:
     published: bool = False
     unlogged: bool = False
     secured: str = ""  # enabled, forced: row security
+    leaf_secured: bool = False
+    referable: bool = False  # by one column of a foreign key, or two
+    others: list = field(default_factory=list)  # names of what else is over columns: statistics, indexes of partitions
 
     @property
     def id(self):
@@ -70,6 +81,28 @@ class Table:
     @property
     def sql_name(self):
         return ident(self.name)
+
+    @property
+    def part(self):
+        return next((c for c in self.columns if c.part), None)
+
+    def bound(self):
+        """Columns without which nothing is unique over all partitions."""
+        return {"": [], "list": [self.id, self.part]}.get(self.partition, [self.id])
+
+    def link(self, column):
+        """A foreign key's columns, on either side."""
+        two = column.mate is not None
+        return [column] + [column.mate] * two, [column.parent.id] + [column.parent.part] * two
+
+    def leaf(self, n, part, dice):
+        """A partition of some level that has the row; None: nobody knows."""
+        name = self.name[:40]
+        if self.partition == "list":
+            return name + ("_p0" if part == "p0" else dice.choice([" Rest", "_rest_0"]))
+        if self.partition == "range" and self.id.family != "text":
+            return name + ("_low" if n < SPLIT_AT else "_rest")
+        return None
 
     def column(self, name):
         return next(c for c in self.columns if c.name == name)
@@ -123,8 +156,11 @@ def partitions(table):
     if table.partition == "hash":
         return [one(f"_{i}", f"FOR VALUES WITH (MODULUS 3, REMAINDER {i})") for i in range(3)]
     if table.partition == "range":
-        low, mid = (quote(table.id_literal(n)) for n in (0, 50))
-        return [one("_low", f"FOR VALUES FROM ({low}) TO ({mid})"), one("_rest", "DEFAULT")]
+        low, mid = (quote(table.id_literal(n)) for n in (0, SPLIT_AT))
+        below = f" PARTITION BY HASH ({ident(table.id.name)})" * table.deep
+        return [one("_low", f"FOR VALUES FROM ({low}) TO ({mid})"), one("_rest", "DEFAULT" + below)] + [
+            f"CREATE TABLE {ident(f'{name}_rest_{i}')} PARTITION OF {ident(name + '_rest')} FOR VALUES WITH (MODULUS 2, REMAINDER {i})"
+            for i in range(2 * table.deep)]
     if table.partition == "list":
         return [one("_p0", "FOR VALUES IN ('p0')"), one(" Rest", f"DEFAULT PARTITION BY HASH ({ident(table.id.name)})"),
                 f"CREATE TABLE {ident(name + '_rest_0')} PARTITION OF {ident(name + ' Rest')} FOR VALUES WITH (MODULUS 1, REMAINDER 0)"]
@@ -165,15 +201,17 @@ class Maker:
         dice = self.dice
         partition = dice.choice(["", "", "", "", "", "hash", "list", "range"])
         keys = ["pk", "pk", "pk", "identity", "always", "serial", "composite", "unique", "none"]
-        key = {"": dice.choice(keys), "hash": dice.choice(["pk", "none"]), "range": dice.choice(["pk", "none"]),
-               "list": "composite"}[partition]
+        key = dice.choice({"": keys, "hash": ["pk", "none", "unique"], "range": ["pk", "none"], "list": ["composite", "composite", "none"]}[partition])
         names = dice.sample(COLUMN_NAMES, dice.randint(4, 10))
         table = Table(name, [self.id_column(key, names.pop())], key, partition, rows=dice.choice(ROWS),
-                      unlogged=around.unlogged(self.seed, name, partition))
-        if key == "composite":
-            table.columns.append(Column(names.pop(), "text", "text", ["p0", "p1"], not_null=True, tracked=False))
+                      deep=dice.random() < 0.5, unlogged=around.unlogged(self.seed, name, partition))
+        table.referable = key in REFERRED and not table.unlogged and table.rows >= 30
+        if key == "composite" or partition == "list":
+            table.columns.append(Column(names.pop(), "text", "text", ["p0", "p1"], not_null=True, part=True))
         for column in names:
             table.columns.append(self.column(column, table))
+            if table.columns[-1].parent and table.columns[-1].parent.part:
+                table.columns.append(self.beside(table.columns[-1]))
         if dice.random() < 0.4:
             table.columns.append(self.touched(table))
         self.key_constraint(table)
@@ -181,6 +219,12 @@ class Maker:
             self.dependent(table)
         for _ in range(dice.randint(0, 5)):
             self.adorn(table)
+        if dice.random() < 0.25:
+            self.statistics(table)
+        if dice.random() < 0.2:
+            self.identify(table)
+        if partition and dice.random() < 0.15:
+            self.own_index(table)
         for column in table.columns:
             table.after += column.attributes
         around.secure(self.seed, table, leaf_of(table))
@@ -198,10 +242,10 @@ class Maker:
 
     def column(self, name, table):
         dice = self.dice
-        parents = [t for t in self.tables if t.key == "pk" and not t.partition and not t.unlogged and t.rows >= 30]
-        if parents and dice.random() < 0.15:
+        parents = [t for t in self.tables if t.referable] + [table] * (table.referable and not table.partition and not table.part)
+        if parents and dice.random() < 0.2:
             parent = dice.choice(parents)
-            pool = [parent.id_literal(n) for n in range(1, 6)]
+            pool = [parent.id_literal(n) for n in ((2, 4) if parent.part else range(1, 6))]
             column = Column(name, parent.id.family, FAMILIES[parent.id.family].type, pool, parent=parent)
         else:
             family = dice.choice(list(FAMILIES))
@@ -221,6 +265,12 @@ class Maker:
             column.default = dice.choice([v for v in column.pool if v is not None and len(v) < 100])
         self.attributes(table, column)
         return column
+
+    def beside(self, column):
+        """Of a foreign key over two columns: whatever is written into one, the other one fits."""
+        pool = [part_of(2)] + [None] * (self.dice.random() < 0.5)
+        column.mate = Column(self.name("beside"), "text", "text", pool, parent=column.parent, beside=True)
+        return column.mate
 
     def attributes(self, table, column):
         dice, on = self.dice, f"{table.sql_name}"
@@ -248,14 +298,12 @@ class Maker:
     def dependent(self, table):
         """What plan must refuse to lose, once a column of it goes."""
         column = self.dice.choice([c for c in table.columns if c.tracked])
-        what, name = self.dice.choice(["view", "generated", "statistics", "when", "publication"]), self.name("dep")
+        what, name = self.dice.choice(["view", "generated", "when", "publication"]), self.name("dep")
         if what == "view":
             table.after.append(f"CREATE VIEW {ident(name)} AS SELECT {ident(column.name)} AS shown FROM {table.sql_name}")
         elif what == "generated" and column.family in ("text", "varchar"):
             table.columns.append(Column("made of it", "integer", "integer", [], tracked=False,
                                         options=f" GENERATED ALWAYS AS (length({ident(column.name)})) STORED"))
-        elif what == "statistics" and FAMILIES[column.family].keyed and column is not table.id:
-            table.after.append(f"CREATE STATISTICS {ident(name)} ON {ident(table.id.name)}, {ident(column.name)} FROM {table.sql_name}")
         elif what == "when" and not table.partition:
             table.before.append(f"CREATE FUNCTION {ident(name)}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$")
             table.after.append(f"CREATE TRIGGER {ident(name)} AFTER UPDATE OF {ident(column.name)} ON {table.sql_name} FOR EACH ROW "
@@ -264,11 +312,45 @@ class Maker:
             table.published = True
             table.after.append(f"CREATE PUBLICATION {ident(name)} FOR TABLE {table.sql_name}")
 
+    def statistics(self, table):
+        """Extended: of columns, of an expression, or both."""
+        dice, name = self.dice, self.name("stats")
+        ordered = [c for c in table.columns if c.tracked and FAMILIES[c.family].keyed]
+        columns = dice.sample(ordered, min(len(ordered), dice.choice([2, 2, 3])))
+        texts = [c for c in table.columns if c.tracked and c.family in ("text", "varchar")]
+        what, kinds = [ident(c.name) for c in columns], dice.choice(["", " (ndistinct)", " (dependencies, mcv)", " (ndistinct, mcv)"])
+        if texts and dice.random() < 0.3:
+            what.append(f"lower({ident(dice.choice(texts).name)})")
+            if dice.random() < 0.3:
+                what, kinds = what[-1:], ""
+        if len(what) < 2 and "(" not in what[0]:
+            return
+        table.others.append(name)
+        table.after.append(f"CREATE STATISTICS {ident(name)}{kinds} ON {', '.join(what)} FROM {table.sql_name}")
+        if dice.random() < 0.3:
+            table.after.append(f"ALTER STATISTICS {ident(name)} SET STATISTICS 50")
+        if dice.random() < 0.3:
+            table.after.append(f"COMMENT ON STATISTICS {ident(name)} IS 'what goes together'")
+
+    def identify(self, table):
+        """An index as replica identity."""
+        free = [x.name for x in table.constraints + table.indexes if x.identity]
+        if free and not table.partition:
+            table.after.append(f"ALTER TABLE {table.sql_name} REPLICA IDENTITY USING INDEX {ident(self.dice.choice(free))}")
+
+    def own_index(self, table):
+        """Of a partition, and of no other one: an index of the whole table like it makes it a part of itself."""
+        small = [c for c in table.columns if c.tracked and not c.big and FAMILIES[c.family].keyed]
+        name = self.name("own")
+        table.others.append(name)
+        table.after.append(f"CREATE INDEX {ident(name)} ON {ident(leaf_of(table))} ({ident(self.dice.choice(small).name)})")
+
     # ---- what is over columns ----
 
     def add_constraint(self, table, kind, columns, definition, expression="", name=None):
         name = name or self.name({"unique": "uq", "check": "ck", "foreign_key": "fk", "primary_key": "pk", "exclude": "ex"}[kind])
-        table.constraints.append(Constraint(name, kind, columns, expression))
+        identity = kind in ("unique", "primary_key") and "DEFERRABLE" not in definition and self.strict(table, columns)
+        table.constraints.append(Constraint(name, kind, columns, expression, identity))
         table.after.append(f"ALTER TABLE {table.sql_name} ADD CONSTRAINT {ident(name)} {definition}")
         if self.dice.random() < 0.1:
             table.after.append(f"COMMENT ON CONSTRAINT {ident(name)} ON {table.sql_name} IS 'a rule'")
@@ -280,15 +362,27 @@ class Maker:
         elif table.key != "none":
             self.add_constraint(table, "primary_key", columns, f"PRIMARY KEY ({columns_of(columns)})")
         for c in table.columns:
-            if c.parent:
-                action = self.dice.choice(["", "", " ON DELETE CASCADE", " ON DELETE SET NULL", " ON UPDATE CASCADE"])
-                more = self.dice.choice(["", "", " DEFERRABLE INITIALLY DEFERRED"])
-                self.add_constraint(table, "foreign_key", [c.name], f"FOREIGN KEY ({ident(c.name)}) REFERENCES {c.parent.sql_name} "
-                                    f"({ident(c.parent.id.name)}){action}{more}")
+            if c.parent and not c.beside:
+                self.foreign_key(table, c)
+
+    def foreign_key(self, table, column):
+        """Nobody deletes what is referred to: actions are only to be kept."""
+        dice = self.dice
+        ours, theirs = ([c.name for c in columns] for columns in table.link(column))
+        one = f" ({ident(dice.choice(ours))})"
+        actions = ["", "", " ON DELETE CASCADE", " ON DELETE SET NULL", " ON UPDATE CASCADE", " ON DELETE SET NULL" + one,
+                   " ON DELETE SET NULL" + one, " ON DELETE SET DEFAULT", " ON DELETE SET DEFAULT" + one]
+        self.add_constraint(table, "foreign_key", ours, f"FOREIGN KEY ({columns_of(ours)}) REFERENCES {column.parent.sql_name} "
+                            f"({columns_of(theirs)}){dice.choice(actions)}{dice.choice(['', '', ' DEFERRABLE INITIALLY DEFERRED'])}")
+
+    @staticmethod
+    def strict(table, columns):
+        return all(table.column(name).not_null for name in columns)
 
     def index(self, table, columns, sql, name=None):
         name = name or self.name("ix")
-        table.indexes.append(Index(name, columns, sql))
+        identity = "UNIQUE" in sql and "WHERE" not in sql and self.strict(table, columns)
+        table.indexes.append(Index(name, columns, sql, identity))
         table.after.append(sql.format(ident(name)))
         if self.dice.random() < 0.1:
             table.after.append(f"COMMENT ON INDEX {ident(name)} IS 'why'")
@@ -321,11 +415,7 @@ class Maker:
             return None
         names = [self.dice.choice(firsts)]
         names += [c.name for c in self.dice.sample(small, min(more, len(small))) if c.name not in names]
-        if table.partition and table.id.name not in names:
-            names.append(table.id.name)
-        if table.partition == "list":
-            names.append(table.columns[1].name)
-        return names
+        return names + [c.name for c in table.bound() if c.name not in names]
 
     def adorn_unique(self, table, _column, small, more=0):
         names = self.unique_columns(table, small, more)
@@ -389,13 +479,13 @@ def rows_sql(table, seed):
     """(statements, {number: {column: literal}}) of the rows that are there before."""
     dice = random.Random(f"{seed}/rows/{table.name}")
     known, out, values = {}, [], []
-    columns = [c for c in table.columns if c.tracked or c is table.columns[1] and table.key == "composite"]
+    columns = table.tracked()
     overriding = " OVERRIDING SYSTEM VALUE" if table.key == "always" else ""
     for n in range(1, table.rows + 1):
         row = {c.name: dice.choice(c.pool) if not c.numbered else numbered(c.family, n) for c in columns}
         row[table.id.name] = table.id_literal(n)
-        if table.key == "composite":
-            row[table.columns[1].name] = part_of(n)
+        if table.part:
+            row[table.part.name] = part_of(n)
         known[n] = row
         values.append("(" + ", ".join(quote(row[c.name]) for c in columns) + ")")
     for i in range(0, len(values), 50):

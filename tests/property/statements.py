@@ -13,12 +13,11 @@ def sql_name(name, qualified):
 
 
 class Statement:
-    def __init__(self, writer, known, n, kind, values):
+    def __init__(self, writer, known, n, kind, values, leaf=None):
         self.writer, self.known, self.n, self.kind = writer, known, n, kind
         self.dice = writer.dice
-        self.values = {**values, **(writer.extra(known, n) if kind in ("insert", "upsert") else {})}
-        self.given = values
-        self.name = writer.called(known)
+        self.values = values
+        self.name = leaf or writer.called(known)
         self.sql_name = sql_name(self.name, writer.qualifies or self.dice.random() < 0.15)
         self.style = self.dice.choice(STYLES)
         if self.style in ("prepared", "sql") and known.retypes:  # a parameter keeps the type that the column had
@@ -60,7 +59,7 @@ class Statement:
         head = f"INSERT INTO {self.sql_name} ({quoted(names)}){over} "
         values = list(self.values.values())
         if self.kind == "upsert":
-            return self.upsert(table, head, names, values, key, back)
+            return self.upsert(head, names, values, key, back)
         if self.form == "select":
             return head + "SELECT " + ", ".join(f"\0::{self.type_of(n)}" for n in names) + back, values
         text = head + "VALUES (" + ", ".join("\0" for _ in names) + ")" + back
@@ -94,8 +93,10 @@ class Statement:
                 text = self.with_cte(text)
         return text, values
 
-    def upsert(self, table, head, names, values, key, back):
-        target = [key] + ([ident(table.columns[1].name)] if table.key == "composite" else [])
+    def upsert(self, head, names, values, key, back):
+        target = [key]
+        if self.known.table.key == "composite":
+            target.append(ident(self.known.name_of(self.known.part_slots, self.writer.side, "forward")))
         keys = {t.strip() for t in target}
         sets = [f"{ident(n)} = EXCLUDED.{ident(n)}" for n in names if ident(n) not in keys]
         does = f"DO UPDATE SET {', '.join(sets)}" if sets else f"DO UPDATE SET {key} = EXCLUDED.{key}"

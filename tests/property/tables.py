@@ -1,8 +1,9 @@
 """From a table and the operations on it to the oracle's model of it, and to values that its writers may draw."""
 
 from property.judge import Bad
-from property.model import MODES, Dual, Group, Model, Slot
-from property.operations import KEEP
+from property.model import ABSENT, MODES, Dual, Group, Model, Slot
+from property.op import KEEP
+from property.schema import part_of
 from property.values import FAMILIES, ident, numbered
 
 LATER = ("reverse", "after")
@@ -45,8 +46,14 @@ class Known:
         # a type changes under its name: what a client has prepared is of the type before
         self.retypes = any(d.same and self.slots[d.source].type != self.slots[d.target].type for d in self.duals)
         self.model = Model(judge, self.slots, self.duals)
-        self.key_slots = [self.at[table.id.name]]
-        self.key_slots += [d.target for d in self.duals if d.source == self.key_slots[0] and d.target is not None]
+        self.key_slots = self.halves(table.id)
+        self.part_slots = self.halves(table.part) if table.part else []
+        self.model.moved_by = self.at[table.part.name] if table.partition == "list" else None
+
+    def halves(self, column):
+        """The slots of a column and of what follows it."""
+        at = self.at[column.name]
+        return [at] + [d.target for d in self.duals if d.source == at and d.target is not None]
 
     def apply(self, op):
         if op.pair:
@@ -90,8 +97,8 @@ class Known:
         self.slots.append(Slot(None, added["name"], added["type"], added["not_null"],
                                dict.fromkeys(("forward",) + LATER if added["instant"] is not None else LATER, default),
                                added["instant"]))
-        pool = list(added["pool"]) + ([] if added["not_null"] else [None])
-        self.sources.append(Source(pool))
+        pool = list(added["pool"] or []) + ([] if added["not_null"] else [None])
+        self.sources.append(Source(pool, added["family"]))
         if added["up"]:
             self.duals.append(Dual(None, target, added["up"], None, {n: self.at[n] for n in added["reads"]}, {}))
 
@@ -110,9 +117,9 @@ class Known:
             self.slots[at].new = None
             self.sources[at] = Source([v for v in self.sources[at].pool if v is not None])
         news = {}
-        for name, (kind, pool) in group["to"].items():
+        for name, (kind, pool, strict, default) in group["to"].items():
             news[name] = len(self.slots)
-            self.slots.append(Slot(None, name, kind))
+            self.slots.append(Slot(None, name, kind, strict, dict.fromkeys(LATER, default)))
             self.sources.append(Source(list(pool)))
         self.duals.append(Group({news[n]: e for n, e in group["up"].items()}, {olds[n]: e for n, e in group["down"].items()}, olds, news))
 
@@ -136,8 +143,15 @@ class Known:
 
     def key_name(self, side, mode):
         """What a side calls the key; a transitional writer takes the old name."""
+        return self.name_of(self.key_slots, side, mode)
+
+    def name_of(self, slots, side, mode):
         names = {at: name for name, at in self.model.names("old" if side == "both" else side, mode).items()}
-        return next(names[at] for at in self.key_slots if at in names)
+        return next(names[at] for at in slots if at in names)
+
+    def in_place(self, states, n):
+        """Has the row the key with which it was made, in each of these states?"""
+        return all(s is ABSENT or s[at] == part_of(n) for s in states for at in self.part_slots)
 
     def mend_pools(self):
         """Literals go whose other half the server refuses, or which a NOT NULL of it would."""

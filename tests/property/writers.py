@@ -204,12 +204,14 @@ class Writer:
             taken = {n for k, n, _, _ in earlier if k is known}
             certain = [n for n, states in rows.items() if ABSENT not in states and n not in taken]
             kind = self.dice.choice(["insert", "insert", "update", "update", "update", "update", "upsert", "delete"])
-            if kind == "upsert" and (known.table.key == "none" or known.table.partition == "list" and known.table.key != "composite"):
+            if kind == "upsert" and known.table.key == "none":
                 continue
             if kind in ("update", "delete") or kind == "upsert" and self.dice.random() < 0.5:
                 if not certain or kind == "delete" and len(certain) < 4:
                     continue
                 n = self.dice.choice(certain)
+                if kind == "upsert" and not known.in_place(rows[n], n):
+                    continue
             else:
                 self.next += 1
                 n = self.next
@@ -227,7 +229,7 @@ class Writer:
         for mode in FUTURE[self.side]:
             these = known.model.names(self.side, mode)
             names = dict(these) if names is None else {k: v for k, v in names.items() if k in these}
-        keys = {k for k, at in names.items() if at in known.key_slots}
+        keys = {k for k, at in names.items() if at in known.key_slots or kind != "update" and at in known.part_slots}
         free = [k for k in names if k not in keys]
         if kind == "update":
             if not free:
@@ -241,6 +243,8 @@ class Writer:
                     return None
                 chosen = [self.dice.choice(free)]
             out = {known.key_name(self.side, FUTURE[self.side][0]): known.table.id_literal(n)}
+            if known.part_slots:
+                out[known.name_of(known.part_slots, self.side, FUTURE[self.side][0])] = part_of(n)
         self.next += 1
         try:
             for name in chosen:
@@ -256,7 +260,7 @@ class Writer:
 
     def _send(self, write, writes, before, look=True):
         known, n, kind, values = write
-        statement = Statement(self, known, n, kind, values)
+        statement = Statement(self, known, n, kind, values, self._leaf(known, n, values))
         self.log.append(statement.text())
         del self.log[:-20]
         got = statement.run(self.conn)
@@ -282,7 +286,7 @@ class Writer:
         before = self.road.modes()
         names = sorted(set.intersection(*(set(known.model.names(self.side, m)) for m in FUTURE[self.side])))
         key = known.key_name(self.side, FUTURE[self.side][0])
-        name = self.called(known)
+        name = self._leaf(known, n, {}) or self.called(known)
         table = sql_name(name, self.qualifies or self.dice.random() < 0.15)
         where = f"{ident(name)}." * (self.dice.random() < 0.2) + ident(key)
         sql = f"SELECT {known.model.sql_read(names)} FROM {table} WHERE {where} = %s"
@@ -324,13 +328,18 @@ class Writer:
             raise Lost(f"{self.name} read in row {n} of {known.table.name} ({quoted(names)}): {got}, not one of {expected}")
         rows[n] = left
 
-    # ---- what a statement needs ----
+    # ---- partitions ----
 
-    def extra(self, known, n):
-        """The second part of a composite key, which nobody migrates."""
-        if known.table.key != "composite":
-            return {}
-        return {known.table.columns[1].name: part_of(n)}
+    def _leaf(self, known, n, values):
+        """Now and then one that has the row, or is to have it; None: the whole table."""
+        table = known.table
+        states = [s for s in self.rows[table.name].get(n, ()) if s is not ABSENT]
+        parts = {s[at] for s in states for at in known.part_slots} or {part_of(n)}
+        part = next(iter(parts))
+        moves = table.part is not None and values.get(table.part.name, part) != part
+        if not table.partition or table.leaf_secured or len(parts) > 1 or moves or self.dice.random() > 0.25:
+            return None
+        return table.leaf(n, part, self.dice)
 
 
 def shares(writers, known, first):
