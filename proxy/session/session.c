@@ -228,6 +228,7 @@ static void on_deadline(struct net_timer *timer)
 struct sess *sess_new(struct sess_worker *w, int fd, const struct net_address *peer)
 {
     struct sess *s = mem_calloc(1, sizeof(*s));
+    unsigned n;
 
     s->worker = w;
     s->id = ++w->next_id * WORKERS_MAX + w->number;
@@ -242,7 +243,9 @@ struct sess *sess_new(struct sess_worker *w, int fd, const struct net_address *p
     s->login = sess_login_new(s);
     net_tune(fd, w->limits->options.keepalive_s, w->limits->options.user_timeout_ms);
     s->timer.due = on_deadline;
-    atomic_fetch_add_explicit(&w->nsessions, 1, memory_order_relaxed);
+    n = 1 + atomic_fetch_add_explicit(&w->nsessions, 1, memory_order_relaxed);
+    if (n > atomic_load_explicit(&w->most_sessions, memory_order_relaxed))
+        atomic_store_explicit(&w->most_sessions, n, memory_order_relaxed);
     pthread_mutex_lock(&w->registry_lock);
     s->next = w->sessions;
     if (s->next)

@@ -104,6 +104,7 @@ struct sess_worker {
     _Atomic uint32_t touching[64]; /* open transactions that touched the table of this bit */
     _Atomic uint32_t touching_all; /* ... that may have touched any */
     atomic_uint nsessions;
+    atomic_uint most_sessions; /* since the history thread has looked */
     struct sess_worker_counters counters;
 
     pthread_mutex_t registry_lock; /* of the list and of the sessions' reported texts */
