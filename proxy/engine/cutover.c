@@ -196,15 +196,6 @@ static int64_t pause_ms(const struct eng_backoff *backoff, unsigned tried)
     return backoff->ms[tried < backoff->n ? tried - 1 : backoff->n - 1];
 }
 
-/* Is there a key of parts, which is the old half's or the new one's alone? */
-static bool turns_parts(const struct eng_migration *m)
-{
-    for (size_t i = 0; i < m->plan->nsteps; i++)
-        if (m->plan->steps[i].kind == ENG_STEP_LEAVES)
-            return true;
-    return false;
-}
-
 static enum rc attempt(struct eng_engine *engine, struct eng_migration *m, const struct turnover *t,
                        struct err *err)
 {
@@ -213,11 +204,12 @@ static enum rc attempt(struct eng_engine *engine, struct eng_migration *m, const
     const struct gated_spec spec = {.kind = t->kind,
                                     .title = t->title,
                                     .mask = eng_mask_all(m),
-                                    .names_turn = eng_mask_renamed(m),
+                                    .names_turn = eng_mask_names(m),
+                                    .renames = eng_mask_renamed(m) != 0,
                                     .names = names,
                                     .mode = "ACCESS EXCLUSIVE",
                                     .row_lock = true,
-                                    .answers = turns_parts(m),
+                                    .answers = eng_turns_key(m),
                                     .sql = sql,
                                     .phase = (int)t->to};
     struct gated_result result;

@@ -123,8 +123,7 @@ static enum rc drain(struct gated *g, int64_t began, struct err *err)
 
         if (blockers_locked(engine, g->spec->names, &locked, err) != RC_OK)
             return RC_ERR;
-        if (!locked && !g->spec->names_turn && !written_under_way(g) &&
-            sess_gate_holds(engine->plane))
+        if (!locked && !g->spec->renames && !written_under_way(g) && sess_gate_holds(engine->plane))
             return RC_OK;
         if (clock_us() < until && sess_gate_holds(engine->plane))
             continue;
@@ -179,20 +178,34 @@ static enum rc others_stay(struct gated *g, struct err *err)
     return rc;
 }
 
+static enum rc stuck(struct gated *g, struct err *err)
+{
+    outcome(g, GATED_BUSY, "gate");
+    err_set(err, "55P03", "the gate could not be closed: a worker is stuck");
+    return RC_ERR;
+}
+
+/* Held within a transaction, too, and not before all others are out: one of those may wait for
+ * what such a transaction has locked elsewhere. */
+static enum rc drain_names(struct gated *g, int64_t began, struct err *err)
+{
+    if (!g->spec->names_turn)
+        return RC_OK;
+    if (!sess_gate_close_names(g->engine->plane, g->spec->names_turn))
+        return stuck(g, err);
+    return drain(g, began, err);
+}
+
 static enum rc close_and_drain(struct gated *g, struct err *err)
 {
     struct eng_engine *engine = g->engine;
     int64_t began = clock_us();
 
     FAULT_OF(gate_before, eng_phase(g->m->phase)->name);
-    if (!sess_gate_close_names(engine->plane, g->spec->mask, g->spec->names_turn,
-                               engine->options.gate_hold_max_ms)) {
-        outcome(g, GATED_BUSY, "gate");
-        err_set(err, "55P03", "the gate could not be closed: a worker is stuck");
-        return RC_ERR;
-    }
+    if (!sess_gate_close(engine->plane, g->spec->mask, engine->options.gate_hold_max_ms))
+        return stuck(g, err);
     FAULT_OF(gate_closed, eng_phase(g->m->phase)->name);
-    if (drain(g, began, err) != RC_OK) {
+    if (drain(g, began, err) != RC_OK || drain_names(g, began, err) != RC_OK) {
         g->npids = sess_gate_waiting_for(engine->plane, g->spec->mask, g->pids, ARRAY_LEN(g->pids));
         g->result->drain_ms = (double)(clock_us() - began) / 1000;
         outcome(g, GATED_BUSY, "drain");

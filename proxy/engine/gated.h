@@ -23,7 +23,8 @@ struct gated_spec {
     uint64_t mask;
     const char *names;   /* as eng_lock_names */
     const char *mode;    /* "ACCESS EXCLUSIVE"; "": the statements lock for themselves */
-    uint64_t names_turn; /* of the mask, tables whose names the statements change */
+    uint64_t names_turn; /* of the mask: eng_mask_names */
+    bool renames;        /* tables among them */
     bool answers;    /* wait for those of statements under way: what they name is not there then */
     bool row_lock;   /* lock the migration's row first: the marker of the cut-over */
     const char *sql; /* statements, separated by ";" */

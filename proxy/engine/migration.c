@@ -210,6 +210,23 @@ uint64_t eng_mask_renamed(const struct eng_migration *m)
     return mask;
 }
 
+bool eng_turns_key(const struct eng_migration *m)
+{
+    for (size_t i = 0; i < m->plan->nsteps; i++) {
+        const struct eng_step *step = &m->plan->steps[i];
+
+        if (step->kind == ENG_STEP_LEAVES ||
+            (step->kind == ENG_STEP_CONCURRENTLY && step->again && m->phase == PH_REVERTING))
+            return true;
+    }
+    return false;
+}
+
+uint64_t eng_mask_names(const struct eng_migration *m)
+{
+    return eng_turns_key(m) ? eng_mask_all(m) : eng_mask_renamed(m);
+}
+
 struct step_locks {
     const struct eng_migration *m;
     uint64_t mask;

@@ -116,7 +116,7 @@ enum rc second_enrol(struct eng_engine *engine, bool *asked, struct err *err)
 
 static bool turns(const struct eng_migration *m)
 {
-    return (m->phase == PH_CUTTING_OVER || m->phase == PH_REVERTING) && eng_mask_renamed(m);
+    return (m->phase == PH_CUTTING_OVER || m->phase == PH_REVERTING) && eng_mask_names(m);
 }
 
 bool second_expects(const struct eng_engine *engine)
@@ -175,6 +175,12 @@ static void add_turning(struct buf *turning, const struct eng_migration *m)
                eng_phase(m->phase)->name);
 }
 
+static bool drained(struct eng_engine *engine, uint64_t mask)
+{
+    return sess_gate_drain(engine->plane, mask, engine->options.drain_timeout_ms, &engine->stop) ==
+           RC_OK;
+}
+
 void second_obey(struct eng_engine *engine, void (*read)(struct eng_engine *engine))
 {
     struct sess_gate_report report = {0};
@@ -185,21 +191,22 @@ void second_obey(struct eng_engine *engine, void (*read)(struct eng_engine *engi
     for (size_t i = 0; i < engine->nmigrations; i++)
         if (turns(engine->migrations[i])) {
             mask |= eng_mask_all(engine->migrations[i]);
-            names |= eng_mask_renamed(engine->migrations[i]);
+            names |= eng_mask_names(engine->migrations[i]);
             add_turning(&turning, engine->migrations[i]);
         }
     if (!names || engine->obeyed ||
-        !sess_gate_close_names(engine->plane, mask, names, engine->options.gate_hold_max_ms)) {
+        !sess_gate_close(engine->plane, mask, engine->options.gate_hold_max_ms)) {
         buf_fini(&turning);
         return;
     }
     engine->obeyed = true; /* once each time that it is asked */
-    if (sess_gate_drain(engine->plane, mask, engine->options.drain_timeout_ms, &engine->stop) ==
-        RC_OK)
+    if (drained(engine, mask) && sess_gate_close_names(engine->plane, names) &&
+        drained(engine, mask))
         stay(engine, turning.data, read, &err);
     buf_fini(&turning);
     sess_gate_open(engine->plane, &report);
-    log_info("another segue has renamed tables, or tried to: clients held for %.1f ms at most",
+    log_info("another segue has renamed tables or turned a key, or tried to: "
+             "clients held for %.1f ms at most",
              (double)report.stall_us_max / 1000);
     if (err_is_set(&err))
         log_err(LOG_WARNING, "holding clients for another segue", &err);

@@ -358,12 +358,6 @@ bool sess_plane_publish(struct sess_plane *plane, struct sql_rules *rules, uint6
 
 bool sess_gate_close(struct sess_plane *plane, uint64_t mask, unsigned hold_ms_max)
 {
-    return sess_gate_close_names(plane, mask, 0, hold_ms_max);
-}
-
-bool sess_gate_close_names(struct sess_plane *plane, uint64_t mask, uint64_t names,
-                           unsigned hold_ms_max)
-{
     struct sess_order *order;
     bool obeyed;
 
@@ -371,7 +365,7 @@ bool sess_gate_close_names(struct sess_plane *plane, uint64_t mask, uint64_t nam
     assert(mask && !plane->order->gate_mask);
     order = copy_order(plane->order);
     order->gate_mask = mask;
-    order->gate_names = names;
+    order->gate_names = 0;
     order->gate_number++;
     atomic_store_explicit(&plane->doubt_until_us, 0, memory_order_release);
     plane->closed_us = clock_us();
@@ -380,6 +374,20 @@ bool sess_gate_close_names(struct sess_plane *plane, uint64_t mask, uint64_t nam
     pthread_mutex_unlock(&plane->lock);
     if (!obeyed)
         sess_gate_open(plane, NULL);
+    return obeyed;
+}
+
+bool sess_gate_close_names(struct sess_plane *plane, uint64_t names)
+{
+    struct sess_order *order;
+    bool obeyed;
+
+    pthread_mutex_lock(&plane->lock);
+    assert(!(names & ~plane->order->gate_mask));
+    order = copy_order(plane->order);
+    order->gate_names = names;
+    obeyed = issue(plane, order);
+    pthread_mutex_unlock(&plane->lock);
     return obeyed;
 }
 

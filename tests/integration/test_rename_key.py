@@ -1,15 +1,25 @@
 """Keys under a new name: the primary key, what counts it up, and what refers to it."""
 
+import os
+import signal
+import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
 from lib import catalog
 from lib.each import each
 from lib.operations import build, connected, new, old, same_as_plain, unchanged
+from lib.segue import BUILD, REPO
 from lib.traffic import Pair, Traffic
+from lib.wait import until
 
 from test_retype_key import SEQUENCES, key_facts
+
+sys.path.append(str(REPO / "tests"))
+
+from faults.stage import Told  # noqa: E402
 
 LABEL = Pair(new="label")
 
@@ -100,6 +110,62 @@ def test_a_key_gets_another_name_and_goes_back_as_often_as_wanted(db, segue):
     proxy.cli("complete", name, "--force")
     same_as_plain(db, PLAIN, "items", "pairs")
     assert key_facts(db, "public") == key_facts(db, "plain") == facts
+
+
+BY_THE_NEW_KEY = "INSERT INTO items (ident, label) VALUES (7, 'again') ON CONFLICT (ident) DO NOTHING"
+
+
+NO_INDEX = ("CREATE FUNCTION closed() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN RAISE 'no index before midnight'; END$$;"
+            "CREATE EVENT TRIGGER closed ON ddl_command_start WHEN tag IN ('CREATE INDEX') EXECUTE FUNCTION closed()")
+
+
+def active(proxy):
+    return [row for row in proxy.console("SHOW SESSIONS") if row["state"] == "active"]
+
+
+def test_a_way_back_meets_no_upsert_by_the_key_of_the_other_side(db, segue):
+    """The unique index over it goes with the key: what is on its way is waited for."""
+    build(db, ORDERS)
+    proxy = segue(db, cutover_drain_ms=300)
+    name = proxy.soaking(KEYS)
+    db.sql(NO_INDEX)  # it would be there again before the backend goes on
+    before = db.one("SELECT count(*) FROM segue.attempts WHERE kind = 'revert'")
+    with proxy.connect(autocommit=False) as conn, ThreadPoolExecutor() as pool:
+        backend = conn.execute("SELECT pg_backend_pid()").fetchone()[0]
+        os.kill(backend, signal.SIGSTOP)
+        try:
+            upsert = pool.submit(conn.execute, BY_THE_NEW_KEY)
+            until("it to be on its way", lambda: active(proxy))
+            back = pool.submit(proxy.cli, "rollback", name)
+            until("an attempt", lambda: db.one("SELECT count(*) FROM segue.attempts WHERE kind = 'revert'") > before)
+        finally:
+            os.kill(backend, signal.SIGCONT)
+        upsert.result(30)
+        conn.commit()
+        back.result(60)
+
+
+def test_in_a_way_back_an_open_transaction_waits_with_its_first_upsert_by_the_other_key(db, segue):
+    build(db, ORDERS)
+    sent = []
+
+    def send(_point):
+        sent.append(pool.submit(conn.execute, BY_THE_NEW_KEY))
+        until("it to be sent", lambda: active(proxy) or any(row["state"] == "held" for row in proxy.console("SHOW SESSIONS")))
+
+    told = Told(send)
+    proxy = segue(db, start=False, environment={"SEGUE_FAULT": "gate_locked/reverting:tell", "SEGUE_FAULT_SOCKET": told.path})
+    proxy.program = BUILD / "faults" / "segue"
+    proxy.start()
+    name = proxy.soaking(KEYS)
+    with proxy.connect(autocommit=False) as conn, ThreadPoolExecutor() as pool:
+        conn.execute("SELECT 1")
+        db.sql(NO_INDEX)
+        proxy.cli("rollback", name)
+        told.close()
+        assert sent
+        sent[0].result(30)
+        conn.commit()
 
 
 @pytest.mark.one_version

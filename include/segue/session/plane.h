@@ -107,11 +107,11 @@ uint64_t sess_plane_changes(const struct sess_plane *plane);
  * the gate is open again). One gate at a time; closing a closed gate is a programming error. */
 bool sess_gate_close(struct sess_plane *plane, uint64_t mask, unsigned hold_ms_max);
 
-/* The same. Tables of `names` are about to change their names, which the server looks up before it
- * waits for a lock: a statement that may name one is also held within a transaction, unless that
- * has touched one before (then the gate is not drained while it lasts). */
-bool sess_gate_close_names(struct sess_plane *plane, uint64_t mask, uint64_t names,
-                           unsigned hold_ms_max);
+/* Of a closed gate, `names` of its mask are about to change what statements name, which would be
+ * found on one side alone: a statement that may name one is also held within a transaction, unless
+ * that has touched one before (then the gate is not drained while it lasts). Drain it behind this.
+ * false: a worker is stuck, the gate as it was for others. */
+bool sess_gate_close_names(struct sess_plane *plane, uint64_t names);
 
 /* Whether the names of such a gate have changed is not known, for the next `ms`: past the hard
  * deadline all else passes, but a statement that may name one of those tables stays held. Said
