@@ -38,14 +38,17 @@ static void unanswered(struct gated *g)
     outcome(g, GATED_BUSY, "second");
 }
 
-/* The order of oids is the one order in which every engine locks. */
+/* The order of oids is the one order in which every engine locks. What another role's foreign key
+ * refers to the server locks for whoever may refer to it, but LOCK TABLE wants more: that is left
+ * to the statement which needs it, and to lock_timeout. */
 static enum rc find_locks(struct gated *g, struct err *err)
 {
-    PGresult *res = conn_query(&g->engine->work, err,
-                               "SELECT string_agg(o::regclass::text, ', ' ORDER BY o) FROM (SELECT "
-                               "DISTINCT to_regclass(n)::oid AS o FROM unnest(ARRAY[%s]::text[]) "
-                               "AS n) AS r WHERE o IS NOT NULL",
-                               g->spec->names);
+    PGresult *res =
+        conn_query(&g->engine->work, err,
+                   "SELECT string_agg(o::regclass::text, ', ' ORDER BY o) FROM (SELECT "
+                   "DISTINCT to_regclass(n)::oid AS o FROM unnest(ARRAY[%s]::text[]) "
+                   "AS n) AS r WHERE has_table_privilege(o, 'UPDATE, DELETE, TRUNCATE')",
+                   g->spec->names);
     const char *list = res ? res_text(res, 0, 0) : NULL;
 
     if (list) {

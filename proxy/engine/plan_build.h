@@ -32,6 +32,7 @@
  *   plan_new_links.c  ... and what its foreign keys refer to
  *   plan_version.c the version table
  *   plan_refuse.c what cannot be carried, and what to be warned of
+ *   plan_rights.c ... what the role may not refer to
  *   plan_unproven.c ... constraints that are NOT VALID
  *   plan_replica.c ... what logical replication could not do without
  *   plan_views.c  ... views, and how to make them again
@@ -556,6 +557,19 @@ enum rc refuse_schema(struct build *b, const char *schema, const char *what) MUS
 enum rc refuse_schemas(struct build *b) MUST_CHECK;
 /* What depends on a column that complete drops. */
 void refuse_dependents(struct build *b, const struct target *t, const char *column);
+
+/* ---- plan_rights.c ---- */
+/* May the role make a foreign key to these columns, of the table with this oid, and `look` first
+ * for rows that refer to nothing? */
+enum rc check_may_refer(struct build *b, const char *path, const char *oid,
+                        const struct file_names *columns, bool look) MUST_CHECK;
+/* And make again one that is there? `oid` and `table`: of the one that refers. */
+enum rc refuse_unreferable(struct build *b, json_int_t oid, const char *table,
+                           const char *name) MUST_CHECK;
+/* May it use the schemas of all tables that the steps lock? */
+enum rc refuse_unusable(struct build *b) MUST_CHECK;
+/* And that one of the file, NULL for none? */
+enum rc check_may_use(struct build *b, const char *path, const char *schema) MUST_CHECK;
 
 /* ---- plan_unproven.c ---- */
 /* Constraints that are NOT VALID, and that a row which the fill writes does not meet. */

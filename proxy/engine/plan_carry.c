@@ -580,6 +580,9 @@ enum rc carry_constraints(struct build *b, struct target *t)
             free(object);
             continue;
         }
+        if (refuse_unreferable(b, json_integer_value(json_object_get(t->doc, "oid")), t->relation,
+                               cat_text(constraint, "name")) != RC_OK)
+            return RC_ERR;
         definition = constraint_definition(b, t, constraint);
         if (!definition)
             return RC_ERR;

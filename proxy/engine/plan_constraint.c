@@ -243,9 +243,9 @@ static enum rc check_other(struct build *b, const struct target *t, const char *
                            const struct file_constraint *c, struct other *other)
 {
     const json_t *indexes = json_object_get(other->doc, "indexes");
-    const char *params[] = {other->relation};
-    char *grant = NULL;
-    enum rc rc = RC_OK;
+    const char *hides = cat_text(other->doc, "hides_rows");
+    char *oid;
+    enum rc rc;
     bool key = false;
 
     for (size_t i = 0; i < other->columns.n; i++)
@@ -269,17 +269,16 @@ static enum rc check_other(struct build *b, const struct target *t, const char *
     if (other->columns.n != c->columns.n)
         return build_fail_hint(b, path, "name as many of one table as of the other",
                                "%zu columns refer to %zu", c->columns.n, other->columns.n);
-    rc = own_value(b,
-                   "SELECT format('GRANT REFERENCES ON %s TO %I', $1::regclass, current_user) "
-                   "WHERE NOT has_table_privilege($1, 'REFERENCES')",
-                   1, params, &grant, b->err);
-    if (rc == RC_OK && grant)
-        build_refuse(b, other->relation, grant, "this role may not refer to it");
+    oid = mem_printf("%lld", (long long)json_integer_value(json_object_get(other->doc, "oid")));
+    rc = check_may_refer(b, path, oid, &other->columns, true);
+    free(oid);
+    if (rc == RC_OK && hides)
+        rc = build_fail_hint(b, path, "connect as a role with BYPASSRLS",
+                             "row security of %s would hide rows that are referred to", hides);
     if (!strcmp(cat_text(t->doc, "persistence"), "p") &&
         strcmp(cat_text(other->doc, "persistence"), "p") != 0)
         build_refuse(b, other->relation, "ALTER TABLE ... SET LOGGED first",
                      "it is unlogged: table %s may not refer to it", t->relation);
-    free(grant);
     return rc;
 }
 
@@ -295,6 +294,8 @@ static enum rc find_other(struct build *b, const struct target *t, const char *p
         other->relation = sql_quote_ident(c->table.name);
         return RC_OK;
     }
+    if (check_may_use(b, path, c->table.schema) != RC_OK)
+        return RC_ERR;
     if (table_named(b, &c->table, &other->doc, &why) != RC_OK)
         return build_fail(b, path, "%s", why.text);
     other->relation =

@@ -296,8 +296,11 @@ static enum rc read_of(struct build *b, const struct target *t)
             rc = concerns(b, res, row, object, pairs, &made);
         if (rc == RC_OK && made)
             add_link(b, res, row, pairs);
-        if (b->nlinks > known)
+        if (b->nlinks > known) {
             judge_link(b, res, row, object);
+            rc = refuse_unreferable(b, referring(pairs), PQgetvalue(res, row, L_TABLE),
+                                    PQgetvalue(res, row, L_NAME));
+        }
         json_decref(pairs);
         free(object);
     }

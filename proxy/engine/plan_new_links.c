@@ -162,10 +162,8 @@ static const char there_sql[] =
     "  i.indisvalid AND i.indimmediate AND NOT i.indisexclusion AND i.indpred IS NULL AND"
     "  i.indexprs IS NULL AND i.indnkeyatts = u.n AND u.nums = (SELECT array_agg(k ORDER BY k)"
     "   FROM unnest((i.indkey::int2[])[0:i.indnkeyatts - 1]) k)),"
-    " CASE WHEN c.relpersistence <> 'p' THEN 'it is unlogged: make it logged first' WHEN NOT"
-    "  has_table_privilege(c.oid, 'REFERENCES') THEN format('this role may not refer to it: GRANT"
-    "  REFERENCES ON %s TO %I', c.oid::regclass, current_user) ELSE '' END FROM pg_class c, "
-    "LATERAL (SELECT count(*) AS n, array_agg(a.attnum"
+    " CASE WHEN c.relpersistence <> 'p' THEN 'it is unlogged: make it logged first' ELSE '' END"
+    " FROM pg_class c, LATERAL (SELECT count(*) AS n, array_agg(a.attnum"
     "  ORDER BY a.attnum) AS nums FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname ="
     "  ANY ($2::text[]) AND a.attnum > 0 AND NOT a.attisdropped) u"
     " WHERE c.oid = to_regclass($1) AND u.n = cardinality($2::text[])";
@@ -179,8 +177,10 @@ static enum rc check_there(struct build *b, const char *path, const struct file_
     char *there = NULL, *names = history_array(c->foreign.v, c->foreign.n);
     char *columns = told(&c->foreign);
     PGresult *res = NULL;
-    enum rc rc = relation_named(b, name, &there, b->err);
+    enum rc rc = check_may_use(b, path, c->table.schema);
 
+    if (rc == RC_OK)
+        rc = relation_named(b, name, &there, b->err);
     if (rc == RC_OK)
         rc = own_query(b, there_sql, 2, (const char *const[]){there, names}, &res, b->err);
     if (rc != RC_OK)
@@ -194,6 +194,8 @@ static enum rc check_there(struct build *b, const char *path, const struct file_
         rc = build_fail(b, path, "%s of table \"%s\": %s", columns, c->table.name,
                         PQgetvalue(res, 0, T_FAULT));
     else
+        rc = check_may_refer(b, path, PQgetvalue(res, 0, T_OID), &c->foreign, false);
+    if (rc == RC_OK)
         refers_note(b, path, PQgetvalue(res, 0, T_OID), ours, c->foreign.v, c->foreign.n);
 out:
     PQclear(res);

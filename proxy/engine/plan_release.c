@@ -324,6 +324,9 @@ static enum rc release(struct build *b, struct target *t, const char *path,
         if (other && !texts_has(&t->also, other))
             texts_add(&t->also, "%s", other);
     }
+    if (rc == RC_OK && other)
+        rc = refuse_unreferable(b, json_integer_value(json_object_get(t->doc, "oid")), t->relation,
+                                op->name);
     if (rc == RC_OK && set && other) {
         build_refuse(b, what, "leave down out",
                      "rows that refer to nothing cannot be found for "

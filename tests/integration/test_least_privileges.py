@@ -7,6 +7,7 @@ import threading
 
 import psycopg
 import pytest
+from lib.each import each
 from lib.standby import Receiver
 from lib.wait import until
 
@@ -54,6 +55,69 @@ def test_the_owner_of_the_tables_carries_a_migration_to_its_end(db, segue, owner
     assert db.sql("SELECT title, sort, extra FROM items WHERE id > 100 ORDER BY id") == [
         ("old", 1, {"segue_invalid_json": "old"}), ("new", 1, {"segue_invalid_json": "new"})]
     proxy.stop()
+
+
+FAR = {"table": "the far.kinds", "column": "id"}
+FRESH = {"create_constraint": {"name": "fresh", "table": "items", "type": "foreign_key", "columns": ["sort"],
+                               "references": {"table": FAR["table"], "columns": ["id"]}}}
+# what it takes of the other table -> operations; what is new has its rows looked at before
+TO_ANOTHERS = {
+    "SELECT, REFERENCES": (
+        FRESH,
+        {"add_column": {"table": "items", "column": {"name": "extra", "type": "int", "nullable": True, "references": {"name": "fresh", **FAR}},
+                        "up": "sort"}},
+        {"alter_column": {"table": "items", "column": "sort", "references": {"name": "fresh", **FAR}}}),
+    "REFERENCES": (
+        {"create_table": {"name": "made", "columns": [{"name": "id", "type": "int", "references": FAR}]}},
+        {"rename_column": {"table": "items", "from": "far", "to": "farther"}},
+        {"alter_column": {"table": "items", "column": "far", "type": "bigint", "up": "far::bigint", "down": "far::int"}},
+        {"drop_constraint": {"table": "items", "name": "items_far_fkey"}}),
+    "": ({"drop_column": {"table": "items", "column": "far", "down": "1"}},),
+}
+
+
+def obeyed(db, proxy, file):
+    """Plan refuses with what to type, until nothing is missing."""
+    typed = []
+    while (done := proxy.cli("plan", file, check=None)).code:
+        grants = re.findall("(GRANT .*)", done.out + done.err)
+        assert grants and not set(grants) & set(typed), done
+        db.sql("; ".join(grants))
+        typed += grants
+    return typed
+
+
+@pytest.fixture
+def theirs(db, segue, owner):
+    db.sql(f"GRANT CREATE ON SCHEMA public TO {owner}")
+    return segue(upstream=db.url(owner))
+
+
+@each(case=[(takes, operation) for takes, operations in TO_ANOTHERS.items() for operation in operations])
+def test_a_foreign_key_to_anothers_table_takes_what_plan_says_and_no_more(db, theirs, owner, case):
+    takes, operation = case
+    db.sql('DROP SCHEMA IF EXISTS "the far" CASCADE; DROP TABLE IF EXISTS made; ALTER TABLE items DROP COLUMN IF EXISTS far,'
+           ' DROP COLUMN IF EXISTS farther, DROP COLUMN IF EXISTS extra, DROP COLUMN IF EXISTS sort; CREATE SCHEMA "the far";'
+           'CREATE TABLE "the far".kinds (id int PRIMARY KEY); INSERT INTO "the far".kinds VALUES (1);'
+           'ALTER TABLE items ADD sort int DEFAULT 1, ADD far int DEFAULT 1 CONSTRAINT items_far_fkey REFERENCES "the far".kinds')
+    proxy, file = theirs, {"name": f"m{db.one('SELECT txid_current()')}", "operations": [operation]}
+    typed = [f'GRANT {takes} ON "the far".kinds TO {owner}'] if takes else []
+    assert sorted(obeyed(db, proxy, proxy.file(file))) == [*typed, f'GRANT USAGE ON SCHEMA "the far" TO {owner}']
+    name = file["name"]
+    proxy.ready(file)
+    proxy.cli("cutover", name)
+    proxy.cli("rollback", name)
+    proxy.cli("cutover", name)
+    proxy.cli("complete", name, "--force")
+    assert proxy.phase(name) == "done"
+
+
+@pytest.mark.one_version
+def test_a_foreign_key_to_rows_that_its_role_does_not_see_is_refused(db, theirs, owner):
+    db.sql(f"CREATE TABLE others (id int PRIMARY KEY); ALTER TABLE others ENABLE ROW LEVEL SECURITY; GRANT ALL ON others TO {owner}")
+    key = {**FRESH["create_constraint"], "columns": ["kind"], "references": {"table": "others", "columns": ["id"]}}
+    refused = theirs.cli("plan", theirs.file({"name": "m", "operations": [{"create_constraint": key}]}), check=1).err
+    assert "row security of public.others would hide rows that are referred to" in refused and "BYPASSRLS" in refused
 
 
 def in_transaction(proxy, pid, least_s):
