@@ -205,11 +205,9 @@ static enum rc attempt(struct eng_engine *engine, struct eng_migration *m, const
                                     .title = t->title,
                                     .mask = eng_mask_all(m),
                                     .names_turn = eng_mask_names(m),
-                                    .renames = eng_mask_renamed(m) != 0,
                                     .names = names,
                                     .mode = "ACCESS EXCLUSIVE",
                                     .row_lock = true,
-                                    .answers = eng_turns_key(m),
                                     .sql = sql,
                                     .phase = (int)t->to};
     struct gated_result result;

@@ -1,10 +1,11 @@
 /*
- * The COMMIT of a turn-over has no answer, and tables change their names with it. Under other rules
- * than the true ones a statement would name a table that is not there: so the gate stays closed
- * until the database has said which they are. Past its hard deadline that holds of statements that
- * may name those tables alone. They would have to wait anyway: while the COMMIT is not decided its
- * locks are there, and who is away or frozen answers nobody. Where both sides' columns are there
- * nobody needs to be held for that: the engine finds out when it is connected again.
+ * The COMMIT of a turn-over has no answer, and tables change their names with it, or what a key is
+ * over. Under other rules than the true ones a statement would name what is not there: so the gate
+ * stays closed until the database has said which they are. Past its hard deadline that holds of
+ * statements that may name those tables alone. They would have to wait anyway: while the COMMIT is
+ * not decided its locks are there, and who is away or frozen answers nobody. Where both sides'
+ * columns are there nobody needs to be held for that: the engine finds out when it is connected
+ * again.
  *
  * Whom a deadline has let go before that began stands at the server's locks, with a name of before:
  * then nothing is committed. The look comes behind the beginning, and no worker opens in between.
@@ -73,11 +74,11 @@ void gated_settle(struct eng_engine *engine, struct eng_migration *m, enum eng_p
 
     for (prolong(engine); ask(engine, m, &phase, &err) != RC_OK; prolong(engine)) {
         if (!said)
-            log_err(LOG_WARNING, "whether tables have changed their names is not known", &err);
+            log_err(LOG_WARNING, "whether what statements name has turned is not known", &err);
         said = true;
         if (atomic_load(&engine->stop))
             return;
-        err_prefix(&err, "whether tables have changed their names is not known yet");
+        err_prefix(&err, "whether what statements name has turned is not known yet");
         board_set_trouble(engine->board, err.text);
         eng_jobs_refuse(engine, &err);
         err_clear(&err);

@@ -104,9 +104,8 @@ static enum rc look_first(struct gated *g, struct err *err)
     return RC_ERR;
 }
 
-/* A statement that was rewritten may name a column of the other side, or in ON CONFLICT those of a
- * key that turns, and not have come to its lock yet: who drops the column, or turns a key of which
- * there is one at a time, waits for the answer. */
+/* A statement that was rewritten may name a column of the other side, and not have come to its lock
+ * yet: who drops the column waits for the answer. */
 static bool written_under_way(const struct gated *g)
 {
     return g->spec->answers && sess_gate_answering(g->engine->plane, g->spec->mask);
@@ -115,7 +114,7 @@ static bool written_under_way(const struct gated *g)
 /* Workers count a transaction as touching while they cannot tell (it began before the rules, it
  * runs what they have not read). The server's lock table can: who holds no lock on the tables is
  * not waited for. Should it want one now, it waits for us, and not the other way round. Where names
- * change, its statement would find none behind that wait: there it is waited for. */
+ * turn, its statement would not find what it names behind that wait: there it is waited for. */
 static enum rc drain(struct gated *g, int64_t began, struct err *err)
 {
     struct eng_engine *engine = g->engine;
@@ -126,7 +125,8 @@ static enum rc drain(struct gated *g, int64_t began, struct err *err)
 
         if (blockers_locked(engine, g->spec->names, &locked, err) != RC_OK)
             return RC_ERR;
-        if (!locked && !g->spec->renames && !written_under_way(g) && sess_gate_holds(engine->plane))
+        if (!locked && !g->spec->names_turn && !written_under_way(g) &&
+            sess_gate_holds(engine->plane))
             return RC_OK;
         if (clock_us() < until && sess_gate_holds(engine->plane))
             continue;
@@ -188,15 +188,12 @@ static enum rc stuck(struct gated *g, struct err *err)
     return RC_ERR;
 }
 
-/* Held within a transaction, too, and not before all others are out: one of those may wait for
- * what such a transaction has locked elsewhere. */
-static enum rc drain_names(struct gated *g, int64_t began, struct err *err)
+static enum rc not_drained(struct gated *g, int64_t began)
 {
-    if (!g->spec->names_turn)
-        return RC_OK;
-    if (!sess_gate_close_names(g->engine->plane, g->spec->names_turn))
-        return stuck(g, err);
-    return drain(g, began, err);
+    g->npids = sess_gate_waiting_for(g->engine->plane, g->spec->mask, g->pids, ARRAY_LEN(g->pids));
+    g->result->drain_ms = (double)(clock_us() - began) / 1000;
+    outcome(g, GATED_BUSY, "drain");
+    return RC_ERR;
 }
 
 static enum rc close_and_drain(struct gated *g, struct err *err)
@@ -208,11 +205,15 @@ static enum rc close_and_drain(struct gated *g, struct err *err)
     if (!sess_gate_close(engine->plane, g->spec->mask, engine->options.gate_hold_max_ms))
         return stuck(g, err);
     FAULT_OF(gate_closed, eng_phase(g->m->phase)->name);
-    if (drain(g, began, err) != RC_OK || drain_names(g, began, err) != RC_OK) {
-        g->npids = sess_gate_waiting_for(engine->plane, g->spec->mask, g->pids, ARRAY_LEN(g->pids));
-        g->result->drain_ms = (double)(clock_us() - began) / 1000;
-        outcome(g, GATED_BUSY, "drain");
-        return RC_ERR;
+    if (drain(g, began, err) != RC_OK)
+        return not_drained(g, began);
+    /* held within a transaction, too, and not before all others are out: one of those may wait for
+     * what such a transaction has locked elsewhere */
+    if (g->spec->names_turn) {
+        if (!sess_gate_close_names(engine->plane, g->spec->names_turn))
+            return stuck(g, err);
+        if (drain(g, began, err) != RC_OK)
+            return not_drained(g, began);
     }
     g->result->drain_ms = (double)(clock_us() - began) / 1000;
     FAULT_OF(gate_drained, eng_phase(g->m->phase)->name);

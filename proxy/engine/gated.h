@@ -24,7 +24,6 @@ struct gated_spec {
     const char *names;   /* as eng_lock_names */
     const char *mode;    /* "ACCESS EXCLUSIVE"; "": the statements lock for themselves */
     uint64_t names_turn; /* of the mask: eng_mask_names */
-    bool renames;        /* tables among them */
     bool answers;    /* wait for those of statements under way: what they name is not there then */
     bool row_lock;   /* lock the migration's row first: the marker of the cut-over */
     const char *sql; /* statements, separated by ";" */
@@ -45,9 +44,9 @@ void gated_run(struct eng_engine *engine, struct eng_migration *m, const struct 
                struct gated_result *result, struct err *err);
 
 /* ---- doubt.c ---- */
-/* COMMIT; `names_turn`: with it tables change their names. While there is no answer, statements
- * that may name them wait, however long that takes. RC_AGAIN: the gate did not hold until then, and
- * nothing was said. */
+/* COMMIT; `names_turn`: with it what statements name (eng_mask_names). While there is no answer,
+ * those that may name it wait, however long that takes. RC_AGAIN: the gate did not hold until then,
+ * and nothing was said. */
 enum rc gated_commit(struct eng_engine *engine, bool names_turn, struct err *err) MUST_CHECK;
 /* `to` is where the transaction whose COMMIT has no answer was to go. Moves m there, and
  * publishes that, when it has been committed; needs no connection of the engine's. */

@@ -199,32 +199,47 @@ uint64_t eng_mask_all(const struct eng_migration *m)
     return mask;
 }
 
-uint64_t eng_mask_renamed(const struct eng_migration *m)
+static bool turns_name(const struct eng_migration *m)
 {
-    uint64_t mask = 0;
-
-    for (size_t i = 0; i < m->nlocked; i++) {
+    for (size_t i = 0; i < m->nlocked; i++)
         if (m->locked[i].bit >= 0 && eng_renamed_to(m, &m->locked[i]))
-            mask |= UINT64_C(1) << m->locked[i].bit;
-    }
-    return mask;
+            return true;
+    return false;
 }
 
-bool eng_turns_key(const struct eng_migration *m)
+/* Has a column of it another name on the other side? */
+static bool key_is_renamed(const struct eng_table *table)
+{
+    for (size_t i = 0; i < table->nkey; i++)
+        for (size_t k = 0; k < table->nduals; k++) {
+            const struct eng_dual *dual = &table->duals[k];
+
+            if (dual->old_name && dual->new_name && !dual->retypes &&
+                !strcmp(dual->old_name, table->key[i]))
+                return true;
+        }
+    return false;
+}
+
+/* There is one of a table, over one half: what a turn makes it of is built for each turn. */
+static bool turns_key(const struct eng_migration *m)
 {
     for (size_t i = 0; i < m->plan->nsteps; i++) {
         const struct eng_step *step = &m->plan->steps[i];
+        bool built = step->kind == ENG_STEP_CONCURRENTLY || step->kind == ENG_STEP_LEAVES;
 
-        if (step->kind == ENG_STEP_LEAVES ||
-            (step->kind == ENG_STEP_CONCURRENTLY && step->again && m->phase == PH_REVERTING))
+        if (step->again && built && step->table >= 0 &&
+            key_is_renamed(&m->plan->tables[step->table]))
             return true;
     }
     return false;
 }
 
+/* All of the migration's: a transaction that is held with its first statement on one of them has
+ * locked no other, which the turn would wait for. */
 uint64_t eng_mask_names(const struct eng_migration *m)
 {
-    return eng_turns_key(m) ? eng_mask_all(m) : eng_mask_renamed(m);
+    return turns_name(m) || turns_key(m) ? eng_mask_all(m) : 0;
 }
 
 struct step_locks {

@@ -210,12 +210,8 @@ struct eng_called eng_locked_called(const struct eng_migration *m, const struct 
 /* The name that the migration gives to it, or NULL. */
 const char *eng_renamed_to(const struct eng_migration *m, const struct eng_locked *locked);
 uint64_t eng_mask_all(const struct eng_migration *m);
-uint64_t eng_mask_renamed(const struct eng_migration *m); /* of tables that change their name */
-/* Does the turn that the phase is about drop the only unique index over one side's key, which
- * ON CONFLICT may name? Of partitions there is one at a time; else the way back drops it. */
-bool eng_turns_key(const struct eng_migration *m);
-/* Of tables of which statements may name what the other side of a turn does not have: the table's
- * name, or such a key. */
+/* The same where statements may name what the other side of a turn does not have: a table's name,
+ * or what a key is over (ON CONFLICT, GROUP BY). Else 0. */
 uint64_t eng_mask_names(const struct eng_migration *m);
 uint64_t eng_mask_step(const struct eng_migration *m, const struct eng_step *step);
 /* "'a.b', 'c.d'" of the relations a step locks (NULL: all the migration's), for to_regclass. */

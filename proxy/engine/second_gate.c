@@ -8,7 +8,7 @@
 
 /* Keys of advisory locks, beside those of second.c. */
 #define FOLLOWS_KEY (STORE_LOCK_KEY + 3) /* shared: who follows, and is to be asked */
-#define TURNS_KEY (STORE_LOCK_KEY + 4)   /* of the one at work: tables are about to be renamed */
+#define TURNS_KEY (STORE_LOCK_KEY + 4)   /* of the one at work: what statements name turns */
 #define HOLDS_KEY (STORE_LOCK_KEY + 5)   /* shared: its clients are held */
 
 #define LOOK_MS 5
@@ -35,7 +35,7 @@ static void name_it(const PGresult *res, struct err *err)
 {
     err_set(err, "55P03",
             "another segue (backend %" PRId64 ", from %s) does not hold its clients, who would "
-            "name tables that are not there",
+            "name what is not there",
             res_int(res, 0, 0), res_text(res, 0, 1));
     err_hint(err,
              "end long transactions of its clients, or it, or its engine's backend (SELECT "

@@ -21,19 +21,26 @@ COMMITS = ("SELECT 1 FROM pg_stat_activity WHERE application_name = 'segue' AND 
            "query = 'COMMIT' AND wait_event = 'PgSleep'")
 
 
+KEYS = {"name": "names", "operations": [{"rename_column": {"table": "items", "from": "id", "to": "ident"}}]}
+TABLES_TURN = [("SELECT note FROM items WHERE id = 3", None), ("SELECT note FROM things WHERE id = 3", None),
+               ("SELECT note FROM items WHERE id = %s", (3,)), ("SELECT note FROM things WHERE id = %s", (3,)),
+               ("UPDATE items SET note = note WHERE id = 3 RETURNING note; COMMIT", None)]
+BY_KEY = "INSERT INTO items ({0}, note) VALUES ({1}, 'n3') ON CONFLICT ({0}) DO UPDATE SET note = items.note RETURNING note"
+KEY_TURNS = [("SELECT note FROM items WHERE id = 3 GROUP BY id", None), (BY_KEY.format("ident", 3), None),
+             (BY_KEY.format("id", "%s"), (3,)), ("SELECT note FROM items WHERE ident = %s GROUP BY ident", (3,)),
+             (BY_KEY.format("ident", 3) + "; COMMIT", None)]
+
+
 class Clients:
     """By both names, by both protocols, alone and in a transaction that was open before."""
 
-    def __init__(self, proxy):
-        self.said, self.errors, self.threads = [], [], []
+    def __init__(self, proxy, statements=TABLES_TURN):
+        self.said, self.errors, self.threads, self.statements = [], [], [], statements
         self.conns = [proxy.connect(prepare_threshold=None) for _ in range(5)]
         self.conns[4].execute("BEGIN; SELECT 1")
 
     def start(self):
-        statements = [("SELECT note FROM items WHERE id = 3", None), ("SELECT note FROM things WHERE id = 3", None),
-                      ("SELECT note FROM items WHERE id = %s", (3,)), ("SELECT note FROM things WHERE id = %s", (3,)),
-                      ("UPDATE items SET note = note WHERE id = 3 RETURNING note; COMMIT", None)]
-        for conn, (text, values) in zip(self.conns, statements):
+        for conn, (text, values) in zip(self.conns, self.statements):
             self.threads.append(threading.Thread(target=self.run, args=(conn, text, values), daemon=True))
             self.threads[-1].start()
 
@@ -53,14 +60,15 @@ def past_the_deadline(proxy, times):
     until("the hard deadline", lambda: proxy.log_text().count("past its deadline") == times)
 
 
-def test_a_server_that_freezes_in_the_commit_is_waited_for(private_pg, private_db, segue):
+@pytest.mark.parametrize("migration,statements", [(NAMES, TABLES_TURN), (KEYS, KEY_TURNS)], ids=["tables", "keys"])
+def test_a_server_that_freezes_in_the_commit_is_waited_for(private_pg, private_db, segue, migration, statements):
     db = private_db
     db.sql(TABLES)
     proxy = segue(db, **QUICK)
-    proxy.ready(NAMES)
+    proxy.ready(migration)
     db.sql(SLOW_COMMIT)
     for times, (command, goal) in enumerate((("CUTOVER", "soaking"), ("ROLLBACK", "ready")), 1):
-        clients = Clients(proxy)
+        clients = Clients(proxy, statements)
         with db.connect() as holds:
             holds.execute("SELECT pg_advisory_lock(1)")
             proxy.console(f"{command} names")

@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import psycopg
 import pytest
@@ -145,27 +146,98 @@ def test_a_way_back_meets_no_upsert_by_the_key_of_the_other_side(db, segue):
         back.result(60)
 
 
-def test_in_a_way_back_an_open_transaction_waits_with_its_first_upsert_by_the_other_key(db, segue):
-    build(db, ORDERS)
-    sent = []
+@contextmanager
+def told_at(db, segue, point, migration, statement):
+    """A segue with the migration at ready, and a transaction that is open and has touched nothing; at the point this sends the statement.
+    Gives both, and the states of the clients that the point has seen."""
+    states, sent = [], []
+
+    def seen():
+        return [row["state"] for row in proxy.console("SHOW SESSIONS") if row["state"] in ("active", "held")]
 
     def send(_point):
-        sent.append(pool.submit(conn.execute, BY_THE_NEW_KEY))
-        until("it to be sent", lambda: active(proxy) or any(row["state"] == "held" for row in proxy.console("SHOW SESSIONS")))
+        sent.append(pool.submit(statement, conn))
+        until("it to be sent", seen)
+        states.append(seen())
 
     told = Told(send)
-    proxy = segue(db, start=False, environment={"SEGUE_FAULT": "gate_locked/reverting:tell", "SEGUE_FAULT_SOCKET": told.path})
+    proxy = segue(db, start=False, environment={"SEGUE_FAULT": f"{point}:tell", "SEGUE_FAULT_SOCKET": told.path})
     proxy.program = BUILD / "faults" / "segue"
     proxy.start()
+    proxy.ready(migration)
+    with proxy.connect(autocommit=False) as conn, ThreadPoolExecutor() as pool:
+        yield proxy, conn, states
+        told.close()
+        assert len(sent) == 1
+        sent[0].result(30)
+
+
+GROUPED = "SELECT {0}, label, count(*) FROM items GROUP BY {0} ORDER BY 1 LIMIT 1"
+
+
+@each(case=[("cutover", "cutting_over", GROUPED.format("id")), ("rollback", "reverting", GROUPED.format("ident")),
+            ("rollback", "reverting", BY_THE_NEW_KEY)])
+def test_an_open_transaction_waits_with_its_first_statement_by_the_key_of_the_side_that_goes(pg, segue, case):
+    command, phase, text = case
+    with pg.database() as db:
+        build(db, ORDERS)
+        with told_at(db, segue, f"gate_locked/{phase}", KEYS, lambda conn: conn.execute(text)) as (proxy, conn, states):
+            if command == "rollback":
+                proxy.cli("cutover", "keys")
+            conn.execute("SELECT 1")
+            db.sql(NO_INDEX)
+            proxy.cli(command, "keys")
+            assert states == [["held"]]
+        proxy.stop()
+
+
+def test_a_transaction_that_may_have_touched_a_key_is_waited_for(db, segue):
+    """It holds no lock, and its first statement is not held."""
+    build(db, ORDERS)
+    proxy = segue(db, cutover_drain_ms=300)
     name = proxy.soaking(KEYS)
     with proxy.connect(autocommit=False) as conn, ThreadPoolExecutor() as pool:
+        conn.execute("PREPARE q AS SELECT 1")
+        conn.execute("SELECT 2", prepare=True)
+        conn.commit()
+        conn.execute("EXECUTE q")
+        back = pool.submit(proxy.cli, "rollback", name)
+        until("an attempt", lambda: db.one("SELECT count(*) FROM segue.attempts WHERE kind = 'revert'"))
+        assert db.one("SELECT min(outcome) FROM segue.attempts WHERE kind = 'revert'") == "drain"
+        conn.execute(BY_THE_NEW_KEY)
+        conn.commit()
+        back.result(60)
+
+
+RETYPED = {"name": "retyped", "operations": [
+    {"alter_column": {"table": "items", "column": "id", "type": "bigint", "up": "id::bigint", "down": "id::integer"}}]}
+
+
+def test_nobody_is_held_within_a_transaction_for_a_key_that_keeps_its_name(db, segue):
+    build(db, ORDERS)
+    by_the_key = "INSERT INTO items (id, label) VALUES (7, 'again') ON CONFLICT (id) DO NOTHING"
+    with told_at(db, segue, "gate_locked/reverting", RETYPED, lambda conn: conn.execute(by_the_key)) as (proxy, conn, states):
+        proxy.cli("cutover", "retyped")
         conn.execute("SELECT 1")
         db.sql(NO_INDEX)
-        proxy.cli("rollback", name)
-        told.close()
-        assert sent
-        sent[0].result(30)
+        proxy.cli("rollback", "retyped")
+        assert states == [["active"]]
+
+
+def test_who_is_held_within_a_transaction_has_locked_no_other_table_of_the_turn(db, segue):
+    """The turn would wait for that until its lock_timeout, again and again."""
+    build(db, ORDERS)
+
+    def both(conn):
+        conn.execute("UPDATE pairs SET c = 'x' WHERE b = 1")
+        conn.execute("UPDATE items SET label = 'x' WHERE id = 1")
         conn.commit()
+
+    two = {"name": "two", "operations": [{"rename_table": {"from": "items", "to": "things"}}, renamed("pairs", "c", "d")]}
+    with told_at(db, segue, "gate_drained/cutting_over", two, both) as (proxy, conn, _):
+        conn.execute("SELECT 1")
+        proxy.cli("cutover", "two")
+    assert db.sql("SELECT outcome FROM segue.attempts WHERE kind = 'cutover'") == [("done",)]
 
 
 @pytest.mark.one_version
