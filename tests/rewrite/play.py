@@ -11,6 +11,8 @@ from psycopg import pq
 
 from . import schema
 
+RECORD, RECORDS = 2249, 2287  # record, record[]
+ROWS = (RECORD, RECORDS)
 HOW = ("simple", "extended", "binary", "prepared")
 
 # The hint and the detail of a row that violates something name columns of the other side.
@@ -154,13 +156,41 @@ class Session:
             return ("error", *self._error(res, step))
         if not step.shown:
             return ("done",)
-        rows = [tuple(res.get_value(r, c) for c in range(res.nfields)) for r in range(res.ntuples)]
+        rows = [tuple(self._value(res, r, c) for c in range(res.nfields)) for r in range(res.ntuples)]
         if not step.ordered:
             rows.sort(key=lambda row: tuple((v is None, v or b"") for v in row))
         return ("result", pq.ExecStatus(res.status).name, res.command_status, self._columns(res), tuple(rows))
 
+    def _type(self, res, column):
+        return self.row_types.get(res.ftype(column), res.ftype(column))
+
+    def _value(self, res, row, column):
+        value = res.get_value(row, column)
+        return self._rows_told(self._type(res, column), value) if value and res.fformat(column) else value
+
+    def _rows_told(self, oid, value):
+        """A row in binary, or an array of rows, with the types of rows within it told as those of columns are."""
+        if oid not in ROWS:
+            return value
+        at = 4 if oid == RECORD else 12 + 8 * int.from_bytes(value[:4])
+        out = [value[:4] if oid == RECORD else value[:8] + self._oid_told(value[8:12]) + value[12:at]]
+        while at < len(value):
+            inner = RECORD
+            if oid == RECORD:
+                out.append(self._oid_told(value[at:at + 4]))
+                inner, at = int.from_bytes(out[-1]), at + 4
+            size = int.from_bytes(value[at:at + 4], signed=True)
+            out.append(value[at:at + 4])
+            out.append(self._rows_told(inner, value[at + 4:at + 4 + max(size, 0)]) if size > 0 else b"")
+            at += 4 + max(size, 0)
+        return b"".join(out)
+
+    def _oid_told(self, raw):
+        oid = int.from_bytes(raw)
+        return self.row_types.get(oid, oid).to_bytes(4)
+
     def _columns(self, res):
-        return tuple((res.fname(c), self.row_types.get(res.ftype(c), res.ftype(c)), res.fmod(c), res.fsize(c), res.fformat(c),
+        return tuple((res.fname(c), self._type(res, c), res.fmod(c), res.fsize(c), res.fformat(c),
                       res.ftablecol(c), bool(res.ftable(c)) and res.ftype(c) not in self.row_types) for c in range(res.nfields))
 
     def _error(self, res, step):
