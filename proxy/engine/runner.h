@@ -145,9 +145,10 @@ struct eng_engine {
     atomic_bool asked; /* a client waits for them, or has changed the catalog */
     unsigned connects_failed;
     int64_t began_us, connect_at_us, lock_said_us;
-    bool open_said; /* that the connection takes long */
-    bool asks;      /* another segue, to hold its clients: second.h */
-    bool obeyed;    /* has held, or tried to, since the other one asked */
+    int64_t reported_us; /* the predecessor first said how many sessions it has; 0: not yet */
+    bool open_said;      /* that the connection takes long */
+    bool asks;           /* another segue, to hold its clients: second.h */
+    bool obeyed;         /* has held, or tried to, since the other one asked */
     /* backend of our last good connection, to end it should the lost one linger */
     int backend_pid;
     char backend_start[40];

@@ -21,6 +21,7 @@
 #include "store_ddl.h"
 
 #define SAY_US 60000000
+#define STOPS_US 500000 /* longer than an engine that is told to stop mostly takes */
 /* Keys of the marks, shared advisory locks. */
 #define BATCH_KEY (STORE_LOCK_KEY + 1)
 #define LONG_KEY (STORE_LOCK_KEY + 2)
@@ -146,9 +147,23 @@ static void follow(struct eng_engine *engine)
         second_obey(engine, read_again);
 }
 
+/* Is it the predecessor's engine that has the lock, and about to stop? Where it is not after a
+ * while, another segue is at work, as it was for the predecessor. */
+static int stopping(struct eng_engine *engine)
+{
+    unsigned sessions = atomic_load(&engine->predecessor_sessions);
+    int predecessor = atomic_load(&engine->predecessor);
+
+    if (!predecessor || sessions == ENG_SESSIONS_UNKNOWN)
+        engine->reported_us = 0;
+    else if (!engine->reported_us)
+        engine->reported_us = clock_us();
+    return engine->reported_us && clock_us() - engine->reported_us > STOPS_US ? 0 : predecessor;
+}
+
 void eng_lock_waits(struct eng_engine *engine)
 {
-    int predecessor = atomic_load(&engine->predecessor);
+    int predecessor = stopping(engine);
 
     if (predecessor) {
         if (!engine->lock_said_us)

@@ -181,6 +181,21 @@ static bool drained(struct eng_engine *engine, uint64_t mask)
            RC_OK;
 }
 
+/* For sessions of the predecessor, which no gate holds any more. Before it reports how many they
+ * are its engine is at work, and obeys for them, or is who asks. */
+static bool declines(struct eng_engine *engine)
+{
+    unsigned sessions = atomic_load(&engine->predecessor_sessions);
+
+    if (!atomic_load(&engine->predecessor) || !sessions || sessions == ENG_SESSIONS_UNKNOWN)
+        return false;
+    log_info("another segue is about to rename tables or to turn a key: not held are %u sessions "
+             "of the predecessor, process %d",
+             sessions, atomic_load(&engine->predecessor));
+    engine->obeyed = true;
+    return true;
+}
+
 void second_obey(struct eng_engine *engine, void (*read)(struct eng_engine *engine))
 {
     struct sess_gate_report report = {0};
@@ -194,7 +209,7 @@ void second_obey(struct eng_engine *engine, void (*read)(struct eng_engine *engi
             names |= eng_mask_names(engine->migrations[i]);
             add_turning(&turning, engine->migrations[i]);
         }
-    if (!names || engine->obeyed ||
+    if (!names || engine->obeyed || declines(engine) ||
         !sess_gate_close(engine->plane, mask, engine->options.gate_hold_max_ms)) {
         buf_fini(&turning);
         return;

@@ -8,6 +8,7 @@ import time
 import psycopg
 import pytest
 from lib.segue import BUILD, REPO
+from lib.takeover import ended, successor  # noqa: F401 - successor is a fixture
 from lib.wait import until
 
 sys.path.append(str(REPO / "tests"))
@@ -152,6 +153,24 @@ def test_a_second_one_that_does_not_answer_keeps_names_as_they_are_and_is_named(
     second.signal(18)  # SIGCONT
     other = second.connect()
     until("the names after the cut-over", lambda: sees(other, "orders", "sold")() == [3, 3])
+
+
+def test_whoever_has_taken_over_from_a_second_one_does_not_answer_for_that_ones_sessions(orders, segue, successor):  # noqa: F811
+    """They are behind no gate any more."""
+    first = segue(orders, cutover_attempts_max=2, cutover_drain_ms=100)
+    first.ready(NAMES)
+    second = segue(orders)
+    second.logged("rules as the other segue has them")
+    with second.connect(autocommit=False) as client:
+        client.execute("SELECT 1")
+        third = successor(second)
+        third.logged("rules as the other segue has them")
+        assert "does not hold its clients" in first.cli("cutover", "names", check=None).err
+        third.logged("not held are 1 sessions of the predecessor")
+        assert client.execute("SELECT count(*) FROM orders").fetchone() == (9,)
+    assert ended(second) == 0
+    third.logged("has ended")
+    first.cli("cutover", "names")
 
 
 def test_what_the_second_one_holds_no_longer_is_not_renamed(orders, segue):
