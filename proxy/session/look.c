@@ -261,13 +261,14 @@ static enum sess_look look_query(struct sess *s, const struct wire_frame *frame,
     struct sql_verdict v = {.touches = SQL_TOUCH_ALL, .prepares = SQL_TOUCH_ALL};
     const struct sql_rewrite *rewrite = NULL;
     struct wire_query query = {0};
-    struct sess_names names = {0};
+    struct sess_names names;
     enum rc rc = whole(s, frame, avail);
     bool again = false;
     enum sess_look look;
 
     if (rc == RC_AGAIN)
         return SESS_LOOK_MORE;
+    sess_names_none(&names);
     if (rc == RC_OK)
         rc = wire_read_query(msg, frame->total, &query);
     if (rc == RC_OK) {
@@ -325,13 +326,14 @@ static enum sess_look look_parse(struct sess *s, const struct wire_frame *frame,
     const struct sql_rewrite *rewrite = NULL;
     struct wire_parse read;
     struct sess_parse parse;
-    struct sess_names names = {0};
+    struct sess_names names;
     enum rc rc = whole(s, frame, avail);
     bool again = false;
     enum sess_look look;
 
     if (rc == RC_AGAIN)
         return SESS_LOOK_MORE;
+    sess_names_none(&names);
     if (rc == RC_OK)
         rc = wire_read_parse(msg, frame->total, &read);
     if (rc == RC_OK) {
@@ -450,10 +452,11 @@ static enum sess_look look_statement(struct sess *s, uint8_t type, const char *p
                                      struct sess_statement *statement)
 {
     const struct sql_rewrite *rewrite = sess_judge_again(s, statement);
-    struct sess_names names = {0};
+    struct sess_names names;
     bool again = false;
     enum sess_look look;
 
+    sess_names_none(&names);
     if (statement->names) {
         sess_names_read(s, statement->text, statement->text_len, &names);
         again = sess_names_judge(s, &names);

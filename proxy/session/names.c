@@ -18,9 +18,16 @@ bool sess_names_byte(uint8_t first)
     return bytes[first];
 }
 
+void sess_names_none(struct sess_names *out)
+{
+    out->read.statements = out->read.n = 0;
+    out->read.lost = out->executes = out->changed = out->arguments = false;
+    out->touches = 0;
+}
+
 void sess_names_read(const struct sess *s, const char *text, size_t len, struct sess_names *out)
 {
-    *out = (struct sess_names){.read = {.n = 0}};
+    sess_names_none(out);
     if (s->odd_strings || !sql_named_may(text, len))
         return;
     sql_named_read(text, len, &out->read);

@@ -24,6 +24,9 @@ struct sess_names {
 /* Without rules: could the first byte begin such a text? */
 bool sess_names_byte(uint8_t first);
 
+/* Of a text that names none, as most do; no statement's room for a name is touched. */
+void sess_names_none(struct sess_names *out);
+
 /* What the text names. */
 void sess_names_read(const struct sess *s, const char *text, size_t len, struct sess_names *out);
 
