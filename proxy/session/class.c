@@ -49,26 +49,28 @@ enum sess_class sess_class_of(const char *tag, size_t len)
     return SESS_CLASS_OTHER;
 }
 
+#define LETTER(c) ((c)&31)
+#define DDL_OF_LETTER 2
+
 enum sess_ddl sess_ddl_of(const char *tag, size_t len)
 {
+    /* by their first letter: each command is asked, and hardly one is DDL */
     static const struct {
         const char *text;
         uint8_t len, ddl;
-    } rows[] = {
-        {"ALTER TABLE", 11, SESS_DDL_TABLE},
-        {"ALTER ", 6, SESS_DDL_SOME},
-        {"CREATE ", 7, SESS_DDL_SOME},
-        {"DROP ", 5, SESS_DDL_SOME},
-        {"GRANT", 5, SESS_DDL_SOME},
-        {"REVOKE", 6, SESS_DDL_SOME},
-        {"DO", 3, SESS_DDL_SOME}, /* with its NUL */
-        {"COMMIT PREPARED", 15, SESS_DDL_SOME},
+    } rows[32][DDL_OF_LETTER] = {
+        [LETTER('A')] = {{"ALTER TABLE", 11, SESS_DDL_TABLE}, {"ALTER ", 6, SESS_DDL_SOME}},
+        [LETTER('C')] = {{"CREATE ", 7, SESS_DDL_SOME}, {"COMMIT PREPARED", 15, SESS_DDL_SOME}},
+        [LETTER('D')] = {{"DROP ", 5, SESS_DDL_SOME}, {"DO", 3, SESS_DDL_SOME}}, /* with its NUL */
+        [LETTER('G')] = {{"GRANT", 5, SESS_DDL_SOME}},
+        [LETTER('R')] = {{"REVOKE", 6, SESS_DDL_SOME}},
     };
+    unsigned letter = len > 0 ? LETTER((unsigned char)tag[0]) : 0;
 
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        if (len >= rows[i].len && memcmp(tag, rows[i].text, rows[i].len) == 0)
-            return (enum sess_ddl)rows[i].ddl;
-    }
+    for (size_t i = 0; i < DDL_OF_LETTER && rows[letter][i].text; i++)
+        if (len >= rows[letter][i].len &&
+            memcmp(tag, rows[letter][i].text, rows[letter][i].len) == 0)
+            return (enum sess_ddl)rows[letter][i].ddl;
     return SESS_DDL_NONE;
 }
 

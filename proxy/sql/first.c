@@ -55,33 +55,41 @@ size_t sql_first_at(const char *text, size_t len)
     return i;
 }
 
+#define LETTER(c) ((c)&31) /* of either case */
+#define WORDS_OF_LETTER 3
+
 enum sql_first sql_first_word(const char *text, size_t len)
 {
+    /* by their first letter: each text is asked, and hardly one begins so */
     static const struct {
         const char *word;
         size_t len;
         enum sql_first first;
-    } words[] = {
-        {"explain", 7, SQL_FIRST_WRAPS},
-        {"create", 6, SQL_FIRST_WRAPS},
-        {"deallocate", 10, SQL_FIRST_FORGETS},
-        {"discard", 7, SQL_FIRST_FORGETS},
-        {"begin", 5, SQL_FIRST_BEGIN},
-        {"start", 5, SQL_FIRST_BEGIN},
-        {"execute", 7, SQL_FIRST_EXECUTE},
-        {"prepare", 7, SQL_FIRST_PREPARE},
-        {"do", 2, SQL_FIRST_DO},
-        {"call", 4, SQL_FIRST_CALL},
-        {"import", 6, SQL_FIRST_IMPORT},
+    } words[32][WORDS_OF_LETTER] = {
+        [LETTER('b')] = {{"begin", 5, SQL_FIRST_BEGIN}},
+        [LETTER('c')] = {{"create", 6, SQL_FIRST_WRAPS}, {"call", 4, SQL_FIRST_CALL}},
+        [LETTER('d')] = {{"deallocate", 10, SQL_FIRST_FORGETS},
+                         {"discard", 7, SQL_FIRST_FORGETS},
+                         {"do", 2, SQL_FIRST_DO}},
+        [LETTER('e')] = {{"explain", 7, SQL_FIRST_WRAPS}, {"execute", 7, SQL_FIRST_EXECUTE}},
+        [LETTER('i')] = {{"import", 6, SQL_FIRST_IMPORT}},
+        [LETTER('p')] = {{"prepare", 7, SQL_FIRST_PREPARE}},
+        [LETTER('s')] = {{"start", 5, SQL_FIRST_BEGIN}},
     };
-    size_t from = sql_first_at(text, len);
-    size_t to = from;
+    size_t from = sql_first_at(text, len), to = from;
+    unsigned letter;
 
+    if (from == len || !is_letter(text[from]))
+        return SQL_FIRST_OTHER;
+    letter = LETTER((unsigned char)text[from]);
+    if (!words[letter][0].word)
+        return SQL_FIRST_OTHER;
     while (to < len && is_letter(text[to]))
         to++;
-    for (size_t i = 0; i < ARRAY_LEN(words); i++)
-        if (words[i].len == to - from && !strncasecmp(text + from, words[i].word, words[i].len))
-            return words[i].first;
+    for (size_t i = 0; i < WORDS_OF_LETTER && words[letter][i].word; i++)
+        if (words[letter][i].len == to - from &&
+            !strncasecmp(text + from, words[letter][i].word, to - from))
+            return words[letter][i].first;
     return SQL_FIRST_OTHER;
 }
 

@@ -69,6 +69,10 @@ static void a_tag_tells_whether_the_catalog_may_have_changed(void **state)
         {"DOES NOT EXIST", SESS_DDL_NONE},
         {"DISCARD ALL", SESS_DDL_NONE},
         {"ALTER", SESS_DDL_NONE},
+        {"COPY 1", SESS_DDL_NONE},
+        {"RESET", SESS_DDL_NONE},
+        {"alter table", SESS_DDL_NONE}, /* the server writes capitals */
+        {"\xc1LTER TABLE", SESS_DDL_NONE},
         {"", SESS_DDL_NONE},
     };
 
@@ -77,6 +81,7 @@ static void a_tag_tells_whether_the_catalog_may_have_changed(void **state)
         assert_int_equal(sess_ddl_of(rows[i].tag, strlen(rows[i].tag) + 1), rows[i].ddl);
     assert_int_equal(sess_ddl_of("ALTER TABLE", 10), SESS_DDL_SOME);
     assert_int_equal(sess_ddl_of("ALTER TABLE", 5), SESS_DDL_NONE);
+    assert_int_equal(sess_ddl_of("ALTER TABLE", 0), SESS_DDL_NONE);
 }
 
 static void of_several_statements_the_work_counts_and_an_error_most(void **state)

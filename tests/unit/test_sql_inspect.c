@@ -215,6 +215,17 @@ static void first_word_skips_white_space_and_comments(void **state)
         {"-- begin", SQL_FIRST_OTHER},
         {"", SQL_FIRST_OTHER},
         {"select begin", SQL_FIRST_OTHER},
+        {"call p()", SQL_FIRST_CALL},
+        {"IMPORT FOREIGN SCHEMA s FROM SERVER f INTO t", SQL_FIRST_IMPORT},
+        {"insert into t values (1)", SQL_FIRST_OTHER}, /* as long as one with its first letter */
+        {"cluster t", SQL_FIRST_OTHER},
+        {"end", SQL_FIRST_OTHER},
+        {"\xe2"
+         "egin", /* no letter of ASCII */
+         SQL_FIRST_OTHER},
+        {"\x02"
+         "egin",
+         SQL_FIRST_OTHER},
     };
 
     (void)state;
