@@ -6,11 +6,10 @@
 
 #include "segue/base/mem.h"
 
-/* Of a byte. A name that begins behind a byte of a name does not count: so MARK_NAME of the one
- * before, shifted, is MARK_FIRST. */
+/* Of a byte. */
 #define MARK_NAME 1
 #define MARK_FIRST 2 /* a needle begins with it */
-#define MARK_QUOTE 8 /* may be the end of U&" */
+#define MARK_QUOTE 4 /* may be the end of U&" */
 
 #define NAME_BYTES_MAX 63 /* PostgreSQL cuts longer names: NAMEDATALEN - 1 */
 
@@ -90,23 +89,29 @@ static uint64_t needles_at(const struct sql_search *search, const unsigned char 
     return found;
 }
 
+/* A name that begins behind a byte of a name does not count. */
+static bool is_within_name(const struct sql_search *search, const unsigned char *begin,
+                           const unsigned char *p)
+{
+    return p > begin && (search->marks[p[-1]] & MARK_NAME);
+}
+
 uint64_t sql_search_run(const struct sql_search *search, const char *text, size_t len, int any)
 {
-    const unsigned char *p = (const unsigned char *)text;
+    const unsigned char *begin = (const unsigned char *)text, *end = begin + len;
     uint64_t found = 0;
-    unsigned mark, before = 0;
 
-    for (size_t i = 0; i < len; i++, before = mark) {
-        mark = search->marks[p[i]];
-        /* one branch for most bytes, and a rare one: this loop reads all that clients send */
-        if (!(mark & (MARK_FIRST | MARK_QUOTE) & ~(before << 1)))
-            continue;
-        if ((mark & MARK_QUOTE) && i >= 2 && p[i - 1] == '&' && fold(p[i - 2]) == 'u')
+    for (const unsigned char *p = begin;; p++) {
+        /* all that clients send goes through here: most bytes are nothing, and that is all of it */
+        while (p < end && !(search->marks[*p] & (MARK_FIRST | MARK_QUOTE)))
+            p++;
+        if (p == end)
+            return found;
+        if (*p == '"' && p - begin >= 2 && p[-1] == '&' && fold(p[-2]) == 'u')
             return UINT64_MAX;
-        if ((mark & MARK_FIRST) && !(before & MARK_NAME))
-            found |= needles_at(search, p + i, len - i);
+        if ((search->marks[*p] & MARK_FIRST) && !is_within_name(search, begin, p))
+            found |= needles_at(search, p, (size_t)(end - p));
         if (found && any)
             return found;
     }
-    return found;
 }
