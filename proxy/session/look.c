@@ -113,24 +113,27 @@ static const struct sql_rewrite *inspect(struct sess *s, enum sql_side side, con
     struct sql_sight_of_session sight;
     const struct sql_rewrite *rewrite;
     struct sql_cache_stats stats;
-    bool moves, within = false;
+    bool moves, several, within = false;
     enum sql_opaque opaque;
+    enum sql_first first;
 
-    sess_sight(s, &sight);
-    sight.side = side;
     memset(v, 0, sizeof(*v));
     v->moves = moves = moves_path(s, text, len, &within);
-    v->opaque = opaque = rules ? sql_opaque(text, len) : SQL_OPAQUE_NO;
-    if (within)
-        sight.path = SQL_PATH_UNKNOWN;
     COUNT(w->counters.inspected, 1);
     if (!rules) { /* with a closed gate nobody can tell */
         v->touches = w->gate_mask ? SQL_TOUCH_ALL : 0;
         return NULL;
     }
-    if (!sql_mentions(rules, text, len) && sql_first_word(text, len) < SQL_FIRST_BEGIN &&
-        !memchr(text, ';', len ? len - 1 : 0))
+    first = sql_first_word(text, len);
+    several = memchr(text, ';', len ? len - 1 : 0) != NULL;
+    v->opaque = opaque =
+        several || sql_first_is_opaque(first) ? sql_opaque(text, len) : SQL_OPAQUE_NO;
+    if (first < SQL_FIRST_BEGIN && !several && !sql_mentions(rules, text, len))
         return NULL;
+    sess_sight(s, &sight);
+    sight.side = side;
+    if (within)
+        sight.path = SQL_PATH_UNKNOWN;
     pthread_mutex_lock(&w->cache_lock);
     rewrite = sql_cache_rewrite(w->cache, rules, &sight, text, len);
     pthread_mutex_unlock(&w->cache_lock);

@@ -58,6 +58,12 @@ enum sql_opaque {
 };
 enum sql_opaque sql_opaque(const char *text, size_t len);
 
+/* Can sql_opaque find anything in a text of one statement that begins so? */
+static inline bool sql_first_is_opaque(enum sql_first first)
+{
+    return first == SQL_FIRST_DO || first == SQL_FIRST_CALL || first == SQL_FIRST_IMPORT;
+}
+
 /* Full verdict without a cache, of a session whose search path is not known. `text` need not be
  * NUL-terminated. */
 void sql_inspect(const struct sql_rules *rules, const char *text, size_t len,
