@@ -222,7 +222,7 @@ static struct entry *remember_take(struct sql_cache *cache, const struct key *ke
 }
 
 /* The shape, remembered with its rewrite; NULL: it is too long for that, or mentions no table of
- * the rules: the text did in a literal. *known: it was there before. */
+ * the rules: the text did in a literal, or not at all. *known: it was there before. */
 static struct entry *of_shape(struct sql_cache *cache, const struct sql_rules *rules,
                               const struct sql_sight_of_session *session, bool *known)
 {
@@ -251,7 +251,7 @@ static struct entry *by_shape(struct sql_cache *cache, const struct sql_rules *r
     struct entry *entry = NULL;
     bool known = false, done;
 
-    if (!session->rewrites || !sql_mentions(rules, text, len))
+    if (!session->rewrites)
         return NULL;
     if (sql_shape_of(&cache->shape, text, len, folded))
         entry = of_shape(cache, rules, session, &known);

@@ -129,6 +129,14 @@ static bool is_word(const char *p, size_t len, const char *word)
     return i == len && !word[i];
 }
 
+/* Of the name that begins at `from`. */
+static size_t name_end(const char *text, size_t len, size_t from)
+{
+    while (from < len && sql_byte_is_name((unsigned char)text[from]))
+        from++;
+    return from;
+}
+
 static bool read_to(struct reader *r, size_t end);
 
 /* An offset in the text, behind which there may be literals, as one in the shape. */
@@ -170,10 +178,11 @@ static bool read_rows(struct reader *r)
 static bool read_name(struct reader *r)
 {
     size_t from = r->at;
+    int next;
 
-    while (sql_byte_is_name(peek(r, 0)))
-        r->at++;
-    if (peek(r, 0) == '\'' || (peek(r, 0) == '&' && (peek(r, 1) == '\'' || peek(r, 1) == '"')))
+    r->at = name_end(r->text, r->len, from);
+    next = peek(r, 0);
+    if (next == '\'' || (next == '&' && (peek(r, 1) == '\'' || peek(r, 1) == '"')))
         return false;
     if (r->folds && is_word(r->text + from, r->at - from, "values"))
         return read_rows(r);
@@ -254,15 +263,13 @@ static bool read_to(struct reader *r, size_t end)
 
 static bool begins_with(const char *text, size_t len, const char *const *words, size_t n)
 {
-    struct reader r = {.text = text, .len = len};
-    size_t from;
+    size_t from = 0, to;
 
-    while (sql_byte_is_space(peek(&r, 0)))
-        r.at++;
-    for (from = r.at; sql_byte_is_name(peek(&r, 0));)
-        r.at++;
+    while (from < len && sql_byte_is_space((unsigned char)text[from]))
+        from++;
+    to = name_end(text, len, from);
     for (size_t i = 0; i < n; i++)
-        if (is_word(text + from, r.at - from, words[i]))
+        if (is_word(text + from, to - from, words[i]))
             return true;
     return false;
 }
