@@ -134,8 +134,8 @@ uint64_t sess_ask_for_rules(struct sess *s)
     return ask_for_rules(s->worker->plane);
 }
 
-/* Nobody knows yet what tables are called: statements that may name them go on waiting, all others
- * pass. True: so it is, for a while. */
+/* Nobody knows yet what tables are called, or keys are over: statements that may name them go on
+ * waiting, all others pass. True: so it is, for a while. */
 static bool keep_names(struct sess_worker *w)
 {
     int64_t until = atomic_load_explicit(&w->plane->doubt_until_us, memory_order_acquire);
@@ -149,7 +149,7 @@ static bool keep_names(struct sess_worker *w)
     w->gate_mask = w->order->gate_names;
     atomic_store_explicit(&w->expired, true, memory_order_release);
     log_warning("the gate stayed closed past its deadline: opened, but for statements on tables of "
-                "which it is not known whether they have changed their names");
+                "which it is not known whether their names, or their keys', have turned");
     release_all(w);
     return true;
 }
