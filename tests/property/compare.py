@@ -12,11 +12,14 @@ FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n
 WHERE c.relispartition AND n.nspname {SKIPPED}"""
 
 # Of keys `connoinherit` makes no difference; nor `convalidated` of parts on the side that is referred to, which PostgreSQL
-# leaves alone (before 18). NOT NULL is named otherwise where it comes with a new column.
+# leaves alone (before 18). NOT NULL is named otherwise where it comes with a new column; what a leaf inherits of it is its
+# own, too, where a key has been made over an index (README).
 CONSTRAINTS = f"""
 SELECT k.conrelid::regclass::text, CASE WHEN k.conparentid = 0 AND k.contype <> 'n' THEN k.conname END, k.contype, replace(pg_get_constraintdef(k.oid), CASE WHEN p.oid IS NULL THEN '' ELSE ' NOT VALID' END, ''),
-       p.oid IS NOT NULL OR k.convalidated, k.condeferrable, k.condeferred, k.contype = 'c' AND k.connoinherit, k.coninhcount, k.conislocal, obj_description(k.oid, 'pg_constraint')
-FROM pg_constraint k JOIN pg_namespace n ON n.oid = k.connamespace LEFT JOIN pg_constraint p ON p.oid = k.conparentid AND p.conrelid = k.conrelid
+       p.oid IS NOT NULL OR k.convalidated, k.condeferrable, k.condeferred, k.contype = 'c' AND k.connoinherit, k.coninhcount,
+       k.conislocal OR k.contype = 'n' AND k.coninhcount > 0 AND r.relispartition AND r.relkind = 'r', obj_description(k.oid, 'pg_constraint')
+FROM pg_constraint k JOIN pg_namespace n ON n.oid = k.connamespace JOIN pg_class r ON r.oid = k.conrelid
+LEFT JOIN pg_constraint p ON p.oid = k.conparentid AND p.conrelid = k.conrelid
 WHERE k.conrelid <> 0 AND n.nspname {SKIPPED}"""
 
 INHERITED = f"""

@@ -44,7 +44,7 @@ PERMITTED = [(re.compile(words), why) for words, why in (
     (r"it depends on what drop_table drops", "a foreign key, or a view"),
     (r"it is on column .*, which this file replaces", "of set_replica_identity: an index that is made anew"),
     (r"the file drops table .*, too|the file drops its table|the file drops it, and changes it by another operation", "said twice"),
-    (r"this file drops (table|column|constraint|index) ", "of what another operation needs"),
+    (r"this file (drops|replaces) (table|column|constraint|index) ", "of what another operation needs"),
     (r"it goes with column", "of what goes in any case"),
     (r"it is called .* when complete runs what names it by its old name", "README, on rename_table and sql"),
     (r"relations have one of its two names: too many", "of rename_table"),
