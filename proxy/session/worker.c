@@ -156,11 +156,20 @@ static void each_session(struct sess_worker *w, void (*act)(struct sess *s))
     }
 }
 
+/* A server that says 57P01 has rolled back. This one only hears no more of its client, and may
+ * commit what it is at. */
 static void kill_session(struct sess *s)
 {
+    int shown = atomic_load_explicit(&s->shown, memory_order_relaxed);
     struct err err = {0};
 
-    err_set(&err, "57P01", "terminating connection due to administrator command");
+    if (shown == SHOWN_ACTIVE || (shown == SHOWN_COPY && s->track.copy != SESS_COPY_BOTH)) {
+        err_set(&err, "08007", "segue ends before the statement under way has been answered");
+        err_hint(&err, "whether the database has carried it out, or will, is not known: look "
+                       "before it is said again");
+    } else {
+        err_set(&err, "57P01", "terminating connection due to administrator command");
+    }
     sess_fail(s, &err);
     sess_close(s);
 }

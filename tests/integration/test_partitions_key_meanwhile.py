@@ -147,7 +147,7 @@ def test_an_index_that_a_late_partition_cannot_get_says_why(db, segue):
     db.sql("DROP EVENT TRIGGER closed")
     proxy.cli("resume", name)
     settled(proxy, db, name, 5)
-    assert proxy.status(name)["blockers"] == ""
+    until("the cause to go", lambda: proxy.status(name)["blockers"] == "")
     proxy.cli("rollback", name)
 
 

@@ -6,7 +6,7 @@ import time
 
 import psycopg
 import pytest
-from lib.rawwire import Raw, query, startup
+from lib.rawwire import COPY_DONE, Raw, copy_data, query, startup
 from lib.wait import free_port, until
 
 pytestmark = pytest.mark.one_version
@@ -86,6 +86,26 @@ def test_idle_sessions_are_told_when_it_ends_and_busy_ones_may_finish(db, segue)
     assert busy.until_ready() == "TDCZI"
     assert busy.error()["C"] == "57P01"
     assert proxy.process.wait(10) == 0
+
+
+@pytest.mark.parametrize("at", [query("INSERT INTO kept SELECT 1 FROM pg_advisory_xact_lock(1)"),
+                                query("COPY kept FROM STDIN") + copy_data("1\n") + COPY_DONE], ids=["statement", "copy"])
+def test_who_is_cut_off_in_a_statement_is_not_told_that_it_was_rolled_back(db, segue, at):
+    db.sql("CREATE TABLE kept (i int); CREATE FUNCTION waits() RETURNS trigger LANGUAGE plpgsql AS"
+           " $$BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NULL; END$$;"
+           "CREATE TRIGGER waits AFTER INSERT ON kept EXECUTE FUNCTION waits()")
+    proxy = segue(db, drain_timeout_s=1)
+    with Raw(proxy.port).login(db.name) as c, db.connect() as holder:
+        holder.execute("SELECT pg_advisory_lock(1)")
+        c.send(at)
+        until("the statement to wait", lambda: db.one("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted "
+                                                      "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"))
+        proxy.signal(signal.SIGTERM)
+        error = c.error()
+        assert error["C"] == "08007" and "not known" in error["H"]
+        assert proxy.process.wait(10) == 0
+        holder.execute("SELECT pg_advisory_unlock(1)")
+        until("it to be committed", lambda: db.one("SELECT count(*) FROM kept"))
 
 
 def test_drain_has_a_deadline(db, segue):
