@@ -137,7 +137,7 @@ void sess_path_goes(struct sess_path *p, const struct sql_path_move *move)
 
 void sess_path_unseen(struct sess_path *p)
 {
-    p->move.kind = SQL_PATH_LOST;
+    sess_path_goes(p, &(struct sql_path_move){.kind = SQL_PATH_LOST, .tag = ""});
 }
 
 void sess_path_suspect(struct sess_path *p)

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from lib.answers import columns, kinds, only, stat
 from lib.operations import woken
-from lib.rawwire import SYNC, Raw, bind, describe, execute, parse, query
+from lib.rawwire import SYNC, Raw, bind, describe, execute, message, parse, query
 from lib.wait import until
 
 RENAME = {"name": "rename_label",
@@ -51,6 +51,23 @@ def seen(conn):
 def reports(conn):
     """Does the server report search_path?"""
     return conn.info.server_version >= 180000
+
+
+LONG = "SELECT 1 -- " + "x" * 8000
+
+
+@pytest.mark.parametrize("sent", [query(LONG), parse(LONG) + bind() + execute() + SYNC, message("Q", b"select 1\0rest\0") + query("SELECT 1")],
+                         ids=["query", "parse", "more behind its end"])
+def test_what_nobody_can_read_may_be_the_first_that_a_session_says(two, segue, sent):
+    """Between its first look at the path, which the first statement on the table asks for, and any move of the path."""
+    proxy = segue(two, workers=1, inspect_bytes_max=4096)
+    proxy.ready(RENAME)
+    with Raw(proxy.port).login(two.name) as c, proxy.connect() as other:
+        c.send(query(STAR))
+        c.until_ready()
+        c.send(sent)
+        c.until_ready()
+        assert other.execute("SELECT 1").fetchone() == (1,)
 
 
 def test_the_path_is_followed_through_set_local_rollback_and_savepoints(two, segue):

@@ -207,6 +207,19 @@ static void the_servers_reports_have_the_last_word(void **state)
     sess_path_free(p);
 }
 
+static void what_nobody_has_read_may_be_the_first_of_a_session(void **state)
+{
+    struct sess_path *p = sess_path_new();
+
+    (void)state;
+    sess_path_told(p, "a", "a", "someone");
+    sess_path_asked(p);
+    sess_path_unseen(p);
+    sess_path_completed(p, "SELECT 1", sizeof("SELECT 1"));
+    play(p, (const char *const[]){"??", "=I", "??", NULL});
+    sess_path_free(p);
+}
+
 /* Another session may have one of that name; who has none may get one. */
 static void whose_temporary_relation_it_is_is_asked_for(void **state)
 {
@@ -278,6 +291,7 @@ int main(void)
         cmocka_unit_test(an_answer_that_does_not_help_is_not_asked_for_again),
         cmocka_unit_test(the_role_is_followed_too),
         cmocka_unit_test(the_servers_reports_have_the_last_word),
+        cmocka_unit_test(what_nobody_has_read_may_be_the_first_of_a_session),
         cmocka_unit_test(whose_temporary_relation_it_is_is_asked_for),
         cmocka_unit_test(other_rules_make_another_class),
     };
