@@ -131,16 +131,16 @@ static bool too_long(const struct sess *s, const char *data, size_t len, struct 
  * gets a text that it can read. */
 static void refuse(struct sess *s, const struct wire_startup *st, const struct err *e)
 {
-    unsigned major = st->code >> 16;
+    bool old = st->code && st->code >> 16 < 3; /* 0: nobody's, and answered in words of today */
     struct buf out = {0};
 
     COUNT(s->worker->counters.refused, 1);
-    if (st->total && st->code != WIRE_CODE_CANCEL && major != 1 && major != 2) {
+    if (st->total && st->code != WIRE_CODE_CANCEL && !old) {
         sess_fail(s, e);
         return;
     }
     sess_log_failed(s, e);
-    if (major == 1 || major == 2) {
+    if (old) {
         wire_put_error_old(&out, "FATAL", e);
         sess_send(s, &s->client, out.data, out.len);
         buf_fini(&out);

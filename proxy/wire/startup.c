@@ -60,6 +60,10 @@ static enum rc read_params(const char *packet, size_t total, struct wire_startup
         struct wire_param param;
 
         param.name = next_string(&at, end);
+        if (!param.name && end - at == 1) {
+            at = end; /* the server looks at where the last byte is, and not at what it is */
+            break;
+        }
         if (!param.name)
             return bad_layout(err);
         if (!param.name[0])

@@ -73,7 +73,8 @@ BROKEN = {
     "a list that does not end": packet(STARTUP, NAMED), "bytes behind the list": packet(STARTUP, NAMED + b"\0x"),
     "zeros behind the list": packet(STARTUP, NAMED + b"\0\0"), "nobody": startup(database="postgres"),
     "an empty name": startup(user=""), "protocol 0": startup(0, user="postgres"), "protocol 1": startup(1 << 16, user="postgres"),
-    "protocol 2": startup(2 << 16, user="postgres"), "protocol 4": startup(4 << 16, user="postgres"),
+    "protocol 2": startup(2 << 16, user="postgres"), "protocol 0.1": startup(1, user="postgres"),
+    "a list of nobody that ends in another byte": packet(STARTUP, b"database\0postgres\0x"), "protocol 4": startup(4 << 16, user="postgres"),
     "an unknown request": packet(GSSENC + 1), "a short key": packet(CANCEL, b"\0\0\0\1ab"), "a cancel without a key": packet(CANCEL),
     "a long key": packet(CANCEL, bytes(4 + 257)), "a replication of no kind": startup(user="postgres", replication="perhaps"),
     "options of no kind": startup(user="postgres", options="-z"), "an option that there is not": startup(user="postgres", not_there="1"),
@@ -99,6 +100,11 @@ def test_startup_packet_may_be_as_long_as_the_server_takes_it(raw, db):
     most = 4 + 10000
     rest = most - len(startup(user="postgres", database=db.name, options=""))
     c = raw().send(startup(user="postgres", database=db.name, options=" " * rest))
+    assert c.until_ready().endswith("ZI")
+
+
+def test_a_list_may_end_in_another_byte_as_for_the_server(raw, db):
+    c = raw().send(packet(STARTUP, b"user\0postgres\0database\0" + db.name.encode() + b"\0x"))
     assert c.until_ready().endswith("ZI")
 
 
