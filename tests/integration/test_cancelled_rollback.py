@@ -48,6 +48,8 @@ class LogPipe:
         self.said.append(os.read(self.read, 4096).decode(errors="replace"))
 
     def fill(self):
+        while select([self.read], [], [], 0)[0]:  # said before, and not read yet: there is no room beside it
+            self.take()
         os.write(self.write, b"full")
 
     def close(self):
