@@ -70,6 +70,11 @@ def test_upstream_over_a_unix_socket_works(db, segue):
         assert c.execute("SELECT inet_client_addr()").fetchone() == (None,)
 
 
+def until_it_waits(db):
+    until("the statement to wait", lambda: db.one("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted "
+                                                  "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"))
+
+
 def test_idle_sessions_are_told_when_it_ends_and_busy_ones_may_finish(db, segue):
     proxy = segue(db, drain_timeout_s=20)
     idle, busy = Raw(proxy.port).login(db.name), Raw(proxy.port).login(db.name)
@@ -77,8 +82,7 @@ def test_idle_sessions_are_told_when_it_ends_and_busy_ones_may_finish(db, segue)
     inside.execute("BEGIN")
     inside.execute("SELECT pg_advisory_xact_lock(1)")
     busy.send(query("SELECT pg_advisory_xact_lock(1)"))
-    until("the statement to wait", lambda: db.one("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted "
-                                                  "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"))
+    until_it_waits(db)
     proxy.signal(signal.SIGTERM)
     assert idle.error()["C"] == "57P01"
     inside.execute("SELECT 1")
@@ -98,8 +102,7 @@ def test_who_is_cut_off_in_a_statement_is_not_told_that_it_was_rolled_back(db, s
     with Raw(proxy.port).login(db.name) as c, db.connect() as holder:
         holder.execute("SELECT pg_advisory_lock(1)")
         c.send(at)
-        until("the statement to wait", lambda: db.one("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted "
-                                                      "AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"))
+        until_it_waits(db)
         proxy.signal(signal.SIGTERM)
         error = c.error()
         assert error["C"] == "08007" and "not known" in error["H"]
