@@ -1,14 +1,5 @@
 /* Stars and rows around which something stands: brackets, names, CASE (sql/star.h, sql/alike.h). */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#include "segue/base/rc.h"
-#include "segue/sql/rewrite.h"
+#include "sql_sides_bed.h"
 
 /* public.t of database d: o is to become n. */
 static struct sql_rules *some_rules(void)
@@ -34,28 +25,9 @@ static struct sql_rules *some_rules(void)
     return rules;
 }
 
-struct row {
-    const char *sql;
-    const char *text; /* NULL: as it is */
-    enum sql_doubt doubt;
-};
-
 static void each(enum sql_side side, const struct row *rows, size_t n)
 {
-    struct sql_rules *rules = some_rules();
-    const struct sql_sight_of_session session = {.side = side, .rewrites = true};
-
-    for (size_t i = 0; i < n; i++) {
-        struct sql_rewrite out;
-
-        sql_rewrite(rules, &session, rows[i].sql, strlen(rows[i].sql), &out);
-        if (out.doubt != rows[i].doubt || !out.text != !rows[i].text ||
-            (out.text && strcmp(out.text, rows[i].text) != 0))
-            fail_msg("%s: %s (%s)", rows[i].sql, out.text ? out.text : "as it is",
-                     sql_doubt_text(out.doubt));
-        sql_rewrite_fini(&out);
-    }
-    sql_rules_unref(rules);
+    rows_become(some_rules(), side, rows, n);
 }
 
 #define ROW_OF(x) "FROM (SELECT " x ".id, " x ".o, " x ".\"B c\", " x ".g"

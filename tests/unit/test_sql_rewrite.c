@@ -1,15 +1,6 @@
 /* sql/rewrite.h: what a statement becomes for a session of one side. Lists and twins of what is
  * written: test_sql_insert.c, test_sql_set.c. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#include "segue/base/rc.h"
-#include "segue/sql/rewrite.h"
+#include "sql_sides_bed.h"
 
 /* t (id, o, "B c", g generated, n): o is renamed to n; another table `u` has a column n of its own,
  * and there is a second `twice` in schema app. To `plus` (id, p) a column is only added. */
@@ -65,28 +56,9 @@ static struct sql_rules *some_rules(bool early, bool reversed)
     return rules;
 }
 
-struct row {
-    const char *sql;
-    const char *text; /* NULL: as it is */
-    enum sql_doubt doubt;
-};
-
 static void each(enum sql_side side, const struct row *rows, size_t n)
 {
-    struct sql_rules *rules = some_rules(false, false);
-    const struct sql_sight_of_session session = {.side = side, .rewrites = true};
-
-    for (size_t i = 0; i < n; i++) {
-        struct sql_rewrite out;
-
-        sql_rewrite(rules, &session, rows[i].sql, strlen(rows[i].sql), &out);
-        if (out.doubt != rows[i].doubt || !out.text != !rows[i].text ||
-            (out.text && strcmp(out.text, rows[i].text) != 0))
-            fail_msg("%s: %s (%s)", rows[i].sql, out.text ? out.text : "as it is",
-                     sql_doubt_text(out.doubt));
-        sql_rewrite_fini(&out);
-    }
-    sql_rules_unref(rules);
+    rows_become(some_rules(false, false), side, rows, n);
 }
 
 static void an_old_session_sees_the_old_columns_only(void **state)
