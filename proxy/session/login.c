@@ -88,15 +88,16 @@ static enum rc check_certificate(struct sess *s, const char *user, struct err *e
                      s->login->limits->options.client_tls.mode == SESS_TLS_VERIFY_FULL;
 
     net_tls_info(&s->client.stream, &info);
-    if (!info.peer_cert)
+    if (!info.peer_cert) {
         err_set(err, "28000", "connection requires a valid client certificate");
-    else if (must_name && !names_user(s->login->limits, info.peer_cn, user))
+        err_hint(err, "connect with sslcert and sslkey: a certificate that client_tls_ca_file of "
+                      "segue vouches for, and its key");
+    } else if (must_name && !names_user(s->login->limits, info.peer_cn, user)) {
         err_set(err, "28000", "certificate authentication failed for user \"%s\"", user);
-    else
-        return RC_OK;
-    err_hint(err, "the certificate's common name must be the user's, or option cert_map of segue "
-                  "must say whose it is");
-    return RC_ERR;
+        err_hint(err, "the certificate's common name must be the user's, or option cert_map of "
+                      "segue must say whose it is");
+    }
+    return err_is_set(err) ? RC_ERR : RC_OK;
 }
 
 static enum rc check_leg(struct sess *s, const char *user, struct err *err)

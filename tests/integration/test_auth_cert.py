@@ -64,9 +64,11 @@ def test_no_certificate_a_revoked_one_and_no_tls_are_refused(believing, certs, t
     with refused() as told:
         proxy.connect("postgres", "alice", password=PASSWORDS["alice"], **none)
     assert "connection requires a valid client certificate" in told.text
+    assert "HINT:" in told.text and "sslcert and sslkey" in told.text and "cert_map" not in told.text
     with refused() as told:
         proxy.connect("postgres", "alice", password=PASSWORDS["alice"], sslmode="disable")
-    assert "connection requires a valid client certificate" in told.text and "sslcert" in told.text
+    assert "connection requires a valid client certificate" in told.text
+    assert "sslmode=require, sslcert and sslkey" in told.text and "cert_map" not in told.text
     with pytest.raises(psycopg.OperationalError):
         proxy.connect("postgres", "app", **shown(certs.revoked))
 
