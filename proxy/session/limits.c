@@ -130,6 +130,7 @@ static void warn_of_users(const struct sess_limits *limits, const char *path)
 {
     enum sess_auth_mode auth = limits->options.auth;
     size_t md5 = auth_users_count_of(limits->users, AUTH_SECRET_MD5);
+    size_t verifiers = md5 + auth_users_count_of(limits->users, AUTH_SECRET_SCRAM);
     unsigned overridden = auth_users_overridden(limits->users);
 
     if (auth == SESS_AUTH_PASS || auth == SESS_AUTH_PASSWORD)
@@ -141,6 +142,11 @@ static void warn_of_users(const struct sess_limits *limits, const char *path)
         log_warning("there is no user in %s: nobody can log in", path);
     if (auth == SESS_AUTH_SCRAM && md5)
         log_warning("%zu users in %s cannot log in: with an md5 hash there is no SCRAM", md5, path);
+    if (auth == SESS_AUTH_CERT && verifiers)
+        log_warning("%zu users in %s have a verifier in place of the password, and with that segue "
+                    "cannot log in for them (with an md5 hash only where the database asks for "
+                    "md5): auth is \"cert\", so put their passwords there",
+                    verifiers, path);
 }
 
 static bool has_unix(const char *listen)

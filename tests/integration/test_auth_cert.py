@@ -1,5 +1,7 @@
 """auth = cert: a client certificate names the user; segue logs in by the list."""
 
+import signal
+
 import psycopg
 import pytest
 from lib.auth import PASSWORDS, armed, passwords_of, refused, stored, write_list
@@ -80,6 +82,15 @@ def test_a_user_whose_password_the_list_does_not_have_is_refused_with_a_hint(bel
             who(proxy, name, certs.client(name))
         assert "segue cannot log in to the upstream" in told.text
         assert "HINT:" in told.text and "auth_file" in told.text
+
+
+def test_users_of_whom_the_list_has_a_verifier_only_are_counted_at_start_and_reload(believing, tls_pg, tmp_path):
+    proxy = believing({"zoe": stored(tls_pg, "zoe"), "mia": stored(tls_pg, "mia"), "ann": "", **passwords_of("alice")})
+    log = proxy.logged("in place of the password")
+    assert f"2 users in {tmp_path / 'userlist.txt'} have a verifier" in log and "put their passwords there" in log
+    write_list(tmp_path / "userlist.txt", passwords_of("alice", "zoe", "mia"))
+    proxy.signal(signal.SIGHUP)
+    assert proxy.logged("reload: done").count("in place of the password") == 1
 
 
 def test_the_console_believes_certificates_too(believing, certs):
