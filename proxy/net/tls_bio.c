@@ -16,6 +16,10 @@
 /* A record, and then only answers to KeyUpdates, of a peer that does not read them. */
 #define LATE_BYTES_MAX 65536
 
+/* Read in one call without a byte for the caller, who has other sessions to serve: no handshake is
+ * so long, and what else says nothing is a flood of KeyUpdates. */
+#define BARREN_BYTES_MAX 131072
+
 static int take_peeked(struct tls_stream *t, char *to, size_t size)
 {
     size_t n = t->npeeked - t->taken < size ? t->npeeked - t->taken : size;
@@ -41,10 +45,15 @@ static int bio_read(BIO *bio, char *to, int size)
         BIO_set_retry_read(bio);
         return -1;
     }
+    if (t->asked > BARREN_BYTES_MAX) {
+        t->error = EPROTO;
+        return -1;
+    }
     do
         n = recv(t->fd, to, (size_t)size, 0);
     while (n < 0 && errno == EINTR);
     t->more = n == size;
+    t->asked += n > 0 ? (size_t)n : 0;
     if (n == 0)
         t->ended = true;
     if (n >= 0)

@@ -55,6 +55,7 @@ struct tls_stream {
     size_t npeeked, taken;
     struct buf late;     /* records that the socket did not take yet */
     size_t held;         /* bytes of the caller that are in `late`, and were not said to be sent */
+    size_t asked;        /* bytes that OpenSSL has read of the socket in the call under way */
     bool more;           /* the socket may hold more than was read of it */
     bool hold;           /* give what is buffered, do not ask the socket */
     bool ended;          /* the socket is at its end */

@@ -61,6 +61,7 @@ static enum rc tls_recv(struct net_stream *stream, void *to, size_t size, size_t
         return RC_ERR;
     }
     tls_clear_errors();
+    t->asked = 0;
     do {
         size_t room = size - total < INT_MAX ? size - total : INT_MAX;
 
@@ -318,6 +319,7 @@ enum rc net_tls_handshake(struct net_stream *stream, bool *wants_write, struct e
     int n = 0;
 
     tls_clear_errors();
+    t->asked = 0;
     if (rc == RC_OK) {
         n = SSL_do_handshake(t->ssl);
         if (n != 1 && SSL_get_error(t->ssl, n) != SSL_ERROR_WANT_READ)

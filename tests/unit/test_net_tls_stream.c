@@ -363,6 +363,63 @@ static void new_keys_asked_for_by_a_peer_that_does_not_read_come_later(void **st
     pair_fini(&p);
 }
 
+/* Sends that many bytes of KeyUpdates at once, and "question" behind them. */
+static void new_keys(struct raw *r, size_t bytes)
+{
+    BIO *made = BIO_new(BIO_s_mem()), *socket = SSL_get_wbio(r->ssl);
+    int room = 1 << 20;
+    size_t len;
+    char *data;
+
+    BIO_up_ref(socket);
+    SSL_set0_wbio(r->ssl, made);
+    while ((size_t)BIO_pending(made) < bytes) {
+        assert_int_equal(SSL_key_update(r->ssl, SSL_KEY_UPDATE_NOT_REQUESTED), 1);
+        assert_int_equal(SSL_do_handshake(r->ssl), 1);
+    }
+    assert_int_equal(SSL_write(r->ssl, "question", 8), 8);
+    len = (size_t)BIO_get_mem_data(made, &data);
+    setsockopt(r->fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
+    assert_int_equal(send(r->fd, data, len, 0), len);
+    SSL_set0_wbio(r->ssl, socket);
+}
+
+static void new_keys_are_taken_many_at_once(void **state)
+{
+    struct pair p;
+    struct raw r;
+
+    (void)state;
+    pair_init(&p);
+    r = raw_new(&p);
+    assert_int_equal(raw_shake(&r, &p), RC_OK);
+    new_keys(&r, 30000);
+    hear(&p.a, "question");
+    raw_free(&r);
+    pair_fini(&p);
+}
+
+/* OpenSSL would read on as long as they come, and nobody else were served. */
+static void a_flood_of_new_keys_ends_the_connection(void **state)
+{
+    struct pair p;
+    struct raw r;
+    char byte;
+    size_t got;
+
+    (void)state;
+    pair_init(&p);
+    r = raw_new(&p);
+    assert_int_equal(raw_shake(&r, &p), RC_OK);
+    new_keys(&r, 200000);
+    received = 0;
+    assert_int_equal(net_recv(&p.a, &byte, 1, &got), RC_ERR);
+    assert_int_equal(errno, EPROTO);
+    assert_true(received <= 3);
+    raw_free(&r);
+    pair_fini(&p);
+}
+
 /* ---- ends ---- */
 
 static void ended(struct net_stream *stream)
@@ -488,6 +545,8 @@ int main(void)
         cmocka_unit_test(one_call_asks_the_socket_once),
         cmocka_unit_test(what_a_full_socket_refused_is_offered_again_with_more_behind_it),
         cmocka_unit_test(new_keys_asked_for_by_a_peer_that_does_not_read_come_later),
+        cmocka_unit_test(new_keys_are_taken_many_at_once),
+        cmocka_unit_test(a_flood_of_new_keys_ends_the_connection),
         cmocka_unit_test(the_last_bytes_come_before_the_end),
         cmocka_unit_test(a_direction_cut_without_a_word_has_ended_and_the_other_goes_on),
         cmocka_unit_test(a_record_cut_in_its_middle_is_an_end_too),
