@@ -298,8 +298,7 @@ static int run(struct serve *serve)
         return fail(CLI_USAGE, &err);
     if (begin(serve, &err) != RC_OK)
         return fail(CLI_REFUSED, &err);
-    printf("segue: listening on %s\n", sess_plane_address(serve->plane));
-    fflush(stdout);
+    log_tell("listening on %s", sess_plane_addresses(serve->plane));
     warn_of_open_console(serve->cfg);
     if (eng_start(serve->engine, &err) != RC_OK) {
         log_err(LOG_ERROR, "the engine does not start; clients are served without it", &err);

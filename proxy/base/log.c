@@ -169,6 +169,22 @@ void log_at(enum log_level level, const char *fmt, ...)
     emit(&event);
 }
 
+void log_tell(const char *fmt, ...)
+{
+    char text[TEXT_BYTES], line[LOG_LINE_MAX];
+    struct log_event event = {.level = LOG_INFO, .text = text};
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    if (atomic_load(&format_now) == LOG_JSON)
+        fwrite(line, 1, format_line(line, &event), stdout);
+    else
+        printf("segue: %s\n", text);
+    fflush(stdout);
+}
+
 void log_err(enum log_level level, const char *what, const struct err *err)
 {
     char text[TEXT_BYTES];

@@ -128,6 +128,18 @@ static enum rc adopt(struct sess_plane *plane, const struct net_address *address
     return RC_OK;
 }
 
+static char *all_of(const struct net_address *addresses, size_t n)
+{
+    char text[NET_ADDRESS_TEXT];
+    struct buf all = {0};
+
+    for (size_t i = 0; i < n; i++) {
+        net_address_text(&addresses[i], text);
+        buf_printf(&all, "%s%s", i ? ", " : "", text);
+    }
+    return buf_take(&all);
+}
+
 enum rc sess_listen_open(struct sess_plane *plane, struct err *err)
 {
     struct net_address addresses[LISTENERS_MAX];
@@ -150,6 +162,7 @@ enum rc sess_listen_open(struct sess_plane *plane, struct err *err)
         }
     }
     net_address_text(&addresses[0], plane->address);
+    plane->addresses = all_of(addresses, n);
     return RC_OK;
 }
 

@@ -114,6 +114,11 @@ const char *sess_plane_address(const struct sess_plane *plane)
     return plane->address;
 }
 
+const char *sess_plane_addresses(const struct sess_plane *plane)
+{
+    return plane->addresses;
+}
+
 static void post_all(struct sess_plane *plane, enum sess_mail_kind kind)
 {
     for (unsigned i = 0; i < plane->nworkers; i++)
@@ -213,6 +218,7 @@ void sess_plane_free(struct sess_plane *plane)
     sess_doors_free(plane->doors);
     pthread_cond_destroy(&plane->seen);
     pthread_mutex_destroy(&plane->lock);
+    free(plane->addresses);
     free((char *)plane->options.listen);
     sess_upstream_options_fini(&plane->options.upstream);
     free(plane);

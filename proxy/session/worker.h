@@ -130,7 +130,8 @@ struct sess_plane {
     unsigned crowd, crowd_last;
     int64_t trimmed_ms;
     struct sess_hosts *hosts;
-    char address[NET_ADDRESS_TEXT];
+    char address[NET_ADDRESS_TEXT];   /* the first to listen on */
+    char *addresses;                  /* all of them; NULL before the start */
     uint8_t mock_key[AUTH_KEY_BYTES]; /* salts shown for unknown users come from it */
     struct sess_worker *workers[WORKERS_MAX];
     unsigned nworkers;

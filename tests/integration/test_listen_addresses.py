@@ -1,6 +1,7 @@
 """Where segue listens: Unix sockets with their lock files, IPv6, every address; and Unix sockets and IPv6 upstream."""
 
 import grp
+import json
 import os
 import socket
 import stat
@@ -41,6 +42,19 @@ def test_unix_sockets_on_both_legs(db, segue, folder):
         assert row["upstream"] == f"{db.cluster.folder}/.s.PGSQL.{db.cluster.port}"
     with over(folder, proxy, "segue") as c:  # a Unix socket is loopback for the console
         assert c.execute(b"SHOW VERSION").fetchall()
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_every_address_is_told_on_standard_output_in_the_logs_format(db, segue, folder, log_format):
+    port = free_port()
+    proxy = segue(db, workers=2, log_format=log_format, log_level="error",
+                  arguments=listen(f"[::1]:{port}", f"{folder}:6432"))
+    told = f"listening on 127.0.0.1:{proxy.port}, [::1]:{port}, {folder}/.s.PGSQL.6432"
+    if log_format == "text":
+        assert proxy.told == f"segue: {told}\n"
+    else:
+        line = json.loads(proxy.told)
+        assert line.pop("ts") and line == {"level": "info", "msg": told}
 
 
 def test_clients_of_a_unix_socket_are_dealt_to_all_workers(db, segue, folder):

@@ -48,6 +48,10 @@ void log_at(enum log_level level, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* "what: text (SQLSTATE) HINT: hint" */
 void log_err(enum log_level level, const char *what, const struct err *err);
 
+/* For whoever has started the process: one line to standard output, whatever the level, "segue: "
+ * and the text, or the JSON object that a line of the log would be. */
+void log_tell(const char *fmt, ...) PRINTF_LIKE(1, 2);
+
 /* A client's session as a line names it; NULL, "" and 0 are left out. */
 struct log_about {
     uint64_t session;

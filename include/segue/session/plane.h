@@ -45,6 +45,8 @@ enum rc sess_plane_accept(struct sess_plane *plane, struct err *err) MUST_CHECK;
 
 /* "127.0.0.1:6432" of the first listener after start (the real port when 0 was asked). */
 const char *sess_plane_address(const struct sess_plane *plane);
+/* The same of all that are configured: "127.0.0.1:6432, /run/segue/.s.PGSQL.6432". */
+const char *sess_plane_addresses(const struct sess_plane *plane);
 
 /* Stops accepting; sessions go on to their end, idle ones (safe point) are closed with 57P01
  * at once, the rest at their next safe point or at the deadline. Returns when all are gone. */

@@ -51,6 +51,7 @@ class Segue:
         self.program = PROGRAM
         self.log = self.folder / f"segue-{id(self):x}.log"
         self.host, self.port = "127.0.0.1", 0
+        self.told = ""  # the line that says where it listens
         self.process = None
         self._console = None
         self._lines = None
@@ -83,7 +84,7 @@ class Segue:
                 raise AssertionError(f"segue ended with {self.process.wait()}\n{self.log_tail()}")
             found = re.search(r"listening on (\S+):(\d+)", line)
             if found:
-                self.port = int(found[2])
+                self.port, self.told = int(found[2]), line
                 return self
 
     @staticmethod
