@@ -275,6 +275,18 @@ static int fail(int code, const struct err *err)
     return code;
 }
 
+/* Whoever has the address may be a segue, of another user perhaps, or no segue at all. */
+static void hint_at_owner(const struct serve *serve, struct err *err)
+{
+    if (strcmp(err->sqlstate, "55006") != 0)
+        return;
+    if (serve->wants_takeover)
+        err_hint(err, "if a segue serves there, control_socket does not lead to it: name its own");
+    else
+        err_hint(err, "if a segue serves there, this one can take its place, as the same user: "
+                      "segue serve --takeover");
+}
+
 /* Whoever runs here already goes on as if nothing had happened until the last step succeeds. */
 static enum rc begin(struct serve *serve, struct err *err)
 {
@@ -296,8 +308,10 @@ static int run(struct serve *serve)
 
     if (make(serve, &err) != RC_OK) /* options that do not fit together, and files they name */
         return fail(CLI_USAGE, &err);
-    if (begin(serve, &err) != RC_OK)
+    if (begin(serve, &err) != RC_OK) {
+        hint_at_owner(serve, &err);
         return fail(CLI_REFUSED, &err);
+    }
     log_tell("listening on %s", sess_plane_addresses(serve->plane));
     warn_of_open_console(serve->cfg);
     if (eng_start(serve->engine, &err) != RC_OK) {

@@ -84,16 +84,17 @@ static const char *lock_of(const struct net_address *address, char out[LOCK_PATH
 
 /* ---- the lock file ---- */
 
-/* The process in its first line; 0: none can be read. */
-static pid_t owner_of(const char *lock)
+/* The process in its first line; 0: none can be read. `*segues`: one of segue, says the second. */
+static pid_t owner_of(const char *lock, bool *segues)
 {
-    char text[32] = "";
+    char text[32] = "", *second;
     int fd = open(lock, O_RDONLY | O_CLOEXEC);
     ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-    long pid = n > 0 ? strtol(text, NULL, 10) : 0;
+    long pid = n > 0 ? strtol(text, &second, 10) : 0;
 
     if (fd >= 0)
         close(fd);
+    *segues = n > 0 && strncmp(second, "\nsegue\n", 7) == 0;
     return (pid_t)(pid < 0 ? -pid : pid); /* negative: a single-user backend */
 }
 
@@ -124,11 +125,14 @@ static enum rc refuse(struct err *err, const char *what, const char *path)
 /* RC_AGAIN: it was left behind, and is gone now. */
 static enum rc remove_stale(const char *path, const char *lock, struct err *err)
 {
-    pid_t pid = owner_of(lock);
+    bool segues;
+    pid_t pid = owner_of(lock, &segues);
 
     if (pid && lives(pid)) {
         err_set(err, "55006", "cannot listen on %s: process %d does (%s)", path, (int)pid, lock);
-        err_hint(err, "is another segue or PostgreSQL running there?");
+        if (!segues)
+            err_hint(err, "a PostgreSQL server, it seems, and no segue: take another directory or "
+                          "port in listen");
         return RC_ERR;
     }
     if (unlink(lock) < 0 && errno != ENOENT)
@@ -214,8 +218,9 @@ void net_unix_release(const struct net_address *address)
 {
     char name[LOCK_PATH];
     const char *lock = lock_of(address, name);
+    bool ignored;
 
-    if (!lock || owner_of(lock) != getpid())
+    if (!lock || owner_of(lock, &ignored) != getpid())
         return;
     unlink(path_of(address));
     unlink(lock);

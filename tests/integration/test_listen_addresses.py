@@ -115,10 +115,28 @@ def serve(*arguments):
                           capture_output=True, text=True, timeout=20)
 
 
+def hint_of(done):
+    lines = [line for line in done.stderr.splitlines() if line.startswith("hint: ")]
+    assert len(lines) == 1, done.stderr
+    return lines[0]
+
+
+def test_an_address_in_use_has_a_hint_at_the_takeover_where_none_was_asked_for():
+    with socket.create_server(("127.0.0.1", 0)) as somebody:
+        address = f"127.0.0.1:{somebody.getsockname()[1]}"
+        done = serve("--listen", address)
+        assert done.returncode == 1 and f"cannot listen on {address}: Address already in use" in done.stderr
+        assert "segue serve --takeover" in hint_of(done)
+        done = serve("--takeover", "--listen", address)
+        assert done.returncode == 1 and "Address already in use" in done.stderr
+        assert "control_socket" in hint_of(done) and "--takeover" not in hint_of(done)
+
+
 def test_a_socket_whose_owner_lives_is_not_taken(db, segue, folder):
     proxy = segue(db, arguments=listen(f"{folder}:6432"))
     done = serve(*listen(f"{folder}:6432"))
     assert done.returncode == 1 and f"process {proxy.process.pid} does" in done.stderr
+    assert "segue serve --takeover" in hint_of(done)
     with over(folder, proxy, db.name) as c:
         c.execute("SELECT 1")
 
@@ -126,6 +144,7 @@ def test_a_socket_whose_owner_lives_is_not_taken(db, segue, folder):
 def test_the_socket_of_a_running_postgresql_is_not_taken(db):
     done = serve(*listen(f"{db.cluster.folder}:{db.cluster.port}"))
     assert done.returncode == 1 and f"process {db.cluster.process.pid} does" in done.stderr
+    assert "PostgreSQL" in hint_of(done) and "takeover" not in hint_of(done)
     assert db.connect().execute("SELECT 1").fetchone() == (1,)
 
 
