@@ -55,18 +55,17 @@ void keys_of_password(const char *password, const uint8_t *salt, size_t salt_len
     free(prepared);
 }
 
-bool keys_verifier(const char *password, struct auth_verifier *out)
+void keys_verifier(const char *password, const uint8_t salt[AUTH_SALT_BYTES],
+                   struct auth_verifier *out)
 {
     struct keys keys;
 
-    *out = (struct auth_verifier){.iterations = KEYS_ITERATIONS, .salt_len = KEYS_SALT_BYTES};
-    if (!auth_random(out->salt, out->salt_len))
-        return false;
+    *out = (struct auth_verifier){.iterations = KEYS_ITERATIONS, .salt_len = AUTH_SALT_BYTES};
+    memcpy(out->salt, salt, AUTH_SALT_BYTES);
     keys_of_password(password, out->salt, out->salt_len, out->iterations, &keys);
     keys_hash(keys.client_key, AUTH_KEY_BYTES, out->stored_key);
     memcpy(out->server_key, keys.server_key, AUTH_KEY_BYTES);
     auth_wipe(&keys, sizeof(keys));
-    return true;
 }
 
 /* What stands before `until`; moves behind it. NULL: there is no such character. */

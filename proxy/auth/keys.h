@@ -8,7 +8,6 @@
 #include "segue/auth/users.h"
 
 #define KEYS_ITERATIONS 4096 /* of verifiers made here; PostgreSQL's scram_iterations */
-#define KEYS_SALT_BYTES 16   /* as PostgreSQL's */
 
 struct keys {
     uint8_t client_key[AUTH_KEY_BYTES], server_key[AUTH_KEY_BYTES];
@@ -25,8 +24,9 @@ void keys_hmac(const uint8_t key[AUTH_KEY_BYTES], const void *data, size_t len,
 /* out = a XOR b; may be the same memory. */
 void keys_xor(const uint8_t *a, const uint8_t *b, uint8_t out[AUTH_KEY_BYTES]);
 
-/* A verifier with a random salt. false: no randomness. */
-bool keys_verifier(const char *password, struct auth_verifier *out) MUST_CHECK;
+/* A verifier of the password with this salt. */
+void keys_verifier(const char *password, const uint8_t salt[AUTH_SALT_BYTES],
+                   struct auth_verifier *out);
 
 /* Decimal digits, 1 to AUTH_ITERATIONS_MAX. */
 bool keys_iterations(const char *digits, size_t len, uint32_t *out);

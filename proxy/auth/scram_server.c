@@ -1,5 +1,7 @@
 /* The server side of an exchange, as PostgreSQL's auth-scram.c: a doomed one (no such user, no
- * verifier) does the same work to its end. */
+ * verifier) does the same work to its end. A listed password's verifier, of which only the first
+ * login has to be waited for, is made when the proof is there: nobody may tell by the time that the
+ * challenge takes who is in the list. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +15,8 @@ enum server_state { SERVER_NEW, SERVER_SALT_SENT, SERVER_PROVEN, SERVER_FAILED }
 struct auth_scram_server {
     enum server_state state;
     char *name;
-    bool doomed; /* fails at the end, whatever the proof */
+    bool doomed;                  /* fails at the end, whatever the proof */
+    const struct auth_user *user; /* whose verifier comes with the proof; NULL: it is here */
     struct auth_verifier verifier;
     struct auth_binding binding;
     char flag;               /* of the client's gs2-header */
@@ -23,30 +26,30 @@ struct auth_scram_server {
 };
 
 /* The same name has the same salt as long as the process lives. */
-static void mock_verifier(const char *name, const uint8_t *mock_key, struct auth_verifier *out)
+static void salt_of(const char *name, const uint8_t *salt_key, struct auth_verifier *out)
 {
     uint8_t hash[AUTH_KEY_BYTES];
 
-    *out = (struct auth_verifier){.iterations = KEYS_ITERATIONS, .salt_len = KEYS_SALT_BYTES};
-    keys_hmac(mock_key, name, strlen(name), hash);
-    memcpy(out->salt, hash, KEYS_SALT_BYTES);
+    *out = (struct auth_verifier){.iterations = KEYS_ITERATIONS, .salt_len = AUTH_SALT_BYTES};
+    keys_hmac(salt_key, name, strlen(name), hash);
+    memcpy(out->salt, hash, AUTH_SALT_BYTES);
 }
 
 struct auth_scram_server *auth_scram_server_new(const char *name, const struct auth_user *user,
                                                 const struct auth_binding *binding,
-                                                const uint8_t mock_key[AUTH_KEY_BYTES])
+                                                const uint8_t salt_key[AUTH_KEY_BYTES])
 {
     struct auth_scram_server *server = mem_calloc(1, sizeof(*server));
-    const struct auth_verifier *verifier = user ? auth_user_verifier(user) : NULL;
+    enum auth_secret_kind kind = user ? user->kind : AUTH_SECRET_NONE;
 
     assert(binding->len <= sizeof(binding->hash));
     server->name = mem_strdup(name);
     server->binding = *binding;
-    server->doomed = !verifier;
-    if (verifier)
-        server->verifier = *verifier;
-    else
-        mock_verifier(name, mock_key, &server->verifier);
+    server->doomed = kind != AUTH_SECRET_SCRAM && kind != AUTH_SECRET_PASSWORD;
+    server->user = kind == AUTH_SECRET_PASSWORD ? user : NULL;
+    salt_of(name, salt_key, &server->verifier);
+    if (kind == AUTH_SECRET_SCRAM)
+        server->verifier = *auth_user_verifier(user, server->verifier.salt);
     return server;
 }
 
@@ -178,6 +181,8 @@ static bool proof_check(struct auth_scram_server *server,
 {
     uint8_t signature[AUTH_KEY_BYTES], stored[AUTH_KEY_BYTES];
 
+    if (server->user)
+        server->verifier = *auth_user_verifier(server->user, server->verifier.salt);
     exchange_sign(server->verifier.stored_key, &server->auth_message, signature);
     keys_xor(final_message->proof, signature, server->client_key);
     keys_hash(server->client_key, AUTH_KEY_BYTES, stored);

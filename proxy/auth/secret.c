@@ -117,7 +117,7 @@ bool auth_password_is(const struct auth_user *user, const char *name, const char
     case AUTH_SECRET_MD5:
         return same_md5(user->text, name, password);
     case AUTH_SECRET_SCRAM:
-        return same_scram(auth_user_verifier(user), password);
+        return same_scram(auth_user_verifier(user, NULL), password);
     case AUTH_SECRET_NONE:
         break;
     }

@@ -312,7 +312,8 @@ size_t auth_users_count_of(const struct auth_users *users, enum auth_secret_kind
     return n;
 }
 
-const struct auth_verifier *auth_user_verifier(const struct auth_user *user)
+const struct auth_verifier *auth_user_verifier(const struct auth_user *user,
+                                               const uint8_t salt[AUTH_SALT_BYTES])
 {
     struct row *row = (struct row *)user; /* the list is const to its readers, this slot is not */
     struct auth_verifier *made, *there = atomic_load_explicit(&row->verifier, memory_order_acquire);
@@ -320,10 +321,10 @@ const struct auth_verifier *auth_user_verifier(const struct auth_user *user)
     if (there || user->kind != AUTH_SECRET_PASSWORD)
         return there;
     made = mem_alloc(sizeof(*made));
-    if (keys_verifier(user->text, made) &&
-        atomic_compare_exchange_strong(&row->verifier, &there, made))
+    keys_verifier(user->text, salt, made);
+    if (atomic_compare_exchange_strong(&row->verifier, &there, made))
         return made;
-    /* another thread was first: all must show the client one salt (or no randomness: NULL) */
+    /* another thread was first */
     auth_wipe(made, sizeof(*made));
     free(made);
     return there;

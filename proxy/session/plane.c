@@ -25,10 +25,10 @@ struct sess_plane *sess_plane_new(const struct sess_options *options,
 {
     struct sess_plane *plane;
     struct sess_limits *limits;
-    uint8_t mock_key[AUTH_KEY_BYTES];
+    uint8_t salt_key[AUTH_KEY_BYTES];
     pthread_condattr_t attr;
 
-    if (!auth_random(mock_key, sizeof(mock_key))) {
+    if (!auth_random(salt_key, sizeof(salt_key))) {
         err_set(err, "58000", "the system gives no random bytes");
         return NULL;
     }
@@ -44,7 +44,7 @@ struct sess_plane *sess_plane_new(const struct sess_options *options,
     plane->console_ctx = console_ctx;
     plane->on_asked = nobody_listens;
     plane->limits = limits;
-    memcpy(plane->mock_key, mock_key, sizeof(mock_key));
+    memcpy(plane->salt_key, salt_key, sizeof(salt_key));
     plane->order = mem_calloc(1, sizeof(*plane->order));
     atomic_init(&plane->order->refs, 1);
     pthread_mutex_init(&plane->lock, NULL);

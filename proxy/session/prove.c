@@ -28,7 +28,7 @@ static void offer_scram(struct sess *s, struct buf *out)
 
     l->user = l->limits->users ? auth_users_find(l->limits->users, name) : NULL;
     sess_login_binding(&s->client, &binding);
-    l->prover = auth_scram_server_new(name, l->user, &binding, s->worker->plane->mock_key);
+    l->prover = auth_scram_server_new(name, l->user, &binding, s->worker->plane->salt_key);
     if (binding.len)
         buf_append(&list, AUTH_MECHANISM_PLUS, sizeof(AUTH_MECHANISM_PLUS));
     buf_append(&list, AUTH_MECHANISM, sizeof(AUTH_MECHANISM));

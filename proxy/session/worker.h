@@ -132,7 +132,7 @@ struct sess_plane {
     struct sess_hosts *hosts;
     char address[NET_ADDRESS_TEXT];   /* the first to listen on */
     char *addresses;                  /* all of them; NULL before the start */
-    uint8_t mock_key[AUTH_KEY_BYTES]; /* salts shown for unknown users come from it */
+    uint8_t salt_key[AUTH_KEY_BYTES]; /* salts shown to clients come from it */
     struct sess_worker *workers[WORKERS_MAX];
     unsigned nworkers;
     bool started;

@@ -11,7 +11,7 @@
 #include "segue/auth/scram.h"
 #include "target.h"
 
-static const uint8_t mock_key[AUTH_KEY_BYTES];
+static const uint8_t salt_key[AUTH_KEY_BYTES];
 static const struct auth_binding bindings[2] = {{.len = 0}, {.hash = "0123456789", .len = 32}};
 
 static void parse_all(const char *text, size_t len)
@@ -56,7 +56,7 @@ static void prove(const char *text, size_t len, unsigned how)
     if (!users && auth_users_parse("list", list, sizeof(list) - 1, &users, &err) != RC_OK)
         abort();
     server = auth_scram_server_new("joe", how & 1 ? auth_users_find(users, "joe") : NULL,
-                                   &bindings[how >> 1 & 1], mock_key);
+                                   &bindings[how >> 1 & 1], salt_key);
     if (auth_scram_server_first(server, how & 4 ? AUTH_MECHANISM_PLUS : AUTH_MECHANISM, text, first,
                                 &out, &err) == RC_OK &&
         cut)

@@ -229,7 +229,7 @@ def test_an_unknown_user_takes_as_long_as_a_wrong_password(proving):
 
 
 @pytest.mark.one_version
-def test_an_unknown_user_is_always_shown_the_same_salt(proving):
+def test_an_unknown_user_is_always_shown_the_same_salt(proving, lists):
     proxy = proving(passwords_of("alice"))
 
     def salt(name):
@@ -241,6 +241,11 @@ def test_an_unknown_user_is_always_shown_the_same_salt(proving):
     assert salt("nobody") == salt("nobody") != salt("nobody2")
     assert salt("alice") == salt("alice")
     assert len(salt("nobody")) == len(salt("alice"))
+    before = salt("alice"), salt("mia"), salt("nobody")
+    write_list(lists, passwords_of("alice", "mia"))
+    proxy.signal(signal.SIGHUP)
+    proxy.logged("reload: done")
+    assert (salt("alice"), salt("mia"), salt("nobody")) == before
 
 
 def test_failed_logins_are_answered_later_and_later_and_others_at_once(proving):

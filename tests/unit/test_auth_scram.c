@@ -1,4 +1,5 @@
 /* Both sides of SCRAM against each other and against RFC 7677's vector. */
+#include <dlfcn.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,6 +8,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <openssl/evp.h>
 
 #include "../../proxy/auth/base64.h"
 #include "../../proxy/auth/exchange.h"
@@ -14,10 +16,24 @@
 #include "segue/auth/scram.h"
 #include "segue/base/rc.h"
 
-static const uint8_t mock_key[AUTH_KEY_BYTES] = "a secret of this test's process";
+static const uint8_t salt_key[AUTH_KEY_BYTES] = "a secret of this test's process";
 static const struct auth_binding unbound;
 static const struct auth_binding bound = {.hash = "0123456789abcdef0123456789abcdef", .len = 32};
 static const struct auth_binding other = {.hash = "0123456789abcdef0123456789abcdeX", .len = 32};
+
+/* Passwords that were hashed: the linker takes this in place of the library's. */
+static int hashed;
+
+int PKCS5_PBKDF2_HMAC(const char *pass, int passlen, const unsigned char *salt, int saltlen,
+                      int iter, const EVP_MD *digest, int keylen, unsigned char *out)
+{
+    int (*real)(const char *, int, const unsigned char *, int, int, const EVP_MD *, int,
+                unsigned char *);
+
+    *(void **)&real = dlsym(RTLD_NEXT, "PKCS5_PBKDF2_HMAC");
+    hashed++;
+    return real(pass, passlen, salt, saltlen, iter, digest, keylen, out);
+}
 
 static const char *const list = "\"joe\" \"pencil\"\n\"ann\" \"\"\n"
                                 "\"old\" \"md5c4ca4238a0b923820dcc509a6f75849b\"\n";
@@ -49,7 +65,7 @@ static void play(struct play *p, const struct auth_users *users)
     struct auth_scram_client *client =
         auth_scram_client_new(p->password, p->keys, p->client_binding, p->plus, p->cache);
     struct auth_scram_server *server = auth_scram_server_new(
-        p->name, auth_users_find(users, p->name), p->server_binding, mock_key);
+        p->name, auth_users_find(users, p->name), p->server_binding, salt_key);
     struct buf a = {0}, b = {0};
 
     memset(&p->err, 0, sizeof(p->err));
@@ -193,7 +209,6 @@ static void a_client_that_was_not_shown_plus_is_refused_where_it_was_offered(voi
 static void recovered_keys_log_in_where_salt_and_iterations_are_the_same(void **state)
 {
     struct auth_users *users = users_of(list);
-    struct auth_users *another = users_of(list); /* the same password with another salt */
     struct play first = {.name = "joe",
                          .password = "pencil",
                          .server_binding = &unbound,
@@ -207,13 +222,13 @@ static void recovered_keys_log_in_where_salt_and_iterations_are_the_same(void **
     play(&first, users);
     play(&again, users);
     assert_int_equal(again.at, AT_END);
-    play(&again, another);
+    first.found.verifier.salt[0] ^= 1;
+    play(&again, users);
     assert_int_equal(again.at, AT_CHALLENGE);
     assert_string_equal(again.err.sqlstate, "28000");
     assert_non_null(strstr(again.err.text, "another salt or iteration count"));
     assert_non_null(strstr(again.err.hint, "pg_authid"));
     auth_users_unref(users);
-    auth_users_unref(another);
 }
 
 static void a_server_that_does_not_know_the_password_is_found_out(void **state)
@@ -240,7 +255,7 @@ static void a_server_that_does_not_know_the_password_is_found_out(void **state)
 static void challenge_of(const char *name, const struct auth_users *users, struct buf *out)
 {
     struct auth_scram_server *server =
-        auth_scram_server_new(name, auth_users_find(users, name), &unbound, mock_key);
+        auth_scram_server_new(name, auth_users_find(users, name), &unbound, salt_key);
     struct err err = {0};
 
     buf_reset(out);
@@ -277,6 +292,45 @@ static void an_unknown_user_always_has_the_same_salt(void **state)
     auth_users_unref(users);
 }
 
+/* Neither by being put into the list nor by its being read again does a name's salt change. */
+static void a_listed_password_has_the_salt_that_its_name_has_unknown(void **state)
+{
+    struct auth_users *users = users_of(list), *others = users_of("\"jim\" \"pencil\"\n");
+    struct buf listed = {0}, unknown = {0};
+
+    (void)state;
+    challenge_of("joe", users, &listed);
+    challenge_of("joe", others, &unknown);
+    assert_string_equal(salt_of(&listed), salt_of(&unknown));
+    buf_fini(&listed);
+    buf_fini(&unknown);
+    auth_users_unref(users);
+    auth_users_unref(others);
+}
+
+static void no_challenge_waits_for_a_hash_of_the_password(void **state)
+{
+    struct auth_users *users = users_of(list);
+    struct play p = {.name = "joe",
+                     .password = "pencil",
+                     .server_binding = &unbound,
+                     .client_binding = &unbound};
+    struct buf out = {0};
+
+    (void)state;
+    hashed = 0;
+    challenge_of("joe", users, &out);
+    challenge_of("nobody", users, &out);
+    assert_int_equal(hashed, 0);
+    play(&p, users);
+    assert_int_equal(p.at, AT_END);
+    assert_int_equal(hashed, 2); /* the client's, and the one of the list */
+    play(&p, users);
+    assert_int_equal(hashed, 3);
+    buf_fini(&out);
+    auth_users_unref(users);
+}
+
 static void a_mechanism_that_was_not_offered_is_refused(void **state)
 {
     struct auth_users *users = users_of(list);
@@ -285,7 +339,7 @@ static void a_mechanism_that_was_not_offered_is_refused(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         struct auth_scram_server *server =
-            auth_scram_server_new("joe", auth_users_find(users, "joe"), &unbound, mock_key);
+            auth_scram_server_new("joe", auth_users_find(users, "joe"), &unbound, salt_key);
         struct buf out = {0};
         struct err err = {0};
 
@@ -302,7 +356,7 @@ static void a_missing_initial_response_is_asked_for(void **state)
 {
     struct auth_users *users = users_of(list);
     struct auth_scram_server *server =
-        auth_scram_server_new("joe", auth_users_find(users, "joe"), &unbound, mock_key);
+        auth_scram_server_new("joe", auth_users_find(users, "joe"), &unbound, salt_key);
     struct buf out = {0};
     struct err err = {0};
 
@@ -352,7 +406,7 @@ static void a_client_must_repeat_the_nonce(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(nonces); i++) {
         struct auth_scram_server *server =
-            auth_scram_server_new("joe", auth_users_find(users, "joe"), &unbound, mock_key);
+            auth_scram_server_new("joe", auth_users_find(users, "joe"), &unbound, salt_key);
         struct buf challenge = {0}, nonce = {0}, answer = {0}, out = {0};
         struct err err = {0};
 
@@ -432,6 +486,8 @@ int main(void)
         cmocka_unit_test(recovered_keys_log_in_where_salt_and_iterations_are_the_same),
         cmocka_unit_test(a_server_that_does_not_know_the_password_is_found_out),
         cmocka_unit_test(an_unknown_user_always_has_the_same_salt),
+        cmocka_unit_test(a_listed_password_has_the_salt_that_its_name_has_unknown),
+        cmocka_unit_test(no_challenge_waits_for_a_hash_of_the_password),
         cmocka_unit_test(a_mechanism_that_was_not_offered_is_refused),
         cmocka_unit_test(a_missing_initial_response_is_asked_for),
         cmocka_unit_test(a_server_must_continue_our_nonce),

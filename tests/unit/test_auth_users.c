@@ -229,6 +229,8 @@ static void verifiers_of_postgresql_prove_their_passwords(void **state)
     assert_false(auth_password_is(NULL, "joe", ""));
 }
 
+static const uint8_t any_salt[AUTH_SALT_BYTES] = "sixteen bytes ..";
+
 static void a_user_without_a_secret_has_no_password(void **state)
 {
     struct auth_users *users;
@@ -237,7 +239,7 @@ static void a_user_without_a_secret_has_no_password(void **state)
     (void)state;
     assert_int_equal(parse("\"joe\" \"\"", &users, &err), RC_OK);
     assert_false(auth_password_is(auth_users_find(users, "joe"), "joe", ""));
-    assert_null(auth_user_verifier(auth_users_find(users, "joe")));
+    assert_null(auth_user_verifier(auth_users_find(users, "joe"), any_salt));
     auth_users_unref(users);
 }
 
@@ -287,13 +289,14 @@ static void a_verifier_is_made_once_and_shared(void **state)
 
     (void)state;
     assert_int_equal(parse("\"joe\" \"pencil\"", &users, &err), RC_OK);
-    made = auth_user_verifier(auth_users_find(users, "joe"));
+    made = auth_user_verifier(auth_users_find(users, "joe"), any_salt);
     assert_int_equal(made->iterations, 4096);
-    assert_int_equal(made->salt_len, 16);
-    assert_ptr_equal(auth_user_verifier(auth_users_find(users, "joe")), made);
+    assert_int_equal(made->salt_len, sizeof(any_salt));
+    assert_memory_equal(made->salt, any_salt, sizeof(any_salt));
+    assert_ptr_equal(auth_user_verifier(auth_users_find(users, "joe"), any_salt), made);
     assert_ptr_equal(auth_users_ref(users), users);
     auth_users_unref(users);
-    assert_ptr_equal(auth_user_verifier(auth_users_find(users, "joe")), made);
+    assert_ptr_equal(auth_user_verifier(auth_users_find(users, "joe"), any_salt), made);
     auth_users_unref(users);
 }
 
@@ -304,7 +307,7 @@ static pthread_barrier_t together;
 static void *ask(void *user)
 {
     pthread_barrier_wait(&together);
-    return (void *)auth_user_verifier(user);
+    return (void *)auth_user_verifier(user, any_salt);
 }
 
 static void threads_that_ask_at_once_get_one_verifier(void **state)
@@ -323,7 +326,7 @@ static void threads_that_ask_at_once_get_one_verifier(void **state)
         void *verifier;
 
         assert_int_equal(pthread_join(askers[i], &verifier), 0);
-        assert_ptr_equal(verifier, auth_user_verifier(auth_users_find(users, "joe")));
+        assert_ptr_equal(verifier, auth_user_verifier(auth_users_find(users, "joe"), any_salt));
     }
     pthread_barrier_destroy(&together);
     auth_users_unref(users);

@@ -110,14 +110,14 @@ static void mutated_messages_and_lists_are_read_or_refused(void **state)
     assert_true(refused > ROUNDS / 100);
 }
 
-static const uint8_t mock_key[AUTH_KEY_BYTES];
+static const uint8_t salt_key[AUTH_KEY_BYTES];
 static const struct auth_binding bindings[] = {{.len = 0}, {.hash = "0123456789", .len = 32}};
 
 /* A whole exchange of which the client's last message is mutated. */
 static enum rc exchange(struct fuzz *fuzz, const struct auth_user *user)
 {
     const struct auth_binding *binding = &bindings[fuzz_below(fuzz, 2)];
-    struct auth_scram_server *server = auth_scram_server_new("joe", user, binding, mock_key);
+    struct auth_scram_server *server = auth_scram_server_new("joe", user, binding, salt_key);
     struct auth_scram_client *client =
         auth_scram_client_new(NULL, &(struct auth_keys){0}, binding, true, NULL);
     struct buf a = {0}, b = {0}, out = {0};

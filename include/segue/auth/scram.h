@@ -40,11 +40,12 @@ struct auth_scram_server;
 
 /* `user` NULL: unknown; a user without a verifier (kind MD5 or NONE) cannot be proven: as unknown.
  * `binding->len` 0: PLUS was not offered, and a client that says so ("y") is right. Copies what it
- * needs. `mock_key`: secret bytes of this process (auth_random), so that the salt shown for an
- * unknown name is always the same. */
+ * needs but the user, who must live as long. `salt_key`: secret bytes of this process (auth_random)
+ * that give each name its salt, be it unknown or one of the list with a password: the salt tells
+ * neither from the other, and stays the same. */
 struct auth_scram_server *auth_scram_server_new(const char *name, const struct auth_user *user,
                                                 const struct auth_binding *binding,
-                                                const uint8_t mock_key[AUTH_KEY_BYTES]);
+                                                const uint8_t salt_key[AUTH_KEY_BYTES]);
 void auth_scram_server_free(struct auth_scram_server *server);
 
 /* First: mechanism name and client-first-message of SASLInitialResponse; appends

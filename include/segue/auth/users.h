@@ -18,6 +18,7 @@
 #include "segue/base/err.h"
 
 #define AUTH_KEY_BYTES 32
+#define AUTH_SALT_BYTES 16 /* of verifiers made here; as PostgreSQL's */
 #define AUTH_SALT_BYTES_MAX 64
 #define AUTH_ITERATIONS_MAX 1000000
 #define AUTH_NAME_BYTES_MAX 127    /* PgBouncer's; PostgreSQL's names have at most 63 */
@@ -64,11 +65,12 @@ size_t auth_users_count(const struct auth_users *users);
 unsigned auth_users_overridden(const struct auth_users *users);
 size_t auth_users_count_of(const struct auth_users *users, enum auth_secret_kind kind);
 
-/* SCRAM: as given. PASSWORD: made with a random salt and 4096 iterations when it is first asked
- * for, because a list of thousands would take seconds to load otherwise; any thread. NULL: there
- * is none (kinds NONE and MD5), or no randomness. `user` is one that auth_users_find returned, and
+/* SCRAM: as given. PASSWORD: made with this salt and 4096 iterations when it is first asked for,
+ * because a list of thousands would take seconds to load otherwise; any thread, all with the same
+ * salt. NULL: there is none (kinds NONE and MD5). `user` is one that auth_users_find returned, and
  * the answer lives as long as the list. */
-const struct auth_verifier *auth_user_verifier(const struct auth_user *user);
+const struct auth_verifier *auth_user_verifier(const struct auth_user *user,
+                                               const uint8_t salt[AUTH_SALT_BYTES]);
 
 /* "SCRAM-SHA-256$..." of `len` bytes; false: it is none. */
 bool auth_verifier_parse(const char *text, size_t len, struct auth_verifier *out);
