@@ -72,7 +72,7 @@ static void release_all(struct sess_worker *w)
     /* nobody reads the registry's links without its lock but the worker, who alone writes them */
     for (struct sess *s = w->sessions, *next; s; s = next) {
         next = s->next;
-        if (s->state == SESS_PENDING)
+        if (s->state == SESS_PENDING || s->state == SESS_AUTH)
             sess_resume(s);
     }
 }

@@ -25,10 +25,13 @@ static size_t discard(struct sess *s, const char *data, size_t len)
     return len;
 }
 
-/* The server learns of it the same way, finishes what it was asked, and ends. */
+/* The server learns of it the same way, finishes what it was asked, and ends; but not before it was
+ * asked what is withheld until the login is over. */
 static void half_close(struct sess *s)
 {
-    if (!s->server.out.len)
+    bool withheld = s->state == SESS_AUTH && s->client.in.len;
+
+    if (!s->server.out.len && !withheld)
         net_shut(&s->server.stream);
 }
 
@@ -107,7 +110,7 @@ const struct sess_state_row sess_state_rows[SESS_STATES] = {
         .server = sess_asked_server,
         .client_ended = give_up, .server_ended = sess_upstream_lost, .late = asked_late},
     [SESS_AUTH] = {.name = "auth", .logging_in = true,
-        .next = TO(WELCOME) | TO(CONSOLE) | TO(DELAYING) | TO(PENDING) | TO_HOST,
+        .next = TO(WELCOME) | TO(CONSOLE) | TO(DELAYING) | TO_HOST,
         .client = sess_auth_client, .server = sess_auth_server,
         .client_ended = half_close, .server_ended = sess_finish, .late = too_late},
     [SESS_ENTERING] = {.name = "entering", .logging_in = true,

@@ -1,5 +1,6 @@
 """The first moments of a segue: statements wait until it has read from the database what is in flight."""
 
+import hashlib
 import socket
 import sys
 import threading
@@ -8,8 +9,9 @@ import time
 import psycopg
 import pytest
 from lib.answers import kinds
+from lib.cluster import MD5_PASSWORD, MD5_USER
 from lib.operations import connected
-from lib.rawwire import SYNC, TERMINATE, Raw, bind, execute, parse, query, startup
+from lib.rawwire import SYNC, TERMINATE, Raw, bind, execute, message, parse, query, startup
 from lib.segue import BUILD, REPO
 from lib.tables import RENAME, make_items
 from lib.takeover import ended, successor  # noqa: F401 - successor is a fixture
@@ -130,6 +132,35 @@ def test_past_the_bound_statements_pass_as_they_are_with_a_warning_and_rules_com
         assert proxy.log_text().count("statements pass as they are") == 1
         blocked.release()
     until("the rules", lambda: Asking(proxy).answer() == OLD)
+
+
+def md5_answer(body, password=MD5_PASSWORD):
+    """To AuthenticationMD5Password."""
+    inner = hashlib.md5((password + MD5_USER).encode()).hexdigest()
+    return message("p", b"md5" + hashlib.md5(inner.encode() + body[4:]).hexdigest().encode() + b"\0")
+
+
+@pytest.mark.one_version
+def test_a_statement_sent_with_the_password_waits_and_the_login_goes_on(db, segue):
+    """What the server says to the password is the login's, whatever waits behind it."""
+    proxy = segue(db, rules_wait_ms=60000, failed_login_delay_ms=1000)
+    with started_blocked(proxy) as blocked, Raw(proxy.port) as c, Raw(proxy.port) as closed, Raw(proxy.port) as wrong:
+        for client in (c, closed, wrong):
+            client.send(startup(user=MD5_USER, database=db.name))
+        began = time.monotonic()
+        wrong.send(md5_answer(wrong.read()[1], "wrong"), query("SELECT 1"))
+        assert wrong.error()["C"] == "28P01"
+        assert time.monotonic() - began > 0.9  # as any other that failed
+        for client in (c, closed):
+            client.send(md5_answer(client.read()[1]), query("SELECT 1"))
+        closed.sock.shutdown(socket.SHUT_WR)
+        for client in (c, closed):
+            assert client.until_ready().endswith("KZI")
+        until("them to wait", lambda: len(held(proxy)) == 2)
+        blocked.release()
+        for client in (c, closed):
+            assert client.until_ready() == "TDCZI"
+        assert closed.read() is None
 
 
 @pytest.mark.one_version
