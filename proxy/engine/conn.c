@@ -39,12 +39,6 @@ static const char setup_sql[] =
     "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'transaction_timeout';"
     "SELECT reset_val FROM pg_settings WHERE name = 'search_path'";
 
-static void quiet_notice(void *arg, const char *message)
-{
-    (void)arg;
-    log_debug("server: %s", message);
-}
-
 static void err_from_conn(PGconn *pg, struct err *err)
 {
     char text[512];
@@ -72,6 +66,17 @@ static void err_from_result(PGconn *pg, const PGresult *res, struct err *err)
     if (strcmp(state, "55P03") == 0)
         err_hint(err, "somebody has it locked (pg_locks says who): end that transaction, or try "
                       "again");
+}
+
+/* What ends the connection while nothing is asked of it comes as a notice, too. */
+static void take_notice(void *arg, const PGresult *res)
+{
+    struct eng_conn *conn = arg;
+    const char *severity = PQresultErrorField(res, PG_DIAG_SEVERITY_NONLOCALIZED);
+
+    log_debug("server: %s", PQresultErrorMessage(res));
+    if (severity && (strcmp(severity, "FATAL") == 0 || strcmp(severity, "PANIC") == 0))
+        err_from_result(conn->pg, res, &conn->last_words);
 }
 
 static enum rc set_up(struct eng_conn *conn, struct err *err)
@@ -128,7 +133,8 @@ enum rc conn_open(struct eng_conn *conn, const char *upstream, struct err *err)
         conn_close(conn);
         return RC_ERR;
     }
-    PQsetNoticeProcessor(conn->pg, quiet_notice, NULL);
+    PQsetNoticeReceiver(conn->pg, take_notice, conn);
+    err_clear(&conn->last_words);
     if (PQserverVersion(conn->pg) < 140000) {
         err_set(err, "0A000", "PostgreSQL %d is too old", PQserverVersion(conn->pg) / 10000);
         err_hint(err, "segue needs PostgreSQL 14 or newer");
@@ -231,6 +237,19 @@ void conn_close(struct eng_conn *conn)
 bool conn_up(const struct eng_conn *conn)
 {
     return conn->pg && PQstatus(conn->pg) == CONNECTION_OK;
+}
+
+enum rc conn_heed(struct eng_conn *conn, struct err *err)
+{
+    if (conn_up(conn) && PQconsumeInput(conn->pg))
+        PQisBusy(conn->pg); /* takes notice of what has come */
+    if (conn_up(conn))
+        return RC_OK;
+    if (err_is_set(&conn->last_words))
+        *err = conn->last_words;
+    else
+        err_from_conn(conn->pg, err);
+    return RC_ERR;
 }
 
 void conn_cancel(struct eng_conn *conn)

@@ -26,6 +26,7 @@ struct eng_conn {
     /* called some times a second while an answer is waited for; may be NULL */
     void (*waits)(void *ctx);
     void *waits_ctx;
+    struct err last_words; /* of the server, unasked: why it ends the connection */
     char *names; /* the search_path that role, database and connection string give; see below */
 };
 
@@ -75,6 +76,8 @@ enum rc conn_settle(struct eng_conn *conn, struct err *err) MUST_CHECK;
 
 void conn_close(struct eng_conn *conn); /* harmless when closed */
 bool conn_up(const struct eng_conn *conn);
+/* For one on which nothing runs, when its socket is readable. RC_ERR: it has ended. */
+enum rc conn_heed(struct eng_conn *conn, struct err *err) MUST_CHECK;
 
 /* Runs one or several statements and waits. The last result, the caller's to PQclear; NULL with
  * err on the first error. *ndone: how many statements succeeded (may be NULL). */

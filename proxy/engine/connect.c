@@ -14,6 +14,7 @@
 
 #define CONNECT_BASE_MS 1000
 #define CONNECT_MAX_MS 30000
+#define CONNECT_HELD_US 10000000 /* one that lasts less is no reason to hurry to the next */
 #define OPEN_LOOK_MS 200
 #define LOCK_EVERY_MS 1000
 #define LOCK_FOLLOW_MS 200    /* while another segue has a migration in flight */
@@ -44,6 +45,21 @@ void eng_disconnect(struct eng_engine *engine, const struct err *err)
     engine->connect_at_us = 0;
     engine->lock_said_us = 0;
     board_set_connected(engine->board, false);
+}
+
+void eng_heed(struct eng_engine *engine)
+{
+    struct err err = {0};
+    bool held = clock_us() - engine->connected_us >= CONNECT_HELD_US;
+
+    if (conn_heed(&engine->work, &err) == RC_OK)
+        return;
+    eng_disconnect(engine, &err);
+    engine->dropped = held ? 0 : engine->dropped + 1;
+    if (!held)
+        engine->connect_at_us =
+            clock_us() +
+            conn_backoff_ms(engine->dropped - 1, CONNECT_BASE_MS, CONNECT_MAX_MS) * 1000;
 }
 
 /* The lost connection's backend may not know yet; while it lives it has our lock. */
@@ -204,6 +220,7 @@ void eng_connect_turn(struct eng_engine *engine)
         FAULT(loaded);
         engine->ready = true;
         engine->connects_failed = 0;
+        engine->connected_us = clock_us();
         board_set_connected(engine->board, true);
         log_info("the engine is connected, %zu migrations in flight", engine->nmigrations);
     } else if (rc == RC_AGAIN) {

@@ -138,12 +138,13 @@ struct eng_engine {
     atomic_bool gated; /* something that needs the gate runs, or is about to */
 
     struct eng_conn work;
-    bool ready;        /* connected, advisory lock held, migrations loaded */
-    bool store;        /* the schema segue is there */
-    bool lost;         /* it was dropped while it was needed */
-    bool told;         /* workers have had rules, or the word that there are none */
-    atomic_bool asked; /* a client waits for them, or has changed the catalog */
-    unsigned connects_failed;
+    bool ready;                        /* connected, advisory lock held, migrations loaded */
+    bool store;                        /* the schema segue is there */
+    bool lost;                         /* it was dropped while it was needed */
+    bool told;                         /* workers have had rules, or the word that there are none */
+    atomic_bool asked;                 /* a client waits for them, or has changed the catalog */
+    unsigned connects_failed, dropped; /* attempts; connections that did not last, in a row */
+    int64_t connected_us;
     int64_t began_us, connect_at_us, lock_said_us;
     int64_t reported_us; /* the predecessor first said how many sessions it has; 0: not yet */
     bool open_said;      /* that the connection takes long */
@@ -180,6 +181,9 @@ void eng_connect_turn(struct eng_engine *engine);
  * and made up for before a job is run, not by it. */
 void eng_connect_for_job(struct eng_engine *engine);
 void eng_disconnect(struct eng_engine *engine, const struct err *err); /* it is lost: says so */
+
+/* Its socket is readable, and nothing was asked: it may have ended. */
+void eng_heed(struct eng_engine *engine);
 
 /* ---- turns.c ---- */
 void eng_round(struct eng_engine *engine); /* a turn for each migration; the connection is up */

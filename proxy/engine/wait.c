@@ -67,14 +67,17 @@ static void wake_filling(struct eng_engine *engine, const struct pollfd *fds, si
     }
 }
 
-/* For a job, for the answer to a batch, or for the next turn that is due. */
+/* For a job, for the answer to a batch, for the end of the connection on which nothing runs
+ * between turns, or for the next turn that is due. */
 void eng_wait(struct eng_engine *engine)
 {
-    size_t room = 1 + engine->nmigrations * ENG_FILL_FDS_MAX, n = 1;
+    size_t room = 2 + engine->nmigrations * ENG_FILL_FDS_MAX, n = 2;
     struct pollfd *fds = mem_calloc(room, sizeof(*fds));
     uint64_t count;
 
     fds[0] = (struct pollfd){.fd = engine->wakefd, .events = POLLIN};
+    fds[1] =
+        (struct pollfd){.fd = engine->ready ? PQsocket(engine->work.pg) : -1, .events = POLLIN};
     for (size_t i = 0; i < engine->nmigrations && engine->ready; i++) {
         if (may_turn(engine->migrations[i]))
             n += eng_fill_fds(engine, engine->migrations[i], fds + n, room - n);
@@ -82,7 +85,9 @@ void eng_wait(struct eng_engine *engine)
     if (poll(fds, n, (int)wait_ms(engine)) > 0) {
         if (fds[0].revents && read(engine->wakefd, &count, sizeof(count)) < 0)
             log_debug("wake: %s", strerror(errno));
-        wake_filling(engine, fds + 1, n - 1);
+        wake_filling(engine, fds + 2, n - 2);
+        if (fds[1].revents)
+            eng_heed(engine);
     }
     free(fds);
 }

@@ -1,4 +1,6 @@
-"""The engine's connection is lost while it idles: the next command finds that out and is obeyed."""
+"""The engine's connection is lost while it idles: that is noticed, and the next command is obeyed."""
+
+import time
 
 import pytest
 from lib.tables import RENAME, make_items
@@ -17,6 +19,44 @@ def lose(db):
         conn.execute("SELECT pg_terminate_backend(pid) FROM unnest(%s) AS pid", (pids,))
         until("its backends to be gone", lambda: conn.execute(
             "SELECT count(*) FROM pg_stat_activity WHERE pid = ANY(%s)", (pids,)).fetchone() == (0,))
+
+
+def connected(proxy):
+    return proxy.console("SHOW VERSION")[0]["engine_connected"]
+
+
+def backends(db):
+    return db.one("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'segue' AND datname = current_database()")
+
+
+def test_the_loss_is_noticed_logged_in_the_servers_words_and_made_up_for(db, segue):
+    proxy = segue(db)
+    proxy.at_work()
+    lose(db)
+    proxy.logged("the engine lost its connection: terminating connection due to administrator command (57P01)")
+    until("the next connection", lambda: backends(db) == 1 and connected(proxy))
+    assert proxy.log_text().count("lost its connection") == 1
+
+
+def test_while_the_server_is_away_the_engine_says_so_unasked(private_db, segue):
+    proxy = segue(private_db)
+    proxy.at_work()
+    private_db.cluster.crash()
+    until("the loss", lambda: not connected(proxy))
+    private_db.cluster.start()
+    until("the engine", lambda: connected(proxy))
+    assert proxy.log_text().count("lost its connection") == 1
+
+
+def test_a_server_that_ends_each_connection_at_once_is_asked_less_and_less(db, segue):
+    proxy = segue(db)
+    proxy.at_work()
+    began = time.monotonic()
+    for losses in (1, 2, 3):
+        lose(db)
+        until("the loss", lambda: proxy.log_text().count("lost its connection") == losses)
+        until("the next connection", lambda: connected(proxy))
+    assert time.monotonic() - began > 0.5 + 1 + 2
 
 
 def test_the_first_command_after_the_loss_is_obeyed(db, segue):
