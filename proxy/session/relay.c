@@ -63,14 +63,6 @@ enum { NEVER, WATCHED, ALWAYS };
 static const uint8_t looked_at[256] = {['Q'] = WATCHED, ['P'] = ALWAYS, ['B'] = WATCHED,
                                        ['D'] = WATCHED, ['C'] = ALWAYS, ['F'] = WATCHED};
 
-static void violation(struct sess *s, uint8_t type)
-{
-    struct err err = {0};
-
-    err_set(&err, "08P01", "invalid length of message of type %d", type);
-    sess_fail(s, &err);
-}
-
 /* Is the message at data[at..) to pass now? *done: so many of its bytes are dealt with. */
 static bool look(struct sess *s, const struct wire_frame *frame, const char *data, size_t at,
                  size_t len, size_t *done)
@@ -128,10 +120,10 @@ size_t sess_relay_client(struct sess *s, const char *data, size_t len)
 
             if (rc == RC_AGAIN)
                 break;
-            if (rc == RC_ERR) {
-                passage_drop(s->worker);
-                violation(s, (uint8_t)data[pos]);
-                return len;
+            if (rc ==
+                RC_ERR) { /* no message: the server's to refuse, as it does by type; it ends */
+                from->left = SIZE_MAX;
+                continue;
             }
             if ((watched || looked_at[frame.type] == ALWAYS ||
                  may_name(&frame, data + pos, len - pos)) &&

@@ -211,9 +211,13 @@ size_t sess_console_client(struct sess *s, const char *data, size_t len)
             sess_fail(s, &err);
             return len;
         }
-        if (rc == RC_ERR || !messages[frame.type].take) {
-            err_set(&err, "08P01", "invalid frontend message type %d", (unsigned char)data[pos]);
+        if (!messages[(uint8_t)data[pos]].take) {
+            err_set(&err, "08P01", "invalid frontend message type %d", (uint8_t)data[pos]);
             sess_fail(s, &err);
+            return len;
+        }
+        if (rc == RC_ERR) { /* without a word, as the server does */
+            sess_finish(s);
             return len;
         }
         if (len - pos < frame.total)

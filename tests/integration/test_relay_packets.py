@@ -124,11 +124,13 @@ def test_startup_byte_by_byte_is_understood(raw, db):
 
 
 @pytest.mark.parametrize("length", [0, 3, 0x80000000, 0xffffffff])
-def test_impossible_message_length_ends_the_session_with_08P01(raw, db, length):
-    c = raw().login(db.name)
-    c.send(b"Q" + struct.pack("!I", length) + b"SELECT 1\0")
-    assert c.error()["C"] == "08P01"
-    assert c.read() is None
+def test_impossible_message_length_ends_the_session_without_a_word_as_for_the_server(raw, db, length):
+    for database, kinds in ((db.name, "TDCZI|"), ("segue", "IZI|")):
+        words = query("SELECT 1" if database == db.name else "") + b"Q" + struct.pack("!I", length) + b"SELECT 1\0"
+        c = raw().login(database).send(words)
+        assert c.until_ready() + c.until_ready() == kinds
+    c = raw().login("segue").send(b"?" + struct.pack("!I", length))
+    assert c.error()["M"] == "invalid frontend message type 63" and c.read() is None
 
 
 def test_flush_without_sync_answers_and_stays_open(raw, db, proxy):
