@@ -172,6 +172,15 @@ static unsigned number(struct serve *serve, enum cfg_option option)
     return n;
 }
 
+/* Of a process whose signal thread does not run yet: until then they wait. */
+static bool told_to_end(void)
+{
+    sigset_t waiting;
+
+    return sigpending(&waiting) == 0 &&
+           (sigismember(&waiting, SIGTERM) == 1 || sigismember(&waiting, SIGINT) == 1);
+}
+
 static void on_handed_over(void *ctx)
 {
     struct serve *serve = ctx;
@@ -183,7 +192,8 @@ static void on_handed_over(void *ctx)
 
 static enum rc make(struct serve *serve, struct err *err)
 {
-    struct tko_options takeover = {.handed_over = on_handed_over, .ctx = serve};
+    struct tko_options takeover = {
+        .handed_over = on_handed_over, .told_to_end = told_to_end, .ctx = serve};
     struct sess_options session;
     struct eng_options engine;
     const struct adm_options admin = {

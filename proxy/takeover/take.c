@@ -210,13 +210,24 @@ static bool say_accepting(struct tko *t, bool *gone, struct err *err)
     return !err_is_set(err);
 }
 
+/* While the other one still serves: taken over, there would be nobody. */
+static bool may_go_on(const struct tko *t, struct err *err)
+{
+    if (!t->options.told_to_end())
+        return true;
+    err_set(err, "57P01", "told to end before it had taken over from process %d",
+            atomic_load(&t->predecessor_pid));
+    return false;
+}
+
 enum rc tko_agree(struct tko *t, struct err *err)
 {
     bool gone;
 
     FAULT(takeover_taken);
     eng_predecessor(t->options.engine, atomic_load(&t->predecessor_pid), ENG_SESSIONS_UNKNOWN);
-    if (!ask_to_begin(t, &gone, err) || sess_plane_accept(t->options.plane, err) != RC_OK ||
+    if (!may_go_on(t, err) || !ask_to_begin(t, &gone, err) || !may_go_on(t, err) ||
+        sess_plane_accept(t->options.plane, err) != RC_OK ||
         (!gone && !say_accepting(t, &gone, err)))
         return RC_ERR;
     if (gone)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import socket
 import struct
 import subprocess
@@ -9,7 +10,7 @@ import sys
 
 import pytest
 from lib.operations import connected
-from lib.takeover import NOBODY, MAGIC, Peer, ended, serves, successor  # noqa: F401 - successor is a fixture
+from lib.takeover import NOBODY, MAGIC, Peer, ended, serves, sockets_of, successor  # noqa: F401 - successor is a fixture
 from lib.wait import until
 
 pytestmark = pytest.mark.one_version
@@ -114,3 +115,26 @@ def test_a_control_socket_in_the_file_system_is_handed_on_and_removed_at_the_end
     assert ended(new) == 0
     newest.stop()
     assert not path.exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_new_process_that_is_told_to_end_before_it_takes_over_takes_nothing(segue, db, successor, number):
+    old = segue(db)
+    new = successor(old, start=False)
+    with old.connect() as session:
+        session.execute("BEGIN")
+        old.freeze()
+        try:
+            new.process = subprocess.Popen(new.command(), stdout=subprocess.DEVNULL, stderr=open(new.log, "ab"),
+                                           stdin=subprocess.DEVNULL)
+            until("it to ask", lambda: sockets_of(new) > 0)
+            new.signal(number)
+        finally:
+            old.signal(signal.SIGCONT)
+        assert ended(new) == 1
+        assert f"told to end before it had taken over from process {old.process.pid}" in new.log_text()
+        old.logged("clients are served here as before")
+        assert serves(old)
+        session.execute("COMMIT")
+    new = successor(old)
+    assert serves(new) and ended(old) == 0

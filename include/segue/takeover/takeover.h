@@ -31,6 +31,7 @@ struct tko_options {
     struct sess_plane *plane;
     struct eng_engine *engine;
     void (*handed_over)(void *ctx); /* from the takeover's thread, once; not after tko_end */
+    bool (*told_to_end)(void);      /* asked in tko_begin: then nothing is taken over */
     void *ctx;
 };
 
