@@ -327,6 +327,7 @@ void sess_plane_unknown(struct sess_plane *plane)
     struct sess_order *order;
 
     pthread_mutex_lock(&plane->lock);
+    plane->informed = true;
     if (plane->order->unknown) {
         order = copy_order(plane->order);
         lift(order);
@@ -352,8 +353,19 @@ bool sess_plane_publish(struct sess_plane *plane, struct sql_rules *rules, uint6
     order->settled = settled;
     lift(order);
     obeyed = issue(plane, order);
+    plane->informed = true;
     pthread_mutex_unlock(&plane->lock);
     return obeyed;
+}
+
+bool sess_plane_informed(struct sess_plane *plane)
+{
+    bool informed;
+
+    pthread_mutex_lock(&plane->lock);
+    informed = plane->informed;
+    pthread_mutex_unlock(&plane->lock);
+    return informed;
 }
 
 bool sess_gate_close(struct sess_plane *plane, uint64_t mask, unsigned hold_ms_max)

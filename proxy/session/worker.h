@@ -149,6 +149,7 @@ struct sess_plane {
     pthread_cond_t seen;  /* a worker has acknowledged */
     struct sess_order *order;
     struct sess_limits *limits;
+    bool informed; /* somebody has said the rules, or that they cannot be known */
     uint64_t closings;
     int64_t closed_us; /* 0: open */
 };

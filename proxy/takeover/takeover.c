@@ -21,7 +21,9 @@
 
 #define HELLO_MS 5000
 #define SETUP_MS 120000 /* configuration, certificates, names, workers */
-#define GATE_MS 10000   /* below ANSWER_MS of take.c */
+#define RULES_MS 4000   /* with GATE_MS below ANSWER_MS of take.c */
+#define RULES_POLL_MS 5
+#define GATE_MS 10000
 #define ACCEPTING_MS 10000
 #define REPORT_MS 1000
 #define ACCEPT_PAUSE_MS 100 /* out of descriptors */
@@ -163,11 +165,24 @@ static bool hear_hello(struct tko *t, const struct wire_handover *msg, struct er
     return said;
 }
 
+/* Who has just taken over itself may have clients already, and has read nothing yet: with its
+ * engine goes the last who could tell it what is in flight. A database that is away holds nobody up
+ * for longer: then there is no client either. */
+static void await_rules(const struct tko *t)
+{
+    int64_t until = clock_ms() + RULES_MS;
+
+    while (!sess_plane_informed(t->options.plane) && clock_ms() < until && !atomic_load(&t->stop) &&
+           !atomic_load(&t->ending))
+        clock_sleep_ms(RULES_POLL_MS);
+}
+
 static bool hear_ready(struct tko *t, const struct wire_handover *msg, struct err *err)
 {
     static const struct wire_handover go = {.type = WIRE_HANDOVER_GO};
 
     (void)msg;
+    await_rules(t);
     if (!eng_hold(t->options.engine, true, GATE_MS)) {
         err_set(err, "55006", "a migration is at its gate; try again");
         return false;

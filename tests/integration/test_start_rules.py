@@ -230,6 +230,31 @@ def test_a_takeover_shows_every_client_the_same_columns(db, segue, successor):  
     print(f"{len(waits)} statements, the longest took {max(waits) * 1000:.0f} ms")
 
 
+@pytest.mark.one_version
+def test_who_has_just_taken_over_reads_what_is_in_flight_before_it_is_taken_over(db, segue, successor):  # noqa: F811
+    """Two who start segue at once: the clients of the first one stay with a process that has no engine any more."""
+    make_items(db, 100)
+    old = segue(db, rules_wait_ms=10000)
+    old.ready(RENAME)
+    first = successor(old, start=False)
+    with Blocked(first) as blocked:
+        first.start()
+        assert blocked.there.wait(20 * SLOW)
+        client = Asking(first)
+        assert client.logged_in.wait(20 * SLOW)
+        until("it to be held", lambda: held(first))
+        second = successor(first, start=False)
+        starting = threading.Thread(target=second.start)
+        starting.start()
+        first.logged("it was given")
+        client.join(0.5)
+        blocked.release()
+        assert client.answer() == OLD
+        starting.join()
+    assert Asking(second).answer() == OLD
+    assert ended(first) == 0 and "pass as they are" not in first.log_text()
+
+
 # ---- clients that close their side while they wait ----
 
 

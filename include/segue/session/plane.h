@@ -94,6 +94,9 @@ bool sess_plane_publish(struct sess_plane *plane, struct sql_rules *rules, uint6
  * waiting at once: the rules cannot be known. Harmless after the first publishing. */
 void sess_plane_unknown(struct sess_plane *plane);
 
+/* Has either of both happened? */
+bool sess_plane_informed(struct sess_plane *plane);
+
 /* Before the start: `asked` is called on a worker's thread when a statement waits for the first
  * rules, and when sess_plane_changes has grown. It must not block. */
 void sess_plane_on_asked(struct sess_plane *plane, void (*asked)(void *ctx), void *ctx);
