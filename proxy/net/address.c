@@ -260,45 +260,74 @@ static int listen_unix(const struct net_address *address, unsigned unix_mode, st
     return -1;
 }
 
+/* -1: errno. */
+static int bind_tcp(const struct net_address *address, bool shared)
+{
+    int one = 1, v6only = !address->dual;
+    int fd = socket(address->sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int why;
+
+    if (fd < 0)
+        return -1;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    if (address->sa.ss_family == AF_INET6)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, sizeof(v6only));
+    if ((!shared || setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)) == 0) &&
+        bind(fd, (const struct sockaddr *)&address->sa, address->len) == 0)
+        return fd;
+    why = errno;
+    close(fd);
+    errno = why;
+    return -1;
+}
+
+static void set_refused(const struct net_address *address, struct err *err)
+{
+    int why = errno;
+    char text[NET_ADDRESS_TEXT];
+
+    net_address_text(address, text);
+    err_set(err, why == EADDRINUSE ? "55006" : "58000", "cannot listen on %s: %s", text,
+            strerror(why));
+}
+
 int net_listen_open(struct net_address *address, unsigned unix_mode, struct err *err)
 {
-    char text[NET_ADDRESS_TEXT];
-    int one = 1, v6only = !address->dual;
     int fd;
 
     if (address->sa.ss_family == AF_UNIX)
         return listen_unix(address, unix_mode, err);
-    fd = socket(address->sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        goto failed;
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-    if (address->sa.ss_family == AF_INET6)
-        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, sizeof(v6only));
-    if (setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof(one)) < 0 ||
-        bind(fd, (struct sockaddr *)&address->sa, address->len) < 0)
-        goto failed;
-    address->len = sizeof(address->sa);
-    if (getsockname(fd, (struct sockaddr *)&address->sa, &address->len) < 0)
-        goto failed;
-    return fd;
-failed:
-    net_address_text(address, text);
-    err_set(err, errno == EADDRINUSE ? "55006" : "58000", "cannot listen on %s: %s", text,
-            strerror(errno));
+    fd = bind_tcp(address, true);
+    address->len = fd < 0 ? address->len : sizeof(address->sa);
+    if (fd >= 0 && getsockname(fd, (struct sockaddr *)&address->sa, &address->len) == 0)
+        return fd;
+    set_refused(address, err);
     if (fd >= 0)
         close(fd);
     return -1;
 }
 
+/* One that is bound and does not listen yet is nobody's: SO_REUSEADDR. */
+enum rc net_listen_check(const struct net_address *address, struct err *err)
+{
+    int fd;
+
+    if (address->sa.ss_family == AF_UNIX) /* its lock file says who does */
+        return RC_OK;
+    fd = bind_tcp(address, false);
+    if (fd < 0) {
+        set_refused(address, err);
+        return RC_ERR;
+    }
+    close(fd);
+    return RC_OK;
+}
+
 enum rc net_listen_start(int fd, const struct net_address *address, struct err *err)
 {
-    char text[NET_ADDRESS_TEXT];
-
     if (listen(fd, BACKLOG) == 0)
         return RC_OK;
-    net_address_text(address, text);
-    err_set(err, errno == EADDRINUSE ? "55006" : "58000", "cannot listen on %s: %s", text,
-            strerror(errno));
+    set_refused(address, err);
     return RC_ERR;
 }
 
@@ -316,6 +345,24 @@ enum rc net_listen_adopt(int fd, struct net_address *out, struct err *err)
         return RC_ERR;
     }
     return RC_OK;
+}
+
+/* 0: none. In network order. */
+static in_port_t port_of(const struct net_address *address)
+{
+    switch (address->sa.ss_family) {
+    case AF_INET:
+        return v4(address)->sin_port;
+    case AF_INET6:
+        return v6(address)->sin6_port;
+    default:
+        return 0;
+    }
+}
+
+bool net_address_same_port(const struct net_address *a, const struct net_address *b)
+{
+    return port_of(a) && port_of(a) == port_of(b);
 }
 
 bool net_address_same(const struct net_address *a, const struct net_address *b)

@@ -140,13 +140,35 @@ static char *all_of(const struct net_address *addresses, size_t n)
     return buf_take(&all);
 }
 
+static bool has_adopted(const struct sess_plane *plane, const struct net_address *address)
+{
+    for (unsigned i = 0; i < plane->nworkers; i++)
+        for (const struct sess_listener *l = plane->workers[i]->listeners; l; l = l->next)
+            if (l->adopted && net_address_same_port(&l->address, address))
+                return true;
+    return false;
+}
+
+/* Of a port that we have been given we are one of those who listen. */
+static enum rc check(const struct sess_plane *plane, const struct net_address *addresses, size_t n,
+                     struct err *err)
+{
+    enum rc rc = RC_OK;
+
+    for (size_t i = 0; i < n && rc == RC_OK; i++)
+        if (!has_adopted(plane, &addresses[i]))
+            rc = net_listen_check(&addresses[i], err);
+    return rc;
+}
+
 enum rc sess_listen_open(struct sess_plane *plane, struct err *err)
 {
     struct net_address addresses[LISTENERS_MAX];
     unsigned per_address[LISTENERS_MAX] = {0};
     size_t n = parse(plane->options.listen, addresses, err);
 
-    if (!n || adopt(plane, addresses, n, per_address, err) != RC_OK)
+    if (!n || adopt(plane, addresses, n, per_address, err) != RC_OK ||
+        check(plane, addresses, n, err) != RC_OK)
         return RC_ERR;
     for (unsigned i = 0; i < plane->nworkers; i++) {
         for (size_t j = 0; j < n; j++) {

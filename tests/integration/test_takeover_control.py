@@ -10,8 +10,8 @@ import sys
 
 import pytest
 from lib.operations import connected
-from lib.takeover import NOBODY, MAGIC, Peer, ended, serves, sockets_of, successor  # noqa: F401 - successor is a fixture
-from lib.wait import until
+from lib.takeover import NOBODY, MAGIC, Peer, ended, listening, serves, sockets_of, successor  # noqa: F401 - successor is a fixture
+from lib.wait import free_port, until
 
 pytestmark = pytest.mark.one_version
 
@@ -94,7 +94,7 @@ def test_a_second_segue_without_takeover_refuses_the_address_and_with_it_starts_
     old = segue(db)
     new = successor(old, start=False)
     done = subprocess.run([word for word in new.command() if word != "--takeover"], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 1 and "another segue is there" in done.stderr and "--takeover" in done.stderr
+    assert done.returncode == 1 and "Address already in use" in done.stderr and "--takeover" in done.stderr
     assert serves(old)
     old.stop()
     new.start()
@@ -132,9 +132,29 @@ def test_a_new_process_that_is_told_to_end_before_it_takes_over_takes_nothing(se
         finally:
             old.signal(signal.SIGCONT)
         assert ended(new) == 1
-        assert f"told to end before it had taken over from process {old.process.pid}" in new.log_text()
+        new.logged(f"told to end before it had taken over from process {old.process.pid}")
         old.logged("clients are served here as before")
         assert serves(old)
         session.execute("COMMIT")
     new = successor(old)
+    assert serves(new) and ended(old) == 0
+
+
+def test_a_second_segue_is_not_let_in_beside_another_at_whichever_of_its_addresses(segue, db, successor):
+    """The kernel would deal the clients out between both, and those who wait in the queue of who ends would be lost."""
+    old = segue(db)
+    command = successor(old, start=False).command()
+    command[command.index("--listen") + 1] = f"127.0.0.1:{free_port()},127.0.0.1:{old.port}"
+    alone = [word for word in command if word != "--takeover"]
+    for words, hint in (command, "control_socket does not lead to it"), (alone, "segue serve --takeover"):
+        done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 1 and f"cannot listen on 127.0.0.1:{old.port}: Address already in use" in done.stderr
+        assert hint in done.stderr
+    assert listening(old) == 2 and serves(old)
+    addresses = f"127.0.0.1:{old.port},0.0.0.0:{old.port}"  # another address of a port that is handed over
+    new = successor(old, start=False)
+    command = new.command()
+    command[command.index("--listen") + 1] = addresses
+    new.command = lambda: command
+    new.start()
     assert serves(new) and ended(old) == 0

@@ -30,6 +30,9 @@ void net_address_text(const struct net_address *address, char *out);
 /* "127.0.0.1", "::1", or "local" for a Unix socket, into `out` (NET_ADDRESS_HOST bytes). */
 void net_address_host(const struct net_address *address, char *out);
 
+/* Have both a port, and the same? */
+bool net_address_same_port(const struct net_address *a, const struct net_address *b);
+
 /* Does one text mean both? */
 bool net_address_same(const struct net_address *a, const struct net_address *b);
 
@@ -53,6 +56,10 @@ size_t net_listen_parse_all(const char *text, struct net_address *out, struct er
  * which there can be one (net/unix.h gives it back). With port 0 the chosen port is written back
  * into `address`. Returns -1 with err. */
 int net_listen_open(struct net_address *address, unsigned unix_mode, struct err *err) MUST_CHECK;
+
+/* RC_ERR: somebody listens there. SO_REUSEPORT would let us in beside another process of our user,
+ * and the kernel would deal the clients out between both. */
+enum rc net_listen_check(const struct net_address *address, struct err *err) MUST_CHECK;
 
 /* From here on clients can connect: whoever does this must mean to accept. */
 enum rc net_listen_start(int fd, const struct net_address *address, struct err *err) MUST_CHECK;
