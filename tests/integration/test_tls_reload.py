@@ -69,6 +69,17 @@ def test_a_new_certificate_is_shown_to_new_clients_and_the_old_ones_stay(db, seg
     proxy.connect(sslmode="verify-full", sslrootcert=str(certs.ca)).close()
 
 
+def test_who_vouches_for_the_upstream_is_read_again_too(tls_db, segue, certs, tmp_path):
+    root = tmp_path / "root.crt"
+    shutil.copyfile(certs.other.ca, root)
+    proxy = segue(upstream=f"{tls_db.url()}?sslmode=verify-full&sslrootcert={root}")
+    with pytest.raises(psycopg.OperationalError, match="certificate verify failed"):
+        proxy.connect(tls_db.name)
+    shutil.copyfile(certs.ca, root)
+    reload(proxy, "reload: done")
+    proxy.connect(tls_db.name).close()
+
+
 def test_a_broken_file_keeps_the_old_certificate_and_says_so(db, segue, certs, served):
     proxy = start(segue, db, served)
     conn = proxy.connect(sslmode="require")
