@@ -84,6 +84,8 @@ void tls_session_put(struct net_tls_context *context, const char *host, SSL_SESS
  * resumes it. The keys are those of `before` (may be NULL) where the period is the same. */
 bool tls_tickets_set(struct net_tls_context *context, unsigned key_s,
                      const struct net_tls_context *before);
+/* Of a resumed session: the hash of the certificate that it began with, as tls_cert_hash. */
+size_t tls_ticket_endpoint(const struct tls_stream *t, uint8_t out[NET_TLS_HASH_MAX]);
 bool tls_session_ended(SSL_SESSION *session); /* the peer's certificate in it is out of date */
 
 /* tls_name.c */

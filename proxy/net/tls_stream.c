@@ -365,6 +365,8 @@ size_t net_tls_endpoint_hash(const struct net_stream *stream, uint8_t out[NET_TL
     const struct tls_stream *t = stream->state;
     X509 *cert;
 
+    if (t->context->accepts && SSL_session_reused(t->ssl))
+        return tls_ticket_endpoint(t, out);
     if (t->context->accepts) {
         memcpy(out, t->context->endpoint, t->context->endpoint_len);
         return t->context->endpoint_len;

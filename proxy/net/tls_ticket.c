@@ -3,6 +3,7 @@
  * between, and checks how old the session is (two hours at most). And, on either side, which
  * sessions are too old to be resumed for another reason.
  */
+#include <string.h>
 #include <time.h>
 
 #include <openssl/core_names.h>
@@ -91,6 +92,29 @@ static SSL_TICKET_RETURN on_opened(SSL *ssl, SSL_SESSION *session, const unsigne
     return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
 }
 
+/* A ticket also says which certificate its client has seen. A renewed one says it already. */
+static int on_made(SSL *ssl, void *arg)
+{
+    const struct tls_stream *t = SSL_get_app_data(ssl);
+
+    (void)arg;
+    return SSL_session_reused(ssl) ||
+           SSL_SESSION_set1_ticket_appdata(SSL_get_session(ssl), t->context->endpoint,
+                                           t->context->endpoint_len) == 1;
+}
+
+size_t tls_ticket_endpoint(const struct tls_stream *t, uint8_t out[NET_TLS_HASH_MAX])
+{
+    void *hash = NULL;
+    size_t len = 0;
+
+    if (SSL_SESSION_get0_ticket_appdata(SSL_get_session(t->ssl), &hash, &len) != 1 || !len ||
+        len > NET_TLS_HASH_MAX)
+        return 0;
+    memcpy(out, hash, len);
+    return len;
+}
+
 bool tls_tickets_set(struct net_tls_context *context, unsigned key_s,
                      const struct net_tls_context *before)
 {
@@ -107,7 +131,7 @@ bool tls_tickets_set(struct net_tls_context *context, unsigned key_s,
         context->keys = tls_keys_new(period_ms, clock_ms());
     return context->keys && SSL_CTX_set_num_tickets(context->ssl, 1) == 1 &&
            SSL_CTX_set_tlsext_ticket_key_evp_cb(context->ssl, on_key) == 1 &&
-           SSL_CTX_set_session_ticket_cb(context->ssl, NULL, on_opened, NULL) == 1;
+           SSL_CTX_set_session_ticket_cb(context->ssl, on_made, on_opened, NULL) == 1;
 }
 
 void net_tls_turn_keys(struct net_tls_context *context, int64_t now_ms)

@@ -1,8 +1,10 @@
 """auth = scram: segue proves clients by the user list, and logs in upstream for them."""
 
 import base64
+import hashlib
 import os
 import re
+import shutil
 import signal
 import ssl
 import struct
@@ -13,6 +15,8 @@ import psycopg
 import pytest
 from lib import rawwire
 from lib.auth import PASSWORDS, SECRETS, armed, passwords_of, refused, stored, write_list
+from lib.certs import SERVER_NAMES
+from lib.resume import Resumer
 from lib.wait import SLOW
 
 pytestmark = pytest.mark.newest_unless_told
@@ -369,6 +373,39 @@ def test_channels_that_are_not_bound_right_are_refused_as_by_postgresql(proving,
     direct, through = answers(tls_pg.port, proxy.port, MISBOUND, tls=True)
     assert through == direct
     assert all(direct.values())
+
+
+@pytest.mark.one_version
+def test_a_resumed_session_is_bound_to_the_certificate_that_its_client_has_seen(segue, tls_pg, certs, lists, tmp_path):
+    """Another proof than the password's: 28P01 says that the binding holds, 28000 that it does not."""
+    cert, key = tmp_path / "server.crt", tmp_path / "server.key"
+
+    def serve(pair):
+        shutil.copyfile(pair.cert, cert)
+        shutil.copyfile(pair.key, key)
+        key.chmod(0o600)
+
+    serve(certs.server)
+    proxy = segue(upstream=f"{tls_pg.url()}?sslmode=require", auth="scram", auth_file=write_list(lists, passwords_of("alice")),
+                  client_tls="require", client_tls_cert_file=cert, client_tls_key_file=key)
+    client = Resumer(proxy)
+    seen = hashlib.sha256(ssl.PEM_cert_to_DER_cert(cert.read_text())).digest()
+
+    def login(session=None):
+        with rawwire.Raw(proxy.port) as raw:
+            assert raw.send(rawwire.packet(rawwire.SSL)).take(1) == b"S"
+            raw.sock = client.context.wrap_socket(raw.sock, session=session)
+            raw.send(rawwire.startup(user="alice", database="postgres"))
+            exchange(P_FIRST, bound(b"p=tls-server-end-point,," + seen), PLUS)(raw)
+            return raw.sock.session_reused, raw.error()["C"]
+
+    session = client.visit()[1]
+    assert login(session) == (True, "28P01")
+    serve(certs.issue("later", "localhost", SERVER_NAMES))
+    proxy.signal(signal.SIGHUP)
+    proxy.logged("reload: done")
+    assert login(session) == (True, "28P01")
+    assert login() == (False, "28000")  # it was shown the new one
 
 
 # ---- the list ----

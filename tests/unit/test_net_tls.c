@@ -298,6 +298,55 @@ static void sessions_are_resumed_by_host_and_over_a_reload(void **state)
     pair_fini(&p);
 }
 
+static void same_channel(const struct pair *p)
+{
+    uint8_t a[NET_TLS_HASH_MAX], c[NET_TLS_HASH_MAX];
+    size_t len = net_tls_endpoint_hash(&p->a, a);
+
+    assert_true(len > 0);
+    assert_int_equal(net_tls_endpoint_hash(&p->c, c), len);
+    assert_memory_equal(a, c, len);
+}
+
+/* A client binds the channel to the certificate that it has seen, which a resumed handshake does
+ * not show again. */
+static void a_session_resumed_over_a_reload_is_bound_to_the_certificate_it_began_with(void **state)
+{
+    static const unsigned versions[] = {0x0303, 0x0304};
+    struct maker another = maker_new("localhost", &ca, "DNS:localhost", 0);
+    char cert[FILE_NAME], key[FILE_NAME];
+    struct net_tls_info info;
+
+    (void)state;
+    file_cert("another.crt", &another, cert);
+    file_key("another.key", &another, 0600, NULL, key);
+    for (size_t i = 0; i < ARRAY_LEN(versions); i++) {
+        struct net_tls_accept_options a = accept_options();
+        struct net_tls_context *reloaded;
+        struct pair p;
+
+        a.version_max = versions[i];
+        pair_init(&p);
+        net_tls_unref(p.accepts);
+        p.accepts = accepts(&a, NULL);
+        assert_false(resumes(&p, "localhost"));
+        a.cert_file = cert;
+        a.key_file = key;
+        reloaded = accepts(&a, p.accepts);
+        net_tls_unref(p.accepts);
+        p.accepts = reloaded;
+        for (int turn = 0; turn < 3; turn++) { /* its ticket is renewed, too */
+            begin_well(&p, "localhost");
+            net_tls_info(&p.a, &info);
+            assert_true(info.resumed);
+            same_channel(&p);
+            talk_and_end(&p);
+        }
+        pair_fini(&p);
+    }
+    maker_free(&another);
+}
+
 static void a_revoked_client_does_not_resume_its_session(void **state)
 {
     struct pair p = {0};
@@ -548,6 +597,7 @@ int main(void)
         cmocka_unit_test(plain_bytes_in_place_of_a_handshake_are_an_error),
         cmocka_unit_test(a_peer_that_leaves_during_the_handshake_is_named),
         cmocka_unit_test(sessions_are_resumed_by_host_and_over_a_reload),
+        cmocka_unit_test(a_session_resumed_over_a_reload_is_bound_to_the_certificate_it_began_with),
         cmocka_unit_test(a_revoked_client_does_not_resume_its_session),
         cmocka_unit_test(only_so_many_hosts_are_remembered),
         cmocka_unit_test(threads_share_contexts_and_sessions),

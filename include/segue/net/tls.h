@@ -115,8 +115,9 @@ struct net_tls_info {
 void net_tls_info(const struct net_stream *stream, struct net_tls_info *out);
 
 /* tls-server-end-point (RFC 5929): hash of the server's certificate - ours on an accepted stream,
- * the peer's on a connected one - by its signature's hash, SHA-256 where that is MD5 or SHA-1.
- * Returns its length, 0: none can be made (e.g. Ed25519). */
+ * the peer's on a connected one - by its signature's hash, SHA-256 where that is MD5 or SHA-1. Of a
+ * resumed session it is the one that the session began with. Returns its length, 0: none can be
+ * made (e.g. Ed25519). */
 size_t net_tls_endpoint_hash(const struct net_stream *stream, uint8_t out[NET_TLS_HASH_MAX]);
 
 /* The accepted context's certificate for SHOW TLS: subject, issuer, not before / after (seconds
