@@ -370,7 +370,7 @@ static void row_or_column(struct sql_work *w, struct sql_scope *scope, const str
 {
     struct sql_place *place = sql_scope_place(scope, name);
 
-    if (!place && is_no_column(w, scope, name))
+    if (!place && (w->rules->returns_rows || is_no_column(w, scope, name)))
         place = sql_star_returned(scope, name);
     if (!place)
         return;

@@ -219,6 +219,11 @@ void sql_rules_set_database(struct sql_rules *rules, const char *database)
     rules->database = mem_strdup(database);
 }
 
+void sql_rules_set_returning(struct sql_rules *rules, bool both_rows)
+{
+    rules->returns_rows = both_rows;
+}
+
 bool sql_rules_is_here(const struct sql_rules *rules, const char *database)
 {
     return !database || (rules->database && !strcmp(rules->database, database));

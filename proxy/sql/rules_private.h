@@ -59,7 +59,8 @@ struct shown {
 struct sql_rules {
     uint64_t epoch;
     _Atomic unsigned refs;
-    char *database; /* NULL: not known */
+    char *database;    /* NULL: not known */
+    bool returns_rows; /* sql_rules_set_returning */
     size_t n;
     size_t nothers; /* tables with a name of the other side */
     struct rule tables[SQL_RULES_TABLES_MAX];

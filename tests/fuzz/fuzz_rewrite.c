@@ -78,6 +78,7 @@ static struct sql_rules *rules_new(bool early, bool contested)
         sql_rules_add_namesake(out, &(struct sql_namesake){"tenant", "checks", names});
     sql_rules_set_access(out, &(struct sql_access){.usage = SQL_USAGE_ALL});
     sql_rules_set_database(out, "d");
+    sql_rules_set_returning(out, true);
     return out;
 }
 

@@ -158,6 +158,7 @@ static struct sql_rules *rules_of(const json_t *description)
         sql_rules_add_namesake(rules, &namesake);
     }
     add_functions(rules, json_object_get(description, "functions"));
+    sql_rules_set_returning(rules, json_is_true(json_object_get(description, "returns_rows")));
     return rules;
 }
 

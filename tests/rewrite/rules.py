@@ -73,7 +73,7 @@ def describe(conn):
     tables = [_table(conn, name) for name in schema.migrating()]
     columns = sorted({column for table in tables for column in table["old"] + table["new"]})
     found = conn.execute(NAMESAKES, {"tables": [t["name"] for t in tables], "columns": columns}).fetchall()
-    return {"tables": tables,
+    return {"tables": tables, "returns_rows": conn.info.server_version >= 180000,
             "functions": [row[0] for row in conn.execute(FUNCTIONS).fetchall()],
             "namesakes": [{"schema": schema_, "name": name, "columns": own} for schema_, name, own in found]}
 

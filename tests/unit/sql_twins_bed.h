@@ -65,6 +65,7 @@ static inline struct sql_rules *twins_rules(bool reversed)
     table.npairs = 1;
     assert_int_equal(sql_rules_add(rules, &table), 1);
     twins_functions(rules);
+    sql_rules_set_returning(rules, true);
     return rules;
 }
 

@@ -132,6 +132,11 @@ static void the_rows_of_before_and_after_may_have_other_names(void **state)
          "DELETE FROM t RETURNING WITH (OLD AS o_) " LISTED("o_") ", " LISTED("new"), 0},
         {MERGE "WHEN MATCHED THEN DELETE RETURNING WITH (new as N_) n_.*",
          MERGE "WHEN MATCHED THEN DELETE RETURNING WITH (new as N_) " LISTED("n_"), 0},
+        {"DELETE FROM t USING u RETURNING to_json(old)",
+         "DELETE FROM t USING u RETURNING to_json((SELECT old FROM (SELECT) AS \"~segue\" LEFT "
+         "JOIN "
+         "(SELECT " LISTED("old") " WHERE old.* IS DISTINCT FROM NULL) AS old ON true))",
+         0},
         {"INSERT INTO t (id) VALUES (1) RETURNING WITH (OLD AS a) old.*", NULL, 0},
         {"DELETE FROM t RETURNING WITH (OLD a) a.*", NULL, SQL_DOUBT_GRAMMAR},
         {"DELETE FROM t RETURNING WITH () t.*", NULL, SQL_DOUBT_GRAMMAR},

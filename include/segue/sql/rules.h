@@ -111,6 +111,11 @@ void sql_rules_add_namesake(struct sql_rules *rules, const struct sql_namesake *
 /* What the database is called that has the tables: names may begin with it. */
 void sql_rules_set_database(struct sql_rules *rules, const char *database);
 
+/* `old` and `new` in RETURNING are rows to the server: PostgreSQL 18. Else they can only be
+ * columns.
+ */
+void sql_rules_set_returning(struct sql_rules *rules, bool both_rows);
+
 /* Who may use which schema: without that right, a name passes the schema by. */
 enum sql_usage {
     SQL_USAGE_UNKNOWN,

@@ -284,6 +284,13 @@ INSERT INTO words VALUES (1, 'x') ON CONFLICT (id) DO UPDATE SET {title} = exclu
 DELETE FROM words WHERE id = 2 RETURNING WITH (NEW AS n) old.*, n;
 MERGE INTO words w USING notes s ON s.id = w.id WHEN MATCHED THEN UPDATE SET {title} = s.claim RETURNING WITH (OLD AS o, NEW AS n) o.*, n.{title}, s.*;
 
+-- RETURNING of the old and the new row as such, beside other relations
+-- @since: 18
+UPDATE words w SET {title} = n.claim FROM notes n WHERE n.id = w.id RETURNING old, to_json(new), (SELECT to_jsonb(old)), to_json(w), n.id;
+DELETE FROM words w USING notes n WHERE n.id = w.id RETURNING WITH (OLD AS o) o, to_json(o), to_json(new);
+MERGE INTO words w USING notes n ON n.id = w.id AND n.id < 3 WHEN MATCHED THEN UPDATE SET {title} = n.claim WHEN NOT MATCHED BY SOURCE THEN DELETE WHEN NOT MATCHED THEN INSERT VALUES (n.id + 50, n.claim) RETURNING WITH (OLD AS o) to_json(o), to_json(new), o;
+UPDATE words w SET {title} = n.new FROM (SELECT id, claim AS new, body AS old FROM notes) n WHERE n.id = w.id RETURNING old, new, new.{title}, to_json(old);
+
 -- JSON_TABLE
 -- @since: 17
 SELECT w.id, j.n FROM words w, JSON_TABLE('{"n": 1}', '$' COLUMNS (n int PATH '$.n')) j;
