@@ -14,6 +14,8 @@
 #define KEPT_COPY_MAX 4096
 #define SPARE_BYTES_MAX (4 * SCRATCH_BYTES)
 #define READS_A_TURN 8
+/* Of a client that has not logged in: one whole message that proves who it is. */
+#define STRANGER_BYTES_MAX (SESS_SECRET_BYTES_MAX + WIRE_HEADER_BYTES)
 
 static void on_client(struct net_watch *watch, uint32_t what);
 static void on_server(struct net_watch *watch, uint32_t what);
@@ -82,6 +84,8 @@ void sess_flow(struct sess *s)
     const struct sess_options *o = sess_limits(s);
     const struct sess_state_row *row = &sess_state_rows[s->state];
     struct sess_leg *client = &s->client, *server = &s->server;
+    size_t most =
+        row->logging_in ? STRANGER_BYTES_MAX : (size_t)o->buffer_bytes_max + o->inspect_bytes_max;
 
     if (s->state == SESS_GONE)
         return;
@@ -91,9 +95,8 @@ void sess_flow(struct sess *s)
     if (row->client_ready)
         wait_ready(s, client);
     else
-        set_reading(client,
-                    !client->ended && server->out.len <= o->buffer_bytes_max &&
-                        client->in.len <= (size_t)o->buffer_bytes_max + o->inspect_bytes_max);
+        set_reading(client, !client->ended && server->out.len <= o->buffer_bytes_max &&
+                                client->in.len <= most);
     if (!net_is_open(&server->stream))
         return;
     if (row->server_ready)

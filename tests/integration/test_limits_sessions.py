@@ -7,6 +7,7 @@ import time
 
 import psycopg
 import pytest
+from lib.played import Played
 from lib.rawwire import SYNC, Raw, bind, execute, message, packet, parse, query, startup
 from lib.wait import until
 
@@ -192,6 +193,37 @@ def test_memory_of_a_session_stays_below_its_bound(db, segue):
         assert sent < len(more)
         look()
         assert max(seen) <= bound
+
+
+class Silent(Played):
+    """Takes everything, says nothing."""
+
+    def serve(self, sock):
+        while sock.recv(65536):
+            pass
+
+
+def test_a_client_that_has_not_logged_in_is_read_no_further_than_it_must(segue):
+    """Whoever reaches segue while the upstream hangs must not fill its memory."""
+    with Silent() as upstream:
+        proxy = segue(upstream=f"postgresql://postgres@127.0.0.1:{upstream.port}/postgres?sslmode=disable")
+
+        def session():
+            return next((r for r in proxy.console("SHOW SESSIONS") if r["application_name"] == "stranger"), None)
+
+        with Raw(proxy.port) as c:
+            c.send(startup(user="postgres", database="postgres", application_name="stranger"))
+            until("it to be seen", session)
+            more, sent = query("x" * 60000) * 100, 0
+            c.sock.setblocking(False)
+            end = time.monotonic() + 2  # as much as segue and the kernel take
+            while time.monotonic() < end and sent < len(more):
+                try:
+                    sent += c.sock.send(more[sent:])
+                except BlockingIOError:
+                    time.sleep(0.02)
+            until("its bytes to come", lambda: session()["memory_bytes"] > 65536)
+            assert session()["memory_bytes"] < 300000  # 64 KB, as the buffer grows
 
 
 def test_memory_of_a_session_is_given_back_when_it_is_idle(db, segue):
