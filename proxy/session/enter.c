@@ -135,7 +135,9 @@ static void on_sasl(struct sess *s, const struct wire_auth *auth)
     }
     if (requires_binding(s) && !l->plus_used) {
         refuse(s, "the upstream's URL says channel_binding=require",
-               "it does not offer channel binding");
+               plus && net_stream_is_tls(&s->server.stream)
+                   ? "its certificate's signature has no hash to bind the channel by"
+                   : "it does not offer channel binding");
         return;
     }
     l->scram = auth_scram_client_new(l->secret == SESS_SECRET_PASSWORD ? l->password : NULL,

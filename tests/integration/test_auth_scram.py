@@ -8,6 +8,7 @@ import shutil
 import signal
 import ssl
 import struct
+import subprocess
 import time
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pytest
 from lib import rawwire
 from lib.auth import PASSWORDS, SECRETS, armed, passwords_of, refused, stored, write_list
 from lib.certs import SERVER_NAMES
+from lib.played import Played
 from lib.resume import Resumer
 from lib.wait import SLOW
 
@@ -104,6 +106,36 @@ def test_an_upstream_that_does_not_bind_the_channel_is_refused_where_it_must(pro
         proxy.connect("postgres", "tom", password="only segue asks for it")
     assert "let segue in without channel binding" in told.text
     assert "HINT:" in told.text and "channel_binding=require" in told.text
+
+
+class Binding(Played):
+    """A server that offers channel binding behind a certificate of which no hash can be made."""
+
+    def __init__(self, pair):
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(*pair)
+        super().__init__()
+
+    def serve(self, sock):
+        sock.recv(8)
+        sock.sendall(b"S")
+        with self.context.wrap_socket(sock, server_side=True) as tls:
+            tls.recv(10000)
+            tls.sendall(rawwire.message("R", struct.pack("!I", 10) + f"{PLUS}\0{SCRAM}\0\0".encode()))
+            tls.recv(10000)
+
+
+@pytest.mark.one_version
+def test_a_certificate_that_cannot_be_bound_to_is_named_as_such(segue, lists, tmp_path):
+    pair = tmp_path / "server.crt", tmp_path / "server.key"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ed25519", "-nodes", "-subj", "/CN=localhost", "-out", pair[0],
+                    "-keyout", pair[1]], check=True, capture_output=True)
+    with Binding(pair) as upstream:
+        url = f"postgresql://postgres@127.0.0.1:{upstream.port}/postgres?sslmode=require&channel_binding=require"
+        proxy = segue(upstream=url, auth="scram", auth_file=write_list(lists, passwords_of("alice")))
+        with refused() as told:
+            who(proxy, "alice")
+    assert "signature has no hash to bind the channel by" in told.text
 
 
 def test_a_verifier_with_another_salt_is_refused_with_a_hint(proving, tls_pg):
