@@ -233,8 +233,11 @@ static void on_status(struct sess *s, const char *msg, size_t total)
  * altered a migrating table sees it at once, others when the transaction commits. */
 static void note_ddl(struct sess *s, const char *tag, size_t len)
 {
+    static const char commit[] = "COMMIT"; /* a ROLLBACK may be to a savepoint */
     enum sess_ddl ddl = sess_ddl_of(tag, len);
 
+    if (s->changing && len == sizeof(commit) && memcmp(tag, commit, len) == 0)
+        on_changed(s); /* AND CHAIN, or with a BEGIN behind it: the next one is open already */
     s->changing |= ddl != SESS_DDL_NONE;
     if (ddl == SESS_DDL_TABLE && READ(s->touched))
         s->altered = UINT64_MAX;

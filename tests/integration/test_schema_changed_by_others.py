@@ -93,6 +93,16 @@ def test_who_has_altered_the_table_meets_no_column_that_it_has_dropped(migrating
         until("the rules to be for it again", lambda: seen(one) == ["id", "label", "filler"])
 
 
+@pytest.mark.parametrize("end", ["COMMIT AND CHAIN", "COMMIT; BEGIN"])
+def test_who_has_altered_the_table_is_rewritten_again_in_the_next_transaction_of_a_chain(migrating, end):
+    with migrating.connect() as one:
+        one.execute("BEGIN")
+        one.execute("ALTER TABLE items ADD COLUMN more int")
+        one.execute(end)
+        until("its own columns", lambda: seen(one) == [*OLD, "more"])
+        one.execute("ROLLBACK")
+
+
 def test_a_simple_query_never_fails_by_a_column_that_somebody_has_dropped(migrating, db):
     """Past segue nobody tells it: the server refuses the rewritten text, and gets the client's own."""
     before = stat(migrating, "sent_again")
