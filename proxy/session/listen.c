@@ -252,6 +252,22 @@ failed:
     return 0;
 }
 
+void sess_plane_keep(struct sess_plane *plane)
+{
+    struct err err = {0};
+
+    pthread_mutex_lock(&plane->lock);
+    for (unsigned i = 0; i < plane->nworkers; i++) {
+        for (struct sess_listener *l = plane->workers[i]->listeners; l; l = l->next) {
+            if (net_unix_permit(&l->address, plane->options.unix_socket_mode,
+                                plane->options.unix_socket_group, &err) != RC_OK)
+                log_err(LOG_WARNING, "takeover", &err);
+            net_unix_own(&l->address);
+        }
+    }
+    pthread_mutex_unlock(&plane->lock);
+}
+
 bool sess_plane_release(struct sess_plane *plane)
 {
     int64_t until = clock_ms() + RELEASE_MS;

@@ -83,6 +83,8 @@ static void drop_successor(struct tko *t)
 static void give_up(struct tko *t, const struct err *why)
 {
     eng_hold(t->options.engine, false, 0);
+    if (t->state == TKO_AWAITED) /* GO was said */
+        sess_plane_keep(t->options.plane);
     log_err(LOG_WARNING, "takeover failed, clients are served here as before", why);
     refuse(t->successor, why);
     drop_successor(t);

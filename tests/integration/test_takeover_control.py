@@ -4,12 +4,14 @@ import os
 import re
 import signal
 import socket
+import stat
 import struct
 import subprocess
 import sys
 
 import pytest
 from lib.operations import connected
+from lib.segue import BUILD
 from lib.takeover import NOBODY, MAGIC, Peer, ended, listening, serves, sockets_of, successor  # noqa: F401 - successor is a fixture
 from lib.wait import free_port, until
 
@@ -158,3 +160,18 @@ def test_a_second_segue_is_not_let_in_beside_another_at_whichever_of_its_address
     new.command = lambda: command
     new.start()
     assert serves(new) and ended(old) == 0
+
+
+def test_a_new_process_that_is_killed_just_before_it_serves_leaves_unix_sockets_to_the_old_one(segue, db, successor, tmp_path):
+    """Its lock file would say of a dead process that it listens there, and anybody might take the path."""
+    path, lock = tmp_path / ".s.PGSQL.6432", tmp_path / ".s.PGSQL.6432.lock"
+    old = segue(db, arguments=["--listen", f"127.0.0.1:0,{tmp_path}:6432"])
+    new = successor(old, start=False, arguments=["--listen", f"127.0.0.1:{old.port},{tmp_path}:6432"], unix_socket_mode="0700")
+    new.program = BUILD / "faults" / "segue"
+    done = subprocess.run(new.command(), capture_output=True, timeout=60, env={**os.environ, "SEGUE_FAULT": "takeover_accepting:die"})
+    assert done.returncode == -signal.SIGKILL
+    old.logged("clients are served here as before")
+    assert lock.read_text().splitlines()[0] == str(old.process.pid)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o777
+    old.stop()
+    assert not path.exists() and not lock.exists()

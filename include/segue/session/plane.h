@@ -66,6 +66,10 @@ size_t sess_plane_listeners(struct sess_plane *plane, int **fds, struct err *err
 /* Sessions now, start-ups included. From any thread. */
 unsigned sess_plane_left(struct sess_plane *plane);
 
+/* Another process was let in beside us at our sockets, and has gone: lock files and permissions of
+ * Unix sockets are ours again. */
+void sess_plane_keep(struct sess_plane *plane);
+
 /* Another process has the listening sockets: closes ours. Sessions live on, idle ones too; those
  * of the console end with 57P01 when they are idle. False: a worker is stuck, some are open. */
 bool sess_plane_release(struct sess_plane *plane);
