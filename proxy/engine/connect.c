@@ -4,6 +4,7 @@
  */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "history.h"
 #include "second.h"
@@ -16,6 +17,8 @@
 #define CONNECT_MAX_MS 30000
 #define CONNECT_HELD_US 10000000 /* one that lasts less is no reason to hurry to the next */
 #define OPEN_LOOK_MS 200
+#define ASLEEP_US 2000000 /* those whom the server sends away with us are gone by then */
+#define ASLEEP_LOOK_MS 250
 #define LOCK_EVERY_MS 1000
 #define LOCK_FOLLOW_MS 200    /* while another segue has a migration in flight */
 #define LOCK_TURN_MS 20       /* while that is about to rename tables */
@@ -47,6 +50,22 @@ void eng_disconnect(struct eng_engine *engine, const struct err *err)
     board_set_connected(engine->board, false);
 }
 
+/* A server that ends connections in good order may want to sleep, as hosted ones do: it is not
+ * woken for nothing. */
+static bool may_sleep(const struct eng_engine *engine, const struct err *err)
+{
+    return !engine->nmigrations && !strcmp(err->sqlstate, "57P01");
+}
+
+/* Until somebody comes, who may need the rules. */
+static bool sleeps(struct eng_engine *engine)
+{
+    engine->asleep = engine->asleep && !sess_plane_has_clients(engine->plane);
+    if (engine->asleep)
+        engine->connect_at_us = clock_us() + ASLEEP_LOOK_MS * 1000;
+    return engine->asleep;
+}
+
 void eng_heed(struct eng_engine *engine)
 {
     struct err err = {0};
@@ -60,6 +79,9 @@ void eng_heed(struct eng_engine *engine)
         engine->connect_at_us =
             clock_us() +
             conn_backoff_ms(engine->dropped - 1, CONNECT_BASE_MS, CONNECT_MAX_MS) * 1000;
+    engine->asleep = may_sleep(engine, &err);
+    if (engine->asleep && engine->connect_at_us < clock_us() + ASLEEP_US)
+        engine->connect_at_us = clock_us() + ASLEEP_US;
 }
 
 /* The lost connection's backend may not know yet; while it lives it has our lock. */
@@ -199,7 +221,7 @@ void eng_connect_turn(struct eng_engine *engine)
     struct err err = {0};
     enum rc rc = RC_OK;
 
-    if (clock_us() < engine->connect_at_us)
+    if (clock_us() < engine->connect_at_us || sleeps(engine))
         return;
     if (!conn_up(&engine->work))
         rc = conn_open(&engine->work, engine->options.upstream, &err);
@@ -239,6 +261,7 @@ void eng_connect_for_job(struct eng_engine *engine)
         eng_disconnect(engine, &err);
     if (engine->ready)
         return;
+    engine->asleep = false;
     engine->connect_at_us = 0;
     eng_connect_turn(engine);
 }

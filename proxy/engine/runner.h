@@ -140,6 +140,7 @@ struct eng_engine {
     struct eng_conn work;
     bool ready;                        /* connected, advisory lock held, migrations loaded */
     bool store;                        /* the schema segue is there */
+    bool asleep;                       /* not connected, and nobody is here who needs it */
     bool lost;                         /* it was dropped while it was needed */
     bool told;                         /* workers have had rules, or the word that there are none */
     atomic_bool asked;                 /* a client waits for them, or has changed the catalog */

@@ -514,6 +514,12 @@ static bool is_unjudged(const struct sess *s, uint64_t mask)
     return atomic_load_explicit(&s->unjudged, memory_order_relaxed);
 }
 
+static bool is_client(const struct sess *s, uint64_t mask)
+{
+    (void)mask;
+    return atomic_load_explicit(&s->shown, memory_order_relaxed) != SHOWN_CONSOLE;
+}
+
 static bool any_session(struct sess_plane *plane, bool (*is)(const struct sess *, uint64_t),
                         uint64_t mask)
 {
@@ -538,4 +544,9 @@ bool sess_gate_answering(struct sess_plane *plane, uint64_t mask)
 bool sess_gate_unjudged(struct sess_plane *plane)
 {
     return any_session(plane, is_unjudged, 0);
+}
+
+bool sess_plane_has_clients(struct sess_plane *plane)
+{
+    return any_session(plane, is_client, 0);
 }

@@ -32,10 +32,33 @@ def backends(db):
 def test_the_loss_is_noticed_logged_in_the_servers_words_and_made_up_for(db, segue):
     proxy = segue(db)
     proxy.at_work()
-    lose(db)
-    proxy.logged("the engine lost its connection: terminating connection due to administrator command (57P01)")
-    until("the next connection", lambda: backends(db) == 1 and connected(proxy))
+    with proxy.connect() as client:
+        client.execute("SELECT 1")
+        lose(db)
+        proxy.logged("the engine lost its connection: terminating connection due to administrator command (57P01)")
+        until("the next connection", lambda: backends(db) == 1 and connected(proxy))
     assert proxy.log_text().count("lost its connection") == 1
+
+
+def test_a_server_that_goes_to_sleep_is_not_woken_before_somebody_comes(db, segue):
+    make_items(db, 10)
+    proxy = segue(db)
+    proxy.at_work()
+    lose(db)
+    proxy.logged("the engine lost its connection")
+    end = time.monotonic() + 3 # longer than it waits to see who has stayed
+    while time.monotonic() < end:
+        assert backends(db) == 0
+        time.sleep(0.1)
+    with proxy.connect() as client:
+        assert client.execute("SELECT count(*) FROM items").fetchone() == (10,)
+        until("the engine", lambda: backends(db) == 1)
+    lose(db)
+    until("the loss", lambda: not backends(db))
+    proxy.ready(RENAME) # a command waits for nobody
+    lose(db)
+    until("the engine, unasked, while a migration is in flight", lambda: backends(db) > 0)
+    proxy.cli("abort", NAME)
 
 
 def test_while_the_server_is_away_the_engine_says_so_unasked(private_db, segue):
@@ -52,10 +75,11 @@ def test_a_server_that_ends_each_connection_at_once_is_asked_less_and_less(db, s
     proxy = segue(db)
     proxy.at_work()
     began = time.monotonic()
-    for losses in (1, 2, 3):
-        lose(db)
-        until("the loss", lambda: proxy.log_text().count("lost its connection") == losses)
-        until("the next connection", lambda: connected(proxy))
+    with proxy.connect():
+        for losses in (1, 2, 3):
+            lose(db)
+            until("the loss", lambda: proxy.log_text().count("lost its connection") == losses)
+            until("the next connection", lambda: connected(proxy))
     assert time.monotonic() - began > 0.5 + 1 + 2
 
 

@@ -66,6 +66,9 @@ size_t sess_plane_listeners(struct sess_plane *plane, int **fds, struct err *err
 /* Sessions now, start-ups included. From any thread. */
 unsigned sess_plane_left(struct sess_plane *plane);
 
+/* Is anybody there, start-ups included, but those of the console? From any thread. */
+bool sess_plane_has_clients(struct sess_plane *plane);
+
 /* Another process was let in beside us at our sockets, and has gone: lock files and permissions of
  * Unix sockets are ours again. */
 void sess_plane_keep(struct sess_plane *plane);
