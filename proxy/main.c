@@ -239,7 +239,7 @@ static void outlive(struct serve *serve)
     int64_t since = clock_ms(), said = 0;
     unsigned left;
 
-    eng_stop(serve->engine);
+    eng_retire(serve->engine);
     for (;;) {
         int64_t left_ms =
             since + (int64_t)number(serve, CFG_TAKEOVER_TIMEOUT_S) * 1000 - clock_ms();

@@ -122,6 +122,10 @@ static enum rc take_lock(struct eng_engine *engine, struct err *err)
     PGresult *res;
     bool got;
 
+    if (engine->retired) {
+        eng_lock_waits(engine);
+        return RC_AGAIN;
+    }
     FAULT(lock_before);
     res =
         conn_query(&engine->work, err, "SELECT pg_try_advisory_lock(%" PRId64 ")", STORE_LOCK_KEY);

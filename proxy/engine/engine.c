@@ -96,7 +96,7 @@ void eng_submit(struct eng_engine *engine, struct eng_job *job)
     entry->job = job;
     pthread_mutex_lock(&engine->lock);
     /* clients may come a moment before the engine is started: their jobs wait for it */
-    takes = !atomic_load(&engine->stop);
+    takes = !atomic_load(&engine->stop) && !engine->retired;
     if (takes) {
         *engine->tail = entry;
         engine->tail = &entry->next;
@@ -164,6 +164,7 @@ static void *engine_main(void *arg)
     eng_forget_all(engine);
     eng_pool_close(engine);
     conn_close(&engine->work);
+    engine->ready = false;
     board_set_connected(engine->board, false);
     return NULL;
 }
@@ -200,6 +201,19 @@ void eng_stop(struct eng_engine *engine)
     }
     while ((job = inbox_take(engine)))
         refuse_stopped(job);
+}
+
+void eng_retire(struct eng_engine *engine)
+{
+    struct err err = {0};
+
+    eng_stop(engine);
+    pthread_mutex_lock(&engine->lock);
+    engine->retired = true;
+    atomic_store(&engine->stop, false);
+    pthread_mutex_unlock(&engine->lock);
+    if (eng_start(engine, &err) != RC_OK)
+        log_err(LOG_WARNING, "clients that are left keep the rules that they have", &err);
 }
 
 void eng_free(struct eng_engine *engine)

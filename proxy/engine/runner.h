@@ -127,6 +127,7 @@ struct eng_engine {
     struct eng_board *board;
     pthread_t thread;
     bool started; /* under lock */
+    bool retired; /* taken over: it only follows who came after; under lock */
     atomic_bool stop;
     pthread_mutex_t lock; /* inbox, started, reload */
     struct eng_inbox *head, **tail;
@@ -151,6 +152,7 @@ struct eng_engine {
     bool open_said;      /* that the connection takes long */
     bool asks;           /* another segue, to hold its clients: second.h */
     bool obeyed;         /* has held, or tried to, since the other one asked */
+    bool unknown_said;   /* that the store does not tell what the other one does */
     /* backend of our last good connection, to end it should the lost one linger */
     int backend_pid;
     char backend_start[40];

@@ -110,11 +110,13 @@ static void take_state(struct eng_engine *engine, char *state, struct err *err)
             buf_append_str(&engine->followed, state);
     }
     if (err_is_set(err))
-        log_err(LOG_WARNING, "what the other segue does is not known here", err);
+        log_err(engine->unknown_said ? LOG_DEBUG : LOG_WARNING,
+                "what the other segue does is not known here", err);
     else if (before && !engine->nmigrations)
         log_warning("another segue has ended what was in flight here: statements pass as they are");
     else if (engine->nmigrations)
         log_info("rules as the other segue has them: %s", state);
+    engine->unknown_said = err_is_set(err);
     free(state);
 }
 
@@ -161,16 +163,18 @@ static int stopping(struct eng_engine *engine)
     return engine->reported_us && clock_us() - engine->reported_us > STOPS_US ? 0 : predecessor;
 }
 
+/* Who was taken over waits for nothing: the lock is its successor's. */
 void eng_lock_waits(struct eng_engine *engine)
 {
-    int predecessor = stopping(engine);
+    int predecessor = engine->retired ? 0 : stopping(engine);
 
     if (predecessor) {
         if (!engine->lock_said_us)
             log_info("waiting for the advisory lock: the predecessor's engine, process %d, stops",
                      predecessor);
         engine->lock_said_us = clock_us();
-    } else if (!engine->lock_said_us || clock_us() - engine->lock_said_us > SAY_US) {
+    } else if (!engine->retired &&
+               (!engine->lock_said_us || clock_us() - engine->lock_said_us > SAY_US)) {
         say(engine);
         engine->lock_said_us = clock_us();
     }

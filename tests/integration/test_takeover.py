@@ -539,6 +539,32 @@ def test_a_backfill_goes_on_in_the_new_process_and_the_cut_over_waits_for_the_ol
     new.cli("complete", RENAME["name"], "--force")
 
 
+def test_sessions_left_with_the_old_process_are_told_when_a_column_may_be_read(segue, db, successor):
+    make_items(db, rows=20000, filler=200)
+    old = segue(db, batch_target_ms=5)
+    old.console("THROTTLE rows_per_s 500")
+    old.begin(RENAME)
+    old.wait(RENAME["name"], lambda row: row["rows_done"] > 0)
+
+    def read():
+        try:
+            return session.execute("SELECT title FROM items WHERE id = 1").fetchone()
+        except psycopg.errors.ObjectNotInPrerequisiteState:
+            return None
+
+    with old.connect() as session:
+        new = successor(old)
+        connected(new)
+        assert not read()
+        new.console("THROTTLE rows_per_s off")
+        new.wait_phase(RENAME["name"], "ready")
+        assert until("the column to be read", read) == (db.one("SELECT label FROM items WHERE id = 1"),)
+        # there is one engine, and the old process's waits for nothing
+        assert "another segue is at work" not in old.log_text()
+    assert ended(old) == 0
+    new.cli("abort", RENAME["name"])
+
+
 def test_in_soak_a_predecessor_counts_as_a_user_of_old_names(segue, db, successor):
     db.keeps = False
     make_items(db, rows=10)

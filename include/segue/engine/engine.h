@@ -104,6 +104,9 @@ void eng_job_free(struct eng_job *job);
 struct eng_engine *eng_new(const struct eng_options *options, struct sess_plane *plane);
 enum rc eng_start(struct eng_engine *engine, struct err *err) MUST_CHECK;
 void eng_stop(struct eng_engine *engine); /* ends the running step at a safe place, joins */
+/* Another process has taken over: stops, and then only follows what the store says, for the clients
+ * that are left, until eng_stop. */
+void eng_retire(struct eng_engine *engine);
 void eng_free(struct eng_engine *engine);
 void eng_reload(struct eng_engine *engine, const struct eng_options *options); /* SIGHUP */
 
