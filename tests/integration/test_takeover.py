@@ -514,12 +514,17 @@ def test_the_new_options_hold_for_new_clients(segue, db, successor):
 # ---- a migration in flight ----
 
 
-def test_a_backfill_goes_on_in_the_new_process_and_the_cut_over_waits_for_the_old_ones_sessions(segue, db, successor):
+def filling_slowly(segue, db):
     make_items(db, rows=20000, filler=200)
     old = segue(db, batch_target_ms=5)
     old.console("THROTTLE rows_per_s 500")
     old.begin(RENAME)
     old.wait(RENAME["name"], lambda row: row["rows_done"] > 0)
+    return old
+
+
+def test_a_backfill_goes_on_in_the_new_process_and_the_cut_over_waits_for_the_old_ones_sessions(segue, db, successor):
+    old = filling_slowly(segue, db)
     with old.connect() as session:
         session.execute("SELECT count(*) FROM items")
         new = successor(old)
@@ -540,11 +545,7 @@ def test_a_backfill_goes_on_in_the_new_process_and_the_cut_over_waits_for_the_ol
 
 
 def test_sessions_left_with_the_old_process_are_told_when_a_column_may_be_read(segue, db, successor):
-    make_items(db, rows=20000, filler=200)
-    old = segue(db, batch_target_ms=5)
-    old.console("THROTTLE rows_per_s 500")
-    old.begin(RENAME)
-    old.wait(RENAME["name"], lambda row: row["rows_done"] > 0)
+    old = filling_slowly(segue, db)
 
     def read():
         try:
