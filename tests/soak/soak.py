@@ -175,7 +175,12 @@ class Soak:
         return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
     def held(self):
-        """What an idle proxy holds: descriptors, KiB. It gives memory back some seconds after a crowd has left."""
+        """What an idle proxy holds: descriptors, KiB. It gives memory back some seconds after a crowd has left. Its
+        engine may have gone to sleep with the server: it comes back with a client."""
+        from lib.wait import until
+
+        with self.proxy.connect():
+            until("the engine", lambda: self.proxy.console("SHOW VERSION")[0]["engine_connected"])
         self.proxy._drop_console()
         time.sleep(7)
         return sum(self.descriptors().values()), self.status("VmRSS")
