@@ -325,8 +325,8 @@ bool sess_rewriting_meets(struct sess *s, struct sess_statement *statement, uint
         statement->side = SQL_SIDE_OLD;
     else if (was == SQL_SIDE_NEW && s->version.side == SQL_SIDE_FOLLOW)
         statement->side = sql_rules_side(rules, tables); /* one of two has begun */
-    if (statement->side != was)
-        statement->turned = sql_rules_turned(rules, tables).number;
+    if (statement->side != was || (was != SQL_SIDE_FOLLOW && statement->sent_epoch <= last_end(w)))
+        statement->turned = sql_rules_turned(rules, tables).number; /* what had turned has ended */
     return statement->side != was;
 }
 

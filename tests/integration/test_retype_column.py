@@ -225,6 +225,24 @@ def test_what_was_prepared_before_gets_the_servers_own_error_and_what_is_prepare
 
 
 @pytest.mark.one_version
+def test_what_is_prepared_on_the_old_side_while_soaking_has_the_types_that_stay(db, segue):
+    """The next change of a type is not what its types were told before."""
+    make(db)
+    proxy = segue(db)
+    name = proxy.soaking(WIDEN)
+    put = "UPDATE items SET note = %s WHERE id = %s RETURNING id"
+    with proxy.connect(options="-c segue.schema=old", prepare_threshold=0) as conn:
+        assert conn.execute(put, ("a", 5)).fetchone() == (5,)
+        proxy.cli("complete", name, "--force")
+        assert conn.execute(put, ("b", 5)).fetchone() == (5,)
+        proxy.ready({"name": "on", "operations": [
+            {"alter_column": {"table": "items", "column": "n", "type": "numeric"}},
+            {"rename_column": {"table": "items", "from": "note", "to": "remark"}}]}) # it is prepared again for that
+        assert conn.execute(put, ("c", 5)).fetchone() == (5,)
+    assert db.one("SELECT note FROM items WHERE id = 5") == "c"
+
+
+@pytest.mark.one_version
 @pytest.mark.parametrize("end", ["complete", "abort"])
 def test_a_type_that_was_told_before_the_end_is_no_broken_message_after_it(db, segue, end):
     """asyncpg leaves the types of parameters to the server, and sends them in binary as it was told once. What it prepares is
