@@ -45,6 +45,7 @@ CONNECT_CLIENTS = 16
 SLICED = ("select",) # a transaction of the others would hold its locks while it is stopped
 TRIES_MAX = 3  # of a run
 ONE_CLIENT_TIMES = 6  # as many rounds
+CROWD, CROWD_TIMES = 64, 3  # so many clients; the same, each of a third
 
 
 def selections():
@@ -83,9 +84,11 @@ def plan(chosen, tls):
 
 def rounds_of(cell, chosen):
     """(rounds, seconds of each). At one client one process differs from its next start by more than proxies
-    differ, however long it runs: many rounds of a second. At more, slices differ and processes do not."""
+    differ, however long it runs: many rounds of a second. At 16, slices differ and processes do not. At 64 both do."""
     if cell["script"] in SLICED and cell["clients"] == 1:
         return ONE_CLIENT_TIMES * chosen["ROUNDS"], 1
+    if cell["script"] in SLICED and cell["clients"] >= CROWD and chosen["SECONDS"] >= CROWD_TIMES:
+        return CROWD_TIMES * chosen["ROUNDS"], chosen["SECONDS"] // CROWD_TIMES
     return chosen["ROUNDS"], chosen["SECONDS"]
 
 
@@ -191,7 +194,8 @@ def run_all(farm, chosen):
 
 NOTES = """\
 `plain`: sslmode disable on both legs; `TLS`: both legs encrypted, HAProxy passes the client's TLS through (it pays nothing
-for it). Medians of {rounds} rounds of {seconds} s, at one client of `pgbench -S` {many} of 1 s; ratios round by round, with
+for it). Medians of {rounds} rounds of {seconds} s, at one client of `pgbench -S` {many} of 1 s, at
+{crowd} of it {crowd_rounds} of {crowd_seconds} s; ratios round by round, with
 their least and greatest. p50 and p99 are of every transaction that counts. CPU is the proxy's whole process. `direct` is
 the noise gauge. `connect` is pgbench -C. Everybody has a fresh backend a client (PgBouncer by server_lifetime = 0).
 """
@@ -202,8 +206,10 @@ def write(chosen, cells, memory, before, after):
     lines = report.acceptance(cells, memory)
     machine = (f"Load before {before['loadavg'][0]:.1f}, after {after['loadavg'][0]:.1f}; {os.cpu_count()} cores; steal "
                f"{measure.steal_percent(before, after):.1f} %.\n")
+    crowd = rounds_of({"script": "select", "clients": CROWD}, chosen)
     text = "\n".join(["# Proxies", "", NOTES.format(rounds=chosen["ROUNDS"], seconds=chosen["SECONDS"],
-                                                              many=ONE_CLIENT_TIMES * chosen["ROUNDS"]), machine,
+                                                              many=ONE_CLIENT_TIMES * chosen["ROUNDS"], crowd=CROWD,
+                                                              crowd_rounds=crowd[0], crowd_seconds=crowd[1]), machine,
                       *([report.table(cells), ""] if cells else []), report.memory_table(memory) if memory else "", "", "## Asked", "",
                       *[f"- {line}" for line in lines], ""])
     (OUT / "proxy.md").write_text(text)
