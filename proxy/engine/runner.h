@@ -152,7 +152,7 @@ struct eng_engine {
     bool open_said;      /* that the connection takes long */
     bool asks;           /* another segue, to hold its clients: second.h */
     bool obeyed;         /* has held, or tried to, since the other one asked */
-    bool unknown_said;   /* that the store does not tell what the other one does */
+    bool unknown_said;   /* it was warned that the store does not tell what the other one does */
     /* backend of our last good connection, to end it should the lost one linger */
     int backend_pid;
     char backend_start[40];

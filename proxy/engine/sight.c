@@ -144,6 +144,7 @@ static enum rc read_names(struct eng_engine *engine, const struct names *names, 
     sight->namesakes = namesakes;
     sight->access = access;
     snprintf(sight->database, sizeof(sight->database), "%s", PQdb(engine->work.pg));
+    sight->returns_both = PQserverVersion(engine->work.pg) >= 180000;
     return sight_read_functions(engine, err);
 }
 

@@ -32,6 +32,7 @@ struct eng_sight {
     /* role, schema that it may not use; rows without a role are facts: SIGHT_FACT_... */
     PGresult *access;
     char database[64];               /* what it is called */
+    bool returns_both;               /* RETURNING knows old and new rows: from PostgreSQL 18 on */
     struct sql_functions *functions; /* NULL: not known; too many of them: none is */
     unsigned functions_changes;      /* how often they have changed */
     char functions_state[192];       /* of the catalog when they were read */

@@ -499,7 +499,8 @@ void snapshot_build(struct eng_engine *engine, struct snapshot *snap)
         buf_printf(&snap->meaning, "u%u", engine->sight.functions_changes);
         sql_rules_functions(snap->rules, engine->sight.functions);
         sql_rules_set_database(snap->rules, engine->sight.database);
-        sql_rules_set_returning(snap->rules, PQserverVersion(engine->work.pg) >= 180000);
+        buf_printf(&snap->meaning, "r%d", engine->sight.returns_both);
+        sql_rules_set_returning(snap->rules, engine->sight.returns_both);
     } else {
         sql_rules_unref(snap->rules);
         snap->rules = NULL;
