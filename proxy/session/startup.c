@@ -153,7 +153,9 @@ size_t sess_startup_client(struct sess *s, const char *data, size_t len)
     struct wire_startup st;
     struct err err = {0};
 
-    if (data[0] == NET_TLS_FIRST_BYTE && !net_stream_is_tls(&s->client.stream)) {
+    /* TLS without having asked is a connection's first byte; behind a request it is a length. */
+    if (data[0] == NET_TLS_FIRST_BYTE && !s->login->encryption_asked &&
+        !net_stream_is_tls(&s->client.stream)) {
         sess_client_tls_direct(s, data, len);
         return len;
     }

@@ -88,6 +88,12 @@ def test_direct_tls_to_a_segue_without_it_is_closed(db, certs, segue):
     proxy.logged("TLS at once, which is not offered")
 
 
+def test_direct_tls_behind_a_request_is_closed(tls_client, db, certs):
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        direct(tls_client.port, certs, first=packet(GSSENC))
+    direct(tls_client.port, certs).login(db.name)
+
+
 @pytest.mark.parametrize("data", [b"\x16", b"\x16\x03\x01\xff\xff" + b"x" * 70000, b"\x16\x00\x00\x00\x00\x00", b"\x16" * 4000],
                          ids=["one byte", "a long record", "version 0", "repeated"])
 def test_garbage_after_the_first_byte_of_a_handshake_ends_the_connection(tls_client, db, data):

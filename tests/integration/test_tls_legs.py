@@ -214,13 +214,17 @@ def test_a_cancel_request_whose_sender_closes_at_once_arrives(tls_only_pg, certs
         assert c.until_ready() == "ZI"
 
 
-def direct(port, certs, alpn=("postgresql",)):
+def direct(port, certs, alpn=("postgresql",), first=b""):
+    """TLS without having asked for it; `first`: a request, refused with N, before that."""
     context = ssl.create_default_context(cafile=str(certs.ca))
     if alpn:
         context.set_alpn_protocols(list(alpn))
     raw = Raw.__new__(Raw)
-    raw.sock = context.wrap_socket(socket.create_connection(("127.0.0.1", port), timeout=20), server_hostname="localhost")
+    raw.sock = socket.create_connection(("127.0.0.1", port), timeout=20)
     raw.left, raw.key = b"", None
+    if first:
+        assert raw.send(first).take(1) == b"N"
+    raw.sock = context.wrap_socket(raw.sock, server_hostname="localhost")
     return raw
 
 
