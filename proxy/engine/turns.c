@@ -59,13 +59,16 @@ static void save_failure(struct eng_engine *engine, struct eng_migration *m)
         log_info("the failure is stored now");
 }
 
-/* The work connection is up, another one is refused: the server has no room for it, say. */
-static void say_unconnected(struct eng_migration *m, const struct err *err)
+/* Lost, although the work connection is up: another one is refused, the server has no room for it,
+ * say. It is told until the step is done. */
+static void say_again(struct eng_migration *m, const struct err *err)
 {
-    if (!conn_lost(err))
-        return;
     buf_reset(&m->blockers);
-    buf_printf(&m->blockers, "no further connection, tried again: %s", err->text);
+    if (conn_lost(err))
+        buf_printf(&m->blockers, "no further connection, tried again: %s", err->text);
+    else
+        buf_printf(&m->blockers, "tried again, %u times so far: %s (%s)", m->retries + 1, err->text,
+                   err->sqlstate);
 }
 
 /* False: the turns of this round are over, the connection or the store is gone. */
@@ -83,7 +86,7 @@ static bool judge(struct eng_engine *engine, struct eng_migration *m, struct err
     }
     if (conn_retryable(err)) {
         log_info("%s: %s (%s); again", m->step, err->text, err->sqlstate);
-        say_unconnected(m, err);
+        say_again(m, err);
         eng_sleep(m, conn_backoff_ms(m->retries++, RETRY_BASE_MS, RETRY_MAX_MS));
         eng_status_put(engine, m);
     } else {

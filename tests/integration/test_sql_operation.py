@@ -1,5 +1,7 @@
 """The operation `sql`: the file's own statements, when they run, what they may not do."""
 
+import re
+
 import pytest
 from lib import catalog
 from lib.wait import until
@@ -201,3 +203,17 @@ def test_an_identity_is_given_to_a_column_in_an_instant(db, segue):
     assert db.one(file) == before
     proxy.cli("abort", "m")
     assert db.one("SELECT attidentity FROM pg_attribute WHERE attrelid = 'items'::regclass AND attname = 'id'") in ("", b"")
+
+
+def test_what_is_tried_again_says_why_and_how_often(db, segue):
+    db.sql(SCHEMA)
+    proxy = segue(db)
+    with db.connect() as holder:
+        holder.execute("BEGIN")
+        holder.execute("UPDATE items SET n = 0 WHERE id = 7")
+        proxy.begin(one({"up": "UPDATE items SET n = n + 1", "down": "UPDATE items SET n = n - 1"}))
+        proxy.wait("m", lambda row: re.search(r"tried again, [2-9] times so far: .*lock timeout.*\(55P03\)", row["blockers"] or ""))
+        holder.execute("ROLLBACK")
+    proxy.wait_phase("m", "ready")
+    assert not proxy.status("m")["blockers"]
+    assert db.one("SELECT sum(n) FROM items") == sum(range(2, 52))
