@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "elders.h"
 #include "policy.h"
 #include "replicas.h"
 #include "runner.h"
@@ -123,6 +124,7 @@ struct eng_migration *eng_migration_new(struct eng_plan *plan)
 
 void eng_migration_let_go(struct eng_migration *m)
 {
+    elders_forget(m);
     eng_steps_cancel(m);
     eng_fill_drop(m);
     eng_verify_drop(m);
@@ -132,6 +134,7 @@ void eng_migration_free(struct eng_migration *m)
 {
     if (!m)
         return;
+    elders_forget(m);
     eng_fill_drop(m);
     eng_verify_drop(m);
     conn_close(&m->lng);

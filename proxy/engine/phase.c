@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "elders.h"
 #include "history.h"
 #include "policy.h"
 #include "replicas.h"
@@ -151,6 +152,7 @@ static void moved(struct eng_engine *engine, struct eng_migration *m, enum eng_p
     policy_free(m->policy);
     m->policy = NULL;
     replicas_forget(m);
+    elders_forget(m);
     m->step[0] = '\0';
     m->failure = why ? *why : (struct err){0};
     m->migrate = m->migrate && !why;

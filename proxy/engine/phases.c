@@ -1,4 +1,5 @@
 /* What a turn of each plain phase does; cut-over and its way back are in cutover.c. */
+#include "elders.h"
 #include "leaf_index.h"
 #include "runner.h"
 #include "schedule.h"
@@ -59,10 +60,20 @@ static enum rc found_bad(struct eng_engine *engine, struct eng_migration *m, str
     return store_flags(engine, m, err) == RC_OK ? RC_AGAIN : RC_ERR;
 }
 
+/* Every row is in step. */
+static enum rc verified(struct eng_engine *engine, struct eng_migration *m, struct err *err)
+{
+    enum rc rc = elders_turn(engine, m, err);
+
+    return rc == RC_OK ? eng_phase_move(engine, m, PH_READY, err) : rc;
+}
+
 enum rc eng_phase_verifying(struct eng_engine *engine, struct eng_migration *m, struct err *err)
 {
     enum rc rc;
 
+    if (elders_awaited(m) && !m->nverify_jobs)
+        return verified(engine, m, err);
     if (m->repairing) {
         rc = eng_fill_turn(engine, m, err);
         if (rc != RC_OK)
@@ -81,7 +92,7 @@ enum rc eng_phase_verifying(struct eng_engine *engine, struct eng_migration *m, 
         if (store_flags(engine, m, err) != RC_OK)
             return RC_ERR;
     }
-    return eng_phase_move(engine, m, PH_READY, err);
+    return verified(engine, m, err);
 }
 
 /* A step has stopped: what comes then is the verify alone, and not the step once more. */

@@ -84,6 +84,7 @@ struct eng_migration {
     bool wait_replicas;        /* this cut-over: once they have caught up */
     struct eng_due due;
     struct eng_caught_up caught_up;
+    char *elders; /* rows of VALUES, who is waited for before `ready`: elders.h; NULL: nobody */
     struct eng_policy *policy;
     struct eng_conn lng;  /* long statements of this migration */
     int64_t yield_us;     /* no look before whether it is to give way (yield.h) */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "elders.h"
 #include "gated.h"
 #include "runner.h"
 #include "segue/base/clock.h"
@@ -55,6 +56,11 @@ static void measure_pace(struct eng_migration *m, double share)
     s->rows_per_s = m->fill ? remaining_rows_per_s(&s->remaining) : 0;
 }
 
+static double verified_share(const struct eng_migration *m)
+{
+    return elders_awaited(m) ? 1 : eng_verify_share(m);
+}
+
 /* Fill and verify each read every block once: half of the road each. */
 static void measure(struct eng_migration *m)
 {
@@ -71,7 +77,7 @@ static void measure(struct eng_migration *m)
         s->progress = m->fill ? share * 50 : s->progress;
         break;
     case PH_VERIFYING:
-        s->progress = m->repairing ? 50 : 50 + 50 * eng_verify_share(m);
+        s->progress = m->repairing ? 50 : 50 + 50 * verified_share(m);
         break;
     default:
         s->progress = 100;
@@ -80,7 +86,7 @@ static void measure(struct eng_migration *m)
         s->rows_total = rows_total;
     if (m->fill && s->rows_total < s->rows_done)
         s->rows_total = s->rows_done;
-    measure_pace(m, m->phase == PH_BACKFILLING ? share : eng_verify_share(m));
+    measure_pace(m, m->phase == PH_BACKFILLING ? share : verified_share(m));
 }
 
 /* Seconds to the end of the phase; null: nobody can say yet. */

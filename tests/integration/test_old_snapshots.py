@@ -1,0 +1,110 @@
+"""Transactions that see the rows as they were before the backfill: nothing is ready before they have ended."""
+
+import psycopg
+import pytest
+from lib.wait import SLOW
+
+pytestmark = pytest.mark.one_version
+RETYPE = {"name": "wider", "operations": [
+    {"alter_column": {"table": "bills", "column": "amount", "type": "bigint", "up": "amount", "down": "amount"}}]}
+RENAME = {"name": "called", "operations": [{"rename_column": {"table": "bills", "from": "amount", "to": "sum"}}]}
+AMOUNTS = [(i, 10 * i) for i in range(1, 301)]
+
+
+@pytest.fixture
+def bills(db):
+    """Without an index on the column: one that is built CONCURRENTLY would wait for old snapshots, too."""
+    db.sql("CREATE TABLE bills (id int PRIMARY KEY, amount int NOT NULL); CREATE TABLE rates (id int); INSERT INTO rates VALUES (1);"
+           "INSERT INTO bills SELECT i, 10 * i FROM generate_series(1, 300) AS i")
+    return db
+
+
+def looks_once(conn, level=psycopg.IsolationLevel.REPEATABLE_READ):
+    """In a transaction whose snapshot is of now, and which holds no lock on the table that migrates."""
+    conn.autocommit = False
+    conn.isolation_level = level
+    assert conn.execute("SELECT id FROM rates").fetchall() == [(1,)]
+    return conn
+
+
+def begun(proxy):
+    proxy.begin(RETYPE)
+    return RETYPE["name"]
+
+
+def waited_for(proxy, name, pid):
+    return proxy.wait(name, lambda row: row["phase"] == "verifying" and f"pid {pid} " in (row["blockers"] or ""))
+
+
+@pytest.mark.parametrize("via", ["proxy", "direct"])
+@pytest.mark.parametrize("level", ["REPEATABLE_READ", "SERIALIZABLE"])
+def test_a_snapshot_from_before_the_fill_never_sees_an_empty_column(bills, segue, via, level):
+    proxy = segue(bills)
+    elder = looks_once(proxy.connect() if via == "proxy" else bills.connect(), psycopg.IsolationLevel[level])
+    name = begun(proxy)
+    row = waited_for(proxy, name, elder.info.backend_pid)
+    assert float(row["progress"]) == 100 and "transactions from before" in row["step"]
+    assert elder.execute("SELECT id, amount FROM bills ORDER BY id").fetchall() == AMOUNTS
+    elder.commit()
+    proxy.wait_phase(name, "ready")
+    proxy.cli("cutover", name)
+    assert elder.execute("SELECT id, amount FROM bills ORDER BY id").fetchall() == AMOUNTS
+    elder.commit()
+    assert not proxy.status(name)["blockers"]
+
+
+def test_read_committed_and_other_databases_are_not_waited_for(bills, segue, pg):
+    proxy = segue(bills)
+    committed = looks_once(proxy.connect(), psycopg.IsolationLevel.READ_COMMITTED)
+    elsewhere = pg.connect("postgres")
+    elsewhere.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+    elsewhere.execute("SELECT 1")
+    name = proxy.ready(RENAME)
+    assert proxy.phase(name) == "ready"
+    committed.commit()
+    elsewhere.execute("COMMIT")
+
+
+def test_what_fills_nothing_waits_for_nobody(bills, segue):
+    proxy = segue(bills)
+    elder = looks_once(proxy.connect())
+    name = proxy.ready({"name": "moved", "operations": [{"rename_table": {"from": "bills", "to": "invoices"}}]})
+    assert proxy.phase(name) == "ready"
+    elder.commit()
+
+
+def test_who_comes_later_is_not_waited_for(bills, segue):
+    proxy = segue(bills)
+    elder = looks_once(proxy.connect())
+    name = begun(proxy)
+    waited_for(proxy, name, elder.info.backend_pid)
+    later = looks_once(proxy.connect())
+    elder.commit()
+    proxy.wait_phase(name, "ready")
+    assert later.execute("SELECT id, amount FROM bills ORDER BY id").fetchall() == AMOUNTS
+    later.commit()
+
+
+def test_the_wait_can_be_ended_by_an_abort_and_verify_is_answered_in_it(bills, segue):
+    proxy = segue(bills)
+    elder = looks_once(proxy.connect())
+    name = begun(proxy)
+    waited_for(proxy, name, elder.info.backend_pid)
+    assert proxy.console(f'VERIFY "{name}"')[0]["rows_bad"] == 0
+    waited_for(proxy, name, elder.info.backend_pid)
+    proxy.cli("abort", name, timeout=30 * SLOW)
+    assert not proxy.status(name)["blockers"]
+    assert elder.execute("SELECT id, amount FROM bills ORDER BY id").fetchall() == AMOUNTS
+    elder.commit()
+
+
+def test_a_new_segue_waits_again(bills, segue):
+    proxy = segue(bills)
+    elder = looks_once(bills.connect())
+    name = begun(proxy)
+    waited_for(proxy, name, elder.info.backend_pid)
+    proxy.kill9()
+    proxy.start()
+    waited_for(proxy, name, elder.info.backend_pid)
+    elder.commit()
+    proxy.wait_phase(name, "ready")
