@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "attempts.h"
+#include "dependents.h"
 #include "detaching.h"
 #include "gated.h"
 #include "leaf_index.h"
@@ -106,7 +107,8 @@ enum rc eng_cutover_preflight(struct eng_engine *engine, struct eng_migration *m
     if (check_built(m, err) != RC_OK || eng_tables_check(engine, m, NOT_THERE, err) != RC_OK ||
         eng_verdict_check(m, err) != RC_OK || eng_guards_check(engine, m, err) != RC_OK ||
         eng_attached_check(engine, m, err) != RC_OK || detaching_check(engine, m, err) != RC_OK ||
-        leaf_index_check(engine, m, err) != RC_OK || check_names_free(engine, m, err) != RC_OK)
+        leaf_index_check(engine, m, err) != RC_OK || dependents_check(engine, m, err) != RC_OK ||
+        check_names_free(engine, m, err) != RC_OK)
         return RC_ERR;
     names = eng_lock_names(m, NULL);
     steps = eng_steps_join(m, ENG_STAGE_BUILD);

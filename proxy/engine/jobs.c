@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dependents.h"
 #include "detaching.h"
 #include "evidence.h"
 #include "history.h"
@@ -280,6 +281,7 @@ static enum rc run_complete(struct eng_engine *engine, struct eng_migration *m, 
     if (eng_tables_check(engine, m, TABLE_BIT(TABLE_RESTORED), &job->err) != RC_OK ||
         (job->force ? eng_guards_check : eng_contract_preflight)(engine, m, &job->err) != RC_OK ||
         eng_attached_check(engine, m, &job->err) != RC_OK ||
+        dependents_check(engine, m, &job->err) != RC_OK ||
         eng_verdict_check(m, &job->err) != RC_OK || eng_proofs_check(m, &job->err) != RC_OK ||
         check_paused(m, "COMPLETE", &job->err) != RC_OK ||
         eng_contract_looks(engine, m, &job->err) != RC_OK)

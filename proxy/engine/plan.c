@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dependents.h"
 #include "plan_build.h"
 #include "segue/base/buf.h"
 #include "segue/base/mem.h"
@@ -151,7 +152,7 @@ static enum rc build_all(struct build *b)
         new_version(b) != RC_OK || refuse_schemas(b) != RC_OK || refuse_unusable(b) != RC_OK)
         return RC_ERR;
     refuse_renamed(b);
-    return RC_OK;
+    return dependents_read(b);
 }
 
 static void blame_others(const struct build *b, const struct eng_plan_others *others)

@@ -74,6 +74,7 @@ static const struct field table_fields[] = {
     {"duals", STRUCTS, AT(eng_table, duals), AT(eng_table, nduals), &dual_shape},
     {"key", TEXTS, AT(eng_table, key), AT(eng_table, nkey), NULL},
     {"relatives", TEXTS, AT(eng_table, relatives), AT(eng_table, nrelatives), NULL},
+    {"dependents", TEXTS, AT(eng_table, dependents), AT(eng_table, ndependents), &later},
 };
 static const struct shape table_shape = SHAPE(eng_table, table_fields);
 

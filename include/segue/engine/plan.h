@@ -135,6 +135,8 @@ struct eng_table {
     size_t nkey;
     char **relatives; /* bare names: partitions, tables with foreign keys to or from it */
     size_t nrelatives;
+    char **dependents; /* what was there on columns that go; none: not looked for (dependents.h) */
+    size_t ndependents;
 };
 
 struct eng_note { /* a warning or a refusal, for plan's output */

@@ -1,0 +1,76 @@
+"""DDL of others, past segue, on a column that goes with `complete`: refused by name instead of being dropped with it."""
+
+import pytest
+from lib.wait import SLOW
+
+pytestmark = pytest.mark.one_version
+RENAME = {"name": "called", "operations": [{"rename_column": {"table": "bills", "from": "label", "to": "title"}}]}
+RETYPE = {"name": "wider", "operations": [
+    {"alter_column": {"table": "bills", "column": "amount", "type": "bigint", "up": "amount", "down": "amount"}}]}
+# what comes, what is said of it, what takes it away
+ADDED = {
+    "an index": ("CREATE INDEX late ON bills ({c})", "index public.late", "DROP INDEX late"),
+    "an index of an expression": ("CREATE UNIQUE INDEX late ON bills (id, ({c}::text))", "index public.late", "DROP INDEX late"),
+    "a unique constraint": ("ALTER TABLE bills ADD CONSTRAINT late UNIQUE ({c}, id)", "constraint late on table public.bills",
+                            "ALTER TABLE bills DROP CONSTRAINT late"),
+    "a check": ("ALTER TABLE bills ADD CONSTRAINT late CHECK ({c}::text <> 'never')", "constraint late on table public.bills",
+                "ALTER TABLE bills DROP CONSTRAINT late"),
+    "statistics": ("CREATE STATISTICS late ON id, {c} FROM bills", "statistics object public.late", "DROP STATISTICS late"),
+    "NOT NULL": ("ALTER TABLE bills ALTER {c} SET NOT NULL", "NOT NULL of column {c}", "ALTER TABLE bills ALTER {c} DROP NOT NULL"),
+    "a privilege": ("GRANT SELECT ({c}) ON bills TO PUBLIC", "privilege =r/postgres of column {c}",
+                    "REVOKE SELECT ({c}) ON bills FROM PUBLIC"),
+    "a trigger": ("CREATE TRIGGER late AFTER UPDATE OF {c} ON bills FOR EACH ROW EXECUTE FUNCTION nothing()",
+                  "trigger late on table public.bills", "DROP TRIGGER late ON bills"),
+    "a view": ("CREATE VIEW late AS SELECT {c} FROM bills", "on view public.late", "DROP VIEW late"),
+}
+
+
+@pytest.fixture
+def bills(db):
+    db.sql("CREATE TABLE bills (id int PRIMARY KEY, label text DEFAULT 'none', amount int);"
+           "CREATE INDEX early ON bills (label); CREATE INDEX sums ON bills (amount);"
+           "CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
+           "INSERT INTO bills SELECT i, 'l ' || i, i FROM generate_series(1, 50) AS i")
+    return db
+
+
+def refused(proxy, words, *command):
+    done = proxy.cli(*command, check=1, timeout=30 * SLOW)
+    assert words in done.err and "came after the migration was planned" in done.err
+
+
+@pytest.mark.parametrize(("file", "column"), [(RENAME, "label"), (RETYPE, "amount")], ids=["rename", "retype"])
+@pytest.mark.parametrize("what", list(ADDED))
+def test_what_came_on_the_old_column_bars_the_cutover_by_name(bills, segue, what, file, column):
+    make, words, drop = (text.format(c=column) for text in ADDED[what])
+    proxy = segue(bills)
+    name = proxy.ready(file)
+    bills.sql(make)
+    refused(proxy, words, "cutover", name)
+    assert proxy.phase(name) == "ready"
+    bills.sql(drop)
+    proxy.cli("cutover", name)
+    proxy.cli("complete", name, "--force")
+
+
+def test_what_came_in_soak_bars_complete_and_force_does_not_help(bills, segue):
+    proxy = segue(bills)
+    name = proxy.soaking(RENAME)
+    bills.sql("CREATE UNIQUE INDEX late ON bills (label)")
+    refused(proxy, "index public.late", "complete", name, "--force")
+    assert proxy.phase(name) == "soaking"
+    bills.sql("DROP INDEX late; CREATE UNIQUE INDEX kept ON bills (title)")
+    proxy.cli("complete", name, "--force")
+    assert bills.one("SELECT pg_get_indexdef('kept'::regclass)").endswith("(title)")
+
+
+@pytest.mark.parametrize(("file", "index"), [(RENAME, "early"), (RETYPE, "sums")], ids=["rename", "retype"])
+def test_what_was_made_anew_or_renamed_is_no_other(bills, segue, file, index):
+    proxy = segue(bills)
+    name = proxy.ready(file)
+    bills.sql(f"REINDEX INDEX CONCURRENTLY {index}")
+    for command in ("cutover", "rollback", "cutover"):
+        proxy.cli(command, name)
+        proxy.wait_phase(name, "ready" if command == "rollback" else "soaking")
+    proxy.cli("complete", name, "--force")
+    assert bills.one(f"SELECT count(*) FROM pg_class WHERE relname = '{index}'") == 1
