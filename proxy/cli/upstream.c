@@ -454,6 +454,7 @@ static enum rc read_rest(const struct parse *p)
     up->sessions.target = (enum sess_target)choice(p, "target_session_attrs", SESS_TARGET_ANY);
     up->sessions.shuffled = choice(p, "load_balance_hosts", 0) == 1;
     up->database = mem_strdup(database ? database : user ? user : "postgres");
+    up->sessions.database = up->database;
     if (timeout) {
         char *end;
         long seconds = strtol(timeout, &end, 10);

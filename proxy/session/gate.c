@@ -104,6 +104,8 @@ static void forget_verdicts(struct sess_worker *w, uint64_t added)
         bool open = s->state >= SESS_AUTH && s->state <= SESS_HELD && !sess_track_safe(&s->track);
         int shown = atomic_load_explicit(&s->shown, memory_order_relaxed);
 
+        if (s->foreign)
+            continue;
         if (w->order->rules && (shown == SHOWN_ACTIVE || shown == SHOWN_COPY))
             atomic_store_explicit(&s->unjudged, true, memory_order_relaxed);
         s->spoke |= s->prepares != 0;

@@ -43,7 +43,7 @@ struct sess_hosts {
 
 static const char **texts(struct sess_upstream_options *o, size_t i)
 {
-    const char **const common[] = {&o->ca_file,  &o->crl_file,    &o->cert_file,
+    const char **const common[] = {&o->database, &o->ca_file,     &o->crl_file,  &o->cert_file,
                                    &o->key_file, &o->tls_ciphers, &o->tls_suites};
     size_t host = i / 4;
 

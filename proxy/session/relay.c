@@ -70,7 +70,7 @@ static bool look(struct sess *s, const struct wire_frame *frame, const char *dat
     enum sess_look what;
 
     *done = 0;
-    if (looked_at[frame->type] == NEVER) {
+    if (looked_at[frame->type] == NEVER || s->foreign) {
         if (s->pipeline)
             sess_rewriting_passed(s, frame->type);
         return true;
@@ -100,15 +100,15 @@ size_t sess_relay_client(struct sess *s, const char *data, size_t len)
     struct sess_worker_counters *counters = &s->worker->counters;
     struct wire_frame frame;
     size_t pos = 0, part;
-    bool watched;
+    bool looking = s->worker->looking && !s->foreign, watched;
 
     atomic_store_explicit(&s->idle_us, s->worker->now_us, memory_order_relaxed);
     if (!s->request_us && sess_track_between(&s->track))
         s->request_us = s->worker->now_us;
-    if (s->pipeline ? sess_pipeline_blind(s->pipeline) : s->worker->looking)
+    if (s->pipeline ? sess_pipeline_blind(s->pipeline) : looking)
         sess_rewriting_begin(s);
-    watched = s->worker->looking || s->pipeline;
-    if (!s->worker->looking) {
+    watched = looking || s->pipeline;
+    if (!looking) {
         s->spoke = true;
         if (s->path)
             sess_path_forget(s);
@@ -255,9 +255,10 @@ static void on_complete(struct sess *s, const char *msg, size_t total)
     if (s->path)
         sess_path_completed(s->path, tag, len);
     s->request_class = sess_class_join(s->request_class, sess_class_of(tag, len));
-    if (s->worker->order->rules)
+    if (s->worker->order->rules && !s->foreign)
         note_ddl(s, tag, len);
-    if (len < 4 || !((tag[0] == 'P' && tag[1] == 'R') || (tag[0] == 'D' && tag[1] != 'R')))
+    if (len < 4 || !((tag[0] == 'P' && tag[1] == 'R') || (tag[0] == 'D' && tag[1] != 'R')) ||
+        s->foreign)
         return;
     sess_names_tag(s, tag, len);
     if (sql_taken_any(s->made) && !s->veiled &&

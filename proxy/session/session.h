@@ -101,6 +101,8 @@ struct sess {
     uint8_t host;             /* upstream.c's choice: options.upstream.hosts[host] */
     bool on_host;             /* counted as a session on it */
     struct sess_dial *dial;   /* upstream.c's; until the session is logged in */
+    bool foreign; /* of another database than the rules, or of none: what it says is not looked
+                     at, and nothing of it is counted or held */
 
     /* statements */
     struct sess_statements *statements; /* NULL until a named Parse, or a PREPARE */

@@ -14,6 +14,8 @@
 
 enum { ASKED_SSL = 1, ASKED_GSSENC = 2 };
 
+enum { NAME_BYTES_MAX = 63, NAME_BYTES_SURE = 60 };
+
 /* PostgreSQL allows one request of each kind, none of them inside TLS. */
 static void on_encryption_request(struct sess *s, uint32_t code, bool bytes_behind)
 {
@@ -102,11 +104,30 @@ static bool is_physical_replication(const struct wire_startup *st)
     return true;
 }
 
+/* The server takes names of at most 63 bytes. What is longer it cuts, or some servers do, in front
+ * of a whole character perhaps. */
+static bool is_same_name(const char *a, const char *b)
+{
+    bool cut = strlen(a) > NAME_BYTES_MAX || strlen(b) > NAME_BYTES_MAX;
+
+    return strncmp(a, b, cut ? NAME_BYTES_SURE : NAME_BYTES_MAX) == 0;
+}
+
+/* Whether what it says can concern the rules: those are of one database. */
+static void place(struct sess *s, const struct wire_startup *st)
+{
+    const char *ours = s->worker->plane->options.upstream.database;
+    const char *asked = st->database && st->database[0] ? st->database : st->user;
+
+    s->foreign = is_physical_replication(st) || (ours && !is_same_name(asked, ours));
+}
+
 static void start(struct sess *s, const struct wire_startup *st)
 {
     const struct sess_console_ops *console = s->worker->plane->console;
 
     remember_names(s, st);
+    place(s, st);
     if (console && strcmp(s->database, console->database) == 0 && !is_physical_replication(st))
         enter_console(s);
     else if (has_version(s) && below_limit(s))

@@ -76,6 +76,7 @@ static void defaults_are_those_of_libpq(void **state)
     assert_null(up.sessions.ca_file);
     assert_null(up.sessions.cert_file);
     assert_string_equal(up.database, "u");
+    assert_string_equal(up.sessions.database, "u");
     assert_int_equal(up.connect_timeout_s, 0);
     cfg_upstream_fini(&up);
 }

@@ -69,7 +69,8 @@ typedef enum sess_role sess_probe(const char *how, unsigned timeout_ms, const at
 struct sess_upstream_options {
     struct sess_host hosts[SESS_HOSTS_MAX]; /* in the order in which they are tried */
     size_t nhosts;
-    bool shuffled; /* load_balance_hosts=random: in another order for each session */
+    const char *database; /* whose tables migrate; NULL: sessions of any may concern the rules */
+    bool shuffled;        /* load_balance_hosts=random: in another order for each session */
     enum sess_target target;
     sess_probe *probe; /* NULL only when target is ANY */
     /* As libpq: with ca_file the server's certificate is checked in modes below verify-ca, too. */
