@@ -135,7 +135,8 @@ def test_so_is_what_was_in_flight_when_another_migration_began(db, proxy):
     with Raw(proxy.port).login(db.name) as late, Raw(proxy.port).login(db.name) as second:
         late.send(query("BEGIN")).answers()
         with held(db, lambda: late.send(query(f"{WAITS}; {INSERT}"))):
-            proxy.ready(OTHER)
+            proxy.begin(OTHER)
+            proxy.wait_phase("other", "verifying")  # the statement is older than its backfill: not ready yet
             abort = Command(proxy, "abort", NAME)
             waited_for(db, proxy, "title", second)
         in_order(late)
