@@ -15,12 +15,14 @@
 #define ASK_MS 2000      /* between two questions to a host that answers */
 #define ASK_AWAY_MS 500  /* to one that does not */
 #define ASK_LEAST_MS 100 /* however many connections fail */
+#define WANTED_MS 10000  /* behind the last session that was to go somewhere */
 
 struct host {
     struct sess_hosts *all;
     const struct sess_host *options;
     struct net_resolver *resolver;
-    atomic_int role; /* enum sess_role */
+    atomic_int role;   /* enum sess_role: the last answer */
+    atomic_bool rests; /* the answer is old: nobody needed a newer one */
     atomic_int sessions;
     bool threaded;
     pthread_t thread;
@@ -35,6 +37,7 @@ struct host {
 struct sess_hosts {
     const struct sess_upstream_options *options;
     atomic_bool stop;
+    _Atomic int64_t wanted_ms; /* a session was to go somewhere; 0: none yet */
     size_t n;
     struct host hosts[SESS_HOSTS_MAX];
 };
@@ -104,9 +107,15 @@ const char *sess_target_name(enum sess_target target)
     return targets[target].name;
 }
 
-static enum sess_role role_of(const struct host *host)
+static enum sess_role last_role(const struct host *host)
 {
     return (enum sess_role)atomic_load_explicit(&host->role, memory_order_relaxed);
+}
+
+/* As far as it can be relied upon now. */
+static enum sess_role role_of(const struct host *host)
+{
+    return atomic_load(&host->rests) ? SESS_ROLE_NOT_ASKED : last_role(host);
 }
 
 static void shuffle(uint8_t *list, size_t n)
@@ -129,13 +138,37 @@ static bool all_asked(const struct sess_hosts *hosts)
     return true;
 }
 
-size_t sess_hosts_order(const struct sess_hosts *hosts, uint8_t out[SESS_HOSTS_MAX])
+static void wake(struct host *h)
+{
+    pthread_mutex_lock(&h->lock);
+    pthread_cond_signal(&h->wake);
+    pthread_mutex_unlock(&h->lock);
+}
+
+/* The other side of rest(): what is stored here is read there, and the other way round. */
+static void want(struct sess_hosts *hosts)
+{
+    atomic_store(&hosts->wanted_ms, clock_ms());
+    for (size_t i = 0; i < hosts->n; i++) {
+        if (atomic_load(&hosts->hosts[i].rests))
+            wake(&hosts->hosts[i]);
+    }
+}
+
+bool sess_hosts_asking(const struct sess_hosts *hosts)
+{
+    return hosts->options->target != SESS_TARGET_ANY && !all_asked(hosts);
+}
+
+size_t sess_hosts_order(struct sess_hosts *hosts, uint8_t out[SESS_HOSTS_MAX])
 {
     enum sess_target target = hosts->options->target;
     const unsigned groups[] = {targets[target].first, targets[target].then,
                                target == SESS_TARGET_ANY ? 0 : BIT(UNKNOWN)};
     size_t n = 0, ngroups = 1;
 
+    if (target != SESS_TARGET_ANY)
+        want(hosts);
     if (all_asked(hosts)) /* before, the second best may not be the best there is */
         ngroups = ARRAY_LEN(groups);
     for (size_t g = 0; g < ngroups; g++) {
@@ -191,13 +224,14 @@ void sess_hosts_count(struct sess_hosts *hosts, size_t host, int by)
 static void learned(struct host *h, enum sess_role role, const struct err *err)
 {
     const struct sess_host *o = h->options;
-    enum sess_role was = role_of(h);
+    enum sess_role was = last_role(h);
 
     pthread_mutex_lock(&h->lock);
     snprintf(h->why, sizeof(h->why), "%.255s", err->text);
     h->asked_ms = clock_ms();
     pthread_mutex_unlock(&h->lock);
     atomic_store_explicit(&h->role, (int)role, memory_order_relaxed);
+    atomic_store(&h->rests, false);
     if (role == was)
         return;
     if (role == SESS_ROLE_UNKNOWN) {
@@ -213,10 +247,29 @@ static void learned(struct host *h, enum sess_role role, const struct err *err)
              role_names[was]);
 }
 
+static bool is_wanted(const struct sess_hosts *all)
+{
+    int64_t wanted_ms = atomic_load(&all->wanted_ms);
+
+    return wanted_ms && clock_ms() - wanted_ms < WANTED_MS;
+}
+
+/* Until a session is to go somewhere, or the end: each question is a connection, which would keep
+ * a database awake that suspends itself. What the host was is not relied upon behind it. */
+static void rest(struct host *h)
+{
+    pthread_mutex_lock(&h->lock);
+    while (!atomic_load(&h->all->stop) && !is_wanted(h->all)) {
+        if (atomic_exchange(&h->rests, true)) /* else somebody may have come before he could see it */
+            pthread_cond_wait(&h->wake, &h->lock);
+    }
+    pthread_mutex_unlock(&h->lock);
+}
+
 /* Until it is time to ask again, a connection has failed, or the end. */
 static void pause_asking(struct host *h)
 {
-    int64_t ms = role_of(h) == SESS_ROLE_AWAY ? ASK_AWAY_MS : ASK_MS;
+    int64_t ms = last_role(h) == SESS_ROLE_AWAY ? ASK_AWAY_MS : ASK_MS;
     int64_t until_ms = clock_ms() + ms, least_ms = clock_ms() + ASK_LEAST_MS;
     struct timespec until;
 
@@ -240,9 +293,12 @@ static void *ask_main(void *arg)
     log_scope("upstreams");
     while (!atomic_load(&h->all->stop)) {
         struct err err = {0};
-        enum sess_role role =
-            h->all->options->probe(h->options->probe, PROBE_TIMEOUT_MS, &h->all->stop, &err);
+        enum sess_role role;
 
+        rest(h);
+        if (atomic_load(&h->all->stop))
+            break;
+        role = h->all->options->probe(h->options->probe, PROBE_TIMEOUT_MS, &h->all->stop, &err);
         if (atomic_load(&h->all->stop))
             break;
         learned(h, role, &err);
@@ -259,6 +315,7 @@ static void host_init(struct host *h, struct sess_hosts *all, const struct sess_
 
     h->all = all;
     h->options = options;
+    atomic_init(&h->rests, true);
     pthread_mutex_init(&h->lock, NULL);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -305,13 +362,8 @@ void sess_hosts_free(struct sess_hosts *hosts)
     if (!hosts)
         return;
     atomic_store(&hosts->stop, true);
-    for (size_t i = 0; i < hosts->n; i++) {
-        struct host *h = &hosts->hosts[i];
-
-        pthread_mutex_lock(&h->lock);
-        pthread_cond_signal(&h->wake);
-        pthread_mutex_unlock(&h->lock);
-    }
+    for (size_t i = 0; i < hosts->n; i++)
+        wake(&hosts->hosts[i]);
     for (size_t i = 0; i < hosts->n; i++) {
         struct host *h = &hosts->hosts[i];
 
@@ -363,7 +415,7 @@ json_t *sess_hosts_show(struct sess_hosts *hosts)
 
     for (size_t i = 0; i < hosts->n; i++) {
         struct host *h = &hosts->hosts[i];
-        unsigned role = 1u << role_of(h);
+        unsigned role = 1u << last_role(h);
         bool fits = (targets[o->target].first | targets[o->target].then) & role;
         json_t *ago, *why;
 
@@ -373,7 +425,7 @@ json_t *sess_hosts_show(struct sess_hosts *hosts)
         pthread_mutex_unlock(&h->lock);
         json_array_append_new(
             rows, json_pack("[s, s, o, s, b, i, o, o]", h->options->name, h->options->port,
-                            addresses_of(h), asked ? role_names[role_of(h)] : "", (int)fits,
+                            addresses_of(h), asked ? role_names[last_role(h)] : "", (int)fits,
                             atomic_load_explicit(&h->sessions, memory_order_relaxed), ago,
                             why ? why : json_string("")));
     }

@@ -4,7 +4,9 @@
  *
  * A session's start-up is passed on as it is, so that what a host is must be known before: one
  * thread a host asks it (sess_upstream_options.probe), every other second, and at once when a
- * connection to it fails. With target "any" nobody is asked. Workers read atomics and never wait.
+ * connection to it fails; as long as sessions want to go somewhere, and for ten seconds behind
+ * that. The first one that comes later waits for an answer (sess_hosts_asking). With target "any"
+ * nobody is asked. Workers read atomics and never wait.
  */
 #ifndef SEGUE_SESSION_HOSTS_H
 #define SEGUE_SESSION_HOSTS_H
@@ -31,8 +33,11 @@ struct sess_hosts *sess_hosts_new(const struct sess_upstream_options *options, s
 void sess_hosts_free(struct sess_hosts *hosts); /* NULL is harmless */
 
 /* The hosts that a new session may try, in this order; returns how many. Those that fit first, then
- * those that cannot be asked. */
-size_t sess_hosts_order(const struct sess_hosts *hosts, uint8_t out[SESS_HOSTS_MAX]);
+ * those that cannot be asked. Who calls it wants to know: hosts are asked from then on. */
+size_t sess_hosts_order(struct sess_hosts *hosts, uint8_t out[SESS_HOSTS_MAX]);
+
+/* Is an answer still to come? Then the order will perhaps have more. */
+bool sess_hosts_asking(const struct sess_hosts *hosts);
 
 /* At most NET_ADDRESSES_MAX; 0: why (SESS_HOST_WHY bytes) says why there is none. */
 size_t sess_hosts_addresses(struct sess_hosts *hosts, size_t host, struct net_address *out,

@@ -17,12 +17,14 @@
 
 #define PAUSE_MS_LEAST 50
 #define PAUSE_MS_MOST 1000
+#define ANSWER_LOOK_MS 10 /* while hosts are being asked what they are */
 #define ANSWER_BYTES_MAX 4096 /* a first answer that is longer is none that is looked at */
 
 /* One attempt to get a connection: rounds over hosts over addresses. Lives until the session is
  * logged in. */
 struct sess_dial {
-    int64_t until_us; /* no round begins after it */
+    int64_t until_us;       /* no round begins after it */
+    int64_t answer_by_us; /* what the hosts are is waited for until then, whatever until_us says */
     unsigned rounds;
     bool waits; /* what went wrong in this round may be over soon */
     uint8_t order[SESS_HOSTS_MAX];
@@ -222,11 +224,17 @@ static void try_next(struct sess *s)
 
 static void begin_round(struct sess *s)
 {
+    struct sess_hosts *hosts = s->worker->plane->hosts;
     struct sess_dial *dial = s->dial;
 
-    dial->nhosts = sess_hosts_order(s->worker->plane->hosts, dial->order);
+    dial->nhosts = sess_hosts_order(hosts, dial->order);
     dial->next_host = 0;
     dial->naddresses = dial->next_address = 0;
+    if (!dial->nhosts && sess_hosts_asking(hosts) && s->worker->now_us < dial->answer_by_us) {
+        sess_deadline(s, s->worker->now_us + ANSWER_LOOK_MS * 1000);
+        sess_flow(s);
+        return;
+    }
     dial->rounds++;
     dial->waits = !dial->nhosts;
     buf_reset(&dial->why);
@@ -277,7 +285,8 @@ void sess_connect(struct sess *s, enum sess_purpose purpose)
 {
     struct sess_plane *plane = s->worker->plane;
     struct buf packet = {0};
-    int64_t wait_us = (int64_t)sess_limits(s)->upstream_wait_ms * 1000;
+    const struct sess_options *o = sess_limits(s);
+    int64_t now = s->worker->now_us;
 
     sess_move(s, SESS_CONNECTING);
     s->purpose = purpose;
@@ -288,7 +297,8 @@ void sess_connect(struct sess *s, enum sess_purpose purpose)
         s->startup = packet;
     }
     s->dial = mem_calloc(1, sizeof(*s->dial));
-    s->dial->until_us = earlier(s->worker->now_us + wait_us, s->login_by_us);
+    s->dial->until_us = earlier(now + (int64_t)o->upstream_wait_ms * 1000, s->login_by_us);
+    s->dial->answer_by_us = earlier(now + (int64_t)o->connect_timeout_ms * 1000, s->login_by_us);
     if (purpose == SESS_FOR_CANCEL)
         aim_cancel(s);
     else

@@ -45,7 +45,9 @@ static void wait_asked(struct sess_hosts *hosts, const char *letters)
     for (int i = 0; i < 5000; i++) {
         struct buf said = {0};
         size_t unasked = 0, silent = 0;
+        uint8_t order[SESS_HOSTS_MAX];
 
+        sess_hosts_order(hosts, order);
         sess_hosts_say(hosts, &said);
         for (const char *p = said.data; (p = strstr(p, "not asked")) != NULL; p++)
             unasked++;
