@@ -198,16 +198,12 @@ void sess_login_proven(struct sess *s)
 
 void sess_login_enter(struct sess *s)
 {
-    bool others = s->worker->plane->options.upstream.nhosts > 1;
+    bool cancels = s->purpose == SESS_FOR_CANCEL;
+    bool others = cancels || s->worker->plane->options.upstream.nhosts > 1;
     int64_t by_us = s->worker->now_us + (int64_t)sess_limits(s)->connect_timeout_ms * 1000;
 
-    if (s->purpose == SESS_FOR_CANCEL) {
-        sess_move(s, SESS_CANCELLING);
-        sess_deadline(s, s->login_by_us);
-    } else {
-        sess_move(s, SESS_ASKED);
-        sess_deadline(s, others && by_us < s->login_by_us ? by_us : s->login_by_us);
-    }
+    sess_move(s, cancels ? SESS_CANCELLING : SESS_ASKED);
+    sess_deadline(s, others && by_us < s->login_by_us ? by_us : s->login_by_us);
     sess_send(s, &s->server, s->startup.data, s->startup.len);
 }
 

@@ -8,6 +8,7 @@
 #include "segue/base/clock.h"
 #include "segue/net/tls.h"
 #include "segue/session/show.h"
+#include "segue/wire/read.h"
 #include "worker.h"
 
 void sess_plane_latency(struct sess_plane *plane, struct hist_copy *out)
@@ -147,24 +148,43 @@ size_t sess_plane_backends(struct sess_plane *plane, int32_t *pids, size_t max)
     return n;
 }
 
-size_t sess_plane_servers(struct sess_plane *plane, int32_t pid, struct net_address *out,
-                          uint8_t *host)
+/* Its first bytes: more of a secret is not kept. Never 0. */
+static uint64_t mark_of(const struct wire_key *key)
 {
-    size_t n = 0;
+    uint64_t mark = 0;
 
-    for (unsigned i = 0; i < plane->nworkers; i++) {
+    memcpy(&mark, key->key, key->key_len < sizeof(mark) ? key->key_len : sizeof(mark));
+    return mark ? mark : 1;
+}
+
+void sess_report_key(struct sess *s, const struct wire_key *key)
+{
+    pthread_mutex_lock(&s->worker->registry_lock);
+    s->key_mark = mark_of(key);
+    pthread_mutex_unlock(&s->worker->registry_lock);
+    atomic_store_explicit(&s->backend_pid, key->pid, memory_order_relaxed);
+}
+
+bool sess_plane_server_of(struct sess_plane *plane, const struct wire_key *key,
+                          struct net_address *out, uint8_t *host)
+{
+    uint64_t mark = mark_of(key);
+    bool found = false;
+
+    for (unsigned i = 0; i < plane->nworkers && !found; i++) {
         struct sess_worker *w = plane->workers[i];
 
         pthread_mutex_lock(&w->registry_lock);
-        for (struct sess *s = w->sessions; s && n < NET_ADDRESSES_MAX; s = s->next) {
-            if (READ(s->backend_pid) != pid || !s->server_address.len)
+        for (struct sess *s = w->sessions; s && !found; s = s->next) {
+            if (s->key_mark != mark || READ(s->backend_pid) != key->pid)
                 continue;
-            out[n++] = s->server_address;
+            found = true;
+            *out = s->server_address;
             *host = s->server_host;
         }
         pthread_mutex_unlock(&w->registry_lock);
     }
-    return n;
+    return found;
 }
 
 json_t *sess_show_upstreams(struct sess_plane *plane)

@@ -204,7 +204,7 @@ static void on_key(struct sess *s, const char *msg, size_t total)
     struct wire_key key;
 
     if (wire_read_key(msg, total, &key) == RC_OK)
-        atomic_store_explicit(&s->backend_pid, key.pid, memory_order_relaxed);
+        sess_report_key(s, &key);
 }
 
 static void on_status(struct sess *s, const char *msg, size_t total)

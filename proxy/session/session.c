@@ -136,7 +136,7 @@ const struct sess_state_row sess_state_rows[SESS_STATES] = {
     [SESS_CANCELLING] = {.name = "cancelling",
         .next = TO_HOST,
         .client = discard, .server = discard,
-        .client_ended = nothing, .server_ended = sess_cancel_done, .late = sess_close},
+        .client_ended = nothing, .server_ended = sess_cancel_done, .late = sess_cancel_done},
     [SESS_CONSOLE] = {.name = "console",
         .next = TO_END,
         .client = sess_console_client,

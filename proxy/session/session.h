@@ -24,6 +24,7 @@
 #include "track.h"
 
 struct sess_worker;
+struct wire_key;
 
 #define SESS_FAILED_BYTES_MAX 32768 /* a longer error goes on with its position as it is */
 
@@ -141,8 +142,9 @@ struct sess {
     /* reported */
     struct net_address peer;
     char address[NET_ADDRESS_HOST];    /* of the peer */
-    struct net_address server_address; /* under the registry lock, as the next */
+    struct net_address server_address; /* under the registry lock, as the next two */
     uint8_t server_host;
+    uint64_t key_mark; /* of the key that cancels its statements; 0: none yet */
     char user[64], database[64], application[64]; /* under the registry lock */
     /* the same; "": not known. "TLSv1.3 TLS_AES_256_GCM_SHA384", and where it is connected to */
     char tls_client[48], tls_server[48];
@@ -222,7 +224,7 @@ void sess_connect_timeout(struct sess *s);
 size_t sess_asked_server(struct sess *s, const char *data, size_t len);
 void sess_upstream_lost(struct sess *s); /* before it has answered: what comes next may be better */
 void sess_upstream_late(struct sess *s); /* it has not answered in time */
-void sess_cancel_done(struct sess *s);   /* the server has taken the cancel request */
+void sess_cancel_done(struct sess *s);   /* the server has taken the cancel request, or does not */
 void sess_upstream_left(struct sess *s); /* its connection ends */
 void sess_dial_free(struct sess_dial *dial);
 /* From what follows the connection (login.c): this host is of no use, `why` says it to people; and:
@@ -259,6 +261,7 @@ void sess_prove_begin(struct sess *s);
 size_t sess_prove_client(struct sess *s, const char *data, size_t len);
 
 /* observe.c: reports for other threads */
+void sess_report_key(struct sess *s, const struct wire_key *key); /* BackendKeyData */
 void sess_report_bytes(struct sess *s); /* buffers or statements may have changed */
 void sess_report_tls(struct sess *s, struct sess_leg *leg, bool good); /* a handshake has ended */
 

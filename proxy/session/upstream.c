@@ -243,33 +243,48 @@ static void begin_round(struct sess *s)
 
 /* ---- cancel requests ---- */
 
-/* To the very server on which a session has this backend. For one that is not known here (another
- * segue's) each host is told: a key that is not its own means nothing to a server. */
+/* To the very server on which a session has this key. Where none has (another segue's does, or that
+ * of a process which was replaced) every address of every host is told: they may be different
+ * servers, and a key that is not its own means nothing to one. */
 static void aim_cancel(struct sess *s)
 {
+    struct sess_plane *plane = s->worker->plane;
     struct sess_dial *dial = s->dial;
     struct wire_startup st;
     struct err err = {0};
 
     dial->rounds = 1;
-    if (wire_startup_read(s->startup.data, s->startup.len, &st, &err) == RC_OK)
-        dial->naddresses =
-            sess_plane_servers(s->worker->plane, (int32_t)st.cancel_pid, dial->addresses, &s->host);
+    if (wire_startup_read(s->startup.data, s->startup.len, &st, &err) == RC_OK) {
+        const struct wire_key key = {
+            .pid = (int32_t)st.cancel_pid, .key = st.cancel_key, .key_len = st.cancel_key_len};
+
+        dial->naddresses = sess_plane_server_of(plane, &key, dial->addresses, &s->host);
+    }
     if (!dial->naddresses) {
-        for (size_t i = 0; i < s->worker->plane->options.upstream.nhosts; i++)
+        for (size_t i = 0; i < plane->options.upstream.nhosts; i++)
             dial->order[dial->nhosts++] = (uint8_t)i;
     }
     try_next(s);
 }
 
+/* 127.0.0.1 and ::1 are one machine, where a name stands for both: a server that hears of it twice
+ * might cancel the statement behind, too. */
+static void skip_heard(struct sess_dial *dial)
+{
+    const struct net_address *heard = &dial->addresses[dial->next_address - 1];
+
+    if (dial->next_address < dial->naddresses && net_address_is_loopback(heard) &&
+        net_address_is_loopback(heard + 1) && heard->sa.ss_family != heard[1].sa.ss_family)
+        dial->next_address++;
+}
+
 void sess_cancel_done(struct sess *s)
 {
     struct sess_dial *dial = s->dial;
-    bool aimed = !dial->nhosts;
 
-    if (!aimed)
-        dial->next_address = dial->naddresses; /* the others are the same host's */
-    if (dial->next_address == dial->naddresses && dial->next_host == dial->nhosts) {
+    skip_heard(dial);
+    if ((dial->next_address == dial->naddresses && dial->next_host == dial->nhosts) ||
+        s->worker->now_us >= s->login_by_us) {
         sess_finish(s);
         return;
     }

@@ -226,10 +226,10 @@ void sess_trim_tick(struct sess_plane *plane);
 extern const char *const sess_shown_names[SHOWN_COUNT];
 size_t sess_bytes_bound(const struct sess_options *options); /* of one session; memory.c */
 size_t sess_worker_bytes(struct sess_worker *w);             /* bound to its sessions; any thread */
-/* Where the sessions with this backend are connected to; at most NET_ADDRESSES_MAX. *host: that of
- * one of them. */
-size_t sess_plane_servers(struct sess_plane *plane, int32_t pid, struct net_address *out,
-                          uint8_t *host);
+/* Where the session with this backend and this key to cancel it is connected to. The number alone
+ * says little: each server has such, and so has each process of segue. */
+bool sess_plane_server_of(struct sess_plane *plane, const struct wire_key *key,
+                          struct net_address *out, uint8_t *host);
 /* A statement passes: who uses what, by what was seen of it. `times`: 1 for a Query or a Bind, 0
  * for a Parse, which only says when. Where it uses no migrating table it costs nothing. */
 void sess_usage_note(struct sess *s, const struct sql_rewrite *seen, unsigned times,

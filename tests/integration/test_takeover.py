@@ -13,7 +13,7 @@ import time
 import psycopg
 import pytest
 from lib.operations import connected
-from lib.rawwire import startup
+from lib.rawwire import CANCEL, Raw, packet, query, startup
 from lib.tables import RENAME, make_items
 from lib.takeover import Peer, ended, listening, serves, shown, sockets_of, successor  # noqa: F401 - successor is a fixture
 from lib.wait import SLOW, until
@@ -336,6 +336,21 @@ def test_idle_sessions_live_on_until_the_deadline_and_end_with_57p01(segue, db, 
             busy.execute("COMMIT")
         assert ended(old) == 0
         assert serves(new)
+
+
+def test_a_cancel_request_for_a_session_of_the_old_process_comes_to_the_new_one_and_reaches_the_server(segue, db, successor):
+    old = segue(db)
+    with Raw(old.port).login(db.name) as client:
+        new = successor(old)
+        client.send(query("SELECT pg_sleep(60)"))
+        until("the statement", lambda: db.one("SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(60)' AND "
+                                              "state = 'active' AND datname = current_database()"))
+        with Raw(new.port).send(packet(CANCEL, client.key)) as other:
+            assert other.read() is None
+        assert client.error()["C"] == "57014"
+        assert client.until_ready() == "ZI"
+        assert shown(new, "predecessor")["sessions"] == 1
+    assert ended(old) == 0
 
 
 def test_either_log_says_which_sockets_went_over(segue, db, successor):

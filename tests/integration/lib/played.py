@@ -35,8 +35,8 @@ def relay(a, b):
 
 
 class Played:
-    def __init__(self):
-        self.listener = socket.create_server(("127.0.0.1", 0))
+    def __init__(self, address="127.0.0.1", port=0):
+        self.listener = socket.create_server((address, port))
         self.port = self.listener.getsockname()[1]
         self.sockets = []
         threading.Thread(target=self._accept, daemon=True).start()
