@@ -45,7 +45,7 @@ void sess_path_unseen(struct sess_path *p); /* nobody knows what */
 /* It may change the path in ways that only a report of the server shows. */
 void sess_path_suspect(struct sess_path *p);
 
-/* The server's side. */
+/* The server's side. A path that is reported as NULL is not known. */
 void sess_path_reported(struct sess_path *p, const char *path);
 void sess_path_completed(struct sess_path *p, const char *tag, size_t len); /* len: with its NUL */
 void sess_path_failed(struct sess_path *p);

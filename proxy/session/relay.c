@@ -207,21 +207,30 @@ static void on_key(struct sess *s, const char *msg, size_t total)
         sess_report_key(s, &key);
 }
 
+/* NULL: it is too long to be told. */
+static void on_path(struct sess *s, const char *path)
+{
+    s->reports_path = true;
+    if (s->path)
+        sess_path_reported(s->path, path);
+}
+
 static void on_status(struct sess *s, const char *msg, size_t total)
 {
+    static const char path[] = "search_path"; /* the one whose value may be of any length */
     struct wire_status status;
 
-    if (wire_read_status(msg, total, &status) != RC_OK)
+    if (wire_read_status(msg, total, &status) != RC_OK) {
+        if (total >= NOTED_BYTES_MAX && memcmp(msg + WIRE_HEADER_BYTES, path, sizeof(path)) == 0)
+            on_path(s, NULL);
         return;
+    }
     if (strcmp(status.name, "standard_conforming_strings") == 0)
         s->odd_strings = strcmp(status.value, "off") == 0;
     if (strcmp(status.name, "client_encoding") == 0)
         s->recodes = strcmp(status.value, "UTF8") != 0;
-    if (strcmp(status.name, "search_path") == 0) {
-        s->reports_path = true;
-        if (s->path)
-            sess_path_reported(s->path, status.value);
-    }
+    if (strcmp(status.name, path) == 0)
+        on_path(s, status.value);
     if (strcmp(status.name, "application_name") != 0)
         return;
     pthread_mutex_lock(&s->worker->registry_lock);

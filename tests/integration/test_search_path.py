@@ -5,12 +5,15 @@ has made of the name: the old columns of a.items, all of them (in doubt: as it w
 """
 
 import asyncio
+import socket
+import threading
 
 import asyncpg
 import psycopg
 import pytest
 from lib.answers import columns, kinds, only, stat
 from lib.operations import woken
+from lib.played import Played, pump
 from lib.rawwire import SYNC, Raw, bind, describe, execute, message, parse, query
 from lib.wait import until
 
@@ -303,6 +306,46 @@ def test_functions_that_set_it_are_believed_only_where_the_server_reports(two, s
         conn.execute("SELECT tenant('a, public')")
         assert seen(conn) == ("a" if known else "a, in doubt")
     assert (stat(proxy, "left_path") == 0) == known
+
+
+class Halves(Played):
+    """Leads to a server, whose long reports of the search path come in two parts: the second one when segue has read the first."""
+
+    def __init__(self, cluster):
+        self.behind, self.proxy, self.cut = cluster.port, None, 0
+        super().__init__()
+
+    def serve(self, client):
+        with socket.create_connection(("127.0.0.1", self.behind)) as server:
+            threading.Thread(target=pump, args=(client, server), daemon=True).start()
+            sent = 0
+            while data := server.recv(65536):
+                at = data.find(b"search_path\0")
+                if at >= 0 and len(data) > at + 3000:
+                    sent += len(data[:at + 2500])
+                    client.sendall(data[:at + 2500])
+                    until("it to be read", lambda n=sent: n in [row["bytes_out"] for row in self.proxy.console("SHOW SESSIONS")])
+                    self.cut += 1
+                    data = data[at + 2500:]
+                sent += len(data)
+                client.sendall(data)
+
+
+def test_a_path_that_is_too_long_to_be_told_is_not_the_one_before(two, segue):
+    """Of a report that has more than 2 KB the beginning alone is looked at."""
+    two.sql("CREATE FUNCTION tenant(s text) RETURNS text LANGUAGE sql AS $$ "
+            "SELECT set_config('search_path', s, false) $$")
+    with Halves(two.cluster) as halves:
+        halves.proxy = proxy = segue(upstream=two.url(port=halves.port), workers=1)
+        proxy.ready(RENAME)
+        with proxy.connect(options="-c search_path=a,public") as conn:
+            known = reports(conn)
+            assert seen(conn) == ("a" if known else "a, in doubt")
+            conn.execute("SELECT public.tenant('b, ' || string_agg('nobody_' || i, ', ')) FROM generate_series(1, 300) i")
+            assert halves.cut == known
+            assert seen(conn) == "b"
+            conn.execute("SELECT public.tenant('a, public')")
+            assert seen(conn) == ("a" if known else "a, in doubt")
 
 
 def test_temporary_tables_hide_it_under_any_path(two, segue):
