@@ -62,8 +62,7 @@ static void on_ok(struct sess *s, const struct wire_auth *auth)
         sess_login_to_console(s);
     } else {
         sess_login_unasked(s);
-        sess_move(s, SESS_WELCOME);
-        sess_login_end(s);
+        sess_let_in(s);
     }
 }
 
@@ -215,6 +214,12 @@ static void on_request(struct sess *s, const char *msg, size_t total)
            "it asks for an authentication that segue does not know");
 }
 
+static void pass(struct sess *s, const char *msg, size_t total)
+{
+    s->login->heard = true;
+    sess_send(s, &s->client, msg, total);
+}
+
 size_t sess_enter_server(struct sess *s, const char *data, size_t len)
 {
     struct wire_frame frame;
@@ -240,11 +245,12 @@ size_t sess_enter_server(struct sess *s, const char *data, size_t len)
         else if (frame.type != 'N' && frame.type != 'v')
             refuse(s, "Is it a PostgreSQL server?", "it sent an unexpected message");
         else if (frame.type == 'N' || s->purpose == SESS_FOR_RELAY) /* the console says its own */
-            sess_send(s, &s->client, data + pos, frame.total);
+            pass(s, data + pos, frame.total);
         if (s->state == SESS_ENTERING) {
             s->login->answered = true;
             pos += frame.total;
         }
     }
-    return s->state == SESS_ENTERING || s->state == SESS_WELCOME ? pos : len;
+    return s->state == SESS_ENTERING || s->state == SESS_CHECKING || s->state == SESS_WELCOME ? pos
+                                                                                              : len;
 }

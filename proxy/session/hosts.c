@@ -107,6 +107,25 @@ const char *sess_target_name(enum sess_target target)
     return targets[target].name;
 }
 
+const char *sess_role_name(enum sess_role role)
+{
+    return role_names[role];
+}
+
+static bool fits(const struct sess_hosts *hosts, enum sess_role role)
+{
+    enum sess_target target = hosts->options->target;
+
+    return (targets[target].first | targets[target].then) & (1u << role);
+}
+
+bool sess_hosts_judged(const struct sess_hosts *hosts)
+{
+    enum sess_target target = hosts->options->target;
+
+    return target != SESS_TARGET_ANY && target != SESS_TARGET_PREFER_STANDBY;
+}
+
 static enum sess_role last_role(const struct host *host)
 {
     return (enum sess_role)atomic_load_explicit(&host->role, memory_order_relaxed);
@@ -155,6 +174,17 @@ static void want(struct sess_hosts *hosts)
     }
 }
 
+/* The only host there is: what it says at login (check.c) is soon enough, unless that was not good
+ * the last time. */
+static bool goes_by_its_word(const struct sess_hosts *hosts)
+{
+    const struct host *h = &hosts->hosts[0];
+    enum sess_role last = last_role(h);
+
+    return hosts->n == 1 && hosts->options->target != SESS_TARGET_ANY && atomic_load(&h->rests) &&
+           (last == SESS_ROLE_NOT_ASKED || fits(hosts, last));
+}
+
 bool sess_hosts_asking(const struct sess_hosts *hosts)
 {
     return hosts->options->target != SESS_TARGET_ANY && !all_asked(hosts);
@@ -167,6 +197,10 @@ size_t sess_hosts_order(struct sess_hosts *hosts, uint8_t out[SESS_HOSTS_MAX])
                                target == SESS_TARGET_ANY ? 0 : BIT(UNKNOWN)};
     size_t n = 0, ngroups = 1;
 
+    if (goes_by_its_word(hosts)) {
+        out[0] = 0;
+        return 1;
+    }
     if (target != SESS_TARGET_ANY)
         want(hosts);
     if (all_asked(hosts)) /* before, the second best may not be the best there is */
@@ -221,6 +255,12 @@ void sess_hosts_count(struct sess_hosts *hosts, size_t host, int by)
 
 /* ---- asking ---- */
 
+static void say_changed(const struct host *h, enum sess_role was, enum sess_role role)
+{
+    log_info("upstream \"%s\", port %s: %s, was %s", h->options->name, h->options->port,
+             role_names[role], role_names[was]);
+}
+
 static void learned(struct host *h, enum sess_role role, const struct err *err)
 {
     const struct sess_host *o = h->options;
@@ -243,8 +283,42 @@ static void learned(struct host *h, enum sess_role role, const struct err *err)
         return;
     }
     h->said_unknown = false;
-    log_info("upstream \"%s\", port %s: %s, was %s", o->name, o->port, role_names[role],
-             role_names[was]);
+    say_changed(h, was, role);
+}
+
+/* All of them: where one has changed, another may be what it was. */
+static void ask_now(struct sess_hosts *hosts)
+{
+    for (size_t i = 0; i < hosts->n; i++) {
+        pthread_mutex_lock(&hosts->hosts[i].lock);
+        hosts->hosts[i].failed = true;
+        pthread_mutex_unlock(&hosts->hosts[i].lock);
+    }
+    want(hosts);
+    for (size_t i = 0; i < hosts->n; i++)
+        wake(&hosts->hosts[i]);
+}
+
+bool sess_hosts_told(struct sess_hosts *hosts, size_t host, enum sess_role role)
+{
+    struct host *h = &hosts->hosts[host];
+    enum sess_role was = last_role(h);
+    /* its user's own setting, perhaps */
+    bool settled = role != SESS_ROLE_READ_ONLY || hosts->options->target != SESS_TARGET_READ_WRITE;
+    bool good = role == SESS_ROLE_UNKNOWN || fits(hosts, role);
+
+    if (good && was == SESS_ROLE_NOT_ASKED && role != SESS_ROLE_UNKNOWN) /* as good as an answer */
+        atomic_store_explicit(&h->role, (int)role, memory_order_relaxed);
+    if (good)
+        return true;
+    if (settled) {
+        atomic_store_explicit(&h->role, (int)role, memory_order_relaxed);
+        atomic_store(&h->rests, false);
+        if (role != was)
+            say_changed(h, was, role);
+    }
+    ask_now(hosts);
+    return !settled;
 }
 
 static bool is_wanted(const struct sess_hosts *all)

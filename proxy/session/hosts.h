@@ -6,7 +6,8 @@
  * thread a host asks it (sess_upstream_options.probe), every other second, and at once when a
  * connection to it fails; as long as sessions want to go somewhere, and for ten seconds behind
  * that. The first one that comes later waits for an answer (sess_hosts_asking). With target "any"
- * nobody is asked. Workers read atomics and never wait.
+ * nobody is asked, and an only host when it has shown at a login that it does not fit (check.c), and
+ * not otherwise. Workers read atomics and never wait.
  */
 #ifndef SEGUE_SESSION_HOSTS_H
 #define SEGUE_SESSION_HOSTS_H
@@ -43,6 +44,13 @@ bool sess_hosts_asking(const struct sess_hosts *hosts);
 size_t sess_hosts_addresses(struct sess_hosts *hosts, size_t host, struct net_address *out,
                             char *why);
 
+/* Is what a server says of itself at login held against the target? */
+bool sess_hosts_judged(const struct sess_hosts *hosts);
+
+/* What this host has said at a login; UNKNOWN: nothing. False: it does not fit. Then all are asked
+ * soon. */
+bool sess_hosts_told(struct sess_hosts *hosts, size_t host, enum sess_role role);
+
 /* No connection to this host could be made: it is asked again soon, and SHOW UPSTREAMS says why. */
 void sess_hosts_failed(struct sess_hosts *hosts, size_t host, const char *why);
 
@@ -56,5 +64,6 @@ void sess_hosts_count(struct sess_hosts *hosts, size_t host, int by);
 json_t *sess_hosts_show(struct sess_hosts *hosts);
 
 const char *sess_target_name(enum sess_target target);
+const char *sess_role_name(enum sess_role role);
 
 #endif

@@ -310,6 +310,16 @@ static bool try_otherwise(struct sess *s, const char *sqlstate)
     return true;
 }
 
+void sess_login_afresh(struct sess *s)
+{
+    struct sess_login *l = s->login;
+
+    auth_scram_client_free(l->scram);
+    l->scram = NULL;
+    l->proof_asked = l->answered = l->heard = l->plus_offered = l->sasl_awaited = false;
+    l->plus_used = l->upstream_proven = false;
+}
+
 void sess_login_denied(struct sess *s, const char *msg, size_t total)
 {
     struct wire_error error;
@@ -361,6 +371,7 @@ static void pass_mechanisms(struct sess *s, const struct wire_auth *auth)
         no_binding(s);
     } else {
         buf_append_u8(&list, 0);
+        s->login->heard = true;
         wire_put_auth(&out, WIRE_AUTH_SASL, list.data, list.len);
         sess_send(s, &s->client, out.data, out.len);
     }
@@ -434,8 +445,7 @@ static bool take_auth(struct sess *s, const char *msg, size_t total)
             sess_login_to_console(s);
             return true;
         }
-        sess_move(s, SESS_WELCOME);
-        sess_login_end(s);
+        sess_let_in(s);
         return false;
     }
     s->login->proof_asked = true;
@@ -469,8 +479,10 @@ size_t sess_auth_server(struct sess *s, const char *data, size_t len)
         if (frame.type == 'R' && take_auth(s, data + pos, frame.total)) {
             pos += frame.total;
         } else if (s->state == SESS_AUTH) {
-            if (frame.type != 'v' || !is_console(s)) /* the console has said what it speaks */
+            if (frame.type != 'v' || !is_console(s)) { /* the console has said what it speaks */
+                s->login->heard = true;
                 sess_send(s, &s->client, data + pos, frame.total);
+            }
             pos += frame.total;
         }
     }

@@ -27,6 +27,7 @@ struct sess_login {
     uint8_t retry_host; /* of which the retry is */
     bool proof_asked;   /* the upstream has asked for one */
     bool answered;      /* the upstream has said something that the client heard or segue used */
+    bool heard;         /* the client has */
     bool plus_offered;  /* its list of mechanisms had SCRAM-SHA-256-PLUS */
     bool sasl_awaited;  /* AuthenticationSASL was passed on, SASLInitialResponse comes */
 
@@ -68,6 +69,7 @@ void sess_login_proven(struct sess *s);
 void sess_login_to_console(struct sess *s); /* the upstream has said yes; its part is over */
 /* The upstream has said yes to what it is to judge: whoever it has not asked is told of, once. */
 void sess_login_unasked(struct sess *s);
+void sess_login_afresh(struct sess *s); /* as if no upstream had said anything yet */
 /* An ErrorResponse of the upstream to the login, whole. */
 void sess_login_denied(struct sess *s, const char *msg, size_t total);
 

@@ -415,7 +415,8 @@ static bool is_logging_in(const struct sess *s)
 {
     if (!sess_state_rows[s->state].logging_in || s->purpose == SESS_FOR_CANCEL)
         return false;
-    return s->state != SESS_AUTH || (s->track.asked == 1 && !s->track.opened && !s->client.left);
+    return (s->state != SESS_AUTH && s->state != SESS_CHECKING) ||
+           (s->track.asked == 1 && !s->track.opened && !s->client.left);
 }
 
 void sess_drain(struct sess *s)

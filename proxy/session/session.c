@@ -49,7 +49,7 @@ static void nothing(struct sess *s)
 }
 
 /* Behind a request that is withheld: a server would still answer it. It passes when the gate opens,
- * and the end behind it (sess_end_pass). */
+ * or the login goes on, and the end behind it (sess_end_pass). */
 static void keep_request(struct sess *s)
 {
     (void)s;
@@ -110,13 +110,17 @@ const struct sess_state_row sess_state_rows[SESS_STATES] = {
         .server = sess_asked_server,
         .client_ended = give_up, .server_ended = sess_upstream_lost, .late = asked_late},
     [SESS_AUTH] = {.name = "auth", .logging_in = true,
-        .next = TO(WELCOME) | TO(CONSOLE) | TO(DELAYING) | TO_HOST,
+        .next = TO(CHECKING) | TO(WELCOME) | TO(CONSOLE) | TO(DELAYING) | TO_HOST,
         .client = sess_auth_client, .server = sess_auth_server,
         .client_ended = half_close, .server_ended = sess_finish, .late = too_late},
     [SESS_ENTERING] = {.name = "entering", .logging_in = true,
-        .next = TO(WELCOME) | TO(CONSOLE) | TO(DELAYING) | TO_HOST,
+        .next = TO(CHECKING) | TO(WELCOME) | TO(CONSOLE) | TO(DELAYING) | TO_HOST,
         .server = sess_enter_server,
         .client_ended = give_up, .server_ended = sess_finish, .late = too_late},
+    [SESS_CHECKING] = {.name = "checking", .logging_in = true,
+        .next = TO(WELCOME) | TO_HOST,
+        .server = sess_check_server,
+        .client_ended = keep_request, .server_ended = sess_finish, .late = too_late},
     [SESS_WELCOME] = {.name = "welcome",
         .next = TO(RELAY) | TO(PENDING) | TO_END,
         .client = sess_relay_client, .server = sess_relay_server,

@@ -18,6 +18,7 @@
 #include "segue/net/address.h"
 #include "segue/net/loop.h"
 #include "segue/net/stream.h"
+#include "segue/session/options.h"
 #include "segue/session/versions.h"
 #include "segue/wire/frame.h"
 #include "statements.h"
@@ -31,10 +32,11 @@ struct wire_key;
 /*
  *   STARTUP [-> CLIENT_TLS -> STARTUP] [-> PROVING] -> CONNECTING    segue asks who it is, or not
  *   CONNECTING [-> TLS_ASK] [-> SERVER_TLS] ->
- *       ASKED -> AUTH | ENTERING -> WELCOME -> RELAY <-> PENDING, HELD    a client of the database
+ *       ASKED -> AUTH | ENTERING [-> CHECKING] -> WELCOME -> RELAY <-> PENDING, HELD
+ *                                                                         a client of the database
  *       CANCELLING                                                        a cancel request
  *       ASKED -> AUTH | ENTERING -> CONSOLE                               a client of the console
- *   TLS_ASK, SERVER_TLS, ASKED, AUTH, ENTERING, CANCELLING -> CONNECTING
+ *   TLS_ASK, SERVER_TLS, ASKED, AUTH, ENTERING, CHECKING, CANCELLING -> CONNECTING
  *                                                        another host, or the same otherwise
  *   PROVING, AUTH, ENTERING -> DELAYING                  a failed login, to be answered later
  *   any -> CLOSING (flush, then wait for the client's end) -> GONE
@@ -49,6 +51,7 @@ enum sess_state {
     SESS_ASKED,      /* start-up forwarded, no answer yet: another server may still be asked */
     SESS_AUTH,       /* it has answered; client and upstream settle who the client is */
     SESS_ENTERING,   /* it has answered; segue logs in for the client */
+    SESS_CHECKING,   /* the upstream has said yes; is it what was asked for? */
     SESS_WELCOME,    /* the upstream has said yes, no ReadyForQuery yet */
     SESS_RELAY,      /* bytes flow */
     SESS_PENDING, /* for answers: the gate is closed, and is a transaction open? Or too many wait */
@@ -231,6 +234,12 @@ void sess_dial_free(struct sess_dial *dial);
  * once more to the same host. Both close the server leg and move the state to CONNECTING. */
 void sess_upstream_next(struct sess *s, const char *why);
 void sess_upstream_again(struct sess *s);
+/* The same as the first, of a host that is something else than what was asked for. */
+void sess_upstream_misfit(struct sess *s, enum sess_role role);
+
+/* check.c: is the server what target_session_attrs asks for? */
+void sess_let_in(struct sess *s); /* the upstream has said yes; its AuthenticationOk comes next */
+size_t sess_check_server(struct sess *s, const char *data, size_t len);
 
 /* handshake.c: TLS on both legs */
 /* To an SSLRequest, or a GSSENCRequest. */

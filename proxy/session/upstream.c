@@ -17,13 +17,13 @@
 
 #define PAUSE_MS_LEAST 50
 #define PAUSE_MS_MOST 1000
-#define ANSWER_LOOK_MS 10 /* while hosts are being asked what they are */
+#define ANSWER_LOOK_MS 10     /* while hosts are being asked what they are */
 #define ANSWER_BYTES_MAX 4096 /* a first answer that is longer is none that is looked at */
 
 /* One attempt to get a connection: rounds over hosts over addresses. Lives until the session is
  * logged in. */
 struct sess_dial {
-    int64_t until_us;       /* no round begins after it */
+    int64_t until_us;     /* no round begins after it */
     int64_t answer_by_us; /* what the hosts are is waited for until then, whatever until_us says */
     unsigned rounds;
     bool waits; /* what went wrong in this round may be over soon */
@@ -361,6 +361,19 @@ void sess_upstream_next(struct sess *s, const char *why)
 {
     forget(s);
     note(s, why, "See sslmode and the files of the option upstream.");
+    try_next(s);
+}
+
+void sess_upstream_misfit(struct sess *s, enum sess_role role)
+{
+    enum sess_target target = s->worker->plane->options.upstream.target;
+    char why[SESS_HOST_WHY];
+
+    snprintf(why, sizeof(why), "it is %s, and %s was asked for", sess_role_name(role),
+             sess_target_name(target));
+    forget(s);
+    s->dial->waits = true;
+    note(s, why, "target_session_attrs in the option upstream asks for it; see SHOW UPSTREAMS.");
     try_next(s);
 }
 

@@ -60,13 +60,12 @@ def ended(db):
                   "current_database()")
 
 
-@pytest.mark.parametrize("asks,said", [("", "cannot be resolved: no answer yet from the name server"),
-                                       ("?target_session_attrs=read-write", f'"{HOST}", port \\d+ is ')])
-def test_segue_listens_and_stops_while_the_name_server_is_silent(db, silent, asks, said):
+@pytest.mark.parametrize("asks", ["", "?target_session_attrs=read-write"])
+def test_segue_listens_and_stops_while_the_name_server_is_silent(db, silent, asks):
     proxy = silent(db, known=False, asks=asks, upstream_wait_ms=500)
     until("the name server to be asked", lambda: is_asked(proxy))
     assert proxy.listened_s < SOON_S * SLOW
-    with pytest.raises(psycopg.OperationalError, match=said):
+    with pytest.raises(psycopg.OperationalError, match="cannot be resolved: no answer yet from the name server"):
         proxy.connect()
     assert proxy.console("SHOW VERSION")[0]["engine_connected"] is False
     proxy.logged("the engine cannot work: no connection")

@@ -46,9 +46,11 @@ def test_nobody_comes_to_a_server_on_which_nobody_logs_in(db, door, segue, hosts
     proxy = segue(upstream=url(db, *([free_port(), door.port][-hosts:])))
     proxy.at_work()
     assert stays_quiet(door)
+    before = door.came
     for _ in range(3):  # the first waits for what the server says it is
         with proxy.connect() as client:
             assert client.execute("SELECT 1").fetchone() == (1,)
+    assert hosts > 1 or door.came == before + 3  # an only host tells each of them itself
     until("it to be left alone again", lambda: stays_quiet(door), 60)
     with proxy.connect() as client:
         assert client.execute("SELECT 1").fetchone() == (1,)
