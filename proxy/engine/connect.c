@@ -42,6 +42,7 @@ void eng_disconnect(struct eng_engine *engine, const struct err *err)
 {
     log_err(LOG_WARNING, "the engine lost its connection", err);
     conn_close(&engine->work);
+    eng_moved_forget(engine);
     eng_pool_close(engine);
     engine->ready = false;
     engine->connects_failed = 0;

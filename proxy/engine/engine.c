@@ -150,6 +150,8 @@ static void *engine_main(void *arg)
             }
         }
         if (engine->ready)
+            eng_moved_turn(engine);
+        if (engine->ready)
             eng_round(engine);
         if (engine->ready && !engine->lost)
             eng_usage_turn(engine);
@@ -163,6 +165,7 @@ static void *engine_main(void *arg)
     }
     eng_forget_all(engine);
     eng_pool_close(engine);
+    eng_moved_forget(engine);
     conn_close(&engine->work);
     engine->ready = false;
     board_set_connected(engine->board, false);

@@ -150,10 +150,12 @@ struct eng_engine {
     int64_t connected_us;
     int64_t began_us, connect_at_us, lock_said_us;
     int64_t reported_us; /* the predecessor first said how many sessions it has; 0: not yet */
-    bool open_said;      /* that the connection takes long */
-    bool asks;           /* another segue, to hold its clients: second.h */
-    bool obeyed;         /* has held, or tried to, since the other one asked */
-    bool unknown_said;   /* it was warned that the store does not tell what the other one does */
+    struct cat_reach *elsewhere; /* moved.c: where the upstream's name leads now; NULL: here */
+    int64_t moved_due_us;        /* the next look at that */
+    bool open_said;              /* that the connection takes long */
+    bool asks;                   /* another segue, to hold its clients: second.h */
+    bool obeyed;                 /* has held, or tried to, since the other one asked */
+    bool unknown_said; /* it was warned that the store does not tell what the other one does */
     /* backend of our last good connection, to end it should the lost one linger */
     int backend_pid;
     char backend_start[40];
@@ -188,6 +190,11 @@ void eng_disconnect(struct eng_engine *engine, const struct err *err); /* it is 
 
 /* Its socket is readable, and nothing was asked: it may have ended. */
 void eng_heed(struct eng_engine *engine);
+
+/* ---- moved.c ---- */
+/* Leads the upstream's name to another server by now? Then the connection is given up. */
+void eng_moved_turn(struct eng_engine *engine);
+void eng_moved_forget(struct eng_engine *engine);
 
 /* ---- turns.c ---- */
 void eng_round(struct eng_engine *engine); /* a turn for each migration; the connection is up */

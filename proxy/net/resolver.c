@@ -15,7 +15,7 @@
 #include "segue/net/address.h"
 #include "segue/net/unix.h"
 
-#define REFRESH_S 60
+#define REFRESH_S 10      /* how late it is noticed that a name leads elsewhere */
 #define FIRST_WAIT_S 2    /* an answer that comes so soon is there before the first client */
 #define AFTER_FAILURE_S 1 /* at most one lookup a second, however many sessions fail */
 

@@ -236,6 +236,29 @@ size_t sess_hosts_addresses(struct sess_hosts *hosts, size_t host, struct net_ad
     return n;
 }
 
+bool sess_hosts_lead_to(struct sess_hosts *hosts, const char *name, const char *port,
+                        const char *address)
+{
+    struct net_address found[NET_ADDRESSES_MAX];
+    char text[NET_ADDRESS_HOST];
+
+    for (size_t i = 0; i < hosts->n; i++) {
+        const struct sess_host *o = hosts->hosts[i].options;
+        size_t n;
+
+        if (o->addr || strcmp(o->name, name) != 0 || strcmp(o->port, port) != 0)
+            continue;
+        n = net_resolver_get(hosts->hosts[i].resolver, found);
+        for (size_t j = 0; j < n; j++) {
+            net_address_host(&found[j], text);
+            if (found[j].sa.ss_family == AF_UNIX || strcmp(text, address) == 0)
+                return true;
+        }
+        return n == 0;
+    }
+    return true;
+}
+
 void sess_hosts_failed(struct sess_hosts *hosts, size_t host, const char *why)
 {
     struct host *h = &hosts->hosts[host];
@@ -334,7 +357,8 @@ static void rest(struct host *h)
 {
     pthread_mutex_lock(&h->lock);
     while (!atomic_load(&h->all->stop) && !is_wanted(h->all)) {
-        if (atomic_exchange(&h->rests, true)) /* else somebody may have come before he could see it */
+        if (atomic_exchange(&h->rests,
+                            true)) /* else somebody may have come before he could see it */
             pthread_cond_wait(&h->wake, &h->lock);
     }
     pthread_mutex_unlock(&h->lock);

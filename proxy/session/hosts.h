@@ -6,8 +6,8 @@
  * thread a host asks it (sess_upstream_options.probe), every other second, and at once when a
  * connection to it fails; as long as sessions want to go somewhere, and for ten seconds behind
  * that. The first one that comes later waits for an answer (sess_hosts_asking). With target "any"
- * nobody is asked, and an only host when it has shown at a login that it does not fit (check.c), and
- * not otherwise. Workers read atomics and never wait.
+ * nobody is asked, and an only host when it has shown at a login that it does not fit (check.c),
+ * and not otherwise. Workers read atomics and never wait.
  */
 #ifndef SEGUE_SESSION_HOSTS_H
 #define SEGUE_SESSION_HOSTS_H
@@ -43,6 +43,10 @@ bool sess_hosts_asking(const struct sess_hosts *hosts);
 /* At most NET_ADDRESSES_MAX; 0: why (SESS_HOST_WHY bytes) says why there is none. */
 size_t sess_hosts_addresses(struct sess_hosts *hosts, size_t host, struct net_address *out,
                             char *why);
+
+/* sess_plane_leads_to */
+bool sess_hosts_lead_to(struct sess_hosts *hosts, const char *name, const char *port,
+                        const char *address);
 
 /* Is what a server says of itself at login held against the target? */
 bool sess_hosts_judged(const struct sess_hosts *hosts);

@@ -187,6 +187,12 @@ bool sess_plane_server_of(struct sess_plane *plane, const struct wire_key *key,
     return found;
 }
 
+bool sess_plane_leads_to(struct sess_plane *plane, const char *name, const char *port,
+                         const char *address)
+{
+    return sess_hosts_lead_to(plane->hosts, name, port, address);
+}
+
 json_t *sess_show_upstreams(struct sess_plane *plane)
 {
     return sess_hosts_show(plane->hosts);

@@ -1,8 +1,8 @@
 /*
  * Addresses: where to connect to and where to listen.
  *
- * Names are resolved by a thread of their own: at the start, then every minute, and at once when
- * whoever connects reports a failure. Address literals and Unix sockets need no thread.
+ * Names are resolved by a thread of their own: at the start, then every ten seconds, and at once
+ * when whoever connects reports a failure. Address literals and Unix sockets need no thread.
  */
 #ifndef SEGUE_NET_ADDRESS_H
 #define SEGUE_NET_ADDRESS_H

@@ -69,6 +69,11 @@ unsigned sess_plane_left(struct sess_plane *plane);
 /* Is anybody there, start-ups included, but those of the console? From any thread. */
 bool sess_plane_has_clients(struct sess_plane *plane);
 
+/* Is `address` (of digits, as libpq's PQhostaddr) one to which the upstream's host of this name and
+ * port leads now? True, too, where nothing is known of it. From any thread, after the start. */
+bool sess_plane_leads_to(struct sess_plane *plane, const char *name, const char *port,
+                         const char *address);
+
 /* Another process was let in beside us at our sockets, and has gone: lock files and permissions of
  * Unix sockets are ours again. */
 void sess_plane_keep(struct sess_plane *plane);
