@@ -193,7 +193,8 @@ void log_err(enum log_level level, const char *what, const struct err *err)
 
     if (!log_enabled(level))
         return;
-    snprintf(text, sizeof(text), "%s: %s", what, err->text);
+    snprintf(text, sizeof(text), "%s%s%.*s", what, err_plain(err) ? ": " : "", err_plain(err),
+             err->text);
     emit(&event);
 }
 

@@ -132,7 +132,7 @@ static void partition_text(const json_t *one, struct buf *out)
                table, table, partition);
 }
 
-static void backend_text(const json_t *one, struct buf *out)
+static void backend_text(const json_t *one, bool statements, struct buf *out)
 {
     const json_t *age_s = json_object_get(one, "age_s");
     const char *query = json_string_value(json_object_get(one, "query"));
@@ -146,10 +146,12 @@ static void backend_text(const json_t *one, struct buf *out)
         buf_printf(out, "%.1f", json_number_value(age_s));
     else
         buf_append_str(out, "?");
-    buf_printf(out, " s in transaction): %s", query ? query : "");
+    buf_append_str(out, " s in transaction)");
+    if (statements)
+        buf_printf(out, ": %s", query ? query : "");
 }
 
-void blockers_text(const json_t *list, struct buf *out)
+static void text_of(const json_t *list, bool statements, struct buf *out)
 {
     bool hidden = false;
     size_t i;
@@ -177,10 +179,20 @@ void blockers_text(const json_t *list, struct buf *out)
             buf_printf(out, "%sprepared transaction \"%s\" (%.0f s)", out->len ? "; " : "", gid,
                        json_number_value(json_object_get(one, "age_s")));
         else
-            backend_text(one, out);
+            backend_text(one, statements, out);
     }
     if (hidden)
         buf_append_str(out, "; what other roles do is hidden from segue's: GRANT pg_monitor to it");
+}
+
+void blockers_text(const json_t *list, struct buf *out)
+{
+    text_of(list, true, out);
+}
+
+void blockers_log_text(const json_t *list, struct buf *out)
+{
+    text_of(list, false, out);
 }
 
 enum rc blockers_of(struct eng_engine *engine, const char *names, unsigned age_ms, json_t *out,
@@ -277,7 +289,7 @@ void blockers_shake_off_autovacuum(struct eng_engine *engine, const char *names)
                           "BEGIN; SET LOCAL lock_timeout = '3s'; LOCK TABLE %s IN SHARE UPDATE "
                           "EXCLUSIVE MODE; COMMIT",
                           list) != RC_OK)
-        log_debug("autovacuum: %s", err.text);
+        log_err(LOG_DEBUG, "autovacuum", &err);
     conn_rollback(&engine->work);
     PQclear(res);
 }

@@ -48,19 +48,67 @@ static void err_from_conn(PGconn *pg, struct err *err)
     err_set(err, "08006", "%s", text[0] ? text : "connection lost");
 }
 
+static bool of_class(const char *state, const char *class)
+{
+    return strncmp(state, class, 2) == 0;
+}
+
+/* By a function somebody has written, not by a DO of the plan: the first line of the context is of
+ * where it happened, and its last word is said in no other language. */
+static bool is_raised(const char *context)
+{
+    static const char word[] = "RAISE";
+    size_t line = strcspn(context, "\n");
+
+    return line >= strlen(word) &&
+           strncmp(context + line - strlen(word), word, strlen(word)) == 0 &&
+           !strstr(context, "inline_code_block");
+}
+
+/* Bytes of the message in which no value of a row can be; *detail: none in DETAIL either. What a
+ * function says by itself may say anything. Errors of data (22) quote the value, in the quotation
+ * marks of the server's language; those of constraints (23) names alone, but DETAIL has the row. */
+static size_t plain_bytes(const PGresult *res, const char *state, const char *text, bool *detail)
+{
+    const char *context = PQresultErrorField(res, PG_DIAG_CONTEXT);
+    bool data = of_class(state, "22"), constraint = of_class(state, "23");
+    bool said = data || constraint || of_class(state, "01"); /* a warning */
+    size_t plain = 0;
+
+    *detail = false;
+    if (of_class(state, "P0") || of_class(state, "38") || (said && context && is_raised(context)))
+        return 0;
+    *detail = !data && !constraint;
+    if (!data)
+        return strlen(text);
+    while (text[plain] && text[plain] != '"' && (unsigned char)text[plain] < 0x80)
+        plain++;
+    return plain;
+}
+
 static void err_from_result(PGconn *pg, const PGresult *res, struct err *err)
 {
     const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
     const char *text = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
     const char *detail = PQresultErrorField(res, PG_DIAG_MESSAGE_DETAIL);
     const char *hint = PQresultErrorField(res, PG_DIAG_MESSAGE_HINT);
+    const char *own;
+    bool all;
+    char *whole;
+    size_t plain;
 
     if (!state) { /* libpq's own: no answer from the server */
         err_from_conn(pg, err);
         return;
     }
-    err_set(err, state, "%s%s%s", text ? text : "", detail ? ": " : "", detail ? detail : "");
-    if (hint)
+    text = text ? text : "";
+    plain = plain_bytes(res, state, text, &all);
+    own = plain ? NULL : hint; /* as little to be trusted as its text */
+    whole = mem_printf("%s%s%s%s%s", text, detail ? ": " : "", detail ? detail : "",
+                       own ? "; " : "", own ? own : "");
+    err_set_quoting(err, state, all ? strlen(whole) : plain, whole);
+    free(whole);
+    if (hint && !own)
         err_hint(err, "%s", hint);
     cat_encoding_hint(pg, err);
     if (strcmp(state, "55P03") == 0)
@@ -73,8 +121,10 @@ static void take_notice(void *arg, const PGresult *res)
 {
     struct eng_conn *conn = arg;
     const char *severity = PQresultErrorField(res, PG_DIAG_SEVERITY_NONLOCALIZED);
+    struct err said = {0};
 
-    log_debug("server: %s", PQresultErrorMessage(res));
+    err_from_result(conn->pg, res, &said);
+    log_err(LOG_DEBUG, "server", &said);
     if (severity && (strcmp(severity, "FATAL") == 0 || strcmp(severity, "PANIC") == 0))
         err_from_result(conn->pg, res, &conn->last_words);
 }
@@ -394,7 +444,7 @@ void conn_rollback(struct eng_conn *conn)
         if (!conn_up(conn) || PQtransactionStatus(conn->pg) == PQTRANS_IDLE)
             return;
         if (conn_exec(conn, &ignored, "ROLLBACK") != RC_OK)
-            log_debug("rollback: %s", ignored.text);
+            log_err(LOG_DEBUG, "rollback", &ignored);
         err_clear(&ignored);
     }
 }

@@ -160,19 +160,20 @@ static char *turnover_sql(struct eng_engine *engine, struct eng_migration *m,
     return sql;
 }
 
-/* Blocked: by whom. Failed: why, in the words of who refused it. */
-static struct err reason_of(const struct eng_migration *m, const struct turnover *t,
+/* Blocked: by whom (`who`). Failed: why, in the words of who refused it. */
+static struct err reason_of(const struct buf *who, const struct turnover *t,
                             enum gated_outcome outcome, unsigned attempts, const struct err *err)
 {
     struct err why = {0};
 
     if (outcome == GATED_FAILED) {
-        err_set(&why, err->sqlstate, "the %s failed: %s", t->title, err->text);
-        err_hint(&why, "%s", err->hint[0] ? err->hint : "correct the cause, then ask for it again");
+        why = *err;
+        err_prefix(&why, "the %s failed", t->title);
+        err_hint(&why, "correct the cause, then ask for it again");
         return why;
     }
     err_set(&why, "55P03", "the %s was not possible in %u attempts; in the way: %s", t->title,
-            attempts, m->blockers.len ? m->blockers.data : err->text);
+            attempts, who->len ? who->data : err->text);
     err_hint(&why, "%s",
              err->hint[0] ? err->hint : "end the transactions named, then ask for it again");
     return why;
@@ -181,14 +182,19 @@ static struct err reason_of(const struct eng_migration *m, const struct turnover
 static enum rc give_up(struct eng_engine *engine, struct eng_migration *m, const struct turnover *t,
                        enum gated_outcome outcome, unsigned attempts, struct err *err)
 {
-    struct err why = reason_of(m, t, outcome, attempts, err);
+    struct err why = reason_of(&m->blockers, t, outcome, attempts, err), logged;
+    struct buf who = {0};
 
+    if (m->blockers.len) /* of the same, without their statements */
+        blockers_log_text(m->blocking, &who);
+    logged = reason_of(&who, t, outcome, attempts, err);
+    buf_fini(&who);
     err_clear(err);
     FAULT_OF(give_up, eng_phase(m->phase)->name);
     if (schedule_clear(engine, m, err) != RC_OK ||
         eng_phase_back(engine, m, t->back, &why, err) != RC_OK)
         return RC_ERR;
-    log_err(LOG_WARNING, "gave up", &why);
+    log_err(LOG_WARNING, "gave up", &logged);
     return RC_AGAIN;
 }
 

@@ -32,7 +32,7 @@ static bool sample(struct eng_engine *engine, struct fill_relation *rel, double 
     for (int r = 0; res && r < PQntuples(res); r++)
         rel->strips[res_int(res, r, 0)] = res_double(res, r, 1) * 100 / percent;
     if (!res)
-        log_debug("a sample of %s: %s", rel->name, err.text);
+        log_err(LOG_DEBUG, rel->name, &err);
     found = res != NULL;
     PQclear(res);
     conn_rollback(&engine->work);

@@ -84,7 +84,7 @@ void fill_vacuum_poll(struct eng_migration *m)
     FAULT(vacuum_done);
     m->fill->vacuuming = FILL_NONE;
     if (rc == RC_ERR) { /* a courtesy: the backfill does not depend on it */
-        log_warning("vacuum: %s", err.text);
+        log_err(LOG_WARNING, "vacuum", &err);
         conn_close(&m->lng);
     }
 }

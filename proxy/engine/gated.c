@@ -85,6 +85,7 @@ static enum rc look_at_partitions(struct gated *g, struct err *err)
 static enum rc look_first(struct gated *g, struct err *err)
 {
     struct eng_engine *engine = g->engine;
+    struct buf who = {0};
     bool autovacuum = false;
     enum rc rc;
 
@@ -100,7 +101,9 @@ static enum rc look_first(struct gated *g, struct err *err)
     if (rc != RC_OK || g->m->blockers.len == 0)
         return rc;
     outcome(g, GATED_BUSY, "blocked");
-    err_set(err, "55P03", "a long transaction is in the way: %s", g->m->blockers.data);
+    blockers_log_text(g->m->blocking, &who); /* err is logged */
+    err_set(err, "55P03", "a long transaction is in the way: %s", who.data);
+    buf_fini(&who);
     return RC_ERR;
 }
 
@@ -316,7 +319,7 @@ static void name_holders(struct gated *g)
     struct err ignored = {0};
 
     if (blockers_of(g->engine, g->spec->names, 0, g->m->blocking, NULL, &ignored) != RC_OK)
-        log_debug("blockers: %s", ignored.text);
+        log_err(LOG_DEBUG, "blockers", &ignored);
 }
 
 static void record(struct gated *g, const struct err *why)
@@ -346,6 +349,19 @@ static void record(struct gated *g, const struct err *why)
         log_err(LOG_WARNING, "recording an attempt", &err);
     else
         json_array_clear(g->m->acted);
+}
+
+static void tell(const struct gated *g)
+{
+    const struct gated_result *result = g->result;
+    struct buf who = {0};
+
+    blockers_log_text(g->m->blocking, &who);
+    log_info("%s: %s, drained in %.1f ms, locked for %.1f ms, longest stall %.1f ms%s%s",
+             g->spec->title, result->word, result->drain_ms, result->lock_ms,
+             (double)result->stall_us / 1000, who.len ? ", blockers: " : "",
+             who.len ? who.data : "");
+    buf_fini(&who);
 }
 
 void gated_run(struct eng_engine *engine, struct eng_migration *m, const struct gated_spec *spec,
@@ -380,10 +396,7 @@ void gated_run(struct eng_engine *engine, struct eng_migration *m, const struct 
     blockers_describe(engine, g.pids, g.npids, m->blocking);
     buf_reset(&m->blockers);
     blockers_text(m->blocking, &m->blockers);
-    log_info("%s: %s, drained in %.1f ms, locked for %.1f ms, longest stall %.1f ms%s%s",
-             spec->title, result->word, result->drain_ms, result->lock_ms,
-             (double)result->stall_us / 1000, m->blockers.len ? ", blockers: " : "",
-             m->blockers.len ? m->blockers.data : "");
+    tell(&g);
 out:
     atomic_store(&engine->gated, false);
     record(&g, err);

@@ -65,6 +65,8 @@ enum rc blockers_of(struct eng_engine *engine, const char *names, unsigned age_m
 /* The same for people. */
 /* Also objects of standbys, see replicas.h. */
 void blockers_text(const json_t *list, struct buf *out);
+/* The same without the beginnings of statements, in which there are literals. */
+void blockers_log_text(const json_t *list, struct buf *out);
 
 /* Does anybody else hold a lock on the relations (or their partitions) right now? */
 enum rc blockers_locked(struct eng_engine *engine, const char *names, bool *locked,

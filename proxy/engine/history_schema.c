@@ -41,7 +41,7 @@ static struct file *file_of(const struct eng_migration *m)
     struct file *file = NULL;
 
     if (file_load(m->name, m->plan->file, &file, &ignored) != RC_OK)
-        log_debug("%s: %s", m->name, ignored.text);
+        log_err(LOG_DEBUG, m->name, &ignored);
     return file;
 }
 

@@ -445,7 +445,7 @@ static enum rc run_throttle(struct eng_engine *engine, struct eng_migration *m, 
     if (rc == RC_OK)
         rc = throttle_save(engine, (size_t)signal, &job->err);
     if (rc != RC_OK && engine->store && throttle_load(engine, &ignored) != RC_OK)
-        log_debug("%s", ignored.text); /* the next connection reads them */
+        log_err(LOG_DEBUG, "reading the limits", &ignored); /* the next connection does */
     throttle_show(engine);
     for (size_t i = 0; i < engine->nmigrations; i++)
         engine->migrations[i]->not_before_us = 0;

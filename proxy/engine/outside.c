@@ -122,7 +122,7 @@ void outside_refresh(struct eng_engine *engine)
     PGresult *res = look(engine, &err);
 
     if (!res)
-        log_debug("connections past segue: %s", err.text);
+        log_err(LOG_DEBUG, "connections past segue", &err);
     keep(engine, res);
     PQclear(res);
 }
@@ -142,7 +142,7 @@ void eng_outside_tell(struct eng_engine *engine, struct buf *out)
     int64_t n = res && PQntuples(res) ? res_int(res, 0, C_COUNT) : 0;
 
     if (!res)
-        log_debug("connections past segue: %s", err.text);
+        log_err(LOG_DEBUG, "connections past segue", &err);
     keep(engine, res);
     usage_show(engine);
     if (n) {

@@ -199,7 +199,7 @@ void policy_act(struct eng_engine *engine, struct eng_migration *m, const char *
         return;
     now = json_array();
     if (blockers_of(engine, names, 0, now, NULL, &err) != RC_OK)
-        log_debug("blockers: %s", err.text);
+        log_err(LOG_DEBUG, "blockers", &err);
     json_array_foreach(now, i, one)
     {
         struct met *met = find(m->policy, one);

@@ -83,7 +83,7 @@ void second_let_go(struct eng_engine *engine)
     if (engine->asks && conn_up(&engine->work) &&
         conn_exec(&engine->work, &ignored, "SELECT pg_advisory_unlock(%" PRId64 ")", TURNS_KEY) !=
             RC_OK)
-        log_debug("others go on: %s", ignored.text); /* the lock is lost with the connection */
+        log_err(LOG_DEBUG, "others go on", &ignored); /* the lock is lost with the connection */
     engine->asks = false;
 }
 
@@ -164,7 +164,7 @@ static void stay(struct eng_engine *engine, const char *turning,
         return;
     if (conn_exec(&engine->work, err, "SELECT pg_advisory_unlock_shared(%" PRId64 ")", HOLDS_KEY) !=
         RC_OK)
-        log_debug("clients of this segue go on: %s", err->text);
+        log_err(LOG_DEBUG, "clients of this segue go on", err);
     else
         read(engine);
 }

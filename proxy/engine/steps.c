@@ -472,7 +472,8 @@ static enum rc long_failed(struct eng_engine *engine, struct eng_migration *m, s
     if (kind == ENG_STEP_SQL)
         return sql_failed(engine, m, i, err);
     if ((kind == ENG_STEP_PARTITIONS || kind == ENG_STEP_LEAVES) && conn_no_relation(err)) {
-        log_info("%s: %s: a partition was dropped; on with the others", m->step, err->text);
+        log_info("%s: %.*s: a partition was dropped; on with the others", m->step, err_plain(err),
+                 err->text);
         err_clear(err);
         return back_off(m);
     }
@@ -503,7 +504,7 @@ static enum rc poll_long(struct eng_engine *engine, struct eng_migration *m, str
     if (rc == RC_ERR) {
         if (conn_lost(err)) { /* ours alone: the work connection finds out for itself */
             conn_close(&m->lng);
-            log_warning("%s: %s; again", m->step, err->text);
+            log_warning("%s: %.*s; again", m->step, err_plain(err), err->text);
             err_clear(err);
             return back_off(m);
         }

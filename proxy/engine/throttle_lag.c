@@ -118,7 +118,7 @@ static void beat(struct eng_engine *engine, double lsn)
     if (conn_exec(&engine->work, &err,
                   "BEGIN; SET LOCAL synchronous_commit = off; UPDATE segue.standbys SET "
                   "seen_at = clock_timestamp(); COMMIT") != RC_OK) {
-        log_debug("asking standbys where they are: %s", err.text);
+        log_err(LOG_DEBUG, "asking standbys where they are", &err);
         conn_rollback(&engine->work);
     }
 }

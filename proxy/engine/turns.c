@@ -54,7 +54,7 @@ static void save_failure(struct eng_engine *engine, struct eng_migration *m)
         return;
     m->unsaved = store_flags(engine, m, &err) != RC_OK;
     if (m->unsaved)
-        log_debug("storing the failure: %s", err.text);
+        log_err(LOG_DEBUG, "storing the failure", &err);
     else
         log_info("the failure is stored now");
 }
@@ -85,7 +85,7 @@ static bool judge(struct eng_engine *engine, struct eng_migration *m, struct err
         return false;
     }
     if (conn_retryable(err)) {
-        log_info("%s: %s (%s); again", m->step, err->text, err->sqlstate);
+        log_info("%s: %.*s (%s); again", m->step, err_plain(err), err->text, err->sqlstate);
         say_again(m, err);
         eng_sleep(m, conn_backoff_ms(m->retries++, RETRY_BASE_MS, RETRY_MAX_MS));
         eng_status_put(engine, m);
@@ -118,7 +118,7 @@ static void finish(struct eng_engine *engine, struct eng_migration *m)
     struct err ignored = {0};
 
     if (eng_status_refresh(engine, m, &ignored) != RC_OK)
-        log_debug("%s", ignored.text);
+        log_err(LOG_DEBUG, "reading what is left", &ignored);
     eng_usage_look(engine);
     eng_usage_save(engine);
     eng_migration_drop(engine, m);

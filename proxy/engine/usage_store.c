@@ -224,15 +224,6 @@ static void mask(char *text)
             *text = '?';
 }
 
-/* Errors of data and of constraints quote the row, in which there is a client's statement. */
-static void say(const struct err *err)
-{
-    bool quotes = strncmp(err->sqlstate, "22", 2) == 0 || strncmp(err->sqlstate, "23", 2) == 0;
-
-    log_warning("segue.usage cannot be written, which is tried again: %s%s%s",
-                quotes ? "" : err->text, quotes ? "" : " ", err->sqlstate);
-}
-
 void eng_usage_save(struct eng_engine *engine)
 {
     struct eng_usage *usage = engine->usage;
@@ -258,7 +249,7 @@ void eng_usage_save(struct eng_engine *engine)
         sess_usage_free(usage->unsaved);
         usage->unsaved = sess_usage_new(usage->entries_max);
     } else if (!usage->failed) {
-        say(&err);
+        log_err(LOG_WARNING, "segue.usage cannot be written, which is tried again", &err);
     }
     usage->failed = rc != RC_OK;
 }

@@ -21,7 +21,7 @@ void yield_look(struct eng_engine *engine, struct eng_migration *m)
     m->yield_us = clock_us() + (int64_t)LOOK_MS * 1000;
     res = conn_query(&engine->work, &ignored, circle_sql, pid, pid);
     if (!res)
-        log_debug("%s: %s", m->step, ignored.text);
+        log_err(LOG_DEBUG, m->step, &ignored);
     if (res && res_bool(res, 0, 0)) {
         log_info("%s: others wait for it, for whom it waits: it gives way", m->step);
         conn_cancel(&m->lng);

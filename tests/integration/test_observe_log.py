@@ -1,4 +1,4 @@
-"""The log: JSON that always parses, hostile names in one line, no statement's text, a standard error that breaks."""
+"""The log: JSON that always parses, hostile names in one line, no statement's text and no row's value, a standard error that breaks."""
 
 import json
 import os
@@ -14,6 +14,7 @@ import pytest
 from lib.cluster import SCRAM_PASSWORD, SCRAM_USER
 from lib.rawwire import Raw, packet, query, startup
 from lib.segue import PROGRAM
+from lib.tables import RENAME, make_items
 from lib.wait import free_port, until
 
 pytestmark = pytest.mark.one_version
@@ -185,3 +186,71 @@ def test_a_log_without_room_ends_nothing_and_its_lines_stay_lines(db, tmp_path):
         process.kill()
         process.wait()
         process.stdout.close()
+
+
+# ---- with an engine at work ----
+
+
+@pytest.mark.parametrize("waited_for, limit_ms", [("drain", 600000), ("blocked", 100)])
+def test_who_is_in_the_way_is_logged_without_the_statement_which_the_console_shows(db, segue, waited_for, limit_ms):
+    make_items(db, rows=10)
+    proxy = segue(db, cutover_attempts_max=1, cutover_drain_ms=200, transaction_age_max_ms=limit_ms)
+    name = proxy.ready(RENAME)
+    with proxy.connect(application_name="nightly report") as holder:
+        holder.execute("BEGIN")
+        holder.execute("UPDATE items SET note = 'secret literal' WHERE id = 1")
+        pid = holder.info.backend_pid
+        until("it to be old enough", lambda: db.one(
+            "SELECT clock_timestamp() - xact_start > interval '150 ms' FROM pg_stat_activity WHERE pid = %s", pid))
+        refused = proxy.cli("cutover", name, check=4)
+        assert "secret literal" in refused.err and "secret literal" in proxy.status(name)["error"]
+        (attempt,) = [a for a in proxy.console(f"SHOW ATTEMPTS {name}") if a["kind"] == "cutover"]
+        assert attempt["outcome"] == waited_for and "secret literal" in attempt["blockers"][0]["query"]
+        holder.execute("ROLLBACK")
+    who = f"pid {pid} (nightly report, user postgres, 127.0.0.1, idle in transaction, "
+    told = [line for line in proxy.log_text().splitlines() if who in line]
+    assert len(told) == (2 if waited_for == "drain" else 1) and "gave up" in told[-1]
+    assert all("s in transaction)" in line for line in told)
+    assert "secret" not in proxy.log_text() and "UPDATE items" not in proxy.log_text()
+
+
+def test_steps_that_wait_for_a_lock_log_who_has_it_and_not_what_it_says(db, segue):
+    make_items(db, rows=10)
+    proxy = segue(db, log_level="debug", transaction_age_max_ms=600000)
+    with db.connect(application_name="nightly report") as holder:
+        holder.execute("BEGIN")
+        holder.execute("UPDATE items SET note = 'secret literal' WHERE id = 1")
+        proxy.begin(RENAME)
+        proxy.wait(RENAME["name"], lambda row: "secret literal" in (row["blockers"] or ""))
+        proxy.logged(f"blockers: pid {holder.info.backend_pid} (nightly report, user postgres, ")
+        holder.execute("ROLLBACK")
+    proxy.wait_phase(RENAME["name"], "ready")
+    assert "secret" not in proxy.log_text()
+
+
+REFUSES = """
+CREATE TABLE kept (label text UNIQUE);
+INSERT INTO kept VALUES ('secret row');
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN {}; RETURN NEW; END$$;
+CREATE TRIGGER refuse BEFORE INSERT ON segue.verifications FOR EACH ROW EXECUTE FUNCTION refuse();"""
+
+
+@pytest.mark.parametrize("state, does, kept", [
+    ("22P02", "PERFORM 'secret row'::integer", "invalid input syntax for type integer"),
+    ("22007", "PERFORM 'secret row'::date", "invalid input syntax for type date"),
+    ("23505", "INSERT INTO public.kept VALUES ('secret row')", 'duplicate key value violates unique constraint "kept_label_key"'),
+    ("P0001", "RAISE EXCEPTION 'no: %', 'secret row' USING HINT = 'look at secret row'", None),
+    ("23514", "RAISE check_violation USING MESSAGE = 'secret row', DETAIL = 'of secret'", None),
+])
+def test_errors_of_data_are_logged_without_the_row_which_the_console_shows(db, segue, state, does, kept):
+    make_items(db, rows=10)
+    proxy = segue(db, log_level="debug")
+    proxy.cli("throttle", "rows_per_s", "off")  # so that schema segue is there
+    db.sql(REFUSES.format(does))
+    proxy.begin(RENAME)
+    row = proxy.wait(RENAME["name"], lambda row: row["error"])
+    assert "secret row" in row["error"], row
+    proxy.logged("stopped: ")
+    (line,) = [line for line in proxy.log_text().splitlines() if " stopped: " in line]
+    assert f"({state})" in line and "HINT: resume tries again" in line and (not kept or kept in line), line
+    assert "secret" not in proxy.log_text()

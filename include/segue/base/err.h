@@ -6,13 +6,15 @@
  *   err_set(&err, "55P03", "table \"%s\" is locked", name);
  *   err_hint(&err, "try again, or see SHOW STATUS");
  *
- * What is kept is UTF-8, however it was cut: it is stored and shown.
+ * What is kept is UTF-8, however it was cut: it is stored and shown. What a server says of a row is
+ * shown to whoever asks, not logged (err_plain): the engine's connection tells which part that is.
  * Not here: logging. Lower layers return errors, the top logs them once.
  */
 #ifndef SEGUE_BASE_ERR_H
 #define SEGUE_BASE_ERR_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "segue/base/rc.h"
 
@@ -21,10 +23,17 @@ struct err {
     char text[1024];
     char hint[512];
     char detail[256];
+    unsigned quoted; /* bytes at the end of text that may be of a row: shown, never logged */
 };
 
 /* Sets the error unless one is set already. `err` may be NULL. sqlstate: PostgreSQL appendix A. */
 void err_set(struct err *err, const char *sqlstate, const char *fmt, ...) PRINTF_LIKE(3, 4);
+
+/* The same of a text in which everything behind the first `plain` bytes may be of a row. */
+void err_set_quoting(struct err *err, const char *sqlstate, size_t plain, const char *text);
+
+/* Of text: how much of it may be logged, for "%.*s". */
+int err_plain(const struct err *err);
 
 /* Adds what to do about it; kept only when no hint stands yet. */
 void err_hint(struct err *err, const char *fmt, ...) PRINTF_LIKE(2, 3);

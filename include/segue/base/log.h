@@ -3,7 +3,8 @@
  *
  * A thread says once who it is (log_thread) and what it is working on (log_scope); its lines then
  * carry that by themselves. Whatever a peer has named stays within its line and its field: control
- * characters are escaped, what is not UTF-8 is replaced. Never log SQL parameters or secrets.
+ * characters are escaped, what is not UTF-8 is replaced. Never log SQL parameters, statements of
+ * clients, values of rows, or secrets: of an error that a server has sent, log_err or err_plain.
  *
  * A standard error that is closed, broken or not read costs lines, nothing else: the next line that
  * is written says how many were lost.
@@ -45,7 +46,7 @@ void log_at(enum log_level level, const char *fmt, ...) PRINTF_LIKE(2, 3);
 #define log_info(...) log_at(LOG_INFO, __VA_ARGS__)
 #define log_debug(...) log_at(LOG_DEBUG, __VA_ARGS__)
 
-/* "what: text (SQLSTATE) HINT: hint" */
+/* "what: text (SQLSTATE) HINT: hint", without what the text quotes of a row. */
 void log_err(enum log_level level, const char *what, const struct err *err);
 
 /* For whoever has started the process: one line to standard output, whatever the level, "segue: "
