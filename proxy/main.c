@@ -117,7 +117,8 @@ static void reload(struct serve *serve)
     log_info("reload: done, %zu options changed, files of TLS and auth read again", changed);
 }
 
-/* The drain ends now; if the rest does not, the process does. */
+/* The drain ends now; if the rest does not, the process does. But where others' sessions are told
+ * of here alone, it ends with them. */
 static void end_now(struct serve *serve)
 {
     int64_t until = clock_ms() + END_NOW_MS;
@@ -126,7 +127,7 @@ static void end_now(struct serve *serve)
     sess_plane_drain_now(serve->plane);
     while (clock_ms() < until && !atomic_load(&serve->ended))
         clock_sleep_ms(10);
-    if (!atomic_load(&serve->ended))
+    if (!atomic_load(&serve->ended) && !tko_relays(serve->takeover))
         _exit(CLI_DONE);
 }
 
@@ -246,7 +247,7 @@ static void outlive(struct serve *serve)
 
         tko_report(serve->takeover, left_ms > 0 ? (unsigned)(left_ms / 1000) : 0, false);
         left = sess_plane_left(serve->plane);
-        if ((!left && !tko_has_predecessor(serve->takeover)) || left_ms <= 0)
+        if ((!left && !tko_predecessor(serve->takeover)) || left_ms <= 0)
             return;
         if (!said || clock_ms() - said >= OUTLIVE_SAY_MS) {
             said = clock_ms();
@@ -256,6 +257,18 @@ static void outlive(struct serve *serve)
         if (asked_within(serve, OUTLIVE_LOOK_MS))
             return;
     }
+}
+
+/* Whoever has taken over must not believe that nobody is left. Bounded by the predecessor's own
+ * takeover_timeout_s. */
+static void outlast_predecessor(struct serve *serve)
+{
+    if (!tko_relays(serve->takeover))
+        return;
+    log_info("process %d still serves sessions: this one stays without any, to tell process %d",
+             (int)tko_predecessor(serve->takeover), (int)tko_successor(serve->takeover));
+    while (tko_relays(serve->takeover))
+        clock_sleep_ms(OUTLIVE_LOOK_MS);
 }
 
 static void wait_for_end(struct serve *serve)
@@ -275,6 +288,8 @@ static void wait_for_end(struct serve *serve)
     log_info("ending: %u sessions have %u s to come to a safe point", left, drain_s);
     eng_stop(serve->engine);
     sess_plane_drain(serve->plane, drain_s * 1000);
+    tko_report(serve->takeover, 0, false);
+    outlast_predecessor(serve);
 }
 
 static int fail(int code, const struct err *err)

@@ -204,7 +204,7 @@ enum rc doctor_complete(struct doctor *d, struct err *err)
 
 enum rc doctor_predecessor(struct doctor *d, struct err *err)
 {
-    int pid = d->engine ? atomic_load(&d->engine->predecessor) : 0;
+    int pid = d->engine ? eng_predecessor_first(d->engine) : 0;
     unsigned sessions = d->engine ? atomic_load(&d->engine->predecessor_sessions) : 0;
     char many[32] = "sessions";
 

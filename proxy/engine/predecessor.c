@@ -17,19 +17,27 @@
 #define LOOK_AGAIN_MS 200
 #define HOLD_POLL_MS 5
 
-void eng_predecessor(struct eng_engine *engine, int pid, unsigned sessions)
+void eng_predecessor(struct eng_engine *engine, int pid, int first, unsigned sessions)
 {
     uint64_t one = 1;
 
+    atomic_store(&engine->predecessor_first, first);
     atomic_store(&engine->predecessor_sessions, sessions);
     atomic_store(&engine->predecessor, pid);
     if (!pid && write(engine->wakefd, &one, sizeof(one)) < 0 && errno != EAGAIN)
         return; /* it looks by itself, a little later */
 }
 
+int eng_predecessor_first(struct eng_engine *engine)
+{
+    int pid = atomic_load(&engine->predecessor), first = atomic_load(&engine->predecessor_first);
+
+    return pid && first ? first : pid;
+}
+
 int eng_predecessor_serves(struct eng_engine *engine)
 {
-    return atomic_load(&engine->predecessor_sessions) ? atomic_load(&engine->predecessor) : 0;
+    return atomic_load(&engine->predecessor_sessions) ? eng_predecessor_first(engine) : 0;
 }
 
 bool eng_gate_free(struct eng_engine *engine, struct eng_migration *m)
@@ -48,7 +56,7 @@ bool eng_gate_free(struct eng_engine *engine, struct eng_migration *m)
         buf_printf(&m->blockers, "waiting for the sessions of the predecessor, process %d", pid);
     else
         buf_printf(&m->blockers, "waiting for %u sessions of the predecessor, process %d", sessions,
-                   pid);
+                   eng_predecessor_first(engine));
     eng_sleep(m, LOOK_AGAIN_MS);
     eng_status_put(engine, m);
     return false;
@@ -71,7 +79,7 @@ bool eng_hold(struct eng_engine *engine, bool hold, unsigned wait_ms)
 
 void eng_predecessor_unseen(struct eng_engine *engine, struct eng_migration *m)
 {
-    int pid = atomic_load(&engine->predecessor);
+    int pid = eng_predecessor_first(engine);
     char why[96];
 
     if (!pid)

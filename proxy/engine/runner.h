@@ -134,7 +134,8 @@ struct eng_engine {
     struct eng_inbox *head, **tail;
     int wakefd;
 
-    atomic_int predecessor; /* process whose sessions are not behind our gate; 0: none */
+    atomic_int predecessor;       /* process whose sessions are not behind our gate; 0: none */
+    atomic_int predecessor_first; /* of its chain: who has some of the sessions; 0: not said */
     atomic_uint predecessor_sessions;
     atomic_bool held;  /* by eng_hold: nothing that needs the gate begins */
     atomic_bool gated; /* something that needs the gate runs, or is about to */
@@ -345,6 +346,8 @@ void eng_store_lost_stop(struct eng_engine *engine); /* what is in flight */
 bool eng_gate_free(struct eng_engine *engine, struct eng_migration *m);
 /* The process, while it has sessions or may have some; else 0. */
 int eng_predecessor_serves(struct eng_engine *engine);
+/* Of it and those before it: whose sessions are waited for. 0: there is no predecessor. */
+int eng_predecessor_first(struct eng_engine *engine);
 /* While it lives, its sessions count as users of old names. */
 void eng_predecessor_unseen(struct eng_engine *engine, struct eng_migration *m);
 

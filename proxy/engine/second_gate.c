@@ -191,7 +191,7 @@ static bool declines(struct eng_engine *engine)
         return false;
     log_info("another segue is about to rename tables or to turn a key: not held are %u sessions "
              "of the predecessor, process %d",
-             sessions, atomic_load(&engine->predecessor));
+             sessions, eng_predecessor_first(engine));
     engine->obeyed = true;
     return true;
 }

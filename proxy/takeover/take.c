@@ -113,7 +113,8 @@ static enum rc ask(struct tko *t, struct err *err)
         log_debug("takeover: %s", unsaid.text); /* refused already: the reason is to be heard */
     if (expect(t, WIRE_HANDOVER_WELCOME, &welcome, &none, err) != RC_OK)
         return RC_ERR;
-    if (welcome.version != WIRE_HANDOVER_VERSION || welcome.count > SOCKETS_MAX) {
+    if (welcome.version < WIRE_HANDOVER_VERSION_MIN || welcome.version > WIRE_HANDOVER_VERSION ||
+        welcome.count > SOCKETS_MAX) {
         err_set(err, "0A000", "the running segue speaks version %u with %u sockets",
                 welcome.version, welcome.count);
         return RC_ERR;
@@ -156,16 +157,22 @@ void tko_predecessor_gone(struct tko *t)
     if (t->predecessor >= 0)
         close(t->predecessor);
     t->predecessor = -1;
+    atomic_store(&t->predecessor_sessions, 0); /* killed, it has not said so itself */
+    atomic_store(&t->predecessor_left_s, 0);
     atomic_store(&t->predecessor_pid, 0);
-    eng_predecessor(t->options.engine, 0, 0);
+    eng_predecessor(t->options.engine, 0, 0, 0);
+    if (t->state == TKO_HANDED_OVER)
+        t->until_ms = 0; /* whoever comes after us hears of it now */
 }
 
 void tko_take_report(struct tko *t, const struct wire_handover *report)
 {
+    atomic_store(&t->predecessor_first, (int)report->pid);
     atomic_store(&t->predecessor_sessions, report->sessions);
     atomic_store(&t->predecessor_left_s, report->left_s);
     atomic_store(&t->predecessor_working, report->working != 0);
-    eng_predecessor(t->options.engine, atomic_load(&t->predecessor_pid), report->sessions);
+    eng_predecessor(t->options.engine, atomic_load(&t->predecessor_pid), (int)report->pid,
+                    report->sessions);
 }
 
 /* READY, GO. False: refused, err says why. A predecessor that dies here (*gone) leaves its sockets
@@ -225,7 +232,7 @@ enum rc tko_agree(struct tko *t, struct err *err)
     bool gone;
 
     FAULT(takeover_taken);
-    eng_predecessor(t->options.engine, atomic_load(&t->predecessor_pid), ENG_SESSIONS_UNKNOWN);
+    eng_predecessor(t->options.engine, atomic_load(&t->predecessor_pid), 0, ENG_SESSIONS_UNKNOWN);
     if (!may_go_on(t, err) || !ask_to_begin(t, &gone, err) || !may_go_on(t, err) ||
         sess_plane_accept(t->options.plane, err) != RC_OK ||
         (!gone && !say_accepting(t, &gone, err)))

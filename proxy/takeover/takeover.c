@@ -122,7 +122,7 @@ static void accept_successor(struct tko *t)
 static bool offer(struct tko *t, const int *fds, size_t n, struct err *err)
 {
     const struct wire_handover welcome = {.type = WIRE_HANDOVER_WELCOME,
-                                          .version = WIRE_HANDOVER_VERSION,
+                                          .version = t->spoken,
                                           .pid = (uint32_t)getpid(),
                                           .count = (uint32_t)n + 1},
                                client = {.type = WIRE_HANDOVER_SOCKET,
@@ -143,7 +143,8 @@ static bool hear_hello(struct tko *t, const struct wire_handover *msg, struct er
     size_t n;
     bool said;
 
-    if (msg->version < WIRE_HANDOVER_VERSION) {
+    t->spoken = msg->version < WIRE_HANDOVER_VERSION ? msg->version : WIRE_HANDOVER_VERSION;
+    if (t->spoken < WIRE_HANDOVER_VERSION_MIN) {
         err_set(err, "0A000", "version %u of the takeover is not spoken here", msg->version);
         return false;
     }
@@ -196,14 +197,27 @@ static bool hear_ready(struct tko *t, const struct wire_handover *msg, struct er
     return true;
 }
 
+/* Who of them has sessions; one of an older build does not say whose it reports. */
+static int first_of_those_before(const struct tko *t)
+{
+    int first = atomic_load(&t->predecessor_first);
+
+    return first ? first : atomic_load(&t->predecessor_pid);
+}
+
+/* Of this process and of those before it, who report here alone. */
 static void report(struct tko *t)
 {
+    unsigned before = atomic_load(&t->predecessor_sessions);
+    unsigned before_s = atomic_load(&t->predecessor_left_s), left_s = atomic_load(&t->left_s);
     struct wire_handover msg = {.type = WIRE_HANDOVER_REPORT,
-                                .left_s = atomic_load(&t->left_s),
+                                .left_s = left_s > before_s ? left_s : before_s,
                                 .working = atomic_load(&t->working)};
     struct err err = {0};
 
-    msg.sessions = sess_plane_left(t->options.plane) + atomic_load(&t->predecessor_sessions);
+    msg.sessions = sess_plane_left(t->options.plane) + before;
+    if (t->spoken >= WIRE_HANDOVER_VERSION_WHOSE)
+        msg.pid = (uint32_t)(before ? first_of_those_before(t) : getpid());
     t->until_ms = clock_ms() + (msg.sessions < HURRY_SESSIONS ? HURRY_MS : REPORT_MS);
     if (t->successor >= 0 && tko_say(t->successor, &msg, -1, &err) != RC_OK) {
         log_err(LOG_WARNING, "the successor is not told any more", &err);
@@ -461,9 +475,14 @@ pid_t tko_successor(struct tko *t)
     return atomic_load(&t->successor_pid);
 }
 
-bool tko_has_predecessor(struct tko *t)
+pid_t tko_predecessor(struct tko *t)
 {
-    return atomic_load(&t->predecessor_pid) != 0;
+    return atomic_load(&t->predecessor_pid);
+}
+
+bool tko_relays(struct tko *t)
+{
+    return tko_predecessor(t) && tko_successor(t);
 }
 
 void tko_report(struct tko *t, unsigned left_s, bool working)

@@ -39,10 +39,12 @@ struct tko {
     int successor;   /* connection, -1: none */
     enum tko_state state;
     int64_t until_ms; /* deadline of the state; or the next report */
+    uint32_t spoken;  /* version, with the successor */
 
     /* read by others */
     atomic_int predecessor_pid, successor_pid; /* 0: none */
     atomic_uint predecessor_sessions, predecessor_left_s;
+    atomic_int predecessor_first; /* of those that it reports: who has some of them; 0: not said */
     atomic_bool predecessor_working;
     atomic_uint left_s; /* told to the successor */
     atomic_bool working;

@@ -16,19 +16,21 @@ static const struct row {
     const char *name;
     bool magic, text;
     size_t fields[FIELDS_MAX];
+    size_t newer; /* one more, left out where it is 0: version 1 does not know it */
 } rows[] = {
-    {WIRE_HANDOVER_HELLO, "HELLO", true, false, {FIELD(version), FIELD(pid)}},
-    {WIRE_HANDOVER_WELCOME, "WELCOME", false, false, {FIELD(version), FIELD(pid), FIELD(count)}},
-    {WIRE_HANDOVER_SOCKET, "SOCKET", false, false, {FIELD(kind)}},
-    {WIRE_HANDOVER_READY, "READY", false, false, {0}},
-    {WIRE_HANDOVER_GO, "GO", false, false, {0}},
-    {WIRE_HANDOVER_ACCEPTING, "ACCEPTING", false, false, {0}},
+    {WIRE_HANDOVER_HELLO, "HELLO", true, false, {FIELD(version), FIELD(pid)}, 0},
+    {WIRE_HANDOVER_WELCOME, "WELCOME", false, false, {FIELD(version), FIELD(pid), FIELD(count)}, 0},
+    {WIRE_HANDOVER_SOCKET, "SOCKET", false, false, {FIELD(kind)}, 0},
+    {WIRE_HANDOVER_READY, "READY", false, false, {0}, 0},
+    {WIRE_HANDOVER_GO, "GO", false, false, {0}, 0},
+    {WIRE_HANDOVER_ACCEPTING, "ACCEPTING", false, false, {0}, 0},
     {WIRE_HANDOVER_REPORT,
      "REPORT",
      false,
      false,
-     {FIELD(sessions), FIELD(left_s), FIELD(working)}},
-    {WIRE_HANDOVER_REFUSED, "REFUSED", false, true, {0}},
+     {FIELD(sessions), FIELD(left_s), FIELD(working)},
+     FIELD(pid)},
+    {WIRE_HANDOVER_REFUSED, "REFUSED", false, true, {0}, 0},
 };
 
 static const struct row *row_of(uint8_t type)
@@ -62,6 +64,14 @@ static uint32_t get_u32(const uint8_t *from)
     return ntohl(v);
 }
 
+static uint32_t value_of(const struct wire_handover *msg, size_t field)
+{
+    uint32_t v;
+
+    memcpy(&v, (const char *)msg + field - 1, sizeof(v));
+    return v;
+}
+
 size_t wire_handover_put(const struct wire_handover *msg, uint8_t out[WIRE_HANDOVER_MAX])
 {
     const struct row *row = row_of((uint8_t)msg->type);
@@ -70,12 +80,10 @@ size_t wire_handover_put(const struct wire_handover *msg, uint8_t out[WIRE_HANDO
     out[4] = (uint8_t)msg->type;
     if (row->magic)
         at += put_u32(out + at, MAGIC);
-    for (size_t i = 0; i < FIELDS_MAX && row->fields[i]; i++) {
-        uint32_t v;
-
-        memcpy(&v, (const char *)msg + row->fields[i] - 1, sizeof(v));
-        at += put_u32(out + at, v);
-    }
+    for (size_t i = 0; i < FIELDS_MAX && row->fields[i]; i++)
+        at += put_u32(out + at, value_of(msg, row->fields[i]));
+    if (row->newer && value_of(msg, row->newer))
+        at += put_u32(out + at, value_of(msg, row->newer));
     if (row->text) {
         size_t len = strnlen(msg->text, WIRE_HANDOVER_TEXT_MAX);
 
@@ -96,6 +104,20 @@ static void take_text(const uint8_t *from, size_t len, char *out)
     memset(out + strlen(out), 0, len - strlen(out)); /* two that say the same are the same */
 }
 
+/* False: it is cut. */
+static bool take_field(const uint8_t *bytes, size_t len, size_t *at, size_t field,
+                       struct wire_handover *out)
+{
+    uint32_t v;
+
+    if (len < *at + sizeof(v))
+        return false;
+    v = get_u32(bytes + *at);
+    memcpy((char *)out + field - 1, &v, sizeof(v));
+    *at += sizeof(v);
+    return true;
+}
+
 static bool take_fields(const struct row *row, const uint8_t *bytes, size_t len,
                         struct wire_handover *out)
 {
@@ -107,14 +129,11 @@ static bool take_fields(const struct row *row, const uint8_t *bytes, size_t len,
         at += 4;
     }
     for (size_t i = 0; i < FIELDS_MAX && row->fields[i]; i++) {
-        uint32_t v;
-
-        if (len < at + 4)
+        if (!take_field(bytes, len, &at, row->fields[i], out))
             return false;
-        v = get_u32(bytes + at);
-        memcpy((char *)out + row->fields[i] - 1, &v, sizeof(v));
-        at += 4;
     }
+    if (row->newer && len > at && !take_field(bytes, len, &at, row->newer, out))
+        return false;
     if (row->text && len - at <= WIRE_HANDOVER_TEXT_MAX) {
         take_text(bytes + at, len - at, out->text);
         return true;

@@ -426,6 +426,59 @@ def test_a_cut_over_waits_for_sessions_that_drain_since_before_the_takeover(segu
     assert ended(old) == 0
 
 
+@pytest.mark.parametrize("how", ["deadline", "SIGTERM", "a second SIGTERM"])
+def test_a_middle_process_without_sessions_goes_on_telling_of_those_of_the_first(segue, db, successor, how):
+    make_items(db, rows=10)
+    first = segue(db, takeover_timeout_s=600)
+    name = first.ready(RENAME)
+    with first.connect() as session:
+        session.execute("BEGIN")
+        session.execute("SELECT count(*) FROM items")
+        middle = successor(first, takeover_timeout_s=1 if how == "deadline" else 600, drain_timeout_s=1)
+        connected(middle)
+        with middle.connect() as idle:
+            last = successor(middle, takeover_timeout_s=600)
+            until("both reports", lambda: shown(last, "predecessor")["sessions"] >= 2)
+            if how != "deadline":
+                middle.signal(signal.SIGTERM)
+            middle.logged(f"process {first.process.pid} still serves sessions: this one stays")
+            with pytest.raises(psycopg.OperationalError, match="administrator command"):
+                idle.execute("SELECT 1")
+        if how == "a second SIGTERM":
+            middle.signal(signal.SIGTERM)
+            middle.logged("second signal: ending now")
+        connected(last)
+        until("the first one's", lambda: shown(last, "predecessor")["sessions"] == 1)
+        last.console(f"CUTOVER {name}")
+        row = last.wait(name, lambda row: "predecessor" in (row["blockers"] or ""))
+        assert row["blockers"] == f"waiting for 1 sessions of the predecessor, process {first.process.pid}"
+        row = shown(last, "predecessor")
+        assert row["pid"] == middle.process.pid and row["sessions"] == 1 and row["ends_in_s"] > 500
+        doctor = last.cli("doctor", check=None).out
+        assert f"process {first.process.pid}, serves 1 session:" in doctor, doctor
+        assert f"kill -TERM {first.process.pid}" in doctor
+        session.execute("UPDATE items SET label = 'by the first' WHERE id = 1")
+        assert middle.running() and last.phase(name) == "cutting_over"
+        session.execute("COMMIT")
+    last.wait_phase(name, "soaking")
+    assert ended(first) == 0 and ended(middle) == 0
+    assert shown(last, "predecessor") is None
+    assert db.one("SELECT title FROM items WHERE id = 1") == "by the first"
+
+
+def test_sessions_of_a_first_process_that_is_killed_are_not_told_of_any_more(segue, db, successor):
+    first = segue(db)
+    with first.connect():
+        middle = successor(first)
+        with middle.connect() as session:
+            last = successor(middle)
+            until("both reports", lambda: shown(last, "predecessor")["sessions"] == 2)
+            first.kill9()
+            until("the report", lambda: shown(last, "predecessor")["sessions"] == 1)
+            assert session.execute("SELECT 1").fetchone() == (1,)
+    assert ended(middle) == 0
+
+
 def test_a_shorter_deadline_reaches_a_predecessor_by_sighup(segue, db, successor, tmp_path):
     config = tmp_path / "old.json"
     config.write_text('{"takeover_timeout_s": 600}')

@@ -18,6 +18,7 @@ static const struct wire_handover samples[] = {
     {.type = WIRE_HANDOVER_GO},
     {.type = WIRE_HANDOVER_ACCEPTING},
     {.type = WIRE_HANDOVER_REPORT, .sessions = 1000000, .left_s = 3600, .working = 1},
+    {.type = WIRE_HANDOVER_REPORT, .sessions = 3, .left_s = 60, .pid = 4713},
     {.type = WIRE_HANDOVER_REFUSED, .text = "a takeover by process 12 is under way"},
 };
 
@@ -61,7 +62,7 @@ static void a_field_too_few_or_too_many_is_refused_whatever_the_length_says(void
         {0, 0, 0, 9, 'D', 0, 0, 0, 2},              /* of two kinds */
         {0, 0, 0, 13, 'H', 0, 0, 0, 1, 0, 0, 0, 1}, /* HELLO without its magic */
         {0, 0, 0, 5, '?'},                          /* no such type */
-        {0, 0, 0, 13, 'S', 0, 0, 0, 1, 0, 0, 0, 1}, /* REPORT has three */
+        {0, 0, 0, 13, 'S', 0, 0, 0, 1, 0, 0, 0, 1}, /* REPORT has three, or four */
     };
 
     (void)state;
@@ -71,6 +72,21 @@ static void a_field_too_few_or_too_many_is_refused_whatever_the_length_says(void
 
         assert_int_equal(wire_handover_read(rows[i], rows[i][3], &out, &err), RC_ERR);
     }
+}
+
+static void a_report_of_the_first_version_is_written_and_read(void **state)
+{
+    struct wire_handover report = {.type = WIRE_HANDOVER_REPORT, .sessions = 2}, out;
+    uint8_t packet[WIRE_HANDOVER_MAX];
+    size_t len = wire_handover_put(&report, packet);
+    struct err err = {0};
+
+    (void)state;
+    assert_int_equal(len, 17);
+    assert_int_equal(wire_handover_read(packet, len, &out, &err), RC_OK);
+    assert_int_equal(out.pid, 0);
+    report.pid = 4713;
+    assert_int_equal(wire_handover_put(&report, packet), 21);
 }
 
 static void a_reason_holds_nothing_that_a_terminal_would_obey(void **state)
@@ -126,6 +142,7 @@ int main(void)
         cmocka_unit_test(every_message_is_read_as_it_was_put),
         cmocka_unit_test(what_is_cut_or_too_long_is_refused),
         cmocka_unit_test(a_field_too_few_or_too_many_is_refused_whatever_the_length_says),
+        cmocka_unit_test(a_report_of_the_first_version_is_written_and_read),
         cmocka_unit_test(a_reason_holds_nothing_that_a_terminal_would_obey),
         cmocka_unit_test(mutated_packets_are_read_within_their_bounds_or_refused),
     };

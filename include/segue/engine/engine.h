@@ -110,11 +110,11 @@ void eng_retire(struct eng_engine *engine);
 void eng_free(struct eng_engine *engine);
 void eng_reload(struct eng_engine *engine, const struct eng_options *options); /* SIGHUP */
 
-/* A segue that was taken over still serves this many sessions (ENG_SESSIONS_UNKNOWN: not known
- * yet); pid 0: it has ended. As long as it lives nothing is done that needs the gate. From any
- * thread. */
+/* A segue that was taken over, and those before it, still serve this many sessions
+ * (ENG_SESSIONS_UNKNOWN: not known yet), `first` of them some (0: it is not said); pid 0: it has
+ * ended. As long as it lives nothing is done that needs the gate. From any thread. */
 #define ENG_SESSIONS_UNKNOWN UINT_MAX
-void eng_predecessor(struct eng_engine *engine, int pid, unsigned sessions);
+void eng_predecessor(struct eng_engine *engine, int pid, int first, unsigned sessions);
 
 /* Another segue is about to accept clients, which are not behind this engine's gate: what needs the
  * gate does not begin until hold is false again. True: nothing of the kind runs. False: something

@@ -11,8 +11,8 @@
  * Until the new one says ACCEPTING, with its clients' queues in its hands, the old one accepts as
  * ever: a new one that fails has changed nothing. Afterwards the old one closes its copies, reports
  * how many sessions are left, and is waited for by the new engine before it takes strong locks.
- * A segue that has handed over lives as long as its own predecessor does, so that whoever comes
- * last knows of all sessions.
+ * A segue that has handed over lives as long as its own predecessor does, without sessions in the
+ * end, so that whoever comes last knows of all sessions.
  */
 #ifndef SEGUE_TAKEOVER_TAKEOVER_H
 #define SEGUE_TAKEOVER_TAKEOVER_H
@@ -54,8 +54,10 @@ void tko_free(struct tko *t); /* NULL is harmless */
 
 /* ---- after handing over ---- */
 
-pid_t tko_successor(struct tko *t);                            /* 0: none */
-bool tko_has_predecessor(struct tko *t);                       /* it still lives */
+pid_t tko_successor(struct tko *t);   /* 0: none */
+pid_t tko_predecessor(struct tko *t); /* that still lives; 0: none */
+/* There are both, and only we tell the one of the other's sessions. */
+bool tko_relays(struct tko *t);
 void tko_report(struct tko *t, unsigned left_s, bool working); /* what the successor is told */
 
 /* SHOW TAKEOVER: {"columns", "rows"}: one row a process. Caller decrefs. */

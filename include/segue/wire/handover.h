@@ -8,8 +8,11 @@
  *   READY                    ->                 the new one could serve
  *                            <-  GO
  *   ACCEPTING                ->                 it does; the old one closes its copies
- *                            <-  REPORT sessions left: at once, then every second, until it ends
+ *                            <-  REPORT sessions left, of those before it, too: at once, then
+ *                                every second, until it ends
  *   At any moment before ACCEPTING either side may say REFUSED and why, and nothing has happened.
+ *
+ * Both speak the older one's version. In version 1 a REPORT does not say whose the sessions are.
  *
  * A frame is its length (four bytes, itself included), its type, its fields (four bytes each, all
  * in network order), and for REFUSED a text. It travels as one packet.
@@ -23,7 +26,9 @@
 
 #include "segue/base/err.h"
 
-#define WIRE_HANDOVER_VERSION 1
+#define WIRE_HANDOVER_VERSION 2
+#define WIRE_HANDOVER_VERSION_MIN 1
+#define WIRE_HANDOVER_VERSION_WHOSE 2
 #define WIRE_HANDOVER_TEXT_MAX 400
 #define WIRE_HANDOVER_MAX (5 + 4 * 4 + WIRE_HANDOVER_TEXT_MAX) /* bytes of a frame */
 
@@ -43,9 +48,9 @@ enum wire_handover_kind { WIRE_HANDOVER_CLIENTS, WIRE_HANDOVER_CONTROL, WIRE_HAN
 struct wire_handover {
     enum wire_handover_type type;
     uint32_t version; /* HELLO: the newest it speaks; WELCOME: the one that both do */
-    uint32_t pid;
-    uint32_t count;                        /* SOCKETs to come */
-    uint32_t kind;                         /* enum wire_handover_kind */
+    uint32_t pid;   /* REPORT: the first in the chain that has some of the sessions; 0: not said */
+    uint32_t count; /* SOCKETs to come */
+    uint32_t kind;  /* enum wire_handover_kind */
     uint32_t sessions;                     /* of the old one and those before it */
     uint32_t left_s;                       /* until it ends the rest of them */
     uint32_t working;                      /* 1: its engine has not stopped yet */
