@@ -4,6 +4,8 @@
  * Received bytes land in the worker's scratch buffer behind the few that could not be passed on
  * before; what is passed on goes straight from there to the other side's socket. Only what a
  * socket did not take is copied. Nothing is allocated while both sides keep up.
+ *
+ * While a login goes on, what passes may be a secret: it is wiped wherever it was.
  */
 #include <string.h>
 
@@ -19,6 +21,38 @@
 
 static void on_client(struct net_watch *watch, uint32_t what);
 static void on_server(struct net_watch *watch, uint32_t what);
+
+static bool is_secret(const struct sess *s)
+{
+    return s->login != NULL;
+}
+
+static void drop_wiped(struct buf *buf)
+{
+    if (buf->len)
+        auth_wipe(buf->data, buf->len);
+    buf_fini(buf);
+}
+
+static void consume_wiped(struct buf *buf, size_t len)
+{
+    if (len)
+        auth_wipe(buf->data, len);
+    buf_consume(buf, len);
+}
+
+/* As buf_reserve, which leaves the bytes where they were. */
+static void reserve_wiped(struct buf *buf, size_t more)
+{
+    struct buf wider = {0};
+
+    if (buf->off + buf->len + more < buf->cap)
+        return;
+    buf_reserve(&wider, buf->len + more);
+    buf_append(&wider, buf->data, buf->len);
+    drop_wiped(buf);
+    *buf = wider;
+}
 
 enum rc sess_leg_init(struct sess *s, struct sess_leg *leg, int fd)
 {
@@ -60,8 +94,8 @@ void sess_leg_fini(struct sess_leg *leg)
         net_watch_del(&leg->watch);
         net_close(&leg->stream);
     }
-    buf_fini(&leg->in);
-    buf_fini(&leg->out);
+    drop_wiped(&leg->in);
+    drop_wiped(&leg->out);
 }
 
 static void wait_ready(struct sess *s, struct sess_leg *leg)
@@ -115,7 +149,7 @@ static void broken(struct sess *s, struct sess_leg *leg)
     }
     leg->broken = true;
     set_writing(leg, false);
-    buf_fini(&leg->out);
+    drop_wiped(&leg->out);
 }
 
 /* Sends what it can; *len is what is left. RC_ERR: broken. */
@@ -153,6 +187,8 @@ void sess_send(struct sess *s, struct sess_leg *to, const void *bytes, size_t le
             return;
         }
     }
+    if (is_secret(s))
+        reserve_wiped(&to->out, len);
     buf_append(&to->out, data, len);
     set_writing(to, true);
 }
@@ -167,7 +203,10 @@ static void flush(struct sess *s, struct sess_leg *leg)
         broken(s, leg);
         return;
     }
-    buf_consume(&leg->out, leg->out.len - len);
+    if (is_secret(s))
+        consume_wiped(&leg->out, leg->out.len - len);
+    else
+        buf_consume(&leg->out, leg->out.len - len);
     if (leg->out.len)
         return;
     buf_fini(&leg->out);
@@ -198,6 +237,7 @@ static size_t run(struct sess *s, bool client, const char *data, size_t len)
 void sess_resume(struct sess *s)
 {
     struct buf *in = &s->client.in;
+    bool secret = is_secret(s);
 
     if (s->state == SESS_PENDING || s->state == SESS_HELD)
         sess_move(s, SESS_RELAY);
@@ -206,7 +246,10 @@ void sess_resume(struct sess *s)
 
         if (s->state == SESS_GONE)
             return;
-        buf_consume(in, used);
+        if (secret)
+            consume_wiped(in, used);
+        else
+            buf_consume(in, used);
         if (!in->len)
             buf_fini(in);
     }
@@ -269,13 +312,17 @@ static void pass(struct sess *s, struct sess_leg *leg, const char *data, size_t 
 
 static void pass_in_place(struct sess *s, struct sess_leg *leg, size_t got)
 {
+    bool secret = is_secret(s);
     size_t used;
 
     buf_grow(&leg->in, got);
     used = run(s, leg == &s->client, leg->in.data, leg->in.len);
     if (s->state == SESS_GONE || !leg->in.data) /* closed, perhaps connected again */
         return;
-    buf_consume(&leg->in, used);
+    if (secret)
+        consume_wiped(&leg->in, used);
+    else
+        buf_consume(&leg->in, used);
     if (!leg->in.len)
         kept_give(s, leg);
 }
@@ -286,10 +333,15 @@ static bool read_leg(struct sess *s, struct sess_leg *leg)
     struct sess_worker *w = s->worker;
     enum sess_state before = s->state;
     size_t kept = leg->in.len;
-    bool in_place = kept > KEPT_COPY_MAX;
-    char *to = in_place ? buf_space(&leg->in, SCRATCH_BYTES) : w->scratch + kept;
+    bool in_place = kept > KEPT_COPY_MAX, secret = is_secret(s);
+    char *to;
     size_t got = 0;
-    enum rc rc = net_recv(&leg->stream, to, SCRATCH_BYTES - (in_place ? 0 : kept), &got);
+    enum rc rc;
+
+    if (in_place && secret)
+        reserve_wiped(&leg->in, SCRATCH_BYTES);
+    to = in_place ? buf_space(&leg->in, SCRATCH_BYTES) : w->scratch + kept;
+    rc = net_recv(&leg->stream, to, SCRATCH_BYTES - (in_place ? 0 : kept), &got);
 
     if (rc == RC_AGAIN)
         return false;
@@ -313,7 +365,11 @@ static bool read_leg(struct sess *s, struct sess_leg *leg)
         } else {
             if (kept)
                 memcpy(w->scratch, leg->in.data, kept);
+            if (kept && secret)
+                auth_wipe(leg->in.data, kept);
             pass(s, leg, w->scratch, kept + got);
+            if (secret)
+                auth_wipe(w->scratch, kept + got);
         }
     }
     if (s->state == SESS_GONE)

@@ -1,8 +1,12 @@
 """auth = pass-through: the upstream asks, segue carries, and says clearly where SCRAM cannot be carried."""
 
+import re
+
 import psycopg
 import pytest
 from lib.auth import PASSWORDS, armed, refused
+from lib.rawwire import Raw, message, startup
+from lib.wait import until
 
 pytestmark = pytest.mark.newest_unless_told
 
@@ -92,3 +96,37 @@ def test_the_console_asks_as_the_upstream_does_once_it_is_somebodys(segue, armed
     assert 'password authentication failed for user "alice"' in told.text
     with pytest.raises(psycopg.OperationalError, match="no password supplied"):
         proxy.connect("segue", "alice")
+
+
+# ---- what is left of a secret ----
+
+
+def marks_in(proxy):
+    """Which marks are anywhere in the process's memory."""
+    found = set()
+    with open(f"/proc/{proxy.process.pid}/maps", encoding="ascii") as maps, open(f"/proc/{proxy.process.pid}/mem", "rb") as memory:
+        for line in maps:
+            span, rights = line.split()[:2]
+            begin, end = (int(at, 16) for at in span.split("-"))
+            if rights.startswith("rw"):
+                memory.seek(begin)
+                found.update(re.findall(rb"<secret \d{5}>", memory.read(end - begin)))
+    return found
+
+
+@pytest.mark.parametrize("size", [2000, 40000])
+def test_a_secret_that_comes_in_pieces_is_nowhere_once_the_login_is_over(segue, armed_pg, size):
+    """Of a console's, which segue keeps until it is whole: the server's protocol takes it as it comes."""
+    proxy = segue(upstream=armed_pg.url(), workers=1, admin_users="mia", failed_login_delay_ms=0)
+    secret = b"".join(b"<secret %05d>" % i for i in range(size // 14))
+    whole = message("p", secret + b"\0")
+    with Raw(proxy.port) as raw:
+        raw.send(startup(user="mia", database="segue"))
+        assert raw.read()[0] == "R"
+        for at in range(0, len(whole), size // 3):
+            raw.send(whole[at:at + size // 3])
+            if at + size // 3 < len(whole):
+                last = re.findall(rb"<secret \d{5}>", whole[:at + size // 3])[-1]
+                until("the piece to be kept", lambda mark=last: mark in marks_in(proxy))
+        assert raw.error()["C"] == "28P01"
+    assert not marks_in(proxy)
