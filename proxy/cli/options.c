@@ -103,7 +103,7 @@ static const char *refuse_cert_map(const char *text)
 
     while (*text) {
         size_t len = strcspn(text, ",");
-        const char *sign = memchr(text, '=', len);
+        const char *sign = memrchr(text, '=', len);
 
         if (!sign || sign == text || sign + 1 == text + len)
             return allowed;
@@ -223,7 +223,8 @@ const struct opt_row cfg_rows[CFG_COUNT] = {
         .help = "users and their passwords or verifiers, as PgBouncer's userlist.txt"},
     [CFG_CERT_MAP] = {.name = "cert_map", .type = OPT_LIST, .fallback = "", .reload = true,
         .refuse = refuse_cert_map,
-        .help = "common name=user, for client certificates; empty: the name is the user"},
+        .help = "common name=user (divided by the last =), for client certificates; empty: the name is "
+                "the user"},
     [CFG_SCHEMA_RULES] = {.name = "schema_rules", .type = OPT_OBJECTS, .fallback = "",
         .check = sess_versions_check, .reload = true,
         .help = "which schema version sessions see, and whether their statements are rewritten; the "

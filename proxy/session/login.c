@@ -63,7 +63,8 @@ static enum sess_auth_mode mode_of(const struct sess *s)
 }
 
 /* The user that the certificate's name may be: by the map, or by the name itself where the map is
- * silent about it. */
+ * silent about it. Names of certificates have a "=" more often than those of users: a row is
+ * divided by its last one, so that it has one meaning. */
 static bool names_user(const struct sess_limits *limits, const char *cn, const char *user)
 {
     size_t len = strlen(cn);
@@ -72,10 +73,12 @@ static bool names_user(const struct sess_limits *limits, const char *cn, const c
     if (!len)
         return false;
     for (char **row = limits->cert_map; *row; row++) {
-        if (strncmp(*row, cn, len) != 0 || (*row)[len] != '=')
+        const char *sign = strrchr(*row, '=');
+
+        if (!sign || (size_t)(sign - *row) != len || memcmp(*row, cn, len) != 0)
             continue;
         mapped = true;
-        if (strcmp(*row + len + 1, user) == 0)
+        if (strcmp(sign + 1, user) == 0)
             return true;
     }
     return !mapped && strcmp(cn, user) == 0;

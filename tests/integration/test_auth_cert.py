@@ -52,6 +52,16 @@ def test_a_map_says_which_users_a_certificate_may_be(believing, certs):
     assert 'certificate authentication failed for user "alice"' in told.text
 
 
+def test_a_row_of_the_map_is_divided_by_its_last_sign(believing, certs):
+    proxy = believing(passwords_of("alice"), cert_map="dc=example=alice,app=dc=alice")
+    assert who(proxy, "alice", certs.client("dc=example")) == "alice"
+    assert who(proxy, "alice", certs.client("app=dc")) == "alice"
+    for cn, user in ("dc", "example=alice"), ("app", "dc=alice"):
+        with refused() as told:
+            who(proxy, user, certs.client(cn))
+        assert f'certificate authentication failed for user "{user}"' in told.text
+
+
 def test_a_certificate_of_somebody_else_is_refused_with_a_hint(believing, certs):
     proxy = believing(passwords_of("alice", "zoe"))
     with refused() as told:
