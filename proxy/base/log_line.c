@@ -31,6 +31,15 @@ static void put_text(struct line *l, const char *text)
     put(l, text, strlen(text));
 }
 
+/* U+2028 to U+202E: line separators, embeddings and overrides; U+200E, U+200F, U+2066 to U+2069:
+ * marks and isolates. `p`: behind the first of three bytes. */
+static bool turns_writing(const unsigned char *p)
+{
+    return (p[0] == 0x80 && p[1] >= 0xa8 && p[1] <= 0xae) ||
+           (p[0] == 0x80 && (p[1] == 0x8e || p[1] == 0x8f)) ||
+           (p[0] == 0x81 && p[1] >= 0xa6 && p[1] <= 0xa9);
+}
+
 /* Bytes of the character at p that a terminal or a reader of lines would obey, as a code point:
  * C0, DEL, C1, line separators and the marks that turn the direction of writing. 0: harmless. */
 static unsigned obeyed(const unsigned char *p, size_t *bytes)
@@ -42,9 +51,13 @@ static unsigned obeyed(const unsigned char *p, size_t *bytes)
         *bytes = 2;
         return p[1];
     }
-    if (p[0] == 0xe2 && p[1] == 0x80 && p[2] >= 0xa8 && p[2] <= 0xae) {
+    if (p[0] == 0xd8 && p[1] == 0x9c) {
+        *bytes = 2;
+        return 0x061c;
+    }
+    if (p[0] == 0xe2 && turns_writing(p + 1)) {
         *bytes = 3;
-        return 0x2000u | (p[2] & 0x3f);
+        return 0x2000u | (p[1] & 0x3fu) << 6 | (p[2] & 0x3fu);
     }
     return 0;
 }

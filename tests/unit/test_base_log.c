@@ -29,6 +29,10 @@ static const char *const hostile[] = {
     "\xc2\x85next",
     "\xe2\x80\xa8separator",
     "\xe2\x80\xaeturned",
+    "\xe2\x80\x8fmarked",
+    "\xe2\x80\x8emarked",
+    "\xe2\x81\xa6isolated\xe2\x81\xa9",
+    "\xd8\x9cmarked",
     "\x7f\x01",
     "\xf0\x9f\x98\x80",
     "\xf0\x9f\x98",
@@ -108,6 +112,8 @@ static void hostile_names_stay_in_their_line_and_field(void **state)
             assert_true((unsigned char)line[at] >= 0x20 && line[at] != 0x7f);
         assert_null(memmem(line, len, "\xc2\x85", 2));
         assert_null(memmem(line, len, "\xe2\x80", 2));
+        assert_null(memmem(line, len, "\xe2\x81", 2));
+        assert_null(memmem(line, len, "\xd8\x9c", 2));
     }
 }
 
