@@ -16,6 +16,7 @@ from lib.operations import connected
 from lib.rawwire import CANCEL, Raw, packet, query, startup
 from lib.tables import RENAME, make_items
 from lib.takeover import Peer, ended, listening, serves, shown, sockets_of, successor  # noqa: F401 - successor is a fixture
+from lib.traffic import Traffic
 from lib.wait import SLOW, until
 from test_tls_legs import client_tls
 
@@ -698,3 +699,35 @@ def test_a_takeover_waits_for_what_is_at_the_gate_and_nothing_goes_there_until_i
         asking.join()
     new = successor(old)
     assert new.process.pid and ended(old) == 0
+
+
+@pytest.mark.parametrize("verb, phase, over, revision", [
+    ("COMPLETE {} FORCE", "contracting", "done", "new"), ("ABORT {}", "aborting", "aborted", "old")])
+def test_a_takeover_in_the_last_phase_under_traffic_ends_it_when_the_old_sessions_have_gone(
+        segue, db, successor, verb, phase, over, revision):
+    _, pair = make_items(db, rows=300)
+    old = segue(db)
+    name = old.soaking(RENAME) if phase == "contracting" else old.ready(RENAME)
+    with Traffic(old.connect, pair) as traffic, db.connect() as holder:
+        traffic.start(revision)
+        traffic.flows()
+        holder.execute("BEGIN")
+        holder.execute("SELECT count(*) FROM items")
+        old.console(verb.format(name))
+        old.wait(name, lambda row: row["phase"] == phase and row["blockers"])
+        new = successor(old)  # at the same address: who connects from now on is its client
+        traffic.start(revision)
+        traffic.flows()
+        connected(new)
+        holder.execute("COMMIT")
+        new.wait(name, lambda row: f"sessions of the predecessor, process {old.process.pid}" in (row["blockers"] or ""))
+        traffic.flows()
+        until("the two", lambda: shown(new, "predecessor")["sessions"] == 2)
+        assert new.phase(name) == phase
+        for writer in traffic.writers[:2]:
+            writer.stop.set()
+        assert ended(old) == 0
+        new.wait_phase(name, over)
+        traffic.flows()
+        traffic.stop()
+        traffic.verify(db, [revision])
