@@ -26,8 +26,8 @@ const struct adm_command adm_commands[] = {
      "check every row now"},
     {"PAUSE", ENG_PAUSE, ADM_ACTS, {ADM_ARG_MIGRATION_OPTIONAL},
      "hold a migration, or all"},
-    {"RESUME", ENG_RESUME, ADM_ACTS, {ADM_ARG_MIGRATION_OPTIONAL},
-     "go on, also after a failure"},
+    {"RESUME", ENG_RESUME, ADM_ACTS, {ADM_ARG_MIGRATION_OPTIONAL, ADM_ARG_SKIP},
+     "go on, also after a failure (SKIP: without the statements of onComplete that it stopped at)"},
     {"DOCTOR", ENG_DOCTOR, ADM_LOOKS, {ADM_ARG_MIGRATION_OPTIONAL},
      "why a migration does not go on, and what to do"},
     {"THROTTLE", ENG_THROTTLE, ADM_ACTS, {ADM_ARG_SIGNAL, ADM_ARG_LIMIT},
@@ -111,6 +111,12 @@ static size_t take_withdraw(const struct adm_token *words, size_t count, struct 
     return job->withdraw ? 1 : 0;
 }
 
+static size_t take_skip(const struct adm_token *words, size_t count, struct eng_job *job)
+{
+    job->skip = count && adm_token_is(&words[0], "SKIP");
+    return job->skip ? 1 : 0;
+}
+
 static size_t take_branch(const struct adm_token *words, size_t count, struct eng_job *job)
 {
     job->branch = count && adm_token_is(&words[0], "BRANCH");
@@ -164,6 +170,7 @@ static const struct {
     [ADM_ARG_AT] = {"[AT '<time with zone>']", false, take_at},
     [ADM_ARG_WAIT_REPLICAS] = {"[WAIT REPLICAS]", false, take_wait_replicas},
     [ADM_ARG_WITHDRAW] = {"[WITHDRAW]", false, take_withdraw},
+    [ADM_ARG_SKIP] = {"[SKIP]", false, take_skip},
     [ADM_ARG_BRANCH] = {"[BRANCH]", false, take_branch},
     [ADM_ARG_NOTE] = {"[NOTE '<why>']", false, take_note},
     [ADM_ARG_AS] = {"[AS name]", false, take_as},

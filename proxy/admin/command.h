@@ -21,6 +21,7 @@ enum adm_arg {
     ADM_ARG_AT,    /* [AT 'time'] */
     ADM_ARG_WAIT_REPLICAS,
     ADM_ARG_WITHDRAW,
+    ADM_ARG_SKIP, /* [SKIP] */
     ADM_ARG_SIGNAL,
     ADM_ARG_LIMIT,
     ADM_ARG_BRANCH, /* [BRANCH] */

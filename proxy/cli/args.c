@@ -19,6 +19,7 @@ static const struct {
     {"--at", CLI_AT, offsetof(struct cli_args, at)},
     {"--withdraw", CLI_WITHDRAW, 0},
     {"--wait-replicas", CLI_WAIT_REPLICAS, 0},
+    {"--skip", CLI_SKIP, 0},
     {"--branch", CLI_BRANCH, 0},
     {"--note", CLI_NOTE, offsetof(struct cli_args, note)},
     {"--alembic", CLI_ALEMBIC, offsetof(struct cli_args, alembic)},

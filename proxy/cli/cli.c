@@ -65,7 +65,7 @@ const struct cli_command cli_commands[] = {
      "check every row now"},
     {"pause", "[NAME]", 0, 1, 0, "PAUSE", run_verb,
      "hold a migration, or all"},
-    {"resume", "[NAME]", 0, 1, 0, "RESUME", run_verb,
+    {"resume", "[NAME]", 0, 1, CLI_SKIP, "RESUME", run_verb,
      "go on, also after a failure"},
     {"history", "", 0, 0, 0, NULL, cli_run_history,
      "what was applied: file, SHA-256, after what, when"},
@@ -279,8 +279,10 @@ static char *word_statement(const char *verb, const struct cli_args *args)
     static const struct {
         enum cli_option option;
         const char *word;
-    } words[] = {
-        {CLI_FORCE, "FORCE"}, {CLI_WAIT_REPLICAS, "WAIT REPLICAS"}, {CLI_WITHDRAW, "WITHDRAW"}};
+    } words[] = {{CLI_FORCE, "FORCE"},
+                 {CLI_WAIT_REPLICAS, "WAIT REPLICAS"},
+                 {CLI_WITHDRAW, "WITHDRAW"},
+                 {CLI_SKIP, "SKIP"}};
     struct buf out = {0};
 
     buf_append_str(&out, verb);

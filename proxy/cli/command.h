@@ -25,6 +25,7 @@ enum cli_option {
     CLI_NO_WAIT = 2048,
     CLI_FOR = 4096,
     CLI_TIMEOUT = 8192,
+    CLI_SKIP = 16384,
 };
 
 #define CLI_WORDS_MAX 2

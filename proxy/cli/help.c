@@ -19,6 +19,7 @@ static const struct {
     {CLI_AT, "--at TIME", "begin then: ISO 8601 with its zone, such as 2026-01-31T23:30:00Z"},
     {CLI_WITHDRAW, "--withdraw", "not yet, after all: forgets --at, calls off what is under way"},
     {CLI_WAIT_REPLICAS, "--wait-replicas", "only when every standby has replayed all of it"},
+    {CLI_SKIP, "--skip", "without the statements of onComplete that it has stopped at"},
     {CLI_BRANCH, "--branch", "a second head is meant; a file without operations merges them"},
     {CLI_NOTE, "--note TEXT", "why, for the history"},
     {CLI_ALEMBIC, "--alembic DIR", "Alembic's folder of versions is checked, too"},

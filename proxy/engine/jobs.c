@@ -16,6 +16,7 @@
 #include "segue/base/log.h"
 #include "segue/base/mem.h"
 #include "segue/engine/doctor.h"
+#include "steps.h"
 #include "store.h"
 #include "typed.h"
 
@@ -394,6 +395,8 @@ static enum rc run_pause(struct eng_engine *engine, struct eng_migration *m, str
 /* Of all migrations one that goes on is enough. */
 static enum rc run_resume(struct eng_engine *engine, struct eng_migration *m, struct eng_job *job)
 {
+    if (job->skip && eng_steps_skip(engine, m, &job->err) != RC_OK)
+        return RC_ERR;
     if (m->paused || err_is_set(&m->failure) || err_is_set(&m->unbuilt) || m->retries > 0)
         job->accepted = "yes";
     else if (!job->accepted)

@@ -293,6 +293,39 @@ enum rc eng_step_mark(struct eng_engine *engine, struct eng_migration *m, size_t
     return RC_AGAIN;
 }
 
+/* Where there is no way back the file's own statements may be left out; nsteps: none are next. */
+static size_t to_skip(const struct eng_migration *m)
+{
+    size_t i = 0, n = m->plan->nsteps;
+
+    while (i < n && (m->plan->steps[i].stage != ENG_STAGE_CONTRACT || m->step_done[i]))
+        i++;
+    return m->phase == PH_CONTRACTING && i < n && m->plan->steps[i].kind == ENG_STEP_SQL ? i : n;
+}
+
+bool eng_steps_to_skip(const struct eng_migration *m)
+{
+    return to_skip(m) < m->plan->nsteps;
+}
+
+enum rc eng_steps_skip(struct eng_engine *engine, struct eng_migration *m, struct err *err)
+{
+    size_t i = to_skip(m);
+
+    if (i == m->plan->nsteps || !err_is_set(&m->failure)) {
+        err_set(err, "55000",
+                "migration \"%s\" has not stopped at statements that could be skipped", m->name);
+        err_hint(err, "those of `sql` with onComplete can, when they have failed");
+        return RC_ERR;
+    }
+    if (mark_only(engine, m, i, err) != RC_OK)
+        return RC_ERR;
+    log_warning("%s: skipped, as somebody has asked; it had failed: %s", m->plan->steps[i].title,
+                m->failure.text);
+    eng_step_finished(engine, m, i);
+    return RC_OK;
+}
+
 enum rc eng_step_drop(struct eng_engine *engine, struct eng_migration *m, size_t i,
                       const char *index, struct err *err)
 {

@@ -10,6 +10,12 @@ char *eng_steps_join(const struct eng_migration *m, enum eng_stage stage);
 /* Title of the first step of the stage that is not done; NULL: all are. */
 const char *eng_steps_pending(const struct eng_migration *m, enum eng_stage stage);
 
+/* Has it come, in contract, to statements of the file (`sql` with onComplete)? When those have
+ * failed, eng_steps_skip marks them as done, unrun; 55000 when there are none such. */
+bool eng_steps_to_skip(const struct eng_migration *m);
+enum rc eng_steps_skip(struct eng_engine *engine, struct eng_migration *m,
+                       struct err *err) MUST_CHECK;
+
 /* What the cut-over, or the way back, makes undone: the statements that take back the marks (each
  * with ";"; heap), and the same in memory, after its COMMIT. */
 char *eng_steps_undone_sql(const struct eng_migration *m, bool back);

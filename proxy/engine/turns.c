@@ -9,6 +9,7 @@
 #include "runner.h"
 #include "segue/base/clock.h"
 #include "segue/base/log.h"
+#include "steps.h"
 #include "store.h"
 
 #define REFRESH_US 2000000
@@ -20,7 +21,9 @@ static void hint_next(struct eng_migration *m)
 {
     bool back = m->phase == PH_CUTTING_OVER || m->phase == PH_SOAKING ||
                 eng_phase_legal(m->phase, PH_ABORTING);
-    const char *next = back ? "resume tries again, rollback goes back" : "resume tries again";
+    const char *next = back                   ? "resume tries again, rollback goes back"
+                       : eng_steps_to_skip(m) ? "resume tries again, resume --skip goes on without"
+                                              : "resume tries again";
     struct err said = m->failure;
 
     if (strstr(said.hint, "resume"))

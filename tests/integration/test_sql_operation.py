@@ -217,3 +217,21 @@ def test_what_is_tried_again_says_why_and_how_often(db, segue):
     proxy.wait_phase("m", "ready")
     assert not proxy.status("m")["blockers"]
     assert db.one("SELECT sum(n) FROM items") == sum(range(2, 52))
+
+
+def test_what_can_never_succeed_at_the_end_is_skipped(db, segue):
+    db.sql(SCHEMA)
+    proxy = segue(db)
+    name = proxy.soaking({"name": "m", "operations": [
+        {"rename_column": {"table": "items", "from": "label", "to": "title"}},
+        {"sql": {"up": "ALTER TABLE log ALTER COLUMN nopee SET STATISTICS 100", "onComplete": True}}]})
+    assert "has not stopped at statements" in proxy.cli("resume", name, "--skip", check=1).err
+    proxy.cli("complete", name, "--force", check=4)
+    row = proxy.wait(name, lambda row: row["error"])
+    assert row["phase"] == "contracting" and "nopee" in row["error"] and "resume --skip" in row["hint"]
+    assert "resume --skip" in proxy.cli("doctor", name, check=None).out
+    proxy.cli("resume", name, "--skip")
+    proxy.wait_phase(name, "done")
+    proxy.logged("skipped, as somebody has asked")
+    assert db.one("SELECT array_agg(attname::text ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'items'::regclass AND attnum > 0"
+                  " AND NOT attisdropped") == ["id", "n", "title"]

@@ -85,6 +85,7 @@ struct eng_job {
     bool branch;                  /* PLAN, START: a second head is meant */
     bool migrate;                 /* START: go on through cut-over to soaking by itself */
     bool withdraw, wait_replicas; /* CUTOVER; arg: the time, or NULL for now */
+    bool skip;                    /* RESUME: without the statements that it has stopped at */
     const char *accepted;         /* what the answer says of that; NULL: "yes" */
     void (*done)(struct eng_job *job, void *ctx); /* must not block; job is freed after it */
     void *ctx;
