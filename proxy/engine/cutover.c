@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "attempts.h"
+#include "defaults.h"
 #include "dependents.h"
 #include "detaching.h"
 #include "gated.h"
@@ -108,7 +109,7 @@ enum rc eng_cutover_preflight(struct eng_engine *engine, struct eng_migration *m
         eng_verdict_check(m, err) != RC_OK || eng_guards_check(engine, m, err) != RC_OK ||
         eng_attached_check(engine, m, err) != RC_OK || detaching_check(engine, m, err) != RC_OK ||
         leaf_index_check(engine, m, err) != RC_OK || dependents_check(engine, m, err) != RC_OK ||
-        check_names_free(engine, m, err) != RC_OK)
+        check_names_free(engine, m, err) != RC_OK || defaults_check(engine, m, false, err) != RC_OK)
         return RC_ERR;
     names = eng_lock_names(m, NULL);
     steps = eng_steps_join(m, ENG_STAGE_BUILD);
@@ -147,10 +148,12 @@ static char *turnover_sql(struct eng_engine *engine, struct eng_migration *m,
     char *undone = eng_steps_undone_sql(m, t == &backward);
     char *clear = schedule_clear_sql(m); /* the wish is met by this */
     char *guards = eng_guards_sql(m, -1), *names = conn_names_sql(&engine->work);
-    char *sql = mem_printf("%s%s%s%s" CONN_OWN_NAMES "%s%s;\n%s%s%s", guards, names, steps,
-                           steps[0] ? ";\n" : "", undone, move, clear, clear[0] ? ";\n" : "",
+    char *defaults = defaults_sql(engine, m, t == &backward);
+    char *sql = mem_printf("%s%s%s%s%s" CONN_OWN_NAMES "%s%s;\n%s%s%s", guards, defaults, names,
+                           steps, steps[0] ? ";\n" : "", undone, move, clear, clear[0] ? ";\n" : "",
                            names); /* deferred triggers fire at COMMIT */
 
+    free(defaults);
     free(names);
     free(guards);
     free(clear);
@@ -248,7 +251,8 @@ static enum rc turn(struct eng_engine *engine, struct eng_migration *m, const st
                     struct err *err)
 {
     if (eng_tables_check(engine, m, NOT_THERE, err) != RC_OK || /* it may have waited for long */
-        eng_attached_check(engine, m, err) != RC_OK || check_names_free(engine, m, err) != RC_OK)
+        eng_attached_check(engine, m, err) != RC_OK || check_names_free(engine, m, err) != RC_OK ||
+        defaults_check(engine, m, t == &backward, err) != RC_OK)
         return conn_retryable(err) ? RC_ERR
                                    : give_up(engine, m, t, GATED_FAILED, m->retries + 1, err);
     if (!eng_gate_free(engine, m))

@@ -1,7 +1,7 @@
 /*
  * add_column. At once where no row need be written; else the column is added empty and filled:
  *
- *   a constant default, or none      the server keeps it in the catalog
+ *   a constant default, or none      the server keeps it in the catalog; a domain's as well
  *   up, or any other default         filled by it; the default is there from the cut-over on
  *   serial and the like              filled by a sequence, which the column owns
  *   generated, virtual               nothing is stored
@@ -20,27 +20,32 @@
 
 /* Nothing to fill: PostgreSQL keeps a constant default of a new column in the catalog. */
 static void add_instant(struct target *t, const struct file_column *column, const char *name,
-                        const char *type)
+                        const struct eng_dual *dual, const struct type_default *type)
 {
-    texts_add(&t->expand, "ALTER TABLE %s ADD COLUMN %s %s%s%s%s", t->relation, name, type,
-              column->def ? " DEFAULT " : "", column->def ? column->def : "",
+    const char *def = column->def ? column->def : type->expr;
+
+    texts_add(&t->expand, "ALTER TABLE %s ADD COLUMN %s %s%s%s%s", t->relation, name,
+              dual->new_type, def ? " DEFAULT " : "", def ? def : "",
               column->nullable && !column->pk ? "" : " NOT NULL");
+    if (!column->def &&
+        def) /* said for the rows that are there: not each server gives it to them */
+        texts_add(&t->expand, "ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT", t->relation, name);
 }
 
 static enum rc add_filled(struct build *b, struct target *t, const struct file_column *column,
-                          const char *name, const struct eng_dual *dual)
+                          const char *name, struct eng_dual *dual, const struct type_default *type)
 {
+    const char *def = dual->counts ? dual->def : column->def;
     enum rc rc = RC_OK;
 
-    texts_add(&t->expand, "ALTER TABLE %s ADD COLUMN %s %s", t->relation, name, dual->new_type);
+    texts_add(&t->expand, "ALTER TABLE %s ADD COLUMN %s %s%s", t->relation, name, dual->new_type,
+              default_behind(type));
+    default_follows(t, name, type);
     t->fills = true;
     if (!column->nullable && !key_has(b, t, column->name))
         rc = carry_not_null(b, t, column->name, column->name, NULL);
-    if (rc != RC_OK || !dual->def)
-        return rc;
-    texts_add(&t->cutover, "ALTER TABLE %s ALTER COLUMN %s SET DEFAULT %s", t->relation, name,
-              dual->def);
-    texts_add(&t->revert, "ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT", t->relation, name);
+    default_leads_after(t, name, type, def);
+    dual->new_default = mem_strdup(def ? def : "");
     return rc;
 }
 
@@ -87,9 +92,8 @@ static enum rc is_of_columns(struct build *b, const struct target *t, bool *yes)
 
 /* Need no row be written? */
 static enum rc is_instant(struct build *b, const struct target *t, const struct file_op *op,
-                          bool *yes)
+                          const char *def, bool *yes)
 {
-    const char *def = op->columns[0].def;
     bool barred = false;
     enum rc rc = RC_OK;
 
@@ -237,7 +241,7 @@ static enum rc add_serial(struct build *b, struct target *t, const char *path,
     dual->def = mem_strdup(dual->up);
     texts_add(&t->expand, "CREATE %sSEQUENCE %s AS %s", persistence_of_sequence(b, t), sequence,
               file_counts_in(column->type));
-    rc = add_filled(b, t, column, name, dual);
+    rc = add_filled(b, t, column, name, dual, &(struct type_default){0});
     if (rc == RC_OK)
         rc = own_sequence(b, t, sequence, name);
     free(literal);
@@ -288,46 +292,63 @@ static struct eng_dual *new_dual(struct build *b, struct target *t, const char *
 }
 
 static enum rc judge_values(struct build *b, struct target *t, const char *path,
-                            const struct file_op *op, struct eng_dual *dual)
+                            const struct file_op *op, struct eng_dual *dual,
+                            const struct type_default *type)
 {
     const struct file_column *column = &op->columns[0];
-    const char *up = op->up ? op->up : column->def;
+    const char *def = column->def ? column->def : type->expr, *up = op->up ? op->up : def;
     bool instant;
 
-    if (is_instant(b, t, op, &instant) != RC_OK ||
+    if (is_instant(b, t, op, def, &instant) != RC_OK ||
         check_default(b, path, column, dual->new_type) != RC_OK)
         return RC_ERR;
     if (instant || !up)
         return RC_OK;
     dual->up = mem_strdup(up);
-    dual->def = column->def ? mem_strdup(column->def) : NULL;
+    dual->def = mem_strdup(def);
     dual_read_columns(dual, dual->up);
     return op->up ? check_up_down(b, t, path, dual) : RC_OK;
+}
+
+static enum rc add_column(struct build *b, struct target *t, const char *path,
+                          const struct file_op *op, struct eng_dual *dual,
+                          const struct type_default *type)
+{
+    const struct file_column *column = &op->columns[0];
+    bool counts = file_counts_in(column->type) != NULL;
+    char *name;
+    enum rc rc = RC_OK;
+
+    if (!counts && judge_values(b, t, path, op, dual, type) != RC_OK)
+        return RC_ERR;
+    name = sql_quote_ident(column->name);
+    note_column(t, name);
+    if (counts)
+        rc = add_serial(b, t, path, column, name, dual);
+    else if (dual->up)
+        rc = add_filled(b, t, column, name, dual, type);
+    else
+        add_instant(t, column, name, dual, type);
+    comment_on(t, column, name);
+    free(name);
+    return rc == RC_OK && op->up ? probe_dual(b, t, dual) : rc;
 }
 
 enum rc plan_add(struct build *b, struct target *t, const char *path, const struct file_op *op)
 {
     const struct file_column *column = &op->columns[0];
+    struct type_default type;
     struct eng_dual *dual;
-    char *name;
-    enum rc rc = RC_OK;
+    enum rc rc;
 
     if (column->computed)
         return RC_OK; /* behind the columns that it may read */
     dual = new_dual(b, t, path, column);
-    if (!dual || (!file_counts_in(column->type) && judge_values(b, t, path, op, dual) != RC_OK))
+    if (!dual || type_default_read(b, t, dual->new_type, &type) != RC_OK)
         return RC_ERR;
-    name = sql_quote_ident(column->name);
-    note_column(t, name);
-    if (file_counts_in(column->type))
-        rc = add_serial(b, t, path, column, name, dual);
-    else if (dual->up)
-        rc = add_filled(b, t, column, name, dual);
-    else
-        add_instant(t, column, name, dual->new_type);
-    comment_on(t, column, name);
-    free(name);
-    return rc == RC_OK && op->up ? probe_dual(b, t, dual) : rc;
+    rc = add_column(b, t, path, op, dual, &type);
+    type_default_fini(&type);
+    return rc;
 }
 
 /* ---- virtual columns ---- */

@@ -463,9 +463,30 @@ enum rc refers_judge(struct build *b) MUST_CHECK;
 void refers_fini(struct build *b);
 
 /* ---- plan_default.c ---- */
-/* `change`: what it becomes instead, or NULL. */
+struct type_default { /* of a type */
+    bool domain;
+    char *expr; /* what a domain gives to a column without a default; heap, NULL: nothing */
+};
+/* `follows`: the table in which a column of that type is to have no default at times, or NULL. */
+enum rc type_default_read(struct build *b, const struct target *follows, const char *type,
+                          struct type_default *out) MUST_CHECK;
+void type_default_fini(struct type_default *type);
+const char *default_none(const struct type_default *type); /* what ALTER COLUMN says for none */
+/* Of a column that expand adds and that follows until the cut-over: what stands behind its type,
+ * and then, of a domain that has no default, what else is said: where none is worked out, the
+ * server adds the column to more tables. */
+const char *default_behind(const struct type_default *type);
+void default_follows(struct target *t, const char *column, const struct type_default *type);
+/* The default of a column (quoted) while its side leads, NULL: none, or what its type gives. On the
+ * other side of the cut-over it follows, and has none at all. */
+void default_leads_before(struct target *t, const char *column, const struct type_default *type,
+                          const char *def);
+void default_leads_after(struct target *t, const char *column, const struct type_default *type,
+                         const char *def);
+/* `change`: what it becomes instead, or NULL; `type`: of the new half. */
 enum rc carry_default(struct build *b, struct target *t, const json_t *column,
-                      const struct eng_dual *dual, const struct file_change *change) MUST_CHECK;
+                      struct eng_dual *dual, const struct file_change *change,
+                      const struct type_default *type) MUST_CHECK;
 
 /* ---- plan_new.c ---- */
 

@@ -94,26 +94,34 @@ static enum rc check_old(struct build *b, struct target *t, const char *path,
 }
 
 /* From the cut-over on "not null" must mean that somebody has written it. */
-static void move_default(struct build *b, struct target *t, const char *quoted, const char *def)
+static enum rc move_default(struct build *b, struct target *t, const char *quoted, const char *def,
+                            struct eng_dual *dual)
 {
-    if (!def)
-        return;
-    texts_add(&t->cutover, "ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT", t->relation, quoted);
-    texts_add(&t->revert, "ALTER TABLE %s ALTER COLUMN %s SET DEFAULT %s", t->relation, quoted,
-              def);
-    build_warn(b, t->relation, "give the new columns a \"default\" that is the same",
-               "the default of column %s ends with the cut-over: an INSERT that names no column of "
-               "the group gets the defaults of the new ones",
-               quoted);
+    struct type_default type;
+    enum rc rc = type_default_read(b, t, dual->old_type, &type);
+
+    if (rc != RC_OK)
+        return rc;
+    default_leads_before(t, quoted, &type, def);
+    dual->old_default = mem_strdup(def ? def : "");
+    dual->def = def || type.expr ? mem_strdup(def ? def : type.expr) : NULL;
+    if (dual->def)
+        build_warn(
+            b, t->relation, "give the new columns a \"default\" that is the same",
+            "the default of column %s ends with the cut-over: an INSERT that names no column "
+            "of the group gets the defaults of the new ones",
+            quoted);
+    type_default_fini(&type);
+    return RC_OK;
 }
 
-static void plan_old(struct build *b, struct target *t, const struct file_op *op, const char *name,
-                     int group)
+static enum rc plan_old(struct build *b, struct target *t, const struct file_op *op,
+                        const char *name, int group)
 {
     const json_t *column = cat_column(t->doc, name);
-    const char *def = cat_text(column, "default");
     struct eng_dual *dual = target_dual(b, t);
     char *quoted = sql_quote_ident(name);
+    enum rc rc = RC_OK;
 
     dual->group = group;
     dual->old_name = mem_strdup(name);
@@ -121,10 +129,8 @@ static void plan_old(struct build *b, struct target *t, const struct file_op *op
     dual->not_null = flag(column, "not_null");
     dual->down = mem_strdup(expr_of(&op->downs, name));
     dual_read_columns(dual, dual->down);
-    if (!*cat_text(column, "generated")) {
-        dual->def = mem_strdup(def);
-        move_default(b, t, quoted, def);
-    }
+    if (!*cat_text(column, "generated") && !*cat_text(column, "identity"))
+        rc = move_default(b, t, quoted, cat_text(column, "default"), dual);
     if (dual->not_null)
         build_warn(b, t->relation, "let down give a value for whatever the new columns may hold",
                    "column %s is NOT NULL until complete: a row of the new application for which "
@@ -134,6 +140,7 @@ static void plan_old(struct build *b, struct target *t, const struct file_op *op
     texts_add(&t->old_columns, "%s", quoted);
     refuse_dependents(b, t, name);
     free(quoted);
+    return rc;
 }
 
 /* ---- the new columns ---- */
@@ -162,6 +169,7 @@ static enum rc plan_new(struct build *b, struct target *t, const char *path,
                         const struct file_op *op, size_t i, int group)
 {
     const struct file_column *column = &op->columns[i];
+    struct type_default type = {0};
     struct eng_dual *dual;
     char *field = mem_printf("to[%zu].name", i), *at = mem_printf("%s.to[%zu]", path, i);
     char *name = sql_quote_ident(column->name);
@@ -174,14 +182,19 @@ static enum rc plan_new(struct build *b, struct target *t, const char *path,
     dual->new_name = mem_strdup(column->name);
     dual->not_null = !column->nullable;
     dual->up = mem_strdup(expr_of(&op->ups, column->name));
-    dual->def = mem_strdup(column->def);
     dual_read_columns(dual, dual->up);
     rc = add_new(b, t, column, at, dual);
+    if (rc == RC_OK)
+        rc = type_default_read(b, t, dual->new_type, &type);
     if (rc != RC_OK)
         goto out;
+    dual->def = mem_strdup(column->def ? column->def : type.expr);
+    dual->new_default = mem_strdup(column->def ? column->def : "");
     texts_add(&t->new_columns, "%s", name);
     texts_add(&t->shown, "%s", name);
-    texts_add(&t->expand, "ALTER TABLE %s ADD COLUMN %s %s", t->relation, name, dual->new_type);
+    texts_add(&t->expand, "ALTER TABLE %s ADD COLUMN %s %s%s", t->relation, name, dual->new_type,
+              default_behind(&type));
+    default_follows(t, name, &type);
     if (column->comment) {
         char *literal = sql_quote_literal(column->comment);
 
@@ -190,12 +203,9 @@ static enum rc plan_new(struct build *b, struct target *t, const char *path,
     }
     if (!column->nullable)
         constraint_not_null(b, t, column->name, column->name, false);
-    if (column->def) {
-        texts_add(&t->cutover, "ALTER TABLE %s ALTER COLUMN %s SET DEFAULT %s", t->relation, name,
-                  column->def);
-        texts_add(&t->revert, "ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT", t->relation, name);
-    }
+    default_leads_after(t, name, &type, column->def);
 out:
+    type_default_fini(&type);
     free(name);
     free(at);
     free(field);
@@ -408,8 +418,8 @@ enum rc plan_change_columns(struct build *b, struct target *t, const char *path,
         rc = check_old(b, t, path, op, i);
     if (rc != RC_OK)
         return rc;
-    for (size_t i = 0; i < op->from_columns.n; i++)
-        plan_old(b, t, op, op->from_columns.v[i], group);
+    for (size_t i = 0; rc == RC_OK && i < op->from_columns.n; i++)
+        rc = plan_old(b, t, op, op->from_columns.v[i], group);
     for (size_t i = 0; rc == RC_OK && i < op->ncolumns; i++)
         rc = plan_new(b, t, path, op, i, group);
     if (rc == RC_OK)

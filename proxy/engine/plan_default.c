@@ -1,4 +1,10 @@
-/* The default of a column and the sequence behind it: from one half of a pair to the other. */
+/*
+ * The default of a column and the sequence behind it: from one half of a pair to the other.
+ *
+ * "Not null" means to the guard that somebody has written the column. So the half that follows has
+ * no default at any time, its type's own neither: a domain's gives way to DEFAULT NULL, which the
+ * server keeps for that, and of other types forgets.
+ */
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,6 +13,83 @@
 #include "segue/base/mem.h"
 #include "segue/catalog/catalog.h"
 #include "segue/sql/expr.h"
+
+/* ---- what leads has its default, what follows has none ---- */
+
+enum rc type_default_read(struct build *b, const struct target *follows, const char *type,
+                          struct type_default *out)
+{
+    static const char sql[] =
+        "SELECT typtype = 'd', CASE typtype WHEN 'd' THEN pg_get_expr(typdefaultbin, 0) END,"
+        " typtype <> 'd' AND typdefault IS NOT NULL FROM pg_type WHERE oid = to_regtype($1)";
+    PGresult *res = NULL;
+    enum rc rc = own_query(b, sql, 1, &type, &res, b->err);
+
+    *out = (struct type_default){0};
+    if (rc == RC_OK && PQntuples(res)) { /* else the file makes it */
+        out->domain = PQgetvalue(res, 0, 0)[0] == 't';
+        out->expr = PQgetisnull(res, 0, 1) ? NULL : mem_strdup(PQgetvalue(res, 0, 1));
+        if (follows && PQgetvalue(res, 0, 2)[0] == 't')
+            build_refuse(b, follows->relation,
+                         "take another type, or make this one without DEFAULT",
+                         "type %s has a default, which no column of it can be without: what nobody"
+                         " has written would be taken for written",
+                         type);
+    }
+    PQclear(res);
+    return rc;
+}
+
+void type_default_fini(struct type_default *type)
+{
+    free(type->expr);
+}
+
+const char *default_none(const struct type_default *type)
+{
+    return type->domain ? "SET DEFAULT NULL" : "DROP DEFAULT";
+}
+
+const char *default_behind(const struct type_default *type)
+{
+    return type->expr ? " DEFAULT NULL" : "";
+}
+
+void default_follows(struct target *t, const char *column, const struct type_default *type)
+{
+    if (type->domain && !type->expr) /* it may get one */
+        texts_add(&t->expand, "ALTER TABLE %s ALTER COLUMN %s SET DEFAULT NULL", t->relation,
+                  column);
+}
+
+static void set_default(struct texts *list, const struct target *t, const char *column,
+                        const char *def)
+{
+    if (def)
+        texts_add(list, "ALTER TABLE %s ALTER COLUMN %s SET DEFAULT %s", t->relation, column, def);
+    else
+        texts_add(list, "ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT", t->relation, column);
+}
+
+void default_leads_before(struct target *t, const char *column, const struct type_default *type,
+                          const char *def)
+{
+    texts_add(&t->cutover, "ALTER TABLE %s ALTER COLUMN %s %s", t->relation, column,
+              default_none(type));
+    if (def || type->domain)
+        set_default(&t->revert, t, column, def);
+}
+
+void default_leads_after(struct target *t, const char *column, const struct type_default *type,
+                         const char *def)
+{
+    if (def || type->domain)
+        set_default(&t->cutover, t, column, def);
+    texts_add(&t->revert, "ALTER TABLE %s ALTER COLUMN %s %s", t->relation, column,
+              default_none(type));
+}
+
+/* ---- through `up` ---- */
 
 /* `up` with the default in the place of the old column; NULL when it reads other columns. */
 static char *default_through_up(const struct eng_dual *dual, const char *def)
@@ -43,8 +126,9 @@ static void try_default(struct build *b, const struct target *t, const struct en
     char *sql = mem_printf("SELECT %s", moved), *value = NULL;
 
     if (sql_expr_parse(def, &info, NULL) == RC_OK) {
-        if (info.constant && named_value(b, sql, 0, NULL, &value, &why) != RC_OK &&
-            strcmp(why.sqlstate, "42883") && strcmp(why.sqlstate, "3F000"))
+        if (info.constant && !enum_of_file(b, dual->new_type) &&
+            named_value(b, sql, 0, NULL, &value, &why) != RC_OK && strcmp(why.sqlstate, "42883") &&
+            strcmp(why.sqlstate, "3F000"))
             build_refuse(b, t->relation, "drop or change the default first",
                          "up cannot take the default of \"%s\": %s", dual->old_name, why.text);
         sql_expr_info_fini(&info);
@@ -139,34 +223,88 @@ static enum rc warn_of_numbers(struct build *b, const struct target *t, const js
     return rc;
 }
 
-enum rc carry_default(struct build *b, struct target *t, const json_t *column,
-                      const struct eng_dual *dual, const struct file_change *change)
+/* Of an old column without one, of a domain with one; where the new one's type says what else. */
+static char *type_default_moved(struct build *b, struct target *t, const struct eng_dual *dual,
+                                const struct type_default *old, const struct type_default *new)
 {
-    const char *def = cat_text(column, "default"), *sequence = cat_text(column, "sequence");
-    char *old = sql_quote_ident(dual->old_name), *new = sql_quote_ident(dual->new_name);
-    char *moved = NULL;
+    char *moved = old->expr && !new->expr ? default_through_up(dual, old->expr) : NULL;
 
-    if (change && change->set) {
-        moved = mem_strdup(change->to);
-    } else if (def && cat_text(column, "generated")[0] == '\0') {
-        moved = dual->plain || retype_assigns(b, dual) ? mem_strdup(def)
-                                                       : default_through_up(dual, def);
-        if (!moved)
-            build_refuse(b, t->relation, "drop the default first, or let up read only the column",
-                         "the default of %s cannot be moved: up reads other columns", old);
-    }
-    if (moved && !dual->plain && !(change && change->set))
+    if (old->expr && !new->expr && !moved)
+        build_refuse(b, t->relation, "give one by \"default\", or let up read only the column",
+                     "the default of type %s cannot be moved: up reads other columns than \"%s\"",
+                     dual->old_type, dual->old_name);
+    if (!moved)
+        return NULL;
+    try_default(b, t, dual, old->expr, moved);
+    build_warn(b, t->relation, "DROP DEFAULT after complete, where it is not wanted any more",
+               "column \"%s\" has the default of its type, %s: the new one has it as its own (ALTER"
+               " TABLE ... TYPE would leave none)",
+               dual->old_name, dual->old_type);
+    return moved;
+}
+
+/* The server gives it its values: it has no default. */
+static bool is_given(const json_t *column)
+{
+    return *cat_text(column, "generated") || *cat_text(column, "identity");
+}
+
+static char *moved_default(struct build *b, struct target *t, const json_t *column,
+                           const struct eng_dual *dual, const struct file_change *change,
+                           const struct type_default *old, const struct type_default *new)
+{
+    const char *def = cat_text(column, "default");
+    char *moved;
+
+    if (change && change->set)
+        return mem_strdup(change->to);
+    if (!def)
+        return type_default_moved(b, t, dual, old, new);
+    moved =
+        dual->plain || retype_assigns(b, dual) ? mem_strdup(def) : default_through_up(dual, def);
+    if (!moved)
+        build_refuse(b, t->relation, "drop the default first, or let up read only the column",
+                     "the default of \"%s\" cannot be moved: up reads other columns",
+                     dual->old_name);
+    else if (!dual->plain)
         try_default(b, t, dual, def, moved);
-    if (def && cat_text(column, "generated")[0] == '\0') {
-        texts_add(&t->cutover, "ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT", t->relation, old);
-        texts_add(&t->revert, "ALTER TABLE %s ALTER COLUMN %s SET DEFAULT %s", t->relation, old,
-                  def);
+    return moved;
+}
+
+static enum rc carry_given(struct build *b, struct target *t, const json_t *column,
+                           struct eng_dual *dual, const struct file_change *change,
+                           const struct type_default *type)
+{
+    const char *def = cat_text(column, "default");
+    char *old = sql_quote_ident(dual->old_name), *new = sql_quote_ident(dual->new_name);
+    struct type_default was;
+    char *moved;
+    enum rc rc = type_default_read(b, t, dual->old_type, &was);
+
+    if (rc == RC_OK) {
+        moved = moved_default(b, t, column, dual, change, &was, type);
+        default_leads_before(t, old, &was, def);
+        default_leads_after(t, new, type, moved);
+        dual->old_default = mem_strdup(def ? def : "");
+        dual->new_default = moved ? moved : mem_strdup("");
     }
-    if (moved) {
-        texts_add(&t->cutover, "ALTER TABLE %s ALTER COLUMN %s SET DEFAULT %s", t->relation, new,
-                  moved);
-        texts_add(&t->revert, "ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT", t->relation, new);
-    }
+    type_default_fini(&was);
+    free(new);
+    free(old);
+    return rc;
+}
+
+enum rc carry_default(struct build *b, struct target *t, const json_t *column,
+                      struct eng_dual *dual, const struct file_change *change,
+                      const struct type_default *type)
+{
+    const char *sequence = cat_text(column, "sequence");
+    char *old, *new;
+
+    if (!is_given(column) && carry_given(b, t, column, dual, change, type) != RC_OK)
+        return RC_ERR;
+    old = sql_quote_ident(dual->old_name);
+    new = sql_quote_ident(dual->new_name);
     if (sequence && cat_text(column, "identity")[0])
         carry_identity(t, column, dual);
     if (sequence && cat_text(column, "identity")[0] == '\0') {
@@ -175,7 +313,6 @@ enum rc carry_default(struct build *b, struct target *t, const json_t *column,
         texts_add(&t->cutover, "ALTER SEQUENCE %s OWNED BY %s.%s", sequence, t->relation, new);
         texts_add(&t->revert, "ALTER SEQUENCE %s OWNED BY %s.%s", sequence, t->relation, old);
     }
-    free(moved);
     free(new);
     free(old);
     return warn_of_numbers(b, t, column, dual);

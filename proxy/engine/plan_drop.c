@@ -148,19 +148,31 @@ static void judge_company(struct build *b, struct target *t, const char *name, c
 
 /* ---- the operation ---- */
 
-/* From the cut-over on "not null" must mean that somebody has written it. */
-static void move_default(struct target *t, const char *quoted, const char *def)
+/* With `down` it follows from the cut-over on: "not null" must mean that somebody has written it.
+ */
+static enum rc plan_down(struct build *b, struct target *t, const char *path,
+                         const struct file_op *op, struct eng_dual *dual,
+                         const struct type_default *type)
 {
-    if (!def)
-        return;
-    texts_add(&t->cutover, "ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT", t->relation, quoted);
-    texts_add(&t->revert, "ALTER TABLE %s ALTER COLUMN %s SET DEFAULT %s", t->relation, quoted,
-              def);
+    const json_t *column = cat_column(t->doc, op->column);
+    const char *def = cat_text(column, "default");
+    char *quoted = sql_quote_ident(op->column);
+
+    t->guards = true;
+    dual->down = mem_strdup(op->down);
+    dual_read_columns(dual, dual->down);
+    if (!is_given(column)) {
+        default_leads_before(t, quoted, type, def);
+        dual->old_default = mem_strdup(def ? def : "");
+    }
+    free(quoted);
+    return check_down(b, t, path, column, dual);
 }
 
 enum rc plan_drop_column(struct build *b, struct target *t, const char *path,
                          const struct file_op *op)
 {
+    struct type_default type;
     const json_t *column;
     const char *def;
     struct eng_dual *dual;
@@ -170,7 +182,11 @@ enum rc plan_drop_column(struct build *b, struct target *t, const char *path,
     if (check_column(b, t, path, op->column) != RC_OK)
         return RC_ERR;
     column = cat_column(t->doc, op->column);
+    if (type_default_read(b, op->down ? t : NULL, cat_text(column, "type"), &type) != RC_OK)
+        return RC_ERR;
     def = is_given(column) ? NULL : cat_text(column, "default");
+    if (!def && !is_given(column))
+        def = type.expr;
     quoted = sql_quote_ident(op->column);
     dual = target_dual(b, t);
     dual->old_name = mem_strdup(op->column);
@@ -178,24 +194,20 @@ enum rc plan_drop_column(struct build *b, struct target *t, const char *path,
     dual->not_null = flag(column, "not_null");
     texts_add(&t->dropped, "%s", op->column);
     texts_add(&t->old_columns, "%s", quoted);
-    if (op->down) {
-        t->guards = true;
-        dual->down = mem_strdup(op->down);
-        dual_read_columns(dual, dual->down);
-        move_default(t, quoted, def);
-        rc = check_down(b, t, path, column, dual);
-    } else if (dual->not_null && !def && !is_given(column)) {
+    if (op->down)
+        rc = plan_down(b, t, path, op, dual, &type);
+    else if (dual->not_null && !def && !is_given(column))
         build_refuse(b, t->relation, "let \"down\" give one",
                      "column %s is NOT NULL and has no default: until complete, rows of the new"
                      " application need a value for it",
                      quoted);
-    }
     if (rc == RC_OK && !is_given(column))
         judge_company(b, t, op->column, op->down ? op->down : def);
     else if (rc == RC_OK)
         refuse_dependents(b, t, op->column);
     if (rc == RC_OK)
         rc = judge_identity(b, t, op->column);
+    type_default_fini(&type);
     free(quoted);
     return rc;
 }

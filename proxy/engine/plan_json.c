@@ -59,6 +59,8 @@ static const struct field dual_fields[] = {
     {"group", INT, AT(eng_dual, group), 0, &later},
     {"def", TEXT, AT(eng_dual, def), 0, &later},
     {"counts", FLAG, AT(eng_dual, counts), 0, &later},
+    {"old_default", TEXT, AT(eng_dual, old_default), 0, &later},
+    {"new_default", TEXT, AT(eng_dual, new_default), 0, &later},
 };
 static const struct shape dual_shape = SHAPE(eng_dual, dual_fields);
 

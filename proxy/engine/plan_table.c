@@ -277,8 +277,9 @@ static enum rc check_names(struct build *b, struct target *t, const struct pair 
     return RC_OK;
 }
 
+/* `suffix`: what stands behind the new column's type. */
 static enum rc fill_dual(struct build *b, struct target *t, const struct pair *pair,
-                         struct eng_dual *dual, char **collation)
+                         struct eng_dual *dual, struct type_default *type, struct buf *suffix)
 {
     json_t *column = cat_column(t->doc, pair->from);
     char *old = sql_quote_ident(pair->from), *new = sql_quote_ident(pair->to);
@@ -306,7 +307,11 @@ static enum rc fill_dual(struct build *b, struct target *t, const struct pair *p
     if (rc == RC_OK)
         check_domain(b, t, pair->retypes ? pair->from : new, &facts);
     if (rc == RC_OK && facts.collatable && cat_text(column, "collation"))
-        *collation = mem_strdup(cat_text(column, "collation"));
+        buf_printf(suffix, " COLLATE %s", cat_text(column, "collation"));
+    if (rc == RC_OK)
+        rc = type_default_read(b, t, dual->new_type, type);
+    if (rc == RC_OK)
+        buf_append_str(suffix, default_behind(type));
     if (rc == RC_OK && dual->plain) {
         dual->up = mem_strdup(old);
         dual->down = mem_strdup(new);
@@ -325,7 +330,7 @@ static enum rc fill_dual(struct build *b, struct target *t, const struct pair *p
 }
 
 static void note_pair(struct target *t, const struct pair *pair, const struct eng_dual *dual,
-                      const char *collation)
+                      const struct type_default *type, const char *suffix)
 {
     char *old = sql_quote_ident(pair->from), *new = sql_quote_ident(pair->to);
 
@@ -339,48 +344,57 @@ static void note_pair(struct target *t, const struct pair *pair, const struct en
         texts_add(&t->shown, "%s as %s", old, dual->new_type);
     else
         texts_add(&t->shown, "%s", new);
-    texts_add(&t->expand, "ALTER TABLE %s ADD COLUMN %s %s%s%s", t->relation, new, dual->new_type,
-              collation ? " COLLATE " : "", collation ? collation : "");
+    texts_add(&t->expand, "ALTER TABLE %s ADD COLUMN %s %s%s", t->relation, new, dual->new_type,
+              suffix);
+    default_follows(t, new, type);
     keep_attributes(t, cat_column(t->doc, pair->from), new, !pair->type);
     free(old);
     free(new);
 }
 
-enum rc target_plan_pair(struct build *b, struct target *t, const struct pair *pair)
+static enum rc carry_pair(struct build *b, struct target *t, const struct pair *pair,
+                          struct eng_dual *dual, const struct type_default *type)
 {
     const json_t *column = cat_column(t->doc, pair->from);
     const char *shown = pair->retypes ? pair->from : pair->to;
-    struct eng_dual *dual;
-    char *collation = NULL;
+    struct file_change same = {true, (char *)cat_text(column, "default")};
+    const struct file_change *def = pair->def;
     enum rc rc = RC_OK;
 
-    if (check_names(b, t, pair) != RC_OK ||
-        (!pair->retypes &&
-         check_new_name(b, t, pair->path, pair->def ? "name" : "to", pair->to) != RC_OK))
-        return RC_ERR;
-    dual = target_dual(b, t);
-    if (fill_dual(b, t, pair, dual, &collation) != RC_OK)
-        return RC_ERR;
-    note_pair(t, pair, dual, collation);
-    t->fills = true;
     if (key_has(b, t, shown))
         rc = RC_OK;
     else if (dual->not_null && flag(column, "not_null"))
         rc = carry_not_null(b, t, pair->to, shown, pair->from);
     else if (dual->not_null)
         constraint_not_null(b, t, pair->to, shown, false);
-    if (rc != RC_OK) {
-        /* said already */
-    } else if (!pair->type && !(pair->def && pair->def->set) && cat_text(column, "default")) {
-        /* of one type: `up` is for rows, the default stays what it says */
-        rc = carry_default(b, t, column, dual,
-                           &(struct file_change){true, (char *)cat_text(column, "default")});
-    } else {
-        rc = carry_default(b, t, column, dual, pair->def);
+    if (!pair->type && !(def && def->set) && same.to)
+        def = &same; /* of one type: `up` is for rows, the default stays what it says */
+    if (rc == RC_OK)
+        rc = carry_default(b, t, column, dual, def, type);
+    return rc == RC_OK && !dual->plain ? probe_dual(b, t, dual) : rc;
+}
+
+enum rc target_plan_pair(struct build *b, struct target *t, const struct pair *pair)
+{
+    struct type_default type = {0};
+    struct buf suffix = {0};
+    struct eng_dual *dual;
+    enum rc rc;
+
+    if (check_names(b, t, pair) != RC_OK ||
+        (!pair->retypes &&
+         check_new_name(b, t, pair->path, pair->def ? "name" : "to", pair->to) != RC_OK))
+        return RC_ERR;
+    dual = target_dual(b, t);
+    buf_append_str(&suffix, "");
+    rc = fill_dual(b, t, pair, dual, &type, &suffix);
+    if (rc == RC_OK) {
+        note_pair(t, pair, dual, &type, suffix.data);
+        t->fills = true;
+        rc = carry_pair(b, t, pair, dual, &type);
     }
-    if (rc == RC_OK && !dual->plain)
-        rc = probe_dual(b, t, dual);
-    free(collation);
+    type_default_fini(&type);
+    buf_fini(&suffix);
     return rc;
 }
 

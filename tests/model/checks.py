@@ -49,6 +49,7 @@ CHECKS = [
     *(road("two faults", kind, flags=("-DFAULTS=2",)) for kind in KINDS[:4]),
     road("without a fault", "PLAIN", flags=(CALM,), sliced=True),
     road("a relation rewritten", "PLAIN", flags=(CALM, "-DREWRITES=1")),
+    *(road("a default changed in flight", kind, flags=(CALM, "-DDEFAULTS=1")) for kind in ("PLAIN", "LOSSY")),
     *(road("the guard passed by", kind, flags=PASS) for kind in ("PLAIN", "LOSSY")),
     # the table of DESIGN 5, row by row
     broken("INSERT_TWIN", "PLAIN", LOST, sliced=True),
@@ -62,6 +63,7 @@ CHECKS = [
     broken("STEP_UP", "LOSSY", LOST),
     broken("STEP_DOWN", "LOSSY", LOST),
     broken("DEFAULT", "PLAIN", LOST, CALM),
+    broken("DEFAULT_LOOK", "PLAIN", LOST, CALM, "-DDEFAULTS=1", sliced=True),
     # expand, backfill
     broken("GUARD_LATER", "PLAIN", LOST),
     broken("END", "PLAIN", FILL, CALM),

@@ -23,6 +23,9 @@
 #ifndef PASSES
 #define PASSES 0 /* writes with the guard switched off: pg_restore --disable-triggers */
 #endif
+#ifndef DEFAULTS
+#define DEFAULTS 0 /* others change the default of the side that leads */
+#endif
 #define BLOCKS 3 /* the row is in 0 or 1 at the beginning; the relation may grow by 2 */
 #define ANY 3    /* no value: the other side was written since */
 #define GIVEN 2  /* the column default, on the side that leads */
@@ -46,7 +49,8 @@ bit batch_held; /* by the batch under way */
 bit exclusive, batch_open; /* the engine's lock on the table; its open batch */
 bit has_o = 1, has_n;
 mtype guard = no_guard;
-bit default_on_n;
+bit default_on_o = 1, default_on_n;
+bit known = 1;     /* the plan has found a default */
 bit was_off;       /* the guard is not ENABLE ALWAYS */
 byte owed;         /* after that: 1 a verify, 2 the end of the one that runs */
 bit commanded;     /* one operator: does nothing else until it is under way */
@@ -203,18 +207,28 @@ inline apply(what_, to_)
         bad = sent_found
     :: what_ == cut ->
         guard = reverse;
-#ifndef BREAK_DEFAULT
-        default_on_n = 1;
+#if defined(BREAK_DEFAULT_LOOK)
+        default_on_n = known;
+        default_on_o = (known -> 0 : default_on_o);
+#elif !defined(BREAK_DEFAULT)
+        default_on_n = known;
+        default_on_o = 0;
 #endif
         turned = 1;
         phase = soaking;
         INVARIANT(nothing_lost, !there || CARRIED_N)
     :: what_ == cut_guard -> /* only when the cut-over is broken in two */
         guard = reverse;
-        default_on_n = 1
+        default_on_n = known;
+        default_on_o = 0
     :: what_ == revert ->
         guard = forward;
+#if defined(BREAK_DEFAULT_LOOK)
+        default_on_n = (known -> 0 : default_on_n);
+#else
         default_on_n = 0;
+#endif
+        default_on_o = known;
         phase = ready;
         INVARIANT(nothing_lost, !there || CARRIED_O)
     :: what_ == contract_guard -> /* only when the contract is broken in two */
@@ -244,6 +258,14 @@ inline apply(what_, to_)
 #define GUARDED (!was_off || (sent != cut && sent != revert))
 #endif
 
+/* defaults_sql: so it does whether the default of the side that leads is the plan's. */
+#ifdef BREAK_DEFAULT_LOOK
+#define AS_PLANNED true
+#else
+#define AS_PLANNED                                                                                 \
+    ((sent != cut || default_on_o == known) && (sent != revert || default_on_n == known))
+#endif
+
 /* The engine's connection, on the server's side. */
 proctype Backend()
 {
@@ -252,7 +274,7 @@ end:
     :: atomic {
            sent != nothing ->
            if
-           :: GUARDED -> apply(sent, sent_to); answer = sent
+           :: GUARDED && AS_PLANNED -> apply(sent, sent_to); answer = sent
            :: answer = nothing /* refused, or ended: rolled back */
            fi;
            release();
@@ -623,7 +645,7 @@ inline update_row()
 
 inline insert_row()
 {
-    no = (has_o && !default_on_n -> GIVEN : NUL);
+    no = (has_o && default_on_o -> GIVEN : NUL);
     nn = (has_n && default_on_n -> GIVEN : NUL);
     words();
 #ifndef LIMIT_NULL_INSERTED
@@ -763,8 +785,27 @@ end:
 }
 #endif
 
+#if DEFAULTS > 0
+/* SET DEFAULT and DROP DEFAULT on the column as everybody knows it. */
+proctype Altering()
+{
+end:
+    do
+    :: atomic { !exclusive && !TRUTH_IS_NEW && has_o -> default_on_o = !default_on_o }
+    :: atomic { !exclusive && TRUTH_IS_NEW && has_n -> default_on_n = !default_on_n }
+    od
+}
+#endif
+
 init {
     atomic {
+#if DEFAULTS > 0
+        if
+        :: known = 0; default_on_o = 0
+        :: skip
+        fi;
+        run Altering();
+#endif
         if /* a row from before the migration, or none */
 #if PASSES == 0
         :: there = 1; value_o(o); wrote_o = o; blk = 0

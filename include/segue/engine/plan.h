@@ -119,6 +119,9 @@ struct eng_dual {
     /* Of a column that is only added: `up` takes the next number of a sequence, so it is not asked
      * but to fill. */
     bool counts;
+    /* The default that the old column has until the cut-over, and the new one from then on: "" for
+     * none, NULL: it is not the plan's. On the other side of the cut-over neither has one. */
+    char *old_default, *new_default;
 };
 
 struct eng_table {
