@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "guard_group.h"
+#include "guard_reads.h"
 #include "guard_text.h"
 #include "nulls.h"
 #include "segue/base/mem.h"
@@ -188,11 +189,15 @@ static void going_rules(struct buf *out, const struct eng_dual *dual, enum eng_d
 
 /* What an `up` reads must be right before it is read: renames first, then pairs and groups, which
  * others may read, then the columns that are only added, then those that only go. */
-enum { RANKS = 4 };
+enum { RANK_PAIRS = 1, RANKS = 4 };
 
 static int rank_of(const struct eng_dual *dual)
 {
-    return dual->group ? 1 : !dual->new_name ? 3 : !dual->old_name ? 2 : dual->plain ? 0 : 1;
+    return dual->group       ? RANK_PAIRS
+           : !dual->new_name ? 3
+           : !dual->old_name ? 2
+           : dual->plain     ? 0
+                             : RANK_PAIRS;
 }
 
 static void dual_rules(struct buf *body, const struct eng_dual *dual, enum eng_direction dir)
@@ -224,16 +229,24 @@ static bool all_plain(const struct eng_table *table)
 static char *guard_function(const struct eng_table *table, enum eng_direction dir,
                             const char *function)
 {
+    bool reads = guard_reads_any(table);
     struct buf body = {0}, out = {0};
     char *literal;
 
+    if (reads)
+        guard_reads_declare(&body, table);
     buf_append_str(&body, "BEGIN\n");
-    for (int rank = 0; rank < RANKS; rank++)
+    if (reads)
+        guard_reads_note(&body, table);
+    for (int rank = 0; rank < RANKS; rank++) {
         for (size_t i = 0; i < table->nduals; i++)
             if (guard_group_leads(table, i) && rank_of(&table->duals[i]) == rank)
                 guard_group_rules(&body, table, table->duals[i].group, dir);
             else if (rank_of(&table->duals[i]) == rank)
                 dual_rules(&body, &table->duals[i], dir);
+        if (reads && rank == RANK_PAIRS)
+            guard_reads_rules(&body, table, dir);
+    }
     buf_append_str(&body, "  RETURN NEW;\nEND");
     literal = sql_quote_literal(body.data);
     buf_printf(&out, "CREATE OR REPLACE FUNCTION %s() RETURNS trigger LANGUAGE plpgsql", function);
@@ -261,10 +274,14 @@ static char *guard_when(const struct eng_table *table, enum eng_direction dir)
         const struct eng_dual *dual = &table->duals[i];
         char *one = guard_group_leads(table, i) ? guard_group_quiet(table, dual->group, dir)
                                                 : quiet(dual, dir);
+        char *reads = guard_reads_quiet(table, dual, dir);
 
         if (strcmp(one, "true"))
             buf_printf(&out, "%s%s", out.len ? " AND " : "",
                        table->duals[i].varies ? "false" : one);
+        if (reads && !dual->varies)
+            buf_printf(&out, " AND %s", reads);
+        free(reads);
         free(one);
     }
     if (!out.len)

@@ -190,7 +190,9 @@ enum rc check_given(struct build *b, const char *path, const char *expr, const c
 enum rc check_steady(struct build *b, const char *path, const char *expr)
 {
     static const char sql[] =
-        "SELECT bool_and(p.provolatile = 'v') FROM pg_proc p WHERE p.oid = ANY ($1::oid[])";
+        "SELECT CASE WHEN bool_and(p.provolatile = 'v') THEN 'v' WHEN bool_or(p.provolatile = 's'"
+        " AND p.pronamespace <> 'pg_catalog'::regnamespace) THEN 's' END FROM pg_proc p WHERE p.oid"
+        " = ANY ($1::oid[])";
     struct sql_expr_info info;
     enum rc rc = sql_expr_parse(expr, &info, b->err);
 
@@ -203,7 +205,14 @@ enum rc check_steady(struct build *b, const char *path, const char *expr)
         if (rc == RC_OK)
             rc = own_value(b, sql, 1, (const char *const[]){oids}, &value, b->err);
         free(oids);
-        if (rc == RC_OK && value && *value == 't')
+        if (rc == RC_OK && value && *value == 's')
+            build_warn(
+                b, info.functions[i],
+                "let it read what is in the row, or `segue verify` right before the cut-over",
+                "%s calls it and it is STABLE: when something changes that it looks up"
+                " elsewhere, the guard does not see that, nor does a verification from before",
+                path);
+        else if (rc == RC_OK && value && *value == 'v')
             rc = build_fail_hint(b, path, "use what gives the same value each time",
                                  "function %s is volatile: it gives another value each time",
                                  info.functions[i]);

@@ -59,6 +59,7 @@ static const struct field dual_fields[] = {
     {"group", INT, AT(eng_dual, group), 0, &later},
     {"def", TEXT, AT(eng_dual, def), 0, &later},
     {"counts", FLAG, AT(eng_dual, counts), 0, &later},
+    {"down_columns", TEXTS, AT(eng_dual, down_columns), AT(eng_dual, ndown_columns), &later},
     {"old_default", TEXT, AT(eng_dual, old_default), 0, &later},
     {"new_default", TEXT, AT(eng_dual, new_default), 0, &later},
 };

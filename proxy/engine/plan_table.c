@@ -186,17 +186,22 @@ char *target_rows(struct build *b, const struct target *t)
     return buf_take(&out);
 }
 
-void dual_read_columns(struct eng_dual *dual, const char *expr)
+static void read_columns(const char *expr, char ***columns, size_t *n)
 {
     struct sql_expr_info info;
 
     if (sql_expr_parse(expr, &info, NULL) != RC_OK)
         return;
-    dual->up_columns = info.columns;
-    dual->nup_columns = info.ncolumns;
+    *columns = info.columns;
+    *n = info.ncolumns;
     info.columns = NULL;
     info.ncolumns = 0;
     sql_expr_info_fini(&info);
+}
+
+void dual_read_columns(struct eng_dual *dual, const char *expr)
+{
+    read_columns(expr, &dual->up_columns, &dual->nup_columns);
 }
 
 /* ---- attributes that a renamed column keeps ---- */
@@ -324,6 +329,8 @@ static enum rc fill_dual(struct build *b, struct target *t, const struct pair *p
     }
     if (rc == RC_OK)
         dual_read_columns(dual, dual->up);
+    if (rc == RC_OK && !dual->plain)
+        read_columns(dual->down, &dual->down_columns, &dual->ndown_columns);
     free(new);
     free(old);
     return rc;
@@ -445,6 +452,32 @@ static enum rc check_sees_rows(struct build *b, const struct target *t, const ch
     return build_fail(b, path, "row security of %s would hide rows from the backfill", hides);
 }
 
+/* Does the old half of it follow from the cut-over on, by more than its name? */
+static bool is_made(const struct eng_dual *dual, const char *column)
+{
+    return dual->old_name && !dual->plain && dual->down && !strcmp(dual->old_name, column);
+}
+
+/* The guard works the columns of a row out one after the other: which of two that are made of each
+ * other would be the first? */
+static void refuse_chained(struct build *b, const struct target *t)
+{
+    const struct eng_table *table = t->table >= 0 ? &b->plan->tables[t->table] : NULL;
+
+    for (size_t i = 0; table && i < table->nduals; i++) {
+        const struct eng_dual *dual = &table->duals[i];
+
+        for (size_t c = 0; c < dual->ndown_columns; c++)
+            for (size_t k = 0; k < table->nduals; k++)
+                if (k != i && is_made(&table->duals[k], dual->down_columns[c]))
+                    build_refuse(b, t->relation,
+                                 "let down read columns that this file leaves alone",
+                                 "down of column %s reads column %s, which is itself made by down:"
+                                 " the guard could not tell which of the two comes first",
+                                 dual->old_name, dual->down_columns[c]);
+    }
+}
+
 enum rc target_plan_columns(struct build *b, struct target *t)
 {
     enum rc rc = RC_OK;
@@ -462,5 +495,7 @@ enum rc target_plan_columns(struct build *b, struct target *t)
             rc = planners[pass][op->kind](b, t, path, op);
         free(path);
     }
+    if (rc == RC_OK)
+        refuse_chained(b, t);
     return rc == RC_OK ? steady_judge(b, t) : rc;
 }

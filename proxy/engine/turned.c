@@ -63,6 +63,9 @@ static void turn_dual(const struct names *names, struct eng_dual *to, const stru
     to->up_columns = mem_calloc(from->nup_columns + 1, sizeof(char *));
     for (size_t i = 0; i < from->nup_columns; i++)
         to->up_columns[i] = mem_strdup(turn_name(names, from->up_columns[i]));
+    to->down_columns = mem_calloc(from->ndown_columns + 1, sizeof(char *));
+    for (size_t i = 0; i < from->ndown_columns; i++)
+        to->down_columns[i] = mem_strdup(turn_name(names, from->down_columns[i]));
     if (from->retypes && names->n > 0) {
         to->old_name = from->new_name;
         to->new_name = from->old_name;
@@ -89,6 +92,9 @@ void eng_turned_fini(struct eng_table *turned)
         for (size_t k = 0; k < dual->nup_columns; k++)
             free(dual->up_columns[k]);
         free(dual->up_columns);
+        for (size_t k = 0; k < dual->ndown_columns; k++)
+            free(dual->down_columns[k]);
+        free(dual->down_columns);
         free(dual->up);
         free(dual->down);
     }

@@ -99,6 +99,8 @@ struct eng_dual {
      * those that `down` reads */
     char **up_columns;
     size_t nup_columns;
+    char **down_columns; /* of a pair: those that `down` reads */
+    size_t ndown_columns;
     bool plain;        /* rename without a change of value or type */
     char *equality;    /* of a plain one's type: its = compares bytes ("bytes"), or does so under
                         * collation "C" ("text"); NULL: it does not, or nobody has looked */
