@@ -232,8 +232,42 @@ static const char users_sql[] =
     " WHERE d.refclassid = 'pg_type'::regclass AND d.refobjid IN (SELECT oid FROM own)"
     " AND d.deptype = 'n' ORDER BY 1";
 
-/* Does the same migration drop the table, or the column? A default goes on with the new column. */
-static bool goes_too(const struct build *b, const PGresult *users, int row)
+/* Does the expression cast to the type, or to one of its name? */
+static bool casts_to(struct build *b, const char *expr, const char *type)
+{
+    static const char sql[] = "SELECT typname FROM pg_type WHERE oid = $1::oid";
+    struct sql_expr_info info;
+    char *name = NULL;
+    bool casts = false;
+
+    if (sql_expr_parse(expr, &info, NULL) != RC_OK)
+        return true;
+    if (own_value(b, sql, 1, &type, &name, NULL) != RC_OK)
+        name = NULL;
+    for (size_t i = 0; i < info.ncasts; i++)
+        casts |= !name || !strcmp(info.casts[i], name);
+    free(name);
+    sql_expr_info_fini(&info);
+    return casts;
+}
+
+/* Does the file say a default of the column's new half, which is not of the type? */
+static bool has_other_default(struct build *b, const struct target *t, const char *column,
+                              const char *type)
+{
+    for (size_t i = 0; i < b->file->nops; i++) {
+        const struct file_op *op = &b->file->ops[i];
+
+        if (op->kind == FILE_ALTER_COLUMN && b->op_target[i] == t - b->targets &&
+            !strcmp(op->column, column) && op->def.set)
+            return !op->def.to || !casts_to(b, op->def.to, type);
+    }
+    return false;
+}
+
+/* Does the same migration drop the table, or the column, or its half of this type? A default goes
+ * on with the new column, where the file does not give it another one. */
+static bool goes_too(struct build *b, const PGresult *users, int row, const char *type)
 {
     const char *oid = PQgetvalue(users, row, 1), *column = PQgetvalue(users, row, 2);
     const struct target *t = plan_target(b, oid);
@@ -245,9 +279,11 @@ static bool goes_too(const struct build *b, const PGresult *users, int row)
     if (!t)
         return false;
     name = sql_quote_ident(column);
-    goes = texts_has(&t->old_columns, name) && !(is_default && texts_has(&t->from, column));
+    goes =
+        texts_has(&t->old_columns, name) || (retype_has(t, column) && texts_has(&t->gone, column));
     free(name);
-    return goes;
+    return goes &&
+           (!is_default || !texts_has(&t->from, column) || has_other_default(b, t, column, type));
 }
 
 enum rc plan_remove_enum(struct build *b, const struct file_op *op)
@@ -262,7 +298,7 @@ enum rc plan_remove_enum(struct build *b, const struct file_op *op)
 
     rc = own_query(b, users_sql, 1, params, &users, b->err);
     for (int i = 0; rc == RC_OK && i < PQntuples(users); i++)
-        if (!goes_too(b, users, i))
+        if (!goes_too(b, users, i, params[0]))
             build_refuse(b, PQgetvalue(users, i, 0), "change or drop that first, or in this file",
                          "it uses type %s", type);
     texts_add(&b->gone_types, "%s", params[0]);

@@ -231,6 +231,10 @@ static enum rc probe_and_report(struct build *b, const char *object, const char 
 enum rc probe_dual(struct build *b, const struct target *t, const struct eng_dual *dual)
 {
     bool wraps = calls(dual->up, "segue.json_or_wrap");
+
+    if (enum_of_file(b, dual->new_type)) /* not there yet */
+        return RC_OK;
+
     char *object = mem_printf("column %s of %s", dual->old_name ? dual->old_name : dual->new_name,
                               t->relation);
     char *plain = wraps && dual->old_name ? sql_quote_ident(dual->old_name) : NULL;

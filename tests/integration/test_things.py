@@ -222,6 +222,32 @@ def test_an_enum_goes_with_the_column_and_the_table_that_used_it(db, segue):
     assert db.one("SELECT count(*) FROM pg_type WHERE typname IN ('e', 'f')") == 0
 
 
+@pytest.mark.parametrize("default", ["", "DEFAULT 'sad'"], ids=["bare", "default"])
+@pytest.mark.parametrize("new", ["text", "feeling"], ids=["to text", "to a new enum"])
+@pytest.mark.one_version
+def test_an_enum_goes_when_its_columns_change_their_type_under_their_names(db, segue, new, default):
+    """The way to take a value out of an enum; a default of the old type goes when the operation gives another one."""
+    db.sql(f"CREATE TYPE mood AS ENUM ('sad', 'ok', 'gone'); CREATE TABLE orders (id int PRIMARY KEY, state mood {default});"
+           "INSERT INTO orders SELECT i, 'ok' FROM generate_series(1, 10) i")
+    proxy = segue(db)
+    change = {"table": "orders", "column": "state", "type": new, "up": "state::text", "down": "state::text::mood"}
+    made = [{"create_enum": {"name": "feeling", "values": ["sad", "ok"]}}]
+
+    def migration(**more):
+        return {"name": "m", "operations": [*made, {"alter_column": {**change, **more}}, {"remove_enum": {"name": "mood"}}]}
+
+    if default:
+        refused = proxy.cli("start", proxy.file(migration()), check=1).err
+        assert "default value for column state" in refused
+        refused = proxy.cli("start", proxy.file(migration(default=f"CAST('sad'::mood::text AS {new})")), check=1).err
+        assert "default value for column state" in refused
+    proxy.done(migration(**({"default": "'sad'"} if default else {})))
+    assert db.one("SELECT count(*) FROM orders WHERE state::text = 'ok'") == 10
+    assert db.one("SELECT count(*) FROM pg_type WHERE typname = 'mood'") == 0
+    db.sql("INSERT INTO orders (id) VALUES (99)")
+    assert db.one("SELECT state::text FROM orders WHERE id = 99") == ("sad" if default else None)
+
+
 @pytest.mark.one_version
 def test_an_abort_before_the_type_was_made_leaves_another_of_that_name(db, segue):
     """Aborted while the first step could not run: what it would have made is somebody else's now."""
