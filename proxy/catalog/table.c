@@ -235,6 +235,28 @@ static const char mentions_sql[] =
     " AND (strpos(lower(p.prosrc), lower(c.relname)) > 0 OR EXISTS (SELECT FROM pg_trigger t"
     "  WHERE t.tgrelid = c.oid AND t.tgfoid = p.oid))";
 
+/* By text, too: functions that take the table's row as it stands into another one's, or into what
+ * they give. 'fires': for the row of a trigger of the table. */
+#define BLANK "[[:space:]]"
+#define WHOLE_ROW                                                                                  \
+    "(select|values" BLANK "*[(]|,)" BLANK "*[(]?" BLANK "*(new|old)" BLANK "*[)]?" BLANK          \
+    "*[.]" BLANK "*[*]"
+#define STAR "select" BLANK "+([[:alnum:]_]+" BLANK "*[.]" BLANK "*)?[*][^;]*[[:<:]]"
+#define INSERT_INTO "[[:<:]]insert" BLANK "+into[[:>:]]"
+#define RETURN_QUERY "[[:<:]]return" BLANK "+query[[:>:]]"
+static const char whole_rows_sql[] =
+    "SELECT json_agg(json_build_object('function', f.id::regprocedure::text, 'fires', f.fires)"
+    " ORDER BY f.id) FROM (SELECT p.oid AS id, p.prosrc ~* '" INSERT_INTO "[^;]*" WHOLE_ROW "' AND"
+    "   EXISTS (SELECT FROM pg_trigger t WHERE NOT t.tgisinternal AND t.tgfoid = p.oid AND"
+    "   (t.tgrelid = c.oid OR t.tgrelid IN (SELECT relid FROM pg_partition_tree(c.oid)))) AS fires,"
+    "  p.prosrc ~* ('(" INSERT_INTO "|" RETURN_QUERY ")[^;]*" STAR "' || x.name) OR l.lanname ="
+    "   'sql' AND p.proretset AND p.prorettype <> c.reltype AND p.prosrc ~* ('" STAR "' || x.name)"
+    "  AS takes FROM pg_class c CROSS JOIN LATERAL (SELECT regexp_replace(c.relname,"
+    "   '[^[:alnum:]_]', '.', 'g') || '[[:>:]]' AS name) x, pg_proc p JOIN pg_language l ON l.oid ="
+    "   p.prolang AND l.lanname IN ('sql', 'plpgsql') JOIN pg_namespace n ON n.oid = p.pronamespace"
+    "  WHERE c.oid = $1::oid AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'segue')) f"
+    " WHERE f.fires OR f.takes";
+
 static const char key_sql[] =
     "SELECT json_agg(a.attname ORDER BY u.o) FROM pg_index i,"
     " unnest(i.indkey::int2[]) WITH ORDINALITY u(num, o), pg_attribute a"
@@ -257,6 +279,7 @@ static const struct {
     {"dependents", dependents_sql},
     {"triggers", triggers_sql},
     {"mentions", mentions_sql},
+    {"whole_rows", whole_rows_sql},
     {"partition_dependents", partition_dependents_sql},
     {"partition_own", partition_own_sql},
     {"partition_grants", partition_grants_sql},

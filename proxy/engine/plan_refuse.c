@@ -387,11 +387,32 @@ static void check_triggers(struct build *b, const struct target *t)
     }
 }
 
+/* Rows have both halves of each pair from expand on, which no plain DDL would have given them. By
+ * the functions' text, which may deceive: so nothing is refused. */
+static void warn_of_whole_rows(struct build *b, const struct target *t)
+{
+    const json_t *list = json_object_get(t->doc, "whole_rows");
+
+    for (size_t i = 0; t->new_columns.n && i < json_array_size(list); i++) {
+        const json_t *one = json_array_get(list, i);
+
+        build_warn(
+            b, cat_text(one, "function"),
+            "before start, write the columns out in it, or let it take to_jsonb() of the row",
+            "%s: until complete rows of %s have more columns, and %s gets 42601 or 42804, or"
+            " values in the wrong columns",
+            flag(one, "fires") ? "its text puts NEW.* or OLD.* into another table"
+                               : "its text puts * of the table into something else",
+            t->relation, flag(one, "fires") ? "each write that fires it" : "who calls it");
+    }
+}
+
 void refuse_table(struct build *b, const struct target *t)
 {
     refuse_relation(b, t);
     refuse_old_columns(b, t);
     refuse_splits(b, t);
+    warn_of_whole_rows(b, t);
     if (t->fills || t->guards)
         check_triggers(b, t);
 }

@@ -74,6 +74,37 @@ def test_plan_names_user_triggers_that_may_fire(items, segue):
     assert "touch_me" in proxy.cli("plan", proxy.file(RENAME)).out
 
 
+# functions that meet a second column -> their text, of a trigger or not
+TRIGGER = "CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN {body}; RETURN NEW; END$$;" \
+          "CREATE TRIGGER {name} AFTER INSERT OR UPDATE ON items FOR EACH ROW EXECUTE FUNCTION {name}()"
+CALLED = "CREATE FUNCTION {name}() RETURNS void LANGUAGE plpgsql AS $$BEGIN {body}; END$$"
+TAKE_WHOLE = {
+    "keep_old": (TRIGGER, "INSERT INTO kept SELECT OLD.*, now()", True),
+    "keep_new": (TRIGGER, "insert  into kept\n  values (NEW.*, now())", True),
+    "keep_brackets": (TRIGGER, "INSERT INTO kept SELECT now(), (NEW).*", True),
+    "keep_json": (TRIGGER, "INSERT INTO kept_json SELECT to_jsonb(NEW.*)", False),
+    "keep_named": (TRIGGER, "INSERT INTO kept (id) SELECT NEW.id; PERFORM count(*) FROM items", False),
+    "move": (CALLED, "INSERT INTO archive SELECT * FROM items WHERE id < 10", True),
+    "move_alias": (CALLED, "INSERT INTO archive SELECT i.* FROM public.items i", True),
+    "move_other": (CALLED, "INSERT INTO archive SELECT * FROM items_of_others", False),
+    "counts": (CALLED, "PERFORM count(*) FROM items", False),
+}
+
+
+def test_plan_names_functions_that_take_the_whole_row_into_something_else(items, segue):
+    items.sql("CREATE TABLE \"a(b\" (id int); CREATE FUNCTION gives() RETURNS TABLE (id bigint) LANGUAGE sql AS"
+              " 'SELECT 1::bigint'")
+    for name, (kind, body, _) in TAKE_WHOLE.items():
+        items.sql(kind.format(name=name, body=body))
+    proxy = segue(items)
+    shown = proxy.cli("plan", proxy.file(RENAME)).out
+    for name, (_, body, named) in TAKE_WHOLE.items():
+        assert (f"{name}():" in shown) == named, (name, body, shown)
+    assert "each write that fires it gets 42601" in " ".join(shown.split())
+    added = {"name": "m", "operations": [{"add_column": {"table": '"a(b"', "column": {"name": "z", "type": "int", "nullable": True}}}]}
+    proxy.cli("plan", proxy.file(added))
+
+
 def test_plan_says_when_the_role_may_not_make_the_store(items, segue):
     items.sql("ALTER TABLE items OWNER TO app; GRANT CREATE ON SCHEMA public TO app")
     proxy = segue(upstream=items.url("app"))
