@@ -112,6 +112,8 @@ static void forget_verdicts(struct sess_worker *w, uint64_t added)
         s->prepares = s->prepared_old = s->prepared_new = 0;
         if (sql_taken_any(s->made))
             s->made = (struct sql_taken){UINT64_MAX, UINT64_MAX};
+        if (s->unseen)
+            s->unseen = sql_rules_lasting(w->order->rules);
         if (added)
             veil(s, added, open, changes);
         if (w->order->rules && open)

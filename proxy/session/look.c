@@ -171,18 +171,21 @@ static uint64_t made_unseen(const struct sess *s, const struct sql_verdict *v, b
                : 0;
 }
 
-/* It may make relations that are called as tables of the rules are. rewrite NULL: it names none. */
+/* It may make relations that are called as tables of the rules are. rewrite NULL: it names none. A
+ * DO that makes something and says a table's name has hardly another reason to say it. */
 static void note_made(struct sess *s, const struct sql_verdict *v,
                       const struct sql_rewrite *rewrite, bool within)
 {
     uint64_t unseen = made_unseen(s, v, within);
-    struct sql_taken taken = {unseen, unseen};
+    uint64_t said = v->opaque == SQL_OPAQUE_MAKES ? unseen & v->touches : 0;
+    struct sql_taken taken = {said, said};
 
     if (rewrite)
         taken = sql_taken_join(taken, made_by(s, v, rewrite));
-    if (!sql_taken_any(taken))
+    if (!sql_taken_any(taken) && !unseen)
         return;
     s->made = sql_taken_join(sess_shadowed(s), taken);
+    s->unseen = sess_unseen(s) | unseen;
     s->made_for = UINT64_MAX;
     s->veiled = 0;
 }
@@ -307,6 +310,7 @@ void sess_judge(struct sess *s, struct sess_statement *statement, const struct s
 {
     statement->epoch = verdict_epoch(s);
     statement->shadowed = sess_shadowed(s);
+    statement->unseen = sess_unseen(s);
     statement->path = sess_path_class(s->path, s->worker->order->rules);
     statement->seen = rewrite ? *rewrite : (struct sql_rewrite){0};
     statement->seen.verdict = *v;
@@ -422,6 +426,7 @@ static bool is_outdated(const struct sess *s, const struct sess_statement *state
 {
     return statement->epoch != epoch_of(s) ||
            !sql_taken_same(statement->shadowed, sess_shadowed(s)) ||
+           statement->unseen != sess_unseen(s) ||
            statement->path != sess_path_class(s->path, s->worker->order->rules) || statement->stale;
 }
 

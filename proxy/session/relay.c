@@ -270,7 +270,7 @@ static void on_complete(struct sess *s, const char *msg, size_t total)
         s->foreign)
         return;
     sess_names_tag(s, tag, len);
-    if (sql_taken_any(s->made) && !s->veiled &&
+    if ((sql_taken_any(s->made) || s->unseen) && !s->veiled &&
         ((len == sizeof(discard) && memcmp(tag, discard, len) == 0) ||
          (len == sizeof(temp) && memcmp(tag, temp, len) == 0)))
         s->made_for = UINT64_MAX; /* a savepoint may bring it back */

@@ -46,6 +46,7 @@ struct sess_statement {
     /* of what was `seen`; epoch SESS_NOT_LOOKED: nothing yet; path: its class */
     uint64_t epoch, path;
     struct sql_taken shadowed;
+    uint64_t unseen;
     struct sql_rewrite seen; /* without its text and splices */
     struct sess_sent *sent;  /* what the server has in place of the text; NULL: the text. Owned. */
     const char *types;       /* parameter types as in its Parse: four bytes each */

@@ -53,13 +53,22 @@ enum rc sess_version_choose(struct sess *s, struct err *err)
     return RC_OK;
 }
 
-struct sql_taken sess_shadowed(const struct sess *s)
+/* Do the rules know of what it has made? */
+static bool is_known(const struct sess *s)
 {
     const struct sess_order *order = s->worker->order;
 
-    if (s->made_for <= order->changes || (s->veiled && s->veiled <= order->settled))
-        return (struct sql_taken){0};
-    return s->made;
+    return s->made_for <= order->changes || (s->veiled && s->veiled <= order->settled);
+}
+
+struct sql_taken sess_shadowed(const struct sess *s)
+{
+    return is_known(s) ? (struct sql_taken){0} : s->made;
+}
+
+uint64_t sess_unseen(const struct sess *s)
+{
+    return is_known(s) ? 0 : s->unseen;
 }
 
 void sess_sight(const struct sess *s, struct sql_sight_of_session *out)
@@ -69,5 +78,6 @@ void sess_sight(const struct sess *s, struct sql_sight_of_session *out)
                                          .rewrites = s->version.rewrites && !s->odd_strings &&
                                                      s->altered <= s->worker->order->changes,
                                          .shadowed = sess_shadowed(s),
+                                         .unseen = sess_unseen(s),
                                          .path = sess_path_class(s->path, s->worker->order->rules)};
 }

@@ -73,7 +73,7 @@ static uint64_t hash_sight(const struct sql_sight_of_session *session)
                      (uint64_t)session->side * 4 + session->follows * UINT64_C(2) +
                      session->rewrites;
 
-    return (session->path * odd + flags) * odd;
+    return ((session->path + session->unseen * 8) * odd + flags) * odd;
 }
 
 static struct key key_of(const struct sql_sight_of_session *session, bool is_shape,
@@ -86,7 +86,7 @@ static struct key key_of(const struct sql_sight_of_session *session, bool is_sha
 static bool same_sight(const struct sql_sight_of_session *a, const struct sql_sight_of_session *b)
 {
     return a->side == b->side && a->follows == b->follows && a->rewrites == b->rewrites &&
-           sql_taken_same(a->shadowed, b->shadowed) && a->path == b->path;
+           sql_taken_same(a->shadowed, b->shadowed) && a->unseen == b->unseen && a->path == b->path;
 }
 
 struct sql_cache *sql_cache_new(size_t entries_max, size_t bytes_max)

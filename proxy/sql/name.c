@@ -102,6 +102,7 @@ static void qualify(struct sql_work *w, struct sql_scope *from, struct sql_place
         sql_work_doubt(w, SQL_DOUBT_NAME);
         return;
     }
+    w->by_columns = true;
     quoted = sql_quote_ident(place->name);
     sql_edits_add_take(&w->edits, (uint32_t)sql_tree_location(ref), 0, mem_printf("%s.", quoted));
     free(quoted);

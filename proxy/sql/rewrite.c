@@ -26,6 +26,13 @@ static void apply(struct sql_work *w)
     sql_work_doubt(w, SQL_DOUBT_CLAUSE);
 }
 
+/* Should the name be another relation's after all, the columns that are put into the text are not
+ * there: an error. As it is, it would have values in wrong columns, and nobody would notice. */
+static bool is_better_left(const struct sql_work *w)
+{
+    return w->unseen && !w->by_columns && !w->out->stars && !w->out->positional;
+}
+
 static void finish(struct sql_work *w, const struct sql_node *tree)
 {
     struct sql_rewrite *out = w->out;
@@ -37,6 +44,8 @@ static void finish(struct sql_work *w, const struct sql_node *tree)
     }
     if (out->early)
         return;
+    if (is_better_left(w))
+        sql_work_doubt(w, SQL_DOUBT_PATH);
     if (out->doubt == SQL_DOUBT_NONE)
         apply(w);
     if (out->doubt == SQL_DOUBT_NONE || !knows_names(w))

@@ -79,8 +79,10 @@ static void each_sight_has_its_own_rewrite(void **state)
         .side = SQL_SIDE_OLD, .rewrites = true, .path = 1};
     const struct sql_sight_of_session follows = {
         .side = SQL_SIDE_NEW, .follows = true, .rewrites = true};
-    const struct sql_sight_of_session *const sights[] = {&old_side, &new_side,  &off,
-                                                         &shadowed, &elsewhere, &follows};
+    const struct sql_sight_of_session unseen = {
+        .side = SQL_SIDE_OLD, .rewrites = true, .unseen = 1};
+    const struct sql_sight_of_session *const sights[] = {&old_side,  &new_side, &off,   &shadowed,
+                                                         &elsewhere, &follows,  &unseen};
     struct sql_rules *rules = some_rules(1);
     struct sql_cache *cache = sql_cache_new(10, 10000);
     struct sql_cache_stats stats;

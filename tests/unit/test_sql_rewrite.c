@@ -470,6 +470,32 @@ static void a_temporary_table_of_the_session_may_hide_the_table(void **state)
     sql_rules_unref(rules);
 }
 
+static void what_nobody_has_seen_leaves_alone_what_means_the_same(void **state)
+{
+    static const char *const rows[] = {"TABLE t",
+                                       "SELECT x.* FROM t AS x",
+                                       "COPY t TO STDOUT",
+                                       "INSERT INTO t VALUES (1, 2, 3)",
+                                       "SELECT id FROM t NATURAL JOIN u",
+                                       "SELECT o FROM t",
+                                       "INSERT INTO t (id, o) VALUES (1, 2)",
+                                       "UPDATE t SET o = 1"};
+    struct sql_rules *rules = some_rules(false, false);
+    const struct sql_sight_of_session session = {
+        .side = SQL_SIDE_OLD, .rewrites = true, .unseen = 1};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct sql_rewrite out;
+
+        sql_rewrite(rules, &session, rows[i], strlen(rows[i]), &out);
+        assert_int_equal(out.doubt, i < 5 ? SQL_DOUBT_NONE : SQL_DOUBT_PATH);
+        assert_int_equal(out.text != NULL, i < 5);
+        sql_rewrite_fini(&out);
+    }
+    sql_rules_unref(rules);
+}
+
 static void a_temporary_relation_may_be_called_like_a_partition(void **state)
 {
     static const char sql[] = "CREATE TEMP TABLE t_1 (x int)";
@@ -660,6 +686,7 @@ int main(void)
         cmocka_unit_test(a_name_keeps_its_meaning_beside_a_hidden_column),
         cmocka_unit_test(what_is_not_certain_stays_as_it_is),
         cmocka_unit_test(a_temporary_table_of_the_session_may_hide_the_table),
+        cmocka_unit_test(what_nobody_has_seen_leaves_alone_what_means_the_same),
         cmocka_unit_test(a_temporary_relation_may_be_called_like_a_partition),
         cmocka_unit_test(early_readers_are_found),
         cmocka_unit_test(a_column_that_is_about_to_go_is_seen_by_nobody_and_read_by_nobody),

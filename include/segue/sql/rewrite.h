@@ -104,7 +104,10 @@ struct sql_sight_of_session {
     bool follows;  /* the side is the migration's: the session itself has not said one */
     bool rewrites; /* false: only the verdict and what was seen */
     struct sql_taken shadowed; /* by a temporary table of this session */
-    uint64_t path;             /* the class of its search path (sql/path.h) */
+    /* Tables whose name a relation may have that nobody has seen being made: hardly ever one has.
+     * What means other columns where it is not rewritten is, and all else is left. */
+    uint64_t unseen;
+    uint64_t path; /* the class of its search path (sql/path.h) */
 };
 
 /* What FOLLOW means for a statement that touches `tables`: OLD or NEW; FOLLOW when it is not the
