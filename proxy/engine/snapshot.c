@@ -413,6 +413,7 @@ static void add_rule(struct snapshot *snap, const struct eng_sight *sight, struc
                                    .early = view->early && fills(table),
                                    .reversed = view->reversed,
                                    .going = is_going(m->plan, locked),
+                                   .coming = view->coming,
                                    .state = eng_phase(m->phase)->name,
                                    .progress = progress};
     write_meaning(snap, &rule);

@@ -127,6 +127,27 @@ static bool ask_again(struct sess *s, const struct sess_flight *head, const char
     return true;
 }
 
+/* What the server has of a prepared statement names a column that is not there any more, or not in
+ * the relation that a name means now, in place of the client's star. */
+static bool is_changed(const struct sess_flight *head, const char *msg, size_t total)
+{
+    struct wire_error error;
+
+    return msg[0] == 'E' && !head->executes && !head->sent->answer.len &&
+           (head->kind == SESS_FLIGHT_BIND || head->kind == SESS_FLIGHT_DESCRIBE) &&
+           wire_read_error(msg, total, &error) == RC_OK && strcmp(error.sqlstate, "42703") == 0 &&
+           is_about_text(&error) && !is_own_column(head->sent, &error);
+}
+
+static enum sess_answer tell_changed(struct sess *s)
+{
+    struct err err = {0};
+
+    sess_changed_error(s, &err);
+    wire_put_error_of(&s->worker->instead, "ERROR", &err, SESS_CHANGED_ROUTINE);
+    return SESS_ANSWER_INSTEAD;
+}
+
 static enum sess_answer answer_error(struct sess *s, const struct sess_flight *head,
                                      const struct wire_frame *frame, const char *msg)
 {
@@ -139,6 +160,8 @@ static enum sess_answer answer_error(struct sess *s, const struct sess_flight *h
         buf_append(&s->worker->instead, s->failed.data, s->failed.len);
         return SESS_ANSWER_INSTEAD;
     }
+    if (head->sent && is_changed(head, msg, frame->total))
+        return tell_changed(s);
     if (!head->sent || (head->arguments && is_about_arguments(msg, frame->total)) ||
         !sess_sent_error(head->sent, msg, frame->total, &s->worker->instead))
         return SESS_ANSWER_PASS;

@@ -436,13 +436,15 @@ const struct sql_rewrite *sess_judge_again(struct sess *s, struct sess_statement
     struct sql_verdict v;
 
     if (is_outdated(s, statement)) {
+        const struct sql_rewrite *wants;
+
         rewrite = inspect(s, statement->side, statement->text, statement->text_len, &v);
         if (sess_rewriting_meets(s, statement, v.touches))
             rewrite = inspect(s, statement->side, statement->text, statement->text_len, &v);
         sess_judge(s, statement, &v, rewrite);
-        statement->stale =
-            statement->lost || !sess_sent_is(statement->sent, sess_rewriting_wants(s, rewrite));
-        sess_rewriting_judged(s, statement);
+        wants = sess_rewriting_wants(s, rewrite);
+        statement->stale = statement->lost || !sess_sent_is(statement->sent, wants);
+        sess_rewriting_judged(s, statement, wants);
     }
     return rewrite;
 }

@@ -274,6 +274,21 @@ uint64_t sess_path_class(struct sess_path *p, const struct sql_rules *rules)
     return p->class;
 }
 
+static uint64_t add_text(uint64_t hash, const char *text)
+{
+    for (; *text; text++)
+        hash = (hash ^ (unsigned char)*text) * UINT64_C(1099511628211); /* FNV-1a */
+    return hash * UINT64_C(1099511628211);
+}
+
+uint64_t sess_path_hash(const struct sess_path *p)
+{
+    if (!p || !p->now.path)
+        return 0;
+    return add_text(add_text(UINT64_C(14695981039346656037), p->now.path),
+                    p->now.role ? p->now.role : "");
+}
+
 uint64_t sess_path_makes_in(const struct sess_path *p, const struct sql_rules *rules)
 {
     return is_settled(p, rules)

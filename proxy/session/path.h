@@ -57,6 +57,9 @@ bool sess_path_is_borrowed(const struct sess_path *p);
 /* What it is to these rules; UNKNOWN for NULL, and while something in flight changes it. */
 uint64_t sess_path_class(struct sess_path *p, const struct sql_rules *rules);
 
+/* Of what names mean now; 0: not known, as for NULL. */
+uint64_t sess_path_hash(const struct sess_path *p);
+
 /* sql_path_makes_in of it; 0 for NULL, too, and while something in flight changes it. */
 uint64_t sess_path_makes_in(const struct sess_path *p, const struct sql_rules *rules);
 

@@ -9,6 +9,7 @@
 
 #include <string.h>
 
+#include "meaning.h"
 #include "segue/wire/build.h"
 #include "worker.h"
 
@@ -115,10 +116,16 @@ static struct sess_sent *refuse_changed(struct sess *s, struct buf *text)
 {
     struct err err = {0};
 
-    err_set(&err, "0A000", "cached plan must not change result type");
-    err_hint(&err, "A migration has removed columns that were there when it was prepared.");
+    sess_changed_error(s, &err);
+    return refuse(s, "changed", &err, SESS_CHANGED_ROUTINE, text);
+}
+
+void sess_changed_error(struct sess *s, struct err *err)
+{
+    err_set(err, "0A000", "cached plan must not change result type");
+    err_hint(err, "Columns that were there when it was prepared have gone by a migration, or a name "
+                  "in it means another table now.");
     COUNT(s->worker->counters.changed_refused, 1);
-    return refuse(s, "changed", &err, "RevalidateCachedQuery", text);
 }
 
 static bool is_ascii(const char *text, size_t len)
@@ -318,6 +325,8 @@ bool sess_rewriting_meets(struct sess *s, struct sess_statement *statement, uint
     if (!tags.number || tags.number == before.number)
         return false;
     statement->tags = tags;
+    if (before.number && !(tags.marks & before.marks) && statement->sent_epoch > last_end(w))
+        statement->meaning = SESS_MEANS_OTHERS; /* its names are those of other tables now */
     if (statement->sent_epoch <= last_end(w))
         statement->gone |= has_outlived_side(s, statement) || (tags.marks & before.marks);
     statement->types_gone |= has_outlived_types(s, statement);
@@ -367,7 +376,8 @@ static bool has_other_types(const struct sess *s, const struct sess_statement *s
            sql_rules_turned(rules, tables).number != statement->turned;
 }
 
-void sess_rewriting_judged(struct sess *s, struct sess_statement *statement)
+void sess_rewriting_judged(struct sess *s, struct sess_statement *statement,
+                           const struct sql_rewrite *wants)
 {
     const struct sql_rewrite *was = statement->sent ? &statement->sent->rewrite : &statement->seen;
     bool by_place = was->positional || (was->stars && statement->habit != SESS_HABIT_DESCRIBES);
@@ -378,6 +388,10 @@ void sess_rewriting_judged(struct sess *s, struct sess_statement *statement)
         statement->changed = statement->stale = false;
         statement->epoch = SESS_NOT_LOOKED; /* the next use may be in another transaction */
     }
+    if (statement->stale && !statement->lost && !statement->changed)
+        sess_meaning_keep(s, statement, wants);
+    else if (!statement->stale && sess_meaning_of(s, statement) == SESS_MEANS_TABLES)
+        sess_meaning_note(s, statement); /* it has what is right */
 }
 
 enum sess_look sess_rewrite_parse(struct sess *s, const struct sess_parse *parse,
@@ -424,6 +438,7 @@ void sess_rewriting_prepared(struct sess *s, struct sess_statement *statement)
     statement->side = side_of(s, tables);
     statement->tags = sql_rules_tags(s->worker->order->rules, tables);
     statement->retyped = sql_rules_retypes(s->worker->order->rules, tables);
+    sess_meaning_note(s, statement);
     statement->turned =
         sql_rules_turned(s->worker->order->rules, statement->seen.verdict.touches).number;
 }
@@ -505,6 +520,7 @@ void sess_prepare_again(struct sess *s, struct sess_statement *statement,
     statement->tags = sql_rules_tags(w->order->rules, tables);
     statement->retyped = sql_rules_retypes(w->order->rules, tables);
     statement->turned = sql_rules_turned(w->order->rules, statement->seen.verdict.touches).number;
+    sess_meaning_note(s, statement);
     statement->gone = statement->types_gone = false;
     statement->lost = statement->stale = sent && sent->answer.len;
     if (!room)
@@ -535,6 +551,8 @@ enum sess_look sess_rewrite_use(struct sess *s, const struct sess_binding *use)
     }
     if (use->portal && use->portal[0] && statement)
         statement->habit = SESS_HABIT_TRUSTS; /* who describes that portal is not followed */
+    if (use->type == 'D' && statement)
+        statement->told = true;
     flight.sent = statement ? sess_sent_ref(statement->sent) : NULL;
     if (use->type == 'D' && use->names && !flight.sent) {
         flight.sent = sess_sent_ref(sess_names_about(s, use->names));

@@ -62,6 +62,11 @@ void sess_rewrite_close(struct sess *s, const char *name); /* Close of a stateme
 /* All other messages of the client, and Describe of a portal. */
 void sess_rewriting_passed(struct sess *s, uint8_t type);
 
+/* What a client is told whose statement cannot stay what it was, by the routine that drivers know;
+ * it is counted. */
+#define SESS_CHANGED_ROUTINE "RevalidateCachedQuery"
+void sess_changed_error(struct sess *s, struct err *err);
+
 /* A clock by which statements and ends of migrations are in order: it stands at the rules' epoch,
  * or behind the last one. */
 uint64_t sess_rewriting_clock(const struct sess_worker *w);
@@ -70,8 +75,11 @@ uint64_t sess_rewriting_clock(const struct sess_worker *w);
  * true if it is on another side now, and must be inspected for that. */
 bool sess_rewriting_meets(struct sess *s, struct sess_statement *statement, uint64_t tables);
 
-/* A statement has been judged anew: may it be prepared again without the client knowing? */
-void sess_rewriting_judged(struct sess *s, struct sess_statement *statement);
+/* A statement has been judged anew, `wants` is what is to be sent of that (NULL: nothing is known
+ * of the text): may it be prepared again without the client knowing, or is it to stay what it is?
+ */
+void sess_rewriting_judged(struct sess *s, struct sess_statement *statement,
+                           const struct sql_rewrite *wants);
 
 /* An answer of the server, of which `avail` bytes are there. MORE: it is judged when it is whole.
  */

@@ -173,6 +173,7 @@ void sess_statements_put(struct sess_statements *set, const struct sess_parse *p
     }
     statement = sess_statement_new(parse);
     statement->sent_epoch = epoch;
+    statement->told = true;
     sess_statements_set(set, statement);
     sess_statement_unref(statement);
 }

@@ -19,6 +19,13 @@ enum sess_habit {
     SESS_HABIT_TRUSTS
 };
 
+/* What the names in a text are to segue. */
+enum sess_meaning {
+    SESS_MEANS_TABLES,  /* migrating tables, or nothing that matters */
+    SESS_MEANS_PERHAPS, /* in doubt: the text is the client's, with both sides' columns */
+    SESS_MEANS_OTHERS,  /* other relations, by the search path */
+};
+
 struct sess_statement {
     struct sess_statement *chain;
     uint64_t hash;
@@ -32,7 +39,10 @@ struct sess_statement {
     uint16_t ntypes;
     bool changed; /* stale, and its result cannot stay what it was: the client must prepare it again
                    */
-    uint8_t habit; /* enum sess_habit */
+    uint8_t habit;      /* enum sess_habit */
+    uint8_t meaning;    /* enum sess_meaning: when the server got what it has */
+    uint64_t path_hash; /* sess_path_hash, likewise */
+    bool told; /* its result was described apart from a portal, or that was not looked at */
     /* The side on which the client has prepared it, for as long as there are two: what it was told
      * of the result stays true. */
     enum sql_side side;

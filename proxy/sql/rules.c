@@ -154,6 +154,7 @@ int sql_rules_add(struct sql_rules *rules, const struct sql_table_rule *table)
     rule->early = table->early;
     rule->reversed = table->reversed;
     rule->going = table->going;
+    rule->coming = table->coming;
     rule->other = NULL;
     rule->sideless = false;
     copy_columns(rule, table->columns, table->ncolumns);
@@ -435,6 +436,14 @@ bool sql_rules_same_tables(const struct sql_rules *a, const struct sql_rules *b)
         if (!same_table(&a->tables[i], &b->tables[i]))
             return false;
     return true;
+}
+
+bool sql_rules_coming(const struct sql_rules *rules, uint64_t tables)
+{
+    for (size_t i = 0; rules && i < rules->n; i++)
+        if ((tables & (UINT64_C(1) << i)) && rules->tables[i].coming)
+            return true;
+    return false;
 }
 
 bool sql_rules_retypes(const struct sql_rules *rules, uint64_t tables)

@@ -34,7 +34,7 @@ def seen(conn, **options):
 def tried(conn, **options):
     try:
         return seen(conn, **options)
-    except psycopg.errors.UndefinedColumn:
+    except (psycopg.errors.UndefinedColumn, psycopg.errors.FeatureNotSupported):  # the latter of what was prepared before
         return None
 
 

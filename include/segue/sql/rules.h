@@ -69,6 +69,7 @@ struct sql_table_rule {
     bool early;    /* its new_columns may not be read (yet), whatever their sight */
     bool reversed; /* cut over: who follows the migration sees the new side */
     bool going;    /* complete will drop it: whoever names it uses an old name */
+    bool coming;   /* its new columns may not be there yet. No part of an epoch's meaning */
     /* What the other side of the cut-over calls the table, in the same schema: it means the table,
      * too, and `name` is put in its place. NULL: both sides say `name`. */
     const char *other_name;
@@ -168,6 +169,9 @@ struct sql_tags sql_rules_turned(const struct sql_rules *rules, uint64_t tables)
 
 /* Bit of schema.name, by either of its names, or -1. */
 int sql_rules_find(const struct sql_rules *rules, const char *schema, const char *name);
+
+/* May one of these tables not have its new columns yet? */
+bool sql_rules_coming(const struct sql_rules *rules, uint64_t tables);
 
 /* Does a column of these tables change its type under its name? */
 bool sql_rules_retypes(const struct sql_rules *rules, uint64_t tables);

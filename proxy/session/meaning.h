@@ -1,0 +1,25 @@
+/*
+ * Prepared statements whose names come into doubt, or out of it, or to mean other relations.
+ * Private to this layer.
+ *
+ * Prepared again, such a statement would give other columns than its client was told, or put values
+ * into others. What the server has goes on giving those, or the server itself says that it cannot.
+ */
+#ifndef SEGUE_SESSION_MEANING_H
+#define SEGUE_SESSION_MEANING_H
+
+#include "session.h"
+#include "statements.h"
+
+/* As it was judged last. */
+enum sess_meaning sess_meaning_of(const struct sess *s, const struct sess_statement *statement);
+
+/* The server gets, or has, what was judged last. */
+void sess_meaning_note(const struct sess *s, struct sess_statement *statement);
+
+/* It is stale: the rules want `wants` (NULL: nothing is known of the text). Where it is to stay
+ * what it is, it is not stale any more; where it cannot, it is changed. */
+void sess_meaning_keep(const struct sess *s, struct sess_statement *statement,
+                       const struct sql_rewrite *wants);
+
+#endif
