@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "asking.h"
+#include "idle.h"
 #include "names.h"
 #include "path.h"
 #include "rewriting.h"
@@ -19,9 +20,6 @@
 /* Portal and statement names of a Bind are looked for in this many bytes; so long is a Describe
  * or Close at most. A longer name is not known. */
 #define NAMES_BYTES_MAX 4096
-
-/* Without rules the first word of a text is looked for in so much of its message. */
-#define FIRST_WORD_BYTES_MAX 256
 
 /* ---- the gate ---- */
 
@@ -233,14 +231,6 @@ static void note_unread(struct sess *s, const struct wire_frame *frame, const ch
     COUNT(s->worker->counters.doubts[SQL_DOUBT_LENGTH], 1);
 }
 
-/* RC_AGAIN: not all there yet; RC_ERR: longer than what is looked at. */
-static enum rc whole(const struct sess *s, const struct wire_frame *frame, size_t avail)
-{
-    if (frame->total > sess_limits(s)->inspect_bytes_max)
-        return RC_ERR;
-    return avail < frame->total ? RC_AGAIN : RC_OK;
-}
-
 /* A message that carries nothing of which the pipeline would have to know. */
 static enum sess_look pass(struct sess *s, uint8_t type)
 {
@@ -269,7 +259,7 @@ static enum sess_look look_query(struct sess *s, const struct wire_frame *frame,
     const struct sql_rewrite *rewrite = NULL;
     struct wire_query query = {0};
     struct sess_names names;
-    enum rc rc = whole(s, frame, avail);
+    enum rc rc = sess_look_whole(s, frame, avail);
     bool again = false;
     enum sess_look look;
 
@@ -291,6 +281,8 @@ static enum sess_look look_query(struct sess *s, const struct wire_frame *frame,
     if (rc != RC_OK)
         note_unread(s, frame, msg, avail);
     s->unnamed_epoch = SESS_NOT_LOOKED; /* a simple query drops the unnamed statement */
+    if (!sess_rewriting(s))
+        sess_remember_dropped(s);
     if (again && sess_names_again(s, &names, true))
         rewrite = inspect_sent(s, &names, query.text, query.len, &v);
     note_path(s, &v, rewrite != NULL, query.text, query.len);
@@ -319,14 +311,6 @@ void sess_judge(struct sess *s, struct sess_statement *statement, const struct s
     statement->seen.splices = NULL;
 }
 
-/* A Parse that passes as it is, and whose end nobody will see. */
-static void remember(struct sess *s, const struct sess_parse *parse)
-{
-    if (!s->statements)
-        s->statements = sess_statements_new(sess_limits(s)->statements_bytes_max);
-    sess_statements_put(s->statements, parse, sess_rewriting_clock(s->worker));
-}
-
 static enum sess_look look_parse(struct sess *s, const struct wire_frame *frame, const char *msg,
                                  size_t avail)
 {
@@ -335,7 +319,7 @@ static enum sess_look look_parse(struct sess *s, const struct wire_frame *frame,
     struct wire_parse read;
     struct sess_parse parse;
     struct sess_names names;
-    enum rc rc = whole(s, frame, avail);
+    enum rc rc = sess_look_whole(s, frame, avail);
     bool again = false;
     enum sess_look look;
 
@@ -355,8 +339,10 @@ static enum sess_look look_parse(struct sess *s, const struct wire_frame *frame,
     if (rc != RC_OK) { /* a name not read stays unknown */
         note_unread(s, frame, msg, avail);
         s->unnamed_epoch = SESS_NOT_LOOKED;
-        if (!sess_rewriting(s))
+        if (!sess_rewriting(s)) {
+            sess_remember_dropped(s);
             return pass(s, frame->type);
+        }
         sess_rewrite_parse_unknown(s);
         return SESS_LOOK_PASS;
     }
@@ -364,7 +350,13 @@ static enum sess_look look_parse(struct sess *s, const struct wire_frame *frame,
     note_passed(s, &v, rewrite, 0, read.text, read.text_len);
     if (v.moves && !sess_rewriting(s))
         sess_path_unseen(s->path); /* nobody will know what a Bind of it runs */
-    parse = (struct sess_parse){read.name, read.text, read.text_len, read.types, read.nparams};
+    parse = (struct sess_parse){
+        .name = read.name,
+        .text = read.text,
+        .text_len = read.text_len,
+        .types = read.types,
+        .ntypes = read.nparams,
+        .alone = !read.name[0] && sess_parse_is_alone(msg + frame->total, avail - frame->total)};
     if (!parse.name[0]) {
         s->unnamed_touches = v.touches;
         s->unnamed_begins = v.begins;
@@ -374,50 +366,10 @@ static enum sess_look look_parse(struct sess *s, const struct wire_frame *frame,
         rewrite = inspect_sent(s, &names, read.text, read.text_len, &v);
     if (sess_rewriting(s))
         return sess_rewrite_parse(s, &parse, rewrite, &v, &names);
+    sess_remember(s, &parse);
     if (!parse.name[0])
         sess_names_pass(s, parse.text, parse.text_len, &names, NULL);
-    if (parse.name[0] && (!s->pipeline || sess_pipeline_reads(s->pipeline)))
-        remember(s, &parse);
     return pass(s, frame->type);
-}
-
-/* Without rules: its text is remembered, for later. */
-static enum sess_look look_parse_idle(struct sess *s, const struct wire_frame *frame,
-                                      const char *msg, size_t avail)
-{
-    enum rc rc = whole(s, frame, avail);
-    struct wire_parse read;
-
-    if (rc == RC_AGAIN)
-        return SESS_LOOK_MORE;
-    if (rc == RC_OK && wire_read_parse(msg, frame->total, &read) == RC_OK)
-        remember(
-            s, &(struct sess_parse){read.name, read.text, read.text_len, read.types, read.nparams});
-    return SESS_LOOK_PASS;
-}
-
-/* Without rules: a Query, or an unnamed Parse, whose text begins at msg[at]. What is prepared by
- * SQL is remembered as well. */
-static enum sess_look look_names_idle(struct sess *s, const struct wire_frame *frame,
-                                      const char *msg, size_t avail, size_t at)
-{
-    size_t here = avail < frame->total ? avail : frame->total, len;
-    struct sess_names names;
-
-    if (here <= at)
-        return here < frame->total ? SESS_LOOK_MORE : SESS_LOOK_PASS;
-    if (!sess_names_byte((uint8_t)msg[at]))
-        return SESS_LOOK_PASS;
-    if (here < frame->total && here < FIRST_WORD_BYTES_MAX)
-        return SESS_LOOK_MORE;
-    if (!sql_named_first(msg + at, here - at) || whole(s, frame, avail) == RC_ERR)
-        return SESS_LOOK_PASS;
-    if (here < frame->total)
-        return SESS_LOOK_MORE;
-    len = strnlen(msg + at, here - at);
-    sess_names_read(s, msg + at, len, &names);
-    sess_names_pass(s, msg + at, len, &names, NULL);
-    return SESS_LOOK_PASS;
 }
 
 /* Is what was seen of it still what the rules say to this session? The server, too, takes names
@@ -618,15 +570,7 @@ enum sess_look sess_look(struct sess *s, const struct wire_frame *frame, const c
         return looks[frame->type].look(s, frame, msg, avail);
     if (frame->type == 'C')
         return s->statements ? look_close(s, frame, msg, avail) : SESS_LOOK_PASS;
-    if (frame->type == 'Q')
-        return look_names_idle(s, frame, msg, avail, WIRE_HEADER_BYTES);
-    if (avail <= WIRE_HEADER_BYTES)
-        return frame->total > WIRE_HEADER_BYTES ? SESS_LOOK_MORE : SESS_LOOK_PASS;
-    if (msg[WIRE_HEADER_BYTES] == '\0') {
-        s->unnamed_epoch = SESS_NOT_LOOKED;
-        return look_names_idle(s, frame, msg, avail, WIRE_HEADER_BYTES + 1);
-    }
-    return look_parse_idle(s, frame, msg, avail);
+    return sess_look_idle(s, frame, msg, avail);
 }
 
 /* Of a name, or of all (NULL): what was sent behind its end is prepared after that. */
@@ -646,12 +590,17 @@ void sess_forget_statement(struct sess *s, const char *name)
     mean_again(s, name);
 }
 
+void sess_forget_unnamed(struct sess *s)
+{
+    sess_statement_unref(s->unnamed);
+    s->unnamed = NULL;
+    s->unnamed_epoch = SESS_NOT_LOOKED;
+}
+
 void sess_forget_statements(struct sess *s)
 {
     sess_statements_free(s->statements);
     s->statements = NULL;
-    sess_statement_unref(s->unnamed);
-    s->unnamed = NULL;
-    s->unnamed_epoch = SESS_NOT_LOOKED;
+    sess_forget_unnamed(s);
     mean_again(s, NULL);
 }

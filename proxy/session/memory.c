@@ -9,7 +9,8 @@
 
 /* A buffer grows by doubling. Each is filled by reads of SCRATCH_BYTES until its limit is passed;
  * to the server goes at once all that was withheld from it. Of the unnamed statement
- * and of the last in flight the text is kept, what was sent instead, and where they differ. */
+ * and of the last in flight the text is kept, once more with what was sent instead, which is twice
+ * as long with the places where they differ. */
 size_t sess_bytes_bound(const struct sess_options *o)
 {
     size_t client_in = (size_t)o->buffer_bytes_max + o->inspect_bytes_max + SCRATCH_BYTES;
@@ -21,7 +22,7 @@ size_t sess_bytes_bound(const struct sess_options *o)
            2 * (size_t)o->startup_bytes_max + 5 * (size_t)o->statements_bytes_max +
            2 * SESS_FAILED_BYTES_MAX + SESS_NAMINGS_MAX * sizeof(struct sess_naming) +
            SESS_FLIGHTS_MAX * sizeof(struct sess_flight) + SESS_FLIGHTS_BYTES_MAX +
-           4 * (size_t)o->inspect_bytes_max + sess_statements_bytes_least() + sess_path_bytes_max();
+           8 * (size_t)o->inspect_bytes_max + sess_statements_bytes_least() + sess_path_bytes_max();
 }
 
 /* Bytes in physical memory; 0 when the system does not tell. */

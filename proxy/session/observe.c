@@ -95,6 +95,7 @@ void sess_report_bytes(struct sess *s)
     size_t bytes = sizeof(*s) + s->client.in.cap + s->client.out.cap + s->server.in.cap +
                    s->server.out.cap + s->startup.cap + sess_statements_bytes(s->statements) +
                    sess_namings_bytes(s->namings) + s->failed.cap +
+                   (s->unnamed ? sess_statement_bytes(s->unnamed) : 0) +
                    sess_pipeline_bytes(s->pipeline);
 
     if (bytes != READ(s->bytes))

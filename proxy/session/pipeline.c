@@ -22,12 +22,15 @@ static struct sess_flight *at(const struct sess_pipeline *p, size_t i)
     return &p->ring[(p->head + i) & (p->cap - 1)];
 }
 
-/* What uses a prepared statement has no text of its own. */
+/* What uses a prepared statement has no text of its own; that of a named one is counted with those
+ * of its session. */
 static size_t bytes_of(const struct sess_flight *flight)
 {
     bool own = flight->kind == SESS_FLIGHT_QUERY || flight->kind == SESS_FLIGHT_PARSE;
+    bool unnamed = own && !flight->hidden && flight->statement && !flight->statement->name[0];
 
-    return own && flight->sent ? flight->sent->bytes : 0;
+    return (own && flight->sent ? flight->sent->bytes : 0) +
+           (unnamed ? sizeof(*flight->statement) + flight->statement->text_len : 0);
 }
 
 static void drop(const struct sess_flight *flight)

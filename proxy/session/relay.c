@@ -87,11 +87,13 @@ static bool look(struct sess *s, const struct wire_frame *frame, const char *dat
     return true;
 }
 
-/* A Query, whose text may begin with PREPARE or what drops statements. */
-static bool may_name(const struct wire_frame *frame, const char *msg, size_t avail)
+/* A Query, whose text may begin with PREPARE or what drops statements; the unnamed one it does. */
+static bool may_name(const struct sess *s, const struct wire_frame *frame, const char *msg,
+                     size_t avail)
 {
     return frame->type == 'Q' && frame->total > WIRE_HEADER_BYTES &&
-           (avail <= WIRE_HEADER_BYTES || sess_names_byte((uint8_t)msg[WIRE_HEADER_BYTES]));
+           (avail <= WIRE_HEADER_BYTES || sess_names_byte((uint8_t)msg[WIRE_HEADER_BYTES]) ||
+            s->unnamed);
 }
 
 size_t sess_relay_client(struct sess *s, const char *data, size_t len)
@@ -126,7 +128,7 @@ size_t sess_relay_client(struct sess *s, const char *data, size_t len)
                 continue;
             }
             if ((watched || looked_at[frame.type] == ALWAYS ||
-                 may_name(&frame, data + pos, len - pos)) &&
+                 may_name(s, &frame, data + pos, len - pos)) &&
                 !look(s, &frame, data, pos, len, &done))
                 break;
             sess_track_client(&s->track, frame.type);
@@ -280,6 +282,9 @@ static void on_error(struct sess *s, const char *msg, size_t total)
 {
     struct sess_worker_counters *c = &s->worker->counters;
 
+    if (s->unnamed && !s->pipeline &&
+        (int32_t)(s->unnamed_ask - (s->track.asked - s->track.expected + 1)) >= 0)
+        sess_forget_unnamed(s); /* it may be its Parse that has failed */
     sess_track_server(&s->track, 'E');
     if (s->path)
         sess_path_failed(s->path);

@@ -52,8 +52,6 @@ void sess_rewriting_end(struct sess *s)
 {
     sess_pipeline_free(s->pipeline);
     s->pipeline = NULL;
-    sess_statement_unref(s->unnamed);
-    s->unnamed = NULL;
     bind_to(s, NULL);
     execute_is_about(s, NULL);
     buf_fini(&s->failed);
@@ -123,8 +121,9 @@ static struct sess_sent *refuse_changed(struct sess *s, struct buf *text)
 void sess_changed_error(struct sess *s, struct err *err)
 {
     err_set(err, "0A000", "cached plan must not change result type");
-    err_hint(err, "Columns that were there when it was prepared have gone by a migration, or a name "
-                  "in it means another table now.");
+    err_hint(err,
+             "Columns that were there when it was prepared have gone by a migration, or a name "
+             "in it means another table now.");
     COUNT(s->worker->counters.changed_refused, 1);
 }
 
@@ -408,7 +407,8 @@ enum sess_look sess_rewrite_parse(struct sess *s, const struct sess_parse *parse
     if (is_changed_use(s, names))
         return refuse_use(s);
     sent = flight.sent = choose(s, parse->text, parse->text_len, rewrite, &w->text);
-    if (parse->name[0] || sent || verdict->touches || verdict->elsewhere || verdict->moves) {
+    if (parse->name[0] || parse->alone || sent || verdict->touches || verdict->elsewhere ||
+        verdict->moves) {
         flight.statement = sess_statement_new(parse);
         sess_judge(s, flight.statement, verdict, rewrite);
         flight.statement->sent = sess_sent_ref(sent);

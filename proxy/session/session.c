@@ -361,6 +361,7 @@ void sess_fail(struct sess *s, const struct err *e)
 void sess_free(struct sess *s)
 {
     sess_rewriting_end(s);
+    sess_forget_unnamed(s);
     sess_path_free(s->path);
     sess_statements_free(s->statements);
     sess_namings_free(&s->namings);

@@ -114,15 +114,18 @@ struct sess {
     uint64_t unnamed_touches;           /* of the unnamed statement, by unnamed_epoch */
     uint64_t unnamed_epoch;             /* SESS_NOT_LOOKED: not looked at */
     bool unnamed_begins;
+    uint32_t unnamed_ask; /* number of the request behind its Parse, as track.asked counts */
     /* While statements are rewritten (rewriting.c): */
     struct sess_pipeline *pipeline; /* NULL: not */
     bool full;                      /* pending because the pipeline is */
-    struct sess_statement *unnamed; /* NULL: not known, or it touches nothing */
-    struct sess_path *path;         /* asking.c's: NULL: not followed */
-    bool reports_path;              /* the server reports search_path: PostgreSQL 18 does */
+    /* NULL: not known, or it touches nothing. Without a pipeline, too, where no Bind was behind its
+     * Parse. */
+    struct sess_statement *unnamed;
+    struct sess_path *path; /* asking.c's: NULL: not followed */
+    bool reports_path;      /* the server reports search_path: PostgreSQL 18 does */
     struct sql_taken made; /* names that a relation may have which it has made, perhaps temporary */
-    uint64_t unseen; /* the same, where nobody has seen one, or its name: tables that last */
-    uint64_t made_for; /* ... to rules that know of fewer changes; UINT64_MAX: not done yet */
+    uint64_t unseen;       /* the same, where nobody has seen one, or its name: tables that last */
+    uint64_t made_for;     /* ... to rules that know of fewer changes; UINT64_MAX: not done yet */
     uint64_t veiled;       /* made is only what it may have made before the rules came: not
                               to rules of which so many changes are settled; 0: it is not */
     bool changing;         /* the open transaction may have changed the catalog */
@@ -306,6 +309,7 @@ void sess_touch_forget(struct sess *s); /* an open transaction, and bits have an
 void sess_speak_of(struct sess *s, uint64_t tables);
 void sess_forget_statement(struct sess *s, const char *name); /* the server has dropped it */
 void sess_forget_statements(struct sess *s);
+void sess_forget_unnamed(struct sess *s);
 
 /* Judges it by the rules of now, where they are not those it was judged by. NULL: they are, or
  * nothing is known of its text; else valid until the next text is looked at. */

@@ -73,6 +73,7 @@ struct sess_parse { /* what a Parse says; borrowed */
     size_t text_len;
     const char *types; /* ntypes times four bytes */
     uint16_t ntypes;
+    bool alone; /* unnamed, and the Bind of it comes later: under other rules perhaps */
 };
 
 /* One reference, the caller's; in no set. */

@@ -18,7 +18,8 @@ static struct sess_naming naming(enum sql_named_kind kind, uint32_t ask, const c
 
     snprintf(n.name, sizeof(n.name), "%s", name);
     if (kind == SQL_NAMED_PREPARE)
-        n.statement = sess_statement_new(&(struct sess_parse){name, "PREPARE", 7, "", 0});
+        n.statement = sess_statement_new(
+            &(struct sess_parse){.name = name, .text = "PREPARE", .text_len = 7, .types = ""});
     return n;
 }
 
