@@ -60,6 +60,29 @@ static enum sess_look admit(struct sess *s, uint64_t touches, bool begins)
     return SESS_LOOK_PASS;
 }
 
+/* What is to go out as another text, or behind one, can only where it is known which answer belongs
+ * to what: from when nothing is outstanding. Where that never is, because the client has sent
+ * something each time, it waits for what it has sent before. Answers to that come without it, as
+ * above. */
+static bool waits_for_rest(struct sess *s, bool rewritten)
+{
+    const struct sess_track *t = &s->track;
+
+    if (!rewritten || (s->pipeline && !sess_pipeline_blind(s->pipeline)) ||
+        s->state != SESS_RELAY || !t->expected || t->opened || t->loose ||
+        t->copy != SESS_COPY_NONE)
+        return false;
+    sess_move(s, SESS_PENDING);
+    return true;
+}
+
+static bool is_rewritten(const struct sess *s, const struct sql_rewrite *rewrite)
+{
+    const struct sql_rewrite *wants = sess_rewriting_wants(s, rewrite);
+
+    return wants && (wants->text || wants->early);
+}
+
 /* ---- verdicts ---- */
 
 static uint64_t epoch_of(const struct sess *s)
@@ -273,6 +296,8 @@ static enum sess_look look_query(struct sess *s, const struct wire_frame *frame,
         again = sess_names_judge(s, &names);
         rewrite = inspect_sent(s, &names, query.text, query.len, &v);
     }
+    if (waits_for_rest(s, again || is_rewritten(s, rewrite)))
+        return SESS_LOOK_STOP;
     look = admit(s, v.touches, v.begins);
     if (look != SESS_LOOK_PASS)
         return look;
@@ -333,6 +358,8 @@ static enum sess_look look_parse(struct sess *s, const struct wire_frame *frame,
         again = sess_names_judge(s, &names);
         rewrite = inspect_sent(s, &names, read.text, read.text_len, &v);
     }
+    if (waits_for_rest(s, again || is_rewritten(s, rewrite)))
+        return SESS_LOOK_STOP;
     look = admit(s, v.touches, v.begins);
     if (look != SESS_LOOK_PASS)
         return look;
@@ -424,6 +451,8 @@ static enum sess_look look_statement(struct sess *s, uint8_t type, const char *p
         sess_names_read(s, statement->text, statement->text_len, &names);
         again = sess_names_judge(s, &names);
     }
+    if (waits_for_rest(s, again || statement->stale))
+        return SESS_LOOK_STOP;
     look = admit(s, statement->seen.verdict.touches, statement->seen.verdict.begins);
     if (look != SESS_LOOK_PASS)
         return look;

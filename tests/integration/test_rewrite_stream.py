@@ -123,6 +123,27 @@ def test_sessions_that_are_in_a_pipeline_when_rules_come_begin_at_their_next_saf
         assert columns(client.send(query(STAR)).answers()[0][1]) == OLD_COLUMNS
 
 
+def test_a_session_that_never_rests_waits_once_for_its_answers(db, segue):
+    """One connection of many tasks has always something outstanding."""
+    make_items(db, 20)
+    proxy = segue(db, workers=1)
+    sleep = query("SELECT pg_sleep(.2)")
+    with raw(proxy) as simple, raw(proxy) as extended:
+        for client in (simple, extended):
+            client.send(parse(STAR, "s"), SYNC).answers()
+            client.send(query("SELECT pg_sleep(4)"))
+        proxy.ready(RENAME)
+        for _ in range(2):
+            simple.send(sleep, query(STAR), sleep)
+            extended.send(sleep, bind("s"), describe("P"), execute(), SYNC, sleep)
+            for client in (simple, extended):
+                client.answers()  # of what was outstanding
+                client.answers()
+                assert columns(only(client.answers(), "T")[0]) == OLD_COLUMNS
+        for client in (simple, extended):
+            assert kinds(client.answers()) == "TDCZI"
+
+
 def test_a_pipeline_that_cannot_be_followed_is_begun_anew(ready):
     with raw(ready) as client:
         # a Sync into a copy that fails: was it read before, or is it answered?
