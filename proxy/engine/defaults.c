@@ -6,12 +6,14 @@
 #include "segue/sql/expr.h"
 #include "turned.h"
 
-/* One row a column: its table, its name, and the default that it is to have now, NULL: none. %1$s:
- * the rows, %2$s: what is done where the plan's is written in other words, %3$s: the next turn. */
+/* One row a column: its table, its name, the default that it is to have now, NULL: none, and
+ * whether it follows: then none of its type either. %1$s: the rows, %2$s: what is done where the
+ * plan's is written in other words, %3$s: the next turn. */
 static const char look_sql[] =
     "DECLARE r record; was text; planned text; BEGIN FOR r IN SELECT"
-    " to_regclass(v.relation) AS relation, v.name, v.def, a.attnum FROM (VALUES %1$s) AS"
-    " v(relation, name, def) JOIN pg_attribute a ON a.attrelid = to_regclass(v.relation) AND"
+    " to_regclass(v.relation) AS relation, v.name, v.def, v.follows, a.attnum FROM (VALUES %1$s) AS"
+    " v(relation, name, def, follows) JOIN pg_attribute a ON a.attrelid = to_regclass(v.relation) "
+    "AND"
     " a.attname = v.name AND NOT a.attisdropped LOOP"
     " was := (SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef d WHERE d.adrelid ="
     "  r.relation AND d.adnum = r.attnum);"
@@ -22,15 +24,18 @@ static const char look_sql[] =
     "  format('the default of column %%I of %%s is not the one of the plan: it %%s', r.name,"
     "  r.relation, CASE WHEN was IS NULL THEN 'has gone' ELSE 'is ' || was END),"
     "  HINT = format('ALTER TABLE %%s ALTER COLUMN %%I %%s, and ask for it again; %%s', r.relation,"
-    "  r.name, CASE WHEN r.def IS NULL THEN 'DROP DEFAULT' ELSE 'SET DEFAULT ' || r.def END,"
+    "  r.name, CASE WHEN r.follows THEN 'SET DEFAULT NULL' WHEN r.def IS NULL THEN 'DROP DEFAULT' "
+    "ELSE 'SET DEFAULT ' || r.def END,"
     "  %3$s); END IF; END LOOP; END";
 
-static void put(struct buf *rows, const char *relation, const char *name, const char *def)
+static void put(struct buf *rows, const char *relation, const char *name, const char *def,
+                bool follows)
 {
     char *table = sql_quote_literal(relation), *column = sql_quote_literal(name);
     char *value = def && *def ? sql_quote_literal(def) : mem_strdup("NULL");
 
-    buf_printf(rows, "%s(%s, %s, %s::text)", rows->len ? ", " : "", table, column, value);
+    buf_printf(rows, "%s(%s, %s, %s::text, %s)", rows->len ? ", " : "", table, column, value,
+               follows ? "true" : "false");
     free(value);
     free(column);
     free(table);
@@ -48,21 +53,28 @@ static void put_table(struct buf *rows, const struct eng_table *plan, bool back)
         const struct eng_dual *dual = &table.duals[i];
 
         if (dual->old_default)
-            put(rows, relation, dual->old_name, back ? NULL : dual->old_default);
+            put(rows, relation, dual->old_name, back ? NULL : dual->old_default, back);
         if (dual->new_default)
-            put(rows, relation, dual->new_name, back ? dual->new_default : NULL);
+            put(rows, relation, dual->new_name, back ? dual->new_default : NULL, !back);
     }
     eng_turned_fini(&table);
     free(relation);
 }
 
-static char *look(const struct eng_migration *m, bool back, const char *others)
+static struct buf rows_of(const struct eng_migration *m, bool back)
 {
     struct buf rows = {0};
-    char *body, *literal, *sql;
 
     for (size_t i = 0; i < m->plan->ntables; i++)
         put_table(&rows, &m->plan->tables[i], back);
+    return rows;
+}
+
+static char *look(const struct eng_migration *m, bool back, const char *others)
+{
+    struct buf rows = rows_of(m, back);
+    char *body, *literal, *sql;
+
     if (!rows.len)
         return mem_strdup("");
     body = mem_printf(look_sql, rows.data, others,
@@ -103,5 +115,22 @@ char *defaults_sql(const struct eng_engine *engine, const struct eng_migration *
     free(own);
     free(path);
     free(names);
+    return sql;
+}
+
+char *defaults_following_sql(const struct eng_migration *m, bool back)
+{
+    struct buf rows = rows_of(m, back);
+    char *sql = rows.len ? mem_printf("SELECT to_regclass(v.relation), quote_ident(v.name),"
+                                      " pg_get_expr(d.adbin, d.adrelid) FROM (VALUES %s) AS"
+                                      " v(relation, name, def, follows) JOIN pg_attribute a ON"
+                                      " a.attrelid = to_regclass(v.relation) AND a.attname = v.name"
+                                      " AND NOT a.attisdropped JOIN pg_attrdef d ON d.adrelid ="
+                                      " a.attrelid AND d.adnum = a.attnum WHERE v.follows AND"
+                                      " pg_get_expr(d.adbin, d.adrelid) !~ '^NULL(::|$)'",
+                                      rows.data)
+                         : NULL;
+
+    buf_fini(&rows);
     return sql;
 }

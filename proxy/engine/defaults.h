@@ -19,4 +19,8 @@ enum rc defaults_check(struct eng_engine *engine, struct eng_migration *m, bool 
  * more. Heap. */
 char *defaults_sql(const struct eng_engine *engine, const struct eng_migration *m, bool back);
 
+/* For the doctor: columns that follow, and have one all the same, which is at once taken for what
+ * somebody has written. Rows of table, column, default. Heap; NULL: there is no such column. */
+char *defaults_following_sql(const struct eng_migration *m, bool back);
+
 #endif

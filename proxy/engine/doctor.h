@@ -78,6 +78,7 @@ enum rc doctor_hidden(struct doctor *d, struct err *err);
 enum rc doctor_relations(struct doctor *d, struct err *err);
 enum rc doctor_privileges(struct doctor *d, struct err *err);
 enum rc doctor_guards(struct doctor *d, struct err *err);
+enum rc doctor_defaults(struct doctor *d, struct err *err);
 enum rc doctor_indexes(struct doctor *d, struct err *err);
 enum rc doctor_rows(struct doctor *d, struct err *err);
 

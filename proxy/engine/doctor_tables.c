@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "defaults.h"
 #include "doctor.h"
 #include "relations.h"
 #include "segue/base/mem.h"
@@ -233,6 +234,32 @@ enum rc doctor_guards(struct doctor *d, struct err *err)
         PQclear(res);
     }
     return RC_OK;
+}
+
+/* ---- defaults ---- */
+
+enum rc doctor_defaults(struct doctor *d, struct err *err)
+{
+    bool reverse = d->m->phase == PH_SOAKING || d->m->phase == PH_REVERTING;
+    char *look = defaults_following_sql(d->m, reverse);
+    PGresult *res = look ? conn_query(&d->conn, err, "%s", look) : NULL;
+    enum rc rc = look && !res ? RC_ERR : RC_OK;
+
+    for (int r = 0; res && r < PQntuples(res); r++) {
+        const char *table = res_text(res, r, 0), *column = res_text(res, r, 1);
+        char *sql = mem_printf("ALTER TABLE %s ALTER COLUMN %s SET DEFAULT NULL", table, column);
+
+        doctor_say(d, DOCTOR_WRONG, "default", doctor_psql(d, sql),
+                   "give it to the column that the migration follows now, or later: look at rows"
+                   " inserted since, which may hold it in place of what was written",
+                   "column %s of %s follows another one, and has a default: %s is taken for what"
+                   " somebody has written",
+                   column, table, res_text(res, r, 2));
+        free(sql);
+    }
+    PQclear(res);
+    free(look);
+    return rc;
 }
 
 /* ---- indexes and rows ---- */

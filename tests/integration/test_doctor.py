@@ -64,6 +64,27 @@ def obey(tmp_path):
     return run
 
 
+def test_a_default_of_a_half_that_follows_is_found_and_taken_away(db, segue, obey):
+    db.sql("CREATE DOMAIN flag AS text DEFAULT 'no'; CREATE TABLE t (id int PRIMARY KEY, f flag, n int DEFAULT 1)")
+    obey.proxy = proxy = segue(db)
+    doctor = Doctor(proxy, db)
+    proxy.ready({"name": "m", "operations": [
+        {"rename_column": {"table": "t", "from": "f", "to": "g"}},
+        {"alter_column": {"table": "t", "column": "n", "type": "bigint"}}]})
+    doctor.well()
+    for column, verb in ("g", "cutover"), ("f", "rollback"):
+        db.sql(f"ALTER TABLE t ALTER {column} SET DEFAULT 'maybe'")
+        for who in doctor, Doctor(proxy, db, direct=True):
+            row = who.found("default")
+            assert f"column {column} of public.t follows another one, and has a default: 'maybe'::text" in row["what"], row
+        obey(row)
+        doctor.well()
+        proxy.cli(verb, "m")
+    doctor.well()
+    db.sql("INSERT INTO t (id, f) VALUES (1, 'yes'); INSERT INTO t (id, g) VALUES (2, 'yes')")
+    assert db.sql("SELECT DISTINCT f, g FROM t") == [("yes", "yes")]
+
+
 def test_who_is_well_is_told_so_and_who_is_down_is_told_what_to_start(db, segue):
     migration, _ = make_items(db, 100)
     proxy = segue(db)
