@@ -47,19 +47,30 @@ static bool at_safe_point(const struct sess *s)
            !s->server.left && sess_rewriting(s) && sess_pipeline_empty(s->pipeline);
 }
 
-/* With the extended protocol: a simple query would drop the client's unnamed statement. */
+/* With the extended protocol: a simple query would drop the client's unnamed statement. A walsender
+ * has none, and takes nothing but simple queries. */
+static uint8_t put_question(const struct sess *s, struct buf *out)
+{
+    if (s->walsender) {
+        wire_put_query(out, question, sizeof(question) - 1);
+        return 'Q';
+    }
+    wire_put_close_statement(out, NAME);
+    wire_put_parse(out, NAME, question, sizeof(question) - 1, "", 0);
+    wire_put_run(out, NAME, NAME);
+    wire_put_close_statement(out, NAME);
+    wire_put_sync(out);
+    return 'S';
+}
+
 static void ask(struct sess *s)
 {
     struct buf out = {0};
+    uint8_t type = put_question(s, &out);
 
-    wire_put_close_statement(&out, NAME);
-    wire_put_parse(&out, NAME, question, sizeof(question) - 1, "", 0);
-    wire_put_run(&out, NAME, NAME);
-    wire_put_close_statement(&out, NAME);
-    wire_put_sync(&out);
     COUNT(s->worker->counters.paths_asked, 1);
     sess_path_ask(s->path, s->worker->order->rules);
-    sess_track_client(&s->track, 'S');
+    sess_track_client(&s->track, type);
     sess_send(s, &s->server, out.data, out.len);
     buf_fini(&out);
 }

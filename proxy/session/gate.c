@@ -94,6 +94,16 @@ static void veil(struct sess *s, uint64_t tables, bool open, uint64_t changes)
     s->veiled = changes;
 }
 
+/* Nothing but a command of replication is under way, a stream perhaps: it has locked no table, and
+ * will not, however long it takes. */
+static bool is_replicating(const struct sess *s)
+{
+    const struct sess_track *t = &s->track;
+
+    return s->walsender && t->status == 'I' && t->expected == 1 && !t->opened &&
+           t->asked == s->command;
+}
+
 /* Bits have another meaning now, and what ran before the rules was not looked at. `added`: tables
  * that are new among them. */
 static void forget_verdicts(struct sess_worker *w, uint64_t added)
@@ -101,12 +111,14 @@ static void forget_verdicts(struct sess_worker *w, uint64_t added)
     uint64_t changes = added ? ask_for_rules(w->plane) : 0;
 
     for (struct sess *s = w->sessions; s; s = s->next) {
-        bool open = s->state >= SESS_AUTH && s->state <= SESS_HELD && !sess_track_safe(&s->track);
+        bool replicates = is_replicating(s);
+        bool open = s->state >= SESS_AUTH && s->state <= SESS_HELD && !sess_track_safe(&s->track) &&
+                    !replicates;
         int shown = atomic_load_explicit(&s->shown, memory_order_relaxed);
 
         if (s->foreign)
             continue;
-        if (w->order->rules && (shown == SHOWN_ACTIVE || shown == SHOWN_COPY))
+        if (w->order->rules && (shown == SHOWN_ACTIVE || shown == SHOWN_COPY) && !replicates)
             atomic_store_explicit(&s->unjudged, true, memory_order_relaxed);
         s->spoke |= s->prepares != 0;
         s->prepares = s->prepared_old = s->prepared_new = 0;

@@ -21,6 +21,9 @@
  * or Close at most. A longer name is not known. */
 #define NAMES_BYTES_MAX 4096
 
+/* The first word of a command of replication is looked for in so much of its message. */
+#define COMMAND_BYTES_MAX 256
+
 /* ---- the gate ---- */
 
 /* In a transaction that has not touched them, a statement that may name tables whose names are
@@ -568,6 +571,29 @@ static const struct {
     ['D'] = {look_describe}, ['C'] = {look_close}, ['F'] = {look_call},
 };
 
+/* ---- commands of replication, which a walsender reads in place of SQL ---- */
+
+/* RC_AGAIN: its first word is not all there yet; RC_ERR: it is SQL. */
+static enum rc read_command(const struct wire_frame *frame, const char *msg, size_t avail)
+{
+    size_t here = avail < frame->total ? avail : frame->total;
+
+    if (here < frame->total && here < COMMAND_BYTES_MAX)
+        return RC_AGAIN;
+    return sql_first_replicates(msg + WIRE_HEADER_BYTES, here - WIRE_HEADER_BYTES) ? RC_OK : RC_ERR;
+}
+
+/* It touches no table, whatever it names: it passes a closed gate, and may take days. */
+static enum sess_look look_command(struct sess *s)
+{
+    struct sess_names names;
+
+    s->command = s->track.asked + 1;
+    s->unnamed_epoch = SESS_NOT_LOOKED;
+    sess_names_none(&names);
+    return s->pipeline ? sess_rewrite_query(s, NULL, NULL, &names) : SESS_LOOK_PASS;
+}
+
 /* In a pipeline of so many nobody could tell any more whose the answers are. The server is to say
  * what it has. */
 static enum sess_look wait_for_room(struct sess *s)
@@ -595,6 +621,12 @@ enum sess_look sess_look(struct sess *s, const struct wire_frame *frame, const c
     /* without rules a pipeline is still there for what they have made */
     if ((s->worker->looking || s->pipeline) && sess_path_waits(s))
         return SESS_LOOK_STOP;
+    if (s->walsender && frame->type == 'Q') {
+        enum rc rc = read_command(frame, msg, avail);
+
+        if (rc != RC_ERR)
+            return rc == RC_OK ? look_command(s) : SESS_LOOK_MORE;
+    }
     if (s->worker->looking || s->pipeline)
         return looks[frame->type].look(s, frame, msg, avail);
     if (frame->type == 'C')

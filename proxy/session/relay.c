@@ -87,13 +87,14 @@ static bool look(struct sess *s, const struct wire_frame *frame, const char *dat
     return true;
 }
 
-/* A Query, whose text may begin with PREPARE or what drops statements; the unnamed one it does. */
+/* A Query, whose text may begin with PREPARE or what drops statements; the unnamed one it does. A
+ * walsender's may be a command of replication. */
 static bool may_name(const struct sess *s, const struct wire_frame *frame, const char *msg,
                      size_t avail)
 {
     return frame->type == 'Q' && frame->total > WIRE_HEADER_BYTES &&
            (avail <= WIRE_HEADER_BYTES || sess_names_byte((uint8_t)msg[WIRE_HEADER_BYTES]) ||
-            s->unnamed);
+            s->unnamed || s->walsender);
 }
 
 size_t sess_relay_client(struct sess *s, const char *data, size_t len)

@@ -105,12 +105,14 @@ struct sess {
     uint8_t host;             /* upstream.c's choice: options.upstream.hosts[host] */
     bool on_host;             /* counted as a session on it */
     struct sess_dial *dial;   /* upstream.c's; until the session is logged in */
-    bool foreign; /* of another database than the rules, or of none: what it says is not looked
-                     at, and nothing of it is counted or held */
+    bool foreign;   /* of another database than the rules, or of none: what it says is not looked
+                       at, and nothing of it is counted or held */
+    bool walsender; /* START_REPLICATION and the like are among its Queries */
 
     /* statements */
     struct sess_statements *statements; /* NULL until a named Parse, or a PREPARE */
     struct sess_namings *namings;       /* by SQL, on their way; NULL: none */
+    uint32_t command;                   /* the last Query of replication, as track.asked counts */
     uint64_t unnamed_touches;           /* of the unnamed statement, by unnamed_epoch */
     uint64_t unnamed_epoch;             /* SESS_NOT_LOOKED: not looked at */
     bool unnamed_begins;

@@ -120,6 +120,7 @@ static void place(struct sess *s, const struct wire_startup *st)
     const char *asked = st->database && st->database[0] ? st->database : st->user;
 
     s->foreign = is_physical_replication(st) || (ours && !is_same_name(asked, ours));
+    s->walsender = st->replication && strcmp(st->replication, "database") == 0;
 }
 
 static void start(struct sess *s, const struct wire_startup *st)

@@ -93,6 +93,23 @@ enum sql_first sql_first_word(const char *text, size_t len)
     return SQL_FIRST_OTHER;
 }
 
+bool sql_first_replicates(const char *text, size_t len)
+{
+    static const char *const words[] = {
+        "IDENTIFY_SYSTEM",        "TIMELINE_HISTORY",      "CREATE_REPLICATION_SLOT",
+        "ALTER_REPLICATION_SLOT", "READ_REPLICATION_SLOT", "DROP_REPLICATION_SLOT",
+        "START_REPLICATION",      "BASE_BACKUP",           "UPLOAD_MANIFEST",
+    };
+    size_t from = sql_first_at(text, len), to = from;
+
+    while (to < len && is_letter(text[to]))
+        to++;
+    for (size_t i = 0; i < ARRAY_LEN(words); i++)
+        if (strlen(words[i]) == to - from && !strncasecmp(text + from, words[i], to - from))
+            return true;
+    return false;
+}
+
 /* A whole word, anywhere: in a body, whatever its quotes. */
 static bool has_maker(const char *text, size_t len)
 {

@@ -94,6 +94,7 @@ def test_names_turn_beside_transactions_of_another_database(db, copy, segue, thr
     proxy = segue(db, cutover_attempts_max=3)
     other = proxy
     if through == "a second one":
+        proxy.at_work()
         other = segue(db, rules_wait_ms=60000)
         other.logged("another segue is at work")
     with (other.connect(copy.name, autocommit=False) as early, other.connect(copy.name, autocommit=False) as late):

@@ -234,6 +234,37 @@ static void first_word_skips_white_space_and_comments(void **state)
             fail_msg("%s", rows[i].sql);
 }
 
+static void commands_of_replication_are_known_by_their_first_word(void **state)
+{
+    static const struct {
+        const char *sql;
+        bool replicates;
+    } rows[] = {
+        {"START_REPLICATION SLOT items LOGICAL 0/0", true},
+        {" \n\tSTART_REPLICATION PHYSICAL 0/1", true},
+        {"BASE_BACKUP", true},
+        {"BASE_BACKUP(LABEL 'items')", true},
+        {"IDENTIFY_SYSTEM;", true},
+        {"CREATE_REPLICATION_SLOT items LOGICAL p", true},
+        {"DROP_REPLICATION_SLOT items", true},
+        {"ALTER_REPLICATION_SLOT items (failover)", true},
+        {"READ_REPLICATION_SLOT items", true},
+        {"TIMELINE_HISTORY 1", true},
+        {"UPLOAD_MANIFEST", true},
+        {"SHOW items", false},
+        {"START TRANSACTION", false},
+        {"START_REPLICATIONS", false},
+        {"SELECT 1; START_REPLICATION", false},
+        {"\"BASE_BACKUP\"", false},
+        {"", false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if (sql_first_replicates(rows[i].sql, strlen(rows[i].sql)) != rows[i].replicates)
+            fail_msg("%s", rows[i].sql);
+}
+
 static void rules_are_full_at_sixty_four_tables(void **state)
 {
     struct sql_rules *rules = sql_rules_new(7);
@@ -269,6 +300,7 @@ int main(void)
         cmocka_unit_test(text_the_parser_does_not_understand_counts_as_touching),
         cmocka_unit_test(text_is_not_read_beyond_its_length),
         cmocka_unit_test(first_word_skips_white_space_and_comments),
+        cmocka_unit_test(commands_of_replication_are_known_by_their_first_word),
         cmocka_unit_test(rules_are_full_at_sixty_four_tables),
     };
 

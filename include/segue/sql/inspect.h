@@ -50,6 +50,10 @@ size_t sql_first_at(const char *text, size_t len);
 /* First keyword, after white space and comments (nested ones too); no allocation. */
 enum sql_first sql_first_word(const char *text, size_t len);
 
+/* Is it a command of the streaming replication protocol? To who is no walsender it is an error; and
+ * nothing else stands behind it in one text. */
+bool sql_first_replicates(const char *text, size_t len);
+
 /* May relations come of it whose names are not to be seen in its tree? */
 enum sql_opaque {
     SQL_OPAQUE_NO,
