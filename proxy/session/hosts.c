@@ -148,13 +148,22 @@ static void shuffle(uint8_t *list, size_t n)
     }
 }
 
+/* One that was away when it was asked last takes its time again: it is waited for only where all
+ * are such. */
 static bool all_asked(const struct sess_hosts *hosts)
 {
+    size_t slow = 0;
+
     for (size_t i = 0; i < hosts->n; i++) {
-        if (role_of(&hosts->hosts[i]) == SESS_ROLE_NOT_ASKED)
+        const struct host *h = &hosts->hosts[i];
+
+        if (role_of(h) != SESS_ROLE_NOT_ASKED)
+            continue;
+        if (last_role(h) != SESS_ROLE_AWAY)
             return false;
+        slow++;
     }
-    return true;
+    return slow < hosts->n;
 }
 
 static void wake(struct host *h)

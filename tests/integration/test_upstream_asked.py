@@ -65,6 +65,30 @@ def test_the_first_login_waits_for_the_answer_and_not_for_an_upstream_that_is_aw
     assert [row["role"] for row in proxy.console("SHOW UPSTREAMS")][0] == "read-write"
 
 
+class Silent(Played):
+    """Takes connections and says nothing."""
+
+    def serve(self, client):
+        while client.recv(1000):
+            pass
+
+
+def test_a_host_that_was_away_is_not_waited_for_again(db, door, segue):
+    """Where nobody has logged in for a while, and the standby that is preferred is still away."""
+    with Silent() as away:
+        proxy = segue(upstream=url(db, away.port, door.port, target="prefer-standby"))
+
+        def hosts():
+            return proxy.console("SHOW UPSTREAMS")
+
+        proxy.connect().close()  # this one waits until both were asked
+        assert [row["role"] for row in hosts()] == ["away", "read-write"]
+        until("nobody to ask any more", lambda: min(row["asked_s_ago"] for row in hosts()) > 6, 60)
+        began = time.monotonic()
+        proxy.connect().close()
+        assert time.monotonic() - began < 1 * SLOW
+
+
 def test_while_sessions_log_in_hosts_are_asked(db, door, segue):
     proxy = segue(upstream=url(db, door.port, free_port()))
     proxy.at_work()
