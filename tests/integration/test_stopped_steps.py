@@ -2,7 +2,8 @@
 
 import pytest
 from lib.operations import connected
-from lib.wait import until
+from lib.wait import SLOW, until
+from test_cutover_locks import in_background
 
 pytestmark = pytest.mark.one_version
 
@@ -47,11 +48,19 @@ def test_a_failure_that_cannot_be_written_is_shown_and_written_as_soon_as_it_can
     proxy.wait_phase("m", "aborted")
 
 
-def test_a_view_on_the_old_column_stops_complete_until_it_is_gone(items, segue):
+def test_a_view_that_comes_while_complete_waits_stops_it_until_it_is_gone(items, segue):
+    """One that is there before bars the way: test_ddl_in_flight."""
     proxy = segue(items)
     proxy.soaking(RENAME)
-    items.sql("CREATE VIEW v AS SELECT label FROM items")
-    proxy.cli("complete", "m", "--force", check=4)
+    with items.connect() as holder:
+        holder.execute("BEGIN")
+        holder.execute("SELECT count(*) FROM items")
+        thread, out = in_background(proxy, "complete", "m", "--force")
+        proxy.wait_phase("m", "contracting")
+        items.sql("CREATE VIEW v AS SELECT label FROM items")
+        holder.execute("COMMIT")
+    thread.join(60 * SLOW)
+    assert out and out[0].code == 4, out
     row = proxy.status("m")
     assert row["phase"] == "contracting" and "view v" in row["error"]
     assert row["hint"].endswith("resume tries again")
