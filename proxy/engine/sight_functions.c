@@ -1,6 +1,6 @@
 /*
- * Which functions may be called twice: read from the catalog when one of a user's has changed. The
- * server's own do not change.
+ * Which functions may be called twice, and which give one value where they stand in FROM: read from
+ * the catalog when one of a user's has changed. The server's own do not change.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,7 +25,8 @@ static const char state_sql[] = "SELECT concat_ws(', ', " OF_USERS("pg_proc") ",
  * settings. ONCE are all others but aggregates, procedures, those that give sets, and those that
  * the planner may call itself though they do something else, too: it would in another order. An
  * operator is what its functions are. One cast of a user's that is not TWICE may hide anywhere:
- * then nothing is.
+ * then nothing is. SCALAR are those that give no row, nor a column that they name themselves;
+ * and unnest, which of a tsvector gives rows.
  */
 #define QUIET "l.lanname IN ('internal', 'c', 'sql')"
 #define IMMUTABLE                                                                                  \
@@ -49,7 +50,12 @@ static const char functions_sql[] =
     " OR " OWN_AND_STABLE
     ")) UNION ALL SELECT 'c', '') AS names WHERE NOT EXISTS (SELECT 1 FROM pg_cast "
     "c JOIN pg_proc p ON p.oid = c.castfunc " OF_FUNCTION " WHERE NOT (" IMMUTABLE
-    " OR " OWN_AND_STABLE ")) LIMIT %d";
+    " OR " OWN_AND_STABLE ")) UNION ALL SELECT 's', p.proname::text FROM pg_proc p "
+    "JOIN pg_type t ON t.oid = p.prorettype WHERE p.oid <> "
+    "'pg_catalog.unnest(pg_catalog.tsvector)'::regprocedure GROUP BY p.proname HAVING bool_and("
+    "(t.typtype IN ('b', 'e', 'r', 'm') OR t.typtype = 'p' AND (t.typname LIKE 'any%%' OR "
+    "t.typname = 'void')) AND NOT coalesce(p.proargmodes && '{o,b,t}'::\"char\"[], false)) "
+    "LIMIT %d";
 
 /* What is known stays the same object while it says the same. */
 static void keep(struct eng_sight *sight, const PGresult *res)

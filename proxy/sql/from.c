@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "called.h"
+#include "columns.h"
 #include "name.h"
 #include "output.h"
 #include "walk.h"
@@ -83,14 +84,12 @@ static void add_subselect(struct sql_work *w, struct sql_scope *scope, const str
 {
     const struct sql_node *query = get(get(node, "subquery"), "SelectStmt");
     struct sql_place *place;
-    size_t width;
 
     sql_walk_select(w, sql_node_is_true(get(node, "lateral")) ? scope : scope->outer, query);
-    width = w->width;
     place = sql_scope_add(scope, query ? SQL_PLACE_QUERY : SQL_PLACE_UNKNOWN, alias_name(node));
     place->may_be_called = sql_node_text(get(node, "mayBeCalled"));
-    place->query = query;
-    place->width = width;
+    place->shows = w->shows;
+    place->width = w->width;
     place->aliases = column_aliases(node);
 }
 
@@ -118,14 +117,23 @@ static void add_unknown(struct sql_work *w, struct sql_scope *scope, const struc
 {
     const struct sql_node *listed = sql_scope_listed(node);
     const char *name = alias_name(node);
+    struct sql_shows shows = {0};
     struct sql_place *place;
 
     SQL_NODE_EACH_MEMBER(member, node)
         if (is_walked(member))
             sql_walk_node(w, scope, member, 0);
-    place = sql_scope_add(scope, listed ? SQL_PLACE_LISTED : SQL_PLACE_UNKNOWN,
-                          name || !listed ? name : called_as(node));
+    if (!listed)
+        shows = sql_columns_of_function(w, node);
+    if (!name && (listed || shows.known))
+        name = called_as(node);
+    place = sql_scope_add(scope,
+                          listed        ? SQL_PLACE_LISTED
+                          : shows.known ? SQL_PLACE_QUERY
+                                        : SQL_PLACE_UNKNOWN,
+                          name);
     place->listed = listed;
+    place->shows = shows;
     place->width = sql_width_of_function(node);
     place->aliases = column_aliases(node);
 }

@@ -55,7 +55,8 @@ void sql_name_used(struct sql_work *w, struct sql_place *place, const char *colu
 struct answers {
     struct sql_place *has, *hidden; /* hidden: one that stays a table, if there is such */
     struct sql_place *own, *shared; /* of those that have it: by one side's column, and others */
-    size_t nhas, nshared;
+    struct sql_place *maybe;        /* the only one that perhaps has it */
+    size_t nhas, nshared, nmaybe;
     bool perhaps;
 };
 
@@ -83,29 +84,29 @@ static struct answers ask(const struct sql_work *w, struct sql_scope *scope, con
             a.hidden = a.hidden && !a.hidden->wrap ? a.hidden : place;
             break;
         case SQL_HAS_PERHAPS:
-            a.perhaps = true;
+            a.maybe = a.nmaybe++ ? NULL : place;
             break;
         case SQL_HAS_NOT:
             break;
         }
     }
-    a.perhaps = a.perhaps || sql_scope_renames_to(scope, column);
+    a.perhaps = a.nmaybe > 0 || sql_scope_renames_to(scope, column);
     return a;
 }
 
-static void qualify(struct sql_work *w, struct sql_scope *from, struct sql_place *place,
+/* False: what it is called means something else there. */
+static bool qualify(struct sql_work *w, struct sql_scope *from, struct sql_place *place,
                     const struct sql_node *ref)
 {
     char *quoted;
 
-    if (!sql_scope_call(w, place) || sql_scope_place(from, place->name) != place) {
-        sql_work_doubt(w, SQL_DOUBT_NAME);
-        return;
-    }
+    if (!sql_scope_call(w, place) || sql_scope_place(from, place->name) != place)
+        return false;
     w->by_columns = true;
     quoted = sql_quote_ident(place->name);
     sql_edits_add_take(&w->edits, (uint32_t)sql_tree_location(ref), 0, mem_printf("%s.", quoted));
     free(quoted);
+    return true;
 }
 
 static bool is_hiding(const struct sql_work *w, const struct sql_place *place)
@@ -146,8 +147,27 @@ static void uncover(struct sql_work *w, struct sql_scope *scope, const char *nam
                 scope->places[i].wrap = true;
 }
 
-/* A sub-select's star may have the name, and nearly always has: what cannot be a sub-select itself
- * is left as it is. */
+/* The same of the levels from `scope` out to `last`, if all of them can. */
+static bool uncover_until(struct sql_work *w, struct sql_scope *scope, const struct sql_scope *last,
+                          const char *name)
+{
+    for (struct sql_scope *at = scope; at != last->outer; at = at->outer)
+        for (size_t i = 0; i < at->n; i++) {
+            const struct sql_place *place = &at->places[i];
+
+            if (!place->qualified_only && hides_column(w, place, name) &&
+                (place->fixed || place->written || at->locking))
+                return false;
+        }
+    for (; scope != last->outer; scope = scope->outer)
+        for (size_t i = 0; i < scope->n; i++)
+            if (!scope->places[i].qualified_only && hides_column(w, &scope->places[i], name))
+                scope->places[i].wrap = true;
+    return true;
+}
+
+/* Of a place that may have the name, and nearly always has: what cannot be a sub-select itself is
+ * left as it is. */
 static void uncover_further_out(struct sql_work *w, struct sql_scope *scope, const char *name)
 {
     for (; scope; scope = scope->outer)
@@ -212,8 +232,38 @@ static void of_several(struct sql_work *w, struct sql_scope *from, const struct 
 {
     sql_said_twofold(w, a->own, column, true);
     if (a->own && a->nshared == 1 && sql_said_is_news(w, a->own, column) && !at->natural &&
-        !at->covered && !sql_scope_joins_by(at, column))
-        qualify(w, from, a->shared, ref);
+        !at->covered && !sql_scope_joins_by(at, column) && !qualify(w, from, a->shared, ref))
+        sql_work_doubt(w, SQL_DOUBT_NAME);
+}
+
+/* Has the only place that perhaps has it such a column, unless its list of aliases renames that? */
+static bool is_likely(const struct sql_work *w, const struct answers *a, const char *column)
+{
+    return a->nmaybe == 1 && a->maybe->kind == SQL_PLACE_RELATION &&
+           sql_relation_has(w, a->maybe->range, false, column) == SQL_HAS;
+}
+
+/* The name means something of the level `at`, and a hidden column of that level, or of one further
+ * in, would take it away. From further in it must not in any case: there the server would say
+ * nothing. */
+static void keep_meaning(struct sql_work *w, struct sql_scope *scope, struct sql_scope *at,
+                         const struct answers *a, const struct sql_place *hidden,
+                         const struct sql_node *ref, const char *column)
+{
+    bool further_in = hidden != a->hidden;
+    struct sql_place *place = a->nhas == 1 ? a->has : a->nhas == 0 ? a->maybe : NULL;
+
+    if (a->nhas == 0 && !further_in) {
+        if (!is_likely(w, a, column)) {
+            sql_work_doubt(w, SQL_DOUBT_NAME); /* perhaps nothing else has it */
+            return;
+        }
+        sql_said_twofold(w, hidden, column, false);
+    }
+    if ((!place || at->natural || at->covered || sql_scope_joins_by(at, column) ||
+         !qualify(w, scope, place, ref)) &&
+        !uncover_until(w, scope, at, column))
+        sql_work_doubt(w, SQL_DOUBT_NAME);
 }
 
 static void dual_name(struct sql_work *w, struct sql_scope *scope, const struct sql_node *ref,
@@ -233,11 +283,8 @@ static void dual_name(struct sql_work *w, struct sql_scope *scope, const struct 
         sql_said_twofold(w, inner, column, false);
         if (hidden && hidden->wrap && !sql_said_is_own(w, hidden, column))
             hidden = NULL; /* gone from the sub-select that its table becomes */
-        if (hidden && (a.perhaps || a.nhas > 1 || at->natural || at->covered ||
-                       sql_scope_joins_by(at, column)))
-            sql_work_doubt(w, SQL_DOUBT_NAME);
-        else if (hidden)
-            qualify(w, scope, a.has, ref);
+        if (hidden)
+            keep_meaning(w, scope, at, &a, hidden, ref, column);
         else if (a.nhas == 0 && is_hiding(w, sql_scope_place(scope, column)))
             sql_work_doubt(w, SQL_DOUBT_NAME); /* it may be the whole row */
         else if (a.nhas > 1)
@@ -275,9 +322,10 @@ bool sql_name_output(struct sql_work *w, struct sql_scope *scope, const struct s
         return true;
     sql_said_twofold(w, a.hidden, name, true);
     if (!number || token == w->tokens.n ||
-        sql_tokens_is(&w->tokens, token + 1, PG_QUERY__TOKEN__UESCAPE))
-        sql_work_doubt(w, SQL_DOUBT_NAME);
-    else
+        sql_tokens_is(&w->tokens, token + 1, PG_QUERY__TOKEN__UESCAPE)) {
+        if (!uncover_until(w, scope, scope, name))
+            sql_work_doubt(w, SQL_DOUBT_NAME);
+    } else
         sql_edits_add_take(&w->edits, w->tokens.items[token].start,
                            w->tokens.items[token].end - w->tokens.items[token].start,
                            mem_printf("%zu", number));

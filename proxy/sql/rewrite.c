@@ -84,6 +84,7 @@ void sql_rewrite(const struct sql_rules *rules, const struct sql_sight_of_sessio
     sql_tokens_fini(&w.tokens);
     sql_edits_fini(&w.edits);
     free(w.records.items);
+    free(w.columns.items);
     sql_nodes_free(nodes);
     free(copy);
 }

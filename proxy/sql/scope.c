@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "columns.h"
 #include "newer.h"
-#include "output.h"
 #include "said.h"
 #include "segue/base/mem.h"
 #include "width.h"
@@ -23,10 +23,14 @@ struct sql_place *sql_scope_add(struct sql_scope *scope, enum sql_place_kind kin
     return &scope->places[scope->n++];
 }
 
-void sql_scope_add_cte(struct sql_scope *scope, const char *name, const struct sql_node *query)
+struct sql_cte *sql_scope_add_cte(struct sql_scope *scope, const struct sql_node *cte)
 {
+    const char *name = sql_node_text(sql_tree_get(cte, "ctename"));
+
     mem_grow((void **)&scope->ctes, &scope->cap_ctes, scope->nctes + 1, sizeof(*scope->ctes));
-    scope->ctes[scope->nctes++] = (struct sql_cte){name, query, SQL_WIDTH_UNKNOWN};
+    scope->ctes[scope->nctes] =
+        (struct sql_cte){.name = name, .node = cte, .width = SQL_WIDTH_UNKNOWN};
+    return &scope->ctes[scope->nctes++];
 }
 
 static const struct sql_cte *find_cte(const struct sql_scope *scope, const char *name)
@@ -94,8 +98,8 @@ struct sql_place *sql_scope_add_range(struct sql_work *w, struct sql_scope *scop
     place->range = range;
     place->aliases = sql_tree_get(sql_tree_get(range, "alias"), "colnames");
     if (cte) {
-        place->kind = cte->query ? SQL_PLACE_QUERY : SQL_PLACE_UNKNOWN;
-        place->query = cte->query;
+        place->kind = SQL_PLACE_QUERY;
+        place->shows = cte->shows;
         place->width = cte->width;
     } else if (rule) {
         place->kind = SQL_PLACE_MIGRATING;
@@ -272,16 +276,17 @@ static bool is_listed(char *const *names, const char *name)
 }
 
 /* Where several are called so, they may not agree. */
-static enum sql_has relation_has(const struct sql_work *w, const struct sql_place *place,
-                                 const char *column)
+enum sql_has sql_relation_has(const struct sql_work *w, const struct sql_node *range, bool renamed,
+                              const char *column)
 {
-    const char *name = sql_node_text(sql_tree_get(place->range, "relname"));
+    const char *name = sql_node_text(sql_tree_get(range, "relname"));
+    const char *schema = sql_node_text(sql_tree_get(range, "schemaname"));
     bool yes = false, no = false;
 
     for (size_t i = 0; name && i < w->rules->nnamesakes; i++) {
         const struct namesake *n = &w->rules->namesakes[i];
 
-        if (strcmp(n->name, name) != 0 || (place->schema && strcmp(n->schema, place->schema) != 0))
+        if (strcmp(n->name, name) != 0 || (schema && strcmp(n->schema, schema) != 0))
             continue;
         if (is_listed(n->columns, column))
             yes = true;
@@ -290,40 +295,10 @@ static enum sql_has relation_has(const struct sql_work *w, const struct sql_plac
     }
     if (!yes)
         return SQL_HAS_NOT;
-    return no || place->aliases ? SQL_HAS_PERHAPS : SQL_HAS; /* or renamed */
+    return no || renamed ? SQL_HAS_PERHAPS : SQL_HAS;
 }
 
-static enum sql_has query_has(const struct sql_place *place, const char *column)
-{
-    const struct sql_node *query = place->query, *targets;
-    size_t renamed = sql_node_size(place->aliases); /* that many of the first columns */
-    enum sql_has has = SQL_HAS_NOT;
-
-    while (sql_tree_get(query, "larg"))
-        query = sql_tree_get(query, "larg");
-    if (sql_tree_get(query, "valuesLists"))
-        return strncmp(column, "column", 6) == 0 ? SQL_HAS_PERHAPS : SQL_HAS_NOT;
-    targets = sql_tree_get(query, "targetList");
-    for (size_t i = 0; i < sql_node_size(targets); i++) {
-        const struct sql_node *target = sql_tree_get(sql_node_at(targets, i), "ResTarget");
-        const struct sql_node *val = sql_tree_get(target, "val");
-        const char *name = sql_node_text(sql_tree_get(target, "name"));
-
-        if (sql_is_star(val)) {
-            has = SQL_HAS_PERHAPS; /* also of what stands behind it: who counts on? */
-            if (renamed)
-                return has;
-        } else if (i >= renamed) {
-            name = name ? name : sql_output_figured(val);
-            if (name && !strcmp(name, column))
-                return SQL_HAS;
-            has = name ? has : SQL_HAS_PERHAPS;
-        }
-    }
-    return has;
-}
-
-static const char *listed_name(const struct sql_node *item)
+const char *sql_scope_listed_name(const struct sql_node *item)
 {
     static const struct {
         const char *kind, *name;
@@ -340,7 +315,7 @@ static enum sql_has list_has(const struct sql_place *place, const char *column)
     size_t renamed = sql_node_size(place->aliases); /* that many of the first columns */
 
     for (size_t i = renamed; i < sql_node_size(place->listed); i++) {
-        const char *name = listed_name(sql_node_at(place->listed, i));
+        const char *name = sql_scope_listed_name(sql_node_at(place->listed, i));
 
         if (!name || !strcmp(name, column))
             return name ? SQL_HAS : SQL_HAS_PERHAPS;
@@ -357,9 +332,9 @@ enum sql_has sql_place_has(const struct sql_work *w, const struct sql_place *pla
     case SQL_PLACE_MIGRATING:
         return table_has(w, place, column);
     case SQL_PLACE_RELATION:
-        return relation_has(w, place, column);
+        return sql_relation_has(w, place->range, place->aliases, column);
     case SQL_PLACE_QUERY:
-        return query_has(place, column);
+        return sql_columns_have(w, place->shows, sql_node_size(place->aliases), column);
     case SQL_PLACE_LISTED:
         return list_has(place, column);
     case SQL_PLACE_UNKNOWN:

@@ -10,9 +10,9 @@
 enum sql_place_kind {
     SQL_PLACE_MIGRATING,
     SQL_PLACE_RELATION, /* another one: the rules know of it what matters */
-    SQL_PLACE_QUERY,    /* a sub-select or CTE whose columns can be read in the text */
+    SQL_PLACE_QUERY,    /* a sub-select, a CTE, a function that gives values (columns.h) */
     SQL_PLACE_LISTED,   /* a function beside which its columns are written */
-    SQL_PLACE_UNKNOWN,  /* another one, a recursive CTE */
+    SQL_PLACE_UNKNOWN,  /* another one */
 };
 
 struct sql_place {
@@ -23,7 +23,7 @@ struct sql_place {
     const char *schema;             /* as written; NULL: not */
     const struct sql_node *range;   /* RangeVar; NULL: none */
     const struct sql_node *aliases; /* of columns; NULL: none */
-    const struct sql_node *query;   /* QUERY: its SelectStmt */
+    struct sql_shows shows;         /* QUERY: what its columns are called */
     const struct sql_node *listed;  /* LISTED: its columns */
     size_t width;                   /* of what is no table: columns, or SQL_WIDTH_UNKNOWN */
     bool written;                   /* what the statement writes to: it stays a table */
@@ -37,8 +37,9 @@ struct sql_place {
 
 struct sql_cte {
     const char *name;
-    const struct sql_node *query; /* NULL: not a plain SELECT, or recursive */
-    size_t width;                 /* columns, or SQL_WIDTH_UNKNOWN */
+    const struct sql_node *node; /* CommonTableExpr */
+    struct sql_shows shows;
+    size_t width; /* columns, or SQL_WIDTH_UNKNOWN */
 };
 
 struct sql_scope {
@@ -60,7 +61,7 @@ void sql_scope_fini(struct sql_scope *scope);
 /* The names stay the tree's. */
 struct sql_place *sql_scope_add(struct sql_scope *scope, enum sql_place_kind kind,
                                 const char *name);
-void sql_scope_add_cte(struct sql_scope *scope, const char *name, const struct sql_node *query);
+struct sql_cte *sql_scope_add_cte(struct sql_scope *scope, const struct sql_node *cte);
 
 /* Decides what a RangeVar means, with a doubt when it cannot tell, and adds it. What is `written`
  * to is never a CTE. */
@@ -77,6 +78,9 @@ const char *sql_scope_call(struct sql_work *w, struct sql_place *place);
 /* The columns that are written beside a function, or in XMLTABLE and the like. NULL: none. */
 const struct sql_node *sql_scope_listed(const struct sql_node *function);
 
+/* What one of them is called; NULL: nobody knows. */
+const char *sql_scope_listed_name(const struct sql_node *item);
+
 /* Does nothing else of the level have its name? Two may, when their schemas differ. */
 bool sql_place_is_unique(const struct sql_scope *scope, const struct sql_place *place);
 
@@ -89,6 +93,11 @@ enum sql_has { SQL_HAS_NOT, SQL_HAS, SQL_HAS_HIDDEN, SQL_HAS_PERHAPS };
  * migrate the rules know only columns that are called as an old or new one. */
 enum sql_has sql_place_has(const struct sql_work *w, const struct sql_place *place,
                            const char *column);
+
+/* The same of a relation that does not migrate, by its RangeVar. `renamed`: some of its columns
+ * have other names. */
+enum sql_has sql_relation_has(const struct sql_work *w, const struct sql_node *range, bool renamed,
+                              const char *column);
 
 /* Is it a name of a USING list of this level, which stands for two columns? */
 bool sql_scope_joins_by(const struct sql_scope *scope, const char *column);

@@ -17,6 +17,7 @@
 #include "star.h"
 #include "walk.h"
 #include "width.h"
+#include "with.h"
 
 static const struct sql_node *get(const struct sql_node *node, const char *key)
 {
@@ -64,53 +65,25 @@ static void walk_row(struct sql_work *w, struct sql_scope *scope, const struct s
     }
 }
 
-/* ---- WITH ---- */
-
-static void on_with(struct sql_work *w, struct sql_scope *scope, const struct sql_node *with)
-{
-    bool recursive = sql_node_is_true(get(with, "recursive"));
-    size_t i = 0;
-
-    if (recursive)
-        SQL_NODE_EACH_ITEM(item, get(with, "ctes"))
-            sql_scope_add_cte(scope, sql_node_text(get(get(item, "CommonTableExpr"), "ctename")),
-                              NULL);
-    SQL_NODE_EACH_ITEM(item, get(with, "ctes")) {
-        const struct sql_node *cte = get(item, "CommonTableExpr"), *query = get(cte, "ctequery");
-
-        w->width = SQL_WIDTH_UNKNOWN;
-        sql_walk_node(w, scope, query, 0);
-        if (!recursive)
-            sql_scope_add_cte(scope, sql_node_text(get(cte, "ctename")),
-                              get(cte, "aliascolnames") ? NULL : get(query, "SelectStmt"));
-        scope->ctes[i++].width = sql_width_of_cte(cte, w->width);
-    }
-}
-
 /* ---- statements ---- */
 
 static void on_set_operation(struct sql_work *w, struct sql_scope *with,
                              const struct sql_node *node)
 {
     struct sql_scope none = {.outer = with};
+    struct sql_shows shows;
     size_t width;
 
     sql_walk_select(w, with, get(node, "larg"));
     width = w->width;
+    shows = w->shows;
+    sql_with_first_branch(w, with->outer, node);
     sql_walk_select(w, with, get(node, "rarg"));
     sql_walk_node(w, &none, get(node, "limitCount"), 0);
     sql_walk_node(w, &none, get(node, "limitOffset"), 0);
     sql_scope_fini(&none); /* ORDER BY names output columns only */
     w->width = width;      /* both sides have as many */
-}
-
-/* Of one that is no set operation. */
-static size_t width_of(struct sql_work *w, struct sql_scope *scope, const struct sql_node *select)
-{
-    const struct sql_node *row = sql_node_at(get(select, "valuesLists"), 0);
-
-    return row ? sql_width_of_row(get(get(row, "List"), "items"))
-               : sql_width_of_targets(w, scope, get(select, "targetList"));
+    w->shows = shows;      /* but the first one's names */
 }
 
 void sql_walk_select(struct sql_work *w, struct sql_scope *outer, const struct sql_node *node)
@@ -122,10 +95,11 @@ void sql_walk_select(struct sql_work *w, struct sql_scope *outer, const struct s
     size_t at = 0;
 
     w->width = SQL_WIDTH_UNKNOWN;
+    w->shows = (struct sql_shows){0};
     if (!node)
         return;
     w->stored = stored || get(node, "intoClause");
-    on_with(w, &with, get(node, "withClause"));
+    sql_with(w, &with, get(node, "withClause"));
     if (get(node, "larg")) {
         on_set_operation(w, &with, node);
     } else {
@@ -143,7 +117,7 @@ void sql_walk_select(struct sql_work *w, struct sql_scope *outer, const struct s
         sql_output_groups(w, &scope, get(node, "groupClause"), get(node, "targetList"));
         sql_key_group(w, &scope, node);
         sql_star_wrap(w, &scope, node);
-        w->width = width_of(w, &scope, node);
+        sql_with_shows_query(w, &scope, node);
     }
     w->stored = stored;
     sql_scope_fini(&scope);
@@ -205,7 +179,7 @@ static void on_insert(struct sql_work *w, struct sql_scope *outer, const struct 
     bool stored = w->stored;
     size_t width;
 
-    on_with(w, &with, get(node, "withClause"));
+    sql_with(w, &with, get(node, "withClause"));
     w->stored = true;
     sql_walk_select(w, &with, get(get(node, "selectStmt"), "SelectStmt"));
     width = w->width;
@@ -218,7 +192,7 @@ static void on_insert(struct sql_work *w, struct sql_scope *outer, const struct 
     }
     on_conflict(w, &scope, table, node);
     sql_star_wrap(w, &scope, NULL);
-    w->width = sql_width_of_targets(w, &scope, get(node, "returningList"));
+    sql_with_shows(w, &scope, get(node, "returningList"));
     sql_scope_fini(&scope);
     sql_scope_fini(&with);
 }
@@ -231,7 +205,7 @@ static void on_change(struct sql_work *w, struct sql_scope *outer, const struct 
     const struct rule *table;
     size_t at = 1; /* behind what is written */
 
-    on_with(w, &with, get(node, "withClause"));
+    sql_with(w, &with, get(node, "withClause"));
     table = add_written(w, &scope, node);
     sql_from_add_all(w, &scope, get(node, from));
     sql_star_joins(w, &scope, get(node, "returningList"));
@@ -246,7 +220,7 @@ static void on_change(struct sql_work *w, struct sql_scope *outer, const struct 
         sql_set_twins(w, table, node);
     }
     sql_star_wrap(w, &scope, NULL);
-    w->width = sql_width_of_targets(w, &scope, get(node, "returningList"));
+    sql_with_shows(w, &scope, get(node, "returningList"));
     sql_scope_fini(&scope);
     sql_scope_fini(&with);
 }
@@ -319,7 +293,7 @@ static void on_merge(struct sql_work *w, struct sql_scope *outer, const struct s
     const struct rule *table;
     size_t at = 1; /* behind what is written */
 
-    on_with(w, &with, get(node, "withClause"));
+    sql_with(w, &with, get(node, "withClause"));
     table = add_written(w, &scope, node);
     scope.from = get(node, "sourceRelation");
     sql_from_add(w, &scope, scope.from);
@@ -331,7 +305,8 @@ static void on_merge(struct sql_work *w, struct sql_scope *outer, const struct s
         on_when(w, &scope, table, get(item, "MergeWhenClause"));
     on_merged(w, &scope, outer, node);
     sql_star_wrap(w, &scope, NULL);
-    w->width = sql_width_of_targets(w, &scope, get(node, "returningList"));
+    sql_with_shows(w, &scope, get(node, "returningList"));
+    w->shows.loose = true; /* a star begins with the source */
     sql_scope_fini(&scope);
     sql_scope_fini(&with);
 }
@@ -661,6 +636,7 @@ void sql_walk(struct sql_work *w, const struct sql_node *tree)
     while (sql_said_again(w)) {
         sql_edits_fini(&w->edits);
         w->records.n = 0;
+        w->columns.n = 0;
         w->hidden = (struct sql_taken){0};
         w->doubts = 0;
         *w->out = before;
@@ -673,6 +649,7 @@ void sql_walk_names(struct sql_work *w, const struct sql_node *tree)
 {
     sql_edits_fini(&w->edits);
     w->records.n = 0;
+    w->columns.n = 0;
     w->hidden = (struct sql_taken){0};
     w->names_only = true;
     walk(w, tree);

@@ -25,6 +25,35 @@ struct sql_records {
     size_t n, cap;
 };
 
+/* A column of what a query shows, or several of them (columns.h). */
+enum sql_column_kind {
+    SQL_COLUMN_NAMED,
+    SQL_COLUMN_NUMBERED, /* of VALUES: column1 and so on */
+    SQL_COLUMN_NAMELESS, /* nobody knows what it is called */
+    SQL_COLUMN_STAR,     /* all of a relation that does not migrate */
+    SQL_COLUMN_ANY,      /* any number of any names */
+};
+
+struct sql_column {
+    enum sql_column_kind kind;
+    const char *name;             /* NAMED */
+    const struct sql_node *range; /* STAR: the RangeVar */
+    bool renamed;                 /* STAR: some of them have other names */
+};
+
+/* Those of all queries of a text, one after the other. */
+struct sql_columns {
+    struct sql_column *items;
+    size_t n, cap;
+};
+
+/* What one query shows: a part of them. */
+struct sql_shows {
+    size_t at, n;
+    bool known;
+    bool loose; /* in which order is not known */
+};
+
 /* Which revision speaks (said.h): sets of tables. */
 struct sql_said {
     uint64_t own, other; /* of which columns are named that only the session's side has, or only the
@@ -54,6 +83,8 @@ struct sql_work {
     struct sql_taken hidden;
     /* Columns of the query, or of the RETURNING, that was walked last (width.h). */
     size_t width;
+    struct sql_shows shows; /* and what they are called (columns.h) */
+    struct sql_columns columns;
     unsigned doubts; /* all that there were: a bit each */
     bool unnamed;    /* and one is about which table a name means, or where it stands */
     bool unseen;     /* a table is named that the session's `unseen` has */

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from . import compare
 from .play import Lost
 from .tree import shrink
 
@@ -13,6 +14,11 @@ class Report:
     doubts: dict = field(default_factory=dict)
     excused: int = 0  # differences of statements that the SQL layer left as they are
     found: list = field(default_factory=list)  # (number, case, difference)
+
+    @property
+    def doubted(self):
+        """The share of cases that were left as they are, for whatever reason."""
+        return sum(n for text, n in self.doubts.items() if text not in compare.EXCUSES) / max(self.cases, 1)
 
     def __str__(self):
         doubts = ", ".join(f"{n} {text}" for text, n in sorted(self.doubts.items(), key=lambda item: -item[1]))

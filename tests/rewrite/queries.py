@@ -13,6 +13,9 @@ from .tree import Alt, Items, Opt, Seq, items, opt, seq
 ALIASES = ["a", "b", "c", "d", "x", "y", "T1", "t", "notes", "claim", "claim_text", "config_json", "Ü", "racks", "shelves"]
 
 
+# What the columns of a CTE may be called: much of it is the other side's.
+LISTED = ["id", "claim", "claim_text", "config_json", "aggregation", "body", "title", "amount", "value", "depth"]
+
 TURNING = ["crates", "Big Crates", "racks", "shelves"]  # what tables are called before and after
 
 ROWS_MAX = 2000  # of a query, roughly
@@ -81,6 +84,9 @@ class Queries(Expressions):
 
     def function(self, level):
         name = self.alias(level)
+        if self.dice.random() < 0.5:  # its column is called as it is
+            call = self.dice.choice([seq("generate_series", "(", "1", ",", "3", ")"), seq("unnest", "(", "ARRAY[2, 5]", ")")])
+            return seq(call, self.dice.choice(["", "AS"]), written(self.dice, name)), Relation(name, [Output(name, "int")], None, (name,), size=3)
         return (seq("generate_series", "(", "1", ",", "3", ")", "AS", written(self.dice, name), "(", "id", ")"),
                 Relation(name, [Output("id", "int")], None, ("id",)))
 
@@ -313,16 +319,41 @@ class Queries(Expressions):
     def with_clause(self, depth):
         """Fills self.ctes; gives the node. Some are called like tables."""
         members = []
+        recursive = self.dice.random() < 0.3
         for _ in range(self.dice.choice([1, 1, 2])):
-            name = self.dice.choice(["n", "m", "recent", "archive", "words", "claim", "With Q", *TURNING])
+            # a table that a recursive one is called as would be itself
+            name = self.dice.choice(["n", "m", "recent", "claim", "With Q"] + ([] if recursive else ["archive", "words", *TURNING]))
             if name in self.ctes:
                 continue
-            query, outputs = self.cte_query(depth)
-            kept = self.dice.choice(["", "", "MATERIALIZED", "NOT MATERIALIZED"])
             shown = written(self.dice, name)
+            if self.dice.random() < (0.6 if recursive else 0.3):
+                query, outputs = self.recursive_query(name) if recursive and self.dice.random() < 0.7 else self.listed_query()
+                shown = seq(shown, "(", Items(tuple(written(self.dice, o.name) for o in outputs), least=len(outputs)), ")")
+            else:
+                query, outputs = self.cte_query(depth)
+            kept = self.dice.choice(["", "", "MATERIALIZED", "NOT MATERIALIZED"])
             members.append(seq(shown, "AS", kept, "(", query, ")"))
             self.ctes[name], self.sizes[name] = outputs, self.size
-        return seq("WITH", Items(tuple(members)))
+        return seq("WITH", "RECURSIVE" if recursive else "", Items(tuple(members)))
+
+    def listed_query(self):
+        """A query whose columns are called by a list beside it: (node, outputs)."""
+        want = self.dice.sample(["int", "text", "text", "num"], self.dice.randint(1, 3))
+        node, _, _ = self.plain_select(0, None, want)
+        return node, [Output(name, category) for name, category in zip(self.dice.sample(LISTED, len(want)), want)]
+
+    def recursive_query(self, name):
+        """The same of one that reads itself, which counts to 2 in its first column, beside a table."""
+        base, _, _ = self.plain_select(0, None, ["int", "text"])
+        size = self.size
+        names = self.dice.sample(LISTED, 3)
+        table = self.dice.choice([t for t in self.tables.values() if t.migrates and t.keys == ["id"] and t.name not in (name, "tags", *self.ctes)])
+        bare = [n if all(c.name != n for c in table.columns) else f"r.{n}" for n in names]
+        again = seq("SELECT", bare[0], "+ 1", ",", bare[1], ",", bare[2], "FROM", quoted(name), "r", "JOIN", quoted(table.name), "x ON x.id = 5",
+                    "WHERE", bare[0], "< 2")
+        self.size = 3 * size
+        outputs = [Output(n, category) for n, category in zip(names, ["int", "int", "text"])]
+        return seq("SELECT", "0", ",", "b.*", "FROM", "(", base, ")", "b", self.dice.choice(["UNION ALL", "UNION"]), again), outputs
 
     def cte_query(self, depth):
         return self.select(depth)

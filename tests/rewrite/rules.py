@@ -36,6 +36,9 @@ SELECT CASE WHEN bool_and((provolatile = 'i' AND prolang <> (SELECT oid FROM pg_
     OR provolatile = 's') AND (pronamespace = 'pg_catalog'::regnamespace OR provolatile = 'i' AND pronargdefaults = 0)) THEN 'f' ELSE 'g' END
   || proname FROM pg_proc WHERE proname NOT LIKE 'pg\\_%' GROUP BY proname HAVING bool_and(prokind = 'f' AND NOT proretset)
 UNION ALL SELECT DISTINCT 'o' || oprname FROM pg_operator
+UNION ALL SELECT 's' || proname FROM pg_proc p JOIN pg_type t ON t.oid = p.prorettype WHERE p.oid <> 'unnest(tsvector)'::regprocedure AND proname NOT LIKE 'pg\\_%' GROUP BY proname
+  HAVING bool_and((typtype IN ('b', 'e', 'r', 'm') OR typtype = 'p' AND (typname LIKE 'any%' OR typname = 'void'))
+                  AND NOT coalesce(proargmodes && '{o,b,t}'::"char"[], false))
 UNION ALL SELECT 'c'"""
 
 

@@ -61,7 +61,10 @@ static void one_is_put_where_a_name_needs_it(void **state)
          "\"~segue0000000052\".n FROM t, (SELECT 'x' AS n) AS \"~segue0000000052\") AS \"~segue\" "
          "OFFSET 0) AS \"~segue\"(c1)",
          0},
-        {"SELECT n FROM (SELECT * FROM (SELECT 1 AS n)), t", NULL, SQL_DOUBT_NAME},
+        {"SELECT n FROM (SELECT * FROM (SELECT 1 AS n)), t",
+         "SELECT \"~segue0000000045\".n FROM (SELECT * FROM (SELECT 1 AS n)) AS "
+         "\"~segue0000000045\", t",
+         0},
     };
 
     (void)state;

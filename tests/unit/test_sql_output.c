@@ -16,8 +16,8 @@ static void a_sort_is_by_an_output_column_first(void **state)
         {"SELECT (SELECT s.n LIMIT 1) FROM t, (SELECT 1 AS n) s ORDER BY n", NULL, 0},
         {"SELECT s.r[1] FROM t, (SELECT 1 AS n, ARRAY[1] AS r) s ORDER BY n",
          "SELECT s.r[1] FROM t, (SELECT 1 AS n, ARRAY[1] AS r) s ORDER BY s.n", 0},
-        {"SELECT 1 FROM t, (SELECT u.* FROM u) s ORDER BY n", NULL, SQL_DOUBT_NAME},
-        {"SELECT 1 FROM t, (SELECT u.* FROM u) s (a) ORDER BY n", NULL, SQL_DOUBT_NAME},
+        {"SELECT 1 FROM t, (SELECT u.* FROM u) s ORDER BY n", NULL, 0},
+        {"SELECT 1 FROM t, (SELECT u.* FROM u) s (a) ORDER BY n", NULL, 0},
         {"SELECT 1 FROM t, (SELECT 1 AS n) s (a) ORDER BY n", NULL, 0},
         {"SELECT s.n + 1 FROM t, (SELECT 1 AS n) s ORDER BY n",
          "SELECT s.n + 1 FROM t, (SELECT 1 AS n) s ORDER BY s.n", 0},
@@ -41,8 +41,9 @@ static void a_group_is_by_an_output_columns_number(void **state)
         {"SELECT id, b AS n FROM t GROUP BY (n, id)", "SELECT id, b AS n FROM t GROUP BY (2, id)",
          0},
         {"SELECT id, b AS n FROM t GROUP BY ROW(n, id)", NULL, 0},
-        {"SELECT b AS n FROM t GROUP BY U&\"!006e\" UESCAPE '!'", NULL, SQL_DOUBT_NAME},
-        {"SELECT s.*, b AS n FROM t, (SELECT 1) s GROUP BY n", NULL, SQL_DOUBT_NAME},
+        {"SELECT b AS n FROM t GROUP BY U&\"!006e\" UESCAPE '!'", NULL,
+         SQL_DOUBT_JOIN}, /* no key is known */
+        {"SELECT s.*, b AS n FROM t, (SELECT 1) s GROUP BY n", NULL, SQL_DOUBT_JOIN},
         {"SELECT lower(b) AS t FROM t WHERE ctid IS NOT NULL GROUP BY t", NULL, 0},
     };
 

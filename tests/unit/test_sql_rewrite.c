@@ -425,7 +425,9 @@ static void a_name_keeps_its_meaning_beside_a_hidden_column(void **state)
         {"SELECT n FROM t", NULL, 0},
         {"SELECT t.n FROM t, u", NULL, 0},
         {"SELECT n FROM t, f() AS f", NULL, SQL_DOUBT_NAME},
-        {"SELECT (SELECT n FROM t u) FROM u", NULL, SQL_DOUBT_NAME},
+        {"SELECT (SELECT n FROM t u) FROM u", "SELECT (SELECT n FROM " SELECTED " u) FROM u", 0},
+        {"SELECT b.*, left(o, 3) AS n FROM t, b GROUP BY b.x, n",
+         "SELECT b.*, left(o, 3) AS n FROM " SELECTED " AS t, b GROUP BY b.x, n", 0},
     };
 
     (void)state;

@@ -1,6 +1,6 @@
 /*
  * What the catalog says of functions and operators: may an expression that uses them stand in a
- * statement twice, or be evaluated elsewhere in it?
+ * statement twice, or be evaluated elsewhere in it? And what do functions give in FROM?
  *
  * By name alone: of all that are called so, in any schema and with any arguments, it must hold.
  * Built from one reading of the catalog, then immutable and shared by reference count, by snapshots
@@ -15,6 +15,7 @@
 enum sql_function_kind {
     SQL_FUNCTION_TWICE = 'f',    /* the same value each time within a statement, and no effect */
     SQL_FUNCTION_ONCE = 'g',     /* any other plain function: one value a call, no aggregate */
+    SQL_FUNCTION_SCALAR = 's',   /* in FROM: one column, which is called as its alias */
     SQL_FUNCTION_OPERATOR = 'o', /* an operator whose functions are all TWICE */
     SQL_FUNCTION_CASTS = 'c',    /* name "": all casts are TWICE */
 };

@@ -50,6 +50,7 @@ SELECT w.to_jsonb FROM words w FOR UPDATE;
 -- MERGE that inserts a star
 MERGE INTO words w USING (SELECT id + 100 AS id, claim FROM notes) n ON n.id = w.id WHEN NOT MATCHED THEN INSERT (id, {title}) VALUES (n.*);
 
--- An alias in a sub-select, hidden columns of that name outside of it, and a star that may have one
+-- An alias in a sub-select, hidden columns of that name outside of it, and a star beside one
+-- @follows: a column's name could mean more than one thing
 SELECT b.id FROM checks CROSS JOIN archive b CROSS JOIN LATERAL (SELECT count(config_json), count(aggregation) FROM (SELECT events.*, 1 AS aggregation FROM events) config_json) x ORDER BY 1;
 SELECT b.id FROM checks CROSS JOIN archive b CROSS JOIN LATERAL (SELECT count(aggregation), count(config_json) FROM (SELECT events.*, 1 AS config_json FROM events) aggregation) x ORDER BY 1;

@@ -71,7 +71,76 @@ WITH n AS (SELECT id, claim FROM notes) SELECT claim FROM n JOIN archive USING (
 
 -- A function's alias called like the other side's column
 -- @side: old
-SELECT claim FROM generate_series(1, 2) claim, words;
+SELECT claim, a.id FROM generate_series(1, 2) claim, archive a;
+
+-- An element's alias called like the other side's column
+-- @side: old
+SELECT claim, a.id FROM unnest(ARRAY[1, 2]) claim, archive a ORDER BY claim, a.id;
+
+-- A function's alias further out called like the other side's column
+-- @side: old
+SELECT claim FROM generate_series(1, 2) claim WHERE EXISTS (SELECT 1 FROM archive a WHERE claim = a.id - 4);
+
+-- A list of a CTE with a name of the other side
+-- @side: old
+WITH n (id, claim) AS (SELECT id, body FROM notes) SELECT a.id, claim FROM n JOIN archive a ON a.id = n.id + 4;
+
+-- A list of a CTE further out with a name of the other side
+-- @side: old
+WITH n (id, claim) AS (SELECT id, claim FROM notes) SELECT n.id FROM n WHERE EXISTS (SELECT 1 FROM archive a WHERE a.id = n.id + 4 AND claim = 'claim 1');
+
+-- A list of a CTE further out with a name of the other side, for the new
+-- @side: new
+-- @declared
+WITH n (id, claim_text) AS (SELECT id, claim FROM notes) SELECT n.id FROM n WHERE EXISTS (SELECT 1 FROM archive a WHERE a.id = n.id + 4 AND claim_text = 'claim 1');
+
+-- A star of a CTE further out with a name of the other side
+-- @side: old
+WITH n AS (SELECT * FROM notes) SELECT n.id FROM n WHERE EXISTS (SELECT 1 FROM archive a WHERE a.id = n.id + 4 AND claim = 'claim 1');
+
+-- A star of a sub-select with a name of the other side
+-- @side: old
+SELECT a.id, claim FROM (SELECT n.* FROM notes n) n JOIN archive a ON a.id = n.id + 4;
+
+-- A recursive CTE that computes what a column of the other side is called
+-- @side: old
+WITH RECURSIVE tree AS (SELECT id, 0 AS claim FROM archive WHERE id = 5 UNION ALL SELECT a.id, claim + 1 FROM archive a JOIN tree t ON a.id = t.id + 1)
+SELECT claim, a.id FROM tree JOIN archive a USING (id);
+
+-- A recursive CTE with such a list
+-- @side: old
+WITH RECURSIVE tree (id, claim) AS (SELECT id, 0 FROM archive WHERE id = 5 UNION ALL SELECT a.id, claim + 1 FROM archive a JOIN tree t ON a.id = t.id + 1)
+DELETE FROM words USING tree WHERE tree.id = words.id + 5 AND EXISTS (SELECT 1 FROM archive a WHERE a.id = tree.id AND claim < 3);
+
+-- A row in a recursive CTE
+-- @doubt: a whole row where its type matters
+WITH RECURSIVE r AS (SELECT c FROM checks c WHERE id = 1 UNION ALL SELECT x FROM r JOIN checks x ON x.id = (r.c).id + 1) SELECT (c).id, (c).env FROM r;
+
+-- RETURNING gives a name of the other side
+-- @side: old
+WITH n AS (UPDATE notes SET body = 'x' RETURNING id, claim) SELECT claim, a.id FROM n JOIN archive a ON a.id = n.id + 4;
+
+-- RETURNING a star further out gives a name of the other side
+-- @side: old
+WITH n AS (DELETE FROM notes RETURNING *) SELECT n.id FROM n WHERE EXISTS (SELECT 1 FROM archive a WHERE a.id = n.id + 4 AND claim = 'claim 1');
+
+-- A list of aliases beside a name of the other side
+-- @side: old
+SELECT claim, a.id FROM notes n (r0) JOIN archive a ON a.id = r0 + 4;
+
+-- An alias further in covers what a name is qualified by
+-- @side: old
+SELECT (SELECT claim FROM archive notes WHERE notes.id = 5) FROM notes;
+
+-- A function's row further out may have a name of the other side
+-- @side: new
+-- @declared
+SELECT key FROM json_each_text('{"a": "x", "b": "y"}') j WHERE EXISTS (SELECT 1 FROM readings WHERE value = 'x');
+
+-- A function's row without an alias further out may have a name of the other side
+-- @side: new
+-- @declared
+SELECT key FROM json_each_text('{"a": "x", "b": "y"}') WHERE EXISTS (SELECT 1 FROM readings WHERE value = 'x');
 
 -- A name in an UPDATE's FROM
 -- @side: old

@@ -57,7 +57,6 @@ SELECT lower(c.r2) AS c, count(*) FROM checks c (r0, r1, r2) GROUP BY c;
 
 -- GROUP BY an output column behind a star
 -- @side: old
--- @doubt: a column's name could mean more than one thing
 SELECT w.*, left(c.run_id, 3) AS claim, count(*) FROM checks c JOIN words w ON w.id = c.id GROUP BY w.id, claim;
 
 -- GROUP BY an output column that a sub-select has named

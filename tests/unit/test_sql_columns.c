@@ -1,0 +1,224 @@
+/* What the columns of a query are called: sql/columns.c, by what becomes of names beside them. What
+ * the server makes of it: tests/rewrite/cases/names.sql. */
+#include <stdio.h>
+
+#include "sql_sides_bed.h"
+
+/* t (id, o, n): o is renamed to n. Of others u has a column n, and one of two `pair`. f() and
+ * unnest() give a value in FROM; of g() nothing is known. */
+static struct sql_rules *some_rules(bool early)
+{
+    static const char *const o[] = {"o", NULL}, *const n[] = {"n", NULL}, *const none[] = {NULL};
+    static const struct sql_column_rule columns[] = {{"id", SQL_SEEN_BY_BOTH, false},
+                                                     {"o", SQL_SEEN_BY_OLD, false},
+                                                     {"n", SQL_SEEN_BY_NEW, false}};
+    static const struct sql_function known[] = {{SQL_FUNCTION_SCALAR, "f"},
+                                                {SQL_FUNCTION_SCALAR, "unnest"}};
+    const struct sql_table_rule table = {.migration = "m",
+                                         .schema = "public",
+                                         .name = "t",
+                                         .old_columns = o,
+                                         .new_columns = n,
+                                         .relatives = none,
+                                         .columns = columns,
+                                         .ncolumns = ARRAY_LEN(columns),
+                                         .early = early};
+    struct sql_functions *functions = sql_functions_new(known, ARRAY_LEN(known));
+    struct sql_rules *rules = sql_rules_new(1);
+
+    assert_int_equal(sql_rules_add(rules, &table), 0);
+    sql_rules_add_namesake(rules, &(struct sql_namesake){"public", "u", n});
+    sql_rules_add_namesake(rules, &(struct sql_namesake){"public", "pair", n});
+    sql_rules_add_namesake(rules, &(struct sql_namesake){"other", "pair", none});
+    sql_rules_functions(rules, functions);
+    sql_functions_unref(functions);
+    return rules;
+}
+
+static void each(const struct row *rows, size_t n)
+{
+    rows_become(some_rules(false), SQL_SIDE_OLD, rows, n);
+}
+
+#define INSIDE(before, after) before " WHERE EXISTS (SELECT 1 FROM t WHERE " after " = 1)"
+#define WRAPPED "(SELECT id, o FROM t)"
+
+static void a_list_says_what_the_columns_of_a_cte_are_called(void **state)
+{
+    static const struct row rows[] = {
+        {"WITH c (a, n) AS (SELECT 1, 2) SELECT n FROM c, t",
+         "WITH c (a, n) AS (SELECT 1, 2) SELECT c.n FROM c, t", 0},
+        {"WITH c (a) AS (SELECT 1, n FROM u) SELECT n FROM c, t",
+         "WITH c (a) AS (SELECT 1, n FROM u) SELECT c.n FROM c, t", 0},
+        {"WITH c (a) AS (SELECT n FROM u) SELECT o FROM c, t", NULL, 0},
+        {INSIDE("WITH c (n) AS (SELECT 1) SELECT 1 FROM c", "n"),
+         INSIDE("WITH c (n) AS (SELECT 1) SELECT 1 FROM c", "c.n"), 0},
+        {"WITH c (a) AS (SELECT * FROM u) SELECT n FROM c, t", NULL, SQL_DOUBT_NAME},
+        {"UPDATE t SET id = n FROM (VALUES (1)) v (n)",
+         "UPDATE t SET id = v.n FROM (VALUES (1)) v (n)", 0},
+    };
+
+    (void)state;
+    each(rows, ARRAY_LEN(rows));
+}
+
+static void a_recursive_cte_has_the_names_of_its_first_branch(void **state)
+{
+    static const struct row rows[] = {
+        {"WITH RECURSIVE c AS (SELECT id, 0 AS n FROM t UNION ALL SELECT t.id, n + 1 FROM t JOIN c "
+         "ON t.id = c.id) SELECT n FROM c, t",
+         "WITH RECURSIVE c AS (SELECT id, 0 AS n FROM t UNION ALL SELECT t.id, c.n + 1 FROM t JOIN "
+         "c ON t.id = c.id) SELECT c.n FROM c, t",
+         0},
+        {"WITH RECURSIVE c (id, n) AS (SELECT id, 0 FROM t UNION SELECT t.id, n + 1 FROM t JOIN c "
+         "ON t.id = c.id) SELECT n FROM c, t",
+         "WITH RECURSIVE c (id, n) AS (SELECT id, 0 FROM t UNION SELECT t.id, c.n + 1 FROM t JOIN "
+         "c ON t.id = c.id) SELECT c.n FROM c, t",
+         0},
+        {"WITH RECURSIVE c (n) AS (SELECT 1) SELECT n FROM c, t",
+         "WITH RECURSIVE c (n) AS (SELECT 1) SELECT c.n FROM c, t", 0},
+        {"WITH RECURSIVE c AS (SELECT 1 AS a UNION ALL SELECT a FROM c) SEARCH DEPTH FIRST BY a "
+         "SET "
+         "n SELECT n FROM c, t",
+         "WITH RECURSIVE c AS (SELECT 1 AS a UNION ALL SELECT a FROM c) SEARCH DEPTH FIRST BY a "
+         "SET "
+         "n SELECT c.n FROM c, t",
+         0},
+        {"WITH RECURSIVE c AS (SELECT 1 AS a UNION ALL SELECT a FROM c) CYCLE a SET n USING path "
+         "SELECT n FROM c, t",
+         "WITH RECURSIVE c AS (SELECT 1 AS a UNION ALL SELECT a FROM c) CYCLE a SET n USING path "
+         "SELECT c.n FROM c, t",
+         0},
+        /* a row there has the table's own type: nothing else says what its fields are */
+        {"WITH RECURSIVE r AS (SELECT c FROM t c UNION ALL SELECT x FROM r JOIN t x ON x.id = "
+         "(r.c).id + 1) SELECT (c).id FROM r",
+         NULL, SQL_DOUBT_ROW},
+        {"WITH RECURSIVE r AS (SELECT c FROM t c) SELECT (c).id FROM r",
+         "WITH RECURSIVE r AS (SELECT c FROM " WRAPPED " c) SELECT (c).id FROM r", 0},
+    };
+
+    (void)state;
+    each(rows, ARRAY_LEN(rows));
+}
+
+static void returning_shows_its_targets(void **state)
+{
+    static const struct row rows[] = {
+        {"WITH c AS (DELETE FROM u RETURNING n) SELECT n FROM c, t",
+         "WITH c AS (DELETE FROM u RETURNING n) SELECT c.n FROM c, t", 0},
+        {"WITH c AS (INSERT INTO u VALUES (1) RETURNING *) SELECT n FROM c, t",
+         "WITH c AS (INSERT INTO u VALUES (1) RETURNING *) SELECT c.n FROM c, t", 0},
+        {"WITH c AS (UPDATE t SET id = 1 RETURNING *) SELECT n FROM c, u",
+         "WITH c AS (UPDATE t SET id = 1 RETURNING t.id, t.o) SELECT n FROM c, u", 0},
+        {INSIDE("WITH c AS (DELETE FROM u RETURNING id AS n) SELECT 1 FROM c", "n"),
+         INSIDE("WITH c AS (DELETE FROM u RETURNING id AS n) SELECT 1 FROM c", "c.n"), 0},
+    };
+
+    (void)state;
+    each(rows, ARRAY_LEN(rows));
+}
+
+static void a_star_has_the_columns_of_what_it_stands_for(void **state)
+{
+    static const struct row rows[] = {
+        {"SELECT n FROM (SELECT * FROM u) s, t", "SELECT s.n FROM (SELECT * FROM u) s, t", 0},
+        {"SELECT n FROM (SELECT x.* FROM a, u x) s, t",
+         "SELECT s.n FROM (SELECT x.* FROM a, u x) s, t", 0},
+        {INSIDE("WITH c AS (SELECT * FROM u) SELECT 1 FROM c", "n"),
+         INSIDE("WITH c AS (SELECT * FROM u) SELECT 1 FROM c", "c.n"), 0},
+        {INSIDE("SELECT 1 FROM (SELECT * FROM a) s", "n"), NULL, 0}, /* nothing else has it */
+        {"SELECT n FROM (SELECT * FROM t) s, u", "SELECT n FROM (SELECT t.id, t.o FROM t) s, u", 0},
+        {"SELECT n FROM (SELECT * FROM t x (a, n)) s, t",
+         "SELECT s.n FROM (SELECT * FROM " WRAPPED " x (a, n)) s, t", 0},
+        {"SELECT n FROM (SELECT * FROM (SELECT u.* FROM u) a) b (x), t", NULL, SQL_DOUBT_NAME},
+        {"SELECT n FROM (SELECT *, 1 AS n FROM a JOIN b USING (id)) s, t",
+         "SELECT s.n FROM (SELECT *, 1 AS n FROM a JOIN b USING (id)) s, t", 0},
+        {"SELECT n FROM (SELECT * FROM (VALUES (1, 2)) v (a, n)) s, t",
+         "SELECT s.n FROM (SELECT * FROM (VALUES (1, 2)) v (a, n)) s, t", 0},
+        {"SELECT n FROM (SELECT * FROM g() AS x (n int)) s, t",
+         "SELECT s.n FROM (SELECT * FROM g() AS x (n int)) s, t", 0},
+        {"SELECT n FROM (SELECT * FROM pair) s, t", NULL, SQL_DOUBT_NAME},
+    };
+
+    (void)state;
+    each(rows, ARRAY_LEN(rows));
+}
+
+static void a_function_that_gives_a_value_is_a_column_of_its_alias(void **state)
+{
+    static const struct row rows[] = {
+        {"SELECT n FROM t, f() AS n", "SELECT n.n FROM t, f() AS n", 0},
+        {"SELECT n FROM t c, unnest(c.o) n", "SELECT n.n FROM t c, unnest(c.o) n", 0},
+        {"SELECT n FROM t, f() WITH ORDINALITY AS n", "SELECT n.n FROM t, f() WITH ORDINALITY AS n",
+         0},
+        {"SELECT n FROM t, f() AS x (n)", "SELECT x.n FROM t, f() AS x (n)", 0},
+        {"SELECT n FROM t, f() AS x", NULL, 0},
+        {"SELECT n FROM t, ROWS FROM (f(), unnest(ARRAY[1])) AS n", /* the row of both */
+         "SELECT n FROM " WRAPPED " AS t, ROWS FROM (f(), unnest(ARRAY[1])) AS n", 0},
+        {"SELECT * FROM t, f()", "SELECT t.id, t.o, f.* FROM t, f()", 0},
+        {"SELECT n FROM t, g() AS x", NULL, SQL_DOUBT_NAME},
+        {"SELECT * FROM t, g()", "SELECT * FROM " WRAPPED " AS t, g()", 0},
+    };
+
+    (void)state;
+    each(rows, ARRAY_LEN(rows));
+}
+
+/* There the server would not say that the name means two things: it would take the nearer one. */
+static void a_hidden_column_further_in_never_takes_a_name_that_may_be_anothers(void **state)
+{
+    static const struct row rows[] = {
+        {INSIDE("SELECT 1 FROM g() x", "n"), INSIDE("SELECT 1 FROM g() x", "x.n"), 0},
+        {INSIDE("SELECT 1 FROM pair", "n"), INSIDE("SELECT 1 FROM pair", "pair.n"), 0},
+        {INSIDE("SELECT 1 FROM g() x, pair", "n"),
+         "SELECT 1 FROM g() x, pair WHERE EXISTS (SELECT 1 FROM " WRAPPED " AS t WHERE n = 1)", 0},
+        {INSIDE("SELECT 1 FROM g()", "n"),
+         "SELECT 1 FROM g() WHERE EXISTS (SELECT 1 FROM " WRAPPED " AS t WHERE n = 1)", 0},
+        {INSIDE("SELECT 1 FROM (u JOIN b USING (n)) j", "n"),
+         "SELECT 1 FROM (u JOIN b USING (n)) j WHERE EXISTS (SELECT 1 FROM " WRAPPED
+         " AS t WHERE n = 1)",
+         0},
+        {"SELECT n FROM t, u x (a)", "SELECT x.n FROM t, u x (a)", 0}, /* hardly a is n */
+        {"SELECT n FROM t, pair x (a)", NULL, SQL_DOUBT_NAME},
+        {"SELECT (SELECT n FROM t u) FROM u", "SELECT (SELECT n FROM " WRAPPED " u) FROM u", 0},
+        {"SELECT (SELECT n FROM t u FOR UPDATE) FROM u", NULL, SQL_DOUBT_NAME},
+    };
+
+    (void)state;
+    each(rows, ARRAY_LEN(rows));
+}
+
+/* Of as many columns nobody keeps a list: then it is not known. */
+static void queries_that_double_their_columns_end(void **state)
+{
+    struct sql_rules *rules = some_rules(false);
+    const struct sql_sight_of_session session = {.side = SQL_SIDE_OLD, .rewrites = true};
+    struct sql_rewrite out;
+    char sql[4096];
+    size_t len = (size_t)snprintf(sql, sizeof(sql), "WITH c0 AS (SELECT 1 AS a)");
+
+    (void)state;
+    for (int i = 0; i < 40; i++)
+        len += (size_t)snprintf(sql + len, sizeof(sql) - len,
+                                ", c%d AS (SELECT a.*, b.* FROM c%d a, c%d b)", i + 1, i, i);
+    len += (size_t)snprintf(sql + len, sizeof(sql) - len, " SELECT n FROM c40, t");
+    sql_rewrite(rules, &session, sql, len, &out);
+    assert_int_equal(out.doubt, SQL_DOUBT_NAME);
+    sql_rewrite_fini(&out);
+    sql_rules_unref(rules);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_list_says_what_the_columns_of_a_cte_are_called),
+        cmocka_unit_test(a_recursive_cte_has_the_names_of_its_first_branch),
+        cmocka_unit_test(returning_shows_its_targets),
+        cmocka_unit_test(a_star_has_the_columns_of_what_it_stands_for),
+        cmocka_unit_test(a_function_that_gives_a_value_is_a_column_of_its_alias),
+        cmocka_unit_test(a_hidden_column_further_in_never_takes_a_name_that_may_be_anothers),
+        cmocka_unit_test(queries_that_double_their_columns_end),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
