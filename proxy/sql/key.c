@@ -111,19 +111,19 @@ static bool is_key(const struct rule *table, const struct sql_node *elements)
     return n > 0 && n == sql_node_size(elements);
 }
 
-void sql_key_conflict(struct sql_work *w, const struct rule *table, const struct sql_node *infer)
+bool sql_key_conflict(struct sql_work *w, const struct rule *table, const struct sql_node *infer)
 {
     const struct sql_node *elements = sql_tree_get(infer, "indexElems");
     size_t n = sql_node_size(elements);
     size_t open = infer ? sql_tokens_at(&w->tokens, sql_tree_location(infer)) : w->tokens.n;
     struct sql_span *spans;
     uint32_t end;
-    bool placed;
+    bool placed, all;
 
     if (!is_key(table, elements) || !sql_tokens_is(&w->tokens, open, SQL_TOKEN_OPEN))
-        return;
+        return false;
     spans = mem_calloc(n, sizeof(*spans));
-    placed = sql_span_list(&w->tokens, open, n, spans, &end);
+    placed = all = sql_span_list(&w->tokens, open, n, spans, &end);
     for (size_t i = 0; placed && i < n; i++) {
         const char *name = sql_node_text(
             sql_tree_get(sql_tree_get(sql_node_at(elements, i), "IndexElem"), "name"));
@@ -131,10 +131,15 @@ void sql_key_conflict(struct sql_work *w, const struct rule *table, const struct
         size_t token = sql_tokens_at(&w->tokens, (int)spans[i].from);
 
         /* a name alone: no operator class, no collation */
-        if (strcmp(half, name) != 0 && token < w->tokens.n && w->tokens.items[token].word &&
+        if (strcmp(half, name) == 0)
+            continue;
+        if (token < w->tokens.n && w->tokens.items[token].word &&
             w->tokens.items[token].end == spans[i].to)
             sql_edits_add_take(&w->edits, spans[i].from, spans[i].to - spans[i].from,
                                sql_quote_ident(half));
+        else
+            all = false;
     }
     free(spans);
+    return all;
 }

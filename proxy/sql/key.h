@@ -20,7 +20,8 @@ const char *sql_key_leading(const struct rule *rule, const char *column);
 void sql_key_group(struct sql_work *w, struct sql_scope *scope, const struct sql_node *select);
 
 /* ON CONFLICT (columns) of the whole key: means the index that the key has. The other half's is
- * there from ready on, and not for a while after a way back. infer: the InferClause. */
-void sql_key_conflict(struct sql_work *w, const struct rule *table, const struct sql_node *infer);
+ * there from ready on, and not for a while after a way back. infer: the InferClause. True: so it
+ * is; else the server looks for an index over the columns that are named. */
+bool sql_key_conflict(struct sql_work *w, const struct rule *table, const struct sql_node *infer);
 
 #endif

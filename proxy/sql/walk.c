@@ -148,6 +148,18 @@ static const struct rule *add_written(struct sql_work *w, struct sql_scope *scop
     return place->kind == SQL_PLACE_MIGRATING ? place->rule : NULL;
 }
 
+/* What is not filled meets nothing, and has no index yet. */
+static void read_inferred(struct sql_work *w, struct sql_place *place,
+                          const struct sql_node *elements)
+{
+    SQL_NODE_EACH_ITEM(item, elements) {
+        const char *name = sql_node_text(get(get(item, "IndexElem"), "name"));
+
+        if (name)
+            sql_name_used(w, place, name, 0);
+    }
+}
+
 static void on_conflict(struct sql_work *w, struct sql_scope *scope, const struct rule *table,
                         const struct sql_node *node)
 {
@@ -168,7 +180,8 @@ static void on_conflict(struct sql_work *w, struct sql_scope *scope, const struc
         return;
     sql_said_list(w, table, get(get(clause, "infer"), "indexElems"));
     sql_said_list(w, table, get(clause, "targetList"));
-    sql_key_conflict(w, table, get(clause, "infer"));
+    if (!sql_key_conflict(w, table, get(clause, "infer")))
+        read_inferred(w, &scope->places[0], get(get(clause, "infer"), "indexElems"));
     sql_set_twins(w, table, clause);
 }
 

@@ -208,6 +208,31 @@ static void queries_that_double_their_columns_end(void **state)
     sql_rules_unref(rules);
 }
 
+static void a_conflict_on_a_column_that_is_not_filled_is_read_early(void **state)
+{
+    static const struct {
+        const char *sql;
+        bool early;
+    } rows[] = {
+        {"INSERT INTO t (n) VALUES (1) ON CONFLICT (n) DO NOTHING", true},
+        {"INSERT INTO t (id) VALUES (1) ON CONFLICT (id, n) DO UPDATE SET id = 2", true},
+        {"INSERT INTO t (n) VALUES (1) ON CONFLICT (id) DO NOTHING", false},
+        {"INSERT INTO t (n) VALUES (1) ON CONFLICT (o) DO NOTHING", false},
+    };
+    const struct sql_sight_of_session session = {.side = SQL_SIDE_NEW, .rewrites = true};
+    struct sql_rules *rules = some_rules(true);
+    struct sql_rewrite out;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        sql_rewrite(rules, &session, rows[i].sql, strlen(rows[i].sql), &out);
+        if ((out.early != 0) != rows[i].early)
+            fail_msg("%s", rows[i].sql);
+        sql_rewrite_fini(&out);
+    }
+    sql_rules_unref(rules);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -218,6 +243,7 @@ int main(void)
         cmocka_unit_test(a_function_that_gives_a_value_is_a_column_of_its_alias),
         cmocka_unit_test(a_hidden_column_further_in_never_takes_a_name_that_may_be_anothers),
         cmocka_unit_test(queries_that_double_their_columns_end),
+        cmocka_unit_test(a_conflict_on_a_column_that_is_not_filled_is_read_early),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
