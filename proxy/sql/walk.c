@@ -574,6 +574,26 @@ static void on_comment(struct sql_work *w, struct sql_scope *scope, const struct
     sql_called_object(w, get(node, "object"));
 }
 
+/* LIKE stands for the table's columns as a star does, and is not rewritten: who says it is to be
+ * known. */
+static void on_create(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node)
+{
+    (void)scope;
+    sql_work_doubt(w, SQL_DOUBT_STATEMENT);
+    SQL_NODE_EACH_ITEM(item, get(node, "tableElts")) {
+        const struct sql_node *range = get(get(item, "TableLikeClause"), "relation");
+        struct sql_scope none = {0};
+
+        if (range) {
+            const struct sql_place *place = sql_scope_add_range(w, &none, range, true);
+
+            if (place->rule && sql_place_hides(w, place))
+                w->out->stars |= sql_work_bit(place->rule);
+        }
+        sql_scope_fini(&none);
+    }
+}
+
 static void nothing(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node)
 {
     (void)w;
@@ -596,6 +616,7 @@ static const struct {
     {"ViewStmt", on_stored},
     {"DeclareCursorStmt", on_query_of},
     {"CreateTableAsStmt", on_stored},
+    {"CreateStmt", on_create},
     /* in these a column's name means the same to both sides */
     {"TransactionStmt", nothing},
     {"ExecuteStmt", nothing},

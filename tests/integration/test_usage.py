@@ -99,6 +99,7 @@ USES = [
     ("returned star", "UPDATE items SET note = 'n' WHERE id = 1 RETURNING *", "stars", None),
     ("whole row", "SELECT row_to_json(items) FROM items", "stars", None),
     ("copy", "COPY items TO STDOUT", "stars", None),
+    ("like", "CREATE TEMP TABLE taken (LIKE items INCLUDING DEFAULTS)", "stars", None),
     ("positional", "INSERT INTO items VALUES (1001, 'x')", "positional", None),
     ("not parsed", "SELECT label FROM items WHERE", "not analysed", "not understood by the parser"),
     ("turned off", "/* segue:off */ SELECT label FROM items", "not analysed", "rewriting is turned off"),

@@ -233,6 +233,27 @@ static void a_conflict_on_a_column_that_is_not_filled_is_read_early(void **state
     sql_rules_unref(rules);
 }
 
+static void a_table_made_like_another_counts_as_a_star(void **state)
+{
+    static const char like[] = "CREATE TEMP TABLE c (a int, LIKE t INCLUDING ALL)",
+                      plain[] = "CREATE TABLE c (a int REFERENCES t)";
+    const struct sql_sight_of_session session = {.side = SQL_SIDE_OLD, .rewrites = true};
+    struct sql_rules *rules = some_rules(false);
+    struct sql_rewrite out;
+
+    (void)state;
+    sql_rewrite(rules, &session, like, strlen(like), &out);
+    assert_int_equal(out.stars, 1);
+    assert_int_equal(out.doubt, SQL_DOUBT_STATEMENT);
+    assert_null(out.text);
+    sql_rewrite_fini(&out);
+    sql_rewrite(rules, &session, plain, strlen(plain), &out);
+    assert_int_equal(out.stars, 0);
+    assert_int_equal(out.doubt, SQL_DOUBT_STATEMENT);
+    sql_rewrite_fini(&out);
+    sql_rules_unref(rules);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -244,6 +265,7 @@ int main(void)
         cmocka_unit_test(a_hidden_column_further_in_never_takes_a_name_that_may_be_anothers),
         cmocka_unit_test(queries_that_double_their_columns_end),
         cmocka_unit_test(a_conflict_on_a_column_that_is_not_filled_is_read_early),
+        cmocka_unit_test(a_table_made_like_another_counts_as_a_star),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
