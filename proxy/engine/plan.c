@@ -149,7 +149,8 @@ static enum rc build_all(struct build *b)
                 target_plan_steps(b, &b->targets[i]);
     links_make(b);
     if (plan_rooms(b) != RC_OK || refers_judge(b) != RC_OK || check_names_given(b) != RC_OK ||
-        new_version(b) != RC_OK || refuse_schemas(b) != RC_OK || refuse_unusable(b) != RC_OK)
+        new_version(b) != RC_OK || refuse_schemas(b) != RC_OK || refuse_unusable(b) != RC_OK ||
+        refuse_many(b) != RC_OK)
         return RC_ERR;
     refuse_renamed(b);
     return dependents_read(b);

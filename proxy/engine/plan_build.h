@@ -43,6 +43,7 @@
  *   plan_rename.c tables that change their name
  *   plan_called.c ... and what the file calls them
  *   plan_names.c  names that the file gives away: none twice
+ *   plan_many.c   ... and how many others have the same
  *   plan_enum.c   enum types
  *   plan_sql.c    the file's own statements
  *   plan_json.c   to JSON and back
@@ -517,6 +518,9 @@ enum rc new_version(struct build *b) MUST_CHECK;
 
 /* ---- plan_names.c ---- */
 enum rc check_names_given(struct build *b) MUST_CHECK;
+
+/* ---- plan_many.c ---- */
+enum rc refuse_many(struct build *b) MUST_CHECK; /* when the plan knows its columns */
 
 /* ---- plan_things.c, plan_enum.c, plan_sql.c: one operation each, and what they share ---- */
 char *plan_path(const struct file_op *op, const char *field); /* "operations[1].sql.up"; heap */

@@ -64,6 +64,26 @@ def test_plan_works_from_the_console(items, segue):
     assert any("CREATE INDEX CONCURRENTLY" in str(row) for row in rows)
 
 
+def test_plan_counts_who_else_has_columns_of_these_names(db, segue):
+    # workers keep 10,000 of them in view (SIGHT_NAMESAKES_MAX): with more nothing would be rewritten
+    many = range(10)
+    db.sql("CREATE TABLE wide (id bigint PRIMARY KEY, " + ", ".join(f"l{i} int" for i in many) + ")")
+    renames = {"name": "many", "operations": [{"rename_column": {"table": "wide", "from": f"l{i}", "to": f"t{i}"}} for i in many]}
+    named = ", ".join(f"1 AS l{i}, 2 AS t{i}" for i in many)
+    proxy = segue(db)
+
+    def plan_beside(views, code=0):
+        db.sql("DO $do$ BEGIN FOR i IN %d..%d LOOP EXECUTE format('CREATE VIEW other%%s AS SELECT %s', i); END LOOP; END $do$" % (*views, named))
+        return proxy.cli("plan", proxy.file(renames), check=code).out
+
+    assert "columns of other tables" not in plan_beside((1, 250))
+    warned = plan_beside((251, 251))
+    assert "5020 columns of other tables and views" in warned and "beyond 10000" in warned
+    refused = plan_beside((252, 501), 1)
+    assert "10020 columns of other tables and views" in refused and "nothing would be rewritten" in refused
+    assert "nothing would be rewritten" in proxy.cli("start", proxy.file(renames), "--detach", check=1).err
+
+
 def test_plan_names_user_triggers_that_may_fire(items, segue):
     items.sql("CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';"
               "CREATE TRIGGER touch_me BEFORE UPDATE ON items FOR EACH ROW EXECUTE FUNCTION f()")
