@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "guard_text.h"
+#include "nulls.h"
 #include "segue/base/mem.h"
 #include "segue/sql/expr.h"
 
@@ -119,50 +120,81 @@ void guard_reads_declare(struct buf *out, const struct eng_table *table)
 
 void guard_reads_note(struct buf *out, const struct eng_table *table)
 {
-    buf_append_str(out, "  IF " UPDATES " THEN\n");
     for (size_t i = 0; i < table->nduals; i++) {
         const struct eng_dual *dual = &table->duals[i];
         const char *const names[] = {dual->old_name, dual->new_name};
 
         for (size_t k = 0; k < ARRAY_LEN(names); k++) {
-            if (!names[k])
+            char *name = names[k] ? sql_quote_ident(names[k]) : NULL;
+            const char *side = k ? "new" : "old";
+
+            if (!name)
                 continue;
-            buf_printf(out, "    segue_%s_%zu := ", k ? "new" : "old", i);
+            buf_printf(out, "  segue_%s_%zu := NEW.%s " IS_NOT_NULL ";\n  IF " UPDATES " THEN\n",
+                       side, i, name);
+            buf_printf(out, "    segue_%s_%zu := ", side, i);
             guard_changed(out, names[k]);
-            buf_append_str(out, ";\n");
+            buf_append_str(out, ";\n  END IF;\n");
+            free(name);
         }
     }
-    buf_append_str(out, "  END IF;\n");
 }
 
 static void set(struct buf *out, const char *column, const char *value)
 {
     char *name = sql_quote_ident(column);
 
-    buf_printf(out, " THEN\n      NEW.%s := %s;\n    END IF;\n", name, value);
+    buf_printf(out, " THEN\n      NEW.%s := %s;\n", name, value);
     free(name);
+}
+
+/* As verify sees it: after the cut-over a NULL in the old half may be what it was made of. */
+static char *in_step(const struct eng_dual *dual, const struct guard_side *side,
+                     enum eng_direction dir)
+{
+    char *strict = eng_dual_in_step(dual, dir, "NEW.");
+    struct buf out = {0};
+
+    if (dir == ENG_FORWARD)
+        return strict;
+    buf_printf(&out, "(%s OR ", strict);
+    guard_compare(&out, "NEW.", side->source, EQUALS, side->to_source);
+    buf_append_str(&out, ")");
+    free(strict);
+    return buf_take(&out);
 }
 
 static void dual_rules(struct buf *out, const struct eng_table *table, size_t i,
                        enum eng_direction dir)
 {
     const struct eng_dual *dual = &table->duals[i];
+    const char *source = dir == ENG_FORWARD ? "old" : "new";
+    const char *target = dir == ENG_FORWARD ? "new" : "old";
     struct guard_side side = guard_side(dual, dir, "NEW.");
-    char *in_step = eng_dual_in_step(dual, dir, "NEW.");
+    char *step = in_step(dual, &side, dir);
     struct buf test = {0};
 
     if (old_written(&test, table, dual, dir)) {
-        buf_printf(out, "    IF NOT segue_new_%zu AND (%s)", i, test.data);
+        buf_printf(out, "    IF " UPDATES " AND NOT segue_new_%zu AND (%s)", i, test.data);
         set(out, side.source, side.to_source);
+        buf_append_str(out, "    ELSIF ");
+    } else {
+        buf_append_str(out, "    IF ");
     }
-    buf_reset(&test);
-    if (read_changed(&test, dual, dir))
-        buf_append_str(&test, " OR ");
-    buf_printf(out, "    IF NOT segue_%s_%zu AND (%sNOT %s)", dir == ENG_FORWARD ? "new" : "old", i,
-               test.len ? test.data : "", in_step);
+    buf_printf(out, "NOT %s AND segue_%s_%zu AND NOT segue_%s_%zu", step, target, i, source, i);
+    set(out, side.source, side.to_source);
+    buf_printf(out, "    ELSIF NOT %s", step);
     set(out, side.target, side.to_target);
+    buf_reset(&test);
+    if (read_changed(&test, dual, dir)) { /* there is no OLD row to look at in an INSERT */
+        buf_printf(out, "    ELSIF " UPDATES " AND NOT segue_%s_%zu THEN\n      IF %s", target, i,
+                   test.data);
+        set(out, side.target, side.to_target);
+        buf_append_str(out, "      END IF;\n");
+    }
+    buf_append_str(out, "    END IF;\n");
     buf_fini(&test);
-    free(in_step);
+    free(step);
     guard_side_fini(&side);
 }
 
@@ -174,9 +206,9 @@ void guard_reads_rules(struct buf *out, const struct eng_table *table, enum eng_
 
     for (size_t i = 0; i < table->nduals; i++)
         n += reads(&table->duals[i]);
-    buf_printf(out, "  IF " UPDATES " THEN\n    FOR segue_round IN 1..%zu LOOP\n", n);
+    buf_printf(out, "  FOR segue_round IN 1..%zu LOOP\n", n);
     for (size_t i = 0; i < table->nduals; i++)
         if (reads(&table->duals[i]))
             dual_rules(out, table, i, dir);
-    buf_append_str(out, "    END LOOP;\n  END IF;\n");
+    buf_append_str(out, "  END LOOP;\n");
 }

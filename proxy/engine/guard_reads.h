@@ -3,7 +3,8 @@
  * leaves both halves as they were, and out of step:
  *
  *   what the follower's expression reads has changed, or what either reads so that they are in
- *   step no longer, and nobody has written the follower: it is made anew;
+ *   step no longer: the half that nobody has written is made anew, the follower where nobody has
+ *   written either, or both;
  *   after the cut-over, an old column that `up` reads was written by its old name, which makes the
  *   row one of the old application: the new half is what `up` makes of it, as where its own old
  *   half is written.

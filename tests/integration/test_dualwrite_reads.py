@@ -1,5 +1,7 @@
 """Pairs whose `up` or `down` reads other columns: an UPDATE of such a column alone keeps them in step, in both directions."""
 
+import random
+
 import pytest
 from lib.operations import is_refused
 
@@ -107,6 +109,84 @@ def test_a_name_that_turns_too_is_followed_by_either(play):
         reset(row, "60, 2", "amount, factor")
         assert row(via, "UPDATE t SET factor = 3 WHERE id = 1", seen) == (20, 3, 3, 60)
     proxy.cli("verify", "m")
+
+
+def test_what_comes_of_one_pair_is_carried_to_the_next(play):
+    operations = [{"alter_column": {"table": "t", "column": "a", "name": "low", "up": "least(a, b)", "down": "low"}},
+                  {"alter_column": {"table": "t", "column": "b", "name": "high", "up": "greatest(a, b)", "down": "high + x"}}]
+    for operation in operations:
+        operation["alter_column"]["nullable"] = True
+    proxy, row = play("CREATE TABLE t (id int PRIMARY KEY, a int, b int, x int)", {"name": "m", "operations": operations})
+    seen = "a, b, low, high"
+    for via in VIA:
+        row("direct", "DELETE FROM t", "1")
+        # b is made behind the rules of a, of which up reads it
+        assert row(via, "INSERT INTO t (id, x, high) VALUES (1, 3, 2)", seen) == (None, 5, 5, 2)
+    proxy.cli("cutover", "m")
+    for via in VIA:
+        reset(row, "1, 4, 0", "low, high, x")
+        # a as the old application wrote it, b as x moves it, and what that makes of low
+        assert row(via, "UPDATE t SET a = 5 WHERE id = 1", seen) == (5, 4, 4, 5)
+        assert row(via, "UPDATE t SET x = 3 WHERE id = 1", seen) == (4, 8, 4, 5)
+    proxy.cli("verify", "m")
+
+
+UPS = {"a": ["least(a, b)", "a + x", "coalesce(a, b)", "a * 2 + coalesce(c, 0)", "greatest(a, b, c)", "a"],
+       "b": ["greatest(a, b)", "b - a", "coalesce(b, x)", "b", "b + coalesce(y, 0)"], "c": ["coalesce(c, a)", "c", "c + x", "abs(c) + least(a, b)"]}
+DOWNS = {"a": ["na", "na - x", "na - coalesce(y, 0)", "na / 2"], "b": ["nb", "nb + x", "-nb"], "c": ["nc", "nc - coalesce(y, 1)"]}
+
+
+class Writer:
+    """Statements by either name, or both, of rows that have no NULL; each must leave its row in step, and what it has changed there."""
+
+    def __init__(self, db, dice):
+        self.conn, self.dice, self.ids = db.connect(), dice, iter(range(1000, 9000))
+        self.pairs = {c: (dice.choice(UPS[c]), dice.choice(DOWNS[c])) for c in "abc" if dice.random() < 0.85}
+        self.renamed = dice.random() < 0.5
+
+    def operations(self):
+        out = [{"alter_column": {"table": "t", "column": c, "name": f"n{c}", "nullable": True, "up": up, "down": down,
+                                 "type": self.dice.choice(["int", "bigint"])}} for c, (up, down) in self.pairs.items()]
+        out += [{"rename_column": {"table": "t", "from": "x", "to": "nx"}}] if self.renamed else []
+        self.dice.shuffle(out)
+        return out
+
+    def statement(self):
+        new = self.dice.random() < 0.5
+        names = [f"n{c}" if new and (c in self.pairs or c == "x" and self.renamed) else c for c in "abcxy"]
+        inserts = self.dice.random() < 0.3
+        values = {c: self.dice.randint(-3, 8) for c in (names if inserts else self.dice.sample(names, self.dice.randint(1, 4)))}
+        if inserts:
+            row = next(self.ids)
+            return row, values, f"INSERT INTO t (id, {', '.join(values)}) VALUES ({row}, {', '.join(map(str, values.values()))})"
+        row = self.dice.choice([r for (r,) in self.conn.execute("SELECT id FROM t ORDER BY id")])
+        return row, values, f"UPDATE t SET {', '.join(f'{c} = {v}' for c, v in values.items())} WHERE id = {row}"
+
+    def play(self, n):
+        step = [f"(n{c} IS NOT DISTINCT FROM ({up}) OR {c} IS NOT DISTINCT FROM ({down}))" for c, (up, down) in self.pairs.items()]
+        step += ["x IS NOT DISTINCT FROM nx"] if self.renamed else ["true"]
+        look = f"SELECT row_to_json(t), {' AND '.join(step)} FROM t WHERE id = "
+        for _ in range(n):
+            row, values, sql = self.statement()
+            before = self.conn.execute(look + str(row)).fetchone()
+            self.conn.execute(sql)
+            after, in_step = self.conn.execute(look + str(row)).fetchone()
+            lost = [c for c, v in values.items() if after[c] != v and (not before or before[0][c] != v)]
+            assert in_step and not lost, (self.pairs, sql, before, after, lost)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.one_version
+def test_whatever_is_written_by_either_name_leaves_the_row_in_step(db, segue, seed):
+    db.sql("CREATE TABLE t (id int PRIMARY KEY, a int, b int, c int, x int, y int);"
+           "INSERT INTO t SELECT i, i % 5, i % 7, i % 4, i % 3, i % 6 FROM generate_series(1, 60) i")
+    writer = Writer(db, random.Random(seed))
+    proxy = segue(db)
+    proxy.ready({"name": "m", "operations": writer.operations()})
+    for turn in ("cutover", "rollback", "cutover"):
+        writer.play(80)
+        proxy.cli("verify", "m")
+        proxy.cli(turn, "m")
 
 
 @pytest.mark.one_version
