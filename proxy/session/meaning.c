@@ -84,8 +84,11 @@ void sess_meaning_keep(const struct sess *s, struct sess_statement *statement,
         keeps = keeps && !positional && only_reads(statement);
     else
         return; /* values by their places alone: the places are those of now */
-    if (keeps)
-        statement->stale = false;
-    else
+    if (!keeps) {
         statement->changed = stars;
+        return;
+    }
+    statement->stale = false;
+    if (statement->habit < SESS_HABIT_DESCRIBES)
+        statement->epoch = SESS_NOT_LOOKED; /* who describes the next result, too, goes along */
 }

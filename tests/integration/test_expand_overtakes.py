@@ -84,7 +84,7 @@ def test_a_long_statement_of_before_holds_expand_up_for_a_while_only(db, proxy):
         until("it to wait", lambda: db.one("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND pid = %s",
                                            conn.info.backend_pid))
         proxy.begin(RENAME)
-        proxy.wait_phase(NAME, "ready")
+        proxy.wait_phase(NAME, "verifying")  # and not ready, while something is older than the backfill
         assert asks.is_alive()
         holds.execute("SELECT pg_advisory_unlock(1)")
         asks.join(60)
