@@ -6,7 +6,7 @@ import struct
 import psycopg
 import pytest
 from lib.cluster import SCRAM_PASSWORD, SCRAM_USER
-from lib.played import Played, relay
+from lib.played import Played, exactly, relay
 from lib.rawwire import SSL, packet
 from lib.wait import until
 from test_tls_legs import client_tls
@@ -40,22 +40,12 @@ class Router(Played):
         self.names = []
         super().__init__()
 
-    @staticmethod
-    def _exactly(sock, n):
-        out = b""
-        while len(out) < n:
-            got = sock.recv(n - len(out))
-            if not got:
-                raise ConnectionError
-            out += got
-        return out
-
     def serve(self, sock):
-        if self._exactly(sock, 8) != packet(SSL):
+        if exactly(sock, 8) != packet(SSL):
             return
         sock.sendall(b"S")
-        head = self._exactly(sock, 5)
-        record = head + self._exactly(sock, struct.unpack_from("!H", head, 3)[0])
+        head = exactly(sock, 5)
+        record = head + exactly(sock, struct.unpack_from("!H", head, 3)[0])
         name = server_name(record)
         self.names.append(name)
         if name not in self.servers:

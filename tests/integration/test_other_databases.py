@@ -1,8 +1,6 @@
 """A server has many databases, and one of them migrates: what sessions of the others say passes as it is, and counts nowhere."""
 
 import itertools
-import threading
-from contextlib import contextmanager
 
 import psycopg
 import pytest
@@ -11,6 +9,7 @@ from lib.rawwire import SYNC, Raw, bind, describe, execute, parse, query, startu
 from lib.tables import RENAME, make_items
 from lib.wait import until
 from test_start_rules import held, started_blocked
+from test_usage import busy
 
 NAMES = {"name": "names", "operations": [{"rename_table": {"from": "orders", "to": "sold"}}]}
 ORDERS = "CREATE TABLE orders (id int PRIMARY KEY, note text); INSERT INTO orders SELECT i, 'o' || i FROM generate_series(1, 9) i"
@@ -114,23 +113,6 @@ def test_names_turn_beside_transactions_of_another_database(db, copy, segue, thr
         assert early.execute("SELECT note FROM orders WHERE id = 100").fetchone() == ("late",)
     if other is proxy:
         assert [row["outcome"] for row in proxy.console("SHOW ATTEMPTS names") if row["kind"] != "step"] == ["done"] * 3
-
-
-@contextmanager
-def busy(conn, statement):
-    stop = threading.Event()
-
-    def work():
-        while not stop.wait(0.05):
-            conn.execute(statement)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
 
 
 @pytest.mark.one_version

@@ -14,6 +14,8 @@ sys.path.append(str(REPO / "tests"))
 
 from faults.stage import Told  # noqa: E402
 
+pytestmark = pytest.mark.newest_unless_told
+
 # a branch, columns in another order, a key with a name of its own
 EVENTS = """
 CREATE TABLE {s}.events (id serial, at int NOT NULL, label text, note text DEFAULT 'n',

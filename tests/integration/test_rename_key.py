@@ -22,6 +22,8 @@ sys.path.append(str(REPO / "tests"))
 
 from faults.stage import Told  # noqa: E402
 
+pytestmark = pytest.mark.newest_unless_told
+
 LABEL = Pair(new="label")
 
 

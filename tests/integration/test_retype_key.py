@@ -8,6 +8,8 @@ from lib.traffic import PLAIN, Traffic
 
 from test_retype_column import compare, kind_of
 
+pytestmark = pytest.mark.newest_unless_told
+
 ORDERS = ("CREATE SCHEMA IF NOT EXISTS {s};"
           "CREATE TABLE {s}.items (id serial PRIMARY KEY, label text, note text, filler text);"
           "ALTER TABLE {s}.items ALTER filler SET STORAGE PLAIN;"

@@ -46,13 +46,13 @@ def moment(text):
 
 
 @contextmanager
-def busy(conn):
-    """The connection does something, again and again, until the block ends."""
+def busy(conn, statement="SELECT 1"):
+    """The connection says the same, again and again, until the block ends."""
     stop = threading.Event()
 
     def work():
         while not stop.wait(0.1):
-            conn.execute("SELECT 1")
+            conn.execute(statement)
 
     thread = threading.Thread(target=work)
     thread.start()

@@ -19,6 +19,17 @@ def shut(*socks):
             pass
 
 
+def exactly(sock, n):
+    """So many bytes. ConnectionError: there are no more of them."""
+    out = b""
+    while len(out) < n:
+        got = sock.recv(n - len(out))
+        if not got:
+            raise ConnectionError
+        out += got
+    return out
+
+
 def pump(a, b):
     """Ends b's input where a's output ends."""
     try:

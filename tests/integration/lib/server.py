@@ -4,7 +4,7 @@ import os
 import ssl
 import struct
 
-from .played import Played
+from .played import Played, exactly
 from .rawwire import CANCEL, SSL, STARTUP, message
 
 SEGUES = ("segue", "segue probe", "")  # what segue's own connections call themselves
@@ -45,23 +45,13 @@ class Server(Played):
             words = body.split(b"\0")
             self._session(sock, dict(zip(words[::2], words[1::2])).get(b"application_name", b"").decode())
 
-    @staticmethod
-    def _exactly(sock, n):
-        out = b""
-        while len(out) < n:
-            got = sock.recv(n - len(out))
-            if not got:
-                raise ConnectionError
-            out += got
-        return out
-
     def _packet(self, sock):
-        length, code = struct.unpack("!II", self._exactly(sock, 8))
-        return code, self._exactly(sock, length - 8)
+        length, code = struct.unpack("!II", exactly(sock, 8))
+        return code, exactly(sock, length - 8)
 
     def _message(self, sock):
-        kind, length = struct.unpack("!cI", self._exactly(sock, 5))
-        self._exactly(sock, length - 4)
+        kind, length = struct.unpack("!cI", exactly(sock, 5))
+        exactly(sock, length - 4)
         return kind.decode()
 
     def _statuses(self, asks):
