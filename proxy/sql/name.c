@@ -253,6 +253,9 @@ static void keep_meaning(struct sql_work *w, struct sql_scope *scope, struct sql
     bool further_in = hidden != a->hidden;
     struct sql_place *place = a->nhas == 1 ? a->has : a->nhas == 0 ? a->maybe : NULL;
 
+    if (place && place == a->maybe && sql_node_size(place->aliases))
+        place = NULL; /* it may be called otherwise there */
+
     if (a->nhas == 0 && !further_in) {
         if (!is_likely(w, a, column)) {
             sql_work_doubt(w, SQL_DOUBT_NAME); /* perhaps nothing else has it */

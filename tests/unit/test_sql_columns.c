@@ -178,7 +178,7 @@ static void a_hidden_column_further_in_never_takes_a_name_that_may_be_anothers(v
          "SELECT 1 FROM (u JOIN b USING (n)) j WHERE EXISTS (SELECT 1 FROM " WRAPPED
          " AS t WHERE n = 1)",
          0},
-        {"SELECT n FROM t, u x (a)", "SELECT x.n FROM t, u x (a)", 0}, /* hardly a is n */
+        {"SELECT n FROM t, u x (a)", "SELECT n FROM (SELECT id, o FROM t) AS t, u x (a)", 0},
         {"SELECT n FROM t, pair x (a)", NULL, SQL_DOUBT_NAME},
         {"SELECT (SELECT n FROM t u) FROM u", "SELECT (SELECT n FROM " WRAPPED " u) FROM u", 0},
         {"SELECT (SELECT n FROM t u FOR UPDATE) FROM u", NULL, SQL_DOUBT_NAME},

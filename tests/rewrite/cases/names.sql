@@ -310,3 +310,6 @@ INSERT INTO grade VALUES (1, 'x', 'y') ON CONFLICT (id) DO UPDATE SET {grade} = 
 
 -- A table that is called as its own new column, in a MERGE
 MERGE INTO grade USING words w ON w.id = grade.id WHEN MATCHED AND grade IS NOT NULL THEN UPDATE SET {grade} = w.{title};
+
+-- A list of aliases takes a column's name away that a table's alias has
+SELECT length(to_json(config_json)::text) AS e FROM archive AS config_json CROSS JOIN notes AS n (a, b, c, d, e);
