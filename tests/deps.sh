@@ -11,7 +11,8 @@ missing() {
     local p have
     have=" $(dpkg-query -W -f='${db:Status-Status}=${Package} ' "$@" 2>/dev/null)"
     for p in "$@"; do
-        case "$p" in # node and npm may come from elsewhere than Debian
+        case "$p" in # node and npm may come from elsewhere than Debian, gnuplot as another package
+        gnuplot-nox) command -v gnuplot >/dev/null && continue ;;
         nodejs) command -v node >/dev/null && continue ;;
         npm) command -v npm >/dev/null && continue ;;
         esac
@@ -95,7 +96,7 @@ install)
         fi
         set -o pipefail
         # shellcheck disable=SC2086
-        $as env LC_ALL=C DEBIAN_FRONTEND=noninteractive UCF_FORCE_CONFFOLD=1 apt-get install -y -q \
+        $as env LC_ALL=C DEBIAN_FRONTEND=noninteractive UCF_FORCE_CONFFOLD=1 apt-get install -y -q --no-remove \
             -o Dpkg::Options::=--force-confold -o Dpkg::Use-Pty=0 --no-install-recommends $need |
             steps || exit 1
         echo "deps: done"

@@ -12,11 +12,12 @@
 #define LOOK_MS 100
 
 /* Of this database. Background workers have no user (an autovacuum is none of those that compute
- * with what they see). pid and backend_xmin are shown to every role, xact_start is not. A snapshot
- * keeps its xmin for as long as it lives. */
+ * with what they see), nor does a VACUUM, which may last for hours. pid and backend_xmin are shown
+ * to every role, xact_start is not. A snapshot keeps its xmin for as long as it lives. */
 #define ELDER                                                                                      \
     "a.datname = current_database() AND a.backend_xmin IS NOT NULL AND a.usesysid IS NOT NULL AND" \
-    " a.pid <> pg_backend_pid()"
+    " a.pid <> pg_backend_pid() AND NOT EXISTS"                                                    \
+    " (SELECT FROM pg_stat_progress_vacuum v WHERE v.pid = a.pid)"
 #define MARK "a.backend_xmin::text || ' ' || coalesce(a.xact_start::text, '')"
 
 bool elders_awaited(const struct eng_migration *m)

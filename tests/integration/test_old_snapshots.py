@@ -1,8 +1,10 @@
 """Transactions that see the rows as they were before the backfill: nothing is ready before they have ended."""
 
+import threading
+
 import psycopg
 import pytest
-from lib.wait import SLOW
+from lib.wait import SLOW, until
 
 pytestmark = pytest.mark.one_version
 RETYPE = {"name": "wider", "operations": [
@@ -27,13 +29,16 @@ def looks_once(conn, level=psycopg.IsolationLevel.REPEATABLE_READ):
     return conn
 
 
-def begun(proxy):
+def waited_for(proxy, elder):
+    pid = elder.info.backend_pid
+    return proxy.wait(RETYPE["name"], lambda row: row["phase"] == "verifying" and f"pid {pid} " in (row["blockers"] or ""))
+
+
+def behind(proxy, elder):
+    """The migration, which has come as far as it can beside the transaction."""
     proxy.begin(RETYPE)
+    waited_for(proxy, elder)
     return RETYPE["name"]
-
-
-def waited_for(proxy, name, pid):
-    return proxy.wait(name, lambda row: row["phase"] == "verifying" and f"pid {pid} " in (row["blockers"] or ""))
 
 
 @pytest.mark.parametrize("via", ["proxy", "direct"])
@@ -41,8 +46,8 @@ def waited_for(proxy, name, pid):
 def test_a_snapshot_from_before_the_fill_never_sees_an_empty_column(bills, segue, via, level):
     proxy = segue(bills)
     elder = looks_once(proxy.connect() if via == "proxy" else bills.connect(), psycopg.IsolationLevel[level])
-    name = begun(proxy)
-    row = waited_for(proxy, name, elder.info.backend_pid)
+    proxy.begin(RETYPE)
+    name, row = RETYPE["name"], waited_for(proxy, elder)
     assert float(row["progress"]) == 100 and "transactions from before" in row["step"]
     assert elder.execute("SELECT id, amount FROM bills ORDER BY id").fetchall() == AMOUNTS
     elder.commit()
@@ -65,6 +70,23 @@ def test_read_committed_and_other_databases_are_not_waited_for(bills, segue, pg)
     elsewhere.execute("COMMIT")
 
 
+def test_a_vacuum_computes_with_nothing_and_is_not_waited_for(bills, segue):
+    bills.sql("CREATE TABLE large WITH (autovacuum_enabled = off) AS SELECT i, repeat('x', 200) FROM generate_series(1, 60000) AS i")
+    with bills.connect() as conn, bills.connect() as watch:
+        conn.execute("SET vacuum_cost_delay = 100; SET vacuum_cost_limit = 1")
+        pid = conn.info.backend_pid
+        slow = threading.Thread(target=lambda: pytest.raises(psycopg.errors.QueryCanceled, conn.execute, "VACUUM (FREEZE) large"))
+        slow.start()
+        held = "SELECT backend_xmin IS NOT NULL FROM pg_stat_progress_vacuum JOIN pg_stat_activity USING (pid) WHERE pid = %s"
+        until("the VACUUM", lambda: watch.execute(held, (pid,)).fetchone() == (True,))
+        proxy = segue(bills)
+        name = proxy.ready(RETYPE)
+        assert proxy.phase(name) == "ready"
+        assert watch.execute(held, (pid,)).fetchone() == (True,), "the VACUUM has ended too early"
+        watch.execute("SELECT pg_cancel_backend(%s)", (pid,))
+        slow.join()
+
+
 def test_what_fills_nothing_waits_for_nobody(bills, segue):
     proxy = segue(bills)
     elder = looks_once(proxy.connect())
@@ -76,8 +98,7 @@ def test_what_fills_nothing_waits_for_nobody(bills, segue):
 def test_who_comes_later_is_not_waited_for(bills, segue):
     proxy = segue(bills)
     elder = looks_once(proxy.connect())
-    name = begun(proxy)
-    waited_for(proxy, name, elder.info.backend_pid)
+    name = behind(proxy, elder)
     later = looks_once(proxy.connect())
     elder.commit()
     proxy.wait_phase(name, "ready")
@@ -88,10 +109,9 @@ def test_who_comes_later_is_not_waited_for(bills, segue):
 def test_the_wait_can_be_ended_by_an_abort_and_verify_is_answered_in_it(bills, segue):
     proxy = segue(bills)
     elder = looks_once(proxy.connect())
-    name = begun(proxy)
-    waited_for(proxy, name, elder.info.backend_pid)
+    name = behind(proxy, elder)
     assert proxy.console(f'VERIFY "{name}"')[0]["rows_bad"] == 0
-    waited_for(proxy, name, elder.info.backend_pid)
+    waited_for(proxy, elder)
     proxy.cli("abort", name, timeout=30 * SLOW)
     assert not proxy.status(name)["blockers"]
     assert elder.execute("SELECT id, amount FROM bills ORDER BY id").fetchall() == AMOUNTS
@@ -101,10 +121,9 @@ def test_the_wait_can_be_ended_by_an_abort_and_verify_is_answered_in_it(bills, s
 def test_a_new_segue_waits_again(bills, segue):
     proxy = segue(bills)
     elder = looks_once(bills.connect())
-    name = begun(proxy)
-    waited_for(proxy, name, elder.info.backend_pid)
+    name = behind(proxy, elder)
     proxy.kill9()
     proxy.start()
-    waited_for(proxy, name, elder.info.backend_pid)
+    waited_for(proxy, elder)
     elder.commit()
     proxy.wait_phase(name, "ready")

@@ -5,6 +5,7 @@ import itertools
 import psycopg
 import pytest
 from lib.answers import columns, only, stat
+from lib.operations import beside
 from lib.rawwire import SYNC, Raw, bind, describe, execute, parse, query, startup
 from lib.tables import RENAME, make_items
 from lib.wait import until
@@ -91,11 +92,7 @@ def test_names_turn_beside_transactions_of_another_database(db, copy, segue, thr
     for database in (db, copy):
         database.sql(ORDERS)
     proxy = segue(db, cutover_attempts_max=3)
-    other = proxy
-    if through == "a second one":
-        proxy.at_work()
-        other = segue(db, rules_wait_ms=60000)
-        other.logged("another segue is at work")
+    other = beside(segue, db, proxy, rules_wait_ms=60000) if through == "a second one" else proxy
     with (other.connect(copy.name, autocommit=False) as early, other.connect(copy.name, autocommit=False) as late):
         early.execute("SELECT count(*) FROM orders")
         proxy.ready(NAMES)

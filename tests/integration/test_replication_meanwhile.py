@@ -2,6 +2,7 @@
 
 import pytest
 from lib.answers import columns, kinds, only, stat
+from lib.operations import beside
 from lib.rawwire import COPY_DONE, Raw, query, startup
 from lib.tables import RENAME, make_items
 from lib.wait import until
@@ -65,11 +66,7 @@ def outcomes(proxy, name):
 @pytest.mark.parametrize("through", ["the one at work", "a second one"])
 def test_names_turn_beside_a_stream_that_was_there_before(orders, segue, kind, through):
     proxy = segue(orders, cutover_attempts_max=3)
-    other = proxy
-    if through == "a second one":
-        proxy.at_work()
-        other = segue(orders, rules_wait_ms=60000)
-        other.logged("another segue is at work")
+    other = beside(segue, orders, proxy, rules_wait_ms=60000) if through == "a second one" else proxy
     with opened(kind, other.port, orders) as c:
         proxy.ready(NAMES)
         for command in ("cutover", "rollback", "cutover"):

@@ -1,6 +1,7 @@
 """Two segues on one database, clients through both: cut-overs and ways back by the one, of which the other learns a little later."""
 
 import pytest
+from lib.operations import beside
 from lib.tables import KINDS, make_items, out_of_step
 from lib.traffic import Traffic
 from lib.wait import until
@@ -16,8 +17,7 @@ def test_clients_of_both_lose_nothing_over_ten_turns_to_and_fro(db, segue, kind)
     name = migration["name"]
     first = segue(db, cutover_attempts_max=50)
     first.ready(migration)
-    second = segue(db, rules_wait_ms=60000)
-    second.logged("another segue is at work")
+    second = beside(segue, db, first, rules_wait_ms=60000)
     with Traffic(first.connect, pair) as here, Traffic(second.connect, pair, seed=2) as there:
         there.FIRST_ID = 50_000_000
         for traffic in (here, there):

@@ -63,6 +63,14 @@ def woken(conn):
     return conn
 
 
+def beside(segue, db, proxy, **options):
+    """A second segue in front of the same database, whose engine waits for that of the first."""
+    proxy.at_work()
+    second = segue(db, **options)
+    second.logged("another segue is at work")
+    return second
+
+
 def complete(proxy, name):
     """It waits until what binds since the cut-over is proven."""
     connected(proxy).cli("complete", name, "--force")
