@@ -331,6 +331,16 @@ enum rc net_listen_start(int fd, const struct net_address *address, struct err *
     return RC_ERR;
 }
 
+/* The address of either is [::]. */
+static bool is_dual(int fd, const struct net_address *address)
+{
+    int v6only = 1;
+    socklen_t len = sizeof(v6only);
+
+    return address->sa.ss_family == AF_INET6 &&
+           getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, &len) == 0 && !v6only;
+}
+
 enum rc net_listen_adopt(int fd, struct net_address *out, struct err *err)
 {
     int listening = 0, type = 0;
@@ -344,6 +354,7 @@ enum rc net_listen_adopt(int fd, struct net_address *out, struct err *err)
         err_set(err, "08P01", "a descriptor that was handed over is no listening socket");
         return RC_ERR;
     }
+    out->dual = is_dual(fd, out);
     return RC_OK;
 }
 
@@ -369,7 +380,7 @@ bool net_address_same(const struct net_address *a, const struct net_address *b)
 {
     char one[NET_ADDRESS_TEXT], other[NET_ADDRESS_TEXT];
 
-    if (a->sa.ss_family != b->sa.ss_family)
+    if (a->sa.ss_family != b->sa.ss_family || a->dual != b->dual)
         return false;
     net_address_text(a, one);
     net_address_text(b, other);

@@ -16,7 +16,7 @@ from lib.operations import connected
 from lib.rawwire import CANCEL, Raw, packet, query, startup
 from lib.tables import RENAME, make_items
 from lib.takeover import Peer, ended, listening, serves, shown, sockets_of, successor  # noqa: F401 - successor is a fixture
-from lib.wait import SLOW, until
+from lib.wait import SLOW, free_port, until
 from test_tls_legs import client_tls
 
 pytestmark = pytest.mark.one_version
@@ -500,6 +500,24 @@ def starting(proxy, listen):
     command[command.index("--listen") + 1] = listen
     proxy.command = lambda: command
     return proxy.start()
+
+
+@pytest.mark.parametrize("before, after", [("[::]:{0},0.0.0.0:{0}", "*:{0}"), ("*:{0}", "[::]:{0}")])
+def test_every_address_is_not_every_address_of_ipv6(segue, db, successor, before, after):
+    """Both are shown as [::]; a socket of the one does not serve, or serves too much, as the other."""
+    port = free_port()
+    old = starting(segue(db, start=False), before.format(port))
+    new = starting(successor(old, start=False), after.format(port))
+    assert ended(old) == 0
+
+    def reached(host):
+        with contextlib.suppress(ConnectionRefusedError), socket.create_connection((host, port), 5):
+            return True
+
+    new.logged("no longer listening on")
+    until("IPv4 to be served or not", lambda: bool(reached("127.0.0.1")) == ("*" in after))
+    assert reached("::1")
+    new._drop_console()
 
 
 def test_addresses_are_added_and_those_removed_are_served_until_empty(segue, db, successor):

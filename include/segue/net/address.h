@@ -33,7 +33,7 @@ void net_address_host(const struct net_address *address, char *out);
 /* Have both a port, and the same? */
 bool net_address_same_port(const struct net_address *a, const struct net_address *b);
 
-/* Does one text mean both? */
+/* Does one text mean both, and the same families? */
 bool net_address_same(const struct net_address *a, const struct net_address *b);
 
 /* 127.0.0.0/8, ::1 (also mapped), or a Unix socket. */
