@@ -121,10 +121,29 @@ static void batch_done(struct eng_engine *engine, struct eng_migration *m, struc
     throttle_filled(&engine->throttle, slot->began_us, (double)answer->rows);
 }
 
-/* RC_OK: the batch is judged; *again: to be sent once more as it is now. */
-static enum rc batch_failed(struct eng_migration *m, struct fill_slot *slot, bool *again,
+/* 42P01: the relation was dropped or renamed, or else it is a trigger's of somebody, or of what
+ * `up` calls: that one comes again with every batch. */
+static bool not_found_there(struct eng_engine *engine, const struct fill_relation *rel,
                             struct err *err)
 {
+    struct err ignored = {0};
+    bool is = false;
+
+    if (!conn_no_relation(err) ||
+        relations_is(&engine->work, rel->name, rel->oid, &is, &ignored) != RC_OK)
+        return false;
+    if (is)
+        err_hint(err, "a trigger, or a function that `up` calls, names it and does not find it by "
+                      "the search_path of segue's role: ALTER FUNCTION .. SET search_path");
+    return !is;
+}
+
+/* RC_OK: the batch is judged; *again: to be sent once more as it is now. */
+static enum rc batch_failed(struct eng_engine *engine, struct eng_migration *m,
+                            struct fill_slot *slot, bool *again, struct err *err)
+{
+    struct fill_relation *rel = &m->fill->relations[slot->batch.relation];
+
     if (!conn_up(&slot->conn))
         conn_close(&slot->conn);
     else
@@ -133,9 +152,8 @@ static enum rc batch_failed(struct eng_migration *m, struct fill_slot *slot, boo
         (strcmp(err->sqlstate, "55P03") == 0 || strcmp(err->sqlstate, "40P01") == 0)) {
         FAULT(batch_skips);
         slot->batch.skip_locked = *again = true; /* around the rows that somebody holds */
-    } else if (strcmp(err->sqlstate, FILL_OTHER_FILE) == 0 ||
-               strcmp(err->sqlstate, "42P01") == 0) { /* a partition that was dropped */
-        m->fill->relations[slot->batch.relation].rewritten = true;
+    } else if (strcmp(err->sqlstate, FILL_OTHER_FILE) == 0 || not_found_there(engine, rel, err)) {
+        rel->rewritten = true;
     } else {
         return RC_ERR;
     }
@@ -156,7 +174,7 @@ static enum rc take_answer(struct eng_engine *engine, struct eng_migration *m,
         return RC_OK;
     slot->fill = NULL;
     if (rc == RC_ERR)
-        rc = batch_failed(m, slot, &again, err);
+        rc = batch_failed(engine, m, slot, &again, err);
     else if (fill_batch_answer(res, &answer))
         batch_done(engine, m, slot, &answer, busy);
     else

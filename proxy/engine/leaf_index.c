@@ -49,8 +49,7 @@ static enum rc build(struct eng_engine *engine, struct eng_migration *m, size_t 
     char *sql = parts_fill(text, NULL, name, partition);
     enum rc rc;
 
-    snprintf(m->step, sizeof(m->step), "%s: %s", m->plan->steps[i].title, partition);
-    rc = eng_step_send(engine, m, i, sql, err);
+    rc = eng_step_send_on(engine, m, i, partition, sql, err);
     free(sql);
     free(name);
     return rc;

@@ -131,12 +131,6 @@ static enum rc goes_on(struct piece *p, enum rc rc)
     return RC_AGAIN;
 }
 
-static void say(const struct piece *p, const char *relation)
-{
-    snprintf(p->m->step, sizeof(p->m->step), "%s: %s", p->step->title, relation);
-    eng_status_put(p->engine, p->m);
-}
-
 /* ---- names ---- */
 
 static bool is_constraint(const struct eng_step *step)
@@ -312,8 +306,7 @@ static enum rc build(struct piece *p, const struct eng_step *of, const char *tem
     char *sql = parts_fill(of->sql[ENG_PARTS_LEAF], NULL, name, partition);
     enum rc rc;
 
-    say(p, partition);
-    rc = eng_step_send(p->engine, p->m, p->i, sql, err);
+    rc = eng_step_send_on(p->engine, p->m, p->i, partition, sql, err);
     free(sql);
     free(name);
     return rc;

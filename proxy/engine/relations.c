@@ -65,6 +65,25 @@ void relations_refuse(const struct eng_table *table, enum relations_table state,
     err_hint(err, "%s", said[state].hint);
 }
 
+enum rc relations_is(struct eng_conn *conn, const char *name, uint32_t oid, bool *is,
+                     struct err *err)
+{
+    char number[16];
+    const char *values[] = {name, number};
+    PGresult *res;
+
+    snprintf(number, sizeof(number), "%u", oid);
+    res = conn_params(conn, err,
+                      "SELECT CASE WHEN $2::oid = 0 THEN r IS NOT NULL ELSE r = $2::oid END "
+                      "FROM CAST(to_regclass($1) AS oid) r",
+                      (int)ARRAY_LEN(values), values);
+    if (!res)
+        return RC_ERR;
+    *is = res_bool(res, 0, 0);
+    PQclear(res);
+    return RC_OK;
+}
+
 enum rc relations_read(struct eng_conn *conn, const struct eng_plan *plan, int table,
                        struct eng_relations *out, struct err *err)
 {

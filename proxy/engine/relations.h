@@ -39,6 +39,11 @@ enum rc relations_look(struct eng_conn *conn, int64_t migration, const struct en
 /* Says so. */
 void relations_refuse(const struct eng_table *table, enum relations_table state, struct err *err);
 
+/* Is `name`, qualified and quoted, the relation `oid` (0: any)? A 42P01 of what concerns it may be
+ * of something else: a trigger that fires there, a function that is called. */
+enum rc relations_is(struct eng_conn *conn, const char *name, uint32_t oid, bool *is,
+                     struct err *err) MUST_CHECK;
+
 /* Appends the leaf partitions of the table, or the table itself, with their current size. */
 enum rc relations_read(struct eng_conn *conn, const struct eng_plan *plan, int table,
                        struct eng_relations *out, struct err *err) MUST_CHECK;

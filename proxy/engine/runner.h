@@ -89,6 +89,7 @@ struct eng_migration {
     struct eng_conn lng;  /* long statements of this migration */
     int64_t yield_us;     /* no look before whether it is to give way (yield.h) */
     int long_step;        /* index of the step that runs on lng, -1: none */
+    char *long_on;        /* the partition that it was sent for, qualified and quoted, or NULL */
     char step[200];       /* title of what runs now */
     struct buf blockers;  /* text */
     json_t *blocking;     /* who was in the way last: an array, see gated.h */

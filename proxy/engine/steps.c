@@ -255,10 +255,24 @@ enum rc eng_step_send(struct eng_engine *engine, struct eng_migration *m, size_t
     if (eng_long_open(engine, m, err) != RC_OK || conn_send(&m->lng, sql, err) != RC_OK)
         return RC_ERR;
     m->long_step = (int)i;
+    free(m->long_on);
+    m->long_on = NULL;
     FAULT_OF(long_sent, eng_phase(m->phase)->name);
     eng_sleep(m, LONG_POLL_MS);
     eng_status_put(engine, m);
     return RC_AGAIN;
+}
+
+enum rc eng_step_send_on(struct eng_engine *engine, struct eng_migration *m, size_t i,
+                         const char *partition, const char *sql, struct err *err)
+{
+    enum rc rc;
+
+    snprintf(m->step, sizeof(m->step), "%s: %s", m->plan->steps[i].title, partition);
+    rc = eng_step_send(engine, m, i, sql, err);
+    if (rc == RC_AGAIN)
+        m->long_on = mem_strdup(partition);
+    return rc;
 }
 
 enum rc eng_step_write(struct eng_engine *engine, struct eng_migration *m, const char *sql,
@@ -496,6 +510,17 @@ static enum rc has_run(struct eng_engine *engine, struct eng_migration *m, size_
     return *ran ? RC_OK : mark_only(engine, m, i, err);
 }
 
+/* It was sent for a partition that is not there any more. */
+static bool has_gone(struct eng_engine *engine, const struct eng_migration *m,
+                     const struct err *err)
+{
+    struct err ignored = {0};
+    bool is = false;
+
+    return m->long_on && conn_no_relation(err) &&
+           relations_is(&engine->work, m->long_on, 0, &is, &ignored) == RC_OK && !is;
+}
+
 static enum rc long_failed(struct eng_engine *engine, struct eng_migration *m, size_t i,
                            struct err *err)
 {
@@ -504,7 +529,7 @@ static enum rc long_failed(struct eng_engine *engine, struct eng_migration *m, s
 
     if (kind == ENG_STEP_SQL)
         return sql_failed(engine, m, i, err);
-    if ((kind == ENG_STEP_PARTITIONS || kind == ENG_STEP_LEAVES) && conn_no_relation(err)) {
+    if (has_gone(engine, m, err)) {
         log_info("%s: %.*s: a partition was dropped; on with the others", m->step, err_plain(err),
                  err->text);
         err_clear(err);

@@ -334,3 +334,20 @@ def test_the_tables_stay_small(db, segue):
     proxy = segue(db, vacuum_rows=300)
     proxy.ready(RENAME)
     assert db.one("SELECT pg_relation_size('items')") < 1.7 * before
+
+
+def test_a_relation_that_a_trigger_does_not_find_stops_the_backfill(db, segue):
+    make_items(db, 500, more="""
+        CREATE FUNCTION far() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN INSERT INTO audit VALUES (NEW.id); RETURN NEW; END$$;
+        CREATE SCHEMA app; CREATE TABLE app.audit (id bigint);
+        CREATE TRIGGER far AFTER UPDATE ON items FOR EACH ROW EXECUTE FUNCTION far();
+        ALTER TABLE items ENABLE ALWAYS TRIGGER far""")
+    proxy = segue(db)
+    proxy.begin(RENAME)
+    row = proxy.wait("rename_label", lambda r: r["error"], timeout=10)
+    assert 'relation "audit" does not exist' in row["error"] and row["phase"] == "backfilling" and row["hint"], row
+    assert "its pass begins again" not in proxy.log_text()
+    db.sql("ALTER FUNCTION far SET search_path = app")
+    proxy.cli("resume", "rename_label")
+    proxy.wait_phase("rename_label", "ready")
+    assert db.one("SELECT count(*) FROM app.audit") == 500

@@ -310,3 +310,18 @@ def test_an_equal_index_of_a_partition_that_cannot_be_the_part_is_named(db, segu
     assert "since it is constraint own: a second one is built" in told(unique)
     constraint = {"create_constraint": {"name": "once", "table": "public.events", "type": "unique", "columns": ["n", "kind", "at"]}}
     assert "index own of" in told(constraint) and "index packed of" not in told(constraint)
+
+
+@pytest.mark.newest_unless_told
+def test_a_relation_that_an_event_trigger_does_not_find_stops_the_step(db, segue):
+    build(db)
+    db.sql("CREATE FUNCTION audited() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN"
+           " IF current_query() LIKE '%CONCURRENTLY%' THEN PERFORM FROM audit; END IF; END$$;"
+           "CREATE EVENT TRIGGER audited ON ddl_command_start WHEN TAG IN ('CREATE INDEX') EXECUTE FUNCTION audited()")
+    proxy = segue(db)
+    proxy.begin(FILE)
+    row = proxy.wait("m", lambda r: r["error"], timeout=10)
+    assert 'relation "audit" does not exist' in row["error"], row
+    db.sql("DROP EVENT TRIGGER audited")
+    proxy.cli("resume", "m")
+    proxy.wait_phase("m", "ready")
