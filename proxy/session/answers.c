@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "meaning.h"
 #include "rewriting.h"
 #include "segue/wire/build.h"
 #include "shown.h"
@@ -90,19 +91,39 @@ static bool is_about_text(const struct wire_error *error)
     return strncmp(error->sqlstate, "42", 2) == 0 && early && !*error->context;
 }
 
-/* Does it say that the client itself names a column which is not there? Of a star that gives no
- * hidden ones: with its own text it would. */
-static bool is_own_column(const struct sess_sent *sent, const struct wire_error *error)
+/* Is it about a word of the client's? */
+static bool is_own(const struct sess_sent *sent, const struct wire_error *error)
 {
     unsigned long position = strtoul(error->position, NULL, 10);
 
-    return strcmp(error->sqlstate, "42703") == 0 && position <= UINT32_MAX &&
+    return *error->position && position <= UINT32_MAX &&
            sql_rewrite_is_own(&sent->rewrite, (uint32_t)position);
+}
+
+/* Is something not there, or not allowed, that segue has named? What else a text can be refused for
+ * is the client's own mistake, which hidden columns might mend. */
+static bool is_about_added(const struct sess_sent *sent, const struct wire_error *error)
+{
+    static const char *const codes[] = {"42703", "42P01", "42501"};
+    bool added = false;
+
+    for (size_t i = 0; i < ARRAY_LEN(codes); i++)
+        added = added || strcmp(error->sqlstate, codes[i]) == 0;
+    return added && !is_own(sent, error);
+}
+
+/* Does the client's own text mean what it says, but that it may show hidden columns? */
+static bool means_itself(const struct sess_sent *sent)
+{
+    const struct sql_rewrite *rewrite = &sent->rewrite;
+
+    return !rewrite->positional && !rewrite->by_columns &&
+           (!rewrite->stars || sess_meaning_reads(sent->text, sent->text_len));
 }
 
 /* Perhaps somebody has changed the table since the rules were made: they are to be made anew. And
  * where nothing else depends on it, the client's own text shall decide. Where that fails, too, the
- * error is the client's own, and was told of better the first time: hidden columns were hidden. */
+ * error was told of better the first time: hidden columns were hidden. */
 static bool ask_again(struct sess *s, const struct sess_flight *head, const char *msg, size_t total)
 {
     const struct sess_sent *sent = head->sent;
@@ -114,7 +135,8 @@ static bool ask_again(struct sess *s, const struct sess_flight *head, const char
         return false;
     sess_ask_for_rules(s);
     if (head->kind != SESS_FLIGHT_QUERY || head->executes || head->answered ||
-        sess_pipeline_at(s->pipeline, 1) || s->track.status != 'I' || is_own_column(sent, &error) ||
+        sess_pipeline_at(s->pipeline, 1) || s->track.status != 'I' ||
+        !is_about_added(sent, &error) || !means_itself(sent) ||
         memchr(sent->text, ';', sent->text_len ? sent->text_len - 1 : 0))
         return false;
     wire_put_query(&own, sent->text, sent->text_len);
@@ -136,7 +158,7 @@ static bool is_changed(const struct sess_flight *head, const char *msg, size_t t
     return msg[0] == 'E' && !head->executes && !head->sent->answer.len &&
            (head->kind == SESS_FLIGHT_BIND || head->kind == SESS_FLIGHT_DESCRIBE) &&
            wire_read_error(msg, total, &error) == RC_OK && strcmp(error.sqlstate, "42703") == 0 &&
-           is_about_text(&error) && !is_own_column(head->sent, &error);
+           is_about_text(&error) && !is_own(head->sent, &error);
 }
 
 static enum sess_answer tell_changed(struct sess *s)

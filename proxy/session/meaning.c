@@ -48,13 +48,12 @@ static bool is_trusted(const struct sess_statement *statement)
                                                   : statement->habit != SESS_HABIT_DESCRIBES;
 }
 
-/* Do its columns go to the client, and nowhere else? */
-static bool only_reads(const struct sess_statement *statement)
+bool sess_meaning_reads(const char *text, size_t len)
 {
-    size_t at = sql_first_at(statement->text, statement->text_len);
+    size_t at = sql_first_at(text, len);
 
-    return statement->text_len - at > 6 && (!strncasecmp(statement->text + at, "select", 6) ||
-                                            !strncasecmp(statement->text + at, "table", 5));
+    return len - at > 6 &&
+           (!strncasecmp(text + at, "select", 6) || !strncasecmp(text + at, "table", 5));
 }
 
 /* The text of the client, or the one sent, finds the table under its name, whatever comes. */
@@ -81,7 +80,7 @@ void sess_meaning_keep(const struct sess *s, struct sess_statement *statement,
     if (doubted && (stars || (positional && !is_shadowed(statement))))
         keeps = keeps && (!wants || !wants->text);
     else if (stars && means_another(s, statement))
-        keeps = keeps && !positional && only_reads(statement);
+        keeps = keeps && !positional && sess_meaning_reads(statement->text, statement->text_len);
     else
         return; /* values by their places alone: the places are those of now */
     if (!keeps) {

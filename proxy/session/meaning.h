@@ -22,4 +22,7 @@ void sess_meaning_note(const struct sess *s, struct sess_statement *statement);
 void sess_meaning_keep(const struct sess *s, struct sess_statement *statement,
                        const struct sql_rewrite *wants);
 
+/* Do the columns of a text's result go to the client, and nowhere else? */
+bool sess_meaning_reads(const char *text, size_t len);
+
 #endif

@@ -30,6 +30,7 @@ struct sess_sent *sess_sent_take(struct sql_rewrite *rewrite, const char *text, 
     sent->rewrite.len = rewrite->len;
     sent->rewrite.stars = rewrite->stars;
     sent->rewrite.positional = rewrite->positional;
+    sent->rewrite.by_columns = rewrite->by_columns;
     sent->rewrite.nsplices = rewrite->nsplices;
     sent->rewrite.splices = rewrite->splices;
     rewrite->text = NULL;

@@ -102,7 +102,7 @@ static bool qualify(struct sql_work *w, struct sql_scope *from, struct sql_place
 
     if (!sql_scope_call(w, place) || sql_scope_place(from, place->name) != place)
         return false;
-    w->by_columns = true;
+    w->out->by_columns = true;
     quoted = sql_quote_ident(place->name);
     sql_edits_add_take(&w->edits, (uint32_t)sql_tree_location(ref), 0, mem_printf("%s.", quoted));
     free(quoted);

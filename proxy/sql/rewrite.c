@@ -30,7 +30,7 @@ static void apply(struct sql_work *w)
  * there: an error. As it is, it would have values in wrong columns, and nobody would notice. */
 static bool is_better_left(const struct sql_work *w)
 {
-    return w->unseen && !w->by_columns && !w->out->stars && !w->out->positional;
+    return w->unseen && !w->out->by_columns && !w->out->stars && !w->out->positional;
 }
 
 static void finish(struct sql_work *w, const struct sql_node *tree)

@@ -504,7 +504,7 @@ static void wrap(struct sql_work *w, const struct sql_place *place)
         sql_work_doubt(w, SQL_DOUBT_CLAUSE);
         return;
     }
-    w->by_columns = true;
+    w->out->by_columns = true;
     buf_append_str(&text, "(SELECT ");
     put_columns(w, &text, place, NULL, false);
     buf_append_str(&text, " FROM ");

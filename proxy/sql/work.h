@@ -88,7 +88,6 @@ struct sql_work {
     unsigned doubts; /* all that there were: a bit each */
     bool unnamed;    /* and one is about which table a name means, or where it stands */
     bool unseen;     /* a table is named that the session's `unseen` has */
-    bool by_columns; /* as it is the text would mean other columns than the session's */
     bool names_only; /* the walk is for the names of tables: other edits will be dropped */
     struct sql_rewrite *out;
 };

@@ -75,6 +75,7 @@ static void same(const struct sql_rewrite *got, const struct sql_rewrite *want, 
     assert_int_equal(got->early, want->early);
     assert_int_equal(got->stars, want->stars);
     assert_int_equal(got->positional, want->positional);
+    assert_int_equal(got->by_columns, want->by_columns);
     assert_true(sql_taken_same(got->hides, want->hides));
 }
 

@@ -91,7 +91,8 @@ struct sql_rewrite {
     uint64_t early;             /* tables of which a new column is read before it may be */
     uint64_t stars;             /* tables whose `*` (or COPY, or whole row) was meant */
     uint64_t positional;        /* tables into which it INSERTs without a column list */
-    struct sql_taken hides;     /* by a temporary relation that it names, from now on */
+    bool by_columns; /* as it is it would mean other columns than the session's, stars apart */
+    struct sql_taken hides; /* by a temporary relation that it names, from now on */
     struct sql_made makes;
     char *text; /* what to send instead; NULL: the client's own text. Owned. */
     size_t len;
