@@ -226,7 +226,8 @@ static enum rc attempt(struct eng_engine *engine, struct eng_migration *m, const
 
     policy_act(engine, m, names);
     m->stats.attempts += t == &forward;
-    tried = ++m->retries;
+    m->retries = 0;
+    tried = ++m->tried;
     gated_run(engine, m, &spec, &result, err);
     free(sql);
     free(names);
@@ -254,11 +255,11 @@ static enum rc turn(struct eng_engine *engine, struct eng_migration *m, const st
         eng_attached_check(engine, m, err) != RC_OK || check_names_free(engine, m, err) != RC_OK ||
         defaults_check(engine, m, t == &backward, err) != RC_OK)
         return conn_retryable(err) ? RC_ERR
-                                   : give_up(engine, m, t, GATED_FAILED, m->retries + 1, err);
+                                   : give_up(engine, m, t, GATED_FAILED, m->tried + 1, err);
     if (!eng_gate_free(engine, m))
         return RC_AGAIN;
     eng_steps_cancel(m); /* what was settling would be in the way */
-    snprintf(m->step, sizeof(m->step), "%s, attempt %u", t->title, m->retries + 1);
+    snprintf(m->step, sizeof(m->step), "%s, attempt %u", t->title, m->tried + 1);
     return attempt(engine, m, t, err);
 }
 
@@ -275,7 +276,7 @@ static enum rc replicas_late(struct eng_engine *engine, struct eng_migration *m,
     m->stats.attempts++;
     if (attempt_store(engine, m, &attempt, err) != RC_OK)
         return RC_ERR;
-    return give_up(engine, m, &forward, GATED_BUSY, m->retries + 1, err);
+    return give_up(engine, m, &forward, GATED_BUSY, m->tried + 1, err);
 }
 
 /* Postponed between two attempts, too; replicas are waited for once. */

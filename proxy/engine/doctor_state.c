@@ -161,7 +161,7 @@ enum rc doctor_attempts(struct doctor *d, struct err *err)
         list = json_loads(res_text(res, 0, 3), 0, NULL);
         blockers_text(list, &text);
         json_decref(list);
-        if (m && m->retries && m->not_before_us > clock_us())
+        if (m && m->tried && m->not_before_us > clock_us())
             buf_printf(&next, "; the next begins in %.1f s",
                        (double)(m->not_before_us - clock_us()) / 1e6);
         command = doctor_segue(d, forward ? "cutover" : "status");

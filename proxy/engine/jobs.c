@@ -178,7 +178,7 @@ static enum rc run_start(struct eng_engine *engine, struct eng_migration *m, str
 static void unblock(struct eng_migration *m)
 {
     err_clear(&m->failure);
-    m->retries = 0;
+    m->retries = m->tried = 0;
     m->not_before_us = 0;
 }
 
@@ -397,7 +397,8 @@ static enum rc run_resume(struct eng_engine *engine, struct eng_migration *m, st
 {
     if (job->skip && eng_steps_skip(engine, m, &job->err) != RC_OK)
         return RC_ERR;
-    if (m->paused || err_is_set(&m->failure) || err_is_set(&m->unbuilt) || m->retries > 0)
+    if (m->paused || err_is_set(&m->failure) || err_is_set(&m->unbuilt) ||
+        m->retries + m->tried > 0)
         job->accepted = "yes";
     else if (!job->accepted)
         job->accepted = "neither paused nor stopped: nothing was to resume";

@@ -147,7 +147,7 @@ static void moved(struct eng_engine *engine, struct eng_migration *m, enum eng_p
         forget_proofs(m);
         m->migrate = false; /* as the transaction has said: who went back does not go on */
     }
-    m->retries = 0;
+    m->retries = m->tried = 0;
     m->not_before_us = 0;
     policy_free(m->policy);
     m->policy = NULL;

@@ -81,6 +81,7 @@ struct eng_migration {
     int64_t not_before_us;     /* no turn before */
     int64_t unjudged_until_us; /* expand waits for statements of before the rules; 0: not begun */
     unsigned retries;          /* of what runs now */
+    unsigned tried;            /* attempts of this cut-over, or of this way back */
     bool wait_replicas;        /* this cut-over: once they have caught up */
     struct eng_due due;
     struct eng_caught_up caught_up;

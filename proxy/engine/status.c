@@ -14,6 +14,8 @@
 #include "segue/base/utf8.h"
 #include "store.h"
 
+#define SIZE_LOCK_MS 10
+
 /* Never NULL: a title that was cut inside a character is mended. */
 static json_t *shown(const char *text)
 {
@@ -116,7 +118,7 @@ static json_t *next_attempt(const struct eng_migration *m)
 {
     int64_t left_us = m->not_before_us - clock_us();
 
-    if ((m->phase != PH_CUTTING_OVER && m->phase != PH_REVERTING) || m->retries == 0)
+    if ((m->phase != PH_CUTTING_OVER && m->phase != PH_REVERTING) || m->tried == 0)
         return json_null();
     return json_real(rounded(left_us > 0 ? (double)left_us / 1e6 : 0, 0.1));
 }
@@ -186,6 +188,7 @@ void eng_status_put(struct eng_engine *engine, struct eng_migration *m)
     board_put(engine->board, BOARD_MIGRATIONS, row, true);
 }
 
+/* Who has a table locked is not waited for: the sizes that were read last are shown. */
 static enum rc read_bytes(struct eng_engine *engine, struct eng_migration *m, struct err *err)
 {
     char *names = eng_lock_names(m, NULL);
@@ -196,21 +199,33 @@ static enum rc read_bytes(struct eng_engine *engine, struct eng_migration *m, st
         return RC_OK;
     }
     res = conn_query(&engine->work, err,
-                     "SELECT sum(pg_table_size(relid)), max(cutover_at::text), "
-                     "max(finished_at::text) FROM (SELECT DISTINCT t.relid, s.cutover_at, "
-                     "s.finished_at FROM unnest(ARRAY[%s]::text[]) AS n, LATERAL (SELECT relid "
-                     "FROM pg_partition_tree(to_regclass(n)) UNION SELECT to_regclass(n)) AS t, "
-                     "(SELECT max(cutover_at) AS cutover_at, max(finished_at) AS finished_at FROM "
-                     "segue.migrations WHERE id = %" PRId64 ") AS s) AS sizes",
-                     names, m->id);
+                     "SET LOCAL lock_timeout = %d; SELECT sum(pg_table_size(relid)) FROM (SELECT "
+                     "DISTINCT t.relid FROM unnest(ARRAY[%s]::text[]) AS n, LATERAL (SELECT relid "
+                     "FROM pg_partition_tree(to_regclass(n)) UNION SELECT to_regclass(n)) AS t) AS "
+                     "sizes",
+                     SIZE_LOCK_MS, names);
     free(names);
+    if (res)
+        m->stats.bytes_now = res_int(res, 0, 0);
+    else if (strcmp(err->sqlstate, "55P03") == 0)
+        err_clear(err);
+    PQclear(res);
+    return err_is_set(err) ? RC_ERR : RC_OK;
+}
+
+static enum rc read_times(struct eng_engine *engine, struct eng_migration *m, struct err *err)
+{
+    PGresult *res = conn_query(&engine->work, err,
+                               "SELECT max(cutover_at::text), max(finished_at::text) FROM "
+                               "segue.migrations WHERE id = %" PRId64,
+                               m->id);
+
     if (!res)
         return RC_ERR;
-    m->stats.bytes_now = res_int(res, 0, 0);
     snprintf(m->cutover_at, sizeof(m->cutover_at), "%s",
-             res_text(res, 0, 1) ? res_text(res, 0, 1) : "");
+             res_text(res, 0, 0) ? res_text(res, 0, 0) : "");
     snprintf(m->finished_at, sizeof(m->finished_at), "%s",
-             res_text(res, 0, 2) ? res_text(res, 0, 2) : "");
+             res_text(res, 0, 1) ? res_text(res, 0, 1) : "");
     PQclear(res);
     return RC_OK;
 }
@@ -220,7 +235,7 @@ enum rc eng_status_refresh(struct eng_engine *engine, struct eng_migration *m, s
     if (m->phase == PH_SOAKING)
         eng_predecessor_unseen(engine, m);
     m->refreshed_us = clock_us();
-    if (read_bytes(engine, m, err) != RC_OK)
+    if (read_times(engine, m, err) != RC_OK || read_bytes(engine, m, err) != RC_OK)
         return RC_ERR;
     if (m->lng.busy && m->long_step >= 0) {
         buf_reset(&m->blockers);

@@ -175,6 +175,25 @@ def test_the_pauses_between_attempts_are_those_configured(db, segue):
 
 
 @pytest.mark.one_version
+def test_a_table_that_is_locked_between_two_attempts_costs_none_of_them(db, segue):
+    make_items(db, 50)
+    proxy = segue(db, cutover_attempts_max=2, cutover_backoff="1h", **QUICK)
+    proxy.ready(RENAME)
+    holder = held(db, "holder")
+    proxy.console(f"CUTOVER {NAME}")
+    proxy.wait(NAME, lambda r: r["attempts"] == 1)
+    holder.execute("LOCK TABLE items")
+    shown = set()
+    for _ in range(3):  # its size is looked at meanwhile
+        proxy.wait(NAME, lambda r: r["updated_at"] not in shown)
+        shown.add(proxy.status(NAME)["updated_at"])
+    row = proxy.status(NAME)
+    assert row["phase"] == "cutting_over" and row["next_attempt_s"] > 3000 and row["attempts"] == 1, row
+    holder.execute("COMMIT")
+    proxy.console(f"CUTOVER {NAME} WITHDRAW")
+
+
+@pytest.mark.one_version
 def test_a_list_of_pauses_that_makes_no_sense_is_refused(db, segue):
     for words in ("5", "5s,soon", "", ",".join(["1s"] * 17)):
         proxy = segue(db, start=False)
