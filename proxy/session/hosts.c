@@ -204,6 +204,7 @@ size_t sess_hosts_order(struct sess_hosts *hosts, uint8_t out[SESS_HOSTS_MAX])
     enum sess_target target = hosts->options->target;
     const unsigned groups[] = {targets[target].first, targets[target].then,
                                target == SESS_TARGET_ANY ? 0 : BIT(UNKNOWN)};
+    unsigned is[SESS_HOSTS_MAX]; /* read once: a role that changes is in one group, not in two */
     size_t n = 0, ngroups = 1;
 
     if (goes_by_its_word(hosts)) {
@@ -214,11 +215,13 @@ size_t sess_hosts_order(struct sess_hosts *hosts, uint8_t out[SESS_HOSTS_MAX])
         want(hosts);
     if (all_asked(hosts)) /* before, the second best may not be the best there is */
         ngroups = ARRAY_LEN(groups);
+    for (size_t i = 0; i < hosts->n; i++)
+        is[i] = 1u << role_of(&hosts->hosts[i]);
     for (size_t g = 0; g < ngroups; g++) {
         size_t before = n;
 
         for (size_t i = 0; i < hosts->n; i++) {
-            if (groups[g] & (1u << role_of(&hosts->hosts[i])))
+            if (groups[g] & is[i])
                 out[n++] = (uint8_t)i;
         }
         if (hosts->options->shuffled)

@@ -13,11 +13,15 @@
 #include "segue/base/log.h"
 
 /* `how` is the role's first letter: a(way), u(nknown), w(riteable), r(ead-only), s(tandby); '.'
- * does not answer until it is stopped. */
+ * does not answer until it is stopped, and '/' is another one each time. */
 static enum sess_role probe(const char *how, unsigned timeout_ms, const atomic_bool *stop,
                             struct err *err)
 {
+    static atomic_uint asked;
+
     (void)timeout_ms;
+    if (*how == '/')
+        return atomic_fetch_add(&asked, 1) % 2 ? SESS_ROLE_READ_WRITE : SESS_ROLE_STANDBY;
     while (*how == '.' && !atomic_load(stop))
         clock_sleep_ms(1);
     if (*how == 'a' || *how == 'u')
@@ -132,6 +136,36 @@ static void a_shuffle_stays_inside_its_group(void **state)
     sess_hosts_free(hosts);
 }
 
+/* While its role is read, it may become another one. */
+static void no_host_is_in_the_order_twice(void **state)
+{
+    struct sess_upstream_options options;
+    struct err err = {0};
+    struct sess_hosts *hosts;
+    int64_t until_ms = clock_ms() + 1000;
+
+    (void)state;
+    options_of("////////", SESS_TARGET_PREFER_STANDBY, &options);
+    assert_int_equal(options.nhosts, SESS_HOSTS_MAX);
+    hosts = sess_hosts_new(&options, &err);
+    assert_non_null(hosts);
+    for (unsigned i = 0; clock_ms() < until_ms; i++) {
+        uint8_t order[2 * SESS_HOSTS_MAX];
+        bool seen[SESS_HOSTS_MAX] = {0};
+        size_t n;
+
+        if (i % 1024 < SESS_HOSTS_MAX) /* it is asked again soon */
+            sess_hosts_failed(hosts, i % 1024, "as told");
+        n = sess_hosts_order(hosts, order);
+        assert_true(n <= SESS_HOSTS_MAX);
+        for (size_t j = 0; j < n; j++) {
+            assert_false(seen[order[j]]);
+            seen[order[j]] = true;
+        }
+    }
+    sess_hosts_free(hosts);
+}
+
 static void options_are_copied_deeply(void **state)
 {
     struct sess_upstream_options from, to;
@@ -156,6 +190,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_order_follows_target_and_roles),
         cmocka_unit_test(a_shuffle_stays_inside_its_group),
+        cmocka_unit_test(no_host_is_in_the_order_twice),
         cmocka_unit_test(options_are_copied_deeply),
     };
 
