@@ -7,8 +7,9 @@
  *
  * So the server's answer to a login that succeeded is withheld up to there. Where it does not fit,
  * the next host is tried, if the client has heard nothing of this one; else the connection ends
- * before anything was asked. default_transaction_read_only is no reason: that may be the role's own
- * setting. But the host is asked again then.
+ * before anything was asked. default_transaction_read_only may be the role's own setting, or the
+ * client's: who is read-only by it is let in; who is not, and was to be, is turned down; neither
+ * says anything for others. But the host is asked again then.
  */
 #include <string.h>
 

@@ -334,12 +334,19 @@ static void ask_now(struct sess_hosts *hosts)
         wake(&hosts->hosts[i]);
 }
 
+/* Only by default_transaction_read_only: its user's own setting, perhaps, or its client's. */
+static bool misfits_by_setting(const struct sess_hosts *hosts, enum sess_role role)
+{
+    return role != SESS_ROLE_STANDBY &&
+           fits(hosts, role == SESS_ROLE_READ_ONLY ? SESS_ROLE_READ_WRITE : SESS_ROLE_READ_ONLY);
+}
+
 bool sess_hosts_told(struct sess_hosts *hosts, size_t host, enum sess_role role)
 {
     struct host *h = &hosts->hosts[host];
     enum sess_role was = last_role(h);
-    /* its user's own setting, perhaps */
-    bool settled = role != SESS_ROLE_READ_ONLY || hosts->options->target != SESS_TARGET_READ_WRITE;
+    bool by_setting = misfits_by_setting(hosts, role);
+    bool settled = !by_setting || was == SESS_ROLE_STANDBY; /* which it is not any more */
     bool good = role == SESS_ROLE_UNKNOWN || fits(hosts, role);
 
     if (good && was == SESS_ROLE_NOT_ASKED && role != SESS_ROLE_UNKNOWN) /* as good as an answer */
@@ -353,7 +360,7 @@ bool sess_hosts_told(struct sess_hosts *hosts, size_t host, enum sess_role role)
             say_changed(h, was, role);
     }
     ask_now(hosts);
-    return !settled;
+    return by_setting && role == SESS_ROLE_READ_ONLY;
 }
 
 static bool is_wanted(const struct sess_hosts *all)

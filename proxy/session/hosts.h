@@ -51,8 +51,8 @@ bool sess_hosts_lead_to(struct sess_hosts *hosts, const char *name, const char *
 /* Is what a server says of itself at login held against the target? */
 bool sess_hosts_judged(const struct sess_hosts *hosts);
 
-/* What this host has said at a login; UNKNOWN: nothing. False: it does not fit. Then all are asked
- * soon. */
+/* What this host has said at a login; UNKNOWN: nothing. False: it does not fit, at least for this
+ * session. Then all are asked soon. */
 bool sess_hosts_told(struct sess_hosts *hosts, size_t host, enum sess_role role);
 
 /* No connection to this host could be made: it is asked again soon, and SHOW UPSTREAMS says why. */

@@ -25,8 +25,8 @@ def play():
         server.close()
 
 
-def begun(proxy):
-    return Raw(proxy.port, timeout=60).send(startup(user="postgres", database="played", application_name="client"))
+def begun(proxy, application="client"):
+    return Raw(proxy.port, timeout=60).send(startup(user="postgres", database="played", application_name=application))
 
 
 def login(proxy):
@@ -117,6 +117,18 @@ def test_read_only_by_a_setting_of_its_user_is_no_reason(play, segue):
     servers = [play(read_only=True), play(read_only=True)]
     proxy = segue(upstream=url(*servers, target_session_attrs="read-write"))
     assert login(proxy)[1] == "RSSSSKZI"
+
+
+def test_a_session_that_may_write_by_a_setting_of_its_own_does_not_take_the_host_away_from_others(play, segue):
+    """As options=-cdefault_transaction_read_only=off on a primary that is read-only: it gets no session there, as by libpq."""
+    primary, standby = play(read_only=True, read_only_asked=True, writer="writer"), play(standby=True)
+    proxy = segue(upstream=url(primary, standby, target_session_attrs="read-only"), upstream_wait_ms=0)
+    until("both to be asked", lambda: login(proxy)[0] == 1)
+    with begun(proxy, "writer") as writer:
+        writer.until_ready()
+        assert writer.key[:4] == struct.pack("!I", 2)
+    assert login(proxy) == (1, "RSSSSKZI")
+    assert "read-write" not in proxy.log_text()
 
 
 def test_an_only_host_is_asked_when_it_has_shown_that_it_does_not_fit_and_not_before(play, segue):

@@ -16,14 +16,17 @@ class Server(Played):
     pid          of all its sessions
     pair         .cert .key: it speaks TLS, and nothing else
     frozen       it leaves cancel requests open
-    standby, read_only    what it says of itself; standby_asked (None: the same): to who asks it what it is
+    standby, read_only    what it says of itself; standby_asked (None: the same), read_only_asked: to who asks it what it is
+    writer       application_name of sessions that are never read-only: they have said so themselves
     password     it asks for one, in clear text
     .cancelled   bodies of cancel requests;  .came    application_name of each who was let in;  .said    types of clients' messages
     """
 
-    def __init__(self, pid=77, pair=None, frozen=False, standby=False, standby_asked=None, read_only=False, password=False, **where):
+    def __init__(self, pid=77, pair=None, frozen=False, standby=False, standby_asked=None, read_only=False,
+                 read_only_asked=False, writer=None, password=False, **where):
         self.pid, self.frozen, self.context = pid, frozen, None
         self.standby, self.standby_asked, self.read_only, self.password = standby, standby_asked, read_only, password
+        self.read_only_asked, self.writer = read_only_asked, writer
         self.cancelled, self.came, self.said = [], [], []
         if pair:
             self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -54,20 +57,21 @@ class Server(Played):
         exactly(sock, length - 4)
         return kind.decode()
 
-    def _statuses(self, asks):
+    def _statuses(self, application):
+        asks = application == "segue probe"
+        read_only = self.read_only_asked if asks else self.read_only and application != self.writer
         standby = self.standby if self.standby_asked is None or not asks else self.standby_asked
-        on = {"in_hot_standby": standby, "default_transaction_read_only": self.read_only and not asks}
+        on = {"in_hot_standby": standby, "default_transaction_read_only": read_only}
         words = {"server_version": "18.0", "client_encoding": "UTF8", **{k: "on" if v else "off" for k, v in on.items()}}
         return b"".join(message("S", f"{k}\0{v}\0".encode()) for k, v in words.items())
 
     def _session(self, sock, application):
         ready = message("Z", b"I")
-        asks = application == "segue probe"
         if self.password and application not in SEGUES:
             sock.sendall(message("R", b"\0\0\0\3"))
             assert self._message(sock) == "p"
         self.came.append(application)
-        sock.sendall(message("R", bytes(4)) + self._statuses(asks) + message("K", struct.pack("!I", self.pid) + os.urandom(4)) + ready)
+        sock.sendall(message("R", bytes(4)) + self._statuses(application) + message("K", struct.pack("!I", self.pid) + os.urandom(4)) + ready)
         while True:
             kind = self._message(sock)
             if application not in SEGUES:
