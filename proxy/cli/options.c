@@ -252,7 +252,8 @@ const struct opt_row cfg_rows[CFG_COUNT] = {
         .help = "new sessions wait so long for an upstream that is away or starting, then get 57P03"},
     [CFG_RULES_WAIT_MS] = {NUMBER("rules_wait_ms", "2000", 0, 600000),
         .help = "after a start statements wait so long for what the database says of migrations in "
-                "flight; then they pass as they are; 0: they do not wait"},
+                "flight; then they pass as they are; on a standby, in each turn, until that has "
+                "replayed it; then they go by what was before; 0: they do not wait"},
     [CFG_IDLE_TIMEOUT_S] = {NUMBER("idle_timeout_s", "0", 0, 2147483), .reload = true,
         .help = "a client so long idle outside a transaction is ended with 57P05; 0: never"},
     [CFG_BUFFER_BYTES_MAX] = {NUMBER("buffer_bytes_max", "262144", 16384, 1073741824),

@@ -201,7 +201,7 @@ static enum sess_answer name_as_shown(struct sess *s, const char *msg, size_t to
         total = instead->len;
     }
     if (answer == SESS_ANSWER_HIDE ||
-        !sess_shown_error(s->worker->order->rules, s->recodes, msg, total, &named))
+        !sess_shown_error(sess_rules(s), s->recodes, msg, total, &named))
         return answer;
     buf_reset(instead);
     buf_append(instead, named.data, named.len);
@@ -214,7 +214,7 @@ enum sess_answer sess_rewrite_answer(struct sess *s, const struct wire_frame *fr
 {
     const struct sess_flight *head = sess_pipeline_head(s->pipeline);
     enum sess_answer answer = SESS_ANSWER_PASS;
-    bool shows = frame->type == 'E' && sql_rules_shows(s->worker->order->rules), about;
+    bool shows = frame->type == 'E' && sql_rules_shows(sess_rules(s)), about;
 
     if (head && head->again && frame->type == 'Z') {
         sess_pipeline_failed_ready(s->pipeline);

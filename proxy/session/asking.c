@@ -10,10 +10,93 @@
 #include "segue/wire/read.h"
 #include "worker.h"
 
-#define NAME "segue~path"
+#define NAME "segue~asks"
+
+bool sess_may_ask(const struct sess *s)
+{
+    const struct sess_track *t = &s->track;
+
+    return s->state == SESS_RELAY && sess_track_between(t) && !t->opened && !t->loose &&
+           t->copy == SESS_COPY_NONE && !s->server.left && sess_rewriting(s) &&
+           sess_pipeline_empty(s->pipeline);
+}
+
+/* With the extended protocol: a simple query would drop the client's unnamed statement. A walsender
+ * has none, and takes nothing but simple queries. */
+static uint8_t put_question(const struct sess *s, struct buf *out)
+{
+    const struct sess_question *q = s->question;
+
+    if (s->walsender) {
+        wire_put_query(out, q->text, q->len);
+        return 'Q';
+    }
+    wire_put_close_statement(out, NAME);
+    wire_put_parse(out, NAME, q->text, q->len, "", 0);
+    wire_put_run(out, NAME, NAME);
+    wire_put_close_statement(out, NAME);
+    wire_put_sync(out);
+    return 'S';
+}
+
+void sess_ask(struct sess *s, const struct sess_question *question)
+{
+    struct buf out = {0};
+    uint8_t type;
+
+    s->question = question;
+    type = put_question(s, &out);
+    sess_track_client(&s->track, type);
+    sess_send(s, &s->server, out.data, out.len);
+    buf_fini(&out);
+}
+
+bool sess_asks(struct sess *s)
+{
+    if (s->question && s->state == SESS_RELAY)
+        sess_move(s, SESS_PENDING);
+    return s->question;
+}
+
+/* ---- its answer ---- */
+
+/* What ends the connection is the client's to hear; all else is about the question. */
+static bool ends_all(const char *msg, size_t total)
+{
+    struct wire_error error;
+
+    return wire_read_error(msg, total, &error) == RC_OK &&
+           (!strncmp(error.sqlstate, "57P", 3) || !strcmp(error.severity, "FATAL"));
+}
+
+enum sess_answer sess_ask_answer(struct sess *s, const struct wire_frame *frame, const char *msg,
+                                 size_t avail)
+{
+    static const uint8_t others[256] = {['S'] = 1, ['N'] = 1, ['A'] = 1}; /* come at any time */
+    const struct sess_question *question = s->question;
+
+    if (others[frame->type])
+        return SESS_ANSWER_PASS;
+    if (avail < frame->total)
+        return SESS_ANSWER_MORE;
+    if (frame->type == 'E' && ends_all(msg, frame->total))
+        return SESS_ANSWER_PASS;
+    if (frame->type == 'D')
+        question->row(s, msg, frame->total);
+    if (frame->type == 'E' && question->failed)
+        question->failed(s, msg, frame->total);
+    if (frame->type == 'Z') {
+        s->question = NULL;
+        sess_track_ready(&s->track, frame->total == 6 ? msg[5] : 'E');
+        question->over(s);
+    }
+    return SESS_ANSWER_HIDE;
+}
+
+/* ---- its search path ---- */
 
 /* Nothing in it depends on the path that is asked for. */
-static const char question[] =
+static const char path_text[] =
     "SELECT setting, reset_val, current_user, "
     "pg_catalog.pg_my_temp_schema()::pg_catalog.regnamespace FROM pg_catalog.pg_settings "
     "WHERE name OPERATOR(pg_catalog.=) 'search_path'";
@@ -39,63 +122,6 @@ static bool can_follow(const struct sess *s, const struct sql_rules *rules)
            !s->odd_strings;
 }
 
-static bool at_safe_point(const struct sess *s)
-{
-    const struct sess_track *t = &s->track;
-
-    return s->state == SESS_RELAY && sess_track_safe(t) && !t->loose && t->copy == SESS_COPY_NONE &&
-           !s->server.left && sess_rewriting(s) && sess_pipeline_empty(s->pipeline);
-}
-
-/* With the extended protocol: a simple query would drop the client's unnamed statement. A walsender
- * has none, and takes nothing but simple queries. */
-static uint8_t put_question(const struct sess *s, struct buf *out)
-{
-    if (s->walsender) {
-        wire_put_query(out, question, sizeof(question) - 1);
-        return 'Q';
-    }
-    wire_put_close_statement(out, NAME);
-    wire_put_parse(out, NAME, question, sizeof(question) - 1, "", 0);
-    wire_put_run(out, NAME, NAME);
-    wire_put_close_statement(out, NAME);
-    wire_put_sync(out);
-    return 'S';
-}
-
-static void ask(struct sess *s)
-{
-    struct buf out = {0};
-    uint8_t type = put_question(s, &out);
-
-    COUNT(s->worker->counters.paths_asked, 1);
-    sess_path_ask(s->path, s->worker->order->rules);
-    sess_track_client(&s->track, type);
-    sess_send(s, &s->server, out.data, out.len);
-    buf_fini(&out);
-}
-
-bool sess_path_waits(struct sess *s)
-{
-    if (!s->path || !sess_path_asking(s->path)) {
-        if (!can_follow(s, s->worker->order->rules)) {
-            if (s->path)
-                sess_path_forget(s);
-            return false;
-        }
-        if (!s->path)
-            s->path = sess_path_new();
-        if (!sess_path_wanted(s->path, s->worker->order->rules) || !at_safe_point(s))
-            return false;
-        ask(s);
-    }
-    if (s->state == SESS_RELAY)
-        sess_move(s, SESS_PENDING);
-    return true;
-}
-
-/* ---- the answer ---- */
-
 static void take_row(struct sess *s, const char *msg, size_t total)
 {
     struct wire_value values[4];
@@ -113,30 +139,29 @@ static void take_row(struct sess *s, const char *msg, size_t total)
         free(texts[i]);
 }
 
-/* What ends the connection is the client's to hear; all else is about the question. */
-static bool ends_all(const char *msg, size_t total)
+static void path_over(struct sess *s)
 {
-    struct wire_error error;
-
-    return wire_read_error(msg, total, &error) == RC_OK && !strncmp(error.sqlstate, "57P", 3);
+    sess_path_asked(s->path);
 }
 
-enum sess_answer sess_path_answer(struct sess *s, const struct wire_frame *frame, const char *msg,
-                                  size_t avail)
-{
-    static const uint8_t others[256] = {['S'] = 1, ['N'] = 1, ['A'] = 1}; /* come at any time */
+static const struct sess_question path_question = {
+    .text = path_text, .len = sizeof(path_text) - 1, .row = take_row, .over = path_over};
 
-    if (others[frame->type])
-        return SESS_ANSWER_PASS;
-    if (avail < frame->total)
-        return SESS_ANSWER_MORE;
-    if (frame->type == 'E' && ends_all(msg, frame->total))
-        return SESS_ANSWER_PASS;
-    if (frame->type == 'D')
-        take_row(s, msg, frame->total);
-    if (frame->type == 'Z') {
-        sess_path_asked(s->path);
-        sess_track_ready(&s->track, frame->total == 6 ? msg[5] : 'E');
+bool sess_path_waits(struct sess *s)
+{
+    if (!can_follow(s, sess_rules(s))) {
+        if (s->path)
+            sess_path_forget(s);
+        return false;
     }
-    return SESS_ANSWER_HIDE;
+    if (!s->path)
+        s->path = sess_path_new();
+    if (!sess_path_wanted(s->path, sess_rules(s)) || !sess_track_safe(&s->track) ||
+        !sess_may_ask(s))
+        return false;
+    COUNT(s->worker->counters.paths_asked, 1);
+    sess_path_ask(s->path, sess_rules(s));
+    sess_ask(s, &path_question);
+    sess_move(s, SESS_PENDING);
+    return true;
 }

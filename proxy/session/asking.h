@@ -1,9 +1,9 @@
 /*
- * Which search path a session has is asked of the server itself, in the session, and its texts are
- * followed from there (path.h). Private to this layer.
+ * The server is asked in the session itself, between two messages of the client: which search path
+ * the session has (path.h), how far a standby has replayed (behind.h). Private to this layer.
  *
- * Only while a migrating table has a namesake, only at a safe point, and only until it is known.
- * The client's message waits for the answer; the client sees nothing of it. One round trip.
+ * Only where nothing is outstanding. The client's message waits for the answer; the client sees
+ * nothing of it. One round trip.
  */
 #ifndef SEGUE_SESSION_ASKING_H
 #define SEGUE_SESSION_ASKING_H
@@ -11,12 +11,27 @@
 #include "rewriting.h"
 #include "session.h"
 
-/* A client's message is about to be looked at. True: it is to wait; the state has moved. */
-bool sess_path_waits(struct sess *s);
+struct sess_question {
+    const char *text;
+    size_t len;
+    void (*row)(struct sess *s, const char *msg, size_t total);    /* DataRow */
+    void (*failed)(struct sess *s, const char *msg, size_t total); /* ErrorResponse; or NULL */
+    void (*over)(struct sess *s);                                  /* ReadyForQuery */
+};
+
+/* The message that is about to be looked at can wait for it: nothing else is under way. */
+bool sess_may_ask(const struct sess *s);
+void sess_ask(struct sess *s, const struct sess_question *question); /* static: it is kept */
+bool sess_asks(struct sess *s); /* true: the client's message is to wait, the state has moved */
 
 /* An answer of the server, of which `avail` bytes are there, while it is asked. */
-enum sess_answer sess_path_answer(struct sess *s, const struct wire_frame *frame, const char *msg,
-                                  size_t avail);
+enum sess_answer sess_ask_answer(struct sess *s, const struct wire_frame *frame, const char *msg,
+                                 size_t avail);
+
+/* Of the search path: only while a migrating table has a namesake, only at a safe point, and only
+ * until it is known. A client's message is about to be looked at. True: it is to wait; the state
+ * has moved. */
+bool sess_path_waits(struct sess *s);
 
 /* The session has a path, and statements are not looked at from here on. */
 void sess_path_forget(struct sess *s);

@@ -116,16 +116,11 @@ static void forget_verdicts(struct sess_worker *w, uint64_t added)
                     !replicates;
         int shown = atomic_load_explicit(&s->shown, memory_order_relaxed);
 
-        if (s->foreign)
+        if (s->foreign || s->behind) /* whose rules stay what they were */
             continue;
         if (w->order->rules && (shown == SHOWN_ACTIVE || shown == SHOWN_COPY) && !replicates)
             atomic_store_explicit(&s->unjudged, true, memory_order_relaxed);
-        s->spoke |= s->prepares != 0;
-        s->prepares = s->prepared_old = s->prepared_new = 0;
-        if (sql_taken_any(s->made))
-            s->made = (struct sql_taken){UINT64_MAX, UINT64_MAX};
-        if (s->unseen)
-            s->unseen = sql_rules_lasting(w->order->rules);
+        sess_forget_bits(s);
         if (added)
             veil(s, added, open, changes);
         if (w->order->rules && open)
@@ -133,16 +128,6 @@ static void forget_verdicts(struct sess_worker *w, uint64_t added)
         else
             sess_untouch(s);
     }
-}
-
-static void note_ends(struct sess_worker *w, const struct sql_rules *before)
-{
-    struct sql_rules_ends ends = sql_rules_ended(before, w->order->rules);
-
-    if (ends.old_stays)
-        w->old_stayed = sql_rules_epoch(before);
-    if (ends.new_stays)
-        w->new_stayed = sql_rules_epoch(before);
 }
 
 uint64_t sess_ask_for_rules(struct sess *s)
@@ -214,12 +199,12 @@ void sess_order_adopt(struct sess_worker *w)
 
     w->now_us = clock_us();
     w->order = order;
+    if (before && order->turn != before->turn)
+        sess_behind_adopt(w, before);
     if (!before ||
         (order->rules != before->rules && !sql_rules_same_tables(order->rules, before->rules)))
         forget_verdicts(w, before && !before->unknown ? sql_rules_added(before->rules, order->rules)
                                                       : 0);
-    if (before)
-        note_ends(w, before->rules);
     new_gate = order->gate_mask && (!before || order->gate_number != before->gate_number);
     if (new_gate) {
         atomic_store_explicit(&w->expired, false, memory_order_relaxed);
@@ -306,6 +291,9 @@ static struct sess_order *copy_order(const struct sess_order *from)
     order->rules = sql_rules_ref(from->rules);
     order->changes = from->changes;
     order->settled = from->settled;
+    order->turn = from->turn;
+    order->position = from->position;
+    order->ends = from->ends;
     order->gate_mask = from->gate_mask;
     order->gate_names = from->gate_names;
     order->gate_until_us = from->gate_until_us;
@@ -355,16 +343,42 @@ void sess_plane_unknown(struct sess_plane *plane)
     pthread_mutex_unlock(&plane->lock);
 }
 
+static void note_ends(struct sess_order *order, const struct sql_rules *rules)
+{
+    struct sql_rules_ends ended = sql_rules_ended(order->rules, rules);
+
+    if (ended.old_stays)
+        order->ends.old_stayed = sql_rules_epoch(order->rules);
+    if (ended.new_stays)
+        order->ends.new_stayed = sql_rules_epoch(order->rules);
+}
+
+/* Takes the reference. Rules that are as true on a server which is still at the ones before need no
+ * position of their own. */
+static void set_rules_take(struct sess_order *order, struct sql_rules *rules, uint64_t position)
+{
+    bool another = !order->turn || sql_rules_epoch(rules) != sql_rules_epoch(order->rules);
+    bool as_true = sql_rules_fit(rules, order->rules) && sql_rules_go_on(order->rules, rules);
+
+    note_ends(order, rules);
+    if (another)
+        order->turn++;
+    if (another && !as_true && position > order->position)
+        order->position = position;
+    sql_rules_unref(order->rules);
+    order->rules = rules;
+}
+
 bool sess_plane_publish(struct sess_plane *plane, struct sql_rules *rules, uint64_t changes,
-                        uint64_t settled)
+                        uint64_t settled, uint64_t position)
 {
     struct sess_order *order;
     bool obeyed;
 
     pthread_mutex_lock(&plane->lock);
     order = copy_order(plane->order);
-    sql_rules_unref(order->rules);
-    order->rules = rules;
+    set_rules_take(order, rules, position);
+    sess_turns_put(plane, order);
     order->changes = changes;
     order->settled = settled;
     lift(order);

@@ -30,7 +30,7 @@ static void remember_named(struct sess *s, const struct sess_parse *parse)
 {
     if (!s->statements)
         s->statements = sess_statements_new(sess_limits(s)->statements_bytes_max);
-    sess_statements_put(s->statements, parse, sess_rewriting_clock(s->worker));
+    sess_statements_put(s->statements, parse, sess_rewriting_clock(s));
 }
 
 bool sess_parse_is_alone(const char *behind, size_t len)
@@ -65,7 +65,7 @@ static void remember_unnamed(struct sess *s, const struct sess_parse *parse)
     if (!parse->alone || s->pipeline)
         return;
     statement = sess_statement_new(parse);
-    statement->sent_epoch = sess_rewriting_clock(s->worker);
+    statement->sent_epoch = sess_rewriting_clock(s);
     statement->told = true;
     s->unnamed_ask = s->track.asked + 1;
     sess_name_means(s, "", statement);

@@ -239,7 +239,7 @@ void sess_resume(struct sess *s)
     struct buf *in = &s->client.in;
     bool secret = is_secret(s);
 
-    if (s->state == SESS_PENDING || s->state == SESS_HELD)
+    if (s->state >= SESS_PENDING && s->state <= SESS_HELD)
         sess_move(s, SESS_RELAY);
     if (in->len) {
         size_t used = run(s, true, in->data, in->len);

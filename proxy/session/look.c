@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "asking.h"
+#include "behind.h"
 #include "idle.h"
 #include "names.h"
 #include "path.h"
@@ -43,7 +44,9 @@ static enum sess_look admit(struct sess *s, uint64_t touches, bool begins)
     const struct sess_track *t = &s->track;
     bool within = is_held_within(s, touches);
 
-    if (s->worker->gate_mask && t->copy == SESS_COPY_NONE &&
+    if (s->behind && sess_behind_holds(s, touches, begins))
+        return SESS_LOOK_STOP;
+    if (s->worker->gate_mask && sess_counts(s) && t->copy == SESS_COPY_NONE &&
         (within || (((touches & s->worker->gate_mask) || (begins && !s->worker->names_only)) &&
                     !t->opened))) {
         if (t->expected) {
@@ -90,7 +93,7 @@ static bool is_rewritten(const struct sess *s, const struct sql_rewrite *rewrite
 
 static uint64_t epoch_of(const struct sess *s)
 {
-    return sql_rules_epoch(s->worker->order->rules);
+    return sql_rules_epoch(sess_rules(s));
 }
 
 /* What an EXECUTE names was prepared by SQL or by Parse, perhaps not seen. */
@@ -124,7 +127,7 @@ static void note_path(struct sess *s, const struct sql_verdict *v, bool known, c
     if (v->moves) {
         sql_path_move(text, len, &move);
         sess_path_goes(s->path, &move);
-    } else if (!known && sql_path_hidden(s->worker->order->rules).path) {
+    } else if (!known && sql_path_hidden(sess_rules(s)).path) {
         sess_path_suspect(s->path); /* it may call a function that sets it */
     }
 }
@@ -134,7 +137,7 @@ static const struct sql_rewrite *inspect(struct sess *s, enum sql_side side, con
                                          size_t len, struct sql_verdict *v)
 {
     struct sess_worker *w = s->worker;
-    struct sql_rules *rules = w->order->rules;
+    struct sql_rules *rules = sess_rules(s);
     struct sql_sight_of_session sight;
     const struct sql_rewrite *rewrite;
     struct sql_cache_stats stats;
@@ -160,7 +163,7 @@ static const struct sql_rewrite *inspect(struct sess *s, enum sql_side side, con
     if (within)
         sight.path = SQL_PATH_UNKNOWN;
     pthread_mutex_lock(&w->cache_lock);
-    rewrite = sql_cache_rewrite(w->cache, rules, &sight, text, len);
+    rewrite = sql_cache_rewrite(sess_cache(s), rules, &sight, text, len);
     pthread_mutex_unlock(&w->cache_lock);
     sql_cache_stats(w->cache, &stats);
     atomic_store_explicit(&w->counters.cache_hits, stats.hits + stats.shaped, memory_order_relaxed);
@@ -179,7 +182,7 @@ static struct sql_taken made_by(const struct sess *s, const struct sql_verdict *
     struct sql_taken perhaps = rewrite->makes.unless_there;
 
     if (sql_taken_any(perhaps) && !v->moves) {
-        uint64_t there = sess_path_makes_in(s->path, s->worker->order->rules);
+        uint64_t there = sess_path_makes_in(s->path, sess_rules(s));
 
         perhaps = (struct sql_taken){perhaps.old & ~there, perhaps.new & ~there};
     }
@@ -191,7 +194,7 @@ static struct sql_taken made_by(const struct sess *s, const struct sql_verdict *
 static uint64_t made_unseen(const struct sess *s, const struct sql_verdict *v, bool within)
 {
     return v->opaque == SQL_OPAQUE_MAKES || (v->opaque == SQL_OPAQUE_CALLS && within)
-               ? sql_rules_lasting(s->worker->order->rules)
+               ? sql_rules_lasting(sess_rules(s))
                : 0;
 }
 
@@ -271,7 +274,7 @@ static const struct sql_rewrite *inspect_sent(struct sess *s, const struct sess_
 {
     const struct sql_rewrite *rewrite = inspect(s, s->version.side, text, len, v);
 
-    if (names->executes && !v->executes && s->worker->order->rules) {
+    if (names->executes && !v->executes && sess_rules(s)) {
         v->executes = true;
         v->touches |= executed_touches(s);
     }
@@ -320,9 +323,7 @@ static enum sess_look look_query(struct sess *s, const struct wire_frame *frame,
 /* Without rules, or with such that are not for this session, a verdict means nothing later. */
 static uint64_t verdict_epoch(const struct sess *s)
 {
-    const struct sess_order *order = s->worker->order;
-
-    return order->rules && s->altered <= order->changes ? epoch_of(s) : SESS_NOT_LOOKED;
+    return sess_rules(s) && s->altered <= s->worker->order->changes ? epoch_of(s) : SESS_NOT_LOOKED;
 }
 
 void sess_judge(struct sess *s, struct sess_statement *statement, const struct sql_verdict *v,
@@ -331,7 +332,7 @@ void sess_judge(struct sess *s, struct sess_statement *statement, const struct s
     statement->epoch = verdict_epoch(s);
     statement->shadowed = sess_shadowed(s);
     statement->unseen = sess_unseen(s);
-    statement->path = sess_path_class(s->path, s->worker->order->rules);
+    statement->path = sess_path_class(s->path, sess_rules(s));
     statement->seen = rewrite ? *rewrite : (struct sql_rewrite){0};
     statement->seen.verdict = *v;
     statement->names = !statement->sql && sql_named_may(statement->text, statement->text_len);
@@ -409,7 +410,7 @@ static bool is_outdated(const struct sess *s, const struct sess_statement *state
     return statement->epoch != epoch_of(s) ||
            !sql_taken_same(statement->shadowed, sess_shadowed(s)) ||
            statement->unseen != sess_unseen(s) ||
-           statement->path != sess_path_class(s->path, s->worker->order->rules) || statement->stale;
+           statement->path != sess_path_class(s->path, sess_rules(s)) || statement->stale;
 }
 
 const struct sql_rewrite *sess_judge_again(struct sess *s, struct sess_statement *statement)
@@ -618,8 +619,10 @@ enum sess_look sess_look(struct sess *s, const struct wire_frame *frame, const c
     s->full = false;
     if (s->pipeline && sess_pipeline_full(s->pipeline))
         return wait_for_room(s);
+    if (sess_asks(s) || (s->behind && sess_behind_waits(s)))
+        return SESS_LOOK_STOP;
     /* without rules a pipeline is still there for what they have made */
-    if ((s->worker->looking || s->pipeline) && sess_path_waits(s))
+    if ((sess_is_looking(s) || s->pipeline) && sess_path_waits(s))
         return SESS_LOOK_STOP;
     if (s->walsender && frame->type == 'Q') {
         enum rc rc = read_command(frame, msg, avail);
@@ -627,7 +630,7 @@ enum sess_look sess_look(struct sess *s, const struct wire_frame *frame, const c
         if (rc != RC_ERR)
             return rc == RC_OK ? look_command(s) : SESS_LOOK_MORE;
     }
-    if (s->worker->looking || s->pipeline)
+    if (sess_is_looking(s) || s->pipeline)
         return looks[frame->type].look(s, frame, msg, avail);
     if (frame->type == 'C')
         return s->statements ? look_close(s, frame, msg, avail) : SESS_LOOK_PASS;

@@ -11,9 +11,8 @@ enum sess_meaning sess_meaning_of(const struct sess *s, const struct sess_statem
     const struct sql_rewrite *seen = &statement->seen;
 
     if (seen->doubt != SQL_DOUBT_NONE)
-        return sql_rules_coming(s->worker->order->rules, seen->verdict.touches)
-                   ? SESS_MEANS_TABLES
-                   : SESS_MEANS_PERHAPS;
+        return sql_rules_coming(sess_rules(s), seen->verdict.touches) ? SESS_MEANS_TABLES
+                                                                      : SESS_MEANS_PERHAPS;
     return seen->verdict.elsewhere ? SESS_MEANS_OTHERS : SESS_MEANS_TABLES;
 }
 
@@ -59,7 +58,7 @@ bool sess_meaning_reads(const char *text, size_t len)
 /* The text of the client, or the one sent, finds the table under its name, whatever comes. */
 static bool finds_tables(const struct sess *s, uint64_t tables)
 {
-    const struct sql_rules *rules = s->worker->order->rules;
+    const struct sql_rules *rules = sess_rules(s);
 
     return !(tables & ~sql_rules_lasting(rules)) && !sql_rules_gone(rules, tables, SQL_SIDE_OLD) &&
            !sql_rules_gone(rules, tables, SQL_SIDE_NEW);

@@ -18,7 +18,8 @@ size_t sess_bytes_bound(const struct sess_options *o)
     size_t server_out = o->buffer_bytes_max + client_in;
     size_t server_in = SCRATCH_BYTES;
 
-    return sizeof(struct sess) + 2 * (client_in + client_out + server_in + server_out) +
+    return sizeof(struct sess) + sizeof(struct sess_behind) +
+           2 * (client_in + client_out + server_in + server_out) +
            2 * (size_t)o->startup_bytes_max + 5 * (size_t)o->statements_bytes_max +
            2 * SESS_FAILED_BYTES_MAX + SESS_NAMINGS_MAX * sizeof(struct sess_naming) +
            SESS_FLIGHTS_MAX * sizeof(struct sess_flight) + SESS_FLIGHTS_BYTES_MAX +
@@ -63,7 +64,8 @@ json_t *sess_show_memory(struct sess_plane *plane)
         {"session_max", sess_bytes_bound(&options),
          "what one session of the database may take, by the options; TLS comes on top"},
         {"worker", sizeof(struct sess_worker), "each worker's own, counters and scratch included"},
-        {"cache_max", options.cache_bytes, "each worker's memory of statements looked at"},
+        {"cache_max", options.cache_bytes,
+         "each worker's memory of statements looked at; once more where a standby was behind"},
         {"usage_max", sess_usage_bytes_max(options.usage_entries_max),
          "each worker's memory of who uses which names; the engine has it twice"},
     };

@@ -25,7 +25,7 @@ static void note(struct sess *s, struct sess_use_key *key, uint64_t tables,
                  const struct sql_rewrite *seen, unsigned times, const char *text, size_t len)
 {
     struct sess_worker *w = s->worker;
-    const struct sql_rules *rules = w->order->rules;
+    const struct sql_rules *rules = sess_rules(s);
     size_t n = sql_rules_tables(rules);
 
     tables &= n < 64 ? (UINT64_C(1) << n) - 1 : UINT64_MAX; /* SQL_TOUCH_ALL: of those there are */
@@ -200,9 +200,11 @@ json_t *sess_show_upstreams(struct sess_plane *plane)
 }
 
 const char *const sess_shown_names[SHOWN_COUNT] = {
-    [SHOWN_STARTUP] = "startup",         [SHOWN_IDLE] = "idle",       [SHOWN_ACTIVE] = "active",
-    [SHOWN_TRANSACTION] = "transaction", [SHOWN_HELD] = "held",       [SHOWN_COPY] = "copy",
-    [SHOWN_CONSOLE] = "console",         [SHOWN_CLOSING] = "closing",
+    [SHOWN_STARTUP] = "startup", [SHOWN_IDLE] = "idle",
+    [SHOWN_ACTIVE] = "active",   [SHOWN_TRANSACTION] = "transaction",
+    [SHOWN_BEHIND] = "behind",   [SHOWN_HELD] = "held",
+    [SHOWN_COPY] = "copy",       [SHOWN_CONSOLE] = "console",
+    [SHOWN_CLOSING] = "closing",
 };
 
 bool sess_plane_carried(struct sess_plane *plane, int32_t pid, struct sess_carried *out)
@@ -311,8 +313,8 @@ json_t *sess_show_listeners(struct sess_plane *plane)
 /* What the session waits for, by what it is doing; "": for nothing but time. */
 static const char *const waits[SHOWN_COUNT] = {
     [SHOWN_STARTUP] = "login",      [SHOWN_IDLE] = "client",    [SHOWN_ACTIVE] = "server",
-    [SHOWN_TRANSACTION] = "client", [SHOWN_HELD] = "gate",      [SHOWN_COPY] = "peer",
-    [SHOWN_CONSOLE] = "client",     [SHOWN_CLOSING] = "client",
+    [SHOWN_TRANSACTION] = "client", [SHOWN_BEHIND] = "standby", [SHOWN_HELD] = "gate",
+    [SHOWN_COPY] = "peer",          [SHOWN_CONSOLE] = "client", [SHOWN_CLOSING] = "client",
 };
 
 static json_t *protocol(uint32_t version)

@@ -214,6 +214,7 @@ void sess_plane_free(struct sess_plane *plane)
     free(plane->adopted);
     sess_hosts_free(plane->hosts);
     sess_order_unref(plane->order);
+    sess_turns_fini(plane);
     sess_limits_unref(plane->limits);
     sess_doors_free(plane->doors);
     pthread_cond_destroy(&plane->seen);

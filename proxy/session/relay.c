@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "asking.h"
+#include "behind.h"
 #include "names.h"
 #include "path.h"
 #include "rewriting.h"
@@ -103,7 +104,7 @@ size_t sess_relay_client(struct sess *s, const char *data, size_t len)
     struct sess_worker_counters *counters = &s->worker->counters;
     struct wire_frame frame;
     size_t pos = 0, part;
-    bool looking = s->worker->looking && !s->foreign, watched;
+    bool looking = sess_is_looking(s) && !s->foreign, watched;
 
     atomic_store_explicit(&s->idle_us, s->worker->now_us, memory_order_relaxed);
     if (!s->request_us && sess_track_between(&s->track))
@@ -171,6 +172,8 @@ static void on_ready(struct sess *s, const char *msg, size_t total)
         sess_path_ready(s->path, status, sess_track_between(&s->track));
     if (s->pipeline)
         sess_rewriting_ready(s);
+    if (s->behind)
+        sess_behind_ready(s);
     if (sess_track_safe(&s->track))
         sess_untouch(s);
     if (s->changing && status == 'I')
@@ -234,6 +237,8 @@ static void on_status(struct sess *s, const char *msg, size_t total)
         s->recodes = strcmp(status.value, "UTF8") != 0;
     if (strcmp(status.name, path) == 0)
         on_path(s, status.value);
+    if (strcmp(status.name, "in_hot_standby") == 0)
+        sess_behind_begin(s, strcmp(status.value, "on") == 0);
     if (strcmp(status.name, "application_name") != 0)
         return;
     pthread_mutex_lock(&s->worker->registry_lock);
@@ -267,7 +272,7 @@ static void on_complete(struct sess *s, const char *msg, size_t total)
     if (s->path)
         sess_path_completed(s->path, tag, len);
     s->request_class = sess_class_join(s->request_class, sess_class_of(tag, len));
-    if (s->worker->order->rules && !s->foreign)
+    if (sess_rules(s) && !s->foreign)
         note_ddl(s, tag, len);
     if (len < 4 || !((tag[0] == 'P' && tag[1] == 'R') || (tag[0] == 'D' && tag[1] != 'R')) ||
         s->foreign)
@@ -320,8 +325,8 @@ static size_t note_rewritten(struct sess *s, const char *data, size_t at, size_t
 
     if (here < frame->total && here < NOTED_BYTES_MAX && server_messages[frame->type].note)
         return SIZE_MAX;
-    if (s->path && sess_path_asking(s->path))
-        answer = sess_path_answer(s, frame, msg, here);
+    if (s->question)
+        answer = sess_ask_answer(s, frame, msg, here);
     else
         answer = sess_rewrite_answer(s, frame, msg, here);
     if (answer == SESS_ANSWER_MORE)

@@ -40,7 +40,7 @@ static bool at_rest(const struct sess *s)
 
 void sess_rewriting_begin(struct sess *s)
 {
-    if ((!s->worker->order->rules && !s->pipeline) || !at_rest(s))
+    if ((!sess_rules(s) && !s->pipeline && !s->behind) || !at_rest(s))
         return;
     if (s->pipeline)
         sess_pipeline_restart(s->pipeline);
@@ -61,7 +61,7 @@ void sess_rewriting_ready(struct sess *s)
 {
     bool kept = sess_statements_rewritten(s->statements) || (s->unnamed && s->unnamed->sent);
 
-    if (!s->worker->order->rules && !kept && sess_pipeline_empty(s->pipeline))
+    if (!sess_rules(s) && !s->behind && !kept && sess_pipeline_empty(s->pipeline))
         sess_rewriting_end(s);
 }
 
@@ -103,7 +103,7 @@ static struct sess_sent *refuse_early(struct sess *s, uint64_t tables, struct bu
 {
     struct err err = {0};
 
-    sql_rules_early_error(s->worker->order->rules, tables, &err);
+    sql_rules_early_error(sess_rules(s), tables, &err);
     COUNT(s->worker->counters.early_refused, 1);
     return refuse(s, "early", &err, NULL, text);
 }
@@ -170,7 +170,7 @@ static struct sess_sent *choose(struct sess *s, const char *text, size_t len,
     if (!rewrite || !rewrite->text)
         return NULL;
     COUNT(s->worker->counters.rewritten, 1);
-    if (sql_cache_take(s->worker->cache, rewrite, &own))
+    if (sql_cache_take(sess_cache(s), rewrite, &own))
         return sess_sent_take(&own, text, len);
     return sess_sent_new(rewrite, text, len);
 }
@@ -274,7 +274,7 @@ void sess_rewrite_parse_unknown(struct sess *s)
 /* On which side a statement is that is prepared now: that of its session, while there is one. */
 static enum sql_side side_of(const struct sess *s, uint64_t tables)
 {
-    const struct sql_rules *rules = s->worker->order->rules;
+    const struct sql_rules *rules = sess_rules(s);
 
     if (!tables || !rules)
         return SQL_SIDE_OLD;
@@ -283,57 +283,59 @@ static enum sql_side side_of(const struct sess *s, uint64_t tables)
     return s->version.side;
 }
 
-static uint64_t last_end(const struct sess_worker *w)
+static uint64_t last_end(const struct sess *s)
 {
-    return w->old_stayed > w->new_stayed ? w->old_stayed : w->new_stayed;
+    const struct sess_ends *ends = sess_ends(s);
+
+    return ends->old_stayed > ends->new_stayed ? ends->old_stayed : ends->new_stayed;
 }
 
-uint64_t sess_rewriting_clock(const struct sess_worker *w)
+uint64_t sess_rewriting_clock(const struct sess *s)
 {
-    return w->order->rules ? sql_rules_epoch(w->order->rules) : last_end(w) + 1;
+    return sess_rules(s) ? sql_rules_epoch(sess_rules(s)) : last_end(s) + 1;
 }
 
 /* A migration has ended since the server got it, and not on its side. */
 static bool has_outlived_side(const struct sess *s, const struct sess_statement *statement)
 {
-    const struct sess_worker *w = s->worker;
+    const struct sess_ends *ends = sess_ends(s);
 
-    return statement->sent_epoch <=
-           (statement->side == SQL_SIDE_OLD || statement->retyped ? w->new_stayed : w->old_stayed);
+    return statement->sent_epoch <= (statement->side == SQL_SIDE_OLD || statement->retyped
+                                         ? ends->new_stayed
+                                         : ends->old_stayed);
 }
 
 /* Since the server got it, a migration that changes a type under its name has ended on the side
  * where the type is not what it was then. */
 static bool has_outlived_types(const struct sess *s, const struct sess_statement *statement)
 {
-    const struct sess_worker *w = s->worker;
+    const struct sess_ends *ends = sess_ends(s);
 
     return statement->retyped &&
-           statement->sent_epoch <= (statement->turned ? w->old_stayed : w->new_stayed);
+           statement->sent_epoch <= (statement->turned ? ends->old_stayed : ends->new_stayed);
 }
 
 /* What has stayed of migrations that ended is the old side of those that came after. Where one of
  * two has ended and the other goes on, one side does not say it. */
 bool sess_rewriting_meets(struct sess *s, struct sess_statement *statement, uint64_t tables)
 {
-    const struct sess_worker *w = s->worker;
-    const struct sql_rules *rules = w->order->rules;
+    const struct sql_rules *rules = sess_rules(s);
     struct sql_tags tags = sql_rules_tags(rules, tables), before = statement->tags;
     enum sql_side was = statement->side;
 
     if (!tags.number || tags.number == before.number)
         return false;
     statement->tags = tags;
-    if (before.number && !(tags.marks & before.marks) && statement->sent_epoch > last_end(w))
+    if (before.number && !(tags.marks & before.marks) && statement->sent_epoch > last_end(s))
         statement->meaning = SESS_MEANS_OTHERS; /* its names are those of other tables now */
-    if (statement->sent_epoch <= last_end(w))
+    if (statement->sent_epoch <= last_end(s))
         statement->gone |= has_outlived_side(s, statement) || (tags.marks & before.marks);
     statement->types_gone |= has_outlived_types(s, statement);
-    if (was == SQL_SIDE_NEW && statement->sent_epoch <= w->new_stayed)
+    if (was == SQL_SIDE_NEW && statement->sent_epoch <= sess_ends(s)->new_stayed)
         statement->side = SQL_SIDE_OLD;
     else if (was == SQL_SIDE_NEW && s->version.side == SQL_SIDE_FOLLOW)
         statement->side = sql_rules_side(rules, tables); /* one of two has begun */
-    if (statement->side != was || (was != SQL_SIDE_FOLLOW && statement->sent_epoch <= last_end(w)))
+    if (statement->side != was || (was != SQL_SIDE_FOLLOW && statement->sent_epoch <= last_end(s)))
         statement->turned = sql_rules_turned(rules, tables).number; /* what had turned has ended */
     return statement->side != was;
 }
@@ -347,9 +349,9 @@ static bool has_lost_side(const struct sess *s, const struct sess_statement *sta
         return true;
     /* its tables were on different sides, and now one of them is on the other */
     if (tables && statement->side == SQL_SIDE_FOLLOW &&
-        sql_rules_turned(s->worker->order->rules, tables).number != statement->turned)
+        sql_rules_turned(sess_rules(s), tables).number != statement->turned)
         return true;
-    return tables ? sql_rules_gone(s->worker->order->rules, tables, statement->side)
+    return tables ? sql_rules_gone(sess_rules(s), tables, statement->side)
                   : has_outlived_side(s, statement);
 }
 
@@ -366,7 +368,7 @@ static bool holds(const struct sess *s, uint64_t tables)
  * have other types, of its parameters too, than the client was told. */
 static bool has_other_types(const struct sess *s, const struct sess_statement *statement)
 {
-    const struct sql_rules *rules = s->worker->order->rules;
+    const struct sql_rules *rules = sess_rules(s);
     uint64_t tables = statement->seen.verdict.touches;
 
     if (statement->types_gone || (!tables && has_outlived_types(s, statement)))
@@ -434,13 +436,12 @@ void sess_rewriting_prepared(struct sess *s, struct sess_statement *statement)
 {
     uint64_t tables = statement->seen.verdict.touches | statement->seen.verdict.elsewhere;
 
-    statement->sent_epoch = sess_rewriting_clock(s->worker);
+    statement->sent_epoch = sess_rewriting_clock(s);
     statement->side = side_of(s, tables);
-    statement->tags = sql_rules_tags(s->worker->order->rules, tables);
-    statement->retyped = sql_rules_retypes(s->worker->order->rules, tables);
+    statement->tags = sql_rules_tags(sess_rules(s), tables);
+    statement->retyped = sql_rules_retypes(sess_rules(s), tables);
     sess_meaning_note(s, statement);
-    statement->turned =
-        sql_rules_turned(s->worker->order->rules, statement->seen.verdict.touches).number;
+    statement->turned = sql_rules_turned(sess_rules(s), statement->seen.verdict.touches).number;
 }
 
 /* Under a name that the client will hardly have: the unnamed ones are its own. */
@@ -516,10 +517,10 @@ void sess_prepare_again(struct sess *s, struct sess_statement *statement,
     sess_statements_sent_take(s->statements, statement, sent);
     if (has_lost_side(s, statement) || !tables)
         statement->side = side_of(s, tables);
-    statement->sent_epoch = sess_rewriting_clock(w);
-    statement->tags = sql_rules_tags(w->order->rules, tables);
-    statement->retyped = sql_rules_retypes(w->order->rules, tables);
-    statement->turned = sql_rules_turned(w->order->rules, statement->seen.verdict.touches).number;
+    statement->sent_epoch = sess_rewriting_clock(s);
+    statement->tags = sql_rules_tags(sess_rules(s), tables);
+    statement->retyped = sql_rules_retypes(sess_rules(s), tables);
+    statement->turned = sql_rules_turned(sess_rules(s), statement->seen.verdict.touches).number;
     sess_meaning_note(s, statement);
     statement->gone = statement->types_gone = false;
     statement->lost = statement->stale = sent && sent->answer.len;

@@ -69,7 +69,7 @@ void sess_changed_error(struct sess *s, struct err *err);
 
 /* A clock by which statements and ends of migrations are in order: it stands at the rules' epoch,
  * or behind the last one. */
-uint64_t sess_rewriting_clock(const struct sess_worker *w);
+uint64_t sess_rewriting_clock(const struct sess *s);
 
 /* A statement touches `tables`, perhaps of other migrations than those of which its side speaks:
  * true if it is on another side now, and must be inspected for that. */

@@ -126,13 +126,17 @@ const struct sess_state_row sess_state_rows[SESS_STATES] = {
         .client = sess_relay_client, .server = sess_relay_server,
         .client_ended = half_close, .server_ended = sess_finish, .late = too_late},
     [SESS_RELAY] = {.name = "relay",
-        .next = TO(PENDING) | TO(HELD) | TO_END,
+        .next = TO(PENDING) | TO(BEHIND) | TO(HELD) | TO_END,
         .client = sess_relay_client, .server = sess_relay_server,
         .client_ended = half_close, .server_ended = sess_finish, .late = sess_close},
     [SESS_PENDING] = {.name = "pending",
         .next = TO(RELAY) | TO_END,
         .server = sess_relay_server,
         .client_ended = keep_request, .server_ended = sess_finish, .late = too_late},
+    [SESS_BEHIND] = {.name = "behind",
+        .next = TO(RELAY) | TO_END,
+        .server = sess_relay_server,
+        .client_ended = keep_request, .server_ended = sess_finish, .late = nothing},
     [SESS_HELD] = {.name = "held",
         .next = TO(RELAY) | TO_END,
         .server = sess_relay_server,
@@ -168,6 +172,8 @@ void sess_move(struct sess *s, enum sess_state to)
     assert(sess_state_rows[s->state].next & (UINT32_C(1) << to));
     if (s->state == SESS_HELD)
         sess_gate_drop(s);
+    if (s->state == SESS_BEHIND)
+        sess_behind_left(s);
     s->state = to;
     sess_show(s);
 }
@@ -190,6 +196,9 @@ void sess_show(struct sess *s)
         if (sess_track_safe(t) != (since == 0))
             atomic_store_explicit(&s->since_us, since ? 0 : s->worker->now_us,
                                   memory_order_relaxed);
+        break;
+    case SESS_BEHIND:
+        shown = SHOWN_BEHIND;
         break;
     case SESS_HELD:
         shown = SHOWN_HELD;
@@ -363,6 +372,7 @@ void sess_free(struct sess *s)
     sess_rewriting_end(s);
     sess_forget_unnamed(s);
     sess_path_free(s->path);
+    sess_behind_free(s);
     sess_statements_free(s->statements);
     sess_namings_free(&s->namings);
     sess_login_end(s);

@@ -24,6 +24,8 @@
 #include "statements.h"
 #include "track.h"
 
+struct sess_behind;
+struct sess_question;
 struct sess_worker;
 struct wire_key;
 
@@ -32,7 +34,7 @@ struct wire_key;
 /*
  *   STARTUP [-> CLIENT_TLS -> STARTUP] [-> PROVING] -> CONNECTING    segue asks who it is, or not
  *   CONNECTING [-> TLS_ASK] [-> SERVER_TLS] ->
- *       ASKED -> AUTH | ENTERING [-> CHECKING] -> WELCOME -> RELAY <-> PENDING, HELD
+ *       ASKED -> AUTH | ENTERING [-> CHECKING] -> WELCOME -> RELAY <-> PENDING, BEHIND, HELD
  *                                                                         a client of the database
  *       CANCELLING                                                        a cancel request
  *       ASKED -> AUTH | ENTERING -> CONSOLE                               a client of the console
@@ -55,6 +57,7 @@ enum sess_state {
     SESS_WELCOME,    /* the upstream has said yes, no ReadyForQuery yet */
     SESS_RELAY,      /* bytes flow */
     SESS_PENDING, /* for answers: the gate is closed, and is a transaction open? Or too many wait */
+    SESS_BEHIND,  /* its standby has not replayed a turn; it is asked again */
     SESS_HELD,    /* by the gate, at a safe point */
     SESS_CANCELLING, /* cancel request sent, waiting for the upstream to close */
     SESS_CONSOLE,
@@ -123,8 +126,11 @@ struct sess {
     /* NULL: not known, or it touches nothing. Without a pipeline, too, where no Bind was behind its
      * Parse. */
     struct sess_statement *unnamed;
-    struct sess_path *path; /* asking.c's: NULL: not followed */
-    bool reports_path;      /* the server reports search_path: PostgreSQL 18 does */
+    const struct sess_question *question; /* asking.c: its answers are on their way; or NULL */
+    struct sess_behind *behind;           /* behind.h; NULL: the worker's rules are its own */
+    bool standby;                         /* its server is one: it has said so */
+    struct sess_path *path;               /* asking.c's: NULL: not followed */
+    bool reports_path;                    /* the server reports search_path: PostgreSQL 18 does */
     struct sql_taken made; /* names that a relation may have which it has made, perhaps temporary */
     uint64_t unseen;       /* the same, where nobody has seen one, or its name: tables that last */
     uint64_t made_for;     /* ... to rules that know of fewer changes; UINT64_MAX: not done yet */
@@ -179,6 +185,7 @@ enum sess_shown {
     SHOWN_IDLE,
     SHOWN_ACTIVE,
     SHOWN_TRANSACTION,
+    SHOWN_BEHIND,
     SHOWN_HELD,
     SHOWN_COPY,
     SHOWN_CONSOLE,
@@ -305,7 +312,8 @@ uint64_t sess_ask_for_rules(struct sess *s); /* the catalog has changed; gate.c 
 /* touch.c */
 void sess_touch(struct sess *s, uint64_t tables);
 void sess_untouch(struct sess *s);
-void sess_touch_forget(struct sess *s); /* an open transaction, and bits have another meaning now */
+void sess_forget_bits(struct sess *s);  /* they have another meaning now */
+void sess_touch_forget(struct sess *s); /* the same, of an open transaction */
 /* What passes may have been written by segue, and name columns of these tables. sess_touch says so
  * of all that it is told, but of SQL_TOUCH_ALL. */
 void sess_speak_of(struct sess *s, uint64_t tables);

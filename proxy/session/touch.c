@@ -1,6 +1,7 @@
 /*
  * Which tables a session's open transaction may have touched, counted for the drain; and of which
  * of them segue may have named columns in what it sent (gate.c: who drops a column waits for that).
+ * Who is behind the rules, on a standby, counts only while bits mean the same to it.
  */
 #include "worker.h"
 
@@ -32,6 +33,8 @@ void sess_speak_of(struct sess *s, uint64_t tables)
 {
     uint64_t before = atomic_load_explicit(&s->spoken_of, memory_order_relaxed);
 
+    if (!sess_counts(s))
+        return;
     if (tables & ~before)
         atomic_store_explicit(&s->spoken_of, before | tables, memory_order_relaxed);
 }
@@ -43,7 +46,7 @@ void sess_touch(struct sess *s, uint64_t tables)
 
     if (tables != SQL_TOUCH_ALL)
         sess_speak_of(s, tables);
-    if (after == before)
+    if (after == before || !sess_counts(s))
         return;
     if (after == SQL_TOUCH_ALL) {
         count_touched(s->worker, after, 1); /* up before down: never a moment of zero */
@@ -63,6 +66,16 @@ void sess_untouch(struct sess *s)
     count_touched(s->worker, before, -1);
     atomic_store_explicit(&s->touched, 0, memory_order_relaxed);
     atomic_store_explicit(&s->spoken_of, 0, memory_order_relaxed);
+}
+
+void sess_forget_bits(struct sess *s)
+{
+    s->spoke |= s->prepares != 0;
+    s->prepares = s->prepared_old = s->prepared_new = 0;
+    if (sql_taken_any(s->made))
+        s->made = (struct sql_taken){UINT64_MAX, UINT64_MAX};
+    if (s->unseen)
+        s->unseen = sql_rules_lasting(sess_rules(s));
 }
 
 void sess_touch_forget(struct sess *s)

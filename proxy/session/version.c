@@ -79,5 +79,5 @@ void sess_sight(const struct sess *s, struct sql_sight_of_session *out)
                                                      s->altered <= s->worker->order->changes,
                                          .shadowed = sess_shadowed(s),
                                          .unseen = sess_unseen(s),
-                                         .path = sess_path_class(s->path, s->worker->order->rules)};
+                                         .path = sess_path_class(s->path, sess_rules(s))};
 }

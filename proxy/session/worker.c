@@ -353,6 +353,7 @@ void sess_worker_free(struct sess_worker *w)
     sess_order_unref(w->order);
     sess_limits_unref(w->limits);
     sql_cache_free(w->cache);
+    sql_cache_free(w->cache_behind);
     sess_usage_free(w->usage);
     auth_key_cache_free(w->keys);
     buf_fini(&w->instead);

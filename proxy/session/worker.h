@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "behind.h"
 #include "counters.h"
 #include "doors.h"
 #include "hosts.h"
@@ -33,7 +34,10 @@ struct sess_order {
     atomic_int refs;
     uint64_t number;
     struct sql_rules *rules;
-    uint64_t changes;    /* of the catalog, that the rules know of */
+    uint64_t changes; /* of the catalog, that the rules know of */
+    uint64_t turn;    /* as the next two, see behind.h; 0: nobody has said the rules yet */
+    uint64_t position;
+    struct sess_ends ends;
     uint64_t settled;    /* of them, those up to which no open transaction had made a relation */
     uint64_t gate_mask;  /* 0: open */
     uint64_t gate_names; /* of them, those of which a statement in a transaction waits, too */
@@ -76,21 +80,20 @@ struct sess_worker {
     int64_t now_us; /* read once an event */
     struct sess_order *order;
     struct sess_limits *limits;
-    bool looking; /* rules or a closed gate: statements are looked at */
-    /* The last epochs with a table that has ended so since; 0: none. */
-    uint64_t old_stayed, new_stayed;
+    bool looking;       /* rules or a closed gate: statements are looked at */
     uint64_t gate_mask; /* 0: open here */
     bool names_only;    /* past its deadline: only statements that may name its tables wait */
     bool rules_missed;  /* a session has met the gate of order->unknown */
     bool draining;
-    bool released;           /* handed over: sessions live on, none comes */
-    struct sql_cache *cache; /* written under cache_lock, which others take to read it */
-    struct buf instead;      /* what stands in place of a message, until it is in `composed` */
-    struct buf composed;     /* bytes received, edited so */
-    size_t composed_of;      /* how many of them are in there */
-    struct buf spare;        /* what a session has kept a long message in, for the next */
-    bool edited;             /* some are */
-    struct buf text;         /* a statement to be sent */
+    bool released;                  /* handed over: sessions live on, none comes */
+    struct sql_cache *cache;        /* written under cache_lock, which others take to read it */
+    struct sql_cache *cache_behind; /* of older rules, the worker's alone; NULL: not needed yet */
+    struct buf instead;  /* what stands in place of a message, until it is in `composed` */
+    struct buf composed; /* bytes received, edited so */
+    size_t composed_of;  /* how many of them are in there */
+    struct buf spare;    /* what a session has kept a long message in, for the next */
+    bool edited;         /* some are */
+    struct buf text;     /* a statement to be sent */
     struct sess *held_first, *held_last;
     struct sess *dead; /* to be freed at the end of the turn, linked by next */
     uint64_t next_id;
@@ -148,6 +151,7 @@ struct sess_plane {
     pthread_mutex_t lock; /* of all below */
     pthread_cond_t seen;  /* a worker has acknowledged */
     struct sess_order *order;
+    struct sess_turns turns;
     struct sess_limits *limits;
     bool informed; /* somebody has said the rules, or that they cannot be known */
     uint64_t closings;
@@ -178,6 +182,28 @@ struct sess_mail {
 static inline const struct sess_options *sess_limits(const struct sess *s)
 {
     return &s->worker->limits->options;
+}
+
+/* Those that are true of its server. */
+static inline struct sql_rules *sess_rules(const struct sess *s)
+{
+    return s->behind ? s->behind->at.rules : s->worker->order->rules;
+}
+
+static inline const struct sess_ends *sess_ends(const struct sess *s)
+{
+    return s->behind ? &s->behind->at.ends : &s->worker->order->ends;
+}
+
+static inline bool sess_is_looking(const struct sess *s)
+{
+    return s->worker->looking || s->behind;
+}
+
+/* Do the bits of its tables mean those of the worker's order, and of a gate? */
+static inline bool sess_counts(const struct sess *s)
+{
+    return !s->behind || s->behind->counted;
 }
 
 /* worker.c */

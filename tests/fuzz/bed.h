@@ -96,7 +96,7 @@ static inline void bed_init(struct sql_rules *rules, const struct sess_client_tl
     if (!bed.plane || sess_plane_start(bed.plane, &err) != RC_OK ||
         sess_plane_accept(bed.plane, &err) != RC_OK)
         bed_stuck(err.text);
-    if (rules && !sess_plane_publish(bed.plane, rules, 0, 0))
+    if (rules && !sess_plane_publish(bed.plane, rules, 0, 0, 0))
         bed_stuck("rules");
     atexit(bed_clean);
 }

@@ -4,9 +4,9 @@
  * are safe from any thread that is not a worker; none blocks a worker.
  *
  *   plane = sess_plane_new(&options, &console, ctx, &err); sess_plane_start(plane); ...
- *   sess_plane_accept(plane, &err); sess_plane_publish(plane, rules_or_null, 0, 0); ...
+ *   sess_plane_accept(plane, &err); sess_plane_publish(plane, rules_or_null, 0, 0, 0); ...
  *   sess_gate_close(plane, mask, 2000); rc = sess_gate_drain(plane, mask, 1000, NULL);
- *   ... the lock, the COMMIT ...; sess_plane_publish(plane, rules, changes, settled);
+ *   ... the lock, the COMMIT ...; sess_plane_publish(plane, rules, changes, settled, position);
  * sess_gate_open(plane);
  *
  * How it works: rules and gate travel together as one immutable word of state that each worker
@@ -96,10 +96,12 @@ void sess_plane_reloaded(struct sess_plane *plane);
 
 /* Takes the caller's reference (NULL: no migration). `changes`: sess_plane_changes() before the
  * catalog was read for them; `settled`: the same, before it was seen last that no open transaction
- * had made a relation, while nothing was unjudged. Returns when every worker works by it, or after
- * one second (then false: a worker is stuck). */
+ * had made a relation, while nothing was unjudged. `position`: in the WAL, behind what they tell
+ * of; 0: not known. A session on a standby that has not replayed so far stays with the rules
+ * before, unless these are as true there. Returns when every worker works by it, or after one
+ * second (then false: a worker is stuck). */
 bool sess_plane_publish(struct sess_plane *plane, struct sql_rules *rules, uint64_t changes,
-                        uint64_t settled);
+                        uint64_t settled, uint64_t position);
 
 /* From the start to the first publishing sessions may log in, but statements wait: for
  * options.rules_wait_ms at most from the first one on, then they pass as they are. This ends the

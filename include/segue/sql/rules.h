@@ -190,6 +190,14 @@ struct sql_rules_ends {
 struct sql_rules_ends sql_rules_ended(const struct sql_rules *before,
                                       const struct sql_rules *after);
 
+/* Is what these rules say true on a server that is where `there` was made from? For one that is
+ * behind, or has gone on. Both may be NULL. */
+bool sql_rules_fit(const struct sql_rules *rules, const struct sql_rules *there);
+
+/* Are they about the same migrations of the same tables, but for those of `after` of which nothing
+ * has been done yet? Both may be NULL. */
+bool sql_rules_go_on(const struct sql_rules *before, const struct sql_rules *after);
+
 /* A bit for each table of `after` that is not in `before`. Both may be NULL. */
 uint64_t sql_rules_added(const struct sql_rules *before, const struct sql_rules *after);
 

@@ -1,0 +1,219 @@
+"""Clients on a standby while migrations turn on its primary: each goes by what that standby has replayed, without an error."""
+
+import threading
+
+import psycopg
+import pytest
+from lib.operations import new, old
+from lib.standby import Standby
+from lib.wait import until
+
+pytestmark = pytest.mark.newest_unless_told
+
+FILE = {"name": "names", "operations": [{"rename_column": {"table": "orders", "from": "label", "to": "title"}},
+                                        {"rename_table": {"from": "orders", "to": "sales"}}]}
+SCHEMA = """
+CREATE TABLE orders (id int PRIMARY KEY, label text, note text) WITH (autovacuum_enabled = off);
+INSERT INTO orders SELECT i, 'l' || i, 'n' FROM generate_series(1, 200) i
+"""
+STAR = {"old": ["id", "label", "note"], "new": ["id", "note", "title"]}
+CALLED = {"old": ("orders", "label"), "new": ("sales", "title")}
+
+
+@pytest.fixture(scope="module")
+def pair(clusters, pg_version):
+    """A primary and a streaming standby of it, for all tests here."""
+    primary = clusters.private(pg_version)
+    replica = Standby(primary).start()
+    yield primary, replica
+    replica.crash()
+    primary.crash()
+
+
+@pytest.fixture
+def standby(pair):
+    yield pair[1]
+    replay(pair[1], "resume")
+
+
+@pytest.fixture
+def database(pair):
+    with pair[0].database() as database:
+        yield database
+
+
+@pytest.fixture
+def through(pair, database, segue):
+    """A function: a segue whose clients go to the standby."""
+    database.sql(SCHEMA)
+    pair[1].has_replayed()
+
+    def start(**options):
+        hosts = ",".join(f"127.0.0.1:{cluster.port}" for cluster in pair)
+        return segue(upstream=f"postgresql://postgres@{hosts}/{database.name}?target_session_attrs=prefer-standby", **options).at_work()
+
+    return start
+
+
+def replay(standby, verb):
+    with standby.connect() as conn:
+        conn.execute(f"SELECT pg_wal_replay_{verb}() WHERE pg_is_in_recovery()")
+
+
+def columns(conn, sql, **kwargs):
+    return [column.name for column in conn.execute(sql, **kwargs).description]
+
+
+def reads(conn, side):
+    """A client of this side sees its schema, whatever the standby has."""
+    table, column = CALLED[side]
+    for kwargs in ({"prepare": True}, {"prepare": False}):
+        assert columns(conn, f"SELECT * FROM {table} ORDER BY id LIMIT 1", **kwargs) == STAR[side], (side, kwargs)
+        assert conn.execute(f"SELECT {column} FROM {table} WHERE id = 7", **kwargs).fetchone() == ("l7",), (side, kwargs)
+    with conn.transaction():
+        conn.execute("SET TRANSACTION READ ONLY")
+        assert columns(conn, f"SELECT * FROM {table} ORDER BY id LIMIT 1") == STAR[side]
+
+
+def test_a_paused_standby_is_read_as_it_is_through_every_turn(through, standby):
+    proxy = through(rules_wait_ms=100)
+    sides = {"old": old(proxy), "new": new(proxy)}
+    follows = proxy.connect()
+    assert follows.execute("SELECT pg_is_in_recovery()").fetchone() == (True,)
+
+    def turn(go, before, after):
+        """`before`, `after`: which sides read, and who follows."""
+        replay(standby, "pause")
+        go()
+        with old(proxy) as later:  # who comes in between goes by the same
+            if "old" in before[0]:
+                reads(later, "old")
+        for side in before[0]:
+            reads(sides[side], side)
+        if "new" not in before[0]:  # it is not filled there
+            with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState):
+                sides["new"].execute("SELECT title FROM sales")
+        reads(follows, before[1])
+        replay(standby, "resume")
+        standby.has_replayed()
+        for side in after[0]:
+            reads(sides[side], side)
+        reads(follows, after[1])
+
+    both = ("old", "new")
+    turn(lambda: proxy.ready(FILE), (["old"], "old"), (both, "old"))
+    turn(lambda: proxy.cli("cutover", "names"), (both, "old"), (both, "new"))
+    turn(lambda: proxy.cli("rollback", "names"), (both, "new"), (both, "old"))
+    turn(lambda: proxy.cli("cutover", "names"), (both, "old"), (both, "new"))
+    turn(lambda: proxy.cli("complete", "names", "--force"), (["new"], "new"), (["new"], "new"))
+    proxy.logged("has not replayed")
+
+
+def test_a_statement_that_the_turn_may_overtake_waits_for_the_standby(through, standby):
+    """Its table has another name there soon."""
+    proxy = through(rules_wait_ms=60000)
+    proxy.ready(FILE)
+    standby.has_replayed()
+    got = []
+    with old(proxy, application_name="waits") as conn, old(proxy, application_name="open") as within, old(proxy) as other:
+        reads(conn, "old")
+        within.execute("BEGIN")
+        within.execute("SELECT 1")
+        replay(standby, "pause")
+        proxy.cli("cutover", "names")
+
+        def read(who):
+            got.append((who.execute("SELECT label FROM orders WHERE id = 7").fetchone(), who))
+
+        threads = [threading.Thread(target=read, args=(who,), daemon=True) for who in (conn, within)]
+        for thread in threads:
+            thread.start()
+        until("both to wait for the standby", lambda: {"waits", "open"} <= {
+            row["application_name"] for row in proxy.console("SHOW SESSIONS") if row["waits_for"] == "standby"})
+        assert other.execute("SELECT 1").fetchone() == (1,) and not got
+        replay(standby, "resume")
+        for thread in threads:
+            thread.join(30)
+        assert [row for row, _ in got] == [("l7",)] * 2
+        within.execute("COMMIT")
+
+
+class Reader(threading.Thread):
+    """Reads by the names of one side, as fast as it can; keeps the first error."""
+
+    def __init__(self, proxy, side, prepare):
+        super().__init__(daemon=True)
+        self.conn = (old if side == "old" else new)(proxy)
+        self.side, self.prepare = side, prepare
+        self.rounds, self.error, self.ends = 0, None, threading.Event()
+        self.start()
+
+    def run(self):
+        try:
+            while not self.ends.is_set():
+                self.round()
+                self.rounds += 1
+        except (psycopg.Error, AssertionError) as error:
+            self.error = error
+
+    def round(self):
+        table, column = CALLED[self.side]
+        reads(self.conn, self.side)
+        with self.conn.transaction():
+            self.conn.execute("SELECT 1", prepare=self.prepare)
+            self.conn.execute(f"SELECT {column} FROM {table} WHERE id = 7", prepare=self.prepare)
+        with self.conn.pipeline():
+            for _ in range(3):
+                self.conn.execute(f"SELECT {column}, * FROM {table} WHERE id = 7", prepare=self.prepare)
+
+
+def flows(readers, more=3):
+    seen = [reader.rounds for reader in readers]
+    until("rounds of every reader", lambda: any(r.error for r in readers) or all(r.rounds > n + more for r, n in zip(readers, seen)))
+    assert [repr(r.error) for r in readers if r.error] == []
+
+
+def test_turns_to_and_fro_are_not_noticed_on_a_standby_that_is_late(through, standby):
+    proxy = through()
+    with standby.connect() as conn:
+        conn.execute("ALTER SYSTEM SET recovery_min_apply_delay = 100")
+        conn.execute("SELECT pg_reload_conf()")
+    readers = [Reader(proxy, "old", prepare) for prepare in (True, False)]
+    flows(readers)
+    proxy.ready(FILE)
+    standby.has_replayed()
+    readers += [Reader(proxy, "new", prepare) for prepare in (True, False)]
+    for verb in ("cutover", "rollback", "cutover"):
+        flows(readers)
+        proxy.cli(verb, "names")
+    flows(readers)
+    for reader in readers[:2]:
+        reader.ends.set()
+        reader.join(20)
+    proxy.cli("complete", "names", "--force")
+    flows(readers[2:])
+    for reader in readers:
+        reader.ends.set()
+        reader.join(20)
+        assert not reader.is_alive() and reader.error is None, repr(reader.error)
+    assert "has not replayed" not in proxy.log_text()
+
+
+def test_who_was_started_since_the_turn_waits_for_it_and_a_standby_that_is_promoted_has_it_all(through, standby):
+    """The last test here: there is no standby any more."""
+    proxy = through(rules_wait_ms=60000)
+    proxy.soaking(FILE)
+    standby.has_replayed()
+    replay(standby, "pause")
+    proxy.cli("rollback", "names")
+    proxy.restart()
+    got = []
+    with new(proxy, application_name="waits") as conn:
+        thread = threading.Thread(target=lambda: got.append(columns(conn, "SELECT * FROM sales")), daemon=True)
+        thread.start()
+        until("it to wait for the standby", lambda: any(
+            row["application_name"] == "waits" and row["waits_for"] == "standby" for row in proxy.console("SHOW SESSIONS")))
+        with standby.connect() as direct:
+            direct.execute("SELECT pg_promote(false)")
+        thread.join(30)
+        assert got == [STAR["new"]]
