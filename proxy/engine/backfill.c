@@ -133,8 +133,7 @@ static bool not_found_there(struct eng_engine *engine, const struct fill_relatio
         relations_is(&engine->work, rel->name, rel->oid, &is, &ignored) != RC_OK)
         return false;
     if (is)
-        err_hint(err, "a trigger, or a function that `up` calls, names it and does not find it by "
-                      "the search_path of segue's role: ALTER FUNCTION .. SET search_path");
+        err_hint(err, RELATIONS_NOT_FOUND);
     return !is;
 }
 

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "segue/base/mem.h"
 
@@ -84,14 +85,55 @@ enum rc relations_is(struct eng_conn *conn, const char *name, uint32_t oid, bool
     return RC_OK;
 }
 
+/* Of pg_class c and its pg_namespace n. */
+#define COLUMNS                                                                                    \
+    "c.oid, format('%%I.%%I', n.nspname, c.relname), pg_relation_filenode(c.oid), "                \
+    "pg_relation_size(c.oid) / current_setting('block_size')::int"
+
+static struct eng_relation row(const PGresult *res, int r, int table)
+{
+    return (struct eng_relation){.oid = (uint32_t)res_int(res, r, 0),
+                                 .name = mem_strdup(res_text(res, r, 1)),
+                                 .relfilenode = (uint32_t)res_int(res, r, 2),
+                                 .end = res_int(res, r, 3),
+                                 .table = table};
+}
+
+enum rc relations_again(struct eng_conn *conn, struct eng_relation *relation,
+                        enum relations_change *change, struct err *err)
+{
+    struct eng_relation now;
+    PGresult *res = conn_query(conn, err,
+                               "SELECT " COLUMNS " FROM pg_class c JOIN pg_namespace n ON n.oid = "
+                               "c.relnamespace WHERE c.oid = %u",
+                               relation->oid);
+
+    if (!res)
+        return RC_ERR;
+    *change = RELATION_GONE;
+    if (PQntuples(res)) {
+        now = row(res, 0, relation->table);
+        *change = now.relfilenode != relation->relfilenode ? RELATION_REWRITTEN
+                  : strcmp(now.name, relation->name) != 0  ? RELATION_RENAMED
+                                                           : RELATION_SAME;
+        if (*change != RELATION_REWRITTEN) {
+            now.next = relation->next;
+            now.end = relation->end;
+        }
+        free(relation->name);
+        *relation = now;
+    }
+    PQclear(res);
+    return RC_OK;
+}
+
 enum rc relations_read(struct eng_conn *conn, const struct eng_plan *plan, int table,
                        struct eng_relations *out, struct err *err)
 {
     PGresult *res = conn_query(
         conn, err,
-        "SELECT c.oid, format('%%I.%%I', n.nspname, c.relname), pg_relation_filenode(c.oid), "
-        "pg_relation_size(c.oid) / current_setting('block_size')::int FROM "
-        "(SELECT relid FROM pg_partition_tree(%u::oid) WHERE isleaf UNION SELECT "
+        "SELECT " COLUMNS
+        " FROM (SELECT relid FROM pg_partition_tree(%u::oid) WHERE isleaf UNION SELECT "
         "%u::oid::regclass) AS t "
         "JOIN pg_class c ON c.oid = t.relid JOIN pg_namespace n ON n.oid = c.relnamespace "
         "WHERE c.relkind = 'r' ORDER BY c.oid",
@@ -100,11 +142,7 @@ enum rc relations_read(struct eng_conn *conn, const struct eng_plan *plan, int t
     if (!res)
         return RC_ERR;
     for (int r = 0; r < PQntuples(res); r++) {
-        struct eng_relation relation = {.oid = (uint32_t)res_int(res, r, 0),
-                                        .name = mem_strdup(res_text(res, r, 1)),
-                                        .relfilenode = (uint32_t)res_int(res, r, 2),
-                                        .end = res_int(res, r, 3),
-                                        .table = table};
+        struct eng_relation relation = row(res, r, table);
 
         relations_add(out, &relation);
     }

@@ -39,8 +39,16 @@ enum rc relations_look(struct eng_conn *conn, int64_t migration, const struct en
 /* Says so. */
 void relations_refuse(const struct eng_table *table, enum relations_table state, struct err *err);
 
+/* What a relation is now: its name, its file and its size are taken. Rewritten: from block 0. */
+enum relations_change { RELATION_SAME, RELATION_RENAMED, RELATION_REWRITTEN, RELATION_GONE };
+enum rc relations_again(struct eng_conn *conn, struct eng_relation *relation,
+                        enum relations_change *change, struct err *err) MUST_CHECK;
+
 /* Is `name`, qualified and quoted, the relation `oid` (0: any)? A 42P01 of what concerns it may be
  * of something else: a trigger that fires there, a function that is called. */
+#define RELATIONS_NOT_FOUND                                                                        \
+    "a trigger, or a function that `up` or `down` calls, names it and does not find it by the "    \
+    "search_path of segue's role: ALTER FUNCTION .. SET search_path"
 enum rc relations_is(struct eng_conn *conn, const char *name, uint32_t oid, bool *is,
                      struct err *err) MUST_CHECK;
 

@@ -21,6 +21,10 @@
 
 #define SAMPLE_ROWS 20
 
+struct tally {
+    int64_t rows, bad, nulls, wrapped;
+};
+
 struct eng_verify {
     struct eng_relations relations;
     size_t at;
@@ -30,8 +34,9 @@ struct eng_verify {
     char **wrapped; /* one a table: "holds text that is no JSON, wrapped", or NULL */
     size_t ntables;
     struct sizing sizing;
-    int64_t rows, nbad, nnulls, nwrapped;
+    struct tally done, here; /* of the relations before; of the one at `at` */
     json_t *sample;
+    size_t sampled; /* of the relations before */
     int64_t began_us;
     enum verify_way way;
 };
@@ -318,52 +323,116 @@ static enum rc take_sample(struct eng_engine *engine, struct eng_migration *m,
     return RC_OK;
 }
 
+/* The name may have become another table's, and the blocks may have got other rows, while nothing
+ * was locked: *same, in the words of the statement that reads them. */
+static enum rc read_range(struct eng_engine *engine, const struct eng_verify *verify,
+                          const struct eng_relation *rel, const char *where, struct tally *found,
+                          bool *same, struct err *err)
+{
+    const char *bad = verify->bad[rel->table], *nulls = verify->nulls[rel->table];
+    const char *wrapped = verify->wrapped[rel->table];
+    char *names = conn_names_sql(&engine->work), *name = sql_quote_literal(rel->name);
+    PGresult *res = conn_query(
+        &engine->work, err,
+        "%sSELECT pg_catalog.count(*), pg_catalog.count(*) FILTER (WHERE %s), "
+        "pg_catalog.count(*) FILTER (WHERE %s), pg_catalog.count(*) FILTER (WHERE %s), "
+        "pg_catalog.to_regclass(%s::pg_catalog.text)::pg_catalog.oid OPERATOR(pg_catalog.=) "
+        "%u::pg_catalog.oid AND pg_catalog.pg_relation_filenode(%u::pg_catalog.oid::"
+        "pg_catalog.regclass) OPERATOR(pg_catalog.=) %u::pg_catalog.oid FROM ONLY %s WHERE %s",
+        names, bad ? bad : "false", nulls ? nulls : "false", wrapped ? wrapped : "false", name,
+        rel->oid, rel->oid, rel->relfilenode, rel->name, where);
+
+    free(name);
+    free(names);
+    if (!res)
+        return RC_ERR;
+    *found = (struct tally){.rows = res_int(res, 0, 0),
+                            .bad = res_int(res, 0, 1),
+                            .nulls = res_int(res, 0, 2),
+                            .wrapped = res_int(res, 0, 3)};
+    *same = res_bool(res, 0, 4);
+    PQclear(res);
+    return RC_OK;
+}
+
+static void add(struct tally *to, const struct tally *more)
+{
+    to->rows += more->rows;
+    to->bad += more->bad;
+    to->nulls += more->nulls;
+    to->wrapped += more->wrapped;
+}
+
+/* It is not what was to be read; err: 42P01, of it or of what an expression calls. */
+static enum rc look_again(struct eng_engine *engine, struct eng_verify *verify,
+                          struct eng_relation *rel, struct err *err)
+{
+    struct err why = *err;
+    enum relations_change change;
+
+    err_clear(err);
+    if (relations_again(&engine->work, rel, &change, err) != RC_OK)
+        return RC_ERR;
+    if (change == RELATION_SAME && err_is_set(&why)) {
+        *err = why;
+        err_hint(err, RELATIONS_NOT_FOUND);
+        return RC_ERR;
+    }
+    if (change == RELATION_REWRITTEN) {
+        log_info("%s was rewritten: it is read from its first block again", rel->name);
+        verify->here = (struct tally){0};
+        while (json_array_size(verify->sample) > verify->sampled)
+            json_array_remove(verify->sample, verify->sampled);
+    } else if (change == RELATION_GONE) { /* a partition that was dropped */
+        rel->next = rel->end;
+    }
+    return RC_AGAIN;
+}
+
 static enum rc check_range(struct eng_engine *engine, struct eng_migration *m,
                            struct eng_relation *rel, struct err *err)
 {
     struct eng_verify *verify = m->verify;
-    const char *bad = verify->bad[rel->table], *nulls = verify->nulls[rel->table];
-    const char *wrapped = verify->wrapped[rel->table];
     int64_t to = rel->next + sizing_next(&verify->sizing, 0);
-    int64_t began = clock_us(), nbad, nnulls;
-    char where[160], *names = conn_names_sql(&engine->work);
-    PGresult *res;
+    int64_t began = clock_us();
+    struct tally found = {0};
+    bool same = false;
+    char where[160];
+    enum rc rc;
 
     if (to > rel->end)
         to = rel->end;
     relations_range(where, sizeof(where), rel->next, to);
     FAULT_OF(verify_range, eng_phase(m->phase)->name);
-    res = conn_query(&engine->work, err,
-                     "%sSELECT pg_catalog.count(*), pg_catalog.count(*) FILTER (WHERE %s), "
-                     "pg_catalog.count(*) FILTER (WHERE %s), "
-                     "pg_catalog.count(*) FILTER (WHERE %s) FROM ONLY %s WHERE %s",
-                     names, bad ? bad : "false", nulls ? nulls : "false",
-                     wrapped ? wrapped : "false", rel->name, where);
-    free(names);
-    if (!res && strcmp(err->sqlstate, "42P01") == 0) { /* a partition that was dropped */
-        err_clear(err);
-        rel->next = rel->end;
-        return RC_AGAIN;
-    }
-    if (!res)
-        return RC_ERR;
-    FAULT_OF(verify_read, eng_phase(m->phase)->name);
-    nbad = res_int(res, 0, 1);
-    nnulls = res_int(res, 0, 2);
-    if ((nbad || nnulls) && take_sample(engine, m, rel, where, err) != RC_OK) {
-        PQclear(res);
-        return RC_ERR;
-    }
-    verify->rows += res_int(res, 0, 0);
-    verify->nbad += nbad;
-    verify->nnulls += nnulls;
-    verify->nwrapped += res_int(res, 0, 3);
-    PQclear(res);
+    rc = read_range(engine, verify, rel, where, &found, &same, err);
+    if (rc == RC_OK)
+        FAULT_OF(verify_read, eng_phase(m->phase)->name);
+    if (rc == RC_OK && same && (found.bad || found.nulls))
+        rc = take_sample(engine, m, rel, where, err);
+    if (rc == RC_OK ? !same : conn_no_relation(err))
+        return look_again(engine, verify, rel, err);
+    if (rc != RC_OK)
+        return rc;
+    add(&verify->here, &found);
     sizing_note(&verify->sizing, (uint32_t)(to - rel->next), (double)(clock_us() - began) / 1000, 0,
                 0);
     rel->next = to;
     m->not_before_us = 0;
     return RC_AGAIN;
+}
+
+/* False: nothing is left to be read. */
+static bool next_relation(struct eng_verify *verify)
+{
+    const struct eng_relations *all = &verify->relations;
+
+    while (verify->at < all->n && all->items[verify->at].next >= all->items[verify->at].end) {
+        add(&verify->done, &verify->here);
+        verify->here = (struct tally){0};
+        verify->sampled = json_array_size(verify->sample);
+        verify->at++;
+    }
+    return verify->at < all->n;
 }
 
 static enum rc finish(struct eng_engine *engine, struct eng_migration *m, struct err *err)
@@ -379,10 +448,10 @@ static enum rc finish(struct eng_engine *engine, struct eng_migration *m, struct
 
     snprintf(id, sizeof(id), "%" PRId64, m->id);
     snprintf(took, sizeof(took), "%" PRId64, clock_us() - verify->began_us);
-    snprintf(rows, sizeof(rows), "%" PRId64, verify->rows);
-    snprintf(bad, sizeof(bad), "%" PRId64, verify->nbad);
-    snprintf(nulls, sizeof(nulls), "%" PRId64, verify->nnulls);
-    snprintf(wrapped, sizeof(wrapped), "%" PRId64, verify->nwrapped);
+    snprintf(rows, sizeof(rows), "%" PRId64, verify->done.rows);
+    snprintf(bad, sizeof(bad), "%" PRId64, verify->done.bad);
+    snprintf(nulls, sizeof(nulls), "%" PRId64, verify->done.nulls);
+    snprintf(wrapped, sizeof(wrapped), "%" PRId64, verify->done.wrapped);
     FAULT_OF(verify_store, eng_phase(m->phase)->name);
     res = conn_params(
         &engine->work, err,
@@ -396,14 +465,14 @@ static enum rc finish(struct eng_engine *engine, struct eng_migration *m, struct
         return RC_ERR;
     PQclear(res);
     FAULT_OF(verify_stored, eng_phase(m->phase)->name);
-    m->stats.rows_verified = verify->rows;
-    m->stats.rows_bad = verify->nbad + verify->nnulls;
-    m->stats.rows_wrapped = verify->nwrapped;
+    m->stats.rows_verified = verify->done.rows;
+    m->stats.rows_bad = verify->done.bad + verify->done.nulls;
+    m->stats.rows_wrapped = verify->done.wrapped;
     log_info("verified %" PRId64 " rows (%s): %" PRId64 " not in step, %" PRId64
              " NULL where NOT NULL is to be, %" PRId64 " with text that is no JSON, wrapped",
-             verify->rows, verify->way == VERIFY_REVERSE ? "reverse" : "forward", verify->nbad,
-             verify->nnulls, verify->nwrapped);
-    if (verify->nnulls > 0 && verify->nbad == 0)
+             verify->done.rows, verify->way == VERIFY_REVERSE ? "reverse" : "forward",
+             verify->done.bad, verify->done.nulls, verify->done.wrapped);
+    if (verify->done.nulls > 0 && verify->done.bad == 0)
         m->repairs++; /* NULLs that `up` gives: a repair pass would give them again */
     eng_verify_drop(m);
     eng_verify_answer(engine, m, NULL);
@@ -422,10 +491,7 @@ enum rc eng_verify_turn(struct eng_engine *engine, struct eng_migration *m, stru
         m->verify_wanted = wanted;
     }
     verify = m->verify;
-    while (rc == RC_OK && verify->at < verify->relations.n &&
-           verify->relations.items[verify->at].next >= verify->relations.items[verify->at].end)
-        verify->at++;
-    if (rc == RC_OK && verify->at == verify->relations.n)
+    if (rc == RC_OK && !next_relation(verify))
         rc = finish(engine, m, err);
     else if (rc == RC_OK) {
         snprintf(m->step, sizeof(m->step), "verify %s", verify->relations.items[verify->at].name);
