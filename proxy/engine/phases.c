@@ -42,6 +42,7 @@ enum rc eng_phase_backfilling(struct eng_engine *engine, struct eng_migration *m
 /* Rows found: one repair pass, then again; found twice: stop with the evidence. */
 static enum rc found_bad(struct eng_engine *engine, struct eng_migration *m, struct err *err)
 {
+    elders_forget(m); /* somebody asked for it in the wait for them, which is off now */
     if (m->repairs > 0) {
         err_set(err, "23000", "verify found %lld of %lld rows not in step, after a repair pass",
                 (long long)m->stats.rows_bad, (long long)m->stats.rows_verified);

@@ -4,6 +4,7 @@ import threading
 
 import psycopg
 import pytest
+from lib.operations import unguarded
 from lib.wait import SLOW, until
 
 pytestmark = pytest.mark.one_version
@@ -127,3 +128,17 @@ def test_a_new_segue_waits_again(bills, segue):
     waited_for(proxy, elder)
     elder.commit()
     proxy.wait_phase(name, "ready")
+
+
+def test_what_a_verify_finds_in_the_wait_is_repaired_and_verified_before_ready(bills, segue):
+    proxy = segue(bills)
+    elder = looks_once(proxy.connect())
+    name = behind(proxy, elder)
+    unguarded(bills.connect(), "bills", "UPDATE bills SET amount = 7 WHERE id = 70")
+    assert proxy.console(f'VERIFY "{name}"')[0]["rows_bad"] == 1
+    waited_for(proxy, elder)
+    elder.commit()
+    proxy.wait_phase(name, "ready")
+    assert proxy.status(name)["rows_bad"] == 0
+    proxy.cli("cutover", name)
+    assert bills.one("SELECT amount FROM bills WHERE id = 70") == 7
