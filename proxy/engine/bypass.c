@@ -53,16 +53,12 @@ enum rc eng_guards_check(struct eng_engine *engine, struct eng_migration *m, str
     return RC_OK;
 }
 
-/* Of pg_class c: its rows were looked at, and since then the guard was on it all the time. */
-#define SEEN                                                                                       \
-    "EXISTS (SELECT FROM segue.progress p WHERE p.migration = %" PRId64 " AND p.relation = c.oid " \
-    "AND p.guard = " RELATIONS_GUARD ")"
-/* Partitions of which that is not so: 55P03, since the next attempt looks at their rows. */
+/* Partitions that are not RELATIONS_SEEN: 55P03, since the next attempt looks at their rows. */
 #define UNSEEN                                                                                     \
     "SELECT c.oid::regclass INTO r FROM unnest(ARRAY[%s]::oid[]) AS o, LATERAL (SELECT o AS "      \
     "relid "                                                                                       \
     "UNION SELECT relid FROM pg_partition_tree(o::regclass)) AS t JOIN pg_class c ON c.oid = "     \
-    "t.relid WHERE c.relkind = 'r' AND NOT " SEEN                                                  \
+    "t.relid WHERE c.relkind = 'r' AND NOT " RELATIONS_SEEN                                        \
     " LIMIT 1; IF r IS NOT NULL THEN RAISE lock_not_available USING MESSAGE = format('%%s was "    \
     "attached, "                                                                                   \
     "or got another guard, in this moment', r); END IF; "
@@ -163,17 +159,50 @@ enum rc eng_verdict_check(const struct eng_migration *m, struct err *err)
     return RC_ERR;
 }
 
-/* Its rows are in step now, and this guard was on it before they were looked at. */
-static enum rc note_seen(struct eng_engine *engine, const struct eng_migration *m, int table,
-                         uint32_t oid, uint32_t guard, struct err *err)
+/* Rows of values: (table, oid, guard). They are in step, and this guard was on them before that was
+ * looked at. */
+static enum rc note_seen(struct eng_engine *engine, const struct eng_migration *m,
+                         const char *values, struct err *err)
 {
     return conn_exec(&engine->work, err,
                      "INSERT INTO segue.progress (migration, table_no, relation, relname, "
                      "relfilenode, next_block, end_block, guard) SELECT %" PRId64
-                     ", %d, c.oid, c.oid::regclass::text, pg_relation_filenode(c.oid), 0, 0, %u "
-                     "FROM pg_class c WHERE c.oid = %u ON CONFLICT (migration, relation, "
-                     "from_block) DO UPDATE SET guard = excluded.guard",
-                     m->id, table, guard, oid);
+                     ", s.table_no, c.oid, c.oid::regclass::text, pg_relation_filenode(c.oid), 0, "
+                     "0, s.guard FROM (VALUES %s) AS s (table_no, relation, guard) JOIN pg_class c "
+                     "ON c.oid = s.relation ON CONFLICT (migration, relation, from_block) DO "
+                     "UPDATE SET guard = excluded.guard",
+                     m->id, values);
+}
+
+static void append_seen(struct buf *values, int table, uint32_t oid, const char *guard)
+{
+    buf_printf(values, "%s(%d, %u::oid, '%s')", values->len ? ", " : "", table, oid, guard);
+}
+
+enum rc eng_guards_seen(struct eng_engine *engine, const struct eng_migration *m,
+                        const struct eng_relations *relations, struct err *err)
+{
+    struct buf values = {0};
+    enum rc rc = RC_OK;
+
+    for (size_t i = 0; i < relations->n; i++) {
+        const struct eng_relation *relation = &relations->items[i];
+
+        if (relation->guard && is_filled(m, relation->table))
+            append_seen(&values, relation->table, relation->oid, relation->guard);
+    }
+    if (values.len)
+        rc = note_seen(engine, m, values.data, err);
+    buf_fini(&values);
+    return rc;
+}
+
+char *eng_guards_turned_sql(const struct eng_migration *m)
+{
+    return mem_printf("UPDATE segue.progress AS p SET guard = " RELATIONS_GUARD
+                      " FROM pg_class c WHERE c.oid = p.relation AND p.migration = %" PRId64
+                      " AND p.guard IS NOT NULL",
+                      m->id);
 }
 
 static enum rc check_relation(struct eng_engine *engine, const struct eng_table *table,
@@ -194,8 +223,8 @@ static enum rc check_relation(struct eng_engine *engine, const struct eng_table 
                      : "partition %s came after the backfill, with rows not in step",
                 name);
         err_hint(err, dir == ENG_FORWARD
-                          ? "an UPDATE of its rows, of any column to itself, lets the guard fill "
-                            "them"
+                          ? "the old columns are the truth: UPDATE the new columns to what is "
+                            "made of them; where those are NULL, any column to itself"
                           : "since the cut-over the new columns are the truth: UPDATE them to what "
                             "they are to be; where only the old ones are missing, any column to "
                             "itself");
@@ -209,27 +238,30 @@ static enum rc check_relations(struct eng_engine *engine, struct eng_migration *
 {
     struct eng_table turned;
     enum rc rc = RC_OK;
-    PGresult *res =
-        conn_query(&engine->work, err,
-                   "SELECT format('%%I.%%I', n.nspname, c.relname), c.oid, " RELATIONS_GUARD
-                   ", EXISTS (SELECT FROM segue.progress p WHERE p.migration = %" PRId64
-                   " AND p.relation = c.oid) FROM (SELECT %u::oid AS relid UNION SELECT relid "
-                   "FROM pg_partition_tree(%u::oid::regclass)) AS t JOIN pg_class c ON c.oid = "
-                   "t.relid JOIN pg_namespace n ON n.oid = c.relnamespace "
-                   "WHERE c.relkind = 'r' AND " RELATIONS_GUARD " IS NOT NULL AND NOT " SEEN,
-                   m->id, m->plan->tables[table].oid, m->plan->tables[table].oid, m->id);
+    PGresult *res = conn_query(
+        &engine->work, err,
+        "SELECT format('%%I.%%I', n.nspname, c.relname), c.oid, " RELATIONS_GUARD
+        ", EXISTS (SELECT FROM segue.progress p WHERE p.migration = %" PRId64
+        " AND p.relation = c.oid) FROM (SELECT %u::oid AS relid UNION SELECT relid "
+        "FROM pg_partition_tree(%u::oid::regclass)) AS t JOIN pg_class c ON c.oid = "
+        "t.relid JOIN pg_namespace n ON n.oid = c.relnamespace "
+        "WHERE c.relkind = 'r' AND " RELATIONS_GUARD " IS NOT NULL AND NOT " RELATIONS_SEEN,
+        m->id, m->plan->tables[table].oid, m->plan->tables[table].oid, m->id);
 
     if (!res)
         return RC_ERR;
     eng_turned_init(&turned, &m->plan->tables[table], dir == ENG_REVERSE);
     for (int r = 0; rc == RC_OK && r < PQntuples(res); r++) {
+        struct buf seen = {0};
+
         rc = check_relation(engine, &turned, dir, res_text(res, r, 0), res_bool(res, r, 3), err);
         if (rc == RC_ERR && conn_no_relation(err)) { /* dropped since; if not, it stays unseen */
             err_clear(err);
             rc = RC_OK;
         } else if (rc == RC_OK) {
-            rc = note_seen(engine, m, table, (uint32_t)res_int(res, r, 1),
-                           (uint32_t)res_int(res, r, 2), err);
+            append_seen(&seen, table, (uint32_t)res_int(res, r, 1), res_text(res, r, 2));
+            rc = note_seen(engine, m, seen.data, err);
+            buf_fini(&seen);
         }
     }
     eng_turned_fini(&turned);
@@ -239,7 +271,8 @@ static enum rc check_relations(struct eng_engine *engine, struct eng_migration *
 
 /* Partitions that the backfill has not seen: made since (then the guard was there from the first
  * row on) or attached. And relations from which the guard was away: detached and attached again, or
- * the trigger was dropped and made again. One that is gone is eng_guards_check's, or contract's. */
+ * the trigger was off, or dropped, and put back, and no verify has begun since. One that is gone is
+ * eng_guards_check's, or contract's. */
 enum rc eng_attached_check(struct eng_engine *engine, struct eng_migration *m, struct err *err)
 {
     bool reverse = m->phase == PH_SOAKING || m->phase == PH_REVERTING || m->phase == PH_CONTRACTING;

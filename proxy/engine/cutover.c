@@ -148,11 +148,13 @@ static char *turnover_sql(struct eng_engine *engine, struct eng_migration *m,
     char *undone = eng_steps_undone_sql(m, t == &backward);
     char *clear = schedule_clear_sql(m); /* the wish is met by this */
     char *guards = eng_guards_sql(m, -1), *names = conn_names_sql(&engine->work);
+    char *turned = eng_guards_turned_sql(m);
     char *defaults = defaults_sql(engine, m, t == &backward);
-    char *sql = mem_printf("%s%s%s%s%s" CONN_OWN_NAMES "%s%s;\n%s%s%s", guards, defaults, names,
-                           steps, steps[0] ? ";\n" : "", undone, move, clear, clear[0] ? ";\n" : "",
-                           names); /* deferred triggers fire at COMMIT */
+    char *sql = mem_printf("%s%s%s%s%s" CONN_OWN_NAMES "%s;\n%s%s;\n%s%s%s", guards, defaults,
+                           names, steps, steps[0] ? ";\n" : "", turned, undone, move, clear,
+                           clear[0] ? ";\n" : "", names); /* deferred triggers fire at COMMIT */
 
+    free(turned);
     free(defaults);
     free(names);
     free(guards);

@@ -199,6 +199,31 @@ static void compare(struct doctor *d, const struct eng_table *table, const char 
     free(relation);
 }
 
+/* They are on now: what was written meanwhile is told by nobody else. Before the first verify, and
+ * while a turn is under way, segue looks by itself. */
+static enum rc doctor_guards_away(struct doctor *d, struct err *err)
+{
+    PGresult *res;
+
+    if (d->version < RELATIONS_GUARD_SINCE ||
+        (d->m->phase != PH_READY && d->m->phase != PH_SOAKING))
+        return RC_OK;
+    res = conn_query(&d->conn, err,
+                     "SELECT DISTINCT c.oid::regclass FROM segue.progress s JOIN pg_class c ON "
+                     "c.oid = s.relation WHERE s.migration = %" PRId64 " AND " RELATIONS_GUARD
+                     " IS NOT NULL AND NOT " RELATIONS_SEEN " ORDER BY 1",
+                     d->m->id, d->m->id);
+    for (int r = 0; r < (res ? PQntuples(res) : 0); r++)
+        doctor_say(d, DOCTOR_WRONG, "guard was away", doctor_segue(d, "verify"),
+                   "rows written meanwhile may not be in step; nothing turns, and nothing is "
+                   "dropped, before they are",
+                   "the guard was away from %s for a time, or was made anew, and no verify has "
+                   "begun since",
+                   res_text(res, r, 0));
+    PQclear(res);
+    return res ? RC_OK : RC_ERR;
+}
+
 enum rc doctor_guards(struct doctor *d, struct err *err)
 {
     bool reverse = d->m->phase == PH_SOAKING || d->m->phase == PH_REVERTING;
@@ -233,7 +258,7 @@ enum rc doctor_guards(struct doctor *d, struct err *err)
         free(sql);
         PQclear(res);
     }
-    return RC_OK;
+    return doctor_guards_away(d, err);
 }
 
 /* ---- defaults ---- */

@@ -88,7 +88,7 @@ enum rc relations_is(struct eng_conn *conn, const char *name, uint32_t oid, bool
 /* Of pg_class c and its pg_namespace n. */
 #define COLUMNS                                                                                    \
     "c.oid, format('%%I.%%I', n.nspname, c.relname), pg_relation_filenode(c.oid), "                \
-    "pg_relation_size(c.oid) / current_setting('block_size')::int"
+    "pg_relation_size(c.oid) / current_setting('block_size')::int, " RELATIONS_GUARD
 
 static struct eng_relation row(const PGresult *res, int r, int table)
 {
@@ -96,7 +96,8 @@ static struct eng_relation row(const PGresult *res, int r, int table)
                                  .name = mem_strdup(res_text(res, r, 1)),
                                  .relfilenode = (uint32_t)res_int(res, r, 2),
                                  .end = res_int(res, r, 3),
-                                 .table = table};
+                                 .table = table,
+                                 .guard = mem_strdup(res_text(res, r, 4))};
 }
 
 enum rc relations_again(struct eng_conn *conn, struct eng_relation *relation,
@@ -121,6 +122,8 @@ enum rc relations_again(struct eng_conn *conn, struct eng_relation *relation,
             now.end = relation->end;
         }
         free(relation->name);
+        free(now.guard); /* some of its rows have been read under the one before */
+        now.guard = relation->guard;
         *relation = now;
     }
     PQclear(res);
@@ -152,8 +155,10 @@ enum rc relations_read(struct eng_conn *conn, const struct eng_plan *plan, int t
 
 void relations_fini(struct eng_relations *relations)
 {
-    for (size_t i = 0; i < relations->n; i++)
+    for (size_t i = 0; i < relations->n; i++) {
         free(relations->items[i].name);
+        free(relations->items[i].guard);
+    }
     free(relations->items);
     *relations = (struct eng_relations){0};
 }

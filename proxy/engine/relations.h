@@ -13,6 +13,7 @@ struct eng_relation {
     uint32_t relfilenode;
     int64_t next, end; /* blocks */
     int table;         /* index into plan->tables */
+    char *guard;       /* RELATIONS_GUARD, before any of its rows is read; NULL: none */
 };
 
 struct eng_relations {
@@ -29,10 +30,18 @@ enum relations_table { TABLE_THERE, TABLE_GONE, TABLE_RENAMED, TABLE_RESTORED };
 /* For the doctor's commands: what was restored is cleaned up, or is to be. */
 #define RELATIONS_SETTLED "UPDATE segue.migrations SET born_in = NULL WHERE id = %" PRId64
 #define TABLE_BIT(state) (1u << (state))
-/* Of pg_class c: its guard trigger, NULL when there is none. Another one than before was made, or
- * came with being attached, after a time without. */
+/* Of pg_class c: its guard trigger, NULL when there is none. Another oid: it was made again, or
+ * came with being attached, after a time without. Another xmin: somebody has written its row, as
+ * ALTER TABLE .. DISABLE and ENABLE TRIGGER do; so does segue's own turn, which says so. */
 #define RELATIONS_GUARD                                                                            \
-    "(SELECT g.oid FROM pg_trigger g WHERE g.tgrelid = c.oid AND g.tgname = '~segue_guard')"
+    "(SELECT concat(g.oid, ' ', g.xmin) FROM pg_trigger g WHERE g.tgrelid = c.oid AND g.tgname = " \
+    "'~segue_guard')"
+#define RELATIONS_GUARD_SINCE 14 /* version of schema segue that knows of the xmin */
+/* Of pg_class c: its rows were looked at, and since then the guard was on it all the time. Takes
+ * the id of the migration. */
+#define RELATIONS_SEEN                                                                             \
+    "EXISTS (SELECT FROM segue.progress p WHERE p.migration = %" PRId64 " AND p.relation = c.oid " \
+    "AND p.guard = " RELATIONS_GUARD ")"
 enum rc relations_look(struct eng_conn *conn, int64_t migration, const struct eng_table *table,
                        bool turned, enum relations_table *state, struct err *err) MUST_CHECK;
 

@@ -325,6 +325,13 @@ enum rc eng_guards_check(struct eng_engine *engine, struct eng_migration *m,
  * tables (-1) or of one, under its lock: the turned guard would bear no trace. Heap; "" where
  * nothing is filled. */
 char *eng_guards_sql(const struct eng_migration *m, int table);
+/* Behind it, when the guards have been turned: the rows of the catalog that it has written are no
+ * trace of others. Heap. */
+char *eng_guards_turned_sql(const struct eng_migration *m);
+/* A pass over these has found their rows in step. */
+struct eng_relations;
+enum rc eng_guards_seen(struct eng_engine *engine, const struct eng_migration *m,
+                        const struct eng_relations *relations, struct err *err) MUST_CHECK;
 /* Rows that the last verify found are the operator's to correct before a side goes or follows. */
 enum rc eng_verdict_check(const struct eng_migration *m, struct err *err) MUST_CHECK;
 /* What is to be done about rows that verify has found, and what of the file may be their cause. */
@@ -333,7 +340,8 @@ void eng_verdict_hint(const struct eng_migration *m, const char *hint, struct er
  * refused: TABLE_BIT()s of relations.h. */
 enum rc eng_tables_check(struct eng_engine *engine, struct eng_migration *m, unsigned refused,
                          struct err *err) MUST_CHECK;
-/* Rows of partitions that came after the backfill: in step, as the phase has it? */
+/* Rows of partitions that came after the backfill, and of relations from which the guard was away:
+ * in step, as the phase has it? */
 enum rc eng_attached_check(struct eng_engine *engine, struct eng_migration *m,
                            struct err *err) MUST_CHECK;
 

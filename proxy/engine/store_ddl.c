@@ -146,5 +146,10 @@ const char *const store_ddl[] = {
      * user's (not made) that have */
     "CREATE TABLE segue.pieces (migration bigint NOT NULL, no int NOT NULL, index oid NOT NULL,"
     " made bool NOT NULL, PRIMARY KEY (migration, no, index))",
+
+    /* 14: the guard's row in the catalog beside its oid: RELATIONS_GUARD */
+    "ALTER TABLE segue.progress ALTER COLUMN guard TYPE text;"
+    "UPDATE segue.progress p SET guard = concat(g.oid, ' ', g.xmin) FROM pg_trigger g"
+    " WHERE g.tgrelid = p.relation AND g.tgname = '~segue_guard' AND p.guard = g.oid::text",
 };
 const size_t store_ddl_count = ARRAY_LEN(store_ddl);

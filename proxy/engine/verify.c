@@ -444,7 +444,7 @@ static enum rc finish(struct eng_engine *engine, struct eng_migration *m, struct
                             took,   rows,
                             bad,    nulls,
                             sample, wrapped};
-    PGresult *res;
+    PGresult *res = NULL;
 
     snprintf(id, sizeof(id), "%" PRId64, m->id);
     snprintf(took, sizeof(took), "%" PRId64, clock_us() - verify->began_us);
@@ -453,13 +453,15 @@ static enum rc finish(struct eng_engine *engine, struct eng_migration *m, struct
     snprintf(nulls, sizeof(nulls), "%" PRId64, verify->done.nulls);
     snprintf(wrapped, sizeof(wrapped), "%" PRId64, verify->done.wrapped);
     FAULT_OF(verify_store, eng_phase(m->phase)->name);
-    res = conn_params(
-        &engine->work, err,
-        "INSERT INTO segue.verifications (migration, direction, began_at, rows, bad, "
-        "nulls, sample, wrapped) VALUES ($1::bigint, $2, clock_timestamp() - $3::bigint * "
-        "interval '1 microsecond', $4::bigint, $5::bigint, $6::bigint, $7::jsonb, "
-        "$8::bigint)",
-        (int)ARRAY_LEN(values), values);
+    if (verify->done.bad + verify->done.nulls > 0 ||
+        eng_guards_seen(engine, m, &verify->relations, err) == RC_OK)
+        res = conn_params(
+            &engine->work, err,
+            "INSERT INTO segue.verifications (migration, direction, began_at, rows, bad, "
+            "nulls, sample, wrapped) VALUES ($1::bigint, $2, clock_timestamp() - $3::bigint * "
+            "interval '1 microsecond', $4::bigint, $5::bigint, $6::bigint, $7::jsonb, "
+            "$8::bigint)",
+            (int)ARRAY_LEN(values), values);
     free(sample);
     if (!res)
         return RC_ERR;

@@ -1,5 +1,8 @@
 """Rows written past the guard after the last verify may not be lost unnoticed."""
 
+import json
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 pytestmark = pytest.mark.one_version
@@ -112,7 +115,7 @@ def test_rows_written_to_a_partition_while_it_was_detached_are_looked_at(parts, 
     proxy.ready(RENAME)
     while_detached(parts, "INSERT INTO items_1 (id, label) VALUES (60, 'label 60')")
     refused = proxy.cli("cutover", "m", check=1)
-    assert "the guard was away from public.items_1" in refused.err and "UPDATE of its rows" in refused.err
+    assert "the guard was away from public.items_1" in refused.err and "UPDATE the new columns" in refused.err
     parts.sql("UPDATE items_1 SET id = id")
     proxy.cli("cutover", "m")
     while_detached(parts, "UPDATE items_1 SET label = 'old' WHERE id = 60")
@@ -137,6 +140,70 @@ def test_a_guard_that_was_made_again_is_noticed(items, segue):
     items.sql("UPDATE items SET id = id WHERE id = 1001")
     proxy.cli("cutover", "m")
     assert items.one("SELECT title FROM items WHERE id = 1001") == "past the guard"
+
+
+def off_for(db, write, relation="items"):
+    """As whoever types what the doctor says, and not that it is verified then."""
+    db.sql(f"ALTER TABLE {relation} DISABLE TRIGGER ALL")
+    db.sql(write)
+    db.sql(f'ALTER TABLE {relation} ENABLE TRIGGER ALL; ALTER TABLE {relation} ENABLE ALWAYS TRIGGER "~segue_guard"')
+
+
+def away(proxy):
+    return [r for r in json.loads(proxy.cli("doctor", "--json", check=None).out) if r["finding"] == "guard was away"]
+
+
+def test_a_guard_that_was_off_and_is_on_always_again_is_noticed(items, segue):
+    proxy = segue(items)
+    proxy.ready(RENAME)
+    off_for(items, "UPDATE items SET label = 'new' WHERE id = 1")
+    finding = away(proxy)[0]
+    assert finding["command"] == "segue verify m" and finding["what"].startswith("the guard was away from public.items")
+    refused = proxy.cli("cutover", "m", check=1)
+    assert "the guard was away from public.items" in refused.err and "UPDATE the new columns" in refused.err
+    items.sql("UPDATE items SET title = label WHERE id = 1")
+    proxy.cli("verify", "m")
+    assert away(proxy) == []
+    proxy.cli("cutover", "m")
+    # segue's own turn has written the guard anew
+    assert away(proxy) == []
+    off_for(items, "UPDATE items SET title = 'newer' WHERE id = 1")
+    for command in (("complete", "m", "--force"), ("rollback", "m")):
+        assert "the guard was away from public.items" in proxy.cli(*command, check=1).err
+    items.sql("UPDATE items SET label = title WHERE id = 1")
+    proxy.cli("rollback", "m")
+    assert items.one("SELECT label FROM items WHERE id = 1") == "newer"
+
+
+def test_a_guard_that_was_off_on_one_partition_is_noticed(parts, segue):
+    proxy = segue(parts)
+    proxy.ready(RENAME)
+    off_for(parts, "UPDATE items_1 SET label = 'new' WHERE id = 1", "items_1")
+    assert "the guard was away from public.items_1" in proxy.cli("cutover", "m", check=1).err
+    parts.sql("UPDATE items_1 SET title = label WHERE id = 1")
+    proxy.cli("cutover", "m")
+    assert parts.one("SELECT title FROM items WHERE id = 1") == "new"
+
+
+def test_a_guard_that_was_off_behind_the_back_of_a_verify_is_noticed(parts, segue):
+    """A verify has seen what was there before it began."""
+    parts.sql("CREATE FUNCTION waits(t text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS "
+              "'BEGIN IF t = $$held$$ THEN PERFORM pg_advisory_xact_lock_shared(77); END IF; RETURN t; END'")
+    parts.sql("CREATE TABLE items_2 PARTITION OF items FOR VALUES FROM (100) TO (200)")
+    parts.sql("INSERT INTO items VALUES (100, 'held')")
+    proxy = segue(parts)
+    change = {"table": "items", "column": "label", "name": "title", "up": "waits(label)", "down": "title"}
+    proxy.ready({"name": "m", "operations": [{"alter_column": change}]})
+    with parts.connect() as other, ThreadPoolExecutor() as pool:
+        other.execute("SELECT pg_advisory_lock(77)")
+        verify = pool.submit(proxy.cli, "verify", "m")
+        proxy.wait("m", lambda r: r["step"] == "verify public.items_2")
+        off_for(parts, "UPDATE items_1 SET label = 'new' WHERE id = 1", "items_1")
+        other.execute("SELECT pg_advisory_unlock(77)")
+        verify.result()
+    assert "the guard was away from public.items_1" in proxy.cli("cutover", "m", check=1).err
+    parts.sql("UPDATE items_1 SET title = label WHERE id = 1")
+    proxy.cli("cutover", "m")
 
 
 def test_a_foreign_partition_is_refused(parts, segue):

@@ -20,6 +20,7 @@ TAKE_BACK = {
         "value::text END $fn$",
     12: "ALTER TABLE segue.migrations DROP born_in; ALTER TABLE segue.history DROP born_in",
     13: "DROP TABLE segue.pieces",
+    14: "ALTER TABLE segue.progress ALTER guard TYPE oid USING split_part(guard, ' ', 1)::oid",
 }
 
 
