@@ -193,7 +193,8 @@ static void put_defaults(struct sql_work *w, const struct rule *table, const str
 
 /* ---- the list ---- */
 
-void sql_set_twins(struct sql_work *w, const struct rule *table, const struct sql_node *node)
+void sql_set_twins(struct sql_work *w, const struct rule *table, const struct sql_node *node,
+                   bool alone)
 {
     const struct sql_node *list = sql_tree_get(node, "targetList");
     size_t n = sql_node_size(list);
@@ -212,7 +213,7 @@ void sql_set_twins(struct sql_work *w, const struct rule *table, const struct sq
             continue;
         if (sql_span_may_copy(w, value.span, value.expr))
             put(w, &value, twins[i].name);
-        else if (!sql_tree_get(sql_tree_get(target, "val"), "MultiAssignRef"))
+        else if (alone && !sql_tree_get(sql_tree_get(target, "val"), "MultiAssignRef"))
             put_once(w, node, &twins[i], &value);
     }
     free(written);

@@ -162,8 +162,11 @@ struct sql_made sql_namesakes_made(const struct sql_rules *rules, const struct s
 void sql_insert_columns(struct sql_work *w, const struct rule *table, const struct sql_node *insert,
                         size_t width);
 
-/* The list of an UPDATE ("targetList" of `node`), ON CONFLICT DO UPDATE or WHEN MATCHED. */
-void sql_set_twins(struct sql_work *w, const struct rule *table, const struct sql_node *node);
+/* The list of an UPDATE ("targetList" of `node`), ON CONFLICT DO UPDATE or WHEN MATCHED. alone: the
+ * statement has one such list. Of several the server confounds the sub-selects for rows of columns:
+ * each arm of a MERGE has another's values, or crashes. */
+void sql_set_twins(struct sql_work *w, const struct rule *table, const struct sql_node *node,
+                   bool alone);
 
 /* WHEN NOT MATCHED THEN INSERT: node is the MergeWhenClause. */
 void sql_merge_insert_columns(struct sql_work *w, const struct rule *table,

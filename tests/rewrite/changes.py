@@ -40,6 +40,8 @@ class Changes(Queries):
             return self.dice.choice(["1", "2", "NULL"])
         if column.name.startswith(("k_", "n_")):
             return self.kind_value(column)
+        if not single and level is not None and column.category in ("int", "text") and self.dice.random() < 0.25:
+            return self.assignable(column, self.not_repeated(column.category, level))
         if self.extended and chance < 0.35 and column.category != "other":
             return self.parameter(column)
         if single and chance < 0.45 and column.category in ("int", "text"):
@@ -50,11 +52,13 @@ class Changes(Queries):
         if column.category == "other":
             return "NULL" if column.type != "date" else "'2026-03-04'"
         if level is not None or chance < 0.75:
-            return self.assignable(column, level or Level())
+            return self.assigned(column, level or Level())
         return self.literal(column.category)
 
-    def assignable(self, column, level):
-        node = self.expression(column.category, level, 1)
+    def assigned(self, column, level):
+        return self.assignable(column, self.expression(column.category, level, 1))
+
+    def assignable(self, column, node):
         if column.name in DEFAULTED:
             node = seq("coalesce", "(", node, ",", "'0'", ")")
         if column.type == "integer":
@@ -244,7 +248,7 @@ class Changes(Queries):
         if chance < 0.35 and self.row_selects_left and all(c.category != "other" for c in pair):
             self.row_selects_left -= 1
             inner = self.table(Level(outer=level), plain=True)
-            values = Items(tuple(self.assignable(c, Level([inner[1]], outer=level)) for c in pair), least=2)
+            values = Items(tuple(self.assigned(c, Level([inner[1]], outer=level)) for c in pair), least=2)
             order = self.total_order(Level([inner[1]]))
             tail = seq("FROM", inner[0], order, "LIMIT 1") if order else ""
             return seq("(", names, ")", "=", "(", "SELECT", values, tail, ")")
@@ -309,12 +313,14 @@ class Changes(Queries):
                  written(self.dice, table.keys[0]))
         both = Level([relation, other])
         self.row_selects_left = 1
-        arms = [self.merge_arm(relation, other, both) for _ in range(self.dice.choice([1, 2, 2, 3]))]
+        count = self.dice.choice([1, 2, 2, 3])
+        arms = [self.merge_arm(relation, other, both, 0.4 if i == count - 1 else 0.9) for i in range(count)]
         self.row_selects_left = inf
         tail = self.returning(both) if self.version >= 17 and self.dice.random() < 0.5 else ""
         return seq("MERGE INTO", shown, "USING", node, "ON", on, Items(tuple(arms), separator=" "), tail)
 
-    def merge_arm(self, relation, other, both):
+    def merge_arm(self, relation, other, both, conditional):
+        """conditional: how often it has a condition; behind one that has none an arm of its kind is refused."""
         chance = self.dice.random()
         level = both
         if chance < 0.5:
@@ -327,7 +333,7 @@ class Changes(Queries):
         else:
             match, level = "WHEN NOT MATCHED", Level([other])
             does = self.dice.choice(["DO NOTHING", "", "", ""]) or self.merge_insert(relation.table, other)
-        condition = opt(self.dice, 0.4, "AND", self.expression("bool", level, 1))
+        condition = opt(self.dice, conditional, "AND", self.expression("bool", level, 1))
         return seq(match, condition, "THEN", does)
 
     def merge_insert(self, table, other):

@@ -181,6 +181,13 @@ class Expressions:
         return (seq("(", "'v'", "||", "nextval('ticks')", ")"), seq("tell", "(", given, ")"), seq("draw", "(", given, "::text", ")"),
                 seq("lower", "(", "mood_of", "(", given, ")", ")", "||", given))[what]
 
+    def not_repeated(self, category, level):
+        """What gives the same again, and is evaluated once all the same: segue does not know that of it."""
+        number = self.leaf("int", level)
+        if category == "int":
+            return seq("greatest", "(", number, ",", "2", ")", "+", "1")
+        return seq("(", number, self.dice.choice(["IN (1, 4)", "BETWEEN 1 AND 3"]), ")", "||", self.leaf("text", level))
+
     # ---- with queries inside ----
 
     def whole_row(self, level):

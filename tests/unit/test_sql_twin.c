@@ -12,6 +12,11 @@ static void insert_columns(struct sql_work *w, const struct rule *table,
     sql_insert_columns(w, table, insert, 2);
 }
 
+static void set_twins(struct sql_work *w, const struct rule *table, const struct sql_node *node)
+{
+    sql_set_twins(w, table, node, false);
+}
+
 static void nothing_is_edited(const char *of_tree, const char *kind, const char *text, pass *edit)
 {
     const struct sql_sight_of_session session = {.side = SQL_SIDE_OLD, .rewrites = true};
@@ -54,13 +59,13 @@ static void where_text_and_tree_disagree_nothing_is_edited(void **state)
         {turned, "InsertStmt", "INSERT INTO t (o, id) VALUES (1  2)", insert_columns},
         {select, "InsertStmt", "INSERT INTO t (id, o) SELECT 1, 2", insert_columns},
         {select, "InsertStmt", "INSERT INTO t (id, o) select_ 1  2", insert_columns},
-        {update, "UpdateStmt", "UPDATE t SET (b, o) = (1, 2)", sql_set_twins},
-        {update, "UpdateStmt", "UPDATE t SET (b, o)=7,(1, 2)", sql_set_twins},
-        {update, "UpdateStmt", "UPDATE t SET (b, o) = (1, 2, 3)", sql_set_twins},
-        {update, "UpdateStmt", "UPDATE t SET (b, o) < (1, 2)", sql_set_twins},
-        {single, "UpdateStmt", "UPDATE t SET o = 1", sql_set_twins},
-        {single, "UpdateStmt", "UPDATE t SET o < 1", sql_set_twins},
-        {single, "UpdateStmt", "UPDATE t SET o =", sql_set_twins},
+        {update, "UpdateStmt", "UPDATE t SET (b, o) = (1, 2)", set_twins},
+        {update, "UpdateStmt", "UPDATE t SET (b, o)=7,(1, 2)", set_twins},
+        {update, "UpdateStmt", "UPDATE t SET (b, o) = (1, 2, 3)", set_twins},
+        {update, "UpdateStmt", "UPDATE t SET (b, o) < (1, 2)", set_twins},
+        {single, "UpdateStmt", "UPDATE t SET o = 1", set_twins},
+        {single, "UpdateStmt", "UPDATE t SET o < 1", set_twins},
+        {single, "UpdateStmt", "UPDATE t SET o =", set_twins},
     };
 
     (void)state;

@@ -341,6 +341,12 @@ INSERT INTO words AS w (id, {title}) VALUES (1, 'a'), (2, 'b'), (90, 'c') ON CON
 -- MERGE with a function for each row
 MERGE INTO words t USING (VALUES (1, 'a'), (100, 'b')) v (id, name) ON v.id = t.id WHEN MATCHED THEN UPDATE SET {title} = draw(v.name) WHEN NOT MATCHED THEN INSERT (id, {title}) VALUES (v.id, draw(v.name));
 
+-- MERGE with what may not be repeated in several of its arms
+MERGE INTO words t USING notes n ON n.id = t.id WHEN MATCHED AND n.id < 3 THEN UPDATE SET {title} = (n.id IN (1, 4)) || n.body WHEN MATCHED THEN UPDATE SET {title} = (n.id BETWEEN 1 AND 3) || n.claim;
+
+-- MERGE with what may not be repeated in one arm, and a sub-select for several columns in another
+MERGE INTO archive a USING notes n ON n.id = a.id - 4 WHEN MATCHED AND n.id < 3 THEN UPDATE SET (run_id, kept) = (SELECT n.body, DATE '2026-01-01' + n.id) WHEN MATCHED THEN UPDATE SET {claim} = (n.id IN (3, 5)) || n.claim;
+
 -- An error inside of a function's arguments in VALUES
 INSERT INTO words (id, {title}) VALUES (100, 'é' || draw(absent('x')));
 
