@@ -166,8 +166,7 @@ void sess_report_key(struct sess *s, const struct wire_key *key)
     atomic_store_explicit(&s->backend_pid, key->pid, memory_order_relaxed);
 }
 
-bool sess_plane_server_of(struct sess_plane *plane, const struct wire_key *key,
-                          struct net_address *out, uint8_t *host)
+bool sess_plane_keyed(struct sess_plane *plane, const struct wire_key *key, struct sess_keyed *out)
 {
     uint64_t mark = mark_of(key);
     bool found = false;
@@ -180,8 +179,11 @@ bool sess_plane_server_of(struct sess_plane *plane, const struct wire_key *key,
             if (s->key_mark != mark || READ(s->backend_pid) != key->pid)
                 continue;
             found = true;
-            *out = s->server_address;
-            *host = s->server_host;
+            *out = (struct sess_keyed){.address = s->server_address,
+                                       .host = s->server_host,
+                                       .held = READ(s->held_us) != 0,
+                                       .worker = w,
+                                       .id = s->id};
         }
         pthread_mutex_unlock(&w->registry_lock);
     }

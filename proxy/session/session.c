@@ -138,9 +138,13 @@ const struct sess_state_row sess_state_rows[SESS_STATES] = {
         .server = sess_relay_server,
         .client_ended = keep_request, .server_ended = sess_finish, .late = nothing},
     [SESS_HELD] = {.name = "held",
-        .next = TO(RELAY) | TO_END,
+        .next = TO(RELAY) | TO(SKIPPING) | TO_END,
         .server = sess_relay_server,
         .client_ended = keep_request, .server_ended = sess_finish, .late = sess_close},
+    [SESS_SKIPPING] = {.name = "skipping",
+        .next = TO(RELAY) | TO_END,
+        .client = sess_skip_client, .server = sess_relay_server,
+        .client_ended = half_close, .server_ended = sess_finish, .late = sess_close},
     [SESS_CANCELLING] = {.name = "cancelling",
         .next = TO_HOST,
         .client = discard, .server = discard,
@@ -187,6 +191,7 @@ void sess_show(struct sess *s)
     switch (s->state) {
     case SESS_RELAY:
     case SESS_PENDING:
+    case SESS_SKIPPING:
         if (t->copy != SESS_COPY_NONE)
             shown = SHOWN_COPY;
         else if (!sess_track_between(t))

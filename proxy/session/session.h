@@ -35,7 +35,7 @@ struct wire_key;
  *   STARTUP [-> CLIENT_TLS -> STARTUP] [-> PROVING] -> CONNECTING    segue asks who it is, or not
  *   CONNECTING [-> TLS_ASK] [-> SERVER_TLS] ->
  *       ASKED -> AUTH | ENTERING [-> CHECKING] -> WELCOME -> RELAY <-> PENDING, BEHIND, HELD
- *                                                                         a client of the database
+ *       HELD -> SKIPPING -> RELAY                                         a client of the database
  *       CANCELLING                                                        a cancel request
  *       ASKED -> AUTH | ENTERING -> CONSOLE                               a client of the console
  *   TLS_ASK, SERVER_TLS, ASKED, AUTH, ENTERING, CHECKING, CANCELLING -> CONNECTING
@@ -59,6 +59,7 @@ enum sess_state {
     SESS_PENDING, /* for answers: the gate is closed, and is a transaction open? Or too many wait */
     SESS_BEHIND,  /* its standby has not replayed a turn; it is asked again */
     SESS_HELD,    /* by the gate, at a safe point */
+    SESS_SKIPPING,   /* was cancelled there: what the client sends up to its Sync is for nobody */
     SESS_CANCELLING, /* cancel request sent, waiting for the upstream to close */
     SESS_CONSOLE,
     SESS_DELAYING, /* the login has failed; the client will hear of it */
@@ -292,6 +293,10 @@ size_t sess_relay_client(struct sess *s, const char *data, size_t len);
 size_t sess_relay_server(struct sess *s, const char *data, size_t len);
 void sess_drain(struct sess *s);      /* closes it when it is idle */
 void sess_idle_check(struct sess *s); /* closes it when it has been idle for idle_timeout_s */
+
+/* cancel.c: the client of a held session has asked for an end of its statement */
+void sess_cancel_held(struct sess *s);
+size_t sess_skip_client(struct sess *s, const char *data, size_t len);
 
 /* look.c: what a client message may touch, and whether the gate lets it pass */
 enum sess_look {

@@ -243,6 +243,13 @@ static void begin_round(struct sess *s)
 
 /* ---- cancel requests ---- */
 
+/* The statement has not gone to the server, to which the request would mean nothing. */
+static void cancel_here(struct sess *s, const struct sess_keyed *to)
+{
+    sess_worker_post(to->worker, MAIL_CANCEL, to->id, NULL, 0);
+    sess_finish(s);
+}
+
 /* To the very server on which a session has this key. Where none has (another segue's does, or that
  * of a process which was replaced) every address of every host is told: they may be different
  * servers, and a key that is not its own means nothing to one. */
@@ -250,6 +257,7 @@ static void aim_cancel(struct sess *s)
 {
     struct sess_plane *plane = s->worker->plane;
     struct sess_dial *dial = s->dial;
+    struct sess_keyed to;
     struct wire_startup st;
     struct err err = {0};
 
@@ -258,7 +266,14 @@ static void aim_cancel(struct sess *s)
         const struct wire_key key = {
             .pid = (int32_t)st.cancel_pid, .key = st.cancel_key, .key_len = st.cancel_key_len};
 
-        dial->naddresses = sess_plane_server_of(plane, &key, dial->addresses, &s->host);
+        if (sess_plane_keyed(plane, &key, &to)) {
+            if (to.held) {
+                cancel_here(s, &to);
+                return;
+            }
+            dial->addresses[dial->naddresses++] = to.address;
+            s->host = to.host;
+        }
     }
     if (!dial->naddresses) {
         for (size_t i = 0; i < plane->options.upstream.nhosts; i++)

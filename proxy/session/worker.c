@@ -180,14 +180,29 @@ static void mail_order(struct sess_worker *w, const struct sess_mail *mail)
     sess_order_adopt(w);
 }
 
-static void mail_console(struct sess_worker *w, const struct sess_mail *mail)
+static struct sess *session_of(const struct sess_worker *w, const struct sess_mail *mail)
 {
     struct sess *s = w->sessions;
 
     while (s && s->id != mail->session_id)
         s = s->next;
+    return s;
+}
+
+static void mail_console(struct sess_worker *w, const struct sess_mail *mail)
+{
+    struct sess *s = session_of(w, mail);
+
     if (s)
         sess_console_answer(s, mail->bytes, mail->len);
+}
+
+static void mail_cancel(struct sess_worker *w, const struct sess_mail *mail)
+{
+    struct sess *s = session_of(w, mail);
+
+    if (s)
+        sess_cancel_held(s);
 }
 
 static void mail_client(struct sess_worker *w, const struct sess_mail *mail)
@@ -254,7 +269,7 @@ static void mail_tick(struct sess_worker *w, const struct sess_mail *mail)
 static void (*const mail_kinds[])(struct sess_worker *, const struct sess_mail *) = {
     [MAIL_ORDER] = mail_order,     [MAIL_CONSOLE] = mail_console, [MAIL_ACCEPT] = mail_accept,
     [MAIL_RELEASE] = mail_release, [MAIL_DRAIN] = mail_drain,     [MAIL_TICK] = mail_tick,
-    [MAIL_KILL] = mail_kill,       [MAIL_CLIENT] = mail_client,
+    [MAIL_KILL] = mail_kill,       [MAIL_CLIENT] = mail_client,   [MAIL_CANCEL] = mail_cancel,
 };
 
 static void deliver(void *arg, struct net_mail *letter)

@@ -162,6 +162,7 @@ struct sess_plane {
 enum sess_mail_kind {
     MAIL_ORDER,   /* look at plane->order and plane->limits */
     MAIL_CONSOLE, /* an answer for a console session */
+    MAIL_CANCEL,  /* a held session's statement is not wanted any more */
     MAIL_ACCEPT,  /* begin to accept */
     MAIL_RELEASE, /* another process accepts now */
     MAIL_CLIENT,  /* a descriptor that another worker has accepted */
@@ -252,10 +253,16 @@ void sess_trim_tick(struct sess_plane *plane);
 extern const char *const sess_shown_names[SHOWN_COUNT];
 size_t sess_bytes_bound(const struct sess_options *options); /* of one session; memory.c */
 size_t sess_worker_bytes(struct sess_worker *w);             /* bound to its sessions; any thread */
-/* Where the session with this backend and this key to cancel it is connected to. The number alone
- * says little: each server has such, and so has each process of segue. */
-bool sess_plane_server_of(struct sess_plane *plane, const struct wire_key *key,
-                          struct net_address *out, uint8_t *host);
+struct sess_keyed {
+    struct net_address address; /* where it is connected to */
+    uint8_t host;
+    bool held;
+    struct sess_worker *worker;
+    uint64_t id;
+};
+/* The session with this backend and this key to cancel it. The number alone says little: each
+ * server has such, and so has each process of segue. */
+bool sess_plane_keyed(struct sess_plane *plane, const struct wire_key *key, struct sess_keyed *out);
 /* A statement passes: who uses what, by what was seen of it. `times`: 1 for a Query or a Bind, 0
  * for a Parse, which only says when. Where it uses no migrating table it costs nothing. */
 void sess_usage_note(struct sess *s, const struct sql_rewrite *seen, unsigned times,

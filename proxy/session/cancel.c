@@ -1,0 +1,81 @@
+/*
+ * A statement that the gate holds, whose client asks for its end: it has not gone to the server,
+ * so segue answers as the server would, were it waiting there for a lock.
+ *
+ * A Query or FunctionCall gets the error and ReadyForQuery. Of an extended message the server would
+ * skip what follows up to the Sync: so does segue, and the server answers that. Not so in a
+ * transaction block, which would have to fail with it: there the statement goes on waiting. Nor of
+ * a message that is longer than what is read of it.
+ */
+#include "segue/wire/build.h"
+#include "segue/wire/frame.h"
+#include "worker.h"
+
+/* Whatever it has sent before is answered, and leaves nothing open. */
+static bool can_be_cancelled(const struct sess *s)
+{
+    return s->state == SESS_HELD && sess_track_safe(&s->track) && !s->track.loose &&
+           !s->server.left;
+}
+
+static void answer(struct sess *s, bool ready)
+{
+    struct buf out = {0};
+    struct err err = {0};
+
+    err_set(&err, "57014", "canceling statement due to user request");
+    sess_log(s, LOG_DEBUG, &err, "held at the gate");
+    wire_put_error(&out, "ERROR", &err);
+    if (ready)
+        wire_put_ready(&out, s->track.status);
+    sess_send(s, &s->client, out.data, out.len);
+    buf_fini(&out);
+}
+
+void sess_cancel_held(struct sess *s)
+{
+    struct buf *in = &s->client.in;
+    struct wire_frame frame;
+    bool alone;
+
+    if (!can_be_cancelled(s) || wire_frame_read(in->data, in->len, &frame) != RC_OK)
+        return;
+    alone = frame.type == 'Q' || frame.type == 'F';
+    if (alone && frame.total > in->len)
+        return;
+    answer(s, alone);
+    if (s->state == SESS_GONE)
+        return;
+    s->request_us = 0;
+    if (alone)
+        buf_consume(in, frame.total);
+    else
+        sess_move(s, SESS_SKIPPING);
+    sess_resume(s);
+}
+
+/* As the server: up to a Sync, or an end. Both pass. */
+size_t sess_skip_client(struct sess *s, const char *data, size_t len)
+{
+    struct sess_leg *from = &s->client;
+    struct wire_frame frame;
+    size_t pos = 0, part;
+
+    while (pos < len) {
+        if (!from->left) {
+            enum rc rc = wire_frame_read(data + pos, len - pos, &frame);
+
+            if (rc == RC_AGAIN)
+                break;
+            if (rc == RC_ERR || frame.type == 'S' || frame.type == 'X') {
+                sess_move(s, SESS_RELAY);
+                break;
+            }
+            from->left = frame.total;
+        }
+        part = from->left < len - pos ? from->left : len - pos;
+        from->left -= part;
+        pos += part;
+    }
+    return pos;
+}
