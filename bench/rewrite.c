@@ -169,7 +169,7 @@ static struct sql_rules *rules_new(void)
     struct sql_rules *rules = sql_rules_new(1);
 
     sql_rules_add(rules, &rule);
-    sql_rules_add_namesake(rules, &(struct sql_namesake){"public", "import", named});
+    sql_rules_add_namesake(rules, &(struct sql_namesake){"public", "import", named, 0});
     return rules;
 }
 

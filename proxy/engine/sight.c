@@ -7,6 +7,7 @@
 #include "segue/base/log.h"
 #include "segue/base/mem.h"
 #include "segue/sql/expr.h"
+#include "signature.h"
 
 /* What workers have rules for: the tables named, w, with their partitions, r. Of a table that
  * changes its name: the one by which it is known here, the one that it has now, the other one. */
@@ -29,7 +30,7 @@ static const char columns_sql[] =
     "0), CASE WHEN c.oid <> wc.oid THEN n.nspname END, CASE WHEN c.oid <> wc.oid THEN c.relname "
     "END, coalesce(a.attnum = ANY(k.conkey), false), "
     "a.atttypid = 'pg_catalog.interval'::regtype AND a.atttypmod <> -1 AND "
-    "a.atttypmod >> 16 & 32767 <> 32767 FROM " RELATIONS
+    "a.atttypmod >> 16 & 32767 <> 32767, " SIGNATURE_PART_SQL " FROM " RELATIONS
     " JOIN pg_class c ON c.oid = r.relid JOIN pg_namespace n ON n.oid = c.relnamespace "
     "LEFT JOIN pg_constraint k ON k.conrelid = c.oid AND k.contype = 'p' AND NOT k.condeferrable "
     "JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped "
@@ -37,14 +38,15 @@ static const char columns_sql[] =
 
 /* System catalogs too: their columns can make a name ambiguous like all others'. */
 static const char namesakes_sql[] =
-    "SELECT n.nspname, c.relname, a.attname FROM pg_class c "
-    "JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_attribute a ON a.attrelid = c.oid "
+    "SELECT n.nspname, c.relname, a.attname, CASE WHEN t.name IS NOT NULL THEN " SIGNATURE_SQL
+    " END FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+    "LEFT JOIN pg_attribute a ON a.attrelid = c.oid "
     "AND a.attnum > 0 AND NOT a.attisdropped AND a.attname = ANY(ARRAY[%s]::name[]) "
-    "AND c.relkind IN ('r', 'p', 'v', 'm', 'f') WHERE left(n.nspname, 8) <> 'pg_toast' AND "
-    "(a.attname IS NOT NULL OR c.relname IN (SELECT relname FROM pg_class WHERE oid IN "
-    "(SELECT r.relid FROM " RELATIONS ") UNION SELECT w.other FROM " RELATIONS
-    ")) AND c.oid NOT IN (SELECT r.relid FROM " RELATIONS ") "
-    "ORDER BY n.nspname, c.relname, a.attname LIMIT %d";
+    "AND c.relkind IN ('r', 'p', 'v', 'm', 'f') LEFT JOIN (SELECT relname FROM pg_class WHERE oid "
+    "IN (SELECT r.relid FROM " RELATIONS ") UNION SELECT w.other FROM " RELATIONS
+    ") AS t (name) ON t.name = c.relname WHERE left(n.nspname, 8) <> 'pg_toast' AND "
+    "(a.attname IS NOT NULL OR t.name IS NOT NULL) AND c.oid NOT IN (SELECT r.relid FROM " RELATIONS
+    ") ORDER BY n.nspname, c.relname, a.attname LIMIT %d";
 
 /* Where several relations have a table's name: who may not use one of their schemas. And do
  * functions change what the name means? Those in C are taken for harmless. */

@@ -28,7 +28,9 @@ struct eng_engine;
 struct eng_sight {
     /* enum sight_column; in the order of tables, each followed by its partitions, and of columns */
     PGresult *columns;
-    PGresult *namesakes; /* schema, name, column (NULL: only its name matters); NULL: not known */
+    /* schema, name, column (NULL: only its name matters), signature.h of who is called as a table
+     * is; NULL: not known */
+    PGresult *namesakes;
     /* role, schema that it may not use; rows without a role are facts: SIGHT_FACT_... */
     PGresult *access;
     char database[64];               /* what it is called */
@@ -52,8 +54,9 @@ enum sight_column {
     SIGHT_TRIGGERS, /* the table has its owner's rules, or row triggers: they may change a write */
     SIGHT_PARTITION_SCHEMA, /* of the partition whose column it is; NULL: the table's own */
     SIGHT_PARTITION,
-    SIGHT_KEY,   /* of its primary key, if that is checked at once */
-    SIGHT_FIELDS /* an interval of fields of its own (interval hour) */
+    SIGHT_KEY,    /* of its primary key, if that is checked at once */
+    SIGHT_FIELDS, /* an interval of fields of its own (interval hour) */
+    SIGHT_PART    /* of the table's signature (signature.h) */
 };
 
 /* Of all relations of migrations that workers know. On RC_ERR the last reading is kept. */

@@ -9,6 +9,7 @@
 #include "segue/sql/expr.h"
 #include "segue/sql/path.h"
 #include "shown.h"
+#include "signature.h"
 
 /* What a phase shows of a migrating table. */
 struct view {
@@ -55,12 +56,19 @@ struct columns {
     size_t n, cap;
     struct sql_twin_rule *twins, *pairs;
     size_t ntwins, npairs;
+    struct eng_signature old, new; /* of those that the two sides see */
 };
 
-static void add_column(struct columns *to, const char *name, enum sql_sight sight, bool generated)
+/* `part`: of the signatures; NULL: not known. */
+static void add_column(struct columns *to, const char *name, enum sql_sight sight, bool generated,
+                       const char *part)
 {
     mem_grow((void **)&to->v, &to->cap, to->n + 1, sizeof(*to->v));
     to->v[to->n++] = (struct sql_column_rule){name, sight, generated};
+    if (sight == SQL_SEEN_BY_BOTH || sight == SQL_SEEN_BY_OLD)
+        signature_add(&to->old, part);
+    if (sight == SQL_SEEN_BY_BOTH || sight == SQL_SEEN_BY_NEW)
+        signature_add(&to->new, part);
 }
 
 static enum sql_sight sight_of(const struct eng_table *table, const struct view *view,
@@ -213,13 +221,14 @@ static void add_columns(struct columns *to, const struct rows *relation,
         const char *name = res_text(relation->res, row, SIGHT_NAME);
 
         add_column(to, name, sight_of(table, view, name),
-                   res_bool(relation->res, row, SIGHT_GENERATED));
+                   res_bool(relation->res, row, SIGHT_GENERATED),
+                   res_text(relation->res, row, SIGHT_PART));
     }
     for (size_t i = 0; table && view->coming && to->n && i < table->nduals; i++) {
         const char *name = table->duals[i].new_name;
 
         if (name && row_of_column(relation, name) < 0)
-            add_column(to, name, sight_of(table, view, name), false);
+            add_column(to, name, sight_of(table, view, name), false, NULL);
     }
 }
 
@@ -255,6 +264,11 @@ static bool fills(const struct eng_table *table)
     return false;
 }
 
+static void signature_means(struct snapshot *snap, uint64_t signature)
+{
+    buf_printf(&snap->meaning, "#%016" PRIx64, signature);
+}
+
 static void columns_mean(struct snapshot *snap, const struct sql_column_rule *columns, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -272,6 +286,8 @@ static void write_meaning(struct snapshot *snap, const struct sql_table_rule *ru
     if (rule->other_name)
         means(snap, 'o', rule->other_name);
     columns_mean(snap, rule->columns, rule->ncolumns);
+    signature_means(snap, rule->old_signature);
+    signature_means(snap, rule->new_signature);
     for (size_t i = 0; i < rule->ntwins; i++)
         means(snap, '=', rule->twins[i].old_name);
     for (size_t i = 0; i < rule->npairs; i++)
@@ -310,10 +326,14 @@ static void add_partitions(struct snapshot *snap, const struct rows *rows,
             .schema = res_text(rows->res, relation.first, SIGHT_PARTITION_SCHEMA),
             .name = res_text(rows->res, relation.first, SIGHT_PARTITION),
             .columns = columns.v,
-            .ncolumns = columns.n};
+            .ncolumns = columns.n,
+            .old_signature = signature_take(&columns.old),
+            .new_signature = signature_take(&columns.new)};
         means(snap, 'p', partition.schema);
         means(snap, 'q', partition.name);
         columns_mean(snap, columns.v, columns.n);
+        signature_means(snap, partition.old_signature);
+        signature_means(snap, partition.new_signature);
         sql_rules_add_partition(snap->rules, bit, &partition);
         free(columns.v);
     }
@@ -404,6 +424,8 @@ static void add_rule(struct snapshot *snap, const struct eng_sight *sight, struc
                                    .relatives = relatives,
                                    .columns = columns.v,
                                    .ncolumns = columns.n,
+                                   .old_signature = signature_take(&columns.old),
+                                   .new_signature = signature_take(&columns.new),
                                    .key = key,
                                    .twins = columns.twins,
                                    .ntwins = columns.ntwins,
@@ -438,6 +460,7 @@ static void add_namesakes(struct snapshot *snap, const PGresult *res)
 
     for (int r = 0, end; r < n; r = end) {
         const char *schema = res_text(res, r, 0), *name = res_text(res, r, 1);
+        uint64_t signature = signature_read(res_text(res, r, 3));
         size_t columns = 0;
 
         means(snap, 's', schema);
@@ -451,7 +474,8 @@ static void add_namesakes(struct snapshot *snap, const PGresult *res)
             means(snap, 'c', res_text(res, end, 2));
         }
         names[columns] = NULL;
-        sql_rules_add_namesake(snap->rules, &(struct sql_namesake){schema, name, names});
+        signature_means(snap, signature);
+        sql_rules_add_namesake(snap->rules, &(struct sql_namesake){schema, name, names, signature});
     }
     free(names);
 }

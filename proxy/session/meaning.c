@@ -20,6 +20,8 @@ void sess_meaning_note(const struct sess *s, struct sess_statement *statement)
 {
     statement->meaning = (uint8_t)sess_meaning_of(s, statement);
     statement->path_hash = sess_path_hash(s->path);
+    if (!statement->signature)
+        statement->signature = statement->seen.signature;
 }
 
 /* Is another relation meant than when the server got what it has? By the same path it is what it
@@ -64,6 +66,20 @@ static bool finds_tables(const struct sess *s, uint64_t tables)
            !sql_rules_gone(rules, tables, SQL_SIDE_NEW);
 }
 
+/* By itself the server, too, would find other columns than its client was told. */
+static bool gives_others(const struct sess_statement *statement)
+{
+    return statement->signature && statement->seen.signature &&
+           statement->signature != statement->seen.signature;
+}
+
+/* Whatever the names mean, it is what its client was told. */
+static bool gives_the_same(const struct sess_statement *statement)
+{
+    return statement->signature && statement->signature == statement->seen.signature &&
+           statement->seen.closed;
+}
+
 void sess_meaning_keep(const struct sess *s, struct sess_statement *statement,
                        const struct sql_rewrite *wants)
 {
@@ -76,12 +92,19 @@ void sess_meaning_keep(const struct sess *s, struct sess_statement *statement,
 
     if (wants && wants->early)
         return;
+    if (gives_others(statement) &&
+        (is_trusted(statement) || (statement->sql && !statement->retyped))) {
+        statement->changed = true;
+        return;
+    }
     if (doubted && (stars || (positional && !is_shadowed(statement))))
         keeps = keeps && (!wants || !wants->text);
     else if (stars && means_another(s, statement))
         keeps = keeps && !positional && sess_meaning_reads(statement->text, statement->text_len);
     else
         return; /* values by their places alone: the places are those of now */
+    if (gives_the_same(statement) && !(keeps && sess_meaning_of(s, statement) == SESS_MEANS_OTHERS))
+        return; /* of others the text sent finds them, too */
     if (!keeps) {
         statement->changed = stars;
         return;

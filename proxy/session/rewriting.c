@@ -377,21 +377,30 @@ static bool has_other_types(const struct sess *s, const struct sess_statement *s
            sql_rules_turned(rules, tables).number != statement->turned;
 }
 
+/* It is of before these rules, and is first used where it means other relations. */
+static bool is_met_elsewhere(const struct sess *s, const struct sess_statement *statement)
+{
+    return !statement->path_hash && sess_meaning_of(s, statement) == SESS_MEANS_OTHERS;
+}
+
 void sess_rewriting_judged(struct sess *s, struct sess_statement *statement,
                            const struct sql_rewrite *wants)
 {
     const struct sql_rewrite *was = statement->sent ? &statement->sent->rewrite : &statement->seen;
     bool by_place = was->positional || (was->stars && statement->habit != SESS_HABIT_DESCRIBES);
+    bool lost = has_lost_side(s, statement);
 
-    statement->changed = statement->stale && ((has_lost_side(s, statement) && by_place) ||
-                                              has_other_types(s, statement));
+    if (lost)
+        statement->signature = 0; /* what was told of that side is over */
+    statement->changed = statement->stale && ((lost && by_place) || has_other_types(s, statement));
     if (statement->changed && !statement->lost && holds(s, statement->seen.verdict.touches)) {
         statement->changed = statement->stale = false;
         statement->epoch = SESS_NOT_LOOKED; /* the next use may be in another transaction */
     }
     if (statement->stale && !statement->lost && !statement->changed)
         sess_meaning_keep(s, statement, wants);
-    else if (!statement->stale && sess_meaning_of(s, statement) == SESS_MEANS_TABLES)
+    else if (!statement->stale &&
+             (sess_meaning_of(s, statement) == SESS_MEANS_TABLES || is_met_elsewhere(s, statement)))
         sess_meaning_note(s, statement); /* it has what is right */
 }
 
@@ -521,6 +530,7 @@ void sess_prepare_again(struct sess *s, struct sess_statement *statement,
     statement->tags = sql_rules_tags(sess_rules(s), tables);
     statement->retyped = sql_rules_retypes(sess_rules(s), tables);
     statement->turned = sql_rules_turned(sess_rules(s), statement->seen.verdict.touches).number;
+    statement->signature = 0;
     sess_meaning_note(s, statement);
     statement->gone = statement->types_gone = false;
     statement->lost = statement->stale = sent && sent->answer.len;

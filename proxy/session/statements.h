@@ -42,6 +42,7 @@ struct sess_statement {
     uint8_t habit;      /* enum sess_habit */
     uint8_t meaning;    /* enum sess_meaning: when the server got what it has */
     uint64_t path_hash; /* sess_path_hash, likewise */
+    uint64_t signature; /* sql_rewrite's, of what its client was told; 0: not known */
     bool told; /* its result was described apart from a portal, or that was not looked at */
     /* The side on which the client has prepared it, for as long as there are two: what it was told
      * of the result stays true. */

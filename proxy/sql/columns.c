@@ -53,6 +53,71 @@ static bool is_one(const struct sql_column *column)
     return column->kind != SQL_COLUMN_ANY && column->kind != SQL_COLUMN_STAR;
 }
 
+/* ---- signatures ---- */
+
+/* Whatever it is of: the text is the same, and so the order. */
+static void add_signature(struct sql_shows *to, uint64_t signature)
+{
+    to->unknown = to->unknown || !signature;
+    to->signature = ((to->signature ^ signature) * UINT64_C(0x9e3779b97f4a7c15)) | 1;
+}
+
+/* What a star over the place stands for. */
+static void add_place(const struct sql_work *w, struct sql_shows *to, const struct sql_place *place)
+{
+    const char *name = sql_node_text(sql_tree_get(place->range, "relname"));
+
+    switch (place->kind) {
+    case SQL_PLACE_MIGRATING:
+        add_signature(to, sql_work_signature(w, place->rule));
+        break;
+    case SQL_PLACE_RELATION:
+        if (name && !place->schema && sql_rules_named(w->rules, name, 0))
+            add_signature(to, sql_path_signature(w->rules, w->session->path, name));
+        else
+            to->open = to->open || !place->schema;
+        break;
+    case SQL_PLACE_QUERY:
+        to->open = to->open || place->shows.open || !place->shows.known;
+        if (place->shows.unknown || place->shows.signature)
+            add_signature(to, place->shows.unknown ? 0 : place->shows.signature);
+        break;
+    case SQL_PLACE_LISTED:
+    case SQL_PLACE_UNKNOWN:
+        to->open = true;
+    }
+}
+
+static void add_all(const struct sql_work *w, struct sql_shows *to, const struct sql_scope *scope)
+{
+    for (size_t i = 0; i < scope->n; i++)
+        if (!scope->places[i].qualified_only)
+            add_place(w, to, &scope->places[i]);
+}
+
+static struct sql_shows signed_as(struct sql_shows shows, const struct sql_shows *as)
+{
+    shows.signature = as->signature;
+    shows.open = as->open;
+    shows.unknown = as->unknown || !shows.known;
+    return shows;
+}
+
+void sql_columns_note(struct sql_work *w, const char *kind, const struct sql_node *stmt)
+{
+    static const char *const giving[] = {"SelectStmt", "InsertStmt", "UpdateStmt", "DeleteStmt",
+                                         "MergeStmt"};
+    bool gives = false;
+
+    if (!strcmp(kind, "PrepareStmt"))
+        return; /* what it prepares was noted */
+    for (size_t i = 0; i < ARRAY_LEN(giving); i++)
+        gives = gives || !strcmp(giving[i], kind);
+    gives = gives && !w->shows.unknown && !get(stmt, "intoClause");
+    w->out->signature = gives ? w->shows.signature : 0;
+    w->out->closed = !w->shows.open;
+}
+
 /* ---- of places ---- */
 
 static void put_list(struct sql_work *w, const struct sql_node *names)
@@ -158,7 +223,8 @@ static bool put_all(struct sql_work *w, const struct sql_scope *scope)
 }
 
 /* c.*, (c).* */
-static bool put_star_of(struct sql_work *w, struct sql_scope *scope, const struct sql_node *star)
+static bool put_star_of(struct sql_work *w, struct sql_scope *scope, const struct sql_node *star,
+                        struct sql_shows *signs)
 {
     const struct sql_node *ref = get(star, "ColumnRef"), *steps = get(star, "A_Indirection");
     const struct sql_node *fields = get(get(get(steps, "arg"), "ColumnRef"), "fields");
@@ -169,8 +235,11 @@ static bool put_star_of(struct sql_work *w, struct sql_scope *scope, const struc
         place = sql_star_place(w, scope, ref, &qualifier);
     else if (row && sql_node_size(fields) == 1 && sql_star_is_of(steps))
         place = sql_name_row(w, scope, row);
-    if (place && sql_place_is_unique(scope, place))
+    if (place && sql_place_is_unique(scope, place)) {
+        add_place(w, signs, place);
         return put_place(w, place);
+    }
+    signs->unknown = true;
     put_any(w);
     return false;
 }
@@ -180,6 +249,7 @@ static bool put_star_of(struct sql_work *w, struct sql_scope *scope, const struc
 struct sql_shows sql_columns_of_targets(struct sql_work *w, struct sql_scope *scope,
                                         const struct sql_node *targets)
 {
+    struct sql_shows signs = {0};
     size_t at = w->columns.n;
     bool loose = false;
 
@@ -189,14 +259,17 @@ struct sql_shows sql_columns_of_targets(struct sql_work *w, struct sql_scope *sc
 
         if (w->columns.n - at > COLUMNS_MAX)
             break;
-        if (!sql_is_star(val))
+        signs.open = signs.open || !sql_is_star(val);
+        if (!sql_is_star(val)) {
             put_named(w, name ? name : sql_output_figured(val));
-        else if (sql_node_size(get(get(val, "ColumnRef"), "fields")) == 1)
+        } else if (sql_node_size(get(get(val, "ColumnRef"), "fields")) == 1) {
+            add_all(w, &signs, scope);
             loose = put_all(w, scope) || loose;
-        else
-            loose = put_star_of(w, scope, val) || loose;
+        } else {
+            loose = put_star_of(w, scope, val, &signs) || loose;
+        }
     }
-    return take(w, at, loose);
+    return signed_as(take(w, at, loose), &signs);
 }
 
 struct sql_shows sql_columns_of_row(struct sql_work *w, const struct sql_node *values)
@@ -209,7 +282,7 @@ struct sql_shows sql_columns_of_row(struct sql_work *w, const struct sql_node *v
         else
             put(w, (struct sql_column){.kind = SQL_COLUMN_NUMBERED});
     }
-    return take(w, at, false);
+    return signed_as(take(w, at, false), &(struct sql_shows){.open = true});
 }
 
 static void put_if(struct sql_work *w, const struct sql_node *name)
@@ -233,7 +306,7 @@ struct sql_shows sql_columns_of_cte(struct sql_work *w, const struct sql_node *c
     put_if(w, get(search, "search_seq_column"));
     put_if(w, get(cycle, "cycle_mark_column"));
     put_if(w, get(cycle, "cycle_path_column"));
-    return take(w, at, loose);
+    return signed_as(take(w, at, loose), &shows);
 }
 
 /* ---- functions ---- */
@@ -261,7 +334,7 @@ struct sql_shows sql_columns_of_function(struct sql_work *w, const struct sql_no
     }
     if (sql_node_is_true(get(function, "ordinality")))
         put_named(w, "ordinality");
-    return take(w, at, false);
+    return signed_as(take(w, at, false), &(struct sql_shows){.open = true});
 }
 
 /* ---- asking ---- */

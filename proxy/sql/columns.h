@@ -1,6 +1,7 @@
 /*
  * What the columns of a query are called: a sub-select's, a CTE's, those of RETURNING, of a
- * function in FROM. How many they are is width.h's. Private to the sql layer.
+ * function in FROM; and which tables' columns its stars give, so that it can be seen when it would
+ * give others. How many they are is width.h's. Private to the sql layer.
  */
 #ifndef SEGUE_SQL_COLUMNS_H
 #define SEGUE_SQL_COLUMNS_H
@@ -26,5 +27,8 @@ struct sql_shows sql_columns_of_function(struct sql_work *w, const struct sql_no
 /* Is one of them called so, `renamed` of the first ones aside, which have other names? */
 enum sql_has sql_columns_have(const struct sql_work *w, struct sql_shows shows, size_t renamed,
                               const char *column);
+
+/* A statement of this kind was walked: what does it give its client? */
+void sql_columns_note(struct sql_work *w, const char *kind, const struct sql_node *stmt);
 
 #endif

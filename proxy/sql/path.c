@@ -6,11 +6,12 @@
 
 #include "work.h"
 
-/* In a class each contested name has a digit: not decided, another relation's, or the number of
- * the table or partition that it means, of those that have the name. */
+/* In a class each contested name has a digit: not decided, another relation's (OLD, NEW: which has
+ * the columns that this side of the first table of that name sees), or the number of the table or
+ * partition that it means, of those that have the name. */
 #define DIGIT_BITS 4
 #define DIGIT_MAX ((1u << DIGIT_BITS) - 1)
-enum { DIGIT_PERHAPS, DIGIT_OTHER, DIGIT_RULES };
+enum { DIGIT_PERHAPS, DIGIT_OTHER, DIGIT_OTHER_OLD, DIGIT_OTHER_NEW, DIGIT_RULES };
 
 static_assert(SQL_PATH_NAMES_MAX * DIGIT_BITS <= 64, "a class has no room for so many names");
 
@@ -106,6 +107,22 @@ static bool lists(const struct schemas *schemas, const char *name)
 
 /* ---- one name ---- */
 
+static bool is_other(unsigned digit)
+{
+    return digit >= DIGIT_OTHER && digit < DIGIT_RULES;
+}
+
+static unsigned digit_of_other(const struct sql_rules *rules, const struct namesake *namesake)
+{
+    const struct rule *rule = sql_rules_named(rules, namesake->name, 0);
+
+    if (!rule || !namesake->signature)
+        return DIGIT_OTHER;
+    if (namesake->signature == rule->old_signature)
+        return DIGIT_OTHER_OLD;
+    return namesake->signature == rule->new_signature ? DIGIT_OTHER_NEW : DIGIT_OTHER;
+}
+
 /* What is called so in this schema: a digit; PERHAPS: nothing. */
 static unsigned digit_in(const struct sql_rules *rules, const char *schema, const char *name)
 {
@@ -116,7 +133,7 @@ static unsigned digit_in(const struct sql_rules *rules, const char *schema, cons
             return DIGIT_RULES + (unsigned)i;
     for (size_t i = 0; i < rules->nnamesakes; i++)
         if (!strcmp(rules->namesakes[i].name, name) && !strcmp(rules->namesakes[i].schema, schema))
-            return DIGIT_OTHER;
+            return digit_of_other(rules, &rules->namesakes[i]);
     return DIGIT_PERHAPS;
 }
 
@@ -177,6 +194,8 @@ static bool decided_by(const struct sql_rules *rules, const char *schema, const 
 
     if (use == USE_NO)
         return false;
+    if (is_other(*digit) && is_other(here) && *digit != here)
+        *digit = here = DIGIT_OTHER;
     if (*digit != DIGIT_PERHAPS && *digit != here) {
         *digit = DIGIT_PERHAPS;
         return true;
@@ -275,21 +294,41 @@ uint64_t sql_path_makes_in(const struct sql_rules *rules, const struct sql_path_
     return in & ~elsewhere;
 }
 
+/* False: nothing else has the name. */
+static bool find_digit(const struct sql_rules *rules, uint64_t class, const char *name,
+                       unsigned *digit)
+{
+    size_t i = 0;
+
+    while (i < rules->ncontested && strcmp(rules->contested[i], name) != 0)
+        i++;
+    *digit =
+        i < SQL_PATH_NAMES_MAX ? (unsigned)(class >> i * DIGIT_BITS) & DIGIT_MAX : DIGIT_PERHAPS;
+    return i < rules->ncontested;
+}
+
 enum sql_meaning sql_path_meaning(const struct sql_rules *rules, uint64_t class, const char *name,
                                   const struct rule **rule)
 {
-    size_t i = 0;
     unsigned digit;
 
     *rule = sql_rules_named(rules, name, 0);
-    while (i < rules->ncontested && strcmp(rules->contested[i], name) != 0)
-        i++;
-    if (i == rules->ncontested)
+    if (!find_digit(rules, class, name, &digit))
         return *rule ? SQL_MEANS_RULE : SQL_MEANS_OTHER;
-    digit =
-        i < SQL_PATH_NAMES_MAX ? (unsigned)(class >> i * DIGIT_BITS) & DIGIT_MAX : DIGIT_PERHAPS;
     if (digit == DIGIT_PERHAPS)
         return SQL_MEANS_PERHAPS;
-    *rule = digit == DIGIT_OTHER ? NULL : sql_rules_named(rules, name, digit - DIGIT_RULES);
+    *rule = is_other(digit) ? NULL : sql_rules_named(rules, name, digit - DIGIT_RULES);
     return *rule ? SQL_MEANS_RULE : SQL_MEANS_OTHER;
+}
+
+uint64_t sql_path_signature(const struct sql_rules *rules, uint64_t class, const char *name)
+{
+    const struct rule *rule = sql_rules_named(rules, name, 0);
+    unsigned digit;
+
+    if (!rule || !find_digit(rules, class, name, &digit))
+        return 0;
+    if (digit == DIGIT_OTHER_OLD)
+        return rule->old_signature;
+    return digit == DIGIT_OTHER_NEW ? rule->new_signature : 0;
 }

@@ -81,6 +81,8 @@ void sql_rewrite(const struct sql_rules *rules, const struct sql_sight_of_sessio
     else
         sql_work_doubt(&w, SQL_DOUBT_GRAMMAR);
     finish(&w, tree);
+    if (out->doubt != SQL_DOUBT_NONE)
+        out->signature = 0;
     sql_tokens_fini(&w.tokens);
     sql_edits_fini(&w.edits);
     free(w.records.items);

@@ -158,6 +158,8 @@ int sql_rules_add(struct sql_rules *rules, const struct sql_table_rule *table)
     rule->other = NULL;
     rule->sideless = false;
     copy_columns(rule, table->columns, table->ncolumns);
+    rule->old_signature = table->old_signature;
+    rule->new_signature = table->new_signature;
     rule->ntwins = table->ntwins;
     rule->twins = copy_twins(table->twins, table->ntwins);
     rule->npairs = table->npairs;
@@ -198,6 +200,8 @@ void sql_rules_add_partition(struct sql_rules *rules, int bit,
                     ? mem_strlist_copy((const char *const *)table->key)
                     : NULL;
     copy_columns(rule, partition->columns, partition->ncolumns);
+    rule->old_signature = partition->old_signature;
+    rule->new_signature = partition->new_signature;
     rule->twins = copy_twins(table->twins, table->ntwins);
     rule->pairs = copy_twins(table->pairs, table->npairs);
     contest_if_second(rules, rule->name);
@@ -209,7 +213,7 @@ void sql_rules_add_namesake(struct sql_rules *rules, const struct sql_namesake *
              sizeof(*rules->namesakes));
     rules->namesakes[rules->nnamesakes++] =
         (struct namesake){mem_strdup(namesake->schema), mem_strdup(namesake->name),
-                          mem_strlist_copy(namesake->columns)};
+                          mem_strlist_copy(namesake->columns), namesake->signature};
     if (sql_rules_named(rules, namesake->name, 0))
         contest(rules, namesake->name);
 }

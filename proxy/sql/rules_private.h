@@ -23,6 +23,7 @@ struct rule {
     char **old_columns, **new_columns, **relatives; /* NULL-terminated */
     struct rule_column *columns;
     size_t ncolumns;
+    uint64_t old_signature, new_signature;
     char **key;                          /* NULL-terminated; NULL: not known */
     struct sql_twin_rule *twins, *pairs; /* their names are the rule's */
     size_t ntwins, npairs;
@@ -46,6 +47,7 @@ static inline bool sql_rule_is_called(const struct rule *rule, const char *name)
 struct namesake {
     char *schema, *name;
     char **columns; /* NULL-terminated */
+    uint64_t signature;
 };
 
 struct denied {
@@ -94,6 +96,10 @@ enum sql_meaning {
 /* *rule: which; PERHAPS: one that it may be; OTHER: NULL. */
 enum sql_meaning sql_path_meaning(const struct sql_rules *rules, uint64_t class, const char *name,
                                   const struct rule **rule);
+
+/* The columns of another relation that such a name means, where they are those that a side of the
+ * table sees; 0: they are others, or not known. */
+uint64_t sql_path_signature(const struct sql_rules *rules, uint64_t class, const char *name);
 
 /* The i-th table or partition of that name, tables first; NULL: there are not so many. */
 const struct rule *sql_rules_named(const struct sql_rules *rules, const char *name, size_t i);

@@ -7,6 +7,7 @@
 
 #include "alike.h"
 #include "called.h"
+#include "columns.h"
 #include "from.h"
 #include "key.h"
 #include "name.h"
@@ -84,6 +85,7 @@ static void on_set_operation(struct sql_work *w, struct sql_scope *with,
     sql_scope_fini(&none); /* ORDER BY names output columns only */
     w->width = width;      /* both sides have as many */
     w->shows = shows;      /* but the first one's names */
+    w->shows.unknown = true;
 }
 
 void sql_walk_select(struct sql_work *w, struct sql_scope *outer, const struct sql_node *node)
@@ -643,6 +645,7 @@ static void statement(struct sql_work *w, const struct sql_node *stmt)
     for (size_t i = 0; kind && i < ARRAY_LEN(statements); i++) {
         if (!strcmp(statements[i].key, kind)) {
             statements[i].handle(w, NULL, get(stmt, kind));
+            sql_columns_note(w, kind, get(stmt, kind));
             return;
         }
     }

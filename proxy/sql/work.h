@@ -52,6 +52,10 @@ struct sql_shows {
     size_t at, n;
     bool known;
     bool loose; /* in which order is not known */
+    /* Of the tables, as the session sees them, that its stars stand for; 0: there are none. */
+    uint64_t signature;
+    bool open;    /* it has what may be of another type where a name means something else */
+    bool unknown; /* a star stands for one whose columns are not known: no signature */
 };
 
 /* Which revision speaks (said.h): sets of tables. */
@@ -127,6 +131,11 @@ static inline bool sql_work_hides(const struct sql_work *w, const struct rule *r
 {
     return column->sight == SQL_SEEN_BY_NOBODY || column->sight == SQL_SEEN_NEVER ||
            column->sight == (sql_work_is_new(w, rule) ? SQL_SEEN_BY_OLD : SQL_SEEN_BY_NEW);
+}
+
+static inline uint64_t sql_work_signature(const struct sql_work *w, const struct rule *rule)
+{
+    return sql_work_is_new(w, rule) ? rule->new_signature : rule->old_signature;
 }
 
 /* inspect.c: what sql_inspect says, of a text that has been parsed (NULL: it could not be), to a

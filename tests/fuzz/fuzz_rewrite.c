@@ -63,7 +63,7 @@ static struct sql_rules *rules_new(bool early, bool contested)
     sql_functions_unref(functions);
     sql_rules_add_partition(
         out, sql_rules_add(out, &rule),
-        &(struct sql_partition){"public", "checks_2026", columns, rule.ncolumns - 1});
+        &(struct sql_partition){"public", "checks_2026", columns, rule.ncolumns - 1, 0, 0});
     rule.name = "Tags é";
     rule.reversed = true;
     sql_rules_add(out, &rule);
@@ -73,9 +73,9 @@ static struct sql_rules *rules_new(bool early, bool contested)
     rule.npairs = 1;
     rule.ntwins = 0;
     sql_rules_add(out, &rule);
-    sql_rules_add_namesake(out, &(struct sql_namesake){"public", "notes", names});
+    sql_rules_add_namesake(out, &(struct sql_namesake){"public", "notes", names, 0});
     if (contested)
-        sql_rules_add_namesake(out, &(struct sql_namesake){"tenant", "checks", names});
+        sql_rules_add_namesake(out, &(struct sql_namesake){"tenant", "checks", names, 0});
     sql_rules_set_access(out, &(struct sql_access){.usage = SQL_USAGE_ALL});
     sql_rules_set_database(out, "d");
     sql_rules_set_returning(out, true);

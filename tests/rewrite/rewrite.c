@@ -152,7 +152,7 @@ static struct sql_rules *rules_of(const json_t *description)
         const json_t *item = json_array_get(namesakes, i);
         const char *columns[LIST_MAX];
         const struct sql_namesake namesake = {text_of(item, "schema"), text_of(item, "name"),
-                                              columns};
+                                              columns, 0};
 
         strings(json_object_get(item, "columns"), columns);
         sql_rules_add_namesake(rules, &namesake);

@@ -1,4 +1,5 @@
 /* proxy/engine/snapshot.c: what workers are told in each phase, from plan and catalog. */
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,9 +17,9 @@
 static PGresult *table_of(int ncolumns)
 {
     PGresult *res = PQmakeEmptyPGresult(NULL, PGRES_TUPLES_OK);
-    PGresAttDesc columns[9] = {{.name = (char[]){"c"}}};
+    PGresAttDesc columns[SIGHT_PART + 1] = {{.name = (char[]){"c"}}};
 
-    for (int i = 1; i < 9; i++)
+    for (int i = 1; i <= SIGHT_PART; i++)
         columns[i] = columns[0];
     assert_true(PQsetResultAttrs(res, ncolumns, columns));
     return res;
@@ -49,11 +50,13 @@ static void column_of(struct eng_sight *sight, const char *table, const char *pa
                             triggers ? "t" : "f",
                             partition ? "parts" : NULL,
                             partition,
-                            strcmp(name, "key") == 0 ? "t" : "f"};
+                            strcmp(name, "key") == 0 ? "t" : "f",
+                            "f",
+                            name};
 
     if (!sight->columns) {
-        sight->columns = table_of(9);
-        sight->namesakes = table_of(3);
+        sight->columns = table_of(SIGHT_PART + 1);
+        sight->namesakes = table_of(4);
     }
     put_row(sight->columns, fields);
 }
@@ -64,12 +67,18 @@ static void column(struct eng_sight *sight, const char *table, const char *name,
     column_of(sight, table, NULL, name, generated, grants, triggers);
 }
 
+static void namesake_like(struct eng_sight *sight, const char *schema, const char *name,
+                          const char *column_name, const char *signature)
+{
+    const char *fields[] = {schema, name, column_name, signature};
+
+    put_row(sight->namesakes, fields);
+}
+
 static void namesake(struct eng_sight *sight, const char *schema, const char *name,
                      const char *column_name)
 {
-    const char *fields[] = {schema, name, column_name};
-
-    put_row(sight->namesakes, fields);
+    namesake_like(sight, schema, name, column_name, NULL);
 }
 
 /* ---- a migration: claim_text becomes claim, score gets another type as points, seen is new ----
@@ -380,6 +389,44 @@ static void namesakes_come_with_their_columns_and_too_many_make_columns_unknown(
     bed_fini(&b);
 }
 
+static void what_each_side_sees_has_a_signature_as_other_relations_have(void **state)
+{
+    const struct sql_rules *rules;
+    char digits[17], meaning[4096];
+    struct bed b;
+
+    (void)state;
+    bed_init(&b, PH_READY);
+    bed_columns(&b, true, true, false);
+    snapshot_build(&b.engine, &b.snap);
+    rules = b.snap.rules;
+    assert_true(rules->tables[0].old_signature && rules->tables[0].new_signature);
+    assert_true(rules->tables[0].old_signature != rules->tables[0].new_signature);
+    assert_true(rules->tables[1].old_signature == rules->tables[1].new_signature);
+    snprintf(digits, sizeof(digits), "%016" PRIx64, rules->tables[0].old_signature);
+    namesake_like(&b.engine.sight, "b", checks, NULL, digits);
+    snapshot_fini(&b.snap);
+    snapshot_build(&b.engine, &b.snap);
+    rules = b.snap.rules;
+    assert_true(rules->namesakes[0].signature == rules->tables[0].old_signature);
+    snprintf(meaning, sizeof(meaning), "%.*s", (int)b.snap.meaning.len, b.snap.meaning.data);
+    snapshot_fini(&b.snap);
+
+    PQclear(b.engine.sight.namesakes);
+    b.engine.sight.namesakes = table_of(4);
+    namesake_like(&b.engine.sight, "b", checks, NULL, "0000000000000001");
+    snapshot_build(&b.engine, &b.snap);
+    assert_int_equal(strlen(meaning), b.snap.meaning.len);
+    assert_memory_not_equal(meaning, b.snap.meaning.data, b.snap.meaning.len);
+    bed_fini(&b);
+
+    bed_init(&b, PH_EXPANDING); /* nobody knows what the new ones will be */
+    bed_columns(&b, true, false, false);
+    snapshot_build(&b.engine, &b.snap);
+    assert_true(b.snap.rules->tables[0].old_signature && !b.snap.rules->tables[0].new_signature);
+    bed_fini(&b);
+}
+
 static void what_is_known_of_functions_is_part_of_what_an_epoch_means(void **state)
 {
     static const struct sql_function list[] = {{SQL_FUNCTION_TWICE, "lower"}};
@@ -542,6 +589,7 @@ int main(void)
         cmocka_unit_test(the_primary_key_is_told_and_another_one_is_another_meaning),
         cmocka_unit_test(a_trigger_of_the_owner_or_other_grants_leave_the_pair_to_the_guard),
         cmocka_unit_test(namesakes_come_with_their_columns_and_too_many_make_columns_unknown),
+        cmocka_unit_test(what_each_side_sees_has_a_signature_as_other_relations_have),
         cmocka_unit_test(who_may_use_which_schema_counts_where_a_name_is_anothers_too),
         cmocka_unit_test(what_is_known_of_functions_is_part_of_what_an_epoch_means),
         cmocka_unit_test(partitions_follow_their_table_with_columns_in_their_own_order),

@@ -22,14 +22,15 @@ static struct sql_rules *some_rules(bool early)
                                          .relatives = none,
                                          .columns = columns,
                                          .ncolumns = ARRAY_LEN(columns),
+                                         .old_signature = 11,
                                          .early = early};
     struct sql_functions *functions = sql_functions_new(known, ARRAY_LEN(known));
     struct sql_rules *rules = sql_rules_new(1);
 
     assert_int_equal(sql_rules_add(rules, &table), 0);
-    sql_rules_add_namesake(rules, &(struct sql_namesake){"public", "u", n});
-    sql_rules_add_namesake(rules, &(struct sql_namesake){"public", "pair", n});
-    sql_rules_add_namesake(rules, &(struct sql_namesake){"other", "pair", none});
+    sql_rules_add_namesake(rules, &(struct sql_namesake){"public", "u", n, 0});
+    sql_rules_add_namesake(rules, &(struct sql_namesake){"public", "pair", n, 0});
+    sql_rules_add_namesake(rules, &(struct sql_namesake){"other", "pair", none, 0});
     sql_rules_functions(rules, functions);
     sql_functions_unref(functions);
     return rules;
@@ -254,9 +255,56 @@ static void a_table_made_like_another_counts_as_a_star(void **state)
     sql_rules_unref(rules);
 }
 
+static void it_is_known_whose_columns_the_stars_of_a_result_give(void **state)
+{
+    static const struct {
+        const char *sql;
+        bool gives, closed;
+    } rows[] = {
+        {"SELECT * FROM t", true, true},
+        {"SELECT x.* FROM t x", true, true},
+        {"SELECT (x).* FROM t x", true, true},
+        {"TABLE t", true, true},
+        {"SELECT * FROM (SELECT * FROM t) s", true, true},
+        {"WITH c (a) AS (TABLE t) SELECT c.* FROM c", true, true},
+        {"SELECT * FROM t NATURAL JOIN app.other", true, true},
+        {"DELETE FROM t RETURNING *", true, true},
+        {"PREPARE p AS SELECT * FROM t", true, true},
+        {"SELECT *, 1 FROM t", true, false},
+        {"SELECT * FROM t, other", true, false},
+        {"SELECT * FROM t, f() x", true, false},
+        {"SELECT * FROM t, (VALUES (1)) v", true, false},
+        {"SELECT * FROM t, (SELECT id FROM t) s", true, false},
+        {"SELECT id FROM t", false, false},
+        {"SELECT t FROM t", false, false},
+        {"SELECT id FROM t WHERE EXISTS (SELECT * FROM t)", false, false},
+        {"SELECT * FROM t UNION ALL SELECT * FROM t", false, true},
+        {"SELECT * FROM (TABLE t EXCEPT TABLE t) s", false, true},
+        {"EXPLAIN SELECT * FROM t", false, true},
+        {"SELECT * INTO made FROM t", false, true},
+        {"CREATE TABLE made AS SELECT * FROM t", false, true},
+        {"DELETE FROM t", false, true},
+    };
+    const struct sql_sight_of_session session = {.side = SQL_SIDE_OLD, .rewrites = true};
+    struct sql_rules *rules = some_rules(false);
+    struct sql_rewrite out;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        sql_rewrite(rules, &session, rows[i].sql, strlen(rows[i].sql), &out);
+        if (out.doubt != SQL_DOUBT_NONE || (out.signature != 0) != rows[i].gives ||
+            out.closed != rows[i].closed)
+            fail_msg("%s: %s, %sclosed (%s)", rows[i].sql, out.signature ? "given" : "none",
+                     out.closed ? "" : "not ", sql_doubt_text(out.doubt));
+        sql_rewrite_fini(&out);
+    }
+    sql_rules_unref(rules);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(it_is_known_whose_columns_the_stars_of_a_result_give),
         cmocka_unit_test(a_list_says_what_the_columns_of_a_cte_are_called),
         cmocka_unit_test(a_recursive_cte_has_the_names_of_its_first_branch),
         cmocka_unit_test(returning_shows_its_targets),

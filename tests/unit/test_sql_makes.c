@@ -26,7 +26,7 @@ static struct sql_rules *some_rules(void)
                                                             .columns = columns,
                                                             .ncolumns = ARRAY_LEN(columns)});
 
-    sql_rules_add_partition(rules, bit, &(struct sql_partition){"public", "t_1", columns, 1});
+    sql_rules_add_partition(rules, bit, &(struct sql_partition){"public", "t_1", columns, 1, 0, 0});
     return rules;
 }
 

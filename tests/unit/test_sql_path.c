@@ -34,7 +34,7 @@ static void table(struct sql_rules *rules, const char *schema, const char *name)
 
 static void namesake(struct sql_rules *rules, const char *schema, const char *name)
 {
-    sql_rules_add_namesake(rules, &(struct sql_namesake){schema, name, none});
+    sql_rules_add_namesake(rules, &(struct sql_namesake){schema, name, none, 0});
 }
 
 /* a.t migrates, b.t and c.t do not; a.alone has no namesake. */
@@ -283,6 +283,53 @@ static void the_path_decides_what_a_statement_touches_and_becomes(void **state)
     sql_rules_unref(rules);
 }
 
+/* What `SELECT * FROM t` gives. */
+static uint64_t given(const struct sql_rules *rules, enum sql_side side, const char *path)
+{
+    static const char star[] = "SELECT * FROM t";
+    const struct sql_sight_of_session session = {
+        .side = side, .rewrites = true, .path = sql_path_class(rules, path, "x")};
+    struct sql_rewrite out;
+
+    sql_rewrite(rules, &session, star, strlen(star), &out);
+    assert_int_equal(out.doubt, SQL_DOUBT_NONE);
+    assert_true(out.closed);
+    sql_rewrite_fini(&out);
+    return out.signature;
+}
+
+static void of_other_relations_it_is_known_whether_a_side_sees_their_columns(void **state)
+{
+    static const struct {
+        const char *schema;
+        uint64_t signature;
+    } others[] = {{"old", 11}, {"new", 22}, {"unlike", 33}, {"unknown", 0}};
+    struct sql_rules *rules = sql_rules_new(1);
+    uint64_t old, new;
+
+    (void)state;
+    table(rules, "a", "t");
+    rules->tables[0].old_signature = 11;
+    rules->tables[0].new_signature = 22;
+    for (size_t i = 0; i < ARRAY_LEN(others); i++)
+        sql_rules_add_namesake(
+            rules, &(struct sql_namesake){others[i].schema, "t", none, others[i].signature});
+    sql_rules_set_access(rules, &(struct sql_access){.usage = SQL_USAGE_ALL});
+    old = given(rules, SQL_SIDE_OLD, "a");
+    new = given(rules, SQL_SIDE_NEW, "a");
+    assert_true(old && new &&old != new);
+    for (int side = SQL_SIDE_OLD; side <= SQL_SIDE_NEW; side++) {
+        assert_true(given(rules, (enum sql_side)side, "old, a") == old);
+        assert_true(given(rules, (enum sql_side)side, "new, a") == new);
+        assert_true(given(rules, (enum sql_side)side, "unlike, a") == 0);
+        assert_true(given(rules, (enum sql_side)side, "unknown, a") == 0);
+        assert_true(given(rules, (enum sql_side)side, "nowhere") == 0);
+    }
+    sql_rules_add_denied(rules, "y", "old");
+    assert_string_equal(meaning(rules, "old, new", NULL, "t"), "other"); /* of unlike columns */
+    sql_rules_unref(rules);
+}
+
 static void the_schema_in_which_relations_are_made_is_the_first_one(void **state)
 {
     static const struct {
@@ -299,7 +346,7 @@ static void the_schema_in_which_relations_are_made_is_the_first_one(void **state
     sql_rules_add_denied(rules, "x", "a");
     assert_int_equal(sql_path_makes_in(rules, &(struct sql_path_of){.path = "a", .role = "x"}), 0);
     assert_int_equal(sql_path_makes_in(rules, &(struct sql_path_of){.path = "a", .role = "y"}), 3);
-    sql_rules_add_partition(rules, 0, &(struct sql_partition){"c", "part", NULL, 0});
+    sql_rules_add_partition(rules, 0, &(struct sql_partition){.schema = "c", .name = "part"});
     assert_int_equal(sql_path_makes_in(rules, &(struct sql_path_of){.path = "a", .role = "y"}), 2);
     sql_rules_unref(rules);
 }
@@ -317,6 +364,7 @@ int main(void)
         cmocka_unit_test(temporary_relations_and_the_catalog_come_first),
         cmocka_unit_test(names_beyond_the_sixteenth_stay_in_doubt),
         cmocka_unit_test(the_path_decides_what_a_statement_touches_and_becomes),
+        cmocka_unit_test(of_other_relations_it_is_known_whether_a_side_sees_their_columns),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -92,6 +92,10 @@ struct sql_rewrite {
     uint64_t stars;             /* tables whose `*` (or COPY, or whole row) was meant */
     uint64_t positional;        /* tables into which it INSERTs without a column list */
     bool by_columns; /* as it is it would mean other columns than the session's, stars apart */
+    /* Of the columns that stars give in its result, as the session sees them: another number, other
+     * columns. 0: there are none, or not known. `closed`: it gives nothing else. */
+    uint64_t signature;
+    bool closed;
     struct sql_taken hides; /* by a temporary relation that it names, from now on */
     struct sql_made makes;
     char *text; /* what to send instead; NULL: the client's own text. Owned. */

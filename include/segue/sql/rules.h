@@ -55,6 +55,9 @@ struct sql_table_rule {
      * changes its type stays where it was. 0: not known, its statements are left as they are. */
     const struct sql_column_rule *columns;
     size_t ncolumns;
+    /* What the columns are that each side sees (names, types, order), in one number; 0: not known.
+     */
+    uint64_t old_signature, new_signature;
     /* Columns of its primary key, on which GROUP BY may count, NULL-terminated; NULL: not known. */
     const char *const *key;
     const struct sql_twin_rule *twins;
@@ -84,6 +87,7 @@ struct sql_partition {
     const char *schema, *name;
     const struct sql_column_rule *columns;
     size_t ncolumns;
+    uint64_t old_signature, new_signature;
 };
 
 /* Another relation that matters for what a name means: it is called as a migrating table is, or
@@ -92,6 +96,7 @@ struct sql_namesake {
     const char *schema; /* "pg_temp_3" too */
     const char *name;
     const char *const *columns;
+    uint64_t signature; /* of all its columns, likewise; 0: not known, or it has no table's name */
 };
 
 struct sql_rules; /* opaque, immutable once published */
