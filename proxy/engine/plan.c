@@ -153,6 +153,8 @@ static enum rc build_all(struct build *b)
         refuse_many(b) != RC_OK)
         return RC_ERR;
     refuse_renamed(b);
+    for (size_t i = 0; i < b->ntargets; i++)
+        target_plan_analyze(b, &b->targets[i]);
     return dependents_read(b);
 }
 

@@ -381,6 +381,7 @@ void refuse_splits(struct build *b, const struct target *t);
 
 /* ---- plan_steps.c ---- */
 void target_plan_steps(struct build *b, struct target *t);
+void target_plan_analyze(struct build *b, const struct target *t); /* behind all that is built */
 
 /* ---- plan_carry.c ---- */
 enum rc carry_indexes(struct build *b, struct target *t) MUST_CHECK;

@@ -137,7 +137,7 @@ static const char *const kind_names[] = {
     [ENG_STEP_DDL] = "ddl",           [ENG_STEP_CONCURRENTLY] = "concurrently",
     [ENG_STEP_VALIDATE] = "validate", [ENG_STEP_FILL] = "fill",
     [ENG_STEP_SQL] = "sql",           [ENG_STEP_PARTITIONS] = "partitions",
-    [ENG_STEP_LEAVES] = "leaves",
+    [ENG_STEP_LEAVES] = "leaves",     [ENG_STEP_ANALYZE] = "analyze",
 };
 _Static_assert(ARRAY_LEN(kind_names) == ENG_STEP_KIND_COUNT, "a kind of step without a name");
 

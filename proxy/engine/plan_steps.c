@@ -207,6 +207,19 @@ static void restore_step(struct build *b, struct target *t)
     step_lock(step, EXCLUSIVE, t->relation, INSTANT);
 }
 
+/* From the cut-over on statements go by columns, and by indexes on their expressions, that no
+ * ANALYZE has seen; of a partitioned table autovacuum never makes any. */
+void target_plan_analyze(struct build *b, const struct target *t)
+{
+    struct eng_step *step;
+
+    if (t->table < 0 || !t->fills)
+        return;
+    step = build_step(b, ENG_STAGE_BUILD, ENG_STEP_ANALYZE, t->table, "analyze %s", t->relation);
+    step_sql(step, "ANALYZE %s", t->relation);
+    step_lock(step, "SHARE UPDATE EXCLUSIVE", t->relation, "a sample of rows; blocks no query");
+}
+
 void target_plan_steps(struct build *b, struct target *t)
 {
     bool expands = t->new_columns.n || guarded(t);

@@ -87,9 +87,10 @@ struct eng_migration {
     struct eng_caught_up caught_up;
     char *elders; /* rows of VALUES, who is waited for before `ready`: elders.h; NULL: nobody */
     struct eng_policy *policy;
-    struct eng_conn lng;  /* long statements of this migration */
-    int64_t yield_us;     /* no look before whether it is to give way (yield.h) */
-    int long_step;        /* index of the step that runs on lng, -1: none */
+    struct eng_conn lng; /* long statements of this migration */
+    int64_t yield_us;    /* no look before whether it is to give way (yield.h) */
+    int long_step;       /* index of the step that runs on lng, -1: none */
+    int64_t long_since_us;
     char *long_on;        /* the partition that it was sent for, qualified and quoted, or NULL */
     char step[200];       /* title of what runs now */
     struct buf blockers;  /* text */

@@ -248,6 +248,14 @@ static enum rc run_ddl(struct eng_engine *engine, struct eng_migration *m, size_
 
 /* ---- long statements ---- */
 
+/* The sooner, the shorter it has run. */
+static void poll_later(struct eng_migration *m)
+{
+    int64_t ms = (clock_us() - m->long_since_us) / 1000 / 4 + 1;
+
+    eng_sleep(m, ms < LONG_POLL_MS ? ms : LONG_POLL_MS);
+}
+
 enum rc eng_step_send(struct eng_engine *engine, struct eng_migration *m, size_t i, const char *sql,
                       struct err *err)
 {
@@ -255,10 +263,11 @@ enum rc eng_step_send(struct eng_engine *engine, struct eng_migration *m, size_t
     if (eng_long_open(engine, m, err) != RC_OK || conn_send(&m->lng, sql, err) != RC_OK)
         return RC_ERR;
     m->long_step = (int)i;
+    m->long_since_us = clock_us();
     free(m->long_on);
     m->long_on = NULL;
     FAULT_OF(long_sent, eng_phase(m->phase)->name);
-    eng_sleep(m, LONG_POLL_MS);
+    poll_later(m);
     eng_status_put(engine, m);
     return RC_AGAIN;
 }
@@ -521,6 +530,26 @@ static bool has_gone(struct eng_engine *engine, const struct eng_migration *m,
            relations_is(&engine->work, m->long_on, 0, &is, &ignored) == RC_OK && !is;
 }
 
+/* What it was for can do without. */
+static enum rc do_without(struct eng_engine *engine, struct eng_migration *m, size_t i,
+                          struct err *err)
+{
+    err->hint[0] = '\0';
+    err_hint(err, "the migration goes on without; run %s before the cut-over",
+             m->plan->steps[i].sql[0]);
+    log_err(LOG_WARNING, m->step, err);
+    err_clear(err);
+    return eng_step_mark(engine, m, i, err);
+}
+
+static enum rc run_analyze(struct eng_engine *engine, struct eng_migration *m, size_t i,
+                           struct err *err)
+{
+    enum rc rc = eng_step_send(engine, m, i, m->plan->steps[i].sql[0], err);
+
+    return rc == RC_ERR && strcmp(err->sqlstate, "53300") == 0 ? do_without(engine, m, i, err) : rc;
+}
+
 static enum rc long_failed(struct eng_engine *engine, struct eng_migration *m, size_t i,
                            struct err *err)
 {
@@ -535,6 +564,8 @@ static enum rc long_failed(struct eng_engine *engine, struct eng_migration *m, s
         err_clear(err);
         return back_off(m);
     }
+    if (kind == ENG_STEP_ANALYZE && !conn_retryable(err))
+        return do_without(engine, m, i, err);
     if (kind == ENG_STEP_LEAVES && m->step_done[i] && !conn_retryable(err))
         return leaf_index_failed(m, err);
     /* a name that was taken in between is not ours; where this fails, so does all that follows */
@@ -551,7 +582,7 @@ static enum rc poll_long(struct eng_engine *engine, struct eng_migration *m, str
 
     if (rc == RC_AGAIN) {
         yield_look(engine, m);
-        eng_sleep(m, LONG_POLL_MS);
+        poll_later(m);
         return RC_AGAIN;
     }
     FAULT_OF(long_done, eng_phase(m->phase)->name);
@@ -570,7 +601,8 @@ static enum rc poll_long(struct eng_engine *engine, struct eng_migration *m, str
     }
     if (m->plan->steps[i].kind == ENG_STEP_VALIDATE || m->plan->steps[i].kind == ENG_STEP_SQL)
         eng_step_finished(engine, m, i);
-    else if (m->plan->steps[i].kind == ENG_STEP_CONCURRENTLY && !m->plan->steps[i].index_name)
+    else if (m->plan->steps[i].kind == ENG_STEP_ANALYZE ||
+             (m->plan->steps[i].kind == ENG_STEP_CONCURRENTLY && !m->plan->steps[i].index_name))
         return eng_step_mark(engine, m, i, err); /* DROP INDEX IF EXISTS: nothing to look for */
     m->not_before_us = 0;
     return RC_AGAIN; /* CREATE INDEX: the catalog is looked at again */
@@ -647,6 +679,8 @@ enum rc eng_steps_turn(struct eng_engine *engine, struct eng_migration *m, enum 
         return leaf_index_turn(engine, m, i, err);
     case ENG_STEP_VALIDATE:
         return run_validate(engine, m, i, err);
+    case ENG_STEP_ANALYZE:
+        return run_analyze(engine, m, i, err);
     default:
         return m->plan->steps[i].gate ? run_gated(engine, m, i, err) : run_ddl(engine, m, i, err);
     }

@@ -41,6 +41,7 @@ enum eng_step_kind {
     ENG_STEP_PARTITIONS,   /* an index of a partitioned table, piece by piece: eng_parts_sql */
     ENG_STEP_LEAVES,       /* an index of each leaf of such a table: eng_leaves_sql */
     ENG_STEP_SQL, /* the file's statements: one transaction with their mark, as long as they take */
+    ENG_STEP_ANALYZE, /* outside a transaction; a courtesy: the migration goes on where it fails */
     ENG_STEP_KIND_COUNT
 };
 
