@@ -69,14 +69,14 @@ static enum sess_look admit(struct sess *s, uint64_t touches, bool begins)
 /* What is to go out as another text, or behind one, can only where it is known which answer belongs
  * to what: from when nothing is outstanding. Where that never is, because the client has sent
  * something each time, it waits for what it has sent before. Answers to that come without it, as
- * above. */
+ * above, if they come at all. */
 static bool waits_for_rest(struct sess *s, bool rewritten)
 {
     const struct sess_track *t = &s->track;
 
     if (!rewritten || (s->pipeline && !sess_pipeline_blind(s->pipeline)) ||
         s->state != SESS_RELAY || !t->expected || t->opened || t->loose ||
-        t->copy != SESS_COPY_NONE)
+        t->copy != SESS_COPY_NONE || sess_track_lost(t))
         return false;
     sess_move(s, SESS_PENDING);
     return true;

@@ -37,7 +37,9 @@ static void add_ahead(struct sess_track *t)
 
 static void remember_mixed(struct sess_track *t)
 {
-    if (t->mixed_count < SESS_MIXED_MAX)
+    if (t->mixed_count == SESS_MIXED_MAX)
+        t->mixed_lost = true;
+    else
         t->mixed[t->mixed_count++] =
             (struct sess_mixed){.ask = t->asked, .ahead = t->ahead, .segment = t->segment};
 }
@@ -235,6 +237,7 @@ void sess_track_ready(struct sess_track *t, char status)
     if (sess_track_between(t)) {
         t->ends_count = 0;
         t->ends_lost = false;
+        t->mixed_lost = false;
     }
     t->copy = SESS_COPY_NONE;
     t->status = status;

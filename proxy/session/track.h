@@ -11,7 +11,7 @@
  * sent behind such messages without a Sync between ("mixed") then gets no answer. To tell whose an
  * error is, the extended messages ahead of a mixed request are counted, and the answers to them.
  * Mixed requests beyond SESS_MIXED_MAX at once are not remembered: should the server skip one of
- * those, the session never counts as safe again (the safe side).
+ * those, the session never counts as safe again (the safe side; sess_track_lost).
  */
 #ifndef SEGUE_SESSION_TRACK_H
 #define SEGUE_SESSION_TRACK_H
@@ -45,6 +45,7 @@ struct sess_track {
     uint8_t mixed_count;
     uint8_t ends_count;
     bool ends_lost;      /* more than SESS_ENDS_MAX at once */
+    bool mixed_lost;     /* more than SESS_MIXED_MAX */
     bool opened;         /* Parse / Bind / Describe / Execute forwarded, no Sync yet */
     bool loose;          /* Close / Flush forwarded, no Sync yet */
     bool unsynced;       /* an extended message forwarded since the last Sync */
@@ -72,6 +73,12 @@ static inline bool sess_track_safe(const struct sess_track *t)
 static inline bool sess_track_between(const struct sess_track *t)
 {
     return !t->expected && !t->opened;
+}
+
+/* Answers may be counted on that never come. */
+static inline bool sess_track_lost(const struct sess_track *t)
+{
+    return t->ends_lost || t->mixed_lost;
 }
 
 #endif

@@ -134,6 +134,19 @@ def test_past_the_bound_statements_pass_as_they_are_with_a_warning_and_rules_com
     until("the rules", lambda: Asking(proxy).answer() == OLD)
 
 
+@pytest.mark.one_version
+def test_who_has_sent_more_at_once_than_segue_remembers_is_not_kept_waiting_for_good(db, segue):
+    """The server skips nine queries behind an error, of which segue goes on believing that one will be answered."""
+    make_items(db, 10)
+    proxy = segue(db, rules_wait_ms=0)
+    proxy.ready(RENAME)
+    with started_blocked(proxy) as blocked, Raw(proxy.port).login(db.name) as odd:
+        assert odd.send(parse("no SQL"), *[query("SELECT 1")] * 9, SYNC).until_ready() == "EZI"
+        blocked.release()
+        until("the rules", lambda: Asking(proxy).answer() == OLD)
+        assert odd.send(query("SELECT * FROM items WHERE id = 1")).until_ready() == "TDCZI"
+
+
 def md5_answer(body, password=MD5_PASSWORD):
     """To AuthenticationMD5Password."""
     inner = hashlib.md5((password + MD5_USER).encode()).hexdigest()

@@ -12,7 +12,8 @@
 
 /*
  * A conversation: messages of the client as they are, of the server behind '<'; "<I", "<T", "<F"
- * are ReadyForQuery idle, in transaction, failed. '!' asserts a safe point, '?' that it is none.
+ * are ReadyForQuery idle, in transaction, failed. '!' asserts a safe point, '?' that it is none,
+ * '~' that there perhaps will be none.
  * '<G' CopyInResponse, '<H' out, '<W' both, '<C' CommandComplete, '<E' ErrorResponse;
  * '<1' to '<3', '<n', '<s' are the answers to Parse, Bind, Close, Describe, Execute; '<t' a
  * RowDescription
@@ -27,7 +28,10 @@ static void play(const char *name, const char *script)
         if (*at == ' ')
             continue;
         if (*at == '!' || *at == '?') {
-            if (sess_track_safe(&t) != (*at == '!'))
+            if (sess_track_safe(&t) != (*at == '!') || (*at == '!' && sess_track_lost(&t)))
+                fail_msg("%s: at byte %d of \"%s\"", name, (int)(at - script), script);
+        } else if (*at == '~') {
+            if (!sess_track_lost(&t))
                 fail_msg("%s: at byte %d of \"%s\"", name, (int)(at - script), script);
         } else if (*at != '<') {
             sess_track_client(&t, (uint8_t)*at);
@@ -68,7 +72,7 @@ static void safe_points_are_where_they_are(void **state)
         {"an end for nothing ahead of a copy", "<I Q c Q <C<I <G? S d c? <C<I!"},
         {"an end for nothing behind a sync", "<I PBES c Q <1<2<C<I <G? S d c? <C<I!"},
         {"a late end, then another copy", "<I PBES <1<2<G d <E c? S <I! PBE S d c S <1<2<G<C? <I!"},
-        {"more ends than are remembered", "<I Q cccccc S Q <C<I? <G c? <C<I? <I!"},
+        {"more ends than are remembered", "<I Q cccccc~ S Q <C<I? <G c? <C<I? <I!"},
         {"a mixed query behind a copy with a sync", "<I PQS PBE S d c S <E<I? <1<2<G<C? <I!"},
         {"a mixed query behind a sync inside a copy", "<I PBE SdcS PQS <1<2<G<C? <I <E? <I!"},
         {"copy in failed by the client", "<I Q <G d f? <E? <I!"},
@@ -93,6 +97,9 @@ static void safe_points_are_where_they_are(void **state)
         {"query behind a failing copy in", "<I PBES <1<2<G d c Q S <E? <I!"},
         {"query behind a good copy in", "<I PBES <1<2<G d c Q S <C<C<I? <I!"},
         {"sync between keeps a query's answer", "<I PBES Q <E<I? <C<I!"},
+        {"more mixed queries than are remembered",
+         "<I PQQQQQQQQQ~ S <1<C<I<C<I<C<I<C<I<C<I<C<I<C<I<C<I<C<I?~ <I!"},
+        {"the same, skipped", "<I PQQQQQQQQQ~ S <E<I?~ Q <C<I?~"},
         {"terminate asks nothing", "<I X!"},
     };
 
