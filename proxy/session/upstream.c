@@ -5,6 +5,7 @@
  *
  * Not here: what is said over the connection (login.c), which hosts fit (hosts.c).
  */
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,7 @@
 #define PAUSE_MS_MOST 1000
 #define ANSWER_LOOK_MS 10     /* while hosts are being asked what they are */
 #define ANSWER_BYTES_MAX 4096 /* a first answer that is longer is none that is looked at */
+#define ERROR_BYTES_MAX 30000 /* longer: no length, but a text */
 
 /* One attempt to get a connection: rounds over hosts over addresses. Lives until the session is
  * logged in. */
@@ -426,11 +428,38 @@ static bool is_not_ready_yet(const char *msg, size_t total, char *says, size_t s
 {
     struct wire_error error;
 
-    if (msg[0] != 'E' || wire_read_error(msg, total, &error) != RC_OK ||
-        strcmp(error.sqlstate, "57P03") != 0)
+    if (wire_read_error(msg, total, &error) != RC_OK || strcmp(error.sqlstate, "57P03") != 0)
         return false;
     snprintf(says, size, "%s", error.text);
     return true;
+}
+
+/* A postmaster that cannot fork says so as in protocol 2: a text. */
+static enum rc read_old_error(const char *text, size_t len, char *says, size_t size)
+{
+    if (!memchr(text, '\0', len))
+        return len < ANSWER_BYTES_MAX ? RC_AGAIN : RC_ERR;
+    snprintf(says, size, "%.*s", (int)strcspn(text, "\n"), text);
+    for (char *at = says; *at; at++)
+        *at = iscntrl((unsigned char)*at) ? '?' : *at;
+    return RC_OK;
+}
+
+/* RC_OK: it takes no sessions yet, and `says` so. RC_AGAIN: there is more to come. */
+static enum rc read_refusal(const char *msg, size_t len, char *says, size_t size)
+{
+    struct wire_frame frame;
+    enum rc rc = wire_frame_read(msg, len, &frame);
+
+    if (rc == RC_AGAIN || msg[0] != 'E')
+        return rc == RC_AGAIN ? RC_AGAIN : RC_ERR;
+    if (rc == RC_ERR || frame.total > ERROR_BYTES_MAX)
+        return read_old_error(msg + 1, len - 1, says, size);
+    if (frame.total > ANSWER_BYTES_MAX)
+        return RC_ERR;
+    if (len < frame.total)
+        return RC_AGAIN;
+    return is_not_ready_yet(msg, frame.total, says, size) ? RC_OK : RC_ERR;
 }
 
 /* Nothing of a server has reached the client: one that takes no sessions yet is asked again. */
@@ -441,23 +470,23 @@ size_t sess_asked_server(struct sess *s, const char *data, size_t len)
     size_t pos = 0;
 
     while (pos < len) {
-        enum rc rc = wire_frame_read(data + pos, len - pos, &frame);
+        enum rc rc = read_refusal(data + pos, len - pos, says, sizeof(says));
 
         if (rc == RC_AGAIN)
             return 0;
-        if (rc == RC_ERR || frame.total > ANSWER_BYTES_MAX)
-            break;
-        if (len - pos < frame.total && (data[pos] == 'E' || data[pos] == 'v'))
-            return 0;
-        if (data[pos] == 'E' && is_not_ready_yet(data + pos, frame.total, says, sizeof(says))) {
+        if (rc == RC_OK) {
             forget(s);
             s->dial->waits = true;
             note(s, says, "The server answers, but takes no sessions yet.");
             try_next(s);
             return len;
         }
-        if (data[pos] != 'v') /* NegotiateProtocolVersion: the answer comes behind it */
+        if (data[pos] != 'v' || /* NegotiateProtocolVersion: the answer comes behind it */
+            wire_frame_read(data + pos, len - pos, &frame) != RC_OK ||
+            frame.total > ANSWER_BYTES_MAX)
             break;
+        if (len - pos < frame.total)
+            return 0;
         pos += frame.total;
     }
     if (pos == len)

@@ -188,9 +188,19 @@ def fatal(code, text):
     return message("E", b"SFATAL\0VFATAL\0C" + code.encode() + b"\0M" + text.encode() + b"\0\0")
 
 
+# what a postmaster says that cannot fork, in whatever language, is no message: an error of protocol 2
+UNFORKED = "could not fork new process for connection: Resource temporarily unavailable"
+UNFORKED_ABROAD = "Évidemment, pas de processus"
+
+
+def unforked(text):
+    return f"E{text}\n\0".encode()
+
+
 @pytest.mark.parametrize("mood", [fatal("57P03", "the database system is starting up"),
+                                  unforked(UNFORKED), unforked(UNFORKED_ABROAD),
                                   message("v", b"\0\3\0\0\0\0\0\0") + fatal("57P03", "the database system is shutting down"),
-                                  b""], ids=["starting", "negotiated", "closed"])
+                                  b""], ids=["starting", "unforked", "abroad", "negotiated", "closed"])
 def test_a_server_that_takes_no_sessions_yet_is_asked_again(db, segue, mood):
     moody = Moody(db.cluster.port, mood, 3)
     proxy = segue(upstream=url(moody.port))
@@ -202,10 +212,14 @@ def test_a_server_that_takes_no_sessions_yet_is_asked_again(db, segue, mood):
     moody.close()
 
 
-def test_a_server_that_goes_on_starting_is_quoted_after_the_wait(db, segue):
-    moody = Moody(db.cluster.port, fatal("57P03", "the database system is starting up"), 1000000)
+@pytest.mark.parametrize("mood, says", [
+    (fatal("57P03", "the database system is starting up"), "the database system is starting up"),
+    (unforked(UNFORKED), UNFORKED), (unforked("\x1b[31m" + UNFORKED_ABROAD), "?[31m" + UNFORKED_ABROAD),
+], ids=["starting", "unforked", "abroad"])
+def test_a_server_that_goes_on_starting_is_quoted_after_the_wait(db, segue, mood, says):
+    moody = Moody(db.cluster.port, mood, 1000000)
     error, _ = first_error(segue(upstream=url(moody.port), upstream_wait_ms=400))
-    assert error["C"] == "57P03" and "the database system is starting up" in error["M"]
+    assert error["C"] == "57P03" and error["M"].endswith(says)
     assert "takes no sessions yet" in error["H"]
     moody.close()
 
