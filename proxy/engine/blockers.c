@@ -7,6 +7,7 @@
 
 #include "detaching.h"
 #include "gated.h"
+#include "relations.h"
 #include "segue/base/log.h"
 #include "segue/base/mem.h"
 #include "segue/base/utf8.h"
@@ -17,9 +18,7 @@
 
 /* Locks that others hold on the relations named by the one %s, partitions included. */
 #define HELD                                                                                       \
-    "WITH rel AS (SELECT to_regclass(n)::oid AS oid FROM unnest(ARRAY[%s]::text[]) AS n),"         \
-    " tree AS (SELECT oid FROM rel UNION SELECT t.relid::oid FROM rel,"                            \
-    " LATERAL pg_partition_tree(rel.oid) AS t WHERE rel.oid IS NOT NULL),"                         \
+    "WITH tree AS (SELECT t.relid AS oid FROM " RELATIONS_ROOTS RELATIONS_TREE " AS t),"           \
     " held AS (SELECT DISTINCT pid, virtualtransaction FROM pg_locks WHERE granted"                \
     " AND locktype = 'relation' AND relation IN (SELECT oid FROM tree) AND database ="             \
     " (SELECT oid FROM pg_database WHERE datname = current_database())"                            \

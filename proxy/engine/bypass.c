@@ -31,11 +31,11 @@ enum rc eng_guards_check(struct eng_engine *engine, struct eng_migration *m, str
         if (!is_filled(m, (int)i))
             continue;
         res = conn_query(&engine->work, err,
-                         "SELECT c.oid::regclass FROM (SELECT %u::oid AS relid UNION SELECT relid "
-                         "FROM pg_partition_tree(%u::oid::regclass)) AS t JOIN pg_class c ON c.oid "
+                         "SELECT c.oid::regclass FROM " RELATIONS_ROOT RELATIONS_TREE
+                         " AS t JOIN pg_class c ON c.oid "
                          "= t.relid LEFT JOIN pg_trigger g ON g.tgrelid = c.oid AND g.tgname = "
                          "'~segue_guard' WHERE g.tgenabled IS DISTINCT FROM 'A' LIMIT 1",
-                         m->plan->tables[i].oid, m->plan->tables[i].oid);
+                         m->plan->tables[i].oid);
         if (!res)
             return RC_ERR;
         if (PQntuples(res)) {
@@ -55,9 +55,8 @@ enum rc eng_guards_check(struct eng_engine *engine, struct eng_migration *m, str
 
 /* Partitions that are not RELATIONS_SEEN: 55P03, since the next attempt looks at their rows. */
 #define UNSEEN                                                                                     \
-    "SELECT c.oid::regclass INTO r FROM unnest(ARRAY[%s]::oid[]) AS o, LATERAL (SELECT o AS "      \
-    "relid "                                                                                       \
-    "UNION SELECT relid FROM pg_partition_tree(o::regclass)) AS t JOIN pg_class c ON c.oid = "     \
+    "SELECT c.oid::regclass INTO r FROM unnest(ARRAY[%s]::oid[]) AS root (oid), " RELATIONS_TREE   \
+    " AS t JOIN pg_class c ON c.oid = "                                                            \
     "t.relid WHERE c.relkind = 'r' AND NOT " RELATIONS_SEEN                                        \
     " LIMIT 1; IF r IS NOT NULL THEN RAISE lock_not_available USING MESSAGE = format('%%s was "    \
     "attached, "                                                                                   \
@@ -75,8 +74,8 @@ char *eng_guards_sql(const struct eng_migration *m, int table)
         return mem_strdup("");
     sql = mem_printf(
         "DO $segue$ DECLARE r regclass; BEGIN SELECT c.oid::regclass INTO r FROM "
-        "unnest(ARRAY[%s]::oid[]) AS o, LATERAL (SELECT o AS relid UNION SELECT relid FROM "
-        "pg_partition_tree(o::regclass)) AS t JOIN pg_class c ON c.oid = t.relid LEFT JOIN "
+        "unnest(ARRAY[%s]::oid[]) AS root (oid), " RELATIONS_TREE
+        " AS t JOIN pg_class c ON c.oid = t.relid LEFT JOIN "
         "pg_trigger g ON g.tgrelid = c.oid AND g.tgname = '~segue_guard' WHERE g.tgenabled IS "
         "DISTINCT FROM 'A' LIMIT 1; IF r IS NOT NULL THEN RAISE EXCEPTION USING ERRCODE = '55000', "
         "MESSAGE = format('the guard of %%s is not, or was not always, on', r), HINT = format('"
@@ -242,11 +241,11 @@ static enum rc check_relations(struct eng_engine *engine, struct eng_migration *
         &engine->work, err,
         "SELECT format('%%I.%%I', n.nspname, c.relname), c.oid, " RELATIONS_GUARD
         ", EXISTS (SELECT FROM segue.progress p WHERE p.migration = %" PRId64
-        " AND p.relation = c.oid) FROM (SELECT %u::oid AS relid UNION SELECT relid "
-        "FROM pg_partition_tree(%u::oid::regclass)) AS t JOIN pg_class c ON c.oid = "
+        " AND p.relation = c.oid) FROM " RELATIONS_ROOT RELATIONS_TREE
+        " AS t JOIN pg_class c ON c.oid = "
         "t.relid JOIN pg_namespace n ON n.oid = c.relnamespace "
         "WHERE c.relkind = 'r' AND " RELATIONS_GUARD " IS NOT NULL AND NOT " RELATIONS_SEEN,
-        m->id, m->plan->tables[table].oid, m->plan->tables[table].oid, m->id);
+        m->id, m->plan->tables[table].oid, m->id);
 
     if (!res)
         return RC_ERR;

@@ -6,14 +6,15 @@
 #ifndef SEGUE_ENGINE_DETACHING_H
 #define SEGUE_ENGINE_DETACHING_H
 
+#include "relations.h"
 #include "runner.h"
 
 /* What of the tables named (as eng_lock_names, in place of the %s) is being detached, and from
  * what; of partitions that have partitions, too. */
 #define DETACHING_SQL                                                                              \
     "SELECT DISTINCT format('%%I.%%I', n.nspname, c.relname), format('%%I.%%I', pn.nspname, "      \
-    "p.relname) FROM unnest(ARRAY[%s]::text[]) AS l, LATERAL pg_partition_tree(to_regclass(l)) t"  \
-    " JOIN pg_inherits i ON i.inhparent = t.relid JOIN pg_class c ON c.oid = i.inhrelid"           \
+    "p.relname) FROM " RELATIONS_ROOTS RELATIONS_TREE                                              \
+    " t JOIN pg_inherits i ON i.inhparent = t.relid JOIN pg_class c ON c.oid = i.inhrelid"         \
     " JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_class p ON p.oid = i.inhparent"        \
     " JOIN pg_namespace pn ON pn.oid = p.relnamespace WHERE i.inhdetachpending ORDER BY 1"
 

@@ -7,6 +7,7 @@
 #include "doctor.h"
 #include "gated.h"
 #include "history.h"
+#include "relations.h"
 #include "schedule.h"
 #include "segue/base/clock.h"
 #include "segue/base/mem.h"
@@ -325,9 +326,7 @@ static bool wants_locks(enum eng_phase_id phase)
 }
 
 static const char held_sql[] =
-    "WITH tree AS (SELECT to_regclass(n)::oid AS oid FROM unnest(ARRAY[%s]::text[]) AS n UNION "
-    "SELECT t.relid::oid FROM unnest(ARRAY[%s]::text[]) AS n, LATERAL "
-    "pg_partition_tree(to_regclass(n)) AS t WHERE to_regclass(n) IS NOT NULL), "
+    "WITH tree AS (SELECT t.relid AS oid FROM " RELATIONS_ROOTS RELATIONS_TREE " AS t), "
     "held AS (SELECT DISTINCT pid, virtualtransaction FROM pg_locks WHERE granted AND locktype = "
     "'relation' AND relation IN (SELECT oid FROM tree) AND database = (SELECT oid FROM pg_database "
     "WHERE datname = current_database())) "
@@ -367,8 +366,7 @@ enum rc doctor_transactions(struct doctor *d, struct err *err)
 {
     unsigned age_ms = d->engine ? d->engine->options.transaction_age_max_ms : 5000;
     char *names = eng_lock_names(d->m, NULL);
-    PGresult *res =
-        conn_query(&d->conn, err, held_sql, names, names, STORE_LOCK_KEY, age_ms, ROWS_MAX);
+    PGresult *res = conn_query(&d->conn, err, held_sql, names, STORE_LOCK_KEY, age_ms, ROWS_MAX);
 
     free(names);
     if (!res)

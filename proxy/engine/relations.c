@@ -135,12 +135,10 @@ enum rc relations_read(struct eng_conn *conn, const struct eng_plan *plan, int t
 {
     PGresult *res = conn_query(
         conn, err,
-        "SELECT " COLUMNS
-        " FROM (SELECT relid FROM pg_partition_tree(%u::oid) WHERE isleaf UNION SELECT "
-        "%u::oid::regclass) AS t "
+        "SELECT " COLUMNS " FROM " RELATIONS_ROOT RELATIONS_TREE " AS t "
         "JOIN pg_class c ON c.oid = t.relid JOIN pg_namespace n ON n.oid = c.relnamespace "
         "WHERE c.relkind = 'r' ORDER BY c.oid",
-        plan->tables[table].oid, plan->tables[table].oid);
+        plan->tables[table].oid);
 
     if (!res)
         return RC_ERR;

@@ -30,6 +30,16 @@ enum relations_table { TABLE_THERE, TABLE_GONE, TABLE_RENAMED, TABLE_RESTORED };
 /* For the doctor's commands: what was restored is cleaned up, or is to be. */
 #define RELATIONS_SETTLED "UPDATE segue.migrations SET born_in = NULL WHERE id = %" PRId64
 #define TABLE_BIT(state) (1u << (state))
+/* Of `root (oid)`, which stands before it: the relation and its partitions of all levels (relid).
+ * pg_partition_tree() locks each of them: who looks for somebody that has one locked, or looks
+ * every other second, would wait for just that. */
+#define RELATIONS_TREE                                                                             \
+    "LATERAL (WITH RECURSIVE tree (relid) AS (SELECT root.oid::oid UNION SELECT i.inhrelid FROM "  \
+    "tree JOIN pg_class k ON k.oid = tree.relid AND k.relkind = 'p' JOIN pg_inherits i ON "        \
+    "i.inhparent = k.oid AND NOT i.inhdetachpending) SELECT relid FROM tree)"
+#define RELATIONS_ROOT "(SELECT %u::oid AS oid) AS root, "
+#define RELATIONS_ROOTS                                                                            \
+    "(SELECT to_regclass(n) AS oid FROM unnest(ARRAY[%s]::text[]) AS n) AS root, "
 /* Of pg_class c: its guard trigger, NULL when there is none. Another oid: it was made again, or
  * came with being attached, after a time without. Another xmin: somebody has written its row, as
  * ALTER TABLE .. DISABLE and ENABLE TRIGGER do; so does segue's own turn, which says so. */

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "relations.h"
 #include "runner.h"
 #include "segue/base/log.h"
 #include "segue/base/mem.h"
@@ -15,8 +16,7 @@
     "unnest(%s) AS w (schema, name, now, other) "                                                  \
     "JOIN pg_namespace wn ON wn.nspname = w.schema "                                               \
     "JOIN pg_class wc ON wc.relnamespace = wn.oid AND wc.relname = w.now "                         \
-    "CROSS JOIN LATERAL (SELECT wc.oid AS relid UNION SELECT relid::oid FROM "                     \
-    "pg_partition_tree(wc.oid)) AS r"
+    "CROSS JOIN LATERAL (SELECT wc.oid) AS root CROSS JOIN " RELATIONS_TREE " AS r"
 
 static const char columns_sql[] =
     "SELECT w.schema, w.name, a.attname, a.attgenerated <> '', "

@@ -7,6 +7,7 @@
 
 #include "elders.h"
 #include "gated.h"
+#include "relations.h"
 #include "runner.h"
 #include "segue/base/clock.h"
 #include "segue/base/log.h"
@@ -200,9 +201,7 @@ static enum rc read_bytes(struct eng_engine *engine, struct eng_migration *m, st
     }
     res = conn_query(&engine->work, err,
                      "SET LOCAL lock_timeout = %d; SELECT sum(pg_table_size(relid)) FROM (SELECT "
-                     "DISTINCT t.relid FROM unnest(ARRAY[%s]::text[]) AS n, LATERAL (SELECT relid "
-                     "FROM pg_partition_tree(to_regclass(n)) UNION SELECT to_regclass(n)) AS t) AS "
-                     "sizes",
+                     "DISTINCT t.relid FROM " RELATIONS_ROOTS RELATIONS_TREE " AS t) AS sizes",
                      SIZE_LOCK_MS, names);
     free(names);
     if (res)

@@ -92,6 +92,21 @@ def test_an_idle_transaction_through_the_proxy_is_named_too(db, segue):
     holder.execute("ROLLBACK")
 
 
+def test_who_has_a_partition_for_itself_is_named(db, segue):
+    """Asking who it is did not come past that lock."""
+    db.sql("CREATE TABLE items (id bigint, label text) PARTITION BY RANGE (id);"
+           "CREATE TABLE low PARTITION OF items FOR VALUES FROM (0) TO (100)")
+    proxy = segue(db, cutover_attempts_max=2, **QUICK)
+    proxy.ready(RENAME)
+    holder = long_transaction(db.connect(application_name="cleaner"), "TRUNCATE low")
+    done = proxy.cli("cutover", "rename_label", check=4)
+    assert "cleaner" in done.err and proxy.phase("rename_label") == "ready"
+    attempts = proxy.console("SHOW ATTEMPTS rename_label")
+    assert [r["blockers"][0]["pid"] for r in attempts if r["kind"] == "cutover"] == 2 * [holder.info.backend_pid]
+    assert "cleaner" in str(proxy.console("DOCTOR rename_label"))
+    holder.execute("ROLLBACK")
+
+
 def test_a_prepared_transaction_that_holds_the_table_blocks_and_is_named(db, segue):
     make_items(db, 100)
     proxy = segue(db, cutover_attempts_max=2, **QUICK)
