@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "said.h"
 #include "segue/base/mem.h"
 #include "segue/sql/expr.h"
 #include "twin.h"
@@ -119,6 +120,47 @@ static struct sql_span column_span(const struct sql_work *w, const struct sql_no
     return sql_span_is_own(w, span) ? span : (struct sql_span){0};
 }
 
+/* Is it for certain one of the row that is written, or of `excluded`? A generated one may be a
+ * constant. */
+static bool is_of_written(const struct sql_work *w, struct sql_scope *scope,
+                          const struct sql_node *column)
+{
+    const struct sql_node *fields = sql_tree_get(column, "fields");
+    size_t n = sql_node_size(fields);
+    const char *name = sql_tree_string(sql_node_at(fields, n - 1));
+    const char *of = n > 1 ? sql_tree_string(sql_node_at(fields, n - 2)) : NULL;
+    const struct sql_place *place = of ? sql_scope_place(scope, of) : &scope->places[0];
+
+    if (!name || n > 2 || (n > 1) != (of != NULL) || !place || !place->written || !place->rule)
+        return false;
+    for (size_t i = 0; i < place->rule->ncolumns; i++)
+        if (!strcmp(place->rule->columns[i].name, name))
+            return !place->rule->columns[i].generated &&
+                   (of || sql_said_has(w, place, name) == SQL_HAS);
+    return false;
+}
+
+/* Such a column that is read there, outside of sub-selects. */
+static struct sql_span read_of_row(const struct sql_work *w, struct sql_scope *scope,
+                                   const struct sql_node *node)
+{
+    struct sql_span found = {0};
+
+    SQL_NODE_EACH_ITEM(item, node) {
+        if (found.to == 0)
+            found = read_of_row(w, scope, item);
+    }
+    SQL_NODE_EACH_MEMBER(member, node) {
+        if (found.to != 0 || !strcmp(member->key, "SubLink"))
+            continue;
+        if (strcmp(member->key, "ColumnRef") != 0)
+            found = read_of_row(w, scope, member);
+        else if (is_of_written(w, scope, member))
+            found = column_span(w, member);
+    }
+    return found;
+}
+
 /* Is what else is assigned without an effect? The sub-select is evaluated in front of all of it. */
 static bool others_are_calm(const struct sql_work *w, const struct sql_node *list, size_t but)
 {
@@ -129,19 +171,18 @@ static bool others_are_calm(const struct sql_work *w, const struct sql_node *lis
 }
 
 /* `o = f()` becomes (o, n) = (SELECT "~c", "~c" FROM (SELECT f() AS "~c")). That is evaluated for
- * each row only when something of the row is read in it; what the statement reads it may read, and
- * there it must not be what "~c" says. */
-static void put_once(struct sql_work *w, const struct sql_node *node, const struct sql_twin *twin,
-                     const struct value *value)
+ * each row only when something of the row is read in it, and that of the one that is written: of
+ * VALUES (7) the planner makes a constant. What the statement reads it may read, and there it must
+ * not be what "~c" says. */
+static void put_once(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node,
+                     const struct sql_twin *twin, const struct value *value)
 {
     const struct sql_token *name = &w->tokens.items[value->name];
-    const struct sql_node *column = sql_column_read(value->expr);
-    struct sql_span read;
+    struct sql_span read = read_of_row(w, scope, value->expr);
     char *quoted;
 
-    if (!column)
-        column = sql_column_read(sql_tree_get(node, "whereClause"));
-    read = column_span(w, column);
+    if (read.to == 0)
+        read = read_of_row(w, scope, sql_tree_get(node, "whereClause"));
     if (read.to == 0 || !sql_span_may_move(w, value->span, value->expr) ||
         !others_are_calm(w, sql_tree_get(node, "targetList"), twin->of))
         return;
@@ -193,8 +234,8 @@ static void put_defaults(struct sql_work *w, const struct rule *table, const str
 
 /* ---- the list ---- */
 
-void sql_set_twins(struct sql_work *w, const struct rule *table, const struct sql_node *node,
-                   bool alone)
+void sql_set_twins(struct sql_work *w, struct sql_scope *scope, const struct rule *table,
+                   const struct sql_node *node)
 {
     const struct sql_node *list = sql_tree_get(node, "targetList");
     size_t n = sql_node_size(list);
@@ -213,8 +254,8 @@ void sql_set_twins(struct sql_work *w, const struct rule *table, const struct sq
             continue;
         if (sql_span_may_copy(w, value.span, value.expr))
             put(w, &value, twins[i].name);
-        else if (alone && !sql_tree_get(sql_tree_get(target, "val"), "MultiAssignRef"))
-            put_once(w, node, &twins[i], &value);
+        else if (scope && !sql_tree_get(sql_tree_get(target, "val"), "MultiAssignRef"))
+            put_once(w, scope, node, &twins[i], &value);
     }
     free(written);
     free(twins);

@@ -184,7 +184,7 @@ static void on_conflict(struct sql_work *w, struct sql_scope *scope, const struc
     sql_said_list(w, table, get(clause, "targetList"));
     if (!sql_key_conflict(w, table, get(clause, "infer")))
         read_inferred(w, &scope->places[0], get(get(clause, "infer"), "indexElems"));
-    sql_set_twins(w, table, clause, true);
+    sql_set_twins(w, scope, table, clause);
 }
 
 static void on_insert(struct sql_work *w, struct sql_scope *outer, const struct sql_node *node)
@@ -232,7 +232,7 @@ static void on_change(struct sql_work *w, struct sql_scope *outer, const struct 
     walk_targets(w, &scope, outer, get(node, "returningList"), update ? SQL_NAME_WRITTEN : 0);
     if (update && table) {
         sql_said_list(w, table, get(node, "targetList"));
-        sql_set_twins(w, table, node, true);
+        sql_set_twins(w, &scope, table, node);
     }
     sql_star_wrap(w, &scope, NULL);
     sql_with_shows(w, &scope, get(node, "returningList"));
@@ -273,7 +273,7 @@ static void on_when(struct sql_work *w, const struct sql_scope *scope, const str
         return;
     sql_said_list(w, table, get(when, "targetList"));
     if (!strcmp(command, "CMD_UPDATE"))
-        sql_set_twins(w, table, when, false);
+        sql_set_twins(w, NULL, table, when);
     else if (!strcmp(command, "CMD_INSERT"))
         sql_merge_insert_columns(w, table, when);
 }

@@ -18,6 +18,7 @@
 #define SQL_WIDTH_UNKNOWN SIZE_MAX
 
 struct sql_record;
+struct sql_scope;
 
 /* Whole rows that were found (record.h). */
 struct sql_records {
@@ -171,11 +172,11 @@ struct sql_made sql_namesakes_made(const struct sql_rules *rules, const struct s
 void sql_insert_columns(struct sql_work *w, const struct rule *table, const struct sql_node *insert,
                         size_t width);
 
-/* The list of an UPDATE ("targetList" of `node`), ON CONFLICT DO UPDATE or WHEN MATCHED. alone: the
- * statement has one such list. Of several the server confounds the sub-selects for rows of columns:
- * each arm of a MERGE has another's values, or crashes. */
-void sql_set_twins(struct sql_work *w, const struct rule *table, const struct sql_node *node,
-                   bool alone);
+/* The list of an UPDATE ("targetList" of `node`), ON CONFLICT DO UPDATE or WHEN MATCHED. scope: its
+ * places; NULL: the statement has several such lists. Of those the server confounds the sub-selects
+ * for rows of columns: each arm of a MERGE has another's values, or crashes. */
+void sql_set_twins(struct sql_work *w, struct sql_scope *scope, const struct rule *table,
+                   const struct sql_node *node);
 
 /* WHEN NOT MATCHED THEN INSERT: node is the MergeWhenClause. */
 void sql_merge_insert_columns(struct sql_work *w, const struct rule *table,

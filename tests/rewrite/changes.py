@@ -276,6 +276,22 @@ class Changes(Queries):
         return seq("UPDATE", shown, "SET", self.set_list(relation, level.relations[1:], single), source, where,
                    self.returning(level))
 
+    def update_drawn(self):
+        """(an UPDATE that draws numbers for several rows, the table, the column). What it reads beside the table is a constant
+        to the planner, or the table's."""
+        def free(table):
+            return [c for c in table.written if c.type == "text" and c.name not in table.keys + ["run_id", "region"]]
+
+        table = self.dice.choice([t for t in self.tables.values() if free(t) and t.migrates])
+        shown, column = written(self.dice, table.name), written(self.dice, self.dice.choice(free(table)).name)
+        key = seq(shown, ".", written(self.dice, table.keys[0]))
+        source, head = self.dice.choice([("(VALUES (7)) c (org)", ""), ("(SELECT 7 AS org) c", ""), ("abs(-7) c (org)", ""),
+                                         ("c", "WITH c AS (SELECT 7 AS org)")])
+        given = self.dice.choice(["nextval('ticks')", "c.org || nextval('ticks')::text", "draw('x')", "draw(c.org::text)"])
+        where = self.dice.choice(["c.org = 7", "org > 1", seq("org", "<>", key), seq(key, "<", "org")])
+        return seq(head, "UPDATE", shown, "SET", column, "=", seq("'v'", "||", given), "FROM", source,
+                   opt(self.dice, 0.8, "WHERE", where)), shown, column
+
     def other(self, relation, level, keyword):
         """Another relation of which each row meets one: (FROM or USING, condition and AND)."""
         table = self.dice.choice([t for t in self.tables.values() if len(t.keys) == 1 and t.name not in self.ctes])

@@ -119,6 +119,13 @@ class Grammar(Changes):
         node, ordered = self.query()
         return [Piece(self.change(), how) for _ in range(count)] + [Piece(node, how, ordered)], True
 
+    def _case_drawn(self, _how):
+        """Another number for each of several rows, in whatever order; how many there are then, and the same for all."""
+        self.extended = False
+        tree, shown, column = self.update_drawn()
+        return [Piece(tree), Piece(seq("SELECT", "count(*)", ",", "count", "(", "DISTINCT", column, ")", "FROM", shown)),
+                Piece(seq("UPDATE", shown, "SET", column, "=", "'same'"))], True
+
     def _case_message(self, _how):
         """Several statements in one message."""
         self.extended = False
@@ -225,7 +232,7 @@ ORDERED = ("row_number", "LIMIT", "FETCH", "OFFSET")
 TIED = {"checks": ("Order Lines",), "Order Lines": ("checks",)}
 
 # kind and weight
-KINDS_OF = [("query", 42), ("change", 30), ("changes", 5), ("message", 4), ("prepare", 3), ("cursor", 2), ("explain", 2),
+KINDS_OF = [("query", 42), ("change", 30), ("changes", 5), ("drawn", 2), ("message", 4), ("prepare", 3), ("cursor", 2), ("explain", 2),
             ("create", 3), ("temporary", 1), ("copy_out", 3), ("copy_in", 2), ("broken", 5)]
 
 __all__ = ["Draft", "Grammar", "Piece"]

@@ -14,7 +14,7 @@ static void insert_columns(struct sql_work *w, const struct rule *table,
 
 static void set_twins(struct sql_work *w, const struct rule *table, const struct sql_node *node)
 {
-    sql_set_twins(w, table, node, false);
+    sql_set_twins(w, NULL, table, node);
 }
 
 static void nothing_is_edited(const char *of_tree, const char *kind, const char *text, pass *edit)

@@ -335,6 +335,18 @@ INSERT INTO words (id, {title}) VALUES ($1::integer, draw($1::integer)::text) RE
 -- @params: ["1", "Üx"]
 UPDATE words SET {title} = draw($2) WHERE id = $1 RETURNING *;
 
+-- A function for each row, beside a column of VALUES that is a constant to the planner
+UPDATE words SET {title} = draw('a') FROM (VALUES (7)) v (org) WHERE v.org = 7 RETURNING *;
+
+-- A function for each row, of a column that is a constant to the planner
+UPDATE words SET {title} = v.pre || nextval('ticks') FROM (SELECT 'x' AS pre) v RETURNING words.*;
+
+-- A function for each row, beside a column of a CTE that is a constant to the planner
+WITH p AS (SELECT 3 AS org) UPDATE words AS w SET {title} = draw('b') FROM p WHERE p.org > w.id RETURNING w.*;
+
+-- A function for each row, beside a function that is a constant to the planner
+UPDATE words SET {title} = draw('c') FROM abs(-7) org WHERE org = 7 AND public.words.id > 1 RETURNING words.*;
+
 -- ON CONFLICT with a function for each row
 INSERT INTO words AS w (id, {title}) VALUES (1, 'a'), (2, 'b'), (90, 'c') ON CONFLICT (id) DO UPDATE SET {title} = draw(w.{title}) RETURNING *;
 
