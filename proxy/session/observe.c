@@ -335,7 +335,7 @@ static json_t *session_row(struct sess *s, const struct sess_order *order, int64
     int64_t held = READ(s->held_us), idle = READ(s->idle_us);
     int32_t pid = READ(s->backend_pid);
     enum sess_shown shown = (enum sess_shown)READ(s->shown);
-    bool of_database = shown != SHOWN_STARTUP && shown != SHOWN_CONSOLE;
+    bool looked_at = sess_is_client(shown) && !s->foreign;
     bool resting = shown == SHOWN_IDLE || shown == SHOWN_TRANSACTION || shown == SHOWN_CONSOLE;
 
     net_address_text(&s->peer, peer);
@@ -363,8 +363,8 @@ static json_t *session_row(struct sess *s, const struct sess_order *order, int64
         json_string(server),
         json_string(s->tls_client),
         json_string(s->tls_server),
-        of_database ? json_string(sess_side_name(s->version.side)) : json_null(),
-        of_database ? json_boolean(s->version.rewrites) : json_null(),
+        looked_at ? json_string(sess_side_name(s->version.side)) : json_null(),
+        looked_at ? json_boolean(s->version.rewrites) : json_null(),
     };
     json_t *row = json_array();
 

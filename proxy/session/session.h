@@ -110,7 +110,7 @@ struct sess {
     bool on_host;             /* counted as a session on it */
     struct sess_dial *dial;   /* upstream.c's; until the session is logged in */
     bool foreign;   /* of another database than the rules, or of none: what it says is not looked
-                       at, and nothing of it is counted or held */
+                       at, and nothing of it is counted or held (reported: as `version`) */
     bool walsender; /* START_REPLICATION and the like are among its Queries */
 
     /* statements */

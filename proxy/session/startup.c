@@ -119,7 +119,9 @@ static void place(struct sess *s, const struct wire_startup *st)
     const char *ours = s->worker->plane->options.upstream.database;
     const char *asked = st->database && st->database[0] ? st->database : st->user;
 
+    pthread_mutex_lock(&s->worker->registry_lock);
     s->foreign = is_physical_replication(st) || (ours && !is_same_name(asked, ours));
+    pthread_mutex_unlock(&s->worker->registry_lock);
     s->walsender = st->replication && strcmp(st->replication, "database") == 0;
 }
 

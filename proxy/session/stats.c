@@ -125,7 +125,7 @@ static json_t *table(const char *const *columns, size_t n, json_t *rows_taken)
 
 static void put_sessions(json_t *out, struct sess_plane *plane)
 {
-    unsigned by_state[SHOWN_COUNT] = {0}, all = 0;
+    unsigned by_state[SHOWN_COUNT] = {0}, all = 0, foreign = 0;
     char name[48];
 
     for (unsigned i = 0; i < plane->nworkers; i++) {
@@ -133,8 +133,11 @@ static void put_sessions(json_t *out, struct sess_plane *plane)
 
         pthread_mutex_lock(&w->registry_lock);
         for (struct sess *s = w->sessions; s; s = s->next) {
-            by_state[READ(s->shown)]++;
+            enum sess_shown shown = (enum sess_shown)READ(s->shown);
+
+            by_state[shown]++;
             all++;
+            foreign += s->foreign && sess_is_client(shown);
         }
         pthread_mutex_unlock(&w->registry_lock);
     }
@@ -145,6 +148,9 @@ static void put_sessions(json_t *out, struct sess_plane *plane)
         json_array_append_new(
             out, json_pack("[s, i, n, s]", name, (int)by_state[i], "of them, by state"));
     }
+    json_array_append_new(out, json_pack("[s, i, n, s]", "sessions_foreign", (int)foreign,
+                                         "of them, not looked at: of other databases than that of "
+                                         "upstream, or physical replication"));
 }
 
 json_t *sess_show_stats(struct sess_plane *plane)

@@ -251,6 +251,11 @@ void sess_trim_tick(struct sess_plane *plane);
 
 /* observe.c */
 extern const char *const sess_shown_names[SHOWN_COUNT];
+/* Of a database: not of the console, and past its start-up. */
+static inline bool sess_is_client(enum sess_shown shown)
+{
+    return shown != SHOWN_STARTUP && shown != SHOWN_CONSOLE;
+}
 size_t sess_bytes_bound(const struct sess_options *options); /* of one session; memory.c */
 size_t sess_worker_bytes(struct sess_worker *w);             /* bound to its sessions; any thread */
 struct sess_keyed {

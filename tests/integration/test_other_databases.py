@@ -86,6 +86,16 @@ def test_what_is_sent_there_is_what_the_client_sends(db, wide, segue):
     assert stat(proxy, "prepared_again") == stat(proxy, "named_unseen") == 0
 
 
+@pytest.mark.one_version
+def test_it_is_seen_who_is_not_looked_at(db, wide, segue):
+    """Where one database has two names (a pooler in between gives it another), that explains why nothing is rewritten."""
+    proxy = segue(db)
+    with proxy.connect(), proxy.connect(wide.name), proxy.connect(wide.name):
+        shown = {row["database"]: (row["schema"], row["rewrite"]) for row in proxy.console("SHOW SESSIONS")}
+        assert shown == {db.name: ("follow", True), wide.name: (None, None), "segue": (None, None)}
+        assert stat(proxy, "sessions_foreign") == 2
+
+
 @pytest.mark.parametrize("through", ["the one at work", "a second one"])
 def test_names_turn_beside_transactions_of_another_database(db, copy, segue, through):
     """One that was open before the migration was known, and one that has named a table of that name since."""
