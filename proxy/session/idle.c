@@ -42,7 +42,7 @@ bool sess_parse_is_alone(const char *behind, size_t len)
         behind += frame.total;
         len -= frame.total;
     }
-    return !len || (*behind != 'B' && *behind != 'D');
+    return !len || *behind != 'B';
 }
 
 /* Would the server read what comes now? */

@@ -13,7 +13,8 @@
 /* RC_AGAIN: not all there yet; RC_ERR: longer than what is looked at. */
 enum rc sess_look_whole(const struct sess *s, const struct wire_frame *frame, size_t avail);
 
-/* Is no Bind behind an unnamed Parse? `behind` is what the client has sent after it. */
+/* Is no Bind behind an unnamed Parse? `behind` is what the client has sent after it, as far as it
+ * is here: one that is still to come is none. */
 bool sess_parse_is_alone(const char *behind, size_t len);
 
 /* A Parse passes as it is, and nobody will see its end. */

@@ -11,6 +11,7 @@ import pytest
 from lib.answers import columns, fields, kinds, only, stat, values
 from lib.rawwire import SYNC, Raw, bind, close, describe, execute, parse, query
 from lib.tables import RENAME, make_items
+from lib.wait import until
 
 STAR = "SELECT * FROM items WHERE id = $1"
 ONE_STAR = "SELECT * FROM items WHERE id = 1"
@@ -278,6 +279,10 @@ def test_the_unnamed_statement_is_parsed_again_too(db, segue):
         assert fields(only(client.send(bind(values=[1]), SYNC).answers(), "E")[0])["C"] == "26000"
 
 
+def bytes_in(proxy, application):
+    return next(row["bytes_in"] for row in proxy.console("SHOW SESSIONS") if row["application_name"] == application)
+
+
 @pytest.mark.parametrize("other", [False, True], ids=["alone", "beside another migration"])
 def test_an_unnamed_statement_of_before_the_rules_is_parsed_again(db, segue, other):
     """Of drivers that wait for its description before they bind it, or bind it again and again."""
@@ -286,23 +291,28 @@ def test_an_unnamed_statement_of_before_the_rules_is_parsed_again(db, segue, oth
     proxy = segue(db, workers=1)
     if other:
         proxy.ready({"name": "other", "operations": [{"rename_column": {"table": "words", "from": "word", "to": "term"}}]})
-    with raw(proxy) as once, raw(proxy) as split, raw(proxy) as dropped, raw(proxy) as failed:
+    with raw(proxy) as once, raw(proxy) as split, raw(proxy, application_name="cut") as cut, raw(proxy) as dropped, raw(proxy) as failed:
         assert kinds(once.send(parse(STAR, types=[20]), describe(), SYNC).answers()) == "1tTZI"
         for part in (parse(STAR), describe(), SYNC):
             split.send(part)
         assert kinds(split.answers()) == "1tTZI"
+        first = parse(STAR) + describe()[:3]
+        before = bytes_in(proxy, "cut")
+        cut.send(first)
+        until("half of a Describe to be read", lambda: bytes_in(proxy, "cut") == before + len(first))
+        assert kinds(cut.send(describe()[3:], SYNC).answers()) == "1tTZI"
         dropped.send(parse(STAR), SYNC).answers()
         dropped.send(query("SELECT 1")).answers()
         assert kinds(failed.send(parse(STAR), SYNC).answers()) == "1ZI"
         assert kinds(failed.send(parse("SELECT"), parse("SELECT 1 FROM nosuch"), SYNC).answers())[-3:] == "EZI"
         proxy.ready(RENAME)
-        for client in (once, split):
+        for client in (once, split, cut):
             for _ in range(2):
                 got = client.send(bind(values=[1]), execute(), SYNC).answers()
                 assert kinds(got) == "2DCZI" and len(values(got[1][1])) == len(OLD_COLUMNS)
         for client in (dropped, failed):
             assert fields(only(client.send(bind(values=[1]), SYNC).answers(), "E")[0])["C"] == "26000"
-    assert stat(proxy, "prepared_again") == 2
+    assert stat(proxy, "prepared_again") == 3
 
 
 def test_a_portal_that_is_open_over_an_epoch_change_goes_on(db, segue):
