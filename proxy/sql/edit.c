@@ -33,11 +33,17 @@ void sql_edits_mark_name(struct sql_edits *edits)
     edits->items[edits->n - 1].name = true;
 }
 
-void sql_edits_keep_names(struct sql_edits *edits)
+void sql_edits_drop(struct sql_edits *edits, size_t from)
 {
-    size_t kept = 0;
+    while (edits->n > from)
+        free(edits->items[--edits->n].text);
+}
 
-    for (size_t i = 0; i < edits->n; i++) {
+void sql_edits_keep_names(struct sql_edits *edits, size_t from)
+{
+    size_t kept = from;
+
+    for (size_t i = from; i < edits->n; i++) {
         if (edits->items[i].name)
             edits->items[kept++] = edits->items[i];
         else
@@ -48,8 +54,7 @@ void sql_edits_keep_names(struct sql_edits *edits)
 
 void sql_edits_fini(struct sql_edits *edits)
 {
-    for (size_t i = 0; i < edits->n; i++)
-        free(edits->items[i].text);
+    sql_edits_drop(edits, 0);
     free(edits->items);
     *edits = (struct sql_edits){0};
 }

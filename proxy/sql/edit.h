@@ -40,8 +40,9 @@ void sql_edits_add_about(struct sql_edits *edits, uint32_t at, uint32_t removed,
 /* The edit that was added last is about which of two names a table has. */
 void sql_edits_mark_name(struct sql_edits *edits);
 
-/* Drops all others. */
-void sql_edits_keep_names(struct sql_edits *edits);
+/* Drops those that were added from that number on; and of them all but those. */
+void sql_edits_drop(struct sql_edits *edits, size_t from);
+void sql_edits_keep_names(struct sql_edits *edits, size_t from);
 
 void sql_edits_fini(struct sql_edits *edits);
 

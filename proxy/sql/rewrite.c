@@ -9,15 +9,6 @@
 #include "segue/base/utf8.h"
 #include "work.h"
 
-/* Is it for certain which names mean a table, and only not what its columns are? */
-static bool knows_names(const struct sql_work *w)
-{
-    const unsigned columns = 1U << SQL_DOUBT_NAME | 1U << SQL_DOUBT_ROW | 1U << SQL_DOUBT_STAR |
-                             1U << SQL_DOUBT_JOIN | 1U << SQL_DOUBT_CLAUSE;
-
-    return w->rules->nothers > 0 && !w->unnamed && !(w->doubts & ~columns);
-}
-
 static void apply(struct sql_work *w)
 {
     if (w->edits.n == 0 || sql_edits_apply(&w->edits, w->text, w->len, w->out) == RC_OK)
@@ -48,11 +39,15 @@ static void finish(struct sql_work *w, const struct sql_node *tree)
         sql_work_doubt(w, SQL_DOUBT_PATH);
     if (out->doubt == SQL_DOUBT_NONE)
         apply(w);
-    if (out->doubt == SQL_DOUBT_NONE || !knows_names(w))
+    if (out->doubt == SQL_DOUBT_NONE)
         return;
-    sql_walk_names(w, tree);
-    if (knows_names(w))
+    if (!is_better_left(w) && sql_walk_apart(w, tree)) {
         apply(w);
+    } else if (sql_walk_knows_names(w)) {
+        sql_walk_names(w, tree);
+        if (sql_walk_knows_names(w))
+            apply(w);
+    }
 }
 
 void sql_rewrite(const struct sql_rules *rules, const struct sql_sight_of_session *session,

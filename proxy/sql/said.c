@@ -129,7 +129,12 @@ bool sql_said_again(struct sql_work *w)
         w->said = (struct sql_said){.meant = meant | other, .alone = alone};
         return true;
     }
-    if ((w->said.unsure & ~own) | w->said.rows)
-        sql_work_doubt(w, SQL_DOUBT_NAME);
+    sql_said_doubts(w);
     return false;
+}
+
+void sql_said_doubts(struct sql_work *w)
+{
+    if ((w->said.unsure & ~of_migrations(w->rules, w->said.own)) | w->said.rows)
+        sql_work_doubt(w, SQL_DOUBT_NAME);
 }

@@ -50,4 +50,7 @@ enum sql_has sql_said_has(const struct sql_work *w, const struct sql_place *plac
 /* At the end of a walk. True: one more is needed, before which all that it has found is dropped. */
 bool sql_said_again(struct sql_work *w);
 
+/* Behind that, of one statement, by what all of the text have said. */
+void sql_said_doubts(struct sql_work *w);
+
 #endif

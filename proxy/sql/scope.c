@@ -74,7 +74,7 @@ static const struct rule *find_rule(struct sql_work *w, const char *schema, cons
     if (sql_path_meaning(rules, w->session->path, name, &found) == SQL_MEANS_PERHAPS ||
         (found && is_taken(w, found, name)))
         sql_work_doubt(w, SQL_DOUBT_PATH);
-    w->unseen |= found && (sql_work_bit(found) & w->session->unseen);
+    w->unseen |= found && (sql_work_bit(found) & (w->session->unseen | w->opaque));
     return found;
 }
 

@@ -531,7 +531,7 @@ void sql_walk_node(struct sql_work *w, struct sql_scope *scope, const struct sql
     }
 }
 
-/* ---- the statements of a text ---- */
+/* ---- a statement, by its kind ---- */
 
 static void on_copy(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node)
 {
@@ -541,12 +541,10 @@ static void on_copy(struct sql_work *w, struct sql_scope *scope, const struct sq
         sql_walk_node(w, scope, get(node, "query"), 0);
 }
 
-static void statement(struct sql_work *w, const struct sql_node *stmt);
-
 static void on_query_of(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node)
 {
     (void)scope;
-    statement(w, get(node, "query"));
+    sql_walk_statement(w, get(node, "query"));
 }
 
 static void on_prepare(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node)
@@ -638,7 +636,7 @@ static const struct {
     {"CommentStmt", on_comment},
 };
 
-static void statement(struct sql_work *w, const struct sql_node *stmt)
+void sql_walk_statement(struct sql_work *w, const struct sql_node *stmt)
 {
     const char *kind = sql_tree_kind(stmt);
 
@@ -650,45 +648,4 @@ static void statement(struct sql_work *w, const struct sql_node *stmt)
         }
     }
     sql_work_doubt(w, SQL_DOUBT_STATEMENT);
-}
-
-static void walk(struct sql_work *w, const struct sql_node *tree)
-{
-    SQL_NODE_EACH_ITEM(item, get(tree, "stmts")) {
-        const struct sql_node *stmt = get(item, "stmt");
-        struct sql_made made = sql_namesakes_made(w->rules, stmt);
-
-        statement(w, stmt);
-        made.certain = sql_taken_join(made.certain, made.unless_there);
-        w->hidden = sql_taken_join(w->hidden, sql_temporaries(w->rules, stmt));
-        w->hidden = sql_taken_join(w->hidden, made.certain);
-    }
-}
-
-void sql_walk(struct sql_work *w, const struct sql_node *tree)
-{
-    const struct sql_rewrite before = *w->out;
-
-    walk(w, tree);
-    while (sql_said_again(w)) {
-        sql_edits_fini(&w->edits);
-        w->records.n = 0;
-        w->columns.n = 0;
-        w->hidden = (struct sql_taken){0};
-        w->doubts = 0;
-        *w->out = before;
-        walk(w, tree);
-    }
-    sql_called_doubts(w, tree);
-}
-
-void sql_walk_names(struct sql_work *w, const struct sql_node *tree)
-{
-    sql_edits_fini(&w->edits);
-    w->records.n = 0;
-    w->columns.n = 0;
-    w->hidden = (struct sql_taken){0};
-    w->names_only = true;
-    walk(w, tree);
-    sql_edits_keep_names(&w->edits);
 }

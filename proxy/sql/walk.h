@@ -11,4 +11,7 @@ void sql_walk_node(struct sql_work *w, struct sql_scope *scope, const struct sql
 /* A SelectStmt (NULL: nothing), seen from inside `outer`. w->width is that of it. */
 void sql_walk_select(struct sql_work *w, struct sql_scope *outer, const struct sql_node *node);
 
+/* One of a text's, or the one in an EXPLAIN and the like. */
+void sql_walk_statement(struct sql_work *w, const struct sql_node *stmt);
+
 #endif

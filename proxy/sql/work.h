@@ -1,8 +1,8 @@
 /*
  * A rewrite under way: what its passes share. Private to the sql layer.
  *
- * walk.c goes over the statements and calls the passes; scope.c says what a name means; star.c
- * makes
+ * text.c goes over the statements, walk.c over each, and calls the passes; scope.c says what a name
+ * means; star.c makes
  * `*` and joins stable, record.c whole rows; insert.c and set.c write twins. A pass adds edits, or
  * a doubt: then the text stays as it is, but for the names of tables that have two.
  */
@@ -86,6 +86,8 @@ struct sql_work {
     struct sql_said said;
     /* By statements in front of this one, in the same text. */
     struct sql_taken hidden;
+    bool altered;    /* one of them has altered a table: its columns are not what they were */
+    uint64_t opaque; /* the same, where nobody sees what: as the session's `unseen` */
     /* Columns of the query, or of the RETURNING, that was walked last (width.h). */
     size_t width;
     struct sql_shows shows; /* and what they are called (columns.h) */
@@ -147,11 +149,20 @@ void sql_verdict_of(const struct sql_rules *rules, uint64_t path, const struct s
 /* Of a text that does not mention any table of the rules. */
 void sql_verdict_of_none(const char *text, size_t len, struct sql_verdict *out);
 
-/* walk.c: all statements of the text. */
+/* ---- text.c ---- */
+
+/* All statements of the text. */
 void sql_walk(struct sql_work *w, const struct sql_node *tree);
 
-/* Once more behind sql_walk, where that has left a doubt about columns: what is edited is which of
- * its two names a table has, and nothing else. */
+/* Once more behind sql_walk, where that has left a doubt: each statement by itself, so that one in
+ * doubt leaves the others alone. False: there is but one. */
+bool sql_walk_apart(struct sql_work *w, const struct sql_node *tree);
+
+/* Is it for certain which names mean a table, and only not what its columns are? */
+bool sql_walk_knows_names(const struct sql_work *w);
+
+/* The same where there is but one, and that is so: what is edited is which of its two names a table
+ * has, and nothing else. */
 void sql_walk_names(struct sql_work *w, const struct sql_node *tree);
 
 /* ---- temporary.c ---- */

@@ -119,7 +119,7 @@ static bool names_a_table(const char *inserted, size_t len)
     return false;
 }
 
-/* Where its columns are in doubt, a statement keeps them. */
+/* Where its columns are in doubt, a statement keeps them; not those beside it. */
 static void names_alone(const struct sql_rewrite *rewrite)
 {
     size_t gained = 0;
@@ -236,7 +236,7 @@ int fuzz_one(const uint8_t *data, size_t len)
         if (rewrite.early || !session.rewrites)
             fail("a text in spite of a reason for none", &rewrite);
         rebuild(text, len, &rewrite);
-        if (rewrite.doubt)
+        if (rewrite.doubt && !memchr(text, ';', len))
             names_alone(&rewrite);
         parses(&rewrite);
         positions(text, len, &rewrite);

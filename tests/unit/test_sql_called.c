@@ -373,8 +373,8 @@ static void where_columns_are_in_doubt_the_table_has_its_name_all_the_same(void 
          "SELECT f(after) FROM public.before AS after; TRUNCATE public.before", SQL_DOUBT_ROW},
         /* not where it is in doubt which names are the table's */
         {false, SQL_SIDE_NEW, "SELECT f(after), 'after'::regclass FROM after", NULL, SQL_DOUBT_ROW},
-        {false, SQL_SIDE_NEW, "SELECT f(after) FROM after; ALTER TABLE after ADD y int", NULL,
-         SQL_DOUBT_ROW},
+        {false, SQL_SIDE_NEW, "SELECT f(after) FROM after; ALTER TABLE after ADD y int",
+         "SELECT f(after) FROM public.before AS after; ALTER TABLE after ADD y int", SQL_DOUBT_ROW},
         {false, SQL_SIDE_NEW, "SELECT f(after) FROM e.public.after", NULL, SQL_DOUBT_CLAUSE},
         {false, SQL_SIDE_NEW, "SELECT f(after) FROM after /* segue:off */", NULL, SQL_DOUBT_ROW},
         {false, SQL_SIDE_OLD, "SELECT f(before) FROM before", NULL, SQL_DOUBT_ROW},

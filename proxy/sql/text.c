@@ -1,0 +1,147 @@
+/*
+ * The statements of a text, one after the other: what one leaves to those behind it, and that none
+ * of them has to do with the doubts of another.
+ */
+#include "called.h"
+#include "said.h"
+#include "segue/sql/inspect.h"
+#include "walk.h"
+
+static const struct sql_node *get(const struct sql_node *node, const char *key)
+{
+    return sql_tree_get(node, key);
+}
+
+/* ALTER TABLE of a table of the rules, or of a column's name. */
+static bool alters(struct sql_work *w, const struct sql_node *stmt)
+{
+    const struct sql_node *alter = get(stmt, "AlterTableStmt");
+    const struct sql_node *range = get(alter ? alter : get(stmt, "RenameStmt"), "relation");
+    struct sql_scope none = {0};
+    bool found = range && sql_scope_add_range(w, &none, range, true)->rule;
+
+    sql_scope_fini(&none);
+    return found;
+}
+
+/* What a statement leaves to those behind it. */
+static void note_made(struct sql_work *w, const struct sql_node *stmt)
+{
+    struct sql_made made = sql_namesakes_made(w->rules, stmt);
+
+    made.certain = sql_taken_join(made.certain, made.unless_there);
+    w->hidden = sql_taken_join(w->hidden, sql_temporaries(w->rules, stmt));
+    w->hidden = sql_taken_join(w->hidden, made.certain);
+    w->altered = w->altered || alters(w, stmt);
+}
+
+/* One statement of several that says no table's name: of whatever kind it is, it is not in doubt,
+ * and puts none of the others in doubt; but it may make what cannot be seen. */
+static bool is_apart(struct sql_work *w, const struct sql_node *item, size_t n)
+{
+    size_t from = (size_t)sql_node_number(get(item, "stmt_location"));
+    size_t len = (size_t)sql_node_number(get(item, "stmt_len"));
+
+    len = len ? len : w->len - from;
+    if (n == 1 || sql_mentions(w->rules, w->text + from, len))
+        return false;
+    if (sql_opaque(w->text + from, len) != SQL_OPAQUE_NO)
+        w->opaque = sql_rules_lasting(w->rules);
+    return true;
+}
+
+static void walk(struct sql_work *w, const struct sql_node *tree,
+                 void (*one)(struct sql_work *w, const struct sql_node *stmt))
+{
+    const struct sql_node *stmts = get(tree, "stmts");
+
+    SQL_NODE_EACH_ITEM(item, stmts) {
+        if (is_apart(w, item, sql_node_size(stmts)))
+            continue;
+        if (w->altered)
+            sql_work_doubt(w, SQL_DOUBT_OFF);
+        else
+            one(w, get(item, "stmt"));
+        note_made(w, get(item, "stmt"));
+    }
+}
+
+/* Nothing of what was walked before counts. */
+static void restart(struct sql_work *w)
+{
+    sql_edits_fini(&w->edits);
+    w->records.n = 0;
+    w->columns.n = 0;
+    w->hidden = (struct sql_taken){0};
+    w->altered = false;
+    w->opaque = 0;
+}
+
+void sql_walk(struct sql_work *w, const struct sql_node *tree)
+{
+    const struct sql_rewrite before = *w->out;
+
+    walk(w, tree, sql_walk_statement);
+    while (sql_said_again(w)) {
+        restart(w);
+        w->doubts = 0;
+        *w->out = before;
+        walk(w, tree, sql_walk_statement);
+    }
+    sql_called_doubts(w, tree);
+}
+
+bool sql_walk_knows_names(const struct sql_work *w)
+{
+    const unsigned columns = 1U << SQL_DOUBT_NAME | 1U << SQL_DOUBT_ROW | 1U << SQL_DOUBT_STAR |
+                             1U << SQL_DOUBT_JOIN | 1U << SQL_DOUBT_CLAUSE;
+
+    return w->rules->nothers > 0 && !w->unnamed && !(w->doubts & ~columns);
+}
+
+/* What is edited is which of its two names a table has, and nothing else. */
+static void names_alone(struct sql_work *w, const struct sql_node *stmt)
+{
+    size_t before = w->edits.n;
+
+    w->records.n = 0;
+    w->names_only = true;
+    sql_walk_statement(w, stmt);
+    w->names_only = false;
+    sql_edits_keep_names(&w->edits, before);
+}
+
+static void by_itself(struct sql_work *w, const struct sql_node *stmt)
+{
+    size_t before = w->edits.n;
+
+    w->doubts = 0;
+    w->unnamed = false;
+    w->records.n = 0;
+    w->said.twofold = w->said.unsure = w->said.rows = 0;
+    sql_walk_statement(w, stmt);
+    sql_called_doubts(w, stmt);
+    sql_said_doubts(w);
+    if (!w->doubts)
+        return;
+    sql_edits_drop(&w->edits, before);
+    if (sql_walk_knows_names(w))
+        names_alone(w, stmt);
+    if (!sql_walk_knows_names(w))
+        sql_edits_drop(&w->edits, before);
+}
+
+bool sql_walk_apart(struct sql_work *w, const struct sql_node *tree)
+{
+    if (sql_node_size(get(tree, "stmts")) < 2)
+        return false;
+    restart(w);
+    walk(w, tree, by_itself);
+    return true;
+}
+
+void sql_walk_names(struct sql_work *w, const struct sql_node *tree)
+{
+    restart(w);
+    walk(w, tree, names_alone);
+}

@@ -1,0 +1,79 @@
+/* proxy/sql/text.c: several statements in one text. */
+#include "sql_sides_bed.h"
+
+/* t (id, o, b, n): o is renamed to n. */
+static struct sql_rules *some_rules(void)
+{
+    static const char *const o[] = {"o", NULL}, *const n[] = {"n", NULL}, *const none[] = {NULL};
+    static const struct sql_column_rule columns[] = {{"id", SQL_SEEN_BY_BOTH, false},
+                                                     {"o", SQL_SEEN_BY_OLD, false},
+                                                     {"b", SQL_SEEN_BY_BOTH, false},
+                                                     {"n", SQL_SEEN_BY_NEW, false}};
+    static const struct sql_twin_rule twins[] = {{"o", "n"}};
+    struct sql_table_rule table = {.migration = "m",
+                                   .schema = "public",
+                                   .name = "t",
+                                   .old_columns = o,
+                                   .new_columns = n,
+                                   .relatives = none,
+                                   .columns = columns,
+                                   .ncolumns = ARRAY_LEN(columns),
+                                   .twins = twins,
+                                   .ntwins = ARRAY_LEN(twins)};
+    struct sql_rules *rules = sql_rules_new(1);
+
+    assert_int_equal(sql_rules_add(rules, &table), 0);
+    return rules;
+}
+
+static void a_statement_in_doubt_leaves_its_neighbours_alone(void **state)
+{
+    static const struct row rows[] = {
+        {"SELECT * FROM t; CREATE TEMP TABLE t AS SELECT 1 AS a; SELECT * FROM t",
+         "SELECT t.id, t.o, t.b FROM t; CREATE TEMP TABLE t AS SELECT 1 AS a; SELECT * FROM t",
+         SQL_DOUBT_PATH},
+        {"CREATE TEMP TABLE s (x int); INSERT INTO t VALUES (1, 'o', 'b')",
+         "CREATE TEMP TABLE s (x int); INSERT INTO t (id, o, b, n) VALUES (1, 'o', 'b', 'o')", 0},
+        {"SET CONSTRAINTS ALL DEFERRED; SELECT * FROM t",
+         "SET CONSTRAINTS ALL DEFERRED; SELECT t.id, t.o, t.b FROM t", 0},
+        {"SELECT * FROM t; DO $$BEGIN END$$", "SELECT t.id, t.o, t.b FROM t; DO $$BEGIN END$$", 0},
+        {"CREATE INDEX ON t (id); SELECT * FROM t; ALTER TABLE t SET (fillfactor = 50)",
+         "CREATE INDEX ON t (id); SELECT t.id, t.o, t.b FROM t; ALTER TABLE t SET "
+         "(fillfactor = 50)",
+         SQL_DOUBT_STATEMENT},
+        {"SELECT f(t) FROM t; UPDATE t SET o = 'x'",
+         "SELECT f(t) FROM t; UPDATE t SET o = 'x', n = 'x'", SQL_DOUBT_ROW},
+        {"CREATE TABLE c (LIKE t); INSERT INTO t VALUES (1, 'o', 'b')",
+         "CREATE TABLE c (LIKE t); INSERT INTO t (id, o, b, n) VALUES (1, 'o', 'b', 'o')",
+         SQL_DOUBT_STATEMENT},
+        {"SELECT * FROM t; ALTER TABLE t DROP COLUMN b; SELECT * FROM t",
+         "SELECT t.id, t.o, t.b FROM t; ALTER TABLE t DROP COLUMN b; SELECT * "
+         "FROM t",
+         SQL_DOUBT_STATEMENT},
+        /* what they may make unseen concerns those behind them: by places it is the table's */
+        {"DO $$BEGIN EXECUTE 'CREATE' || ' x'; END$$; UPDATE t SET o = 'x'", NULL, SQL_DOUBT_PATH},
+        {"DO $$BEGIN EXECUTE 'CREATE' || ' x'; END$$; INSERT INTO t VALUES (1, 'o', 'b')",
+         "DO $$BEGIN EXECUTE 'CREATE' || ' x'; END$$; INSERT INTO t (id, o, b, n) VALUES (1, "
+         "'o', 'b', 'o')",
+         0},
+        {"UPDATE t SET o = 'x'; CREATE TABLE c (LIKE t); CREATE TABLE t (id int)",
+         "UPDATE t SET o = 'x', n = 'x'; CREATE TABLE c (LIKE t); CREATE TABLE t (id int)",
+         SQL_DOUBT_STATEMENT},
+        {"CREATE TABLE t (id int); UPDATE t SET o = 'x'; SELECT * FROM public.t",
+         "CREATE TABLE t (id int); UPDATE t SET o = 'x'; SELECT t.id, t.o, t.b FROM "
+         "public.t",
+         SQL_DOUBT_STATEMENT},
+    };
+
+    (void)state;
+    rows_become(some_rules(), SQL_SIDE_OLD, rows, ARRAY_LEN(rows));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_statement_in_doubt_leaves_its_neighbours_alone),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
