@@ -108,6 +108,7 @@ static enum rc plan_tables(struct build *b)
         refuse_table(b, &b->targets[i]);
         if (refuse_detaching(b, &b->targets[i]) != RC_OK ||
             refuse_unproven(b, &b->targets[i]) != RC_OK ||
+            needed_judge(b, &b->targets[i]) != RC_OK ||
             replica_judge_updates(b, &b->targets[i]) != RC_OK ||
             refuse_views(b, &b->targets[i]) != RC_OK)
             return RC_ERR;

@@ -344,27 +344,6 @@ static enum rc release(struct build *b, struct target *t, const char *path,
     return rc;
 }
 
-/* What needs the constraint or its index: foreign keys of others, a GROUP BY of a view. */
-static enum rc refuse_needed(struct build *b, const struct target *t, const char *what,
-                             const char *name)
-{
-    static const char sql[] =
-        "SELECT pg_describe_object(d.classid, d.objid, d.objsubid) FROM pg_constraint k, pg_depend"
-        " d WHERE k.conrelid = $1::oid AND k.conname = $2 AND d.deptype = 'n' AND"
-        " ((d.refclassid = 'pg_constraint'::regclass AND d.refobjid = k.oid) OR"
-        " (d.refclassid = 'pg_class'::regclass AND d.refobjid = k.conindid)) LIMIT 1";
-    char *oid = mem_printf("%lld", (long long)json_integer_value(json_object_get(t->doc, "oid")));
-    const char *params[] = {oid, name};
-    char *object = NULL;
-    enum rc rc = own_value(b, sql, 2, params, &object, b->err);
-
-    if (rc == RC_OK && object)
-        build_refuse(b, object, "drop it first", "it needs %s", what);
-    free(object);
-    free(oid);
-    return rc;
-}
-
 /* Unique, primary key, exclusion: until complete, for everybody. */
 static enum rc release_key(struct build *b, struct target *t, const struct file_op *op,
                            const json_t *index)
@@ -382,7 +361,7 @@ static enum rc release_key(struct build *b, struct target *t, const struct file_
                    "logical replication of UPDATE and DELETE may need it");
     free(what);
     free(name);
-    return rc == RC_OK ? refuse_needed(b, t, op->name, op->name) : rc;
+    return rc == RC_OK ? needed_judge_key(b, index, op->name) : rc;
 }
 
 static bool has_up(const struct file_op *op)

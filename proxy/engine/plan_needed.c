@@ -1,0 +1,105 @@
+/*
+ * What needs more than a column: its index. A foreign key, and a view that groups by a primary key,
+ * hang on the index that they found when they were made, with all its columns; one with a new half
+ * in INCLUDE is another index, and would not be found again before the old one has gone.
+ */
+#include <stdlib.h>
+
+#include "plan_build.h"
+#include "segue/base/mem.h"
+#include "segue/catalog/catalog.h"
+
+enum { N_OBJECT, N_NAME, N_TABLE, N_DROP, N_MAKE };
+
+/* $1: the index. Parts that a foreign key has for partitions go with it. */
+static const char needing_sql[] =
+    "SELECT CASE WHEN v.oid IS NULL THEN pg_describe_object(d.classid, d.objid, d.objsubid)"
+    " ELSE pg_describe_object('pg_class'::regclass, v.oid, 0) END, f.conname, f.conrelid,"
+    " CASE WHEN f.oid IS NOT NULL THEN format('ALTER TABLE %s DROP CONSTRAINT %I',"
+    "   f.conrelid::regclass, f.conname) WHEN v.oid IS NOT NULL THEN format('DROP %s %s',"
+    "   CASE v.relkind WHEN 'm' THEN 'MATERIALIZED VIEW' ELSE 'VIEW' END, v.oid::regclass)"
+    "  ELSE 'drop it' END,"
+    " CASE WHEN f.oid IS NOT NULL THEN format('ALTER TABLE %s ADD CONSTRAINT %I %s',"
+    "   f.conrelid::regclass, f.conname, pg_get_constraintdef(f.oid)) ELSE 'make it again' END"
+    " FROM pg_depend d LEFT JOIN pg_constraint f ON d.classid = 'pg_constraint'::regclass"
+    "  AND f.oid = d.objid LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass"
+    "  AND r.oid = d.objid LEFT JOIN pg_class v ON v.oid = r.ev_class"
+    " WHERE d.deptype = 'n' AND coalesce(f.conparentid, 0) = 0"
+    "  AND ((d.refclassid = 'pg_class'::regclass AND d.refobjid = $1::oid) OR (d.refclassid ="
+    "  'pg_constraint'::regclass AND d.refobjid IN (SELECT oid FROM pg_constraint k WHERE"
+    "  k.conindid = $1::oid AND k.contype IN ('p', 'u', 'x')))) ORDER BY 1";
+
+/* By this file, at the cut-over. */
+static bool is_released(const struct build *b, const PGresult *res, int row)
+{
+    const struct target *t = plan_target(b, PQgetvalue(res, row, N_TABLE));
+
+    return t && texts_has(&t->released, PQgetvalue(res, row, N_NAME));
+}
+
+/* `again`: is it the same index after `complete`? */
+static enum rc refuse_needing(struct build *b, const json_t *index, const char *why, bool again)
+{
+    char *oid = mem_printf("%lld", (long long)json_integer_value(json_object_get(index, "oid")));
+    const char *params[] = {oid};
+    PGresult *res = NULL;
+    enum rc rc = own_query(b, needing_sql, 1, params, &res, b->err);
+
+    for (int row = 0; rc == RC_OK && row < PQntuples(res); row++) {
+        const char *drop = PQgetvalue(res, row, N_DROP), *make = PQgetvalue(res, row, N_MAKE);
+        char *hint = again ? mem_printf("%s first; after complete %s", drop, make)
+                           : mem_printf("%s first", drop);
+
+        if (!is_released(b, res, row))
+            build_refuse(b, PQgetvalue(res, row, N_OBJECT), hint, "it needs %s", why);
+        free(hint);
+    }
+    PQclear(res);
+    free(oid);
+    return rc;
+}
+
+enum rc needed_judge_key(struct build *b, const json_t *index, const char *constraint)
+{
+    return refuse_needing(b, index, constraint, false);
+}
+
+/* Who needs one over a key that goes names that column, which is looked at elsewhere. */
+static const char *only_included(const json_t *index, const struct texts *columns)
+{
+    const json_t *keys = json_object_get(index, "keys");
+    const char *included = NULL;
+
+    for (size_t i = 0; i < json_array_size(keys); i++) {
+        const json_t *key = json_array_get(keys, i);
+        const char *column = cat_text(key, "column");
+
+        if (!column || !texts_has(columns, column))
+            continue;
+        if (json_is_true(json_object_get(key, "key")))
+            return NULL;
+        included = column;
+    }
+    return included;
+}
+
+enum rc needed_judge(struct build *b, const struct target *t)
+{
+    const json_t *indexes = json_object_get(t->doc, "indexes");
+    enum rc rc = RC_OK;
+
+    for (size_t i = 0; rc == RC_OK && i < json_array_size(indexes); i++) {
+        const json_t *index = json_array_get(indexes, i);
+        const char *gone = only_included(index, &t->dropped);
+        const char *column = gone ? gone : only_included(index, &t->from);
+        char *why;
+
+        if (!column)
+            continue;
+        why = mem_printf("index %s, which goes with column %s at complete", cat_text(index, "name"),
+                         column);
+        rc = refuse_needing(b, index, why, !gone);
+        free(why);
+    }
+    return rc;
+}

@@ -1,0 +1,62 @@
+"""What others have on an index that goes along with a column: refused by `plan`, which says the statements that help."""
+
+import re
+
+import pytest
+from lib.operations import build, same_as_plain
+
+pytestmark = pytest.mark.newest_unless_told
+
+
+def renamed(table, column, to, **more):
+    return {"rename_column": {"table": table, "from": column, "to": to, **more}}
+
+
+def dropped(table, column):
+    return {"drop_column": {"table": table, "column": column}}
+
+
+def refusals(proxy, *operations):
+    """What plan refuses, with the hint of each."""
+    file = proxy.file({"name": "m", "operations": operations})
+    said = proxy.cli("plan", file, check=1).out.partition("\nrefused: ")[2].partition("\n\n")[0]
+    assert proxy.cli("start", file, "--detach", check=1).err
+    return dict(re.findall(r"\n  (\S.*)\n     hint: (.*)", said))
+
+
+# ---- an index that has the column in INCLUDE ----
+
+INCLUDING = ("CREATE TABLE {s}.items (id int, label text, code int, gone int, CONSTRAINT u UNIQUE (id) INCLUDE (label, gone),"
+             "  CONSTRAINT k PRIMARY KEY (code) INCLUDE (label)); CREATE VIEW {s}.counts AS SELECT code, id FROM {s}.items GROUP BY code;"
+             "CREATE TABLE {s}.orders (item int REFERENCES {s}.items (id) ON DELETE CASCADE, code int CONSTRAINT by_key REFERENCES {s}.items);"
+             "INSERT INTO {s}.items SELECT i, 'l ' || i, i FROM generate_series(1, 20) i; INSERT INTO {s}.orders SELECT i, i FROM generate_series(1, 20) i")
+VIEW = "CREATE VIEW {s}.counts AS SELECT code, id FROM {s}.items GROUP BY code"
+
+
+def test_who_refers_by_an_index_that_includes_the_column_is_named_with_what_to_do(db, segue):
+    build(db, INCLUDING)
+    proxy = segue(db)
+    rename = renamed("items", "label", "title")
+    found = refusals(proxy, rename)
+    with_column = "which goes with column label at complete"
+    assert sorted(found) == [f"constraint by_key on table public.orders: it needs index k, {with_column}",
+                             f"constraint orders_item_fkey on table public.orders: it needs index u, {with_column}",
+                             f"view public.counts: it needs index k, {with_column}"]
+    gone = refusals(proxy, dropped("items", "gone"))
+    assert gone == {"constraint orders_item_fkey on table public.orders: it needs index u, which goes with column gone at complete":
+                    "ALTER TABLE public.orders DROP CONSTRAINT orders_item_fkey first"}
+    db.sql(";".join(hint.partition(" first; after complete ")[0] for hint in found.values()))
+    proxy.done({"name": "m", "operations": [rename]})
+    again = [hint.partition(" first; after complete ")[2] for hint in found.values()]
+    db.sql(";".join(sql for sql in again if sql != "make it again") + ";" + VIEW.replace("{s}", "public"))
+    same_as_plain(db, "ALTER TABLE {s}.items RENAME label TO title", "items", "orders")
+
+
+def test_a_foreign_key_that_the_file_drops_needs_no_index(db, segue):
+    build(db, INCLUDING)
+    proxy = segue(db)
+    dropping = [{"drop_constraint": {"table": "orders", "name": name}} for name in ("by_key", "orders_item_fkey")]
+    db.sql("DROP VIEW public.counts; DROP VIEW plain.counts")
+    proxy.done({"name": "m", "operations": [renamed("items", "label", "title"), *dropping]})
+    same_as_plain(db, "ALTER TABLE {s}.items RENAME label TO title; ALTER TABLE {s}.orders DROP CONSTRAINT by_key, DROP CONSTRAINT orders_item_fkey",
+                  "items", "orders")
