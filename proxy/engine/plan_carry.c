@@ -319,6 +319,10 @@ static void warn_of_twin(struct build *b, const json_t *index)
         build_warn(b, object, "run these statements again on 23505, or ON CONFLICT DO NOTHING",
                    "until complete it has a unique twin: INSERT ... ON CONFLICT (columns) of one "
                    "new key by two sessions at once can end with 23505");
+    if (*index_defers(index))
+        build_warn(b, object, "let such statements wait for ready, or run them again on 23505",
+                   "it is DEFERRABLE, and its twin only when it is built whole: until then who"
+                   " counts on that can get 23505");
     free(object);
 }
 

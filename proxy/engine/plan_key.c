@@ -125,8 +125,8 @@ static void make_key(struct target *t, const json_t *index, const char *from, st
     char *qualified = sql_quote_qualified(cat_text(index, "schema"), cat_text(index, "name"));
 
     texts_add(list, "ALTER TABLE %s DROP CONSTRAINT %s", t->relation, name);
-    texts_add(list, "ALTER TABLE %s ADD CONSTRAINT %s PRIMARY KEY USING INDEX %s%s", t->relation,
-              name, source, index_defers(index));
+    texts_add(list, "ALTER TABLE %s ADD CONSTRAINT %s PRIMARY KEY USING INDEX %s", t->relation,
+              name, source);
     comment_on(t, "INDEX", qualified, cat_text(index, "comment"), list);
     comment_on(t, "CONSTRAINT", name, cat_text(index, "constraint_comment"), list);
     free(qualified);
@@ -173,6 +173,40 @@ static void refuse_nullable(struct build *b, const struct target *t, const json_
     }
 }
 
+/* As the column is called when the migration has ended. */
+static const char *key_in_the_end(const struct target *t, const char *column)
+{
+    return retype_has(t, column) ? column : carry_name(t, column);
+}
+
+/* What becomes the key is no constraint before, and an index alone cannot be told to wait. */
+static void refuse_deferrable(struct build *b, const struct target *t, const json_t *index,
+                              const char *object)
+{
+    char *name = sql_quote_ident(cat_text(index, "constraint")), *hint;
+    struct buf now = {0}, then = {0};
+
+    if (*index_defers(index)) {
+        key_list(t, index, key_old_half, &now);
+        key_list(t, index, key_in_the_end, &then);
+        index_storage(index, " USING INDEX TABLESPACE ", &now);
+        index_storage(index, " USING INDEX TABLESPACE ", &then);
+        hint = mem_printf("where nobody counts on that: ALTER TABLE %s DROP CONSTRAINT %s, ADD"
+                          " CONSTRAINT %s PRIMARY KEY %s first; else ALTER TABLE %s DROP CONSTRAINT"
+                          " %s first, and after complete ALTER TABLE %s ADD CONSTRAINT %s PRIMARY"
+                          " KEY %s%s",
+                          t->relation, name, name, now.data, t->relation, name, t->after, name,
+                          then.data, index_defers(index));
+        build_refuse(b, object, hint,
+                     "it is DEFERRABLE, and the unique indexes that stand beside it until complete"
+                     " cannot be: who counts on that would get 23505");
+        free(hint);
+    }
+    buf_fini(&then);
+    buf_fini(&now);
+    free(name);
+}
+
 /* Of a table that is not partitioned. */
 static void turn_key(struct build *b, struct target *t, const json_t *index, const char *fresh,
                      const char *spare)
@@ -201,6 +235,7 @@ enum rc carry_key(struct build *b, struct target *t, const json_t *index)
     else
         turn_key(b, t, index, fresh, spare);
     refuse_nullable(b, t, index, object);
+    refuse_deferrable(b, t, index, object);
     warn_of_groups(b, t, index, object);
     build_warn(b, object, "run these statements again on 23505, or ON CONFLICT DO NOTHING",
                "until complete there is a unique index over each half: INSERT ... ON CONFLICT "

@@ -17,12 +17,12 @@
 
 #define MANY "100"
 
-/* Table, what the leaves' indexes are called, what follows PRIMARY KEY, " DEFERRABLE". A leaf that
+/* Table, what the leaves' indexes are called, what follows PRIMARY KEY. A leaf that
  * has just come is empty, and gets its key at once. An index that was built in soak has the names
  * that columns have there. */
 static const char turn_sql[] =
     "DECLARE segue_of pg_catalog.text := %s; segue_built pg_catalog.text := %s;"
-    " segue_said pg_catalog.text := %s; segue_defers pg_catalog.text := %s;"
+    " segue_said pg_catalog.text := %s;"
     " segue_path pg_catalog.text := pg_catalog.current_setting('search_path');"
     " segue_all pg_catalog.jsonb; segue_whole pg_catalog.text; segue_rows pg_catalog.bool;"
     " segue_key record; segue_name record; BEGIN"
@@ -56,7 +56,7 @@ static const char turn_sql[] =
     " END IF;"
     " IF segue_key.built THEN"
     "  EXECUTE pg_catalog.format('ALTER TABLE %%s ADD CONSTRAINT %%s PRIMARY KEY USING INDEX"
-    " %%s%%s', segue_key.relation, segue_key.name, segue_key.bare, segue_defers);"
+    " %%s', segue_key.relation, segue_key.name, segue_key.bare);"
     "  FOR segue_name IN SELECT o.attname AS has, w.attname AS wants FROM pg_catalog.pg_attribute o"
     "   JOIN pg_catalog.pg_attribute w ON w.attnum OPERATOR(pg_catalog.=) o.attnum WHERE o.attrelid"
     "   OPERATOR(pg_catalog.=) segue_key.index::pg_catalog.regclass AND w.attrelid"
@@ -76,8 +76,8 @@ static const char turn_sql[] =
     "   END IF;"
     "   EXECUTE pg_catalog.format('DROP INDEX IF EXISTS %%s', segue_key.mine);"
     "  END IF;"
-    "  EXECUTE pg_catalog.format('ALTER TABLE ONLY %%s ADD CONSTRAINT %%s PRIMARY KEY %%s%%s',"
-    "   segue_key.relation, segue_key.name, segue_said, segue_defers);"
+    "  EXECUTE pg_catalog.format('ALTER TABLE ONLY %%s ADD CONSTRAINT %%s PRIMARY KEY %%s',"
+    "   segue_key.relation, segue_key.name, segue_said);"
     " END IF;"
     " IF segue_key.above IS NOT NULL THEN"
     "  EXECUTE pg_catalog.format('ALTER INDEX %%s ATTACH PARTITION %%s', segue_key.above,"
@@ -131,16 +131,15 @@ static char *done_by(char *body)
 static char *turned(const struct target *t, const json_t *index, const char *built, key_half *half)
 {
     struct buf said = {0};
-    char *of = sql_quote_literal(t->relation), *name = sql_quote_literal(built), *columns;
-    char *defers = sql_quote_literal(index_defers(index)), *sql;
+    char *of = sql_quote_literal(t->relation), *name = sql_quote_literal(built);
+    char *columns, *sql;
 
     key_list(t, index, half, &said);
     index_storage(index, " USING INDEX TABLESPACE ", &said);
     columns = sql_quote_literal(said.data);
-    sql = done_by(mem_printf(turn_sql, of, name, columns, defers));
+    sql = done_by(mem_printf(turn_sql, of, name, columns));
     buf_fini(&said);
     free(columns);
-    free(defers);
     free(name);
     free(of);
     return sql;

@@ -292,7 +292,7 @@ def test_killed_at_any_moment_the_key_goes_on(db, segue):
 # ---- identity ----
 
 COUNTED = ("CREATE TABLE {s}.items (id integer GENERATED ALWAYS AS IDENTITY (START 100 INCREMENT 5 CACHE 1), at int NOT NULL DEFAULT 5, label text,"
-           "  PRIMARY KEY (id, at) DEFERRABLE) PARTITION BY RANGE (at);"
+           "  PRIMARY KEY (id, at)) PARTITION BY RANGE (at);"
            "CREATE TABLE {s}.low PARTITION OF {s}.items FOR VALUES FROM (0) TO (10); CREATE TABLE {s}.rest PARTITION OF {s}.items DEFAULT;"
            "COMMENT ON SEQUENCE {s}.items_id_seq IS 'counts'; GRANT USAGE ON SEQUENCE {s}.items_id_seq TO reader;"
            "INSERT INTO {s}.items (label) SELECT 'row ' || i FROM generate_series(1, 50) i")

@@ -1,4 +1,4 @@
-"""What others have on an index that goes along with a column: refused by `plan`, which says the statements that help."""
+"""What needs an index that goes along with a column, or that no other can stand beside: refused by `plan`, which says the statements that help."""
 
 import re
 
@@ -60,3 +60,34 @@ def test_a_foreign_key_that_the_file_drops_needs_no_index(db, segue):
     proxy.done({"name": "m", "operations": [renamed("items", "label", "title"), *dropping]})
     same_as_plain(db, "ALTER TABLE {s}.items RENAME label TO title; ALTER TABLE {s}.orders DROP CONSTRAINT by_key, DROP CONSTRAINT orders_item_fkey",
                   "items", "orders")
+
+
+# ---- DEFERRABLE ----
+
+LATER = ("CREATE TABLE {s}.places (id int CONSTRAINT one_place PRIMARY KEY DEFERRABLE INITIALLY DEFERRED, what text);"
+         "CREATE TABLE {s}.lines (a int, b int, c text, CONSTRAINT in_order PRIMARY KEY (b, a) INCLUDE (c) WITH (fillfactor = 60) DEFERRABLE);"
+         "INSERT INTO {s}.places SELECT i, 'w' FROM generate_series(1, 3) i; INSERT INTO {s}.lines SELECT i, i FROM generate_series(1, 3) i")
+
+
+def test_a_deferrable_primary_key_is_refused_with_both_ways_to_go_on(db, segue):
+    build(db, LATER)
+    proxy = segue(db)
+    operations = [renamed("places", "id", "place"), {"alter_column": {"table": "lines", "column": "b", "type": "bigint"}}]
+    found = refusals(proxy, *operations)
+    words = "it is DEFERRABLE, and the unique indexes that stand beside it until complete cannot be: who counts on that would get 23505"
+    assert list(found) == [f"primary key one_place: {words}", f"primary key in_order: {words}"]
+    ways = [re.fullmatch("where nobody counts on that: (.*) first; else (.*) first, and after complete (.*)", hint).groups() for hint in found.values()]
+    db.sql(f"{ways[0][1]}; {ways[1][0]}")
+    proxy.done({"name": "m", "operations": operations})
+    db.sql(ways[0][2])
+    db.sql("UPDATE places SET place = place + 1")
+    same_as_plain(db, "ALTER TABLE {s}.places RENAME id TO place; ALTER TABLE {s}.lines ALTER b TYPE bigint, DROP CONSTRAINT in_order;"
+                  "ALTER TABLE {s}.lines ADD CONSTRAINT in_order PRIMARY KEY (b, a) INCLUDE (c) WITH (fillfactor = 60)", "places", "lines")
+
+
+@pytest.mark.one_version
+def test_a_deferrable_unique_constraint_is_warned_of(db, segue):
+    db.sql("CREATE TABLE places (line int, CONSTRAINT in_line UNIQUE (line) DEFERRABLE)")
+    proxy = segue(db)
+    assert "index in_line: it is DEFERRABLE, and its twin only when it is built whole" in proxy.cli(
+        "plan", proxy.file({"name": "m", "operations": [renamed("places", "line", "row")]})).out
