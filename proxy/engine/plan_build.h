@@ -33,7 +33,7 @@
  *   plan_version.c the version table
  *   plan_refuse.c what cannot be carried, and what to be warned of
  *   plan_rights.c ... what the role may not refer to
- *   plan_needed.c ... what hangs on an index that goes
+ *   plan_needed.c ... what hangs on an index or a sequence that goes
  *   plan_unproven.c ... constraints that are NOT VALID
  *   plan_replica.c ... what logical replication could not do without
  *   plan_views.c  ... views, and how to make them again
@@ -605,7 +605,8 @@ enum rc refuse_unproven(struct build *b, const struct target *t) MUST_CHECK;
 bool refuse_unproven_null(struct build *b, const struct target *t, const char *column);
 
 /* ---- plan_needed.c ---- */
-/* When all of the table is planned: does something of others hang on an index of it that goes? */
+/* When all of the table is planned: does something hang on an index or a
+ * sequence that goes with its columns? */
 enum rc needed_judge(struct build *b, const struct target *t) MUST_CHECK;
 /* The same of one whose constraint the file drops. */
 enum rc needed_judge_key(struct build *b, const json_t *index, const char *constraint) MUST_CHECK;

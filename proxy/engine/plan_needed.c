@@ -1,7 +1,8 @@
 /*
- * What needs more than a column: its index. A foreign key, and a view that groups by a primary key,
- * hang on the index that they found when they were made, with all its columns; one with a new half
- * in INCLUDE is another index, and would not be found again before the old one has gone.
+ * What needs more than a column: its index, its sequence. A foreign key, and a view that groups by
+ * a primary key, hang on the index that they found when they were made, with all its columns; one
+ * with a new half in INCLUDE is another index, and would not be found again before the old one has
+ * gone. A default, a view or a function may count by the sequence of another table's column.
  */
 #include <stdlib.h>
 
@@ -11,23 +12,32 @@
 
 enum { N_OBJECT, N_NAME, N_TABLE, N_DROP, N_MAKE };
 
-/* $1: the index. Parts that a foreign key has for partitions go with it. */
+/* $1: the index, or a sequence, whose own column is not meant. Parts that a foreign key has for
+ * partitions go with it. */
 static const char needing_sql[] =
     "SELECT CASE WHEN v.oid IS NULL THEN pg_describe_object(d.classid, d.objid, d.objsubid)"
     " ELSE pg_describe_object('pg_class'::regclass, v.oid, 0) END, f.conname, f.conrelid,"
     " CASE WHEN f.oid IS NOT NULL THEN format('ALTER TABLE %s DROP CONSTRAINT %I',"
     "   f.conrelid::regclass, f.conname) WHEN v.oid IS NOT NULL THEN format('DROP %s %s',"
     "   CASE v.relkind WHEN 'm' THEN 'MATERIALIZED VIEW' ELSE 'VIEW' END, v.oid::regclass)"
-    "  ELSE 'drop it' END,"
+    "  WHEN e.oid IS NOT NULL THEN format('ALTER TABLE %s ALTER %I DROP DEFAULT',"
+    "   e.adrelid::regclass, a.attname) ELSE 'drop it' END,"
     " CASE WHEN f.oid IS NOT NULL THEN format('ALTER TABLE %s ADD CONSTRAINT %I %s',"
-    "   f.conrelid::regclass, f.conname, pg_get_constraintdef(f.oid)) ELSE 'make it again' END"
+    "   f.conrelid::regclass, f.conname, pg_get_constraintdef(f.oid)) WHEN e.oid IS NOT NULL THEN"
+    "   format('ALTER TABLE %s ALTER %I SET DEFAULT %s', e.adrelid::regclass, a.attname,"
+    "   pg_get_expr(e.adbin, e.adrelid)) ELSE 'make it again' END"
     " FROM pg_depend d LEFT JOIN pg_constraint f ON d.classid = 'pg_constraint'::regclass"
     "  AND f.oid = d.objid LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass"
     "  AND r.oid = d.objid LEFT JOIN pg_class v ON v.oid = r.ev_class"
-    " WHERE d.deptype = 'n' AND coalesce(f.conparentid, 0) = 0"
-    "  AND ((d.refclassid = 'pg_class'::regclass AND d.refobjid = $1::oid) OR (d.refclassid ="
+    " LEFT JOIN pg_attrdef e ON d.classid = 'pg_attrdef'::regclass AND e.oid = d.objid"
+    " LEFT JOIN pg_attribute a ON a.attrelid = e.adrelid AND a.attnum = e.adnum"
+    " WHERE d.deptype = 'n' AND coalesce(f.conparentid, 0) = 0 AND NOT EXISTS (SELECT FROM"
+    "  pg_depend o WHERE o.classid = 'pg_class'::regclass AND o.objid = d.refobjid AND o.refclassid"
+    "  = 'pg_class'::regclass AND o.refobjid = e.adrelid AND o.refobjsubid = e.adnum AND o.deptype"
+    "  IN ('a', 'i'))"
+    "  AND ((d.refclassid = 'pg_class'::regclass AND d.refobjid = $1::regclass) OR (d.refclassid ="
     "  'pg_constraint'::regclass AND d.refobjid IN (SELECT oid FROM pg_constraint k WHERE"
-    "  k.conindid = $1::oid AND k.contype IN ('p', 'u', 'x')))) ORDER BY 1";
+    "  k.conindid = $1::regclass AND k.contype IN ('p', 'u', 'x')))) ORDER BY 1";
 
 /* By this file, at the cut-over. */
 static bool is_released(const struct build *b, const PGresult *res, int row)
@@ -37,31 +47,46 @@ static bool is_released(const struct build *b, const PGresult *res, int row)
     return t && texts_has(&t->released, PQgetvalue(res, row, N_NAME));
 }
 
-/* `again`: is it the same index after `complete`? */
-static enum rc refuse_needing(struct build *b, const json_t *index, const char *why, bool again)
+/* What goes along, and what who needs it is told: why, and what to do. `keep`: what keeps it, or
+ * NULL; `again`: is there the same one after `complete`? */
+struct going {
+    const char *relation, *why, *keep;
+    bool again;
+};
+
+static enum rc refuse_needing(struct build *b, const struct going *going)
 {
-    char *oid = mem_printf("%lld", (long long)json_integer_value(json_object_get(index, "oid")));
-    const char *params[] = {oid};
+    const char *params[] = {going->relation};
     PGresult *res = NULL;
     enum rc rc = own_query(b, needing_sql, 1, params, &res, b->err);
 
     for (int row = 0; rc == RC_OK && row < PQntuples(res); row++) {
-        const char *drop = PQgetvalue(res, row, N_DROP), *make = PQgetvalue(res, row, N_MAKE);
-        char *hint = again ? mem_printf("%s first; after complete %s", drop, make)
-                           : mem_printf("%s first", drop);
+        const char *drop = going->keep ? going->keep : PQgetvalue(res, row, N_DROP);
+        char *hint = going->again ? mem_printf("%s first; after complete %s", drop,
+                                               PQgetvalue(res, row, N_MAKE))
+                                  : mem_printf("%s first", drop);
 
         if (!is_released(b, res, row))
-            build_refuse(b, PQgetvalue(res, row, N_OBJECT), hint, "it needs %s", why);
+            build_refuse(b, PQgetvalue(res, row, N_OBJECT), hint, "it needs %s", going->why);
         free(hint);
     }
     PQclear(res);
+    return rc;
+}
+
+static enum rc judge_index(struct build *b, const json_t *index, const char *why, bool again)
+{
+    char *oid = mem_printf("%lld", (long long)json_integer_value(json_object_get(index, "oid")));
+    const struct going going = {oid, why, NULL, again};
+    enum rc rc = refuse_needing(b, &going);
+
     free(oid);
     return rc;
 }
 
 enum rc needed_judge_key(struct build *b, const json_t *index, const char *constraint)
 {
-    return refuse_needing(b, index, constraint, false);
+    return judge_index(b, index, constraint, false);
 }
 
 /* Who needs one over a key that goes names that column, which is looked at elsewhere. */
@@ -83,7 +108,7 @@ static const char *only_included(const json_t *index, const struct texts *column
     return included;
 }
 
-enum rc needed_judge(struct build *b, const struct target *t)
+static enum rc judge_indexes(struct build *b, const struct target *t)
 {
     const json_t *indexes = json_object_get(t->doc, "indexes");
     enum rc rc = RC_OK;
@@ -98,8 +123,39 @@ enum rc needed_judge(struct build *b, const struct target *t)
             continue;
         why = mem_printf("index %s, which goes with column %s at complete", cat_text(index, "name"),
                          column);
-        rc = refuse_needing(b, index, why, !gone);
+        rc = judge_index(b, index, why, !gone);
         free(why);
     }
+    return rc;
+}
+
+/* That of an identity is made anew with the column's other half (plan_identity.c); one that a
+ * default counts by is given to it (plan_default.c), and goes only with a column that only goes. */
+static enum rc judge_sequence(struct build *b, const struct target *t, const json_t *column)
+{
+    const char *sequence = cat_text(column, "sequence"), *name = cat_text(column, "name");
+    bool gone = texts_has(&t->dropped, name), identity = *cat_text(column, "identity");
+    char *keep, *why;
+    enum rc rc;
+
+    if (!sequence || !(gone || (identity && texts_has(&t->from, name))))
+        return RC_OK;
+    keep = identity ? NULL : mem_printf("ALTER SEQUENCE %s OWNED BY NONE", sequence);
+    why = mem_printf(
+        "sequence %s, which %s column %s", sequence,
+        gone ? "goes at complete with" : "the cut-over makes anew with the identity of", name);
+    rc = refuse_needing(b, &(const struct going){sequence, why, keep, !gone});
+    free(why);
+    free(keep);
+    return rc;
+}
+
+enum rc needed_judge(struct build *b, const struct target *t)
+{
+    const json_t *columns = json_object_get(t->doc, "columns");
+    enum rc rc = judge_indexes(b, t);
+
+    for (size_t i = 0; rc == RC_OK && i < json_array_size(columns); i++)
+        rc = judge_sequence(b, t, json_array_get(columns, i));
     return rc;
 }

@@ -1,4 +1,4 @@
-"""What needs an index that goes along with a column, or that no other can stand beside: refused by `plan`, which says the statements that help."""
+"""What needs an index or a sequence that goes along with a column, or that no other can stand beside: refused by `plan`, which says the statements that help."""
 
 import re
 
@@ -91,3 +91,29 @@ def test_a_deferrable_unique_constraint_is_warned_of(db, segue):
     proxy = segue(db)
     assert "index in_line: it is DEFERRABLE, and its twin only when it is built whole" in proxy.cli(
         "plan", proxy.file({"name": "m", "operations": [renamed("places", "line", "row")]})).out
+
+
+# ---- a sequence that others count by ----
+
+COUNTED = ("CREATE TABLE {s}.t (id int GENERATED ALWAYS AS IDENTITY, n serial, label text); CREATE TABLE {s}.own (id int GENERATED ALWAYS AS IDENTITY);"
+           "CREATE TABLE {s}.o (a bigint DEFAULT nextval('{s}.t_id_seq'), b bigint DEFAULT nextval('{s}.t_n_seq'), c int DEFAULT nextval('{s}.own_id_seq'));"
+           "INSERT INTO {s}.t (label) VALUES ('x')")
+
+
+def test_who_counts_by_a_sequence_that_goes_or_is_made_anew_is_named(db, segue):
+    build(db, COUNTED)
+    proxy = segue(db)
+    operations = [renamed("t", "id", "ident"), dropped("t", "n"), dropped("own", "id")]
+    assert refusals(proxy, *operations) == {
+        "default value for column a of table public.o: it needs sequence public.t_id_seq, which the cut-over makes anew with the identity of column id":
+        "ALTER TABLE public.o ALTER a DROP DEFAULT first; after complete ALTER TABLE public.o ALTER a SET DEFAULT nextval('public.t_id_seq'::regclass)",
+        "default value for column b of table public.o: it needs sequence public.t_n_seq, which goes at complete with column n":
+        "ALTER SEQUENCE public.t_n_seq OWNED BY NONE first",
+        "default value for column c of table public.o: it needs sequence public.own_id_seq, which goes at complete with column id":
+        "ALTER TABLE public.o ALTER c DROP DEFAULT first"}
+    db.sql("ALTER TABLE public.o ALTER a DROP DEFAULT; ALTER SEQUENCE public.t_n_seq OWNED BY NONE; ALTER TABLE public.o ALTER c DROP DEFAULT")
+    proxy.done({"name": "m", "operations": operations})
+    db.sql("ALTER TABLE public.o ALTER a SET DEFAULT nextval('public.t_id_seq'::regclass); INSERT INTO o DEFAULT VALUES")
+    assert db.sql("SELECT a, b FROM o") == [(2, 2)]
+    same_as_plain(db, "ALTER SEQUENCE {s}.t_n_seq OWNED BY NONE; ALTER TABLE {s}.t RENAME id TO ident; ALTER TABLE {s}.t DROP COLUMN n;"
+                  "ALTER TABLE {s}.o ALTER c DROP DEFAULT; ALTER TABLE {s}.own DROP COLUMN id", "t", "o", "own")
