@@ -82,6 +82,16 @@ static void warn_of_open_console(const struct cfg *cfg)
                     "configuration file, --admin-users or SEGUE_ADMIN_USERS) who may");
 }
 
+/* What sessions go by when `next` is in force; its strings belong to both. */
+static void options_with(struct serve *serve, struct cfg *next, struct sess_options *out)
+{
+    pthread_mutex_lock(&serve->lock);
+    cfg_swap(serve->cfg, next);
+    cfg_session_options(serve->cfg, out);
+    cfg_swap(serve->cfg, next); /* back: files may be slow to read, and nobody is to wait */
+    pthread_mutex_unlock(&serve->lock);
+}
+
 static void reload(struct serve *serve)
 {
     struct cfg *next;
@@ -94,16 +104,14 @@ static void reload(struct serve *serve)
         log_err(LOG_ERROR, "reload: the old configuration stays", &err);
         return;
     }
-    pthread_mutex_lock(&serve->lock);
-    cfg_swap(serve->cfg, next);
-    cfg_session_options(serve->cfg, &session);
+    options_with(serve, next, &session);
     if (sess_plane_reload(serve->plane, &session, &err) != RC_OK) {
-        cfg_swap(serve->cfg, next); /* back */
-        pthread_mutex_unlock(&serve->lock);
         cfg_free(next);
         log_err(LOG_ERROR, "reload: the old configuration stays", &err);
         return;
     }
+    pthread_mutex_lock(&serve->lock);
+    cfg_swap(serve->cfg, next);
     pthread_mutex_unlock(&serve->lock);
     sess_plane_reloaded(serve->plane);
     changed = cfg_log_changes(serve->cfg, next);

@@ -1,5 +1,6 @@
 """SIGHUP with new certificates: who is connected stays, who comes sees the new one."""
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -14,7 +15,7 @@ import psycopg
 import pytest
 from lib.certs import SERVER_NAMES
 from lib.resume import SSL_REQUEST, Resumer
-from lib.wait import until
+from lib.wait import SLOW, until
 
 pytestmark = pytest.mark.one_version
 
@@ -34,8 +35,8 @@ def put(files, pair):
 
 
 def start(segue, db, served, **options):
-    return segue(db, client_tls="require", client_tls_cert_file=served["cert"], client_tls_key_file=served["key"],
-                 **options)
+    return segue(db, **{"client_tls": "require", "client_tls_cert_file": served["cert"], "client_tls_key_file": served["key"],
+                        **options})
 
 
 def reload(proxy, says):
@@ -245,3 +246,29 @@ def test_a_session_outlives_one_key_of_tickets_and_no_more(db, segue, served):
     assert client.visit(first)[0]
     until("the first key is gone", lambda: not client.visit(first)[0], 20)
     assert client.visit(latest)[0]
+
+
+@contextmanager
+def slow_to_open(path):
+    """As on a server of files that hangs: who opens it (an event says so) waits until the block ends (45 s at most)."""
+    opened = threading.Event()
+    before = signal.signal(signal.SIGIO, lambda *_: opened.set())
+    try:
+        with open(path, "r+b") as file:
+            fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+            yield opened
+    finally:
+        signal.signal(signal.SIGIO, before)
+
+
+def test_nobody_but_the_reload_waits_for_its_files(db, segue, served):
+    proxy = start(segue, db, served, client_tls="prefer", workers=1)
+    with slow_to_open(served["cert"]) as opened:
+        proxy.signal(signal.SIGHUP)
+        assert opened.wait(20 * SLOW)
+        asked = threading.Thread(target=proxy.console, args=("SHOW CONFIG",), daemon=True)
+        asked.start()
+        asked.join(10 * SLOW)
+        waits = asked.is_alive()
+    proxy.logged("reload: done")
+    assert not waits
