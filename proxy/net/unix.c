@@ -140,8 +140,22 @@ static enum rc remove_stale(const char *path, const char *lock, struct err *err)
     return RC_AGAIN;
 }
 
-static enum rc try_claim(const char *path, const char *lock, struct err *err)
+/* Whose lock file is gone: the socket is not. */
+static bool is_listened_on(const struct net_address *address)
 {
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    bool listened =
+        fd >= 0 && (connect(fd, (const struct sockaddr *)&address->sa, address->len) == 0 ||
+                    errno == EAGAIN); /* its queue is full */
+
+    if (fd >= 0)
+        close(fd);
+    return listened;
+}
+
+static enum rc try_claim(const struct net_address *address, const char *lock, struct err *err)
+{
+    const char *path = path_of(address);
     int fd = open(lock, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     bool filled;
 
@@ -151,6 +165,12 @@ static enum rc try_claim(const char *path, const char *lock, struct err *err)
         return refuse(err, "create the lock file", lock);
     filled = fill(fd, path);
     close(fd);
+    if (is_listened_on(address)) {
+        err_set(err, "55006",
+                "cannot listen on %s: somebody listens there, whose lock file is gone", path);
+        unlink(lock);
+        return RC_ERR;
+    }
     if (!filled || (unlink(path) < 0 && errno != ENOENT)) {
         refuse(err, filled ? "remove the socket that was left behind" : "write the lock file",
                filled ? path : lock);
@@ -169,7 +189,7 @@ enum rc net_unix_claim(const struct net_address *address, struct err *err)
     if (!lock)
         return RC_OK;
     for (int i = 0; i < LOCK_TRIES && rc == RC_AGAIN; i++)
-        rc = try_claim(path_of(address), lock, err);
+        rc = try_claim(address, lock, err);
     if (rc == RC_AGAIN)
         err_set(err, "55006", "the lock file \"%s\" comes and goes", lock);
     return rc == RC_OK ? RC_OK : RC_ERR;
@@ -212,6 +232,17 @@ bool net_unix_group(const char *name, gid_t *out)
     if (!found && digits && digits < 10 && !name[digits])
         *out = (gid_t)strtoul(name, NULL, 10);
     return !*name || *out != (gid_t)-1;
+}
+
+void net_unix_touch(const struct net_address *address)
+{
+    char name[LOCK_PATH];
+    const char *lock = lock_of(address, name);
+
+    if (!lock)
+        return;
+    (void)utimensat(AT_FDCWD, path_of(address), NULL, 0);
+    (void)utimensat(AT_FDCWD, lock, NULL, 0);
 }
 
 void net_unix_release(const struct net_address *address)

@@ -13,6 +13,7 @@
 
 #define TICK_S 1
 #define SAMPLE_TICKS 10
+#define TOUCH_TICKS (58 * 60) /* as PostgreSQL does with its own */
 #define MINUTE_US 60000000
 #define SAMPLES 7 /* the oldest is a minute old, or a little more */
 
@@ -132,6 +133,8 @@ static void *history_main(void *arg)
             sess_worker_post(h->plane->workers[i], MAIL_TICK, 0, NULL, 0);
         if (ticks % SAMPLE_TICKS == 0)
             keep(h);
+        if (ticks % TOUCH_TICKS == 0)
+            sess_listen_touch(h->plane);
         sess_trim_tick(h->plane);
         sess_limits_tick(h->plane);
     }

@@ -78,6 +78,15 @@ void sess_listen_close_all(struct sess_worker *w)
         sess_listen_close(w->listeners);
 }
 
+void sess_listen_touch(struct sess_plane *plane)
+{
+    pthread_mutex_lock(&plane->lock);
+    for (unsigned i = 0; i < plane->nworkers; i++)
+        for (struct sess_listener *l = plane->workers[i]->listeners; l; l = l->next)
+            net_unix_touch(&l->address);
+    pthread_mutex_unlock(&plane->lock);
+}
+
 /* ---- start ---- */
 
 static size_t parse(const char *text, struct net_address *out, struct err *err)

@@ -219,6 +219,7 @@ enum rc sess_listen_open(struct sess_plane *plane, struct err *err) MUST_CHECK;
 void sess_listen_accept(struct sess_worker *w); /* begins, or goes on after a pause */
 void sess_listen_close(struct sess_listener *l);
 void sess_listen_close_all(struct sess_worker *w);
+void sess_listen_touch(struct sess_plane *plane); /* Unix sockets stay young; any thread */
 
 /* worker.c: an event of a listener */
 void sess_worker_accept(struct net_watch *watch, uint32_t what);

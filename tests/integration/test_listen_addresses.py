@@ -141,6 +141,17 @@ def test_a_socket_whose_owner_lives_is_not_taken(db, segue, folder):
         c.execute("SELECT 1")
 
 
+def test_a_socket_that_lives_is_not_taken_though_its_lock_file_is_gone(db, segue, folder):
+    """A cleaner of /tmp takes files by their age, and spares sockets that are listened on."""
+    proxy = segue(db, arguments=listen(f"{folder}:6432"))
+    (folder / ".s.PGSQL.6432.lock").unlink()
+    done = serve(*listen(f"{folder}:6432"))
+    assert done.returncode == 1 and "somebody listens there" in done.stderr and "segue serve --takeover" in hint_of(done)
+    assert os.listdir(folder) == [".s.PGSQL.6432"]
+    with over(folder, proxy, db.name) as c:
+        c.execute("SELECT 1")
+
+
 def test_the_socket_of_a_running_postgresql_is_not_taken(db):
     done = serve(*listen(f"{db.cluster.folder}:{db.cluster.port}"))
     assert done.returncode == 1 and f"process {db.cluster.process.pid} does" in done.stderr

@@ -1,13 +1,18 @@
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "segue/net/address.h"
+#include "segue/net/unix.h"
 
 static void listen_addresses_are_parsed(void **state)
 {
@@ -207,6 +212,36 @@ static void names_are_resolved_by_a_thread_that_ends_when_asked(void **state)
     net_resolver_free(r);
 }
 
+/* Cleaners of /tmp go by it. */
+static void socket_and_lock_file_are_as_young_as_they_were_touched(void **state)
+{
+    static const struct timespec old[2] = {{.tv_sec = 1}, {.tv_sec = 1}};
+    char folder[] = "/tmp/segue-unit-XXXXXX", text[64], paths[2][80];
+    struct net_address address;
+    struct err err = {0};
+    struct stat st;
+    int fd;
+
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    snprintf(text, sizeof(text), "%s:6432", folder);
+    assert_int_equal(net_listen_parse(text, &address, &err), RC_OK);
+    fd = net_listen_open(&address, 0700, &err);
+    assert_true(fd >= 0);
+    for (int i = 0; i < 2; i++) {
+        snprintf(paths[i], sizeof(paths[i]), "%s/.s.PGSQL.6432%s", folder, i ? ".lock" : "");
+        assert_int_equal(utimensat(AT_FDCWD, paths[i], old, 0), 0);
+    }
+    net_unix_touch(&address);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(stat(paths[i], &st), 0);
+        assert_true(st.st_mtim.tv_sec > 1 && st.st_atim.tv_sec > 1);
+    }
+    net_unix_release(&address);
+    close(fd);
+    assert_int_equal(rmdir(folder), 0);
+}
+
 static void socket_paths_that_do_not_fit_are_refused(void **state)
 {
     char path[200];
@@ -233,6 +268,7 @@ int main(void)
         cmocka_unit_test(only_listening_sockets_are_adopted),
         cmocka_unit_test(literals_and_sockets_need_no_resolving),
         cmocka_unit_test(names_are_resolved_by_a_thread_that_ends_when_asked),
+        cmocka_unit_test(socket_and_lock_file_are_as_young_as_they_were_touched),
         cmocka_unit_test(socket_paths_that_do_not_fit_are_refused),
     };
 

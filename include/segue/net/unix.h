@@ -21,7 +21,7 @@ enum rc net_unix_address(const char *directory, const char *port, struct net_add
                          struct err *err) MUST_CHECK;
 
 /* Makes the lock file; removes what a process that is dead has left. RC_ERR 55006: somebody lives
- * there; 58000 otherwise. */
+ * there, with a lock file or without; 58000 otherwise. */
 enum rc net_unix_claim(const struct net_address *address, struct err *err) MUST_CHECK;
 
 /* The socket came from another process, and is now this one's: the lock says so. */
@@ -34,6 +34,9 @@ enum rc net_unix_permit(const struct net_address *address, unsigned mode, gid_t 
 
 /* A group of this system by its name or number; "": (gid_t)-1. False: there is none. */
 bool net_unix_group(const char *name, gid_t *out);
+
+/* Both are as young as now: what is old, cleaners of temporary directories take. */
+void net_unix_touch(const struct net_address *address);
 
 /* Removes socket and lock file when the lock is still this process's. */
 void net_unix_release(const struct net_address *address);
