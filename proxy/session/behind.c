@@ -139,7 +139,7 @@ static void catch_up(struct sess *s, uint64_t position)
     }
     judge(s);
     pthread_mutex_unlock(&w->plane->lock);
-    if (done)
+    if (done && !s->behind->cancelled)
         sess_behind_free(s);
 }
 
@@ -192,10 +192,18 @@ void sess_behind_adopt(struct sess_worker *w, const struct sess_order *before)
     pthread_mutex_unlock(&w->plane->lock);
 }
 
+/* What waited goes on its way, or nowhere. */
+static void let_go(struct sess *s)
+{
+    if (READ(s->held_us))
+        atomic_store_explicit(&s->held_us, 0, memory_order_relaxed);
+}
+
 void sess_behind_free(struct sess *s)
 {
     if (!s->behind)
         return;
+    let_go(s);
     turn_fini(&s->behind->at);
     free(s->behind);
     s->behind = NULL;
@@ -272,8 +280,28 @@ static bool may_wait(const struct sess *s)
            (s->state == SESS_RELAY || s->state == SESS_WELCOME);
 }
 
+static void hold(struct sess *s)
+{
+    struct sess_behind *b = s->behind;
+    int64_t pause_ms = (int64_t)PAUSE_MS_MIN << b->tries;
+
+    if (pause_ms < PAUSE_MS_MAX)
+        b->tries++;
+    else
+        pause_ms = PAUSE_MS_MAX;
+    b->asked = false;
+    sess_move(s, SESS_BEHIND);
+    atomic_store_explicit(&s->held_us, b->since_us, memory_order_relaxed);
+    sess_deadline(s, s->worker->now_us + pause_ms * 1000);
+}
+
 bool sess_behind_waits(struct sess *s)
 {
+    if (s->behind->cancelled && s->state == SESS_RELAY) {
+        hold(s);
+        sess_deadline(s, s->worker->now_us);
+        return true;
+    }
     if (s->behind->asked || !may_wait(s) || s->track.status != 'I')
         return false;
     if (!s->track.expected)
@@ -306,21 +334,6 @@ static bool is_over(struct sess *s)
     return true;
 }
 
-static void hold(struct sess *s)
-{
-    struct sess_behind *b = s->behind;
-    int64_t pause_ms = (int64_t)PAUSE_MS_MIN << b->tries;
-
-    if (pause_ms < PAUSE_MS_MAX)
-        b->tries++;
-    else
-        pause_ms = PAUSE_MS_MAX;
-    b->asked = false;
-    sess_move(s, SESS_BEHIND);
-    atomic_store_explicit(&s->held_us, b->since_us, memory_order_relaxed);
-    sess_deadline(s, s->worker->now_us + pause_ms * 1000);
-}
-
 /* Whoever has used the tables in this transaction has locked them: replay waits for that. */
 bool sess_behind_holds(struct sess *s, uint64_t touches, bool begins)
 {
@@ -328,16 +341,20 @@ bool sess_behind_holds(struct sess *s, uint64_t touches, bool begins)
     const struct sess_track *t = &s->track;
 
     if (!b->holds || !(touches || begins) || !may_wait(s) ||
-        (t->status == 'T' && (!b->counted || READ(s->touched))))
+        (t->status == 'T' && (!b->counted || READ(s->touched)))) {
+        let_go(s);
         return false;
+    }
     if (t->expected) {
         sess_move(s, SESS_PENDING);
         return true;
     }
-    if (!b->asked)
-        return ask(s);
-    if (is_over(s))
+    if (!b->asked && ask(s))
+        return true;
+    if (!b->asked || is_over(s)) {
+        let_go(s);
         return false;
+    }
     hold(s);
     return true;
 }
@@ -361,6 +378,14 @@ void sess_behind_ready(struct sess *s)
 
 void sess_behind_left(struct sess *s)
 {
-    atomic_store_explicit(&s->held_us, 0, memory_order_relaxed);
     sess_deadline(s, 0);
+}
+
+void sess_behind_late(struct sess *s)
+{
+    if (!s->behind->cancelled)
+        return;
+    s->behind->cancelled = false;
+    let_go(s);
+    sess_cancel_held(s);
 }

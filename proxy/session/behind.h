@@ -48,6 +48,7 @@ struct sess_behind {
     bool asked;          /* the server, since something was sent to it last */
     bool told;           /* that it was not waited for any longer */
     uint64_t replayed;   /* what the server has said last */
+    bool cancelled;      /* what waits is not to go to the server */
     unsigned tries;
     int64_t since_us, until_us; /* held, for this turn; 0: not yet */
 };
@@ -69,6 +70,7 @@ bool sess_behind_holds(struct sess *s, uint64_t touches, bool begins);
 /* What is remembered of texts by the session's rules. */
 struct sql_cache *sess_cache(const struct sess *s);
 void sess_behind_ready(struct sess *s); /* ReadyForQuery to the client */
-void sess_behind_left(struct sess *s);  /* it is held no more */
+void sess_behind_left(struct sess *s);  /* the state is another one */
+void sess_behind_late(struct sess *s);  /* the pause is over */
 
 #endif

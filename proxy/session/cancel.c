@@ -1,6 +1,7 @@
 /*
- * A statement that the gate holds, whose client asks for its end: it has not gone to the server,
- * so segue answers as the server would, were it waiting there for a lock.
+ * A statement that the gate holds, or that waits for a standby, whose client asks for its end: it
+ * has not gone to the server, so segue answers as the server would, were it waiting there for a
+ * lock.
  *
  * A Query or FunctionCall gets the error and ReadyForQuery. Of an extended message the server would
  * skip what follows up to the Sync: so does segue, and the server answers that. Not so in a
@@ -14,8 +15,8 @@
 /* Whatever it has sent before is answered, and leaves nothing open. */
 static bool can_be_cancelled(const struct sess *s)
 {
-    return s->state == SESS_HELD && sess_track_safe(&s->track) && !s->track.loose &&
-           !s->server.left;
+    return (s->state == SESS_HELD || s->state == SESS_BEHIND) && sess_track_safe(&s->track) &&
+           !s->track.loose && !s->server.left;
 }
 
 static void answer(struct sess *s, bool ready)
@@ -24,7 +25,7 @@ static void answer(struct sess *s, bool ready)
     struct err err = {0};
 
     err_set(&err, "57014", "canceling statement due to user request");
-    sess_log(s, LOG_DEBUG, &err, "held at the gate");
+    sess_log(s, LOG_DEBUG, &err, "held");
     wire_put_error(&out, "ERROR", &err);
     if (ready)
         wire_put_ready(&out, s->track.status);
@@ -38,6 +39,8 @@ void sess_cancel_held(struct sess *s)
     struct wire_frame frame;
     bool alone;
 
+    if (s->behind && s->question)
+        s->behind->cancelled = true; /* once that is answered */
     if (!can_be_cancelled(s) || wire_frame_read(in->data, in->len, &frame) != RC_OK)
         return;
     alone = frame.type == 'Q' || frame.type == 'F';

@@ -35,7 +35,7 @@ struct wire_key;
  *   STARTUP [-> CLIENT_TLS -> STARTUP] [-> PROVING] -> CONNECTING    segue asks who it is, or not
  *   CONNECTING [-> TLS_ASK] [-> SERVER_TLS] ->
  *       ASKED -> AUTH | ENTERING [-> CHECKING] -> WELCOME -> RELAY <-> PENDING, BEHIND, HELD
- *       HELD -> SKIPPING -> RELAY                                         a client of the database
+ *       HELD, BEHIND -> SKIPPING -> RELAY                                 a client of the database
  *       CANCELLING                                                        a cancel request
  *       ASKED -> AUTH | ENTERING -> CONSOLE                               a client of the console
  *   TLS_ASK, SERVER_TLS, ASKED, AUTH, ENTERING, CHECKING, CANCELLING -> CONNECTING

@@ -131,6 +131,16 @@ def test_a_statement_that_the_turn_may_overtake_waits_for_the_standby(through, s
         until("both to wait for the standby", lambda: {"waits", "open"} <= {
             row["application_name"] for row in proxy.console("SHOW SESSIONS") if row["waits_for"] == "standby"})
         assert other.execute("SELECT 1").fetchone() == (1,) and not got
+        cancelled = []
+
+        def is_cancelled():
+            with pytest.raises(psycopg.errors.QueryCanceled):
+                other.execute("SELECT label FROM orders")
+            cancelled.append(True)
+
+        threads.append(threading.Thread(target=is_cancelled, daemon=True))
+        threads[-1].start()
+        until("the third to be cancelled", lambda: cancelled or other.cancel(), every=0.05)
         replay(standby, "resume")
         for thread in threads:
             thread.join(30)
