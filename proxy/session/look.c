@@ -141,7 +141,7 @@ static const struct sql_rewrite *inspect(struct sess *s, enum sql_side side, con
     struct sql_sight_of_session sight;
     const struct sql_rewrite *rewrite;
     struct sql_cache_stats stats;
-    bool moves, several, within = false;
+    bool moves, several, columns, within = false;
     enum sql_opaque opaque;
     enum sql_first first;
 
@@ -156,10 +156,13 @@ static const struct sql_rewrite *inspect(struct sess *s, enum sql_side side, con
     several = memchr(text, ';', len ? len - 1 : 0) != NULL;
     v->opaque = opaque =
         several || sql_first_is_opaque(first) ? sql_opaque(text, len) : SQL_OPAQUE_NO;
+    v->columns = columns =
+        (several || sql_first_is_maker(first)) && sql_makes_columns(rules, text, len);
     if (first < SQL_FIRST_BEGIN && !several && !sql_mentions(rules, text, len))
         return NULL;
     sess_sight(s, &sight);
     sight.side = side;
+    sight.unlisted |= several && columns;
     if (within)
         sight.path = SQL_PATH_UNKNOWN;
     pthread_mutex_lock(&w->cache_lock);
@@ -170,6 +173,7 @@ static const struct sql_rewrite *inspect(struct sess *s, enum sql_side side, con
     *v = rewrite->verdict;
     v->moves = moves;
     v->opaque = opaque;
+    v->columns |= columns;
     if (v->executes)
         v->touches |= executed_touches(s);
     return rewrite;
@@ -209,8 +213,9 @@ static void note_made(struct sess *s, const struct sql_verdict *v,
 
     if (rewrite)
         taken = sql_taken_join(taken, made_by(s, v, rewrite));
-    if (!sql_taken_any(taken) && !unseen)
+    if (!sql_taken_any(taken) && !unseen && !v->columns)
         return;
+    s->unlisted = sess_unlisted(s) || v->columns;
     s->made = sql_taken_join(sess_shadowed(s), taken);
     s->unseen = sess_unseen(s) | unseen;
     s->made_for = UINT64_MAX;

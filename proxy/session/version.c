@@ -71,6 +71,11 @@ uint64_t sess_unseen(const struct sess *s)
     return is_known(s) ? 0 : s->unseen;
 }
 
+bool sess_unlisted(const struct sess *s)
+{
+    return s->unlisted && !is_known(s);
+}
+
 void sess_sight(const struct sess *s, struct sql_sight_of_session *out)
 {
     *out = (struct sql_sight_of_session){.side = s->version.side,
@@ -79,5 +84,6 @@ void sess_sight(const struct sess *s, struct sql_sight_of_session *out)
                                                      s->altered <= s->worker->order->changes,
                                          .shadowed = sess_shadowed(s),
                                          .unseen = sess_unseen(s),
+                                         .unlisted = sess_unlisted(s),
                                          .path = sess_path_class(s->path, sess_rules(s))};
 }

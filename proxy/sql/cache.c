@@ -69,9 +69,9 @@ static uint64_t hash_text(const char *text, size_t len)
 static uint64_t hash_sight(const struct sql_sight_of_session *session)
 {
     const uint64_t odd = UINT64_C(0x9e3779b97f4a7c15);
-    uint64_t flags = (session->shadowed.old + session->shadowed.new *odd) * 16 +
-                     (uint64_t)session->side * 4 + session->follows * UINT64_C(2) +
-                     session->rewrites;
+    uint64_t flags = (session->shadowed.old + session->shadowed.new *odd) * 32 +
+                     session->unlisted * UINT64_C(16) + (uint64_t)session->side * 4 +
+                     session->follows * UINT64_C(2) + session->rewrites;
 
     return ((session->path + session->unseen * 8) * odd + flags) * odd;
 }
@@ -86,7 +86,8 @@ static struct key key_of(const struct sql_sight_of_session *session, bool is_sha
 static bool same_sight(const struct sql_sight_of_session *a, const struct sql_sight_of_session *b)
 {
     return a->side == b->side && a->follows == b->follows && a->rewrites == b->rewrites &&
-           sql_taken_same(a->shadowed, b->shadowed) && a->unseen == b->unseen && a->path == b->path;
+           sql_taken_same(a->shadowed, b->shadowed) && a->unseen == b->unseen &&
+           a->unlisted == b->unlisted && a->path == b->path;
 }
 
 struct sql_cache *sql_cache_new(size_t entries_max, size_t bytes_max)

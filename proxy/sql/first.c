@@ -66,6 +66,7 @@ enum sql_first sql_first_word(const char *text, size_t len)
         size_t len;
         enum sql_first first;
     } words[32][WORDS_OF_LETTER] = {
+        [LETTER('a')] = {{"alter", 5, SQL_FIRST_ALTER}},
         [LETTER('b')] = {{"begin", 5, SQL_FIRST_BEGIN}},
         [LETTER('c')] = {{"create", 6, SQL_FIRST_WRAPS}, {"call", 4, SQL_FIRST_CALL}},
         [LETTER('d')] = {{"deallocate", 10, SQL_FIRST_FORGETS},

@@ -331,6 +331,49 @@ void sql_verdict_of_none(const char *text, size_t len, struct sql_verdict *out)
     out->analysed = true;
 }
 
+static bool begins_with(const char *text, size_t len, const char *word)
+{
+    return len > strlen(word) && !strncasecmp(text, word, strlen(word));
+}
+
+/* CREATE or ALTER. */
+static bool is_maker(const char *text, size_t len)
+{
+    size_t at = sql_first_at(text, len);
+
+    return begins_with(text + at, len - at, "create") || begins_with(text + at, len - at, "alter");
+}
+
+/* Columns that are not said there: `*`, and in CREATE TABLE: LIKE, INHERITS, AS TABLE, AS EXECUTE.
+ * Elsewhere these words do no harm. */
+static bool takes_columns(const char *text, size_t len)
+{
+    static const char *const words[] = {"like", "inherits", "as table", "execute"};
+
+    if (memchr(text, '*', len))
+        return true;
+    for (size_t i = 0; i < len; i++)
+        for (size_t w = 0; w < ARRAY_LEN(words); w++)
+            if (begins_with(text + i, len - i, words[w]))
+                return true;
+    return false;
+}
+
+bool sql_makes_columns(const struct sql_rules *rules, const char *text, size_t len)
+{
+    const char *end = text + len;
+    bool makes = false;
+
+    for (const char *at = text; at && !makes;) {
+        makes = is_maker(at, (size_t)(end - at));
+        at = memchr(at, ';', (size_t)(end - at));
+        at = at ? at + 1 : NULL;
+    }
+    return makes &&
+           (sql_search_run(&rules->old_columns, text, len, true) ||
+            sql_search_run(&rules->new_columns, text, len, true) || takes_columns(text, len));
+}
+
 void sql_inspect(const struct sql_rules *rules, const char *text, size_t len,
                  struct sql_verdict *out)
 {

@@ -294,7 +294,7 @@ enum sql_has sql_relation_has(const struct sql_work *w, const struct sql_node *r
             no = true;
     }
     if (!yes)
-        return SQL_HAS_NOT;
+        return w->session->unlisted || w->out->verdict.columns ? SQL_HAS_PERHAPS : SQL_HAS_NOT;
     return no || renamed ? SQL_HAS_PERHAPS : SQL_HAS;
 }
 

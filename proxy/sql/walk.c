@@ -122,6 +122,7 @@ void sql_walk_select(struct sql_work *w, struct sql_scope *outer, const struct s
         sql_with_shows_query(w, &scope, node);
     }
     w->stored = stored;
+    w->out->verdict.columns |= get(node, "intoClause") != NULL;
     sql_scope_fini(&scope);
     sql_scope_fini(&with);
 }

@@ -301,9 +301,30 @@ static void it_is_known_whose_columns_the_stars_of_a_result_give(void **state)
     sql_rules_unref(rules);
 }
 
+static void of_a_relation_that_the_rules_may_not_know_nothing_is_certain(void **state)
+{
+    static const struct row listed[] = {
+        {INSIDE("SELECT 1 FROM stage", "n"), NULL, 0},
+        {"SELECT 1 AS one INTO x FROM t; " INSIDE("SELECT 1 FROM stage", "n"),
+         "SELECT 1 AS one INTO x FROM t; " INSIDE("SELECT 1 FROM stage", "stage.n"), 0},
+    };
+    static const char text[] = INSIDE("SELECT 1 FROM stage", "n");
+    const struct sql_sight_of_session session = {.rewrites = true, .unlisted = true};
+    struct sql_rules *rules = some_rules(false);
+    struct sql_rewrite out;
+
+    (void)state;
+    each(listed, ARRAY_LEN(listed));
+    sql_rewrite(rules, &session, text, strlen(text), &out);
+    assert_string_equal(out.text, INSIDE("SELECT 1 FROM stage", "stage.n"));
+    sql_rewrite_fini(&out);
+    sql_rules_unref(rules);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(of_a_relation_that_the_rules_may_not_know_nothing_is_certain),
         cmocka_unit_test(it_is_known_whose_columns_the_stars_of_a_result_give),
         cmocka_unit_test(a_list_says_what_the_columns_of_a_cte_are_called),
         cmocka_unit_test(a_recursive_cte_has_the_names_of_its_first_branch),

@@ -14,14 +14,15 @@
 /* public.t (id), with a partition t_1. */
 static struct sql_rules *some_rules(void)
 {
-    static const char *const none[] = {NULL}, *const parts[] = {"t_1", NULL};
+    static const char *const o[] = {"o", NULL}, *const n[] = {"n", NULL},
+                             *const parts[] = {"t_1", NULL};
     static const struct sql_column_rule columns[] = {{"id", SQL_SEEN_BY_BOTH, false}};
     struct sql_rules *rules = sql_rules_new(1);
     int bit = sql_rules_add(rules, &(struct sql_table_rule){.migration = "m",
                                                             .schema = "public",
                                                             .name = "t",
-                                                            .old_columns = none,
-                                                            .new_columns = none,
+                                                            .old_columns = o,
+                                                            .new_columns = n,
                                                             .relatives = parts,
                                                             .columns = columns,
                                                             .ncolumns = ARRAY_LEN(columns)});
@@ -114,9 +115,42 @@ static void what_makes_relations_unseen_is_known_by_its_words(void **state)
             fail_msg("%s", rows[i].sql);
 }
 
+static void what_makes_columns_that_the_rules_would_have_to_know_is_known_by_its_words(void **state)
+{
+    static const struct {
+        const char *sql;
+        bool makes;
+    } rows[] = {
+        {"CREATE TEMP TABLE s (id int, O text)", true},
+        {"/* x */ create table s as select N from u", true},
+        {"BEGIN; ALTER TABLE s ADD n int", true},
+        {"ALTER TABLE s RENAME x TO \"n\"", true},
+        {"CREATE TABLE s AS TABLE u", true},
+        {"CREATE TABLE s AS SELECT * FROM u", true},
+        {"CREATE TABLE s (LIKE u)", true},
+        {"CREATE TABLE s () INHERITS (u)", true},
+        {"CREATE TABLE s AS EXECUTE q", true},
+        {"CREATE TEMP TABLE s (id int, x text)", false},
+        {"ALTER TABLE s ADD x int", false},
+        {"SELECT n FROM u; SELECT * FROM u", false},
+        {"", false},
+    };
+    struct sql_rules *rules = some_rules();
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if (sql_makes_columns(rules, rows[i].sql, strlen(rows[i].sql)) != rows[i].makes ||
+            (rows[i].makes && !has_several(rows[i].sql) &&
+             !sql_first_is_maker(sql_first_word(rows[i].sql, strlen(rows[i].sql)))))
+            fail_msg("%s", rows[i].sql);
+    sql_rules_unref(rules);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(
+            what_makes_columns_that_the_rules_would_have_to_know_is_known_by_its_words),
         cmocka_unit_test(what_makes_relations_unseen_is_known_by_its_words),
         cmocka_unit_test(who_makes_a_relation_of_that_name_is_known),
     };

@@ -25,6 +25,7 @@ struct sql_verdict {
     bool executes;      /* SQL-level EXECUTE: touches what the session's PREPAREs named */
     bool moves;         /* may change the search path, or end what was set in a transaction */
     uint8_t opaque;     /* enum sql_opaque, where who asks has looked */
+    bool columns;       /* sql_makes_columns; of SELECT INTO without that */
     bool analysed;      /* false: the parser did not understand it; masks come from the search */
 };
 
@@ -34,7 +35,8 @@ bool sql_mentions(const struct sql_rules *rules, const char *text, size_t len);
 
 enum sql_first {
     SQL_FIRST_OTHER,
-    SQL_FIRST_WRAPS,   /* EXPLAIN, CREATE: an EXECUTE may be in it */
+    SQL_FIRST_WRAPS, /* EXPLAIN, CREATE: an EXECUTE may be in it */
+    SQL_FIRST_ALTER,
     SQL_FIRST_FORGETS, /* DEALLOCATE, DISCARD */
     SQL_FIRST_DO,
     SQL_FIRST_CALL,
@@ -67,6 +69,16 @@ static inline bool sql_first_is_opaque(enum sql_first first)
 {
     return first == SQL_FIRST_DO || first == SQL_FIRST_CALL || first == SQL_FIRST_IMPORT;
 }
+
+/* Can sql_makes_columns find anything in a text of one statement that begins so? */
+static inline bool sql_first_is_maker(enum sql_first first)
+{
+    return first == SQL_FIRST_WRAPS || first == SQL_FIRST_ALTER;
+}
+
+/* May it make relations, or give them columns, called as an old or a new one (said in it, or taken
+ * from elsewhere), of which the rules do not know yet? SELECT INTO: verdict.columns. */
+bool sql_makes_columns(const struct sql_rules *rules, const char *text, size_t len);
 
 /* Full verdict without a cache, of a session whose search path is not known. `text` need not be
  * NUL-terminated. */

@@ -112,6 +112,8 @@ struct sql_sight_of_session {
     /* Tables whose name a relation may have that nobody has seen being made: hardly ever one has.
      * What means other columns where it is not rewritten is, and all else is left. */
     uint64_t unseen;
+    bool unlisted; /* relations may have columns called as old or new ones, and the rules do not
+                      know: it has made them */
     uint64_t path; /* the class of its search path (sql/path.h) */
 };
 

@@ -313,3 +313,38 @@ MERGE INTO grade USING words w ON w.id = grade.id WHEN MATCHED AND grade IS NOT 
 
 -- A list of aliases takes a column's name away that a table's alias has
 SELECT length(to_json(config_json)::text) AS e FROM archive AS config_json CROSS JOIN notes AS n (a, b, c, d, e);
+
+-- A temporary table of the transaction with columns called as both sides' ones, from further in
+CREATE TEMP TABLE stage (id bigint, claim_text text, claim text);
+INSERT INTO stage SELECT id, CASE WHEN id < 3 THEN {claim} ELSE 'other' END, CASE WHEN id > 4 THEN {claim} ELSE 'new' END FROM checks;
+SELECT id FROM stage WHERE EXISTS (SELECT 1 FROM checks c WHERE c.id = stage.id AND c.{claim} = claim_text);
+SELECT id FROM stage WHERE EXISTS (SELECT 1 FROM checks c WHERE c.id = stage.id AND c.{claim} = claim);
+DELETE FROM stage s WHERE s.id IN (SELECT c.id FROM checks c WHERE c.{claim} = claim_text AND c.{claim} <> claim) RETURNING id;
+UPDATE checks SET {claim} = s.claim_text FROM stage s WHERE s.id = checks.id AND s.claim = 'new';
+
+-- A table of the transaction that takes such columns from a query, from further in
+CREATE TABLE stage AS SELECT * FROM notes;
+SELECT id FROM stage WHERE EXISTS (SELECT 1 FROM checks c WHERE c.id = stage.id AND c.{claim} = claim_text);
+SELECT id FROM stage WHERE EXISTS (SELECT 1 FROM checks c WHERE c.id = stage.id AND c.{claim} = claim);
+
+-- The same by SELECT INTO
+SELECT n.id, n.claim, n.claim_text INTO TEMP stage FROM notes n JOIN checks c USING (id);
+SELECT id FROM stage WHERE EXISTS (SELECT 1 FROM checks c WHERE c.id = stage.id AND c.{claim} = claim_text);
+SELECT id FROM stage WHERE EXISTS (SELECT 1 FROM checks c WHERE c.id = stage.id AND c.{claim} = claim);
+
+-- A table of the transaction that gets such columns later, from further in
+CREATE TEMP TABLE stage (id bigint, x text);
+ALTER TABLE stage RENAME x TO claim;
+ALTER TABLE stage ADD claim_text text DEFAULT 'claim 1';
+INSERT INTO stage VALUES (1, 'claim 1');
+SELECT id FROM stage WHERE EXISTS (SELECT 1 FROM checks c WHERE c.id = stage.id AND c.{claim} = claim_text);
+SELECT id FROM stage WHERE EXISTS (SELECT 1 FROM checks c WHERE c.id = stage.id AND c.{claim} = claim);
+
+-- A table of the transaction with such columns, in one message
+-- @message
+INSERT INTO words VALUES (9, 'nine'); SELECT n.id, n.claim, n.claim_text INTO TEMP stage FROM notes n; SELECT s.id FROM stage s WHERE EXISTS (SELECT 1 FROM checks c WHERE c.id = s.id AND c.{claim} = claim_text); SELECT s.id FROM stage s WHERE EXISTS (SELECT 1 FROM checks c WHERE c.id = s.id AND c.{claim} = claim);
+
+-- A table of the transaction that has no such columns changes nothing
+CREATE TEMP TABLE stage (id bigint, x text);
+INSERT INTO stage SELECT id, {claim} FROM checks;
+SELECT stage.id FROM stage JOIN checks USING (id) WHERE {claim} = x AND EXISTS (SELECT 1 FROM archive a WHERE a.id = stage.id + 4 AND {claim} > 'a');
