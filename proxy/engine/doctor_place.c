@@ -185,18 +185,56 @@ static void other_engine(struct doctor *d, const PGresult *res)
     free(sql);
 }
 
+#define HOLDER                                                                                     \
+    "l.pid, coalesce(nullif(a.application_name, ''), '?'), coalesce(a.usename, '?'), "             \
+    "coalesce(" CONN_CLIENT_ADDRESS ", '?'), coalesce(date_trunc('second', a.backend_start)::"     \
+    "text, '?')"
+
+/* *blocks: one has the lock of the engine itself. */
+static enum rc foreign_locks(struct doctor *d, bool *blocks, struct err *err)
+{
+    PGresult *res = conn_query(
+        &d->conn, err,
+        "SELECT DISTINCT ON (l.pid) " HOLDER ", l.objid::bigint = %" PRId64
+        ", " DOCTOR_AS_OWNER("a.usesysid") " FROM pg_locks l JOIN pg_stat_activity a "
+                                           "USING (pid) WHERE " STORE_LOCK " BETWEEN %" PRId64
+                                           " AND %" PRId64 " AND NOT " STORE_ROLE
+                                           " ORDER BY 1, l.objid",
+        STORE_LOCK_KEY & 0xffffffff, STORE_LOCK_KEY, STORE_LOCK_KEY + STORE_LOCK_KEYS - 1);
+
+    *blocks = false;
+    for (int r = 0; r < (res ? PQntuples(res) : 0); r++) {
+        char *sql = mem_printf("SELECT pg_terminate_backend(%" PRId64 ")", res_int(res, r, 0));
+
+        *blocks |= res_bool(res, r, 5);
+        doctor_say(
+            d, DOCTOR_WRONG, "lock of another role", doctor_psql_as(d, res_text(res, r, 6), sql),
+            "segue's advisory locks are for segue: end it, and see that it does not take "
+            "them again",
+            "backend %" PRId64 " (%s, user %s, from %s, since %s) has taken an advisory "
+            "lock of segue's%s",
+            res_int(res, r, 0), res_text(res, r, 1), res_text(res, r, 2), res_text(res, r, 3),
+            res_text(res, r, 4), res_bool(res, r, 5) ? ": no migration moves" : "");
+        free(sql);
+    }
+    PQclear(res);
+    return res ? RC_OK : RC_ERR;
+}
+
 enum rc doctor_engine(struct doctor *d, struct err *err)
 {
     /* a running engine forgets its backend only while it has none */
-    bool ours = d->engine && d->engine->ready;
-    PGresult *res = conn_query(
-        &d->conn, err,
-        "SELECT l.pid, coalesce(nullif(a.application_name, ''), '?'), coalesce(a.usename, '?'), "
-        "coalesce(" CONN_CLIENT_ADDRESS ", '?'), "
-        "coalesce(date_trunc('second', a.backend_start)::text, '?') "
-        "FROM pg_locks l LEFT JOIN pg_stat_activity a USING (pid) WHERE " STORE_LOCK_HELD,
-        STORE_LOCK_KEY);
+    bool ours = d->engine && d->engine->ready, blocked;
+    PGresult *res;
 
+    if (foreign_locks(d, &blocked, err) != RC_OK)
+        return RC_ERR;
+    if (blocked && d->engine)
+        return RC_OK;
+    res = conn_query(&d->conn, err,
+                     "SELECT " HOLDER " FROM pg_locks l LEFT JOIN pg_stat_activity a USING (pid) "
+                     "WHERE coalesce(" STORE_ROLE ", true) AND " STORE_LOCK_HELD,
+                     STORE_LOCK_KEY);
     if (!res)
         return RC_ERR;
     if (PQntuples(res) && d->engine && (!ours || res_int(res, 0, 0) != d->engine->backend_pid)) {

@@ -251,11 +251,8 @@ enum rc doctor_throttle(struct doctor *d, struct err *err)
 
 /* ---- locks ---- */
 
-/* Backends `a` that are segue's own, also where the doctor has another role than the engine, which
- * is who holds the lock. Takes the lock's key. */
-#define OWN_BACKEND                                                                                \
-    "(" CONN_OWN_BACKEND " OR a.application_name = 'segue' AND a.usesysid IN (SELECT e.usesysid "  \
-    "FROM pg_locks l JOIN pg_stat_activity e USING (pid) WHERE " STORE_LOCK_HELD "))"
+/* Backends `a` that are segue's own, also where the doctor has another role than the engine. */
+#define OWN_BACKEND "(" CONN_OWN_BACKEND " OR a.application_name = 'segue' AND " STORE_ROLE ")"
 
 #define WHO                                                                                        \
     "coalesce(nullif(a.application_name, ''), a.backend_type, '?'), coalesce(a.usename, '?'), "    \
@@ -300,7 +297,7 @@ enum rc doctor_blocked(struct doctor *d, struct err *err)
         "unnest(pg_blocking_pids(w.pid)) AS b(pid) JOIN pg_stat_activity a ON a.pid = b.pid "
         "WHERE w.datname = current_database() AND w.wait_event_type = 'Lock' "
         "ORDER BY a.xact_start LIMIT %d",
-        STORE_LOCK_KEY, ROWS_MAX);
+        ROWS_MAX);
 
     if (!res)
         return RC_ERR;
@@ -366,7 +363,7 @@ enum rc doctor_transactions(struct doctor *d, struct err *err)
 {
     unsigned age_ms = d->engine ? d->engine->options.transaction_age_max_ms : 5000;
     char *names = eng_lock_names(d->m, NULL);
-    PGresult *res = conn_query(&d->conn, err, held_sql, names, STORE_LOCK_KEY, age_ms, ROWS_MAX);
+    PGresult *res = conn_query(&d->conn, err, held_sql, names, age_ms, ROWS_MAX);
 
     free(names);
     if (!res)
@@ -395,7 +392,7 @@ enum rc doctor_hidden(struct doctor *d, struct err *err)
                                      "pg_database WHERE datname = current_database()) AND a.query "
                                      "= '<insufficient privilege>' "
                                      "AND NOT " OWN_BACKEND,
-        names, STORE_LOCK_KEY);
+        names);
 
     free(names);
     if (!res)

@@ -10,6 +10,7 @@
  * it reads anything back. One that is opened later finds that the lock is another's.
  */
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,37 +28,43 @@
 #define LONG_KEY (STORE_LOCK_KEY + 2)
 #define END_WAIT_MS 2000
 
-/* "backend 17, from 10.0.0.7, since ..."; "" when it has just gone. Heap. */
-static char *holder(struct eng_engine *engine)
+/* res: who holds the lock; NULL, or without a row: it has just gone. */
+static void append_holder(struct buf *text, const PGresult *res)
 {
-    struct err ignored = {0};
-    struct buf out = {0};
-    PGresult *res =
-        conn_query(&engine->work, &ignored,
-                   "SELECT l.pid, coalesce(" CONN_CLIENT_ADDRESS ", '?'), "
-                   "coalesce(date_trunc('second', a.backend_start)::text, '?') FROM pg_locks l "
-                   "LEFT JOIN pg_stat_activity a USING (pid) WHERE " STORE_LOCK_HELD,
-                   STORE_LOCK_KEY);
+    bool there = res && PQntuples(res);
+    char who[256] = "";
 
-    if (res && PQntuples(res))
-        buf_printf(&out, "backend %" PRId64 ", from %s, since %s", res_int(res, 0, 0),
-                   res_text(res, 0, 1), res_text(res, 0, 2));
-    PQclear(res);
-    return buf_take(&out);
+    if (there)
+        snprintf(who, sizeof(who), " (backend %" PRId64 ", from %s, since %s)", res_int(res, 0, 0),
+                 res_text(res, 0, 1), res_text(res, 0, 2));
+    if (there && !res_bool(res, 0, 3))
+        buf_printf(text,
+                   "role %s, which is no segue's, has taken segue's advisory lock%s: no migration "
+                   "moves until it lets go, or is ended: SELECT pg_terminate_backend(%" PRId64 ")",
+                   res_text(res, 0, 4), who, res_int(res, 0, 0));
+    else
+        buf_printf(text,
+                   "another segue is at work on this database%s: waiting for its advisory lock",
+                   who);
 }
 
 static void say(struct eng_engine *engine)
 {
-    char *who = holder(engine);
+    struct err ignored = {0};
     struct buf text = {0};
+    PGresult *res = conn_query(
+        &engine->work, &ignored,
+        "SELECT l.pid, coalesce(" CONN_CLIENT_ADDRESS ", '?'), "
+        "coalesce(date_trunc('second', a.backend_start)::text, '?'), coalesce(" STORE_ROLE
+        ", true), coalesce(a.usename, '?') FROM pg_locks l "
+        "LEFT JOIN pg_stat_activity a USING (pid) WHERE " STORE_LOCK_HELD,
+        STORE_LOCK_KEY);
 
-    buf_printf(&text,
-               "another segue is at work on this database%s%s%s: waiting for its advisory lock",
-               who[0] ? " (" : "", who, who[0] ? ")" : "");
+    append_holder(&text, res);
+    PQclear(res);
     log_warning("%s", text.data);
     board_set_trouble(engine->board, text.data);
     buf_fini(&text);
-    free(who);
 }
 
 /* ---- what the other one does ---- */
@@ -209,24 +216,46 @@ enum rc eng_beside_open(struct eng_engine *engine, struct eng_conn *conn, enum e
     return RC_ERR;
 }
 
+/* One that may not be ended is not waited for: what it has under way goes on. */
+static enum rc end_other(struct eng_engine *engine, int64_t pid, const char *since, struct err *err)
+{
+    PGresult *res = conn_query(&engine->work, err,
+                               "SELECT pg_terminate_backend(pid, %d) FROM pg_stat_activity WHERE "
+                               "pid = %" PRId64 " AND backend_start = '%s'::timestamptz",
+                               END_WAIT_MS, pid, since);
+    bool ended = res && (!PQntuples(res) || res_bool(res, 0, 0));
+
+    PQclear(res);
+    if (!res && !strcmp(err->sqlstate, "42501")) {
+        err_prefix(err, "backend %" PRId64 " of another engine goes on", pid);
+        log_err(LOG_WARNING, "taking over", err);
+        err_clear(err);
+        return RC_OK;
+    }
+    if (!res)
+        return RC_ERR;
+    log_info("ended backend %" PRId64 " of the engine before", pid);
+    return ended ? RC_OK : RC_AGAIN;
+}
+
 /* A long statement under way is let be, and so is what may be one (of another role's the server
  * does not say): it has its mark in its own transaction, or is found in the catalog, and an index
  * that is half built need not be begun again. Nothing of what its engine may send behind it does
  * harm: that asks the lost connection first, or fails at the mark. */
 enum rc eng_beside_end_others(struct eng_engine *engine, struct err *err)
 {
-    PGresult *res = conn_query(
-        &engine->work, err,
-        "WITH others AS (SELECT DISTINCT l.pid FROM pg_locks l JOIN pg_stat_activity a USING (pid) "
-        "WHERE " STORE_LOCK_HELD " OR a.state LIKE 'idle%%' AND " STORE_LOCK_HELD ") "
-        "SELECT pid, pg_terminate_backend(pid, %d) FROM others",
-        BATCH_KEY, LONG_KEY, END_WAIT_MS);
+    PGresult *res = conn_query(&engine->work, err,
+                               "SELECT DISTINCT l.pid, a.backend_start FROM pg_locks l JOIN "
+                               "pg_stat_activity a USING (pid) "
+                               "WHERE (" STORE_LOCK_HELD
+                               " OR a.state LIKE 'idle%%' AND " STORE_LOCK_HELD ") AND " STORE_ROLE,
+                               BATCH_KEY, LONG_KEY);
     enum rc rc = res ? RC_OK : RC_ERR;
 
-    for (int r = 0; r < (res ? PQntuples(res) : 0); r++) {
-        log_info("ended backend %" PRId64 " of the engine before", res_int(res, r, 0));
-        if (!res_bool(res, r, 1))
-            rc = RC_AGAIN;
+    for (int r = 0; rc != RC_ERR && r < (res ? PQntuples(res) : 0); r++) {
+        enum rc ended = end_other(engine, res_int(res, r, 0), res_text(res, r, 1), err);
+
+        rc = ended == RC_OK ? rc : ended;
     }
     PQclear(res);
     return rc;

@@ -11,6 +11,11 @@
 #define TURNS_KEY (STORE_LOCK_KEY + 4)   /* of the one at work: what statements name turns */
 #define HOLDS_KEY (STORE_LOCK_KEY + 5)   /* shared: its clients are held */
 
+/* Somebody turns, who may. */
+#define TURNS                                                                                      \
+    "EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE " STORE_ROLE         \
+    " AND " STORE_LOCK_HELD ")"
+
 #define LOOK_MS 5
 /* Longer than a look takes, or a process is likely to stand still: until the store has been read
  * workers keep back who may name the tables. */
@@ -22,12 +27,13 @@
 /* Who follows and does not hold, the first of them; no row: nobody. */
 static enum rc look(struct eng_engine *engine, PGresult **res, struct err *err)
 {
-    *res = conn_query(&engine->work, err,
-                      "SELECT l.pid, coalesce(" CONN_CLIENT_ADDRESS ", '?') FROM pg_locks l "
-                      "LEFT JOIN pg_stat_activity a USING (pid) WHERE " STORE_LOCK_HELD
-                      " AND l.pid <> pg_backend_pid() AND l.pid NOT IN (SELECT l.pid FROM pg_locks "
-                      "l WHERE " STORE_LOCK_HELD ") ORDER BY 1 LIMIT 1",
-                      FOLLOWS_KEY, HOLDS_KEY);
+    *res =
+        conn_query(&engine->work, err,
+                   "SELECT l.pid, coalesce(" CONN_CLIENT_ADDRESS ", '?') FROM pg_locks l "
+                   "JOIN pg_stat_activity a USING (pid) WHERE " STORE_ROLE " AND " STORE_LOCK_HELD
+                   " AND l.pid <> pg_backend_pid() AND l.pid NOT IN (SELECT l.pid FROM pg_locks "
+                   "l WHERE " STORE_LOCK_HELD ") ORDER BY 1 LIMIT 1",
+                   FOLLOWS_KEY, HOLDS_KEY);
     return *res ? RC_OK : RC_ERR;
 }
 
@@ -91,9 +97,7 @@ void second_let_go(struct eng_engine *engine)
 
 static enum rc is_asked(struct eng_engine *engine, bool *asked, struct err *err)
 {
-    PGresult *res =
-        conn_query(&engine->work, err,
-                   "SELECT EXISTS (SELECT FROM pg_locks l WHERE " STORE_LOCK_HELD ")", TURNS_KEY);
+    PGresult *res = conn_query(&engine->work, err, "SELECT " TURNS, TURNS_KEY);
 
     *asked = res && res_bool(res, 0, 0);
     PQclear(res);
@@ -132,8 +136,8 @@ bool second_expects(const struct eng_engine *engine)
 static bool waits(struct eng_engine *engine, const char *turning, struct err *err)
 {
     PGresult *res = conn_query(&engine->work, err,
-                               "SELECT EXISTS (SELECT FROM pg_locks l WHERE " STORE_LOCK_HELD
-                               "), EXISTS (SELECT FROM (VALUES %s) t(id, phase) WHERE NOT EXISTS "
+                               "SELECT " TURNS
+                               ", EXISTS (SELECT FROM (VALUES %s) t(id, phase) WHERE NOT EXISTS "
                                "(SELECT FROM segue.migrations m WHERE m.id = t.id AND m.phase = "
                                "t.phase))",
                                TURNS_KEY, turning);

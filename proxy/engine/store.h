@@ -12,13 +12,23 @@
 struct eng_engine;
 struct eng_migration;
 
-/* Key of the advisory lock that one engine a database holds: "segue" in ASCII. */
+/* Key of the advisory lock that one engine a database holds: "segue" in ASCII. Those behind it are
+ * second.c's and second_gate.c's. */
 #define STORE_LOCK_KEY INT64_C(0x7365677565)
-/* Of pg_locks l: the row of who holds it. Takes the key. */
-#define STORE_LOCK_HELD                                                                            \
+#define STORE_LOCK_KEYS 6
+/* Of pg_locks l: the row of who holds one. Followed by what its key is. */
+#define STORE_LOCK                                                                                 \
     "l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND l.database = (SELECT oid FROM "  \
     "pg_database WHERE datname = current_database()) AND "                                         \
-    "(l.classid::bigint << 32 | l.objid::bigint) = %" PRId64
+    "(l.classid::bigint << 32 | l.objid::bigint)"
+/* The same of one key, which it takes. */
+#define STORE_LOCK_HELD STORE_LOCK " = %" PRId64
+/* Of pg_stat_activity a: a segue's role, since it may write the store. The locks any role may take.
+ */
+#define STORE_ROLE                                                                                 \
+    "pg_has_role(a.usesysid, coalesce((SELECT s.relowner FROM pg_class s WHERE s.oid = "           \
+    "to_regclass('segue.store')), (SELECT r.oid FROM pg_roles r WHERE r.rolname = "                \
+    "session_user)), 'MEMBER')"
 
 bool store_exists(struct eng_conn *conn, struct err *err); /* false with err: could not tell */
 enum rc store_create(struct eng_conn *conn, struct err *err) MUST_CHECK; /* or bring up to date */

@@ -205,7 +205,8 @@ def test_who_holds_the_lock_and_is_hidden_comes_from_nowhere(db, segue, owner):
     with db.connect("app", application_name="nosy") as holder:
         holder.execute("SELECT pg_advisory_lock(x'7365677565'::bigint)")
         proxy = segue(upstream=db.url(owner))
-        proxy.logged(f"another segue is at work on this database (backend {holder.info.backend_pid}, from ?, since ?)")
+        where = f"backend {holder.info.backend_pid}, from ?, since ?"
+        proxy.logged(f"role app, which is no segue's, has taken segue's advisory lock ({where})")
         said = proxy.cli("doctor", check=1).out
         assert f"backend {holder.info.backend_pid} (nosy, user app, from ?, since ?)" in said
     proxy.at_work()
