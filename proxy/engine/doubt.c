@@ -17,6 +17,9 @@
 #include "segue/base/log.h"
 
 #define LOOK_MS 20 /* between two tries to connect */
+/* After that whoever is held goes on by the rules of before: nobody has answered, and nobody may.
+ */
+#define SETTLE_MAX_US 300000000
 /* Longer than one of them: should this thread be stuck, workers let everybody pass then. */
 #define DOUBT_MS 20000
 
@@ -44,7 +47,9 @@ enum rc gated_commit(struct eng_engine *engine, bool names_turn, struct err *err
     return rc;
 }
 
-/* What the row says when our backend, if there still is one, has ended: nothing changes it then. */
+/* What the row says when our backend, if there still is one, has ended: nothing changes it then. A
+ * primary without the row, or the table, has answered, too: it was a standby that had not come so
+ * far, or is another database of that name. *phase stays as it is. */
 static enum rc ask(struct eng_engine *engine, const struct eng_migration *m,
                    enum eng_phase_id *phase, struct err *err)
 {
@@ -52,15 +57,20 @@ static enum rc ask(struct eng_engine *engine, const struct eng_migration *m,
     PGresult *res = NULL;
     enum rc rc = RC_ERR;
 
-    if (conn_open(&conn, engine->options.upstream, err) == RC_OK)
+    if (conn_open(&conn, engine->options.upstream, err) == RC_OK &&
+        conn_check_primary(&conn, err) == RC_OK)
         res = conn_query(&conn, err,
                          "SET lock_timeout = %u; SELECT pg_terminate_backend(pid) FROM "
                          "pg_stat_activity WHERE pid = %d AND backend_start = '%s'::timestamptz; "
                          "SELECT phase FROM segue.migrations WHERE id = %" PRId64 " FOR UPDATE",
                          engine->options.gate_hold_max_ms, engine->backend_pid,
                          engine->backend_start, m->id);
-    if (res && PQntuples(res) == 1)
+    if (res && PQntuples(res)) {
         rc = eng_phase_parse(res_text(res, 0, 0), phase);
+    } else if (res || conn_no_relation(err)) {
+        log_warning("the server that answers knows nothing of this migration");
+        rc = RC_OK;
+    }
     PQclear(res);
     conn_close(&conn);
     return rc;
@@ -69,6 +79,7 @@ static enum rc ask(struct eng_engine *engine, const struct eng_migration *m,
 void gated_settle(struct eng_engine *engine, struct eng_migration *m, enum eng_phase_id to)
 {
     enum eng_phase_id phase = m->phase;
+    int64_t until = clock_us() + SETTLE_MAX_US;
     struct err err = {0};
     bool said = false;
 
@@ -78,6 +89,11 @@ void gated_settle(struct eng_engine *engine, struct eng_migration *m, enum eng_p
         said = true;
         if (atomic_load(&engine->stop))
             return;
+        if (clock_us() > until) {
+            log_err(LOG_WARNING, "no answer to COMMIT for so long: statements go on as before it",
+                    &err);
+            return;
+        }
         err_prefix(&err, "whether what statements name has turned is not known yet");
         board_set_trouble(engine->board, err.text);
         eng_jobs_refuse(engine, &err);

@@ -1,5 +1,7 @@
 """The connection is lost exactly at the COMMIT of the cut-over: segue believes the marker alone."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from lib.chaos import ChaosRelay
 from lib.tables import make_items
@@ -94,6 +96,30 @@ def test_where_a_table_changes_its_name_no_client_sees_that_the_commit_had_no_an
             assert db.one("SELECT to_regclass('things') IS NOT NULL") == (goal == "soaking")
             traffic.flows(20, "old")
         traffic.stop().verify(db, ["old"])
+
+
+@pytest.mark.newest_unless_told
+@pytest.mark.parametrize("gone", ["DELETE FROM segue.migrations", "DROP SCHEMA segue CASCADE"])
+def test_a_server_that_has_never_heard_of_the_turn_has_answered(db, segue, relay, gone):
+    """As a standby that was promoted without the last seconds of its primary."""
+    db.sql("CREATE TABLE items (id bigint PRIMARY KEY, label text)")
+    proxy = segue(upstream=relay.url(db.name))
+    name = proxy.ready({"name": "turn", "operations": [{"rename_table": {"from": "items", "to": "things"}}]})
+    client = proxy.connect()
+    client.execute("SELECT 1")
+    relay.refuse(True)
+    relay.at_commit("before", word=b"soaking")
+    with ThreadPoolExecutor() as pool:
+        proxy.console(f"CUTOVER {name}")
+        until("the cut", relay.fired.is_set)
+        held = pool.submit(client.execute, "SELECT * FROM items")
+        db.sql(gone)
+        relay.refuse(False)
+        try:
+            held.result(20)
+        finally:
+            proxy.stop()
+    proxy.logged("no answer to COMMIT")
 
 
 REFUSE = """
