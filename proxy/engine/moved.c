@@ -5,8 +5,10 @@
  *
  * A name with several addresses gives them in turns, and one server may stand behind many (a
  * provider's proxies). So what the name leads to is asked when it was started: at the same moment,
- * then it is the same server.
+ * then it is the same server. As long as there is nothing to do, an address that has led here once
+ * is not asked again: a database that suspends itself may sleep.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "runner.h"
@@ -23,13 +25,41 @@ void eng_moved_forget(struct eng_engine *engine)
 {
     cat_reach_drop(engine->elsewhere);
     engine->elsewhere = NULL;
+    engine->moved_nsame = 0;
+}
+
+static bool leads_to(const struct eng_engine *engine, const char *address)
+{
+    const PGconn *pg = engine->work.pg;
+
+    return sess_plane_leads_to(engine->plane, PQhost(pg), PQport(pg), address);
+}
+
+static bool led_here_before(const struct eng_engine *engine)
+{
+    for (unsigned i = 0; i < MOVED_SAME_MAX && i < engine->moved_nsame; i++)
+        if (leads_to(engine, engine->moved_same[i]))
+            return true;
+    return false;
 }
 
 static bool leads_here(const struct eng_engine *engine)
 {
-    const PGconn *pg = engine->work.pg;
+    bool idle = !engine->nmigrations && !sess_plane_has_clients(engine->plane);
 
-    return sess_plane_leads_to(engine->plane, PQhost(pg), PQport(pg), PQhostaddr(pg));
+    return leads_to(engine, PQhostaddr(engine->work.pg)) || (idle && led_here_before(engine));
+}
+
+static void note_same(struct eng_engine *engine, const char *address)
+{
+    char *to = engine->moved_same[engine->moved_nsame % MOVED_SAME_MAX];
+
+    engine->moved_due_us = clock_us() + SAME_US;
+    for (unsigned i = 0; i < MOVED_SAME_MAX && i < engine->moved_nsame; i++)
+        if (strcmp(engine->moved_same[i], address) == 0)
+            return;
+    snprintf(to, NET_ADDRESS_HOST, "%s", address);
+    engine->moved_nsame++;
 }
 
 static void begin(struct eng_engine *engine)
@@ -56,7 +86,7 @@ static bool is_another(struct eng_engine *engine, struct eng_conn *conn)
     PQclear(here);
     PQclear(there);
     if (same)
-        engine->moved_due_us = clock_us() + SAME_US;
+        note_same(engine, PQhostaddr(conn->pg));
     return another;
 }
 

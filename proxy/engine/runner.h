@@ -16,6 +16,7 @@
 #include "segue/base/buf.h"
 #include "segue/engine/engine.h"
 #include "segue/engine/plan.h"
+#include "segue/net/address.h"
 #include "sight.h"
 #include "throttle.h"
 
@@ -123,6 +124,8 @@ struct eng_published {
     struct buf meaning, states; /* see snapshot.h */
 };
 
+#define MOVED_SAME_MAX 8
+
 struct eng_engine {
     struct eng_options options; /* upstream owned */
     struct eng_options reload;  /* under lock, taken when reload_wanted */
@@ -156,9 +159,11 @@ struct eng_engine {
     int64_t reported_us; /* the predecessor first said how many sessions it has; 0: not yet */
     struct cat_reach *elsewhere; /* moved.c: where the upstream's name leads now; NULL: here */
     int64_t moved_due_us;        /* the next look at that */
-    bool open_said;              /* that the connection takes long */
-    bool asks;                   /* another segue, to hold its clients: second.h */
-    bool obeyed;                 /* has held, or tried to, since the other one asked */
+    char moved_same[MOVED_SAME_MAX][NET_ADDRESS_HOST]; /* addresses that led to this same server */
+    unsigned moved_nsame;                              /* so many were found; the oldest go */
+    bool open_said;                                    /* that the connection takes long */
+    bool asks;         /* another segue, to hold its clients: second.h */
+    bool obeyed;       /* has held, or tried to, since the other one asked */
     bool unknown_said; /* it was warned that the store does not tell what the other one does */
     /* backend of our last good connection, to end it should the lost one linger */
     int backend_pid;
