@@ -265,8 +265,8 @@ static void hint_dependent(struct err *err)
         return;
     err->hint[0] = '\0';
     err_hint(err,
-             "what depends on it came after the plan was made: drop that by its name, try again,"
-             " and make it again when the migration has ended");
+             "it came a moment ago, or plan has not seen it: where nobody needs it meanwhile,"
+             " drop that by its name, try again, and make it again when the migration has ended");
 }
 
 static void transact(struct gated *g, struct err *err)
