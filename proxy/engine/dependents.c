@@ -10,21 +10,25 @@
 /* First of what a plan has seen: a plan of before there was such a list has none. */
 #define SEEN "seen"
 
-/* Of the columns %s (a list for ARRAY) of the table %u: key, what. The key outlives a new name, the
- * words outlive being made anew (REINDEX CONCURRENTLY). What segue makes has its name. */
+/* Of the columns %s (a list for ARRAY) of the table %u: key, what, and whether it would bar their
+ * drop. Of those of the second list, which have no other half, what does not goes along as it would
+ * without segue. The key outlives a new name, the words outlive being made anew (REINDEX
+ * CONCURRENTLY). What segue makes has its name. */
 #define ON_COLUMNS                                                                                 \
-    "WITH c AS (SELECT * FROM pg_attribute WHERE attrelid = %u AND attname = "                     \
-    "ANY(ARRAY[%s]::name[]) AND NOT attisdropped), found AS (SELECT d.classid || ':' || d.objid "  \
-    "AS key, pg_describe_object(d.classid, d.objid, 0) AS what FROM c JOIN pg_depend d ON "        \
+    "WITH c AS (SELECT *, attname = ANY(ARRAY[%s]::name[]) AS lone FROM pg_attribute WHERE "       \
+    "attrelid = %u AND attname = ANY(ARRAY[%s]::name[]) AND NOT attisdropped), found AS (SELECT "  \
+    "d.classid || ':' || d.objid AS key, pg_describe_object(d.classid, d.objid, 0) AS what, "      \
+    "bool_and(d.deptype = 'n') AS bars, bool_and(lone) AS lone FROM c JOIN pg_depend d ON "        \
     "d.refclassid = 'pg_class'::regclass AND d.refobjid = c.attrelid AND d.refobjsubid = c.attnum" \
     " WHERE NOT EXISTS (SELECT FROM pg_attrdef f WHERE d.classid = 'pg_attrdef'::regclass AND "    \
     "f.oid = d.objid AND f.adnum = c.attnum) AND NOT EXISTS (SELECT FROM pg_class s WHERE "        \
     "d.classid = 'pg_class'::regclass AND s.oid = d.objid AND s.relkind = 'S') AND NOT EXISTS "    \
     "(SELECT FROM pg_constraint n WHERE d.classid = 'pg_constraint'::regclass AND n.oid = d.objid" \
-    " AND n.contype = 'n') UNION SELECT '-', format('NOT NULL of column %%I', attname) FROM c "    \
-    "WHERE attnotnull UNION SELECT '-', format('privilege %%s of column %%I', i, attname) FROM "   \
-    "c, "                                                                                          \
-    "unnest(attacl) AS i) SELECT key, what FROM found WHERE what !~ '~segue' ORDER BY what"
+    " AND n.contype = 'n') GROUP BY d.classid, d.objid UNION SELECT '-', format('NOT NULL of "     \
+    "column %%I', attname), false, lone FROM c WHERE attnotnull UNION SELECT '-', "                \
+    "format('privilege %%s of column %%I', i, attname), false, lone FROM c, unnest(attacl) AS i) " \
+    "SELECT key, what, bars FROM found WHERE what !~ '~segue' AND (bars OR NOT lone) ORDER BY "    \
+    "what"
 
 /* Such a column has another one in its place. */
 static bool is_carried(const struct eng_table *table, const struct eng_dual *dual)
@@ -36,29 +40,32 @@ static bool is_carried(const struct eng_table *table, const struct eng_dual *dua
     return dual->old_name && others;
 }
 
-static void add_columns(const struct eng_table *table, struct buf *list)
+/* Those that go: all, or only those without another half. */
+static char *columns_of(const struct eng_table *table, bool only)
 {
+    struct buf list = {0};
+
     for (size_t i = 0; i < table->nduals; i++) {
+        const struct eng_dual *dual = &table->duals[i];
         char *name;
 
-        if (!is_carried(table, &table->duals[i]))
+        if (!dual->old_name || (only && is_carried(table, dual)))
             continue;
-        name = sql_quote_literal(table->duals[i].old_name);
-        buf_printf(list, "%s%s", list->len ? ", " : "", name);
+        name = sql_quote_literal(dual->old_name);
+        buf_printf(&list, "%s%s", list.len ? ", " : "", name);
         free(name);
     }
+    return list.len ? buf_take(&list) : NULL;
 }
 
 /* NULL: no column of it goes. The caller frees. */
 static char *found_sql(const struct eng_table *table)
 {
-    struct buf list = {0};
-    char *sql = NULL;
+    char *all = columns_of(table, false), *only = columns_of(table, true);
+    char *sql = all ? mem_printf(ON_COLUMNS, only ? only : "", table->oid, all) : NULL;
 
-    add_columns(table, &list);
-    if (list.len)
-        sql = mem_printf(ON_COLUMNS, table->oid, list.data);
-    buf_fini(&list);
+    free(only);
+    free(all);
     return sql;
 }
 
@@ -109,8 +116,16 @@ static bool is_seen(const struct eng_table *table, const char *key, const char *
     return false;
 }
 
-static void refuse(const struct eng_table *table, const char *what, struct err *err)
+static void refuse(const struct eng_table *table, const char *what, bool bars, struct err *err)
 {
+    if (bars) {
+        err_set(err, "55000",
+                "%s came after the migration was planned: `complete` could not drop the column that"
+                " it needs (table %s.%s)",
+                what, table->schema, table->name);
+        err_hint(err, "drop it, and make it again without that column; or abort");
+        return;
+    }
     err_set(err, "55000",
             "%s came after the migration was planned: `complete` would drop it with the column it "
             "is on (table %s.%s)",
@@ -135,7 +150,37 @@ static enum rc check_table(struct eng_engine *engine, const struct eng_table *ta
     free(sql);
     for (int r = 0; r < PQntuples(res) && !err_is_set(err); r++)
         if (!is_seen(table, PQgetvalue(res, r, 0), PQgetvalue(res, r, 1)))
-            refuse(table, PQgetvalue(res, r, 1), err);
+            refuse(table, PQgetvalue(res, r, 1), res_bool(res, r, 2), err);
+    PQclear(res);
+    return err_is_set(err) ? RC_ERR : RC_OK;
+}
+
+/* Of tables that go, whose parts go along. */
+static enum rc check_dropped(struct eng_engine *engine, const struct eng_plan *plan,
+                             struct err *err)
+{
+    struct buf names = {0};
+    PGresult *res;
+
+    if (!plan->ndropped)
+        return RC_OK;
+    for (size_t i = 0; i < plan->ndropped; i++) {
+        char *name = sql_quote_literal(plan->dropped[i]);
+
+        buf_printf(&names, "%s%s", i ? ", " : "", name);
+        free(name);
+    }
+    res = conn_query(&engine->work, err,
+                     DEPENDENTS_OF_TABLES("ARRAY(SELECT to_regclass(n)::oid FROM unnest("
+                                          "ARRAY[%1$s]::text[]) AS n)"),
+                     names.data);
+    buf_fini(&names);
+    if (res && PQntuples(res)) {
+        err_set(err, "55000",
+                "%s came after the migration was planned: `complete` could not drop what it needs",
+                PQgetvalue(res, 0, 0));
+        err_hint(err, "drop it; or abort");
+    }
     PQclear(res);
     return err_is_set(err) ? RC_ERR : RC_OK;
 }
@@ -145,5 +190,5 @@ enum rc dependents_check(struct eng_engine *engine, const struct eng_migration *
     for (size_t i = 0; i < m->plan->ntables; i++)
         if (check_table(engine, &m->plan->tables[i], m->phase == PH_SOAKING, err) != RC_OK)
             return RC_ERR;
-    return RC_OK;
+    return check_dropped(engine, m->plan, err);
 }

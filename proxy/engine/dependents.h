@@ -13,6 +13,20 @@
 #include "plan_build.h"
 #include "runner.h"
 
+/* What is not part of the tables and would keep them from being dropped: `oids` is an SQL array. */
+#define DEPENDENTS_OF_TABLES(oids)                                                                 \
+    "WITH RECURSIVE own (classid, objid) AS (SELECT 'pg_class'::regclass::oid, p.relid::oid"       \
+    " FROM unnest(" oids ") AS t, pg_partition_tree(t) AS p"                                       \
+    " UNION SELECT 'pg_class'::regclass::oid, unnest(" oids ")"                                    \
+    " UNION SELECT d.classid, d.objid FROM pg_depend d JOIN own o ON d.refclassid = o.classid"     \
+    "  AND d.refobjid = o.objid WHERE d.deptype IN ('a', 'i', 'P', 'S'))"                          \
+    "SELECT DISTINCT CASE WHEN d.classid = 'pg_rewrite'::regclass THEN"                            \
+    "  (SELECT pg_describe_object('pg_class'::regclass, r.ev_class, 0) FROM pg_rewrite r"          \
+    "   WHERE r.oid = d.objid) ELSE pg_describe_object(d.classid, d.objid, d.objsubid) END"        \
+    " FROM pg_depend d JOIN own o ON d.refclassid = o.classid AND d.refobjid = o.objid"            \
+    " WHERE d.deptype = 'n' AND (d.classid, d.objid) NOT IN (SELECT classid, objid FROM own)"      \
+    " ORDER BY 1"
+
 /* Of all tables of the plan: table->dependents. */
 enum rc dependents_read(struct build *b) MUST_CHECK;
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dependents.h"
 #include "plan_build.h"
 #include "segue/base/buf.h"
 #include "segue/base/mem.h"
@@ -107,20 +108,6 @@ static const char table_sql[] =
     " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = to_regclass($1)"
     " AND $2::text IS NULL AND $3::text IS NULL";
 
-/* What is not part of the tables and would keep them from being dropped. $1: their oids. */
-static const char table_dependents_sql[] =
-    "WITH RECURSIVE own (classid, objid) AS (SELECT 'pg_class'::regclass::oid, p.relid::oid"
-    " FROM unnest($1::oid[]) AS t, pg_partition_tree(t) AS p"
-    " UNION SELECT 'pg_class'::regclass::oid, unnest($1::oid[])"
-    " UNION SELECT d.classid, d.objid FROM pg_depend d JOIN own o ON d.refclassid = o.classid"
-    "  AND d.refobjid = o.objid WHERE d.deptype IN ('a', 'i', 'P', 'S'))"
-    "SELECT DISTINCT CASE WHEN d.classid = 'pg_rewrite'::regclass THEN"
-    "  (SELECT pg_describe_object('pg_class'::regclass, r.ev_class, 0) FROM pg_rewrite r"
-    "   WHERE r.oid = d.objid) ELSE pg_describe_object(d.classid, d.objid, d.objsubid) END"
-    " FROM pg_depend d JOIN own o ON d.refclassid = o.classid AND d.refobjid = o.objid"
-    " WHERE d.deptype = 'n' AND (d.classid, d.objid) NOT IN (SELECT classid, objid FROM own)"
-    " ORDER BY 1";
-
 const struct target *plan_target(const struct build *b, const char *oid)
 {
     for (size_t i = 0; i < b->ntargets; i++)
@@ -219,7 +206,7 @@ static enum rc refuse_table_dependents(struct build *b, struct drops *drops)
 
     buf_append_str(&drops->oids, "}");
     params[0] = drops->oids.data;
-    if (own_query(b, table_dependents_sql, 1, params, &res, b->err) != RC_OK)
+    if (own_query(b, DEPENDENTS_OF_TABLES("$1::oid[]"), 1, params, &res, b->err) != RC_OK)
         return RC_ERR;
     for (int i = 0; i < PQntuples(res); i++)
         build_refuse(b, PQgetvalue(res, i, 0), "drop it first, or in the same file",

@@ -74,3 +74,32 @@ def test_what_was_made_anew_or_renamed_is_no_other(bills, segue, file, index):
         proxy.wait_phase(name, "ready" if command == "rollback" else "soaking")
     proxy.cli("complete", name, "--force")
     assert bills.one(f"SELECT count(*) FROM pg_class WHERE relname = '{index}'") == 1
+
+
+GOES = {"name": "goes", "operations": [{"drop_column": {"table": "bills", "column": "label"}}, {"drop_table": {"name": "loose"}}]}
+# what comes on what only goes and would bar that, what is said of it
+BARS = {
+    "a view": ("CREATE VIEW late AS SELECT label FROM bills", "on view public.late", "DROP VIEW late"),
+    "a policy": ("CREATE POLICY late ON bills USING (label <> '')", "policy late on table public.bills", "DROP POLICY late ON bills"),
+    "a generated column": ("ALTER TABLE bills ADD late text GENERATED ALWAYS AS (lower(label)) STORED", "column late of table public.bills",
+                           "ALTER TABLE bills DROP late"),
+    "a trigger": (ADDED["a trigger"][0].format(c="label"), "trigger late on table public.bills", "DROP TRIGGER late ON bills"),
+    "a view of the table": ("CREATE VIEW late AS SELECT n FROM loose", "view public.late", "DROP VIEW late"),
+    "a foreign key to it": ("ALTER TABLE bills ADD CONSTRAINT late FOREIGN KEY (amount) REFERENCES loose", "constraint late on table public.bills",
+                            "ALTER TABLE bills DROP CONSTRAINT late"),
+}
+
+
+def test_what_bars_the_drop_of_what_only_goes_is_told_while_there_is_a_way_back(bills, segue):
+    bills.sql("CREATE TABLE loose (n int PRIMARY KEY); INSERT INTO loose SELECT id FROM bills")
+    proxy = segue(bills)
+    name = proxy.soaking(GOES)
+    for make, words, drop in BARS.values():
+        bills.sql(make)
+        refused(proxy, words, "complete", name, "--force")
+        assert proxy.phase(name) == "soaking"
+        bills.sql(drop)
+    # goes along, as it would without segue
+    bills.sql("CREATE INDEX late ON bills (label); ALTER TABLE bills ADD CHECK (label <> 'never' OR id > 0), ALTER label SET NOT NULL;"
+              "GRANT SELECT (label) ON bills TO reader; CREATE STATISTICS late2 ON id, label FROM bills; CREATE INDEX ON loose (n)")
+    proxy.cli("complete", name, "--force")
