@@ -7,8 +7,11 @@
 #include "segue/sql/expr.h"
 #include "turned.h"
 
-/* First of what a plan has seen: a plan of before there was such a list has none. */
-#define SEEN "seen"
+/* First of what a plan has seen: one of before there was such a list has none, and one of before
+ * what goes was looked for has another word, and privileges of a role in one. */
+#define SEEN "seen one by one"
+#define PRIVILEGE "privilege "
+#define AS_DEFINED "=" /* the key of how a constraint is defined, in place of an object's */
 
 /* Of the columns %s (a list for ARRAY) of the table %u: key, what, and whether it would bar their
  * drop. Of those of the second list, which have no other half, what does not goes along as it would
@@ -24,11 +27,15 @@
     "f.oid = d.objid AND f.adnum = c.attnum) AND NOT EXISTS (SELECT FROM pg_class s WHERE "        \
     "d.classid = 'pg_class'::regclass AND s.oid = d.objid AND s.relkind = 'S') AND NOT EXISTS "    \
     "(SELECT FROM pg_constraint n WHERE d.classid = 'pg_constraint'::regclass AND n.oid = d.objid" \
-    " AND n.contype = 'n') GROUP BY d.classid, d.objid UNION SELECT '-', format('NOT NULL of "     \
-    "column %%I', attname), false, lone FROM c WHERE attnotnull UNION SELECT '-', "                \
-    "format('privilege %%s of column %%I', i, attname), false, lone FROM c, unnest(attacl) AS i) " \
-    "SELECT key, what, bars FROM found WHERE what !~ '~segue' AND (bars OR NOT lone) ORDER BY "    \
-    "what"
+    " AND n.contype = 'n') GROUP BY d.classid, d.objid), more AS (SELECT * FROM found UNION ALL "  \
+    "SELECT '-', format("                                                                          \
+    "'NOT NULL of column %%I', attname), false, lone FROM c WHERE attnotnull UNION ALL SELECT "    \
+    "'-', format('" PRIVILEGE "%%s of column %%I', makeaclitem(x.grantee, x.grantor, "             \
+    "x.privilege_type, x.is_grantable), attname), false, lone FROM c, aclexplode(attacl) AS x "    \
+    "UNION ALL SELECT '" AS_DEFINED "', what || ': ' || regexp_replace(pg_get_constraintdef("      \
+    "k.oid), ' NOT VALID$', ''), false, lone FROM found JOIN pg_constraint k ON key = "            \
+    "'pg_constraint'::regclass::oid || ':' || k.oid AND k.contype IN ('c', 'f')) "                 \
+    "SELECT key, what, bars FROM more WHERE what !~ '~segue' AND (bars OR NOT lone) ORDER BY what"
 
 /* Such a column has another one in its place. */
 static bool is_carried(const struct eng_table *table, const struct eng_dual *dual)
@@ -134,10 +141,169 @@ static void refuse(const struct eng_table *table, const char *what, bool bars, s
                   "where that has its name only then, after the cut-over; or abort");
 }
 
+/* ---- what has gone ---- */
+
+/* The grantor of the new column's is the table's owner. */
+#define NO_GRANTOR(text)                                                                           \
+    "regexp_replace(" text ", '/(\"([^\"]|\"\")*\"|[^\" ]+) of column', ' of column')"
+
+/* Pairs of columns %s, the table %u, what was seen %s: what the old one has no more and the new one
+ * has. */
+#define REVOKED                                                                                    \
+    "WITH pair (old, new) AS (VALUES %s), acl AS (SELECT a.attname, x.*, makeaclitem(x.grantee, "  \
+    "x.grantor, x.privilege_type, x.is_grantable) AS item FROM pg_attribute a, "                   \
+    "aclexplode(a.attacl) AS x WHERE a.attrelid = %u AND NOT a.attisdropped) SELECT "              \
+    "format('%%s of column %%I', n.privilege_type, pair.old), pair.new, r.who, format('REVOKE "    \
+    "%%s (%%I) ON %%I.%%I FROM %%s', n.privilege_type, pair.new, s.nspname, t.relname, r.who) "    \
+    "FROM pair JOIN acl n ON n.attname = pair.new JOIN pg_class t ON t.oid = %u JOIN "             \
+    "pg_namespace s ON s.oid = t.relnamespace, LATERAL (SELECT CASE n.grantee WHEN 0 THEN "        \
+    "'PUBLIC' ELSE quote_ident(pg_get_userbyid(n.grantee)) END AS who) r WHERE " NO_GRANTOR(       \
+        "format('" PRIVILEGE                                                                       \
+        "%%s of column %%I', n.item, pair.old)") " IN (SELECT " NO_GRANTOR("seen") " FROM "        \
+                                                                                   "unnest(ARRAY[" \
+                                                                                   "%s]::text[]) " \
+                                                                                   "AS seen) AND " \
+                                                                                   "NOT EXISTS "   \
+                                                                                   "(SELECT FROM " \
+                                                                                   "acl "          \
+                                                                                   "o WHERE "      \
+                                                                                   "o.attname = "  \
+                                                                                   "pair.old AND " \
+                                                                                   "o.grantee = "  \
+                                                                                   "n.grantee "    \
+                                                                                   "AND "          \
+                                                                                   "o.privilege_"  \
+                                                                                   "type = "       \
+                                                                                   "n.privilege_"  \
+                                                                                   "type) ORDER "  \
+                                                                                   "BY 1, 2, 3"
+
+static bool takes_place_of(const struct eng_dual *new, const struct eng_dual *old)
+{
+    return old->old_name && new->new_name &&
+           (new == old || (old->group && new->group == old->group));
+}
+
+/* "('old', 'new'), ...": once the names have turned, a column of the same name is the new one. */
+static void put_pairs(const struct eng_table *table, bool turned, struct buf *out)
+{
+    for (size_t i = 0; i < table->nduals; i++)
+        for (size_t k = 0; k < table->nduals; k++) {
+            const struct eng_dual *old = &table->duals[i], *new = &table->duals[k];
+            char *from, *to;
+
+            if (!takes_place_of(new, old) || (turned && old->retypes))
+                continue;
+            from = sql_quote_literal(old->old_name);
+            to = sql_quote_literal(new->new_name);
+            buf_printf(out, "%s(%s, %s)", out->len ? ", " : "", from, to);
+            free(to);
+            free(from);
+        }
+}
+
+static const char *seen_what(const struct eng_table *table, size_t i)
+{
+    const char *space = strchr(table->dependents[i], ' ');
+
+    return space ? space + 1 : "";
+}
+
+static bool is_privilege(const char *what)
+{
+    return !strncmp(what, PRIVILEGE, sizeof(PRIVILEGE) - 1);
+}
+
+static enum rc check_revoked(struct eng_engine *engine, const struct eng_table *table, bool turned,
+                             struct err *err)
+{
+    struct buf pairs = {0}, seen = {0};
+    PGresult *res = NULL;
+
+    put_pairs(table, turned, &pairs);
+    for (size_t i = 1; i < table->ndependents; i++) {
+        char *literal = sql_quote_literal(seen_what(table, i));
+
+        if (is_privilege(seen_what(table, i)))
+            buf_printf(&seen, "%s%s", seen.len ? ", " : "", literal);
+        free(literal);
+    }
+    if (pairs.len && seen.len)
+        res =
+            conn_query(&engine->work, err, REVOKED, pairs.data, table->oid, table->oid, seen.data);
+    if (res && PQntuples(res)) {
+        err_set(err, "55000",
+                "%s of table %s.%s was revoked from %s after the migration was planned, and column"
+                " %s still has it",
+                PQgetvalue(res, 0, 0), table->schema, table->name, PQgetvalue(res, 0, 2),
+                PQgetvalue(res, 0, 1));
+        err_hint(err, "%s", PQgetvalue(res, 0, 3));
+    }
+    PQclear(res);
+    buf_fini(&seen);
+    buf_fini(&pairs);
+    return err_is_set(err) ? RC_ERR : RC_OK;
+}
+
+/* A NOT NULL that the new column is not to have may go. */
+static bool is_wanted(const struct eng_table *table, const char *what)
+{
+    for (size_t i = 0; i < table->nduals; i++) {
+        const struct eng_dual *dual = &table->duals[i];
+        char *name = dual->old_name ? sql_quote_ident(dual->old_name) : NULL;
+        char *not_null = name ? mem_printf("NOT NULL of column %s", name) : NULL;
+        bool same = not_null && !strcmp(not_null, what);
+
+        free(not_null);
+        free(name);
+        if (same)
+            return dual->new_name && dual->old_not_null && dual->not_null;
+    }
+    return !is_privilege(what);
+}
+
+/* Before a cut-over alone: after it the old ones are called otherwise. Those of partitions have
+ * their own ways (plan_leaves.c). */
+static enum rc check_gone(const struct eng_table *table, const PGresult *found, struct err *err)
+{
+    for (size_t i = 1; table->relkind == 'r' && i < table->ndependents; i++) {
+        const char *what = seen_what(table, i);
+        bool there = !is_wanted(table, what);
+
+        for (int r = 0; !there && r < PQntuples(found); r++)
+            there = !strcmp(PQgetvalue(found, r, 1), what);
+        if (there)
+            continue;
+        err_set(err, "55000",
+                "%s: it was dropped, renamed or altered after the migration was planned, and what"
+                " takes its place is as it was (table %s.%s)",
+                what, table->schema, table->name);
+        err_hint(err, "make it as it was, ask again, and change it when the migration has ended; or"
+                      " abort");
+        return RC_ERR;
+    }
+    return RC_OK;
+}
+
+/* ---- all of it ---- */
+
+static void check_new(const struct eng_table *table, const PGresult *found, bool all,
+                      struct err *err)
+{
+    for (int r = 0; r < PQntuples(found) && !err_is_set(err); r++) {
+        const char *key = PQgetvalue(found, r, 0), *what = PQgetvalue(found, r, 1);
+
+        if (strcmp(key, AS_DEFINED) != 0 && (all || !is_privilege(what)) &&
+            !is_seen(table, key, what))
+            refuse(table, what, res_bool(found, r, 2), err);
+    }
+}
+
 static enum rc check_table(struct eng_engine *engine, const struct eng_table *table, bool turned,
                            struct err *err)
 {
     struct eng_table now;
+    bool all = table->ndependents && !strcmp(table->dependents[0], SEEN);
     char *sql;
     PGresult *res;
 
@@ -148,9 +314,9 @@ static enum rc check_table(struct eng_engine *engine, const struct eng_table *ta
     eng_turned_fini(&now);
     res = sql ? conn_query(&engine->work, err, "%s", sql) : NULL;
     free(sql);
-    for (int r = 0; r < PQntuples(res) && !err_is_set(err); r++)
-        if (!is_seen(table, PQgetvalue(res, r, 0), PQgetvalue(res, r, 1)))
-            refuse(table, PQgetvalue(res, r, 1), res_bool(res, r, 2), err);
+    if (res && (!all || ((turned || check_gone(table, res, err) == RC_OK) &&
+                         check_revoked(engine, table, turned, err) == RC_OK)))
+        check_new(table, res, all, err);
     PQclear(res);
     return err_is_set(err) ? RC_ERR : RC_OK;
 }

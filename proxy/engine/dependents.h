@@ -3,7 +3,8 @@
  * triggers, policies, NOT NULL, privileges of the column. The plan carries to the new columns what
  * was there when it was made; what comes while it is in flight would be dropped without a word, or
  * bar the way where there is none back. So the plan says what it has seen, and the cut-over and
- * `complete` refuse what it has not.
+ * `complete` refuse what it has not. What goes meanwhile lives on in its place on the new column:
+ * the cut-over refuses that, and either refuses a privilege that was revoked on the old one alone.
  *
  * Not here: defaults, and rows.
  */
@@ -30,7 +31,7 @@
 /* Of all tables of the plan: table->dependents. */
 enum rc dependents_read(struct build *b) MUST_CHECK;
 
-/* 55000: something has come since, which, and what to do. */
+/* 55000: something has come or gone since, which, and what to do. */
 enum rc dependents_check(struct eng_engine *engine, const struct eng_migration *m,
                          struct err *err) MUST_CHECK;
 

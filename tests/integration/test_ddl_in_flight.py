@@ -1,5 +1,7 @@
 """DDL of others, past segue, on a column that goes with `complete`: refused by name instead of being dropped with it."""
 
+import re
+
 import pytest
 from lib.wait import SLOW
 
@@ -103,3 +105,66 @@ def test_what_bars_the_drop_of_what_only_goes_is_told_while_there_is_a_way_back(
     bills.sql("CREATE INDEX late ON bills (label); ALTER TABLE bills ADD CHECK (label <> 'never' OR id > 0), ALTER label SET NOT NULL;"
               "GRANT SELECT (label) ON bills TO reader; CREATE STATISTICS late2 ON id, label FROM bills; CREATE INDEX ON loose (n)")
     proxy.cli("complete", name, "--force")
+
+
+# what goes, what is said of it
+GONE = {
+    "a check": ("ALTER TABLE bills DROP CONSTRAINT given", "constraint given on table public.bills"),
+    "a check made otherwise": ("ALTER TABLE bills DROP CONSTRAINT given, ADD CONSTRAINT given CHECK (label <> 'none at all')",
+                               "constraint given on table public.bills: CHECK ((label <> ''::text))"),
+    "an index": ("DROP INDEX early", "index public.early"),
+    "the name of an index": ("ALTER INDEX early RENAME TO earlier", "index public.early"),
+    "NOT NULL": ("ALTER TABLE bills ALTER label DROP NOT NULL", "NOT NULL of column label"),
+    "ON DELETE": ("ALTER TABLE refs DROP CONSTRAINT to_bills, ADD CONSTRAINT to_bills FOREIGN KEY (label) REFERENCES bills (label) ON DELETE CASCADE",
+                  "constraint to_bills on table public.refs: FOREIGN KEY (label) REFERENCES public.bills(label)"),
+}
+BOUND = ("CREATE UNIQUE INDEX one ON bills (label); ALTER TABLE bills ADD CONSTRAINT given CHECK (label <> ''), ALTER label SET NOT NULL;"
+         "CREATE TABLE refs (label text CONSTRAINT to_bills REFERENCES bills (label))")
+
+
+@pytest.mark.parametrize("what", list(GONE))
+def test_what_went_from_the_old_column_bars_the_cutover_until_it_is_there_again(bills, segue, what):
+    bills.sql(BOUND)
+    proxy = segue(bills)
+    name = proxy.ready(RENAME)
+    for command in ("cutover", "rollback"):  # what a way back makes again is no other
+        proxy.cli(command, name)
+    proxy.wait_phase(name, "ready")
+    take, words = GONE[what]
+    bills.sql(take)
+    done = proxy.cli("cutover", name, check=1, timeout=30 * SLOW)
+    assert f"{words}: it was dropped, renamed or altered after the migration was planned" in done.err and "make it as it was" in done.err, done.err
+    assert proxy.phase(name) == "ready"
+    proxy.cli("abort", name)
+
+
+def told_of_revoke(proxy, column, *command):
+    """The statement that the refusal names."""
+    done = proxy.cli(*command, check=1, timeout=30 * SLOW)
+    said = re.search(f" of column {column} of table public.bills was revoked from reader after the migration was planned, .*\nhint: (REVOKE .*)", done.err)
+    assert said, done.err
+    return said.group(1)
+
+
+def test_a_privilege_that_was_revoked_on_the_old_column_alone_bars_both_until_the_new_one_has_lost_it(bills, segue):
+    bills.sql("GRANT SELECT (label), UPDATE (label) ON bills TO reader")
+    proxy = segue(bills)
+    name = proxy.ready(RENAME)
+    bills.sql("REVOKE SELECT (label) ON bills FROM reader")
+    bills.sql(told_of_revoke(proxy, "label", "cutover", name))
+    proxy.cli("cutover", name)
+    bills.sql("REVOKE UPDATE (label) ON bills FROM reader")
+    bills.sql(told_of_revoke(proxy, "label", "complete", name, "--force"))
+    proxy.cli("complete", name, "--force")
+    assert not bills.one("SELECT has_any_column_privilege('reader', 'bills', 'SELECT, UPDATE')")
+
+
+def test_a_privilege_revoked_of_a_column_that_changes_its_type_names_the_half_that_waits(bills, segue):
+    bills.sql("GRANT SELECT (amount) ON bills TO reader")
+    proxy = segue(bills)
+    name = proxy.ready(RETYPE)
+    bills.sql("REVOKE SELECT (amount) ON bills FROM reader")
+    bills.sql(told_of_revoke(proxy, "amount", "cutover", name))
+    proxy.cli("cutover", name)
+    proxy.cli("complete", name, "--force")
+    assert not bills.one("SELECT has_column_privilege('reader', 'bills', 'amount', 'SELECT')")
