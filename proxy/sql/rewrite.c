@@ -17,13 +17,6 @@ static void apply(struct sql_work *w)
     sql_work_doubt(w, SQL_DOUBT_CLAUSE);
 }
 
-/* Should the name be another relation's after all, the columns that are put into the text are not
- * there: an error. As it is, it would have values in wrong columns, and nobody would notice. */
-static bool is_better_left(const struct sql_work *w)
-{
-    return w->unseen && !w->out->by_columns && !w->out->stars && !w->out->positional;
-}
-
 static void finish(struct sql_work *w, const struct sql_node *tree)
 {
     struct sql_rewrite *out = w->out;
@@ -35,13 +28,11 @@ static void finish(struct sql_work *w, const struct sql_node *tree)
     }
     if (out->early)
         return;
-    if (is_better_left(w))
+    if (sql_walk_is_better_left(w))
         sql_work_doubt(w, SQL_DOUBT_PATH);
-    if (out->doubt == SQL_DOUBT_NONE)
+    if ((out->doubt != SQL_DOUBT_NONE || w->unseen) && sql_walk_apart(w, tree)) {
         apply(w);
-    if (out->doubt == SQL_DOUBT_NONE)
-        return;
-    if (!is_better_left(w) && sql_walk_apart(w, tree)) {
+    } else if (out->doubt == SQL_DOUBT_NONE) {
         apply(w);
     } else if (sql_walk_knows_names(w)) {
         sql_walk_names(w, tree);

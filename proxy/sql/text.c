@@ -24,6 +24,27 @@ static bool alters(struct sql_work *w, const struct sql_node *stmt)
     return found;
 }
 
+/* Of a text, what one of its statements stands in. */
+struct part {
+    const char *text;
+    size_t len;
+};
+
+static struct part part_of(const struct sql_work *w, const struct sql_node *item)
+{
+    size_t from = (size_t)sql_node_number(get(item, "stmt_location"));
+    size_t len = (size_t)sql_node_number(get(item, "stmt_len"));
+
+    return (struct part){w->text + from, len ? len : w->len - from};
+}
+
+/* What no tree shows: the table that a text names may be another one behind it. */
+static void note_unseen(struct sql_work *w, struct part part)
+{
+    if (sql_opaque(part.text, part.len) != SQL_OPAQUE_NO)
+        w->opaque = sql_rules_lasting(w->rules);
+}
+
 /* What a statement leaves to those behind it. */
 static void note_made(struct sql_work *w, const struct sql_node *stmt)
 {
@@ -35,34 +56,26 @@ static void note_made(struct sql_work *w, const struct sql_node *stmt)
     w->altered = w->altered || alters(w, stmt);
 }
 
-/* One statement of several that says no table's name: of whatever kind it is, it is not in doubt,
- * and puts none of the others in doubt; but it may make what cannot be seen. */
-static bool is_apart(struct sql_work *w, const struct sql_node *item, size_t n)
-{
-    size_t from = (size_t)sql_node_number(get(item, "stmt_location"));
-    size_t len = (size_t)sql_node_number(get(item, "stmt_len"));
-
-    len = len ? len : w->len - from;
-    if (n == 1 || sql_mentions(w->rules, w->text + from, len))
-        return false;
-    if (sql_opaque(w->text + from, len) != SQL_OPAQUE_NO)
-        w->opaque = sql_rules_lasting(w->rules);
-    return true;
-}
-
 static void walk(struct sql_work *w, const struct sql_node *tree,
                  void (*one)(struct sql_work *w, const struct sql_node *stmt))
 {
     const struct sql_node *stmts = get(tree, "stmts");
+    bool several = sql_node_size(stmts) > 1;
 
     SQL_NODE_EACH_ITEM(item, stmts) {
-        if (is_apart(w, item, sql_node_size(stmts)))
-            continue;
-        if (w->altered)
-            sql_work_doubt(w, SQL_DOUBT_OFF);
-        else
-            one(w, get(item, "stmt"));
-        note_made(w, get(item, "stmt"));
+        struct part part = part_of(w, item);
+
+        /* One of several that says no table's name, of whatever kind it is, is in no doubt, and
+         * puts none of the others in doubt; but it may make what cannot be seen. */
+        if (!several || sql_mentions(w->rules, part.text, part.len)) {
+            if (w->altered)
+                sql_work_doubt(w, SQL_DOUBT_OFF);
+            else
+                one(w, get(item, "stmt"));
+            note_made(w, get(item, "stmt"));
+        }
+        if (several)
+            note_unseen(w, part);
     }
 }
 
@@ -111,17 +124,37 @@ static void names_alone(struct sql_work *w, const struct sql_node *stmt)
     sql_edits_keep_names(&w->edits, before);
 }
 
+bool sql_walk_is_better_left(const struct sql_work *w)
+{
+    return w->unseen && !w->out->by_columns && !w->out->stars && !w->out->positional;
+}
+
+static void walk_and_judge(struct sql_work *w, const struct sql_node *stmt)
+{
+    const struct sql_rewrite before = *w->out;
+
+    w->out->by_columns = false;
+    w->out->stars = w->out->positional = 0;
+    sql_walk_statement(w, stmt);
+    sql_called_doubts(w, stmt);
+    sql_said_doubts(w);
+    if (sql_walk_is_better_left(w))
+        sql_work_doubt(w, SQL_DOUBT_PATH);
+    w->out->by_columns |= before.by_columns;
+    w->out->stars |= before.stars;
+    w->out->positional |= before.positional;
+}
+
 static void by_itself(struct sql_work *w, const struct sql_node *stmt)
 {
     size_t before = w->edits.n;
 
     w->doubts = 0;
     w->unnamed = false;
+    w->unseen = 0;
     w->records.n = 0;
     w->said.twofold = w->said.unsure = w->said.rows = 0;
-    sql_walk_statement(w, stmt);
-    sql_called_doubts(w, stmt);
-    sql_said_doubts(w);
+    walk_and_judge(w, stmt);
     if (!w->doubts)
         return;
     sql_edits_drop(&w->edits, before);

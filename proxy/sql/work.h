@@ -158,6 +158,11 @@ void sql_walk(struct sql_work *w, const struct sql_node *tree);
  * doubt leaves the others alone. False: there is but one. */
 bool sql_walk_apart(struct sql_work *w, const struct sql_node *tree);
 
+/* Should a name be that of a relation which nobody has seen: the columns that are put into the text
+ * are not there, an error. As it is, a text that goes by columns would have values in wrong ones,
+ * and nobody would notice; any other one is better left. */
+bool sql_walk_is_better_left(const struct sql_work *w);
+
 /* Is it for certain which names mean a table, and only not what its columns are? */
 bool sql_walk_knows_names(const struct sql_work *w);
 

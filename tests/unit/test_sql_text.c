@@ -56,6 +56,17 @@ static void a_statement_in_doubt_leaves_its_neighbours_alone(void **state)
          "DO $$BEGIN EXECUTE 'CREATE' || ' x'; END$$; INSERT INTO t (id, o, b, n) VALUES (1, "
          "'o', 'b', 'o')",
          0},
+        {"DO $$BEGIN EXECUTE 'CREATE' || ' x'; END$$; UPDATE t SET o = 'x'; INSERT INTO t VALUES "
+         "(1, 'o', 'b')",
+         "DO $$BEGIN EXECUTE 'CREATE' || ' x'; END$$; UPDATE t SET o = 'x'; INSERT INTO t (id, o, "
+         "b, n) VALUES (1, 'o', 'b', 'o')",
+         SQL_DOUBT_PATH},
+        /* the same where they say its name: most do not make another one */
+        {"DO $$BEGIN ALTER TABLE t ADD CHECK (id > 0); END$$; UPDATE t SET o = 'x'; INSERT INTO t "
+         "VALUES (1, 'o', 'b')",
+         "DO $$BEGIN ALTER TABLE t ADD CHECK (id > 0); END$$; UPDATE t SET o = 'x'; INSERT INTO t "
+         "(id, o, b, n) VALUES (1, 'o', 'b', 'o')",
+         SQL_DOUBT_STATEMENT},
         {"UPDATE t SET o = 'x'; CREATE TABLE c (LIKE t); CREATE TABLE t (id int)",
          "UPDATE t SET o = 'x', n = 'x'; CREATE TABLE c (LIKE t); CREATE TABLE t (id int)",
          SQL_DOUBT_STATEMENT},

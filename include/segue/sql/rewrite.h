@@ -87,7 +87,7 @@ struct sql_made {
 
 struct sql_rewrite {
     struct sql_verdict verdict; /* of the client's text: as sql_inspect says */
-    enum sql_doubt doubt;       /* not NONE: of that statement names of tables alone */
+    enum sql_doubt doubt;       /* not NONE: of what is in it, names of tables alone */
     uint64_t early;             /* tables of which a new column is read before it may be */
     uint64_t stars;             /* tables whose `*` (or COPY, or whole row) was meant */
     uint64_t positional;        /* tables into which it INSERTs without a column list */
