@@ -23,7 +23,7 @@ static bool is_filled(const struct eng_migration *m, int table)
 
 /* DISABLE TRIGGER ALL followed by ENABLE TRIGGER ALL (pg_restore --disable-triggers does so) leaves
  * its trace: the guard is not ENABLE ALWAYS any more. */
-enum rc eng_guards_check(struct eng_engine *engine, struct eng_migration *m, struct err *err)
+static enum rc check_guards(struct eng_engine *engine, struct eng_migration *m, struct err *err)
 {
     for (size_t i = 0; i < m->plan->ntables; i++) {
         PGresult *res;
@@ -148,7 +148,7 @@ void eng_verdict_hint(const struct eng_migration *m, const char *hint, struct er
     buf_fini(&suspects);
 }
 
-enum rc eng_verdict_check(const struct eng_migration *m, struct err *err)
+static enum rc check_verdict(const struct eng_migration *m, struct err *err)
 {
     if (m->stats.rows_bad <= 0)
         return RC_OK;
@@ -271,7 +271,7 @@ static enum rc check_relations(struct eng_engine *engine, struct eng_migration *
 /* Partitions that the backfill has not seen: made since (then the guard was there from the first
  * row on) or attached. And relations from which the guard was away: detached and attached again, or
  * the trigger was off, or dropped, and put back, and no verify has begun since. One that is gone is
- * eng_guards_check's, or contract's. */
+ * check_guards', or contract's. */
 enum rc eng_attached_check(struct eng_engine *engine, struct eng_migration *m, struct err *err)
 {
     bool reverse = m->phase == PH_SOAKING || m->phase == PH_REVERTING || m->phase == PH_CONTRACTING;
@@ -281,4 +281,11 @@ enum rc eng_attached_check(struct eng_engine *engine, struct eng_migration *m, s
         if (is_filled(m, (int)i))
             rc = check_relations(engine, m, (int)i, reverse ? ENG_REVERSE : ENG_FORWARD, err);
     return rc;
+}
+
+enum rc eng_rows_check(struct eng_engine *engine, struct eng_migration *m, struct err *err)
+{
+    if (check_verdict(m, err) != RC_OK || check_guards(engine, m, err) != RC_OK)
+        return RC_ERR;
+    return eng_attached_check(engine, m, err);
 }

@@ -106,8 +106,7 @@ enum rc eng_cutover_preflight(struct eng_engine *engine, struct eng_migration *m
     char *names, *steps, *built;
 
     if (check_built(m, err) != RC_OK || eng_tables_check(engine, m, NOT_THERE, err) != RC_OK ||
-        eng_verdict_check(m, err) != RC_OK || eng_guards_check(engine, m, err) != RC_OK ||
-        eng_attached_check(engine, m, err) != RC_OK || detaching_check(engine, m, err) != RC_OK ||
+        eng_rows_check(engine, m, err) != RC_OK || detaching_check(engine, m, err) != RC_OK ||
         leaf_index_check(engine, m, err) != RC_OK || dependents_check(engine, m, err) != RC_OK ||
         check_names_free(engine, m, err) != RC_OK || defaults_check(engine, m, false, err) != RC_OK)
         return RC_ERR;
@@ -254,7 +253,7 @@ static enum rc turn(struct eng_engine *engine, struct eng_migration *m, const st
                     struct err *err)
 {
     if (eng_tables_check(engine, m, NOT_THERE, err) != RC_OK || /* it may have waited for long */
-        eng_attached_check(engine, m, err) != RC_OK || check_names_free(engine, m, err) != RC_OK ||
+        eng_rows_check(engine, m, err) != RC_OK || check_names_free(engine, m, err) != RC_OK ||
         defaults_check(engine, m, t == &backward, err) != RC_OK)
         return conn_retryable(err) ? RC_ERR
                                    : give_up(engine, m, t, GATED_FAILED, m->tried + 1, err);

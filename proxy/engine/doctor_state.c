@@ -193,9 +193,9 @@ enum rc doctor_complete(struct doctor *d, struct err *err)
     if (!m || m->phase != PH_SOAKING || !d->engine->ready || err_is_set(&m->failure))
         return RC_OK;
     if (history_check_complete(d->engine, m, &why) != RC_OK ||
-        eng_contract_preflight(d->engine, m, &why) != RC_OK ||
-        eng_attached_check(d->engine, m, &why) != RC_OK || eng_verdict_check(m, &why) != RC_OK ||
-        eng_proofs_check(m, &why) != RC_OK || eng_contract_looks(d->engine, m, &why) != RC_OK)
+        eng_rows_check(d->engine, m, &why) != RC_OK ||
+        eng_contract_preflight(d->engine, m, &why) != RC_OK || eng_proofs_check(m, &why) != RC_OK ||
+        eng_contract_looks(d->engine, m, &why) != RC_OK)
         doctor_say(d, DOCTOR_NOTE, "not to be completed yet",
                    doctor_segue(d, strcmp(why.sqlstate, "55006") == 0 ? "usage" : "status"),
                    why.hint, "%s", why.text);

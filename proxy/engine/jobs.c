@@ -277,13 +277,12 @@ static enum rc run_complete(struct eng_engine *engine, struct eng_migration *m, 
 {
     if (history_check_complete(engine, m, &job->err) != RC_OK)
         return RC_ERR;
-    /* force is about people; a guard that may have been passed is about rows, and is never skipped
-     */
+    /* force is about people; rows, and the guard that may have been passed, are never skipped */
     if (eng_tables_check(engine, m, TABLE_BIT(TABLE_RESTORED), &job->err) != RC_OK ||
-        (job->force ? eng_guards_check : eng_contract_preflight)(engine, m, &job->err) != RC_OK ||
-        eng_attached_check(engine, m, &job->err) != RC_OK ||
+        eng_rows_check(engine, m, &job->err) != RC_OK ||
+        (!job->force && eng_contract_preflight(engine, m, &job->err) != RC_OK) ||
         dependents_check(engine, m, &job->err) != RC_OK ||
-        eng_verdict_check(m, &job->err) != RC_OK || eng_proofs_check(m, &job->err) != RC_OK ||
+        eng_proofs_check(m, &job->err) != RC_OK ||
         check_paused(m, "COMPLETE", &job->err) != RC_OK ||
         eng_contract_looks(engine, m, &job->err) != RC_OK)
         return RC_ERR;
@@ -347,9 +346,7 @@ static enum rc run_rollback(struct eng_engine *engine, struct eng_migration *m, 
     }
     /* what only the new columns hold would be lost with them as the truth */
     if (eng_tables_check(engine, m, TABLE_BIT(TABLE_RESTORED), &job->err) != RC_OK ||
-        eng_verdict_check(m, &job->err) != RC_OK ||
-        eng_guards_check(engine, m, &job->err) != RC_OK ||
-        eng_attached_check(engine, m, &job->err) != RC_OK ||
+        eng_rows_check(engine, m, &job->err) != RC_OK ||
         detaching_check(engine, m, &job->err) != RC_OK ||
         leaf_index_check(engine, m, &job->err) != RC_OK)
         return RC_ERR;

@@ -324,12 +324,16 @@ enum rc eng_contract_looks(struct eng_engine *engine, const struct eng_migration
 unsigned eng_proofs_left(const struct eng_migration *m); /* steps of the soak */
 unsigned eng_builds_left(const struct eng_migration *m); /* steps that ready does again */
 
-/* bypass.c: writes that the guard has not seen would be lost with the side that follows. */
-enum rc eng_guards_check(struct eng_engine *engine, struct eng_migration *m,
-                         struct err *err) MUST_CHECK;
-/* The same as a statement that fails, for the transaction that turns or drops the guards of all
- * tables (-1) or of one, under its lock: the turned guard would bear no trace. Heap; "" where
- * nothing is filled. */
+/* bypass.c: writes that the guard has not seen would be lost with the side that follows, or goes.
+ */
+/* Are all rows in step, as far as can be told: by the last verify (what it has found is the
+ * operator's to correct), by guards that are on and always were, by the rows where they were not.
+ */
+enum rc eng_rows_check(struct eng_engine *engine, struct eng_migration *m,
+                       struct err *err) MUST_CHECK;
+/* Are the guards on, as a statement that fails, for the transaction that turns or drops the guards
+ * of all tables (-1) or of one, under its lock: the turned guard would bear no trace. Heap; ""
+ * where nothing is filled. */
 char *eng_guards_sql(const struct eng_migration *m, int table);
 /* Behind it, when the guards have been turned: the rows of the catalog that it has written are no
  * trace of others. Heap. */
@@ -338,16 +342,14 @@ char *eng_guards_turned_sql(const struct eng_migration *m);
 struct eng_relations;
 enum rc eng_guards_seen(struct eng_engine *engine, const struct eng_migration *m,
                         const struct eng_relations *relations, struct err *err) MUST_CHECK;
-/* Rows that the last verify found are the operator's to correct before a side goes or follows. */
-enum rc eng_verdict_check(const struct eng_migration *m, struct err *err) MUST_CHECK;
 /* What is to be done about rows that verify has found, and what of the file may be their cause. */
 void eng_verdict_hint(const struct eng_migration *m, const char *hint, struct err *err);
 /* What turns, is filled or dropped must be what was planned for: another table of that name is not.
  * refused: TABLE_BIT()s of relations.h. */
 enum rc eng_tables_check(struct eng_engine *engine, struct eng_migration *m, unsigned refused,
                          struct err *err) MUST_CHECK;
-/* Rows of partitions that came after the backfill, and of relations from which the guard was away:
- * in step, as the phase has it? */
+/* The last part of eng_rows_check: rows of partitions that came after the backfill, and of
+ * relations from which the guard was away: in step, as the phase has it? */
 enum rc eng_attached_check(struct eng_engine *engine, struct eng_migration *m,
                            struct err *err) MUST_CHECK;
 
