@@ -34,6 +34,7 @@ SETTINGS = {
     "wal_level": "logical",
     "max_prepared_transactions": "20",
     "fsync": "off",
+    "track_activity_query_size": "8kB",  # the looks of segue, whole
     "full_page_writes": "off",
     "shared_buffers": "'64MB'",
     "max_wal_size": "'512MB'",
