@@ -117,7 +117,7 @@ static bool means_itself(const struct sess_sent *sent)
 {
     const struct sql_rewrite *rewrite = &sent->rewrite;
 
-    return !rewrite->positional && !rewrite->by_columns &&
+    return !rewrite->positional && !rewrite->by_columns && !rewrite->verdict.columns &&
            (!rewrite->stars || sess_meaning_reads(sent->text, sent->text_len));
 }
 

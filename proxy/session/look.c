@@ -132,6 +132,23 @@ static void note_path(struct sess *s, const struct sql_verdict *v, bool known, c
     }
 }
 
+/* What a procedure has made counts within a transaction only: most make nothing, and those that
+ * are called by themselves are not to leave a doubt each. */
+static bool makes_unseen(uint8_t opaque, bool within)
+{
+    return opaque >= SQL_OPAQUE_MAKES || (opaque == SQL_OPAQUE_CALLS && within);
+}
+
+/* Of a SELECT that names a table of the rules its tree says it. */
+static bool makes_columns(const struct sess *s, enum sql_first first, const char *text, size_t len,
+                          const struct sql_verdict *v, bool several)
+{
+    bool may = several || (sql_first_is_maker(first) && first != SQL_FIRST_READS);
+
+    return makes_unseen(v->opaque, several || !sess_track_safe(&s->track)) ||
+           (may && sql_makes_columns(sess_rules(s), text, len));
+}
+
 /* NULL: nothing is known of the text but *v. Else valid until the next call. */
 static const struct sql_rewrite *inspect(struct sess *s, enum sql_side side, const char *text,
                                          size_t len, struct sql_verdict *v)
@@ -156,10 +173,11 @@ static const struct sql_rewrite *inspect(struct sess *s, enum sql_side side, con
     several = memchr(text, ';', len ? len - 1 : 0) != NULL;
     v->opaque = opaque =
         several || sql_first_is_opaque(first) ? sql_opaque(text, len) : SQL_OPAQUE_NO;
-    v->columns = columns =
-        (several || sql_first_is_maker(first)) && sql_makes_columns(rules, text, len);
-    if (first < SQL_FIRST_BEGIN && !several && !sql_mentions(rules, text, len))
+    v->columns = columns = makes_columns(s, first, text, len, v, several);
+    if (first < SQL_FIRST_BEGIN && !several && !sql_mentions(rules, text, len)) {
+        v->columns |= first == SQL_FIRST_READS && sql_makes_columns(rules, text, len);
         return NULL;
+    }
     sess_sight(s, &sight);
     sight.side = side;
     sight.unlisted |= several && columns;
@@ -179,45 +197,58 @@ static const struct sql_rewrite *inspect(struct sess *s, enum sql_side side, con
     return rewrite;
 }
 
-/* Names of tables that it may give to a relation. */
-static struct sql_taken made_by(const struct sess *s, const struct sql_verdict *v,
-                                const struct sql_rewrite *rewrite)
+/* What it may leave behind: names of tables that relations may have which it makes; and tables
+ * whose names may have come to mean one that nobody has seen. */
+struct left {
+    struct sql_taken made;
+    uint64_t unseen;
+};
+
+/* IF NOT EXISTS: which schema it would be in is only known of a session whose path is followed.
+ * Else it has mostly found the table itself. */
+static void leave_perhaps(const struct sess *s, const struct sql_verdict *v, struct sql_taken names,
+                          struct left *left)
 {
-    struct sql_taken perhaps = rewrite->makes.unless_there;
+    uint64_t there, lasting = sql_rules_lasting(sess_rules(s));
 
-    if (sql_taken_any(perhaps) && !v->moves) {
-        uint64_t there = sess_path_makes_in(s->path, sess_rules(s));
-
-        perhaps = (struct sql_taken){perhaps.old & ~there, perhaps.new & ~there};
+    if (v->moves || !sess_path_makes_in(s->path, sess_rules(s), &there)) {
+        there = lasting;
+        left->unseen |= (names.old | names.new) & lasting;
     }
-    return sql_taken_join(sql_taken_join(rewrite->hides, rewrite->makes.certain), perhaps);
+    left->made =
+        sql_taken_join(left->made, (struct sql_taken){names.old & ~there, names.new & ~there});
 }
 
-/* What a procedure has made counts within a transaction only: most make nothing, and those that
- * are called by themselves are not to leave a doubt each. */
-static uint64_t made_unseen(const struct sess *s, const struct sql_verdict *v, bool within)
+/* rewrite NULL: it names none. A DO that makes tables and says a table's name has hardly another
+ * reason to say it. */
+static struct left left_by(const struct sess *s, const struct sql_verdict *v,
+                           const struct sql_rewrite *rewrite, bool within)
 {
-    return v->opaque == SQL_OPAQUE_MAKES || (v->opaque == SQL_OPAQUE_CALLS && within)
-               ? sql_rules_lasting(sess_rules(s))
-               : 0;
+    struct left left = {0};
+    uint64_t said;
+
+    if (makes_unseen(v->opaque, within))
+        left.unseen = sql_rules_lasting(sess_rules(s));
+    said = v->opaque == SQL_OPAQUE_RELATES ? left.unseen & v->touches : 0;
+    left.made = (struct sql_taken){said, said};
+    if (rewrite) {
+        left.made = sql_taken_join(left.made, rewrite->hides);
+        left.made = sql_taken_join(left.made, rewrite->makes.certain);
+        leave_perhaps(s, v, rewrite->makes.unless_there, &left);
+    }
+    return left;
 }
 
-/* It may make relations that are called as tables of the rules are. rewrite NULL: it names none. A
- * DO that makes something and says a table's name has hardly another reason to say it. */
 static void note_made(struct sess *s, const struct sql_verdict *v,
                       const struct sql_rewrite *rewrite, bool within)
 {
-    uint64_t unseen = made_unseen(s, v, within);
-    uint64_t said = v->opaque == SQL_OPAQUE_MAKES ? unseen & v->touches : 0;
-    struct sql_taken taken = {said, said};
+    struct left left = left_by(s, v, rewrite, within);
 
-    if (rewrite)
-        taken = sql_taken_join(taken, made_by(s, v, rewrite));
-    if (!sql_taken_any(taken) && !unseen && !v->columns)
+    if (!sql_taken_any(left.made) && !left.unseen && !v->columns)
         return;
     s->unlisted = sess_unlisted(s) || v->columns;
-    s->made = sql_taken_join(sess_shadowed(s), taken);
-    s->unseen = sess_unseen(s) | unseen;
+    s->made = sql_taken_join(sess_shadowed(s), left.made);
+    s->unseen = sess_unseen(s) | left.unseen;
     s->made_for = UINT64_MAX;
     s->veiled = 0;
 }
@@ -337,6 +368,7 @@ void sess_judge(struct sess *s, struct sess_statement *statement, const struct s
     statement->epoch = verdict_epoch(s);
     statement->shadowed = sess_shadowed(s);
     statement->unseen = sess_unseen(s);
+    statement->unlisted = sess_unlisted(s);
     statement->path = sess_path_class(s->path, sess_rules(s));
     statement->seen = rewrite ? *rewrite : (struct sql_rewrite){0};
     statement->seen.verdict = *v;
@@ -414,7 +446,7 @@ static bool is_outdated(const struct sess *s, const struct sess_statement *state
 {
     return statement->epoch != epoch_of(s) ||
            !sql_taken_same(statement->shadowed, sess_shadowed(s)) ||
-           statement->unseen != sess_unseen(s) ||
+           statement->unseen != sess_unseen(s) || statement->unlisted != sess_unlisted(s) ||
            statement->path != sess_path_class(s->path, sess_rules(s)) || statement->stale;
 }
 

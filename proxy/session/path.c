@@ -289,12 +289,13 @@ uint64_t sess_path_hash(const struct sess_path *p)
                     p->now.role ? p->now.role : "");
 }
 
-uint64_t sess_path_makes_in(const struct sess_path *p, const struct sql_rules *rules)
+bool sess_path_makes_in(const struct sess_path *p, const struct sql_rules *rules, uint64_t *there)
 {
-    return is_settled(p, rules)
-               ? sql_path_makes_in(rules,
-                                   &(struct sql_path_of){.path = p->now.path, .role = p->now.role})
-               : 0;
+    if (!is_settled(p, rules))
+        return false;
+    *there =
+        sql_path_makes_in(rules, &(struct sql_path_of){.path = p->now.path, .role = p->now.role});
+    return true;
 }
 
 size_t sess_path_bytes_max(void)

@@ -60,8 +60,9 @@ uint64_t sess_path_class(struct sess_path *p, const struct sql_rules *rules);
 /* Of what names mean now; 0: not known, as for NULL. */
 uint64_t sess_path_hash(const struct sess_path *p);
 
-/* sql_path_makes_in of it; 0 for NULL, too, and while something in flight changes it. */
-uint64_t sess_path_makes_in(const struct sess_path *p, const struct sql_rules *rules);
+/* *there: sql_path_makes_in of it. False: not known, as for NULL, and while something in flight
+ * changes it. */
+bool sess_path_makes_in(const struct sess_path *p, const struct sql_rules *rules, uint64_t *there);
 
 size_t sess_path_bytes_max(void);
 

@@ -157,7 +157,7 @@ static void on_changed(struct sess *s)
     uint64_t changes = sess_ask_for_rules(s);
 
     s->changing = false;
-    if (s->altered)
+    if (s->altered == UINT64_MAX)
         s->altered = changes;
 }
 
@@ -246,15 +246,30 @@ static void on_status(struct sess *s, const char *msg, size_t total)
     pthread_mutex_unlock(&s->worker->registry_lock);
 }
 
+static bool is_tag(const char *tag, size_t len, const char *word)
+{
+    return len == strlen(word) + 1 && memcmp(tag, word, len) == 0;
+}
+
+/* Another transaction is open already: by AND CHAIN, or by a BEGIN behind the end of the last. A
+ * ROLLBACK may be to a savepoint: then the server warns of the BEGIN. */
+static bool has_gone_on(struct sess *s, const char *tag, size_t len)
+{
+    bool back = s->went_back,
+         begins = is_tag(tag, len, "BEGIN") || is_tag(tag, len, "START TRANSACTION");
+
+    s->went_back = is_tag(tag, len, "ROLLBACK");
+    return is_tag(tag, len, "COMMIT") || (back && begins);
+}
+
 /* While there are rules: a command may have changed what they were made from. The client that has
  * altered a migrating table sees it at once, others when the transaction commits. */
 static void note_ddl(struct sess *s, const char *tag, size_t len)
 {
-    static const char commit[] = "COMMIT"; /* a ROLLBACK may be to a savepoint */
     enum sess_ddl ddl = sess_ddl_of(tag, len);
 
-    if (s->changing && len == sizeof(commit) && memcmp(tag, commit, len) == 0)
-        on_changed(s); /* AND CHAIN, or with a BEGIN behind it: the next one is open already */
+    if (s->changing && has_gone_on(s, tag, len))
+        on_changed(s);
     s->changing |= ddl != SESS_DDL_NONE;
     if (ddl == SESS_DDL_TABLE && READ(s->touched))
         s->altered = UINT64_MAX;
@@ -264,7 +279,6 @@ static void note_ddl(struct sess *s, const char *tag, size_t len)
  * temporary table is gone. */
 static void on_complete(struct sess *s, const char *msg, size_t total)
 {
-    static const char discard[] = "DISCARD ALL", temp[] = "DISCARD TEMP";
     size_t len = total - WIRE_HEADER_BYTES;
     const char *tag = msg + WIRE_HEADER_BYTES;
 
@@ -279,8 +293,7 @@ static void on_complete(struct sess *s, const char *msg, size_t total)
         return;
     sess_names_tag(s, tag, len);
     if ((sql_taken_any(s->made) || s->unseen) && !s->veiled &&
-        ((len == sizeof(discard) && memcmp(tag, discard, len) == 0) ||
-         (len == sizeof(temp) && memcmp(tag, temp, len) == 0)))
+        (is_tag(tag, len, "DISCARD ALL") || is_tag(tag, len, "DISCARD TEMP")))
         s->made_for = UINT64_MAX; /* a savepoint may bring it back */
 }
 
@@ -301,6 +314,13 @@ static void on_error(struct sess *s, const char *msg, size_t total)
         sess_log_server_refusal(s, msg, total);
 }
 
+static void on_notice(struct sess *s, const char *msg, size_t total)
+{
+    (void)msg;
+    (void)total;
+    s->went_back = false;
+}
+
 static const struct {
     /* of the whole message, or of its first NOTED_BYTES_MAX bytes or more */
     void (*note)(struct sess *s, const char *msg, size_t total);
@@ -308,9 +328,10 @@ static const struct {
 } server_messages[256] = {
     ['Z'] = {on_ready, false},  ['C'] = {on_complete, false}, ['K'] = {on_key, false},
     ['S'] = {on_status, false}, ['E'] = {on_error, false},    ['G'] = {NULL, true},
-    ['H'] = {NULL, true},       ['W'] = {NULL, true},         ['1'] = {NULL, true},
-    ['2'] = {NULL, true},       ['3'] = {NULL, true},         ['T'] = {NULL, true},
-    ['n'] = {NULL, true},       ['I'] = {NULL, true},         ['s'] = {NULL, true},
+    ['N'] = {on_notice, false}, ['H'] = {NULL, true},         ['W'] = {NULL, true},
+    ['1'] = {NULL, true},       ['2'] = {NULL, true},         ['3'] = {NULL, true},
+    ['T'] = {NULL, true},       ['n'] = {NULL, true},         ['I'] = {NULL, true},
+    ['s'] = {NULL, true},
 };
 
 /* While statements are rewritten: the answer at data[at..len). Returns how many bytes of it are

@@ -31,6 +31,7 @@ struct sess_sent *sess_sent_take(struct sql_rewrite *rewrite, const char *text, 
     sent->rewrite.stars = rewrite->stars;
     sent->rewrite.positional = rewrite->positional;
     sent->rewrite.by_columns = rewrite->by_columns;
+    sent->rewrite.verdict.columns = rewrite->verdict.columns;
     sent->rewrite.nsplices = rewrite->nsplices;
     sent->rewrite.splices = rewrite->splices;
     rewrite->text = NULL;

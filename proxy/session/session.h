@@ -139,6 +139,7 @@ struct sess {
     uint64_t veiled;       /* made is only what it may have made before the rules came: not
                               to rules of which so many changes are settled; 0: it is not */
     bool changing;         /* the open transaction may have changed the catalog */
+    bool went_back;        /* what completed last was a ROLLBACK, perhaps to a savepoint */
     uint64_t altered;  /* it, or one before, has changed a migrating table: rules that know of fewer
                           changes are not for this session; 0: it has not */
     bool recodes;      /* client_encoding is not UTF8, in which names of the rules are */

@@ -75,13 +75,14 @@ enum sql_first sql_first_word(const char *text, size_t len)
         [LETTER('e')] = {{"explain", 7, SQL_FIRST_WRAPS}, {"execute", 7, SQL_FIRST_EXECUTE}},
         [LETTER('i')] = {{"import", 6, SQL_FIRST_IMPORT}},
         [LETTER('p')] = {{"prepare", 7, SQL_FIRST_PREPARE}},
-        [LETTER('s')] = {{"start", 5, SQL_FIRST_BEGIN}},
+        [LETTER('s')] = {{"select", 6, SQL_FIRST_READS}, {"start", 5, SQL_FIRST_BEGIN}},
+        [LETTER('w')] = {{"with", 4, SQL_FIRST_READS}},
     };
     size_t from = sql_first_at(text, len), to = from;
     unsigned letter;
 
     if (from == len || !is_letter(text[from]))
-        return SQL_FIRST_OTHER;
+        return from < len && text[from] == '(' ? SQL_FIRST_READS : SQL_FIRST_OTHER;
     letter = LETTER((unsigned char)text[from]);
     if (!words[letter][0].word)
         return SQL_FIRST_OTHER;
@@ -111,40 +112,74 @@ bool sql_first_replicates(const char *text, size_t len)
     return false;
 }
 
-/* A whole word, anywhere: in a body, whatever its quotes. */
-static bool has_maker(const char *text, size_t len)
+size_t sql_first_behind(const char *text, size_t len)
 {
-    static const struct {
-        const char *word;
-        size_t len;
-    } makers[] = {{"create", 6}, {"alter", 5}, {"execute", 7}};
+    size_t at = sql_first_at(text, len);
+    const char *semicolon = memchr(text + at, ';', len - at);
+
+    return semicolon ? (size_t)(semicolon - text) + 1 : len;
+}
+
+struct word {
+    const char *word;
+    size_t len;
+};
+
+static bool is_among(const struct word *words, size_t n, const char *text, size_t len)
+{
+    for (size_t i = 0; i < n; i++)
+        if (words[i].len == len && !strncasecmp(text, words[i].word, len))
+            return true;
+    return false;
+}
+
+/* Whole words, anywhere: in a body, whatever its quotes. */
+static enum sql_opaque of_words(const char *text, size_t len)
+{
+    static const struct word makers[] = {{"create", 6}, {"alter", 5}, {"execute", 7}};
+    static const struct word between[] = {
+        {"or", 2},    {"replace", 7},  {"temp", 4},          {"temporary", 9}, {"global", 6},
+        {"local", 5}, {"unlogged", 8}, {"materialized", 12}, {"foreign", 7},   {"recursive", 9}};
+    static const struct word relations[] = {{"table", 5}, {"view", 4}};
+    static const struct word rename[] = {{"rename", 6}};
+    enum sql_opaque opaque = SQL_OPAQUE_NO;
+    bool created = false;
 
     for (size_t i = 0, to; i < len; i = to + 1) {
         for (to = i; to < len && is_letter(text[to]);)
             to++;
-        for (size_t m = 0; m < ARRAY_LEN(makers); m++)
-            if (makers[m].len == to - i && !strncasecmp(text + i, makers[m].word, to - i))
-                return true;
+        if (to == i)
+            continue;
+        if ((created && is_among(relations, ARRAY_LEN(relations), text + i, to - i)) ||
+            (opaque && is_among(rename, 1, text + i, to - i)))
+            return SQL_OPAQUE_RELATES;
+        created = created && is_among(between, ARRAY_LEN(between), text + i, to - i);
+        if (!is_among(makers, ARRAY_LEN(makers), text + i, to - i))
+            continue;
+        opaque = SQL_OPAQUE_MAKES;
+        created = is_among(makers, 1, text + i, to - i);
     }
-    return false;
+    return opaque;
 }
 
-/* Semicolons in strings do no harm: in doubt there is one statement more. */
+/* Semicolons in strings do no harm: in doubt there is one statement more. What is said behind the
+ * first DO is said behind each. */
 enum sql_opaque sql_opaque(const char *text, size_t len)
 {
-    enum sql_opaque opaque = SQL_OPAQUE_NO;
+    enum sql_opaque opaque = SQL_OPAQUE_NO, one;
+    bool done = false;
 
-    for (const char *end = text + len, *semicolon; text < end; text = semicolon + 1) {
-        enum sql_first first = sql_first_word(text, (size_t)(end - text));
+    for (size_t at = 0; at < len; at += sql_first_behind(text + at, len - at)) {
+        enum sql_first first = sql_first_word(text + at, len - at);
 
-        if (first == SQL_FIRST_IMPORT ||
-            (first == SQL_FIRST_DO && has_maker(text, (size_t)(end - text))))
-            return SQL_OPAQUE_MAKES;
-        if (first == SQL_FIRST_CALL)
-            opaque = SQL_OPAQUE_CALLS;
-        semicolon = memchr(text, ';', (size_t)(end - text));
-        if (!semicolon)
-            break;
+        one = first == SQL_FIRST_CALL     ? SQL_OPAQUE_CALLS
+              : first == SQL_FIRST_IMPORT ? SQL_OPAQUE_MAKES
+                                          : SQL_OPAQUE_NO;
+        if (first == SQL_FIRST_DO && !done) {
+            one = of_words(text + at, len - at);
+            done = true;
+        }
+        opaque = one > opaque ? one : opaque;
     }
     return opaque;
 }

@@ -279,18 +279,13 @@ static void walk_statements(struct walk *w, const struct sql_node *tree, const c
 /* Without the parser: by the first word, and by any word in a text of several statements. */
 static void guess_control(struct walk *w, const char *text, size_t len)
 {
-    for (size_t i = 0; i < len; i++) {
-        const char *semicolon;
+    for (size_t i = 0; i < len; i += sql_first_behind(text + i, len - i)) {
         enum sql_first first = sql_first_word(text + i, len - i);
 
         w->begins |= first == SQL_FIRST_BEGIN;
         w->executes |= first == SQL_FIRST_EXECUTE;
         if (first == SQL_FIRST_PREPARE)
             w->verdict->prepares |= w->verdict->touches;
-        semicolon = memchr(text + i, ';', len - i);
-        if (!semicolon)
-            break;
-        i = (size_t)(semicolon - text);
     }
 }
 
@@ -336,38 +331,85 @@ static bool begins_with(const char *text, size_t len, const char *word)
     return len > strlen(word) && !strncasecmp(text, word, strlen(word));
 }
 
-/* CREATE or ALTER. */
-static bool is_maker(const char *text, size_t len)
+static bool is_inside(char c)
 {
-    size_t at = sql_first_at(text, len);
-
-    return begins_with(text + at, len - at, "create") || begins_with(text + at, len - at, "alter");
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
 }
 
-/* Columns that are not said there: `*`, and in CREATE TABLE: LIKE, INHERITS, AS TABLE, AS EXECUTE.
- * Elsewhere these words do no harm. */
+static bool has_word(const char *text, size_t len, const char *word)
+{
+    for (size_t i = 0; i < len; i++)
+        if ((i == 0 || !is_inside(text[i - 1])) && begins_with(text + i, len - i, word) &&
+            !is_inside(text[i + strlen(word)]))
+            return true;
+    return false;
+}
+
+/* INTO as of a SELECT: not behind INSERT or MERGE. */
+static bool selects_into(const char *text, size_t len)
+{
+    bool writes = false;
+
+    for (size_t i = 0, to; i < len; i = to + 1) {
+        for (to = i; to < len && is_inside(text[to]);)
+            to++;
+        if (to == i)
+            continue;
+        if (to - i == 4 && !strncasecmp(text + i, "into", 4) && !writes)
+            return true;
+        writes = (to - i == 6 && !strncasecmp(text + i, "insert", 6)) ||
+                 (to - i == 5 && !strncasecmp(text + i, "merge", 5));
+    }
+    return false;
+}
+
+/* CREATE, ALTER, SELECT INTO; EXPLAIN ANALYZE of one. */
+static bool is_maker(const char *text, size_t len)
+{
+    switch (sql_first_word(text, len)) {
+    case SQL_FIRST_WRAPS:
+        return has_word(text, len, "create") || selects_into(text, len);
+    case SQL_FIRST_ALTER:
+        return true;
+    case SQL_FIRST_READS:
+        return selects_into(text, len);
+    default:
+        return false;
+    }
+}
+
+/* Columns that are not said there: `*`, and in CREATE TABLE: LIKE, INHERITS, OF, AS TABLE, AS
+ * EXECUTE; or those of a relation that gets another name: RENAME, SET SCHEMA. Elsewhere these words
+ * do no harm. */
 static bool takes_columns(const char *text, size_t len)
 {
-    static const char *const words[] = {"like", "inherits", "as table", "execute"};
+    static const char *const words[] = {"like", "inherits", "of", "execute", "rename", "schema"};
+    const char *as = text;
 
     if (memchr(text, '*', len))
         return true;
-    for (size_t i = 0; i < len; i++)
-        for (size_t w = 0; w < ARRAY_LEN(words); w++)
-            if (begins_with(text + i, len - i, words[w]))
-                return true;
+    for (size_t w = 0; w < ARRAY_LEN(words); w++)
+        if (has_word(text, len, words[w]))
+            return true;
+    for (size_t i = 0; i + 2 < len; i++) {
+        as = text + i;
+        if ((i && is_inside(as[-1])) || strncasecmp(as, "as", 2) != 0)
+            continue;
+        for (as += 2; as < text + len && strchr(" \t\r\n\f\v(", *as);)
+            as++;
+        if (begins_with(as, (size_t)(text + len - as), "table"))
+            return true;
+    }
     return false;
 }
 
 bool sql_makes_columns(const struct sql_rules *rules, const char *text, size_t len)
 {
-    const char *end = text + len;
     bool makes = false;
 
-    for (const char *at = text; at && !makes;) {
-        makes = is_maker(at, (size_t)(end - at));
-        at = memchr(at, ';', (size_t)(end - at));
-        at = at ? at + 1 : NULL;
+    for (size_t at = 0, behind; at < len && !makes; at += behind) {
+        behind = sql_first_behind(text + at, len - at);
+        makes = is_maker(text + at, behind);
     }
     return makes &&
            (sql_search_run(&rules->old_columns, text, len, true) ||

@@ -250,7 +250,8 @@ void sql_set_twins(struct sql_work *w, struct sql_scope *scope, const struct rul
         const struct sql_node *target = sql_tree_get(sql_node_at(list, twins[i].of), "ResTarget");
         struct value value = {0};
 
-        if (!find_value(w, target, &value) || put_default(w, table, &twins[i], &value) || w->kept)
+        if (!find_value(w, target, &value) || put_default(w, table, &twins[i], &value) || w->kept ||
+            w->fickle)
             continue;
         if (sql_span_may_copy(w, value.span, value.expr))
             put(w, &value, twins[i].name);

@@ -38,11 +38,43 @@ static struct part part_of(const struct sql_work *w, const struct sql_node *item
     return (struct part){w->text + from, len ? len : w->len - from};
 }
 
-/* What no tree shows: the table that a text names may be another one behind it. */
+/* What no tree shows: the table that a text names may be another one behind it. As in a session, a
+ * DO that makes tables and says a table's name has hardly another reason to say it. */
 static void note_unseen(struct sql_work *w, struct part part)
 {
-    if (sql_opaque(part.text, part.len) != SQL_OPAQUE_NO)
-        w->opaque = sql_rules_lasting(w->rules);
+    enum sql_opaque opaque = sql_opaque(part.text, part.len);
+    uint64_t said;
+
+    if (opaque == SQL_OPAQUE_NO)
+        return;
+    w->opaque = sql_rules_lasting(w->rules);
+    if (opaque != SQL_OPAQUE_RELATES)
+        return;
+    said = w->opaque & sql_search_run(&w->rules->names, part.text, part.len, false);
+    w->hidden = sql_taken_join(w->hidden, (struct sql_taken){said, said});
+}
+
+/* What others are written by has come, or what a function gives: nothing is to stand twice. */
+static bool is_fickle(const struct sql_node *stmt)
+{
+    static const char *const kinds[] = {"CreateTrigStmt",    "RuleStmt",   "CreateFunctionStmt",
+                                        "AlterFunctionStmt", "DefineStmt", "CreateCastStmt",
+                                        "CreateOpClassStmt"};
+
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+        if (get(stmt, kinds[i]))
+            return true;
+    return false;
+}
+
+/* IF NOT EXISTS: mostly it does, and that is the table; what goes by its columns is better taken
+ * for it. */
+static struct sql_taken note_perhaps(struct sql_work *w, struct sql_taken names)
+{
+    uint64_t lasting = sql_rules_lasting(w->rules);
+
+    w->opaque |= (names.old | names.new) & lasting;
+    return (struct sql_taken){names.old & ~lasting, names.new & ~lasting};
 }
 
 /* What a statement leaves to those behind it. */
@@ -50,10 +82,10 @@ static void note_made(struct sql_work *w, const struct sql_node *stmt)
 {
     struct sql_made made = sql_namesakes_made(w->rules, stmt);
 
-    made.certain = sql_taken_join(made.certain, made.unless_there);
+    made.certain = sql_taken_join(made.certain, note_perhaps(w, made.unless_there));
     w->hidden = sql_taken_join(w->hidden, sql_temporaries(w->rules, stmt));
     w->hidden = sql_taken_join(w->hidden, made.certain);
-    w->altered = w->altered || alters(w, stmt);
+    w->altered = w->altered || get(stmt, "DropStmt") || alters(w, stmt);
 }
 
 static void walk(struct sql_work *w, const struct sql_node *tree,
@@ -74,8 +106,10 @@ static void walk(struct sql_work *w, const struct sql_node *tree,
                 one(w, get(item, "stmt"));
             note_made(w, get(item, "stmt"));
         }
-        if (several)
+        if (several) {
             note_unseen(w, part);
+            w->fickle |= is_fickle(get(item, "stmt"));
+        }
     }
 }
 
@@ -86,7 +120,7 @@ static void restart(struct sql_work *w)
     w->records.n = 0;
     w->columns.n = 0;
     w->hidden = (struct sql_taken){0};
-    w->altered = false;
+    w->altered = w->fickle = false;
     w->opaque = 0;
 }
 

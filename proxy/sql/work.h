@@ -86,7 +86,9 @@ struct sql_work {
     struct sql_said said;
     /* By statements in front of this one, in the same text. */
     struct sql_taken hidden;
-    bool altered;    /* one of them has altered a table: its columns are not what they were */
+    bool altered; /* one of them has altered or dropped a table: its columns are not what they were
+                   */
+    bool fickle;  /* or has made a function or a trigger: no twins */
     uint64_t opaque; /* the same, where nobody sees what: as the session's `unseen` */
     /* Columns of the query, or of the RETURNING, that was walked last (width.h). */
     size_t width;

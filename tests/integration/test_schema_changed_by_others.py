@@ -93,6 +93,28 @@ def test_who_has_altered_the_table_meets_no_column_that_it_has_dropped(migrating
         until("the rules to be for it again", lambda: seen(one) == ["id", "label", "filler"])
 
 
+@pytest.mark.parametrize("end", ["ROLLBACK; BEGIN", "ROLLBACK; START TRANSACTION"])
+def test_who_has_altered_the_table_is_rewritten_again_behind_a_rollback_in_a_chain(migrating, end):
+    with migrating.connect() as one:
+        one.execute("BEGIN")
+        one.execute("ALTER TABLE items ADD COLUMN never int")
+        one.execute(end)
+        until("its own columns", lambda: seen(one) == OLD)
+        one.execute("ROLLBACK")
+
+
+def test_who_has_altered_the_table_and_goes_back_to_a_savepoint_is_not_rewritten_yet(migrating):
+    """The BEGIN behind it begins nothing, of which the server warns."""
+    with migrating.connect() as one:
+        one.execute("BEGIN")
+        one.execute("ALTER TABLE items ADD COLUMN more int; SAVEPOINT a")
+        one.execute("ROLLBACK TO a; BEGIN")
+        for _ in range(20):
+            assert "more" in seen(one)
+            time.sleep(0.02)
+        one.execute("ROLLBACK")
+
+
 @pytest.mark.parametrize("end", ["COMMIT AND CHAIN", "COMMIT; BEGIN"])
 def test_who_has_altered_the_table_is_rewritten_again_in_the_next_transaction_of_a_chain(migrating, end):
     with migrating.connect() as one:

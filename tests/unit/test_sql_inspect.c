@@ -214,7 +214,7 @@ static void first_word_skips_white_space_and_comments(void **state)
         {"Prepare p as select 1", SQL_FIRST_PREPARE},
         {"-- begin", SQL_FIRST_OTHER},
         {"", SQL_FIRST_OTHER},
-        {"select begin", SQL_FIRST_OTHER},
+        {"select begin", SQL_FIRST_READS},
         {"call p()", SQL_FIRST_CALL},
         {"IMPORT FOREIGN SCHEMA s FROM SERVER f INTO t", SQL_FIRST_IMPORT},
         {"insert into t values (1)", SQL_FIRST_OTHER}, /* as long as one with its first letter */

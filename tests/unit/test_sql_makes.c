@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -94,10 +95,14 @@ static void what_makes_relations_unseen_is_known_by_its_words(void **state)
         const char *sql;
         enum sql_opaque opaque;
     } rows[] = {
-        {"DO $$BEGIN CREATE TEMP TABLE t (x int); END$$", SQL_OPAQUE_MAKES},
+        {"DO $$BEGIN CREATE TEMP TABLE t (x int); END$$", SQL_OPAQUE_RELATES},
         {"BEGIN; do language plpgsql 'begin execute format(f); end'", SQL_OPAQUE_MAKES},
-        {"/* x */ DO $$BEGIN ALTER TABLE u RENAME TO t; END$$", SQL_OPAQUE_MAKES},
-        {"CALL f(); DO $$BEGIN CREATE TABLE t (x int); END$$", SQL_OPAQUE_MAKES},
+        {"/* x */ DO $$BEGIN ALTER TABLE u RENAME TO t; END$$", SQL_OPAQUE_RELATES},
+        {"DO $$BEGIN ALTER TABLE t ADD CHECK (x > 0); END$$", SQL_OPAQUE_MAKES},
+        {"DO $$BEGIN CREATE INDEX ON t (x); END$$", SQL_OPAQUE_MAKES},
+        {"DO $$BEGIN EXECUTE 'create or replace view t as select 1'; END$$", SQL_OPAQUE_RELATES},
+        {"CALL f(); DO $$BEGIN CREATE TABLE t (x int); END$$", SQL_OPAQUE_RELATES},
+        {"DO $$BEGIN END$$; DO $$BEGIN CREATE TABLE t (x int); END$$", SQL_OPAQUE_RELATES},
         {"IMPORT FOREIGN SCHEMA a FROM SERVER s INTO b", SQL_OPAQUE_MAKES},
         {"DO $$BEGIN UPDATE t SET created = executes; END$$", SQL_OPAQUE_NO},
         {"call app.f(1)", SQL_OPAQUE_CALLS},
@@ -130,6 +135,18 @@ static void what_makes_columns_that_the_rules_would_have_to_know_is_known_by_its
         {"CREATE TABLE s (LIKE u)", true},
         {"CREATE TABLE s () INHERITS (u)", true},
         {"CREATE TABLE s AS EXECUTE q", true},
+        {"CREATE TABLE s PARTITION OF p DEFAULT", true},
+        {"CREATE TABLE s AS\n( table u)", true},
+        {"ALTER TABLE u RENAME TO s", true},
+        {"ALTER TABLE a.s SET SCHEMA b", true},
+        {"EXPLAIN ANALYZE CREATE TABLE s AS SELECT n FROM u", true},
+        {"SELECT id, code AS n INTO TEMP s FROM u", true},
+        {"(SELECT n INTO s FROM u) UNION SELECT 1", true},
+        {"BEGIN; WITH q AS (SELECT 1 AS o) SELECT * INTO s FROM q", true},
+        {"SELECT id INTO s FROM u", false},
+        {"WITH q AS (SELECT * FROM u) INSERT INTO s SELECT n FROM q", false},
+        {"SELECT 1; INSERT INTO s (n) SELECT * FROM u", false},
+        {"EXPLAIN SELECT * FROM u", false},
         {"CREATE TEMP TABLE s (id int, x text)", false},
         {"ALTER TABLE s ADD x int", false},
         {"SELECT n FROM u; SELECT * FROM u", false},
@@ -146,11 +163,35 @@ static void what_makes_columns_that_the_rules_would_have_to_know_is_known_by_its
     sql_rules_unref(rules);
 }
 
+/* Once it was read to its end from each semicolon: minutes of a worker for a text of a megabyte. */
+static void a_text_of_semicolons_is_read_once(void **state)
+{
+    static const char *const parts[] = {"--;", "/*;", "DO x;", "DO;DO ';", "x;"};
+    const size_t len = 1000000;
+    struct sql_rules *rules = some_rules();
+    char *text = test_malloc(len + 1);
+    clock_t begin = clock();
+
+    (void)state;
+    for (size_t p = 0; p < ARRAY_LEN(parts); p++) {
+        for (size_t i = 0; i < len; i++)
+            text[i] = parts[p][i % strlen(parts[p])];
+        text[len] = '\0';
+        assert_int_equal(sql_opaque(text, len), SQL_OPAQUE_NO);
+        assert_false(sql_makes_columns(rules, text, len));
+        sql_inspect(rules, text, len, &(struct sql_verdict){0});
+    }
+    assert_true((double)(clock() - begin) / CLOCKS_PER_SEC < 20);
+    test_free(text);
+    sql_rules_unref(rules);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(
             what_makes_columns_that_the_rules_would_have_to_know_is_known_by_its_words),
+        cmocka_unit_test(a_text_of_semicolons_is_read_once),
         cmocka_unit_test(what_makes_relations_unseen_is_known_by_its_words),
         cmocka_unit_test(who_makes_a_relation_of_that_name_is_known),
     };

@@ -67,6 +67,29 @@ static void a_statement_in_doubt_leaves_its_neighbours_alone(void **state)
          "DO $$BEGIN ALTER TABLE t ADD CHECK (id > 0); END$$; UPDATE t SET o = 'x'; INSERT INTO t "
          "(id, o, b, n) VALUES (1, 'o', 'b', 'o')",
          SQL_DOUBT_STATEMENT},
+        /* but for what makes a table */
+        {"SELECT * FROM t; DO $$BEGIN CREATE TEMP TABLE t (a int); END$$; SELECT * FROM t",
+         "SELECT t.id, t.o, t.b FROM t; DO $$BEGIN CREATE TEMP TABLE t (a int); END$$; SELECT * "
+         "FROM t",
+         SQL_DOUBT_STATEMENT},
+        {"CREATE TABLE IF NOT EXISTS t (id int); INSERT INTO t VALUES (1, 'o', 'b')",
+         "CREATE TABLE IF NOT EXISTS t (id int); INSERT INTO t (id, o, b, n) VALUES (1, 'o', 'b', "
+         "'o')",
+         SQL_DOUBT_STATEMENT},
+        {"DROP TABLE public.t; CREATE TABLE public.t (id int, o text); INSERT INTO public.t (id, "
+         "o) "
+         "VALUES (1, 'o')",
+         NULL, SQL_DOUBT_STATEMENT},
+        /* what is behind may be written by them, or have another effect */
+        {"CREATE TRIGGER a BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION f(); UPDATE t SET o = "
+         "'x' RETURNING *",
+         "CREATE TRIGGER a BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION f(); UPDATE t SET o = "
+         "'x' RETURNING t.id, t.o, t.b",
+         SQL_DOUBT_STATEMENT},
+        {"CREATE FUNCTION f(text) RETURNS text LANGUAGE sql AS 'SELECT 1'; INSERT INTO t VALUES "
+         "(1, "
+         "lower('o'), 'b')",
+         NULL, 0},
         {"UPDATE t SET o = 'x'; CREATE TABLE c (LIKE t); CREATE TABLE t (id int)",
          "UPDATE t SET o = 'x', n = 'x'; CREATE TABLE c (LIKE t); CREATE TABLE t (id int)",
          SQL_DOUBT_STATEMENT},

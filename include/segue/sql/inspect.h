@@ -25,7 +25,7 @@ struct sql_verdict {
     bool executes;      /* SQL-level EXECUTE: touches what the session's PREPAREs named */
     bool moves;         /* may change the search path, or end what was set in a transaction */
     uint8_t opaque;     /* enum sql_opaque, where who asks has looked */
-    bool columns;       /* sql_makes_columns; of SELECT INTO without that */
+    bool columns;       /* sql_makes_columns, or what is opaque may; of SELECT INTO without that */
     bool analysed;      /* false: the parser did not understand it; masks come from the search */
 };
 
@@ -35,6 +35,7 @@ bool sql_mentions(const struct sql_rules *rules, const char *text, size_t len);
 
 enum sql_first {
     SQL_FIRST_OTHER,
+    SQL_FIRST_READS, /* SELECT, WITH, ( */
     SQL_FIRST_WRAPS, /* EXPLAIN, CREATE: an EXECUTE may be in it */
     SQL_FIRST_ALTER,
     SQL_FIRST_FORGETS, /* DEALLOCATE, DISCARD */
@@ -49,6 +50,10 @@ enum sql_first {
 /* Bytes of white space, comments and empty statements in front of the first keyword. */
 size_t sql_first_at(const char *text, size_t len);
 
+/* Bytes up to the next statement, if there is one: strings are not told from the rest. Whoever goes
+ * through a text by this reads it once. */
+size_t sql_first_behind(const char *text, size_t len);
+
 /* First keyword, after white space and comments (nested ones too); no allocation. */
 enum sql_first sql_first_word(const char *text, size_t len);
 
@@ -59,8 +64,9 @@ bool sql_first_replicates(const char *text, size_t len);
 /* May relations come of it whose names are not to be seen in its tree? */
 enum sql_opaque {
     SQL_OPAQUE_NO,
-    SQL_OPAQUE_CALLS, /* a procedure, which mostly makes none */
-    SQL_OPAQUE_MAKES, /* DO with the words for it, IMPORT */
+    SQL_OPAQUE_CALLS,   /* a procedure, which mostly makes none */
+    SQL_OPAQUE_MAKES,   /* DO with words for it, IMPORT */
+    SQL_OPAQUE_RELATES, /* DO with the words for a table or a view: what it names may be that */
 };
 enum sql_opaque sql_opaque(const char *text, size_t len);
 
@@ -73,11 +79,11 @@ static inline bool sql_first_is_opaque(enum sql_first first)
 /* Can sql_makes_columns find anything in a text of one statement that begins so? */
 static inline bool sql_first_is_maker(enum sql_first first)
 {
-    return first == SQL_FIRST_WRAPS || first == SQL_FIRST_ALTER;
+    return first == SQL_FIRST_WRAPS || first == SQL_FIRST_ALTER || first == SQL_FIRST_READS;
 }
 
 /* May it make relations, or give them columns, called as an old or a new one (said in it, or taken
- * from elsewhere), of which the rules do not know yet? SELECT INTO: verdict.columns. */
+ * from elsewhere), of which the rules do not know yet? */
 bool sql_makes_columns(const struct sql_rules *rules, const char *text, size_t len);
 
 /* Full verdict without a cache, of a session whose search path is not known. `text` need not be
