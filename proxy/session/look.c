@@ -10,6 +10,7 @@
 #include "asking.h"
 #include "behind.h"
 #include "idle.h"
+#include "made.h"
 #include "names.h"
 #include "path.h"
 #include "rewriting.h"
@@ -132,23 +133,6 @@ static void note_path(struct sess *s, const struct sql_verdict *v, bool known, c
     }
 }
 
-/* What a procedure has made counts within a transaction only: most make nothing, and those that
- * are called by themselves are not to leave a doubt each. */
-static bool makes_unseen(uint8_t opaque, bool within)
-{
-    return opaque >= SQL_OPAQUE_MAKES || (opaque == SQL_OPAQUE_CALLS && within);
-}
-
-/* Of a SELECT that names a table of the rules its tree says it. */
-static bool makes_columns(const struct sess *s, enum sql_first first, const char *text, size_t len,
-                          const struct sql_verdict *v, bool several)
-{
-    bool may = several || (sql_first_is_maker(first) && first != SQL_FIRST_READS);
-
-    return makes_unseen(v->opaque, several || !sess_track_safe(&s->track)) ||
-           (may && sql_makes_columns(sess_rules(s), text, len));
-}
-
 /* NULL: nothing is known of the text but *v. Else valid until the next call. */
 static const struct sql_rewrite *inspect(struct sess *s, enum sql_side side, const char *text,
                                          size_t len, struct sql_verdict *v)
@@ -173,7 +157,7 @@ static const struct sql_rewrite *inspect(struct sess *s, enum sql_side side, con
     several = memchr(text, ';', len ? len - 1 : 0) != NULL;
     v->opaque = opaque =
         several || sql_first_is_opaque(first) ? sql_opaque(text, len) : SQL_OPAQUE_NO;
-    v->columns = columns = makes_columns(s, first, text, len, v, several);
+    v->columns = columns = sess_makes_columns(s, first, text, len, v, several);
     if (first < SQL_FIRST_BEGIN && !several && !sql_mentions(rules, text, len)) {
         v->columns |= first == SQL_FIRST_READS && sql_makes_columns(rules, text, len);
         return NULL;
@@ -197,69 +181,13 @@ static const struct sql_rewrite *inspect(struct sess *s, enum sql_side side, con
     return rewrite;
 }
 
-/* What it may leave behind: names of tables that relations may have which it makes; and tables
- * whose names may have come to mean one that nobody has seen. */
-struct left {
-    struct sql_taken made;
-    uint64_t unseen;
-};
-
-/* IF NOT EXISTS: which schema it would be in is only known of a session whose path is followed.
- * Else it has mostly found the table itself. */
-static void leave_perhaps(const struct sess *s, const struct sql_verdict *v, struct sql_taken names,
-                          struct left *left)
-{
-    uint64_t there, lasting = sql_rules_lasting(sess_rules(s));
-
-    if (v->moves || !sess_path_makes_in(s->path, sess_rules(s), &there)) {
-        there = lasting;
-        left->unseen |= (names.old | names.new) & lasting;
-    }
-    left->made =
-        sql_taken_join(left->made, (struct sql_taken){names.old & ~there, names.new & ~there});
-}
-
-/* rewrite NULL: it names none. A DO that makes tables and says a table's name has hardly another
- * reason to say it. */
-static struct left left_by(const struct sess *s, const struct sql_verdict *v,
-                           const struct sql_rewrite *rewrite, bool within)
-{
-    struct left left = {0};
-    uint64_t said;
-
-    if (makes_unseen(v->opaque, within))
-        left.unseen = sql_rules_lasting(sess_rules(s));
-    said = v->opaque == SQL_OPAQUE_RELATES ? left.unseen & v->touches : 0;
-    left.made = (struct sql_taken){said, said};
-    if (rewrite) {
-        left.made = sql_taken_join(left.made, rewrite->hides);
-        left.made = sql_taken_join(left.made, rewrite->makes.certain);
-        leave_perhaps(s, v, rewrite->makes.unless_there, &left);
-    }
-    return left;
-}
-
-static void note_made(struct sess *s, const struct sql_verdict *v,
-                      const struct sql_rewrite *rewrite, bool within)
-{
-    struct left left = left_by(s, v, rewrite, within);
-
-    if (!sql_taken_any(left.made) && !left.unseen && !v->columns)
-        return;
-    s->unlisted = sess_unlisted(s) || v->columns;
-    s->made = sql_taken_join(sess_shadowed(s), left.made);
-    s->unseen = sess_unseen(s) | left.unseen;
-    s->made_for = UINT64_MAX;
-    s->veiled = 0;
-}
-
 /* A statement has passed: what it leaves behind in the session, and is seen of it. */
 static void note_passed(struct sess *s, const struct sql_verdict *v,
                         const struct sql_rewrite *rewrite, unsigned times, const char *text,
                         size_t len)
 {
     s->prepares |= v->prepares;
-    note_made(s, v, rewrite, v->begins || !sess_track_safe(&s->track));
+    sess_made_note(s, v, rewrite, v->begins || !sess_track_safe(&s->track));
     if (!rewrite)
         return;
     sess_usage_note(s, rewrite, times, text, len);
@@ -499,8 +427,8 @@ static enum sess_look look_statement(struct sess *s, uint8_t type, const char *p
         return look;
     note_spoken(s, &statement->seen.verdict, NULL, &names);
     if (type == 'B') { /* to be described is not to be used */
-        note_made(s, &statement->seen.verdict, &statement->seen,
-                  s->track.status != 'I' || s->track.expected);
+        sess_made_note(s, &statement->seen.verdict, &statement->seen,
+                       s->track.status != 'I' || s->track.expected);
         sess_usage_note(s, &statement->seen, 1, statement->text, statement->text_len);
     }
     if (again)

@@ -7,6 +7,7 @@
 #include <sys/un.h>
 
 #include "login.h"
+#include "made.h"
 #include "path.h"
 #include "segue/wire/startup.h"
 #include "worker.h"
@@ -51,29 +52,6 @@ enum rc sess_version_choose(struct sess *s, struct err *err)
     s->version = version;
     pthread_mutex_unlock(&s->worker->registry_lock);
     return RC_OK;
-}
-
-/* Do the rules know of what it has made? */
-static bool is_known(const struct sess *s)
-{
-    const struct sess_order *order = s->worker->order;
-
-    return s->made_for <= order->changes || (s->veiled && s->veiled <= order->settled);
-}
-
-struct sql_taken sess_shadowed(const struct sess *s)
-{
-    return is_known(s) ? (struct sql_taken){0} : s->made;
-}
-
-uint64_t sess_unseen(const struct sess *s)
-{
-    return is_known(s) ? 0 : s->unseen;
-}
-
-bool sess_unlisted(const struct sess *s)
-{
-    return s->unlisted && !is_known(s);
 }
 
 void sess_sight(const struct sess *s, struct sql_sight_of_session *out)

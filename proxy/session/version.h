@@ -15,16 +15,6 @@
  */
 enum rc sess_version_choose(struct sess *s, struct err *err) MUST_CHECK;
 
-/* Names of tables that may mean a relation which the session has made, and the rules do not know.
- */
-struct sql_taken sess_shadowed(const struct sess *s);
-
-/* Tables whose name may mean one that a text has made without saying so. */
-uint64_t sess_unseen(const struct sess *s);
-
-/* May it have made relations with columns of which the rules would have to know? */
-bool sess_unlisted(const struct sess *s);
-
 /* What sql_rewrite is to know of the session. */
 void sess_sight(const struct sess *s, struct sql_sight_of_session *out);
 
