@@ -130,6 +130,37 @@ static void another_migration_of_the_table_is_not_the_same(void **state)
         fit_and_drop(rules_at(COMING, "old", key_id, 2), rules_at(READY, "old", key_id, 1)));
 }
 
+/* READY, with another relation that has such a column. */
+static struct sql_rules *rules_beside(const char *schema, const char *const *columns,
+                                      uint64_t signature)
+{
+    struct sql_rules *rules = rules_at(READY, "old", key_id, 1);
+
+    sql_rules_add_namesake(
+        rules, &(struct sql_namesake){
+                   .schema = schema, .name = "old", .columns = columns, .signature = signature});
+    return rules;
+}
+
+static void another_relation_of_a_name_is_there_or_is_not(void **state)
+{
+    (void)state;
+    assert_false(
+        fit_and_drop(rules_beside("two", old_columns, 7), rules_at(READY, "old", key_id, 1)));
+    assert_false(
+        fit_and_drop(rules_at(READY, "old", key_id, 1), rules_beside("two", old_columns, 7)));
+    assert_true(
+        fit_and_drop(rules_beside("two", old_columns, 7), rules_beside("two", old_columns, 7)));
+    assert_false(
+        fit_and_drop(rules_beside("two", old_columns, 7), rules_beside("to", old_columns, 7)));
+    assert_false(fit_and_drop(rules_beside("two", old_columns, 7), rules_beside("two", none, 7)));
+    assert_false(
+        fit_and_drop(rules_beside("two", old_columns, 7), rules_beside("two", old_columns, 8)));
+    /* which no standby has */
+    assert_true(
+        fit_and_drop(rules_beside("pg_temp_3", old_columns, 7), rules_at(READY, "old", key_id, 1)));
+}
+
 static void go_on_says_that_none_has_ended_and_none_came_late(void **state)
 {
     struct sql_rules *coming = rules_at(COMING, "old", key_id, 1);
@@ -159,6 +190,7 @@ int main(void)
         cmocka_unit_test(a_name_that_turns_is_not_there_on_the_other_side),
         cmocka_unit_test(a_key_over_a_column_that_turns_is_another_one),
         cmocka_unit_test(another_migration_of_the_table_is_not_the_same),
+        cmocka_unit_test(another_relation_of_a_name_is_there_or_is_not),
         cmocka_unit_test(go_on_says_that_none_has_ended_and_none_came_late),
     };
 
