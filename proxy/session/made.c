@@ -54,8 +54,11 @@ struct left {
 static void leave_perhaps(const struct sess *s, const struct sql_verdict *v, struct sql_taken names,
                           struct left *left)
 {
-    uint64_t there, lasting = sql_rules_lasting(sess_rules(s));
+    uint64_t there, lasting;
 
+    if (!sql_taken_any(names))
+        return;
+    lasting = sql_rules_lasting(sess_rules(s));
     if (v->moves || !sess_path_makes_in(s->path, sess_rules(s), &there)) {
         there = lasting;
         left->unseen |= (names.old | names.new) & lasting;

@@ -344,6 +344,25 @@ SELECT id FROM stage WHERE EXISTS (SELECT 1 FROM checks c WHERE c.id = stage.id 
 -- @message
 INSERT INTO words VALUES (9, 'nine'); SELECT n.id, n.claim, n.claim_text INTO TEMP stage FROM notes n; SELECT s.id FROM stage s WHERE EXISTS (SELECT 1 FROM checks c WHERE c.id = s.id AND c.{claim} = claim_text); SELECT s.id FROM stage s WHERE EXISTS (SELECT 1 FROM checks c WHERE c.id = s.id AND c.{claim} = claim);
 
+-- A table of SELECT INTO whose text names no migrating table, from further in
+SELECT id, 'claim ' || id % 3 AS claim, 'x' AS claim_text INTO TEMP stage FROM notes;
+SELECT id FROM stage WHERE EXISTS (SELECT 1 FROM checks c WHERE c.id = stage.id AND c.{claim} = claim);
+SELECT id FROM stage WHERE EXISTS (SELECT 1 FROM checks c WHERE c.id = stage.id AND c.{claim} = claim_text);
+
+-- The same in one message
+-- @message
+SELECT id, 'x' AS claim_text, 'x' AS claim INTO TEMP stage FROM notes; SELECT count(*) FROM words; DELETE FROM stage WHERE EXISTS (SELECT 1 FROM checks c WHERE c.id = stage.id AND c.{claim} = claim); DELETE FROM stage WHERE EXISTS (SELECT 1 FROM checks c WHERE c.id = stage.id AND c.{claim} = claim_text); SELECT count(*) FROM stage;
+
+-- A table of the transaction that a DO has made, from further in
+DO $$BEGIN CREATE TEMP TABLE stage AS SELECT id, 'x' AS claim, 'x' AS claim_text FROM notes; END$$;
+SELECT id FROM stage WHERE EXISTS (SELECT 1 FROM checks c WHERE c.id = stage.id AND c.{claim} = claim);
+SELECT id FROM stage WHERE EXISTS (SELECT 1 FROM checks c WHERE c.id = stage.id AND c.{claim} = claim_text);
+
+-- A table of the transaction that has got the name of another one, from further in
+CREATE TEMP TABLE staged AS TABLE notes;
+ALTER TABLE staged RENAME TO stage;
+SELECT id FROM stage WHERE EXISTS (SELECT 1 FROM checks c WHERE c.id = stage.id AND c.{claim} = claim);
+
 -- A table of the transaction that has no such columns changes nothing
 CREATE TEMP TABLE stage (id bigint, x text);
 INSERT INTO stage SELECT id, {claim} FROM checks;
