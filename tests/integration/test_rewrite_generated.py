@@ -10,7 +10,7 @@ sys.path.append(str(REPO / "tests"))
 from rewrite import campaign, hand  # noqa: E402
 from rewrite.stage import PHASES, SIDES, Stage  # noqa: E402
 
-pytestmark = [pytest.mark.one_version, pytest.mark.deadline(150)]
+pytestmark = [pytest.mark.one_version, pytest.mark.deadline(240)]
 
 STATEMENTS = 100  # of each side in each phase
 
