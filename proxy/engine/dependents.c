@@ -16,7 +16,8 @@
 /* Of the columns %s (a list for ARRAY) of the table %u: key, what, and whether it would bar their
  * drop. Of those of the second list, which have no other half, what does not goes along as it would
  * without segue. The key outlives a new name, the words outlive being made anew (REINDEX
- * CONCURRENTLY). What segue makes has its name. */
+ * CONCURRENTLY). What segue makes has its name; parts that a foreign key has for partitions come
+ * and go with these. */
 #define ON_COLUMNS                                                                                 \
     "WITH c AS (SELECT *, attname = ANY(ARRAY[%s]::name[]) AS lone FROM pg_attribute WHERE "       \
     "attrelid = %u AND attname = ANY(ARRAY[%s]::name[]) AND NOT attisdropped), found AS (SELECT "  \
@@ -27,7 +28,8 @@
     "f.oid = d.objid AND f.adnum = c.attnum) AND NOT EXISTS (SELECT FROM pg_class s WHERE "        \
     "d.classid = 'pg_class'::regclass AND s.oid = d.objid AND s.relkind = 'S') AND NOT EXISTS "    \
     "(SELECT FROM pg_constraint n WHERE d.classid = 'pg_constraint'::regclass AND n.oid = d.objid" \
-    " AND n.contype = 'n') GROUP BY d.classid, d.objid), more AS (SELECT * FROM found UNION ALL "  \
+    " AND (n.contype = 'n' OR n.conparentid <> 0)) GROUP BY d.classid, d.objid), more AS (SELECT " \
+    "* FROM found UNION ALL "                                                                      \
     "SELECT '-', format("                                                                          \
     "'NOT NULL of column %%I', attname), false, lone FROM c WHERE attnotnull UNION ALL SELECT "    \
     "'-', format('" PRIVILEGE "%%s of column %%I', makeaclitem(x.grantee, x.grantor, "             \

@@ -168,3 +168,21 @@ def test_a_privilege_revoked_of_a_column_that_changes_its_type_names_the_half_th
     proxy.cli("cutover", name)
     proxy.cli("complete", name, "--force")
     assert not bills.one("SELECT has_column_privilege('reader', 'bills', 'amount', 'SELECT')")
+
+
+def test_parts_of_a_foreign_key_come_and_go_with_partitions(bills, segue):
+    bills.sql("CREATE TABLE kinds (label text PRIMARY KEY) PARTITION BY LIST (label); CREATE TABLE kinds_rest PARTITION OF kinds DEFAULT;"
+              "CREATE TABLE kinds_a PARTITION OF kinds FOR VALUES IN ('a'); INSERT INTO kinds SELECT label FROM bills;"
+              "ALTER TABLE bills ADD UNIQUE (label), ADD FOREIGN KEY (label) REFERENCES kinds")
+    refers = "REFERENCES bills (label)" if bills.one("SELECT current_setting('server_version_num')::int >= 180000") else ""
+    bills.sql(f"CREATE TABLE refs (label text {refers}) PARTITION BY LIST (label); CREATE TABLE refs_a PARTITION OF refs FOR VALUES IN ('a')")
+    proxy = segue(bills)
+    name = proxy.ready(RENAME)
+    for turn, command in enumerate(("cutover", "rollback", "cutover")):
+        bills.sql(f"ALTER TABLE kinds DETACH PARTITION kinds_a; ALTER TABLE kinds ATTACH PARTITION kinds_a FOR VALUES IN ('a');"
+                  f"CREATE TABLE kinds_{turn} PARTITION OF kinds FOR VALUES IN ('{turn}'); CREATE TABLE refs_{turn} PARTITION OF refs FOR VALUES IN ('{turn}')")
+        if turn:
+            bills.sql(f"ALTER TABLE kinds DETACH PARTITION kinds_{turn - 1}; DROP TABLE kinds_{turn - 1}, refs_{turn - 1}")
+        proxy.cli(command, name)
+        proxy.wait_phase(name, "ready" if command == "rollback" else "soaking")
+    proxy.cli("complete", name, "--force")
