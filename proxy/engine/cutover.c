@@ -253,7 +253,9 @@ static enum rc turn(struct eng_engine *engine, struct eng_migration *m, const st
                     struct err *err)
 {
     if (eng_tables_check(engine, m, NOT_THERE, err) != RC_OK || /* it may have waited for long */
-        eng_rows_check(engine, m, err) != RC_OK || check_names_free(engine, m, err) != RC_OK ||
+        eng_rows_check(engine, m, err) != RC_OK ||
+        (t == &forward && dependents_check(engine, m, err) != RC_OK) ||
+        check_names_free(engine, m, err) != RC_OK ||
         defaults_check(engine, m, t == &backward, err) != RC_OK)
         return conn_retryable(err) ? RC_ERR
                                    : give_up(engine, m, t, GATED_FAILED, m->tried + 1, err);

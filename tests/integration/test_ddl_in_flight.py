@@ -186,3 +186,25 @@ def test_parts_of_a_foreign_key_come_and_go_with_partitions(bills, segue):
         proxy.cli(command, name)
         proxy.wait_phase(name, "ready" if command == "rollback" else "soaking")
     proxy.cli("complete", name, "--force")
+
+
+def test_what_came_or_went_while_a_cutover_was_postponed_bars_it(bills, segue, tmp_path):
+    bills.sql("GRANT SELECT (label) ON bills TO reader; ALTER TABLE bills ADD CONSTRAINT given CHECK (label <> '')")
+    flag = tmp_path / "postpone"
+    proxy = segue(bills, cutover_postpone_file=flag)
+    name = proxy.ready(RENAME)
+    for change, words, back in (("REVOKE SELECT (label) ON bills FROM reader", "was revoked from reader", "GRANT SELECT (label) ON bills TO reader"),
+                                ("ALTER TABLE bills DROP CONSTRAINT given", "constraint given on table public.bills",
+                                 "ALTER TABLE bills ADD CONSTRAINT given CHECK (label <> '')")):
+        with bills.connect(application_name="holder") as holder:
+            holder.execute("BEGIN; SELECT count(*) FROM bills")
+            proxy.console(f"CUTOVER {name}")
+            proxy.wait(name, lambda r: r["phase"] == "cutting_over" and "holder" in r["blockers"])
+            flag.touch()
+            proxy.wait(name, lambda r: "postponed" in r["blockers"])
+        bills.sql(change)
+        flag.unlink()
+        assert words in proxy.wait(name, lambda r: r["phase"] != "cutting_over" and r["error"])["error"]
+        assert proxy.phase(name) == "ready"
+        bills.sql(back)
+    proxy.cli("cutover", name)
