@@ -13,11 +13,17 @@
 #define PRIVILEGE "privilege "
 #define AS_DEFINED "=" /* the key of how a constraint is defined, in place of an object's */
 
+/* Of an aclexplode() AS x of pg_attribute c. Who granted it counts for nothing: with another owner
+ * of the table that is another role. */
+#define PRIVILEGE_KEY "concat_ws(':', 'acl', c.attnum, x.grantee, x.privilege_type, x.is_grantable)"
+#define GRANTEE                                                                                    \
+    "CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(x.grantee)) END"
+
 /* Of the columns %s (a list for ARRAY) of the table %u: key, what, and whether it would bar their
  * drop. Of those of the second list, which have no other half, what does not goes along as it would
- * without segue. The key outlives a new name, the words outlive being made anew (REINDEX
- * CONCURRENTLY). What segue makes has its name; parts that a foreign key has for partitions come
- * and go with these. */
+ * without segue. The key outlives a new name (of a role, too), the words outlive being made anew
+ * (REINDEX CONCURRENTLY). What segue makes has its name; parts that a foreign key has for
+ * partitions come and go with these. */
 #define ON_COLUMNS                                                                                 \
     "WITH c AS (SELECT *, attname = ANY(ARRAY[%s]::name[]) AS lone FROM pg_attribute WHERE "       \
     "attrelid = %u AND attname = ANY(ARRAY[%s]::name[]) AND NOT attisdropped), found AS (SELECT "  \
@@ -29,11 +35,10 @@
     "d.classid = 'pg_class'::regclass AND s.oid = d.objid AND s.relkind = 'S') AND NOT EXISTS "    \
     "(SELECT FROM pg_constraint n WHERE d.classid = 'pg_constraint'::regclass AND n.oid = d.objid" \
     " AND (n.contype = 'n' OR n.conparentid <> 0)) GROUP BY d.classid, d.objid), more AS (SELECT " \
-    "* FROM found UNION ALL "                                                                      \
-    "SELECT '-', format("                                                                          \
-    "'NOT NULL of column %%I', attname), false, lone FROM c WHERE attnotnull UNION ALL SELECT "    \
-    "'-', format('" PRIVILEGE "%%s of column %%I', makeaclitem(x.grantee, x.grantor, "             \
-    "x.privilege_type, x.is_grantable), attname), false, lone FROM c, aclexplode(attacl) AS x "    \
+    "* FROM found UNION ALL SELECT '-', format('NOT NULL of column %%I', attname), false, lone "   \
+    "FROM c WHERE attnotnull UNION ALL SELECT " PRIVILEGE_KEY ", format('" PRIVILEGE               \
+    "%%s%%s for %%s of column %%I', x.privilege_type, CASE WHEN x.is_grantable THEN ' WITH GRANT " \
+    "OPTION' END, " GRANTEE ", attname), false, lone FROM c, aclexplode(attacl) AS x "             \
     "UNION ALL SELECT '" AS_DEFINED "', what || ': ' || regexp_replace(pg_get_constraintdef("      \
     "k.oid), ' NOT VALID$', ''), false, lone FROM found JOIN pg_constraint k ON key = "            \
     "'pg_constraint'::regclass::oid || ':' || k.oid AND k.contype IN ('c', 'f')) "                 \
@@ -145,40 +150,18 @@ static void refuse(const struct eng_table *table, const char *what, bool bars, s
 
 /* ---- what has gone ---- */
 
-/* The grantor of the new column's is the table's owner. */
-#define NO_GRANTOR(text)                                                                           \
-    "regexp_replace(" text ", '/(\"([^\"]|\"\")*\"|[^\" ]+) of column', ' of column')"
-
-/* Pairs of columns %s, the table %u, what was seen %s: what the old one has no more and the new one
- * has. */
+/* Pairs of columns %s, the table %u, keys of what was seen %s: what the old one has no more and the
+ * new one has. */
 #define REVOKED                                                                                    \
-    "WITH pair (old, new) AS (VALUES %s), acl AS (SELECT a.attname, x.*, makeaclitem(x.grantee, "  \
-    "x.grantor, x.privilege_type, x.is_grantable) AS item FROM pg_attribute a, "                   \
-    "aclexplode(a.attacl) AS x WHERE a.attrelid = %u AND NOT a.attisdropped) SELECT "              \
-    "format('%%s of column %%I', n.privilege_type, pair.old), pair.new, r.who, format('REVOKE "    \
-    "%%s (%%I) ON %%I.%%I FROM %%s', n.privilege_type, pair.new, s.nspname, t.relname, r.who) "    \
-    "FROM pair JOIN acl n ON n.attname = pair.new JOIN pg_class t ON t.oid = %u JOIN "             \
-    "pg_namespace s ON s.oid = t.relnamespace, LATERAL (SELECT CASE n.grantee WHEN 0 THEN "        \
-    "'PUBLIC' ELSE quote_ident(pg_get_userbyid(n.grantee)) END AS who) r WHERE " NO_GRANTOR(       \
-        "format('" PRIVILEGE                                                                       \
-        "%%s of column %%I', n.item, pair.old)") " IN (SELECT " NO_GRANTOR("seen") " FROM "        \
-                                                                                   "unnest(ARRAY[" \
-                                                                                   "%s]::text[]) " \
-                                                                                   "AS seen) AND " \
-                                                                                   "NOT EXISTS "   \
-                                                                                   "(SELECT FROM " \
-                                                                                   "acl "          \
-                                                                                   "o WHERE "      \
-                                                                                   "o.attname = "  \
-                                                                                   "pair.old AND " \
-                                                                                   "o.grantee = "  \
-                                                                                   "n.grantee "    \
-                                                                                   "AND "          \
-                                                                                   "o.privilege_"  \
-                                                                                   "type = "       \
-                                                                                   "n.privilege_"  \
-                                                                                   "type) ORDER "  \
-                                                                                   "BY 1, 2, 3"
+    "WITH pair (old, new) AS (VALUES %s), acl AS (SELECT a.attname, x.*, " GRANTEE " AS who FROM " \
+    "pg_attribute a, aclexplode(a.attacl) AS x WHERE a.attrelid = %u AND NOT a.attisdropped) "     \
+    "SELECT format('%%s of column %%I', x.privilege_type, pair.old), pair.new, x.who, "            \
+    "format('REVOKE %%s (%%I) ON %%I.%%I FROM %%s', x.privilege_type, pair.new, s.nspname, "       \
+    "t.relname, x.who) FROM pair JOIN acl x ON x.attname = pair.new JOIN pg_class t ON t.oid = "   \
+    "%u JOIN pg_namespace s ON s.oid = t.relnamespace JOIN pg_attribute c ON c.attrelid = t.oid "  \
+    "AND c.attname = pair.old WHERE " PRIVILEGE_KEY " = ANY(ARRAY[%s]) AND NOT EXISTS (SELECT "    \
+    "FROM acl o WHERE o.attname = pair.old AND o.grantee = x.grantee AND o.privilege_type = "      \
+    "x.privilege_type) ORDER BY 1, 2, 3"
 
 static bool takes_place_of(const struct eng_dual *new, const struct eng_dual *old)
 {
@@ -223,13 +206,10 @@ static enum rc check_revoked(struct eng_engine *engine, const struct eng_table *
     PGresult *res = NULL;
 
     put_pairs(table, turned, &pairs);
-    for (size_t i = 1; i < table->ndependents; i++) {
-        char *literal = sql_quote_literal(seen_what(table, i));
-
+    for (size_t i = 1; i < table->ndependents; i++)
         if (is_privilege(seen_what(table, i)))
-            buf_printf(&seen, "%s%s", seen.len ? ", " : "", literal);
-        free(literal);
-    }
+            buf_printf(&seen, "%s'%.*s'", seen.len ? ", " : "",
+                       (int)strcspn(table->dependents[i], " "), table->dependents[i]);
     if (pairs.len && seen.len)
         res =
             conn_query(&engine->work, err, REVOKED, pairs.data, table->oid, table->oid, seen.data);

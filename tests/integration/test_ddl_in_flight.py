@@ -19,7 +19,7 @@ ADDED = {
                 "ALTER TABLE bills DROP CONSTRAINT late"),
     "statistics": ("CREATE STATISTICS late ON id, {c} FROM bills", "statistics object public.late", "DROP STATISTICS late"),
     "NOT NULL": ("ALTER TABLE bills ALTER {c} SET NOT NULL", "NOT NULL of column {c}", "ALTER TABLE bills ALTER {c} DROP NOT NULL"),
-    "a privilege": ("GRANT SELECT ({c}) ON bills TO PUBLIC", "privilege =r/postgres of column {c}",
+    "a privilege": ("GRANT SELECT ({c}) ON bills TO PUBLIC", "privilege SELECT for PUBLIC of column {c}",
                     "REVOKE SELECT ({c}) ON bills FROM PUBLIC"),
     "a trigger": ("CREATE TRIGGER late AFTER UPDATE OF {c} ON bills FOR EACH ROW EXECUTE FUNCTION nothing()",
                   "trigger late on table public.bills", "DROP TRIGGER late ON bills"),
@@ -207,4 +207,42 @@ def test_what_came_or_went_while_a_cutover_was_postponed_bars_it(bills, segue, t
         assert words in proxy.wait(name, lambda r: r["phase"] != "cutting_over" and r["error"])["error"]
         assert proxy.phase(name) == "ready"
         bills.sql(back)
+    proxy.cli("cutover", name)
+
+
+@pytest.fixture
+def roles(bills):
+    """Two that are the test's own: who gets the table, and who has privileges."""
+    names = f"carol_{bills.name}", f"reader_{bills.name}"
+    bills.sql("".join(f"CREATE ROLE {name};" for name in names))
+    yield names
+    for name in bills.sql(f"SELECT rolname FROM pg_roles WHERE rolname ~ '_{bills.name}$'"):
+        bills.sql(f"REASSIGN OWNED BY {name[0]} TO postgres; DROP OWNED BY {name[0]}; DROP ROLE {name[0]}")
+
+
+@pytest.mark.parametrize("file", [RENAME, RETYPE], ids=["rename", "retype"])
+def test_privileges_are_the_same_whoever_owns_the_table_and_whatever_their_role_is_called(bills, segue, roles, file):
+    carol, reader = roles
+    bills.sql(f"GRANT SELECT (label, amount), UPDATE (label, amount) ON bills TO {reader}")
+    proxy = segue(bills)
+    name = proxy.ready(file)
+    bills.sql(f"ALTER TABLE bills OWNER TO {carol}; ALTER ROLE {reader} RENAME TO new_{reader}")
+    for command in ("cutover", "rollback", "cutover"):
+        proxy.cli(command, name)
+        proxy.wait_phase(name, "ready" if command == "rollback" else "soaking")
+    bills.sql(f"REASSIGN OWNED BY {carol} TO postgres")
+    proxy.cli("complete", name, "--force")
+    assert bills.one(f"SELECT count(*) FROM pg_attribute, aclexplode(attacl) WHERE attrelid = 'bills'::regclass AND NOT attisdropped "
+                     f"AND grantee = 'new_{reader}'::regrole") == 4
+
+
+def test_a_privilege_that_was_revoked_is_noticed_whatever_its_role_is_called_by_then(bills, segue, roles):
+    carol, reader = roles
+    bills.sql(f"GRANT SELECT (label) ON bills TO {reader}")
+    proxy = segue(bills)
+    name = proxy.ready(RENAME)
+    bills.sql(f"ALTER ROLE {reader} RENAME TO new_{reader}; ALTER TABLE bills OWNER TO {carol}; REVOKE SELECT (label) ON bills FROM new_{reader}")
+    said = proxy.cli("cutover", name, check=1, timeout=30 * SLOW).err
+    assert f"SELECT of column label of table public.bills was revoked from new_{reader} after" in said, said
+    bills.sql(re.search("hint: (REVOKE .*)", said).group(1))
     proxy.cli("cutover", name)
