@@ -216,13 +216,15 @@ enum rc eng_beside_open(struct eng_engine *engine, struct eng_conn *conn, enum e
     return RC_ERR;
 }
 
-/* One that may not be ended is not waited for: what it has under way goes on. */
+/* One that may not be ended is not waited for: what it has under way goes on. `since`: NULL where
+ * that is hidden from this role. */
 static enum rc end_other(struct eng_engine *engine, int64_t pid, const char *since, struct err *err)
 {
     PGresult *res = conn_query(&engine->work, err,
                                "SELECT pg_terminate_backend(pid, %d) FROM pg_stat_activity WHERE "
-                               "pid = %" PRId64 " AND backend_start = '%s'::timestamptz",
-                               END_WAIT_MS, pid, since);
+                               "pid = %" PRId64 " AND backend_start IS NOT DISTINCT FROM "
+                               "NULLIF('%s', '')::timestamptz",
+                               END_WAIT_MS, pid, since ? since : "");
     bool ended = res && (!PQntuples(res) || res_bool(res, 0, 0));
 
     PQclear(res);

@@ -25,11 +25,11 @@ def owner(db):
 
 
 @contextlib.contextmanager
-def held(db, *keys):
+def held(db, *keys, user="app", mode="_shared"):
     """By a role that may connect and no more, under segue's name."""
-    with db.connect(user="app", application_name="segue") as conn:
+    with db.connect(user=user, application_name="segue") as conn:
         for key in keys:
-            conn.execute("SELECT pg_advisory_lock_shared(%s)", (key,))
+            conn.execute(f"SELECT pg_advisory_lock{mode}(%s)", (key,))
         yield conn.info.backend_pid
 
 
@@ -80,3 +80,15 @@ def test_the_lock_itself_with_another_role_is_told_and_the_store_followed(db, se
         assert "role app, which is no segue's" in notices[-1]
     until("it to be at work", lambda: not found(proxy, "lock of another role"))
     proxy.cli("rollback", RENAME["name"])
+
+
+def test_a_batch_of_a_superusers_engine_goes_on_and_keeps_no_other_from_the_store(db, segue, owner):
+    """The server hides from segue's role since when that backend is there."""
+    proxy = segue(upstream=db.url(owner))
+    proxy.ready(RENAME)
+    proxy.stop()
+    with held(db, BATCH, user="postgres") as pid:
+        proxy.start()
+        proxy.logged(f"backend {pid} of another engine goes on")
+        proxy.wait_phase(RENAME["name"], "ready")
+        proxy.cli("cutover", RENAME["name"])
