@@ -212,7 +212,7 @@ void eng_round(struct eng_engine *engine); /* a turn for each migration; the con
  * of what the other one does */
 void eng_lock_waits(struct eng_engine *engine);
 /* Opens a further connection of this engine, which ends when another one takes the lock. 08006: it
- * is another's already. */
+ * is another's already; 55P03: a stranger keeps it from having its mark. */
 enum eng_beside { ENG_BESIDE_BATCH, ENG_BESIDE_LONG };
 enum rc eng_beside_open(struct eng_engine *engine, struct eng_conn *conn, enum eng_beside what,
                         struct err *err) MUST_CHECK;

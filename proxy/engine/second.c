@@ -189,24 +189,65 @@ void eng_lock_waits(struct eng_engine *engine)
         follow(engine);
 }
 
+/* ---- its other locks ---- */
+
+static void name_stranger(struct eng_conn *conn, int64_t key, struct err *err)
+{
+    PGresult *res = conn_query(
+        conn, err,
+        "SELECT l.pid, coalesce(a.usename, '?'), coalesce(nullif(a.application_name, ''), '?'), "
+        "coalesce(" CONN_CLIENT_ADDRESS ", '?') FROM pg_locks l LEFT JOIN pg_stat_activity a USING "
+        "(pid) WHERE " STORE_LOCK_HELD " ORDER BY 1 LIMIT 1",
+        key);
+
+    if (res && PQntuples(res)) {
+        err_set(err, "55P03",
+                "backend %" PRId64 " (%s, user %s, from %s) has taken an advisory lock of segue's",
+                res_int(res, 0, 0), res_text(res, 0, 2), res_text(res, 0, 1), res_text(res, 0, 3));
+        err_hint(err, "end it: SELECT pg_terminate_backend(%" PRId64 ")", res_int(res, 0, 0));
+    } else if (res) {
+        err_set(err, "55P03", "somebody had taken an advisory lock of segue's");
+    }
+    PQclear(res);
+}
+
+enum rc second_take(struct eng_conn *conn, int64_t key, bool shared, struct err *err)
+{
+    PGresult *res =
+        conn_query(conn, err,
+                   "SELECT CASE WHEN EXISTS (SELECT FROM pg_locks l WHERE " STORE_LOCK_HELD
+                   " AND l.pid = pg_backend_pid()) THEN true ELSE "
+                   "pg_try_advisory_lock%s(%" PRId64 ") END",
+                   key, shared ? "_shared" : "", key);
+    bool got = res && res_bool(res, 0, 0);
+
+    if (res && !got)
+        name_stranger(conn, key, err);
+    PQclear(res);
+    return got ? RC_OK : RC_ERR;
+}
+
 /* ---- the connections beside the one that has the lock ---- */
 
 enum rc eng_beside_open(struct eng_engine *engine, struct eng_conn *conn, enum eng_beside what,
                         struct err *err)
 {
+    int64_t key = what == ENG_BESIDE_BATCH ? BATCH_KEY : LONG_KEY;
     PGresult *res;
     bool ours;
 
     if (conn_open(conn, engine->options.upstream, err) != RC_OK)
         return RC_ERR;
     /* first the mark: who takes the lock after this look finds it */
+    if (second_take(conn, key, true, err) != RC_OK) {
+        conn_close(conn);
+        return RC_ERR;
+    }
     res = conn_query(conn, err,
-                     "SELECT pg_advisory_lock_shared(%" PRId64 "); "
                      "SELECT EXISTS (SELECT 1 FROM pg_locks l JOIN pg_stat_activity a USING (pid) "
                      "WHERE l.pid = %d AND a.backend_start = '%s'::timestamptz AND " STORE_LOCK_HELD
                      ")",
-                     what == ENG_BESIDE_BATCH ? BATCH_KEY : LONG_KEY, engine->backend_pid,
-                     engine->backend_start, STORE_LOCK_KEY);
+                     engine->backend_pid, engine->backend_start, STORE_LOCK_KEY);
     ours = res && res_bool(res, 0, 0);
     PQclear(res);
     if (ours)

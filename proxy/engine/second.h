@@ -10,6 +10,12 @@
 
 #include "runner.h"
 
+/* ---- second.c ---- */
+
+/* Takes a lock that no segue keeps another one from, for the session, without waiting; harmless
+ * when it has it. 55P03: a stranger has it, and err says who: any role may take it. */
+enum rc second_take(struct eng_conn *conn, int64_t key, bool shared, struct err *err) MUST_CHECK;
+
 /* ---- second_gate.c: of the one at work ---- */
 
 /* Asks all who follow, and waits until they hold those who may name the tables. RC_AGAIN: one of

@@ -71,7 +71,7 @@ enum rc second_ask(struct eng_engine *engine, struct err *err)
     if (rc != RC_AGAIN)
         return rc;
     err_clear(err);
-    if (conn_exec(&engine->work, err, "SELECT pg_advisory_lock(%" PRId64 ")", TURNS_KEY) != RC_OK)
+    if (second_take(&engine->work, TURNS_KEY, false, err) != RC_OK)
         return RC_ERR;
     engine->asks = true;
     while ((rc = second_look(engine, err)) == RC_AGAIN && clock_ms() < until &&
@@ -108,10 +108,7 @@ static enum rc is_asked(struct eng_engine *engine, bool *asked, struct err *err)
 enum rc second_enrol(struct eng_engine *engine, bool *asked, struct err *err)
 {
     *asked = false;
-    if (conn_exec(&engine->work, err,
-                  "SELECT pg_advisory_lock_shared(%" PRId64 ") WHERE NOT EXISTS (SELECT FROM "
-                  "pg_locks l WHERE " STORE_LOCK_HELD " AND l.pid = pg_backend_pid())",
-                  FOLLOWS_KEY, FOLLOWS_KEY) != RC_OK ||
+    if (second_take(&engine->work, FOLLOWS_KEY, true, err) != RC_OK ||
         is_asked(engine, asked, err) != RC_OK)
         return RC_ERR;
     engine->obeyed = engine->obeyed && *asked;
@@ -156,8 +153,7 @@ static void stay(struct eng_engine *engine, const char *turning,
 {
     sess_gate_doubt(engine->plane, DOUBT_MS);
     if (!sess_gate_holds(engine->plane) ||
-        conn_exec(&engine->work, err, "SELECT pg_advisory_lock_shared(%" PRId64 ")", HOLDS_KEY) !=
-            RC_OK)
+        second_take(&engine->work, HOLDS_KEY, true, err) != RC_OK)
         return;
     while (sess_gate_holds(engine->plane) && !atomic_load(&engine->stop) &&
            waits(engine, turning, err)) {

@@ -10,7 +10,7 @@ from lib.wait import until
 
 pytestmark = pytest.mark.one_version
 LOCK = int.from_bytes(b"segue", "big")  # proxy/engine/store.h
-BATCH, FOLLOWS, TURNS = LOCK + 1, LOCK + 3, LOCK + 4
+BATCH, LONG, FOLLOWS, TURNS = (LOCK + n for n in range(1, 5))
 NAMES = {"name": "names", "operations": [{"rename_table": {"from": "items", "to": "things"}}]}
 
 
@@ -92,3 +92,30 @@ def test_a_batch_of_a_superusers_engine_goes_on_and_keeps_no_other_from_the_stor
         proxy.logged(f"backend {pid} of another engine goes on")
         proxy.wait_phase(RENAME["name"], "ready")
         proxy.cli("cutover", RENAME["name"])
+
+
+@pytest.mark.parametrize("key", [BATCH, LONG], ids=["batch", "long"])
+def test_who_keeps_the_engine_from_a_mark_is_named_and_all_else_goes_on(db, segue, owner, key):
+    proxy = segue(upstream=db.url(owner))
+    proxy.at_work()
+    index = {"create_index": {"name": "labels", "table": "items", "columns": ["id"]}}
+    with held(db, key, mode="") as pid:
+        proxy.begin({**RENAME, "operations": [*RENAME["operations"], index]})
+        said = proxy.wait(RENAME["name"], lambda r: f"backend {pid}" in r["blockers"], timeout=20)["blockers"]
+        assert "user app" in said and "has taken an advisory lock of segue's (55P03)" in said
+        proxy.cli("pause", RENAME["name"])
+        proxy.cli("resume", RENAME["name"])
+    proxy.wait_phase(RENAME["name"], "ready")
+
+
+def test_who_keeps_two_segues_from_asking_each_other_is_named(db, segue, owner):
+    first = segue(upstream=db.url(owner), cutover_attempts_max=2)
+    first.ready(NAMES)
+    with held(db, FOLLOWS, mode="") as pid:
+        second = segue(upstream=db.url(owner))
+        second.logged(re.compile(f"is not known here: backend {pid} .* has taken an advisory lock of segue's"))
+    second.logged("rules as the other segue has them")
+    with held(db, TURNS) as pid:
+        said = first.cli("cutover", "names", check=None).err
+        assert f"backend {pid} (segue, user app" in said and first.phase("names") == "ready", said
+    first.cli("cutover", "names")
