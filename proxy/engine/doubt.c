@@ -49,9 +49,9 @@ enum rc gated_commit(struct eng_engine *engine, bool names_turn, struct err *err
 
 /* What the row says when our backend, if there still is one, has ended: nothing changes it then. A
  * primary without the row, or the table, has answered, too: it was a standby that had not come so
- * far, or is another database of that name. *phase stays as it is. */
+ * far, or is another database of that name. *phase stays as it is. *position: behind that. */
 static enum rc ask(struct eng_engine *engine, const struct eng_migration *m,
-                   enum eng_phase_id *phase, struct err *err)
+                   enum eng_phase_id *phase, uint64_t *position, struct err *err)
 {
     struct eng_conn conn = {.stop = &engine->stop, .waits = prolong, .waits_ctx = engine};
     PGresult *res = NULL;
@@ -67,6 +67,8 @@ static enum rc ask(struct eng_engine *engine, const struct eng_migration *m,
                          engine->backend_start, m->id);
     if (res && PQntuples(res)) {
         rc = eng_phase_parse(res_text(res, 0, 0), phase);
+        if (rc == RC_OK)
+            rc = eng_position(&conn, position, err);
     } else if (res || conn_no_relation(err)) {
         log_warning("the server that answers knows nothing of this migration");
         rc = RC_OK;
@@ -80,10 +82,11 @@ void gated_settle(struct eng_engine *engine, struct eng_migration *m, enum eng_p
 {
     enum eng_phase_id phase = m->phase;
     int64_t until = clock_us() + SETTLE_MAX_US;
+    uint64_t position = 0;
     struct err err = {0};
     bool said = false;
 
-    for (prolong(engine); ask(engine, m, &phase, &err) != RC_OK; prolong(engine)) {
+    for (prolong(engine); ask(engine, m, &phase, &position, &err) != RC_OK; prolong(engine)) {
         if (!said)
             log_err(LOG_WARNING, "whether what statements name has turned is not known", &err);
         said = true;
@@ -101,7 +104,9 @@ void gated_settle(struct eng_engine *engine, struct eng_migration *m, enum eng_p
         clock_sleep_ms(LOOK_MS);
     }
     log_warning("no answer to COMMIT: it is %s", eng_phase(phase)->name);
+    engine->doubt_position = position; /* sessions on standbys wait for it */
     if (phase == to)
         eng_phase_switch(engine, m, to);
+    engine->doubt_position = 0;
     eng_status_put(engine, m); /* its record is read when there is a connection again */
 }

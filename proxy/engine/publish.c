@@ -23,25 +23,29 @@ static bool same(const struct buf *a, const struct buf *b)
     return a->len == b->len && memcmp(a->data ? a->data : "", b->data ? b->data : "", a->len) == 0;
 }
 
-/* In the WAL, behind what was committed until now. That is flushed, unless the role has chosen
- * otherwise; a place behind it that is not yet may stay so for long on a server at rest. 0: not
- * known, and no session on a standby waits for it. */
+/* That is flushed, unless the role has chosen otherwise; a place behind it that is not yet may stay
+ * so for long on a server at rest. */
+enum rc eng_position(struct eng_conn *conn, uint64_t *position, struct err *err)
+{
+    PGresult *res = conn_query(conn, err,
+                               "SELECT (CASE current_setting('synchronous_commit') WHEN 'off' THEN "
+                               "pg_current_wal_insert_lsn() ELSE pg_current_wal_flush_lsn() END - "
+                               "'0/0'::pg_lsn)::bigint");
+
+    *position = res ? (uint64_t)res_int(res, 0, 0) : 0;
+    PQclear(res);
+    return res ? RC_OK : RC_ERR;
+}
+
+/* 0: not known, and no session on a standby waits for it. */
 static uint64_t position_now(struct eng_engine *engine)
 {
     struct err err = {0};
-    uint64_t position;
-    PGresult *res;
+    uint64_t position = engine->doubt_position;
 
-    if (!conn_up(&engine->work))
-        return 0;
-    res = conn_query(&engine->work, &err,
-                     "SELECT (CASE current_setting('synchronous_commit') WHEN 'off' THEN "
-                     "pg_current_wal_insert_lsn() ELSE pg_current_wal_flush_lsn() END - "
-                     "'0/0'::pg_lsn)::bigint");
-    position = res ? (uint64_t)res_int(res, 0, 0) : 0;
-    if (!res)
+    if (!position && conn_up(&engine->work) &&
+        eng_position(&engine->work, &position, &err) != RC_OK)
         log_err(LOG_DEBUG, "asking for the position in the WAL", &err);
-    PQclear(res);
     return position;
 }
 

@@ -176,7 +176,8 @@ struct eng_engine {
     bool overtaking;       /* what is unjudged has its locks by now, or will not be waited for */
     uint64_t settled;      /* of them, before no open transaction had made a relation */
     struct eng_published published;
-    struct buf followed; /* what the store said last while another segue has the lock */
+    uint64_t doubt_position; /* while a COMMIT without an answer is settled: eng_position; 0: not */
+    struct buf followed;     /* what the store said last while another segue has the lock */
     struct eng_migration **migrations; /* active ones */
     size_t nmigrations;
     struct throttle throttle;
@@ -262,6 +263,8 @@ void eng_wait(struct eng_engine *engine); /* for a job, an answer to a batch, th
 void eng_publish(struct eng_engine *engine);
 /* From time to time: has the catalog changed, how far has the backfill come? Publishes if so. */
 void eng_publish_refresh(struct eng_engine *engine);
+/* In the WAL, behind what was committed until now. */
+enum rc eng_position(struct eng_conn *conn, uint64_t *position, struct err *err) MUST_CHECK;
 int64_t eng_publish_due_us(const struct eng_engine *engine); /* when there may be something to do */
 void eng_published_fini(struct eng_published *published);
 

@@ -4,6 +4,7 @@ import threading
 
 import psycopg
 import pytest
+from lib.chaos import ChaosRelay
 from lib.operations import new, old
 from lib.standby import Standby
 from lib.wait import until
@@ -48,8 +49,8 @@ def through(pair, database, segue):
     database.sql(SCHEMA)
     pair[1].has_replayed()
 
-    def start(**options):
-        hosts = ",".join(f"127.0.0.1:{cluster.port}" for cluster in pair)
+    def start(primary=pair[0], **options):
+        hosts = ",".join(f"127.0.0.1:{server.port}" for server in (primary, pair[1]))
         return segue(upstream=f"postgresql://postgres@{hosts}/{database.name}?target_session_attrs=prefer-standby", **options).at_work()
 
     return start
@@ -107,6 +108,29 @@ def test_a_paused_standby_is_read_as_it_is_through_every_turn(through, standby):
     turn(lambda: proxy.cli("cutover", "names"), (both, "old"), (both, "new"))
     turn(lambda: proxy.cli("complete", "names", "--force"), (["new"], "new"), (["new"], "new"))
     proxy.logged("has not replayed")
+
+
+def test_a_turn_whose_commit_has_no_answer_is_not_ahead_of_a_standby(through, standby, pair):
+    relay = ChaosRelay(pair[0].port)
+    proxy = through(relay, rules_wait_ms=100)
+    proxy.ready(FILE)
+    standby.has_replayed()
+    with old(proxy) as before, new(proxy) as after:
+        for command, word, side, phase in (("CUTOVER", b"soaking", "old", "soaking"), ("ROLLBACK", b"'ready'", "new", "ready")):
+            replay(standby, "pause")
+            relay.at_commit("after", word)
+            proxy.console(f"{command} names")
+            until("the cut", relay.fired.is_set)
+            proxy.logged(f"no answer to COMMIT: it is {phase}")
+            with proxy.connect() as follows:
+                reads(follows, side)
+                reads(before, "old")
+                reads(after, "new")
+                replay(standby, "resume")
+                standby.has_replayed()
+                proxy.wait_phase("names", phase)
+                reads(follows, "new" if side == "old" else "old")
+    relay.close()
 
 
 def test_a_statement_that_the_turn_may_overtake_waits_for_the_standby(through, standby):
