@@ -13,6 +13,9 @@
 #include "segue/sql/expr.h"
 #include "turned.h"
 
+/* So many bytes are read at once. A verify reads in ranges, and others are answered meanwhile. */
+#define READ_AT_ONCE (64 << 20)
+
 static bool is_filled(const struct eng_migration *m, int table)
 {
     for (size_t i = 0; i < m->plan->nsteps; i++)
@@ -232,6 +235,20 @@ static enum rc check_relation(struct eng_engine *engine, const struct eng_table 
     return err_is_set(err) ? RC_ERR : RC_OK;
 }
 
+/* Its rows are a verify's to look at, where one may begin, if need be after this turn. */
+static enum rc leave_to_verify(const struct eng_migration *m, const char *name, struct err *err)
+{
+    err_set(err, "55000",
+            "the guard was away from %s for a time, or was made anew, and no verify has begun "
+            "since",
+            name);
+    err_hint(err,
+             "verify first (`segue verify %s`): rows written meanwhile may not be in step, and it "
+             "is too large to be looked at here",
+             m->name);
+    return RC_ERR;
+}
+
 static enum rc check_relations(struct eng_engine *engine, struct eng_migration *m, int table,
                                enum eng_direction dir, struct err *err)
 {
@@ -241,19 +258,23 @@ static enum rc check_relations(struct eng_engine *engine, struct eng_migration *
         &engine->work, err,
         "SELECT format('%%I.%%I', n.nspname, c.relname), c.oid, " RELATIONS_GUARD
         ", EXISTS (SELECT FROM segue.progress p WHERE p.migration = %" PRId64
-        " AND p.relation = c.oid) FROM " RELATIONS_ROOT RELATIONS_TREE
+        " AND p.relation = c.oid), pg_relation_size(c.oid) > %d FROM " RELATIONS_ROOT RELATIONS_TREE
         " AS t JOIN pg_class c ON c.oid = "
         "t.relid JOIN pg_namespace n ON n.oid = c.relnamespace "
         "WHERE c.relkind = 'r' AND " RELATIONS_GUARD " IS NOT NULL AND NOT " RELATIONS_SEEN,
-        m->id, m->plan->tables[table].oid, m->id);
+        m->id, READ_AT_ONCE, m->plan->tables[table].oid, m->id);
 
     if (!res)
         return RC_ERR;
     eng_turned_init(&turned, &m->plan->tables[table], dir == ENG_REVERSE);
     for (int r = 0; rc == RC_OK && r < PQntuples(res); r++) {
+        bool back = res_bool(res, r, 3), large = res_bool(res, r, 4);
+        const char *name = res_text(res, r, 0);
         struct buf seen = {0};
 
-        rc = check_relation(engine, &turned, dir, res_text(res, r, 0), res_bool(res, r, 3), err);
+        rc = back && large && m->phase != PH_CONTRACTING
+                 ? leave_to_verify(m, name, err)
+                 : check_relation(engine, &turned, dir, name, back, err);
         if (rc == RC_ERR && conn_no_relation(err)) { /* dropped since; if not, it stays unseen */
             err_clear(err);
             rc = RC_OK;

@@ -175,6 +175,23 @@ def test_a_guard_that_was_off_and_is_on_always_again_is_noticed(items, segue):
     assert items.one("SELECT label FROM items WHERE id = 1") == "newer"
 
 
+def test_rows_of_a_large_table_whose_guard_was_off_are_left_to_a_verify(db, segue):
+    """The engine would answer nobody while it reads them in one statement."""
+    db.sql("CREATE TABLE items (id bigint PRIMARY KEY, label text, filler text)")
+    db.sql("ALTER TABLE items ALTER filler SET STORAGE PLAIN; INSERT INTO items SELECT i, 'l', repeat('f', 4500) FROM generate_series(1, 9000) i")
+    proxy = segue(db)
+    proxy.ready(RENAME)
+    for column, command in (("title", ("cutover", "m")), ("label", ("complete", "m", "--force"))):
+        off_for(db, "SELECT")
+        refused = proxy.cli(*command, check=1).err
+        assert "the guard was away from public.items for a time" in refused and "`segue verify m`" in refused, refused
+        off_for(db, f"UPDATE items SET {column} = 'other' WHERE id = 1")
+        proxy.cli("verify", "m", check=1)
+        db.sql(f"UPDATE items SET {column} = 'l' WHERE id = 1")
+        proxy.cli("verify", "m")
+        proxy.cli(*command)
+
+
 def test_a_guard_that_was_off_on_one_partition_is_noticed(parts, segue):
     proxy = segue(parts)
     proxy.ready(RENAME)
