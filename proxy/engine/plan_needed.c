@@ -12,8 +12,8 @@
 
 enum { N_OBJECT, N_NAME, N_TABLE, N_DROP, N_MAKE };
 
-/* $1: the index, or a sequence, whose own column is not meant. Parts that a foreign key has for
- * partitions go with it. */
+/* $1: the index, or a sequence, whose own column is not meant, nor its defaults in partitions:
+ * these go with that column. Parts that a foreign key has for partitions go with it. */
 static const char needing_sql[] =
     "SELECT CASE WHEN v.oid IS NULL THEN pg_describe_object(d.classid, d.objid, d.objsubid)"
     " ELSE pg_describe_object('pg_class'::regclass, v.oid, 0) END, f.conname, f.conrelid,"
@@ -31,10 +31,13 @@ static const char needing_sql[] =
     "  AND r.oid = d.objid LEFT JOIN pg_class v ON v.oid = r.ev_class"
     " LEFT JOIN pg_attrdef e ON d.classid = 'pg_attrdef'::regclass AND e.oid = d.objid"
     " LEFT JOIN pg_attribute a ON a.attrelid = e.adrelid AND a.attnum = e.adnum"
-    " WHERE d.deptype = 'n' AND coalesce(f.conparentid, 0) = 0 AND NOT EXISTS (SELECT FROM"
-    "  pg_depend o WHERE o.classid = 'pg_class'::regclass AND o.objid = d.refobjid AND o.refclassid"
-    "  = 'pg_class'::regclass AND o.refobjid = e.adrelid AND o.refobjsubid = e.adnum AND o.deptype"
-    "  IN ('a', 'i'))"
+    " WHERE d.deptype = 'n' AND coalesce(f.conparentid, 0) = 0 AND NOT EXISTS (WITH RECURSIVE up"
+    "  (oid) AS (SELECT e.adrelid UNION SELECT i.inhparent FROM up JOIN pg_class k ON k.oid ="
+    "   up.oid AND k.relispartition JOIN pg_inherits i ON i.inhrelid = k.oid) SELECT FROM up"
+    "  JOIN pg_depend o ON o.refobjid = up.oid JOIN pg_attribute c ON c.attrelid = up.oid AND"
+    "  c.attnum = o.refobjsubid AND c.attname = a.attname WHERE o.classid = 'pg_class'::regclass"
+    "  AND o.objid = d.refobjid AND o.refclassid = 'pg_class'::regclass"
+    "  AND o.deptype IN ('a', 'i'))"
     "  AND ((d.refclassid = 'pg_class'::regclass AND d.refobjid = $1::regclass) OR (d.refclassid ="
     "  'pg_constraint'::regclass AND d.refobjid IN (SELECT oid FROM pg_constraint k WHERE"
     "  k.conindid = $1::regclass AND k.contype IN ('p', 'u', 'x')))) ORDER BY 1";

@@ -117,3 +117,17 @@ def test_who_counts_by_a_sequence_that_goes_or_is_made_anew_is_named(db, segue):
     assert db.sql("SELECT a, b FROM o") == [(2, 2)]
     same_as_plain(db, "ALTER SEQUENCE {s}.t_n_seq OWNED BY NONE; ALTER TABLE {s}.t RENAME id TO ident; ALTER TABLE {s}.t DROP COLUMN n;"
                   "ALTER TABLE {s}.o ALTER c DROP DEFAULT; ALTER TABLE {s}.own DROP COLUMN id", "t", "o", "own")
+
+
+def test_a_serial_column_of_a_partitioned_table_goes_with_the_defaults_of_its_partitions(db, segue):
+    build(db, "CREATE TABLE {s}.p (id int NOT NULL, n serial, other int) PARTITION BY RANGE (id); CREATE TABLE {s}.p_1 PARTITION OF {s}.p FOR VALUES FROM (0) TO (9);"
+          "CREATE TABLE {s}.p_2 PARTITION OF {s}.p FOR VALUES FROM (10) TO (99) PARTITION BY RANGE (id);"
+          "CREATE TABLE {s}.p_3 PARTITION OF {s}.p_2 FOR VALUES FROM (10) TO (19); INSERT INTO {s}.p VALUES (1), (11);"
+          "ALTER TABLE {s}.p_3 ALTER other SET DEFAULT nextval('{s}.p_n_seq')")
+    proxy = segue(db)
+    assert refusals(proxy, dropped("p", "n")) == {
+        "default value for column other of table public.p_3: it needs sequence public.p_n_seq, which goes at complete with column n":
+        "ALTER SEQUENCE public.p_n_seq OWNED BY NONE first"}
+    db.sql("ALTER TABLE public.p_3 ALTER other DROP DEFAULT")
+    proxy.done({"name": "m", "operations": [dropped("p", "n")]})
+    same_as_plain(db, "ALTER TABLE {s}.p_3 ALTER other DROP DEFAULT; ALTER TABLE {s}.p DROP COLUMN n", "p", "p_1", "p_3")
