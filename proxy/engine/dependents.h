@@ -12,13 +12,14 @@
 #define SEGUE_ENGINE_DEPENDENTS_H
 
 #include "plan_build.h"
+#include "relations.h"
 #include "runner.h"
 
-/* What is not part of the tables and would keep them from being dropped: `oids` is an SQL array. */
+/* What is not part of the tables and would keep them from being dropped: `oids` is an SQL array;
+ * NULL in it is of one that is gone. */
 #define DEPENDENTS_OF_TABLES(oids)                                                                 \
-    "WITH RECURSIVE own (classid, objid) AS (SELECT 'pg_class'::regclass::oid, p.relid::oid"       \
-    " FROM unnest(" oids ") AS t, pg_partition_tree(t) AS p"                                       \
-    " UNION SELECT 'pg_class'::regclass::oid, unnest(" oids ")"                                    \
+    "WITH RECURSIVE own (classid, objid) AS (SELECT 'pg_class'::regclass::oid, t.relid"            \
+    " FROM unnest(" oids ") AS root (oid), " RELATIONS_TREE " AS t WHERE root.oid IS NOT NULL"     \
     " UNION SELECT d.classid, d.objid FROM pg_depend d JOIN own o ON d.refclassid = o.classid"     \
     "  AND d.refobjid = o.objid WHERE d.deptype IN ('a', 'i', 'P', 'S'))"                          \
     "SELECT DISTINCT CASE WHEN d.classid = 'pg_rewrite'::regclass THEN"                            \

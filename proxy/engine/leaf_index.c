@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "parts.h"
+#include "relations.h"
 #include "segue/base/clock.h"
 #include "segue/base/log.h"
 #include "segue/base/mem.h"
@@ -23,7 +24,8 @@ static const char next_sql[] =
     "SELECT format('%I.%I', n.nspname, c.relname), b.name, format('%I.%I', n.nspname, b.name),"
     " CASE WHEN x.oid IS NULL THEN 0 WHEN EXISTS (SELECT FROM pg_stat_progress_create_index p"
     "  WHERE p.index_relid = x.oid) THEN 1 ELSE 2 END"
-    " FROM pg_partition_tree($1::oid::regclass) t JOIN pg_class c ON c.oid = t.relid"
+    " FROM (SELECT $1::oid AS oid) AS root, " RELATIONS_TREE
+    " AS t JOIN pg_class c ON c.oid = t.relid"
     " JOIN pg_namespace n ON n.oid = c.relnamespace"
     " CROSS JOIN LATERAL (SELECT format('%s_%s', $2::text, c.oid) AS name) b"
     " LEFT JOIN pg_class x ON x.relnamespace = n.oid AND x.relname = b.name"

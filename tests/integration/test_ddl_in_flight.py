@@ -107,6 +107,20 @@ def test_what_bars_the_drop_of_what_only_goes_is_told_while_there_is_a_way_back(
     proxy.cli("complete", name, "--force")
 
 
+def test_a_table_of_several_that_go_may_be_gone_or_locked_and_what_bars_the_others_is_told(bills, segue):
+    bills.sql("CREATE TABLE logs (n int) PARTITION BY RANGE (n); CREATE TABLE logs_1 PARTITION OF logs FOR VALUES FROM (0) TO (9);"
+              "CREATE TABLE loose (n int)")
+    proxy = segue(bills)
+    name = proxy.ready({"name": "goes", "operations": [*RENAME["operations"], {"drop_table": {"name": "logs"}}, {"drop_table": {"name": "loose"}}]})
+    with bills.connect() as holder:
+        holder.execute("BEGIN; LOCK TABLE logs_1")
+        proxy.cli("cutover", name)
+    bills.sql("DROP TABLE loose; CREATE TABLE late (log logs_1)")
+    refused(proxy, "column log of table public.late", "complete", name, "--force")
+    bills.sql("DROP TABLE late")
+    proxy.cli("complete", name, "--force")
+
+
 # what goes, what is said of it
 GONE = {
     "a check": ("ALTER TABLE bills DROP CONSTRAINT given", "constraint given on table public.bills"),

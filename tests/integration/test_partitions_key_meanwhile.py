@@ -151,6 +151,20 @@ def test_an_index_that_a_late_partition_cannot_get_says_why(db, segue):
     proxy.cli("rollback", name)
 
 
+@pytest.mark.one_version
+def test_who_has_a_partition_locked_does_not_keep_the_engine_from_looking_for_indexes(db, segue):
+    build(db, EVENTS)
+    proxy = segue(db)
+    name = proxy.ready(RENAMED)
+    shown = set()
+    with db.connect() as holder:
+        holder.execute("BEGIN; LOCK TABLE events_1")
+        for _ in range(3):  # it looks every other second
+            proxy.wait(name, lambda r: r["updated_at"] not in shown)
+            shown.add(proxy.status(name)["updated_at"])
+    assert "55P03" not in proxy.log_text(), proxy.log_tail()
+
+
 @pytest.mark.newest_unless_told
 def test_a_partition_that_is_dropped_while_it_is_looked_at_is_none_any_more(db, segue):
     build(db, EVENTS)
