@@ -41,14 +41,8 @@ static uint8_t put_question(const struct sess *s, struct buf *out)
 
 void sess_ask(struct sess *s, const struct sess_question *question)
 {
-    struct buf out = {0};
-    uint8_t type;
-
     s->question = question;
-    type = put_question(s, &out);
-    sess_track_client(&s->track, type);
-    sess_send(s, &s->server, out.data, out.len);
-    buf_fini(&out);
+    sess_track_client(&s->track, put_question(s, &s->worker->instead));
 }
 
 bool sess_asks(struct sess *s)

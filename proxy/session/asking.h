@@ -21,7 +21,9 @@ struct sess_question {
 
 /* The message that is about to be looked at can wait for it: nothing else is under way. */
 bool sess_may_ask(const struct sess *s);
-void sess_ask(struct sess *s, const struct sess_question *question); /* static: it is kept */
+/* Into worker->instead: it goes out behind what the client has sent in front of that message, and
+ * the message stops there. *question is static: it is kept. */
+void sess_ask(struct sess *s, const struct sess_question *question);
 bool sess_asks(struct sess *s); /* true: the client's message is to wait, the state has moved */
 
 /* An answer of the server, of which `avail` bytes are there, while it is asked. */

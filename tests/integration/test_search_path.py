@@ -14,7 +14,7 @@ import pytest
 from lib.answers import columns, kinds, only, stat
 from lib.operations import woken
 from lib.played import Played, pump
-from lib.rawwire import SYNC, Raw, bind, describe, execute, message, parse, query
+from lib.rawwire import COPY_DONE, SYNC, Raw, bind, copy_data, describe, execute, message, parse, query
 from lib.wait import until
 
 RENAME = {"name": "rename_label",
@@ -509,3 +509,20 @@ def test_a_temporary_table_of_another_session_leaves_no_doubt(two, segue):
         conn.execute("DROP TABLE pg_temp.items")
         until("its end to be known", lambda: seen(conn) == "a")
     assert stat(proxy, "left_path") > 0  # only where it was made
+
+
+def test_segues_question_comes_behind_what_the_client_has_sent_before(two, segue):
+    """The tail of a copy that has failed stands in front of the statement that the question is asked for."""
+    proxy = segue(two, workers=1)
+    proxy.ready(RENAME)
+    rest = copy_data("x" * 8000)
+    with Raw(proxy.port).login(two.name, options="-c search_path=a") as client:
+        assert client.send(query(STAR)).until_ready().endswith("ZI")
+        asked = stat(proxy, "paths_asked")
+        client.send(query("SET search_path = b, a; COPY a.items FROM STDIN"))
+        while client.read()[0] != "G":
+            pass
+        assert client.send(copy_data("no number\n"), rest[:5000]).until_ready() == "EZI"
+        got = client.send(rest[5000:], COPY_DONE, query(STAR)).answers()
+        assert columns(only(got, "T")[0]) == ["id", "label", "note"]
+        assert stat(proxy, "paths_asked") == asked + 1
