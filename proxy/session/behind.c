@@ -101,6 +101,7 @@ static void go_by_take(struct sess *s, struct sess_turn turn, bool unreached)
     s->behind->at = turn;
     s->behind->unreached = unreached;
     if (moved) {
+        s->behind->used = 0;
         sess_forget_bits(s);
         sess_untouch(s);
     }
@@ -175,6 +176,7 @@ static void adopt(struct sess *s, const struct sess_order *before)
         struct sess_turn turn = turn_of(before->turn ? before : now);
 
         begin(s, &turn, !before->turn);
+        s->behind->used = READ(s->touched);
         turn_fini(&turn);
     }
     s->behind->asked = s->behind->told = false;
@@ -334,14 +336,20 @@ static bool is_over(struct sess *s)
     return true;
 }
 
-/* Whoever has used the tables in this transaction has locked them: replay waits for that. */
+/* Whoever has used all of the tables in this transaction has locked them: replay waits for that. */
+static bool has_locked(const struct sess *s, uint64_t touches)
+{
+    uint64_t used = s->behind->used;
+
+    return s->track.status == 'T' && used && !(touches & ~used);
+}
+
 bool sess_behind_holds(struct sess *s, uint64_t touches, bool begins)
 {
     const struct sess_behind *b = s->behind;
     const struct sess_track *t = &s->track;
 
-    if (!b->holds || !(touches || begins) || !may_wait(s) ||
-        (t->status == 'T' && (!b->counted || READ(s->touched)))) {
+    if (!b->holds || !(touches || begins) || !may_wait(s) || has_locked(s, touches)) {
         let_go(s);
         return false;
     }
@@ -374,6 +382,8 @@ struct sql_cache *sess_cache(const struct sess *s)
 void sess_behind_ready(struct sess *s)
 {
     s->behind->asked = false;
+    if (sess_track_safe(&s->track))
+        s->behind->used = 0;
 }
 
 void sess_behind_left(struct sess *s)

@@ -48,6 +48,7 @@ struct sess_behind {
     bool asked;          /* the server, since something was sent to it last */
     bool told;           /* that it was not waited for any longer */
     uint64_t replayed;   /* what the server has said last */
+    uint64_t used;       /* tables of its rules that the open transaction may have locked */
     bool cancelled;      /* what waits is not to go to the server */
     unsigned tries;
     int64_t since_us, until_us; /* held, for this turn; 0: not yet */

@@ -44,6 +44,8 @@ void sess_touch(struct sess *s, uint64_t tables)
     uint64_t before = atomic_load_explicit(&s->touched, memory_order_relaxed);
     uint64_t after = before | tables;
 
+    if (s->behind)
+        s->behind->used |= tables;
     if (tables != SQL_TOUCH_ALL)
         sess_speak_of(s, tables);
     if (after == before || !sess_counts(s))

@@ -172,6 +172,44 @@ def test_a_statement_that_the_turn_may_overtake_waits_for_the_standby(through, s
         within.execute("COMMIT")
 
 
+PARTS = {"name": "parts", "operations": [{"rename_column": {"table": "parts", "from": "label", "to": "title"}},
+                                         {"rename_table": {"from": "parts", "to": "pieces"}}]}
+# what the transaction has done, what turns while replay is paused, and what waits then
+WITHIN = {
+    "another table was used": ("SELECT label FROM orders", [["cutover", "parts"]], "SELECT label FROM parts"),
+    "not that alone": ("SELECT label FROM orders", [["cutover", "parts"]], "SELECT label FROM orders JOIN parts USING (id, label)"),
+    "rules of other tables": ("SELECT 1", [["cutover", "parts"], ["complete", "parts", "--force"], ["cutover", "names"]], "SELECT label FROM orders"),
+}
+
+
+@pytest.mark.parametrize("did, turns, says", WITHIN.values(), ids=WITHIN)
+def test_in_a_transaction_only_who_has_used_the_same_tables_goes_on(through, database, standby, did, turns, says):
+    database.sql("CREATE TABLE parts (id int PRIMARY KEY, label text); INSERT INTO parts SELECT i, 'l' || i FROM generate_series(1, 9) i")
+    proxy = through(rules_wait_ms=60000)
+    proxy.ready(FILE)
+    proxy.ready(PARTS)
+    standby.has_replayed()
+    got = []
+    with old(proxy, application_name="within") as within:
+        within.execute("BEGIN")
+        within.execute(did)
+        replay(standby, "pause")
+        for turn in turns:
+            proxy.cli(*turn)
+        within.execute("SELECT 1")
+        thread = threading.Thread(target=lambda: got.append(within.execute(f"{says} WHERE id = 7").fetchone()), daemon=True)
+        thread.start()
+        until("it to wait for the standby", lambda: got or waits(proxy, "within"))
+        assert not got
+        replay(standby, "resume")
+        thread.join(30)
+        assert got == [("l7",)]
+
+
+def waits(proxy, name):
+    return any(row["application_name"] == name and row["waits_for"] == "standby" for row in proxy.console("SHOW SESSIONS"))
+
+
 class Reader(threading.Thread):
     """Reads by the names of one side, as fast as it can; keeps the first error."""
 
