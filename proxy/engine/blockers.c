@@ -35,9 +35,8 @@
 enum blocker_column { B_PID, B_APPLICATION, B_USER, B_ADDRESS, B_STATE, B_AGE, B_QUERY, B_TYPE };
 enum { B_SINCE = B_TYPE + 1, B_GID, B_AUTOVACUUM };
 
-static json_t *shown(const PGresult *res, int r, int c)
+static json_t *mended(const char *text)
 {
-    const char *text = res_text(res, r, c);
     char *copy;
     json_t *value;
 
@@ -48,6 +47,11 @@ static json_t *shown(const PGresult *res, int r, int c)
     value = json_string(copy);
     free(copy);
     return value;
+}
+
+static json_t *shown(const PGresult *res, int r, int c)
+{
+    return mended(res_text(res, r, c));
 }
 
 static json_t *tenths(double seconds)
@@ -63,6 +67,15 @@ static json_t *age(const PGresult *res, int r)
     return hidden ? json_null() : tenths(res_double(res, r, B_AGE));
 }
 
+static void put_carried(json_t *one, const struct sess_carried *carried)
+{
+    json_object_set_new(one, "client_addr", json_string(carried->address));
+    json_object_set_new(one, "state", json_string(carried->state));
+    if (carried->transaction_s >= 0)
+        json_object_set_new(one, "age_s", tenths(carried->transaction_s));
+    json_object_set_new(one, "through_segue", json_true());
+}
+
 /* The server hides what it does, but it is a session of this segue's. */
 static void tell_carried(struct eng_engine *engine, json_t *one)
 {
@@ -71,11 +84,7 @@ static void tell_carried(struct eng_engine *engine, json_t *one)
     if (!sess_plane_carried(engine->plane, (int32_t)json_integer_value(json_object_get(one, "pid")),
                             &carried))
         return;
-    json_object_set_new(one, "client_addr", json_string(carried.address));
-    json_object_set_new(one, "state", json_string(carried.state));
-    if (carried.transaction_s >= 0)
-        json_object_set_new(one, "age_s", tenths(carried.transaction_s));
-    json_object_set_new(one, "through_segue", json_true());
+    put_carried(one, &carried);
 }
 
 static json_t *blocker(struct eng_engine *engine, const PGresult *res, int r)
@@ -135,12 +144,13 @@ static void backend_text(const json_t *one, bool statements, struct buf *out)
 {
     const json_t *age_s = json_object_get(one, "age_s");
     const char *query = json_string_value(json_object_get(one, "query"));
+    const char *standby = json_string_value(json_object_get(one, "upstream"));
 
-    buf_printf(out, "%spid %" JSON_INTEGER_FORMAT " (%s, user %s, %s%s, %s, ", out->len ? "; " : "",
-               json_integer_value(json_object_get(one, "pid")), word(one, "application_name"),
-               word(one, "user"), word(one, "client_addr"),
+    buf_printf(out, "%spid %" JSON_INTEGER_FORMAT " (%s, user %s, %s%s%s%s, %s, ",
+               out->len ? "; " : "", json_integer_value(json_object_get(one, "pid")),
+               word(one, "application_name"), word(one, "user"), word(one, "client_addr"),
                json_is_true(json_object_get(one, "through_segue")) ? " through segue" : "",
-               word(one, "state"));
+               standby ? " on the standby " : "", standby ? standby : "", word(one, "state"));
     if (json_is_number(age_s))
         buf_printf(out, "%.1f", json_number_value(age_s));
     else
@@ -253,6 +263,20 @@ void blockers_describe(struct eng_engine *engine, const int32_t *pids, size_t n,
         append_rows(engine, res, out);
     PQclear(res);
     buf_fini(&list);
+}
+
+void blockers_on_standbys(const struct sess_carried *list, size_t n, json_t *out)
+{
+    for (size_t i = 0; i < n; i++) {
+        const struct sess_carried *s = &list[i];
+        json_t *one =
+            json_pack("{s:i, s:o, s:o, s:n, s:n, s:n, s:n, s:s}", "pid", (int)s->pid,
+                      "application_name", mended(s->application), "user", mended(s->user), "age_s",
+                      "query", "backend_type", "xact_start", "upstream", s->upstream);
+
+        put_carried(one, s);
+        json_array_append_new(out, one);
+    }
 }
 
 void blockers_waited_for(struct eng_engine *engine, int pid, struct buf *out)

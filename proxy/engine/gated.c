@@ -23,6 +23,8 @@ struct gated {
     int64_t began_us, locked_us;
     int32_t pids[64];
     size_t npids;
+    struct sess_carried elsewhere[16]; /* on standbys */
+    size_t nelsewhere;
     bool unanswered; /* by another segue: nobody else is in the way */
 };
 
@@ -194,6 +196,8 @@ static enum rc stuck(struct gated *g, struct err *err)
 static enum rc not_drained(struct gated *g, int64_t began)
 {
     g->npids = sess_gate_waiting_for(g->engine->plane, g->spec->mask, g->pids, ARRAY_LEN(g->pids));
+    g->nelsewhere = sess_gate_waiting_on_standbys(g->engine->plane, g->spec->mask, g->elsewhere,
+                                                  ARRAY_LEN(g->elsewhere));
     g->result->drain_ms = (double)(clock_us() - began) / 1000;
     outcome(g, GATED_BUSY, "drain");
     return RC_ERR;
@@ -385,7 +389,7 @@ void gated_run(struct eng_engine *engine, struct eng_migration *m, const struct 
     conn_rollback(&engine->work);
     if (g.locked_us && result->outcome != GATED_DONE) /* held all the same */
         result->lock_ms = (double)(clock_us() - g.locked_us) / 1000;
-    if (result->outcome == GATED_BUSY && !g.npids && !g.unanswered)
+    if (result->outcome == GATED_BUSY && !g.npids && !g.nelsewhere && !g.unanswered)
         name_holders(&g); /* while they still are what they were: before the gate opens */
     FAULT_OF(gate_opening, eng_phase(during)->name);
     if (spec->mask)
@@ -394,6 +398,7 @@ void gated_run(struct eng_engine *engine, struct eng_migration *m, const struct 
     FAULT_OF(gate_opened, eng_phase(during)->name);
     result->stall_us = report.stall_us_max;
     blockers_describe(engine, g.pids, g.npids, m->blocking);
+    blockers_on_standbys(g.elsewhere, g.nelsewhere, m->blocking);
     buf_reset(&m->blockers);
     blockers_text(m->blocking, &m->blockers);
     tell(&g);

@@ -59,7 +59,7 @@ void gated_settle(struct eng_engine *engine, struct eng_migration *m, enum eng_p
  * user, client_addr, state, age_s, query (its beginning), backend_type, xact_start; or
  * prepared_transaction and age_s. (Of a partition on its way out: detaching.h.) What the server
  * hides is null; of a session that segue carries itself address, state and age are segue's, with
- * through_segue. RC_ERR: could not look. */
+ * through_segue, and with its upstream where that is a standby. RC_ERR: could not look. */
 enum rc blockers_of(struct eng_engine *engine, const char *names, unsigned age_ms, json_t *out,
                     bool *autovacuum, struct err *err) MUST_CHECK;
 /* The same for people. */
@@ -73,6 +73,8 @@ enum rc blockers_locked(struct eng_engine *engine, const char *names, bool *lock
                         struct err *err) MUST_CHECK;
 /* Appends who these backends are. */
 void blockers_describe(struct eng_engine *engine, const int32_t *pids, size_t n, json_t *out);
+/* Appends sessions on standbys. */
+void blockers_on_standbys(const struct sess_carried *list, size_t n, json_t *out);
 /* Appends who blocks the backend `pid` now. */
 void blockers_waited_for(struct eng_engine *engine, int pid, struct buf *out);
 /* Makes an autovacuum on the relations step aside without anybody queueing behind us. */

@@ -157,6 +157,7 @@ void sess_behind_begin(struct sess *s, bool standby)
 {
     struct sess_worker *w = s->worker;
 
+    atomic_store_explicit(&s->on_standby, standby, memory_order_relaxed);
     s->standby = standby && !s->foreign && !s->walsender && s->version.rewrites;
     if (!s->standby || s->behind || !w->order->position)
         return;

@@ -523,7 +523,7 @@ size_t sess_gate_waiting_for(struct sess_plane *plane, uint64_t mask, int32_t *p
 
         pthread_mutex_lock(&w->registry_lock);
         for (struct sess *s = w->sessions; s && n < max; s = s->next)
-            if (atomic_load_explicit(&s->touched, memory_order_relaxed) & mask)
+            if (!READ(s->on_standby) && (READ(s->touched) & mask))
                 pids[n++] = atomic_load_explicit(&s->backend_pid, memory_order_relaxed);
         pthread_mutex_unlock(&w->registry_lock);
     }

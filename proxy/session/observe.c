@@ -142,7 +142,7 @@ size_t sess_plane_backends(struct sess_plane *plane, int32_t *pids, size_t max)
 
         pthread_mutex_lock(&w->registry_lock);
         for (struct sess *s = w->sessions; s && n < max; s = s->next)
-            if (READ(s->backend_pid))
+            if (READ(s->backend_pid) && !READ(s->on_standby))
                 pids[n++] = READ(s->backend_pid);
         pthread_mutex_unlock(&w->registry_lock);
     }
@@ -209,6 +209,20 @@ const char *const sess_shown_names[SHOWN_COUNT] = {
     [SHOWN_CLOSING] = "closing",
 };
 
+/* The registry lock is held. */
+static void tell_carried(const struct sess *s, struct sess_carried *out)
+{
+    int64_t since_us = READ(s->since_us);
+
+    snprintf(out->address, sizeof(out->address), "%s", s->address);
+    snprintf(out->user, sizeof(out->user), "%s", s->user);
+    snprintf(out->application, sizeof(out->application), "%s", s->application);
+    net_address_text(&s->server_address, out->upstream);
+    out->pid = READ(s->backend_pid);
+    out->state = sess_shown_names[READ(s->shown)];
+    out->transaction_s = since_us ? (double)(clock_us() - since_us) / 1e6 : -1;
+}
+
 bool sess_plane_carried(struct sess_plane *plane, int32_t pid, struct sess_carried *out)
 {
     bool found = false;
@@ -218,18 +232,31 @@ bool sess_plane_carried(struct sess_plane *plane, int32_t pid, struct sess_carri
 
         pthread_mutex_lock(&w->registry_lock);
         for (struct sess *s = w->sessions; s && !found; s = s->next) {
-            int64_t since_us = READ(s->since_us);
-
-            if (READ(s->backend_pid) != pid)
+            if (READ(s->backend_pid) != pid || READ(s->on_standby))
                 continue;
             found = true;
-            snprintf(out->address, sizeof(out->address), "%s", s->address);
-            out->state = sess_shown_names[READ(s->shown)];
-            out->transaction_s = since_us ? (double)(clock_us() - since_us) / 1e6 : -1;
+            tell_carried(s, out);
         }
         pthread_mutex_unlock(&w->registry_lock);
     }
     return found;
+}
+
+size_t sess_gate_waiting_on_standbys(struct sess_plane *plane, uint64_t mask,
+                                     struct sess_carried *out, size_t max)
+{
+    size_t n = 0;
+
+    for (unsigned i = 0; i < plane->nworkers; i++) {
+        struct sess_worker *w = plane->workers[i];
+
+        pthread_mutex_lock(&w->registry_lock);
+        for (struct sess *s = w->sessions; s && n < max; s = s->next)
+            if (READ(s->on_standby) && (READ(s->touched) & mask))
+                tell_carried(s, &out[n++]);
+        pthread_mutex_unlock(&w->registry_lock);
+    }
+    return n;
 }
 
 static json_t *seconds(int64_t since_us, int64_t now_us)

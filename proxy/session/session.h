@@ -173,6 +173,7 @@ struct sess {
     _Atomic int64_t idle_us; /* the client's last bytes, or the last answer to them */
     _Atomic size_t bytes;    /* bound to the session: itself, buffers, statements */
     _Atomic int32_t backend_pid;
+    atomic_bool on_standby;   /* the server has said that it is one: its numbers are its own */
     _Atomic int64_t since_us; /* the open transaction's start; 0: none */
     _Atomic int64_t held_us;  /* held since; 0: not */
     _Atomic uint64_t touched; /* tables the open transaction may have touched */

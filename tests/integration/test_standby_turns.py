@@ -210,6 +210,19 @@ def waits(proxy, name):
     return any(row["application_name"] == name and row["waits_for"] == "standby" for row in proxy.console("SHOW SESSIONS"))
 
 
+def test_who_is_in_the_way_on_a_standby_is_named_by_what_segue_knows_of_it(through, standby):
+    """Its number there may be another's on the primary."""
+    proxy = through(cutover_attempts_max=1)
+    proxy.ready(FILE)
+    standby.has_replayed()
+    with old(proxy, application_name="report") as conn:
+        conn.execute("BEGIN")
+        conn.execute("SELECT label FROM orders")
+        pid = conn.execute("SELECT pg_backend_pid()").fetchone()[0]
+        refused = proxy.cli("cutover", "names", check=None).err
+        assert f"pid {pid} (report, user postgres, 127.0.0.1 through segue on the standby 127.0.0.1:{standby.port}, transaction, " in refused
+
+
 class Reader(threading.Thread):
     """Reads by the names of one side, as fast as it can; keeps the first error."""
 

@@ -155,8 +155,8 @@ struct sess_gate_report {
 /* Opens (harmless when open) and releases sessions in the order they were held. */
 void sess_gate_open(struct sess_plane *plane, struct sess_gate_report *report);
 
-/* Backend pids of sessions in an open transaction that touched `mask`; returns how many were
- * written to pids (at most max). For naming who is being waited for. */
+/* Backend pids, on the primary, of sessions in an open transaction that touched `mask`; returns how
+ * many were written to pids (at most max). For naming who is being waited for. */
 size_t sess_gate_waiting_for(struct sess_plane *plane, uint64_t mask, int32_t *pids, size_t max);
 
 /* Does a session wait for an answer to what segue may have written, with columns of these tables?
@@ -176,17 +176,25 @@ void sess_plane_latency(struct sess_plane *plane, struct hist_copy *out);
 void sess_plane_usage_take(struct sess_plane *plane,
                            void (*each)(void *ctx, const struct sess_use *use), void *ctx);
 
-/* Backend pids of every session (so that connections that bypass segue can be told apart). */
+/* Backend pids of every session on the primary (so that connections that bypass segue can be told
+ * apart). */
 size_t sess_plane_backends(struct sess_plane *plane, int32_t *pids, size_t max);
 
-/* What is known here of one backend's session, where the server hides it from segue's role. */
+/* What is known here of one backend's session, where the server hides it from segue's role, or is
+ * another one than segue asks. */
 struct sess_carried {
+    int32_t pid;
+    char user[64], application[64], upstream[NET_ADDRESS_TEXT]; /* where it is connected to */
     char address[NET_ADDRESS_HOST]; /* of the client, without its port */
     const char *state;              /* as SHOW SESSIONS has it; static */
     double transaction_s;           /* since its transaction began; below 0: it is in none */
 };
 
-/* False: no session has this backend. */
+/* False: no session has this backend on the primary. */
 bool sess_plane_carried(struct sess_plane *plane, int32_t pid, struct sess_carried *out);
+
+/* As sess_gate_waiting_for, of sessions on standbys, whose backends are not the primary's. */
+size_t sess_gate_waiting_on_standbys(struct sess_plane *plane, uint64_t mask,
+                                     struct sess_carried *out, size_t max);
 
 #endif
