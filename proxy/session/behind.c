@@ -275,10 +275,13 @@ static bool ask(struct sess *s)
 
 /* ---- who waits ---- */
 
+/* Not for answers that never come, or none before a Sync that the client sends behind this. */
 static bool may_wait(const struct sess *s)
 {
     const struct sess_track *t = &s->track;
 
+    if (sess_track_lost(t) || (t->expected && t->unsynced))
+        return false;
     return !t->opened && !t->loose && t->copy == SESS_COPY_NONE && t->status != 'E' &&
            (s->state == SESS_RELAY || s->state == SESS_WELCOME);
 }

@@ -6,6 +6,7 @@ import psycopg
 import pytest
 from lib.chaos import ChaosRelay
 from lib.operations import new, old
+from lib.rawwire import SYNC, Raw, parse, query
 from lib.standby import Standby
 from lib.wait import until
 
@@ -221,6 +222,29 @@ def test_who_is_in_the_way_on_a_standby_is_named_by_what_segue_knows_of_it(throu
         pid = conn.execute("SELECT pg_backend_pid()").fetchone()[0]
         refused = proxy.cli("cutover", "names", check=None).err
         assert f"pid {pid} (report, user postgres, 127.0.0.1 through segue on the standby 127.0.0.1:{standby.port}, transaction, " in refused
+
+
+BEHIND_A_MESSAGE = {
+    "that fails": [parse("no statement"), query("SELECT 1")],
+    "that fails, and more than are counted": [parse("no statement")] + [query("SELECT 1")] * 12,
+}
+
+
+@pytest.mark.parametrize("first", BEHIND_A_MESSAGE.values(), ids=BEHIND_A_MESSAGE)
+@pytest.mark.parametrize("syncs", [False, True])
+def test_what_the_server_skips_is_not_waited_for(through, database, standby, first, syncs):
+    """Up to the Sync, which the client sends behind what would wait."""
+    proxy = through(rules_wait_ms=60000)
+    proxy.ready(FILE)
+    standby.has_replayed()
+    replay(standby, "pause")
+    proxy.cli("cutover", "names")
+    with Raw(proxy.port).login(database.name, options="-c segue.schema=old") as client:
+        client.send(*first, *[SYNC] * syncs, query("SELECT label FROM orders"), SYNC)
+        assert client.until_ready() == "EZI"
+        if syncs:
+            replay(standby, "resume")
+            assert client.until_ready().endswith("CZI")
 
 
 class Reader(threading.Thread):
