@@ -5,10 +5,10 @@
  * Meanwhile the session has the rules of the turn that it does have. They stay true at the next one
  * where only columns come, are filled, or go that nobody was shown; such statements pass at once.
  * Where they would not be (a name of a table or a key turns, what is shown is dropped), replay may
- * get there before the statement does, so that is held and the server asked again, for
- * rules_wait_ms at most in each turn: a replay that is paused must not stop its readers. Past that
- * they go on by the rules that are true of it now; only what is under way in the moment in which
- * it replays the turn can meet it.
+ * get there before the statement does, so that is held and the server asked again, until
+ * rules_wait_ms have passed since the turn was published: a replay that is paused must not stop its
+ * readers. Past that they go on by the rules that are true of it now; only what is under way in the
+ * moment in which it replays the turn can meet it.
  *
  * A later turn is waited for behind an earlier one, and a position that is too late does no harm.
  * Whoever has taken over, or was started, knows no older rules: there the first ones are waited for
@@ -21,6 +21,7 @@
 #include <string.h>
 
 #include "asking.h"
+#include "segue/base/clock.h"
 #include "segue/base/log.h"
 #include "segue/base/mem.h"
 #include "segue/wire/read.h"
@@ -39,7 +40,7 @@ static void turn_fini(struct sess_turn *turn)
 
 static struct sess_turn turn_of(const struct sess_order *order)
 {
-    return (struct sess_turn){order->turn, order->position, order->ends,
+    return (struct sess_turn){order->turn, order->position, clock_us(), order->ends,
                               sql_rules_ref(order->rules)};
 }
 
@@ -47,15 +48,17 @@ void sess_turns_put(struct sess_plane *plane, const struct sess_order *order)
 {
     struct sess_turns *turns = &plane->turns;
     bool again = turns->n && turns->v[turns->n - 1].number == order->turn;
+    struct sess_turn turn = turn_of(order);
 
     if (again) {
+        turn.published_us = turns->v[turns->n - 1].published_us;
         turn_fini(&turns->v[--turns->n]);
     } else if (turns->n == SESS_TURNS_MAX) {
         turn_fini(&turns->v[0]);
         turns->n--;
         memmove(turns->v, turns->v + 1, turns->n * sizeof(*turns->v));
     }
-    turns->v[turns->n++] = turn_of(order);
+    turns->v[turns->n++] = turn;
 }
 
 void sess_turns_fini(struct sess_plane *plane)
@@ -66,18 +69,18 @@ void sess_turns_fini(struct sess_plane *plane)
 
 /* ---- which of it is the session's ---- */
 
-/* plane->lock is held. Is there a turn between its own and the worker's that its rules would be
- * wrong at? */
-static bool may_be_wrong(const struct sess *s)
+/* plane->lock is held. The first turn up to the worker's that its rules would be wrong at: its own,
+ * where that has not been replayed; NULL: none. */
+static const struct sess_turn *wrong_at(const struct sess *s)
 {
     const struct sess_turns *turns = &s->worker->plane->turns;
     const struct sess_behind *b = s->behind;
 
-    for (size_t i = 0; i < turns->n; i++)
+    for (size_t i = 0; i < turns->n && !b->unreached; i++)
         if (turns->v[i].number > b->at.number && turns->v[i].number <= s->worker->order->turn &&
             !sql_rules_fit(b->at.rules, turns->v[i].rules))
-            return true;
-    return b->unreached;
+            return &turns->v[i];
+    return b->unreached ? &b->at : NULL;
 }
 
 /* plane->lock is held. The rules of the session, or the newest, are others now. */
@@ -85,8 +88,11 @@ static void judge(struct sess *s)
 {
     struct sess_behind *b = s->behind;
     const struct sql_rules *newest = s->worker->order->rules;
+    const struct sess_turn *wrong = wrong_at(s);
 
-    b->holds = may_be_wrong(s);
+    b->holds = wrong != NULL;
+    if (wrong)
+        b->until_us = wrong->published_us + (int64_t)s->worker->plane->options.rules_wait_ms * 1000;
     b->counted = b->at.rules == newest || sql_rules_same_tables(b->at.rules, newest);
     if (!b->counted)
         sess_untouch(s);
@@ -182,7 +188,6 @@ static void adopt(struct sess *s, const struct sess_order *before)
     }
     s->behind->asked = s->behind->told = false;
     s->behind->tries = 0;
-    s->behind->since_us = s->behind->until_us = 0;
     judge(s);
 }
 
@@ -297,7 +302,8 @@ static void hold(struct sess *s)
         pause_ms = PAUSE_MS_MAX;
     b->asked = false;
     sess_move(s, SESS_BEHIND);
-    atomic_store_explicit(&s->held_us, b->since_us, memory_order_relaxed);
+    if (!READ(s->held_us))
+        atomic_store_explicit(&s->held_us, s->worker->now_us, memory_order_relaxed);
     sess_deadline(s, s->worker->now_us + pause_ms * 1000);
 }
 
@@ -323,13 +329,8 @@ static bool is_over(struct sess *s)
 {
     const unsigned wait_ms = s->worker->plane->options.rules_wait_ms;
     struct sess_behind *b = s->behind;
-    int64_t now = s->worker->now_us;
 
-    if (!b->until_us) {
-        b->since_us = now;
-        b->until_us = now + (int64_t)wait_ms * 1000;
-    }
-    if (now < b->until_us)
+    if (s->worker->now_us < b->until_us)
         return false;
     if (!b->told)
         log_limited(&late, LOG_WARNING,

@@ -29,6 +29,7 @@ struct sess_ends {
 struct sess_turn {
     uint64_t number;   /* of publishings that mean something else than the one before; from 1 */
     uint64_t position; /* in the WAL; never less than that of the turn before */
+    int64_t published_us;
     struct sess_ends ends;
     struct sql_rules *rules; /* a reference; NULL: no migration */
 };
@@ -47,11 +48,11 @@ struct sess_behind {
     bool counted;        /* their bits are those of the worker's order */
     bool asked;          /* the server, since something was sent to it last */
     bool told;           /* that it was not waited for any longer */
+    int64_t until_us;    /* held; of the first turn that these rules may be wrong at */
     uint64_t replayed;   /* what the server has said last */
     uint64_t used;       /* tables of its rules that the open transaction may have locked */
     bool cancelled;      /* what waits is not to go to the server */
     unsigned tries;
-    int64_t since_us, until_us; /* held, for this turn; 0: not yet */
 };
 
 /* plane->lock is held: `order` is about to be published. */

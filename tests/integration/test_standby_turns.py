@@ -1,6 +1,7 @@
 """Clients on a standby while migrations turn on its primary: each goes by what that standby has replayed, without an error."""
 
 import threading
+import time
 
 import psycopg
 import pytest
@@ -245,6 +246,20 @@ def test_what_the_server_skips_is_not_waited_for(through, database, standby, fir
         if syncs:
             replay(standby, "resume")
             assert client.until_ready().endswith("CZI")
+
+
+def test_a_turn_that_is_late_is_waited_for_once(through, standby):
+    """Not by every client that comes while the standby has not replayed it."""
+    proxy = through(rules_wait_ms=3000)
+    proxy.ready(FILE)
+    standby.has_replayed()
+    replay(standby, "pause")
+    proxy.cli("cutover", "names")
+    began = time.monotonic()
+    for _ in range(4):
+        with old(proxy) as conn:
+            assert conn.execute("SELECT label FROM orders WHERE id = 7").fetchone() == ("l7",)
+    assert time.monotonic() - began < 6
 
 
 class Reader(threading.Thread):
