@@ -61,6 +61,17 @@ void sess_turns_put(struct sess_plane *plane, const struct sess_order *order)
     turns->v[turns->n++] = turn;
 }
 
+void sess_turns_lower(struct sess_plane *plane, struct sess_order *order, uint64_t position)
+{
+    struct sess_turns *turns = &plane->turns;
+
+    for (size_t i = 0; i < turns->n; i++)
+        if (turns->v[i].position > position)
+            turns->v[i].position = position;
+    if (order->position > position)
+        order->position = position;
+}
+
 void sess_turns_fini(struct sess_plane *plane)
 {
     while (plane->turns.n)
@@ -177,7 +188,7 @@ static void adopt(struct sess *s, const struct sess_order *before)
 {
     const struct sess_order *now = s->worker->order;
 
-    if (!s->behind && now->position <= before->position)
+    if (!s->behind && now->position == before->position)
         return; /* these rules are as true of what it has replayed */
     if (!s->behind) {
         struct sess_turn turn = turn_of(before->turn ? before : now);

@@ -57,6 +57,9 @@ struct sess_behind {
 
 /* plane->lock is held: `order` is about to be published. */
 void sess_turns_put(struct sess_plane *plane, const struct sess_order *order);
+/* The same: `position` is where the WAL is. Lower than what was told before, it is that of another
+ * cluster, or what was behind it is lost: nothing is waited for that is further. */
+void sess_turns_lower(struct sess_plane *plane, struct sess_order *order, uint64_t position);
 void sess_turns_fini(struct sess_plane *plane);
 
 void sess_behind_begin(struct sess *s, bool standby); /* its server says whether it is one */

@@ -377,6 +377,8 @@ bool sess_plane_publish(struct sess_plane *plane, struct sql_rules *rules, uint6
 
     pthread_mutex_lock(&plane->lock);
     order = copy_order(plane->order);
+    if (position)
+        sess_turns_lower(plane, order, position);
     set_rules_take(order, rules, position);
     sess_turns_put(plane, order);
     order->changes = changes;
