@@ -6,7 +6,8 @@
  * A Query or FunctionCall gets the error and ReadyForQuery. Of an extended message the server would
  * skip what follows up to the Sync: so does segue, and the server answers that. Not so in a
  * transaction block, which would have to fail with it: there the statement goes on waiting. Nor of
- * a message that is longer than what is read of it.
+ * a message that is longer than what is read of it. There the request goes to the server behind
+ * the statement; at once, where that has gone before the session's worker hears of the request.
  */
 #include "segue/wire/build.h"
 #include "segue/wire/frame.h"
@@ -33,19 +34,49 @@ static void answer(struct sess *s, bool ready)
     buf_fini(&out);
 }
 
+static void tell_canceller(struct sess *s, bool done)
+{
+    struct sess_canceller by = s->canceller;
+
+    s->canceller.worker = NULL;
+    if (by.worker)
+        sess_worker_post(by.worker, done ? MAIL_CANCELLED : MAIL_NOT_HELD, by.id, NULL, 0);
+}
+
+void sess_cancel_passed(struct sess *s)
+{
+    tell_canceller(s, false);
+}
+
+void sess_cancel_forget(struct sess *s)
+{
+    tell_canceller(s, true);
+}
+
+void sess_cancel_asked(struct sess *s, struct sess_canceller by)
+{
+    tell_canceller(s, true); /* one is enough */
+    s->canceller = by;
+    if (s->behind && s->question)
+        s->behind->cancelled = true; /* once that is answered */
+    else if (s->state == SESS_HELD || s->state == SESS_BEHIND)
+        sess_cancel_held(s);
+    else
+        tell_canceller(s, false);
+}
+
 void sess_cancel_held(struct sess *s)
 {
     struct buf *in = &s->client.in;
     struct wire_frame frame;
     bool alone;
 
-    if (s->behind && s->question)
-        s->behind->cancelled = true; /* once that is answered */
     if (!can_be_cancelled(s) || wire_frame_read(in->data, in->len, &frame) != RC_OK)
         return;
     alone = frame.type == 'Q' || frame.type == 'F';
     if (alone && frame.total > in->len)
         return;
+    tell_canceller(s, true);
     answer(s, alone);
     if (s->state == SESS_GONE)
         return;

@@ -246,6 +246,8 @@ void sess_resume(struct sess *s)
 
         if (s->state == SESS_GONE)
             return;
+        if (s->canceller.worker && (used || s->state == SESS_RELAY))
+            sess_cancel_passed(s);
         if (secret)
             consume_wiped(in, used);
         else

@@ -313,6 +313,7 @@ static void release(struct sess *s)
 {
     sess_started(s);
     sess_untouch(s);
+    sess_cancel_forget(s);
     if (s->counted)
         atomic_fetch_sub_explicit(&s->worker->plane->sessions, 1, memory_order_relaxed);
     s->counted = false;

@@ -89,6 +89,11 @@ struct sess_console_session {
     struct sess_prepared *prepared; /* NULL until the first message of the extended protocol */
 };
 
+struct sess_canceller {         /* a session with a cancel request, on any worker */
+    struct sess_worker *worker; /* NULL: there is none */
+    uint64_t id;
+};
+
 struct sess {
     uint64_t id;
     struct sess_worker *worker;
@@ -153,6 +158,7 @@ struct sess {
     uint64_t prepared_old, prepared_new; /* of them, those whose old, new columns it named */
     bool spoke;                          /* something was forwarded that was not looked at */
 
+    struct sess_canceller canceller; /* of what is held, and cannot be cancelled here (yet) */
     struct sess_console_session console;
     int64_t request_us;            /* first byte of the request under way; 0: none */
     enum sess_class request_class; /* of what has completed of it */
@@ -244,6 +250,7 @@ void sess_connect_timeout(struct sess *s);
 size_t sess_asked_server(struct sess *s, const char *data, size_t len);
 void sess_upstream_lost(struct sess *s); /* before it has answered: what comes next may be better */
 void sess_upstream_late(struct sess *s); /* it has not answered in time */
+void sess_cancel_goes_on(struct sess *s, bool done); /* what was to be cancelled is not held now */
 void sess_cancel_done(struct sess *s);   /* the server has taken the cancel request, or does not */
 void sess_upstream_left(struct sess *s); /* its connection ends */
 void sess_dial_free(struct sess_dial *dial);
@@ -298,7 +305,10 @@ void sess_drain(struct sess *s);      /* closes it when it is idle */
 void sess_idle_check(struct sess *s); /* closes it when it has been idle for idle_timeout_s */
 
 /* cancel.c: the client of a held session has asked for an end of its statement */
-void sess_cancel_held(struct sess *s);
+void sess_cancel_asked(struct sess *s, struct sess_canceller by);
+void sess_cancel_held(struct sess *s);   /* if it can be cancelled where it is */
+void sess_cancel_passed(struct sess *s); /* it has gone to the server: so is the request to */
+void sess_cancel_forget(struct sess *s); /* there is nothing to cancel any more */
 size_t sess_skip_client(struct sess *s, const char *data, size_t len);
 
 /* look.c: what a client message may touch, and whether the gate lets it pass */

@@ -245,11 +245,24 @@ static void begin_round(struct sess *s)
 
 /* ---- cancel requests ---- */
 
-/* The statement has not gone to the server, to which the request would mean nothing. */
+/* The statement has not gone to the server, to which the request would mean nothing: its worker
+ * says whether that is still so. The client need not wait for it. */
 static void cancel_here(struct sess *s, const struct sess_keyed *to)
 {
-    sess_worker_post(to->worker, MAIL_CANCEL, to->id, NULL, 0);
-    sess_finish(s);
+    const struct sess_canceller self = {.worker = s->worker, .id = s->id};
+
+    net_shut(&s->client.stream);
+    sess_worker_post(to->worker, MAIL_CANCEL, to->id, &self, sizeof(self));
+}
+
+void sess_cancel_goes_on(struct sess *s, bool done)
+{
+    if (s->state != SESS_CONNECTING)
+        return;
+    if (done)
+        sess_finish(s);
+    else
+        try_next(s);
 }
 
 /* To the very server on which a session has this key. Where none has (another segue's does, or that
@@ -269,12 +282,12 @@ static void aim_cancel(struct sess *s)
             .pid = (int32_t)st.cancel_pid, .key = st.cancel_key, .key_len = st.cancel_key_len};
 
         if (sess_plane_keyed(plane, &key, &to)) {
+            dial->addresses[dial->naddresses++] = to.address;
+            s->host = to.host;
             if (to.held) {
                 cancel_here(s, &to);
                 return;
             }
-            dial->addresses[dial->naddresses++] = to.address;
-            s->host = to.host;
         }
     }
     if (!dial->naddresses) {
@@ -354,6 +367,10 @@ void sess_connect_timeout(struct sess *s)
 {
     bool pause = !net_is_open(&s->server.stream);
 
+    if (pause && s->purpose == SESS_FOR_CANCEL) { /* what it waited for is held still */
+        sess_finish(s);
+        return;
+    }
     sess_leg_fini(&s->server);
     if (pause) {
         begin_round(s);

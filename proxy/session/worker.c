@@ -200,9 +200,21 @@ static void mail_console(struct sess_worker *w, const struct sess_mail *mail)
 static void mail_cancel(struct sess_worker *w, const struct sess_mail *mail)
 {
     struct sess *s = session_of(w, mail);
+    struct sess_canceller by;
+
+    memcpy(&by, mail->bytes, sizeof(by));
+    if (s)
+        sess_cancel_asked(s, by);
+    else
+        sess_worker_post(by.worker, MAIL_CANCELLED, by.id, NULL, 0);
+}
+
+static void mail_cancel_goes_on(struct sess_worker *w, const struct sess_mail *mail)
+{
+    struct sess *s = session_of(w, mail);
 
     if (s)
-        sess_cancel_held(s);
+        sess_cancel_goes_on(s, mail->kind == MAIL_CANCELLED);
 }
 
 static void mail_client(struct sess_worker *w, const struct sess_mail *mail)
@@ -267,9 +279,17 @@ static void mail_tick(struct sess_worker *w, const struct sess_mail *mail)
 }
 
 static void (*const mail_kinds[])(struct sess_worker *, const struct sess_mail *) = {
-    [MAIL_ORDER] = mail_order,     [MAIL_CONSOLE] = mail_console, [MAIL_ACCEPT] = mail_accept,
-    [MAIL_RELEASE] = mail_release, [MAIL_DRAIN] = mail_drain,     [MAIL_TICK] = mail_tick,
-    [MAIL_KILL] = mail_kill,       [MAIL_CLIENT] = mail_client,   [MAIL_CANCEL] = mail_cancel,
+    [MAIL_ORDER] = mail_order,
+    [MAIL_CONSOLE] = mail_console,
+    [MAIL_ACCEPT] = mail_accept,
+    [MAIL_RELEASE] = mail_release,
+    [MAIL_DRAIN] = mail_drain,
+    [MAIL_TICK] = mail_tick,
+    [MAIL_KILL] = mail_kill,
+    [MAIL_CLIENT] = mail_client,
+    [MAIL_CANCEL] = mail_cancel,
+    [MAIL_CANCELLED] = mail_cancel_goes_on,
+    [MAIL_NOT_HELD] = mail_cancel_goes_on,
 };
 
 static void deliver(void *arg, struct net_mail *letter)
@@ -354,12 +374,19 @@ struct sess_worker *sess_worker_new(struct sess_plane *plane, unsigned number, s
     return w;
 }
 
+/* Its worker may be freed already. */
+static void drop_canceller(struct sess *s)
+{
+    s->canceller.worker = NULL;
+}
+
 void sess_worker_free(struct sess_worker *w)
 {
     if (!w)
         return;
     if (w->loop) {
         net_loop_stop(w->loop);
+        each_session(w, drop_canceller);
         each_session(w, sess_close);
         reap(w);
         stop_accepting(w);

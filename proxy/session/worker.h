@@ -160,12 +160,14 @@ struct sess_plane {
 
 /* Mail kinds. */
 enum sess_mail_kind {
-    MAIL_ORDER,   /* look at plane->order and plane->limits */
-    MAIL_CONSOLE, /* an answer for a console session */
-    MAIL_CANCEL,  /* a held session's statement is not wanted any more */
-    MAIL_ACCEPT,  /* begin to accept */
-    MAIL_RELEASE, /* another process accepts now */
-    MAIL_CLIENT,  /* a descriptor that another worker has accepted */
+    MAIL_ORDER,     /* look at plane->order and plane->limits */
+    MAIL_CONSOLE,   /* an answer for a console session */
+    MAIL_CANCEL,    /* a held session's statement is not wanted any more; struct sess_canceller */
+    MAIL_CANCELLED, /* to that one: it will not run */
+    MAIL_NOT_HELD,  /* or: it has gone to the server */
+    MAIL_ACCEPT,    /* begin to accept */
+    MAIL_RELEASE,   /* another process accepts now */
+    MAIL_CLIENT,    /* a descriptor that another worker has accepted */
     MAIL_DRAIN,
     MAIL_TICK, /* a second has passed */
     MAIL_KILL, /* drain's deadline: everything ends */

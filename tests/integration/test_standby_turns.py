@@ -225,6 +225,34 @@ def test_who_is_in_the_way_on_a_standby_is_named_by_what_segue_knows_of_it(throu
         assert f"pid {pid} (report, user postgres, 127.0.0.1 through segue on the standby 127.0.0.1:{standby.port}, transaction, " in refused
 
 
+def test_what_is_cancelled_while_it_waits_in_a_transaction_is_cancelled_in_the_server(through, standby):
+    """One request is enough."""
+    proxy = through(rules_wait_ms=60000)
+    proxy.ready(FILE)
+    standby.has_replayed()
+    failed = []
+    with old(proxy, application_name="within") as within:
+        within.execute("BEGIN")
+        within.execute("SELECT 1")
+        replay(standby, "pause")
+        proxy.cli("cutover", "names")
+
+        def is_cancelled():
+            with pytest.raises(psycopg.errors.QueryCanceled):
+                within.execute("SELECT pg_sleep(30), label FROM orders WHERE id = 7")
+            failed.append(True)
+
+        thread = threading.Thread(target=is_cancelled, daemon=True)
+        thread.start()
+        until("it to wait for the standby", lambda: waits(proxy, "within"))
+        within.cancel()
+        assert waits(proxy, "within") and not failed
+        replay(standby, "resume")
+        thread.join(15)
+        assert failed
+        assert within.info.transaction_status == psycopg.pq.TransactionStatus.INERROR
+
+
 BEHIND_A_MESSAGE = {
     "that fails": [parse("no statement"), query("SELECT 1")],
     "that fails, and more than are counted": [parse("no statement")] + [query("SELECT 1")] * 12,
