@@ -45,11 +45,18 @@ void sess_ask(struct sess *s, const struct sess_question *question)
     sess_track_client(&s->track, put_question(s, &s->worker->instead));
 }
 
+/* What is cancelled waits as if for a standby, for no time: it is answered from there. */
 bool sess_asks(struct sess *s)
 {
+    bool cancelled = s->cancelled && !s->question && s->state == SESS_RELAY;
+
     if (s->question && s->state == SESS_RELAY)
         sess_move(s, SESS_PENDING);
-    return s->question;
+    if (cancelled) {
+        sess_move(s, SESS_BEHIND);
+        sess_deadline(s, s->worker->now_us);
+    }
+    return s->question || cancelled;
 }
 
 /* ---- its answer ---- */
@@ -133,13 +140,23 @@ static void take_row(struct sess *s, const char *msg, size_t total)
         free(texts[i]);
 }
 
+static void path_failed(struct sess *s, const char *msg, size_t total)
+{
+    struct wire_error error;
+
+    if (wire_read_error(msg, total, &error) == RC_OK && !strcmp(error.sqlstate, SESS_CANCELLED))
+        s->cancelled = true;
+}
+
 static void path_over(struct sess *s)
 {
     sess_path_asked(s->path);
+    if (s->cancelled)
+        sess_path_ask_again(s->path);
 }
 
-static const struct sess_question path_question = {
-    .text = path_text, .len = sizeof(path_text) - 1, .row = take_row, .over = path_over};
+static const struct sess_question path_question = {path_text, sizeof(path_text) - 1, take_row,
+                                                   path_failed, path_over};
 
 bool sess_path_waits(struct sess *s)
 {

@@ -11,6 +11,8 @@
 #include "rewriting.h"
 #include "session.h"
 
+#define SESS_CANCELLED "57014" /* query_canceled */
+
 struct sess_question {
     const char *text;
     size_t len;

@@ -157,7 +157,7 @@ static void catch_up(struct sess *s, uint64_t position)
     }
     judge(s);
     pthread_mutex_unlock(&w->plane->lock);
-    if (done && !s->behind->cancelled)
+    if (done)
         sess_behind_free(s);
 }
 
@@ -252,8 +252,8 @@ static void take_row(struct sess *s, const char *msg, size_t total)
         s->behind->replayed = ((uint64_t)high << 32) | low;
 }
 
-/* In a transaction it has ended that, and the client shall hear why. Else it is asked again (who
- * cancels means another statement); a server that does not know the question is taken to have all.
+/* In a transaction it has ended that, and the client shall hear why. Else it is asked again; who
+ * cancels means what waits for it; a server that does not know the question is taken to have all.
  */
 static void take_error(struct sess *s, const char *msg, size_t total)
 {
@@ -265,6 +265,8 @@ static void take_error(struct sess *s, const char *msg, size_t total)
         buf_reset(&s->failed);
         if (total <= SESS_FAILED_BYTES_MAX)
             buf_append(&s->failed, msg, total);
+    } else if (!strcmp(error.sqlstate, SESS_CANCELLED)) {
+        s->cancelled = true;
     } else if (!strncmp(error.sqlstate, "42", 2) || !strncmp(error.sqlstate, "0A", 2)) {
         s->behind->replayed = UINT64_MAX;
     }
@@ -320,11 +322,6 @@ static void hold(struct sess *s)
 
 bool sess_behind_waits(struct sess *s)
 {
-    if (s->behind->cancelled && s->state == SESS_RELAY) {
-        hold(s);
-        sess_deadline(s, s->worker->now_us);
-        return true;
-    }
     if (s->behind->asked || !may_wait(s) || s->track.status != 'I')
         return false;
     if (!s->track.expected)
@@ -409,9 +406,9 @@ void sess_behind_left(struct sess *s)
 
 void sess_behind_late(struct sess *s)
 {
-    if (!s->behind->cancelled)
+    if (!s->cancelled)
         return;
-    s->behind->cancelled = false;
+    s->cancelled = false;
     let_go(s);
     sess_cancel_held(s);
 }

@@ -51,7 +51,6 @@ struct sess_behind {
     int64_t until_us;    /* held; of the first turn that these rules may be wrong at */
     uint64_t replayed;   /* what the server has said last */
     uint64_t used;       /* tables of its rules that the open transaction may have locked */
-    bool cancelled;      /* what waits is not to go to the server */
     unsigned tries;
 };
 

@@ -9,6 +9,7 @@
  * a message that is longer than what is read of it. There the request goes to the server behind
  * the statement; at once, where that has gone before the session's worker hears of the request.
  */
+#include "asking.h"
 #include "segue/wire/build.h"
 #include "segue/wire/frame.h"
 #include "worker.h"
@@ -25,7 +26,7 @@ static void answer(struct sess *s, bool ready)
     struct buf out = {0};
     struct err err = {0};
 
-    err_set(&err, "57014", "canceling statement due to user request");
+    err_set(&err, SESS_CANCELLED, "canceling statement due to user request");
     sess_log(s, LOG_DEBUG, &err, "held");
     wire_put_error(&out, "ERROR", &err);
     if (ready)
@@ -57,8 +58,8 @@ void sess_cancel_asked(struct sess *s, struct sess_canceller by)
 {
     tell_canceller(s, true); /* one is enough */
     s->canceller = by;
-    if (s->behind && s->question)
-        s->behind->cancelled = true; /* once that is answered */
+    if (s->question)
+        s->cancelled = true; /* once that is answered */
     else if (s->state == SESS_HELD || s->state == SESS_BEHIND)
         sess_cancel_held(s);
     else

@@ -113,6 +113,12 @@ void sess_path_asked(struct sess_path *p)
     p->asking = false;
 }
 
+void sess_path_ask_again(struct sess_path *p)
+{
+    p->asked = false;
+    p->temporary_epoch = 0;
+}
+
 /* ---- what changes it ---- */
 
 static void lose(struct sess_path *p)

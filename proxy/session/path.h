@@ -36,7 +36,8 @@ bool sess_path_asking(const struct sess_path *p);
 void sess_path_told(struct sess_path *p, const char *path, const char *reset, const char *role);
 /* The same, of the schema of its temporary relations, said first; "-": there is none yet. */
 void sess_path_told_temporary(struct sess_path *p, const char *schema);
-void sess_path_asked(struct sess_path *p); /* the answer is over */
+void sess_path_asked(struct sess_path *p);     /* the answer is over */
+void sess_path_ask_again(struct sess_path *p); /* it was none, for no reason of its own */
 
 /* The client's side: a text that does this is about to run. Those that leave the path need no call.
  */

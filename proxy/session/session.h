@@ -133,6 +133,7 @@ struct sess {
      * Parse. */
     struct sess_statement *unnamed;
     const struct sess_question *question; /* asking.c: its answers are on their way; or NULL */
+    bool cancelled;                       /* what waits for them is not to go to the server */
     struct sess_behind *behind;           /* behind.h; NULL: the worker's rules are its own */
     bool standby;                         /* its server is one: it has said so */
     struct sess_path *path;               /* asking.c's: NULL: not followed */

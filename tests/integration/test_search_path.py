@@ -6,6 +6,7 @@ has made of the name: the old columns of a.items, all of them (in doubt: as it w
 
 import asyncio
 import socket
+import struct
 import threading
 
 import asyncpg
@@ -16,6 +17,7 @@ from lib.operations import woken
 from lib.played import Played, pump
 from lib.rawwire import COPY_DONE, SYNC, Raw, bind, copy_data, describe, execute, message, parse, query
 from lib.wait import until
+from test_cancel_requests import cancel
 
 RENAME = {"name": "rename_label",
           "operations": [{"rename_column": {"table": "a.items", "from": "label", "to": "title"}}]}
@@ -509,6 +511,28 @@ def test_a_temporary_table_of_another_session_leaves_no_doubt(two, segue):
         conn.execute("DROP TABLE pg_temp.items")
         until("its end to be known", lambda: seen(conn) == "a")
     assert stat(proxy, "left_path") > 0  # only where it was made
+
+
+ONE = "INSERT INTO a.items VALUES (77, 'one', 'more')"
+
+
+@pytest.mark.parametrize("sent", [query(ONE), parse(ONE) + bind() + execute() + SYNC], ids=["query", "parse"])
+def test_a_cancel_that_meets_segues_question_is_the_statements(two, segue, sent):
+    """The server knows of no other statement then."""
+    proxy = segue(two, workers=1)
+    proxy.ready(RENAME)
+    with Raw(proxy.port).login(two.name, options="-c search_path=a") as client, two.connect() as other:
+        pid, = struct.unpack("!I", client.key[:4])
+        with other.transaction():
+            other.execute("LOCK TABLE pg_catalog.pg_settings IN ACCESS EXCLUSIVE MODE")
+            client.send(sent)
+            until("the question to wait", lambda: other.execute("SELECT 1 FROM pg_locks WHERE pid = %s AND NOT granted", (pid,)).fetchone())
+            cancel(proxy, client.key)
+            assert client.error()["C"] == "57014"
+            assert client.read() == ("Z", b"I")
+        got = client.send(query(STAR)).answers()
+        assert columns(only(got, "T")[0]) == ["id", "label", "note"]
+        assert two.one("SELECT count(*) FROM a.items WHERE id = 77") == 0
 
 
 def test_segues_question_comes_behind_what_the_client_has_sent_before(two, segue):
