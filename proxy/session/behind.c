@@ -409,6 +409,5 @@ void sess_behind_late(struct sess *s)
     if (!s->cancelled)
         return;
     s->cancelled = false;
-    let_go(s);
     sess_cancel_held(s);
 }

@@ -78,6 +78,8 @@ void sess_cancel_held(struct sess *s)
     if (alone && frame.total > in->len)
         return;
     tell_canceller(s, true);
+    if (s->state == SESS_BEHIND) /* as sess_gate_drop, later, of the other */
+        atomic_store_explicit(&s->held_us, 0, memory_order_relaxed);
     answer(s, alone);
     if (s->state == SESS_GONE)
         return;

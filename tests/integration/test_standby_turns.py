@@ -167,6 +167,7 @@ def test_a_statement_that_the_turn_may_overtake_waits_for_the_standby(through, s
         threads.append(threading.Thread(target=is_cancelled, daemon=True))
         threads[-1].start()
         until("the third to be cancelled", lambda: cancelled or other.cancel(), every=0.05)
+        assert [row["held_ms"] for row in proxy.console("SHOW SESSIONS") if row["state"] == "idle"] == [0]
         replay(standby, "resume")
         for thread in threads:
             thread.join(30)
