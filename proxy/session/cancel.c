@@ -89,6 +89,8 @@ void sess_cancel_held(struct sess *s)
     else
         sess_move(s, SESS_SKIPPING);
     sess_resume(s);
+    if (s->state != SESS_GONE && s->worker->draining)
+        sess_drain(s);
 }
 
 /* As the server: up to a Sync, or an end. Both pass. */

@@ -1,8 +1,12 @@
 """A statement that waits at the gate is cancelled as one that waits in the server: it is answered, and never runs."""
 
+import signal
+import struct
+
 import pytest
 from lib.answers import kinds
 from lib.rawwire import FLUSH, SYNC, TERMINATE, Raw, bind, call, close, execute, parse, query
+from lib.tables import RENAME
 from lib.wait import until
 from test_cancel_requests import cancel
 from test_start_rules import held, started_blocked
@@ -76,3 +80,23 @@ def test_only_the_one_that_waits_then_is_cancelled(db, waiting):
         blocked.release()
         assert client.until_ready() == "CZI"
     assert db.one("SELECT count(*) FROM said") == 1
+
+
+def test_whose_statement_is_cancelled_while_segue_drains_ends_with_it(db, segue):
+    """It waits for segue's own question about the search path, which is what the server cancels."""
+    db.sql("CREATE TABLE items (id int PRIMARY KEY, label text); CREATE SCHEMA b; CREATE TABLE b.items (id int)")
+    proxy = segue(db, drain_timeout_s=60)
+    proxy.ready(RENAME)
+    with Raw(proxy.port, timeout=20).login(db.name) as client, db.connect() as other:
+        pid, = struct.unpack("!I", client.key[:4])
+        with other.transaction():
+            other.execute("LOCK TABLE pg_catalog.pg_settings IN ACCESS EXCLUSIVE MODE")
+            client.send(query("SELECT label FROM items"))
+            until("the question to wait", lambda: other.execute("SELECT 1 FROM pg_locks WHERE pid = %s AND NOT granted", (pid,)).fetchone())
+            proxy.signal(signal.SIGTERM)
+            proxy.logged("sessions have 60 s")
+            other.execute("SELECT pg_cancel_backend(%s)", (pid,))
+            assert client.error()["C"] == "57014"
+            assert client.read() == ("Z", b"I")
+            assert client.error()["C"] == "57P01"
+    assert proxy.process.wait(15) == 0
