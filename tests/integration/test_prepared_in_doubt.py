@@ -11,7 +11,7 @@ pytestmark = pytest.mark.newest_unless_told
 
 STAR = "SELECT * FROM items WHERE id = $1"
 NEW_COLUMNS, BOTH = ["id", "note", "filler", "title"], ["id", "label", "note", "filler", "title"]
-DOUBT = "CREATE TABLE IF NOT EXISTS items (id int)"  # nothing says where it would be made
+DOUBT = "DO $$BEGIN IF false THEN CREATE TABLE items (id int); END IF; END$$"  # nothing says whether it makes one
 
 
 @pytest.fixture
@@ -64,6 +64,13 @@ def test_a_doubt_that_goes_leaves_what_was_told(client):
     until("the end of the doubt", lambda: columns(only(client.send(query("TABLE items LIMIT 0")).answers(), "T")[0]) == NEW_COLUMNS)
     assert used(client, "s") == [b"1", b"row 1", b"note", b"", b"row 1"]
     assert used(client, "d") == CHANGED
+
+
+def test_who_makes_a_table_if_it_is_not_there_has_mostly_found_it(client):
+    does(client, "BEGIN", "CREATE TABLE IF NOT EXISTS items (id int)")
+    assert told(client, STAR, "s") == NEW_COLUMNS
+    assert used(client, "s") == ROW
+    does(client, "ROLLBACK")
 
 
 def test_a_table_of_that_name_which_the_session_makes_is_told_of(client):
