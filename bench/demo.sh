@@ -138,7 +138,7 @@ stop() { # revision, pid
 # Phases as they pass, while the command with pid $1 runs. Sets backfill_s (seconds until the last row
 # was filled; the phase also builds the indexes), done_rows, throttled (percent of the phase).
 follow() {
-    local pid=$1 phase last='' r looks=0 held=0 reason=''
+    local pid=$1 phase last='' r looks=0 held=0 reason='' next=$((SECONDS + 15))
     while kill -0 "$pid" 2>/dev/null; do
         phase=$(segue_get phase "$name" 2>/dev/null)
         if [ -n "$phase" ] && [ "$phase" != "$last" ]; then
@@ -158,6 +158,10 @@ follow() {
             if [ -n "$r" ] && [ -z "$reason" ]; then
                 reason=$r
                 event "throttle: $reason"
+            fi
+            if [ "$SECONDS" -ge "$next" ]; then
+                next=$((SECONDS + 15))
+                event "$done_rows rows filled${r:+, held by ${r%%;*}}"
             fi
         fi
         healthy

@@ -46,6 +46,11 @@ char *doctor_clean_up(const struct doctor *d, const struct eng_migration *m, enu
 #define DOCTOR_AS_OWNER(oid)                                                                       \
     "(SELECT w.rolname FROM pg_roles w WHERE w.rolcanlogin AND pg_has_role(w.oid, " oid            \
     ", 'USAGE') ORDER BY w.oid <> " oid ", w.rolsuper, w.oid LIMIT 1)"
+/* Who may end a backend of that role: NULL where who asks may. */
+#define DOCTOR_AS_ENDER(oid)                                                                       \
+    "CASE WHEN NOT (pg_has_role(" oid ", 'USAGE') OR (pg_has_role('pg_signal_backend', 'USAGE') "  \
+    "AND NOT (SELECT z.rolsuper FROM pg_roles z WHERE z.oid = " oid                                \
+    "))) THEN " DOCTOR_AS_OWNER(oid) " END"
 #define DOCTOR_AS_ADMIN(oid)                                                                       \
     "(SELECT w.rolname FROM pg_roles w WHERE w.rolcanlogin AND (w.rolsuper OR EXISTS (SELECT "     \
     "FROM pg_auth_members a WHERE a.roleid = " oid " AND a.member = w.oid AND a.admin_option)) "   \

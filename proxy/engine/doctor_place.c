@@ -174,8 +174,10 @@ static void other_engine(struct doctor *d, const PGresult *res)
 {
     int64_t pid = res_int(res, 0, 0);
     char *sql = mem_printf("SELECT pg_terminate_backend(%" PRId64 ")", pid);
+    const char *login = res_text(res, 0, 5);
 
-    doctor_say(d, DOCTOR_WAITS, "another segue", doctor_psql(d, sql),
+    doctor_say(d, DOCTOR_WAITS, "another segue",
+               login ? doctor_psql_as(d, login, sql) : doctor_psql(d, sql),
                "end that segue (SIGTERM) if it is not meant to be; its machine is gone: end its "
                "backend. This one takes over by itself then",
                "backend %" PRId64 " (%s, user %s, from %s, since %s) holds the advisory lock of "
@@ -232,8 +234,9 @@ enum rc doctor_engine(struct doctor *d, struct err *err)
     if (blocked && d->engine)
         return RC_OK;
     res = conn_query(&d->conn, err,
-                     "SELECT " HOLDER " FROM pg_locks l LEFT JOIN pg_stat_activity a USING (pid) "
-                     "WHERE coalesce(" STORE_ROLE ", true) AND " STORE_LOCK_HELD,
+                     "SELECT " HOLDER ", " DOCTOR_AS_ENDER(
+                         "a.usesysid") " FROM pg_locks l LEFT JOIN pg_stat_activity a USING (pid) "
+                                       "WHERE coalesce(" STORE_ROLE ", true) AND " STORE_LOCK_HELD,
                      STORE_LOCK_KEY);
     if (!res)
         return RC_ERR;

@@ -259,15 +259,17 @@ enum rc doctor_throttle(struct doctor *d, struct err *err)
     "coalesce(" CONN_CLIENT_ADDRESS ", '?'), coalesce(a.state, '?'), "                             \
     "CASE WHEN a.backend_type IS NOT NULL THEN "                                                   \
     "coalesce(extract(epoch FROM clock_timestamp() - a.xact_start), 0) END, "                      \
-    "regexp_replace(left(coalesce(a.query, ''), 80), '\\s+', ' ', 'g')"
-enum { W_PID, W_APPLICATION, W_USER, W_ADDRESS, W_STATE, W_AGE, W_QUERY, W_MORE };
+    "regexp_replace(left(coalesce(a.query, ''), 80), '\\s+', ' ', 'g'), " DOCTOR_AS_ENDER(         \
+        "a.usesysid")
+enum { W_PID, W_APPLICATION, W_USER, W_ADDRESS, W_STATE, W_AGE, W_QUERY, W_LOGIN, W_MORE };
 
 static char *end_backend(const struct doctor *d, const PGresult *res, int r)
 {
     bool active = strcmp(res_text(res, r, W_STATE), "active") == 0;
     char *sql = mem_printf("SELECT pg_%s_backend(%" PRId64 ")", active ? "cancel" : "terminate",
                            res_int(res, r, W_PID));
-    char *command = doctor_psql(d, sql);
+    const char *login = res_text(res, r, W_LOGIN);
+    char *command = login ? doctor_psql_as(d, login, sql) : doctor_psql(d, sql);
 
     free(sql);
     return command;
@@ -330,7 +332,8 @@ static const char held_sql[] =
     "SELECT a.pid, " WHO ", NULL FROM held h JOIN pg_stat_activity a USING (pid) WHERE "
     "a.backend_type = 'client backend' AND NOT " OWN_BACKEND
     " AND a.xact_start < clock_timestamp() - %u * interval '1 ms' UNION ALL "
-    "SELECT 0, '', p.owner, '', '', extract(epoch FROM clock_timestamp() - p.prepared), '', p.gid "
+    "SELECT 0, '', p.owner, '', '', extract(epoch FROM clock_timestamp() - p.prepared), '', NULL, "
+    "p.gid "
     "FROM held h JOIN pg_locks x ON h.pid IS NULL AND x.pid IS NULL AND x.locktype = "
     "'transactionid' AND x.virtualtransaction = h.virtualtransaction JOIN pg_prepared_xacts p ON "
     "p.transaction = x.transactionid ORDER BY 6 DESC LIMIT %d";

@@ -27,7 +27,7 @@ static enum rc check_column(struct build *b, struct target *t, const char *path,
     else if (texts_has(&t->new_columns, quoted))
         rc = build_fail(b, at, "column \"%s\" is new: say it where it is made", name);
     else if (!cat_column(t->doc, name))
-        rc = build_fail(b, at, "table %s has no column \"%s\"", t->relation, name);
+        rc = build_no_column(b, at, t, name);
     free(quoted);
     free(at);
     return rc;

@@ -5,6 +5,10 @@
 
 #include "segue/base/buf.h"
 #include "segue/base/mem.h"
+#include "segue/base/option.h"
+#include "segue/catalog/catalog.h"
+
+#define COLUMNS_TOLD_MAX 20 /* in the hint about a name that is none of them */
 
 static char *vtext(const char *fmt, va_list ap)
 {
@@ -167,6 +171,30 @@ enum rc build_fail_hint(struct build *b, const char *path, const char *hint, con
     va_end(ap);
     err_hint(b->err, "%s", hint);
     return fail_with(b, path, text);
+}
+
+enum rc build_no_column(struct build *b, const char *path, const struct target *t, const char *name)
+{
+    const json_t *columns = json_object_get(t->doc, "columns");
+    size_t n = json_array_size(columns);
+    const char **names = mem_calloc(n + 1, sizeof(*names)), *near;
+    struct buf hint = {0};
+    enum rc rc;
+
+    for (size_t i = 0; i < n; i++)
+        names[i] = cat_text(json_array_get(columns, i), "name");
+    near = opt_nearest(name, names, n);
+    if (near)
+        buf_printf(&hint, "did you mean \"%s\"?", near);
+    for (size_t i = 0; !near && i < n && i < COLUMNS_TOLD_MAX; i++)
+        buf_printf(&hint, "%s%s", i ? ", " : "its columns: ", names[i]);
+    if (!near && n > COLUMNS_TOLD_MAX)
+        buf_append_str(&hint, ", ...");
+    rc = build_fail_hint(b, path, hint.len ? hint.data : "it has none",
+                         "table %s has no column \"%s\"", t->relation, name);
+    buf_fini(&hint);
+    free(names);
+    return rc;
 }
 
 char *target_temp(struct target *t)

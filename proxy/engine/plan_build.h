@@ -149,6 +149,9 @@ void build_warn(struct build *b, const char *object, const char *hint, const cha
 enum rc build_fail(struct build *b, const char *path, const char *fmt, ...) PRINTF_LIKE(3, 4);
 enum rc build_fail_hint(struct build *b, const char *path, const char *hint, const char *fmt, ...)
     PRINTF_LIKE(4, 5);
+/* Sets the error that the table has no column of that name, and which it may be. */
+enum rc build_no_column(struct build *b, const char *path, const struct target *t,
+                        const char *name);
 /* What to do about a name that something else has. */
 #define HINT_TAKEN "choose another name"
 

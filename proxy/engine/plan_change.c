@@ -74,7 +74,7 @@ static enum rc check_old(struct build *b, struct target *t, const char *path,
     enum rc rc = RC_OK;
 
     if (!column)
-        rc = build_fail(b, at, "table %s has no column \"%s\"", t->relation, name);
+        rc = build_no_column(b, at, t, name);
     else
         rc = check_alone(b, t, at, op, name);
     free(at);

@@ -288,7 +288,7 @@ enum rc check_stays(struct build *b, const struct target *t, const char *path, c
 
     free(quoted);
     if (!there)
-        return build_fail(b, path, "table %s has no column \"%s\"", t->relation, column);
+        return build_no_column(b, path, t, column);
     return check_not_gone(b, t, path, column);
 }
 

@@ -22,7 +22,7 @@ static enum rc check_column(struct build *b, struct target *t, const char *path,
     enum rc rc = RC_OK;
 
     if (!column)
-        rc = build_fail(b, at, "table %s has no column \"%s\"", t->relation, name);
+        rc = build_no_column(b, at, t, name);
     else if (texts_has(&t->dropped, name))
         rc = build_fail_hint(b, at, "leave out one of the two", "column \"%s\" is dropped twice",
                              name);

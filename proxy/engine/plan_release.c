@@ -259,8 +259,7 @@ static enum rc mending(struct build *b, struct target *t, const char *path,
         if (!downs->exprs[i] || sql_expr_is_column(downs->exprs[i], downs->columns[i]))
             continue;
         if (!facts) {
-            rc = build_fail(b, path, "table %s has no column \"%s\"", t->relation,
-                            downs->columns[i]);
+            rc = build_no_column(b, path, t, downs->columns[i]);
             break;
         }
         rc = build_check_expr(b, path, downs->exprs[i], cat_text(facts, "type"), rows);

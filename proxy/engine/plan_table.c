@@ -263,7 +263,7 @@ static enum rc check_names(struct build *b, struct target *t, const struct pair 
     enum rc rc = RC_OK;
 
     if (!cat_column(t->doc, pair->from))
-        rc = build_fail(b, at, "table %s has no column \"%s\"", t->relation, pair->from);
+        rc = build_no_column(b, at, t, pair->from);
     else if (texts_has(&t->from, pair->from))
         rc = build_fail_hint(b, at, "say it in one operation", "column \"%s\" is %s twice",
                              pair->from, pair->retypes ? "changed" : "renamed");

@@ -32,6 +32,10 @@ WRONG = {
     "alias": ("name: &n m\noperations: []\n", "wrong.yaml:1: name: anchors are not taken", "write out"),
     "no such column": ("name: m\noperations:\n  - rename_column:\n      table: items\n\n      from: lable\n      to: title\n",
                        "wrong.yaml:6: operations[0].rename_column.from: ", 'has no column "lable"'),
+    "another column": ("name: m\noperations:\n  - drop_column: {table: items, column: nothing}\n",
+                       "wrong.yaml:3: operations[0].drop_column.column: ", "hint: its columns: id, label"),
+    "a slip": ("name: m\noperations:\n  - drop_column: {table: items, column: lable}\n",
+               "wrong.yaml:3: operations[0].drop_column.column: ", 'hint: did you mean "label"?'),
     "truth": ("name: m\noperations:\n  - sql:\n      up: SELECT 1\n      onComplete: yes\n",
               "wrong.yaml:5: operations[0].sql.onComplete: yes without quotes", "true or false"),
 }
