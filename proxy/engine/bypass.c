@@ -24,6 +24,11 @@ static bool is_filled(const struct eng_migration *m, int table)
     return false;
 }
 
+/* Who inherits from a table that is no partitioned one: it, and the table. */
+#define HEIR                                                                                       \
+    "i.inhrelid::regclass, i.inhparent::regclass FROM pg_inherits i JOIN pg_class c ON c.oid = "   \
+    "i.inhparent AND c.relkind = 'r'"
+
 /* DISABLE TRIGGER ALL followed by ENABLE TRIGGER ALL (pg_restore --disable-triggers does so) leaves
  * its trace: the guard is not ENABLE ALWAYS any more. */
 static enum rc check_guards(struct eng_engine *engine, struct eng_migration *m, struct err *err)
@@ -83,8 +88,13 @@ char *eng_guards_sql(const struct eng_migration *m, int table)
         "DISTINCT FROM 'A' LIMIT 1; IF r IS NOT NULL THEN RAISE EXCEPTION USING ERRCODE = '55000', "
         "MESSAGE = format('the guard of %%s is not, or was not always, on', r), HINT = format('"
         "ALTER TABLE %%s ENABLE ALWAYS TRIGGER \"~segue_guard\", then verify: rows written "
-        "meanwhile may not be in step', r); END IF; " UNSEEN "END $segue$;\n",
-        oids.data, oids.data, m->id);
+        "meanwhile may not be in step', r); END IF; SELECT i.inhrelid::regclass INTO r FROM "
+        "pg_inherits i JOIN pg_class c ON c.oid = i.inhparent AND c.relkind = 'r' WHERE "
+        "i.inhparent = ANY(ARRAY[%s]::oid[]) LIMIT 1; IF r IS NOT NULL THEN RAISE EXCEPTION USING "
+        "ERRCODE = '55000', MESSAGE = format('table %%s inherits since the migration was planned', "
+        "r), HINT = 'no guard keeps its rows in step: ALTER TABLE ... NO INHERIT'; END IF; " UNSEEN
+        "END $segue$;\n",
+        oids.data, oids.data, oids.data, m->id);
     buf_fini(&oids);
     return sql;
 }
@@ -304,9 +314,36 @@ enum rc eng_attached_check(struct eng_engine *engine, struct eng_migration *m, s
     return rc;
 }
 
+/* A table that inherits has the columns, and rows that a SELECT of the table gives, but no guard.
+ */
+static enum rc check_heirs(struct eng_engine *engine, struct eng_migration *m, struct err *err)
+{
+    for (size_t i = 0; i < m->plan->ntables; i++) {
+        PGresult *res;
+
+        if (!is_filled(m, (int)i))
+            continue;
+        res = conn_query(&engine->work, err, "SELECT " HEIR " WHERE i.inhparent = %u LIMIT 1",
+                         m->plan->tables[i].oid);
+        if (!res)
+            return RC_ERR;
+        if (PQntuples(res)) {
+            err_set(err, "55000", "table %s inherits from %s since the migration was planned",
+                    res_text(res, 0, 0), res_text(res, 0, 1));
+            err_hint(err, "ALTER TABLE %s NO INHERIT %s: no guard keeps its rows in step",
+                     res_text(res, 0, 0), res_text(res, 0, 1));
+        }
+        PQclear(res);
+        if (err_is_set(err))
+            return RC_ERR;
+    }
+    return RC_OK;
+}
+
 enum rc eng_rows_check(struct eng_engine *engine, struct eng_migration *m, struct err *err)
 {
-    if (check_verdict(m, err) != RC_OK || check_guards(engine, m, err) != RC_OK)
+    if (check_verdict(m, err) != RC_OK || check_guards(engine, m, err) != RC_OK ||
+        check_heirs(engine, m, err) != RC_OK)
         return RC_ERR;
     return eng_attached_check(engine, m, err);
 }

@@ -67,8 +67,8 @@ static void leave_perhaps(const struct sess *s, const struct sql_verdict *v, str
         sql_taken_join(left->made, (struct sql_taken){names.old & ~there, names.new & ~there});
 }
 
-/* rewrite NULL: it names none. A DO that makes tables and says a table's name has hardly another
- * reason to say it. */
+/* rewrite NULL: it names none. A DO that makes tables and says a table's name (not: the text beside
+ * it) has hardly another reason to say it. */
 static struct left left_by(const struct sess *s, const struct sql_verdict *v,
                            const struct sql_rewrite *rewrite, bool within)
 {
@@ -77,7 +77,7 @@ static struct left left_by(const struct sess *s, const struct sql_verdict *v,
 
     if (makes_unseen(v->opaque, within))
         left.unseen = sql_rules_lasting(sess_rules(s));
-    said = v->opaque == SQL_OPAQUE_RELATES ? left.unseen & v->touches : 0;
+    said = v->opaque == SQL_OPAQUE_RELATES && rewrite ? left.unseen & rewrite->says : 0;
     left.made = (struct sql_taken){said, said};
     if (rewrite) {
         left.made = sql_taken_join(left.made, rewrite->hides);

@@ -266,12 +266,16 @@ static void walk_statements(struct walk *w, const struct sql_node *tree, const c
                             size_t len)
 {
     const struct sql_node *stmts = sql_tree_get(tree, "stmts");
+    bool searched = false;
+
     SQL_NODE_EACH_ITEM(item, stmts) {
         const struct sql_node *stmt = sql_tree_get(item, "stmt");
         const char *kind = sql_tree_kind(stmt);
 
-        if (!kind || !in_list(understood, ARRAY_LEN(understood), kind))
+        if (!searched && (!kind || !in_list(understood, ARRAY_LEN(understood), kind))) {
             search_all(w, text, len);
+            searched = true;
+        }
         walk_node(w, stmt, "");
     }
 }

@@ -66,6 +66,8 @@ void sql_rewrite(const struct sql_rules *rules, const struct sql_sight_of_sessio
         sql_walk(&w, tree);
     else
         sql_work_doubt(&w, SQL_DOUBT_GRAMMAR);
+    if (!tree)
+        out->says = out->verdict.touches;
     finish(&w, tree);
     if (out->doubt != SQL_DOUBT_NONE)
         out->signature = 0;

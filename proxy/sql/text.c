@@ -2,6 +2,8 @@
  * The statements of a text, one after the other: what one leaves to those behind it, and that none
  * of them has to do with the doubts of another.
  */
+#include <string.h>
+
 #include "called.h"
 #include "said.h"
 #include "segue/sql/inspect.h"
@@ -12,14 +14,41 @@ static const struct sql_node *get(const struct sql_node *node, const char *key)
     return sql_tree_get(node, key);
 }
 
-/* ALTER TABLE of a table of the rules, or of a column's name. */
+/* Of ALTER TABLE: does it change columns? */
+static bool changes_columns(const struct sql_node *alter)
+{
+    static const char *const kinds[] = {"AT_AddColumn", "AT_DropColumn", "AT_AlterColumnType"};
+
+    SQL_NODE_EACH_ITEM(item, get(alter, "cmds")) {
+        const char *kind = sql_node_text(get(get(item, "AlterTableCmd"), "subtype"));
+
+        for (size_t i = 0; kind && i < ARRAY_LEN(kinds); i++)
+            if (!strcmp(kind, kinds[i]))
+                return true;
+    }
+    return false;
+}
+
+static bool drops_tables(const struct sql_node *drop)
+{
+    const char *kind = sql_node_text(get(drop, "removeType"));
+
+    return kind && !strcmp(kind, "OBJECT_TABLE");
+}
+
+/* Has a table of the rules other columns behind it, or is it another one? Another name is one. */
 static bool alters(struct sql_work *w, const struct sql_node *stmt)
 {
     const struct sql_node *alter = get(stmt, "AlterTableStmt");
     const struct sql_node *range = get(alter ? alter : get(stmt, "RenameStmt"), "relation");
     struct sql_scope none = {0};
-    bool found = range && sql_scope_add_range(w, &none, range, true)->rule;
+    bool found;
 
+    if (drops_tables(get(stmt, "DropStmt")))
+        return true;
+    if (alter && !changes_columns(alter))
+        return false;
+    found = range && sql_scope_add_range(w, &none, range, true)->rule;
     sql_scope_fini(&none);
     return found;
 }
@@ -52,6 +81,7 @@ static void note_unseen(struct sql_work *w, struct part part)
         return;
     said = w->opaque & sql_search_run(&w->rules->names, part.text, part.len, false);
     w->hidden = sql_taken_join(w->hidden, (struct sql_taken){said, said});
+    w->out->says |= said;
 }
 
 /* What others are written by has come, or what a function gives: nothing is to stand twice. */
@@ -85,7 +115,7 @@ static void note_made(struct sql_work *w, const struct sql_node *stmt)
     made.certain = sql_taken_join(made.certain, note_perhaps(w, made.unless_there));
     w->hidden = sql_taken_join(w->hidden, sql_temporaries(w->rules, stmt));
     w->hidden = sql_taken_join(w->hidden, made.certain);
-    w->altered = w->altered || get(stmt, "DropStmt") || alters(w, stmt);
+    w->altered = w->altered || alters(w, stmt);
 }
 
 static void walk(struct sql_work *w, const struct sql_node *tree,
@@ -106,10 +136,8 @@ static void walk(struct sql_work *w, const struct sql_node *tree,
                 one(w, get(item, "stmt"));
             note_made(w, get(item, "stmt"));
         }
-        if (several) {
-            note_unseen(w, part);
-            w->fickle |= is_fickle(get(item, "stmt"));
-        }
+        note_unseen(w, part);
+        w->fickle |= is_fickle(get(item, "stmt"));
     }
 }
 

@@ -229,3 +229,21 @@ def test_a_foreign_partition_is_refused(parts, segue):
     parts.sql("CREATE FOREIGN TABLE items_far PARTITION OF items FOR VALUES FROM (900) TO (999) SERVER nowhere")
     proxy = segue(parts)
     assert "items_far is a foreign table" in proxy.cli("start", proxy.file(RENAME), "--detach", check=1).err
+
+
+@pytest.mark.parametrize("make", ["CREATE TABLE kid () INHERITS (items)", "CREATE TABLE kid (LIKE items); ALTER TABLE kid INHERIT items"])
+def test_a_table_that_has_come_to_inherit_is_refused(items, segue, make):
+    """Rows that a SELECT of the table gives, and no guard: they would lose what is only in the column that goes."""
+    proxy = segue(items)
+    proxy.ready(RENAME)
+    items.sql(make)
+    items.sql("INSERT INTO kid (id, label) VALUES (5000, 'old name')")
+    refused = proxy.cli("cutover", "m", check=1)
+    assert "public.kid inherits from public.items" in refused.err and "NO INHERIT" in refused.err
+    items.sql("ALTER TABLE kid NO INHERIT items")
+    proxy.cli("cutover", "m")
+    items.sql("ALTER TABLE kid INHERIT items")
+    for command in (("rollback", "m"), ("complete", "m", "--force")):
+        assert "public.kid inherits from public.items" in proxy.cli(*command, check=1).err
+    items.sql("DROP TABLE kid")
+    proxy.cli("complete", "m", "--force")

@@ -73,6 +73,12 @@ def test_who_makes_a_table_if_it_is_not_there_has_mostly_found_it(client):
     does(client, "ROLLBACK")
 
 
+def test_what_a_do_says_is_not_what_stands_beside_it(client):
+    does(client, "BEGIN", "DO $$BEGIN CREATE TEMP TABLE zz (a int); END$$; SELECT 1 FROM items LIMIT 0")
+    assert told(client, STAR, "s") == NEW_COLUMNS
+    does(client, "ROLLBACK")
+
+
 def test_a_table_of_that_name_which_the_session_makes_is_told_of(client):
     assert told(client, STAR, "s") == NEW_COLUMNS
     does(client, "BEGIN", "CREATE TEMP TABLE items AS SELECT 1 AS id, 'x' AS other")

@@ -80,6 +80,12 @@ static void a_statement_in_doubt_leaves_its_neighbours_alone(void **state)
          "o) "
          "VALUES (1, 'o')",
          NULL, SQL_DOUBT_STATEMENT},
+        {"ALTER TABLE t DISABLE TRIGGER USER; DROP TRIGGER IF EXISTS x ON t; SELECT * FROM t",
+         "ALTER TABLE t DISABLE TRIGGER USER; DROP TRIGGER IF EXISTS x ON t; SELECT t.id, t.o, t.b "
+         "FROM t",
+         SQL_DOUBT_STATEMENT},
+        {"ALTER TABLE t ADD c int; SELECT * FROM t", NULL, SQL_DOUBT_STATEMENT},
+        {"ALTER TABLE t RENAME b TO c; SELECT * FROM t", NULL, SQL_DOUBT_STATEMENT},
         /* what is behind may be written by them, or have another effect */
         {"CREATE TRIGGER a BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION f(); UPDATE t SET o = "
          "'x' RETURNING *",

@@ -98,7 +98,8 @@ struct sql_rewrite {
     bool closed;
     struct sql_taken hides; /* by a temporary relation that it names, from now on */
     struct sql_made makes;
-    char *text; /* what to send instead; NULL: the client's own text. Owned. */
+    uint64_t says; /* tables that are named by a DO which makes tables */
+    char *text;    /* what to send instead; NULL: the client's own text. Owned. */
     size_t len;
     struct sql_splice *splices; /* in order; owned */
     size_t nsplices;
