@@ -72,12 +72,6 @@ static enum rc listen_to(const char *data, size_t len, struct words *words)
     return RC_AGAIN;
 }
 
-/* Behind its start-up, before it knew whether it would be let in. */
-static bool has_asked(const struct sess *s)
-{
-    return s->track.asked != 1 || s->track.opened || s->track.loose || s->client.left;
-}
-
 static void turn_down(struct sess *s, enum sess_role role)
 {
     struct buf bye = {0};
@@ -110,7 +104,7 @@ size_t sess_check_server(struct sess *s, const char *data, size_t len)
            : words.standby   ? SESS_ROLE_STANDBY
            : words.read_only ? SESS_ROLE_READ_ONLY
                              : SESS_ROLE_READ_WRITE;
-    if (sess_hosts_told(hosts, s->host, role) || has_asked(s)) {
+    if (sess_hosts_told(hosts, s->host, role)) {
         welcome(s);
         return 0;
     }

@@ -72,7 +72,7 @@ static void release_all(struct sess_worker *w)
     /* nobody reads the registry's links without its lock but the worker, who alone writes them */
     for (struct sess *s = w->sessions, *next; s; s = next) {
         next = s->next;
-        if (s->state == SESS_PENDING || s->state == SESS_AUTH)
+        if (s->state == SESS_PENDING)
             sess_resume(s);
     }
 }
@@ -104,6 +104,17 @@ static bool is_replicating(const struct sess *s)
            t->asked == s->command;
 }
 
+/* Something of it may be under way: until a login is over nothing is, but what has been sent right
+ * behind it. */
+static bool has_asked(const struct sess *s)
+{
+    const struct sess_track *t = &s->track;
+
+    if (s->state < SESS_WELCOME || s->state > SESS_HELD)
+        return false;
+    return !s->starting || t->asked > 1 || t->opened || t->loose || s->client.left;
+}
+
 /* Bits have another meaning now, and what ran before the rules was not looked at. `added`: tables
  * that are new among them. */
 static void forget_verdicts(struct sess_worker *w, uint64_t added)
@@ -112,8 +123,7 @@ static void forget_verdicts(struct sess_worker *w, uint64_t added)
 
     for (struct sess *s = w->sessions; s; s = s->next) {
         bool replicates = is_replicating(s);
-        bool open = s->state >= SESS_AUTH && s->state <= SESS_HELD && !sess_track_safe(&s->track) &&
-                    !replicates;
+        bool open = has_asked(s) && !sess_track_safe(&s->track) && !replicates;
         int shown = atomic_load_explicit(&s->shown, memory_order_relaxed);
 
         if (s->foreign || s->behind) /* whose rules stay what they were */

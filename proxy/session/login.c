@@ -320,6 +320,7 @@ void sess_login_afresh(struct sess *s)
     auth_scram_client_free(l->scram);
     l->scram = NULL;
     l->proof_asked = l->answered = l->heard = l->plus_offered = l->sasl_awaited = false;
+    l->proof_awaited = l->token_awaited = l->refuses = false;
     l->plus_used = l->upstream_proven = false;
 }
 
@@ -387,7 +388,7 @@ static bool may_pass(struct sess *s, const char *msg, size_t total)
 {
     struct wire_sasl_first first;
 
-    if (!s->login->sasl_awaited || msg[0] != 'p')
+    if (!s->login->sasl_awaited)
         return true;
     s->login->sasl_awaited = false;
     if (s->login->plus_offered && wire_read_sasl_first(msg, total, &first) == RC_OK && first.data &&
@@ -398,13 +399,30 @@ static bool may_pass(struct sess *s, const char *msg, size_t total)
     return true;
 }
 
+/* What else comes while the upstream waits for a proof is its to refuse, and it ends with that. What
+ * comes before it is asked for, or behind it, is withheld until the login is over: who has not shown
+ * who it is has its statements neither judged nor remembered, nor counted. */
+static size_t take_other(struct sess *s, const char *data, size_t len)
+{
+    if (!s->login->proof_awaited || is_console(s))
+        return 0;
+    s->login->refuses = true;
+    sess_send(s, &s->server, data, len);
+    return len;
+}
+
 /* One message of the client, whole; 0: more bytes are needed, or it is not for now. */
-static size_t take_secret(struct sess *s, const char *data, size_t len)
+static size_t take_proof(struct sess *s, const char *data, size_t len)
 {
     struct wire_frame frame;
     struct err err = {0};
-    enum rc rc = wire_frame_read(data, len, &frame);
+    enum rc rc;
 
+    if (data[0] != 'p' || s->login->refuses)
+        return take_other(s, data, len);
+    if (!s->login->token_awaited)
+        return 0;
+    rc = wire_frame_read(data, len, &frame);
     if (rc == RC_AGAIN)
         return 0;
     if (rc == RC_ERR || frame.total > SESS_SECRET_BYTES_MAX) {
@@ -412,10 +430,10 @@ static size_t take_secret(struct sess *s, const char *data, size_t len)
         sess_fail(s, &err);
         return len;
     }
-    if (frame.type != 'p' && is_console(s)) /* it is the console's, once the client is there */
-        return 0;
     if (len < frame.total)
         return 0;
+    s->login->proof_awaited = s->login->token_awaited = false;
+    COUNT(s->worker->counters.from_client_messages[frame.type], 1);
     if (may_pass(s, data, frame.total))
         sess_send(s, &s->server, data, frame.total);
     return frame.total;
@@ -426,10 +444,7 @@ size_t sess_auth_client(struct sess *s, const char *data, size_t len)
     size_t pos = 0, used;
 
     do {
-        if (is_console(s) || (s->login->sasl_awaited && !s->client.left))
-            used = take_secret(s, data + pos, len - pos);
-        else
-            used = sess_relay_client(s, data + pos, len - pos);
+        used = take_proof(s, data + pos, len - pos);
         pos += used;
     } while (used && pos < len && s->state == SESS_AUTH);
     return pos;
@@ -452,6 +467,8 @@ static bool take_auth(struct sess *s, const char *msg, size_t total)
         return false;
     }
     s->login->proof_asked = true;
+    s->login->token_awaited = auth.method != WIRE_AUTH_SASL_FINAL;
+    s->login->proof_awaited = s->login->token_awaited && auth.method != WIRE_AUTH_GSS_CONTINUE;
     if (auth.method != WIRE_AUTH_SASL)
         return false;
     pass_mechanisms(s, &auth);
@@ -489,6 +506,8 @@ size_t sess_auth_server(struct sess *s, const char *data, size_t len)
             pos += frame.total;
         }
     }
+    if (s->state == SESS_AUTH && s->login->token_awaited && s->client.in.len)
+        sess_resume(s); /* what it has sent before it was asked */
     return s->state == SESS_GONE || s->state == SESS_DELAYING || s->state == SESS_CLOSING ? len
                                                                                           : pos;
 }

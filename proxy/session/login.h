@@ -30,6 +30,9 @@ struct sess_login {
     bool heard;         /* the client has */
     bool plus_offered;  /* its list of mechanisms had SCRAM-SHA-256-PLUS */
     bool sasl_awaited;  /* AuthenticationSASL was passed on, SASLInitialResponse comes */
+    bool token_awaited; /* the client's next message may be for the upstream's login */
+    bool proof_awaited; /* the upstream reads nothing else before it */
+    bool refuses;       /* and has been sent something else */
 
     /* who the client is, as segue was shown */
     struct auth_scram_server *prover;

@@ -52,8 +52,7 @@ static enum sess_look admit(struct sess *s, uint64_t touches, bool begins)
                     !t->opened))) {
         if (t->expected) {
             sess_gate_met(s->worker);
-            if (s->state != SESS_AUTH) /* whose end is the login's: it goes on, and asks again */
-                sess_move(s, SESS_PENDING);
+            sess_move(s, SESS_PENDING);
             return SESS_LOOK_STOP;
         }
         if (t->status == 'I' || within) {

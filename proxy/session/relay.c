@@ -445,10 +445,7 @@ static void dismiss(struct sess *s, const struct err *why)
 /* Its login is under way, and nothing else: it would be dismissed as soon as that is over. */
 static bool is_logging_in(const struct sess *s)
 {
-    if (!sess_state_rows[s->state].logging_in || s->purpose == SESS_FOR_CANCEL)
-        return false;
-    return (s->state != SESS_AUTH && s->state != SESS_CHECKING) ||
-           (s->track.asked == 1 && !s->track.opened && !s->client.left);
+    return sess_state_rows[s->state].logging_in && s->purpose != SESS_FOR_CANCEL;
 }
 
 void sess_drain(struct sess *s)

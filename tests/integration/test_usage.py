@@ -1,6 +1,7 @@
 """Who uses which names: counted by client, kept over restarts, asked before complete."""
 
 import json
+import struct
 import threading
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -9,6 +10,7 @@ import psycopg
 import pytest
 from lib import store
 from lib.operations import connected
+from lib.rawwire import Raw, message, parse, query, startup
 from lib.tables import RENAME, make_items
 from lib.takeover import ended, successor  # noqa: F401 (a fixture)
 from lib.wait import until
@@ -524,3 +526,32 @@ def test_the_command_shows_the_same(db, segue):
     rows = json.loads(proxy.cli("usage", NAME, "--json").out)
     assert [(row["application_name"], row["what"], row["count"]) for row in rows] == [("web", "old names", 1)]
     assert "public.items" in proxy.cli("usage").out
+
+
+STRANGERS = {
+    "before it is asked": ("scram_user", lambda raw, said: raw.send(said)),
+    "in place of a proof": ("md5_user", lambda raw, said: raw.read() and raw.send(said)),
+    "behind a wrong proof": ("scram_user", lambda raw, said: raw.read() and raw.send(
+        message("p", b"SCRAM-SHA-256\0" + struct.pack("!I", 12) + b"n,,n=,r=xxxx"), said)),
+    "behind a wrong password": ("md5_user", lambda raw, said: raw.read() and raw.send(message("p", b"md5\0"), said)),
+}
+
+
+@pytest.mark.parametrize("said", [query("SELECT label FROM items"), parse("SELECT label FROM items", "kept")], ids=["query", "parse"])
+@pytest.mark.parametrize("when", STRANGERS)
+def test_statements_of_who_has_not_logged_in_are_not_looked_at(db, segue, when, said):
+    """Anybody could keep an old schema in use, or make segue parse what the server would never read."""
+    make_items(db, 5)
+    proxy = segue(db, failed_login_delay_ms=0, login_timeout_ms=2000)
+    proxy.soaking(RENAME)
+    def inspected():
+        with proxy.connect("segue") as conn:
+            return dict(row[:2] for row in conn.execute("SHOW STATS"))["inspected"]
+    before = inspected()
+    name, say = STRANGERS[when]
+    with Raw(proxy.port) as raw:
+        raw.send(startup(user=name, database=db.name, application_name="stranger"))
+        say(raw, said)
+        assert raw.error()["C"] in ("28P01", "08P01", "57014")
+    assert usage(proxy, user=name) == []
+    assert inspected() == before

@@ -77,6 +77,7 @@ enum wire_auth_method {
     WIRE_AUTH_OK = 0,
     WIRE_AUTH_CLEARTEXT = 3,
     WIRE_AUTH_MD5 = 5,
+    WIRE_AUTH_GSS_CONTINUE = 8,
     WIRE_AUTH_SASL = 10,
     WIRE_AUTH_SASL_CONTINUE = 11,
     WIRE_AUTH_SASL_FINAL = 12,
