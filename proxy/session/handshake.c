@@ -182,8 +182,8 @@ void sess_login_begin(struct sess *s)
 
 size_t sess_server_tls_answered(struct sess *s, const char *data, size_t len)
 {
-    if (data[0] == 'E') { /* its text is nobody's that was authenticated: not shown */
-        sess_upstream_next(s, "server sent an error response during SSL exchange");
+    if (data[0] == 'E') { /* it cannot fork; in words of nobody who was authenticated: not shown */
+        sess_upstream_busy(s, "server sent an error response during SSL exchange");
     } else if (len > 1) {
         sess_log(s, LOG_WARNING, NULL, "bytes behind the upstream's answer to SSLRequest: closed");
         sess_upstream_next(s, "received unencrypted data after SSL response");

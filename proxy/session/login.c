@@ -399,9 +399,9 @@ static bool may_pass(struct sess *s, const char *msg, size_t total)
     return true;
 }
 
-/* What else comes while the upstream waits for a proof is its to refuse, and it ends with that. What
- * comes before it is asked for, or behind it, is withheld until the login is over: who has not shown
- * who it is has its statements neither judged nor remembered, nor counted. */
+/* What else comes while the upstream waits for a proof is its to refuse, and it ends with that.
+ * What comes before it is asked for, or behind it, is withheld until the login is over: who has not
+ * shown who it is has its statements neither judged nor remembered, nor counted. */
 static size_t take_other(struct sess *s, const char *data, size_t len)
 {
     if (!s->login->proof_awaited || is_console(s))

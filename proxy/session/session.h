@@ -259,7 +259,9 @@ void sess_dial_free(struct sess_dial *dial);
  * once more to the same host. Both close the server leg and move the state to CONNECTING. */
 void sess_upstream_next(struct sess *s, const char *why);
 void sess_upstream_again(struct sess *s);
-/* The same as the first, of a host that is something else than what was asked for. */
+/* The same as the first, of a host that may be of use soon. */
+void sess_upstream_busy(struct sess *s, const char *why);
+/* And of one that is something else than what was asked for. */
 void sess_upstream_misfit(struct sess *s, enum sess_role role);
 
 /* check.c: is the server what target_session_attrs asks for? */

@@ -18,6 +18,7 @@
 
 #define PAUSE_MS_LEAST 50
 #define PAUSE_MS_MOST 1000
+#define TRY_MS_LEAST 1000     /* whatever until_us says: the last round is one, too */
 #define ANSWER_LOOK_MS 10     /* while hosts are being asked what they are */
 #define ANSWER_BYTES_MAX 4096 /* a first answer that is longer is none that is looked at */
 #define ERROR_BYTES_MAX 30000 /* longer: no length, but a text */
@@ -25,7 +26,7 @@
 /* One attempt to get a connection: rounds over hosts over addresses. Lives until the session is
  * logged in. */
 struct sess_dial {
-    int64_t until_us;     /* no round begins after it */
+    int64_t until_us;     /* the last round begins then */
     int64_t answer_by_us; /* what the hosts are is waited for until then, whatever until_us says */
     unsigned rounds;
     bool waits; /* what went wrong in this round may be over soon */
@@ -143,6 +144,11 @@ static int64_t earlier(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+static int64_t later(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
 /* True: the next address of this host is connected, or on the way. */
 static bool try_address(struct sess *s)
 {
@@ -150,6 +156,7 @@ static bool try_address(struct sess *s)
     struct sess_dial *dial = s->dial;
     int64_t by_us =
         earlier(s->login_by_us, s->worker->now_us + (int64_t)o->connect_timeout_ms * 1000);
+    int64_t least_us = s->worker->now_us + TRY_MS_LEAST * 1000;
     int fd;
     enum rc rc = net_connect(&dial->addresses[dial->next_address++], &fd);
 
@@ -166,7 +173,8 @@ static bool try_address(struct sess *s)
     if (rc == RC_OK) {
         stands(s);
     } else {
-        sess_deadline(s, dial->rounds > 1 ? earlier(by_us, dial->until_us) : by_us);
+        sess_deadline(s,
+                      dial->rounds > 1 ? earlier(by_us, later(dial->until_us, least_us)) : by_us);
         sess_flow(s);
     }
     return true;
@@ -395,6 +403,14 @@ void sess_upstream_next(struct sess *s, const char *why)
 {
     forget(s);
     note(s, why, "See sslmode and the files of the option upstream.");
+    try_next(s);
+}
+
+void sess_upstream_busy(struct sess *s, const char *why)
+{
+    forget(s);
+    s->dial->waits = true;
+    note(s, why, "The server has perhaps no room for another process; its log says more.");
     try_next(s);
 }
 

@@ -167,8 +167,9 @@ def test_waiting_clients_are_told_when_segue_ends(segue):
 class Moody(Played):
     """Plays a server that says "starting up" (or hangs up) to the first clients and then is one: relays."""
 
-    def __init__(self, port, mood, times):
-        self.port_behind, self.mood, self.left = port, mood, times
+    def __init__(self, port, mood, times, at_once=False):
+        """`at_once`: to the SSLRequest."""
+        self.port_behind, self.mood, self.left, self.at_once = port, mood, times, at_once
         self.refused, self.hang_up = 0, False
         super().__init__()
 
@@ -176,7 +177,7 @@ class Moody(Played):
         if self.left > 0:
             self.left -= 1
             self.refused += 1
-            if client.recv(10000) == packet(SSL) and not self.hang_up:
+            if client.recv(10000) == packet(SSL) and not self.hang_up and not self.at_once:
                 client.sendall(b"N")
                 client.recv(10000)
             client.sendall(self.mood)
@@ -209,6 +210,20 @@ def test_a_server_that_takes_no_sessions_yet_is_asked_again(db, segue, mood):
     with proxy.connect(db.name) as c:
         assert c.execute("SELECT 1").fetchone() == (1,)
     assert moody.left == 0
+    moody.close()
+
+
+def test_a_server_that_cannot_fork_is_asked_again_where_tls_is_asked_for(tls_only_pg, segue):
+    moody = Moody(tls_only_pg.port, unforked(UNFORKED), 3, at_once=True)
+    proxy = segue(upstream=url(moody.port, options="?sslmode=require"))
+    until("the engine to have been refused, or let in", lambda: moody.refused)
+    moody.left = 3
+    with proxy.connect("postgres") as c:
+        assert c.execute("SELECT 1").fetchone() == (1,)
+    assert moody.left == 0
+    moody.left = 1000000
+    error, _ = first_error(segue(upstream=url(moody.port, options="?sslmode=require"), upstream_wait_ms=400))
+    assert error["C"] == "57P03" and error["M"].endswith("server sent an error response during SSL exchange")
     moody.close()
 
 
