@@ -108,6 +108,11 @@ bool sess_pipeline_takes(const struct sess_pipeline *p)
     return follows(p) && has_place(p);
 }
 
+bool sess_pipeline_goes_on(const struct sess_pipeline *p)
+{
+    return follows(p);
+}
+
 bool sess_pipeline_full(const struct sess_pipeline *p)
 {
     return follows(p) && !has_place(p);

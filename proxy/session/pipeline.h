@@ -59,6 +59,8 @@ bool sess_pipeline_empty(const struct sess_pipeline *p);
 bool sess_pipeline_reads(const struct sess_pipeline *p);
 /* May a message go as another one, or with others in front of it? What is put then is in flight. */
 bool sess_pipeline_takes(const struct sess_pipeline *p);
+/* The same once something stands in front of it: room was there for all of it. */
+bool sess_pipeline_goes_on(const struct sess_pipeline *p);
 /* Would it, but for what is in flight? Then the client is to wait until half of that is answered.
  */
 bool sess_pipeline_full(const struct sess_pipeline *p);

@@ -77,6 +77,8 @@ static bool look(struct sess *s, const struct wire_frame *frame, const char *dat
         return true;
     }
     what = sess_look(s, frame, data + at, len - at);
+    if (what == SESS_LOOK_PASS && s->worker->instead.len)
+        what = SESS_LOOK_FRONT; /* the buffer is all sessions' */
     if (what == SESS_LOOK_STOP && s->worker->instead.len)
         passage_edit(s->worker, data, at, 0);
     if (what == SESS_LOOK_MORE || what == SESS_LOOK_STOP)

@@ -67,7 +67,11 @@ void sess_rewriting_ready(struct sess *s)
 
 struct sess_pipeline *sess_rewriting(const struct sess *s)
 {
-    return s->pipeline && sess_pipeline_takes(s->pipeline) ? s->pipeline : NULL;
+    bool begun = s->worker->instead.len; /* what is in front of the message is in flight already */
+
+    if (!s->pipeline)
+        return NULL;
+    return (begun ? sess_pipeline_goes_on : sess_pipeline_takes)(s->pipeline) ? s->pipeline : NULL;
 }
 
 /* ---- what is sent instead ---- */

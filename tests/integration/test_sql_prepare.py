@@ -303,3 +303,18 @@ def test_when_it_cannot_be_prepared_again_the_query_fails_with_that(proxy, db):
             assert kinds(got) == "EZI" and fields(got[0][1])["C"] == "42P01"
         db.sql("CREATE TABLE beside (id bigint)")
         assert columns(run_simple(client, "EXECUTE s")[0][1]) == OLD
+
+
+@pytest.mark.parametrize("run", [run_simple, run_extended])
+def test_what_is_prepared_again_may_take_more_room_than_all_that_is_in_flight(proxy, run):
+    """What stands in front of the EXECUTE fills the pipeline: both go out, and nothing is left for the next session."""
+    numbers = ", ".join(str(n) for n in range(1, 30000))
+    with raw(proxy) as client, raw(proxy) as other:
+        assert kinds(run_simple(client, f"PREPARE big AS SELECT * FROM items WHERE id IN ({numbers}) AND id = 1")) == "CZI"
+        for act, seen in LIFE:
+            act(proxy)
+            got = run(client, "EXECUTE big")
+            assert kinds(got).replace("12", "") == "TDCZI"
+            assert columns(only(got, "T")[0]) == seen
+            assert kinds(run(other, "SELECT 1")).replace("12", "") == "TDCZI"
+            assert values(only(run(other, "SELECT count(*) FROM pg_prepared_statements"), "D")[0]) == [b"0"]
