@@ -300,7 +300,7 @@ static bool may_wait(const struct sess *s)
 
     if (sess_track_lost(t) || (t->expected && t->unsynced))
         return false;
-    return !t->opened && !t->loose && t->copy == SESS_COPY_NONE && t->status != 'E' &&
+    return !t->opened && !t->loose && !sess_track_copies(t) && t->status != 'E' &&
            (s->state == SESS_RELAY || s->state == SESS_WELCOME);
 }
 

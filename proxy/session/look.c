@@ -47,7 +47,7 @@ static enum sess_look admit(struct sess *s, uint64_t touches, bool begins)
 
     if (s->behind && sess_behind_holds(s, touches, begins))
         return SESS_LOOK_STOP;
-    if (s->worker->gate_mask && sess_counts(s) && t->copy == SESS_COPY_NONE &&
+    if (s->worker->gate_mask && sess_counts(s) && !sess_track_copies(t) &&
         (within || (((touches & s->worker->gate_mask) || (begins && !s->worker->names_only)) &&
                     !t->opened))) {
         if (t->expected) {
@@ -76,7 +76,7 @@ static bool waits_for_rest(struct sess *s, bool rewritten)
 
     if (!rewritten || (s->pipeline && !sess_pipeline_blind(s->pipeline)) ||
         s->state != SESS_RELAY || !t->expected || t->opened || t->loose ||
-        t->copy != SESS_COPY_NONE || sess_track_lost(t))
+        sess_track_copies(t) || sess_track_lost(t))
         return false;
     sess_move(s, SESS_PENDING);
     return true;

@@ -81,4 +81,11 @@ static inline bool sess_track_lost(const struct sess_track *t)
     return t->ends_lost || t->mixed_lost;
 }
 
+/* Answers may wait for what the client has still to send of a copy. */
+static inline bool sess_track_copies(const struct sess_track *t)
+{
+    return t->copy == SESS_COPY_IN || t->copy == SESS_COPY_BOTH ||
+           (t->copy == SESS_COPY_IN_DONE && sess_track_lost(t));
+}
+
 #endif
