@@ -134,8 +134,8 @@ static bool ask_again(struct sess *s, const struct sess_flight *head, const char
         !is_about_text(&error))
         return false;
     sess_ask_for_rules(s);
-    if (head->kind != SESS_FLIGHT_QUERY || head->executes || head->answered ||
-        sess_pipeline_at(s->pipeline, 1) || s->track.status != 'I' ||
+    if (head->kind != SESS_FLIGHT_QUERY || head->executes || head->answered || head->fed ||
+        s->client.left || sess_pipeline_at(s->pipeline, 1) || s->track.status != 'I' ||
         !is_about_added(sent, &error) || !means_itself(sent) ||
         memchr(sent->text, ';', sent->text_len ? sent->text_len - 1 : 0))
         return false;

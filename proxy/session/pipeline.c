@@ -194,6 +194,8 @@ void sess_pipeline_client(struct sess_pipeline *p, uint8_t type)
         ['c'] = SESS_FLIGHT_COPY_END + 1, ['f'] = SESS_FLIGHT_COPY_END + 1,
     };
 
+    if (type == 'd' && p->n)
+        at(p, p->n - 1)->fed = true;
     if (kinds[type])
         sess_pipeline_put_take(
             p, &(struct sess_flight){.kind = (enum sess_flight_kind)(kinds[type] - 1)});

@@ -31,6 +31,7 @@ struct sess_flight {
     bool again;             /* a Query: it has failed as another text, and was sent once
                                more; the ReadyForQuery of that is still to come */
     bool second;            /* a Query: it is not the first text that was sent */
+    bool fed;               /* data of a copy was sent behind it */
     bool hidden;            /* segue's own: the client hears only of its failure */
     bool quiet;             /* not of that, either: of the Query's behind it */
     bool executes;          /* `sent` is what it executes by SQL, not its own text */

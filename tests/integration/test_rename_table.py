@@ -8,7 +8,9 @@ import asyncpg
 import psycopg
 import pytest
 from lib import catalog
+from lib.answers import stat
 from lib.operations import connected, is_refused, woken
+from lib.rawwire import COPY_DONE, Raw, copy_data, query
 from lib.wait import until
 
 # rows that nobody has ordered come in the order of the plan, so neither of the two databases is to be analyzed alone
@@ -510,3 +512,20 @@ def test_what_else_goes_by_the_names_of_a_renamed_table_goes_on(db, segue):
     proxy.cli("resume", second)
     proxy.wait_phase(second, "done")
     assert db.one("SELECT obj_description('t'::regclass)") == "z"
+
+
+@pytest.mark.one_version
+def test_a_copy_that_is_refused_while_its_data_comes_is_not_sent_once_more(db, segue):
+    """It was rewritten, and the server wants a privilege: nothing of segue's may stand in the middle of the data."""
+    db.sql("CREATE TABLE a (id int)")
+    proxy = segue(db, workers=1)
+    proxy.ready({"name": "turn", "operations": [{"rename_table": {"from": "a", "to": "b"}}]})
+    data = copy_data("1\n" * 300_000)
+    for half in (len(data) // 2, len(data)):  # within a message, and between two
+        with Raw(proxy.port).login(db.name, user="app") as client:
+            client.send(query("COPY b (id) FROM STDIN"), data[:half])
+            assert client.error()["C"] == "42501"
+            assert client.until_ready() == "ZI"
+            client.send(data[half:], COPY_DONE, query("SELECT 1"))
+            assert client.until_ready() == "TDCZI"
+    assert stat(proxy, "sent_again") == 0
