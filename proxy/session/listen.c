@@ -62,7 +62,8 @@ void sess_listen_close(struct sess_listener *l)
     *at = l->next;
     net_watch_del(&l->watch); /* before close: another process may hold the socket, too */
     close(l->fd);
-    net_unix_release(&l->address);
+    if (!atomic_load(&plane->given) && (!l->adopted || atomic_load(&plane->owns_adopted)))
+        net_unix_release(&l->address);
     pthread_mutex_unlock(&plane->lock);
     atomic_fetch_sub(&plane->listening, 1);
     if (l->retiring) {
@@ -197,23 +198,29 @@ enum rc sess_listen_open(struct sess_plane *plane, struct err *err)
     return RC_OK;
 }
 
+static enum rc begin(const struct sess_plane *plane, const struct sess_listener *l, struct err *err)
+{
+    enum rc rc = net_unix_permit(&l->address, plane->options.unix_socket_mode,
+                                 plane->options.unix_socket_group, err);
+
+    return rc == RC_OK && !l->adopted ? net_listen_start(l->fd, &l->address, err) : rc;
+}
+
+/* Nothing is taken from a process that goes on where one of them cannot be served. */
 enum rc sess_plane_accept(struct sess_plane *plane, struct err *err)
 {
     enum rc rc = RC_OK;
 
     pthread_mutex_lock(&plane->lock);
-    for (unsigned i = 0; i < plane->nworkers && rc == RC_OK; i++) {
-        for (struct sess_listener *l = plane->workers[i]->listeners; l && rc == RC_OK;
-             l = l->next) {
-            rc = net_unix_permit(&l->address, plane->options.unix_socket_mode,
-                                 plane->options.unix_socket_group, err);
-            if (rc == RC_OK && !l->adopted)
-                rc = net_listen_start(l->fd, &l->address, err);
-            else if (rc == RC_OK)
+    for (unsigned i = 0; i < plane->nworkers && rc == RC_OK; i++)
+        for (struct sess_listener *l = plane->workers[i]->listeners; l && rc == RC_OK; l = l->next)
+            rc = begin(plane, l, err);
+    for (unsigned i = 0; i < plane->nworkers && rc == RC_OK; i++)
+        for (struct sess_listener *l = plane->workers[i]->listeners; l; l = l->next)
+            if (l->adopted)
                 net_unix_own(&l->address);
-        }
-    }
     pthread_mutex_unlock(&plane->lock);
+    atomic_store(&plane->owns_adopted, rc == RC_OK);
     if (rc == RC_OK)
         sess_rules_await(plane);
     for (unsigned i = 0; i < plane->nworkers && rc == RC_OK; i++)
@@ -261,12 +268,23 @@ failed:
     return 0;
 }
 
-void sess_plane_keep(struct sess_plane *plane)
+void sess_plane_give(struct sess_plane *plane)
+{
+    atomic_store(&plane->given, true);
+}
+
+void sess_plane_disown(struct sess_plane *plane)
+{
+    atomic_store(&plane->owns_adopted, false);
+}
+
+void sess_plane_keep(struct sess_plane *plane, bool at_them)
 {
     struct err err = {0};
 
+    atomic_store(&plane->given, false);
     pthread_mutex_lock(&plane->lock);
-    for (unsigned i = 0; i < plane->nworkers; i++) {
+    for (unsigned i = 0; i < plane->nworkers && at_them; i++) {
         for (struct sess_listener *l = plane->workers[i]->listeners; l; l = l->next) {
             if (net_unix_permit(&l->address, plane->options.unix_socket_mode,
                                 plane->options.unix_socket_group, &err) != RC_OK)

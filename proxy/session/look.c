@@ -75,8 +75,8 @@ static bool waits_for_rest(struct sess *s, bool rewritten)
     const struct sess_track *t = &s->track;
 
     if (!rewritten || (s->pipeline && !sess_pipeline_blind(s->pipeline)) ||
-        s->state != SESS_RELAY || !t->expected || t->opened || t->loose ||
-        sess_track_copies(t) || sess_track_lost(t))
+        s->state != SESS_RELAY || !t->expected || t->opened || t->loose || sess_track_copies(t) ||
+        sess_track_lost(t))
         return false;
     sess_move(s, SESS_PENDING);
     return true;

@@ -147,6 +147,9 @@ struct sess_plane {
     struct sess_doors *doors; /* of them, by address */
     atomic_bool drain_now;
     atomic_bool said_unasked; /* sess_login_unasked has */
+    /* Who removes the paths of Unix sockets: another process that has been given ours; this one,
+     * those too that it was given. */
+    atomic_bool given, owns_adopted;
 
     pthread_mutex_t lock; /* of all below */
     pthread_cond_t seen;  /* a worker has acknowledged */

@@ -234,9 +234,12 @@ enum rc tko_agree(struct tko *t, struct err *err)
     FAULT(takeover_taken);
     eng_predecessor(t->options.engine, atomic_load(&t->predecessor_pid), 0, ENG_SESSIONS_UNKNOWN);
     if (!may_go_on(t, err) || !ask_to_begin(t, &gone, err) || !may_go_on(t, err) ||
-        sess_plane_accept(t->options.plane, err) != RC_OK ||
-        (!gone && !say_accepting(t, &gone, err)))
+        sess_plane_accept(t->options.plane, err) != RC_OK)
         return RC_ERR;
+    if (!gone && !say_accepting(t, &gone, err)) {
+        sess_plane_disown(t->options.plane);
+        return RC_ERR;
+    }
     if (gone)
         tko_predecessor_gone(t);
     return RC_OK;

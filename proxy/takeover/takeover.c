@@ -83,8 +83,7 @@ static void drop_successor(struct tko *t)
 static void give_up(struct tko *t, const struct err *why)
 {
     eng_hold(t->options.engine, false, 0);
-    if (t->state == TKO_AWAITED) /* GO was said */
-        sess_plane_keep(t->options.plane);
+    sess_plane_keep(t->options.plane, t->state == TKO_AWAITED); /* GO was said */
     log_err(LOG_WARNING, "takeover failed, clients are served here as before", why);
     refuse(t->successor, why);
     drop_successor(t);
@@ -154,6 +153,7 @@ static bool hear_hello(struct tko *t, const struct wire_handover *msg, struct er
         return false;
     }
     FAULT(takeover_asked);
+    sess_plane_give(t->options.plane);
     said = offer(t, fds, n, err);
     FAULT(takeover_offered);
     if (said)
@@ -460,7 +460,7 @@ void tko_free(struct tko *t)
     int *fds[] = {&t->wake, &t->control, &t->predecessor, &t->successor};
 
     tko_stop(t);
-    if (t->owner && unlink(t->name) < 0)
+    if (t->owner && t->state < TKO_OFFERED && unlink(t->name) < 0)
         log_warning("control socket \"%s\": %s", t->name, strerror(errno));
     for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
         if (*fds[i] >= 0)

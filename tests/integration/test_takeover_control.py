@@ -9,11 +9,16 @@ import struct
 import subprocess
 import sys
 
+import psycopg
 import pytest
 from lib.operations import connected
-from lib.segue import BUILD
+from lib.segue import BUILD, REPO
 from lib.takeover import NOBODY, MAGIC, Peer, ended, listening, serves, sockets_of, successor  # noqa: F401 - successor is a fixture
 from lib.wait import free_port, until
+
+sys.path.append(str(REPO / "tests"))
+
+from faults.stage import Told  # noqa: E402
 
 pytestmark = pytest.mark.one_version
 
@@ -175,3 +180,42 @@ def test_a_new_process_that_is_killed_just_before_it_serves_leaves_unix_sockets_
     assert stat.S_IMODE(path.stat().st_mode) == 0o777
     old.stop()
     assert not path.exists() and not lock.exists()
+
+
+def test_sigterm_while_a_successor_sets_itself_up_leaves_it_the_paths_of_sockets(segue, db, successor, tmp_path):
+    """It has the sockets, and nobody but it will serve them: without their paths nobody finds it."""
+    path, control = tmp_path / ".s.PGSQL.6432", tmp_path / "control"
+    listen = f"127.0.0.1:{free_port()},{tmp_path}:6432"
+    old = segue(db, start=False, arguments=["--listen", listen, "--control-socket", str(control)])
+    old.start()
+    new = successor(old, start=False, arguments=["--listen", listen, "--control-socket", str(control)])
+    told = Told(lambda _: old.signal(signal.SIGTERM) or ended(old))
+    new.program = BUILD / "faults" / "segue"
+    new.environment = {**new.environment, "SEGUE_FAULT": "takeover_taken:tell", "SEGUE_FAULT_SOCKET": told.path}
+    new.start()
+    told.close()
+    assert path.is_socket() and control.is_socket()
+    with psycopg.connect(host=str(tmp_path), port=6432, dbname=db.name, user="postgres") as conn:
+        assert conn.execute("SELECT 1").fetchone() == (1,)
+    third = successor(new, start=False, arguments=["--listen", listen, "--control-socket", str(control)])
+    third.start()
+    assert ended(new) == 0 and serves(third)
+
+
+@pytest.mark.parametrize("gone", ["a", "b"])
+def test_a_takeover_that_cannot_serve_one_of_the_sockets_leaves_the_others(segue, db, successor, tmp_path, gone):
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        (tmp_path / name).chmod(0o777)
+    listen = f"127.0.0.1:{free_port()},{tmp_path}/a:6432,{tmp_path}/b:6432"
+    old = segue(db, arguments=["--listen", listen])
+    (tmp_path / gone / ".s.PGSQL.6432").unlink()
+    new = successor(old, start=False, arguments=["--listen", listen])
+    done = subprocess.run(new.command(), capture_output=True, timeout=60)
+    assert done.returncode == 1 and b"set the permissions of" in done.stderr
+    left = tmp_path / ("b" if gone == "a" else "a")
+    with psycopg.connect(host=str(left), port=6432, dbname=db.name, user="postgres") as conn:
+        assert conn.execute("SELECT 1").fetchone() == (1,)
+    assert (left / ".s.PGSQL.6432.lock").read_text().splitlines()[0] == str(old.process.pid)
+    old.stop()
+    assert not (left / ".s.PGSQL.6432").exists()

@@ -74,9 +74,16 @@ bool sess_plane_has_clients(struct sess_plane *plane);
 bool sess_plane_leads_to(struct sess_plane *plane, const char *name, const char *port,
                          const char *address);
 
-/* Another process was let in beside us at our sockets, and has gone: lock files and permissions of
- * Unix sockets are ours again. */
-void sess_plane_keep(struct sess_plane *plane);
+/* Another process has copies of our listening sockets, and may serve them when we have ended: the
+ * paths of Unix sockets stay. */
+void sess_plane_give(struct sess_plane *plane);
+
+/* That process has gone. `at_them`: it was let in beside us: lock files and permissions of Unix
+ * sockets are ours again. */
+void sess_plane_keep(struct sess_plane *plane, bool at_them);
+
+/* Those that were given to us stay another process's: their paths are left alone. */
+void sess_plane_disown(struct sess_plane *plane);
 
 /* Another process has the listening sockets: closes ours. Sessions live on, idle ones too; those
  * of the console end with 57P01 when they are idle. False: a worker is stuck, some are open. */
