@@ -242,7 +242,7 @@ const struct opt_row cfg_rows[CFG_COUNT] = {
         .help = "longest start-up packet, without its length; PostgreSQL's own limit is 10000"},
     [CFG_LOGIN_TIMEOUT_MS] = {NUMBER("login_timeout_ms", "60000", 100, 3600000), .reload = true,
         .help = "from accepting a client to the end of its login"},
-    [CFG_FAILED_LOGIN_DELAY_MS] = {NUMBER("failed_login_delay_ms", "100", 0, 60000),
+    [CFG_FAILED_LOGIN_DELAY_MS] = {NUMBER("failed_login_delay_ms", "100", 0, 5000),
         .reload = true,
         .help = "a failed login is answered so late; doubles with each failure from one address, to "
                 "at most 5 s"},

@@ -118,6 +118,7 @@ void sess_flow(struct sess *s)
     const struct sess_options *o = sess_limits(s);
     const struct sess_state_row *row = &sess_state_rows[s->state];
     struct sess_leg *client = &s->client, *server = &s->server;
+    bool reads = s->state != SESS_CONSOLE || client->out.len <= o->buffer_bytes_max;
     size_t most =
         row->logging_in ? STRANGER_BYTES_MAX : (size_t)o->buffer_bytes_max + o->inspect_bytes_max;
 
@@ -129,7 +130,7 @@ void sess_flow(struct sess *s)
     if (row->client_ready)
         wait_ready(s, client);
     else
-        set_reading(client, !client->ended && server->out.len <= o->buffer_bytes_max &&
+        set_reading(client, !client->ended && reads && server->out.len <= o->buffer_bytes_max &&
                                 client->in.len <= most);
     if (!net_is_open(&server->stream))
         return;
@@ -215,6 +216,8 @@ static void flush(struct sess *s, struct sess_leg *leg)
         sess_end_pass(s);
     if (leg == &s->client && s->state == SESS_CLOSING)
         sess_finish(s);
+    if (leg == &s->client && s->state == SESS_CONSOLE)
+        sess_resume(s); /* what it has asked since */
 }
 
 static size_t run(struct sess *s, bool client, const char *data, size_t len)
@@ -350,7 +353,8 @@ static bool read_leg(struct sess *s, struct sess_leg *leg)
     if (leg->ending) /* nothing will tell of it again */
         leg->stream.pending = true;
     w->now_us = clock_us();
-    if (rc == RC_ERR && leg == &s->client && s->purpose != SESS_FOR_CANCEL) {
+    if (rc == RC_ERR && leg == &s->client && s->purpose != SESS_FOR_CANCEL &&
+        s->state != SESS_DELAYING) {
         sess_close(s);
         return false;
     }

@@ -374,7 +374,7 @@ static json_t *session_row(struct sess *s, const struct sess_order *order, int64
         name(s->user),
         name(s->database),
         name(s->application),
-        json_string(peer),
+        name(peer),
         pid ? json_integer(pid) : json_null(),
         json_string(sess_shown_names[shown]),
         seconds(READ(s->since_us), now),

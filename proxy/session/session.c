@@ -156,7 +156,7 @@ const struct sess_state_row sess_state_rows[SESS_STATES] = {
     [SESS_DELAYING] = {.name = "delaying",
         .next = TO_END,
         .client = discard,
-        .client_ended = sess_close, .server_ended = nothing, .late = sess_login_answer},
+        .client_ended = nothing, .server_ended = nothing, .late = sess_login_answer},
     [SESS_CLOSING] = {.name = "closing",
         .next = TO(GONE),
         .client = discard,
@@ -308,10 +308,10 @@ static void unregister(struct sess *s)
     atomic_fetch_sub_explicit(&w->nsessions, 1, memory_order_release);
 }
 
-/* What the session counted for while it could do work. */
+/* What the session counted for while it could do work. Who has not logged in has its place at the
+ * door until its socket is closed. */
 static void release(struct sess *s)
 {
-    sess_started(s);
     sess_untouch(s);
     sess_cancel_forget(s);
     if (s->counted)
@@ -328,6 +328,7 @@ void sess_close(struct sess *s)
     sess_log(s, LOG_DEBUG, NULL, "ended");
     sess_move(s, SESS_GONE);
     release(s);
+    sess_started(s);
     sess_deadline(s, 0);
     sess_leg_fini(&s->client);
     unregister(s);

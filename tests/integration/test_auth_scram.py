@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import ssl
 import struct
 import subprocess
@@ -19,7 +20,7 @@ from lib.auth import PASSWORDS, SECRETS, armed, passwords_of, refused, stored, w
 from lib.certs import SERVER_NAMES
 from lib.played import Played
 from lib.resume import Resumer
-from lib.wait import SLOW
+from lib.wait import SLOW, until
 
 pytestmark = pytest.mark.newest_unless_told
 
@@ -299,6 +300,30 @@ def test_failed_logins_are_answered_later_and_later_and_others_at_once(proving):
         assert who(proxy, "alice") == "alice"
         took.append(time.monotonic() - begin)
     assert min(took) < 0.2 * SLOW, took
+
+
+@pytest.mark.parametrize("hard", [False, True], ids=["closed", "reset"])
+def test_who_hangs_up_on_a_failed_login_keeps_its_place_at_the_door_until_the_answer(proving, hard):
+    """Else a guesser need not wait: a login that succeeds is answered at once."""
+    proxy = proving(passwords_of("alice"), failed_login_delay_ms=2000, startup_open_per_address_max=3, workers=1)
+    guess = exchange(b"n,,n=,r=abc", f"c=biws,r=NONCE,p={PROOF}".encode())
+    begin = time.monotonic()
+    for _ in range(3):
+        with rawwire.Raw(proxy.port) as raw:
+            raw.send(rawwire.startup(user="alice", database="postgres"))
+            guess(raw)
+            if hard:
+                raw.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    with rawwire.Raw(proxy.port) as raw:
+        assert raw.error()["C"] == "53300"
+    assert time.monotonic() - begin < 2, "they would all have been answered"
+    until("room again", lambda: not refused_at_door(proxy))
+
+
+def refused_at_door(proxy):
+    with rawwire.Raw(proxy.port) as raw:
+        raw.send(rawwire.startup(user="alice", database="postgres"))
+        return raw.read()[0] == "E"
 
 
 MALFORMED = {

@@ -18,6 +18,21 @@ def stats(proxy):
     return {r["stat"]: r["value"] for r in proxy.console("SHOW STATS")}
 
 
+# ---- the door ----
+
+
+def test_who_was_refused_and_stays_has_its_place_at_the_door_until_it_is_closed(db, segue):
+    proxy = segue(db, startup_open_max=5, workers=1)
+    with contextlib.ExitStack() as stack:
+        for _ in range(5):
+            one = stack.enter_context(Raw(proxy.port))
+            one.send(startup(database=db.name))
+            assert one.error()["C"] == "28000"
+        with Raw(proxy.port) as late:
+            assert late.error()["C"] == "53300"
+        until("those that stay to be closed", lambda: refused(proxy) is False)
+
+
 # ---- idle ----
 
 
