@@ -244,7 +244,9 @@ static const struct adm_command *verb_of(const struct adm_token *words, size_t c
     return adm_command_find(&words[0]);
 }
 
-static void check_verbs_alone(const struct adm_tokens *tokens, struct err *err)
+#define STATEMENTS_MAX 100 /* of one query: all their answers are made at once */
+
+static void check_statements(const struct adm_tokens *tokens, struct err *err)
 {
     size_t statements = 0;
     const struct adm_command *verb = NULL;
@@ -259,7 +261,10 @@ static void check_verbs_alone(const struct adm_tokens *tokens, struct err *err)
             verb = verb_of(&tokens->items[at], n);
         at += n;
     }
-    if (verb && statements > 1) {
+    if (statements > STATEMENTS_MAX) {
+        err_set(err, "54000", "the console takes at most %d statements in a query", STATEMENTS_MAX);
+        err_hint(err, "send them in several");
+    } else if (verb && statements > 1) {
         err_set(err, "0A000", "%s must be the only statement of a query", verb->name);
         err_hint(err, "send the statements one by one");
     }
@@ -291,7 +296,7 @@ static bool query(void *ctx, const char *user, const char *text, struct sess_rep
     bool any = false, later = false;
 
     if (adm_tokenize(text, &tokens, &err) == RC_OK)
-        check_verbs_alone(&tokens, &err);
+        check_statements(&tokens, &err);
     for (size_t at = 0; at < tokens.count && !err_is_set(&err); at++) {
         size_t n = statement_length(&tokens, at);
 

@@ -165,6 +165,7 @@ void sess_login_start(struct sess *s, enum sess_purpose purpose, bool trusted)
     switch (mode_of(s)) {
     case SESS_AUTH_PASS:
         if (trusted) {
+            s->console.trusted = true;
             sess_console_enter(s);
             return;
         }

@@ -86,6 +86,7 @@ struct sess_leg {
 struct sess_console_session {
     bool waiting;                   /* for an asynchronous answer */
     bool skipping;                  /* an error in the extended protocol: until Sync */
+    bool trusted;                   /* let in without a proof, under whatever name */
     struct sess_prepared *prepared; /* NULL until the first message of the extended protocol */
 };
 

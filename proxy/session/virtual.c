@@ -192,6 +192,17 @@ static const struct {
     ['f'] = {on_flush, true},
 };
 
+/* Let in while nobody had to show who he is, and now everybody has to: the name was anybody's. */
+static bool has_lost_trust(const struct sess *s)
+{
+    const struct sess_plane *plane = s->worker->plane;
+    const char *why;
+
+    return s->console.trusted &&
+           plane->console->admit(plane->console_ctx, s->user, net_address_is_loopback(&s->peer),
+                                 &why) != SESS_CONSOLE_TRUST;
+}
+
 size_t sess_console_client(struct sess *s, const char *data, size_t len)
 {
     struct wire_frame frame;
@@ -200,7 +211,14 @@ size_t sess_console_client(struct sess *s, const char *data, size_t len)
     size_t pos = 0;
 
     atomic_store_explicit(&s->idle_us, s->worker->now_us, memory_order_relaxed);
-    while (pos < len && s->state == SESS_CONSOLE && !s->console.waiting) {
+    if (has_lost_trust(s)) {
+        err_set(&err, "57P01", "terminating connection: the console asks for a proof now");
+        err_hint(&err, "admin_users or stats_users have been set: connect again, as one of them");
+        sess_fail(s, &err);
+        return len;
+    }
+    while (pos < len && s->state == SESS_CONSOLE && !s->console.waiting &&
+           s->client.out.len <= sess_limits(s)->buffer_bytes_max) {
         enum rc rc = wire_frame_read(data + pos, len - pos, &frame);
 
         if (rc == RC_AGAIN)

@@ -5,13 +5,16 @@ import os
 import pty
 import signal
 import subprocess
+import threading
 import time
 
 import psycopg
 import pytest
+from lib.rawwire import Raw, query
 from lib.segue import PROGRAM
 from lib.tables import make_items
 from lib.wait import until
+from test_relay_clients import rss_kb
 
 pytestmark = pytest.mark.one_version
 
@@ -145,6 +148,22 @@ def test_with_admin_users_only_they_come_in_and_only_with_their_password(db, seg
     refused = psql(proxy, "SHOW VERSION", user="postgres")
     assert refused.returncode == 2
     assert "only the users in admin_users and stats_users may use the console" in refused.stderr
+
+
+def test_who_was_trusted_is_asked_for_a_proof_once_there_are_admins(db, segue, tmp_path):
+    """The name was anybody's; an admin of that name would have come in with a password."""
+    path = tmp_path / "segue.json"
+    path.write_text("{}")
+    proxy = segue(db, arguments=["-c", path])
+    with Raw(proxy.port).login("segue", user="scram_user") as client:
+        path.write_text('{"admin_users": ["scram_user"]}')
+        proxy.signal(signal.SIGHUP)
+        proxy.logged("reload: done")
+        client.send(query("PAUSE"))
+        error = client.error()
+        assert error["C"] == "57P01" and "connect again" in error["H"]
+        assert client.read() is None
+    assert "PAUSE" not in proxy.log_text()
 
 
 @pytest.mark.one_version
@@ -363,3 +382,26 @@ def test_a_name_that_no_migration_has_is_told_with_those_that_there_are(db, segu
     # one that has ended has nothing to show, and is no mistake
     for topic in "usage", "attempts", "doctor", "wait":
         proxy.cli(topic, name)
+
+
+def test_a_client_that_does_not_read_its_answers_is_not_answered_further(db, segue):
+    """Everything it has asked for would have to be kept."""
+    proxy = segue(db, workers=1)
+    asked = 6000
+    with Raw(proxy.port).login("segue") as client:
+        before = rss_kb(proxy)
+        sender = threading.Thread(target=client.send, args=[query("SHOW STATS")] * asked)
+        sender.start()
+        with proxy.connect() as other:
+            for _ in range(200):
+                other.execute("SELECT 1")
+        assert rss_kb(proxy) - before < 8000
+        assert sum(client.until_ready() and 1 for _ in range(asked)) == asked
+        sender.join()
+
+
+def test_a_query_has_so_many_statements_at_most(db, segue):
+    with segue(db).connect("segue") as conn:
+        conn.execute("SHOW VERSION;" * 100)
+        with pytest.raises(psycopg.errors.ProgramLimitExceeded, match="at most 100 statements"):
+            conn.execute("SHOW VERSION;" * 101)
