@@ -94,6 +94,20 @@ enum sess_answer sess_ask_answer(struct sess *s, const struct wire_frame *frame,
     return SESS_ANSWER_HIDE;
 }
 
+/* A timeout has the same SQLSTATE, and none of its own to tell it by: only the text, which may be
+ * in another language. Then it is none; a request that came through here is known without it. */
+enum sess_stopped sess_question_stopped(const char *msg, size_t total)
+{
+    struct wire_error error;
+
+    if (wire_read_error(msg, total, &error) != RC_OK)
+        return SESS_STOPPED_NOT;
+    if (!strcmp(error.sqlstate, SESS_CANCELLED))
+        return !strcmp(error.text, SESS_CANCELLED_TEXT) ? SESS_STOPPED_CANCELLED
+                                                        : SESS_STOPPED_LATE;
+    return !strcmp(error.sqlstate, "55P03") ? SESS_STOPPED_LATE : SESS_STOPPED_NOT;
+}
+
 /* ---- its search path ---- */
 
 /* Nothing in it depends on the path that is asked for. */
@@ -142,10 +156,12 @@ static void take_row(struct sess *s, const char *msg, size_t total)
 
 static void path_failed(struct sess *s, const char *msg, size_t total)
 {
-    struct wire_error error;
+    enum sess_stopped stopped = sess_question_stopped(msg, total);
 
-    if (wire_read_error(msg, total, &error) == RC_OK && !strcmp(error.sqlstate, SESS_CANCELLED))
+    if (stopped == SESS_STOPPED_CANCELLED)
         s->cancelled = true;
+    else if (stopped == SESS_STOPPED_LATE)
+        sess_path_late(s->path);
 }
 
 static void path_over(struct sess *s)

@@ -12,6 +12,7 @@
 #include "session.h"
 
 #define SESS_CANCELLED "57014" /* query_canceled */
+#define SESS_CANCELLED_TEXT "canceling statement due to user request"
 
 struct sess_question {
     const char *text;
@@ -31,6 +32,14 @@ bool sess_asks(struct sess *s); /* true: the client's message is to wait, the st
 /* An answer of the server, of which `avail` bytes are there, while it is asked. */
 enum sess_answer sess_ask_answer(struct sess *s, const struct wire_frame *frame, const char *msg,
                                  size_t avail);
+
+/* Did an ErrorResponse end the question for a reason that is not its own? */
+enum sess_stopped {
+    SESS_STOPPED_NOT,
+    SESS_STOPPED_CANCELLED, /* somebody means the statement that waits for it */
+    SESS_STOPPED_LATE,      /* a statement_timeout or lock_timeout of the session: nobody does */
+};
+enum sess_stopped sess_question_stopped(const char *msg, size_t total);
 
 /* Of the search path: only while a migrating table has a namesake, only at a safe point, and only
  * until it is known. A client's message is about to be looked at. True: it is to wait; the state

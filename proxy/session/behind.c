@@ -265,7 +265,7 @@ static void take_error(struct sess *s, const char *msg, size_t total)
         buf_reset(&s->failed);
         if (total <= SESS_FAILED_BYTES_MAX)
             buf_append(&s->failed, msg, total);
-    } else if (!strcmp(error.sqlstate, SESS_CANCELLED)) {
+    } else if (sess_question_stopped(msg, total) == SESS_STOPPED_CANCELLED) {
         s->cancelled = true;
     } else if (!strncmp(error.sqlstate, "42", 2) || !strncmp(error.sqlstate, "0A", 2)) {
         s->behind->replayed = UINT64_MAX;

@@ -26,7 +26,7 @@ static void answer(struct sess *s, bool ready)
     struct buf out = {0};
     struct err err = {0};
 
-    err_set(&err, SESS_CANCELLED, "canceling statement due to user request");
+    err_set(&err, SESS_CANCELLED, SESS_CANCELLED_TEXT);
     sess_log(s, LOG_DEBUG, &err, "held");
     wire_put_error(&out, "ERROR", &err);
     if (ready)

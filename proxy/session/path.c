@@ -6,6 +6,9 @@
 #include "segue/base/mem.h"
 #include "segue/base/rc.h"
 
+/* So often it is asked for where a timeout of the session ends that. Then it is in doubt. */
+#define TRIES_MAX 3
+
 struct value {
     char *path, *role; /* NULL: not known */
 };
@@ -18,6 +21,7 @@ struct sess_path {
     uint64_t temporary_epoch;
     bool reports;
     bool asking, asked; /* asked: since it was lost */
+    unsigned late;      /* so often in a row it ran into a timeout */
     bool borrowed;      /* in a transaction that has set something */
     /* in flight, since nothing was */
     struct sql_path_move move; /* of all texts together */
@@ -100,6 +104,7 @@ void sess_path_told(struct sess_path *p, const char *path, const char *reset, co
     put(&p->now.role, role);
     put(&p->reset, reset);
     put(&p->reported, path);
+    p->late = 0;
     settle_on(p, &p->now);
 }
 
@@ -117,6 +122,12 @@ void sess_path_ask_again(struct sess_path *p)
 {
     p->asked = false;
     p->temporary_epoch = 0;
+}
+
+void sess_path_late(struct sess_path *p)
+{
+    if (++p->late % TRIES_MAX)
+        sess_path_ask_again(p);
 }
 
 /* ---- what changes it ---- */

@@ -38,6 +38,7 @@ void sess_path_told(struct sess_path *p, const char *path, const char *reset, co
 void sess_path_told_temporary(struct sess_path *p, const char *schema);
 void sess_path_asked(struct sess_path *p);     /* the answer is over */
 void sess_path_ask_again(struct sess_path *p); /* it was none, for no reason of its own */
+void sess_path_late(struct sess_path *p);      /* as that, for a timeout; not for ever */
 
 /* The client's side: a text that does this is about to run. Those that leave the path need no call.
  */

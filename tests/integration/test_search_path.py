@@ -535,6 +535,33 @@ def test_a_cancel_that_meets_segues_question_is_the_statements(two, segue, sent)
         assert two.one("SELECT count(*) FROM a.items WHERE id = 77") == 0
 
 
+@pytest.mark.parametrize("timeout", ["statement_timeout", "lock_timeout"])
+def test_a_timeout_that_meets_segues_question_is_no_cancel(two, segue, timeout):
+    """It is asked again while there is hope, and the statement runs: in doubt, where there was none."""
+    proxy = segue(two, workers=1)
+    proxy.ready(RENAME)
+    options = f"-c search_path=a -c {timeout}=700"
+
+    def asked(client, other):
+        pid, = struct.unpack("!I", client.key[:4])
+        other.execute("SELECT pg_stat_clear_snapshot()")
+        found = other.execute("SELECT query_start FROM pg_stat_activity WHERE pid = %s AND wait_event_type = 'Lock'", (pid,)).fetchone()
+        return found and found[0]
+
+    with Raw(proxy.port).login(two.name, options=options) as client, two.connect() as other:
+        with other.transaction():
+            other.execute("LOCK TABLE pg_catalog.pg_settings IN ACCESS EXCLUSIVE MODE")
+            client.send(query(STAR))
+            first = until("the question to wait", lambda: asked(client, other))
+            until("it to be asked again", lambda: (asked(client, other) or first) != first)
+        assert columns(only(client.answers(), "T")[0]) == ["id", "label", "note"]
+    with Raw(proxy.port).login(two.name, options=options) as client, two.connect() as other:
+        with other.transaction():
+            other.execute("LOCK TABLE pg_catalog.pg_settings IN ACCESS EXCLUSIVE MODE")
+            assert kinds(client.send(query(ONE)).answers()) == "CZI"
+    assert two.one("SELECT count(*) FROM a.items WHERE id = 77") == 1
+
+
 def test_segues_question_comes_behind_what_the_client_has_sent_before(two, segue):
     """The tail of a copy that has failed stands in front of the statement that the question is asked for."""
     proxy = segue(two, workers=1)
