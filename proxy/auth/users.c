@@ -112,6 +112,8 @@ static enum rc user_read(struct reader *r, struct auth_users *users)
     if (quoted_take(r, "a secret in double quotes is expected after the user name",
                     AUTH_SECRET_BYTES_MAX, "the secret is too long", &secret) != RC_OK)
         return RC_ERR;
+    if (strlen(name) > AUTH_ROLE_BYTES_MAX)
+        name[AUTH_ROLE_BYTES_MAX] = '\0';
     mem_grow((void **)&users->rows, &users->cap, users->count + 1, sizeof(*users->rows));
     row = &users->rows[users->count++];
     row->user = (struct auth_user){.name = name, .text = secret};

@@ -9,6 +9,7 @@
  * would only say that somebody has tampered with the offer. Not here: proving the client to segue
  * (prove.c), segue's own login (enter.c).
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,7 +53,10 @@ const char *sess_login_user(const struct sess *s)
     struct err err = {0};
 
     /* it was read before */
-    return wire_startup_read(s->startup.data, s->startup.len, &st, &err) == RC_OK ? st.user : "";
+    if (wire_startup_read(s->startup.data, s->startup.len, &st, &err) != RC_OK)
+        return "";
+    snprintf(s->login->user_name, sizeof(s->login->user_name), "%s", st.user);
+    return s->login->user_name;
 }
 
 /* ---- may this client come this way? ---- */

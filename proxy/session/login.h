@@ -22,6 +22,8 @@ struct sess_login {
     bool direct;                /* TLS at once, without SSLRequest */
     bool wants_write;           /* the handshake under way */
 
+    char user_name[AUTH_ROLE_BYTES_MAX + 1];
+
     /* server leg */
     enum sess_retry retry;
     uint8_t retry_host; /* of which the retry is */
@@ -67,7 +69,8 @@ const char *sess_prove_hint(const struct sess *s);
 bool sess_upstream_is_local(const struct sess *s);
 
 /* login.c */
-const char *sess_login_user(const struct sess *s); /* whole; of the start-up packet */
+const char *
+sess_login_user(const struct sess *s); /* of the start-up packet, cut as the server does */
 void sess_login_proven(struct sess *s);
 void sess_login_to_console(struct sess *s); /* the upstream has said yes; its part is over */
 /* The upstream has said yes to what it is to judge: whoever it has not asked is told of, once. */

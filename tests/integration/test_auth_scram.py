@@ -62,6 +62,11 @@ def who(proxy, name, **options):
         return conn.execute("SELECT current_user").fetchone()[0]
 
 
+def who_is(where, name):
+    with where.connect("postgres", name, password="a long way") as conn:
+        return conn.execute("SELECT current_user").fetchone()[0]
+
+
 def in_tls(conn):
     return conn.execute("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()").fetchone()[0]
 
@@ -82,6 +87,23 @@ def test_a_password_in_the_list_logs_in(proving, name, tls):
 def test_a_verifier_of_the_server_logs_in_by_the_clients_key(proving, tls_pg, name, tls):
     proxy = proving({name: stored(tls_pg, name)}, tls)
     assert who(proxy, name) == name
+
+
+def test_a_name_that_the_server_cuts_is_cut_before_it_is_looked_up(proving, tls_pg):
+    """To 63 bytes, of the client's start-up packet as of CREATE ROLE."""
+    role, longer = "r" * 63, "r" * 63 + "and more"
+    with tls_pg.connect() as conn:
+        conn.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'a long way'")
+    try:
+        assert who_is(tls_pg, longer) == role
+        for listed in (role, longer):
+            proxy = proving({listed: "a long way"})
+            assert [who_is(proxy, name) for name in (role, longer)] == [role, role]
+        proxy = proving({role: stored(tls_pg, role)})
+        assert [who_is(proxy, name) for name in (longer, role)] == [role, role]
+    finally:
+        with tls_pg.connect() as conn:
+            conn.execute(f"DROP ROLE {role}")
 
 
 def test_a_password_in_the_list_answers_an_upstream_with_md5_or_trust(proving):

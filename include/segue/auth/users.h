@@ -21,7 +21,8 @@
 #define AUTH_SALT_BYTES 16 /* of verifiers made here; as PostgreSQL's */
 #define AUTH_SALT_BYTES_MAX 64
 #define AUTH_ITERATIONS_MAX 1000000
-#define AUTH_NAME_BYTES_MAX 127    /* PgBouncer's; PostgreSQL's names have at most 63 */
+#define AUTH_NAME_BYTES_MAX 127    /* PgBouncer's */
+#define AUTH_ROLE_BYTES_MAX 63     /* PostgreSQL's: the rest is cut, as it does */
 #define AUTH_SECRET_BYTES_MAX 2047 /* PgBouncer's */
 #define AUTH_FILE_BYTES_MAX (64u << 20)
 
@@ -58,7 +59,8 @@ enum rc auth_users_parse(const char *where, const char *text, size_t len, struct
 struct auth_users *auth_users_ref(struct auth_users *users); /* any thread; NULL is harmless */
 void auth_users_unref(struct auth_users *users);             /* wipes what it frees */
 
-/* NULL: not in the list. Lives as long as the list. */
+/* NULL: not in the list, in which no name is longer than AUTH_ROLE_BYTES_MAX. Lives as long as the
+ * list. */
 const struct auth_user *auth_users_find(const struct auth_users *users, const char *name);
 size_t auth_users_count(const struct auth_users *users);
 /* The first line that does not count, because its user is on a later one, too; 0: none. */
