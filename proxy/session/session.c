@@ -11,6 +11,7 @@
 #include "segue/base/clock.h"
 #include "segue/base/mem.h"
 #include "segue/wire/build.h"
+#include "segue/wire/frame.h"
 #include "worker.h"
 
 #define FLUSH_US 30000000 /* a client that does not read its last messages */
@@ -25,12 +26,27 @@ static size_t discard(struct sess *s, const char *data, size_t len)
     return len;
 }
 
+/* A message that is withheld until it is whole, and never will be: it runs nothing, but a server in
+ * a copy refuses it by its type. */
+static void send_cut_short(struct sess *s)
+{
+    struct buf *in = &s->client.in;
+    struct wire_frame frame;
+
+    if (s->state != SESS_RELAY || !in->len ||
+        (wire_frame_read(in->data, in->len, &frame) == RC_OK && frame.total <= in->len))
+        return;
+    sess_send(s, &s->server, in->data, in->len);
+    buf_fini(in);
+}
+
 /* The server learns of it the same way, finishes what it was asked, and ends; but not before it was
  * asked what is withheld until the login is over. */
 static void half_close(struct sess *s)
 {
     bool withheld = s->state == SESS_AUTH && s->client.in.len;
 
+    send_cut_short(s);
     if (!s->server.out.len && !withheld)
         net_shut(&s->server.stream);
 }

@@ -9,6 +9,7 @@ import threading
 import pytest
 from lib.played import Played
 from lib.rawwire import COPY_DONE, SYNC, TERMINATE, Raw, bind, copy_data, execute, parse, query, startup
+from lib.tables import RENAME, make_items
 from lib.wait import until
 
 pytestmark = pytest.mark.one_version
@@ -179,6 +180,29 @@ def test_a_client_that_closes_its_side_with_the_startup_is_answered_as_directly(
     db.sql("DROP TABLE IF EXISTS half")
     assert after_closing(segue(db).port, *sent) == direct
     assert len(direct) > 5
+
+
+@pytest.mark.parametrize("cut", [copy_data("2\n3\n")[:7], SYNC[:3], parse("SELECT 1")[:8], query("SELECT 1")[:8], bind()[:6]],
+                         ids=["data", "no header", "a parse", "a query", "a bind"])
+@pytest.mark.parametrize("ready", [False, True], ids=["at rest", "in a migration"])
+def test_a_message_that_is_cut_short_in_a_copy_is_judged_as_directly(db, segue, cut, ready):
+    """By its type, before it is whole."""
+    db.sql("CREATE TABLE half (i int)")
+    proxy = segue(db)
+    if ready:
+        make_items(db, 5)
+        proxy.ready(RENAME)
+
+    def words(port):
+        with Raw(port).login(db.name) as c:
+            assert c.send(query("COPY half FROM STDIN")).read()[0] == "G"
+            c.send(copy_data("1\n"), cut)
+            c.sock.shutdown(socket.SHUT_WR)
+            return last_words(c)
+
+    direct = words(db.cluster.port)
+    assert words(proxy.port) == direct
+    assert direct[-1][:3] == ("E", "FATAL", "08P01")
 
 
 def test_a_client_that_has_closed_its_sending_side_gets_all_of_a_long_answer(db, segue):
