@@ -102,20 +102,6 @@ static uint64_t executed_touches(const struct sess *s)
     return s->spoke || s->statements ? SQL_TOUCH_ALL : s->prepares;
 }
 
-/* What the text does to the search path. `within`: names may mean something else in a later
- * statement of it. */
-static bool moves_path(struct sess *s, const char *text, size_t len, bool *within)
-{
-    struct sql_path_move move;
-
-    if (!s->path)
-        return false;
-    sql_path_move(text, len, &move);
-    *within = move.kind != SQL_PATH_STAYS &&
-              (move.kind != SQL_PATH_ENDS || sess_path_is_borrowed(s->path));
-    return move.kind != SQL_PATH_STAYS;
-}
-
 /* A text is about to run that has been judged; `known`: it mentions tables of the rules. */
 static void note_path(struct sess *s, const struct sql_verdict *v, bool known, const char *text,
                       size_t len)
@@ -140,13 +126,14 @@ static const struct sql_rewrite *inspect(struct sess *s, enum sql_side side, con
     struct sql_rules *rules = sess_rules(s);
     struct sql_sight_of_session sight;
     const struct sql_rewrite *rewrite;
+    struct sql_path_steps steps = {0};
     struct sql_cache_stats stats;
-    bool moves, several, columns, within = false;
+    bool moves, several, columns;
     enum sql_opaque opaque;
     enum sql_first first;
 
     memset(v, 0, sizeof(*v));
-    v->moves = moves = moves_path(s, text, len, &within);
+    v->moves = moves = s->path && sess_path_steps(s->path, rules, text, len, &steps);
     COUNT(w->counters.inspected, 1);
     if (!rules) { /* with a closed gate nobody can tell */
         v->touches = w->gate_mask ? SQL_TOUCH_ALL : 0;
@@ -164,8 +151,7 @@ static const struct sql_rewrite *inspect(struct sess *s, enum sql_side side, con
     sess_sight(s, &sight);
     sight.side = side;
     sight.unlisted |= several && columns;
-    if (within)
-        sight.path = SQL_PATH_UNKNOWN;
+    sight.steps = steps;
     pthread_mutex_lock(&w->cache_lock);
     rewrite = sql_cache_rewrite(sess_cache(s), rules, &sight, text, len);
     pthread_mutex_unlock(&w->cache_lock);

@@ -291,6 +291,83 @@ uint64_t sess_path_class(struct sess_path *p, const struct sql_rules *rules)
     return p->class;
 }
 
+/* What the statements of a text make of the path, one after the other. */
+struct walk {
+    struct sess_path *p;
+    const struct sql_rules *rules;
+    struct sql_path_steps *out;
+    const char *path, *role;                   /* now; NULL: not known */
+    struct sql_path_move last_path, last_role; /* what these point into */
+    bool moved, set;
+    bool perhaps;
+};
+
+/* False: nothing that names mean. */
+static bool take_move(struct walk *w, bool perhaps, const struct sql_path_move *move)
+{
+    switch (move->kind) {
+    case SQL_PATH_STAYS:
+        return false;
+    case SQL_PATH_ENDS:
+        if (!w->p->borrowed && !w->set)
+            return false;
+        w->path = w->role = NULL;
+        break;
+    case SQL_PATH_SETS:
+        w->last_path = *move;
+        w->path = move->known ? w->last_path.value : NULL;
+        w->perhaps = false;
+        break;
+    case SQL_PATH_RESETS:
+        w->path = w->p->reset;
+        break;
+    case SQL_PATH_ROLE:
+        w->last_role = *move;
+        w->role = move->known ? w->last_role.value : NULL;
+        break;
+    case SQL_PATH_LOST:
+        w->perhaps |= perhaps;
+        if (!perhaps)
+            w->path = w->role = NULL;
+    }
+    w->set = true;
+    return true;
+}
+
+static void add_step(void *ctx, unsigned at, bool perhaps, const struct sql_path_move *move)
+{
+    struct walk *w = ctx;
+    struct sql_path_steps *out = w->out;
+    struct sql_path_step *step;
+    bool known = is_settled(w->p, w->rules);
+
+    w->moved = true;
+    if (!take_move(w, perhaps, move))
+        return;
+    if (out->n == SQL_PATH_STEPS_MAX) {
+        out->v[out->n - 1].path = SQL_PATH_UNKNOWN;
+        return;
+    }
+    step = &out->v[out->n++];
+    *step = (struct sql_path_step){.at = at, .perhaps = w->perhaps};
+    if (known)
+        step->path = sql_path_class_of(
+            w->rules,
+            &(struct sql_path_of){.path = w->path,
+                                  .role = w->role,
+                                  .temporary = is_stale(w->p, w->rules) ? NULL : w->p->temporary});
+}
+
+bool sess_path_steps(struct sess_path *p, const struct sql_rules *rules, const char *text,
+                     size_t len, struct sql_path_steps *out)
+{
+    struct walk w = {.p = p, .rules = rules, .out = out, .path = p->now.path, .role = p->now.role};
+
+    out->n = 0;
+    sql_path_each_move(text, len, add_step, &w);
+    return w.moved;
+}
+
 static uint64_t add_text(uint64_t hash, const char *text)
 {
     for (; *text; text++)

@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "segue/sql/path.h"
+#include "segue/sql/rewrite.h"
 
 struct sess_path;
 
@@ -58,6 +59,10 @@ bool sess_path_is_borrowed(const struct sess_path *p);
 
 /* What it is to these rules; UNKNOWN for NULL, and while something in flight changes it. */
 uint64_t sess_path_class(struct sess_path *p, const struct sql_rules *rules);
+
+/* The same, statement by statement of a text that is about to run. True: it moves the path. */
+bool sess_path_steps(struct sess_path *p, const struct sql_rules *rules, const char *text,
+                     size_t len, struct sql_path_steps *out);
 
 /* Of what names mean now; 0: not known, as for NULL. */
 uint64_t sess_path_hash(const struct sess_path *p);

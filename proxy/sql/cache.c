@@ -73,6 +73,8 @@ static uint64_t hash_sight(const struct sql_sight_of_session *session)
                      session->unlisted * UINT64_C(16) + (uint64_t)session->side * 4 +
                      session->follows * UINT64_C(2) + session->rewrites;
 
+    for (unsigned i = 0; i < session->steps.n; i++)
+        flags = flags * odd + session->steps.v[i].path + session->steps.v[i].at;
     return ((session->path + session->unseen * 8) * odd + flags) * odd;
 }
 
@@ -83,11 +85,20 @@ static struct key key_of(const struct sql_sight_of_session *session, bool is_sha
                         text, len};
 }
 
+static bool same_steps(const struct sql_path_steps *a, const struct sql_path_steps *b)
+{
+    for (unsigned i = 0; i < a->n && i < b->n; i++)
+        if (a->v[i].at != b->v[i].at || a->v[i].perhaps != b->v[i].perhaps ||
+            a->v[i].path != b->v[i].path)
+            return false;
+    return a->n == b->n;
+}
+
 static bool same_sight(const struct sql_sight_of_session *a, const struct sql_sight_of_session *b)
 {
     return a->side == b->side && a->follows == b->follows && a->rewrites == b->rewrites &&
            sql_taken_same(a->shadowed, b->shadowed) && a->unseen == b->unseen &&
-           a->unlisted == b->unlisted && a->path == b->path;
+           a->unlisted == b->unlisted && a->path == b->path && same_steps(&a->steps, &b->steps);
 }
 
 struct sql_cache *sql_cache_new(size_t entries_max, size_t bytes_max)

@@ -73,7 +73,7 @@ static void add_place(const struct sql_work *w, struct sql_shows *to, const stru
         break;
     case SQL_PLACE_RELATION:
         if (name && !place->schema && sql_rules_named(w->rules, name, 0))
-            add_signature(to, sql_path_signature(w->rules, w->session->path, name));
+            add_signature(to, sql_path_signature(w->rules, w->path.path, name));
         else
             to->open = to->open || !place->schema;
         break;

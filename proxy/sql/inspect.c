@@ -20,7 +20,8 @@
 
 struct walk {
     const struct sql_rules *rules;
-    uint64_t path; /* class of the session's */
+    const struct sql_sight_of_session *session;
+    uint64_t path; /* class of its search path, at the statement */
     struct sql_verdict *verdict;
     uint64_t named;        /* tables named themselves, not through relatives */
     uint64_t old_c, new_c; /* tables that have a column of a name seen */
@@ -267,10 +268,16 @@ static void walk_statements(struct walk *w, const struct sql_node *tree, const c
 {
     const struct sql_node *stmts = sql_tree_get(tree, "stmts");
     bool searched = false;
+    unsigned number = 0;
 
     SQL_NODE_EACH_ITEM(item, stmts) {
         const struct sql_node *stmt = sql_tree_get(item, "stmt");
         const char *kind = sql_tree_kind(stmt);
+        struct sql_path_step step = {.path = SQL_PATH_UNKNOWN};
+
+        if (w->session)
+            step = sql_path_at(w->session, ++number);
+        w->path = step.perhaps ? SQL_PATH_UNKNOWN : step.path;
 
         if (!searched && (!kind || !in_list(understood, ARRAY_LEN(understood), kind))) {
             search_all(w, text, len);
@@ -298,10 +305,11 @@ bool sql_mentions(const struct sql_rules *rules, const char *text, size_t len)
     return rules && rules->n > 0 && sql_search_run(&rules->names, text, len, true) != 0;
 }
 
-void sql_verdict_of(const struct sql_rules *rules, uint64_t path, const struct sql_node *tree,
-                    const char *text, size_t len, struct sql_verdict *out)
+void sql_verdict_of(const struct sql_rules *rules, const struct sql_sight_of_session *session,
+                    const struct sql_node *tree, const char *text, size_t len,
+                    struct sql_verdict *out)
 {
-    struct walk w = {.rules = rules, .path = path, .verdict = out};
+    struct walk w = {.rules = rules, .session = session, .verdict = out};
 
     memset(out, 0, sizeof(*out));
     if (tree) {
@@ -433,6 +441,6 @@ void sql_inspect(const struct sql_rules *rules, const char *text, size_t len,
     copy = mem_strndup(text, len);
     tree = sql_newer_parse(copy);
     free(copy);
-    sql_verdict_of(rules, SQL_PATH_UNKNOWN, sql_nodes_root(tree), text, len, out);
+    sql_verdict_of(rules, NULL, sql_nodes_root(tree), text, len, out);
     sql_nodes_free(tree);
 }

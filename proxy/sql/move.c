@@ -257,22 +257,56 @@ static void of_statement(struct sql_path_move *all, const struct sql_node *stmt)
     }
 }
 
-void sql_path_move(const char *text, size_t len, struct sql_path_move *out)
+/* DO, EXECUTE: what they run is not seen. */
+static bool runs_unseen(const struct sql_node *stmt)
+{
+    return sql_tree_get(stmt, "DoStmt") || sql_tree_get(stmt, "ExecuteStmt");
+}
+
+static bool says_setting(const char *text, size_t len, const struct sql_node *item)
+{
+    size_t from = (size_t)sql_node_number(sql_tree_get(item, "stmt_location"));
+    size_t n = (size_t)sql_node_number(sql_tree_get(item, "stmt_len"));
+
+    return names_setting(text + from, n ? n : len - from);
+}
+
+void sql_path_each_move(const char *text, size_t len, sql_path_each *each, void *ctx)
 {
     struct sql_nodes *nodes;
+    unsigned at = 0;
     char *copy;
 
-    out->kind = SQL_PATH_STAYS;
-    out->local = out->known = false;
-    out->tag = "";
     if (!may_move(text, len))
         return;
     copy = mem_strndup(text, len);
     nodes = strlen(copy) == len ? sql_tree_parse(copy, NULL, NULL) : NULL;
     free(copy);
     if (!nodes)
-        *out = lost;
-    SQL_NODE_EACH_ITEM(item, sql_tree_get(sql_nodes_root(nodes), "stmts"))
-        of_statement(out, sql_tree_get(item, "stmt"));
+        each(ctx, 0, false, &lost);
+    SQL_NODE_EACH_ITEM(item, sql_tree_get(sql_nodes_root(nodes), "stmts")) {
+        const struct sql_node *stmt = sql_tree_get(item, "stmt");
+        struct sql_path_move move = {.kind = SQL_PATH_STAYS, .tag = ""};
+
+        at++;
+        of_statement(&move, stmt);
+        if (move.kind != SQL_PATH_STAYS)
+            each(ctx, at, runs_unseen(stmt) && !says_setting(text, len, item), &move);
+    }
     sql_nodes_free(nodes);
+}
+
+static void join(void *ctx, unsigned at, bool perhaps, const struct sql_path_move *move)
+{
+    (void)at;
+    (void)perhaps;
+    add(ctx, move);
+}
+
+void sql_path_move(const char *text, size_t len, struct sql_path_move *out)
+{
+    out->kind = SQL_PATH_STAYS;
+    out->local = out->known = false;
+    out->tag = "";
+    sql_path_each_move(text, len, join, out);
 }

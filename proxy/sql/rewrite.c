@@ -59,7 +59,7 @@ void sql_rewrite(const struct sql_rules *rules, const struct sql_sight_of_sessio
     if (strlen(copy) == len && utf8_is_valid(copy))
         nodes = sql_newer_parse(copy);
     tree = sql_nodes_root(nodes);
-    sql_verdict_of(rules, session->path, tree, text, len, &out->verdict);
+    sql_verdict_of(rules, session, tree, text, len, &out->verdict);
     out->hides = sql_temporaries(rules, tree);
     out->makes = sql_namesakes_made(rules, tree);
     if (tree && sql_tokens_init(&w.tokens, copy) == RC_OK)

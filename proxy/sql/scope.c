@@ -7,6 +7,7 @@
 #include "newer.h"
 #include "said.h"
 #include "segue/base/mem.h"
+#include "segue/sql/path.h"
 #include "width.h"
 
 void sql_scope_fini(struct sql_scope *scope)
@@ -62,6 +63,13 @@ static bool is_taken(const struct sql_work *w, const struct rule *rule, const ch
     return (taken.old & said.old) || (taken.new &said.new);
 }
 
+static bool is_contested(const struct sql_rules *rules, const char *name)
+{
+    const struct rule *found;
+
+    return sql_path_meaning(rules, SQL_PATH_UNKNOWN, name, &found) == SQL_MEANS_PERHAPS;
+}
+
 static const struct rule *find_rule(struct sql_work *w, const char *schema, const char *name)
 {
     const struct sql_rules *rules = w->rules;
@@ -71,10 +79,11 @@ static const struct rule *find_rule(struct sql_work *w, const char *schema, cons
         found = find_among(rules->tables, rules->n, schema, name);
         return found ? found : find_among(rules->partitions, rules->npartitions, schema, name);
     }
-    if (sql_path_meaning(rules, w->session->path, name, &found) == SQL_MEANS_PERHAPS ||
+    if (sql_path_meaning(rules, w->path.path, name, &found) == SQL_MEANS_PERHAPS ||
         (found && is_taken(w, found, name)))
         sql_work_doubt(w, SQL_DOUBT_PATH);
-    w->unseen |= found && (sql_work_bit(found) & (w->session->unseen | w->opaque));
+    w->unseen |= found && ((sql_work_bit(found) & (w->session->unseen | w->opaque)) ||
+                           (w->path.perhaps && is_contested(rules, name)));
     return found;
 }
 

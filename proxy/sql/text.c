@@ -53,6 +53,15 @@ static bool alters(struct sql_work *w, const struct sql_node *stmt)
     return found;
 }
 
+struct sql_path_step sql_path_at(const struct sql_sight_of_session *session, unsigned number)
+{
+    struct sql_path_step step = {.path = session->path};
+
+    for (unsigned i = 0; i < session->steps.n && session->steps.v[i].at < number; i++)
+        step = session->steps.v[i];
+    return step;
+}
+
 /* Of a text, what one of its statements stands in. */
 struct part {
     const char *text;
@@ -123,9 +132,12 @@ static void walk(struct sql_work *w, const struct sql_node *tree,
 {
     const struct sql_node *stmts = get(tree, "stmts");
     bool several = sql_node_size(stmts) > 1;
+    unsigned number = 0;
 
     SQL_NODE_EACH_ITEM(item, stmts) {
         struct part part = part_of(w, item);
+
+        w->path = sql_path_at(w->session, ++number);
 
         /* One of several that says no table's name, of whatever kind it is, is in no doubt, and
          * puts none of the others in doubt; but it may make what cannot be seen. */

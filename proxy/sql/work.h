@@ -89,7 +89,8 @@ struct sql_work {
     bool altered; /* one of them has altered or dropped a table: its columns are not what they were
                    */
     bool fickle;  /* or has made a function or a trigger: no twins */
-    uint64_t opaque; /* the same, where nobody sees what: as the session's `unseen` */
+    struct sql_path_step path; /* where the statement stands that is walked */
+    uint64_t opaque;           /* the same, where nobody sees what: as the session's `unseen` */
     /* Columns of the query, or of the RETURNING, that was walked last (width.h). */
     size_t width;
     struct sql_shows shows; /* and what they are called (columns.h) */
@@ -143,10 +144,14 @@ static inline uint64_t sql_work_signature(const struct sql_work *w, const struct
     return sql_work_is_new(w, rule) ? rule->new_signature : rule->old_signature;
 }
 
-/* inspect.c: what sql_inspect says, of a text that has been parsed (NULL: it could not be), to a
- * session whose search path is of class `path`. */
-void sql_verdict_of(const struct sql_rules *rules, uint64_t path, const struct sql_node *tree,
-                    const char *text, size_t len, struct sql_verdict *out);
+/* The class of the session's path at the statement of that number, from 1. */
+struct sql_path_step sql_path_at(const struct sql_sight_of_session *session, unsigned number);
+
+/* inspect.c: what sql_inspect says, of a text that has been parsed (NULL: it could not be). session
+ * NULL: its search path is not known. */
+void sql_verdict_of(const struct sql_rules *rules, const struct sql_sight_of_session *session,
+                    const struct sql_node *tree, const char *text, size_t len,
+                    struct sql_verdict *out);
 
 /* Of a text that does not mention any table of the rules. */
 void sql_verdict_of_none(const char *text, size_t len, struct sql_verdict *out);

@@ -72,4 +72,10 @@ struct sql_path_move {
  * that are called count as harmless (see sql_path_hidden). */
 void sql_path_move(const char *text, size_t len, struct sql_path_move *out);
 
+/* The same, one statement after the other: `each` of those that do something to it, with its number
+ * in the text, from 1; 0: of all, the text cannot be read. `perhaps`: it runs what nobody sees, and
+ * says nothing of the path; hardly ever does that move it. */
+typedef void sql_path_each(void *ctx, unsigned at, bool perhaps, const struct sql_path_move *move);
+void sql_path_each_move(const char *text, size_t len, sql_path_each *each, void *ctx);
+
 #endif

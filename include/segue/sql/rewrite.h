@@ -105,6 +105,22 @@ struct sql_rewrite {
     size_t nsplices;
 };
 
+/* Behind the statement number `at` of a text (from 1; 0: in all of it) the search path is of this
+ * class. `perhaps`: it is as long as nothing unseen has moved it, which is weighed as `unseen` is.
+ */
+struct sql_path_step {
+    unsigned at;
+    bool perhaps;
+    uint64_t path;
+};
+
+#define SQL_PATH_STEPS_MAX 6 /* behind more of them it is not known */
+
+struct sql_path_steps {
+    unsigned n;
+    struct sql_path_step v[SQL_PATH_STEPS_MAX];
+};
+
 struct sql_sight_of_session {
     enum sql_side side;
     bool follows;  /* the side is the migration's: the session itself has not said one */
@@ -115,7 +131,8 @@ struct sql_sight_of_session {
     uint64_t unseen;
     bool unlisted; /* relations may have columns called as old or new ones, and the rules do not
                       know: it has made them */
-    uint64_t path; /* the class of its search path (sql/path.h) */
+    uint64_t path; /* the class of its search path (sql/path.h), as the text begins */
+    struct sql_path_steps steps;
 };
 
 /* What FOLLOW means for a statement that touches `tables`: OLD or NEW; FOLLOW when it is not the
