@@ -128,7 +128,7 @@ static const struct sql_rewrite *inspect(struct sess *s, enum sql_side side, con
     const struct sql_rewrite *rewrite;
     struct sql_path_steps steps = {0};
     struct sql_cache_stats stats;
-    bool moves, several, columns;
+    bool moves, several, columns, fickle;
     enum sql_opaque opaque;
     enum sql_first first;
 
@@ -144,6 +144,7 @@ static const struct sql_rewrite *inspect(struct sess *s, enum sql_side side, con
     v->opaque = opaque =
         several || sql_first_is_opaque(first) ? sql_opaque(text, len) : SQL_OPAQUE_NO;
     v->columns = columns = sess_makes_columns(s, first, text, len, v, several);
+    v->fickle = fickle = sess_makes_fickle(s, first, text, len, v, several);
     if (first < SQL_FIRST_BEGIN && !several && !sql_mentions(rules, text, len)) {
         v->columns |= first == SQL_FIRST_READS && sql_makes_columns(rules, text, len);
         return NULL;
@@ -161,6 +162,7 @@ static const struct sql_rewrite *inspect(struct sess *s, enum sql_side side, con
     v->moves = moves;
     v->opaque = opaque;
     v->columns |= columns;
+    v->fickle = fickle;
     if (v->executes)
         v->touches |= executed_touches(s);
     return rewrite;
@@ -282,6 +284,7 @@ void sess_judge(struct sess *s, struct sess_statement *statement, const struct s
     statement->shadowed = sess_shadowed(s);
     statement->unseen = sess_unseen(s);
     statement->unlisted = sess_unlisted(s);
+    statement->fickle = sess_fickle(s);
     statement->path = sess_path_class(s->path, sess_rules(s));
     statement->seen = rewrite ? *rewrite : (struct sql_rewrite){0};
     statement->seen.verdict = *v;
@@ -360,6 +363,7 @@ static bool is_outdated(const struct sess *s, const struct sess_statement *state
     return statement->epoch != epoch_of(s) ||
            !sql_taken_same(statement->shadowed, sess_shadowed(s)) ||
            statement->unseen != sess_unseen(s) || statement->unlisted != sess_unlisted(s) ||
+           statement->fickle != sess_fickle(s) ||
            statement->path != sess_path_class(s->path, sess_rules(s)) || statement->stale;
 }
 

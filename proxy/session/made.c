@@ -26,6 +26,11 @@ bool sess_unlisted(const struct sess *s)
     return s->unlisted && !is_known(s);
 }
 
+bool sess_fickle(const struct sess *s)
+{
+    return s->fickle && !is_known(s);
+}
+
 /* What a procedure has made counts within a transaction only: most make nothing, and those that
  * are called by themselves are not to leave a doubt each. */
 static bool makes_unseen(uint8_t opaque, bool within)
@@ -40,6 +45,15 @@ bool sess_makes_columns(const struct sess *s, enum sql_first first, const char *
 
     return makes_unseen(v->opaque, several || !sess_track_safe(&s->track)) ||
            (may && sql_makes_columns(sess_rules(s), text, len));
+}
+
+bool sess_makes_fickle(const struct sess *s, enum sql_first first, const char *text, size_t len,
+                       const struct sql_verdict *v, bool several)
+{
+    bool may = several || (sql_first_is_maker(first) && first != SQL_FIRST_READS);
+
+    return makes_unseen(v->opaque, several || !sess_track_safe(&s->track)) ||
+           (may && sql_makes_fickle(text, len));
 }
 
 /* What it may leave behind: names of tables that relations may have which it makes; and tables
@@ -92,9 +106,10 @@ void sess_made_note(struct sess *s, const struct sql_verdict *v, const struct sq
 {
     struct left left = left_by(s, v, rewrite, within);
 
-    if (!sql_taken_any(left.made) && !left.unseen && !v->columns)
+    if (!sql_taken_any(left.made) && !left.unseen && !v->columns && !v->fickle)
         return;
     s->unlisted = sess_unlisted(s) || v->columns;
+    s->fickle = sess_fickle(s) || v->fickle;
     s->made = sql_taken_join(sess_shadowed(s), left.made);
     s->unseen = sess_unseen(s) | left.unseen;
     s->made_for = UINT64_MAX;

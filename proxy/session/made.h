@@ -19,10 +19,16 @@ uint64_t sess_unseen(const struct sess *s);
 /* May it have made relations with columns of which the rules would have to know? */
 bool sess_unlisted(const struct sess *s);
 
+/* May it have made what writes, or what an expression calls, and the rules do not know? */
+bool sess_fickle(const struct sess *s);
+
 /* The same of a text that is about to pass; v->opaque is known, `first` its first word. Of a SELECT
  * that names a table of the rules its tree says it. */
 bool sess_makes_columns(const struct sess *s, enum sql_first first, const char *text, size_t len,
                         const struct sql_verdict *v, bool several);
+
+bool sess_makes_fickle(const struct sess *s, enum sql_first first, const char *text, size_t len,
+                       const struct sql_verdict *v, bool several);
 
 /* A text has passed. rewrite NULL: it names no table of the rules. `within` a transaction. */
 void sess_made_note(struct sess *s, const struct sql_verdict *v, const struct sql_rewrite *rewrite,

@@ -141,6 +141,7 @@ struct sess {
     bool reports_path;                    /* the server reports search_path: PostgreSQL 18 does */
     struct sql_taken made; /* names that a relation may have which it has made, perhaps temporary */
     uint64_t unseen;       /* the same, where nobody has seen one, or its name: tables that last */
+    bool fickle;           /* it may have made a trigger, or a function */
     bool unlisted;         /* it may have made relations with columns called as old or new ones */
     uint64_t made_for;     /* ... to rules that know of fewer changes; UINT64_MAX: not done yet */
     uint64_t veiled;       /* made is only what it may have made before the rules came: not

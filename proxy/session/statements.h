@@ -58,6 +58,7 @@ struct sess_statement {
     uint64_t epoch, path;
     struct sql_taken shadowed;
     uint64_t unseen;
+    bool fickle;
     bool unlisted;
     struct sql_rewrite seen; /* without its text and splices */
     struct sess_sent *sent;  /* what the server has in place of the text; NULL: the text. Owned. */

@@ -63,5 +63,6 @@ void sess_sight(const struct sess *s, struct sql_sight_of_session *out)
                                          .shadowed = sess_shadowed(s),
                                          .unseen = sess_unseen(s),
                                          .unlisted = sess_unlisted(s),
+                                         .fickle = sess_fickle(s),
                                          .path = sess_path_class(s->path, sess_rules(s))};
 }

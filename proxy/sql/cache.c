@@ -73,6 +73,7 @@ static uint64_t hash_sight(const struct sql_sight_of_session *session)
                      session->unlisted * UINT64_C(16) + (uint64_t)session->side * 4 +
                      session->follows * UINT64_C(2) + session->rewrites;
 
+    flags = flags * 2 + session->fickle;
     for (unsigned i = 0; i < session->steps.n; i++)
         flags = flags * odd + session->steps.v[i].path + session->steps.v[i].at;
     return ((session->path + session->unseen * 8) * odd + flags) * odd;
@@ -98,7 +99,8 @@ static bool same_sight(const struct sql_sight_of_session *a, const struct sql_si
 {
     return a->side == b->side && a->follows == b->follows && a->rewrites == b->rewrites &&
            sql_taken_same(a->shadowed, b->shadowed) && a->unseen == b->unseen &&
-           a->unlisted == b->unlisted && a->path == b->path && same_steps(&a->steps, &b->steps);
+           a->unlisted == b->unlisted && a->fickle == b->fickle && a->path == b->path &&
+           same_steps(&a->steps, &b->steps);
 }
 
 struct sql_cache *sql_cache_new(size_t entries_max, size_t bytes_max)

@@ -71,7 +71,7 @@ static void begin(struct insert *in, bool twins)
         count_columns(in);
     }
     /* With another number of values the server has something to say. */
-    if (twins && !in->w->kept && !in->w->fickle &&
+    if (twins && !in->w->kept && !sql_work_fickle(in->w) &&
         (in->width == in->nwritten || (in->list && in->width == SQL_WIDTH_UNKNOWN)))
         in->ntwins = sql_twins_missing(in->table->twins, in->table->ntwins, in->written,
                                        in->nwritten, in->twins);

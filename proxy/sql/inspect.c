@@ -428,6 +428,22 @@ bool sql_makes_columns(const struct sql_rules *rules, const char *text, size_t l
             sql_search_run(&rules->new_columns, text, len, true) || takes_columns(text, len));
 }
 
+bool sql_makes_fickle(const char *text, size_t len)
+{
+    static const char *const words[] = {"trigger",  "rule",      "function", "procedure",
+                                        "operator", "aggregate", "cast",     "routine"};
+
+    for (size_t at = 0, behind; at < len; at += behind) {
+        behind = sql_first_behind(text + at, len - at);
+        if (sql_first_word(text + at, behind) == SQL_FIRST_READS || !is_maker(text + at, behind))
+            continue;
+        for (size_t i = 0; i < ARRAY_LEN(words); i++)
+            if (has_word(text + at, behind, words[i]))
+                return true;
+    }
+    return false;
+}
+
 void sql_inspect(const struct sql_rules *rules, const char *text, size_t len,
                  struct sql_verdict *out)
 {

@@ -251,7 +251,7 @@ void sql_set_twins(struct sql_work *w, struct sql_scope *scope, const struct rul
         struct value value = {0};
 
         if (!find_value(w, target, &value) || put_default(w, table, &twins[i], &value) || w->kept ||
-            w->fickle)
+            sql_work_fickle(w))
             continue;
         if (sql_span_may_copy(w, value.span, value.expr))
             put(w, &value, twins[i].name);

@@ -110,6 +110,12 @@ static inline void sql_work_doubt(struct sql_work *w, enum sql_doubt doubt)
         w->out->doubt = doubt;
 }
 
+/* May something else than the rules know be behind a write? */
+static inline bool sql_work_fickle(const struct sql_work *w)
+{
+    return w->fickle || w->session->fickle;
+}
+
 static inline uint64_t sql_work_bit(const struct rule *rule)
 {
     return UINT64_C(1) << rule->bit;

@@ -25,6 +25,7 @@ struct sql_verdict {
     bool executes;      /* SQL-level EXECUTE: touches what the session's PREPAREs named */
     bool moves;         /* may change the search path, or end what was set in a transaction */
     uint8_t opaque;     /* enum sql_opaque, where who asks has looked */
+    bool fickle;        /* sql_makes_fickle, or what is opaque may */
     bool columns;       /* sql_makes_columns, or what is opaque may; of SELECT INTO without that */
     bool analysed;      /* false: the parser did not understand it; masks come from the search */
 };
@@ -85,6 +86,9 @@ static inline bool sql_first_is_maker(enum sql_first first)
 /* May it make relations, or give them columns, called as an old or a new one (said in it, or taken
  * from elsewhere), of which the rules do not know yet? */
 bool sql_makes_columns(const struct sql_rules *rules, const char *text, size_t len);
+
+/* May it make a trigger, a rule, or what an expression calls? By its words. */
+bool sql_makes_fickle(const char *text, size_t len);
 
 /* Full verdict without a cache, of a session whose search path is not known. `text` need not be
  * NUL-terminated. */

@@ -131,6 +131,7 @@ struct sql_sight_of_session {
     uint64_t unseen;
     bool unlisted; /* relations may have columns called as old or new ones, and the rules do not
                       know: it has made them */
+    bool fickle;   /* it has made a trigger or a function of which they do not know: no twins */
     uint64_t path; /* the class of its search path (sql/path.h), as the text begins */
     struct sql_path_steps steps;
 };
