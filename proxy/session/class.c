@@ -12,7 +12,7 @@ const char *const sess_class_names[SESS_CLASSES] = {
     [SESS_CLASS_OTHER] = "other",   [SESS_CLASS_ERROR] = "error",
 };
 
-/* A tag that begins so is of that class; the first row that fits counts. A tag's end is a NUL, so
+/* A tag that begins so is of that class; those that come most stand first. A tag's end is a NUL, so
  * "COMMIT" need not name what follows. */
 static const struct tag {
     const char *text;
@@ -23,13 +23,13 @@ static const struct tag {
         text, sizeof(text) - 1, SESS_CLASS_##class                                                 \
     }
     TAG("SELECT ", SELECT),
+    TAG("UPDATE ", UPDATE),
+    TAG("INSERT ", INSERT),
+    TAG("COMMIT", TRANSACTION),
+    TAG("BEGIN", TRANSACTION),
+    TAG("DELETE ", DELETE),
     TAG("SAVEPOINT", TRANSACTION),
     TAG("START TRANSACTION", TRANSACTION),
-    TAG("INSERT ", INSERT),
-    TAG("UPDATE ", UPDATE),
-    TAG("DELETE ", DELETE),
-    TAG("BEGIN", TRANSACTION),
-    TAG("COMMIT", TRANSACTION),
     TAG("COPY ", COPY),
     TAG("ROLLBACK", TRANSACTION),
     TAG("RELEASE", TRANSACTION),

@@ -78,20 +78,20 @@ enum sql_first sql_first_word(const char *text, size_t len)
         [LETTER('s')] = {{"select", 6, SQL_FIRST_READS}, {"start", 5, SQL_FIRST_BEGIN}},
         [LETTER('w')] = {{"with", 4, SQL_FIRST_READS}},
     };
-    size_t from = sql_first_at(text, len), to = from;
+    size_t from = sql_first_at(text, len), left = len - from;
     unsigned letter;
 
     if (from == len || !is_letter(text[from]))
         return from < len && text[from] == '(' ? SQL_FIRST_READS : SQL_FIRST_OTHER;
     letter = LETTER((unsigned char)text[from]);
-    if (!words[letter][0].word)
-        return SQL_FIRST_OTHER;
-    while (to < len && is_letter(text[to]))
-        to++;
-    for (size_t i = 0; i < WORDS_OF_LETTER && words[letter][i].word; i++)
-        if (words[letter][i].len == to - from &&
-            !strncasecmp(text + from, words[letter][i].word, to - from))
+    for (size_t i = 0; i < WORDS_OF_LETTER && words[letter][i].word; i++) {
+        size_t n = words[letter][i].len;
+
+        if (left >= n && (text[from + 1] | 0x20) == words[letter][i].word[1] &&
+            (left == n || !is_letter(text[from + n])) &&
+            !strncasecmp(text + from, words[letter][i].word, n))
             return words[letter][i].first;
+    }
     return SQL_FIRST_OTHER;
 }
 
