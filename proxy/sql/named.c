@@ -31,9 +31,19 @@ static bool has_word(const char *text, size_t len)
     return false;
 }
 
+/* By its first letter, where it begins with one: words that name a statement, or wrap what does,
+ * begin with others. */
+static bool begins_otherwise(const char *text, size_t len)
+{
+    char c = len ? (char)(text[0] | 0x20) : 'c';
+
+    return c >= 'a' && c <= 'z' && c != 'c' && c != 'd' && c != 'e' && c != 'p';
+}
+
 bool sql_named_may(const char *text, size_t len)
 {
-    enum sql_first first = sql_first_word(text, len);
+    enum sql_first first =
+        begins_otherwise(text, len) ? SQL_FIRST_OTHER : sql_first_word(text, len);
 
     if (first == SQL_FIRST_PREPARE || first == SQL_FIRST_EXECUTE || first == SQL_FIRST_FORGETS)
         return true;
