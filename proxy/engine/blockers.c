@@ -8,6 +8,7 @@
 #include "detaching.h"
 #include "gated.h"
 #include "relations.h"
+#include "segue/base/clock.h"
 #include "segue/base/log.h"
 #include "segue/base/mem.h"
 #include "segue/base/utf8.h"
@@ -32,8 +33,11 @@
     "rtrim(regexp_replace(left(a.query, 80), '\\s+', ' ', 'g'), '; '), a.backend_type, "           \
     "a.xact_start::text"
 
+/* Of those that hold locks on tables it alone has no user, which is shown to everybody. */
+#define AUTOVACUUM "coalesce(a.backend_type = 'autovacuum worker', a.usesysid IS NULL)"
+
 enum blocker_column { B_PID, B_APPLICATION, B_USER, B_ADDRESS, B_STATE, B_AGE, B_QUERY, B_TYPE };
-enum { B_SINCE = B_TYPE + 1, B_GID, B_AUTOVACUUM };
+enum { B_SINCE = B_TYPE + 1, B_GID, B_AUTOVACUUM, B_TRANSACTION, B_OLD };
 
 static json_t *mended(const char *text)
 {
@@ -76,15 +80,20 @@ static void put_carried(json_t *one, const struct sess_carried *carried)
     json_object_set_new(one, "through_segue", json_true());
 }
 
-/* The server hides what it does, but it is a session of this segue's. */
-static void tell_carried(struct eng_engine *engine, json_t *one)
+/* The server hides what it does, but it may be a session of this segue's, or segue has seen before
+ * that it holds what it holds. */
+static void tell_hidden(struct eng_engine *engine, const PGresult *res, int r, json_t *one)
 {
     struct sess_carried carried;
+    int32_t pid = (int32_t)res_int(res, r, B_PID);
+    int64_t held_us = 0;
 
-    if (!sess_plane_carried(engine->plane, (int32_t)json_integer_value(json_object_get(one, "pid")),
-                            &carried))
-        return;
-    put_carried(one, &carried);
+    if (PQnfields(res) > B_TRANSACTION)
+        held_us = hidden_held_us(&engine->hidden, pid, res_text(res, r, B_TRANSACTION), clock_us());
+    if (sess_plane_carried(engine->plane, pid, &carried))
+        put_carried(one, &carried);
+    else if (held_us)
+        json_object_set_new(one, "held_s", json_real(floor((double)held_us / 1e5) / 10));
 }
 
 static json_t *blocker(struct eng_engine *engine, const PGresult *res, int r)
@@ -101,15 +110,36 @@ static json_t *blocker(struct eng_engine *engine, const PGresult *res, int r)
                     "query", shown(res, r, B_QUERY), "backend_type", shown(res, r, B_TYPE),
                     "xact_start", shown(res, r, B_SINCE));
     if (!res_text(res, r, B_TYPE))
-        tell_carried(engine, one);
+        tell_hidden(engine, res, r, one);
     return one;
 }
 
 static void append_rows(struct eng_engine *engine, const PGresult *res, json_t *list)
 {
+    for (int r = 0; r < PQntuples(res) && json_array_size(list) < BLOCKERS_KEPT; r++)
+        json_array_append_new(list, blocker(engine, res, r));
+}
+
+/* In a transaction for so long, as far as anybody knows. */
+static bool old(const json_t *one, unsigned age_ms)
+{
+    const json_t *known = json_object_get(one, "age_s");
+
+    if (!json_is_number(known))
+        known = json_object_get(one, "held_s");
+    return json_number_value(known) * 1000 >= age_ms;
+}
+
+/* Those of HELD: what the server has not judged is judged here. */
+static void append_holders(struct eng_engine *engine, const PGresult *res, unsigned age_ms,
+                           json_t *list)
+{
     for (int r = 0; r < PQntuples(res) && json_array_size(list) < BLOCKERS_KEPT; r++) {
-        if (PQnfields(res) <= B_AUTOVACUUM || !res_bool(res, r, B_AUTOVACUUM))
-            json_array_append_new(list, blocker(engine, res, r));
+        json_t *one = res_bool(res, r, B_AUTOVACUUM) ? NULL : blocker(engine, res, r);
+
+        if (one && (res_bool(res, r, B_OLD) || old(one, age_ms)))
+            json_array_append(list, one);
+        json_decref(one);
     }
 }
 
@@ -142,7 +172,7 @@ static void partition_text(const json_t *one, struct buf *out)
 
 static void backend_text(const json_t *one, bool statements, struct buf *out)
 {
-    const json_t *age_s = json_object_get(one, "age_s");
+    const json_t *age_s = json_object_get(one, "age_s"), *held_s = json_object_get(one, "held_s");
     const char *query = json_string_value(json_object_get(one, "query"));
     const char *standby = json_string_value(json_object_get(one, "upstream"));
 
@@ -153,6 +183,8 @@ static void backend_text(const json_t *one, bool statements, struct buf *out)
                standby ? " on the standby " : "", standby ? standby : "", word(one, "state"));
     if (json_is_number(age_s))
         buf_printf(out, "%.1f", json_number_value(age_s));
+    else if (json_is_number(held_s))
+        buf_printf(out, "at least %.1f", json_number_value(held_s));
     else
         buf_append_str(out, "?");
     buf_append_str(out, " s in transaction)");
@@ -209,26 +241,27 @@ enum rc blockers_of(struct eng_engine *engine, const char *names, unsigned age_m
 {
     PGresult *res = conn_query(
         &engine->work, err,
-        HELD " SELECT h.pid, " DESCRIBE ", NULL, a.backend_type = 'autovacuum worker'"
-             " FROM held h JOIN pg_stat_activity a USING (pid) WHERE a.backend_type ="
-             " 'autovacuum worker' OR a.xact_start < clock_timestamp() - %u * interval '1 ms'"
-             /* of other roles, without pg_read_all_stats, its age is not told either */
-             " OR (%u = 0 AND a.query = '" HIDDEN "')"
+        HELD " SELECT h.pid, " DESCRIBE ", NULL, " AUTOVACUUM ", h.virtualtransaction,"
+             " a.backend_type IS NOT NULL"
+             " FROM held h JOIN pg_stat_activity a USING (pid) WHERE " AUTOVACUUM
+             " OR a.xact_start < clock_timestamp() - %u * interval '1 ms'"
+             /* of other roles, without pg_read_all_stats, its age is not told */
+             " OR a.backend_type IS NULL"
              " UNION ALL SELECT NULL, NULL, NULL, NULL, NULL,"
-             " extract(epoch FROM clock_timestamp() - p.prepared), NULL, NULL, NULL, p.gid, false"
-             " FROM held h"
+             " extract(epoch FROM clock_timestamp() - p.prepared), NULL, NULL, NULL, p.gid, false,"
+             " NULL, true FROM held h"
              /* no process holds these: the lock on their own number tells which one it is */
              " JOIN pg_locks x ON h.pid IS NULL AND x.pid IS NULL AND x.locktype = 'transactionid'"
              " AND x.virtualtransaction = h.virtualtransaction"
              " JOIN pg_prepared_xacts p ON p.transaction = x.transactionid"
              " ORDER BY 6 DESC NULLS LAST",
-        names, age_ms, age_ms);
+        names, age_ms);
 
     if (!res)
         return RC_ERR;
     for (int r = 0; autovacuum && r < PQntuples(res); r++)
         *autovacuum = *autovacuum || res_bool(res, r, B_AUTOVACUUM);
-    append_rows(engine, res, out);
+    append_holders(engine, res, age_ms, out);
     PQclear(res);
     return RC_OK;
 }

@@ -59,7 +59,8 @@ void gated_settle(struct eng_engine *engine, struct eng_migration *m, enum eng_p
  * user, client_addr, state, age_s, query (its beginning), backend_type, xact_start; or
  * prepared_transaction and age_s. (Of a partition on its way out: detaching.h.) What the server
  * hides is null; of a session that segue carries itself address, state and age are segue's, with
- * through_segue, and with its upstream where that is a standby. RC_ERR: could not look. */
+ * through_segue, and with its upstream where that is a standby. Of another one whose age is hidden
+ * held_s is for how long segue has seen it hold such a lock. RC_ERR: could not look. */
 enum rc blockers_of(struct eng_engine *engine, const char *names, unsigned age_ms, json_t *out,
                     bool *autovacuum, struct err *err) MUST_CHECK;
 /* The same for people. */

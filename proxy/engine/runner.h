@@ -11,6 +11,7 @@
 
 #include "board.h"
 #include "conn.h"
+#include "hidden.h"
 #include "phase.h"
 #include "remaining.h"
 #include "segue/base/buf.h"
@@ -183,6 +184,7 @@ struct eng_engine {
     struct throttle throttle;
     struct eng_pool *pool; /* connections of the backfill; NULL: not needed yet */
     struct eng_usage *usage;
+    struct hidden hidden;
 };
 
 /* ---- engine.c ---- */

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from lib.each import each
 from lib.standby import Receiver
+from lib.tables import RENAME, make_items
 from lib.wait import until
 
 SCHEMA = """
@@ -135,7 +136,7 @@ def test_blockers_of_other_roles_are_named_with_what_to_grant(db, segue, owner):
         refused = proxy.cli("cutover", "m", check=4).err
         pid = holder.info.backend_pid
         for text in refused, proxy.status("m")["blockers"]:
-            assert f"pid {pid} (nightly report, user app, ?, ?, ? s in transaction): <" in text and "GRANT pg_monitor" in text
+            assert f"pid {pid} (nightly report, user app, ?, ?, " in text and re.search(r"at least [0-9.]+ s in transaction\): <", text) and "GRANT pg_monitor" in text
         hidden = [r for r in json.loads(proxy.cli("doctor", "--json", check=1).out) if r["finding"] == "hidden blockers"]
         assert f"GRANT pg_monitor TO {owner}" in hidden[0]["command"] and str(pid) in hidden[0]["what"]
         holder.execute("COMMIT")
@@ -153,6 +154,68 @@ def test_blockers_of_other_roles_are_named_with_what_to_grant(db, segue, owner):
     proxy.cli("cutover", "m")
     assert not proxy.status("m")["blockers"]
     proxy.stop()
+
+
+def outcomes(db, kind="cutover"):
+    return [o for (o,) in db.sql(f"SELECT outcome FROM segue.attempts WHERE kind = '{kind}' ORDER BY at")]
+
+
+@pytest.fixture
+def aged(db, segue, owner):
+    """What other roles do is hidden, and half a second is an old transaction."""
+    db.sql(f"GRANT SELECT ON items TO app; GRANT CREATE ON SCHEMA public TO {owner}")
+    proxy = segue(upstream=db.url(owner), transaction_age_max_ms=500, cutover_attempts_max=60, cutover_backoff="50ms", cutover_drain_ms=50)
+    proxy.ready(FILE)
+    return proxy
+
+
+def test_nobody_is_held_up_for_a_transaction_whose_age_only_segues_own_session_tells(db, aged):
+    with aged.connect(user="app") as holder:
+        holder.execute("BEGIN; SELECT count(*) FROM items")
+        pid = holder.info.backend_pid
+        until("its transaction to be an old one", lambda: in_transaction(aged, pid, 0.6))
+        aged.console("CUTOVER m")
+        until("an attempt", lambda: outcomes(db))
+        (one,) = aged.console("SHOW ATTEMPTS")[-1]["blockers"]
+        assert set(outcomes(db)) == {"blocked"} and one["pid"] == pid and one["age_s"] >= 0.6
+        holder.execute("COMMIT")
+    aged.wait_phase("m", "soaking")
+
+
+def test_a_hidden_transaction_is_as_old_as_segue_has_seen_it_hold_the_table(db, aged):
+    with db.connect("app", application_name="nightly report") as holder:
+        holder.execute("BEGIN; SELECT count(*) FROM items")
+        aged.console("CUTOVER m")
+        until("it to be an old one", lambda: outcomes(db)[-1:] == ["blocked"])
+        met = len(outcomes(db))
+        until("more attempts", lambda: len(outcomes(db)) > met + 2)
+        assert set(outcomes(db)[met:]) == {"blocked"}  # and not once more behind the gate
+        (one,) = aged.console("SHOW ATTEMPTS")[-1]["blockers"]
+        assert one["pid"] == holder.info.backend_pid and one["age_s"] is None and one["held_s"] >= 0.5
+        assert re.search(r"nightly report, user app, \?, \?, at least [0-9.]+ s in transaction\)", aged.status("m")["blockers"])
+        holder.execute("COMMIT; BEGIN; SELECT count(*) FROM items")  # another transaction of the same backend, and a young one
+        until("an attempt behind the gate", lambda: outcomes(db)[-1] != "blocked")
+        holder.execute("COMMIT")
+    aged.wait_phase("m", "soaking")
+
+
+@pytest.mark.one_version
+def test_an_autovacuum_steps_aside_for_a_role_that_may_not_see_that_it_is_one(private_db, segue):
+    db = private_db
+    make_items(db, 2000)
+    name = f"owner_{db.name}"
+    db.sql(f'CREATE ROLE {name} LOGIN; ALTER TABLE items OWNER TO {name}; '
+           f'GRANT CREATE ON DATABASE "{db.name}" TO {name}; GRANT CREATE ON SCHEMA public TO {name}')
+    proxy = segue(upstream=db.url(name), cutover_attempts_max=3)
+    proxy.ready(RENAME)
+    with db.cluster.connect() as conn:
+        for setting in ("autovacuum_naptime = 1", "autovacuum_vacuum_cost_delay = '100ms'", "autovacuum_vacuum_cost_limit = 1"):
+            conn.execute(f"ALTER SYSTEM SET {setting}")
+        conn.execute("SELECT pg_reload_conf()")
+    db.sql("UPDATE items SET label = label")
+    db.kept.close()  # at its end a session reports what it has written
+    until("an autovacuum", lambda: db.one("SELECT count(*) FROM pg_stat_progress_vacuum WHERE relid = 'items'::regclass"))
+    proxy.cli("cutover", RENAME["name"])
 
 
 @pytest.mark.one_version
