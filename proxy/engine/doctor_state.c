@@ -138,47 +138,73 @@ enum rc doctor_phase(struct doctor *d, struct err *err)
     return RC_OK;
 }
 
-/* Between two attempts of a cut-over, or of the way back. */
-enum rc doctor_attempts(struct doctor *d, struct err *err)
+#define AGAIN "it is tried again by itself; end what is in the way"
+#define CALLED_OFF AGAIN ", or call it off"
+
+/* What is tried again by itself, in a phase. */
+struct tried {
+    const char *kind, *title; /* of its attempts; title NULL: it is a step, and has its own */
+    const char *command, *words;
+    const char *hint;
+};
+
+static const struct tried *tried_in(enum eng_phase_id phase)
+{
+    static const struct tried forward = {"cutover", "the cut-over", "cutover", " --withdraw",
+                                         CALLED_OFF};
+    static const struct tried back = {"revert", "the way back", "status", "", CALLED_OFF};
+    static const struct tried step = {"step", NULL, "attempts", "", AGAIN};
+
+    return phase == PH_CUTTING_OVER ? &forward : phase == PH_REVERTING ? &back : &step;
+}
+
+/* The last attempt of the phase, of that kind: its number (of a step: of this step's), outcome,
+ * error, blockers and title; no row where it has succeeded. */
+static const char attempts_sql[] =
+    "WITH those AS (SELECT a.* FROM segue.attempts a JOIN segue.migrations m ON m.id = a.migration "
+    "WHERE m.id = %" PRId64 " AND a.kind = '%s' AND a.at >= m.phase_at), "
+    "last AS (SELECT * FROM those ORDER BY at DESC, no DESC LIMIT 1) "
+    "SELECT CASE kind WHEN 'step' THEN (SELECT count(*) FROM those t WHERE t.title = last.title) "
+    "ELSE no END, outcome, error, coalesce(blockers, '[]')::text, title FROM last "
+    "WHERE outcome <> 'done'";
+
+static void say_attempt(struct doctor *d, const struct tried *tried, const PGresult *res)
 {
     const struct eng_migration *m = live(d);
-    bool forward = d->m->phase == PH_CUTTING_OVER;
     struct buf text = {0}, next = {0};
-    char *command, *withdraw;
-    json_t *list;
-    PGresult *res;
+    json_t *list = json_loads(res_text(res, 0, 3), 0, NULL);
+    const char *title = tried->title ? tried->title : res_text(res, 0, 4);
+    char *command = doctor_segue(d, tried->command);
 
-    if ((!forward && d->m->phase != PH_REVERTING) || err_is_set(&d->m->failure))
-        return RC_OK;
-    res = conn_query(&d->conn, err,
-                     "SELECT a.no, a.outcome, a.error, coalesce(a.blockers, '[]')::text FROM "
-                     "segue.attempts a JOIN segue.migrations m ON m.id = a.migration WHERE m.id = "
-                     "%" PRId64 " AND a.kind = '%s' AND a.outcome <> 'done' AND a.at >= m.phase_at "
-                     "ORDER BY a.at DESC LIMIT 1",
-                     d->m->id, forward ? "cutover" : "revert");
-    if (!res)
-        return RC_ERR;
-    if (PQntuples(res)) {
-        list = json_loads(res_text(res, 0, 3), 0, NULL);
-        blockers_text(list, &text);
-        json_decref(list);
-        if (m && m->tried && m->not_before_us > clock_us())
-            buf_printf(&next, "; the next begins in %.1f s",
-                       (double)(m->not_before_us - clock_us()) / 1e6);
-        command = doctor_segue(d, forward ? "cutover" : "status");
-        withdraw = forward ? mem_printf("%s --withdraw", command) : mem_strdup(command);
-        free(command);
-        doctor_say(d, DOCTOR_WAITS, "attempt failed", withdraw,
-                   "it is tried again by itself; end what is in the way, or call it off",
-                   "attempt %" PRId64 " of the %s (%s): %s%s", res_int(res, 0, 0),
-                   forward ? "cut-over" : "way back", res_text(res, 0, 1),
-                   text.len              ? text.data
-                   : res_text(res, 0, 2) ? res_text(res, 0, 2)
-                                         : "",
-                   next.len ? next.data : "");
-    }
+    blockers_text(list, &text);
+    json_decref(list);
+    if (!text.len && res_text(res, 0, 2))
+        buf_append_str(&text, res_text(res, 0, 2));
+    if (m && (tried->title ? m->tried : m->retries) && m->not_before_us > clock_us())
+        buf_printf(&next, "; the next begins in %.1f s",
+                   (double)(m->not_before_us - clock_us()) / 1e6);
+    doctor_say(d, DOCTOR_WAITS, "attempt failed", mem_printf("%s%s", command, tried->words),
+               tried->hint, "attempt %" PRId64 " of %s%s%s (%s): %s%s", res_int(res, 0, 0),
+               tried->title ? "" : "\"", title ? title : "", tried->title ? "" : "\"",
+               res_text(res, 0, 1), text.len ? text.data : "", next.len ? next.data : "");
+    free(command);
     buf_fini(&text);
     buf_fini(&next);
+}
+
+/* Between two attempts. */
+enum rc doctor_attempts(struct doctor *d, struct err *err)
+{
+    const struct tried *tried = tried_in(d->m->phase);
+    PGresult *res;
+
+    if (err_is_set(&d->m->failure) || (!tried->title && d->m->paused))
+        return RC_OK;
+    res = conn_query(&d->conn, err, attempts_sql, d->m->id, tried->kind);
+    if (!res)
+        return RC_ERR;
+    if (PQntuples(res))
+        say_attempt(d, tried, res);
     PQclear(res);
     return RC_OK;
 }

@@ -396,6 +396,30 @@ def test_the_grants_that_are_missing_are_told_so_that_they_can_be_run(db, segue,
     assert lacking(owner, app_role.owner) == []
 
 
+def test_a_step_that_is_tried_again_tells_its_attempts_who_was_in_the_way_and_the_next(db, segue, obey):
+    migration, _ = make_items(db, 100)
+    proxy = obey.proxy = segue(db, cutover_drain_ms=50, lock_timeout_ms=50, transaction_age_max_ms=200)
+    doctor, direct = Doctor(proxy, db), Doctor(proxy, db, direct=True)
+    with db.connect(application_name="nightly report") as holder:
+        holder.execute("BEGIN; SELECT count(*) FROM items")
+        proxy.begin(migration)
+        name = migration["name"]
+        until("three attempts", lambda: db.one("SELECT count(*) FROM segue.attempts") > 2)
+        for who in doctor, direct:
+            row = who.found("attempt failed")
+            assert int(re.findall("[0-9]+", row["what"])[0]) > 2
+            (title,) = re.findall('^attempt [0-9]+ of "(add .*)" \\([a-z]+\\): pid', row["what"])
+            assert row["weight"] == "waits" and "nightly report" in row["what"] and title in str(proxy.console("SHOW ATTEMPTS"))
+            assert row["command"] == f"segue attempts {name}"
+            obey(row)
+        assert until("a pause", lambda: re.search("; the next begins in [0-9.]+ s$", doctor.found("attempt failed")["what"]))
+        proxy.cli("pause", name)
+        assert not [r for r in doctor.rows() if r["finding"] == "attempt failed"]
+        proxy.cli("resume", name)
+    proxy.wait_phase(name, "ready")
+    doctor.well()
+
+
 def test_between_two_attempts_the_last_ones_reason_and_the_next_one_are_told(db, segue, obey):
     migration, _ = make_items(db, 100)
     proxy = obey.proxy = segue(db, cutover_backoff="30s", cutover_drain_ms=50, quiet_period_s=900)
