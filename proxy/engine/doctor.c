@@ -164,8 +164,9 @@ static bool is_filled_in(const PQconninfoOption *o)
     return strcmp(o->keyword, "target_session_attrs") == 0 && strcmp(o->val, "any") == 0;
 }
 
-/* A command, and `upstream` as it was given, but for passwords. */
-static char *ask_again(const char *command, const char *upstream)
+/* A command, and `upstream` as it was given, but for passwords; database: another one than it says,
+ * or NULL. */
+static char *ask_again(const char *command, const char *upstream, const char *database)
 {
     PQconninfoOption *options = PQconninfoParse(upstream, NULL);
     struct buf out = {0};
@@ -173,15 +174,30 @@ static char *ask_again(const char *command, const char *upstream)
 
     buf_printf(&out, "%s '", command);
     for (const PQconninfoOption *o = options; o && o->keyword; o++) {
-        if (!o->val || o->dispchar[0] == '*' || is_filled_in(o))
+        bool other = database && strcmp(o->keyword, "dbname") == 0;
+        const char *value = other ? database : o->val;
+
+        if (!value || o->dispchar[0] == '*' || is_filled_in(o))
             continue;
         buf_printf(&out, "%s%s=", space, o->keyword);
-        append_value(&out, o->val);
+        append_value(&out, value);
         space = " ";
     }
     buf_append_u8(&out, '\'');
     PQconninfoFree(options);
     return out.data;
+}
+
+/* Lists them: psql's own -l wants a psql as new as the server. */
+static char *databases(const char *upstream)
+{
+    char *command = ask_again("psql", upstream, "postgres");
+    char *all = mem_printf("%s -c \"SELECT datname, has_database_privilege(datname, 'CONNECT') "
+                           "FROM pg_database\"",
+                           command);
+
+    free(command);
+    return all;
 }
 
 static bool reach(struct doctor *d, const char *upstream)
@@ -197,18 +213,22 @@ static bool reach(struct doctor *d, const char *upstream)
         return true;
     }
     if (strstr(err.text, "password authentication failed"))
-        doctor_say(d, DOCTOR_WRONG, "password refused", ask_again("psql", upstream),
+        doctor_say(d, DOCTOR_WRONG, "password refused", ask_again("psql", upstream, NULL),
                    "check the password and the user in the URL, in PGPASSWORD or in the password "
                    "file; psql asks for it",
                    "%s", err.text);
-    else
+    else if (conn_ping(upstream, NULL) == CONN_SERVES)
         doctor_say(
-            d, DOCTOR_WRONG, "database away", ask_again("segue doctor --upstream", upstream),
-            conn_ping(upstream, NULL) == CONN_SERVES
-                ? "the server takes connections, but not this one: see what it says"
-                : "is the server up, and does the URL lead to it? segue goes on by itself as "
-                  "soon as it answers",
+            d, DOCTOR_WRONG, "database away", databases(upstream),
+            "the server takes connections, but not this one: see what it says; that lists the "
+            "databases that there are, and whether that role may connect to them",
             "%s", err.text);
+    else
+        doctor_say(d, DOCTOR_WRONG, "database away",
+                   ask_again("segue doctor --upstream", upstream, NULL),
+                   "is the server up, and does the URL lead to it? segue goes on by itself as soon "
+                   "as it answers",
+                   "%s", err.text);
     return false;
 }
 

@@ -396,6 +396,16 @@ def test_the_grants_that_are_missing_are_told_so_that_they_can_be_run(db, segue,
     assert lacking(owner, app_role.owner) == []
 
 
+def test_who_asks_for_a_database_that_is_not_there_is_led_to_those_that_are(db, segue):
+    proxy = segue(db)
+    missing = db.url().replace(f"/{db.name}", f"/{db.name}_misspelt")
+    done = proxy.cli("doctor", "--upstream", missing, "--json", check=1, server=False)
+    (row,) = json.loads(done.out)
+    assert row["finding"] == "database away" and f'"{db.name}_misspelt" does not exist' in row["what"]
+    listed = subprocess.run(["/bin/sh", "-c", row["command"]], capture_output=True, text=True, check=True, timeout=60)
+    assert db.name in listed.stdout and "that lists the databases" in row["hint"]
+
+
 def test_a_step_that_is_tried_again_tells_its_attempts_who_was_in_the_way_and_the_next(db, segue, obey):
     migration, _ = make_items(db, 100)
     proxy = obey.proxy = segue(db, cutover_drain_ms=50, lock_timeout_ms=50, transaction_age_max_ms=200)
