@@ -110,6 +110,8 @@ enum rc cli_args_parse(const struct cli_command *command, int argc, char *const 
     }
     if (!args->help && args->nwords < command->words_min)
         err_set(err, "42601", "%s needs %s", command->name, command->words);
+    if (args->nwords == 0 && (args->options & CLI_SKIP)) /* SKIP would stand where a name does */
+        err_set(err, "42601", "%s: --skip needs a NAME", command->name);
     if (args->help)
         err_clear(err);
     if (!err_is_set(err))

@@ -28,6 +28,7 @@ def test_words_and_files_that_cannot_be_meant_are_refused_and_nothing_has_begun(
     assert '"-5" is no limit' in proxy.cli("throttle", "rows_per_s", "-5", check=1).err
     for words in (["baseline", ""], ["status", ""], ["start", ""]):
         assert proxy.cli(*words, check=2).err.startswith(f"segue: {words[0]}: a word is empty\n")
+    assert proxy.cli("resume", "--skip", check=2).err.startswith("segue: resume: --skip needs a NAME\n")
     quotes = tmp_path / "quotes.json"
     quotes.write_text("'" * 900000)
     long = proxy.cli("start", quotes, check=1).err
