@@ -163,6 +163,16 @@ static void refuse(const struct eng_table *table, const char *what, bool bars, s
     "FROM acl o WHERE o.attname = pair.old AND o.grantee = x.grantee AND o.privilege_type = "      \
     "x.privilege_type) ORDER BY 1, 2, 3"
 
+/* Pairs of columns %s, the table %u: keys of privileges of an old column that each of those has,
+ * too, which take its place. */
+#define ON_BOTH                                                                                    \
+    "WITH pair (old, new) AS (VALUES %s) SELECT " PRIVILEGE_KEY " FROM pg_attribute c, "           \
+    "aclexplode(c.attacl) AS x WHERE c.attrelid = %u AND NOT c.attisdropped AND c.attname IN ("    \
+    "SELECT old FROM pair) AND NOT EXISTS (SELECT FROM pair WHERE pair.old = c.attname AND NOT "   \
+    "EXISTS (SELECT FROM pg_attribute n, aclexplode(n.attacl) AS o WHERE n.attrelid = "            \
+    "c.attrelid AND n.attname = pair.new AND o.grantee = x.grantee AND o.privilege_type = "        \
+    "x.privilege_type AND o.is_grantable >= x.is_grantable))"
+
 static bool takes_place_of(const struct eng_dual *new, const struct eng_dual *old)
 {
     return old->old_name && new->new_name &&
@@ -192,6 +202,11 @@ static const char *seen_what(const struct eng_table *table, size_t i)
     const char *space = strchr(table->dependents[i], ' ');
 
     return space ? space + 1 : "";
+}
+
+static bool is_definition(const struct eng_table *table, size_t i)
+{
+    return !strncmp(table->dependents[i], AS_DEFINED " ", sizeof(AS_DEFINED));
 }
 
 static bool is_privilege(const char *what)
@@ -244,6 +259,65 @@ static bool is_wanted(const struct eng_table *table, const char *what)
     return !is_privilege(what);
 }
 
+/* What ALTER CONSTRAINT can change of it, which is said last. */
+static const char *ending_of(const char *definition)
+{
+    static const char *const words[] = {" NOT ENFORCED", " DEFERRABLE", " INITIALLY DEFERRED",
+                                        " NO INHERIT"};
+    const char *first = definition + strlen(definition);
+    const char *found;
+
+    for (bool more = true; more;) {
+        more = false;
+        for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+            size_t len = strlen(words[i]);
+
+            found = first - definition >= (ptrdiff_t)len ? first - len : NULL;
+            if (found && !strncmp(found, words[i], len)) {
+                first = found;
+                more = true;
+            }
+        }
+    }
+    return first;
+}
+
+/* Is this the definition of that constraint? What follows is behind ": ". */
+static bool defines(const char *definition, const char *constraint)
+{
+    size_t len = strlen(constraint);
+
+    return !strncmp(definition, constraint, len) && !strncmp(definition + len, ": ", 2);
+}
+
+/* The constraint is there still, by its OID, and is defined so: then what it refers to, or reads,
+ * has other names now, as it has in the twin, which is there as well. Nothing else changes the
+ * words of a constraint in its place but ALTER CONSTRAINT. */
+static bool is_the_same(const struct eng_table *table, const char *seen, const PGresult *found)
+{
+    const char *constraint = NULL;
+
+    for (size_t i = 1; !constraint && i < table->ndependents; i++) {
+        const char *key = table->dependents[i], *what = seen_what(table, i);
+        size_t len = strcspn(key, " ");
+
+        if (!defines(seen, what))
+            continue;
+        for (int r = 0; !constraint && r < PQntuples(found); r++)
+            if (strlen(PQgetvalue(found, r, 0)) == len &&
+                !strncmp(PQgetvalue(found, r, 0), key, len) &&
+                !strcmp(PQgetvalue(found, r, 1), what))
+                constraint = what;
+    }
+    for (int r = 0; constraint && r < PQntuples(found); r++) {
+        const char *now = PQgetvalue(found, r, 1);
+
+        if (!strcmp(PQgetvalue(found, r, 0), AS_DEFINED) && defines(now, constraint))
+            return !strcmp(ending_of(now), ending_of(seen));
+    }
+    return false;
+}
+
 /* Before a cut-over alone: after it the old ones are called otherwise. Those of partitions have
  * their own ways (plan_leaves.c). */
 static enum rc check_gone(const struct eng_table *table, const PGresult *found, struct err *err)
@@ -254,7 +328,7 @@ static enum rc check_gone(const struct eng_table *table, const PGresult *found, 
 
         for (int r = 0; !there && r < PQntuples(found); r++)
             there = !strcmp(PQgetvalue(found, r, 1), what);
-        if (there)
+        if (there || (is_definition(table, i) && is_the_same(table, what, found)))
             continue;
         err_set(err, "55000",
                 "%s: it was dropped, renamed or altered after the migration was planned, and what"
@@ -269,16 +343,34 @@ static enum rc check_gone(const struct eng_table *table, const PGresult *found, 
 
 /* ---- all of it ---- */
 
-static void check_new(const struct eng_table *table, const PGresult *found, bool all,
-                      struct err *err)
+static bool has_key(const PGresult *res, const char *key)
 {
+    for (int r = 0; r < PQntuples(res); r++)
+        if (!strcmp(PQgetvalue(res, r, 0), key))
+            return true;
+    return false;
+}
+
+/* `now`: the table as it is called in this phase. */
+static enum rc check_new(struct eng_engine *engine, const struct eng_table *now,
+                         const PGresult *found, bool all, struct err *err)
+{
+    struct buf pairs = {0};
+    PGresult *both = NULL;
+
+    put_pairs(now, false, &pairs);
+    if (pairs.len)
+        both = conn_query(&engine->work, err, ON_BOTH, pairs.data, now->oid);
     for (int r = 0; r < PQntuples(found) && !err_is_set(err); r++) {
         const char *key = PQgetvalue(found, r, 0), *what = PQgetvalue(found, r, 1);
 
-        if (strcmp(key, AS_DEFINED) != 0 && (all || !is_privilege(what)) &&
-            !is_seen(table, key, what))
-            refuse(table, what, res_bool(found, r, 2), err);
+        if (strcmp(key, AS_DEFINED) != 0 && !is_seen(now, key, what) &&
+            !(is_privilege(what) && (!all || (both && has_key(both, key)))))
+            refuse(now, what, res_bool(found, r, 2), err);
     }
+    PQclear(both);
+    buf_fini(&pairs);
+    return err_is_set(err) ? RC_ERR : RC_OK;
 }
 
 static enum rc check_table(struct eng_engine *engine, const struct eng_table *table, bool turned,
@@ -293,13 +385,13 @@ static enum rc check_table(struct eng_engine *engine, const struct eng_table *ta
         return RC_OK;
     eng_turned_init(&now, table, turned);
     sql = found_sql(&now);
-    eng_turned_fini(&now);
     res = sql ? conn_query(&engine->work, err, "%s", sql) : NULL;
     free(sql);
     if (res && (!all || ((turned || check_gone(table, res, err) == RC_OK) &&
                          check_revoked(engine, table, turned, err) == RC_OK)))
-        check_new(table, res, all, err);
+        (void)check_new(engine, &now, res, all, err);
     PQclear(res);
+    eng_turned_fini(&now);
     return err_is_set(err) ? RC_ERR : RC_OK;
 }
 

@@ -260,3 +260,47 @@ def test_a_privilege_that_was_revoked_is_noticed_whatever_its_role_is_called_by_
     assert f"SELECT of column label of table public.bills was revoked from new_{reader} after" in said, said
     bills.sql(re.search("hint: (REVOKE .*)", said).group(1))
     proxy.cli("cutover", name)
+
+
+KINDS = ("CREATE TABLE kinds (label text PRIMARY KEY); INSERT INTO kinds SELECT label FROM bills;"
+         "ALTER TABLE bills ADD CONSTRAINT of_kind FOREIGN KEY (label) REFERENCES kinds, ADD CONSTRAINT given CHECK (label <> '' AND amount > 0)")
+
+
+@pytest.mark.parametrize("change", [
+    "ALTER TABLE kinds RENAME TO sorts", "ALTER TABLE kinds RENAME label TO called", "CREATE SCHEMA away; ALTER TABLE kinds SET SCHEMA away",
+    "ALTER TABLE bills RENAME amount TO total"], ids=["table", "its column", "schema", "other column"])
+def test_a_constraint_that_follows_another_name_is_as_it_was(bills, segue, change):
+    bills.sql(KINDS)
+    proxy = segue(bills)
+    name = proxy.ready(RENAME)
+    bills.sql(change)
+    for command in ("cutover", "rollback", "cutover"):
+        proxy.cli(command, name)
+        proxy.wait_phase(name, "ready" if command == "rollback" else "soaking")
+    proxy.cli("complete", name, "--force")
+    assert bills.one("SELECT count(*) FROM pg_constraint WHERE conrelid = 'bills'::regclass AND convalidated AND conname IN ('given', 'of_kind')") == 2
+
+
+def test_a_constraint_that_is_altered_in_its_place_is_not_as_it_was(bills, segue):
+    bills.sql(KINDS)
+    proxy = segue(bills)
+    name = proxy.ready(RENAME)
+    bills.sql("ALTER TABLE kinds RENAME TO sorts; ALTER TABLE bills ALTER CONSTRAINT of_kind DEFERRABLE INITIALLY DEFERRED")
+    assert "constraint of_kind on table public.bills" in proxy.cli("cutover", name, check=1, timeout=30 * SLOW).err
+    bills.sql("ALTER TABLE bills ALTER CONSTRAINT of_kind NOT DEFERRABLE")
+    proxy.cli("cutover", name)
+
+
+@pytest.mark.parametrize(("file", "old", "shown"), [(RENAME, "label", "title"), (RETYPE, "amount", "amount")], ids=["rename", "retype"])
+def test_a_privilege_that_came_on_both_halves_is_none_that_would_be_lost(bills, segue, file, old, shown):
+    proxy = segue(bills)
+    name = proxy.ready(file)
+    names = bills.sql("SELECT attname FROM pg_attribute WHERE attrelid = 'bills'::regclass AND attnum > 3 AND NOT attisdropped")
+    bills.sql(f'GRANT SELECT ({old}), UPDATE ({old}), SELECT ("{names[0][0]}") ON bills TO reader')
+    refused(proxy, f"privilege UPDATE for reader of column {old}", "cutover", name)
+    bills.sql(f'GRANT UPDATE ("{names[0][0]}") ON bills TO reader')
+    for command in ("cutover", "rollback", "cutover"):
+        proxy.cli(command, name)
+        proxy.wait_phase(name, "ready" if command == "rollback" else "soaking")
+    proxy.cli("complete", name, "--force")
+    assert bills.one(f"SELECT has_column_privilege('reader', 'bills', '{shown}', 'SELECT') AND has_column_privilege('reader', 'bills', '{shown}', 'UPDATE')")
