@@ -24,10 +24,15 @@ static bool is_filled(const struct eng_migration *m, int table)
     return false;
 }
 
-/* Who inherits from a table that is no partitioned one: it, and the table. */
-#define HEIR                                                                                       \
-    "i.inhrelid::regclass, i.inhparent::regclass FROM pg_inherits i JOIN pg_class c ON c.oid = "   \
-    "i.inhparent AND c.relkind = 'r'"
+/* Of the tables %s: one that inherits from one that is no partitioned one has the columns, and rows
+ * that a SELECT of the table gives, but no guard. */
+#define HEIRS                                                                                      \
+    "DO $segue$ DECLARE heir regclass; parent regclass; BEGIN SELECT i.inhrelid, i.inhparent "     \
+    "INTO heir, parent FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhparent AND c.relkind = " \
+    "'r' WHERE i.inhparent = ANY(ARRAY[%s]::oid[]) LIMIT 1; IF heir IS NOT NULL THEN RAISE "       \
+    "EXCEPTION USING ERRCODE = '55000', MESSAGE = format('table %%s inherits from %%s since the "  \
+    "migration was planned', heir, parent), HINT = format('ALTER TABLE %%s NO INHERIT %%s: no "    \
+    "guard keeps its rows in step', heir, parent); END IF; END $segue$;\n"
 
 /* DISABLE TRIGGER ALL followed by ENABLE TRIGGER ALL (pg_restore --disable-triggers does so) leaves
  * its trace: the guard is not ENABLE ALWAYS any more. */
@@ -70,16 +75,43 @@ static enum rc check_guards(struct eng_engine *engine, struct eng_migration *m, 
     "attached, "                                                                                   \
     "or got another guard, in this moment', r); END IF; "
 
-char *eng_guards_sql(const struct eng_migration *m, int table)
+/* With commas: of the tables that are filled, all (-1) or that one. */
+static struct buf filled_oids(const struct eng_migration *m, int table)
 {
     struct buf oids = {0};
-    char *sql;
 
     for (size_t i = 0; i < m->plan->ntables; i++)
         if (is_filled(m, (int)i) && (table < 0 || table == (int)i))
             buf_printf(&oids, "%s%u", oids.len ? ", " : "", m->plan->tables[i].oid);
+    return oids;
+}
+
+char *eng_heirs_sql(const struct eng_migration *m, int table)
+{
+    struct buf oids = filled_oids(m, table);
+    char *sql = oids.len ? mem_printf(HEIRS, oids.data) : mem_strdup("");
+
+    buf_fini(&oids);
+    return sql;
+}
+
+enum rc eng_heirs_check(struct eng_engine *engine, const struct eng_migration *m, struct err *err)
+{
+    char *sql = eng_heirs_sql(m, -1);
+    enum rc rc = sql[0] ? conn_exec(&engine->work, err, "%s", sql) : RC_OK;
+
+    free(sql);
+    return rc;
+}
+
+char *eng_guards_sql(const struct eng_migration *m, int table)
+{
+    struct buf oids = filled_oids(m, table);
+    char *sql, *heirs;
+
     if (!oids.len)
         return mem_strdup("");
+    heirs = eng_heirs_sql(m, table);
     sql = mem_printf(
         "DO $segue$ DECLARE r regclass; BEGIN SELECT c.oid::regclass INTO r FROM "
         "unnest(ARRAY[%s]::oid[]) AS root (oid), " RELATIONS_TREE
@@ -88,13 +120,9 @@ char *eng_guards_sql(const struct eng_migration *m, int table)
         "DISTINCT FROM 'A' LIMIT 1; IF r IS NOT NULL THEN RAISE EXCEPTION USING ERRCODE = '55000', "
         "MESSAGE = format('the guard of %%s is not, or was not always, on', r), HINT = format('"
         "ALTER TABLE %%s ENABLE ALWAYS TRIGGER \"~segue_guard\", then verify: rows written "
-        "meanwhile may not be in step', r); END IF; SELECT i.inhrelid::regclass INTO r FROM "
-        "pg_inherits i JOIN pg_class c ON c.oid = i.inhparent AND c.relkind = 'r' WHERE "
-        "i.inhparent = ANY(ARRAY[%s]::oid[]) LIMIT 1; IF r IS NOT NULL THEN RAISE EXCEPTION USING "
-        "ERRCODE = '55000', MESSAGE = format('table %%s inherits since the migration was planned', "
-        "r), HINT = 'no guard keeps its rows in step: ALTER TABLE ... NO INHERIT'; END IF; " UNSEEN
-        "END $segue$;\n",
-        oids.data, oids.data, oids.data, m->id);
+        "meanwhile may not be in step', r); END IF; " UNSEEN "END $segue$;\n%s",
+        oids.data, oids.data, m->id, heirs);
+    free(heirs);
     buf_fini(&oids);
     return sql;
 }
@@ -314,36 +342,10 @@ enum rc eng_attached_check(struct eng_engine *engine, struct eng_migration *m, s
     return rc;
 }
 
-/* A table that inherits has the columns, and rows that a SELECT of the table gives, but no guard.
- */
-static enum rc check_heirs(struct eng_engine *engine, struct eng_migration *m, struct err *err)
-{
-    for (size_t i = 0; i < m->plan->ntables; i++) {
-        PGresult *res;
-
-        if (!is_filled(m, (int)i))
-            continue;
-        res = conn_query(&engine->work, err, "SELECT " HEIR " WHERE i.inhparent = %u LIMIT 1",
-                         m->plan->tables[i].oid);
-        if (!res)
-            return RC_ERR;
-        if (PQntuples(res)) {
-            err_set(err, "55000", "table %s inherits from %s since the migration was planned",
-                    res_text(res, 0, 0), res_text(res, 0, 1));
-            err_hint(err, "ALTER TABLE %s NO INHERIT %s: no guard keeps its rows in step",
-                     res_text(res, 0, 0), res_text(res, 0, 1));
-        }
-        PQclear(res);
-        if (err_is_set(err))
-            return RC_ERR;
-    }
-    return RC_OK;
-}
-
 enum rc eng_rows_check(struct eng_engine *engine, struct eng_migration *m, struct err *err)
 {
     if (check_verdict(m, err) != RC_OK || check_guards(engine, m, err) != RC_OK ||
-        check_heirs(engine, m, err) != RC_OK)
+        eng_heirs_check(engine, m, err) != RC_OK)
         return RC_ERR;
     return eng_attached_check(engine, m, err);
 }

@@ -294,7 +294,8 @@ static enum rc run_complete(struct eng_engine *engine, struct eng_migration *m, 
 static enum rc run_abort(struct eng_engine *engine, struct eng_migration *m, struct eng_job *job)
 {
     if (history_check_back(engine, m, &job->err) != RC_OK ||
-        eng_tables_check(engine, m, TABLE_BIT(TABLE_RESTORED), &job->err) != RC_OK)
+        eng_tables_check(engine, m, TABLE_BIT(TABLE_RESTORED), &job->err) != RC_OK ||
+        eng_heirs_check(engine, m, &job->err) != RC_OK)
         return RC_ERR;
     if (!job->force && eng_abort_preflight(engine, m, &job->err) != RC_OK)
         return RC_ERR;

@@ -340,6 +340,11 @@ enum rc eng_rows_check(struct eng_engine *engine, struct eng_migration *m,
  * of all tables (-1) or of one, under its lock: the turned guard would bear no trace. Heap; ""
  * where nothing is filled. */
 char *eng_guards_sql(const struct eng_migration *m, int table);
+/* Of tables that inherit from those of the migration: part of eng_rows_check and of eng_guards_sql,
+ * and what an abort looks for, which asks for nothing else of the rows. */
+enum rc eng_heirs_check(struct eng_engine *engine, const struct eng_migration *m,
+                        struct err *err) MUST_CHECK;
+char *eng_heirs_sql(const struct eng_migration *m, int table);
 /* Behind it, when the guards have been turned: the rows of the catalog that it has written are no
  * trace of others. Heap. */
 char *eng_guards_turned_sql(const struct eng_migration *m);

@@ -86,11 +86,20 @@ void eng_steps_undone(struct eng_migration *m, bool back)
             m->step_done[i] = false;
 }
 
-/* What was written past the guard would be lost with the old columns. */
 static bool drops_guard(const struct eng_step *step)
 {
-    return step->stage == ENG_STAGE_CONTRACT && step->table >= 0 && step->nsql > 0 &&
+    return step->table >= 0 && step->nsql > 0 &&
            strstr(step->sql[0], "DROP TRIGGER IF EXISTS \"~segue_guard\"");
+}
+
+/* What was written past the guard would be lost with the old columns; with the new ones goes what
+ * only tables without one have there. */
+static char *guards_sql(const struct eng_migration *m, const struct eng_step *step)
+{
+    if (!drops_guard(step) || (step->stage != ENG_STAGE_CONTRACT && step->stage != ENG_STAGE_ABORT))
+        return NULL;
+    return step->stage == ENG_STAGE_CONTRACT ? eng_guards_sql(m, step->table)
+                                             : eng_heirs_sql(m, step->table);
 }
 
 /* The path of the file's names is left as it is: deferred triggers fire at COMMIT. */
@@ -98,7 +107,7 @@ static char *step_sql(const struct eng_engine *engine, const struct eng_migratio
 {
     const struct eng_step *step = &m->plan->steps[i];
     char *mark = store_mark_sql(m, i), *names = conn_names_sql(&engine->work);
-    char *guards = drops_guard(step) ? eng_guards_sql(m, step->table) : NULL;
+    char *guards = guards_sql(m, step);
     struct buf sql = {0};
 
     buf_printf(&sql, "%s%s", guards ? guards : "", names);

@@ -4,6 +4,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from lib.wait import until
 
 pytestmark = pytest.mark.one_version
 
@@ -247,3 +248,37 @@ def test_a_table_that_has_come_to_inherit_is_refused(items, segue, make):
         assert "public.kid inherits from public.items" in proxy.cli(*command, check=1).err
     items.sql("DROP TABLE kid")
     proxy.cli("complete", "m", "--force")
+
+
+def test_an_abort_does_not_take_what_only_a_table_that_has_come_to_inherit_has(items, segue):
+    """No guard has brought it to the old column."""
+    proxy = segue(items)
+    proxy.ready(RENAME)
+    items.sql("CREATE TABLE kid () INHERITS (items); INSERT INTO kid (id, title) VALUES (5000, 'new name')")
+    refused = proxy.cli("abort", "m", check=1)
+    assert "public.kid inherits from public.items" in refused.err and "NO INHERIT" in refused.err
+    assert proxy.phase("m") == "ready"
+    items.sql("ALTER TABLE kid NO INHERIT items")
+    proxy.cli("abort", "m")
+    assert items.sql("SELECT id, title FROM kid") == [(5000, "new name")]
+
+
+@pytest.mark.parametrize("command", ["cutover", "rollback", "complete", "abort"])
+def test_a_table_that_comes_to_inherit_while_a_turn_waits_for_its_lock_is_refused_under_it(items, segue, command):
+    """What looks before the lock cannot see it yet."""
+    proxy = segue(items, lock_timeout_ms=20000, gate_hold_max_ms=30000)
+    {"cutover": proxy.ready, "abort": proxy.ready}.get(command, proxy.soaking)(RENAME)
+    items.sql("CREATE TABLE kid (LIKE items)")
+    with items.connect() as other, ThreadPoolExecutor() as pool:
+        other.execute("BEGIN; ALTER TABLE kid INHERIT items")
+        asked = pool.submit(proxy.cli, command, "m", *(["--force"] if command == "complete" else []), check=None)
+        until("the lock", lambda: items.one("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'items'::regclass "
+                                   "AND mode = 'AccessExclusiveLock')"))
+        other.execute("COMMIT")
+        refused = "public.kid inherits from public.items"
+        assert refused in proxy.wait("m", lambda r: r["error"])["error"]
+        items.sql("ALTER TABLE kid NO INHERIT items")
+        if command in ("complete", "abort"):
+            proxy.cli("resume", "m")
+        asked.result()
+    proxy.wait_phase("m", {"cutover": "ready", "rollback": "soaking", "complete": "done", "abort": "aborted"}[command])
