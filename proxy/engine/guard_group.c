@@ -275,7 +275,10 @@ void guard_group_rules(struct buf *out, const struct eng_table *table, int group
     append_test(out, "    ELSIF ", EMPTY, &sides.target, "NEW.", is_any);
     buf_append_str(out, " THEN\n");
     set_all(out, "      ", &sides.target);
-    buf_append_str(out, "    END IF;\n  END IF;\n");
+    append_test(out, "    ELSIF ", WRITTEN, &sides.source, "NEW.", is_any);
+    buf_append_str(out, " THEN\n" IF_MOVES);
+    set_all(out, "        ", &sides.target);
+    buf_append_str(out, "      END IF;\n    END IF;\n  END IF;\n");
     free(quiet);
     free(in_step);
     sides_fini(&sides);

@@ -109,7 +109,6 @@ char *guard_reads_quiet(const struct eng_table *table, const struct eng_dual *du
 
 void guard_reads_declare(struct buf *out, const struct eng_table *table)
 {
-    buf_append_str(out, "DECLARE\n");
     for (size_t i = 0; i < table->nduals; i++) {
         if (table->duals[i].old_name)
             buf_printf(out, "  segue_old_%zu pg_catalog.bool := false;\n", i);

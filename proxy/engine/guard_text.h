@@ -39,4 +39,18 @@ void guard_compare(struct buf *out, const char *row, const char *column, const c
 
 void guard_changed(struct buf *out, const char *column); /* appends: has an UPDATE changed it? */
 
+/*
+ * A row that was written past the guard, and of which an UPDATE changes neither half, stays as it
+ * is: which half is right, a verify leaves to who had the guard off. Not where it goes to another
+ * partition: what comes there is an INSERT with both halves, as of one who knows only the half that
+ * follows, and would overwrite the truth. So it goes in step, by the truth.
+ */
+#define MOVES_DECLARE "  segue_stays pg_catalog.bool;\n"
+/* Opens an IF, in the trigger that is fired where the row comes from. A constraint that gives NULL
+ * is met. */
+#define IF_MOVES                                                                                   \
+    "      EXECUTE pg_catalog.format('SELECT %s FROM (SELECT ($1).*) AS segue_row', "              \
+    "COALESCE(pg_catalog.pg_get_partition_constraintdef(TG_RELID), 'true')) INTO segue_stays "     \
+    "USING NEW;\n      IF NOT segue_stays THEN\n"
+
 #endif

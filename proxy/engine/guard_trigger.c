@@ -124,9 +124,12 @@ static void pair_rules(struct buf *out, const struct eng_dual *dual, const struc
     buf_printf(out, " THEN\n      NEW.%s := %s;\n    ELSIF ", target, side->to_target);
     guard_changed(out, side->target);
     buf_printf(out, " THEN\n      NEW.%s := %s;\n", source, side->to_source);
-    buf_printf(out,
-               "    ELSIF NEW.%s " IS_NULL " THEN\n      NEW.%s := %s;\n    END IF;\n  END IF;\n",
-               target, target, side->to_target);
+    buf_printf(out, "    ELSIF NEW.%s " IS_NULL " THEN\n      NEW.%s := %s;\n", target, target,
+               side->to_target);
+    buf_printf(out, "    ELSIF NEW.%s " IS_NOT_NULL " THEN\n", source);
+    buf_append_str(out, IF_MOVES);
+    buf_printf(out, "        NEW.%s := %s;\n      END IF;\n    END IF;\n  END IF;\n", target,
+               side->to_target);
     free(source);
     free(target);
 }
@@ -233,6 +236,7 @@ static char *guard_function(const struct eng_table *table, enum eng_direction di
     struct buf body = {0}, out = {0};
     char *literal;
 
+    buf_append_str(&body, "DECLARE\n" MOVES_DECLARE);
     if (reads)
         guard_reads_declare(&body, table);
     buf_append_str(&body, "BEGIN\n");

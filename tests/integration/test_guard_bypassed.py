@@ -203,6 +203,28 @@ def test_a_guard_that_was_off_on_one_partition_is_noticed(parts, segue):
     assert parts.one("SELECT title FROM items WHERE id = 1") == "new"
 
 
+@pytest.mark.parametrize("cut_over", [False, True], ids=["ready", "soaking"])
+def test_a_row_written_past_the_guard_does_not_lose_the_truth_when_it_changes_its_partition(parts, segue, cut_over):
+    """To the partition that gets it, the move is an INSERT that writes both halves."""
+    parts.sql("CREATE TABLE items_2 PARTITION OF items FOR VALUES FROM (100) TO (300) PARTITION BY HASH (id)")
+    parts.sql("CREATE TABLE items_2_0 PARTITION OF items_2 FOR VALUES WITH (MODULUS 2, REMAINDER 0)")
+    parts.sql("CREATE TABLE items_2_1 PARTITION OF items_2 FOR VALUES WITH (MODULUS 2, REMAINDER 1)")
+    proxy = segue(parts)
+    (proxy.soaking if cut_over else proxy.ready)(RENAME)
+    truth, follower = ("title", "label") if cut_over else ("label", "title")
+    off_for(parts, f"UPDATE items_1 SET {truth} = 'new' WHERE id IN (1, 2)", "items_1")
+    parts.sql("UPDATE items SET id = 150 WHERE id = 1")
+    assert parts.sql("SELECT label, title FROM items WHERE id = 150") == [("new", "new")]
+    # where it stays, whoever had the guard off still says which half is right
+    parts.sql("UPDATE items SET id = 60 WHERE id = 2")
+    assert parts.one(f"SELECT {follower} FROM items WHERE id = 60") == "label 2"
+    assert "the guard was away from public.items_1" in proxy.cli(*(("rollback", "m") if cut_over else ("cutover", "m")), check=1).err
+    # a half that nobody has written is not the truth
+    off_for(parts, f"INSERT INTO items_1 (id, {follower}) VALUES (61, 'only here')", "items_1")
+    parts.sql("UPDATE items SET id = 161 WHERE id = 61")
+    assert parts.sql("SELECT label, title FROM items WHERE id = 161") == [("only here", "only here")]
+
+
 def test_a_guard_that_was_off_behind_the_back_of_a_verify_is_noticed(parts, segue):
     """A verify has seen what was there before it began."""
     parts.sql("CREATE FUNCTION waits(t text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS "

@@ -195,6 +195,20 @@ def test_an_update_of_both_keeps_what_is_in_step_and_else_follows_the_lead(world
     world.holds(case, row, 0)
 
 
+def test_what_was_written_past_the_guard_does_not_lose_the_lead_when_it_changes_its_partition(world):
+    case = next(case for case in CASES if case.name == "shift")
+    row = world.insert(case, world.direct, **case.side("old", 0))
+    sets = ", ".join(f"{name} = {value}" for name, value in case.side(world.lead, 1).items())
+    unguarded(world.direct, case.table, f"UPDATE {case.table} SET {sets} WHERE id = {row}")
+    where = "SELECT tableoid FROM t_shift WHERE id = %s"
+    home = world.db.one(where, row)
+    while world.db.one(where, row) == home:  # until then nobody says which half is right
+        assert world.db.one("SELECT base + len <> hi FROM t_shift WHERE id = %s", row)
+        world.direct.execute("UPDATE t_shift SET id = %s WHERE id = %s", (new := next(ids), row))
+        row = new
+    world.holds(case, row, 1)
+
+
 @each(case=CASES)
 def test_an_update_of_one_member_takes_the_whole_row_across(world, case):
     for side, columns, make, other in (("old", case.olds, case.up, "new"), ("new", case.news, case.down, "old")):
