@@ -81,7 +81,8 @@ static char *join_sql(const struct eng_migration *m, const char *which)
 }
 
 /* The guard was committed before: rows beyond today's end are its work. */
-static enum rc begin(struct eng_engine *engine, struct eng_migration *m, int table, struct err *err)
+static enum rc begin(struct eng_engine *engine, struct eng_migration *m, int table, bool repair,
+                     struct err *err)
 {
     struct eng_relations found = {0};
     struct buf rows = {0};
@@ -107,8 +108,9 @@ static enum rc begin(struct eng_engine *engine, struct eng_migration *m, int tab
             "UPDATE SET relname = excluded.relname, relfilenode = excluded.relfilenode, "
             "next_block = 0, end_block = excluded.end_block; UPDATE segue.progress p SET guard = "
             "g.guard FROM (SELECT c.oid, " RELATIONS_GUARD " AS guard FROM pg_class c) g WHERE "
-            "g.oid = p.relation AND p.migration = %" PRId64 " AND p.table_no = %d; COMMIT",
-            join, rows.data, m->id, table);
+            "g.oid = p.relation AND p.migration = %" PRId64 " AND p.table_no = %d AND NOT %s; "
+            "COMMIT",
+            join, rows.data, m->id, table, repair ? "true" : "false");
     conn_rollback(&engine->work);
     relations_fini(&found);
     buf_fini(&rows);
@@ -127,7 +129,7 @@ enum rc fill_mark_load(struct eng_engine *engine, struct eng_migration *m, struc
         return RC_ERR;
     if (fill->nranges > before)
         return RC_OK;
-    if (begin(engine, m, table, err) != RC_OK)
+    if (begin(engine, m, table, false, err) != RC_OK)
         return RC_ERR;
     return load(engine, m, fill, table, err);
 }
@@ -136,13 +138,15 @@ enum rc eng_fill_restart(struct eng_engine *engine, struct eng_migration *m, str
 {
     enum rc rc;
 
+    /* It goes from range to range, as verify does that found what it is for: whether it has met
+     * each row that was written past the guard, a verify is to say (verify_snapshot.h). */
     FAULT(repair_before);
     rc = conn_exec(&engine->work, err, "DELETE FROM segue.skipped WHERE migration = %" PRId64,
                    m->id);
     eng_fill_drop(m);
     for (size_t i = 0; rc == RC_OK && i < m->plan->nsteps; i++) {
         if (m->plan->steps[i].kind == ENG_STEP_FILL && m->plan->steps[i].table >= 0)
-            rc = begin(engine, m, m->plan->steps[i].table, err);
+            rc = begin(engine, m, m->plan->steps[i].table, true, err);
     }
     return rc;
 }

@@ -18,6 +18,7 @@
 #include "sizing.h"
 #include "turned.h"
 #include "verify.h"
+#include "verify_snapshot.h"
 
 #define SAMPLE_ROWS 20
 
@@ -39,6 +40,8 @@ struct eng_verify {
     size_t sampled; /* of the relations before */
     int64_t began_us;
     enum verify_way way;
+    struct verify_snapshot snapshot; /* of the relation at `at` */
+    bool begun;                      /* that one: it has what it wants of it */
 };
 
 void eng_verify_drop(struct eng_migration *m)
@@ -59,6 +62,7 @@ void eng_verify_drop(struct eng_migration *m)
     free(verify->nulls);
     free(verify->wrapped);
     relations_fini(&verify->relations);
+    verify_snapshot_drop(&verify->snapshot);
     json_decref(verify->sample);
     free(verify);
     m->verify = NULL;
@@ -295,19 +299,23 @@ static enum rc take_sample(struct eng_engine *engine, struct eng_migration *m,
     struct eng_verify *verify = m->verify;
     size_t want = SAMPLE_ROWS - json_array_size(verify->sample);
     struct buf sql = {0};
-    char *names;
+    char *names, *snapshot;
     PGresult *res;
 
     if (want == 0)
         return RC_OK;
     names = conn_names_sql(&engine->work);
-    buf_printf(&sql, "%sSELECT pg_catalog.jsonb_build_object('ctid', ctid::pg_catalog.text", names);
+    snapshot = verify_snapshot_sql(&verify->snapshot);
+    buf_printf(&sql, "%s%sSELECT pg_catalog.jsonb_build_object('ctid', ctid::pg_catalog.text",
+               snapshot, names);
+    free(snapshot);
     free(names);
     append_columns(&verify->tables[rel->table], &sql);
     buf_printf(&sql, ") FROM ONLY %s WHERE %s AND (%s OR %s) ORDER BY ctid LIMIT %zu", rel->name,
                where, verify->bad[rel->table] ? verify->bad[rel->table] : "false",
                verify->nulls[rel->table] ? verify->nulls[rel->table] : "false", want);
     res = conn_run(&engine->work, sql.data, NULL, err);
+    verify_snapshot_left(engine, &verify->snapshot);
     buf_fini(&sql);
     if (!res)
         return RC_ERR;
@@ -332,16 +340,19 @@ static enum rc read_range(struct eng_engine *engine, const struct eng_verify *ve
     const char *bad = verify->bad[rel->table], *nulls = verify->nulls[rel->table];
     const char *wrapped = verify->wrapped[rel->table];
     char *names = conn_names_sql(&engine->work), *name = sql_quote_literal(rel->name);
+    char *snapshot = verify_snapshot_sql(&verify->snapshot);
     PGresult *res = conn_query(
         &engine->work, err,
-        "%sSELECT pg_catalog.count(*), pg_catalog.count(*) FILTER (WHERE %s), "
+        "%s%sSELECT pg_catalog.count(*), pg_catalog.count(*) FILTER (WHERE %s), "
         "pg_catalog.count(*) FILTER (WHERE %s), pg_catalog.count(*) FILTER (WHERE %s), "
         "pg_catalog.to_regclass(%s::pg_catalog.text)::pg_catalog.oid OPERATOR(pg_catalog.=) "
         "%u::pg_catalog.oid AND pg_catalog.pg_relation_filenode(%u::pg_catalog.oid::"
         "pg_catalog.regclass) OPERATOR(pg_catalog.=) %u::pg_catalog.oid FROM ONLY %s WHERE %s",
-        names, bad ? bad : "false", nulls ? nulls : "false", wrapped ? wrapped : "false", name,
-        rel->oid, rel->oid, rel->relfilenode, rel->name, where);
+        snapshot, names, bad ? bad : "false", nulls ? nulls : "false", wrapped ? wrapped : "false",
+        name, rel->oid, rel->oid, rel->relfilenode, rel->name, where);
 
+    verify_snapshot_left(engine, &verify->snapshot);
+    free(snapshot);
     free(name);
     free(names);
     if (!res)
@@ -363,6 +374,16 @@ static void add(struct tally *to, const struct tally *more)
     to->wrapped += more->wrapped;
 }
 
+/* Nothing of it has been read. */
+static void begin_again(struct eng_verify *verify, struct eng_relation *rel)
+{
+    verify->here = (struct tally){0};
+    verify->begun = false;
+    rel->next = 0;
+    while (json_array_size(verify->sample) > verify->sampled)
+        json_array_remove(verify->sample, verify->sampled);
+}
+
 /* It is not what was to be read; err: 42P01, of it or of what an expression calls. */
 static enum rc look_again(struct eng_engine *engine, struct eng_verify *verify,
                           struct eng_relation *rel, struct err *err)
@@ -380,26 +401,51 @@ static enum rc look_again(struct eng_engine *engine, struct eng_verify *verify,
     }
     if (change == RELATION_REWRITTEN) {
         log_info("%s was rewritten: it is read from its first block again", rel->name);
-        verify->here = (struct tally){0};
-        while (json_array_size(verify->sample) > verify->sampled)
-            json_array_remove(verify->sample, verify->sampled);
+        begin_again(verify, rel);
     } else if (change == RELATION_GONE) { /* a partition that was dropped */
         rel->next = rel->end;
     }
     return RC_AGAIN;
 }
 
+/* Of the range that was read; err: what failed. */
+static enum rc unread(struct eng_engine *engine, struct eng_verify *verify,
+                      struct eng_relation *rel, struct err *err)
+{
+    if (!err_is_set(err) || conn_no_relation(err))
+        return look_again(engine, verify, rel, err);
+    if (!conn_up(&engine->work) || !verify_snapshot_gone(&verify->snapshot))
+        return RC_ERR;
+    log_err(LOG_WARNING, "the connection of a verify's snapshot: its relation is read again", err);
+    err_clear(err);
+    begin_again(verify, rel);
+    return RC_AGAIN;
+}
+
+static enum rc begin_relation(struct eng_engine *engine, struct eng_migration *m,
+                              struct eng_relation *rel, struct err *err)
+{
+    struct eng_verify *verify = m->verify;
+
+    if (!verify->begun && verify_snapshot_take(engine, m, &verify->snapshot, rel, err) != RC_OK)
+        return RC_ERR;
+    verify->begun = true;
+    return RC_OK;
+}
+
 static enum rc check_range(struct eng_engine *engine, struct eng_migration *m,
                            struct eng_relation *rel, struct err *err)
 {
     struct eng_verify *verify = m->verify;
-    int64_t to = rel->next + sizing_next(&verify->sizing, 0);
-    int64_t began = clock_us();
+    int64_t to, began = clock_us();
     struct tally found = {0};
     bool same = false;
     char where[160];
     enum rc rc;
 
+    if (begin_relation(engine, m, rel, err) != RC_OK)
+        return RC_ERR;
+    to = rel->next + sizing_next(&verify->sizing, 0);
     if (to > rel->end)
         to = rel->end;
     relations_range(where, sizeof(where), rel->next, to);
@@ -409,10 +455,8 @@ static enum rc check_range(struct eng_engine *engine, struct eng_migration *m,
         FAULT_OF(verify_read, eng_phase(m->phase)->name);
     if (rc == RC_OK && same && (found.bad || found.nulls))
         rc = take_sample(engine, m, rel, where, err);
-    if (rc == RC_OK ? !same : conn_no_relation(err))
-        return look_again(engine, verify, rel, err);
-    if (rc != RC_OK)
-        return rc;
+    if (rc != RC_OK || !same)
+        return unread(engine, verify, rel, err);
     add(&verify->here, &found);
     sizing_note(&verify->sizing, (uint32_t)(to - rel->next), (double)(clock_us() - began) / 1000, 0,
                 0);
@@ -430,6 +474,8 @@ static bool next_relation(struct eng_verify *verify)
         add(&verify->done, &verify->here);
         verify->here = (struct tally){0};
         verify->sampled = json_array_size(verify->sample);
+        verify->begun = false;
+        verify_snapshot_drop(&verify->snapshot);
         verify->at++;
     }
     return verify->at < all->n;

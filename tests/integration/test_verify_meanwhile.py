@@ -55,3 +55,25 @@ def test_every_row_is_counted_though_the_table_is_rewritten_or_called_otherwise(
     with pytest.raises(psycopg.errors.UndefinedTable, match="nowhere"):
         meanwhile.verify(SAME.format("PERFORM FROM nowhere;"))
     meanwhile.told.close()
+
+
+def test_a_row_written_past_the_guard_is_found_wherever_an_update_takes_it(db, segue):
+    make_items(db, 3000, filler=3500, more=SAME.format(""))
+    proxy = segue(db)
+    proxy.ready(FILE)
+    meanwhile = Meanwhile(db, proxy)
+    unguarded(db.connect(), "items", "UPDATE items SET label = 'new' WHERE id = 2999")
+    db.sql("CLUSTER items USING items_pkey")  # at its end: there is no room for it in the blocks that are there
+    assert meanwhile.verify("UPDATE items SET note = 'seen' WHERE id = 2999") == (3000, 1)
+    assert "2999" in db.one("SELECT sample::text FROM segue.verifications ORDER BY began_at DESC LIMIT 1")
+    # who holds what the verify sees is ended: it looks anew
+    holder = ("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'segue' "
+              "AND state = 'idle in transaction' AND datname = current_database()")
+    assert meanwhile.verify(holder) == (3000, 1)
+    db.sql("UPDATE items SET title = label WHERE id = 2999")
+    assert meanwhile.verify("UPDATE items SET note = 'seen' WHERE id < 10") == (3000, 0)
+    # what was seen is read without
+    assert meanwhile.verify(f"DO $$BEGIN ASSERT NOT EXISTS ({holder}); END$$") == (3000, 0)
+    proxy.cli("cutover", NAME)
+    assert db.one("SELECT title FROM items WHERE id = 2999") == "new"
+    meanwhile.told.close()

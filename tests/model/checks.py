@@ -74,6 +74,7 @@ CHECKS = [
     broken("TABLE_LOCK", "PLAIN", LOST, CALM),
     # verify, and what stands in for it
     broken("VERIFY", "PLAIN", LOST, *PASS),
+    broken("SNAPSHOT", "PLAIN", LOST, *PASS),
     broken("VERDICT", "PLAIN", LOST, *PASS),
     broken("GUARD_LOOK", "PLAIN", LOST, *PASS),
     broken("COMPLETE_VERDICT", "PLAIN", "drop_safe", *PASS),
@@ -86,7 +87,6 @@ CHECKS = [
     # what a trigger cannot know: README.md, Limits
     road("NULL over a row not yet filled", "PLAIN", LOST, ("-DLIMIT_NULL_UNFILLED",)),
     road("NULL inserted where a default leads", "LOSSY", LOST, ("-DLIMIT_NULL_INSERTED",)),
-    road("a row out of step that moves under a verify", "PLAIN", LOST, (*PASS, "-DLIMIT_MOVED")),
     # the gate and the epochs
     gate("an answer lost"),
     gate("two sessions on one worker", flags=("-DONE_WORKER=1",)),

@@ -449,6 +449,14 @@ scan: /* the statement's snapshot; it waits for no client, nor makes one wait fo
 verify:
     atomic {
         size_into(upto);
+#if PASSES > 0 && !defined(BREAK_SNAPSHOT) && !defined(BREAK_VERIFY)
+        if
+        :: was_off || owed || bad -> /* one snapshot for all ranges */
+            found = there && (TRUTH_IS_NEW -> FOUND_REVERSE : FOUND_FORWARD);
+            at = upto
+        :: else
+        fi;
+#endif
         owed = (owed -> 2 : 0)
     };
     do
@@ -701,14 +709,7 @@ end:
            held ->
            update_row();
            row_written();
-           if
-#ifndef LIMIT_MOVED
-           :: past -> skip /* a row out of step that moves from range to range may pass the verify by */
-           :: !past -> any_block()
-#else
-           :: any_block()
-#endif
-           fi;
+           any_block();
            held = 0
        }
     :: atomic { held -> held = 0 }                  /* ROLLBACK, or the client dies */
