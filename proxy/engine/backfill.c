@@ -472,7 +472,16 @@ static void say_step(struct eng_migration *m, const struct fill_relation *rel)
 
 static enum rc finish(struct eng_engine *engine, struct eng_migration *m, struct err *err)
 {
+    bool more;
+
     FAULT(fill_mark);
+    if (fill_mark_new(engine, m, &more, err) != RC_OK)
+        return RC_ERR;
+    if (more) {
+        eng_fill_drop(m);
+        m->not_before_us = 0;
+        return RC_AGAIN;
+    }
     if (fill_mark_steps(engine, m, err) != RC_OK)
         return RC_ERR;
     FAULT(fill_marked);
@@ -480,6 +489,16 @@ static enum rc finish(struct eng_engine *engine, struct eng_migration *m, struct
     eng_fill_drop(m);
     m->not_before_us = 0;
     return RC_OK;
+}
+
+enum rc eng_fill_more(struct eng_engine *engine, struct eng_migration *m, bool *more,
+                      struct err *err)
+{
+    *more = false;
+    if (fill_mark_new(engine, m, more, err) != RC_OK ||
+        fill_mark_left(engine, m, more, err) != RC_OK)
+        return RC_ERR;
+    return *more ? fill_prepare(engine, m, err) : RC_OK;
 }
 
 enum rc eng_fill_turn(struct eng_engine *engine, struct eng_migration *m, struct err *err)

@@ -108,6 +108,12 @@ enum rc fill_mark_split(struct eng_engine *engine, struct eng_migration *m, size
 enum rc fill_mark_skipped(struct eng_engine *engine, struct eng_migration *m,
                           struct fill_relation *rel, struct fill_batch *batch,
                           struct err *err) MUST_CHECK;
+/* Partitions that were attached meanwhile get their watermarks; *any: there were some. */
+enum rc fill_mark_new(struct eng_engine *engine, struct eng_migration *m, bool *any,
+                      struct err *err) MUST_CHECK;
+/* Is something of what has watermarks not filled yet? */
+enum rc fill_mark_left(struct eng_engine *engine, const struct eng_migration *m, bool *left,
+                       struct err *err) MUST_CHECK;
 /* The fill steps of the plan are done. */
 enum rc fill_mark_steps(struct eng_engine *engine, struct eng_migration *m,
                         struct err *err) MUST_CHECK;

@@ -267,6 +267,63 @@ enum rc fill_mark_skipped(struct eng_engine *engine, struct eng_migration *m,
     return RC_OK;
 }
 
+/* Leaves without a watermark. They came with the guard, so rows beyond today's end are its work. */
+static enum rc mark_new(struct eng_engine *engine, struct eng_migration *m, int table, bool *any,
+                        struct err *err)
+{
+    PGresult *res = conn_query(
+        &engine->work, err,
+        "WITH made AS (INSERT INTO segue.progress (migration, table_no, relation, relname, "
+        "relfilenode, end_block, guard) SELECT %" PRId64 ", %d, c.oid, format('%%I.%%I', n.nspname,"
+        " c.relname), pg_relation_filenode(c.oid), pg_relation_size(c.oid) / "
+        "current_setting('block_size')::int, " RELATIONS_GUARD
+        " FROM " RELATIONS_ROOT RELATIONS_TREE
+        " AS t JOIN pg_class c ON c.oid = t.relid JOIN pg_namespace n ON n.oid = c.relnamespace "
+        "WHERE c.relkind = 'r' AND NOT EXISTS (SELECT FROM segue.progress p WHERE p.migration = "
+        "%" PRId64 " AND p.relation = c.oid) RETURNING relname) SELECT string_agg(relname, ', ') "
+        "FROM made",
+        m->id, table, m->plan->tables[table].oid, m->id);
+
+    if (!res)
+        return RC_ERR;
+    if (!PQgetisnull(res, 0, 0)) {
+        log_info("%s: attached meanwhile, it is filled, too", res_text(res, 0, 0));
+        *any = true;
+    }
+    PQclear(res);
+    return RC_OK;
+}
+
+enum rc fill_mark_new(struct eng_engine *engine, struct eng_migration *m, bool *any,
+                      struct err *err)
+{
+    *any = false;
+    for (size_t i = 0; i < m->plan->nsteps; i++) {
+        const struct eng_step *step = &m->plan->steps[i];
+
+        if (step->kind == ENG_STEP_FILL && step->table >= 0 &&
+            mark_new(engine, m, step->table, any, err) != RC_OK)
+            return RC_ERR;
+    }
+    return RC_OK;
+}
+
+enum rc fill_mark_left(struct eng_engine *engine, const struct eng_migration *m, bool *left,
+                       struct err *err)
+{
+    PGresult *res = conn_query(&engine->work, err,
+                               "SELECT EXISTS (SELECT FROM segue.progress WHERE migration = "
+                               "%" PRId64 " AND next_block < end_block) OR EXISTS (SELECT FROM "
+                               "segue.skipped WHERE migration = %" PRId64 ")",
+                               m->id, m->id);
+
+    if (!res)
+        return RC_ERR;
+    *left = res_bool(res, 0, 0);
+    PQclear(res);
+    return RC_OK;
+}
+
 enum rc fill_mark_steps(struct eng_engine *engine, struct eng_migration *m, struct err *err)
 {
     for (size_t i = 0; i < m->plan->nsteps; i++) {

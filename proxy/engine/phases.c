@@ -1,4 +1,6 @@
 /* What a turn of each plain phase does; cut-over and its way back are in cutover.c. */
+#include <string.h>
+
 #include "elders.h"
 #include "leaf_index.h"
 #include "runner.h"
@@ -23,6 +25,21 @@ enum rc eng_phase_expanding(struct eng_engine *engine, struct eng_migration *m, 
     return eng_phase_move(engine, m, PH_BACKFILLING, err);
 }
 
+/* A row does not meet what is being proven. Of a partition that has come since all was filled? */
+static enum rc fill_more(struct eng_engine *engine, struct eng_migration *m, struct err *err)
+{
+    struct err why = *err;
+    bool more;
+
+    err_clear(err);
+    if (eng_fill_more(engine, m, &more, err) != RC_OK)
+        return RC_ERR;
+    if (more)
+        return RC_AGAIN;
+    *err = why;
+    return RC_ERR;
+}
+
 enum rc eng_phase_backfilling(struct eng_engine *engine, struct eng_migration *m, struct err *err)
 {
     enum rc rc = eng_fill_turn(engine, m, err);
@@ -33,6 +50,8 @@ enum rc eng_phase_backfilling(struct eng_engine *engine, struct eng_migration *m
     }
     if (rc == RC_OK)
         rc = eng_steps_turn(engine, m, ENG_STAGE_BUILD, err);
+    if (rc == RC_ERR && !strcmp(err->sqlstate, "23514"))
+        return fill_more(engine, m, err);
     if (rc != RC_OK)
         return rc;
     conn_close(&m->lng);

@@ -278,6 +278,9 @@ void eng_steps_cancel(struct eng_migration *m); /* what runs on the long connect
 enum rc eng_fill_turn(struct eng_engine *engine, struct eng_migration *m,
                       struct err *err) MUST_CHECK; /* RC_OK: every row of every table visited */
 void eng_fill_drop(struct eng_migration *m);       /* m->fill, where there is one */
+/* When all was filled: is there more since? Then the next turn goes on with it. */
+enum rc eng_fill_more(struct eng_engine *engine, struct eng_migration *m, bool *more,
+                      struct err *err) MUST_CHECK;
 enum rc eng_fill_restart(struct eng_engine *engine, struct eng_migration *m,
                          struct err *err) MUST_CHECK; /* forgets the watermarks: repair pass */
 /* 0..1 of the work; *rows_total: rows that will have been filled, 0 without a fill. */
