@@ -459,6 +459,10 @@ struct linked { /* a column of a foreign key */
 /* May a foreign key be from one to the other? */
 enum rc check_linked(struct build *b, const char *path, const struct linked *ours,
                      const struct linked *theirs) MUST_CHECK;
+/* Appends "o.theirs = s.ours", by the operator with which the server proves such a key, whatever
+ * others the path has. A type that is NULL: not there yet. */
+enum rc linked_equal(struct build *b, const struct linked *ours, const struct linked *theirs,
+                     struct buf *out) MUST_CHECK;
 
 /* ---- plan_refers.c ---- */
 /* `path`: of what says that columns of this plan refer to columns of the table. */

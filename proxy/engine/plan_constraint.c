@@ -314,28 +314,69 @@ static enum rc find_other(struct build *b, const struct target *t, const char *p
     return check_other(b, t, path, c, other);
 }
 
+/* The type that a column of the new schema will have. */
+static const char *type_of(const struct build *b, const struct target *t, const char *column)
+{
+    const char *half = retype_half(t, column);
+    const struct eng_table *table = &b->plan->tables[t->table];
+
+    for (size_t i = 0; i < table->nduals; i++)
+        if (table->duals[i].new_name && !strcmp(table->duals[i].new_name, half))
+            return table->duals[i].new_type;
+    return cat_text(cat_column(t->doc, half), "type");
+}
+
+/* Of a table that this file makes, before it is there; heap. NULL: not known yet, or at fault,
+ * which is for who makes it to say. */
+static char *type_of_made(struct build *b, const char *path, const char *table, const char *column)
+{
+    for (size_t i = 0; i < b->file->nops; i++) {
+        const struct file_op *op = &b->file->ops[i];
+        bool made = op->kind == FILE_CREATE_TABLE && !strcmp(op->table.name, table);
+
+        for (size_t k = 0; made && k < op->ncolumns; k++) {
+            const char *type = op->columns[k].type, *counts = file_counts_in(type);
+            struct type_facts facts = {0};
+
+            if (strcmp(op->columns[k].name, column) != 0)
+                continue;
+            if (check_type(b, path, counts ? counts : type, &facts) == RC_OK)
+                return facts.name;
+            free(facts.name);
+            err_clear(b->err);
+        }
+    }
+    return NULL;
+}
+
 /* MATCH SIMPLE: a NULL anywhere is enough. FULL: all or none. */
-static char *orphan(const struct target *t, const struct file_constraint *c,
-                    const struct other *other)
+static enum rc orphan(struct build *b, const struct target *t, const char *path,
+                      const struct file_constraint *c, const struct other *other, char **out)
 {
     bool full = c->match && !strcmp(c->match, "FULL");
     struct buf any = {0}, equal = {0};
-    char *out;
+    enum rc rc = RC_OK;
 
-    for (size_t i = 0; i < c->columns.n; i++) {
-        char *own = sql_quote_ident(retype_half(t, c->columns.v[i]));
-        char *its = sql_quote_ident(other->columns.v[i]);
+    for (size_t i = 0; rc == RC_OK && i < c->columns.n; i++) {
+        const char *its = other->columns.v[i];
+        char *own = sql_quote_ident(retype_half(t, c->columns.v[i])), *type;
+        const struct linked ours = {retype_half(t, c->columns.v[i]),
+                                    type_of(b, t, c->columns.v[i])};
 
         buf_printf(&any, "%ss.%s " IS_NOT_NULL, i ? full ? " OR " : " AND " : "", own);
-        buf_printf(&equal, "%so.%s = s.%s", i ? " AND " : "", its, own);
+        buf_append_str(&equal, i ? " AND " : "");
+        type = other->doc ? mem_strdup(cat_text(cat_column(other->doc, its), "type"))
+                          : type_of_made(b, path, c->table.name, its);
+        rc = linked_equal(b, &ours, &(struct linked){its, type}, &equal);
+        free(type);
         free(own);
-        free(its);
     }
-    out = mem_printf("(%s) AND NOT EXISTS (SELECT FROM %s o WHERE %s)", any.data, other->relation,
-                     equal.data);
+    if (rc == RC_OK)
+        *out = mem_printf("(%s) AND NOT EXISTS (SELECT FROM %s o WHERE %s)", any.data,
+                          other->relation, equal.data);
     buf_fini(&any);
     buf_fini(&equal);
-    return out;
+    return rc;
 }
 
 /* `relation`: what the other table is called by then. */
@@ -351,18 +392,6 @@ static char *foreign_definition(const struct target *t, const struct file_constr
     free(its);
     free(own);
     return buf_take(&out);
-}
-
-/* The type that a column of the new schema will have. */
-static const char *type_of(const struct build *b, const struct target *t, const char *column)
-{
-    const char *half = retype_half(t, column);
-    const struct eng_table *table = &b->plan->tables[t->table];
-
-    for (size_t i = 0; i < table->nduals; i++)
-        if (table->duals[i].new_name && !strcmp(table->duals[i].new_name, half))
-            return table->duals[i].new_type;
-    return cat_text(cat_column(t->doc, half), "type");
 }
 
 /* For plan_refers.c, which judges it when all of the file is planned. */
@@ -405,8 +434,9 @@ static enum rc add_foreign(struct build *b, struct target *t, const char *path,
 
     if (rc == RC_OK)
         rc = find_other(b, t, path, c, &other);
+    if (rc == RC_OK)
+        rc = orphan(b, t, path, c, &other, &bad);
     if (rc == RC_OK) {
-        bad = orphan(t, c, &other);
         definition = foreign_definition(t, c, &other, other.relation);
         after = foreign_definition(t, c, &other, called_after(b, other.relation));
         if (other.doc) { /* are the types comparable? */

@@ -115,19 +115,65 @@ static struct side becomes(const struct build *b, const json_t *pair, size_t at)
 }
 
 /* As PostgreSQL finds the operators of a foreign key: by the type's default operator class. */
-static const char linked_sql[] =
-    "WITH RECURSIVE base(no, id) AS (VALUES (1, $1::regtype::oid), (2, $2::regtype::oid)"
-    "  UNION ALL SELECT no, typbasetype FROM base JOIN pg_type t ON t.oid = id AND typtype = 'd'),"
-    " pair AS (SELECT (SELECT id FROM base JOIN pg_type t ON t.oid = id WHERE no = 1 AND typtype"
-    "  <> 'd') AS theirs, (SELECT id FROM base JOIN pg_type t ON t.oid = id WHERE no = 2 AND"
-    "  typtype <> 'd') AS ours)"
-    " SELECT 1 FROM pair WHERE theirs = ours OR EXISTS (SELECT FROM pg_opclass k JOIN pg_am m ON"
-    "  m.oid = k.opcmethod AND m.amname = 'btree' WHERE k.opcdefault AND (k.opcintype = theirs OR"
-    "  EXISTS (SELECT FROM pg_cast c WHERE c.castsource = theirs AND c.casttarget = k.opcintype"
-    "   AND c.castmethod = 'b' AND c.castcontext = 'i')) AND (EXISTS (SELECT FROM pg_amop o WHERE"
+#define LINKED_PAIR                                                                                \
+    "WITH RECURSIVE base(no, id) AS (VALUES (1, $1::regtype::oid), (2, $2::regtype::oid)"          \
+    "  UNION ALL SELECT no, typbasetype FROM base JOIN pg_type t ON t.oid = id AND typtype = "     \
+    "  'd'), pair AS (SELECT (SELECT id FROM base JOIN pg_type t ON t.oid = id WHERE no = 1 AND "  \
+    "  typtype <> 'd') AS theirs, (SELECT id FROM base JOIN pg_type t ON t.oid = id WHERE no = 2 " \
+    "  AND typtype <> 'd') AS ours) "
+#define LINKED_CLASS "pg_opclass k JOIN pg_am m ON m.oid = k.opcmethod AND m.amname = 'btree'"
+#define LINKED_FITS                                                                                \
+    "k.opcdefault AND (k.opcintype = theirs OR EXISTS (SELECT FROM pg_cast c WHERE c.castsource "  \
+    "= theirs AND c.casttarget = k.opcintype AND c.castmethod = 'b' AND c.castcontext = 'i'))"
+
+static const char linked_sql[] = LINKED_PAIR
+    "SELECT 1 FROM pair WHERE theirs = ours OR EXISTS (SELECT FROM " LINKED_CLASS
+    " WHERE " LINKED_FITS " AND (EXISTS (SELECT FROM pg_amop o WHERE"
     "   o.amopfamily = k.opcfamily AND o.amoplefttype = k.opcintype AND o.amoprighttype = ours AND"
     "   o.amopstrategy = 3) OR EXISTS (SELECT FROM pg_cast c WHERE c.castsource = ours AND"
     "   c.casttarget = k.opcintype AND c.castcontext = 'i')))";
+
+/* Of several classes that fit the server takes that of the type itself, then a preferred one. No
+ * row: of an enum, an array, a range or a row type, or not there yet. */
+static const char equal_sql[] = LINKED_PAIR
+    "SELECT format('%I.%I', kn.nspname, kt.typname), format('OPERATOR(%I.%s)', pn.nspname,"
+    " p.oprname), CASE WHEN rt.oid = ours OR EXISTS (SELECT FROM pg_cast c WHERE c.castsource = "
+    "ours"
+    " AND c.casttarget = rt.oid AND c.castcontext = 'i') THEN format('%I.%I', rn.nspname,"
+    " rt.typname) ELSE '' END FROM pair, " LINKED_CLASS
+    " JOIN pg_type kt ON kt.oid = k.opcintype JOIN pg_namespace kn ON kn.oid = kt.typnamespace,"
+    " LATERAL (SELECT o.amopopr, o.amoprighttype FROM pg_amop o WHERE o.amopfamily = k.opcfamily "
+    "AND"
+    "  o.amopstrategy = 3 AND o.amoplefttype = k.opcintype AND o.amoprighttype IN (ours,"
+    "  k.opcintype) ORDER BY o.amoprighttype = ours DESC LIMIT 1) o"
+    " JOIN pg_operator p ON p.oid = o.amopopr JOIN pg_namespace pn ON pn.oid = p.oprnamespace"
+    " JOIN pg_type rt ON rt.oid = o.amoprighttype JOIN pg_namespace rn ON rn.oid = rt.typnamespace"
+    " WHERE " LINKED_FITS
+    " AND kt.typtype <> 'p' ORDER BY k.opcintype = theirs DESC, kt.typispreferred DESC LIMIT 1";
+
+enum rc linked_equal(struct build *b, const struct linked *ours, const struct linked *theirs,
+                     struct buf *out)
+{
+    const char *params[] = {theirs->type, ours->type};
+    char *own = sql_quote_ident(ours->column), *its = sql_quote_ident(theirs->column);
+    bool there = ours->type && theirs->type && !enum_of_file(b, ours->type) &&
+                 !enum_of_file(b, theirs->type);
+    PGresult *res = NULL;
+    enum rc rc = there ? own_query(b, equal_sql, 2, params, &res, b->err) : RC_OK;
+
+    if (rc == RC_OK && res && PQntuples(res)) {
+        const char *cast = PQgetvalue(res, 0, 2);
+
+        buf_printf(out, "o.%s::%s %s s.%s%s%s", its, PQgetvalue(res, 0, 0), PQgetvalue(res, 0, 1),
+                   own, *cast ? "::" : "", cast);
+    } else { /* those of such types are the server's own */
+        buf_printf(out, "o.%s OPERATOR(pg_catalog.=) s.%s", its, own);
+    }
+    PQclear(res);
+    free(its);
+    free(own);
+    return rc;
+}
 
 static enum rc may_refer(struct build *b, const char *type, const char *foreign, bool *may)
 {

@@ -45,3 +45,31 @@ def test_text_that_is_no_json_comes_back_as_it_was_whatever_operators_a_schema_o
     proxy.cli("cutover", name)
     db.connect().execute("UPDATE items SET body = segue.json_or_wrap('not this either') WHERE id = 1")
     assert db.one("SELECT payload FROM items WHERE id = 1") == "not this either"
+
+
+def foreign_key(column, table, key):
+    return {"create_constraint": {"table": "items", "name": f"of_{column}", "type": "foreign_key", "columns": [column],
+                                  "references": {"name": f"of_{column}", "table": table, "columns": [key]}}}
+
+
+def test_rows_that_refer_to_nothing_are_looked_for_by_the_operator_of_the_key(db, segue):
+    """One of the path that fits the types better would run as segue's role, and tell it what it likes."""
+    db.sql("CREATE TABLE seen (what text);"
+           "CREATE TABLE kinds (code varchar(20) PRIMARY KEY, folded citext UNIQUE, n bigint UNIQUE);"
+           "CREATE TABLE items (id int PRIMARY KEY, kind varchar(10), folded citext, n int);"
+           "INSERT INTO kinds VALUES ('a', 'A', 1), ('b', 'B', 2);"
+           "INSERT INTO items SELECT i, 'a', 'a', 1 FROM generate_series(1, 9) i")
+    for left, right in (("varchar", "varchar"), ("varchar", "text"), ("text", "varchar")):
+        db.sql(f"CREATE FUNCTION trap({left}, {right}) RETURNS bool LANGUAGE plpgsql AS "
+               "$$BEGIN INSERT INTO public.seen VALUES ('trapped'); RETURN false; END$$;"
+               f"CREATE OPERATOR public.= (LEFTARG = {left}, RIGHTARG = {right}, FUNCTION = trap)")
+    proxy = segue(db)
+    for column, key in (("kind", "code"), ("folded", "folded"), ("n", "n")):
+        proxy.ready({"name": column, "operations": [foreign_key(column, "kinds", key)]})
+        assert db.sql("SELECT what FROM seen") == [], column
+        proxy.cli("abort", column)
+    # of a table of the same file
+    made = {"create_table": {"name": "made", "columns": [{"name": "code", "type": "varchar(20)", "pk": True}]}}
+    proxy.begin({"name": "both", "operations": [made, foreign_key("kind", "made", "code")]})
+    proxy.wait("both", lambda r: r["error"] or r["phase"] == "ready")
+    assert db.sql("SELECT what FROM seen") == []
