@@ -513,7 +513,7 @@ enum rc eng_fill_turn(struct eng_engine *engine, struct eng_migration *m, struct
         return RC_ERR;
     if (take_answers(engine, m, err) != RC_OK)
         return RC_ERR;
-    fill_vacuum_poll(m);
+    fill_vacuum_poll(engine, m, &due_us);
     survey(m->fill);
     left = first_left(m->fill);
     if (!left)
@@ -524,6 +524,7 @@ enum rc eng_fill_turn(struct eng_engine *engine, struct eng_migration *m, struct
         m->fill->wanted_us = 0;
         eng_status_put(engine, m);
         eng_sleep(m, HOLD_MS);
+        m->not_before_us = due_us < m->not_before_us ? due_us : m->not_before_us;
         return RC_AGAIN;
     }
     if (fill_pool_triggers(engine, err) != RC_OK)

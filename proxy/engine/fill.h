@@ -32,6 +32,8 @@ struct fill_relation {
     int table;                  /* index into plan->tables */
     double vacuum_every;        /* rows; 0: not looked up */
     double since_vacuum;        /* rows filled */
+    double vacuum_owed;         /* what that was when its VACUUM began */
+    unsigned given_way;         /* times in a row that its VACUUM has */
     int64_t skipped;            /* ranges in which rows were locked; -1: to be looked up */
     unsigned left, busy;        /* ranges with blocks ahead; batches under way (fill_survey) */
     int64_t skipped_last;       /* when it was last looked up */
@@ -73,6 +75,7 @@ struct eng_fill {
     struct fill_range *ranges;
     size_t nranges;
     size_t vacuuming; /* relation, or FILL_NONE */
+    bool giving_way;  /* its VACUUM was told to end */
     struct eng_pool *pool;
     struct sizing sizing[FILL_WORKERS_MAX]; /* by slot */
     enum throttle_verdict verdict;
@@ -165,6 +168,8 @@ bool fill_vacuum_due(const struct eng_engine *engine, const struct fill_relation
 double fill_vacuum_room(const struct eng_fill *fill, size_t relation);
 enum rc fill_vacuum_start(struct eng_engine *engine, struct eng_migration *m, size_t relation,
                           struct err *err) MUST_CHECK;
-void fill_vacuum_poll(struct eng_migration *m);
+/* Takes its answer, if there is one. Whoever waits for its lock does not wait for its end: it is
+ * cancelled, and comes again. *due_us: the next look at the latest. */
+void fill_vacuum_poll(struct eng_engine *engine, struct eng_migration *m, int64_t *due_us);
 
 #endif

@@ -1,7 +1,8 @@
 /*
  * The interleaved VACUUM (DESIGN 7): what a batch leaves behind is used by the next ones, so that
  * the table stays small. Batches go on beside it, as long as it keeps up: it
- * takes no lock that they ask for.
+ * takes no lock that they ask for. Maintenance does ask for it (ALTER TABLE, DROP of a partition),
+ * and all of its table's clients queue behind that: so it gives way, as an autovacuum does.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -11,9 +12,11 @@
 #include "segue/base/log.h"
 #include "segue/base/mem.h"
 #include "steps.h"
+#include "yield.h"
 
 #define VACUUM_SHARE 0.02
 #define EASED_DELAY_MS 2 /* vacuum_cost_delay while clients are to be spared */
+#define GIVEN_WAY_MAX 4
 #define BESIDE_SHARE 0.5 /* of what is vacuumed at a time: filled beside a VACUUM */
 
 enum rc fill_vacuum_plan(struct eng_engine *engine, struct fill_relation *rel, struct err *err)
@@ -66,25 +69,51 @@ enum rc fill_vacuum_start(struct eng_engine *engine, struct eng_migration *m, si
     if (rc != RC_OK)
         return rc;
     FAULT(vacuum_sent);
+    rel->vacuum_owed = rel->since_vacuum;
     rel->since_vacuum = 0;
     m->fill->vacuuming = relation;
+    m->fill->giving_way = false;
     return RC_OK;
 }
 
-void fill_vacuum_poll(struct eng_migration *m)
+/* It was ended by us: once more, behind whom it was in the way of. That it never comes to its end
+ * must not keep the backfill: then the rest is autovacuum's. */
+static void gave_way(struct fill_relation *rel)
 {
+    log_info("VACUUM gives way: somebody waits for a lock on %s", rel->name);
+    if (++rel->given_way < GIVEN_WAY_MAX)
+        rel->since_vacuum += rel->vacuum_owed;
+    else
+        rel->given_way = 0;
+}
+
+void fill_vacuum_poll(struct eng_engine *engine, struct eng_migration *m, int64_t *due_us)
+{
+    struct fill_relation *rel;
     struct err err = {0};
     enum rc rc;
 
     if (m->fill->vacuuming == FILL_NONE)
         return;
+    rel = &m->fill->relations[m->fill->vacuuming];
     rc = conn_poll(&m->lng, &err);
-    if (rc == RC_AGAIN)
+    if (rc == RC_AGAIN) {
+        if (!m->fill->giving_way && yield_wanted(engine, m)) {
+            m->fill->giving_way = true;
+            conn_cancel(&m->lng);
+        }
+        if (!m->fill->giving_way) /* else its socket tells */
+            *due_us = yield_due_us(m, *due_us);
         return;
+    }
     FAULT(vacuum_done);
     m->fill->vacuuming = FILL_NONE;
-    if (rc == RC_ERR) { /* a courtesy: the backfill does not depend on it */
+    if (rc == RC_OK)
+        rel->given_way = 0;
+    else if (m->fill->giving_way)
+        gave_way(rel);
+    else /* a courtesy: the backfill does not depend on it */
         log_err(LOG_WARNING, "vacuum", &err);
+    if (rc == RC_ERR || m->fill->giving_way) /* the cancel may come late */
         conn_close(&m->lng);
-    }
 }
