@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "foreign_parts.h"
 #include "relations.h"
 #include "runner.h"
 #include "segue/base/mem.h"
@@ -346,6 +347,8 @@ enum rc eng_rows_check(struct eng_engine *engine, struct eng_migration *m, struc
 {
     if (check_verdict(m, err) != RC_OK || check_guards(engine, m, err) != RC_OK ||
         eng_heirs_check(engine, m, err) != RC_OK)
+        return RC_ERR;
+    if (foreign_parts_check(engine, m, err) != RC_OK)
         return RC_ERR;
     return eng_attached_check(engine, m, err);
 }

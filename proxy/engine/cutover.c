@@ -6,6 +6,7 @@
 #include "defaults.h"
 #include "dependents.h"
 #include "detaching.h"
+#include "foreign_parts.h"
 #include "gated.h"
 #include "leaf_index.h"
 #include "policy.h"
@@ -138,7 +139,8 @@ enum rc eng_cutover_preflight(struct eng_engine *engine, struct eng_migration *m
 }
 
 /* Marks of the stage's steps are of no use here: the phase is the marker. The way back uses up
- * indexes that were built for it, and for the next cut-over: their steps are to be done again. */
+ * indexes that were built for it, and for the next cut-over: their steps are to be done again. The
+ * names come once more at the end: deferred triggers fire at COMMIT. */
 static char *turnover_sql(struct eng_engine *engine, struct eng_migration *m,
                           const struct turnover *t)
 {
@@ -147,15 +149,17 @@ static char *turnover_sql(struct eng_engine *engine, struct eng_migration *m,
     char *undone = eng_steps_undone_sql(m, t == &backward);
     char *clear = schedule_clear_sql(m); /* the wish is met by this */
     char *guards = eng_guards_sql(m, -1), *names = conn_names_sql(&engine->work);
+    char *far = foreign_parts_sql(m);
     char *turned = eng_guards_turned_sql(m);
     char *defaults = defaults_sql(engine, m, t == &backward);
-    char *sql = mem_printf("%s%s%s%s%s" CONN_OWN_NAMES "%s;\n%s%s;\n%s%s%s", guards, defaults,
-                           names, steps, steps[0] ? ";\n" : "", turned, undone, move, clear,
-                           clear[0] ? ";\n" : "", names); /* deferred triggers fire at COMMIT */
+    char *sql = mem_printf("%s%s%s%s%s%s" CONN_OWN_NAMES "%s;\n%s%s;\n%s%s%s", guards, far,
+                           defaults, names, steps, steps[0] ? ";\n" : "", turned, undone, move,
+                           clear, clear[0] ? ";\n" : "", names);
 
     free(turned);
     free(defaults);
     free(names);
+    free(far);
     free(guards);
     free(clear);
     free(undone);
