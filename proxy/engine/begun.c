@@ -20,15 +20,20 @@ enum rc begun_look(struct eng_engine *engine, const struct eng_migration *m, siz
 {
     const struct eng_step *step = &m->plan->steps[i];
     const char *values[] = {step->index_schema, step->index_name};
-    PGresult *res = conn_params(
+    bool begun = false, sent = false;
+    PGresult *res;
+
+    /* before the catalog is read: it ends, and is seen there, in between */
+    if (step->kind == ENG_STEP_CONCURRENTLY &&
+        eng_beside_sent(engine, step->sql[0], &sent, err) != RC_OK)
+        return RC_ERR;
+    res = conn_params(
         &engine->work, err,
         "SELECT i.indisvalid, EXISTS (SELECT 1 FROM pg_stat_progress_create_index p "
         "WHERE p.index_relid = i.indexrelid) FROM pg_class c JOIN pg_namespace n ON n.oid = "
         "c.relnamespace LEFT JOIN pg_index i ON i.indexrelid = c.oid "
         "WHERE n.nspname = $1 AND c.relname = $2",
         2, values);
-    bool begun = false;
-
     if (!res)
         return RC_ERR;
     if (PQntuples(res) && begun_ask(engine, m, step->no, &begun, err) != RC_OK) {
@@ -36,13 +41,13 @@ enum rc begun_look(struct eng_engine *engine, const struct eng_migration *m, siz
         return RC_ERR;
     }
     if (PQntuples(res) == 0)
-        *state = INDEX_ABSENT;
+        *state = sent ? INDEX_BUILDING : INDEX_ABSENT;
     else if (!begun || PQgetisnull(res, 0, 0))
         *state = INDEX_FOREIGN;
     else if (res_bool(res, 0, 0))
         *state = INDEX_VALID;
     else
-        *state = res_bool(res, 0, 1) ? INDEX_BUILDING : INDEX_INVALID;
+        *state = sent || res_bool(res, 0, 1) ? INDEX_BUILDING : INDEX_INVALID;
     PQclear(res);
     return RC_OK;
 }

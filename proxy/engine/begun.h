@@ -16,8 +16,8 @@ enum begun_index {
     INDEX_ABSENT,
     INDEX_VALID,
     INDEX_INVALID,
-    INDEX_BUILDING,
-    INDEX_FOREIGN, /* a relation of that name, not made by this step */
+    INDEX_BUILDING, /* or about to be, as soon as it has its lock */
+    INDEX_FOREIGN,  /* a relation of that name, not made by this step */
 };
 
 /* The index of step i, as the catalog has it. */

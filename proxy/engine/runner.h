@@ -221,6 +221,9 @@ enum rc eng_beside_open(struct eng_engine *engine, struct eng_conn *conn, enum e
                         struct err *err) MUST_CHECK;
 /* Ends those of whoever had the lock before. RC_AGAIN: some have not ended yet. */
 enum rc eng_beside_end_others(struct eng_engine *engine, struct err *err) MUST_CHECK;
+/* Is a backend still at this long statement, whose segue, or whose connection, was lost? */
+enum rc eng_beside_sent(struct eng_engine *engine, const char *sql, bool *is,
+                        struct err *err) MUST_CHECK;
 
 /* ---- migration.c: making, freeing, what the parts need of it ---- */
 struct eng_migration *eng_migration_new(struct eng_plan *plan);

@@ -281,6 +281,25 @@ static enum rc end_other(struct eng_engine *engine, int64_t pid, const char *sin
     return ended ? RC_OK : RC_AGAIN;
 }
 
+enum rc eng_beside_sent(struct eng_engine *engine, const char *sql, bool *is, struct err *err)
+{
+    char key[24];
+    const char *values[] = {key, sql};
+    PGresult *res;
+
+    snprintf(key, sizeof(key), "%" PRId64, LONG_KEY);
+    /* its text: the beginning, where that is long */
+    res = conn_params(&engine->work, err,
+                      "SELECT EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid) "
+                      "WHERE " STORE_LOCK " = $1::bigint AND " STORE_ROLE
+                      " AND coalesce(a.state NOT LIKE 'idle%', true) AND (starts_with($2, a.query) "
+                      "OR a.query = '<insufficient privilege>'))",
+                      (int)ARRAY_LEN(values), values);
+    *is = res && res_bool(res, 0, 0);
+    PQclear(res);
+    return res ? RC_OK : RC_ERR;
+}
+
 /* A long statement under way is let be, and so is what may be one (of another role's the server
  * does not say): it has its mark in its own transaction, or is found in the catalog, and an index
  * that is half built need not be begun again. Nothing of what its engine may send behind it does

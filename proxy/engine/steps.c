@@ -398,7 +398,9 @@ static enum rc run_concurrently(struct eng_engine *engine, struct eng_migration 
     }
     if (state == INDEX_VALID)
         return eng_step_mark(engine, m, i, err);
-    if (state == INDEX_BUILDING) { /* a backend of an engine that died is still at it */
+    if (state == INDEX_BUILDING) {
+        if (m->retries++ == 0)
+            log_info("%s: a backend of an engine before is at it: it is waited for", m->step);
         eng_sleep(m, 1000);
         return RC_AGAIN;
     }

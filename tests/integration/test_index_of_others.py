@@ -1,7 +1,15 @@
 """An index that somebody else has made under the name that a migration wants is theirs."""
 
+import sys
+import threading
+
 import pytest
+from lib.segue import BUILD, REPO
 from lib.wait import until
+
+sys.path.append(str(REPO / "tests"))
+
+from faults.stage import Told  # noqa: E402
 
 pytestmark = pytest.mark.one_version
 
@@ -86,3 +94,31 @@ def test_an_index_whose_mark_was_not_written_is_the_migrations_own(db, proxy):
     assert db.one("SELECT 'ix'::regclass::oid") == built
     proxy.cli("abort", "m")
     until("the indexes to go", lambda: sorted(indexes(db)) == ["items_pkey"])
+
+
+def test_an_index_whose_statement_outlived_its_segue_before_it_had_its_lock_is_the_migrations_own(db, segue):
+    """It is not in the catalog yet, and not among the indexes being built: whoever comes next would ask for it once more."""
+    db.sql("CREATE TABLE items (id int PRIMARY KEY, label text, n int); INSERT INTO items SELECT i, 'l' || i, i FROM generate_series(1, 50) i")
+    sent, go_on = threading.Event(), threading.Event()
+    told = Told(lambda point: (sent.set(), go_on.wait(60)))
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'CREATE INDEX%'"
+    proxy = segue(db, start=False, environment={"SEGUE_FAULT": "long_sent/backfilling:tell", "SEGUE_FAULT_SOCKET": told.path})
+    proxy.program = BUILD / "faults" / "segue"
+    proxy.start()
+    with db.connect() as holder:
+        holder.execute("BEGIN; LOCK TABLE items IN SHARE UPDATE EXCLUSIVE MODE")
+        proxy.begin({"name": "m", "operations": FILE["operations"][1:2]})
+        assert sent.wait(30), proxy.log_tail()
+        until("the index to wait for its lock", lambda: db.one(waiting) == 1)
+        proxy.kill9()
+        proxy.environment = {}
+        proxy.start().at_work()
+        until("the next segue to come to it", lambda: db.one(waiting) == 2 or "is waited for" in proxy.log_text())
+        assert db.one(waiting) == 1
+        holder.execute("COMMIT")
+    go_on.set()
+    told.close()
+    proxy.wait_phase("m", "ready")
+    assert indexes(db)["ix"].endswith("(n)")
+    proxy.cli("abort", "m")
+    assert sorted(indexes(db)) == ["items_pkey"]
