@@ -621,6 +621,8 @@ enum rc needed_judge_key(struct build *b, const json_t *index, const char *const
 /* ---- plan_replica.c ---- */
 /* When all of the table is planned: may its rows be updated? */
 enum rc replica_judge_updates(struct build *b, const struct target *t) MUST_CHECK;
+/* Subscribers want columns before they are sent, and publishers send those that go. */
+enum rc replica_warn_others(struct build *b, const struct target *t) MUST_CHECK;
 /* Of an index that goes; `object`: what to call it. */
 enum rc replica_judge_index(struct build *b, const struct target *t, const json_t *index,
                             const char *object, bool *refused) MUST_CHECK;

@@ -2,7 +2,8 @@
  * What logical replication needs: of a published table the server refuses each UPDATE and DELETE
  * that it could not tell subscribers the row of. So a table has its replica identity before segue
  * updates it, and keeps one whatever the file drops. A publication may be of a partition alone, and
- * the identity is each partition's own.
+ * the identity is each partition's own. And subscribers have each column that is sent: those that
+ * expand adds, too.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include "plan_build.h"
 #include "segue/base/mem.h"
 #include "segue/catalog/catalog.h"
+#include "segue/sql/expr.h"
 
 #define HINT                                                                                       \
     "set_replica_identity in an earlier migration, or ALTER TABLE ... REPLICA IDENTITY FULL"
@@ -133,6 +135,94 @@ enum rc replica_judge_null(struct build *b, const struct target *t, const char *
                      "it is the replica identity of %s: its column %s cannot be NULL",
                      PQgetvalue(res, 0, 1), column);
     PQclear(res);
+    free(oid);
+    return rc;
+}
+
+/* ---- who else has the table's columns ---- */
+
+/* Publications of the table, or of parts of it, that send columns which are yet to come. */
+static const char senders_sql[] =
+    "WITH sent AS " SENT "NOT EXISTS (SELECT FROM pg_publication_rel l WHERE l.prpubid = p.oid"
+    " AND to_jsonb(l) ->> 'prattrs' IS NOT NULL AND l.prrelid IN"
+    " (SELECT r.oid UNION SELECT relid FROM pg_partition_ancestors(r.oid))))"
+    " SELECT string_agg(DISTINCT publications.names, ', ') FROM pg_class k, " PUBLICATIONS
+    " WHERE k.oid IN " TREE;
+static const char receivers_sql[] =
+    "SELECT string_agg(DISTINCT s.subname, ', ') FROM pg_subscription_rel r JOIN pg_subscription s"
+    " ON s.oid = r.srsubid WHERE r.srrelid IN " TREE;
+
+static void warn_of_new(struct build *b, const struct target *t, const char *publications)
+{
+    const struct eng_table *table = &b->plan->tables[t->table];
+    struct buf add = {0}, alter = {0};
+
+    for (size_t i = 0; i < table->nduals; i++) {
+        const struct eng_dual *dual = &table->duals[i];
+        char *new = sql_quote_ident(dual->new_name ? dual->new_name : "");
+        char *old = sql_quote_ident(dual->old_name ? dual->old_name : "");
+
+        if (texts_has(&t->new_columns, new))
+            buf_printf(&add, "; ALTER TABLE %s ADD COLUMN %s %s", t->relation, new, dual->new_type);
+        if (dual->retypes)
+            buf_printf(&alter, "; ALTER TABLE %s ALTER COLUMN %s TYPE %s", t->relation, old,
+                       dual->new_type);
+        free(old);
+        free(new);
+    }
+    if (alter.len) {
+        buf_append_str(&add, "; and before the cut-over, from which on values of the new type have"
+                             " the old name: ");
+        buf_append_str(&add, alter.data + 2);
+    }
+    if (add.len)
+        build_warn(b, t->relation, add.data + 2,
+                   "publication %s sends it: a subscriber (PostgreSQL) without the new columns"
+                   " stops at the first row after start, and its slot keeps WAL. There, before"
+                   " start, run what the hint says",
+                   publications);
+    buf_fini(&alter);
+    buf_fini(&add);
+}
+
+static void warn_of_old(struct build *b, const struct target *t, const char *subscriptions)
+{
+    const struct eng_table *table = &b->plan->tables[t->table];
+    struct buf names = {0};
+
+    for (size_t i = 0; i < table->nduals; i++) {
+        const struct eng_dual *dual = &table->duals[i];
+
+        if (dual->old_name && !dual->retypes)
+            buf_printf(&names, "%s%s", names.len ? ", " : "", dual->old_name);
+    }
+    if (names.len)
+        build_warn(b, t->relation, "carry out the same at the publisher before complete",
+                   "subscription %s fills it: it stops at the first row after complete, if the"
+                   " publisher still sends %s",
+                   subscriptions, names.data);
+    buf_fini(&names);
+}
+
+enum rc replica_warn_others(struct build *b, const struct target *t)
+{
+    char *oid, *names = NULL;
+    const char *params[1];
+    enum rc rc;
+
+    if (t->table < 0)
+        return RC_OK;
+    params[0] = oid = oid_of(t->doc);
+    rc = own_value(b, senders_sql, 1, params, &names, b->err);
+    if (rc == RC_OK && names)
+        warn_of_new(b, t, names);
+    free(names);
+    names = NULL;
+    if (rc == RC_OK)
+        rc = own_value(b, receivers_sql, 1, params, &names, b->err);
+    if (rc == RC_OK && names)
+        warn_of_old(b, t, names);
+    free(names);
     free(oid);
     return rc;
 }
