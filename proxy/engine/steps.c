@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "alone.h"
 #include "begun.h"
 #include "gated.h"
 #include "leaf_index.h"
@@ -411,34 +412,12 @@ static enum rc run_concurrently(struct eng_engine *engine, struct eng_migration 
     return eng_step_send(engine, m, i, step->sql[0], err);
 }
 
-/* The COMMIT of a VALIDATE gives writers another description of the table. PostgreSQL (15 to 18)
- * frees the old one under an INSERT or UPDATE that has begun to look at the table's CHECKs, where
- * the session has run a trigger in PL/pgSQL on it: "unrecognized token", XX000. So no writer may be
- * under way at that moment. The lock is asked for behind the long work and for an instant at a
- * time, since who waits behind it waits as long; a long transaction is not waited for in the end.
- */
-#define ALONE_TRIES 5
-#define ALONE_MS 100
-#define ALONE_PAUSE "0.3"
-
-static char *alone_sql(const struct eng_table *table)
-{
-    return mem_printf("SET LOCAL lock_timeout = %d;\n"
-                      "DO $segue$ BEGIN FOR i IN 1..%d LOOP BEGIN"
-                      " EXECUTE pg_catalog.format('LOCK TABLE %%s IN SHARE ROW EXCLUSIVE MODE',"
-                      " '%u'::pg_catalog.oid::pg_catalog.regclass); EXIT;"
-                      " EXCEPTION WHEN lock_not_available OR deadlock_detected OR"
-                      " insufficient_privilege THEN PERFORM pg_catalog.pg_sleep(" ALONE_PAUSE ");"
-                      " END; END LOOP; END $segue$",
-                      ALONE_MS, ALONE_TRIES, table->oid);
-}
-
 static enum rc run_validate(struct eng_engine *engine, struct eng_migration *m, size_t i,
                             struct err *err)
 {
     const struct eng_step *step = &m->plan->steps[i];
     char *sql = step_sql(engine, m, i); /* one simple query: one transaction, mark included */
-    char *alone = step->table < 0 ? NULL : alone_sql(&m->plan->tables[step->table]);
+    char *alone = step->table < 0 ? NULL : alone_sql(&engine->work, &m->plan->tables[step->table]);
     char *whole = alone ? mem_printf("%s;\n%s", sql, alone) : NULL;
     enum rc rc = eng_step_send(engine, m, i, whole ? whole : sql, err);
 
