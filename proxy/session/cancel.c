@@ -7,7 +7,8 @@
  * skip what follows up to the Sync: so does segue, and the server answers that. Not so in a
  * transaction block, which would have to fail with it: there the statement goes on waiting. Nor of
  * a message that is longer than what is read of it. There the request goes to the server behind
- * the statement; at once, where that has gone before the session's worker hears of the request.
+ * the statement, the last byte of which must have gone: while the server reads a message, a request
+ * means nothing to it. At once, where that is so when the session's worker hears of the request.
  */
 #include "asking.h"
 #include "segue/wire/build.h"
@@ -40,13 +41,29 @@ static void tell_canceller(struct sess *s, bool done)
     struct sess_canceller by = s->canceller;
 
     s->canceller.worker = NULL;
+    s->cancel_behind = 0;
     if (by.worker)
         sess_worker_post(by.worker, done ? MAIL_CANCELLED : MAIL_NOT_HELD, by.id, NULL, 0);
 }
 
 void sess_cancel_passed(struct sess *s)
 {
-    tell_canceller(s, false);
+    s->cancel_behind = SIZE_MAX;
+    sess_cancel_sent(s, 0);
+}
+
+void sess_cancel_sent(struct sess *s, size_t sent)
+{
+    size_t behind = s->cancel_behind;
+
+    if (!behind || (behind == SIZE_MAX && s->client.left))
+        return;
+    if (behind == SIZE_MAX)
+        s->cancel_behind = s->server.out.len;
+    else
+        s->cancel_behind -= sent < behind ? sent : behind;
+    if (!s->cancel_behind)
+        tell_canceller(s, false);
 }
 
 void sess_cancel_forget(struct sess *s)
@@ -63,7 +80,7 @@ void sess_cancel_asked(struct sess *s, struct sess_canceller by)
     else if (s->state == SESS_HELD || s->state == SESS_BEHIND)
         sess_cancel_held(s);
     else
-        tell_canceller(s, false);
+        sess_cancel_passed(s);
 }
 
 void sess_cancel_held(struct sess *s)

@@ -110,7 +110,8 @@ static void wait_ready(struct sess *s, struct sess_leg *leg)
 static bool flows(const struct sess *s)
 {
     return s->state == SESS_RELAY && s->client.reading && s->server.reading &&
-           !(s->client.in.cap | s->client.out.cap | s->server.in.cap | s->server.out.cap);
+           !(s->client.in.cap | s->client.out.cap | s->server.in.cap | s->server.out.cap |
+             s->cancel_behind);
 }
 
 void sess_flow(struct sess *s)
@@ -127,6 +128,7 @@ void sess_flow(struct sess *s)
     sess_report_bytes(s);
     if (flows(s))
         return;
+    sess_cancel_sent(s, 0);
     if (row->client_ready)
         wait_ready(s, client);
     else
@@ -199,15 +201,18 @@ static void flush(struct sess *s, struct sess_leg *leg)
     const char *data = leg->out.data;
     size_t len = leg->out.len;
     enum rc rc = push(s, leg, &data, &len);
+    size_t sent = leg->out.len - len;
 
     if (rc == RC_ERR) {
         broken(s, leg);
         return;
     }
     if (is_secret(s))
-        consume_wiped(&leg->out, leg->out.len - len);
+        consume_wiped(&leg->out, sent);
     else
-        buf_consume(&leg->out, leg->out.len - len);
+        buf_consume(&leg->out, sent);
+    if (leg == &s->server)
+        sess_cancel_sent(s, sent);
     if (leg->out.len)
         return;
     buf_fini(&leg->out);

@@ -162,6 +162,8 @@ struct sess {
     bool spoke;                          /* something was forwarded that was not looked at */
 
     struct sess_canceller canceller; /* of what is held, and cannot be cancelled here (yet) */
+    size_t cancel_behind; /* it follows that to the server: so many bytes are to go before;
+                             SIZE_MAX: not all has come that is; 0: it does not */
     struct sess_console_session console;
     int64_t request_us;            /* first byte of the request under way; 0: none */
     enum sess_class request_class; /* of what has completed of it */
@@ -311,9 +313,11 @@ void sess_idle_check(struct sess *s); /* closes it when it has been idle for idl
 
 /* cancel.c: the client of a held session has asked for an end of its statement */
 void sess_cancel_asked(struct sess *s, struct sess_canceller by);
-void sess_cancel_held(struct sess *s);   /* if it can be cancelled where it is */
-void sess_cancel_passed(struct sess *s); /* it has gone to the server: so is the request to */
-void sess_cancel_forget(struct sess *s); /* there is nothing to cancel any more */
+void sess_cancel_held(struct sess *s); /* if it can be cancelled where it is */
+void sess_cancel_passed(
+    struct sess *s); /* it goes to the server: so is the request to, behind it */
+void sess_cancel_sent(struct sess *s, size_t sent); /* so much of what is to go has gone */
+void sess_cancel_forget(struct sess *s);            /* there is nothing to cancel any more */
 size_t sess_skip_client(struct sess *s, const char *data, size_t len);
 
 /* look.c: what a client message may touch, and whether the gate lets it pass */

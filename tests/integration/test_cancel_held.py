@@ -2,6 +2,7 @@
 
 import signal
 import struct
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from lib.answers import kinds
@@ -15,6 +16,7 @@ pytestmark = pytest.mark.one_version
 INSERT = "INSERT INTO said VALUES ('it was asked')"
 LONG = bind(values=["x" * 3_000_000])
 INTO_FUNCTION = 870  # lower(text)
+LONGER = query("SELECT pg_sleep(60) /* " + "x" * 32_000_000 + " */")  # than any socket takes at once
 
 # what waits, what follows when its error has been read, and the answers to that
 ASKED = {
@@ -80,6 +82,24 @@ def test_only_the_one_that_waits_then_is_cancelled(db, waiting):
         blocked.release()
         assert client.until_ready() == "CZI"
     assert db.one("SELECT count(*) FROM said") == 1
+
+
+def test_one_that_is_longer_than_what_is_read_of_it_is_cancelled_once_it_has_gone_whole(db, segue):
+    """Before, the server still reads it, and a cancel request would mean nothing."""
+    proxy = segue(db, rules_wait_ms=60000, buffer_bytes_max=65536, inspect_bytes_max=65536)
+    with started_blocked(proxy) as blocked, ThreadPoolExecutor() as sending:
+        clients = [Raw(proxy.port, timeout=30).login(db.name) for _ in range(3)]
+        sent = [sending.submit(client.send, LONGER) for client in clients]
+        until("all to wait", lambda: len(held(proxy)) == len(clients))
+        for client in clients:
+            cancel(proxy, client.key)
+        blocked.release()
+        for client in clients:
+            assert client.error()["C"] == "57014"
+            assert client.read() == ("Z", b"I")
+            assert client.send(query("SELECT 1")).until_ready() == "TDCZI"
+        for done in sent:
+            done.result(20)
 
 
 def test_whose_statement_is_cancelled_while_segue_drains_ends_with_it(db, segue):
