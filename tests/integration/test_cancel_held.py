@@ -1,12 +1,15 @@
 """A statement that waits at the gate is cancelled as one that waits in the server: it is answered, and never runs."""
 
+import contextlib
 import signal
+import socket
 import struct
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from lib.answers import kinds
-from lib.rawwire import FLUSH, SYNC, TERMINATE, Raw, bind, call, close, execute, parse, query
+from lib.rawwire import CANCEL, FLUSH, SYNC, TERMINATE, Raw, bind, call, close, execute, parse, query
 from lib.tables import RENAME
 from lib.wait import until
 from test_cancel_requests import cancel
@@ -16,7 +19,8 @@ pytestmark = pytest.mark.one_version
 INSERT = "INSERT INTO said VALUES ('it was asked')"
 LONG = bind(values=["x" * 3_000_000])
 INTO_FUNCTION = 870  # lower(text)
-LONGER = query("SELECT pg_sleep(60) /* " + "x" * 32_000_000 + " */")  # than any socket takes at once
+LONGER = query("SELECT pg_sleep(60) /* " + "x" * 32_000_000 + " */")
+ON_THE_WAY = 8_000_000  # more than sockets have in them
 
 # what waits, what follows when its error has been read, and the answers to that
 ASKED = {
@@ -84,22 +88,56 @@ def test_only_the_one_that_waits_then_is_cancelled(db, waiting):
     assert db.one("SELECT count(*) FROM said") == 1
 
 
-def test_one_that_is_longer_than_what_is_read_of_it_is_cancelled_once_it_has_gone_whole(db, segue):
-    """Before, the server still reads it, and a cancel request would mean nothing."""
-    proxy = segue(db, rules_wait_ms=60000, buffer_bytes_max=65536, inspect_bytes_max=65536)
-    with started_blocked(proxy) as blocked, ThreadPoolExecutor() as sending:
-        clients = [Raw(proxy.port, timeout=30).login(db.name) for _ in range(3)]
-        sent = [sending.submit(client.send, LONGER) for client in clients]
-        until("all to wait", lambda: len(held(proxy)) == len(clients))
-        for client in clients:
+class Narrow:
+    """A way to the server that takes little at a time. A cancel request waits in it, and what had come before is known."""
+
+    def __init__(self, server_port):
+        self.server_port, self.taken, self.before = server_port, 0, None
+        self.came, self.go = threading.Event(), threading.Event()
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        with contextlib.suppress(OSError):  # closed
+            while True:
+                client, server = self.listener.accept()[0], socket.create_connection(("127.0.0.1", self.server_port))
+                for way in ((client, server), (server, client)):
+                    threading.Thread(target=self._pass, args=way, daemon=True).start()
+
+    def _pass(self, source, target):
+        with contextlib.suppress(OSError):
+            while data := source.recv(16384):
+                if data[4:8] == struct.pack("!I", CANCEL):
+                    self.before = self.taken
+                    self.came.set()
+                    self.go.wait(60)
+                self.taken += len(data)
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+
+    def close(self):
+        self.go.set()
+        self.listener.close()
+
+
+def test_for_one_that_is_longer_than_what_is_read_of_it_the_request_goes_when_it_has_gone_whole(db, segue):
+    """While the server reads it, a cancel request would mean nothing."""
+    with contextlib.closing(Narrow(db.cluster.port)) as way:
+        proxy = segue(upstream=db.url(port=way.port), rules_wait_ms=60000, buffer_bytes_max=65536, inspect_bytes_max=65536)
+        with started_blocked(proxy) as blocked, ThreadPoolExecutor() as sending, Raw(proxy.port, timeout=60).login(db.name) as client:
+            sent = sending.submit(client.send, LONGER)
+            until("it to wait", lambda: len(held(proxy)) == 1)
             cancel(proxy, client.key)
-        blocked.release()
-        for client in clients:
+            blocked.release()
+            assert way.came.wait(60)
+            assert way.before > len(LONGER) - ON_THE_WAY
+            until("it to run", lambda: db.one("SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'SELECT pg_sleep%'"))
+            way.go.set()
             assert client.error()["C"] == "57014"
             assert client.read() == ("Z", b"I")
-            assert client.send(query("SELECT 1")).until_ready() == "TDCZI"
-        for done in sent:
-            done.result(20)
+            sent.result(20)
 
 
 def test_whose_statement_is_cancelled_while_segue_drains_ends_with_it(db, segue):
