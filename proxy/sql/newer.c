@@ -312,14 +312,20 @@ static bool leave_out_columns(struct newer *n, size_t i)
 
 static const struct {
     PgQuery__Token kind;
+    const char *word;
     bool (*mend)(struct newer *n, size_t token);
 } stops[] = {
-    {PG_QUERY__TOKEN__RETURNING, leave_out_returning},
-    {PG_QUERY__TOKEN__WITH, leave_out_names},
-    {PG_QUERY__TOKEN__BY, say_by_whom},
-    {PG_QUERY__TOKEN__COLUMNS, leave_out_columns},
-    {PG_QUERY__TOKEN__AS, leave_out_path_name},
+    {PG_QUERY__TOKEN__RETURNING, "returning", leave_out_returning},
+    {PG_QUERY__TOKEN__WITH, "with", leave_out_names},
+    {PG_QUERY__TOKEN__BY, "by", say_by_whom},
+    {PG_QUERY__TOKEN__COLUMNS, "columns", leave_out_columns},
+    {PG_QUERY__TOKEN__AS, "as", leave_out_path_name},
 };
+
+static bool is_aliasless(const char *why)
+{
+    return strstr(why, "must have an alias") != NULL;
+}
 
 /* ---- from the text that was tried to the client's, and back ---- */
 
@@ -360,6 +366,17 @@ static int64_t byte_of(const char *text, int chars)
     return p - text;
 }
 
+/* Most of what a client gets wrong is of no newer grammar, and needs no tokens. */
+static bool may_mend(const char *tried, int position, const char *why)
+{
+    const char *at = position < 0 ? NULL : tried + byte_of(tried, position);
+
+    for (size_t k = 0; at && k < ARRAY_LEN(stops); k++)
+        if (!strncasecmp(at, stops[k].word, strlen(stops[k].word)))
+            return true;
+    return at && is_aliasless(why);
+}
+
 static bool mend(struct newer *n, const char *tried, int position, const char *why)
 {
     size_t i = position < 0
@@ -368,7 +385,7 @@ static bool mend(struct newer *n, const char *tried, int position, const char *w
 
     if (i == n->tokens.n)
         return false;
-    if (strstr(why, "must have an alias"))
+    if (is_aliasless(why))
         return put_alias(n, i);
     for (size_t k = 0; k < ARRAY_LEN(stops); k++)
         if (is(n, i, stops[k].kind))
@@ -551,7 +568,7 @@ static struct sql_nodes *parse(const char *sql, unsigned lists, struct again *ag
     int position;
 
     nodes = sql_tree_parse(sql, &position, &err);
-    if (nodes || sql_tokens_init(&n.tokens, sql) != RC_OK)
+    if (nodes || !may_mend(sql, position, err.text) || sql_tokens_init(&n.tokens, sql) != RC_OK)
         return nodes;
     n.text = mem_strdup(sql);
     if (mend(&n, sql, position, err.text))

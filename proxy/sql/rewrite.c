@@ -62,7 +62,7 @@ void sql_rewrite(const struct sql_rules *rules, const struct sql_sight_of_sessio
     sql_verdict_of(rules, session, tree, text, len, &out->verdict);
     out->hides = sql_temporaries(rules, tree);
     out->makes = sql_namesakes_made(rules, tree);
-    if (tree && sql_tokens_init(&w.tokens, copy) == RC_OK)
+    if (tree && sql_walk_scan(&w, tree) == RC_OK)
         sql_walk(&w, tree);
     else
         sql_work_doubt(&w, SQL_DOUBT_GRAMMAR);

@@ -2,10 +2,12 @@
  * The statements of a text, one after the other: what one leaves to those behind it, and that none
  * of them has to do with the doubts of another.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "called.h"
 #include "said.h"
+#include "segue/base/mem.h"
 #include "segue/sql/inspect.h"
 #include "walk.h"
 
@@ -76,6 +78,52 @@ static struct part part_of(const struct sql_work *w, const struct sql_node *item
     return (struct part){w->text + from, len ? len : w->len - from};
 }
 
+/* One of several that says no table's name, of whatever kind it is, is in no doubt, and puts none
+ * of the others in doubt; but it may make what cannot be seen. */
+static bool is_looked_at(const struct sql_work *w, bool several, struct part part)
+{
+    return !several || sql_mentions(w->rules, part.text, part.len);
+}
+
+/* The statements that are looked at, each with its semicolon, and blanks for all else; NULL: that
+ * would spare little, or what is left out may say segue:off. */
+static char *looked_at(const struct sql_work *w, const struct sql_node *tree)
+{
+    const struct sql_node *stmts = get(tree, "stmts");
+    bool several = sql_node_size(stmts) > 1;
+    size_t bytes = 0;
+    char *text;
+
+    SQL_NODE_EACH_ITEM(item, stmts) {
+        struct part part = part_of(w, item);
+
+        if (is_looked_at(w, several, part))
+            bytes += part.len;
+    }
+    if (bytes > w->len / 2 || memmem(w->text, w->len, SQL_TOKENS_OFF, strlen(SQL_TOKENS_OFF)))
+        return NULL;
+    text = mem_alloc(w->len + 1);
+    memset(text, ' ', w->len);
+    text[w->len] = '\0';
+    SQL_NODE_EACH_ITEM(item, stmts) {
+        struct part part = part_of(w, item);
+        size_t at = (size_t)(part.text - w->text);
+
+        if (is_looked_at(w, several, part))
+            memcpy(text + at, part.text, part.len + (at + part.len < w->len));
+    }
+    return text;
+}
+
+enum rc sql_walk_scan(struct sql_work *w, const struct sql_node *tree)
+{
+    char *text = looked_at(w, tree);
+    enum rc rc = sql_tokens_init(&w->tokens, text ? text : w->text);
+
+    free(text);
+    return rc;
+}
+
 /* What no tree shows: the table that a text names may be another one behind it. As in a session, a
  * DO that makes tables and says a table's name has hardly another reason to say it. */
 static void note_unseen(struct sql_work *w, struct part part)
@@ -138,10 +186,7 @@ static void walk(struct sql_work *w, const struct sql_node *tree,
         struct part part = part_of(w, item);
 
         w->path = sql_path_at(w->session, ++number);
-
-        /* One of several that says no table's name, of whatever kind it is, is in no doubt, and
-         * puts none of the others in doubt; but it may make what cannot be seen. */
-        if (!several || sql_mentions(w->rules, part.text, part.len)) {
+        if (is_looked_at(w, several, part)) {
             if (w->altered)
                 sql_work_doubt(w, SQL_DOUBT_OFF);
             else

@@ -89,7 +89,7 @@ static bool says_off(const char *text, const uint64_t scanned[SCANNED_N])
 {
     uint64_t len = scanned[SCANNED_END] - scanned[SCANNED_START];
 
-    return memmem(text + scanned[SCANNED_START], len, "segue:off", strlen("segue:off"));
+    return memmem(text + scanned[SCANNED_START], len, SQL_TOKENS_OFF, strlen(SQL_TOKENS_OFF));
 }
 
 /* Of U&"" and U&'' the scanner tells a wrong end. Up to the next token there are only spaces. */

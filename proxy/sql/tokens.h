@@ -34,6 +34,8 @@ struct sql_tokens {
 #define SQL_TOKEN_SEMICOLON PG_QUERY__TOKEN__ASCII_59
 #define SQL_TOKEN_EQUALS PG_QUERY__TOKEN__ASCII_61
 
+#define SQL_TOKENS_OFF "segue:off"
+
 /* `text` is NUL-terminated and has been parsed. RC_ERR: the scanner has another opinion. */
 enum rc sql_tokens_init(struct sql_tokens *tokens, const char *text) MUST_CHECK;
 void sql_tokens_fini(struct sql_tokens *tokens);

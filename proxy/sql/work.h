@@ -164,6 +164,9 @@ void sql_verdict_of_none(const char *text, size_t len, struct sql_verdict *out);
 
 /* ---- text.c ---- */
 
+/* The tokens of what is looked at, and perhaps of more: of a script most may be of others. */
+enum rc sql_walk_scan(struct sql_work *w, const struct sql_node *tree) MUST_CHECK;
+
 /* All statements of the text. */
 void sql_walk(struct sql_work *w, const struct sql_node *tree);
 

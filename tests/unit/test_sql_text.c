@@ -1,4 +1,8 @@
 /* proxy/sql/text.c: several statements in one text. */
+#include <time.h>
+
+#include <pg_query.h>
+
 #include "sql_sides_bed.h"
 
 /* t (id, o, b, n): o is renamed to n. */
@@ -109,10 +113,117 @@ static void a_statement_in_doubt_leaves_its_neighbours_alone(void **state)
     rows_become(some_rules(), SQL_SIDE_OLD, rows, ARRAY_LEN(rows));
 }
 
+static void what_stands_between_statements_is_left_as_it_is(void **state)
+{
+    static const struct row rows[] = {
+        {";;--;\n;/*;*/;;;SELECT * FROM t;;;;;/*t*/;;;",
+         ";;--;\n;/*;*/;;;SELECT t.id, t.o, t.b FROM t;;;;;/*t*/;;;", 0},
+        {"SELECT a, b, c FROM u WHERE a = ';' AND b = $$;$$;TABLE t",
+         "SELECT a, b, c FROM u WHERE a = ';' AND b = $$;$$;SELECT t.id, t.o, t.b FROM t", 0},
+        {"SELECT * FROM t;SELECT 'something that is long enough' FROM u;;;SELECT t.* FROM t",
+         "SELECT t.id, t.o, t.b FROM t;SELECT 'something that is long enough' FROM u;;;SELECT "
+         "t.id, "
+         "t.o, t.b FROM t",
+         0},
+        {"UPDATE t SET o = "
+         "'x';;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;",
+         "UPDATE t SET o = 'x', n = "
+         "'x';;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;",
+         0},
+        {"SELECT * FROM t;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;;/* segue:off */;;;", NULL, SQL_DOUBT_OFF},
+    };
+
+    (void)state;
+    rows_become(some_rules(), SQL_SIDE_OLD, rows, ARRAY_LEN(rows));
+}
+
+/* `n` times `part` between two statements. */
+static char *long_text(const char *before, const char *part, size_t n, const char *after)
+{
+    size_t front = strlen(before), len = strlen(part);
+    char *text = test_malloc(front + n * len + strlen(after) + 1);
+
+    memcpy(text, before, front);
+    for (size_t i = 0; i < n; i++)
+        memcpy(text + front + i * len, part, len);
+    strcpy(text + front + n * len, after);
+    return text;
+}
+
+static double seconds_since(clock_t begin)
+{
+    return (double)(clock() - begin) / CLOCKS_PER_SEC;
+}
+
+/* The least of a few, of a text that is not kept. */
+static double seconds_of(const struct sql_rules *rules, char *text, enum sql_doubt doubt)
+{
+    const struct sql_sight_of_session session = {.side = SQL_SIDE_OLD, .rewrites = true};
+    double least = 1e9;
+
+    for (size_t i = 0; i < 5; i++) {
+        struct sql_rewrite out;
+        clock_t begin = clock();
+        double seconds;
+
+        sql_rewrite(rules, &session, text, strlen(text), &out);
+        seconds = seconds_since(begin);
+        least = seconds < least ? seconds : least;
+        assert_int_equal(out.doubt, doubt);
+        assert_true(doubt || out.text);
+        sql_rewrite_fini(&out);
+    }
+    test_free(text);
+    return least;
+}
+
+static double seconds_of_parser(char *text)
+{
+    double least = 1e9;
+
+    for (size_t i = 0; i < 5; i++) {
+        clock_t begin = clock();
+        PgQueryParseResult result = pg_query_parse(text);
+        double seconds = seconds_since(begin);
+
+        least = seconds < least ? seconds : least;
+        assert_null(result.error);
+        pg_query_free_parse_result(result);
+    }
+    test_free(text);
+    return least;
+}
+
+#define MILLION 1000000
+
+/* The server's own parser goes through them as fast: more than that is a worker's time. */
+static void a_million_of_empty_statements_costs_what_the_parser_takes_for_them(void **state)
+{
+    static const char *const parts[] = {";", "--\n;", "/**/;"};
+    static const char first[] = "SELECT * FROM t;", last[] = "TABLE t";
+    struct sql_rules *rules = some_rules();
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+        double parser = seconds_of_parser(long_text(first, parts[i], MILLION, last));
+        double whole = seconds_of(rules, long_text(first, parts[i], MILLION, last), 0);
+        double half = seconds_of(rules, long_text(first, parts[i], MILLION / 2, last), 0);
+        double refused =
+            seconds_of(rules, long_text("ROW t", parts[i], MILLION, ""), SQL_DOUBT_GRAMMAR);
+
+        if (whole > 4 * parser || refused > 4 * parser || whole > 3 * half)
+            fail_msg("%s: %.3f s, %.3f s for half, refused %.3f s, parsed in %.3f s", parts[i],
+                     whole, half, refused, parser);
+    }
+    sql_rules_unref(rules);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_statement_in_doubt_leaves_its_neighbours_alone),
+        cmocka_unit_test(what_stands_between_statements_is_left_as_it_is),
+        cmocka_unit_test(a_million_of_empty_statements_costs_what_the_parser_takes_for_them),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
