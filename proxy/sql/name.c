@@ -269,6 +269,21 @@ static void keep_meaning(struct sql_work *w, struct sql_scope *scope, struct sql
         sql_work_doubt(w, SQL_DOUBT_NAME);
 }
 
+/* Where perhaps nothing else has the name, a row is called so that hides nothing: whichever of the
+ * two is meant, it is where no column is hidden. */
+static bool is_row_or_column(struct sql_work *w, struct sql_scope *scope, const struct answers *a,
+                             const char *column)
+{
+    const struct sql_place *row = sql_scope_place(scope, column);
+    const struct sql_scope *last = scope;
+
+    if (a->nhas > 0 || !row || is_hiding(w, row) || is_likely(w, a, column))
+        return false;
+    while (last->outer)
+        last = last->outer;
+    return uncover_until(w, scope, last, column);
+}
+
 static void dual_name(struct sql_work *w, struct sql_scope *scope, const struct sql_node *ref,
                       const char *column, unsigned flags)
 {
@@ -286,7 +301,9 @@ static void dual_name(struct sql_work *w, struct sql_scope *scope, const struct 
         sql_said_twofold(w, inner, column, false);
         if (hidden && hidden->wrap && !sql_said_is_own(w, hidden, column))
             hidden = NULL; /* gone from the sub-select that its table becomes */
-        if (hidden)
+        if (hidden && is_row_or_column(w, scope, &a, column))
+            sql_said_row(w, hidden, column, flags & SQL_NAME_RECORD);
+        else if (hidden)
             keep_meaning(w, scope, at, &a, hidden, ref, column);
         else if (a.nhas == 0 && is_hiding(w, sql_scope_place(scope, column)))
             sql_work_doubt(w, SQL_DOUBT_NAME); /* it may be the whole row */

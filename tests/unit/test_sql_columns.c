@@ -321,6 +321,21 @@ static void of_a_relation_that_the_rules_may_not_know_nothing_is_certain(void **
     sql_rules_unref(rules);
 }
 
+static void a_row_is_called_so_where_nobody_knows_whether_a_column_is(void **state)
+{
+    static const struct row rows[] = {
+        {"SELECT f(n) FROM (SELECT (x).* FROM x) n, t",
+         "SELECT f(n) FROM (SELECT (x).* FROM x) n, " WRAPPED " AS t", 0},
+        {"SELECT (SELECT f(n) FROM t) FROM (SELECT (x).* FROM x) n",
+         "SELECT (SELECT f(n) FROM " WRAPPED " AS t) FROM (SELECT (x).* FROM x) n", 0},
+        {"SELECT f(n) FROM (SELECT (x).* FROM x) n, t FOR UPDATE", NULL, SQL_DOUBT_NAME},
+        {"SELECT f(n) FROM (SELECT (x).* FROM x) m, t", NULL, SQL_DOUBT_NAME},
+    };
+
+    (void)state;
+    each(rows, ARRAY_LEN(rows));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -335,6 +350,7 @@ int main(void)
         cmocka_unit_test(queries_that_double_their_columns_end),
         cmocka_unit_test(a_conflict_on_a_column_that_is_not_filled_is_read_early),
         cmocka_unit_test(a_table_made_like_another_counts_as_a_star),
+        cmocka_unit_test(a_row_is_called_so_where_nobody_knows_whether_a_column_is),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
