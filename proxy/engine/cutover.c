@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "attempts.h"
+#include "attributes.h"
 #include "defaults.h"
 #include "dependents.h"
 #include "detaching.h"
@@ -152,11 +153,13 @@ static char *turnover_sql(struct eng_engine *engine, struct eng_migration *m,
     char *far = foreign_parts_sql(m);
     char *turned = eng_guards_turned_sql(m);
     char *defaults = defaults_sql(engine, m, t == &backward);
-    char *sql = mem_printf("%s%s%s%s%s%s" CONN_OWN_NAMES "%s;\n%s%s;\n%s%s%s", guards, far,
-                           defaults, names, steps, steps[0] ? ";\n" : "", turned, undone, move,
-                           clear, clear[0] ? ";\n" : "", names);
+    char *attributes = attributes_sql(engine, m, t == &backward);
+    char *sql = mem_printf("%s%s%s%s%s%s%s" CONN_OWN_NAMES "%s;\n%s%s;\n%s%s%s", guards, far,
+                           defaults, attributes, names, steps, steps[0] ? ";\n" : "", turned,
+                           undone, move, clear, clear[0] ? ";\n" : "", names);
 
     free(turned);
+    free(attributes);
     free(defaults);
     free(names);
     free(far);

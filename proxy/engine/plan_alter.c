@@ -121,8 +121,8 @@ static enum rc alter_pair(struct build *b, struct target *t, const char *path,
                           const struct file_op *op)
 {
     const json_t *column = cat_column(t->doc, op->column);
-    struct pair pair = {path,   "column", op->column, op->to,       op->type,
-                        op->up, op->down, false,      op->nullable, &op->def};
+    struct pair pair = {path,     "column", op->column,   op->to,   op->type,       op->up,
+                        op->down, false,    op->nullable, &op->def, op->comment.set};
     char *name, *at;
     enum rc rc = RC_OK;
 

@@ -252,6 +252,7 @@ struct pair {         /* an old and a new column */
     bool retypes;                 /* `to` waits for the name */
     enum file_maybe nullable;
     const struct file_change *def; /* NULL: the old one's moves */
+    bool commented;                /* by the file: the old one's comment is none of it */
 };
 enum rc target_plan_pair(struct build *b, struct target *t, const struct pair *pair) MUST_CHECK;
 

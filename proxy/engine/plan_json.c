@@ -62,6 +62,7 @@ static const struct field dual_fields[] = {
     {"down_columns", TEXTS, AT(eng_dual, down_columns), AT(eng_dual, ndown_columns), &later},
     {"old_default", TEXT, AT(eng_dual, old_default), 0, &later},
     {"new_default", TEXT, AT(eng_dual, new_default), 0, &later},
+    {"kept", TEXTS, AT(eng_dual, kept), AT(eng_dual, nkept), &later},
 };
 static const struct shape dual_shape = SHAPE(eng_dual, dual_fields);
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "attributes.h"
 #include "plan_build.h"
 #include "segue/base/buf.h"
 #include "segue/base/mem.h"
@@ -396,6 +397,7 @@ enum rc target_plan_pair(struct build *b, struct target *t, const struct pair *p
     buf_append_str(&suffix, "");
     rc = fill_dual(b, t, pair, dual, &type, &suffix);
     if (rc == RC_OK) {
+        attributes_keep(dual, pair, cat_column(t->doc, pair->from));
         note_pair(t, pair, dual, &type, suffix.data);
         t->fills = true;
         rc = carry_pair(b, t, pair, dual, &type);
@@ -408,8 +410,8 @@ enum rc target_plan_pair(struct build *b, struct target *t, const struct pair *p
 static enum rc plan_rename(struct build *b, struct target *t, const char *path,
                            const struct file_op *op)
 {
-    const struct pair pair = {path,   "from",   op->from, op->to,     op->type,
-                              op->up, op->down, false,    FILE_AS_IS, NULL};
+    const struct pair pair = {path,     "from", op->from,   op->to, op->type, op->up,
+                              op->down, false,  FILE_AS_IS, NULL,   false};
 
     return target_plan_pair(b, t, &pair);
 }

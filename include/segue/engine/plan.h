@@ -125,6 +125,10 @@ struct eng_dual {
     /* The default that the old column has until the cut-over, and the new one from then on: "" for
      * none, NULL: it is not the plan's. On the other side of the cut-over neither has one. */
     char *old_default, *new_default;
+    /* Of a pair, what the new column gets of the old one's: a kind, a space, its value, "" for the
+     * server's own (attributes.h). None: a plan of before it was noted. */
+    char **kept;
+    size_t nkept;
 };
 
 struct eng_table {
