@@ -636,6 +636,8 @@ static enum rc set_not_null(struct build *b, struct target *t, const char *colum
     if (facts.name) { /* which is free when the old column has gone */
         char *temp = target_temp(t), *as = sql_quote_ident(temp), *to = sql_quote_ident(facts.name);
 
+        /* a column has but one: somebody may have made it meanwhile, under another name */
+        texts_add(&t->cutover, "ALTER TABLE %s ALTER COLUMN %s DROP NOT NULL", t->relation, quoted);
         texts_add(&t->cutover, "ALTER TABLE %s ADD CONSTRAINT %s NOT NULL %s%s", t->relation, as,
                   quoted, facts.suffix);
         if (facts.comment) {
