@@ -138,6 +138,8 @@ enum rc doctor_phase(struct doctor *d, struct err *err)
     return RC_OK;
 }
 
+#define ATTEMPTS_TOLD_SINCE 3 /* version of schema segue with their errors and blockers */
+
 #define AGAIN "it is tried again by itself; end what is in the way"
 #define CALLED_OFF AGAIN ", or call it off"
 
@@ -198,7 +200,8 @@ enum rc doctor_attempts(struct doctor *d, struct err *err)
     const struct tried *tried = tried_in(d->m->phase);
     PGresult *res;
 
-    if (err_is_set(&d->m->failure) || (!tried->title && d->m->paused))
+    if (d->version < ATTEMPTS_TOLD_SINCE || err_is_set(&d->m->failure) ||
+        (!tried->title && d->m->paused))
         return RC_OK;
     res = conn_query(&d->conn, err, attempts_sql, d->m->id, tried->kind);
     if (!res)

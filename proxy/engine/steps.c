@@ -221,7 +221,8 @@ static enum rc run_gated(struct eng_engine *engine, struct eng_migration *m, siz
     enum rc rc;
     char *sql;
 
-    if (drops_guard(step) && eng_attached_check(engine, m, err) != RC_OK)
+    if (step->stage == ENG_STAGE_CONTRACT && drops_guard(step) &&
+        eng_attached_check(engine, m, err) != RC_OK)
         return RC_ERR;
     sql = step_sql(engine, m, i);
     rc = eng_step_gated(engine, m, i, eng_lock_mode(step->lock), sql, err);

@@ -57,7 +57,8 @@ def test_a_guard_switched_off_while_the_cutover_waits_is_noticed(db, segue):
     restore_data(db, "label")
     holder.close()
     row = proxy.wait(NAME, lambda r: r["phase"] == "ready" and r["error"] or r["phase"] == "soaking")
-    assert row["phase"] == "ready" and "guard of public.items" in row["error"]
+    # it was off between two looks of one attempt, or is not on in the next: either is said
+    assert row["phase"] == "ready" and ("guard of public.items" in row["error"] or "guard was away from public.items" in row["error"])
     db.sql('ALTER TABLE items ENABLE ALWAYS TRIGGER "~segue_guard"; UPDATE items SET id = id WHERE id = 1001')
     proxy.cli("verify", NAME)
     proxy.cli("cutover", NAME)

@@ -27,6 +27,13 @@ SEIZE, INTERRUPT, DETACH = 0x4206, 0x4207, 17  # of ptrace(2)
 ALL_THREADS = 0x40000000  # __WALL of waitpid(2)
 
 
+def waits_for_clients(task):
+    try:
+        return re.search("epoll|ep_poll", (task / "wchan").read_text())
+    except FileNotFoundError:  # one that looked up a name, and has ended since
+        return False
+
+
 @contextlib.contextmanager
 def stopped_workers(proxy):
     """A segue's threads that wait for clients stand still, the others go on."""
@@ -37,8 +44,7 @@ def stopped_workers(proxy):
         assert libc.ptrace(request, tid, None, None) == 0, os.strerror(ctypes.get_errno())
 
     def waiting():
-        tids = [int(task.name) for task in Path(f"/proc/{proxy.process.pid}/task").iterdir()
-                if re.search("epoll|ep_poll", (task / "wchan").read_text())]
+        tids = [int(task.name) for task in Path(f"/proc/{proxy.process.pid}/task").iterdir() if waits_for_clients(task)]
         return len(tids) == proxy.options["workers"] and tids
 
     tids = until("all workers to wait for clients", waiting, 60)
