@@ -13,7 +13,7 @@ import pytest
 from lib.rawwire import Raw, query
 from lib.segue import PROGRAM
 from lib.tables import make_items
-from lib.wait import until
+from lib.wait import SLOW, until
 from test_relay_clients import rss_kb
 
 pytestmark = pytest.mark.one_version
@@ -395,7 +395,7 @@ def test_a_client_that_does_not_read_its_answers_is_not_answered_further(db, seg
         with proxy.connect() as other:
             for _ in range(200):
                 other.execute("SELECT 1")
-        assert rss_kb(proxy) - before < 8000
+        assert rss_kb(proxy) - before < (8000 if SLOW == 1 else 300_000)  # a sanitizer's allocator keeps what is freed
         assert sum(client.until_ready() and 1 for _ in range(asked)) == asked
         sender.join()
 
