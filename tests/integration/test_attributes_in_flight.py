@@ -2,6 +2,8 @@
 
 import pytest
 
+pytestmark = pytest.mark.newest_unless_told
+
 RENAME = {"name": "called", "operations": [{"rename_column": {"table": "bills", "from": "label", "to": "title"}}]}
 TYPED = {"name": "typed", "operations": [
     {"rename_column": {"table": "bills", "from": "label", "to": "title", "type": "varchar(40)", "up": "label", "down": "title"}}]}

@@ -9,6 +9,8 @@ from lib.tables import make_items
 from lib.traffic import Traffic
 from lib.wait import until
 
+pytestmark = pytest.mark.newest_unless_told
+
 RICH = ("CREATE INDEX ix_label ON items (label); ALTER TABLE items ALTER label SET NOT NULL, "
         "ADD CONSTRAINT label_long CHECK (length(label) > 0)")
 PHASES = ["expanding", "backfilling", "building", "ready", "cutting_over", "soaking", "contracting"]

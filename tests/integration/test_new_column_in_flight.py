@@ -2,6 +2,8 @@
 
 import pytest
 
+pytestmark = pytest.mark.newest_unless_told
+
 RENAME = {"name": "called", "operations": [{"rename_column": {"table": "bills", "from": "label", "to": "title"}}]}
 RETYPE = {"name": "wider", "operations": [
     {"alter_column": {"table": "bills", "column": "label", "type": "varchar(40)", "up": "label", "down": "label"}}]}

@@ -9,6 +9,8 @@ from lib import catalog
 from lib.operations import connected
 from lib.wait import until
 
+pytestmark = pytest.mark.newest_unless_told
+
 TABLE = """
 CREATE TABLE {t} (id int PRIMARY KEY, n int NOT NULL DEFAULT 3, s text, u text CONSTRAINT {t}_u UNIQUE, CONSTRAINT {t}_c CHECK (n > 0));
 CREATE INDEX {t}_n ON {t} (n); INSERT INTO {t} SELECT i, i, 's' || i, 'u' || i FROM generate_series(1, 20) i;

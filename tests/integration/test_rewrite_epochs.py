@@ -13,6 +13,8 @@ from lib.rawwire import SYNC, Raw, bind, close, describe, execute, parse, query
 from lib.tables import RENAME, make_items
 from lib.wait import until
 
+pytestmark = pytest.mark.newest_unless_told
+
 STAR = "SELECT * FROM items WHERE id = $1"
 ONE_STAR = "SELECT * FROM items WHERE id = 1"
 INSERT = "INSERT INTO items (id, label) VALUES ($1, $2) RETURNING *"

@@ -8,6 +8,8 @@ from lib.answers import columns, fields, kinds, only, stat, values
 from lib.rawwire import SYNC, Raw, bind, close, describe, execute, parse, query
 from lib.tables import RENAME, make_items
 
+pytestmark = pytest.mark.newest_unless_told
+
 NAME = "rename_label"
 OLD, NEW = ["id", "label", "note", "filler"], ["id", "note", "filler", "title"]
 PREPARE = "PREPARE s AS SELECT * FROM items WHERE id = $1"

@@ -1,5 +1,6 @@
 """Clients on a standby while migrations turn on its primary: each goes by what that standby has replayed, without an error."""
 
+import contextlib
 import threading
 import time
 
@@ -59,7 +60,7 @@ def through(pair, database, segue):
 
 
 def replay(standby, verb):
-    with standby.connect() as conn:
+    with standby.connect() as conn, contextlib.suppress(psycopg.errors.ObjectNotInPrerequisiteState):  # it is being promoted
         conn.execute(f"SELECT pg_wal_replay_{verb}() WHERE pg_is_in_recovery()")
 
 

@@ -15,6 +15,8 @@ from lib.tables import RENAME, make_items
 from lib.takeover import ended, successor  # noqa: F401 (a fixture)
 from lib.wait import until
 
+pytestmark = pytest.mark.newest_unless_told
+
 NAME = RENAME["name"]
 
 
