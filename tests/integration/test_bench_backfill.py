@@ -10,6 +10,8 @@ import pytest
 from lib.segue import PROGRAM
 from lib.wait import SLOW, until
 
+pytestmark = pytest.mark.newest_unless_told
+
 QUICK = ("--targets", "25", "--clients", "2", "--rate", "100")
 
 

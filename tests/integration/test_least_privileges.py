@@ -12,6 +12,8 @@ from lib.standby import Receiver
 from lib.tables import RENAME, make_items
 from lib.wait import until
 
+pytestmark = pytest.mark.newest_unless_told
+
 SCHEMA = """
 CREATE TABLE kinds (id int PRIMARY KEY);
 CREATE TABLE items (id serial PRIMARY KEY, label text NOT NULL DEFAULT 'none', kind int REFERENCES kinds, n int,

@@ -17,6 +17,8 @@ sys.path.append(str(REPO / "tests"))
 
 from faults.stage import Told  # noqa: E402
 
+pytestmark = pytest.mark.newest_unless_told
+
 KEYS = ("SELECT conrelid::regclass::text FROM pg_constraint WHERE contype = 'p' AND conrelid::regclass::text IN"
         " ('events', 'branch', 'events_1', 'branch_1', 'branch_rest', 'turned')")
 
