@@ -140,17 +140,16 @@ static bool is_ascii(const char *text, size_t len)
     return !(seen & 0x80);
 }
 
-/* Not what is too long; nor what the server would read in another encoding than it is written in.
- */
+/* Not what is too long, but where values go to their columns by it; nor what the server would read
+ * in another encoding than it is written in. */
 const struct sql_rewrite *sess_rewriting_wants(const struct sess *s,
                                                const struct sql_rewrite *rewrite)
 {
-    size_t bytes;
+    size_t most = 2 * (size_t)sess_limits(s)->inspect_bytes_max;
 
     if (!rewrite || (s->recodes && rewrite->text && !is_ascii(rewrite->text, rewrite->len)))
         return NULL;
-    bytes = rewrite->len + rewrite->nsplices * sizeof(*rewrite->splices);
-    return bytes <= 2 * (size_t)sess_limits(s)->inspect_bytes_max ? rewrite : NULL;
+    return rewrite->len <= most || rewrite->positional ? rewrite : NULL;
 }
 
 /* What stands in the message; `refusal` has the text of one. */

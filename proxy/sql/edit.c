@@ -9,6 +9,15 @@
 
 void sql_edits_add_take(struct sql_edits *edits, uint32_t at, uint32_t removed, char *text)
 {
+    size_t len = strlen(text);
+
+    if (edits->most && edits->bytes + len > edits->most) {
+        edits->over = true;
+        free(text);
+        text = mem_strdup("");
+        len = 0;
+    }
+    edits->bytes += len;
     mem_grow((void **)&edits->items, &edits->cap, edits->n + 1, sizeof(*edits->items));
     edits->items[edits->n] =
         (struct sql_edit){.at = at, .removed = removed, .number = (uint32_t)edits->n, .text = text};
@@ -33,10 +42,16 @@ void sql_edits_mark_name(struct sql_edits *edits)
     edits->items[edits->n - 1].name = true;
 }
 
+static void forget(struct sql_edits *edits, const struct sql_edit *edit)
+{
+    edits->bytes -= strlen(edit->text);
+    free(edit->text);
+}
+
 void sql_edits_drop(struct sql_edits *edits, size_t from)
 {
     while (edits->n > from)
-        free(edits->items[--edits->n].text);
+        forget(edits, &edits->items[--edits->n]);
 }
 
 void sql_edits_keep_names(struct sql_edits *edits, size_t from)
@@ -47,7 +62,7 @@ void sql_edits_keep_names(struct sql_edits *edits, size_t from)
         if (edits->items[i].name)
             edits->items[kept++] = edits->items[i];
         else
-            free(edits->items[i].text);
+            forget(edits, &edits->items[i]);
     }
     edits->n = kept;
 }

@@ -24,9 +24,11 @@ struct sql_edit {
 struct sql_edits {
     struct sql_edit *items;
     size_t n, cap;
+    size_t bytes, most; /* of their texts; at most so many, 0: any number */
+    bool over;          /* there were more: they are not whole, and of no use */
 };
 
-/* Takes `text` (heap). */
+/* Takes `text` (heap). What is beyond `most` is not kept. */
 void sql_edits_add_take(struct sql_edits *edits, uint32_t at, uint32_t removed, char *text);
 
 /* Inserts the bytes [from, to) of `text`, which are to be removed there by another edit. */

@@ -9,8 +9,18 @@
 #include "segue/base/utf8.h"
 #include "work.h"
 
+/* A star is a few bytes, and what it stands for may be many: so much is added to a text, and so
+ * many times its own length. No statement of that size is of any use. */
+#define ADDED_BYTES_LEAST (4 << 20)
+#define ADDED_TIMES 4
+
 static void apply(struct sql_work *w)
 {
+    if (w->edits.over) {
+        sql_rewrite_fini(w->out);
+        sql_work_doubt(w, SQL_DOUBT_LENGTH);
+        return;
+    }
     if (w->edits.n == 0 || sql_edits_apply(&w->edits, w->text, w->len, w->out) == RC_OK)
         return;
     sql_rewrite_fini(w->out);
@@ -56,6 +66,7 @@ void sql_rewrite(const struct sql_rules *rules, const struct sql_sight_of_sessio
     }
     copy = mem_strndup(text, len);
     w.text = copy;
+    w.edits.most = ADDED_BYTES_LEAST + ADDED_TIMES * len;
     if (strlen(copy) == len && utf8_is_valid(copy))
         nodes = sql_newer_parse(copy);
     tree = sql_nodes_root(nodes);

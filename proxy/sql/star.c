@@ -186,6 +186,8 @@ static void bare_star(struct sql_work *w, struct sql_scope *scope, const struct 
     struct buf text = {0};
     bool starred = false;
 
+    if (w->edits.over)
+        return;
     for (size_t i = 0; i < scope->n; i++) {
         struct sql_place *place = &scope->places[i];
 

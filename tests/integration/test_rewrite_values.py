@@ -142,3 +142,16 @@ def test_a_user_who_may_only_insert_inserts_many_rows(world):
     with proxy.connect(user="app") as conn:
         assert conn.execute(f"INSERT INTO items ({name}, c0) VALUES {rows}".encode()).rowcount == 10
     assert database.one("SELECT count(*) FROM items WHERE label LIKE 'only %' AND label = path") == 10
+
+
+@pytest.mark.one_version
+def test_rows_that_are_many_and_written_twice_go_to_the_columns_of_their_session(db, segue):
+    """Each of them has an edit of its own: that these are many must not send the text as it was written."""
+    db.sql("CREATE TABLE items (id int, label text, note text, filler text)")
+    proxy = segue(db)
+    proxy.soaking({"name": "m", "operations": [{"rename_column": {"table": "items", "from": "label", "to": "title"}}]})
+    rows = ",".join(f"({n},'','',.5)" for n in range(10000, 71000))
+    assert 950_000 < len(rows) < 1_040_000
+    with proxy.connect(options="-c segue.schema=new") as conn:
+        assert conn.execute(f"INSERT INTO items VALUES {rows}").rowcount == 61000
+    assert db.sql("SELECT label, title, note, filler, count(*) FROM items GROUP BY 1, 2, 3, 4") == [("0.5", "0.5", "", "", 61000)]

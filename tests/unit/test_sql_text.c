@@ -3,6 +3,7 @@
 
 #include <pg_query.h>
 
+#include "segue/base/buf.h"
 #include "sql_sides_bed.h"
 
 /* t (id, o, b, n): o is renamed to n. */
@@ -218,12 +219,31 @@ static void a_million_of_empty_statements_costs_what_the_parser_takes_for_them(v
     sql_rules_unref(rules);
 }
 
+/* The server would refuse it for its many columns; it must not cost the process its memory. */
+static void what_is_added_to_a_text_is_bounded(void **state)
+{
+    struct sql_rules *rules = some_rules();
+    struct buf last = {0};
+    double seconds;
+
+    (void)state;
+    buf_append_str(&last, " FROM t a");
+    for (int i = 0; i < 500; i++)
+        buf_printf(&last, ", t a%d", i);
+    buf_append_u8(&last, 0);
+    seconds = seconds_of(rules, long_text("SELECT *", ",*", 20000, last.data), SQL_DOUBT_LENGTH);
+    assert_true(seconds < 5);
+    buf_fini(&last);
+    sql_rules_unref(rules);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_statement_in_doubt_leaves_its_neighbours_alone),
         cmocka_unit_test(what_stands_between_statements_is_left_as_it_is),
         cmocka_unit_test(a_million_of_empty_statements_costs_what_the_parser_takes_for_them),
+        cmocka_unit_test(what_is_added_to_a_text_is_bounded),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
