@@ -13,11 +13,11 @@
 /* What a byte begins. PLAIN stands for itself, whatever follows. */
 enum sql_byte {
     SQL_BYTE_PLAIN,
-    SQL_BYTE_NAME,
+    SQL_BYTE_NAME, /* these three may stand in a name */
     SQL_BYTE_DIGIT,
+    SQL_BYTE_DOLLAR,
     SQL_BYTE_QUOTE,
     SQL_BYTE_NAME_QUOTE,
-    SQL_BYTE_DOLLAR,
     SQL_BYTE_SEMICOLON,
     SQL_BYTE_OTHER
 };
@@ -31,8 +31,7 @@ static inline bool sql_byte_is_digit(int c)
 
 static inline bool sql_byte_is_name(int c)
 {
-    return sql_bytes[c] == SQL_BYTE_NAME || sql_bytes[c] == SQL_BYTE_DIGIT ||
-           sql_bytes[c] == SQL_BYTE_DOLLAR;
+    return (unsigned)sql_bytes[c] - SQL_BYTE_NAME <= SQL_BYTE_DOLLAR - SQL_BYTE_NAME;
 }
 
 static inline bool sql_byte_is_space(int c)
