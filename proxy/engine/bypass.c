@@ -250,10 +250,12 @@ static enum rc check_relation(struct eng_engine *engine, const struct eng_table 
                               enum eng_direction dir, const char *name, bool back, struct err *err)
 {
     char *in_step = eng_table_in_step(table, dir, ""), *names = conn_names_sql(&engine->work);
+    char *settings = eng_table_settings_sql(table);
     PGresult *res =
-        conn_query(&engine->work, err, "%sSELECT EXISTS (SELECT 1 FROM ONLY %s WHERE NOT (%s))",
-                   names, name, in_step);
+        conn_query(&engine->work, err, "%s%sSELECT EXISTS (SELECT 1 FROM ONLY %s WHERE NOT (%s))",
+                   settings, names, name, in_step);
 
+    free(settings);
     free(names);
     free(in_step);
     if (!res)

@@ -17,6 +17,7 @@
 #include "fill.h"
 #include "relations.h"
 #include "segue/base/mem.h"
+#include "segue/engine/guard.h"
 #include "segue/sql/expr.h"
 
 static char *update_sql(const struct fill_text *text, const struct fill_relation *rel,
@@ -80,6 +81,7 @@ static char *body_sql(const struct eng_engine *engine, const struct eng_migratio
     const struct fill_range *range = &m->fill->ranges[batch->range];
     const struct fill_text *text = &m->fill->texts[rel->table];
     char *names = conn_names_sql(&engine->work);
+    char *settings = eng_table_settings_sql(&m->plan->tables[rel->table]);
     struct buf body = {0};
     char where[160], *update;
 
@@ -96,6 +98,8 @@ static char *body_sql(const struct eng_engine *engine, const struct eng_migratio
                    " AND relation = %u AND from_block = %" PRId64 "; ",
                    m->id, rel->oid, batch->from);
     execute(&body, names, "");
+    if (*settings)
+        execute(&body, settings, "");
     cut_to_size(&body, text, rel, batch);
     buf_append_str(&body, "fill_end := pg_catalog.format('(%s,0)', fill_to)::pg_catalog.tid; ");
     execute(&body, update, " USING fill_end");
@@ -117,6 +121,7 @@ static char *body_sql(const struct eng_engine *engine, const struct eng_migratio
                m->id, rel->oid, range->from);
     execute(&body, names, "");
     buf_append_str(&body, "END");
+    free(settings);
     free(names);
     return buf_take(&body);
 }

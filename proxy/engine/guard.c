@@ -150,6 +150,27 @@ char *eng_table_in_step(const struct eng_table *table, enum eng_direction dir, c
     return buf_take(&out);
 }
 
+char *eng_table_settings_sql(const struct eng_table *table)
+{
+    static const char word[] = " SET ";
+    struct buf out = {0};
+    bool quoted = false;
+
+    for (const char *at = table->settings; at && *at; at++) {
+        quoted ^= *at == '\'';
+        if (quoted || strncmp(at, word, sizeof(word) - 1) != 0) {
+            buf_append(&out, at, 1);
+            continue;
+        }
+        buf_append_str(&out, out.len ? ";\nSET LOCAL " : "SET LOCAL ");
+        at += sizeof(word) - 2;
+    }
+    if (!out.len)
+        return mem_strdup("");
+    buf_append_str(&out, ";\n");
+    return buf_take(&out);
+}
+
 char *eng_table_fill(const struct eng_table *table)
 {
     struct buf out = {0};

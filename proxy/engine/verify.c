@@ -14,6 +14,7 @@
 #include "segue/base/fault.h"
 #include "segue/base/log.h"
 #include "segue/base/mem.h"
+#include "segue/engine/guard.h"
 #include "segue/sql/expr.h"
 #include "sizing.h"
 #include "turned.h"
@@ -293,23 +294,36 @@ static void append_columns(const struct eng_table *table, struct buf *sql)
     }
 }
 
+/* What stands in front of a SELECT of its rows. */
+static char *before_sql(const struct eng_engine *engine, const struct eng_verify *verify,
+                        const struct eng_relation *rel)
+{
+    char *snapshot = verify_snapshot_sql(&verify->snapshot);
+    char *settings = eng_table_settings_sql(&verify->tables[rel->table]);
+    char *names = conn_names_sql(&engine->work);
+    char *sql = mem_printf("%s%s%s", snapshot, settings, names);
+
+    free(names);
+    free(settings);
+    free(snapshot);
+    return sql;
+}
+
 static enum rc take_sample(struct eng_engine *engine, struct eng_migration *m,
                            const struct eng_relation *rel, const char *where, struct err *err)
 {
     struct eng_verify *verify = m->verify;
     size_t want = SAMPLE_ROWS - json_array_size(verify->sample);
     struct buf sql = {0};
-    char *names, *snapshot;
+    char *before;
     PGresult *res;
 
     if (want == 0)
         return RC_OK;
-    names = conn_names_sql(&engine->work);
-    snapshot = verify_snapshot_sql(&verify->snapshot);
-    buf_printf(&sql, "%s%sSELECT pg_catalog.jsonb_build_object('ctid', ctid::pg_catalog.text",
-               snapshot, names);
-    free(snapshot);
-    free(names);
+    before = before_sql(engine, verify, rel);
+    buf_printf(&sql, "%sSELECT pg_catalog.jsonb_build_object('ctid', ctid::pg_catalog.text",
+               before);
+    free(before);
     append_columns(&verify->tables[rel->table], &sql);
     buf_printf(&sql, ") FROM ONLY %s WHERE %s AND (%s OR %s) ORDER BY ctid LIMIT %zu", rel->name,
                where, verify->bad[rel->table] ? verify->bad[rel->table] : "false",
@@ -339,22 +353,20 @@ static enum rc read_range(struct eng_engine *engine, const struct eng_verify *ve
 {
     const char *bad = verify->bad[rel->table], *nulls = verify->nulls[rel->table];
     const char *wrapped = verify->wrapped[rel->table];
-    char *names = conn_names_sql(&engine->work), *name = sql_quote_literal(rel->name);
-    char *snapshot = verify_snapshot_sql(&verify->snapshot);
+    char *before = before_sql(engine, verify, rel), *name = sql_quote_literal(rel->name);
     PGresult *res = conn_query(
         &engine->work, err,
-        "%s%sSELECT pg_catalog.count(*), pg_catalog.count(*) FILTER (WHERE %s), "
+        "%sSELECT pg_catalog.count(*), pg_catalog.count(*) FILTER (WHERE %s), "
         "pg_catalog.count(*) FILTER (WHERE %s), pg_catalog.count(*) FILTER (WHERE %s), "
         "pg_catalog.to_regclass(%s::pg_catalog.text)::pg_catalog.oid OPERATOR(pg_catalog.=) "
         "%u::pg_catalog.oid AND pg_catalog.pg_relation_filenode(%u::pg_catalog.oid::"
         "pg_catalog.regclass) OPERATOR(pg_catalog.=) %u::pg_catalog.oid FROM ONLY %s WHERE %s",
-        snapshot, names, bad ? bad : "false", nulls ? nulls : "false", wrapped ? wrapped : "false",
-        name, rel->oid, rel->oid, rel->relfilenode, rel->name, where);
+        before, bad ? bad : "false", nulls ? nulls : "false", wrapped ? wrapped : "false", name,
+        rel->oid, rel->oid, rel->relfilenode, rel->name, where);
 
     verify_snapshot_left(engine, &verify->snapshot);
-    free(snapshot);
     free(name);
-    free(names);
+    free(before);
     if (!res)
         return RC_ERR;
     *found = (struct tally){.rows = res_int(res, 0, 0),

@@ -1,6 +1,7 @@
 """Settings of the role, of writers and of a file's own statements change neither what segue does nor what a value is."""
 
 import pytest
+from lib.wait import until
 
 ITEMS = """
 CREATE TABLE items (id bigint PRIMARY KEY, label text NOT NULL DEFAULT E'a\\\\b', n int, at timestamp, f float8);
@@ -89,6 +90,29 @@ def test_what_a_value_is_does_not_depend_on_who_writes(db, segue):
     write(2000)
     assert "wrong" not in proxy.cli("doctor", "--json", check=None).out  # it knows the guard again, settings and all
     proxy.cli("rollback", "m")
+
+
+@pytest.mark.one_version
+def test_a_setting_that_changes_in_flight_changes_no_value(db, segue):
+    """What is filled and verified under other settings than the guard's would be called out of step, or be two things in one column."""
+    db.sql(ITEMS)
+    proxy = segue(db)
+    proxy.console("THROTTLE rows_per_s 1")
+    proxy.begin(migration({"rename_column": {"table": "items", "from": "at", "to": "moment", "type": "timestamptz",
+                                             "up": "at::timestamptz", "down": "moment::timestamp"}}))
+    until("a first batch", lambda: db.one("SELECT sum(rows) FROM segue.progress"))
+    proxy.stop()
+    assert db.one("SELECT count(*) FROM items WHERE moment IS NULL") > 0
+    db.sql(f"ALTER DATABASE \"{db.name}\" SET TimeZone = 'Asia/Tokyo'")
+    proxy = segue(db)
+    proxy.at_work()
+    db.sql("INSERT INTO items (id, at) VALUES (1001, '2026-06-01 12:00')")
+    proxy.console("THROTTLE rows_per_s default")
+    proxy.wait_phase("m", "ready")
+    assert db.one("SELECT count(*) FROM items WHERE moment IS DISTINCT FROM at AT TIME ZONE 'UTC'") == 0
+    db.sql("ALTER TABLE items DISABLE TRIGGER ALL; ALTER TABLE items ENABLE ALWAYS TRIGGER \"~segue_guard\"")  # rows are looked at again
+    proxy.cli("cutover", "m")
+    assert proxy.console('VERIFY "m"')[0]["rows_bad"] == 0
 
 
 @pytest.mark.one_version

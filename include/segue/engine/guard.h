@@ -25,6 +25,11 @@ char *eng_table_fill(const struct eng_table *table);
  * a value may be among them each time (finding out would cost an `up` for all the others). */
 char *eng_table_unfilled(const struct eng_table *table);
 
+/* "SET LOCAL name = value;" lines: what the guard's function fixes, for whoever says an expression
+ * of the table beside it. Else it would give something else there, once the role, the database or
+ * the server has another TimeZone than at start. "" where nothing depends on settings. */
+char *eng_table_settings_sql(const struct eng_table *table);
+
 /* CREATE OR REPLACE FUNCTION segue."..." and CREATE OR REPLACE TRIGGER + ENABLE ALWAYS, one
  * statement each, for the direction; *n statements in a heap array of heap strings. The table has
  * its name of before the cut-over: that renames it last, and the way back first. */
