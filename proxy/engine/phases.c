@@ -48,8 +48,9 @@ enum rc eng_phase_backfilling(struct eng_engine *engine, struct eng_migration *m
         eng_sleep(m, IDLE_MS);
         return RC_AGAIN;
     }
-    if (rc == RC_OK)
-        rc = eng_steps_turn(engine, m, ENG_STAGE_BUILD, err);
+    if (rc != RC_OK)
+        return rc;
+    rc = eng_steps_turn(engine, m, ENG_STAGE_BUILD, err);
     if (rc == RC_ERR && !strcmp(err->sqlstate, "23514"))
         return fill_more(engine, m, err);
     if (rc != RC_OK)

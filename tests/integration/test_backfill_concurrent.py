@@ -308,6 +308,20 @@ def test_an_up_that_fails_on_a_row_written_after_the_plan_stops_the_migration(db
     assert db.one("SELECT payload FROM items WHERE id = 77") == "no json"
 
 
+def test_a_check_that_comes_in_the_backfill_and_that_rows_do_not_meet_stops_it(db, segue):
+    """NOT VALID, as one is added in production: the server refuses the batch's UPDATE of such a row."""
+    make_items(db, **WIDE)
+    proxy = segue(db)
+    backfilling(proxy, db)
+    db.sql("ALTER TABLE items ADD CONSTRAINT late CHECK (id <> 1999) NOT VALID")
+    fast(proxy)
+    row = proxy.wait("rename_label", lambda r: r["error"])
+    assert row["phase"] == "backfilling" and "late" in row["error"], row
+    db.sql("ALTER TABLE items DROP CONSTRAINT late")
+    proxy.cli("resume", "rename_label")
+    proxy.wait_phase("rename_label", "ready")
+
+
 def test_verify_counts_rows_that_were_put_out_of_step(db, segue):
     make_items(db, 500)
     proxy = segue(db)
