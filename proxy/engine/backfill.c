@@ -137,6 +137,19 @@ static bool not_found_there(struct eng_engine *engine, const struct fill_relatio
     return !is;
 }
 
+/* A partition that was detached is none of its business any more, whatever is made of it. */
+static bool has_left(struct eng_engine *engine, const struct eng_migration *m,
+                     const struct fill_relation *rel, const struct err *err)
+{
+    struct err ignored = {0};
+    bool in = true;
+
+    return !conn_retryable(err) &&
+           relations_in(&engine->work, &m->plan->tables[rel->table], rel->oid, &in, &ignored) ==
+               RC_OK &&
+           !in;
+}
+
 /* RC_OK: the batch is judged; *again: to be sent once more as it is now. */
 static enum rc batch_failed(struct eng_engine *engine, struct eng_migration *m,
                             struct fill_slot *slot, bool *again, struct err *err)
@@ -151,7 +164,8 @@ static enum rc batch_failed(struct eng_engine *engine, struct eng_migration *m,
         (strcmp(err->sqlstate, "55P03") == 0 || strcmp(err->sqlstate, "40P01") == 0)) {
         FAULT(batch_skips);
         slot->batch.skip_locked = *again = true; /* around the rows that somebody holds */
-    } else if (strcmp(err->sqlstate, FILL_OTHER_FILE) == 0 || not_found_there(engine, rel, err)) {
+    } else if (strcmp(err->sqlstate, FILL_OTHER_FILE) == 0 || not_found_there(engine, rel, err) ||
+               has_left(engine, m, rel, err)) {
         rel->rewritten = true;
     } else {
         return RC_ERR;

@@ -175,14 +175,34 @@ static void forget_ranges(struct eng_fill *fill, size_t relation, int64_t end)
     first->end = end;
 }
 
-enum rc fill_mark_again(struct eng_engine *engine, struct eng_migration *m, size_t relation,
-                        struct err *err)
+/* A partition that is none any more. Should it come back, it is a new one. */
+static enum rc forget(struct eng_engine *engine, struct eng_migration *m, size_t relation,
+                      struct err *err)
+{
+    struct fill_relation *rel = &m->fill->relations[relation];
+
+    log_info("%s was detached or dropped: it is not filled any more", rel->name);
+    if (conn_exec(&engine->work, err,
+                  "DELETE FROM segue.skipped WHERE migration = %" PRId64 " AND relation = %u; "
+                  "DELETE FROM segue.progress WHERE migration = %" PRId64 " AND relation = %u",
+                  m->id, rel->oid, m->id, rel->oid) != RC_OK)
+        return RC_ERR;
+    forget_ranges(m->fill, relation, 0);
+    rel->rewritten = false;
+    rel->skipped = 0;
+    rel->since_vacuum = 0;
+    rel->done = true;
+    return RC_OK;
+}
+
+static enum rc from_block_0(struct eng_engine *engine, struct eng_migration *m, size_t relation,
+                            struct err *err)
 {
     struct fill_relation *rel = &m->fill->relations[relation];
     char *which = mem_printf("relation = %u", rel->oid), *join = join_sql(m, which);
     PGresult *res;
 
-    log_info("%s was rewritten or dropped: its pass begins again", rel->name);
+    log_info("%s was rewritten: its pass begins again", rel->name);
     FAULT(fill_again);
     res = conn_query(&engine->work, err,
                      "DELETE FROM segue.skipped WHERE migration = %" PRId64 " AND relation = %u; "
@@ -208,6 +228,17 @@ enum rc fill_mark_again(struct eng_engine *engine, struct eng_migration *m, size
     rel->skipped = -1;
     rel->revisits = 0;
     return RC_OK;
+}
+
+enum rc fill_mark_again(struct eng_engine *engine, struct eng_migration *m, size_t relation,
+                        struct err *err)
+{
+    const struct fill_relation *rel = &m->fill->relations[relation];
+    bool in;
+
+    if (relations_in(&engine->work, &m->plan->tables[rel->table], rel->oid, &in, err) != RC_OK)
+        return RC_ERR;
+    return in ? from_block_0(engine, m, relation, err) : forget(engine, m, relation, err);
 }
 
 enum rc fill_mark_split(struct eng_engine *engine, struct eng_migration *m, size_t range,

@@ -85,6 +85,21 @@ enum rc relations_is(struct eng_conn *conn, const char *name, uint32_t oid, bool
     return RC_OK;
 }
 
+enum rc relations_in(struct eng_conn *conn, const struct eng_table *table, uint32_t oid, bool *in,
+                     struct err *err)
+{
+    PGresult *res = conn_query(conn, err,
+                               "SELECT EXISTS (SELECT FROM " RELATIONS_ROOT RELATIONS_TREE
+                               " AS t JOIN pg_class c ON c.oid = t.relid WHERE c.oid = %u)",
+                               table->oid, oid);
+
+    if (!res)
+        return RC_ERR;
+    *in = res_bool(res, 0, 0);
+    PQclear(res);
+    return RC_OK;
+}
+
 /* Of pg_class c and its pg_namespace n. */
 #define COLUMNS                                                                                    \
     "c.oid, format('%%I.%%I', n.nspname, c.relname), pg_relation_filenode(c.oid), "                \

@@ -71,6 +71,10 @@ enum rc relations_again(struct eng_conn *conn, struct eng_relation *relation,
 enum rc relations_is(struct eng_conn *conn, const char *name, uint32_t oid, bool *is,
                      struct err *err) MUST_CHECK;
 
+/* Is the relation the table itself, or one of its partitions? */
+enum rc relations_in(struct eng_conn *conn, const struct eng_table *table, uint32_t oid, bool *in,
+                     struct err *err) MUST_CHECK;
+
 /* Appends the leaf partitions of the table, or the table itself, with their current size. */
 enum rc relations_read(struct eng_conn *conn, const struct eng_plan *plan, int table,
                        struct eng_relations *out, struct err *err) MUST_CHECK;
