@@ -10,6 +10,8 @@
 /* First of what a plan has seen: one of before there was such a list has none, and one of before
  * what goes was looked for has another word, and privileges of a role in one. */
 #define SEEN "seen one by one"
+#define SEEN_IDENTITY "seen one by one, and the replica identity"
+#define IDENTITY "replica identity "
 #define PRIVILEGE "privilege "
 #define AS_DEFINED "=" /* the key of how a constraint is defined, in place of an object's */
 
@@ -22,7 +24,8 @@
 /* Of the columns %s (a list for ARRAY) of the table %u: key, what, and whether it would bar their
  * drop. Of those of the second list, which have no other half, what does not goes along as it would
  * without segue. The key outlives a new name (of a role, too), the words outlive being made anew
- * (REINDEX CONCURRENTLY). What segue makes has its name; parts that a foreign key has for
+ * (REINDEX CONCURRENTLY). A replica identity is the index's, and is gone with it: no UPDATE of a
+ * published table is let pass then. What segue makes has its name; parts that a foreign key has for
  * partitions come and go with these. */
 #define ON_COLUMNS                                                                                 \
     "WITH c AS (SELECT *, attname = ANY(ARRAY[%s]::name[]) AS lone FROM pg_attribute WHERE "       \
@@ -39,6 +42,10 @@
     "FROM c WHERE attnotnull UNION ALL SELECT " PRIVILEGE_KEY ", format('" PRIVILEGE               \
     "%%s%%s for %%s of column %%I', x.privilege_type, CASE WHEN x.is_grantable THEN ' WITH GRANT " \
     "OPTION' END, " GRANTEE ", attname), false, lone FROM c, aclexplode(attacl) AS x "             \
+    "UNION ALL SELECT DISTINCT '-', format('" IDENTITY "of table %%s by index %%s', attrelid::"    \
+    "regclass, i.indexrelid::regclass), false, false FROM c JOIN pg_index i ON i.indrelid = "      \
+    "attrelid AND i.indisreplident AND attnum = ANY(i.indkey) JOIN pg_class t ON t.oid = "         \
+    "attrelid AND t.relkind = 'r' WHERE NOT lone "                                                 \
     "UNION ALL SELECT '" AS_DEFINED "', what || ': ' || regexp_replace(pg_get_constraintdef("      \
     "k.oid), ' NOT VALID$', ''), false, lone FROM found JOIN pg_constraint k ON key = "            \
     "'pg_constraint'::regclass::oid || ':' || k.oid AND k.contype IN ('c', 'f')) "                 \
@@ -90,7 +97,7 @@ static void keep(struct eng_table *table, const PGresult *res)
     int n = PQntuples(res);
 
     table->dependents = mem_calloc((size_t)n + 1, sizeof(*table->dependents));
-    table->dependents[table->ndependents++] = mem_strdup(SEEN);
+    table->dependents[table->ndependents++] = mem_strdup(SEEN_IDENTITY);
     for (int r = 0; r < n; r++)
         table->dependents[table->ndependents++] =
             mem_printf("%s %s", PQgetvalue(res, r, 0), PQgetvalue(res, r, 1));
@@ -351,6 +358,13 @@ static bool has_key(const PGresult *res, const char *key)
     return false;
 }
 
+/* A plan of before that was looked for has not seen it, though it may have been there. */
+static bool is_looked_for(const struct eng_table *table, const char *what)
+{
+    return !strcmp(table->dependents[0], SEEN_IDENTITY) ||
+           strncmp(what, IDENTITY, sizeof(IDENTITY) - 1) != 0;
+}
+
 /* `now`: the table as it is called in this phase. */
 static enum rc check_new(struct eng_engine *engine, const struct eng_table *now,
                          const PGresult *found, bool all, struct err *err)
@@ -364,7 +378,7 @@ static enum rc check_new(struct eng_engine *engine, const struct eng_table *now,
     for (int r = 0; r < PQntuples(found) && !err_is_set(err); r++) {
         const char *key = PQgetvalue(found, r, 0), *what = PQgetvalue(found, r, 1);
 
-        if (strcmp(key, AS_DEFINED) != 0 && !is_seen(now, key, what) &&
+        if (strcmp(key, AS_DEFINED) != 0 && is_looked_for(now, what) && !is_seen(now, key, what) &&
             !(is_privilege(what) && (!all || (both && has_key(both, key)))))
             refuse(now, what, res_bool(found, r, 2), err);
     }
@@ -377,7 +391,7 @@ static enum rc check_table(struct eng_engine *engine, const struct eng_table *ta
                            struct err *err)
 {
     struct eng_table now;
-    bool all = table->ndependents && !strcmp(table->dependents[0], SEEN);
+    bool all = table->ndependents && !strncmp(table->dependents[0], SEEN, sizeof(SEEN) - 1);
     char *sql;
     PGresult *res;
 

@@ -1,10 +1,11 @@
 /*
  * What hangs on the columns that go with `complete`: indexes, constraints, statistics, views,
- * triggers, policies, NOT NULL, privileges of the column. The plan carries to the new columns what
- * was there when it was made; what comes while it is in flight would be dropped without a word, or
- * bar the way where there is none back. So the plan says what it has seen, and the cut-over and
- * `complete` refuse what it has not. What goes meanwhile lives on in its place on the new column:
- * the cut-over refuses that, and either refuses a privilege that was revoked on the old one alone.
+ * triggers, policies, NOT NULL, privileges, replica identity. The plan carries to the new columns
+ * what was there when it was made; what comes while it is in flight would be dropped without a
+ * word, or bar the way where there is none back. So the plan says what it has seen, and the
+ * cut-over and `complete` refuse what it has not. What goes meanwhile lives on in its place on the
+ * new column: the cut-over refuses that, and either refuses a privilege that was revoked on the old
+ * one alone.
  *
  * Not here: defaults, and rows.
  */

@@ -136,6 +136,23 @@ BOUND = ("CREATE UNIQUE INDEX one ON bills (label); ALTER TABLE bills ADD CONSTR
          "CREATE TABLE refs (label text CONSTRAINT to_bills REFERENCES bills (label))")
 
 
+@pytest.mark.parametrize("kind", ["index", "key"])
+def test_a_replica_identity_by_an_index_that_goes_bars_the_cutover(bills, segue, kind):
+    """It would go with its index at `complete`: then the server refuses every UPDATE of a published table."""
+    bills.sql(BOUND)
+    index, old, new = {"index": ("one", "label", "title"), "key": ("bills_pkey", "id", "no")}[kind]
+    proxy = segue(bills)
+    name = proxy.ready({"name": "called", "operations": [{"rename_column": {"table": "bills", "from": old, "to": new}}]})
+    bills.sql(f"ALTER TABLE bills REPLICA IDENTITY USING INDEX {index}")
+    refused(proxy, f"replica identity of table public.bills by index public.{index}", "cutover", name)
+    bills.sql("ALTER TABLE bills REPLICA IDENTITY DEFAULT")
+    proxy.cli("cutover", name)
+    bills.sql(f"ALTER TABLE bills REPLICA IDENTITY USING INDEX {index}")
+    proxy.cli("complete", name, "--force")
+    assert bills.one(f"SELECT pg_get_indexdef('{index}'::regclass)").endswith(f"({new})")
+    assert bills.one(f"SELECT indisreplident FROM pg_index WHERE indexrelid = '{index}'::regclass")
+
+
 @pytest.mark.parametrize("what", list(GONE))
 def test_what_went_from_the_old_column_bars_the_cutover_until_it_is_there_again(bills, segue, what):
     bills.sql(BOUND)
