@@ -111,7 +111,7 @@ static unsigned steps_left(const struct eng_migration *m, enum eng_stage stage)
 
 unsigned eng_proofs_left(const struct eng_migration *m)
 {
-    return steps_left(m, ENG_STAGE_SOAK);
+    return steps_left(m, ENG_STAGE_SETTLE) + steps_left(m, ENG_STAGE_SOAK);
 }
 
 unsigned eng_builds_left(const struct eng_migration *m)
@@ -122,8 +122,10 @@ unsigned eng_builds_left(const struct eng_migration *m)
 enum rc eng_proofs_check(const struct eng_migration *m, struct err *err)
 {
     bool failed = err_is_set(&m->failure);
-    size_t i = next_left(m, ENG_STAGE_SOAK, 0);
+    size_t i = next_left(m, ENG_STAGE_SETTLE, 0);
 
+    if (i == m->plan->nsteps)
+        i = next_left(m, ENG_STAGE_SOAK, 0);
     if (i == m->plan->nsteps)
         return RC_OK;
     err_set(err, failed || m->paused ? "55006" : ENG_NOT_PROVEN, "not done yet: %s",

@@ -385,15 +385,58 @@ static void lock_links(const struct build *b, struct eng_step *step)
     texts_fini(&tables);
 }
 
+/* Says in the transaction whether the link has gone in soak, perhaps with its table: then the way
+ * back neither lets go of it nor makes it again. One that somebody calls otherwise has not. */
+#define GONE "segue.link_%zu"
+
+static void look_for(struct eng_step *step, const struct link *link, size_t i)
+{
+    char *table = sql_quote_literal(link->table), *foreign = sql_quote_literal(link->foreign);
+    char *name = sql_quote_literal(link->name);
+
+    step_sql(step,
+             "SELECT pg_catalog.set_config('" GONE "', CASE WHEN EXISTS (SELECT FROM"
+             " pg_catalog.pg_constraint WHERE conrelid OPERATOR(pg_catalog.=)"
+             " pg_catalog.to_regclass(%s) AND contype OPERATOR(pg_catalog.=) 'f' AND"
+             " (conname OPERATOR(pg_catalog.=) %s OR confrelid OPERATOR(pg_catalog.=)"
+             " pg_catalog.to_regclass(%s))) THEN '' ELSE 'gone' END, true)",
+             i, table, name, foreign);
+    free(name);
+    free(foreign);
+    free(table);
+}
+
+/* Of the way back; sql is taken. */
+static void unless_gone(struct eng_step *step, size_t i, char *sql)
+{
+    char *body = mem_printf("BEGIN IF pg_catalog.current_setting('" GONE
+                            "') OPERATOR(pg_catalog.=) '' THEN %s; END IF; END",
+                            i, sql);
+    char *literal = sql_quote_literal(body);
+
+    step_sql(step, "DO %s", literal);
+    free(literal);
+    free(body);
+    free(sql);
+}
+
 static void release(struct build *b, enum eng_stage stage)
 {
     struct eng_step *step =
         build_step(b, stage, ENG_STEP_DDL, -1, "let go of %zu foreign keys", b->nlinks);
 
     for (size_t i = 0; i < b->nlinks; i++) {
-        char *name = sql_quote_ident(b->links[i].name);
+        const struct link *link = &b->links[i];
+        char *name = sql_quote_ident(link->name);
+        char *sql = mem_printf("ALTER TABLE %s DROP CONSTRAINT %s", link->table, name);
 
-        step_sql(step, "ALTER TABLE %s DROP CONSTRAINT %s", b->links[i].table, name);
+        if (stage == ENG_STAGE_REVERT) {
+            look_for(step, link, i);
+            unless_gone(step, i, sql);
+        } else {
+            step_sql(step, "%s", sql);
+            free(sql);
+        }
         free(name);
     }
     lock_links(b, step);
@@ -409,12 +452,18 @@ static void make(struct build *b, enum eng_stage stage)
         const struct link *link = &b->links[i];
         char *name = sql_quote_ident(link->name);
         char *literal = link->comment ? sql_quote_literal(link->comment) : NULL;
+        struct buf sql = {0};
 
         /* one that was never validated says so itself */
-        step_sql(step, "ALTER TABLE %s ADD CONSTRAINT %s %s%s", link->table, name,
-                 back ? link->before : link->after, link->validated ? " NOT VALID" : "");
+        buf_printf(&sql, "ALTER TABLE %s ADD CONSTRAINT %s %s%s", link->table, name,
+                   back ? link->before : link->after, link->validated ? " NOT VALID" : "");
         if (literal)
-            step_sql(step, "COMMENT ON CONSTRAINT %s ON %s IS %s", name, link->table, literal);
+            buf_printf(&sql, ";\nCOMMENT ON CONSTRAINT %s ON %s IS %s", name, link->table, literal);
+        if (back)
+            unless_gone(step, i, buf_take(&sql));
+        else
+            step_sql(step, "%s", sql.data);
+        buf_fini(&sql);
         free(literal);
         free(name);
     }
@@ -437,13 +486,11 @@ static void prove_for_abort(struct build *b, const struct link *link)
 static char *validate_sql(const struct build *b, const struct link *link)
 {
     const struct renamed *renamed = called_before(b, link->table);
-    char *name = sql_quote_ident(link->name), *action, *body, *literal, *sql;
+    char *name, *action, *body, *literal, *sql;
 
-    if (!renamed) {
-        sql = mem_printf("ALTER TABLE %s VALIDATE CONSTRAINT %s", link->table, name);
-        free(name);
-        return sql;
-    }
+    if (!renamed)
+        return release_prove_sql(link->table, link->name);
+    name = sql_quote_ident(link->name);
     action = sql_quote_literal(name);
     body = mem_printf("BEGIN EXECUTE pg_catalog.format('ALTER TABLE %%s VALIDATE CONSTRAINT %%s',"
                       " %s::pg_catalog.oid::pg_catalog.regclass, %s); END",

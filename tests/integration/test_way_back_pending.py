@@ -106,3 +106,45 @@ def test_what_cannot_be_built_again_says_so_and_resume_goes_on(db, segue):
     proxy.cli("resume", "key")
     proxy.cli("wait", "key")
     proxy.cli("cutover", "key")
+
+
+@pytest.mark.parametrize("gone", ["DROP TABLE lines", "ALTER TABLE lines DROP CONSTRAINT lines_order_id_fkey"])
+def test_a_reference_that_has_gone_in_soak_is_in_the_way_of_nothing(db, segue, gone):
+    """The turn lets go of it and makes it again by its name; and what is not there is not proven."""
+    db.sql(TABLES)
+    proxy = segue(db)
+    proxy.soaking(KEY)
+    proxy.wait("key", lambda r: r["proofs_left"] == 0)
+    db.sql(gone)
+    proxy.cli("rollback", "key")
+    proxy.cli("wait", "key", "--timeout", "30")
+    assert db.one("SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND conrelid = to_regclass('lines')") == 0
+    proxy.cli("abort", "key")
+
+
+def test_a_reference_that_has_another_name_has_not_gone(db, segue):
+    """Left as it is, it would refer to the half that an abort drops."""
+    db.sql(TABLES)
+    proxy = segue(db)
+    proxy.soaking(KEY)
+    db.sql("ALTER TABLE lines RENAME CONSTRAINT lines_order_id_fkey TO own")
+    assert "lines_order_id_fkey" in proxy.cli("rollback", "key", check=4).err
+    db.sql("ALTER TABLE lines RENAME CONSTRAINT own TO lines_order_id_fkey")
+    proxy.cli("rollback", "key")
+    proxy.cli("abort", "key")
+
+
+def test_complete_waits_until_a_reference_that_was_made_again_is_proven(db, segue):
+    """There is no way back from contracting: what cannot be proven stops in soak, whoever uses force."""
+    db.sql(TABLES)
+    proxy = segue(db)
+    proxy.ready(KEY)
+    db.sql("SET session_replication_role = replica; INSERT INTO lines VALUES (99, 99); RESET session_replication_role")
+    proxy.cli("cutover", "key")
+    failed = proxy.cli("complete", "key", "--force", check=None)
+    assert failed.code in (1, 4) and "lines_order_id_fkey" in failed.err, failed
+    assert proxy.phase("key") == "soaking"
+    db.sql("DELETE FROM lines WHERE id = 99")
+    proxy.cli("resume", "key")
+    proxy.cli("complete", "key", "--force")
+    assert db.one("SELECT convalidated FROM pg_constraint WHERE conname = 'lines_order_id_fkey'")
