@@ -87,9 +87,13 @@ static const char carry_sql[] =
 
 static void put_pair(struct buf *rows, const char *relation, const struct eng_dual *dual, bool back)
 {
-    char *table = sql_quote_literal(relation);
-    char *from = sql_quote_literal(back ? dual->new_name : dual->old_name);
-    char *to = sql_quote_literal(back ? dual->old_name : dual->new_name);
+    char *table, *from, *to;
+
+    if (!dual->nkept) /* else both halves are there */
+        return;
+    table = sql_quote_literal(relation);
+    from = sql_quote_literal(back ? dual->new_name : dual->old_name);
+    to = sql_quote_literal(back ? dual->old_name : dual->new_name);
 
     for (size_t i = 0; i < dual->nkept; i++) {
         const char *kept = dual->kept[i];
@@ -105,28 +109,11 @@ static void put_pair(struct buf *rows, const char *relation, const struct eng_du
     free(table);
 }
 
-/* As it is called until the turn. */
-static void put_table(struct buf *rows, const struct eng_table *plan, bool back)
-{
-    struct eng_table table;
-    char *relation =
-        sql_quote_qualified(plan->schema, back && plan->renamed ? plan->renamed : plan->name);
-
-    eng_turned_init(&table, plan, back);
-    for (size_t i = 0; i < table.nduals; i++)
-        if (table.duals[i].nkept) /* both halves are there */
-            put_pair(rows, relation, &table.duals[i], back);
-    eng_turned_fini(&table);
-    free(relation);
-}
-
 char *attributes_sql(const struct eng_engine *engine, const struct eng_migration *m, bool back)
 {
-    struct buf rows = {0};
+    struct buf rows = eng_turned_rows(m->plan, back, put_pair);
     char *names, *path, *by_names, *own, *by_own, *body, *literal, *sql;
 
-    for (size_t i = 0; i < m->plan->ntables; i++)
-        put_table(&rows, &m->plan->tables[i], back);
     if (!rows.len)
         return mem_strdup("");
     names = conn_names_sql(&engine->work);

@@ -41,38 +41,17 @@ static void put(struct buf *rows, const char *relation, const char *name, const 
     free(table);
 }
 
-/* As it is until the turn: on the way back the names are those after the cut-over. */
-static void put_table(struct buf *rows, const struct eng_table *plan, bool back)
+static void put_dual(struct buf *rows, const char *relation, const struct eng_dual *dual, bool back)
 {
-    struct eng_table table;
-    char *relation =
-        sql_quote_qualified(plan->schema, back && plan->renamed ? plan->renamed : plan->name);
-
-    eng_turned_init(&table, plan, back);
-    for (size_t i = 0; i < table.nduals; i++) {
-        const struct eng_dual *dual = &table.duals[i];
-
-        if (dual->old_default)
-            put(rows, relation, dual->old_name, back ? NULL : dual->old_default, back);
-        if (dual->new_default)
-            put(rows, relation, dual->new_name, back ? dual->new_default : NULL, !back);
-    }
-    eng_turned_fini(&table);
-    free(relation);
-}
-
-static struct buf rows_of(const struct eng_migration *m, bool back)
-{
-    struct buf rows = {0};
-
-    for (size_t i = 0; i < m->plan->ntables; i++)
-        put_table(&rows, &m->plan->tables[i], back);
-    return rows;
+    if (dual->old_default)
+        put(rows, relation, dual->old_name, back ? NULL : dual->old_default, back);
+    if (dual->new_default)
+        put(rows, relation, dual->new_name, back ? dual->new_default : NULL, !back);
 }
 
 static char *look(const struct eng_migration *m, bool back, const char *others)
 {
-    struct buf rows = rows_of(m, back);
+    struct buf rows = eng_turned_rows(m->plan, back, put_dual);
     char *body, *literal, *sql;
 
     if (!rows.len)
@@ -120,7 +99,7 @@ char *defaults_sql(const struct eng_engine *engine, const struct eng_migration *
 
 char *defaults_following_sql(const struct eng_migration *m, bool back)
 {
-    struct buf rows = rows_of(m, back);
+    struct buf rows = eng_turned_rows(m->plan, back, put_dual);
     char *sql = rows.len ? mem_printf("SELECT to_regclass(v.relation), quote_ident(v.name),"
                                       " pg_get_expr(d.adbin, d.adrelid) FROM (VALUES %s) AS"
                                       " v(relation, name, def, follows) JOIN pg_attribute a ON"

@@ -100,3 +100,29 @@ void eng_turned_fini(struct eng_table *turned)
     }
     free(turned->duals);
 }
+
+static void put_table(struct buf *rows, const struct eng_table *plan, bool back,
+                      void (*put)(struct buf *rows, const char *relation,
+                                  const struct eng_dual *dual, bool back))
+{
+    struct eng_table table;
+    char *relation =
+        sql_quote_qualified(plan->schema, back && plan->renamed ? plan->renamed : plan->name);
+
+    eng_turned_init(&table, plan, back);
+    for (size_t i = 0; i < table.nduals; i++)
+        put(rows, relation, &table.duals[i], back);
+    eng_turned_fini(&table);
+    free(relation);
+}
+
+struct buf eng_turned_rows(const struct eng_plan *plan, bool back,
+                           void (*put)(struct buf *rows, const char *relation,
+                                       const struct eng_dual *dual, bool back))
+{
+    struct buf rows = {0};
+
+    for (size_t i = 0; i < plan->ntables; i++)
+        put_table(&rows, &plan->tables[i], back, put);
+    return rows;
+}
