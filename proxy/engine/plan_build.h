@@ -11,6 +11,7 @@
  *   plan_retype.c a change of type under the column's own name
  *   plan_steps.c  the steps of a table, and the way back of each
  *   plan_carry.c  what a new column inherits: indexes, constraints
+ *   plan_not_null.c ... NOT NULL
  *   plan_key.c    ... its primary key
  *   plan_key_parts.c ... that of a partitioned table
  *   plan_statistics.c ... its extended statistics
@@ -388,9 +389,7 @@ void refuse_splits(struct build *b, const struct target *t);
 void target_plan_steps(struct build *b, struct target *t);
 void target_plan_analyze(struct build *b, const struct target *t); /* behind all that is built */
 
-/* ---- plan_carry.c ---- */
-enum rc carry_indexes(struct build *b, struct target *t) MUST_CHECK;
-enum rc carry_constraints(struct build *b, struct target *t) MUST_CHECK;
+/* ---- plan_not_null.c ---- */
 /* `old`: the column that has been NOT NULL so far, or NULL. */
 enum rc carry_not_null(struct build *b, struct target *t, const char *column, const char *shown,
                        const char *old) MUST_CHECK;
@@ -401,6 +400,10 @@ struct not_null {         /* from PostgreSQL 18 on it is a constraint of its own
 enum rc not_null_read(struct build *b, const struct target *t, const char *column,
                       struct not_null *out) MUST_CHECK;
 void not_null_fini(struct not_null *facts);
+
+/* ---- plan_carry.c ---- */
+enum rc carry_indexes(struct build *b, struct target *t) MUST_CHECK;
+enum rc carry_constraints(struct build *b, struct target *t) MUST_CHECK;
 /* " WITH (...)", and behind `tablespace` its own, where it has one. */
 void index_storage(const json_t *index, const char *tablespace, struct buf *out);
 const char *index_defers(const json_t *index); /* "", " DEFERRABLE", ... */

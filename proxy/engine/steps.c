@@ -309,8 +309,8 @@ enum rc eng_step_write(struct eng_engine *engine, struct eng_migration *m, const
     return rc;
 }
 
-static enum rc mark_only(struct eng_engine *engine, struct eng_migration *m, size_t i,
-                         struct err *err)
+enum rc eng_step_mark_only(struct eng_engine *engine, struct eng_migration *m, size_t i,
+                           struct err *err)
 {
     char *mark = store_mark_sql(m, i);
     enum rc rc = eng_step_write(engine, m, mark, err);
@@ -321,43 +321,10 @@ static enum rc mark_only(struct eng_engine *engine, struct eng_migration *m, siz
 
 enum rc eng_step_mark(struct eng_engine *engine, struct eng_migration *m, size_t i, struct err *err)
 {
-    if (mark_only(engine, m, i, err) != RC_OK)
+    if (eng_step_mark_only(engine, m, i, err) != RC_OK)
         return RC_ERR;
     eng_step_finished(engine, m, i);
     return RC_AGAIN;
-}
-
-/* Where there is no way back the file's own statements may be left out; nsteps: none are next. */
-static size_t to_skip(const struct eng_migration *m)
-{
-    size_t i = 0, n = m->plan->nsteps;
-
-    while (i < n && (m->plan->steps[i].stage != ENG_STAGE_CONTRACT || m->step_done[i]))
-        i++;
-    return m->phase == PH_CONTRACTING && i < n && m->plan->steps[i].kind == ENG_STEP_SQL ? i : n;
-}
-
-bool eng_steps_to_skip(const struct eng_migration *m)
-{
-    return to_skip(m) < m->plan->nsteps;
-}
-
-enum rc eng_steps_skip(struct eng_engine *engine, struct eng_migration *m, struct err *err)
-{
-    size_t i = to_skip(m);
-
-    if (i == m->plan->nsteps || !err_is_set(&m->failure)) {
-        err_set(err, "55000",
-                "migration \"%s\" has not stopped at statements that could be skipped", m->name);
-        err_hint(err, "those of `sql` with onComplete can, when they have failed");
-        return RC_ERR;
-    }
-    if (mark_only(engine, m, i, err) != RC_OK)
-        return RC_ERR;
-    log_warning("%s: skipped, as somebody has asked; it had failed: %s", m->plan->steps[i].title,
-                m->failure.text);
-    eng_step_finished(engine, m, i);
-    return RC_OK;
 }
 
 enum rc eng_step_drop(struct eng_engine *engine, struct eng_migration *m, size_t i,
@@ -428,88 +395,6 @@ static enum rc run_validate(struct eng_engine *engine, struct eng_migration *m, 
     return rc;
 }
 
-/* ---- the file's own statements ---- */
-
-/* The mark comes first: who has it (a backend that outlived its segue) keeps all others waiting,
- * and they fail once it is there. So nothing runs twice. */
-static enum rc run_sql(struct eng_engine *engine, struct eng_migration *m, size_t i,
-                       struct err *err)
-{
-    const struct eng_step *step = &m->plan->steps[i];
-    char *names = conn_names_sql(&engine->work);
-    struct buf sql = {0};
-    enum rc rc;
-
-    buf_printf(&sql,
-               "SET LOCAL lock_timeout = %u; " CONN_OWN_NAMES
-               "INSERT INTO segue.steps (migration, no, stage) VALUES (%" PRId64 ", %d, %d);\n%s",
-               engine->options.lock_timeout_ms, m->id, step->no, (int)step->stage, names);
-    for (size_t j = 0; j < step->nsql; j++)
-        buf_printf(&sql, "%s%s", j ? ";\n" : "", step->sql[j]);
-    free(names);
-    rc = eng_step_send(engine, m, i, sql.data, err);
-    buf_fini(&sql);
-    return rc;
-}
-
-/* It failed: because it was done already? */
-static enum rc sql_failed(struct eng_engine *engine, struct eng_migration *m, size_t i,
-                          struct err *err)
-{
-    struct err why = {0};
-    PGresult *res = conn_query(
-        &engine->work, &why, "SELECT 1 FROM segue.steps WHERE migration = %" PRId64 " AND no = %d",
-        m->id, m->plan->steps[i].no);
-    bool done = res && PQntuples(res) == 1;
-
-    PQclear(res);
-    if (!done)
-        return RC_ERR;
-    err_clear(err);
-    eng_step_finished(engine, m, i);
-    return RC_AGAIN;
-}
-
-/* Has what the step takes back ever run? If not, it never will: its mark is taken, and that of the
- * step along with it. */
-static enum rc claim(struct eng_engine *engine, struct eng_migration *m, size_t i, bool *ran,
-                     struct err *err)
-{
-    const struct eng_step *step = &m->plan->steps[i], *of = &m->plan->steps[step->undoes - 1];
-    PGresult *res;
-
-    FAULT(claim_before);
-    if (conn_exec(&engine->work, err, "BEGIN; SET LOCAL lock_timeout = %u",
-                  engine->options.lock_timeout_ms) != RC_OK)
-        return RC_ERR;
-    res = conn_query(&engine->work, err,
-                     "WITH claimed AS (INSERT INTO segue.steps (migration, no, stage) VALUES "
-                     "(%" PRId64 ", %d, %d) ON CONFLICT DO NOTHING RETURNING migration) "
-                     "INSERT INTO segue.steps (migration, no, stage) SELECT migration, %d, %d "
-                     "FROM claimed RETURNING no",
-                     m->id, of->no, (int)of->stage, step->no, (int)step->stage);
-    *ran = res && PQntuples(res) == 0;
-    PQclear(res);
-    FAULT(claim_commit);
-    if (res && conn_exec(&engine->work, err, "COMMIT") == RC_OK)
-        return RC_OK;
-    conn_rollback(&engine->work);
-    return RC_ERR;
-}
-
-/* An index may be there although its step is not done: what counts is whether it was begun. */
-static enum rc has_run(struct eng_engine *engine, struct eng_migration *m, size_t i, bool *ran,
-                       struct err *err)
-{
-    enum eng_step_kind kind = m->plan->steps[i].kind;
-
-    if (kind != ENG_STEP_CONCURRENTLY && kind != ENG_STEP_PARTITIONS)
-        return claim(engine, m, i, ran, err);
-    if (begun_ask(engine, m, m->plan->steps[i].undoes, ran, err) != RC_OK)
-        return RC_ERR;
-    return *ran ? RC_OK : mark_only(engine, m, i, err);
-}
-
 /* It was sent for a partition that is not there any more. */
 static bool has_gone(struct eng_engine *engine, const struct eng_migration *m,
                      const struct err *err)
@@ -548,7 +433,7 @@ static enum rc long_failed(struct eng_engine *engine, struct eng_migration *m, s
     struct err ignored = {0};
 
     if (kind == ENG_STEP_SQL)
-        return sql_failed(engine, m, i, err);
+        return eng_step_sql_failed(engine, m, i, err);
     if (has_gone(engine, m, err)) {
         log_info("%s: %.*s: a partition was dropped; on with the others", m->step, err_plain(err),
                  err->text);
@@ -652,7 +537,7 @@ enum rc eng_steps_turn(struct eng_engine *engine, struct eng_migration *m, enum 
     if (m->plan->steps[i].undoes) {
         bool ran = true;
 
-        if (has_run(engine, m, i, &ran, err) != RC_OK)
+        if (eng_step_has_run(engine, m, i, &ran, err) != RC_OK)
             return RC_ERR;
         if (!ran) {
             eng_step_finished(engine, m, i);
@@ -660,7 +545,7 @@ enum rc eng_steps_turn(struct eng_engine *engine, struct eng_migration *m, enum 
         }
     }
     if (m->plan->steps[i].kind == ENG_STEP_SQL && !m->plan->steps[i].gate)
-        return run_sql(engine, m, i, err);
+        return eng_step_run_sql(engine, m, i, err);
     switch (m->plan->steps[i].kind) {
     case ENG_STEP_CONCURRENTLY:
         return run_concurrently(engine, m, i, err);

@@ -49,6 +49,20 @@ enum rc eng_step_write(struct eng_engine *engine, struct eng_migration *m, const
 /* Marks the step as done, or takes note that its mark is committed. */
 enum rc eng_step_mark(struct eng_engine *engine, struct eng_migration *m, size_t i,
                       struct err *err) MUST_CHECK;
+/* In the store alone: what is known in memory stays as it is. */
+enum rc eng_step_mark_only(struct eng_engine *engine, struct eng_migration *m, size_t i,
+                           struct err *err) MUST_CHECK;
 void eng_step_finished(struct eng_engine *engine, struct eng_migration *m, size_t i);
+
+/* ---- steps_sql.c: step i is statements of the file, or takes something back ---- */
+
+/* Sends them, their mark in front. Failed: RC_AGAIN where they were done already. */
+enum rc eng_step_run_sql(struct eng_engine *engine, struct eng_migration *m, size_t i,
+                         struct err *err) MUST_CHECK;
+enum rc eng_step_sql_failed(struct eng_engine *engine, struct eng_migration *m, size_t i,
+                            struct err *err) MUST_CHECK;
+/* Has what it takes back ever run? If not, it never will. */
+enum rc eng_step_has_run(struct eng_engine *engine, struct eng_migration *m, size_t i, bool *ran,
+                         struct err *err) MUST_CHECK;
 
 #endif
