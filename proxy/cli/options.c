@@ -277,7 +277,8 @@ const struct opt_row cfg_rows[CFG_COUNT] = {
     [CFG_USER_TIMEOUT_MS] = {NUMBER("user_timeout_ms", "0", 0, 86400000), .reload = true,
         .help = "TCP_USER_TIMEOUT on both legs; 0: the system's"},
     [CFG_LOCK_TIMEOUT_MS] = {NUMBER("lock_timeout_ms", "200", 10, 60000), .reload = true,
-        .help = "longest wait for a strong lock; then segue lets go and tries again"},
+        .help = "longest wait for a strong lock; then segue lets go and tries again. No longer than "
+        "the server's deadlock_timeout"},
     [CFG_CUTOVER_DRAIN_MS] = {NUMBER("cutover_drain_ms", "1000", 10, 60000), .reload = true,
         .help = "how long a cut-over waits for open transactions on the tables; then the gate "
                 "opens and it tries again"},

@@ -37,7 +37,8 @@ static const char setup_sql[] =
     "SET DateStyle = 'ISO'; SET extra_float_digits = 1;"
     "SET standard_conforming_strings = on;"
     "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'transaction_timeout';"
-    "SELECT reset_val FROM pg_settings WHERE name = 'search_path'";
+    "SELECT reset_val, (SELECT setting FROM pg_settings WHERE name = 'deadlock_timeout') FROM "
+    "pg_settings WHERE name = 'search_path'";
 
 static void err_from_conn(PGconn *pg, struct err *err)
 {
@@ -137,6 +138,7 @@ static enum rc set_up(struct eng_conn *conn, struct err *err)
         return RC_ERR;
     free(conn->names);
     conn->names = mem_strdup(PQntuples(res) ? res_text(res, 0, 0) : "");
+    conn->deadlock_ms = PQntuples(res) ? (unsigned)res_int(res, 0, 1) : 0;
     PQclear(res);
     return RC_OK;
 }
@@ -216,6 +218,11 @@ enum rc conn_check_primary(struct eng_conn *conn, struct err *err)
 enum rc conn_bound_locks(struct eng_conn *conn, struct err *err)
 {
     return conn_exec(conn, err, "SET lock_timeout = %d", LOCK_WAIT_MS);
+}
+
+unsigned conn_lock_ms(const struct eng_conn *conn, unsigned ms)
+{
+    return conn->deadlock_ms && conn->deadlock_ms < ms ? conn->deadlock_ms : ms;
 }
 
 enum rc conn_settle(struct eng_conn *conn, struct err *err)

@@ -27,6 +27,7 @@ struct eng_conn {
     void (*waits)(void *ctx);
     void *waits_ctx;
     struct err last_words; /* of the server, unasked: why it ends the connection */
+    unsigned deadlock_ms;  /* the server's deadlock_timeout; 0: not known */
     char *names; /* the search_path that role, database and connection string give; see below */
 };
 
@@ -70,6 +71,9 @@ enum conn_ping conn_ping(const char *upstream, const atomic_bool *stop);
 /* What waits for a lock for so long fails with 55P03: on the connection of which answers are waited
  * for, somebody who has locked a table must not keep the whole engine. */
 enum rc conn_bound_locks(struct eng_conn *conn, struct err *err) MUST_CHECK;
+/* How long a lock may be waited for, if `ms` is wanted: no longer than deadlock_timeout. Who comes
+ * to wait last finds a circle, and is ended: after that a client would. */
+unsigned conn_lock_ms(const struct eng_conn *conn, unsigned ms);
 /* After statements of others (a migration file's) ran on it: role and settings as conn_open left
  * them. What was locked for the session stays locked. */
 enum rc conn_settle(struct eng_conn *conn, struct err *err) MUST_CHECK;

@@ -72,7 +72,7 @@ static enum rc look(struct eng_engine *engine, const char *sql, struct err *err)
 {
     enum rc rc =
         conn_exec(&engine->work, err, "BEGIN READ ONLY; SET LOCAL lock_timeout = %u; %s; ROLLBACK",
-                  engine->options.lock_timeout_ms, sql);
+                  conn_lock_ms(&engine->work, engine->options.lock_timeout_ms), sql);
 
     conn_rollback(&engine->work);
     return rc;

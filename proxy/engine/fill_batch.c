@@ -134,7 +134,7 @@ char *fill_batch_sql(struct eng_engine *engine, const struct eng_migration *m,
     sql = mem_printf(
         "BEGIN; SET LOCAL lock_timeout = %u; SET LOCAL synchronous_commit = off; "
         "%sDO %s; COMMIT; SELECT current_setting('segue.batch')",
-        engine->options.batch_lock_timeout_ms,
+        conn_lock_ms(&engine->work, engine->options.batch_lock_timeout_ms),
         engine->pool->quiet_triggers == 1 ? "SET LOCAL session_replication_role = replica; " : "",
         literal);
     free(literal);

@@ -230,21 +230,26 @@ static enum rc close_and_drain(struct gated *g, struct err *err)
 static enum rc take_locks(struct gated *g, struct err *err)
 {
     const struct eng_options *options = &g->engine->options;
+    const struct eng_conn *work = &g->engine->work;
     struct buf sql = {0};
     PGresult *res;
     enum rc rc;
 
-    /* were the connection cut now, the server ends our transaction by itself, soon */
+    /* All of them in less than deadlock_timeout: who came to wait for the first meanwhile would
+     * find the circle, and be its victim. Were the connection cut now, the server ends our
+     * transaction by itself, soon. */
     buf_printf(&sql,
                "BEGIN; SET LOCAL lock_timeout = %u; SET LOCAL statement_timeout = %u;"
                "SET LOCAL idle_in_transaction_session_timeout = %u",
-               options->lock_timeout_ms, options->gate_hold_max_ms, options->gate_hold_max_ms);
+               conn_lock_ms(work, options->lock_timeout_ms),
+               conn_lock_ms(work, options->gate_hold_max_ms), options->gate_hold_max_ms);
     if (g->spec->row_lock)
         buf_printf(&sql, "; SELECT 1 FROM segue.migrations WHERE id = %" PRId64 " FOR UPDATE",
                    g->m->id);
     if (g->locks && g->spec->mode[0])
         buf_printf(&sql, "; LOCK TABLE %s IN %s MODE", g->locks, g->spec->mode);
-    buf_printf(&sql, "; " DETACHING_SQL, g->spec->names);
+    buf_printf(&sql, "; SET LOCAL statement_timeout = %u; " DETACHING_SQL,
+               options->gate_hold_max_ms, g->spec->names);
     res = conn_run(&g->engine->work, sql.data, NULL, err);
     buf_fini(&sql);
     if (!res)

@@ -246,7 +246,7 @@ static enum rc run_ddl(struct eng_engine *engine, struct eng_migration *m, size_
 
     FAULT_OF(ddl_before, eng_phase(m->phase)->name);
     rc = conn_exec(&engine->work, err, "BEGIN; SET LOCAL lock_timeout = %u; %s COMMIT",
-                   engine->options.lock_timeout_ms, sql);
+                   conn_lock_ms(&engine->work, engine->options.lock_timeout_ms), sql);
 
     free(sql);
     conn_rollback(&engine->work);
@@ -302,7 +302,7 @@ enum rc eng_step_write(struct eng_engine *engine, struct eng_migration *m, const
 
     FAULT_OF(mark_before, eng_phase(m->phase)->name);
     rc = conn_exec(&engine->work, err, "BEGIN; SET LOCAL lock_timeout = %u; %s; COMMIT",
-                   engine->options.lock_timeout_ms, sql);
+                   conn_lock_ms(&engine->work, engine->options.lock_timeout_ms), sql);
     conn_rollback(&engine->work);
     if (rc == RC_OK)
         FAULT_OF(mark_after, eng_phase(m->phase)->name);

@@ -23,7 +23,8 @@ enum rc eng_step_run_sql(struct eng_engine *engine, struct eng_migration *m, siz
     buf_printf(&sql,
                "SET LOCAL lock_timeout = %u; " CONN_OWN_NAMES
                "INSERT INTO segue.steps (migration, no, stage) VALUES (%" PRId64 ", %d, %d);\n%s",
-               engine->options.lock_timeout_ms, m->id, step->no, (int)step->stage, names);
+               conn_lock_ms(&engine->work, engine->options.lock_timeout_ms), m->id, step->no,
+               (int)step->stage, names);
     for (size_t j = 0; j < step->nsql; j++)
         buf_printf(&sql, "%s%s", j ? ";\n" : "", step->sql[j]);
     free(names);
@@ -60,7 +61,7 @@ static enum rc claim(struct eng_engine *engine, struct eng_migration *m, size_t 
 
     FAULT(claim_before);
     if (conn_exec(&engine->work, err, "BEGIN; SET LOCAL lock_timeout = %u",
-                  engine->options.lock_timeout_ms) != RC_OK)
+                  conn_lock_ms(&engine->work, engine->options.lock_timeout_ms)) != RC_OK)
         return RC_ERR;
     res = conn_query(&engine->work, err,
                      "WITH claimed AS (INSERT INTO segue.steps (migration, no, stage) VALUES "

@@ -292,3 +292,20 @@ def test_a_transaction_that_holds_no_lock_on_the_table_is_not_waited_for(db, seg
     assert float(proxy.status("rename_label")["stall_ms_max"]) < 500 * SLOW
     bystander.execute("COMMIT")
     assert db.one("SELECT count(*) FROM reports") == 1
+
+
+def test_segue_lets_go_before_the_server_chooses_a_victim(db, segue):
+    """A circle is found by who comes to wait last, deadlock_timeout later: that is a client, where segue waits for longer."""
+    db.sql(f"CREATE TABLE a (id int, label text); CREATE TABLE b (id int, label text); ALTER DATABASE \"{db.name}\" SET deadlock_timeout = '250ms'")
+    proxy = segue(db, lock_timeout_ms=20000, gate_hold_max_ms=20000)
+    proxy.ready({"name": "m", "operations": [{"rename_column": {"table": t, "from": "label", "to": "title"}} for t in "ab"]})
+    waits = ("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 'b'::regclass AND "
+             "clock_timestamp() - waitstart > interval '400 ms') OR (SELECT count(*) FROM segue.attempts WHERE kind = 'cutover') >= 2")
+    with db.connect() as client:  # past segue
+        client.execute("BEGIN; INSERT INTO b VALUES (1, 'x')")
+        turn = threading.Thread(target=proxy.cli, args=("cutover", "m"), kwargs={"check": None}, daemon=True)
+        turn.start()
+        until("segue to wait for it", lambda: db.one(waits), every=0.01)
+        client.execute("INSERT INTO a VALUES (1, 'x'); COMMIT")
+    turn.join(30)
+    assert proxy.phase("m") == "soaking"
