@@ -167,7 +167,7 @@ void constraint_not_null(struct build *b, struct target *t, const char *column, 
     warn_late(b, t, what);
     late(b, t, temp, what, check);
     texts_add(&t->contract, "ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", t->after, later);
-    texts_add(&t->contract, "ALTER TABLE %s DROP CONSTRAINT %s", t->after, proof);
+    texts_add(&t->contract, "ALTER TABLE %s DROP CONSTRAINT IF EXISTS %s", t->after, proof);
     free(check);
     free(bad);
     free(what);

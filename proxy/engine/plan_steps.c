@@ -163,8 +163,9 @@ static void contract_step(struct build *b, struct target *t)
                           "settle the constraints of %s", t->after);
     if (guarded(t))
         guard_drop(b, t, step, ENG_REVERSE);
-    for (size_t i = 0; i < t->proofs.n; i++)
-        step_sql(step, "ALTER TABLE %s DROP CONSTRAINT %s", t->after, t->proofs.v[i]);
+    for (size_t i = 0; i < t->proofs.n;
+         i++) /* there is no way back: what is gone already is gone */
+        step_sql(step, "ALTER TABLE %s DROP CONSTRAINT IF EXISTS %s", t->after, t->proofs.v[i]);
     if (t->old_columns.n)
         step_sql(step, "ALTER TABLE %s %s", t->after, drops);
     step_sql_list(step, &t->contract, false);

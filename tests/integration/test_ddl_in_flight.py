@@ -136,6 +136,20 @@ BOUND = ("CREATE UNIQUE INDEX one ON bills (label); ALTER TABLE bills ADD CONSTR
          "CREATE TABLE refs (label text CONSTRAINT to_bills REFERENCES bills (label))")
 
 
+def test_a_proof_that_somebody_has_taken_away_in_soak_does_not_stop_complete_where_there_is_no_way_back(bills, segue):
+    bills.sql("ALTER TABLE bills ALTER label SET NOT NULL")
+    proxy = segue(bills)
+    name = proxy.soaking({"name": "called", "operations": [
+        *RENAME["operations"], {"alter_column": {"table": "bills", "column": "amount", "nullable": False}}]})
+    proxy.wait(name, lambda r: r["proofs_left"] == 0)
+    proofs = [row[0] for row in bills.sql("SELECT quote_ident(conname) FROM pg_constraint WHERE contype = 'c' AND conname ~ '^~segue'")]
+    assert len(proofs) == 2
+    bills.sql("; ".join(f"ALTER TABLE bills DROP CONSTRAINT {proof}" for proof in proofs))
+    proxy.cli("complete", name, "--force", timeout=30 * SLOW)
+    assert bills.sql("SELECT attname FROM pg_attribute WHERE attrelid = 'bills'::regclass AND attnotnull AND NOT attisdropped AND attnum > 0 ORDER BY 1") == [
+        ("amount",), ("id",), ("title",)]
+
+
 @pytest.mark.parametrize("kind", ["index", "key"])
 def test_a_replica_identity_by_an_index_that_goes_bars_the_cutover(bills, segue, kind):
     """It would go with its index at `complete`: then the server refuses every UPDATE of a published table."""
