@@ -1,5 +1,5 @@
 /*
- * What a client's message may touch, and whether the gate lets it pass.
+ * What a client's message may touch, and whether it passes (admit.h).
  *
  * Without rules only named Parse messages are looked at, to remember their text: a later migration
  * must know what a Bind of them touches. With rules (or a closed gate) statements are withheld
@@ -7,6 +7,7 @@
  */
 #include <string.h>
 
+#include "admit.h"
 #include "asking.h"
 #include "behind.h"
 #include "idle.h"
@@ -14,7 +15,6 @@
 #include "names.h"
 #include "path.h"
 #include "rewriting.h"
-#include "segue/wire/build.h"
 #include "segue/wire/read.h"
 #include "version.h"
 #include "worker.h"
@@ -26,61 +26,7 @@
 /* The first word of a command of replication is looked for in so much of its message. */
 #define COMMAND_BYTES_MAX 256
 
-/* ---- the gate ---- */
-
-/* In a transaction that has not touched them, a statement that may name tables whose names are
- * about to change. One that has failed gets nothing done. */
-static bool is_held_within(const struct sess *s, uint64_t touches)
-{
-    uint64_t names = s->worker->order->gate_names;
-
-    return (touches & names) && s->track.status != 'E' &&
-           !(atomic_load_explicit(&s->touched, memory_order_relaxed) & names);
-}
-
-/* Between requests with answers on their way nobody knows yet whether a transaction is open: wait
- * for them. They come without the client doing anything, unless it is in the middle of a copy. */
-static enum sess_look admit(struct sess *s, uint64_t touches, bool begins)
-{
-    const struct sess_track *t = &s->track;
-    bool within = is_held_within(s, touches);
-
-    if (s->behind && sess_behind_holds(s, touches, begins))
-        return SESS_LOOK_STOP;
-    if (s->worker->gate_mask && sess_counts(s) && !sess_track_copies(t) &&
-        (within || (((touches & s->worker->gate_mask) || (begins && !s->worker->names_only)) &&
-                    !t->opened))) {
-        if (t->expected) {
-            sess_gate_met(s->worker);
-            sess_move(s, SESS_PENDING);
-            return SESS_LOOK_STOP;
-        }
-        if (t->status == 'I' || within) {
-            sess_gate_met(s->worker);
-            sess_gate_hold(s);
-            return SESS_LOOK_STOP;
-        }
-    }
-    if (touches)
-        sess_touch(s, touches);
-    return SESS_LOOK_PASS;
-}
-
-/* What is to go out as another text, or behind one, can only where it is known which answer belongs
- * to what: from when nothing is outstanding. Where that never is, because the client has sent
- * something each time, it waits for what it has sent before. Answers to that come without it, as
- * above, if they come at all. */
-static bool waits_for_rest(struct sess *s, bool rewritten)
-{
-    const struct sess_track *t = &s->track;
-
-    if (!rewritten || (s->pipeline && !sess_pipeline_blind(s->pipeline)) ||
-        s->state != SESS_RELAY || !t->expected || t->opened || t->loose || sess_track_copies(t) ||
-        sess_track_lost(t))
-        return false;
-    sess_move(s, SESS_PENDING);
-    return true;
-}
+/* ---- verdicts ---- */
 
 static bool is_rewritten(const struct sess *s, const struct sql_rewrite *rewrite)
 {
@@ -88,8 +34,6 @@ static bool is_rewritten(const struct sess *s, const struct sql_rewrite *rewrite
 
     return wants && (wants->text || wants->early);
 }
-
-/* ---- verdicts ---- */
 
 static uint64_t epoch_of(const struct sess *s)
 {
@@ -253,9 +197,9 @@ static enum sess_look look_query(struct sess *s, const struct wire_frame *frame,
         again = sess_names_judge(s, &names);
         rewrite = inspect_sent(s, &names, query.text, query.len, &v);
     }
-    if (waits_for_rest(s, again || is_rewritten(s, rewrite)))
+    if (sess_waits_for_rest(s, again || is_rewritten(s, rewrite)))
         return SESS_LOOK_STOP;
-    look = admit(s, v.touches, v.begins);
+    look = sess_admit(s, v.touches, v.begins);
     if (look != SESS_LOOK_PASS)
         return look;
     note_spoken(s, &v, rewrite, &names);
@@ -315,9 +259,9 @@ static enum sess_look look_parse(struct sess *s, const struct wire_frame *frame,
         again = sess_names_judge(s, &names);
         rewrite = inspect_sent(s, &names, read.text, read.text_len, &v);
     }
-    if (waits_for_rest(s, again || is_rewritten(s, rewrite)))
+    if (sess_waits_for_rest(s, again || is_rewritten(s, rewrite)))
         return SESS_LOOK_STOP;
-    look = admit(s, v.touches, v.begins);
+    look = sess_admit(s, v.touches, v.begins);
     if (look != SESS_LOOK_PASS)
         return look;
     if (rc != RC_OK) { /* a name not read stays unknown */
@@ -409,9 +353,9 @@ static enum sess_look look_statement(struct sess *s, uint8_t type, const char *p
         sess_names_read(s, statement->text, statement->text_len, &names);
         again = sess_names_judge(s, &names);
     }
-    if (waits_for_rest(s, again || statement->stale))
+    if (sess_waits_for_rest(s, again || statement->stale))
         return SESS_LOOK_STOP;
-    look = admit(s, statement->seen.verdict.touches, statement->seen.verdict.begins);
+    look = sess_admit(s, statement->seen.verdict.touches, statement->seen.verdict.begins);
     if (look != SESS_LOOK_PASS)
         return look;
     note_spoken(s, &statement->seen.verdict, NULL, &names);
@@ -450,7 +394,7 @@ static enum sess_look look_use(struct sess *s, uint8_t type, const char *portal,
     } else if (type == 'B' && s->path) {
         sess_path_unseen(s->path);
     }
-    look = admit(s, touches, begins);
+    look = sess_admit(s, touches, begins);
     return look == SESS_LOOK_PASS
                ? sess_rewrite_use(s, &(struct sess_binding){.type = type, .portal = portal})
                : look;
@@ -509,7 +453,7 @@ static enum sess_look look_close(struct sess *s, const struct wire_frame *frame,
 static enum sess_look look_call(struct sess *s, const struct wire_frame *frame, const char *msg,
                                 size_t avail)
 {
-    enum sess_look look = admit(s, SQL_TOUCH_ALL, false);
+    enum sess_look look = sess_admit(s, SQL_TOUCH_ALL, false);
 
     (void)msg;
     (void)avail;
@@ -549,30 +493,12 @@ static enum sess_look look_command(struct sess *s)
     return s->pipeline ? sess_rewrite_query(s, NULL, NULL, &names) : SESS_LOOK_PASS;
 }
 
-/* In a pipeline of so many nobody could tell any more whose the answers are. The server is to say
- * what it has. */
-static enum sess_look wait_for_room(struct sess *s)
-{
-    wire_put_flush(&s->worker->instead);
-    s->full = true;
-    if (s->state == SESS_RELAY)
-        sess_move(s, SESS_PENDING);
-    return SESS_LOOK_STOP;
-}
-
-bool sess_pending_is_over(const struct sess *s)
-{
-    return s->state == SESS_PENDING &&
-           (s->full ? !s->pipeline || sess_pipeline_has_room(s->pipeline)
-                    : sess_track_between(&s->track));
-}
-
 enum sess_look sess_look(struct sess *s, const struct wire_frame *frame, const char *msg,
                          size_t avail)
 {
     s->full = false;
     if (s->pipeline && sess_pipeline_full(s->pipeline))
-        return wait_for_room(s);
+        return sess_wait_for_room(s);
     if (sess_asks(s) || (s->behind && sess_behind_waits(s)))
         return SESS_LOOK_STOP;
     /* without rules a pipeline is still there for what they have made */

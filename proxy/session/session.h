@@ -320,7 +320,10 @@ void sess_cancel_sent(struct sess *s, size_t sent); /* so much of what is to go 
 void sess_cancel_forget(struct sess *s);            /* there is nothing to cancel any more */
 size_t sess_skip_client(struct sess *s, const char *data, size_t len);
 
-/* look.c: what a client message may touch, and whether the gate lets it pass */
+/* admit.c: is what a pending session waits for there? */
+bool sess_pending_is_over(const struct sess *s);
+
+/* look.c: what a client message may touch, and whether it passes */
 enum sess_look {
     SESS_LOOK_PASS,
     SESS_LOOK_MORE,
@@ -330,8 +333,6 @@ enum sess_look {
 };
 enum sess_look sess_look(struct sess *s, const struct wire_frame *frame, const char *msg,
                          size_t avail);
-/* Is what a pending session waits for there? */
-bool sess_pending_is_over(const struct sess *s);
 /* Remembers what the rules say of its text, on its side. `rewrite` may be NULL. */
 void sess_judge(struct sess *s, struct sess_statement *statement, const struct sql_verdict *v,
                 const struct sql_rewrite *rewrite);
