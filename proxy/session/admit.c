@@ -70,9 +70,12 @@ enum sess_look sess_wait_for_room(struct sess *s)
     return SESS_LOOK_STOP;
 }
 
+/* A copy that has begun waits for the client, which has sent something else: the server's to
+ * refuse.
+ */
 bool sess_pending_is_over(const struct sess *s)
 {
     return s->state == SESS_PENDING &&
            (s->full ? !s->pipeline || sess_pipeline_has_room(s->pipeline)
-                    : sess_track_between(&s->track));
+                    : sess_track_between(&s->track) || sess_track_copies(&s->track));
 }

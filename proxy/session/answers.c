@@ -42,10 +42,13 @@ static void undo(void *ctx, const struct sess_flight *flight, bool read)
 
 /* ---- answers ---- */
 
-/* What the server has answered to segue's own; all but an error stays hidden. */
-static bool is_hidden(const struct sess_flight *head, uint8_t type)
+/* What the server has answered to segue's own; all but an error stays hidden. No server says so
+ * much there that it would be too long. */
+static bool is_hidden(const struct sess_flight *head, const struct wire_frame *frame)
 {
-    return head && head->hidden && memchr("123CIZ", type, 6);
+    return head && frame->total <= SESS_FAILED_BYTES_MAX &&
+           ((head->hidden && memchr("123CIZ", frame->type, 6)) ||
+            (head->again && frame->type == 'Z'));
 }
 
 /* Errors about a text that was planned, where they may also be about arguments. */
@@ -135,8 +138,8 @@ static bool ask_again(struct sess *s, const struct sess_flight *head, const char
         return false;
     sess_ask_for_rules(s);
     if (head->kind != SESS_FLIGHT_QUERY || head->executes || head->answered || head->fed ||
-        s->client.left || sess_pipeline_at(s->pipeline, 1) || s->track.status != 'I' ||
-        !is_about_added(sent, &error) || !means_itself(sent) ||
+        s->client.left || s->client.ended || sess_pipeline_at(s->pipeline, 1) ||
+        s->track.status != 'I' || !is_about_added(sent, &error) || !means_itself(sent) ||
         memchr(sent->text, ';', sent->text_len ? sent->text_len - 1 : 0))
         return false;
     wire_put_query(&own, sent->text, sent->text_len);
@@ -173,6 +176,8 @@ static enum sess_answer tell_changed(struct sess *s)
 static enum sess_answer answer_error(struct sess *s, const struct sess_flight *head,
                                      const struct wire_frame *frame, const char *msg)
 {
+    if (frame->type == 'E' && sess_sent_ends_all(msg, frame->total))
+        return SESS_ANSWER_PASS;
     if (head->sent && ask_again(s, head, msg, frame->total))
         return SESS_ANSWER_HIDE;
     if (head->quiet && frame->type == 'E')
@@ -216,14 +221,17 @@ enum sess_answer sess_rewrite_answer(struct sess *s, const struct wire_frame *fr
     enum sess_answer answer = SESS_ANSWER_PASS;
     bool shows = frame->type == 'E' && sql_rules_shows(sess_rules(s)), about;
 
-    if (head && head->again && frame->type == 'Z') {
-        sess_pipeline_failed_ready(s->pipeline);
-        return SESS_ANSWER_HIDE;
-    }
-    if (is_hidden(head, frame->type))
+    if (is_hidden(head, frame)) {
+        if (avail < frame->total)
+            return SESS_ANSWER_MORE; /* what is not there cannot be left out */
+        if (head->again) {
+            sess_pipeline_failed_ready(s->pipeline);
+            return SESS_ANSWER_HIDE;
+        }
         answer = SESS_ANSWER_HIDE;
-    else if (frame->type == 'Z')
+    } else if (frame->type == 'Z') {
         buf_fini(&s->failed);
+    }
     about = head && (head->sent || head->quiet || s->failed.len) &&
             (frame->type == 'E' || frame->type == 'N');
     if ((about || shows) && frame->total <= SESS_FAILED_BYTES_MAX) {

@@ -61,15 +61,6 @@ bool sess_asks(struct sess *s)
 
 /* ---- its answer ---- */
 
-/* What ends the connection is the client's to hear; all else is about the question. */
-static bool ends_all(const char *msg, size_t total)
-{
-    struct wire_error error;
-
-    return wire_read_error(msg, total, &error) == RC_OK &&
-           (!strncmp(error.sqlstate, "57P", 3) || !strcmp(error.severity, "FATAL"));
-}
-
 enum sess_answer sess_ask_answer(struct sess *s, const struct wire_frame *frame, const char *msg,
                                  size_t avail)
 {
@@ -80,7 +71,7 @@ enum sess_answer sess_ask_answer(struct sess *s, const struct wire_frame *frame,
         return SESS_ANSWER_PASS;
     if (avail < frame->total)
         return SESS_ANSWER_MORE;
-    if (frame->type == 'E' && ends_all(msg, frame->total))
+    if (frame->type == 'E' && sess_sent_ends_all(msg, frame->total))
         return SESS_ANSWER_PASS;
     if (frame->type == 'D')
         question->row(s, msg, frame->total);

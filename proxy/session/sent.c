@@ -133,3 +133,11 @@ bool sess_sent_error(const struct sess_sent *sent, const char *msg, size_t total
     put_moved(out, msg, total, error.position, (uint32_t)moved);
     return true;
 }
+
+bool sess_sent_ends_all(const char *msg, size_t total)
+{
+    struct wire_error error;
+
+    return wire_read_error(msg, total, &error) == RC_OK &&
+           (!strncmp(error.sqlstate, "57P", 3) || !strcmp(error.severity, "FATAL"));
+}

@@ -43,4 +43,9 @@ void sess_sent_unref(struct sess_sent *sent);
  * False: the message as it is. */
 bool sess_sent_error(const struct sess_sent *sent, const char *msg, size_t total, struct buf *out);
 
+/* Does an ErrorResponse end the connection? Then it is the client's to hear, whatever was in
+ * flight.
+ */
+bool sess_sent_ends_all(const char *msg, size_t total);
+
 #endif

@@ -153,8 +153,8 @@ enum rc wire_read_error(const void *msg, size_t total, struct wire_error *out)
         char code;
         const char **slot;
     } fields[] = {
-        {'S', &out->severity}, {'C', &out->sqlstate}, {'M', &out->text},    {'D', &out->detail},
-        {'H', &out->hint},     {'P', &out->position}, {'W', &out->context},
+        {'S', &out->severity}, {'V', &out->severity}, {'C', &out->sqlstate}, {'M', &out->text},
+        {'D', &out->detail},   {'H', &out->hint},     {'P', &out->position}, {'W', &out->context},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(fields); i++)

@@ -1,0 +1,313 @@
+/*
+ * What becomes of answers while segue has messages of its own in flight: a plane with one worker,
+ * of which the client and the upstream are played.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "../fuzz/bed.h"
+#include "segue/sql/rules.h"
+#include "segue/wire/build.h"
+#include "segue/wire/read.h"
+
+#define STAR "SELECT * FROM checks"
+#define LISTED "SELECT checks.id, checks.claim_text FROM checks"
+#define GATE_MS 60000
+#define CHANGES (UINT64_C(1) << 40)
+
+static struct peers {
+    int client, upstream;
+} peers;
+
+/* A column has come that `*` does not show. */
+static struct sql_rules *rules_new(void)
+{
+    static uint64_t epoch;
+    static const char *const old_columns[] = {"claim_text", NULL};
+    static const char *const new_columns[] = {"claim", NULL}, *const none[] = {NULL};
+    static const struct sql_column_rule columns[] = {{"id", SQL_SEEN_BY_BOTH, false},
+                                                     {"claim_text", SQL_SEEN_BY_OLD, false},
+                                                     {"claim", SQL_SEEN_BY_NEW, false}};
+    struct sql_rules *rules = sql_rules_new(++epoch);
+
+    sql_rules_add(rules, &(struct sql_table_rule){.tag = 1,
+                                                  .migration = "m",
+                                                  .schema = "public",
+                                                  .name = "checks",
+                                                  .old_columns = old_columns,
+                                                  .new_columns = new_columns,
+                                                  .relatives = none,
+                                                  .columns = columns,
+                                                  .ncolumns = ARRAY_LEN(columns),
+                                                  .key = none});
+    return rules;
+}
+
+/* They know of all that any session has made. */
+static void publish(struct sql_rules *rules)
+{
+    assert_true(sess_plane_publish(bed.plane, rules, CHANGES, CHANGES, 0));
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    if (!bed.plane)
+        bed_init(NULL, NULL);
+    publish(rules_new());
+    bed_log_in(&peers.client, &peers.upstream);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    close(peers.client);
+    close(peers.upstream);
+    return 0;
+}
+
+/* Takes `out`. */
+static void say(int fd, struct buf *out)
+{
+    assert_true(bed_say(fd, out->data, out->len, 0));
+    buf_fini(out);
+}
+
+static void say_query(const char *text)
+{
+    struct buf out = {0};
+
+    wire_put_query(&out, text, strlen(text));
+    say(peers.client, &out);
+}
+
+/* `more`: one field, or "". */
+static void put_refusal(struct buf *out, const char *severity, const char *sqlstate,
+                        const char *more)
+{
+    char body[256] = "";
+    size_t len = (size_t)snprintf(body, sizeof(body), "S%s%cC%s%cMno%c%s%c", severity, 0, sqlstate,
+                                  0, 0, more, 0);
+
+    len += *more != '\0'; /* the end of the fields is one more NUL */
+    buf_append_u8(out, 'E');
+    buf_append_u32(out, (uint32_t)len + 4);
+    buf_append(out, body, len);
+}
+
+/* The next message; its text until the next call. */
+static const char *next(int fd, char *type)
+{
+    static char msg[4096];
+    uint32_t len;
+
+    bed_hear_exactly(fd, msg, WIRE_HEADER_BYTES);
+    *type = msg[0];
+    len = wire_u32(msg + 1) - 4;
+    assert_true(len < sizeof(msg) - WIRE_HEADER_BYTES);
+    if (len)
+        bed_hear_exactly(fd, msg + WIRE_HEADER_BYTES, len);
+    msg[WIRE_HEADER_BYTES + len] = '\0';
+    return msg + WIRE_HEADER_BYTES;
+}
+
+static void upstream_gets(const char *types)
+{
+    char type;
+
+    for (; *types; types++) {
+        next(peers.upstream, &type);
+        assert_int_equal(type, *types);
+    }
+}
+
+static void upstream_gets_query(const char *text)
+{
+    char type;
+    const char *got = next(peers.upstream, &type);
+
+    assert_int_equal(type, 'Q');
+    assert_string_equal(got, text);
+}
+
+static void client_gets_error(const char *sqlstate)
+{
+    char type, field[16];
+    const char *got = next(peers.client, &type);
+
+    assert_int_equal(type, 'E');
+    snprintf(field, sizeof(field), "C%s", sqlstate);
+    assert_string_equal(got + strlen(got) + 1, field);
+}
+
+static void client_gets_end(void)
+{
+    struct buf rest = {0};
+
+    bed_hear(peers.client, &rest);
+    assert_int_equal(rest.len, 0);
+    buf_fini(&rest);
+}
+
+/* What segue has named is not there: the client's text is sent. */
+static void refuse_listed(void)
+{
+    struct buf out = {0};
+
+    say_query(STAR);
+    upstream_gets_query(LISTED);
+    put_refusal(&out, "ERROR", "42703", "P20");
+    wire_put_ready(&out, 'I');
+    say(peers.upstream, &out);
+}
+
+static void last_word(const char *severity, const char *sqlstate)
+{
+    struct buf out = {0};
+
+    put_refusal(&out, severity, sqlstate, "");
+    say(peers.upstream, &out);
+    shutdown(peers.upstream, SHUT_WR);
+    client_gets_error(sqlstate);
+    client_gets_end();
+}
+
+static void the_servers_last_word_is_heard_in_place_of_an_error_kept_before(void **state)
+{
+    (void)state;
+    refuse_listed();
+    upstream_gets_query(STAR);
+    last_word("FATAL", "57P01");
+}
+
+static void the_error_kept_before_is_told_where_the_second_text_fails_too(void **state)
+{
+    struct buf out = {0};
+    char type;
+
+    (void)state;
+    refuse_listed();
+    upstream_gets_query(STAR);
+    put_refusal(&out, "ERROR", "42P01", "P15");
+    wire_put_ready(&out, 'I');
+    say(peers.upstream, &out);
+    client_gets_error("42703");
+    next(peers.client, &type);
+    assert_int_equal(type, 'Z');
+}
+
+/* It was prepared when nobody looked at stars. */
+static void prepare_before_rules(void)
+{
+    struct buf out = {0};
+    char type;
+
+    publish(NULL);
+    say_query("PREPARE p AS " STAR);
+    upstream_gets("Q");
+    wire_put_complete(&out, "PREPARE");
+    wire_put_ready(&out, 'I');
+    say(peers.upstream, &out);
+    next(peers.client, &type);
+    next(peers.client, &type);
+    assert_int_equal(type, 'Z');
+    publish(rules_new());
+    say_query("EXECUTE p");
+    upstream_gets("CCPBECCSQ");
+}
+
+static void the_servers_last_word_is_heard_while_it_prepares_for_segue(void **state)
+{
+    (void)state;
+    prepare_before_rules();
+    last_word("FATAL", "57P01");
+}
+
+/* In words of another language, of a class that says nothing of an end. */
+static void a_last_word_is_known_whatever_its_language(void **state)
+{
+    struct buf out = {0};
+
+    (void)state;
+    prepare_before_rules();
+    put_refusal(&out, "VERHEERENDER FEHLER", "08P01", "VFATAL");
+    say(peers.upstream, &out);
+    shutdown(peers.upstream, SHUT_WR);
+    client_gets_error("08P01");
+    client_gets_end();
+}
+
+static void who_has_closed_its_side_is_told_the_error_since_nothing_can_be_sent_again(void **state)
+{
+    struct buf out = {0};
+    char type;
+
+    (void)state;
+    say_query(STAR);
+    shutdown(peers.client, SHUT_WR);
+    upstream_gets_query(LISTED);
+    assert_int_equal(recv(peers.upstream, &type, 1, 0), 0);
+    put_refusal(&out, "ERROR", "42703", "P20");
+    wire_put_ready(&out, 'I');
+    say(peers.upstream, &out);
+    client_gets_error("42703");
+    next(peers.client, &type);
+    assert_int_equal(type, 'Z');
+}
+
+/* The server waits for data that never come: it must get what the client says in place of them. */
+static void what_waits_behind_a_copy_goes_on_when_that_begins(void **state)
+{
+    static const char copy_in[] = "G\0\0\0\x07\0\0\0";
+
+    (void)state;
+    say_query("COPY other FROM STDIN");
+    upstream_gets("Q");
+    assert_true(sess_gate_close(bed.plane, 1, GATE_MS));
+    say_query(STAR);
+    assert_true(bed_say(peers.upstream, copy_in, sizeof(copy_in) - 1, 0));
+    upstream_gets("Q");
+    sess_gate_open(bed.plane, NULL);
+}
+
+/* Of a server that says what none does. */
+static void an_answer_to_segue_of_which_the_end_is_missing_hurts_nobody(void **state)
+{
+    static const char cut[] = "3\0\0\0\x64half";
+
+    (void)state;
+    prepare_before_rules();
+    assert_true(bed_say(peers.upstream, cut, sizeof(cut) - 1, 0));
+    shutdown(peers.upstream, SHUT_WR);
+    client_gets_end();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(
+            the_servers_last_word_is_heard_in_place_of_an_error_kept_before, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            the_error_kept_before_is_told_where_the_second_text_fails_too, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_servers_last_word_is_heard_while_it_prepares_for_segue,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_last_word_is_known_whatever_its_language, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(
+            who_has_closed_its_side_is_told_the_error_since_nothing_can_be_sent_again, set_up,
+            tear_down),
+        cmocka_unit_test_setup_teardown(what_waits_behind_a_copy_goes_on_when_that_begins, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(an_answer_to_segue_of_which_the_end_is_missing_hurts_nobody,
+                                        set_up, tear_down),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
