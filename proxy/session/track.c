@@ -30,8 +30,7 @@ void sess_track_init(struct sess_track *track)
 
 static void add_ahead(struct sess_track *t)
 {
-    if (t->ahead < UINT16_MAX)
-        t->ahead++;
+    t->ahead++;
     t->unsynced = true;
 }
 
@@ -179,7 +178,7 @@ void sess_track_client(struct sess_track *t, uint8_t type)
         t->loose = true;
         break;
     case ENDS_COPY:
-        if (t->copy == SESS_COPY_IN)
+        if (t->copy == SESS_COPY_IN || t->copy == SESS_COPY_BOTH)
             t->copy = SESS_COPY_IN_DONE;
         else if (t->copy == SESS_COPY_NONE && !sess_track_between(t))
             remember_end(t);

@@ -25,8 +25,8 @@ enum { SESS_MIXED_MAX = 8, SESS_ENDS_MAX = 4 };
 
 struct sess_mixed {
     uint32_t ask;     /* number of the request, as `asked` counts */
-    uint16_t ahead;   /* extended messages since the request before it */
-    uint16_t segment; /* as `segment` below */
+    uint32_t ahead;   /* extended messages since the request before it */
+    uint32_t segment; /* as `segment` below */
 };
 
 /* A CopyDone or CopyFail whose CopyInResponse was not seen yet, or that comes late, for nothing. */
@@ -50,10 +50,10 @@ struct sess_track {
     bool loose;          /* Close / Flush forwarded, no Sync yet */
     bool unsynced;       /* an extended message forwarded since the last Sync */
     bool skipping;       /* the server reads nothing until a Sync that is not sent yet */
-    uint16_t segment;    /* Syncs forwarded; wraps */
-    uint16_t ahead;      /* extended messages forwarded since the last request */
-    uint16_t ahead_sync; /* the same, of the last Sync that had any */
-    uint16_t done;       /* extended messages answered since the last ReadyForQuery */
+    uint32_t segment;    /* Syncs forwarded; wraps */
+    uint32_t ahead;      /* extended messages forwarded since the last request */
+    uint32_t ahead_sync; /* the same, of the last Sync that had any */
+    uint32_t done;       /* extended messages answered since the last ReadyForQuery */
     struct sess_mixed mixed[SESS_MIXED_MAX];  /* outstanding, oldest first */
     struct sess_copy_end ends[SESS_ENDS_MAX]; /* oldest first */
 };

@@ -108,10 +108,69 @@ static void safe_points_are_where_they_are(void **state)
         play(rows[i].name, rows[i].script);
 }
 
+/* As many as fit 16 bits are not the most that a client sends without a Sync. */
+static void a_query_behind_a_great_many_messages_fails_by_itself(void **state)
+{
+    struct sess_track t;
+
+    (void)state;
+    sess_track_init(&t);
+    sess_track_ready(&t, 'I');
+    for (int i = 0; i < 70000; i++)
+        sess_track_client(&t, 'E');
+    sess_track_client(&t, 'Q');
+    for (int i = 0; i < 70000; i++)
+        sess_track_server(&t, 's');
+    sess_track_server(&t, 'E');
+    sess_track_ready(&t, 'I');
+    sess_track_client(&t, 'Q');
+    assert_false(sess_track_safe(&t));
+    sess_track_server(&t, 'C');
+    sess_track_ready(&t, 'I');
+    assert_true(sess_track_safe(&t));
+}
+
+static void a_segment_is_not_taken_for_one_long_before_it(void **state)
+{
+    struct sess_track t;
+
+    (void)state;
+    sess_track_init(&t);
+    sess_track_ready(&t, 'I');
+    sess_track_client(&t, 'P');
+    sess_track_client(&t, 'Q');
+    for (int i = 0; i < 65536; i++)
+        sess_track_client(&t, 'S');
+    sess_track_server(&t, 'E'); /* of the Parse: the Query is skipped, what is sent now is not */
+    sess_track_client(&t, 'Q');
+    for (int i = 0; i < 65536; i++)
+        sess_track_ready(&t, 'I');
+    assert_false(sess_track_safe(&t));
+    sess_track_ready(&t, 'I');
+    assert_true(sess_track_safe(&t));
+}
+
+static void a_copy_both_that_its_client_has_ended_waits_for_nothing_of_it(void **state)
+{
+    struct sess_track t;
+
+    (void)state;
+    sess_track_init(&t);
+    sess_track_ready(&t, 'I');
+    sess_track_client(&t, 'Q');
+    sess_track_server(&t, 'W');
+    assert_true(sess_track_copies(&t));
+    sess_track_client(&t, 'c');
+    assert_false(sess_track_copies(&t));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(safe_points_are_where_they_are),
+        cmocka_unit_test(a_query_behind_a_great_many_messages_fails_by_itself),
+        cmocka_unit_test(a_segment_is_not_taken_for_one_long_before_it),
+        cmocka_unit_test(a_copy_both_that_its_client_has_ended_waits_for_nothing_of_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
