@@ -131,9 +131,9 @@ void sess_flow(struct sess *s)
     sess_cancel_sent(s, 0);
     if (row->client_ready)
         wait_ready(s, client);
-    else
+    else /* while bytes flow, what is kept is part of a message: `most` may have been lowered */
         set_reading(client, !client->ended && reads && server->out.len <= o->buffer_bytes_max &&
-                                client->in.len <= most);
+                                (client->in.len <= most || s->state == SESS_RELAY));
     if (!net_is_open(&server->stream))
         return;
     if (row->server_ready)
