@@ -252,7 +252,7 @@ static void on_copy_in(struct sess_pipeline *p)
     if (i < p->n && at(p, i)->kind == SESS_FLIGHT_COPY_END) {
         i++;
     } else if (i < p->n) { /* a message that a copy does not allow */
-        p->blind |= at(p, 0)->kind == SESS_FLIGHT_QUERY;
+        p->blind = true;
         return;
     } else {
         p->copying = true;

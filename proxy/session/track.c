@@ -58,6 +58,8 @@ static void on_failure(struct sess_track *t)
         t->skipping = t->unsynced;
         return;
     }
+    if (t->mixed_lost)
+        return; /* there are requests that nobody answers: whose it is is not known */
     if (!t->mixed_count || t->mixed[0].ask != t->asked - t->expected + 1 ||
         t->mixed[0].ahead <= t->done)
         return; /* of a Sync's own messages, or of the request itself: it is answered */
@@ -73,19 +75,31 @@ static void on_failure(struct sess_track *t)
 
 /* ---- copies that the client ends before their CopyInResponse was seen ---- */
 
+/* Behind one that is lost none is remembered: it would be taken for that. */
 static void remember_end(struct sess_track *t)
 {
-    if (t->ends_count == SESS_ENDS_MAX)
+    if (t->ends_lost || t->ends_count == SESS_ENDS_MAX)
         t->ends_lost = true;
     else
         t->ends[t->ends_count++] =
             (struct sess_copy_end){.ask = t->asked, .syncs = t->syncs, .opened = t->opened};
+    t->unsynced |= t->syncs > 0; /* the copy may be one that swallows them: see mix() */
 }
 
 /* Numbers of requests wrap: is `ask` later than `than`? */
 static bool is_later(uint32_t ask, uint32_t than)
 {
     return ask != than && ask - than < UINT32_MAX / 2;
+}
+
+/* So many Syncs, up to the request number `ask`, are none any more. */
+static void forget_syncs(struct sess_copy_end *end, uint32_t ask, uint32_t syncs)
+{
+    if (end->ask != ask && !is_later(end->ask, ask))
+        return;
+    if (end->ask - ask < end->syncs)
+        end->syncs -= syncs;
+    end->ask -= syncs;
 }
 
 /* So many Syncs, up to the request number `ask`, are none: the copy has swallowed them. */
@@ -98,12 +112,21 @@ static void take_back(struct sess_track *t, uint32_t ask, uint32_t syncs)
     for (unsigned i = 0; i < t->mixed_count; i++)
         t->mixed[i].ask -= is_later(t->mixed[i].ask, ask) ? syncs : 0;
     for (unsigned i = 0; i < t->ends_count; i++)
-        t->ends[i].ask -= is_later(t->ends[i].ask, ask) ? syncs : 0;
+        forget_syncs(&t->ends[i], ask, syncs);
     if (syncs && !t->expected) { /* of an Execute: its transaction waits for another Sync */
         t->opened = true;
         t->unsynced = true;
-        t->ahead = t->ahead_sync;
+        t->ahead += t->ahead_sync;
     }
+}
+
+/* Between the Execute of the copy that begins and request number `ask` there is no Sync any more.
+ */
+static void mix(struct sess_track *t, uint32_t ask)
+{
+    for (unsigned i = 0; i < t->mixed_count; i++)
+        if (t->mixed[i].ask == ask)
+            t->mixed[i].ahead += t->done + 1;
 }
 
 /* Has the client ended the copy that begins now? Its request is number `head` itself (a Query), or
@@ -119,14 +142,17 @@ static bool take_end(struct sess_track *t, uint32_t head)
         t->ends_count -= (uint8_t)(i + 1);
         memmove(t->ends, t->ends + i + 1, t->ends_count * sizeof(end));
         take_back(t, end.ask, behind < end.syncs ? behind : end.syncs);
+        if (behind && behind <= end.syncs) /* of an Execute */
+            mix(t, end.ask - behind + 1);
         return true;
     }
     return false;
 }
 
+/* Where requests are counted that nobody answers, it is not known whose copy this is. */
 static void on_copy_in(struct sess_track *t)
 {
-    bool ended = take_end(t, t->asked - t->expected + 1) || t->ends_lost;
+    bool ended = t->mixed_lost || take_end(t, t->asked - t->expected + 1) || t->ends_lost;
 
     t->copy = ended ? SESS_COPY_IN_DONE : SESS_COPY_IN;
     if (!ended)
@@ -180,7 +206,7 @@ void sess_track_client(struct sess_track *t, uint8_t type)
     case ENDS_COPY:
         if (t->copy == SESS_COPY_IN || t->copy == SESS_COPY_BOTH)
             t->copy = SESS_COPY_IN_DONE;
-        else if (t->copy == SESS_COPY_NONE && !sess_track_between(t))
+        else if (!sess_track_between(t)) /* of one behind that which goes on now, perhaps */
             remember_end(t);
         break;
     }

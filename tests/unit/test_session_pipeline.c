@@ -147,6 +147,7 @@ static void syncs_inside_a_copy_are_none(void **state)
         {"failed by the client", "PBE <1<2<Gdf S <E{(E)}=S <Z=-"},
         {"failed by the server, the end comes late", "PBE <1<2<Gd <E{(E)}=~ c=- S=S <Z=-"},
         {"a simple one failed by the server", "Q <Gd <E=Q c <Z=- Q <C<Z=-"},
+        {"what an execute's copy does not allow", "PBESdDS <1<2<G=! <E=S"},
         {"a late end is none", "c=- Q <C<Z=-"},
         {"an end for nothing", "QcQ <C<Z=Q <C<Z=-"},
         {"a sync that the failed copy may have read or not", "PBE <1<2<GdS <E=!"},

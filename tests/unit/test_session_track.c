@@ -75,6 +75,14 @@ static void safe_points_are_where_they_are(void **state)
         {"more ends than are remembered", "<I Q cccccc~ S Q <C<I? <G c? <C<I? <I!"},
         {"a mixed query behind a copy with a sync", "<I PQS PBE S d c S <E<I? <1<2<G<C? <I!"},
         {"a mixed query behind a sync inside a copy", "<I PBE SdcS PQS <1<2<G<C? <I <E? <I!"},
+        {"a copy ended ahead while another goes out", "<I Q Q <H d c S <C<I? <G <C<I? <I!"},
+        {"a copy ended ahead while another's end is read", "<I Q <G dc Q dc S <C<I? <G<C<I? <I!"},
+        {"two copies ahead, the first with a sync inside", "<I Q S c E c S <G<C<I? <G<C? <I!"},
+        {"a query skipped behind what follows a copy", "<I ES cEE <G<C QS <C<E? <I!"},
+        {"a query skipped behind a copy that fails at its end", "<I PBE S dc QS <1<2<G<E? <I!"},
+        {"the same, read", "<I PBE S dc QS <1<2<G<C? <C<I? <I!"},
+        {"an end behind one that is not remembered",
+         "<I QcQcQcQcQc~ <G<C<I Sc <G<C<I <G<C<I <G<C<I <G<C<I? <I!"},
         {"copy in failed by the client", "<I Q <G d f? <E? <I!"},
         {"copy in failed by the server, late data", "<I Q <G d <E? <I! d d c! Q <G? S c <C <I!"},
         {"extended copy in failed by the server", "<I PBES <G d <E c S? <I!"},
@@ -100,6 +108,8 @@ static void safe_points_are_where_they_are(void **state)
         {"more mixed queries than are remembered",
          "<I PQQQQQQQQQ~ S <1<C<I<C<I<C<I<C<I<C<I<C<I<C<I<C<I<C<I?~ <I!"},
         {"the same, skipped", "<I PQQQQQQQQQ~ S <E<I?~ Q <C<I?~"},
+        {"an error behind them is nobody's", "<I PQQQQQQQQQ~ S <E<I? EDQQS <s<n<C<I <E<I? <I?~"},
+        {"a copy behind them takes no sync", "<I PQQQQQQQQQ~ S <E<I? PBE c SS <1<2<G<C? <I? <I?~"},
         {"terminate asks nothing", "<I X!"},
     };
 
