@@ -2,6 +2,7 @@
  * The relay: message headers are looked at, bodies pass. Both directions work the same way: walk
  * the headers of what was read, note what matters by type, send the lot to the other side.
  */
+#include <assert.h>
 #include <string.h>
 
 #include "asking.h"
@@ -83,8 +84,10 @@ static bool look(struct sess *s, const struct wire_frame *frame, const char *dat
         passage_edit(s->worker, data, at, 0);
     if (what == SESS_LOOK_MORE || what == SESS_LOOK_STOP)
         return false;
-    if (what == SESS_LOOK_INSTEAD)
+    if (what == SESS_LOOK_INSTEAD) {
+        assert(frame->total <= len - at); /* what is still to come would pass */
         *done = frame->total;
+    }
     if (what != SESS_LOOK_PASS)
         passage_edit(s->worker, data, at, *done);
     return true;

@@ -193,8 +193,9 @@ static enum sess_look pass(struct sess *s, uint8_t type)
     return SESS_LOOK_PASS;
 }
 
-/* In place of a use: what makes the server fail it. */
-static enum sess_look refuse_use(struct sess *s)
+/* In front of a use, of which there is perhaps only the beginning: what makes the server fail. It
+ * reads the use itself no more. */
+static enum sess_look refuse_use(struct sess *s, uint8_t type)
 {
     struct sess_worker *w = s->worker;
     struct sess_sent *sent;
@@ -204,7 +205,8 @@ static enum sess_look refuse_use(struct sess *s)
     /* under a name, for the unnamed statement is the client's */
     wire_put_parse(&w->instead, "segue~changed", w->text.data, w->text.len, "", 0);
     put(s, (struct sess_flight){.kind = SESS_FLIGHT_PARSE, .hidden = true, .sent = sent});
-    return SESS_LOOK_INSTEAD;
+    sess_pipeline_client(s->pipeline, type);
+    return SESS_LOOK_FRONT;
 }
 
 /* An EXECUTE of what cannot stay what it was, and nothing beside it. */
@@ -419,7 +421,7 @@ enum sess_look sess_rewrite_parse(struct sess *s, const struct sess_parse *parse
     size_t sent_len;
 
     if (is_changed_use(s, names))
-        return refuse_use(s);
+        return refuse_use(s, 'P');
     sent = flight.sent = choose(s, parse->text, parse->text_len, rewrite, &w->text);
     if (parse->name[0] || parse->alone || sent || verdict->touches || verdict->elsewhere ||
         verdict->moves) {
@@ -553,12 +555,12 @@ enum sess_look sess_rewrite_use(struct sess *s, const struct sess_binding *use)
     if (statement && statement->stale && !sess_namings_concern(s->namings, statement->name) &&
         !is_aborted(s, statement->text, statement->text_len)) {
         if (statement->changed)
-            return refuse_use(s);
+            return refuse_use(s, use->type);
         sess_prepare_again(s, statement, use->rewrite, false);
         front = true;
     }
     if (use->names && is_changed_use(s, use->names))
-        return refuse_use(s);
+        return refuse_use(s, use->type);
     if (use->type == 'B') {
         bind_to(s, use->portal && !use->portal[0] ? statement : NULL);
         execute_is_about(s, use->names);
