@@ -29,6 +29,8 @@ static const char columns_sql[] =
     "g.tgname <> '~segue_guard' AND g.tgenabled <> 'D' AND g.tgtype & 3 = 3 AND g.tgtype & 20 <> "
     "0), CASE WHEN c.oid <> wc.oid THEN n.nspname END, CASE WHEN c.oid <> wc.oid THEN c.relname "
     "END, coalesce(a.attnum = ANY(k.conkey), false), "
+    "EXISTS (SELECT FROM aclexplode(a.attacl) AS e WHERE e.privilege_type = 'SELECT' AND "
+    "e.grantee <> c.relowner), "
     "a.atttypid = 'pg_catalog.interval'::regtype AND a.atttypmod <> -1 AND "
     "a.atttypmod >> 16 & 32767 <> 32767, " SIGNATURE_PART_SQL " FROM " RELATIONS
     " JOIN pg_class c ON c.oid = r.relid JOIN pg_namespace n ON n.oid = c.relnamespace "

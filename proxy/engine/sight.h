@@ -55,6 +55,7 @@ enum sight_column {
     SIGHT_PARTITION_SCHEMA, /* of the partition whose column it is; NULL: the table's own */
     SIGHT_PARTITION,
     SIGHT_KEY,    /* of its primary key, if that is checked at once */
+    SIGHT_PARTLY, /* others than the owner may read this very column */
     SIGHT_FIELDS, /* an interval of fields of its own (interval hour) */
     SIGHT_PART    /* of the table's signature (signature.h) */
 };

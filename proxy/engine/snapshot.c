@@ -252,6 +252,15 @@ static bool reads_by_fields(const struct rows *relation)
     return false;
 }
 
+/* Is a column of any of the table's relations granted by itself? */
+static bool is_granted_partly(const struct rows *table)
+{
+    for (int r = table->first; r < table->end; r++)
+        if (res_bool(table->res, r, SIGHT_PARTLY))
+            return true;
+    return false;
+}
+
 /* ---- rules ---- */
 
 /* Columns without anything to fill are right from the first moment. */
@@ -281,6 +290,7 @@ static void write_meaning(struct snapshot *snap, const struct sql_table_rule *ru
     means(snap, rule->early ? 'e' : 't', rule->schema);
     means(snap, rule->reversed ? 'r' : 'f', rule->name);
     buf_append_str(&snap->meaning, rule->by_fields ? "i" : "");
+    buf_append_str(&snap->meaning, rule->partly ? "s" : "");
     means(snap, 'm', rule->migration);
     buf_append_str(&snap->meaning, rule->going ? "g" : "");
     if (rule->other_name)
@@ -432,6 +442,7 @@ static void add_rule(struct snapshot *snap, const struct eng_sight *sight, struc
                                    .pairs = columns.pairs,
                                    .npairs = columns.npairs,
                                    .by_fields = reads_by_fields(&own),
+                                   .partly = is_granted_partly(&rows),
                                    .early = view->early && fills(table),
                                    .reversed = view->reversed,
                                    .going = is_going(m->plan, locked),

@@ -6,6 +6,7 @@
 #include "segue/base/mem.h"
 #include "segue/sql/expr.h"
 #include "star.h"
+#include "subselect.h"
 
 /* ---- where a relation stands ---- */
 
@@ -47,7 +48,7 @@ void sql_called_put(struct sql_work *w, const struct sql_place *place, bool alia
     name = sql_tokens_at(tokens, sql_tree_location(place->range));
     while (sql_tokens_is(tokens, name + 1, SQL_TOKEN_DOT))
         name += 2;
-    if (!sql_star_tokens(w, place->range, &first, &last) || first == 0) {
+    if (!sql_subselect_tokens(w, place->range, &first, &last) || first == 0) {
         not_named(w, SQL_DOUBT_CLAUSE);
         return;
     }

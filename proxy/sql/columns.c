@@ -196,23 +196,11 @@ static bool put_place(struct sql_work *w, const struct sql_place *place)
 
 /* ---- stars ---- */
 
-/* Has an alias over a join of that FROM a list of columns? */
-static bool renames(const struct sql_node *node)
-{
-    const struct sql_node *join = get(node, "JoinExpr");
-
-    SQL_NODE_EACH_ITEM(item, node)
-        if (renames(item))
-            return true;
-    return join && (sql_node_size(get(get(join, "alias"), "colnames")) > 0 ||
-                    renames(get(join, "larg")) || renames(get(join, "rarg")));
-}
-
 static bool put_all(struct sql_work *w, const struct sql_scope *scope)
 {
     bool loose = scope->merged; /* what was merged comes first */
 
-    if (scope->covered && renames(scope->from)) {
+    if (scope->covered && sql_scope_renames(scope)) {
         put_any(w);
         return false;
     }

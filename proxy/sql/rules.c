@@ -151,6 +151,7 @@ int sql_rules_add(struct sql_rules *rules, const struct sql_table_rule *table)
     rule->relatives = mem_strlist_copy(table->relatives);
     rule->key = table->key ? mem_strlist_copy(table->key) : NULL;
     rule->by_fields = table->by_fields;
+    rule->partly = table->partly;
     rule->early = table->early;
     rule->reversed = table->reversed;
     rule->going = table->going;

@@ -27,7 +27,7 @@ struct rule {
     char **key;                          /* NULL-terminated; NULL: not known */
     struct sql_twin_rule *twins, *pairs; /* their names are the rule's */
     size_t ntwins, npairs;
-    bool by_fields, early, reversed, going, coming;
+    bool by_fields, partly, early, reversed, going, coming;
     bool retypes;  /* a column changes its type: names and places are not the catalog's for good */
     bool sideless; /* it only changes its name: both sides see the same columns */
 };

@@ -146,6 +146,11 @@ static bool is_join(const struct sql_node *node, const char *name)
             is_join(sql_tree_get(join, "larg"), name) || is_join(sql_tree_get(join, "rarg"), name));
 }
 
+bool sql_scope_is_join(const struct sql_scope *scope, const char *name)
+{
+    return is_join(scope->from, name);
+}
+
 struct sql_place *sql_scope_place(struct sql_scope *scope, const char *name)
 {
     for (; scope; scope = scope->outer) {
@@ -258,6 +263,29 @@ static bool renames_to(const struct sql_node *node, const char *column)
 bool sql_scope_renames_to(const struct sql_scope *scope, const char *column)
 {
     return scope->covered && renames_to(scope->from, column);
+}
+
+static bool renames(const struct sql_node *node)
+{
+    const struct sql_node *join = sql_tree_get(node, "JoinExpr");
+
+    SQL_NODE_EACH_ITEM(item, node)
+        if (renames(item))
+            return true;
+    return join && (sql_node_size(sql_tree_get(sql_tree_get(join, "alias"), "colnames")) > 0 ||
+                    renames(sql_tree_get(join, "larg")) || renames(sql_tree_get(join, "rarg")));
+}
+
+bool sql_scope_renames(const struct sql_scope *scope)
+{
+    return renames(scope->from);
+}
+
+const char *sql_place_called(const struct sql_place *place, size_t index, const char *name)
+{
+    const char *alias = place->aliases ? sql_tree_string(sql_node_at(place->aliases, index)) : NULL;
+
+    return alias ? alias : name;
 }
 
 static enum sql_has table_has(const struct sql_work *w, const struct sql_place *place,

@@ -48,7 +48,8 @@ struct sql_scope {
     size_t n, cap;
     struct sql_cte *ctes;
     size_t nctes, cap_ctes;
-    const struct sql_node *from;    /* the FROM clause, with its joins; NULL: none */
+    const struct sql_node *level; /* the statement that has it, a SELECT by itself; NULL: INSERT */
+    const struct sql_node *from;  /* the FROM clause, with its joins; NULL: none */
     const struct sql_node *locking; /* FOR UPDATE and the like; NULL: none */
     bool merged;                    /* a USING or NATURAL join among its places */
     bool natural;                   /* a NATURAL one */
@@ -104,6 +105,15 @@ bool sql_scope_joins_by(const struct sql_scope *scope, const char *column);
 
 /* Does the alias of a join of this level give a column that name? */
 bool sql_scope_renames_to(const struct sql_scope *scope, const char *column);
+
+/* Has an alias over a join of this level a list of columns? */
+bool sql_scope_renames(const struct sql_scope *scope);
+
+/* Is a join of this level, or its USING, called so? */
+bool sql_scope_is_join(const struct sql_scope *scope, const char *name);
+
+/* How the statement calls the column at `index` of those that the session sees. */
+const char *sql_place_called(const struct sql_place *place, size_t index, const char *name);
 
 /* Is it the name of a column that not both sides see, in any migrating table? */
 bool sql_is_dual_name(const struct sql_work *w, const char *column);

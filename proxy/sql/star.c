@@ -4,9 +4,8 @@
 #include <string.h>
 
 #include "called.h"
-#include "group.h"
 #include "name.h"
-#include "record.h"
+#include "needs.h"
 #include "segue/base/buf.h"
 #include "segue/base/mem.h"
 #include "segue/sql/expr.h"
@@ -27,14 +26,6 @@ bool sql_star_is_of(const struct sql_node *indirection)
 
 /* ---- the columns that a session sees, as text ---- */
 
-/* How the statement calls the column at `index` of those that the session sees. */
-static const char *called(const struct sql_place *place, size_t index, const char *name)
-{
-    const char *alias = place->aliases ? sql_tree_string(sql_node_at(place->aliases, index)) : NULL;
-
-    return alias ? alias : name;
-}
-
 /* Does the list of aliases call two columns the same? Only a star shows them then. */
 static bool aliases_repeat(const struct sql_work *w, const struct sql_place *place)
 {
@@ -49,7 +40,7 @@ static bool aliases_repeat(const struct sql_work *w, const struct sql_place *pla
     for (size_t i = 0; i < rule->ncolumns; i++) {
         if (sql_work_hides(w, rule, &rule->columns[i]))
             continue;
-        names[n] = called(place, n, rule->columns[i].name);
+        names[n] = sql_place_called(place, n, rule->columns[i].name);
         for (size_t j = 0; j < n; j++)
             repeat = repeat || !strcmp(names[j], names[n]);
         n++;
@@ -72,14 +63,10 @@ static void put_columns(struct sql_work *w, struct buf *out, const struct sql_pl
             continue;
         if (seen)
             buf_append_str(out, ", ");
-        if (qualifier) {
-            buf_append_str(out, fields ? "(" : "");
-            sql_quote_ident_put(out, qualifier);
-            buf_append_str(out, fields ? ")." : ".");
-            sql_quote_ident_put(out, called(place, seen, column->name));
-        } else {
-            sql_quote_ident_put(out, column->name);
-        }
+        buf_append_str(out, fields ? "(" : "");
+        sql_quote_ident_put(out, qualifier);
+        buf_append_str(out, fields ? ")." : ".");
+        sql_quote_ident_put(out, sql_place_called(place, seen, column->name));
         seen++;
     }
     if (!seen)
@@ -93,7 +80,7 @@ void sql_star_put_row(struct sql_work *w, struct buf *out, const struct sql_plac
 
     for (size_t i = 0; i < place->rule->ncolumns; i++) {
         const struct rule_column *column = &place->rule->columns[i];
-        const char *name = called(place, seen, column->name);
+        const char *name = sql_place_called(place, seen, column->name);
 
         if (sql_work_hides(w, place->rule, column))
             continue;
@@ -468,72 +455,10 @@ void sql_star_joins(struct sql_work *w, struct sql_scope *scope, const struct sq
             w->out->early |= sql_work_bit(place->rule);
         if (!sql_place_hides(w, place))
             continue;
-        if (scope->natural || place->covered || aliases_shift(w, place) ||
-            aliases_repeat(w, place) || aliases_meet(w, place) ||
+        if ((scope->natural && sql_needs_own_names(w, scope, place)) || place->covered ||
+            aliases_shift(w, place) || aliases_repeat(w, place) || aliases_meet(w, place) ||
             ((scope->merged || nameless) && has_bare_star(targets)))
             place->wrap = true;
-    }
-}
-
-bool sql_star_tokens(const struct sql_work *w, const struct sql_node *range, size_t *first,
-                     size_t *last)
-{
-    const struct sql_tokens *tokens = &w->tokens;
-    bool bracket;
-
-    *first = *last = sql_tokens_at(tokens, sql_tree_location(range));
-    while (sql_tokens_is(tokens, *last + 1, SQL_TOKEN_DOT))
-        *last += 2;
-    if (*last >= tokens->n || sql_tokens_is(tokens, *last + 1, PG_QUERY__TOKEN__UESCAPE))
-        return false;
-    if (sql_tokens_is(tokens, *last + 1, PG_QUERY__TOKEN__ASCII_42))
-        ++*last;
-    if (sql_node_is_true(sql_tree_get(range, "inh")))
-        return true;
-    bracket = *first > 1 && sql_tokens_is(tokens, *first - 1, SQL_TOKEN_OPEN);
-    if (bracket && !sql_tokens_is(tokens, ++*last, SQL_TOKEN_CLOSE))
-        return false;
-    *first -= bracket ? 2 : 1;
-    return sql_tokens_is(tokens, *first, PG_QUERY__TOKEN__ONLY);
-}
-
-static void wrap(struct sql_work *w, const struct sql_place *place)
-{
-    struct buf text = {0};
-    size_t first, last;
-
-    if (!sql_star_tokens(w, place->range, &first, &last)) {
-        sql_work_doubt(w, SQL_DOUBT_CLAUSE);
-        return;
-    }
-    w->out->by_columns = true;
-    buf_append_str(&text, "(SELECT ");
-    put_columns(w, &text, place, NULL, false);
-    buf_append_str(&text, " FROM ");
-    sql_edits_add_take(&w->edits, w->tokens.items[first].start, 0, buf_take(&text));
-    buf_append_str(&text, ")");
-    if (!sql_tree_get(place->range, "alias")) {
-        buf_append_str(&text, " AS ");
-        sql_quote_ident_put(&text, place->name);
-    }
-    sql_edits_add_take(&w->edits, w->tokens.items[last].end, 0, buf_take(&text));
-}
-
-/* A table's row calls its fields as the table does; a sub-select's goes by the list of aliases. */
-void sql_star_wrap(struct sql_work *w, struct sql_scope *scope, const struct sql_node *select)
-{
-    for (size_t i = 0; i < scope->n; i++) {
-        const struct sql_place *place = &scope->places[i];
-        enum sql_record_wait rows = sql_record_waits(w, place);
-        bool may = !scope->locking && !place->fixed && !place->written &&
-                   (!(place->wrap || rows) || !sql_groups_by_key(place, select));
-
-        if (place->wrap && !may)
-            sql_work_doubt(w, SQL_DOUBT_JOIN);
-        else if (place->wrap || (rows == SQL_RECORD_EITHER && may && !place->aliases))
-            wrap(w, place);
-        if (rows)
-            sql_record_put(w, scope, place, select, !may || place->aliases);
     }
 }
 

@@ -53,14 +53,6 @@ struct sql_place *sql_star_returned(struct sql_scope *scope, const char *name);
 /* What the places of a FROM need because of each other, once all of them are known. */
 void sql_star_joins(struct sql_work *w, struct sql_scope *scope, const struct sql_node *targets);
 
-/* At the end of a query level: makes sub-selects of the places that need it, and rows in place.
- * `select`: the SelectStmt whose level it is; NULL: of another statement. */
-void sql_star_wrap(struct sql_work *w, struct sql_scope *scope, const struct sql_node *select);
-
-/* The tokens of a relation, without its alias: ONLY s.t, ONLY (t), t *. False: others. */
-bool sql_star_tokens(const struct sql_work *w, const struct sql_node *range, size_t *first,
-                     size_t *last);
-
 /* COPY of a table; most without a column list. */
 void sql_star_copy(struct sql_work *w, const struct sql_node *copy);
 

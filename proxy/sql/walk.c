@@ -16,6 +16,7 @@
 #include "said.h"
 #include "scope.h"
 #include "star.h"
+#include "subselect.h"
 #include "walk.h"
 #include "width.h"
 #include "with.h"
@@ -105,6 +106,7 @@ void sql_walk_select(struct sql_work *w, struct sql_scope *outer, const struct s
     if (get(node, "larg")) {
         on_set_operation(w, &with, node);
     } else {
+        scope.level = node;
         scope.locking = get(node, "lockingClause");
         sql_from_add_all(w, &scope, get(node, "fromClause"));
         sql_star_joins(w, &scope, get(node, "targetList"));
@@ -118,7 +120,7 @@ void sql_walk_select(struct sql_work *w, struct sql_scope *outer, const struct s
         sql_output_sorts(w, &scope, get(node, "distinctClause"), get(node, "targetList"));
         sql_output_groups(w, &scope, get(node, "groupClause"), get(node, "targetList"));
         sql_key_group(w, &scope, node);
-        sql_star_wrap(w, &scope, node);
+        sql_subselect_put(w, &scope, node);
         sql_with_shows_query(w, &scope, node);
     }
     w->stored = stored;
@@ -207,7 +209,7 @@ static void on_insert(struct sql_work *w, struct sql_scope *outer, const struct 
         sql_insert_columns(w, table, node, width);
     }
     on_conflict(w, &scope, table, node);
-    sql_star_wrap(w, &scope, NULL);
+    sql_subselect_put(w, &scope, NULL);
     sql_with_shows(w, &scope, get(node, "returningList"));
     sql_scope_fini(&scope);
     sql_scope_fini(&with);
@@ -216,7 +218,7 @@ static void on_insert(struct sql_work *w, struct sql_scope *outer, const struct 
 static void on_change(struct sql_work *w, struct sql_scope *outer, const struct sql_node *node,
                       bool update)
 {
-    struct sql_scope with = {.outer = outer}, scope = {.outer = &with};
+    struct sql_scope with = {.outer = outer}, scope = {.outer = &with, .level = node};
     const char *from = update ? "fromClause" : "usingClause";
     const struct rule *table;
     size_t at = 1; /* behind what is written */
@@ -235,7 +237,7 @@ static void on_change(struct sql_work *w, struct sql_scope *outer, const struct 
         sql_said_list(w, table, get(node, "targetList"));
         sql_set_twins(w, &scope, table, node);
     }
-    sql_star_wrap(w, &scope, NULL);
+    sql_subselect_put(w, &scope, NULL);
     sql_with_shows(w, &scope, get(node, "returningList"));
     sql_scope_fini(&scope);
     sql_scope_fini(&with);
@@ -305,7 +307,7 @@ static void on_merged(struct sql_work *w, struct sql_scope *scope, const struct 
 
 static void on_merge(struct sql_work *w, struct sql_scope *outer, const struct sql_node *node)
 {
-    struct sql_scope with = {.outer = outer}, scope = {.outer = &with};
+    struct sql_scope with = {.outer = outer}, scope = {.outer = &with, .level = node};
     const struct rule *table;
     size_t at = 1; /* behind what is written */
 
@@ -320,7 +322,7 @@ static void on_merge(struct sql_work *w, struct sql_scope *outer, const struct s
     SQL_NODE_EACH_ITEM(item, get(node, "mergeWhenClauses"))
         on_when(w, &scope, table, get(item, "MergeWhenClause"));
     on_merged(w, &scope, outer, node);
-    sql_star_wrap(w, &scope, NULL);
+    sql_subselect_put(w, &scope, NULL);
     sql_with_shows(w, &scope, get(node, "returningList"));
     w->shows.loose = true; /* a star begins with the source */
     sql_scope_fini(&scope);

@@ -83,6 +83,9 @@ INSERT INTO words SELECT i, 'word ' || i FROM generate_series(1, 4) i;
 -- a role that every server has, here for one that may write and not read
 GRANT INSERT, UPDATE ON words TO pg_signal_backend;
 GRANT USAGE ON SEQUENCE ticks TO pg_signal_backend;
+-- and may read some columns only: a sub-select in such a table's place shows what is needed of it
+GRANT SELECT (id) ON archive TO pg_signal_backend;
+GRANT SELECT ("Id") ON "Order Lines" TO pg_signal_backend;
 
 CREATE TABLE verdict (id integer PRIMARY KEY, verdict text, score integer);
 INSERT INTO verdict SELECT i, 'verdict ' || i % 3, i FROM generate_series(1, 5) i;

@@ -38,7 +38,7 @@ static void put_row(PGresult *res, const char *const *fields)
     }
 }
 
-/* "key" is the key's. */
+/* "key" is the key's, "granted" is granted by itself. */
 static void column_of(struct eng_sight *sight, const char *table, const char *partition,
                       const char *name, bool generated, const char *grants, bool triggers)
 {
@@ -51,6 +51,7 @@ static void column_of(struct eng_sight *sight, const char *table, const char *pa
                             partition ? "parts" : NULL,
                             partition,
                             strcmp(name, "key") == 0 ? "t" : "f",
+                            strcmp(name, "granted") == 0 ? "t" : "f",
                             "f",
                             name};
 
@@ -358,6 +359,26 @@ static void a_trigger_of_the_owner_or_other_grants_leave_the_pair_to_the_guard(v
     bed_fini(&b);
 }
 
+static void a_column_of_any_partition_that_is_granted_by_itself_is_told(void **state)
+{
+    struct bed with, without;
+
+    (void)state;
+    bed_init(&with, PH_READY);
+    column(&with.engine.sight, checks, claim_text, false, NULL, false);
+    column_of(&with.engine.sight, checks, "checks_1", "granted", false, NULL, false);
+    bed_init(&without, PH_READY);
+    column(&without.engine.sight, checks, claim_text, false, NULL, false);
+    column_of(&without.engine.sight, checks, "checks_1", "GRANTED", false, NULL, false);
+    snapshot_build(&with.engine, &with.snap);
+    snapshot_build(&without.engine, &without.snap);
+    assert_true(with.snap.rules->tables[0].partly && with.snap.rules->partitions[0].partly);
+    assert_false(without.snap.rules->tables[0].partly || without.snap.rules->partitions[0].partly);
+    assert_true(with.snap.meaning.len > without.snap.meaning.len);
+    bed_fini(&with);
+    bed_fini(&without);
+}
+
 static void namesakes_come_with_their_columns_and_too_many_make_columns_unknown(void **state)
 {
     const struct namesake *n;
@@ -588,6 +609,7 @@ int main(void)
         cmocka_unit_test(columns_with_nothing_to_fill_are_never_early),
         cmocka_unit_test(the_primary_key_is_told_and_another_one_is_another_meaning),
         cmocka_unit_test(a_trigger_of_the_owner_or_other_grants_leave_the_pair_to_the_guard),
+        cmocka_unit_test(a_column_of_any_partition_that_is_granted_by_itself_is_told),
         cmocka_unit_test(namesakes_come_with_their_columns_and_too_many_make_columns_unknown),
         cmocka_unit_test(what_each_side_sees_has_a_signature_as_other_relations_have),
         cmocka_unit_test(who_may_use_which_schema_counts_where_a_name_is_anothers_too),

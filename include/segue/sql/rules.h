@@ -69,6 +69,7 @@ struct sql_table_rule {
     /* One of its columns reads a literal by fields that its own type names (interval hour): no
      * other place gives a literal that type. */
     bool by_fields;
+    bool partly;   /* some role may perhaps read some of its columns only */
     bool early;    /* its new_columns may not be read (yet), whatever their sight */
     bool reversed; /* cut over: who follows the migration sees the new side */
     bool going;    /* complete will drop it: whoever names it uses an old name */
