@@ -110,6 +110,7 @@ static void put_list(struct insert *in)
 {
     bool shifted = !in->list && shifts(in);
 
+    in->w->shifted = shifted;
     if (in->placed && in->nwritten > 0 && (shifted || in->ntwins > 0))
         put_names(in);
     else if (shifted)

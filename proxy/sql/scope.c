@@ -70,17 +70,48 @@ static bool is_contested(const struct sql_rules *rules, const char *name)
     return sql_path_meaning(rules, SQL_PATH_UNKNOWN, name, &found) == SQL_MEANS_PERHAPS;
 }
 
+/* Do all that migrate under that name show the session the same, and under no other name? */
+static bool is_shown_alike(const struct sql_work *w, const char *name)
+{
+    const struct rule *first = sql_rules_named(w->rules, name, 0), *rule;
+
+    for (size_t n = 0; (rule = sql_rules_named(w->rules, name, n)); n++) {
+        size_t i = 0, j = 0;
+
+        if (sql_rule_is_other(rule, name))
+            return false;
+        for (;; i++, j++) {
+            while (i < first->ncolumns && sql_work_hides(w, first, &first->columns[i]))
+                i++;
+            while (j < rule->ncolumns && sql_work_hides(w, rule, &rule->columns[j]))
+                j++;
+            if (i == first->ncolumns || j == rule->ncolumns)
+                break;
+            if (strcmp(first->columns[i].name, rule->columns[j].name) != 0)
+                return false;
+        }
+        if (i != first->ncolumns || j != rule->ncolumns)
+            return false;
+    }
+    return true;
+}
+
 static const struct rule *find_rule(struct sql_work *w, const char *schema, const char *name)
 {
     const struct sql_rules *rules = w->rules;
     const struct rule *found;
+    bool perhaps;
 
     if (schema) {
         found = find_among(rules->tables, rules->n, schema, name);
         return found ? found : find_among(rules->partitions, rules->npartitions, schema, name);
     }
-    if (sql_path_meaning(rules, w->path.path, name, &found) == SQL_MEANS_PERHAPS ||
-        (found && is_taken(w, found, name)))
+    perhaps = sql_path_meaning(rules, w->path.path, name, &found) == SQL_MEANS_PERHAPS;
+    if (found && is_taken(w, found, name))
+        sql_work_doubt(w, SQL_DOUBT_PATH);
+    else if (perhaps && w->by_places && is_shown_alike(w, name))
+        w->perhaps = true;
+    else if (perhaps)
         sql_work_doubt(w, SQL_DOUBT_PATH);
     w->unseen |= found && ((sql_work_bit(found) & (w->session->unseen | w->opaque)) ||
                            (w->path.perhaps && is_contested(rules, name)));

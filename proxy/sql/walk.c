@@ -194,7 +194,7 @@ static void on_insert(struct sql_work *w, struct sql_scope *outer, const struct 
 {
     struct sql_scope with = {.outer = outer}, scope = {.outer = &with};
     const struct rule *table;
-    bool stored = w->stored;
+    bool stored = w->stored, fickle = w->fickle, perhaps;
     size_t width;
 
     sql_with(w, &with, get(node, "withClause"));
@@ -202,13 +202,21 @@ static void on_insert(struct sql_work *w, struct sql_scope *outer, const struct 
     sql_walk_select(w, &with, get(get(node, "selectStmt"), "SelectStmt"));
     width = w->width;
     w->stored = stored;
+    w->by_places = !get(node, "cols");
+    w->perhaps = w->shifted = false;
     table = add_written(w, &scope, node);
+    w->by_places = false;
+    perhaps = w->perhaps;
+    w->fickle = fickle || perhaps; /* what is perhaps another relation has no twins */
     walk_targets(w, &scope, outer, get(node, "returningList"), SQL_NAME_WRITTEN);
     if (table) {
         sql_said_list(w, table, get(node, "cols"));
         sql_insert_columns(w, table, node, width);
     }
     on_conflict(w, &scope, table, node);
+    w->fickle = fickle;
+    if (perhaps && !w->shifted)
+        sql_work_doubt(w, SQL_DOUBT_PATH); /* by its places it is right for either */
     sql_subselect_put(w, &scope, NULL);
     sql_with_shows(w, &scope, get(node, "returningList"));
     sql_scope_fini(&scope);

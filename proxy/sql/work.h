@@ -98,6 +98,10 @@ struct sql_work {
     unsigned doubts; /* all that there were: a bit each */
     bool unnamed;    /* and one is about which table a name means, or where it stands */
     bool unseen;     /* a table is named that the session's `unseen` has */
+    /* An INSERT without a list: is that what is written to now; may its name be another relation's
+     * whose columns are not looked at; and do its values meet hidden columns? (scope.c, insert.c)
+     */
+    bool by_places, perhaps, shifted;
     bool names_only; /* the walk is for the names of tables: other edits will be dropped */
     struct sql_rewrite *out;
 };

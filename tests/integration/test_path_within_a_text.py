@@ -4,7 +4,9 @@ Schema a has the table that migrates, b another one of the same name. A row by i
 keeps right while the new column is there beside the old one: sent as it is, it has values in wrong ones, and nobody notices.
 """
 
+import psycopg
 import pytest
+from lib.each import each
 
 RENAME = {"name": "rename_label",
           "operations": [{"rename_column": {"table": "a.items", "from": "label", "to": "title"}}]}
@@ -44,9 +46,15 @@ def two(db):
     return db
 
 
-def test_each_statement_of_a_text_has_its_own_path(two, segue):
+@pytest.fixture
+def two_in_soak(two, segue):
     proxy = segue(two, workers=1)
     proxy.soaking(RENAME)
+    return two, proxy
+
+
+def test_each_statement_of_a_text_has_its_own_path(two_in_soak):
+    two, proxy = two_in_soak
     wrong = []
     for text, meant in TEXTS.items():
         with proxy.connect(options="-c search_path=a,b") as conn:
@@ -60,13 +68,24 @@ def test_each_statement_of_a_text_has_its_own_path(two, segue):
     assert not wrong
 
 
-def test_behind_what_nobody_knows_a_name_is_in_doubt_again(two, segue):
-    """Set to what only the server knows: it is another table's as well as this one's."""
-    proxy = segue(two, workers=1)
-    proxy.soaking(RENAME)
-    with proxy.connect(options="-c search_path=a,b") as conn:
-        for to in ("(SELECT 'b')", "current_setting('application_name')"):
-            conn.execute("SET application_name = 'b'")
-            conn.execute(f"SELECT set_config('search_path', {to}, true); {ROW}")
-            assert conn.execute("SELECT label, other FROM b.items").fetchall() == [("n", "t")]
-            two.sql("TRUNCATE a.items, b.items")
+IN_DOUBT = ("(SELECT '{}')", "current_setting('application_name')")
+
+
+@each(to=IN_DOUBT, side=("old", "new"))
+def test_behind_what_nobody_knows_values_go_to_no_wrong_column(two_in_soak, to, side):
+    """Set to what only the server knows, it is this table's as well as another one's. Where that lacks a column, the server says so."""
+    db, proxy = two_in_soak
+    with proxy.connect(options=f"-c search_path=a,b -c segue.schema={side}") as conn:
+        def to_schema(schema):
+            conn.execute(f"SET application_name = '{schema}'")
+            conn.execute(f"SELECT set_config('search_path', {to.format(schema)}, true); {ROW}")
+
+        to_schema("a")
+        assert db.sql("SELECT label, note, title FROM a.items") == [("n", "t", "n") if side == "old" else ("t", "n", "t")]
+        if side == "new":
+            with pytest.raises(psycopg.errors.UndefinedColumn):
+                to_schema("b")
+        else:  # to the old side all columns stand where they stood
+            to_schema("b")
+        assert db.sql("SELECT label, other FROM b.items") == ([("n", "t")] if side == "old" else [])
+    db.sql("TRUNCATE a.items, b.items")

@@ -283,6 +283,76 @@ static void the_path_decides_what_a_statement_touches_and_becomes(void **state)
     sql_rules_unref(rules);
 }
 
+static void in_doubt_values_by_their_places_go_to_the_columns_of_the_side(void **state)
+{
+    static const struct {
+        enum sql_side side;
+        const char *sql, *text;
+    } cases[] = {
+        {SQL_SIDE_NEW, "INSERT INTO t VALUES (1, 'x') RETURNING *",
+         "INSERT INTO t (id, n) VALUES (1, 'x') RETURNING t.id, t.n"},
+        {SQL_SIDE_NEW, "INSERT INTO t SELECT id, n FROM a.alone",
+         "INSERT INTO t (id, n) SELECT id, n FROM a.alone"},
+        {SQL_SIDE_NEW, "INSERT INTO alone VALUES (1, 'x')",
+         "INSERT INTO alone (id, n) VALUES (1, 'x')"},
+        /* by its places it is right whatever the name means, or a list says more than is known */
+        {SQL_SIDE_NEW, "INSERT INTO t VALUES (1)", NULL},
+        {SQL_SIDE_OLD, "INSERT INTO t VALUES (1, 'x')", NULL},
+        {SQL_SIDE_NEW, "INSERT INTO t (id, n) VALUES (1, 'x')", NULL},
+        {SQL_SIDE_NEW, "INSERT INTO t DEFAULT VALUES", NULL},
+        {SQL_SIDE_NEW, "INSERT INTO t SELECT * FROM t", NULL},
+    };
+    struct sql_rules *rules = tenants();
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        const struct sql_sight_of_session session = {.side = cases[i].side, .rewrites = true};
+        struct sql_rewrite out;
+
+        sql_rewrite(rules, &session, cases[i].sql, strlen(cases[i].sql), &out);
+        assert_int_equal(out.doubt, cases[i].text ? SQL_DOUBT_NONE : SQL_DOUBT_PATH);
+        if (cases[i].text)
+            assert_string_equal(out.text, cases[i].text);
+        assert_true(cases[i].text || !out.text);
+        sql_rewrite_fini(&out);
+    }
+    sql_rules_unref(rules);
+}
+
+/* A list is right for one of them at most. */
+static void in_doubt_between_tables_that_show_other_columns_nothing_is_listed(void **state)
+{
+    static const struct sql_column_rule more[] = {{"id", SQL_SEEN_BY_BOTH, false},
+                                                  {"o", SQL_SEEN_BY_OLD, false},
+                                                  {"m", SQL_SEEN_BY_BOTH, false},
+                                                  {"n", SQL_SEEN_BY_NEW, false}};
+    static const char sql[] = "INSERT INTO t VALUES (1, 'x')";
+    const struct sql_sight_of_session session = {.side = SQL_SIDE_NEW, .rewrites = true};
+
+    (void)state;
+    for (size_t n = 0; n < 2; n++) {
+        struct sql_rules *rules = tenants();
+        struct sql_rewrite out;
+
+        if (n == 0)
+            table(rules, "d", "t");
+        else
+            sql_rules_add(rules, &(struct sql_table_rule){.migration = "m",
+                                                          .schema = "d",
+                                                          .name = "t",
+                                                          .old_columns = old_names,
+                                                          .new_columns = new_names,
+                                                          .relatives = none,
+                                                          .columns = more,
+                                                          .ncolumns = ARRAY_LEN(more)});
+        sql_rewrite(rules, &session, sql, strlen(sql), &out);
+        assert_int_equal(out.doubt, n == 0 ? SQL_DOUBT_NONE : SQL_DOUBT_PATH);
+        assert_int_equal(out.text != NULL, n == 0);
+        sql_rewrite_fini(&out);
+        sql_rules_unref(rules);
+    }
+}
+
 /* What `SELECT * FROM t` gives. */
 static uint64_t given(const struct sql_rules *rules, enum sql_side side, const char *path)
 {
@@ -364,6 +434,8 @@ int main(void)
         cmocka_unit_test(temporary_relations_and_the_catalog_come_first),
         cmocka_unit_test(names_beyond_the_sixteenth_stay_in_doubt),
         cmocka_unit_test(the_path_decides_what_a_statement_touches_and_becomes),
+        cmocka_unit_test(in_doubt_values_by_their_places_go_to_the_columns_of_the_side),
+        cmocka_unit_test(in_doubt_between_tables_that_show_other_columns_nothing_is_listed),
         cmocka_unit_test(of_other_relations_it_is_known_whether_a_side_sees_their_columns),
     };
 
