@@ -36,6 +36,16 @@ static void answer(struct sess *s, bool ready)
     buf_fini(&out);
 }
 
+void sess_cancel_tell(struct sess_canceller by, enum sess_cancel_is how)
+{
+    struct sess_plane *plane = by.worker->plane;
+
+    if (by.foreign)
+        plane->on_cancel->answer(plane->on_cancel_ctx, by.asker, how);
+    else
+        sess_worker_post(by.worker, MAIL_CANCEL_IS, by.asker.id, &how, sizeof(how));
+}
+
 static void tell_canceller(struct sess *s, bool done)
 {
     struct sess_canceller by = s->canceller;
@@ -43,7 +53,7 @@ static void tell_canceller(struct sess *s, bool done)
     s->canceller.worker = NULL;
     s->cancel_behind = 0;
     if (by.worker)
-        sess_worker_post(by.worker, done ? MAIL_CANCELLED : MAIL_NOT_HELD, by.id, NULL, 0);
+        sess_cancel_tell(by, done ? SESS_CANCEL_DONE : SESS_CANCEL_ELSEWHERE);
 }
 
 void sess_cancel_passed(struct sess *s)
@@ -109,6 +119,39 @@ void sess_cancel_held(struct sess *s)
     if (s->state != SESS_GONE && s->worker->draining)
         sess_drain(s);
 }
+
+/* ---- from process to process ---- */
+
+void sess_plane_on_cancel(struct sess_plane *plane, const struct sess_cancel_ops *ops, void *ctx)
+{
+    plane->on_cancel = ops;
+    plane->on_cancel_ctx = ctx;
+}
+
+void sess_plane_cancel_is(struct sess_plane *plane, uint64_t asker, enum sess_cancel_is how)
+{
+    unsigned number = asker % WORKERS_MAX;
+
+    if (number < plane->nworkers)
+        sess_worker_post(plane->workers[number], MAIL_CANCEL_IS, asker, &how, sizeof(how));
+}
+
+bool sess_plane_cancel(struct sess_plane *plane, const struct wire_key *key,
+                       struct sess_cancel_asker asker)
+{
+    struct sess_canceller by = {.asker = asker, .foreign = true};
+    struct sess_keyed to;
+
+    if (!sess_plane_keyed(plane, key, &to))
+        return false;
+    by.worker = to.worker;
+    sess_cancel_tell(by, to.held ? SESS_CANCEL_HELD : SESS_CANCEL_ELSEWHERE);
+    if (to.held)
+        sess_worker_post(to.worker, MAIL_CANCEL, to.id, &by, sizeof(by));
+    return true;
+}
+
+/* ---- what follows of an extended message that was cancelled ---- */
 
 /* As the server: up to a Sync, or an end. Both pass. */
 size_t sess_skip_client(struct sess *s, const char *data, size_t len)

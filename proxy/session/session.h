@@ -19,6 +19,7 @@
 #include "segue/net/loop.h"
 #include "segue/net/stream.h"
 #include "segue/session/options.h"
+#include "segue/session/plane.h"
 #include "segue/session/versions.h"
 #include "segue/wire/frame.h"
 #include "statements.h"
@@ -92,7 +93,8 @@ struct sess_console_session {
 
 struct sess_canceller {         /* a session with a cancel request, on any worker */
     struct sess_worker *worker; /* NULL: there is none */
-    uint64_t id;
+    struct sess_cancel_asker asker;
+    bool foreign; /* it is another process's; the worker is that of the statement */
 };
 
 struct sess {
@@ -255,7 +257,7 @@ void sess_connect_timeout(struct sess *s);
 size_t sess_asked_server(struct sess *s, const char *data, size_t len);
 void sess_upstream_lost(struct sess *s); /* before it has answered: what comes next may be better */
 void sess_upstream_late(struct sess *s); /* it has not answered in time */
-void sess_cancel_goes_on(struct sess *s, bool done); /* what was to be cancelled is not held now */
+void sess_cancel_told(struct sess *s, enum sess_cancel_is how); /* what was to be cancelled */
 void sess_cancel_done(struct sess *s);   /* the server has taken the cancel request, or does not */
 void sess_upstream_left(struct sess *s); /* its connection ends */
 void sess_dial_free(struct sess_dial *dial);
@@ -313,6 +315,7 @@ void sess_idle_check(struct sess *s); /* closes it when it has been idle for idl
 
 /* cancel.c: the client of a held session has asked for an end of its statement */
 void sess_cancel_asked(struct sess *s, struct sess_canceller by);
+void sess_cancel_tell(struct sess_canceller by, enum sess_cancel_is how);
 void sess_cancel_held(struct sess *s); /* if it can be cancelled where it is */
 void sess_cancel_passed(
     struct sess *s); /* it goes to the server: so is the request to, behind it */

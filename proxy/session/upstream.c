@@ -22,6 +22,7 @@
 #define ANSWER_LOOK_MS 10     /* while hosts are being asked what they are */
 #define ANSWER_BYTES_MAX 4096 /* a first answer that is longer is none that is looked at */
 #define ERROR_BYTES_MAX 30000 /* longer: no length, but a text */
+#define CANCEL_ASK_MS 2000    /* then the server is told: who is asked does not answer */
 
 /* One attempt to get a connection: rounds over hosts over addresses. Lives until the session is
  * logged in. */
@@ -36,6 +37,7 @@ struct sess_dial {
     size_t naddresses, next_address;
     struct buf why;   /* of this round: each host, and what is wrong with it */
     const char *hint; /* for the last of them */
+    enum asked { NOBODY, A_WORKER, ANOTHER_PROCESS } asked; /* whether a statement is held */
 };
 
 void sess_dial_free(struct sess_dial *dial)
@@ -257,38 +259,62 @@ static void begin_round(struct sess *s)
  * says whether that is still so. The client need not wait for it. */
 static void cancel_here(struct sess *s, const struct sess_keyed *to)
 {
-    const struct sess_canceller self = {.worker = s->worker, .id = s->id};
+    const struct sess_canceller self = {.worker = s->worker, .asker.id = s->id};
 
     net_shut(&s->client.stream);
+    s->dial->asked = A_WORKER;
     sess_worker_post(to->worker, MAIL_CANCEL, to->id, &self, sizeof(self));
 }
 
-void sess_cancel_goes_on(struct sess *s, bool done)
+/* After a takeover it may be the other process that holds the statement. True: it will say so. */
+static bool ask_another(struct sess *s, const struct wire_key *key)
 {
-    if (s->state != SESS_CONNECTING)
+    const struct sess_plane *plane = s->worker->plane;
+
+    if (!plane->on_cancel || !plane->on_cancel->ask(plane->on_cancel_ctx, s->id, key))
+        return false;
+    s->dial->asked = ANOTHER_PROCESS;
+    sess_deadline(s, earlier(s->login_by_us, s->worker->now_us + CANCEL_ASK_MS * 1000));
+    return true;
+}
+
+void sess_cancel_told(struct sess *s, enum sess_cancel_is how)
+{
+    if (s->state != SESS_CONNECTING || !s->dial->asked)
         return;
-    if (done)
-        sess_finish(s);
-    else
+    switch (how) {
+    case SESS_CANCEL_HELD:
+        net_shut(&s->client.stream);
+        s->dial->asked = A_WORKER;
+        sess_deadline(s, s->login_by_us);
+        break;
+    case SESS_CANCEL_ELSEWHERE:
+        s->dial->asked = NOBODY;
+        sess_deadline(s, s->login_by_us);
         try_next(s);
+        break;
+    case SESS_CANCEL_DONE:
+        sess_finish(s);
+        break;
+    }
 }
 
 /* To the very server on which a session has this key. Where none has (another segue's does, or that
- * of a process which was replaced) every address of every host is told: they may be different
- * servers, and a key that is not its own means nothing to one. */
+ * of a process which was replaced, and holds no statement of it) every address of every host is
+ * told: they may be different servers, and a key that is not its own means nothing to one. */
 static void aim_cancel(struct sess *s)
 {
     struct sess_plane *plane = s->worker->plane;
     struct sess_dial *dial = s->dial;
     struct sess_keyed to;
     struct wire_startup st;
+    struct wire_key key = {0};
     struct err err = {0};
 
     dial->rounds = 1;
     if (wire_startup_read(s->startup.data, s->startup.len, &st, &err) == RC_OK) {
-        const struct wire_key key = {
+        key = (struct wire_key){
             .pid = (int32_t)st.cancel_pid, .key = st.cancel_key, .key_len = st.cancel_key_len};
-
         if (sess_plane_keyed(plane, &key, &to)) {
             dial->addresses[dial->naddresses++] = to.address;
             s->host = to.host;
@@ -301,6 +327,8 @@ static void aim_cancel(struct sess *s)
     if (!dial->naddresses) {
         for (size_t i = 0; i < plane->options.upstream.nhosts; i++)
             dial->order[dial->nhosts++] = (uint8_t)i;
+        if (key.key_len && ask_another(s, &key))
+            return;
     }
     try_next(s);
 }
@@ -375,8 +403,11 @@ void sess_connect_timeout(struct sess *s)
 {
     bool pause = !net_is_open(&s->server.stream);
 
-    if (pause && s->purpose == SESS_FOR_CANCEL) { /* what it waited for is held still */
-        sess_finish(s);
+    if (pause && s->purpose == SESS_FOR_CANCEL) {
+        if (s->dial->asked == ANOTHER_PROCESS)
+            sess_cancel_told(s, SESS_CANCEL_ELSEWHERE);
+        else
+            sess_finish(s); /* what it waited for is held still */
         return;
     }
     sess_leg_fini(&s->server);

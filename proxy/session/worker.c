@@ -206,15 +206,17 @@ static void mail_cancel(struct sess_worker *w, const struct sess_mail *mail)
     if (s)
         sess_cancel_asked(s, by);
     else
-        sess_worker_post(by.worker, MAIL_CANCELLED, by.id, NULL, 0);
+        sess_cancel_tell(by, SESS_CANCEL_DONE);
 }
 
-static void mail_cancel_goes_on(struct sess_worker *w, const struct sess_mail *mail)
+static void mail_cancel_is(struct sess_worker *w, const struct sess_mail *mail)
 {
     struct sess *s = session_of(w, mail);
+    enum sess_cancel_is how;
 
+    memcpy(&how, mail->bytes, sizeof(how));
     if (s)
-        sess_cancel_goes_on(s, mail->kind == MAIL_CANCELLED);
+        sess_cancel_told(s, how);
 }
 
 static void mail_client(struct sess_worker *w, const struct sess_mail *mail)
@@ -279,17 +281,10 @@ static void mail_tick(struct sess_worker *w, const struct sess_mail *mail)
 }
 
 static void (*const mail_kinds[])(struct sess_worker *, const struct sess_mail *) = {
-    [MAIL_ORDER] = mail_order,
-    [MAIL_CONSOLE] = mail_console,
-    [MAIL_ACCEPT] = mail_accept,
-    [MAIL_RELEASE] = mail_release,
-    [MAIL_DRAIN] = mail_drain,
-    [MAIL_TICK] = mail_tick,
-    [MAIL_KILL] = mail_kill,
-    [MAIL_CLIENT] = mail_client,
-    [MAIL_CANCEL] = mail_cancel,
-    [MAIL_CANCELLED] = mail_cancel_goes_on,
-    [MAIL_NOT_HELD] = mail_cancel_goes_on,
+    [MAIL_ORDER] = mail_order,         [MAIL_CONSOLE] = mail_console, [MAIL_ACCEPT] = mail_accept,
+    [MAIL_RELEASE] = mail_release,     [MAIL_DRAIN] = mail_drain,     [MAIL_TICK] = mail_tick,
+    [MAIL_KILL] = mail_kill,           [MAIL_CLIENT] = mail_client,   [MAIL_CANCEL] = mail_cancel,
+    [MAIL_CANCEL_IS] = mail_cancel_is,
 };
 
 static void deliver(void *arg, struct net_mail *letter)

@@ -125,6 +125,8 @@ struct sess_plane {
     void *console_ctx;
     void (*on_asked)(void *ctx); /* of the control plane; never NULL */
     void *on_asked_ctx;
+    const struct sess_cancel_ops *on_cancel; /* NULL: there is no other process to ask */
+    void *on_cancel_ctx;
     _Atomic uint64_t changes;       /* see sess_plane_changes */
     _Atomic int64_t doubt_until_us; /* see sess_gate_doubt; 0: there is none */
     struct sess_history *history;
@@ -166,8 +168,7 @@ enum sess_mail_kind {
     MAIL_ORDER,     /* look at plane->order and plane->limits */
     MAIL_CONSOLE,   /* an answer for a console session */
     MAIL_CANCEL,    /* a held session's statement is not wanted any more; struct sess_canceller */
-    MAIL_CANCELLED, /* to that one: it will not run */
-    MAIL_NOT_HELD,  /* or: it has gone to the server */
+    MAIL_CANCEL_IS, /* to that one; enum sess_cancel_is */
     MAIL_ACCEPT,    /* begin to accept */
     MAIL_RELEASE,   /* another process accepts now */
     MAIL_CLIENT,    /* a descriptor that another worker has accepted */

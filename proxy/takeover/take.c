@@ -122,6 +122,7 @@ static enum rc ask(struct tko *t, struct err *err)
     if (take_sockets(t, welcome.count, err) != RC_OK)
         return RC_ERR;
     atomic_store(&t->predecessor_pid, (int)welcome.pid);
+    atomic_store(&t->predecessor_spoken, welcome.version);
     log_info("taking over from process %u: %u listening socket%s and the control socket",
              welcome.pid, welcome.count - 1, welcome.count == 2 ? "" : "s");
     return RC_OK;
@@ -157,6 +158,8 @@ void tko_predecessor_gone(struct tko *t)
     if (t->predecessor >= 0)
         close(t->predecessor);
     t->predecessor = -1;
+    atomic_store(&t->predecessor_spoken, 0);
+    tko_drop_letters(t, &t->to_predecessor);
     atomic_store(&t->predecessor_sessions, 0); /* killed, it has not said so itself */
     atomic_store(&t->predecessor_left_s, 0);
     atomic_store(&t->predecessor_pid, 0);

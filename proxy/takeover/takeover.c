@@ -76,6 +76,7 @@ static void drop_successor(struct tko *t)
 {
     close(t->successor);
     t->successor = -1;
+    tko_drop_letters(t, &t->to_successor);
     atomic_store(&t->successor_pid, 0);
 }
 
@@ -245,6 +246,12 @@ static bool hear_accepting(struct tko *t, const struct wire_handover *msg, struc
     return true;
 }
 
+/* Behind ACCEPTING nothing else is due from a successor. */
+static bool may_cancel(const struct tko *t)
+{
+    return t->state == TKO_HANDED_OVER && t->spoken >= WIRE_HANDOVER_VERSION_CANCEL;
+}
+
 static void hear_successor(struct tko *t)
 {
     const struct row *row = &states[t->state];
@@ -255,6 +262,10 @@ static void hear_successor(struct tko *t)
 
     if (rc == RC_AGAIN)
         return;
+    if (rc == RC_OK && passed < 0 && msg.type == WIRE_HANDOVER_CANCEL && may_cancel(t)) {
+        tko_hear_cancel(t, &msg);
+        return;
+    }
     if (rc == RC_OK && (msg.type != row->expects || passed >= 0)) {
         if (passed >= 0)
             close(passed);
@@ -284,6 +295,10 @@ static void hear_predecessor(struct tko *t)
         return;
     if (passed >= 0)
         close(passed);
+    if (rc == RC_OK && msg.type == WIRE_HANDOVER_CANCEL_IS) {
+        tko_hear_cancel_is(t, &msg);
+        return;
+    }
     if (rc == RC_OK && msg.type != WIRE_HANDOVER_REPORT)
         err_set(&err, "08P01", "%s from the predecessor", wire_handover_name(msg.type));
     if (err_is_set(&err)) {
@@ -323,6 +338,27 @@ static void deadline(struct tko *t)
     give_up(t, &err);
 }
 
+void tko_wake(struct tko *t)
+{
+    uint64_t one = 1;
+
+    if (write(t->wake, &one, sizeof(one)) < 0 && errno != EAGAIN) /* that many wake it, too */
+        log_error("takeover: %s", strerror(errno));
+}
+
+static void woken(struct tko *t)
+{
+    uint64_t times;
+
+    if (read(t->wake, &times, sizeof(times)) < 0 && errno != EAGAIN)
+        log_error("takeover: %s", strerror(errno));
+}
+
+static short wanted(struct tko *t, struct tko_letters *to)
+{
+    return (short)(tko_has_letters(t, to) ? POLLIN | POLLOUT : POLLIN);
+}
+
 void *tko_main(void *arg)
 {
     struct tko *t = arg;
@@ -332,12 +368,14 @@ void *tko_main(void *arg)
         struct pollfd fds[] = {
             {.fd = t->wake, .events = POLLIN},
             {.fd = t->control, .events = POLLIN}, /* negative ones are passed over */
-            {.fd = t->predecessor, .events = POLLIN},
-            {.fd = t->successor, .events = POLLIN},
+            {.fd = t->predecessor, .events = wanted(t, &t->to_predecessor)},
+            {.fd = t->successor, .events = wanted(t, &t->to_successor)},
         };
 
         if (poll(fds, ARRAY_LEN(fds), wait_ms(t)) < 0 && errno != EINTR)
             log_error("takeover: %s", strerror(errno));
+        if (fds[0].revents)
+            woken(t);
         if (fds[2].revents)
             hear_predecessor(t);
         if (fds[3].revents)
@@ -345,6 +383,8 @@ void *tko_main(void *arg)
         if (fds[1].revents)
             accept_successor(t);
         deadline(t);
+        tko_send_letters(t, &t->to_predecessor, t->predecessor);
+        tko_send_letters(t, &t->to_successor, t->successor);
     }
     return NULL;
 }
@@ -392,6 +432,8 @@ struct tko *tko_new(const struct tko_options *options)
     t->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     t->control = t->predecessor = t->successor = -1;
     atomic_store(&t->working, true);
+    pthread_mutex_init(&t->letters_lock, NULL);
+    tko_know_cancels(t);
     return t;
 }
 
@@ -440,13 +482,10 @@ void tko_end(struct tko *t)
 
 void tko_stop(struct tko *t)
 {
-    uint64_t one = 1;
-
     if (!t->started)
         return;
     atomic_store(&t->stop, true);
-    if (write(t->wake, &one, sizeof(one)) < 0)
-        log_error("takeover: %s", strerror(errno));
+    tko_wake(t);
     pthread_join(t->thread, NULL);
     t->started = false;
     if (t->successor >= 0) /* one that has our sockets already goes on without us */
@@ -466,6 +505,9 @@ void tko_free(struct tko *t)
         if (*fds[i] >= 0)
             close(*fds[i]);
     }
+    tko_drop_letters(t, &t->to_predecessor);
+    tko_drop_letters(t, &t->to_successor);
+    pthread_mutex_destroy(&t->letters_lock);
     free(t->name);
     free(t);
 }

@@ -1,5 +1,6 @@
 /*
- * What the two rooms share: take.c asks another segue, takeover.c is asked.
+ * What the rooms share: take.c asks another segue, takeover.c is asked; cancels.c passes cancel
+ * requests on once one has taken over from the other.
  *
  *   state of the one that is asked:
  *   ALONE -> ASKED -> OFFERED -> AWAITED -> HANDED_OVER
@@ -25,6 +26,11 @@ enum tko_state {
     TKO_STATES
 };
 
+struct tko_letters { /* cancels.c's: on their way to a neighbour */
+    struct tko_letter *first, *last;
+    size_t count;
+};
+
 struct tko {
     struct tko_options options; /* strings owned */
     char *name;                 /* of the control socket */
@@ -46,8 +52,12 @@ struct tko {
     atomic_uint predecessor_sessions, predecessor_left_s;
     atomic_int predecessor_first; /* of those that it reports: who has some of them; 0: not said */
     atomic_bool predecessor_working;
-    atomic_uint left_s; /* told to the successor */
+    atomic_uint predecessor_spoken; /* version, with the predecessor; 0: there is none */
+    atomic_uint left_s;             /* told to the successor */
     atomic_bool working;
+
+    pthread_mutex_t letters_lock; /* of the next two */
+    struct tko_letters to_predecessor, to_successor;
 };
 
 enum rc tko_say(int fd, const struct wire_handover *msg, int passed, struct err *err) MUST_CHECK;
@@ -61,6 +71,15 @@ enum rc tko_open_control(struct tko *t, struct err *err) MUST_CHECK; /* take.c *
 enum rc tko_agree(struct tko *t, struct err *err) MUST_CHECK;        /* take.c: READY, GO, ... */
 void tko_take_report(struct tko *t, const struct wire_handover *report);
 void tko_predecessor_gone(struct tko *t);
-void *tko_main(void *arg); /* takeover.c */
+void *tko_main(void *arg);    /* takeover.c */
+void tko_wake(struct tko *t); /* the thread looks around; any thread */
+
+/* cancels.c */
+void tko_know_cancels(struct tko *t); /* the plane asks, and answers, through us from now on */
+void tko_hear_cancel(struct tko *t, const struct wire_handover *msg);    /* of the successor */
+void tko_hear_cancel_is(struct tko *t, const struct wire_handover *msg); /* of the predecessor */
+bool tko_has_letters(struct tko *t, struct tko_letters *to);
+void tko_send_letters(struct tko *t, struct tko_letters *to, int fd); /* as many as it takes now */
+void tko_drop_letters(struct tko *t, struct tko_letters *to);
 
 #endif

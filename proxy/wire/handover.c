@@ -14,23 +14,41 @@
 static const struct row {
     enum wire_handover_type type;
     const char *name;
-    bool magic, text;
+    bool magic;
+    enum tail { NO_TAIL, TEXT, KEY } tail;
     size_t fields[FIELDS_MAX];
     size_t newer; /* one more, left out where it is 0: version 1 does not know it */
 } rows[] = {
-    {WIRE_HANDOVER_HELLO, "HELLO", true, false, {FIELD(version), FIELD(pid)}, 0},
-    {WIRE_HANDOVER_WELCOME, "WELCOME", false, false, {FIELD(version), FIELD(pid), FIELD(count)}, 0},
-    {WIRE_HANDOVER_SOCKET, "SOCKET", false, false, {FIELD(kind)}, 0},
-    {WIRE_HANDOVER_READY, "READY", false, false, {0}, 0},
-    {WIRE_HANDOVER_GO, "GO", false, false, {0}, 0},
-    {WIRE_HANDOVER_ACCEPTING, "ACCEPTING", false, false, {0}, 0},
+    {WIRE_HANDOVER_HELLO, "HELLO", true, NO_TAIL, {FIELD(version), FIELD(pid)}, 0},
+    {WIRE_HANDOVER_WELCOME,
+     "WELCOME",
+     false,
+     NO_TAIL,
+     {FIELD(version), FIELD(pid), FIELD(count)},
+     0},
+    {WIRE_HANDOVER_SOCKET, "SOCKET", false, NO_TAIL, {FIELD(kind)}, 0},
+    {WIRE_HANDOVER_READY, "READY", false, NO_TAIL, {0}, 0},
+    {WIRE_HANDOVER_GO, "GO", false, NO_TAIL, {0}, 0},
+    {WIRE_HANDOVER_ACCEPTING, "ACCEPTING", false, NO_TAIL, {0}, 0},
     {WIRE_HANDOVER_REPORT,
      "REPORT",
      false,
-     false,
+     NO_TAIL,
      {FIELD(sessions), FIELD(left_s), FIELD(working)},
      FIELD(pid)},
-    {WIRE_HANDOVER_REFUSED, "REFUSED", false, true, {0}, 0},
+    {WIRE_HANDOVER_REFUSED, "REFUSED", false, TEXT, {0}, 0},
+    {WIRE_HANDOVER_CANCEL,
+     "CANCEL",
+     false,
+     KEY,
+     {FIELD(hops), FIELD(asker_high), FIELD(asker_low), FIELD(backend)},
+     0},
+    {WIRE_HANDOVER_CANCEL_IS,
+     "CANCEL_IS",
+     false,
+     NO_TAIL,
+     {FIELD(hops), FIELD(asker_high), FIELD(asker_low), FIELD(how)},
+     0},
 };
 
 static const struct row *row_of(uint8_t type)
@@ -84,7 +102,10 @@ size_t wire_handover_put(const struct wire_handover *msg, uint8_t out[WIRE_HANDO
         at += put_u32(out + at, value_of(msg, row->fields[i]));
     if (row->newer && value_of(msg, row->newer))
         at += put_u32(out + at, value_of(msg, row->newer));
-    if (row->text) {
+    if (row->tail == KEY) {
+        memcpy(out + at, msg->key, msg->key_len);
+        at += msg->key_len;
+    } else if (row->tail == TEXT) {
         size_t len = strnlen(msg->text, WIRE_HANDOVER_TEXT_MAX);
 
         memcpy(out + at, msg->text, len);
@@ -118,6 +139,27 @@ static bool take_field(const uint8_t *bytes, size_t len, size_t *at, size_t fiel
     return true;
 }
 
+static bool take_tail(const struct row *row, const uint8_t *from, size_t len,
+                      struct wire_handover *out)
+{
+    switch (row->tail) {
+    case TEXT:
+        if (len > WIRE_HANDOVER_TEXT_MAX)
+            return false;
+        take_text(from, len, out->text);
+        return true;
+    case KEY:
+        if (len < WIRE_HANDOVER_KEY_MIN || len > WIRE_HANDOVER_KEY_MAX)
+            return false;
+        memcpy(out->key, from, len);
+        out->key_len = (uint32_t)len;
+        return true;
+    case NO_TAIL:
+        break;
+    }
+    return len == 0;
+}
+
 static bool take_fields(const struct row *row, const uint8_t *bytes, size_t len,
                         struct wire_handover *out)
 {
@@ -134,11 +176,7 @@ static bool take_fields(const struct row *row, const uint8_t *bytes, size_t len,
     }
     if (row->newer && len > at && !take_field(bytes, len, &at, row->newer, out))
         return false;
-    if (row->text && len - at <= WIRE_HANDOVER_TEXT_MAX) {
-        take_text(bytes + at, len - at, out->text);
-        return true;
-    }
-    return at == len;
+    return take_tail(row, bytes + at, len - at, out);
 }
 
 enum rc wire_handover_read(const void *packet, size_t len, struct wire_handover *out,
@@ -149,7 +187,8 @@ enum rc wire_handover_read(const void *packet, size_t len, struct wire_handover 
 
     memset(out, 0, sizeof(*out));
     if (!row || get_u32(bytes) != len || !take_fields(row, bytes, len, out) ||
-        out->kind >= WIRE_HANDOVER_KINDS) {
+        out->kind >= WIRE_HANDOVER_KINDS || out->how >= WIRE_HANDOVER_HOWS) {
+        memset(out, 0, sizeof(*out));
         err_set(err, "08P01", "%zu bytes that are no message of a takeover", len);
         return RC_ERR;
     }

@@ -30,5 +30,7 @@ const struct fuzz_seed fuzz_seeds[] = {
     FUZZ_SEED("\0\0\0\x11S\0\0\0\7\0\0\x0e\x10\0\0\0\1"),
     FUZZ_SEED("\0\0\0\x0fXno, \xc3\xa9\x1b[1m"),
     FUZZ_SEED("\0\0\0\x09Xno\xe8\x89"),
+    FUZZ_SEED("\0\0\0\x19\x43\0\0\0\1\0\0\0\0\0\0\1\0\0\0\x12\x34keys"),
+    FUZZ_SEED("\0\0\0\x15\x63\0\0\0\1\0\0\0\0\0\0\1\0\0\0\0\2"),
 };
 const size_t fuzz_nseeds = ARRAY_LEN(fuzz_seeds);

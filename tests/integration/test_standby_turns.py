@@ -255,6 +255,46 @@ def test_what_is_cancelled_while_it_waits_in_a_transaction_is_cancelled_in_the_s
         assert within.info.transaction_status == psycopg.pq.TransactionStatus.INERROR
 
 
+def test_what_waits_with_a_process_of_before_is_cancelled_through_the_chain_of_takeovers(through, standby, segue):
+    """Outside of a transaction it never runs; inside it is cancelled in the server, by one request."""
+    first = through(rules_wait_ms=60000)
+    first.ready(FILE)
+    standby.has_replayed()
+    outcomes = {}
+
+    def asks(conn, name, sql):
+        try:
+            outcomes[name] = conn.execute(sql).fetchall()
+        except psycopg.Error as error:
+            outcomes[name] = error.sqlstate
+
+    with contextlib.closing(old(first, application_name="alone")) as alone, contextlib.closing(old(first, application_name="within")) as within:
+        within.execute("BEGIN")
+        within.execute("SELECT 1")
+        replay(standby, "pause")
+        first.cli("cutover", "names")
+        threads = [threading.Thread(target=asks, args=(conn, name, "SELECT pg_sleep(30), label FROM orders WHERE id = 7"), daemon=True)
+                   for name, conn in (("alone", alone), ("within", within))]
+        for thread in threads:
+            thread.start()
+        until("both to wait", lambda: waits(first, "alone") and waits(first, "within"))
+        chain = [first]
+        for _ in range(2):
+            chain.append(segue(upstream=first.upstream, start=False, arguments=["--takeover"], **first.options))
+            chain[-1].port = first.port
+            chain[-1].start()
+        alone.cancel()
+        until("it to be answered", lambda: "alone" in outcomes)
+        within.cancel()
+        assert outcomes == {"alone": "57014"}
+        replay(standby, "resume")
+        for thread in threads:
+            thread.join(15)
+        assert outcomes == {"alone": "57014", "within": "57014"}
+        assert within.info.transaction_status == psycopg.pq.TransactionStatus.INERROR
+        assert alone.execute("SELECT 1").fetchone() == (1,)
+
+
 BEHIND_A_MESSAGE = {
     "that fails": [parse("no statement"), query("SELECT 1")],
     "that fails, and more than are counted": [parse("no statement")] + [query("SELECT 1")] * 12,

@@ -20,6 +20,14 @@ static const struct wire_handover samples[] = {
     {.type = WIRE_HANDOVER_REPORT, .sessions = 1000000, .left_s = 3600, .working = 1},
     {.type = WIRE_HANDOVER_REPORT, .sessions = 3, .left_s = 60, .pid = 4713},
     {.type = WIRE_HANDOVER_REFUSED, .text = "a takeover by process 12 is under way"},
+    {.type = WIRE_HANDOVER_CANCEL, .asker_low = 256, .backend = 99, .key_len = 4, .key = "key"},
+    {.type = WIRE_HANDOVER_CANCEL,
+     .hops = 9,
+     .asker_high = 1,
+     .backend = UINT32_MAX,
+     .key_len = WIRE_HANDOVER_KEY_MAX,
+     .key = {[0] = 1, [WIRE_HANDOVER_KEY_MAX - 1] = 2}},
+    {.type = WIRE_HANDOVER_CANCEL_IS, .hops = 9, .asker_high = 1, .how = WIRE_HANDOVER_DONE},
 };
 
 static void every_message_is_read_as_it_was_put(void **state)
@@ -56,13 +64,16 @@ static void what_is_cut_or_too_long_is_refused(void **state)
 
 static void a_field_too_few_or_too_many_is_refused_whatever_the_length_says(void **state)
 {
-    static const uint8_t rows[][16] = {
+    static const uint8_t rows[][32] = {
         {0, 0, 0, 9, 'R', 0, 0, 0, 0},              /* READY has none */
         {0, 0, 0, 5, 'D'},                          /* SOCKET has one */
         {0, 0, 0, 9, 'D', 0, 0, 0, 2},              /* of two kinds */
         {0, 0, 0, 13, 'H', 0, 0, 0, 1, 0, 0, 0, 1}, /* HELLO without its magic */
         {0, 0, 0, 5, '?'},                          /* no such type */
         {0, 0, 0, 13, 'S', 0, 0, 0, 1, 0, 0, 0, 1}, /* REPORT has three, or four */
+        {0, 0, 0, 24, 'C', 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 1, 2, 3}, /* no key */
+        {0, 0, 0, 17, 'c', 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1},             /* CANCEL_IS: four */
+        {0, 0, 0, 21, 'c', 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 3}, /* of three kinds */
     };
 
     (void)state;
@@ -72,6 +83,19 @@ static void a_field_too_few_or_too_many_is_refused_whatever_the_length_says(void
 
         assert_int_equal(wire_handover_read(rows[i], rows[i][3], &out, &err), RC_ERR);
     }
+}
+
+static void a_key_that_is_longer_than_any_is_refused(void **state)
+{
+    uint8_t packet[WIRE_HANDOVER_MAX + 1] = {0, 0, 1, 21 + 1, 'C'}; /* 21 and 257 bytes */
+    struct wire_handover out;
+    struct err err = {0};
+
+    (void)state;
+    assert_int_equal(wire_handover_read(packet, 21 + 257, &out, &err), RC_ERR);
+    packet[3]--;
+    assert_int_equal(wire_handover_read(packet, 21 + 256, &out, &err), RC_OK);
+    assert_int_equal(out.key_len, WIRE_HANDOVER_KEY_MAX);
 }
 
 static void a_report_of_the_first_version_is_written_and_read(void **state)
@@ -142,6 +166,7 @@ int main(void)
         cmocka_unit_test(every_message_is_read_as_it_was_put),
         cmocka_unit_test(what_is_cut_or_too_long_is_refused),
         cmocka_unit_test(a_field_too_few_or_too_many_is_refused_whatever_the_length_says),
+        cmocka_unit_test(a_key_that_is_longer_than_any_is_refused),
         cmocka_unit_test(a_report_of_the_first_version_is_written_and_read),
         cmocka_unit_test(a_reason_holds_nothing_that_a_terminal_would_obey),
         cmocka_unit_test(mutated_packets_are_read_within_their_bounds_or_refused),

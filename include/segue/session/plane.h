@@ -30,6 +30,7 @@
 #include "segue/sql/rules.h"
 
 struct sess_plane;
+struct wire_key;
 
 /* Copies what it needs and reads the files that the options name. `console` may be NULL (no virtual
  * database); its table must outlive. NULL with err: a file, or options that contradict. */
@@ -88,6 +89,29 @@ void sess_plane_disown(struct sess_plane *plane);
 /* Another process has the listening sockets: closes ours. Sessions live on, idle ones too; those
  * of the console end with 57P01 when they are idle. False: a worker is stuck, some are open. */
 bool sess_plane_release(struct sess_plane *plane);
+
+/* Cancel requests for statements that another process holds: the server knows nothing of them. */
+struct sess_cancel_asker { /* waits to be told what becomes of one; read by whoever has made it */
+    uint64_t id;
+    uint32_t hops;
+};
+enum sess_cancel_is {
+    SESS_CANCEL_ELSEWHERE, /* not held here: the server is to be told */
+    SESS_CANCEL_HELD,      /* it is; another answer follows, when that has an end */
+    SESS_CANCEL_DONE,      /* it will not run */
+};
+struct sess_cancel_ops { /* on any thread; must not block */
+    /* No session here has this key. False: there is nobody to ask. Else one sess_plane_cancel_is
+     * follows, or none. */
+    bool (*ask)(void *ctx, uint64_t asker, const struct wire_key *key);
+    void (*answer)(void *ctx, struct sess_cancel_asker asker, enum sess_cancel_is how);
+};
+/* Before the start. Until sess_plane_free. */
+void sess_plane_on_cancel(struct sess_plane *plane, const struct sess_cancel_ops *ops, void *ctx);
+void sess_plane_cancel_is(struct sess_plane *plane, uint64_t asker, enum sess_cancel_is how);
+/* Another process asks. False: no session has this key; else `answer` is called. */
+bool sess_plane_cancel(struct sess_plane *plane, const struct wire_key *key,
+                       struct sess_cancel_asker asker);
 
 void sess_plane_free(struct sess_plane *plane); /* joins the workers */
 

@@ -4,6 +4,7 @@ import contextlib
 import os
 import socket
 import struct
+import threading
 from pathlib import Path
 
 import pytest
@@ -78,8 +79,8 @@ class Peer:
             os.close(fd)
         self.fds = []
 
-    def say(self, kind, *fields):
-        body = b"".join(struct.pack("!I", field) for field in fields)
+    def say(self, kind, *fields, tail=b""):
+        body = b"".join(struct.pack("!I", field) for field in fields) + tail
         self.sock.send(struct.pack("!I", 5 + len(body)) + kind + body)
 
     def hear(self):
@@ -93,16 +94,74 @@ class Peer:
             return "X", packet[5:].decode()
         return packet[4:5].decode(), *struct.unpack(f"!{(len(packet) - 5) // 4}I", packet[5:])
 
-    def hello(self):
-        self.say(b"H", MAGIC, 1, os.getpid())
+    def hello(self, version=1):
+        self.say(b"H", MAGIC, version, os.getpid())
 
-    def descriptors(self):
+    def descriptors(self, speaks=1):
         kind, version, pid, count = self.hear()
-        assert (kind, version) == ("W", 1) and pid
+        assert (kind, version) == ("W", speaks) and pid
         heard = [self.hear() for _ in range(count)]
         assert sorted(heard) == [("D", 0)] * (count - 1) + [("D", 1)]
         assert len(self.fds) == count
         return count
+
+
+class Elder:
+    """A process of before, packet by packet: whoever takes over from it, at .port, asks it about cancel requests.
+
+    answers      of each request, in order: what it says of it (ELSEWHERE, HELD, DONE), one after the other
+    .asked       (hops, backend, key) of each that came
+    """
+
+    ELSEWHERE, HELD, DONE = range(3)
+
+    def __init__(self, version, answers=()):
+        self.version, self.answers, self.asked = version, list(answers), []
+        self.clients = socket.socket()
+        self.clients.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        self.clients.bind(("127.0.0.1", 0))
+        self.clients.listen()
+        self.port = self.clients.getsockname()[1]
+        self.control = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.control.bind(f"\0segue.127.0.0.1:{self.port}")
+        self.control.listen()
+        self.thread = threading.Thread(target=self._serve, daemon=True)
+        self.thread.start()
+
+    def _say(self, kind, *fields, fds=()):
+        body = b"".join(struct.pack("!I", field) for field in fields)
+        socket.send_fds(self.sock, [struct.pack("!I", 5 + len(body)) + kind + body], fds)
+
+    def _hear(self, kind):
+        packet = self.sock.recv(1000)
+        assert packet[4:5] == kind, packet
+        return packet[5:]
+
+    def _serve(self):
+        self.sock = self.control.accept()[0]
+        self._hear(b"H")
+        self._say(b"W", self.version, os.getpid(), 2)
+        self._say(b"D", 0, fds=[self.clients.fileno()])
+        self._say(b"D", 1, fds=[self.control.fileno()])
+        self._hear(b"R")
+        self._say(b"G")
+        self._hear(b"A")
+        self.clients.close()
+        self.control.close()
+        self._say(b"S", 1, 60, 0)
+        with contextlib.suppress(OSError):  # closed
+            while packet := self.sock.recv(1000):
+                assert packet[4:5] == b"C", packet
+                hops, high, low, backend = struct.unpack("!4I", packet[5:21])
+                self.asked.append((hops, backend, packet[21:]))
+                for how in self.answers.pop(0):
+                    self._say(b"c", hops, high, low, how)
+
+    def close(self):
+        with contextlib.suppress(OSError):  # it is closed
+            self.sock.shutdown(socket.SHUT_RDWR)
+        self.thread.join(20)
+        self.sock.close()
 
 
 def serves(proxy):

@@ -1,0 +1,80 @@
+"""Cancel requests go along the chain of takeovers: what processes say to each other of them (test_standby_turns.py: real ones)."""
+
+import contextlib
+import struct
+
+import pytest
+from lib.rawwire import CANCEL, Raw, packet
+from lib.server import Server, url
+from lib.takeover import Elder, Peer, serves
+from lib.wait import until
+from test_cancel_requests import PID, cancel
+
+pytestmark = pytest.mark.one_version
+KEYS = [struct.pack("!I", PID) + bytes([n]) * size for n, size in enumerate((4, 32, 256, 4))]
+
+
+@pytest.fixture
+def behind(segue):
+    """A function: a segue that has taken over from an Elder, and the server that it leads to."""
+    with contextlib.ExitStack() as ends:
+
+        def start(version, answers=()):
+            server = ends.enter_context(contextlib.closing(Server(PID)))
+            elder = ends.enter_context(contextlib.closing(Elder(version, answers)))
+            proxy = segue(upstream=url(server), start=False, arguments=["--takeover"])
+            proxy.port = elder.port
+            proxy.start()
+            return proxy, elder, server
+
+        yield start
+
+
+def test_who_does_not_know_of_cancel_requests_is_not_asked(behind):
+    proxy, elder, server = behind(2)
+    cancel(proxy, KEYS[0])
+    assert server.cancelled == [KEYS[0]] and not elder.asked
+
+
+def test_the_server_is_told_of_what_no_process_holds(behind):
+    """Of what none answers in time, too. Who asked need not wait once it is known to be held."""
+    silent, elsewhere, held, done = KEYS
+    proxy, elder, server = behind(3, [(), (Elder.ELSEWHERE,), (Elder.HELD, Elder.ELSEWHERE, Elder.DONE), (Elder.HELD,)])
+    with Raw(proxy.port).send(packet(CANCEL, silent)) as waiting:
+        until("it to be asked", lambda: elder.asked)
+        for key in (elsewhere, held, done):
+            cancel(proxy, key)
+        assert waiting.read() is None
+    until("the server to be told", lambda: sorted(server.cancelled) == sorted([silent, elsewhere, held]))
+    assert elder.asked == [(0, PID, key[4:]) for key in KEYS]
+
+
+def test_a_predecessor_that_ends_is_asked_no_more(behind):
+    proxy, elder, server = behind(3)
+    elder.close()
+    until("it to be gone", lambda: all(row["process"] == "this" for row in proxy.console("SHOW TAKEOVER")))
+    cancel(proxy, KEYS[0])
+    assert server.cancelled == [KEYS[0]] and not elder.asked
+
+
+def test_a_successor_that_asks_and_does_not_read_takes_nothing_from_anybody(segue, db):
+    """What cannot be told is kept for a while, and not all of it; who reads again is answered."""
+    old = segue(db, takeover_timeout_s=3600)
+    with old.connect() as session, Peer(old) as peer:
+        peer.hello(3)
+        peer.descriptors(3)
+        peer.say(b"R")
+        assert peer.hear() == ("G",)
+        peer.say(b"A")
+        assert peer.hear()[0] == "S"
+        for number in range(3000):
+            peer.say(b"C", 7, 1, number, PID, tail=KEYS[2][4:])
+        assert session.execute("SELECT 1").fetchone() == (1,)
+        answered = set()
+        while len(answered) < 200:
+            answered.add(peer.hear())
+        assert all(words[1:3] == (7, 1) and words[4] == Elder.ELSEWHERE for words in answered if words[0] == "c")
+        assert session.execute("SELECT 1").fetchone() == (1,)
+        while peer.hear()[0] != "S":
+            pass
+    old.logged("has taken over")
