@@ -70,33 +70,48 @@ static struct entry *bucket_of(struct auth_key_cache *cache, const uint8_t id[AU
     return cache->entries + (n % cache->buckets) * WAYS;
 }
 
-void key_cache_keys(struct auth_key_cache *cache, const char *password, const uint8_t *salt,
+bool key_cache_find(struct auth_key_cache *cache, const char *password, const uint8_t *salt,
                     size_t salt_len, uint32_t iterations, struct keys *out)
 {
     uint8_t id[AUTH_KEY_BYTES];
-    struct entry *bucket, *oldest;
+    struct entry *bucket;
 
-    if (!cache || cache->off) {
-        keys_of_password(password, salt, salt_len, iterations, out);
-        return;
-    }
+    if (!cache || cache->off)
+        return false;
     identify(cache, password, salt, salt_len, iterations, id);
-    oldest = bucket = bucket_of(cache, id);
-    cache->turn++;
+    bucket = bucket_of(cache, id);
     for (struct entry *e = bucket; e < bucket + WAYS; e++) {
         if (e->used && auth_same(e->id, id, sizeof(id))) {
-            e->used = cache->turn;
+            e->used = ++cache->turn;
             *out = e->keys;
-            return;
+            return true;
         }
-        if (e->used < oldest->used)
-            oldest = e;
     }
     cache->misses++;
-    keys_of_password(password, salt, salt_len, iterations, out);
-    oldest->used = cache->turn;
-    memcpy(oldest->id, id, sizeof(id));
-    oldest->keys = *out;
+    return false;
+}
+
+void key_cache_keep(struct auth_key_cache *cache, const char *password, const uint8_t *salt,
+                    size_t salt_len, uint32_t iterations, const struct keys *keys)
+{
+    uint8_t id[AUTH_KEY_BYTES];
+    struct entry *bucket, *place;
+
+    if (!cache || cache->off)
+        return;
+    identify(cache, password, salt, salt_len, iterations, id);
+    place = bucket = bucket_of(cache, id);
+    for (struct entry *e = bucket; e < bucket + WAYS; e++) {
+        if (e->used && auth_same(e->id, id, sizeof(id))) { /* another login was as slow */
+            place = e;
+            break;
+        }
+        if (e->used < place->used)
+            place = e;
+    }
+    place->used = ++cache->turn;
+    memcpy(place->id, id, sizeof(id));
+    place->keys = *keys;
 }
 
 uint64_t key_cache_misses(const struct auth_key_cache *cache)

@@ -5,11 +5,14 @@
 #include "keys.h"
 #include "segue/auth/scram.h"
 
-/* As keys_of_password, from the cache where they are in it. `cache` may be NULL. */
-void key_cache_keys(struct auth_key_cache *cache, const char *password, const uint8_t *salt,
+/* False: they are not in it. `cache` may be NULL, which keeps nothing. */
+bool key_cache_find(struct auth_key_cache *cache, const char *password, const uint8_t *salt,
                     size_t salt_len, uint32_t iterations, struct keys *out);
+/* What has not been found; in place of what was longest unused. */
+void key_cache_keep(struct auth_key_cache *cache, const char *password, const uint8_t *salt,
+                    size_t salt_len, uint32_t iterations, const struct keys *keys);
 
-/* For tests: how often keys had to be made. */
+/* For tests: how often keys were not found. */
 uint64_t key_cache_misses(const struct auth_key_cache *cache);
 
 #endif

@@ -8,12 +8,12 @@
 #include <openssl/hmac.h>
 
 #include "base64.h"
-#include "saslprep.h"
+#include "key_work.h"
 #include "segue/auth/scram.h"
 
 #define VERIFIER_PREFIX "SCRAM-SHA-256$"
 
-static void must(bool ok)
+void keys_must(bool ok)
 {
     if (!ok) {
         fputs("segue: OpenSSL does not compute SHA-256\n", stderr);
@@ -23,13 +23,13 @@ static void must(bool ok)
 
 void keys_hash(const void *data, size_t len, uint8_t out[AUTH_KEY_BYTES])
 {
-    must(EVP_Digest(data, len, out, NULL, EVP_sha256(), NULL) == 1);
+    keys_must(EVP_Digest(data, len, out, NULL, EVP_sha256(), NULL) == 1);
 }
 
 void keys_hmac(const uint8_t key[AUTH_KEY_BYTES], const void *data, size_t len,
                uint8_t out[AUTH_KEY_BYTES])
 {
-    must(HMAC(EVP_sha256(), key, AUTH_KEY_BYTES, data, len, out, NULL) != NULL);
+    keys_must(HMAC(EVP_sha256(), key, AUTH_KEY_BYTES, data, len, out, NULL) != NULL);
 }
 
 void keys_xor(const uint8_t *a, const uint8_t *b, uint8_t out[AUTH_KEY_BYTES])
@@ -41,18 +41,11 @@ void keys_xor(const uint8_t *a, const uint8_t *b, uint8_t out[AUTH_KEY_BYTES])
 void keys_of_password(const char *password, const uint8_t *salt, size_t salt_len,
                       uint32_t iterations, struct keys *out)
 {
-    char *prepared = saslprep(password);
-    const char *text = prepared ? prepared : password;
-    uint8_t salted[AUTH_KEY_BYTES];
+    struct auth_key_work *work = key_work_new(password, salt, salt_len, iterations);
 
-    must(PKCS5_PBKDF2_HMAC(text, (int)strlen(text), salt, (int)salt_len, (int)iterations,
-                           EVP_sha256(), sizeof(salted), salted) == 1);
-    keys_hmac(salted, "Client Key", 10, out->client_key);
-    keys_hmac(salted, "Server Key", 10, out->server_key);
-    auth_wipe(salted, sizeof(salted));
-    if (prepared)
-        auth_wipe(prepared, strlen(prepared));
-    free(prepared);
+    if (auth_key_work_step(work, iterations))
+        *out = *key_work_keys(work);
+    auth_key_work_free(work);
 }
 
 void keys_verifier(const char *password, const uint8_t salt[AUTH_SALT_BYTES],

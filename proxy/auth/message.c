@@ -204,6 +204,37 @@ enum rc message_client_final(const char *msg, size_t len, struct message_client_
     return RC_OK;
 }
 
+static bool is_number(const struct message_text *text)
+{
+    size_t n = 0;
+
+    while (n < text->len && text->p[n] >= '0' && text->p[n] <= '9')
+        n++;
+    return n && n == text->len;
+}
+
+static bool is_zero(const struct message_text *text)
+{
+    size_t n = 0;
+
+    while (n < text->len && text->p[n] == '0')
+        n++;
+    return n == text->len;
+}
+
+static enum rc iterations_take(const struct message_text *text, uint32_t *out, struct err *err)
+{
+    if (keys_iterations(text->p, text->len, out))
+        return RC_OK;
+    if (!is_number(text) || is_zero(text))
+        return malformed(err, "the iteration count is not from 1 to %d", AUTH_ITERATIONS_MAX);
+    err_set(err, "54000", "the upstream asks for more than %d iterations of SCRAM",
+            AUTH_ITERATIONS_MAX);
+    err_hint(err, "SET scram_iterations to less (4096 is usual) and ALTER ROLE ... PASSWORD again: "
+                  "the count is kept with the password");
+    return RC_ERR;
+}
+
 enum rc message_server_first(const char *msg, size_t len, struct message_server_first *out,
                              struct err *err)
 {
@@ -219,8 +250,8 @@ enum rc message_server_first(const char *msg, size_t len, struct message_server_
         return malformed(err, "invalid salt");
     if (attribute_take(&rest, 'i', &iterations, err) != RC_OK)
         return RC_ERR;
-    if (!keys_iterations(iterations.p, iterations.len, &out->iterations))
-        return malformed(err, "the iteration count is not from 1 to %d", AUTH_ITERATIONS_MAX);
+    if (iterations_take(&iterations, &out->iterations, err) != RC_OK)
+        return RC_ERR;
     return extensions_skip(&rest, err);
 }
 

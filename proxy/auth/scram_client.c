@@ -6,9 +6,16 @@
 #include "base64.h"
 #include "exchange.h"
 #include "key_cache.h"
+#include "key_work.h"
 #include "segue/base/mem.h"
 
-enum client_state { CLIENT_NEW, CLIENT_NONCE_SENT, CLIENT_PROOF_SENT, CLIENT_DONE };
+enum client_state {
+    CLIENT_NEW,
+    CLIENT_NONCE_SENT,
+    CLIENT_KEYS_AWAITED,
+    CLIENT_PROOF_SENT,
+    CLIENT_DONE
+};
 
 struct auth_scram_client {
     enum client_state state;
@@ -19,6 +26,8 @@ struct auth_scram_client {
     struct auth_binding binding;
     struct buf nonce;        /* ours */
     struct buf auth_message; /* client-first-bare "," server-first "," client-final-without-proof */
+    struct message_server_first first; /* its nonce points into both_nonces */
+    struct buf both_nonces;
     struct keys keys;
 };
 
@@ -46,6 +55,7 @@ void auth_scram_client_free(struct auth_scram_client *client)
         auth_wipe(client->password, strlen(client->password));
     free(client->password);
     buf_fini(&client->nonce);
+    buf_fini(&client->both_nonces);
     buf_fini(&client->auth_message);
     auth_wipe(client, sizeof(*client));
     free(client);
@@ -81,14 +91,29 @@ static enum rc nonce_check(const struct auth_scram_client *client, const struct 
     return RC_ERR;
 }
 
-static enum rc keys_find(struct auth_scram_client *client, const struct message_server_first *first,
-                         struct err *err)
+static void keys_keep(struct auth_scram_client *client)
+{
+    const struct message_server_first *first = &client->first;
+
+    key_cache_keep(client->cache, client->password, first->salt, first->salt_len, first->iterations,
+                   &client->keys);
+}
+
+/* RC_AGAIN: to make them takes longer than the caller should stand still for. */
+static enum rc keys_find(struct auth_scram_client *client, struct err *err)
 {
     const struct auth_verifier *own = &client->given.verifier;
+    const struct message_server_first *first = &client->first;
 
     if (client->password) {
-        key_cache_keys(client->cache, client->password, first->salt, first->salt_len,
-                       first->iterations, &client->keys);
+        if (key_cache_find(client->cache, client->password, first->salt, first->salt_len,
+                           first->iterations, &client->keys))
+            return RC_OK;
+        if (first->iterations > AUTH_ITERATIONS_AT_ONCE)
+            return RC_AGAIN;
+        keys_of_password(client->password, first->salt, first->salt_len, first->iterations,
+                         &client->keys);
+        keys_keep(client);
         return RC_OK;
     }
     if (own->iterations != first->iterations || own->salt_len != first->salt_len ||
@@ -106,9 +131,9 @@ static enum rc keys_find(struct auth_scram_client *client, const struct message_
 }
 
 /* Appends client-final-message to `out`, without its proof to what signatures cover. */
-static void answer(struct auth_scram_client *client, const struct message_text *nonce,
-                   struct buf *out)
+static void answer(struct auth_scram_client *client, struct buf *out)
 {
+    const struct message_text *nonce = &client->first.nonce;
     struct buf *covered = &client->auth_message;
     uint8_t stored[AUTH_KEY_BYTES], proof[AUTH_KEY_BYTES];
     size_t start = covered->len;
@@ -124,6 +149,7 @@ static void answer(struct auth_scram_client *client, const struct message_text *
     keys_xor(proof, client->keys.client_key, proof);
     buf_append_str(out, ",p=");
     base64_append(out, proof, sizeof(proof));
+    client->state = CLIENT_PROOF_SENT;
 }
 
 /* The upstream sends what it likes, also out of turn. */
@@ -139,19 +165,42 @@ static enum rc turn_check(const struct auth_scram_client *client, enum client_st
 enum rc auth_scram_client_final(struct auth_scram_client *client, const char *msg, size_t len,
                                 struct buf *out, struct err *err)
 {
-    struct message_server_first first;
+    struct message_server_first *first = &client->first;
+    enum rc rc;
 
     if (turn_check(client, CLIENT_NONCE_SENT, err) != RC_OK)
         return RC_ERR;
     client->state = CLIENT_DONE;
-    if (message_server_first(msg, len, &first, err) != RC_OK ||
-        nonce_check(client, &first.nonce, err) != RC_OK || keys_find(client, &first, err) != RC_OK)
+    if (message_server_first(msg, len, first, err) != RC_OK ||
+        nonce_check(client, &first->nonce, err) != RC_OK)
         return RC_ERR;
+    buf_append(&client->both_nonces, first->nonce.p, first->nonce.len);
+    first->nonce.p = client->both_nonces.data;
     buf_append(&client->auth_message, msg, len);
     buf_append_u8(&client->auth_message, ',');
-    answer(client, &first.nonce, out);
-    client->state = CLIENT_PROOF_SENT;
-    return RC_OK;
+    rc = keys_find(client, err);
+    if (rc == RC_OK)
+        answer(client, out);
+    else if (rc == RC_AGAIN)
+        client->state = CLIENT_KEYS_AWAITED;
+    return rc;
+}
+
+struct auth_key_work *auth_scram_client_work(const struct auth_scram_client *client)
+{
+    const struct message_server_first *first = &client->first;
+
+    assert(client->state == CLIENT_KEYS_AWAITED);
+    return key_work_new(client->password, first->salt, first->salt_len, first->iterations);
+}
+
+void auth_scram_client_worked(struct auth_scram_client *client, const struct auth_key_work *work,
+                              struct buf *out)
+{
+    assert(client->state == CLIENT_KEYS_AWAITED);
+    client->keys = *key_work_keys(work);
+    keys_keep(client);
+    answer(client, out);
 }
 
 enum rc auth_scram_client_check(struct auth_scram_client *client, const char *msg, size_t len,

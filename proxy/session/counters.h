@@ -15,7 +15,7 @@
 
 struct sess_worker_counters {
     /* clients */
-    _Atomic uint64_t accepted, logins, logins_failed, cancels, idle_ended;
+    _Atomic uint64_t accepted, logins, logins_failed, cancels, keys_made, idle_ended;
     struct sess_tls_counters {
         _Atomic uint64_t done, resumed, failed; /* handshakes */
     } tls_client, tls_server;

@@ -1,7 +1,8 @@
 /*
  * segue logs in upstream for a client: by the password or the keys that the login has, whatever of
  * it the upstream asks for. What it says to that goes to the client as it is; the first the client
- * hears of success is the upstream's own AuthenticationOk.
+ * hears of success is the upstream's own AuthenticationOk. The upstream says in how many iterations
+ * the password's keys are made: many are not for the worker's thread (keying.h).
  */
 #include <stdlib.h>
 #include <string.h>
@@ -151,20 +152,57 @@ static void on_sasl(struct sess *s, const struct wire_auth *auth)
     buf_fini(&data);
 }
 
+static void send_final(struct sess *s, const struct buf *data)
+{
+    struct buf out = {0};
+
+    wire_put_secret(&out, data->data, data->len);
+    send_wiped(s, &out);
+}
+
+/* On any thread. */
+static void keys_made(void *ctx, uint64_t id)
+{
+    sess_worker_post(ctx, MAIL_KEYS, id, NULL, 0);
+}
+
+void sess_enter_keys(struct sess *s)
+{
+    const struct auth_key_work *work =
+        s->login && s->login->job ? sess_keying_result(s->login->job) : NULL;
+    struct buf data = {0};
+
+    if (!work || s->state != SESS_ENTERING)
+        return;
+    auth_scram_client_worked(s->login->scram, work, &data);
+    sess_keying_drop(s->login->job);
+    s->login->job = NULL;
+    send_final(s, &data);
+    buf_fini(&data);
+}
+
 static void on_continue(struct sess *s, const struct wire_auth *auth)
 {
-    struct buf data = {0}, out = {0};
+    struct sess_login *l = s->login;
+    struct buf data = {0};
     struct err err = {0};
 
     if (!s->login->scram) {
         refuse(s, "Is it a PostgreSQL server?", "it answers what nobody has asked");
         return;
     }
-    if (auth_scram_client_final(s->login->scram, auth->data, auth->len, &data, &err) != RC_OK) {
+    switch (auth_scram_client_final(l->scram, auth->data, auth->len, &data, &err)) {
+    case RC_OK:
+        send_final(s, &data);
+        break;
+    case RC_AGAIN:
+        COUNT(s->worker->counters.keys_made, 1);
+        l->job = sess_keying_ask(s->worker->plane->keying, auth_scram_client_work(l->scram),
+                                 keys_made, s->worker, s->id);
+        break;
+    case RC_ERR:
         sess_login_refuse(s, &err);
-    } else {
-        wire_put_secret(&out, data.data, data.len);
-        send_wiped(s, &out);
+        break;
     }
     buf_fini(&data);
 }

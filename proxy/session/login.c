@@ -37,6 +37,7 @@ void sess_login_end(struct sess *s)
         return;
     auth_scram_server_free(l->prover);
     auth_scram_client_free(l->scram);
+    sess_keying_drop(l->job);
     if (l->password)
         auth_wipe(l->password, strlen(l->password));
     free(l->password);
@@ -324,6 +325,8 @@ void sess_login_afresh(struct sess *s)
 
     auth_scram_client_free(l->scram);
     l->scram = NULL;
+    sess_keying_drop(l->job);
+    l->job = NULL;
     l->proof_asked = l->answered = l->heard = l->plus_offered = l->sasl_awaited = false;
     l->proof_awaited = l->token_awaited = l->refuses = false;
     l->plus_used = l->upstream_proven = false;

@@ -47,8 +47,9 @@ struct sess_login {
     char *password; /* PASSWORD: the text; MD5: "md5..." */
     struct auth_keys keys;
     struct auth_scram_client *scram;
-    bool plus_used;       /* it bound the channel */
-    bool upstream_proven; /* the upstream knows the secret, too */
+    struct sess_key_job *job; /* its keys are being made; or NULL */
+    bool plus_used;           /* it bound the channel */
+    bool upstream_proven;     /* the upstream knows the secret, too */
 
     struct buf answer; /* what a failed login is answered with, once the delay is over */
 };

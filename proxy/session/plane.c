@@ -40,6 +40,7 @@ struct sess_plane *sess_plane_new(const struct sess_options *options,
     plane->options.listen = mem_strdup(options->listen);
     sess_upstream_options_copy(&plane->options.upstream, &options->upstream);
     plane->doors = sess_doors_new();
+    plane->keying = sess_keying_new();
     plane->console = console;
     plane->console_ctx = console_ctx;
     plane->on_asked = nobody_listens;
@@ -205,6 +206,7 @@ void sess_plane_free(struct sess_plane *plane)
     if (!plane)
         return;
     sess_history_free(plane->history);
+    sess_keying_stop(plane->keying); /* it posts to the workers */
     for (unsigned i = 0; i < plane->nworkers; i++)
         net_loop_stop(plane->workers[i]->loop);
     for (unsigned i = 0; i < plane->nworkers; i++)
@@ -217,6 +219,7 @@ void sess_plane_free(struct sess_plane *plane)
     sess_turns_fini(plane);
     sess_limits_unref(plane->limits);
     sess_doors_free(plane->doors);
+    sess_keying_free(plane->keying);
     pthread_cond_destroy(&plane->seen);
     pthread_mutex_destroy(&plane->lock);
     free(plane->addresses);

@@ -297,6 +297,8 @@ size_t sess_auth_server(struct sess *s, const char *data, size_t len);
 
 /* enter.c: segue logs in for the client */
 size_t sess_enter_server(struct sess *s, const char *data, size_t len);
+void sess_enter_keys(
+    struct sess *s); /* those of its password are made, or were for a login before */
 
 /* prove.c: the client shows segue who it is */
 void sess_prove_begin(struct sess *s);

@@ -28,6 +28,8 @@ static const struct {
     ROW("logins", logins, true, "of them, logged in"),
     ROW("logins_failed", logins_failed, true, "of them, not: password, limit, upstream"),
     ROW("cancels", cancels, true, "cancel requests passed on"),
+    ROW("keys_made", keys_made, true,
+        "logins of which the upstream's iteration count kept a thread beside the workers busy"),
     ROW("refused", refused, true,
         "turned away: start-up packet not understood, or a login the options forbid"),
     ROW("refused_startups", refused_startups, true, "turned away by startup_open_max"),

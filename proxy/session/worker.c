@@ -219,6 +219,14 @@ static void mail_cancel_is(struct sess_worker *w, const struct sess_mail *mail)
         sess_cancel_told(s, how);
 }
 
+static void mail_keys(struct sess_worker *w, const struct sess_mail *mail)
+{
+    struct sess *s = session_of(w, mail);
+
+    if (s)
+        sess_enter_keys(s);
+}
+
 static void mail_client(struct sess_worker *w, const struct sess_mail *mail)
 {
     struct guest guest;
@@ -284,7 +292,7 @@ static void (*const mail_kinds[])(struct sess_worker *, const struct sess_mail *
     [MAIL_ORDER] = mail_order,         [MAIL_CONSOLE] = mail_console, [MAIL_ACCEPT] = mail_accept,
     [MAIL_RELEASE] = mail_release,     [MAIL_DRAIN] = mail_drain,     [MAIL_TICK] = mail_tick,
     [MAIL_KILL] = mail_kill,           [MAIL_CLIENT] = mail_client,   [MAIL_CANCEL] = mail_cancel,
-    [MAIL_CANCEL_IS] = mail_cancel_is,
+    [MAIL_CANCEL_IS] = mail_cancel_is, [MAIL_KEYS] = mail_keys,
 };
 
 static void deliver(void *arg, struct net_mail *letter)

@@ -14,6 +14,7 @@
 #include "counters.h"
 #include "doors.h"
 #include "hosts.h"
+#include "keying.h"
 #include "penalty.h"
 #include "segue/auth/scram.h"
 #include "segue/net/address.h"
@@ -147,6 +148,7 @@ struct sess_plane {
     atomic_uint sessions;     /* of the database, start-ups excluded */
     atomic_uint startups;     /* not logged in yet */
     struct sess_doors *doors; /* of them, by address */
+    struct sess_keying *keying;
     atomic_bool drain_now;
     atomic_bool said_unasked; /* sess_login_unasked has */
     /* Who removes the paths of Unix sockets: another process that has been given ours; this one,
@@ -169,6 +171,7 @@ enum sess_mail_kind {
     MAIL_CONSOLE,   /* an answer for a console session */
     MAIL_CANCEL,    /* a held session's statement is not wanted any more; struct sess_canceller */
     MAIL_CANCEL_IS, /* to that one; enum sess_cancel_is */
+    MAIL_KEYS,      /* a login's job of sess_keying is done */
     MAIL_ACCEPT,    /* begin to accept */
     MAIL_RELEASE,   /* another process accepts now */
     MAIL_CLIENT,    /* a descriptor that another worker has accepted */

@@ -73,10 +73,12 @@ static const struct row client_final[] = {
      MALFORMED "(garbage found at the end of client-final-message)"},
 };
 
+#define TOO_MANY "the upstream asks for more than 10000000 iterations of SCRAM"
+
 static const struct row server_first[] = {
     {"r=abc,s=" SALT ",i=4096", NULL, NULL},
     {"r=abc,s=" SALT ",i=1", NULL, NULL},
-    {"r=abc,s=" SALT ",i=1000000", NULL, NULL},
+    {"r=abc,s=" SALT ",i=10000000", NULL, NULL},
     {"r=abc,s=" SALT ",i=4096,x=later", NULL, NULL},
     {"", "08P01", MALFORMED "(the message is empty)"},
     {"m=x,r=abc,s=" SALT ",i=4096", "08P01",
@@ -85,15 +87,16 @@ static const struct row server_first[] = {
     {"r=abc,s=,i=4096", "08P01", MALFORMED "(invalid salt)"},
     {"r=abc,s=AA,i=4096", "08P01", MALFORMED "(invalid salt)"},
     {"r=abc,s=" SALT, "08P01", MALFORMED "(expected attribute \"i\" but found \"0x00\")"},
-    {"r=abc,s=" SALT ",i=", "08P01", MALFORMED "(the iteration count is not from 1 to 1000000)"},
-    {"r=abc,s=" SALT ",i=0", "08P01", MALFORMED "(the iteration count is not from 1 to 1000000)"},
-    {"r=abc,s=" SALT ",i=-1", "08P01", MALFORMED "(the iteration count is not from 1 to 1000000)"},
-    {"r=abc,s=" SALT ",i=1000001", "08P01",
-     MALFORMED "(the iteration count is not from 1 to 1000000)"},
-    {"r=abc,s=" SALT ",i=4294971392", "08P01", /* 2^32 + 4096 */
-     MALFORMED "(the iteration count is not from 1 to 1000000)"},
+    {"r=abc,s=" SALT ",i=", "08P01", MALFORMED "(the iteration count is not from 1 to 10000000)"},
+    {"r=abc,s=" SALT ",i=0", "08P01", MALFORMED "(the iteration count is not from 1 to 10000000)"},
+    {"r=abc,s=" SALT ",i=-1", "08P01", MALFORMED "(the iteration count is not from 1 to 10000000)"},
+    {"r=abc,s=" SALT ",i=10000001", "54000", TOO_MANY},
+    {"r=abc,s=" SALT ",i=4294971392", "54000", TOO_MANY}, /* 2^32 + 4096 */
+    {"r=abc,s=" SALT ",i=99999999999999999999,x=y", "54000", TOO_MANY},
+    {"r=abc,s=" SALT ",i=000", "08P01",
+     MALFORMED "(the iteration count is not from 1 to 10000000)"},
     {"r=abc,s=" SALT ",i=4096 ", "08P01",
-     MALFORMED "(the iteration count is not from 1 to 1000000)"},
+     MALFORMED "(the iteration count is not from 1 to 10000000)"},
     {"r=abc,s=" SALT ",i=4096,!", "08P01",
      MALFORMED "(attribute expected, but found invalid character \"!\")"},
     {"r=a\x01,s=" SALT ",i=4096", "08P01", "non-printable characters in SCRAM nonce"},

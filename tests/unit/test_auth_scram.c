@@ -13,26 +13,35 @@
 #include "../../proxy/auth/base64.h"
 #include "../../proxy/auth/exchange.h"
 #include "../../proxy/auth/key_cache.h"
+#include "../../proxy/auth/key_work.h"
 #include "segue/auth/scram.h"
 #include "segue/base/rc.h"
+
+/* PostgreSQL 18 with scram_iterations = 20000. */
+#define VERIFIER_20000                                                                             \
+    "SCRAM-SHA-256$20000:61YSsc9GIrLVunQ6X3LROA==$"                                                \
+    "e+1ym4Nodmy6C2Om9qrGZ6E0EazOT0en7x9sZNbtLYU=:lYJD8+geeK2jiyx5EW6EoTRlLNpreLdVkKiFwQFiQiQ="
 
 static const uint8_t salt_key[AUTH_KEY_BYTES] = "a secret of this test's process";
 static const struct auth_binding unbound;
 static const struct auth_binding bound = {.hash = "0123456789abcdef0123456789abcdef", .len = 32};
 static const struct auth_binding other = {.hash = "0123456789abcdef0123456789abcdeX", .len = 32};
 
-/* Passwords that were hashed: the linker takes this in place of the library's. */
-static int hashed;
+/* Blocks that keys of passwords were hashed in: the linker takes this in place of the library's. */
+static unsigned copied;
 
-int PKCS5_PBKDF2_HMAC(const char *pass, int passlen, const unsigned char *salt, int saltlen,
-                      int iter, const EVP_MD *digest, int keylen, unsigned char *out)
+int EVP_MD_CTX_copy_ex(EVP_MD_CTX *out, const EVP_MD_CTX *in)
 {
-    int (*real)(const char *, int, const unsigned char *, int, int, const EVP_MD *, int,
-                unsigned char *);
+    int (*real)(EVP_MD_CTX *, const EVP_MD_CTX *);
 
-    *(void **)&real = dlsym(RTLD_NEXT, "PKCS5_PBKDF2_HMAC");
-    hashed++;
-    return real(pass, passlen, salt, saltlen, iter, digest, keylen, out);
+    *(void **)&real = dlsym(RTLD_NEXT, "EVP_MD_CTX_copy_ex");
+    copied++;
+    return real(out, in);
+}
+
+static unsigned hashed(void) /* passwords, of 4096 iterations */
+{
+    return copied / (2 * 4096);
 }
 
 static const char *const list = "\"joe\" \"pencil\"\n\"ann\" \"\"\n"
@@ -58,7 +67,20 @@ struct play {
     enum { AT_FIRST, AT_CHALLENGE, AT_FINAL, AT_CHECK, AT_END } at;
     struct err err;
     struct auth_keys found; /* when it ended well */
+    unsigned slices;        /* in which keys were made */
 };
+
+static unsigned work_through(struct auth_scram_client *client, struct buf *out)
+{
+    struct auth_key_work *work = auth_scram_client_work(client);
+    unsigned slices = 1;
+
+    while (!auth_key_work_step(work, 1000))
+        slices++;
+    auth_scram_client_worked(client, work, out);
+    auth_key_work_free(work);
+    return slices;
+}
 
 static void play(struct play *p, const struct auth_users *users)
 {
@@ -76,8 +98,16 @@ static void play(struct play *p, const struct auth_users *users)
         goto out;
     p->at = AT_CHALLENGE;
     buf_reset(&a);
-    if (auth_scram_client_final(client, b.data, b.len, &a, &p->err) != RC_OK)
+    switch (auth_scram_client_final(client, b.data, b.len, &a, &p->err)) {
+    case RC_AGAIN:
+        assert_int_equal(a.len, 0);
+        p->slices += work_through(client, &a);
+        break;
+    case RC_ERR:
         goto out;
+    case RC_OK:
+        break;
+    }
     p->at = AT_FINAL;
     buf_reset(&b);
     if (auth_scram_server_final(server, a.data, a.len, &b, &p->err) != RC_OK)
@@ -318,15 +348,15 @@ static void no_challenge_waits_for_a_hash_of_the_password(void **state)
     struct buf out = {0};
 
     (void)state;
-    hashed = 0;
+    copied = 0;
     challenge_of("joe", users, &out);
     challenge_of("nobody", users, &out);
-    assert_int_equal(hashed, 0);
+    assert_int_equal(hashed(), 0);
     play(&p, users);
     assert_int_equal(p.at, AT_END);
-    assert_int_equal(hashed, 2); /* the client's, and the one of the list */
+    assert_int_equal(hashed(), 2); /* the client's, and the one of the list */
     play(&p, users);
-    assert_int_equal(hashed, 3);
+    assert_int_equal(hashed(), 3);
     buf_fini(&out);
     auth_users_unref(users);
 }
@@ -429,6 +459,71 @@ static void a_client_must_repeat_the_nonce(void **state)
     auth_users_unref(users);
 }
 
+static void keys_of_many_iterations_are_made_in_slices_and_once(void **state)
+{
+    struct auth_users *users = users_of("\"joe\" \"" VERIFIER_20000 "\"\n");
+    struct auth_key_cache *cache = auth_key_cache_new(8);
+    struct play p = {.name = "joe",
+                     .password = "pencil",
+                     .server_binding = &unbound,
+                     .client_binding = &unbound,
+                     .cache = cache};
+
+    (void)state;
+    play(&p, users);
+    assert_int_equal(p.at, AT_END);
+    assert_int_equal(p.slices, 20);
+    play(&p, users);
+    assert_int_equal(p.at, AT_END);
+    assert_int_equal(p.slices, 20);
+    p.password = "Pencil";
+    play(&p, users);
+    assert_int_equal(p.at, AT_FINAL);
+    assert_int_equal(p.slices, 40);
+    auth_key_cache_free(cache);
+    auth_users_unref(users);
+}
+
+static void slices_give_what_openssl_gives(void **state)
+{
+    static const struct {
+        size_t len;
+        unsigned iterations, slice;
+    } rows[] = {{0, 1, 1}, {1, 2, 1}, {63, 3, 2}, {64, 100, 7}, {65, 100, 100}, {500, 1000, 999}};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        char password[501] = "";
+        uint8_t salt[AUTH_SALT_BYTES_MAX], salted[AUTH_KEY_BYTES];
+        struct keys expected;
+        struct auth_key_work *work, *twin, *other_one;
+
+        memset(password, 'p', rows[i].len);
+        memset(salt, (int)i, sizeof(salt));
+        assert_int_equal(PKCS5_PBKDF2_HMAC(password, (int)rows[i].len, salt, (int)sizeof(salt),
+                                           (int)rows[i].iterations, EVP_sha256(), sizeof(salted),
+                                           salted),
+                         1);
+        keys_hmac(salted, "Client Key", 10, expected.client_key);
+        keys_hmac(salted, "Server Key", 10, expected.server_key);
+        work = key_work_new(password, salt, sizeof(salt), rows[i].iterations);
+        twin = key_work_new(password, salt, sizeof(salt), rows[i].iterations);
+        other_one = key_work_new("q", salt, sizeof(salt), rows[i].iterations);
+        assert_true(auth_key_work_same(work, twin));
+        assert_false(auth_key_work_same(work, other_one));
+        auth_key_work_step(twin, 1);
+        while (!auth_key_work_step(work, rows[i].slice))
+            ;
+        auth_key_work_take(twin, work);
+        assert_true(auth_key_work_step(twin, 1));
+        assert_memory_equal(key_work_keys(work), &expected, sizeof(expected));
+        assert_memory_equal(key_work_keys(twin), &expected, sizeof(expected));
+        auth_key_work_free(work);
+        auth_key_work_free(twin);
+        auth_key_work_free(other_one);
+    }
+}
+
 static void keys_of_a_password_are_made_once(void **state)
 {
     struct auth_users *users = users_of(list);
@@ -452,6 +547,16 @@ static void keys_of_a_password_are_made_once(void **state)
     auth_users_unref(users);
 }
 
+static void keys_from(struct auth_key_cache *cache, const char *password, const uint8_t *salt,
+                      size_t salt_len, uint32_t iterations, struct keys *out)
+{
+    if (key_cache_find(cache, password, salt, salt_len, iterations, out))
+        return;
+    keys_of_password(password, salt, salt_len, iterations, out);
+    key_cache_keep(cache, password, salt, salt_len, iterations, out);
+    key_cache_keep(cache, password, salt, salt_len, iterations, out); /* in the same place */
+}
+
 static void the_cache_is_bounded_and_keeps_what_is_used(void **state)
 {
     struct auth_key_cache *cache = auth_key_cache_new(4);
@@ -459,18 +564,18 @@ static void the_cache_is_bounded_and_keeps_what_is_used(void **state)
     uint8_t salt = 0;
 
     (void)state;
-    key_cache_keys(cache, "p", &salt, 1, 1, &keys);
+    keys_from(cache, "p", &salt, 1, 1, &keys);
     for (salt = 1; salt < 100; salt++) {
-        key_cache_keys(cache, "p", &salt, 1, 1, &again);
+        keys_from(cache, "p", &salt, 1, 1, &again);
         assert_memory_not_equal(&keys, &again, sizeof(keys));
-        key_cache_keys(cache, "p", (const uint8_t *)"", 1, 1, &again);
+        keys_from(cache, "p", (const uint8_t *)"", 1, 1, &again);
         assert_memory_equal(&keys, &again, sizeof(keys));
     }
     assert_int_equal(key_cache_misses(cache), 100);
     salt = 1; /* gave way long ago */
-    key_cache_keys(cache, "p", &salt, 1, 1, &again);
+    keys_from(cache, "p", &salt, 1, 1, &again);
     assert_int_equal(key_cache_misses(cache), 101);
-    key_cache_keys(cache, "p", &salt, 1, 2, &again);
+    keys_from(cache, "p", &salt, 1, 2, &again);
     assert_int_equal(key_cache_misses(cache), 102);
     auth_key_cache_free(cache);
 }
@@ -492,6 +597,8 @@ int main(void)
         cmocka_unit_test(a_missing_initial_response_is_asked_for),
         cmocka_unit_test(a_server_must_continue_our_nonce),
         cmocka_unit_test(a_client_must_repeat_the_nonce),
+        cmocka_unit_test(keys_of_many_iterations_are_made_in_slices_and_once),
+        cmocka_unit_test(slices_give_what_openssl_gives),
         cmocka_unit_test(keys_of_a_password_are_made_once),
         cmocka_unit_test(the_cache_is_bounded_and_keeps_what_is_used),
     };

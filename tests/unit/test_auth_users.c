@@ -254,7 +254,7 @@ static void a_damaged_verifier_is_not_taken_for_one(void **state)
         "SCRAM-SHA-256$0:AAAA$%k:%k",
         "SCRAM-SHA-256$-1:AAAA$%k:%k",
         "SCRAM-SHA-256$+1:AAAA$%k:%k",
-        "SCRAM-SHA-256$1000001:AAAA$%k:%k",
+        "SCRAM-SHA-256$10000001:AAAA$%k:%k",
         "SCRAM-SHA-256$99999999999999999999:AAAA$%k:%k",
         "SCRAM-SHA-256$4096:AAA$%k:%k",
         "SCRAM-SHA-256$4096:A A=$%k:%k",

@@ -20,10 +20,10 @@
 #define AUTH_KEY_BYTES 32
 #define AUTH_SALT_BYTES 16 /* of verifiers made here; as PostgreSQL's */
 #define AUTH_SALT_BYTES_MAX 64
-#define AUTH_ITERATIONS_MAX 1000000
-#define AUTH_NAME_BYTES_MAX 127    /* PgBouncer's */
-#define AUTH_ROLE_BYTES_MAX 63     /* PostgreSQL's: the rest is cut, as it does */
-#define AUTH_SECRET_BYTES_MAX 2047 /* PgBouncer's */
+#define AUTH_ITERATIONS_MAX 10000000 /* of SCRAM: some seconds, for a client of ours, too */
+#define AUTH_NAME_BYTES_MAX 127      /* PgBouncer's */
+#define AUTH_ROLE_BYTES_MAX 63       /* PostgreSQL's: the rest is cut, as it does */
+#define AUTH_SECRET_BYTES_MAX 2047   /* PgBouncer's */
 #define AUTH_FILE_BYTES_MAX (64u << 20)
 
 enum auth_secret_kind {
