@@ -367,6 +367,8 @@ enum rc release_not_null(struct build *b, struct target *t, const char *path, co
 /* For abort: only a rollback leaves a constraint unproven; then every row is looked at, else none.
  * table: quoted; heap. */
 char *release_prove_sql(const char *table, const char *name);
+/* The same by the table's oid: called otherwise by somebody, it is an error, and not proven. */
+char *release_prove_of_sql(json_int_t oid, const char *table, const char *name);
 
 /* ---- plan_alter.c ---- */
 enum rc plan_alter_column(struct build *b, struct target *t, const char *path,

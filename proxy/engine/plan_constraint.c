@@ -135,15 +135,18 @@ void constraint_look_rows(struct build *b, struct target *t, const char *what, c
 static void late(struct build *b, struct target *t, const char *name, const char *shown,
                  const char *definition)
 {
-    char *quoted = sql_quote_ident(name);
+    char *quoted = sql_quote_ident(name), *prove;
     struct eng_step *step;
 
+    prove =
+        release_prove_of_sql(json_integer_value(json_object_get(t->doc, "oid")), t->after, name);
     texts_add(&t->cutover, "ALTER TABLE %s ADD CONSTRAINT %s %s NOT VALID", t->relation, quoted,
               definition);
     texts_add(&t->revert, "ALTER TABLE %s DROP CONSTRAINT IF EXISTS %s", t->relation, quoted);
     step = build_step(b, ENG_STAGE_SOAK, ENG_STEP_VALIDATE, t->table, "validate %s", shown);
-    step_sql(step, "ALTER TABLE %s VALIDATE CONSTRAINT %s", t->after, quoted);
+    step_sql(step, "%s", prove);
     step_lock(step, "SHARE UPDATE EXCLUSIVE", t->after, "one scan; blocks no query");
+    free(prove);
     free(quoted);
 }
 

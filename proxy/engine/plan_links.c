@@ -17,7 +17,7 @@
 #include "segue/sql/expr.h"
 
 struct link {
-    json_int_t oid;                        /* the table that refers */
+    json_int_t oid, foreign_oid;           /* the table that refers, and the one it refers to */
     char *table, *foreign;                 /* "schema.table", quoted as needed */
     char *name, *before, *after, *comment; /* definitions until the cut-over, and from it on */
     bool validated;
@@ -304,16 +304,17 @@ static void add_link(struct build *b, const PGresult *res, int row, const json_t
         return;
     mem_grow((void **)&b->links, &b->links_cap, b->nlinks + 1, sizeof(*b->links));
     link = &b->links[b->nlinks++];
-    *link = (struct link){.oid = oid,
-                          .table = mem_strdup(PQgetvalue(res, row, L_TABLE)),
-                          .foreign = mem_strdup(PQgetvalue(res, row, L_FOREIGN)),
-                          .name = mem_strdup(PQgetvalue(res, row, L_NAME)),
-                          .before = mem_strdup(PQgetvalue(res, row, L_DEFINITION)),
-                          .after = text_after(b, res, row, pairs),
-                          .comment = PQgetisnull(res, row, L_COMMENT)
-                                         ? NULL
-                                         : mem_strdup(PQgetvalue(res, row, L_COMMENT)),
-                          .validated = yes(res, row, L_VALIDATED)};
+    *link = (struct link){
+        .oid = oid,
+        .foreign_oid = json_integer_value(json_array_get(json_array_get(pairs, 0), 3)),
+        .table = mem_strdup(PQgetvalue(res, row, L_TABLE)),
+        .foreign = mem_strdup(PQgetvalue(res, row, L_FOREIGN)),
+        .name = mem_strdup(PQgetvalue(res, row, L_NAME)),
+        .before = mem_strdup(PQgetvalue(res, row, L_DEFINITION)),
+        .after = text_after(b, res, row, pairs),
+        .comment =
+            PQgetisnull(res, row, L_COMMENT) ? NULL : mem_strdup(PQgetvalue(res, row, L_COMMENT)),
+        .validated = yes(res, row, L_VALIDATED)};
 }
 
 /* By this file: then it is not made again. */
@@ -391,19 +392,16 @@ static void lock_links(const struct build *b, struct eng_step *step)
 
 static void look_for(struct eng_step *step, const struct link *link, size_t i)
 {
-    char *table = sql_quote_literal(link->table), *foreign = sql_quote_literal(link->foreign);
     char *name = sql_quote_literal(link->name);
 
     step_sql(step,
              "SELECT pg_catalog.set_config('" GONE "', CASE WHEN EXISTS (SELECT FROM"
-             " pg_catalog.pg_constraint WHERE conrelid OPERATOR(pg_catalog.=)"
-             " pg_catalog.to_regclass(%s) AND contype OPERATOR(pg_catalog.=) 'f' AND"
-             " (conname OPERATOR(pg_catalog.=) %s OR confrelid OPERATOR(pg_catalog.=)"
-             " pg_catalog.to_regclass(%s))) THEN '' ELSE 'gone' END, true)",
-             i, table, name, foreign);
+             " pg_catalog.pg_constraint WHERE conrelid OPERATOR(pg_catalog.=) %lld::pg_catalog.oid"
+             " AND contype OPERATOR(pg_catalog.=) 'f' AND (conname OPERATOR(pg_catalog.=) %s OR"
+             " confrelid OPERATOR(pg_catalog.=) %lld::pg_catalog.oid)) THEN '' ELSE 'gone' END,"
+             " true)",
+             i, (long long)link->oid, name, (long long)link->foreign_oid);
     free(name);
-    free(foreign);
-    free(table);
 }
 
 /* Of the way back; sql is taken. */
@@ -489,7 +487,7 @@ static char *validate_sql(const struct build *b, const struct link *link)
     char *name, *action, *body, *literal, *sql;
 
     if (!renamed)
-        return release_prove_sql(link->table, link->name);
+        return release_prove_of_sql(link->oid, link->table, link->name);
     name = sql_quote_ident(link->name);
     action = sql_quote_literal(name);
     body = mem_printf("BEGIN EXECUTE pg_catalog.format('ALTER TABLE %%s VALIDATE CONSTRAINT %%s',"

@@ -75,21 +75,40 @@ static enum rc mend(struct build *b, struct target *t, const char *what, const c
     return rc;
 }
 
-char *release_prove_sql(const char *table, const char *name)
+/* `relation`: an expression, the table's oid. */
+static char *prove_sql(const char *relation, const char *table, const char *name)
 {
-    char *relation = sql_quote_literal(table), *wanted = sql_quote_literal(name);
-    char *quoted = sql_quote_ident(name);
-    char *body = mem_printf(
-        "BEGIN IF EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE conrelid"
-        " OPERATOR(pg_catalog.=) pg_catalog.to_regclass(%s) AND conname OPERATOR(pg_catalog.=)"
-        " %s AND NOT convalidated) THEN ALTER TABLE %s VALIDATE CONSTRAINT %s; END IF; END",
-        relation, wanted, table, quoted);
+    char *wanted = sql_quote_literal(name), *quoted = sql_quote_ident(name);
+    char *body = mem_printf("BEGIN IF EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE conrelid"
+                            " OPERATOR(pg_catalog.=) %s AND conname OPERATOR(pg_catalog.=) %s AND"
+                            " NOT convalidated) THEN ALTER TABLE %s VALIDATE CONSTRAINT %s; END "
+                            "IF; END",
+                            relation, wanted, table, quoted);
     char *literal = sql_quote_literal(body), *sql = mem_printf("DO %s", literal);
 
     free(literal);
     free(body);
     free(quoted);
     free(wanted);
+    return sql;
+}
+
+char *release_prove_sql(const char *table, const char *name)
+{
+    char *literal = sql_quote_literal(table);
+    char *relation = mem_printf("pg_catalog.to_regclass(%s)", literal);
+    char *sql = prove_sql(relation, table, name);
+
+    free(relation);
+    free(literal);
+    return sql;
+}
+
+char *release_prove_of_sql(json_int_t oid, const char *table, const char *name)
+{
+    char *relation = mem_printf("%lld::pg_catalog.oid", (long long)oid);
+    char *sql = prove_sql(relation, table, name);
+
     free(relation);
     return sql;
 }

@@ -127,9 +127,11 @@ def test_a_reference_that_has_another_name_has_not_gone(db, segue):
     db.sql(TABLES)
     proxy = segue(db)
     proxy.soaking(KEY)
-    db.sql("ALTER TABLE lines RENAME CONSTRAINT lines_order_id_fkey TO own")
-    assert "lines_order_id_fkey" in proxy.cli("rollback", "key", check=4).err
-    db.sql("ALTER TABLE lines RENAME CONSTRAINT own TO lines_order_id_fkey")
+    for there, back in (("ALTER TABLE lines RENAME CONSTRAINT lines_order_id_fkey TO own", "ALTER TABLE lines RENAME CONSTRAINT own TO lines_order_id_fkey"),
+                        ("ALTER TABLE lines RENAME TO own", "ALTER TABLE own RENAME TO lines")):
+        db.sql(there)
+        assert "lines" in proxy.cli("rollback", "key", check=4).err
+        db.sql(back)
     proxy.cli("rollback", "key")
     proxy.cli("abort", "key")
 
@@ -148,3 +150,16 @@ def test_complete_waits_until_a_reference_that_was_made_again_is_proven(db, segu
     proxy.cli("resume", "key")
     proxy.cli("complete", "key", "--force")
     assert db.one("SELECT convalidated FROM pg_constraint WHERE conname = 'lines_order_id_fkey'")
+
+
+def test_a_new_constraint_that_somebody_has_dropped_in_soak_is_not_to_be_proven(db, segue):
+    db.sql(TABLES.replace("REFERENCES orders (id)", ""))
+    proxy = segue(db)
+    proxy.ready({"name": "bound", "operations": [{"create_constraint": {
+        "name": "late", "table": "lines", "type": "foreign_key", "columns": ["order_id"], "references": {"table": "orders", "columns": ["id"]}}}]})
+    db.sql("INSERT INTO lines VALUES (99, 99)")  # the look at the rows is over, and nothing binds yet
+    proxy.cli("cutover", "bound")
+    proxy.wait("bound", lambda r: "late" in (r["error"] or ""))
+    db.sql("DROP TABLE orders CASCADE")
+    proxy.cli("resume", "bound")
+    proxy.cli("complete", "bound", "--force", timeout=30)
