@@ -26,6 +26,7 @@
 
 #define LONG_POLL_MS 50
 #define RETRY_BASE_MS 100
+#define SENT_LOOK_MS 1000
 #define UNJUDGED_MS 3000
 #define UNJUDGED_LOOK_MS 5
 #define RETRY_MAX_MS 5000
@@ -287,8 +288,17 @@ enum rc eng_step_send_on(struct eng_engine *engine, struct eng_migration *m, siz
                          const char *partition, const char *sql, struct err *err)
 {
     enum rc rc;
+    bool sent; /* by an engine that died: while it waits for its lock, the catalog does not know */
 
     snprintf(m->step, sizeof(m->step), "%s: %s", m->plan->steps[i].title, partition);
+    if (eng_beside_sent(engine, sql, &sent, err) != RC_OK)
+        return RC_ERR;
+    if (sent) {
+        if (m->retries++ == 0)
+            log_info("%s: a backend of an engine before is at it: it is waited for", m->step);
+        eng_sleep(m, SENT_LOOK_MS);
+        return RC_AGAIN;
+    }
     rc = eng_step_send(engine, m, i, sql, err);
     if (rc == RC_AGAIN)
         m->long_on = mem_strdup(partition);
@@ -370,7 +380,7 @@ static enum rc run_concurrently(struct eng_engine *engine, struct eng_migration 
     if (state == INDEX_BUILDING) {
         if (m->retries++ == 0)
             log_info("%s: a backend of an engine before is at it: it is waited for", m->step);
-        eng_sleep(m, 1000);
+        eng_sleep(m, SENT_LOOK_MS);
         return RC_AGAIN;
     }
     if (state == INDEX_INVALID)

@@ -96,9 +96,11 @@ def test_an_index_whose_mark_was_not_written_is_the_migrations_own(db, proxy):
     until("the indexes to go", lambda: sorted(indexes(db)) == ["items_pkey"])
 
 
-def test_an_index_whose_statement_outlived_its_segue_before_it_had_its_lock_is_the_migrations_own(db, segue):
+@pytest.mark.parametrize("leaf", ["items", "items_1"])
+def test_an_index_whose_statement_outlived_its_segue_before_it_had_its_lock_is_the_migrations_own(db, segue, leaf):
     """It is not in the catalog yet, and not among the indexes being built: whoever comes next would ask for it once more."""
-    db.sql("CREATE TABLE items (id int PRIMARY KEY, label text, n int); INSERT INTO items SELECT i, 'l' || i, i FROM generate_series(1, 50) i")
+    parted = " PARTITION BY RANGE (id); CREATE TABLE items_1 PARTITION OF items FOR VALUES FROM (0) TO (100)" if leaf != "items" else ""
+    db.sql(f"CREATE TABLE items (id int PRIMARY KEY, label text, n int){parted}; INSERT INTO items SELECT i, 'l' || i, i FROM generate_series(1, 50) i")
     sent, go_on = threading.Event(), threading.Event()
     told = Told(lambda point: (sent.set(), go_on.wait(60)))
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'CREATE INDEX%'"
@@ -106,7 +108,7 @@ def test_an_index_whose_statement_outlived_its_segue_before_it_had_its_lock_is_t
     proxy.program = BUILD / "faults" / "segue"
     proxy.start()
     with db.connect() as holder:
-        holder.execute("BEGIN; LOCK TABLE items IN SHARE UPDATE EXCLUSIVE MODE")
+        holder.execute(f"BEGIN; LOCK TABLE {leaf} IN SHARE UPDATE EXCLUSIVE MODE")
         proxy.begin({"name": "m", "operations": FILE["operations"][1:2]})
         assert sent.wait(30), proxy.log_tail()
         until("the index to wait for its lock", lambda: db.one(waiting) == 1)
