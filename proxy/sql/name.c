@@ -11,7 +11,7 @@
 #include "segue/sql/expr.h"
 #include "star.h"
 
-static bool is_system(const char *name)
+bool sql_name_is_system(const char *name)
 {
     static const char *const names[] = {"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"};
 
@@ -462,7 +462,7 @@ static void fix_all(struct sql_scope *scope)
 static void alone(struct sql_work *w, struct sql_scope *scope, const struct sql_node *ref,
                   const char *name, unsigned flags)
 {
-    if (is_system(name))
+    if (sql_name_is_system(name))
         fix_all(scope);
     else if (sql_is_dual_name(w, name))
         dual_name(w, scope, ref, name, flags);
@@ -507,7 +507,7 @@ void sql_name_call(struct sql_work *w, struct sql_scope *scope, const struct sql
 /* t.f, where f is no column of the table. */
 static void may_call(struct sql_work *w, struct sql_place *place, const char *name)
 {
-    enum sql_calls calls = is_system(name) ? SQL_CALLS_NOT : sql_name_calls(w, name);
+    enum sql_calls calls = sql_name_is_system(name) ? SQL_CALLS_NOT : sql_name_calls(w, name);
 
     if (calls == SQL_CALLS_NOT)
         return;
@@ -532,7 +532,7 @@ static void qualified(struct sql_work *w, struct sql_scope *scope, const struct 
         return;
     if (!column && !sql_star_fits(w, place, fields))
         return;
-    if (n > 2 || (column && is_system(column)))
+    if (n > 2 || (column && sql_name_is_system(column)))
         place->fixed = true;
     if (!column) { /* t.* as a value */
         if (place->kind == SQL_PLACE_MIGRATING && (!is_hiding(w, place) || w->names_only))

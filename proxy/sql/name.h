@@ -23,6 +23,9 @@ void sql_name_used(struct sql_work *w, struct sql_place *place, const char *colu
 void sql_name_call(struct sql_work *w, struct sql_scope *scope, const struct sql_node *call,
                    unsigned flags);
 
+/* Has every table a column of that name? */
+bool sql_name_is_system(const char *name);
+
 /* The migrating table with hidden columns whose row a name by itself is for certain. NULL: none. */
 struct sql_place *sql_name_row(struct sql_work *w, struct sql_scope *scope, const char *name);
 

@@ -43,8 +43,8 @@ static bool qualifies(const struct reading *r, const char *name)
 /* t.f: its column, or else, perhaps, a function of the row. */
 static bool takes_row(const struct reading *r, const char *of, const char *name)
 {
-    return qualifies(r, of) && !is_shown(r, name) &&
-           (!r->place->covered || sql_name_calls(r->w, name) != SQL_CALLS_NOT);
+    return qualifies(r, of) && !is_shown(r, name) && !sql_name_is_system(name) &&
+           sql_name_calls(r->w, name) != SQL_CALLS_NOT;
 }
 
 static void read_ref(struct reading *r, const struct sql_node *ref)
@@ -99,8 +99,7 @@ void sql_needs_init(struct sql_needs *needs, const struct sql_work *w, struct sq
     struct reading reading = {needs, w, scope, place};
 
     *needs = (struct sql_needs){0};
-    needs->all = !place->rule->partly || !scope->level ||
-                 has_star(get(scope->level, "targetList")) ||
+    needs->all = !scope->level || has_star(get(scope->level, "targetList")) ||
                  has_star(get(scope->level, "returningList")) ||
                  /* which of its columns another name is for is not looked for */
                  (place->covered && sql_scope_renames(scope)) ||
@@ -115,6 +114,11 @@ void sql_needs_init(struct sql_needs *needs, const struct sql_work *w, struct sq
 void sql_needs_fini(struct sql_needs *needs)
 {
     free(needs->names);
+}
+
+bool sql_needs_names(const struct sql_needs *needs, const char *name)
+{
+    return needs->n > 0 && bsearch(&name, needs->names, needs->n, sizeof(*needs->names), compare);
 }
 
 /* ---- what joins by it ---- */
@@ -142,9 +146,7 @@ static bool is_joined_by(const struct sql_work *w, const struct sql_scope *scope
 bool sql_needs_has(const struct sql_needs *needs, const struct sql_work *w,
                    const struct sql_scope *scope, const struct sql_place *place, const char *name)
 {
-    return needs->all ||
-           (needs->n > 0 &&
-            bsearch(&name, needs->names, needs->n, sizeof(*needs->names), compare)) ||
+    return needs->all || sql_needs_names(needs, name) ||
            (scope->natural && is_joined_by(w, scope, place, name));
 }
 

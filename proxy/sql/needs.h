@@ -18,10 +18,13 @@ struct sql_needs {
     bool all;
 };
 
-/* Of one place. Without a level (scope.h), and where all may read all columns: all. */
+/* Of one place: all for a star or a row of it, and without a level (scope.h). */
 void sql_needs_init(struct sql_needs *needs, const struct sql_work *w, struct sql_scope *scope,
                     const struct sql_place *place);
 void sql_needs_fini(struct sql_needs *needs);
+
+/* Is something called so? All that is said is, of whichever place, but stars and rows. */
+bool sql_needs_names(const struct sql_needs *needs, const char *name);
 
 /* The place's column that the session sees, by the name that the statement has for it. */
 bool sql_needs_has(const struct sql_needs *needs, const struct sql_work *w,

@@ -38,6 +38,7 @@ SELECT id, n FROM items NATURAL JOIN (SELECT id, count(*) AS n FROM words GROUP 
 SELECT id FROM items NATURAL JOIN generate_series(1, 5) AS id ORDER BY 1
 SELECT x.b FROM items AS x(a, b) ORDER BY a
 SELECT a, kind, note FROM items x(a) ORDER BY a
+SELECT x.b, e FROM items AS x(a, b, c, d, e) WHERE a < 3 FOR UPDATE
 SELECT b AS secret, e FROM items x(a, b, c, d, e) ORDER BY a
 SELECT x.{h}, id FROM items AS x(a, {h}), words WHERE words.id = a ORDER BY 2
 SELECT count(*) FROM items x(a)

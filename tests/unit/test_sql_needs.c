@@ -3,15 +3,15 @@
 #include "sql_sides_bed.h"
 
 /* t (id, o, a, b, n): o is renamed to n; u has a column n of its own, and of v nothing is known. */
-static struct sql_rules *some_rules(bool partly)
+static struct sql_rules *rules_with(bool partly, bool early, enum sql_sight sight_of_o)
 {
     static const char *const o[] = {"o", NULL}, *const n[] = {"n", NULL},
                              *const key[] = {"id", NULL};
-    static const struct sql_column_rule columns[] = {{"id", SQL_SEEN_BY_BOTH, false},
-                                                     {"o", SQL_SEEN_BY_OLD, false},
-                                                     {"a", SQL_SEEN_BY_BOTH, false},
-                                                     {"b", SQL_SEEN_BY_BOTH, false},
-                                                     {"n", SQL_SEEN_BY_NEW, false}};
+    const struct sql_column_rule columns[] = {{"id", SQL_SEEN_BY_BOTH, false},
+                                              {"o", sight_of_o, false},
+                                              {"a", SQL_SEEN_BY_BOTH, false},
+                                              {"b", SQL_SEEN_BY_BOTH, false},
+                                              {"n", SQL_SEEN_BY_NEW, false}};
     const struct sql_table_rule table = {.migration = "m",
                                          .schema = "public",
                                          .name = "t",
@@ -20,12 +20,18 @@ static struct sql_rules *some_rules(bool partly)
                                          .columns = columns,
                                          .ncolumns = ARRAY_LEN(columns),
                                          .key = key,
-                                         .partly = partly};
+                                         .partly = partly,
+                                         .early = early};
     struct sql_rules *rules = sql_rules_new(1);
 
     assert_int_equal(sql_rules_add(rules, &table), 0);
     sql_rules_add_namesake(rules, &(struct sql_namesake){"public", "u", n, 0});
     return rules;
+}
+
+static struct sql_rules *some_rules(bool partly)
+{
+    return rules_with(partly, false, SQL_SEEN_BY_OLD);
 }
 
 static void
@@ -125,6 +131,49 @@ static void an_alias_over_a_join_or_a_hidden_name_asks_for_what_is_said(void **s
     rows_become(some_rules(true), SQL_SIDE_OLD, rows, ARRAY_LEN(rows));
 }
 
+/* By a list of aliases that gives the hidden column a name which nobody says. */
+static void where_it_stays_a_table_its_hidden_columns_are_called_otherwise(void **state)
+{
+    static const struct row rows[] = {
+        {"SELECT x FROM t y(i, x) FOR UPDATE",
+         "SELECT x FROM t y(i, \"~segue_14_2\", x) FOR UPDATE", 0},
+        {"SELECT y.ctid, b FROM public.t AS y(i, x)",
+         "SELECT y.ctid, b FROM public.t AS y(i, \"~segue_22_2\", x)", 0},
+        {"SELECT x FROM ONLY (t) y(i, x) TABLESAMPLE system (9)",
+         "SELECT x FROM ONLY (t) y(i, \"~segue_14_2\", x) TABLESAMPLE system (9)", 0},
+        {"SELECT i, x FROM t y(i, x) GROUP BY i",
+         "SELECT i, x FROM t y(i, \"~segue_17_2\", x) GROUP BY i", 0},
+        {"SELECT t.id FROM t NATURAL JOIN u GROUP BY t.id",
+         "SELECT t.id FROM t AS t(id, \"~segue_17_2\") NATURAL JOIN u GROUP BY t.id", 0},
+        {"SELECT to_json(t) FROM (t CROSS JOIN v) AS j FOR UPDATE", /* t is not to be seen there */
+         "SELECT to_json(t) FROM (t AS t(id, \"~segue_24_2\") CROSS JOIN v) AS j FOR UPDATE", 0},
+        {"SELECT j.a FROM (t JOIN v USING (id)) AS j FOR UPDATE",
+         "SELECT j.a FROM (t AS t(id, \"~segue_17_2\") JOIN v USING (id)) AS j FOR UPDATE", 0},
+        {"SELECT y.a FROM t y NATURAL JOIN (SELECT 1 AS o) AS z FOR UPDATE OF y",
+         "SELECT y.a FROM t y(id, \"~segue_16_2\") NATURAL JOIN (SELECT 1 AS o) AS z FOR UPDATE OF "
+         "y",
+         0},
+        /* it is shown, or meant, or there is no name to give another one beside */
+        {"SELECT y.* FROM t y(i, x) FOR UPDATE", NULL, SQL_DOUBT_JOIN},
+        {"SELECT o, x FROM t y(i, x) FOR UPDATE", NULL, SQL_DOUBT_JOIN},
+        {"SELECT public.t.a FROM public.t NATURAL JOIN v", NULL, SQL_DOUBT_JOIN},
+    };
+
+    (void)state;
+    rows_become(some_rules(false), SQL_SIDE_NEW, rows, ARRAY_LEN(rows));
+}
+
+/* A list that counts it would give another column its name when it has gone, or fail before it has
+ * come. */
+static void a_column_that_comes_or_goes_is_not_counted(void **state)
+{
+    static const struct row row = {"SELECT x FROM t y(i, x) FOR UPDATE", NULL, SQL_DOUBT_JOIN};
+
+    (void)state;
+    rows_become(rules_with(false, false, SQL_SEEN_BY_NOBODY), SQL_SIDE_NEW, &row, 1);
+    rows_become(rules_with(false, true, SQL_SEEN_BY_OLD), SQL_SIDE_NEW, &row, 1);
+}
+
 static void where_all_may_read_all_columns_all_are_there(void **state)
 {
     static const struct row rows[] = {
@@ -145,6 +194,8 @@ int main(void)
             a_join_by_all_names_has_a_sub_select_only_beside_what_is_called_as_a_hidden_column),
         cmocka_unit_test(a_list_of_aliases_keeps_its_places),
         cmocka_unit_test(an_alias_over_a_join_or_a_hidden_name_asks_for_what_is_said),
+        cmocka_unit_test(where_it_stays_a_table_its_hidden_columns_are_called_otherwise),
+        cmocka_unit_test(a_column_that_comes_or_goes_is_not_counted),
         cmocka_unit_test(where_all_may_read_all_columns_all_are_there),
     };
 

@@ -195,6 +195,29 @@ SELECT {claim}, count(*) FROM checks GROUP BY 1;
 -- A window over a star
 SELECT *, row_number() OVER (PARTITION BY {claim} ORDER BY id) FROM checks;
 
+-- FOR UPDATE of a table whose columns have other names
+-- @ordered
+SELECT b, w.a FROM words AS w(a, b) ORDER BY a FOR UPDATE;
+
+-- FOR SHARE of a table with an alias for some of its columns
+-- @ordered
+SELECT r, s, env, x.kept FROM (SELECT 1 AS env) e, archive AS x(r, s, t, u) ORDER BY r FOR SHARE OF x;
+
+-- A system column of a table whose columns have other names
+SELECT w.ctid IS NULL, b FROM words w(a, b) WHERE w.tableoid > 0;
+
+-- Samples of a table whose columns have other names
+SELECT b, w.a FROM ONLY words w(a, b) TABLESAMPLE SYSTEM (100);
+
+-- The key by another name
+SELECT a, b FROM words w(a, b) GROUP BY a;
+
+-- Rows that are locked, joined by all names
+SELECT a.id, a.run_id, n.body FROM archive a NATURAL JOIN notes n FOR UPDATE OF a;
+
+-- Rows that are locked below an alias over a join
+SELECT j.sort, j.{title} FROM (words w JOIN (SELECT 1 AS sort) s ON w.id > s.sort) AS j FOR UPDATE;
+
 -- FOR UPDATE with a star
 SELECT * FROM checks WHERE id < 3 FOR UPDATE;
 
