@@ -15,12 +15,14 @@
 
 struct sess_worker_counters {
     /* clients */
-    _Atomic uint64_t accepted, logins, logins_failed, cancels, keys_made, idle_ended;
+    _Atomic uint64_t accepted, logins, logins_failed, cancels, cancels_waiting, keys_made,
+        idle_ended;
     struct sess_tls_counters {
         _Atomic uint64_t done, resumed, failed; /* handshakes */
     } tls_client, tls_server;
     /* turned away: protocol or other, and by the limit that was met */
-    _Atomic uint64_t refused, refused_startups, refused_address, refused_sessions, refused_console;
+    _Atomic uint64_t refused, refused_startups, refused_address, refused_cancels, refused_sessions,
+        refused_console;
     /* bytes received and sent, on the client's and on the server's leg */
     _Atomic uint64_t from_client, to_client, from_server, to_server;
     /* work */

@@ -16,7 +16,7 @@
 void sess_descriptors_want(const struct sess_options *options)
 {
     rlim_t sessions = A_SESSION * (rlim_t)options->sessions_max;
-    rlim_t want = sessions + options->startup_open_max + OTHERS;
+    rlim_t want = sessions + options->startup_open_max + SESS_CANCELS_AT_ONCE + OTHERS;
     struct rlimit limit;
 
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0)

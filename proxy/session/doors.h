@@ -1,8 +1,8 @@
 /*
- * How many connections that have not finished their start-up each address has. One of the plane,
- * shared by the workers: a client may come back to any of them. An IPv6 network of 64 bits counts
- * as one address, an IPv4 address mapped into IPv6 as itself; Unix sockets have none and are not
- * counted.
+ * How many connections that have not finished their start-up each address has, and how many cancel
+ * requests of them (another table). Of the plane, shared by the workers: a client may come back to
+ * any of them. An IPv6 network of 64 bits counts as one address, an IPv4 address mapped into IPv6
+ * as itself; Unix sockets have none and are not counted.
  *
  * An address is kept while it has such connections, so startup_open_max bounds the table.
  */

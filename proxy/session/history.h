@@ -8,7 +8,7 @@
 #include "counters.h"
 #include "segue/base/err.h"
 
-#define SESS_TOTALS_MAX 48
+#define SESS_TOTALS_MAX 52
 
 struct sess_plane;
 struct sess_history;

@@ -40,6 +40,7 @@ struct sess_plane *sess_plane_new(const struct sess_options *options,
     plane->options.listen = mem_strdup(options->listen);
     sess_upstream_options_copy(&plane->options.upstream, &options->upstream);
     plane->doors = sess_doors_new();
+    plane->cancel_doors = sess_doors_new();
     plane->keying = sess_keying_new();
     plane->console = console;
     plane->console_ctx = console_ctx;
@@ -219,6 +220,7 @@ void sess_plane_free(struct sess_plane *plane)
     sess_turns_fini(plane);
     sess_limits_unref(plane->limits);
     sess_doors_free(plane->doors);
+    sess_doors_free(plane->cancel_doors);
     sess_keying_free(plane->keying);
     pthread_cond_destroy(&plane->seen);
     pthread_mutex_destroy(&plane->lock);

@@ -69,6 +69,13 @@ enum sess_state {
     SESS_STATES
 };
 
+enum sess_canceling { /* a cancel request; cancel_limits.c's */
+                      SESS_CANCEL_NONE,
+                      SESS_CANCEL_LET_IN,
+                      SESS_CANCEL_WAITS, /* for its turn to connect */
+                      SESS_CANCEL_GOES,
+};
+
 enum sess_purpose { SESS_FOR_RELAY, SESS_FOR_LOGIN, SESS_FOR_CANCEL };
 
 struct sess_leg {
@@ -101,7 +108,7 @@ struct sess {
     uint64_t id;
     struct sess_worker *worker;
     struct sess *next, *prev;           /* registry */
-    struct sess *held_next, *held_prev; /* held, oldest first */
+    struct sess *held_next, *held_prev; /* held, oldest first; or a cancel request in its queue */
     struct sess_leg client, server;
     enum sess_state state;
     struct sess_track track;
@@ -111,6 +118,7 @@ struct sess {
     /* start-up */
     struct buf startup; /* the packet */
     enum sess_purpose purpose;
+    enum sess_canceling canceling;
     struct sess_login *login; /* NULL once the upstream has said yes */
     bool starting;            /* counted by startup_open_max, and by its address */
     bool counted;             /* counted by sessions_max */
@@ -314,6 +322,11 @@ size_t sess_relay_client(struct sess *s, const char *data, size_t len);
 size_t sess_relay_server(struct sess *s, const char *data, size_t len);
 void sess_drain(struct sess *s);      /* closes it when it is idle */
 void sess_idle_check(struct sess *s); /* closes it when it has been idle for idle_timeout_s */
+
+/* cancel_limits.c */
+bool sess_cancel_let_in(struct sess *s);   /* false: there are too many */
+bool sess_cancel_has_turn(struct sess *s); /* to connect; else sess_cancel_told says when */
+void sess_cancel_left(struct sess *s);     /* it is over; harmless where it is no cancel request */
 
 /* cancel.c: the client of a held session has asked for an end of its statement */
 void sess_cancel_asked(struct sess *s, struct sess_canceller by);

@@ -203,6 +203,11 @@ size_t sess_startup_client(struct sess *s, const char *data, size_t len)
     }
     buf_append(&s->startup, data, st.total);
     if (st.code == WIRE_CODE_CANCEL) {
+        if (!sess_cancel_let_in(s)) {
+            COUNT(s->worker->counters.refused_cancels, 1);
+            sess_close(s);
+            return st.total;
+        }
         COUNT(s->worker->counters.cancels, 1);
         sess_connect(s, SESS_FOR_CANCEL);
     } else {

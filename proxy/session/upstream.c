@@ -37,7 +37,8 @@ struct sess_dial {
     size_t naddresses, next_address;
     struct buf why;   /* of this round: each host, and what is wrong with it */
     const char *hint; /* for the last of them */
-    enum asked { NOBODY, A_WORKER, ANOTHER_PROCESS } asked; /* whether a statement is held */
+    /* What a cancel request waits for: whether a statement is held; or to connect. */
+    enum asked { NOBODY, A_WORKER, ANOTHER_PROCESS, ITS_TURN } asked;
 };
 
 void sess_dial_free(struct sess_dial *dial)
@@ -139,6 +140,8 @@ void sess_upstream_left(struct sess *s)
     if (s->on_host)
         sess_hosts_count(s->worker->plane->hosts, s->host, -1);
     s->on_host = false;
+    if (s->state == SESS_CLOSING || s->state == SESS_GONE)
+        sess_cancel_left(s);
 }
 
 static int64_t earlier(int64_t a, int64_t b)
@@ -221,6 +224,10 @@ static void try_next(struct sess *s)
 {
     struct sess_dial *dial = s->dial;
 
+    if (s->purpose == SESS_FOR_CANCEL && !sess_cancel_has_turn(s)) {
+        dial->asked = ITS_TURN;
+        return;
+    }
     for (;;) {
         if (dial->next_address < dial->naddresses) {
             if (try_address(s))
@@ -284,6 +291,8 @@ void sess_cancel_told(struct sess *s, enum sess_cancel_is how)
         return;
     switch (how) {
     case SESS_CANCEL_HELD:
+        if (s->dial->asked == ITS_TURN) /* an answer that comes too late */
+            break;
         net_shut(&s->client.stream);
         s->dial->asked = A_WORKER;
         sess_deadline(s, s->login_by_us);

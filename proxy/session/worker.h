@@ -29,6 +29,7 @@
 #define WORKERS_MAX 256
 #define LISTENERS_MAX 8
 #define SCRATCH_BYTES 65536
+#define SESS_CANCELS_AT_ONCE 64 /* cancel requests on their way to servers, of all workers */
 
 /* Rules and gate as one immutable value; published under plane->lock, by reference count. */
 struct sess_order {
@@ -96,6 +97,8 @@ struct sess_worker {
     bool edited;         /* some are */
     struct buf text;     /* a statement to be sent */
     struct sess *held_first, *held_last;
+    struct sess *cancel_first, *cancel_last; /* wait for their turn */
+    unsigned cancels_on_way;
     struct sess *dead; /* to be freed at the end of the turn, linked by next */
     uint64_t next_id;
     struct sess_penalties penalties;
@@ -148,6 +151,8 @@ struct sess_plane {
     atomic_uint sessions;     /* of the database, start-ups excluded */
     atomic_uint startups;     /* not logged in yet */
     struct sess_doors *doors; /* of them, by address */
+    atomic_uint cancels;      /* of them, cancel requests under way; and by address: */
+    struct sess_doors *cancel_doors;
     struct sess_keying *keying;
     atomic_bool drain_now;
     atomic_bool said_unasked; /* sess_login_unasked has */

@@ -32,7 +32,7 @@ def test_the_limit_is_raised_as_far_as_the_sessions_want_and_the_system_allows(d
     path = tmp_path / "segue.json"
     path.write_text('{"sessions_max": 1000, "startup_open_max": 100}', encoding="ascii")
     proxy = start(segue, db, 70, 3000, arguments=["-c", path])
-    assert limits(proxy) == (2356, 3000)
+    assert limits(proxy) == (2420, 3000)
     assert "open files" not in proxy.log_text()
     path.write_text('{"sessions_max": 2000, "startup_open_max": 100}', encoding="ascii")
     proxy.signal(signal.SIGHUP)

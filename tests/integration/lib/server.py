@@ -1,6 +1,7 @@
 """A server that a test plays: it says of itself what the test wants, and answers nothing but errors."""
 
 import os
+import select
 import ssl
 import struct
 
@@ -15,7 +16,7 @@ class Server(Played):
 
     pid          of all its sessions
     pair         .cert .key: it speaks TLS, and nothing else
-    frozen       it leaves cancel requests open
+    frozen       it leaves cancel requests open, until that is taken back
     standby, read_only    what it says of itself; standby_asked (None: the same), read_only_asked: to who asks it what it is
     writer       application_name of sessions that are never read-only: they have said so themselves
     password     it asks for one, in clear text
@@ -42,7 +43,7 @@ class Server(Played):
             code, body = self._packet(sock)
         if code == CANCEL:
             self.cancelled.append(body)
-            while self.frozen and sock.recv(100):
+            while self.frozen and not (select.select([sock], [], [], 0.02)[0] and not sock.recv(100)):
                 pass
         elif code == STARTUP:
             words = body.split(b"\0")
