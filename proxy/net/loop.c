@@ -281,12 +281,20 @@ struct net_loop *net_loop_new(const struct net_loop_ops *ops, void *arg, struct 
     return loop;
 }
 
+bool net_loop_settle(struct net_loop *loop)
+{
+    bool some = loop->first != NULL;
+
+    deliver_all(loop);
+    return some;
+}
+
 void net_loop_free(struct net_loop *loop)
 {
     if (!loop)
         return;
-    while (loop->first)
-        deliver_all(loop);
+    while (net_loop_settle(loop))
+        ;
     net_timers_fini(&loop->timers);
     if (loop->wake.fd >= 0)
         close(loop->wake.fd);

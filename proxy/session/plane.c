@@ -202,14 +202,27 @@ void sess_plane_reloaded(struct sess_plane *plane)
                     "before");
 }
 
+/* What they still have for each other is dealt with while all of them are there. */
+static void stop_workers(struct sess_plane *plane)
+{
+    bool some;
+
+    for (unsigned i = 0; i < plane->nworkers; i++)
+        net_loop_stop(plane->workers[i]->loop);
+    do {
+        some = false;
+        for (unsigned i = 0; i < plane->nworkers; i++)
+            some |= net_loop_settle(plane->workers[i]->loop);
+    } while (some);
+}
+
 void sess_plane_free(struct sess_plane *plane)
 {
     if (!plane)
         return;
     sess_history_free(plane->history);
     sess_keying_stop(plane->keying); /* it posts to the workers */
-    for (unsigned i = 0; i < plane->nworkers; i++)
-        net_loop_stop(plane->workers[i]->loop);
+    stop_workers(plane);
     for (unsigned i = 0; i < plane->nworkers; i++)
         sess_worker_free(plane->workers[i]);
     while (plane->nadopted)

@@ -453,6 +453,7 @@ static void a_deadline_that_is_always_over_leaves_turns_to_others(void **state)
 #define LETTERS 20000
 
 struct counted {
+    struct net_loop *home; /* of who is answered */
     int next;
     bool disorder;
 };
@@ -494,6 +495,41 @@ static void mail_comes_in_order_and_none_is_lost_at_the_end(void **state)
     free(letters);
 }
 
+static void answer(struct bed *bed, void *arg)
+{
+    struct step *reply = mem_calloc(1, sizeof(*reply));
+
+    (void)bed;
+    reply->act = count;
+    reply->arg = arg;
+    net_loop_post(((struct letter *)arg)->counted->home, &reply->mail);
+}
+
+static void what_stopped_loops_answer_each_other_is_delivered_before_they_go(void **state)
+{
+    struct bed asked, home;
+    struct counted counted = {0};
+    struct letter letter = {&counted, 0};
+    struct step *step = mem_calloc(1, sizeof(*step));
+
+    (void)state;
+    bed_up(&asked);
+    bed_up(&home);
+    net_loop_stop(asked.loop);
+    net_loop_stop(home.loop);
+    counted.home = home.loop;
+    step->act = answer;
+    step->arg = &letter;
+    net_loop_post(asked.loop, &step->mail);
+    assert_false(net_loop_settle(home.loop));
+    assert_true(net_loop_settle(asked.loop));
+    assert_true(net_loop_settle(home.loop));
+    assert_int_equal(counted.next, 1);
+    assert_false(net_loop_settle(asked.loop) || net_loop_settle(home.loop));
+    bed_down(&home);
+    bed_down(&asked);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -507,6 +543,7 @@ int main(void)
         cmocka_unit_test(deadlines_come_in_order_and_never_early),
         cmocka_unit_test(a_deadline_that_is_always_over_leaves_turns_to_others),
         cmocka_unit_test(mail_comes_in_order_and_none_is_lost_at_the_end),
+        cmocka_unit_test(what_stopped_loops_answer_each_other_is_delivered_before_they_go),
     };
 
     return cmocka_run_group_tests_name("net/loop", tests, NULL, NULL);

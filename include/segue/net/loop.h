@@ -40,6 +40,10 @@ void net_loop_free(struct net_loop *loop); /* stopped or never started; undelive
 enum rc net_loop_start(struct net_loop *loop, const char *name, struct err *err) MUST_CHECK;
 void net_loop_stop(struct net_loop *loop); /* from outside: ends the thread and joins it */
 
+/* Of one that has stopped: delivers the mail that is there. Whoever answers mail by mail is freed
+ * behind a round in which no loop had any. False: there was none. */
+bool net_loop_settle(struct net_loop *loop);
+
 /* From any thread; takes the mail. */
 void net_loop_post(struct net_loop *loop, struct net_mail *mail);
 
