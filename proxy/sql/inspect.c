@@ -13,6 +13,7 @@
 
 #include "newer.h"
 #include "rules_private.h"
+#include "runs.h"
 #include "segue/base/mem.h"
 #include "segue/sql/path.h"
 #include "tree.h"
@@ -455,7 +456,7 @@ void sql_inspect(const struct sql_rules *rules, const char *text, size_t len,
         return;
     }
     copy = mem_strndup(text, len);
-    tree = sql_newer_parse(copy);
+    tree = strlen(copy) == len && sql_runs_tame(copy, len) ? sql_newer_parse(copy) : NULL;
     free(copy);
     sql_verdict_of(rules, NULL, sql_nodes_root(tree), text, len, out);
     sql_nodes_free(tree);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "runs.h"
 #include "segue/base/mem.h"
 #include "segue/base/rc.h"
 #include "segue/sql/expr.h"
@@ -280,7 +281,8 @@ void sql_path_each_move(const char *text, size_t len, sql_path_each *each, void 
     if (!may_move(text, len))
         return;
     copy = mem_strndup(text, len);
-    nodes = strlen(copy) == len ? sql_tree_parse(copy, NULL, NULL) : NULL;
+    nodes =
+        strlen(copy) == len && sql_runs_tame(copy, len) ? sql_tree_parse(copy, NULL, NULL) : NULL;
     free(copy);
     if (!nodes)
         each(ctx, 0, false, &lost);

@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "newer.h"
+#include "runs.h"
 #include "segue/base/buf.h"
 #include "segue/base/mem.h"
 #include "segue/base/utf8.h"
@@ -121,7 +122,7 @@ static void read_statement(struct sql_names *out, const struct sql_node *stmt, s
 void sql_named_read(const char *text, size_t len, struct sql_names *out)
 {
     char *copy = mem_strndup(text, len);
-    bool readable = strlen(copy) == len && utf8_is_valid(copy);
+    bool readable = strlen(copy) == len && utf8_is_valid(copy) && sql_runs_tame(copy, len);
     struct sql_nodes *tree = readable ? sql_newer_parse(copy) : NULL;
     const struct sql_node *stmts = sql_tree_get(sql_nodes_root(tree), "stmts");
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "newer.h"
+#include "runs.h"
 #include "segue/base/mem.h"
 #include "segue/base/utf8.h"
 #include "work.h"
@@ -67,7 +68,7 @@ void sql_rewrite(const struct sql_rules *rules, const struct sql_sight_of_sessio
     copy = mem_strndup(text, len);
     w.text = copy;
     w.edits.most = ADDED_BYTES_LEAST + ADDED_TIMES * len;
-    if (strlen(copy) == len && utf8_is_valid(copy))
+    if (strlen(copy) == len && utf8_is_valid(copy) && sql_runs_tame(copy, len))
         nodes = sql_newer_parse(copy);
     tree = sql_nodes_root(nodes);
     sql_verdict_of(rules, session, tree, text, len, &out->verdict);
