@@ -90,6 +90,8 @@ static void add_place(const struct sql_work *w, struct sql_shows *to, const stru
 
 static void add_all(const struct sql_work *w, struct sql_shows *to, const struct sql_scope *scope)
 {
+    if (!sql_work_spend(w, 2 * scope->n)) /* they are put, too */
+        return;
     for (size_t i = 0; i < scope->n; i++)
         if (!scope->places[i].qualified_only)
             add_place(w, to, &scope->places[i]);
@@ -200,7 +202,7 @@ static bool put_all(struct sql_work *w, const struct sql_scope *scope)
 {
     bool loose = scope->merged; /* what was merged comes first */
 
-    if (scope->covered && sql_scope_renames(scope)) {
+    if (scope->covered && sql_scope_renames(w, scope)) {
         put_any(w);
         return false;
     }
@@ -223,7 +225,7 @@ static bool put_star_of(struct sql_work *w, struct sql_scope *scope, const struc
         place = sql_star_place(w, scope, ref, &qualifier);
     else if (row && sql_node_size(fields) == 1 && sql_star_is_of(steps))
         place = sql_name_row(w, scope, row);
-    if (place && sql_place_is_unique(scope, place)) {
+    if (place && sql_place_is_unique(w, scope, place)) {
         add_place(w, signs, place);
         return put_place(w, place);
     }
@@ -249,7 +251,7 @@ struct sql_shows sql_columns_of_targets(struct sql_work *w, struct sql_scope *sc
             break;
         signs.open = signs.open || !sql_is_star(val);
         if (!sql_is_star(val)) {
-            put_named(w, name ? name : sql_output_figured(val));
+            put_named(w, name ? name : sql_output_figured(w, val));
         } else if (sql_node_size(get(get(val, "ColumnRef"), "fields")) == 1) {
             add_all(w, &signs, scope);
             loose = put_all(w, scope) || loose;
@@ -351,6 +353,8 @@ enum sql_has sql_columns_have(const struct sql_work *w, struct sql_shows shows, 
     bool unsure = renamed > 0 && shows.loose;
     enum sql_has has = shows.known ? SQL_HAS_NOT : SQL_HAS_PERHAPS;
 
+    if (shows.known && !sql_work_spend(w, shows.n))
+        return SQL_HAS_PERHAPS;
     for (size_t i = 0; shows.known && i < shows.n; i++) {
         const struct sql_column *each = &w->columns.items[shows.at + i];
         enum sql_has answer;

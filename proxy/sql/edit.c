@@ -7,6 +7,23 @@
 #include "segue/base/buf.h"
 #include "segue/base/mem.h"
 
+#define MANY 64 /* of so many each is looked at, for each place that is asked for */
+
+static void touch(struct sql_edits *edits, const struct sql_edit *edit)
+{
+    if (edit->at <= edits->len && edit->removed <= edits->len - edit->at)
+        sql_marks_put(&edits->touched, edit->at, edit->at + edit->removed);
+}
+
+static void note_touched(struct sql_edits *edits)
+{
+    size_t first = edits->many ? edits->n - 1 : 0;
+
+    edits->many = true;
+    for (size_t i = first; i < edits->n; i++)
+        touch(edits, &edits->items[i]);
+}
+
 void sql_edits_add_take(struct sql_edits *edits, uint32_t at, uint32_t removed, char *text)
 {
     size_t len = strlen(text);
@@ -22,6 +39,8 @@ void sql_edits_add_take(struct sql_edits *edits, uint32_t at, uint32_t removed, 
     edits->items[edits->n] =
         (struct sql_edit){.at = at, .removed = removed, .number = (uint32_t)edits->n, .text = text};
     edits->n++;
+    if (edits->n > MANY || edits->many)
+        note_touched(edits);
 }
 
 void sql_edits_add_about(struct sql_edits *edits, uint32_t at, uint32_t removed, char *text,
@@ -71,11 +90,22 @@ void sql_edits_fini(struct sql_edits *edits)
 {
     sql_edits_drop(edits, 0);
     free(edits->items);
+    sql_marks_fini(&edits->touched);
     *edits = (struct sql_edits){0};
+}
+
+void sql_edits_restart(struct sql_edits *edits)
+{
+    const struct sql_edits kept = {.len = edits->len, .most = edits->most};
+
+    sql_edits_fini(edits);
+    *edits = kept;
 }
 
 bool sql_edits_touch(const struct sql_edits *edits, uint32_t from, uint32_t to)
 {
+    if (edits->many)
+        return sql_marks_any(&edits->touched, from, to);
     for (size_t i = 0; i < edits->n; i++) {
         const struct sql_edit *edit = &edits->items[i];
 

@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "marks.h"
 #include "segue/base/rc.h"
 #include "segue/sql/rewrite.h"
 
@@ -24,8 +25,11 @@ struct sql_edit {
 struct sql_edits {
     struct sql_edit *items;
     size_t n, cap;
+    size_t len;         /* of the text that is edited */
     size_t bytes, most; /* of their texts; at most so many, 0: any number */
     bool over;          /* there were more: they are not whole, and of no use */
+    bool many; /* `touched` has all bytes that are edited, of those that were dropped, too */
+    struct sql_marks touched;
 };
 
 /* Takes `text` (heap). What is beyond `most` is not kept. */
@@ -48,7 +52,10 @@ void sql_edits_keep_names(struct sql_edits *edits, size_t from);
 
 void sql_edits_fini(struct sql_edits *edits);
 
-/* Is something edited in [from, to)? */
+/* Drops all of them, and nothing else is forgotten. */
+void sql_edits_restart(struct sql_edits *edits);
+
+/* Is something edited in [from, to)? Where there are many, perhaps by one that was dropped. */
 bool sql_edits_touch(const struct sql_edits *edits, uint32_t from, uint32_t to);
 
 /* Fills text, len and splices of *out. RC_ERR: two edits replace the same bytes. */

@@ -30,6 +30,25 @@ static void cover(struct sql_scope *scope, size_t begin, size_t end, const struc
         scope->places[i].covered = true;
 }
 
+/* No row of these may be found. */
+static void miss(struct sql_scope *scope, size_t begin, size_t end)
+{
+    for (size_t i = begin; i < end; i++)
+        scope->places[i].nullable = true;
+}
+
+static void miss_sides(struct sql_scope *scope, size_t begin, size_t middle,
+                       const struct sql_node *join)
+{
+    const char *type = sql_node_text(get(join, "jointype"));
+    bool full = type && !strcmp(type, "JOIN_FULL");
+
+    if (full || (type && !strcmp(type, "JOIN_RIGHT")))
+        miss(scope, begin, middle);
+    if (full || (type && !strcmp(type, "JOIN_LEFT")))
+        miss(scope, middle, scope->n);
+}
+
 /* Where one place of a side has the column of USING, another's hidden one must not be there, too.
  */
 static void uncover(struct sql_work *w, struct sql_scope *scope, size_t begin, size_t end,
@@ -37,6 +56,8 @@ static void uncover(struct sql_work *w, struct sql_scope *scope, size_t begin, s
 {
     bool has = false;
 
+    if (!sql_work_spend(w, 3 * (end - begin)))
+        return;
     for (size_t i = begin; i < end; i++) {
         enum sql_has answer = sql_place_has(w, &scope->places[i], column);
 
@@ -66,6 +87,7 @@ static void add_join(struct sql_work *w, struct sql_scope *scope, const struct s
     sql_from_add(w, scope, get(join, "larg"));
     middle = scope->n;
     sql_from_add(w, scope, get(join, "rarg"));
+    miss_sides(scope, begin, middle, join);
     SQL_NODE_EACH_ITEM(item, get(join, "usingClause")) {
         uncover(w, scope, begin, middle, sql_tree_string(item));
         uncover(w, scope, middle, scope->n, sql_tree_string(item));
@@ -94,13 +116,14 @@ static void add_subselect(struct sql_work *w, struct sql_scope *scope, const str
 }
 
 /* Of what is called in FROM, without an alias. */
-static const char *called_as(const struct sql_node *node)
+static const char *called_as(const struct sql_work *w, const struct sql_node *node)
 {
     const struct sql_node *functions = get(node, "functions");
 
     if (!functions)
         return "xmltable";
-    return sql_output_figured(sql_node_at(get(get(sql_node_at(functions, 0), "List"), "items"), 0));
+    return sql_output_figured(w,
+                              sql_node_at(get(get(sql_node_at(functions, 0), "List"), "items"), 0));
 }
 
 static bool is_walked(const struct sql_node *member)
@@ -126,7 +149,7 @@ static void add_unknown(struct sql_work *w, struct sql_scope *scope, const struc
     if (!listed)
         shows = sql_columns_of_function(w, node);
     if (!name && (listed || shows.known))
-        name = called_as(node);
+        name = called_as(w, node);
     place = sql_scope_add(scope,
                           listed        ? SQL_PLACE_LISTED
                           : shows.known ? SQL_PLACE_QUERY
@@ -142,6 +165,7 @@ static void add_sample(struct sql_work *w, struct sql_scope *scope, const struct
 {
     sql_from_add(w, scope, get(node, "relation"));
     scope->places[scope->n - 1].fixed = true;
+    scope->places[scope->n - 1].nullable = true; /* a row may be none of the sample */
     sql_walk_node(w, scope, get(node, "args"), 0);
     sql_walk_node(w, scope, get(node, "repeatable"), 0);
 }

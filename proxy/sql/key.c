@@ -69,11 +69,12 @@ static void add_half(struct sql_work *w, struct sql_scope *scope, const struct s
     char *of, *name;
 
     if (!place || place->kind != SQL_PLACE_MIGRATING || place->aliases || !place->name ||
-        sql_scope_place(scope, place->name) != place)
+        sql_scope_place(w, scope, place->name) != place)
         return;
     half = half_now(place->rule, column);
-    if (!half || !strcmp(half, column) || !sql_groups_by_key(place, select) || last >= tokens->n ||
-        !tokens->items[last].word || sql_tokens_is(tokens, last + 1, PG_QUERY__TOKEN__UESCAPE))
+    if (!half || !strcmp(half, column) || !sql_groups_by_key(w, place, select) ||
+        last >= tokens->n || !tokens->items[last].word ||
+        sql_tokens_is(tokens, last + 1, PG_QUERY__TOKEN__UESCAPE))
         return;
     place->fixed = true; /* a sub-select would have no key */
     of = sql_quote_ident(place->name);

@@ -64,6 +64,8 @@ static struct answers ask(const struct sql_work *w, struct sql_scope *scope, con
 {
     struct answers a = {0};
 
+    if (!sql_work_spend(w, scope->n))
+        return a;
     for (size_t i = 0; i < scope->n; i++) {
         struct sql_place *place = &scope->places[i];
 
@@ -90,7 +92,7 @@ static struct answers ask(const struct sql_work *w, struct sql_scope *scope, con
             break;
         }
     }
-    a.perhaps = a.nmaybe > 0 || sql_scope_renames_to(scope, column);
+    a.perhaps = a.nmaybe > 0 || sql_scope_renames_to(w, scope, column);
     return a;
 }
 
@@ -100,7 +102,7 @@ static bool qualify(struct sql_work *w, struct sql_scope *from, struct sql_place
 {
     char *quoted;
 
-    if (!sql_scope_call(w, place) || sql_scope_place(from, place->name) != place)
+    if (!sql_scope_call(w, place) || sql_scope_place(w, from, place->name) != place)
         return false;
     w->out->by_columns = true;
     quoted = sql_quote_ident(place->name);
@@ -114,7 +116,7 @@ static bool is_hiding(const struct sql_work *w, const struct sql_place *place)
     return place && place->kind == SQL_PLACE_MIGRATING && sql_place_hides(w, place);
 }
 
-static void note_row(struct sql_work *w, const struct sql_place *place, const struct sql_node *ref,
+static void note_row(struct sql_work *w, struct sql_place *place, const struct sql_node *ref,
                      const char *called, bool certain, unsigned flags)
 {
     sql_star_note(w, place);
@@ -123,7 +125,7 @@ static void note_row(struct sql_work *w, const struct sql_place *place, const st
 }
 
 /* Where nothing is hidden from it the row is right, but perhaps not filled yet. */
-static void read_row(struct sql_work *w, const struct sql_place *place, const struct sql_node *ref,
+static void read_row(struct sql_work *w, struct sql_place *place, const struct sql_node *ref,
                      const char *called, bool certain, unsigned flags)
 {
     if (is_hiding(w, place))
@@ -141,7 +143,7 @@ static bool hides_column(const struct sql_work *w, const struct sql_place *place
 /* Tables that have a hidden column of that name become sub-selects without it. */
 static void uncover(struct sql_work *w, struct sql_scope *scope, const char *name)
 {
-    for (; scope; scope = scope->outer)
+    for (; scope && sql_work_spend(w, scope->n); scope = scope->outer)
         for (size_t i = 0; i < scope->n; i++)
             if (!scope->places[i].qualified_only && hides_column(w, &scope->places[i], name))
                 scope->places[i].wrap = true;
@@ -151,7 +153,9 @@ static void uncover(struct sql_work *w, struct sql_scope *scope, const char *nam
 static bool uncover_until(struct sql_work *w, struct sql_scope *scope, const struct sql_scope *last,
                           const char *name)
 {
-    for (struct sql_scope *at = scope; at != last->outer; at = at->outer)
+    for (struct sql_scope *at = scope; at != last->outer; at = at->outer) {
+        if (!sql_work_spend(w, 2 * at->n))
+            return false;
         for (size_t i = 0; i < at->n; i++) {
             const struct sql_place *place = &at->places[i];
 
@@ -159,6 +163,7 @@ static bool uncover_until(struct sql_work *w, struct sql_scope *scope, const str
                 (place->fixed || place->written || at->locking))
                 return false;
         }
+    }
     for (; scope != last->outer; scope = scope->outer)
         for (size_t i = 0; i < scope->n; i++)
             if (!scope->places[i].qualified_only && hides_column(w, &scope->places[i], name))
@@ -170,7 +175,7 @@ static bool uncover_until(struct sql_work *w, struct sql_scope *scope, const str
  * left as it is. */
 static void uncover_further_out(struct sql_work *w, struct sql_scope *scope, const char *name)
 {
-    for (; scope; scope = scope->outer)
+    for (; scope && sql_work_spend(w, scope->n); scope = scope->outer)
         for (size_t i = 0; i < scope->n && !scope->locking; i++) {
             struct sql_place *place = &scope->places[i];
 
@@ -184,7 +189,7 @@ static void uncover_further_out(struct sql_work *w, struct sql_scope *scope, con
 static bool row_behind(struct sql_work *w, struct sql_scope *scope, const struct sql_node *ref,
                        const char *name, unsigned flags)
 {
-    struct sql_place *row = sql_scope_place(scope, name);
+    struct sql_place *row = sql_scope_place(w, scope, name);
     struct sql_record record = {.ref = ref, .called = name, .certain = true, .placed = true};
 
     if (!row)
@@ -232,7 +237,7 @@ static void of_several(struct sql_work *w, struct sql_scope *from, const struct 
 {
     sql_said_twofold(w, a->own, column, true);
     if (a->own && a->nshared == 1 && sql_said_is_news(w, a->own, column) && !at->natural &&
-        !at->covered && !sql_scope_joins_by(at, column) && !qualify(w, from, a->shared, ref))
+        !at->covered && !sql_scope_joins_by(w, at, column) && !qualify(w, from, a->shared, ref))
         sql_work_doubt(w, SQL_DOUBT_NAME);
 }
 
@@ -263,7 +268,7 @@ static void keep_meaning(struct sql_work *w, struct sql_scope *scope, struct sql
         }
         sql_said_twofold(w, hidden, column, false);
     }
-    if ((!place || at->natural || at->covered || sql_scope_joins_by(at, column) ||
+    if ((!place || at->natural || at->covered || sql_scope_joins_by(w, at, column) ||
          !qualify(w, scope, place, ref)) &&
         !uncover_until(w, scope, at, column))
         sql_work_doubt(w, SQL_DOUBT_NAME);
@@ -274,7 +279,7 @@ static void keep_meaning(struct sql_work *w, struct sql_scope *scope, struct sql
 static bool is_row_or_column(struct sql_work *w, struct sql_scope *scope, const struct answers *a,
                              const char *column)
 {
-    const struct sql_place *row = sql_scope_place(scope, column);
+    const struct sql_place *row = sql_scope_place(w, scope, column);
     const struct sql_scope *last = scope;
 
     if (a->nhas > 0 || !row || is_hiding(w, row) || is_likely(w, a, column))
@@ -305,7 +310,7 @@ static void dual_name(struct sql_work *w, struct sql_scope *scope, const struct 
             sql_said_row(w, hidden, column, flags & SQL_NAME_RECORD);
         else if (hidden)
             keep_meaning(w, scope, at, &a, hidden, ref, column);
-        else if (a.nhas == 0 && is_hiding(w, sql_scope_place(scope, column)))
+        else if (a.nhas == 0 && is_hiding(w, sql_scope_place(w, scope, column)))
             sql_work_doubt(w, SQL_DOUBT_NAME); /* it may be the whole row */
         else if (a.nhas > 1)
             of_several(w, scope, at, &a, ref, column);
@@ -328,7 +333,7 @@ bool sql_name_output(struct sql_work *w, struct sql_scope *scope, const struct s
     size_t number = 0, token = sql_tokens_at(&w->tokens, sql_tree_location(ref));
     struct answers a;
 
-    if (!sql_output_named(ref, targets, &number))
+    if (!sql_output_named(w, ref, targets, &number))
         return false;
     a = ask(w, scope, name);
     if (a.nhas == 1 && a.own) { /* to the other revision the output is the first */
@@ -362,10 +367,10 @@ static struct sql_place *owner(struct sql_work *w, struct sql_scope *scope,
 
     *column = n ? sql_tree_string(sql_node_at(fields, n - 1)) : NULL;
     if (!*column || n > 1)
-        return *column && of ? sql_scope_place(scope, of) : NULL;
+        return *column && of ? sql_scope_place(w, scope, of) : NULL;
     a = ask(w, scope, *column);
     if (a.perhaps || a.nhas > 1 || scope->natural || scope->covered ||
-        sql_scope_joins_by(scope, *column))
+        sql_scope_joins_by(w, scope, *column))
         return NULL;
     return a.nhas ? a.has : a.hidden;
 }
@@ -376,7 +381,7 @@ struct sql_place *sql_name_grouped(struct sql_work *w, struct sql_scope *scope,
 {
     const struct sql_node *fields = sql_tree_get(ref, "fields");
     const char *name = sql_tree_string(sql_node_at(fields, 0));
-    const struct sql_node *target = sql_output_named(ref, targets, NULL);
+    const struct sql_node *target = sql_output_named(w, ref, targets, NULL);
     struct answers a = {0};
 
     if (name && sql_node_size(fields) == 1)
@@ -397,7 +402,7 @@ static bool is_no_column(struct sql_work *w, struct sql_scope *scope, const char
 
         if (a.nhas > 0 || a.perhaps)
             return false;
-        for (size_t i = 0; i < scope->n && !known; i++)
+        for (size_t i = 0; i < scope->n && !known; i++) /* as many as were asked */
             if (scope->places[i].kind == SQL_PLACE_RELATION)
                 return false;
     }
@@ -406,10 +411,10 @@ static bool is_no_column(struct sql_work *w, struct sql_scope *scope, const char
 
 struct sql_place *sql_name_row(struct sql_work *w, struct sql_scope *scope, const char *name)
 {
-    struct sql_place *place = sql_scope_place(scope, name);
+    struct sql_place *place = sql_scope_place(w, scope, name);
 
     if (!place)
-        place = sql_star_returned(scope, name);
+        place = sql_star_returned(w, scope, name);
     if (!is_hiding(w, place) || !is_no_column(w, scope, name))
         return NULL;
     for (; sql_is_dual_name(w, name) && scope; scope = scope->outer)
@@ -437,10 +442,10 @@ bool sql_name_field(struct sql_work *w, struct sql_scope *scope, const struct sq
 static void row_or_column(struct sql_work *w, struct sql_scope *scope, const struct sql_node *ref,
                           const char *name, unsigned flags)
 {
-    struct sql_place *place = sql_scope_place(scope, name);
+    struct sql_place *place = sql_scope_place(w, scope, name);
 
     if (!place && (w->rules->returns_rows || is_no_column(w, scope, name)))
-        place = sql_star_returned(scope, name);
+        place = sql_star_returned(w, scope, name);
     if (!place)
         return;
     for (struct sql_scope *at = scope; at; at = at->outer) {
@@ -452,9 +457,9 @@ static void row_or_column(struct sql_work *w, struct sql_scope *scope, const str
     read_row(w, place, ref, name, is_no_column(w, scope, name), flags);
 }
 
-static void fix_all(struct sql_scope *scope)
+static void fix_all(const struct sql_work *w, struct sql_scope *scope)
 {
-    for (; scope; scope = scope->outer)
+    for (; scope && sql_work_spend(w, scope->n); scope = scope->outer)
         for (size_t i = 0; i < scope->n; i++)
             scope->places[i].fixed = true;
 }
@@ -463,7 +468,7 @@ static void alone(struct sql_work *w, struct sql_scope *scope, const struct sql_
                   const char *name, unsigned flags)
 {
     if (sql_name_is_system(name))
-        fix_all(scope);
+        fix_all(w, scope);
     else if (sql_is_dual_name(w, name))
         dual_name(w, scope, ref, name, flags);
     else
@@ -497,7 +502,7 @@ void sql_name_call(struct sql_work *w, struct sql_scope *scope, const struct sql
     const struct sql_node *ref = sql_tree_get(sql_node_at(args, 0), "ColumnRef");
     const char *column = only_name(sql_tree_get(call, "funcname"));
     const char *row = sql_node_size(args) == 1 ? only_name(sql_tree_get(ref, "fields")) : NULL;
-    struct sql_place *place = column && row ? sql_scope_place(scope, row) : NULL;
+    struct sql_place *place = column && row ? sql_scope_place(w, scope, row) : NULL;
 
     if (place && sql_name_calls(w, column) == SQL_CALLS_NOT &&
         sql_place_has(w, place, column) != SQL_HAS_NOT)
@@ -524,9 +529,9 @@ static void qualified(struct sql_work *w, struct sql_scope *scope, const struct 
     const struct sql_node *fields = sql_tree_get(ref, "fields");
     size_t n = sql_node_size(fields);
     const char *name = sql_tree_string(sql_node_at(fields, n - 2));
-    struct sql_place *place = name ? sql_scope_place(scope, name) : NULL;
+    struct sql_place *place = name ? sql_scope_place(w, scope, name) : NULL;
 
-    if (!place && name && n == 2 && (place = sql_star_returned(scope, name)))
+    if (!place && name && n == 2 && (place = sql_star_returned(w, scope, name)))
         flags &= place->old && !strcmp(name, place->old) ? ~(unsigned)SQL_NAME_WRITTEN : ~0U;
     if (!place)
         return;

@@ -36,8 +36,8 @@ static bool is_shown(const struct reading *r, const char *name)
 static bool qualifies(const struct reading *r, const char *name)
 {
     if (r->place->covered)
-        return sql_scope_is_join(r->scope, name);
-    return sql_scope_place(r->scope, name) == r->place;
+        return sql_scope_is_join(r->w, r->scope, name);
+    return sql_scope_place(r->w, r->scope, name) == r->place;
 }
 
 /* t.f: its column, or else, perhaps, a function of the row. */
@@ -64,6 +64,8 @@ static void read_ref(struct reading *r, const struct sql_node *ref)
 
 static void read_node(struct reading *r, const struct sql_node *node)
 {
+    if (!sql_work_spend(r->w, 1)) /* for each place of a level all of it is read */
+        return;
     SQL_NODE_EACH_ITEM(item, node)
         read_node(r, item);
     SQL_NODE_EACH_MEMBER(member, node) {
@@ -102,7 +104,7 @@ void sql_needs_init(struct sql_needs *needs, const struct sql_work *w, struct sq
     needs->all = !scope->level || has_star(get(scope->level, "targetList")) ||
                  has_star(get(scope->level, "returningList")) ||
                  /* which of its columns another name is for is not looked for */
-                 (place->covered && sql_scope_renames(scope)) ||
+                 (place->covered && sql_scope_renames(w, scope)) ||
                  sql_record_waits(w, place) != SQL_RECORD_NONE;
     if (needs->all)
         return;
@@ -134,6 +136,8 @@ static bool may_have(const struct sql_work *w, const struct sql_place *other, co
 static bool is_joined_by(const struct sql_work *w, const struct sql_scope *scope,
                          const struct sql_place *place, const char *name)
 {
+    if (!sql_work_spend(w, scope->n))
+        return true;
     for (size_t i = 0; i < scope->n; i++) {
         const struct sql_place *other = &scope->places[i];
 

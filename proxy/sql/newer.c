@@ -247,11 +247,12 @@ static bool put_columns(const struct newer *n, size_t open, unsigned depth, stru
     if (!is(n, open, SQL_TOKEN_OPEN) || close == n->tokens.n || depth == COLUMNS_DEPTH_MAX)
         return false;
     for (; i <= close; i = end + 1) {
-        size_t columns = sql_tokens_find(&n->tokens, i, PG_QUERY__TOKEN__COLUMNS);
+        size_t columns;
 
         end = sql_tokens_item_end(&n->tokens, i, ends);
         if (is_word(n, i, "nested") &&
             (is_word(n, i + 1, "path") || is(n, i + 1, PG_QUERY__TOKEN__SCONST))) {
+            columns = sql_tokens_find(&n->tokens, i, PG_QUERY__TOKEN__COLUMNS);
             if (columns > end || !put_columns(n, columns + 1, depth + 1, targets))
                 return false;
             continue;

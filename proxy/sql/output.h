@@ -13,12 +13,12 @@
 
 /* How the server calls the output column of a ResTarget's value that has no AS
  * (FigureColname). NULL: it is not known here. */
-const char *sql_output_figured(const struct sql_node *val);
+const char *sql_output_figured(const struct sql_work *w, const struct sql_node *val);
 
 /* The ResTarget that a ColumnRef (NULL: none) calls by its name. *number (may be NULL): which
  * output column that is, from 1; 0: nobody can count so far (a star). NULL: none. */
-const struct sql_node *sql_output_named(const struct sql_node *ref, const struct sql_node *targets,
-                                        size_t *number);
+const struct sql_node *sql_output_named(const struct sql_work *w, const struct sql_node *ref,
+                                        const struct sql_node *targets, size_t *number);
 
 /* The items of DISTINCT ON, or of ORDER BY (SortBy), of a query with these targets. */
 void sql_output_sorts(struct sql_work *w, struct sql_scope *scope, const struct sql_node *list,

@@ -3,71 +3,83 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "group.h"
 #include "name.h"
 #include "segue/base/buf.h"
 #include "segue/base/mem.h"
 #include "segue/sql/expr.h"
 #include "star.h"
 
-void sql_record_note(struct sql_work *w, const struct sql_place *place, struct sql_record record,
+#define MANY 64 /* of so many each is looked at, for each place that is asked for */
+
+static uint32_t place_of(const struct sql_record *record)
+{
+    return (uint32_t)sql_tree_location(record->ref);
+}
+
+static void note_place(struct sql_work *w)
+{
+    struct sql_records *all = &w->records;
+    size_t first = all->at.words ? all->n - 1 : 0;
+
+    for (size_t i = first; i < all->n; i++)
+        if (place_of(&all->items[i]) < w->len)
+            sql_marks_put(&all->at, place_of(&all->items[i]), place_of(&all->items[i]));
+}
+
+void sql_record_note(struct sql_work *w, struct sql_place *place, struct sql_record record,
                      unsigned flags)
 {
     struct sql_records *all = &w->records;
 
     if (!(flags & SQL_NAME_ANONYMOUS))
         sql_work_doubt(w, SQL_DOUBT_ROW);
-    record.range = place->range;
     record.fields = flags & SQL_NAME_FIELDS;
     mem_grow((void **)&all->items, &all->cap, all->n + 1, sizeof(*all->items));
     all->items[all->n++] = record;
+    *(place->rows ? &all->items[place->last_row - 1].next : &place->rows) = all->n;
+    place->last_row = all->n;
+    if (all->n > MANY)
+        note_place(w);
+}
+
+void sql_record_restart(struct sql_work *w)
+{
+    w->records.n = 0;
+    sql_marks_fini(&w->records.at);
+}
+
+void sql_record_fini(struct sql_work *w)
+{
+    sql_record_restart(w);
+    free(w->records.items);
+}
+
+static const struct sql_record *next_of(const struct sql_work *w, size_t number)
+{
+    return number ? &w->records.items[number - 1] : NULL;
 }
 
 enum sql_record_wait sql_record_waits(const struct sql_work *w, const struct sql_place *place)
 {
     enum sql_record_wait wait = SQL_RECORD_NONE;
 
-    for (size_t i = 0; i < w->records.n && wait != SQL_RECORD_EITHER; i++)
-        if (w->records.items[i].range == place->range)
-            wait = w->records.items[i].placed ? SQL_RECORD_PLACED : SQL_RECORD_EITHER;
+    for (const struct sql_record *record = next_of(w, place->rows);
+         record && wait != SQL_RECORD_EITHER; record = next_of(w, record->next))
+        wait = record->placed ? SQL_RECORD_PLACED : SQL_RECORD_EITHER;
     return wait;
 }
 
 bool sql_record_touches(const struct sql_work *w, uint32_t from, uint32_t to)
 {
-    for (size_t i = 0; i < w->records.n; i++) {
-        uint32_t at = (uint32_t)sql_tree_location(w->records.items[i].ref);
-
-        if (at >= from && at < to)
+    if (w->records.at.words)
+        return sql_marks_any(&w->records.at, from, to);
+    for (size_t i = 0; i < w->records.n; i++)
+        if (place_of(&w->records.items[i]) >= from && place_of(&w->records.items[i]) < to)
             return true;
-    }
     return false;
 }
 
 /* ---- in place ---- */
-
-enum side { SIDE_ABSENT, SIDE_THERE, SIDE_NULLABLE };
-
-/* Where in a FROM, or in an item of it, is a relation: may a join find no row of it? */
-static enum side side_of(const struct sql_node *node, const struct sql_node *range)
-{
-    const struct sql_node *join = sql_tree_get(node, "JoinExpr");
-    const char *type = sql_node_text(sql_tree_get(join, "jointype"));
-    bool full = type && !strcmp(type, "JOIN_FULL");
-    enum side side;
-
-    SQL_NODE_EACH_ITEM(item, node)
-        if ((side = side_of(item, range)) != SIDE_ABSENT)
-            return side;
-    if (!join)
-        return sql_tree_get(node, "RangeVar") == range ? SIDE_THERE : SIDE_ABSENT;
-    side = side_of(sql_tree_get(join, "larg"), range);
-    if (side != SIDE_ABSENT)
-        return full || (type && !strcmp(type, "JOIN_RIGHT")) ? SIDE_NULLABLE : side;
-    side = side_of(sql_tree_get(join, "rarg"), range);
-    return side != SIDE_ABSENT && (full || (type && !strcmp(type, "JOIN_LEFT"))) ? SIDE_NULLABLE
-                                                                                 : side;
-}
 
 /* No row is not the same as a row of NULLs. RETURNING old: none was there. */
 static bool is_nullable(const struct sql_scope *scope, const struct sql_place *place,
@@ -75,13 +87,16 @@ static bool is_nullable(const struct sql_scope *scope, const struct sql_place *p
 {
     if (place->written)
         return strcmp(record->called, place->name) != 0;
-    return scope->sourceless || side_of(scope->from, place->range) != SIDE_THERE;
+    return scope->sourceless || place->nullable;
 }
 
-static bool is_locked(const struct sql_node *clause, const struct sql_place *place)
+static bool is_locked(const struct sql_work *w, const struct sql_node *clause,
+                      const struct sql_place *place)
 {
     const struct sql_node *rels = sql_tree_get(sql_tree_get(clause, "LockingClause"), "lockedRels");
 
+    if (!sql_work_spend(w, 1 + sql_node_size(rels)))
+        return true;
     SQL_NODE_EACH_ITEM(rel, rels) {
         const char *name = sql_node_text(sql_tree_get(sql_tree_get(rel, "RangeVar"), "relname"));
 
@@ -93,14 +108,15 @@ static bool is_locked(const struct sql_node *clause, const struct sql_place *pla
 
 /* Such rows may be locked only where the server sees that a condition is never true without them;
  * it does not look into a row that is made. */
-static bool locks_nullable(const struct sql_scope *scope)
+static bool locks_nullable(const struct sql_work *w, struct sql_record_level *level)
 {
-    SQL_NODE_EACH_ITEM(clause, scope->locking)
-        for (size_t i = 0; i < scope->n; i++)
-            if (is_locked(clause, &scope->places[i]) &&
-                side_of(scope->from, scope->places[i].range) != SIDE_THERE)
-                return true;
-    return false;
+    const struct sql_scope *scope = level->scope;
+
+    for (size_t i = 0; !level->asked && i < scope->n && !level->locks; i++)
+        SQL_NODE_EACH_ITEM(clause, scope->places[i].nullable ? scope->locking : NULL)
+            level->locks = level->locks || is_locked(w, clause, &scope->places[i]);
+    level->asked = true;
+    return level->locks;
 }
 
 /* Behind the last token of the reference; 0: not found. */
@@ -143,21 +159,22 @@ static char *text_of(struct sql_work *w, const struct sql_place *place,
     return buf_take(&text);
 }
 
-void sql_record_put(struct sql_work *w, const struct sql_scope *scope,
-                    const struct sql_place *place, const struct sql_node *select, bool all)
+void sql_record_put(struct sql_work *w, struct sql_record_level *level,
+                    const struct sql_place *place, bool all)
 {
-    for (size_t i = 0; i < w->records.n; i++) {
-        const struct sql_record *record = &w->records.items[i];
-        uint32_t from = (uint32_t)sql_tree_location(record->ref), to;
+    bool named = !level->scope->covered && sql_place_is_unique(w, level->scope, place);
+
+    for (const struct sql_record *record = next_of(w, place->rows); record && !w->edits.over;
+         record = next_of(w, record->next)) {
+        uint32_t from = place_of(record), to;
         bool nullable;
 
-        if (record->range != place->range || !(all || record->placed))
+        if (!all && !record->placed)
             continue;
         to = end_of(w, record->ref);
-        nullable = is_nullable(scope, place, record);
-        if (record->fields || scope->covered || !sql_place_is_unique(scope, place) || to == 0 ||
-            (nullable && locks_nullable(scope)) ||
-            sql_group_forbids(w, place, select, record->ref)) {
+        nullable = is_nullable(level->scope, place, record);
+        if (record->fields || !named || to == 0 || (nullable && locks_nullable(w, level)) ||
+            sql_group_forbids(w, place, &level->grouping, record->ref)) {
             sql_work_doubt(w, SQL_DOUBT_ROW);
             return;
         }

@@ -10,31 +10,39 @@
 #ifndef SEGUE_SQL_RECORD_H
 #define SEGUE_SQL_RECORD_H
 
-#include "scope.h"
+#include "group.h"
 
 /* A name, found in an expression, that is a place's row. */
 struct sql_record {
-    const struct sql_node *ref;   /* ColumnRef */
-    const char *called;           /* what qualifies the row's columns there */
-    bool certain;                 /* no column is called so; else the server must find out */
-    bool placed;                  /* a hidden column is called so: the name cannot stay */
-    const struct sql_node *range; /* the place's: places themselves move while a FROM is read */
-    bool fields;                  /* SQL_NAME_FIELDS */
+    const struct sql_node *ref; /* ColumnRef */
+    const char *called;         /* what qualifies the row's columns there */
+    bool certain;               /* no column is called so; else the server must find out */
+    bool placed;                /* a hidden column is called so: the name cannot stay */
+    bool fields;                /* SQL_NAME_FIELDS */
+    size_t next;                /* of the same place, from 1; 0: it is the last */
 };
 
-/* `record` without what is the place's or the flags'. `flags` as in name.h; without ANONYMOUS it is
+/* `record` without what is the flags'. `flags` as in name.h; without ANONYMOUS it is
  * in doubt at once. */
-void sql_record_note(struct sql_work *w, const struct sql_place *place, struct sql_record record,
+void sql_record_note(struct sql_work *w, struct sql_place *place, struct sql_record record,
                      unsigned flags);
+void sql_record_restart(struct sql_work *w); /* there are none */
+void sql_record_fini(struct sql_work *w);
 
 /* Are rows of the place asked for? EITHER: a sub-select in place of the table has some of them. */
 enum sql_record_wait { SQL_RECORD_NONE, SQL_RECORD_PLACED, SQL_RECORD_EITHER };
 enum sql_record_wait sql_record_waits(const struct sql_work *w, const struct sql_place *place);
 
-/* Makes them in place, at the end of the place's level: `all`, or those that must be. `select`: the
- * level's SelectStmt; NULL: another statement. */
-void sql_record_put(struct sql_work *w, const struct sql_scope *scope,
-                    const struct sql_place *place, const struct sql_node *select, bool all);
+/* A level at whose end rows are made; what is found for one of them counts for all. */
+struct sql_record_level {
+    const struct sql_scope *scope;
+    struct sql_grouping grouping;
+    bool asked, locks; /* does it lock what a join may find no row of? */
+};
+
+/* Makes them in place, at the end of the place's level: `all`, or those that must be. */
+void sql_record_put(struct sql_work *w, struct sql_record_level *level,
+                    const struct sql_place *place, bool all);
 
 /* Has the server a function of that name (NULL: no) that takes a row of any type, and says only
  * what is in it? */

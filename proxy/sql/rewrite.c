@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "newer.h"
+#include "record.h"
 #include "runs.h"
 #include "segue/base/mem.h"
 #include "segue/base/utf8.h"
@@ -17,7 +18,7 @@
 
 static void apply(struct sql_work *w)
 {
-    if (w->edits.over) {
+    if (w->edits.over || w->effort->spent) {
         sql_rewrite_fini(w->out);
         sql_work_doubt(w, SQL_DOUBT_LENGTH);
         return;
@@ -35,6 +36,11 @@ static void finish(struct sql_work *w, const struct sql_node *tree)
     if (!w->session->rewrites || w->tokens.off) {
         out->early = 0;
         sql_work_doubt(w, SQL_DOUBT_OFF);
+        return;
+    }
+    if (w->effort->spent) { /* as what is too long to be looked at */
+        out->early = 0;
+        out->doubt = SQL_DOUBT_LENGTH;
         return;
     }
     if (out->early)
@@ -55,7 +61,9 @@ static void finish(struct sql_work *w, const struct sql_node *tree)
 void sql_rewrite(const struct sql_rules *rules, const struct sql_sight_of_session *session,
                  const char *text, size_t len, struct sql_rewrite *out)
 {
-    struct sql_work w = {.rules = rules, .session = session, .len = len, .out = out};
+    struct sql_effort effort = {.left = SQL_EFFORT_MAX};
+    struct sql_work w = {
+        .rules = rules, .session = session, .len = len, .effort = &effort, .out = out};
     struct sql_nodes *nodes = NULL;
     const struct sql_node *tree;
     char *copy;
@@ -67,6 +75,7 @@ void sql_rewrite(const struct sql_rules *rules, const struct sql_sight_of_sessio
     }
     copy = mem_strndup(text, len);
     w.text = copy;
+    w.edits.len = len;
     w.edits.most = ADDED_BYTES_LEAST + ADDED_TIMES * len;
     if (strlen(copy) == len && utf8_is_valid(copy) && sql_runs_tame(copy, len))
         nodes = sql_newer_parse(copy);
@@ -85,7 +94,7 @@ void sql_rewrite(const struct sql_rules *rules, const struct sql_sight_of_sessio
         out->signature = 0;
     sql_tokens_fini(&w.tokens);
     sql_edits_fini(&w.edits);
-    free(w.records.items);
+    sql_record_fini(&w);
     free(w.columns.items);
     sql_nodes_free(nodes);
     free(copy);

@@ -223,30 +223,10 @@ bool sql_rows_read(const struct sql_work *w, struct sql_rows *rows, const struct
 
 /* ---- moving ---- */
 
-/* A type that a parameter is given by its first use must not come from another one. */
-static bool has_own_parameters(const struct sql_work *w, struct sql_span span)
-{
-    const struct sql_tokens *tokens = &w->tokens;
-
-    for (size_t i = 0; i < tokens->n; i++) {
-        const struct sql_token *a = &tokens->items[i];
-
-        if (a->kind != PG_QUERY__TOKEN__PARAM || a->start < span.from || a->start >= span.to)
-            continue;
-        for (size_t k = 0; k < tokens->n; k++) {
-            const struct sql_token *b = &tokens->items[k];
-
-            if (k != i && b->kind == a->kind && b->end - b->start == a->end - a->start &&
-                !memcmp(w->text + a->start, w->text + b->start, a->end - a->start))
-                return false;
-        }
-    }
-    return true;
-}
-
 /* The value is evaluated where the first of both columns is due. An old twin stands in front of
- * columns whose values, or defaults, were evaluated before it. */
-static bool may_move(const struct sql_work *w, struct sql_rows *rows, size_t row,
+ * columns whose values, or defaults, were evaluated before it. A type that a parameter is given by
+ * its first use must not come from another one. */
+static bool may_move(struct sql_work *w, struct sql_rows *rows, size_t row,
                      const struct sql_twin *twin)
 {
     size_t at = row * rows->ncolumns + twin->of;
@@ -256,7 +236,7 @@ static bool may_move(const struct sql_work *w, struct sql_rows *rows, size_t row
     if (!rows->moves || !rows->defaults || twin->is_old || rows->nmoved == MOVED_MAX ||
         sql_column_read(rows->values[at]) ||
         !sql_span_may_move(w, rows->spans[at], rows->values[at]) ||
-        !has_own_parameters(w, rows->spans[at]))
+        sql_tokens_share(&w->tokens, w->text, rows->spans[at].from, rows->spans[at].to))
         return false;
     rows->nmoved++;
     return rows->moved[at] = true;
@@ -283,7 +263,7 @@ static char *move(struct sql_work *w, const struct sql_rows *rows, size_t cell, 
 
 /* ---- adding ---- */
 
-bool sql_rows_may_add(const struct sql_work *w, struct sql_rows *rows, const struct sql_twin *twin)
+bool sql_rows_may_add(struct sql_work *w, struct sql_rows *rows, const struct sql_twin *twin)
 {
     size_t able = 0;
 

@@ -45,7 +45,7 @@ bool sql_rows_read(const struct sql_work *w, struct sql_rows *rows, const struct
  * enough: there the others, whose spans are made empty, have DEFAULT. Values that may not be
  * written twice are moved into a WITH, where they may: each is evaluated where it was, when its
  * column is due, once. */
-bool sql_rows_may_add(const struct sql_work *w, struct sql_rows *rows, const struct sql_twin *twin);
+bool sql_rows_may_add(struct sql_work *w, struct sql_rows *rows, const struct sql_twin *twin);
 
 /* Adds the values of the twins, in their order, to each row. */
 void sql_rows_put(struct sql_work *w, const struct sql_rows *rows, const struct sql_twin *twins,

@@ -130,6 +130,50 @@ static void add_other(struct sql_rules *rules, struct rule *rule, const char *na
     rules->nothers++;
 }
 
+/* The first of them that is not in front of `name`. */
+static size_t find_dual(const struct sql_rules *rules, const char *name)
+{
+    size_t low = 0, high = rules->nduals;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (strcmp(rules->duals[middle], name) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+bool sql_rules_dual(const struct sql_rules *rules, const char *column)
+{
+    size_t at;
+
+    if (!rules->begins_dual[(unsigned char)*column])
+        return false;
+    at = find_dual(rules, column);
+    return at < rules->nduals && !strcmp(rules->duals[at], column);
+}
+
+static void add_duals(struct sql_rules *rules, const struct rule *rule)
+{
+    for (size_t i = 0; i < rule->ncolumns; i++) {
+        const char *name = rule->columns[i].name;
+        size_t at;
+
+        if (rule->columns[i].sight == SQL_SEEN_BY_BOTH || sql_rules_dual(rules, name))
+            continue;
+        at = find_dual(rules, name);
+        mem_grow((void **)&rules->duals, &rules->cap_duals, rules->nduals + 1,
+                 sizeof(*rules->duals));
+        memmove(rules->duals + at + 1, rules->duals + at,
+                (rules->nduals++ - at) * sizeof(*rules->duals));
+        rules->duals[at] = name;
+        rules->begins_dual[(unsigned char)*name] = true;
+    }
+}
+
 int sql_rules_add(struct sql_rules *rules, const struct sql_table_rule *table)
 {
     struct rule *rule;
@@ -159,6 +203,7 @@ int sql_rules_add(struct sql_rules *rules, const struct sql_table_rule *table)
     rule->other = NULL;
     rule->sideless = false;
     copy_columns(rule, table->columns, table->ncolumns);
+    add_duals(rules, rule);
     rule->old_signature = table->old_signature;
     rule->new_signature = table->new_signature;
     rule->ntwins = table->ntwins;
@@ -313,6 +358,7 @@ void sql_rules_unref(struct sql_rules *rules)
         free(rules->shown[i].shown);
     }
     free(rules->shown);
+    free(rules->duals);
     free(rules->database);
     sql_functions_unref(rules->functions);
     sql_search_fini(&rules->names);

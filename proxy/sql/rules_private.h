@@ -69,6 +69,9 @@ struct sql_rules {
     struct sql_search names;       /* tables and relatives */
     struct sql_search old_columns; /* for text the parser does not understand */
     struct sql_search new_columns;
+    const char **duals; /* names of columns that not both sides see, in any table, in order */
+    size_t nduals, cap_duals;
+    bool begins_dual[256]; /* one of them begins with that byte */
     struct rule *partitions;
     size_t npartitions, cap_partitions;
     struct namesake *namesakes;
@@ -85,6 +88,9 @@ struct sql_rules {
 
 /* A name in front of a schema's (NULL: there is none): is it for certain this database's? */
 bool sql_rules_is_here(const struct sql_rules *rules, const char *database);
+
+/* Is it the name of a column that not both sides see, in any migrating table? */
+bool sql_rules_dual(const struct sql_rules *rules, const char *column);
 
 /* path.c: what an unqualified name means to a session whose path is of this class. */
 enum sql_meaning {

@@ -34,12 +34,16 @@ struct sql_cte *sql_scope_add_cte(struct sql_scope *scope, const struct sql_node
     return &scope->ctes[scope->nctes++];
 }
 
-static const struct sql_cte *find_cte(const struct sql_scope *scope, const char *name)
+static const struct sql_cte *find_cte(const struct sql_work *w, const struct sql_scope *scope,
+                                      const char *name)
 {
-    for (; scope; scope = scope->outer)
+    for (; scope; scope = scope->outer) {
+        if (!sql_work_spend(w, scope->nctes))
+            break;
         for (size_t i = scope->nctes; i-- > 0;)
             if (!strcmp(scope->ctes[i].name, name))
                 return &scope->ctes[i];
+    }
     return NULL;
 }
 
@@ -129,7 +133,7 @@ struct sql_place *sql_scope_add_range(struct sql_work *w, struct sql_scope *scop
     const char *name = sql_node_text(sql_tree_get(range, "relname"));
     const char *schema = sql_node_text(sql_tree_get(range, "schemaname"));
     const char *alias = alias_of(range);
-    const struct sql_cte *cte = schema || !name || written ? NULL : find_cte(scope, name);
+    const struct sql_cte *cte = schema || !name || written ? NULL : find_cte(w, scope, name);
     const struct rule *rule = cte || !name ? NULL : find_rule(w, schema, name);
     struct sql_place *place = sql_scope_add(scope, SQL_PLACE_RELATION, alias ? alias : name);
 
@@ -164,32 +168,37 @@ static bool is_called(const struct sql_node *alias, const char *name)
 }
 
 /* Is a join of that FROM, or its USING, called so? */
-static bool is_join(const struct sql_node *node, const char *name)
+static bool is_join(const struct sql_work *w, const struct sql_node *node, const char *name)
 {
     const struct sql_node *join = sql_tree_get(node, "JoinExpr");
 
+    if (!sql_work_spend(w, 1))
+        return false;
     SQL_NODE_EACH_ITEM(item, node)
-        if (is_join(item, name))
+        if (is_join(w, item, name))
             return true;
-    return join &&
-           (is_called(sql_tree_get(join, "alias"), name) ||
-            is_called(sql_tree_get(join, "join_using_alias"), name) ||
-            is_join(sql_tree_get(join, "larg"), name) || is_join(sql_tree_get(join, "rarg"), name));
+    return join && (is_called(sql_tree_get(join, "alias"), name) ||
+                    is_called(sql_tree_get(join, "join_using_alias"), name) ||
+                    is_join(w, sql_tree_get(join, "larg"), name) ||
+                    is_join(w, sql_tree_get(join, "rarg"), name));
 }
 
-bool sql_scope_is_join(const struct sql_scope *scope, const char *name)
+bool sql_scope_is_join(const struct sql_work *w, const struct sql_scope *scope, const char *name)
 {
-    return is_join(scope->from, name);
+    return is_join(w, scope->from, name);
 }
 
-struct sql_place *sql_scope_place(struct sql_scope *scope, const char *name)
+struct sql_place *sql_scope_place(const struct sql_work *w, struct sql_scope *scope,
+                                  const char *name)
 {
     for (; scope; scope = scope->outer) {
+        if (!sql_work_spend(w, scope->n))
+            break;
         for (size_t i = 0; i < scope->n; i++)
             if (scope->places[i].name && !scope->places[i].covered &&
                 !strcmp(scope->places[i].name, name))
                 return &scope->places[i];
-        if ((scope->covered || scope->merged) && is_join(scope->from, name))
+        if ((scope->covered || scope->merged) && is_join(w, scope->from, name))
             return NULL;
     }
     return NULL;
@@ -219,8 +228,11 @@ const struct sql_node *sql_scope_listed(const struct sql_node *function)
     return NULL;
 }
 
-bool sql_place_is_unique(const struct sql_scope *scope, const struct sql_place *place)
+bool sql_place_is_unique(const struct sql_work *w, const struct sql_scope *scope,
+                         const struct sql_place *place)
 {
+    if (!sql_work_spend(w, scope->n))
+        return false;
     for (size_t i = 0; i < scope->n; i++)
         if (&scope->places[i] != place && scope->places[i].name &&
             !strcmp(scope->places[i].name, place->name))
@@ -240,19 +252,13 @@ bool sql_place_hides(const struct sql_work *w, const struct sql_place *place)
 
 bool sql_is_dual_name(const struct sql_work *w, const char *column)
 {
-    for (size_t t = 0; t < w->rules->n; t++) {
-        const struct rule *rule = &w->rules->tables[t];
-
-        for (size_t i = 0; i < rule->ncolumns; i++)
-            if (rule->columns[i].sight != SQL_SEEN_BY_BOTH &&
-                !strcmp(rule->columns[i].name, column))
-                return true;
-    }
-    return false;
+    return sql_rules_dual(w->rules, column);
 }
 
-static bool in_list(const struct sql_node *list, const char *column)
+static bool in_list(const struct sql_work *w, const struct sql_node *list, const char *column)
 {
+    if (!sql_work_spend(w, sql_node_size(list)))
+        return false;
     SQL_NODE_EACH_ITEM(item, list) {
         const char *name = sql_tree_string(item);
 
@@ -262,54 +268,62 @@ static bool in_list(const struct sql_node *list, const char *column)
     return false;
 }
 
-static bool joins_by(const struct sql_node *node, const char *column)
+static bool joins_by(const struct sql_work *w, const struct sql_node *node, const char *column)
 {
     const struct sql_node *join = sql_tree_get(node, "JoinExpr");
 
+    if (!sql_work_spend(w, 1))
+        return false;
     SQL_NODE_EACH_ITEM(item, node)
-        if (joins_by(item, column))
+        if (joins_by(w, item, column))
             return true;
-    return join && (in_list(sql_tree_get(join, "usingClause"), column) ||
-                    joins_by(sql_tree_get(join, "larg"), column) ||
-                    joins_by(sql_tree_get(join, "rarg"), column));
+    return join && (in_list(w, sql_tree_get(join, "usingClause"), column) ||
+                    joins_by(w, sql_tree_get(join, "larg"), column) ||
+                    joins_by(w, sql_tree_get(join, "rarg"), column));
 }
 
-bool sql_scope_joins_by(const struct sql_scope *scope, const char *column)
+bool sql_scope_joins_by(const struct sql_work *w, const struct sql_scope *scope, const char *column)
 {
-    return joins_by(scope->from, column);
+    return joins_by(w, scope->from, column);
 }
 
-static bool renames_to(const struct sql_node *node, const char *column)
+static bool renames_to(const struct sql_work *w, const struct sql_node *node, const char *column)
 {
     const struct sql_node *join = sql_tree_get(node, "JoinExpr");
 
+    if (!sql_work_spend(w, 1))
+        return false;
     SQL_NODE_EACH_ITEM(item, node)
-        if (renames_to(item, column))
+        if (renames_to(w, item, column))
             return true;
-    return join && (in_list(sql_tree_get(sql_tree_get(join, "alias"), "colnames"), column) ||
-                    renames_to(sql_tree_get(join, "larg"), column) ||
-                    renames_to(sql_tree_get(join, "rarg"), column));
+    return join && (in_list(w, sql_tree_get(sql_tree_get(join, "alias"), "colnames"), column) ||
+                    renames_to(w, sql_tree_get(join, "larg"), column) ||
+                    renames_to(w, sql_tree_get(join, "rarg"), column));
 }
 
-bool sql_scope_renames_to(const struct sql_scope *scope, const char *column)
+bool sql_scope_renames_to(const struct sql_work *w, const struct sql_scope *scope,
+                          const char *column)
 {
-    return scope->covered && renames_to(scope->from, column);
+    return scope->covered && renames_to(w, scope->from, column);
 }
 
-static bool renames(const struct sql_node *node)
+static bool renames(const struct sql_work *w, const struct sql_node *node)
 {
     const struct sql_node *join = sql_tree_get(node, "JoinExpr");
 
+    if (!sql_work_spend(w, 1))
+        return false;
     SQL_NODE_EACH_ITEM(item, node)
-        if (renames(item))
+        if (renames(w, item))
             return true;
-    return join && (sql_node_size(sql_tree_get(sql_tree_get(join, "alias"), "colnames")) > 0 ||
-                    renames(sql_tree_get(join, "larg")) || renames(sql_tree_get(join, "rarg")));
+    return join &&
+           (sql_node_size(sql_tree_get(sql_tree_get(join, "alias"), "colnames")) > 0 ||
+            renames(w, sql_tree_get(join, "larg")) || renames(w, sql_tree_get(join, "rarg")));
 }
 
-bool sql_scope_renames(const struct sql_scope *scope)
+bool sql_scope_renames(const struct sql_work *w, const struct sql_scope *scope)
 {
-    return renames(scope->from);
+    return renames(w, scope->from);
 }
 
 const char *sql_place_called(const struct sql_place *place, size_t index, const char *name)
@@ -378,10 +392,13 @@ const char *sql_scope_listed_name(const struct sql_node *item)
     return name;
 }
 
-static enum sql_has list_has(const struct sql_place *place, const char *column)
+static enum sql_has list_has(const struct sql_work *w, const struct sql_place *place,
+                             const char *column)
 {
     size_t renamed = sql_node_size(place->aliases); /* that many of the first columns */
 
+    if (!sql_work_spend(w, sql_node_size(place->listed)))
+        return SQL_HAS_NOT;
     for (size_t i = renamed; i < sql_node_size(place->listed); i++) {
         const char *name = sql_scope_listed_name(sql_node_at(place->listed, i));
 
@@ -394,7 +411,7 @@ static enum sql_has list_has(const struct sql_place *place, const char *column)
 enum sql_has sql_place_has(const struct sql_work *w, const struct sql_place *place,
                            const char *column)
 {
-    if (place->aliases && in_list(place->aliases, column))
+    if (place->aliases && in_list(w, place->aliases, column))
         return SQL_HAS;
     switch (place->kind) {
     case SQL_PLACE_MIGRATING:
@@ -404,7 +421,7 @@ enum sql_has sql_place_has(const struct sql_work *w, const struct sql_place *pla
     case SQL_PLACE_QUERY:
         return sql_columns_have(w, place->shows, sql_node_size(place->aliases), column);
     case SQL_PLACE_LISTED:
-        return list_has(place, column);
+        return list_has(w, place, column);
     case SQL_PLACE_UNKNOWN:
         break;
     }

@@ -32,6 +32,8 @@ struct sql_place {
     bool covered;          /* by the alias of a join: its name means nothing there */
     bool fixed;            /* TABLESAMPLE, system columns, three-part names: stays a table */
     bool wrap;             /* is to become a sub-select of what the session sees */
+    bool nullable;         /* by a join that may find no row of it, or nobody knows */
+    size_t rows, last_row; /* of those that were asked for (record.h), from 1; 0: none */
     bool other;            /* MIGRATING, under the name of the other side (called.h) */
 };
 
@@ -71,7 +73,8 @@ struct sql_place *sql_scope_add_range(struct sql_work *w, struct sql_scope *scop
 
 /* The nearest place of that name, seen from inside; NULL: none, or it is a join's alias. Valid
  * until a place is added. */
-struct sql_place *sql_scope_place(struct sql_scope *scope, const char *name);
+struct sql_place *sql_scope_place(const struct sql_work *w, struct sql_scope *scope,
+                                  const char *name);
 
 /* The place's name: who has none in the text is given one there, where it may be. NULL: not. */
 const char *sql_scope_call(struct sql_work *w, struct sql_place *place);
@@ -83,7 +86,8 @@ const struct sql_node *sql_scope_listed(const struct sql_node *function);
 const char *sql_scope_listed_name(const struct sql_node *item);
 
 /* Does nothing else of the level have its name? Two may, when their schemas differ. */
-bool sql_place_is_unique(const struct sql_scope *scope, const struct sql_place *place);
+bool sql_place_is_unique(const struct sql_work *w, const struct sql_scope *scope,
+                         const struct sql_place *place);
 
 /* Has it columns that the session must not see? */
 bool sql_place_hides(const struct sql_work *w, const struct sql_place *place);
@@ -101,16 +105,18 @@ enum sql_has sql_relation_has(const struct sql_work *w, const struct sql_node *r
                               const char *column);
 
 /* Is it a name of a USING list of this level, which stands for two columns? */
-bool sql_scope_joins_by(const struct sql_scope *scope, const char *column);
+bool sql_scope_joins_by(const struct sql_work *w, const struct sql_scope *scope,
+                        const char *column);
 
 /* Does the alias of a join of this level give a column that name? */
-bool sql_scope_renames_to(const struct sql_scope *scope, const char *column);
+bool sql_scope_renames_to(const struct sql_work *w, const struct sql_scope *scope,
+                          const char *column);
 
 /* Has an alias over a join of this level a list of columns? */
-bool sql_scope_renames(const struct sql_scope *scope);
+bool sql_scope_renames(const struct sql_work *w, const struct sql_scope *scope);
 
 /* Is a join of this level, or its USING, called so? */
-bool sql_scope_is_join(const struct sql_scope *scope, const char *name);
+bool sql_scope_is_join(const struct sql_work *w, const struct sql_scope *scope, const char *name);
 
 /* How the statement calls the column at `index` of those that the session sees. */
 const char *sql_place_called(const struct sql_place *place, size_t index, const char *name);

@@ -129,7 +129,7 @@ static bool is_of_written(const struct sql_work *w, struct sql_scope *scope,
     size_t n = sql_node_size(fields);
     const char *name = sql_tree_string(sql_node_at(fields, n - 1));
     const char *of = n > 1 ? sql_tree_string(sql_node_at(fields, n - 2)) : NULL;
-    const struct sql_place *place = of ? sql_scope_place(scope, of) : &scope->places[0];
+    const struct sql_place *place = of ? sql_scope_place(w, scope, of) : &scope->places[0];
 
     if (!name || n > 2 || (n > 1) != (of != NULL) || !place || !place->written || !place->rule)
         return false;

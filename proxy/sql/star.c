@@ -34,7 +34,7 @@ static bool aliases_repeat(const struct sql_work *w, const struct sql_place *pla
     bool repeat = false;
     size_t n = 0;
 
-    if (!place->aliases)
+    if (!place->aliases || !sql_work_spend(w, rule->ncolumns * rule->ncolumns / 2))
         return false;
     names = mem_calloc(rule->ncolumns + 1, sizeof(*names));
     for (size_t i = 0; i < rule->ncolumns; i++) {
@@ -155,8 +155,10 @@ static bool is_starred(const struct sql_work *w, const struct sql_place *place)
 }
 
 /* One relation twice under one name: the server refuses that before it looks at any star. */
-static bool is_refused(const struct sql_scope *scope)
+static bool is_refused(const struct sql_work *w, const struct sql_scope *scope)
 {
+    if (!sql_work_spend(w, scope->n * scope->n / 2))
+        return true;
     for (size_t i = 0; i < scope->n; i++) {
         const struct sql_place *a = &scope->places[i], *b = a + 1;
 
@@ -173,7 +175,7 @@ static void bare_star(struct sql_work *w, struct sql_scope *scope, const struct 
     struct buf text = {0};
     bool starred = false;
 
-    if (w->edits.over)
+    if (w->edits.over || !sql_work_spend(w, scope->n))
         return;
     for (size_t i = 0; i < scope->n; i++) {
         struct sql_place *place = &scope->places[i];
@@ -184,7 +186,7 @@ static void bare_star(struct sql_work *w, struct sql_scope *scope, const struct 
             sql_star_note(w, place);
         starred = starred || is_starred(w, place);
     }
-    if (!starred || is_refused(scope))
+    if (!starred || is_refused(w, scope))
         return;
     if (scope->merged) /* beside what is written: nothing else calls the columns of USING */
         sql_work_doubt(w, SQL_DOUBT_STAR);
@@ -193,7 +195,7 @@ static void bare_star(struct sql_work *w, struct sql_scope *scope, const struct 
 
         if (place->qualified_only)
             continue;
-        if (!sql_scope_call(w, place) || place->covered || !sql_place_is_unique(scope, place)) {
+        if (!sql_scope_call(w, place) || place->covered || !sql_place_is_unique(w, scope, place)) {
             sql_work_doubt(w, SQL_DOUBT_STAR);
             break;
         }
@@ -210,8 +212,10 @@ static void bare_star(struct sql_work *w, struct sql_scope *scope, const struct 
 }
 
 /* What the level writes to: the first of its places, but for the RETURNING of a MERGE. */
-static struct sql_place *written_by(struct sql_scope *scope)
+static struct sql_place *written_by(const struct sql_work *w, struct sql_scope *scope)
 {
+    if (!sql_work_spend(w, scope->n))
+        return NULL;
     for (size_t i = 0; i < scope->n; i++)
         if (scope->places[i].written && !scope->places[i].qualified_only)
             return &scope->places[i];
@@ -223,12 +227,13 @@ static bool is_called(const char *called, const char *name)
     return called && !strcmp(called, name);
 }
 
-struct sql_place *sql_star_returned(struct sql_scope *scope, const char *name)
+struct sql_place *sql_star_returned(const struct sql_work *w, struct sql_scope *scope,
+                                    const char *name)
 {
     struct sql_place *place = NULL;
 
     for (; scope && !place; scope = scope->outer)
-        place = written_by(scope);
+        place = written_by(w, scope);
     return place && (is_called(place->old, name) || is_called(place->new, name)) ? place : NULL;
 }
 
@@ -251,13 +256,13 @@ struct sql_place *sql_star_place(const struct sql_work *w, struct sql_scope *sco
     const struct sql_node *fields = sql_tree_get(star, "fields");
     size_t n = sql_node_size(fields);
     const char *name = n >= 2 ? sql_tree_string(sql_node_at(fields, n - 2)) : NULL;
-    struct sql_place *place = name ? sql_scope_place(scope, name) : NULL;
+    struct sql_place *place = name ? sql_scope_place(w, scope, name) : NULL;
 
     *qualifier = name;
     if (place && !sql_star_fits(w, place, fields))
         return NULL;
     if (!place && n == 2)
-        place = sql_star_returned(scope, name);
+        place = sql_star_returned(w, scope, name);
     return place;
 }
 
@@ -320,10 +325,10 @@ static void named_star(struct sql_work *w, struct sql_scope *scope, const struct
     }
     if (sql_node_size(sql_tree_get(star, "fields")) > 2) {
         place->fixed = true;
-        if (!sql_place_is_unique(scope, place))
+        if (!sql_place_is_unique(w, scope, place))
             sql_work_doubt(w, SQL_DOUBT_STAR);
     }
-    if (place->wrap)
+    if (place->wrap || w->edits.over)
         return;
     if (!token || !lay_bare(w, target, sql_tokens_at(&w->tokens, sql_tree_location(star)),
                             (size_t)(token - w->tokens.items)))
@@ -419,6 +424,8 @@ static bool aliases_shift(const struct sql_work *w, const struct sql_place *plac
 /* Is a column of the list called as a hidden one? The server would see both. */
 static bool aliases_meet(const struct sql_work *w, const struct sql_place *place)
 {
+    if (!sql_work_spend(w, sql_node_size(place->aliases)))
+        return false;
     SQL_NODE_EACH_ITEM(item, place->aliases)
         for (size_t i = 0; i < place->rule->ncolumns; i++)
             if (sql_work_hides(w, place->rule, &place->rule->columns[i]) &&

@@ -48,7 +48,8 @@ void sql_star_put_row(struct sql_work *w, struct buf *out, const struct sql_plac
 
 /* RETURNING old, new, or as WITH calls them (PostgreSQL 18): rows of what is written. NULL: `name`
  * is neither. */
-struct sql_place *sql_star_returned(struct sql_scope *scope, const char *name);
+struct sql_place *sql_star_returned(const struct sql_work *w, struct sql_scope *scope,
+                                    const char *name);
 
 /* What the places of a FROM need because of each other, once all of them are known. */
 void sql_star_joins(struct sql_work *w, struct sql_scope *scope, const struct sql_node *targets);

@@ -63,6 +63,8 @@ static void wrap(struct sql_work *w, struct sql_scope *scope, const struct sql_p
     struct buf text = {0};
     size_t first, last;
 
+    if (w->edits.over)
+        return;
     if (!sql_subselect_tokens(w, place->range, &first, &last)) {
         sql_work_doubt(w, SQL_DOUBT_CLAUSE);
         return;
@@ -144,7 +146,8 @@ static bool rename_hidden(struct sql_work *w, struct sql_scope *scope,
     size_t first, last, end;
     uint32_t at;
 
-    if (!may_rename(w, scope, place) || !sql_subselect_tokens(w, place->range, &first, &last))
+    if (w->edits.over || !may_rename(w, scope, place) ||
+        !sql_subselect_tokens(w, place->range, &first, &last))
         return false;
     at = tokens->items[first].start;
     if (!sql_tree_get(place->range, "alias")) {
@@ -169,11 +172,13 @@ static bool rename_hidden(struct sql_work *w, struct sql_scope *scope,
 /* A table's row calls its fields as the table does; a sub-select's goes by the list of aliases. */
 void sql_subselect_put(struct sql_work *w, struct sql_scope *scope, const struct sql_node *select)
 {
+    struct sql_record_level level = {.scope = scope, .grouping.select = select};
+
     for (size_t i = 0; i < scope->n; i++) {
         const struct sql_place *place = &scope->places[i];
         enum sql_record_wait rows = sql_record_waits(w, place);
         bool may = !scope->locking && !place->fixed && !place->written &&
-                   (!(place->wrap || rows) || !sql_groups_by_key(place, select));
+                   (!(place->wrap || rows) || !sql_groups_by_key(w, place, select));
 
         if (place->wrap && !may) {
             if (!rename_hidden(w, scope, place))
@@ -181,6 +186,7 @@ void sql_subselect_put(struct sql_work *w, struct sql_scope *scope, const struct
         } else if (place->wrap || (rows == SQL_RECORD_EITHER && may && !place->aliases))
             wrap(w, scope, place);
         if (rows)
-            sql_record_put(w, scope, place, select, !may || place->aliases);
+            sql_record_put(w, &level, place, !may || place->aliases);
     }
+    sql_grouping_fini(&level.grouping);
 }

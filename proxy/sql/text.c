@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "called.h"
+#include "record.h"
 #include "said.h"
 #include "segue/base/mem.h"
 #include "segue/sql/inspect.h"
@@ -201,8 +202,8 @@ static void walk(struct sql_work *w, const struct sql_node *tree,
 /* Nothing of what was walked before counts. */
 static void restart(struct sql_work *w)
 {
-    sql_edits_fini(&w->edits);
-    w->records.n = 0;
+    sql_edits_restart(&w->edits);
+    sql_record_restart(w);
     w->columns.n = 0;
     w->hidden = (struct sql_taken){0};
     w->altered = w->fickle = false;
@@ -214,7 +215,7 @@ void sql_walk(struct sql_work *w, const struct sql_node *tree)
     const struct sql_rewrite before = *w->out;
 
     walk(w, tree, sql_walk_statement);
-    while (sql_said_again(w)) {
+    while (!w->effort->spent && sql_said_again(w)) {
         restart(w);
         w->doubts = 0;
         *w->out = before;
@@ -236,7 +237,7 @@ static void names_alone(struct sql_work *w, const struct sql_node *stmt)
 {
     size_t before = w->edits.n;
 
-    w->records.n = 0;
+    sql_record_restart(w);
     w->names_only = true;
     sql_walk_statement(w, stmt);
     w->names_only = false;
@@ -271,7 +272,7 @@ static void by_itself(struct sql_work *w, const struct sql_node *stmt)
     w->doubts = 0;
     w->unnamed = false;
     w->unseen = 0;
-    w->records.n = 0;
+    sql_record_restart(w);
     w->said.twofold = w->said.unsure = w->said.rows = 0;
     walk_and_judge(w, stmt);
     if (!w->doubts)

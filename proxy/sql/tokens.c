@@ -168,8 +168,59 @@ enum rc sql_tokens_init(struct sql_tokens *tokens, const char *text)
 void sql_tokens_fini(struct sql_tokens *tokens)
 {
     free(tokens->items);
+    sql_marks_fini(&tokens->shared);
     *tokens = (struct sql_tokens){0};
 }
+
+/* ---- parameters ---- */
+
+struct parameter {
+    const char *text;
+    uint32_t at, len;
+};
+
+static int by_text(const void *a, const void *b)
+{
+    const struct parameter *x = a, *y = b;
+
+    if (x->len != y->len)
+        return x->len < y->len ? -1 : 1;
+    return memcmp(x->text, y->text, x->len);
+}
+
+static void count_parameters(struct sql_tokens *tokens, const char *text)
+{
+    struct parameter *all = NULL;
+    size_t n = 0, cap = 0;
+
+    for (size_t i = 0; i < tokens->n; i++) {
+        const struct sql_token *token = &tokens->items[i];
+
+        if (token->kind != PG_QUERY__TOKEN__PARAM)
+            continue;
+        mem_grow((void **)&all, &cap, n + 1, sizeof(*all));
+        all[n++] = (struct parameter){text + token->start, token->start, token->end - token->start};
+    }
+    if (n > 0)
+        qsort(all, n, sizeof(*all), by_text);
+    for (size_t i = 1; i < n; i++) {
+        if (by_text(&all[i - 1], &all[i]) != 0)
+            continue;
+        sql_marks_put(&tokens->shared, all[i - 1].at, all[i - 1].at);
+        sql_marks_put(&tokens->shared, all[i].at, all[i].at);
+    }
+    free(all);
+    tokens->counted = true;
+}
+
+bool sql_tokens_share(struct sql_tokens *tokens, const char *text, uint32_t from, uint32_t to)
+{
+    if (!tokens->counted)
+        count_parameters(tokens, text);
+    return sql_marks_any(&tokens->shared, from, to);
+}
+
+/* ---- places ---- */
 
 size_t sql_tokens_at(const struct sql_tokens *tokens, int location)
 {

@@ -12,6 +12,7 @@
 
 #include <pg_query/pg_query.pb-c.h>
 
+#include "marks.h"
 #include "segue/base/rc.h"
 
 struct sql_token {
@@ -25,6 +26,8 @@ struct sql_tokens {
     struct sql_token *items;
     size_t n;
     bool off; /* a comment says segue:off */
+    bool counted;
+    struct sql_marks shared; /* once they are counted: parameters that stand there twice */
 };
 
 #define SQL_TOKEN_OPEN PG_QUERY__TOKEN__ASCII_40
@@ -50,6 +53,9 @@ size_t sql_tokens_close(const struct sql_tokens *tokens, size_t open);
 
 /* The first token of that kind from `from` on at the same depth, before that depth is left. */
 size_t sql_tokens_find(const struct sql_tokens *tokens, size_t from, PgQuery__Token kind);
+
+/* Does a parameter in [from, to) of the text stand elsewhere, too? */
+bool sql_tokens_share(struct sql_tokens *tokens, const char *text, uint32_t from, uint32_t to);
 
 /* Is there such a token, and is it of that kind? */
 bool sql_tokens_is(const struct sql_tokens *tokens, size_t i, PgQuery__Token kind);

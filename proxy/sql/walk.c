@@ -458,7 +458,7 @@ static void on_indirection(struct sql_work *w, struct sql_scope *scope, const st
     const char *column = sql_tree_string(sql_node_at(steps, 0));
     const struct sql_node *fields = get(ref, "fields");
     const char *name = sql_node_size(fields) == 1 ? sql_tree_string(sql_node_at(fields, 0)) : NULL;
-    struct sql_place *place = name ? sql_scope_place(scope, name) : NULL;
+    struct sql_place *place = name ? sql_scope_place(w, scope, name) : NULL;
     bool subscript = get(sql_node_at(steps, 0), "A_Indices");
 
     if (!place && name && !sql_is_dual_name(w, name)) /* (old).x */

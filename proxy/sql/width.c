@@ -54,7 +54,11 @@ static size_t merged(const struct sql_node *node)
 
 static size_t width_of_all(const struct sql_work *w, const struct sql_scope *scope)
 {
-    size_t twice = merged(scope->from), width = 0;
+    size_t twice, width = 0;
+
+    if (!sql_work_spend(w, scope->n))
+        return SQL_WIDTH_UNKNOWN;
+    twice = merged(scope->from);
 
     for (size_t i = 0; i < scope->n; i++)
         if (!scope->places[i].qualified_only)
@@ -71,8 +75,8 @@ static size_t width_of_named(const struct sql_work *w, struct sql_scope *scope,
     const char *qualifier;
     const struct sql_place *place = sql_star_place(w, scope, star, &qualifier);
 
-    return place && sql_place_is_unique(scope, place) ? width_of_place(w, place)
-                                                      : SQL_WIDTH_UNKNOWN;
+    return place && sql_place_is_unique(w, scope, place) ? width_of_place(w, place)
+                                                         : SQL_WIDTH_UNKNOWN;
 }
 
 /* (c).* */

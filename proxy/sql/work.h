@@ -24,6 +24,7 @@ struct sql_scope;
 struct sql_records {
     struct sql_record *items;
     size_t n, cap;
+    struct sql_marks at; /* where they stand, and those that were dropped */
 };
 
 /* A column of what a query shows, or several of them (columns.h). */
@@ -71,6 +72,16 @@ struct sql_said {
     uint64_t alone; /* and the other ones that only one side has are not */
 };
 
+/* What is looked at again and again: each place of a level for each name there, each target for
+ * each item that is sorted by. What anybody means to ask takes a small part of it; what takes more
+ * is left as it is, and nobody waits for it. */
+struct sql_effort {
+    size_t left;
+    bool spent;
+};
+
+#define SQL_EFFORT_MAX 20000000
+
 struct sql_work {
     const struct sql_rules *rules;
     const struct sql_sight_of_session *session;
@@ -103,8 +114,21 @@ struct sql_work {
      */
     bool by_places, perhaps, shifted;
     bool names_only; /* the walk is for the names of tables: other edits will be dropped */
+    struct sql_effort *effort; /* of all walks */
     struct sql_rewrite *out;
 };
+
+/* Are there so many things left to be looked at? False: what is found without is of no use. */
+static inline bool sql_work_spend(const struct sql_work *w, size_t n)
+{
+    if (n <= w->effort->left) {
+        w->effort->left -= n;
+        return true;
+    }
+    w->effort->left = 0;
+    w->effort->spent = true;
+    return false;
+}
 
 /* The first doubt wins. */
 static inline void sql_work_doubt(struct sql_work *w, enum sql_doubt doubt)

@@ -63,6 +63,45 @@ static void grow(const struct growth *rows, size_t n)
     sql_rules_unref(rules);
 }
 
+static void whole_rows_that_are_many_are_judged_once(void **state)
+{
+    static const struct growth rows[] = {
+        {400000, "SELECT ", "to_json(t)", ",", " FROM t FOR UPDATE", 0},
+        {300000, "SELECT coalesce(", "t", ",", ") FROM t FOR UPDATE", SQL_DOUBT_LENGTH},
+        {400000, "SELECT ", "to_json(t.*)", ",", " FROM t GROUP BY t.id", 0},
+        {500000, "SELECT 1 FROM ", "t a#, LATERAL (SELECT to_json(a#)) q#", ",", " FOR UPDATE",
+         SQL_DOUBT_LENGTH},
+    };
+
+    (void)state;
+    grow(rows, ARRAY_LEN(rows));
+}
+
+static void values_that_are_many_are_compared_with_no_other(void **state)
+{
+    static const struct growth rows[] = {
+        {500000, "INSERT INTO t (id, o) VALUES (1, g(", "$#", ",", "))", 0},
+        {900000, "", "UPDATE t SET o = g(b)", ";", "", 0},
+    };
+
+    (void)state;
+    grow(rows, ARRAY_LEN(rows));
+}
+
+/* No server would run one of them. */
+static void names_that_are_too_many_are_not_looked_for(void **state)
+{
+    static const struct growth rows[] = {
+        {500000, "SELECT * FROM ", "t a#", ",", "", SQL_DOUBT_LENGTH},
+        {500000, "WITH RECURSIVE ", "c# AS (SELECT 1 UNION SELECT 2 FROM t)", ",",
+         " SELECT * FROM t", SQL_DOUBT_LENGTH},
+        {500000, "SELECT 1 FROM t, json_table(x, '$' COLUMNS (", "a a", ",", "))", 0},
+    };
+
+    (void)state;
+    grow(rows, ARRAY_LEN(rows));
+}
+
 /* The parser's own: it runs out of stack where nobody gives it more. */
 static void what_is_nested_for_ever_is_refused(void **state)
 {
@@ -74,10 +113,26 @@ static void what_is_nested_for_ever_is_refused(void **state)
     grow(rows, ARRAY_LEN(rows));
 }
 
+static void comments_without_blanks_cost_what_they_are_long(void **state)
+{
+    static const struct growth rows[] = {
+        {1000000, "SELECT * FROM t", "/**/", "", "", 0},
+        {1000000, "SELECT * FROM t ", "/*+", "", "", SQL_DOUBT_GRAMMAR},
+        {1000000, "SELECT o ", "+-", "", "o FROM t", SQL_DOUBT_GRAMMAR},
+    };
+
+    (void)state;
+    grow(rows, ARRAY_LEN(rows));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(whole_rows_that_are_many_are_judged_once),
+        cmocka_unit_test(values_that_are_many_are_compared_with_no_other),
+        cmocka_unit_test(names_that_are_too_many_are_not_looked_for),
         cmocka_unit_test(what_is_nested_for_ever_is_refused),
+        cmocka_unit_test(comments_without_blanks_cost_what_they_are_long),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

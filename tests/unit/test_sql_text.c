@@ -237,6 +237,23 @@ static void what_is_added_to_a_text_is_bounded(void **state)
     sql_rules_unref(rules);
 }
 
+/* It is read a second time, each statement by itself. */
+static void the_bound_holds_where_a_statement_is_in_doubt(void **state)
+{
+    struct sql_rules *rules = some_rules();
+    struct buf last = {0};
+
+    (void)state;
+    buf_append_str(&last, " FROM t a");
+    for (int i = 0; i < 20; i++)
+        buf_printf(&last, ", t a%d", i);
+    buf_append_u8(&last, 0);
+    seconds_of(rules, long_text("SELECT f(t) FROM t; SELECT *", ",*", 12000, last.data),
+               SQL_DOUBT_ROW);
+    buf_fini(&last);
+    sql_rules_unref(rules);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -244,6 +261,7 @@ int main(void)
         cmocka_unit_test(what_stands_between_statements_is_left_as_it_is),
         cmocka_unit_test(a_million_of_empty_statements_costs_what_the_parser_takes_for_them),
         cmocka_unit_test(what_is_added_to_a_text_is_bounded),
+        cmocka_unit_test(the_bound_holds_where_a_statement_is_in_doubt),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
