@@ -1,18 +1,16 @@
 /*
- * The walk over a statement: query levels with their places, lists, expressions. What is found is
- * told to the passes (name.c, star.c, insert.c, set.c), which edit. Kinds of statement and clauses
- * that are not in the tables below are never edited.
+ * The walk over a statement: query levels with their places, and lists; expression.c has what is in
+ * them. What is found is told to the passes (name.c, star.c, insert.c, set.c), which edit. Kinds of
+ * statement and clauses that are not in the tables are never edited.
  */
 #include <string.h>
 
-#include "alike.h"
 #include "called.h"
 #include "columns.h"
 #include "from.h"
 #include "key.h"
 #include "name.h"
 #include "output.h"
-#include "record.h"
 #include "said.h"
 #include "scope.h"
 #include "star.h"
@@ -53,9 +51,8 @@ static void walk_values(struct sql_work *w, struct sql_scope *scope, const struc
         sql_walk_node(w, scope, get(get(item, "ResTarget"), "val"), 0);
 }
 
-/* ROW() and the rows of VALUES: a star among them is as many values as it has columns. */
-static void walk_row(struct sql_work *w, struct sql_scope *scope, const struct sql_node *values,
-                     unsigned flags)
+void sql_walk_row(struct sql_work *w, struct sql_scope *scope, const struct sql_node *values,
+                  unsigned flags)
 {
     SQL_NODE_EACH_ITEM(item, values) {
         const struct sql_node *ref = get(item, "ColumnRef");
@@ -113,7 +110,7 @@ void sql_walk_select(struct sql_work *w, struct sql_scope *outer, const struct s
         walk_targets(w, &scope, outer, get(node, "targetList"), 0);
         sql_from_conditions(w, &scope, get(node, "fromClause"), &at);
         SQL_NODE_EACH_ITEM(row, get(node, "valuesLists"))
-            walk_row(w, &scope, get(get(row, "List"), "items"), 0);
+            sql_walk_row(w, &scope, get(get(row, "List"), "items"), 0);
         for (size_t i = 0; i < ARRAY_LEN(clauses); i++)
             sql_walk_node(w, &scope, get(node, clauses[i]), 0);
         sql_output_sorts(w, &scope, get(node, "sortClause"), get(node, "targetList"));
@@ -190,7 +187,7 @@ static void on_conflict(struct sql_work *w, struct sql_scope *scope, const struc
     sql_set_twins(w, scope, table, clause);
 }
 
-static void on_insert(struct sql_work *w, struct sql_scope *outer, const struct sql_node *node)
+void sql_walk_insert(struct sql_work *w, struct sql_scope *outer, const struct sql_node *node)
 {
     struct sql_scope with = {.outer = outer}, scope = {.outer = &with};
     const struct rule *table;
@@ -251,12 +248,12 @@ static void on_change(struct sql_work *w, struct sql_scope *outer, const struct 
     sql_scope_fini(&with);
 }
 
-static void on_update(struct sql_work *w, struct sql_scope *outer, const struct sql_node *node)
+void sql_walk_update(struct sql_work *w, struct sql_scope *outer, const struct sql_node *node)
 {
     on_change(w, outer, node, true);
 }
 
-static void on_delete(struct sql_work *w, struct sql_scope *outer, const struct sql_node *node)
+void sql_walk_delete(struct sql_work *w, struct sql_scope *outer, const struct sql_node *node)
 {
     on_change(w, outer, node, false);
 }
@@ -279,7 +276,7 @@ static void on_when(struct sql_work *w, const struct sql_scope *scope, const str
     seen.n = is_by_source(when) ? 1 : seen.n - unseen;
     sql_walk_node(w, &seen, get(when, "condition"), 0);
     walk_values(w, &seen, get(when, "targetList"));
-    walk_row(w, &seen, get(when, "values"), 0);
+    sql_walk_row(w, &seen, get(when, "values"), 0);
     if (!table || !command)
         return;
     sql_said_list(w, table, get(when, "targetList"));
@@ -313,7 +310,7 @@ static void on_merged(struct sql_work *w, struct sql_scope *scope, const struct 
     places[0] = written;
 }
 
-static void on_merge(struct sql_work *w, struct sql_scope *outer, const struct sql_node *node)
+void sql_walk_merge(struct sql_work *w, struct sql_scope *outer, const struct sql_node *node)
 {
     struct sql_scope with = {.outer = outer}, scope = {.outer = &with, .level = node};
     const struct rule *table;
@@ -335,211 +332,6 @@ static void on_merge(struct sql_work *w, struct sql_scope *outer, const struct s
     w->shows.loose = true; /* a star begins with the source */
     sql_scope_fini(&scope);
     sql_scope_fini(&with);
-}
-
-/* ---- expressions ---- */
-
-static void on_select_node(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node,
-                           unsigned flags)
-{
-    (void)flags;
-    sql_walk_select(w, scope, node);
-}
-
-static void on_insert_node(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node,
-                           unsigned flags)
-{
-    (void)flags;
-    on_insert(w, scope, node);
-}
-
-static void on_update_node(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node,
-                           unsigned flags)
-{
-    (void)flags;
-    on_update(w, scope, node);
-}
-
-static void on_delete_node(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node,
-                           unsigned flags)
-{
-    (void)flags;
-    on_delete(w, scope, node);
-}
-
-static void on_merge_node(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node,
-                          unsigned flags)
-{
-    (void)flags;
-    on_merge(w, scope, node);
-}
-
-static void on_call(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node,
-                    unsigned flags)
-{
-    bool rows = sql_record_is_taken(get(node, "funcname"), flags);
-    bool needed = sql_record_is_needed(get(node, "funcname"));
-    unsigned args = (flags & SQL_NAME_WRITTEN) | (rows ? SQL_NAME_ANONYMOUS : 0) |
-                    (needed ? SQL_NAME_RECORD : 0);
-
-    sql_name_call(w, scope, node, flags);
-    SQL_NODE_EACH_ITEM(item, get(node, "args"))
-        sql_walk_node(w, scope, item, args);
-    SQL_NODE_EACH_MEMBER(member, node)
-        if (strcmp(member->key, "args") != 0 && strcmp(member->key, "funcname") != 0)
-            sql_walk_node(w, scope, member, flags & SQL_NAME_WRITTEN);
-}
-
-static void on_null_test(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node,
-                         unsigned flags)
-{
-    sql_walk_node(w, scope, get(node, "arg"), (flags & SQL_NAME_WRITTEN) | SQL_NAME_ANONYMOUS);
-}
-
-/* What a row is as text does not depend on its type. */
-static void on_cast(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node,
-                    unsigned flags)
-{
-    const struct sql_node *type = get(node, "typeName"), *names = get(type, "names");
-    const char *name = sql_tree_string(sql_node_at(names, sql_node_size(names) - 1));
-    bool text =
-        name && !get(type, "arrayBounds") && (!strcmp(name, "text") || !strcmp(name, "varchar"));
-
-    sql_walk_node(w, scope, get(node, "arg"),
-                  (flags & SQL_NAME_WRITTEN) | (text ? SQL_NAME_ANONYMOUS : 0));
-}
-
-/* Rows are compared column by column, of whatever types they are. */
-static void on_operator(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node,
-                        unsigned flags)
-{
-    static const char *const names[] = {"=", "<>", "<", "<=", ">", ">="};
-    const struct sql_node *list = get(node, "name");
-    const char *kind = sql_node_text(get(node, "kind"));
-    const char *name = sql_tree_string(sql_node_at(list, 0));
-    bool compares = false;
-
-    for (size_t i = 0; name && sql_node_size(list) == 1 && i < ARRAY_LEN(names); i++)
-        compares = compares || !strcmp(names[i], name);
-    compares = compares && kind &&
-               (!strcmp(kind, "AEXPR_OP") || !strcmp(kind, "AEXPR_DISTINCT") ||
-                !strcmp(kind, "AEXPR_NOT_DISTINCT"));
-    if (sql_alike_nullif(w, scope, node, flags))
-        return;
-    flags = (flags & SQL_NAME_WRITTEN) | (compares ? SQL_NAME_ANONYMOUS : 0);
-    sql_walk_node(w, scope, get(node, "lexpr"), flags);
-    sql_walk_node(w, scope, get(node, "rexpr"), flags);
-}
-
-static void on_values(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node,
-                      unsigned flags)
-{
-    sql_alike_list(w, scope, get(node, "args"), flags);
-}
-
-static void on_array(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node,
-                     unsigned flags)
-{
-    sql_alike_list(w, scope, get(node, "elements"), flags);
-}
-
-static void on_row(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node,
-                   unsigned flags)
-{
-    walk_row(w, scope, get(node, "args"), flags);
-}
-
-/* (c).x reads one column of the row, whatever else is in it; (c).* is a star. */
-static void on_indirection(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node,
-                           unsigned flags)
-{
-    const struct sql_node *steps = get(node, "indirection"),
-                          *ref = get(get(node, "arg"), "ColumnRef");
-    const char *column = sql_tree_string(sql_node_at(steps, 0));
-    const struct sql_node *fields = get(ref, "fields");
-    const char *name = sql_node_size(fields) == 1 ? sql_tree_string(sql_node_at(fields, 0)) : NULL;
-    struct sql_place *place = name ? sql_scope_place(w, scope, name) : NULL;
-    bool subscript = get(sql_node_at(steps, 0), "A_Indices");
-
-    if (!place && name && !sql_is_dual_name(w, name)) /* (old).x */
-        place = sql_name_row(w, scope, name);
-    sql_walk_node(w, scope, steps, flags & SQL_NAME_WRITTEN);
-    if (column && place && place->kind == SQL_PLACE_MIGRATING &&
-        sql_place_has(w, place, column) != SQL_HAS_NOT &&
-        (!sql_is_dual_name(w, name) || sql_name_field(w, scope, node))) {
-        if (!place->qualified_only)
-            sql_name_used(w, place, column, flags);
-        return;
-    }
-    if (column && place && place->kind == SQL_PLACE_MIGRATING && sql_place_hides(w, place) &&
-        sql_place_has(w, place, column) == SQL_HAS_NOT &&
-        sql_name_calls(w, column) == SQL_CALLS_PERHAPS)
-        sql_work_doubt(w, SQL_DOUBT_ROW);
-    sql_walk_node(w, scope, get(node, "arg"),
-                  (flags & SQL_NAME_WRITTEN) | SQL_NAME_ANONYMOUS | SQL_NAME_FIELDS |
-                      (subscript ? 0 : SQL_NAME_RECORD));
-}
-
-/* SET (a, b) = (SELECT ...): each of the columns has the one sub-select. */
-static void on_multiple(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node,
-                        unsigned flags)
-{
-    if (sql_node_number(get(node, "colno")) == 1)
-        sql_walk_node(w, scope, get(node, "source"), flags & SQL_NAME_WRITTEN);
-}
-
-static void skip(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node,
-                 unsigned flags)
-{
-    (void)w;
-    (void)scope;
-    (void)node;
-    (void)flags;
-}
-
-static const struct {
-    struct sql_key key;
-    void (*handle)(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node,
-                   unsigned flags);
-} nodes[] = {
-    {SQL_KEY("ColumnRef"), sql_name_column},
-    {SQL_KEY("FuncCall"), on_call},
-    {SQL_KEY("A_Const"), skip},
-    {SQL_KEY("typeName"), skip},
-    {SQL_KEY("RowExpr"), on_row},
-    {SQL_KEY("CaseExpr"), sql_alike_case},
-    {SQL_KEY("CoalesceExpr"), on_values},
-    {SQL_KEY("MinMaxExpr"), on_values},
-    {SQL_KEY("A_ArrayExpr"), on_array},
-    {SQL_KEY("A_Indirection"), on_indirection},
-    {SQL_KEY("NullTest"), on_null_test},
-    {SQL_KEY("TypeCast"), on_cast},
-    {SQL_KEY("A_Expr"), on_operator},
-    {SQL_KEY("MultiAssignRef"), on_multiple},
-    {SQL_KEY("SelectStmt"), on_select_node},
-    {SQL_KEY("InsertStmt"), on_insert_node},
-    {SQL_KEY("UpdateStmt"), on_update_node},
-    {SQL_KEY("DeleteStmt"), on_delete_node},
-    {SQL_KEY("MergeStmt"), on_merge_node},
-    {SQL_KEY("opclass"), skip},
-    {SQL_KEY("collname"), skip},
-};
-
-void sql_walk_node(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node,
-                   unsigned flags)
-{
-    SQL_NODE_EACH_ITEM(item, node)
-        sql_walk_node(w, scope, item, flags & SQL_NAME_WRITTEN);
-    SQL_NODE_EACH_MEMBER(member, node) {
-        size_t i = 0;
-
-        while (i < ARRAY_LEN(nodes) && !sql_tree_is(member, &nodes[i].key))
-            i++;
-        if (i < ARRAY_LEN(nodes))
-            nodes[i].handle(w, scope, member, flags);
-        else
-            sql_walk_node(w, scope, member, flags & SQL_NAME_WRITTEN);
-    }
 }
 
 /* ---- a statement, by its kind ---- */
@@ -617,10 +409,10 @@ static const struct {
     void (*handle)(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node);
 } statements[] = {
     {"SelectStmt", sql_walk_select},
-    {"InsertStmt", on_insert},
-    {"UpdateStmt", on_update},
-    {"DeleteStmt", on_delete},
-    {"MergeStmt", on_merge},
+    {"InsertStmt", sql_walk_insert},
+    {"UpdateStmt", sql_walk_update},
+    {"DeleteStmt", sql_walk_delete},
+    {"MergeStmt", sql_walk_merge},
     {"CopyStmt", on_copy},
     {"ExplainStmt", on_query_of},
     {"PrepareStmt", on_prepare},
