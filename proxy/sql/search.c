@@ -10,7 +10,8 @@
 #define MARK_NAME 1
 #define MARK_FIRST 2 /* a needle begins with it */
 #define MARK_QUOTE 4 /* may be the end of U&" */
-#define MARK_STOPS (MARK_FIRST | MARK_QUOTE)
+#define MARK_CROWD 8 /* so many needles do that they are gone through by letters */
+#define MARK_STOPS (MARK_FIRST | MARK_QUOTE | MARK_CROWD)
 
 #define NAME_BYTES_MAX 63 /* PostgreSQL cuts longer names: NAMEDATALEN - 1 */
 
@@ -34,6 +35,69 @@ void sql_search_init(struct sql_search *search)
                                      (c == '"' ? MARK_QUOTE : 0));
 }
 
+/* The letter in the list at `at`; 0: none. */
+static uint32_t find(const struct sql_search *search, uint32_t at, unsigned char byte)
+{
+    while (at && search->letters[at - 1].byte != byte)
+        at = search->letters[at - 1].next;
+    return at;
+}
+
+/* In the list, where it is new. */
+static uint32_t add_letter(struct sql_search *search, uint32_t before, unsigned char byte)
+{
+    uint32_t list = before ? search->letters[before - 1].behind : search->letter[byte];
+    uint32_t at = find(search, list, byte);
+
+    if (at)
+        return at;
+    mem_grow((void **)&search->letters, &search->cap_letters, search->nletters + 1,
+             sizeof(*search->letters));
+    search->letters[search->nletters++] = (struct sql_letter){.byte = byte, .next = list};
+    at = (uint32_t)search->nletters;
+    *(before ? &search->letters[before - 1].behind : &search->letter[byte]) = at;
+    return at;
+}
+
+static void add_letters(struct sql_search *search, const struct sql_needle *needle)
+{
+    uint32_t at = 0;
+
+    for (size_t i = 0; i < needle->len; i++)
+        at = add_letter(search, at, (unsigned char)needle->text[i]);
+    search->letters[at - 1].mask |= needle->mask;
+}
+
+/* What a needle begins with, in either case. */
+static void mark(struct sql_search *search, unsigned char first)
+{
+    for (int c = 0; c < 256; c++) {
+        if (fold((unsigned char)c) != first)
+            continue;
+        search->marks[c] &= (uint8_t)~MARK_FIRST;
+        search->marks[c] |= search->letter[first] ? MARK_CROWD : MARK_FIRST;
+    }
+}
+
+/* The needle that was added last makes a crowd, or is one more of it. */
+static void note_crowd(struct sql_search *search)
+{
+    const struct sql_needle *last = &search->needles[search->n - 1];
+    unsigned char byte = (unsigned char)*last->text;
+    size_t n = 0;
+
+    if (search->letter[byte]) {
+        add_letters(search, last);
+        return;
+    }
+    for (uint32_t at = search->first[byte]; at; at = search->needles[at - 1].next)
+        n++;
+    if (n < SQL_SEARCH_CROWD)
+        return;
+    for (uint32_t at = search->first[byte]; at; at = search->needles[at - 1].next)
+        add_letters(search, &search->needles[at - 1]);
+}
+
 void sql_search_add(struct sql_search *search, const char *name, uint64_t mask)
 {
     size_t len = strlen(name);
@@ -54,9 +118,8 @@ void sql_search_add(struct sql_search *search, const char *name, uint64_t mask)
     search->needles[search->n] = (struct sql_needle){
         .text = text, .len = n, .mask = mask, .next = search->first[(unsigned char)text[0]]};
     search->first[(unsigned char)text[0]] = (uint32_t)++search->n;
-    for (int c = 0; c < 256; c++)
-        if (fold((unsigned char)c) == (unsigned char)text[0])
-            search->marks[c] |= MARK_FIRST;
+    note_crowd(search);
+    mark(search, (unsigned char)text[0]);
 }
 
 void sql_search_fini(struct sql_search *search)
@@ -64,6 +127,7 @@ void sql_search_fini(struct sql_search *search)
     for (size_t i = 0; i < search->n; i++)
         free(search->needles[i].text);
     free(search->needles);
+    free(search->letters);
     memset(search, 0, sizeof(*search));
 }
 
@@ -78,6 +142,24 @@ static bool needle_at(const struct sql_search *search, const struct sql_needle *
         if (fold(text[i]) != (unsigned char)needle->text[i])
             return false;
     return true;
+}
+
+/* The same of a crowd. */
+static uint64_t letters_at(const struct sql_search *search, const unsigned char *text, size_t left)
+{
+    uint32_t at = search->letter[fold(*text)];
+    uint64_t found = 0;
+    size_t len = 0;
+
+    while (at) {
+        const struct sql_letter *letter = &search->letters[at - 1];
+
+        len++;
+        if (left == len || len >= NAME_BYTES_MAX || !(search->marks[text[len]] & MARK_NAME))
+            found |= letter->mask;
+        at = len < left ? find(search, letter->behind, fold(text[len])) : 0;
+    }
+    return found;
 }
 
 static uint64_t needles_at(const struct sql_search *search, const unsigned char *text, size_t left)
@@ -126,6 +208,8 @@ uint64_t sql_search_run(const struct sql_search *search, const char *text, size_
             return UINT64_MAX;
         if ((search->marks[*p] & MARK_FIRST) && !is_within_name(search, begin, p))
             found |= needles_at(search, p, (size_t)(end - p));
+        else if ((search->marks[*p] & MARK_CROWD) && !is_within_name(search, begin, p))
+            found |= letters_at(search, p, (size_t)(end - p));
         if (found && any)
             return found;
     }

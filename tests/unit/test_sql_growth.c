@@ -125,6 +125,40 @@ static void comments_without_blanks_cost_what_they_are_long(void **state)
     grow(rows, ARRAY_LEN(rows));
 }
 
+#define PARTITIONS 5000
+
+/* Names like p_0001, and words of a text that begin as they do. */
+static void a_word_is_not_compared_with_each_partition(void **state)
+{
+    static const struct growth row = {1000000, "SELECT ", "p", ",", " FROM u", 0};
+    static const char *const none[] = {NULL};
+    const char **partitions = test_calloc(PARTITIONS + 1, sizeof(*partitions));
+    struct sql_table_rule table = {.migration = "m",
+                                   .schema = "public",
+                                   .name = "t",
+                                   .old_columns = none,
+                                   .new_columns = none,
+                                   .relatives = partitions};
+    char *names = test_malloc(PARTITIONS * 8), *text = text_of(&row);
+    struct sql_rules *rules = sql_rules_new(1);
+    clock_t begin;
+
+    (void)state;
+    for (size_t i = 0; i < PARTITIONS; i++) {
+        snprintf(names + i * 8, 8, "p_%04zu", i);
+        partitions[i] = names + i * 8;
+    }
+    assert_int_equal(sql_rules_add(rules, &table), 0);
+    begin = clock();
+    assert_false(sql_mentions(rules, text, strlen(text)));
+    assert_true(clock() - begin < SECONDS_MAX * CLOCKS_PER_SEC);
+    assert_true(sql_mentions(rules, "TABLE p_4999", strlen("TABLE p_4999")));
+    sql_rules_unref(rules);
+    test_free(partitions);
+    test_free(names);
+    free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -133,6 +167,7 @@ int main(void)
         cmocka_unit_test(names_that_are_too_many_are_not_looked_for),
         cmocka_unit_test(what_is_nested_for_ever_is_refused),
         cmocka_unit_test(comments_without_blanks_cost_what_they_are_long),
+        cmocka_unit_test(a_word_is_not_compared_with_each_partition),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -114,18 +115,16 @@ static uint64_t slowly(const struct sql_search *search, const char *text, size_t
     return found;
 }
 
-static void mutated_texts_give_what_a_simple_search_gives(void **state)
+/* Takes the names. */
+static void compare(struct sql_search search, int times)
 {
     static const char *const words[] = {"checks", "check", "ta\"\"gs",          "~x",   "u&\"",
                                         LONG,     "_",     "\xc3\xa9t\xc3\xa9", "CHECK"};
     static const char seed[] = "SELECT checks.*, \"Ta\"\"gs\".a FROM check, checks WHERE ~x = 1";
     struct fuzz fuzz = {0x5eed7, words, ARRAY_LEN(words)};
-    struct sql_search search;
     char text[512];
 
-    (void)state;
-    some_names(&search);
-    for (int i = 0; i < 100000; i++) {
+    for (int i = 0; i < times; i++) {
         size_t len = sizeof(seed) - 1;
         uint64_t found;
 
@@ -140,12 +139,40 @@ static void mutated_texts_give_what_a_simple_search_gives(void **state)
     sql_search_fini(&search);
 }
 
+static void mutated_texts_give_what_a_simple_search_gives(void **state)
+{
+    struct sql_search search;
+
+    (void)state;
+    some_names(&search);
+    compare(search, 100000);
+}
+
+/* As many as are gone through by letters; some begin with others, or are one. */
+static void many_names_are_found_as_few_are(void **state)
+{
+    struct sql_search search;
+    char name[80];
+
+    (void)state;
+    some_names(&search);
+    for (int i = 0; i < 100; i++) {
+        snprintf(name, sizeof(name), "%s%d", i % 3 ? "check" : "t", i % 70);
+        sql_search_add(&search, name, UINT64_C(1) << (i % 50 + 8));
+        memset(name, 'C', sizeof(name) - 1);
+        name[1 + i % 75] = '\0';
+        sql_search_add(&search, name, UINT64_C(1) << (i % 50 + 8));
+    }
+    compare(search, 5000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_count_between_boundaries),
         cmocka_unit_test(without_names_only_escaped_ones_are_found),
         cmocka_unit_test(mutated_texts_give_what_a_simple_search_gives),
+        cmocka_unit_test(many_names_are_found_as_few_are),
     };
 
     return cmocka_run_group_tests_name("sql/search", tests, NULL, NULL);
