@@ -62,7 +62,7 @@ static const struct {
         "refused: uses of a prepared statement whose columns a migration has removed"),
     DOUBT("left_grammar", GRAMMAR, "not understood by the parser"),
     DOUBT("left_statement", STATEMENT, "of a kind that is never rewritten"),
-    DOUBT("left_length", LENGTH, "longer than inspect_bytes_max"),
+    DOUBT("left_length", LENGTH, "longer than inspect_bytes_max, or more to look through than is done"),
     DOUBT("left_off", OFF, "rewriting is turned off"),
     DOUBT("left_columns", COLUMNS, "the table's columns are not known"),
     DOUBT("left_path", PATH, "a name may mean another relation"),
