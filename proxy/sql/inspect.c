@@ -108,19 +108,28 @@ static bool may_be(const struct rule *rule, const char *schema, const char *name
     return meaning == SQL_MEANS_PERHAPS || rule == meant;
 }
 
-/* Relatives have the name that they had when the table was planned. */
-static bool is_relative(const struct sql_rules *rules, const struct rule *rule, const char *name)
+static uint64_t planned_with(const struct sql_rules *rules, const char *name)
 {
-    if (in_names(rule->relatives, name))
-        return true;
+    uint64_t bits = 0;
+
+    SQL_BY_NAME_EACH(relative, &rules->relatives_by, name)
+        bits |= UINT64_C(1) << relative->at;
+    return bits;
+}
+
+/* Of which tables it is a relative. Relatives have the name that they had when the table was
+ * planned. */
+static uint64_t relatives_of(const struct sql_rules *rules, const char *name)
+{
+    uint64_t bits = planned_with(rules, name);
+
     for (size_t i = 0; rules->nothers && i < rules->n; i++) {
         const struct rule *r = &rules->tables[i];
 
-        if (r->other && sql_rule_is_called(r, name) &&
-            (in_names(rule->relatives, r->name) || in_names(rule->relatives, r->other)))
-            return true;
+        if (r->other && sql_rule_is_called(r, name))
+            bits |= planned_with(rules, r->name) | planned_with(rules, r->other);
     }
-    return false;
+    return bits;
 }
 
 /* Of a table that changes its name: which of the two is it? */
@@ -139,6 +148,7 @@ static void see_relation(struct walk *w, const struct sql_node *node, const char
     const char *schema = sql_node_text(sql_tree_get(node, "schemaname"));
     const struct rule *meant = NULL, *other;
     enum sql_meaning meaning = sql_path_meaning(w->rules, w->path, name, &meant);
+    uint64_t relatives = relatives_of(w->rules, name);
 
     for (size_t i = 0; !schema && !meant && (other = sql_rules_named(w->rules, name, i)); i++)
         w->verdict->elsewhere |= sql_work_bit(other);
@@ -149,16 +159,20 @@ static void see_relation(struct walk *w, const struct sql_node *node, const char
         if (may_be(rule, schema, name, meaning, meant)) {
             w->named |= bit;
             see_name(w, rule, name);
-        } else if (!is_relative(w->rules, rule, name)) {
+        } else if (!(relatives & bit)) {
             continue;
         }
         w->verdict->touches |= bit;
         if (w->depth_prepare)
             w->verdict->prepares |= bit;
     }
-    for (size_t i = 0; i < w->rules->npartitions; i++) /* relatives, with their table's columns */
-        if (may_be(&w->rules->partitions[i], schema, name, meaning, meant))
-            w->named |= UINT64_C(1) << w->rules->partitions[i].bit;
+    SQL_BY_NAME_EACH(partition, &w->rules->partitions_by,
+                     name) { /* relatives, with their table's columns */
+        const struct rule *rule = &w->rules->partitions[partition->at];
+
+        if (may_be(rule, schema, name, meaning, meant))
+            w->named |= sql_work_bit(rule);
+    }
 }
 
 static void see_column(struct walk *w, const char *name)

@@ -131,9 +131,9 @@ static unsigned digit_in(const struct sql_rules *rules, const char *schema, cons
     for (size_t i = 0; (rule = sql_rules_named(rules, name, i)); i++)
         if (!strcmp(rule->schema, schema))
             return DIGIT_RULES + (unsigned)i;
-    for (size_t i = 0; i < rules->nnamesakes; i++)
-        if (!strcmp(rules->namesakes[i].name, name) && !strcmp(rules->namesakes[i].schema, schema))
-            return digit_of_other(rules, &rules->namesakes[i]);
+    SQL_BY_NAME_EACH(other, &rules->namesakes_by, name)
+        if (!strcmp(rules->namesakes[other->at].schema, schema))
+            return digit_of_other(rules, &rules->namesakes[other->at]);
     return DIGIT_PERHAPS;
 }
 

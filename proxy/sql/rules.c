@@ -85,9 +85,9 @@ const struct rule *sql_rules_named(const struct sql_rules *rules, const char *na
     for (size_t t = 0; t < rules->n; t++)
         if (sql_rule_is_called(&rules->tables[t], name) && i-- == 0)
             return &rules->tables[t];
-    for (size_t p = 0; p < rules->npartitions; p++)
-        if (!strcmp(rules->partitions[p].name, name) && i-- == 0)
-            return &rules->partitions[p];
+    SQL_BY_NAME_EACH(partition, &rules->partitions_by, name)
+        if (i-- == 0)
+            return &rules->partitions[partition->at];
     return NULL;
 }
 
@@ -212,6 +212,8 @@ int sql_rules_add(struct sql_rules *rules, const struct sql_table_rule *table)
     rule->pairs = copy_twins(table->pairs, table->npairs);
     sql_search_add(&rules->names, rule->name, mask);
     search_add_list(&rules->names, rule->relatives, mask);
+    for (size_t i = 0; rule->relatives[i]; i++)
+        sql_by_name_add(&rules->relatives_by, rule->relatives[i], rules->n);
     search_add_list(&rules->old_columns, rule->old_columns, mask);
     search_add_list(&rules->new_columns, rule->new_columns, mask);
     if (table->other_name)
@@ -245,6 +247,7 @@ void sql_rules_add_partition(struct sql_rules *rules, int bit,
     rule->key = table->key && table->key[0] /* else it may have one of its own */
                     ? mem_strlist_copy((const char *const *)table->key)
                     : NULL;
+    sql_by_name_add(&rules->partitions_by, rule->name, rules->npartitions - 1);
     copy_columns(rule, partition->columns, partition->ncolumns);
     rule->old_signature = partition->old_signature;
     rule->new_signature = partition->new_signature;
@@ -260,6 +263,8 @@ void sql_rules_add_namesake(struct sql_rules *rules, const struct sql_namesake *
     rules->namesakes[rules->nnamesakes++] =
         (struct namesake){mem_strdup(namesake->schema), mem_strdup(namesake->name),
                           mem_strlist_copy(namesake->columns), namesake->signature};
+    sql_by_name_add(&rules->namesakes_by, rules->namesakes[rules->nnamesakes - 1].name,
+                    rules->nnamesakes - 1);
     if (sql_rules_named(rules, namesake->name, 0))
         contest(rules, namesake->name);
 }
@@ -339,6 +344,9 @@ void sql_rules_unref(struct sql_rules *rules)
     for (size_t i = 0; i < rules->npartitions; i++)
         rule_fini(&rules->partitions[i]);
     free(rules->partitions);
+    sql_by_name_fini(&rules->partitions_by);
+    sql_by_name_fini(&rules->relatives_by);
+    sql_by_name_fini(&rules->namesakes_by);
     for (size_t i = 0; i < rules->nnamesakes; i++) {
         free(rules->namesakes[i].schema);
         free(rules->namesakes[i].name);

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "by_name.h"
 #include "search.h"
 #include "segue/sql/rules.h"
 
@@ -74,8 +75,11 @@ struct sql_rules {
     bool begins_dual[256]; /* one of them begins with that byte */
     struct rule *partitions;
     size_t npartitions, cap_partitions;
+    struct sql_by_name partitions_by; /* name */
+    struct sql_by_name relatives_by;  /* name: tables */
     struct namesake *namesakes;
     size_t nnamesakes, cap_namesakes;
+    struct sql_by_name namesakes_by; /* name */
     char **contested; /* names of tables and partitions that other relations have, too */
     size_t ncontested, cap_contested;
     struct sql_access access;

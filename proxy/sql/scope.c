@@ -49,12 +49,14 @@ static const struct sql_cte *find_cte(const struct sql_work *w, const struct sql
 
 /* ---- what a relation's name means ---- */
 
-static const struct rule *find_among(const struct rule *rules, size_t n, const char *schema,
-                                     const char *name)
+static const struct rule *find_in(const struct sql_rules *rules, const char *schema,
+                                  const char *name)
 {
-    for (size_t i = 0; i < n; i++)
-        if (sql_rule_is_called(&rules[i], name) && !strcmp(rules[i].schema, schema))
-            return &rules[i];
+    const struct rule *rule;
+
+    for (size_t i = 0; (rule = sql_rules_named(rules, name, i)); i++)
+        if (!strcmp(rule->schema, schema))
+            return rule;
     return NULL;
 }
 
@@ -106,10 +108,8 @@ static const struct rule *find_rule(struct sql_work *w, const char *schema, cons
     const struct rule *found;
     bool perhaps;
 
-    if (schema) {
-        found = find_among(rules->tables, rules->n, schema, name);
-        return found ? found : find_among(rules->partitions, rules->npartitions, schema, name);
-    }
+    if (schema)
+        return find_in(rules, schema, name);
     perhaps = sql_path_meaning(rules, w->path.path, name, &found) == SQL_MEANS_PERHAPS;
     if (found && is_taken(w, found, name))
         sql_work_doubt(w, SQL_DOUBT_PATH);
@@ -365,10 +365,10 @@ enum sql_has sql_relation_has(const struct sql_work *w, const struct sql_node *r
     const char *schema = sql_node_text(sql_tree_get(range, "schemaname"));
     bool yes = false, no = false;
 
-    for (size_t i = 0; name && i < w->rules->nnamesakes; i++) {
-        const struct namesake *n = &w->rules->namesakes[i];
+    SQL_BY_NAME_EACH(other, &w->rules->namesakes_by, name ? name : "") {
+        const struct namesake *n = &w->rules->namesakes[other->at];
 
-        if (strcmp(n->name, name) != 0 || (schema && strcmp(n->schema, schema) != 0))
+        if (schema && strcmp(n->schema, schema) != 0)
             continue;
         if (is_listed(n->columns, column))
             yes = true;

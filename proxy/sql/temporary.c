@@ -16,9 +16,8 @@ static struct sql_taken of_range(const struct sql_rules *rules, const struct sql
     for (size_t i = 0; i < rules->n; i++)
         if (sql_rule_is_called(&rules->tables[i], name))
             taken = sql_taken_join(taken, sql_work_name(&rules->tables[i], name));
-    for (size_t i = 0; i < rules->npartitions; i++)
-        if (!strcmp(rules->partitions[i].name, name))
-            taken = sql_taken_join(taken, sql_work_name(&rules->partitions[i], name));
+    SQL_BY_NAME_EACH(partition, &rules->partitions_by, name)
+        taken = sql_taken_join(taken, sql_work_name(&rules->partitions[partition->at], name));
     return taken;
 }
 

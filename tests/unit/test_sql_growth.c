@@ -159,6 +159,41 @@ static void a_word_is_not_compared_with_each_partition(void **state)
     free(text);
 }
 
+static void a_relation_is_not_compared_with_each_partition(void **state)
+{
+    static const struct growth row = {1000000, "SELECT ", "(SELECT 1 FROM p_19999)",
+                                      ",",     " FROM t", 0};
+    static const char *const none[] = {NULL};
+    struct sql_table_rule table = {.migration = "m",
+                                   .schema = "public",
+                                   .name = "t",
+                                   .old_columns = none,
+                                   .new_columns = none,
+                                   .relatives = none};
+    struct sql_rules *rules = sql_rules_new(1);
+    char *text = text_of(&row);
+    struct sql_verdict verdict;
+    clock_t begin;
+
+    (void)state;
+    assert_int_equal(sql_rules_add(rules, &table), 0);
+    for (size_t i = 0; i < 4 * PARTITIONS; i++) {
+        char name[16];
+
+        snprintf(name, sizeof(name), "p_%05zu", i);
+        sql_rules_add_partition(rules, 0,
+                                &(struct sql_partition){.schema = "public", .name = name});
+        sql_rules_add_namesake(
+            rules, &(struct sql_namesake){.schema = "other", .name = name, .columns = none});
+    }
+    begin = clock();
+    sql_inspect(rules, text, strlen(text), &verdict);
+    assert_true(verdict.touches == 1);
+    assert_true(clock() - begin < SECONDS_MAX * CLOCKS_PER_SEC);
+    sql_rules_unref(rules);
+    free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -168,6 +203,7 @@ int main(void)
         cmocka_unit_test(what_is_nested_for_ever_is_refused),
         cmocka_unit_test(comments_without_blanks_cost_what_they_are_long),
         cmocka_unit_test(a_word_is_not_compared_with_each_partition),
+        cmocka_unit_test(a_relation_is_not_compared_with_each_partition),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
