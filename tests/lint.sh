@@ -52,6 +52,25 @@ done
     grep -q "$command" README.md || echo "lint: README.md: the console's $command is missing"
 done | grep . && bad=1
 
+# ---- links: files and headings that documents refer to are there ----
+
+/usr/bin/python3 - README.md docs/*.md config/README.md bench/README.md proxy/ARCHITECTURE.md tests/integration/README.md <<'PY' || bad=1
+import os, re, sys
+def anchors(path):
+    heads = re.findall(r"^#+ (.*)$", open(path).read(), re.M)
+    return {re.sub(r"[^a-z0-9 _-]", "", h.lower()).replace(" ", "-") for h in heads}
+bad = 0
+for path in sys.argv[1:]:
+    for link in re.findall(r"\]\(([^)\s]+)\)", open(path).read()):
+        file, _, anchor = link.partition("#")
+        to = os.path.normpath(os.path.join(os.path.dirname(path), file)) if file else path
+        if "://" in link or (os.path.exists(to) and (not anchor or anchor in anchors(to))):
+            continue
+        print(f"lint: {path}: the link {link} leads nowhere")
+        bad = 1
+sys.exit(bad)
+PY
+
 # ---- the checklist of the wire ----
 
 tests/wire.sh || bad=1
