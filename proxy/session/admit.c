@@ -71,11 +71,16 @@ enum sess_look sess_wait_for_room(struct sess *s)
 }
 
 /* A copy that has begun waits for the client, which has sent something else: the server's to
- * refuse.
- */
+ * refuse. Of what a failure skips nothing is answered before the client's Sync, which may be what
+ * waits; and where answers are counted on that never come, nothing shall wait for them. */
 bool sess_pending_is_over(const struct sess *s)
 {
-    return s->state == SESS_PENDING &&
-           (s->full ? !s->pipeline || sess_pipeline_has_room(s->pipeline)
-                    : sess_track_between(&s->track) || sess_track_copies(&s->track));
+    const struct sess_track *t = &s->track;
+
+    if (s->state != SESS_PENDING)
+        return false;
+    if (s->full)
+        return !s->pipeline || sess_pipeline_has_room(s->pipeline);
+    return sess_track_between(t) || sess_track_copies(t) ||
+           (!s->question && (t->skipping || sess_track_lost(t)));
 }

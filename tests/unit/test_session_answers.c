@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "../fuzz/bed.h"
-#include "segue/sql/rules.h"
+#include "../fuzz/rules.h"
 #include "segue/wire/build.h"
 #include "segue/wire/read.h"
 
@@ -25,36 +25,6 @@ static struct peers {
     int client, upstream;
 } peers;
 
-/* A column has come that `*` does not show. `reversed`: after the cut-over. */
-static struct sql_rules *rules_of(bool reversed)
-{
-    static uint64_t epoch;
-    static const char *const old_columns[] = {"claim_text", NULL};
-    static const char *const new_columns[] = {"claim", NULL}, *const none[] = {NULL};
-    static const struct sql_column_rule columns[] = {{"id", SQL_SEEN_BY_BOTH, false},
-                                                     {"claim_text", SQL_SEEN_BY_OLD, false},
-                                                     {"claim", SQL_SEEN_BY_NEW, false}};
-    struct sql_rules *rules = sql_rules_new(++epoch);
-
-    sql_rules_add(rules, &(struct sql_table_rule){.tag = 1,
-                                                  .migration = "m",
-                                                  .schema = "public",
-                                                  .name = "checks",
-                                                  .old_columns = old_columns,
-                                                  .new_columns = new_columns,
-                                                  .relatives = none,
-                                                  .columns = columns,
-                                                  .ncolumns = ARRAY_LEN(columns),
-                                                  .reversed = reversed,
-                                                  .key = none});
-    return rules;
-}
-
-static struct sql_rules *rules_new(void)
-{
-    return rules_of(false);
-}
-
 /* They know of all that any session has made. */
 static void publish(struct sql_rules *rules)
 {
@@ -66,7 +36,7 @@ static int set_up(void **state)
     (void)state;
     if (!bed.plane)
         bed_init(NULL, NULL);
-    publish(rules_new());
+    publish(fuzz_star_rules(false));
     bed_log_in(&peers.client, &peers.upstream);
     return 0;
 }
@@ -226,7 +196,7 @@ static void prepare_before_rules(void)
     next(peers.client, &type);
     next(peers.client, &type);
     assert_int_equal(type, 'Z');
-    publish(rules_new());
+    publish(fuzz_star_rules(false));
     say_query("EXECUTE p");
     upstream_gets("CCPBECCSQ");
 }
@@ -285,6 +255,24 @@ static void what_waits_behind_a_copy_goes_on_when_that_begins(void **state)
     sess_gate_open(bed.plane, NULL);
 }
 
+/* Its Sync is still to come, behind what waits. */
+static void what_waits_behind_a_query_that_a_failure_skips_goes_on(void **state)
+{
+    struct buf out = {0};
+
+    (void)state;
+    wire_put_parse(&out, "s", "SELECT 1", 8, "", 0);
+    wire_put_query(&out, "SELECT 2", 8);
+    say(peers.client, &out);
+    upstream_gets("PQ");
+    assert_true(sess_gate_close(bed.plane, 1, GATE_MS));
+    say_query(STAR);
+    put_refusal(&out, "ERROR", "42601", "P1");
+    say(peers.upstream, &out);
+    upstream_gets("Q");
+    sess_gate_open(bed.plane, NULL);
+}
+
 /* Of a server that says what none does. */
 static void an_answer_to_segue_of_which_the_end_is_missing_hurts_nobody(void **state)
 {
@@ -300,10 +288,10 @@ static void an_answer_to_segue_of_which_the_end_is_missing_hurts_nobody(void **s
 /* A migration, which ends on the new side; and another one. */
 static void outlive(void)
 {
-    publish(rules_new());
-    publish(rules_of(true));
+    publish(fuzz_star_rules(false));
+    publish(fuzz_star_rules(true));
     publish(NULL);
-    publish(rules_new());
+    publish(fuzz_star_rules(false));
 }
 
 /* The refusal goes in front of it: the server passes over what is still to come of the Bind. */
@@ -358,6 +346,8 @@ int main(void)
             tear_down),
         cmocka_unit_test_setup_teardown(what_waits_behind_a_copy_goes_on_when_that_begins, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(what_waits_behind_a_query_that_a_failure_skips_goes_on,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_use_is_refused_before_all_of_it_has_come, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(an_answer_to_segue_of_which_the_end_is_missing_hurts_nobody,
