@@ -14,7 +14,8 @@ struct sess_pipeline {
     bool blind;
     bool skipping;  /* the server reads nothing until a Sync that is not sent yet */
     bool copying;   /* it takes a copy whose end is not sent yet */
-    bool swallowed; /* Syncs were sent into that copy after it had begun */
+    bool begun;     /* it takes a copy, or has what it needs of it */
+    bool swallowed; /* Syncs were sent among the data of one: before it fails, or behind? */
 };
 
 static struct sess_flight *at(const struct sess_pipeline *p, size_t i)
@@ -46,10 +47,11 @@ static void pop(struct sess_pipeline *p)
     drop(at(p, 0));
     p->head++;
     p->n--;
-    while (p->n && at(p, 0)->kind == SESS_FLIGHT_COPY_END) { /* for nothing: nobody copies */
-        p->head++;
-        p->n--;
-    }
+    p->begun = false;
+    if (p->n && at(p, 0)->kind == SESS_FLIGHT_COPY_END) /* for nothing: nobody copies */
+        pop(p);
+    if (!p->n)
+        p->swallowed = false;
 }
 
 static void clear(struct sess_pipeline *p)
@@ -75,7 +77,7 @@ void sess_pipeline_free(struct sess_pipeline *p)
 void sess_pipeline_restart(struct sess_pipeline *p)
 {
     clear(p);
-    p->blind = p->skipping = p->copying = p->swallowed = false;
+    p->blind = p->skipping = p->copying = p->begun = p->swallowed = false;
 }
 
 bool sess_pipeline_blind(const struct sess_pipeline *p)
@@ -100,7 +102,8 @@ static bool follows(const struct sess_pipeline *p)
 
 static bool has_place(const struct sess_pipeline *p)
 {
-    return p->n + SESS_FLIGHTS_AT_ONCE <= SESS_FLIGHTS_MAX && p->held < SESS_FLIGHTS_BYTES_MAX;
+    return !p->swallowed && p->n + SESS_FLIGHTS_AT_ONCE <= SESS_FLIGHTS_MAX &&
+           p->held < SESS_FLIGHTS_BYTES_MAX;
 }
 
 bool sess_pipeline_takes(const struct sess_pipeline *p)
@@ -120,7 +123,8 @@ bool sess_pipeline_full(const struct sess_pipeline *p)
 
 bool sess_pipeline_has_room(const struct sess_pipeline *p)
 {
-    return !follows(p) || (p->n <= SESS_FLIGHTS_MAX / 2 && p->held <= SESS_FLIGHTS_BYTES_MAX / 2);
+    return !follows(p) ||
+           (!p->swallowed && p->n <= SESS_FLIGHTS_MAX / 2 && p->held <= SESS_FLIGHTS_BYTES_MAX / 2);
 }
 
 size_t sess_pipeline_bytes(const struct sess_pipeline *p)
@@ -180,6 +184,8 @@ void sess_pipeline_put_take(struct sess_pipeline *p, const struct sess_flight *f
     }
     if (p->n == p->cap)
         grow(p);
+    if (flight->kind == SESS_FLIGHT_SYNC && p->n && at(p, p->n - 1)->fed)
+        p->swallowed = true;
     p->held += bytes_of(flight);
     *at(p, p->n++) = *flight;
 }
@@ -256,8 +262,10 @@ static void on_copy_in(struct sess_pipeline *p)
         return;
     } else {
         p->copying = true;
-        p->swallowed = false;
     }
+    p->begun = true;
+    for (size_t none = kept; none < i; none++)
+        drop(at(p, none));
     for (; i < p->n; i++)
         *at(p, kept++) = *at(p, i);
     p->n = kept;
@@ -267,9 +275,8 @@ static void on_error(struct sess_pipeline *p, sess_pipeline_undo *undo, void *ct
 {
     size_t failed = 0;
 
-    if (p->copying && p->swallowed)
-        p->blind = true; /* were they read before the error, or after it? */
-    p->copying = false;
+    p->blind |= p->begun && p->swallowed;
+    p->copying = p->begun = false;
     if (!p->n || answered_by_ready(at(p, 0)->kind))
         return;
     while (failed < p->n && at(p, failed)->kind != SESS_FLIGHT_SYNC)

@@ -9,13 +9,14 @@ enum effect {
     OPENS,     /* starts an implicit transaction */
     CLOSES,    /* has an answer, starts nothing */
     LOOSE,     /* neither */
+    FEEDS,     /* a copy-in with data */
     ENDS_COPY, /* of a copy-in */
 };
 
 static const uint8_t client_effects[256] = {
-    ['Q'] = ASKS,  ['F'] = ASKS,      ['S'] = SYNCS,     ['P'] = OPENS,
-    ['B'] = OPENS, ['E'] = OPENS,     ['D'] = OPENS,     ['C'] = CLOSES,
-    ['H'] = LOOSE, ['c'] = ENDS_COPY, ['f'] = ENDS_COPY,
+    ['Q'] = ASKS,  ['F'] = ASKS,  ['S'] = SYNCS,     ['P'] = OPENS,
+    ['B'] = OPENS, ['E'] = OPENS, ['D'] = OPENS,     ['C'] = CLOSES,
+    ['H'] = LOOSE, ['d'] = FEEDS, ['c'] = ENDS_COPY, ['f'] = ENDS_COPY,
 };
 
 void sess_track_init(struct sess_track *track)
@@ -32,6 +33,7 @@ static void add_ahead(struct sess_track *t)
 {
     t->ahead++;
     t->unsynced = true;
+    t->fed = false;
 }
 
 static void remember_mixed(struct sess_track *t)
@@ -81,8 +83,8 @@ static void remember_end(struct sess_track *t)
     if (t->ends_lost || t->ends_count == SESS_ENDS_MAX)
         t->ends_lost = true;
     else
-        t->ends[t->ends_count++] =
-            (struct sess_copy_end){.ask = t->asked, .syncs = t->syncs, .opened = t->opened};
+        t->ends[t->ends_count++] = (struct sess_copy_end){
+            .ask = t->asked, .syncs = t->syncs, .ahead = t->ahead, .opened = t->opened};
     t->unsynced |= t->syncs > 0; /* the copy may be one that swallows them: see mix() */
 }
 
@@ -105,6 +107,7 @@ static void forget_syncs(struct sess_copy_end *end, uint32_t ask, uint32_t syncs
 /* So many Syncs, up to the request number `ask`, are none: the copy has swallowed them. */
 static void take_back(struct sess_track *t, uint32_t ask, uint32_t syncs)
 {
+    t->swallowed = syncs;
     if (t->asked - ask < t->syncs)
         t->syncs -= syncs;
     t->expected -= syncs;
@@ -116,7 +119,7 @@ static void take_back(struct sess_track *t, uint32_t ask, uint32_t syncs)
     if (syncs && !t->expected) { /* of an Execute: its transaction waits for another Sync */
         t->opened = true;
         t->unsynced = true;
-        t->ahead += t->ahead_sync;
+        t->ahead += t->done + 1;
     }
 }
 
@@ -127,17 +130,32 @@ static void mix(struct sess_track *t, uint32_t ask)
     for (unsigned i = 0; i < t->mixed_count; i++)
         if (t->mixed[i].ask == ask)
             t->mixed[i].ahead += t->done + 1;
+    for (unsigned i = 0; i < t->ends_count; i++)
+        if (t->ends[i].ask + 1 == ask)
+            t->ends[i].ahead += t->done + 1;
+}
+
+/* Syncs among its data were read in the copy, or behind its failure, and then each is answered:
+ * nobody knows. Counted are the most that there may be. */
+static void fail_copy(struct sess_track *t)
+{
+    if (!t->feeds_on)
+        return;
+    t->expected += t->swallowed;
+    t->asked += t->swallowed;
+    t->mixed_lost = true;
 }
 
 /* Has the client ended the copy that begins now? Its request is number `head` itself (a Query), or
- * an Execute before number `head`. */
+ * an Execute before number `head`, to which so much of its segment is answered. */
 static bool take_end(struct sess_track *t, uint32_t head)
 {
     for (unsigned i = 0; i < t->ends_count; i++) {
         const struct sess_copy_end end = t->ends[i];
         uint32_t behind = end.ask + 1 - head; /* requests from `head` to this end */
 
-        if (is_later(head, end.ask + 1) || (behind ? behind > end.syncs + 1 : !end.opened))
+        if (is_later(head, end.ask + 1) ||
+            (behind ? behind > end.syncs + 1 : !end.opened || end.ahead <= t->done))
             continue; /* of an earlier request, or of none */
         t->ends_count -= (uint8_t)(i + 1);
         memmove(t->ends, t->ends + i + 1, t->ends_count * sizeof(end));
@@ -149,13 +167,17 @@ static bool take_end(struct sess_track *t, uint32_t head)
     return false;
 }
 
-/* Where requests are counted that nobody answers, it is not known whose copy this is. */
+/* Where requests are counted that nobody answers, it is not known whose copy this is. Where its end
+ * is not remembered, such are counted from here on. */
 static void on_copy_in(struct sess_track *t)
 {
-    bool ended = t->mixed_lost || take_end(t, t->asked - t->expected + 1) || t->ends_lost;
+    bool ended;
 
-    t->copy = ended ? SESS_COPY_IN_DONE : SESS_COPY_IN;
-    if (!ended)
+    t->swallowed = 0;
+    ended = t->mixed_lost || take_end(t, t->asked - t->expected + 1);
+    t->mixed_lost |= !ended && t->ends_lost;
+    t->copy = ended || t->mixed_lost ? SESS_COPY_IN_DONE : SESS_COPY_IN;
+    if (t->copy == SESS_COPY_IN)
         take_back(t, t->asked, t->syncs);
 }
 
@@ -167,7 +189,8 @@ void sess_track_client(struct sess_track *t, uint8_t type)
     case NOTHING:
         break;
     case ASKS:
-        if (t->skipping)
+        t->fed = false;
+        if (t->skipping && !t->mixed_lost)
             break;
         t->expected++;
         t->asked++;
@@ -178,14 +201,15 @@ void sess_track_client(struct sess_track *t, uint8_t type)
         t->opened = false;
         break;
     case SYNCS:
-        if (t->copy == SESS_COPY_IN)
+        t->feeds_on |= t->fed;
+        if (t->copy == SESS_COPY_IN) {
+            t->swallowed++;
             break;
+        }
         t->expected++;
         t->asked++;
         t->syncs++;
         t->segment++;
-        if (t->ahead)
-            t->ahead_sync = t->ahead;
         t->ahead = 0;
         t->unsynced = false;
         t->skipping = false;
@@ -203,7 +227,11 @@ void sess_track_client(struct sess_track *t, uint8_t type)
     case LOOSE:
         t->loose = true;
         break;
+    case FEEDS:
+        t->fed = true;
+        break;
     case ENDS_COPY:
+        t->fed = false;
         if (t->copy == SESS_COPY_IN || t->copy == SESS_COPY_BOTH)
             t->copy = SESS_COPY_IN_DONE;
         else if (!sess_track_between(t)) /* of one behind that which goes on now, perhaps */
@@ -241,9 +269,11 @@ void sess_track_server(struct sess_track *t, uint8_t type)
         t->done++;
         break;
     case 'E':
+        if (t->copy == SESS_COPY_IN || t->copy == SESS_COPY_IN_DONE)
+            fail_copy(t);
+        on_failure(t);
         if (t->copy != SESS_COPY_BOTH)
             t->copy = SESS_COPY_NONE;
-        on_failure(t);
         break;
     default:
         break;
@@ -263,6 +293,7 @@ void sess_track_ready(struct sess_track *t, char status)
         t->ends_count = 0;
         t->ends_lost = false;
         t->mixed_lost = false;
+        t->feeds_on = false;
     }
     t->copy = SESS_COPY_NONE;
     t->status = status;

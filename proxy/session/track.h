@@ -5,7 +5,9 @@
  * outstanding. Every Query, FunctionCall and Sync is answered by one ReadyForQuery, except a Sync
  * that the server reads during copy-in: the ones sent ahead of the CopyInResponse are taken back
  * when it arrives. Where the client has ended a copy ahead of that, too, is remembered
- * (SESS_ENDS_MAX at once; beyond it Syncs are not taken back: the safe side, as below).
+ * (SESS_ENDS_MAX at once; beyond it Syncs are not taken back: the safe side, as below). Where Syncs
+ * stand among the data of a copy that fails, it is not known how many were read in it: the most are
+ * waited for, as below.
  *
  * After an error in an extended message the server reads nothing but Sync: a Query or FunctionCall
  * sent behind such messages without a Sync between ("mixed") then gets no answer. To tell whose an
@@ -33,7 +35,8 @@ struct sess_mixed {
 struct sess_copy_end {
     uint32_t ask;   /* the newest request before it, as `asked` counts */
     uint32_t syncs; /* of the requests up to that one, the newest that are Syncs */
-    bool opened;    /* extended messages stand between that request and this */
+    uint32_t ahead; /* extended messages between that request and this */
+    bool opened;    /* there are any but Close */
 };
 
 struct sess_track {
@@ -44,16 +47,18 @@ struct sess_track {
     uint8_t copy;      /* enum sess_copy */
     uint8_t mixed_count;
     uint8_t ends_count;
-    bool ends_lost;      /* more than SESS_ENDS_MAX at once */
-    bool mixed_lost;     /* more than SESS_MIXED_MAX */
-    bool opened;         /* Parse / Bind / Describe / Execute forwarded, no Sync yet */
-    bool loose;          /* Close / Flush forwarded, no Sync yet */
-    bool unsynced;       /* an extended message forwarded since the last Sync */
-    bool skipping;       /* the server reads nothing until a Sync that is not sent yet */
-    uint32_t segment;    /* Syncs forwarded; wraps */
-    uint32_t ahead;      /* extended messages forwarded since the last request */
-    uint32_t ahead_sync; /* the same, of the last Sync that had any */
-    uint32_t done;       /* extended messages answered since the last ReadyForQuery */
+    bool ends_lost;     /* more than SESS_ENDS_MAX at once */
+    bool mixed_lost;    /* more than SESS_MIXED_MAX */
+    bool opened;        /* Parse / Bind / Describe / Execute forwarded, no Sync yet */
+    bool fed;           /* CopyData forwarded since the last message that is no Sync */
+    bool feeds_on;      /* a Sync forwarded behind such data */
+    bool loose;         /* Close / Flush forwarded, no Sync yet */
+    bool unsynced;      /* an extended message forwarded since the last Sync */
+    bool skipping;      /* the server reads nothing until a Sync that is not sent yet */
+    uint32_t segment;   /* Syncs forwarded; wraps */
+    uint32_t ahead;     /* extended messages forwarded since the last request */
+    uint32_t swallowed; /* Syncs that the copy-in under way has been sent */
+    uint32_t done;      /* extended messages answered since the last ReadyForQuery */
     struct sess_mixed mixed[SESS_MIXED_MAX];  /* outstanding, oldest first */
     struct sess_copy_end ends[SESS_ENDS_MAX]; /* oldest first */
 };

@@ -151,6 +151,9 @@ static void syncs_inside_a_copy_are_none(void **state)
         {"a late end is none", "c=- Q <C<Z=-"},
         {"an end for nothing", "QcQ <C<Z=Q <C<Z=-"},
         {"a sync that the failed copy may have read or not", "PBE <1<2<GdS <E=!"},
+        {"the same, all sent ahead", "PBEdScS <1<2<G=E <E=!"},
+        {"the same of a simple one", "QdScS <G=Q <E=!"},
+        {"a sync behind data that no copy takes", "PBEdS <1<2<C=S <Z=- PBES <E=S <Z=-"},
         {"a message that fails a simple copy", "Q <GdQ=!"},
         {"a message that fails an extended copy", "PBE <1<2<Gd PS <E{P(E)}=S <Z=-"},
         {"copy out", "Q <H<d<d<c<C=Q <Z=-"},
@@ -209,6 +212,15 @@ static void nothing_is_sent_instead_where_its_answer_would_be_lost(void **state)
     assert_false(sess_pipeline_takes(p) || sess_pipeline_full(p));
     sess_pipeline_restart(p);
 
+    for (const char *at = "QdS"; *at; at++)
+        sess_pipeline_client(p, (uint8_t)*at);
+    assert_true(sess_pipeline_full(p)); /* does a copy read the Sync? What comes waits to see */
+    sess_pipeline_server(p, 'C', undo, NULL);
+    sess_pipeline_server(p, 'Z', undo, NULL);
+    assert_true(sess_pipeline_full(p));
+    sess_pipeline_server(p, 'Z', undo, NULL);
+    assert_true(sess_pipeline_takes(p) && sess_pipeline_has_room(p));
+
     sent->bytes = SESS_FLIGHTS_BYTES_MAX;
     sess_pipeline_put_take(
         p, &(struct sess_flight){.kind = SESS_FLIGHT_BIND, .sent = sess_sent_ref(sent)});
@@ -221,7 +233,15 @@ static void nothing_is_sent_instead_where_its_answer_would_be_lost(void **state)
     assert_true(sess_pipeline_full(p) && !sess_pipeline_has_room(p));
     sess_pipeline_server(p, 'Z', undo, NULL);
     assert_true(sess_pipeline_takes(p));
+    for (const char *at = "QSc"; *at; at++)
+        sess_pipeline_put_take(p, &(struct sess_flight){.kind = *at == 'Q'   ? SESS_FLIGHT_QUERY
+                                                                : *at == 'S' ? SESS_FLIGHT_SYNC
+                                                                             : SESS_FLIGHT_COPY_END,
+                                                        .sent = sess_sent_ref(sent)});
+    sess_pipeline_server(p, 'G', undo, NULL);
+    assert_int_equal(sent->refs, 2);
     sess_pipeline_free(p);
+    assert_int_equal(sent->refs, 1);
     sess_sent_unref(sent);
 }
 
