@@ -137,9 +137,11 @@ tsan: ## unit and integration tests under ThreadSanitizer
 	@TSAN_OPTIONS="suppressions=$(CURDIR)/tests/tsan.supp" \
 	 $(MAKE) --no-print-directory BUILD=build-tsan SAN=thread unit integration
 
+ROUNDS_follow := 50000 # no plane, no sockets
+ROUNDS_plane  := 600   # whole conversations
 fuzz-slice: build # a fixed slice of `make fuzz`, without clang
 	@$(MAKE) --no-print-directory -j2 BUILD=$(BUILD) SAN=$(SAN) $(FUZZ:%=$(BUILD)/fuzz/%)
-	@set -e; for t in $(FUZZ); do $(BUILD)/fuzz/$$t 2000; done
+	@set -e; $(foreach t,$(FUZZ),$(BUILD)/fuzz/$(t) $(or $(ROUNDS_$(t)),2000);)
 
 fuzz: ## coverage-guided fuzzing under ASan and UBSan: FUZZ_S=60 seconds a target, FUZZ_TARGETS
 	@tests/deps.sh install $(FUZZ_DEBS)
