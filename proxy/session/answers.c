@@ -231,6 +231,11 @@ enum sess_answer sess_rewrite_answer(struct sess *s, const struct wire_frame *fr
         answer = SESS_ANSWER_HIDE;
     } else if (frame->type == 'Z') {
         buf_fini(&s->failed);
+    } else if (head && head->quiet && frame->type == 'E' && frame->total > SESS_FAILED_BYTES_MAX) {
+        buf_reset(&s->failed);
+        sess_sent_cut(msg, avail, &s->failed);
+        if (!sess_sent_ends_all(s->failed.data, s->failed.len))
+            answer = SESS_ANSWER_DROP;
     }
     about = head && (head->sent || head->quiet || s->failed.len) &&
             (frame->type == 'E' || frame->type == 'N');

@@ -61,6 +61,23 @@ bool sess_asks(struct sess *s)
 
 /* ---- its answer ---- */
 
+/* It is not kept. A row that is so long is none; of an error its beginning says what it is. */
+static enum sess_answer answer_long(struct sess *s, const struct wire_frame *frame, const char *msg,
+                                    size_t avail)
+{
+    struct buf cut = {0};
+    bool ends_all;
+
+    if (frame->type != 'E')
+        return SESS_ANSWER_DROP;
+    sess_sent_cut(msg, avail, &cut);
+    ends_all = sess_sent_ends_all(cut.data, cut.len);
+    if (!ends_all && s->question->failed)
+        s->question->failed(s, cut.data, cut.len);
+    buf_fini(&cut);
+    return ends_all ? SESS_ANSWER_PASS : SESS_ANSWER_DROP;
+}
+
 enum sess_answer sess_ask_answer(struct sess *s, const struct wire_frame *frame, const char *msg,
                                  size_t avail)
 {
@@ -69,6 +86,8 @@ enum sess_answer sess_ask_answer(struct sess *s, const struct wire_frame *frame,
 
     if (others[frame->type])
         return SESS_ANSWER_PASS;
+    if (frame->total > SESS_FAILED_BYTES_MAX && frame->type != 'Z')
+        return answer_long(s, frame, msg, avail);
     if (avail < frame->total)
         return SESS_ANSWER_MORE;
     if (frame->type == 'E' && sess_sent_ends_all(msg, frame->total))

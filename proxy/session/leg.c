@@ -61,6 +61,7 @@ enum rc sess_leg_init(struct sess *s, struct sess_leg *leg, int fd)
     leg->broken = false;
     leg->ending = false;
     leg->left = 0;
+    leg->drops = false;
     return net_watch_add(&leg->watch, s->worker->loop, fd,
                          leg == &s->client ? on_client : on_server);
 }

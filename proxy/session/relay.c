@@ -361,6 +361,9 @@ static size_t note_rewritten(struct sess *s, const char *data, size_t at, size_t
         msg = w->instead.data;
         here = w->instead.len;
     }
+    s->server.drops = answer == SESS_ANSWER_DROP;
+    if (s->server.drops)
+        return 0;
     if (answer != SESS_ANSWER_HIDE && server_messages[frame->type].note)
         server_messages[frame->type].note(s, msg, here);
     else if (answer != SESS_ANSWER_HIDE && server_messages[frame->type].tracked)
@@ -410,6 +413,8 @@ size_t sess_relay_server(struct sess *s, const char *data, size_t len)
             from->left = frame.total - done;
         }
         part = from->left < len - pos ? from->left : len - pos;
+        if (part && from->drops)
+            passage_edit(s->worker, data, pos, part);
         from->left -= part;
         pos += part;
     }

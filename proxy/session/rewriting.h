@@ -87,6 +87,7 @@ enum sess_answer {
     SESS_ANSWER_PASS,
     SESS_ANSWER_MORE,
     SESS_ANSWER_HIDE,    /* it is not the client's */
+    SESS_ANSWER_DROP,    /* nor is what is still to come of it */
     SESS_ANSWER_INSTEAD, /* worker->instead goes on in its place */
 };
 enum sess_answer sess_rewrite_answer(struct sess *s, const struct wire_frame *frame,

@@ -8,6 +8,8 @@
 #include "segue/wire/frame.h"
 #include "segue/wire/read.h"
 
+#define CUT_BYTES_MAX 2048
+
 static struct sess_sent *sent_new(const char *text, size_t len)
 {
     struct sess_sent *sent = mem_alloc(sizeof(*sent) + len + 1);
@@ -132,6 +134,19 @@ bool sess_sent_error(const struct sess_sent *sent, const char *msg, size_t total
         return false;
     put_moved(out, msg, total, error.position, (uint32_t)moved);
     return true;
+}
+
+void sess_sent_cut(const char *msg, size_t avail, struct buf *out)
+{
+    size_t len = avail < CUT_BYTES_MAX ? avail : CUT_BYTES_MAX;
+    bool whole_field = !msg[len - 1];
+
+    while (!whole_field && len > WIRE_HEADER_BYTES && (msg[len - 1] & 0x80)) /* half a letter */
+        len--;
+    buf_append_u8(out, 'E');
+    buf_append_u32(out, (uint32_t)(len - 1 + (whole_field ? 1 : 2)));
+    buf_append(out, msg + WIRE_HEADER_BYTES, len - WIRE_HEADER_BYTES);
+    buf_append(out, "\0", whole_field ? 1 : 2);
 }
 
 bool sess_sent_ends_all(const char *msg, size_t total)

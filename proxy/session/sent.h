@@ -43,6 +43,10 @@ void sess_sent_unref(struct sess_sent *sent);
  * False: the message as it is. */
 bool sess_sent_error(const struct sess_sent *sent, const char *msg, size_t total, struct buf *out);
 
+/* Appends to `out` an ErrorResponse that is too long to be kept, of which `avail` bytes are there:
+ * its first fields, the last of them cut short. */
+void sess_sent_cut(const char *msg, size_t avail, struct buf *out);
+
 /* Does an ErrorResponse end the connection? Then it is the client's to hear, whatever was in
  * flight.
  */

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include <cmocka.h>
 
@@ -285,6 +286,80 @@ static void an_answer_to_segue_of_which_the_end_is_missing_hurts_nobody(void **s
     client_gets_end();
 }
 
+/* `type`, with `head`, and zeros up to `len` bytes behind the type. */
+static void upstream_says_long(char type, const char *head, size_t head_len, size_t len)
+{
+    static const char zeros[65536];
+    struct buf out = {0};
+
+    buf_append_u8(&out, (uint8_t)type);
+    buf_append_u32(&out, (uint32_t)len);
+    buf_append(&out, head, head_len);
+    say(peers.upstream, &out);
+    for (size_t left = len - 4 - head_len, part; left; left -= part) {
+        part = left < sizeof(zeros) ? left : sizeof(zeros);
+        assert_true(bed_say(peers.upstream, zeros, part, 0));
+    }
+}
+
+/* What it fails with is kept as far as it is there; the Query's own error is no second one. */
+static void an_error_that_is_too_long_to_be_kept_is_hidden_all_the_same(void **state)
+{
+    static const char head[] = "SERROR\0C42P01\0M";
+    struct buf out = {0};
+    char text[40000], type;
+
+    (void)state;
+    prepare_before_rules();
+    memcpy(text, head, sizeof(head) - 1);
+    memset(text + sizeof(head) - 1, 'x', sizeof(text) - (sizeof(head) - 1));
+    buf_append(&out, "3\0\0\0\0043\0\0\0\4", 10);
+    say(peers.upstream, &out);
+    upstream_says_long('E', text, sizeof(text), sizeof(text) + 4 + 2);
+    wire_put_ready(&out, 'I');
+    put_refusal(&out, "ERROR", "26000", "");
+    wire_put_ready(&out, 'I');
+    say(peers.upstream, &out);
+    client_gets_error("42P01");
+    next(peers.client, &type);
+    assert_int_equal(type, 'Z');
+    say_query("SELECT 1");
+    upstream_gets_query("SELECT 1");
+}
+
+/* A table of the same name stands in another schema: where is the session? */
+static struct sql_rules *rules_with_namesake(void)
+{
+    static const char *const columns[] = {"claim", NULL};
+    struct sql_rules *rules = fuzz_star_rules(false);
+
+    sql_rules_add_namesake(rules, &(struct sql_namesake){"tenant", "checks", columns, 0});
+    return rules;
+}
+
+static void a_row_for_segue_of_any_length_takes_no_memory(void **state)
+{
+    const long kb_most = 16 * 1024;
+    struct rusage before, after;
+    struct buf out = {0};
+
+    (void)state;
+    publish(rules_with_namesake());
+    say_query("SELECT 1");
+    upstream_gets("CPBECCS");
+    buf_append(&out, "3\0\0\0\0041\0\0\0\0042\0\0\0\4", 15);
+    say(peers.upstream, &out);
+    getrusage(RUSAGE_SELF, &before);
+    upstream_says_long('D', "\0\4", 2, (size_t)kb_most * 2 * 1024);
+    wire_put_complete(&out, "SELECT 1");
+    buf_append(&out, "3\0\0\0\0043\0\0\0\4", 10);
+    wire_put_ready(&out, 'I');
+    say(peers.upstream, &out);
+    upstream_gets_query("SELECT 1");
+    getrusage(RUSAGE_SELF, &after);
+    assert_true(after.ru_maxrss - before.ru_maxrss < kb_most);
+}
+
 /* A migration, which ends on the new side; and another one. */
 static void outlive(void)
 {
@@ -345,6 +420,10 @@ int main(void)
             who_has_closed_its_side_is_told_the_error_since_nothing_can_be_sent_again, set_up,
             tear_down),
         cmocka_unit_test_setup_teardown(what_waits_behind_a_copy_goes_on_when_that_begins, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(an_error_that_is_too_long_to_be_kept_is_hidden_all_the_same,
+                                        set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_row_for_segue_of_any_length_takes_no_memory, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(what_waits_behind_a_query_that_a_failure_skips_goes_on,
                                         set_up, tear_down),
