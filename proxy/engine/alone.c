@@ -11,9 +11,10 @@
 
 /* Partitions have their writers each, and LOCK TABLE would give lock_timeout to each of them anew:
  * they share one. What goes or comes below a partition in between is another try's. */
-char *alone_sql(const struct eng_conn *conn, const struct eng_table *table)
+char *alone_sql(const struct eng_conn *conn, const struct eng_plan *plan, int no)
 {
-    char *names = conn_names_sql(conn);
+    const struct eng_table *table = &plan->tables[no];
+    char *names = conn_names_sql(conn, plan);
     char *sql = mem_printf(
         CONN_OWN_NAMES
         "DO $segue$ DECLARE one text; lasts timestamptz; BEGIN FOR i IN 1..%d LOOP BEGIN lasts := "

@@ -11,7 +11,8 @@
 #include "conn.h"
 #include "segue/engine/plan.h"
 
-/* What follows the VALIDATE in its transaction. Heap. conn: has the path of the file's names. */
-char *alone_sql(const struct eng_conn *conn, const struct eng_table *table);
+/* What follows the VALIDATE of table `no` in its transaction. Heap. conn: has the path of the
+ * file's names. */
+char *alone_sql(const struct eng_conn *conn, const struct eng_plan *plan, int no);
 
 #endif

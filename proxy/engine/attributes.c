@@ -116,7 +116,7 @@ char *attributes_sql(const struct eng_engine *engine, const struct eng_migration
 
     if (!rows.len)
         return mem_strdup("");
-    names = conn_names_sql(&engine->work);
+    names = conn_names_sql(&engine->work, m->plan);
     path = sql_quote_literal(names);
     own = sql_quote_literal(CONN_OWN_NAMES);
     by_names = mem_printf("EXECUTE %s;", path);

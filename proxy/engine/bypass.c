@@ -246,10 +246,12 @@ char *eng_guards_turned_sql(const struct eng_migration *m)
                       m->id);
 }
 
-static enum rc check_relation(struct eng_engine *engine, const struct eng_table *table,
-                              enum eng_direction dir, const char *name, bool back, struct err *err)
+static enum rc check_relation(struct eng_engine *engine, const struct eng_migration *m,
+                              const struct eng_table *table, enum eng_direction dir,
+                              const char *name, bool back, struct err *err)
 {
-    char *in_step = eng_table_in_step(table, dir, ""), *names = conn_names_sql(&engine->work);
+    char *in_step = eng_table_in_step(table, dir, "");
+    char *names = conn_names_sql(&engine->work, m->plan);
     char *settings = eng_table_settings_sql(table);
     PGresult *res =
         conn_query(&engine->work, err, "%s%sSELECT EXISTS (SELECT 1 FROM ONLY %s WHERE NOT (%s))",
@@ -315,7 +317,7 @@ static enum rc check_relations(struct eng_engine *engine, struct eng_migration *
 
         rc = back && large && m->phase != PH_CONTRACTING
                  ? leave_to_verify(m, name, err)
-                 : check_relation(engine, &turned, dir, name, back, err);
+                 : check_relation(engine, m, &turned, dir, name, back, err);
         if (rc == RC_ERR && conn_no_relation(err)) { /* dropped since; if not, it stays unseen */
             err_clear(err);
             rc = RC_OK;

@@ -11,6 +11,7 @@
 #include "segue/base/log.h"
 #include "segue/base/mem.h"
 #include "segue/catalog/catalog.h"
+#include "segue/engine/plan.h"
 #include "segue/sql/expr.h"
 
 /* A server has 5 s (connect_timeout); a name server may take any time. */
@@ -243,18 +244,35 @@ static char *path_sql(const char *path, bool local)
     return sql;
 }
 
-char *conn_names_sql(const struct eng_conn *conn)
+static const char *names_of(const struct eng_conn *conn, const struct eng_plan *plan)
 {
-    return path_sql(conn->names ? conn->names : "", true);
+    if (plan && plan->names)
+        return plan->names;
+    return conn->names ? conn->names : "";
 }
 
-enum rc conn_go_by_names(struct eng_conn *conn, bool names, struct err *err)
+char *conn_names_sql(const struct eng_conn *conn, const struct eng_plan *plan)
 {
-    char *sql = path_sql(names && conn->names ? conn->names : "pg_catalog, pg_temp", false);
+    return path_sql(names_of(conn, plan), true);
+}
+
+static enum rc go_by(struct eng_conn *conn, const char *path, struct err *err)
+{
+    char *sql = path_sql(path, false);
     enum rc rc = conn_exec(conn, err, "%s", sql);
 
     free(sql);
     return rc;
+}
+
+enum rc conn_go_by_names(struct eng_conn *conn, const struct eng_plan *plan, struct err *err)
+{
+    return go_by(conn, names_of(conn, plan), err);
+}
+
+enum rc conn_go_by_own(struct eng_conn *conn, struct err *err)
+{
+    return go_by(conn, "pg_catalog, pg_temp", err);
 }
 
 enum conn_ping conn_ping(const char *upstream, const atomic_bool *stop)

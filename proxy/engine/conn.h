@@ -17,6 +17,8 @@
 #include "segue/base/err.h"
 #include "segue/catalog/reach.h"
 
+struct eng_plan;
+
 struct eng_conn {
     PGconn *pg;              /* NULL: closed */
     const atomic_bool *stop; /* the program ends: a statement that takes long is cancelled */
@@ -55,10 +57,15 @@ enum rc conn_open(struct eng_conn *conn, const char *upstream, struct err *err) 
 enum rc conn_check_primary(struct eng_conn *conn, struct err *err) MUST_CHECK;
 
 /* A statement with a semicolon: until the end of the transaction, names of the migration's file
- * mean what they mean to its author, who sees them by the path of segue's role. Heap. */
-char *conn_names_sql(const struct eng_conn *conn);
-/* The same for the session; false: back to segue's own. */
-enum rc conn_go_by_names(struct eng_conn *conn, bool names, struct err *err) MUST_CHECK;
+ * mean what they mean to its author, who sees them by the path of segue's role. That is the one
+ * under which the plan was made: another one since would make something else of half of the rows.
+ * Without a plan, and of one from before plans had it: as the role has it now. Heap. */
+char *conn_names_sql(const struct eng_conn *conn, const struct eng_plan *plan);
+/* The same for the session. */
+enum rc conn_go_by_names(struct eng_conn *conn, const struct eng_plan *plan,
+                         struct err *err) MUST_CHECK;
+/* Back to segue's own. */
+enum rc conn_go_by_own(struct eng_conn *conn, struct err *err) MUST_CHECK;
 
 enum conn_ping {
     CONN_AWAY,     /* no answer */

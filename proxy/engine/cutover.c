@@ -149,7 +149,7 @@ static char *turnover_sql(struct eng_engine *engine, struct eng_migration *m,
     char *move = eng_phase_sql(engine, m, t->to);
     char *undone = eng_steps_undone_sql(m, t == &backward);
     char *clear = schedule_clear_sql(m); /* the wish is met by this */
-    char *guards = eng_guards_sql(m, -1), *names = conn_names_sql(&engine->work);
+    char *guards = eng_guards_sql(m, -1), *names = conn_names_sql(&engine->work, m->plan);
     char *far = foreign_parts_sql(m);
     char *turned = eng_guards_turned_sql(m);
     char *defaults = defaults_sql(engine, m, t == &backward);

@@ -79,7 +79,7 @@ enum rc defaults_check(struct eng_engine *engine, struct eng_migration *m, bool 
 
 char *defaults_sql(const struct eng_engine *engine, const struct eng_migration *m, bool back)
 {
-    char *names = conn_names_sql(&engine->work), *path = sql_quote_literal(names);
+    char *names = conn_names_sql(&engine->work, m->plan), *path = sql_quote_literal(names);
     char *own = sql_quote_literal(CONN_OWN_NAMES);
     char *others = mem_printf(
         "EXECUTE %s; EXECUTE pg_catalog.format('ALTER TABLE %%s ALTER COLUMN %%I SET DEFAULT %%s',"

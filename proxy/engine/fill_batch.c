@@ -80,7 +80,7 @@ static char *body_sql(const struct eng_engine *engine, const struct eng_migratio
     const struct fill_relation *rel = &m->fill->relations[batch->relation];
     const struct fill_range *range = &m->fill->ranges[batch->range];
     const struct fill_text *text = &m->fill->texts[rel->table];
-    char *names = conn_names_sql(&engine->work);
+    char *names = conn_names_sql(&engine->work, m->plan);
     char *settings = eng_table_settings_sql(&m->plan->tables[rel->table]);
     struct buf body = {0};
     char where[160], *update;

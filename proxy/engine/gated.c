@@ -174,7 +174,7 @@ static enum rc ask_others(struct gated *g, struct err *err)
 static enum rc others_stay(struct gated *g, struct err *err)
 {
     struct eng_conn *work = &g->engine->work;
-    char *names = conn_names_sql(work);
+    char *names = conn_names_sql(work, g->m->plan);
     enum rc rc = conn_exec(work, err, CONN_OWN_NAMES);
 
     if (rc == RC_OK)

@@ -220,7 +220,7 @@ static const struct {
 
 static enum rc read_versions(struct eng_engine *engine, size_t tool, json_t *rows, struct err *err)
 {
-    char *names = conn_names_sql(&engine->work); /* they look for it without a schema */
+    char *names = conn_names_sql(&engine->work, NULL); /* they look for it without a schema */
     PGresult *found =
         conn_query(&engine->work, err, "%sSELECT pg_catalog.to_regclass('%s')::pg_catalog.text",
                    names, tools[tool].table);

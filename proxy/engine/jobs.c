@@ -89,7 +89,7 @@ static enum rc make_plan(struct eng_engine *engine, struct eng_job *job, struct 
         return RC_ERR;
     rc = eng_plan_make(engine->work.pg, &others, where(job), text, plan, &job->err);
     conn_rollback(&engine->work);
-    if (conn_go_by_names(&engine->work, false, &job->err) != RC_OK)
+    if (conn_go_by_own(&engine->work, &job->err) != RC_OK)
         rc = RC_ERR;
     if (rc == RC_OK)
         rc = history_judge(engine, *plan, job->branch, &job->err);

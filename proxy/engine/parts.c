@@ -214,7 +214,7 @@ static enum rc gated(const struct piece *p, const char *sql, struct err *err)
 /* The statements are of the file: names mean what they mean to its author. */
 static char *by_names(const struct piece *p, const char *sql, const char *then)
 {
-    char *names = conn_names_sql(&p->engine->work);
+    char *names = conn_names_sql(&p->engine->work, p->m->plan);
     char *out = mem_printf("%s%s;\n" CONN_OWN_NAMES "%s", names, sql, then);
 
     free(names);

@@ -190,6 +190,7 @@ enum rc eng_plan_make(PGconn *conn, const struct eng_plan_others *others, const 
     for (size_t i = 0; i < file->nafter; i++)
         b.plan->parents[b.plan->nparents++] = mem_strdup(file->after[i]);
     rc = paths_read(&b);
+    b.plan->names = mem_strdup(b.names);
     if (rc == RC_OK)
         rc = called_settle(&b, file);
     if (rc == RC_OK)

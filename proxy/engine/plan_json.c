@@ -113,6 +113,7 @@ static const struct field plan_fields[] = {
     {"name", TEXT, AT(eng_plan, name), 0, NULL},
     {"sha256", TEXT, AT(eng_plan, sha256), 0, NULL},
     {"file", TEXT, AT(eng_plan, file), 0, NULL},
+    {"names", TEXT, AT(eng_plan, names), 0, &later},
     {"tables", STRUCTS, AT(eng_plan, tables), AT(eng_plan, ntables), &table_shape},
     {"created", TEXTS, AT(eng_plan, created), AT(eng_plan, ncreated), NULL},
     {"dropped", TEXTS, AT(eng_plan, dropped), AT(eng_plan, ndropped), NULL},

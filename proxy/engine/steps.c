@@ -38,7 +38,7 @@ enum rc eng_long_open(struct eng_engine *engine, struct eng_migration *m, struct
     if (eng_beside_open(engine, &m->lng, ENG_BESIDE_LONG, err) != RC_OK)
         return RC_ERR;
     /* what runs there is of the file, and CREATE INDEX CONCURRENTLY stands alone */
-    if (conn_go_by_names(&m->lng, true, err) == RC_OK)
+    if (conn_go_by_names(&m->lng, m->plan, err) == RC_OK)
         return RC_OK;
     conn_close(&m->lng);
     return RC_ERR;
@@ -108,7 +108,7 @@ static char *guards_sql(const struct eng_migration *m, const struct eng_step *st
 static char *step_sql(const struct eng_engine *engine, const struct eng_migration *m, size_t i)
 {
     const struct eng_step *step = &m->plan->steps[i];
-    char *mark = store_mark_sql(m, i), *names = conn_names_sql(&engine->work);
+    char *mark = store_mark_sql(m, i), *names = conn_names_sql(&engine->work, m->plan);
     char *guards = guards_sql(m, step);
     struct buf sql = {0};
 
@@ -395,7 +395,7 @@ static enum rc run_validate(struct eng_engine *engine, struct eng_migration *m, 
 {
     const struct eng_step *step = &m->plan->steps[i];
     char *sql = step_sql(engine, m, i); /* one simple query: one transaction, mark included */
-    char *alone = step->table < 0 ? NULL : alone_sql(&engine->work, &m->plan->tables[step->table]);
+    char *alone = step->table < 0 ? NULL : alone_sql(&engine->work, m->plan, step->table);
     char *whole = alone ? mem_printf("%s;\n%s", sql, alone) : NULL;
     enum rc rc = eng_step_send(engine, m, i, whole ? whole : sql, err);
 

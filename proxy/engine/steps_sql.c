@@ -16,7 +16,7 @@ enum rc eng_step_run_sql(struct eng_engine *engine, struct eng_migration *m, siz
                          struct err *err)
 {
     const struct eng_step *step = &m->plan->steps[i];
-    char *names = conn_names_sql(&engine->work);
+    char *names = conn_names_sql(&engine->work, m->plan);
     struct buf sql = {0};
     enum rc rc;
 

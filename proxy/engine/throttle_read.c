@@ -198,7 +198,7 @@ void throttle_read_backpressure(struct eng_engine *engine, struct throttle_readi
 /* One statement, which may change nothing and not take long. */
 static PGresult *ask(struct eng_engine *engine, const char *sql, struct throttle_reading *out)
 {
-    char *names = conn_names_sql(&engine->work);
+    char *names = conn_names_sql(&engine->work, NULL);
     struct err err = {0};
     PGresult *res = NULL;
 

@@ -295,12 +295,12 @@ static void append_columns(const struct eng_table *table, struct buf *sql)
 }
 
 /* What stands in front of a SELECT of its rows. */
-static char *before_sql(const struct eng_engine *engine, const struct eng_verify *verify,
+static char *before_sql(const struct eng_engine *engine, const struct eng_migration *m,
                         const struct eng_relation *rel)
 {
-    char *snapshot = verify_snapshot_sql(&verify->snapshot);
-    char *settings = eng_table_settings_sql(&verify->tables[rel->table]);
-    char *names = conn_names_sql(&engine->work);
+    char *snapshot = verify_snapshot_sql(&m->verify->snapshot);
+    char *settings = eng_table_settings_sql(&m->verify->tables[rel->table]);
+    char *names = conn_names_sql(&engine->work, m->plan);
     char *sql = mem_printf("%s%s%s", snapshot, settings, names);
 
     free(names);
@@ -320,7 +320,7 @@ static enum rc take_sample(struct eng_engine *engine, struct eng_migration *m,
 
     if (want == 0)
         return RC_OK;
-    before = before_sql(engine, verify, rel);
+    before = before_sql(engine, m, rel);
     buf_printf(&sql, "%sSELECT pg_catalog.jsonb_build_object('ctid', ctid::pg_catalog.text",
                before);
     free(before);
@@ -347,13 +347,14 @@ static enum rc take_sample(struct eng_engine *engine, struct eng_migration *m,
 
 /* The name may have become another table's, and the blocks may have got other rows, while nothing
  * was locked: *same, in the words of the statement that reads them. */
-static enum rc read_range(struct eng_engine *engine, const struct eng_verify *verify,
+static enum rc read_range(struct eng_engine *engine, const struct eng_migration *m,
                           const struct eng_relation *rel, const char *where, struct tally *found,
                           bool *same, struct err *err)
 {
+    const struct eng_verify *verify = m->verify;
     const char *bad = verify->bad[rel->table], *nulls = verify->nulls[rel->table];
     const char *wrapped = verify->wrapped[rel->table];
-    char *before = before_sql(engine, verify, rel), *name = sql_quote_literal(rel->name);
+    char *before = before_sql(engine, m, rel), *name = sql_quote_literal(rel->name);
     PGresult *res = conn_query(
         &engine->work, err,
         "%sSELECT pg_catalog.count(*), pg_catalog.count(*) FILTER (WHERE %s), "
@@ -462,7 +463,7 @@ static enum rc check_range(struct eng_engine *engine, struct eng_migration *m,
         to = rel->end;
     relations_range(where, sizeof(where), rel->next, to);
     FAULT_OF(verify_range, eng_phase(m->phase)->name);
-    rc = read_range(engine, verify, rel, where, &found, &same, err);
+    rc = read_range(engine, m, rel, where, &found, &same, err);
     if (rc == RC_OK)
         FAULT_OF(verify_read, eng_phase(m->phase)->name);
     if (rc == RC_OK && same && (found.bad || found.nulls))

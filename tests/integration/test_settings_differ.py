@@ -116,6 +116,38 @@ def test_a_setting_that_changes_in_flight_changes_no_value(db, segue):
 
 
 @pytest.mark.one_version
+def test_names_of_the_file_mean_what_they_meant_when_it_was_planned(db, segue):
+    """The path of the role or the database moves in flight: what is filled, built, verified and turned goes by the plan's, as the guard does."""
+    db.sql(ITEMS + "CREATE SCHEMA app; CREATE SCHEMA later; CREATE TABLE log (a text)")
+    for schema, with_what in (("app", "upper"), ("later", "reverse")):
+        db.sql(f"CREATE FUNCTION {schema}.loud(t text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT {with_what}(t)'; "
+               f"CREATE FUNCTION {schema}.quiet(t text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT lower(t)'")
+    db.sql(f'ALTER DATABASE "{db.name}" SET search_path = app, public')
+    proxy = segue(db)
+    proxy.console("THROTTLE rows_per_s 1")
+    proxy.begin(migration(
+        {"add_column": {"table": "items", "column": {"name": "said", "type": "text"}, "up": "loud(label)"}},
+        {"alter_column": {"table": "items", "column": "label", "type": "varchar", "up": "loud(label)", "down": "quiet(label)"}},
+        {"sql": {"up": "INSERT INTO public.log VALUES (loud('x'))", "onComplete": True}}))
+    until("a first batch", lambda: db.one("SELECT sum(rows) FROM segue.progress"))
+    for path in ("", "later, public"):
+        proxy.stop()
+        db.sql(f"ALTER DATABASE \"{db.name}\" SET search_path = {path or chr(39) * 2}")
+        proxy = segue(db)
+        proxy.at_work()
+    proxy.console("THROTTLE rows_per_s default")
+    proxy.wait_phase("m", "ready")
+    assert db.one("SELECT count(*) FROM items WHERE said <> upper(label)") == 0
+    db.sql("INSERT INTO items (id, label) VALUES (1001, 'abc')")
+    for turn in ("verify", "cutover", "verify", "rollback", "cutover"):
+        proxy.cli(turn, "m")
+        db.sql("UPDATE items SET n = n + 1")
+    proxy.cli("complete", "m", "--force")
+    assert db.one("SELECT count(*) FROM items WHERE said <> label OR said <> upper(said)") == 0
+    assert db.one("SELECT a FROM log") == "X"
+
+
+@pytest.mark.one_version
 def test_what_a_files_statements_set_for_their_session_is_gone_after_them(db, segue):
     """As dumps have it: SELECT pg_catalog.set_config('search_path', '', false)."""
     db.sql(ITEMS + "CREATE SCHEMA other; CREATE TABLE log (a int)")

@@ -161,6 +161,8 @@ struct eng_plan {
     char *name;
     char *sha256;             /* of the file's bytes, hex */
     char *file;               /* the file's text */
+    char *names;              /* the search_path by which the file's names were taken; NULL: an
+                               * older segue has planned it */
     struct eng_table *tables; /* tables with dual columns */
     size_t ntables;
     char **created; /* "schema.table" of created tables, quoted as needed */
