@@ -156,7 +156,9 @@ static void standby_text(const json_t *one, struct buf *out)
 
     buf_printf(out, "%sstandby %s (%s, %s): ", out->len ? "; " : "", word(one, "standby"),
                word(one, "client_addr"), word(one, "state"));
-    if (json_is_integer(behind))
+    if (json_is_true(json_object_get(one, "old_snapshot")))
+        buf_append_str(out, "it reports a snapshot from before the backfill's end");
+    else if (json_is_integer(behind))
         buf_printf(out, "%" JSON_INTEGER_FORMAT " bytes behind", json_integer_value(behind));
     else
         buf_append_str(out, "how far it is, is not known");

@@ -3,6 +3,7 @@
  * looks anew; REPEATABLE READ and SERIALIZABLE go on seeing the rows as they were, with nothing in
  * the new columns, whatever their names mean by then. So nothing is `ready` before they have ended,
  * as with CREATE INDEX CONCURRENTLY, for the same reason.
+ * Those on standbys are known where these say it (hot_standby_feedback).
  *
  * Not here: who holds locks (gated.h).
  */

@@ -88,6 +88,7 @@ struct eng_migration {
     struct eng_due due;
     struct eng_caught_up caught_up;
     char *elders; /* rows of VALUES, who is waited for before `ready`: elders.h; NULL: nobody */
+    char elders_before[24]; /* the xid before which their snapshots, and those of standbys, are */
     struct eng_policy *policy;
     struct eng_conn lng; /* long statements of this migration */
     int64_t yield_us;    /* no look before whether it is to give way (yield.h) */

@@ -136,6 +136,34 @@ def test_a_turn_whose_commit_has_no_answer_is_not_ahead_of_a_standby(through, st
     relay.close()
 
 
+@pytest.mark.newest_unless_told
+def test_a_snapshot_on_a_standby_from_before_the_fill_is_waited_for_where_it_is_known(through, standby, database):
+    """It has not touched the table: nothing on the standby keeps the turn from being replayed, and its rows have no new column yet."""
+    def feedback(to):
+        with standby.connect() as conn:
+            conn.execute(f"ALTER SYSTEM SET hot_standby_feedback = {to}")
+            conn.execute("ALTER SYSTEM SET wal_receiver_status_interval = 1")
+            conn.execute("SELECT pg_reload_conf()")
+
+    proxy = through()
+    with standby.connect(database.name) as elder:
+        feedback("on")
+        try:
+            elder.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+            assert elder.execute("SELECT count(*) FROM pg_catalog.pg_am").fetchone()[0] > 0
+            until("the standby to tell", lambda: database.one("SELECT xmin FROM pg_replication_slots WHERE slot_name = 'standby'"))
+            proxy.begin({"name": "wider", "operations": [
+                {"alter_column": {"table": "orders", "column": "id", "type": "bigint", "up": "id", "down": "id"}}]})
+            proxy.wait("wider", lambda row: row["phase"] == "verifying" and "standby standby" in (row["blockers"] or ""))
+            assert elder.execute("SELECT id FROM orders WHERE id = 7").fetchone() == (7,)
+            elder.execute("COMMIT")
+            proxy.wait_phase("wider", "ready")
+        finally:
+            feedback("off")
+    proxy.cli("cutover", "wider")
+    standby.has_replayed()
+
+
 def test_a_statement_that_the_turn_may_overtake_waits_for_the_standby(through, standby):
     """Its table has another name there soon."""
     proxy = through(rules_wait_ms=60000)
