@@ -301,6 +301,7 @@ void sess_cancel_told(struct sess *s, enum sess_cancel_is how)
         s->dial->asked = NOBODY;
         sess_deadline(s, s->login_by_us);
         try_next(s);
+        sess_flow(s); /* it may be connected, and nobody else looks: this came by mail */
         break;
     case SESS_CANCEL_DONE:
         sess_finish(s);

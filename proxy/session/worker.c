@@ -16,6 +16,7 @@
 #define ACCEPTS_A_TURN 64
 #define KEYS_MAX 256        /* users whose upstream keys a worker remembers */
 #define ACCEPT_PAUSE_MS 100 /* out of descriptors */
+#define LAST_WORDS_MS 800   /* to who is killed; below KILL_MS of plane.c */
 
 /* ---- accept ---- */
 
@@ -157,7 +158,8 @@ static void each_session(struct sess_worker *w, void (*act)(struct sess *s))
 }
 
 /* A server that says 57P01 has rolled back. This one only hears no more of its client, and may
- * commit what it is at. */
+ * commit what it is at. What the client is still sending is read: a socket that is closed on it
+ * would take the last words along. */
 static void kill_session(struct sess *s)
 {
     int shown = atomic_load_explicit(&s->shown, memory_order_relaxed);
@@ -171,7 +173,10 @@ static void kill_session(struct sess *s)
         err_set(&err, "57P01", "terminating connection due to administrator command");
     }
     sess_fail(s, &err);
-    sess_close(s);
+    if (s->state == SESS_GONE)
+        return;
+    sess_deadline(s, s->worker->now_us + LAST_WORDS_MS * 1000);
+    sess_flow(s);
 }
 
 static void mail_order(struct sess_worker *w, const struct sess_mail *mail)

@@ -2,6 +2,7 @@
  * What becomes of answers while segue has messages of its own in flight: a plane with one worker,
  * of which the client and the upstream are played.
  */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -405,6 +406,59 @@ static void a_use_is_refused_before_all_of_it_has_come(void **state)
     upstream_gets_query("SELECT 1");
 }
 
+/* Held, and not cancelled there: the server is told when the gate opens. Its end is the end. */
+static void a_cancel_request_that_waited_for_the_gate_ends_with_the_server(void **state)
+{
+    static const char request[] = "\0\0\0\x10\4\xd2\x16\x2e\0\0\0\7\1\2\3\4";
+    char told[sizeof(request) - 1];
+    struct buf out = {0};
+    int canceller = bed_connect(), server;
+
+    (void)state;
+    assert_true(sess_gate_close(bed.plane, 1, GATE_MS));
+    wire_put_close_statement(&out, "s"); /* its answer is still to come */
+    wire_put_query(&out, STAR, strlen(STAR));
+    say(peers.client, &out);
+    upstream_gets("C");
+    assert_true(bed_say(canceller, request, sizeof(told), 0));
+    assert_int_equal(recv(canceller, told, 1, 0), 0);
+    close(canceller);
+    sess_gate_open(bed.plane, NULL);
+    server = bed_accept(peers.client);
+    bed_hear_exactly(server, told, sizeof(told));
+    assert_memory_equal(told, request, sizeof(told));
+    shutdown(server, SHUT_WR);
+    bed_hear(server, &out);
+    assert_int_equal(out.len, 0);
+    close(server);
+}
+
+static void *end_all(void *plane)
+{
+    sess_plane_drain(plane, 0);
+    return NULL;
+}
+
+/* The last: nobody is let in behind it. */
+static void the_last_words_reach_who_is_still_sending(void **state)
+{
+    static const char zeros[65536];
+    pthread_t ending;
+    char type;
+
+    (void)state;
+    say_query("SELECT 1");
+    upstream_gets("Q");
+    while (send(peers.client, zeros, sizeof(zeros), MSG_DONTWAIT) > 0)
+        continue;
+    assert_int_equal(pthread_create(&ending, NULL, end_all, bed.plane), 0);
+    client_gets_error("08007");
+    assert_int_equal(recv(peers.client, &type, 1, 0), 0);
+    assert_true(bed_say(peers.client, zeros, sizeof(zeros), 0)); /* it was not reset */
+    shutdown(peers.client, SHUT_RDWR);
+    assert_int_equal(pthread_join(ending, NULL), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -431,6 +485,10 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(an_answer_to_segue_of_which_the_end_is_missing_hurts_nobody,
                                         set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            a_cancel_request_that_waited_for_the_gate_ends_with_the_server, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(the_last_words_reach_who_is_still_sending, set_up,
+                                        tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
