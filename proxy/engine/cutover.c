@@ -20,6 +20,7 @@
 #include "segue/sql/expr.h"
 #include "steps.h"
 #include "store.h"
+#include "writers.h"
 
 #define POSTPONED_LOOK_MS 500
 #define NOT_THERE (~TABLE_BIT(TABLE_THERE))
@@ -110,7 +111,9 @@ enum rc eng_cutover_preflight(struct eng_engine *engine, struct eng_migration *m
     if (check_built(m, err) != RC_OK || eng_tables_check(engine, m, NOT_THERE, err) != RC_OK ||
         eng_rows_check(engine, m, err) != RC_OK || detaching_check(engine, m, err) != RC_OK ||
         leaf_index_check(engine, m, err) != RC_OK || dependents_check(engine, m, err) != RC_OK ||
-        check_names_free(engine, m, err) != RC_OK || defaults_check(engine, m, false, err) != RC_OK)
+        check_names_free(engine, m, err) != RC_OK ||
+        defaults_check(engine, m, false, err) != RC_OK ||
+        writers_check(&engine->work, m->plan, err) != RC_OK)
         return RC_ERR;
     names = eng_lock_names(m, NULL);
     steps = eng_steps_join(m, ENG_STAGE_BUILD);

@@ -23,23 +23,15 @@ static const struct look {
     enum when when;
     enum rc (*look)(struct doctor *d, struct err *err);
 } looks[] = {
-    {"server", FIRST, doctor_server},
-    {"store", FIRST, doctor_store},
-    {"engine", FIRST, doctor_engine},
-    {"phase", EACH, doctor_phase},
-    {"attempts", EACH, doctor_attempts},
-    {"complete", EACH, doctor_complete},
-    {"predecessor", EACH, doctor_predecessor},
-    {"throttle", EACH, doctor_throttle},
-    {"blocked", EACH, doctor_blocked},
-    {"transactions", EACH, doctor_transactions},
-    {"hidden", EACH, doctor_hidden},
-    {"relations", EACH, doctor_relations},
-    {"privileges", EACH, doctor_privileges},
-    {"guards", EACH, doctor_guards},
-    {"defaults", EACH, doctor_defaults},
-    {"indexes", EACH, doctor_indexes},
-    {"rows", EACH, doctor_rows},
+    {"server", FIRST, doctor_server},          {"store", FIRST, doctor_store},
+    {"engine", FIRST, doctor_engine},          {"phase", EACH, doctor_phase},
+    {"attempts", EACH, doctor_attempts},       {"complete", EACH, doctor_complete},
+    {"predecessor", EACH, doctor_predecessor}, {"throttle", EACH, doctor_throttle},
+    {"blocked", EACH, doctor_blocked},         {"transactions", EACH, doctor_transactions},
+    {"hidden", EACH, doctor_hidden},           {"relations", EACH, doctor_relations},
+    {"privileges", EACH, doctor_privileges},   {"writers", EACH, doctor_writers},
+    {"guards", EACH, doctor_guards},           {"defaults", EACH, doctor_defaults},
+    {"indexes", EACH, doctor_indexes},         {"rows", EACH, doctor_rows},
     {"leftovers", LAST, doctor_leftovers},
 };
 

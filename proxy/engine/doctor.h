@@ -82,6 +82,7 @@ enum rc doctor_hidden(struct doctor *d, struct err *err);
 
 enum rc doctor_relations(struct doctor *d, struct err *err);
 enum rc doctor_privileges(struct doctor *d, struct err *err);
+enum rc doctor_writers(struct doctor *d, struct err *err);
 enum rc doctor_guards(struct doctor *d, struct err *err);
 enum rc doctor_defaults(struct doctor *d, struct err *err);
 enum rc doctor_indexes(struct doctor *d, struct err *err);

@@ -10,6 +10,7 @@
 #include "segue/base/mem.h"
 #include "segue/engine/guard.h"
 #include "segue/sql/expr.h"
+#include "writers.h"
 
 static bool reversible(enum eng_phase_id phase)
 {
@@ -154,6 +155,28 @@ static bool guarded(const struct eng_migration *m, int table)
                 return true;
     }
     return false;
+}
+
+/* Roles that came, or were given INSERT or UPDATE, since the plan looked. */
+enum rc doctor_writers(struct doctor *d, struct err *err)
+{
+    for (size_t i = 0; i < d->m->plan->ntables; i++) {
+        const struct eng_table *table = &d->m->plan->tables[i];
+        char *grant = NULL;
+
+        if (!guarded(d->m, (int)i))
+            continue;
+        if (writers_look(&d->conn, d->m->plan, table, &grant, err) != RC_OK)
+            return RC_ERR;
+        if (grant)
+            doctor_say(d, DOCTOR_WRONG, "a writer lacks privileges", doctor_psql(d, grant),
+                       "its statements fail in the guard until it has them; or revoke its right "
+                       "to write",
+                       "a role that may write to %s.%s may not use what its guard calls",
+                       table->schema, table->name);
+        free(grant);
+    }
+    return RC_OK;
 }
 
 static char *all_of(char **sql, size_t n)

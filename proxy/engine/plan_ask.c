@@ -12,6 +12,7 @@
 #include "segue/base/mem.h"
 #include "segue/catalog/catalog.h"
 #include "segue/sql/expr.h"
+#include "writers.h"
 
 #define OWN_PATH "pg_catalog, pg_temp"
 
@@ -128,16 +129,9 @@ enum rc type_named(struct build *b, const char *name, char **out, struct err *er
                   name, out, err);
 }
 
-/* What a call by that name may mean: of one signature, only the first of the path. */
 enum rc functions_named(struct build *b, char *const *names, size_t n, char **oids)
 {
-    static const char sql[] =
-        "SELECT COALESCE(pg_catalog.array_agg(p.oid), '{}') FROM pg_catalog.pg_proc p JOIN"
-        " pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) p.pronamespace WHERE"
-        " pg_catalog.concat(n.nspname, '.', p.proname) OPERATOR(pg_catalog.=) ANY "
-        "($1::pg_catalog.text[]) OR (p.proname"
-        " OPERATOR(pg_catalog.=) ANY ($1::pg_catalog.text[]) AND"
-        " pg_catalog.pg_function_is_visible(p.oid))";
+    static const char sql[] = WRITERS_CALLED("$1");
     char *list = history_array(names, n);
     const char *params[] = {list};
     enum rc rc = named_value(b, sql, 1, params, oids, b->err);

@@ -13,6 +13,7 @@
 #include "segue/base/mem.h"
 #include "segue/catalog/catalog.h"
 #include "segue/sql/expr.h"
+#include "writers.h"
 
 #define PROBE_ROWS_MAX 200
 
@@ -141,20 +142,9 @@ static void warn_of_settings(struct build *b, const struct target *t, const stru
 
 /* ---- who writes ---- */
 
-/* Parameters as of varies_sql. One row a role and what it may not use. */
-static const char writers_sql[] =
-    "WITH w AS (SELECT r.oid, quote_ident(r.rolname) AS name FROM pg_roles r WHERE NOT r.rolsuper"
-    "  AND r.rolname !~ '^pg_' AND has_any_column_privilege(r.oid, $1::oid, 'INSERT, UPDATE')),"
-    " f AS (SELECT p.oid, p.pronamespace, n.nspname FROM pg_proc p JOIN pg_namespace n"
-    "  ON n.oid = p.pronamespace WHERE p.oid = ANY ($5::oid[])),"
-    " t AS (SELECT n.oid, n.nspname FROM unnest($3::text[]) u JOIN pg_type y ON y.oid ="
-    "  to_regtype(u) JOIN pg_namespace n ON n.oid = y.typnamespace)"
-    " SELECT grant_it FROM (SELECT format('GRANT EXECUTE ON FUNCTION %s TO %s', f.oid::"
-    "  regprocedure, w.name) AS grant_it FROM w, f WHERE NOT has_function_privilege(w.oid, f.oid,"
-    "  'EXECUTE') UNION SELECT format('GRANT USAGE ON SCHEMA %I TO %s', s.nspname, w.name) FROM w,"
-    "  (SELECT pronamespace, nspname FROM f UNION SELECT oid, nspname FROM t) s"
-    "  WHERE NOT has_schema_privilege(w.oid, s.pronamespace, 'USAGE')) g"
-    " WHERE $2::text[] IS NOT NULL AND $4::oid[] IS NOT NULL ORDER BY 1 LIMIT 1";
+/* Parameters as of varies_sql. */
+static const char writers_sql[] = WRITERS_LACK(
+    "$1", "$3", "$5") " WHERE $2::text[] IS NOT NULL AND $4::oid[] IS NOT NULL ORDER BY 1 LIMIT 1";
 
 static enum rc judge_writers(struct build *b, const struct target *t, const struct eng_dual *dual,
                              const struct sql_expr_info *info, const char *word)

@@ -178,3 +178,12 @@ def test_who_may_write_but_not_call_what_the_guard_calls_is_named(db, segue):
         conn.execute("INSERT INTO items (id, label) VALUES (1001, 'x')")
         conn.execute("INSERT INTO items (id, title) VALUES (1002, 'Y')")
     assert db.sql("SELECT label, title FROM items WHERE id > 1000 ORDER BY id") == [("x", "X"), ("y", "Y")]
+    db.sql("REVOKE EXECUTE ON FUNCTION inner_s.down(text) FROM app")  # as of a role that is given INSERT only now
+    wanted = "GRANT EXECUTE ON FUNCTION inner_s.down(text) TO app"
+    assert wanted in proxy.cli("doctor", "--json", check=1).out
+    proxy.wait_phase("m", "ready")
+    refused = proxy.cli("cutover", "m", check=1).err
+    assert "a role that may write to public.items may not use what its guard calls" in refused and wanted in refused
+    db.sql(wanted)
+    assert "lacks privileges" not in proxy.cli("doctor", "--json", check=None).out
+    proxy.cli("cutover", "m")
