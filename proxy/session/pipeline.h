@@ -4,7 +4,8 @@
  *
  * Begun where nothing is outstanding. After an error in an extended message the server reads
  * nothing up to the next Sync: those messages are taken back, newest first, so that whoever counted
- * on them can undo it. While it takes a copy from the client it reads no Sync either.
+ * on them can undo it. While it takes a copy from the client it reads no Sync either; behind one
+ * among the data of what may be a copy the client waits: is it answered? Nobody knows yet.
  * What cannot be followed makes the pipeline blind: it takes in nothing more, and what it has is
  * still answered. It is to be begun anew where nothing is outstanding.
  */

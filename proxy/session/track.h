@@ -7,7 +7,8 @@
  * when it arrives. Where the client has ended a copy ahead of that, too, is remembered
  * (SESS_ENDS_MAX at once; beyond it Syncs are not taken back: the safe side, as below). Where Syncs
  * stand among the data of a copy that fails, it is not known how many were read in it: the most are
- * waited for, as below.
+ * waited for, as below. One that fails before it has read anything (a trigger BEFORE STATEMENT) is
+ * taken to have read the Syncs right behind its request: by the types it is no other.
  *
  * After an error in an extended message the server reads nothing but Sync: a Query or FunctionCall
  * sent behind such messages without a Sync between ("mixed") then gets no answer. To tell whose an
@@ -48,7 +49,7 @@ struct sess_track {
     uint8_t mixed_count;
     uint8_t ends_count;
     bool ends_lost;     /* more than SESS_ENDS_MAX at once */
-    bool mixed_lost;    /* more than SESS_MIXED_MAX */
+    bool mixed_lost;    /* more than SESS_MIXED_MAX, or the most that may come is counted */
     bool opened;        /* Parse / Bind / Describe / Execute forwarded, no Sync yet */
     bool fed;           /* CopyData forwarded since the last message that is no Sync */
     bool feeds_on;      /* a Sync forwarded behind such data */
