@@ -20,6 +20,7 @@
 #include "segue/sql/expr.h"
 #include "steps.h"
 #include "store.h"
+#include "twins.h"
 #include "writers.h"
 
 #define POSTPONED_LOOK_MS 500
@@ -264,7 +265,7 @@ static enum rc turn(struct eng_engine *engine, struct eng_migration *m, const st
 {
     if (eng_tables_check(engine, m, NOT_THERE, err) != RC_OK || /* it may have waited for long */
         eng_rows_check(engine, m, err) != RC_OK ||
-        (t == &forward && dependents_check(engine, m, err) != RC_OK) ||
+        (t == &forward ? dependents_check(engine, m, err) : twins_check(engine, m, err)) != RC_OK ||
         check_names_free(engine, m, err) != RC_OK ||
         defaults_check(engine, m, t == &backward, err) != RC_OK)
         return conn_retryable(err) ? RC_ERR

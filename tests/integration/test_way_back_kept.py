@@ -46,6 +46,27 @@ def test_rows_that_a_verify_in_soak_found_are_neither_dropped_nor_rolled_back_ov
     assert db.one("SELECT title FROM items WHERE id = 1001") == "past the guard"
 
 
+def test_an_index_that_somebody_drops_in_soak_is_named_with_what_it_was(db, segue):
+    """Of the half that leads, which has the name that all know, as well as of the one that follows."""
+    db.sql("CREATE TABLE items (id int PRIMARY KEY, n int, note text); INSERT INTO items SELECT i, i FROM generate_series(1, 50) i;"
+           "CREATE INDEX ix_n ON items (lower(note), n DESC) WHERE n > 3")
+    proxy = segue(db)
+    proxy.soaking({"name": "m", "operations": [{"alter_column": {"table": "items", "column": "n", "type": "bigint", "up": "n", "down": "n"}}]})
+    for leads in (True, False):
+        dropped, column, twin, other = db.sql(
+            "SELECT format('public.%%I', c.relname), quote_ident(a.attname), pg_get_indexdef(i2.indexrelid), quote_ident(a2.attname) "
+            "FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[1], "
+            "pg_index i2 JOIN pg_attribute a2 ON a2.attrelid = i2.indrelid AND a2.attnum = i2.indkey[1] "
+            "WHERE i.indrelid = 'items'::regclass AND i2.indrelid = i.indrelid AND i2.indexrelid <> i.indexrelid AND (c.relname = 'ix_n') = %s", leads)[0]
+        made = db.one("SELECT pg_get_indexdef(%s::regclass)", dropped)
+        db.sql(f"DROP INDEX {dropped}")
+        said = proxy.cli("rollback", "m", check=4).err
+        assert f"index {dropped} is not there" in said and f"{twin}, with {column} in place of {other}" in said
+        db.sql(made)
+    proxy.cli("rollback", "m")
+    proxy.wait_phase("m", "ready")
+
+
 def test_a_guard_switched_off_while_the_cutover_waits_is_noticed(db, segue):
     make_items(db, 50)
     proxy = segue(db, cutover_attempts_max=100)
