@@ -361,9 +361,11 @@ static size_t note_rewritten(struct sess *s, const char *data, size_t at, size_t
         msg = w->instead.data;
         here = w->instead.len;
     }
-    s->server.drops = answer == SESS_ANSWER_DROP;
-    if (s->server.drops)
-        return 0;
+    if (answer == SESS_ANSWER_DROP) {
+        passage_edit(w, data, at, here);
+        s->server.drops = here < frame->total;
+        return here;
+    }
     if (answer != SESS_ANSWER_HIDE && server_messages[frame->type].note)
         server_messages[frame->type].note(s, msg, here);
     else if (answer != SESS_ANSWER_HIDE && server_messages[frame->type].tracked)
@@ -374,12 +376,24 @@ static size_t note_rewritten(struct sess *s, const char *data, size_t at, size_t
     return frame->total;
 }
 
+/* The rest of a message that goes nowhere, or so much of it as is here. */
+static size_t drop_rest(struct sess *s, const char *data, size_t len)
+{
+    struct sess_leg *from = &s->server;
+    size_t part = from->left < len ? from->left : len;
+
+    passage_edit(s->worker, data, 0, part);
+    from->left -= part;
+    from->drops = from->left > 0;
+    return part;
+}
+
 size_t sess_relay_server(struct sess *s, const char *data, size_t len)
 {
     struct sess_leg *from = &s->server;
     struct sess_worker_counters *counters = &s->worker->counters;
     struct wire_frame frame;
-    size_t pos = 0, part;
+    size_t pos = from->drops ? drop_rest(s, data, len) : 0, part;
 
     while (pos < len) {
         if (!from->left) {
@@ -413,8 +427,6 @@ size_t sess_relay_server(struct sess *s, const char *data, size_t len)
             from->left = frame.total - done;
         }
         part = from->left < len - pos ? from->left : len - pos;
-        if (part && from->drops)
-            passage_edit(s->worker, data, pos, part);
         from->left -= part;
         pos += part;
     }

@@ -84,7 +84,7 @@ struct sess_leg {
     struct buf in;          /* received from this leg, not passed on yet */
     struct buf out;         /* to be sent to this leg */
     size_t left;            /* bytes still to come of the message that is passing from this leg */
-    bool drops;             /* that message goes nowhere */
+    bool drops;             /* so much of it goes nowhere */
     bool reading, writing;  /* what an edge means something for */
     bool ending;            /* an edge has told of an end or an error: to be read until then */
     bool ended;             /* it has sent its last byte */
