@@ -164,8 +164,14 @@ enum rc check_given(struct build *b, const char *path, const char *expr, const c
     PGresult *res = NULL;
     enum rc rc = build_check_expr(b, path, expr, type, "");
 
-    if (rc != RC_OK || enum_of_file(b, type) || sql_expr_parse(expr, &info, NULL) != RC_OK)
+    if (enum_of_file(b, type) || sql_expr_parse(expr, &info, NULL) != RC_OK)
         return rc;
+    if (rc != RC_OK && info.ncolumns) /* no default reads a column: a word that was to be a text */
+        err_hint(b->err, "it is an SQL expression: a text stands in SQL's quotes, \"'...'\"");
+    if (rc != RC_OK) {
+        sql_expr_info_fini(&info);
+        return rc;
+    }
     if (info.has_subquery)
         rc = build_fail_hint(b, path, "write a value, or call a function",
                              "a default has no subquery");

@@ -77,6 +77,7 @@ REFUSED = {
     "no key": ([added("a", "int", column={"references": {"name": "f", "table": "kinds", "column": "n"}})],
                "operations[0].add_column.column.references: there is no unique constraint"),
     "unknown": ([added("a", "int", column={"kp": True})], "column.kp: unknown field"),
+    "word": ([added("a", "text", column={"default": "EUR"})], "a text stands in SQL's quotes"),
     "neither": ([added("a", "int", column={"unique": 1})], "operations[0].add_column.column.unique: "),
     "of a split": ([{"change_columns": {"table": "items", "from": ["label"], "to": [{"name": "a", "type": "text", "unique": True}],
                                         "up": {"a": "label"}, "down": {"label": "a"}}}], "to[0].unique: unknown field")}
