@@ -182,7 +182,7 @@ static void *keying_main(void *arg)
     return NULL;
 }
 
-/* False: there is none. */
+/* False: there is none, and is to be. After the stop nobody makes what is asked for. */
 static bool have_threads(struct sess_keying *k)
 {
     sigset_t all, before;
@@ -200,7 +200,7 @@ static bool have_threads(struct sess_keying *k)
         k->nthreads++;
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return k->nthreads > 0;
+    return k->stop || k->nthreads > 0;
 }
 
 void sess_keying_stop(struct sess_keying *k)

@@ -169,15 +169,18 @@ static void what_is_given_up_holds_nobody_up(void **state)
 static void a_stop_waits_for_nothing_that_is_under_way(void **state)
 {
     struct sess_key_job *under_way = ask(*state, "a", ENDLESS, 0);
-    struct sess_key_job *same = ask(*state, "a", ENDLESS, 1);
+    struct sess_key_job *same = ask(*state, "a", ENDLESS, 1), *late;
 
     await_work();
     sess_keying_stop(*state);
+    late = ask(*state, "late", 10, 2);
     assert_int_equal(told, 0);
     assert_true(copied < 2 * ENDLESS);
     assert_null(sess_keying_result(under_way));
+    assert_null(sess_keying_result(late));
     sess_keying_drop(under_way);
     sess_keying_drop(same);
+    sess_keying_drop(late);
 }
 
 int main(void)
