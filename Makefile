@@ -61,7 +61,7 @@ DRIVERS_DEBS := default-jdk-headless libpostgresql-jdbc-java libdbd-pg-perl ruby
 PREFIX ?= /usr/local
 PYTHON := /usr/bin/python3
 JOBS   ?= 2
-TEST_JOBS ?= 4 # they wait more than they compute
+TEST_JOBS ?= $(if $(SAN),4,8) # they wait more than they compute
 PYTEST  = $(PYTHON) -m pytest -q -p no:cacheprovider -n $(TEST_JOBS) --dist loadfile tests/integration $(T)
 
 .DEFAULT_GOAL := help

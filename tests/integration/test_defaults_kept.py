@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import pytest
 from lib.operations import is_refused
 
+pytestmark = pytest.mark.newest_unless_told
+
 FLAG = "CREATE DOMAIN flag AS text DEFAULT 'no'; CREATE TABLE t (id int PRIMARY KEY, {old}, note text);"
 FLAG += "INSERT INTO t SELECT i, 'old', 'n' FROM generate_series(1, 50) i"
 

@@ -12,6 +12,8 @@ from lib.wait import until
 from test_start_rules import held, started_blocked
 from test_usage import busy
 
+pytestmark = pytest.mark.newest_unless_told
+
 NAMES = {"name": "names", "operations": [{"rename_table": {"from": "orders", "to": "sold"}}]}
 ORDERS = "CREATE TABLE orders (id int PRIMARY KEY, note text); INSERT INTO orders SELECT i, 'o' || i FROM generate_series(1, 9) i"
 OLD = ["id", "label", "note", "filler"]

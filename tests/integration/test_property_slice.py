@@ -15,6 +15,7 @@ from property.stage import Stage  # noqa: E402
 CASES = ((202, "again"), (204, "done"))  # seeds and roads; the first renames a column that refers to its own table, the second splits one
 
 
+@pytest.mark.newest_unless_told
 @pytest.mark.deadline(120)
 def test_random_migrations_end_as_plain_ddl_does_and_lose_no_write(pg, pg_version):
     stage = Stage(pg_version, pg)

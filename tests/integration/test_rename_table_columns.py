@@ -10,6 +10,8 @@ from lib.answers import stat
 from lib.operations import connected, new, old
 from lib.wait import until
 
+pytestmark = pytest.mark.newest_unless_told
+
 SCHEMA = """
 CREATE TABLE orders (id int PRIMARY KEY, note text NOT NULL, n int DEFAULT 1, gone text DEFAULT 'g', CONSTRAINT noted CHECK (note <> ''));
 CREATE INDEX orders_note ON orders (note); COMMENT ON COLUMN orders.note IS 'said'; GRANT SELECT (note) ON orders TO app;
