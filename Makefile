@@ -61,7 +61,7 @@ DRIVERS_DEBS := default-jdk-headless libpostgresql-jdbc-java libdbd-pg-perl ruby
 PREFIX ?= /usr/local
 PYTHON := /usr/bin/python3
 JOBS   ?= 2
-TEST_JOBS ?= $(if $(SAN),4,8) # they wait more than they compute
+TEST_JOBS ?= $(if $(SAN),4,6) # they wait more than they compute
 PYTEST  = $(PYTHON) -m pytest -q -p no:cacheprovider -n $(TEST_JOBS) --dist loadfile tests/integration $(T)
 
 .DEFAULT_GOAL := help
@@ -93,7 +93,7 @@ test: needed-test ## every check: layers, format, lint, unit tests, integration 
 
 unit: needed-test ## unit tests (cmocka)
 	@$(MAKE) --no-print-directory -j2 BUILD=$(BUILD) SAN=$(SAN) $(TESTBIN)
-	@set -e; for t in $(TESTBIN); do $$t; done
+	@printf '%s\n' $(TESTBIN) | xargs -P 4 -n 1 sh -c 'said=$$($$0 2>&1); code=$$?; printf "%s\n" "$$said"; exit $$code'
 
 integration: build faulty servers ## integration tests (pytest) on PostgreSQL 15 to 18
 	@SEGUE_BUILD=$(BUILD) $(PYTEST)

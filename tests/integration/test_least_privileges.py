@@ -177,8 +177,7 @@ def test_nobody_is_held_up_for_a_transaction_whose_age_only_segues_own_session_t
         pid = holder.info.backend_pid
         until("its transaction to be an old one", lambda: in_transaction(aged, pid, 0.6))
         aged.console("CUTOVER m")
-        until("an attempt", lambda: outcomes(db))
-        (one,) = aged.console("SHOW ATTEMPTS")[-1]["blockers"]
+        (one,) = until("an attempt to be shown", lambda: aged.console("SHOW ATTEMPTS")[-1]["blockers"])
         assert set(outcomes(db)) == {"blocked"} and one["pid"] == pid and one["age_s"] >= 0.6
         holder.execute("COMMIT")
     aged.wait_phase("m", "soaking")

@@ -8,6 +8,8 @@ import pytest
 from lib.segue import BUILD
 from lib.wait import until
 
+pytestmark = pytest.mark.newest_unless_told
+
 # {s}: the schema, so that plain DDL can be run beside; a branch in another schema, columns in another order, a name that is cut
 SCHEMA = """
 CREATE SCHEMA {s}; CREATE SCHEMA {s}_far;

@@ -9,6 +9,8 @@ from lib.operations import woken
 from lib.tables import RENAME, make_items
 from lib.wait import until
 
+pytestmark = pytest.mark.newest_unless_told
+
 OLD = ["id", "label", "note", "filler"]
 NEW = ["id", "note", "filler", "title"]
 BOTH = [*OLD, "title"]
