@@ -10,6 +10,7 @@
 #include "admit.h"
 #include "asking.h"
 #include "behind.h"
+#include "head.h"
 #include "idle.h"
 #include "made.h"
 #include "names.h"
@@ -184,10 +185,11 @@ static enum sess_look look_query(struct sess *s, const struct wire_frame *frame,
     struct wire_query query = {0};
     struct sess_names names;
     enum rc rc = sess_look_whole(s, frame, avail);
+    enum sess_head head = rc == RC_ERR ? sess_head_find(s, frame, msg, avail) : SESS_HEAD_NONE;
     bool again = false;
     enum sess_look look;
 
-    if (rc == RC_AGAIN)
+    if (rc == RC_AGAIN || head == SESS_HEAD_AWAITED)
         return SESS_LOOK_MORE;
     sess_names_none(&names);
     if (rc == RC_OK)
@@ -197,7 +199,7 @@ static enum sess_look look_query(struct sess *s, const struct wire_frame *frame,
         again = sess_names_judge(s, &names);
         rewrite = inspect_sent(s, &names, query.text, query.len, &v);
     }
-    if (sess_waits_for_rest(s, again || is_rewritten(s, rewrite)))
+    if (sess_waits_for_rest(s, again || head || is_rewritten(s, rewrite)))
         return SESS_LOOK_STOP;
     look = sess_admit(s, v.touches, v.begins);
     if (look != SESS_LOOK_PASS)
@@ -212,6 +214,8 @@ static enum sess_look look_query(struct sess *s, const struct wire_frame *frame,
     if (again && sess_names_again(s, &names, true))
         rewrite = inspect_sent(s, &names, query.text, query.len, &v);
     note_path(s, &v, rewrite != NULL, query.text, query.len);
+    if (head && sess_rewriting(s))
+        return sess_head_pass(s, frame, msg, avail);
     return sess_rewrite_query(s, rc == RC_OK ? &query : NULL, rewrite, &names);
 }
 
@@ -246,10 +250,11 @@ static enum sess_look look_parse(struct sess *s, const struct wire_frame *frame,
     struct sess_parse parse;
     struct sess_names names;
     enum rc rc = sess_look_whole(s, frame, avail);
+    enum sess_head head = rc == RC_ERR ? sess_head_find(s, frame, msg, avail) : SESS_HEAD_NONE;
     bool again = false;
     enum sess_look look;
 
-    if (rc == RC_AGAIN)
+    if (rc == RC_AGAIN || head == SESS_HEAD_AWAITED)
         return SESS_LOOK_MORE;
     sess_names_none(&names);
     if (rc == RC_OK)
@@ -259,7 +264,7 @@ static enum sess_look look_parse(struct sess *s, const struct wire_frame *frame,
         again = sess_names_judge(s, &names);
         rewrite = inspect_sent(s, &names, read.text, read.text_len, &v);
     }
-    if (sess_waits_for_rest(s, again || is_rewritten(s, rewrite)))
+    if (sess_waits_for_rest(s, again || head || is_rewritten(s, rewrite)))
         return SESS_LOOK_STOP;
     look = sess_admit(s, v.touches, v.begins);
     if (look != SESS_LOOK_PASS)
@@ -271,7 +276,9 @@ static enum sess_look look_parse(struct sess *s, const struct wire_frame *frame,
             sess_remember_dropped(s);
             return pass(s, frame->type);
         }
-        sess_rewrite_parse_unknown(s);
+        if (head)
+            return sess_head_pass(s, frame, msg, avail);
+        sess_rewrite_unread(s, frame->type, NULL);
         return SESS_LOOK_PASS;
     }
     note_spoken(s, &v, rewrite, &names);

@@ -57,6 +57,17 @@ static void passage_send_edited(struct sess *s, struct sess_leg *to, const char 
     passage_drop(w);
 }
 
+/* The rest of a message that goes nowhere, or so much of it as is here. */
+static size_t drop_rest(struct sess_worker *w, struct sess_leg *from, const char *data, size_t len)
+{
+    size_t part = from->left < len ? from->left : len;
+
+    passage_edit(w, data, 0, part);
+    from->left -= part;
+    from->drops = from->left > 0;
+    return part;
+}
+
 /* ---- client to server ---- */
 
 /* Which messages are looked at, once there is something to look for; and which always. */
@@ -77,6 +88,7 @@ static bool look(struct sess *s, const struct wire_frame *frame, const char *dat
             sess_rewriting_passed(s, frame->type);
         return true;
     }
+    s->worker->instead_of = 0;
     what = sess_look(s, frame, data + at, len - at);
     if (what == SESS_LOOK_PASS && s->worker->instead.len)
         what = SESS_LOOK_FRONT; /* the buffer is all sessions' */
@@ -85,8 +97,8 @@ static bool look(struct sess *s, const struct wire_frame *frame, const char *dat
     if (what == SESS_LOOK_MORE || what == SESS_LOOK_STOP)
         return false;
     if (what == SESS_LOOK_INSTEAD) {
-        assert(frame->total <= len - at); /* what is still to come would pass */
-        *done = frame->total;
+        *done = s->worker->instead_of ? s->worker->instead_of : frame->total;
+        assert(*done <= len - at);
     }
     if (what != SESS_LOOK_PASS)
         passage_edit(s->worker, data, at, *done);
@@ -108,7 +120,7 @@ size_t sess_relay_client(struct sess *s, const char *data, size_t len)
     struct sess_leg *from = &s->client;
     struct sess_worker_counters *counters = &s->worker->counters;
     struct wire_frame frame;
-    size_t pos = 0, part;
+    size_t pos = from->drops ? drop_rest(s->worker, from, data, len) : 0, part;
     bool looking = sess_is_looking(s) && !s->foreign, watched;
 
     atomic_store_explicit(&s->idle_us, s->worker->now_us, memory_order_relaxed);
@@ -376,24 +388,12 @@ static size_t note_rewritten(struct sess *s, const char *data, size_t at, size_t
     return frame->total;
 }
 
-/* The rest of a message that goes nowhere, or so much of it as is here. */
-static size_t drop_rest(struct sess *s, const char *data, size_t len)
-{
-    struct sess_leg *from = &s->server;
-    size_t part = from->left < len ? from->left : len;
-
-    passage_edit(s->worker, data, 0, part);
-    from->left -= part;
-    from->drops = from->left > 0;
-    return part;
-}
-
 size_t sess_relay_server(struct sess *s, const char *data, size_t len)
 {
     struct sess_leg *from = &s->server;
     struct sess_worker_counters *counters = &s->worker->counters;
     struct wire_frame frame;
-    size_t pos = from->drops ? drop_rest(s, data, len) : 0, part;
+    size_t pos = from->drops ? drop_rest(s->worker, from, data, len) : 0, part;
 
     while (pos < len) {
         if (!from->left) {

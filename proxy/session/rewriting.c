@@ -91,10 +91,8 @@ static void put_ascii(struct buf *out, const char *text)
         buf_append_u8(out, *text & 0x80 ? '?' : (uint8_t)*text);
 }
 
-/* A text that the server's parser refuses at its first word, and the answer in place of that. What
- * it says is for the server's log. */
-static struct sess_sent *refuse(struct sess *s, const char *why, const struct err *err,
-                                const char *routine, struct buf *text)
+struct sess_sent *sess_rewrite_refuse(struct sess *s, const char *why, const struct err *err,
+                                      const char *routine, struct buf *text)
 {
     struct buf answer = {0};
 
@@ -110,7 +108,7 @@ static struct sess_sent *refuse_early(struct sess *s, uint64_t tables, struct bu
 
     sql_rules_early_error(sess_rules(s), tables, &err);
     COUNT(s->worker->counters.early_refused, 1);
-    return refuse(s, "early", &err, NULL, text);
+    return sess_rewrite_refuse(s, "early", &err, NULL, text);
 }
 
 /* As the server does for a statement whose result has changed under it; some drivers know by the
@@ -120,7 +118,7 @@ static struct sess_sent *refuse_changed(struct sess *s, struct buf *text)
     struct err err = {0};
 
     sess_changed_error(s, &err);
-    return refuse(s, "changed", &err, SESS_CHANGED_ROUTINE, text);
+    return sess_rewrite_refuse(s, "changed", &err, SESS_CHANGED_ROUTINE, text);
 }
 
 void sess_changed_error(struct sess *s, struct err *err)
@@ -271,9 +269,11 @@ struct sess_statement *sess_name_means(struct sess *s, const char *name,
     return before;
 }
 
-void sess_rewrite_parse_unknown(struct sess *s)
+void sess_rewrite_unread(struct sess *s, uint8_t type, struct sess_sent *sent)
 {
-    put(s, (struct sess_flight){.kind = SESS_FLIGHT_PARSE, .before = s->unnamed});
+    put(s, (struct sess_flight){.kind = type == 'Q' ? SESS_FLIGHT_QUERY : SESS_FLIGHT_PARSE,
+                                .before = s->unnamed,
+                                .sent = sent});
     s->unnamed = NULL;
 }
 

@@ -37,7 +37,14 @@ enum sess_look sess_rewrite_query(struct sess *s, const struct wire_query *query
 enum sess_look sess_rewrite_parse(struct sess *s, const struct sess_parse *parse,
                                   const struct sql_rewrite *rewrite,
                                   const struct sql_verdict *verdict, struct sess_names *names);
-void sess_rewrite_parse_unknown(struct sess *s); /* one that was not read */
+/* One of either kind that was not read; `sent` (taken): what its head has become, or NULL. */
+void sess_rewrite_unread(struct sess *s, uint8_t type, struct sess_sent *sent);
+
+/* Appends to `text` one that the server's parser refuses at its first word, and gives the client
+ * *err in place of that, as of a routine of the server's sources (NULL: of none). What the text says
+ * is for the server's log. The caller's reference. */
+struct sess_sent *sess_rewrite_refuse(struct sess *s, const char *why, const struct err *err,
+                                      const char *routine, struct buf *text);
 
 /* Bind to a portal, or Describe of a statement; NULL: not known. */
 struct sess_binding {

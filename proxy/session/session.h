@@ -348,7 +348,7 @@ enum sess_look {
     SESS_LOOK_MORE,
     SESS_LOOK_STOP,
     SESS_LOOK_FRONT,   /* it passes behind worker->instead */
-    SESS_LOOK_INSTEAD, /* worker->instead passes in its place; all of it is here */
+    SESS_LOOK_INSTEAD, /* worker->instead passes in its place; worker->instead_of is here */
 };
 enum sess_look sess_look(struct sess *s, const struct wire_frame *frame, const char *msg,
                          size_t avail);

@@ -91,6 +91,7 @@ struct sess_worker {
     struct sql_cache *cache;        /* written under cache_lock, which others take to read it */
     struct sql_cache *cache_behind; /* of older rules, the worker's alone; NULL: not needed yet */
     struct buf instead;  /* what stands in place of a message, until it is in `composed` */
+    size_t instead_of;   /* so many of its bytes are that; 0: all */
     struct buf composed; /* bytes received, edited so */
     size_t composed_of;  /* how many of them are in there */
     struct buf spare;    /* what a session has kept a long message in, for the next */

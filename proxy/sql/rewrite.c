@@ -7,8 +7,10 @@
 #include "newer.h"
 #include "record.h"
 #include "runs.h"
+#include "segue/base/buf.h"
 #include "segue/base/mem.h"
 #include "segue/base/utf8.h"
+#include "segue/sql/head.h"
 #include "work.h"
 
 /* A star is a few bytes, and what it stands for may be many: so much is added to a text, and so
@@ -16,11 +18,33 @@
 #define ADDED_BYTES_LEAST (4 << 20)
 #define ADDED_TIMES 4
 
+/* As what is too long to be looked at, but for the list of an INSERT that counts columns. */
+static void leave_unread(struct sql_work *w)
+{
+    struct sql_rewrite head, *out = w->out;
+    struct sql_head at;
+    struct buf text = {0};
+
+    out->early = 0;
+    out->doubt = SQL_DOUBT_LENGTH;
+    if (sql_head_find(w->text, w->len, &at) != RC_OK || at.row == w->len ||
+        !sql_head_rewrite(w->rules, w->session, w->text, &at, &head))
+        return;
+    buf_append(&text, head.text, head.len);
+    buf_append(&text, w->text + at.row, w->len - at.row);
+    free(head.text);
+    out->len = text.len;
+    out->text = buf_take(&text);
+    out->splices = head.splices;
+    out->nsplices = head.nsplices;
+    out->positional |= head.positional;
+}
+
 static void apply(struct sql_work *w)
 {
     if (w->edits.over || w->effort->spent) {
         sql_rewrite_fini(w->out);
-        sql_work_doubt(w, SQL_DOUBT_LENGTH);
+        leave_unread(w);
         return;
     }
     if (w->edits.n == 0 || sql_edits_apply(&w->edits, w->text, w->len, w->out) == RC_OK)
@@ -38,9 +62,8 @@ static void finish(struct sql_work *w, const struct sql_node *tree)
         sql_work_doubt(w, SQL_DOUBT_OFF);
         return;
     }
-    if (w->effort->spent) { /* as what is too long to be looked at */
-        out->early = 0;
-        out->doubt = SQL_DOUBT_LENGTH;
+    if (w->effort->spent) {
+        leave_unread(w);
         return;
     }
     if (out->early)
@@ -175,9 +198,13 @@ uint32_t sql_rewrite_position(const struct sql_rewrite *rewrite, const char *tex
 {
     const struct sql_splice *splice;
     size_t at, gained;
+    uint32_t sent;
 
     if (!rewrite->text || position == 0)
         return position;
+    sent = chars_of(rewrite->text, rewrite->len);
+    if (position > sent) /* behind a head that was rewritten (head.h), as far as before */
+        return position - sent + chars_of(text, len);
     at = bytes_of(rewrite->text, rewrite->len, position - 1);
     splice = splice_at(rewrite, at, &gained);
     if (splice && splice->moved == SQL_NOWHERE)

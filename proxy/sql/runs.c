@@ -3,6 +3,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "lexeme.h"
 #include "tokens.h"
 
 #define LEN_MIN 8192        /* what is shorter is not long about it */
@@ -37,99 +38,7 @@ static bool is_long(const char *text, size_t len)
     return steps > STEPS_MAX;
 }
 
-/* ---- comments, as PostgreSQL's scan.l finds them. All of these return what is behind; 0: the text
- * is not understood for certain. ---- */
-
-static bool is_name(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || (c & 0x80);
-}
-
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-/* How a backslash is read depends on what stands in front of the string. */
-static size_t behind_quoted(const char *text, size_t at)
-{
-    char quote = text[at++];
-
-    for (; text[at]; at++) {
-        if (text[at] == '\\' && quote == '\'')
-            return 0;
-        if (text[at] != quote)
-            continue;
-        if (text[at + 1] != quote)
-            return at + 1;
-        at++;
-    }
-    return 0;
-}
-
-static size_t behind_name(const char *text, size_t at)
-{
-    while (is_name(text[at]) || is_digit(text[at]) || text[at] == '$')
-        at++;
-    return at;
-}
-
-static size_t behind_number(const char *text, size_t at)
-{
-    while (is_name(text[at]) || is_digit(text[at]) || text[at] == '.')
-        at++;
-    return text[at] == '$' || text[at] == '\'' ? 0 : at;
-}
-
-/* $1, $$text$$, $tag$text$tag$, or a dollar by itself. */
-static size_t behind_dollar(const char *text, size_t at)
-{
-    size_t to = at + 1;
-    const char *end;
-
-    if (is_digit(text[to]))
-        return behind_number(text, to);
-    while (is_name(text[to]) || is_digit(text[to]))
-        to++;
-    if (text[to] != '$')
-        return at + 1;
-    to++;
-    end = memmem(text + to, strlen(text + to), text + at, to - at);
-    return end ? (size_t)(end - text) + (to - at) : 0;
-}
-
-static size_t behind_block(const char *text, size_t at)
-{
-    size_t depth = 0;
-
-    do {
-        bool opens = text[at] == '/' && text[at + 1] == '*';
-        bool closes = text[at] == '*' && text[at + 1] == '/';
-
-        if (!text[at])
-            return 0;
-        depth += opens;
-        depth -= closes;
-        at += opens || closes ? 2 : 1;
-    } while (depth > 0);
-    return at;
-}
-
-static size_t behind_line(const char *text, size_t at)
-{
-    return at + strcspn(text + at, "\n\r");
-}
-
-static size_t behind_one(const char *text, size_t at)
-{
-    if (text[at] == '\'' || text[at] == '"')
-        return behind_quoted(text, at);
-    if (text[at] == '$')
-        return behind_dollar(text, at);
-    if (is_digit(text[at]))
-        return behind_number(text, at);
-    return is_name(text[at]) ? behind_name(text, at) : at + 1;
-}
+/* ---- comments ---- */
 
 /* Nothing but tokens and blanks is left. */
 static bool blank_comments(char *text, uint64_t *steps)
@@ -142,7 +51,7 @@ static bool blank_comments(char *text, uint64_t *steps)
 
         run = is_operator(text[at]) && !block && !line ? run + 1 : 0;
         *steps += run;
-        to = block ? behind_block(text, at) : line ? behind_line(text, at) : behind_one(text, at);
+        to = sql_lexeme_end(text, at, false);
         if (to == 0)
             return false;
         if (block || line)

@@ -9,6 +9,8 @@
 
 #include "../../proxy/sql/newer.h"
 #include "../../proxy/sql/shape.h"
+#include "segue/base/buf.h"
+#include "segue/sql/head.h"
 #include "segue/sql/path.h"
 #include "segue/sql/rewrite.h"
 #include "target.h"
@@ -213,6 +215,39 @@ static void by_shape(const struct sql_rules *of, const struct sql_sight_of_sessi
     sql_shape_fini(&shape);
 }
 
+static bool is_statement(const char *text, size_t len)
+{
+    char *copy = strndup(text, len);
+    struct sql_nodes *nodes = strlen(copy) == len ? sql_newer_parse(copy) : NULL;
+    bool is = nodes != NULL;
+
+    sql_nodes_free(nodes);
+    free(copy);
+    return is;
+}
+
+/* What a head becomes, and what stands behind it in the client's text, are one statement. */
+static void by_head(const struct sql_rules *of, const struct sql_sight_of_session *session,
+                    const char *text, size_t len)
+{
+    struct sql_rewrite head;
+    struct sql_head at;
+    struct buf whole = {0};
+
+    if (sql_head_find(text, len, &at) != RC_OK ||
+        !sql_head_rewrite(of, session, text, &at, &head))
+        return;
+    rebuild(text, at.row, &head);
+    parses(&head);
+    positions(text, at.row, &head);
+    buf_append(&whole, head.text, head.len);
+    buf_append(&whole, text + at.row, len - at.row);
+    if (is_statement(text, len) && !is_statement(whole.data, whole.len))
+        fail("with what stands behind it it is no statement", &head);
+    buf_fini(&whole);
+    sql_rewrite_fini(&head);
+}
+
 int fuzz_one(const uint8_t *data, size_t len)
 {
     const char *text = (const char *)data + 1;
@@ -243,6 +278,7 @@ int fuzz_one(const uint8_t *data, size_t len)
     }
     by_shape(of, &session, false, text, len, &rewrite);
     by_shape(of, &session, true, text, len, &rewrite);
+    by_head(of, &session, text, len);
     sql_rewrite_fini(&rewrite);
     return 0;
 }
@@ -256,6 +292,7 @@ const struct fuzz_seed fuzz_seeds[] = {
     FUZZ_SEED("\2SELECT * FROM \"Tags é\" t, notes WHERE claim_text = 'it''s'"),
     FUZZ_SEED("\1INSERT INTO checks VALUES ($1, $2, DEFAULT), (2, 'x') ON CONFLICT (id) DO UPDATE "
               "SET claim_text = EXCLUDED.claim_text RETURNING *"),
+    FUZZ_SEED("\2INSERT INTO checks AS c VALUES (1, E'\\')', $a$)$a$), (2, ')', \"f\"()) RETURNING 1"),
     FUZZ_SEED("\2INSERT INTO public.checks (id, claim) SELECT id, claim FROM notes RETURNING *"),
     FUZZ_SEED("\1UPDATE checks SET (claim_text, \"Old \"\"n\") = (SELECT $$a$$, 'b') FROM notes n "
               "WHERE n.id = checks.id"),

@@ -27,7 +27,7 @@ enum sql_side {
 };
 
 /* Why a statement that names a migrating table was left as it is, but perhaps for the name of one
- * that has two: where columns are in doubt it is certain. */
+ * that has two, where columns are in doubt and it is certain, and for a list (head.h). */
 enum sql_doubt {
     SQL_DOUBT_NONE,
     SQL_DOUBT_GRAMMAR,   /* the parser does not understand it, or it is not UTF-8 */
@@ -149,7 +149,7 @@ void sql_rewrite(const struct sql_rules *rules, const struct sql_sight_of_sessio
 void sql_rewrite_fini(struct sql_rewrite *rewrite);
 
 /* A position that the server names (1-based, in characters of the text sent) as one in the client's
- * text; inside of what was inserted: where it was inserted, or moved from. 0: nowhere. */
+ * text, of which both may be the heads (head.h); inside of what was inserted: where it was inserted, or moved from. 0: nowhere. */
 uint32_t sql_rewrite_position(const struct sql_rewrite *rewrite, const char *text, size_t len,
                               uint32_t position);
 /* Do the client's own words stand at this position of the text sent? */
