@@ -47,11 +47,12 @@ static enum rc build(struct eng_engine *engine, struct eng_migration *m, size_t 
                      const PGresult *res, struct err *err)
 {
     const char *partition = PQgetvalue(res, 0, COL_PARTITION);
-    char *name = sql_quote_ident(PQgetvalue(res, 0, COL_BARE));
+    const char *bare = PQgetvalue(res, 0, COL_BARE);
+    char *name = sql_quote_ident(bare);
     char *sql = parts_fill(text, NULL, name, partition);
     enum rc rc;
 
-    rc = eng_step_send_on(engine, m, i, partition, sql, err);
+    rc = eng_step_send_on(engine, m, i, partition, bare, sql, err);
     free(sql);
     free(name);
     return rc;

@@ -139,6 +139,7 @@ void eng_migration_free(struct eng_migration *m)
     eng_verify_drop(m);
     conn_close(&m->lng);
     free(m->long_on);
+    free(m->long_makes);
     for (size_t i = 0; i < m->nlocked; i++) {
         free(m->locked[i].schema);
         free(m->locked[i].name);

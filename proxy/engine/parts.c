@@ -306,7 +306,7 @@ static enum rc build(struct piece *p, const struct eng_step *of, const char *tem
     char *sql = parts_fill(of->sql[ENG_PARTS_LEAF], NULL, name, partition);
     enum rc rc;
 
-    rc = eng_step_send_on(p->engine, p->m, p->i, partition, sql, err);
+    rc = eng_step_send_on(p->engine, p->m, p->i, partition, temp, sql, err);
     free(sql);
     free(name);
     return rc;

@@ -95,6 +95,7 @@ struct eng_migration {
     int long_step;       /* index of the step that runs on lng, -1: none */
     int64_t long_since_us;
     char *long_on;        /* the partition that it was sent for, qualified and quoted, or NULL */
+    char *long_makes;     /* the index that it makes there, as the catalog has it */
     char step[200];       /* title of what runs now */
     struct buf blockers;  /* text */
     json_t *blocking;     /* who was in the way last: an array, see gated.h */

@@ -277,7 +277,8 @@ enum rc eng_step_send(struct eng_engine *engine, struct eng_migration *m, size_t
     m->long_step = (int)i;
     m->long_since_us = clock_us();
     free(m->long_on);
-    m->long_on = NULL;
+    free(m->long_makes);
+    m->long_on = m->long_makes = NULL;
     FAULT_OF(long_sent, eng_phase(m->phase)->name);
     poll_later(m);
     eng_status_put(engine, m);
@@ -285,7 +286,7 @@ enum rc eng_step_send(struct eng_engine *engine, struct eng_migration *m, size_t
 }
 
 enum rc eng_step_send_on(struct eng_engine *engine, struct eng_migration *m, size_t i,
-                         const char *partition, const char *sql, struct err *err)
+                         const char *partition, const char *index, const char *sql, struct err *err)
 {
     enum rc rc;
     bool sent; /* by an engine that died: while it waits for its lock, the catalog does not know */
@@ -300,8 +301,10 @@ enum rc eng_step_send_on(struct eng_engine *engine, struct eng_migration *m, siz
         return RC_AGAIN;
     }
     rc = eng_step_send(engine, m, i, sql, err);
-    if (rc == RC_AGAIN)
+    if (rc == RC_AGAIN) {
         m->long_on = mem_strdup(partition);
+        m->long_makes = mem_strdup(index);
+    }
     return rc;
 }
 
@@ -416,6 +419,27 @@ static bool has_gone(struct eng_engine *engine, const struct eng_migration *m,
            relations_is(&engine->work, m->long_on, 0, &is, &ignored) == RC_OK && !is;
 }
 
+/* The index is there: one of before, which was lost, was not at it any more when that was asked,
+ * and had it not yet when the catalog was. */
+static bool has_come(struct eng_engine *engine, const struct eng_migration *m,
+                     const struct err *err)
+{
+    const char *values[] = {m->long_on, m->long_makes};
+    struct err ignored = {0};
+    PGresult *res;
+    bool is;
+
+    if (!m->long_on || strcmp(err->sqlstate, "42P07") != 0)
+        return false;
+    res = conn_params(&engine->work, &ignored,
+                      "SELECT EXISTS (SELECT FROM pg_index i JOIN pg_class c ON c.oid = "
+                      "i.indexrelid WHERE i.indrelid = to_regclass($1) AND c.relname = $2)",
+                      (int)ARRAY_LEN(values), values);
+    is = res && res_bool(res, 0, 0);
+    PQclear(res);
+    return is;
+}
+
 /* What it was for can do without. */
 static enum rc do_without(struct eng_engine *engine, struct eng_migration *m, size_t i,
                           struct err *err)
@@ -442,8 +466,13 @@ static enum rc long_failed(struct eng_engine *engine, struct eng_migration *m, s
     enum eng_step_kind kind = m->plan->steps[i].kind;
     struct err ignored = {0};
 
-    if (kind == ENG_STEP_SQL)
+    if (kind == ENG_STEP_SQL || kind == ENG_STEP_VALIDATE) /* their marks are in them */
         return eng_step_sql_failed(engine, m, i, err);
+    if (has_come(engine, m, err)) {
+        log_info("%s: %.*s: on with it", m->step, err_plain(err), err->text);
+        err_clear(err);
+        return back_off(m);
+    }
     if (has_gone(engine, m, err)) {
         log_info("%s: %.*s: a partition was dropped; on with the others", m->step, err_plain(err),
                  err->text);

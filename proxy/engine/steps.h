@@ -33,10 +33,12 @@ enum rc eng_long_open(struct eng_engine *engine, struct eng_migration *m,
 /* On the connection for long statements. RC_AGAIN: it runs, and the next turn comes after it. */
 enum rc eng_step_send(struct eng_engine *engine, struct eng_migration *m, size_t i, const char *sql,
                       struct err *err) MUST_CHECK;
-/* The same of what it does to one partition, and says so. Gone meanwhile, it is no failure. Where
- * one of before is at it still, it is waited for. */
+/* The same of an index (segue's own name, bare) of one partition, and says so. That is gone
+ * meanwhile, or has it by then, it is no failure. Where one of before is at it still, it is waited
+ * for. */
 enum rc eng_step_send_on(struct eng_engine *engine, struct eng_migration *m, size_t i,
-                         const char *partition, const char *sql, struct err *err) MUST_CHECK;
+                         const char *partition, const char *index, const char *sql,
+                         struct err *err) MUST_CHECK;
 /* DROP INDEX CONCURRENTLY of an invalid index, said in the log. */
 enum rc eng_step_drop(struct eng_engine *engine, struct eng_migration *m, size_t i,
                       const char *index, struct err *err) MUST_CHECK;

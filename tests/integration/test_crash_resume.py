@@ -311,3 +311,23 @@ def test_a_crash_on_the_way_back_loses_nothing(private_db, segue, victim, comman
     else:
         road.to_the_end()
         assert db.one("SELECT title FROM items WHERE id = 1") == "by the new"
+
+
+@pytest.mark.one_version
+def test_statistics_that_a_backend_goes_on_making_after_its_segue_was_killed_are_made_once(db, segue):
+    """Its own work is no reason to stop: the step's mark comes with it."""
+    db.sql("CREATE TABLE items (id int PRIMARY KEY, n int, label text); INSERT INTO items SELECT i, i, 'x' FROM generate_series(1, 50) i;"
+           "CREATE STATISTICS st ON n, label FROM items;"
+           "CREATE FUNCTION later() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN PERFORM pg_advisory_xact_lock(7); END$$;"
+           "CREATE EVENT TRIGGER later ON ddl_command_start WHEN TAG IN ('CREATE STATISTICS') EXECUTE FUNCTION later()")
+    waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    proxy = segue(db)
+    with db.connect() as keeper:  # who waits first goes first, to its COMMIT
+        keeper.execute("SELECT pg_advisory_lock(7)")
+        proxy.begin({"name": "m", "operations": [{"rename_column": {"table": "items", "from": "label", "to": "title"}}]})
+        until("the statistics to be made", lambda: db.one(waiting) == 1)
+        proxy.restart()
+        until("them to be made once more", lambda: db.one(waiting) == 2)
+        keeper.execute("SELECT pg_advisory_unlock(7)")
+    proxy.wait_phase("m", "ready")
+    assert db.one("SELECT count(*) FROM pg_statistic_ext WHERE stxrelid = 'items'::regclass") == 2

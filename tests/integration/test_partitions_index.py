@@ -1,12 +1,17 @@
 """Indexes of partitioned tables: built partition by partition while clients write, attached, and taken back."""
 
 import itertools
+import sys
 import threading
 
 import psycopg
 import pytest
-from lib.segue import BUILD
+from lib.segue import BUILD, REPO
 from lib.wait import until
+
+sys.path.append(str(REPO / "tests"))
+
+from faults.stage import Told  # noqa: E402
 
 pytestmark = pytest.mark.newest_unless_told
 
@@ -129,6 +134,48 @@ def test_killed_at_any_piece_it_goes_on_or_goes_back(db, segue):
         assert indexes(db) == before, point
         assert db.one("SELECT obj_description('public.theirs'::regclass, 'pg_class')") == "kept", point
         proxy.stop()
+
+
+# what a backend that was lost would make of the pieces of the step that is next, if it is of that kind
+PIECES = """
+SELECT replace(replace(replace(s->'sql'->>%s, ' CONCURRENTLY', ''), '{index}', quote_ident(x.name)), '{partition}', c.oid::regclass::text)
+FROM segue.migrations m, jsonb_array_elements(m.plan->'steps') s, pg_partition_tree('public.events') t JOIN pg_class c ON c.oid = t.relid,
+  LATERAL (SELECT CASE s->>'kind' WHEN 'leaves' THEN format('%%s_%%s', s->>'index_name', c.oid)
+                                  ELSE format('~segue_%%s_%%s_%%s', c.oid, m.id, s->>'no') END AS name) x
+WHERE s->>'kind' = %s AND t.isleaf AND (s->>'no')::int = (SELECT min((n->>'no')::int) FROM jsonb_array_elements(m.plan->'steps') n
+  WHERE n->>'stage' = 'build' AND NOT EXISTS (SELECT FROM segue.steps d WHERE d.migration = m.id AND d.no = (n->>'no')::int))"""
+BIGINT = {"name": "m", "operations": [{"alter_column": {"table": "events", "column": "id", "type": "bigint", "up": "id", "down": "id"}}]}
+
+
+@pytest.mark.one_version
+@pytest.mark.parametrize("kind, text, file", [("partitions", 2, FILE), ("leaves", 0, BIGINT)])
+def test_what_a_backend_that_was_lost_has_made_between_two_looks_is_taken_up(db, segue, kind, text, file):
+    """It was not in the catalog yet when that was read, and its backend had ended when it was asked for."""
+    db.sql("CREATE TABLE public.events (id int, at int, n int, kind text, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);"
+           "CREATE TABLE public.events_1 PARTITION OF public.events FOR VALUES FROM (0) TO (100);"
+           "CREATE TABLE public.events_2 PARTITION OF public.events FOR VALUES FROM (100) TO (200);"
+           "INSERT INTO public.events (id, at) SELECT i, i FROM generate_series(0, 199) i")
+    made = []
+
+    def make(_):
+        with db.connect() as conn:
+            for (sql,) in [] if made else conn.execute(PIECES, (text, kind)).fetchall():
+                conn.execute(sql)
+                made.append(sql)
+
+    told = Told(make)
+    faults = ",".join(f"long_before/backfilling#{n}:tell" for n in range(1, 9))
+    proxy = segue(db, start=False, environment={"SEGUE_FAULT": faults, "SEGUE_FAULT_SOCKET": told.path})
+    proxy.program = BUILD / "faults" / "segue"
+    proxy.start()
+    proxy.ready(file)
+    assert len(made) == 2
+    proxy.logged("already exists: on with it")
+    proxy.cli("cutover", "m")
+    proxy.cli("rollback", "m")
+    proxy.cli("abort", "m")
+    assert db.sql("SELECT relname FROM pg_class WHERE relname ~ '^~segue'") == []
+    told.close()
 
 
 def test_what_is_there_is_used_and_given_back(db, segue):
