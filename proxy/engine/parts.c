@@ -101,13 +101,14 @@ static const char spares_sql[] =
     " ) s ON true WHERE p.migration = $3::bigint AND p.no = $4::int AND NOT p.made"
     " ORDER BY 1, w.rel";
 /* clang-format on */
+_Static_assert((int)SPARE_PARTITION == (int)COL_PARTITION, "of either the partition is asked for");
 
 struct piece {
     struct eng_engine *engine;
     struct eng_migration *m;
     size_t i;
     const struct eng_step *step;
-    const PGresult *rows; /* of pieces_sql; the first one is what is done */
+    const PGresult *rows; /* of pieces_sql; the first one is what is done. Or of spares_sql */
 };
 
 /* Of the step that builds: its index, the migration, its number, and `fifth`. */
@@ -211,6 +212,37 @@ static enum rc gated(const struct piece *p, const char *sql, struct err *err)
     return eng_step_gated(p->engine, p->m, p->i, "", sql, err);
 }
 
+/* Of the table's partitions that were looked at one has been dropped, or detached, since. */
+static bool has_left(const struct piece *p)
+{
+    bool all = true;
+
+    for (int r = 0; all && r < PQntuples(p->rows); r++) {
+        const char *values[] = {PQgetvalue(p->rows, r, COL_PARTITION)};
+        struct err ignored = {0};
+        PGresult *res = conn_params(
+            &p->engine->work, &ignored,
+            "SELECT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = to_regclass($1) AND NOT "
+            "inhdetachpending)",
+            (int)ARRAY_LEN(values), values);
+
+        all = !res || res_bool(res, 0, 0);
+        PQclear(res);
+    }
+    return !all;
+}
+
+/* Of what was done to the pieces: the gate may have waited for just who took one away. */
+static enum rc unless_left(const struct piece *p, enum rc rc, struct err *err)
+{
+    if (rc != RC_ERR || conn_retryable(err) || !has_left(p))
+        return rc;
+    log_info("%s: %.*s: a partition has gone; on with the others", p->m->step, err_plain(err),
+             err->text);
+    err_clear(err);
+    return RC_AGAIN;
+}
+
 /* The statements are of the file: names mean what they mean to its author. */
 static char *by_names(const struct piece *p, const char *sql, const char *then)
 {
@@ -243,7 +275,7 @@ static enum rc act_branch(struct piece *p, struct err *err)
     attach = parts_fill(p->step->sql[ENG_PARTS_ATTACH], PQgetvalue(p->rows, 0, COL_WHOLE), index,
                         partition);
     sql = by_names(p, make, attach);
-    rc = gated(p, sql, err);
+    rc = unless_left(p, gated(p, sql, err), err);
     free(sql);
     free(attach);
     free(make);
@@ -271,7 +303,7 @@ static enum rc act_name(struct piece *p, struct err *err)
     free(sql);
     free(note);
     free(name);
-    return goes_on(p, rc);
+    return goes_on(p, unless_left(p, rc, err));
 }
 
 static enum rc act_wait(struct piece *p, struct err *err)
@@ -348,7 +380,7 @@ static enum rc act_attach(struct piece *p, struct err *err)
 
     for (int r = 0; r < PQntuples(p->rows); r++)
         attach_put(p, r, &sql);
-    rc = gated(p, sql.data, err);
+    rc = unless_left(p, gated(p, sql.data, err), err);
     buf_fini(&sql);
     return goes_on(p, rc);
 }
@@ -477,7 +509,7 @@ static enum rc take_back(struct piece *p, const struct eng_step *of, const PGres
                          struct err *err)
 {
     char *sql = take_back_sql(p, of, spares);
-    enum rc rc = gated(p, sql, err);
+    enum rc rc = unless_left(p, gated(p, sql, err), err);
 
     free(sql);
     if (rc == RC_OK) {
@@ -516,6 +548,7 @@ static enum rc abort_turn(struct piece *p, struct err *err)
     res = ask(p, of, spares_sql, no, err);
     if (!res)
         return RC_ERR;
+    p->rows = res;
     rc = spare_turn(p, of, res, err);
     PQclear(res);
     return rc;

@@ -178,6 +178,30 @@ def test_what_a_backend_that_was_lost_has_made_between_two_looks_is_taken_up(db,
     told.close()
 
 
+@pytest.mark.one_version
+@pytest.mark.parametrize("goes", ["DROP TABLE public.events_1", "ALTER TABLE public.events DETACH PARTITION public.events_1"])
+def test_a_partition_that_goes_while_the_gate_is_waited_for_stops_nothing(db, segue, goes):
+    db.sql("CREATE TABLE public.events (id int, at int, n int, kind text) PARTITION BY RANGE (at);"
+           "CREATE TABLE public.events_1 PARTITION OF public.events FOR VALUES FROM (0) TO (100);"
+           "CREATE TABLE public.events_2 PARTITION OF public.events FOR VALUES FROM (100) TO (200)")
+
+    def go(_):
+        with db.connect() as conn:
+            conn.execute(goes)
+
+    told = Told(go)
+    # the first gate is for the index of the table, the second one for its pieces
+    proxy = segue(db, start=False, environment={"SEGUE_FAULT": "gate_before/backfilling#2:tell", "SEGUE_FAULT_SOCKET": told.path})
+    proxy.program = BUILD / "faults" / "segue"
+    proxy.start()
+    proxy.ready(FILE)
+    proxy.logged("a partition has gone; on with the others")
+    assert db.sql("SELECT indrelid::regclass::text FROM pg_index WHERE indisvalid AND indrelid <> 'public.events'::regclass"
+                  " AND indrelid IN (SELECT inhrelid FROM pg_inherits)") == [("events_2",)]
+    assert db.sql("SELECT relname FROM pg_class WHERE relname ~ '^~segue'") == []
+    told.close()
+
+
 def test_what_is_there_is_used_and_given_back(db, segue):
     build(db)
     db.sql("CREATE INDEX same ON public.events_1 (n, kind); CREATE INDEX other ON public.turned (n DESC, kind);"
