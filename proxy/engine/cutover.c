@@ -147,9 +147,8 @@ enum rc eng_cutover_preflight(struct eng_engine *engine, struct eng_migration *m
  * indexes that were built for it, and for the next cut-over: their steps are to be done again. The
  * names come once more at the end: deferred triggers fire at COMMIT. */
 static char *turnover_sql(struct eng_engine *engine, struct eng_migration *m,
-                          const struct turnover *t)
+                          const struct turnover *t, const char *steps)
 {
-    char *steps = eng_steps_join(m, t->stage);
     char *move = eng_phase_sql(engine, m, t->to);
     char *undone = eng_steps_undone_sql(m, t == &backward);
     char *clear = schedule_clear_sql(m); /* the wish is met by this */
@@ -170,7 +169,6 @@ static char *turnover_sql(struct eng_engine *engine, struct eng_migration *m,
     free(guards);
     free(clear);
     free(undone);
-    free(steps);
     free(move);
     return sql;
 }
@@ -220,9 +218,9 @@ static int64_t pause_ms(const struct eng_backoff *backoff, unsigned tried)
 }
 
 static enum rc attempt(struct eng_engine *engine, struct eng_migration *m, const struct turnover *t,
-                       struct err *err)
+                       const char *steps, struct err *err)
 {
-    char *sql = turnover_sql(engine, m, t);
+    char *sql = turnover_sql(engine, m, t, steps);
     char *names = eng_lock_names(m, NULL);
     const struct gated_spec spec = {.kind = t->kind,
                                     .title = t->title,
@@ -260,21 +258,42 @@ static enum rc attempt(struct eng_engine *engine, struct eng_migration *m, const
     return RC_AGAIN;
 }
 
-static enum rc turn(struct eng_engine *engine, struct eng_migration *m, const struct turnover *t,
-                    struct err *err)
+static enum rc forward_steps(struct eng_engine *engine, const struct eng_migration *m, char **steps,
+                             struct err *err)
 {
-    if (eng_tables_check(engine, m, NOT_THERE, err) != RC_OK || /* it may have waited for long */
+    *steps = eng_steps_join(m, forward.stage);
+    return dependents_check(engine, m, err);
+}
+
+/* *steps: what the transaction does; heap. It may have waited for long. */
+static enum rc look(struct eng_engine *engine, struct eng_migration *m, const struct turnover *t,
+                    char **steps, struct err *err)
+{
+    if (eng_tables_check(engine, m, NOT_THERE, err) != RC_OK ||
         eng_rows_check(engine, m, err) != RC_OK ||
-        (t == &forward ? dependents_check(engine, m, err) : twins_check(engine, m, err)) != RC_OK ||
+        (t == &forward ? forward_steps : twins_steps)(engine, m, steps, err) != RC_OK ||
         check_names_free(engine, m, err) != RC_OK ||
         defaults_check(engine, m, t == &backward, err) != RC_OK)
         return conn_retryable(err) ? RC_ERR
                                    : give_up(engine, m, t, GATED_FAILED, m->tried + 1, err);
-    if (!eng_gate_free(engine, m))
-        return RC_AGAIN;
-    eng_steps_cancel(m); /* what was settling would be in the way */
-    snprintf(m->step, sizeof(m->step), "%s, attempt %u", t->title, m->tried + 1);
-    return attempt(engine, m, t, err);
+    return RC_OK;
+}
+
+static enum rc turn(struct eng_engine *engine, struct eng_migration *m, const struct turnover *t,
+                    struct err *err)
+{
+    char *steps = NULL;
+    enum rc rc = look(engine, m, t, &steps, err);
+
+    if (rc == RC_OK && !eng_gate_free(engine, m))
+        rc = RC_AGAIN;
+    if (rc == RC_OK) {
+        eng_steps_cancel(m); /* what was settling would be in the way */
+        snprintf(m->step, sizeof(m->step), "%s, attempt %u", t->title, m->tried + 1);
+        rc = attempt(engine, m, t, steps, err);
+    }
+    free(steps);
+    return rc;
 }
 
 /* The limit is over: it counts as the attempt that it kept from beginning. */

@@ -123,8 +123,10 @@ static void make_key(struct target *t, const json_t *index, const char *from, st
     const char *bare = cat_text(index, "constraint");
     char *name = sql_quote_ident(bare), *source = sql_quote_ident(from);
     char *qualified = sql_quote_qualified(cat_text(index, "schema"), cat_text(index, "name"));
+    bool back = list != &t->cutover; /* somebody may have dropped it in soak */
 
-    texts_add(list, "ALTER TABLE %s DROP CONSTRAINT %s", t->relation, name);
+    texts_add(list, "ALTER TABLE %s DROP CONSTRAINT %s%s", t->relation, back ? "IF EXISTS " : "",
+              name);
     texts_add(list, "ALTER TABLE %s ADD CONSTRAINT %s PRIMARY KEY USING INDEX %s", t->relation,
               name, source);
     comment_on(t, "INDEX", qualified, cat_text(index, "comment"), list);

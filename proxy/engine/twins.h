@@ -1,16 +1,18 @@
 /*
- * The indexes that the way back renames: in soak each column that leads has its own, and the other
- * half has its twin of before. Somebody who drops one of the two takes the way back from segue,
- * and the server's error names neither what it was nor how to have it again.
+ * What the way back renames: in soak each column that leads has its own indexes, constraints and
+ * statistics objects, and the other half has its twins of before. Somebody who drops one of the two
+ * takes the way back from segue, and the server's error names neither what it was nor how to have
+ * it again. Where both are gone nobody wants them: the way back leaves them out.
  */
 #ifndef SEGUE_ENGINE_TWINS_H
 #define SEGUE_ENGINE_TWINS_H
 
 #include "runner.h"
 
-/* 42704 with the first that is not there, and in the hint how its twin, if that is there, is
+/* The statements of the way back, as eng_steps_join gives them, but for what is gone for good;
+ * heap. 42704 with the first that is not there while its twin is, and in the hint how that is
  * defined. */
-enum rc twins_check(struct eng_engine *engine, const struct eng_migration *m,
+enum rc twins_steps(struct eng_engine *engine, const struct eng_migration *m, char **steps,
                     struct err *err) MUST_CHECK;
 
 #endif

@@ -1,6 +1,7 @@
 """What the model in tests/model/ has asked about: what went back stays there, and nothing is lost."""
 
 import pytest
+from lib import catalog
 from lib.tables import RENAME, make_items
 from lib.wait import until
 from test_guard_bypassed import restore_data
@@ -65,6 +66,43 @@ def test_an_index_that_somebody_drops_in_soak_is_named_with_what_it_was(db, segu
         db.sql(made)
     proxy.cli("rollback", "m")
     proxy.wait_phase("m", "ready")
+
+
+def test_what_else_somebody_drops_in_soak_is_named_with_what_it_was_and_left_out_where_its_twin_has_gone_too(db, segue):
+    """Constraints and statistics objects: the server's own error would not say how to have them again."""
+    db.sql("CREATE TABLE other (id int PRIMARY KEY); INSERT INTO other VALUES (1);"
+           "CREATE TABLE items (id int PRIMARY KEY, n int CONSTRAINT to_other REFERENCES other, CONSTRAINT \"Twice TO one\" UNIQUE (n, id),"
+           " CONSTRAINT above CHECK (n > 0)); INSERT INTO items SELECT i, 1 FROM generate_series(1, 50) i; CREATE STATISTICS st ON n, id FROM items")
+    before = catalog.whole(db.connect())
+    proxy = segue(db)
+    file = {"name": "m", "operations": [{"rename_column": {"table": "items", "from": "n", "to": "m"}}]}
+    proxy.soaking(file)
+    for what, take, give in (
+            ('constraint "Twice TO one" is not there, and the way back needs it (table public.items)\n'
+             "hint: make it again as its twin is, UNIQUE (n, id), with m in place of n",
+             'ALTER TABLE items DROP CONSTRAINT "Twice TO one"', 'ALTER TABLE items ADD CONSTRAINT "Twice TO one" UNIQUE (m, id)'),
+            ("constraint to_other is not there", "ALTER TABLE items DROP CONSTRAINT to_other",
+             "ALTER TABLE items ADD CONSTRAINT to_other FOREIGN KEY (m) REFERENCES other"),
+            ("statistics object public.st is not there", "DROP STATISTICS st", "CREATE STATISTICS st ON m, id FROM items")):
+        db.sql(take)
+        said = proxy.cli("rollback", "m", check=4).err
+        assert what in said and "with m in place of n; then ask for it again" in said, said
+        db.sql(give)
+    proxy.cli("rollback", "m")
+    proxy.wait_phase("m", "ready")
+    proxy.cli("abort", "m")
+    assert catalog.difference(before, catalog.whole(db.connect())) == []
+    # both halves of one go by hand, of the other with the table that they refer to
+    proxy.soaking(file)
+    twin = db.one("SELECT quote_ident(conname) FROM pg_constraint WHERE contype = 'c' AND conname <> 'above' AND pg_get_constraintdef(oid) ~ 'n > 0'")
+    db.sql(f"ALTER TABLE items DROP CONSTRAINT above, DROP CONSTRAINT {twin}; DROP TABLE other CASCADE")
+    proxy.cli("rollback", "m")
+    proxy.logged("constraint above is not there any more, nor its twin")
+    proxy.wait_phase("m", "ready")
+    assert "dropped, renamed or altered" in proxy.cli("cutover", "m", check=1).err
+    proxy.cli("abort", "m")
+    assert db.sql("SELECT conname FROM pg_constraint WHERE conrelid = 'items'::regclass AND contype <> 'n' ORDER BY 1") == [
+        ("Twice TO one",), ("items_pkey",)]
 
 
 def test_a_guard_switched_off_while_the_cutover_waits_is_noticed(db, segue):

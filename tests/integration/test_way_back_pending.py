@@ -108,17 +108,21 @@ def test_what_cannot_be_built_again_says_so_and_resume_goes_on(db, segue):
     proxy.cli("cutover", "key")
 
 
-@pytest.mark.parametrize("gone", ["DROP TABLE lines", "ALTER TABLE lines DROP CONSTRAINT lines_order_id_fkey"])
-def test_a_reference_that_has_gone_in_soak_is_in_the_way_of_nothing(db, segue, gone):
-    """The turn lets go of it and makes it again by its name; and what is not there is not proven."""
+@pytest.mark.parametrize("file, gone", [
+    (KEY, "DROP TABLE lines"), (KEY, "ALTER TABLE lines DROP CONSTRAINT lines_order_id_fkey"),
+    (KEY, "ALTER TABLE orders DROP CONSTRAINT orders_pkey CASCADE")])
+def test_a_reference_that_has_gone_in_soak_is_in_the_way_of_nothing(db, segue, file, gone):
+    """The turn lets go of it and makes it again by its name; and what is not there is not proven. Nor is the key."""
     db.sql(TABLES)
     proxy = segue(db)
-    proxy.soaking(KEY)
+    proxy.soaking(file)
     proxy.wait("key", lambda r: r["proofs_left"] == 0)
     db.sql(gone)
     proxy.cli("rollback", "key")
     proxy.cli("wait", "key", "--timeout", "30")
+    assert not proxy.wait("key", lambda r: r["step"] == "" or r["error"])["error"]
     assert db.one("SELECT count(*) FROM pg_constraint WHERE contype = 'f' AND conrelid = to_regclass('lines')") == 0
+    assert db.one("SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'orders_pkey'") == "PRIMARY KEY (id)"
     proxy.cli("abort", "key")
 
 
