@@ -480,24 +480,26 @@ static void prove_for_abort(struct build *b, const struct link *link)
     free(sql);
 }
 
-/* By its oid where the table is called differently on either side of a turn: this runs on both. */
+/* By its oid where the table is called differently on either side of a turn: this runs on both. One
+ * that has gone is not to be proven. */
 static char *validate_sql(const struct build *b, const struct link *link)
 {
     const struct renamed *renamed = called_before(b, link->table);
-    char *name, *action, *body, *literal, *sql;
+    char *name, *body, *literal, *sql;
 
     if (!renamed)
         return release_prove_of_sql(link->oid, link->table, link->name);
-    name = sql_quote_ident(link->name);
-    action = sql_quote_literal(name);
-    body = mem_printf("BEGIN EXECUTE pg_catalog.format('ALTER TABLE %%s VALIDATE CONSTRAINT %%s',"
-                      " %s::pg_catalog.oid::pg_catalog.regclass, %s); END",
-                      renamed->oid, action);
+    name = sql_quote_literal(link->name);
+    body = mem_printf(
+        "BEGIN IF EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE conrelid"
+        " OPERATOR(pg_catalog.=) %s::pg_catalog.oid AND conname OPERATOR(pg_catalog.=) %s AND NOT"
+        " convalidated) THEN EXECUTE pg_catalog.format('ALTER TABLE %%s VALIDATE CONSTRAINT %%I',"
+        " %s::pg_catalog.oid::pg_catalog.regclass, %s); END IF; END",
+        renamed->oid, name, renamed->oid, name);
     literal = sql_quote_literal(body);
     sql = mem_printf("DO %s", literal);
     free(literal);
     free(body);
-    free(action);
     free(name);
     return sql;
 }

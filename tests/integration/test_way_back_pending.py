@@ -108,9 +108,12 @@ def test_what_cannot_be_built_again_says_so_and_resume_goes_on(db, segue):
     proxy.cli("cutover", "key")
 
 
+RENAMED = {"name": "key", "operations": [{"rename_table": {"from": "lines", "to": "rows"}}, *KEY["operations"]]}
+
+
 @pytest.mark.parametrize("file, gone", [
     (KEY, "DROP TABLE lines"), (KEY, "ALTER TABLE lines DROP CONSTRAINT lines_order_id_fkey"),
-    (KEY, "ALTER TABLE orders DROP CONSTRAINT orders_pkey CASCADE")])
+    (KEY, "ALTER TABLE orders DROP CONSTRAINT orders_pkey CASCADE"), (RENAMED, "ALTER TABLE rows DROP CONSTRAINT lines_order_id_fkey")])
 def test_a_reference_that_has_gone_in_soak_is_in_the_way_of_nothing(db, segue, file, gone):
     """The turn lets go of it and makes it again by its name; and what is not there is not proven. Nor is the key."""
     db.sql(TABLES)
