@@ -22,6 +22,7 @@
 #include "segue/sql/expr.h"
 #include "steps.h"
 #include "store.h"
+#include "twins.h"
 #include "yield.h"
 
 #define LONG_POLL_MS 50
@@ -105,7 +106,7 @@ static char *guards_sql(const struct eng_migration *m, const struct eng_step *st
 }
 
 /* The path of the file's names is left as it is: deferred triggers fire at COMMIT. */
-static char *step_sql(const struct eng_engine *engine, const struct eng_migration *m, size_t i)
+static char *step_sql(struct eng_engine *engine, const struct eng_migration *m, size_t i)
 {
     const struct eng_step *step = &m->plan->steps[i];
     char *mark = store_mark_sql(m, i), *names = conn_names_sql(&engine->work, m->plan);
@@ -114,7 +115,8 @@ static char *step_sql(const struct eng_engine *engine, const struct eng_migratio
 
     buf_printf(&sql, "%s%s", guards ? guards : "", names);
     for (size_t j = 0; j < step->nsql; j++)
-        buf_printf(&sql, "%s;\n", step->sql[j]);
+        if (step->stage != ENG_STAGE_CONTRACT || !twins_left_out(engine, step->sql[j]))
+            buf_printf(&sql, "%s;\n", step->sql[j]);
     buf_printf(&sql, CONN_OWN_NAMES "%s;\n%s", mark, names);
     free(guards);
     free(names);

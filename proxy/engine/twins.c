@@ -284,3 +284,30 @@ enum rc twins_steps(struct eng_engine *engine, const struct eng_migration *m, ch
     *steps = buf_take(&sql);
     return RC_OK;
 }
+
+bool twins_left_out(struct eng_engine *engine, const char *sql)
+{
+    struct err ignored = {0};
+    struct rename rename;
+    char *table, *name;
+    PGresult *res;
+    bool gone;
+
+    if (!parse_as(KIND_CONSTRAINT, sql, &rename))
+        return false;
+    table = sql_quote_literal(rename.table);
+    name = sql_quote_literal(rename.from);
+    res = conn_query(&engine->work, &ignored,
+                     "SELECT EXISTS (SELECT FROM pg_constraint WHERE conrelid = to_regclass(%s) "
+                     "AND conname = (parse_ident(%s))[1])",
+                     table, name);
+    gone = res && !res_bool(res, 0, 0);
+    if (gone)
+        log_warning("constraint %s of %s is not there any more: it gets no other name", rename.from,
+                    rename.table);
+    PQclear(res);
+    free(name);
+    free(table);
+    rename_fini(&rename);
+    return gone;
+}

@@ -15,4 +15,8 @@
 enum rc twins_steps(struct eng_engine *engine, const struct eng_migration *m, char **steps,
                     struct err *err) MUST_CHECK;
 
+/* Of complete, behind which there is no way back: is it to rename a constraint that is not there
+ * any more? Then it is left out. */
+bool twins_left_out(struct eng_engine *engine, const char *sql);
+
 #endif

@@ -136,6 +136,19 @@ BOUND = ("CREATE UNIQUE INDEX one ON bills (label); ALTER TABLE bills ADD CONSTR
          "CREATE TABLE refs (label text CONSTRAINT to_bills REFERENCES bills (label))")
 
 
+@pytest.mark.parametrize("more, take", [([], "ALTER title DROP NOT NULL"), (
+    [{"rename_constraint": {"table": "bills", "from": "odd", "to": "even"}}], "DROP CONSTRAINT odd")], ids=["NOT NULL", "renamed"])
+def test_what_somebody_has_taken_away_in_soak_gets_no_other_name_and_does_not_stop_complete(bills, segue, more, take):
+    """There is no way back then: it would have to be made again, of NOT NULL under a name of segue's own."""
+    bills.sql("ALTER TABLE bills ALTER label SET NOT NULL, ADD CONSTRAINT odd CHECK (id > 0)")
+    proxy = segue(bills)
+    name = proxy.soaking({"name": "called", "operations": [*RENAME["operations"], *more]})
+    bills.sql(f"ALTER TABLE bills {take}")
+    proxy.cli("complete", name, "--force", timeout=30 * SLOW)
+    names = [row[0] for row in bills.sql("SELECT conname FROM pg_constraint WHERE conrelid = 'bills'::regclass")]
+    assert not [called for called in names if "segue" in called or called == "even"]
+
+
 def test_a_proof_that_somebody_has_taken_away_in_soak_does_not_stop_complete_where_there_is_no_way_back(bills, segue):
     bills.sql("ALTER TABLE bills ALTER label SET NOT NULL")
     proxy = segue(bills)
