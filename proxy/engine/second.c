@@ -281,10 +281,26 @@ static enum rc end_other(struct eng_engine *engine, int64_t pid, const char *sin
     return ended ? RC_OK : RC_AGAIN;
 }
 
+/* Those that are not lost, as an array. */
+static char *own_long_pids(const struct eng_engine *engine)
+{
+    struct buf pids = {0};
+
+    for (size_t i = 0; i < engine->nmigrations; i++) {
+        const struct eng_conn *lng = &engine->migrations[i]->lng;
+
+        if (conn_up(lng))
+            buf_printf(&pids, "%s%d", pids.len ? "," : "{", PQbackendPID(lng->pg));
+    }
+    buf_append_str(&pids, pids.len ? "}" : "{}");
+    return buf_take(&pids);
+}
+
+/* What a backend does the server tells neither of another role's, nor with track_activities off. */
 enum rc eng_beside_sent(struct eng_engine *engine, const char *sql, bool *is, struct err *err)
 {
-    char key[24];
-    const char *values[] = {key, sql};
+    char key[24], *own = own_long_pids(engine);
+    const char *values[] = {key, sql, own};
     PGresult *res;
 
     snprintf(key, sizeof(key), "%" PRId64, LONG_KEY);
@@ -292,11 +308,13 @@ enum rc eng_beside_sent(struct eng_engine *engine, const char *sql, bool *is, st
     res = conn_params(&engine->work, err,
                       "SELECT EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid) "
                       "WHERE " STORE_LOCK " = $1::bigint AND " STORE_ROLE
-                      " AND coalesce(a.state NOT LIKE 'idle%', true) AND (starts_with($2, a.query) "
+                      " AND a.pid <> ALL ($3::int[]) AND coalesce(a.state NOT LIKE 'idle%', true) "
+                      "AND (starts_with($2, a.query) "
                       "OR a.query = '<insufficient privilege>'))",
                       (int)ARRAY_LEN(values), values);
     *is = res && res_bool(res, 0, 0);
     PQclear(res);
+    free(own);
     return res ? RC_OK : RC_ERR;
 }
 

@@ -187,3 +187,13 @@ def test_who_may_write_but_not_call_what_the_guard_calls_is_named(db, segue):
     db.sql(wanted)
     assert "lacks privileges" not in proxy.cli("doctor", "--json", check=None).out
     proxy.cli("cutover", "m")
+
+
+@pytest.mark.one_version
+def test_a_server_that_does_not_say_what_its_backends_do_has_one_index_built_after_the_other(db, segue):
+    """segue's own connection, which idles between the two, is no backend of an engine before."""
+    db.sql(ITEMS)
+    db.sql(f'ALTER DATABASE "{db.name}" SET track_activities = off; CREATE INDEX ix_two ON items (lower(label))')
+    proxy = segue(db)
+    proxy.ready(migration(rename()), timeout=30)
+    proxy.cli("abort", "m")
