@@ -501,6 +501,7 @@ static enum rc finish(struct eng_engine *engine, struct eng_migration *m, struct
     FAULT(fill_marked);
     m->stats.rows_total = m->stats.rows_done;
     eng_fill_drop(m);
+    eng_pool_trim(engine); /* what comes next may want the server's room for it */
     m->not_before_us = 0;
     return RC_OK;
 }

@@ -52,6 +52,15 @@ double fill_vacuum_room(const struct eng_fill *fill, size_t relation)
     return room > 0 ? room : 0;
 }
 
+/* A courtesy: the backfill depends neither on it nor on a connection for it. */
+static enum rc go_without(struct fill_relation *rel, struct err *err)
+{
+    log_err(LOG_WARNING, "vacuum", err);
+    err_clear(err);
+    rel->since_vacuum = 0;
+    return RC_OK;
+}
+
 enum rc fill_vacuum_start(struct eng_engine *engine, struct eng_migration *m, size_t relation,
                           struct err *err)
 {
@@ -67,7 +76,7 @@ enum rc fill_vacuum_start(struct eng_engine *engine, struct eng_migration *m, si
         rc = conn_send(&m->lng, sql, err);
     free(sql);
     if (rc != RC_OK)
-        return rc;
+        return go_without(rel, err);
     FAULT(vacuum_sent);
     rel->vacuum_owed = rel->since_vacuum;
     rel->since_vacuum = 0;
@@ -112,7 +121,7 @@ void fill_vacuum_poll(struct eng_engine *engine, struct eng_migration *m, int64_
         rel->given_way = 0;
     else if (m->fill->giving_way)
         gave_way(rel);
-    else /* a courtesy: the backfill does not depend on it */
+    else
         log_err(LOG_WARNING, "vacuum", &err);
     if (rc == RC_ERR || m->fill->giving_way) /* the cancel may come late */
         conn_close(&m->lng);
