@@ -425,10 +425,19 @@ static enum rc try_setting(struct eng_engine *engine, size_t i, struct err *err)
     return RC_ERR;
 }
 
+/* What was refused is as it was: as the store has it, or where there is none as configured. */
+static void forget_setting(struct eng_engine *engine, size_t signal)
+{
+    struct err ignored = {0};
+
+    if ((engine->store ? throttle_load(engine, &ignored)
+                       : throttle_set(&engine->throttle, signal, "default", &ignored)) != RC_OK)
+        log_err(LOG_DEBUG, "reading the limits", &ignored); /* the next connection does */
+}
+
 static enum rc run_throttle(struct eng_engine *engine, struct eng_migration *m, struct eng_job *job)
 {
     int signal = throttle_find(job->arg ? job->arg : "");
-    struct err ignored = {0};
     enum rc rc;
 
     (void)m;
@@ -446,8 +455,8 @@ static enum rc run_throttle(struct eng_engine *engine, struct eng_migration *m, 
     engine->store |= rc == RC_OK;
     if (rc == RC_OK)
         rc = throttle_save(engine, (size_t)signal, &job->err);
-    if (rc != RC_OK && engine->store && throttle_load(engine, &ignored) != RC_OK)
-        log_err(LOG_DEBUG, "reading the limits", &ignored); /* the next connection does */
+    if (rc != RC_OK)
+        forget_setting(engine, (size_t)signal);
     throttle_show(engine);
     for (size_t i = 0; i < engine->nmigrations; i++)
         engine->migrations[i]->not_before_us = 0;

@@ -475,6 +475,9 @@ def test_what_is_set_live_stays_and_what_is_configured_is_where_default_goes(db,
     proxy = segue(db, throttle=config)
     assert [(shown(proxy, s)["limit"], shown(proxy, s)["source"]) for s in ("rows_per_s", "workers", "nice_ratio")] == [
         (700, "configuration"), (3, "configuration"), (1, "default")]
+    # what is refused is not set, in a database without schema segue either
+    assert "time zone" in proxy.cli("throttle", "window", "00:00-24:00 Nowhere/Town", check=1).err
+    assert [shown(proxy, "window")[c] for c in ("enabled", "setting", "source")] == [False, None, "default"]
     proxy.cli("throttle", "rows_per_s", "50")
     proxy.cli("throttle", "window", "00:00-24:00 Europe/Berlin")
     proxy.cli("throttle", "client_p99", "off")
