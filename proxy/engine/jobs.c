@@ -139,8 +139,7 @@ static enum rc start_planned(struct eng_engine *engine, struct eng_plan *plan, s
     struct eng_migration *m = eng_migration_new(plan);
 
     m->migrate = job->migrate;
-    if (check_new(engine, m, &job->err) != RC_OK ||
-        eng_status_refresh(engine, m, &job->err) != RC_OK)
+    if (check_new(engine, m, &job->err) != RC_OK || eng_status_bytes(engine, m, &job->err) != RC_OK)
         goto refused;
     m->stats.bytes_before = m->stats.bytes_now;
     if (store_insert(engine, m, &job->err) != RC_OK)

@@ -419,5 +419,7 @@ void eng_job_answer(struct eng_job *job); /* done(), then freed */
 void eng_status_put(struct eng_engine *engine, struct eng_migration *m);
 enum rc eng_status_refresh(struct eng_engine *engine, struct eng_migration *m,
                            struct err *err) MUST_CHECK;
+enum rc eng_status_bytes(struct eng_engine *engine, struct eng_migration *m,
+                         struct err *err) MUST_CHECK; /* stats.bytes_now, and nothing is shown */
 
 #endif

@@ -190,7 +190,7 @@ void eng_status_put(struct eng_engine *engine, struct eng_migration *m)
 }
 
 /* Who has a table locked is not waited for: the sizes that were read last are shown. */
-static enum rc read_bytes(struct eng_engine *engine, struct eng_migration *m, struct err *err)
+enum rc eng_status_bytes(struct eng_engine *engine, struct eng_migration *m, struct err *err)
 {
     char *names = eng_lock_names(m, NULL);
     PGresult *res;
@@ -234,7 +234,7 @@ enum rc eng_status_refresh(struct eng_engine *engine, struct eng_migration *m, s
     if (m->phase == PH_SOAKING)
         eng_predecessor_unseen(engine, m);
     m->refreshed_us = clock_us();
-    if (read_times(engine, m, err) != RC_OK || read_bytes(engine, m, err) != RC_OK)
+    if (read_times(engine, m, err) != RC_OK || eng_status_bytes(engine, m, err) != RC_OK)
         return RC_ERR;
     if (m->lng.busy && m->long_step >= 0) {
         buf_reset(&m->blockers);

@@ -48,6 +48,17 @@ def test_a_failure_that_cannot_be_written_is_shown_and_written_as_soon_as_it_can
     proxy.wait_phase("m", "aborted")
 
 
+def test_a_migration_that_could_not_be_written_is_none(items, segue):
+    proxy = segue(items)
+    proxy.cli("throttle", "workers", "2")  # there is a schema segue
+    items.sql("CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'no room'; END$$;"
+              "CREATE TRIGGER refuse BEFORE INSERT ON segue.migrations FOR EACH ROW EXECUTE FUNCTION refuse()")
+    assert "no room" in proxy.cli("start", proxy.file(RENAME), "--detach", check=1).err
+    assert proxy.console("SHOW STATUS") == [] and "no migration \"m\"" in proxy.cli("abort", "m", check=1).err
+    items.sql("DROP FUNCTION refuse CASCADE")
+    proxy.ready(RENAME)
+
+
 def test_a_view_that_comes_while_complete_waits_stops_it_until_it_is_gone(items, segue):
     """One that is there before bars the way: test_ddl_in_flight."""
     proxy = segue(items)
