@@ -1,13 +1,12 @@
 #include "schedule.h"
 
 #include <ctype.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
+#include "flag_file.h"
 #include "runner.h"
 #include "segue/base/clock.h"
 #include "segue/base/fault.h"
@@ -185,32 +184,20 @@ enum rc schedule_clear(struct eng_engine *engine, struct eng_migration *m, struc
 
 /* ---- the flag file ---- */
 
-/* Only a file that is known not to be there does not postpone: neither does a folder that is gone
- * (a mount, perhaps) say so. */
+/* Only a file that is known not to be there does not postpone. */
 bool schedule_postponed(const struct eng_engine *engine, struct buf *why)
 {
-    const char *path = engine->options.postpone_file, *slash = strrchr(path, '/');
-    char *folder;
-    struct stat st;
-    bool folder_there;
+    const char *path = engine->options.postpone_file;
+    struct err err = {0};
+    bool there;
 
     if (!*path)
         return false;
-    if (stat(path, &st) == 0) {
+    if (flag_file_look(path, &there, &err) != RC_OK)
+        buf_printf(why, "postponed: %s", err.text);
+    else if (there)
         buf_printf(why, "postponed: the file %s is there", path);
-        return true;
-    }
-    if (errno != ENOENT) {
-        buf_printf(why, "postponed: the file %s cannot be looked at: %s", path, strerror(errno));
-        return true;
-    }
-    folder = slash ? mem_strndup(path, slash == path ? 1 : (size_t)(slash - path)) : NULL;
-    folder_there = !folder || (stat(folder, &st) == 0 && S_ISDIR(st.st_mode));
-    if (!folder_there)
-        buf_printf(why, "postponed: the folder of the file %s cannot be looked at: %s", path,
-                   strerror(errno));
-    free(folder);
-    return !folder_there;
+    return there || err_is_set(&err);
 }
 
 /* ---- is it time? ---- */

@@ -1,15 +1,14 @@
 #include "throttle_read.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <jansson.h>
 
+#include "flag_file.h"
 #include "runner.h"
 #include "segue/base/clock.h"
 #include "segue/base/mem.h"
@@ -232,14 +231,15 @@ void throttle_read_query(struct eng_engine *engine, struct throttle_reading *out
 void throttle_read_file(struct eng_engine *engine, struct throttle_reading *out)
 {
     const char *path = engine->throttle.signals[THROTTLE_FILE].now.setting;
-    struct stat st;
+    struct err err = {0};
+    bool there;
 
-    out->value = stat(path, &st) == 0;
-    out->known = out->judged = out->value > 0 || errno == ENOENT;
+    out->known = out->judged = flag_file_look(path, &there, &err) == RC_OK;
+    out->value = there;
     if (out->known)
         snprintf(out->detail, sizeof(out->detail), "%.120s is there", path);
     else
-        snprintf(out->detail, sizeof(out->detail), "%.100s: %.40s", path, strerror(errno));
+        snprintf(out->detail, sizeof(out->detail), "%.150s", err.text);
 }
 
 void throttle_read_window(struct eng_engine *engine, struct throttle_reading *out)

@@ -396,6 +396,14 @@ def test_what_the_server_says_holds_each_signal_by_its_limit(db, segue, tmp_path
     held_by(proxy, "flag_file", "is there")
     flag.unlink()
     proxy.wait("rename_label", lambda r: "flag_file" not in r["throttle"])
+    mount = tmp_path / "mount"  # where that is gone nobody can tell
+    mount.mkdir()
+    proxy.cli("throttle", "flag_file", mount / "hold")
+    assert shown(proxy, "flag_file")["verdict"] == "go"
+    mount.rmdir()
+    held_by(proxy, "flag_file", "the folder of the file")
+    mount.mkdir()
+    proxy.wait("rename_label", lambda r: "flag_file" not in r["throttle"])
     # whatever the day and hour: the window of Mondays to Thursdays, or that of Fridays to Sundays
     for window in ("Mon-Thu 00:00-24:00 UTC", "Fri-Sun 00:00-24:00 UTC"):
         proxy.cli("throttle", "window", window)
