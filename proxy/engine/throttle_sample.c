@@ -27,11 +27,11 @@ static const struct part {
      "pg_stat_replication WHERE state IS NULL "
      "OR (state IN ('streaming', 'catchup') AND replay_lsn IS NOT NULL AND application_name !~ "
      "'^pg_[0-9]+_sync_[0-9]+_[0-9]+$')) AS standbys"},
-    {PART_SLOTS, /* a standby's slot counts while it is away: segue may have come after it had gone
-                  */
+    {PART_SLOTS, /* a standby's slot counts while it is away: segue may have come after it had gone;
+                  * for one that is of no use any more (lost) nothing is kept */
      "(SELECT json_agg(json_build_array(slot_name, pg_wal_lsn_diff(pg_current_wal_lsn(), "
      "restart_lsn))) FROM pg_replication_slots WHERE (slot_type = 'logical' OR NOT active) AND "
-     "restart_lsn IS NOT NULL) AS slots"},
+     "restart_lsn IS NOT NULL AND wal_status IS DISTINCT FROM 'lost') AS slots"},
     {PART_ACTIVE,
      "(SELECT json_build_array(count(*) FILTER (WHERE state = 'active' AND backend_type = "
      "'client backend'), count(*) FILTER (WHERE backend_type IS NULL), inet_server_addr() IS NULL "

@@ -458,6 +458,27 @@ def test_sessions_that_wait_for_a_batch_hold_the_backfill(db, segue, tmp_path):
 
 
 @pytest.mark.one_version
+def test_a_slot_that_is_lost_keeps_no_wal_and_holds_nothing(private_db, segue, pg_version):
+    if pg_version < 18:
+        pytest.skip("before 18 the server forgets where a lost slot was")
+    db = private_db
+    make_items(db, **ROWS)
+    with db.cluster.connect() as conn:
+        conn.execute("SELECT pg_create_physical_replication_slot('away', true)")
+        conn.execute("ALTER SYSTEM SET idle_replication_slot_timeout = '1s'")
+        conn.execute("SELECT pg_reload_conf()")
+
+        def lost():
+            conn.execute("CHECKPOINT")
+            return conn.execute("SELECT wal_status = 'lost' AND restart_lsn IS NOT NULL FROM pg_replication_slots").fetchone()[0]
+
+        until("the slot to be lost", lost, every=0.5)
+    proxy = segue(db)
+    proxy.cli("throttle", "slot_bytes", "1")
+    proxy.ready(RENAME)
+
+
+@pytest.mark.one_version
 def test_an_autovacuum_on_the_table_shows(private_db, segue):
     db = private_db
     make_items(db, **ROWS)
