@@ -1,6 +1,7 @@
 #include "budget.h"
 
 #define US_A_S 1e6
+#define PAUSE_US_MAX 1e15 /* who waits for years waits for another limit */
 
 static bool before(const struct budget_share *a, const struct budget_share *b)
 {
@@ -25,6 +26,7 @@ bool budget_may_start(const struct budget_share *all, size_t n, size_t me, unsig
 int64_t budget_pace_us(int64_t at_us, int64_t began_us, double rows, double rows_per_s)
 {
     int64_t from = at_us > began_us ? at_us : began_us;
+    double us = rows * US_A_S / rows_per_s;
 
-    return from + (int64_t)(rows * US_A_S / rows_per_s);
+    return from + (int64_t)(us < PAUSE_US_MAX ? us : PAUSE_US_MAX);
 }

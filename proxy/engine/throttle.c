@@ -19,6 +19,7 @@
 #define ANY 0, 1e18
 #define NO_LIMIT 0, 0
 #define MIB (1024.0 * 1024)
+#define PAUSE_MS_MAX 1e12 /* who waits for years waits for another limit */
 
 static enum rc check_path(const char *text, struct err *err)
 {
@@ -303,7 +304,7 @@ int64_t throttle_pause_ms(const struct throttle *t, enum throttle_verdict verdic
         pause = t->ease.pause * ms;
     if (verdict == THROTTLE_SLOW && ms > pause)
         pause = ms; /* half the speed */
-    return (int64_t)pause;
+    return (int64_t)(pause < PAUSE_MS_MAX ? pause : PAUSE_MS_MAX);
 }
 
 void throttle_filled(struct throttle *t, int64_t began_us, double rows)

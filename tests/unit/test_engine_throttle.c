@@ -99,6 +99,8 @@ static void clients_make_it_pause(void **state)
     assert_int_equal(throttle_pause_ms(&t, THROTTLE_SLOW, 100), (int64_t)(t.ease.pause * 100));
     assert_int_equal(throttle_set(&t, THROTTLE_P99, "off", &err), RC_OK);
     assert_int_equal(throttle_pause_ms(&t, THROTTLE_GO, 100), 0);
+    assert_int_equal(throttle_set(&t, THROTTLE_NICE, "1e18", &err), RC_OK); /* as long as it gets */
+    assert_true(throttle_pause_ms(&t, THROTTLE_GO, 100) > 1000000000);
     throttle_fini(&t);
 }
 
@@ -181,6 +183,10 @@ static void a_rate_stretches_batches_to_its_time(void **state)
     assert_true(throttle_rows_max(&t) == 200);
     assert_int_equal(throttle_set(&t, THROTTLE_WORKERS, "4", &err), RC_OK);
     assert_true(throttle_rows_max(&t) == 50);
+    assert_int_equal(throttle_set(&t, THROTTLE_ROWS, "1e-13", &err),
+                     RC_OK); /* as slow as it gets */
+    throttle_filled(&t, 1000000, 200);
+    assert_true(throttle_paced_us(&t) > 1000000000000);
     assert_int_equal(throttle_set(&t, THROTTLE_ROWS, "off", &err), RC_OK);
     assert_int_equal(throttle_paced_us(&t), 0);
     throttle_fini(&t);
