@@ -52,6 +52,13 @@ static char *next_item(const char **at)
     return NULL;
 }
 
+/* libpq's own mark of what is not to be shown; of the keys that stand for a password it says less.
+ */
+static bool is_secret(const PQconninfoOption *o)
+{
+    return o->dispchar[0] == '*' || strncmp(o->keyword, "scram_", strlen("scram_")) == 0;
+}
+
 static enum rc check_item(const char *item, struct err *err)
 {
     char *why = NULL;
@@ -59,7 +66,7 @@ static enum rc check_item(const char *item, struct err *err)
     bool password = false;
 
     for (PQconninfoOption *o = options; o && o->keyword; o++)
-        password |= strcmp(o->keyword, "password") == 0 && o->val;
+        password |= is_secret(o) && o->val;
     if (!options || !strpbrk(item, "=:")) {
         err_set(err, "22023", "a replica is a connection string: %.160s",
                 why ? why : "postgresql://user@host:port/database, or host=... port=...");

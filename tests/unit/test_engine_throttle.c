@@ -331,6 +331,7 @@ static void a_setting_is_checked_before_it_is_taken(void **state)
         {THROTTLE_DIRECT_S, " , ", "no replica"},
         {THROTTLE_DIRECT_S, "host=a port=1, host=b password=secret", "stored and shown"},
         {THROTTLE_DIRECT_S, "postgresql://u:secret@a/db", "stored and shown"},
+        {THROTTLE_DIRECT_S, "host=a sslkey=k sslpassword=secret", "stored and shown"},
         {THROTTLE_LAG_S, "host=a", "no limit"},
     };
     struct throttle t;
