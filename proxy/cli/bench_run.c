@@ -105,7 +105,9 @@ static double segue_seconds(struct bench *b, struct err *err)
 
 static enum rc check_filled(struct bench *b, struct err *err)
 {
-    char *sql = mem_printf("SELECT count(*) FROM bench_rows WHERE " FRESH " IS DISTINCT FROM %s",
+    /* not every type has an =, and the other ways fill a text */
+    char *sql = mem_printf("SELECT count(*) FROM bench_rows WHERE " FRESH
+                           "::text IS DISTINCT FROM (%s)::text",
                            b->column);
     double left = bench_number(b, b->work, sql, err);
 
