@@ -38,8 +38,7 @@ static const char head_sql[] =
 static const char columns_sql[] =
     "SELECT json_agg(json_build_object('num', a.attnum, 'name', a.attname,"
     " 'type', format_type(a.atttypid, a.atttypmod), 'typid', a.atttypid::int8,"
-    " 'typtype', t.typtype, 'constrained', t.typtype = 'd' AND (t.typnotnull OR EXISTS"
-    "   (SELECT FROM pg_constraint WHERE contypid = t.oid)),"
+    " 'typtype', t.typtype, 'constrained', " CAT_CONSTRAINED ","
     " 'equality', CASE WHEN t.typtype = 'e' OR COALESCE(NULLIF(t.typbasetype, 0), t.oid) = ANY ('{"
     "pg_catalog.bool, pg_catalog.int2, pg_catalog.int4, pg_catalog.int8, pg_catalog.oid,"
     " pg_catalog.bytea, pg_catalog.uuid, pg_catalog.date, pg_catalog.time, pg_catalog.timestamp,"

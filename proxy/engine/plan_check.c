@@ -15,8 +15,7 @@ enum rc check_type(struct build *b, const char *path, const char *type, struct t
 {
     static const char facts[] =
         "SELECT format_type(oid, CASE typtype WHEN 'd' THEN -1 ELSE $2::int4 END),"
-        " typcollation <> 0, typtype = 'd' AND (typnotnull"
-        " OR EXISTS (SELECT FROM pg_constraint WHERE contypid = t.oid)), CASE WHEN typtype = 'p'"
+        " typcollation <> 0, " CAT_CONSTRAINED ", CASE WHEN typtype = 'p'"
         " THEN 'a pseudo-type: no column has it' WHEN NOT has_type_privilege(oid, 'USAGE') THEN"
         " format('a type that this role may not use: GRANT USAGE ON TYPE %s TO %I', oid::regtype,"
         " current_user) ELSE '' END FROM pg_type t"

@@ -10,8 +10,9 @@ def items(db):
     db.sql("CREATE DOMAIN positive AS int CHECK (VALUE > 0)")
     db.sql("CREATE DOMAIN given AS text NOT NULL")
     db.sql("CREATE DOMAIN plain AS text")
-    db.sql("CREATE TABLE items (id bigint PRIMARY KEY, n positive, g given DEFAULT 'g', p plain)")
-    db.sql("INSERT INTO items SELECT i, i, 'g', 'p' FROM generate_series(1, 50) i")
+    db.sql("CREATE DOMAIN small AS positive; CREATE DOMAIN smaller AS small")
+    db.sql("CREATE TABLE items (id bigint PRIMARY KEY, n positive, g given DEFAULT 'g', p plain, s smaller)")
+    db.sql("INSERT INTO items SELECT i, i, 'g', 'p', i FROM generate_series(1, 50) i")
     return db
 
 
@@ -25,8 +26,9 @@ def add(kind):
 
 
 @pytest.mark.parametrize("migration", [rename("n"), rename("g"), add("positive"),
-                                       rename("p", type="positive", up="length(p)", down="renamed::text")],
-                         ids=["check", "not null", "added", "new type"])
+                                       rename("p", type="positive", up="length(p)", down="renamed::text"),
+                                       rename("s"), add("smaller")],
+                         ids=["check", "not null", "added", "new type", "of a domain with one", "added, of a domain with one"])
 def test_a_domain_with_constraints_is_refused(items, segue, migration):
     proxy = segue(items)
     refused = proxy.cli("start", proxy.file(migration), "--detach", check=1)

@@ -60,6 +60,14 @@ json_t *cat_column(const json_t *table, const char *name);
 /* Text of a member, NULL when it is null or not there; borrowed. */
 const char *cat_text(const json_t *object, const char *key);
 
+/* SQL of a row of pg_type called t: is it a domain with constraints, its own or those of a domain
+ * that it is made of? */
+#define CAT_CONSTRAINED                                                                            \
+    "(t.typtype = 'd' AND EXISTS (WITH RECURSIVE made AS (SELECT t.oid AS id, t.typnotnull AS "    \
+    "never, t.typbasetype AS base UNION ALL SELECT y.oid, y.typnotnull, y.typbasetype FROM made "  \
+    "JOIN pg_type y ON y.oid = made.base AND y.typtype = 'd') SELECT FROM made WHERE never OR "    \
+    "EXISTS (SELECT FROM pg_constraint WHERE contypid = made.id)))"
+
 /* SQL behind a row of pg_constraint called k: d.said, what PostgreSQL says of a foreign key (NULL
  * of other constraints), of which d.cut characters are in front of the columns of ON DELETE SET;
  * s.names: these as JSON, NULL: none, s.list: as they are said, with brackets. */
