@@ -1,7 +1,8 @@
 /*
  * add_column. At once where no row need be written; else the column is added empty and filled:
  *
- *   a constant default, or none      the server keeps it in the catalog; a domain's as well
+ *   a constant default, or none      the server keeps it in the catalog; a domain's as well, but
+ *                                    none that a volatile cast makes
  *   up, or any other default         filled by it; the default is there from the cut-over on
  *   serial and the like              filled by a sequence, which the column owns
  *   generated, virtual               nothing is stored
@@ -90,9 +91,33 @@ static enum rc is_of_columns(struct build *b, const struct target *t, bool *yes)
     return rc;
 }
 
+/* $1: the type, $2: types that something is cast to. A cast may be by a function, which is volatile
+ * where nobody has said otherwise: the server would rewrite the table for each row's own value. */
+static const char casts_sql[] =
+    "SELECT 1 FROM pg_cast c JOIN pg_proc p ON p.oid = c.castfunc AND p.provolatile = 'v' WHERE"
+    " c.casttarget = to_regtype($1) OR c.casttarget = ANY ($2::oid[]) LIMIT 1";
+
+static enum rc is_made_by_volatile(struct build *b, const char *type, const char *def, bool *yes)
+{
+    struct sql_expr_info info;
+    char *oids = NULL, *found = NULL;
+    enum rc rc = sql_expr_parse(def, &info, b->err);
+
+    if (rc != RC_OK)
+        return rc;
+    rc = types_named(b, info.casts, info.ncasts, &oids);
+    if (rc == RC_OK)
+        rc = own_value(b, casts_sql, 2, (const char *const[]){type, oids}, &found, b->err);
+    *yes = found != NULL;
+    free(found);
+    free(oids);
+    sql_expr_info_fini(&info);
+    return rc;
+}
+
 /* Need no row be written? */
 static enum rc is_instant(struct build *b, const struct target *t, const struct file_op *op,
-                          const char *def, bool *yes)
+                          const char *type, const char *def, bool *yes)
 {
     bool barred = false;
     enum rc rc = RC_OK;
@@ -100,6 +125,9 @@ static enum rc is_instant(struct build *b, const struct target *t, const struct 
     *yes = !op->up && (!def || sql_expr_is_constant(def));
     if (*yes && def)
         rc = is_of_columns(b, t, &barred);
+    *yes &= !barred;
+    if (rc == RC_OK && *yes && def)
+        rc = is_made_by_volatile(b, type, def, &barred);
     *yes &= !barred;
     return rc;
 }
@@ -299,7 +327,7 @@ static enum rc judge_values(struct build *b, struct target *t, const char *path,
     const char *def = column->def ? column->def : type->expr, *up = op->up ? op->up : def;
     bool instant;
 
-    if (is_instant(b, t, op, def, &instant) != RC_OK ||
+    if (is_instant(b, t, op, dual->new_type, def, &instant) != RC_OK ||
         check_default(b, path, column, dual->new_type) != RC_OK)
         return RC_ERR;
     if (instant || !up)

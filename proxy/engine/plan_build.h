@@ -277,6 +277,8 @@ bool retype_has(const struct target *t, const char *column); /* does it change i
 /* Is what the expression reads of columns that change their type all retyped under their names, and
  * does it mean something over the new halves? `over`: the same over their names. */
 bool retype_follows(struct build *b, const struct target *t, const char *expr, const char *over);
+/* Is `up` no more than a cast of the column to the type? */
+bool retype_is_cast(const struct eng_dual *dual);
 /* Is `up` no more than the cast that PostgreSQL would make by itself in an assignment? */
 bool retype_assigns(struct build *b, const struct eng_dual *dual);
 /* The swap of the names, which is its own way back: the last thing of the cut-over, the first of

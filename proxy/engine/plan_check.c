@@ -155,6 +155,27 @@ static bool is_literal(const struct sql_expr_info *info, Oid type)
     return info->constant && info->ncasts == 0 && type == TEXT_OID;
 }
 
+/* An assignment cuts nothing off and minds what a domain wants, but only when a row takes the
+ * default: of a constant one that is known now. */
+static enum rc check_fits(struct build *b, const char *path, const char *expr, const char *type)
+{
+    char *body = mem_printf("DECLARE segue_value %s := (%s\n); BEGIN END", type, expr);
+    char *literal = sql_quote_literal(body), *sql = mem_printf("DO %s", literal);
+    struct err why = {0};
+    PGresult *res = NULL;
+    enum rc rc = named_query(b, sql, 0, NULL, &res, &why);
+
+    if (rc != RC_OK && strncmp(why.sqlstate, "22", 2) != 0 && strcmp(why.sqlstate, "23514") != 0)
+        rc = RC_OK; /* not about the value */
+    if (rc != RC_OK)
+        rc = build_fail_hint(b, path, "give a default that the column can hold", "%s", why.text);
+    PQclear(res);
+    free(sql);
+    free(literal);
+    free(body);
+    return rc;
+}
+
 enum rc check_given(struct build *b, const char *path, const char *expr, const char *type)
 {
     struct sql_expr_info info;
@@ -185,6 +206,8 @@ enum rc check_given(struct build *b, const char *path, const char *expr, const c
         err_hint(b->err, "write the cast: CAST(... AS %s)", type);
         rc = build_fail(b, path, "it is of type %s, the column of type %s", other, type);
     }
+    if (rc == RC_OK && info.constant)
+        rc = check_fits(b, path, expr, type);
     free(other);
     PQclear(res);
     free(sql);

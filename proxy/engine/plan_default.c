@@ -116,19 +116,48 @@ static char *default_through_up(const struct eng_dual *dual, const char *def)
     return buf_take(&out);
 }
 
+/* Of a new half whose type is an enum that this file makes: nobody can be asked. */
+static void try_enum_default(struct build *b, const struct target *t, const struct eng_dual *dual,
+                             const struct file_op *made, const char *def)
+{
+    static const char hint[] =
+        "give the column a \"default\" in the file, or drop the old one first";
+    char *sql = mem_printf("SELECT (%s)::pg_catalog.text", def), *value = NULL;
+    bool is = false;
+
+    if (!retype_is_cast(dual) || named_value(b, sql, 0, NULL, &value, NULL) != RC_OK) {
+        build_warn(b, t->relation, hint,
+                   "the default of \"%s\" goes through up to a type that is not there yet: it could"
+                   " not be tried",
+                   dual->old_name);
+    } else {
+        for (size_t i = 0; value && i < made->values.n; i++)
+            is |= !strcmp(value, made->values.v[i]);
+        if (value && !is)
+            build_refuse(b, t->relation, hint,
+                         "up cannot take the default of \"%s\": \"%s\" is not one of the values of"
+                         " type %s",
+                         dual->old_name, value, dual->new_type);
+    }
+    free(value);
+    free(sql);
+}
+
 /* A default that `up` cannot take would only be found at the cut-over. Only a constant one is
  * tried: others may have effects. Functions that are not there yet are no fault. */
 static void try_default(struct build *b, const struct target *t, const struct eng_dual *dual,
                         const char *def, const char *moved)
 {
+    const struct file_op *made = enum_of_file(b, dual->new_type);
     struct sql_expr_info info;
     struct err why = {0};
     char *sql = mem_printf("SELECT %s", moved), *value = NULL;
 
     if (sql_expr_parse(def, &info, NULL) == RC_OK) {
-        if (info.constant && !enum_of_file(b, dual->new_type) &&
-            named_value(b, sql, 0, NULL, &value, &why) != RC_OK && strcmp(why.sqlstate, "42883") &&
-            strcmp(why.sqlstate, "3F000"))
+        if (info.constant && made && !strchr(dual->new_type, '['))
+            try_enum_default(b, t, dual, made, def);
+        else if (info.constant && !made && named_value(b, sql, 0, NULL, &value, &why) != RC_OK &&
+                 strcmp(why.sqlstate, "42883") && strcmp(why.sqlstate, "3F000"))
             build_refuse(b, t->relation, "drop or change the default first",
                          "up cannot take the default of \"%s\": %s", dual->old_name, why.text);
         sql_expr_info_fini(&info);

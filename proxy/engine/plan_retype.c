@@ -198,7 +198,7 @@ static char *squeeze(const char *text)
     return buf_take(&out);
 }
 
-static bool is_cast(const struct eng_dual *dual)
+bool retype_is_cast(const struct eng_dual *dual)
 {
     char *forms[] = {mem_printf("%s::%s", dual->old_name, dual->new_type),
                      mem_printf("cast(%s as %s)", dual->old_name, dual->new_type)};
@@ -224,8 +224,8 @@ bool retype_assigns(struct build *b, const struct eng_dual *dual)
         " c.castsource = o.oid AND c.casttarget = n.oid AND c.castcontext <> 'e'))";
     const char *params[] = {dual->old_type, dual->new_type};
     char *yes = NULL;
-    bool assigns =
-        dual->retypes && is_cast(dual) && own_value(b, sql, 2, params, &yes, NULL) == RC_OK && yes;
+    bool assigns = dual->retypes && retype_is_cast(dual) &&
+                   own_value(b, sql, 2, params, &yes, NULL) == RC_OK && yes;
 
     free(yes);
     return assigns;

@@ -45,6 +45,18 @@ def test_a_domain_without_constraints_is_carried_and_one_with_gives_its_base_typ
     assert items.one("SELECT pg_relation_filenode('items')") == file_number
 
 
+def test_a_default_that_a_volatile_cast_makes_is_filled_and_rewrites_nothing(items, segue):
+    items.sql("CREATE TYPE amount AS (n int); CREATE FUNCTION amount(int) RETURNS amount LANGUAGE plpgsql AS 'BEGIN RETURN ROW($1); END';"
+              "CREATE CAST (int AS amount) WITH FUNCTION amount(int) AS ASSIGNMENT")
+    proxy = segue(items)
+    file_number = items.one("SELECT pg_relation_filenode('items')")
+    proxy.done({"name": "m", "operations": [
+        {"add_column": {"table": "items", "column": {"name": "said", "type": "amount", "default": "5::amount"}}},
+        {"add_column": {"table": "items", "column": {"name": "meant", "type": "amount", "default": "6"}}}]})
+    assert items.one("SELECT pg_relation_filenode('items')") == file_number
+    assert items.sql("SELECT DISTINCT (said).n, (meant).n FROM items") == [(5, 6)]
+
+
 def test_a_composite_value_with_a_null_in_it_is_a_value(items, segue):
     items.sql("CREATE TYPE place AS (no int, name text); ALTER TABLE items ADD at place NOT NULL DEFAULT '(1,)'")
     proxy = segue(items)

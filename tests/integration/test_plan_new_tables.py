@@ -9,7 +9,7 @@ from lib.each import each
 pytestmark = pytest.mark.one_version
 SCHEMA = """
 CREATE TYPE mood AS ENUM ('sad', 'glad'); CREATE TYPE pair AS (a int, b int);
-CREATE DOMAIN given AS int NOT NULL; CREATE DOMAIN number AS bigint;
+CREATE DOMAIN given AS int NOT NULL; CREATE DOMAIN number AS bigint; CREATE DOMAIN odd AS int CHECK (VALUE % 2 = 1);
 CREATE TABLE people (id bigint PRIMARY KEY, name text UNIQUE, at timestamptz UNIQUE, tags int[] UNIQUE, code varchar(9) UNIQUE,
                      sum numeric UNIQUE, feels mood UNIQUE, no number UNIQUE, plain int);
 CREATE FUNCTION answer() RETURNS int LANGUAGE sql AS 'SELECT 42';"""
@@ -29,6 +29,8 @@ REFUSED = {
     "a type that no column has": ([column(of="record")], "[0].type", "pseudo-type"),
     "a system column's name": ([column("xmin")], "[0].name", "system column"),
     "a default of another type": ([column(default="now()")], "[0].default", "cannot cast"),
+    "a default that is too long": ([column(of="varchar(3)", default="'long'")], "[0].default", "value too long for type"),
+    "a default that its domain forbids": ([column(of="odd", default="4")], "[0].default", "violates check constraint"),
     "a default that is no value": ([column(default="'abc'")], "[0].default", 'invalid input syntax for type integer: "abc"'),
     "a default that wants a cast": ([column(default="'5'::text")], "[0].default", "it is of type text, the column of type"),
     "a default of text for a domain": ([column(of="number", default="'5'::text")], "[0].default", "it is of type text"),
