@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "plan_build.h"
+#include "plan_probe.h"
 #include "segue/base/buf.h"
 #include "segue/base/mem.h"
 #include "segue/catalog/catalog.h"
@@ -359,7 +359,7 @@ static enum rc add_column(struct build *b, struct target *t, const char *path,
         add_instant(t, column, name, dual, type);
     comment_on(t, column, name);
     free(name);
-    return rc == RC_OK && op->up ? probe_dual(b, t, dual) : rc;
+    return rc == RC_OK && op->up ? probe_dual(b, t, path, dual, true) : rc;
 }
 
 enum rc plan_add(struct build *b, struct target *t, const char *path, const struct file_op *op)

@@ -38,7 +38,7 @@
  *   plan_unproven.c ... constraints that are NOT VALID
  *   plan_replica.c ... what logical replication could not do without
  *   plan_views.c  ... views, and how to make them again
- *   plan_probe.c  a look at the rows: does `up` work on them?
+ *   plan_probe.c  a look at the rows: does `up` work on them? (plan_probe.h)
  *   plan_probe_index.c ... would the server make an index, a constraint, a generated column?
  *   plan_steady.c does an expression give the same to everybody, and may everybody call it?
  *   plan_things.c whole tables, indexes, names of constraints, replica identity
@@ -646,49 +646,5 @@ enum rc refuse_views(struct build *b, const struct target *t) MUST_CHECK;
 /* Of all of the table's columns, when they are planned: settings that the guard fixes, roles that
  * may write and not call. */
 enum rc steady_judge(struct build *b, struct target *t) MUST_CHECK;
-
-/* ---- plan_probe.c ---- */
-enum rc probe_dual(struct build *b, const struct target *t, const struct eng_dual *dual) MUST_CHECK;
-/* The same of columns split or merged. */
-enum rc probe_group(struct build *b, const struct target *t, int group) MUST_CHECK;
-/* A loop over some of a table's rows, one at a time: a bad one does not end the count. */
-struct probe_loop {
-    const char *from;    /* the table, perhaps a sample of it; a row is r.c, its ctid, and r.o */
-    const char *declare; /* more variables, each with its semicolon */
-    const char *each, *failing; /* statements for a row; handlers of their errors */
-    const char *counts;         /* what is told behind the number of rows seen */
-    int rows_max, seconds_max;
-};
-char *probe_body(const struct probe_loop *loop); /* for probe_run; heap */
-/* Runs the body of a DO block that leaves a JSON array in the setting segue.probe, with everything
- * undone after. *counts: to be released, NULL when there is none. */
-enum rc probe_run(struct build *b, const char *body, json_t **counts, struct err *why) MUST_CHECK;
-/* The same of a column that goes: would `down` work on the rows that are there? */
-enum rc probe_down(struct build *b, const struct target *t, const struct eng_dual *dual) MUST_CHECK;
-/* `begin`: unless a transaction is under way; in between only named_... */
-enum rc probe_begin(struct build *b, const char *begin, bool *outer, struct err *why) MUST_CHECK;
-enum rc probe_undo(struct build *b, bool outer) MUST_CHECK;
-
-/* ---- plan_probe_index.c ---- */
-struct probe_index {
-    const char *path, *name;    /* of what asks for it; its own */
-    const struct target *table; /* of a live table, */
-    const struct file_op *made; /* or of one that the file makes: its create_table */
-    bool unique;
-    const char *definition; /* as SQL says it behind the table */
-};
-/* What the server does not want is an error in its words; what could not be tried is a warning. */
-enum rc probe_index(struct build *b, const struct probe_index *index) MUST_CHECK;
-/* Of a partitioned table: indexes that its leaves have, which are the same. Rows of relation,
- * index, and why it cannot be used, "" where it can; NULL: it could not be tried. The caller's. */
-enum rc probe_twins(struct build *b, const struct probe_index *index, PGresult **twins) MUST_CHECK;
-struct probe_part {
-    char *path, *sql; /* what asks for it; what stands behind ALTER TABLE */
-};
-/* The same, of a table that the file makes, and of a column that it adds. */
-enum rc probe_table(struct build *b, const struct file_op *made, const struct probe_part *parts,
-                    size_t n) MUST_CHECK;
-enum rc probe_added(struct build *b, const struct target *t,
-                    const struct probe_part *part) MUST_CHECK;
 
 #endif

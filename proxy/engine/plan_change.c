@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "plan_build.h"
+#include "plan_probe.h"
 #include "segue/base/buf.h"
 #include "segue/base/mem.h"
 #include "segue/catalog/catalog.h"
@@ -430,5 +431,5 @@ enum rc plan_change_columns(struct build *b, struct target *t, const char *path,
     grant_group(b, t, op);
     judge_company(b, t, op);
     warn_unread(b, t, group);
-    return waits_for_enum(b, op) ? RC_OK : probe_group(b, t, group);
+    return waits_for_enum(b, op) ? RC_OK : probe_group(b, t, path, group);
 }

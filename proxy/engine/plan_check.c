@@ -5,6 +5,7 @@
 
 #include "nulls.h"
 #include "plan_build.h"
+#include "segue/base/buf.h"
 #include "segue/base/mem.h"
 #include "segue/catalog/catalog.h"
 #include "segue/sql/expr.h"
@@ -106,6 +107,28 @@ static enum rc understood(struct build *b, const char *path, const char *what, c
     return rc == RC_OK ? RC_OK : not_understood(b, path, what, &why);
 }
 
+/* Of an expression that cannot be asked for whole: are the columns there that it reads? */
+static enum rc check_reads(struct build *b, const char *path, const char *what, const char *expr,
+                           const char *from)
+{
+    struct sql_expr_info info;
+    struct buf where = {0};
+    enum rc rc = sql_expr_parse(expr, &info, b->err);
+
+    if (rc != RC_OK)
+        return rc;
+    buf_append_str(&where, "ROW(");
+    for (size_t i = 0; i < info.ncolumns; i++) {
+        buf_append_str(&where, i ? ", " : "");
+        sql_quote_ident_put(&where, info.columns[i]);
+    }
+    buf_append_str(&where, ") " IS_NULL);
+    rc = understood(b, path, what, where.data, from);
+    buf_fini(&where);
+    sql_expr_info_fini(&info);
+    return rc;
+}
+
 enum rc build_check_condition(struct build *b, const char *path, const char *what,
                               const char *condition, const char *from)
 {
@@ -113,7 +136,7 @@ enum rc build_check_condition(struct build *b, const char *path, const char *wha
     enum rc rc;
 
     if (names_missing_functions(b, condition))
-        return RC_OK;
+        return check_reads(b, path, what, condition, from);
     where = mem_printf("(%s\n)", condition);
     rc = understood(b, path, what, where, from);
     free(where);
@@ -127,7 +150,7 @@ enum rc build_check_expr(struct build *b, const char *path, const char *expr, co
     enum rc rc;
 
     if (names_missing_functions(b, expr))
-        return RC_OK;
+        return check_reads(b, path, NULL, expr, from);
     if (enum_of_file(b, type)) /* the server does not know it yet */
         return *from ? RC_OK : enum_check_default(b, path, enum_of_file(b, type), expr);
     where = mem_printf("CAST((%s\n) AS %s) " IS_NULL, expr, type);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "plan_build.h"
+#include "plan_probe.h"
 #include "segue/base/mem.h"
 #include "segue/catalog/catalog.h"
 #include "segue/sql/expr.h"
@@ -61,7 +62,7 @@ static enum rc check_down(struct build *b, struct target *t, const char *path, c
     if (rc == RC_OK)
         rc = check_guarded(b, t, at, dual->down, NULL);
     if (rc == RC_OK && !foreign) /* what this file adds has no rows to look at yet */
-        rc = probe_down(b, t, dual);
+        rc = probe_down(b, t, at, dual);
     free(rows);
     free(at);
     return rc;

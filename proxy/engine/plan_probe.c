@@ -8,6 +8,7 @@
 
 #include "nulls.h"
 #include "plan_build.h"
+#include "plan_probe.h"
 #include "segue/base/buf.h"
 #include "segue/base/mem.h"
 #include "segue/catalog/catalog.h"
@@ -18,7 +19,18 @@
 
 struct probe {
     long long seen, failed, lossy, empty, unsteady;
-    char *first; /* "ctid: message" of the first failure */
+    char *first;    /* "ctid: message" of the first failure */
+    bool backwards; /* that was of the way back: what is made could be made */
+};
+
+/* What was asked, for people. */
+struct asked {
+    const char *object;
+    const char *path, *back;  /* where the file says it, and the way back */
+    const char *word, *other; /* "up", "down" */
+    const char *giver;        /* of NULL; NULL: `word` */
+    const char *hint;         /* where it fails */
+    bool not_null, wraps;
 };
 
 char *probe_body(const struct probe_loop *loop)
@@ -48,31 +60,38 @@ static char *probe_rows(const struct target *t, const char *made, const char *lo
                                                         100.0 * PROBE_ROWS_MAX / tuples)
                                            : mem_strdup("");
     char *from = mem_printf("%s s%s", t->relation, sample);
+    char *row = mem_printf("(SELECT *, %s FROM %s t WHERE t.ctid OPERATOR(pg_catalog.=) r.c AND"
+                           " t.tableoid OPERATOR(pg_catalog.=) r.o OFFSET 0) s",
+                           made, t->relation);
     char *each =
         mem_printf("SELECT * INTO x FROM (SELECT %s AS lossy, %s AS emptied, %s AS unsteady"
-                   " FROM (SELECT *,"
-                   " %s FROM %s t WHERE t.ctid OPERATOR(pg_catalog.=) r.c AND"
-                   " t.tableoid OPERATOR(pg_catalog.=) r.o OFFSET 0) s) y;"
+                   " FROM %s) y;"
                    " lossy := lossy OPERATOR(pg_catalog.+) COALESCE(x.lossy, false)"
                    "::pg_catalog.int4; emptied := emptied OPERATOR(pg_catalog.+)"
                    " COALESCE(x.emptied, false)::pg_catalog.int4; unsteady := unsteady"
                    " OPERATOR(pg_catalog.+) COALESCE(x.unsteady, false)::pg_catalog.int4;",
-                   lossy, emptied, unsteady, made, t->relation);
+                   lossy, emptied, unsteady, row);
+    char *failing = mem_printf(
+        "WHEN undefined_function OR invalid_schema_name OR query_canceled THEN RAISE;"
+        " WHEN OTHERS THEN failed := failed OPERATOR(pg_catalog.+) 1; IF first"
+        " OPERATOR(pg_catalog.=) '' THEN first := pg_catalog.concat(%s'ctid ', r.c, ': ', SQLERRM);"
+        " BEGIN SELECT * INTO x FROM %s; backwards := true; EXCEPTION WHEN query_canceled THEN"
+        " RAISE; WHEN OTHERS THEN NULL; END; END IF;",
+        is_partitioned(t) ? "r.o::pg_catalog.regclass, ' '," : "", row);
     char *out = probe_body(&(struct probe_loop){
         .from = from,
         .declare = "failed pg_catalog.int8 := 0; lossy pg_catalog.int8 := 0; emptied"
                    " pg_catalog.int8 := 0; unsteady pg_catalog.int8 := 0;"
-                   " first pg_catalog.text := '';",
+                   " first pg_catalog.text := ''; backwards pg_catalog.bool := false;",
         .each = each,
-        .failing = "WHEN undefined_function OR invalid_schema_name OR query_canceled THEN RAISE;"
-                   " WHEN OTHERS THEN failed := failed OPERATOR(pg_catalog.+) 1; IF first"
-                   " OPERATOR(pg_catalog.=) '' THEN first := pg_catalog.concat('ctid ', r.c, ': ',"
-                   " SQLERRM); END IF;",
-        .counts = "failed, lossy, emptied, first, unsteady",
+        .failing = failing,
+        .counts = "failed, lossy, emptied, first, unsteady, backwards",
         .rows_max = PROBE_ROWS_MAX,
         .seconds_max = PROBE_SECONDS});
 
+    free(failing);
     free(each);
+    free(row);
     free(from);
     free(sample);
     return out;
@@ -166,6 +185,7 @@ static enum rc probe(struct build *b, const char *body, struct probe *out, struc
     out->empty = json_integer_value(json_array_get(counts, 3));
     out->first = mem_strdup(json_string_value(json_array_get(counts, 4)));
     out->unsteady = json_integer_value(json_array_get(counts, 5));
+    out->backwards = json_is_true(json_array_get(counts, 6));
     json_decref(counts);
     return rc;
 }
@@ -183,78 +203,121 @@ static bool calls(const char *expr, const char *function)
     return found;
 }
 
-static void report(struct build *b, const char *object, const char *word, const struct probe *p,
-                   bool not_null, bool wraps)
+/* Behind where it stands in the file, as other errors. */
+static void refuse_rows(struct build *b, const struct asked *asked, const char *path,
+                        const char *hint, char *text_take)
 {
-    if (p->failed && wraps)
-        build_warn(b, object, "look at them before, or after by the key segue_invalid_json",
+    char *object = mem_printf("%s:%d: %s: %s", b->where, file_line(b->where, b->text, path), path,
+                              asked->object);
+
+    build_refuse(b, object, hint, "%s", text_take);
+    free(object);
+    free(text_take);
+}
+
+static void report(struct build *b, const struct asked *asked, const struct probe *p)
+{
+    if (p->failed && asked->wraps)
+        build_warn(b, asked->object, "look at them before, or after by the key segue_invalid_json",
                    "%lld of %lld rows looked at hold text that is not JSON; up wraps it, nothing is"
                    " lost (%s)",
                    p->failed, p->seen, p->first);
     else if (p->failed)
-        build_refuse(b, object,
-                     "let it handle these rows (for JSON: segue.json_or_wrap), or mend"
-                     " them",
-                     "%s fails for %lld of %lld rows looked at (%s)", word, p->failed, p->seen,
-                     p->first);
+        refuse_rows(
+            b, asked, p->backwards ? asked->back : asked->path,
+            p->backwards ? "let it handle what these rows become, or mend them" : asked->hint,
+            mem_printf("%s fails for %lld of %lld rows looked at (%s)",
+                       p->backwards ? asked->other : asked->word, p->failed, p->seen, p->first));
     if (p->unsteady)
-        build_refuse(b, object, "let it give the same value for a row each time",
-                     "%s gives another value when it is asked again, for %lld of %lld rows looked "
-                     "at: the guard would take that for a change, and change what is there",
-                     word, p->unsteady, p->seen);
-    if (p->empty && not_null)
-        build_refuse(b, object, "let it give a value for these rows",
-                     "the column is NOT NULL and %s gives NULL for %lld of %lld rows looked at",
-                     word, p->empty, p->seen);
+        refuse_rows(b, asked, asked->path, "let it give the same value for a row each time",
+                    mem_printf("%s gives another value when it is asked again, for %lld of %lld"
+                               " rows looked at: the guard would take that for a change, and change"
+                               " what is there",
+                               asked->word, p->unsteady, p->seen));
+    if (p->empty && asked->not_null)
+        refuse_rows(b, asked, asked->path, "let it give a value for these rows",
+                    mem_printf("the column is NOT NULL and %s gives NULL for %lld of %lld rows"
+                               " looked at",
+                               asked->giver ? asked->giver : asked->word, p->empty, p->seen));
     if (p->lossy)
         build_warn(
-            b, object,
+            b, asked->object,
             "complete loses the difference, and so does a rollback for rows written by the new"
             " application",
             "down(up()) is not what was there for %lld of %lld rows looked at", p->lossy, p->seen);
 }
 
-static enum rc probe_and_report(struct build *b, const char *object, const char *word,
-                                const char *body, bool not_null, bool wraps)
+static enum rc probe_and_report(struct build *b, const char *body, const struct asked *asked)
 {
     struct probe counts = {0};
     struct err why = {0};
 
     if (probe(b, body, &counts, &why) == RC_OK)
-        report(b, object, word, &counts, not_null, wraps);
+        report(b, asked, &counts);
     else
-        build_warn(b, object, NULL, "its rows could not be looked at: %s", why.text);
+        build_warn(b, asked->object, NULL, "its rows could not be looked at: %s", why.text);
     free(counts.first);
     return PQstatus(b->conn) == CONNECTION_OK ? RC_OK : RC_ERR;
 }
 
-enum rc probe_dual(struct build *b, const struct target *t, const struct eng_dual *dual)
+static const char *hint_of(const struct eng_dual *dual, bool given)
 {
-    bool wraps = calls(dual->up, "segue.json_or_wrap");
+    if (!strcmp(dual->new_type, "json") || !strcmp(dual->new_type, "jsonb"))
+        return "let up handle these rows (segue.json_or_wrap wraps what is no JSON), or mend them";
+    return given ? "let it handle these rows, or mend them"
+                 : "give an \"up\" that handles these rows, or mend them";
+}
+
+enum rc probe_dual(struct build *b, const struct target *t, const char *path,
+                   const struct eng_dual *dual, bool given)
+{
+    bool wraps = dual->old_name && calls(dual->up, "segue.json_or_wrap");
 
     if (enum_of_file(b, dual->new_type)) /* not there yet */
         return RC_OK;
 
     char *object = mem_printf("column %s of %s", dual->old_name ? dual->old_name : dual->new_name,
                               t->relation);
-    char *plain = wraps && dual->old_name ? sql_quote_ident(dual->old_name) : NULL;
+    char *plain = wraps ? sql_quote_ident(dual->old_name) : NULL;
     char *body = probe_text(t, dual, plain ? plain : dual->up,
                             plain ? "pg_catalog.jsonb" : dual->new_type, plain ? NULL : dual->down);
-    enum rc rc = probe_and_report(b, object, "up", body, dual->not_null && !wraps, wraps);
+    char *up = mem_printf("%s.%s", path, given ? "up" : "type");
+    char *down = mem_printf("%s.down", path);
+    char *word = given ? mem_strdup("up") : mem_printf("up, which is %s,", dual->up);
+    enum rc rc = probe_and_report(b, body,
+                                  &(struct asked){.object = object,
+                                                  .path = up,
+                                                  .back = down,
+                                                  .word = word,
+                                                  .other = "down",
+                                                  .hint = hint_of(dual, given),
+                                                  .not_null = dual->not_null && !wraps,
+                                                  .wraps = wraps});
 
+    free(word);
+    free(down);
+    free(up);
     free(body);
     free(plain);
     free(object);
     return rc;
 }
 
-enum rc probe_down(struct build *b, const struct target *t, const struct eng_dual *dual)
+enum rc probe_down(struct build *b, const struct target *t, const char *path,
+                   const struct eng_dual *dual)
 {
     struct eng_dual as_up = {
         .new_name = "~segue_down", .new_type = dual->old_type, .up = dual->down};
     char *object = mem_printf("column %s of %s", dual->old_name, t->relation);
     char *body = probe_text(t, &as_up, dual->down, dual->old_type, NULL);
-    enum rc rc = probe_and_report(b, object, "down", body, dual->not_null, false);
+    enum rc rc = probe_and_report(b, body,
+                                  &(struct asked){.object = object,
+                                                  .path = path,
+                                                  .back = path,
+                                                  .word = "down",
+                                                  .other = "down",
+                                                  .hint = "let it handle these rows, or mend them",
+                                                  .not_null = dual->not_null});
 
     free(body);
     free(object);
@@ -303,11 +366,11 @@ static void list_member(struct group_lists *lists, const struct eng_dual *dual)
     free(name);
 }
 
-enum rc probe_group(struct build *b, const struct target *t, int group)
+enum rc probe_group(struct build *b, const struct target *t, const char *path, int group)
 {
     const struct eng_table *table = &b->plan->tables[t->table];
     struct group_lists lists = {0};
-    char *object, *lossy, *emptied, *unsteady, *body;
+    char *object, *lossy, *emptied, *unsteady, *body, *up, *down;
     enum rc rc;
 
     for (size_t i = 0; i < table->nduals; i++)
@@ -324,7 +387,19 @@ enum rc probe_group(struct build *b, const struct target *t, int group)
                           " ROW(%s)::pg_catalog.record",
                           lists.all.data, lists.ups.data);
     body = probe_rows(t, lists.made.data, lossy, emptied, unsteady);
-    rc = probe_and_report(b, object, "up, or down of it,", body, true, false);
+    up = mem_printf("%s.up", path);
+    down = mem_printf("%s.down", path);
+    rc = probe_and_report(b, body,
+                          &(struct asked){.object = object,
+                                          .path = up,
+                                          .back = down,
+                                          .word = "up",
+                                          .other = "down",
+                                          .giver = "up, or down of it,",
+                                          .hint = "let it handle these rows, or mend them",
+                                          .not_null = true});
+    free(down);
+    free(up);
     free(body);
     free(unsteady);
     free(emptied);

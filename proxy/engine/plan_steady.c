@@ -9,6 +9,7 @@
 
 #include "history.h"
 #include "plan_build.h"
+#include "plan_probe.h"
 #include "segue/base/buf.h"
 #include "segue/base/mem.h"
 #include "segue/catalog/catalog.h"

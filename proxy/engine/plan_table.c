@@ -7,6 +7,7 @@
 
 #include "attributes.h"
 #include "plan_build.h"
+#include "plan_probe.h"
 #include "segue/base/buf.h"
 #include "segue/base/mem.h"
 #include "segue/catalog/catalog.h"
@@ -379,7 +380,7 @@ static enum rc carry_pair(struct build *b, struct target *t, const struct pair *
         def = &same; /* of one type: `up` is for rows, the default stays what it says */
     if (rc == RC_OK)
         rc = carry_default(b, t, column, dual, def, type);
-    return rc == RC_OK && !dual->plain ? probe_dual(b, t, dual) : rc;
+    return rc == RC_OK && !dual->plain ? probe_dual(b, t, pair->path, dual, pair->up != NULL) : rc;
 }
 
 enum rc target_plan_pair(struct build *b, struct target *t, const struct pair *pair)

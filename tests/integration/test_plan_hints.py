@@ -134,3 +134,50 @@ def test_statements_that_hold_rows_or_empty_tables_are_warned_of(db, segue):
     both = {"name": "m", "operations": [{"add_column": {"table": "items", "column": {"name": "z", "type": "int", "nullable": True}}},
                                         {"sql": {"up": "SELECT 1", "down": "DELETE FROM items"}}]}
     assert "operations[1].sql.down, statement 1, DELETE" in proxy.cli("plan", proxy.file(both)).out
+
+
+def alter(**more):
+    return {"alter_column": {"table": "rows", **more}}
+
+
+JSON = "segue.json_or_wrap"
+# what fails on rows that are there -> the operation, the field, what is said of it, what to do
+ROWS = {
+    "the type alone": (alter(column="t", type="int", down="t::text"), "type", "up, which is t::integer, fails for 1 of 2 rows", 'give an "up"'),
+    "up": (alter(column="t", type="int", up="t::int", down="t::text"), "up", "up fails for 1 of 2 rows looked at (ctid (0,2): invalid",
+           "let it handle these rows, or mend them"),
+    "up to jsonb": (alter(column="t", type="jsonb", up="t::jsonb", down="t::text"), "up", "up fails for 1 of 2 rows", JSON),
+    "down": (alter(column="t", type="varchar", up="t", down="t::int::text"), "down", "down fails for 1 of 2 rows", "what these rows become"),
+    "up gives NULL": (alter(column="n", type="text", up="nullif(n, 1)::text", down="n::int"), "up", "up gives NULL for 1 of 2 rows", "give a value"),
+    "up of a new column": ({"add_column": {"table": "rows", "column": {"name": "z", "type": "int"}, "up": "t::int"}}, "up", "up fails for 1", "handle"),
+    "down of a column that goes": ({"drop_column": {"table": "rows", "column": "n", "down": "t::int"}}, "down", "down fails for 1", "handle"),
+    "up of a split": ({"change_columns": {"table": "rows", "from": ["t"], "to": [{"name": x, "type": "int"} for x in "ab"],
+                                          "up": {"a": "t::int", "b": "1"}, "down": {"t": "a::text"}}}, "up", "up fails for 1", "handle"),
+    "down of a split": ({"change_columns": {"table": "rows", "from": ["t"], "to": [{"name": x, "type": "text"} for x in "ab"],
+                                            "up": {"a": "t", "b": "t"}, "down": {"t": "a::int::text"}}}, "down", "down fails for 1", "handle"),
+    "up of a constraint": ({"create_constraint": {"table": "rows", "name": "k", "type": "check", "check": "t > ''", "columns": ["t"],
+                                                  "up": {"t": "(t::int)::text"}, "down": {"t": "t"}}}, "up", "up fails for 1", "handle"),
+    "up of a partitioned table": ({"alter_column": {"table": "parts", "column": "t", "type": "int", "up": "t::int", "down": "t::text"}}, "up",
+                                  "rows looked at (part ctid (0,1): invalid", "handle"),
+}
+
+
+def test_what_fails_on_rows_that_are_there_is_told_with_its_place_in_the_file(db, segue):
+    db.sql("CREATE TABLE rows (id int PRIMARY KEY, t text, n int NOT NULL DEFAULT 0); INSERT INTO rows VALUES (1, '1', 1), (2, 'x', 2);"
+           "CREATE TABLE parts (id int, t text) PARTITION BY LIST (id); CREATE TABLE part PARTITION OF parts DEFAULT; INSERT INTO parts VALUES (1, 'x')")
+    proxy = segue(db)
+    for what, (operation, field, words, todo) in ROWS.items():
+        kind = next(iter(operation))
+        file = proxy.file({"name": "m", "operations": [operation]})
+        line = 1 + next(i for i, text in enumerate(file.read_text().splitlines()) if f'"{field}":' in text and "type\": \"check" not in text)
+        done = proxy.cli("start", file, check=1)
+        assert f"m.json:{line}: operations[0].{kind}.{field}: " in done.err and words in done.err and todo in done.err, f"{what}: {done.err}"
+        assert (JSON in done.err) == (todo == JSON), f"{what}: {done.err}"
+
+
+def test_before_the_first_start_segues_own_functions_keep_no_mistake_from_being_told(db, segue):
+    """They come with the first migration: until then the server cannot be asked for what calls them."""
+    db.sql("CREATE TABLE rows (id int PRIMARY KEY, t text)")
+    proxy = segue(db)
+    text = said(proxy, alter(column="t", type="jsonb", up=f"{JSON}(tt)", down="segue.json_unwrap(t)"))
+    assert "operations[0].alter_column.up: column \"tt\" does not exist" in text, text
