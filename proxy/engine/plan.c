@@ -80,16 +80,17 @@ static enum rc refuse_created(struct build *b, const struct file_op *op)
 static enum rc plan_tables(struct build *b)
 {
     for (size_t i = 0; i < b->file->nops; i++) {
-        const struct file_op *op = &b->file->ops[i];
+        const struct file_op *op = &b->file->ops[i], *made;
         struct target *t;
 
         b->op_target[i] = -1;
         if (op->kind == FILE_CREATE_TABLE || rooms[op->kind])
             continue;
-        if (op->kind == FILE_CREATE_INDEX && !op->table.schema &&
-            texts_has(&b->created_names, op->table.name))
+        if (created_named(b, &op->table, &made) != RC_OK)
+            return RC_ERR;
+        if (made && op->kind == FILE_CREATE_INDEX)
             continue;
-        if (!op->table.schema && texts_has(&b->created_names, op->table.name))
+        if (made)
             return refuse_created(b, op);
         if (target_get(b, op, &t) != RC_OK)
             return RC_ERR;

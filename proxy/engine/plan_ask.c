@@ -129,6 +129,22 @@ enum rc type_named(struct build *b, const char *name, char **out, struct err *er
                   name, out, err);
 }
 
+enum rc path_would_find(struct build *b, const char *schema, const char *name, bool *finds)
+{
+    static const char sql[] =
+        "SELECT p.s FROM unnest($1::text[]) WITH ORDINALITY p(s, at) WHERE p.s = $2 AND NOT EXISTS"
+        " (SELECT FROM unnest($1::text[]) WITH ORDINALITY q(s, at) JOIN pg_namespace n ON"
+        "  n.nspname = q.s JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = $3"
+        "  WHERE q.at < p.at) LIMIT 1";
+    const char *params[] = {b->schemas, schema, name};
+    char *first;
+    enum rc rc = own_value(b, sql, (int)ARRAY_LEN(params), params, &first, b->err);
+
+    *finds = first != NULL;
+    free(first);
+    return rc;
+}
+
 enum rc functions_named(struct build *b, char *const *names, size_t n, char **oids)
 {
     static const char sql[] = WRITERS_CALLED("$1");

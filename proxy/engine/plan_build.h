@@ -23,6 +23,7 @@
  *   plan_change.c columns split and merged
  *   plan_constraint.c what constrains: new constraints of a live table
  *   plan_unique.c ... unique constraints and primary keys
+ *   plan_foreign.c ... foreign keys
  *   plan_leaves.c ... foreign keys of partitioned tables
  *   plan_parts.c  indexes of partitioned tables
  *   plan_release.c what does not any more: dropped constraints, columns that may be NULL
@@ -90,6 +91,9 @@ struct target {
     struct texts proofs; /* CHECK (n IS NOT NULL) constraints, dropped by contract */
     struct texts foreign; /* tables that carried foreign keys refer to: dropping them locks these */
     struct texts dropped; /* columns that only go */
+    struct texts altered; /* columns that change in place: they get no other half, and stay */
+    struct texts named;   /* names of new constraints that have an index */
+    struct texts late;    /* ... and of those that bind from the cut-over on */
     struct texts released; /* names of constraints that go */
     bool fills;            /* has a column to be filled, and so a guard */
     bool guards;           /* has a guard, though nothing may be to be filled */
@@ -180,6 +184,9 @@ enum rc type_named(struct build *b, const char *name, char **out, struct err *er
  * or without its schema, may mean; types of bare names, each once, 0 for one that is not there. */
 enum rc functions_named(struct build *b, char *const *names, size_t n, char **oids) MUST_CHECK;
 enum rc types_named(struct build *b, char *const *names, size_t n, char **oids) MUST_CHECK;
+/* By the role's path, would a relation of that name in the schema be the first one of its name? */
+enum rc path_would_find(struct build *b, const char *schema, const char *name,
+                        bool *finds) MUST_CHECK;
 enum rc schema_to_create_in(struct build *b, char **schema) MUST_CHECK; /* heap; NULL: none */
 /* Its document (catalog.h), with the path that its guard goes by. */
 enum rc table_named(struct build *b, const struct file_name *name, json_t **doc,
@@ -298,6 +305,10 @@ void constraint_not_null(struct build *b, struct target *t, const char *column, 
 void constraint_look(struct build *b, struct target *t, const char *what, const char *counted);
 /* The same for rows of which the condition is true; over s, or bare columns. */
 void constraint_look_rows(struct build *b, struct target *t, const char *what, const char *bad);
+/* From the cut-over on, NOT VALID, and proven in soak; gone again with the way back. */
+void constraint_late(struct build *b, struct target *t, const char *name, const char *shown,
+                     const char *definition);
+void constraint_warn_late(struct build *b, const struct target *t, const char *what);
 /* Quoted, with commas, by their names of now; t NULL: as they are; heap. */
 char *constraint_columns(const struct target *t, const struct file_names *names);
 /* What stands behind the columns of a constraint or of its index; t NULL: of a table of the file.
@@ -306,14 +317,18 @@ void constraint_actions(struct buf *out, const struct target *t, const struct fi
 void constraint_include(struct buf *out, const struct target *t, const struct file_constraint *c);
 void constraint_storage(struct buf *out, const struct file_constraint *c, const char *tablespace);
 void constraint_deferrable(struct buf *out, const struct file_constraint *c);
-/* A foreign key as it is written; `generated`: pg_attribute's letter of a column of it, or "". */
-enum rc check_foreign_rules(struct build *b, const char *path, const struct file_constraint *c,
-                            const char *generated) MUST_CHECK;
 /* create_constraint: first columns that get a second half, then, when all are planned, the rest. */
 enum rc plan_second_halves(struct build *b, struct target *t, const char *path,
                            const struct file_op *op) MUST_CHECK;
 enum rc plan_create_constraint(struct build *b, struct target *t, const char *path,
                                const struct file_op *op) MUST_CHECK;
+
+/* ---- plan_foreign.c ---- */
+enum rc constraint_foreign(struct build *b, struct target *t, const char *path,
+                           const struct file_constraint *c) MUST_CHECK;
+/* A foreign key as it is written; `generated`: pg_attribute's letter of a column of it, or "". */
+enum rc check_foreign_rules(struct build *b, const char *path, const struct file_constraint *c,
+                            const char *generated) MUST_CHECK;
 
 /* ---- plan_leaves.c ---- */
 /* A foreign key of a partitioned table, by one of each leaf. `after`: its definition as the tables
@@ -468,9 +483,10 @@ struct linked { /* a column of a foreign key */
 enum rc check_linked(struct build *b, const char *path, const struct linked *ours,
                      const struct linked *theirs) MUST_CHECK;
 /* Appends "o.theirs = s.ours", by the operator with which the server proves such a key, whatever
- * others the path has. A type that is NULL: not there yet. */
+ * others the path has. A type that is NULL: not there yet. `collation`: by which, where the columns
+ * have different ones, or NULL. */
 enum rc linked_equal(struct build *b, const struct linked *ours, const struct linked *theirs,
-                     struct buf *out) MUST_CHECK;
+                     const char *collation, struct buf *out) MUST_CHECK;
 
 /* ---- plan_refers.c ---- */
 /* `path`: of what says that columns of this plan refer to columns of the table. */
@@ -515,6 +531,10 @@ enum rc check_relation_name(struct build *b, const char *schema, const char *pat
 
 /* ---- plan_new_table.c ---- */
 enum rc new_tables(struct build *b) MUST_CHECK;
+/* The create_table of this file that a name means; NULL: none. */
+enum rc created_named(struct build *b, const struct file_name *table,
+                      const struct file_op **out) MUST_CHECK;
+const char *created_relation(const struct build *b, const struct file_op *made); /* when planned */
 /* How the server makes the column's values; expr: its expression by the names of now, or NULL. */
 void column_generated(struct buf *sql, const struct file_column *column, const char *expr);
 char *new_constraint(const struct file_constraint *c); /* as CREATE TABLE says it; heap */
@@ -529,6 +549,13 @@ enum rc unless_made(struct build *b, const struct file_op *op) MUST_CHECK;
 
 /* ---- plan_new_links.c ---- */
 enum rc check_new_links(struct build *b, const struct file_op *op) MUST_CHECK;
+/* What a foreign key refers to in a table of this file: are the columns there, and unique?
+ * `indexes`: those of create_index are there by then. */
+enum rc check_link_to(struct build *b, const char *path, const struct file_constraint *c,
+                      const struct file_op *made, bool indexes) MUST_CHECK;
+/* The type of the column; heap, NULL: not known yet. */
+enum rc type_of_made(struct build *b, const struct file_op *made, const char *path,
+                     const char *column, char **type) MUST_CHECK;
 
 /* ---- plan_version.c ---- */
 enum rc new_version(struct build *b) MUST_CHECK;

@@ -80,21 +80,10 @@ static enum rc means_now(struct build *b, const struct file_name *table, char **
     return rc;
 }
 
-/* By the role's path ($1), is a relation $3 of schema $2 the first one of its name? */
-static const char first_sql[] =
-    "SELECT p.s FROM unnest($1::text[]) WITH ORDINALITY p(s, at) WHERE p.s = $2 AND NOT EXISTS"
-    " (SELECT FROM unnest($1::text[]) WITH ORDINALITY q(s, at) JOIN pg_namespace n ON"
-    "  n.nspname = q.s JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = $3"
-    "  WHERE q.at < p.at) LIMIT 1";
-
 /* Is it the table by the name that the file has given to it? */
 static enum rc means_renamed(struct build *b, const struct renamed *renamed,
                              const struct file_name *table, bool *means)
 {
-    const char *params[] = {b->schemas, renamed->schema, renamed->to};
-    char *first = NULL;
-    enum rc rc = RC_OK;
-
     *means = !strcmp(renamed->to, table->name);
     if (!*means)
         return RC_OK;
@@ -102,10 +91,7 @@ static enum rc means_renamed(struct build *b, const struct renamed *renamed,
         *means = !strcmp(renamed->schema, table->schema);
         return RC_OK;
     }
-    rc = own_value(b, first_sql, 3, params, &first, b->err);
-    *means = first != NULL;
-    free(first);
-    return rc;
+    return path_would_find(b, renamed->schema, renamed->to, means);
 }
 
 /* *out: of those in front, the one that the name means by then, or NULL. */

@@ -140,7 +140,7 @@ static const char equal_sql[] = LINKED_PAIR
     " p.oprname), CASE WHEN rt.oid = ours OR EXISTS (SELECT FROM pg_cast c WHERE c.castsource = "
     "ours"
     " AND c.casttarget = rt.oid AND c.castcontext = 'i') THEN format('%I.%I', rn.nspname,"
-    " rt.typname) ELSE '' END FROM pair, " LINKED_CLASS
+    " rt.typname) ELSE '' END, kt.typcollation <> 0 FROM pair, " LINKED_CLASS
     " JOIN pg_type kt ON kt.oid = k.opcintype JOIN pg_namespace kn ON kn.oid = kt.typnamespace,"
     " LATERAL (SELECT o.amopopr, o.amoprighttype FROM pg_amop o WHERE o.amopfamily = k.opcfamily "
     "AND"
@@ -152,7 +152,7 @@ static const char equal_sql[] = LINKED_PAIR
     " AND kt.typtype <> 'p' ORDER BY k.opcintype = theirs DESC, kt.typispreferred DESC LIMIT 1";
 
 enum rc linked_equal(struct build *b, const struct linked *ours, const struct linked *theirs,
-                     struct buf *out)
+                     const char *collation, struct buf *out)
 {
     const char *params[] = {theirs->type, ours->type};
     char *own = sql_quote_ident(ours->column), *its = sql_quote_ident(theirs->column);
@@ -163,8 +163,10 @@ enum rc linked_equal(struct build *b, const struct linked *ours, const struct li
 
     if (rc == RC_OK && res && PQntuples(res)) {
         const char *cast = PQgetvalue(res, 0, 2);
+        bool collates = collation && PQgetvalue(res, 0, 3)[0] == 't';
 
-        buf_printf(out, "o.%s::%s %s s.%s%s%s", its, PQgetvalue(res, 0, 0), PQgetvalue(res, 0, 1),
+        buf_printf(out, "o.%s::%s%s%s %s s.%s%s%s", its, PQgetvalue(res, 0, 0),
+                   collates ? " COLLATE " : "", collates ? collation : "", PQgetvalue(res, 0, 1),
                    own, *cast ? "::" : "", cast);
     } else { /* those of such types are the server's own */
         buf_printf(out, "o.%s OPERATOR(pg_catalog.=) s.%s", its, own);

@@ -9,40 +9,27 @@
 #include "segue/catalog/catalog.h"
 #include "segue/sql/expr.h"
 
-/* The create_table of the operation's table; *n: its place among them. */
-static const struct file_op *created_by(const struct build *b, const struct file_op *op, size_t *n)
-{
-    *n = 0;
-    for (size_t i = 0; i < b->file->nops; i++) {
-        if (b->file->ops[i].kind != FILE_CREATE_TABLE)
-            continue;
-        if (!strcmp(b->file->ops[i].table.name, op->table.name))
-            return &b->file->ops[i];
-        ++*n;
-    }
-    return NULL;
-}
-
 static enum rc created_index(struct build *b, const struct file_op *op, const char *definition,
                              const char *name)
 {
-    size_t n;
     char *path = mem_printf("operations[%zu].create_index", op->index);
-    const struct probe_index probe = {.path = path,
-                                      .name = op->name,
-                                      .made = created_by(b, op, &n),
-                                      .unique = op->unique,
-                                      .definition = definition};
-    enum rc rc = probe_index(b, &probe);
+    const struct file_op *made;
+    enum rc rc = created_named(b, &op->table, &made);
     struct eng_step *step;
 
+    if (rc == RC_OK)
+        rc = probe_index(b, &(struct probe_index){.path = path,
+                                                  .name = op->name,
+                                                  .made = made,
+                                                  .unique = op->unique,
+                                                  .definition = definition});
     free(path);
     if (rc != RC_OK)
         return rc;
     step = build_step(b, ENG_STAGE_EXPAND, ENG_STEP_DDL, -1, "create index %s", op->name);
     step_rank(step, FILE_OPERATIONS_MAX); /* its table may stand behind it in the file */
     step_sql(step, "CREATE %sINDEX %s ON %s %s", op->unique ? "UNIQUE " : "", name,
-             b->plan->created[n], definition);
+             created_relation(b, made), definition);
     return RC_OK;
 }
 

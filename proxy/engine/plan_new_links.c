@@ -43,19 +43,6 @@ static enum rc not_unique(struct build *b, const char *path, const struct file_c
     return RC_ERR;
 }
 
-/* The create_table of this file that a foreign key refers to, or NULL. */
-static const struct file_op *made_here(const struct build *b, const struct file_name *table)
-{
-    for (size_t i = 0; i < b->file->nops; i++) {
-        const struct file_op *op = &b->file->ops[i];
-
-        if (op->kind == FILE_CREATE_TABLE && !strcmp(op->table.name, table->name) &&
-            (!table->schema || !op->table.schema || !strcmp(op->table.schema, table->schema)))
-            return op;
-    }
-    return NULL;
-}
-
 static bool same_names(const struct file_names *one, const struct file_names *other)
 {
     size_t found = 0;
@@ -89,6 +76,28 @@ static bool is_unique(const struct file_op *made, const struct file_names *names
             return true;
     }
     return false;
+}
+
+/* By a create_index of the file. */
+static enum rc has_index(struct build *b, const struct file_op *made,
+                         const struct file_names *names, bool *has)
+{
+    enum rc rc = RC_OK;
+
+    *has = false;
+    for (size_t i = 0; rc == RC_OK && !*has && i < b->file->nops; i++) {
+        const struct file_op *op = &b->file->ops[i], *of;
+        size_t found = 0;
+
+        if (op->kind != FILE_CREATE_INDEX || !op->unique || op->predicate || op->nkeys != names->n)
+            continue;
+        rc = created_named(b, &op->table, &of);
+        for (size_t k = 0; k < op->nkeys; k++)
+            for (size_t n = 0; n < names->n; n++)
+                found += !strcmp(op->keys[k].column, names->v[n]);
+        *has = rc == RC_OK && of == made && found == names->n;
+    }
+    return rc;
 }
 
 /* ---- types ---- */
@@ -127,7 +136,30 @@ static enum rc linked_read(struct build *b, const struct file_op *op, const char
     return rc;
 }
 
+enum rc type_of_made(struct build *b, const struct file_op *made, const char *path,
+                     const char *column, char **type)
+{
+    return type_of(b, made, path, column_of(made, column), type);
+}
+
 /* ---- what it refers to ---- */
+
+enum rc check_link_to(struct build *b, const char *path, const struct file_constraint *c,
+                      const struct file_op *made, bool indexes)
+{
+    bool unique;
+    enum rc rc = RC_OK;
+
+    for (size_t i = 0; i < c->foreign.n; i++)
+        if (!column_of(made, c->foreign.v[i]))
+            return build_fail_hint(b, path, "name one of its columns",
+                                   "table \"%s\" of this file has no column \"%s\"",
+                                   made->table.name, c->foreign.v[i]);
+    unique = is_unique(made, &c->foreign);
+    if (!unique && indexes)
+        rc = has_index(b, made, &c->foreign, &unique);
+    return rc != RC_OK || unique ? rc : not_unique(b, path, c);
+}
 
 /* To a table of this file: has it such columns by then, and are they unique? */
 static enum rc check_made(struct build *b, const struct file_op *op, const char *path,
@@ -140,12 +172,8 @@ static enum rc check_made(struct build *b, const struct file_op *op, const char 
     if (made->index > op->index)
         return build_fail_hint(b, path, "put it in front of this one",
                                "table \"%s\" is made further down", made->table.name);
-    for (size_t i = 0; i < c->foreign.n; i++)
-        if (!column_of(made, c->foreign.v[i]))
-            return build_fail(b, path, "table \"%s\" of this file has no column \"%s\"",
-                              made->table.name, c->foreign.v[i]);
-    if (!is_unique(made, &c->foreign))
-        return not_unique(b, path, c);
+    if (check_link_to(b, path, c, made, false) != RC_OK)
+        return RC_ERR;
     rc = linked_read(b, op, path, made, &c->foreign, theirs);
     for (size_t i = 0; rc == RC_OK && i < c->foreign.n; i++)
         if (ours[i].type && theirs[i].type)
@@ -221,10 +249,12 @@ static const char *generated_of(const struct file_op *op, const struct file_cons
 static enum rc check_link(struct build *b, const struct file_op *op, const char *path,
                           const struct file_constraint *c)
 {
-    const struct file_op *made = made_here(b, &c->table);
+    const struct file_op *made;
     struct linked ours[FILE_KEYS_MAX] = {{0}};
     enum rc rc = check_foreign_rules(b, path, c, generated_of(op, c));
 
+    if (rc == RC_OK)
+        rc = created_named(b, &c->table, &made);
     if (rc == RC_OK)
         rc = linked_read(b, op, path, op, &c->columns, ours);
     if (rc == RC_OK)

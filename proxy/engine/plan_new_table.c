@@ -9,6 +9,52 @@
 
 #define INSTANT "an instant; lock_timeout, retried"
 
+/* ---- which one a name means ---- */
+
+static enum rc is_created(struct build *b, const struct file_op *op, const struct file_name *table,
+                          bool *is)
+{
+    char *first = NULL;
+    enum rc rc;
+
+    *is = op->kind == FILE_CREATE_TABLE && !strcmp(op->table.name, table->name);
+    if (!*is || (!table->schema && !op->table.schema))
+        return RC_OK;
+    if (!table->schema)
+        return path_would_find(b, op->table.schema, table->name, is);
+    if (op->table.schema) {
+        *is = !strcmp(op->table.schema, table->schema);
+        return RC_OK;
+    }
+    rc = schema_to_create_in(b, &first);
+    *is = first && !strcmp(first, table->schema);
+    free(first);
+    return rc;
+}
+
+enum rc created_named(struct build *b, const struct file_name *table, const struct file_op **out)
+{
+    enum rc rc = RC_OK;
+    bool is = false;
+
+    *out = NULL;
+    for (size_t i = 0; rc == RC_OK && !is && i < b->file->nops; i++) {
+        rc = is_created(b, &b->file->ops[i], table, &is);
+        if (rc == RC_OK && is)
+            *out = &b->file->ops[i];
+    }
+    return rc;
+}
+
+const char *created_relation(const struct build *b, const struct file_op *made)
+{
+    size_t n = 0;
+
+    for (const struct file_op *op = b->file->ops; op < made; op++)
+        n += op->kind == FILE_CREATE_TABLE;
+    return b->plan->created[n];
+}
+
 /* ---- what it says ---- */
 
 void column_generated(struct buf *sql, const struct file_column *column, const char *expr)
@@ -156,23 +202,33 @@ const struct file_constraint *new_foreign(const struct file_op *op, size_t i)
     return c->kind == FILE_FOREIGN_KEY ? c : NULL;
 }
 
-/* Live tables that the new one refers to: the foreign key locks them. */
-static char *referenced(const struct build *b, const struct file_op *op)
+/* Live tables that the new one refers to: the foreign key locks them. NULL with an error. */
+static char *referenced(struct build *b, const struct file_op *op)
 {
+    struct texts names = {0};
     struct buf out = {0};
+    enum rc rc = RC_OK;
 
-    for (size_t i = 0; i < op->ncolumns + op->nconstraints; i++) {
+    for (size_t i = 0; rc == RC_OK && i < op->ncolumns + op->nconstraints; i++) {
         const struct file_constraint *c = new_foreign(op, i);
+        const struct file_op *made;
         char *name;
 
-        if (!c || texts_has(&b->created_names, c->table.name))
+        if (!c)
             continue;
+        rc = created_named(b, &c->table, &made);
         name = foreign_table(c);
-        if (!out.len || !strstr(out.data, name))
-            buf_printf(&out, "%s%s", out.len ? ", " : "", name);
+        if (!made && !texts_has(&names, name))
+            texts_add(&names, "%s", name);
         free(name);
     }
-    return buf_take(&out);
+    for (size_t i = 0; i < names.n; i++)
+        buf_printf(&out, "%s%s", i ? ", " : "", names.v[i]);
+    texts_fini(&names);
+    if (rc == RC_OK)
+        return buf_take(&out);
+    buf_fini(&out);
+    return NULL;
 }
 
 /* ---- where it goes ---- */
@@ -255,9 +311,10 @@ static void comments(struct eng_step *step, const struct file_op *op, const char
     }
 }
 
-static void table_steps(struct build *b, const struct file_op *op, char *relation_take)
+static void table_steps(struct build *b, const struct file_op *op, const char *locks,
+                        char *relation_take)
 {
-    char *definition = table_definition(op, relation_take), *locks = referenced(b, op);
+    char *definition = table_definition(op, relation_take);
     struct eng_step *step =
         build_step(b, ENG_STAGE_EXPAND, ENG_STEP_DDL, -1, "create table %s", relation_take);
     size_t made = b->plan->nsteps;
@@ -274,13 +331,13 @@ static void table_steps(struct build *b, const struct file_op *op, char *relatio
     if (*locks)
         step_lock(step, "ACCESS EXCLUSIVE", locks, INSTANT);
     created_add(b, relation_take);
-    free(locks);
     free(definition);
 }
 
 static enum rc new_table(struct build *b, const struct file_op *op)
 {
     char *path = mem_printf("operations[%zu].create_table.name", op->index), *schema = NULL;
+    char *locks = NULL;
     enum rc rc = check_new_table(b, op);
 
     if (rc == RC_OK)
@@ -288,7 +345,10 @@ static enum rc new_table(struct build *b, const struct file_op *op)
     if (rc == RC_OK)
         rc = place_indexes(b, op, schema);
     if (rc == RC_OK)
-        table_steps(b, op, sql_quote_qualified(schema, op->table.name));
+        rc = (locks = referenced(b, op)) ? RC_OK : RC_ERR;
+    if (rc == RC_OK)
+        table_steps(b, op, locks, sql_quote_qualified(schema, op->table.name));
+    free(locks);
     free(schema);
     free(path);
     return rc;

@@ -355,10 +355,11 @@ static enum rc check_taken(struct build *b, const struct file_op *op, const PGre
 {
     const char *params[] = {PQgetvalue(res, 0, 0), op->to, PQgetvalue(res, 0, 3),
                             PQgetvalue(res, 0, 4)};
+    const struct target *t = plan_target(b, PQgetvalue(res, 0, 5));
     char *taken = NULL;
     enum rc rc = own_value(b, taken_sql, 4, params, &taken, b->err);
 
-    if (rc == RC_OK && taken)
+    if (rc == RC_OK && (taken || (t && texts_has(&t->late, op->to))))
         rc = plan_fail(b, op, "to", HINT_TAKEN, "the name \"%s\" is taken", op->to);
     free(taken);
     return rc;

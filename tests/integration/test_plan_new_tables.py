@@ -110,6 +110,65 @@ def test_a_type_that_the_files_own_statements_make_is_a_warning(db, proxy):
     assert json.dumps(db.sql("SELECT atttypid::regtype::text FROM pg_attribute WHERE attrelid = 'made'::regclass AND attnum = 1")) == '[["short"]]'
 
 
+MADE = {"create_table": {"name": "made", "columns": [column("id", pk=True), column("no"), column("name", "text", unique=True)]}}
+
+
+def link(to_column, **more):
+    return {"create_constraint": {"name": "k", "table": "children", "type": "foreign_key", "columns": ["of"],
+                                  "references": {"table": "made", "columns": [to_column]}, **more}}
+
+
+# a foreign key of a live table to a new one, which only the cut-over would make -> what is wrong with it
+TO_MADE = {"nothing": 'table "made" of this file has no column "nothing"', "no": "no unique constraint of this column",
+           "name": 'column "of" is of type bigint, column "name" that it refers to of type text'}
+
+
+def test_a_foreign_key_of_a_table_in_use_to_a_new_one_is_judged_by_plan(db, proxy):
+    db.sql("CREATE TABLE children (id bigint PRIMARY KEY, of bigint)")
+    for name, words in TO_MADE.items():
+        said = proxy.cli("plan", proxy.file({"name": "m", "operations": [MADE, link(name)]}), check=1)
+        assert words in said.err and "operations[1].create_constraint" in said.err, said
+    proxy.done({"name": "m", "operations": [MADE, link("no"), {
+        "create_index": {"name": "made_no", "table": "made", "columns": ["no"], "unique": True}}]})
+    assert db.one("SELECT convalidated FROM pg_constraint WHERE conrelid = 'children'::regclass AND contype = 'f'")
+
+
+def test_a_foreign_key_may_be_between_columns_of_different_collations(db, proxy):
+    db.sql('CREATE TABLE codes (id text COLLATE "C" PRIMARY KEY, plain text UNIQUE); INSERT INTO codes VALUES (\'a\', \'b\');'
+           'CREATE TABLE children (id bigint PRIMARY KEY, of text COLLATE "POSIX", also text COLLATE "C"); INSERT INTO children VALUES (1, \'a\', \'b\')')
+    proxy.done({"name": "m", "operations": [
+        {"rename_column": {"table": "children", "from": "also", "to": "too"}},
+        *({"create_constraint": {"name": f"{own}_k", "table": "children", "type": "foreign_key", "columns": [own],
+                                 "references": {"table": "codes", "columns": [its]}}} for own, its in (("of", "id"), ("too", "plain")))]})
+    assert db.sql("SELECT convalidated FROM pg_constraint WHERE conrelid = 'children'::regclass AND contype = 'f'") == [(True,), (True,)]
+
+
+def test_a_table_is_told_from_a_new_one_of_its_name_in_another_schema(db, proxy):
+    db.sql("CREATE SCHEMA other; CREATE TABLE children (id bigint PRIMARY KEY, of bigint)")
+    proxy.done({"name": "m", "operations": [
+        {"create_table": {"name": "other.people", "columns": [column("no", "bigint", pk=True)]}},
+        {"create_index": {"name": "people_plain", "table": "people", "columns": ["plain"]}},
+        {"create_index": {"name": "people_no", "table": "other.people", "columns": ["no"]}},
+        {"add_column": {"table": "people", "column": column("more", nullable=True)}},
+        {"create_constraint": {"name": "here", "table": "children", "type": "foreign_key", "columns": ["id"],
+                               "references": {"table": "people", "columns": ["id"]}}},
+        {"create_constraint": {"name": "there", "table": "children", "type": "foreign_key", "columns": ["of"],
+                               "references": {"table": "other.people", "columns": ["no"]}}}]})
+    assert db.sql("SELECT indexrelid::regclass::text, indrelid::regclass::text FROM pg_index WHERE indexrelid::regclass::text ~ 'people_(no|plain)$'"
+                  " ORDER BY 1") == [("other.people_no", "other.people"), ("people_plain", "people")]
+    assert db.sql("SELECT conname, confrelid::regclass::text FROM pg_constraint WHERE conrelid = 'children'::regclass AND contype = 'f'"
+                  " ORDER BY 1") == [("here", "people"), ("there", "other.people")]
+
+
+def test_every_table_that_a_new_one_refers_to_is_held_at_the_gate(db, proxy):
+    db.sql("CREATE TABLE person (id bigint PRIMARY KEY)")
+    file = proxy.file({"name": "m", "operations": [{"create_table": {"name": "made", "columns": [
+        column("a", "bigint", **to("id")), column("b", "bigint", **to("id", "person")), column("c", "bigint", **to("id", "perso"))]}}]})
+    db.sql("CREATE TABLE perso (id bigint PRIMARY KEY)")
+    steps = json.loads(proxy.cli("plan", file, "--json").out)
+    assert "people, person, perso" in json.dumps(steps), steps
+
+
 LINKS = {
     "of another table": {"table": "children", "column": "of", "references": {"table": "people", "columns": ["id"]}},
     "of itself": {"table": "children", "column": "of", "references": {"table": "children", "columns": ["id"]}},
