@@ -2,6 +2,9 @@
  * alter_column: any mix of changes to one column. Default and comment move in the cut-over
  * transaction, and back; constraints are plan_constraint.c's, a NOT NULL that goes
  * plan_release.c's.
+ *
+ * Where the column has no second half, what either side has of the two is kept in segue.kept while
+ * the other one leads: it need not be what the plan knows, others may have set it since.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -33,39 +36,128 @@ static enum rc check_column(struct build *b, struct target *t, const char *path,
     return rc;
 }
 
-static enum rc change_default(struct build *b, struct target *t, const char *path, const char *name,
-                              const json_t *column, const struct file_change *change)
+/* ---- what either side has of a column that is one ---- */
+
+enum kept_kind { KEPT_DEFAULT, KEPT_COMMENT };
+
+static const struct {
+    const char *kind;
+    const char *now;   /* of pg_attribute a */
+    const char *again; /* the statement that gives it back, of k */
+} kept_kinds[] = {
+    [KEPT_DEFAULT] = {"default",
+                      "(SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef d WHERE d.adrelid ="
+                      " a.attrelid AND d.adnum = a.attnum)",
+                      "format('ALTER TABLE %s ALTER COLUMN %I ', k.relation::regclass, a.attname)"
+                      " || COALESCE('SET DEFAULT ' || k.value, 'DROP DEFAULT')"},
+    [KEPT_COMMENT] = {"comment", "col_description(a.attrelid, a.attnum)",
+                      "format('COMMENT ON COLUMN %s.%I IS %L', k.relation::regclass, a.attname,"
+                      " k.value)"},
+};
+
+/* By segue's own path: what is kept is said so that it means the same by any. */
+#define OWN_NAMES                                                                                  \
+    "DECLARE segue_names pg_catalog.text := pg_catalog.current_setting('search_path'); segue_sql"  \
+    " pg_catalog.text; BEGIN PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', " \
+    "true); "
+#define NAMES_AGAIN " PERFORM set_config('search_path', segue_names, true); END"
+#define KEPT_COLUMN                                                                                \
+    "segue.migrations m, pg_attribute a WHERE m.name = %s AND a.attrelid = %lld::oid AND "         \
+    "a.attname "                                                                                   \
+    "= %s"
+
+static void add_block(struct texts *list, char *body_take)
 {
-    const char *before = cat_text(column, "default");
-    char *at = mem_printf("%s.default", path);
+    char *literal = sql_quote_literal(body_take);
+
+    texts_add(list, "DO %s", literal);
+    free(literal);
+    free(body_take);
+}
+
+/* The side that leads is left. */
+static void keep(struct build *b, const struct target *t, struct texts *list, const char *column,
+                 enum kept_kind kind, const char *side)
+{
+    char *migration = sql_quote_literal(b->plan->name), *name = sql_quote_literal(column);
+
+    add_block(
+        list,
+        mem_printf(OWN_NAMES
+                   "INSERT INTO segue.kept (migration, relation, attnum, kind, side, value) SELECT"
+                   " m.id, a.attrelid, a.attnum, '%s', '%s', %s FROM " KEPT_COLUMN " ON CONFLICT"
+                   " (migration, relation, attnum, kind, side) DO UPDATE SET value ="
+                   " excluded.value;" NAMES_AGAIN,
+                   kept_kinds[kind].kind, side, kept_kinds[kind].now, migration,
+                   (long long)json_integer_value(json_object_get(t->doc, "oid")), name));
+    free(name);
+    free(migration);
+}
+
+/* The side has led before. */
+static void give_back(struct build *b, const struct target *t, struct texts *list,
+                      const char *column, enum kept_kind kind, const char *side)
+{
+    char *migration = sql_quote_literal(b->plan->name), *name = sql_quote_literal(column);
+
+    add_block(list,
+              mem_printf(OWN_NAMES
+                         "SELECT %s INTO segue_sql FROM segue.kept k, " KEPT_COLUMN
+                         " AND k.migration = m.id AND k.relation = a.attrelid AND k.attnum ="
+                         " a.attnum AND k.kind = '%s' AND k.side = '%s'; IF segue_sql IS NOT NULL"
+                         " THEN EXECUTE segue_sql; END IF;" NAMES_AGAIN,
+                         kept_kinds[kind].again, migration,
+                         (long long)json_integer_value(json_object_get(t->doc, "oid")), name,
+                         kept_kinds[kind].kind, side));
+    free(name);
+    free(migration);
+}
+
+/* `sql_take`: what the file says, for the first time that the new side leads. */
+static void turn_kept(struct build *b, struct target *t, const char *column, enum kept_kind kind,
+                      char *sql_take)
+{
+    keep(b, t, &t->cutover, column, kind, "old");
+    texts_add(&t->cutover, "%s", sql_take);
+    give_back(b, t, &t->cutover, column, kind, "new");
+    give_back(b, t, &t->revert, column, kind, "old"); /* revert runs its list backwards */
+    keep(b, t, &t->revert, column, kind, "new");
+    free(sql_take);
+}
+
+static enum rc change_default(struct build *b, struct target *t, const char *path,
+                              const char *column, const struct file_change *change)
+{
+    const json_t *facts = cat_column(t->doc, column);
+    char *at = mem_printf("%s.default", path), *name = sql_quote_ident(column);
     enum rc rc = RC_OK;
 
-    if (*cat_text(column, "identity") || *cat_text(column, "generated"))
+    if (*cat_text(facts, "identity") || *cat_text(facts, "generated"))
         rc = build_fail_hint(b, at, "leave \"default\" out",
                              "the server gives column %s its values", name);
     else if (change->to)
-        rc = check_given(b, at, change->to, cat_text(column, "type"));
-    if (rc == RC_OK && change->to)
-        texts_add(&t->cutover, "ALTER TABLE %s ALTER COLUMN %s SET DEFAULT %s", t->relation, name,
-                  change->to);
-    else if (rc == RC_OK)
-        texts_add(&t->cutover, "ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT", t->relation, name);
-    if (rc == RC_OK && before)
-        texts_add(&t->revert, "ALTER TABLE %s ALTER COLUMN %s SET DEFAULT %s", t->relation, name,
-                  before);
-    else if (rc == RC_OK)
-        texts_add(&t->revert, "ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT", t->relation, name);
+        rc = check_given(b, at, change->to, cat_text(facts, "type"));
+    if (rc == RC_OK) {
+        refuse_parts_default(b, t, column);
+        turn_kept(b, t, column, KEPT_DEFAULT,
+                  mem_printf("ALTER TABLE %s ALTER COLUMN %s %s%s", t->relation, name,
+                             change->to ? "SET DEFAULT " : "DROP DEFAULT",
+                             change->to ? change->to : ""));
+    }
+    free(name);
     free(at);
     return rc;
 }
 
-static void comment_on(struct texts *list, const struct target *t, const char *name,
-                       const char *comment)
+static char *comment_sql(const struct target *t, const char *column, const char *comment)
 {
     char *literal = comment ? sql_quote_literal(comment) : mem_strdup("NULL");
+    char *name = sql_quote_ident(column);
+    char *sql = mem_printf("COMMENT ON COLUMN %s.%s IS %s", t->relation, name, literal);
 
-    texts_add(list, "COMMENT ON COLUMN %s.%s IS %s", t->relation, name, literal);
+    free(name);
     free(literal);
+    return sql;
 }
 
 enum rc plan_column_constraints(struct build *b, struct target *t, const char *path,
@@ -96,17 +188,15 @@ static enum rc alter_in_place(struct build *b, struct target *t, const char *pat
                               const struct file_op *op)
 {
     const json_t *column = cat_column(t->doc, op->column);
-    char *name = sql_quote_ident(op->column);
     enum rc rc = RC_OK;
 
     (void)target_table(b, t); /* the cut-over locks it */
+    if (op->def.set || op->comment.set || op->nullable != FILE_AS_IS)
+        texts_add(&t->altered, "%s", op->column);
     if (op->def.set)
-        rc = change_default(b, t, path, name, column, &op->def);
-    if (rc == RC_OK && op->comment.set) {
-        comment_on(&t->cutover, t, name, op->comment.to);
-        comment_on(&t->revert, t, name, cat_text(column, "comment"));
-    }
-    free(name);
+        rc = change_default(b, t, path, op->column, &op->def);
+    if (rc == RC_OK && op->comment.set)
+        turn_kept(b, t, op->column, KEPT_COMMENT, comment_sql(t, op->column, op->comment.to));
     if (rc != RC_OK || op->nullable == FILE_AS_IS || refuse_unproven_null(b, t, op->column))
         return rc;
     if (op->nullable == FILE_NO && !flag(column, "not_null"))
@@ -123,7 +213,7 @@ static enum rc alter_pair(struct build *b, struct target *t, const char *path,
     const json_t *column = cat_column(t->doc, op->column);
     struct pair pair = {path,     "column", op->column,   op->to,   op->type,       op->up,
                         op->down, false,    op->nullable, &op->def, op->comment.set};
-    char *name, *at;
+    char *sql, *at;
     enum rc rc = RC_OK;
 
     if (op->nullable == FILE_YES && flag(column, "not_null") && !op->down)
@@ -145,10 +235,10 @@ static enum rc alter_pair(struct build *b, struct target *t, const char *path,
         rc = op->to ? target_plan_pair(b, t, &pair) : target_plan_retype(b, t, &pair);
     if (rc != RC_OK)
         return rc;
-    name = sql_quote_ident(retype_half(t, op->to ? op->to : op->column));
+    sql = comment_sql(t, retype_half(t, op->to ? op->to : op->column), op->comment.to);
     if (op->comment.set)
-        comment_on(&t->expand, t, name, op->comment.to);
-    free(name);
+        texts_add(&t->expand, "%s", sql);
+    free(sql);
     return RC_OK;
 }
 

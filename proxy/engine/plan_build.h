@@ -624,6 +624,11 @@ enum rc refuse_detaching(struct build *b, const struct target *t) MUST_CHECK;
 /* May the role create in it? `what`: "indexes are". And where the plan's steps make indexes. */
 enum rc refuse_schema(struct build *b, const char *schema, const char *what) MUST_CHECK;
 enum rc refuse_schemas(struct build *b) MUST_CHECK;
+/* Partitions whose default of the column is their own: a turn that sets the table's would lose it.
+ */
+void refuse_parts_default(struct build *b, const struct target *t, const char *column);
+/* Security labels of a column whose values are to be shown by another one. */
+void refuse_labels(struct build *b, const struct target *t, const json_t *column);
 /* What depends on a column that complete drops. */
 void refuse_dependents(struct build *b, const struct target *t, const char *column);
 

@@ -272,24 +272,28 @@ static enum rc check_pairs(struct build *b, const char *path, const struct file_
 }
 
 /* Where rows are to be changed so that they meet it, the column gets a second half. */
+static enum rc plan_half(struct build *b, struct target *t, const char *path,
+                         const struct file_op *op, const char *column, const char *field)
+{
+    struct pair pair = {.path = path,
+                        .from_field = field,
+                        .from = column,
+                        .up = expr_of(&op->ups, column),
+                        .down = expr_of(&op->downs, column)};
+
+    return pair.up || pair.down ? target_plan_retype(b, t, &pair) : RC_OK;
+}
+
 enum rc plan_second_halves(struct build *b, struct target *t, const char *path,
                            const struct file_op *op)
 {
-    const struct file_pairs *lists[] = {&op->ups, &op->downs};
     enum rc rc = check_pairs(b, path, op);
 
-    for (size_t l = 0; l < ARRAY_LEN(lists); l++)
-        for (size_t i = 0; rc == RC_OK && i < lists[l]->n; i++) {
-            const char *column = lists[l]->columns[i];
-            struct pair pair = {.path = path,
-                                .from_field = l ? "down" : "up",
-                                .from = column,
-                                .up = expr_of(&op->ups, column),
-                                .down = expr_of(&op->downs, column)};
-
-            if ((pair.up || pair.down) && !retype_has(t, column))
-                rc = target_plan_retype(b, t, &pair);
-        }
+    for (size_t i = 0; rc == RC_OK && i < op->ups.n; i++)
+        rc = plan_half(b, t, path, op, op->ups.columns[i], "up");
+    for (size_t i = 0; rc == RC_OK && i < op->downs.n; i++)
+        if (!expr_of(&op->ups, op->downs.columns[i])) /* else it has it by now */
+            rc = plan_half(b, t, path, op, op->downs.columns[i], "down");
     return rc;
 }
 

@@ -30,6 +30,9 @@ static enum rc check_column(struct build *b, struct target *t, const char *path,
     else if (texts_has(&t->from, name))
         rc = build_fail_hint(b, at, "leave out one of the two",
                              "column \"%s\" is renamed by this file", name);
+    else if (texts_has(&t->altered, name))
+        rc = build_fail_hint(b, at, "leave out one of the two",
+                             "column \"%s\" is changed by another operation of this file", name);
     else if (flag(column, "partition_key"))
         build_refuse(b, t->relation, "make a table without it, and move the rows",
                      "column \"%s\" is part of the partition key", name);
@@ -163,6 +166,7 @@ static enum rc plan_down(struct build *b, struct target *t, const char *path,
     dual->down = mem_strdup(op->down);
     dual_read_columns(dual, dual->down);
     if (!is_given(column)) {
+        refuse_parts_default(b, t, op->column);
         default_leads_before(t, quoted, type, def);
         dual->old_default = mem_strdup(def ? def : "");
     }

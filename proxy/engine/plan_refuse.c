@@ -267,8 +267,9 @@ void refuse_dependents(struct build *b, const struct target *t, const char *colu
                        "its text names column %s, which complete drops", column);
 }
 
-/* The column's new half would be as the table has it. */
-static void refuse_own(struct build *b, const struct target *t, const char *column)
+/* The column's new half would be as the table has it. `action`: of which alone; NULL: of any. */
+static void refuse_own(struct build *b, const struct target *t, const char *column,
+                       const char *action)
 {
     const json_t *list = json_object_get(t->doc, "partition_own");
 
@@ -278,15 +279,21 @@ static void refuse_own(struct build *b, const struct target *t, const char *colu
                                 " ... %s again",
                                 cat_text(one, "action"));
 
-        if (!strcmp(cat_text(one, "name"), column))
+        if (!strcmp(cat_text(one, "name"), column) &&
+            (!action || !strcmp(cat_text(one, "action"), action)))
             build_refuse(b, cat_text(one, "object"), hint,
                          "a partition's own, other than its table's, cannot be carried");
         free(hint);
     }
 }
 
+void refuse_parts_default(struct build *b, const struct target *t, const char *column)
+{
+    refuse_own(b, t, column, "SET DEFAULT");
+}
+
 /* Often what masks it: without, the new column would show what the old one hides. */
-static void refuse_labels(struct build *b, const struct target *t, const json_t *column)
+void refuse_labels(struct build *b, const struct target *t, const json_t *column)
 {
     const char *providers = cat_text(column, "labelled_for");
     char *object = mem_printf("column %s of %s", cat_text(column, "name"), t->relation);
@@ -340,7 +347,7 @@ static void refuse_old_columns(struct build *b, const struct target *t)
             build_refuse(b, t->relation, "drop it, and add it again under the new name",
                          "column %s is generated", t->from.v[c]);
         refuse_dependents(b, t, t->from.v[c]);
-        refuse_own(b, t, t->from.v[c]);
+        refuse_own(b, t, t->from.v[c], NULL);
         refuse_labels(b, t, column);
         warn_of_grantors(b, t, column);
     }

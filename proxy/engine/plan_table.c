@@ -272,6 +272,11 @@ static enum rc check_names(struct build *b, struct target *t, const struct pair 
     else if (texts_has(&t->dropped, pair->from))
         rc = build_fail_hint(b, at, "leave out one of the two",
                              "column \"%s\" is dropped by this file", pair->from);
+    else if (texts_has(&t->altered, pair->from))
+        rc = build_fail_hint(b, at, "say it in one alter_column, which may have \"name\", too",
+                             "column \"%s\" is changed by another operation of this file, which"
+                             " would be lost with its old half",
+                             pair->from);
     free(at);
     if (rc != RC_OK)
         return rc;

@@ -151,5 +151,10 @@ const char *const store_ddl[] = {
     "ALTER TABLE segue.progress ALTER COLUMN guard TYPE text;"
     "UPDATE segue.progress p SET guard = concat(g.oid, ' ', g.xmin) FROM pg_trigger g"
     " WHERE g.tgrelid = p.relation AND g.tgname = '~segue_guard' AND p.guard = g.oid::text",
+
+    /* 15: what a column that changes in place has on either side of the cut-over */
+    "CREATE TABLE segue.kept (migration bigint NOT NULL, relation oid NOT NULL,"
+    " attnum int2 NOT NULL, kind text NOT NULL, side text NOT NULL, value text,"
+    " PRIMARY KEY (migration, relation, attnum, kind, side))",
 };
 const size_t store_ddl_count = ARRAY_LEN(store_ddl);

@@ -95,6 +95,38 @@ def test_a_comment_of_the_file_is_the_new_columns_own(bills, segue, back):
     assert look(bills, "label")[::2] == (7, "newer", "")
 
 
+def as_said(db):
+    """Comment and default of the one column."""
+    return db.sql("SELECT col_description(attrelid, attnum), (SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE adrelid = attrelid AND"
+                  " adnum = attnum) FROM pg_attribute WHERE attrelid = 'bills'::regclass AND attname = 'label'")[0]
+
+
+def test_what_is_set_on_a_column_that_changes_in_place_stays_with_its_side(bills, segue):
+    bills.sql("CREATE SCHEMA elsewhere; CREATE FUNCTION elsewhere.given() RETURNS text LANGUAGE sql AS $$SELECT 'given'$$;"
+              "CREATE FUNCTION public.given() RETURNS text LANGUAGE sql AS $$SELECT 'other'$$;"
+              "COMMENT ON COLUMN bills.label IS 'old'; ALTER TABLE bills ALTER label SET DEFAULT 'd'")
+    proxy = segue(bills)
+    name = proxy.ready({"name": "in_place", "operations": [
+        {"alter_column": {"table": "bills", "column": "label", "comment": "new", "default": "given()"}}]})
+    bills.sql("COMMENT ON COLUMN bills.label IS 'it''s 100% \\ older'; ALTER TABLE bills ALTER label SET DEFAULT elsewhere.given()")
+    turn(proxy, "cutover", name)
+    assert as_said(bills) == ("new", "given()")
+    bills.sql("COMMENT ON COLUMN bills.label IS 'newer'; ALTER TABLE bills ALTER label SET DEFAULT 'f'")
+    turn(proxy, "rollback", name)
+    assert as_said(bills) == ("it's 100% \\ older", "elsewhere.given()")
+    bills.sql("COMMENT ON COLUMN bills.label IS NULL; ALTER TABLE bills ALTER label DROP DEFAULT")
+    proxy.kill9()
+    proxy.start()
+    proxy.at_work()
+    turn(proxy, "cutover", name)
+    assert as_said(bills) == ("newer", "'f'::text")
+    turn(proxy, "rollback", name)
+    assert as_said(bills) == (None, None)
+    turn(proxy, "cutover", name)
+    proxy.cli("complete", name, "--force")
+    assert as_said(bills) == ("newer", "'f'::text")
+
+
 def test_what_is_set_on_a_partition_goes_with_it(db, segue):
     db.sql("CREATE TABLE bills (id int, label text) PARTITION BY RANGE (id); CREATE TABLE bills_a PARTITION OF bills FOR VALUES FROM (0) TO (30);"
            "CREATE TABLE bills_b PARTITION OF bills DEFAULT; INSERT INTO bills SELECT i, 'l ' || i FROM generate_series(1, 50) AS i")

@@ -100,6 +100,29 @@ REFUSED = {
     "no_value": ({"column": "rank", "name": "place", "nullable": True}, "NOT NULL until complete"),
     "null_up": ({"column": "label", "nullable": False, "up": "nullif(label, 'l9')", "down": "label"}, "gives NULL for"),
     "up": ({"column": "label", "up": "label || nothing", "nullable": False}, "column \"nothing\" does not exist"),
+    "too long": ({"column": "kind", "type": "varchar(3)", "up": "kind", "down": "kind", "default": "'long'"}, "value too long"),
+}
+LOST = "is changed by another operation of this file"
+POSITIVE = {"create_constraint": {"table": "items", "name": "positive", "type": "check", "check": "n > 0", "columns": ["n"],
+                                  "up": {"n": "greatest(n, 1)"}, "down": {"n": "n"}}}
+# what would be lost with a column's old half, or be done to a column that has gone -> operations
+TWICE = {
+    "renamed": ([{"alter_column": {"table": "items", "column": "label", "nullable": False}},
+                 {"rename_column": {"table": "items", "from": "label", "to": "title"}}], LOST),
+    "dropped": ([{"alter_column": {"table": "items", "column": "note", "default": "'x'"}},
+                 {"drop_column": {"table": "items", "column": "note"}}], LOST),
+    "of a new type": ([{"alter_column": {"table": "items", "column": "n", "comment": "x"}},
+                       {"alter_column": {"table": "items", "column": "n", "type": "bigint"}}], LOST),
+    "constrained": ([{"alter_column": {"table": "items", "column": "n", "default": "5"}}, POSITIVE], LOST),
+    "constrained_again": ([POSITIVE, {"create_constraint": {**POSITIVE["create_constraint"], "name": "other", "up": {"n": "abs(n)"}}}],
+                          'column "n" is changed twice'),
+    "retyped_and_constrained": ([{"alter_column": {"table": "items", "column": "n", "type": "bigint"}}, POSITIVE],
+                                'column "n" is changed twice'),
+    "named_twice": ([{"create_constraint": {"table": "items", "name": "c", "type": "check", "check": "n < 900", "columns": ["n"]}},
+                     {"alter_column": {"table": "items", "column": "kind", "check": {"name": "c", "constraint": "kind <> ''"}}}],
+                    'would get constraint "c" twice'),
+    "renamed_to_a_new_one": ([{"rename_constraint": {"table": "items", "from": "items_pkey", "to": "positive"}}, POSITIVE],
+                             'the name "positive" is taken'),
 }
 
 
@@ -109,3 +132,7 @@ def test_a_change_that_cannot_be_made_is_refused_by_name(db, segue):
     proxy = segue(db)
     for case, (alter, said) in REFUSED.items():
         refuses(proxy, case, said, {"alter_column": {"table": "items", **alter}})
+    for case, (operations, said) in TWICE.items():
+        refuses(proxy, case, said, *operations)
+    refuses(proxy, "enum", '"old" is not one of the values of type word', {"create_enum": {"name": "word", "values": ["new", "newer"]}},
+            {"alter_column": {"table": "items", "column": "note", "type": "word", "up": "note::word", "down": "note::text"}})

@@ -21,6 +21,7 @@ TAKE_BACK = {
     12: "ALTER TABLE segue.migrations DROP born_in; ALTER TABLE segue.history DROP born_in",
     13: "DROP TABLE segue.pieces",
     14: "ALTER TABLE segue.progress ALTER guard TYPE oid USING split_part(guard, ' ', 1)::oid",
+    15: "DROP TABLE segue.kept",
 }
 
 
