@@ -335,12 +335,13 @@ enum rc check_foreign_rules(struct build *b, const char *path, const struct file
  * are called from the cut-over on. */
 void constraint_in_leaves(struct build *b, struct target *t, const char *name, const char *shown,
                           const char *definition, const char *after);
-/* What partitions have of their own in the way of a foreign key `name` to `other`: refused. */
 /* Before PostgreSQL 18: are those of a partitioned table its leaves' own, until they are proven? */
 bool leaves_come_first(const struct build *b, const struct target *t);
 /* One that the file drops; definition: as the server says it, without NOT VALID. */
 void release_in_leaves(struct target *t, const char *name, const char *definition,
                        const char *comment);
+/* What partitions have of their own in the way of a foreign key `name` to `other`, or of a CHECK
+ * (NULL): refused. */
 enum rc leaves_refuse_own(struct build *b, const struct target *t, const char *name,
                           const char *other) MUST_CHECK;
 

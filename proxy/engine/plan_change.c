@@ -78,6 +78,9 @@ static enum rc check_old(struct build *b, struct target *t, const char *path,
         rc = build_no_column(b, at, t, name);
     else
         rc = check_alone(b, t, at, op, name);
+    if (rc == RC_OK && texts_has(&t->from, name)) /* by what does not name it: a constraint's up */
+        rc = build_fail_hint(b, at, "say it in one operation, or in two migrations",
+                             "column \"%s\" is changed by another operation of this file", name);
     free(at);
     if (rc != RC_OK)
         return rc;
@@ -140,6 +143,8 @@ static enum rc plan_old(struct build *b, struct target *t, const struct file_op 
     texts_add(&t->dropped, "%s", name);
     texts_add(&t->old_columns, "%s", quoted);
     refuse_dependents(b, t, name);
+    refuse_parts_default(b, t, name);
+    refuse_labels(b, t, column);
     free(quoted);
     return rc;
 }

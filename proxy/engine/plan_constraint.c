@@ -168,8 +168,14 @@ static enum rc add_check(struct build *b, struct target *t, const char *path,
         mem_printf("CHECK (%s)%s", check ? check : "", c->no_inherit ? " NO INHERIT" : "");
     enum rc rc = check ? build_check_condition(b, path, what, check, rows) : RC_ERR;
 
+    if (rc == RC_OK && c->no_inherit && is_partitioned(t))
+        rc = build_fail_hint(b, path, "leave \"no_inherit\" out",
+                             "%s: table %s is partitioned, and what binds it binds its partitions",
+                             what, t->relation);
     if (rc == RC_OK)
         rc = check_expr_stays(b, t, path, c->check);
+    if (rc == RC_OK && is_partitioned(t))
+        rc = leaves_refuse_own(b, t, c->name, NULL);
     if (rc == RC_OK) {
         constraint_look_rows(b, t, what, bad);
         constraint_late(b, t, c->name, what, definition);

@@ -86,7 +86,7 @@ static char *leaves_proven(const char *table, const char *has, const char *name,
 }
 
 /* The server takes a partition's equal one for a part of the table's, which a way back drops; and
- * no partition has two of one name. */
+ * no partition has two of one name. `other` NULL: it is a CHECK. */
 enum rc leaves_refuse_own(struct build *b, const struct target *t, const char *name,
                           const char *other)
 {
@@ -103,7 +103,8 @@ enum rc leaves_refuse_own(struct build *b, const struct target *t, const char *n
         build_refuse(b, PQgetvalue(res, r, 0),
                      *PQgetvalue(res, r, 1) == 't' ? "drop it first: the table's is for all"
                                                    : "rename it first",
-                     "a partition's own stands in the way of the table's foreign key %s", name);
+                     "a partition's own stands in the way of the table's %s %s",
+                     other ? "foreign key" : "constraint", name);
     PQclear(res);
     return rc;
 }

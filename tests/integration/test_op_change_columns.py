@@ -557,6 +557,9 @@ TWO = {
     "indexed": ({"change_columns": {"table": "items", **BASE}},
                 {"create_index": {"name": "i", "table": "items", "columns": ["label"]}},
                 "operations[1] is about column \"label\", too"),
+    "constrained": ({"create_constraint": {"table": "items", "name": "k", "type": "check", "check": "label <> ''", "up": {"label": "label || ''"},
+                                           "down": {"label": "label || ''"}}},
+                    {"change_columns": {"table": "items", **BASE}}, "is changed by another operation"),
     "dropped": ({"drop_column": {"table": "items", "column": "label", "down": "code"}},
                 {"change_columns": {"table": "items", **BASE}}, "operations[0] is about column \"label\", too"),
 }

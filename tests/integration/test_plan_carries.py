@@ -283,8 +283,12 @@ def test_a_privilege_that_another_role_has_granted_is_told(db, segue, operation)
     assert db.one(f"SELECT has_column_privilege('reader', 'items', '{column}', 'UPDATE')")
 
 
+SPLIT = {"change_columns": {"table": "items", "from": ["label"], "to": [{"name": x, "type": "text", "nullable": True} for x in ("head", "tail")],
+                            "up": {"head": "left(label, 1)", "tail": "substr(label, 2)"}, "down": {"label": "concat(head, tail)"}}}
+
+
 @pytest.mark.parametrize("operation", [*RENAME["operations"], {"alter_column": {
-    "table": "items", "column": "label", "type": "varchar(99)"}}], ids=["rename", "retype"])
+    "table": "items", "column": "label", "type": "varchar(99)"}}, SPLIT], ids=["rename", "retype", "split"])
 def test_a_column_with_a_security_label_is_refused(db, segue, operation):
     build(db, "public", "")
     with db.connect(options="-c allow_system_table_mods=on") as conn:  # there is no provider that would write it

@@ -348,6 +348,23 @@ TOO_LATE = {
        for name, operation in (("renamed", renamed("label")), ("dropped", {"drop_column": {"table": "items", "column": "label"}}))},
     "a partition's own default": (PARTITIONED + "ALTER TABLE part ALTER label SET DEFAULT 'q'", [renamed("label")],
                                   "default of column label of public.part", "SET DEFAULT again"),
+    "a partition's own default, changed in place": (PARTITIONED + "ALTER TABLE part ALTER label SET DEFAULT 'q'", [alter("label", default="'r'")],
+                                                    "default of column label of public.part", "SET DEFAULT again"),
+    "a partition's own default, of a column that is split": (
+        PARTITIONED + "ALTER TABLE part ALTER label SET DEFAULT 'q'",
+        [{"change_columns": {"table": "items", "from": ["label"], "to": [{"name": x, "type": "text", "nullable": True} for x in "ab"],
+                             "up": {"a": "label", "b": "label"}, "down": {"label": "a"}}}],
+        "default of column label of public.part", "SET DEFAULT again"),
+    "a partition's own default, of a column that goes": (
+        PARTITIONED + "ALTER TABLE part ALTER label SET DEFAULT 'q'", [{"drop_column": {"table": "items", "column": "label", "down": "'x'"}}],
+        "default of column label of public.part", "SET DEFAULT again"),
+    "no NO INHERIT of a partitioned table": (
+        PARTITIONED, [{"create_constraint": {"table": "items", "name": "ck", "type": "check", "check": "id > 1", "no_inherit": True}}],
+        "is partitioned, and what binds it binds its partitions", 'leave "no_inherit" out'),
+    "a partition's own CHECK of the name": (
+        PARTITIONED + "ALTER TABLE part ADD CONSTRAINT ck CHECK (id > 0)",
+        [{"create_constraint": {"table": "items", "name": "ck", "type": "check", "check": "id > 1"}}],
+        "a partition's own stands in the way of the table's constraint ck", "rename it first"),
     "a partition's own NOT NULL": (PARTITIONED + "ALTER TABLE part ALTER label SET NOT NULL", [renamed("label")],
                                    "a partition's own", "first"),
     **{f"a partition's own {name}": (
@@ -406,7 +423,8 @@ def test_what_only_a_later_phase_would_say_is_refused_by_plan(db, segue, what):
     sql, operations, words, hint = TOO_LATE[what]
     db.sql(sql)
     proxy = segue(db)
-    said = proxy.cli("plan", proxy.file({"name": "late", "operations": operations}), check=1).out
+    plan = proxy.cli("plan", proxy.file({"name": "late", "operations": operations}), check=1)
+    said = plan.out + plan.err
     assert words in said and hint in said, said
 
 
