@@ -190,6 +190,16 @@ static enum rc live_parts(struct build *b, struct target *t, const char *path,
     return rc;
 }
 
+static void warn_at_once(struct build *b, const struct file_op *op)
+{
+    char *object = mem_printf("index %s", op->name);
+
+    build_warn(b, object, "what the old application writes must meet it already",
+               "a unique index cannot wait for the cut-over: it binds all writers from its building"
+               " on");
+    free(object);
+}
+
 static enum rc live_index(struct build *b, struct target *t, const struct file_op *op,
                           const char *definition, const char *name)
 {
@@ -207,6 +217,8 @@ static enum rc live_index(struct build *b, struct target *t, const struct file_o
         rc = live_parts(b, t, path, op, definition);
     else if (rc == RC_OK)
         live_steps(b, t, op, definition, name);
+    if (op->unique)
+        warn_at_once(b, op);
     free(path);
     return rc;
 }

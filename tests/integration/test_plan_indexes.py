@@ -61,9 +61,10 @@ FILE = {"name": "good", "operations": [
     {"add_column": {"table": "items", "column": {"name": "s", "type": "state", "nullable": True}}},
     {"create_index": {"table": "items", "name": "i_n", "columns": ["n", "half"], "predicate": "n > 0 AND s IS NULL"}},
     {"create_index": {"table": "items", "name": "i_s", "columns": [{"column": "s", "sort": "DESC"}]}},
+    {"create_index": {"table": "items", "name": "i_u", "columns": ["id", "n"], "unique": True}},
     {"create_index": {"table": "made", "name": "m_s", "columns": ["s"], "method": "hash"}},
     {"create_constraint": {"table": "items", "name": "label_once", "type": "unique", "columns": ["label"]}}]}
-NAMES = ("i_n", "i_s", "m_s", "label_once")
+NAMES = ("i_n", "i_s", "i_u", "m_s", "label_once")
 
 
 def test_an_index_that_is_tried_leaves_nothing_and_is_made(db, segue):
@@ -73,6 +74,7 @@ def test_an_index_that_is_tried_leaves_nothing_and_is_made(db, segue):
         before = catalog.whole(conn, without=())
         shown = proxy.cli("plan", proxy.file(FILE)).out
         assert "could not be tried" not in shown and "label_once" in shown
+        assert "index i_u: a unique index cannot wait for the cut-over" in shown
         assert catalog.difference(before, catalog.whole(conn, without=())) == []
     proxy.done(FILE)
     for name in NAMES:
