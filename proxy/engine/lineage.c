@@ -232,8 +232,10 @@ static void mark_folded(const struct lineage *l, const struct node *from, bool *
     }
 }
 
+/* Where nobody follows anybody, nothing goes by the files of what was applied. */
 static void check_gone(const struct lineage *l, json_t *findings)
 {
+    const char *severity = lineage_ordered(l) ? "error" : "warning";
     bool *folded = mem_calloc(l->n + 1, sizeof(*folded));
 
     for (size_t i = 0; i < l->n; i++)
@@ -244,7 +246,7 @@ static void check_gone(const struct lineage *l, json_t *findings)
 
         if (node->file.there || !node->record.there || node->state == LIN_BASELINE || folded[i])
             continue;
-        lineage_find(findings, "error", "deleted", node->name,
+        lineage_find(findings, severity, "deleted", node->name,
                      "restore it from version control, or fold what was applied into a baseline",
                      "%s \"%s\" is %s, and there is no file of that name", l->what, node->name,
                      node->state == LIN_FLIGHT ? "in flight" : "applied");

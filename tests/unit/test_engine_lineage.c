@@ -132,6 +132,28 @@ static void a_file_that_was_applied_is_missed_unless_a_baseline_stands_for_it(vo
           "deleted: migration \"c\" is in flight, and there is no file of that name\n");
 }
 
+static void a_file_that_is_missed_is_an_error_where_a_history_is_kept(void **state)
+{
+    (void)state;
+    for (size_t parents = 0; parents < 2; parents++) {
+        struct lineage *l = lineage_new("migration");
+        json_t *findings = json_array();
+        const char *first = "first";
+
+        lineage_add(l, &(struct lineage_node){.name = "first", .state = LIN_APPLIED}, findings);
+        lineage_add(l,
+                    &(struct lineage_node){
+                        .name = "second", .where = "f", .parents = &first, .nparents = parents},
+                    findings);
+        assert_int_equal(lineage_check(l, &whole, findings), 1);
+        assert_string_equal(
+            json_string_value(json_object_get(json_array_get(findings, 0), "severity")),
+            parents ? "error" : "warning");
+        json_decref(findings);
+        lineage_free(l);
+    }
+}
+
 static void a_long_chain_is_walked_without_recursion(void **state)
 {
     struct lineage *l = lineage_new("migration");
@@ -167,6 +189,7 @@ int main(void)
         cmocka_unit_test(a_parent_that_is_nowhere_and_a_circle_are_found),
         cmocka_unit_test(what_was_recorded_is_what_counts),
         cmocka_unit_test(a_file_that_was_applied_is_missed_unless_a_baseline_stands_for_it),
+        cmocka_unit_test(a_file_that_is_missed_is_an_error_where_a_history_is_kept),
         cmocka_unit_test(a_long_chain_is_walked_without_recursion),
     };
 

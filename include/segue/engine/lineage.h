@@ -38,7 +38,8 @@ struct lineage_node { /* copied */
 };
 
 struct lineage_how {
-    bool whole;  /* the files are all there are: one that was applied and is not there is gone */
+    bool whole;  /* the files are all there are: one that was applied and is not there is gone,
+                  * which is an error in a history alone */
     bool branch; /* more than one head is allowed */
     bool always; /* heads are judged even when nobody has a parent */
     bool after;  /* a file that says no parent is to be given one, rather than merged */
