@@ -14,6 +14,36 @@
 #include "segue/catalog/catalog.h"
 #include "segue/sql/expr.h"
 
+/* EXPLAIN runs nothing, and knows whether it could be run: would this role be let, and would the
+ * values fit? `hint` may be NULL. */
+static enum rc try_own(struct build *b, const char *path, const char *hint, char *statement_take)
+{
+    char *sql = mem_printf("EXPLAIN %s", statement_take);
+    struct err why = {0};
+    PGresult *res = NULL;
+    enum rc rc = own_query(b, sql, 0, NULL, &res, &why);
+
+    if (rc != RC_OK && hint && !strcmp(why.sqlstate, "42501"))
+        err_hint(b->err, "%s", hint);
+    if (rc != RC_OK)
+        rc = build_fail(b, path, "the cut-over could not write it: %s", why.text);
+    PQclear(res);
+    free(sql);
+    free(statement_take);
+    return rc;
+}
+
+/* The grant that it takes to move a tool's own table on, and back. */
+static char *grant_of(const struct build *b)
+{
+    char *role = sql_quote_ident(PQuser(b->conn));
+    char *grant =
+        mem_printf("GRANT SELECT, INSERT, DELETE ON %s TO %s", b->plan->version_relation, role);
+
+    free(role);
+    return grant;
+}
+
 /* ---- alembic ---- */
 
 #define ALEMBIC_PATH "version_table.alembic"
@@ -91,6 +121,21 @@ static void swap_heads(struct eng_step *step, const char *relation, char *const 
     buf_fini(&list);
 }
 
+static enum rc try_alembic(struct build *b)
+{
+    const char *relation = b->plan->version_relation;
+    char *to = sql_quote_literal(b->file->alembic_to), *grant = grant_of(b);
+    enum rc rc = try_own(b, ALEMBIC_PATH ".to", grant,
+                         mem_printf("INSERT INTO %s (version_num) VALUES (%s)", relation, to));
+
+    if (rc == RC_OK)
+        rc = try_own(b, ALEMBIC_PATH, grant,
+                     mem_printf("DELETE FROM %s WHERE version_num IS NULL", relation));
+    free(grant);
+    free(to);
+    return rc;
+}
+
 static enum rc plan_alembic(struct build *b)
 {
     struct eng_plan *plan = b->plan;
@@ -106,7 +151,7 @@ static enum rc plan_alembic(struct build *b)
                          "segue's role; another table is named by version_table.sql");
         return build_fail(b, ALEMBIC_PATH, "there is no table alembic_version in the search_path");
     }
-    if (check_heads(b, plan->version_relation) != RC_OK)
+    if (check_heads(b, plan->version_relation) != RC_OK || try_alembic(b) != RC_OK)
         return RC_ERR;
     plan->version_kind = mem_strdup("alembic");
     plan->version_to = mem_strdup(file->alembic_to);
@@ -192,6 +237,21 @@ static void put_last_check(struct buf *body, const char *relation, int64_t expec
         relation, relation, expected, expected);
 }
 
+static enum rc try_drizzle(struct build *b)
+{
+    const char *relation = b->plan->version_relation;
+    char *grant = grant_of(b);
+    enum rc rc = try_own(b, "version_table.drizzle", grant,
+                         mem_printf("INSERT INTO %s (hash, created_at) VALUES ('%s', %" PRId64 ")",
+                                    relation, b->file->drizzle_hash, b->file->drizzle_when));
+
+    if (rc == RC_OK)
+        rc = try_own(b, "version_table.drizzle", grant,
+                     mem_printf("DELETE FROM %s WHERE created_at IS NULL", relation));
+    free(grant);
+    return rc;
+}
+
 static enum rc plan_drizzle(struct build *b)
 {
     const struct file *file = b->file;
@@ -199,7 +259,8 @@ static enum rc plan_drizzle(struct build *b)
     struct buf body = {0};
     struct eng_step *step;
 
-    if (find_table(b, "version_table.drizzle.table") != RC_OK || check_last(b) != RC_OK)
+    if (find_table(b, "version_table.drizzle.table") != RC_OK || check_last(b) != RC_OK ||
+        try_drizzle(b) != RC_OK)
         return RC_ERR;
     plan->version_kind = mem_strdup("drizzle");
     plan->version_to = mem_printf("%" PRId64, file->drizzle_when);

@@ -41,6 +41,20 @@ def owner(db):
     db.sql(f"DROP OWNED BY {name} CASCADE; DROP ROLE {name}")
 
 
+def test_a_role_that_may_not_move_a_version_table_on_is_told_by_plan(db, segue, owner):
+    db.sql(f"CREATE TABLE alembic_version (version_num varchar(32)); INSERT INTO alembic_version VALUES ('a'); CREATE SCHEMA drizzle;"
+           f"CREATE TABLE drizzle.__drizzle_migrations (id serial, hash text, created_at bigint); GRANT USAGE ON SCHEMA drizzle TO {owner};"
+           f"GRANT SELECT ON alembic_version, drizzle.__drizzle_migrations TO {owner}; GRANT CREATE ON SCHEMA public TO {owner}")
+    proxy = segue(upstream=db.url(owner))
+    for table, version in (("public.alembic_version", {"alembic": {"from": ["a"], "to": "b"}}),
+                           ("drizzle.__drizzle_migrations", {"drizzle": {"from": 0, "when": 1, "hash": "0" * 64}})):
+        said = proxy.cli("plan", proxy.file({**FILE, "version_table": version}), check=1).err
+        grant = f"GRANT SELECT, INSERT, DELETE ON {table} TO {owner}"
+        assert "permission denied" in said and grant in said, said
+        db.sql(grant)
+        proxy.cli("plan", proxy.file({**FILE, "version_table": version}))
+
+
 def test_the_owner_of_the_tables_carries_a_migration_to_its_end(db, segue, owner):
     db.sql("GRANT SELECT, INSERT, UPDATE ON items TO app")
     proxy = segue(upstream=db.url(owner))

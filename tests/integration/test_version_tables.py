@@ -26,6 +26,8 @@ def test_alembic_goes_on_from_where_the_cut_over_has_left_it(db, segue, tmp_path
     proxy = segue(db)
     file = migration(alembic={"from": ["aaa"], "to": "bbb"})
     assert "it holds aaa" in plan_says(proxy, alembic={"from": ["zzz"], "to": "bbb"})
+    too_long = plan_says(proxy, alembic={"from": ["aaa"], "to": "b" * 33})
+    assert "version_table.alembic.to: the cut-over could not write it: value too long" in too_long
     proxy.soaking(file)
     assert db.sql("SELECT version_num FROM alembic_version") == [("bbb",)]
     proxy.cli("rollback", "m")
