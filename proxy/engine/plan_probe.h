@@ -41,6 +41,7 @@ struct probe_index {
     const struct file_op *made; /* or of one that the file makes: its create_table */
     bool unique;
     const char *definition; /* as SQL says it behind the table */
+    const char *hint;       /* what to do where the server does not want it; NULL: the usual */
 };
 /* What the server does not want is an error in its words; what could not be tried is a warning. */
 enum rc probe_index(struct build *b, const struct probe_index *index) MUST_CHECK;

@@ -3,6 +3,7 @@
  * table: temporary, so that nobody else sees it, and undone at once. The table itself is only read
  * (ACCESS SHARE), as by any look at its rows.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -157,7 +158,8 @@ static enum rc try_parts(struct build *b, const char *columns, const char *key,
 }
 
 static enum rc try_and_report(struct build *b, const char *columns, const char *key,
-                              const char *object, const struct probe_part *parts, size_t n)
+                              const char *object, const char *hint, const struct probe_part *parts,
+                              size_t n)
 {
     struct err why = {0};
     bool copied;
@@ -165,6 +167,8 @@ static enum rc try_and_report(struct build *b, const char *columns, const char *
 
     if (try_parts(b, columns, key, parts, n, &copied, &failed, &why) == RC_OK)
         return RC_OK;
+    if (hint) /* in place of the server's */
+        snprintf(why.hint, sizeof(why.hint), "%s", hint);
     if (key && copied && strstr(why.text, "artition"))
         err_hint(&why, "partitions are told by %s: a key has its columns, too", key);
     return err_is_set(b->err) ? RC_ERR : report(b, parts[failed].path, object, copied, &why);
@@ -185,7 +189,7 @@ enum rc probe_index(struct build *b, const struct probe_index *index)
 
     for (int r = 0; rc == RC_OK && r < PQntuples(keys); r++)
         rc = try_and_report(b, columns, PQgetisnull(keys, r, 0) ? NULL : PQgetvalue(keys, r, 0),
-                            object, &part, 1);
+                            object, index->hint, &part, 1);
     PQclear(keys);
     free(part.sql);
     free(object);
@@ -278,7 +282,7 @@ static enum rc probe_parts(struct build *b, char *columns_take, char *object_tak
     for (size_t i = 0; i < n; i++)
         whole[i] =
             (struct probe_part){parts[i].path, mem_printf("ALTER TABLE " COPY " %s", parts[i].sql)};
-    rc = try_and_report(b, columns_take, NULL, object_take, whole, n);
+    rc = try_and_report(b, columns_take, NULL, object_take, NULL, whole, n);
     for (size_t i = 0; i < n; i++)
         free(whole[i].sql);
     free(whole);

@@ -324,6 +324,24 @@ static void release_whole(struct target *t, const json_t *constraint, const char
     free(name);
 }
 
+/* An index predicate is immutable, a CHECK need not be. */
+static enum rc probe_mend(struct build *b, const struct target *t, const char *path,
+                          const char *bad)
+{
+    char *at = mem_printf("%s.down", path);
+    char *definition = mem_printf("USING btree ((0)) WHERE %s", bad);
+    enum rc rc = probe_index(b, &(struct probe_index){.path = at,
+                                                      .name = "that is to find rows for down",
+                                                      .table = t,
+                                                      .hint = "leave down out: a rollback leaves "
+                                                              "such rows as they are then",
+                                                      .definition = definition});
+
+    free(definition);
+    free(at);
+    return rc;
+}
+
 /* CHECK and foreign keys: free from the cut-over on. */
 static enum rc release(struct build *b, struct target *t, const char *path,
                        const struct file_op *op, const json_t *constraint)
@@ -351,7 +369,9 @@ static enum rc release(struct build *b, struct target *t, const char *path,
                      "down without a scan");
     } else if (rc == RC_OK && set) {
         bad = mem_printf("(%s) IS FALSE", cat_text(constraint, "expression"));
-        rc = mend(b, t, what, set, bad);
+        rc = probe_mend(b, t, path, bad);
+        if (rc == RC_OK)
+            rc = mend(b, t, what, set, bad);
         free(bad);
     } else if (rc == RC_OK) {
         warn_no_mend(b, t, what);

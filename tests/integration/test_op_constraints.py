@@ -221,6 +221,9 @@ REFUSED = {
     "no_constraint": ({"drop_constraint": {"table": "items", "name": "nothing"}}, "has no constraint"),
     "needed": ({"drop_constraint": {"table": "kinds", "name": "kinds_pkey"}}, "it needs kinds_pkey"),
     "several": ({"drop_constraint": {"table": "items", "name": "a_b", "down": "a"}}, "use drop_multicolumn_constraint"),
+    "no_index": ({"drop_constraint": {"table": "times", "name": "late", "down": "now()"}},
+                 "drop_constraint.down: index that is to find rows for down: functions in index predicate must be marked IMMUTABLE"),
+    "no_index_hint": ({"drop_constraint": {"table": "times", "name": "late", "down": "now()"}}, "leave down out"),
     "key_null": ({"alter_column": {"table": "kinds", "column": "code", "nullable": True}}, "of the primary key"),
     "default": ({"alter_column": {"table": "items", "column": "n", "default": "'many'"}}, "invalid input syntax"),
 }
@@ -229,6 +232,7 @@ REFUSED = {
 @pytest.mark.one_version
 def test_what_cannot_be_constrained_or_freed_is_refused_by_name(db, segue):
     build(db, TABLES + GIVEN)
+    db.sql("CREATE TABLE times (id int PRIMARY KEY, at timestamptz CONSTRAINT late CHECK (at::date > '2000-01-01'))")
     proxy = segue(db)
     made = {"create_table": {"name": "made", "columns": [{"name": "id", "type": "int"}]}}
     late = {"create_constraint": {"table": "made", "name": "c", "type": "unique", "columns": ["id"]}}
