@@ -42,7 +42,8 @@
  *   plan_probe.c  a look at the rows: does `up` work on them? (plan_probe.h)
  *   plan_probe_index.c ... would the server make an index, a constraint, a generated column?
  *   plan_steady.c does an expression give the same to everybody, and may everybody call it?
- *   plan_things.c whole tables, indexes, names of constraints, replica identity
+ *   plan_things.c whole tables, indexes, replica identity
+ *   plan_constraint_name.c ... names of constraints
  *   plan_rename.c tables that change their name
  *   plan_called.c ... and what the file calls them
  *   plan_names.c  names that the file gives away: none twice
@@ -580,6 +581,10 @@ bool plan_drops(const struct build *b, const char *oid);
  * RC_ERR, with "there is no `what`", when there is none. */
 enum rc plan_look(struct build *b, const struct file_op *op, const char *field, const char *what,
                   const char *sql, PGresult **res) MUST_CHECK;
+/* check_users_table for what an operation names. */
+enum rc plan_check_whose(struct build *b, const struct file_op *op, const char *field,
+                         const char *relation, const char *relkind, const char *schema) MUST_CHECK;
+void plan_refuse_not_owned(struct build *b, const char *object, bool owned);
 /* The step fails where another table than the one that was looked at has the name by then. */
 void plan_same_table(struct eng_step *step, const char *relation, const char *oid);
 enum rc plan_drop_table(struct build *b, const struct file_op *op) MUST_CHECK;

@@ -1,7 +1,7 @@
 /*
- * Operations on whole things: tables that go, indexes that go, names of constraints, the replica
- * identity. None of them has a new side beside the old one, so each says when it happens: what is
- * dropped or renamed is so for everybody at complete, the replica identity turns with the cut-over.
+ * Operations on whole things: tables that go, indexes that go, the replica identity. None of them
+ * has a new side beside the old one, so each says when it happens: what is dropped is so for
+ * everybody at complete, the replica identity turns with the cut-over.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -45,9 +45,8 @@ enum rc plan_fail(struct build *b, const struct file_op *op, const char *field, 
     return RC_ERR;
 }
 
-/* check_users_table for what an operation names. */
-static enum rc check_whose(struct build *b, const struct file_op *op, const char *field,
-                           const char *relation, const char *relkind, const char *schema)
+enum rc plan_check_whose(struct build *b, const struct file_op *op, const char *field,
+                         const char *relation, const char *relkind, const char *schema)
 {
     char *path = plan_path(op, field);
     enum rc rc = check_users_table(b, path, relation, relkind, schema);
@@ -84,7 +83,7 @@ static bool yes(const PGresult *res, int column)
     return PQgetvalue(res, 0, column)[0] == 't';
 }
 
-static void refuse_not_owned(struct build *b, const char *object, bool owned)
+void plan_refuse_not_owned(struct build *b, const char *object, bool owned)
 {
     if (!owned)
         build_refuse(b, object, "connect as a role that owns it", "only an owner can change it");
@@ -127,7 +126,7 @@ static void refuse_drop(struct build *b, const PGresult *res)
 
     if (yes(res, 3))
         build_refuse(b, relation, "detach it first", "it is a partition");
-    refuse_not_owned(b, relation, yes(res, 5));
+    plan_refuse_not_owned(b, relation, yes(res, 5));
     if (!PQgetisnull(res, 0, 7))
         build_refuse(b, relation, "drop the extension instead", "it belongs to extension %s",
                      PQgetvalue(res, 0, 7));
@@ -176,7 +175,7 @@ static enum rc add_drop(struct build *b, const struct file_op *op, struct drops 
     if (plan_look(b, op, "name", "table", table_sql, &res) != RC_OK)
         return RC_ERR;
     relation = PQgetvalue(res, 0, 1);
-    rc = check_whose(b, op, "name", relation, PQgetvalue(res, 0, 2), PQgetvalue(res, 0, 4));
+    rc = plan_check_whose(b, op, "name", relation, PQgetvalue(res, 0, 2), PQgetvalue(res, 0, 4));
     if (rc == RC_OK && texts_has(&drops->relations, relation))
         rc = plan_fail(b, op, "name", "leave out one of them", "table %s is dropped twice",
                        relation);
@@ -278,7 +277,7 @@ static const char index_sql[] =
 
 static void refuse_index(struct build *b, const char *object, const PGresult *res)
 {
-    refuse_not_owned(b, object, yes(res, 3));
+    plan_refuse_not_owned(b, object, yes(res, 3));
     if (!PQgetisnull(res, 0, 2))
         build_refuse(b, object, "drop_index of that one takes it along",
                      "it is the part of index %s for a partition, and cannot go alone",
@@ -317,7 +316,8 @@ enum rc plan_drop_index(struct build *b, const struct file_op *op)
 
     if (plan_look(b, op, "name", "index", index_sql, &res) != RC_OK)
         return RC_ERR;
-    if (check_whose(b, op, "name", PQgetvalue(res, 0, 1), "", PQgetvalue(res, 0, 10)) != RC_OK) {
+    if (plan_check_whose(b, op, "name", PQgetvalue(res, 0, 1), "", PQgetvalue(res, 0, 10)) !=
+        RC_OK) {
         PQclear(res);
         return RC_ERR;
     }
@@ -331,93 +331,6 @@ enum rc plan_drop_index(struct build *b, const struct file_op *op)
     drop_index_step(b, object, res, op->index);
     free(hint);
     free(object);
-    PQclear(res);
-    return RC_OK;
-}
-
-/* ---- rename_constraint ---- */
-
-static const char constraint_sql[] =
-    "SELECT format('%I.%I', n.nspname, c.relname), pg_has_role(c.relowner, 'USAGE'),"
-    " k.coninhcount > 0 OR k.conparentid <> 0, k.contype IN ('p', 'u', 'x'), n.nspname,"
-    " c.oid, (SELECT json_agg(a.attname) FROM pg_attribute a WHERE a.attrelid = c.oid"
-    "  AND a.attnum = ANY (k.conkey)), c.relkind FROM pg_constraint k JOIN pg_class c ON c.oid = "
-    "k.conrelid"
-    " JOIN pg_namespace n ON n.oid = c.relnamespace"
-    " WHERE c.oid = to_regclass($1) AND k.conname = $2 AND $3::text IS NULL";
-
-static const char taken_sql[] =
-    "SELECT 1 WHERE EXISTS (SELECT FROM pg_constraint WHERE conrelid = to_regclass($1)"
-    " AND conname = $2) OR ($3 = 't' AND to_regclass(format('%I.%I', $4::text, $2::text))"
-    " IS NOT NULL)";
-
-static enum rc check_taken(struct build *b, const struct file_op *op, const PGresult *res)
-{
-    const char *params[] = {PQgetvalue(res, 0, 0), op->to, PQgetvalue(res, 0, 3),
-                            PQgetvalue(res, 0, 4)};
-    const struct target *t = plan_target(b, PQgetvalue(res, 0, 5));
-    char *taken = NULL;
-    enum rc rc = own_value(b, taken_sql, 4, params, &taken, b->err);
-
-    if (rc == RC_OK && (taken || (t && texts_has(&t->late, op->to))))
-        rc = plan_fail(b, op, "to", HINT_TAKEN, "the name \"%s\" is taken", op->to);
-    free(taken);
-    return rc;
-}
-
-/* Not there any more when complete would rename it. */
-static void refuse_going_constraint(struct build *b, const struct file_op *op, const char *object,
-                                    const PGresult *res)
-{
-    const struct target *t = plan_target(b, PQgetvalue(res, 0, 5));
-    json_t *list = json_loads(PQgetvalue(res, 0, 6), 0, NULL);
-
-    if (plan_drops(b, PQgetvalue(res, 0, 5)))
-        build_refuse(b, object, "leave it out", "the file drops its table");
-    if (t && texts_has(&t->released, op->from))
-        build_refuse(b, object, "leave out one of the two", "this file drops it, too");
-    for (size_t i = 0; t && i < json_array_size(list); i++) {
-        const char *column = json_string_value(json_array_get(list, i));
-
-        if (texts_has(&t->dropped, column))
-            build_refuse(b, object, "leave it out", "it goes with column %s", column);
-    }
-    json_decref(list);
-}
-
-enum rc plan_rename_constraint(struct build *b, const struct file_op *op)
-{
-    char *from, *to, *object;
-    struct eng_step *step;
-    PGresult *res;
-
-    if (plan_look(b, op, "from", "constraint of that name on table", constraint_sql, &res) != RC_OK)
-        return RC_ERR;
-    if (check_whose(b, op, "table", PQgetvalue(res, 0, 0), PQgetvalue(res, 0, 7),
-                    PQgetvalue(res, 0, 4)) != RC_OK ||
-        check_taken(b, op, res) != RC_OK) {
-        PQclear(res);
-        return RC_ERR;
-    }
-    from = sql_quote_ident(op->from);
-    to = sql_quote_ident(op->to);
-    object = mem_printf("constraint %s of %s", from, PQgetvalue(res, 0, 0));
-    refuse_not_owned(b, object, yes(res, 1));
-    refuse_going_constraint(b, op, object, res);
-    if (yes(res, 2))
-        build_refuse(b, object, "rename it there", "it is inherited from another table's");
-    if (yes(res, 3))
-        build_warn(b, object, "say ON CONFLICT with columns, or let the new revision wait",
-                   "ON CONFLICT ON CONSTRAINT and the names in errors mean the old name until"
-                   " complete, and the new one after");
-    step = build_step(b, ENG_STAGE_CONTRACT, ENG_STEP_DDL, -1, "rename %s to %s", object, to);
-    step_sql(step, "ALTER TABLE %s RENAME CONSTRAINT %s TO %s",
-             called_after(b, PQgetvalue(res, 0, 0)), from, to);
-    step_lock(step, EXCLUSIVE, PQgetvalue(res, 0, 0), INSTANT);
-    step_rank(step, op->index);
-    free(object);
-    free(to);
-    free(from);
     PQclear(res);
     return RC_OK;
 }
@@ -522,10 +435,10 @@ static enum rc check_identity(struct build *b, const struct file_op *op, const P
     bool bare =
         !strcmp(op->identity, "NOTHING") || (!strcmp(op->identity, "DEFAULT") && !yes(res, 4));
 
-    if (check_whose(b, op, "table", relation, PQgetvalue(res, 0, 1), PQgetvalue(res, 0, 10)) !=
+    if (plan_check_whose(b, op, "table", relation, PQgetvalue(res, 0, 1), PQgetvalue(res, 0, 10)) !=
         RC_OK)
         return RC_ERR;
-    refuse_not_owned(b, relation, yes(res, 2));
+    plan_refuse_not_owned(b, relation, yes(res, 2));
     if (yes(res, 3))
         build_warn(b, relation, "name each partition in the file",
                    "its partitions keep their own replica identity");

@@ -145,6 +145,21 @@ def test_complete_drops_what_was_planned_and_nothing_that_took_its_name(db, segu
     assert db.one("SELECT to_regclass('going') IS NULL AND to_regclass('kept') IS NOT NULL")
 
 
+@pytest.mark.one_version
+def test_a_constraint_that_is_gone_or_whose_new_name_is_taken_does_not_stop_complete_in_its_middle(db, segue):
+    db.sql("CREATE TABLE t (n int CONSTRAINT c CHECK (n > 0), m int CONSTRAINT u UNIQUE, label text)")
+    proxy = segue(db)
+    name = proxy.soaking({"name": "m", "operations": [
+        {"rename_constraint": {"table": "t", "from": "c", "to": "d"}}, {"rename_constraint": {"table": "t", "from": "u", "to": "v w"}},
+        {"rename_column": {"table": "t", "from": "label", "to": "title"}}]})
+    db.sql('CREATE INDEX "v w" ON t (n)')
+    assert 'the name "v w", which a constraint is to get, is taken' in proxy.cli("complete", name, "--force", check=1).err
+    assert proxy.phase(name) == "soaking"
+    db.sql('DROP INDEX "v w"; ALTER TABLE t DROP CONSTRAINT c')
+    proxy.cli("complete", name, "--force")
+    assert db.sql("SELECT conname FROM pg_constraint WHERE conrelid = 't'::regclass AND contype <> 'n'") == [("v w",)]
+
+
 REFUSED = {
     "view": ({"drop_table": {"name": "t"}}, "CREATE VIEW v AS SELECT id FROM t", "view public.v: it depends on"),
     "foreign key": ({"drop_table": {"name": "t"}}, "CREATE TABLE o (r int REFERENCES t (id))", "constraint o_r_fkey on table public.o"),
