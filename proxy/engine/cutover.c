@@ -21,6 +21,7 @@
 #include "steps.h"
 #include "store.h"
 #include "twins.h"
+#include "type_names.h"
 #include "writers.h"
 
 #define POSTPONED_LOOK_MS 500
@@ -195,9 +196,12 @@ static struct err reason_of(const struct buf *who, const struct turnover *t,
 static enum rc give_up(struct eng_engine *engine, struct eng_migration *m, const struct turnover *t,
                        enum gated_outcome outcome, unsigned attempts, struct err *err)
 {
-    struct err why = reason_of(&m->blockers, t, outcome, attempts, err), logged;
+    struct err why, logged;
     struct buf who = {0};
 
+    if (outcome == GATED_FAILED)
+        type_names_explain(engine, m, err);
+    why = reason_of(&m->blockers, t, outcome, attempts, err);
     if (m->blockers.len) /* of the same, without their statements */
         blockers_log_text(m->blocking, &who);
     logged = reason_of(&who, t, outcome, attempts, err);

@@ -30,10 +30,22 @@ char *guard_over_row(const char *expr, const char *type, bool plain, const char 
     return out;
 }
 
+char *guard_up(const struct eng_dual *dual, const char *row)
+{
+    return dual->up_call ? mem_strdup(dual->up_call)
+                         : guard_over_row(dual->up, dual->new_type, dual->plain, row);
+}
+
+char *guard_down(const struct eng_dual *dual, const char *row)
+{
+    return dual->down_call ? mem_strdup(dual->down_call)
+                           : guard_over_row(dual->down, dual->old_type, dual->plain, row);
+}
+
 struct guard_side guard_side(const struct eng_dual *dual, enum eng_direction dir, const char *row)
 {
-    char *up = dual->up ? guard_over_row(dual->up, dual->new_type, dual->plain, row) : NULL;
-    char *down = dual->down ? guard_over_row(dual->down, dual->old_type, dual->plain, row) : NULL;
+    char *up = dual->up ? guard_up(dual, row) : NULL;
+    char *down = dual->down ? guard_down(dual, row) : NULL;
 
     if (dir == ENG_FORWARD || !dual->old_name)
         return (struct guard_side){dual->old_name, dual->new_name, up, down};

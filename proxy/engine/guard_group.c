@@ -68,8 +68,7 @@ static const char *name_of(const struct eng_dual *dual)
 /* What the other side makes of it. */
 static char *made(const struct eng_dual *dual, const char *row)
 {
-    return dual->old_name ? guard_over_row(dual->down, dual->old_type, false, row)
-                          : guard_over_row(dual->up, dual->new_type, false, row);
+    return dual->old_name ? guard_down(dual, row) : guard_up(dual, row);
 }
 
 static bool is_any(const struct eng_dual *dual)
@@ -200,7 +199,9 @@ static void set_missing(struct buf *out, const char *indent, const struct side *
         if (by_default && !dual->def)
             continue;
         name = sql_quote_ident(name_of(dual));
-        value = by_default ? mem_printf("(%s\n)::%s", dual->def, type) : made(dual, "NEW.");
+        value = !by_default      ? made(dual, "NEW.")
+                : dual->def_call ? mem_strdup(dual->def_call)
+                                 : mem_printf("(%s\n)::%s", dual->def, type);
         buf_printf(out, "%sIF NEW.%s IS NOT DISTINCT FROM NULL THEN NEW.%s := %s; END IF;\n",
                    indent, name, name, value);
         free(value);

@@ -33,6 +33,10 @@ const char *guard_collate(const struct eng_dual *dual);
  * it is when `plain`; heap. */
 char *guard_over_row(const char *expr, const char *type, bool plain, const char *row);
 
+/* What `up` or `down` of a dual makes of `row`, as its column's type; heap. */
+char *guard_up(const struct eng_dual *dual, const char *row);
+char *guard_down(const struct eng_dual *dual, const char *row);
+
 /* Appends "ROW(row.column)::record op ROW(value)::record". */
 void guard_compare(struct buf *out, const char *row, const char *column, const char *op,
                    const char *value);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "guard_calls.h"
 #include "guard_group.h"
 #include "guard_reads.h"
 #include "guard_text.h"
@@ -34,7 +35,7 @@ static char *going_quiet(const struct eng_dual *dual, enum eng_direction dir)
     } else if (dir == ENG_FORWARD || dual->nup_columns == 0) {
         buf_printf(&out, "NEW.%s " IS_NOT_NULL, name);
     } else {
-        value = guard_over_row(dual->down, dual->old_type, false, "NEW.");
+        value = guard_down(dual, "NEW.");
         buf_append_str(&out, "(");
         guard_compare(&out, "NEW.", dual->old_name, EQUALS, value);
         buf_append_str(&out, ")");
@@ -169,7 +170,7 @@ static void added_rules(struct buf *out, const struct eng_dual *dual, const stru
 static void going_rules(struct buf *out, const struct eng_dual *dual, enum eng_direction dir)
 {
     char *name = sql_quote_ident(dual->old_name);
-    char *value = guard_over_row(dual->down, dual->old_type, false, "NEW.");
+    char *value = guard_down(dual, "NEW.");
 
     buf_printf(out,
                "  IF " INSERTS " THEN\n    IF NEW.%s " IS_NULL " THEN\n      NEW.%s := %s;\n"
@@ -369,7 +370,9 @@ char **eng_guard_sql(const struct eng_table *table, enum eng_direction dir, size
     struct eng_table turned;
 
     eng_turned_init(&turned, table, dir == ENG_REVERSE);
+    guard_calls_init(&turned);
     sql[0] = guard_function(&turned, dir, function);
+    guard_calls_fini(&turned); /* WHEN is a tree itself */
     sql[1] = trigger_sql(&turned, dir, relation, function);
     sql[2] = mem_printf("ALTER TABLE %s ENABLE ALWAYS TRIGGER " TRIGGER, relation);
     *n = 3;
@@ -391,5 +394,5 @@ char **eng_guard_drop_sql(const struct eng_table *table, enum eng_direction dir,
     *n = 2;
     free(function);
     free(relation);
-    return sql;
+    return guard_calls_drop_sql(table, sql, n);
 }

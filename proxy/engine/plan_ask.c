@@ -159,8 +159,8 @@ enum rc functions_named(struct build *b, char *const *names, size_t n, char **oi
 enum rc types_named(struct build *b, char *const *names, size_t n, char **oids)
 {
     static const char sql[] =
-        "SELECT COALESCE(pg_catalog.array_agg(COALESCE(pg_catalog.to_regtype("
-        "pg_catalog.quote_ident(n))::pg_catalog.oid, '0'::pg_catalog.oid)), '{}')"
+        "SELECT COALESCE(pg_catalog.array_agg(COALESCE(pg_catalog.to_regtype(n)::pg_catalog.oid,"
+        " '0'::pg_catalog.oid)), '{}')"
         " FROM pg_catalog.unnest($1::pg_catalog.text[]) n";
     char *list = history_array(names, n);
     const char *params[] = {list};

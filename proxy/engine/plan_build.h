@@ -181,8 +181,8 @@ void paths_fini(struct build *b);
 /* Qualified, of a name as SQL says it; heap. NULL in *out: there is none. */
 enum rc relation_named(struct build *b, const char *name, char **out, struct err *err) MUST_CHECK;
 enum rc type_named(struct build *b, const char *name, char **out, struct err *err) MUST_CHECK;
-/* Text of an array of oids; heap. Functions that a call by one of the names, with
- * or without its schema, may mean; types of bare names, each once, 0 for one that is not there. */
+/* Text of an array of oids; heap. Functions that a call by one of the names, with or without its
+ * schema, may mean; types of names as SQL says them, each once, 0 for one that is not there. */
 enum rc functions_named(struct build *b, char *const *names, size_t n, char **oids) MUST_CHECK;
 enum rc types_named(struct build *b, char *const *names, size_t n, char **oids) MUST_CHECK;
 /* By the role's path, would a relation of that name in the schema be the first one of its name? */

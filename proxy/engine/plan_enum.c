@@ -232,20 +232,30 @@ static const char users_sql[] =
     " WHERE d.refclassid = 'pg_type'::regclass AND d.refobjid IN (SELECT oid FROM own)"
     " AND d.deptype = 'n' ORDER BY 1";
 
+/* Is it the name, with a schema or without? */
+static bool ends_in(const char *cast, const char *name)
+{
+    size_t len = strlen(cast), n = strlen(name);
+
+    return len >= n && !strcmp(cast + len - n, name) && (len == n || cast[len - n - 1] == '.');
+}
+
 /* Does the expression cast to the type, or to one of its name? */
 static bool casts_to(struct build *b, const char *expr, const char *type)
 {
     static const char sql[] = "SELECT typname FROM pg_type WHERE oid = $1::oid";
     struct sql_expr_info info;
-    char *name = NULL;
+    char *name = NULL, *quoted;
     bool casts = false;
 
     if (sql_expr_parse(expr, &info, NULL) != RC_OK)
         return true;
     if (own_value(b, sql, 1, &type, &name, NULL) != RC_OK)
         name = NULL;
+    quoted = sql_quote_ident(name ? name : "");
     for (size_t i = 0; i < info.ncasts; i++)
-        casts |= !name || !strcmp(info.casts[i], name);
+        casts |= !name || ends_in(info.casts[i], quoted);
+    free(quoted);
     free(name);
     sql_expr_info_fini(&info);
     return casts;

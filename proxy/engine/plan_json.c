@@ -63,6 +63,7 @@ static const struct field dual_fields[] = {
     {"old_default", TEXT, AT(eng_dual, old_default), 0, &later},
     {"new_default", TEXT, AT(eng_dual, new_default), 0, &later},
     {"kept", TEXTS, AT(eng_dual, kept), AT(eng_dual, nkept), &later},
+    {"by_trees", FLAG, AT(eng_dual, by_trees), 0, &later},
 };
 static const struct shape dual_shape = SHAPE(eng_dual, dual_fields);
 

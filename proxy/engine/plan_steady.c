@@ -36,6 +36,20 @@ static const char varies_sql[] =
     "   pg_catalog.varbit}'::regtype[]))"
     " OR EXISTS (SELECT FROM pg_proc p WHERE p.provolatile <> 'i' AND p.oid = ANY ($5::oid[]))";
 
+/* Parameters as of varies_sql, $6: the old column. Does the expression name what is not the
+ * server's own, and so may get another name? And may a parameter of a function stand in the place
+ * of each column? It has no collation but its type's. */
+static const char trees_sql[] =
+    "SELECT CASE WHEN EXISTS (SELECT FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid WHERE"
+    "   a.attrelid = $1::oid AND (a.attname = ANY ($2::text[]) OR a.attname = $6::text) AND"
+    "   (a.attcollation <> t.typcollation OR NOT has_type_privilege(t.oid, 'USAGE')))"
+    "  OR cardinality($2::text[]) > 90 THEN 'unfit'"
+    " WHEN EXISTS (SELECT FROM (SELECT to_regtype(n)::oid AS oid FROM unnest($3::text[]) n UNION"
+    "   SELECT unnest($4::oid[])) x LEFT JOIN pg_type t ON t.oid = x.oid WHERE t.oid IS NULL OR"
+    "   t.typnamespace <> 'pg_catalog'::regnamespace)"
+    "  OR EXISTS (SELECT FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE p.oid ="
+    "   ANY ($5::oid[]) AND n.nspname NOT IN ('pg_catalog', 'segue')) THEN 'renamable' END";
+
 /* As this connection has them: so fill and verify see them. */
 static const char settings_sql[] =
     "SELECT string_agg(format(' SET %I = %L', name, setting), '' ORDER BY name) FROM pg_settings"
@@ -62,9 +76,10 @@ static enum rc ask(struct build *b, const char *sql, const struct target *t,
     if (rc == RC_OK)
         rc = functions_named(b, info->functions, info->nfunctions, &lists[3]);
     if (rc == RC_OK)
-        rc =
-            own_value(b, sql, 5, (const char *const[]){oid, lists[0], lists[1], lists[2], lists[3]},
-                      answer, b->err);
+        rc = own_value(
+            b, sql, strstr(sql, "$6") ? 6 : 5,
+            (const char *const[]){oid, lists[0], lists[1], lists[2], lists[3], dual->old_name},
+            answer, b->err);
     for (size_t i = 0; i < ARRAY_LEN(lists); i++)
         free(lists[i]);
     return rc;
@@ -186,13 +201,47 @@ static enum rc judge_expr(struct build *b, const struct target *t, struct eng_du
     return rc;
 }
 
-/* Members of a group are in step together. */
+/* Where WHEN says the expressions, too, the server lets nobody change the types of columns that
+ * they read: they are those of the functions' parameters. */
+static bool is_said_by_when(const struct eng_dual *dual)
+{
+    return (dual->old_name && dual->new_name) || dual->group || dual->nup_columns == 0;
+}
+
+static enum rc judge_trees(struct build *b, const struct target *t, struct eng_dual *dual)
+{
+    const char *const exprs[] = {dual->up, dual->down};
+    bool renamable = false, fit = is_said_by_when(dual);
+
+    for (size_t i = 0; i < ARRAY_LEN(exprs); i++) {
+        struct sql_expr_info info;
+        char *answer = NULL;
+        enum rc rc;
+
+        if (!exprs[i] || sql_expr_parse(exprs[i], &info, NULL) != RC_OK)
+            continue;
+        rc = ask(b, trees_sql, t, dual, &info, &answer);
+        sql_expr_info_fini(&info);
+        if (rc != RC_OK)
+            return RC_ERR;
+        renamable |= answer && !strcmp(answer, "renamable");
+        fit &= !answer || !strcmp(answer, "renamable");
+        free(answer);
+    }
+    dual->by_trees = renamable && fit;
+    return RC_OK;
+}
+
+/* Members of a group are in step together. What varies is asked of the body alone, which settles
+ * how a literal is read: WHEN does not, nor would a tree. */
 static void spread(struct eng_table *table)
 {
     for (size_t i = 0; i < table->nduals; i++)
         for (size_t k = 0; k < table->nduals && table->duals[i].varies; k++)
             table->duals[k].varies |=
                 table->duals[i].group && table->duals[k].group == table->duals[i].group;
+    for (size_t i = 0; i < table->nduals; i++)
+        table->duals[i].by_trees &= !table->duals[i].varies;
 }
 
 enum rc steady_judge(struct build *b, struct target *t)
@@ -206,7 +255,7 @@ enum rc steady_judge(struct build *b, struct target *t)
         if (dual->plain || dual->counts)
             continue;
         if (judge_expr(b, t, dual, "up", dual->up) != RC_OK ||
-            judge_expr(b, t, dual, "down", dual->down) != RC_OK)
+            judge_expr(b, t, dual, "down", dual->down) != RC_OK || judge_trees(b, t, dual) != RC_OK)
             return RC_ERR;
         if (dual->varies && !table->settings)
             rc = own_value(b, settings_sql, 0, NULL, &table->settings, b->err);

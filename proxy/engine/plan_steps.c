@@ -27,17 +27,30 @@ static char *join(const struct texts *list, const char *before)
     return join_as(list, before, false);
 }
 
+static void sql_take(struct eng_step *step, char **sql, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        step_sql(step, "%s", sql[i]);
+        free(sql[i]);
+    }
+    free(sql);
+}
+
 static void guard_sql(struct build *b, struct target *t, struct eng_step *step,
                       enum eng_direction dir)
 {
     size_t n;
     char **sql = eng_guard_sql(&b->plan->tables[t->table], dir, &n);
 
-    for (size_t i = 0; i < n; i++) {
-        step_sql(step, "%s", sql[i]);
-        free(sql[i]);
-    }
-    free(sql);
+    sql_take(step, sql, n);
+}
+
+static void guard_calls(struct build *b, struct target *t, struct eng_step *step)
+{
+    size_t n;
+    char **sql = eng_guard_calls_sql(&b->plan->tables[t->table], &n);
+
+    sql_take(step, sql, n);
 }
 
 static void guard_drop(struct build *b, struct target *t, struct eng_step *step,
@@ -46,11 +59,7 @@ static void guard_drop(struct build *b, struct target *t, struct eng_step *step,
     size_t n;
     char **sql = eng_guard_drop_sql(&b->plan->tables[t->table], dir, &n);
 
-    for (size_t i = 0; i < n; i++) {
-        step_sql(step, "%s", sql[i]);
-        free(sql[i]);
-    }
-    free(sql);
+    sql_take(step, sql, n);
 }
 
 static bool guarded(const struct target *t)
@@ -81,8 +90,10 @@ static void expand_step(struct build *b, struct target *t)
     t->expanded = b->plan->nsteps;
     step_rank(step, op_of(b, t, false));
     step_sql_list(step, &t->expand, false);
-    if (guarded(t))
+    if (guarded(t)) {
+        guard_calls(b, t, step);
         guard_sql(b, t, step, ENG_FORWARD);
+    }
     step_lock(step, EXCLUSIVE, t->relation, INSTANT);
     free(columns);
 }

@@ -11,6 +11,7 @@
 #include "segue/base/log.h"
 #include "steps.h"
 #include "store.h"
+#include "type_names.h"
 
 #define REFRESH_US 2000000
 #define RETRY_BASE_MS 100
@@ -93,6 +94,7 @@ static bool judge(struct eng_engine *engine, struct eng_migration *m, struct err
         eng_sleep(m, conn_backoff_ms(m->retries++, RETRY_BASE_MS, RETRY_MAX_MS));
         eng_status_put(engine, m);
     } else {
+        type_names_explain(engine, m, err);
         stop_at_step(engine, m, err);
     }
     return true;

@@ -76,9 +76,12 @@ double eng_verify_share(const struct eng_migration *m)
 
 /* ---- the predicates ---- */
 
-/* "a is, byte for byte, the value of expr as a's type" */
+/* "a is, byte for byte, the value of expr as a's type"; NULL: it is of that already */
 static char *same(const char *column, const char *expr, const char *type)
 {
+    if (!type)
+        return mem_printf("(ROW(%s)::record OPERATOR(pg_catalog.*=) ROW(%s)::record)", column,
+                          expr);
     return mem_printf("(ROW(%s)::record OPERATOR(pg_catalog.*=) ROW((%s)::%s)::record)", column,
                       expr, type);
 }
@@ -104,15 +107,17 @@ char *verify_dual_bad(const struct eng_dual *dual, enum verify_way way)
 {
     char *o = dual->old_name ? sql_quote_ident(dual->old_name) : NULL;
     char *n = dual->new_name ? sql_quote_ident(dual->new_name) : NULL;
+    /* what a plain rename is of may be called otherwise by now */
+    const char *old_type = dual->plain ? NULL : dual->old_type;
+    const char *new_type = dual->plain ? NULL : dual->new_type;
     char *out = NULL;
 
     if (dual->group)
         out = NULL; /* not by itself: verify_group_bad */
     else if (o && n && dual->up && dual->down)
         out = way == VERIFY_REVERSE
-                  ? pair_bad(n, o, dual->down, dual->old_type, dual->up, dual->new_type, true)
-                  : pair_bad(o, n, dual->up, dual->new_type, dual->down, dual->old_type,
-                             way == VERIFY_BACK);
+                  ? pair_bad(n, o, dual->down, old_type, dual->up, new_type, true)
+                  : pair_bad(o, n, dual->up, new_type, dual->down, old_type, way == VERIFY_BACK);
     else if (!o && n && dual->up && way == VERIFY_FORWARD)
         out = mem_printf("(%s " IS_NULL " AND (%s)::%s " IS_NOT_NULL ")", n, dual->up,
                          dual->new_type);

@@ -80,9 +80,15 @@ static void see_cast(struct walk *w, const struct sql_node *node)
     const struct sql_node *names = sql_tree_get(sql_tree_get(node, "typeName"), "names");
     size_t n = sql_node_size(names);
     const char *name = n ? sql_tree_string(sql_node_at(names, n - 1)) : NULL;
+    const char *schema = n > 1 ? sql_tree_string(sql_node_at(names, n - 2)) : NULL;
+    char *text;
 
-    if (name)
-        list_add(&w->info->casts, &w->info->ncasts, &w->casts_cap, name);
+    if (!name)
+        return;
+    text = schema && strcmp(schema, "pg_catalog") != 0 ? sql_quote_qualified(schema, name)
+                                                       : sql_quote_ident(name);
+    list_add(&w->info->casts, &w->info->ncasts, &w->casts_cap, text);
+    free(text);
 }
 
 static void see_constant(struct walk *w, const struct sql_node *node)

@@ -249,6 +249,43 @@ static void guard_is_last_always_on_and_skipped_when_in_step(void **state)
     free_all(sql, n);
 }
 
+static void what_names_types_of_others_is_called_as_a_function_of_the_columns_it_reads(void **state)
+{
+    struct eng_dual dual = typed;
+    struct eng_table table = {
+        .schema = "s", .name = "t", .guard = "g", .duals = &dual, .nduals = 1};
+    size_t n;
+    char **sql = eng_guard_calls_sql(&table, &n);
+
+    (void)state;
+    assert_int_equal(n, 0);
+    free_all(sql, n);
+    dual.by_trees = true;
+    dual.up = "(o || \"O\" || o)::jsonb -- why";
+    sql = eng_guard_calls_sql(&table, &n);
+    assert_int_equal(n, 6);
+    assert_string_equal(sql[1], "CREATE FUNCTION segue.g_up_0(o s.t.o%TYPE, \"O\" s.t.\"O\"%TYPE) "
+                                "RETURNS jsonb LANGUAGE sql RETURN ((o || \"O\" || o)::jsonb -- "
+                                "why\n)::jsonb");
+    assert_string_equal(sql[2], "GRANT EXECUTE ON FUNCTION segue.g_up_0 TO PUBLIC");
+    free_all(sql, n);
+    sql = eng_guard_sql(&table, ENG_FORWARD, &n);
+    assert_non_null(strstr(sql[0], "NEW.n := segue.g_up_0(NEW.o, NEW.\"O\");"));
+    assert_non_null(strstr(sql[0], "NEW.o := segue.g_down_0(NEW.n);"));
+    assert_null(strstr(sql[0], "::jsonb"));
+    assert_non_null(strstr(sql[1], "::jsonb"));
+    assert_null(strstr(sql[1], "segue.g_up_0"));
+    free_all(sql, n);
+    dual.retypes = true;
+    sql = eng_guard_sql(&table, ENG_REVERSE, &n);
+    assert_non_null(strstr(sql[0], "NEW.n := segue.g_down_0(NEW.o);"));
+    free_all(sql, n);
+    sql = eng_guard_drop_sql(&table, ENG_REVERSE, &n);
+    assert_int_equal(n, 4);
+    assert_string_equal(sql[3], "DROP FUNCTION IF EXISTS segue.g_down_0");
+    free_all(sql, n);
+}
+
 static struct eng_plan some_plan(struct eng_table *table, struct eng_step *step,
                                  struct eng_note *note)
 {
@@ -400,6 +437,8 @@ int main(void)
         cmocka_unit_test(guard_of_renames_alone_asks_in_few_words_for_a_difference),
         cmocka_unit_test(guard_is_last_always_on_and_skipped_when_in_step),
         cmocka_unit_test(guard_of_what_varies_with_settings_is_always_asked_under_its_own),
+        cmocka_unit_test(
+            what_names_types_of_others_is_called_as_a_function_of_the_columns_it_reads),
         cmocka_unit_test(plans_survive_json),
         cmocka_unit_test(a_plan_of_a_newer_segue_is_refused_by_the_name_of_what_is_new),
         cmocka_unit_test(the_table_for_people_shows_refusals_first),

@@ -66,7 +66,8 @@ static void columns_functions_and_flags_are_told(void **state)
     sql_expr_info_fini(&info);
     assert_int_equal(sql_expr_parse("a::int + CAST(b AS s.\"T\")::int4", &info, NULL), RC_OK);
     assert_int_equal(info.ncasts, 2);
-    assert_string_equal(info.casts[1], "T");
+    assert_string_equal(info.casts[0], "int4");
+    assert_string_equal(info.casts[1], "s.\"T\"");
     assert_false(info.constant);
     sql_expr_info_fini(&info);
     assert_int_equal(sql_expr_parse("f('a', E'it\\'s', $$a$$, 1, b'1')", &info, NULL), RC_OK);

@@ -34,7 +34,10 @@ char *eng_table_settings_sql(const struct eng_table *table);
  * statement each, for the direction; *n statements in a heap array of heap strings. The table has
  * its name of before the cut-over: that renames it last, and the way back first. */
 char **eng_guard_sql(const struct eng_table *table, enum eng_direction dir, size_t *n);
-/* Drops both; ENG_REVERSE: the table is called as it is since the cut-over. */
+/* What that function calls where a dual is `by_trees`, *n statements: in front of the first of
+ * these, once. */
+char **eng_guard_calls_sql(const struct eng_table *table, size_t *n);
+/* Drops all of it; ENG_REVERSE: the table is called as it is since the cut-over. */
 char **eng_guard_drop_sql(const struct eng_table *table, enum eng_direction dir, size_t *n);
 
 #endif

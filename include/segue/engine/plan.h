@@ -129,6 +129,10 @@ struct eng_dual {
      * server's own (attributes.h). None: a plan of before it was noted. */
     char **kept;
     size_t nkept;
+    /* What `up`, `down` and `def` name may get another name while the migration is in flight: the
+     * guard calls functions of which the server keeps the tree (guard_calls.h). */
+    bool by_trees;
+    char *up_call, *down_call, *def_call; /* not the plan's: what the body of the guard says then */
 };
 
 struct eng_table {

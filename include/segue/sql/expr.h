@@ -16,7 +16,8 @@ struct sql_expr_info {
     size_t ncolumns;
     char **functions; /* distinct function names as written, "schema.name" or "name"; owned */
     size_t nfunctions;
-    char **casts; /* distinct types that something is cast to, their bare names; owned */
+    char **casts; /* distinct types that something is cast to, quoted, with the schema as written
+                   * unless it is PostgreSQL's own; owned */
     size_t ncasts;
     char **strings; /* distinct string constants, what they stand for; owned */
     size_t nstrings;

@@ -1,0 +1,121 @@
+"""A type, or a function, gets another name or schema while a migration is in flight: writers notice nothing, and segue says what is in its way."""
+
+import itertools
+
+import pytest
+from lib.wait import SLOW
+
+pytestmark = pytest.mark.newest_unless_told
+TABLE = ("CREATE SCHEMA kinds; CREATE TYPE kinds.state AS ENUM ('new', 'paid', 'sent');"
+         "CREATE FUNCTION kinds.told(kinds.state) RETURNS text IMMUTABLE LANGUAGE sql AS $$ SELECT 'it is ' || $1::text $$;"
+         "CREATE TABLE bills (id int PRIMARY KEY, label text, state kinds.state, note text);"
+         "INSERT INTO bills SELECT i, 'paid', 'new', 'n' FROM generate_series(1, 50) AS i;"
+         "GRANT USAGE ON SCHEMA kinds TO app; GRANT SELECT, INSERT, UPDATE ON bills TO app;"
+         "ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC")
+# what happens to the type, what takes it back
+CHANGES = {
+    "name": ("ALTER TYPE kinds.state RENAME TO states", "ALTER TYPE kinds.states RENAME TO state"),
+    "schema": ("ALTER TYPE kinds.state SET SCHEMA public", "ALTER TYPE public.state SET SCHEMA kinds"),
+    "name of the schema": ("ALTER SCHEMA kinds RENAME TO sorts", "ALTER SCHEMA sorts RENAME TO kinds"),
+}
+FUNCTION = "ALTER FUNCTION kinds.told(kinds.state) RENAME TO said", "ALTER FUNCTION kinds.said(kinds.state) RENAME TO told"
+# operations; what an application of either side writes; what is in step
+FILES = {
+    "to an enum": ({"rename_column": {"table": "bills", "from": "label", "to": "status", "type": "kinds.state", "up": "label::kinds.state",
+                                      "down": "status::text"}}, ("label", "sent"), ("status", "new"), "label = status::text"),
+    "from an enum": ({"rename_column": {"table": "bills", "from": "state", "to": "told", "type": "text", "up": "kinds.told(state)",
+                                        "down": "substr(told, 7)::kinds.state"}}, ("state", "sent"), ("told", "it is new"), "'it is ' || state::text = told"),
+    "under its name": ({"alter_column": {"table": "bills", "column": "label", "type": "kinds.state", "up": "label::kinds.state",
+                                         "down": "label::text"}}, ("label", "sent"), ("label", "new"), 'label::text = "{other}"::text'),
+    "split": ({"change_columns": {"table": "bills", "from": ["label"], "to": [{"name": "now", "type": "kinds.state", "nullable": True},
+                                                                              {"name": "length", "type": "int", "nullable": True}],
+                                  "up": {"now": "label::kinds.state", "length": "char_length(label)"}, "down": {"label": "now::text"}}},
+              ("label", "sent"), ("now", "new"), "label = now::text"),
+    "added": ({"add_column": {"table": "bills", "up": "'paid'::kinds.state", "column": {"name": "next", "type": "kinds.state"}}},
+              ("label", "sent"), ("next", "new"), "next IS NOT NULL"),
+}
+ids = itertools.count(1000)
+
+
+@pytest.fixture
+def bills(db):
+    db.sql(TABLE)
+    return db
+
+
+def write(conn, column, value):
+    conn.execute(f"INSERT INTO bills (id, {column}) VALUES ({next(ids)}, '{value}')")
+    conn.execute(f"UPDATE bills SET {column} = '{value}' WHERE id = 7")
+    if column != "next":  # which is NOT NULL
+        conn.execute(f"UPDATE bills SET {column} = NULL WHERE id = 8")
+    conn.execute("UPDATE bills SET note = 'm' WHERE id = 9")
+
+
+def all_in_step(db, step):
+    other = db.one("SELECT max(attname) FROM pg_attribute WHERE attrelid = 'bills'::regclass AND NOT attisdropped AND attname ~ '~'")
+    assert db.sql(f"SELECT * FROM bills WHERE NOT ({step.format(other=other)})") == []
+
+
+def refused(proxy, *command):
+    done = proxy.cli(*command, check=4, timeout=30 * SLOW)
+    assert "function kinds.told(kinds.state) does not exist" in done.err or (
+        "has got another name or schema from somebody: it was kinds.state" in done.err and "give it back that name" in done.err), done.err
+
+
+@pytest.mark.parametrize(("file", "change"), [(file, "name") for file in FILES] + [
+    ("from an enum", "function")] + [("to an enum", change) for change in CHANGES if change != "name"])
+def test_writers_of_either_side_go_on_and_a_turn_waits_for_the_name(bills, segue, file, change):
+    operation, old, new, step = FILES[file]
+    there, back = CHANGES.get(change, FUNCTION)
+    proxy = segue(bills)
+    name = proxy.ready({"name": "m", "operations": [operation]})
+    early = bills.connect()
+    for command, phase in (("cutover", "soaking"), ("rollback", "ready"), ("cutover", "soaking")):
+        write(early, *old)
+        bills.sql(there)
+        for conn in (early, bills.connect(user="app"), proxy.connect()):
+            write(conn, *old)
+            write(conn, *new)
+        all_in_step(bills, step)
+        if file != "added":  # its column has a value by then: nothing of the turn says the type
+            refused(proxy, command, name)
+        bills.sql(back)
+        proxy.cli(command, name)
+        proxy.wait_phase(name, phase)
+    proxy.cli("complete", name, "--force")
+    assert bills.sql("SELECT proname FROM pg_proc WHERE pronamespace = 'segue'::regnamespace AND proname ~ '^guard'") == []
+
+
+def test_a_fill_says_why_it_stops_and_goes_on_when_the_name_is_back(bills, segue):
+    operation, old, _, step = FILES["to an enum"]
+    proxy = segue(bills)
+    proxy.console("THROTTLE flag_file /")
+    proxy.console("THROTTLE flag_file on")
+    name = "m"
+    proxy.begin({"name": name, "operations": [operation]})
+    proxy.wait(name, lambda r: r["phase"] == "backfilling" and "flag_file" in r["throttle"])
+    there, back = CHANGES["name"]
+    bills.sql(there)
+    write(bills.connect(), *old)
+    proxy.console("THROTTLE flag_file off")
+    assert "has got another name or schema from somebody" in proxy.wait(name, lambda r: r["error"])["error"]
+    bills.sql(back)
+    proxy.cli("resume", name)
+    proxy.wait_phase(name, "ready")
+    all_in_step(bills, step)
+    proxy.cli("abort", name)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_column_that_is_renamed_alone_does_not_mind(bills, segue, change):
+    proxy = segue(bills)
+    name = proxy.ready({"name": "m", "operations": [{"rename_column": {"table": "bills", "from": "state", "to": "status"}}]})
+    bills.sql(CHANGES[change][0])
+    proxy.cli("verify", name)
+    for command, phase in (("cutover", "soaking"), ("rollback", "ready"), ("cutover", "soaking")):
+        write(bills.connect(), "state", "sent")
+        write(bills.connect(), "status", "paid")
+        proxy.cli(command, name)
+        proxy.wait_phase(name, phase)
+    proxy.cli("complete", name, "--force")
+    assert bills.one("SELECT count(*) FROM bills WHERE status = 'paid'") >= 3
