@@ -219,7 +219,8 @@ enum rc plan_add_enum_value(struct build *b, const struct file_op *op)
 
 /* ---- remove_enum ---- */
 
-/* Who uses the type or an array of it; of columns (and their defaults) the table and the number. */
+/* Who uses the type or an array of it; of columns (and their defaults) the table and the number.
+ * The column of a partition goes with that of its table. */
 static const char users_sql[] =
     "WITH own (oid) AS (SELECT $1::oid UNION SELECT typarray FROM pg_type WHERE oid = $1::oid)"
     " SELECT DISTINCT pg_describe_object(d.classid, d.objid, d.objsubid),"
@@ -230,7 +231,7 @@ static const char users_sql[] =
     "  'pg_class'::regclass THEN d.objid ELSE f.adrelid END, CASE d.classid WHEN"
     "  'pg_class'::regclass THEN d.objsubid ELSE f.adnum END) AND a.attnum > 0"
     " WHERE d.refclassid = 'pg_type'::regclass AND d.refobjid IN (SELECT oid FROM own)"
-    " AND d.deptype = 'n' ORDER BY 1";
+    " AND d.deptype = 'n' AND COALESCE(a.attinhcount, 0) = 0 ORDER BY 1";
 
 /* Is it the name, with a schema or without? */
 static bool ends_in(const char *cast, const char *name)

@@ -160,6 +160,20 @@ def test_a_constraint_that_is_gone_or_whose_new_name_is_taken_does_not_stop_comp
     assert db.sql("SELECT conname FROM pg_constraint WHERE conrelid = 't'::regclass AND contype <> 'n'") == [("v w",)]
 
 
+@pytest.mark.one_version
+def test_a_type_goes_with_the_column_of_a_partitioned_table(db, segue):
+    db.sql("CREATE TYPE kind AS ENUM ('a', 'b'); CREATE TABLE t (id int, k kind DEFAULT 'a') PARTITION BY RANGE (id);"
+           "CREATE TABLE t_1 PARTITION OF t FOR VALUES FROM (0) TO (9); CREATE TABLE own (k kind); INSERT INTO t VALUES (1, 'b')")
+    proxy = segue(db)
+    file = {"name": "m", "operations": [{"alter_column": {"table": "t", "column": "k", "type": "text", "up": "k::text", "down": "k::kind", "default": "'a'"}},
+                                        {"remove_enum": {"name": "kind"}}]}
+    said = proxy.cli("plan", proxy.file(file), check=1).out
+    assert "column k of table public.own" in said and "table public.t_1" not in said
+    db.sql("DROP TABLE own")
+    proxy.done(file)
+    assert db.sql("SELECT k FROM t_1") == [("b",)] and db.one("SELECT to_regtype('kind') IS NULL")
+
+
 REFUSED = {
     "view": ({"drop_table": {"name": "t"}}, "CREATE VIEW v AS SELECT id FROM t", "view public.v: it depends on"),
     "foreign key": ({"drop_table": {"name": "t"}}, "CREATE TABLE o (r int REFERENCES t (id))", "constraint o_r_fkey on table public.o"),
