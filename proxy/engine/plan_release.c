@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "nulls.h"
-#include "plan_build.h"
+#include "plan_probe.h"
 #include "segue/base/buf.h"
 #include "segue/base/mem.h"
 #include "segue/catalog/catalog.h"
