@@ -85,7 +85,7 @@ static const struct sql_rewrite *inspect(struct sess *s, enum sql_side side, con
         return NULL;
     }
     first = sql_first_word(text, len);
-    several = memchr(text, ';', len ? len - 1 : 0) != NULL;
+    several = sql_first_is_several(text, len);
     v->opaque = opaque =
         several || sql_first_is_opaque(first) ? sql_opaque(text, len) : SQL_OPAQUE_NO;
     v->columns = columns = sess_makes_columns(s, first, text, len, v, several);

@@ -2,6 +2,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "lexeme.h"
 #include "segue/base/rc.h"
 #include "segue/sql/inspect.h"
 
@@ -118,6 +119,20 @@ size_t sql_first_behind(const char *text, size_t len)
     const char *semicolon = memchr(text + at, ';', len - at);
 
     return semicolon ? (size_t)(semicolon - text) + 1 : len;
+}
+
+bool sql_first_is_several(const char *text, size_t len)
+{
+    size_t at;
+
+    if (!len || !memchr(text, ';', len - 1))
+        return false;
+    for (at = sql_first_at(text, len); at < len && text[at] != ';';) {
+        at = sql_lexeme_end(text, at, false);
+        if (!at)
+            return true;
+    }
+    return at + sql_first_at(text + at, len - at) < len;
 }
 
 struct word {

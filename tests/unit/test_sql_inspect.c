@@ -234,6 +234,31 @@ static void first_word_skips_white_space_and_comments(void **state)
             fail_msg("%s", rows[i].sql);
 }
 
+static void a_semicolon_is_not_always_the_end_of_a_statement(void **state)
+{
+    static const struct {
+        const char *sql;
+        bool several;
+    } rows[] = {
+        {"", false},
+        {";", false},
+        {"SELECT 1", false},
+        {"SELECT 1; ; -- x;", false},
+        {";; SELECT 1 /* ; /* ; */ ; */;\n", false},
+        {"SELECT ';', \";\", $$;$$, $a$;$$;$a$ -- ;\n, 1", false},
+        {"SELECT 1; SELECT 2", true},
+        {"SELECT 1;;/* ; */ x", true},
+        {"SELECT $1;x", true},
+        {"SELECT '\\'; x'", true}, /* who knows how that is read? */
+        {"SELECT '; x", true},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        if (sql_first_is_several(rows[i].sql, strlen(rows[i].sql)) != rows[i].several)
+            fail_msg("%s", rows[i].sql);
+}
+
 static void commands_of_replication_are_known_by_their_first_word(void **state)
 {
     static const struct {
@@ -300,6 +325,7 @@ int main(void)
         cmocka_unit_test(text_the_parser_does_not_understand_counts_as_touching),
         cmocka_unit_test(text_is_not_read_beyond_its_length),
         cmocka_unit_test(first_word_skips_white_space_and_comments),
+        cmocka_unit_test(a_semicolon_is_not_always_the_end_of_a_statement),
         cmocka_unit_test(commands_of_replication_are_known_by_their_first_word),
         cmocka_unit_test(rules_are_full_at_sixty_four_tables),
     };

@@ -55,6 +55,9 @@ size_t sql_first_at(const char *text, size_t len);
  * through a text by this reads it once. */
 size_t sql_first_behind(const char *text, size_t len);
 
+/* Does another statement stand behind a semicolon? Of a NUL-terminated text; in doubt one does. */
+bool sql_first_is_several(const char *text, size_t len);
+
 /* First keyword, after white space and comments (nested ones too); no allocation. */
 enum sql_first sql_first_word(const char *text, size_t len);
 

@@ -229,6 +229,10 @@ SELECT *, label, title FROM tags;
 CREATE TEMP TABLE tags (id int, claim text);
 SELECT * FROM public.tags;
 
+-- A semicolon in a comment is no second statement, before which a relation could get such a column
+CREATE TEMP VIEW made AS SELECT (config_json).* /* ; */ FROM people JOIN kinds config_json ON config_json.id = people.id;
+SELECT * FROM made;
+
 -- A temporary table of another name
 CREATE TEMP TABLE passing AS SELECT * FROM words;
 INSERT INTO passing SELECT * FROM words;
