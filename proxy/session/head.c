@@ -76,10 +76,11 @@ static struct sess_sent *refuse(struct sess *s, const struct wire_frame *frame, 
     struct err err = {0};
 
     err_set(&err, "54000", "an INSERT without a list of columns is too long for segue to read");
-    err_hint(&err,
-             "Its table migrates, and has columns that you do not see: name those that you mean. Or "
-             "raise inspect_bytes_max (%u).",
-             sess_limits(s)->inspect_bytes_max);
+    err_hint(
+        &err,
+        "Its table migrates, and has columns that you do not see: name those that you mean. Or "
+        "raise inspect_bytes_max (%u).",
+        sess_limits(s)->inspect_bytes_max);
     buf_reset(&w->text);
     sent = sess_rewrite_refuse(s, "unread", &err, NULL, &w->text);
     if (frame->type == 'Q')

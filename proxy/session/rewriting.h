@@ -41,8 +41,8 @@ enum sess_look sess_rewrite_parse(struct sess *s, const struct sess_parse *parse
 void sess_rewrite_unread(struct sess *s, uint8_t type, struct sess_sent *sent);
 
 /* Appends to `text` one that the server's parser refuses at its first word, and gives the client
- * *err in place of that, as of a routine of the server's sources (NULL: of none). What the text says
- * is for the server's log. The caller's reference. */
+ * *err in place of that, as of a routine of the server's sources (NULL: of none). What the text
+ * says is for the server's log. The caller's reference. */
 struct sess_sent *sess_rewrite_refuse(struct sess *s, const char *why, const struct err *err,
                                       const char *routine, struct buf *text);
 

@@ -234,8 +234,7 @@ static void by_head(const struct sql_rules *of, const struct sql_sight_of_sessio
     struct sql_head at;
     struct buf whole = {0};
 
-    if (sql_head_find(text, len, &at) != RC_OK ||
-        !sql_head_rewrite(of, session, text, &at, &head))
+    if (sql_head_find(text, len, &at) != RC_OK || !sql_head_rewrite(of, session, text, &at, &head))
         return;
     rebuild(text, at.row, &head);
     parses(&head);
@@ -292,7 +291,8 @@ const struct fuzz_seed fuzz_seeds[] = {
     FUZZ_SEED("\2SELECT * FROM \"Tags é\" t, notes WHERE claim_text = 'it''s'"),
     FUZZ_SEED("\1INSERT INTO checks VALUES ($1, $2, DEFAULT), (2, 'x') ON CONFLICT (id) DO UPDATE "
               "SET claim_text = EXCLUDED.claim_text RETURNING *"),
-    FUZZ_SEED("\2INSERT INTO checks AS c VALUES (1, E'\\')', $a$)$a$), (2, ')', \"f\"()) RETURNING 1"),
+    FUZZ_SEED(
+        "\2INSERT INTO checks AS c VALUES (1, E'\\')', $a$)$a$), (2, ')', \"f\"()) RETURNING 1"),
     FUZZ_SEED("\2INSERT INTO public.checks (id, claim) SELECT id, claim FROM notes RETURNING *"),
     FUZZ_SEED("\1UPDATE checks SET (claim_text, \"Old \"\"n\") = (SELECT $$a$$, 'b') FROM notes n "
               "WHERE n.id = checks.id"),

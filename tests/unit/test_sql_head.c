@@ -17,7 +17,8 @@ static void the_first_row_ends_where_the_scanner_ends_it(void **state)
 {
     static const struct found rows[] = {
         {"INSERT INTO t VALUES (1, 2), (3, 4)", ", (3, 4)"},
-        {"insert/**/into s.\"VALUES(\" as values_ -- VALUES (\n overriding user value values(1)", ""},
+        {"insert/**/into s.\"VALUES(\" as values_ -- VALUES (\n overriding user value values(1)",
+         ""},
         {"INSERT INTO t VALUES (f(1, (2)), ')', 'it''s)', E'\\')', $$)$$, $a$)$$)$a$, \")\"), x",
          ", x"},
         {"INSERT INTO t VALUES ('\\', 1) ON CONFLICT", " ON CONFLICT"},
@@ -53,9 +54,9 @@ static void the_first_row_ends_where_the_scanner_ends_it(void **state)
 static void what_is_no_insert_of_values_without_a_list_is_told_apart(void **state)
 {
     static const char *const texts[] = {
-        "SELECT 1",           "INSERT INTO t (a) VALUES (1)", "INSERT INTO t SELECT (1)",
-        "VALUES (1)",         "INSERT INTO t (VALUES (1))",   "WITH x AS (SELECT 1) INSERT",
-        "INSERT INTO t * ",   "INSERTS INTO t VALUES (1)",    "INSERT INTO t VALUES values (1)",
+        "SELECT 1",         "INSERT INTO t (a) VALUES (1)", "INSERT INTO t SELECT (1)",
+        "VALUES (1)",       "INSERT INTO t (VALUES (1))",   "WITH x AS (SELECT 1) INSERT",
+        "INSERT INTO t * ", "INSERTS INTO t VALUES (1)",    "INSERT INTO t VALUES values (1)",
     };
 
     (void)state;

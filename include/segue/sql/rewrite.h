@@ -149,7 +149,8 @@ void sql_rewrite(const struct sql_rules *rules, const struct sql_sight_of_sessio
 void sql_rewrite_fini(struct sql_rewrite *rewrite);
 
 /* A position that the server names (1-based, in characters of the text sent) as one in the client's
- * text, of which both may be the heads (head.h); inside of what was inserted: where it was inserted, or moved from. 0: nowhere. */
+ * text, of which both may be the heads (head.h); inside of what was inserted: where it was
+ * inserted, or moved from. 0: nowhere. */
 uint32_t sql_rewrite_position(const struct sql_rewrite *rewrite, const char *text, size_t len,
                               uint32_t position);
 /* Do the client's own words stand at this position of the text sent? */
