@@ -25,8 +25,6 @@ static void leave_unread(struct sql_work *w)
     struct sql_head at;
     struct buf text = {0};
 
-    out->early = 0;
-    out->doubt = SQL_DOUBT_LENGTH;
     if (sql_head_find(w->text, w->len, &at) != RC_OK || at.row == w->len ||
         !sql_head_rewrite(w->rules, w->session, w->text, &at, &head))
         return;
@@ -44,6 +42,7 @@ static void apply(struct sql_work *w)
 {
     if (w->edits.over || w->effort->spent) {
         sql_rewrite_fini(w->out);
+        sql_work_doubt(w, SQL_DOUBT_LENGTH);
         leave_unread(w);
         return;
     }
@@ -63,6 +62,8 @@ static void finish(struct sql_work *w, const struct sql_node *tree)
         return;
     }
     if (w->effort->spent) {
+        out->early = 0;
+        out->doubt = SQL_DOUBT_LENGTH;
         leave_unread(w);
         return;
     }
