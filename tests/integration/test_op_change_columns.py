@@ -16,6 +16,8 @@ from lib.operations import (abort_from_soaking, build, complete, connected, migr
 from lib.traffic import Pair, Traffic
 from lib.wait import until
 
+pytestmark = pytest.mark.newest_unless_told
+
 
 @dataclass(frozen=True)
 class Case:

@@ -6,6 +6,8 @@ from lib import catalog
 from lib.operations import build, complete, new, old, same_as_plain, unchanged
 from lib.segue import Refused
 
+pytestmark = pytest.mark.newest_unless_told
+
 TABLES = ("CREATE TABLE {s}.kinds (code text PRIMARY KEY, a int, b int, UNIQUE (a, b));"
           "CREATE TABLE {s}.items (id bigint, label text, kind text, a int, b int, n int DEFAULT 1);"
           "INSERT INTO {s}.kinds SELECT 'k' || i, i, i FROM generate_series(0, 9) i;"

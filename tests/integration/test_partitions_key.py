@@ -5,6 +5,8 @@ import pytest
 from lib.segue import BUILD
 from lib.wait import until
 
+pytestmark = pytest.mark.newest_unless_told
+
 SCHEMA = """
 CREATE SCHEMA {s};
 CREATE TABLE {s}.kinds (id int PRIMARY KEY);

@@ -3,6 +3,8 @@
 import pytest
 from lib import catalog
 
+pytestmark = pytest.mark.newest_unless_told
+
 SCHEMA = """
 CREATE TABLE items (id bigint PRIMARY KEY, label text, n int, j json, at timestamptz, half int GENERATED ALWAYS AS (n / 2) STORED);
 INSERT INTO items (id, label, n) SELECT i, 'l' || i, i FROM generate_series(1, 50) i;

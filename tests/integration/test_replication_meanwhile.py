@@ -8,6 +8,8 @@ from lib.tables import RENAME, make_items
 from lib.wait import until
 from test_start_rules import held, started_blocked
 
+pytestmark = pytest.mark.newest_unless_told
+
 NAMES = {"name": "names", "operations": [{"rename_table": {"from": "orders", "to": "sold"}}]}
 STAR = "SELECT * FROM items"
 OLD = ["id", "label", "note", "filler"]

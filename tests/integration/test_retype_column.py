@@ -10,6 +10,8 @@ from lib import catalog
 from lib.operations import connected
 from lib.traffic import Pair, Traffic
 
+pytestmark = pytest.mark.newest_unless_told
+
 ITEMS = ("CREATE TABLE items (id bigint PRIMARY KEY, n integer NOT NULL DEFAULT 7, note text, filler text);"
          "ALTER TABLE items ALTER filler SET STORAGE PLAIN;"
          "CREATE INDEX ix_n ON items (n);"

@@ -8,6 +8,8 @@ import pytest
 from lib.each import each
 from lib.operations import migrated
 
+pytestmark = pytest.mark.newest_unless_told
+
 TYPES = {  # two texts of each
     "text": ("a", "it''s"), "varchar(3)": ("abc", ""), "char(4)": ("a", "ab  "), "name": ("a", "b"), "bytea": ("\\x00ff", "x"),
     "smallint": ("1", "-2"), "int": ("7", " 8 "), "bigint": ("9000000000", "1"), "numeric(6,2)": ("1.239", "2"), "real": ("1e3", "NaN"),
