@@ -129,12 +129,10 @@ static char *create(const struct eng_table *table, size_t i, enum call call, con
     return buf_take(&out);
 }
 
-/* Who writes calls them, whatever functions of segue's role are to others by default. */
-char **eng_guard_calls_sql(const struct eng_table *table, size_t *n)
+/* All of them dropped and, with `made`, made again. Who writes calls them, whatever functions of
+ * segue's role are to others by default. */
+static char **each_call(const struct eng_table *table, bool made, char **sql, size_t *n)
 {
-    char **sql = mem_calloc(1, sizeof(*sql));
-
-    *n = 0;
     for (size_t i = 0; i < table->nduals; i++)
         for (enum call call = 0; call < CALLS; call++) {
             char *function;
@@ -143,24 +141,22 @@ char **eng_guard_calls_sql(const struct eng_table *table, size_t *n)
                 continue;
             function = function_of(table, i, call);
             append(&sql, n, mem_printf("DROP FUNCTION IF EXISTS %s", function));
-            append(&sql, n, create(table, i, call, function));
-            append(&sql, n, mem_printf("GRANT EXECUTE ON FUNCTION %s TO PUBLIC", function));
+            if (made) {
+                append(&sql, n, create(table, i, call, function));
+                append(&sql, n, mem_printf("GRANT EXECUTE ON FUNCTION %s TO PUBLIC", function));
+            }
             free(function);
         }
     return sql;
 }
 
+char **eng_guard_calls_sql(const struct eng_table *table, size_t *n)
+{
+    *n = 0;
+    return each_call(table, true, mem_calloc(1, sizeof(char *)), n);
+}
+
 char **guard_calls_drop_sql(const struct eng_table *table, char **sql, size_t *n)
 {
-    for (size_t i = 0; i < table->nduals; i++)
-        for (enum call call = 0; call < CALLS; call++) {
-            char *function;
-
-            if (!is_called(table, i, call))
-                continue;
-            function = function_of(table, i, call);
-            append(&sql, n, mem_printf("DROP FUNCTION IF EXISTS %s", function));
-            free(function);
-        }
-    return sql;
+    return each_call(table, false, sql, n);
 }

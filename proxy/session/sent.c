@@ -36,6 +36,7 @@ struct sess_sent *sess_sent_take(struct sql_rewrite *rewrite, const char *text, 
     sent->rewrite.verdict.columns = rewrite->verdict.columns;
     sent->rewrite.nsplices = rewrite->nsplices;
     sent->rewrite.splices = rewrite->splices;
+    sent->rewrite.head = rewrite->head;
     rewrite->text = NULL;
     rewrite->splices = NULL;
     return sent;

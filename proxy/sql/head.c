@@ -114,6 +114,7 @@ bool sql_head_rewrite(const struct sql_rules *rules, const struct sql_sight_of_s
 
     sight.fickle = true;
     sql_rewrite(rules, &sight, text, head->row, out);
+    out->head = true;
     if (out->text && !out->early)
         return true;
     sql_rewrite_fini(out);

@@ -203,8 +203,8 @@ uint32_t sql_rewrite_position(const struct sql_rewrite *rewrite, const char *tex
 
     if (!rewrite->text || position == 0)
         return position;
-    sent = chars_of(rewrite->text, rewrite->len);
-    if (position > sent) /* behind a head that was rewritten (head.h), as far as before */
+    sent = rewrite->head ? chars_of(rewrite->text, rewrite->len) : UINT32_MAX;
+    if (position > sent) /* behind it, as far as before */
         return position - sent + chars_of(text, len);
     at = bytes_of(rewrite->text, rewrite->len, position - 1);
     splice = splice_at(rewrite, at, &gained);

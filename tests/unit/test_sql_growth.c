@@ -11,12 +11,7 @@
 #include "segue/base/buf.h"
 #include "sql_twins_bed.h"
 
-/* Of the processor, on a slow machine that has other work, too. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SECONDS_MAX 16
-#else
-#define SECONDS_MAX 6
-#endif
+#define SECONDS_MAX 4 /* of the processor, with a sanitizer on a slow machine */
 
 struct growth {
     size_t bytes;

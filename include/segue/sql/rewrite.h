@@ -102,6 +102,7 @@ struct sql_rewrite {
     char *text;    /* what to send instead; NULL: the client's own text. Owned. */
     size_t len;
     struct sql_splice *splices; /* in order; owned */
+    bool head;                  /* of a text that goes on behind it, as it is (head.h) */
     size_t nsplices;
 };
 
