@@ -12,7 +12,7 @@ from rewrite.stage import PHASES, SIDES, Stage  # noqa: E402
 
 pytestmark = [pytest.mark.one_version, pytest.mark.deadline(240)]
 
-STATEMENTS = 60  # of each side in each phase
+STATEMENTS = 100  # of each side in each phase
 
 
 def told(found):
