@@ -35,6 +35,8 @@ SETTINGS = {"ROUNDS": "5", "ROWS": "500000", "SECONDS": "6", "SCALE": "32", "CLI
 ROWS_A_STATEMENT, ROWS_A_PORTION = 1000, 10000
 BULK_MAX, TPCB_MIN = 1.12, 0.95
 JUDGED = ("dual-write", "named", "not named")
+# Whether glibc gives the heap's top back at a statement's end, to have it faulted in again, is a matter of some bytes.
+KEEPS_ITS_HEAP = ("MALLOC_TRIM_THRESHOLD_=1073741824", "MALLOC_MMAP_THRESHOLD_=33554432")
 SHOWN = ("none", *JUDGED, "three tables") # with SIDES=judged
 
 # ---- sides ----
@@ -351,7 +353,7 @@ def main():
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     farm = Farm(Path(sys.argv[1] if len(sys.argv) > 1 else "build") / "segue")
     try:
-        farm.up(chosen["SCALE"])
+        farm.up(chosen["SCALE"], KEEPS_ITS_HEAP)
         before = measure.machine()
         cells = {part: {"bulk": bulk, "tpcb": tpcb}[part](farm, chosen) for part in chosen["PARTS"]}
         if not write(chosen, cells, before, measure.machine()):

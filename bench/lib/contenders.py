@@ -132,8 +132,8 @@ class Farm:
 
     # ---- the database ----
 
-    def up(self, scale):
-        """The folder, the certificate, PostgreSQL, pgbench's tables."""
+    def up(self, scale, environment=()):
+        """The folder, the certificate, PostgreSQL (with `environment`, of NAME=VALUE), pgbench's tables."""
         self.folder.chmod(0o755)
         self._run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
                   "-keyout", self.folder / "server.key", "-out", self.folder / "server.crt")
@@ -148,8 +148,8 @@ class Farm:
         with open(data / "postgresql.conf", "a", encoding="utf-8") as conf:
             conf.writelines(f"{k} = {str(v).format(folder=self.folder)}\n" for k, v in PG_SETTINGS.items())
         self.upstream = free_port()
-        server = self.postgres = self._launch("postgres", [PGBIN / "postgres", "-D", data, "-p", self.upstream, "-k", self.folder],
-                              self.upstream, drop_root=True)
+        postgres = ["env", *environment, PGBIN / "postgres", "-D", data, "-p", self.upstream, "-k", self.folder]
+        server = self.postgres = self._launch("postgres", postgres, self.upstream, drop_root=True)
         self._until_it_answers(server)
         self._run(PGBIN / "pgbench", "-i", "-q", "-s", scale, "--no-vacuum", self.dsn(self.upstream, False))
         self._run(PGBIN / "psql", "-X", "-q", "-c", "VACUUM ANALYZE", "-c", "CHECKPOINT", self.dsn(self.upstream, False))
