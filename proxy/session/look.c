@@ -156,6 +156,16 @@ static void note_unread(struct sess *s, const struct wire_frame *frame, const ch
     COUNT(s->worker->counters.doubts[SQL_DOUBT_LENGTH], 1);
 }
 
+/* By the path of now: what is behind its head may move it. */
+static enum sess_look pass_head(struct sess *s, const struct wire_frame *frame, const char *msg,
+                                size_t avail)
+{
+    enum sess_look look = sess_head_pass(s, frame, msg, avail);
+
+    note_unread(s, frame, msg, avail);
+    return look;
+}
+
 /* A message that carries nothing of which the pipeline would have to know. */
 static enum sess_look pass(struct sess *s, uint8_t type)
 {
@@ -206,16 +216,16 @@ static enum sess_look look_query(struct sess *s, const struct wire_frame *frame,
         return look;
     note_spoken(s, &v, rewrite, &names);
     note_passed(s, &v, rewrite, 1, query.text, query.len);
-    if (rc != RC_OK)
-        note_unread(s, frame, msg, avail);
     s->unnamed_epoch = SESS_NOT_LOOKED; /* a simple query drops the unnamed statement */
     if (!sess_rewriting(s))
         sess_remember_dropped(s);
+    else if (head)
+        return pass_head(s, frame, msg, avail);
+    if (rc != RC_OK)
+        note_unread(s, frame, msg, avail);
     if (again && sess_names_again(s, &names, true))
         rewrite = inspect_sent(s, &names, query.text, query.len, &v);
     note_path(s, &v, rewrite != NULL, query.text, query.len);
-    if (head && sess_rewriting(s))
-        return sess_head_pass(s, frame, msg, avail);
     return sess_rewrite_query(s, rc == RC_OK ? &query : NULL, rewrite, &names);
 }
 
@@ -270,14 +280,14 @@ static enum sess_look look_parse(struct sess *s, const struct wire_frame *frame,
     if (look != SESS_LOOK_PASS)
         return look;
     if (rc != RC_OK) { /* a name not read stays unknown */
-        note_unread(s, frame, msg, avail);
         s->unnamed_epoch = SESS_NOT_LOOKED;
+        if (head && sess_rewriting(s))
+            return pass_head(s, frame, msg, avail);
+        note_unread(s, frame, msg, avail);
         if (!sess_rewriting(s)) {
             sess_remember_dropped(s);
             return pass(s, frame->type);
         }
-        if (head)
-            return sess_head_pass(s, frame, msg, avail);
         sess_rewrite_unread(s, frame->type, NULL);
         return SESS_LOOK_PASS;
     }

@@ -83,6 +83,22 @@ def test_without_a_whole_row_it_would_be_guessed_and_is_refused(db, soaking, ext
     assert db.sql("SELECT id, title, label, length(note), filler FROM items") == [(1, "title", "title", 20000, "filler")]
 
 
+@pytest.mark.parametrize("extended", [False, True])
+def test_another_relation_of_that_name_is_left_alone(db, segue, extended):
+    """By the search path, which what stands behind the head may change."""
+    make_items(db, 0)
+    db.sql("CREATE SCHEMA tenant; CREATE TABLE tenant.items (id bigint, title text, note text, filler text)")
+    proxy = segue(db, workers=1, inspect_bytes_max=4096)
+    proxy.soaking(RENAME)
+    with Raw(proxy.port).login(proxy.dbname, options="-c search_path=tenant") as tenant, raw(proxy) as client:
+        for text in (many(200), f"INSERT INTO items VALUES (1000, 'title', '{'x' * 20000}', 'filler')", many(200)):
+            assert kinds(ask(tenant, text, extended))[-3:] == "CZI"
+        assert kinds(ask(client, many(200), extended))[-3:] == "CZI"
+    assert db.sql("SELECT DISTINCT title, note, filler FROM tenant.items WHERE id = 7") == [("n 7", "it's') 7", "t 7")]
+    assert db.sql("SELECT title, length(note), filler FROM tenant.items WHERE id = 1000") == [("title", 20000, "filler")]
+    assert db.sql(f"SELECT {NEW} FROM items WHERE id = 7") == [(7, "t 7", "n 7", "it's') 7")]
+
+
 def test_before_the_cut_over_the_values_are_in_their_order(db, segue):
     make_items(db, 0)
     proxy = segue(db, workers=1, inspect_bytes_max=4096)
