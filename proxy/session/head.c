@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "pipeline.h"
 #include "rewriting.h"
 #include "segue/sql/head.h"
 #include "segue/wire/build.h"
@@ -92,6 +93,13 @@ static struct sess_sent *refuse(struct sess *s, const struct wire_frame *frame, 
     return sent;
 }
 
+/* The server would only say that the transaction is aborted; let it. Not where what is under way
+ * may end that. */
+static bool is_aborted(const struct sess *s)
+{
+    return s->track.status == 'E' && sess_pipeline_empty(s->pipeline);
+}
+
 enum sess_look sess_head_pass(struct sess *s, const struct wire_frame *frame, const char *msg,
                               size_t avail)
 {
@@ -109,7 +117,7 @@ enum sess_look sess_head_pass(struct sess *s, const struct wire_frame *frame, co
             sent = sess_sent_take(&head, u.text, u.head.row);
         }
         sql_rewrite_fini(&head);
-    } else if (u.found == RC_AGAIN && u.head.values && s->track.status != 'E' &&
+    } else if (u.found == RC_AGAIN && u.head.values && !is_aborted(s) &&
                sql_head_lacks_list(sess_rules(s), &sight, u.text, &u.head)) {
         sent = refuse(s, frame, msg, avail);
     }

@@ -99,6 +99,18 @@ def test_another_relation_of_that_name_is_left_alone(db, segue, extended):
     assert db.sql(f"SELECT {NEW} FROM items WHERE id = 7") == [(7, "t 7", "n 7", "it's') 7")]
 
 
+@pytest.mark.parametrize("extended", [False, True])
+def test_nor_is_it_guessed_behind_what_may_end_a_failed_transaction(db, soaking, extended):
+    text = f"INSERT INTO items VALUES (1, '{'x' * 20000}', 'filler', 'title')"
+    with raw(soaking) as client:
+        client.send(query("BEGIN")).answers()
+        client.send(query("SELECT 1/0")).answers()
+        client.send(query("ROLLBACK"), parse(text) + bind() + execute() + SYNC if extended else query(text))
+        assert kinds(client.answers()) == "CZI"
+        assert fields(only(client.answers(), "E")[0])["C"] == "54000"
+    assert db.one("SELECT count(*) FROM items") == 0
+
+
 def test_before_the_cut_over_the_values_are_in_their_order(db, segue):
     make_items(db, 0)
     proxy = segue(db, workers=1, inspect_bytes_max=4096)
