@@ -12,6 +12,7 @@
 #include "literal.h"
 #include "segue/base/buf.h"
 #include "segue/base/mem.h"
+#include "tokens.h"
 
 /* ---- where it ends ---- */
 
@@ -121,6 +122,13 @@ bool sql_head_rewrite(const struct sql_rules *rules, const struct sql_sight_of_s
     return false;
 }
 
+/* Does the session, or the text in front of its rows, want what the table itself has? */
+static bool is_off(const struct sql_sight_of_session *session, const char *text,
+                   const struct sql_head *head)
+{
+    return !session->rewrites || memmem(text, head->values, SQL_TOKENS_OFF, strlen(SQL_TOKENS_OFF));
+}
+
 /* As if the rows were somebody else's, of whom nobody knows how many columns they have. */
 bool sql_head_lacks_list(const struct sql_rules *rules, const struct sql_sight_of_session *session,
                          const char *text, const struct sql_head *head)
@@ -129,6 +137,8 @@ bool sql_head_lacks_list(const struct sql_rules *rules, const struct sql_sight_o
     struct sql_rewrite out;
     bool lacks;
 
+    if (is_off(session, text, head))
+        return false;
     buf_append(&guess, text, head->values);
     buf_append_str(&guess, "TABLE \"segue~rows\"");
     sql_rewrite(rules, session, guess.data, guess.len, &out);

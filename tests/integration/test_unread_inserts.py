@@ -111,6 +111,18 @@ def test_nor_is_it_guessed_behind_what_may_end_a_failed_transaction(db, soaking,
     assert db.one("SELECT count(*) FROM items") == 0
 
 
+def test_who_wants_nothing_rewritten_counts_the_columns_of_the_table(db, segue):
+    make_items(db, 0, more="GRANT ALL ON items TO app")
+    proxy = segue(db, workers=1, inspect_bytes_max=4096, schema_rules='[{"user": "app", "rewrite": false}]')
+    proxy.soaking(RENAME)
+    row = f"'label', '{'x' * 20000}', 'filler', 'label')"
+    with raw(proxy) as client, Raw(proxy.port).login(proxy.dbname, user="app") as plain:
+        assert kinds(ask(plain, f"INSERT INTO items VALUES (1, {row}", False)) == "CZI"
+        assert kinds(ask(client, f"INSERT /* segue:off */ INTO items VALUES (2, {row}", True)) == "12CZI"
+    assert db.sql("SELECT id, label, length(note), filler, title FROM items ORDER BY id") == [
+        (n, "label", 20000, "filler", "label") for n in (1, 2)]
+
+
 def test_before_the_cut_over_the_values_are_in_their_order(db, segue):
     make_items(db, 0)
     proxy = segue(db, workers=1, inspect_bytes_max=4096)

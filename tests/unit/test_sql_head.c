@@ -128,6 +128,24 @@ static void only_hidden_columns_in_front_of_visible_ones_want_a_list(void **stat
     sql_rules_unref(rules);
 }
 
+static void what_is_not_to_be_rewritten_wants_no_list(void **state)
+{
+    static const char plain[] = "INSERT INTO single VALUES (1",
+                      off[] = "/* segue:off */ INSERT INTO single VALUES (1";
+    const struct sql_sight_of_session as_it_is = {.side = SQL_SIDE_NEW},
+                                      rewritten = {.side = SQL_SIDE_NEW, .rewrites = true};
+    struct sql_rules *rules = twins_rules(true);
+    struct sql_head head;
+
+    (void)state;
+    assert_int_equal(sql_head_find(plain, strlen(plain), &head), RC_AGAIN);
+    assert_true(sql_head_lacks_list(rules, &rewritten, plain, &head));
+    assert_false(sql_head_lacks_list(rules, &as_it_is, plain, &head));
+    assert_int_equal(sql_head_find(off, strlen(off), &head), RC_AGAIN);
+    assert_false(sql_head_lacks_list(rules, &rewritten, off, &head));
+    sql_rules_unref(rules);
+}
+
 /* Beyond the looks that a text may cost; its values would go to hidden columns. */
 static void a_text_that_is_left_for_its_many_looks_gets_its_list(void **state)
 {
@@ -161,6 +179,7 @@ int main(void)
         cmocka_unit_test(a_head_gets_the_list_that_its_row_means),
         cmocka_unit_test(a_head_whose_values_meet_no_hidden_column_stays),
         cmocka_unit_test(only_hidden_columns_in_front_of_visible_ones_want_a_list),
+        cmocka_unit_test(what_is_not_to_be_rewritten_wants_no_list),
         cmocka_unit_test(a_text_that_is_left_for_its_many_looks_gets_its_list),
     };
 
