@@ -34,6 +34,32 @@ static size_t quoted_end(const char *text, size_t at, enum backslash backslash)
     return 0;
 }
 
+/* Of a string that goes on behind a new line, and blanks and comments; 0: it does not. */
+static size_t next_part(const char *text, size_t at)
+{
+    size_t from = at;
+
+    for (;;) {
+        if (text[at] == '-' && text[at + 1] == '-')
+            at += strcspn(text + at, "\n\r");
+        else if (text[at] && strchr(" \t\f\v\n\r", text[at]))
+            at++;
+        else
+            break;
+    }
+    if (text[at] != '\'')
+        return 0;
+    return memchr(text + from, '\n', at - from) || memchr(text + from, '\r', at - from) ? at : 0;
+}
+
+/* Of E'', all parts of which are read alike. */
+static size_t escaped_end(const char *text, size_t at)
+{
+    for (size_t part = at; part; part = at ? next_part(text, at) : 0)
+        at = quoted_end(text, part, ESCAPES);
+    return at;
+}
+
 /* Of E'' the string is a part, which no prefix of another kind reads otherwise. */
 static size_t name_end(const char *text, size_t at, bool standard)
 {
@@ -42,7 +68,7 @@ static size_t name_end(const char *text, size_t at, bool standard)
     while (is_name(text[at]) || is_digit(text[at]) || text[at] == '$')
         at++;
     if (standard && at == from + 1 && (text[from] | 0x20) == 'e' && text[at] == '\'')
-        return quoted_end(text, at, ESCAPES);
+        return escaped_end(text, at);
     return at;
 }
 
@@ -53,11 +79,11 @@ static size_t number_end(const char *text, size_t at)
     return text[at] == '$' || text[at] == '\'' ? 0 : at;
 }
 
-/* $1, $$text$$, $tag$text$tag$, or a dollar by itself. */
+/* $1, $$text$$, $tag$text$tag$, or a dollar by itself. Nothing behind its end is looked at: a text
+ * may have many. */
 static size_t dollar_end(const char *text, size_t at)
 {
     size_t to = at + 1;
-    const char *end;
 
     if (is_digit(text[to]))
         return number_end(text, to);
@@ -66,8 +92,10 @@ static size_t dollar_end(const char *text, size_t at)
     if (text[to] != '$')
         return at + 1;
     to++;
-    end = memmem(text + to, strlen(text + to), text + at, to - at);
-    return end ? (size_t)(end - text) + (to - at) : 0;
+    for (const char *end = strchr(text + to, '$'); end; end = strchr(end + 1, '$'))
+        if (!strncmp(end, text + at, to - at))
+            return (size_t)(end - text) + (to - at);
+    return 0;
 }
 
 static size_t block_end(const char *text, size_t at)

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "segue/base/buf.h"
+#include "segue/sql/head.h"
 #include "sql_twins_bed.h"
 
 #define SECONDS_MAX 4 /* of the processor, with a sanitizer on a slow machine */
@@ -125,6 +126,23 @@ static void comments_without_blanks_cost_what_they_are_long(void **state)
     grow(rows, ARRAY_LEN(rows));
 }
 
+/* By what reads a text in front of its parser, or in place of it. */
+static void strings_in_dollars_are_read_once(void **state)
+{
+    static const struct growth head = {1000000, "INSERT INTO t VALUES (", "$$$$", ",", "", 0},
+                               several = {1000000, "SELECT ", "$$$$", ",", "; x", 0};
+    char *insert = text_of(&head), *select = text_of(&several);
+    clock_t begin = clock();
+    struct sql_head at;
+
+    (void)state;
+    assert_int_equal(sql_head_find(insert, strlen(insert), &at), RC_AGAIN);
+    assert_true(sql_first_is_several(select, strlen(select)));
+    assert_true(clock() - begin < CLOCKS_PER_SEC / 2);
+    free(insert);
+    free(select);
+}
+
 #define PARTITIONS 5000
 
 /* Names like p_0001, and words of a text that begin as they do. */
@@ -202,6 +220,7 @@ int main(void)
         cmocka_unit_test(names_that_are_too_many_are_not_looked_for),
         cmocka_unit_test(what_is_nested_for_ever_is_refused),
         cmocka_unit_test(comments_without_blanks_cost_what_they_are_long),
+        cmocka_unit_test(strings_in_dollars_are_read_once),
         cmocka_unit_test(a_word_is_not_compared_with_each_partition),
         cmocka_unit_test(a_relation_is_not_compared_with_each_partition),
     };
