@@ -15,7 +15,7 @@ enum sess_head {
 };
 
 /* Of a Query or a Parse that is too long, of which `avail` bytes are there. */
-enum sess_head sess_head_find(const struct sess *s, const struct wire_frame *frame, const char *msg,
+enum sess_head sess_head_find(struct sess *s, const struct wire_frame *frame, const char *msg,
                               size_t avail);
 
 /* Puts such a message in flight, once it may pass: PASS, or INSTEAD (session.h). What stands in

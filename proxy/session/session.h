@@ -166,9 +166,10 @@ struct sess {
     struct buf failed; /* what a hidden preparation in front of a Query has failed with */
     struct sess_sent *about; /* what the Bind before has executed by SQL; NULL: nothing known */
     bool arguments;          /* its errors may be about arguments, too */
-    struct sess_statement *bound;        /* at the unnamed portal, not described yet; or NULL */
-    unsigned refusals;                   /* numbers them in the server's log */
-    uint64_t prepares;                   /* tables named by SQL-level PREPARE */
+    struct sess_statement *bound; /* at the unnamed portal, not described yet; or NULL */
+    unsigned refusals;            /* numbers them in the server's log */
+    unsigned head_awaited; /* bytes of a message to be here before head.c looks at it again */
+    uint64_t prepares;     /* tables named by SQL-level PREPARE */
     uint64_t prepared_old, prepared_new; /* of them, those whose old, new columns it named */
     bool spoke;                          /* something was forwarded that was not looked at */
 
