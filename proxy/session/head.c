@@ -119,6 +119,7 @@ enum sess_look sess_head_pass(struct sess *s, const struct wire_frame *frame, co
     if (u.found == RC_OK && sql_head_rewrite(sess_rules(s), &sight, u.text, &u.head, &head)) {
         if (sess_rewriting_wants(s, &head)) {
             COUNT(s->worker->counters.rewritten, 1);
+            sess_speak_of(s, head.verdict.touches);
             put(s, frame, msg, &u, &head);
             sent = sess_sent_take(&head, u.text, u.head.row);
         }
