@@ -67,6 +67,12 @@ static size_t row_end(const char *text, size_t at)
     return 0;
 }
 
+/* Of what no head has there; but the first half of a comment's beginning may stand last. */
+static enum rc other(const char *text, size_t at)
+{
+    return text[at + 1] ? RC_ERR : RC_AGAIN;
+}
+
 /* NUL-terminated: what ends with it may go on. */
 static enum rc find(const char *text, struct sql_head *head)
 {
@@ -74,7 +80,7 @@ static enum rc find(const char *text, struct sql_head *head)
 
     for (size_t at = skip_blank(text, 0), end; at != SIZE_MAX; at = skip_blank(text, end)) {
         if (!is_of_target(text[at]))
-            return RC_ERR;
+            return other(text, at);
         end = sql_lexeme_end(text, at, true);
         if (!end || !text[end])
             return RC_AGAIN;
@@ -88,7 +94,7 @@ static enum rc find(const char *text, struct sql_head *head)
         if (at == SIZE_MAX)
             return RC_AGAIN;
         if (text[at] != '(')
-            return RC_ERR;
+            return other(text, at);
         head->row = row_end(text, at);
         return head->row ? RC_OK : RC_AGAIN;
     }

@@ -53,6 +53,24 @@ static void the_first_row_ends_where_the_scanner_ends_it(void **state)
     }
 }
 
+/* Wherever what has come of it ends. */
+static void a_part_of_a_head_is_not_taken_for_something_else(void **state)
+{
+    static const char text[] =
+        "/* a */ -- b\nINSERT/**/INTO --\n s . \"t\"\"u\" AS x /* */ "
+        "VALUES/**/--\n(E'\\'' '(', $a$)$a$, U&'a''b', -1 /* ) */ -- )\n), x";
+    size_t row = strlen(text) - 3;
+
+    (void)state;
+    for (size_t len = 0; len <= strlen(text); len++) {
+        struct sql_head head;
+
+        if (sql_head_find(text, len, &head) != (len < row ? RC_AGAIN : RC_OK))
+            fail_msg("%.*s", (int)len, text);
+        assert_int_equal(head.row, len < row ? 0 : row);
+    }
+}
+
 static void what_is_no_insert_of_values_without_a_list_is_told_apart(void **state)
 {
     static const char *const texts[] = {
@@ -177,6 +195,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_first_row_ends_where_the_scanner_ends_it),
+        cmocka_unit_test(a_part_of_a_head_is_not_taken_for_something_else),
         cmocka_unit_test(what_is_no_insert_of_values_without_a_list_is_told_apart),
         cmocka_unit_test(a_head_gets_the_list_that_its_row_means),
         cmocka_unit_test(a_head_whose_values_meet_no_hidden_column_stays),
