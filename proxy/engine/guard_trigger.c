@@ -382,6 +382,20 @@ char **eng_guard_sql(const struct eng_table *table, enum eng_direction dir, size
     return sql;
 }
 
+char *eng_guard_back_sql(const struct eng_table *table)
+{
+    char *function = sql_quote_qualified("segue", table->guard), *sql;
+    struct eng_table named;
+
+    eng_turned_init(&named, table, false);
+    guard_calls_init(&named);
+    sql = guard_function(&named, ENG_REVERSE, function);
+    guard_calls_fini(&named);
+    eng_turned_fini(&named);
+    free(function);
+    return sql;
+}
+
 char **eng_guard_drop_sql(const struct eng_table *table, enum eng_direction dir, size_t *n)
 {
     bool turned = dir == ENG_REVERSE && table->renamed;

@@ -80,7 +80,10 @@ struct target {
     int table;             /* index in the plan's tables, -1: only indexes are made on it */
     struct texts from, to; /* renames, pairwise */
     struct texts gone;     /* of these, renames that change the type */
-    struct texts expand, cutover, revert;  /* SQL, in order */
+    struct texts expand, cutover, revert; /* SQL, in order */
+    /* of the way back, in front of `revert`: what binds since the cut-over goes, then rows are
+     * mended; and behind all tables': what binds again */
+    struct texts unbind, mend, rebind;
     struct texts contract;                 /* the same, behind the drop of the old columns */
     struct texts restore;                  /* proofs at the end of abort: a scan, no strong lock */
     struct texts restored;                 /* what abort does when they are given */
@@ -98,7 +101,6 @@ struct target {
     struct texts released; /* names of constraints that go */
     bool fills;            /* has a column to be filled, and so a guard */
     bool guards;           /* has a guard, though nothing may be to be filled */
-    bool mends;            /* the way back updates rows */
     size_t expanded;       /* number of the step that adds columns or guard, as of adding */
     unsigned ntemp;
 };

@@ -119,7 +119,7 @@ void constraint_late(struct build *b, struct target *t, const char *name, const 
         release_prove_of_sql(json_integer_value(json_object_get(t->doc, "oid")), t->after, name);
     texts_add(&t->cutover, "ALTER TABLE %s ADD CONSTRAINT %s %s NOT VALID", t->relation, quoted,
               definition);
-    texts_add(&t->revert, "ALTER TABLE %s DROP CONSTRAINT IF EXISTS %s", t->relation, quoted);
+    texts_add(&t->unbind, "ALTER TABLE %s DROP CONSTRAINT IF EXISTS %s", t->relation, quoted);
     step = build_step(b, ENG_STAGE_SOAK, ENG_STEP_VALIDATE, t->table, "validate %s", shown);
     step_sql(step, "%s", prove);
     step_lock(step, "SHARE UPDATE EXCLUSIVE", t->after, "one scan; blocks no query");

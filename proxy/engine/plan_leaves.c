@@ -156,7 +156,7 @@ void constraint_in_leaves(struct build *b, struct target *t, const char *name, c
     each_leaf_init(&each, t, t->after, name, definition);
     proven = leaves_proven(t->after, has, each.name, after);
     texts_add(&t->cutover, "%s", each.adds);
-    texts_add(&t->revert, "%s", each.drops);
+    texts_add(&t->unbind, "%s", each.drops);
     step = build_step(b, ENG_STAGE_SOAK, ENG_STEP_VALIDATE, t->table, "validate %s", shown);
     step_sql(step, "%s", each.validates);
     step_lock(step, "SHARE UPDATE EXCLUSIVE", t->after, "one scan; blocks no query");
@@ -205,7 +205,7 @@ void release_in_leaves(struct target *t, const char *name, const char *definitio
     each_leaf_init(&each, t, t->relation, name, definition);
     texts_add(&t->cutover, "ALTER TABLE %s DROP CONSTRAINT IF EXISTS %s", t->relation, each.name);
     texts_add(&t->cutover, "%s", each.drops);
-    texts_add(&t->revert, "%s", each.adds);
+    texts_add(&t->rebind, "%s", each.adds);
     texts_add(&t->restore, "%s", each.validates);
     texts_add(&t->restored, "%s", whole);
     each_leaf_fini(&each);

@@ -60,17 +60,14 @@ out:
     return rc;
 }
 
-/* `bad`: what the old schema may not have; `set`: what it becomes. Later in `revert` is earlier on
- * the way back. */
+/* `bad`: what the old schema may not have; `set`: what it becomes. */
 static enum rc mend(struct build *b, struct target *t, const char *what, const char *set,
                     const char *bad)
 {
     char *temp = target_temp(t);
     enum rc rc = mend_index(b, t, what, temp, bad);
 
-    t->mends = true;
-    texts_add(&t->revert, "SET CONSTRAINTS ALL IMMEDIATE"); /* or its triggers bar ALTER TABLE */
-    texts_add(&t->revert, "UPDATE %s SET %s WHERE %s", t->relation, set, bad);
+    texts_add(&t->mend, "UPDATE %s SET %s WHERE %s", t->relation, set, bad);
     free(temp);
     return rc;
 }
@@ -206,10 +203,9 @@ enum rc release_not_null(struct build *b, struct target *t, const char *path, co
     proof = sql_quote_ident(temp);
     what = mem_printf("NOT NULL of %s", name);
     bad = mem_printf("%s " IS_NULL, name);
-    /* backwards: the UPDATE first, then the CHECK */
     texts_add(&t->cutover, "ALTER TABLE %s DROP CONSTRAINT IF EXISTS %s", t->relation, proof);
     texts_add(&t->cutover, "ALTER TABLE %s ALTER COLUMN %s DROP NOT NULL", t->relation, name);
-    texts_add(&t->revert, "ALTER TABLE %s ADD CONSTRAINT %s CHECK (%s " IS_NOT_NULL ") NOT VALID",
+    texts_add(&t->rebind, "ALTER TABLE %s ADD CONSTRAINT %s CHECK (%s " IS_NOT_NULL ") NOT VALID",
               t->relation, proof, name);
     prove_again(t, temp);
     rc = restore_not_null(b, t, column);
@@ -314,10 +310,10 @@ static void release_whole(struct target *t, const json_t *constraint, const char
     bool proven = flag(constraint, "validated");
 
     texts_add(&t->cutover, "ALTER TABLE %s DROP CONSTRAINT %s", t->relation, name);
-    if (literal)
-        texts_add(&t->revert, "COMMENT ON CONSTRAINT %s ON %s IS %s", name, t->relation, literal);
-    texts_add(&t->revert, "ALTER TABLE %s ADD CONSTRAINT %s %s%s", t->relation, name, definition,
+    texts_add(&t->rebind, "ALTER TABLE %s ADD CONSTRAINT %s %s%s", t->relation, name, definition,
               proven ? " NOT VALID" : "");
+    if (literal)
+        texts_add(&t->rebind, "COMMENT ON CONSTRAINT %s ON %s IS %s", name, t->relation, literal);
     if (proven)
         prove_again(t, bare);
     free(literal);

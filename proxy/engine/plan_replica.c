@@ -49,7 +49,7 @@ enum rc replica_judge_updates(struct build *b, const struct target *t)
     char *oid = oid_of(t->doc);
     const char *params[] = {oid};
     PGresult *res = NULL;
-    enum rc rc = t->fills || t->mends ? own_query(b, sql, 1, params, &res, b->err) : RC_OK;
+    enum rc rc = t->fills || t->mend.n ? own_query(b, sql, 1, params, &res, b->err) : RC_OK;
 
     if (rc == RC_OK && res && PQntuples(res))
         build_refuse(b, PQgetvalue(res, 0, 0), HINT,

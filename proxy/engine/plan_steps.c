@@ -122,6 +122,39 @@ static char *with_others(const struct target *t, const struct texts *others)
     return on;
 }
 
+/* What rows the old schema may not have become, while the new one is the truth still: the guard
+ * follows as in soak, though columns have their old names, and no index or replica identity of the
+ * new side has gone yet. */
+static void mend_rows(struct build *b, struct target *t, struct eng_step *step)
+{
+    char *guard;
+
+    if (!t->mend.n)
+        return;
+    if (guarded(t) && t->swaps.n) {
+        guard = eng_guard_back_sql(&b->plan->tables[t->table]);
+        step_sql(step, "%s", guard);
+        free(guard);
+    }
+    step_sql_list(step, &t->mend, true);
+    step_sql(step, "SET CONSTRAINTS ALL IMMEDIATE"); /* or their triggers bar ALTER TABLE */
+}
+
+/* Behind all tables': what a foreign key refers to has its old half under its name by then; and no
+ * row is mended under a constraint that it does not meet. */
+static void rebind_step(struct build *b, struct target *t, const char *on)
+{
+    struct eng_step *step;
+
+    if (!t->rebind.n)
+        return;
+    step = build_step(b, ENG_STAGE_REVERT, ENG_STEP_DDL, t->table, "%s is bound as before",
+                      t->relation);
+    step_sql_list(step, &t->rebind, false);
+    step_lock(step, EXCLUSIVE, on, "an instant, traffic held at the gate");
+    step->no = FILE_OPERATIONS_MAX;
+}
+
 static void swap_steps(struct build *b, struct target *t)
 {
     char *on = with_others(t, &t->also);
@@ -138,11 +171,14 @@ static void swap_steps(struct build *b, struct target *t)
     step = build_step(b, ENG_STAGE_REVERT, ENG_STEP_DDL, t->table,
                       "%s: the old schema becomes the truth again", t->relation);
     retype_swap(t, step);
+    step_sql_list(step, &t->unbind, true);
+    mend_rows(b, t, step);
     step_sql_list(step, &t->revert, true);
     step_sql_list(step, &t->marks, false);
     if (guarded(t))
         guard_sql(b, t, step, ENG_FORWARD);
     step_lock(step, EXCLUSIVE, on, "an instant, traffic held at the gate");
+    rebind_step(b, t, on);
     free(on);
 }
 

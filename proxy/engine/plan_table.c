@@ -78,10 +78,11 @@ enum rc target_get(struct build *b, const struct file_op *op, struct target **ou
 void target_fini(struct target *t)
 {
     struct texts *lists[] = {
-        &t->from,        &t->to,          &t->gone,   &t->expand,   &t->cutover, &t->revert,
-        &t->old_columns, &t->new_columns, &t->proofs, &t->foreign,  &t->dropped, &t->contract,
-        &t->restore,     &t->restored,    &t->also,   &t->released, &t->shown,   &t->swaps,
-        &t->marks,       &t->altered,     &t->named,  &t->late};
+        &t->from,     &t->to,          &t->gone,        &t->expand,   &t->cutover,
+        &t->revert,   &t->old_columns, &t->new_columns, &t->proofs,   &t->foreign,
+        &t->dropped,  &t->contract,    &t->restore,     &t->restored, &t->also,
+        &t->released, &t->shown,       &t->swaps,       &t->marks,    &t->altered,
+        &t->named,    &t->late,        &t->unbind,      &t->mend,     &t->rebind};
 
     for (size_t i = 0; i < ARRAY_LEN(lists); i++)
         texts_fini(lists[i]);

@@ -180,6 +180,54 @@ def test_dropped_constraints_free_the_new_application_and_a_rollback_mends_its_r
     same_as_plain(db, LESS_PLAIN, "items", "kinds")
 
 
+PRICES = ("CREATE TABLE {s}.prices (id int PRIMARY KEY CONSTRAINT few CHECK (id < 1000), amount int CONSTRAINT low CHECK (amount < 10),"
+          "  note text NOT NULL, code text NOT NULL);"
+          "CREATE UNIQUE INDEX prices_code ON {s}.prices (code); ALTER TABLE {s}.prices REPLICA IDENTITY USING INDEX prices_code;"
+          "INSERT INTO {s}.prices SELECT i, i % 10, 'n', 'c' || i FROM generate_series(1, 300) i")
+CENTS = {"name": "cents", "operations": [
+    {"drop_constraint": {"table": "prices", "name": "low", "down": "9"}},
+    {"alter_column": {"table": "prices", "column": "note", "nullable": True, "down": "'none'"}},
+    {"drop_constraint": {"table": "prices", "name": "few"}},
+    {"rename_column": {"table": "prices", "from": "code", "to": "sku"}},
+    {"alter_column": {"table": "prices", "column": "amount", "type": "bigint", "up": "amount * 100", "down": "(amount / 100)::int"}}]}
+CENTS_PLAIN = ("ALTER TABLE {s}.prices DROP CONSTRAINT low, DROP CONSTRAINT few, ALTER note DROP NOT NULL, ALTER amount TYPE bigint USING amount * 100;"
+               "ALTER TABLE {s}.prices RENAME code TO sku")
+
+
+def test_rows_are_mended_while_the_new_schema_is_the_truth_whatever_else_turns_with_it(db, segue):
+    """The new half follows what a row becomes; no constraint without `down` stands in the way of another's; and the table is
+    published, so that its rows want their replica identity."""
+    build(db, PRICES)
+    db.sql("CREATE PUBLICATION sent FOR TABLE public.prices")
+    proxy = segue(db)
+    name = proxy.soaking(CENTS)
+    db.sql("INSERT INTO prices (id, amount, sku) VALUES (2000, 5000, 'x')")
+    proxy.cli("rollback", name)
+    assert db.sql("SELECT amount, note, code FROM prices WHERE id = 2000") == [(9, "none", "x")]
+    proxy.cli("cutover", name)
+    assert db.sql("SELECT amount, note, sku FROM prices WHERE id = 2000") == [(900, "none", "x")]
+    complete(proxy, name)
+    db.sql("INSERT INTO plain.prices VALUES (999, 9, 'none', 'x'); DROP PUBLICATION sent")
+    same_as_plain(db, CENTS_PLAIN, "prices")
+
+
+def test_a_dropped_reference_comes_back_to_the_old_half_of_a_key(db, segue):
+    """Behind the way back of the table that it refers to, where that half has the name, and the key, again."""
+    build(db, "CREATE TABLE {s}.orders (id int PRIMARY KEY); CREATE TABLE {s}.lines (id int, of_order int CONSTRAINT of_order REFERENCES {s}.orders);"
+              "INSERT INTO {s}.orders SELECT generate_series(1, 50); INSERT INTO {s}.lines SELECT i, i FROM generate_series(1, 50) i")
+    proxy = segue(db)
+    name = proxy.soaking({"name": "free", "operations": [
+        {"alter_column": {"table": "orders", "column": "id", "type": "bigint", "up": "id", "down": "id::int"}},
+        {"drop_constraint": {"table": "lines", "name": "of_order"}}]})
+    db.sql("INSERT INTO lines VALUES (99, 99)")
+    proxy.cli("rollback", name)
+    with pytest.raises(psycopg.errors.ForeignKeyViolation):
+        db.sql("INSERT INTO lines VALUES (98, 98)")
+    db.sql("DELETE FROM lines WHERE id = 99")
+    proxy.cli("abort", name)
+    unchanged(db, "orders", "lines")
+
+
 def test_an_abort_after_a_rollback_proves_what_was_put_back(db, segue):
     build(db, TABLES + GIVEN)
     proxy = segue(db)

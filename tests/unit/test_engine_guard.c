@@ -255,7 +255,7 @@ static void what_names_types_of_others_is_called_as_a_function_of_the_columns_it
     struct eng_table table = {
         .schema = "s", .name = "t", .guard = "g", .duals = &dual, .nduals = 1};
     size_t n;
-    char **sql = eng_guard_calls_sql(&table, &n);
+    char **sql = eng_guard_calls_sql(&table, &n), *back;
 
     (void)state;
     assert_int_equal(n, 0);
@@ -280,6 +280,11 @@ static void what_names_types_of_others_is_called_as_a_function_of_the_columns_it
     sql = eng_guard_sql(&table, ENG_REVERSE, &n);
     assert_non_null(strstr(sql[0], "NEW.n := segue.g_down_0(NEW.o);"));
     free_all(sql, n);
+    back = eng_guard_back_sql(&table); /* the same by the names of before */
+    assert_non_null(strstr(back, "IF NEW.o IS DISTINCT FROM NULL THEN\n        NEW.n := "
+                                 "segue.g_up_0(NEW.o, NEW.\"O\");"));
+    assert_non_null(strstr(back, "NEW.o := segue.g_down_0(NEW.n);"));
+    free(back);
     sql = eng_guard_drop_sql(&table, ENG_REVERSE, &n);
     assert_int_equal(n, 4);
     assert_string_equal(sql[3], "DROP FUNCTION IF EXISTS segue.g_down_0");

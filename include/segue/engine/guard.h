@@ -34,6 +34,9 @@ char *eng_table_settings_sql(const struct eng_table *table);
  * statement each, for the direction; *n statements in a heap array of heap strings. The table has
  * its name of before the cut-over: that renames it last, and the way back first. */
 char **eng_guard_sql(const struct eng_table *table, enum eng_direction dir, size_t *n);
+/* That function as it is in soak, once the way back has given columns their old names: for what it
+ * writes in its middle. One statement, heap. */
+char *eng_guard_back_sql(const struct eng_table *table);
 /* What that function calls where a dual is `by_trees`, *n statements: in front of the first of
  * these, once. */
 char **eng_guard_calls_sql(const struct eng_table *table, size_t *n);
