@@ -55,12 +55,6 @@ static const struct {
                       " k.value)"},
 };
 
-/* By segue's own path: what is kept is said so that it means the same by any. */
-#define OWN_NAMES                                                                                  \
-    "DECLARE segue_names pg_catalog.text := pg_catalog.current_setting('search_path'); segue_sql"  \
-    " pg_catalog.text; BEGIN PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', " \
-    "true); "
-#define NAMES_AGAIN " PERFORM set_config('search_path', segue_names, true); END"
 #define KEPT_COLUMN                                                                                \
     "segue.migrations m, pg_attribute a WHERE m.name = %s AND a.attrelid = %lld::oid AND "         \
     "a.attname "                                                                                   \
@@ -68,14 +62,14 @@ static const struct {
 
 static void add_block(struct texts *list, char *body_take)
 {
-    char *literal = sql_quote_literal(body_take);
+    char *block = build_do_take(body_take);
 
-    texts_add(list, "DO %s", literal);
-    free(literal);
-    free(body_take);
+    texts_add(list, "%s", block);
+    free(block);
 }
 
-/* The side that leads is left. */
+/* The side that leads is left. What is kept is said by segue's own path, so that it means the same
+ * by any. */
 static void keep(struct build *b, const struct target *t, struct texts *list, const char *column,
                  enum kept_kind kind, const char *side)
 {
@@ -83,11 +77,11 @@ static void keep(struct build *b, const struct target *t, struct texts *list, co
 
     add_block(
         list,
-        mem_printf(OWN_NAMES
+        mem_printf(BUILD_OWN_NAMES
                    "INSERT INTO segue.kept (migration, relation, attnum, kind, side, value) SELECT"
                    " m.id, a.attrelid, a.attnum, '%s', '%s', %s FROM " KEPT_COLUMN " ON CONFLICT"
                    " (migration, relation, attnum, kind, side) DO UPDATE SET value ="
-                   " excluded.value;" NAMES_AGAIN,
+                   " excluded.value;" BUILD_NAMES_AGAIN,
                    kept_kinds[kind].kind, side, kept_kinds[kind].now, migration,
                    (long long)json_integer_value(json_object_get(t->doc, "oid")), name));
     free(name);
@@ -101,11 +95,11 @@ static void give_back(struct build *b, const struct target *t, struct texts *lis
     char *migration = sql_quote_literal(b->plan->name), *name = sql_quote_literal(column);
 
     add_block(list,
-              mem_printf(OWN_NAMES
-                         "SELECT %s INTO segue_sql FROM segue.kept k, " KEPT_COLUMN
+              mem_printf(BUILD_OWN_NAMES
+                         "SELECT %s INTO segue_text FROM segue.kept k, " KEPT_COLUMN
                          " AND k.migration = m.id AND k.relation = a.attrelid AND k.attnum ="
-                         " a.attnum AND k.kind = '%s' AND k.side = '%s'; IF segue_sql IS NOT NULL"
-                         " THEN EXECUTE segue_sql; END IF;" NAMES_AGAIN,
+                         " a.attnum AND k.kind = '%s' AND k.side = '%s'; IF segue_text IS NOT NULL"
+                         " THEN EXECUTE segue_text; END IF;" BUILD_NAMES_AGAIN,
                          kept_kinds[kind].again, migration,
                          (long long)json_integer_value(json_object_get(t->doc, "oid")), name,
                          kept_kinds[kind].kind, side));

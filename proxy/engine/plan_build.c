@@ -7,6 +7,7 @@
 #include "segue/base/mem.h"
 #include "segue/base/option.h"
 #include "segue/catalog/catalog.h"
+#include "segue/sql/expr.h"
 
 #define COLUMNS_TOLD_MAX 20 /* in the hint about a name that is none of them */
 
@@ -93,6 +94,15 @@ void step_sql_list(struct eng_step *step, const struct texts *list, bool backwar
 {
     for (size_t i = 0; i < list->n; i++)
         step_take(step, mem_strdup(list->v[backwards ? list->n - 1 - i : i]));
+}
+
+char *build_do_take(char *body_take)
+{
+    char *literal = sql_quote_literal(body_take), *sql = mem_printf("DO %s", literal);
+
+    free(literal);
+    free(body_take);
+    return sql;
 }
 
 void step_lock(struct eng_step *step, const char *lock, const char *on, const char *holds)

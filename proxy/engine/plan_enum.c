@@ -219,19 +219,21 @@ enum rc plan_add_enum_value(struct build *b, const struct file_op *op)
 
 /* ---- remove_enum ---- */
 
-/* Who uses the type or an array of it; of columns (and their defaults) the table and the number.
- * The column of a partition goes with that of its table. */
+/* Who uses the type or an array of it; of columns (and their defaults) as a, which stands for the
+ * columns of partitions, too. */
+#define USERS(type)                                                                                \
+    "pg_depend d LEFT JOIN pg_attrdef f ON d.classid = 'pg_attrdef'::regclass AND f.oid = d.objid" \
+    " LEFT JOIN pg_attribute a ON (a.attrelid, a.attnum) = (CASE d.classid WHEN"                   \
+    "  'pg_class'::regclass THEN d.objid ELSE f.adrelid END, CASE d.classid WHEN"                  \
+    "  'pg_class'::regclass THEN d.objsubid ELSE f.adnum END) AND a.attnum > 0"                    \
+    " WHERE d.refclassid = 'pg_type'::regclass AND d.refobjid IN (SELECT " type "::oid UNION"      \
+    "  SELECT typarray FROM pg_type WHERE oid = " type "::oid)"                                    \
+    " AND d.deptype = 'n' AND COALESCE(a.attinhcount, 0) = 0"
+
 static const char users_sql[] =
-    "WITH own (oid) AS (SELECT $1::oid UNION SELECT typarray FROM pg_type WHERE oid = $1::oid)"
-    " SELECT DISTINCT pg_describe_object(d.classid, d.objid, d.objsubid),"
-    " coalesce(a.attrelid, 0)::int8, a.attname, f.oid IS NOT NULL"
-    " FROM pg_depend d LEFT JOIN pg_attrdef f ON d.classid = 'pg_attrdef'::regclass"
-    "  AND f.oid = d.objid"
-    " LEFT JOIN pg_attribute a ON (a.attrelid, a.attnum) = (CASE d.classid WHEN"
-    "  'pg_class'::regclass THEN d.objid ELSE f.adrelid END, CASE d.classid WHEN"
-    "  'pg_class'::regclass THEN d.objsubid ELSE f.adnum END) AND a.attnum > 0"
-    " WHERE d.refclassid = 'pg_type'::regclass AND d.refobjid IN (SELECT oid FROM own)"
-    " AND d.deptype = 'n' AND COALESCE(a.attinhcount, 0) = 0 ORDER BY 1";
+    "SELECT DISTINCT pg_describe_object(d.classid, d.objid, d.objsubid),"
+    " coalesce(a.attrelid, 0)::int8, a.attname, f.oid IS NOT NULL, a.attnum"
+    " FROM " USERS("$1") " ORDER BY 1";
 
 /* Is it the name, with a schema or without? */
 static bool ends_in(const char *cast, const char *name)
@@ -297,10 +299,60 @@ static bool goes_too(struct build *b, const PGresult *users, int row, const char
            (!is_default || !texts_has(&t->from, column) || has_other_default(b, t, column, type));
 }
 
+/* Somebody may have used it, or given its name to another one, while it was in flight: complete
+ * would come to that when all else is dropped. `going`: "(oid, attnum), ..." of columns that go in
+ * front of it; so do the tables that the file drops, and what is segue's own. */
+static char *look_for_users(const struct build *b, const char *type, const char *oid,
+                            const char *going)
+{
+    char *name = sql_quote_literal(type), *look;
+    struct buf dropped = {0};
+
+    buf_append_str(&dropped, "");
+    for (size_t i = 0; i < b->dropped.n; i++)
+        buf_printf(&dropped, "%s%s", i ? ", " : "", b->dropped.v[i]);
+    look = mem_printf(
+        BUILD_OWN_NAMES
+        "IF to_regtype(%s)::oid <> %s THEN RAISE object_not_in_prerequisite_state USING MESSAGE ="
+        " concat(%s, ' is another type than the one that was there at the start'), HINT ="
+        " 'give it another name, then complete (or resume)'; END IF;"
+        " SELECT pg_describe_object(d.classid, d.objid, d.objsubid) INTO segue_text FROM " USERS(
+            "%s") " AND (COALESCE(a.attrelid, 0), COALESCE(a.attnum, 0)) NOT IN (VALUES %s)"
+                  " AND COALESCE(a.attrelid, 0) <> ALL (ARRAY[%s]::oid[])"
+                  " AND NOT EXISTS (SELECT FROM pg_proc p JOIN pg_namespace n ON n.oid ="
+                  "  p.pronamespace WHERE d.classid = 'pg_proc'::regclass AND p.oid = d.objid AND"
+                  "  n.nspname = 'segue')"
+                  " AND NOT EXISTS (SELECT FROM pg_trigger g WHERE d.classid ="
+                  "  'pg_trigger'::regclass AND g.oid = d.objid AND g.tgname = '~segue_guard')"
+                  " AND NOT EXISTS (SELECT FROM pg_class i WHERE d.classid = 'pg_class'::regclass"
+                  "  AND i.oid = d.objid AND starts_with(i.relname::text, '~segue'))"
+                  " ORDER BY 1 LIMIT 1;"
+                  " IF segue_text IS NOT NULL THEN RAISE object_not_in_prerequisite_state USING"
+                  " MESSAGE = concat(segue_text, ' came after the migration was planned: it uses"
+                  " type ', %s, ', which complete is to drop'), HINT = 'change or drop that, then"
+                  " complete (or resume)'; END IF;" BUILD_NAMES_AGAIN,
+        name, oid, name, oid, oid, going, dropped.data, name);
+    buf_fini(&dropped);
+    free(name);
+    return build_do_take(look);
+}
+
+static void drop_step(struct build *b, const char *type, const char *oid, const char *going)
+{
+    struct eng_step *step =
+        build_step(b, ENG_STAGE_CONTRACT, ENG_STEP_DDL, -1, "drop type %s", type);
+    char *look = look_for_users(b, type, oid, going);
+
+    step_sql(step, ENG_LOOKS "%s", look);
+    step_sql(step, "DROP TYPE IF EXISTS %s", type);
+    step_rank(step, RANK_LAST);
+    free(look);
+}
+
 enum rc plan_remove_enum(struct build *b, const struct file_op *op)
 {
     PGresult *res, *users = NULL;
-    struct eng_step *step;
+    struct buf going = {0};
     enum rc rc;
 
     if (look_at_type(b, op, &res) != RC_OK)
@@ -308,16 +360,17 @@ enum rc plan_remove_enum(struct build *b, const struct file_op *op)
     const char *type = PQgetvalue(res, 0, 0), *params[] = {PQgetvalue(res, 0, 3)};
 
     rc = own_query(b, users_sql, 1, params, &users, b->err);
+    buf_append_str(&going, "(0, -1)"); /* none: a list has one */
     for (int i = 0; rc == RC_OK && i < PQntuples(users); i++)
         if (!goes_too(b, users, i, params[0]))
             build_refuse(b, PQgetvalue(users, i, 0), "change or drop that first, or in this file",
                          "it uses type %s", type);
+        else
+            buf_printf(&going, ", (%s, %s)", PQgetvalue(users, i, 1), PQgetvalue(users, i, 4));
     texts_add(&b->gone_types, "%s", params[0]);
-    if (rc == RC_OK) {
-        step = build_step(b, ENG_STAGE_CONTRACT, ENG_STEP_DDL, -1, "drop type %s", type);
-        step_sql(step, "DROP TYPE IF EXISTS %s", type);
-        step_rank(step, RANK_LAST);
-    }
+    if (rc == RC_OK)
+        drop_step(b, type, params[0], going.data);
+    buf_fini(&going);
     PQclear(users);
     PQclear(res);
     return rc;

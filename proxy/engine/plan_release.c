@@ -378,6 +378,26 @@ static enum rc release(struct build *b, struct target *t, const char *path,
     return rc;
 }
 
+/* Somebody may have made what refers to it while it was in flight: asked before anything goes. */
+static void look_for_needing(struct target *t, const char *bare)
+{
+    char *name = sql_quote_literal(bare);
+    char *look = build_do_take(mem_printf(
+        BUILD_OWN_NAMES
+        "SELECT pg_describe_object(d.classid, d.objid, d.objsubid) INTO segue_text FROM"
+        " pg_constraint k JOIN pg_depend d ON (d.refclassid, d.refobjid) IN"
+        " (('pg_class'::regclass, k.conindid), ('pg_constraint'::regclass, k.oid)) AND d.deptype ="
+        " 'n' WHERE k.conrelid = %lld AND k.conname = %s ORDER BY 1 LIMIT 1; IF segue_text IS NOT"
+        " NULL THEN RAISE object_not_in_prerequisite_state USING MESSAGE = format('%%s came after"
+        " the migration was planned: it needs constraint %%I, which complete is to drop',"
+        " segue_text, %s), HINT = 'drop it, then complete (or resume)'; END IF;" BUILD_NAMES_AGAIN,
+        (long long)json_integer_value(json_object_get(t->doc, "oid")), name, name));
+
+    texts_add(&t->contract, ENG_LOOKS "%s", look);
+    free(look);
+    free(name);
+}
+
 /* Unique, primary key, exclusion: until complete, for everybody. */
 static enum rc release_key(struct build *b, struct target *t, const struct file_op *op,
                            const json_t *index)
@@ -386,6 +406,7 @@ static enum rc release_key(struct build *b, struct target *t, const struct file_
     bool refused = false;
     enum rc rc = replica_judge_index(b, t, index, what, &refused);
 
+    look_for_needing(t, op->name);
     texts_add(&t->contract, "ALTER TABLE %s DROP CONSTRAINT IF EXISTS %s", t->after, name);
     build_warn(b, what, "let the new application meet it until then",
                "it binds all writers until complete: a rollback could not build its index again in "

@@ -143,21 +143,26 @@ static void refuse_drop(struct build *b, const PGresult *res)
                    PQgetvalue(res, 0, 9));
 }
 
-void plan_same_table(struct eng_step *step, const char *relation, const char *oid)
+static char *same_table_sql(const char *relation, const char *oid)
 {
     char *name = sql_quote_literal(relation);
     char *body = mem_printf(
         "BEGIN IF pg_catalog.to_regclass(%s)::pg_catalog.oid OPERATOR(pg_catalog.<>) %s THEN"
         " RAISE object_not_in_prerequisite_state USING MESSAGE = pg_catalog.concat(%s,"
         " ' is another table than the one that was there at the start'),"
-        " HINT = 'give it another name, then resume'; END IF; END",
+        " HINT = 'give it another name, then ask again (or resume)'; END IF; END",
         name, oid, name);
-    char *literal = sql_quote_literal(body);
 
-    step_sql(step, "DO %s", literal);
-    free(literal);
-    free(body);
     free(name);
+    return build_do_take(body);
+}
+
+void plan_same_table(struct eng_step *step, const char *relation, const char *oid)
+{
+    char *sql = same_table_sql(relation, oid);
+
+    step_sql(step, "%s", sql);
+    free(sql);
 }
 
 struct drops {
@@ -220,8 +225,12 @@ static void drop_step(struct build *b, const struct file_op *op, const struct dr
         build_step(b, ENG_STAGE_CONTRACT, ENG_STEP_DDL, -1, "drop %s", drops->names.data);
     struct eng_plan *plan = b->plan;
 
-    for (size_t i = 0; i < drops->relations.n; i++)
-        plan_same_table(step, drops->relations.v[i], b->dropped.v[i]);
+    for (size_t i = 0; i < drops->relations.n; i++) {
+        char *look = same_table_sql(drops->relations.v[i], b->dropped.v[i]);
+
+        step_sql(step, ENG_LOOKS "%s", look);
+        free(look);
+    }
     step_sql(step, "DROP TABLE IF EXISTS %s", drops->names.data);
     step_lock(step, EXCLUSIVE, drops->locks.data, INSTANT);
     step_rank(step, op->index);
@@ -269,7 +278,7 @@ static const char index_sql[] =
     "  FROM pg_depend d WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid IN " PARTS
     "  AND d.deptype = 'n'), CASE c.relkind WHEN 'I' THEN replace(pg_get_indexdef(c.oid),"
     "  ' ON ONLY ', ' ON ') ELSE replace(pg_get_indexdef(c.oid), ' INDEX ',"
-    "  ' INDEX CONCURRENTLY ') END, c.oid, tn.nspname, c.relkind = 'I'"
+    "  ' INDEX CONCURRENTLY ') END, c.oid, tn.nspname, c.relkind = 'I', t.oid"
     " FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
     " JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_class t ON t.oid = i.indrelid"
     " JOIN pg_namespace tn ON tn.oid = t.relnamespace WHERE c.oid = to_regclass($1)"
@@ -292,13 +301,49 @@ static void refuse_index(struct build *b, const char *object, const PGresult *re
                      "it is the replica identity of %s", PQgetvalue(res, 0, 4));
 }
 
-/* PostgreSQL drops one of a partitioned table under a strong lock alone: an instant. */
+/* Somebody may have given its name to something else while it was in flight, or need it by now.
+ * Made anew (REINDEX CONCURRENTLY), or for the column's other half, it has another oid. */
+static char *look_at_index(const PGresult *res)
+{
+    char *index = sql_quote_literal(PQgetvalue(res, 0, 0));
+    char *table = sql_quote_literal(PQgetvalue(res, 0, 1));
+    char *look = mem_printf(
+        BUILD_OWN_NAMES
+        "SELECT CASE WHEN i.indrelid IS DISTINCT FROM %s THEN concat(%s, ' is not the index of ',"
+        " %s, ' any more that was there at the start') ELSE (SELECT concat(w.what, ' needs index ',"
+        " %s, ' by now') FROM (SELECT format('constraint %%I', k.conname) AS what FROM"
+        "  pg_constraint k WHERE k.conindid IN " PARTS " AND k.contype IN ('p', 'u', 'x') UNION ALL"
+        "  SELECT pg_describe_object(d.classid, d.objid, d.objsubid) FROM pg_depend d WHERE"
+        "  d.refclassid = 'pg_class'::regclass AND d.refobjid IN " PARTS " AND d.deptype = 'n'"
+        "  UNION ALL SELECT concat('the replica identity of ', x.indrelid::regclass) FROM pg_index "
+        "x"
+        "  WHERE x.indexrelid IN " PARTS " AND x.indisreplident) w LIMIT 1) END INTO segue_text"
+        " FROM pg_class c LEFT JOIN pg_index i ON i.indexrelid = c.oid WHERE c.oid ="
+        " to_regclass(%s); IF segue_text IS NOT NULL THEN RAISE object_not_in_prerequisite_state"
+        " USING MESSAGE = segue_text, HINT = 'give it another name where it is to stay, then"
+        " complete (or resume)'; END IF;" BUILD_NAMES_AGAIN,
+        PQgetvalue(res, 0, 12), index, table, index, index);
+
+    free(table);
+    free(index);
+    return build_do_take(look);
+}
+
+/* PostgreSQL drops one of a partitioned table under a strong lock alone: an instant. Any other
+ * outside a transaction: the look is a step of its own. */
 static void drop_index_step(struct build *b, const char *object, const PGresult *res, size_t index)
 {
     bool whole = yes(res, 11);
-    struct eng_step *step = build_step(
-        b, ENG_STAGE_CONTRACT, whole ? ENG_STEP_DDL : ENG_STEP_CONCURRENTLY, -1, "drop %s", object);
+    char *look = look_at_index(res);
+    struct eng_step *step = build_step(b, ENG_STAGE_CONTRACT, ENG_STEP_DDL, -1,
+                                       whole ? "drop %s" : "look at %s before it goes", object);
 
+    step_sql(step, ENG_LOOKS "%s", look);
+    free(look);
+    if (!whole) {
+        step_rank(step, index);
+        step = build_step(b, ENG_STAGE_CONTRACT, ENG_STEP_CONCURRENTLY, -1, "drop %s", object);
+    }
     step_sql(step, "DROP INDEX %sIF EXISTS %s", whole ? "" : "CONCURRENTLY ",
              PQgetvalue(res, 0, 0));
     if (whole)

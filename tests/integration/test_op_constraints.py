@@ -174,6 +174,10 @@ def test_dropped_constraints_free_the_new_application_and_a_rollback_mends_its_r
     free_rows(old(proxy), 3000, free=False)
     proxy.cli("cutover", name)
     free_rows(new(proxy), 4000, free=True)
+    db.sql("CREATE TABLE refers (l text, k text, CONSTRAINT new_one FOREIGN KEY (l, k) REFERENCES items (label, kind))")
+    refused = proxy.cli("complete", name, "--force", check=1).err
+    assert "new_one on table public.refers came after the migration was planned: it needs constraint label_once" in refused
+    db.sql("DROP TABLE refers")
     proxy.kill9()
     proxy.start()
     complete(proxy, name)

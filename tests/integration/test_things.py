@@ -137,11 +137,10 @@ def test_complete_drops_what_was_planned_and_nothing_that_took_its_name(db, segu
     proxy = segue(db)
     name = proxy.soaking({"name": "drop", "operations": [{"drop_table": {"name": "going"}}]})
     db.sql("ALTER TABLE going RENAME TO gone; CREATE TABLE going (precious text)")
-    stopped = proxy.cli("complete", name, "--force", check=4)
-    assert "another table than the one" in stopped.err
+    refused = proxy.cli("complete", name, "--force", check=1)
+    assert "another table than the one" in refused.err and proxy.phase(name) == "soaking"
     db.sql("ALTER TABLE going RENAME TO kept; ALTER TABLE gone RENAME TO going")
-    proxy.cli("resume", name)
-    proxy.wait_phase(name, "done")
+    proxy.cli("complete", name, "--force")
     assert db.one("SELECT to_regclass('going') IS NULL AND to_regclass('kept') IS NOT NULL")
 
 
@@ -172,6 +171,46 @@ def test_a_type_goes_with_the_column_of_a_partitioned_table(db, segue):
     db.sql("DROP TABLE own")
     proxy.done(file)
     assert db.sql("SELECT k FROM t_1") == [("b",)] and db.one("SELECT to_regtype('kind') IS NULL")
+
+
+@pytest.mark.one_version
+def test_complete_finds_what_came_meanwhile_before_it_drops_anything(db, segue):
+    db.sql("CREATE TYPE mood AS ENUM ('sad'); CREATE TYPE left_alone AS ENUM ('a'); CREATE TABLE t (id int, n int, m int, feels mood DEFAULT 'sad', all_feel mood[]);"
+           "CREATE TABLE gone (feels mood); CREATE INDEX t_n ON t (n); CREATE UNIQUE INDEX t_m ON t (m); CREATE TABLE parts (id int, n int) PARTITION BY LIST (id);"
+           "CREATE TABLE part PARTITION OF parts DEFAULT; CREATE INDEX parts_n ON parts (n); INSERT INTO t VALUES (1, 1, 1, 'sad', '{sad}')")
+    proxy = segue(db)
+    name = proxy.soaking({"name": "m", "operations": [
+        {"alter_column": {"table": "t", "column": "feels", "type": "text", "up": "feels::text", "down": "feels::mood", "default": "'sad'"}},
+        {"drop_column": {"table": "t", "column": "all_feel", "down": "'{sad}'"}},
+        {"drop_table": {"name": "gone"}}, {"remove_enum": {"name": "mood"}}, {"remove_enum": {"name": "left_alone"}},
+        *({"drop_index": {"name": index}} for index in ("t_n", "t_m", "parts_n"))]})
+    db.sql("ALTER TABLE gone ADD also mood")  # goes with it
+    for there, back, said in (
+            ("CREATE TABLE own (feels mood)", "DROP TABLE own", "column feels of table public.own came after the migration was planned: it uses type public.mood"),
+            ("CREATE TABLE own (feels mood[] DEFAULT '{sad}')", "DROP TABLE own", "column feels of table public.own came after"),
+            ("CREATE FUNCTION own(mood) RETURNS int LANGUAGE sql AS 'SELECT 1'", "DROP FUNCTION own", "function public.own(public.mood) came after"),
+            ("ALTER TYPE left_alone RENAME TO kept; CREATE TYPE left_alone AS ENUM ()", "DROP TYPE left_alone; ALTER TYPE kept RENAME TO left_alone",
+             "public.left_alone is another type than"),
+            ("DROP INDEX t_n; CREATE TABLE u (n int); CREATE INDEX t_n ON u (n)", "DROP TABLE u; CREATE INDEX t_n ON t (n)",
+             "public.t_n is not the index of public.t any more"),
+            ("DROP INDEX t_n; CREATE TABLE t_n ()", "DROP TABLE t_n; CREATE INDEX t_n ON t (n)", "public.t_n is not the index of public.t any more"),
+            ("ALTER INDEX parts_n RENAME TO p; CREATE INDEX parts_n ON t (n)", "DROP INDEX parts_n; ALTER INDEX p RENAME TO parts_n",
+             "public.parts_n is not the index of public.parts any more"),
+            ("ALTER TABLE t ADD CONSTRAINT t_m UNIQUE USING INDEX t_m", "ALTER TABLE t DROP CONSTRAINT t_m; CREATE UNIQUE INDEX t_m ON t (m)",
+             "constraint t_m needs index public.t_m by now"),
+            ("CREATE TABLE refers (m int REFERENCES t (m))", "DROP TABLE refers", "constraint refers_m_fkey on table public.refers needs index public.t_m"),
+            ("ALTER TABLE t ALTER m SET NOT NULL, REPLICA IDENTITY USING INDEX t_m", "ALTER TABLE t REPLICA IDENTITY DEFAULT",
+             "the replica identity of public.t needs index public.t_m")):
+        db.sql(there)
+        refused = proxy.cli("complete", name, "--force", check=None)
+        assert refused.code == 1 and said in refused.err, f"{there}: {refused}"
+        db.sql(back)
+    assert proxy.phase(name) == "soaking"
+    with db.connect() as conn:
+        conn.execute("REINDEX INDEX CONCURRENTLY t_n")  # it is another one, and the same
+    proxy.cli("complete", name, "--force")
+    assert db.one("SELECT count(*) FROM pg_type WHERE typname IN ('mood', 'left_alone')") == 0
+    assert db.one("SELECT count(*) FROM pg_class WHERE relname IN ('t_n', 't_m', 'parts_n', 'gone')") == 0
 
 
 REFUSED = {
