@@ -142,8 +142,8 @@ static enum rc build_all(struct build *b)
         err_hint(b->err, "PostgreSQL 14 or later is wanted");
         return RC_ERR;
     }
-    if (check_store(b) != RC_OK || new_tables(b) != RC_OK || plan_tables(b) != RC_OK ||
-        new_indexes(b) != RC_OK)
+    if (check_store(b) != RC_OK || enums_read(b) != RC_OK || new_tables(b) != RC_OK ||
+        plan_tables(b) != RC_OK || new_indexes(b) != RC_OK)
         return RC_ERR;
     links_release(b);
     for (int drops = 1; drops >= 0; drops--) /* a key lets go behind what refers to it */
@@ -205,7 +205,7 @@ enum rc eng_plan_make(PGconn *conn, const struct eng_plan_others *others, const 
         target_fini(&b.targets[i]);
     free(b.targets);
     links_fini(&b);
-    texts_fini(&b.created_names);
+    enums_fini(&b);
     texts_fini(&b.dropped);
     texts_fini(&b.gone_indexes);
     texts_fini(&b.gone_types);

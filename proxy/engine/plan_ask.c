@@ -80,18 +80,16 @@ enum rc paths_read(struct build *b)
         return RC_ERR;
     if (!b->names)
         b->names = mem_strdup("");
-    return named_value(b, schemas, 0, NULL, &b->schemas, b->err);
+    if (named_value(b, schemas, 0, NULL, &b->schemas, b->err) != RC_OK)
+        return RC_ERR;
+    return named_value(b, "SELECT pg_catalog.current_schema()", 0, NULL, &b->creates_in, b->err);
 }
 
 void paths_fini(struct build *b)
 {
     free(b->names);
     free(b->schemas);
-}
-
-enum rc schema_to_create_in(struct build *b, char **schema)
-{
-    return named_value(b, "SELECT pg_catalog.current_schema()", 0, NULL, schema, b->err);
+    free(b->creates_in);
 }
 
 /* What `tell` says of what the role's path finds under a name. */
@@ -129,14 +127,18 @@ enum rc type_named(struct build *b, const char *name, char **out, struct err *er
                   name, out, err);
 }
 
-enum rc path_would_find(struct build *b, const char *schema, const char *name, bool *finds)
+enum rc path_would_find(struct build *b, const char *schema, const char *name, bool type,
+                        bool *finds)
 {
     static const char sql[] =
-        "SELECT p.s FROM unnest($1::text[]) WITH ORDINALITY p(s, at) WHERE p.s = $2 AND NOT EXISTS"
-        " (SELECT FROM unnest($1::text[]) WITH ORDINALITY q(s, at) JOIN pg_namespace n ON"
-        "  n.nspname = q.s JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = $3"
-        "  WHERE q.at < p.at) LIMIT 1";
-    const char *params[] = {b->schemas, schema, name};
+        "WITH p AS (SELECT * FROM unnest(CASE WHEN 'pg_catalog' = ANY ($1::text[]) THEN $1::text[]"
+        "  ELSE 'pg_catalog'::text || $1::text[] END) WITH ORDINALITY AS p(s, at)), taken AS "
+        "(SELECT"
+        "  relnamespace AS id FROM pg_class WHERE relname = $3 AND $4 = 'f' UNION ALL SELECT"
+        "  typnamespace FROM pg_type WHERE typname = $3 AND $4 = 't')"
+        " SELECT p.s FROM p WHERE p.s = $2 AND NOT EXISTS (SELECT FROM p q JOIN pg_namespace n ON"
+        "  n.nspname = q.s JOIN taken ON taken.id = n.oid WHERE q.at < p.at) LIMIT 1";
+    const char *params[] = {b->schemas, schema, name, type ? "t" : "f"};
     char *first;
     enum rc rc = own_value(b, sql, (int)ARRAY_LEN(params), params, &first, b->err);
 

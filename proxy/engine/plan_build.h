@@ -112,6 +112,7 @@ struct build {
     enum build_path path; /* by which it goes now */
     char *names;          /* the role's path */
     char *schemas;        /* which schemas that are: text of an array */
+    char *creates_in; /* the first of them, which gets what has no schema; NULL: there is none */
     const char *where, *text;
     const struct file *file;
     struct eng_plan *plan;
@@ -127,7 +128,8 @@ struct build {
     size_t nrenames, renames_cap;
     struct texts dropped;                  /* oids of tables that drop_table drops */
     struct texts gone_indexes, gone_types; /* the same of drop_index, remove_enum */
-    struct texts created_names;            /* bare names of tables the file creates */
+    struct made_enum *enums;               /* of create_enum, in the order of the file */
+    size_t nenums;
     struct err *err;
 };
 
@@ -195,10 +197,10 @@ enum rc type_named(struct build *b, const char *name, char **out, struct err *er
  * schema, may mean; types of names as SQL says them, each once, 0 for one that is not there. */
 enum rc functions_named(struct build *b, char *const *names, size_t n, char **oids) MUST_CHECK;
 enum rc types_named(struct build *b, char *const *names, size_t n, char **oids) MUST_CHECK;
-/* By the role's path, would a relation of that name in the schema be the first one of its name? */
-enum rc path_would_find(struct build *b, const char *schema, const char *name,
+/* By the role's path, would a relation (or a type) of that name in the schema be the first one of
+ * its name? */
+enum rc path_would_find(struct build *b, const char *schema, const char *name, bool type,
                         bool *finds) MUST_CHECK;
-enum rc schema_to_create_in(struct build *b, char **schema) MUST_CHECK; /* heap; NULL: none */
 /* Its document (catalog.h), with the path that its guard goes by. */
 enum rc table_named(struct build *b, const struct file_name *name, json_t **doc,
                     struct err *err) MUST_CHECK;
@@ -624,6 +626,11 @@ enum rc plan_rename_table(struct build *b, const struct file_op *op) MUST_CHECK;
 /* Once all steps are there: do statements of the file use the old name after the cut-over? */
 void refuse_renamed(struct build *b);
 
+/* Where the file's own go, and what they are called: before any type is looked at. */
+enum rc enums_read(struct build *b) MUST_CHECK;
+void enums_fini(struct build *b);
+/* How one is to be said whose name alone, this one, means no type or another; NULL: it is none. */
+const char *enum_unreached(const struct build *b, const char *type);
 /* The create_enum of this file that a type ("mood", "mood[]") names, or NULL. */
 const struct file_op *enum_of_file(const struct build *b, const char *type);
 /* Is a default that is a plain literal one of its values? */

@@ -91,7 +91,7 @@ static enum rc means_renamed(struct build *b, const struct renamed *renamed,
         *means = !strcmp(renamed->schema, table->schema);
         return RC_OK;
     }
-    return path_would_find(b, renamed->schema, renamed->to, means);
+    return path_would_find(b, renamed->schema, renamed->to, false, means);
 }
 
 /* *out: of those in front, the one that the name means by then, or NULL. */

@@ -35,8 +35,14 @@ enum rc check_type(struct build *b, const char *path, const char *type, struct t
     sql = mem_printf("SELECT NULL::%s LIMIT 0", type); /* a domain may forbid the NULL */
     rc = named_query(b, sql, 0, NULL, &res, &why);
     free(sql);
-    if (rc != RC_OK)
+    if (rc != RC_OK) {
+        if (enum_unreached(b, type))
+            err_hint(b->err,
+                     "say %s, which this file makes: its schema is not the first of the"
+                     " search_path that has such a name",
+                     enum_unreached(b, type));
         return build_fail(b, path, "%s", why.text);
+    }
     snprintf(mod, sizeof(mod), "%d", PQfmod(res, 0));
     PQclear(res);
     if (type_named(b, type, &placed, b->err) != RC_OK)

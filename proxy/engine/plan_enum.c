@@ -17,6 +17,11 @@
 
 /* ---- create_enum ---- */
 
+static const char *goes_in(const struct build *b, const struct file_op *op)
+{
+    return op->table.schema ? op->table.schema : b->creates_in;
+}
+
 /* Where it goes, quoted; heap. NULL with an error. */
 static char *place(struct build *b, const struct file_op *op)
 {
@@ -25,16 +30,11 @@ static char *place(struct build *b, const struct file_op *op)
         " t.typnamespace = n.oid AND t.typname = $2), CASE WHEN NOT"
         " has_schema_privilege(n.oid, 'CREATE') THEN format('GRANT CREATE ON SCHEMA %I TO %I',"
         " n.nspname, current_user) END FROM pg_namespace n WHERE n.nspname = $1";
-    char *schema = op->table.schema ? mem_strdup(op->table.schema) : NULL, *out = NULL;
-    const char *params[] = {NULL, op->table.name};
+    const char *params[] = {goes_in(b, op), op->table.name};
+    char *out = NULL;
     PGresult *res;
-    enum rc rc = schema ? RC_OK : schema_to_create_in(b, &schema);
 
-    params[0] = schema;
-    if (rc == RC_OK)
-        rc = own_query(b, sql, 2, params, &res, b->err);
-    free(schema);
-    if (rc != RC_OK)
+    if (own_query(b, sql, 2, params, &res, b->err) != RC_OK)
         return NULL;
     if (PQntuples(res) == 0)
         plan_fail(b, op, "name", "make the schema first, or look at the search_path",
@@ -79,25 +79,69 @@ enum rc plan_create_enum(struct build *b, const struct file_op *op)
     return RC_OK;
 }
 
+/* ---- what a type of the file means ---- */
+
+struct made_enum {
+    const struct file_op *op;
+    char *whole, *bare; /* quoted; bare NULL: the name alone does not mean it */
+};
+
+enum rc enums_read(struct build *b)
+{
+    enum rc rc = RC_OK;
+
+    for (size_t i = 0; rc == RC_OK && i < b->file->nops; i++) {
+        const struct file_op *op = &b->file->ops[i];
+        const char *schema = goes_in(b, op);
+        bool finds = false;
+
+        if (op->kind != FILE_CREATE_ENUM || !schema) /* without one plan_create_enum says so */
+            continue;
+        rc = path_would_find(b, schema, op->table.name, true, &finds);
+        b->enums = mem_realloc(b->enums, (b->nenums + 1) * sizeof(*b->enums));
+        b->enums[b->nenums++] = (struct made_enum){op, sql_quote_qualified(schema, op->table.name),
+                                                   finds ? sql_quote_ident(op->table.name) : NULL};
+    }
+    return rc;
+}
+
+void enums_fini(struct build *b)
+{
+    for (size_t i = 0; i < b->nenums; i++) {
+        free(b->enums[i].whole);
+        free(b->enums[i].bare);
+    }
+    free(b->enums);
+}
+
+static bool is_called(const char *name, const char *type, size_t len)
+{
+    return name && strlen(name) == len && !strncmp(name, type, len);
+}
+
+const char *enum_unreached(const struct build *b, const char *type)
+{
+    const char *whole = NULL;
+
+    for (size_t i = 0; i < b->nenums; i++) {
+        char *bare = sql_quote_ident(b->enums[i].op->table.name);
+
+        if (!b->enums[i].bare && !strcmp(bare, type))
+            whole = b->enums[i].whole;
+        free(bare);
+    }
+    return whole;
+}
+
 const struct file_op *enum_of_file(const struct build *b, const char *type)
 {
     size_t len = strlen(type);
 
     while (len > 2 && !strcmp(type + len - 2, "[]"))
         len -= 2;
-    for (size_t i = 0; i < b->file->nops; i++) {
-        const struct file_op *op = &b->file->ops[i];
-        char *bare = sql_quote_ident(op->table.name ? op->table.name : "");
-        char *whole = op->table.schema ? plan_name(op) : mem_printf("public.%s", bare);
-        bool is =
-            op->kind == FILE_CREATE_ENUM && ((strlen(bare) == len && !strncmp(bare, type, len)) ||
-                                             (strlen(whole) == len && !strncmp(whole, type, len)));
-
-        free(whole);
-        free(bare);
-        if (is)
-            return op;
-    }
+    for (size_t i = 0; i < b->nenums; i++)
+        if (is_called(b->enums[i].bare, type, len) || is_called(b->enums[i].whole, type, len))
+            return b->enums[i].op;
     return NULL;
 }
 

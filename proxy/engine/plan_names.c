@@ -12,9 +12,17 @@
 /* NULL: not known without the search_path. */
 static const char *schema_of(const struct build *b, size_t i)
 {
+    const struct file_op *op = &b->file->ops[i];
     ptrdiff_t target = b->op_target[i];
 
-    return target >= 0 ? cat_text(b->targets[target].doc, "schema") : b->file->ops[i].table.schema;
+    if (target >= 0)
+        return cat_text(b->targets[target].doc, "schema");
+    for (size_t k = 0; k < b->nrenames; k++)
+        if (b->renames[k].at == i)
+            return b->renames[k].schema;
+    if (!op->table.schema && (op->kind == FILE_CREATE_TABLE || op->kind == FILE_CREATE_ENUM))
+        return b->creates_in;
+    return op->table.schema;
 }
 
 static bool clash(const struct build *b, size_t i, const struct file_given *one, size_t k,

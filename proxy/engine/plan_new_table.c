@@ -14,22 +14,15 @@
 static enum rc is_created(struct build *b, const struct file_op *op, const struct file_name *table,
                           bool *is)
 {
-    char *first = NULL;
-    enum rc rc;
+    const char *schema = op->table.schema ? op->table.schema : b->creates_in;
 
     *is = op->kind == FILE_CREATE_TABLE && !strcmp(op->table.name, table->name);
     if (!*is || (!table->schema && !op->table.schema))
         return RC_OK;
     if (!table->schema)
-        return path_would_find(b, op->table.schema, table->name, is);
-    if (op->table.schema) {
-        *is = !strcmp(op->table.schema, table->schema);
-        return RC_OK;
-    }
-    rc = schema_to_create_in(b, &first);
-    *is = first && !strcmp(first, table->schema);
-    free(first);
-    return rc;
+        return path_would_find(b, schema, table->name, false, is);
+    *is = schema && !strcmp(schema, table->schema);
+    return RC_OK;
 }
 
 enum rc created_named(struct build *b, const struct file_name *table, const struct file_op **out)
@@ -246,9 +239,7 @@ static enum rc place_table(struct build *b, const struct file_op *op, const char
     const char *params[2];
     enum rc rc;
 
-    *schema = mem_strdup(op->table.schema);
-    if (!*schema && schema_to_create_in(b, schema) != RC_OK)
-        return RC_ERR;
+    *schema = mem_strdup(op->table.schema ? op->table.schema : b->creates_in);
     if (!*schema)
         return build_fail_hint(b, path, "name one, or make one that the search_path names",
                                "no schema has been selected to create in");
@@ -358,9 +349,6 @@ enum rc new_tables(struct build *b)
 {
     enum rc rc = RC_OK;
 
-    for (size_t i = 0; i < b->file->nops; i++)
-        if (b->file->ops[i].kind == FILE_CREATE_TABLE)
-            texts_add(&b->created_names, "%s", b->file->ops[i].table.name);
     for (size_t i = 0; rc == RC_OK && i < b->file->nops; i++)
         if (b->file->ops[i].kind == FILE_CREATE_TABLE)
             rc = new_table(b, &b->file->ops[i]);

@@ -118,9 +118,18 @@ static enum rc check_many(struct build *b, const char *relation, const char *oid
     return RC_OK;
 }
 
-/* Does an operation in front give the name to another table of the schema? */
+/* Is it the name of a table that the file makes, or does an operation in front give it to another
+ * one of the schema? */
 static bool is_given(const struct build *b, const struct renamed *own)
 {
+    char *after = sql_quote_qualified(own->schema, own->to);
+    bool made = false;
+
+    for (size_t i = 0; i < b->plan->ncreated; i++)
+        made |= !strcmp(b->plan->created[i], after);
+    free(after);
+    if (made)
+        return true;
     for (size_t i = 0; i < b->nrenames; i++) {
         const struct renamed *other = &b->renames[i];
 
@@ -145,7 +154,7 @@ static enum rc check_taken(struct build *b, const struct file_op *op, const stru
     if (!own)
         return plan_fail(b, op, "from", "ask again",
                          "table %s has just been made in the place of another", t->relation);
-    if (texts_has(&b->created_names, op->to) || is_given(b, own))
+    if (is_given(b, own))
         return plan_fail(b, op, "to", HINT_TAKEN, "the file gives the name \"%s\" to another table",
                          op->to);
     if (own->at != op->index)

@@ -439,6 +439,11 @@ def test_what_cannot_be_renamed_is_refused_by_name(db, segue):
         db.sql("DROP SCHEMA public CASCADE; CREATE SCHEMA public; CREATE TABLE t (id int PRIMARY KEY, n int)")
         db.sql(sql)
         is_refused(proxy, operations, wanted, what)
+    # in another schema a table of that name is in nobody's way
+    db.sql("DROP SCHEMA public CASCADE; CREATE SCHEMA public; CREATE TABLE t (id int PRIMARY KEY, n int); CREATE SCHEMA far")
+    for place in "far.u", "public.u":
+        made = {"create_table": {"name": place, "columns": [{"name": "id", "type": "int"}]}}
+        proxy.cli("plan", proxy.file({"name": "m", "operations": [RENAME, made]}), check=int(place == "public.u"))
 
 
 @pytest.mark.one_version

@@ -213,6 +213,29 @@ def test_complete_finds_what_came_meanwhile_before_it_drops_anything(db, segue):
     assert db.one("SELECT count(*) FROM pg_class WHERE relname IN ('t_n', 't_m', 'parts_n', 'gone')") == 0
 
 
+@pytest.mark.one_version
+def test_a_type_of_the_file_is_the_one_that_its_name_means(db, segue):
+    """Which schema it goes to, and what a name finds, the search_path says, and not the word public."""
+    db.sql(f'CREATE SCHEMA app; CREATE SCHEMA far; CREATE TABLE app.t (id int); CREATE TYPE public.mood AS ENUM (\'theirs\'); '
+           f'ALTER DATABASE "{db.name}" SET search_path = app, public')
+    proxy = segue(db)
+
+    def add(kind, default, **more):
+        return {"add_column": {"table": "t", "column": {"name": "c_" + kind.replace(".", "_"), "type": kind, "default": default, **more}}}
+
+    made = [{"create_enum": {"name": "mood", "values": ["ours"]}}, {"create_enum": {"name": "far.shade", "values": ["dark"]}}]
+    for operation, said in ((add("public.mood", "'ours'"), 'invalid input value for enum mood: "ours"'),
+                            (add("app.mood", "'theirs'"), "'theirs' is not one of the type's values: 'ours'"),
+                            (add("shade", "'dark'"), 'type "shade" does not exist')):
+        run = proxy.cli("plan", proxy.file({"name": "m", "operations": [*made, operation]}), check=1)
+        assert said in run.out + run.err, run
+    assert "say far.shade, which this file makes" in run.out + run.err
+    proxy.done({"name": "m", "operations": [*made, add("public.mood", "'theirs'"), add("app.mood", "'ours'"), add("mood", "'ours'"), add("far.shade", "'dark'")]})
+    assert db.sql("SELECT attname, typnamespace::regnamespace::text FROM pg_attribute a JOIN pg_type t ON t.oid = atttypid "
+                  "WHERE attrelid = 'app.t'::regclass AND attnum > 1 ORDER BY 1") == [
+        ("c_app_mood", "app"), ("c_far_shade", "far"), ("c_mood", "app"), ("c_public_mood", "public")]
+
+
 REFUSED = {
     "view": ({"drop_table": {"name": "t"}}, "CREATE VIEW v AS SELECT id FROM t", "view public.v: it depends on"),
     "foreign key": ({"drop_table": {"name": "t"}}, "CREATE TABLE o (r int REFERENCES t (id))", "constraint o_r_fkey on table public.o"),
