@@ -153,13 +153,13 @@ enum cli_outcome cli_outcome_of(enum cli_goal goal, const json_t *row,
     bool over = wanted ? json_is_false(wanted) : seen_cutover || tried;
     bool stale = before->error && strcmp(before->error, error) == 0;
 
-    /* there, but what was asked for is refused as long as some of this is left */
-    bool unproven = goal == CLI_GOAL_PROVEN && phase == P_SOAKING &&
-                    json_number_value(json_object_get(row, "proofs_left")) > 0;
-    bool unbuilt = goal == CLI_GOAL_WAIT_READY && phase == P_READY &&
-                   json_number_value(json_object_get(row, "builds_left")) > 0;
+    /* there, but what was asked for is refused as long as some of this is left, or this may stop */
+    double proofs = json_number_value(json_object_get(row, "proofs_left"));
+    double builds = json_number_value(json_object_get(row, "builds_left"));
+    bool unproven = goal == CLI_GOAL_PROVEN && phase == P_SOAKING && proofs > 0;
+    bool unsettled = goal == CLI_GOAL_WAIT_READY && phase == P_READY && builds + proofs > 0;
 
-    if ((goals[goal].reached & phase) && !unproven && !unbuilt)
+    if ((goals[goal].reached & phase) && !unproven && !unsettled)
         return CLI_REACHED;
     if (goals[goal].may_turn_back && phase == P_READY && over)
         return CLI_TURNED_BACK;

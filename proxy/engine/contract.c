@@ -111,7 +111,10 @@ static unsigned steps_left(const struct eng_migration *m, enum eng_stage stage)
 
 unsigned eng_proofs_left(const struct eng_migration *m)
 {
-    return steps_left(m, ENG_STAGE_SETTLE) + steps_left(m, ENG_STAGE_SOAK);
+    if (m->phase != PH_READY && m->phase != PH_SOAKING)
+        return 0;
+    return steps_left(m, ENG_STAGE_SETTLE) +
+           (m->phase == PH_SOAKING ? steps_left(m, ENG_STAGE_SOAK) : 0);
 }
 
 unsigned eng_builds_left(const struct eng_migration *m)

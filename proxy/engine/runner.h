@@ -334,7 +334,8 @@ enum rc eng_proofs_check(const struct eng_migration *m, struct err *err) MUST_CH
 enum rc eng_contract_looks(struct eng_engine *engine, const struct eng_migration *m,
                            struct err *err) MUST_CHECK;
 
-unsigned eng_proofs_left(const struct eng_migration *m); /* steps of the soak */
+/* Of soak; of ready, what is proven again. */
+unsigned eng_proofs_left(const struct eng_migration *m);
 unsigned eng_builds_left(const struct eng_migration *m); /* steps that ready does again */
 
 /* bypass.c: writes that the guard has not seen would be lost with the side that follows, or goes.

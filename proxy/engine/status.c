@@ -163,7 +163,7 @@ static void put_status(struct eng_engine *engine, struct eng_migration *m)
     json_array_append_new(row, text_or_null(m->failure.text));
     json_array_append_new(row, text_or_null(m->failure.hint));
     json_array_append_new(row, old_names_ago(engine, m));
-    json_array_append_new(row, json_integer(m->phase == PH_SOAKING ? eng_proofs_left(m) : 0));
+    json_array_append_new(row, json_integer(eng_proofs_left(m)));
     json_array_append_new(row, json_integer(m->phase == PH_READY ? eng_builds_left(m) : 0));
     json_array_append_new(row, json_string(when));
     board_put(engine->board, BOARD_STATUS, row, !eng_phase_over(m->phase));

@@ -89,6 +89,22 @@ def test_wait_for_ready_waits_for_what_is_built_again(db, segue):
     proxy.cli("cutover", "key")
 
 
+def test_wait_for_ready_waits_for_what_is_proven_again_and_says_where_that_has_stopped(db, segue):
+    db.sql(TABLES)
+    proxy = segue(db)
+    proxy.soaking(KEY)
+    proxy.wait("key", lambda row: row["proofs_left"] == 0)
+    db.sql("SET session_replication_role = replica; INSERT INTO lines VALUES (99, 99); RESET session_replication_role")
+    proxy.cli("rollback", "key")
+    stopped = proxy.cli("wait", "key", "--timeout", "30", check=4).err
+    assert "lines_order_id_fkey" in stopped and "key stopped (ready)" in stopped
+    assert proxy.cli("wait", "key", "--timeout", "30", check=4).err == stopped
+    db.sql("DELETE FROM lines WHERE id = 99")
+    proxy.cli("resume", "key")
+    proxy.cli("wait", "key", "--timeout", "30")
+    assert db.one("SELECT convalidated FROM pg_constraint WHERE conname = 'lines_order_id_fkey'")
+
+
 def test_what_cannot_be_built_again_says_so_and_resume_goes_on(db, segue):
     db.sql(TABLES)
     proxy = segue(db)

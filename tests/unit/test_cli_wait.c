@@ -96,22 +96,26 @@ static void ready_is_waited_for_until_a_cutover_may_follow(void **state)
     static const struct {
         enum cli_goal goal;
         const char *phase;
-        int builds_left;
+        int builds_left, proofs_left;
         const char *error;
         enum cli_outcome expected;
     } cases[] = {
-        {CLI_GOAL_WAIT_READY, "ready", 2, "", CLI_WAITING},
-        {CLI_GOAL_WAIT_READY, "ready", 0, "", CLI_REACHED},
-        {CLI_GOAL_WAIT_READY, "ready", 1, "not today", CLI_FAILED},
-        {CLI_GOAL_WAIT_READY, "soaking", 0, "", CLI_REACHED},
-        {CLI_GOAL_REVERTED, "ready", 2, "", CLI_REACHED},
+        {CLI_GOAL_WAIT_READY, "ready", 2, 1, "", CLI_WAITING},
+        {CLI_GOAL_WAIT_READY, "ready", 0, 0, "", CLI_REACHED},
+        {CLI_GOAL_WAIT_READY, "ready", 1, 1, "not today", CLI_FAILED},
+        {CLI_GOAL_WAIT_READY, "ready", 0, 1, "", CLI_WAITING}, /* a reference is being proven */
+        {CLI_GOAL_WAIT_READY, "ready", 0, 1, "a row", CLI_FAILED},
+        {CLI_GOAL_WAIT_READY, "ready", 0, 0, "gave up", CLI_REACHED}, /* a cut-over */
+        {CLI_GOAL_WAIT_READY, "soaking", 0, 2, "", CLI_REACHED},
+        {CLI_GOAL_REVERTED, "ready", 2, 1, "", CLI_REACHED},
     };
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         const struct cli_before before = {0};
-        json_t *row = json_pack("{s:s, s:i, s:s}", "phase", cases[i].phase, "builds_left",
-                                cases[i].builds_left, "error", cases[i].error);
+        json_t *row = json_pack("{s:s, s:i, s:i, s:s}", "phase", cases[i].phase, "builds_left",
+                                cases[i].builds_left, "proofs_left", cases[i].proofs_left, "error",
+                                cases[i].error);
 
         assert_int_equal(cli_outcome_of(cases[i].goal, row, &before, false, 0), cases[i].expected);
         json_decref(row);
