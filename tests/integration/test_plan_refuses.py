@@ -92,6 +92,10 @@ def test_plan_names_user_triggers_that_may_fire(items, segue):
               f'GRANT CREATE ON DATABASE "{items.name}" TO app')
     proxy = segue(upstream=items.url("app"))
     assert "touch_me" in proxy.cli("plan", proxy.file(RENAME)).out
+    for events, code in ("DELETE", 0), ("INSERT", 1), ("DELETE OR UPDATE", 1):  # a row that goes has nothing to be kept in step
+        items.sql(f'CREATE OR REPLACE TRIGGER "~~late" BEFORE {events} ON items FOR EACH ROW EXECUTE FUNCTION f()')
+        shown = proxy.cli("plan", proxy.file(RENAME), check=code).out
+        assert ("trigger ~~late on public.items: it would run after the guard" in " ".join(shown.split())) == bool(code), (events, shown)
 
 
 # functions that meet a second column -> their text, of a trigger or not
