@@ -16,6 +16,7 @@
 
 #define PROBE_ROWS_MAX 200000
 #define PROBE_SECONDS 3
+#define WRAPS "segue.json_or_wrap"
 
 struct probe {
     long long seen, failed, lossy, empty, unsteady;
@@ -31,6 +32,7 @@ struct asked {
     const char *giver;        /* of NULL; NULL: `word` */
     const char *hint;         /* where it fails */
     bool not_null, wraps;
+    bool looked_at; /* by then, and what is asked may call segue's functions, not there yet */
 };
 
 char *probe_body(const struct probe_loop *loop)
@@ -247,6 +249,12 @@ static void report(struct build *b, const struct asked *asked, const struct prob
             "down(up()) is not what was there for %lld of %lld rows looked at", p->lossy, p->seen);
 }
 
+/* A function, or its schema. */
+static bool is_missing(const struct err *why)
+{
+    return !strcmp(why->sqlstate, "42883") || !strcmp(why->sqlstate, "3F000");
+}
+
 static enum rc probe_and_report(struct build *b, const char *body, const struct asked *asked)
 {
     struct probe counts = {0};
@@ -254,7 +262,7 @@ static enum rc probe_and_report(struct build *b, const char *body, const struct 
 
     if (probe(b, body, &counts, &why) == RC_OK)
         report(b, asked, &counts);
-    else
+    else if (!asked->looked_at || !is_missing(&why))
         build_warn(b, asked->object, NULL, "its rows could not be looked at: %s", why.text);
     free(counts.first);
     return PQstatus(b->conn) == CONNECTION_OK ? RC_OK : RC_ERR;
@@ -262,43 +270,78 @@ static enum rc probe_and_report(struct build *b, const char *body, const struct 
 
 static const char *hint_of(const struct eng_dual *dual, bool given)
 {
-    if (!strcmp(dual->new_type, "json") || !strcmp(dual->new_type, "jsonb"))
+    if ((!strcmp(dual->new_type, "json") || !strcmp(dual->new_type, "jsonb")) &&
+        !calls(dual->up, WRAPS))
         return "let up handle these rows (segue.json_or_wrap wraps what is no JSON), or mend them";
     return given ? "let it handle these rows, or mend them"
                  : "give an \"up\" that handles these rows, or mend them";
 }
 
+/* Without blanks. */
+static char *squeeze(const char *text)
+{
+    struct buf out = {0};
+
+    buf_append_str(&out, "");
+    for (; *text; text++)
+        if (!strchr(" \t\n", *text))
+            buf_append_u8(&out, (uint8_t)*text);
+    return buf_take(&out);
+}
+
+/* Of rows that `up` wraps: how many, and where. Only where it is the column itself that is wrapped.
+ * *alone: `up` does nothing else, and cannot fail. */
+static enum rc probe_wrapped(struct build *b, const struct target *t, const struct eng_dual *dual,
+                             const char *object, bool *alone)
+{
+    char *name = sql_quote_ident(dual->old_name), *squeezed = squeeze(dual->up);
+    char *call = mem_printf(WRAPS "(%s)", name), *body;
+    enum rc rc = RC_OK;
+
+    *alone = !strcmp(squeezed, call);
+    if (strstr(squeezed, call)) {
+        body = probe_text(t, dual, name, "pg_catalog.jsonb", NULL);
+        rc = probe_and_report(b, body, &(struct asked){.object = object, .wraps = true});
+        free(body);
+    }
+    free(call);
+    free(squeezed);
+    free(name);
+    return rc;
+}
+
 enum rc probe_dual(struct build *b, const struct target *t, const char *path,
                    const struct eng_dual *dual, bool given)
 {
-    bool wraps = dual->old_name && calls(dual->up, "segue.json_or_wrap");
+    bool alone = false;
 
     if (enum_of_file(b, dual->new_type)) /* not there yet */
         return RC_OK;
 
     char *object = mem_printf("column %s of %s", dual->old_name ? dual->old_name : dual->new_name,
                               t->relation);
-    char *plain = wraps ? sql_quote_ident(dual->old_name) : NULL;
-    char *body = probe_text(t, dual, plain ? plain : dual->up,
-                            plain ? "pg_catalog.jsonb" : dual->new_type, plain ? NULL : dual->down);
+    char *body = probe_text(t, dual, dual->up, dual->new_type, dual->down);
     char *up = mem_printf("%s.%s", path, given ? "up" : "type");
     char *down = mem_printf("%s.down", path);
     char *word = given ? mem_strdup("up") : mem_printf("up, which is %s,", dual->up);
-    enum rc rc = probe_and_report(b, body,
-                                  &(struct asked){.object = object,
-                                                  .path = up,
-                                                  .back = down,
-                                                  .word = word,
-                                                  .other = "down",
-                                                  .hint = hint_of(dual, given),
-                                                  .not_null = dual->not_null && !wraps,
-                                                  .wraps = wraps});
+    enum rc rc = RC_OK;
 
+    if (dual->old_name && calls(dual->up, WRAPS))
+        rc = probe_wrapped(b, t, dual, object, &alone);
+    if (rc == RC_OK)
+        rc = probe_and_report(b, body,
+                              &(struct asked){.object = object,
+                                              .path = up,
+                                              .back = down,
+                                              .word = word,
+                                              .other = "down",
+                                              .hint = hint_of(dual, given),
+                                              .not_null = dual->not_null,
+                                              .looked_at = alone});
     free(word);
     free(down);
     free(up);
     free(body);
-    free(plain);
     free(object);
     return rc;
 }

@@ -17,17 +17,40 @@
 #define COPY "pg_temp.\"~segue_probe\""
 #define HINT "say it there as the server would make it, or leave it out"
 
-/* What the file makes before indexes are built may be what is missing now. */
-static bool may_be_made(const struct build *b)
+/* What a statement of the file may change: what there is, of which type, how steady a function. */
+static bool is_of_things(const char *sqlstate)
 {
+    static const char *const states[] = {"42704" /* undefined_object */,
+                                         "42883" /* undefined_function */,
+                                         "42P01" /* undefined_table */,
+                                         "42703" /* undefined_column */,
+                                         "42725" /* ambiguous_function */,
+                                         "42804" /* datatype_mismatch */,
+                                         "42846" /* cannot_coerce */,
+                                         "42P17" /* invalid_object_definition: not IMMUTABLE */,
+                                         "42501" /* insufficient_privilege */};
+    bool is = false;
+
+    for (size_t i = 0; i < ARRAY_LEN(states); i++)
+        is |= !strcmp(states[i], sqlstate);
+    return is;
+}
+
+/* What the file makes before indexes are built may be what is missing now. In the copy an enum of
+ * its own is a text; of one that is there it may add the value. */
+static bool may_be_made(const struct build *b, const struct err *why)
+{
+    bool value = !strcmp(why->sqlstate, "22P02"), thing = is_of_things(why->sqlstate);
+    bool may = false;
+
     for (size_t i = 0; i < b->file->nops; i++) {
         const struct file_op *op = &b->file->ops[i];
 
-        if ((op->kind == FILE_SQL && !op->on_complete) || op->kind == FILE_CREATE_ENUM ||
-            op->kind == FILE_ADD_ENUM_VALUE)
-            return true;
+        may |= op->kind == FILE_SQL && !op->on_complete && (thing || value);
+        may |= op->kind == FILE_CREATE_ENUM && thing;
+        may |= op->kind == FILE_ADD_ENUM_VALUE && value;
     }
-    return false;
+    return may;
 }
 
 /* ---- the copy ---- */
@@ -124,7 +147,7 @@ static bool is_about_file(const struct err *why)
 static enum rc report(struct build *b, const char *path, const char *object, bool copied,
                       const struct err *why)
 {
-    if (copied && is_about_file(why) && !may_be_made(b)) {
+    if (copied && is_about_file(why) && !may_be_made(b, why)) {
         err_hint(b->err, "%s", why->hint[0] ? why->hint : HINT);
         return build_fail(b, path, "%s: %s", object, why->text);
     }

@@ -90,6 +90,8 @@ def test_what_the_files_statements_make_first_is_only_warned_of(db, segue):
     made = {"sql": {"up": "CREATE FUNCTION odd(int) RETURNS bool IMMUTABLE LANGUAGE sql AS 'SELECT $1 % 2 = 1'"}}
     file = {"name": "m", "operations": [made, index("n", predicate="odd(n)")]}
     assert "function odd(integer) does not exist" in proxy.cli("plan", proxy.file(file)).out
+    never = {"name": "never", "operations": [made, index("n", "label", method="hash")]}  # whatever they make
+    assert "does not support multicolumn indexes" in proxy.cli("plan", proxy.file(never), check=1).err
     proxy.done(file)
     assert db.one("SELECT indisvalid FROM pg_index WHERE indexrelid = 'ix'::regclass")
 
