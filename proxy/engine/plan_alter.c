@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "plan_block.h"
 #include "plan_build.h"
 #include "segue/base/mem.h"
 #include "segue/catalog/catalog.h"

@@ -1,4 +1,5 @@
 #include "plan_build.h"
+#include "plan_block.h"
 
 #include <stdlib.h>
 #include <string.h>

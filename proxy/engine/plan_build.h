@@ -146,14 +146,6 @@ void step_sql_list(struct eng_step *step, const struct texts *list, bool backwar
 /* Where the step stands among those of its stage: as the operation stands in the file; on the way
  * back the other way round; in contract behind what becomes of columns. */
 void step_rank(struct eng_step *step, size_t op_index);
-/* "DO" with the body of a block; heap. */
-char *build_do_take(char *body_take);
-/* Around statements of such a body that say names of pg_catalog alone, whatever path it runs by. */
-#define BUILD_OWN_NAMES                                                                            \
-    "DECLARE segue_names pg_catalog.text := pg_catalog.current_setting('search_path'); segue_text" \
-    " pg_catalog.text; BEGIN PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', " \
-    "true); "
-#define BUILD_NAMES_AGAIN " PERFORM set_config('search_path', segue_names, true); END"
 /* Which lock on what; a lock above SHARE UPDATE EXCLUSIVE goes through the gate. */
 void step_lock(struct eng_step *step, const char *lock, const char *on, const char *holds);
 

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "nulls.h"
+#include "plan_block.h"
 #include "plan_probe.h"
 #include "segue/base/buf.h"
 #include "segue/base/mem.h"

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "dependents.h"
+#include "plan_block.h"
 #include "plan_build.h"
 #include "segue/base/buf.h"
 #include "segue/base/mem.h"
