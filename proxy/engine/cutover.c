@@ -105,6 +105,26 @@ static enum rc check_names_free(struct eng_engine *engine, const struct eng_migr
     return RC_OK;
 }
 
+/* *steps: what its transaction does; heap. */
+static enum rc take_steps(struct eng_engine *engine, const struct eng_migration *m,
+                          const struct turnover *t, char **steps, struct err *err)
+{
+    *steps = NULL;
+    if (t == &forward && dependents_check(engine, m, err) != RC_OK)
+        return RC_ERR;
+    return twins_steps(engine, m, t->stage, steps, err);
+}
+
+static enum rc check_steps(struct eng_engine *engine, const struct eng_migration *m,
+                           struct err *err)
+{
+    char *steps;
+    enum rc rc = take_steps(engine, m, &forward, &steps, err);
+
+    free(steps);
+    return rc;
+}
+
 enum rc eng_cutover_preflight(struct eng_engine *engine, struct eng_migration *m, struct err *err)
 {
     PGresult *res;
@@ -112,7 +132,7 @@ enum rc eng_cutover_preflight(struct eng_engine *engine, struct eng_migration *m
 
     if (check_built(m, err) != RC_OK || eng_tables_check(engine, m, NOT_THERE, err) != RC_OK ||
         eng_rows_check(engine, m, err) != RC_OK || detaching_check(engine, m, err) != RC_OK ||
-        leaf_index_check(engine, m, err) != RC_OK || dependents_check(engine, m, err) != RC_OK ||
+        leaf_index_check(engine, m, err) != RC_OK || check_steps(engine, m, err) != RC_OK ||
         check_names_free(engine, m, err) != RC_OK ||
         defaults_check(engine, m, false, err) != RC_OK ||
         writers_check(&engine->work, m->plan, err) != RC_OK)
@@ -262,20 +282,12 @@ static enum rc attempt(struct eng_engine *engine, struct eng_migration *m, const
     return RC_AGAIN;
 }
 
-static enum rc forward_steps(struct eng_engine *engine, const struct eng_migration *m, char **steps,
-                             struct err *err)
-{
-    *steps = eng_steps_join(m, forward.stage);
-    return dependents_check(engine, m, err);
-}
-
-/* *steps: what the transaction does; heap. It may have waited for long. */
+/* It may have waited for long. */
 static enum rc look(struct eng_engine *engine, struct eng_migration *m, const struct turnover *t,
                     char **steps, struct err *err)
 {
     if (eng_tables_check(engine, m, NOT_THERE, err) != RC_OK ||
-        eng_rows_check(engine, m, err) != RC_OK ||
-        (t == &forward ? forward_steps : twins_steps)(engine, m, steps, err) != RC_OK ||
+        eng_rows_check(engine, m, err) != RC_OK || take_steps(engine, m, t, steps, err) != RC_OK ||
         check_names_free(engine, m, err) != RC_OK ||
         defaults_check(engine, m, t == &backward, err) != RC_OK)
         return conn_retryable(err) ? RC_ERR

@@ -1,6 +1,5 @@
 #include "twins.h"
 
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,7 +8,7 @@
 #include "segue/sql/expr.h"
 #include "turned.h"
 
-/* What a statement of the way back renames, as the plan says it. */
+/* What a statement of a turn renames, as the plan says it. */
 enum kind { KIND_INDEX, KIND_STATISTICS, KIND_CONSTRAINT, KIND_COUNT };
 
 static const struct {
@@ -23,18 +22,20 @@ static const struct {
                          "pg_get_constraintdef"},
 };
 
-/* "ALTER INDEX s.a RENAME TO b", "ALTER TABLE s.t RENAME CONSTRAINT a TO b". */
+/* "ALTER INDEX s.a RENAME TO b", "ALTER TABLE s.t RENAME CONSTRAINT a TO b"; an index that becomes
+ * a key is called as that: "ALTER TABLE s.t ADD CONSTRAINT b PRIMARY KEY USING INDEX a". */
 struct rename {
     enum kind kind;
-    char *table;    /* of a constraint: s.t, as the statement has it; else NULL */
-    char *from;     /* s.a; of a constraint a */
-    const char *to; /* b */
+    char *table; /* of a constraint: s.t, as the statement has it; else NULL */
+    char *from;  /* s.a; of a constraint a */
+    char *to;    /* b */
 };
 
 static void rename_fini(struct rename *rename)
 {
     free(rename->table);
     free(rename->from);
+    free(rename->to);
 }
 
 /* Behind a name. */
@@ -64,6 +65,20 @@ static char *take_name(const char **at)
     return mem_strndup(begin, (size_t)(*at - begin));
 }
 
+/* Behind the schema. */
+static const char *bare(const char *name)
+{
+    const char *dot = name;
+    bool quoted = false;
+
+    for (const char *at = name; *at; at++) {
+        quoted ^= *at == '"';
+        if (*at == '.' && !quoted)
+            dot = at + 1;
+    }
+    return dot;
+}
+
 static bool parse_as(enum kind kind, const char *sql, struct rename *rename)
 {
     *rename = (struct rename){.kind = kind};
@@ -73,11 +88,34 @@ static bool parse_as(enum kind kind, const char *sql, struct rename *rename)
         rename->table = take_name(&sql);
     if (kind != KIND_CONSTRAINT || take(&sql, " RENAME CONSTRAINT ")) {
         rename->from = take_name(&sql);
-        rename->to = take(&sql, kinds[kind].to) ? sql : NULL;
+        rename->to = take(&sql, kinds[kind].to) ? mem_strdup(sql) : NULL;
     }
     if (!rename->to)
         rename_fini(rename);
     return rename->to != NULL;
+}
+
+/* The index is in the schema of its table. */
+static bool parse_key(const char *sql, struct rename *rename)
+{
+    char *table, *key = NULL;
+    bool is;
+
+    if (!take(&sql, kinds[KIND_CONSTRAINT].alters))
+        return false;
+    table = take_name(&sql);
+    if (take(&sql, " ADD CONSTRAINT "))
+        key = take_name(&sql);
+    is = key && take(&sql, " PRIMARY KEY USING INDEX ");
+    if (is)
+        *rename =
+            (struct rename){.kind = KIND_INDEX,
+                            .from = mem_printf("%.*s%s", (int)(bare(table) - table), table, sql),
+                            .to = key};
+    else
+        free(key);
+    free(table);
+    return is;
 }
 
 static bool parse(const char *sql, struct rename *rename)
@@ -85,7 +123,7 @@ static bool parse(const char *sql, struct rename *rename)
     for (enum kind kind = 0; kind < KIND_COUNT; kind++)
         if (parse_as(kind, sql, rename))
             return true;
-    return false;
+    return parse_key(sql, rename);
 }
 
 /* Rows of both halves of each pair, either way round. */
@@ -135,9 +173,16 @@ static char *oid_sql(const struct eng_table *table, enum kind kind, const char *
     return sql;
 }
 
-/* The twin is there: how it is defined, and what is to be said in it instead. */
+static const char *turn_of(const struct eng_step *step)
+{
+    return step->stage == ENG_STAGE_REVERT ? "the way back" : "the cut-over";
+}
+
+/* How its twin is defined, where that is there, and what is to be said in it instead. A
+ * constraint's index depends on that, and not on columns. */
 static enum rc refuse(struct eng_engine *engine, const struct eng_table *table,
-                      const struct rename *missing, const char *twin, struct err *err)
+                      const struct eng_step *step, const struct rename *missing, const char *twin,
+                      struct err *err)
 {
     char *pairs = pairs_of(table);
     PGresult *res = conn_query(
@@ -145,15 +190,17 @@ static enum rc refuse(struct eng_engine *engine, const struct eng_table *table,
         "SELECT %s(o.oid), (SELECT string_agg(DISTINCT format('%%I in place of %%I', p.other, "
         "a.attname), ', ') FROM pg_depend d JOIN pg_attribute a ON a.attrelid = d.refobjid AND "
         "a.attnum = d.refobjsubid JOIN (VALUES %s) AS p (one, other) ON p.one = a.attname WHERE "
-        "d.classid = '%s'::regclass AND d.objid = o.oid AND d.refclassid = 'pg_class'::regclass "
-        "AND d.refobjid = %u) FROM (SELECT %s AS oid) o",
+        "(d.classid = '%s'::regclass AND d.objid = o.oid OR d.classid = 'pg_constraint'::regclass "
+        "AND d.objid IN (SELECT k.oid FROM pg_constraint k WHERE k.conindid = o.oid AND k.contype "
+        "IN ('p', 'u'))) AND d.refclassid = 'pg_class'::regclass AND d.refobjid = %u) FROM (SELECT "
+        "%s AS oid) o",
         kinds[missing->kind].defined, pairs, kinds[missing->kind].class, table->oid, twin);
 
     free(pairs);
     if (!res)
         return RC_ERR;
-    err_set(err, "42704", "%s %s is not there, and the way back needs it (table %s.%s)",
-            kinds[missing->kind].what, missing->from, table->schema, table->name);
+    err_set(err, "42704", "%s %s is not there, and %s needs it (table %s.%s)",
+            kinds[missing->kind].what, missing->from, turn_of(step), table->schema, table->name);
     if (res_text(res, 0, 0) && res_text(res, 0, 1))
         err_hint(err, "make it again as its twin is, %s, with %s; then ask for it again",
                  res_text(res, 0, 0), res_text(res, 0, 1));
@@ -163,45 +210,45 @@ static enum rc refuse(struct eng_engine *engine, const struct eng_table *table,
     return RC_ERR;
 }
 
-/* Behind the schema. */
-static const char *bare(const char *name)
+/* Does the statement call something as the other one wants to find it? */
+static bool gives(const char *sql, const struct rename *wanted)
 {
-    const char *dot = name;
-    bool quoted = false;
+    const char *name = bare(wanted->from);
+    size_t schema = (size_t)(name - wanted->from);
+    struct rename other;
+    bool is = false;
 
-    for (const char *at = name; *at; at++) {
-        quoted ^= *at == '"';
-        if (*at == '.' && !quoted)
-            dot = at + 1;
-    }
-    return dot;
+    if (!parse(sql, &other))
+        return false;
+    if (other.kind == wanted->kind && !strcmp(other.to, name))
+        is = wanted->table ? !strcmp(other.table, wanted->table)
+                           : !strncmp(other.from, wanted->from, schema);
+    rename_fini(&other);
+    return is;
 }
 
-static bool in_name(char c)
+static bool adds(const char *sql, const struct rename *wanted)
 {
-    return isalnum((unsigned char)c) || c == '_' || c == '"' || c == '~';
+    char *begins =
+        wanted->table ? mem_printf("ALTER TABLE %s ADD CONSTRAINT %s ", wanted->table, wanted->from)
+                      : NULL;
+    bool is = begins && !strncmp(sql, begins, strlen(begins));
+
+    free(begins);
+    return is;
 }
 
-static bool mentions(const char *sql, const char *name)
-{
-    size_t len = strlen(name);
-
-    for (const char *at = sql; (at = strstr(at, name)); at++)
-        if ((at == sql || !in_name(at[-1])) && !in_name(at[len]))
-            return true;
-    return false;
-}
-
-/* The way back itself may make it, or call something so, before it gets there. */
-static bool comes_meanwhile(const struct eng_plan *plan, const char *sql, const char *name)
+/* The turn itself may make it, or call something so, before it gets there. */
+static bool comes_meanwhile(const struct eng_plan *plan, enum eng_stage stage, const char *sql,
+                            const struct rename *wanted)
 {
     for (size_t i = 0; i < plan->nsteps; i++) {
         const struct eng_step *step = &plan->steps[i];
 
-        for (size_t j = 0; step->stage == ENG_STAGE_REVERT && j < step->nsql; j++) {
+        for (size_t j = 0; step->stage == stage && j < step->nsql; j++) {
             if (step->sql[j] == sql)
                 return false;
-            if (mentions(step->sql[j], name))
+            if (gives(step->sql[j], wanted) || adds(step->sql[j], wanted))
                 return true;
         }
     }
@@ -215,14 +262,15 @@ static char *twin_of(const struct eng_step *step, const struct rename *rename)
 
     for (size_t j = 0; j < step->nsql; j++) {
         struct rename other;
+        char *twin = NULL;
 
         if (!parse(step->sql[j], &other))
             continue;
-        if (other.kind == rename->kind && strcmp(other.to, name) == 0) {
-            free(other.table);
-            return other.from;
-        }
+        if (other.kind == rename->kind && strcmp(other.to, name) == 0)
+            twin = mem_strdup(other.from);
         rename_fini(&other);
+        if (twin)
+            return twin;
     }
     return mem_printf("%.*s%s", (int)(name - rename->from), rename->from, rename->to);
 }
@@ -245,13 +293,13 @@ static enum rc look(struct eng_engine *engine, const struct eng_migration *m,
     twin = oid_sql(table, rename.kind, of);
     res = conn_query(&engine->work, err, "SELECT %s IS NOT NULL, %s IS NOT NULL", name, twin);
     rc = res ? RC_OK : RC_ERR;
-    if (res && !res_bool(res, 0, 0) && !comes_meanwhile(m->plan, sql, bare(rename.from))) {
-        *gone = !res_bool(res, 0, 1);
+    if (res && !res_bool(res, 0, 0) && !comes_meanwhile(m->plan, step->stage, sql, &rename)) {
+        *gone = step->stage == ENG_STAGE_REVERT && !res_bool(res, 0, 1);
         if (*gone)
             log_warning("%s %s is not there any more, nor its twin: the way back goes without",
                         kinds[rename.kind].what, rename.from);
         else
-            rc = refuse(engine, table, &rename, twin, err);
+            rc = refuse(engine, table, step, &rename, twin, err);
     }
     PQclear(res);
     free(twin);
@@ -261,28 +309,96 @@ static enum rc look(struct eng_engine *engine, const struct eng_migration *m,
     return rc;
 }
 
-enum rc twins_steps(struct eng_engine *engine, const struct eng_migration *m, char **steps,
-                    struct err *err)
+/* ---- what else is said of it ---- */
+
+#define CLUSTERS " CLUSTER ON "
+#define IDENTIFIES " REPLICA IDENTITY USING INDEX "
+
+static bool ends_with(const char *text, const char *what, const char *name)
+{
+    size_t len = strlen(text), most = strlen(what), least = strlen(name);
+
+    return len >= most + least && !strncmp(text + len - least - most, what, most) &&
+           !strcmp(text + len - least, name);
+}
+
+static bool says(const struct eng_step *step, const char *what, const char *name)
+{
+    for (size_t j = 0; j < step->nsql; j++)
+        if (ends_with(step->sql[j], what, name))
+            return true;
+    return false;
+}
+
+static bool comments_on(const char *sql, const char *name)
+{
+    char *on;
+    bool is;
+
+    if (!take(&sql, "COMMENT ON INDEX ") && !take(&sql, "COMMENT ON CONSTRAINT "))
+        return false;
+    on = take_name(&sql);
+    is = !strcmp(bare(on), name);
+    free(on);
+    return is;
+}
+
+/* A replica identity would not be given back that is let go of meanwhile. */
+static bool lets_go(const char *sql)
+{
+    return ends_with(sql, " REPLICA IDENTITY ", "FULL") ||
+           ends_with(sql, " REPLICA IDENTITY ", "NOTHING"); /* a plan of an older segue */
+}
+
+static bool is_of(const struct eng_step *step, const char *sql, const char *name)
+{
+    return ends_with(sql, CLUSTERS, name) || ends_with(sql, IDENTIFIES, name) ||
+           comments_on(sql, name) || (lets_go(sql) && says(step, IDENTIFIES, name));
+}
+
+/* Is it about a name that nothing gets any more? */
+static bool hangs_on(const struct eng_step *step, const bool *gone, const char *sql)
+{
+    bool is = false;
+
+    for (size_t j = 0; !is && j < step->nsql; j++) {
+        struct rename rename;
+
+        if (!gone[j] || !parse(step->sql[j], &rename))
+            continue;
+        is = is_of(step, sql, rename.to);
+        rename_fini(&rename);
+    }
+    return is;
+}
+
+static enum rc take_step(struct eng_engine *engine, const struct eng_migration *m,
+                         const struct eng_step *step, struct buf *out, struct err *err)
+{
+    bool *gone = mem_calloc(step->nsql + 1, sizeof(*gone));
+    enum rc rc = RC_OK;
+
+    for (size_t j = 0; rc == RC_OK && j < step->nsql; j++)
+        rc = look(engine, m, step, step->sql[j], &gone[j], err);
+    for (size_t j = 0; rc == RC_OK && j < step->nsql; j++)
+        if (!gone[j] && !hangs_on(step, gone, step->sql[j]))
+            buf_printf(out, "%s%s", out->len ? ";\n" : "", step->sql[j]);
+    free(gone);
+    return rc;
+}
+
+enum rc twins_steps(struct eng_engine *engine, const struct eng_migration *m, enum eng_stage stage,
+                    char **steps, struct err *err)
 {
     struct buf sql = {0};
+    enum rc rc = RC_OK;
 
-    *steps = NULL;
-    for (size_t i = 0; i < m->plan->nsteps; i++) {
-        const struct eng_step *step = &m->plan->steps[i];
-
-        for (size_t j = 0; step->stage == ENG_STAGE_REVERT && j < step->nsql; j++) {
-            bool gone;
-
-            if (look(engine, m, step, step->sql[j], &gone, err) != RC_OK) {
-                buf_fini(&sql);
-                return RC_ERR;
-            }
-            if (!gone)
-                buf_printf(&sql, "%s%s", sql.len ? ";\n" : "", step->sql[j]);
-        }
-    }
-    *steps = buf_take(&sql);
-    return RC_OK;
+    for (size_t i = 0; rc == RC_OK && i < m->plan->nsteps; i++)
+        if (m->plan->steps[i].stage == stage)
+            rc = take_step(engine, m, &m->plan->steps[i], &sql, err);
+    *steps = rc == RC_OK ? buf_take(&sql) : NULL;
+    buf_fini(&sql);
+    return rc;
 }
 
 bool twins_left_out(struct eng_engine *engine, const char *sql)

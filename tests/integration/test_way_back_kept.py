@@ -105,6 +105,81 @@ def test_what_else_somebody_drops_in_soak_is_named_with_what_it_was_and_left_out
         ("Twice TO one",), ("items_pkey",)]
 
 
+BILLS = ("CREATE TABLE bills (id int PRIMARY KEY, n int NOT NULL, m int NOT NULL); INSERT INTO bills SELECT i, i, i FROM generate_series(1, 50) i;"
+         "CREATE UNIQUE INDEX ix_n ON bills (n); ALTER TABLE bills REPLICA IDENTITY USING INDEX ix_n, CLUSTER ON ix_n;"
+         "COMMENT ON CONSTRAINT bills_pkey ON bills IS 'the key'; COMMENT ON INDEX bills_pkey IS 'its index'")
+CALLED = {"name": "called", "operations": [{"rename_column": {"table": "bills", "from": c, "to": f"{c}_new"}} for c in ("id", "n")]}
+SPARE = ("SELECT format('public.%%I', c.relname) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_attribute a ON a.attrelid = i.indrelid"
+         " AND a.attnum = i.indkey[0] WHERE i.indrelid = 'bills'::regclass AND a.attname = %s AND c.relname ~ '^~segue'")
+
+
+def test_what_the_way_back_would_say_of_what_is_gone_is_left_out_with_it(db, segue):
+    """Marks of an index, comments of a key: the server's bare error would bar the way back for good."""
+    db.sql(BILLS)
+    proxy = segue(db)
+    name = proxy.soaking(CALLED)
+    # who looks for indexes that nobody uses finds the one that waits for the way back
+    spare = db.one(SPARE, "id")
+    db.sql(f"DROP INDEX {spare}")
+    said = proxy.cli("rollback", name, check=4).err
+    assert f"index {spare} is not there, and the way back needs it (table public.bills)" in said, said
+    assert "as its twin is, CREATE UNIQUE INDEX bills_pkey ON public.bills USING btree (id_new), with id in place of id_new; then" in said, said
+    db.sql(f"CREATE UNIQUE INDEX {spare.removeprefix('public.')} ON bills (id)")
+    proxy.cli("rollback", name)
+    proxy.wait(name, lambda row: row["builds_left"] == 0)
+    proxy.cli("cutover", name)
+    db.sql(f"DROP INDEX {db.one(SPARE, 'n')}, ix_n, {db.one(SPARE, 'id')}; ALTER TABLE bills DROP CONSTRAINT bills_pkey, REPLICA IDENTITY FULL")
+    proxy.cli("rollback", name)
+    proxy.wait(name, lambda row: row["builds_left"] == 0)
+    assert db.one("SELECT relreplident FROM pg_class WHERE oid = 'bills'::regclass") == "f"
+    assert "constraint bills_pkey on table public.bills: it was dropped" in proxy.cli("cutover", name, check=1).err
+    proxy.cli("abort", name)
+    assert db.one("SELECT count(*) FROM pg_index WHERE indrelid = 'bills'::regclass") == 0
+
+
+def test_what_has_the_name_of_something_else_is_missed_all_the_same(db, segue):
+    """Each table has a constraint of that name, and a column, and the plan's statements are full of it."""
+    db.sql("CREATE TABLE bills (id int PRIMARY KEY, n int DEFAULT 1 CONSTRAINT n CHECK (n > 0)); INSERT INTO bills VALUES (1, 1);"
+           "CREATE TABLE notes (id int PRIMARY KEY, n int DEFAULT 1 CONSTRAINT n CHECK (n > 0)); INSERT INTO notes VALUES (1, 1)")
+    proxy = segue(db)
+    name = proxy.soaking({"name": "both", "operations": [
+        {"alter_column": {"table": table, "column": "n", "type": "bigint", "up": "n", "down": "n"}} for table in ("bills", "notes")]})
+    for table in ("bills", "notes"):
+        db.sql(f"ALTER TABLE {table} DROP CONSTRAINT n")
+        said = proxy.cli("rollback", name, check=4).err
+        assert f"constraint n is not there, and the way back needs it (table public.{table})" in said, said
+        db.sql(f"ALTER TABLE {table} ADD CONSTRAINT n CHECK (n > 0)")
+    proxy.cli("rollback", name)
+    proxy.wait_phase(name, "ready")
+
+
+def test_what_somebody_drops_in_ready_of_what_waits_is_named_with_what_it_was(db, segue):
+    db.sql(BILLS + "; ALTER TABLE bills ADD CONSTRAINT above CHECK (n > 0); CREATE STATISTICS st ON n, m FROM bills")
+    proxy = segue(db)
+    name = proxy.ready(CALLED)
+    check = db.one("SELECT quote_ident(conname) FROM pg_constraint WHERE pg_get_constraintdef(oid) ~ 'n_new > 0'")
+    statistics = db.one("SELECT quote_ident(stxname) FROM pg_statistic_ext WHERE stxname ~ '^~segue'")
+    index, key = db.one(SPARE, "n_new"), db.one(SPARE, "id_new")
+    for what, twin, take, give in (
+            (f"index {index}", "CREATE UNIQUE INDEX ix_n ON public.bills USING btree (n), with n_new in place of n", f"DROP INDEX {index}",
+             f"CREATE UNIQUE INDEX {index.removeprefix('public.')} ON bills (n_new)"),
+            (f"index {key}", "CREATE UNIQUE INDEX bills_pkey ON public.bills USING btree (id), with id_new in place of id", f"DROP INDEX {key}",
+             f"CREATE UNIQUE INDEX {key.removeprefix('public.')} ON bills (id_new)"),
+            (f"constraint {check}", "CHECK ((n > 0)), with n_new in place of n", f"ALTER TABLE bills DROP CONSTRAINT {check}",
+             f"ALTER TABLE bills ADD CONSTRAINT {check} CHECK (n_new > 0)"),
+            (f"statistics object public.{statistics}", "CREATE STATISTICS public.st ON n, m FROM public.bills, with n_new in place of n", f"DROP STATISTICS {statistics}",
+             f"CREATE STATISTICS {statistics} ON n_new, m FROM bills")):
+        db.sql(take)
+        said = proxy.cli("cutover", name, check=1).err
+        assert f"{what} is not there, and the cut-over needs it (table public.bills)" in said and f"as its twin is, {twin}; then ask" in said, said
+        assert proxy.phase(name) == "ready"
+        db.sql(give)
+    proxy.cli("cutover", name)
+    proxy.cli("complete", name, "--force")
+    assert db.sql("SELECT indexrelid::regclass::text, indisreplident, indisclustered FROM pg_index WHERE indrelid = 'bills'::regclass ORDER BY 1") == [
+        ("bills_pkey", False, False), ("ix_n", True, True)]
+
+
 def test_a_guard_switched_off_while_the_cutover_waits_is_noticed(db, segue):
     make_items(db, 50)
     proxy = segue(db, cutover_attempts_max=100)
