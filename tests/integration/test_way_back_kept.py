@@ -137,6 +137,29 @@ def test_what_the_way_back_would_say_of_what_is_gone_is_left_out_with_it(db, seg
     assert db.one("SELECT count(*) FROM pg_index WHERE indrelid = 'bills'::regclass") == 0
 
 
+@pytest.mark.parametrize("kind", ["bigint", "int"])
+def test_rows_that_the_way_back_mends_are_right_on_both_sides_and_let_pass_by_a_publication(db, segue, kind):
+    """The guard knows the halves of a column that changes its type by their names, which turn; and the replica identity turns, too."""
+    db.sql("CREATE TABLE bills (id int PRIMARY KEY, n int CONSTRAINT small CHECK (n < 1000), code int NOT NULL);"
+           "CREATE UNIQUE INDEX ix_code ON bills (code); ALTER TABLE bills REPLICA IDENTITY USING INDEX ix_code;"
+           "CREATE PUBLICATION all_of_it FOR TABLE bills; INSERT INTO bills SELECT i, i, i FROM generate_series(1, 50) i")
+    proxy = segue(db)
+    name = proxy.soaking({"name": "m", "operations": [
+        {"drop_constraint": {"table": "bills", "name": "small", "down": "least(n, 999)"}},
+        {"alter_column": {"table": "bills", "column": "n", "type": kind, "up": "n * 100", "down": "(n / 100)::int"}},
+        {"rename_column": {"table": "bills", "from": "code", "to": "number"}}]})
+    with proxy.connect() as conn:
+        conn.execute("INSERT INTO bills (id, n, number) VALUES (100, 500000, 100)")
+        conn.execute("UPDATE bills SET n = 700000 WHERE id = 7")
+    proxy.cli("rollback", name)
+    proxy.wait(name, lambda row: row["builds_left"] == 0)
+    assert db.sql("SELECT id, n FROM bills WHERE n > 50 ORDER BY id") == [(7, 999), (100, 999)]
+    assert proxy.console(f'VERIFY "{name}"')[0]["rows_bad"] == 0
+    proxy.cli("cutover", name)
+    assert db.sql("SELECT id, n FROM bills WHERE n > 5000 ORDER BY id") == [(7, 99900), (100, 99900)]
+    proxy.cli("complete", name, "--force")
+
+
 def test_what_has_the_name_of_something_else_is_missed_all_the_same(db, segue):
     """Each table has a constraint of that name, and a column, and the plan's statements are full of it."""
     db.sql("CREATE TABLE bills (id int PRIMARY KEY, n int DEFAULT 1 CONSTRAINT n CHECK (n > 0)); INSERT INTO bills VALUES (1, 1);"
