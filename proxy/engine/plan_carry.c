@@ -323,6 +323,10 @@ static void warn_of_twin(struct build *b, const json_t *index)
         build_warn(b, object, "let such statements wait for ready, or run them again on 23505",
                    "it is DEFERRABLE, and its twin only when it is built whole: until then who"
                    " counts on that can get 23505");
+    if (flag(index, "deferrable") && !flag(index, "deferred"))
+        build_warn(b, object, "say SET CONSTRAINTS ALL there, until complete",
+                   "SET CONSTRAINTS by its name does not mean its twin, which is there until"
+                   " complete: what it is to put off gets 23505 at once");
     free(object);
 }
 

@@ -4,8 +4,8 @@
  * checked from that moment on, and those that were there after it, without the gate (stage settle).
  * The way back does the same. Those from a column that changes its name alone are built beside the
  * old ones (plan_carry.c), but for ON ... SET DEFAULT: of two, the one whose half has no default
- * would set NULL; and but for those to a partitioned table: the server names their parts after
- * them.
+ * would set NULL; for those that are deferred by name (SET CONSTRAINTS): it would not be its
+ * twin's; and for those to a partitioned table: the server names their parts after them.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -37,7 +37,7 @@ enum {
     L_SET,
     L_END,
     L_PERIOD,
-    L_DEFAULT,
+    L_ALONE,
     L_TO_PARTS
 };
 
@@ -53,7 +53,8 @@ static const char links_sql[] =
     "  JOIN pg_attribute fa ON fa.attrelid = k.confrelid AND fa.attnum = u.fnum),"
     " substr(left(d.said, d.cut), length(format('FOREIGN KEY (%s) REFERENCES %I.%I(%s)', x.ours,"
     "  fn.nspname, f.relname, x.theirs)) + 1), s.names, substr(d.said, d.cut + length(s.list) + 1),"
-    " COALESCE((to_jsonb(k) ->> 'conperiod')::bool, false), 'd' IN (k.confdeltype, k.confupdtype),"
+    " COALESCE((to_jsonb(k) ->> 'conperiod')::bool, false), 'd' IN (k.confdeltype, k.confupdtype)"
+    "  OR k.condeferrable AND NOT k.condeferred,"
     " f.relkind = 'p'"
     " FROM pg_constraint k JOIN pg_class r ON r.oid = k.conrelid"
     " JOIN pg_namespace rn ON rn.oid = r.relnamespace JOIN pg_class f ON f.oid = k.confrelid"
@@ -218,7 +219,7 @@ static bool yes(const PGresult *res, int row, int field)
 static enum rc concerns(struct build *b, const PGresult *res, int row, const char *object,
                         const json_t *pairs, bool *made)
 {
-    bool may = true, again = yes(res, row, L_DEFAULT) || yes(res, row, L_TO_PARTS);
+    bool may = true, again = yes(res, row, L_ALONE) || yes(res, row, L_TO_PARTS);
     enum rc rc = RC_OK;
 
     *made = false;

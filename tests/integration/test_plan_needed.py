@@ -89,8 +89,9 @@ def test_a_deferrable_primary_key_is_refused_with_both_ways_to_go_on(db, segue):
 def test_a_deferrable_unique_constraint_is_warned_of(db, segue):
     db.sql("CREATE TABLE places (line int, CONSTRAINT in_line UNIQUE (line) DEFERRABLE)")
     proxy = segue(db)
-    assert "index in_line: it is DEFERRABLE, and its twin only when it is built whole" in proxy.cli(
-        "plan", proxy.file({"name": "m", "operations": [renamed("places", "line", "row")]})).out
+    said = proxy.cli("plan", proxy.file({"name": "m", "operations": [renamed("places", "line", "row")]})).out
+    assert "index in_line: it is DEFERRABLE, and its twin only when it is built whole" in said
+    assert "index in_line: SET CONSTRAINTS by its name does not mean its twin" in said and "say SET CONSTRAINTS ALL" in said
 
 
 # ---- a sequence that others count by ----

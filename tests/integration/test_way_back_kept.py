@@ -203,6 +203,30 @@ def test_what_somebody_drops_in_ready_of_what_waits_is_named_with_what_it_was(db
         ("bills_pkey", False, False), ("ix_n", True, True)]
 
 
+def test_a_foreign_key_that_is_deferred_by_its_name_waits_for_the_end_of_the_transaction(db, segue):
+    """A twin under another name would be checked at once: 23503, of which a client has no idea."""
+    db.sql("CREATE TABLE other (id int PRIMARY KEY); CREATE TABLE items (id int PRIMARY KEY, n int CONSTRAINT to_other REFERENCES other DEFERRABLE)")
+    proxy = segue(db)
+    rows = iter(range(1, 100))
+
+    def use():
+        for side, column in (("old", "n"), ("new", "m")):
+            with proxy.connect(options=f"-c segue.schema={side}") as conn, conn.transaction():
+                row = next(rows)
+                conn.execute("SET CONSTRAINTS to_other DEFERRED")
+                conn.execute(f"INSERT INTO items (id, {column}) VALUES ({row}, {row})")
+                conn.execute(f"INSERT INTO other VALUES ({row})")
+
+    proxy.ready({"name": "m", "operations": [{"rename_column": {"table": "items", "from": "n", "to": "m"}}]})
+    use()
+    for turn, phase in (("cutover", "soaking"), ("rollback", "ready"), ("cutover", "soaking")):
+        proxy.cli(turn, "m")
+        proxy.wait_phase("m", phase)
+        use()
+    proxy.cli("complete", "m", "--force")
+    assert db.sql("SELECT conname, condeferrable, condeferred, convalidated FROM pg_constraint WHERE contype = 'f'") == [("to_other", True, False, True)]
+
+
 def test_a_guard_switched_off_while_the_cutover_waits_is_noticed(db, segue):
     make_items(db, 50)
     proxy = segue(db, cutover_attempts_max=100)
