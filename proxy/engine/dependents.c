@@ -8,48 +8,102 @@
 #include "turned.h"
 
 /* First of what a plan has seen: one of before there was such a list has none, and one of before
- * what goes was looked for has another word, and privileges of a role in one. */
+ * what goes was looked for has another word, and privileges of a role in one. What was looked for
+ * since is said behind it. */
 #define SEEN "seen one by one"
-#define SEEN_IDENTITY "seen one by one, and the replica identity"
+#define SEEN_IDENTITY SEEN ", and the replica identity"
+#define SEEN_PARTS SEEN_IDENTITY ", and what partitions have of their own"
 #define IDENTITY "replica identity "
 #define PRIVILEGE "privilege "
 #define AS_DEFINED "=" /* the key of how a constraint is defined, in place of an object's */
+#define PART "part:"   /* what the key of a partition's own begins with */
 
-/* Of an aclexplode() AS x of pg_attribute c. Who granted it counts for nothing: with another owner
- * of the table that is another role. */
-#define PRIVILEGE_KEY "concat_ws(':', 'acl', c.attnum, x.grantee, x.privilege_type, x.is_grantable)"
+/* Of an aclexplode() AS x of pg_attribute c, which is a partition's where `own` is true. Who
+ * granted it counts for nothing: with another owner of the table that is another role. */
+#define PRIVILEGE_KEY(own)                                                                         \
+    "concat_ws(':', CASE WHEN " own " THEN '" PART "' || c.attrelid ELSE 'acl' END, c.attnum, "    \
+    "x.grantee, x.privilege_type, x.is_grantable)"
 #define GRANTEE                                                                                    \
     "CASE x.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(x.grantee)) END"
+
+/* The same of a pg_seclabel l: it is looked for since partitions are. */
+#define LABEL "security label "
+#define LABEL_KEY "concat_ws(':', '" PART "label', c.attrelid, c.attnum, l.provider)"
+#define LABEL_OF(l, c)                                                                             \
+    l ".classoid = 'pg_class'::regclass AND " l ".objoid = " c ".attrelid AND " l ".objsubid = " c \
+      ".attnum"
+
+/* What a partition has as a part of its table's; statistics, which CREATE TABLE ... (LIKE ...)
+ * makes for it of either half; and, before PostgreSQL 18, a foreign key that the table gets again
+ * with the abort (plan_leaves.c). */
+#define OF_WHOLE                                                                                   \
+    "(d.classid = 'pg_statistic_ext'::regclass OR d.classid = 'pg_class'::regclass AND (d.objid "  \
+    "= c.attrelid OR EXISTS (SELECT FROM "                                                         \
+    "pg_inherits h WHERE h.inhrelid = d.objid)) OR d.classid = 'pg_constraint'::regclass AND "     \
+    "EXISTS (SELECT FROM pg_constraint n WHERE n.oid = d.objid AND (n.coninhcount > 0 OR "         \
+    "n.contype = 'f' AND n.conrelid = c.attrelid AND current_setting('server_version_num')::int "  \
+    "< 180000)) OR d.classid = 'pg_trigger'::regclass AND EXISTS (SELECT FROM pg_trigger g WHERE " \
+    "g.oid = d.objid AND g.tgparentid <> 0))"
 
 /* Of the columns %s (a list for ARRAY) of the table %u: key, what, and whether it would bar their
  * drop. Of those of the second list, which have no other half, what does not goes along as it would
  * without segue. The key outlives a new name (of a role, too), the words outlive being made anew
  * (REINDEX CONCURRENTLY). A replica identity is the index's, and is gone with it: no UPDATE of a
- * published table is let pass then. What segue makes has its name; parts that a foreign key has for
- * partitions come and go with these. */
+ * published table is let pass then; that of a partition by its key the turn of the key carries.
+ * What segue makes has its name; parts that a foreign key has for partitions come and go with
+ * these. */
 #define ON_COLUMNS                                                                                 \
-    "WITH c AS (SELECT *, attname = ANY(ARRAY[%s]::name[]) AS lone FROM pg_attribute WHERE "       \
-    "attrelid = %u AND attname = ANY(ARRAY[%s]::name[]) AND NOT attisdropped), found AS (SELECT "  \
-    "d.classid || ':' || d.objid AS key, pg_describe_object(d.classid, d.objid, 0) AS what, "      \
+    "WITH w AS (SELECT attrelid, attname, attname = ANY(ARRAY[%s]::name[]) AS lone FROM "          \
+    "pg_attribute WHERE attrelid = %u AND attname = ANY(ARRAY[%s]::name[]) AND NOT attisdropped)"  \
+    ", c AS (SELECT a.*, w.lone, a.attrelid <> w.attrelid AS own FROM w, (SELECT DISTINCT "        \
+    "attrelid AS oid FROM w) AS root, " RELATIONS_TREE " AS p, pg_attribute a WHERE a.attrelid = " \
+    "p.relid AND a.attname = w.attname AND NOT a.attisdropped), found AS (SELECT CASE WHEN own "   \
+    "THEN '" PART "' ELSE '' END || d.classid || ':' || d.objid AS key, pg_describe_object("       \
+    "d.classid, d.objid, 0) AS what, "                                                             \
     "bool_and(d.deptype = 'n') AS bars, bool_and(lone) AS lone FROM c JOIN pg_depend d ON "        \
     "d.refclassid = 'pg_class'::regclass AND d.refobjid = c.attrelid AND d.refobjsubid = c.attnum" \
-    " WHERE NOT EXISTS (SELECT FROM pg_attrdef f WHERE d.classid = 'pg_attrdef'::regclass AND "    \
+    " WHERE NOT (own AND " OF_WHOLE ") AND NOT EXISTS (SELECT FROM pg_attrdef f WHERE d.classid "  \
+    "= 'pg_attrdef'::regclass AND "                                                                \
     "f.oid = d.objid AND f.adnum = c.attnum) AND NOT EXISTS (SELECT FROM pg_class s WHERE "        \
     "d.classid = 'pg_class'::regclass AND s.oid = d.objid AND s.relkind = 'S') AND NOT EXISTS "    \
     "(SELECT FROM pg_constraint n WHERE d.classid = 'pg_constraint'::regclass AND n.oid = d.objid" \
-    " AND (n.contype = 'n' OR n.conparentid <> 0)) GROUP BY d.classid, d.objid), more AS (SELECT " \
+    " AND (n.contype = 'n' OR n.conparentid <> 0)) GROUP BY d.classid, d.objid, own), more AS ("   \
+    "SELECT "                                                                                      \
     "* FROM found UNION ALL SELECT '-', format('NOT NULL of column %%I', attname), false, lone "   \
-    "FROM c WHERE attnotnull UNION ALL SELECT " PRIVILEGE_KEY ", format('" PRIVILEGE               \
-    "%%s%%s for %%s of column %%I', x.privilege_type, CASE WHEN x.is_grantable THEN ' WITH GRANT " \
-    "OPTION' END, " GRANTEE ", attname), false, lone FROM c, aclexplode(attacl) AS x "             \
-    "UNION ALL SELECT DISTINCT '-', format('" IDENTITY "of table %%s by index %%s', attrelid::"    \
-    "regclass, i.indexrelid::regclass), false, false FROM c JOIN pg_index i ON i.indrelid = "      \
-    "attrelid AND i.indisreplident AND attnum = ANY(i.indkey) JOIN pg_class t ON t.oid = "         \
-    "attrelid AND t.relkind = 'r' WHERE NOT lone "                                                 \
-    "UNION ALL SELECT '" AS_DEFINED "', what || ': ' || regexp_replace(pg_get_constraintdef("      \
-    "k.oid), ' NOT VALID$', ''), false, lone FROM found JOIN pg_constraint k ON key = "            \
-    "'pg_constraint'::regclass::oid || ':' || k.oid AND k.contype IN ('c', 'f')) "                 \
-    "SELECT key, what, bars FROM more WHERE what !~ '~segue' AND (bars OR NOT lone) ORDER BY what"
+    "FROM c WHERE attnotnull AND NOT own UNION ALL SELECT " PRIVILEGE_KEY(                         \
+        "own") ", format('" PRIVILEGE "%%s%%s for %%s of column %%I%%s', x.privilege_type, CASE "  \
+               "WHEN x.is_grantable THEN ' WITH GRANT OPTION' END, " GRANTEE ", attname, CASE "    \
+               "WHEN own THEN ' of partition ' || attrelid::regclass END), false, lone FROM c, "   \
+               "aclexplode(attacl) AS x "                                                          \
+               "UNION ALL SELECT DISTINCT CASE WHEN own THEN '" PART                               \
+               "identity:' || attrelid ELSE '-' END, format('" IDENTITY                            \
+               "of table %%s by index %%s', attrelid::"                                            \
+               "regclass, i.indexrelid::regclass), false, false FROM c JOIN pg_index i ON "        \
+               "i.indrelid = attrelid AND i.indisreplident AND attnum = ANY(i.indkey) JOIN "       \
+               "pg_class t ON t.oid = attrelid AND t.relkind = 'r' WHERE NOT lone AND NOT (own "   \
+               "AND i.indisprimary) "                                                              \
+               "UNION ALL SELECT " LABEL_KEY ", format('" LABEL                                    \
+               "(for %%s) of column %%I of %%s', "                                                 \
+               "l.provider, attname, attrelid::regclass), false, lone FROM c JOIN pg_seclabel l "  \
+               "ON " LABEL_OF("l", "c") " "                                                        \
+                                        "UNION ALL SELECT '" PART                                  \
+                                        "key:' || attrelid, format('partition key of %%s, with "   \
+                                        "column %%I', attrelid::regclass, attname), true, lone "   \
+                                        "FROM c WHERE own AND EXISTS"                              \
+                                        " (SELECT FROM pg_depend d WHERE d.classid = "             \
+                                        "'pg_class'::regclass AND d.objid = "                      \
+                                        "c.attrelid AND d.objsubid = c.attnum AND d.refclassid = " \
+                                        "d.classid AND d.refobjid "                                \
+                                        "= c.attrelid AND d.refobjsubid = 0) "                     \
+                                        "UNION ALL SELECT '" AS_DEFINED                            \
+                                        "', what || ': ' || regexp_replace("                       \
+                                        "pg_get_constraintdef(k.oid), ' NOT VALID$', ''), false, " \
+                                        "lone FROM found JOIN "                                    \
+                                        "pg_constraint k ON key = 'pg_constraint'::regclass::oid " \
+                                        "|| ':' || k.oid AND "                                     \
+                                        "k.contype IN ('c', 'f')) SELECT key, what, bars FROM "    \
+                                        "more WHERE what !~ '~segue' "                             \
+                                        "AND (bars OR NOT lone) ORDER BY what"
 
 /* Such a column has another one in its place. */
 static bool is_carried(const struct eng_table *table, const struct eng_dual *dual)
@@ -97,7 +151,7 @@ static void keep(struct eng_table *table, const PGresult *res)
     int n = PQntuples(res);
 
     table->dependents = mem_calloc((size_t)n + 1, sizeof(*table->dependents));
-    table->dependents[table->ndependents++] = mem_strdup(SEEN_IDENTITY);
+    table->dependents[table->ndependents++] = mem_strdup(SEEN_PARTS);
     for (int r = 0; r < n; r++)
         table->dependents[table->ndependents++] =
             mem_printf("%s %s", PQgetvalue(res, r, 0), PQgetvalue(res, r, 1));
@@ -157,28 +211,44 @@ static void refuse(const struct eng_table *table, const char *what, bool bars, s
 
 /* ---- what has gone ---- */
 
+/* The table %u and its partitions. */
+#define WITH_PARTS                                                                                 \
+    "rel AS (SELECT t.relid, t.relid <> root.oid AS own FROM " RELATIONS_ROOT RELATIONS_TREE       \
+    " AS t)"
+#define ANY_KEY PRIVILEGE_KEY("rel.own")
+
 /* Pairs of columns %s, the table %u, keys of what was seen %s: what the old one has no more and the
  * new one has. */
 #define REVOKED                                                                                    \
-    "WITH pair (old, new) AS (VALUES %s), acl AS (SELECT a.attname, x.*, " GRANTEE " AS who FROM " \
-    "pg_attribute a, aclexplode(a.attacl) AS x WHERE a.attrelid = %u AND NOT a.attisdropped) "     \
-    "SELECT format('%%s of column %%I', x.privilege_type, pair.old), pair.new, x.who, "            \
-    "format('REVOKE %%s (%%I) ON %%I.%%I FROM %%s', x.privilege_type, pair.new, s.nspname, "       \
-    "t.relname, x.who) FROM pair JOIN acl x ON x.attname = pair.new JOIN pg_class t ON t.oid = "   \
-    "%u JOIN pg_namespace s ON s.oid = t.relnamespace JOIN pg_attribute c ON c.attrelid = t.oid "  \
-    "AND c.attname = pair.old WHERE " PRIVILEGE_KEY " = ANY(ARRAY[%s]) AND NOT EXISTS (SELECT "    \
-    "FROM acl o WHERE o.attname = pair.old AND o.grantee = x.grantee AND o.privilege_type = "      \
-    "x.privilege_type) ORDER BY 1, 2, 3"
+    "WITH pair (old, new) AS (VALUES %s), " WITH_PARTS ", acl AS (SELECT a.attrelid, a.attname, "  \
+    "x.*, " GRANTEE " AS who FROM rel JOIN pg_attribute a ON a.attrelid = rel.relid AND NOT "      \
+    "a.attisdropped, aclexplode(a.attacl) AS x) SELECT format('%%s of column %%I of table "        \
+    "%%s.%%s', x.privilege_type, pair.old, s.nspname, t.relname), pair.new, x.who, format('"       \
+    "REVOKE %%s (%%I) ON %%I.%%I FROM %%s', x.privilege_type, pair.new, s.nspname, t.relname, "    \
+    "x.who) FROM pair JOIN acl x ON x.attname = pair.new JOIN rel ON rel.relid = x.attrelid JOIN " \
+    "pg_class t ON t.oid = rel.relid JOIN pg_namespace s ON s.oid = t.relnamespace JOIN "          \
+    "pg_attribute c ON c.attrelid = t.oid AND c.attname = pair.old WHERE " ANY_KEY " = ANY("       \
+    "ARRAY[%s]) AND NOT EXISTS (SELECT FROM acl o WHERE o.attrelid = x.attrelid AND o.attname = "  \
+    "pair.old AND o.grantee = x.grantee AND o.privilege_type = x.privilege_type) ORDER BY "        \
+    "rel.own, 1, 2, 3"
 
-/* Pairs of columns %s, the table %u: keys of privileges of an old column that each of those has,
- * too, which take its place. */
+/* Pairs of columns %s, the table %u: keys of privileges and labels of an old column that each of
+ * those has, too, which take its place. */
 #define ON_BOTH                                                                                    \
-    "WITH pair (old, new) AS (VALUES %s) SELECT " PRIVILEGE_KEY " FROM pg_attribute c, "           \
-    "aclexplode(c.attacl) AS x WHERE c.attrelid = %u AND NOT c.attisdropped AND c.attname IN ("    \
-    "SELECT old FROM pair) AND NOT EXISTS (SELECT FROM pair WHERE pair.old = c.attname AND NOT "   \
-    "EXISTS (SELECT FROM pg_attribute n, aclexplode(n.attacl) AS o WHERE n.attrelid = "            \
-    "c.attrelid AND n.attname = pair.new AND o.grantee = x.grantee AND o.privilege_type = "        \
-    "x.privilege_type AND o.is_grantable >= x.is_grantable))"
+    "WITH pair (old, new) AS (VALUES %s), " WITH_PARTS " SELECT " ANY_KEY " FROM rel JOIN "        \
+    "pg_attribute c ON c.attrelid = rel.relid AND NOT c.attisdropped AND c.attname IN (SELECT "    \
+    "old FROM pair), aclexplode(c.attacl) AS x WHERE NOT EXISTS (SELECT FROM pair WHERE pair.old " \
+    "= c.attname AND NOT EXISTS (SELECT FROM pg_attribute n, aclexplode(n.attacl) AS o WHERE "     \
+    "n.attrelid = c.attrelid AND n.attname = pair.new AND o.grantee = x.grantee AND "              \
+    "o.privilege_type = x.privilege_type AND o.is_grantable >= x.is_grantable)) UNION ALL "        \
+    "SELECT " LABEL_KEY                                                                            \
+    " FROM rel JOIN pg_attribute c ON c.attrelid = rel.relid AND NOT c.attisdropped "              \
+    "AND c.attname IN (SELECT old FROM pair) JOIN pg_seclabel l ON " LABEL_OF(                     \
+        "l", "c") " WHERE NOT EXISTS (SELECT FROM pair WHERE pair.old = c.attname AND NOT EXISTS " \
+                  "(SELECT FROM "                                                                  \
+                  "pg_attribute n JOIN pg_seclabel o ON " LABEL_OF(                                \
+                      "o", "n") " WHERE n.attrelid = c.attrelid "                                  \
+                                "AND n.attname = pair.new AND o.provider = l.provider))"
 
 static bool takes_place_of(const struct eng_dual *new, const struct eng_dual *old)
 {
@@ -216,9 +286,21 @@ static bool is_definition(const struct eng_table *table, size_t i)
     return !strncmp(table->dependents[i], AS_DEFINED " ", sizeof(AS_DEFINED));
 }
 
+/* Has a partition it, and not its table? */
+static bool is_own(const char *key)
+{
+    return !strncmp(key, PART, sizeof(PART) - 1);
+}
+
 static bool is_privilege(const char *what)
 {
     return !strncmp(what, PRIVILEGE, sizeof(PRIVILEGE) - 1);
+}
+
+/* No other object hangs on it: it can be on either half. */
+static bool may_be_on_both(const char *what)
+{
+    return is_privilege(what) || !strncmp(what, LABEL, sizeof(LABEL) - 1);
 }
 
 static enum rc check_revoked(struct eng_engine *engine, const struct eng_table *table, bool turned,
@@ -233,14 +315,12 @@ static enum rc check_revoked(struct eng_engine *engine, const struct eng_table *
             buf_printf(&seen, "%s'%.*s'", seen.len ? ", " : "",
                        (int)strcspn(table->dependents[i], " "), table->dependents[i]);
     if (pairs.len && seen.len)
-        res =
-            conn_query(&engine->work, err, REVOKED, pairs.data, table->oid, table->oid, seen.data);
+        res = conn_query(&engine->work, err, REVOKED, pairs.data, table->oid, seen.data);
     if (res && PQntuples(res)) {
         err_set(err, "55000",
-                "%s of table %s.%s was revoked from %s after the migration was planned, and column"
-                " %s still has it",
-                PQgetvalue(res, 0, 0), table->schema, table->name, PQgetvalue(res, 0, 2),
-                PQgetvalue(res, 0, 1));
+                "%s was revoked from %s after the migration was planned, and column %s still has"
+                " it",
+                PQgetvalue(res, 0, 0), PQgetvalue(res, 0, 2), PQgetvalue(res, 0, 1));
         err_hint(err, "%s", PQgetvalue(res, 0, 3));
     }
     PQclear(res);
@@ -325,13 +405,27 @@ static bool is_the_same(const struct eng_table *table, const char *seen, const P
     return false;
 }
 
-/* Before a cut-over alone: after it the old ones are called otherwise. Those of partitions have
- * their own ways (plan_leaves.c). */
-static enum rc check_gone(const struct eng_table *table, const PGresult *found, struct err *err)
+/* Before PostgreSQL 18 a foreign key of a partitioned table that the file drops is its leaves' own
+ * from a way back on, until the abort (plan_leaves.c). */
+static bool is_in_leaves(struct eng_engine *engine, const struct eng_table *table, const char *what)
 {
-    for (size_t i = 1; table->relkind == 'r' && i < table->ndependents; i++) {
+    if (table->relkind != 'p' || PQserverVersion(engine->work.pg) >= PARTS_NOT_VALID)
+        return false;
+    for (size_t i = 1; i < table->ndependents; i++)
+        if (is_definition(table, i) && !strncmp(seen_what(table, i), what, strlen(what)) &&
+            strstr(seen_what(table, i), ": FOREIGN KEY ("))
+            return true;
+    return false;
+}
+
+/* Before a cut-over alone: after it the old ones are called otherwise. */
+static enum rc check_gone(struct eng_engine *engine, const struct eng_table *table,
+                          const PGresult *found, struct err *err)
+{
+    for (size_t i = 1; i < table->ndependents; i++) {
         const char *what = seen_what(table, i);
-        bool there = !is_wanted(table, what);
+        bool there = is_own(table->dependents[i]) || !is_wanted(table, what) ||
+                     is_in_leaves(engine, table, what);
 
         for (int r = 0; !there && r < PQntuples(found); r++)
             there = !strcmp(PQgetvalue(found, r, 1), what);
@@ -359,9 +453,13 @@ static bool has_key(const PGresult *res, const char *key)
 }
 
 /* A plan of before that was looked for has not seen it, though it may have been there. */
-static bool is_looked_for(const struct eng_table *table, const char *what)
+static bool is_looked_for(const struct eng_table *table, const char *key, const char *what)
 {
-    return !strcmp(table->dependents[0], SEEN_IDENTITY) ||
+    const char *seen = table->dependents[0];
+
+    if (is_own(key))
+        return !strcmp(seen, SEEN_PARTS);
+    return !strncmp(seen, SEEN_IDENTITY, sizeof(SEEN_IDENTITY) - 1) ||
            strncmp(what, IDENTITY, sizeof(IDENTITY) - 1) != 0;
 }
 
@@ -378,8 +476,9 @@ static enum rc check_new(struct eng_engine *engine, const struct eng_table *now,
     for (int r = 0; r < PQntuples(found) && !err_is_set(err); r++) {
         const char *key = PQgetvalue(found, r, 0), *what = PQgetvalue(found, r, 1);
 
-        if (strcmp(key, AS_DEFINED) != 0 && is_looked_for(now, what) && !is_seen(now, key, what) &&
-            !(is_privilege(what) && (!all || (both && has_key(both, key)))))
+        if (strcmp(key, AS_DEFINED) != 0 && is_looked_for(now, key, what) &&
+            !is_seen(now, key, what) && !(is_privilege(what) && !all) &&
+            !(may_be_on_both(what) && both && has_key(both, key)))
             refuse(now, what, res_bool(found, r, 2), err);
     }
     PQclear(both);
@@ -401,7 +500,7 @@ static enum rc check_table(struct eng_engine *engine, const struct eng_table *ta
     sql = found_sql(&now);
     res = sql ? conn_query(&engine->work, err, "%s", sql) : NULL;
     free(sql);
-    if (res && (!all || ((turned || check_gone(table, res, err) == RC_OK) &&
+    if (res && (!all || ((turned || check_gone(engine, table, res, err) == RC_OK) &&
                          check_revoked(engine, table, turned, err) == RC_OK)))
         (void)check_new(engine, &now, res, all, err);
     PQclear(res);

@@ -1,6 +1,7 @@
 /*
- * What hangs on the columns that go with `complete`: indexes, constraints, statistics, views,
- * triggers, policies, NOT NULL, privileges, replica identity. The plan carries to the new columns
+ * What hangs on the columns that go with `complete`, the table's and its partitions': indexes,
+ * constraints, statistics, views, triggers, policies, NOT NULL, privileges, security labels,
+ * replica identity. The plan carries to the new columns
  * what was there when it was made; what comes while it is in flight would be dropped without a
  * word, or bar the way where there is none back. So the plan says what it has seen, and the
  * cut-over and `complete` refuse what it has not. What goes meanwhile lives on in its place on the

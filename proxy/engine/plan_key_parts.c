@@ -6,6 +6,8 @@
  * partitions, makes each leaf's index the leaf's key, and attaches them: no row is read. The way
  * back does the same with the other indexes. What is called how, and which part is a replica
  * identity or a table's clustering mark, the catalog says at that moment: partitions come and go.
+ * Somebody may have dropped the key in soak: then it is made as the plan has seen it, as that of
+ * any table is (plan_key.c), and its parts are called as the server would.
  */
 #include <stdlib.h>
 
@@ -17,42 +19,47 @@
 
 #define MANY "100"
 
-/* Table, what the leaves' indexes are called, what follows PRIMARY KEY. A leaf that
- * has just come is empty, and gets its key at once. An index that was built in soak has the names
- * that columns have there. */
+/* Table, what the leaves' indexes are called, what follows PRIMARY KEY; the key's name and comments
+ * as planned. A leaf that has just come is empty, and gets its key at once. An index that was built
+ * in soak has the names that columns have there. */
 static const char turn_sql[] =
     "DECLARE segue_of pg_catalog.text := %s; segue_built pg_catalog.text := %s;"
-    " segue_said pg_catalog.text := %s;"
+    " segue_said pg_catalog.text := %s; segue_called pg_catalog.text := %s;"
+    " segue_note pg_catalog.text := %s; segue_index_note pg_catalog.text := %s;"
     " segue_path pg_catalog.text := pg_catalog.current_setting('search_path');"
     " segue_all pg_catalog.jsonb; segue_whole pg_catalog.text; segue_rows pg_catalog.bool;"
     " segue_key record; segue_name record; BEGIN"
     " PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);"
-    " SELECT jsonb_agg(jsonb_build_object('relation', format('%%I.%%I', n.nspname, c.relname),"
-    "   'leaf', c.relkind = 'r', 'name', quote_ident(k.conname),"
-    "   'index', format('%%I.%%I', n.nspname, k.conname),"
-    "   'above', CASE WHEN a.oid IS NOT NULL THEN format('%%I.%%I', an.nspname, a.conname) END,"
-    "   'bare', quote_ident(m.name), 'mine', format('%%I.%%I', n.nspname, m.name),"
+    " WITH part AS (SELECT c.oid, c.relname, c.relkind, n.nspname, p.level, p.parentrelid,"
+    "   k.oid AS key, k.conindid, coalesce(k.conname::text, CASE p.level WHEN 0 THEN segue_called"
+    "   ELSE left(c.relname::text, 58) || '_pkey' END) AS name"
+    "  FROM pg_partition_tree(segue_of::regclass) p"
+    "  JOIN pg_class c ON c.oid = p.relid JOIN pg_namespace n ON n.oid = c.relnamespace"
+    "  LEFT JOIN pg_constraint k ON k.conrelid = c.oid AND k.contype = 'p')"
+    " SELECT jsonb_agg(jsonb_build_object('relation', format('%%I.%%I', c.nspname, c.relname),"
+    "   'leaf', c.relkind = 'r', 'keyed', c.key IS NOT NULL, 'name', quote_ident(c.name),"
+    "   'index', format('%%I.%%I', c.nspname, c.name),"
+    "   'above', CASE WHEN a.oid IS NOT NULL THEN format('%%I.%%I', a.nspname, a.name) END,"
+    "   'bare', quote_ident(m.name), 'mine', format('%%I.%%I', c.nspname, m.name),"
     "   'built', EXISTS (SELECT FROM pg_index b JOIN pg_class x ON x.oid = b.indexrelid WHERE"
     "     b.indrelid = c.oid AND x.relname = m.name AND b.indisvalid),"
     "   'identifies', i.indisreplident, 'clusters', i.indisclustered,"
-    "   'note', obj_description(k.oid, 'pg_constraint'),"
-    "   'index_note', obj_description(k.conindid, 'pg_class')) ORDER BY p.level, c.oid)"
-    " INTO segue_all FROM pg_partition_tree(segue_of::regclass) p"
-    "  JOIN pg_class c ON c.oid = p.relid JOIN pg_namespace n ON n.oid = c.relnamespace"
-    "  JOIN pg_constraint k ON k.conrelid = c.oid AND k.contype = 'p'"
-    "  JOIN pg_index i ON i.indexrelid = k.conindid"
-    "  LEFT JOIN pg_constraint a ON a.conrelid = p.parentrelid AND a.contype = 'p'"
-    "  LEFT JOIN pg_namespace an ON an.oid = a.connamespace"
+    "   'note', CASE WHEN c.key IS NULL AND a.oid IS NULL THEN segue_note"
+    "     ELSE obj_description(c.key, 'pg_constraint') END,"
+    "   'index_note', CASE WHEN c.key IS NULL AND a.oid IS NULL THEN segue_index_note"
+    "     ELSE obj_description(c.conindid, 'pg_class') END) ORDER BY c.level, c.oid)"
+    " INTO segue_all FROM part c LEFT JOIN pg_index i ON i.indexrelid = c.conindid"
+    "  LEFT JOIN part a ON a.oid = c.parentrelid"
     "  CROSS JOIN LATERAL (SELECT format('%%s_%%s', segue_built, c.oid) AS name) m;"
     " PERFORM set_config('search_path', segue_path, true);"
     " FOR segue_key IN SELECT * FROM pg_catalog.jsonb_to_recordset(segue_all) AS r ("
-    "  relation pg_catalog.text, leaf pg_catalog.bool, name pg_catalog.text,"
+    "  relation pg_catalog.text, leaf pg_catalog.bool, keyed pg_catalog.bool, name pg_catalog.text,"
     "  index pg_catalog.text, above pg_catalog.text, bare pg_catalog.text, mine pg_catalog.text,"
     "  built pg_catalog.bool, note pg_catalog.text, index_note pg_catalog.text) LOOP"
     " IF segue_key.above IS NULL THEN"
     "  segue_whole := segue_key.index;"
-    "  EXECUTE pg_catalog.format('ALTER TABLE %%s DROP CONSTRAINT %%s', segue_key.relation,"
-    "   segue_key.name);"
+    "  IF segue_key.keyed THEN EXECUTE pg_catalog.format('ALTER TABLE %%s DROP CONSTRAINT %%s',"
+    "   segue_key.relation, segue_key.name); END IF;"
     " END IF;"
     " IF segue_key.built THEN"
     "  EXECUTE pg_catalog.format('ALTER TABLE %%s ADD CONSTRAINT %%s PRIMARY KEY USING INDEX"
@@ -128,18 +135,29 @@ static char *done_by(char *body)
     return sql;
 }
 
+static char *literal_or_null(const char *text)
+{
+    return text ? sql_quote_literal(text) : mem_strdup("NULL");
+}
+
 static char *turned(const struct target *t, const json_t *index, const char *built, key_half *half)
 {
     struct buf said = {0};
     char *of = sql_quote_literal(t->relation), *name = sql_quote_literal(built);
+    char *called = sql_quote_literal(cat_text(index, "constraint"));
+    char *note = literal_or_null(cat_text(index, "constraint_comment"));
+    char *index_note = literal_or_null(cat_text(index, "comment"));
     char *columns, *sql;
 
     key_list(t, index, half, &said);
     index_storage(index, " USING INDEX TABLESPACE ", &said);
     columns = sql_quote_literal(said.data);
-    sql = done_by(mem_printf(turn_sql, of, name, columns));
+    sql = done_by(mem_printf(turn_sql, of, name, columns, called, note, index_note));
     buf_fini(&said);
     free(columns);
+    free(index_note);
+    free(note);
+    free(called);
     free(name);
     free(of);
     return sql;

@@ -196,6 +196,77 @@ def test_what_went_from_the_old_column_bars_the_cutover_until_it_is_there_again(
     proxy.cli("abort", name)
 
 
+# what comes on a partition alone, what is said of it
+ON_PART = {
+    "an index": ("CREATE INDEX late ON bills_a ({c})", "index public.late", "DROP INDEX late"),
+    "a check": ("ALTER TABLE bills_a ADD CONSTRAINT late CHECK ({c}::text <> 'never')", "constraint late on table public.bills_a",
+                "ALTER TABLE bills_a DROP CONSTRAINT late"),
+    "a trigger": ("CREATE TRIGGER late AFTER UPDATE OF {c} ON bills_a FOR EACH ROW EXECUTE FUNCTION nothing()",
+                  "trigger late on table public.bills_a", "DROP TRIGGER late ON bills_a"),
+    "a view": ("CREATE VIEW late AS SELECT {c} FROM bills_a", "on view public.late", "DROP VIEW late"),
+    "a replica identity": ("ALTER TABLE bills_a REPLICA IDENTITY USING INDEX bills_a_{c}_id_idx",
+                           "replica identity of table public.bills_a by index public.bills_a_{c}_id_idx", "ALTER TABLE bills_a REPLICA IDENTITY DEFAULT"),
+}
+PARTED = ("CREATE TABLE bills (id int NOT NULL, label text NOT NULL, amount int NOT NULL) PARTITION BY RANGE (id); CREATE TABLE bills_a PARTITION OF bills"
+          " FOR VALUES FROM (0) TO (30); CREATE TABLE bills_b PARTITION OF bills DEFAULT; CREATE UNIQUE INDEX ON bills (label, id);"
+          "CREATE UNIQUE INDEX ON bills (amount, id); ALTER TABLE bills ADD CONSTRAINT given CHECK (label <> '' AND amount > 0);"
+          "CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';"
+          "INSERT INTO bills SELECT i, 'l ' || i, i FROM generate_series(1, 50) AS i")
+
+
+@pytest.mark.parametrize(("file", "column", "then"), [(RENAME, "label", "label"), (RETYPE, "amount", None)], ids=["rename", "retype"])
+def test_what_came_on_a_partition_alone_bars_by_name_what_would_drop_it(db, segue, file, column, then):
+    """`complete` would drop it with the table's column, or stop at it with no way back."""
+    db.sql(PARTED)
+    proxy = segue(db)
+    name = proxy.ready(file)
+    for make, words, drop in ON_PART.values():
+        db.sql(make.format(c=column))
+        refused(proxy, words.format(c=column), "cutover", name)
+        db.sql(drop)
+    for command in ("cutover", "rollback", "cutover"):  # parts of the table's are no others
+        proxy.cli(command, name)
+        proxy.wait_phase(name, "ready" if command == "rollback" else "soaking")
+    for what in ("an index", "a view") if then else ():
+        make, words, drop = ON_PART[what]
+        db.sql(make.format(c=then))
+        refused(proxy, words, "complete", name, "--force")
+        assert proxy.phase(name) == "soaking"
+        db.sql(drop)
+    proxy.cli("complete", name, "--force")
+
+
+def test_a_partition_that_is_parted_by_a_column_that_goes_is_told_while_there_is_a_way_back(db, segue):
+    db.sql("CREATE TABLE bills (id int, label text, amount int) PARTITION BY RANGE (id); CREATE STATISTICS st ON label, amount FROM bills")
+    proxy = segue(db)
+    name = proxy.soaking(RENAME)
+    # has a statistics object of either half, as the table
+    db.sql("CREATE TABLE like_it (LIKE bills INCLUDING ALL); ALTER TABLE bills ATTACH PARTITION like_it FOR VALUES FROM (0) TO (9);"
+           "CREATE TABLE late PARTITION OF bills FOR VALUES FROM (9) TO (99) PARTITION BY LIST (label)")
+    refused(proxy, "partition key of public.late, with column label", "complete", name, "--force")
+    assert proxy.phase(name) == "soaking"
+    db.sql("DROP TABLE late")
+    proxy.cli("complete", name, "--force")
+
+
+def test_a_security_label_that_came_on_the_old_column_alone_bars_both(bills, segue):
+    """Often it hides what the column holds."""
+    def labelled(column):
+        with bills.connect(options="-c allow_system_table_mods=on") as conn:  # there is no provider that would write it
+            conn.execute("INSERT INTO pg_seclabel SELECT attrelid, 'pg_class'::regclass, attnum, 'anon', 'MASKED WITH VALUE NULL' "
+                         f"FROM pg_attribute WHERE attrelid = 'bills'::regclass AND attname = '{column}'")
+
+    proxy = segue(bills)
+    name = proxy.ready(RENAME)
+    labelled("label")
+    refused(proxy, "security label (for anon) of column label of public.bills", "cutover", name)
+    labelled("title")
+    for command in ("cutover", "rollback", "cutover"):
+        proxy.cli(command, name)
+        proxy.wait_phase(name, "ready" if command == "rollback" else "soaking")
+    proxy.cli("complete", name, "--force")
+
+
 def told_of_revoke(proxy, column, *command):
     """The statement that the refusal names."""
     done = proxy.cli(*command, check=1, timeout=30 * SLOW)
@@ -226,6 +297,36 @@ def test_a_privilege_revoked_of_a_column_that_changes_its_type_names_the_half_th
     proxy.cli("cutover", name)
     proxy.cli("complete", name, "--force")
     assert not bills.one("SELECT has_column_privilege('reader', 'bills', 'amount', 'SELECT')")
+
+
+@pytest.mark.parametrize(("operation", "old", "shown"), [({"rename_column": {"table": "logs", "from": "label", "to": "title"}}, "label", "title"),
+                                                         (RETYPE["operations"][0], "amount", "amount")], ids=["rename", "retype"])
+def test_a_privilege_on_a_partitions_column_is_neither_lost_nor_kept_when_it_was_revoked(db, segue, operation, old, shown):
+    """Who asks the partition by its name goes by its own privileges."""
+    db.sql("CREATE TABLE logs (id int, label text, amount int) PARTITION BY RANGE (id); CREATE TABLE logs_a PARTITION OF logs FOR VALUES FROM (0) TO (30)"
+           " PARTITION BY RANGE (id); CREATE TABLE logs_b PARTITION OF logs_a DEFAULT; INSERT INTO logs SELECT i, 'l ' || i, i FROM generate_series(1, 20) i;"
+           f"GRANT SELECT ({old}) ON logs_b TO reader")
+    proxy = segue(db)
+    if "alter_column" in operation:
+        operation = {"alter_column": {**operation["alter_column"], "table": "logs"}}
+    name = proxy.ready({"name": "parted", "operations": [operation]})
+    db.sql(f"GRANT UPDATE ({old}) ON logs_b TO reader")
+    refused(proxy, f"privilege UPDATE for reader of column {old} of partition public.logs_b", "cutover", name)
+    new = db.one("SELECT quote_ident(attname) FROM pg_attribute WHERE attrelid = 'logs_b'::regclass AND attnum > 3 AND NOT attisdropped")
+    db.sql(f"GRANT UPDATE ({new}) ON logs_b TO reader; REVOKE SELECT ({old}) ON logs_b FROM reader")
+    said = proxy.cli("cutover", name, check=1, timeout=30 * SLOW).err
+    revoke = re.search(f"SELECT of column {old} of table public.logs_b was revoked from reader after the migration was planned, .*\nhint: (REVOKE .*)", said)
+    assert revoke, said
+    db.sql(revoke.group(1))
+    # a partition that comes, with privileges of its own on both
+    db.sql(f"CREATE TABLE logs_c PARTITION OF logs FOR VALUES FROM (30) TO (60); GRANT SELECT ({old}, {new}) ON logs_c TO reader")
+    for command in ("cutover", "rollback", "cutover"):
+        proxy.cli(command, name)
+        proxy.wait_phase(name, "ready" if command == "rollback" else "soaking")
+    proxy.cli("complete", name, "--force")
+    assert db.sql("SELECT c.attrelid::regclass::text, c.attname, x.privilege_type FROM pg_attribute c, aclexplode(c.attacl) AS x WHERE NOT c.attisdropped"
+                  " AND c.attrelid::regclass::text ~ '^logs' AND x.grantee = 'reader'::regrole ORDER BY 1") == [
+        ("logs_b", shown, "UPDATE"), ("logs_c", shown, "SELECT")]
 
 
 def test_parts_of_a_foreign_key_come_and_go_with_partitions(bills, segue):
