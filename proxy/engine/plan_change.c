@@ -270,6 +270,24 @@ static void grant_group(struct build *b, struct target *t, const struct file_op 
     }
 }
 
+/* Those on a partition's columns alone. */
+static void warn_of_part_grants(struct build *b, const struct target *t, const struct file_op *op)
+{
+    const json_t *grants = json_object_get(t->doc, "partition_grants");
+
+    for (size_t i = 0; i < json_array_size(grants); i++) {
+        const json_t *grant = json_array_get(grants, i);
+
+        if (names(&op->from_columns, cat_text(grant, "name")))
+            build_warn(b, cat_text(grant, "relation"),
+                       "GRANT it on the new columns in soak, if it is wanted",
+                       "%s holds %s on column %s of this partition: it is not granted on the new"
+                       " ones",
+                       cat_text(grant, "grantee"), cat_text(grant, "privilege"),
+                       cat_text(grant, "name"));
+    }
+}
+
 /* ---- what the old columns take with them ---- */
 
 static bool all_constant(const struct file_pairs *pairs)
@@ -434,6 +452,7 @@ enum rc plan_change_columns(struct build *b, struct target *t, const char *path,
         return rc;
     t->fills = true;
     grant_group(b, t, op);
+    warn_of_part_grants(b, t, op);
     judge_company(b, t, op);
     warn_unread(b, t, group);
     return waits_for_enum(b, op) ? RC_OK : probe_group(b, t, path, group);

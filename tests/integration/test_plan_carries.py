@@ -322,6 +322,8 @@ def test_a_privilege_on_a_partitions_column_is_kept(db, segue, operation):
     db.sql("CREATE TABLE items (id int, n int, label text) PARTITION BY LIST (id); CREATE TABLE \"Part one\" PARTITION OF items DEFAULT;"
            "GRANT SELECT (label), INSERT (n) ON \"Part one\" TO reader; GRANT UPDATE (label) ON \"Part one\" TO app WITH GRANT OPTION")
     proxy = segue(db)
+    said = proxy.cli("plan", proxy.file({"name": "split", "operations": [SPLIT]})).out
+    assert "reader holds SELECT on column label of this partition: it is not granted on the new ones" in said and "holds INSERT" not in said
     proxy.done({"name": "carry", "operations": [operation]})
     column = "title" if "rename_column" in operation else "label"
     assert db.sql("SELECT grantee, privilege_type, is_grantable FROM information_schema.column_privileges WHERE table_name = 'Part one' "
