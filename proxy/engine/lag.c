@@ -21,6 +21,12 @@ static void thin_out(struct lag_history *history, int64_t now_us)
         history->points[i] = history->points[i + 1];
 }
 
+void lag_anew(struct lag_history *history, double lsn)
+{
+    if (history->n > 0 && history->points[history->n - 1].lsn > lsn)
+        history->n = 0;
+}
+
 void lag_note(struct lag_history *history, int64_t at_us, double lsn)
 {
     if (history->n > 0 && history->points[history->n - 1].lsn >= lsn)

@@ -20,6 +20,10 @@ struct lag_history {
     size_t n;
 };
 
+/* The primary may be another one since the last note: what the former one had that this one has not
+ * is lost, and nobody is behind it. */
+void lag_anew(struct lag_history *history, double lsn);
+
 /* The primary is at lsn now. */
 void lag_note(struct lag_history *history, int64_t at_us, double lsn);
 

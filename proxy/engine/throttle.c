@@ -136,6 +136,7 @@ void throttle_fini(struct throttle *t)
     PQclear(t->sample);
     standbys_free(t->direct);
     free(t->direct_of);
+    throttle_lag_fini(t);
     memset(t, 0, sizeof(*t));
 }
 

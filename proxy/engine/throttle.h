@@ -119,14 +119,15 @@ struct throttle {
     double baseline_us;  /* p99 before the backfill; 0: not known */
     int64_t learning_us; /* since when it is being found out; 0: is not */
     struct throttle_ease ease;
-    char standbys[16][96];
-    size_t nstandbys;
+    char **standbys; /* that are expected to be there, as pg_stat_replication has them; owned */
+    size_t nstandbys, standbys_cap;
     double beat_lsn; /* where the primary was at the last reading; when a row was written last */
     int64_t beat_us;
     struct standbys *direct; /* connections to the replicas of THROTTLE_DIRECT_S */
     char *direct_of;         /* the setting they were made of */
     struct lag_history history;
-    double wal_lsn; /* last reading; 0: none */
+    bool connected_anew; /* since the last note in it: the primary may be another one */
+    double wal_lsn;      /* last reading; 0: none */
     int64_t wal_at_us;
     /* the server's count of time in which it held writers back */
     char held_back_call[160];              /* SQL that gives it; "": the server has none */

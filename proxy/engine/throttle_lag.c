@@ -9,18 +9,21 @@
  * standby that hears something reports where it is at once.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "runner.h"
 #include "segue/base/clock.h"
 #include "segue/base/log.h"
+#include "segue/base/mem.h"
 #include "throttle_read.h"
 
 #define BEAT_US 1000000
+#define STANDBYS_MAX 1000 /* that are expected; far more than a server has */
 
 enum column { S_NAME, S_LAG_S, S_BYTES, S_STATE, S_REPLAYED };
 
-static bool knows(const struct throttle *t, const char *name)
+bool throttle_lag_knows(const struct throttle *t, const char *name)
 {
     for (size_t i = 0; i < t->nstandbys; i++) {
         if (strcmp(t->standbys[i], name) == 0)
@@ -29,10 +32,31 @@ static bool knows(const struct throttle *t, const char *name)
     return false;
 }
 
-static void note(struct throttle *t, const char *name)
+/* Whole: one of which a part is kept would be another one, that is never there. */
+void throttle_lag_expect(struct throttle *t, const char *name)
 {
-    if (t->nstandbys < ARRAY_LEN(t->standbys))
-        snprintf(t->standbys[t->nstandbys++], sizeof(t->standbys[0]), "%.95s", name);
+    mem_grow((void **)&t->standbys, &t->standbys_cap, t->nstandbys + 1, sizeof(*t->standbys));
+    t->standbys[t->nstandbys++] = mem_strdup(name);
+}
+
+static void forget(struct throttle *t)
+{
+    while (t->nstandbys)
+        free(t->standbys[--t->nstandbys]);
+}
+
+void throttle_lag_fini(struct throttle *t)
+{
+    forget(t);
+    free(t->standbys);
+}
+
+void throttle_lag_note(struct throttle *t, double lsn)
+{
+    if (t->connected_anew)
+        lag_anew(&t->history, lsn);
+    t->connected_anew = false;
+    lag_note(&t->history, clock_us(), lsn);
 }
 
 /* Who was there is missed also after a restart. */
@@ -41,7 +65,9 @@ static void expect(struct eng_engine *engine, const char *name)
     struct err err = {0};
     PGresult *res;
 
-    note(&engine->throttle, name);
+    if (engine->throttle.nstandbys == STANDBYS_MAX)
+        return;
+    throttle_lag_expect(&engine->throttle, name);
     res = conn_params(&engine->work, &err,
                       "INSERT INTO segue.standbys (name) VALUES ($1) ON CONFLICT DO NOTHING", 1,
                       &name);
@@ -54,16 +80,16 @@ enum rc throttle_lag_load(struct eng_engine *engine, struct err *err)
 {
     PGresult *res = conn_query(&engine->work, err, "SELECT name FROM segue.standbys ORDER BY name");
 
-    engine->throttle.nstandbys = 0;
+    forget(&engine->throttle);
     for (int r = 0; r < (res ? PQntuples(res) : 0); r++)
-        note(&engine->throttle, res_text(res, r, 0));
+        throttle_lag_expect(&engine->throttle, res_text(res, r, 0));
     PQclear(res);
     return res ? RC_OK : RC_ERR;
 }
 
 enum rc throttle_lag_forget(struct eng_engine *engine, struct err *err)
 {
-    engine->throttle.nstandbys = 0;
+    forget(&engine->throttle);
     return conn_exec(&engine->work, err, "DELETE FROM segue.standbys");
 }
 
@@ -76,7 +102,7 @@ static bool all_there(struct eng_engine *engine, const json_t *rows, struct thro
 
     json_array_foreach(rows, r, row)
     {
-        if (!knows(t, throttle_name(row)))
+        if (!throttle_lag_knows(t, throttle_name(row)))
             expect(engine, throttle_name(row));
     }
     for (size_t i = 0; i < t->nstandbys; i++) {
@@ -134,7 +160,7 @@ static void look_back(struct eng_engine *engine, const json_t *rows)
 
         if (json_is_null(json_array_get(row, S_REPLAYED)))
             continue;
-        lag_note(&engine->throttle.history, clock_us(), lsn);
+        throttle_lag_note(&engine->throttle, lsn);
         beat(engine, lsn);
         return; /* the primary is where it is, whoever is asked */
     }

@@ -43,7 +43,7 @@ static bool direct_ready(struct throttle *t, double *lsn, struct throttle_readin
     if (!wal)
         return false;
     *lsn = strtod(wal, NULL);
-    lag_note(&t->history, clock_us(), *lsn);
+    throttle_lag_note(t, *lsn);
     standbys_look(t->direct);
     return true;
 }

@@ -35,8 +35,12 @@ void throttle_read_window(struct eng_engine *engine, struct throttle_reading *ou
 void throttle_read_pause(struct eng_engine *engine, struct throttle_reading *out);
 
 /* throttle_lag.c: the standbys that are expected to be there, in memory and in segue.standbys. */
+bool throttle_lag_knows(const struct throttle *t, const char *name);
+void throttle_lag_expect(struct throttle *t, const char *name); /* in memory alone */
+void throttle_lag_fini(struct throttle *t);
 enum rc throttle_lag_load(struct eng_engine *engine, struct err *err) MUST_CHECK;
 enum rc throttle_lag_forget(struct eng_engine *engine, struct err *err) MUST_CHECK;
+void throttle_lag_note(struct throttle *t, double lsn); /* where the primary is */
 
 /* "cores=8": how many, or 0 */
 unsigned throttle_cores(const char *setting);

@@ -36,6 +36,9 @@ enum rc throttle_load(struct eng_engine *engine, struct err *err)
     }
     PQclear(res);
     t->read_us = 0;
+    t->connected_anew = true;
+    t->wal_at_us = t->held_back_at_us = 0; /* another server may count otherwise */
+    t->held_back_known = false;
     return throttle_lag_load(engine, err);
 }
 

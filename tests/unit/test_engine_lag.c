@@ -61,6 +61,23 @@ static void a_long_history_grows_thin_but_keeps_its_beginning(void **state)
     assert_true(lag_s(&h, 100000 * S, 100000) == 0);
 }
 
+static void what_a_former_primary_had_makes_nobody_late(void **state)
+{
+    struct lag_history h = {0};
+
+    (void)state;
+    lag_note(&h, 1 * S, 100);
+    lag_note(&h, 2 * S, 200);
+    lag_anew(&h, 200); /* the same one, or one that has all of it */
+    lag_note(&h, 3 * S, 300);
+    assert_true(lag_s(&h, 4 * S, 100) == 2);
+    lag_anew(&h, 150); /* a standby of it that had less */
+    lag_note(&h, 5 * S, 150);
+    assert_true(lag_s(&h, 60 * S, 150) == 0);
+    lag_note(&h, 61 * S, 160);
+    assert_true(lag_s(&h, 62 * S, 150) == 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -68,6 +85,7 @@ int main(void)
         cmocka_unit_test(an_idle_primary_makes_nobody_late),
         cmocka_unit_test(a_standby_that_hears_nothing_falls_behind),
         cmocka_unit_test(a_long_history_grows_thin_but_keeps_its_beginning),
+        cmocka_unit_test(what_a_former_primary_had_makes_nobody_late),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -411,6 +412,39 @@ static void signals_are_found_by_name(void **state)
     assert_int_equal(throttle_find("load"), -1);
 }
 
+static void a_standby_is_known_by_its_whole_name_however_many_there_are(void **state)
+{
+    struct throttle t;
+
+    (void)state;
+    throttle_init(&t);
+    for (int i = 0; i < 40; i++) {
+        char name[128]; /* as long as an application_name and an address can be */
+
+        snprintf(name, sizeof(name), "%063d@2001:0db8:85a3:0123:4567:8a2e:0370:%04d", 0, i);
+        assert_false(throttle_lag_knows(&t, name));
+        throttle_lag_expect(&t, name);
+        assert_true(throttle_lag_knows(&t, name));
+    }
+    throttle_fini(&t);
+}
+
+static void a_primary_behind_the_former_one_makes_nobody_late(void **state)
+{
+    struct throttle t;
+
+    (void)state;
+    throttle_init(&t);
+    throttle_lag_note(&t, 100);
+    throttle_lag_note(&t, 200);
+    throttle_lag_note(&t, 150); /* of the same one it is no news */
+    assert_int_equal(t.history.n, 2);
+    t.connected_anew = true;
+    throttle_lag_note(&t, 150);
+    assert_true(lag_s(&t.history, INT64_MAX / 2, 150) == 0);
+    throttle_fini(&t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -436,6 +470,8 @@ int main(void)
         cmocka_unit_test(a_setting_is_checked_before_it_is_taken),
         cmocka_unit_test(the_configuration_is_where_default_goes_back_to),
         cmocka_unit_test(a_wrong_configuration_is_refused_by_item),
+        cmocka_unit_test(a_standby_is_known_by_its_whole_name_however_many_there_are),
+        cmocka_unit_test(a_primary_behind_the_former_one_makes_nobody_late),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
