@@ -31,11 +31,12 @@ static bool disk_full(const struct err *failure)
 static bool stopped_in_step(const struct eng_migration *m)
 {
     static const enum eng_stage stages[] = {ENG_STAGE_BUILD, ENG_STAGE_SETTLE, ENG_STAGE_SOAK};
+    const size_t kept = sizeof(m->step) - 4; /* of a long title, less a character that was cut */
 
     for (size_t i = 0; i < ARRAY_LEN(stages); i++) {
         const char *title = eng_steps_pending(m, stages[i]);
 
-        if (title && strncmp(m->failure.text, title, strlen(title)) == 0)
+        if (title && strncmp(m->failure.text, title, strnlen(title, kept)) == 0)
             return true;
     }
     return false;

@@ -69,8 +69,9 @@ struct eng_migration {
     struct eng_plan *plan;
     enum eng_phase_id phase;
     bool paused, migrate, force;
-    struct err failure; /* set: stopped at a step; resume tries again */
-    bool unsaved;       /* that could not be written down (no room on the disk) */
+    struct err failure;      /* set: stopped at a step; resume tries again */
+    bool unsaved;            /* that could not be written down (no room on the disk) */
+    int64_t stopped_said_us; /* when the log had it */
     int64_t epoch;
     char started_at[40], cutover_at[40], finished_at[40];
 

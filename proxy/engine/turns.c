@@ -16,6 +16,7 @@
 #define REFRESH_US 2000000
 #define RETRY_BASE_MS 100
 #define RETRY_MAX_MS 5000
+#define SAID_AGAIN_US 600000000
 
 /* What can be done now, behind what is said of the cause. */
 static void hint_next(struct eng_migration *m)
@@ -33,14 +34,26 @@ static void hint_next(struct eng_migration *m)
     err_hint(&m->failure, "%s%s%s", said.hint, said.hint[0] ? "; " : "", next);
 }
 
+/* What is looked at every other second may fail every time. */
+static bool is_said(const struct eng_migration *m, const struct err *was)
+{
+    return strcmp(was->text, m->failure.text) == 0 &&
+           strcmp(was->sqlstate, m->failure.sqlstate) == 0 &&
+           clock_us() - m->stopped_said_us < SAID_AGAIN_US;
+}
+
 static void stop_at_step(struct eng_engine *engine, struct eng_migration *m, struct err *err)
 {
+    const struct err was = m->failure;
     struct err ignored = {0};
 
     m->failure = *err;
     if (m->step[0])
         err_prefix(&m->failure, "%s", m->step);
     hint_next(m);
+    if (is_said(m, &was))
+        return;
+    m->stopped_said_us = clock_us();
     m->migrate = m->migrate && m->phase != PH_READY;
     log_err(LOG_ERROR, "stopped", &m->failure);
     m->unsaved = store_flags(engine, m, &ignored) != RC_OK;

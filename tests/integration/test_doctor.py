@@ -238,6 +238,23 @@ def test_a_failure_is_told_with_its_cause_and_resume(db, segue, obey, state, fin
     Doctor(proxy, db).well()
 
 
+def test_a_step_of_soak_with_a_long_title_has_stopped_and_is_no_turn_that_gave_up(db, segue, obey):
+    """Of a title only so much is kept; rollback would be the command for the other."""
+    schema, items, refers, key = ("S" * 63, "I" * 63, "R" * 63, "f" * 63)
+    db.sql(f'CREATE SCHEMA "{schema}"; CREATE TABLE "{schema}"."{items}" (id int PRIMARY KEY);'
+           f'CREATE TABLE "{schema}"."{refers}" (item int CONSTRAINT {key} REFERENCES "{schema}"."{items}"); INSERT INTO "{schema}"."{items}" VALUES (1)')
+    proxy = obey.proxy = segue(db)
+    name = proxy.ready({"name": "long", "operations": [{"rename_column": {"table": f"{schema}.{items}", "from": "id", "to": "no"}}]})
+    db.sql(f'SET session_replication_role = replica; INSERT INTO "{schema}"."{refers}" VALUES (7)')
+    proxy.cli("cutover", name)
+    assert "violates foreign key constraint" in proxy.wait(name, lambda r: r["error"])["error"]
+    row = Doctor(proxy, db).found("stopped")
+    assert "segue resume" in row["command"], row
+    db.sql(f'DELETE FROM "{schema}"."{refers}"')
+    obey(row)
+    proxy.cli("complete", name, "--force")
+
+
 def test_what_holds_the_backfill_is_told_and_switched_off_by_the_command(db, segue, obey):
     migration, _ = make_items(db, 2000, filler=3500)
     proxy = obey.proxy = segue(db)
