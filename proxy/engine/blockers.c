@@ -35,9 +35,11 @@
 
 /* Of those that hold locks on tables it alone has no user, which is shown to everybody. */
 #define AUTOVACUUM "coalesce(a.backend_type = 'autovacuum worker', a.usesysid IS NULL)"
+/* It steps aside for nobody, as far as this role is shown what it does. */
+#define STAYS "coalesce(a.query LIKE '%%(to prevent wraparound)', false)"
 
 enum blocker_column { B_PID, B_APPLICATION, B_USER, B_ADDRESS, B_STATE, B_AGE, B_QUERY, B_TYPE };
-enum { B_SINCE = B_TYPE + 1, B_GID, B_AUTOVACUUM, B_TRANSACTION, B_OLD };
+enum { B_SINCE = B_TYPE + 1, B_GID, B_AUTOVACUUM, B_TRANSACTION, B_OLD, B_STAYS };
 
 static json_t *mended(const char *text)
 {
@@ -109,7 +111,9 @@ static json_t *blocker(struct eng_engine *engine, const PGresult *res, int r)
                     shown(res, r, B_ADDRESS), "state", shown(res, r, B_STATE), "age_s", age(res, r),
                     "query", shown(res, r, B_QUERY), "backend_type", shown(res, r, B_TYPE),
                     "xact_start", shown(res, r, B_SINCE));
-    if (!res_text(res, r, B_TYPE))
+    if (PQnfields(res) > B_AUTOVACUUM && res_bool(res, r, B_AUTOVACUUM))
+        json_object_set_new(one, "application_name", json_string("autovacuum worker"));
+    else if (!res_text(res, r, B_TYPE))
         tell_hidden(engine, res, r, one);
     return one;
 }
@@ -130,14 +134,16 @@ static bool old(const json_t *one, unsigned age_ms)
     return json_number_value(known) * 1000 >= age_ms;
 }
 
-/* Those of HELD: what the server has not judged is judged here. */
+/* Those of HELD: what the server has not judged is judged here. An autovacuum that steps aside is
+ * no blocker. */
 static void append_holders(struct eng_engine *engine, const PGresult *res, unsigned age_ms,
                            json_t *list)
 {
     for (int r = 0; r < PQntuples(res) && json_array_size(list) < BLOCKERS_KEPT; r++) {
-        json_t *one = res_bool(res, r, B_AUTOVACUUM) ? NULL : blocker(engine, res, r);
+        bool autovacuum = res_bool(res, r, B_AUTOVACUUM), stays = res_bool(res, r, B_STAYS);
+        json_t *one = autovacuum && !stays ? NULL : blocker(engine, res, r);
 
-        if (one && (res_bool(res, r, B_OLD) || old(one, age_ms)))
+        if (one && (autovacuum || res_bool(res, r, B_OLD) || old(one, age_ms)))
             json_array_append(list, one);
         json_decref(one);
     }
@@ -244,14 +250,14 @@ enum rc blockers_of(struct eng_engine *engine, const char *names, unsigned age_m
     PGresult *res = conn_query(
         &engine->work, err,
         HELD " SELECT h.pid, " DESCRIBE ", NULL, " AUTOVACUUM ", h.virtualtransaction,"
-             " a.backend_type IS NOT NULL"
+             " a.backend_type IS NOT NULL, " STAYS
              " FROM held h JOIN pg_stat_activity a USING (pid) WHERE " AUTOVACUUM
              " OR a.xact_start < clock_timestamp() - %u * interval '1 ms'"
              /* of other roles, without pg_read_all_stats, its age is not told */
              " OR a.backend_type IS NULL"
              " UNION ALL SELECT NULL, NULL, NULL, NULL, NULL,"
              " extract(epoch FROM clock_timestamp() - p.prepared), NULL, NULL, NULL, p.gid, false,"
-             " NULL, true FROM held h"
+             " NULL, true, false FROM held h"
              /* no process holds these: the lock on their own number tells which one it is */
              " JOIN pg_locks x ON h.pid IS NULL AND x.pid IS NULL AND x.locktype = 'transactionid'"
              " AND x.virtualtransaction = h.virtualtransaction"
@@ -262,8 +268,23 @@ enum rc blockers_of(struct eng_engine *engine, const char *names, unsigned age_m
     if (!res)
         return RC_ERR;
     for (int r = 0; autovacuum && r < PQntuples(res); r++)
-        *autovacuum = *autovacuum || res_bool(res, r, B_AUTOVACUUM);
+        *autovacuum |= res_bool(res, r, B_AUTOVACUUM) && !res_bool(res, r, B_STAYS);
     append_holders(engine, res, age_ms, out);
+    PQclear(res);
+    return RC_OK;
+}
+
+enum rc blockers_stayed(struct eng_engine *engine, const char *names, json_t *out, struct err *err)
+{
+    PGresult *res =
+        conn_query(&engine->work, err,
+                   HELD " SELECT h.pid, " DESCRIBE ", NULL, true FROM held h JOIN "
+                        "pg_stat_activity a USING (pid) WHERE " AUTOVACUUM " AND NOT " STAYS,
+                   names);
+
+    if (!res)
+        return RC_ERR;
+    append_rows(engine, res, out);
     PQclear(res);
     return RC_OK;
 }

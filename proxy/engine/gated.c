@@ -83,6 +83,13 @@ static enum rc look_at_partitions(struct gated *g, struct err *err)
     return rc;
 }
 
+/* One that prevents wraparound stays, and a role that may not see that learns it so. */
+static enum rc shake_off(struct gated *g, struct err *err)
+{
+    blockers_shake_off_autovacuum(g->engine, g->spec->names);
+    return blockers_stayed(g->engine, g->spec->names, g->m->blocking, err);
+}
+
 /* Nobody is held up for a lock that a long transaction would keep us from anyway. */
 static enum rc look_first(struct gated *g, struct err *err)
 {
@@ -96,9 +103,9 @@ static enum rc look_first(struct gated *g, struct err *err)
     if (blockers_of(engine, g->spec->names, engine->options.transaction_age_max_ms, g->m->blocking,
                     &autovacuum, err) != RC_OK)
         return RC_ERR;
-    if (autovacuum)
-        blockers_shake_off_autovacuum(engine, g->spec->names);
-    rc = look_at_partitions(g, err);
+    rc = autovacuum ? shake_off(g, err) : RC_OK;
+    if (rc == RC_OK)
+        rc = look_at_partitions(g, err);
     blockers_text(g->m->blocking, &g->m->blockers);
     if (rc != RC_OK || g->m->blockers.len == 0)
         return rc;

@@ -55,12 +55,14 @@ void gated_settle(struct eng_engine *engine, struct eng_migration *m, enum eng_p
 /* ---- blockers.c ---- */
 
 /* Appends who holds locks on the relations (names as eng_lock_names) in a transaction older than
- * age_ms, the oldest first; autovacuum workers apart. One object a blocker: pid, application_name,
- * user, client_addr, state, age_s, query (its beginning), backend_type, xact_start; or
- * prepared_transaction and age_s. (Of a partition on its way out: detaching.h.) What the server
- * hides is null; of a session that segue carries itself address, state and age are segue's, with
- * through_segue, and with its upstream where that is a standby. Of another one whose age is hidden
- * held_s is for how long segue has seen it hold such a lock. RC_ERR: could not look. */
+ * age_ms, the oldest first, and an autovacuum that is known to prevent wraparound, whatever its
+ * age; *autovacuum (may be NULL): there is another one, which is not among them. One object a
+ * blocker: pid, application_name, user, client_addr, state, age_s, query (its beginning),
+ * backend_type, xact_start; or prepared_transaction and age_s. (Of a partition on its way out:
+ * detaching.h.) What the server hides is null; of a session that segue carries itself address,
+ * state and age are segue's, with through_segue, and with its upstream where that is a standby. Of
+ * another one whose age is hidden held_s is for how long segue has seen it hold such a lock.
+ * RC_ERR: could not look. */
 enum rc blockers_of(struct eng_engine *engine, const char *names, unsigned age_ms, json_t *out,
                     bool *autovacuum, struct err *err) MUST_CHECK;
 /* The same for people. */
@@ -80,5 +82,8 @@ void blockers_on_standbys(const struct sess_carried *list, size_t n, json_t *out
 void blockers_waited_for(struct eng_engine *engine, int pid, struct buf *out);
 /* Makes an autovacuum on the relations step aside without anybody queueing behind us. */
 void blockers_shake_off_autovacuum(struct eng_engine *engine, const char *names);
+/* Appends those that have not. */
+enum rc blockers_stayed(struct eng_engine *engine, const char *names, json_t *out,
+                        struct err *err) MUST_CHECK;
 
 #endif

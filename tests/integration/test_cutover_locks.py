@@ -122,6 +122,39 @@ def test_a_prepared_transaction_that_holds_the_table_blocks_and_is_named(db, seg
     proxy.cli("cutover", "rename_label")
 
 
+def test_an_autovacuum_that_prevents_wraparound_is_named_and_nobody_is_held_up_for_it(private_db, segue):
+    """It steps aside for nobody: a role that is not shown what it does finds that out, any other one reads it."""
+    db = private_db
+    make_items(db, 2000, filler=1000)
+    name = f"owner_{db.name}"
+    db.sql(f'CREATE ROLE {name} LOGIN; ALTER TABLE items OWNER TO {name}; '
+           f'GRANT CREATE ON DATABASE "{db.name}" TO {name}; GRANT CREATE ON SCHEMA public TO {name}')
+    proxy = segue(upstream=db.url(name), cutover_attempts_max=1, **QUICK)
+    proxy.ready(RENAME)
+
+    def naptime(seconds):
+        with db.cluster.connect() as conn:
+            conn.execute(f"ALTER SYSTEM SET autovacuum_naptime = {seconds}")
+            conn.execute("SELECT pg_reload_conf()")
+
+    db.sql("ALTER TABLE items SET (autovacuum_enabled = off, autovacuum_freeze_max_age = 100000, autovacuum_vacuum_cost_delay = 100, "
+           "autovacuum_vacuum_cost_limit = 1); CREATE TABLE burnt (i int)")
+    db.sql("DO $$ BEGIN FOR i IN 1..100100 LOOP BEGIN INSERT INTO burnt VALUES (i); EXCEPTION WHEN division_by_zero THEN END; END LOOP; END $$")
+    naptime(1)
+    of_items = "pg_stat_progress_vacuum p JOIN pg_stat_activity a USING (pid) WHERE relid = 'items'::regclass AND query ~ 'to prevent wraparound'"
+    until("an autovacuum", lambda: db.one(f"SELECT count(*) FROM {of_items}"), 60)
+    for statement in "<insufficient privilege>", "(to prevent wraparound)":
+        done = proxy.cli("cutover", "rename_label", check=4)
+        assert "autovacuum worker" in done.err and statement in done.err
+        db.sql(f"GRANT pg_monitor TO {name}")
+    row = proxy.status("rename_label")
+    assert row["phase"] == "ready" and float(row["stall_ms_max"]) == 0
+    assert [r["outcome"] for r in proxy.console("SHOW ATTEMPTS rename_label") if r["kind"] == "cutover"] == ["blocked", "blocked"]
+    naptime(3600)
+    until("it to end", lambda: not db.one(f"SELECT count(pg_cancel_backend(pid)) FROM {of_items}"))
+    proxy.cli("cutover", "rename_label")
+
+
 class Holding:
     """A cut-over whose gate opens and closes for as long as a transaction holds the table."""
 
