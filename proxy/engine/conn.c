@@ -88,6 +88,16 @@ static size_t plain_bytes(const PGresult *res, const char *state, const char *te
     return plain;
 }
 
+/* Somebody has written the same row of a catalog, and committed while we waited for that: before
+ * PostgreSQL 18 a GRANT locks no table, so it is met there. An internal error, the server says. */
+static bool is_overtaken(const PGresult *res, const char *state)
+{
+    const char *in = PQresultErrorField(res, PG_DIAG_SOURCE_FUNCTION);
+
+    return strcmp(state, "XX000") == 0 && in &&
+           (strcmp(in, "simple_heap_update") == 0 || strcmp(in, "simple_heap_delete") == 0);
+}
+
 static void err_from_result(PGconn *pg, const PGresult *res, struct err *err)
 {
     const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
@@ -103,6 +113,8 @@ static void err_from_result(PGconn *pg, const PGresult *res, struct err *err)
         err_from_conn(pg, err);
         return;
     }
+    if (is_overtaken(res, state))
+        state = "40001"; /* what it is: the same again may succeed */
     text = text ? text : "";
     plain = plain_bytes(res, state, text, &all);
     own = plain ? NULL : hint; /* as little to be trusted as its text */

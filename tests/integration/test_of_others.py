@@ -34,6 +34,22 @@ def test_who_has_locked_a_table_for_himself_keeps_nobody_else_waiting(db, segue)
     proxy.cli("cutover", "rename_label")
 
 
+@pytest.mark.versions(15, 16, 17)  # from 18 on it locks the table, and is waited for there
+def test_a_grant_that_is_committed_while_a_step_waits_for_it_stops_nothing(db, segue):
+    """It locks no table: it is met in the catalog, and what the server says then is an internal error."""
+    make_items(db, 10)
+    proxy = segue(db, lock_timeout_ms=900)
+    with db.connect(autocommit=False) as granting:
+        granting.execute("GRANT SELECT ON items TO app")
+        proxy.begin(RENAME)
+        until("the step to wait for it", lambda: db.one(
+            "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE NOT granted AND locktype = 'transactionid' "
+            "AND datname = current_database()"))
+        granting.commit()
+    proxy.wait_phase("rename_label", "ready")
+    assert "tuple concurrently updated" in str(proxy.console("SHOW ATTEMPTS rename_label"))
+
+
 def test_an_abort_leaves_what_others_have_made_under_its_names(db, segue):
     make_items(db, 10)
     proxy = segue(db)
