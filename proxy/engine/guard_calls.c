@@ -1,6 +1,7 @@
 #include "guard_calls.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "guard_text.h"
 #include "segue/base/mem.h"
@@ -150,10 +151,28 @@ static char **each_call(const struct eng_table *table, bool made, char **sql, si
     return sql;
 }
 
+/* How a literal is read is settled when the function is made. */
+static char **under_settings(const struct eng_table *table, char **sql, size_t *n)
+{
+    char *settings, *end;
+
+    for (size_t i = 0; i < table->nduals; i++) {
+        if (!table->duals[i].by_trees || !table->duals[i].varies)
+            continue;
+        settings = eng_table_settings_sql(table);
+        end = strrchr(settings, ';');
+        if (end)
+            *end = '\0';
+        append(&sql, n, settings);
+        break;
+    }
+    return sql;
+}
+
 char **eng_guard_calls_sql(const struct eng_table *table, size_t *n)
 {
     *n = 0;
-    return each_call(table, true, mem_calloc(1, sizeof(char *)), n);
+    return each_call(table, true, under_settings(table, mem_calloc(1, sizeof(char *)), n), n);
 }
 
 char **guard_calls_drop_sql(const struct eng_table *table, char **sql, size_t *n)

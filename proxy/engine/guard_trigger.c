@@ -269,6 +269,47 @@ static char *guard_function(const struct eng_table *table, enum eng_direction di
     return buf_take(&out);
 }
 
+static bool is_said_by_when(const struct eng_dual *dual)
+{
+    bool says = (dual->old_name && dual->new_name) || dual->group || dual->nup_columns == 0;
+
+    return dual->plain || (says && !dual->varies);
+}
+
+static void put_read(struct buf *out, const char *expr)
+{
+    struct sql_expr_info info;
+
+    if (!expr || sql_expr_parse(expr, &info, NULL) != RC_OK)
+        return;
+    for (size_t i = 0; i < info.ncolumns; i++) {
+        buf_append_str(out, " OR NEW.");
+        sql_quote_ident_put(out, info.columns[i]);
+        buf_append_str(out, " " IS_NULL);
+    }
+    sql_expr_info_fini(&info);
+}
+
+/* What the function reads and WHEN does not ask: a column that WHEN says nobody can drop, or give
+ * another type (2BP01, 0A000), whereas who writes would get an error from a function that does not
+ * find it. The server strikes this out before it looks at a row. */
+static void keep_columns(struct buf *out, const struct eng_table *table)
+{
+    struct buf read = {0};
+
+    for (size_t i = 0; i < table->nduals; i++) {
+        const struct eng_dual *dual = &table->duals[i];
+
+        if (is_said_by_when(dual))
+            continue;
+        put_read(&read, dual->up);
+        put_read(&read, dual->down);
+    }
+    if (read.len)
+        buf_printf(out, " AND (true%s)", read.data);
+    buf_fini(&read);
+}
+
 /* WHEN is judged under the writer's settings, the function under its own: where they matter, the
  * function alone decides. */
 static char *guard_when(const struct eng_table *table, enum eng_direction dir)
@@ -291,6 +332,7 @@ static char *guard_when(const struct eng_table *table, enum eng_direction dir)
     }
     if (!out.len)
         buf_append_str(&out, "true");
+    keep_columns(&out, table);
     return buf_take(&out);
 }
 

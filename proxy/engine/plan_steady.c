@@ -37,16 +37,18 @@ static const char varies_sql[] =
     " OR EXISTS (SELECT FROM pg_proc p WHERE p.provolatile <> 'i' AND p.oid = ANY ($5::oid[]))";
 
 /* Parameters as of varies_sql, $6: the old column. Does the expression name what is not the
- * server's own, and so may get another name? And may a parameter of a function stand in the place
- * of each column? It has no collation but its type's. */
+ * server's own, and so may get another name? An enum that is only read counts, too: its labels are
+ * said. And may a parameter of a function stand in the place of each column? It has no collation
+ * but its type's. */
 static const char trees_sql[] =
     "SELECT CASE WHEN EXISTS (SELECT FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid WHERE"
     "   a.attrelid = $1::oid AND (a.attname = ANY ($2::text[]) OR a.attname = $6::text) AND"
     "   (a.attcollation <> t.typcollation OR NOT has_type_privilege(t.oid, 'USAGE')))"
     "  OR cardinality($2::text[]) > 90 THEN 'unfit'"
     " WHEN EXISTS (SELECT FROM (SELECT to_regtype(n)::oid AS oid FROM unnest($3::text[]) n UNION"
-    "   SELECT unnest($4::oid[])) x LEFT JOIN pg_type t ON t.oid = x.oid WHERE t.oid IS NULL OR"
-    "   t.typnamespace <> 'pg_catalog'::regnamespace)"
+    "   SELECT unnest($4::oid[]) UNION SELECT a.atttypid FROM pg_attribute a WHERE a.attrelid ="
+    "   $1::oid AND a.attname = ANY ($2::text[])) x LEFT JOIN pg_type t ON t.oid = x.oid WHERE"
+    "   t.oid IS NULL OR t.typnamespace <> 'pg_catalog'::regnamespace)"
     "  OR EXISTS (SELECT FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE p.oid ="
     "   ANY ($5::oid[]) AND n.nspname NOT IN ('pg_catalog', 'segue')) THEN 'renamable' END";
 
@@ -201,17 +203,22 @@ static enum rc judge_expr(struct build *b, const struct target *t, struct eng_du
     return rc;
 }
 
-/* Where WHEN says the expressions, too, the server lets nobody change the types of columns that
- * they read: they are those of the functions' parameters. */
-static bool is_said_by_when(const struct eng_dual *dual)
+/* What such a word means is settled when a tree is made: for the function, once and for all. */
+static bool says_now(const struct sql_expr_info *info)
 {
-    return (dual->old_name && dual->new_name) || dual->group || dual->nup_columns == 0;
+    static const char *const words[] = {"now", "today", "tomorrow", "yesterday"};
+
+    for (size_t i = 0; i < info->nstrings; i++)
+        for (size_t k = 0; k < ARRAY_LEN(words); k++)
+            if (strcasestr(info->strings[i], words[k]))
+                return true;
+    return false;
 }
 
 static enum rc judge_trees(struct build *b, const struct target *t, struct eng_dual *dual)
 {
     const char *const exprs[] = {dual->up, dual->down};
-    bool renamable = false, fit = is_said_by_when(dual);
+    bool renamable = false, fit = true;
 
     for (size_t i = 0; i < ARRAY_LEN(exprs); i++) {
         struct sql_expr_info info;
@@ -221,6 +228,7 @@ static enum rc judge_trees(struct build *b, const struct target *t, struct eng_d
         if (!exprs[i] || sql_expr_parse(exprs[i], &info, NULL) != RC_OK)
             continue;
         rc = ask(b, trees_sql, t, dual, &info, &answer);
+        fit &= !dual->varies || !says_now(&info);
         sql_expr_info_fini(&info);
         if (rc != RC_OK)
             return RC_ERR;
@@ -232,16 +240,16 @@ static enum rc judge_trees(struct build *b, const struct target *t, struct eng_d
     return RC_OK;
 }
 
+/* ---- all of it ---- */
+
 /* Members of a group are in step together. What varies is asked of the body alone, which settles
- * how a literal is read: WHEN does not, nor would a tree. */
+ * how a literal is read, and so is that of a function when it is made: WHEN does not. */
 static void spread(struct eng_table *table)
 {
     for (size_t i = 0; i < table->nduals; i++)
         for (size_t k = 0; k < table->nduals && table->duals[i].varies; k++)
             table->duals[k].varies |=
                 table->duals[i].group && table->duals[k].group == table->duals[i].group;
-    for (size_t i = 0; i < table->nduals; i++)
-        table->duals[i].by_trees &= !table->duals[i].varies;
 }
 
 enum rc steady_judge(struct build *b, struct target *t)

@@ -2,6 +2,7 @@
 
 import itertools
 
+import psycopg
 import pytest
 from lib.wait import SLOW
 
@@ -119,3 +120,60 @@ def test_a_column_that_is_renamed_alone_does_not_mind(bills, segue, change):
         proxy.wait_phase(name, phase)
     proxy.cli("complete", name, "--force")
     assert bills.one("SELECT count(*) FROM bills WHERE status = 'paid'") >= 3
+
+
+READS = {"name": "m", "operations": [
+    {"rename_column": {"table": "bills", "from": "label", "to": "place", "type": "kinds.place", "up": "ROW(label, 'x')::kinds.place",
+                       "down": "(place).street"}},
+    {"add_column": {"table": "bills", "up": "kinds.shout(note)", "column": {"name": "shout", "type": "text", "nullable": True}}},
+    {"add_column": {"table": "bills", "up": "state = 'paid'", "column": {"name": "is_paid", "type": "boolean", "nullable": True}}}]}
+
+
+def test_so_they_do_where_a_value_may_depend_on_settings_or_another_column_is_read(bills, segue):
+    """Composite types, functions that are only stable, and the label of an enum that is no half of a pair."""
+    bills.sql("CREATE TYPE kinds.place AS (street text, city text);"
+              "CREATE FUNCTION kinds.shout(t text) RETURNS text STABLE LANGUAGE sql AS $$ SELECT upper(t) $$;"
+              "GRANT EXECUTE ON FUNCTION kinds.shout TO app")
+    proxy = segue(bills)
+    name = proxy.ready(READS)
+    early = bills.connect()
+    there = ("ALTER TYPE kinds.place RENAME TO spot; ALTER FUNCTION kinds.shout(text) RENAME TO loud;"
+             "ALTER TYPE kinds.state RENAME VALUE 'paid' TO 'settled'")
+    back = ("ALTER TYPE kinds.spot RENAME TO place; ALTER FUNCTION kinds.loud(text) RENAME TO shout;"
+            "ALTER TYPE kinds.state RENAME VALUE 'settled' TO 'paid'")
+
+    def writes(paid, place):
+        for conn in (early, bills.connect(user="app"), proxy.connect()):
+            first = next(ids)
+            conn.execute(f"INSERT INTO bills (id, label, state, note) VALUES ({first}, 'a', '{paid}', 'n')")
+            conn.execute(f"INSERT INTO bills (id, place) VALUES ({next(ids)}, ROW('b', 'y')::kinds.{place})")
+            conn.execute("UPDATE bills SET label = 'c', note = 'm' WHERE id = 7")
+            conn.execute("UPDATE bills SET state = 'sent' WHERE id = 9")
+            assert bills.sql(f"SELECT is_paid, shout FROM bills WHERE id = {first}") == [(True, "N")]
+        assert bills.one("SELECT count(*) FROM bills WHERE label IS DISTINCT FROM (place).street OR shout IS DISTINCT FROM upper(note)") == 0
+
+    for command, phase in (("cutover", "soaking"), ("rollback", "ready"), ("cutover", "soaking")):
+        writes("paid", "place")
+        bills.sql(there)
+        writes("settled", "spot")
+        bills.sql(back)
+        proxy.cli("resume", name)
+        proxy.cli(command, name)
+        proxy.wait_phase(name, phase)
+    proxy.cli("complete", name, "--force")
+    assert bills.sql("SELECT proname FROM pg_proc WHERE pronamespace = 'segue'::regnamespace AND proname ~ '^guard'") == []
+
+
+def test_a_column_that_the_guard_reads_is_not_dropped_or_of_another_type_under_it(bills, segue):
+    """In soak nothing else of the trigger says the column: whoever inserts would get 42703."""
+    proxy = segue(bills)
+    name = proxy.soaking({"name": "m", "operations": [{"add_column": {"table": "bills", "up": "note || '!'", "column": {
+        "name": "told", "type": "text", "nullable": True}}}]})
+    for statement, refused in (("DROP COLUMN note", psycopg.errors.DependentObjectsStillExist),
+                               ("ALTER COLUMN note TYPE varchar(9)", psycopg.errors.FeatureNotSupported)):
+        with pytest.raises(refused):
+            bills.sql(f"ALTER TABLE bills {statement}")
+    bills.sql("INSERT INTO bills (id, note) VALUES (1000, 'n')")
+    assert bills.one("SELECT told FROM bills WHERE id = 1000") == "n!"
+    proxy.cli("complete", name, "--force")
+    bills.sql("ALTER TABLE bills DROP COLUMN note")

@@ -192,7 +192,33 @@ static void guard_of_what_varies_with_settings_is_always_asked_under_its_own(voi
     dual.varies = true;
     sql = eng_guard_sql(&table, ENG_FORWARD, &n);
     assert_non_null(strstr(sql[0], " SET \"TimeZone\" = 'UTC' AS "));
-    assert_non_null(strstr(sql[1], "WHEN (NOT (false))"));
+    assert_non_null(strstr(sql[1], "WHEN (NOT (false AND (true OR NEW.o IS NOT DISTINCT FROM NULL"
+                                   " OR NEW.n IS NOT DISTINCT FROM NULL)))"));
+    free_all(sql, n);
+}
+
+/* Whoever drops one is refused by the server, and not who writes by the function. */
+static void when_says_every_column_that_the_function_reads(void **state)
+{
+    static char *down_reads[] = {"Z"};
+    struct eng_dual duals[] = {
+        added,
+        {.old_name = "g", .old_type = "text", .down = "\"Z\" || y", .up_columns = down_reads}};
+    struct eng_table table = {
+        .schema = "s", .name = "t", .guard = "guard_7", .duals = duals, .nduals = 2};
+    size_t n;
+    char **sql;
+
+    (void)state;
+    duals[1].nup_columns = 1;
+    sql = eng_guard_sql(&table, ENG_REVERSE, &n);
+    assert_non_null(strstr(sql[1], "(true OR NEW.o IS NOT DISTINCT FROM NULL OR NEW.\"Z\" IS NOT"
+                                   " DISTINCT FROM NULL OR NEW.y IS NOT DISTINCT FROM NULL)"));
+    free_all(sql, n);
+    table.nduals = 1;
+    duals[0] = typed; /* a pair says all that it reads */
+    sql = eng_guard_sql(&table, ENG_REVERSE, &n);
+    assert_null(strstr(sql[1], "true OR"));
     free_all(sql, n);
 }
 
@@ -276,6 +302,13 @@ static void what_names_types_of_others_is_called_as_a_function_of_the_columns_it
     assert_non_null(strstr(sql[1], "::jsonb"));
     assert_null(strstr(sql[1], "segue.g_up_0"));
     free_all(sql, n);
+    dual.varies = true; /* a literal is read when a function is made */
+    table.settings = " SET \"TimeZone\" = 'a; SET b' SET x = '1'";
+    sql = eng_guard_calls_sql(&table, &n);
+    assert_int_equal(n, 7);
+    assert_string_equal(sql[0], "SET LOCAL \"TimeZone\" = 'a; SET b';\nSET LOCAL x = '1'");
+    free_all(sql, n);
+    dual.varies = false;
     dual.retypes = true;
     sql = eng_guard_sql(&table, ENG_REVERSE, &n);
     assert_non_null(strstr(sql[0], "NEW.n := segue.g_down_0(NEW.o);"));
@@ -442,6 +475,7 @@ int main(void)
         cmocka_unit_test(guard_of_renames_alone_asks_in_few_words_for_a_difference),
         cmocka_unit_test(guard_is_last_always_on_and_skipped_when_in_step),
         cmocka_unit_test(guard_of_what_varies_with_settings_is_always_asked_under_its_own),
+        cmocka_unit_test(when_says_every_column_that_the_function_reads),
         cmocka_unit_test(
             what_names_types_of_others_is_called_as_a_function_of_the_columns_it_reads),
         cmocka_unit_test(plans_survive_json),
