@@ -131,7 +131,8 @@ enum rc eng_cutover_preflight(struct eng_engine *engine, struct eng_migration *m
     char *names, *steps, *built;
 
     if (check_built(m, err) != RC_OK || eng_tables_check(engine, m, NOT_THERE, err) != RC_OK ||
-        eng_rows_check(engine, m, err) != RC_OK || detaching_check(engine, m, err) != RC_OK ||
+        type_names_check(engine, m, err) != RC_OK || eng_rows_check(engine, m, err) != RC_OK ||
+        detaching_check(engine, m, err) != RC_OK ||
         leaf_index_check(engine, m, err) != RC_OK || check_steps(engine, m, err) != RC_OK ||
         check_names_free(engine, m, err) != RC_OK ||
         defaults_check(engine, m, false, err) != RC_OK ||
@@ -287,7 +288,8 @@ static enum rc look(struct eng_engine *engine, struct eng_migration *m, const st
                     char **steps, struct err *err)
 {
     if (eng_tables_check(engine, m, NOT_THERE, err) != RC_OK ||
-        eng_rows_check(engine, m, err) != RC_OK || take_steps(engine, m, t, steps, err) != RC_OK ||
+        type_names_check(engine, m, err) != RC_OK || eng_rows_check(engine, m, err) != RC_OK ||
+        take_steps(engine, m, t, steps, err) != RC_OK ||
         check_names_free(engine, m, err) != RC_OK ||
         defaults_check(engine, m, t == &backward, err) != RC_OK)
         return conn_retryable(err) ? RC_ERR

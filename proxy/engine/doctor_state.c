@@ -13,6 +13,7 @@
 #include "segue/base/mem.h"
 #include "steps.h"
 #include "store.h"
+#include "type_names.h"
 
 #define ROWS_MAX 10 /* of a kind; more of them say nothing new */
 
@@ -33,6 +34,8 @@ static bool stopped_in_step(const struct eng_migration *m)
     static const enum eng_stage stages[] = {ENG_STAGE_BUILD, ENG_STAGE_SETTLE, ENG_STAGE_SOAK};
     const size_t kept = sizeof(m->step) - 4; /* of a long title, less a character that was cut */
 
+    if (type_names_told(&m->failure))
+        return true;
     for (size_t i = 0; i < ARRAY_LEN(stages); i++) {
         const char *title = eng_steps_pending(m, stages[i]);
 

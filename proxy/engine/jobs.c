@@ -18,6 +18,7 @@
 #include "segue/engine/doctor.h"
 #include "steps.h"
 #include "store.h"
+#include "type_names.h"
 #include "typed.h"
 
 #define BEFORE_CUTOVER                                                                             \
@@ -278,6 +279,7 @@ static enum rc run_complete(struct eng_engine *engine, struct eng_migration *m, 
         return RC_ERR;
     /* force is about people; rows, and the guard that may have been passed, are never skipped */
     if (eng_tables_check(engine, m, TABLE_BIT(TABLE_RESTORED), &job->err) != RC_OK ||
+        type_names_columns(engine, m, &job->err) != RC_OK ||
         eng_rows_check(engine, m, &job->err) != RC_OK ||
         (!job->force && eng_contract_preflight(engine, m, &job->err) != RC_OK) ||
         dependents_check(engine, m, &job->err) != RC_OK ||

@@ -80,6 +80,7 @@ static const struct field table_fields[] = {
     {"key", TEXTS, AT(eng_table, key), AT(eng_table, nkey), NULL},
     {"relatives", TEXTS, AT(eng_table, relatives), AT(eng_table, nrelatives), NULL},
     {"dependents", TEXTS, AT(eng_table, dependents), AT(eng_table, ndependents), &later},
+    {"labels", TEXTS, AT(eng_table, labels), AT(eng_table, nlabels), &later},
 };
 static const struct shape table_shape = SHAPE(eng_table, table_fields);
 

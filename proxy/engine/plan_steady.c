@@ -52,6 +52,16 @@ static const char trees_sql[] =
     "  OR EXISTS (SELECT FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE p.oid ="
     "   ANY ($5::oid[]) AND n.nspname NOT IN ('pg_catalog', 'segue')) THEN 'renamable' END";
 
+/* Parameters as of varies_sql: labels of the enums among those types, and of what these are made
+ * of, as type_names.h wants them. */
+static const char labels_sql[] =
+    "WITH RECURSIVE x (oid) AS (SELECT unnest($4::oid[]) UNION SELECT to_regtype(n)::oid FROM"
+    "  unnest($3::text[]) n UNION SELECT a.atttypid FROM pg_attribute a WHERE a.attrelid = $1::oid"
+    "  AND a.attname = ANY ($2::text[]) UNION SELECT m.oid FROM x JOIN pg_type t ON t.oid = x.oid"
+    "  CROSS JOIN LATERAL (VALUES (t.typelem), (t.typbasetype)) AS m (oid) WHERE m.oid <> 0)"
+    " SELECT json_agg(concat(e.oid, ' ', e.enumlabel) ORDER BY e.oid) FROM x JOIN pg_enum e ON"
+    " e.enumtypid = x.oid WHERE $5::oid[] IS NOT NULL";
+
 /* As this connection has them: so fill and verify see them. */
 static const char settings_sql[] =
     "SELECT string_agg(format(' SET %I = %L', name, setting), '' ORDER BY name) FROM pg_settings"
@@ -183,10 +193,37 @@ static enum rc judge_writers(struct build *b, const struct target *t, const stru
     return rc;
 }
 
-/* ---- all of it ---- */
+/* ---- labels of enums ---- */
 
-static enum rc judge_expr(struct build *b, const struct target *t, struct eng_dual *dual,
-                          const char *word, const char *expr)
+static void add_label(struct eng_table *table, const char *label)
+{
+    for (size_t i = 0; i < table->nlabels; i++)
+        if (!strcmp(table->labels[i], label))
+            return;
+    table->labels = mem_realloc(table->labels, (table->nlabels + 1) * sizeof(*table->labels));
+    table->labels[table->nlabels++] = mem_strdup(label);
+}
+
+static enum rc note_labels(struct build *b, const struct target *t, struct eng_table *table,
+                           const struct eng_dual *dual, const struct sql_expr_info *info)
+{
+    char *text = NULL;
+    enum rc rc = ask(b, labels_sql, t, dual, info, &text);
+    json_t *labels = text ? json_loads(text, 0, NULL) : NULL, *label;
+    size_t i;
+
+    if (strcasestr(b->text, "RENAME VALUE")) /* the file's own, by `sql` */
+        json_array_clear(labels);
+    json_array_foreach(labels, i, label) add_label(table, json_string_value(label));
+    json_decref(labels);
+    free(text);
+    return rc;
+}
+
+/* ---- one expression ---- */
+
+static enum rc judge_expr(struct build *b, const struct target *t, struct eng_table *table,
+                          struct eng_dual *dual, const char *word, const char *expr)
 {
     struct sql_expr_info info;
     char *varies = NULL;
@@ -198,6 +235,8 @@ static enum rc judge_expr(struct build *b, const struct target *t, struct eng_du
     dual->varies |= varies != NULL;
     if (rc == RC_OK)
         rc = judge_writers(b, t, dual, &info, word);
+    if (rc == RC_OK)
+        rc = note_labels(b, t, table, dual, &info);
     free(varies);
     sql_expr_info_fini(&info);
     return rc;
@@ -262,8 +301,9 @@ enum rc steady_judge(struct build *b, struct target *t)
 
         if (dual->plain || dual->counts)
             continue;
-        if (judge_expr(b, t, dual, "up", dual->up) != RC_OK ||
-            judge_expr(b, t, dual, "down", dual->down) != RC_OK || judge_trees(b, t, dual) != RC_OK)
+        if (judge_expr(b, t, table, dual, "up", dual->up) != RC_OK ||
+            judge_expr(b, t, table, dual, "down", dual->down) != RC_OK ||
+            judge_trees(b, t, dual) != RC_OK)
             return RC_ERR;
         if (dual->varies && !table->settings)
             rc = own_value(b, settings_sql, 0, NULL, &table->settings, b->err);

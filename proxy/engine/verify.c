@@ -18,6 +18,7 @@
 #include "segue/sql/expr.h"
 #include "sizing.h"
 #include "turned.h"
+#include "type_names.h"
 #include "verify.h"
 #include "verify_snapshot.h"
 
@@ -264,7 +265,7 @@ static enum rc prepare(struct eng_engine *engine, struct eng_migration *m, struc
         eng_turned_init(&verify->tables[i], &m->plan->tables[i], m->phase == PH_SOAKING);
     if (eng_tables_check(engine, m, TABLE_BIT(TABLE_GONE) | TABLE_BIT(TABLE_RESTORED), err) !=
             RC_OK ||
-        way_of(engine, m, &verify->way, err) != RC_OK)
+        type_names_check(engine, m, err) != RC_OK || way_of(engine, m, &verify->way, err) != RC_OK)
         return RC_ERR;
     for (size_t i = 0; i < verify->ntables; i++) {
         const struct eng_table *table = &verify->tables[i];

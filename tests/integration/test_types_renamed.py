@@ -177,3 +177,46 @@ def test_a_column_that_the_guard_reads_is_not_dropped_or_of_another_type_under_i
     assert bills.one("SELECT told FROM bills WHERE id = 1000") == "n!"
     proxy.cli("complete", name, "--force")
     bills.sql("ALTER TABLE bills DROP COLUMN note")
+
+
+def test_a_label_that_gets_another_name_is_told_and_nothing_turns_before_it_has_its_own_again(bills, segue):
+    """What was filled as a text is not what the value says any more, and the guard finds no such value."""
+    proxy = segue(bills)
+    name = proxy.ready({"name": "m", "operations": [{"rename_column": {
+        "table": "bills", "from": "state", "to": "told", "type": "text", "up": "state::text", "down": "told::kinds.state"}}]})
+    bills.sql("ALTER TYPE kinds.state ADD VALUE 'lost'")  # another one says nothing of those
+    for command, phase in (("cutover", "soaking"), ("rollback", "ready"), ("cutover", "soaking")):
+        bills.sql("ALTER TYPE kinds.state RENAME VALUE 'new' TO 'it''s fresh'")
+        row = proxy.wait(name, lambda r: r["error"])
+        assert "the label 'new' of type kinds.state has got another name from somebody: it is 'it's fresh' now" in row["error"]
+        assert "ALTER TYPE kinds.state RENAME VALUE 'it''s fresh' TO 'new'" in row["hint"]
+        assert "the label 'new' of type kinds.state" in proxy.cli(command, name, check=None).err
+        assert "the label 'new' of type kinds.state" in proxy.cli("verify", name, check=None).err
+        bills.sql("ALTER TYPE kinds.state RENAME VALUE 'it''s fresh' TO 'new'")
+        proxy.cli("resume", name)
+        proxy.cli("verify", name)
+        proxy.cli(command, name)
+        proxy.wait_phase(name, phase)
+    proxy.cli("complete", name, "--force")
+    assert bills.one("SELECT count(*) FROM bills WHERE told = 'new'") == 50
+
+
+def test_a_column_of_the_migration_that_gets_another_name_is_told_and_nothing_turns_before_it_has_its_own_again(bills, segue):
+    """The body of the guard says it by name, whether it is half of a pair or only read."""
+    proxy = segue(bills)
+    name = proxy.ready({"name": "m", "operations": [
+        {"rename_column": {"table": "bills", "from": "label", "to": "title"}},
+        {"add_column": {"table": "bills", "up": "note || '!'", "column": {"name": "told", "type": "text", "nullable": True}}}]})
+    for command, phase, column in (("cutover", "soaking", "note"), ("rollback", "ready", "title"), ("cutover", "soaking", "label")):
+        bills.sql(f"ALTER TABLE bills RENAME {column} TO other")
+        row = proxy.wait(name, lambda r: r["error"])
+        assert f'column "{column}" of table public.bills is not there under that name any more' in row["error"]
+        assert f'ALTER TABLE public.bills RENAME COLUMN .. TO "{column}"' in row["hint"]
+        assert ["resume" in r["command"] for r in proxy.console(f"DOCTOR {name}") if r["finding"] in ("stopped", "gave up")] == [True]
+        for said in (command,) if phase == "soaking" else (command, "complete"):
+            assert f'column "{column}" of table' in proxy.cli(said, name, check=None).err
+        bills.sql(f"ALTER TABLE bills RENAME other TO {column}")
+        proxy.cli("resume", name)
+        proxy.cli(command, name)
+        proxy.wait_phase(name, phase)
+    proxy.cli("complete", name, "--force")

@@ -151,6 +151,10 @@ struct eng_table {
     size_t nrelatives;
     char **dependents; /* what was there on columns that go; none: not looked for (dependents.h) */
     size_t ndependents;
+    /* of enums that `up` and `down` read, make or say: an oid of pg_enum, a space, the label
+     * (type_names.h) */
+    char **labels;
+    size_t nlabels;
 };
 
 struct eng_note { /* a warning or a refusal, for plan's output */
