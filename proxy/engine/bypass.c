@@ -67,15 +67,6 @@ static enum rc check_guards(struct eng_engine *engine, struct eng_migration *m, 
     return RC_OK;
 }
 
-/* Partitions that are not RELATIONS_SEEN: 55P03, since the next attempt looks at their rows. */
-#define UNSEEN                                                                                     \
-    "SELECT c.oid::regclass INTO r FROM unnest(ARRAY[%s]::oid[]) AS root (oid), " RELATIONS_TREE   \
-    " AS t JOIN pg_class c ON c.oid = "                                                            \
-    "t.relid WHERE c.relkind = 'r' AND NOT " RELATIONS_SEEN                                        \
-    " LIMIT 1; IF r IS NOT NULL THEN RAISE lock_not_available USING MESSAGE = format('%%s was "    \
-    "attached, "                                                                                   \
-    "or got another guard, in this moment', r); END IF; "
-
 /* With commas: of the tables that are filled, all (-1) or that one. */
 static struct buf filled_oids(const struct eng_migration *m, int table)
 {
@@ -86,6 +77,51 @@ static struct buf filled_oids(const struct eng_migration *m, int table)
             buf_printf(&oids, "%s%u", oids.len ? ", " : "", m->plan->tables[i].oid);
     return oids;
 }
+
+/* Triggers of the tables %s, and of their partitions, that run behind the guard. */
+#define LATE                                                                                       \
+    "FROM unnest(ARRAY[%s]::oid[]) AS root (oid), " RELATIONS_TREE " AS t JOIN pg_trigger o ON "   \
+    "o.tgrelid = t.relid WHERE NOT o.tgisinternal AND o.tgenabled <> 'D' AND o.tgtype & 3 = 3 AND" \
+    " o.tgtype & 20 <> 0 AND o.tgname COLLATE \"C\" > '~segue_guard'"
+
+/* Plan refuses a trigger that may undo the guard's work; one may come since. What was written then
+ * is as if the guard had been away. */
+static enum rc check_last(struct eng_engine *engine, const struct eng_migration *m, struct err *err)
+{
+    struct buf oids = filled_oids(m, -1);
+    PGresult *res = NULL;
+
+    if (oids.len)
+        res = conn_query(&engine->work, err,
+                         "SELECT t.relid::regclass, quote_ident(o.tgname) " LATE
+                         " ORDER BY t.relid LIMIT 1",
+                         oids.data);
+    if (res && PQntuples(res) &&
+        conn_exec(&engine->work, err,
+                  "UPDATE segue.progress SET guard = NULL WHERE migration = %" PRId64
+                  " AND relation IN (SELECT t.relid " LATE ")",
+                  m->id, oids.data) == RC_OK) {
+        err_set(err, "55000",
+                "trigger %s of %s runs after the guard, and may bring rows out of step",
+                res_text(res, 0, 1), res_text(res, 0, 0));
+        err_hint(err,
+                 "ALTER TRIGGER %s ON %s RENAME TO a name that comes before ~segue_guard in byte "
+                 "order, then verify",
+                 res_text(res, 0, 1), res_text(res, 0, 0));
+    }
+    PQclear(res);
+    buf_fini(&oids);
+    return err_is_set(err) ? RC_ERR : RC_OK;
+}
+
+/* Partitions that are not RELATIONS_SEEN: 55P03, since the next attempt looks at their rows. */
+#define UNSEEN                                                                                     \
+    "SELECT c.oid::regclass INTO r FROM unnest(ARRAY[%s]::oid[]) AS root (oid), " RELATIONS_TREE   \
+    " AS t JOIN pg_class c ON c.oid = "                                                            \
+    "t.relid WHERE c.relkind = 'r' AND NOT " RELATIONS_SEEN                                        \
+    " LIMIT 1; IF r IS NOT NULL THEN RAISE lock_not_available USING MESSAGE = format('%%s was "    \
+    "attached, "                                                                                   \
+    "or got another guard, in this moment', r); END IF; "
 
 char *eng_heirs_sql(const struct eng_migration *m, int table)
 {
@@ -350,7 +386,7 @@ enum rc eng_attached_check(struct eng_engine *engine, struct eng_migration *m, s
 enum rc eng_rows_check(struct eng_engine *engine, struct eng_migration *m, struct err *err)
 {
     if (check_verdict(m, err) != RC_OK || check_guards(engine, m, err) != RC_OK ||
-        eng_heirs_check(engine, m, err) != RC_OK)
+        check_last(engine, m, err) != RC_OK || eng_heirs_check(engine, m, err) != RC_OK)
         return RC_ERR;
     if (foreign_parts_check(engine, m, err) != RC_OK)
         return RC_ERR;

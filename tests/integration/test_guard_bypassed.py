@@ -53,6 +53,22 @@ def test_a_guard_that_was_off_is_noticed_before_cutover_and_complete(items, segu
     assert "guard of public.items" in proxy.cli("complete", "m", "--force", check=1).err
 
 
+def test_a_trigger_that_came_behind_the_guard_is_noticed_and_so_are_the_rows_that_it_wrote(items, segue):
+    """No name of ASCII letters comes there; in other languages many do."""
+    proxy = segue(items)
+    proxy.ready(RENAME)
+    items.sql("CREATE FUNCTION shout() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN NEW.label := upper(NEW.label); RETURN NEW; END$$;"
+              'CREATE TRIGGER "Änderung" BEFORE UPDATE ON items FOR EACH ROW EXECUTE FUNCTION shout()')
+    items.sql("UPDATE items SET label = 'late' WHERE id = 7")
+    refused = proxy.cli("cutover", "m", check=1).err
+    assert 'trigger "Änderung" of public.items runs after the guard' in refused and 'ALTER TRIGGER "Änderung" ON public.items RENAME TO' in refused
+    items.sql('ALTER TRIGGER "Änderung" ON items RENAME TO change')
+    assert "rows there are not in step" in proxy.cli("cutover", "m", check=1).err
+    items.sql("UPDATE items SET label = 'latest' WHERE id = 7")
+    proxy.cli("cutover", "m")
+    assert items.one("SELECT title FROM items WHERE id = 7") == "LATEST"
+
+
 def test_rows_of_an_attached_partition_are_looked_at_before_cutover(parts, segue):
     proxy = segue(parts)
     proxy.ready(RENAME)
