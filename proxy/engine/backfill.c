@@ -160,6 +160,8 @@ static enum rc batch_failed(struct eng_engine *engine, struct eng_migration *m,
         conn_close(&slot->conn);
     else
         conn_rollback(&slot->conn);
+    if (strcmp(err->sqlstate, "42501") == 0)
+        engine->pool->quiet_triggers = -1; /* it may not silence them any more? */
     if (!slot->batch.skip_locked &&
         (strcmp(err->sqlstate, "55P03") == 0 || strcmp(err->sqlstate, "40P01") == 0)) {
         FAULT(batch_skips);

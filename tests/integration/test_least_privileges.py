@@ -238,6 +238,21 @@ def test_a_hidden_transaction_is_as_old_as_segue_has_seen_it_hold_the_table(db, 
 
 
 @pytest.mark.one_version
+def test_a_role_that_may_not_silence_triggers_any_more_fills_the_rest_with_them(db, segue, owner):
+    db.sql("INSERT INTO items (label, kind, n) SELECT 'm' || i, 1, i FROM generate_series(1, 3000) i")
+    db.sql(f"ALTER ROLE {owner} SUPERUSER; GRANT CREATE ON SCHEMA public TO {owner}")
+    proxy = segue(upstream=db.url(owner))
+    proxy.console("THROTTLE rows_per_s 1")
+    proxy.begin(FILE)
+    until("a first batch", lambda: db.one("SELECT sum(rows) FROM segue.progress"))
+    db.sql(f"ALTER ROLE {owner} NOSUPERUSER")
+    proxy.console("THROTTLE rows_per_s default")
+    assert "session_replication_role" in proxy.wait("m", lambda r: r["error"])["error"]
+    proxy.cli("resume", "m")
+    proxy.wait_phase("m", "ready")
+
+
+@pytest.mark.one_version
 def test_an_autovacuum_steps_aside_for_a_role_that_may_not_see_that_it_is_one(private_db, segue):
     db = private_db
     make_items(db, 2000)
