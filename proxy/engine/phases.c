@@ -68,7 +68,8 @@ static enum rc found_bad(struct eng_engine *engine, struct eng_migration *m, str
                 (long long)m->stats.rows_bad, (long long)m->stats.rows_verified);
         eng_verdict_hint(m,
                          "the first of them are in segue.verifications.sample; correct the cause"
-                         " and resume, or roll back",
+                         " (a BEFORE trigger, say, that leaves a row as it is) and resume, or roll"
+                         " back",
                          err);
         m->repairs = 0; /* resume begins anew */
         return RC_ERR;

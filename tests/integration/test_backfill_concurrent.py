@@ -86,6 +86,29 @@ def test_locked_rows_are_skipped_and_revisited(db, segue):
     assert out_of_step(db, PLAIN) == 0
 
 
+def test_a_row_that_a_trigger_leaves_as_it_is_is_not_taken_for_a_locked_one(db, segue):
+    """It would be revisited for ever: verify finds it, and says which it is."""
+    make_items(db, **WIDE, more="""
+        CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RETURN NULL; END$$;
+        CREATE TRIGGER keep BEFORE UPDATE ON items FOR EACH ROW WHEN (OLD.id = 1700) EXECUTE FUNCTION keep();
+        ALTER TABLE items ENABLE ALWAYS TRIGGER keep""")
+    proxy = segue(db)
+    proxy.console("THROTTLE rows_per_s 1")
+    proxy.begin(RENAME)
+    proxy.wait_phase("rename_label", "backfilling")
+    holder = db.connect(autocommit=False)
+    holder.execute("SELECT * FROM items WHERE id = 1701 FOR UPDATE")
+    fast(proxy)
+    until("every other row to be filled", lambda: filled(db) == WIDE["rows"] - 2)
+    holder.rollback()
+    row = proxy.wait("rename_label", lambda r: r["error"])
+    assert "verify found 1 of" in row["error"] and "a BEFORE trigger" in row["hint"]
+    assert db.one("SELECT sample -> 0 ->> 'id' FROM segue.verifications ORDER BY id DESC LIMIT 1") == "1700"
+    db.sql("DROP TRIGGER keep ON items")
+    proxy.cli("resume", "rename_label")
+    proxy.wait_phase("rename_label", "ready")
+
+
 def test_the_application_never_waits_long_for_a_batch(db, segue):
     make_items(db, **WIDE)
     proxy = segue(db)
