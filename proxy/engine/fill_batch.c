@@ -96,6 +96,7 @@ static char *body_sql(const struct eng_engine *engine, const struct eng_migratio
     const struct fill_text *text = &m->fill->texts[rel->table];
     char *names = conn_names_sql(&engine->work, m->plan);
     char *settings = eng_table_settings_sql(&m->plan->tables[rel->table]);
+    char *name = sql_quote_literal(rel->name); /* somebody may have given it to another table */
     struct buf body = {0};
     char where[160], *update;
 
@@ -129,15 +130,17 @@ static char *body_sql(const struct eng_engine *engine, const struct eng_migratio
                "UPDATE segue.progress SET next_block = greatest(next_block, "
                "least(fill_to, end_block)), rows = rows + fill_rows WHERE migration = %" PRId64
                " AND relation = %u AND from_block = %" PRId64
-               " AND relfilenode = pg_relation_filenode(relation) RETURNING rows INTO fill_total; "
-               "IF NOT FOUND THEN RAISE EXCEPTION 'rewritten' USING ERRCODE = '" FILL_OTHER_FILE
+               " AND relfilenode = pg_relation_filenode(relation) AND relation = to_regclass(%s)::"
+               "oid RETURNING rows INTO fill_total; IF NOT FOUND THEN RAISE EXCEPTION 'rewritten' "
+               "USING ERRCODE = '" FILL_OTHER_FILE
                "'; END IF; PERFORM set_config('segue.batch', format('%%s %%s %%s %%s %%s', "
                "fill_rows, fill_total, fill_to, pg_current_wal_insert_lsn() - fill_lsn, "
                "extract(epoch FROM "
                "clock_timestamp() - fill_began) * 1000), false); ",
-               m->id, rel->oid, range->from);
+               m->id, rel->oid, range->from, name);
     execute(&body, names, "");
     buf_append_str(&body, "END");
+    free(name);
     free(settings);
     free(names);
     return buf_take(&body);

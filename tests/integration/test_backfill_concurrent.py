@@ -275,6 +275,19 @@ def test_vacuum_full_during_the_backfill_starts_the_pass_again(db, segue):
     assert "repair pass" not in proxy.logged("its pass begins again")
 
 
+def test_a_table_that_takes_the_name_is_not_filled_in_place_of_the_one_that_had_it(db, segue):
+    make_items(db, **WIDE)
+    proxy = segue(db)
+    backfilling(proxy, db)
+    db.sql("BEGIN; ALTER TABLE items RENAME TO items_before; CREATE TABLE items (LIKE items_before INCLUDING ALL);"
+           "INSERT INTO items (id, label) SELECT id, label FROM items_before; COMMIT")
+    fast(proxy)
+    until("the one that it was to be filled", lambda: not db.one("SELECT count(*) FROM items_before WHERE title IS DISTINCT FROM label"))
+    assert filled(db) == 0
+    db.sql("DROP TABLE items; ALTER TABLE items_before RENAME TO items")
+    proxy.wait_phase("rename_label", "ready")
+
+
 def test_truncate_during_the_backfill_is_no_trouble(db, segue):
     make_items(db, **WIDE)
     proxy = segue(db)
