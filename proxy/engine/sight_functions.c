@@ -13,10 +13,13 @@
 
 #define OF_USERS(catalog)                                                                          \
     "(SELECT concat(count(*), ' ', sum(hashint8extended(oid::bigint, xmin::text::bigint))) "       \
-    "FROM " catalog " WHERE oid >= 16384)"
+    "FROM " catalog " WHERE oid >= 16384"
 
-static const char state_sql[] = "SELECT concat_ws(', ', " OF_USERS("pg_proc") ", " OF_USERS(
-    "pg_operator") ", " OF_USERS("pg_cast") ")";
+/* A trigger's no statement can call; the guard's are made anew at each turn. */
+#define CALLABLE "prorettype <> 'pg_catalog.trigger'::regtype"
+
+static const char state_sql[] = "SELECT concat_ws(', ', " OF_USERS(
+    "pg_proc") " AND " CALLABLE "), " OF_USERS("pg_operator") "), " OF_USERS("pg_cast") "))";
 
 /*
  * A row for each name. Of all functions that are called so: TWICE are those that are immutable (in
@@ -43,7 +46,8 @@ static const char functions_sql[] =
     "'date', 'time', 'timetz', 'timestamp', 'timestamptz', 'make_timestamptz', 'to_json', "
     "'to_jsonb', 'row_to_json', 'array_to_json', 'array_to_string', 'json_build_array', "
     "'json_build_object', 'jsonb_build_array', 'jsonb_build_object'))) THEN 'f' ELSE 'g' END AS "
-    "kind, p.proname::text AS name FROM pg_proc p " OF_FUNCTION " GROUP BY p.proname "
+    "kind, p.proname::text AS name FROM pg_proc p " OF_FUNCTION " WHERE " CALLABLE
+    " GROUP BY p.proname "
     "HAVING bool_and(p.prokind = 'f' AND NOT p.proretset AND (p.provolatile <> 'i' OR " QUIET ")) "
     "UNION ALL SELECT 'o', o.oprname::text FROM pg_operator o JOIN pg_proc p ON p.oid = "
     "o.oprcode " OF_FUNCTION " GROUP BY o.oprname HAVING bool_and(NOT p.proretset AND (" IMMUTABLE
@@ -51,7 +55,7 @@ static const char functions_sql[] =
     ")) UNION ALL SELECT 'c', '') AS names WHERE NOT EXISTS (SELECT 1 FROM pg_cast "
     "c JOIN pg_proc p ON p.oid = c.castfunc " OF_FUNCTION " WHERE NOT (" IMMUTABLE
     " OR " OWN_AND_STABLE ")) UNION ALL SELECT 's', p.proname::text FROM pg_proc p "
-    "JOIN pg_type t ON t.oid = p.prorettype WHERE p.oid <> "
+    "JOIN pg_type t ON t.oid = p.prorettype WHERE p." CALLABLE " AND p.oid <> "
     "'pg_catalog.unnest(pg_catalog.tsvector)'::regprocedure GROUP BY p.proname HAVING bool_and("
     "(t.typtype IN ('b', 'e', 'r', 'm') OR t.typtype = 'p' AND (t.typname LIKE 'any%%' OR "
     "t.typname = 'void')) AND NOT coalesce(p.proargmodes && '{o,b,t}'::\"char\"[], false)) "

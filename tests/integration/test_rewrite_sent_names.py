@@ -18,6 +18,8 @@ def proxy(clusters, pg_version, tmp_path_factory):
         database.sql("INSERT INTO words VALUES (1, 'a')")
         database.sql("INSERT INTO marks VALUES (1, 'a', '5'), (1, 'b', '5'), (1, 'b', '5'), (2, 'b', '5')")
         database.sql("CREATE SEQUENCE drawn")
+        database.sql("CREATE FUNCTION loud(text) RETURNS text IMMUTABLE LANGUAGE sql AS 'SELECT upper($1)'; "
+                     "CREATE FUNCTION loud() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'")
         database.sql("CREATE FUNCTION draw(text) RETURNS text LANGUAGE sql AS $$ SELECT $1 || nextval('drawn') $$")
 
     with migrated(clusters.get(pg_version), tmp_path_factory.mktemp("names"), MIGRATION, fill, cut_over=False) as (_, proxy):
@@ -41,6 +43,15 @@ def test_a_call_is_evaluated_for_each_row_whatever_the_columns_that_are_read_are
         rows = conn.execute("UPDATE marks SET label = draw('m') WHERE c = 1 RETURNING label").fetchall()
         assert len(set(rows)) == 3, rows
         conn.execute("UPDATE marks SET label = 'b'")
+
+
+@pytest.mark.one_version
+def test_a_triggers_function_says_nothing_of_a_function_of_its_name(proxy):
+    """No statement can call it, and the guard's are made anew at each turn: it is no reason to read all functions again."""
+    with proxy.connect() as conn:
+        conn.execute("UPDATE words SET label = loud('a') WHERE id = 2")
+    (sent,) = [row["sent_instead"] for row in proxy.console("SHOW REWRITES") if "loud" in (row["sent_instead"] or "")]
+    assert sent.count("loud(") == 2 and "SELECT" not in sent, sent
 
 
 @pytest.mark.one_version
