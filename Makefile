@@ -12,8 +12,9 @@ PKGS    := jansson yaml-0.1 libpq libssl libcrypto libidn
 CFLAGS  := -std=c11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Wshadow -Werror -Wno-error=cpp \
            -fstack-protector-strong -fPIE -fno-strict-aliasing -Iinclude
 LDFLAGS := -pie -Wl,-z,relro,-z,now
-LIBS     = $(shell pkg-config --libs $(PKGS)) -lpg_query -lpthread -lm
-CPPINC   = $(shell pkg-config --cflags $(PKGS))
+# asked once, and not before it may have to be installed
+LIBS     = $(eval LIBS := $(shell pkg-config --libs $(PKGS)) -lpg_query -lpthread -lm)$(LIBS)
+CPPINC   = $(eval CPPINC := $(shell pkg-config --cflags $(PKGS)))$(CPPINC)
 ifneq ($(SAN),)
 CFLAGS  += -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all -O1 \
            $(if $(findstring clang,$(CC)),,-Wno-format-truncation) # confused by instrumented code
@@ -64,9 +65,12 @@ JOBS   ?= 2
 TEST_JOBS ?= $(if $(SAN),4,6) # they wait more than they compute
 PYTEST  = $(PYTHON) -m pytest -q -p no:cacheprovider -n $(TEST_JOBS) --dist loadfile tests/integration $(T)
 
+# A program of which several run: its words stay together.
+SAYS_WHOLE = sh -c 'said=$$("$$@" 2>&1); code=$$?; printf "%s\n" "$$said"; exit $$code' sh
+
 .DEFAULT_GOAL := help
 .PHONY: help deps needed needed-demo needed-test needed-bench build demo test unit integration \
-        transparency rewrite drivers races commands model faulty faults property asan tsan layers fmt fmt-check lint fuzz fuzz-slice bench \
+        transparency rewrite drivers races commands model faulty faults property asan tsan layers fmt fmt-check lint fuzz fuzz-slice programs bench \
         bench-pgbench bench-cutover bench-proxy bench-dual-write bench-rewrite soak soak-migrate clean install servers
 
 help: ## this list
@@ -85,6 +89,11 @@ build: needed ## compile build/segue
 	@$(MAKE) --no-print-directory -j2 BUILD=$(BUILD) SAN=$(SAN) $(BUILD)/segue $(BUILD)/workload \
 	    $(BUILD)/rewrite
 
+# What all tests run: while one program is linked the next is compiled.
+programs: needed-test
+	@$(MAKE) --no-print-directory -j2 BUILD=$(BUILD) SAN=$(SAN) $(BUILD)/segue $(BUILD)/workload \
+	    $(BUILD)/rewrite $(BUILD)/faults/segue $(TESTBIN) $(FUZZ:%=$(BUILD)/fuzz/%)
+
 demo: needed-demo build ## the main job on a throwaway PostgreSQL: a live migration under traffic
 	@bench/demo.sh $(BUILD)
 
@@ -93,7 +102,7 @@ test: needed-test ## every check: layers, format, lint, unit tests, integration 
 
 unit: needed-test ## unit tests (cmocka)
 	@$(MAKE) --no-print-directory -j2 BUILD=$(BUILD) SAN=$(SAN) $(TESTBIN)
-	@printf '%s\n' $(TESTBIN) | xargs -P 4 -n 1 sh -c 'said=$$($$0 2>&1); code=$$?; printf "%s\n" "$$said"; exit $$code'
+	@printf '%s\n' $(TESTBIN) | xargs -P 4 -n 1 $(SAYS_WHOLE)
 
 integration: build faulty servers ## integration tests (pytest) on PostgreSQL 15 to 18
 	@SEGUE_BUILD=$(BUILD) $(PYTEST)
@@ -141,7 +150,7 @@ ROUNDS_follow := 50000 # no plane, no sockets
 ROUNDS_plane  := 600   # whole conversations
 fuzz-slice: build # a fixed slice of `make fuzz`, without clang
 	@$(MAKE) --no-print-directory -j2 BUILD=$(BUILD) SAN=$(SAN) $(FUZZ:%=$(BUILD)/fuzz/%)
-	@set -e; $(foreach t,$(FUZZ),$(BUILD)/fuzz/$(t) $(or $(ROUNDS_$(t)),2000);)
+	@printf '%s\n' $(foreach t,$(FUZZ),'$(BUILD)/fuzz/$(t) $(or $(strip $(ROUNDS_$(t))),2000)') | xargs -P 2 -L 1 $(SAYS_WHOLE)
 
 fuzz: ## coverage-guided fuzzing under ASan and UBSan: FUZZ_S=60 seconds a target, FUZZ_TARGETS
 	@tests/deps.sh install $(FUZZ_DEBS)
@@ -187,7 +196,7 @@ fmt: ## format the sources
 	@clang-format -i $(SOURCES)
 
 fmt-check: ## are the sources formatted?
-	@clang-format --dry-run -Werror $(SOURCES)
+	@printf '%s\n' $(SOURCES) | xargs -P 2 -n 50 clang-format --dry-run -Werror
 
 lint: build ## options, commands and documents agree; rooms are small
 	@tests/lint.sh $(BUILD)

@@ -162,11 +162,13 @@ class Play:
 
     def look(self):
         """The migration's row as the database has it; {}: none."""
-        with self.db.cluster.connect(self.db.name, connect_timeout=5) as conn:
+        def read(conn):
             if not conn.execute("SELECT to_regclass('segue.migrations') IS NOT NULL").fetchone()[0]:
                 return {}
             row = conn.execute("SELECT phase, paused, error, error_state FROM segue.migrations WHERE name = %s", (NAME,)).fetchone()
             return dict(zip(("phase", "paused", "error", "state"), row)) if row else {}
+
+        return self.db.kept.run(read)
 
     def say(self, command):
         """One command to the console; a refusal is kept for the report."""

@@ -9,13 +9,16 @@ certs   certificates of the run; private_pg.enable_tls(certs) gives them to a se
 tls_pg, tls_only_pg  clusters that speak TLS, and nothing else over TCP; tls_db is on the first
 """
 
+import collections
 import contextlib
 import faulthandler
+import gc
 import os
 import re
 import shutil
 import signal
 import tempfile
+from pathlib import Path
 
 import pytest
 from lib.certs import Certs
@@ -41,6 +44,9 @@ def pytest_configure(config):
     for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, usual)
+    # Debian's psql is a script that looks for that of a version, and takes ten times as long
+    for psql in sorted(Path("/usr/lib/postgresql").glob("*/bin/psql"))[-1:]:
+        os.environ["PATH"] = f"{psql.parent}:{os.environ['PATH']}"
     if not hasattr(config, "workerinput"):
         config.shared = os.environ[SHARED] = tempfile.mkdtemp(prefix="segue-tests-")
         os.chmod(config.shared, 0o755)
@@ -64,10 +70,22 @@ def pytest_generate_tests(metafunc):
     metafunc.parametrize("pg_version", chosen, ids=[f"pg{v}" for v in chosen], indirect=True, scope="session")
 
 
+@pytest.hookimpl(hookwrapper=True)
+def pytest_collection():
+    """What is collected stays to the end: it is not gone through for what could be thrown away, now or later."""
+    gc.disable()
+    yield
+    gc.freeze()
+    gc.enable()
+
+
 def pytest_collection_modifyitems(items):
+    """The long files first, then those of many tests: what is left at the end is little for each process."""
+    many = collections.Counter(item.path for item in items)
+
     def rank(item):
         name = item.path.stem.removeprefix("test_")
-        return LONG_FILES.index(name) if name in LONG_FILES else len(LONG_FILES)
+        return LONG_FILES.index(name) if name in LONG_FILES else len(LONG_FILES), -many[item.path], name
 
     items.sort(key=rank)
 

@@ -59,12 +59,14 @@ class Road:
     # ---- what is asked for ----
 
     def look(self):
-        with self.database.cluster.connect(self.database.name, connect_timeout=5) as conn:
+        def read(conn):
             if not conn.execute("SELECT to_regclass('segue.migrations') IS NOT NULL").fetchone()[0]:
                 return {}
             row = conn.execute("SELECT phase, paused, error, error_state FROM segue.migrations WHERE name = %s",
                                (self.migration["name"],)).fetchone()
             return dict(zip(("phase", "paused", "error", "state"), row)) if row else {}
+
+        return self.database.kept.run(read)
 
     def say(self, command):
         try:

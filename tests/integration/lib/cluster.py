@@ -325,6 +325,14 @@ class Cluster:
 
     # ---- databases ----
 
+    def warm(self):
+        """The first session of a database writes down what each one must know of the catalog (pg_internal.init), which takes
+        it longer than all else. A start of the server removes that file; the template's is copied with it to all databases."""
+        with self.connect(TEMPLATE):
+            pass
+        self._deserted(TEMPLATE)
+        return self
+
     def lend(self):
         """A database as the template is: a new one, or one in which nothing was written."""
         if not self.spare:
@@ -417,7 +425,7 @@ class Clusters:
             cluster.init()
             self.running.append(cluster)
             cluster.start()
-            self.shared[version] = cluster
+            self.shared[version] = cluster.warm()
         return self.shared[version]
 
     def private(self, version):
@@ -432,7 +440,7 @@ class Clusters:
         """A shared cluster that speaks TLS; required: over TCP nothing else."""
         key = version, required
         if key not in self.tls:
-            self.tls[key] = self.private(version)
+            self.tls[key] = self.private(version).warm()
             self.tls[key].enable_tls(certs, required=required)
         return self.tls[key]
 
