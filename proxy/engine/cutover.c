@@ -132,9 +132,8 @@ enum rc eng_cutover_preflight(struct eng_engine *engine, struct eng_migration *m
 
     if (check_built(m, err) != RC_OK || eng_tables_check(engine, m, NOT_THERE, err) != RC_OK ||
         type_names_check(engine, m, err) != RC_OK || eng_rows_check(engine, m, err) != RC_OK ||
-        detaching_check(engine, m, err) != RC_OK ||
-        leaf_index_check(engine, m, err) != RC_OK || check_steps(engine, m, err) != RC_OK ||
-        check_names_free(engine, m, err) != RC_OK ||
+        detaching_check(engine, m, err) != RC_OK || leaf_index_check(engine, m, err) != RC_OK ||
+        check_steps(engine, m, err) != RC_OK || check_names_free(engine, m, err) != RC_OK ||
         defaults_check(engine, m, false, err) != RC_OK ||
         writers_check(&engine->work, m->plan, err) != RC_OK)
         return RC_ERR;
