@@ -209,6 +209,14 @@ static void append_suspect(struct buf *out, const char *field, const char *colum
                field, column, expr);
 }
 
+/* A new column under a name of segue's own gets that of the old one. */
+static const char *called(const struct eng_dual *dual)
+{
+    if (dual->old_name && dual->new_name && !strncmp(dual->new_name, "~segue_", 7))
+        return dual->old_name;
+    return dual->new_name ? dual->new_name : "";
+}
+
 void eng_verdict_hint(const struct eng_migration *m, const char *hint, struct err *err)
 {
     struct buf suspects = {0};
@@ -219,7 +227,7 @@ void eng_verdict_hint(const struct eng_migration *m, const char *hint, struct er
 
             if (dual->plain || dual->counts)
                 continue;
-            append_suspect(&suspects, "up", dual->new_name ? dual->new_name : "", dual->up);
+            append_suspect(&suspects, "up", called(dual), dual->up);
             append_suspect(&suspects, "down", dual->old_name ? dual->old_name : "", dual->down);
         }
     err_hint(err, "%s%s%s", hint, suspects.len ? suspects.data : "", suspects.len ? ")" : "");

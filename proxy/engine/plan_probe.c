@@ -32,6 +32,7 @@ struct asked {
     const char *giver;        /* of NULL; NULL: `word` */
     const char *hint;         /* where it fails */
     bool not_null, wraps;
+    bool timed;     /* it asks for the time, and was tried as of another one */
     bool looked_at; /* by then, and what is asked may call segue's functions, not there yet */
 };
 
@@ -99,10 +100,22 @@ static char *probe_rows(const struct target *t, const char *made, const char *lo
     return out;
 }
 
+/* What is tried the second time. Where the new column is compared with what `up` gives, `up` as of
+ * another time: now() is the same all through this transaction, and not in that of verify. */
+static char *tried_again(const char *up, bool compared, bool *timed)
+{
+    char *later = compared ? sql_expr_later(up) : NULL;
+
+    if (timed)
+        *timed |= later != NULL;
+    return later ? later : mem_strdup(up);
+}
+
 /* `up` is the expression to try, `down` NULL when the way back is not to be tried. */
 static char *probe_text(const struct target *t, const struct eng_dual *dual, const char *up,
                         const char *type, const char *down)
 {
+    char *again = tried_again(up, dual->old_name != NULL, NULL);
     char *name = sql_quote_ident(dual->new_name);
     char *old = dual->old_name ? sql_quote_ident(dual->old_name) : mem_strdup("NULL");
     char *made = mem_printf("CAST((%s\n) AS %s) AS %s", up, type, name);
@@ -113,7 +126,7 @@ static char *probe_text(const struct target *t, const struct eng_dual *dual, con
     char *emptied = mem_printf("s.%s " IS_NULL, name);
     char *unsteady = mem_printf("ROW(s.%s)::pg_catalog.record OPERATOR(pg_catalog.*<>)"
                                 " ROW(CAST((%s\n) AS %s))::pg_catalog.record",
-                                name, up, type);
+                                name, again, type);
     char *out = probe_rows(t, made, lossy, emptied, unsteady);
 
     free(unsteady);
@@ -122,6 +135,7 @@ static char *probe_text(const struct target *t, const struct eng_dual *dual, con
     free(made);
     free(old);
     free(name);
+    free(again);
     return out;
 }
 
@@ -217,6 +231,26 @@ static void refuse_rows(struct build *b, const struct asked *asked, const char *
     free(text_take);
 }
 
+#define TIME_HINT                                                                                  \
+    "let it give a constant or another column in place of the time; to note the time now: give"    \
+    " the column a DEFAULT and UPDATE the rows before, and leave that out of up"
+
+/* `up` asks for the time, which is another one for verify and for each guard. */
+static void report_time(struct build *b, const struct asked *asked, const struct probe *p)
+{
+    if (p->unsteady)
+        refuse_rows(b, asked, asked->path, TIME_HINT,
+                    mem_printf("%s asks for the time (now() or the like), and gives another value"
+                               " at another time, for %lld of %lld rows looked at: verify would"
+                               " find them not in step",
+                               asked->word, p->unsteady, p->seen));
+    else
+        build_warn(b, asked->object, TIME_HINT,
+                   "%s asks for the time (now() or the like): none of %lld rows looked at gets"
+                   " another value by that, but one that comes to do so keeps verify from passing",
+                   asked->word, p->seen);
+}
+
 static void report(struct build *b, const struct asked *asked, const struct probe *p)
 {
     if (p->failed && asked->wraps)
@@ -230,7 +264,9 @@ static void report(struct build *b, const struct asked *asked, const struct prob
             p->backwards ? "let it handle what these rows become, or mend them" : asked->hint,
             mem_printf("%s fails for %lld of %lld rows looked at (%s)",
                        p->backwards ? asked->other : asked->word, p->failed, p->seen, p->first));
-    if (p->unsteady)
+    if (asked->timed)
+        report_time(b, asked, p);
+    else if (p->unsteady)
         refuse_rows(b, asked, asked->path, "let it give the same value for a row each time",
                     mem_printf("%s gives another value when it is asked again, for %lld of %lld"
                                " rows looked at: the guard would take that for a change, and change"
@@ -324,7 +360,10 @@ enum rc probe_dual(struct build *b, const struct target *t, const char *path,
     char *up = mem_printf("%s.%s", path, given ? "up" : "type");
     char *down = mem_printf("%s.down", path);
     char *word = given ? mem_strdup("up") : mem_printf("up, which is %s,", dual->up);
+    bool timed = false;
     enum rc rc = RC_OK;
+
+    free(tried_again(dual->up, dual->old_name != NULL, &timed));
 
     if (dual->old_name && calls(dual->up, WRAPS))
         rc = probe_wrapped(b, t, dual, object, &alone);
@@ -337,6 +376,7 @@ enum rc probe_dual(struct build *b, const struct target *t, const char *path,
                                               .other = "down",
                                               .hint = hint_of(dual, given),
                                               .not_null = dual->not_null,
+                                              .timed = timed,
                                               .looked_at = alone});
     free(word);
     free(down);
@@ -387,6 +427,7 @@ struct group_lists {
     struct buf olds, downs; /* the old columns: their names; what `down` gives */
     struct buf wanted;      /* what must not be NULL */
     struct buf names;       /* for people */
+    bool timed;             /* one of ups asks for the time */
 };
 
 static void list_member(struct group_lists *lists, const struct eng_dual *dual)
@@ -400,11 +441,14 @@ static void list_member(struct group_lists *lists, const struct eng_dual *dual)
             put(&lists->wanted, "CAST((%s\n) AS %s)", dual->down, dual->old_type);
         put(&lists->names, "%s", name);
     } else {
+        char *again = tried_again(dual->up, true, &lists->timed);
+
         put(&lists->made, "CAST((%s\n) AS %s) AS %s", dual->up, dual->new_type, name);
-        put(&lists->ups, "CAST((%s\n) AS %s)", dual->up, dual->new_type);
+        put(&lists->ups, "CAST((%s\n) AS %s)", again, dual->new_type);
         put(&lists->all, "s.%s", name);
         if (dual->not_null)
             put(&lists->wanted, "s.%s", name);
+        free(again);
     }
     free(name);
 }
@@ -440,7 +484,8 @@ enum rc probe_group(struct build *b, const struct target *t, const char *path, i
                                           .other = "down",
                                           .giver = "up, or down of it,",
                                           .hint = "let it handle these rows, or mend them",
-                                          .not_null = true});
+                                          .not_null = true,
+                                          .timed = lists.timed});
     free(down);
     free(up);
     free(body);

@@ -25,6 +25,8 @@ struct walk {
     size_t columns_cap, functions_cap, casts_cap, strings_cap;
     struct ref *refs;
     size_t nrefs, refs_cap;
+    struct ref *times; /* what asks for the time: "" a call, else the type of a word of SQL's */
+    size_t ntimes, times_cap;
     bool qualified, star, is_default;
 };
 
@@ -57,6 +59,45 @@ static void see_column(struct walk *w, const struct sql_node *node)
     w->refs[w->nrefs++] = (struct ref){sql_tree_location(node) - SELECT_LEN, name};
 }
 
+static void see_time(struct walk *w, const struct sql_node *node, const char *type)
+{
+    mem_grow((void **)&w->times, &w->times_cap, w->ntimes + 1, sizeof(*w->times));
+    w->times[w->ntimes++] = (struct ref){sql_tree_location(node) - SELECT_LEN, type};
+}
+
+/* The functions that give when the transaction, or its statement, has begun. */
+static bool gives_time(const char *function)
+{
+    static const char *const names[] = {"now", "transaction_timestamp", "statement_timestamp"};
+
+    if (!strncmp(function, "pg_catalog.", 11))
+        function += 11;
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (!strcmp(function, names[i]))
+            return true;
+    return false;
+}
+
+static void see_word(struct walk *w, const struct sql_node *node)
+{
+    static const struct {
+        const char *op, *type;
+    } words[] = {{"SVFOP_CURRENT_DATE", "date"},
+                 {"SVFOP_CURRENT_TIMESTAMP", "timestamptz"},
+                 {"SVFOP_CURRENT_TIMESTAMP_N", "timestamptz"},
+                 {"SVFOP_LOCALTIMESTAMP", "timestamp"},
+                 {"SVFOP_LOCALTIMESTAMP_N", "timestamp"},
+                 {"SVFOP_CURRENT_TIME", "timetz"},
+                 {"SVFOP_CURRENT_TIME_N", "timetz"},
+                 {"SVFOP_LOCALTIME", "time"},
+                 {"SVFOP_LOCALTIME_N", "time"}};
+    const char *op = sql_node_text(sql_tree_get(node, "op"));
+
+    for (size_t i = 0; op && i < ARRAY_LEN(words); i++)
+        if (!strcmp(words[i].op, op))
+            see_time(w, node, words[i].type);
+}
+
 static void see_function(struct walk *w, const struct sql_node *node)
 {
     static const char *const marks[] = {"agg_filter",   "over",     "agg_within_group",
@@ -69,6 +110,8 @@ static void see_function(struct walk *w, const struct sql_node *node)
         buf_printf(&name, "%s%s", i ? "." : "", sql_tree_string(sql_node_at(parts, i)));
     text = buf_take(&name);
     list_add(&w->info->functions, &w->info->nfunctions, &w->functions_cap, text);
+    if (gives_time(text) && !sql_tree_get(node, "args"))
+        see_time(w, node, "");
     free(text);
     for (size_t i = 0; i < ARRAY_LEN(marks); i++)
         if (sql_tree_get(node, marks[i]))
@@ -117,6 +160,8 @@ static void walk_member(struct walk *w, const struct sql_node *member)
         see_column(w, member);
     else if (!strcmp(key, "FuncCall"))
         see_function(w, member);
+    else if (!strcmp(key, "SQLValueFunction"))
+        see_word(w, member);
     else if (!strcmp(key, "TypeCast"))
         see_cast(w, member);
     else if (!strcmp(key, "SubLink"))
@@ -232,6 +277,7 @@ enum rc sql_expr_parse(const char *expr, struct sql_expr_info *info, struct err 
     info->constant = is_constant(value);
     rc = walk_check(&w, err);
     free(w.refs);
+    free(w.times);
     sql_nodes_free(tree);
     if (rc != RC_OK)
         sql_expr_info_fini(info);
@@ -364,6 +410,81 @@ char *sql_expr_rename(const char *expr, const char *prefix, const char *const *f
             err_set(err, "XX000", "cannot find a column reference in \"%s\"", expr);
     }
     free(w.refs);
+    free(w.times);
+    sql_expr_info_fini(&info);
+    sql_nodes_free(tree);
+    return out;
+}
+
+static size_t blanks(const char *text)
+{
+    return strspn(text, " \t\r\n\f");
+}
+
+/* Length of what asks for the time and begins here; 0: not told, a comment stands inside. */
+static size_t time_length(const char *text, bool call)
+{
+    size_t at = ident_length(text), next = at + blanks(text + at);
+
+    if (call && text[next] == '.') {
+        at = next + 1;
+        at += blanks(text + at);
+        at += ident_length(text + at);
+        next = at + blanks(text + at);
+    }
+    if (!call)
+        return at;
+    if (text[next] != '(')
+        return 0;
+    next++;
+    next += blanks(text + next);
+    return text[next] == ')' ? next + 1 : 0;
+}
+
+/* A precision of theirs, "(3)", stands behind the words: it becomes one of the type. */
+static char *move_times(const char *expr, const struct ref *times, size_t n)
+{
+    struct buf out = {0};
+    size_t at = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        size_t start = (size_t)times[i].at;
+        size_t length = time_length(expr + start, !*times[i].name);
+
+        if (!length || start < at) {
+            buf_fini(&out);
+            return NULL;
+        }
+        buf_append(&out, expr + at, start - at);
+        separate(&out, 'p');
+        buf_printf(&out,
+                   "(pg_catalog.now() OPERATOR(pg_catalog.+) '25 hours'"
+                   "::pg_catalog.interval)%s%s",
+                   *times[i].name ? "::pg_catalog." : "", times[i].name);
+        at = start + length;
+        separate(&out, expr[at]);
+    }
+    buf_append_str(&out, expr + at);
+    return buf_take(&out);
+}
+
+char *sql_expr_later(const char *expr)
+{
+    struct sql_expr_info info = {0};
+    struct walk w = {.info = &info};
+    const struct sql_node *value;
+    struct sql_nodes *tree = parse(expr, &value, NULL);
+    char *out = NULL;
+
+    if (!tree)
+        return NULL;
+    walk_node(&w, value);
+    if (w.ntimes > 1)
+        qsort(w.times, w.ntimes, sizeof(*w.times), ref_compare);
+    if (w.ntimes)
+        out = move_times(expr, w.times, w.ntimes);
+    free(w.refs);
+    free(w.times);
     sql_expr_info_fini(&info);
     sql_nodes_free(tree);
     return out;

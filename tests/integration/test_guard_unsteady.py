@@ -37,17 +37,50 @@ def test_plan_refuses_what_is_not_the_same_when_it_is_asked_again(pg, segue, cas
         assert db.one("SELECT count(*) FROM items WHERE label = 'label ' || id") == 50
 
 
+def _required(up):
+    return {"alter_column": {"table": "items", "column": "at", "nullable": False, "up": up, "down": "at"}}
+
+
+TIMES = {
+    "now()": (_required("coalesce(at, now())"), 3),
+    "CURRENT_TIMESTAMP": (_required("coalesce(at, CURRENT_TIMESTAMP(0))"), 3),
+    "of a new type": ({"alter_column": {"table": "items", "column": "at", "type": "date", "up": "coalesce(at::date, current_date)",
+                                        "down": "at::timestamptz"}}, 3),
+    "a split": ({"change_columns": {"table": "items", "from": ["label"], "to": [{"name": "a", "type": "text", "nullable": True},
+                                                                                {"name": "b", "type": "timestamptz", "nullable": True}],
+                                    "up": {"a": "label", "b": "now()"}, "down": {"label": "a"}}}, 50),
+}
+
+
+def test_plan_refuses_up_that_gives_the_time_for_rows_that_are_there(db, segue):
+    """now() is the same all through the transaction of the look, and another one for verify."""
+    db.sql(SCHEMA + "; ALTER TABLE items ADD at timestamptz DEFAULT '2020-01-01'; UPDATE items SET at = NULL WHERE id < 4")
+    proxy = segue(db)
+    for operation, rows in TIMES.values():
+        said = " ".join(proxy.cli("plan", proxy.file({"name": "timed", "operations": [operation]}), check=1).out.split())
+        assert f"gives another value at another time, for {rows} of 50 rows looked at" in said and ".json:" in said, said
+        assert "let it give a constant or another column in place of the time" in said, said
+    new = {"add_column": {"table": "items", "column": {"name": "seen", "type": "timestamptz", "nullable": False}, "up": "now()"}}
+    proxy.cli("plan", proxy.file({"name": "new", "operations": [new]}))  # what is there is not compared
+    db.sql("UPDATE items SET at = '2020-01-01' WHERE id < 4")
+    path = proxy.file({"name": "timed", "operations": [_required("coalesce(at, now())")]})
+    said = " ".join(proxy.cli("plan", path).out.split())
+    assert "none of 50 rows looked at gets another value by that" in said, said
+
+
 def test_where_it_changes_later_the_refusal_names_the_expression(db, segue):
-    db.sql(SCHEMA + ";" + LATER)
+    db.sql(SCHEMA + ";" + LATER + "ALTER TABLE items ADD id2 int DEFAULT 1")
     proxy = segue(db)
     name = proxy.ready({"name": "later", "operations": [
         {"rename_column": {"table": "items", "from": "label", "to": "code", "type": "text", "up": "read_from(label)", "down": "'x'"}},
-        {"rename_column": {"table": "items", "from": "note", "to": "remark", "type": "text", "up": "note || ''", "down": "remark"}}]})
+        {"rename_column": {"table": "items", "from": "note", "to": "remark", "type": "text", "up": "note || ''", "down": "remark"}},
+        {"alter_column": {"table": "items", "column": "id2", "type": "text", "up": "read_from(id2::text)", "down": "1"}}]})
     db.sql("UPDATE setting SET v = 2")
     proxy.cli("verify", name, check=1)
     refused = proxy.cli("cutover", name, check=1).err
     assert "the last verify found 50 rows not in step" in refused
-    assert '(or one of these, whatever it is declared, does not give the same each time: up of "code": read_from(label))' in refused, refused
+    assert '(or one of these, whatever it is declared, does not give the same each time: up of "code": read_from(label)' in refused, refused
+    assert '; up of "id2": read_from(id2::text))' in refused, refused
     db.sql("UPDATE setting SET v = 1")
     proxy.cli("verify", name)
     proxy.cli("cutover", name)

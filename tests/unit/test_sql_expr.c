@@ -232,6 +232,37 @@ static void all_keywords_that_the_parser_knows_are_quoted(void **state)
     assert_true(seen > 100);
 }
 
+static void the_time_is_moved_and_nothing_else(void **state)
+{
+#define LATER "(pg_catalog.now() OPERATOR(pg_catalog.+) '25 hours'::pg_catalog.interval)"
+    static const struct {
+        const char *expr, *later;
+    } rows[] = {
+        {"coalesce(a, now())", "coalesce(a, " LATER ")"},
+        {"CASE WHEN a IS NULL THEN pg_catalog.now ( )END", "CASE WHEN a IS NULL THEN " LATER "END"},
+        {"current_timestamp(3)::date", LATER "::pg_catalog.timestamptz(3)::date"},
+        {"CURRENT_DATE - 1", LATER "::pg_catalog.date - 1"},
+        {"LOCALTIME", LATER "::pg_catalog.time"},
+        {"NOT\"now\"()IS NULL", "NOT " LATER "IS NULL"},
+        {"age(now(), transaction_timestamp())", "age(" LATER ", " LATER ")"},
+        {"coalesce(a, 'now()')", NULL},
+        {"now(1)", NULL},
+        {"f.now()", NULL},
+        {"now(/* why */)", NULL},
+        {"current_user", NULL},
+        {"a b", NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        char *got = sql_expr_later(rows[i].expr);
+
+        if (!got != !rows[i].later || (got && strcmp(got, rows[i].later) != 0))
+            fail_msg("%s: %s", rows[i].expr, got ? got : "nothing");
+        free(got);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -239,6 +270,7 @@ int main(void)
         cmocka_unit_test(columns_functions_and_flags_are_told),
         cmocka_unit_test(literals_and_their_casts_are_constant),
         cmocka_unit_test(columns_are_renamed_and_nothing_else),
+        cmocka_unit_test(the_time_is_moved_and_nothing_else),
         cmocka_unit_test(a_bare_column_is_recognised),
         cmocka_unit_test(only_a_type_name_is_a_type),
         cmocka_unit_test(names_are_quoted_as_postgres_does),

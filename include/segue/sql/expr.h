@@ -40,6 +40,10 @@ bool sql_expr_is_constant(const char *expr);
 char *sql_expr_rename(const char *expr, const char *prefix, const char *const *from,
                       const char *const *to, size_t n, bool all, struct err *err) MUST_CHECK;
 
+/* What the expression gives 25 hours later: each now(), CURRENT_DATE and so on moved by that. Heap
+ * text; NULL when it asks for no time (or a comment stands inside the call). */
+char *sql_expr_later(const char *expr) MUST_CHECK;
+
 /* True when two expressions are the same column reference, i.e. `expr` is just the column. */
 bool sql_expr_is_column(const char *expr, const char *column);
 
