@@ -7,6 +7,7 @@
 #include "plan_build.h"
 #include "segue/base/buf.h"
 #include "segue/base/mem.h"
+#include "segue/base/option.h"
 #include "segue/catalog/catalog.h"
 #include "segue/sql/expr.h"
 
@@ -62,15 +63,41 @@ enum rc check_type(struct build *b, const char *path, const char *type, struct t
     return rc;
 }
 
+/* The functions of segue's own that are for files; store_ddl.c makes them. */
+static const char *const own_functions[] = {"segue.json_or_wrap", "segue.json_unwrap"};
+
+static bool is_own_function(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(own_functions); i++)
+        if (!strcmp(own_functions[i], name))
+            return true;
+    return false;
+}
+
+/* A name in segue's schema that is none of those will not be there by then either. */
+static enum rc fail_not_own(struct build *b, const char *path, const char *name)
+{
+    const char *near = opt_nearest(name, own_functions, ARRAY_LEN(own_functions));
+    char *hint =
+        near ? mem_printf("did you mean %s?", near)
+             : mem_printf("those that there are: %s, %s", own_functions[0], own_functions[1]);
+    enum rc rc = build_fail_hint(b, path, hint, "segue has no function %s", name);
+
+    free(hint);
+    return rc;
+}
+
 /* segue's own functions may not be there yet: they come with the first migration. */
-static bool names_missing_functions(struct build *b, const char *expr)
+static enum rc names_missing_functions(struct build *b, const char *path, const char *expr,
+                                       bool *missing)
 {
     struct sql_expr_info info;
-    bool missing = false;
+    enum rc rc = RC_OK;
 
+    *missing = false;
     if (sql_expr_parse(expr, &info, NULL) != RC_OK)
-        return false;
-    for (size_t i = 0; i < info.nfunctions; i++) {
+        return RC_OK;
+    for (size_t i = 0; rc == RC_OK && i < info.nfunctions; i++) {
         const char *params[] = {info.functions[i]};
         char *found = NULL;
 
@@ -80,12 +107,15 @@ static bool names_missing_functions(struct build *b, const char *expr)
                       "SELECT 1 FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace"
                       " WHERE n.nspname || '.' || p.proname = $1",
                       1, params, &found, NULL) != RC_OK ||
-            !found)
-            missing = true;
+            !found) {
+            *missing = true;
+            if (!is_own_function(info.functions[i]))
+                rc = fail_not_own(b, path, info.functions[i]);
+        }
         free(found);
     }
     sql_expr_info_fini(&info);
-    return missing;
+    return rc;
 }
 
 static enum rc not_understood(struct build *b, const char *path, const char *what,
@@ -139,9 +169,12 @@ enum rc build_check_condition(struct build *b, const char *path, const char *wha
                               const char *condition, const char *from)
 {
     char *where;
-    enum rc rc;
+    bool missing;
+    enum rc rc = names_missing_functions(b, path, condition, &missing);
 
-    if (names_missing_functions(b, condition))
+    if (rc != RC_OK)
+        return rc;
+    if (missing)
         return check_reads(b, path, what, condition, from);
     where = mem_printf("(%s\n)", condition);
     rc = understood(b, path, what, where, from);
@@ -153,9 +186,12 @@ enum rc build_check_expr(struct build *b, const char *path, const char *expr, co
                          const char *from)
 {
     char *where;
-    enum rc rc;
+    bool missing;
+    enum rc rc = names_missing_functions(b, path, expr, &missing);
 
-    if (names_missing_functions(b, expr))
+    if (rc != RC_OK)
+        return rc;
+    if (missing)
         return check_reads(b, path, NULL, expr, from);
     if (enum_of_file(b, type)) /* the server does not know it yet */
         return *from ? RC_OK : enum_check_default(b, path, enum_of_file(b, type), expr);

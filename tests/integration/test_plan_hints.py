@@ -184,3 +184,6 @@ def test_before_the_first_start_segues_own_functions_keep_no_mistake_from_being_
     proxy = segue(db)
     text = said(proxy, alter(column="t", type="jsonb", up=f"{JSON}(tt)", down="segue.json_unwrap(t)"))
     assert "operations[0].alter_column.up: column \"tt\" does not exist" in text, text
+    for wrong, hint in ("segue.json_or_warp", "did you mean segue.json_or_wrap?"), ("segue.upper", "segue.json_or_wrap, segue.json_unwrap"):
+        text = said(proxy, alter(column="t", type="jsonb", up=f"{wrong}(t)", down="segue.json_unwrap(t)"))
+        assert f"segue has no function {wrong}" in text and hint in text and "operations[0].alter_column.up" in text, text
