@@ -118,6 +118,25 @@ static void append_part(struct buf *out, const char *text, const char *kept)
                    (unsigned char)*text);
 }
 
+/* How the server is asked for TLS, and who vouches for it: some are not to be reached otherwise. */
+static void append_tls(struct buf *out, PGconn *pg)
+{
+    static const char *const words[] = {"sslmode", "sslrootcert", "sslnegotiation"};
+    PQconninfoOption *options = PQconninfo(pg);
+    const char *mark = "?";
+
+    for (const PQconninfoOption *o = options; o && o->keyword; o++)
+        for (size_t i = 0; i < ARRAY_LEN(words); i++) {
+            if (strcmp(o->keyword, words[i]) != 0 || !o->val || !*o->val ||
+                (o->compiled && strcmp(o->val, o->compiled) == 0))
+                continue;
+            buf_printf(out, "%s%s=", mark, o->keyword);
+            append_part(out, o->val, "-._~/");
+            mark = "&";
+        }
+    PQconninfoFree(options);
+}
+
 /* Where `upstream` leads, in a form that may be shown: never a password. */
 char *doctor_url(const struct doctor *d, const char *role)
 {
@@ -132,6 +151,7 @@ char *doctor_url(const struct doctor *d, const char *role)
     append_part(&out, host, v6 ? "-._~:" : "-._~");
     buf_printf(&out, "%s:%s/", v6 ? "]" : "", PQport(pg));
     append_part(&out, PQdb(pg), "-._~");
+    append_tls(&out, d->conn.pg);
     return buf_take(&out);
 }
 
@@ -192,6 +212,36 @@ static char *databases(const char *upstream)
     return all;
 }
 
+/* What libpq says where the way to the server is wrong, and no server needs to be looked at. */
+static bool say_of_way(struct doctor *d, const char *upstream, const struct err *why)
+{
+    static const struct {
+        const char *said, *finding, *hint;
+    } ways[] = {
+        {"password authentication failed", "password refused",
+         "check the password and the user in the URL, in PGPASSWORD or in the password file; psql "
+         "asks for it"},
+        {"translate host name", "host name unknown",
+         "correct the host in the URL, or see that this machine's name servers know it; psql says "
+         "the same until then"},
+        {"does not match host name", "certificate refused",
+         "the server shows a certificate of another name: name the host in the URL as the "
+         "certificate does, with hostaddr=ADDRESS where that leads elsewhere"},
+        {"certificate", "certificate refused",
+         "the server's certificate is not vouched for: sslrootcert=FILE in the URL names the "
+         "certificate of who has signed it, as your provider or administrator has it; try it with "
+         "psql"},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(ways); i++)
+        if (strstr(why->text, ways[i].said)) {
+            doctor_say(d, DOCTOR_WRONG, ways[i].finding, ask_again("psql", upstream, NULL),
+                       ways[i].hint, "%s", why->text);
+            return true;
+        }
+    return false;
+}
+
 static bool reach(struct doctor *d, const char *upstream)
 {
     struct err err = {0};
@@ -204,12 +254,9 @@ static bool reach(struct doctor *d, const char *upstream)
         d->url = doctor_url(d, PQuser(d->conn.pg));
         return true;
     }
-    if (strstr(err.text, "password authentication failed"))
-        doctor_say(d, DOCTOR_WRONG, "password refused", ask_again("psql", upstream, NULL),
-                   "check the password and the user in the URL, in PGPASSWORD or in the password "
-                   "file; psql asks for it",
-                   "%s", err.text);
-    else if (conn_ping(upstream, NULL) == CONN_SERVES)
+    if (say_of_way(d, upstream, &err))
+        return false;
+    if (conn_ping(upstream, NULL) == CONN_SERVES)
         doctor_say(
             d, DOCTOR_WRONG, "database away", databases(upstream),
             "the server takes connections, but not this one: see what it says; that lists the "

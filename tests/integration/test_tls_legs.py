@@ -1,5 +1,6 @@
 """TLS on both legs: every mode of the client's leg with every mode of the upstream's."""
 
+import json
 import os
 import socket
 import ssl
@@ -136,9 +137,26 @@ def test_a_wrong_name_or_authority_of_the_upstream_is_refused(tls_pg, certs, seg
         proxy = segue(upstream=url, upstream_wait_ms=0)
         with pytest.raises(psycopg.OperationalError, match="certificate"):
             proxy.connect("postgres")
+    for url, finding, hint in ((cases[0], "certificate refused", "as the certificate does"), (cases[1], "certificate refused", "sslrootcert=FILE"),
+                               ("postgresql://postgres@nowhere.invalid/postgres", "host name unknown", "correct the host")):
+        (row,) = json.loads(proxy.cli("doctor", "--upstream", url, "--json", check=1, server=False).out)
+        assert row["finding"] == finding and hint in row["hint"] and row["command"].startswith("psql "), row
     proxy = segue(upstream=upstream(tls_pg, certs, "verify-ca", host="wrong.example", hostaddr="127.0.0.1"))
     with proxy.connect("postgres") as c:
         assert upstream_has_tls(c)
+
+
+@pytest.mark.one_version
+def test_what_the_doctor_says_to_run_has_the_tls_of_the_url(tls_pg, certs, segue):
+    with tls_pg.connect(autocommit=True) as admin:
+        admin.execute("CREATE ROLE tls_weak LOGIN")
+        try:
+            url = upstream(tls_pg, certs, "verify-ca")
+            done = segue(upstream=url).cli("doctor", "--upstream", url.replace("postgres@", "tls_weak@"), "--json", check=1, server=False)
+            (row,) = [r for r in json.loads(done.out) if r["finding"] == "privilege missing"]
+            assert f"?sslmode=verify-ca&sslrootcert={certs.ca}'" in row["command"], row
+        finally:
+            admin.execute("DROP ROLE tls_weak")
 
 
 @pytest.mark.parametrize("sslmode", ["disable", "require"])
