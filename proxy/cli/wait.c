@@ -53,9 +53,10 @@ static const struct {
 #define STARTED_ANEW (P_EARLY | P_READY | P_CUTTING | P_REVERTING | PAST_CUTOVER)
 
 /* What is said to who goes away while it is waited for; NAME is the migration. */
-#define WATCH "Watch it: segue status NAME --watch. "
-#define NOT_HELD "detached; the migration goes on. " WATCH
-#define GOES_ON "detached; the migration goes on. " WATCH "Hold it: segue pause NAME. "
+#define WATCH " Watch it: segue status NAME --watch."
+#define NOT_HELD "detached; the migration goes on." WATCH
+#define WAITED NOT_HELD " Go back: segue rollback NAME"
+#define GOES_ON NOT_HELD " Hold it: segue pause NAME. "
 
 static const struct {
     unsigned reached, failed;
@@ -68,21 +69,21 @@ static const struct {
     [CLI_GOAL_SOAKING] = {PAST_CUTOVER, GONE, true, true,
                           GOES_ON "Stop it at ready: segue cutover NAME --withdraw"},
     [CLI_GOAL_CUTOVER] = {PAST_CUTOVER, GONE, true, true,
-                          "detached; the cut-over goes on. " WATCH
-                          "Call it off: segue cutover NAME --withdraw"},
+                          "detached; the cut-over goes on." WATCH
+                          " Call it off: segue cutover NAME --withdraw"},
     [CLI_GOAL_PROVEN] = {PAST_CUTOVER, P_READY | P_CUTTING | P_REVERTING | GONE, false, true,
-                         "nothing was dropped: NAME stays as it is, and is proven further. " WATCH
-                         "Later: segue complete NAME, or segue rollback NAME"},
+                         "nothing was dropped: NAME stays as it is, and is proven further." WATCH
+                         " Later: segue complete NAME, or segue rollback NAME"},
     [CLI_GOAL_DONE] = {P_DONE, P_ABORTED, false, true,
-                       "detached; what is old is dropped all the same. " WATCH
-                       "Hold it: segue pause NAME"},
+                       "detached; what is old is dropped all the same." WATCH
+                       " Hold it: segue pause NAME"},
     [CLI_GOAL_REVERTED] = {P_READY | P_CUTTING | GONE | P_EARLY, PAST_CUTOVER, false, true,
-                           "detached; the way back goes on. " WATCH},
+                           "detached; the way back goes on." WATCH},
     [CLI_GOAL_ABORTED] = {P_ABORTED | STARTED_ANEW, 0, false, true,
-                          "detached; what is new is dropped all the same. " WATCH},
-    [CLI_GOAL_WAIT_READY] = {P_READY | P_CUTTING | PAST_CUTOVER, GONE, false, true, NOT_HELD},
-    [CLI_GOAL_WAIT_SOAKING] = {PAST_CUTOVER, GONE, false, true, NOT_HELD},
-    [CLI_GOAL_WAIT_DONE] = {P_DONE, GONE, false, true, NOT_HELD},
+                          "detached; what is new is dropped all the same." WATCH},
+    [CLI_GOAL_WAIT_READY] = {P_READY | P_CUTTING | PAST_CUTOVER, GONE, false, true, WAITED},
+    [CLI_GOAL_WAIT_SOAKING] = {PAST_CUTOVER, GONE, false, true, WAITED},
+    [CLI_GOAL_WAIT_DONE] = {P_DONE, GONE, false, true, WAITED},
     [CLI_GOAL_WAIT_ABORTED] = {P_ABORTED, P_DONE, false, true, NOT_HELD},
     [CLI_GOAL_END] = {P_DONE | P_ABORTED, 0, false, false, NULL},
 };

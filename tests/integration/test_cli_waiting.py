@@ -178,7 +178,8 @@ def test_wait_takes_up_what_another_command_has_let_go(db, segue):
     line(child.stdout, "rename_label: ")
     child.send_signal(signal.SIGINT)
     code, _, err = said(child)
-    assert code == 130 and "the migration goes on" in err
+    assert code == 130 and err == ("segue: detached; the migration goes on. Watch it: segue status rename_label --watch."
+                                   " Go back: segue rollback rename_label\n")
     child = command(proxy, "wait", "rename_label")
     proxy.cli("throttle", "rows_per_s", "off")
     code, out, err = said(child)
