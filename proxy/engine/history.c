@@ -289,7 +289,10 @@ void history_show(struct eng_engine *engine)
         " extract(epoch FROM ended - began), note FROM (SELECT no, name, kind, sha256, parents,"
         " 'done' AS phase, started_at AS began, applied_at AS ended, note FROM segue.applied"
         " UNION ALL SELECT NULL, name, 'migration', sha256, parents, phase, started_at,"
-        " finished_at, NULL FROM segue.migrations WHERE phase <> 'done') AS h"
+        " finished_at, NULL FROM segue.migrations WHERE phase <> 'done'"
+        /* tries that were given up, and whose name has been started again */
+        " UNION ALL (SELECT NULL, name, 'migration', sha256, parents, phase, started_at,"
+        " finished_at, NULL FROM segue.history ORDER BY id DESC LIMIT 1000)) AS h"
         " ORDER BY no NULLS LAST, began";
     struct err err = {0};
     json_t *rows;

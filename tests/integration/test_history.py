@@ -62,7 +62,11 @@ def test_each_file_is_recorded_with_its_sum_its_parents_and_the_schema_it_leaves
 def test_an_applied_file_and_one_in_flight_are_never_changed(db, segue):
     db.sql(ITEMS)
     proxy = segue(db)
+    proxy.ready(add("one", "w"))
+    proxy.cli("abort", "one")
     proxy.ready(add("one", "x"))
+    rows = json.loads(proxy.cli("history", "--json").out)
+    assert [r["phase"] for r in rows] == ["aborted", "ready"] and rows[0]["sha256"] != rows[1]["sha256"], rows
     assert "is ready with SHA-256" in refused(proxy, add("one", "z"))
     proxy.cli("cutover", "one")
     proxy.cli("complete", "one")
