@@ -251,6 +251,16 @@ static void report_time(struct build *b, const struct asked *asked, const struct
                    asked->word, p->seen);
 }
 
+/* What `down` makes of rows that are there tells little: the new application writes others. */
+static void warn_of_way_back(struct build *b, const char *object)
+{
+    build_warn(b, object,
+               "let it give a constant or another column in place of the time, or what the new"
+               " application writes never come to need it",
+               "down asks for the time (now() or the like): a row of the new application that gets"
+               " its old value by that is not in step, and bars a rollback until it is mended");
+}
+
 static void report(struct build *b, const struct asked *asked, const struct probe *p)
 {
     if (p->failed && asked->wraps)
@@ -378,6 +388,11 @@ enum rc probe_dual(struct build *b, const struct target *t, const char *path,
                                               .not_null = dual->not_null,
                                               .timed = timed,
                                               .looked_at = alone});
+    timed = false;
+    if (dual->old_name && dual->down)
+        free(tried_again(dual->down, true, &timed));
+    if (rc == RC_OK && timed)
+        warn_of_way_back(b, object);
     free(word);
     free(down);
     free(up);
@@ -427,7 +442,7 @@ struct group_lists {
     struct buf olds, downs; /* the old columns: their names; what `down` gives */
     struct buf wanted;      /* what must not be NULL */
     struct buf names;       /* for people */
-    bool timed;             /* one of ups asks for the time */
+    bool timed, back_timed; /* one of ups, of downs, asks for the time */
 };
 
 static void list_member(struct group_lists *lists, const struct eng_dual *dual)
@@ -435,6 +450,7 @@ static void list_member(struct group_lists *lists, const struct eng_dual *dual)
     char *name = sql_quote_ident(dual->old_name ? dual->old_name : dual->new_name);
 
     if (dual->old_name) {
+        free(tried_again(dual->down, true, &lists->back_timed));
         put(&lists->olds, "s.%s", name);
         put(&lists->downs, "CAST((%s\n) AS %s)", dual->down, dual->old_type);
         if (dual->not_null)
@@ -486,6 +502,8 @@ enum rc probe_group(struct build *b, const struct target *t, const char *path, i
                                           .hint = "let it handle these rows, or mend them",
                                           .not_null = true,
                                           .timed = lists.timed});
+    if (rc == RC_OK && lists.back_timed)
+        warn_of_way_back(b, object);
     free(down);
     free(up);
     free(body);

@@ -65,7 +65,13 @@ def test_plan_refuses_up_that_gives_the_time_for_rows_that_are_there(db, segue):
     db.sql("UPDATE items SET at = '2020-01-01' WHERE id < 4")
     path = proxy.file({"name": "timed", "operations": [_required("coalesce(at, now())")]})
     said = " ".join(proxy.cli("plan", path).out.split())
-    assert "none of 50 rows looked at gets another value by that" in said, said
+    assert "none of 50 rows looked at gets another value by that" in said and "down asks" not in said, said
+    back = {"alter_column": {"table": "items", "column": "at", "type": "date", "up": "at::date", "down": "coalesce(at::timestamptz, now())"}}
+    split = {"change_columns": {"table": "items", "from": ["at"], "to": [{"name": n, "type": "date", "nullable": True} for n in ("day", "same")],
+                                "up": {"day": "at::date", "same": "at::date"}, "down": {"at": "coalesce(day::timestamptz, now())"}}}
+    for operation in back, split:
+        said = " ".join(proxy.cli("plan", proxy.file({"name": "back", "operations": [operation]})).out.split())
+        assert "down asks for the time" in said and "up asks" not in said, said
 
 
 def test_where_it_changes_later_the_refusal_names_the_expression(db, segue):
