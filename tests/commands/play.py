@@ -194,12 +194,16 @@ class Stage:
     def settle(self):
         """At rest, and the migration that was in the way is gone."""
         def resting():
-            self.let_go()
             rows = [self.status(one["name"]) for one in (self.migration, self.other)]
             return all(row is None or row["phase"] in ("ready", "soaking") and not row["paused"] and not row["cutover_wanted"] for row in rows)
 
+        def rested():
+            """What a killed command has asked for is done, too: an ABORT comes through `ready` on its way. The engine does one thing at a time."""
+            self.let_go()
+            return resting() and self.proxy.console("DOCTOR") is not None and resting()
+
         try:
-            until("it to rest", resting, END_S)
+            until("it to rest", rested, END_S)
         except Late as late:
             raise Late(f"{late}: {self.look()}") from None
         if (self.status(self.other["name"]) or {}).get("phase") == "ready":
@@ -222,7 +226,10 @@ class Stage:
         seen = [phase for _, _, phase in rows]
         for (_, migration, one), (_, next_of, other) in zip(rows, rows[1:]):
             assert migration != next_of or (one, other) in EDGES, f"{name}: {one} > {other}"
-        for of, leaves in ((True, LEAVES), (False, REACHES)):
+        reaches = dict(REACHES)
+        if any(w.verb == "withdraw" and w.answer.code in (REACHED, KILLED) for w in words):
+            reaches["cutover"] = {"cutting_over"}  # who asked before it was called off is there with who has asked anew
+        for of, leaves in ((True, LEAVES), (False, reaches)):
             for verb, left in leaves.items():
                 done = [w for w in words if w.verb == verb and w.console == of and w.answer.code == REACHED]
                 times = sum(phase in left for phase in seen)
