@@ -329,6 +329,8 @@ enum rc plan_create_constraint(struct build *b, struct target *t, const char *pa
                                const struct file_op *op) MUST_CHECK;
 
 /* ---- plan_foreign.c ---- */
+/* Of the table's document: unique at once, in all rows, over these columns in any order. */
+bool index_is_key(const json_t *index, const struct file_names *columns);
 enum rc constraint_foreign(struct build *b, struct target *t, const char *path,
                            const struct file_constraint *c) MUST_CHECK;
 /* A foreign key as it is written; `generated`: pg_attribute's letter of a column of it, or "". */

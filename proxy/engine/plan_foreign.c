@@ -51,7 +51,7 @@ static void other_fini(struct other *other)
     free(other->relation);
 }
 
-static bool is_key(const json_t *index, const struct file_names *columns)
+bool index_is_key(const json_t *index, const struct file_names *columns)
 {
     const json_t *keys = json_object_get(index, "keys");
     size_t nkeys = 0, found = 0;
@@ -87,7 +87,7 @@ static enum rc check_other(struct build *b, const struct target *t, const char *
     for (size_t i = 0; i < json_array_size(indexes) && !key; i++) {
         const json_t *index = json_array_get(indexes, i);
 
-        key = is_key(index, &other->columns);
+        key = index_is_key(index, &other->columns);
         if (key && flag(index, "period"))
             return build_fail(b, path,
                               "\"%s\" of table %s is WITHOUT OVERLAPS: only a foreign key with "

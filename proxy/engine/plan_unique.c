@@ -48,6 +48,33 @@ static void look_for_twins(struct build *b, struct target *t, const struct file_
     buf_fini(&some);
 }
 
+/* PostgreSQL takes every unique index over the columns that ON CONFLICT names, and then refuses
+ * one that can be put off. */
+static void warn_of_arbiters(struct build *b, struct target *t, const struct file_constraint *c,
+                             const char *what)
+{
+    const json_t *indexes = json_object_get(t->doc, "indexes");
+    const struct eng_table *table = target_table(b, t);
+    struct file_names now = {.n = c->columns.n, .v = mem_calloc(c->columns.n, sizeof(*now.v))};
+
+    for (size_t i = 0; i < now.n; i++) {
+        now.v[i] = c->columns.v[i];
+        for (size_t k = 0; k < table->nduals; k++)
+            if (table->duals[k].new_name && table->duals[k].old_name &&
+                !strcmp(table->duals[k].new_name, now.v[i]))
+                now.v[i] = table->duals[k].old_name;
+    }
+    for (size_t i = 0; (c->deferrable || c->initially_deferred) && i < json_array_size(indexes);
+         i++)
+        if (index_is_key(json_array_get(indexes, i), &now))
+            build_warn(b, what,
+                       "leave deferrable out, or see that nobody says ON CONFLICT of these columns",
+                       "it is DEFERRABLE and over the columns of %s: from its building on INSERT "
+                       "... ON CONFLICT of these columns gets 55000 from PostgreSQL",
+                       cat_text(json_array_get(indexes, i), "name"));
+    free(now.v);
+}
+
 static enum rc check_index_name(struct build *b, const struct target *t, const char *path,
                                 const char *name)
 {
@@ -450,6 +477,7 @@ enum rc key_add(struct build *b, struct target *t, const char *path,
         b, what, "what the old application writes must meet it already",
         "a unique index cannot wait for the cut-over: it binds all writers from its building "
         "on");
+    warn_of_arbiters(b, t, c, what);
     for (size_t i = 0; i < n; i++) {
         free(proofs[i].name);
         free(proofs[i].proof);

@@ -2,6 +2,7 @@
 
 import re
 
+import psycopg
 import pytest
 from lib.operations import build, same_as_plain
 
@@ -92,6 +93,25 @@ def test_a_deferrable_unique_constraint_is_warned_of(db, segue):
     said = proxy.cli("plan", proxy.file({"name": "m", "operations": [renamed("places", "line", "row")]})).out
     assert "index in_line: it is DEFERRABLE, and its twin only when it is built whole" in said
     assert "index in_line: SET CONSTRAINTS by its name does not mean its twin" in said and "say SET CONSTRAINTS ALL" in said
+
+
+@pytest.mark.one_version
+def test_a_new_deferrable_constraint_beside_a_key_of_its_columns_is_warned_of(db, segue):
+    db.sql("CREATE TABLE places (line int, place int, CONSTRAINT one_place PRIMARY KEY (line, place)); INSERT INTO places VALUES (1, 1)")
+    proxy = segue(db)
+
+    def said(*columns, **more):
+        unique = {"create_constraint": {"table": "places", "name": "later", "type": "unique", "columns": columns, **more}}
+        return proxy.cli("plan", proxy.file({"name": "m", "operations": [renamed("places", "line", "row"), unique]})).out
+
+    words = "constraint later: it is DEFERRABLE and over the columns of one_place: from its building on INSERT ... ON CONFLICT of these columns gets 55000"
+    assert words in said("place", "row", deferrable=True) and words in said("row", "place", initially_deferred=True)
+    assert words not in said("place", "row") + said("row", deferrable=True)
+    upsert = "INSERT INTO places VALUES (2, (SELECT count(*) FROM places)) ON CONFLICT (line, place) DO NOTHING"
+    db.sql(upsert)
+    db.sql("ALTER TABLE places ADD CONSTRAINT later UNIQUE (place, line) DEFERRABLE")
+    with pytest.raises(psycopg.errors.ObjectNotInPrerequisiteState):
+        db.sql(upsert)
 
 
 # ---- a sequence that others count by ----

@@ -129,7 +129,9 @@ class Constraints(Base):
         if columns[0].not_null and self.dice.random() < 0.3:
             body["nulls_not_distinct"], distinct = True, " NULLS NOT DISTINCT"
         text = f"UNIQUE{distinct} ({columns_of(body['columns'])})" + self.index_parameters(table, columns, body)
-        return text + self.deferral(body)
+        # over the columns of a key a DEFERRABLE one ends each ON CONFLICT of them, as `plan` says
+        keyed = {c.name for c in columns} == {c.name for c in [table.id, *table.bound()]}
+        return text + ("" if keyed else self.deferral(body))
 
     def new_check(self, table, body):
         column = self.dice.choice([c for c in table.columns if c.tracked])
