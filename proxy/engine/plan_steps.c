@@ -140,6 +140,20 @@ static void mend_rows(struct build *b, struct target *t, struct eng_step *step)
     step_sql(step, "SET CONSTRAINTS ALL IMMEDIATE"); /* or their triggers bar ALTER TABLE */
 }
 
+/* In front of all tables': a foreign key of one of them holds what is mended in another. */
+static void unbind_step(struct build *b, struct target *t, const char *on)
+{
+    struct eng_step *step;
+
+    if (!t->unbind.n)
+        return;
+    step = build_step(b, ENG_STAGE_REVERT, ENG_STEP_DDL, t->table,
+                      "%s: what binds since the cut-over goes", t->relation);
+    step_sql_list(step, &t->unbind, true);
+    step_lock(step, EXCLUSIVE, on, "an instant, traffic held at the gate");
+    step->no = -1;
+}
+
 /* Behind all tables': what a foreign key refers to has its old half under its name by then; and no
  * row is mended under a constraint that it does not meet. */
 static void rebind_step(struct build *b, struct target *t, const char *on)
@@ -168,10 +182,10 @@ static void swap_steps(struct build *b, struct target *t)
         guard_sql(b, t, step, ENG_REVERSE);
     step_lock(step, EXCLUSIVE, on, "the cut-over: an instant, traffic held at the gate");
 
+    unbind_step(b, t, on);
     step = build_step(b, ENG_STAGE_REVERT, ENG_STEP_DDL, t->table,
                       "%s: the old schema becomes the truth again", t->relation);
     retype_swap(t, step);
-    step_sql_list(step, &t->unbind, true);
     mend_rows(b, t, step);
     step_sql_list(step, &t->revert, true);
     step_sql_list(step, &t->marks, false);

@@ -215,6 +215,20 @@ def test_rows_are_mended_while_the_new_schema_is_the_truth_whatever_else_turns_w
     same_as_plain(db, CENTS_PLAIN, "prices")
 
 
+def test_a_reference_of_the_new_schema_does_not_hold_the_rows_that_the_way_back_mends(db, segue):
+    """It is another table's, and goes before any row is mended."""
+    db.sql("CREATE TABLE codes (code text PRIMARY KEY CONSTRAINT low CHECK (code = lower(code))); CREATE TABLE uses (code text)")
+    proxy = segue(db)
+    name = proxy.soaking({"name": "held", "operations": [
+        {"drop_constraint": {"table": "codes", "name": "low", "down": "lower(code)"}},
+        {"create_constraint": {"table": "uses", "name": "of_code", "type": "foreign_key", "columns": ["code"],
+                               "references": {"name": "of_code", "table": "codes", "columns": ["code"]}}}]})
+    db.sql("INSERT INTO codes VALUES ('A'); INSERT INTO uses VALUES ('A')")
+    proxy.cli("rollback", name)
+    assert db.sql("SELECT c.code, u.code FROM codes c, uses u") == [("a", "A")]
+    assert db.sql("SELECT conname FROM pg_constraint WHERE conname IN ('low', 'of_code')") == [("low",)]
+
+
 def test_a_dropped_reference_comes_back_to_the_old_half_of_a_key(db, segue):
     """Behind the way back of the table that it refers to, where that half has the name, and the key, again."""
     build(db, "CREATE TABLE {s}.orders (id int PRIMARY KEY); CREATE TABLE {s}.lines (id int, of_order int CONSTRAINT of_order REFERENCES {s}.orders);"
