@@ -7,7 +7,8 @@
  * back does the same with the other indexes. What is called how, and which part is a replica
  * identity or a table's clustering mark, the catalog says at that moment: partitions come and go.
  * Somebody may have dropped the key in soak: then it is made as the plan has seen it, as that of
- * any table is (plan_key.c), and its parts are called as the server would.
+ * any table is (plan_key.c), and its parts are called as the server would; where that name is too
+ * long, or taken, by the partition's oid.
  */
 #include <stdlib.h>
 
@@ -31,8 +32,11 @@ static const char turn_sql[] =
     " segue_key record; segue_name record; BEGIN"
     " PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);"
     " WITH part AS (SELECT c.oid, c.relname, c.relkind, n.nspname, p.level, p.parentrelid,"
-    "   k.oid AS key, k.conindid, coalesce(k.conname::text, CASE p.level WHEN 0 THEN segue_called"
-    "   ELSE left(c.relname::text, 58) || '_pkey' END) AS name"
+    "   k.oid AS key, k.conindid, coalesce(k.conname::text, CASE WHEN p.level = 0 THEN segue_called"
+    "   WHEN octet_length(c.relname::text) <= 58 AND NOT EXISTS (SELECT FROM pg_class o WHERE"
+    "    o.relnamespace = c.relnamespace AND o.relname = concat(c.relname, '_pkey'))"
+    "   THEN concat(c.relname, '_pkey') ELSE concat(left(c.relname::text, 11), '_', c.oid, '_pkey')"
+    "   END) AS name"
     "  FROM pg_partition_tree(segue_of::regclass) p"
     "  JOIN pg_class c ON c.oid = p.relid JOIN pg_namespace n ON n.oid = c.relnamespace"
     "  LEFT JOIN pg_constraint k ON k.conrelid = c.oid AND k.contype = 'p')"

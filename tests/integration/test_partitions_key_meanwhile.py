@@ -110,7 +110,7 @@ def test_marks_of_a_partitions_key_stay_on_it_whenever_they_were_set(db, segue, 
 @pytest.mark.newest_unless_told
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_key_that_somebody_drops_is_missed_in_ready_and_made_again_by_the_way_back(db, segue, kind):
-    """As that of any table; nothing says of it how its parts were called."""
+    """As that of any table; nothing says of it how its parts were called. Their names may be too long for that, or taken."""
     build(db, EVENTS)
     db.sql("ALTER TABLE public.events ADD CONSTRAINT above CHECK (id > 0)")
     proxy = segue(db)
@@ -124,9 +124,11 @@ def test_a_key_that_somebody_drops_is_missed_in_ready_and_made_again_by_the_way_
     db.sql("COMMENT ON CONSTRAINT events_key ON public.events IS 'the key'; COMMENT ON INDEX public.events_key IS 'its index'")
     proxy.cli("cutover", name)
     settled(proxy, db, name, 4)
-    db.sql(drop.format("events_key"))
+    long = [(leaf, "p" * 60 + leaf[-1]) for leaf in ("branch_1", "branch_rest")]
+    db.sql(drop.format("events_key") + ";CREATE TABLE public.events_1_pkey ();" + ";".join(f"ALTER TABLE public.{leaf} RENAME TO {to}" for leaf, to in long))
     assert len(db.sql(KEYS)) == 0
     proxy.cli("rollback", name)
+    db.sql(";".join(f"ALTER TABLE public.{to} RENAME TO {leaf}" for leaf, to in long))
     assert len(db.sql(KEYS)) == 6
     said = "SELECT obj_description('events_key'::regclass), obj_description(oid, 'pg_constraint'), pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'events_key' AND connamespace = 'public'::regnamespace"
     assert db.sql(said) == [("its index", "the key", "PRIMARY KEY (id, at) INCLUDE (note)")]
