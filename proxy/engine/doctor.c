@@ -118,10 +118,12 @@ static void append_part(struct buf *out, const char *text, const char *kept)
                    (unsigned char)*text);
 }
 
-/* How the server is asked for TLS, and who vouches for it: some are not to be reached otherwise. */
+/* How the server is asked for TLS, who vouches for it and for who connects, and where its name does
+ * not lead: some are not to be reached otherwise. */
 static void append_tls(struct buf *out, PGconn *pg)
 {
-    static const char *const words[] = {"sslmode", "sslrootcert", "sslnegotiation"};
+    static const char *const words[] = {"sslmode", "sslrootcert", "sslnegotiation",
+                                        "sslcert", "sslkey",      "hostaddr"};
     PQconninfoOption *options = PQconninfo(pg);
     const char *mark = "?";
 
@@ -131,7 +133,7 @@ static void append_tls(struct buf *out, PGconn *pg)
                 (o->compiled && strcmp(o->val, o->compiled) == 0))
                 continue;
             buf_printf(out, "%s%s=", mark, o->keyword);
-            append_part(out, o->val, "-._~/");
+            append_part(out, strcmp(o->keyword, "hostaddr") ? o->val : PQhostaddr(pg), "-._~/:");
             mark = "&";
         }
     PQconninfoFree(options);
@@ -212,6 +214,10 @@ static char *databases(const char *upstream)
     return all;
 }
 
+#define CLIENT_CERTIFICATE                                                                         \
+    "the server wants a certificate of who connects: sslcert=FILE and sslkey=FILE in the URL "     \
+    "name one for that user, and its key; try it with psql"
+
 /* What libpq says where the way to the server is wrong, and no server needs to be looked at. */
 static bool say_of_way(struct doctor *d, const char *upstream, const struct err *why)
 {
@@ -224,6 +230,11 @@ static bool say_of_way(struct doctor *d, const char *upstream, const struct err 
         {"translate host name", "host name unknown",
          "correct the host in the URL, or see that this machine's name servers know it; psql says "
          "the same until then"},
+        {"valid client certificate", "client certificate wanted", CLIENT_CERTIFICATE},
+        {"alert certificate required", "client certificate wanted", CLIENT_CERTIFICATE},
+        {"certificate authentication failed", "client certificate wanted", CLIENT_CERTIFICATE},
+        {"could not read certificate file", "client certificate wanted", CLIENT_CERTIFICATE},
+        {"certificate present, but not", "client certificate wanted", CLIENT_CERTIFICATE},
         {"does not match host name", "certificate refused",
          "the server shows a certificate of another name: name the host in the URL as the "
          "certificate does, with hostaddr=ADDRESS where that leads elsewhere"},

@@ -118,6 +118,15 @@ def test_verifying_modes_want_a_client_certificate_and_the_full_one_its_name(db,
 
 
 @pytest.mark.one_version
+def test_a_server_that_wants_a_client_certificate_is_not_taken_for_one_that_nobody_vouches_for(db, certs, segue):
+    proxy = segue(db, **client_tls(certs, "verify-full"))
+    for how in ({"sslcert": "/none"}, client_cert(certs, "somebody")):
+        url = proxy.url() + "?" + "&".join(f"{k}={v}" for k, v in {"sslmode": "require", **how}.items())
+        (row,) = json.loads(proxy.cli("doctor", "--upstream", url, "--json", check=1, server=False).out)
+        assert row["finding"] == "client certificate wanted" and "sslcert=FILE and sslkey=FILE" in row["hint"], row
+
+
+@pytest.mark.one_version
 def test_the_map_says_whose_a_common_name_is(db, certs, segue):
     proxy = segue(db, cert_map="somebody=postgres,somebody=app,postgres=app", **client_tls(certs, "verify-full"))
     for user in "postgres", "app":
@@ -155,6 +164,12 @@ def test_what_the_doctor_says_to_run_has_the_tls_of_the_url(tls_pg, certs, segue
             done = segue(upstream=url).cli("doctor", "--upstream", url.replace("postgres@", "tls_weak@"), "--json", check=1, server=False)
             (row,) = [r for r in json.loads(done.out) if r["finding"] == "privilege missing"]
             assert f"?sslmode=verify-ca&sslrootcert={certs.ca}'" in row["command"], row
+            mine = client_cert(certs, "tls_weak")
+            url = upstream(tls_pg, certs, "verify-ca", host="wrong.example", hostaddr="127.0.0.1", **mine).replace("postgres@", "tls_weak@")
+            done = segue(upstream=url).cli("doctor", "--upstream", url, "--json", check=1, server=False)
+            (row,) = [r for r in json.loads(done.out) if r["finding"] == "privilege missing"]
+            for part in ("hostaddr=127.0.0.1", f"sslcert={mine['sslcert']}", f"sslkey={mine['sslkey']}"):
+                assert part in row["command"], row
         finally:
             admin.execute("DROP ROLE tls_weak")
 
