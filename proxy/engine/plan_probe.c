@@ -341,7 +341,7 @@ static enum rc probe_wrapped(struct build *b, const struct target *t, const stru
                              const char *object, bool *alone)
 {
     char *name = sql_quote_ident(dual->old_name), *squeezed = squeeze(dual->up);
-    char *call = mem_printf(WRAPS "(%s)", name), *body;
+    char *said = mem_printf(WRAPS "(%s)", name), *call = squeeze(said), *body;
     enum rc rc = RC_OK;
 
     *alone = !strcmp(squeezed, call);
@@ -351,6 +351,7 @@ static enum rc probe_wrapped(struct build *b, const struct target *t, const stru
         free(body);
     }
     free(call);
+    free(said);
     free(squeezed);
     free(name);
     return rc;

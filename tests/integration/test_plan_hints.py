@@ -187,3 +187,7 @@ def test_before_the_first_start_segues_own_functions_keep_no_mistake_from_being_
     for wrong, hint in ("segue.json_or_warp", "did you mean segue.json_or_wrap?"), ("segue.upper", "segue.json_or_wrap, segue.json_unwrap"):
         text = said(proxy, alter(column="t", type="jsonb", up=f"{wrong}(t)", down="segue.json_unwrap(t)"))
         assert f"segue has no function {wrong}" in text and hint in text and "operations[0].alter_column.up" in text, text
+    db.sql('ALTER TABLE rows RENAME t TO "the t"; INSERT INTO rows VALUES (1, NULL)')
+    up = alter(column="the t", type="jsonb", up=f'{JSON}("the t")', down='segue.json_unwrap("the t")')
+    text = proxy.cli("plan", proxy.file({"name": "m", "operations": [up]})).out
+    assert "could not be looked at" not in text, text
