@@ -21,8 +21,9 @@
 #define REVISIT_BASE_MS 100
 #define REVISIT_MAX_MS 5000
 #define HOLD_MS 500
-#define LOOK_MS 1000    /* when nothing is due before: sockets tell */
-#define OTHERS_MS 20    /* another migration is first */
+#define LOOK_MS 1000 /* when nothing is due before: sockets tell */
+#define OTHERS_MS 20 /* another migration is first */
+#define BATCH_BYTES_MAX (8 << 20)
 #define SPLIT_BLOCKS 64 /* a range with less than twice that before it is not shared */
 #define NOT_OURS (TABLE_BIT(TABLE_GONE) | TABLE_BIT(TABLE_RESTORED))
 
@@ -37,6 +38,7 @@ void eng_fill_drop(struct eng_migration *m)
         free(fill->texts[i].set);
         free(fill->texts[i].in_step);
         free(fill->texts[i].unfilled);
+        free(fill->texts[i].weight);
     }
     for (size_t i = 0; i < fill->nrelations; i++)
         free(fill->relations[i].name);
@@ -83,6 +85,7 @@ static enum rc fill_prepare(struct eng_engine *engine, struct eng_migration *m, 
         text->set = eng_table_fill(&m->plan->tables[step->table]);
         text->in_step = eng_table_in_step(&m->plan->tables[step->table], ENG_FORWARD, "");
         text->unfilled = eng_table_unfilled(&m->plan->tables[step->table]);
+        text->weight = fill_weight(&m->plan->tables[step->table]);
         if (fill_mark_load(engine, m, fill, step->table, err) != RC_OK) {
             eng_fill_drop(m);
             return RC_ERR;
@@ -106,8 +109,10 @@ static void batch_done(struct eng_engine *engine, struct eng_migration *m, struc
     FAULT(batch_committed);
     slot->ended_us = clock_us();
     slot->ms = answer->ms;
-    if (!batch->revisit && answer->to > range->next)
+    if (!batch->revisit && (answer->to > range->next || answer->item > range->item)) {
         range->next = answer->to;
+        range->item = answer->item;
+    }
     range->rows = answer->range_rows;
     rel->since_vacuum += (double)answer->rows;
     if (batch->skip_locked)
@@ -386,6 +391,18 @@ static double rows_cap(const struct eng_engine *engine, const struct eng_fill *f
     return rows > 0 && rows < room ? rows : room;
 }
 
+/* Bytes of a batch at most, where values are stored out of line that could be more; 0: no cap. What
+ * a disk takes within the time that a batch is to take. */
+static double bytes_cap(const struct eng_engine *engine, const struct eng_fill *fill,
+                        size_t relation)
+{
+    const struct fill_relation *rel = &fill->relations[relation];
+    double most = engine->options.batch_wal_bytes_max;
+
+    most = most < BATCH_BYTES_MAX ? most : BATCH_BYTES_MAX;
+    return fill->texts[rel->table].weight && rel->out_of_line > most ? most : 0;
+}
+
 /* The next piece of work that nobody has: a range, rows that were locked, half of a range. */
 static enum rc pick(struct eng_engine *engine, struct eng_migration *m, struct fill_slot *slot,
                     struct fill_batch *batch, bool *found, int64_t *due_us, struct err *err)
@@ -410,6 +427,8 @@ static enum rc pick(struct eng_engine *engine, struct eng_migration *m, struct f
     batch->range = i;
     batch->relation = fill->ranges[i].relation;
     batch->from = fill->ranges[i].next;
+    batch->item = fill->ranges[i].item;
+    batch->bytes_max = bytes_cap(engine, fill, batch->relation);
     batch->rows_max = throttle_rows_max(&engine->throttle);
     batch->to = batch->from + sizing_next(&fill->sizing[slot - fill->pool->slots],
                                           rows_cap(engine, fill, batch->relation));

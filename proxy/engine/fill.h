@@ -23,6 +23,7 @@
 
 struct fill_text { /* a table's expressions */
     char *set, *in_step, *unfilled;
+    char *weight; /* bytes as they are stored of what `up` reads of a row; NULL: of nothing */
 };
 
 struct fill_relation {
@@ -30,6 +31,7 @@ struct fill_relation {
     char *name; /* qualified and quoted */
     uint32_t relfilenode;
     int table;                  /* index into plan->tables */
+    double out_of_line;         /* bytes of its TOAST table, when the ranges were read */
     double vacuum_every;        /* rows; 0: not looked up */
     double since_vacuum;        /* rows filled */
     double vacuum_owed;         /* what that was when its VACUUM began */
@@ -49,13 +51,16 @@ struct fill_relation {
 struct fill_range {
     size_t relation;
     int64_t from, next, end; /* blocks */
+    int item;                /* in block next, where a batch has ended within it; 0: all of it */
     int64_t rows;
 };
 
 struct fill_batch {
     size_t relation, range;
     int64_t from, to; /* blocks */
+    int item;         /* in block from */
     double rows_max;  /* it ends before the block in which more of them begin; 0: no cap */
+    double bytes_max; /* it ends behind the row with which there are more; 0: no cap */
     bool skip_locked; /* after a lock timeout */
     bool revisit;     /* of rows that were skipped */
 };
@@ -63,6 +68,7 @@ struct fill_batch {
 struct fill_answer {
     int64_t rows, range_rows; /* of the batch; of its range so far */
     int64_t to;               /* block: where it ended */
+    int item;                 /* in that one, likewise */
     double ms;                /* by the server's clock */
     double wal_bytes;         /* the server's, while the batch ran */
 };
@@ -126,6 +132,7 @@ enum rc fill_mark_steps(struct eng_engine *engine, struct eng_migration *m,
 /* SQLSTATE of a batch whose relation is not the file of the watermark any more. */
 #define FILL_OTHER_FILE "SG001"
 
+char *fill_weight(const struct eng_table *table); /* heap, or NULL */
 char *fill_batch_sql(struct eng_engine *engine, const struct eng_migration *m,
                      const struct fill_batch *batch); /* heap */
 bool fill_batch_answer(const PGresult *res, struct fill_answer *out);

@@ -7,6 +7,11 @@
  * batch itself looks where it has enough, and ends there ($1): at least a block, whatever it holds.
  * Rows that were skipped come back as the range in which they were: that one was cut to size.
  *
+ * A row of a few bytes may stand for megabytes that are stored out of line, and are to be written
+ * once more: a hundred of these fit into one block. So where the table has such values the batch
+ * weighs them, and ends within a block. The watermark stays at that block until it is done: after a
+ * kill it is gone through from its beginning, where nothing is unfilled any more.
+ *
  * synchronous_commit is off: a batch lost in a crash of the server lost its watermark with it and
  * is done again; the phase's next move is synchronous.
  */
@@ -40,6 +45,23 @@ static void execute(struct buf *body, const char *sql, const char *more)
     free(literal);
 }
 
+char *fill_weight(const struct eng_table *table)
+{
+    struct buf out = {0};
+
+    for (size_t i = 0; i < table->nduals; i++) {
+        const struct eng_dual *dual = &table->duals[i];
+
+        for (size_t k = 0; dual->new_name && k < dual->nup_columns; k++) {
+            buf_printf(&out, "%scoalesce(pg_catalog.pg_column_size(",
+                       out.len ? " OPERATOR(pg_catalog.+) " : "");
+            sql_quote_ident_put(&out, dual->up_columns[k]);
+            buf_append_str(&out, "), 0)");
+        }
+    }
+    return out.len ? buf_take(&out) : NULL;
+}
+
 /* TID range scans go from block to block; were one not to, the batch would be smaller. */
 static void cut_to_size(struct buf *body, const struct fill_text *text,
                         const struct fill_relation *rel, const struct fill_batch *batch)
@@ -60,6 +82,29 @@ static void cut_to_size(struct buf *body, const struct fill_text *text,
                batch->from + 1);
 }
 
+/* The same by weight: behind the first row that is too much, and never in front of all. */
+static void cut_to_weight(struct buf *body, const struct fill_text *text,
+                          const struct fill_relation *rel, const struct fill_batch *batch,
+                          const char *where)
+{
+    char *sql;
+
+    if (batch->bytes_max <= 0 || batch->revisit)
+        return;
+    sql =
+        mem_printf("SELECT fill_ctid FROM (SELECT ctid AS fill_ctid, pg_catalog.sum(%s) OVER (ROWS"
+                   " BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS fill_weight FROM ONLY %s"
+                   " WHERE %s AND (%s)) AS fill_rows WHERE fill_weight OPERATOR(pg_catalog.>)"
+                   " %.0f LIMIT 1",
+                   text->weight, rel->name, where, text->unfilled, batch->bytes_max);
+    execute(body, sql, " INTO fill_tid USING fill_end");
+    free(sql);
+    buf_append_str(body, "IF fill_tid IS NOT NULL THEN fill_end := fill_tid;"
+                         " fill_to := (fill_tid::pg_catalog.text::pg_catalog.point)[0]::"
+                         "pg_catalog.int8; fill_item := (fill_tid::pg_catalog.text::"
+                         "pg_catalog.point)[1]::pg_catalog.int4; END IF; ");
+}
+
 /* Around the rows that somebody else holds. */
 static void hold(struct buf *body, const struct fill_text *text, const struct fill_relation *rel,
                  const char *where)
@@ -72,18 +117,22 @@ static void hold(struct buf *body, const struct fill_text *text, const struct fi
     free(sql);
 }
 
-/* What is left of a skip-locked range is written down in the same transaction. Not what was held
- * and is as it was: a trigger of somebody wants it so, and would for ever; verify finds it. */
+/* What is left of a skip-locked range is written down in the same transaction, in whole blocks.
+ * Not what was held and is as it was: a trigger of somebody wants it so, and would for ever; verify
+ * finds it. */
 static void note_skipped(struct buf *body, const struct eng_migration *m,
                          const struct fill_text *text, const struct fill_relation *rel,
                          const struct fill_batch *batch, const char *where)
 {
     char *sql = mem_printf("INSERT INTO segue.skipped SELECT %" PRId64 ", %u, %" PRId64 ", $2"
                            " WHERE EXISTS (SELECT 1 FROM ONLY %s WHERE %s AND NOT (%s) AND ctid "
-                           "OPERATOR(pg_catalog.<>) ALL ($3))",
+                           "OPERATOR(pg_catalog.<>) ALL ($3)) ON CONFLICT (migration, relation, "
+                           "from_block) DO UPDATE SET to_block = excluded.to_block",
                            m->id, rel->oid, batch->from, rel->name, where, text->in_step);
 
-    execute(body, sql, " USING fill_end, fill_to, fill_held");
+    execute(body, sql,
+            " USING fill_end, fill_to OPERATOR(pg_catalog.+) (fill_item OPERATOR(pg_catalog.>) 0)::"
+            "pg_catalog.int4, fill_held");
     free(sql);
 }
 
@@ -100,15 +149,16 @@ static char *body_sql(const struct eng_engine *engine, const struct eng_migratio
     struct buf body = {0};
     char where[160], *update;
 
-    relations_range_to(where, sizeof(where), batch->from, "$1");
+    relations_range_to(where, sizeof(where), batch->from, batch->item, "$1");
     update = update_sql(text, rel, batch, where);
     buf_printf(&body,
                "DECLARE fill_rows bigint; fill_total bigint; fill_to bigint := %" PRId64 "; "
-               "fill_tid tid; fill_end tid; fill_held tid[]; fill_lsn pg_lsn := "
+               "fill_item int := 0; fill_tid tid; fill_end tid; fill_held tid[]; fill_lsn pg_lsn "
+               ":= "
                "pg_current_wal_insert_lsn(); "
                "fill_began timestamptz := clock_timestamp(); BEGIN ",
                batch->to);
-    if (batch->skip_locked)
+    if (batch->revisit)
         buf_printf(&body,
                    "DELETE FROM segue.skipped WHERE migration = %" PRId64
                    " AND relation = %u AND from_block = %" PRId64 "; ",
@@ -118,6 +168,7 @@ static char *body_sql(const struct eng_engine *engine, const struct eng_migratio
         execute(&body, settings, "");
     cut_to_size(&body, text, rel, batch);
     buf_append_str(&body, "fill_end := pg_catalog.format('(%s,0)', fill_to)::pg_catalog.tid; ");
+    cut_to_weight(&body, text, rel, batch, where);
     if (batch->skip_locked)
         hold(&body, text, rel, where);
     execute(&body, update, " USING fill_end, fill_held");
@@ -133,8 +184,8 @@ static char *body_sql(const struct eng_engine *engine, const struct eng_migratio
                " AND relfilenode = pg_relation_filenode(relation) AND relation = to_regclass(%s)::"
                "oid RETURNING rows INTO fill_total; IF NOT FOUND THEN RAISE EXCEPTION 'rewritten' "
                "USING ERRCODE = '" FILL_OTHER_FILE
-               "'; END IF; PERFORM set_config('segue.batch', format('%%s %%s %%s %%s %%s', "
-               "fill_rows, fill_total, fill_to, pg_current_wal_insert_lsn() - fill_lsn, "
+               "'; END IF; PERFORM set_config('segue.batch', format('%%s %%s %%s %%s %%s %%s', "
+               "fill_rows, fill_total, fill_to, fill_item, pg_current_wal_insert_lsn() - fill_lsn, "
                "extract(epoch FROM "
                "clock_timestamp() - fill_began) * 1000), false); ",
                m->id, rel->oid, range->from, name);
@@ -166,6 +217,6 @@ bool fill_batch_answer(const PGresult *res, struct fill_answer *out)
 {
     const char *text = PQntuples(res) == 1 ? res_text(res, 0, 0) : NULL;
 
-    return text && sscanf(text, "%" SCNd64 " %" SCNd64 " %" SCNd64 " %lf %lf", &out->rows,
-                          &out->range_rows, &out->to, &out->wal_bytes, &out->ms) == 5;
+    return text && sscanf(text, "%" SCNd64 " %" SCNd64 " %" SCNd64 " %d %lf %lf", &out->rows,
+                          &out->range_rows, &out->to, &out->item, &out->wal_bytes, &out->ms) == 6;
 }

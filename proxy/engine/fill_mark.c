@@ -31,7 +31,8 @@ static size_t relation_of(struct eng_fill *fill, const PGresult *res, int r, int
                                   .name = mem_strdup(res_text(res, r, 1)),
                                   .relfilenode = (uint32_t)res_int(res, r, 2),
                                   .table = table,
-                                  .skipped = res_int(res, r, 7)};
+                                  .skipped = res_int(res, r, 7),
+                                  .out_of_line = res_double(res, r, 8)};
     return fill->nrelations++;
 }
 
@@ -48,7 +49,9 @@ static enum rc load(struct eng_engine *engine, struct eng_migration *m, struct e
     PGresult *res = conn_query(&engine->work, err,
                                "SELECT relation, relname, relfilenode, from_block, next_block, "
                                "end_block, rows, (SELECT count(*) FROM segue.skipped s WHERE "
-                               "s.migration = p.migration AND s.relation = p.relation) FROM "
+                               "s.migration = p.migration AND s.relation = p.relation), "
+                               "coalesce((SELECT pg_relation_size(c.reltoastrelid) FROM pg_class c "
+                               "WHERE c.oid = p.relation AND c.reltoastrelid <> 0), 0) FROM "
                                "segue.progress p WHERE migration = %" PRId64
                                " AND table_no = %d ORDER BY relation, from_block",
                                m->id, table);
@@ -171,7 +174,7 @@ static void forget_ranges(struct eng_fill *fill, size_t relation, int64_t end)
     }
     if (!first)
         return;
-    first->next = 0;
+    first->next = first->item = 0;
     first->end = end;
 }
 

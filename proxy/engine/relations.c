@@ -176,12 +176,12 @@ void relations_fini(struct eng_relations *relations)
     *relations = (struct eng_relations){0};
 }
 
-void relations_range_to(char *out, size_t size, int64_t from, const char *end)
+void relations_range_to(char *out, size_t size, int64_t from, int item, const char *end)
 {
     snprintf(out, size,
-             "ctid OPERATOR(pg_catalog.>=) '(%" PRId64 ",0)'::pg_catalog.tid AND "
+             "ctid OPERATOR(pg_catalog.>=) '(%" PRId64 ",%d)'::pg_catalog.tid AND "
              "ctid OPERATOR(pg_catalog.<) %s",
-             from, end);
+             from, item, end);
 }
 
 void relations_range(char *out, size_t size, int64_t from, int64_t to)
@@ -189,7 +189,7 @@ void relations_range(char *out, size_t size, int64_t from, int64_t to)
     char end[64];
 
     snprintf(end, sizeof(end), "'(%" PRId64 ",0)'::pg_catalog.tid", to);
-    relations_range_to(out, size, from, end);
+    relations_range_to(out, size, from, 0, end);
 }
 
 double relations_share(const struct eng_relations *relations)

@@ -82,8 +82,8 @@ void relations_add(struct eng_relations *relations, const struct eng_relation *r
 void relations_fini(struct eng_relations *relations);
 /* "its rows are in the blocks from .. to - 1", whatever the search_path. */
 void relations_range(char *out, size_t size, int64_t from, int64_t to);
-/* The same up to a tid, an expression. */
-void relations_range_to(char *out, size_t size, int64_t from, const char *end);
+/* The same from an item of the first block on, and up to a tid, an expression. */
+void relations_range_to(char *out, size_t size, int64_t from, int item, const char *end);
 double relations_share(const struct eng_relations *relations); /* 0..1 of the blocks */
 
 #endif

@@ -120,6 +120,31 @@ def test_the_application_never_waits_long_for_a_batch(db, segue):
         assert traffic.worst_s() < 2
 
 
+@pytest.mark.parametrize("held", [False, True], ids=["free", "held"])
+def test_values_that_are_stored_out_of_line_are_no_more_to_a_batch_than_it_may_write(db, segue, held):
+    """All rows are in two blocks: who writes one of them waits for some of the others, not for all; nor does a kill begin anew."""
+    db.sql("CREATE TABLE items (id bigint PRIMARY KEY, label text, note text); ALTER TABLE items ALTER label SET STORAGE EXTERNAL;"
+           "INSERT INTO items SELECT i, repeat(chr(64 + i % 50), CASE WHEN i = 77 THEN 90000 ELSE 9000 END) FROM generate_series(1, 200) i")
+    assert db.one("SELECT max(ctid) < '(3,0)' FROM items")
+    proxy = segue(db, batch_wal_bytes_max=65536)
+    if held:
+        backfilling(proxy, db, rows_per_s=1)
+        holder = db.connect(autocommit=False)
+        holder.execute("SELECT * FROM items WHERE id % 40 = 0 FOR UPDATE")
+        fast(proxy)
+        until("every other row to be filled", lambda: filled(db) == 195)
+        assert db.one("SELECT count(*) FROM segue.skipped") == db.one("SELECT count(DISTINCT (ctid::text::point)[0]) FROM items WHERE title IS NULL")
+        proxy.restart()
+        holder.rollback()
+    else:
+        proxy.begin(RENAME)
+    proxy.wait_phase("rename_label", "ready")
+    assert out_of_step(db, PLAIN) == 0 and "repair pass" not in proxy.log_text()
+    # eight of them are enough, and so is the large one by itself
+    batches = db.sql("SELECT count(*)::int FROM items WHERE id % 40 <> 0 GROUP BY xmin::text ORDER BY 1 DESC")
+    assert batches[0][0] <= 8 and len(batches) >= 22, batches
+
+
 def test_pause_holds_and_resume_goes_on(db, segue):
     make_items(db, **WIDE)
     proxy = segue(db)
