@@ -382,6 +382,8 @@ enum rc parts_check_schemas(struct build *b, const struct target *t) MUST_CHECK;
 /* What only the index of a partition has, and would go with an index that another one follows. */
 enum rc parts_refuse(struct build *b, const json_t *index, const char *object,
                      bool *refused) MUST_CHECK;
+/* Says where a part of the index is stored otherwise than the whole, as the new one will not be. */
+enum rc parts_warn_own(struct build *b, const json_t *index, const char *object) MUST_CHECK;
 
 /* ---- plan_release.c ---- */
 enum rc plan_drop_constraint(struct build *b, struct target *t, const char *path,

@@ -465,6 +465,8 @@ enum rc carry_indexes(struct build *b, struct target *t)
         object = mem_printf("index %s", cat_text(index, "name"));
         key = key_is_carried(index);
         rc = (key ? refuse_opclass : refuse_index)(b, t, index, object, &refused);
+        if (rc == RC_OK && !refused && is_partitioned(t))
+            rc = parts_warn_own(b, index, object);
         free(object);
         if (rc == RC_OK && !refused)
             rc = (key ? carry_key : carry_index)(b, t, index);

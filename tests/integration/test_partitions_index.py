@@ -357,6 +357,20 @@ def test_columns_of_a_partitioned_table_take_their_indexes_along(db, segue):
     assert len([row for row in indexes(db) if "s.more" in row[2]]) == 2
 
 
+@pytest.mark.parametrize("column", ["n", "at"], ids=["an index", "a key"])
+@pytest.mark.one_version
+def test_where_a_part_of_an_index_is_stored_is_told(db, segue, column):
+    db.sql("CREATE TABLE parts (n int, at int, CONSTRAINT k PRIMARY KEY (at, n)) PARTITION BY HASH (n); CREATE INDEX i ON parts (at) WITH (fillfactor = 80);"
+           "CREATE TABLE part_0 PARTITION OF parts FOR VALUES WITH (MODULUS 2, REMAINDER 0); CREATE TABLE part_1 PARTITION OF parts FOR VALUES WITH (MODULUS 2, REMAINDER 1)")
+    proxy = segue(db)
+    file = proxy.file({"name": "m", "operations": [{"rename_column": {"table": "parts", "from": "at", "to": "on"}}]})
+    assert "the new one is stored as the whole" not in proxy.cli("plan", file).out
+    index, rest = {"n": ("i", "part_1_at_idx"), "at": ("k", "part_1_pkey")}[column]
+    db.sql(f"ALTER INDEX {rest} SET TABLESPACE elsewhere; ALTER INDEX {rest} SET (fillfactor = 60)")
+    said = " ".join(proxy.cli("plan", file).out.split())
+    assert f"index {index}: its part public.{rest} of public.part_1 has a tablespace and storage parameters of its own; the new one is stored as the whole" in said, said
+
+
 TWINS = ("CREATE INDEX packed ON public.events_1 (n, kind) WITH (fillfactor = 70); CREATE INDEX marked ON public.turned (n, kind);"
          "ALTER TABLE public.turned CLUSTER ON marked; CREATE INDEX taken ON public.branch_a (n, kind); CREATE INDEX other ON public.branch_a (kind, n);"
          "ALTER TABLE public.events_1 ADD CONSTRAINT own UNIQUE (n, kind, at)")
