@@ -120,9 +120,16 @@ for file in .ci/run tests/*.sh bench/*.sh; do
     bash -n "$file" || bad=1
 done
 find tests bench -name node_modules -prune -o -name '*.py' -print | /usr/bin/python3 -c '
-import ast, sys
+import ast, collections, sys
+bad = 0
 for file in map(str.rstrip, sys.stdin):
-    ast.parse(open(file).read(), file)' || bad=1
+    for node in ast.walk(ast.parse(open(file).read(), file)):
+        keys = [key.value for key in node.keys if isinstance(key, ast.Constant)] if isinstance(node, ast.Dict) else []
+        for key, times in collections.Counter(keys).items():
+            if times > 1:  # the first of them is a case that nobody plays
+                print(f"lint: {file}:{node.lineno}: {key!r} stands {times} times in one dict")
+                bad = 1
+sys.exit(bad)' || bad=1
 for file in config/*.json config/*/*.json; do
     [ -e "$file" ] || continue
     /usr/bin/python3 -m json.tool "$file" >/dev/null || complain "$file: not valid JSON"

@@ -18,7 +18,7 @@ MORE = {"name": "more", "operations": [
                            "references": {"name": "of_kind", "table": "kinds", "columns": ["a", "b"], "on_delete": "SET NULL", "on_delete_set_columns": ["b"]}}},
     {"create_constraint": {"table": "items", "name": "items_key", "type": "primary_key", "columns": ["id"]}},
     {"create_constraint": {"table": "items", "name": "label_once", "type": "unique", "columns": ["label", "kind"],
-                           "index_parameters": {"include_columns": ["n"], "storage_parameters": "fillfactor = 80", "tablespace": "pg_default"},
+                           "index_parameters": {"include_columns": ["n"], "storage_parameters": "fillfactor = 80", "tablespace": "elsewhere"},
                            "up": {"label": "label", "kind": "kind"}, "down": {"label": "label", "kind": "kind"}}},
     {"alter_column": {"table": "items", "column": "label", "nullable": False, "default": "'none'", "comment": "a label"}},
     {"alter_column": {"table": "items", "column": "kind", "default": "'k1'",
@@ -27,7 +27,7 @@ MORE = {"name": "more", "operations": [
     {"alter_column": {"table": "items", "column": "n", "default": None, "unique": {"name": "n_once"}}}]}
 MORE_PLAIN = ("ALTER TABLE {s}.items ADD CONSTRAINT n_small CHECK (n < 1000), ADD CONSTRAINT of_kind FOREIGN KEY (a, b) "
               "REFERENCES {s}.kinds (a, b) ON DELETE SET NULL (b), ADD CONSTRAINT items_key PRIMARY KEY (id), "
-              "ADD CONSTRAINT label_once UNIQUE (label, kind) INCLUDE (n) WITH (fillfactor = 80), ALTER label SET NOT NULL, ALTER label SET DEFAULT 'none',"
+              "ADD CONSTRAINT label_once UNIQUE (label, kind) INCLUDE (n) WITH (fillfactor = 80) USING INDEX TABLESPACE elsewhere, ALTER label SET NOT NULL, ALTER label SET DEFAULT 'none',"
               "ALTER kind SET DEFAULT 'k1', ADD CONSTRAINT kind_fk FOREIGN KEY (kind) REFERENCES {s}.kinds (code), "
               "ADD CONSTRAINT kind_long CHECK (length(kind) > 1), ALTER n DROP DEFAULT, ADD CONSTRAINT n_once UNIQUE (n);"
               "COMMENT ON COLUMN {s}.items.label IS 'a label'")

@@ -23,7 +23,8 @@ INSERT INTO {s}.events SELECT i, i, i % 10, 'c' || i FROM generate_series(0, 299
 """
 CONSTRAINTS = """
 SELECT k.conrelid::regclass::text, k.conname, replace(pg_get_constraintdef(k.oid), %s || '.', ''), k.convalidated, k.coninhcount, k.conislocal,
-       (SELECT conname FROM pg_constraint p WHERE p.oid = k.conparentid), (SELECT indisvalid FROM pg_index WHERE indexrelid = k.conindid)
+       (SELECT conname FROM pg_constraint p WHERE p.oid = k.conparentid), (SELECT indisvalid FROM pg_index WHERE indexrelid = k.conindid),
+       (SELECT concat(reltablespace, ' ', reloptions) FROM pg_class WHERE oid = k.conindid)
 FROM pg_constraint k WHERE k.connamespace = %s::regnamespace AND k.contype IN ('p', 'u', 'f') ORDER BY 1, 2, 3
 """
 COLUMNS = "SELECT attrelid::regclass::text, attname, attnotnull FROM pg_attribute WHERE attnum > 0 AND attrelid::regclass::text ~ %s ORDER BY 1, 2"
@@ -54,8 +55,9 @@ def constraint(name, kind, *columns, **more):
 
 
 KEYS = {"name": "keys", "operations": [constraint("events_pkey", "primary_key", "id", "at", "kind"),
-                                       constraint("once", "unique", "code", "kind", "at")]}
-PLAIN = "ALTER TABLE {s}.events ADD PRIMARY KEY (id, at, kind); ALTER TABLE {s}.events ADD CONSTRAINT once UNIQUE (code, kind, at)"
+                                       constraint("once", "unique", "code", "kind", "at", index_parameters={
+                                           "tablespace": "elsewhere", "storage_parameters": "fillfactor = 70"})]}
+PLAIN = "ALTER TABLE {s}.events ADD PRIMARY KEY (id, at, kind); ALTER TABLE {s}.events ADD CONSTRAINT once UNIQUE (code, kind, at) WITH (fillfactor = 70) USING INDEX TABLESPACE elsewhere"
 
 
 def test_a_partitioned_table_gets_keys_as_by_plain_ddl(db, segue):

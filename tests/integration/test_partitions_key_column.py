@@ -19,14 +19,14 @@ pytestmark = pytest.mark.newest_unless_told
 # a branch, columns in another order, a key with a name of its own
 EVENTS = """
 CREATE TABLE {s}.events (id serial, at int NOT NULL, label text, note text DEFAULT 'n',
-  CONSTRAINT events_key PRIMARY KEY (id, at) INCLUDE (note) WITH (fillfactor = 70)) PARTITION BY RANGE (at);
+  CONSTRAINT events_key PRIMARY KEY (id, at) INCLUDE (note) WITH (fillfactor = 70) USING INDEX TABLESPACE elsewhere) PARTITION BY RANGE (at);
 COMMENT ON CONSTRAINT events_key ON {s}.events IS 'the key'; COMMENT ON INDEX {s}.events_key IS 'its index';
 CREATE TABLE {s}.events_1 PARTITION OF {s}.events FOR VALUES FROM (0) TO (100);
 CREATE TABLE {s}.branch PARTITION OF {s}.events FOR VALUES FROM (100) TO (200) PARTITION BY RANGE (at);
 CREATE TABLE {s}.branch_1 PARTITION OF {s}.branch FOR VALUES FROM (100) TO (150);
 CREATE TABLE {s}.branch_rest PARTITION OF {s}.branch DEFAULT;
 CREATE TABLE {s}.turned (note text DEFAULT 'n', gone int, label text, at int NOT NULL, id int NOT NULL DEFAULT nextval('{s}.events_id_seq'),
-  CONSTRAINT own_name PRIMARY KEY (id, at) INCLUDE (note) WITH (fillfactor = 70));
+  CONSTRAINT own_name PRIMARY KEY (id, at) INCLUDE (note) WITH (fillfactor = 70) USING INDEX TABLESPACE elsewhere);
 ALTER TABLE {s}.turned DROP gone;
 ALTER TABLE {s}.events ATTACH PARTITION {s}.turned FOR VALUES FROM (200) TO (300);
 COMMENT ON INDEX {s}.own_name IS 'of the leaf';
@@ -120,7 +120,7 @@ def test_a_key_of_a_partitioned_table_changes_and_goes_back_as_often_as_wanted(d
         conn.execute(f"INSERT INTO events ({after}, at) SELECT {after}, at FROM events WHERE at = 405")
     for schema in ("public", "plain"):  # with a key that says other names than segue's
         db.sql(f"CREATE TABLE {schema}.by_hand (LIKE {schema}.events INCLUDING DEFAULTS INCLUDING CONSTRAINTS); ALTER TABLE {schema}.by_hand"
-               f" ADD PRIMARY KEY ({after if schema == 'public' else before}, at) INCLUDE (note) WITH (fillfactor = 70);"
+               f" ADD PRIMARY KEY ({after if schema == 'public' else before}, at) INCLUDE (note) WITH (fillfactor = 70) USING INDEX TABLESPACE elsewhere;"
                f"ALTER TABLE {schema}.events ATTACH PARTITION {schema}.by_hand FOR VALUES FROM (500) TO (600)")
     proxy.cli("complete", name, "--force")
     same_as_plain(db, plain, *TABLES, "empty", "filled", "by_hand")

@@ -16,7 +16,7 @@ ORDERS = ("CREATE SCHEMA IF NOT EXISTS {s};"
           "COMMENT ON CONSTRAINT items_pkey ON {s}.items IS 'the key'; COMMENT ON INDEX {s}.items_pkey IS 'its index';"
           "CLUSTER {s}.items USING items_pkey; ALTER TABLE {s}.items REPLICA IDENTITY USING INDEX items_pkey;"
           "CREATE TABLE {s}.pairs (a integer, b integer NOT NULL, c text, CONSTRAINT both_keys PRIMARY KEY (b, a) INCLUDE (c)"
-          "  WITH (fillfactor = 60));"
+          "  WITH (fillfactor = 60) USING INDEX TABLESPACE elsewhere);"
           "INSERT INTO {s}.items (label, filler) SELECT 'row ' || i, repeat('f', %s) FROM generate_series(1, %s) i;"
           "INSERT INTO {s}.pairs SELECT i, i FROM generate_series(1, 50) i")
 KEYS = {"name": "keys", "operations": [
@@ -33,7 +33,7 @@ def key_facts(db, schema):
     """What lib/catalog.py does not compare: marks, replica identity, comments."""
     return db.sql(f"SELECT c.relname, indisclustered, indisreplident, indisprimary, t.relreplident, c.reloptions, "
                   f"obj_description(i.indexrelid, 'pg_class'), obj_description(k.oid, 'pg_constraint'), k.condeferrable, "
-                  f"k.condeferred FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_class t ON t.oid = i.indrelid "
+                  f"k.condeferred, c.reltablespace FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_class t ON t.oid = i.indrelid "
                   f"LEFT JOIN pg_constraint k ON k.conindid = i.indexrelid AND k.contype = 'p' "
                   f"WHERE t.relnamespace = '{schema}'::regnamespace ORDER BY 1")
 

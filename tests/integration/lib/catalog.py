@@ -3,20 +3,21 @@
 COLUMNS = """
 SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attidentity, a.attgenerated,
        pg_get_expr(d.adbin, d.adrelid), a.attstorage, coalesce(a.attstattarget, -1), a.attacl::text,
-       co.collname, col_description(a.attrelid, a.attnum)
+       co.collname, col_description(a.attrelid, a.attnum), a.attcompression::text, array_to_string(a.attoptions, ', ')
 FROM pg_attribute a
 LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
 LEFT JOIN pg_collation co ON co.oid = a.attcollation
 WHERE a.attrelid = %(table)s::regclass AND a.attnum > 0 AND NOT a.attisdropped"""
 COLUMN_FIELDS = ("type", "not_null", "identity", "generated", "default", "storage", "statistics", "privileges",
-                 "collation", "comment")
+                 "collation", "comment", "compression", "options")
 
 INDEXES = """
 SELECT c.relname, pg_get_indexdef(i.indexrelid), i.indisunique, i.indisprimary, i.indisvalid,
        obj_description(c.oid, 'pg_class'),
        array(SELECT a.attstattarget FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attstattarget >= 0 ORDER BY a.attnum),
        array(SELECT pg_describe_object(d.refclassid, d.refobjid, 0) FROM pg_depend d
-             WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'x' ORDER BY 1)
+             WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'x' ORDER BY 1),
+       (SELECT spcname FROM pg_tablespace s WHERE s.oid = c.reltablespace)
 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = %(table)s::regclass"""
 
 # NOT NULL is compared with the columns, and by itself where that is asked for (NOT_NULL): of new

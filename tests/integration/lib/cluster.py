@@ -34,6 +34,7 @@ SETTINGS = {
     "wal_level": "logical",
     "max_prepared_transactions": "20",
     "fsync": "off",
+    "allow_in_place_tablespaces": "on",
     "track_activity_query_size": "8kB",  # the looks of segue, whole
     "full_page_writes": "off",
     "shared_buffers": "'64MB'",
@@ -396,6 +397,7 @@ class Cluster:
             conn.execute(f"CREATE ROLE {MD5_USER} LOGIN PASSWORD '{MD5_PASSWORD}'")
             conn.execute("CREATE ROLE app LOGIN")
             conn.execute("CREATE ROLE reader NOLOGIN")
+            conn.execute("CREATE TABLESPACE elsewhere LOCATION ''")
             conn.execute(f"CREATE DATABASE {TEMPLATE}")
         with self.connect(TEMPLATE) as conn:
             conn.execute("CREATE EXTENSION citext")
