@@ -144,6 +144,35 @@ def test_without_its_marker_nothing_of_a_cutover_or_a_way_back_remains(db, segue
         assert proxy.phase(name) == to and reverse(db) != before
 
 
+TWO = """
+CREATE TABLE one (id int PRIMARY KEY, n int); CREATE TABLE two (LIKE one INCLUDING ALL); CREATE TABLE stop (at regclass);
+INSERT INTO one SELECT i, i FROM generate_series(1, 50) i; INSERT INTO two TABLE one;
+CREATE FUNCTION stops() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN
+    IF EXISTS (SELECT FROM pg_event_trigger_ddl_commands() c JOIN public.stop s ON s.at = c.objid) THEN RAISE 'not this one'; END IF; END$$;
+CREATE EVENT TRIGGER stops ON ddl_command_end EXECUTE FUNCTION stops()"""
+# kinds of both columns, and how many transactions have made them so
+TURNED = ("SELECT string_agg(format_type(atttypid, NULL), ' ' ORDER BY attrelid), count(DISTINCT xmin::text) FROM pg_attribute "
+          "WHERE attrelid IN ('one'::regclass, 'two'::regclass) AND attname = 'n'")
+
+
+@pytest.mark.one_version
+def test_tables_of_one_file_turn_in_one_transaction_or_not_at_all(db, segue):
+    """Whichever of them it is that cannot: what was done of the other one by then is undone with it."""
+    db.sql(TWO)
+    proxy = segue(db)
+    name = proxy.ready({"name": "wider", "operations": [
+        {"alter_column": {"table": table, "column": "n", "type": "bigint"}} for table in ("one", "two")]})
+    for command, phase, kinds in (("cutover", "soaking", "bigint bigint"), ("rollback", "ready", "integer integer")) * 2:
+        before, was = db.sql(TURNED), proxy.phase(name)
+        for table in ("one", "two"):
+            db.sql("INSERT INTO stop VALUES (%s)", table)
+            assert "not this one" in proxy.cli(command, name, check=None).err
+            assert db.sql(TURNED) == before and proxy.phase(name) == was, table
+            db.sql("DELETE FROM stop")
+        proxy.cli(command, name)
+        assert db.sql(TURNED) == [(kinds, 1)] and proxy.phase(name) == phase
+
+
 @pytest.mark.one_version
 @pytest.mark.parametrize("how", ["ahead", "before", "after"])
 def test_a_connection_lost_at_the_commit_of_a_batch_leaves_rows_and_watermark_alike(db, segue, relay, how):

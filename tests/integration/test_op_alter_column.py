@@ -72,6 +72,7 @@ def test_a_column_may_change_in_everything_at_once(db, segue):
     build(db, TABLES)
     proxy = segue(db)
     name = proxy.ready(ALTER)
+    assert db.one("SELECT sum(rows) FROM segue.progress") == 300  # one pass for all of them
     before(proxy, db, 1000)
     proxy.cli("cutover", name)
     after(proxy, db, 2000)
