@@ -13,23 +13,30 @@ TABLES = ("CREATE TABLE {s}.kinds (code text PRIMARY KEY, a int, b int, UNIQUE (
           "INSERT INTO {s}.kinds SELECT 'k' || i, i, i FROM generate_series(0, 9) i;"
           "INSERT INTO {s}.items SELECT i, 'l' || i, 'k' || i % 10, i % 10, i % 10, i FROM generate_series(1, 300) i")
 MORE = {"name": "more", "operations": [
-    {"create_constraint": {"table": "items", "name": "n_small", "type": "check", "check": "n < 1000"}},
+    {"create_constraint": {"table": "items", "name": "n_small", "type": "check", "check": "n < 1000", "no_inherit": True}},
     {"create_constraint": {"table": "items", "name": "of_kind", "type": "foreign_key", "columns": ["a", "b"],
                            "references": {"name": "of_kind", "table": "kinds", "columns": ["a", "b"], "on_delete": "SET NULL", "on_delete_set_columns": ["b"]}}},
-    {"create_constraint": {"table": "items", "name": "items_key", "type": "primary_key", "columns": ["id"]}},
+    {"create_constraint": {"table": "items", "name": "items_key", "type": "primary_key", "columns": ["id"],
+                           "index_parameters": {"include_columns": ["a"], "storage_parameters": "fillfactor = 75"}}},
+    {"create_constraint": {"table": "items", "name": "pair_once", "type": "unique", "columns": ["id", "n"], "nulls_not_distinct": True,
+                           "deferrable": True, "initially_deferred": True}},
+    {"create_constraint": {"table": "items", "name": "kind_later", "type": "foreign_key", "columns": ["kind"], "deferrable": True, "initially_deferred": True,
+                           "references": {"table": "kinds", "columns": ["code"], "on_update": "CASCADE", "match_type": "FULL"}}},
     {"create_constraint": {"table": "items", "name": "label_once", "type": "unique", "columns": ["label", "kind"],
                            "index_parameters": {"include_columns": ["n"], "storage_parameters": "fillfactor = 80", "tablespace": "elsewhere"},
                            "up": {"label": "label", "kind": "kind"}, "down": {"label": "label", "kind": "kind"}}},
     {"alter_column": {"table": "items", "column": "label", "nullable": False, "default": "'none'", "comment": "a label"}},
     {"alter_column": {"table": "items", "column": "kind", "default": "'k1'",
-                      "references": {"name": "kind_fk", "table": "kinds", "column": "code"},
-                      "check": {"name": "kind_long", "constraint": "length(kind) > 1"}}},
-    {"alter_column": {"table": "items", "column": "n", "default": None, "unique": {"name": "n_once"}}}]}
-MORE_PLAIN = ("ALTER TABLE {s}.items ADD CONSTRAINT n_small CHECK (n < 1000), ADD CONSTRAINT of_kind FOREIGN KEY (a, b) "
-              "REFERENCES {s}.kinds (a, b) ON DELETE SET NULL (b), ADD CONSTRAINT items_key PRIMARY KEY (id), "
+                      "references": {"name": "kind_fk", "table": "kinds", "column": "code", "on_delete": "CASCADE", "on_update": "RESTRICT", "deferrable": True},
+                      "check": {"name": "kind_long", "constraint": "length(kind) > 1", "no_inherit": True}}},
+    {"alter_column": {"table": "items", "column": "n", "default": None, "unique": {"name": "n_once", "nulls_not_distinct": True, "deferrable": True}}}]}
+MORE_PLAIN = ("ALTER TABLE {s}.items ADD CONSTRAINT n_small CHECK (n < 1000) NO INHERIT, ADD CONSTRAINT of_kind FOREIGN KEY (a, b) "
+              "REFERENCES {s}.kinds (a, b) ON DELETE SET NULL (b), ADD CONSTRAINT items_key PRIMARY KEY (id) INCLUDE (a) WITH (fillfactor = 75), "
+              "ADD CONSTRAINT pair_once UNIQUE NULLS NOT DISTINCT (id, n) DEFERRABLE INITIALLY DEFERRED, ADD CONSTRAINT kind_later FOREIGN KEY (kind) "
+              "REFERENCES {s}.kinds (code) MATCH FULL ON UPDATE CASCADE DEFERRABLE INITIALLY DEFERRED,"
               "ADD CONSTRAINT label_once UNIQUE (label, kind) INCLUDE (n) WITH (fillfactor = 80) USING INDEX TABLESPACE elsewhere, ALTER label SET NOT NULL, ALTER label SET DEFAULT 'none',"
-              "ALTER kind SET DEFAULT 'k1', ADD CONSTRAINT kind_fk FOREIGN KEY (kind) REFERENCES {s}.kinds (code), "
-              "ADD CONSTRAINT kind_long CHECK (length(kind) > 1), ALTER n DROP DEFAULT, ADD CONSTRAINT n_once UNIQUE (n);"
+              "ALTER kind SET DEFAULT 'k1', ADD CONSTRAINT kind_fk FOREIGN KEY (kind) REFERENCES {s}.kinds (code) ON DELETE CASCADE ON UPDATE RESTRICT DEFERRABLE, "
+              "ADD CONSTRAINT kind_long CHECK (length(kind) > 1) NO INHERIT, ALTER n DROP DEFAULT, ADD CONSTRAINT n_once UNIQUE NULLS NOT DISTINCT (n) DEFERRABLE;"
               "COMMENT ON COLUMN {s}.items.label IS 'a label'")
 
 

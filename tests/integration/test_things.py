@@ -2,7 +2,7 @@
 
 import pytest
 from lib import catalog
-from lib.operations import connected, is_refused
+from lib.operations import build, connected, is_refused, same_as_plain
 from lib.wait import until
 
 SCHEMA = """
@@ -352,6 +352,33 @@ def test_an_abort_before_the_type_was_made_leaves_another_of_that_name(db, segue
     blocker.commit()
     proxy.wait_phase("m", "aborted")
     assert db.one("SELECT enum_range(NULL::e)::text") == "{theirs}"
+
+
+KINDS = ("CREATE TABLE {s}.lost (id int CONSTRAINT lost_key PRIMARY KEY, b int4range, c int CONSTRAINT c_once UNIQUE,"
+         "  d int CONSTRAINT of_c REFERENCES {s}.lost (c) CONSTRAINT d_pos CHECK (d > 0), CONSTRAINT apart EXCLUDE USING gist (b WITH &&));"
+         "CREATE TABLE {s}.called (LIKE {s}.lost); ALTER TABLE {s}.called ADD CONSTRAINT k PRIMARY KEY (id), ADD CONSTRAINT x EXCLUDE USING gist (b WITH &&),"
+         "  ADD CONSTRAINT u UNIQUE (c), ADD CONSTRAINT f FOREIGN KEY (d) REFERENCES {s}.called (c), ADD CONSTRAINT c CHECK (d > 0);"
+         "CREATE TABLE {s}.i_full (LIKE {s}.called); CREATE TABLE {s}.i_nothing (LIKE {s}.called); CREATE TABLE {s}.i_default (LIKE {s}.called);"
+         "CREATE TABLE {s}.i_index (LIKE {s}.called); CREATE UNIQUE INDEX by_id ON {s}.i_index (id); ALTER TABLE {s}.i_default REPLICA IDENTITY FULL")
+GOING = ("apart", "of_c", "c_once", "d_pos", "lost_key")
+CALLED = {name: f"{name} two" for name in "kxufc"}
+IDENTITIES = {"i_full": {"type": "full"}, "i_nothing": {"type": "nothing"}, "i_default": {"type": "default"}, "i_index": {"type": "index", "index": "by_id"}}
+
+
+def test_constraints_of_every_kind_go_and_get_other_names_and_identities_change(db, segue):
+    build(db, KINDS)
+    proxy = segue(db)
+    name = proxy.soaking({"name": "kinds", "operations": [
+        *({"drop_constraint": {"table": "lost", "name": name}} for name in GOING),
+        *({"rename_constraint": {"table": "called", "from": name, "to": to}} for name, to in CALLED.items()),
+        *({"set_replica_identity": {"table": table, "identity": identity}} for table, identity in IDENTITIES.items())]})
+    for command, identities in ("rollback", "fddd"), ("cutover", "dfin"), ("complete", "dfin"):
+        proxy.cli("wait", name)
+        proxy.cli(command, name, *(["--force"] if command == "complete" else []))
+        assert db.one("SELECT string_agg(relreplident::text, '' ORDER BY relname) FROM pg_class WHERE relname LIKE 'i\\_%' AND relkind = 'r'"
+                      " AND relnamespace = 'public'::regnamespace") == identities
+    same_as_plain(db, ";".join([*(f"ALTER TABLE {{s}}.lost DROP CONSTRAINT {name}" for name in GOING),
+                                *(f'ALTER TABLE {{s}}.called RENAME CONSTRAINT {name} TO "{to}"' for name, to in CALLED.items())]), "lost", "called", *IDENTITIES)
 
 
 MAKES = [{"create_index": {"name": "users_by_code", "table": "users", "columns": ["code", "id"], "unique": True}},
