@@ -112,7 +112,7 @@ static enum rc plan_tables(struct build *b)
             needed_judge(b, &b->targets[i]) != RC_OK ||
             replica_judge_updates(b, &b->targets[i]) != RC_OK ||
             replica_warn_others(b, &b->targets[i]) != RC_OK ||
-            refuse_views(b, &b->targets[i]) != RC_OK)
+            refuse_views(b, &b->targets[i]) != RC_OK || refuse_row_type(b, &b->targets[i]) != RC_OK)
             return RC_ERR;
     }
     return RC_OK;

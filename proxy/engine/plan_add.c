@@ -64,33 +64,6 @@ static enum rc check_default(struct build *b, const char *path, const struct fil
     return rc;
 }
 
-/* Is the table's row type, or a partition's, that of a column? Then the server adds no column with
- * a default. What is found through types that no column has does not matter: it is a fill too many.
- */
-static enum rc is_of_columns(struct build *b, const struct target *t, bool *yes)
-{
-    static const char sql[] =
-        "WITH RECURSIVE used(id) AS (SELECT reltype FROM pg_class WHERE oid IN (SELECT $1::oid"
-        "  UNION SELECT relid FROM pg_partition_tree($1::oid::regclass)) UNION SELECT x.id FROM"
-        "  used u, LATERAL (SELECT d.objid AS id FROM pg_depend d WHERE d.classid ="
-        "   'pg_type'::regclass AND d.refclassid = 'pg_type'::regclass AND d.refobjid = u.id"
-        "   UNION ALL SELECT k.reltype FROM pg_depend d JOIN pg_class k ON k.oid = d.objid WHERE"
-        "   d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_type'::regclass AND"
-        "   d.refobjid = u.id AND k.reltype <> 0) x)"
-        " SELECT 1 FROM used u JOIN pg_depend d ON d.refclassid = 'pg_type'::regclass AND"
-        " d.refobjid = u.id AND d.classid = 'pg_class'::regclass JOIN pg_class k ON k.oid = d.objid"
-        " WHERE k.relkind IN ('r', 'm', 'p', 'i', 'I') AND d.objsubid > 0 LIMIT 1";
-    char *oid = mem_printf("%lld", (long long)json_integer_value(json_object_get(t->doc, "oid")));
-    const char *params[] = {oid};
-    char *found = NULL;
-    enum rc rc = own_value(b, sql, 1, params, &found, b->err);
-
-    *yes = found != NULL;
-    free(found);
-    free(oid);
-    return rc;
-}
-
 /* $1: the type, $2: types that something is cast to. A cast may be by a function, which is volatile
  * where nobody has said otherwise: the server would rewrite the table for each row's own value. */
 static const char casts_sql[] =
@@ -119,13 +92,15 @@ static enum rc is_made_by_volatile(struct build *b, const char *type, const char
 static enum rc is_instant(struct build *b, const struct target *t, const struct file_op *op,
                           const char *type, const char *def, bool *yes)
 {
+    char *column = NULL;
     bool barred = false;
     enum rc rc = RC_OK;
 
     *yes = !op->up && (!def || sql_expr_is_constant(def));
     if (*yes && def)
-        rc = is_of_columns(b, t, &barred);
-    *yes &= !barred;
+        rc = row_type_column(b, t, &column); /* then the server adds none with a default */
+    *yes &= !column;
+    free(column);
     if (rc == RC_OK && *yes && def)
         rc = is_made_by_volatile(b, type, def, &barred);
     *yes &= !barred;

@@ -650,6 +650,11 @@ void refuse_parts_default(struct build *b, const struct target *t, const char *c
 void refuse_labels(struct build *b, const struct target *t, const json_t *column);
 /* What depends on a column that complete drops. */
 void refuse_dependents(struct build *b, const struct target *t, const char *column);
+/* Another relation's column that is, or holds, the table's row type or a partition's; heap, NULL:
+ * there is none. */
+enum rc row_type_column(struct build *b, const struct target *t, char **column) MUST_CHECK;
+/* Such a column, where values of the table move from one column to another. */
+enum rc refuse_row_type(struct build *b, const struct target *t) MUST_CHECK;
 
 /* ---- plan_rights.c ---- */
 /* May the role make a foreign key to these columns, of the table with this oid, and `look` first

@@ -353,6 +353,59 @@ static void refuse_old_columns(struct build *b, const struct target *t)
     }
 }
 
+/* ---- values that others keep of it ---- */
+
+/* What is found through types that no column has does not matter: a refusal, or a fill, too many.
+ */
+enum rc row_type_column(struct build *b, const struct target *t, char **column)
+{
+    static const char sql[] =
+        "WITH RECURSIVE used(id) AS (SELECT reltype FROM pg_class WHERE oid IN (SELECT $1::oid"
+        "  UNION SELECT relid FROM pg_partition_tree($1::oid::regclass)) UNION SELECT x.id FROM"
+        "  used u, LATERAL (SELECT d.objid AS id FROM pg_depend d WHERE d.classid ="
+        "   'pg_type'::regclass AND d.refclassid = 'pg_type'::regclass AND d.refobjid = u.id"
+        "   UNION ALL SELECT k.reltype FROM pg_depend d JOIN pg_class k ON k.oid = d.objid WHERE"
+        "   d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_type'::regclass AND"
+        "   d.refobjid = u.id AND k.reltype <> 0) x)"
+        " SELECT format('column %I of %s', a.attname, k.oid::regclass) FROM used u JOIN pg_depend d"
+        " ON d.refclassid = 'pg_type'::regclass AND d.refobjid = u.id AND d.classid ="
+        " 'pg_class'::regclass JOIN pg_class k ON k.oid = d.objid JOIN pg_attribute a ON a.attrelid"
+        " = k.oid AND a.attnum = d.objsubid WHERE k.relkind IN ('r', 'm', 'p', 'i', 'I') AND"
+        " d.objsubid > 0 ORDER BY k.oid, a.attnum LIMIT 1";
+    char *oid = mem_printf("%lld", (long long)json_integer_value(json_object_get(t->doc, "oid")));
+    const char *params[] = {oid};
+    enum rc rc;
+
+    *column = NULL;
+    rc = own_value(b, sql, 1, params, column, b->err);
+    free(oid);
+    return rc;
+}
+
+/* A value of the table's row type has the old half alone where it was stored before, and nothing
+ * fills its new one. */
+enum rc refuse_row_type(struct build *b, const struct target *t)
+{
+    const struct eng_table *table = t->table >= 0 ? &b->plan->tables[t->table] : NULL;
+    const char *moved = NULL;
+    char *column = NULL;
+    enum rc rc = RC_OK;
+
+    for (size_t i = 0; table && i < table->nduals; i++)
+        if (table->duals[i].old_name && (table->duals[i].new_name || table->duals[i].group))
+            moved = table->duals[i].old_name;
+    if (moved)
+        rc = row_type_column(b, t, &column);
+    if (rc == RC_OK && column)
+        build_refuse(b, column,
+                     "give it another type first: one made by CREATE TYPE, or jsonb by to_jsonb()",
+                     "it holds rows of %s: complete would take from them what they have in"
+                     " \"%s\"",
+                     t->relation, moved);
+    free(column);
+    return rc;
+}
+
 /* ---- user triggers ---- */
 
 static bool may_silence_triggers(struct build *b)

@@ -186,6 +186,8 @@ REFUSED = {
                               "FOR EACH ROW EXECUTE FUNCTION f()", "t_items"),
     "extended statistics": ("CREATE STATISTICS s_items ON label, n FROM items", "s_items"),
     "inherited table": ("CREATE TABLE children () INHERITS (items)", "inherit"),
+    "rows kept in a column": ("CREATE TABLE kept (it items); INSERT INTO kept SELECT i FROM items i", "column it of public.kept"),
+    "rows kept in a list of a domain": ("CREATE DOMAIN it AS items; CREATE TABLE kept (them it[])", "column them of public.kept"),
 }
 
 
