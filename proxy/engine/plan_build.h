@@ -629,9 +629,10 @@ void enums_fini(struct build *b);
 const char *enum_unreached(const struct build *b, const char *type);
 /* The create_enum of this file that a type ("mood", "mood[]") names, or NULL. */
 const struct file_op *enum_of_file(const struct build *b, const char *type);
-/* Is a default that is a plain literal one of its values? */
+/* Is a default that is a plain literal one of its values, or, of a `type` that is an array, a list
+ * of such? */
 enum rc enum_check_default(struct build *b, const char *path, const struct file_op *op,
-                           const char *def) MUST_CHECK;
+                           const char *type, const char *def) MUST_CHECK;
 
 /* ---- plan_refuse.c ---- */
 /* Is it a table, and a user's? `relkind` and `schema`: the catalog's. */

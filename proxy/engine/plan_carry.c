@@ -120,18 +120,21 @@ static bool index_keys_portable(struct build *b, const struct target *t, const j
 enum rc type_has_opclass(struct build *b, const char *method, const char *type, bool *has)
 {
     static const char sql[] =
-        "SELECT 1 FROM pg_opclass o JOIN pg_am m ON m.oid = o.opcmethod, (SELECT"
+        "SELECT 1 FROM pg_opclass o JOIN pg_am m ON m.oid = o.opcmethod LEFT JOIN (SELECT"
         " CASE t.typtype WHEN 'd' THEN t.typbasetype ELSE t.oid END AS oid, t.typtype, t.typelem,"
-        " t.typlen FROM pg_type t WHERE t.oid = to_regtype($2)) t WHERE m.amname = $1 AND"
-        " o.opcdefault AND (o.opcintype = t.oid OR EXISTS (SELECT FROM pg_cast c WHERE"
+        " t.typlen FROM pg_type t WHERE t.oid = to_regtype($2)) t ON true WHERE m.amname = $1 AND"
+        " o.opcdefault AND (o.opcintype = $3::regtype OR o.opcintype = t.oid OR EXISTS (SELECT FROM"
+        " pg_cast c WHERE"
         " c.castsource = t.oid AND c.casttarget = o.opcintype AND c.castmethod = 'b' AND"
         " c.castcontext = 'i') OR o.opcintype = CASE WHEN t.typtype = 'e' THEN 'anyenum'::regtype"
         " WHEN t.typtype = 'r' THEN 'anyrange'::regtype WHEN t.typtype = 'c' THEN"
         " 'record'::regtype WHEN t.typelem <> 0 AND t.typlen = -1 THEN 'anyarray'::regtype END)";
-    const char *params[] = {method, type};
+    const char *params[] = {method, type, NULL};
     char *found;
 
-    if (own_value(b, sql, 2, params, &found, b->err) != RC_OK)
+    if (enum_of_file(b, type)) /* not there yet */
+        params[2] = strchr(type, '[') ? "anyarray" : "anyenum";
+    if (own_value(b, sql, 3, params, &found, b->err) != RC_OK)
         return RC_ERR;
     *has = found != NULL;
     free(found);

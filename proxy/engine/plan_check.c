@@ -194,7 +194,7 @@ enum rc build_check_expr(struct build *b, const char *path, const char *expr, co
     if (missing)
         return check_reads(b, path, NULL, expr, from);
     if (enum_of_file(b, type)) /* the server does not know it yet */
-        return *from ? RC_OK : enum_check_default(b, path, enum_of_file(b, type), expr);
+        return *from ? RC_OK : enum_check_default(b, path, enum_of_file(b, type), type, expr);
     where = mem_printf("CAST((%s\n) AS %s) " IS_NULL, expr, type);
     rc = understood(b, path, NULL, where, from);
     free(where);

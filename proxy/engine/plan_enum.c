@@ -146,12 +146,34 @@ const struct file_op *enum_of_file(const struct build *b, const char *type)
     return NULL;
 }
 
+/* Of an array: as the server reads it. `values`: literals, with commas. */
+static enum rc check_elements(struct build *b, const char *path, const char *values,
+                              const char *def)
+{
+    char *sql = mem_printf("SELECT min(quote_literal(e)) FROM unnest(CAST(%s AS pg_catalog.text[]))"
+                           " e WHERE e <> ALL (ARRAY[%s])",
+                           def, values);
+    char *other = NULL;
+    struct err why = {0};
+    enum rc rc = own_value(b, sql, 0, NULL, &other, &why);
+
+    if (rc != RC_OK)
+        build_fail(b, path, "%s", why.text);
+    else if (other)
+        rc = build_fail(b, path, "%s is not one of the type's values: %s", other, values);
+    free(other);
+    free(sql);
+    return rc;
+}
+
 enum rc enum_check_default(struct build *b, const char *path, const struct file_op *op,
-                           const char *def)
+                           const char *type, const char *def)
 {
     struct buf all = {0};
     size_t len = strlen(def);
-    bool found = false;
+    bool found = false,
+         plain = def[0] == '\'' && !strchr(def + 1, ':') && len > 1 && def[len - 1] == '\'';
+    enum rc rc = RC_OK;
 
     for (size_t i = 0; i < op->values.n; i++) {
         char *literal = sql_quote_literal(op->values.v[i]);
@@ -161,10 +183,12 @@ enum rc enum_check_default(struct build *b, const char *path, const struct file_
         free(literal);
     }
     /* anything but a plain literal is for the server to say, once the type is there */
-    if (!found && def[0] == '\'' && !strchr(def + 1, ':') && len > 1 && def[len - 1] == '\'')
-        build_fail(b, path, "%s is not one of the type's values: %s", def, all.data);
+    if (plain && strchr(type, '['))
+        rc = check_elements(b, path, all.data, def);
+    else if (plain && !found)
+        rc = build_fail(b, path, "%s is not one of the type's values: %s", def, all.data);
     buf_fini(&all);
-    return err_is_set(b->err) ? RC_ERR : RC_OK;
+    return rc;
 }
 
 /* ---- of a type that is there ---- */

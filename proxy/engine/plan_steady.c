@@ -146,10 +146,13 @@ static char *settings_body(const struct target *t, const struct eng_dual *dual)
 
 static void warn_of_settings(struct build *b, const struct target *t, const struct eng_dual *dual)
 {
-    char *body = settings_body(t, dual);
+    char *body;
     json_t *counts;
     struct err ignored = {0};
 
+    if (enum_of_file(b, dual->new_type)) /* not there yet */
+        return;
+    body = settings_body(t, dual);
     if (probe_run(b, body, &counts, &ignored) == RC_OK &&
         json_integer_value(json_array_get(counts, 1)) > 0) {
         char *object = mem_printf("column %s of %s",

@@ -340,6 +340,38 @@ def test_an_enum_goes_when_its_columns_change_their_type_under_their_names(db, s
 
 
 @pytest.mark.one_version
+def test_columns_that_get_a_new_enum_and_lists_of_it_keep_their_indexes_and_defaults(db, segue):
+    db.sql("CREATE TYPE mood AS ENUM ('sad', 'ok', 'gone');"
+           "CREATE TABLE orders (id int PRIMARY KEY, state mood DEFAULT 'sad', past mood[] NOT NULL DEFAULT '{}');"
+           "CREATE INDEX ix_state ON orders (state); CREATE INDEX ix_past ON orders USING gin (past);"
+           "INSERT INTO orders SELECT i, 'ok', '{sad,ok}' FROM generate_series(1, 10) i")
+    proxy = segue(db)
+
+    def migration(past):
+        change = {"table": "orders", "type": "feeling", "up": "state::text::feeling", "down": "state::text::mood", "default": "'sad'"}
+        return {"name": "m", "operations": [
+            {"create_enum": {"name": "feeling", "values": ["sad", "ok", "it's, well"]}},
+            {"alter_column": {**change, "column": "state"}},
+            {"alter_column": {**change, "column": "past", "type": "feeling[]", "up": "past::text::feeling[]",
+                              "down": "past::text::mood[]", "default": past}},
+            {"remove_enum": {"name": "mood"}}]}
+
+    for past, said in (("'{sad,gone}'", "'gone' is not one of the type's values: 'sad', 'ok', 'it''s, well'"),
+                       ("'sad'", "malformed array literal")):
+        assert said in proxy.cli("plan", proxy.file(migration(past)), check=1).err
+    whole = migration("""'{"it''s, well", NULL}'""")
+    shown = proxy.cli("plan", proxy.file(whole)).out
+    assert "under other settings" not in shown  # nothing here depends on one
+    proxy.done(whole)
+    assert [r[0] for r in db.sql("SELECT pg_get_indexdef(indexrelid) FROM pg_index WHERE indrelid = 'orders'::regclass AND NOT "
+                                 "indisprimary ORDER BY 1")] == ["CREATE INDEX ix_past ON public.orders USING gin (past)",
+                                                                 "CREATE INDEX ix_state ON public.orders USING btree (state)"]
+    db.sql("INSERT INTO orders (id) VALUES (99)")
+    assert db.sql("SELECT id, state::text, past::text[] FROM orders WHERE id IN (1, 99) ORDER BY id") == [
+        (1, "ok", ["sad", "ok"]), (99, "sad", ["it's, well", None])]
+
+
+@pytest.mark.one_version
 def test_an_abort_before_the_type_was_made_leaves_another_of_that_name(db, segue):
     """Aborted while the first step could not run: what it would have made is somebody else's now."""
     db.sql("CREATE TABLE t (id int)")
