@@ -222,18 +222,28 @@ static const char triggers_sql[] =
     " FROM pg_trigger t WHERE NOT t.tgisinternal AND t.tgparentid = 0 AND (t.tgrelid = $1::oid"
     " OR t.tgrelid IN (SELECT relid FROM pg_partition_tree($1::oid::regclass)))";
 
-/* By text only: what is found is a warning, never a refusal. */
+/* By text only, a function's or a trigger's arguments: what is found is a warning, never a refusal.
+ * 'before': it is run for a row that is written, in front of the guard. */
+#define FIRES_BEFORE "t.tgtype & 3 = 3 AND t.tgtype & 20 <> 0"
+#define OF_TABLE                                                                                   \
+    "(t.tgrelid = c.oid OR t.tgrelid IN (SELECT relid FROM pg_partition_tree(c.oid::regclass)))"
 static const char mentions_sql[] =
-    "SELECT json_agg(json_build_object('column', a.attnum, 'function',"
-    " p.oid::regprocedure::text) ORDER BY p.oid)"
-    " FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid"
-    " JOIN pg_proc p ON strpos(lower(p.prosrc), lower(a.attname)) > 0"
-    " JOIN pg_language l ON l.oid = p.prolang AND l.lanname IN ('sql', 'plpgsql')"
-    " JOIN pg_namespace n ON n.oid = p.pronamespace"
-    " WHERE a.attrelid = $1::oid AND a.attnum > 0 AND NOT a.attisdropped"
-    " AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'segue')"
-    " AND (strpos(lower(p.prosrc), lower(c.relname)) > 0 OR EXISTS (SELECT FROM pg_trigger t"
-    "  WHERE t.tgrelid = c.oid AND t.tgfoid = p.oid))";
+    "SELECT json_agg(json_build_object('column', a.attnum, 'object', m.object, 'argument',"
+    " m.argument, 'before', m.before) ORDER BY m.object)"
+    " FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid, LATERAL ("
+    "  SELECT p.oid::regprocedure::text AS object, false AS argument, EXISTS (SELECT FROM"
+    "   pg_trigger t WHERE t.tgfoid = p.oid AND " OF_TABLE " AND " FIRES_BEFORE ") AS before"
+    "  FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang AND l.lanname IN ('sql', 'plpgsql')"
+    "  JOIN pg_namespace n ON n.oid = p.pronamespace"
+    "  WHERE strpos(lower(p.prosrc), lower(a.attname)) > 0"
+    "  AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'segue')"
+    "  AND (strpos(lower(p.prosrc), lower(c.relname)) > 0 OR EXISTS (SELECT FROM pg_trigger t"
+    "   WHERE " OF_TABLE " AND t.tgfoid = p.oid))"
+    "  UNION ALL SELECT format('trigger %I on %s', t.tgname, t.tgrelid::regclass), true,"
+    "   " FIRES_BEFORE " FROM pg_trigger t, LATERAL (SELECT decode('00', 'hex') AS zero) z"
+    "  WHERE NOT t.tgisinternal AND t.tgparentid = 0 AND " OF_TABLE " AND position(zero ||"
+    "   convert_to(a.attname, getdatabaseencoding()) || zero IN zero || t.tgargs) > 0) m"
+    " WHERE a.attrelid = $1::oid AND a.attnum > 0 AND NOT a.attisdropped";
 
 /* By text, too: functions that take the table's row as it stands into another one's, or into what
  * they give. 'fires': for the row of a trigger of the table. */

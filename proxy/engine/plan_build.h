@@ -629,8 +629,7 @@ void enums_fini(struct build *b);
 const char *enum_unreached(const struct build *b, const char *type);
 /* The create_enum of this file that a type ("mood", "mood[]") names, or NULL. */
 const struct file_op *enum_of_file(const struct build *b, const char *type);
-/* Is a default that is a plain literal one of its values, or, of a `type` that is an array, a list
- * of such? */
+/* Is a default that is a plain literal one of its values, or a list of such where `type` is one? */
 enum rc enum_check_default(struct build *b, const char *path, const struct file_op *op,
                            const char *type, const char *def) MUST_CHECK;
 
@@ -651,10 +650,8 @@ void refuse_parts_default(struct build *b, const struct target *t, const char *c
 void refuse_labels(struct build *b, const struct target *t, const json_t *column);
 /* What depends on a column that complete drops. */
 void refuse_dependents(struct build *b, const struct target *t, const char *column);
-/* Another relation's column that is, or holds, the table's row type or a partition's; heap, NULL:
- * there is none. */
+/* A column elsewhere of its row type (heap, or NULL); refused where a column's values move. */
 enum rc row_type_column(struct build *b, const struct target *t, char **column) MUST_CHECK;
-/* Such a column, where values of the table move from one column to another. */
 enum rc refuse_row_type(struct build *b, const struct target *t) MUST_CHECK;
 
 /* ---- plan_rights.c ---- */

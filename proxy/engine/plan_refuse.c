@@ -246,6 +246,38 @@ static void refuse_dependent(struct build *b, const struct target *t, const char
                  kind);
 }
 
+/* Does another column have its values, by another name? */
+static bool moves(const struct build *b, const struct target *t, const char *column)
+{
+    const struct eng_table *table = t->table >= 0 ? &b->plan->tables[t->table] : NULL;
+
+    for (size_t i = 0; table && i < table->nduals; i++)
+        if (table->duals[i].old_name && !strcmp(table->duals[i].old_name, column))
+            return table->duals[i].new_name || table->duals[i].group;
+    return false;
+}
+
+/* A column that keeps its name has it for functions, too. */
+static void warn_of_mention(struct build *b, const struct target *t, const char *column,
+                            const json_t *mention)
+{
+    const char *object = cat_text(mention, "object");
+    const char *what = flag(mention, "argument") ? "its arguments name" : "its text names";
+
+    if (retype_has(t, column))
+        return;
+    if (flag(mention, "before") && moves(b, t, column))
+        build_warn(b, object,
+                   "before start, let a function of your own take the other half where that has"
+                   " changed (to_jsonb(NEW) has both); after complete name that alone",
+                   "%s column %s, which complete drops; it runs before the guard: of what is"
+                   " written by the other name it sees the value from before, NULL in a new row",
+                   what, column);
+    else
+        build_warn(b, object, "change it in soak, before complete",
+                   "%s column %s, which complete drops", what, column);
+}
+
 void refuse_dependents(struct build *b, const struct target *t, const char *column)
 {
     const json_t *list = json_object_get(t->doc, "dependents");
@@ -262,9 +294,7 @@ void refuse_dependents(struct build *b, const struct target *t, const char *colu
                          "a partition's own object on column %s cannot be carried", column);
     for (size_t i = 0; i < json_array_size(mentions); i++)
         if (json_integer_value(json_object_get(json_array_get(mentions, i), "column")) == num)
-            build_warn(b, cat_text(json_array_get(mentions, i), "function"),
-                       "change it in soak, before complete",
-                       "its text names column %s, which complete drops", column);
+            warn_of_mention(b, t, column, json_array_get(mentions, i));
 }
 
 /* The column's new half would be as the table has it. `action`: of which alone; NULL: of any. */

@@ -129,6 +129,37 @@ def test_plan_names_functions_that_take_the_whole_row_into_something_else(items,
     proxy.cli("plan", proxy.file(added))
 
 
+BEFORE_THE_GUARD = "it runs before the guard: of what is written by the other name it sees the value from before, NULL in a new row"
+
+
+def test_plan_names_what_sees_a_column_by_one_name_alone(items, segue):
+    items.sql("ALTER TABLE items ADD slug text, ADD words tsvector; DROP INDEX ix_label;"
+              "CREATE FUNCTION slug() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN NEW.slug := lower(NEW.label); RETURN NEW; END$$;"
+              "CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN PERFORM NEW.label; RETURN NULL; END$$;"
+              "CREATE TRIGGER slug BEFORE INSERT OR UPDATE ON items FOR EACH ROW EXECUTE FUNCTION slug();"
+              "CREATE TRIGGER tell AFTER UPDATE ON items FOR EACH ROW EXECUTE FUNCTION tell();"
+              "CREATE TRIGGER words BEFORE INSERT ON items FOR EACH ROW EXECUTE FUNCTION "
+              "tsvector_update_trigger('words', 'pg_catalog.simple', 'label')")
+    proxy = segue(items)
+
+    def told(operation):
+        shown = proxy.cli("plan", proxy.file({"name": "m", "operations": [operation]})).out
+        return {what: " ".join(shown.partition(f"  {what}: ")[2].split("\n  ")[0].split()).partition(" hint: ")[0]
+                for what in ("public.slug()", "public.tell()", "trigger words on public.items")}
+
+    goes = "column label, which complete drops"
+    moved = {"public.slug()": f"its text names {goes}; {BEFORE_THE_GUARD}", "public.tell()": f"its text names {goes}",
+             "trigger words on public.items": f"its arguments name {goes}; {BEFORE_THE_GUARD}"}
+    assert told(RENAME["operations"][0]) == moved
+    assert told({"change_columns": {"table": "items", "from": ["label"], "to": [
+        {"name": name, "type": "text", "nullable": True} for name in ("title", "rest")], "up": {"title": "label", "rest": "''"},
+        "down": {"label": "title || rest"}}}) == moved
+    assert told({"drop_column": {"table": "items", "column": "label", "down": "'x'"}}) == {
+        what: said.partition(";")[0] for what, said in moved.items()}
+    change = {"table": "items", "column": "label", "type": "varchar(99)", "up": "label", "down": "label"}
+    assert set(told({"alter_column": change}).values()) == {""}  # it keeps its name
+
+
 def test_plan_says_when_the_role_may_not_make_the_store(items, segue):
     items.sql("ALTER TABLE items OWNER TO app; GRANT CREATE ON SCHEMA public TO app")
     proxy = segue(upstream=items.url("app"))
