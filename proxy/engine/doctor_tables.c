@@ -1,6 +1,7 @@
 /* The doctor's looks at a migration's tables: are they there, may they be changed, are they
  * guarded, what is invalid, what was verified. */
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,26 +53,57 @@ static void restored(struct doctor *d, const char *name)
                eng_phase(d->m->phase)->name, name);
 }
 
+/* $1: the table's name, quoted; $2: its oid; $3, $4: schema and name. What has the name; how the
+ * table is called now; what gives it back its name where that is free. */
+static const char place_sql[] =
+    "SELECT to_regclass($1)::oid, format('%I.%I', n.nspname, c.relname), CASE WHEN to_regclass($1) "
+    "IS NULL AND EXISTS (SELECT FROM pg_namespace WHERE nspname = $3::text) THEN concat_ws('; ', "
+    "CASE WHEN n.nspname <> $3::text THEN format('ALTER TABLE %I.%I SET SCHEMA %I', n.nspname, "
+    "c.relname, $3::text) END, CASE WHEN c.relname <> $4::text THEN format('ALTER TABLE %I.%I "
+    "RENAME TO %I', $3::text, c.relname, $4::text) END) END FROM (VALUES (1)) AS one LEFT JOIN "
+    "pg_class c ON c.oid = $2::oid LEFT JOIN pg_namespace n ON n.oid = c.relnamespace";
+
+/* Nothing is dropped of a table by another name than that of the plan: an abort would stop, too. */
+static void misplaced(struct doctor *d, const char *name, const PGresult *place)
+{
+    const char *now = res_text(place, 0, 1), *back = res_text(place, 0, 2);
+    char *command = back ? doctor_psql(d, back) : NULL;
+
+    if (!now && !command && reversible(d->m->phase))
+        command = doctor_segue(d, "abort");
+    if (now)
+        doctor_say(d, DOCTOR_WRONG, "table gone", command,
+                   back ? "this gives it back its name; resume, where the migration has stopped"
+                        : "give it back its name, or drop it where another has taken its place; "
+                          "then resume, or give the migration up",
+                   "%s, as it was when the migration was planned, is called %s now", name, now);
+    else
+        doctor_say(d, DOCTOR_WRONG, "table gone", command,
+                   "put it back under its name, or give the migration up",
+                   "%s is %s since the migration was planned", name,
+                   res_text(place, 0, 0) ? "another table" : "gone");
+}
+
 enum rc doctor_relations(struct doctor *d, struct err *err)
 {
     for (size_t i = 0; i < d->m->plan->ntables; i++) {
         const struct eng_table *table = &d->m->plan->tables[i];
         bool turned = table->renamed && !reversible(d->m->phase);
-        char *name = sql_quote_qualified(table->schema, turned ? table->renamed : table->name);
-        const char *values[] = {name};
+        const char *own = turned ? table->renamed : table->name;
+        char *name = sql_quote_qualified(table->schema, own), oid[16];
+        const char *values[] = {name, oid, table->schema, own};
         enum relations_table state = TABLE_THERE;
-        PGresult *res = conn_params(&d->conn, err, "SELECT to_regclass($1)::oid", 1, values);
-        enum rc rc = res ? relations_look(&d->conn, d->m->id, table, turned, &state, err) : RC_ERR;
+        PGresult *place;
+        enum rc rc;
 
+        snprintf(oid, sizeof(oid), "%u", table->oid);
+        place = conn_params(&d->conn, err, place_sql, (int)ARRAY_LEN(values), values);
+        rc = place ? relations_look(&d->conn, d->m->id, table, turned, &state, err) : RC_ERR;
         if (rc == RC_OK && state == TABLE_RESTORED)
             restored(d, name);
-        else if (rc == RC_OK && (uint32_t)res_int(res, 0, 0) != table->oid)
-            doctor_say(d, DOCTOR_WRONG, "table gone",
-                       reversible(d->m->phase) ? doctor_segue(d, "abort") : NULL,
-                       "put it back under its name, or give the migration up",
-                       "%s is %s since the migration was planned", name,
-                       res_text(res, 0, 0) ? "another table" : "gone, or has another name,");
-        PQclear(res);
+        else if (rc == RC_OK && (uint32_t)res_int(place, 0, 0) != table->oid)
+            misplaced(d, name, place);
+        PQclear(place);
         free(name);
         if (rc != RC_OK)
             return RC_ERR;

@@ -54,7 +54,8 @@ void relations_refuse(const struct eng_table *table, enum relations_table state,
         [TABLE_GONE] = {"which was planned for, is not there any more",
                         "before the cut-over abort, after it complete ends the migration"},
         [TABLE_RENAMED] = {"has got another name or schema from somebody",
-                           "give it back its name, then try again"},
+                           "give it back its name, or drop it where another has taken its place; "
+                           "then try again"},
         [TABLE_RESTORED] = {"is another one than was planned for: the database was "
                             "dumped in the middle of this migration, and restored",
                             "segue doctor says how it is cleaned up; nothing is filled or dropped "

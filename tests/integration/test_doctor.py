@@ -322,11 +322,23 @@ def test_rows_out_of_step_a_table_gone_and_leftovers_of_a_copy_are_told(db, segu
     db.sql("UPDATE items SET title = label WHERE id = 7")
     obey(row)
     doctor.well()
-    db.sql("ALTER TABLE items RENAME TO elsewhere")
+    db.sql("ALTER TABLE items RENAME TO elsewhere; CREATE SCHEMA beside; ALTER TABLE elsewhere SET SCHEMA beside")
     row = doctor.found("table gone")
-    assert row["command"] == f"segue abort {name}"
-    db.sql("ALTER TABLE elsewhere RENAME TO items")
+    assert "beside.elsewhere" in row["what"]
+    obey(row)
     doctor.well()
+    # an abort drops nothing of a table that has another name: where that is taken, too, it is to be dropped as a whole
+    db.sql("ALTER TABLE items RENAME TO elsewhere; CREATE TABLE items (id int)")
+    proxy.cli("abort", name, check=4)
+    row = doctor.found("table gone")
+    assert "public.elsewhere" in row["what"] and not row["command"] and "drop it where another has taken its place" in row["hint"]
+    db.sql("DROP TABLE elsewhere")
+    proxy.cli("resume", name)
+    proxy.wait_phase(name, "aborted")
+    assert db.one("SELECT count(*) FROM pg_attribute WHERE attrelid = 'items'::regclass AND attnum > 0") == 1
+    db.sql("DROP TABLE items")
+    migration, _ = make_items(db, 100)
+    proxy.ready(migration)
     # what a copy of the database without its schema segue would have
     proxy.stop()
     db.sql("UPDATE segue.migrations SET finished_at = now(), phase = 'aborted'")
