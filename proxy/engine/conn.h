@@ -41,7 +41,10 @@ struct eng_conn {
  * asks a host what it is)? By its role and its application_name: anybody may take a name. */
 #define CONN_OWN_BACKEND                                                                           \
     "(a.application_name IN ('segue', 'segue doctor', 'segue probe') AND a.usename = "             \
-    "current_user)"
+    "session_user)"
+/* In front of what looks at these, or ends them, in one text and outside a transaction: they are of
+ * the role that logs in, which another (ALTER ROLE ... SET role) need be no member of. */
+#define CONN_AS_LOGIN "SET LOCAL role = none; "
 
 /* Where the client of a backend, `a` of pg_stat_activity, is. NULL: the server hides it from this
  * role, and of those backends it does not tell the type either. */

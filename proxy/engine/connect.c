@@ -95,16 +95,17 @@ static enum rc end_own_backend(struct eng_engine *engine, struct err *err)
         return RC_OK;
     log_info("ending backend %d of the lost connection", pid);
     return conn_exec(&engine->work, err,
-                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = %d AND "
-                     "backend_start = '%s'::timestamptz",
+                     CONN_AS_LOGIN "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE "
+                                   "pid = %d AND backend_start = '%s'::timestamptz",
                      pid, engine->backend_start);
 }
 
 static enum rc remember_backend(struct eng_engine *engine, struct err *err)
 {
-    PGresult *res = conn_query(&engine->work, err,
-                               "SELECT pid, backend_start::text FROM pg_stat_activity "
-                               "WHERE pid = pg_backend_pid()");
+    PGresult *res =
+        conn_query(&engine->work, err,
+                   CONN_AS_LOGIN "SELECT pid, backend_start::text FROM pg_stat_activity "
+                                 "WHERE pid = pg_backend_pid()");
 
     if (!res)
         return RC_ERR;

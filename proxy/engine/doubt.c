@@ -59,12 +59,13 @@ static enum rc ask(struct eng_engine *engine, const struct eng_migration *m,
 
     if (conn_open(&conn, engine->options.upstream, err) == RC_OK &&
         conn_check_primary(&conn, err) == RC_OK)
-        res = conn_query(&conn, err,
-                         "SET lock_timeout = %u; SELECT pg_terminate_backend(pid) FROM "
-                         "pg_stat_activity WHERE pid = %d AND backend_start = '%s'::timestamptz; "
-                         "SELECT phase FROM segue.migrations WHERE id = %" PRId64 " FOR UPDATE",
-                         engine->options.gate_hold_max_ms, engine->backend_pid,
-                         engine->backend_start, m->id);
+        res = conn_query(
+            &conn, err,
+            "SET lock_timeout = %u; " CONN_AS_LOGIN "SELECT pg_terminate_backend(pid) FROM "
+            "pg_stat_activity WHERE pid = %d AND backend_start = '%s'::timestamptz; "
+            "RESET ROLE; "
+            "SELECT phase FROM segue.migrations WHERE id = %" PRId64 " FOR UPDATE",
+            engine->options.gate_hold_max_ms, engine->backend_pid, engine->backend_start, m->id);
     if (res && PQntuples(res)) {
         rc = eng_phase_parse(res_text(res, 0, 0), phase);
         if (rc == RC_OK)

@@ -94,7 +94,7 @@ void policy_sleep(struct eng_engine *engine, struct eng_migration *m, int64_t pa
 static const char *spared(struct eng_engine *engine, const json_t *one, struct err *err)
 {
     static const char look_sql[] =
-        "SELECT usename, application_name, query, state, usename = current_user AND "
+        "SELECT usename, application_name, query, state, usename = session_user AND "
         "application_name = 'segue' FROM pg_stat_activity WHERE pid = $1::int AND xact_start = "
         "$2::timestamptz AND backend_type = 'client backend'";
     bool cancel = engine->options.blockers == ENG_BLOCKERS_CANCEL;

@@ -243,11 +243,13 @@ enum rc eng_beside_open(struct eng_engine *engine, struct eng_conn *conn, enum e
         conn_close(conn);
         return RC_ERR;
     }
-    res = conn_query(conn, err,
-                     "SELECT EXISTS (SELECT 1 FROM pg_locks l JOIN pg_stat_activity a USING (pid) "
-                     "WHERE l.pid = %d AND a.backend_start = '%s'::timestamptz AND " STORE_LOCK_HELD
-                     ")",
-                     engine->backend_pid, engine->backend_start, STORE_LOCK_KEY);
+    res = conn_query(
+        conn, err,
+        CONN_AS_LOGIN
+        "SELECT EXISTS (SELECT 1 FROM pg_locks l JOIN pg_stat_activity a "
+        "USING (pid) WHERE l.pid = %d AND a.backend_start = '%s'::timestamptz AND " STORE_LOCK_HELD
+        ")",
+        engine->backend_pid, engine->backend_start, STORE_LOCK_KEY);
     ours = res && res_bool(res, 0, 0);
     PQclear(res);
     if (ours)
@@ -261,11 +263,12 @@ enum rc eng_beside_open(struct eng_engine *engine, struct eng_conn *conn, enum e
  * that is hidden from this role. */
 static enum rc end_other(struct eng_engine *engine, int64_t pid, const char *since, struct err *err)
 {
-    PGresult *res = conn_query(&engine->work, err,
-                               "SELECT pg_terminate_backend(pid, %d) FROM pg_stat_activity WHERE "
-                               "pid = %" PRId64 " AND backend_start IS NOT DISTINCT FROM "
-                               "NULLIF('%s', '')::timestamptz",
-                               END_WAIT_MS, pid, since ? since : "");
+    PGresult *res =
+        conn_query(&engine->work, err,
+                   CONN_AS_LOGIN "SELECT pg_terminate_backend(pid, %d) FROM pg_stat_activity WHERE "
+                                 "pid = %" PRId64 " AND backend_start IS NOT DISTINCT FROM "
+                                 "NULLIF('%s', '')::timestamptz",
+                   END_WAIT_MS, pid, since ? since : "");
     bool ended = res && (!PQntuples(res) || res_bool(res, 0, 0));
 
     PQclear(res);
@@ -325,6 +328,7 @@ enum rc eng_beside_sent(struct eng_engine *engine, const char *sql, bool *is, st
 enum rc eng_beside_end_others(struct eng_engine *engine, struct err *err)
 {
     PGresult *res = conn_query(&engine->work, err,
+                               CONN_AS_LOGIN
                                "SELECT DISTINCT l.pid, a.backend_start FROM pg_locks l JOIN "
                                "pg_stat_activity a USING (pid) "
                                "WHERE (" STORE_LOCK_HELD

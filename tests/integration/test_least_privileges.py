@@ -7,6 +7,7 @@ import threading
 
 import psycopg
 import pytest
+from lib.chaos import ChaosRelay
 from lib.each import each
 from lib.standby import Receiver
 from lib.tables import RENAME, make_items
@@ -95,6 +96,36 @@ def test_the_owner_of_the_tables_carries_a_migration_to_its_end(db, segue, owner
     assert db.sql("SELECT title, sort, extra FROM items WHERE id > 100 ORDER BY id") == [
         ("old", 1, {"segue_invalid_json": "old"}), ("new", 1, {"segue_invalid_json": "new"})]
     proxy.stop()
+
+
+@pytest.mark.parametrize("more", [[], [{"rename_table": {"from": "kinds", "to": "sorts"}}]], ids=["columns", "a table's name"])
+def test_a_role_that_becomes_another_as_it_logs_in_knows_its_own_backends(db, segue, owner, pg, more):
+    """What such a role makes is the group's; but the group is no member of the role, and the server hides from it what the role's backends do."""
+    login = f"login_{db.name}"
+    db.sql(f'CREATE ROLE {login} LOGIN IN ROLE {owner}; ALTER ROLE {login} SET role = {owner}; GRANT CREATE ON SCHEMA public TO {owner}')
+    with contextlib.closing(ChaosRelay(pg.port)) as relay:
+        proxy = segue(upstream=relay.url(db.name, login))
+        made = {"create_table": {"name": "made", "columns": [{"name": "id", "type": "int", "pk": True}]}}
+        proxy.ready({"name": "m", "operations": [*FILE["operations"], made, *more]})
+        assert "bypass" not in proxy.cli("doctor").out
+        def ended():
+            return db.cluster.log.read_text(errors="replace").count("terminating connection due to administrator command")
+
+        before = ended()
+        relay.at_commit("late", word=b"soaking")  # the backend goes on, with its locks, until somebody ends it
+        proxy.console("CUTOVER m")
+        until("the cut", relay.fired.is_set)
+        until("it to be ended", lambda: ended() > before)
+        proxy.wait("m", lambda row: row["phase"] == "ready" and not row["error"])
+        proxy.at_work()
+        relay.release()
+        proxy.cli("cutover", "m")
+        proxy.cli("rollback", "m")
+        proxy.cli("cutover", "m")
+        proxy.cli("complete", "m")
+        proxy.stop()
+    assert db.sql("SELECT DISTINCT pg_get_userbyid(relowner)::text FROM pg_class WHERE relname IN ('items', 'made', 'migrations')") == [(owner,)]
+    db.sql(f"DROP OWNED BY {login}; DROP ROLE {login}")
 
 
 FAR = {"table": "the far.kinds", "column": "id"}
