@@ -25,7 +25,9 @@ struct walk {
     size_t columns_cap, functions_cap, casts_cap, strings_cap;
     struct ref *refs;
     size_t nrefs, refs_cap;
-    struct ref *times; /* what asks for the time: "" a call, else the type of a word of SQL's */
+    /* what asks for the time: "" a call, "'...'" a text (in place of which this one comes), else
+     * the type of a word of SQL's */
+    struct ref *times;
     size_t ntimes, times_cap;
     bool qualified, star, is_default;
 };
@@ -118,6 +120,26 @@ static void see_function(struct walk *w, const struct sql_node *node)
             w->info->has_aggregate_or_window = true;
 }
 
+/* A text that is read as of the time, and one that is read as another. */
+static void see_time_text(struct walk *w, const struct sql_node *constant, const char *type)
+{
+    static const char *const types[] = {"date", "timestamp", "timestamptz"};
+    static const struct {
+        const char *text, *later;
+    } words[] = {{"now", "'tomorrow'"},
+                 {"today", "'tomorrow'"},
+                 {"tomorrow", "'today'"},
+                 {"yesterday", "'today'"}};
+    const char *text = sql_node_text(sql_tree_get(sql_tree_get(constant, "sval"), "sval"));
+    bool timed = false;
+
+    for (size_t i = 0; i < ARRAY_LEN(types); i++)
+        timed |= !strcmp(type, types[i]);
+    for (size_t i = 0; timed && text && i < ARRAY_LEN(words); i++)
+        if (!strcasecmp(text, words[i].text))
+            see_time(w, constant, words[i].later);
+}
+
 static void see_cast(struct walk *w, const struct sql_node *node)
 {
     const struct sql_node *names = sql_tree_get(sql_tree_get(node, "typeName"), "names");
@@ -132,6 +154,7 @@ static void see_cast(struct walk *w, const struct sql_node *node)
                                                        : sql_quote_ident(name);
     list_add(&w->info->casts, &w->info->ncasts, &w->casts_cap, text);
     free(text);
+    see_time_text(w, sql_tree_get(sql_tree_get(node, "arg"), "A_Const"), name);
 }
 
 static void see_constant(struct walk *w, const struct sql_node *node)
@@ -421,11 +444,15 @@ static size_t blanks(const char *text)
     return strspn(text, " \t\r\n\f");
 }
 
-/* Length of what asks for the time and begins here; 0: not told, a comment stands inside. */
-static size_t time_length(const char *text, bool call)
+/* Length of what asks for the time and begins here; 0: not told, a comment stands inside, or it is
+ * a text in other quotes. */
+static size_t time_length(const char *text, const char *name)
 {
     size_t at = ident_length(text), next = at + blanks(text + at);
+    bool call = !*name;
 
+    if (*name == '\'')
+        return *text == '\'' ? strcspn(text + 1, "'") + 2 : 0;
     if (call && text[next] == '.') {
         at = next + 1;
         at += blanks(text + at);
@@ -449,13 +476,18 @@ static char *move_times(const char *expr, const struct ref *times, size_t n)
 
     for (size_t i = 0; i < n; i++) {
         size_t start = (size_t)times[i].at;
-        size_t length = time_length(expr + start, !*times[i].name);
+        size_t length = time_length(expr + start, times[i].name);
 
         if (!length || start < at) {
             buf_fini(&out);
             return NULL;
         }
         buf_append(&out, expr + at, start - at);
+        if (*times[i].name == '\'') {
+            buf_append_str(&out, times[i].name);
+            at = start + length;
+            continue;
+        }
         separate(&out, 'p');
         buf_printf(&out,
                    "(pg_catalog.now() OPERATOR(pg_catalog.+) '25 hours'"

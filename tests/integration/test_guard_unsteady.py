@@ -44,6 +44,7 @@ def _required(up):
 TIMES = {
     "now()": (_required("coalesce(at, now())"), 3),
     "CURRENT_TIMESTAMP": (_required("coalesce(at, CURRENT_TIMESTAMP(0))"), 3),
+    "a text": (_required("coalesce(at, 'now'::timestamptz)"), 3),
     "of a new type": ({"alter_column": {"table": "items", "column": "at", "type": "date", "up": "coalesce(at::date, current_date)",
                                         "down": "at::timestamptz"}}, 3),
     "a split": ({"change_columns": {"table": "items", "from": ["label"], "to": [{"name": "a", "type": "text", "nullable": True},

@@ -40,8 +40,9 @@ bool sql_expr_is_constant(const char *expr);
 char *sql_expr_rename(const char *expr, const char *prefix, const char *const *from,
                       const char *const *to, size_t n, bool all, struct err *err) MUST_CHECK;
 
-/* What the expression gives 25 hours later: each now(), CURRENT_DATE and so on moved by that. Heap
- * text; NULL when it asks for no time (or a comment stands inside the call). */
+/* What the expression gives 25 hours later: each now(), CURRENT_DATE and so on moved by that, and
+ * another day in place of 'now', 'today' and so on where they are cast to a date. Heap text; NULL
+ * when it asks for no time (or a comment stands inside the call). */
 char *sql_expr_later(const char *expr) MUST_CHECK;
 
 /* True when two expressions are the same column reference, i.e. `expr` is just the column. */
