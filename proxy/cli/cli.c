@@ -80,7 +80,7 @@ const struct cli_command cli_commands[] = {
     {"doctor", "[NAME]", 0, 1, CLI_UPSTREAM, "DOCTOR", cli_doctor,
      "why a migration does not go on, and what to do"},
     {"throttle", "[SIGNAL VALUE]", 0, 2, 0, "THROTTLE", run_throttle,
-     "show or set what holds and slows a migration"},
+     "show or set (to a limit, off, on, default) what holds and slows a migration"},
     {"bench", "backfill --dsn URL [--OPTION VALUE]...", 0, 0, 0, NULL, NULL,
      "measure backfills on your own server, in a database that is dropped again"},
 };

@@ -93,6 +93,7 @@ static const struct eng_migration *live(const struct doctor *d)
  */
 static enum rc look_at_due(struct doctor *d, bool *due, struct err *err)
 {
+    struct buf why = {0};
     PGresult *res;
 
     if (d->version < SCHEDULE_BORN_SINCE)
@@ -104,13 +105,19 @@ static enum rc look_at_due(struct doctor *d, bool *due, struct err *err)
     if (!res)
         return RC_ERR;
     *due = PQntuples(res) == 1;
-    if (*due)
+    if (*due && live(d) && !res_bool(res, 0, 1) && schedule_postponed(d->engine, &why))
+        doctor_say(d, DOCTOR_WAITS, "cut-over postponed", doctor_segue(d, "status"),
+                   "it begins by itself when the file has gone; cutover --withdraw takes it back",
+                   "ready for %.0f s; its cut-over was to begin at %s: %s", d->age_s,
+                   res_text(res, 0, 0), why.data);
+    else if (*due)
         doctor_say(d, DOCTOR_NOTE, "cut-over due", doctor_segue(d, "status"),
                    "cutover --withdraw takes that back, cutover --at sets another time, cutover "
                    "alone begins now",
                    "ready for %.0f s; its cut-over %s at %s", d->age_s,
                    res_bool(res, 0, 1) ? "begins by itself" : "was to begin, and is held up since,",
                    res_text(res, 0, 0));
+    buf_fini(&why);
     PQclear(res);
     return RC_OK;
 }
@@ -268,14 +275,19 @@ enum rc doctor_throttle(struct doctor *d, struct err *err)
     reasons = mem_strdup(m->throttled.data);
     for (char *one = strtok_r(reasons, ";", &state); one; one = strtok_r(NULL, ";", &state)) {
         char *signal;
+        int at;
 
         one += strspn(one, " ");
-        signal = mem_strndup(one, strspn(one, "abcdefghijklmnopqrstuvwxyz_"));
-        doctor_say(d, DOCTOR_WAITS, "throttled",
-                   throttle_find(signal) >= 0 ? mem_printf("segue throttle %s off", signal)
-                                              : mem_strdup("segue throttle"),
-                   "it goes on when the reading has come down; segue throttle shows all signals",
-                   "%s", one);
+        signal = mem_strndup(one, strspn(one, "abcdefghijklmnopqrstuvwxyz_0123456789"));
+        at = throttle_find(signal);
+        doctor_say(
+            d, DOCTOR_WAITS, "throttled",
+            at >= 0 ? mem_printf("segue throttle %s off", signal) : mem_strdup("segue throttle"),
+            at >= 0 && d->engine->throttle.signals[at].verdict == THROTTLE_SLOW
+                ? "it goes on, but slower, to spare the server and its clients; segue throttle "
+                  "shows all signals"
+                : "it goes on when the reading has come down; segue throttle shows all signals",
+            "%s", one);
         free(signal);
     }
     free(reasons);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include <jansson.h>
 
@@ -72,7 +73,7 @@ static enum rc check_setting(const struct throttle_signal *signal, const char *t
 static enum rc change(const struct throttle_signal *signal, struct throttle_choice *choice,
                       const char *value, struct err *err)
 {
-    bool on = strcmp(value, "on") == 0, off = strcmp(value, "off") == 0;
+    bool on = strcasecmp(value, "on") == 0, off = strcasecmp(value, "off") == 0;
     double number;
 
     if ((on || off) && signal == throttle_signal(THROTTLE_WORKERS))
@@ -111,7 +112,7 @@ enum rc throttle_set(struct throttle *t, size_t i, const char *value, struct err
         err_hint(err, "use PAUSE and RESUME");
         return RC_ERR;
     }
-    if (strcmp(value, "default") == 0) {
+    if (strcasecmp(value, "default") == 0) {
         copy_choice(&state->now, &state->configured);
         state->live = false;
     } else {

@@ -1,6 +1,7 @@
 """When a cut-over begins: at a time, not while a file is there, once replicas have caught up."""
 
 import datetime
+import json
 import os
 
 import pytest
@@ -109,6 +110,9 @@ def test_a_flag_file_postpones_and_one_that_cannot_be_looked_at_does_too(db, seg
     flag.unlink()
     flag.touch()
     proxy.wait(NAME, lambda r: r["blockers"] == f"postponed: the file {flag} is there")
+    (found,) = [r for r in json.loads(proxy.cli("doctor", "--json", check=1).out) if "cut-over" in r["finding"]]
+    assert found["finding"] == "cut-over postponed" and f"the file {flag} is there" in found["what"], found
+    assert found["weight"] == "waits" and "when the file has gone" in found["hint"]
     # the wish outlives the process
     proxy.restart().at_work()
     assert proxy.wait(NAME, lambda r: "is there" in r["blockers"])["phase"] == "ready"

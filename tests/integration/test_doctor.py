@@ -263,6 +263,12 @@ def test_what_holds_the_backfill_is_told_and_switched_off_by_the_command(db, seg
     proxy.begin(migration)
     row = doctor.found("throttled")
     assert "rows_per_s" in row["what"] and row["command"] == "segue throttle rows_per_s off"
+    assert "it goes on, but slower" in row["hint"]
+    proxy.console("THROTTLE flag_file '/dev/null'")
+    until("what holds to be told from it", lambda: [r for r in doctor.rows() if r["what"].startswith("flag_file")
+                                                    and r["hint"].startswith("it goes on when")])
+    proxy.console("THROTTLE flag_file OFF")  # as SQL's words are, in either case
+    proxy.console("THROTTLE flag_file DEFAULT")
     proxy.cli("pause", migration["name"])
     paused = doctor.found("paused")
     assert Doctor(proxy, db, direct=True).found("paused")["command"] == paused["command"]

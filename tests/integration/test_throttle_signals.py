@@ -1,6 +1,7 @@
 """Signals that hold the backfill by themselves: a standby's lag, and what clients feel."""
 
 import contextlib
+import json
 import re
 import threading
 
@@ -298,8 +299,16 @@ def test_clients_that_come_after_the_backfill_began_are_spared_as_well(db, segue
 
     thread = threading.Thread(target=client)
     thread.start()
+
+    def told():
+        rows = json.loads(proxy.cli("doctor", "--json", check=1).out)
+        return [r for r in rows if r["finding"] == "throttled" and r["what"].startswith("client_p99")]
+
     try:
         until("it looks", lambda: "finding out" in latency()["reason"])
+        # it fills all the time, and nothing has to come down for that
+        row = until("the doctor to say so", told)[0]
+        assert row["command"] == "segue throttle client_p99 off" and "it goes on, but slower" in row["hint"], row
         until("it knows", lambda: latency()["reading"] is not None and ", before " in latency()["reason"])
     finally:
         ended.set()
