@@ -66,7 +66,8 @@ char *typed_force(const char *verb, const char *name)
 /* ---- what ends a migration ---- */
 
 static const char before[] = "complete or abort \"%s\" first (%s)";
-static const char anew_before[] = "abort \"%s\" first to start it anew (%s)";
+static const char anew_before[] =
+    "SHOW STATUS (%s) tells how far it is; abort \"%s\" first to start it anew (%s)";
 
 static const struct {
     const char *end, *anew; /* of the name and the command */
@@ -101,13 +102,18 @@ char *typed_end(const char *name, enum eng_phase_id phase)
 void typed_already(const char *name, const char *phase, struct err *err)
 {
     enum eng_phase_id id = PH_PLANNED;
-    char *command;
+    char *command, *look;
 
     err_set(err, "42710", "migration \"%s\" is already %s", name, phase);
     if (eng_phase_parse(phase, &id) != RC_OK)
         return;
     command = typed_shell(ends[id].verb ? ends[id].verb : "abort", name);
-    err_hint(err, ends[id].anew ? ends[id].anew : anew_before, name, command);
+    look = typed_shell("status", name);
+    if (ends[id].anew)
+        err_hint(err, ends[id].anew, name, command);
+    else
+        err_hint(err, anew_before, look, name, command);
+    free(look);
     free(command);
 }
 

@@ -337,7 +337,8 @@ def test_plan_says_which_migration_in_flight_has_the_table(db, segue):
     for said in proxy.cli("plan", proxy.file(RENAME), check=1).err, proxy.cli("start", proxy.file(RENAME), check=1).err:
         assert "is already soaking" in said and f"roll it back (segue rollback {name}) and then abort it" in said
     proxy.cli("rollback", name)
-    assert f'abort "{name}" first to start it anew (segue abort {name})' in proxy.cli("plan", proxy.file(RENAME), check=1).err
+    again = proxy.cli("plan", proxy.file(RENAME), check=1).err  # to look at it is what most want
+    assert f'SHOW STATUS (segue status {name}) tells how far it is; abort "{name}" first to start it anew (segue abort {name})' in again
     proxy.cli("abort", name)
     proxy.cli("plan", other)
 
