@@ -29,6 +29,14 @@ static void set_conn_err(struct err *err, const char *sqlstate, const char *mess
     err_set(err, sqlstate, "%.*s", (int)len, message);
 }
 
+/* libpq adds what it thinks of a server's end, and once more for each use of the socket since. */
+static void set_gone(struct err *err, const char *message)
+{
+    err_set(err, "08006", "%.*s", (int)strcspn(message, "\n"), message);
+    err_hint(err, "segue has ended, or started again: what was begun stands in the database, and "
+                  "`segue status` tells how far it is");
+}
+
 /* Asked again and again, the console warns again and again. */
 static void on_notice(void *arg, const PGresult *result)
 {
@@ -237,7 +245,7 @@ enum rc cli_client_ask(struct cli_client *client, const char *statement, json_t 
             if (hint)
                 err_hint(err, "%s", hint);
         } else {
-            set_conn_err(err, "08006", PQerrorMessage(client->conn));
+            set_gone(err, PQerrorMessage(client->conn));
         }
         /* what was too long is so the next time, too */
         rc = PQstatus(client->conn) == CONNECTION_OK || strcmp(err->sqlstate, "54000") == 0

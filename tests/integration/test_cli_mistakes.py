@@ -1,8 +1,10 @@
 """What people get wrong on the command line: one clear error, what to do, and the exit code of the README."""
 
 import json
+import subprocess
 
 import pytest
+from lib.segue import BUILD
 from lib.tables import RENAME, make_items
 
 pytestmark = pytest.mark.one_version
@@ -52,3 +54,21 @@ def test_a_byte_order_mark_is_no_part_of_a_file(db, segue, tmp_path):
     only = tmp_path / "only.json"
     only.write_text("\ufeff", encoding="utf-8")
     assert proxy.cli("plan", only, check=1).err == f"segue: {only}: empty\n"
+
+
+def test_who_loses_segue_in_the_midst_of_a_command_is_told_where_to_look(db, segue):
+    make_items(db, 20)
+    proxy = segue(db)
+    name = proxy.ready(RENAME)
+    holder = db.connect()
+    holder.execute("BEGIN; LOCK segue.migrations")  # so that the command has begun, and waits
+    child = subprocess.Popen([f"{BUILD}/segue", "verify", name, "--server", proxy.server], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    proxy.logged("VERIFY")
+    proxy.kill9()
+    err = child.communicate(timeout=20)[1].splitlines()
+    assert child.returncode == 3 and len(err) == 2, err
+    assert err[0] == "segue: server closed the connection unexpectedly"
+    assert err[1].startswith("hint: segue has ended, or started again: ") and "`segue status` tells how far it is" in err[1]
+    holder.execute("ROLLBACK")
+    proxy.start().at_work()
+    assert proxy.status(name)["phase"] == "ready"
