@@ -12,10 +12,12 @@
 #include "segue/cli/cli.h"
 
 #define SNAPSHOT_BYTES_MAX (64 * 1024 * 1024)
+#define PARENTS_SHOWN 2
 
 /* ---- history ---- */
 
-/* ["a","b"] in a text becomes a list, or "a, b" for people. */
+/* ["a","b"] in a text becomes a list, or "a, b" for people, the first of many: a baseline may
+ * follow all files that there are. */
 static void open_parents(json_t *row, bool for_people)
 {
     const char *text = json_string_value(json_object_get(row, "after"));
@@ -31,6 +33,10 @@ static void open_parents(json_t *row, bool for_people)
     }
     json_array_foreach(list, i, name)
     {
+        if (i == PARENTS_SHOWN && json_array_size(list) > PARENTS_SHOWN + 1) {
+            buf_printf(&joined, ", and %zu more", json_array_size(list) - i);
+            break;
+        }
         buf_printf(&joined, "%s%s", i ? ", " : "", json_string_value(name));
     }
     json_object_set_new(row, "after", json_string(joined.data ? joined.data : ""));

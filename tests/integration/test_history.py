@@ -130,6 +130,18 @@ def test_who_is_followed_goes_back_last_and_ends_first(db, segue):
 
 
 @pytest.mark.one_version
+def test_a_baseline_that_follows_many_files_takes_one_short_line(db, segue):
+    db.sql(ITEMS)
+    proxy = segue(db)
+    for name in "abcd":
+        proxy.done(add(name, name))
+    proxy.cli("baseline", "all_of_them")
+    line = proxy.cli("history").out.splitlines()[-1]
+    assert line.startswith("all_of_them") and "  a, b, and 2 more  " in line, line
+    assert history(proxy)["all_of_them"]["after"] == ["a", "b", "c", "d"]
+
+
+@pytest.mark.one_version
 def test_a_baseline_behind_a_file_that_is_done_begins_to_keep_the_history(db, segue):
     db.sql(ITEMS)
     proxy = segue(db)
