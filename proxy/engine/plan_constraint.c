@@ -79,7 +79,8 @@ void constraint_look(struct build *b, struct target *t, const char *what, const 
         "SELECT q.n, q.at INTO segue_n, segue_at FROM (%s) q;\n"
         "IF segue_n > 0 THEN RAISE check_violation USING MESSAGE = pg_catalog.format('%%s rows do "
         "not meet %%s"
-        ": %%s', segue_n, %s, segue_at), HINT = 'mend the rows, then RESUME, or ROLLBACK';"
+        ": %%s', segue_n, %s, segue_at), HINT = 'mend the rows, then RESUME (segue resume), or "
+        "ABORT (segue abort)';"
         " END IF; END",
         counted, told);
     struct eng_step *step = build_step(b, ENG_STAGE_BUILD, ENG_STEP_VALIDATE, t->table,
