@@ -10,6 +10,7 @@
 #include "plan_probe.h"
 #include "segue/base/buf.h"
 #include "segue/base/mem.h"
+#include "segue/base/option.h"
 #include "segue/catalog/catalog.h"
 #include "segue/sql/expr.h"
 
@@ -30,6 +31,37 @@ static struct target *target_find(struct build *b, const json_t *doc)
     return NULL;
 }
 
+/* What may have been meant by a name that no table has; NULL: nothing is near. free() it. */
+static char *tables_near(struct build *b, const char *name)
+{
+    static const char all[] = "SELECT c.relname, n.nspname FROM pg_class c JOIN pg_namespace n"
+                              " ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p')"
+                              " AND n.nspname !~ '^pg_' AND n.nspname NOT IN"
+                              " ('information_schema', 'segue') ORDER BY 1, 2 LIMIT 10000";
+    struct err ignored = {0};
+    const char **names, *near;
+    char *hint = NULL, *qualified;
+    PGresult *res;
+
+    if (own_query(b, all, 0, NULL, &res, &ignored) != RC_OK)
+        return NULL;
+    names = mem_calloc((size_t)PQntuples(res) + 1, sizeof(*names));
+    for (int i = 0; i < PQntuples(res); i++)
+        names[i] = PQgetvalue(res, i, 0);
+    near = opt_nearest(name, names, (size_t)PQntuples(res));
+    for (int i = 0; near && !hint && i < PQntuples(res); i++) {
+        if (names[i] != near)
+            continue;
+        qualified = sql_quote_qualified(PQgetvalue(res, i, 1), near);
+        hint =
+            mem_printf("did you mean %s? (else look at the connection's search_path)", qualified);
+        free(qualified);
+    }
+    free(names);
+    PQclear(res);
+    return hint;
+}
+
 /* Its document; NULL with an error. */
 static json_t *target_doc(struct build *b, const struct file_op *op, const char *path)
 {
@@ -40,8 +72,14 @@ static json_t *target_doc(struct build *b, const struct file_op *op, const char 
     enum rc rc;
 
     if (table_named(b, &op->table, &doc, &why) != RC_OK) {
-        build_fail_hint(b, path, why.hint[0] ? why.hint : "look at the connection's search_path",
+        char *near = !strcmp(why.sqlstate, "42P01") ? tables_near(b, op->table.name) : NULL;
+
+        build_fail_hint(b, path,
+                        near          ? near
+                        : why.hint[0] ? why.hint
+                                      : "look at the connection's search_path",
                         "%s", why.text);
+        free(near);
         return NULL;
     }
     schema = cat_text(doc, "schema");

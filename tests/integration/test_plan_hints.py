@@ -55,6 +55,17 @@ def test_what_is_no_table_of_a_user_is_refused_with_what_to_do(db, segue, table)
         assert "ALTER TABLE" not in text and "DROP TABLE" not in text and "CREATE INDEX" not in text, text
 
 
+def test_a_table_whose_name_is_misspelt_is_found(db, segue):
+    db.sql('CREATE SCHEMA shop; CREATE TABLE shop."Items" (id int, n int); CREATE TABLE orders (id int, n int)')
+    proxy = segue(db)
+    for table, meant in (("order", "public.orders"), ("items", 'shop."Items"'), ("shop.Itemz", 'shop."Items"')):
+        for operation, field in on(table)[:2]:
+            text = said(proxy, operation)
+            assert f'operations[0].{field}: table "{table}" does not exist' in text and f"did you mean {meant}? " in text, text
+    text = said(proxy, on("nothing_like_it")[0][0])
+    assert "hint: look at the connection's search_path" in text and "did you mean" not in text
+
+
 TAKEN = {
     "table": {"create_table": {"name": "items", "columns": [{"name": "id", "type": "int"}]}},
     "table of a type's name": {"create_table": {"name": "mood", "columns": [{"name": "id", "type": "int"}]}},
