@@ -434,6 +434,7 @@ static void forget_setting(struct eng_engine *engine, size_t signal)
     if ((engine->store ? throttle_load(engine, &ignored)
                        : throttle_set(&engine->throttle, signal, "default", &ignored)) != RC_OK)
         log_err(LOG_DEBUG, "reading the limits", &ignored); /* the next connection does */
+    throttle_read_now(engine);                              /* the reading was of what is refused */
 }
 
 static enum rc run_throttle(struct eng_engine *engine, struct eng_migration *m, struct eng_job *job)

@@ -28,6 +28,10 @@ def test_words_and_files_that_cannot_be_meant_are_refused_and_nothing_has_begun(
     make_items(db, 20)
     proxy = segue(db)
     assert '"-5" is no limit' in proxy.cli("throttle", "rows_per_s", "-5", check=1).err
+    proxy.cli("throttle", "query", "SELECT 0")
+    assert "read-only" in proxy.cli("throttle", "query", "UPDATE items SET note = ''", check=1).err
+    (query,) = [row for row in proxy.console("SHOW THROTTLE") if row["signal"] == "query"]
+    assert (query["setting"], query["verdict"], query["reason"]) == ("SELECT 0", "go", "")
     for words in (["baseline", ""], ["status", ""], ["start", ""]):
         assert proxy.cli(*words, check=2).err.startswith(f"segue: {words[0]}: a word is empty\n")
     assert proxy.cli("resume", "--skip", check=2).err.startswith("segue: resume: --skip needs a NAME\n")
