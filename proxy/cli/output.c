@@ -209,6 +209,8 @@ void cli_format_plan(const json_t *rows, struct buf *out)
     }
     format_notes(rows, REFUSED, "\nrefused: the migration cannot start like this\n", out);
     format_notes(rows, WARNING, "\nto be known\n", out);
+    if (!json_array_size(rows)) /* a file without operations */
+        buf_append_str(out, "no steps: start joins the heads in the history, and it is done\n");
 }
 
 /* ---- printing ---- */

@@ -101,6 +101,7 @@ def test_a_second_head_is_refused_or_meant_and_then_merged(db, segue):
     # two heads: only a merge goes on
     assert "2 heads: four, two" in refused(proxy, add("four", "w", after="three"))
     both = merge("both", "three", "two")
+    assert proxy.cli("plan", proxy.file(both)).out == "no steps: start joins the heads in the history, and it is done\n"
     proxy.cli("start", proxy.file(both))
     assert history(proxy)["both"]["phase"] == "done"
     assert history(proxy)["both"]["after"] == ["three", "two"]
