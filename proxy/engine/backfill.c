@@ -155,6 +155,20 @@ static bool has_left(struct eng_engine *engine, const struct eng_migration *m,
            !in;
 }
 
+/* The server does not say which row its error is of. */
+static void hint_where(const struct fill_relation *rel, const struct fill_batch *batch,
+                       struct err *err)
+{
+    static const char *const of_rows[] = {"22", "23", "P0"};
+
+    for (size_t i = 0; i < ARRAY_LEN(of_rows); i++)
+        if (!strncmp(err->sqlstate, of_rows[i], 2))
+            err_hint(err,
+                     "it is of a row of %s with ctid >= '(%" PRId64 ",0)' AND ctid < '(%" PRId64
+                     ",0)', to be mended",
+                     rel->name, batch->from, batch->to);
+}
+
 /* RC_OK: the batch is judged; *again: to be sent once more as it is now. */
 static enum rc batch_failed(struct eng_engine *engine, struct eng_migration *m,
                             struct fill_slot *slot, bool *again, struct err *err)
@@ -175,6 +189,7 @@ static enum rc batch_failed(struct eng_engine *engine, struct eng_migration *m,
                has_left(engine, m, rel, err)) {
         rel->rewritten = true;
     } else {
+        hint_where(rel, &slot->batch, err);
         return RC_ERR;
     }
     err_clear(err);

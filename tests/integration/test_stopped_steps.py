@@ -1,5 +1,7 @@
 """A last step that the catalog refuses stops, says what to do, and goes on once that is done."""
 
+import re
+
 import pytest
 from lib.operations import connected
 from lib.wait import SLOW, until
@@ -30,6 +32,23 @@ def test_a_view_on_the_new_column_stops_abort_until_it_is_gone(items, segue):
     connected(proxy).wait("m", lambda r: r["error"])
     proxy.cli("resume", "m")
     proxy.wait_phase("m", "aborted")
+
+
+def test_a_row_that_stops_the_fill_is_told_by_where_it_is(items, segue):
+    items.sql("INSERT INTO items SELECT i, repeat('x', 1000) FROM generate_series(51, 500) i;"
+              "CREATE FUNCTION strict() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN PERFORM 1 / (NEW.id - 499); RETURN NEW; END$$;"
+              "CREATE TRIGGER strict BEFORE UPDATE ON items FOR EACH ROW EXECUTE FUNCTION strict();"
+              "ALTER TABLE items ENABLE ALWAYS TRIGGER strict")
+    proxy = segue(items)
+    proxy.begin(RENAME)
+    row = proxy.wait("m", lambda r: r["error"])
+    assert row["phase"] == "backfilling" and "division by zero" in row["error"]
+    where = re.search(r"of a row of public.items with (ctid >= '\(\d+,0\)' AND ctid < '\(\d+,0\)'), to be mended; resume", row["hint"])
+    assert where, row
+    assert (499,) in items.sql(f"SELECT id FROM items WHERE {where[1]}")
+    items.sql("DELETE FROM items WHERE id = 499")
+    proxy.cli("resume", "m")
+    proxy.wait_phase("m", "ready")
 
 
 def test_a_failure_that_cannot_be_written_is_shown_and_written_as_soon_as_it_can_be(items, segue):
