@@ -62,6 +62,7 @@ CHECKS = [
     broken("BYTES", "PLAIN", LOST),
     broken("STEP_UP", "LOSSY", LOST),
     broken("STEP_DOWN", "LOSSY", LOST),
+    broken("STEP_NULL", "UPFILLS", LOST, CALM, sliced=True),
     broken("DEFAULT", "PLAIN", LOST, CALM),
     broken("DEFAULT_LOOK", "PLAIN", LOST, CALM, "-DDEFAULTS=1", sliced=True),
     # expand, backfill
@@ -74,6 +75,7 @@ CHECKS = [
     broken("TABLE_LOCK", "PLAIN", LOST, CALM),
     # verify, and what stands in for it
     broken("VERIFY", "PLAIN", LOST, *PASS),
+    broken("VERIFY", "PLAIN", STEP, CALM, "-DBREAK_SKIPPED", "-DSTEP_ALONE"),
     broken("SNAPSHOT", "PLAIN", LOST, *PASS),
     broken("VERDICT", "PLAIN", LOST, *PASS),
     broken("GUARD_LOOK", "PLAIN", LOST, *PASS),
@@ -108,6 +110,7 @@ CHECKS = [
     gate_broken("ORDER", "in_order", CALM, "-DONE_WORKER=1", sliced=True),
     gate_broken("OPEN", ONE, CALM),
     gate_broken("DEADLINE", CYCLE, *HANG, never="gate_opens", sliced=True),
+    gate_broken("DEADLINE", CYCLE, *HANG, never="held_go"),
     gate_broken("ROUND", CYCLE, *OTHER, never="neither_starves"),
     # past the deadline, while nobody knows what tables are called
     gate_broken("DOUBT", THERE, *NAMES, sliced=True),
