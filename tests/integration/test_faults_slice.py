@@ -4,12 +4,14 @@ import os
 import sys
 
 import pytest
+from lib.operations import operation_names
 from lib.segue import BUILD, REPO
 
 sys.path.append(str(REPO / "tests"))
 
 from faults.points import KINDS, table  # noqa: E402
 from faults.run import campaign, parse_arguments  # noqa: E402
+from faults.scene import SCENES  # noqa: E402
 
 pytestmark = [pytest.mark.one_version, pytest.mark.skipif(os.geteuid() != 0, reason="mounts a small file system")]
 # where most is at stake, one of each kind; the seed of the slice chooses the others
@@ -31,3 +33,7 @@ def test_the_table_of_points_has_every_place_where_state_is_made():
     names = {point.name for point in points}
     assert len(names) >= 40 and len(points) > 100 and len(KINDS) == 7
     assert len({point.text for point in points}) == len(points)
+
+
+def test_every_operation_is_struck_at():
+    assert {name for scene in SCENES.values() for op in scene.operations for name in op} == operation_names()

@@ -11,7 +11,7 @@ import psycopg
 from lib import catalog
 from lib.segue import Segue
 
-from property import compare, operations, schema, writers
+from property import compare, operations, schema, version, writers
 from property.judge import Judge
 from property.model import ABSENT
 from property.overlook import Overlook
@@ -21,7 +21,6 @@ from property.tables import Known
 from property.values import ident
 
 NAME = "prop"
-VERSION = "CREATE TABLE alembic_version (version_num varchar(32) PRIMARY KEY); INSERT INTO alembic_version"
 GRANTS = [f"GRANT {what} IN SCHEMA public TO app" for what in ("SELECT, INSERT, UPDATE, DELETE ON ALL TABLES", "USAGE ON ALL SEQUENCES")]
 THROWN = 7  # operations, of which plan refuses some
 SIDES = [("old", False), ("new", False), ("old", False), ("both", True), ("new", True), ("old", True), ("both", False), ("new", False)]
@@ -92,7 +91,7 @@ class Case:
         self.first, self.rest = {}, {}
         self.before = self.after = self.migration = None
         self.facts = {"rows": 0}
-        self.versioned = self.dice.random() < 0.3
+        self.version = version.of(options.seed) if self.dice.random() < 0.3 else None
 
     # ---- the schema ----
 
@@ -103,7 +102,8 @@ class Case:
         for table in made.tables:
             table.rows = min(table.rows, self.options.rows)
         for db in (self.db, self.plain):
-            self.execute(db, made.sql() + [f"{VERSION} VALUES ('one')"] * self.versioned + GRANTS * self.ordinary, self.owner)
+            versions = list(self.version[1].make) if self.version else []
+            self.execute(db, made.sql() + versions + GRANTS * self.ordinary, self.owner)
         return made
 
     def execute(self, db, statements, user="postgres"):
@@ -119,8 +119,8 @@ class Case:
     def file(self, ops):
         """A table has its new name in what stands behind its rename: all others stand in front."""
         out = {"name": NAME, "operations": [op.json for op in sorted(ops, key=lambda op: op.kind == "rename_table")]}
-        if self.versioned:
-            out["version_table"] = {"alembic": {"from": ["one"], "to": "two"}}
+        if self.version:
+            out["version_table"] = {self.version[0]: self.version[1].json}
         return out
 
     def plan(self, ops):
@@ -341,11 +341,13 @@ class Case:
                 raise w.error
 
     def check_version(self, goal):
-        if self.versioned:
-            with self.stage.cluster.connect(self.db.name) as conn:
-                (version,) = conn.execute("SELECT version_num FROM alembic_version").fetchone()
-            if version != ("two" if goal in ("soaking", "done") else "one"):
-                raise Wrong(f"the version is {version} in {goal}")
+        if not self.version:
+            return
+        kind = self.version[1]
+        with self.stage.cluster.connect(self.db.name) as conn:
+            found = conn.execute(kind.read.encode()).fetchall()
+        if found != (kind.after if goal in ("soaking", "done") else kind.before):
+            raise Wrong(f"the version is {found} in {goal}")
 
     def verify(self, goal):
         rows = self.road.say(f"VERIFY {NAME}")

@@ -1,12 +1,26 @@
 """One operation against the plain DDL: the same tables in two schemas, the catalogs compared at the end."""
 
 import ast
+import re
 from contextlib import contextmanager
 
 import pytest
 
 from . import catalog
-from .segue import Refused, Segue
+from .segue import REPO, Refused, Segue
+
+
+def operation_names():
+    """All that a file may say, as the program has them in its table."""
+    text = (REPO / "proxy" / "engine" / "file.c").read_text(encoding="utf-8")
+    names = re.findall(r'^    \[FILE_\w+\] = \{"(\w+)"', text, re.M)
+    assert len(names) == len(set(names)) > 15
+    return set(names)
+
+
+def version_names():
+    text = (REPO / "proxy" / "engine" / "file_version.c").read_text(encoding="utf-8")
+    return set(re.findall(r'^        \{"(\w+)", read_\w+\}', text, re.M))
 
 
 def build(db, sql):
