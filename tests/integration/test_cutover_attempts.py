@@ -195,6 +195,7 @@ def test_a_table_that_is_locked_between_two_attempts_costs_none_of_them(db, segu
 
 @pytest.mark.one_version
 def test_a_list_of_pauses_that_makes_no_sense_is_refused(db, segue):
+    assert re.search(r'--cutover-backoff .*\n.*; default "0s,5s,30s,2min"$', segue(db, start=False).cli("serve", "--help").out, re.M)
     for words in ("5", "5s,soon", "", ",".join(["1s"] * 17)):
         proxy = segue(db, start=False)
         done = proxy.cli("serve", "--upstream", db.url(), "--cutover-backoff", words, check=2)

@@ -211,6 +211,9 @@ def test_statements_on_other_tables_pass_a_closed_gate(db, segue):
         passes_closed_gates(proxy, lambda: conn.execute("UPDATE others SET n = n + 1"))
         same = worst_of(lambda: mine.execute("SELECT count(*) FROM items"), enough=0.6, until_s=30.0)
     assert same > 0.6, "the gate was never closed"
+    # what was held there is recorded with its attempt, and as the worst of all
+    worst = max(row["stall_ms"] for row in proxy.console("SHOW ATTEMPTS rename_label") if row["kind"] == "cutover")
+    assert 400 < worst <= same * 1000 and abs(float(proxy.status("rename_label")["stall_ms_max"]) - worst) < 0.2
 
 
 def test_statements_of_an_open_transaction_are_not_held(db, segue):

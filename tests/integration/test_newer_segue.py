@@ -1,5 +1,7 @@
 """A segue that takes over what a newer one has planned leaves it alone, and says why."""
 
+import json
+
 import pytest
 from lib.tables import RENAME, make_items
 from lib.wait import until
@@ -47,5 +49,9 @@ def test_a_newer_store_is_not_touched(db, segue):
     proxy.start()
     proxy.logged("schema segue was made by a newer segue")
     proxy.logged("start that one again")
+    for upstream in [], ["--upstream", db.url()]:
+        rows = json.loads(proxy.cli("doctor", *upstream, "--json", check=1).out)
+        (row,) = [r for r in rows if r["finding"] == "a newer store"]
+        assert row["weight"] == "wrong" and "made by a newer segue" in row["what"] and row["hint"] == "run that segue, or a later one"
     db.sql("DELETE FROM segue.store WHERE version = (SELECT max(version) FROM segue.store)")
     proxy.wait_phase(NAME, "ready")

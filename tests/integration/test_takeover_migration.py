@@ -1,5 +1,6 @@
 """serve --takeover while a migration is in flight: the new process goes on with it, and waits for the old one's sessions."""
 
+import json
 import threading
 
 import psycopg
@@ -36,6 +37,9 @@ def test_a_backfill_goes_on_in_the_new_process_and_the_cut_over_waits_for_the_ol
         assert f"sessions of the predecessor, process {old.process.pid}" in row["blockers"]
         session.execute("UPDATE items SET label = 'through the old process' WHERE id = 1")
         assert new.phase(RENAME["name"]) == "cutting_over"
+        told = until("the doctor to name it", lambda: [r for r in json.loads(new.cli("doctor", "--json", check=1).out)
+                                                       if f"process {old.process.pid}, serves 1 session:" in r["what"]])
+        assert [(r["finding"], r["weight"], r["command"]) for r in told] == [("predecessor alive", "waits", f"kill -TERM {old.process.pid}")]
     new.wait_phase(RENAME["name"], "soaking")
     assert ended(old) == 0
     assert db.one("SELECT count(*) FROM items WHERE title IS DISTINCT FROM label") == 0

@@ -147,6 +147,14 @@ def test_a_server_that_holds_writers_back_holds_the_backfill(db, segue):
     stands_still(db)
     db.sql("UPDATE neon.clock SET base = neon.backpressure_throttling_time(), since = NULL")
     proxy.wait("rename_label", lambda r: "backpressure" not in (r["throttle"] or ""))
+    # all that the server says is asked in one statement: where that fails each signal holds, and says why
+    db.sql("ALTER TABLE neon.clock RENAME TO stopped")
+    asked = [held_by(proxy, signal, 'unknown (relation "neon.clock" does not exist') for signal in ("backpressure", "slot_bytes", "autovacuum")]
+    told = proxy.wait("rename_label", lambda r: all(row["reason"] in r["throttle"] for row in asked))["throttle"]
+    assert "rows_per_s: 100" in told
+    stands_still(db)
+    db.sql("ALTER TABLE neon.stopped RENAME TO clock")
+    proxy.wait("rename_label", lambda r: "unknown" not in (r["throttle"] or ""))
     proxy.cli("throttle", "rows_per_s", "default")
     proxy.wait_phase("rename_label", "ready")
     assert out_of_step(db, PLAIN) == 0

@@ -139,6 +139,40 @@ static void limits_are_numbers_or_words(void **state)
     throttle_fini(&t);
 }
 
+/* Each of them, whatever it reads: but for the two that are no limit of anything. */
+static void every_signal_is_set_and_switched_off_and_on_live(void **state)
+{
+    struct throttle t;
+
+    (void)state;
+    throttle_init(&t);
+    for (size_t i = 0; i < THROTTLE_COUNT; i++) {
+        const struct throttle_signal *signal = throttle_signal(i);
+        const struct throttle_choice *now = &t.signals[i].now;
+        struct err err = {0};
+
+        if (i == THROTTLE_PAUSE || i == THROTTLE_WORKERS)
+            continue;
+        if (signal->limit_max > 0) {
+            assert_int_equal(throttle_set(&t, i, "7.5", &err), RC_OK);
+            assert_true(now->limit == 7.5 && now->enabled == !signal->setting_needed);
+        } else {
+            assert_int_equal(throttle_set(&t, i, "7.5", &err), RC_ERR);
+        }
+        if (signal->setting_needed)
+            throttle_choose(&t.signals[i].now, now->limit, true, "what it looks at");
+        err_clear(&err);
+        assert_int_equal(throttle_set(&t, i, "off", &err), RC_OK);
+        assert_false(now->enabled);
+        assert_int_equal(throttle_set(&t, i, "on", &err), RC_OK);
+        assert_true(now->enabled && t.signals[i].live);
+        assert_int_equal(throttle_set(&t, i, "default", &err), RC_OK);
+        assert_true(now->enabled == signal->enabled_default &&
+                    now->limit == signal->limit_default && !now->setting);
+    }
+    throttle_fini(&t);
+}
+
 static void nonsense_is_no_limit(void **state)
 {
     static const char *const bad[] = {"", "fast", "-1", "nan", "inf", "10 rows", "1e400"};
@@ -456,6 +490,7 @@ int main(void)
         cmocka_unit_test(clients_make_it_pause),
         cmocka_unit_test(too_few_samples_are_no_verdict),
         cmocka_unit_test(limits_are_numbers_or_words),
+        cmocka_unit_test(every_signal_is_set_and_switched_off_and_on_live),
         cmocka_unit_test(nonsense_is_no_limit),
         cmocka_unit_test(pause_has_no_limit),
         cmocka_unit_test(a_rate_stretches_batches_to_its_time),
