@@ -125,9 +125,10 @@ def test_a_role_that_may_not_end_others_says_so_and_goes_on_waiting(db, segue):
 
 
 @pytest.mark.one_version
-def test_by_default_nobody_is_ended(db, segue):
+@pytest.mark.parametrize("policy", [{}, {"cutover_blockers": "terminate", "cutover_blockers_after_ms": 3600000}], ids=["by default", "too soon"])
+def test_nobody_is_ended(db, segue, policy):
     make_items(db, 50)
-    proxy = segue(db, cutover_backoff="50ms", **QUICK)
+    proxy = segue(db, cutover_backoff="50ms", **{**QUICK, **policy})
     proxy.ready(RENAME)
     holder = held(db, "holder")
     proxy.console(f'CUTOVER "{NAME}"')

@@ -255,6 +255,19 @@ def test_a_pause_by_hand_does_not_make_the_backfill_faster_afterwards(db, segue)
 
 
 @pytest.mark.one_version
+def test_a_ratio_makes_each_worker_pause_and_ends_that_when_it_is_switched_off(db, segue):
+    make_items(db, **ROWS)
+    proxy = segue(db)
+    proxy.cli("throttle", "nice_ratio", "1000000")  # hours after the first batch
+    proxy.begin(RENAME)
+    proxy.wait("rename_label", lambda r: int(r["rows_done"]) > 0)
+    stands_still(db)
+    assert proxy.status("rename_label")["throttle"] == shown(proxy, "nice_ratio")["reason"] == "nice_ratio: 1e+06"
+    proxy.cli("throttle", "nice_ratio", "off")
+    proxy.wait_phase("rename_label", "ready")
+
+
+@pytest.mark.one_version
 def test_vacuum_goes_slowly_while_clients_are_spared_and_fast_when_not(db, segue):
     make_items(db, **ROWS)
     db.sql(f"ALTER DATABASE {db.name} SET log_statement = 'all'")
