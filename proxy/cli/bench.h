@@ -162,6 +162,18 @@ enum rc bench_windows_run(struct bench *b, struct bench_segue *segue, struct ben
 
 /* ---- bench_run.c ---- */
 
+enum bench_way { BENCH_WAY_SEGUE, BENCH_WAY_KEYSET, BENCH_WAY_UPDATE };
+
+struct bench_contender {
+    char name[64];
+    enum bench_way way;
+    unsigned target_ms, workers;
+    bool throttled;
+};
+
+/* Who takes part by the options, in the order of the first round: how many, BENCH_RUNS_MAX at most.
+ * Pure. */
+size_t bench_contenders(const struct bench *b, struct bench_contender *out);
 double bench_wal(struct bench *b, struct err *err); /* bytes that the server has written */
 void bench_let_run(const struct bench *b, int64_t ms);
 /* NULL: these are contenders, with commas. */

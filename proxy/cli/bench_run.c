@@ -13,15 +13,6 @@
 #define KEYS_A_BATCH 1000
 #define FRESH "segue_bench_fresh"
 
-enum way { WAY_SEGUE, WAY_KEYSET, WAY_UPDATE };
-
-struct contender {
-    char name[64];
-    enum way way;
-    unsigned target_ms, workers;
-    bool throttled;
-};
-
 /* Between two looks: what the fill has cost. */
 struct meter {
     double wal;
@@ -117,20 +108,20 @@ static enum rc check_filled(struct bench *b, struct err *err)
     return err_is_set(err) ? RC_ERR : RC_OK;
 }
 
-static enum rc fill(struct bench *b, const struct contender *c, struct bench_segue *segue,
+static enum rc fill(struct bench *b, const struct bench_contender *c, struct bench_segue *segue,
                     struct bench_load *load, struct bench_result *out, struct err *err)
 {
     enum rc rc;
 
     switch (c->way) {
-    case WAY_SEGUE:
+    case BENCH_WAY_SEGUE:
         rc = bench_segue_begin(b, segue, c->workers, c->throttled, err);
         if (rc == RC_OK && c->throttled)
             rc = bench_windows_run(b, segue, load, out, err);
         return rc == RC_OK ? bench_segue_wait(b, segue, err) : rc;
-    case WAY_KEYSET:
+    case BENCH_WAY_KEYSET:
         return fill_keyset(b, err);
-    case WAY_UPDATE:
+    case BENCH_WAY_UPDATE:
         break;
     }
     return fill_update(b, err);
@@ -146,7 +137,7 @@ void bench_let_run(const struct bench *b, int64_t ms)
 
 /* Clients run before the fill and during it; what a throttled one is compared with lies within it.
  */
-static enum rc measure(struct bench *b, const struct contender *c, struct bench_segue *segue,
+static enum rc measure(struct bench *b, const struct bench_contender *c, struct bench_segue *segue,
                        struct bench_load *load, struct bench_result *out, struct err *err)
 {
     struct meter before, after;
@@ -164,14 +155,14 @@ static enum rc measure(struct bench *b, const struct contender *c, struct bench_
     out->p99_ms = bench_load_p99(load, &out->requests);
     after = meter(b, err);
     out->seconds = (double)(after.at_us - before.at_us) / 1e6;
-    if (c->way == WAY_SEGUE && !err_is_set(err))
+    if (c->way == BENCH_WAY_SEGUE && !err_is_set(err))
         out->seconds = segue_seconds(b, err);
     out->wal_bytes = after.wal - before.wal;
     out->rows = (double)b->rows;
     return err_is_set(err) ? RC_ERR : RC_OK;
 }
 
-static enum rc run_one(struct bench *b, const struct contender *c, struct bench_result *out,
+static enum rc run_one(struct bench *b, const struct bench_contender *c, struct bench_result *out,
                        struct err *err)
 {
     struct bench_segue *segue = NULL;
@@ -185,7 +176,7 @@ static enum rc run_one(struct bench *b, const struct contender *c, struct bench_
     snprintf(out->name, sizeof(out->name), "%s", c->name);
     if (bench_table_fresh(b, err) != RC_OK)
         goto out;
-    if (c->way == WAY_SEGUE && !(segue = bench_segue_start(b, c->target_ms, err)))
+    if (c->way == BENCH_WAY_SEGUE && !(segue = bench_segue_start(b, c->target_ms, err)))
         goto out;
     clients = segue ? bench_segue_conninfo(b, segue) : bench_conninfo(b, b->database);
     load = bench_load_start(b, clients, err);
@@ -206,12 +197,13 @@ out:
 
 /* ---- all ---- */
 
-static void add_segue(struct contender *c, const char *target, const char *workers, bool throttled)
+static void add_segue(struct bench_contender *c, const char *target, const char *workers,
+                      bool throttled)
 {
-    *c = (struct contender){.way = WAY_SEGUE,
-                            .target_ms = (unsigned)strtoul(target, NULL, 10),
-                            .workers = (unsigned)strtoul(workers, NULL, 10),
-                            .throttled = throttled};
+    *c = (struct bench_contender){.way = BENCH_WAY_SEGUE,
+                                  .target_ms = (unsigned)strtoul(target, NULL, 10),
+                                  .workers = (unsigned)strtoul(workers, NULL, 10),
+                                  .throttled = throttled};
     snprintf(c->name, sizeof(c->name), "segue, %u ms%s%s%s%s", c->target_ms,
              c->workers > 1 ? ", " : "", c->workers > 1 ? workers : "",
              c->workers > 1 ? " workers" : "", throttled ? ", throttled" : "");
@@ -245,7 +237,7 @@ const char *bench_refuse_contenders(const char *text)
     return NULL;
 }
 
-static size_t contenders_of(const struct bench *b, struct contender *out)
+size_t bench_contenders(const struct bench *b, struct bench_contender *out)
 {
     char **targets = b->set->values[BENCH_TARGETS].list;
     char **workers = b->set->values[BENCH_WORKERS].list;
@@ -258,21 +250,21 @@ static size_t contenders_of(const struct bench *b, struct contender *out)
     if (takes_part(b, "throttled"))
         add_segue(&out[n++], targets[0], workers[0], true);
     if (takes_part(b, "keyset"))
-        out[n++] = (struct contender){.name = "1000 keys, trigger", .way = WAY_KEYSET};
+        out[n++] = (struct bench_contender){.name = "1000 keys, trigger", .way = BENCH_WAY_KEYSET};
     if (takes_part(b, "update"))
-        out[n++] = (struct contender){.name = "one UPDATE", .way = WAY_UPDATE};
+        out[n++] = (struct bench_contender){.name = "one UPDATE", .way = BENCH_WAY_UPDATE};
     return n;
 }
 
 enum rc bench_run_all(struct bench *b, struct bench_result *results, size_t *n, struct err *err)
 {
-    struct contender contenders[BENCH_RUNS_MAX];
-    size_t count = contenders_of(b, contenders);
+    struct bench_contender contenders[BENCH_RUNS_MAX];
+    size_t count = bench_contenders(b, contenders);
 
     *n = 0;
     for (unsigned round = 0; round < b->set->values[BENCH_ROUNDS].number; round++) {
         for (size_t i = 0; i < count; i++) {
-            const struct contender *c = &contenders[(i + round) % count];
+            const struct bench_contender *c = &contenders[(i + round) % count];
             enum rc rc = run_one(b, c, &results[*n], err);
 
             if (rc == RC_ERR)

@@ -107,6 +107,77 @@ static void the_fastest_that_leaves_clients_alone_is_recommended(void **state)
     assert_int_equal(bench_recommend(none, ARRAY_LEN(none)), -1);
 }
 
+static void what_is_recommended_is_told_in_both_forms(void **state)
+{
+    struct bench_result some[] = {result("slow", 25, 100, 8), result("good", 100, 200, 9)};
+    struct opt_value values[BENCH_OPTION_COUNT] = {0};
+    struct opt_set set = {.values = values};
+    struct bench b = {.set = &set, .rows = 1000, .source = (char *)"rows"};
+    size_t n = ARRAY_LEN(some);
+    struct buf out = {0};
+    json_t *json, *one;
+
+    (void)state;
+    some[1].workers = 4;
+    some[1].seconds = 2;
+    some[1].wal_bytes = 3e6;
+    bench_report_table(&b, some, n, some, n, &out);
+    assert_non_null(strstr(out.data,
+                           "recommended: \"batch_target_ms\": 100, segue throttle workers 4 "
+                           "(p99 of clients 9.0 ms, before 8.0 ms)\n"));
+    json = bench_report_json(&b, some, n, some, n);
+    one = json_object_get(json, "recommended");
+    assert_int_equal(json_integer_value(json_object_get(one, "batch_target_ms")), 100);
+    assert_int_equal(json_integer_value(json_object_get(one, "workers")), 4);
+    assert_false(json_is_true(json_object_get(one, "client_p99_signal")));
+    one = json_array_get(json_object_get(json, "medians"), 1);
+    assert_true(json_real_value(json_object_get(one, "wal_bytes_per_s")) == 1.5e6);
+    json_decref(json);
+    /* none that leaves clients alone: the least harm is told, and nothing is recommended */
+    some[0].p99_ms = 20;
+    some[1].p99_ms = 16;
+    buf_reset(&out);
+    bench_report_table(&b, some, n, some, n, &out);
+    assert_null(strstr(out.data, "recommended:"));
+    assert_non_null(strstr(out.data, "Least disturbed: \"batch_target_ms\": 100"));
+    json = bench_report_json(&b, some, n, some, n);
+    assert_true(json_is_null(json_object_get(json, "recommended")));
+    json_decref(json);
+    buf_fini(&out);
+}
+
+static void each_target_runs_with_each_number_of_workers_and_the_others_beside_them(void **state)
+{
+    static const char *const wanted[] = {"segue, 25 ms",
+                                         "segue, 100 ms",
+                                         "segue, 25 ms, 4 workers",
+                                         "segue, 100 ms, 4 workers",
+                                         "segue, 25 ms, throttled",
+                                         "1000 keys, trigger",
+                                         "one UPDATE"};
+    struct opt_value values[BENCH_OPTION_COUNT] = {
+        [BENCH_TARGETS] = {.list = (char *[]){"25", "100", NULL}},
+        [BENCH_WORKERS] = {.list = (char *[]){"1", "4", NULL}},
+        [BENCH_CONTENDERS] = {.list = (char *[]){"segue", "throttled", "keyset", "update", NULL}}};
+    struct opt_set set = {.values = values};
+    struct bench b = {.set = &set};
+    struct bench_contender all[BENCH_RUNS_MAX];
+
+    (void)state;
+    assert_int_equal(bench_contenders(&b, all), ARRAY_LEN(wanted));
+    for (size_t i = 0; i < ARRAY_LEN(wanted); i++) {
+        bool ours = i < 5;
+
+        assert_string_equal(all[i].name, wanted[i]);
+        assert_int_equal(all[i].target_ms, !ours ? 0 : i == 1 || i == 3 ? 100 : 25);
+        assert_int_equal(all[i].workers, !ours ? 0 : i == 2 || i == 3 ? 4 : 1);
+        assert_true(all[i].throttled == (i == 4) && (all[i].way == BENCH_WAY_SEGUE) == ours);
+    }
+    values[BENCH_CONTENDERS].list = (char *[]){"update", NULL};
+    assert_int_equal(bench_contenders(&b, all), 1);
+    assert_int_equal(all[0].way, BENCH_WAY_UPDATE);
+}
+
 static void the_plot_escapes_names_and_its_widest_bar_fills_the_width(void **state)
 {
     struct bench_result some[] = {result("a<b & c", 25, 100, 8), result("half", 0, 50, 16)};
@@ -129,6 +200,8 @@ int main(void)
         cmocka_unit_test(windows_are_paired_with_their_neighbours_over_all_runs),
         cmocka_unit_test(windows_and_their_spread_are_told),
         cmocka_unit_test(the_fastest_that_leaves_clients_alone_is_recommended),
+        cmocka_unit_test(what_is_recommended_is_told_in_both_forms),
+        cmocka_unit_test(each_target_runs_with_each_number_of_workers_and_the_others_beside_them),
         cmocka_unit_test(the_plot_escapes_names_and_its_widest_bar_fills_the_width),
     };
 
