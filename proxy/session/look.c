@@ -108,6 +108,7 @@ static const struct sql_rewrite *inspect(struct sess *s, enum sql_side side, con
     v->opaque = opaque;
     v->columns |= columns;
     v->fickle = fickle;
+    v->alters = v->touches && (several || first == SQL_FIRST_ALTER);
     if (v->executes)
         v->touches |= executed_touches(s);
     return rewrite;
@@ -119,6 +120,7 @@ static void note_passed(struct sess *s, const struct sql_verdict *v,
                         size_t len)
 {
     s->prepares |= v->prepares;
+    s->alters |= v->alters;
     sess_made_note(s, v, rewrite, v->begins || !sess_track_safe(&s->track));
     if (!rewrite)
         return;
@@ -305,6 +307,7 @@ static enum sess_look look_parse(struct sess *s, const struct wire_frame *frame,
     if (!parse.name[0]) {
         s->unnamed_touches = v.touches;
         s->unnamed_begins = v.begins;
+        s->unnamed_alters = v.alters;
         s->unnamed_epoch = verdict_epoch(s);
     }
     if (again && sess_names_again(s, &names, false))
@@ -377,6 +380,7 @@ static enum sess_look look_statement(struct sess *s, uint8_t type, const char *p
         return look;
     note_spoken(s, &statement->seen.verdict, NULL, &names);
     if (type == 'B') { /* to be described is not to be used */
+        s->alters |= statement->seen.verdict.alters;
         sess_made_note(s, &statement->seen.verdict, &statement->seen,
                        s->track.status != 'I' || s->track.expected);
         sess_usage_note(s, &statement->seen, 1, statement->text, statement->text_len);
@@ -407,6 +411,7 @@ static enum sess_look look_use(struct sess *s, uint8_t type, const char *portal,
     if (name && !name[0] && s->unnamed_epoch == epoch_of(s)) {
         touches = s->unnamed_touches;
         begins = s->unnamed_begins;
+        s->alters |= s->unnamed_alters;
         note_path(s, &(struct sql_verdict){0}, false, "", 0);
     } else if (type == 'B' && s->path) {
         sess_path_unseen(s->path);

@@ -288,7 +288,7 @@ static void note_ddl(struct sess *s, const char *tag, size_t len)
     if (s->changing && has_gone_on(s, tag, len))
         on_changed(s);
     s->changing |= ddl != SESS_DDL_NONE;
-    if (ddl == SESS_DDL_TABLE && READ(s->touched))
+    if (ddl == SESS_DDL_TABLE && (s->alters || READ(s->touched) == SQL_TOUCH_ALL))
         s->altered = UINT64_MAX;
 }
 

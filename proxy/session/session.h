@@ -137,6 +137,7 @@ struct sess {
     uint64_t unnamed_touches;           /* of the unnamed statement, by unnamed_epoch */
     uint64_t unnamed_epoch;             /* SESS_NOT_LOOKED: not looked at */
     bool unnamed_begins;
+    bool unnamed_alters;
     uint32_t unnamed_ask; /* number of the request behind its Parse, as track.asked counts */
     /* While statements are rewritten (rewriting.c): */
     struct sess_pipeline *pipeline; /* NULL: not */
@@ -158,6 +159,7 @@ struct sess {
     uint64_t veiled;       /* made is only what it may have made before the rules came: not
                               to rules of which so many changes are settled; 0: it is not */
     bool changing;         /* the open transaction may have changed the catalog */
+    bool alters;           /* it has said what may alter a migrating table */
     bool went_back;        /* what completed last was a ROLLBACK, perhaps to a savepoint */
     uint64_t altered;  /* it, or one before, has changed a migrating table: rules that know of fewer
                           changes are not for this session; 0: it has not */

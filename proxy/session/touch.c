@@ -63,6 +63,7 @@ void sess_untouch(struct sess *s)
 {
     uint64_t before = atomic_load_explicit(&s->touched, memory_order_relaxed);
 
+    s->alters = false;
     if (!before)
         return;
     count_touched(s->worker, before, -1);

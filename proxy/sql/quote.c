@@ -18,8 +18,8 @@ static bool is_plain(const char *name)
 }
 
 /* Keywords of any kind but the unreserved, of PostgreSQL 15 to 18. Sorted. What the parser of
- * libpg_query knows is not enough: to a newer server system_user is reserved. And those that PL/pgSQL
- * reserves for itself: in the guard NEW.begin is no column, NEW."begin" is. */
+ * libpg_query knows is not enough: to a newer server system_user is reserved. And those that
+ * PL/pgSQL reserves for itself: in the guard NEW.begin is no column, NEW."begin" is. */
 static const char *const keywords[] = {"all",
                                        "analyse",
                                        "analyze",

@@ -79,3 +79,27 @@ def test_a_statement_stays_what_its_client_was_told(soaking):
         for name in ("within", "before"):
             got = client.send(bind(name, values=[1]), execute(), SYNC).answers()
             assert kinds(got) == "2DCZT" and only(got, "D")[0][:2] == b"\0\4"
+
+
+ALTERS = ("CREATE TEMP TABLE staging (a int)", "ALTER TABLE staging ADD b int")
+
+
+@pytest.mark.parametrize("prepared", (None, False, True), ids=("simple", "unnamed", "named"))
+def test_who_alters_another_table_is_told_of_the_migrating_one_as_before(db, soaking, prepared):
+    """In a transaction that has used the migrating table, too: values would be in wrong columns."""
+    with (psycopg.ClientCursor if prepared is None else psycopg.Cursor)(soaking.connect()) as run, run.connection.transaction():
+        run.execute("SELECT count(*) FROM items WHERE title = %s", ("x",), prepare=prepared)
+        for statement in ALTERS:
+            run.execute(statement, prepare=prepared)
+        run.execute("INSERT INTO items VALUES (%s, 'n', 'f', 't')", (100,), prepare=prepared)
+        run.execute("SELECT * FROM items WHERE id = %s", (100,), prepare=prepared)
+        assert [c.name for c in run.description] == NEW_COLUMNS and run.fetchall() == [(100, "n", "f", "t")]
+    assert db.sql("SELECT label, note, filler, title FROM items WHERE id = 100") == [("t", "n", "f", "t")]
+
+
+@pytest.mark.parametrize("prepared", (None, False, True), ids=("simple", "unnamed", "named"))
+def test_who_alters_the_migrating_table_sees_its_own_columns(soaking, prepared):
+    with (psycopg.ClientCursor if prepared is None else psycopg.Cursor)(soaking.connect()) as run, run.connection.transaction(force_rollback=True):
+        run.execute("ALTER TABLE items ADD more int", prepare=prepared)
+        run.execute("SELECT * FROM items WHERE id = %s", (1,), prepare=prepared)
+        assert "more" in [c.name for c in run.description]
