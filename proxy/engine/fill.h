@@ -31,7 +31,7 @@ struct fill_relation {
     char *name; /* qualified and quoted */
     uint32_t relfilenode;
     int table;                  /* index into plan->tables */
-    double out_of_line;         /* bytes of its TOAST table, when the ranges were read */
+    double out_of_line;         /* bytes of its TOAST table, where `up` may read there */
     double vacuum_every;        /* rows; 0: not looked up */
     double since_vacuum;        /* rows filled */
     double vacuum_owed;         /* what that was when its VACUUM began */

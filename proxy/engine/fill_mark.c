@@ -43,19 +43,43 @@ static size_t add_range(struct eng_fill *fill, const struct fill_range *range)
     return fill->nranges++;
 }
 
+/* A list for ARRAY[...]: the columns of which the fill makes others. */
+static char *read_names(const struct eng_table *table)
+{
+    struct buf out = {0};
+
+    buf_append_str(&out, "NULL");
+    for (size_t i = 0; i < table->nduals; i++) {
+        const struct eng_dual *dual = &table->duals[i];
+
+        for (size_t k = 0; dual->new_name && k < dual->nup_columns; k++) {
+            char *literal = sql_quote_literal(dual->up_columns[k]);
+
+            buf_printf(&out, ", %s", literal);
+            free(literal);
+        }
+    }
+    return buf_take(&out);
+}
+
 static enum rc load(struct eng_engine *engine, struct eng_migration *m, struct eng_fill *fill,
                     int table, struct err *err)
 {
-    PGresult *res = conn_query(&engine->work, err,
-                               "SELECT relation, relname, relfilenode, from_block, next_block, "
-                               "end_block, rows, (SELECT count(*) FROM segue.skipped s WHERE "
-                               "s.migration = p.migration AND s.relation = p.relation), "
-                               "coalesce((SELECT pg_relation_size(c.reltoastrelid) FROM pg_class c "
-                               "WHERE c.oid = p.relation AND c.reltoastrelid <> 0), 0) FROM "
-                               "segue.progress p WHERE migration = %" PRId64
-                               " AND table_no = %d ORDER BY relation, from_block",
-                               m->id, table);
+    char *names = read_names(&m->plan->tables[table]);
+    PGresult *res =
+        conn_query(&engine->work, err,
+                   "SELECT relation, relname, relfilenode, from_block, next_block, "
+                   "end_block, rows, (SELECT count(*) FROM segue.skipped s WHERE "
+                   "s.migration = p.migration AND s.relation = p.relation), "
+                   "coalesce((SELECT pg_relation_size(c.reltoastrelid) FROM pg_class c "
+                   "WHERE c.oid = p.relation AND c.reltoastrelid <> 0 AND EXISTS (SELECT "
+                   "FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = ANY "
+                   "(ARRAY[%s]::text[]) AND a.attstorage IN ('x', 'e'))), 0) FROM "
+                   "segue.progress p WHERE migration = %" PRId64
+                   " AND table_no = %d ORDER BY relation, from_block",
+                   names, m->id, table);
 
+    free(names);
     if (!res)
         return RC_ERR;
     for (int r = 0; r < PQntuples(res); r++) {
