@@ -56,12 +56,13 @@ static void restored(struct doctor *d, const char *name)
 /* $1: the table's name, quoted; $2: its oid; $3, $4: schema and name. What has the name; how the
  * table is called now; what gives it back its name where that is free. */
 static const char place_sql[] =
-    "SELECT to_regclass($1)::oid, format('%I.%I', n.nspname, c.relname), CASE WHEN to_regclass($1) "
-    "IS NULL AND EXISTS (SELECT FROM pg_namespace WHERE nspname = $3::text) THEN concat_ws('; ', "
-    "CASE WHEN n.nspname <> $3::text THEN format('ALTER TABLE %I.%I SET SCHEMA %I', n.nspname, "
-    "c.relname, $3::text) END, CASE WHEN c.relname <> $4::text THEN format('ALTER TABLE %I.%I "
-    "RENAME TO %I', $3::text, c.relname, $4::text) END) END FROM (VALUES (1)) AS one LEFT JOIN "
-    "pg_class c ON c.oid = $2::oid LEFT JOIN pg_namespace n ON n.oid = c.relnamespace";
+    "SELECT to_regclass($1)::oid, CASE WHEN c.oid IS NOT NULL THEN format('%I.%I', n.nspname, "
+    "c.relname) END, CASE WHEN to_regclass($1) IS NULL AND EXISTS (SELECT FROM pg_namespace WHERE "
+    "nspname = $3::text) AND c.oid IS NOT NULL THEN concat_ws('; ', CASE WHEN n.nspname <> "
+    "$3::text THEN format('ALTER TABLE %I.%I SET SCHEMA %I', n.nspname, c.relname, $3::text) END, "
+    "CASE WHEN c.relname <> $4::text THEN format('ALTER TABLE %I.%I RENAME TO %I', $3::text, "
+    "c.relname, $4::text) END) END FROM (VALUES (1)) AS one LEFT JOIN pg_class c ON c.oid = "
+    "$2::oid LEFT JOIN pg_namespace n ON n.oid = c.relnamespace";
 
 /* Nothing is dropped of a table by another name than that of the plan: an abort would stop, too. */
 static void misplaced(struct doctor *d, const char *name, const PGresult *place)

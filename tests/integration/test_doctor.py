@@ -339,6 +339,8 @@ def test_rows_out_of_step_a_table_gone_and_leftovers_of_a_copy_are_told(db, segu
     row = doctor.found("table gone")
     assert "public.elsewhere" in row["what"] and not row["command"] and "drop it where another has taken its place" in row["hint"]
     db.sql("DROP TABLE elsewhere")
+    row = doctor.found("table gone")
+    assert "is another table since the migration was planned" in row["what"]
     proxy.cli("resume", name)
     proxy.wait_phase(name, "aborted")
     assert db.one("SELECT count(*) FROM pg_attribute WHERE attrelid = 'items'::regclass AND attnum > 0") == 1
