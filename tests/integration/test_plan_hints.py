@@ -66,6 +66,19 @@ def test_a_table_whose_name_is_misspelt_is_found(db, segue):
     assert "hint: look at the connection's search_path" in text and "did you mean" not in text
 
 
+def test_a_temporary_table_is_refused_and_one_that_hides_a_table_is_not_taken_for_it(db, segue):
+    db.sql(SCHEMA)
+    proxy = segue(db)
+    with db.connect() as conn:
+        conn.execute("CREATE TEMP TABLE items (id int, n int)")
+        name = conn.execute("SELECT pg_my_temp_schema()::regnamespace || '.items'").fetchone()[0]
+        for operation, field in on(name):
+            text = said(proxy, operation)
+            assert f"{name}: it is a temporary table" in text and "in the session whose it is" in text and f"operations[0].{field}: " in text, text
+        plan = proxy.cli("plan", proxy.file({"name": "m", "operations": [on("items")[0][0]]})).out
+        assert "ALTER TABLE public.items ADD COLUMN" in plan and "pg_temp" not in plan
+
+
 TAKEN = {
     "table": {"create_table": {"name": "items", "columns": [{"name": "id", "type": "int"}]}},
     "table of a type's name": {"create_table": {"name": "mood", "columns": [{"name": "id", "type": "int"}]}},

@@ -219,6 +219,7 @@ REFUSED = {
     "inherited table": ("CREATE TABLE children () INHERITS (items)", "inherit"),
     "rows kept in a column": ("CREATE TABLE kept (it items); INSERT INTO kept SELECT i FROM items i", "column it of public.kept"),
     "rows kept in a list of a domain": ("CREATE DOMAIN it AS items; CREATE TABLE kept (them it[])", "column them of public.kept"),
+    "table that inherits": ("CREATE TABLE parent (id bigint); ALTER TABLE items INHERIT parent", "ALTER TABLE ... NO INHERIT first"),
 }
 
 
