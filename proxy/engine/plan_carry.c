@@ -7,6 +7,7 @@
 
 #include "nulls.h"
 #include "plan_build.h"
+#include "plan_parts.h"
 #include "segue/base/buf.h"
 #include "segue/base/mem.h"
 #include "segue/catalog/catalog.h"

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "plan_build.h"
+#include "plan_parts.h"
 #include "segue/base/buf.h"
 #include "segue/base/mem.h"
 #include "segue/catalog/catalog.h"

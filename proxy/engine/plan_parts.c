@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "plan_build.h"
+#include "plan_parts.h"
 #include "plan_probe.h"
 #include "segue/base/mem.h"
 #include "segue/catalog/catalog.h"

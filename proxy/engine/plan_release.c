@@ -12,6 +12,7 @@
 
 #include "nulls.h"
 #include "plan_block.h"
+#include "plan_parts.h"
 #include "plan_probe.h"
 #include "segue/base/buf.h"
 #include "segue/base/mem.h"
