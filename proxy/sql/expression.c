@@ -125,6 +125,28 @@ static void on_row(struct sql_work *w, struct sql_scope *scope, const struct sql
     sql_walk_row(w, scope, get(node, "args"), flags);
 }
 
+/* The server finds the fields of a row that is a record where the row is a table's, or a column of
+ * a query in FROM. It does not look into a sub-select that stands in an expression. */
+static void on_sublink(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node,
+                       unsigned flags)
+{
+    size_t before = w->records.n;
+
+    sql_walk_node(w, scope, node, flags & SQL_NAME_WRITTEN);
+    w->buried |= sql_record_has_fields(w, before);
+}
+
+static void note_fields(struct sql_work *w, const struct sql_node *arg,
+                        const struct sql_node *steps)
+{
+    bool named = false;
+
+    SQL_NODE_EACH_ITEM(step, steps)
+        named |= !get(step, "A_Indices");
+    if (named && (w->buried || (get(arg, "SubLink") && sql_record_has_fields(w, 0))))
+        sql_work_doubt(w, SQL_DOUBT_ROW);
+}
+
 /* (c).x reads one column of the row, whatever else is in it; (c).* is a star. */
 static void on_indirection(struct sql_work *w, struct sql_scope *scope, const struct sql_node *node,
                            unsigned flags)
@@ -154,6 +176,7 @@ static void on_indirection(struct sql_work *w, struct sql_scope *scope, const st
     sql_walk_node(w, scope, get(node, "arg"),
                   (flags & SQL_NAME_WRITTEN) | SQL_NAME_ANONYMOUS | SQL_NAME_FIELDS |
                       (subscript ? 0 : SQL_NAME_RECORD));
+    note_fields(w, get(node, "arg"), steps);
 }
 
 /* SET (a, b) = (SELECT ...): each of the columns has the one sub-select. */
@@ -188,6 +211,7 @@ static const struct {
     {SQL_KEY("MinMaxExpr"), on_values},
     {SQL_KEY("A_ArrayExpr"), on_array},
     {SQL_KEY("A_Indirection"), on_indirection},
+    {SQL_KEY("SubLink"), on_sublink},
     {SQL_KEY("NullTest"), on_null_test},
     {SQL_KEY("TypeCast"), on_cast},
     {SQL_KEY("A_Expr"), on_operator},

@@ -69,6 +69,13 @@ enum sql_record_wait sql_record_waits(const struct sql_work *w, const struct sql
     return wait;
 }
 
+bool sql_record_has_fields(const struct sql_work *w, size_t from)
+{
+    while (from < w->records.n && !w->records.items[from].fields)
+        from++;
+    return from < w->records.n;
+}
+
 bool sql_record_touches(const struct sql_work *w, uint32_t from, uint32_t to)
 {
     if (w->records.at.words)

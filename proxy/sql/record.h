@@ -54,6 +54,9 @@ bool sql_record_is_taken(const struct sql_node *names, unsigned flags);
 /* Does the function of a FuncCall's names take nothing but rows? */
 bool sql_record_is_needed(const struct sql_node *names);
 
+/* Of those noted behind the first `from`: may fields of one be named around it? */
+bool sql_record_has_fields(const struct sql_work *w, size_t from);
+
 /* May a row be made in [from, to)? */
 bool sql_record_touches(const struct sql_work *w, uint32_t from, uint32_t to);
 

@@ -206,7 +206,7 @@ static void restart(struct sql_work *w)
     sql_record_restart(w);
     w->columns.n = 0;
     w->hidden = (struct sql_taken){0};
-    w->altered = w->fickle = false;
+    w->altered = w->fickle = w->buried = false;
     w->opaque = 0;
 }
 
