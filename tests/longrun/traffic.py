@@ -357,8 +357,7 @@ class Traffic:
                 if got not in states:
                     failures.append(f"row {number} of {worker.role} worker {worker.no} is {got}, acknowledged: {states}")
         failures += [f"row {number} is {got}: nobody has written that" for number, got in stored.items()]
-        if not checked:
-            failures.append("the oracle knows no write")
+        failures += [f"{worker.role} worker {worker.no} has written nothing" for worker in self.workers if not worker.rows]
         return checked, failures
 
 
