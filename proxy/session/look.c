@@ -108,7 +108,6 @@ static const struct sql_rewrite *inspect(struct sess *s, enum sql_side side, con
     v->opaque = opaque;
     v->columns |= columns;
     v->fickle = fickle;
-    v->alters = v->touches && (several || first == SQL_FIRST_ALTER);
     if (v->executes)
         v->touches |= executed_touches(s);
     return rewrite;

@@ -278,6 +278,21 @@ static void search_all(struct walk *w, const char *text, size_t len)
     w->new_c |= sql_search_run(&rules->new_columns, text, len, false);
 }
 
+static bool is_alter(const char *kind)
+{
+    return kind && (!strncmp(kind, "Alter", 5) || !strcmp(kind, "RenameStmt"));
+}
+
+/* Does the one statement say a table's name, of whatever kind it is? */
+static bool item_mentions(const struct walk *w, const struct sql_node *item, const char *text,
+                          size_t len)
+{
+    size_t from = (size_t)sql_node_number(sql_tree_get(item, "stmt_location"));
+    size_t all = (size_t)sql_node_number(sql_tree_get(item, "stmt_len"));
+
+    return from < len && sql_mentions(w->rules, text + from, all ? all : len - from);
+}
+
 static void walk_statements(struct walk *w, const struct sql_node *tree, const char *text,
                             size_t len)
 {
@@ -299,6 +314,7 @@ static void walk_statements(struct walk *w, const struct sql_node *tree, const c
             searched = true;
         }
         walk_node(w, stmt, "");
+        w->verdict->alters |= is_alter(kind) && item_mentions(w, item, text, len);
     }
 }
 
@@ -332,6 +348,7 @@ void sql_verdict_of(const struct sql_rules *rules, const struct sql_sight_of_ses
     } else {
         search_all(&w, text, len);
         guess_control(&w, text, len);
+        out->alters = true;
     }
     out->analysed = tree != NULL;
     out->begins = w.begins;

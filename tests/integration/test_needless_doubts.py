@@ -97,6 +97,15 @@ def test_who_alters_another_table_is_told_of_the_migrating_one_as_before(db, soa
     assert db.sql("SELECT label, note, filler, title FROM items WHERE id = 100") == [("t", "n", "f", "t")]
 
 
+def test_who_alters_another_table_in_the_same_text_is_told_of_the_migrating_one_as_before(db, soaking):
+    with psycopg.ClientCursor(soaking.connect()) as run, run.connection.transaction():
+        run.execute("CREATE TEMP TABLE staging AS SELECT * FROM items; ALTER TABLE staging ADD b int")
+        run.execute("INSERT INTO items VALUES (101, 'n', 'f', 't')")
+        run.execute("SELECT * FROM items WHERE id = 101")
+        assert [c.name for c in run.description] == NEW_COLUMNS and run.fetchall() == [(101, "n", "f", "t")]
+    assert db.sql("SELECT label, note, filler, title FROM items WHERE id = 101") == [("t", "n", "f", "t")]
+
+
 @pytest.mark.parametrize("prepared", (None, False, True), ids=("simple", "unnamed", "named"))
 def test_who_alters_the_migrating_table_sees_its_own_columns(soaking, prepared):
     with (psycopg.ClientCursor if prepared is None else psycopg.Cursor)(soaking.connect()) as run, run.connection.transaction(force_rollback=True):

@@ -163,6 +163,36 @@ static void transactions_prepares_and_executes_are_seen(void **state)
     sql_rules_unref(rules);
 }
 
+static void an_alter_of_a_table_is_told_from_one_beside_it(void **state)
+{
+    static const struct {
+        const char *sql;
+        bool alters;
+    } rows[] = {
+        {"ALTER TABLE checks ADD a int", true},
+        {"ALTER TABLE app.\"Odd \"\"Table\"\"\" RENAME a TO b", true},
+        {"ALTER TABLE checks SET SCHEMA other", true},
+        {"SELECT 1; ALTER TABLE checks ADD a int", true},
+        {"ALTER TABLE q ADD CHECK (a IN ('checks'))", true}, /* its words are not weighed */
+        {"ALTER TABLE q ADD a int", false},
+        {"CREATE TEMP TABLE q AS SELECT * FROM checks; ALTER TABLE q ADD a int", false},
+        {"ALTER TABLE q ADD a int; SELECT * FROM checks", false},
+        {"SELECT * FROM checks", false},
+        {"ALTER TABLE q ADD a int; ALTER gibberish; SELECT FROM checks", true},
+    };
+    struct sql_rules *rules = some_rules(1);
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct sql_verdict v;
+
+        sql_inspect(rules, rows[i].sql, strlen(rows[i].sql), &v);
+        if (v.alters != rows[i].alters)
+            fail_msg("%s: %d", rows[i].sql, v.alters);
+    }
+    sql_rules_unref(rules);
+}
+
 static void text_the_parser_does_not_understand_counts_as_touching(void **state)
 {
     static const char sql[] = "SELEKT claim_text FROM checks";
@@ -322,6 +352,7 @@ int main(void)
         cmocka_unit_test(tables_are_found_wherever_a_statement_may_name_them),
         cmocka_unit_test(old_and_new_names_are_told_apart_from_aliases_and_literals),
         cmocka_unit_test(transactions_prepares_and_executes_are_seen),
+        cmocka_unit_test(an_alter_of_a_table_is_told_from_one_beside_it),
         cmocka_unit_test(text_the_parser_does_not_understand_counts_as_touching),
         cmocka_unit_test(text_is_not_read_beyond_its_length),
         cmocka_unit_test(first_word_skips_white_space_and_comments),

@@ -27,7 +27,7 @@ struct sql_verdict {
     uint8_t opaque;     /* enum sql_opaque, where who asks has looked */
     bool fickle;        /* sql_makes_fickle, or what is opaque may */
     bool columns;       /* sql_makes_columns, or what is opaque may; of SELECT INTO without that */
-    bool alters;        /* it names a table, and may be an ALTER, where who asks has looked */
+    bool alters;        /* one of its statements is an ALTER, or may be, and names a table */
     bool analysed;      /* false: the parser did not understand it; masks come from the search */
 };
 
