@@ -37,7 +37,7 @@ static void read_column(struct sql_work *w, struct sql_place *place, const char 
     if (sql_place_has(w, place, column) == SQL_HAS_HIDDEN)
         place->fixed = true; /* a sub-select would not have it */
     if (place->rule->early && is_new(place->rule, column) &&
-        !(place->written && (flags & SQL_NAME_WRITTEN)))
+        !(place->written && (flags & SQL_NAME_WRITTEN)) && !sql_place_lists(w, place, column))
         w->out->early |= sql_work_bit(place->rule);
 }
 

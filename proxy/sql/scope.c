@@ -111,12 +111,14 @@ static const struct rule *find_rule(struct sql_work *w, const char *schema, cons
     if (schema)
         return find_in(rules, schema, name);
     perhaps = sql_path_meaning(rules, w->path.path, name, &found) == SQL_MEANS_PERHAPS;
-    if (found && is_taken(w, found, name))
+    if (found && is_taken(w, found, name)) {
         sql_work_doubt(w, SQL_DOUBT_PATH);
-    else if (perhaps && w->by_places && is_shown_alike(w, name))
+        w->taken |= sql_work_bit(found);
+    } else if (perhaps && w->by_places && is_shown_alike(w, name)) {
         w->perhaps = true;
-    else if (perhaps)
+    } else if (perhaps) {
         sql_work_doubt(w, SQL_DOUBT_PATH);
+    }
     w->unseen |= found && ((sql_work_bit(found) & (w->session->unseen | w->opaque)) ||
                            (w->path.perhaps && is_contested(rules, name)));
     return found;
@@ -408,10 +410,15 @@ static enum sql_has list_has(const struct sql_work *w, const struct sql_place *p
     return SQL_HAS_NOT;
 }
 
+bool sql_place_lists(const struct sql_work *w, const struct sql_place *place, const char *column)
+{
+    return place->aliases && in_list(w, place->aliases, column);
+}
+
 enum sql_has sql_place_has(const struct sql_work *w, const struct sql_place *place,
                            const char *column)
 {
-    if (place->aliases && in_list(w, place->aliases, column))
+    if (sql_place_lists(w, place, column))
         return SQL_HAS;
     switch (place->kind) {
     case SQL_PLACE_MIGRATING:

@@ -92,6 +92,9 @@ bool sql_place_is_unique(const struct sql_work *w, const struct sql_scope *scope
 /* Has it columns that the session must not see? */
 bool sql_place_hides(const struct sql_work *w, const struct sql_place *place);
 
+/* Has a list behind its alias given that name to one of its columns? */
+bool sql_place_lists(const struct sql_work *w, const struct sql_place *place, const char *column);
+
 enum sql_has { SQL_HAS_NOT, SQL_HAS, SQL_HAS_HIDDEN, SQL_HAS_PERHAPS };
 
 /* Has the place a column of that name? HIDDEN: one of the other side. Of relations that do not
