@@ -7,6 +7,7 @@ at the end of a line; rows of COPY FROM STDIN follow it up to `\\.`. {claim} is 
     how      ways to play it, of play.HOW; "simple, extended, binary, prepared" unless told
     doubt    the SQL layer leaves it as it is, for this reason, and it may differ
     untouched  the same, but it must not differ
+    unfilled  as untouched, in the backfill alone
     follows  as doubt, of a session of the new side that has not said so
     side     of this side only
     since    of this version of PostgreSQL on
@@ -105,7 +106,7 @@ def judge(pair, case, told):
     """What is wrong with it, or None."""
     doubts = {pair.rewriter.doubt(step) for step in case.steps} - {None}
     follows = told.get("follows") if unsaid(pair) else None
-    expected = {told[name] for name in ("doubt", "untouched") if name in told} | ({follows} - {None})
+    expected = {told[name] for name in ("doubt", "untouched", *([] if pair.filled else ["unfilled"])) if name in told} | ({follows} - {None})
     found = pair.run(case)
     if not (expected <= doubts and bool(expected) == bool(doubts)):
         return f"in doubt: {doubts or 'nothing'}, not: {expected or 'nothing'}" + (f"\n{found}" if found else "")

@@ -68,11 +68,11 @@ def _table(conn, name):
     partitions = [{"schema": "public", "name": partition, "columns": columns(of)}
                   for partition, of in conn.execute(PARTITIONS, {"oid": oid}).fetchall()]
     return {"migration": migration, "schema": "public", "name": name, "other": schema.turned().get(name),
-            "old": old, "new": new, "columns": columns(oid), "key": [row[0] for row in conn.execute(KEY, {"oid": oid}).fetchall()], "twins": twins, "pairs": pairs, "relatives": relatives, "partitions": partitions, "early": False, "reversed": False}
+            "old": old, "new": new, "columns": columns(oid), "key": [row[0] for row in conn.execute(KEY, {"oid": oid}).fetchall()], "twins": twins, "pairs": pairs, "relatives": relatives, "partitions": partitions, "early": True, "reversed": False}
 
 
 def describe(conn):
-    """Before the cut-over."""
+    """Before anything is filled."""
     tables = [_table(conn, name) for name in schema.migrating()]
     columns = sorted({column for table in tables for column in table["old"] + table["new"]})
     found = conn.execute(NAMESAKES, {"tables": [t["name"] for t in tables], "columns": columns}).fetchall()
@@ -82,8 +82,9 @@ def describe(conn):
 
 
 def turn(tables, reversed_):
-    """Of tables as describe() gives them. reversed_: cut over."""
+    """Of tables as describe() gives them, from ready on. reversed_: cut over."""
     for table in tables:
+        table["early"] = False
         if table["other"] and table["reversed"] != reversed_:
             table["name"], table["other"] = table["other"], table["name"]
         table["reversed"] = reversed_
@@ -92,9 +93,9 @@ def turn(tables, reversed_):
 APART = "rows apart"
 
 
-def in_step_sql():
+def in_step_sql(filled):
     """By either name of a table that migrates: counts the rows of which a plain rename's columns are not the same bytes.
-    %s is what the table is called."""
+    %s is what the table is called. Not filled: of rows that nobody has written since, the new ones are NULL."""
     counts = {}
     for name in schema.migrating():
         pairs = [(f["from"], f["to"]) for _, kind, f in schema.operations()
@@ -102,7 +103,7 @@ def in_step_sql():
         if not pairs:
             continue
         differs = " OR ".join(f'ROW(segue_row."{old}")::record OPERATOR(pg_catalog.*<>) ROW(segue_row."{new}")::record'
-                              for old, new in pairs)
+                              + ("" if filled else f' AND segue_row."{new}" IS NOT NULL') for old, new in pairs)
         for called in {schema.called(side, name) for side in ("old", "new")}:
             counts[called] = f"""SELECT '{APART}', '{name} ' || count(*) FROM public."%s" segue_row WHERE {differs}"""
     return counts

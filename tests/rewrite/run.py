@@ -25,7 +25,7 @@ sys.path[:0] = [str(TESTS), str(TESTS / "integration")]
 
 from lib.cluster import Clusters, versions  # noqa: E402
 from rewrite import campaign, hand  # noqa: E402
-from rewrite.stage import PHASES, SIDES, Stage  # noqa: E402
+from rewrite.stage import PHASES, SIDES, Stage, sides  # noqa: E402
 
 
 DOUBTED_MAX = 0.2  # of all cases: a layer that leaves everything as it is would pass else
@@ -62,7 +62,7 @@ def play(stage, phase, side, args):
         return 1, found is not None and not found.excused
     begin = time.monotonic()
     by_hand = hand.run(pair, side, stage.cluster.version, show)
-    numbers = range(-(-args.count // (len(args.phase or PHASES) * len(args.side or SIDES))))
+    numbers = range(-(-args.count // len(played(args))))
     report = campaign.run(pair, grammar, numbers, args.max, show=show)
     seconds = time.monotonic() - begin
     print(f"pg{stage.cluster.version} {phase} {side}: {by_hand[0]} by hand, {by_hand[1]} differences; seed {args.seed}: {report} "
@@ -73,14 +73,19 @@ def play(stage, phase, side, args):
     return by_hand[0] + report.cases, by_hand[1] + len(report.found) + over
 
 
+def played(args):
+    """(phase, side) of all that are asked for."""
+    return [(phase, side) for phase in args.phase or PHASES for side in sides(phase) if side in (args.side or SIDES)]
+
+
 def campaigns(stage, args):
     """What play() gives, for each phase and side that is asked for."""
     for phase in PHASES:
         if args.phase and PHASES.index(phase) > max(map(PHASES.index, args.phase)):
             return
         stage.enter(phase)
-        for side in SIDES:
-            if phase in (args.phase or PHASES) and side in (args.side or SIDES):
+        for side in sides(phase):
+            if (phase, side) in played(args):
                 yield play(stage, phase, side, args)
         stage.leave()
 

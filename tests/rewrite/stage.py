@@ -2,7 +2,7 @@
 
 plain       the old schema, never migrated: what an old session must see
 contracted  the new schema alone, made by the same migrations run to their end: what a new session must see
-dual        both, by segue, in a phase: ready, soaking (after the cut-over), back (after its rollback)
+dual        both, by segue, in a phase: backfilling (no row is filled yet), ready, soaking (after the cut-over), back (after its rollback)
 """
 
 from lib.cluster import TEMPLATE
@@ -15,7 +15,7 @@ from .grammar import Grammar
 from .play import Session
 from .rewriter import Rewriter
 
-PHASES = ("ready", "soaking", "back")
+PHASES = ("backfilling", "ready", "soaking", "back")
 SIDES = ("old", "new")
 NAMES = [migration["name"] for migration in schema.MIGRATIONS]
 
@@ -27,6 +27,11 @@ SELECT oid.here, oid.there FROM pg_class c JOIN pg_type t ON t.oid = c.reltype
 CROSS JOIN LATERAL (VALUES (t.oid, 2249), (t.typarray, 2287)) oid (here, there)
 WHERE c.relnamespace = 'public'::regnamespace
   AND (c.relname = ANY (%s) OR c.relispartition)"""
+
+
+def sides(phase):
+    """Who can be compared: before ready a new column may not be read."""
+    return ("old",) if phase == "backfilling" else SIDES
 
 
 class Stage:
@@ -58,29 +63,30 @@ class Stage:
             conn.execute(f"CREATE DATABASE rw_{name} TEMPLATE {template}")
 
     def _make(self):
-        """Gives the rules while the phase is ready."""
+        """Gives the rules while the phase is backfilling."""
         self._database("plain", TEMPLATE)
         with self.cluster.connect("rw_plain") as conn:
             conn.execute(schema.tables_sql())
-        self._database("dual", "rw_plain")
-        self.proxy = self._segue("dual")
-        for migration in schema.MIGRATIONS:
-            self.proxy.begin(migration)
-        for name in NAMES:
-            self.proxy.wait_phase(name, "ready")
-        self._rest()
-        self._database("contracted", "rw_dual")
+        for name in ("contracted", "dual"):
+            self._database(name, "rw_plain")
         proxy = self._segue("contracted")
+        for migration in schema.MIGRATIONS:
+            proxy.begin(migration)
         for name in NAMES:
+            proxy.wait_phase(name, "ready")
             proxy.cli("cutover", name)
             proxy.cli("complete", name, "--force")
         proxy.stop()
-        with self.cluster.connect("rw_dual") as conn:
-            described = rules.describe(conn)
         self.proxy = self._segue("dual")
+        self.proxy.cli("throttle", "flag_file", "/dev/null")  # it is there: nothing is filled
+        for migration in schema.MIGRATIONS:
+            self.proxy.begin(migration)
+        for name in NAMES:
+            self.proxy.wait_phase(name, "backfilling")
         self._wait()
-        self.phase = "ready"
-        return described
+        self.phase = "backfilling"
+        with self.cluster.connect("rw_dual") as conn:
+            return rules.describe(conn)
 
     def _segue(self, name):
         proxy = Segue(self.cluster.url("rw_" + name), self.folder, start=False)
@@ -108,8 +114,13 @@ class Stage:
         if not self.proxy:
             self.proxy = self._segue("dual")
             self._wait()
+        if phase == "ready":
+            self.proxy.cli("throttle", "flag_file", "off")
         for name in NAMES:
-            self.proxy.cli("cutover" if phase == "soaking" else "rollback", name)
+            if phase == "ready":
+                self.proxy.wait_phase(name, phase)
+            else:
+                self.proxy.cli("cutover" if phase == "soaking" else "rollback", name)
         rules.turn(self.rules["tables"], phase == "soaking")
         self.phase = phase
         if not self.through:
@@ -137,7 +148,7 @@ class Stage:
         else:
             subject = Session(self._conninfo("dual", self.cluster.port), rewriter)
         self.opened += [reference, subject, rewriter]
-        return Pair(reference, subject, self.tables(side), rewriter, names)
+        return Pair(reference, subject, self.tables(side), rewriter, names, self.phase != "backfilling")
 
     def grammar(self, side, seed):
         """The same seed gives other statements for each version, phase and side."""

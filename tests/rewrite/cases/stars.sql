@@ -213,9 +213,11 @@ SELECT b, w.a FROM ONLY words w(a, b) TABLESAMPLE SYSTEM (100);
 SELECT a, b FROM words w(a, b) GROUP BY a;
 
 -- Rows that are locked, joined by all names
+-- @unfilled: a join by names beside what forbids a sub-select
 SELECT a.id, a.run_id, n.body FROM archive a NATURAL JOIN notes n FOR UPDATE OF a;
 
 -- Rows that are locked below an alias over a join
+-- @unfilled: a join by names beside what forbids a sub-select
 SELECT j.sort, j.{title} FROM (words w JOIN (SELECT 1 AS sort) s ON w.id > s.sort) AS j FOR UPDATE;
 
 -- FOR UPDATE with a star
