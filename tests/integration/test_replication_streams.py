@@ -112,6 +112,8 @@ def has_all(copy):
 
 def test_a_base_backup_with_its_wal_makes_a_server(own, segue):
     quiet(own)
+    with own.connect() as conn:
+        conn.execute("DROP TABLESPACE elsewhere")  # of which there would be an archive by itself
     proxy = segue(upstream=own.url())
     copy = beside(own, "unpacked")
     copy.data.mkdir(mode=0o700)
