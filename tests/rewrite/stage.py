@@ -121,10 +121,18 @@ class Stage:
                 self.proxy.wait_phase(name, phase)
             else:
                 self.proxy.cli("cutover" if phase == "soaking" else "rollback", name)
+        if phase == "ready":
+            self._put_in_order()
         rules.turn(self.rules["tables"], phase == "soaking")
         self.phase = phase
         if not self.through:
             self._rest()
+
+    def _put_in_order(self):
+        """The fill has put rows behind the space of what was played before: without it a new one would come in front."""
+        with self.cluster.connect("rw_dual") as conn:
+            for name in schema.migrating():
+                conn.execute(f'VACUUM FULL public."{name}"')
 
     # ---- what the statements are played on ----
 

@@ -575,8 +575,6 @@ static void early_readers_are_found(void **state)
         {"SELECT ROW(x.*) FROM plus x", SQL_SIDE_NEW, 8},
         {"SELECT to_json(x) FROM plus x", SQL_SIDE_NEW, 8},
         {"SELECT count(x.*) FROM plus x", SQL_SIDE_NEW, 8},
-        {"SELECT n, x.n FROM t x (id, n)", SQL_SIDE_OLD, 0},
-        {"SELECT x.n FROM t x (id)", SQL_SIDE_OLD, 1},
         {"SELECT id FROM plus NATURAL JOIN u", SQL_SIDE_NEW, 8},
         {"SELECT id FROM plus", SQL_SIDE_NEW, 0},
         {"TABLE plus", SQL_SIDE_NEW, 8},
@@ -597,24 +595,6 @@ static void early_readers_are_found(void **state)
             assert_null(out.text);
         sql_rewrite_fini(&out);
     }
-    sql_rules_unref(rules);
-}
-
-static void who_has_a_table_of_its_own_by_that_name_is_no_early_reader(void **state)
-{
-    struct sql_rules *rules = some_rules(true, false);
-    const struct sql_sight_of_session session = {
-        .side = SQL_SIDE_OLD, .rewrites = true, .shadowed = {.old = 1}};
-    struct sql_rewrite out;
-
-    (void)state;
-    sql_rewrite(rules, &session, "SELECT n FROM t", 15, &out);
-    assert_int_equal(out.early, 0);
-    assert_int_equal(out.doubt, SQL_DOUBT_PATH);
-    sql_rewrite_fini(&out);
-    sql_rewrite(rules, &session, "SELECT n FROM public.t", 22, &out);
-    assert_int_equal(out.early, 1);
-    sql_rewrite_fini(&out);
     sql_rules_unref(rules);
 }
 
@@ -709,7 +689,6 @@ int main(void)
         cmocka_unit_test(what_nobody_has_seen_leaves_alone_what_means_the_same),
         cmocka_unit_test(a_temporary_relation_may_be_called_like_a_partition),
         cmocka_unit_test(early_readers_are_found),
-        cmocka_unit_test(who_has_a_table_of_its_own_by_that_name_is_no_early_reader),
         cmocka_unit_test(a_column_that_is_about_to_go_is_seen_by_nobody_and_read_by_nobody),
         cmocka_unit_test(positions_are_those_of_the_text_that_the_client_sent),
         cmocka_unit_test(the_columns_of_TABLE_stand_nowhere),
