@@ -55,9 +55,13 @@ static void warn_of_arbiters(struct build *b, struct target *t, const struct fil
                              const char *what)
 {
     const json_t *indexes = json_object_get(t->doc, "indexes");
-    const struct eng_table *table = target_table(b, t);
-    struct file_names now = {.n = c->columns.n, .v = mem_calloc(c->columns.n, sizeof(*now.v))};
+    const struct eng_table *table;
+    struct file_names now;
 
+    if (!c->deferrable && !c->initially_deferred)
+        return;
+    table = target_table(b, t);
+    now = (struct file_names){mem_calloc(c->columns.n, sizeof(*now.v)), c->columns.n};
     for (size_t i = 0; i < now.n; i++) {
         now.v[i] = c->columns.v[i];
         for (size_t k = 0; k < table->nduals; k++)
@@ -65,8 +69,7 @@ static void warn_of_arbiters(struct build *b, struct target *t, const struct fil
                 !strcmp(table->duals[k].new_name, now.v[i]))
                 now.v[i] = table->duals[k].old_name;
     }
-    for (size_t i = 0; (c->deferrable || c->initially_deferred) && i < json_array_size(indexes);
-         i++)
+    for (size_t i = 0; i < json_array_size(indexes); i++)
         if (index_is_key(json_array_get(indexes, i), &now))
             build_warn(b, what,
                        "leave deferrable out, or see that nobody says ON CONFLICT of these columns",

@@ -38,7 +38,7 @@ static void read_column(struct sql_work *w, struct sql_place *place, const char 
         place->fixed = true; /* a sub-select would not have it */
     if (place->rule->early && is_new(place->rule, column) &&
         !(place->written && (flags & SQL_NAME_WRITTEN)) && !sql_place_lists(w, place, column))
-        w->out->early |= sql_work_bit(place->rule);
+        sql_place_is_early(w, place);
 }
 
 /* ---- x ---- */

@@ -67,7 +67,6 @@ static void finish(struct sql_work *w, const struct sql_node *tree)
         leave_unread(w);
         return;
     }
-    out->early &= ~w->taken;
     if (out->early)
         return;
     if (sql_walk_is_better_left(w))

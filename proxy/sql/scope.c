@@ -111,14 +111,12 @@ static const struct rule *find_rule(struct sql_work *w, const char *schema, cons
     if (schema)
         return find_in(rules, schema, name);
     perhaps = sql_path_meaning(rules, w->path.path, name, &found) == SQL_MEANS_PERHAPS;
-    if (found && is_taken(w, found, name)) {
+    if (found && is_taken(w, found, name))
         sql_work_doubt(w, SQL_DOUBT_PATH);
-        w->taken |= sql_work_bit(found);
-    } else if (perhaps && w->by_places && is_shown_alike(w, name)) {
+    else if (perhaps && w->by_places && is_shown_alike(w, name))
         w->perhaps = true;
-    } else if (perhaps) {
+    else if (perhaps)
         sql_work_doubt(w, SQL_DOUBT_PATH);
-    }
     w->unseen |= found && ((sql_work_bit(found) & (w->session->unseen | w->opaque)) ||
                            (w->path.perhaps && is_contested(rules, name)));
     return found;
@@ -151,6 +149,7 @@ struct sql_place *sql_scope_add_range(struct sql_work *w, struct sql_scope *scop
         place->kind = SQL_PLACE_MIGRATING;
         place->rule = rule;
         place->other = sql_rule_is_other(rule, name);
+        place->taken = !schema && is_taken(w, rule, name);
         if (!rule->ncolumns)
             sql_work_doubt(w, SQL_DOUBT_COLUMNS);
         if (!sql_rules_is_here(w->rules, sql_node_text(sql_tree_get(range, "catalogname")))) {
@@ -413,6 +412,12 @@ static enum sql_has list_has(const struct sql_work *w, const struct sql_place *p
 bool sql_place_lists(const struct sql_work *w, const struct sql_place *place, const char *column)
 {
     return place->aliases && in_list(w, place->aliases, column);
+}
+
+void sql_place_is_early(struct sql_work *w, const struct sql_place *place)
+{
+    if (!place->taken)
+        w->out->early |= sql_work_bit(place->rule);
 }
 
 enum sql_has sql_place_has(const struct sql_work *w, const struct sql_place *place,

@@ -35,6 +35,7 @@ struct sql_place {
     bool nullable;         /* by a join that may find no row of it, or nobody knows */
     size_t rows, last_row; /* of those that were asked for (record.h), from 1; 0: none */
     bool other;            /* MIGRATING, under the name of the other side (called.h) */
+    bool taken; /* MIGRATING, unless the session has a relation of its own by that name */
 };
 
 struct sql_cte {
@@ -94,6 +95,9 @@ bool sql_place_hides(const struct sql_work *w, const struct sql_place *place);
 
 /* Has a list behind its alias given that name to one of its columns? */
 bool sql_place_lists(const struct sql_work *w, const struct sql_place *place, const char *column);
+
+/* A column of the place is read that may not be yet, unless it is another relation. */
+void sql_place_is_early(struct sql_work *w, const struct sql_place *place);
 
 enum sql_has { SQL_HAS_NOT, SQL_HAS, SQL_HAS_HIDDEN, SQL_HAS_PERHAPS };
 

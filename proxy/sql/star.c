@@ -116,7 +116,7 @@ void sql_star_note(struct sql_work *w, const struct sql_place *place)
     if (sql_place_hides(w, place))
         w->out->stars |= sql_work_bit(place->rule);
     if (reads_early(w, place))
-        w->out->early |= sql_work_bit(place->rule);
+        sql_place_is_early(w, place);
 }
 
 /* ---- stars ---- */
@@ -459,7 +459,7 @@ void sql_star_joins(struct sql_work *w, struct sql_scope *scope, const struct sq
         if (place->kind != SQL_PLACE_MIGRATING)
             continue;
         if (scope->natural && reads_early(w, place)) /* perhaps by a column that is not filled */
-            w->out->early |= sql_work_bit(place->rule);
+            sql_place_is_early(w, place);
         if (!sql_place_hides(w, place))
             continue;
         if ((scope->natural && sql_needs_own_names(w, scope, place)) || place->covered ||
@@ -475,7 +475,7 @@ void sql_star_joins(struct sql_work *w, struct sql_scope *scope, const struct sq
 static void read_list(struct sql_work *w, struct sql_place *place, const struct sql_node *list)
 {
     if (!list && reads_early(w, place))
-        w->out->early |= sql_work_bit(place->rule);
+        sql_place_is_early(w, place);
     SQL_NODE_EACH_ITEM(item, list)
         sql_name_used(w, place, sql_tree_string(item), 0);
 }

@@ -108,7 +108,6 @@ struct sql_work {
     struct sql_columns columns;
     unsigned doubts; /* all that there were: a bit each */
     bool unnamed;    /* and one is about which table a name means, or where it stands */
-    uint64_t taken;  /* tables whose name is another relation's, perhaps: a temporary one's */
     bool unseen;     /* a table is named that the session's `unseen` has */
     /* An INSERT without a list: is that what is written to now; may its name be another relation's
      * whose columns are not looked at; and do its values meet hidden columns? (scope.c, insert.c)

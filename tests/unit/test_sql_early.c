@@ -51,11 +51,16 @@ static void an_alias_of_a_list_is_no_new_column(void **state)
 
 static void a_table_of_ones_own_by_that_name_is_another(void **state)
 {
-    const struct sql_taken own = {.old = 1};
+    const struct sql_taken own = {.old = 1}, none = {0};
 
     (void)state;
     each(own, "SELECT n FROM t", 0);
     each(own, "SELECT n FROM public.t", 1);
+    each(own, "SELECT x.n FROM public.t x, t", 1);
+    each(own, "SELECT x.n FROM t x, public.t", 0);
+    each(own, "INSERT INTO t SELECT * FROM t RETURNING n", 0);
+    each(none, "SELECT n FROM t; CREATE TEMP TABLE t (n int)", 1);
+    each(none, "CREATE TEMP TABLE t (n int); SELECT n FROM t", 0);
 }
 
 int main(void)
