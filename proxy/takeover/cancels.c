@@ -83,7 +83,7 @@ bool tko_has_letters(struct tko *t, struct tko_letters *to)
     return has;
 }
 
-static bool takes_more(int fd)
+bool tko_takes_more(int fd)
 {
     struct pollfd p = {.fd = fd, .events = POLLOUT};
 
@@ -102,7 +102,7 @@ static void send_letter(int fd, const struct tko_letter *letter)
 
 void tko_send_letters(struct tko *t, struct tko_letters *to, int fd)
 {
-    while (fd >= 0 && tko_has_letters(t, to) && takes_more(fd)) {
+    while (fd >= 0 && tko_has_letters(t, to) && tko_takes_more(fd)) {
         struct tko_letter *letter = next_letter(t, to);
 
         send_letter(fd, letter);

@@ -206,7 +206,8 @@ static int first_of_those_before(const struct tko *t)
     return first ? first : atomic_load(&t->predecessor_pid);
 }
 
-/* Of this process and of those before it, who report here alone. */
+/* Of this process and of those before it, who report here alone. A successor that stands still gets
+ * none, and a newer one when it goes on: dropped, it would take our sessions for gone. */
 static void report(struct tko *t)
 {
     unsigned before = atomic_load(&t->predecessor_sessions);
@@ -220,7 +221,8 @@ static void report(struct tko *t)
     if (t->spoken >= WIRE_HANDOVER_VERSION_WHOSE)
         msg.pid = (uint32_t)(before ? first_of_those_before(t) : getpid());
     t->until_ms = clock_ms() + (msg.sessions < HURRY_SESSIONS ? HURRY_MS : REPORT_MS);
-    if (t->successor >= 0 && tko_say(t->successor, &msg, -1, &err) != RC_OK) {
+    if (t->successor >= 0 && tko_takes_more(t->successor) &&
+        tko_say(t->successor, &msg, -1, &err) != RC_OK) {
         log_err(LOG_WARNING, "the successor is not told any more", &err);
         drop_successor(t);
     }

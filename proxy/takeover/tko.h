@@ -80,6 +80,7 @@ void tko_hear_cancel(struct tko *t, const struct wire_handover *msg);    /* of t
 void tko_hear_cancel_is(struct tko *t, const struct wire_handover *msg); /* of the predecessor */
 bool tko_has_letters(struct tko *t, struct tko_letters *to);
 void tko_send_letters(struct tko *t, struct tko_letters *to, int fd); /* as many as it takes now */
+bool tko_takes_more(int fd); /* now, or it has gone, which only who sends to it hears */
 void tko_drop_letters(struct tko *t, struct tko_letters *to);
 
 #endif

@@ -78,3 +78,22 @@ def test_a_successor_that_asks_and_does_not_read_takes_nothing_from_anybody(segu
         while peer.hear()[0] != "S":
             pass
     old.logged("has taken over")
+
+
+def test_a_successor_that_stands_still_is_told_when_it_goes_on(behind):
+    """Dropped, it would take for gone what the processes before it still have."""
+    old, elder, _ = behind(3)
+    with Peer(old) as peer:
+        peer.hello(3)
+        peer.descriptors(3)
+        peer.say(b"R")
+        assert peer.hear() == ("G",)
+        peer.say(b"A")
+        assert peer.hear()[0] == "S"
+        for number in range(1000):  # each is passed on at once
+            elder.report(1 + number % 2)
+        elder.report(5)
+        until("all to be heard", lambda: not elder.unheard())
+        while (heard := peer.hear()) and heard[1] < 5:
+            pass
+        assert heard and heard[0] == "S", heard

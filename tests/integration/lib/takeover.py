@@ -1,9 +1,11 @@
 """What the tests of takeovers share: a successor, how many sockets there are, the protocol packet by packet."""
 
 import contextlib
+import fcntl
 import os
 import socket
 import struct
+import termios
 import threading
 from pathlib import Path
 
@@ -156,6 +158,14 @@ class Elder:
                 self.asked.append((hops, backend, packet[21:]))
                 for how in self.answers.pop(0):
                     self._say(b"c", hops, high, low, how)
+
+    def report(self, sessions):
+        """To who has taken over: so many are left."""
+        self._say(b"S", sessions, 60, 0)
+
+    def unheard(self):
+        """Bytes that nobody has read yet."""
+        return struct.unpack("i", fcntl.ioctl(self.sock, termios.TIOCOUTQ, b"\0" * 4))[0]
 
     def close(self):
         with contextlib.suppress(OSError):  # it is closed
