@@ -47,8 +47,16 @@ static void undo(void *ctx, const struct sess_flight *flight, bool read)
 static bool is_hidden(const struct sess_flight *head, const struct wire_frame *frame)
 {
     return head && frame->total <= SESS_FAILED_BYTES_MAX &&
-           ((head->hidden && memchr("123CIZ", frame->type, 6)) ||
+           ((head->hidden && memchr("123CINZ", frame->type, 7)) ||
             (head->again && frame->type == 'Z'));
+}
+
+/* The client has heard a notice about its statement when it prepared that. */
+static enum sess_answer answer_hidden(const struct wire_frame *frame, const char *msg)
+{
+    bool ends_all = frame->type == 'N' && sess_sent_ends_all(msg, frame->total);
+
+    return ends_all ? SESS_ANSWER_PASS : SESS_ANSWER_HIDE;
 }
 
 /* Errors about a text that was planned, where they may also be about arguments. */
@@ -220,15 +228,16 @@ enum sess_answer sess_rewrite_answer(struct sess *s, const struct wire_frame *fr
     const struct sess_flight *head = sess_pipeline_head(s->pipeline);
     enum sess_answer answer = SESS_ANSWER_PASS;
     bool shows = frame->type == 'E' && sql_rules_shows(sess_rules(s)), about;
+    bool hidden = is_hidden(head, frame);
 
-    if (is_hidden(head, frame)) {
+    if (hidden) {
         if (avail < frame->total)
             return SESS_ANSWER_MORE; /* what is not there cannot be left out */
         if (head->again) {
             sess_pipeline_failed_ready(s->pipeline);
             return SESS_ANSWER_HIDE;
         }
-        answer = SESS_ANSWER_HIDE;
+        answer = answer_hidden(frame, msg);
     } else if (frame->type == 'Z') {
         buf_fini(&s->failed);
     } else if (head && head->quiet && frame->type == 'E' && frame->total > SESS_FAILED_BYTES_MAX) {
@@ -237,7 +246,7 @@ enum sess_answer sess_rewrite_answer(struct sess *s, const struct wire_frame *fr
         if (!sess_sent_ends_all(s->failed.data, s->failed.len))
             answer = SESS_ANSWER_DROP;
     }
-    about = head && (head->sent || head->quiet || s->failed.len) &&
+    about = head && !hidden && (head->sent || head->quiet || s->failed.len) &&
             (frame->type == 'E' || frame->type == 'N');
     if ((about || shows) && frame->total <= SESS_FAILED_BYTES_MAX) {
         if (avail < frame->total)

@@ -81,7 +81,7 @@ static enum sess_answer answer_long(struct sess *s, const struct wire_frame *fra
 enum sess_answer sess_ask_answer(struct sess *s, const struct wire_frame *frame, const char *msg,
                                  size_t avail)
 {
-    static const uint8_t others[256] = {['S'] = 1, ['N'] = 1, ['A'] = 1}; /* come at any time */
+    static const uint8_t others[256] = {['S'] = 1, ['A'] = 1}; /* come at any time */
     const struct sess_question *question = s->question;
 
     if (others[frame->type])
@@ -90,7 +90,7 @@ enum sess_answer sess_ask_answer(struct sess *s, const struct wire_frame *frame,
         return answer_long(s, frame, msg, avail);
     if (avail < frame->total)
         return SESS_ANSWER_MORE;
-    if (frame->type == 'E' && sess_sent_ends_all(msg, frame->total))
+    if ((frame->type == 'E' || frame->type == 'N') && sess_sent_ends_all(msg, frame->total))
         return SESS_ANSWER_PASS;
     if (frame->type == 'D')
         question->row(s, msg, frame->total);

@@ -182,6 +182,30 @@ def test_injected_messages_behind_a_failed_one_are_sent_again(db, segue):
         assert stat(proxy, "prepared_again") == again + 1
 
 
+LONG = "a" * 70  # a name that is cut, which a notice says
+
+
+@pytest.mark.parametrize("sets", ["client_min_messages = notice", "client_min_messages = debug5"])
+def test_nobody_hears_what_the_server_notices_about_injected_messages(db, segue, sets):
+    """What a client sends is noticed as often as it sends it."""
+    make_items(db, 20)
+    proxy = segue(db, workers=1)
+    texts = {"one": f"SELECT *, id AS {LONG} FROM items WHERE id = $1", "sql": f"SELECT *, id AS {LONG} FROM items WHERE id = 2"}
+    with raw(proxy) as client:
+        client.send(query(f"SET {sets}")).answers()
+        got = client.send(parse(texts["one"], "one", [20]), SYNC).answers()
+        assert [fields(body)["C"] for kind, body in got if kind == "N" and fields(body)["C"] == "42622"] == ["42622"]
+        client.send(query(f"PREPARE sql AS {texts['sql']}")).answers()
+        for what, act, _ in LIFE[:-1]:
+            act(proxy)
+            for parts in ((bind("one", values=[2]), execute(), SYNC), (query("EXECUTE sql"),)):
+                direct = {"00000"} if "debug" in sets else set()
+                got = client.send(*parts).answers()
+                assert only(got, "D") and {fields(body)["C"] for kind, body in got if kind == "N"} <= direct, (what, got)
+                assert not any("segue~" in str(fields(body)) for kind, body in got if kind == "N"), (what, got)
+    assert stat(proxy, "prepared_again") == 2
+
+
 def test_in_an_aborted_transaction_nothing_is_prepared_again(db, segue):
     make_items(db, 20)
     proxy = segue(db, workers=1)
