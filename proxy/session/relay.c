@@ -388,6 +388,14 @@ static size_t note_rewritten(struct sess *s, const char *data, size_t at, size_t
     return frame->total;
 }
 
+static void pass_to_client(struct sess *s, const char *data, size_t end)
+{
+    if (s->worker->edited)
+        passage_send_edited(s, &s->client, data, end);
+    else
+        sess_send(s, &s->client, data, end);
+}
+
 size_t sess_relay_server(struct sess *s, const char *data, size_t len)
 {
     struct sess_leg *from = &s->server;
@@ -402,8 +410,8 @@ size_t sess_relay_server(struct sess *s, const char *data, size_t len)
 
             if (rc == RC_AGAIN)
                 break;
-            if (rc == RC_ERR) {
-                passage_drop(s->worker);
+            if (rc == RC_ERR) { /* what stands in front of it was said */
+                pass_to_client(s, data, pos);
                 sess_finish(s);
                 return len;
             }
@@ -430,10 +438,7 @@ size_t sess_relay_server(struct sess *s, const char *data, size_t len)
         from->left -= part;
         pos += part;
     }
-    if (s->worker->edited)
-        passage_send_edited(s, &s->client, data, pos);
-    else
-        sess_send(s, &s->client, data, pos);
+    pass_to_client(s, data, pos);
     if (s->worker->draining)
         sess_drain(s);
     return pos;

@@ -108,6 +108,16 @@ def test_what_cannot_go_on_ends_the_session_alone(proxy, relay, db):
         serves_on(proxy, relay, db)
 
 
+def test_what_was_said_in_front_of_what_cannot_go_on_is_heard(proxy, relay, db):
+    tag = message("C", b"SELECT 1\0")
+    with Raw(proxy.port) as raw:
+        raw.login(db.name, application_name="victim")
+        relay.alter = at("C", tag + header(b"Z", 0))
+        raw.send(query("SELECT 1"))
+        assert said(raw).endswith(tag)
+    serves_on(proxy, relay, db)
+
+
 def test_what_is_odd_passes_to_the_byte_and_the_session_goes_on(proxy, relay, db):
     for name, odd in PASSES.items():
         relay.alter = None
