@@ -41,8 +41,8 @@ static bool next_word(const char **at, struct buf *word)
     if (!*p)
         return false;
     for (; *p && !isspace((unsigned char)*p); p++) {
-        if (*p == '\\' && p[1])
-            p++;
+        if (*p == '\\' && !*++p)
+            break; /* as the server, which forgets a last one */
         buf_append_u8(word, (uint8_t)*p);
     }
     *at = p;

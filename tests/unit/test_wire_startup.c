@@ -181,6 +181,7 @@ static void a_setting_is_found_in_every_way_postgresql_takes_it(void **state)
         CASE("user\0u\0options\0  -c  geqo=off\t--Segue.SCHEMA=new \0", "new"),
         CASE("user\0u\0options\0-c segue.schema=old -c segue.schema=new\0", "new"),
         CASE("user\0u\0options\0-c segue.schema=o\\ l\\\\d\0", "o l\\d"),
+        CASE("user\0u\0options\0-c segue.schema=old\\\0", "old"),
         CASE("user\0u\0options\0-c segue.schema=\0", ""),
         CASE("user\0u\0segue.schema\0old\0", "old"),
         CASE("user\0u\0segue.schema\0old\0options\0-c segue.schema=new\0", "old"),
