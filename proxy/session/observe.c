@@ -40,13 +40,23 @@ static void note(struct sess *s, struct sess_use_key *key, uint64_t tables,
     }
 }
 
+/* By name, or by what a session that has said that it is old takes for the old columns in their
+ * order: with them goes what its stars show, and where its values without a list go. */
+static uint64_t old_tables(const struct sess *s, const struct sql_rewrite *seen)
+{
+    uint64_t unnamed = s->version.side == SQL_SIDE_OLD ? seen->stars | seen->positional : 0;
+
+    return seen->verdict.old_names | unnamed;
+}
+
 void sess_usage_note(struct sess *s, const struct sql_rewrite *seen, unsigned times,
                      const char *text, size_t len)
 {
     const struct sql_verdict *v = &seen->verdict;
+    const uint64_t old = old_tables(s, seen);
     /* EXECUTE uses what one of the session's PREPAREs has named: which one is not looked for */
     const uint64_t tables[SESS_USES] = {
-        [SESS_USE_OLD] = v->old_names | (v->executes ? s->prepared_old : 0),
+        [SESS_USE_OLD] = old | (v->executes ? s->prepared_old : 0),
         [SESS_USE_NEW] = v->new_names | (v->executes ? s->prepared_new : 0),
         [SESS_USE_STAR] = seen->stars,
         [SESS_USE_POSITIONAL] = seen->positional,
@@ -57,7 +67,7 @@ void sess_usage_note(struct sess *s, const struct sql_rewrite *seen, unsigned ti
     struct sess_worker *w = s->worker;
     uint64_t gone;
 
-    s->prepared_old |= v->prepares ? v->old_names : 0;
+    s->prepared_old |= v->prepares ? old : 0;
     s->prepared_new |= v->prepares ? v->new_names : 0;
     if (!(tables[SESS_USE_OLD] | tables[SESS_USE_NEW] | tables[SESS_USE_STAR] |
           tables[SESS_USE_POSITIONAL] | tables[SESS_USE_DOUBT]))

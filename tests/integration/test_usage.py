@@ -299,6 +299,23 @@ def test_what_was_used_before_the_cutover_or_as_new_name_does_not_refuse(db, seg
 
 
 @pytest.mark.one_version
+@pytest.mark.parametrize("statement", ["SELECT * FROM items WHERE id = 1", "INSERT INTO items VALUES (1001, 'row')", "EXECUTE prepared"])
+def test_who_says_that_it_is_old_uses_old_names_without_a_word_of_them(db, segue, statement):
+    """From complete on its stars would show other columns, and its values would go to them."""
+    make_items(db, 10)
+    proxy = segue(db, quiet_period_s=900)
+    proxy.soaking(RENAME)
+    for name, options in (("follows", None), ("old", "-c segue.schema=old")):
+        with proxy.connect(application_name=name, options=options) as conn:
+            conn.execute("PREPARE prepared AS SELECT * FROM items WHERE id = 2")
+            conn.execute(statement if name == "old" or "1001" not in statement else "INSERT INTO items VALUES (1002, 'note')")
+    assert seen(proxy, application_name="old", what="old names")["last_statement"] == statement
+    assert not usage(proxy, application_name="follows", what="old names")
+    refused = proxy.cli("complete", NAME, check=1).err
+    assert "application old" in refused and "application follows" not in refused
+
+
+@pytest.mark.one_version
 def test_what_an_older_segue_has_stored_of_old_names_still_refuses(db, segue):
     make_items(db, 10)
     proxy = segue(db, quiet_period_s=900)
