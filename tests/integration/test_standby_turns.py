@@ -342,8 +342,9 @@ def test_what_the_server_skips_is_not_waited_for(through, database, standby, fir
     with Raw(proxy.port).login(database.name, options="-c segue.schema=old") as client:
         client.send(*first, *[SYNC] * syncs, query("SELECT label FROM orders"), SYNC)
         assert client.until_ready() == "EZI"
-        if syncs:
+        if syncs and len(first) == 2:
             replay(standby, "resume")
+        if syncs:  # with so many nobody knows what is under way, and nothing is held
             assert client.until_ready().endswith("CZI")
 
 
