@@ -531,6 +531,7 @@ enum rc plan_replica_identity(struct build *b, const struct file_op *op)
                       relation, PQgetvalue(res, 0, 6));
     step_sql(step, "ALTER TABLE %s REPLICA IDENTITY %s", relation, PQgetvalue(res, 0, 6));
     step_lock(step, EXCLUSIVE, relation, holds);
+    step->no = -1; /* in front of columns of its index that may be NULL again */
     free(what);
     free(index);
     PQclear(res);
