@@ -386,10 +386,13 @@ static void look_for_needing(struct target *t, const char *bare)
     char *name = sql_quote_literal(bare);
     char *look = build_do_take(mem_printf(
         BUILD_OWN_NAMES
-        "SELECT pg_describe_object(d.classid, d.objid, d.objsubid) INTO segue_text FROM"
-        " pg_constraint k JOIN pg_depend d ON (d.refclassid, d.refobjid) IN"
-        " (('pg_class'::regclass, k.conindid), ('pg_constraint'::regclass, k.oid)) AND d.deptype ="
-        " 'n' WHERE k.conrelid = %lld AND k.conname = %s ORDER BY 1 LIMIT 1; IF segue_text IS NOT"
+        "WITH part AS (SELECT k.conindid AS id FROM pg_constraint k WHERE k.conrelid = %lld AND"
+        "  k.conname = %s), whole AS (SELECT id FROM part UNION SELECT t.relid FROM part,"
+        "  pg_partition_tree(id::regclass) t) SELECT pg_describe_object(d.classid, d.objid,"
+        " d.objsubid) INTO segue_text FROM whole LEFT JOIN pg_constraint k ON k.conindid = id AND"
+        " k.contype IN ('p', 'u', 'x') JOIN pg_depend d ON (d.refclassid, d.refobjid) IN"
+        " (('pg_class'::regclass, id), ('pg_constraint'::regclass, k.oid)) AND d.deptype = 'n'"
+        " ORDER BY 1 LIMIT 1; IF segue_text IS NOT"
         " NULL THEN RAISE object_not_in_prerequisite_state USING MESSAGE = format('%%s came after"
         " the migration was planned: it needs constraint %%I, which complete is to drop',"
         " segue_text, %s), HINT = 'drop it, then complete (or resume)'; END IF;" BUILD_NAMES_AGAIN,

@@ -238,6 +238,18 @@ def test_a_reference_of_the_new_schema_does_not_hold_the_rows_that_the_way_back_
     assert db.sql("SELECT conname FROM pg_constraint WHERE conname IN ('low', 'of_code')") == [("low",)]
 
 
+def test_complete_asks_for_references_to_a_part_of_what_it_drops_before_it_drops_anything(db, segue):
+    db.sql("CREATE TABLE items (id int CONSTRAINT u UNIQUE) PARTITION BY LIST (id); CREATE TABLE part PARTITION OF items DEFAULT")
+    proxy = segue(db)
+    name = proxy.soaking({"name": "freed", "operations": [{"drop_constraint": {"table": "items", "name": "u"}}]})
+    db.sql("CREATE TABLE refers (id int CONSTRAINT new_one REFERENCES part (id))")
+    refused = proxy.cli("complete", name, "--force", check=1).err
+    assert "new_one on table public.refers came after the migration was planned: it needs constraint u" in refused
+    assert proxy.phase(name) == "soaking"
+    db.sql("DROP TABLE refers")
+    complete(proxy, name)
+
+
 TURNS = {"another name": [{"rename_column": {"table": "prices", "from": "n", "to": "m"}}, {"rename_column": {"table": "uses", "from": "n", "to": "m"}}],
          "another type": [{"alter_column": {"table": table, "column": "n", "type": "bigint", "up": "n", "down": "n"}} for table in ("prices", "uses")]}
 
