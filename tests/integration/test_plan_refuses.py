@@ -477,6 +477,10 @@ TOO_LATE = {
         "CREATE TABLE items (id bigint NOT NULL, label text NOT NULL, CONSTRAINT u UNIQUE (id, label)) PARTITION BY LIST (id);"
         "CREATE TABLE part PARTITION OF items DEFAULT;", [renamed("label"), identity("part", "part_id_label_key")],
         "it is on column label, which this file replaces", "in a migration of its own"),
+    "a default twice": (KEYED, [alter("label", default="'a'"), alter("label", nullable=False), alter("label", default="'b'")],
+                        'operations[0] says "default" of column "label", too', "leave out one of the two"),
+    "a comment twice": (KEYED, [alter("label", comment="a"), alter("label", comment=None)],
+                        'operations[0] says "comment" of column "label", too', "leave out one of the two"),
     "a partition's key that another table refers to, dropped with the table's": (
         "CREATE TABLE items (id bigint CONSTRAINT u UNIQUE) PARTITION BY LIST (id); CREATE TABLE part PARTITION OF items DEFAULT;"
         "CREATE TABLE others (of bigint CONSTRAINT o REFERENCES part (id))", [{"drop_constraint": {"table": "items", "name": "u"}}],
