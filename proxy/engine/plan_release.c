@@ -131,7 +131,7 @@ static void warn_no_mend(struct build *b, const struct target *t, const char *wh
 
 /* ---- NOT NULL ---- */
 
-/* Has the server given it, for a key or an identity? */
+/* Has the server given it, for a key that is there, or an identity? */
 static bool owns_not_null(const struct target *t, const json_t *column)
 {
     const json_t *key = json_object_get(t->doc, "key");
@@ -192,7 +192,7 @@ enum rc release_not_null(struct build *b, struct target *t, const char *path, co
     char *number, *temp, *proof, *name = sql_quote_ident(column), *what, *bad, *set = NULL;
     enum rc rc = RC_OK;
 
-    if (owns_not_null(t, facts)) {
+    if (owns_not_null(t, facts) || key_has(b, t, column)) {
         rc = build_fail(b, path,
                         "column \"%s\" is of the primary key, or an identity column: it "
                         "cannot be NULL",

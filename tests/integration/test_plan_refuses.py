@@ -481,6 +481,9 @@ TOO_LATE = {
                         'operations[0] says "default" of column "label", too', "leave out one of the two"),
     "a comment twice": (KEYED, [alter("label", comment="a"), alter("label", comment=None)],
                         'operations[0] says "comment" of column "label", too', "leave out one of the two"),
+    "a key over a column that may be NULL by the same file": (
+        "CREATE TABLE items (id bigint NOT NULL)", [alter("id", nullable=True, down="1"), {"create_constraint": {
+            "name": "k", "table": "items", "type": "primary_key", "columns": ["id"]}}], "it cannot be NULL", ""),
     "a partition's key that another table refers to, dropped with the table's": (
         "CREATE TABLE items (id bigint CONSTRAINT u UNIQUE) PARTITION BY LIST (id); CREATE TABLE part PARTITION OF items DEFAULT;"
         "CREATE TABLE others (of bigint CONSTRAINT o REFERENCES part (id))", [{"drop_constraint": {"table": "items", "name": "u"}}],
