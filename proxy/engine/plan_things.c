@@ -214,7 +214,7 @@ static enum rc refuse_table_dependents(struct build *b, struct drops *drops)
     if (own_query(b, DEPENDENTS_OF_TABLES("$1::oid[]"), 1, params, &res, b->err) != RC_OK)
         return RC_ERR;
     for (int i = 0; i < PQntuples(res); i++)
-        build_refuse(b, PQgetvalue(res, i, 0), "drop it first, or in the same file",
+        build_refuse(b, PQgetvalue(res, i, 0), "drop it first; a table may go by the same file",
                      "it depends on what drop_table drops (%s)", drops->names.data);
     PQclear(res);
     return RC_OK;
