@@ -178,13 +178,40 @@ enum rc plan_column_constraints(struct build *b, struct target *t, const char *p
     return rc;
 }
 
+/* What the old side has is kept once: by a second one it would be what the first one has made. */
+static enum rc check_once(struct build *b, const struct target *t, const char *path,
+                          const struct file_op *op)
+{
+    for (size_t i = 0; i < op->index; i++) {
+        const struct file_op *other = &b->file->ops[i];
+        const struct {
+            const char *field;
+            bool both;
+        } rows[] = {{"default", op->def.set && other->def.set},
+                    {"comment", op->comment.set && other->comment.set},
+                    {"nullable", op->nullable != FILE_AS_IS && other->nullable != FILE_AS_IS}};
+
+        if (other->kind != FILE_ALTER_COLUMN || b->op_target[i] != t - b->targets ||
+            strcmp(other->column, op->column) != 0)
+            continue;
+        for (size_t k = 0; k < ARRAY_LEN(rows); k++)
+            if (rows[k].both)
+                return build_fail_hint(b, path, "leave out one of the two",
+                                       "operations[%zu] says \"%s\" of column \"%s\", too", i,
+                                       rows[k].field, op->column);
+    }
+    return RC_OK;
+}
+
 /* In place: the column stays what it is, rows must already meet what is new. */
 static enum rc alter_in_place(struct build *b, struct target *t, const char *path,
                               const struct file_op *op)
 {
     const json_t *column = cat_column(t->doc, op->column);
-    enum rc rc = RC_OK;
+    enum rc rc = check_once(b, t, path, op);
 
+    if (rc != RC_OK)
+        return rc;
     (void)target_table(b, t); /* the cut-over locks it */
     if (op->def.set || op->comment.set || op->nullable != FILE_AS_IS)
         texts_add(&t->altered, "%s", op->column);

@@ -82,7 +82,7 @@ struct target {
     struct texts gone;     /* of these, renames that change the type */
     struct texts expand, cutover, revert; /* SQL, in order */
     /* of the way back: in front of all tables' what binds since the cut-over goes; in front of
-     * `revert` rows are mended; behind all tables' what binds again */
+     * `revert` and the links rows are mended; behind all tables' what binds again */
     struct texts unbind, mend, rebind;
     struct texts contract;                 /* the same, behind the drop of the old columns */
     struct texts restore;                  /* proofs at the end of abort: a scan, no strong lock */

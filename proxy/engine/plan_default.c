@@ -166,6 +166,19 @@ static void try_default(struct build *b, const struct target *t, const struct en
     free(sql);
 }
 
+static bool is_wider(const char *type, const char *than)
+{
+    static const char *const types[] = {"smallint", "integer", "bigint"};
+    bool found = false;
+
+    for (size_t i = 0; i < ARRAY_LEN(types); i++) {
+        if (found && !strcmp(types[i], type))
+            return true;
+        found |= !strcmp(types[i], than);
+    }
+    return false;
+}
+
 /* So that it can count as far as the column. Until the old half is gone nothing larger fits anyway,
  * and the way back stays free. */
 static void widen_sequence(struct build *b, struct target *t, const char *sequence,
@@ -176,9 +189,9 @@ static void widen_sequence(struct build *b, struct target *t, const char *sequen
     const char *params[] = {sequence, dual->old_type};
     char *same = NULL;
 
-    if (!strcmp(dual->new_type, "bigint") && own_value(b, sql, 2, params, &same, NULL) == RC_OK &&
-        same)
-        texts_add(&t->contract, "ALTER SEQUENCE %s AS bigint", sequence);
+    if (is_wider(dual->new_type, dual->old_type) &&
+        own_value(b, sql, 2, params, &same, NULL) == RC_OK && same)
+        texts_add(&t->contract, "ALTER SEQUENCE %s AS %s", sequence, dual->new_type);
     free(same);
 }
 

@@ -12,8 +12,11 @@
 
 enum { N_OBJECT, N_NAME, N_TABLE, N_DROP, N_MAKE };
 
-/* $1: the index, or a sequence, whose own column is not meant, nor its defaults in partitions:
- * these go with that column. Parts that a foreign key has for partitions go with it. */
+/* A foreign key may be to a partition alone. */
+#define PARTS "(SELECT $1::regclass::oid UNION SELECT relid FROM pg_partition_tree($1::regclass))"
+
+/* $1: the index, with its parts, or a sequence, whose own column is not meant, nor its defaults in
+ * partitions: these go with that column. Parts that a foreign key has for partitions go with it. */
 static const char needing_sql[] =
     "SELECT CASE WHEN v.oid IS NULL THEN pg_describe_object(d.classid, d.objid, d.objsubid)"
     " ELSE pg_describe_object('pg_class'::regclass, v.oid, 0) END, f.conname, f.conrelid,"
@@ -38,9 +41,9 @@ static const char needing_sql[] =
     "  c.attnum = o.refobjsubid AND c.attname = a.attname WHERE o.classid = 'pg_class'::regclass"
     "  AND o.objid = d.refobjid AND o.refclassid = 'pg_class'::regclass"
     "  AND o.deptype IN ('a', 'i'))"
-    "  AND ((d.refclassid = 'pg_class'::regclass AND d.refobjid = $1::regclass) OR (d.refclassid ="
+    "  AND ((d.refclassid = 'pg_class'::regclass AND d.refobjid IN " PARTS ") OR (d.refclassid ="
     "  'pg_constraint'::regclass AND d.refobjid IN (SELECT oid FROM pg_constraint k WHERE"
-    "  k.conindid = $1::regclass AND k.contype IN ('p', 'u', 'x')))) ORDER BY 1";
+    "  k.conindid IN " PARTS " AND k.contype IN ('p', 'u', 'x')))) ORDER BY 1";
 
 /* By this file, at the cut-over. */
 static bool is_released(const struct build *b, const PGresult *res, int row)

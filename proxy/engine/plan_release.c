@@ -131,7 +131,7 @@ static void warn_no_mend(struct build *b, const struct target *t, const char *wh
 
 /* ---- NOT NULL ---- */
 
-/* Has the server given it, for a key or an identity? */
+/* Has the server given it, for a key that is there, or an identity? */
 static bool owns_not_null(const struct target *t, const json_t *column)
 {
     const json_t *key = json_object_get(t->doc, "key");
@@ -192,7 +192,7 @@ enum rc release_not_null(struct build *b, struct target *t, const char *path, co
     char *number, *temp, *proof, *name = sql_quote_ident(column), *what, *bad, *set = NULL;
     enum rc rc = RC_OK;
 
-    if (owns_not_null(t, facts)) {
+    if (owns_not_null(t, facts) || key_has(b, t, column)) {
         rc = build_fail(b, path,
                         "column \"%s\" is of the primary key, or an identity column: it "
                         "cannot be NULL",
@@ -386,10 +386,13 @@ static void look_for_needing(struct target *t, const char *bare)
     char *name = sql_quote_literal(bare);
     char *look = build_do_take(mem_printf(
         BUILD_OWN_NAMES
-        "SELECT pg_describe_object(d.classid, d.objid, d.objsubid) INTO segue_text FROM"
-        " pg_constraint k JOIN pg_depend d ON (d.refclassid, d.refobjid) IN"
-        " (('pg_class'::regclass, k.conindid), ('pg_constraint'::regclass, k.oid)) AND d.deptype ="
-        " 'n' WHERE k.conrelid = %lld AND k.conname = %s ORDER BY 1 LIMIT 1; IF segue_text IS NOT"
+        "WITH part AS (SELECT k.conindid AS id FROM pg_constraint k WHERE k.conrelid = %lld AND"
+        "  k.conname = %s), whole AS (SELECT id FROM part UNION SELECT t.relid FROM part,"
+        "  pg_partition_tree(id::regclass) t) SELECT pg_describe_object(d.classid, d.objid,"
+        " d.objsubid) INTO segue_text FROM whole LEFT JOIN pg_constraint k ON k.conindid = id AND"
+        " k.contype IN ('p', 'u', 'x') JOIN pg_depend d ON (d.refclassid, d.refobjid) IN"
+        " (('pg_class'::regclass, id), ('pg_constraint'::regclass, k.oid)) AND d.deptype = 'n'"
+        " ORDER BY 1 LIMIT 1; IF segue_text IS NOT"
         " NULL THEN RAISE object_not_in_prerequisite_state USING MESSAGE = format('%%s came after"
         " the migration was planned: it needs constraint %%I, which complete is to drop',"
         " segue_text, %s), HINT = 'drop it, then complete (or resume)'; END IF;" BUILD_NAMES_AGAIN,

@@ -122,24 +122,6 @@ static char *with_others(const struct target *t, const struct texts *others)
     return on;
 }
 
-/* What rows the old schema may not have become, while the new one is the truth still: the guard
- * follows as in soak, though columns have their old names, and no index or replica identity of the
- * new side has gone yet. */
-static void mend_rows(struct build *b, struct target *t, struct eng_step *step)
-{
-    char *guard;
-
-    if (!t->mend.n)
-        return;
-    if (guarded(t) && t->swaps.n) {
-        guard = eng_guard_back_sql(&b->plan->tables[t->table]);
-        step_sql(step, "%s", guard);
-        free(guard);
-    }
-    step_sql_list(step, &t->mend, true);
-    step_sql(step, "SET CONSTRAINTS ALL IMMEDIATE"); /* or their triggers bar ALTER TABLE */
-}
-
 /* In front of all tables': a foreign key of one of them holds what is mended in another. */
 static void unbind_step(struct build *b, struct target *t, const char *on)
 {
@@ -150,6 +132,31 @@ static void unbind_step(struct build *b, struct target *t, const char *on)
     step = build_step(b, ENG_STAGE_REVERT, ENG_STEP_DDL, t->table,
                       "%s: what binds since the cut-over goes", t->relation);
     step_sql_list(step, &t->unbind, true);
+    step_lock(step, EXCLUSIVE, on, "an instant, traffic held at the gate");
+    step->no = -2;
+}
+
+/* What rows the old schema may not have become, while the new one is the truth still: the guard
+ * follows as in soak, though columns have their old names, and no index or replica identity of the
+ * new side has gone yet. Nor has a foreign key that is made again: rows that refer to what is
+ * mended follow it by that, as they would without segue. */
+static void mend_step(struct build *b, struct target *t, const char *on)
+{
+    struct eng_step *step;
+    char *guard;
+
+    if (!t->mend.n)
+        return;
+    step = build_step(b, ENG_STAGE_REVERT, ENG_STEP_DDL, t->table,
+                      "%s: rows that the old schema may not have are mended", t->relation);
+    retype_swap(t, step);
+    if (guarded(t) && t->swaps.n) {
+        guard = eng_guard_back_sql(&b->plan->tables[t->table]);
+        step_sql(step, "%s", guard);
+        free(guard);
+    }
+    step_sql_list(step, &t->mend, true);
+    step_sql(step, "SET CONSTRAINTS ALL IMMEDIATE"); /* or their triggers bar ALTER TABLE */
     step_lock(step, EXCLUSIVE, on, "an instant, traffic held at the gate");
     step->no = -1;
 }
@@ -183,10 +190,11 @@ static void swap_steps(struct build *b, struct target *t)
     step_lock(step, EXCLUSIVE, on, "the cut-over: an instant, traffic held at the gate");
 
     unbind_step(b, t, on);
+    mend_step(b, t, on);
     step = build_step(b, ENG_STAGE_REVERT, ENG_STEP_DDL, t->table,
                       "%s: the old schema becomes the truth again", t->relation);
-    retype_swap(t, step);
-    mend_rows(b, t, step);
+    if (!t->mend.n)
+        retype_swap(t, step);
     step_sql_list(step, &t->revert, true);
     step_sql_list(step, &t->marks, false);
     if (guarded(t))

@@ -214,7 +214,7 @@ static enum rc refuse_table_dependents(struct build *b, struct drops *drops)
     if (own_query(b, DEPENDENTS_OF_TABLES("$1::oid[]"), 1, params, &res, b->err) != RC_OK)
         return RC_ERR;
     for (int i = 0; i < PQntuples(res); i++)
-        build_refuse(b, PQgetvalue(res, i, 0), "drop it first, or in the same file",
+        build_refuse(b, PQgetvalue(res, i, 0), "drop it first; a table may go by the same file",
                      "it depends on what drop_table drops (%s)", drops->names.data);
     PQclear(res);
     return RC_OK;
@@ -383,6 +383,7 @@ enum rc plan_drop_index(struct build *b, const struct file_op *op)
 
 /* ---- set_replica_identity ---- */
 
+enum { I_COLUMNS = 8, I_OID, I_SCHEMA, I_ROOT, I_PRIMARY, I_INDEX, I_CONSTRAINT };
 static const char identity_sql[] =
     "SELECT format('%I.%I', n.nspname, c.relname), c.relkind,"
     " pg_has_role(c.relowner, 'USAGE'), c.relkind = 'p',"
@@ -393,31 +394,71 @@ static const char identity_sql[] =
     " CASE c.relreplident WHEN 'f' THEN 'FULL' WHEN 'n' THEN 'NOTHING' WHEN 'd' THEN 'DEFAULT'"
     "  ELSE (SELECT 'USING INDEX ' || quote_ident(x.relname) FROM pg_index i JOIN pg_class x"
     "   ON x.oid = i.indexrelid WHERE i.indrelid = c.oid AND i.indisreplident) END,"
-    " x.fit, x.columns, c.oid, n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = "
-    "c.relnamespace"
+    " x.fit, x.columns, c.oid, n.nspname, coalesce(pg_partition_root(c.oid)::oid, c.oid),"
+    " x.primary, x.index, x.constraint FROM pg_class c JOIN pg_namespace n ON n.oid ="
+    " c.relnamespace"
     " LEFT JOIN LATERAL (SELECT i.indisunique AND i.indimmediate AND i.indisvalid AND"
     "   i.indpred IS NULL AND i.indexprs IS NULL AND (SELECT bool_and(a.attnotnull)"
     "   FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum = ANY (i.indkey::int2[])) AS fit,"
     "  (SELECT json_agg(a.attname) FROM pg_attribute a WHERE a.attrelid = c.oid"
-    "   AND a.attnum = ANY (i.indkey::int2[])) AS columns"
+    "   AND a.attnum = ANY (i.indkey::int2[])) AS columns, i.indisprimary AS primary,"
+    "  i.indexrelid AS index, (SELECT q.conname FROM pg_constraint q WHERE q.conindid ="
+    "   i.indexrelid AND q.contype IN ('p', 'u', 'x')) AS constraint"
     "  FROM pg_index i JOIN pg_class k ON k.oid = i.indexrelid WHERE i.indrelid = c.oid"
     "  AND k.relname = $3) x ON true WHERE c.oid = to_regclass($1) AND $2::text IS NULL";
 
-/* An index on a column that goes would go with it, and leave the table without an identity. */
-static void refuse_moving_index(struct build *b, const struct file_op *op, const char *oid,
-                                const char *columns)
+/* By this file, and in place or not: from the cut-over on it may be NULL. */
+static bool frees(const struct build *b, const struct target *t, const char *column)
 {
-    const struct target *t = plan_target(b, oid);
-    json_t *list = json_loads(columns, 0, NULL);
+    for (size_t i = 0; i < b->file->nops; i++) {
+        const struct file_op *op = &b->file->ops[i];
+
+        if (op->kind == FILE_ALTER_COLUMN && b->op_target[i] == t - b->targets &&
+            op->nullable == FILE_YES && !strcmp(op->column, column))
+            return true;
+    }
+    return false;
+}
+
+/* A partition's part gets no new one under its name (plan_parts.c), unless it is the key's. */
+static bool replaces(const struct target *t, const PGresult *res, const char *column)
+{
+    char *name = sql_quote_ident(column);
+    bool part = strcmp(PQgetvalue(res, 0, I_ROOT), PQgetvalue(res, 0, I_OID)) != 0;
+    bool is = part ? texts_has(&t->from, column) && !yes(res, I_PRIMARY)
+                   : texts_has(&t->old_columns, name);
+
+    free(name);
+    return is;
+}
+
+/* An index on a column that goes would go with it, and leave the table without an identity; so
+ * would one that goes itself. */
+static void refuse_moving_index(struct build *b, const struct file_op *op, const PGresult *res)
+{
+    const char *index = op->identity_index;
+    const struct target *t = plan_target(b, PQgetvalue(res, 0, I_ROOT));
+    json_t *list = json_loads(PQgetvalue(res, 0, I_COLUMNS), 0, NULL);
 
     for (size_t i = 0; t && i < json_array_size(list); i++) {
-        char *name = sql_quote_ident(json_string_value(json_array_get(list, i)));
+        const char *column = json_string_value(json_array_get(list, i));
+        char *name = sql_quote_ident(column);
 
-        if (texts_has(&t->old_columns, name))
-            build_refuse(b, op->identity_index, "set it in a migration of its own, afterwards",
+        if (replaces(t, res, column))
+            build_refuse(b, index, "set it in a migration of its own, afterwards",
                          "it is on column %s, which this file replaces", name);
+        else if (frees(b, t, column))
+            build_refuse(b, index, "leave out one of the two",
+                         "its column %s may be NULL from the cut-over on: it could not be a"
+                         " replica identity",
+                         name);
         free(name);
     }
+    if (texts_has(&b->gone_indexes, PQgetvalue(res, 0, I_INDEX)) ||
+        (t && texts_has(&t->released, PQgetvalue(res, 0, I_CONSTRAINT))))
+        build_refuse(b, index, "leave out one of the two",
+                     "this file drops it: complete would leave table %s without an identity",
+                     PQgetvalue(res, 0, 0));
     json_decref(list);
 }
 
@@ -450,7 +491,7 @@ static bool made_index(const struct build *b, const struct target *t, const char
 /* An index that is not there yet has its name when the cut-over comes. */
 static enum rc check_made(struct build *b, const struct file_op *op, const PGresult *res)
 {
-    const struct target *t = plan_target(b, PQgetvalue(res, 0, 9));
+    const struct target *t = plan_target(b, PQgetvalue(res, 0, I_OID));
     struct texts columns = {0};
     bool made = t && made_index(b, t, op->identity_index, &columns), fit = made;
     enum rc rc = RC_OK;
@@ -459,7 +500,8 @@ static enum rc check_made(struct build *b, const struct file_op *op, const PGres
         const json_t *column = cat_column(t->doc, columns.v[i]);
 
         fit &= column && json_is_true(json_object_get(column, "not_null")) &&
-               !texts_has(&t->from, columns.v[i]) && !texts_has(&t->dropped, columns.v[i]);
+               !texts_has(&t->from, columns.v[i]) && !texts_has(&t->dropped, columns.v[i]) &&
+               !frees(b, t, columns.v[i]);
     }
     if (!made)
         rc = plan_fail(b, op, "identity.index", "name an index of this table",
@@ -481,8 +523,8 @@ static enum rc check_identity(struct build *b, const struct file_op *op, const P
     bool bare =
         !strcmp(op->identity, "NOTHING") || (!strcmp(op->identity, "DEFAULT") && !yes(res, 4));
 
-    if (plan_check_whose(b, op, "table", relation, PQgetvalue(res, 0, 1), PQgetvalue(res, 0, 10)) !=
-        RC_OK)
+    if (plan_check_whose(b, op, "table", relation, PQgetvalue(res, 0, 1),
+                         PQgetvalue(res, 0, I_SCHEMA)) != RC_OK)
         return RC_ERR;
     plan_refuse_not_owned(b, relation, yes(res, 2));
     if (yes(res, 3))
@@ -503,7 +545,7 @@ static enum rc check_identity(struct build *b, const struct file_op *op, const P
                          "it must be unique, valid, not deferrable, without WHERE or expressions, "
                          "on columns that are NOT NULL",
                          "index \"%s\" cannot be a replica identity", op->identity_index);
-    refuse_moving_index(b, op, PQgetvalue(res, 0, 9), PQgetvalue(res, 0, 8));
+    refuse_moving_index(b, op, res);
     return RC_OK;
 }
 
@@ -531,6 +573,7 @@ enum rc plan_replica_identity(struct build *b, const struct file_op *op)
                       relation, PQgetvalue(res, 0, 6));
     step_sql(step, "ALTER TABLE %s REPLICA IDENTITY %s", relation, PQgetvalue(res, 0, 6));
     step_lock(step, EXCLUSIVE, relation, holds);
+    step->no = -1; /* in front of columns of its index that may be NULL again */
     free(what);
     free(index);
     PQclear(res);

@@ -238,6 +238,38 @@ def test_a_reference_of_the_new_schema_does_not_hold_the_rows_that_the_way_back_
     assert db.sql("SELECT conname FROM pg_constraint WHERE conname IN ('low', 'of_code')") == [("low",)]
 
 
+def test_complete_asks_for_references_to_a_part_of_what_it_drops_before_it_drops_anything(db, segue):
+    db.sql("CREATE TABLE items (id int CONSTRAINT u UNIQUE) PARTITION BY LIST (id); CREATE TABLE part PARTITION OF items DEFAULT")
+    proxy = segue(db)
+    name = proxy.soaking({"name": "freed", "operations": [{"drop_constraint": {"table": "items", "name": "u"}}]})
+    db.sql("CREATE TABLE refers (id int CONSTRAINT new_one REFERENCES part (id))")
+    refused = proxy.cli("complete", name, "--force", check=1).err
+    assert "new_one on table public.refers came after the migration was planned: it needs constraint u" in refused
+    assert proxy.phase(name) == "soaking"
+    db.sql("DROP TABLE refers")
+    complete(proxy, name)
+
+
+TURNS = {"another name": [{"rename_column": {"table": "prices", "from": "n", "to": "m"}}, {"rename_column": {"table": "uses", "from": "n", "to": "m"}}],
+         "another type": [{"alter_column": {"table": table, "column": "n", "type": "bigint", "up": "n", "down": "n"}} for table in ("prices", "uses")]}
+
+
+@pytest.mark.parametrize("how", TURNS)
+def test_what_refers_to_a_row_that_the_way_back_mends_follows_it(db, segue, how):
+    """By its foreign key, which is made again over the old half only behind that."""
+    build(db, "CREATE TABLE {s}.prices (id int, n int CONSTRAINT prices_n UNIQUE, CONSTRAINT low CHECK (n < 100));"
+              "CREATE TABLE {s}.uses (id int, n int CONSTRAINT of_n REFERENCES {s}.prices (n) ON UPDATE CASCADE)")
+    proxy = segue(db)
+    column = "m" if how == "another name" else "n"
+    name = proxy.soaking({"name": "followed", "operations": [
+        *TURNS[how], {"drop_constraint": {"table": "prices", "name": "low", "down": "n - 100"}}]})
+    db.sql(f"INSERT INTO prices (id, {column}) VALUES (1, 107); INSERT INTO uses (id, {column}) VALUES (1, 107)")
+    proxy.cli("rollback", name)
+    assert db.sql("SELECT p.n, u.n FROM prices p, uses u") == [(7, 7)]
+    proxy.cli("abort", name)
+    unchanged(db, "prices", "uses")
+
+
 def test_a_dropped_reference_comes_back_to_the_old_half_of_a_key(db, segue):
     """Behind the way back of the table that it refers to, where that half has the name, and the key, again."""
     build(db, "CREATE TABLE {s}.orders (id int PRIMARY KEY); CREATE TABLE {s}.lines (id int, of_order int CONSTRAINT of_order REFERENCES {s}.orders);"

@@ -356,6 +356,10 @@ def alter(column, **more):
     return {"alter_column": {"table": "items", "column": column, **more}}
 
 
+def identity(table, index):
+    return {"set_replica_identity": {"table": table, "identity": {"type": "index", "index": index}}}
+
+
 def renamed(column):
     return {"rename_column": {"table": "items", "from": column, "to": "other"}}
 
@@ -456,6 +460,34 @@ TOO_LATE = {
         "CREATE TABLE items (id bigint, env text NOT NULL) PARTITION BY LIST (env); CREATE TABLE part PARTITION OF items DEFAULT;"
         "CREATE UNIQUE INDEX u ON part (id, env); ALTER TABLE part ALTER id SET NOT NULL, REPLICA IDENTITY USING INDEX u;",
         [alter("env", nullable=True)], "index public.u: it is the replica identity", "set_replica_identity"),
+    "an index becomes the identity, and its column may be NULL": (
+        INDEXED + "ALTER TABLE items REPLICA IDENTITY DEFAULT", [alter("env", nullable=True, down="'none'"), identity("items", "u")],
+        "its column env may be NULL from the cut-over on", "leave out one of the two"),
+    "an index of the file becomes the identity, and its column may be NULL": (
+        INDEXED + "ALTER TABLE items REPLICA IDENTITY DEFAULT",
+        [alter("env", nullable=True, down="'none'"), {"create_index": {"name": "v", "table": "items", "columns": ["env"], "unique": True}},
+         identity("items", "v")], 'index "v", which this file makes, cannot be a replica identity yet', "NOT NULL before this file"),
+    "an index becomes the identity, and goes": (
+        KEYED + "CREATE UNIQUE INDEX u ON items (id)", [identity("items", "u"), {"drop_index": {"name": "u"}}],
+        "u: this file drops it: complete would leave table public.items without an identity", "leave out one of the two"),
+    "a constraint's index becomes the identity, and goes": (
+        KEYED + "ALTER TABLE items ADD CONSTRAINT u UNIQUE (id)", [{"drop_constraint": {"table": "items", "name": "u"}}, identity("items", "u")],
+        "u: this file drops it: complete would leave table public.items without an identity", "leave out one of the two"),
+    "a part of an index becomes a partition's identity, and its column changes its name": (
+        "CREATE TABLE items (id bigint NOT NULL, label text NOT NULL, CONSTRAINT u UNIQUE (id, label)) PARTITION BY LIST (id);"
+        "CREATE TABLE part PARTITION OF items DEFAULT;", [renamed("label"), identity("part", "part_id_label_key")],
+        "it is on column label, which this file replaces", "in a migration of its own"),
+    "a default twice": (KEYED, [alter("label", default="'a'"), alter("label", nullable=False), alter("label", default="'b'")],
+                        'operations[0] says "default" of column "label", too', "leave out one of the two"),
+    "a comment twice": (KEYED, [alter("label", comment="a"), alter("label", comment=None)],
+                        'operations[0] says "comment" of column "label", too', "leave out one of the two"),
+    "a key over a column that may be NULL by the same file": (
+        "CREATE TABLE items (id bigint NOT NULL)", [alter("id", nullable=True, down="1"), {"create_constraint": {
+            "name": "k", "table": "items", "type": "primary_key", "columns": ["id"]}}], "it cannot be NULL", ""),
+    "a partition's key that another table refers to, dropped with the table's": (
+        "CREATE TABLE items (id bigint CONSTRAINT u UNIQUE) PARTITION BY LIST (id); CREATE TABLE part PARTITION OF items DEFAULT;"
+        "CREATE TABLE others (of bigint CONSTRAINT o REFERENCES part (id))", [{"drop_constraint": {"table": "items", "name": "u"}}],
+        "constraint o on table public.others: it needs u", "ALTER TABLE public.others DROP CONSTRAINT o first"),
 }
 
 

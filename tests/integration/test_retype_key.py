@@ -71,6 +71,14 @@ def test_a_primary_key_becomes_bigint_and_goes_back_as_often_as_wanted(db, segue
     assert before["items"]["indexes"].keys() == catalog.table(db.connect(), "items")["indexes"].keys()
 
 
+@pytest.mark.parametrize("was, becomes", [("smallserial", "integer"), ("smallserial", "bigint"), ("serial", "bigint")])
+def test_a_sequence_counts_as_far_as_the_column_does_from_complete_on(db, segue, was, becomes):
+    db.sql(f"CREATE TABLE counts (id {was} PRIMARY KEY)")
+    segue(db).done({"name": "wide", "operations": [
+        {"alter_column": {"table": "counts", "column": "id", "type": becomes, "up": "id", "down": "id"}}]})
+    assert db.one("SELECT seqtypid::regtype::text FROM pg_sequence WHERE seqrelid = 'counts_id_seq'::regclass") == becomes
+
+
 def test_an_abort_after_a_way_back_leaves_the_key_as_it_was(db, segue):
     make(db)
     before = [catalog.table(db.connect(), t) for t in ("items", "pairs")]

@@ -439,6 +439,23 @@ def test_an_index_that_the_file_makes_becomes_the_identity_and_goes_with_an_abor
 
 
 @pytest.mark.one_version
+def test_an_identity_goes_back_in_front_of_a_column_that_changes_its_type(db, copy, segue):
+    """The half that waits again may be NULL only when its index is no identity any more."""
+    for each in (db, copy):
+        each.sql("CREATE TABLE users (id int PRIMARY KEY, n int NOT NULL CONSTRAINT users_n UNIQUE)")
+    proxy = segue(db)
+    name = proxy.soaking({"name": "wide", "operations": [
+        {"alter_column": {"table": "users", "column": "n", "type": "bigint", "up": "n", "down": "n"}},
+        {"set_replica_identity": {"table": "users", "identity": {"type": "index", "index": "users_n"}}}]})
+    proxy.cli("rollback", name)
+    assert identity(db) == "d"
+    proxy.cli("wait", name)
+    proxy.cli("cutover", name)
+    proxy.cli("complete", name, "--force")
+    copy.sql("ALTER TABLE users ALTER n TYPE bigint; ALTER TABLE users REPLICA IDENTITY USING INDEX users_n")
+    assert catalog.difference(whole(copy), whole(db)) == []
+
+
 def test_an_index_of_the_file_that_can_be_no_identity_yet_is_refused(db, segue):
     db.sql(SCHEMA)
     proxy = segue(db)

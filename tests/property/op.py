@@ -159,8 +159,10 @@ class Base:
 
     def changes(self, table, column, same=False):
         key = column is table.id or column.parent is not None or column.part
+        counts = column is table.id and table.key == "serial"  # a default goes through up, which ALTER TYPE does not do
         out = [c for c in FAMILIES[column.family].changes if (not same or c.same) and (not key or c.keeps)
-               and (not column.numbered or c.once) and (column.default is None or c.type is None or same and c.up is None)]
+               and (not column.numbered or c.once) and (column.default is None or c.type is None or same and c.up is None)
+               and (not counts or c.type in (None, "bigint") or same and c.up is None)]
         if self.linked(table, column):
             out = [c for c in out if c.type in COMPARABLE.get(column.family, ())]
         return out

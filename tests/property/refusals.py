@@ -43,6 +43,8 @@ PERMITTED = [(re.compile(words), why) for words, why in (
     (r"it is the replica identity of|it is the table's replica identity", "set_replica_identity first"),
     (r"it depends on what drop_table drops", "a foreign key, or a view"),
     (r"it is on column .*, which this file replaces", "of set_replica_identity: an index that is made anew"),
+    (r"this file drops it: complete would leave table", "the same, of one that goes"),
+    (r"its column .* may be NULL from the cut-over on", "the same: PostgreSQL wants NOT NULL"),
     (r"the file drops table .*, too|the file drops its table|the file drops it, and changes it by another operation", "said twice"),
     (r"this file (drops|replaces) (table|column|constraint|index) ", "of what another operation needs"),
     (r"it goes with column", "of what goes in any case"),
