@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "called.h"
+#include "copy.h"
 #include "name.h"
 #include "needs.h"
 #include "segue/base/buf.h"
@@ -491,6 +492,7 @@ void sql_star_copy(struct sql_work *w, const struct sql_node *copy)
 
     sql_called_put(w, place, false);
     sql_called_where(w, place, sql_tree_get(copy, "whereClause"));
+    sql_copy_where(w, place, copy);
     if (place->kind != SQL_PLACE_MIGRATING)
         goto out;
     if (!from)

@@ -91,3 +91,27 @@ COPY archive FROM STDIN (FORMAT binary);
 COPY kinds TO STDOUT (FORMAT binary);
 DELETE FROM kinds;
 COPY kinds FROM STDIN (FORMAT binary);
+
+-- COPY FROM with WHERE of a default
+COPY readings (sensor) FROM STDIN WHERE {uom} = 'mm' AND readings.{amount} = 7;
+x
+\.
+SELECT count(*) FROM readings;
+
+-- COPY FROM with WHERE of a default that is not met
+COPY readings (sensor) FROM STDIN WHERE {uom} IS NULL;
+x
+\.
+SELECT count(*) FROM readings;
+
+-- COPY FROM with WHERE of what is in its list, and of what is not
+COPY readings (sensor, {amount}) FROM STDIN WHERE {amount} > 1 AND coalesce({uom}, 'm') = 'mm' AND low > 0;
+x	1
+y	2
+\.
+SELECT count(*) FROM readings;
+
+-- COPY FROM with a mistake in its WHERE
+COPY readings (sensor) FROM STDIN WHERE {uom} > 5;
+x
+\.
