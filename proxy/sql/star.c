@@ -251,13 +251,40 @@ bool sql_star_fits(const struct sql_work *w, const struct sql_place *place,
            sql_rules_is_here(w->rules, database) && !sql_tree_get(place->range, "alias");
 }
 
+/* Is it a relation by its own name, which may be said with that schema? */
+static bool may_fit(const struct sql_work *w, const struct sql_place *place, const char *name,
+                    const struct sql_node *fields)
+{
+    const char *schema = sql_tree_string(sql_node_at(fields, sql_node_size(fields) - 3));
+
+    if ((place->kind != SQL_PLACE_MIGRATING && place->kind != SQL_PLACE_RELATION) ||
+        place->covered || place->qualified_only || !place->name || strcmp(place->name, name) != 0 ||
+        sql_tree_get(place->range, "alias"))
+        return false;
+    return place->rule ? sql_star_fits(w, place, fields)
+                       : !place->schema || (schema && !strcmp(place->schema, schema));
+}
+
+struct sql_place *sql_star_qualifier(const struct sql_work *w, struct sql_scope *scope,
+                                     const struct sql_node *fields)
+{
+    size_t n = sql_node_size(fields);
+    const char *name = n > 1 ? sql_tree_string(sql_node_at(fields, n - 2)) : NULL;
+
+    for (struct sql_scope *at = scope; n > 2 && name && at; at = at->outer)
+        for (size_t i = 0; i < at->n && sql_work_spend(w, 1); i++)
+            if (may_fit(w, &at->places[i], name, fields))
+                return &at->places[i];
+    return name ? sql_scope_place(w, scope, name) : NULL;
+}
+
 struct sql_place *sql_star_place(const struct sql_work *w, struct sql_scope *scope,
                                  const struct sql_node *star, const char **qualifier)
 {
     const struct sql_node *fields = sql_tree_get(star, "fields");
     size_t n = sql_node_size(fields);
     const char *name = n >= 2 ? sql_tree_string(sql_node_at(fields, n - 2)) : NULL;
-    struct sql_place *place = name ? sql_scope_place(w, scope, name) : NULL;
+    struct sql_place *place = sql_star_qualifier(w, scope, fields);
 
     *qualifier = name;
     if (place && !sql_star_fits(w, place, fields))
