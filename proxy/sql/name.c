@@ -537,6 +537,7 @@ static void qualified(struct sql_work *w, struct sql_scope *scope, const struct 
         return;
     if (!column && !sql_star_fits(w, place, fields))
         return;
+    place->schemed = place->schemed || n > 2;
     if (n > 2 || (column && sql_name_is_system(column)))
         place->fixed = true;
     if (!column) { /* t.* as a value */

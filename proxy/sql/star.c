@@ -352,7 +352,7 @@ static void named_star(struct sql_work *w, struct sql_scope *scope, const struct
         return;
     }
     if (sql_node_size(sql_tree_get(star, "fields")) > 2) {
-        place->fixed = true;
+        place->fixed = place->schemed = true;
         if (!sql_place_is_unique(w, scope, place))
             sql_work_doubt(w, SQL_DOUBT_STAR);
     }
