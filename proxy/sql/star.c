@@ -524,22 +524,26 @@ void sql_star_copy(struct sql_work *w, const struct sql_node *copy)
         goto out;
     if (!from)
         read_list(w, place, sql_tree_get(copy, "attlist"));
+    while (sql_tokens_is(&w->tokens, last + 1, SQL_TOKEN_DOT))
+        last += 2;
+    if (sql_tree_get(copy, "attlist"))
+        sql_copy_list(w, place, copy, last);
     if (!sql_place_hides(w, place) || sql_tree_get(copy, "attlist"))
         goto out;
     w->out->stars |= sql_work_bit(place->rule);
-    while (sql_tokens_is(&w->tokens, last + 1, SQL_TOKEN_DOT))
-        last += 2;
     if (last >= w->tokens.n || sql_tokens_is(&w->tokens, last + 1, PG_QUERY__TOKEN__UESCAPE)) {
         sql_work_doubt(w, SQL_DOUBT_CLAUSE);
         goto out;
     }
     for (size_t i = 0; i < place->rule->ncolumns; i++) {
         const struct rule_column *column = &place->rule->columns[i];
+        const char *half;
 
         if (column->generated || sql_work_hides(w, place->rule, column))
             continue;
+        half = sql_copy_half(place, copy, column->name);
         buf_append_str(&text, seen++ ? ", " : " (");
-        sql_quote_ident_put(&text, column->name);
+        sql_quote_ident_put(&text, half ? half : column->name);
     }
     buf_append_str(&text, ")");
     sql_edits_add_take(&w->edits, w->tokens.items[last].end, 0, buf_take(&text));

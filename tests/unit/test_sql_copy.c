@@ -1,4 +1,5 @@
-/* The WHERE of a COPY FROM: sql/copy.c. What the server makes of it: tests/rewrite/cases/copy.sql. */
+/* COPY FROM, of halves of which one has the default: sql/copy.c. What the server makes of it:
+ * tests/rewrite/cases/copy.sql. */
 #include "sql_twins_bed.h"
 
 #define COPY "COPY t (id) FROM STDIN WHERE "
@@ -28,10 +29,28 @@ static void a_condition_reads_the_half_that_has_a_value(void **state)
     twins_each_of(true, SQL_SIDE_OLD, after, ARRAY_LEN(after));
 }
 
+static void a_word_for_the_default_stands_for_that_of_the_half_that_has_it(void **state)
+{
+    static const struct twins_row rows[] = {
+        {"COPY t (id, n) FROM STDIN (DEFAULT 'D') WHERE n = 'x' OR o = 'y'",
+         "COPY t (id, o) FROM STDIN (DEFAULT 'D') WHERE o = 'x' OR o = 'y'", 0},
+        {"COPY t FROM STDIN (FORMAT csv, HEADER, DEFAULT 'D') WHERE n = 'x'",
+         "COPY t (id, b, o, p) FROM STDIN (FORMAT csv, HEADER, DEFAULT 'D') WHERE o = 'x'", 0},
+        {"COPY t (o, n) FROM STDIN (DEFAULT 'D')", NULL, 0},
+        {"COPY t (n) FROM STDIN (DEFAULT 'D', HEADER match)", NULL, 0},
+        {"COPY t (n) FROM STDIN (DEFAULT 'D', FORCE_NULL (n))", NULL, 0},
+        {"COPY t (n) TO STDOUT", NULL, 0},
+    };
+
+    (void)state;
+    twins_each(SQL_SIDE_NEW, rows, ARRAY_LEN(rows));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_condition_reads_the_half_that_has_a_value),
+        cmocka_unit_test(a_word_for_the_default_stands_for_that_of_the_half_that_has_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

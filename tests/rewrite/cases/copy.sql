@@ -115,3 +115,16 @@ SELECT count(*) FROM readings;
 COPY readings (sensor) FROM STDIN WHERE {uom} > 5;
 x
 \.
+
+-- COPY FROM with a word for the default of a renamed column
+-- @since: 16
+COPY readings (sensor, {uom}, {amount}) FROM STDIN (FORMAT csv, DEFAULT 'D') WHERE {uom} <> 'x' AND {amount} > 1;
+a,D,5
+b,km,D
+c,x,D
+\.
+COPY readings ({uom}) FROM STDIN (DEFAULT 'D');
+D
+\N
+\.
+SELECT sensor, {uom}, {amount} FROM readings;
