@@ -31,8 +31,11 @@ static const char columns_sql[] =
     "END, coalesce(a.attnum = ANY(k.conkey), false), "
     "EXISTS (SELECT FROM aclexplode(a.attacl) AS e WHERE e.privilege_type = 'SELECT' AND "
     "e.grantee <> c.relowner), "
+    /* an interval of certain fields, or a domain that may be of one */
     "a.atttypid = 'pg_catalog.interval'::regtype AND a.atttypmod <> -1 AND "
-    "a.atttypmod >> 16 & 32767 <> 32767, " SIGNATURE_PART_SQL " FROM " RELATIONS
+    "a.atttypmod >> 16 & 32767 <> 32767 OR EXISTS (SELECT FROM pg_type d JOIN pg_type b ON b.oid = "
+    "d.typbasetype WHERE d.oid = a.atttypid AND d.typtype = 'd' AND (b.typtype = 'd' OR b.oid = "
+    "'pg_catalog.interval'::regtype)), " SIGNATURE_PART_SQL " FROM " RELATIONS
     " JOIN pg_class c ON c.oid = r.relid JOIN pg_namespace n ON n.oid = c.relnamespace "
     "LEFT JOIN pg_constraint k ON k.conrelid = c.oid AND k.contype = 'p' AND NOT k.condeferrable "
     "JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped "

@@ -56,7 +56,7 @@ enum sight_column {
     SIGHT_PARTITION,
     SIGHT_KEY,    /* of its primary key, if that is checked at once */
     SIGHT_PARTLY, /* others than the owner may read this very column */
-    SIGHT_FIELDS, /* an interval of fields of its own (interval hour) */
+    SIGHT_FIELDS, /* an interval of fields (interval hour), or perhaps a domain of one */
     SIGHT_PART    /* of the table's signature (signature.h) */
 };
 

@@ -311,11 +311,17 @@ struct sql_shows sql_columns_of_function(struct sql_work *w, const struct sql_no
     if (!functions)
         return (struct sql_shows){0};
     SQL_NODE_EACH_ITEM(item, functions) {
-        const struct sql_node *call =
-            get(sql_node_at(get(get(item, "List"), "items"), 0), "FuncCall");
+        const struct sql_node *parts = get(get(item, "List"), "items");
+        const struct sql_node *call = get(sql_node_at(parts, 0), "FuncCall");
+        const struct sql_node *listed = get(get(sql_node_at(parts, 1), "List"), "items");
         const struct sql_node *names = get(call, "funcname");
         const char *name = sql_tree_string(sql_node_at(names, sql_node_size(names) - 1));
 
+        if (listed) { /* in ROWS FROM */
+            SQL_NODE_EACH_ITEM(column, listed)
+                put_named(w, sql_scope_listed_name(column));
+            continue;
+        }
         if (!name || !sql_functions_has(w->rules->functions, SQL_FUNCTION_SCALAR, name)) {
             w->columns.n = at;
             return (struct sql_shows){0};

@@ -529,7 +529,7 @@ static void qualified(struct sql_work *w, struct sql_scope *scope, const struct 
     const struct sql_node *fields = sql_tree_get(ref, "fields");
     size_t n = sql_node_size(fields);
     const char *name = sql_tree_string(sql_node_at(fields, n - 2));
-    struct sql_place *place = name ? sql_scope_place(w, scope, name) : NULL;
+    struct sql_place *place = sql_star_qualifier(w, scope, fields);
 
     if (!place && name && n == 2 && (place = sql_star_returned(w, scope, name)))
         flags &= place->old && !strcmp(name, place->old) ? ~(unsigned)SQL_NAME_WRITTEN : ~0U;
@@ -537,6 +537,7 @@ static void qualified(struct sql_work *w, struct sql_scope *scope, const struct 
         return;
     if (!column && !sql_star_fits(w, place, fields))
         return;
+    place->schemed = place->schemed || n > 2;
     if (n > 2 || (column && sql_name_is_system(column)))
         place->fixed = true;
     if (!column) { /* t.* as a value */

@@ -31,6 +31,7 @@ struct sql_place {
     bool qualified_only;   /* `excluded` */
     bool covered;          /* by the alias of a join: its name means nothing there */
     bool fixed;            /* TABLESAMPLE, system columns, three-part names: stays a table */
+    bool schemed;          /* by three-part names, which no alias may hide */
     bool wrap;             /* is to become a sub-select of what the session sees */
     bool nullable;         /* by a join that may find no row of it, or nobody knows */
     size_t rows, last_row; /* of those that were asked for (record.h), from 1; 0: none */

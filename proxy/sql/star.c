@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "called.h"
+#include "copy.h"
 #include "name.h"
 #include "needs.h"
 #include "segue/base/buf.h"
@@ -250,13 +251,40 @@ bool sql_star_fits(const struct sql_work *w, const struct sql_place *place,
            sql_rules_is_here(w->rules, database) && !sql_tree_get(place->range, "alias");
 }
 
+/* Is it a relation by its own name, which may be said with that schema? */
+static bool may_fit(const struct sql_work *w, const struct sql_place *place, const char *name,
+                    const struct sql_node *fields)
+{
+    const char *schema = sql_tree_string(sql_node_at(fields, sql_node_size(fields) - 3));
+
+    if ((place->kind != SQL_PLACE_MIGRATING && place->kind != SQL_PLACE_RELATION) ||
+        place->covered || place->qualified_only || !place->name || strcmp(place->name, name) != 0 ||
+        sql_tree_get(place->range, "alias"))
+        return false;
+    return place->rule ? sql_star_fits(w, place, fields)
+                       : !place->schema || (schema && !strcmp(place->schema, schema));
+}
+
+struct sql_place *sql_star_qualifier(const struct sql_work *w, struct sql_scope *scope,
+                                     const struct sql_node *fields)
+{
+    size_t n = sql_node_size(fields);
+    const char *name = n > 1 ? sql_tree_string(sql_node_at(fields, n - 2)) : NULL;
+
+    for (struct sql_scope *at = scope; n > 2 && name && at; at = at->outer)
+        for (size_t i = 0; i < at->n && sql_work_spend(w, 1); i++)
+            if (may_fit(w, &at->places[i], name, fields))
+                return &at->places[i];
+    return name ? sql_scope_place(w, scope, name) : NULL;
+}
+
 struct sql_place *sql_star_place(const struct sql_work *w, struct sql_scope *scope,
                                  const struct sql_node *star, const char **qualifier)
 {
     const struct sql_node *fields = sql_tree_get(star, "fields");
     size_t n = sql_node_size(fields);
     const char *name = n >= 2 ? sql_tree_string(sql_node_at(fields, n - 2)) : NULL;
-    struct sql_place *place = name ? sql_scope_place(w, scope, name) : NULL;
+    struct sql_place *place = sql_star_qualifier(w, scope, fields);
 
     *qualifier = name;
     if (place && !sql_star_fits(w, place, fields))
@@ -324,7 +352,7 @@ static void named_star(struct sql_work *w, struct sql_scope *scope, const struct
         return;
     }
     if (sql_node_size(sql_tree_get(star, "fields")) > 2) {
-        place->fixed = true;
+        place->fixed = place->schemed = true;
         if (!sql_place_is_unique(w, scope, place))
             sql_work_doubt(w, SQL_DOUBT_STAR);
     }
@@ -491,26 +519,31 @@ void sql_star_copy(struct sql_work *w, const struct sql_node *copy)
 
     sql_called_put(w, place, false);
     sql_called_where(w, place, sql_tree_get(copy, "whereClause"));
+    sql_copy_where(w, place, copy);
     if (place->kind != SQL_PLACE_MIGRATING)
         goto out;
     if (!from)
         read_list(w, place, sql_tree_get(copy, "attlist"));
+    while (sql_tokens_is(&w->tokens, last + 1, SQL_TOKEN_DOT))
+        last += 2;
+    if (sql_tree_get(copy, "attlist"))
+        sql_copy_list(w, place, copy, last);
     if (!sql_place_hides(w, place) || sql_tree_get(copy, "attlist"))
         goto out;
     w->out->stars |= sql_work_bit(place->rule);
-    while (sql_tokens_is(&w->tokens, last + 1, SQL_TOKEN_DOT))
-        last += 2;
     if (last >= w->tokens.n || sql_tokens_is(&w->tokens, last + 1, PG_QUERY__TOKEN__UESCAPE)) {
         sql_work_doubt(w, SQL_DOUBT_CLAUSE);
         goto out;
     }
     for (size_t i = 0; i < place->rule->ncolumns; i++) {
         const struct rule_column *column = &place->rule->columns[i];
+        const char *half;
 
         if (column->generated || sql_work_hides(w, place->rule, column))
             continue;
+        half = sql_copy_half(place, copy, column->name);
         buf_append_str(&text, seen++ ? ", " : " (");
-        sql_quote_ident_put(&text, column->name);
+        sql_quote_ident_put(&text, half ? half : column->name);
     }
     buf_append_str(&text, ")");
     sql_edits_add_take(&w->edits, w->tokens.items[last].end, 0, buf_take(&text));

@@ -24,6 +24,11 @@ struct sql_place *sql_star_place(const struct sql_work *w, struct sql_scope *sco
 bool sql_star_fits(const struct sql_work *w, const struct sql_place *place,
                    const struct sql_node *fields);
 
+/* Whose column or star `c.x` or `s.c.x` is: two relations of a name may stand beside each other
+ * where their schemas differ. NULL: nobody's. Valid until a place is added. */
+struct sql_place *sql_star_qualifier(const struct sql_work *w, struct sql_scope *scope,
+                                     const struct sql_node *fields);
+
 /* One item of a target list or RETURNING whose value is the ColumnRef `star`. */
 void sql_star_target(struct sql_work *w, struct sql_scope *scope, const struct sql_node *target,
                      const struct sql_node *star);

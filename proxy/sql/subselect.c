@@ -103,8 +103,8 @@ static bool may_rename(const struct sql_work *w, struct sql_scope *scope,
     bool may;
 
     if (place->written || place->other || w->names_only || !has_places(rule) ||
-        (place->fixed &&
-         (!sql_tree_get(place->range, "alias") || sql_tree_get(scope->level, "groupClause"))))
+        (place->schemed && !sql_tree_get(place->range, "alias")) ||
+        (place->fixed && sql_tree_get(scope->level, "groupClause")))
         return false;
     sql_needs_init(&needs, w, scope, place);
     may = !needs.all;

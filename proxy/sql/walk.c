@@ -44,11 +44,21 @@ static void walk_targets(struct sql_work *w, struct sql_scope *scope, const stru
     }
 }
 
-/* Values that are assigned; what they are assigned to is no expression. */
+/* What is in the subscripts of columns that are written; the columns themselves are no expressions.
+ */
+static void walk_written(struct sql_work *w, struct sql_scope *scope,
+                         const struct sql_node *targets)
+{
+    SQL_NODE_EACH_ITEM(item, targets)
+        sql_walk_node(w, scope, get(get(item, "ResTarget"), "indirection"), 0);
+}
+
+/* Values that are assigned, and to what. */
 static void walk_values(struct sql_work *w, struct sql_scope *scope, const struct sql_node *targets)
 {
     SQL_NODE_EACH_ITEM(item, targets)
         sql_walk_node(w, scope, get(get(item, "ResTarget"), "val"), 0);
+    walk_written(w, scope, targets);
 }
 
 void sql_walk_row(struct sql_work *w, struct sql_scope *scope, const struct sql_node *values,
@@ -199,6 +209,7 @@ void sql_walk_insert(struct sql_work *w, struct sql_scope *outer, const struct s
     sql_walk_select(w, &with, get(get(node, "selectStmt"), "SelectStmt"));
     width = w->width;
     w->stored = stored;
+    walk_written(w, &with, get(node, "cols"));
     w->by_places = !get(node, "cols");
     w->perhaps = w->shifted = false;
     table = add_written(w, &scope, node);

@@ -37,9 +37,13 @@ def world(request, clusters, pg_version, tmp_path_factory):
         for table in ("items", "others"):
             database.sql(f'CREATE TABLE {table} (id bigserial PRIMARY KEY, "label" text, {columns})')
         database.sql("CREATE TABLE spans (label text, t interval hour, u interval minute to second)")
+        database.sql("CREATE DOMAIN hours AS interval hour")
+        database.sql("CREATE DOMAIN shifts AS hours")
+        database.sql("CREATE TABLE waits (label text, t hours)")
+        database.sql("CREATE TABLE turns (label text, t shifts)")
 
     migration = {"name": "values", "operations": [{"rename_column": {"table": table, "from": "label", "to": "path"}}
-                                                  for table in ("items", "spans")]}
+                                                  for table in ("items", "spans", "waits", "turns")]}
     with migrated(clusters.get(pg_version), tmp_path_factory.mktemp("values"), migration, fill,
                   cut_over=request.param == "new") as (database, proxy):
         if request.param == "new":
@@ -82,6 +86,13 @@ def test_intervals_of_fields_of_their_own_are_read_by_them(world):
     rows = ", ".join(["('l', '5', '1:30')"] * 9)
     got = world.through.execute(f"INSERT INTO spans ({world.name}, t, u) VALUES {rows} RETURNING t::text, u::text".encode()).fetchall()
     assert got == [("05:00:00", "00:01:30")] * 9
+
+
+@each(table=["waits", "turns"])
+def test_domains_of_such_intervals_are_read_by_them(world, table):
+    rows = ", ".join(["('l', '5')"] * 9)
+    got = world.through.execute(f"INSERT INTO {table} ({world.name}, t) VALUES {rows} RETURNING t::text".encode()).fetchall()
+    assert got == [("05:00:00",)] * 9
 
 
 @each(kind=TYPES)

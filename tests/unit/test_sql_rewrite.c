@@ -170,7 +170,8 @@ static void a_table_becomes_a_sub_select_where_a_star_cannot_be_spelled_out(void
         {"CREATE TABLE made AS SELECT x FROM t x", NULL, SQL_DOUBT_ROW},
         {"INSERT INTO b SELECT x FROM t x", NULL, SQL_DOUBT_ROW},
         {"SELECT * FROM t JOIN u USING (id) FOR UPDATE", NULL, SQL_DOUBT_JOIN},
-        {"SELECT t.ctid FROM t NATURAL JOIN u", NULL, SQL_DOUBT_JOIN},
+        {"SELECT t.ctid FROM t NATURAL JOIN u",
+         "SELECT t.ctid FROM t AS t(id, o, \"B c\", g, \"~segue_19_5\") NATURAL JOIN u", 0},
         {"SELECT public.t.id FROM public.t NATURAL JOIN u", NULL, SQL_DOUBT_JOIN},
         {"SELECT t.n FROM t NATURAL JOIN u", NULL, SQL_DOUBT_JOIN},
     };
@@ -356,7 +357,7 @@ static void under_the_alias_of_a_join_tables_are_sub_selects(void **state)
          " x JOIN u ON to_json(x) IS NULL) AS y JOIN u z ON to_json(x) IS "
          "NULL) AS x",
          0},
-        {"SELECT j.id FROM (t JOIN u ON t.ctid IS NULL) AS j", NULL, SQL_DOUBT_JOIN},
+        {"SELECT j.id FROM (t JOIN u ON public.t.id > 0) AS j", NULL, SQL_DOUBT_JOIN},
     };
 
     (void)state;

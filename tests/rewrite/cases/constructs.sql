@@ -336,3 +336,9 @@ PREPARE q (text, text) AS UPDATE archive SET {claim} = $1, {config_json} = $2 WH
 EXECUTE q ('a', 'b');
 EXECUTE q ('c', NULL);
 DEALLOCATE q;
+
+-- Columns that are listed within ROWS FROM
+-- @side: old
+SELECT claim, a.id FROM archive a, ROWS FROM (json_to_recordset('[{"claim": 1}]') AS (claim int), generate_series(1, 2)) AS u WHERE a.id = 5;
+SELECT n, a.id FROM archive a, ROWS FROM (json_to_record('{"n": 1}') AS (n int, claim text), generate_series(1, 2)) WITH ORDINALITY WHERE claim IS NULL AND ordinality < 3;
+SELECT x FROM ROWS FROM (json_to_record('{"x": 6}') AS (x int, claim text)) r WHERE EXISTS (SELECT 1 FROM archive a WHERE a.id = x AND claim IS NULL);

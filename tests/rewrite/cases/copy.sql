@@ -91,3 +91,40 @@ COPY archive FROM STDIN (FORMAT binary);
 COPY kinds TO STDOUT (FORMAT binary);
 DELETE FROM kinds;
 COPY kinds FROM STDIN (FORMAT binary);
+
+-- COPY FROM with WHERE of a default
+COPY readings (sensor) FROM STDIN WHERE {uom} = 'mm' AND readings.{amount} = 7;
+x
+\.
+SELECT count(*) FROM readings;
+
+-- COPY FROM with WHERE of a default that is not met
+COPY readings (sensor) FROM STDIN WHERE {uom} IS NULL;
+x
+\.
+SELECT count(*) FROM readings;
+
+-- COPY FROM with WHERE of what is in its list, and of what is not
+COPY readings (sensor, {amount}) FROM STDIN WHERE {amount} > 1 AND coalesce({uom}, 'm') = 'mm' AND low > 0;
+x	1
+y	2
+\.
+SELECT count(*) FROM readings;
+
+-- COPY FROM with a mistake in its WHERE
+COPY readings (sensor) FROM STDIN WHERE {uom} > 5;
+x
+\.
+
+-- COPY FROM with a word for the default of a renamed column
+-- @since: 16
+COPY readings (sensor, {uom}, {amount}) FROM STDIN (FORMAT csv, DEFAULT 'D') WHERE {uom} <> 'x' AND {amount} > 1;
+a,D,5
+b,km,D
+c,x,D
+\.
+COPY readings ({uom}) FROM STDIN (DEFAULT 'D');
+D
+\N
+\.
+SELECT sensor, {uom}, {amount} FROM readings;

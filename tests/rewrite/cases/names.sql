@@ -371,3 +371,15 @@ SELECT id FROM stage WHERE EXISTS (SELECT 1 FROM checks c WHERE c.id = stage.id 
 CREATE TEMP TABLE stage (id bigint, x text);
 INSERT INTO stage SELECT id, {claim} FROM checks;
 SELECT stage.id FROM stage JOIN checks USING (id) WHERE {claim} = x AND EXISTS (SELECT 1 FROM archive a WHERE a.id = stage.id + 4 AND {claim} > 'a');
+
+-- Columns of two tables of one name, with their schemas
+SELECT public.tags.id, other.tags.title, other.tags.label FROM public.tags JOIN other.tags ON other.tags.id = public.tags.id;
+SELECT public.tags.{title}, other.tags.title, other.tags.label FROM other.tags JOIN public.tags ON other.tags.id = public.tags.id;
+UPDATE public.tags SET {title} = other.tags.title FROM other.tags WHERE other.tags.id = public.tags.id RETURNING public.tags.{title}, other.tags.label;
+
+-- The star of the second of two tables of one name
+-- @doubt: a star whose columns cannot be listed
+SELECT public.tags.* FROM other.tags JOIN public.tags ON other.tags.id = public.tags.id;
+
+-- The star of one of another schema, which is no table that migrates
+SELECT other.tags.*, public.tags.id FROM public.tags JOIN other.tags ON other.tags.id = public.tags.id;

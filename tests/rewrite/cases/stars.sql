@@ -287,3 +287,16 @@ UPDATE words SET {title} = 'x' WHERE id = 1 RETURNING (old).*, (new).* AS n, (ol
 -- All fields of rows with names
 -- @since: 18
 UPDATE words SET {title} = 'x' WHERE id = 1 RETURNING WITH (OLD AS o, NEW AS n) ((o).*), (n).*, (o.*) AS x;
+
+-- System columns beside a join by all names
+-- @unfilled: a join by names beside what forbids a sub-select
+SELECT archive.ctid IS NULL, id, body FROM archive NATURAL JOIN notes;
+SELECT tableoid > 0, w.id FROM words w NATURAL JOIN (SELECT 1 AS id) x WHERE tableoid > 0;
+
+-- Samples beside a join by all names
+-- @unfilled: a join by names beside what forbids a sub-select
+SELECT archive.id, run_id, notes.body FROM archive TABLESAMPLE bernoulli (100) NATURAL LEFT JOIN notes WHERE notes.amount IS NOT NULL;
+
+-- A name with its schema beside a join by all names
+-- @doubt: a join by names beside what forbids a sub-select
+SELECT public.archive.id, archive.ctid IS NULL FROM archive NATURAL JOIN notes;

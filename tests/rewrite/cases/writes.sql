@@ -448,3 +448,23 @@ INSERT INTO words (id, {title}) VALUES (100, draw('x'));
 UPDATE words SET {title} = draw('y');
 RESET ROLE;
 SELECT count(DISTINCT {title}) FROM words;
+
+-- A sub-select in the subscript of what is assigned
+-- @how: simple
+UPDATE kinds SET {n_ints}[(SELECT count(*) FROM (SELECT a.id FROM archive a NATURAL JOIN notes) x)] = 5 WHERE id = 1 RETURNING {n_ints};
+UPDATE kinds SET ({n_ints}[(SELECT min(id) FROM {shelves})], {n_text}) = (6, 'x') WHERE id = 1 RETURNING {n_ints}, {n_text};
+INSERT INTO kinds (id, {n_ints}[(SELECT min(id) FROM {shelves})], {n_text}) VALUES (77, 5, 'y') RETURNING {n_ints}, {n_text};
+INSERT INTO kinds (id) VALUES (77) ON CONFLICT (id) DO UPDATE SET {n_ints}[(SELECT max(id) FROM (SELECT * FROM {shelves}) s)] = 8, {n_text} = 'z' RETURNING {n_ints}, {n_text};
+MERGE INTO kinds k USING notes n ON n.id = k.id WHEN MATCHED AND k.id = 1 THEN UPDATE SET {n_ints}[(SELECT min(id) FROM {shelves})] = n.id, {n_text} = n.body;
+SELECT {n_ints}, {n_text} FROM kinds WHERE id = 1;
+
+-- A name in the subscript of what is assigned that a hidden column has, too
+-- @side: old
+-- @how: simple
+UPDATE kinds SET k_ints[value] = 5 FROM notes n WHERE n.id = kinds.id AND n.id < 3 RETURNING k_ints;
+UPDATE kinds SET k_ints[(SELECT max(r.id) FROM readings r WHERE r.value > amount)] = 5 FROM notes n WHERE n.id = kinds.id AND n.id < 3 RETURNING k_ints;
+
+-- The same for the new side
+-- @side: new
+-- @how: simple
+UPDATE kinds SET n_ints[(SELECT max(r.id) FROM readings r WHERE r.amount > value)] = 5 FROM notes n WHERE n.id = kinds.id AND n.id < 3 RETURNING n_ints;
