@@ -42,11 +42,22 @@ static bool is_said(const struct eng_migration *m, const struct err *was)
            clock_us() - m->stopped_said_us < SAID_AGAIN_US;
 }
 
+/* Its other batches end by themselves, and nobody would take their answers: the workers are wanted
+ * by others. What it has filled is in the store. */
+static void let_go_of_fill(struct eng_migration *m)
+{
+    if (!m->fill)
+        return;
+    eng_fill_drop(m);
+    conn_close(&m->lng); /* its VACUUM */
+}
+
 static void stop_at_step(struct eng_engine *engine, struct eng_migration *m, struct err *err)
 {
     const struct err was = m->failure;
     struct err ignored = {0};
 
+    let_go_of_fill(m);
     m->failure = *err;
     if (m->step[0])
         err_prefix(&m->failure, "%s", m->step);
