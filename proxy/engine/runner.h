@@ -282,8 +282,9 @@ enum rc eng_steps_turn(struct eng_engine *engine, struct eng_migration *m, enum 
                        struct err *err) MUST_CHECK;
 void eng_steps_cancel(struct eng_migration *m); /* what runs on the long connection */
 enum rc eng_fill_turn(struct eng_engine *engine, struct eng_migration *m,
-                      struct err *err) MUST_CHECK; /* RC_OK: every row of every table visited */
-void eng_fill_drop(struct eng_migration *m);       /* m->fill, where there is one */
+                      struct err *err) MUST_CHECK;   /* RC_OK: every row of every table visited */
+void eng_fill_drop(struct eng_migration *m);         /* m->fill, where there is one */
+bool eng_fill_wanted(const struct eng_migration *m); /* it goes on, or is to begin */
 /* When all was filled: is there more since? Then the next turn goes on with it. */
 enum rc eng_fill_more(struct eng_engine *engine, struct eng_migration *m, bool *more,
                       struct err *err) MUST_CHECK;
