@@ -373,6 +373,8 @@ enum rc eng_tables_check(struct eng_engine *engine, struct eng_migration *m, uns
  * relations from which the guard was away: in step, as the phase has it? */
 enum rc eng_attached_check(struct eng_engine *engine, struct eng_migration *m,
                            struct err *err) MUST_CHECK;
+/* From time to time at rest: partitions that have come, and are empty yet, need no such look. */
+void eng_parts_watch(struct eng_engine *engine, const struct eng_migration *m);
 
 /* lost.c */
 /* A statement has failed: because schema segue was dropped? Then err says that instead. */

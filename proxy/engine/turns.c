@@ -147,6 +147,8 @@ static bool turn(struct eng_engine *engine, struct eng_migration *m)
         rc = eng_status_refresh(engine, m, &err);
         if (rc == RC_OK)
             rc = type_names_watch(engine, m, &err);
+        if (rc == RC_OK)
+            eng_parts_watch(engine, m);
     }
     if (rc == RC_OK && eng_wants_turn(m)) {
         rc = eng_phase(m->phase)->step(engine, m, &err);
