@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "segue/base/clock.h"
+#include "segue/base/log.h"
 #include "segue/base/mem.h"
 
 #define STOP_LOOK_MS 50 /* how late a stop is noticed */
@@ -16,6 +17,7 @@ static atomic_bool given_up;
 
 struct cat_reach {
     char *keys[PAIRS_MAX + 1], *values[PAIRS_MAX + 1];
+    PGcancel *cancel; /* NULL: it is not for that */
     bool pings, has_thread;
     pthread_t thread;     /* joined: what OpenSSL keeps for it must be gone when the process ends */
     pthread_mutex_t lock; /* of all below */
@@ -28,6 +30,7 @@ struct cat_reach {
 static void reach_free(struct cat_reach *reach)
 {
     PQfinish(reach->conn);
+    PQfreeCancel(reach->cancel);
     for (size_t i = 0; i < PAIRS_MAX; i++) {
         free(reach->keys[i]);
         free(reach->values[i]);
@@ -37,13 +40,27 @@ static void reach_free(struct cat_reach *reach)
     free(reach);
 }
 
+static PGconn *work(struct cat_reach *reach, PGPing *answer)
+{
+    const char *const *keys = (const char *const *)reach->keys;
+    const char *const *values = (const char *const *)reach->values;
+    char why[256];
+
+    *answer = PQPING_NO_ATTEMPT;
+    if (!reach->cancel && !reach->pings)
+        return PQconnectdbParams(keys, values, 1);
+    if (reach->pings)
+        *answer = PQpingParams(keys, values, 1);
+    else if (!PQcancel(reach->cancel, why, sizeof(why)))
+        log_debug("cancel: %s", why);
+    return NULL;
+}
+
 static void *reach_main(void *arg)
 {
     struct cat_reach *reach = arg;
-    const char *const *keys = (const char *const *)reach->keys;
-    const char *const *values = (const char *const *)reach->values;
-    PGPing answer = reach->pings ? PQpingParams(keys, values, 1) : PQPING_NO_ATTEMPT;
-    PGconn *conn = reach->pings ? NULL : PQconnectdbParams(keys, values, 1);
+    PGPing answer;
+    PGconn *conn = work(reach, &answer);
     bool dropped;
 
     pthread_mutex_lock(&reach->lock);
@@ -59,16 +76,18 @@ static void *reach_main(void *arg)
     return NULL;
 }
 
-static struct cat_reach *begin(const char *const *keys, const char *const *values, bool pings)
+static struct cat_reach *begin(const char *const *keys, const char *const *values, bool pings,
+                               PGcancel *cancel)
 {
     struct cat_reach *reach = mem_calloc(1, sizeof(*reach));
     pthread_condattr_t clock;
 
-    for (size_t i = 0; keys[i] && i < PAIRS_MAX; i++) {
+    for (size_t i = 0; keys && keys[i] && i < PAIRS_MAX; i++) {
         reach->keys[i] = mem_strdup(keys[i]);
         reach->values[i] = mem_strdup(values[i]);
     }
     reach->pings = pings;
+    reach->cancel = cancel;
     pthread_mutex_init(&reach->lock, NULL);
     pthread_condattr_init(&clock);
     pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
@@ -85,12 +104,19 @@ static struct cat_reach *begin(const char *const *keys, const char *const *value
 
 struct cat_reach *cat_reach_begin(const char *const *keys, const char *const *values)
 {
-    return begin(keys, values, false);
+    return begin(keys, values, false, NULL);
 }
 
 struct cat_reach *cat_reach_ping(const char *const *keys, const char *const *values)
 {
-    return begin(keys, values, true);
+    return begin(keys, values, true, NULL);
+}
+
+struct cat_reach *cat_reach_cancel(PGconn *conn)
+{
+    PGcancel *cancel = PQgetCancel(conn);
+
+    return cancel ? begin(NULL, NULL, false, cancel) : NULL;
 }
 
 enum rc cat_reach_wait(struct cat_reach *reach, int64_t ms, const atomic_bool *stop)

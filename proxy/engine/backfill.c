@@ -47,6 +47,7 @@ void eng_fill_drop(struct eng_migration *m)
     free(fill->texts);
     free(fill);
     m->fill = NULL;
+    buf_reset(&m->throttled);
 }
 
 double eng_fill_share(const struct eng_migration *m, int64_t *rows_total)
@@ -494,6 +495,11 @@ static bool all_marked(const struct eng_migration *m)
             return false;
     }
     return true;
+}
+
+bool eng_fill_wanted(const struct eng_migration *m)
+{
+    return m->fill || (m->phase == PH_BACKFILLING && !all_marked(m));
 }
 
 /* The first relation that is not done, or NULL. */

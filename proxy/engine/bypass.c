@@ -9,6 +9,7 @@
 #include "foreign_parts.h"
 #include "relations.h"
 #include "runner.h"
+#include "segue/base/log.h"
 #include "segue/base/mem.h"
 #include "segue/engine/guard.h"
 #include "segue/sql/expr.h"
@@ -16,6 +17,7 @@
 
 /* So many bytes are read at once. A verify reads in ranges, and others are answered meanwhile. */
 #define READ_AT_ONCE (64 << 20)
+#define EMPTY_LOCK_MS 10
 
 static bool is_filled(const struct eng_migration *m, int table)
 {
@@ -389,6 +391,35 @@ enum rc eng_attached_check(struct eng_engine *engine, struct eng_migration *m, s
         if (is_filled(m, (int)i))
             rc = check_relations(engine, m, (int)i, reverse ? ENG_REVERSE : ENG_FORWARD, err);
     return rc;
+}
+
+/* One that is empty has no row that the guard has not seen, and none will come: then nobody need
+ * read it before a turn. What is locked is looked at the next time. */
+static void note_empty(struct eng_engine *engine, const struct eng_migration *m, int table)
+{
+    struct err ignored = {0};
+
+    if (conn_exec(
+            &engine->work, &ignored,
+            "SET LOCAL lock_timeout = %d; INSERT INTO segue.progress (migration, table_no, "
+            "relation, relname, relfilenode, end_block, guard) SELECT %" PRId64
+            ", %d, oid, oid::regclass::text, file, 0, guard FROM (SELECT c.oid, "
+            "pg_relation_filenode(c.oid) AS file, " RELATIONS_GUARD
+            " AS guard FROM " RELATIONS_ROOT RELATIONS_TREE
+            " AS t JOIN pg_class c ON c.oid = t.relid WHERE c.relkind = 'r' AND NOT EXISTS (SELECT "
+            "FROM segue.progress p WHERE p.migration = %" PRId64
+            " AND p.relation = c.oid) OFFSET 0) AS made WHERE guard IS NOT NULL AND "
+            "pg_relation_size(oid) = 0",
+            EMPTY_LOCK_MS, m->id, table, m->plan->tables[table].oid, m->id) != RC_OK)
+        log_err(LOG_DEBUG, "partitions that have come", &ignored);
+}
+
+void eng_parts_watch(struct eng_engine *engine, const struct eng_migration *m)
+{
+    for (size_t i = 0; i < m->plan->ntables; i++)
+        if (m->plan->tables[i].relkind == 'p' && is_filled(m, (int)i) &&
+            (m->phase == PH_READY || m->phase == PH_SOAKING))
+            note_empty(engine, m, (int)i);
 }
 
 enum rc eng_rows_check(struct eng_engine *engine, struct eng_migration *m, struct err *err)

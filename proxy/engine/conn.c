@@ -19,13 +19,16 @@
 #define PING_WAIT_MS 3000
 /* A statement is given this long to end by itself once the program wants to stop. */
 #define STOP_GRACE_MS 2000
+#define STOP_MOST_MS 6000
+#define CANCEL_MS 1000 /* a server that stands still lets a cancel request in, and no more */
 #define ROLLBACK_TRIES 5
 #define LOCK_WAIT_MS 1000
 #define WAITS_MS 200 /* between two calls of `waits` */
 
 /* jit: compiling `up` for each batch costs more than it gives. row_security off: an error is
  * better than rows that a policy hides from the backfill. No parallel plans: `up` may be labelled
- * safer than it is. */
+ * safer than it is. quote_all_identifiers: names in what the server says of objects are compared.
+ */
 static const char setup_sql[] =
     "SET search_path = pg_catalog, pg_temp; SET statement_timeout = 0; SET lock_timeout = 0;"
     "SET idle_in_transaction_session_timeout = 0;"
@@ -36,6 +39,7 @@ static const char setup_sql[] =
     "SET default_transaction_isolation = 'read committed';"
     "SET default_transaction_read_only = off;"
     "SET DateStyle = 'ISO'; SET extra_float_digits = 1;"
+    "SET quote_all_identifiers = off;"
     "SET standard_conforming_strings = on;"
     "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'transaction_timeout';"
     "SELECT reset_val, (SELECT setting FROM pg_settings WHERE name = 'deadlock_timeout') FROM "
@@ -341,12 +345,27 @@ enum rc conn_heed(struct eng_conn *conn, struct err *err)
 
 void conn_cancel(struct eng_conn *conn)
 {
-    char why[256];
-    PGcancel *cancel = conn->pg ? PQgetCancel(conn->pg) : NULL;
+    bool ends = conn->stop && atomic_load(conn->stop);
+    struct cat_reach *reach = conn->pg ? cat_reach_cancel(conn->pg) : NULL;
 
-    if (cancel && !PQcancel(cancel, why, sizeof(why)))
-        log_debug("cancel: %s", why);
-    PQfreeCancel(cancel);
+    /* the end does not wait again for who did not answer before */
+    if (reach && cat_reach_wait(reach, ends && cat_reach_given_up() ? 0 : CANCEL_MS, NULL) != RC_OK)
+        log_debug("cancel: the server does not take it now");
+    cat_reach_drop(reach);
+}
+
+/* The program ends: the statement is cancelled after a while. False: the server, which stands still
+ * perhaps, does not answer that either; what it makes of the statement is in the store. */
+static bool goes_on(struct eng_conn *conn, int64_t *asked_ms, bool *cancelled)
+{
+    if (!conn->stop || !atomic_load(conn->stop))
+        return true;
+    *asked_ms = *asked_ms ? *asked_ms : clock_ms();
+    if (!*cancelled && clock_ms() - *asked_ms > STOP_GRACE_MS) {
+        conn_cancel(conn);
+        *cancelled = true;
+    }
+    return clock_ms() - *asked_ms <= STOP_MOST_MS;
 }
 
 static bool wait_input(struct eng_conn *conn)
@@ -361,14 +380,7 @@ static bool wait_input(struct eng_conn *conn)
             return false;
         if (conn->waits)
             conn->waits(conn->waits_ctx);
-        if (conn->stop && atomic_load(conn->stop)) {
-            asked_ms = asked_ms ? asked_ms : clock_ms();
-            if (!cancelled && clock_ms() - asked_ms > STOP_GRACE_MS) {
-                conn_cancel(conn);
-                cancelled = true;
-            }
-        }
-        if (!PQconsumeInput(conn->pg))
+        if (!goes_on(conn, &asked_ms, &cancelled) || !PQconsumeInput(conn->pg))
             return false;
     }
     return true;
@@ -390,7 +402,11 @@ static PGresult *collect(struct eng_conn *conn, size_t *ndone, struct err *err)
     size_t n = 0;
 
     for (;;) {
-        if (!wait_input(conn) || !(res = PQgetResult(conn->pg)))
+        if (!wait_input(conn)) {
+            bad = true; /* what has come is not all */
+            break;
+        }
+        if (!(res = PQgetResult(conn->pg)))
             break;
         if (!bad && succeeded(res)) {
             PQclear(last);

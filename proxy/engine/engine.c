@@ -72,6 +72,17 @@ static struct eng_job *inbox_take(struct eng_engine *engine)
     return job;
 }
 
+static size_t inbox_count(struct eng_engine *engine)
+{
+    size_t n = 0;
+
+    pthread_mutex_lock(&engine->lock);
+    for (const struct eng_inbox *entry = engine->head; entry; entry = entry->next)
+        n++;
+    pthread_mutex_unlock(&engine->lock);
+    return n;
+}
+
 void eng_jobs_refuse(struct eng_engine *engine, const struct err *why)
 {
     struct eng_job *job;
@@ -128,11 +139,26 @@ static void take_reload(struct eng_engine *engine)
     pthread_mutex_unlock(&engine->lock);
 }
 
+/* Those that wait now. Others may come as fast as these are answered, and migrations have their
+ * turns all the same. */
+static void run_jobs(struct eng_engine *engine)
+{
+    struct err idle = {0};
+    struct eng_job *job;
+
+    for (size_t n = inbox_count(engine); n > 0 && (job = inbox_take(engine)); n--) {
+        eng_connect_for_job(engine);
+        eng_job_run(engine, job);
+        if (engine->ready && !conn_up(&engine->work)) {
+            err_set(&idle, "08006", "lost while answering");
+            eng_disconnect(engine, &idle);
+        }
+    }
+}
+
 static void *engine_main(void *arg)
 {
     struct eng_engine *engine = arg;
-    struct eng_job *job;
-    struct err idle = {0};
 
     engine->began_us = clock_us();
     while (!atomic_load(&engine->stop)) {
@@ -141,14 +167,7 @@ static void *engine_main(void *arg)
             engine->connect_at_us = 0; /* the database takes clients again: no long pauses */
         if (!engine->ready)
             eng_connect_turn(engine);
-        while ((job = inbox_take(engine))) {
-            eng_connect_for_job(engine);
-            eng_job_run(engine, job);
-            if (engine->ready && !conn_up(&engine->work)) {
-                err_set(&idle, "08006", "lost while answering");
-                eng_disconnect(engine, &idle);
-            }
-        }
+        run_jobs(engine);
         if (engine->ready)
             eng_moved_turn(engine);
         if (engine->ready)

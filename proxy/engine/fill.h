@@ -82,6 +82,7 @@ struct eng_fill {
     size_t nranges;
     size_t vacuuming; /* relation, or FILL_NONE */
     bool giving_way;  /* its VACUUM was told to end */
+    unsigned pinned;  /* looks in a row that found it at a page of somebody's */
     struct eng_pool *pool;
     struct sizing sizing[FILL_WORKERS_MAX]; /* by slot */
     enum throttle_verdict verdict;

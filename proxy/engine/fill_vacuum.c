@@ -17,6 +17,7 @@
 #define VACUUM_SHARE 0.02
 #define EASED_DELAY_MS 2 /* vacuum_cost_delay while clients are to be spared */
 #define GIVEN_WAY_MAX 4
+#define PINNED_LOOKS 8   /* two seconds: what reads a page is done with it by then */
 #define BESIDE_SHARE 0.5 /* of what is vacuumed at a time: filled beside a VACUUM */
 
 enum rc fill_vacuum_plan(struct eng_engine *engine, struct fill_relation *rel, struct err *err)
@@ -82,15 +83,28 @@ enum rc fill_vacuum_start(struct eng_engine *engine, struct eng_migration *m, si
     rel->since_vacuum = 0;
     m->fill->vacuuming = relation;
     m->fill->giving_way = false;
+    m->fill->pinned = 0;
     return RC_OK;
+}
+
+/* Whoever waits for it, or whom it waits for: batches wait for a VACUUM that falls behind. */
+static bool is_to_give_way(struct eng_engine *engine, struct eng_migration *m)
+{
+    struct eng_fill *fill = m->fill;
+
+    return !fill->giving_way &&
+           (yield_wanted(engine, m, &fill->pinned) || fill->pinned >= PINNED_LOOKS);
 }
 
 /* It was ended by us: once more, behind whom it was in the way of. That it never comes to its end
  * must not keep the backfill: then the rest is autovacuum's. */
-static void gave_way(struct fill_relation *rel)
+static void gave_way(struct fill_relation *rel, bool pinned)
 {
-    log_info("VACUUM gives way: somebody waits for a lock on %s", rel->name);
-    if (++rel->given_way < GIVEN_WAY_MAX)
+    log_info("VACUUM gives way: %s %s",
+             pinned ? "it waits for a page that a cursor has, perhaps, of"
+                    : "somebody waits for a lock on",
+             rel->name);
+    if (!pinned && ++rel->given_way < GIVEN_WAY_MAX)
         rel->since_vacuum += rel->vacuum_owed;
     else
         rel->given_way = 0;
@@ -107,7 +121,7 @@ void fill_vacuum_poll(struct eng_engine *engine, struct eng_migration *m, int64_
     rel = &m->fill->relations[m->fill->vacuuming];
     rc = conn_poll(&m->lng, &err);
     if (rc == RC_AGAIN) {
-        if (!m->fill->giving_way && yield_wanted(engine, m)) {
+        if (is_to_give_way(engine, m)) {
             m->fill->giving_way = true;
             conn_cancel(&m->lng);
         }
@@ -120,7 +134,7 @@ void fill_vacuum_poll(struct eng_engine *engine, struct eng_migration *m, int64_
     if (rc == RC_OK)
         rel->given_way = 0;
     else if (m->fill->giving_way)
-        gave_way(rel);
+        gave_way(rel, m->fill->pinned >= PINNED_LOOKS);
     else
         log_err(LOG_WARNING, "vacuum", &err);
     if (rc == RC_ERR || m->fill->giving_way) /* the cancel may come late */

@@ -282,8 +282,9 @@ enum rc eng_steps_turn(struct eng_engine *engine, struct eng_migration *m, enum 
                        struct err *err) MUST_CHECK;
 void eng_steps_cancel(struct eng_migration *m); /* what runs on the long connection */
 enum rc eng_fill_turn(struct eng_engine *engine, struct eng_migration *m,
-                      struct err *err) MUST_CHECK; /* RC_OK: every row of every table visited */
-void eng_fill_drop(struct eng_migration *m);       /* m->fill, where there is one */
+                      struct err *err) MUST_CHECK;   /* RC_OK: every row of every table visited */
+void eng_fill_drop(struct eng_migration *m);         /* m->fill, where there is one */
+bool eng_fill_wanted(const struct eng_migration *m); /* it goes on, or is to begin */
 /* When all was filled: is there more since? Then the next turn goes on with it. */
 enum rc eng_fill_more(struct eng_engine *engine, struct eng_migration *m, bool *more,
                       struct err *err) MUST_CHECK;
@@ -372,6 +373,8 @@ enum rc eng_tables_check(struct eng_engine *engine, struct eng_migration *m, uns
  * relations from which the guard was away: in step, as the phase has it? */
 enum rc eng_attached_check(struct eng_engine *engine, struct eng_migration *m,
                            struct err *err) MUST_CHECK;
+/* From time to time at rest: partitions that have come, and are empty yet, need no such look. */
+void eng_parts_watch(struct eng_engine *engine, const struct eng_migration *m);
 
 /* lost.c */
 /* A statement has failed: because schema segue was dropped? Then err says that instead. */

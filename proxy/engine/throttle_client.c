@@ -89,11 +89,13 @@ static double slow_over_us(const struct throttle *t)
     return us > EASE_FLOOR_US ? us : EASE_FLOOR_US;
 }
 
-/* By hand, or by a signal: nothing is filled that could be felt. */
+/* By hand, or by another signal: nothing is filled that could be felt. Where this one holds, what
+ * is felt all the same has another cause, and who waits for its end may wait for ever. */
 static bool held(const struct eng_engine *engine)
 {
     for (size_t i = 0; i < THROTTLE_COUNT; i++) {
-        if (i != THROTTLE_PAUSE && engine->throttle.signals[i].verdict == THROTTLE_HOLD)
+        if (i != THROTTLE_PAUSE && i != THROTTLE_P99 &&
+            engine->throttle.signals[i].verdict == THROTTLE_HOLD)
             return true;
     }
     for (size_t i = 0; i < engine->nmigrations; i++) {

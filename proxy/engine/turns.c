@@ -17,6 +17,7 @@
 #define RETRY_BASE_MS 100
 #define RETRY_MAX_MS 5000
 #define SAID_AGAIN_US 600000000
+#define TRIED_AGAIN "tried again"
 
 /* What can be done now, behind what is said of the cause. */
 static void hint_next(struct eng_migration *m)
@@ -42,11 +43,22 @@ static bool is_said(const struct eng_migration *m, const struct err *was)
            clock_us() - m->stopped_said_us < SAID_AGAIN_US;
 }
 
+/* Its other batches end by themselves, and nobody would take their answers: the workers are wanted
+ * by others. What it has filled is in the store. */
+static void let_go_of_fill(struct eng_migration *m)
+{
+    if (!m->fill)
+        return;
+    eng_fill_drop(m);
+    conn_close(&m->lng); /* its VACUUM */
+}
+
 static void stop_at_step(struct eng_engine *engine, struct eng_migration *m, struct err *err)
 {
     const struct err was = m->failure;
     struct err ignored = {0};
 
+    let_go_of_fill(m);
     m->failure = *err;
     if (m->step[0])
         err_prefix(&m->failure, "%s", m->step);
@@ -82,10 +94,20 @@ static void say_again(struct eng_migration *m, const struct err *err)
 {
     buf_reset(&m->blockers);
     if (conn_lost(err))
-        buf_printf(&m->blockers, "no further connection, tried again: %s", err->text);
+        buf_printf(&m->blockers, "no further connection, " TRIED_AGAIN ": %s", err->text);
     else
-        buf_printf(&m->blockers, "tried again, %u times so far: %s (%s)", m->retries + 1, err->text,
-                   err->sqlstate);
+        buf_printf(&m->blockers, TRIED_AGAIN ", %u times so far: %s (%s)", m->retries + 1,
+                   err->text, err->sqlstate);
+}
+
+/* A turn has succeeded. Whether what was sent, or is filled, does is told later, and there. */
+static void went_on(struct eng_engine *engine, struct eng_migration *m)
+{
+    if (m->long_step >= 0 || m->fill || !m->blockers.len || !strstr(m->blockers.data, TRIED_AGAIN))
+        return;
+    buf_reset(&m->blockers);
+    m->retries = 0;
+    eng_status_put(engine, m);
 }
 
 /* False: the turns of this round are over, the connection or the store is gone. */
@@ -125,9 +147,14 @@ static bool turn(struct eng_engine *engine, struct eng_migration *m)
         rc = eng_status_refresh(engine, m, &err);
         if (rc == RC_OK)
             rc = type_names_watch(engine, m, &err);
+        if (rc == RC_OK)
+            eng_parts_watch(engine, m);
     }
-    if (rc == RC_OK && eng_wants_turn(m))
+    if (rc == RC_OK && eng_wants_turn(m)) {
         rc = eng_phase(m->phase)->step(engine, m, &err);
+        if (rc != RC_ERR)
+            went_on(engine, m);
+    }
     goes_on = rc != RC_ERR || judge(engine, m, &err);
     log_scope(NULL);
     return goes_on;
@@ -158,7 +185,7 @@ void eng_round(struct eng_engine *engine)
 
         if (!turn(engine, m))
             return;
-        filling |= m->phase == PH_BACKFILLING || m->fill;
+        filling |= eng_fill_wanted(m);
         if (eng_phase_over(m->phase))
             finish(engine, m);
         else

@@ -12,10 +12,11 @@ static const char circle_sql[] =
     "WITH RECURSIVE ahead (pid) AS (SELECT unnest(pg_blocking_pids($1::int)) UNION"
     " SELECT unnest(pg_blocking_pids(pid)) FROM ahead) SELECT $1::int IN (SELECT pid FROM ahead)";
 
-/* Only those who wait are asked for whom. */
+/* Only those who wait are asked for whom. And does it wait for a page? No lock tells of that. */
 static const char behind_sql[] =
     "SELECT EXISTS (SELECT FROM pg_locks l WHERE NOT l.granted AND CASE WHEN l.granted THEN false"
-    " ELSE $1::int = ANY(pg_blocking_pids(l.pid)) END)";
+    " ELSE $1::int = ANY(pg_blocking_pids(l.pid)) END), EXISTS (SELECT FROM pg_stat_activity a"
+    " WHERE a.pid = $1::int AND a.wait_event_type = 'BufferPin')";
 
 /* One row, to PQclear; NULL: it is not time yet, or not known. */
 static PGresult *look(struct eng_engine *engine, struct eng_migration *m, const char *sql)
@@ -46,11 +47,13 @@ void yield_look(struct eng_engine *engine, struct eng_migration *m)
     PQclear(res);
 }
 
-bool yield_wanted(struct eng_engine *engine, struct eng_migration *m)
+bool yield_wanted(struct eng_engine *engine, struct eng_migration *m, unsigned *pinned)
 {
     PGresult *res = look(engine, m, behind_sql);
     bool wanted = res && res_bool(res, 0, 0);
 
+    if (res)
+        *pinned = res_bool(res, 0, 1) ? *pinned + 1 : 0;
     PQclear(res);
     return wanted;
 }

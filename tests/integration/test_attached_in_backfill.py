@@ -7,6 +7,7 @@ import pytest
 from lib import catalog
 from lib.operations import complete
 from lib.segue import BUILD, REPO
+from lib.wait import until
 
 sys.path.append(str(REPO / "tests"))
 
@@ -133,3 +134,30 @@ def test_branches_and_leaves_come_and_go_in_every_phase(db, segue):
     assert catalog.difference(facts(db, "plain"), facts(db, "public")) == []
     rows = [sorted(db.sql(f"SELECT id, kind, n, title, size FROM {schema}.events")) for schema in ("public", "plain")]
     assert rows[0] == rows[1] and len(rows[0]) == 207
+
+
+def test_a_partition_that_came_empty_is_not_read_before_a_turn(parts, segue):
+    db, name = parts, RENAME["name"]
+    proxy = segue(db)
+    read = "SELECT seq_tup_read > 0 FROM pg_stat_user_tables WHERE relname = %s"
+    seen = "SELECT count(*) FROM segue.progress WHERE relation = %s::regclass AND guard IS NOT NULL"
+    proxy.ready(RENAME)
+
+    def comes(n):
+        db.sql(f"CREATE TABLE items_{n} PARTITION OF items FOR VALUES FROM ({n}00) TO ({n}99)")
+        until("it to be seen", lambda: db.one(seen, f"items_{n}"))
+        db.sql(f"INSERT INTO items SELECT i, 'new ' || i FROM generate_series({n}00, {n}50) i")
+
+    def turns(n, command):
+        proxy.cli(command, name)
+        until("what was read to be counted", lambda: db.one("SELECT n_live_tup FROM pg_stat_user_tables WHERE relname = %s", f"items_{n}"))
+        assert not db.one(read, f"items_{n}")
+
+    comes(2)
+    turns(2, "cutover")
+    comes(3)
+    turns(3, "rollback")
+    # one that has left, was written to, and comes again is looked at
+    db.sql("ALTER TABLE items DETACH PARTITION items_3; UPDATE items_3 SET label = 'past' WHERE id = 301; "
+           "ALTER TABLE items ATTACH PARTITION items_3 FOR VALUES FROM (300) TO (399)")
+    assert "not in step" in proxy.cli("cutover", name, check=1).err

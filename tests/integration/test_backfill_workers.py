@@ -9,6 +9,7 @@ pytestmark = pytest.mark.one_version
 NAME = RENAME["name"]
 # 3000 rows of 4 kB: 1500 blocks
 WIDE = {"rows": 3000, "filler": 3500}
+SAME = "CREATE OR REPLACE FUNCTION same(text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$BEGIN {} RETURN $1; END$$"
 
 
 def ranges(db):
@@ -34,11 +35,11 @@ def filling(db):
                   "datname = current_database() AND query LIKE '%fill_rows%'")
 
 
-def in_ranges(db, proxy, workers=4):
+def in_ranges(db, proxy, workers=4, migration=RENAME):
     """Comes back in the middle of a slowed backfill, when its ranges are shared out."""
     proxy.console(f"THROTTLE workers {workers}")
     slow(proxy)
-    proxy.begin(RENAME)
+    proxy.begin(migration)
     proxy.wait_phase(NAME, "backfilling")
     until("a range for each", lambda: len(ranges(db)) >= workers and all(r[1] > r[0] for r in ranges(db)[:workers]))
     assert proxy.phase(NAME) == "backfilling"
@@ -236,3 +237,21 @@ def test_abort_ends_all_workers(db, segue):
     assert proxy.phase(NAME) == "aborted"
     until("no connection of the backfill", lambda: filling(db) == 0)
     assert db.one("SELECT count(*) FROM pg_attribute WHERE attrelid = 'items'::regclass AND attname = 'title'") == 0
+
+
+def test_a_migration_that_has_stopped_gives_its_workers_back(db, segue):
+    make_items(db, **WIDE, more=SAME.format(""))
+    db.sql("CREATE TABLE others (id bigint PRIMARY KEY, label text); INSERT INTO others SELECT i, 'x' FROM generate_series(1, 100) i")
+    proxy = segue(db, vacuum_rows=100)
+    in_ranges(db, proxy, migration={"name": NAME, "operations": [{"rename_column": {
+        "table": "items", "from": "label", "to": "title", "type": "text", "up": "same(label)", "down": "title"}}]})
+    # one comes to what it cannot fill while others are at it
+    db.sql(SAME.format("IF $1 = 'row 2990' THEN RAISE 'no such row'; END IF; PERFORM pg_sleep(0.02);"))
+    fast(proxy)
+    assert "no such row" in proxy.wait(NAME, lambda r: r["error"])["error"]
+    until("no connection of the backfill", lambda: filling(db) == 0)
+    proxy.console("THROTTLE workers 1")
+    proxy.ready({"name": "other", "operations": [{"rename_column": {"table": "others", "from": "label", "to": "title"}}]})
+    db.sql(SAME.format(""))
+    proxy.cli("resume", NAME)
+    all_there(db, proxy)

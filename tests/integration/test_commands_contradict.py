@@ -148,3 +148,28 @@ def test_a_verify_that_has_stopped_is_not_waited_for(db, segue):
     assert "has stopped" in proxy.cli("verify", NAME, check=1, timeout=15).err
     proxy.cli("resume", NAME)
     proxy.wait_phase(NAME, "ready")
+
+
+def test_who_asks_without_a_pause_keeps_no_migration_from_its_turns(db, segue):
+    make_items(db)
+    proxy = segue(db)
+    ended, asked = threading.Event(), []
+
+    def ask():
+        with proxy.connect("segue", prepare_threshold=None) as conn:
+            while not ended.is_set():
+                conn.execute(b"DOCTOR")
+                asked.append(1)
+
+    monitors = [threading.Thread(target=ask) for _ in range(4)]
+    for monitor in monitors:
+        monitor.start()
+    try:
+        until("them to be at it", lambda: len(asked) > 20)
+        proxy.ready(RENAME)
+        so_far = len(asked)
+        until("them to be answered further", lambda: len(asked) > so_far + 20)
+    finally:
+        ended.set()
+        for monitor in monitors:
+            monitor.join()

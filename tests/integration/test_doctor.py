@@ -278,6 +278,22 @@ def test_what_holds_the_backfill_is_told_and_switched_off_by_the_command(db, seg
     doctor.well()
 
 
+def test_what_has_held_the_backfill_is_not_told_of_what_comes_behind_it(db, segue):
+    migration, _ = make_items(db, 2000, filler=3500, more="CREATE INDEX items_label ON items (label)")
+    proxy = segue(db)
+    doctor = Doctor(proxy, db)
+    proxy.console("THROTTLE rows_per_s 1000")
+    proxy.begin(migration)
+    doctor.found("throttled")
+    writer = db.connect(autocommit=False)
+    writer.execute("LOCK TABLE items IN ROW EXCLUSIVE MODE")  # for which CREATE INDEX CONCURRENTLY waits
+    row = proxy.wait(migration["name"], lambda r: "index" in r["step"])
+    assert not row["throttle"] and not [r for r in doctor.rows() if r["finding"] == "throttled"], row
+    until("no signal to slow anybody", lambda: {r["verdict"] for r in proxy.console("SHOW THROTTLE")} == {"go"})
+    writer.rollback()
+    proxy.wait_phase(migration["name"], "ready")
+
+
 GUARDS = [
     ("guard missing", 'DROP TRIGGER "~segue_guard" ON items', True),
     ("guard disabled", 'ALTER TABLE items DISABLE TRIGGER "~segue_guard"', True),

@@ -7,8 +7,10 @@ import time
 
 import pytest
 from lib import catalog
+from lib.frozen import freeze
 from lib.segue import BUILD, REPO
-from lib.wait import until
+from lib.tables import RENAME, make_items
+from lib.wait import SLOW, until
 
 sys.path.append(str(REPO / "tests"))
 
@@ -147,3 +149,22 @@ def test_an_index_that_comes_late_is_not_built(db, segue, sleeper):
     new.cli("abort", "frozen")
     old.wake()
     assert db.sql("SELECT indexrelid::regclass::text FROM pg_index WHERE indrelid = 'items'::regclass") == [("items_pkey",)]
+
+
+def test_a_server_that_stands_still_keeps_no_segue_from_its_end(private_db, segue):
+    db = private_db
+    make_items(db, 1000, filler=3500)
+    proxy = segue(db, drain_timeout_s=1)
+    proxy.cli("throttle", "rows_per_s", "20")
+    proxy.begin(RENAME)
+    proxy.wait(RENAME["name"], lambda row: row["rows_done"] > 0)
+    freeze(db.cluster.process)
+    try:
+        time.sleep(2.5)  # it looks at the server every two seconds, and waits for that answer now
+        proxy.signal(signal.SIGTERM)
+        assert proxy.process.wait(20 * SLOW) == 0, proxy.log_tail()
+    finally:
+        freeze(db.cluster.process, False)
+    proxy.restart().at_work()
+    proxy.cli("throttle", "rows_per_s", "off")
+    proxy.wait_phase(RENAME["name"], "ready")

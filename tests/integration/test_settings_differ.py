@@ -43,6 +43,7 @@ def role(db):
 
 
 def test_a_role_may_have_set_anything(db, segue, role):
+    db.sql(f"CREATE STATISTICS label_and_n ON label, n FROM items; ALTER STATISTICS label_and_n OWNER TO {role}")
     proxy = segue(upstream=db.url(role))
     table = "public.items"
     proxy.ready(migration(
@@ -57,6 +58,7 @@ def test_a_role_may_have_set_anything(db, segue, role):
     assert "wrong" not in proxy.cli("doctor", "--json", check=None).out
     proxy.cli("complete", "m", "--force")
     proxy.cli("diff")
+    assert "title, n" in db.one("SELECT pg_get_statisticsobjdef(oid) FROM pg_statistic_ext WHERE stxname = 'label_and_n'")
     assert db.sql("SELECT title, n, extra FROM items WHERE id IN (7, 1001) ORDER BY id") == [("label 7", 7, "label 7"), ("a\\b", None, "a/b")]
     proxy.stop()
 

@@ -218,6 +218,39 @@ def test_clients_that_wait_longer_than_before_hold_the_backfill(db, segue):
 
 
 @pytest.mark.one_version
+def test_clients_that_stay_slow_while_it_is_held_for_them_do_not_hold_it_for_ever(db, segue):
+    make_items(db, **ROWS)
+    proxy = segue(db)
+    proxy.cli("throttle", "client_p99", "on")
+    pause_s, done, ended = [0.001], [0] * 8, threading.Event()
+
+    def client(me):
+        conn = proxy.connect()
+        while not ended.is_set():
+            conn.execute("SELECT pg_sleep(%s)", (pause_s[0],))
+            done[me] += 1
+
+    clients = [threading.Thread(target=client, args=(me,)) for me in range(len(done))]
+    for thread in clients:
+        thread.start()
+    try:
+        until("a baseline", lambda: sum(done) > 1000)
+        proxy.cli("throttle", "rows_per_s", "50")
+        proxy.begin(RENAME)
+        proxy.wait("rename_label", lambda r: int(r["rows_done"]) > 50)
+        pause_s[0] = 0.25  # of their own, and so they stay
+        held_by(proxy, "client_p99", "p99 ")
+        stood = int(proxy.status("rename_label")["rows_done"])
+        proxy.logged("compared with the first from now on")
+        proxy.wait("rename_label", lambda r: int(r["rows_done"]) > stood + 50)
+        proxy.cli("abort", "rename_label")
+    finally:
+        ended.set()
+        for thread in clients:
+            thread.join()
+
+
+@pytest.mark.one_version
 def test_a_pause_by_hand_does_not_make_the_backfill_faster_afterwards(db, segue):
     make_items(db, **ROWS)
     proxy = segue(db)

@@ -61,3 +61,12 @@ def test_a_vacuum_that_always_has_to_give_way_does_not_keep_the_backfill(db, stu
     until("the backfill to end all the same", got_through, 60)
     holder.execute("COMMIT")
     proxy.wait_phase("rename_label", "ready")
+
+
+def test_a_cursor_that_has_a_page_keeps_the_vacuum_and_not_the_backfill(db, stuck):
+    proxy, holder = stuck
+    until("all rows to be filled", lambda: proxy.status("rename_label")["step"].startswith(("verify", "wait for")))
+    assert db.one("SELECT count(*) FROM items WHERE title = label") == 1000
+    proxy.logged("VACUUM gives way: it waits for a page")
+    holder.execute("COMMIT")
+    proxy.wait_phase("rename_label", "ready")

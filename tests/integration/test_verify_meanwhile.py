@@ -1,12 +1,13 @@
 """verify counts every row once, whatever becomes of its table between two ranges of blocks."""
 
 import sys
+import threading
 
 import psycopg
 import pytest
 from lib.operations import unguarded
 from lib.segue import BUILD, REPO
-from lib.tables import make_items
+from lib.tables import RENAME, make_items
 
 sys.path.append(str(REPO / "tests"))
 
@@ -77,3 +78,17 @@ def test_a_row_written_past_the_guard_is_found_wherever_an_update_takes_it(db, s
     proxy.cli("cutover", NAME)
     assert db.one("SELECT title FROM items WHERE id = 2999") == "new"
     meanwhile.told.close()
+
+
+def test_who_was_in_its_way_is_not_told_for_ever(db, segue):
+    make_items(db)
+    proxy = segue(db)
+    proxy.soaking(RENAME)
+    holder = db.connect(autocommit=False)
+    holder.execute("LOCK TABLE items IN ACCESS EXCLUSIVE MODE")
+    verify = threading.Thread(target=proxy.cli, args=("verify", RENAME["name"]))
+    verify.start()
+    proxy.wait(RENAME["name"], lambda row: "tried again, 1 times so far" in (row["blockers"] or ""))
+    holder.rollback()
+    verify.join()
+    proxy.wait(RENAME["name"], lambda row: not row["blockers"])

@@ -22,6 +22,9 @@ struct cat_reach;
 /* As PQconnectdbParams and PQpingParams have them, with expand_dbname; copied. */
 struct cat_reach *cat_reach_begin(const char *const *keys, const char *const *values);
 struct cat_reach *cat_reach_ping(const char *const *keys, const char *const *values);
+/* Cancels what runs on `conn`, which may be closed meanwhile. PQcancel() waits until the server has
+ * closed, and one that stands still does not. NULL: there is nothing to cancel. */
+struct cat_reach *cat_reach_cancel(PGconn *conn);
 
 /* RC_OK: it has ended, well or not; RC_AGAIN: not within `ms`, or *stop (may be NULL) came true. */
 enum rc cat_reach_wait(struct cat_reach *reach, int64_t ms, const atomic_bool *stop) MUST_CHECK;
