@@ -298,11 +298,16 @@ static void put_leading(struct insert *in)
         const char *leads = name ? sql_key_leading(in->table, name) : NULL;
         size_t token = sql_tokens_at(&in->w->tokens, sql_tree_location(target));
 
-        if (leads && strcmp(leads, name) != 0 && token < in->w->tokens.n &&
-            in->w->tokens.items[token].word)
-            sql_edits_add_take(&in->w->edits, in->w->tokens.items[token].start,
-                               in->w->tokens.items[token].end - in->w->tokens.items[token].start,
-                               sql_quote_ident(leads));
+        if (!leads || !strcmp(leads, name))
+            continue;
+        if (token >= in->w->tokens.n || !in->w->tokens.items[token].word ||
+            sql_tokens_is(&in->w->tokens, token + 1, PG_QUERY__TOKEN__UESCAPE)) {
+            sql_work_doubt(in->w, SQL_DOUBT_CLAUSE); /* a name of more tokens */
+            return;
+        }
+        sql_edits_add_take(&in->w->edits, in->w->tokens.items[token].start,
+                           in->w->tokens.items[token].end - in->w->tokens.items[token].start,
+                           sql_quote_ident(leads));
     }
 }
 
