@@ -28,7 +28,7 @@
 /* jit: compiling `up` for each batch costs more than it gives. row_security off: an error is
  * better than rows that a policy hides from the backfill. No parallel plans: `up` may be labelled
  * safer than it is. quote_all_identifiers: names in what the server says of objects are compared.
- */
+ * default_tablespace: what is carried stays where it was. */
 static const char setup_sql[] =
     "SET search_path = pg_catalog, pg_temp; SET statement_timeout = 0; SET lock_timeout = 0;"
     "SET idle_in_transaction_session_timeout = 0;"
@@ -39,7 +39,7 @@ static const char setup_sql[] =
     "SET default_transaction_isolation = 'read committed';"
     "SET default_transaction_read_only = off;"
     "SET DateStyle = 'ISO'; SET extra_float_digits = 1;"
-    "SET quote_all_identifiers = off;"
+    "SET quote_all_identifiers = off; SET default_tablespace = '';"
     "SET standard_conforming_strings = on;"
     "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'transaction_timeout';"
     "SELECT reset_val, (SELECT setting FROM pg_settings WHERE name = 'deadlock_timeout') FROM "

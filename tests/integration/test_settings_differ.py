@@ -17,7 +17,7 @@ ROLE = {
     "DateStyle": "'German'", "IntervalStyle": "'iso_8601'", "extra_float_digits": "-15", "bytea_output": "escape",
     "client_encoding": "LATIN1", "quote_all_identifiers": "on", "array_nulls": "off", "transform_null_equals": "on",
     "xmloption": "document", "enable_tidscan": "off", "TimeZone": "'Asia/Tokyo'", "client_min_messages": "debug5",
-    "synchronous_commit": "off", "plan_cache_mode": "force_generic_plan", "application_name": "'x'", "work_mem": "'64kB'",
+    "default_tablespace": "elsewhere", "synchronous_commit": "off", "plan_cache_mode": "force_generic_plan", "application_name": "'x'", "work_mem": "'64kB'",
 }
 
 
@@ -59,6 +59,7 @@ def test_a_role_may_have_set_anything(db, segue, role):
     proxy.cli("complete", "m", "--force")
     proxy.cli("diff")
     assert "title, n" in db.one("SELECT pg_get_statisticsobjdef(oid) FROM pg_statistic_ext WHERE stxname = 'label_and_n'")
+    assert db.one("SELECT count(*) FROM pg_class WHERE reltablespace <> 0 AND relnamespace IN ('public'::regnamespace, 'segue'::regnamespace)") == 0
     assert db.sql("SELECT title, n, extra FROM items WHERE id IN (7, 1001) ORDER BY id") == [("label 7", 7, "label 7"), ("a\\b", None, "a/b")]
     proxy.stop()
 
