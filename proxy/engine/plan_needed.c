@@ -5,6 +5,7 @@
  * gone. A default, a view or a function may count by the sequence of another table's column.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "plan_build.h"
 #include "segue/base/mem.h"
@@ -45,12 +46,19 @@ static const char needing_sql[] =
     "  'pg_constraint'::regclass AND d.refobjid IN (SELECT oid FROM pg_constraint k WHERE"
     "  k.conindid IN " PARTS " AND k.contype IN ('p', 'u', 'x')))) ORDER BY 1";
 
-/* By this file, at the cut-over. */
+/* By this file, at the cut-over, wherever in it. */
 static bool is_released(const struct build *b, const PGresult *res, int row)
 {
     const struct target *t = plan_target(b, PQgetvalue(res, row, N_TABLE));
 
-    return t && texts_has(&t->released, PQgetvalue(res, row, N_NAME));
+    for (size_t i = 0; t && i < b->file->nops; i++) {
+        const struct file_op *op = &b->file->ops[i];
+
+        if ((op->kind == FILE_DROP_CONSTRAINT || op->kind == FILE_DROP_MULTICOLUMN_CONSTRAINT) &&
+            b->op_target[i] == t - b->targets && !strcmp(op->name, PQgetvalue(res, row, N_NAME)))
+            return true;
+    }
+    return false;
 }
 
 /* What goes along, and what who needs it is told: why, and what to do. `keep`: what keeps it, or

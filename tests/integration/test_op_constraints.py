@@ -287,6 +287,24 @@ def test_a_dropped_reference_comes_back_to_the_old_half_of_a_key(db, segue):
     unchanged(db, "orders", "lines")
 
 
+@pytest.mark.parametrize("child", ["lines", "orders"])
+def test_a_key_and_what_refers_to_it_go_in_whichever_order(db, segue, child):
+    tables = {"lines": ("CREATE TABLE {s}.orders (id int CONSTRAINT by_id PRIMARY KEY);"
+                        "CREATE TABLE {s}.lines (id int, of_order int CONSTRAINT of_order REFERENCES {s}.orders)"),
+              "orders": "CREATE TABLE {s}.orders (id int CONSTRAINT by_id PRIMARY KEY, of_order int CONSTRAINT of_order REFERENCES {s}.orders)"}
+    build(db, tables[child] + ";INSERT INTO {s}.orders SELECT generate_series(1, 50)")
+    proxy = segue(db)
+    name = proxy.soaking({"name": "free", "operations": [
+        {"drop_constraint": {"table": "orders", "name": "by_id"}}, {"drop_constraint": {"table": child, "name": "of_order"}}]})
+    db.sql(f"INSERT INTO {child} (id, of_order) VALUES (99, 98)")
+    proxy.cli("rollback", name)
+    db.sql(f"DELETE FROM {child} WHERE id = 99")
+    proxy.cli("cutover", name)
+    proxy.cli("complete", name, "--force")
+    db.sql(f"ALTER TABLE plain.{child} DROP CONSTRAINT of_order; ALTER TABLE plain.orders DROP CONSTRAINT by_id")
+    unchanged(db, "orders", child)
+
+
 def test_an_abort_after_a_rollback_proves_what_was_put_back(db, segue):
     build(db, TABLES + GIVEN)
     proxy = segue(db)
