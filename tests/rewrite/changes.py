@@ -249,7 +249,7 @@ class Changes(Queries):
             self.row_selects_left -= 1
             inner = self.table(Level(outer=level), plain=True)
             values = Items(tuple(self.assigned(c, Level([inner[1]], outer=level)) for c in pair), least=2)
-            order = self.total_order(Level([inner[1]]))
+            order = self.total_order(Level([inner[1]]), qualified=True)
             tail = seq("FROM", inner[0], order, "LIMIT 1") if order else ""
             return seq("(", names, ")", "=", "(", "SELECT", values, tail, ")")
         row = self.dice.choice(["", "ROW"])

@@ -217,12 +217,13 @@ class Queries(Expressions):
 
     # ---- ORDER BY, LIMIT, locks ----
 
-    def total_order(self, level):
-        """ORDER BY over keys of all relations, or None."""
+    def total_order(self, level, qualified=False):
+        """ORDER BY over keys of all relations, or None; `qualified`: what is selected may be called as one."""
         keys = [(r, k) for r in level.relations for k in r.keys]
         if not level.relations or not all(r.keys for r in level.relations) or not level.relations[0].name:
             return None
-        nodes = [reference(self.dice, r, k, level.unqualified(k) and not level.merged) for r, k in keys]
+        nodes = [reference(self.dice, r, k, level.unqualified(k) and not level.merged and not qualified)
+                 for r, k in keys]
         return seq("ORDER BY", Items(tuple(nodes), least=len(nodes)))
 
     def tail(self, level, distinct):
