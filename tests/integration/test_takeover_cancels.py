@@ -61,12 +61,7 @@ def test_a_successor_that_asks_and_does_not_read_takes_nothing_from_anybody(segu
     """What cannot be told is kept for a while, and not all of it; who reads again is answered."""
     old = segue(db, takeover_timeout_s=3600)
     with old.connect() as session, Peer(old) as peer:
-        peer.hello(3)
-        peer.descriptors(3)
-        peer.say(b"R")
-        assert peer.hear() == ("G",)
-        peer.say(b"A")
-        assert peer.hear()[0] == "S"
+        peer.takes_over(3)
         for number in range(3000):
             peer.say(b"C", 7, 1, number, PID, tail=KEYS[2][4:])
         assert session.execute("SELECT 1").fetchone() == (1,)
@@ -84,12 +79,7 @@ def test_a_successor_that_stands_still_is_told_when_it_goes_on(behind):
     """Dropped, it would take for gone what the processes before it still have."""
     old, elder, _ = behind(3)
     with Peer(old) as peer:
-        peer.hello(3)
-        peer.descriptors(3)
-        peer.say(b"R")
-        assert peer.hear() == ("G",)
-        peer.say(b"A")
-        assert peer.hear()[0] == "S"
+        peer.takes_over(3)
         for number in range(1000):  # each is passed on at once
             elder.report(1 + number % 2)
         elder.report(5)

@@ -107,6 +107,15 @@ class Peer:
         assert len(self.fds) == count
         return count
 
+    def takes_over(self, version):
+        """All of it, up to the first report."""
+        self.hello(version)
+        self.descriptors(version)
+        self.say(b"R")
+        assert self.hear() == ("G",)
+        self.say(b"A")
+        assert self.hear()[0] == "S"
+
 
 class Elder:
     """A process of before, packet by packet: whoever takes over from it, at .port, asks it about cancel requests.
