@@ -9,6 +9,8 @@
  * a message that is longer than what is read of it. There the request goes to the server behind
  * the statement, the last byte of which must have gone: while the server reads a message, a request
  * means nothing to it. At once, where that is so when the session's worker hears of the request.
+ * Nor does it while the server, which is busy elsewhere, has yet to read what has come: as long as
+ * the same request is under way, it is told again (upstream.c).
  */
 #include "asking.h"
 #include "segue/wire/build.h"
@@ -38,12 +40,13 @@ static void answer(struct sess *s, bool ready)
 
 void sess_cancel_tell(struct sess_canceller by, enum sess_cancel_is how)
 {
+    const struct sess_cancel_answer answer = {.how = how, .request_us = by.request_us};
     struct sess_plane *plane = by.worker->plane;
 
     if (by.foreign)
         plane->on_cancel->answer(plane->on_cancel_ctx, by.asker, how);
     else
-        sess_worker_post(by.worker, MAIL_CANCEL_IS, by.asker.id, &how, sizeof(how));
+        sess_worker_post(by.worker, MAIL_CANCEL_IS, by.asker.id, &answer, sizeof(answer));
 }
 
 static void tell_canceller(struct sess *s, bool done)
@@ -52,6 +55,7 @@ static void tell_canceller(struct sess *s, bool done)
 
     s->canceller.worker = NULL;
     s->cancel_behind = 0;
+    by.request_us = s->request_us;
     if (by.worker)
         sess_cancel_tell(by, done ? SESS_CANCEL_DONE : SESS_CANCEL_ELSEWHERE);
 }
@@ -83,6 +87,10 @@ void sess_cancel_forget(struct sess *s)
 
 void sess_cancel_asked(struct sess *s, struct sess_canceller by)
 {
+    if (by.request_us && by.request_us != s->request_us) {
+        sess_cancel_tell(by, SESS_CANCEL_DONE);
+        return;
+    }
     tell_canceller(s, true); /* one is enough */
     s->canceller = by;
     if (s->question)
@@ -130,10 +138,11 @@ void sess_plane_on_cancel(struct sess_plane *plane, const struct sess_cancel_ops
 
 void sess_plane_cancel_is(struct sess_plane *plane, uint64_t asker, enum sess_cancel_is how)
 {
+    const struct sess_cancel_answer answer = {.how = how};
     unsigned number = asker % WORKERS_MAX;
 
     if (number < plane->nworkers)
-        sess_worker_post(plane->workers[number], MAIL_CANCEL_IS, asker, &how, sizeof(how));
+        sess_worker_post(plane->workers[number], MAIL_CANCEL_IS, asker, &answer, sizeof(answer));
 }
 
 bool sess_plane_cancel(struct sess_plane *plane, const struct wire_key *key,

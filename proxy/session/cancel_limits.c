@@ -81,7 +81,7 @@ bool sess_cancel_has_turn(struct sess *s)
 /* By mail: whoever is next may fail at once, and the one behind it. */
 static void give_turn(struct sess_worker *w)
 {
-    const enum sess_cancel_is go = SESS_CANCEL_ELSEWHERE;
+    const struct sess_cancel_answer go = {.how = SESS_CANCEL_ELSEWHERE};
     struct sess *next = w->cancel_first;
 
     if (!next) {
@@ -91,6 +91,14 @@ static void give_turn(struct sess_worker *w)
     wait_no_more(next);
     next->canceling = SESS_CANCEL_GOES;
     sess_worker_post(w, MAIL_CANCEL_IS, next->id, &go, sizeof(go));
+}
+
+void sess_cancel_rests(struct sess *s)
+{
+    if (s->canceling != SESS_CANCEL_GOES)
+        return;
+    s->canceling = SESS_CANCEL_LET_IN;
+    give_turn(s->worker);
 }
 
 void sess_cancel_left(struct sess *s)

@@ -102,7 +102,12 @@ struct sess_console_session {
 struct sess_canceller {         /* a session with a cancel request, on any worker */
     struct sess_worker *worker; /* NULL: there is none */
     struct sess_cancel_asker asker;
-    bool foreign; /* it is another process's; the worker is that of the statement */
+    bool foreign;       /* it is another process's; the worker is that of the statement */
+    int64_t request_us; /* the server was told, and this was under way; 0: it was not told yet */
+};
+struct sess_cancel_answer {
+    enum sess_cancel_is how;
+    int64_t request_us; /* as above */
 };
 
 struct sess {
@@ -269,7 +274,8 @@ void sess_connect_timeout(struct sess *s);
 size_t sess_asked_server(struct sess *s, const char *data, size_t len);
 void sess_upstream_lost(struct sess *s); /* before it has answered: what comes next may be better */
 void sess_upstream_late(struct sess *s); /* it has not answered in time */
-void sess_cancel_told(struct sess *s, enum sess_cancel_is how); /* what was to be cancelled */
+/* What was to be cancelled; request_us: as in struct sess_canceller. */
+void sess_cancel_told(struct sess *s, enum sess_cancel_is how, int64_t request_us);
 void sess_cancel_done(struct sess *s);   /* the server has taken the cancel request, or does not */
 void sess_upstream_left(struct sess *s); /* its connection ends */
 void sess_dial_free(struct sess_dial *dial);
@@ -330,6 +336,7 @@ void sess_idle_check(struct sess *s); /* closes it when it has been idle for idl
 /* cancel_limits.c */
 bool sess_cancel_let_in(struct sess *s);   /* false: there are too many */
 bool sess_cancel_has_turn(struct sess *s); /* to connect; else sess_cancel_told says when */
+void sess_cancel_rests(struct sess *s);    /* its turn is over, until it asks for one again */
 void sess_cancel_left(struct sess *s);     /* it is over; harmless where it is no cancel request */
 
 /* cancel.c: the client of a held session has asked for an end of its statement */

@@ -24,6 +24,10 @@
 #define ERROR_BYTES_MAX 30000 /* longer: no length, but a text */
 #define CANCEL_ASK_MS 2000    /* then the server is told: who is asked does not answer */
 
+/* A server that was told while it had not read the statement yet took no notice: what it does once
+ * that is over, too. These are long for a server to read in, and short for who waits. */
+static const int cancel_again_ms[] = {50, 200, 800};
+
 /* One attempt to get a connection: rounds over hosts over addresses. Lives until the session is
  * logged in. */
 struct sess_dial {
@@ -38,7 +42,11 @@ struct sess_dial {
     struct buf why;   /* of this round: each host, and what is wrong with it */
     const char *hint; /* for the last of them */
     /* What a cancel request waits for: whether a statement is held; or to connect. */
-    enum asked { NOBODY, A_WORKER, ANOTHER_PROCESS, ITS_TURN } asked;
+    enum asked { NOBODY, A_WORKER, ANOTHER_PROCESS, ITS_TURN, NOBODY_YET } asked;
+    struct sess_worker *worker; /* that of the session that has the key, where that is known */
+    uint64_t session;
+    int64_t request_us; /* the statement that it held has gone, and was this; 0: none has */
+    unsigned told;      /* so often the server was told of that */
 };
 
 void sess_dial_free(struct sess_dial *dial)
@@ -264,13 +272,35 @@ static void begin_round(struct sess *s)
 
 /* The statement has not gone to the server, to which the request would mean nothing: its worker
  * says whether that is still so. The client need not wait for it. */
-static void cancel_here(struct sess *s, const struct sess_keyed *to)
+static void cancel_here(struct sess *s)
 {
-    const struct sess_canceller self = {.worker = s->worker, .asker.id = s->id};
+    struct sess_dial *dial = s->dial;
+    const struct sess_canceller self = {
+        .worker = s->worker, .asker.id = s->id, .request_us = dial->request_us};
 
     net_shut(&s->client.stream);
-    s->dial->asked = A_WORKER;
-    sess_worker_post(to->worker, MAIL_CANCEL, to->id, &self, sizeof(self));
+    dial->asked = A_WORKER;
+    sess_worker_post(dial->worker, MAIL_CANCEL, dial->session, &self, sizeof(self));
+}
+
+static void cancel_once_more(struct sess *s)
+{
+    sess_deadline(s, s->login_by_us);
+    cancel_here(s);
+}
+
+/* In a while, where its answer may still be to come. */
+static bool cancels_again(struct sess *s)
+{
+    struct sess_dial *dial = s->dial;
+
+    if (!dial->request_us || dial->told >= ARRAY_LEN(cancel_again_ms))
+        return false;
+    sess_cancel_rests(s);
+    dial->asked = NOBODY_YET;
+    dial->next_address = 0;
+    sess_deadline(s, s->worker->now_us + (int64_t)cancel_again_ms[dial->told++] * 1000);
+    return true;
 }
 
 /* After a takeover it may be the other process that holds the statement. True: it will say so. */
@@ -285,10 +315,12 @@ static bool ask_another(struct sess *s, const struct wire_key *key)
     return true;
 }
 
-void sess_cancel_told(struct sess *s, enum sess_cancel_is how)
+void sess_cancel_told(struct sess *s, enum sess_cancel_is how, int64_t request_us)
 {
-    if (s->state != SESS_CONNECTING || !s->dial->asked)
+    if (s->state != SESS_CONNECTING || !s->dial->asked || s->dial->asked == NOBODY_YET)
         return;
+    if (s->dial->asked == A_WORKER)
+        s->dial->request_us = request_us;
     switch (how) {
     case SESS_CANCEL_HELD:
         if (s->dial->asked == ITS_TURN) /* an answer that comes too late */
@@ -329,7 +361,9 @@ static void aim_cancel(struct sess *s)
             dial->addresses[dial->naddresses++] = to.address;
             s->host = to.host;
             if (to.held) {
-                cancel_here(s, &to);
+                dial->worker = to.worker;
+                dial->session = to.id;
+                cancel_here(s);
                 return;
             }
         }
@@ -358,16 +392,21 @@ void sess_cancel_done(struct sess *s)
 {
     struct sess_dial *dial = s->dial;
 
+    bool all;
+
     skip_heard(dial);
-    if ((dial->next_address == dial->naddresses && dial->next_host == dial->nhosts) ||
-        s->worker->now_us >= s->login_by_us) {
+    all = dial->next_address == dial->naddresses && dial->next_host == dial->nhosts;
+    if (s->worker->now_us >= s->login_by_us || (all && !cancels_again(s))) {
         sess_finish(s);
         return;
     }
     sess_upstream_left(s);
     sess_leg_fini(&s->server);
     sess_move(s, SESS_CONNECTING);
-    try_next(s);
+    if (all)
+        sess_flow(s);
+    else
+        try_next(s);
 }
 
 /* ---- entry points ---- */
@@ -415,7 +454,9 @@ void sess_connect_timeout(struct sess *s)
 
     if (pause && s->purpose == SESS_FOR_CANCEL) {
         if (s->dial->asked == ANOTHER_PROCESS)
-            sess_cancel_told(s, SESS_CANCEL_ELSEWHERE);
+            sess_cancel_told(s, SESS_CANCEL_ELSEWHERE, 0);
+        else if (s->dial->asked == NOBODY_YET)
+            cancel_once_more(s);
         else
             sess_finish(s); /* what it waited for is held still */
         return;

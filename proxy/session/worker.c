@@ -217,11 +217,11 @@ static void mail_cancel(struct sess_worker *w, const struct sess_mail *mail)
 static void mail_cancel_is(struct sess_worker *w, const struct sess_mail *mail)
 {
     struct sess *s = session_of(w, mail);
-    enum sess_cancel_is how;
+    struct sess_cancel_answer answer;
 
-    memcpy(&how, mail->bytes, sizeof(how));
+    memcpy(&answer, mail->bytes, sizeof(answer));
     if (s)
-        sess_cancel_told(s, how);
+        sess_cancel_told(s, answer.how, answer.request_us);
 }
 
 static void mail_keys(struct sess_worker *w, const struct sess_mail *mail)

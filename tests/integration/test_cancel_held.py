@@ -21,6 +21,7 @@ LONG = bind(values=["x" * 3_000_000])
 INTO_FUNCTION = 870  # lower(text)
 LONGER = query("SELECT pg_sleep(60) /* " + "x" * 32_000_000 + " */")
 ON_THE_WAY = 8_000_000  # more than sockets have in them
+JUST_LONG_ENOUGH = query("SELECT pg_sleep(60) /* " + "x" * 400_000 + " */")  # for the request to go behind it
 
 # what waits, what follows when its error has been read, and the answers to that
 ASKED = {
@@ -99,6 +100,9 @@ class Narrow:
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
+    def keep(self, _):
+        """What comes goes on at once."""
+
     def _accept(self):
         with contextlib.suppress(OSError):  # closed
             while True:
@@ -114,6 +118,7 @@ class Narrow:
                     self.came.set()
                     self.go.wait(60)
                 self.taken += len(data)
+                self.keep(data)
                 target.sendall(data)
             target.shutdown(socket.SHUT_WR)
 
@@ -138,6 +143,38 @@ def test_for_one_that_is_longer_than_what_is_read_of_it_the_request_goes_when_it
             assert client.error()["C"] == "57014"
             assert client.read() == ("Z", b"I")
             sent.result(20)
+
+
+class Late(Narrow):
+    """The statement is in the server only when that was told to cancel it twice; whatever is told goes on at once."""
+
+    def __init__(self, server_port):
+        super().__init__(server_port)
+        self.go.set()
+        self.told, self.twice = 0, threading.Event()
+
+    def keep(self, data):
+        if data[4:8] == struct.pack("!I", CANCEL):
+            self.told += 1
+        elif data.endswith(b"x */\0"):
+            assert self.twice.wait(60)
+        if self.told == 2:
+            self.twice.set()
+
+
+def test_a_server_that_had_not_read_the_statement_is_told_again_and_of_no_other(db, segue):
+    with contextlib.closing(Late(db.cluster.port)) as way:
+        proxy = segue(upstream=db.url(port=way.port), rules_wait_ms=60000, buffer_bytes_max=65536, inspect_bytes_max=65536)
+        with started_blocked(proxy) as blocked, Raw(proxy.port, timeout=15).login(db.name) as client:
+            client.send(JUST_LONG_ENOUGH)
+            until("it to wait", lambda: len(held(proxy)) == 1)
+            cancel(proxy, client.key)
+            blocked.release()
+            assert client.error()["C"] == "57014"
+            assert client.read() == ("Z", b"I")
+            client.send(query("SELECT pg_sleep(1.5)"))  # longer than the longest pause in between
+            assert client.until_ready() == "TDCZI"
+            assert 2 <= way.told < 5
 
 
 def test_whose_statement_is_cancelled_while_segue_drains_ends_with_it(db, segue):
