@@ -40,13 +40,12 @@ static void answer(struct sess *s, bool ready)
 
 void sess_cancel_tell(struct sess_canceller by, enum sess_cancel_is how)
 {
-    const struct sess_cancel_answer answer = {.how = how, .request_us = by.request_us};
     struct sess_plane *plane = by.worker->plane;
 
     if (by.foreign)
         plane->on_cancel->answer(plane->on_cancel_ctx, by.asker, how);
     else
-        sess_worker_post(by.worker, MAIL_CANCEL_IS, by.asker.id, &answer, sizeof(answer));
+        sess_worker_post(by.worker, MAIL_CANCEL_IS, by.asker.id, &how, sizeof(how));
 }
 
 static void tell_canceller(struct sess *s, bool done)
@@ -55,9 +54,21 @@ static void tell_canceller(struct sess *s, bool done)
 
     s->canceller.worker = NULL;
     s->cancel_behind = 0;
-    by.request_us = s->request_us;
-    if (by.worker)
-        sess_cancel_tell(by, done ? SESS_CANCEL_DONE : SESS_CANCEL_ELSEWHERE);
+    if (!by.worker)
+        return;
+    if (!done) {
+        s->told = by;
+        s->told_request_us = s->request_us;
+    }
+    sess_cancel_tell(by, done ? SESS_CANCEL_DONE : SESS_CANCEL_ELSEWHERE);
+}
+
+/* Sent to the server already, for what has ended since. */
+static bool is_over(const struct sess *s, const struct sess_canceller *by)
+{
+    return s->told.worker == by->worker && s->told.foreign == by->foreign &&
+           s->told.asker.id == by->asker.id && s->told.asker.hops == by->asker.hops &&
+           (!s->request_us || s->request_us != s->told_request_us);
 }
 
 void sess_cancel_passed(struct sess *s)
@@ -87,7 +98,7 @@ void sess_cancel_forget(struct sess *s)
 
 void sess_cancel_asked(struct sess *s, struct sess_canceller by)
 {
-    if (by.request_us && by.request_us != s->request_us) {
+    if (is_over(s, &by)) {
         sess_cancel_tell(by, SESS_CANCEL_DONE);
         return;
     }
@@ -138,11 +149,10 @@ void sess_plane_on_cancel(struct sess_plane *plane, const struct sess_cancel_ops
 
 void sess_plane_cancel_is(struct sess_plane *plane, uint64_t asker, enum sess_cancel_is how)
 {
-    const struct sess_cancel_answer answer = {.how = how};
     unsigned number = asker % WORKERS_MAX;
 
     if (number < plane->nworkers)
-        sess_worker_post(plane->workers[number], MAIL_CANCEL_IS, asker, &answer, sizeof(answer));
+        sess_worker_post(plane->workers[number], MAIL_CANCEL_IS, asker, &how, sizeof(how));
 }
 
 bool sess_plane_cancel(struct sess_plane *plane, const struct wire_key *key,
@@ -154,9 +164,8 @@ bool sess_plane_cancel(struct sess_plane *plane, const struct wire_key *key,
     if (!sess_plane_keyed(plane, key, &to))
         return false;
     by.worker = to.worker;
-    sess_cancel_tell(by, to.held ? SESS_CANCEL_HELD : SESS_CANCEL_ELSEWHERE);
-    if (to.held)
-        sess_worker_post(to.worker, MAIL_CANCEL, to.id, &by, sizeof(by));
+    sess_cancel_tell(by, SESS_CANCEL_HELD);
+    sess_worker_post(to.worker, MAIL_CANCEL, to.id, &by, sizeof(by));
     return true;
 }
 

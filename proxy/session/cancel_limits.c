@@ -81,7 +81,7 @@ bool sess_cancel_has_turn(struct sess *s)
 /* By mail: whoever is next may fail at once, and the one behind it. */
 static void give_turn(struct sess_worker *w)
 {
-    const struct sess_cancel_answer go = {.how = SESS_CANCEL_ELSEWHERE};
+    const enum sess_cancel_is go = SESS_CANCEL_ELSEWHERE;
     struct sess *next = w->cancel_first;
 
     if (!next) {

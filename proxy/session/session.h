@@ -102,12 +102,7 @@ struct sess_console_session {
 struct sess_canceller {         /* a session with a cancel request, on any worker */
     struct sess_worker *worker; /* NULL: there is none */
     struct sess_cancel_asker asker;
-    bool foreign;       /* it is another process's; the worker is that of the statement */
-    int64_t request_us; /* the server was told, and this was under way; 0: it was not told yet */
-};
-struct sess_cancel_answer {
-    enum sess_cancel_is how;
-    int64_t request_us; /* as above */
+    bool foreign; /* it is another process's; the worker is that of the statement */
 };
 
 struct sess {
@@ -181,8 +176,10 @@ struct sess {
     bool spoke;                          /* something was forwarded that was not looked at */
 
     struct sess_canceller canceller; /* of what is held, and cannot be cancelled here (yet) */
-    size_t cancel_behind; /* it follows that to the server: so many bytes are to go before;
-                             SIZE_MAX: not all has come that is; 0: it does not */
+    size_t cancel_behind;       /* it follows that to the server: so many bytes are to go before;
+                                   SIZE_MAX: not all has come that is; 0: it does not */
+    struct sess_canceller told; /* was sent to the server last, for this request */
+    int64_t told_request_us;
     struct sess_console_session console;
     int64_t request_us;            /* first byte of the request under way; 0: none */
     enum sess_class request_class; /* of what has completed of it */
@@ -274,8 +271,7 @@ void sess_connect_timeout(struct sess *s);
 size_t sess_asked_server(struct sess *s, const char *data, size_t len);
 void sess_upstream_lost(struct sess *s); /* before it has answered: what comes next may be better */
 void sess_upstream_late(struct sess *s); /* it has not answered in time */
-/* What was to be cancelled; request_us: as in struct sess_canceller. */
-void sess_cancel_told(struct sess *s, enum sess_cancel_is how, int64_t request_us);
+void sess_cancel_told(struct sess *s, enum sess_cancel_is how); /* what was to be cancelled */
 void sess_cancel_done(struct sess *s);   /* the server has taken the cancel request, or does not */
 void sess_upstream_left(struct sess *s); /* its connection ends */
 void sess_dial_free(struct sess_dial *dial);

@@ -45,8 +45,8 @@ struct sess_dial {
     enum asked { NOBODY, A_WORKER, ANOTHER_PROCESS, ITS_TURN, NOBODY_YET } asked;
     struct sess_worker *worker; /* that of the session that has the key, where that is known */
     uint64_t session;
-    int64_t request_us; /* the statement that it held has gone, and was this; 0: none has */
-    unsigned told;      /* so often the server was told of that */
+    bool held;     /* the server is told of what somebody has held until then */
+    unsigned told; /* so often */
 };
 
 void sess_dial_free(struct sess_dial *dial)
@@ -275,18 +275,37 @@ static void begin_round(struct sess *s)
 static void cancel_here(struct sess *s)
 {
     struct sess_dial *dial = s->dial;
-    const struct sess_canceller self = {
-        .worker = s->worker, .asker.id = s->id, .request_us = dial->request_us};
+    const struct sess_canceller self = {.worker = s->worker, .asker.id = s->id};
 
     net_shut(&s->client.stream);
     dial->asked = A_WORKER;
     sess_worker_post(dial->worker, MAIL_CANCEL, dial->session, &self, sizeof(self));
 }
 
-static void cancel_once_more(struct sess *s)
+/* Its bytes are the session's. Without any: it cannot be read. */
+static struct wire_key key_of(const struct sess *s)
 {
-    sess_deadline(s, s->login_by_us);
-    cancel_here(s);
+    struct wire_startup st;
+    struct err err = {0};
+
+    if (wire_startup_read(s->startup.data, s->startup.len, &st, &err) != RC_OK)
+        return (struct wire_key){0};
+    return (struct wire_key){
+        .pid = (int32_t)st.cancel_pid, .key = st.cancel_key, .key_len = st.cancel_key_len};
+}
+
+/* After a takeover it may be the other process that holds the statement. True: it will say so. */
+static bool ask_another(struct sess *s)
+{
+    const struct sess_plane *plane = s->worker->plane;
+    const struct wire_key key = key_of(s);
+
+    if (!key.key_len || !plane->on_cancel ||
+        !plane->on_cancel->ask(plane->on_cancel_ctx, s->id, &key))
+        return false;
+    s->dial->asked = ANOTHER_PROCESS;
+    sess_deadline(s, earlier(s->login_by_us, s->worker->now_us + CANCEL_ASK_MS * 1000));
+    return true;
 }
 
 /* In a while, where its answer may still be to come. */
@@ -294,33 +313,31 @@ static bool cancels_again(struct sess *s)
 {
     struct sess_dial *dial = s->dial;
 
-    if (!dial->request_us || dial->told >= ARRAY_LEN(cancel_again_ms))
+    if (!dial->held || dial->told >= ARRAY_LEN(cancel_again_ms))
         return false;
     sess_cancel_rests(s);
     dial->asked = NOBODY_YET;
-    dial->next_address = 0;
+    dial->next_host = dial->next_address = 0;
+    if (dial->nhosts)
+        dial->naddresses = 0;
     sess_deadline(s, s->worker->now_us + (int64_t)cancel_again_ms[dial->told++] * 1000);
     return true;
 }
 
-/* After a takeover it may be the other process that holds the statement. True: it will say so. */
-static bool ask_another(struct sess *s, const struct wire_key *key)
+/* Whoever held the statement knows whether it is under way still. */
+static void cancel_once_more(struct sess *s)
 {
-    const struct sess_plane *plane = s->worker->plane;
-
-    if (!plane->on_cancel || !plane->on_cancel->ask(plane->on_cancel_ctx, s->id, key))
-        return false;
-    s->dial->asked = ANOTHER_PROCESS;
-    sess_deadline(s, earlier(s->login_by_us, s->worker->now_us + CANCEL_ASK_MS * 1000));
-    return true;
+    sess_deadline(s, s->login_by_us);
+    if (s->dial->worker)
+        cancel_here(s);
+    else if (!ask_another(s))
+        sess_finish(s);
 }
 
-void sess_cancel_told(struct sess *s, enum sess_cancel_is how, int64_t request_us)
+void sess_cancel_told(struct sess *s, enum sess_cancel_is how)
 {
     if (s->state != SESS_CONNECTING || !s->dial->asked || s->dial->asked == NOBODY_YET)
         return;
-    if (s->dial->asked == A_WORKER)
-        s->dial->request_us = request_us;
     switch (how) {
     case SESS_CANCEL_HELD:
         if (s->dial->asked == ITS_TURN) /* an answer that comes too late */
@@ -330,6 +347,7 @@ void sess_cancel_told(struct sess *s, enum sess_cancel_is how, int64_t request_u
         sess_deadline(s, s->login_by_us);
         break;
     case SESS_CANCEL_ELSEWHERE:
+        s->dial->held |= s->dial->asked == A_WORKER;
         s->dial->asked = NOBODY;
         sess_deadline(s, s->login_by_us);
         try_next(s);
@@ -348,30 +366,24 @@ static void aim_cancel(struct sess *s)
 {
     struct sess_plane *plane = s->worker->plane;
     struct sess_dial *dial = s->dial;
+    const struct wire_key key = key_of(s);
     struct sess_keyed to;
-    struct wire_startup st;
-    struct wire_key key = {0};
-    struct err err = {0};
 
     dial->rounds = 1;
-    if (wire_startup_read(s->startup.data, s->startup.len, &st, &err) == RC_OK) {
-        key = (struct wire_key){
-            .pid = (int32_t)st.cancel_pid, .key = st.cancel_key, .key_len = st.cancel_key_len};
-        if (sess_plane_keyed(plane, &key, &to)) {
-            dial->addresses[dial->naddresses++] = to.address;
-            s->host = to.host;
-            if (to.held) {
-                dial->worker = to.worker;
-                dial->session = to.id;
-                cancel_here(s);
-                return;
-            }
+    if (key.key_len && sess_plane_keyed(plane, &key, &to)) {
+        dial->addresses[dial->naddresses++] = to.address;
+        s->host = to.host;
+        if (to.held) {
+            dial->worker = to.worker;
+            dial->session = to.id;
+            cancel_here(s);
+            return;
         }
     }
     if (!dial->naddresses) {
         for (size_t i = 0; i < plane->options.upstream.nhosts; i++)
             dial->order[dial->nhosts++] = (uint8_t)i;
-        if (key.key_len && ask_another(s, &key))
+        if (ask_another(s))
             return;
     }
     try_next(s);
@@ -391,7 +403,6 @@ static void skip_heard(struct sess_dial *dial)
 void sess_cancel_done(struct sess *s)
 {
     struct sess_dial *dial = s->dial;
-
     bool all;
 
     skip_heard(dial);
@@ -453,8 +464,8 @@ void sess_connect_timeout(struct sess *s)
     bool pause = !net_is_open(&s->server.stream);
 
     if (pause && s->purpose == SESS_FOR_CANCEL) {
-        if (s->dial->asked == ANOTHER_PROCESS)
-            sess_cancel_told(s, SESS_CANCEL_ELSEWHERE, 0);
+        if (s->dial->asked == ANOTHER_PROCESS && !s->dial->held)
+            sess_cancel_told(s, SESS_CANCEL_ELSEWHERE);
         else if (s->dial->asked == NOBODY_YET)
             cancel_once_more(s);
         else

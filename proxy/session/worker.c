@@ -217,11 +217,11 @@ static void mail_cancel(struct sess_worker *w, const struct sess_mail *mail)
 static void mail_cancel_is(struct sess_worker *w, const struct sess_mail *mail)
 {
     struct sess *s = session_of(w, mail);
-    struct sess_cancel_answer answer;
+    enum sess_cancel_is how;
 
-    memcpy(&answer, mail->bytes, sizeof(answer));
+    memcpy(&how, mail->bytes, sizeof(how));
     if (s)
-        sess_cancel_told(s, answer.how, answer.request_us);
+        sess_cancel_told(s, how);
 }
 
 static void mail_keys(struct sess_worker *w, const struct sess_mail *mail)

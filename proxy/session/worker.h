@@ -176,7 +176,7 @@ enum sess_mail_kind {
     MAIL_ORDER,     /* look at plane->order and plane->limits */
     MAIL_CONSOLE,   /* an answer for a console session */
     MAIL_CANCEL,    /* a held session's statement is not wanted any more; struct sess_canceller */
-    MAIL_CANCEL_IS, /* to that one; struct sess_cancel_answer */
+    MAIL_CANCEL_IS, /* to that one; enum sess_cancel_is */
     MAIL_KEYS,      /* a login's job of sess_keying is done */
     MAIL_ACCEPT,    /* begin to accept */
     MAIL_RELEASE,   /* another process accepts now */

@@ -4,13 +4,14 @@ import contextlib
 import struct
 
 import pytest
-from lib.rawwire import CANCEL, Raw, packet
+from lib.rawwire import CANCEL, Raw, packet, query
 from lib.server import Server, url
 from lib.takeover import Elder, Peer, serves
 from lib.wait import until
 from test_cancel_requests import PID, cancel
 
 pytestmark = pytest.mark.one_version
+RUNS = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'SELECT pg_sleep%'"
 KEYS = [struct.pack("!I", PID) + bytes([n]) * size for n, size in enumerate((4, 32, 256, 4))]
 
 
@@ -39,14 +40,50 @@ def test_who_does_not_know_of_cancel_requests_is_not_asked(behind):
 def test_the_server_is_told_of_what_no_process_holds(behind):
     """Of what none answers in time, too. Who asked need not wait once it is known to be held."""
     silent, elsewhere, held, done = KEYS
-    proxy, elder, server = behind(3, [(), (Elder.ELSEWHERE,), (Elder.HELD, Elder.ELSEWHERE, Elder.DONE), (Elder.HELD,)])
+    proxy, elder, server = behind(3, [(), (Elder.ELSEWHERE,), (Elder.HELD, Elder.ELSEWHERE, Elder.DONE), (Elder.HELD,), ()])
     with Raw(proxy.port).send(packet(CANCEL, silent)) as waiting:
         until("it to be asked", lambda: elder.asked)
         for key in (elsewhere, held, done):
             cancel(proxy, key)
         assert waiting.read() is None
     until("the server to be told", lambda: sorted(server.cancelled) == sorted([silent, elsewhere, held]))
-    assert elder.asked == [(0, PID, key[4:]) for key in KEYS]
+    assert elder.asked[:4] == [(0, PID, key[4:]) for key in KEYS]
+    elder.answer(3, Elder.DONE)
+
+
+def test_the_server_is_told_again_for_as_long_as_what_was_held_goes_on(behind):
+    """It may not have read that yet when it is told."""
+    key, goes_on = KEYS[2], (Elder.HELD, Elder.ELSEWHERE)
+    for answers, told in ([goes_on, goes_on, (Elder.HELD, Elder.DONE)], 2), ([goes_on, ()], 1), ([goes_on] * 4, 4):
+        proxy, elder, server = behind(3, answers)
+        cancel(proxy, key)
+        until("it to have an end", lambda: len(elder.asked) == len(answers) and len(proxy.console("SHOW SESSIONS")) == 1)
+        assert server.cancelled == [key] * told
+
+
+def test_who_asks_again_is_told_whether_the_same_goes_on(segue, db):
+    proxy = segue(db)
+    with Raw(proxy.port, timeout=20).login(db.name) as client, Peer(proxy) as peer:
+        peer.takes_over(3)
+
+        def asks(number):
+            peer.say(b"C", 0, 1, number, *struct.unpack("!I", client.key[:4]), tail=client.key[4:])
+            heard = []
+            while len(heard) < 2:
+                words = peer.hear()
+                heard += words[4:] if words[0] == "c" else ()
+            return heard
+
+        client.send(query("SELECT pg_sleep(60)"))
+        until("it to run", lambda: db.one(RUNS))
+        assert asks(1) == asks(1) == asks(2) == [Elder.HELD, Elder.ELSEWHERE]
+        db.one("SELECT pg_cancel_backend(%s)", *struct.unpack("!I", client.key[:4]))
+        assert client.until_ready() == "TEZI"
+        assert asks(2) == [Elder.HELD, Elder.DONE]
+        client.send(query("SELECT pg_sleep(60)"))
+        until("it to run", lambda: db.one(RUNS))
+        assert asks(2) == [Elder.HELD, Elder.DONE]
+        assert asks(3) == [Elder.HELD, Elder.ELSEWHERE]
 
 
 def test_a_predecessor_that_ends_is_asked_no_more(behind):

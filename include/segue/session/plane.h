@@ -97,7 +97,7 @@ struct sess_cancel_asker { /* waits to be told what becomes of one; read by whoe
 };
 enum sess_cancel_is {
     SESS_CANCEL_ELSEWHERE, /* not held here: the server is to be told */
-    SESS_CANCEL_HELD,      /* it is; another answer follows, when that has an end */
+    SESS_CANCEL_HELD,      /* it may be; another answer follows, when that has an end */
     SESS_CANCEL_DONE,      /* it will not run */
 };
 struct sess_cancel_ops { /* on any thread; must not block */

@@ -127,7 +127,7 @@ class Elder:
     ELSEWHERE, HELD, DONE = range(3)
 
     def __init__(self, version, answers=()):
-        self.version, self.answers, self.asked = version, list(answers), []
+        self.version, self.answers, self.asked, self.askers = version, list(answers), [], []
         self.clients = socket.socket()
         self.clients.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         self.clients.bind(("127.0.0.1", 0))
@@ -163,10 +163,15 @@ class Elder:
         with contextlib.suppress(OSError):  # closed
             while packet := self.sock.recv(1000):
                 assert packet[4:5] == b"C", packet
-                hops, high, low, backend = struct.unpack("!4I", packet[5:21])
-                self.asked.append((hops, backend, packet[21:]))
+                *asker, backend = struct.unpack("!4I", packet[5:21])
+                self.askers.append(asker)
+                self.asked.append((asker[0], backend, packet[21:]))
                 for how in self.answers.pop(0):
-                    self._say(b"c", hops, high, low, how)
+                    self.answer(-1, how)
+
+    def answer(self, number, how):
+        """What becomes of that request."""
+        self._say(b"c", *self.askers[number], how)
 
     def report(self, sessions):
         """To who has taken over: so many are left."""
