@@ -10,7 +10,7 @@
  * the statement, the last byte of which must have gone: while the server reads a message, a request
  * means nothing to it. At once, where that is so when the session's worker hears of the request.
  * Nor does it while the server, which is busy elsewhere, has yet to read what has come: as long as
- * the same request is under way, it is told again (upstream.c).
+ * the same is under way, it is told again (upstream.c).
  */
 #include "asking.h"
 #include "segue/wire/build.h"
@@ -45,7 +45,8 @@ void sess_cancel_tell(struct sess_canceller by, enum sess_cancel_is how)
     if (by.foreign)
         plane->on_cancel->answer(plane->on_cancel_ctx, by.asker, how);
     else
-        sess_worker_post(by.worker, MAIL_CANCEL_IS, by.asker.id, &how, sizeof(how));
+        sess_worker_post(by.worker, MAIL_CANCEL_IS, by.asker.id & ~SESS_CANCEL_AGAIN, &how,
+                         sizeof(how));
 }
 
 static void tell_canceller(struct sess *s, bool done)
@@ -58,17 +59,18 @@ static void tell_canceller(struct sess *s, bool done)
         return;
     if (!done) {
         s->told = by;
-        s->told_request_us = s->request_us;
+        s->told_idle_us = READ(s->idle_us);
     }
     sess_cancel_tell(by, done ? SESS_CANCEL_DONE : SESS_CANCEL_ELSEWHERE);
 }
 
-/* Sent to the server already, for what has ended since. */
-static bool is_over(const struct sess *s, const struct sess_canceller *by)
+/* The server was told for it, and since then neither had the client anything to say nor was what it
+ * had said before answered to its end. */
+static bool goes_on(const struct sess *s, const struct sess_canceller *by)
 {
     return s->told.worker == by->worker && s->told.foreign == by->foreign &&
-           s->told.asker.id == by->asker.id && s->told.asker.hops == by->asker.hops &&
-           (!s->request_us || s->request_us != s->told_request_us);
+           s->told.asker.id == (by->asker.id & ~SESS_CANCEL_AGAIN) &&
+           s->told.asker.hops == by->asker.hops && s->told_idle_us == READ(s->idle_us);
 }
 
 void sess_cancel_passed(struct sess *s)
@@ -98,8 +100,8 @@ void sess_cancel_forget(struct sess *s)
 
 void sess_cancel_asked(struct sess *s, struct sess_canceller by)
 {
-    if (is_over(s, &by)) {
-        sess_cancel_tell(by, SESS_CANCEL_DONE);
+    if (by.asker.id & SESS_CANCEL_AGAIN) {
+        sess_cancel_tell(by, goes_on(s, &by) ? SESS_CANCEL_ELSEWHERE : SESS_CANCEL_DONE);
         return;
     }
     tell_canceller(s, true); /* one is enough */
@@ -149,10 +151,11 @@ void sess_plane_on_cancel(struct sess_plane *plane, const struct sess_cancel_ops
 
 void sess_plane_cancel_is(struct sess_plane *plane, uint64_t asker, enum sess_cancel_is how)
 {
-    unsigned number = asker % WORKERS_MAX;
+    uint64_t session = asker & ~SESS_CANCEL_AGAIN;
+    unsigned number = session % WORKERS_MAX;
 
     if (number < plane->nworkers)
-        sess_worker_post(plane->workers[number], MAIL_CANCEL_IS, asker, &how, sizeof(how));
+        sess_worker_post(plane->workers[number], MAIL_CANCEL_IS, session, &how, sizeof(how));
 }
 
 bool sess_plane_cancel(struct sess_plane *plane, const struct wire_key *key,
@@ -164,8 +167,10 @@ bool sess_plane_cancel(struct sess_plane *plane, const struct wire_key *key,
     if (!sess_plane_keyed(plane, key, &to))
         return false;
     by.worker = to.worker;
-    sess_cancel_tell(by, SESS_CANCEL_HELD);
-    sess_worker_post(to.worker, MAIL_CANCEL, to.id, &by, sizeof(by));
+    to.held |= (asker.id & SESS_CANCEL_AGAIN) != 0; /* it was: its worker knows */
+    sess_cancel_tell(by, to.held ? SESS_CANCEL_HELD : SESS_CANCEL_ELSEWHERE);
+    if (to.held)
+        sess_worker_post(to.worker, MAIL_CANCEL, to.id, &by, sizeof(by));
     return true;
 }
 

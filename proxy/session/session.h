@@ -178,8 +178,8 @@ struct sess {
     struct sess_canceller canceller; /* of what is held, and cannot be cancelled here (yet) */
     size_t cancel_behind;       /* it follows that to the server: so many bytes are to go before;
                                    SIZE_MAX: not all has come that is; 0: it does not */
-    struct sess_canceller told; /* was sent to the server last, for this request */
-    int64_t told_request_us;
+    struct sess_canceller told; /* was the last to be sent to the server */
+    int64_t told_idle_us;       /* idle_us then: as long as it is, the same is under way */
     struct sess_console_session console;
     int64_t request_us;            /* first byte of the request under way; 0: none */
     enum sess_class request_class; /* of what has completed of it */

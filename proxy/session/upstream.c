@@ -207,6 +207,23 @@ static void next_host(struct sess *s)
     }
 }
 
+/* The server has been told of what was held: once more in a while, where that may still go on. */
+static bool cancels_again(struct sess *s)
+{
+    struct sess_dial *dial = s->dial;
+
+    if (!dial->held || dial->told >= ARRAY_LEN(cancel_again_ms) ||
+        s->worker->now_us >= s->login_by_us)
+        return false;
+    sess_cancel_rests(s);
+    dial->asked = NOBODY_YET;
+    dial->next_host = dial->next_address = 0;
+    if (dial->nhosts)
+        dial->naddresses = 0;
+    sess_deadline(s, s->worker->now_us + (int64_t)cancel_again_ms[dial->told++] * 1000);
+    return true;
+}
+
 /* Nothing is left to try: once more after a pause, or the end. */
 static void round_over(struct sess *s)
 {
@@ -214,7 +231,10 @@ static void round_over(struct sess *s)
     int64_t now = s->worker->now_us, pause_ms = PAUSE_MS_MOST;
 
     if (s->purpose == SESS_FOR_CANCEL) {
-        sess_finish(s);
+        if (cancels_again(s))
+            sess_flow(s);
+        else
+            sess_finish(s);
         return;
     }
     if (!dial->waits || now >= dial->until_us) {
@@ -270,12 +290,17 @@ static void begin_round(struct sess *s)
 
 /* ---- cancel requests ---- */
 
+static uint64_t asker_of(const struct sess *s)
+{
+    return s->id | (s->dial->told ? SESS_CANCEL_AGAIN : 0);
+}
+
 /* The statement has not gone to the server, to which the request would mean nothing: its worker
  * says whether that is still so. The client need not wait for it. */
 static void cancel_here(struct sess *s)
 {
     struct sess_dial *dial = s->dial;
-    const struct sess_canceller self = {.worker = s->worker, .asker.id = s->id};
+    const struct sess_canceller self = {.worker = s->worker, .asker.id = asker_of(s)};
 
     net_shut(&s->client.stream);
     dial->asked = A_WORKER;
@@ -301,26 +326,10 @@ static bool ask_another(struct sess *s)
     const struct wire_key key = key_of(s);
 
     if (!key.key_len || !plane->on_cancel ||
-        !plane->on_cancel->ask(plane->on_cancel_ctx, s->id, &key))
+        !plane->on_cancel->ask(plane->on_cancel_ctx, asker_of(s), &key))
         return false;
     s->dial->asked = ANOTHER_PROCESS;
     sess_deadline(s, earlier(s->login_by_us, s->worker->now_us + CANCEL_ASK_MS * 1000));
-    return true;
-}
-
-/* In a while, where its answer may still be to come. */
-static bool cancels_again(struct sess *s)
-{
-    struct sess_dial *dial = s->dial;
-
-    if (!dial->held || dial->told >= ARRAY_LEN(cancel_again_ms))
-        return false;
-    sess_cancel_rests(s);
-    dial->asked = NOBODY_YET;
-    dial->next_host = dial->next_address = 0;
-    if (dial->nhosts)
-        dial->naddresses = 0;
-    sess_deadline(s, s->worker->now_us + (int64_t)cancel_again_ms[dial->told++] * 1000);
     return true;
 }
 
@@ -332,6 +341,27 @@ static void cancel_once_more(struct sess *s)
         cancel_here(s);
     else if (!ask_another(s))
         sess_finish(s);
+}
+
+/* Nobody holds it, or not any more. Of what goes on, whoever has it says first that he does; what
+ * was so before it was this one's turn may have ended. */
+static void cancel_there(struct sess *s)
+{
+    struct sess_dial *dial = s->dial;
+
+    if (dial->told && dial->asked == ANOTHER_PROCESS) {
+        sess_finish(s);
+        return;
+    }
+    if (dial->told && dial->asked == ITS_TURN) {
+        cancel_once_more(s);
+        return;
+    }
+    dial->held |= dial->asked == A_WORKER;
+    dial->asked = NOBODY;
+    sess_deadline(s, s->login_by_us);
+    try_next(s);
+    sess_flow(s); /* it may be connected, and nobody else looks: this came by mail */
 }
 
 void sess_cancel_told(struct sess *s, enum sess_cancel_is how)
@@ -347,11 +377,7 @@ void sess_cancel_told(struct sess *s, enum sess_cancel_is how)
         sess_deadline(s, s->login_by_us);
         break;
     case SESS_CANCEL_ELSEWHERE:
-        s->dial->held |= s->dial->asked == A_WORKER;
-        s->dial->asked = NOBODY;
-        sess_deadline(s, s->login_by_us);
-        try_next(s);
-        sess_flow(s); /* it may be connected, and nobody else looks: this came by mail */
+        cancel_there(s);
         break;
     case SESS_CANCEL_DONE:
         sess_finish(s);
@@ -407,7 +433,7 @@ void sess_cancel_done(struct sess *s)
 
     skip_heard(dial);
     all = dial->next_address == dial->naddresses && dial->next_host == dial->nhosts;
-    if (s->worker->now_us >= s->login_by_us || (all && !cancels_again(s))) {
+    if (all ? !cancels_again(s) : s->worker->now_us >= s->login_by_us) {
         sess_finish(s);
         return;
     }
@@ -464,7 +490,7 @@ void sess_connect_timeout(struct sess *s)
     bool pause = !net_is_open(&s->server.stream);
 
     if (pause && s->purpose == SESS_FOR_CANCEL) {
-        if (s->dial->asked == ANOTHER_PROCESS && !s->dial->held)
+        if (s->dial->asked == ANOTHER_PROCESS && !s->dial->told)
             sess_cancel_told(s, SESS_CANCEL_ELSEWHERE);
         else if (s->dial->asked == NOBODY_YET)
             cancel_once_more(s);

@@ -21,7 +21,7 @@ LONG = bind(values=["x" * 3_000_000])
 INTO_FUNCTION = 870  # lower(text)
 LONGER = query("SELECT pg_sleep(60) /* " + "x" * 32_000_000 + " */")
 ON_THE_WAY = 8_000_000  # more than sockets have in them
-JUST_LONG_ENOUGH = query("SELECT pg_sleep(60) /* " + "x" * 400_000 + " */")  # for the request to go behind it
+LONG_SLEEP = query("SELECT pg_sleep(60) /* " + "x" * 400_000 + " */")  # for the request to go behind it
 
 # what waits, what follows when its error has been read, and the answers to that
 ASKED = {
@@ -166,7 +166,7 @@ def test_a_server_that_had_not_read_the_statement_is_told_again_and_of_no_other(
     with contextlib.closing(Late(db.cluster.port)) as way:
         proxy = segue(upstream=db.url(port=way.port), rules_wait_ms=60000, buffer_bytes_max=65536, inspect_bytes_max=65536)
         with started_blocked(proxy) as blocked, Raw(proxy.port, timeout=15).login(db.name) as client:
-            client.send(JUST_LONG_ENOUGH)
+            client.send(LONG_SLEEP)
             until("it to wait", lambda: len(held(proxy)) == 1)
             cancel(proxy, client.key)
             blocked.release()

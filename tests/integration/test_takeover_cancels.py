@@ -8,7 +8,9 @@ from lib.rawwire import CANCEL, Raw, packet, query
 from lib.server import Server, url
 from lib.takeover import Elder, Peer, serves
 from lib.wait import until
+from test_cancel_held import LONG_SLEEP
 from test_cancel_requests import PID, cancel
+from test_start_rules import held, started_blocked
 
 pytestmark = pytest.mark.one_version
 RUNS = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'SELECT pg_sleep%'"
@@ -54,7 +56,8 @@ def test_the_server_is_told_of_what_no_process_holds(behind):
 def test_the_server_is_told_again_for_as_long_as_what_was_held_goes_on(behind):
     """It may not have read that yet when it is told."""
     key, goes_on = KEYS[2], (Elder.HELD, Elder.ELSEWHERE)
-    for answers, told in ([goes_on, goes_on, (Elder.HELD, Elder.DONE)], 2), ([goes_on, ()], 1), ([goes_on] * 4, 4):
+    ended = [(Elder.HELD, Elder.DONE)], [(Elder.ELSEWHERE,)], [()]
+    for answers, told in *(([goes_on, goes_on, *end], 2) for end in ended), ([goes_on] * 4, 4):
         proxy, elder, server = behind(3, answers)
         cancel(proxy, key)
         until("it to have an end", lambda: len(elder.asked) == len(answers) and len(proxy.console("SHOW SESSIONS")) == 1)
@@ -62,28 +65,36 @@ def test_the_server_is_told_again_for_as_long_as_what_was_held_goes_on(behind):
 
 
 def test_who_asks_again_is_told_whether_the_same_goes_on(segue, db):
-    proxy = segue(db)
-    with Raw(proxy.port, timeout=20).login(db.name) as client, Peer(proxy) as peer:
+    """Only of what was held, and for whoever was the last to ask."""
+    proxy = segue(db, rules_wait_ms=60000, buffer_bytes_max=65536, inspect_bytes_max=65536)
+    with started_blocked(proxy) as blocked, Raw(proxy.port, timeout=20).login(db.name) as client, Peer(proxy) as peer:
+        client.send(LONG_SLEEP)
+        until("it to wait", lambda: len(held(proxy)) == 1)
         peer.takes_over(3)
 
-        def asks(number):
-            peer.say(b"C", 0, 1, number, *struct.unpack("!I", client.key[:4]), tail=client.key[4:])
-            heard = []
-            while len(heard) < 2:
-                words = peer.hear()
-                heard += words[4:] if words[0] == "c" else ()
-            return heard
+        def says():
+            while (words := peer.hear())[0] != "c":
+                pass
+            return words[4]
 
-        client.send(query("SELECT pg_sleep(60)"))
+        def asks(number, again=0):
+            peer.say(b"C", 0, again << 31, number, *struct.unpack("!I", client.key[:4]), tail=client.key[4:])
+            return says()
+
+        assert asks(1) == Elder.HELD
+        assert (asks(2), says()) == (Elder.HELD, Elder.DONE)  # one is enough
+        blocked.release()
+        assert says() == Elder.ELSEWHERE
+        for _ in range(2):
+            assert (asks(2, again=1), says()) == (Elder.HELD, Elder.ELSEWHERE)
+        assert (asks(1, again=1), says()) == (Elder.HELD, Elder.DONE)
         until("it to run", lambda: db.one(RUNS))
-        assert asks(1) == asks(1) == asks(2) == [Elder.HELD, Elder.ELSEWHERE]
         db.one("SELECT pg_cancel_backend(%s)", *struct.unpack("!I", client.key[:4]))
         assert client.until_ready() == "TEZI"
-        assert asks(2) == [Elder.HELD, Elder.DONE]
         client.send(query("SELECT pg_sleep(60)"))
         until("it to run", lambda: db.one(RUNS))
-        assert asks(2) == [Elder.HELD, Elder.DONE]
-        assert asks(3) == [Elder.HELD, Elder.ELSEWHERE]
+        assert (asks(2, again=1), says()) == (Elder.HELD, Elder.DONE)
+        assert asks(3) == Elder.ELSEWHERE
 
 
 def test_a_predecessor_that_ends_is_asked_no_more(behind):

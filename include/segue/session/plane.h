@@ -91,14 +91,16 @@ void sess_plane_disown(struct sess_plane *plane);
 bool sess_plane_release(struct sess_plane *plane);
 
 /* Cancel requests for statements that another process holds: the server knows nothing of them. */
+/* In an asker's id: it was told already that the server is to be told, and has done so. */
+#define SESS_CANCEL_AGAIN (UINT64_C(1) << 63)
 struct sess_cancel_asker { /* waits to be told what becomes of one; read by whoever has made it */
     uint64_t id;
     uint32_t hops;
 };
 enum sess_cancel_is {
     SESS_CANCEL_ELSEWHERE, /* not held here: the server is to be told */
-    SESS_CANCEL_HELD,      /* it may be; another answer follows, when that has an end */
-    SESS_CANCEL_DONE,      /* it will not run */
+    SESS_CANCEL_HELD,      /* it is; another answer follows, when that has an end */
+    SESS_CANCEL_DONE,      /* it will not run; or, asked again: it runs no more */
 };
 struct sess_cancel_ops { /* on any thread; must not block */
     /* No session here has this key. False: there is nobody to ask. Else one sess_plane_cancel_is

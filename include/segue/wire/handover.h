@@ -58,7 +58,7 @@ enum wire_handover_kind { WIRE_HANDOVER_CLIENTS, WIRE_HANDOVER_CONTROL, WIRE_HAN
 /* What is to become of a cancel request. */
 enum wire_handover_how {
     WIRE_HANDOVER_ELSEWHERE, /* it is the server's: sent there, or not known in the chain */
-    WIRE_HANDOVER_HELD,      /* whose it is knows: another answer follows */
+    WIRE_HANDOVER_HELD,      /* its statement waits: another answer follows */
     WIRE_HANDOVER_DONE,      /* that will not run */
     WIRE_HANDOVER_HOWS
 };
