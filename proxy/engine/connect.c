@@ -203,21 +203,27 @@ static void connect_takes_long(struct eng_engine *engine, const struct err *err)
 
 static void connect_failed(struct eng_engine *engine, const struct err *err)
 {
+    enum conn_ping ping;
+    bool came_up = false;
     int64_t ms;
 
     log_err(LOG_WARNING, "the engine cannot work", err);
     board_set_trouble(engine->board, err->text);
-    switch (conn_ping(engine->options.upstream, &engine->stop)) {
+    ping = conn_ping(engine->options.upstream, &engine->stop);
+    switch (ping) {
     case CONN_STARTING:
         engine->connects_failed = 0; /* soon: no reason to wait longer and longer */
         break;
-    case CONN_SERVES: /* others, clients perhaps */
-        sess_plane_unknown(engine->plane);
+    case CONN_SERVES: /* others, clients perhaps; if it is not since this attempt that it does */
+        came_up = !engine->serves_others;
+        if (!came_up)
+            sess_plane_unknown(engine->plane);
         break;
     case CONN_AWAY:
         break;
     }
-    ms = conn_backoff_ms(engine->connects_failed++, CONNECT_BASE_MS, CONNECT_MAX_MS);
+    engine->serves_others = ping == CONN_SERVES;
+    ms = came_up ? 0 : conn_backoff_ms(engine->connects_failed++, CONNECT_BASE_MS, CONNECT_MAX_MS);
     conn_close(&engine->work);
     engine->connect_at_us = clock_us() + ms * 1000;
 }
@@ -248,6 +254,7 @@ void eng_connect_turn(struct eng_engine *engine)
         FAULT(loaded);
         engine->ready = true;
         engine->connects_failed = 0;
+        engine->serves_others = false;
         engine->connected_us = clock_us();
         board_set_connected(engine->board, true);
         log_info("the engine is connected, %zu migrations in flight", engine->nmigrations);

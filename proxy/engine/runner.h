@@ -156,6 +156,7 @@ struct eng_engine {
     bool asleep;                       /* not connected, and nobody is here who needs it */
     bool lost;                         /* it was dropped while it was needed */
     bool told;                         /* workers have had rules, or the word that there are none */
+    bool serves_others;                /* when last it did not take this, the server took others */
     atomic_bool asked;                 /* a client waits for them, or has changed the catalog */
     unsigned connects_failed, dropped; /* attempts; connections that did not last, in a row */
     int64_t connected_us;

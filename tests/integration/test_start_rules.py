@@ -9,6 +9,7 @@ import time
 import psycopg
 import pytest
 from lib.answers import kinds
+from lib.chaos import ChaosRelay
 from lib.cluster import MD5_PASSWORD, MD5_USER
 from lib.operations import connected
 from lib.rawwire import SYNC, TERMINATE, Raw, bind, execute, message, parse, query, startup
@@ -205,6 +206,35 @@ def test_a_database_that_comes_back_long_after_the_start_is_read_before_the_firs
     clients = [Asking(proxy) for _ in range(3)]
     private_pg.start()
     assert [client.answer() for client in clients] == [OLD] * 3
+    assert "pass as they are" not in proxy.log_text()
+
+
+class ComesUp(ChaosRelay):
+    """The first who comes finds nobody."""
+
+    came = 0
+
+    @property
+    def refusing(self):
+        self.came += 1
+        return self.came == 1
+
+    @refusing.setter
+    def refusing(self, _):
+        pass
+
+
+@pytest.mark.one_version
+def test_a_database_that_comes_back_just_after_the_engine_has_asked_is_asked_again(db, segue):
+    """It serves others, but it does not keep segue out."""
+    make_items(db, 100)
+    first = segue(db)
+    first.ready(RENAME)
+    first.kill9()
+    relay = ComesUp(db.cluster.port)
+    proxy = segue(upstream=relay.url(db.name), rules_wait_ms=60000)
+    assert [Asking(proxy).answer() for _ in range(3)] == [OLD] * 3
+    assert proxy.log_text().count("the engine cannot work") == 1
     assert "pass as they are" not in proxy.log_text()
 
 
