@@ -152,18 +152,30 @@ void eng_step_finished(struct eng_engine *engine, struct eng_migration *m, size_
     eng_status_put(engine, m);
 }
 
+/* Nobody's names are in doubt: until the catalog was read once more, what a session has made may
+ * hide a table. So may what a transaction has that was open before, until that was read while
+ * nobody was making anything: behind the gate at which it ends is too late for it. */
+static bool is_judged(struct eng_engine *engine, bool unjudged)
+{
+    uint64_t changes = sess_plane_changes(engine->plane);
+
+    if (unjudged || engine->changes != changes)
+        return false;
+    if (engine->settled != changes && sight_is_settled(engine))
+        eng_publish(engine);
+    return engine->settled == changes;
+}
+
 /* What went out before workers knew of the migration is as the client wrote it: a star in it would
  * show what expand adds, and a prepared statement would be refused for that. Who has come to its
  * lock is waited for anyway, but one may still be on its way: no client is held up for it. What
- * takes longer has come to its tables long ago. And until the catalog was read once more, what it
- * has made may hide a table: its names are in doubt. */
+ * takes longer has come to its tables long ago. And it is waited for names that are in doubt. */
 static bool overtakes(struct eng_engine *engine, struct eng_migration *m,
                       const struct eng_step *step)
 {
     bool unjudged = sess_gate_unjudged(engine->plane);
 
-    if (step->stage != ENG_STAGE_EXPAND ||
-        (!unjudged && engine->changes == sess_plane_changes(engine->plane)))
+    if (step->stage != ENG_STAGE_EXPAND || is_judged(engine, unjudged))
         return false;
     if (!m->unjudged_until_us) {
         m->unjudged_until_us = clock_us() + (int64_t)UNJUDGED_MS * 1000;

@@ -4,15 +4,16 @@ Of what such a transaction has touched nobody knows. What it sends later is rewr
 server for another statement's lock, so that it comes to the table behind whoever drops the column that it names.
 """
 
+import contextlib
 import select
 import threading
 from contextlib import contextmanager
 
 import pytest
 from lib.answers import fields, kinds, only
-from lib.rawwire import SYNC, Raw, bind, execute, parse, query
+from lib.rawwire import SYNC, Raw, bind, describe, execute, parse, query
 from lib.tables import RENAME, make_items
-from lib.wait import until
+from lib.wait import Late, until
 
 pytestmark = pytest.mark.one_version
 
@@ -207,3 +208,34 @@ def test_a_migration_that_comes_leaves_no_doubt_about_tables_of_another_one(db, 
         proxy.wait("other", lambda row: row["phase"] != "planned")
         for conn in open_one, idle:
             assert named(conn) == columns
+
+
+def test_who_ends_a_transaction_at_a_closed_gate_is_in_no_doubt_behind_it(db, segue):
+    """It was open before the rules came, and what it has made can be read only while no traffic is held."""
+    make_items(db, 10)
+    proxy = segue(db, workers=1, cutover_drain_ms=30000, gate_hold_max_ms=40000)
+    with db.connect() as maker, Raw(proxy.port, timeout=40).login(db.name) as early, proxy.connect() as other:
+        early.send(parse(STAR, name="star"), SYNC, query("BEGIN; SELECT 1; " + ASKS))
+        assert early.until_ready() + early.until_ready() == "1ZICTDCTDCZT"
+        maker.execute("BEGIN; CREATE TABLE unsettled (n int)")
+        proxy.begin(RENAME)
+        proxy.wait(NAME, lambda row: row["phase"] != "planned")
+        stopped = threading.Event()
+        asking = threading.Thread(target=lambda: [other.execute(ASKS) for _ in iter(stopped.is_set, True)])
+        asking.start()
+        try:
+            with contextlib.suppress(Late):
+                until("the gate to close too soon", lambda: is_held(proxy), 1)
+            maker.execute("ROLLBACK")
+            until("the gate to close", lambda: is_held(proxy))
+            early.send(query("COMMIT"))
+            assert early.until_ready() == "CZI"
+            early.send(bind("star"), describe("P"), execute(), SYNC)
+            assert early.until_ready() == "2TDCZI"
+        finally:
+            stopped.set()
+            asking.join()
+
+
+def is_held(proxy):
+    return any(row["state"] == "held" for row in proxy.console("SHOW SESSIONS"))

@@ -449,7 +449,8 @@ def test_names_and_statements_in_any_encoding_are_counted(db, segue):
     row = seen(proxy, what="not analysed")  # the parser takes UTF-8; the names were found all the same
     assert row["last_statement"] == "SELECT label FROM items WHERE note = 'gr??e'" and row["why"] == "not understood by the parser"
     refused = proxy.cli("complete", NAME, check=1).err
-    assert refused.count("€...") == 3 and "?" not in refused.replace("gr??e", "")
+    assert refused.count("€...") == 3
+    assert "?" not in refused.replace("gr??e", "").replace("gr????e", "")  # the latter is what 15 makes of an application's name
     assert proxy.status(NAME)["error"] is None
 
 
