@@ -123,7 +123,7 @@ def test_a_session_that_may_write_by_a_setting_of_its_own_does_not_take_the_host
     """As options=-cdefault_transaction_read_only=off on a primary that is read-only: it gets no session there, as by libpq."""
     primary, standby = play(read_only=True, read_only_asked=True, writer="writer"), play(standby=True)
     proxy = segue(upstream=url(primary, standby, target_session_attrs="read-only"), upstream_wait_ms=0)
-    until("both to be asked", lambda: login(proxy)[0] == 1)
+    until("both to be asked", lambda: login(proxy)[0] == 1 and proxy.console("SHOW UPSTREAMS")[1]["role"] == "standby")
     with begun(proxy, "writer") as writer:
         writer.until_ready()
         assert writer.key[:4] == struct.pack("!I", 2)
