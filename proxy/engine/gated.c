@@ -210,6 +210,21 @@ static enum rc not_drained(struct gated *g, int64_t began)
     return RC_ERR;
 }
 
+/* Who was in a transaction when the rules came, and ended it at this gate, would be in doubt behind
+ * it: the catalog is not read while traffic is held. */
+static bool is_as_read(struct gated *g, struct err *err)
+{
+    const struct eng_engine *engine = g->engine;
+
+    if (!g->spec->as_read || engine->changes == sess_plane_changes(engine->plane))
+        return true;
+    outcome(g, GATED_BUSY, "changed");
+    err_set(err, "55P03",
+            "transactions have ended that began before segue knew of the migration: "
+            "the catalog is read once more");
+    return false;
+}
+
 static enum rc close_and_drain(struct gated *g, struct err *err)
 {
     struct eng_engine *engine = g->engine;
@@ -231,7 +246,7 @@ static enum rc close_and_drain(struct gated *g, struct err *err)
     }
     g->result->drain_ms = (double)(clock_us() - began) / 1000;
     FAULT_OF(gate_drained, eng_phase(g->m->phase)->name);
-    return RC_OK;
+    return is_as_read(g, err) ? RC_OK : RC_ERR;
 }
 
 static enum rc take_locks(struct gated *g, struct err *err)

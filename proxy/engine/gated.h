@@ -26,6 +26,7 @@ struct gated_spec {
     uint64_t names_turn; /* of the mask: eng_mask_names */
     bool answers;    /* wait for those of statements under way: what they name is not there then */
     bool row_lock;   /* lock the migration's row first: the marker of the cut-over */
+    bool as_read;    /* not where somebody may have made what hides a table since names were read */
     const char *sql; /* statements, separated by ";" */
     /* phase to switch to between COMMIT and opening, or -1 */
     int phase;
@@ -33,7 +34,7 @@ struct gated_spec {
 
 struct gated_result {
     enum gated_outcome outcome;
-    const char *word; /* done, blocked, second, gate, drain, lock, error, lost */
+    const char *word; /* done, blocked, second, gate, drain, changed, lock, error, lost */
     double drain_ms, lock_ms;
     int64_t stall_us;
 };

@@ -30,6 +30,7 @@
 #define SENT_LOOK_MS 1000
 #define UNJUDGED_MS 3000
 #define UNJUDGED_LOOK_MS 5
+#define AS_READ_TRIES 10 /* clients may not cease to change the catalog */
 #define RETRY_MAX_MS 5000
 
 enum rc eng_long_open(struct eng_engine *engine, struct eng_migration *m, struct err *err)
@@ -205,15 +206,16 @@ enum rc eng_step_gated(struct eng_engine *engine, struct eng_migration *m, size_
     if (overtakes(engine, m, step) || !eng_gate_free(engine, m))
         return RC_AGAIN;
     names = eng_lock_names(m, step);
-    spec = (struct gated_spec){.kind = "step",
-                               .title = step->title,
-                               .mask = eng_mask_step(m, step),
-                               .names = names,
-                               .mode = mode,
-                               .answers = step->stage == ENG_STAGE_CONTRACT ||
-                                          step->stage == ENG_STAGE_ABORT,
-                               .sql = sql,
-                               .phase = -1};
+    spec = (struct gated_spec){
+        .kind = "step",
+        .title = step->title,
+        .mask = eng_mask_step(m, step),
+        .names = names,
+        .mode = mode,
+        .as_read = step->stage == ENG_STAGE_EXPAND && m->retries < AS_READ_TRIES,
+        .answers = step->stage == ENG_STAGE_CONTRACT || step->stage == ENG_STAGE_ABORT,
+        .sql = sql,
+        .phase = -1};
     if (step->stage == ENG_STAGE_CONTRACT)
         policy_act(engine, m, names);
     gated_run(engine, m, &spec, &result, err);

@@ -210,14 +210,13 @@ def test_a_database_that_comes_back_long_after_the_start_is_read_before_the_firs
 
 
 class ComesUp(ChaosRelay):
-    """The first who comes finds nobody."""
+    """Nobody finds anybody before the engine has said that it did not."""
 
-    came = 0
+    proxy = None
 
     @property
     def refusing(self):
-        self.came += 1
-        return self.came == 1
+        return not self.proxy or "the engine cannot work" not in self.proxy.log_text()
 
     @refusing.setter
     def refusing(self, _):
@@ -232,7 +231,8 @@ def test_a_database_that_comes_back_just_after_the_engine_has_asked_is_asked_aga
     first.ready(RENAME)
     first.kill9()
     relay = ComesUp(db.cluster.port)
-    proxy = segue(upstream=relay.url(db.name), rules_wait_ms=60000)
+    proxy = relay.proxy = segue(upstream=relay.url(db.name), start=False, rules_wait_ms=60000)
+    proxy.start()
     assert [Asking(proxy).answer() for _ in range(3)] == [OLD] * 3
     assert proxy.log_text().count("the engine cannot work") == 1
     assert "pass as they are" not in proxy.log_text()
