@@ -83,6 +83,7 @@ struct eng_migration {
 
     int64_t not_before_us;     /* no turn before */
     int64_t unjudged_until_us; /* expand waits for statements of before the rules; 0: not begun */
+    unsigned changed_under;    /* so often the catalog changed while it came to a gate of expand */
     unsigned retries;          /* of what runs now */
     unsigned tried;            /* attempts of this cut-over, or of this way back */
     bool wait_replicas;        /* this cut-over: once they have caught up */

@@ -30,7 +30,7 @@
 #define SENT_LOOK_MS 1000
 #define UNJUDGED_MS 3000
 #define UNJUDGED_LOOK_MS 5
-#define AS_READ_TRIES 10 /* clients may not cease to change the catalog */
+#define AS_READ_TRIES 4 /* clients may not cease to change the catalog */
 #define RETRY_MAX_MS 5000
 
 enum rc eng_long_open(struct eng_engine *engine, struct eng_migration *m, struct err *err)
@@ -212,7 +212,7 @@ enum rc eng_step_gated(struct eng_engine *engine, struct eng_migration *m, size_
         .mask = eng_mask_step(m, step),
         .names = names,
         .mode = mode,
-        .as_read = step->stage == ENG_STAGE_EXPAND && m->retries < AS_READ_TRIES,
+        .as_read = step->stage == ENG_STAGE_EXPAND && m->changed_under < AS_READ_TRIES,
         .answers = step->stage == ENG_STAGE_CONTRACT || step->stage == ENG_STAGE_ABORT,
         .sql = sql,
         .phase = -1};
@@ -220,6 +220,7 @@ enum rc eng_step_gated(struct eng_engine *engine, struct eng_migration *m, size_
         policy_act(engine, m, names);
     gated_run(engine, m, &spec, &result, err);
     free(names);
+    m->changed_under += result.outcome == GATED_BUSY && !strcmp(result.word, "changed");
     if (result.outcome == GATED_DONE)
         return RC_OK;
     if (result.outcome != GATED_BUSY)

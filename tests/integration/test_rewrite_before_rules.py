@@ -239,5 +239,27 @@ def test_who_ends_a_transaction_at_a_closed_gate_is_in_no_doubt_behind_it(db, se
             asking.join()
 
 
+def test_clients_that_do_not_cease_to_change_the_catalog_keep_no_migration_from_its_start(db, segue):
+    make_items(db, 10)
+    proxy = segue(db)
+    stopped = threading.Event()
+
+    def change(conn):
+        while not stopped.is_set():
+            conn.execute("CREATE TEMPORARY TABLE mine (n int)")
+            conn.execute("DROP TABLE mine")
+
+    with proxy.connect() as one, proxy.connect() as two:
+        changing = [threading.Thread(target=change, args=(conn,)) for conn in (one, two)]
+        for thread in changing:
+            thread.start()
+        try:
+            proxy.ready(RENAME)
+        finally:
+            stopped.set()
+            for thread in changing:
+                thread.join()
+
+
 def is_held(proxy):
     return any(row["state"] == "held" for row in proxy.console("SHOW SESSIONS"))
