@@ -25,7 +25,7 @@ struct gated {
     size_t npids;
     struct sess_carried elsewhere[16]; /* on standbys */
     size_t nelsewhere;
-    bool unanswered; /* by another segue: nobody else is in the way */
+    bool nobody; /* is in the way that the server would name */
 };
 
 static void outcome(struct gated *g, enum gated_outcome what, const char *word)
@@ -36,7 +36,7 @@ static void outcome(struct gated *g, enum gated_outcome what, const char *word)
 
 static void unanswered(struct gated *g)
 {
-    g->unanswered = true;
+    g->nobody = true;
     outcome(g, GATED_BUSY, "second");
 }
 
@@ -211,13 +211,16 @@ static enum rc not_drained(struct gated *g, int64_t began)
 }
 
 /* Who was in a transaction when the rules came, and ended it at this gate, would be in doubt behind
- * it: the catalog is not read while traffic is held. */
+ * it: the catalog is not read while traffic is held. Not where it was read while nobody was making
+ * anything: then nobody is in doubt for what was before. */
 static bool is_as_read(struct gated *g, struct err *err)
 {
     const struct eng_engine *engine = g->engine;
 
-    if (!g->spec->as_read || engine->changes == sess_plane_changes(engine->plane))
+    if (!g->spec->as_read || engine->settled == engine->changes ||
+        engine->changes == sess_plane_changes(engine->plane))
         return true;
+    g->nobody = true;
     outcome(g, GATED_BUSY, "changed");
     err_set(err, "55P03",
             "transactions have ended that began before segue knew of the migration: "
@@ -246,7 +249,7 @@ static enum rc close_and_drain(struct gated *g, struct err *err)
     }
     g->result->drain_ms = (double)(clock_us() - began) / 1000;
     FAULT_OF(gate_drained, eng_phase(g->m->phase)->name);
-    return is_as_read(g, err) ? RC_OK : RC_ERR;
+    return RC_OK;
 }
 
 static enum rc take_locks(struct gated *g, struct err *err)
@@ -323,6 +326,8 @@ static void transact(struct gated *g, struct err *err)
     if (g->spec->names_turn && others_stay(g, err) != RC_OK)
         return;
     FAULT_OF(gate_ran, eng_phase(g->m->phase)->name);
+    if (!is_as_read(g, err))
+        return;
     rc = gated_commit(g->engine, g->spec->names_turn, err);
     if (rc == RC_AGAIN) {
         too_late(g, "all was done", err);
@@ -416,7 +421,7 @@ void gated_run(struct eng_engine *engine, struct eng_migration *m, const struct 
     conn_rollback(&engine->work);
     if (g.locked_us && result->outcome != GATED_DONE) /* held all the same */
         result->lock_ms = (double)(clock_us() - g.locked_us) / 1000;
-    if (result->outcome == GATED_BUSY && !g.npids && !g.nelsewhere && !g.unanswered)
+    if (result->outcome == GATED_BUSY && !g.npids && !g.nelsewhere && !g.nobody)
         name_holders(&g); /* while they still are what they were: before the gate opens */
     FAULT_OF(gate_opening, eng_phase(during)->name);
     if (spec->mask)

@@ -187,7 +187,8 @@ static bool overtakes(struct eng_engine *engine, struct eng_migration *m,
     }
     if (clock_us() >= m->unjudged_until_us) {
         engine->overtaking = unjudged;
-        eng_publish(engine);
+        if (unjudged || engine->changes != sess_plane_changes(engine->plane))
+            eng_publish(engine);
         engine->overtaking = false;
         return false;
     }
