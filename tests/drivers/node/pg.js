@@ -53,8 +53,10 @@ const checks = {
     c.query(query);
     await sleep(200);
     const other = new pg.Client(options); // the driver's own way: a connection that asks for the cancel
+    const sent = new Promise((done) => { other.connection.once('end', done); }); // the server signals twice
     other.cancel(c, query);
     const e = await ended;
+    await sent;
     must(e && e.code === '57014', String(e));
     return [e.code, await rows(c, "SELECT 'goes on' AS v")];
   },
