@@ -12,11 +12,7 @@
 #include "segue/sql/head.h"
 #include "sql_twins_bed.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SECONDS_MAX 20 /* of the processor */
-#else
-#define SECONDS_MAX 4
-#endif
+#define SECONDS_MAX 4 /* of the processor, with a sanitizer on a slow machine */
 
 struct growth {
     size_t bytes;

@@ -197,13 +197,6 @@ static double seconds_of_parser(char *text)
 
 #define MILLION 1000000
 
-/* A sanitizer slows us down, and not the server's parser. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define OF_PARSER_MAX 20
-#else
-#define OF_PARSER_MAX 4
-#endif
-
 /* The server's own parser goes through them as fast: more than that is a worker's time. */
 static void a_million_of_empty_statements_costs_what_the_parser_takes_for_them(void **state)
 {
@@ -219,7 +212,7 @@ static void a_million_of_empty_statements_costs_what_the_parser_takes_for_them(v
         double refused =
             seconds_of(rules, long_text("ROW t", parts[i], MILLION, ""), SQL_DOUBT_GRAMMAR);
 
-        if (whole > OF_PARSER_MAX * parser || refused > OF_PARSER_MAX * parser || whole > 3 * half)
+        if (whole > 4 * parser || refused > 4 * parser || whole > 3 * half)
             fail_msg("%s: %.3f s, %.3f s for half, refused %.3f s, parsed in %.3f s", parts[i],
                      whole, half, refused, parser);
     }
