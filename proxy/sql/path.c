@@ -298,13 +298,14 @@ uint64_t sql_path_makes_in(const struct sql_rules *rules, const struct sql_path_
 static bool find_digit(const struct sql_rules *rules, uint64_t class, const char *name,
                        unsigned *digit)
 {
-    size_t i = 0;
+    const struct sql_by_name_item *found = sql_by_name_first(&rules->contested_by, name);
 
-    while (i < rules->ncontested && strcmp(rules->contested[i], name) != 0)
-        i++;
-    *digit =
-        i < SQL_PATH_NAMES_MAX ? (unsigned)(class >> i * DIGIT_BITS) & DIGIT_MAX : DIGIT_PERHAPS;
-    return i < rules->ncontested;
+    if (!found)
+        return false;
+    *digit = found->at < SQL_PATH_NAMES_MAX
+                 ? (unsigned)(class >> found->at * DIGIT_BITS) & DIGIT_MAX
+                 : DIGIT_PERHAPS;
+    return true;
 }
 
 enum sql_meaning sql_path_meaning(const struct sql_rules *rules, uint64_t class, const char *name,

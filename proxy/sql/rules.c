@@ -93,12 +93,13 @@ const struct rule *sql_rules_named(const struct sql_rules *rules, const char *na
 
 static void contest(struct sql_rules *rules, const char *name)
 {
-    for (size_t i = 0; i < rules->ncontested; i++)
-        if (!strcmp(rules->contested[i], name))
-            return;
+    if (sql_by_name_first(&rules->contested_by, name))
+        return;
     mem_grow((void **)&rules->contested, &rules->cap_contested, rules->ncontested + 1,
              sizeof(*rules->contested));
-    rules->contested[rules->ncontested++] = mem_strdup(name);
+    rules->contested[rules->ncontested] = mem_strdup(name);
+    sql_by_name_add(&rules->contested_by, rules->contested[rules->ncontested], rules->ncontested);
+    rules->ncontested++;
 }
 
 static void contest_if_second(struct sql_rules *rules, const char *name)
@@ -347,6 +348,7 @@ void sql_rules_unref(struct sql_rules *rules)
     sql_by_name_fini(&rules->partitions_by);
     sql_by_name_fini(&rules->relatives_by);
     sql_by_name_fini(&rules->namesakes_by);
+    sql_by_name_fini(&rules->contested_by);
     for (size_t i = 0; i < rules->nnamesakes; i++) {
         free(rules->namesakes[i].schema);
         free(rules->namesakes[i].name);

@@ -82,6 +82,7 @@ struct sql_rules {
     struct sql_by_name namesakes_by; /* name */
     char **contested; /* names of tables and partitions that other relations have, too */
     size_t ncontested, cap_contested;
+    struct sql_by_name contested_by; /* name */
     struct sql_access access;
     struct denied *denied;
     size_t ndenied, cap_denied;
