@@ -44,7 +44,9 @@ static const char columns_sql[] =
 /* System catalogs too: their columns can make a name ambiguous like all others'. */
 static const char namesakes_sql[] =
     "SELECT n.nspname, c.relname, a.attname, CASE WHEN t.name IS NOT NULL THEN " SIGNATURE_SQL
-    " END FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+    " END, a.attnum - (SELECT count(*) FROM pg_attribute g WHERE g.attrelid = c.oid AND g.attnum "
+    "> 0 AND g.attnum < a.attnum AND g.attisdropped) FROM pg_class c JOIN pg_namespace n ON n.oid "
+    "= c.relnamespace "
     "LEFT JOIN pg_attribute a ON a.attrelid = c.oid "
     "AND a.attnum > 0 AND NOT a.attisdropped AND a.attname = ANY(ARRAY[%s]::name[]) "
     "AND c.relkind IN ('r', 'p', 'v', 'm', 'f') LEFT JOIN (SELECT relname FROM pg_class WHERE oid "

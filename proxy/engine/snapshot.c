@@ -468,6 +468,7 @@ static void add_namesakes(struct snapshot *snap, const PGresult *res)
 {
     int n = res && PQntuples(res) <= SIGHT_NAMESAKES_MAX ? PQntuples(res) : 0;
     const char **names = mem_calloc((size_t)n + 1, sizeof(*names));
+    size_t *places = mem_calloc((size_t)n + 1, sizeof(*places));
 
     for (int r = 0, end; r < n; r = end) {
         const char *schema = res_text(res, r, 0), *name = res_text(res, r, 1);
@@ -481,13 +482,17 @@ static void add_namesakes(struct snapshot *snap, const PGresult *res)
              end++) {
             if (!res_text(res, end, 2))
                 continue;
-            names[columns++] = res_text(res, end, 2);
+            names[columns] = res_text(res, end, 2);
+            places[columns++] = strtoul(res_text(res, end, 4), NULL, 10);
             means(snap, 'c', res_text(res, end, 2));
+            means(snap, 'p', res_text(res, end, 4));
         }
         names[columns] = NULL;
         signature_means(snap, signature);
-        sql_rules_add_namesake(snap->rules, &(struct sql_namesake){schema, name, names, signature});
+        sql_rules_add_namesake(snap->rules,
+                               &(struct sql_namesake){schema, name, names, signature, places});
     }
+    free(places);
     free(names);
 }
 

@@ -180,7 +180,7 @@ static bool put_place(struct sql_work *w, const struct sql_place *place)
     switch (place->kind) {
     case SQL_PLACE_RELATION:
         put(w, (struct sql_column){
-                   .kind = SQL_COLUMN_STAR, .range = place->range, .renamed = renamed > 0});
+                   .kind = SQL_COLUMN_STAR, .range = place->range, .renamed = renamed});
         break;
     case SQL_PLACE_QUERY:
         return put_shown(w, place->shows, renamed);

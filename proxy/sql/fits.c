@@ -84,6 +84,17 @@ static bool same_list(char *const *a, char *const *b)
     return !*a && !*b;
 }
 
+/* Lists of aliases go by them. */
+static bool same_places(const struct namesake *a, const struct namesake *b)
+{
+    if (!a->places || !b->places)
+        return a->places == b->places;
+    for (size_t i = 0; a->columns[i]; i++)
+        if (a->places[i] != b->places[i])
+            return false;
+    return true;
+}
+
 /* From there on; a standby has no temporary relations. NULL: there is none. */
 static const struct namesake *lasting(const struct sql_rules *rules, size_t *i)
 {
@@ -105,7 +116,8 @@ static bool same_namesakes(const struct sql_rules *rules, const struct sql_rules
 
     while (a && b) {
         if (strcmp(a->schema, b->schema) != 0 || strcmp(a->name, b->name) != 0 ||
-            a->signature != b->signature || !same_list(a->columns, b->columns))
+            a->signature != b->signature || !same_list(a->columns, b->columns) ||
+            !same_places(a, b))
             return false;
         a = lasting(rules, &i);
         b = lasting(there, &j);

@@ -245,7 +245,7 @@ static void of_several(struct sql_work *w, struct sql_scope *from, const struct 
 static bool is_likely(const struct sql_work *w, const struct answers *a, const char *column)
 {
     return a->nmaybe == 1 && a->maybe->kind == SQL_PLACE_RELATION &&
-           sql_relation_has(w, a->maybe->range, false, column) == SQL_HAS;
+           sql_relation_has(w, a->maybe->range, 0, column) == SQL_HAS;
 }
 
 /* The name means something of the level `at`, and a hidden column of that level, or of one further

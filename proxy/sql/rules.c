@@ -257,13 +257,27 @@ void sql_rules_add_partition(struct sql_rules *rules, int bit,
     contest_if_second(rules, rule->name);
 }
 
+static size_t *copy_places(const size_t *places, const char *const *columns)
+{
+    size_t n = 0, *copy;
+
+    while (columns[n])
+        n++;
+    if (!places || !n)
+        return NULL;
+    copy = mem_calloc(n, sizeof(*copy));
+    memcpy(copy, places, n * sizeof(*copy));
+    return copy;
+}
+
 void sql_rules_add_namesake(struct sql_rules *rules, const struct sql_namesake *namesake)
 {
     mem_grow((void **)&rules->namesakes, &rules->cap_namesakes, rules->nnamesakes + 1,
              sizeof(*rules->namesakes));
     rules->namesakes[rules->nnamesakes++] =
         (struct namesake){mem_strdup(namesake->schema), mem_strdup(namesake->name),
-                          mem_strlist_copy(namesake->columns), namesake->signature};
+                          mem_strlist_copy(namesake->columns),
+                          copy_places(namesake->places, namesake->columns), namesake->signature};
     sql_by_name_add(&rules->namesakes_by, rules->namesakes[rules->nnamesakes - 1].name,
                     rules->nnamesakes - 1);
     if (sql_rules_named(rules, namesake->name, 0))
@@ -353,6 +367,7 @@ void sql_rules_unref(struct sql_rules *rules)
         free(rules->namesakes[i].schema);
         free(rules->namesakes[i].name);
         mem_strlist_free(rules->namesakes[i].columns);
+        free(rules->namesakes[i].places);
     }
     free(rules->namesakes);
     for (size_t i = 0; i < rules->ncontested; i++)

@@ -48,6 +48,7 @@ static inline bool sql_rule_is_called(const struct rule *rule, const char *name)
 struct namesake {
     char *schema, *name;
     char **columns; /* NULL-terminated */
+    size_t *places; /* as many; NULL: not known */
     uint64_t signature;
 };
 

@@ -350,35 +350,48 @@ static enum sql_has table_has(const struct sql_work *w, const struct sql_place *
     return SQL_HAS_NOT;
 }
 
-static bool is_listed(char *const *names, const char *name)
+/* Behind the `renamed` first ones, which a list of aliases calls otherwise? */
+static enum sql_has namesake_has(const struct namesake *n, size_t renamed, const char *column)
 {
-    for (; *names; names++)
-        if (!strcmp(*names, name))
-            return true;
-    return false;
+    for (size_t i = 0; n->columns[i]; i++) {
+        if (strcmp(n->columns[i], column) != 0)
+            continue;
+        if (renamed && !n->places)
+            return SQL_HAS_PERHAPS;
+        return renamed && n->places[i] <= renamed ? SQL_HAS_NOT : SQL_HAS;
+    }
+    return SQL_HAS_NOT;
 }
 
 /* Where several are called so, they may not agree. */
-enum sql_has sql_relation_has(const struct sql_work *w, const struct sql_node *range, bool renamed,
-                              const char *column)
+enum sql_has sql_relation_has(const struct sql_work *w, const struct sql_node *range,
+                              size_t renamed, const char *column)
 {
     const char *name = sql_node_text(sql_tree_get(range, "relname"));
     const char *schema = sql_node_text(sql_tree_get(range, "schemaname"));
-    bool yes = false, no = false;
+    bool yes = false, no = false, perhaps = false;
 
     SQL_BY_NAME_EACH(other, &w->rules->namesakes_by, name ? name : "") {
         const struct namesake *n = &w->rules->namesakes[other->at];
 
         if (schema && strcmp(n->schema, schema) != 0)
             continue;
-        if (is_listed(n->columns, column))
+        switch (namesake_has(n, renamed, column)) {
+        case SQL_HAS:
             yes = true;
-        else
+            break;
+        case SQL_HAS_NOT:
             no = true;
+            break;
+        case SQL_HAS_PERHAPS:
+        case SQL_HAS_HIDDEN:
+            perhaps = true;
+            break;
+        }
     }
-    if (!yes)
+    if (!yes && !perhaps)
         return w->session->unlisted || w->out->verdict.columns ? SQL_HAS_PERHAPS : SQL_HAS_NOT;
-    return no || renamed ? SQL_HAS_PERHAPS : SQL_HAS;
+    return no || perhaps ? SQL_HAS_PERHAPS : SQL_HAS;
 }
 
 const char *sql_scope_listed_name(const struct sql_node *item)
@@ -429,7 +442,7 @@ enum sql_has sql_place_has(const struct sql_work *w, const struct sql_place *pla
     case SQL_PLACE_MIGRATING:
         return table_has(w, place, column);
     case SQL_PLACE_RELATION:
-        return sql_relation_has(w, place->range, place->aliases, column);
+        return sql_relation_has(w, place->range, sql_node_size(place->aliases), column);
     case SQL_PLACE_QUERY:
         return sql_columns_have(w, place->shows, sql_node_size(place->aliases), column);
     case SQL_PLACE_LISTED:

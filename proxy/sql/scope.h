@@ -107,10 +107,10 @@ enum sql_has { SQL_HAS_NOT, SQL_HAS, SQL_HAS_HIDDEN, SQL_HAS_PERHAPS };
 enum sql_has sql_place_has(const struct sql_work *w, const struct sql_place *place,
                            const char *column);
 
-/* The same of a relation that does not migrate, by its RangeVar. `renamed`: some of its columns
- * have other names. */
-enum sql_has sql_relation_has(const struct sql_work *w, const struct sql_node *range, bool renamed,
-                              const char *column);
+/* The same of a relation that does not migrate, by its RangeVar. `renamed`: so many of its first
+ * columns have other names. */
+enum sql_has sql_relation_has(const struct sql_work *w, const struct sql_node *range,
+                              size_t renamed, const char *column);
 
 /* Is it a name of a USING list of this level, which stands for two columns? */
 bool sql_scope_joins_by(const struct sql_work *w, const struct sql_scope *scope,

@@ -40,7 +40,7 @@ struct sql_column {
     enum sql_column_kind kind;
     const char *name;             /* NAMED */
     const struct sql_node *range; /* STAR: the RangeVar */
-    bool renamed;                 /* STAR: some of them have other names */
+    size_t renamed;               /* STAR: so many of its first ones have other names */
 };
 
 /* Those of all queries of a text, one after the other. */

@@ -75,9 +75,9 @@ static struct sql_rules *rules_new(bool early, bool contested)
     rule.npairs = 1;
     rule.ntwins = 0;
     sql_rules_add(out, &rule);
-    sql_rules_add_namesake(out, &(struct sql_namesake){"public", "notes", names, 0});
+    sql_rules_add_namesake(out, &(struct sql_namesake){"public", "notes", names, 0, NULL});
     if (contested)
-        sql_rules_add_namesake(out, &(struct sql_namesake){"tenant", "checks", names, 0});
+        sql_rules_add_namesake(out, &(struct sql_namesake){"tenant", "checks", names, 0, NULL});
     sql_rules_set_access(out, &(struct sql_access){.usage = SQL_USAGE_ALL});
     sql_rules_set_database(out, "d");
     sql_rules_set_returning(out, true);

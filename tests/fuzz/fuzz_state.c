@@ -34,7 +34,8 @@ static struct sql_rules *rules_new(void)
                                                       .new_columns = columns + 1,
                                                       .relatives = columns + 1});
     for (size_t i = 0; i < 2; i++)
-        sql_rules_add_namesake(rules, &(struct sql_namesake){schemas[i], names[i], columns, 0});
+        sql_rules_add_namesake(rules,
+                               &(struct sql_namesake){schemas[i], names[i], columns, 0, NULL});
     sql_rules_set_access(rules, &(struct sql_access){.usage = SQL_USAGE_ALL});
     sql_rules_add_denied(rules, "reader", "tenant");
     return rules;

@@ -17,6 +17,8 @@ def proxy(clusters, pg_version, tmp_path_factory):
         database.sql("INSERT INTO sizes VALUES (1, 'weiß', 'a')")
         database.sql("INSERT INTO words VALUES (1, 'a')")
         database.sql("INSERT INTO marks VALUES (1, 'a', '5'), (1, 'b', '5'), (1, 'b', '5'), (2, 'b', '5')")
+        database.sql("CREATE TABLE shops (gone int, id int, path text, note text)")
+        database.sql("ALTER TABLE shops DROP gone; INSERT INTO shops VALUES (1, 'b', 'n')")
         database.sql("CREATE SEQUENCE drawn")
         database.sql("CREATE FUNCTION loud(text) RETURNS text IMMUTABLE LANGUAGE sql AS 'SELECT upper($1)'; "
                      "CREATE FUNCTION loud() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'")
@@ -69,3 +71,13 @@ def test_a_temporary_table_hides_the_one_of_its_name_in_the_message_that_makes_i
         while answer.nextset():
             pass
         assert answer.fetchall() == [(7,)]
+
+
+@pytest.mark.one_version
+@pytest.mark.parametrize("where, rows", [("EXISTS (SELECT FROM words TABLESAMPLE system (100) JOIN shops s (a) ON path = 'b' AND s.a = o.id)", 1),
+                                         ("EXISTS (SELECT FROM words TABLESAMPLE system (100) JOIN shops s (a, b) ON path = s.b)", 1),
+                                         ("EXISTS (SELECT FROM words TABLESAMPLE system (100) JOIN shops s (a, b) ON path = s.note)", 0)])
+def test_a_list_of_aliases_leaves_a_column_its_name_by_its_place_among_those_that_are_there(proxy, where, rows):
+    """The hidden column of that name stays in a table of which a sample is read."""
+    with proxy.connect() as conn:
+        assert len(conn.execute(f"SELECT o.id FROM shops o WHERE {where}").fetchall()) == rows

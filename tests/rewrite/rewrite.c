@@ -32,6 +32,12 @@ static void strings(const json_t *list, const char **to)
     to[n] = NULL;
 }
 
+static void numbers(const json_t *list, size_t *to)
+{
+    for (size_t i = 0; i < json_array_size(list) && i < LIST_MAX; i++)
+        to[i] = (size_t)json_integer_value(json_array_get(list, i));
+}
+
 static enum sql_sight sight_of(const char *name)
 {
     if (strcmp(name, "old") == 0)
@@ -151,9 +157,11 @@ static struct sql_rules *rules_of(const json_t *description)
     for (size_t i = 0; i < json_array_size(namesakes); i++) {
         const json_t *item = json_array_get(namesakes, i);
         const char *columns[LIST_MAX];
+        size_t places[LIST_MAX] = {0};
         const struct sql_namesake namesake = {text_of(item, "schema"), text_of(item, "name"),
-                                              columns, 0};
+                                              columns, 0, places};
 
+        numbers(json_object_get(item, "places"), places);
         strings(json_object_get(item, "columns"), columns);
         sql_rules_add_namesake(rules, &namesake);
     }

@@ -21,9 +21,11 @@ WHERE k.contype = 'f' AND %(oid)s IN (k.conrelid, k.confrelid) AND r.oid <> %(oi
 
 # Relations that are called as a migrating table is, or have a column called as one of theirs.
 NAMESAKES = """
-SELECT n.nspname, c.relname, coalesce(array_agg(a.attname::text) FILTER (WHERE a.attname = ANY (%(columns)s)), '{}')
+SELECT n.nspname, c.relname, coalesce(array_agg(a.attname::text ORDER BY a.place) FILTER (WHERE a.attname = ANY (%(columns)s)), '{}'),
+  coalesce(array_agg(a.place ORDER BY a.place) FILTER (WHERE a.attname = ANY (%(columns)s)), '{}')
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+JOIN (SELECT *, row_number() OVER (PARTITION BY attrelid ORDER BY attnum) AS place FROM pg_attribute
+      WHERE attnum > 0 AND NOT attisdropped) AS a ON a.attrelid = c.oid
 WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT c.relispartition AND n.nspname NOT IN ('segue', 'pg_toast')
   AND NOT (n.nspname = 'public' AND c.relname = ANY (%(tables)s))
 GROUP BY 1, 2
@@ -78,7 +80,8 @@ def describe(conn):
     found = conn.execute(NAMESAKES, {"tables": [t["name"] for t in tables], "columns": columns}).fetchall()
     return {"tables": tables, "returns_rows": conn.info.server_version >= 180000,
             "functions": [row[0] for row in conn.execute(FUNCTIONS).fetchall()],
-            "namesakes": [{"schema": schema_, "name": name, "columns": own} for schema_, name, own in found]}
+            "namesakes": [{"schema": schema_, "name": name, "columns": own, "places": places}
+                          for schema_, name, own, places in found]}
 
 
 def turn(tables, reversed_):

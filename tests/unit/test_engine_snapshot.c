@@ -57,7 +57,7 @@ static void column_of(struct eng_sight *sight, const char *table, const char *pa
 
     if (!sight->columns) {
         sight->columns = table_of(SIGHT_PART + 1);
-        sight->namesakes = table_of(4);
+        sight->namesakes = table_of(5);
     }
     put_row(sight->columns, fields);
 }
@@ -69,17 +69,17 @@ static void column(struct eng_sight *sight, const char *table, const char *name,
 }
 
 static void namesake_like(struct eng_sight *sight, const char *schema, const char *name,
-                          const char *column_name, const char *signature)
+                          const char *column_name, const char *signature, const char *place)
 {
-    const char *fields[] = {schema, name, column_name, signature};
+    const char *fields[] = {schema, name, column_name, signature, place};
 
     put_row(sight->namesakes, fields);
 }
 
 static void namesake(struct eng_sight *sight, const char *schema, const char *name,
-                     const char *column_name)
+                     const char *column_name, const char *place)
 {
-    namesake_like(sight, schema, name, column_name, NULL);
+    namesake_like(sight, schema, name, column_name, NULL, place);
 }
 
 /* ---- a migration: claim_text becomes claim, score gets another type as points, seen is new ----
@@ -387,9 +387,9 @@ static void namesakes_come_with_their_columns_and_too_many_make_columns_unknown(
     (void)state;
     bed_init(&b, PH_READY);
     bed_columns(&b, true, true, false);
-    namesake(&b.engine.sight, "pg_temp_3", checks, NULL);
-    namesake(&b.engine.sight, public, "other", claim);
-    namesake(&b.engine.sight, public, "other", score);
+    namesake(&b.engine.sight, "pg_temp_3", checks, NULL, NULL);
+    namesake(&b.engine.sight, public, "other", claim, "4");
+    namesake(&b.engine.sight, public, "other", score, "2");
     snapshot_build(&b.engine, &b.snap);
     n = b.snap.rules->namesakes;
     assert_int_equal(b.snap.rules->nnamesakes, 2);
@@ -400,10 +400,12 @@ static void namesakes_come_with_their_columns_and_too_many_make_columns_unknown(
     assert_string_equal(n[1].columns[0], claim);
     assert_string_equal(n[1].columns[1], score);
     assert_null(n[1].columns[2]);
+    assert_null(n[0].places);
+    assert_true(n[1].places[0] == 4 && n[1].places[1] == 2);
     snapshot_fini(&b.snap);
 
     while (PQntuples(b.engine.sight.namesakes) <= SIGHT_NAMESAKES_MAX)
-        namesake(&b.engine.sight, public, "other", claim);
+        namesake(&b.engine.sight, public, "other", claim, "4");
     snapshot_build(&b.engine, &b.snap);
     assert_string_equal(shown(&b, 0), "| |");
     assert_int_equal(b.snap.rules->nnamesakes, 0);
@@ -425,7 +427,7 @@ static void what_each_side_sees_has_a_signature_as_other_relations_have(void **s
     assert_true(rules->tables[0].old_signature != rules->tables[0].new_signature);
     assert_true(rules->tables[1].old_signature == rules->tables[1].new_signature);
     snprintf(digits, sizeof(digits), "%016" PRIx64, rules->tables[0].old_signature);
-    namesake_like(&b.engine.sight, "b", checks, NULL, digits);
+    namesake_like(&b.engine.sight, "b", checks, NULL, digits, NULL);
     snapshot_fini(&b.snap);
     snapshot_build(&b.engine, &b.snap);
     rules = b.snap.rules;
@@ -434,8 +436,8 @@ static void what_each_side_sees_has_a_signature_as_other_relations_have(void **s
     snapshot_fini(&b.snap);
 
     PQclear(b.engine.sight.namesakes);
-    b.engine.sight.namesakes = table_of(4);
-    namesake_like(&b.engine.sight, "b", checks, NULL, "0000000000000001");
+    b.engine.sight.namesakes = table_of(5);
+    namesake_like(&b.engine.sight, "b", checks, NULL, "0000000000000001", NULL);
     snapshot_build(&b.engine, &b.snap);
     assert_int_equal(strlen(meaning), b.snap.meaning.len);
     assert_memory_not_equal(meaning, b.snap.meaning.data, b.snap.meaning.len);
@@ -457,7 +459,7 @@ static void what_is_known_of_functions_is_part_of_what_an_epoch_means(void **sta
     (void)state;
     bed_init(&b, PH_READY);
     bed_columns(&b, true, true, false);
-    namesake(&b.engine.sight, "pg_temp_3", checks, NULL);
+    namesake(&b.engine.sight, "pg_temp_3", checks, NULL, NULL);
     snapshot_build(&b.engine, &b.snap);
     assert_null(b.snap.rules->functions);
     b.engine.sight.functions = sql_functions_new(list, 1);
@@ -550,8 +552,8 @@ static void who_may_use_which_schema_counts_where_a_name_is_anothers_too(void **
     for (size_t i = 0; i < 3; i++)
         put_row(b.engine.sight.access, rows[i]);
     assert_true(same_meaning(&a, &b)); /* nobody else is called checks */
-    namesake(&a.engine.sight, "tenant", checks, NULL);
-    namesake(&b.engine.sight, "tenant", checks, NULL);
+    namesake(&a.engine.sight, "tenant", checks, NULL, NULL);
+    namesake(&b.engine.sight, "tenant", checks, NULL, NULL);
     assert_false(same_meaning(&a, &b));
     snapshot_build(&a.engine, &a.snap);
     snapshot_build(&b.engine, &b.snap);
@@ -587,9 +589,9 @@ static void progress_is_told_but_no_part_of_the_meaning_and_names_are(void **sta
     assert_string_equal(err.detail, "41 % of the way to ready, 7000 of about 17000 rows filled.");
     assert_non_null(strstr(err.hint, "SHOW STATUS"));
 
-    namesake(&b.engine.sight, public, "other", claim);
+    namesake(&b.engine.sight, public, "other", claim, "4");
     assert_false(same_meaning(&a, &b));
-    namesake(&a.engine.sight, public, "other", claim);
+    namesake(&a.engine.sight, public, "other", claim, "4");
     assert_true(same_meaning(&a, &b));
     b.m.phase = PH_VERIFYING; /* shows the same */
     assert_true(same_meaning(&a, &b));

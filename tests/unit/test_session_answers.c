@@ -334,7 +334,7 @@ static struct sql_rules *rules_with_namesake(void)
     static const char *const columns[] = {"claim", NULL};
     struct sql_rules *rules = fuzz_star_rules(false);
 
-    sql_rules_add_namesake(rules, &(struct sql_namesake){"tenant", "checks", columns, 0});
+    sql_rules_add_namesake(rules, &(struct sql_namesake){"tenant", "checks", columns, 0, NULL});
     return rules;
 }
 

@@ -22,8 +22,8 @@ static struct sql_rules *some_rules(uint64_t epoch)
                                                   .old_columns = none,
                                                   .new_columns = none,
                                                   .relatives = none});
-    sql_rules_add_namesake(rules, &(struct sql_namesake){"b", "t", none, 0});
-    sql_rules_add_namesake(rules, &(struct sql_namesake){"user", "t", none, 0});
+    sql_rules_add_namesake(rules, &(struct sql_namesake){"b", "t", none, 0, NULL});
+    sql_rules_add_namesake(rules, &(struct sql_namesake){"user", "t", none, 0, NULL});
     sql_rules_set_access(rules, &(struct sql_access){.usage = SQL_USAGE_ALL});
     return rules;
 }
@@ -225,7 +225,7 @@ static void whose_temporary_relation_it_is_is_asked_for(void **state)
 {
     static const char *const none[] = {NULL};
     struct sql_rules *rules = some_rules(2), *later = some_rules(3), *plain = some_rules(2);
-    const struct sql_namesake temporary = {"pg_temp_3", "t", none, 0};
+    const struct sql_namesake temporary = {"pg_temp_3", "t", none, 0, NULL};
     struct sess_path *p = known("b, a");
 
     (void)state;
@@ -271,7 +271,7 @@ static void other_rules_make_another_class(void **state)
                                                   .new_columns = none,
                                                   .relatives = none});
     assert_int_equal(sess_path_class(p, rules), SQL_PATH_UNKNOWN); /* no namesake, no class */
-    sql_rules_add_namesake(rules, &(struct sql_namesake){"a", "t", none, 0});
+    sql_rules_add_namesake(rules, &(struct sql_namesake){"a", "t", none, 0, NULL});
     sql_rules_set_access(rules, &(struct sql_access){.usage = SQL_USAGE_ALL});
     after = sess_path_class(p, rules);
     assert_int_equal(after, sql_path_class(rules, "b", "x"));

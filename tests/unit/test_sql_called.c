@@ -52,7 +52,7 @@ static struct sql_rules *some_rules(bool reversed)
     table.old_columns = table.new_columns = none;
     table.relatives = parents;
     assert_int_equal(sql_rules_add(rules, &table), 4);
-    sql_rules_add_namesake(rules, &(struct sql_namesake){"app", "taken", none, 0});
+    sql_rules_add_namesake(rules, &(struct sql_namesake){"app", "taken", none, 0, NULL});
     sql_rules_set_access(rules, &(struct sql_access){.usage = SQL_USAGE_ALL});
     return rules;
 }
@@ -395,7 +395,7 @@ static struct sql_rules *rules_of_a_column(const char *now, const char *other, b
     static const struct sql_twin_rule twin = {"note", "body"};
     struct sql_rules *rules = sql_rules_new(1);
 
-    sql_rules_add_namesake(rules, &(struct sql_namesake){"public", "u", o, 0});
+    sql_rules_add_namesake(rules, &(struct sql_namesake){"public", "u", o, 0, NULL});
     sql_rules_add(rules, &(struct sql_table_rule){.migration = "m",
                                                   .schema = "public",
                                                   .name = now,

@@ -12,6 +12,7 @@ static struct sql_rules *some_rules(bool early)
     static const struct sql_column_rule columns[] = {{"id", SQL_SEEN_BY_BOTH, false},
                                                      {"o", SQL_SEEN_BY_OLD, false},
                                                      {"n", SQL_SEEN_BY_NEW, false}};
+    static const size_t third[] = {3};
     static const struct sql_function known[] = {{SQL_FUNCTION_SCALAR, "f"},
                                                 {SQL_FUNCTION_SCALAR, "unnest"}};
     const struct sql_table_rule table = {.migration = "m",
@@ -28,9 +29,10 @@ static struct sql_rules *some_rules(bool early)
     struct sql_rules *rules = sql_rules_new(1);
 
     assert_int_equal(sql_rules_add(rules, &table), 0);
-    sql_rules_add_namesake(rules, &(struct sql_namesake){"public", "u", n, 0});
-    sql_rules_add_namesake(rules, &(struct sql_namesake){"public", "pair", n, 0});
-    sql_rules_add_namesake(rules, &(struct sql_namesake){"other", "pair", none, 0});
+    sql_rules_add_namesake(rules, &(struct sql_namesake){"public", "u", n, 0, NULL});
+    sql_rules_add_namesake(rules, &(struct sql_namesake){"public", "pair", n, 0, NULL});
+    sql_rules_add_namesake(rules, &(struct sql_namesake){"other", "pair", none, 0, NULL});
+    sql_rules_add_namesake(rules, &(struct sql_namesake){"public", "wide", n, 0, third});
     sql_rules_functions(rules, functions);
     sql_functions_unref(functions);
     return rules;
@@ -96,6 +98,27 @@ static void a_recursive_cte_has_the_names_of_its_first_branch(void **state)
          NULL, SQL_DOUBT_ROW},
         {"WITH RECURSIVE r AS (SELECT c FROM t c) SELECT (c).id FROM r",
          "WITH RECURSIVE r AS (SELECT c FROM " WRAPPED " c) SELECT (c).id FROM r", 0},
+    };
+
+    (void)state;
+    each(rows, ARRAY_LEN(rows));
+}
+
+static void behind_a_list_of_aliases_a_column_has_its_name_by_its_place(void **state)
+{
+    static const struct row rows[] = {
+        {"SELECT n FROM wide w (a, b), t TABLESAMPLE system (9)",
+         "SELECT w.n FROM wide w (a, b), t TABLESAMPLE system (9)", 0},
+        {"SELECT 1 FROM (SELECT * FROM wide w (a, b)) s WHERE EXISTS (SELECT FROM t WHERE n = 1)",
+         "SELECT 1 FROM (SELECT * FROM wide w (a, b)) s WHERE EXISTS (SELECT FROM t WHERE s.n = 1)",
+         0},
+        {"SELECT n FROM wide o WHERE EXISTS (SELECT FROM wide w (a, b, c), t TABLESAMPLE system "
+         "(9) WHERE n = 1)",
+         "SELECT n FROM wide o WHERE EXISTS (SELECT FROM wide w (a, b, c), t TABLESAMPLE system "
+         "(9) WHERE o.n = 1)",
+         0},
+        /* where its place is not known */
+        {"SELECT n FROM u w (a, b), t TABLESAMPLE system (9)", NULL, SQL_DOUBT_NAME},
     };
 
     (void)state;
@@ -343,6 +366,7 @@ int main(void)
         cmocka_unit_test(it_is_known_whose_columns_the_stars_of_a_result_give),
         cmocka_unit_test(a_list_says_what_the_columns_of_a_cte_are_called),
         cmocka_unit_test(a_recursive_cte_has_the_names_of_its_first_branch),
+        cmocka_unit_test(behind_a_list_of_aliases_a_column_has_its_name_by_its_place),
         cmocka_unit_test(returning_shows_its_targets),
         cmocka_unit_test(a_star_has_the_columns_of_what_it_stands_for),
         cmocka_unit_test(a_function_that_gives_a_value_is_a_column_of_its_alias),

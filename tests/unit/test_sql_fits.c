@@ -131,19 +131,29 @@ static void another_migration_of_the_table_is_not_the_same(void **state)
 }
 
 /* READY, with another relation that has such a column. */
-static struct sql_rules *rules_beside(const char *schema, const char *const *columns,
-                                      uint64_t signature)
+static struct sql_rules *rules_beside_at(const char *schema, const char *const *columns,
+                                         uint64_t signature, const size_t *places)
 {
     struct sql_rules *rules = rules_at(READY, "old", key_id, 1);
 
-    sql_rules_add_namesake(
-        rules, &(struct sql_namesake){
-                   .schema = schema, .name = "old", .columns = columns, .signature = signature});
+    sql_rules_add_namesake(rules, &(struct sql_namesake){.schema = schema,
+                                                         .name = "old",
+                                                         .columns = columns,
+                                                         .signature = signature,
+                                                         .places = places});
     return rules;
+}
+
+static struct sql_rules *rules_beside(const char *schema, const char *const *columns,
+                                      uint64_t signature)
+{
+    return rules_beside_at(schema, columns, signature, NULL);
 }
 
 static void another_relation_of_a_name_is_there_or_is_not(void **state)
 {
+    static const size_t second[] = {2, 2, 2, 2}, third[] = {3, 3, 3, 3};
+
     (void)state;
     assert_false(
         fit_and_drop(rules_beside("two", old_columns, 7), rules_at(READY, "old", key_id, 1)));
@@ -156,6 +166,12 @@ static void another_relation_of_a_name_is_there_or_is_not(void **state)
     assert_false(fit_and_drop(rules_beside("two", old_columns, 7), rules_beside("two", none, 7)));
     assert_false(
         fit_and_drop(rules_beside("two", old_columns, 7), rules_beside("two", old_columns, 8)));
+    assert_false(fit_and_drop(rules_beside_at("two", old_columns, 7, second),
+                              rules_beside_at("two", old_columns, 7, third)));
+    assert_false(fit_and_drop(rules_beside_at("two", old_columns, 7, second),
+                              rules_beside("two", old_columns, 7)));
+    assert_true(fit_and_drop(rules_beside_at("two", old_columns, 7, second),
+                             rules_beside_at("two", old_columns, 7, second)));
     /* which no standby has */
     assert_true(
         fit_and_drop(rules_beside("pg_temp_3", old_columns, 7), rules_at(READY, "old", key_id, 1)));

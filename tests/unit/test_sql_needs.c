@@ -25,7 +25,7 @@ static struct sql_rules *rules_with(bool partly, bool early, enum sql_sight sigh
     struct sql_rules *rules = sql_rules_new(1);
 
     assert_int_equal(sql_rules_add(rules, &table), 0);
-    sql_rules_add_namesake(rules, &(struct sql_namesake){"public", "u", n, 0});
+    sql_rules_add_namesake(rules, &(struct sql_namesake){"public", "u", n, 0, NULL});
     return rules;
 }
 

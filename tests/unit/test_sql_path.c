@@ -34,7 +34,7 @@ static void table(struct sql_rules *rules, const char *schema, const char *name)
 
 static void namesake(struct sql_rules *rules, const char *schema, const char *name)
 {
-    sql_rules_add_namesake(rules, &(struct sql_namesake){schema, name, none, 0});
+    sql_rules_add_namesake(rules, &(struct sql_namesake){schema, name, none, 0, NULL});
 }
 
 /* a.t migrates, b.t and c.t do not; a.alone has no namesake. */
@@ -383,7 +383,7 @@ static void of_other_relations_it_is_known_whether_a_side_sees_their_columns(voi
     rules->tables[0].new_signature = 22;
     for (size_t i = 0; i < ARRAY_LEN(others); i++)
         sql_rules_add_namesake(
-            rules, &(struct sql_namesake){others[i].schema, "t", none, others[i].signature});
+            rules, &(struct sql_namesake){others[i].schema, "t", none, others[i].signature, NULL});
     sql_rules_set_access(rules, &(struct sql_access){.usage = SQL_USAGE_ALL});
     old = given(rules, SQL_SIDE_OLD, "a");
     new = given(rules, SQL_SIDE_NEW, "a");

@@ -51,8 +51,8 @@ static struct sql_rules *some_rules(bool early, bool reversed)
     assert_int_equal(sql_rules_add(rules, &table), 3);
     sql_rules_add_partition(
         rules, 0, &(struct sql_partition){"public", "t_1", shuffled, ARRAY_LEN(shuffled), 0, 0});
-    sql_rules_add_namesake(rules, &(struct sql_namesake){"public", "u", n, 0});
-    sql_rules_add_namesake(rules, &(struct sql_namesake){"app", "twice", none, 0});
+    sql_rules_add_namesake(rules, &(struct sql_namesake){"public", "u", n, 0, NULL});
+    sql_rules_add_namesake(rules, &(struct sql_namesake){"app", "twice", none, 0, NULL});
     return rules;
 }
 

@@ -49,7 +49,7 @@ static struct sql_rules *some_rules(bool early, bool reversed)
                                                       .early = early,
                                                       .reversed = reversed});
     }
-    sql_rules_add_namesake(rules, &(struct sql_namesake){"public", "u", names, 0});
+    sql_rules_add_namesake(rules, &(struct sql_namesake){"public", "u", names, 0, NULL});
     return rules;
 }
 

@@ -92,12 +92,14 @@ struct sql_partition {
 };
 
 /* Another relation that matters for what a name means: it is called as a migrating table is, or
- * has a column that is called as an old or new one. `columns`: only those, NULL-terminated. */
+ * has a column that is called as an old or new one. `columns`: only those, NULL-terminated.
+ * `places`: of each, which one of the relation's columns it is, from 1 on; NULL: not known. */
 struct sql_namesake {
     const char *schema; /* "pg_temp_3" too */
     const char *name;
     const char *const *columns;
     uint64_t signature; /* of all its columns, likewise; 0: not known, or it has no table's name */
+    const size_t *places;
 };
 
 struct sql_rules; /* opaque, immutable once published */

@@ -383,3 +383,15 @@ SELECT public.tags.* FROM other.tags JOIN public.tags ON other.tags.id = public.
 
 -- The star of one of another schema, which is no table that migrates
 SELECT other.tags.*, public.tags.id FROM public.tags JOIN other.tags ON other.tags.id = public.tags.id;
+
+-- A column behind those that a list of aliases renames keeps its name, beside a table that cannot become a sub-select
+-- @side: old
+SELECT c.r0, a.id FROM people AS c (r0, r1, r2, r3, r4) JOIN readings a TABLESAMPLE bernoulli (100) ON uom = a.unit;
+
+-- A name of outside, where a list of aliases renames the column inside
+-- @side: old
+SELECT n.uom FROM people n WHERE EXISTS (SELECT FROM people AS c (r0, r1, r2, r3, r4, r5) JOIN readings a ON a.sensor = 's1' AND uom = a.unit);
+
+-- A name of outside that a column behind a list of aliases takes
+-- @side: old
+SELECT n.id FROM people n WHERE EXISTS (SELECT FROM people AS c (r0, r1) JOIN readings a TABLESAMPLE system (100) ON uom = a.unit AND c.r0 = n.id);
