@@ -322,8 +322,10 @@ static void walk_statements(struct walk *w, const struct sql_node *tree, const c
 static void guess_control(struct walk *w, const char *text, size_t len)
 {
     for (size_t i = 0; i < len; i += sql_first_behind(text + i, len - i)) {
-        enum sql_first first = sql_first_word(text + i, len - i);
+        enum sql_first first;
 
+        i += sql_first_at(text + i, len - i); /* once, however much it is */
+        first = sql_first_word(text + i, len - i);
         w->begins |= first == SQL_FIRST_BEGIN;
         w->executes |= first == SQL_FIRST_EXECUTE;
         if (first == SQL_FIRST_PREPARE)

@@ -92,7 +92,7 @@ static inline const struct sql_node *sql_node_first(const struct sql_node *node)
 /* Is the member called so? `len`: bytes of the name. */
 static inline bool sql_node_is(const struct sql_node *member, const char *key, size_t len)
 {
-    return member->key_len == len && memcmp(member->key, key, len) == 0;
+    return member->key_len == len && member->key[0] == key[0] && memcmp(member->key, key, len) == 0;
 }
 
 static inline const char *sql_node_text(const struct sql_node *node)

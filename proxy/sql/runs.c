@@ -1,5 +1,6 @@
 #include "runs.h"
 
+#include <limits.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -13,7 +14,12 @@
 
 static bool is_operator(char c)
 {
-    return c && strchr("~!@#^&|`?+-*/%<>=", c) != NULL;
+    static const bool are[UCHAR_MAX + 1] = {
+        ['~'] = true, ['!'] = true, ['@'] = true, ['#'] = true, ['^'] = true, ['&'] = true,
+        ['|'] = true, ['`'] = true, ['?'] = true, ['+'] = true, ['-'] = true, ['*'] = true,
+        ['/'] = true, ['%'] = true, ['<'] = true, ['>'] = true, ['='] = true};
+
+    return are[(unsigned char)c];
 }
 
 /* Of a run, at most: comments begin in it, and + and - are tokens of their own. */

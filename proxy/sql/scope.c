@@ -30,7 +30,10 @@ struct sql_cte *sql_scope_add_cte(struct sql_scope *scope, const struct sql_node
 
     mem_grow((void **)&scope->ctes, &scope->cap_ctes, scope->nctes + 1, sizeof(*scope->ctes));
     scope->ctes[scope->nctes] =
-        (struct sql_cte){.name = name, .node = cte, .width = SQL_WIDTH_UNKNOWN};
+        (struct sql_cte){.name = name,
+                         .node = cte,
+                         .select = sql_tree_get(sql_tree_get(cte, "ctequery"), "SelectStmt"),
+                         .width = SQL_WIDTH_UNKNOWN};
     return &scope->ctes[scope->nctes++];
 }
 

@@ -41,7 +41,8 @@ struct sql_place {
 
 struct sql_cte {
     const char *name;
-    const struct sql_node *node; /* CommonTableExpr */
+    const struct sql_node *node;   /* CommonTableExpr */
+    const struct sql_node *select; /* its SelectStmt; NULL: it is no SELECT */
     struct sql_shows shows;
     size_t width; /* columns, or SQL_WIDTH_UNKNOWN */
 };

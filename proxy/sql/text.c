@@ -145,13 +145,15 @@ static void note_unseen(struct sql_work *w, struct part part)
 /* What others are written by has come, or what a function gives: nothing is to stand twice. */
 static bool is_fickle(const struct sql_node *stmt)
 {
-    static const char *const kinds[] = {"CreateTrigStmt",    "RuleStmt",   "CreateFunctionStmt",
-                                        "AlterFunctionStmt", "DefineStmt", "CreateCastStmt",
-                                        "CreateOpClassStmt"};
+    static const struct sql_key kinds[] = {
+        SQL_KEY("CreateTrigStmt"),    SQL_KEY("RuleStmt"),   SQL_KEY("CreateFunctionStmt"),
+        SQL_KEY("AlterFunctionStmt"), SQL_KEY("DefineStmt"), SQL_KEY("CreateCastStmt"),
+        SQL_KEY("CreateOpClassStmt")};
 
-    for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
-        if (get(stmt, kinds[i]))
-            return true;
+    SQL_NODE_EACH_MEMBER(member, stmt)
+        for (size_t i = 0; i < ARRAY_LEN(kinds); i++)
+            if (sql_tree_is(member, &kinds[i]))
+                return true;
     return false;
 }
 

@@ -63,6 +63,6 @@ void sql_with_first_branch(struct sql_work *w, struct sql_scope *scope,
     if (!scope || !sql_work_spend(w, scope->nctes))
         return;
     for (size_t i = 0; i < scope->nctes; i++)
-        if (get(get(scope->ctes[i].node, "ctequery"), "SelectStmt") == select)
+        if (scope->ctes[i].select == select)
             scope->ctes[i].shows = sql_columns_of_cte(w, scope->ctes[i].node, w->shows);
 }
