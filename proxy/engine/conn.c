@@ -321,6 +321,8 @@ void conn_close(struct eng_conn *conn)
     PQfinish(conn->pg);
     conn->pg = NULL;
     conn->busy = false;
+    PQclear(conn->sent.last);
+    conn->sent = (struct eng_answers){0};
     free(conn->names);
     conn->names = NULL;
 }
@@ -368,6 +370,14 @@ static bool goes_on(struct eng_conn *conn, int64_t *asked_ms, bool *cancelled)
     return clock_ms() - *asked_ms <= STOP_MOST_MS;
 }
 
+static void keep_to_time(struct eng_conn *conn)
+{
+    if (!conn->until_us || clock_us() < conn->until_us)
+        return;
+    conn->until_us = 0;
+    conn_cancel(conn);
+}
+
 static bool wait_input(struct eng_conn *conn)
 {
     int64_t asked_ms = 0;
@@ -380,6 +390,7 @@ static bool wait_input(struct eng_conn *conn)
             return false;
         if (conn->waits)
             conn->waits(conn->waits_ctx);
+        keep_to_time(conn);
         if (!goes_on(conn, &asked_ms, &cancelled) || !PQconsumeInput(conn->pg))
             return false;
     }
@@ -393,44 +404,58 @@ static bool succeeded(const PGresult *res)
     return status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK || status == PGRES_EMPTY_QUERY;
 }
 
-/* Collects every result of what was sent; keeps the last good one. */
-static PGresult *collect(struct eng_conn *conn, size_t *ndone, struct err *err)
+static void take(struct eng_conn *conn, struct eng_answers *answers, PGresult *res)
 {
-    PGresult *last = NULL;
-    PGresult *res;
-    bool bad = false;
-    size_t n = 0;
-
-    for (;;) {
-        if (!wait_input(conn)) {
-            bad = true; /* what has come is not all */
-            break;
-        }
-        if (!(res = PQgetResult(conn->pg)))
-            break;
-        if (!bad && succeeded(res)) {
-            PQclear(last);
-            last = res;
-            n++;
-            continue;
-        }
-        if (!bad)
-            err_from_result(conn->pg, res, err);
-        bad = true;
-        PQclear(res);
+    if (!answers->bad && succeeded(res)) {
+        PQclear(answers->last);
+        answers->last = res;
+        answers->n++;
+        return;
     }
-    if (ndone)
-        *ndone = n;
+    if (!answers->bad)
+        err_from_result(conn->pg, res, &answers->err);
+    answers->bad = true;
+    PQclear(res);
+}
+
+/* There are no more: the last good one, or NULL. Empties it. */
+static PGresult *conclude(struct eng_conn *conn, struct eng_answers *answers, struct err *err)
+{
+    PGresult *last = answers->last;
+    bool bad = answers->bad;
+
+    if (err_is_set(&answers->err) && err && !err_is_set(err))
+        *err = answers->err;
+    *answers = (struct eng_answers){0};
     if (PQstatus(conn->pg) != CONNECTION_OK) {
         err_from_conn(conn->pg, err);
         bad = true;
     }
-    if (bad || !last) {
-        err_set(err, "XX000", "no answer from the server");
-        PQclear(last);
-        return NULL;
+    if (!bad && last)
+        return last;
+    err_set(err, "XX000", "no answer from the server");
+    PQclear(last);
+    return NULL;
+}
+
+/* Waits for every result of what was sent. */
+static PGresult *collect(struct eng_conn *conn, size_t *ndone, struct err *err)
+{
+    struct eng_answers answers = {0};
+    PGresult *res;
+
+    for (;;) {
+        if (!wait_input(conn)) {
+            answers.bad = true; /* what has come is not all */
+            break;
+        }
+        if (!(res = PQgetResult(conn->pg)))
+            break;
+        take(conn, &answers, res);
     }
-    return last;
+    if (ndone)
+        *ndone = answers.n;
+    return conclude(conn, &answers, err);
 }
 
 PGresult *conn_run(struct eng_conn *conn, const char *sql, size_t *ndone, struct err *err)
@@ -515,15 +540,20 @@ enum rc conn_send(struct eng_conn *conn, const char *sql, struct err *err)
 
 enum rc conn_poll_result(struct eng_conn *conn, PGresult **res, struct err *err)
 {
+    PGresult *one = NULL;
+
     *res = NULL;
     if (!conn->busy)
         return RC_OK;
-    if (conn_up(conn)) {
-        if (PQconsumeInput(conn->pg) && PQisBusy(conn->pg))
+    /* of a text of several the first ones may be here long before the last */
+    do {
+        if (one)
+            take(conn, &conn->sent, one);
+        if (conn_up(conn) && PQconsumeInput(conn->pg) && PQisBusy(conn->pg))
             return RC_AGAIN;
-    }
+    } while ((one = PQgetResult(conn->pg)));
     conn->busy = false;
-    *res = collect(conn, NULL, err);
+    *res = conclude(conn, &conn->sent, err);
     return *res ? RC_OK : RC_ERR;
 }
 

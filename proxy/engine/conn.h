@@ -19,12 +19,23 @@
 
 struct eng_plan;
 
+/* What has come of one or several statements until now. */
+struct eng_answers {
+    PGresult *last; /* the last good one */
+    size_t n;       /* good ones */
+    bool bad;       /* err says why */
+    struct err err;
+};
+
 struct eng_conn {
     PGconn *pg;              /* NULL: closed */
     const atomic_bool *stop; /* the program ends: a statement that takes long is cancelled */
     struct cat_reach *opens; /* while it is being opened, and takes long */
     bool busy;               /* conn_send without its answer yet */
     int64_t busy_since_us;
+    struct eng_answers sent; /* while it is busy */
+    int64_t
+        until_us; /* what conn_run waits for is cancelled, once, when it takes longer; 0: never */
     /* called some times a second while an answer is waited for; may be NULL */
     void (*waits)(void *ctx);
     void *waits_ctx;

@@ -6,6 +6,7 @@
 
 #include "runner.h"
 #include "segue/base/clock.h"
+#include "steps.h"
 #include "typed.h"
 
 /* An old revision that happens to be idle is seen by nobody: the quiet period is counted from the
@@ -146,14 +147,10 @@ enum rc eng_proofs_check(const struct eng_migration *m, struct err *err)
 /* One of this name that somebody else has made meanwhile is not dropped. */
 static bool is_made(const struct eng_migration *m, const char *relation)
 {
-    static const char title[] = "create table ";
-
     for (size_t i = 0; i < m->plan->nsteps; i++) {
-        const struct eng_step *step = &m->plan->steps[i];
+        const char *created = eng_step_creates(&m->plan->steps[i]);
 
-        if (step->stage == ENG_STAGE_EXPAND && m->step_done[i] &&
-            !strncmp(step->title, title, sizeof(title) - 1) &&
-            !strcmp(step->title + sizeof(title) - 1, relation))
+        if (created && m->step_done[i] && !strcmp(created, relation))
             return true;
     }
     return false;

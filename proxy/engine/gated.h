@@ -34,7 +34,7 @@ struct gated_spec {
 
 struct gated_result {
     enum gated_outcome outcome;
-    const char *word; /* done, blocked, second, gate, drain, changed, lock, error, lost */
+    const char *word; /* done, blocked, second, gate, drain, changed, lock, slow, error, lost */
     double drain_ms, lock_ms;
     int64_t stall_us;
 };

@@ -292,8 +292,19 @@ static enum rc run_complete(struct eng_engine *engine, struct eng_migration *m, 
     return eng_phase_move(engine, m, PH_CONTRACTING, &job->err);
 }
 
+/* What stops it may be what it would take along: with force that goes, too. */
+static enum rc insist(struct eng_engine *engine, struct eng_migration *m, struct err *err)
+{
+    m->force = true;
+    m->paused = false;
+    unblock(m);
+    return store_flags(engine, m, err);
+}
+
 static enum rc run_abort(struct eng_engine *engine, struct eng_migration *m, struct eng_job *job)
 {
+    if (m->phase == PH_ABORTING)
+        return insist(engine, m, &job->err);
     if (history_check_back(engine, m, &job->err) != RC_OK ||
         eng_tables_check(engine, m, TABLE_BIT(TABLE_RESTORED), &job->err) != RC_OK ||
         eng_heirs_check(engine, m, &job->err) != RC_OK)
@@ -544,7 +555,8 @@ static enum rc run_on(struct eng_engine *engine, const struct verb *verb, struct
         refuse_ended(engine, verb, job);
         return RC_ERR;
     }
-    if (!(verb->phases & PH_BIT(m->phase))) {
+    if (!(verb->phases & PH_BIT(m->phase)) &&
+        !(job->verb == ENG_ABORT && job->force && m->phase == PH_ABORTING)) {
         refuse_phase(verb, m, job);
         return RC_ERR;
     }

@@ -117,10 +117,10 @@ enum rc eng_phase_verifying(struct eng_engine *engine, struct eng_migration *m, 
     return verified(engine, m, err);
 }
 
-/* A step has stopped: what comes then is the verify alone, and not the step once more. */
+/* A step has stopped, or is not to begin: what comes then is the verify alone. */
 static bool verify_alone(const struct eng_migration *m)
 {
-    return m->verify_wanted && err_is_set(&m->failure);
+    return m->verify_wanted && (err_is_set(&m->failure) || (m->paused && m->long_step < 0));
 }
 
 enum rc eng_phase_ready(struct eng_engine *engine, struct eng_migration *m, struct err *err)

@@ -85,6 +85,7 @@ struct eng_migration {
     int64_t unjudged_until_us; /* expand waits for statements of before the rules; 0: not begun */
     unsigned changed_under;    /* so often the catalog changed while it came to a gate of expand */
     unsigned retries;          /* of what runs now */
+    unsigned slow;             /* so often, one after the other, it took too long under its lock */
     unsigned tried;            /* attempts of this cut-over, or of this way back */
     bool wait_replicas;        /* this cut-over: once they have caught up */
     struct eng_due due;
@@ -229,6 +230,9 @@ enum rc eng_beside_end_others(struct eng_engine *engine, struct err *err) MUST_C
 /* Is a backend still at this long statement, whose segue, or whose connection, was lost? */
 enum rc eng_beside_sent(struct eng_engine *engine, const char *sql, bool *is,
                         struct err *err) MUST_CHECK;
+/* The same; and such a backend is cancelled, and may be there for a moment more. */
+enum rc eng_beside_cancel(struct eng_engine *engine, const char *sql, bool *is,
+                          struct err *err) MUST_CHECK;
 
 /* ---- migration.c: making, freeing, what the parts need of it ---- */
 struct eng_migration *eng_migration_new(struct eng_plan *plan);

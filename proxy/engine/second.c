@@ -299,26 +299,40 @@ static char *own_long_pids(const struct eng_engine *engine)
     return buf_take(&pids);
 }
 
-/* What a backend does the server tells neither of another role's, nor with track_activities off. */
-enum rc eng_beside_sent(struct eng_engine *engine, const char *sql, bool *is, struct err *err)
+/* What a backend does the server tells neither of another role's, nor with track_activities off:
+ * such a one may be at it, and is not cancelled. */
+static enum rc ask_sent(struct eng_engine *engine, const char *sql, bool cancels, bool *is,
+                        struct err *err)
 {
     char key[24], *own = own_long_pids(engine);
-    const char *values[] = {key, sql, own};
+    const char *values[] = {key, sql, own, cancels ? "t" : "f"};
     PGresult *res;
 
     snprintf(key, sizeof(key), "%" PRId64, LONG_KEY);
     /* its text: the beginning, where that is long */
     res = conn_params(&engine->work, err,
-                      "SELECT EXISTS (SELECT FROM pg_locks l JOIN pg_stat_activity a USING (pid) "
-                      "WHERE " STORE_LOCK " = $1::bigint AND " STORE_ROLE
+                      "SELECT count(*) > 0, count(CASE WHEN $4::bool AND a.query <> '' AND "
+                      "starts_with($2, a.query) "
+                      "THEN pg_cancel_backend(a.pid) END) FROM pg_locks l JOIN pg_stat_activity a "
+                      "USING (pid) WHERE " STORE_LOCK " = $1::bigint AND " STORE_ROLE
                       " AND a.pid <> ALL ($3::int[]) AND coalesce(a.state NOT LIKE 'idle%', true) "
                       "AND (starts_with($2, a.query) "
-                      "OR a.query = '<insufficient privilege>'))",
+                      "OR a.query = '<insufficient privilege>')",
                       (int)ARRAY_LEN(values), values);
     *is = res && res_bool(res, 0, 0);
     PQclear(res);
     free(own);
     return res ? RC_OK : RC_ERR;
+}
+
+enum rc eng_beside_sent(struct eng_engine *engine, const char *sql, bool *is, struct err *err)
+{
+    return ask_sent(engine, sql, false, is, err);
+}
+
+enum rc eng_beside_cancel(struct eng_engine *engine, const char *sql, bool *is, struct err *err)
+{
+    return ask_sent(engine, sql, true, is, err);
 }
 
 /* A long statement under way is let be, and so is what may be one (of another role's the server

@@ -23,6 +23,7 @@
 #include "steps.h"
 #include "store.h"
 #include "twins.h"
+#include "typed.h"
 #include "yield.h"
 
 #define LONG_POLL_MS 50
@@ -32,6 +33,7 @@
 #define UNJUDGED_LOOK_MS 5
 #define AS_READ_TRIES 4 /* clients may not cease to change the catalog */
 #define RETRY_MAX_MS 5000
+#define SLOW_TRIES 3 /* a server may have had a bad moment */
 
 enum rc eng_long_open(struct eng_engine *engine, struct eng_migration *m, struct err *err)
 {
@@ -106,19 +108,64 @@ static char *guards_sql(const struct eng_migration *m, const struct eng_step *st
                                              : eng_heirs_sql(m, step->table);
 }
 
+const char *eng_step_creates(const struct eng_step *step)
+{
+    static const char title[] = "create table ";
+    bool is = step->stage == ENG_STAGE_EXPAND && !strncmp(step->title, title, sizeof(title) - 1);
+
+    return is ? step->title + sizeof(title) - 1 : NULL;
+}
+
+/* A table that the migration has made: somebody's row may come into it after abort has looked, or
+ * was on its way then. Where not even the owner may see all rows (row security), that is said. */
+static char *rows_sql(const struct eng_migration *m, const struct eng_step *step)
+{
+    static const char sql[] =
+        "BEGIN IF pg_catalog.to_regclass(%s) IS NULL THEN RETURN; END IF;"
+        " PERFORM pg_catalog.set_config('row_security', 'off', true);"
+        " LOCK TABLE %s IN ACCESS EXCLUSIVE MODE; IF EXISTS (SELECT FROM %s) THEN"
+        " RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = %s, HINT = %s; END IF; END";
+    const char *table = step->stage == ENG_STAGE_ABORT && step->undoes && !m->force
+                            ? eng_step_creates(&m->plan->steps[step->undoes - 1])
+                            : NULL;
+    char *name, *force, *text, *hint, *body, *out;
+
+    if (!table)
+        return NULL;
+    name = sql_quote_literal(table);
+    force = typed_force("abort", m->name);
+    body = mem_printf("rows have come into table %s, which this migration created", table);
+    text = sql_quote_literal(body);
+    free(body);
+    body = mem_printf("%s drops it with its rows; RESUME, once they are elsewhere", force);
+    hint = sql_quote_literal(body);
+    free(body);
+    body = mem_printf(sql, name, table, table, text, hint);
+    free(hint);
+    hint = sql_quote_literal(body);
+    out = mem_printf("DO %s;\n", hint);
+    free(hint);
+    free(body);
+    free(text);
+    free(force);
+    free(name);
+    return out;
+}
+
 /* The path of the file's names is left as it is: deferred triggers fire at COMMIT. */
 static char *step_sql(struct eng_engine *engine, const struct eng_migration *m, size_t i)
 {
     const struct eng_step *step = &m->plan->steps[i];
     char *mark = store_mark_sql(m, i), *names = conn_names_sql(&engine->work, m->plan);
-    char *guards = guards_sql(m, step);
+    char *guards = guards_sql(m, step), *rows = rows_sql(m, step);
     struct buf sql = {0};
 
-    buf_printf(&sql, "%s%s", guards ? guards : "", names);
+    buf_printf(&sql, "%s%s%s", guards ? guards : "", rows ? rows : "", names);
     for (size_t j = 0; j < step->nsql; j++)
         if (step->stage != ENG_STAGE_CONTRACT || !twins_left_out(engine, step->sql[j]))
             buf_printf(&sql, "%s;\n", step->sql[j]);
     buf_printf(&sql, CONN_OWN_NAMES "%s;\n%s", mark, names);
+    free(rows);
     free(guards);
     free(names);
     free(mark);
@@ -222,10 +269,13 @@ enum rc eng_step_gated(struct eng_engine *engine, struct eng_migration *m, size_
     gated_run(engine, m, &spec, &result, err);
     free(names);
     m->changed_under += result.outcome == GATED_BUSY && !strcmp(result.word, "changed");
+    m->slow = result.outcome == GATED_BUSY && !strcmp(result.word, "slow") ? m->slow + 1 : 0;
     if (result.outcome == GATED_DONE)
         return RC_OK;
-    if (result.outcome != GATED_BUSY)
+    if (result.outcome != GATED_BUSY || m->slow == SLOW_TRIES) {
+        m->slow = 0;
         return RC_ERR; /* lost at COMMIT: the mark tells after the reconnect */
+    }
     err_clear(err);
     if (step->stage != ENG_STAGE_CONTRACT)
         return back_off(m);
@@ -382,6 +432,26 @@ static enum rc drop_leftover(struct eng_engine *engine, struct eng_migration *m,
     return rc;
 }
 
+/* An index that is being taken back: a backend of an engine before may wait for the lock that it
+ * would build it under, and the catalog knows nothing of it. */
+static enum rc end_of_before(struct eng_engine *engine, struct eng_migration *m,
+                             const struct eng_step *step, struct err *err)
+{
+    const struct eng_step *of = step->undoes ? &m->plan->steps[step->undoes - 1] : NULL;
+    bool sent = false;
+
+    if (!of || of->kind != ENG_STEP_CONCURRENTLY)
+        return RC_OK;
+    if (eng_beside_cancel(engine, of->sql[0], &sent, err) != RC_OK)
+        return RC_ERR;
+    if (!sent)
+        return RC_OK;
+    if (m->retries++ == 0)
+        log_info("%s: a backend of an engine before is to build it: it is cancelled", m->step);
+    eng_sleep(m, SENT_LOOK_MS);
+    return RC_AGAIN;
+}
+
 /* Whatever happened before, the catalog tells what is to be done next. A step without the name of
  * an index drops one that may be gone already. */
 static enum rc run_concurrently(struct eng_engine *engine, struct eng_migration *m, size_t i,
@@ -389,7 +459,10 @@ static enum rc run_concurrently(struct eng_engine *engine, struct eng_migration 
 {
     const struct eng_step *step = &m->plan->steps[i];
     enum begun_index state = INDEX_ABSENT;
+    enum rc rc = end_of_before(engine, m, step, err);
 
+    if (rc != RC_OK)
+        return rc;
     if (step->index_name && begun_look(engine, m, i, &state, err) != RC_OK)
         return RC_ERR;
     if (state == INDEX_FOREIGN) {

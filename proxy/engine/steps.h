@@ -10,6 +10,9 @@ char *eng_steps_join(const struct eng_migration *m, enum eng_stage stage);
 /* Title of the first step of the stage that is not done; NULL: all are. */
 const char *eng_steps_pending(const struct eng_migration *m, enum eng_stage stage);
 
+/* The table that the step creates, as its statements call it; NULL: it is no such step. */
+const char *eng_step_creates(const struct eng_step *step);
+
 /* Has it come, in contract, to statements of the file (`sql` with onComplete)? When those have
  * failed, eng_steps_skip marks them as done, unrun; 55000 when there are none such. */
 bool eng_steps_to_skip(const struct eng_migration *m);

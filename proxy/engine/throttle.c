@@ -14,7 +14,8 @@
 #include "window.h"
 
 #define READ_EVERY_US 500000
-#define READ_SHARE 20        /* of the time at most one part in so many goes into reading */
+#define READ_SHARE 20 /* of the time at most one part in so many goes into reading */
+#define READ_SELDOM_US (THROTTLE_STALE_MS * 1000LL / 2) /* so that none is stale: see moment() */
 #define BATCH_RATE_SHARE 0.2 /* a batch is at most this part of a second's rows */
 #define ANY 0, 1e18
 #define NO_LIMIT 0, 0
@@ -211,6 +212,8 @@ void throttle_read_now(struct eng_engine *engine)
     t->every_us = (t->read_us - began_us) * READ_SHARE;
     if (t->every_us < READ_EVERY_US)
         t->every_us = READ_EVERY_US;
+    if (t->every_us > READ_SELDOM_US)
+        t->every_us = READ_SELDOM_US;
     throttle_show(engine);
 }
 

@@ -96,6 +96,23 @@ def test_an_index_whose_mark_was_not_written_is_the_migrations_own(db, proxy):
     until("the indexes to go", lambda: sorted(indexes(db)) == ["items_pkey"])
 
 
+@pytest.mark.parametrize("operation", FILE["operations"][1:])
+def test_an_index_that_is_taken_back_does_not_come_by_a_statement_that_outlived_its_segue(db, proxy, operation):
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'CREATE %INDEX%' AND datname = current_database()"
+    before = indexes(db)
+    with db.connect() as holder:
+        holder.execute("BEGIN; LOCK TABLE items IN SHARE UPDATE EXCLUSIVE MODE")
+        proxy.begin({"name": "m", "operations": [operation]})
+        until("the index to wait for its lock", lambda: db.one(waiting) == 1)
+        proxy.kill9()
+        proxy.start().at_work()
+        proxy.console("ABORT m")
+        until("the statement to end", lambda: db.one(waiting) == 0)
+        holder.execute("COMMIT")
+    proxy.wait_phase("m", "aborted")
+    assert indexes(db) == before
+
+
 @pytest.mark.parametrize("leaf", ["items", "items_1"])
 def test_an_index_whose_statement_outlived_its_segue_before_it_had_its_lock_is_the_migrations_own(db, segue, leaf):
     """It is not in the catalog yet, and not among the indexes being built: whoever comes next would ask for it once more."""

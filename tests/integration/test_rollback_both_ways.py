@@ -193,11 +193,49 @@ def test_abort_is_refused_while_a_created_table_has_rows(db, segue):
     assert proxy.phase("creates") == "aborted" and db.one("SELECT to_regclass('fresh')") is None
 
 
+@pytest.mark.parametrize("forced", [False, True])
+def test_a_row_on_its_way_into_a_created_table_when_abort_looked_goes_only_with_force(db, segue, forced):
+    proxy = segue(db)
+    proxy.ready(CREATES)
+    with proxy.connect(autocommit=False) as writer:
+        writer.execute("INSERT INTO fresh VALUES (1)")
+        proxy.console("ABORT creates" + " FORCE" * forced)
+        proxy.wait_phase("creates", "aborting")
+        writer.commit()
+    if not forced:
+        row = proxy.wait("creates", lambda r: r["error"])
+        assert "rows have come into table public.fresh" in row["error"] and "segue abort creates --force" in row["hint"], row
+        assert "it is aborting" in proxy.cli("abort", "creates", check=1).err  # said once more it is no force
+        assert db.one("SELECT count(*) FROM fresh") == 1
+        proxy.restart().at_work()
+        proxy.console("RESUME creates")
+        proxy.wait("creates", lambda r: r["error"])
+        db.sql("DELETE FROM fresh; ALTER TABLE fresh ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY; INSERT INTO fresh VALUES (2)")
+        proxy.console("RESUME creates")
+        proxy.wait("creates", lambda r: "rows have come" in (r["error"] or ""))
+        proxy.console("ABORT creates FORCE")
+    proxy.wait_phase("creates", "aborted")
+    assert db.one("SELECT to_regclass('fresh')") is None
+
+
 def test_abort_drops_a_created_table_that_is_empty(db, segue):
     proxy = segue(db)
     proxy.ready(CREATES)
     proxy.cli("abort", "creates")
     assert db.one("SELECT to_regclass('fresh')") is None
+
+
+def test_of_a_paused_migration_that_is_verified_nothing_else_begins(db, segue):
+    make_items(db, 100)
+    proxy = segue(db)
+    proxy.soaking({"name": "wide", "operations": [{"alter_column": {"table": "items", "column": "id", "type": "bigint", "up": "id", "down": "id::int"}}]})
+    proxy.cli("pause", "wide")
+    proxy.cli("rollback", "wide")
+    (row,) = proxy.console("VERIFY wide")
+    assert (int(row["rows_verified"]), int(row["rows_bad"])) == (100, 0)
+    assert int(proxy.status("wide")["builds_left"]) > 0  # the key of the new half
+    proxy.cli("resume", "wide")
+    proxy.wait("wide", lambda r: int(r["builds_left"]) == 0)
 
 
 def test_after_an_abort_the_migration_may_start_again(db, segue):

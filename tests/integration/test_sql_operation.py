@@ -92,10 +92,12 @@ def test_what_fails_leaves_nothing_behind_and_down_is_not_run_for_it(db, segue):
 
 
 @pytest.mark.one_version
-def test_a_long_statement_can_be_aborted(db, segue):
+@pytest.mark.parametrize("first", ["", "DO $$ BEGIN RAISE WARNING 'it takes long'; END $$; ", "SELECT repeat('x', 100000); "])
+def test_a_long_statement_can_be_aborted(db, segue, first):
+    """Of several the server may have told the first ones before the last has begun."""
     db.sql(SCHEMA)
     proxy = segue(db)
-    proxy.begin(one({"up": "INSERT INTO log (what) VALUES ('a'); SELECT pg_sleep(600)", "down": "INSERT INTO log (what) VALUES ('down')"}))
+    proxy.begin(one({"up": f"INSERT INTO log (what) VALUES ('a'); {first}SELECT pg_sleep(600)", "down": "INSERT INTO log (what) VALUES ('down')"}))
     until("it to sleep", lambda: db.one("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' "
                                         "AND datname = current_database()") == 1)
     assert proxy.console("SHOW MIGRATIONS")[0]["phase"] == "expanding"  # the engine goes on meanwhile
@@ -183,6 +185,36 @@ def test_a_strong_lock_is_taken_behind_the_gate(db, segue):
     proxy.cli("abort", "m")
     with db.connect() as conn:
         assert catalog.table(conn, "log")["columns"]["what"]["default"] is None
+
+
+SLEEPS = {"one statement": "SELECT pg_sleep(1.5)", "all of them": "SELECT pg_sleep(0.4); SELECT pg_sleep(0.4); SELECT pg_sleep(0.4); SELECT pg_sleep(0.4)"}
+
+
+@pytest.mark.one_version
+@pytest.mark.parametrize("of", SLEEPS)
+def test_what_takes_longer_than_the_gate_under_its_lock_is_not_tried_for_ever(db, segue, of):
+    db.sql(SCHEMA)
+    proxy = segue(db, gate_hold_max_ms=700)
+    file = {"up": f"ALTER TABLE log ALTER what SET DEFAULT 'w'; {SLEEPS[of]}", "down": f"ALTER TABLE log ALTER what DROP DEFAULT; {SLEEPS[of]}"}
+    proxy.begin(one(file))
+    row = proxy.wait("m", lambda r: r["error"])
+    assert "not done within the 700 ms of gate_hold_max_ms" in row["error"] and "more of gate_hold_max_ms" in row["hint"], row
+    attempts = proxy.console("SHOW ATTEMPTS")
+    assert [a["outcome"] for a in attempts] == ["slow"] * 3 and all(float(a["lock_ms"]) < 1300 for a in attempts), attempts
+    assert db.one("SELECT column_default FROM information_schema.columns WHERE table_name = 'log' AND column_name = 'what'") is None
+    # no way back is barred by it: neither before it has run nor after
+    proxy.cli("abort", "m")
+    proxy.options["gate_hold_max_ms"] = 5000
+    proxy.restart().at_work()
+    proxy.ready({**one(file), "name": "n"})
+    proxy.options["gate_hold_max_ms"] = 700
+    proxy.restart().at_work()
+    proxy.console("ABORT n")
+    proxy.wait("n", lambda r: "gate_hold_max_ms" in (r["error"] or ""))
+    proxy.options["gate_hold_max_ms"] = 5000
+    proxy.restart().at_work()
+    proxy.console("RESUME n")
+    proxy.wait_phase("n", "aborted")
 
 
 @pytest.mark.one_version

@@ -608,6 +608,17 @@ def confirmed_late(db, standby):
 
 
 @pytest.mark.one_version
+def test_no_reading_is_older_than_what_holds_however_long_one_takes(db, segue, tmp_path):
+    proxy = filling(db, segue, 50, query="SELECT 0 FROM pg_sleep(0.8)", flag_file=tmp_path / "hold")
+    until("a slow reading", lambda: shown(proxy, "query")["reading"] == 0)
+    for _ in range(2):  # whenever the last reading was
+        (tmp_path / "hold").touch()
+        until("it to hold", lambda: shown(proxy, "flag_file")["verdict"] == "hold", timeout=6)
+        (tmp_path / "hold").unlink()
+        until("it to go on", lambda: shown(proxy, "flag_file")["verdict"] == "go", timeout=6)
+
+
+@pytest.mark.one_version
 def test_a_gap_that_is_over_is_not_held_against_a_standby(db, segue, pg, tmp_path):
     proxy = filling(db, segue, 50, replica_lag_s="off", replica_lag_bytes="off")
     (tmp_path / "hold").touch()
