@@ -64,7 +64,14 @@ static const char columns_sql[] =
     "   c.oid AS id UNION SELECT relid FROM pg_partition_tree(c.oid)) p JOIN pg_attribute la ON"
     "   la.attrelid = p.id AND la.attname = a.attname JOIN pg_seclabel l ON l.classoid ="
     "   'pg_class'::regclass AND l.objoid = p.id AND l.objsubid = la.attnum),"
-    " 'sequence', pg_get_serial_sequence(format('%I.%I', n.nspname, c.relname), a.attname),"
+    /* of several that it owns: its identity's, or what its default counts by */
+    " 'sequence', (SELECT format('%I.%I', sn.nspname, s.relname) FROM pg_depend d JOIN pg_class s"
+    "   ON s.oid = d.objid AND s.relkind = 'S' JOIN pg_namespace sn ON sn.oid = s.relnamespace"
+    "   WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND"
+    "   d.refobjid = c.oid AND d.refobjsubid = a.attnum AND d.deptype IN ('a', 'i') ORDER BY"
+    "   d.deptype DESC, EXISTS (SELECT FROM pg_attrdef f JOIN pg_depend u ON u.classid ="
+    "   'pg_attrdef'::regclass AND u.objid = f.oid AND u.refobjid = s.oid WHERE f.adrelid = c.oid"
+    "   AND f.adnum = a.attnum) DESC, s.oid LIMIT 1),"
     /* the server lets such a column depend on its table, also where an expression reads it */
     " 'partition_key', c.relkind = 'p' AND EXISTS (WITH RECURSIVE s AS (SELECT c.oid AS relid UNION"
     "   ALL SELECT i.inhrelid FROM pg_inherits i JOIN s ON i.inhparent = s.relid) SELECT FROM s"

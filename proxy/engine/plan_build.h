@@ -423,6 +423,9 @@ char *carry_expr(const struct target *t, const char *expr, struct err *err);
 bool carry_follows(struct build *b, const struct target *t, const char *expr);
 /* Does the expression read a column of the list? */
 bool expr_reads(const char *expr, const struct texts *columns);
+/* One that reads a column that gets another name, and that only a newer parser understands: then
+ * `object` is refused, for it could not be said of the new column. */
+bool expr_is_beyond(struct build *b, const struct target *t, const char *expr, const char *object);
 /* Has the access method an operator class for the type when none is named? */
 enum rc type_has_opclass(struct build *b, const char *method, const char *type,
                          bool *has) MUST_CHECK;

@@ -180,19 +180,30 @@ static bool is_wider(const char *type, const char *than)
 }
 
 /* So that it can count as far as the column. Until the old half is gone nothing larger fits anyway,
- * and the way back stays free. */
+ * and the way back stays free. Whatever it is called by then, and if it is there: nothing is to
+ * stop there. */
 static void widen_sequence(struct build *b, struct target *t, const char *sequence,
                            const struct eng_dual *dual)
 {
-    static const char sql[] = "SELECT 1 FROM pg_sequence WHERE seqrelid = $1::regclass AND"
-                              " seqtypid = to_regtype($2)";
+    static const char sql[] = "SELECT seqrelid::oid FROM pg_sequence WHERE seqrelid ="
+                              " $1::regclass AND seqtypid = to_regtype($2)";
+    static const char widen[] =
+        "DECLARE s pg_catalog.regclass := (SELECT oid FROM pg_catalog.pg_class WHERE oid"
+        " OPERATOR(pg_catalog.=) %s::pg_catalog.oid AND relkind OPERATOR(pg_catalog.=) 'S'); BEGIN"
+        " IF s IS NOT NULL THEN EXECUTE pg_catalog.format('ALTER SEQUENCE %%s AS %s', s); END IF;"
+        " END";
     const char *params[] = {sequence, dual->old_type};
-    char *same = NULL;
+    char *oid = NULL, *body, *literal;
 
     if (is_wider(dual->new_type, dual->old_type) &&
-        own_value(b, sql, 2, params, &same, NULL) == RC_OK && same)
-        texts_add(&t->contract, "ALTER SEQUENCE %s AS %s", sequence, dual->new_type);
-    free(same);
+        own_value(b, sql, 2, params, &oid, NULL) == RC_OK && oid) {
+        body = mem_printf(widen, oid, dual->new_type);
+        literal = sql_quote_literal(body);
+        texts_add(&t->contract, "DO %s", literal);
+        free(literal);
+        free(body);
+    }
+    free(oid);
 }
 
 /* ---- who takes a number for nothing ---- */

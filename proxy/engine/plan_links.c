@@ -393,17 +393,32 @@ static void lock_links(const struct build *b, struct eng_step *step)
  * back neither lets go of it nor makes it again. One that somebody calls otherwise has not. */
 #define GONE "segue.link_%zu"
 
-static void look_for(struct eng_step *step, const struct link *link, size_t i)
+static void look_for(const struct build *b, struct eng_step *step, const struct link *link,
+                     size_t i)
 {
     char *name = sql_quote_literal(link->name);
+    struct buf others = {0}; /* of the same two tables: none of them is this one */
 
+    for (size_t j = 0; j < b->nlinks; j++) {
+        const struct link *other = &b->links[j];
+        char *literal;
+
+        if (j == i || other->oid != link->oid || other->foreign_oid != link->foreign_oid)
+            continue;
+        literal = sql_quote_literal(other->name);
+        buf_printf(&others, "%s%s", others.len ? ", " : "", literal);
+        free(literal);
+    }
     step_sql(step,
              "SELECT pg_catalog.set_config('" GONE "', CASE WHEN EXISTS (SELECT FROM"
              " pg_catalog.pg_constraint WHERE conrelid OPERATOR(pg_catalog.=) %lld::pg_catalog.oid"
              " AND contype OPERATOR(pg_catalog.=) 'f' AND (conname OPERATOR(pg_catalog.=) %s OR"
-             " confrelid OPERATOR(pg_catalog.=) %lld::pg_catalog.oid)) THEN '' ELSE 'gone' END,"
-             " true)",
-             i, (long long)link->oid, name, (long long)link->foreign_oid);
+             " confrelid OPERATOR(pg_catalog.=) %lld::pg_catalog.oid AND conname"
+             " OPERATOR(pg_catalog.<>) ALL (ARRAY[%s]::pg_catalog.name[]))) THEN '' ELSE 'gone'"
+             " END, true)",
+             i, (long long)link->oid, name, (long long)link->foreign_oid,
+             others.len ? others.data : "");
+    buf_fini(&others);
     free(name);
 }
 
@@ -432,7 +447,7 @@ static void release(struct build *b, enum eng_stage stage)
         char *sql = mem_printf("ALTER TABLE %s DROP CONSTRAINT %s", link->table, name);
 
         if (stage == ENG_STAGE_REVERT) {
-            look_for(step, link, i);
+            look_for(b, step, link, i);
             unless_gone(step, i, sql);
         } else {
             step_sql(step, "%s", sql);

@@ -143,6 +143,45 @@ static enum rc judge_indexes(struct build *b, const struct target *t)
     return rc;
 }
 
+/* A further one that the column owns stays with the old half, and would go with that. Only the
+ * application knows what it counts. */
+static enum rc judge_others(struct build *b, const struct target *t, const json_t *column)
+{
+    static const char sql[] =
+        "SELECT s.oid::regclass::text FROM pg_depend d JOIN pg_class s ON s.oid = d.objid AND"
+        " s.relkind = 'S' WHERE d.classid = 'pg_class'::regclass AND d.refclassid ="
+        " 'pg_class'::regclass AND d.refobjid = $1::oid AND d.refobjsubid = $2::int2 AND d.deptype"
+        " IN ('a', 'i') AND s.oid IS DISTINCT FROM to_regclass($3) ORDER BY 1";
+    const char *name = cat_text(column, "name");
+    char *oid = mem_printf("%lld", (long long)json_integer_value(json_object_get(t->doc, "oid")));
+    char *num = mem_printf("%lld", (long long)json_integer_value(json_object_get(column, "num")));
+    const char *params[] = {oid, num, cat_text(column, "sequence")};
+    PGresult *res = NULL;
+    bool gone = texts_has(&t->dropped, name);
+    enum rc rc =
+        gone || texts_has(&t->from, name) ? own_query(b, sql, 3, params, &res, b->err) : RC_OK;
+
+    for (int row = 0; rc == RC_OK && res && row < PQntuples(res); row++) {
+        const char *sequence = PQgetvalue(res, row, 0);
+        char *keep = mem_printf("ALTER SEQUENCE %s OWNED BY NONE", sequence);
+        char *why = mem_printf("sequence %s, which column %s owns, too", sequence, name);
+
+        if (gone)
+            rc = refuse_needing(b, &(const struct going){sequence, why, keep, false});
+        else
+            build_refuse(b, t->relation, keep,
+                         "column %s owns sequence %s beside %s: at complete"
+                         " it would go with the old half",
+                         name, sequence, cat_text(column, "sequence"));
+        free(why);
+        free(keep);
+    }
+    PQclear(res);
+    free(num);
+    free(oid);
+    return rc;
+}
+
 /* That of an identity is made anew with the column's other half (plan_identity.c); one that a
  * default counts by is given to it (plan_default.c), and goes only with a column that only goes. */
 static enum rc judge_sequence(struct build *b, const struct target *t, const json_t *column)
@@ -170,6 +209,7 @@ enum rc needed_judge(struct build *b, const struct target *t)
     enum rc rc = judge_indexes(b, t);
 
     for (size_t i = 0; rc == RC_OK && i < json_array_size(columns); i++)
-        rc = judge_sequence(b, t, json_array_get(columns, i));
+        if ((rc = judge_sequence(b, t, json_array_get(columns, i))) == RC_OK)
+            rc = judge_others(b, t, json_array_get(columns, i));
     return rc;
 }

@@ -128,24 +128,31 @@ enum rc parts_refuse(struct build *b, const json_t *index, const char *object, b
 enum rc parts_warn_own(struct build *b, const json_t *index, const char *object)
 {
     static const char sql[] =
-        "SELECT format('%s of %s', c.oid::regclass, i.indrelid::regclass), concat_ws(' and ',"
-        " CASE WHEN c.reltablespace <> w.reltablespace THEN 'a tablespace' END,"
-        " CASE WHEN c.reloptions IS DISTINCT FROM w.reloptions THEN 'storage parameters' END),"
+        "SELECT format('%s of %s', c.oid::regclass, i.indrelid::regclass), o.what,"
         " count(*) OVER () FROM pg_partition_tree($1::oid::regclass) p JOIN pg_class c ON"
         " c.oid = p.relid JOIN pg_index i ON i.indexrelid = c.oid JOIN pg_class w ON w.oid ="
-        " $1::oid WHERE (c.reltablespace, c.reloptions) IS DISTINCT FROM (w.reltablespace,"
-        " w.reloptions) ORDER BY c.oid LIMIT 1";
+        " $1::oid, LATERAL (SELECT concat_ws(' and ',"
+        "  CASE WHEN c.reltablespace <> w.reltablespace THEN 'a tablespace' END,"
+        "  CASE WHEN c.reloptions IS DISTINCT FROM w.reloptions THEN 'storage parameters' END,"
+        "  CASE WHEN obj_description(c.oid, 'pg_class') IS NOT NULL THEN 'a comment' END,"
+        "  CASE WHEN EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND"
+        "   a.attstattarget >= 0) THEN 'a statistics target' END,"
+        "  CASE WHEN EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND"
+        "   d.objid = c.oid AND d.deptype = 'x') THEN 'an extension' END) AS what) o"
+        " WHERE p.level > 0 AND o.what <> '' ORDER BY c.oid LIMIT 1";
     char *oid = mem_printf("%lld", (long long)json_integer_value(json_object_get(index, "oid")));
     const char *params[] = {oid};
     PGresult *res = NULL;
     enum rc rc = own_query(b, sql, 1, params, &res, b->err);
 
     if (rc == RC_OK && PQntuples(res))
-        build_warn(b, object,
-                   "ALTER INDEX ... SET, or SET TABLESPACE, of the new one, after complete",
-                   "its part %s has %s of its own; the new one is stored as the whole (parts like "
-                   "that: %s)",
-                   PQgetvalue(res, 0, 0), PQgetvalue(res, 0, 1), PQgetvalue(res, 0, 2));
+        build_warn(
+            b, object,
+            "ALTER INDEX ... SET (SET TABLESPACE, ALTER COLUMN ... SET STATISTICS, DEPENDS ON "
+            "EXTENSION), COMMENT ON INDEX, of the new one, after complete",
+            "its part %s has %s of its own; the new one is as the whole (parts like that: "
+            "%s)",
+            PQgetvalue(res, 0, 0), PQgetvalue(res, 0, 1), PQgetvalue(res, 0, 2));
     PQclear(res);
     free(oid);
     return rc;

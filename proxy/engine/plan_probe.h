@@ -45,6 +45,10 @@ struct probe_index {
 };
 /* What the server does not want is an error in its words; what could not be tried is a warning. */
 enum rc probe_index(struct build *b, const struct probe_index *index) MUST_CHECK;
+/* The same of one that is there, over columns of other types; what the server does not want is
+ * refused. */
+enum rc probe_carried(struct build *b, const struct target *t, const char *object,
+                      const char *definition, bool *refused) MUST_CHECK;
 /* Of a partitioned table: indexes that its leaves have, which are the same. Rows of relation,
  * index, and why it cannot be used, "" where it can; NULL: it could not be tried. The caller's. */
 enum rc probe_twins(struct build *b, const struct probe_index *index, PGresult **twins) MUST_CHECK;

@@ -220,6 +220,28 @@ enum rc probe_index(struct build *b, const struct probe_index *index)
     return rc;
 }
 
+enum rc probe_carried(struct build *b, const struct target *t, const char *object,
+                      const char *definition, bool *refused)
+{
+    char *columns = live_columns(b, t, true);
+    struct probe_part part = {NULL, mem_printf("CREATE INDEX ON " COPY " %s", definition)};
+    struct err why = {0};
+    size_t failed;
+    bool copied = false;
+    enum rc rc = try_parts(b, columns, NULL, &part, 1, &copied, &failed, &why);
+
+    *refused = rc != RC_OK && copied && is_about_file(&why) && !may_be_made(b, &why);
+    if (*refused)
+        build_refuse(b, object, "drop it, and make a new one with create_index",
+                     "it cannot follow the change of type: %s", why.text);
+    else if (rc != RC_OK && !err_is_set(b->err))
+        build_warn(b, object, NULL, "it could not be tried on an empty copy of the table: %s",
+                   why.text);
+    free(part.sql);
+    free(columns);
+    return err_is_set(b->err) ? RC_ERR : RC_OK;
+}
+
 #define DEFINED(index, options)                                                                    \
     "pg_catalog.replace(pg_catalog.substr(pg_catalog.pg_get_indexdef(" index "),"                  \
     " pg_catalog.strpos(pg_catalog.pg_get_indexdef(" index "), ' USING ')),"                       \

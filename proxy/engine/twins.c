@@ -408,19 +408,30 @@ bool twins_left_out(struct eng_engine *engine, const char *sql)
     char *table, *name;
     PGresult *res;
     bool gone;
+    const char *child;
 
     if (!parse_as(KIND_CONSTRAINT, sql, &rename))
         return false;
     table = sql_quote_literal(rename.table);
     name = sql_quote_literal(rename.from);
+    /* the server finds NOT NULL of an attached partition by its column, and renames it by its name
+     */
     res = conn_query(&engine->work, &ignored,
-                     "SELECT EXISTS (SELECT FROM pg_constraint WHERE conrelid = to_regclass(%s) "
-                     "AND conname = (parse_ident(%s))[1])",
+                     "SELECT k.oid IS NOT NULL, (SELECT min(p.relid::regclass::text) FROM "
+                     "pg_partition_tree(k.conrelid) p WHERE k.contype = 'n' AND NOT EXISTS (SELECT "
+                     "FROM pg_constraint c WHERE c.conrelid = p.relid AND c.conname = k.conname)) "
+                     "FROM (SELECT) AS one LEFT JOIN pg_constraint k ON k.conrelid = to_regclass("
+                     "%s) AND k.conname = (parse_ident(%s))[1]",
                      table, name);
     gone = res && !res_bool(res, 0, 0);
+    child = res ? res_text(res, 0, 1) : NULL;
     if (gone)
         log_warning("constraint %s of %s is not there any more: it gets no other name", rename.from,
                     rename.table);
+    else if (child)
+        log_warning("constraint %s of %s keeps this name: partition %s has it under another one",
+                    rename.from, rename.table, child);
+    gone = gone || child;
     PQclear(res);
     free(name);
     free(table);

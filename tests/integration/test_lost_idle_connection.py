@@ -52,7 +52,7 @@ def test_a_server_that_goes_to_sleep_is_not_woken_before_somebody_comes(db, segu
         time.sleep(0.1)
     with proxy.connect() as client:
         assert client.execute("SELECT count(*) FROM items").fetchone() == (10,)
-        until("the engine", lambda: backends(db) == 1)
+        until("the engine", lambda: backends(db) == 1 and connected(proxy))
     lose(db)
     until("the loss", lambda: not backends(db))
     proxy.ready(RENAME) # a command waits for nobody

@@ -364,11 +364,13 @@ def test_where_a_part_of_an_index_is_stored_is_told(db, segue, column):
            "CREATE TABLE part_0 PARTITION OF parts FOR VALUES WITH (MODULUS 2, REMAINDER 0); CREATE TABLE part_1 PARTITION OF parts FOR VALUES WITH (MODULUS 2, REMAINDER 1)")
     proxy = segue(db)
     file = proxy.file({"name": "m", "operations": [{"rename_column": {"table": "parts", "from": "at", "to": "on"}}]})
-    assert "the new one is stored as the whole" not in proxy.cli("plan", file).out
+    assert "the new one is as the whole" not in proxy.cli("plan", file).out
     index, rest = {"n": ("i", "part_1_at_idx"), "at": ("k", "part_1_pkey")}[column]
-    db.sql(f"ALTER INDEX {rest} SET TABLESPACE elsewhere; ALTER INDEX {rest} SET (fillfactor = 60)")
+    db.sql(f"COMMENT ON INDEX {rest} IS 'of this part'")
+    assert f"its part public.{rest} of public.part_1 has a comment of its own" in " ".join(proxy.cli("plan", file).out.split())
+    db.sql(f"COMMENT ON INDEX {rest} IS NULL; ALTER INDEX {rest} SET TABLESPACE elsewhere; ALTER INDEX {rest} SET (fillfactor = 60)")
     said = " ".join(proxy.cli("plan", file).out.split())
-    assert f"index {index}: its part public.{rest} of public.part_1 has a tablespace and storage parameters of its own; the new one is stored as the whole" in said, said
+    assert f"index {index}: its part public.{rest} of public.part_1 has a tablespace and storage parameters of its own; the new one is as the whole" in said, said
 
 
 TWINS = ("CREATE INDEX packed ON public.events_1 (n, kind) WITH (fillfactor = 70); CREATE INDEX marked ON public.turned (n, kind);"
