@@ -108,10 +108,15 @@ bool identity_is_carried(const struct build *b, const struct target *t, const js
 void carry_identity(struct target *t, const json_t *column, const struct eng_dual *dual)
 {
     const char *sequence = cat_text(column, "sequence");
-    char *old = sql_quote_ident(dual->old_name), *new = sql_quote_ident(dual->new_name);
-    char *there = move(t, sequence, old, new, integer_of(dual->new_type));
-    char *back = move(t, sequence, new, old, integer_of(dual->old_type));
+    const struct integer *was = integer_of(dual->old_type), *is = integer_of(dual->new_type);
+    char *old, *new, *there, *back;
 
+    if (!was || !is)
+        return; /* refused: identity_is_carried */
+    old = sql_quote_ident(dual->old_name);
+    new = sql_quote_ident(dual->new_name);
+    there = move(t, sequence, old, new, is);
+    back = move(t, sequence, new, old, was);
     texts_add(&t->cutover, "%s", there);
     texts_add(&t->revert, "%s", back);
     free(back);
