@@ -21,6 +21,8 @@ struct insert {
     size_t nwritten;
     struct sql_twin *twins; /* those that are missing */
     size_t ntwins;
+    bool led;    /* some of them are the other half of what they are called to the session */
+    bool values; /* what is inserted are VALUES: so many, whatever else becomes of the statement */
     bool placed; /* is `at` known? */
     uint32_t at; /* where names, or a list, are added */
     struct sql_rows rows;
@@ -71,7 +73,7 @@ static void begin(struct insert *in, bool twins)
         count_columns(in);
     }
     /* With another number of values the server has something to say. */
-    if (twins && !in->w->kept && !sql_work_fickle(in->w) &&
+    if (twins && !in->w->names_only && !in->w->kept && !sql_work_fickle(in->w) &&
         (in->width == in->nwritten || (in->list && in->width == SQL_WIDTH_UNKNOWN)))
         in->ntwins = sql_twins_missing(in->table->twins, in->table->ntwins, in->written,
                                        in->nwritten, in->twins);
@@ -103,6 +105,8 @@ static void put_names(struct insert *in)
     if (!in->list)
         buf_append_str(&text, ")");
     sql_edits_add_take(&in->w->edits, in->at, 0, buf_take(&text));
+    if (in->values && !in->list && in->ntwins == 0)
+        sql_edits_mark_name(&in->w->edits);
 }
 
 /* The names of what the values have got, and a list where one is needed. */
@@ -111,9 +115,10 @@ static void put_list(struct insert *in)
     bool shifted = !in->list && shifts(in);
 
     in->w->shifted = shifted;
-    if (in->placed && in->nwritten > 0 && (shifted || in->ntwins > 0))
+    in->w->listed = in->w->listed || (in->values && (shifted || (in->led && !in->list)));
+    if (in->placed && in->nwritten > 0 && (shifted || in->led || in->ntwins > 0))
         put_names(in);
-    else if (shifted)
+    else if (shifted || in->led)
         sql_work_doubt(in->w, SQL_DOUBT_STAR);
 }
 
@@ -288,10 +293,32 @@ static bool may_wrap_values(struct insert *in, const struct sql_node *insert,
                                source_end(in->w, insert, first), wrap);
 }
 
+/* The same of one without a list. Of values of which nobody knows how many there are no list can be
+ * made. */
+static void lead_places(struct insert *in)
+{
+    const struct rule *table = in->table;
+
+    for (size_t i = 0; i < in->nwritten; i++) {
+        const char *leads = sql_key_leading(table, in->written[i].name);
+
+        in->led = in->led || (leads && strcmp(leads, in->written[i].name) != 0);
+        in->written[i].name = leads ? leads : in->written[i].name;
+    }
+    for (size_t i = 0; in->width == SQL_WIDTH_UNKNOWN && i < table->ncolumns; i++) {
+        const char *name = table->columns[i].name, *leads = sql_key_leading(table, name);
+
+        in->led = in->led || (leads && strcmp(leads, name) != 0 &&
+                              !sql_work_hides(in->w, table, &table->columns[i]));
+    }
+}
+
 /* Written is then the half that has the identity, or nothing would be ignored: the guard does the
  * rest. */
 static void put_leading(struct insert *in)
 {
+    if (!in->list)
+        lead_places(in);
     for (size_t i = 0; i < sql_node_size(in->list); i++) {
         const struct sql_node *target = sql_tree_get(sql_node_at(in->list, i), "ResTarget");
         const char *name = sql_node_text(sql_tree_get(target, "name"));
@@ -322,6 +349,7 @@ void sql_insert_columns(struct sql_work *w, const struct rule *table, const stru
     if (!source || table->ncolumns == 0)
         return; /* DEFAULT VALUES, or nothing is known */
     in.width = in.rows.width = width;
+    in.values = sql_node_size(sql_tree_get(source, "valuesLists")) > 0;
     begin(&in, !ignores_values(insert));
     if (ignores_values(insert))
         put_leading(&in);
@@ -353,6 +381,8 @@ void sql_merge_insert_columns(struct sql_work *w, const struct rule *table,
         return;
     in.width = sql_width_of_row(values);
     begin(&in, !ignores_values(node));
+    if (ignores_values(node))
+        put_leading(&in);
     open = sql_rows_open(&w->tokens, sql_node_at(values, 0));
     place_merge(&in, open);
     if (in.placed && in.ntwins > 0 && !sql_rows_add(w, &in.rows, values, &open))

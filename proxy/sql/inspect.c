@@ -278,9 +278,60 @@ static void search_all(struct walk *w, const char *text, size_t len)
     w->new_c |= sql_search_run(&rules->new_columns, text, len, false);
 }
 
-static bool is_alter(const char *kind)
+/* What a table's columns, and what may be grouped by its key, are the same after. */
+static bool leaves_columns(const struct sql_node *alter)
 {
-    return kind && (!strncmp(kind, "Alter", 5) || !strcmp(kind, "RenameStmt"));
+    static const char *const kinds[] = {"AT_ColumnDefault",
+                                        "AT_SetNotNull",
+                                        "AT_DropNotNull",
+                                        "AT_AddConstraint",
+                                        "AT_ValidateConstraint",
+                                        "AT_AlterConstraint",
+                                        "AT_SetStatistics",
+                                        "AT_SetOptions",
+                                        "AT_ResetOptions",
+                                        "AT_SetStorage",
+                                        "AT_SetCompression",
+                                        "AT_ClusterOn",
+                                        "AT_DropCluster",
+                                        "AT_SetTableSpace",
+                                        "AT_SetRelOptions",
+                                        "AT_ResetRelOptions",
+                                        "AT_EnableTrig",
+                                        "AT_EnableAlwaysTrig",
+                                        "AT_EnableReplicaTrig",
+                                        "AT_DisableTrig",
+                                        "AT_EnableTrigAll",
+                                        "AT_DisableTrigAll",
+                                        "AT_EnableTrigUser",
+                                        "AT_DisableTrigUser",
+                                        "AT_ChangeOwner",
+                                        "AT_ReplicaIdentity",
+                                        "AT_EnableRowSecurity",
+                                        "AT_DisableRowSecurity",
+                                        "AT_ForceRowSecurity",
+                                        "AT_NoForceRowSecurity",
+                                        "AT_SetLogged",
+                                        "AT_SetUnLogged",
+                                        "AT_AttachPartition",
+                                        "AT_DetachPartition",
+                                        "AT_DetachPartitionFinalize"};
+
+    SQL_NODE_EACH_ITEM(item, sql_tree_get(alter, "cmds")) {
+        const char *kind =
+            sql_node_text(sql_tree_get(sql_tree_get(item, "AlterTableCmd"), "subtype"));
+
+        if (!kind || !in_list(kinds, ARRAY_LEN(kinds), kind))
+            return false;
+    }
+    return true;
+}
+
+static bool is_alter(const struct sql_node *stmt, const char *kind)
+{
+    if (!kind || (strncmp(kind, "Alter", 5) != 0 && strcmp(kind, "RenameStmt") != 0))
+        return false;
+    return strcmp(kind, "AlterTableStmt") != 0 || !leaves_columns(sql_tree_get(stmt, kind));
 }
 
 /* Does the one statement say a table's name, of whatever kind it is? */
@@ -314,7 +365,7 @@ static void walk_statements(struct walk *w, const struct sql_node *tree, const c
             searched = true;
         }
         walk_node(w, stmt, "");
-        w->verdict->alters |= is_alter(kind) && item_mentions(w, item, text, len);
+        w->verdict->alters |= is_alter(stmt, kind) && item_mentions(w, item, text, len);
     }
 }
 

@@ -231,7 +231,7 @@ bool sql_walk_knows_names(const struct sql_work *w)
     const unsigned columns = 1U << SQL_DOUBT_NAME | 1U << SQL_DOUBT_ROW | 1U << SQL_DOUBT_STAR |
                              1U << SQL_DOUBT_JOIN | 1U << SQL_DOUBT_CLAUSE;
 
-    return w->rules->nothers > 0 && !w->unnamed && !(w->doubts & ~columns);
+    return (w->rules->nothers > 0 || w->listed) && !w->unnamed && !(w->doubts & ~columns);
 }
 
 /* What is edited is which of its two names a table has, and nothing else. */

@@ -113,6 +113,7 @@ struct sql_work {
      * whose columns are not looked at; and do its values meet hidden columns? (scope.c, insert.c)
      */
     bool by_places, perhaps, shifted;
+    bool listed;     /* VALUES of one of them do: its list is kept, whatever else is in doubt */
     bool buried;     /* a row comes out of a sub-select within an expression */
     bool names_only; /* the walk is for the names of tables: other edits will be dropped */
     struct sql_effort *effort; /* of all walks */

@@ -40,6 +40,32 @@ def test_what_goes_by_the_columns_means_those_of_the_session(db, soaking, opaque
     assert db.sql("SELECT DISTINCT label, note, filler, title FROM items WHERE id >= 100") == [("t", "n", "f", "t")]
 
 
+@pytest.mark.parametrize("prepared", [False, True])
+def test_values_meet_the_columns_of_the_session_whatever_else_of_the_statement_is_in_doubt(db, soaking, prepared):
+    db.sql("CREATE FUNCTION told(items) RETURNS text LANGUAGE sql AS 'SELECT $1.note'")
+    with soaking.connect() as conn:
+        got = conn.execute("INSERT INTO items VALUES (100, 'n', 'f', 't') RETURNING told(items)", prepare=prepared)
+        assert got.fetchall() == [("n",)]
+        conn.execute("WITH w AS (INSERT INTO items VALUES (101, 'n', 'f', 't') RETURNING *) SELECT count(*) FROM w, items i WHERE told(i) = 'x'",
+                     prepare=prepared)
+    assert db.sql("SELECT id, label, note, filler, title FROM items WHERE id >= 100 ORDER BY 1") == [(n, "t", "n", "f", "t") for n in (100, 101)]
+
+
+ALTERS = ["ALTER note SET DEFAULT '-'", "ADD CHECK (id > 0)", "SET (fillfactor = 90)", "ALTER note SET NOT NULL"]
+
+
+@pytest.mark.parametrize("alter", ALTERS)
+@pytest.mark.parametrize("within", [False, True])
+def test_who_alters_the_table_and_none_of_its_columns_goes_on_as_before(db, soaking, alter, within):
+    with soaking.connect(autocommit=not within) as conn:
+        conn.execute(f"ALTER TABLE items {alter}")
+        conn.execute("INSERT INTO items VALUES (100, 'n', 'f', 't')")
+        got = conn.execute("SELECT * FROM items WHERE id = 100")
+        assert [c.name for c in got.description] == NEW_COLUMNS and got.fetchall() == [(100, "n", "f", "t")]
+        conn.commit()
+    assert db.sql("SELECT label, note, filler, title FROM items WHERE id = 100") == [("t", "n", "f", "t")]
+
+
 def test_all_else_is_left_as_it_is(db, soaking):
     before = stat(soaking, "left_path")
     with soaking.connect() as conn, conn.transaction():

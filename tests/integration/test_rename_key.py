@@ -458,6 +458,12 @@ def test_an_identity_goes_on_counting_under_either_name(db, segue):
                 got.append(add("items", "(label) VALUES ('more')"))
                 got.append(add("items", f"({key}, label) VALUES (DEFAULT, 'more')"))
                 got.append(add("items", f"({key}, label) OVERRIDING USER VALUE VALUES (7, 'more')"))
+                order = [column.name for column in conn.execute("SELECT * FROM items LIMIT 0").description]
+                places = ", ".join({key: "7", "label": "'more'"}.get(column, "DEFAULT") for column in order)
+                got.append(add("items", f"OVERRIDING USER VALUE VALUES ({places})"))
+                conn.execute(f"MERGE INTO items i USING (SELECT -7 AS k) s ON i.{key} = s.k WHEN NOT MATCHED THEN "
+                             f"INSERT ({key}, label) OVERRIDING USER VALUE VALUES (s.k, 'more')")
+                got.append(conn.execute("SELECT lastval()").fetchone()[0])
                 got.append(add("items", "DEFAULT VALUES"))
                 given = 10_000_000 + len(got)
                 assert add("items", f"({key}, label) OVERRIDING SYSTEM VALUE VALUES ({given}, 'given')") == given
@@ -467,7 +473,7 @@ def test_an_identity_goes_on_counting_under_either_name(db, segue):
                         conn.execute(refused)
                 assert add("spare", f"({key}) VALUES (8000 + {len(got)})") == 8000 + len(got)
                 add("spare", f"({key}) VALUES (DEFAULT)")
-        assert db.one("SELECT count(*) FROM items WHERE id IS DISTINCT FROM ident") == 0
+        assert db.one("SELECT count(*) FROM items WHERE id IS DISTINCT FROM ident OR id = -7") == 0
         assert db.one("SELECT count(*) FROM spare WHERE id IS DISTINCT FROM ident") == 0
 
     count()

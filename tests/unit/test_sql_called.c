@@ -359,7 +359,8 @@ static void where_columns_are_in_doubt_the_table_has_its_name_all_the_same(void 
         {false, SQL_SIDE_NEW, "UPDATE after SET n = 'x' WHERE f(after)",
          "UPDATE public.before AS after SET n = 'x' WHERE f(after)", SQL_DOUBT_ROW},
         {false, SQL_SIDE_NEW, "INSERT INTO after VALUES (1, 'x') RETURNING f(after)",
-         "INSERT INTO public.before AS after VALUES (1, 'x') RETURNING f(after)", SQL_DOUBT_ROW},
+         "INSERT INTO public.before AS after (id, n) VALUES (1, 'x') RETURNING f(after)",
+         SQL_DOUBT_ROW},
         {true, SQL_SIDE_OLD,
          "WITH d AS (DELETE FROM before RETURNING before) SELECT (d.before).id FROM d",
          "WITH d AS (DELETE FROM public.after AS before RETURNING before) SELECT (d.before).id "

@@ -502,7 +502,10 @@ static void a_new_session_without_a_list_counts_new_columns(void **state)
          "INSERT INTO t (id, b, n, \"Q\", o, p) VALUES (1, 2, 3, 4, 3, 4)", 0},
         {"INSERT INTO t VALUES (1, 2, f())", "INSERT INTO t (id, b, n) VALUES (1, 2, f())", 0},
         {"INSERT INTO t OVERRIDING USER VALUE VALUES (1, 2, 3)",
-         "INSERT INTO t (id, b, n) OVERRIDING USER VALUE VALUES (1, 2, 3)", 0},
+         "INSERT INTO t (id, b, o) OVERRIDING USER VALUE VALUES (1, 2, 3)", 0},
+        {"INSERT INTO t OVERRIDING USER VALUE VALUES (1, 2)",
+         "INSERT INTO t (id, b) OVERRIDING USER VALUE VALUES (1, 2)", 0},
+        {"INSERT INTO t OVERRIDING USER VALUE SELECT * FROM u", NULL, SQL_DOUBT_STAR},
         {"INSERT INTO t VALUES (1, 2, 3, 4, 5)",
          "INSERT INTO t (id, b, n, \"Q\") VALUES (1, 2, 3, 4, 5)", 0},
         {"INSERT INTO t SELECT * FROM u", NULL, SQL_DOUBT_STAR},
@@ -624,7 +627,9 @@ static void merge_inserts_as_insert_does(void **state)
     static const struct twins_row new_rows[] = {
         {MERGE "THEN INSERT VALUES (u.id, u.x)", MERGE "THEN INSERT (id, b) VALUES (u.id, u.x)", 0},
         {MERGE "THEN INSERT OVERRIDING USER VALUE VALUES (1, 2, 3)",
-         MERGE "THEN INSERT (id, b, n) OVERRIDING USER VALUE VALUES (1, 2, 3)", 0},
+         MERGE "THEN INSERT (id, b, o) OVERRIDING USER VALUE VALUES (1, 2, 3)", 0},
+        {MERGE "THEN INSERT (n, id) OVERRIDING USER VALUE VALUES (1, 2)",
+         MERGE "THEN INSERT (o, id) OVERRIDING USER VALUE VALUES (1, 2)", 0},
     };
 
     (void)state;

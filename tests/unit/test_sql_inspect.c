@@ -173,7 +173,13 @@ static void an_alter_of_a_table_is_told_from_one_beside_it(void **state)
         {"ALTER TABLE app.\"Odd \"\"Table\"\"\" RENAME a TO b", true},
         {"ALTER TABLE checks SET SCHEMA other", true},
         {"SELECT 1; ALTER TABLE checks ADD a int", true},
-        {"ALTER TABLE q ADD CHECK (a IN ('checks'))", true}, /* its words are not weighed */
+        {"ALTER TABLE q ADD a text DEFAULT 'checks'", true}, /* its words are not weighed */
+        {"ALTER TABLE checks ALTER a TYPE bigint", true},
+        {"ALTER TABLE checks DROP CONSTRAINT a", true}, /* it may be what is grouped by */
+        {"ALTER TABLE checks ALTER a SET DEFAULT 1, DROP a", true},
+        {"ALTER TABLE checks ALTER a SET DEFAULT 1, ADD CHECK (a > 0), OWNER TO b", false},
+        {"ALTER TABLE checks DISABLE TRIGGER USER; ALTER TABLE checks ATTACH PARTITION p DEFAULT",
+         false},
         {"ALTER TABLE q ADD a int", false},
         {"CREATE TEMP TABLE q AS SELECT * FROM checks; ALTER TABLE q ADD a int", false},
         {"ALTER TABLE q ADD a int; SELECT * FROM checks", false},
