@@ -225,11 +225,16 @@ static bool userinfo_password(const char *url, const char **from, const char **t
     return true;
 }
 
-/* Where the value that starts at `p` ends: a quoted conninfo value, else up to a separator. */
-static const char *value_end(const char *p)
+/* Where the value that starts at `p` ends: a quoted one of a connection string, else up to a
+ * separator, which is & in a URL alone. */
+static const char *value_end(const char *p, bool url)
 {
-    if (*p != '\'')
-        return p + strcspn(p, "& \t\r\n");
+    if (*p != '\'') {
+        for (; *p && !isspace((unsigned char)*p) && !(url && *p == '&'); p++)
+            if (!url && *p == '\\' && p[1])
+                p++;
+        return p;
+    }
     for (p++; *p && *p != '\''; p++) {
         if (*p == '\\' && p[1])
             p++;
@@ -241,6 +246,7 @@ char *opt_mask_url(const char *url)
 {
     struct buf out = {0};
     const char *from, *to, *p = url;
+    bool is_url = strncmp(url, "postgres", 8) == 0 && strstr(url, "://");
 
     if (userinfo_password(url, &from, &to)) {
         buf_append(&out, url, (size_t)(from - url));
@@ -250,14 +256,14 @@ char *opt_mask_url(const char *url)
     while (*p) { /* password=..., sslpassword=..., also "password = ..." */
         size_t key = strncasecmp(p, "password", 8) == 0 ? 8 : 0;
 
-        while (key && p[key] == ' ')
+        while (key && isspace((unsigned char)p[key]))
             key++;
         if (key && p[key] == '=') {
-            for (key++; p[key] == ' '; key++)
+            for (key++; isspace((unsigned char)p[key]); key++)
                 ;
             buf_append(&out, p, key);
             buf_append_str(&out, "***");
-            p = value_end(p + key);
+            p = value_end(p + key, is_url);
         } else {
             buf_append(&out, p++, 1);
         }

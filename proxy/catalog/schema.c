@@ -134,7 +134,7 @@
 #define STATISTICS                                                                                 \
     "SELECT 'statistics ' || format('%I.%I', s.nspname, x.stxname), jsonb_build_object("           \
     "'definition', pg_get_statisticsobjdef(x.oid)) FROM pg_statistic_ext x"                        \
-    " JOIN spaces s ON s.oid = x.stxnamespace"
+    " JOIN spaces s ON s.oid = x.stxnamespace WHERE x.stxname" OURS
 
 const char cat_schema_sql[] =
     "WITH spaces AS MATERIALIZED (SELECT n.oid, n.nspname FROM pg_namespace n WHERE n.nspname !~"

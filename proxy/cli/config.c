@@ -231,8 +231,8 @@ void cfg_swap(struct cfg *cfg, struct cfg *next)
         struct opt_value *mine = &cfg->set->values[i], *theirs = &next->set->values[i],
                          swap = *mine;
 
-        if (!cfg_rows[i].reload || strcmp(mine->text, theirs->text) == 0)
-            continue;
+        if (!cfg_rows[i].reload)
+            continue; /* of those of the same text it counts, too, who says it */
         *mine = *theirs;
         *theirs = swap;
     }

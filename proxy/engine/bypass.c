@@ -47,14 +47,18 @@ static enum rc check_guards(struct eng_engine *engine, struct eng_migration *m, 
         if (!is_filled(m, (int)i))
             continue;
         res = conn_query(&engine->work, err,
-                         "SELECT c.oid::regclass FROM " RELATIONS_ROOT RELATIONS_TREE
+                         "SELECT c.oid::regclass, g.oid IS NULL FROM " RELATIONS_ROOT RELATIONS_TREE
                          " AS t JOIN pg_class c ON c.oid "
                          "= t.relid LEFT JOIN pg_trigger g ON g.tgrelid = c.oid AND g.tgname = "
                          "'~segue_guard' WHERE g.tgenabled IS DISTINCT FROM 'A' LIMIT 1",
                          m->plan->tables[i].oid);
         if (!res)
             return RC_ERR;
-        if (PQntuples(res)) {
+        if (PQntuples(res) && res_bool(res, 0, 1)) {
+            err_set(err, "55000", "the guard of %s is not there any more", res_text(res, 0, 0));
+            err_hint(err, "segue doctor gives the statements that make it again; then verify: rows "
+                          "written meanwhile may not be in step");
+        } else if (PQntuples(res)) {
             err_set(err, "55000", "the guard of %s is not, or was not always, on",
                     res_text(res, 0, 0));
             err_hint(err,

@@ -125,7 +125,7 @@ static void judge_lineage(struct lineage *l, struct eng_plan *plan, bool branch)
     json_t *findings = json_array(), *finding;
     size_t i, n;
     char *heads = lineage_heads(l, &n), *hint;
-    bool lost = plan->nparents == 0 && lineage_ordered(l);
+    bool lost = plan->nparents == 0 && lineage_ordered(l) && n == 1;
 
     lineage_add(l,
                 &(struct lineage_node){.name = plan->name,
@@ -136,9 +136,11 @@ static void judge_lineage(struct lineage *l, struct eng_plan *plan, bool branch)
     lineage_check(l, &how, findings);
     hint =
         lost ? mem_printf("write \"after\": \"%s\" into it", heads)
-             : mem_printf("the head here is %s; a second one is made by --branch, and merged by a "
-                          "file with \"after\" naming both and no operations",
-                          n ? heads : "nobody");
+        : n > 1
+            ? mem_printf("the heads here are %s: %s", heads, MERGE_HINT)
+            : mem_printf("the head here is %s; a second one is made by --branch, and merged by a "
+                         "file with \"after\" naming both and no operations",
+                         n ? heads : "nobody");
     json_array_foreach(findings, i, finding)
     {
         eng_plan_note(plan, true, plan->name, json_string_value(json_object_get(finding, "text")),
@@ -149,18 +151,21 @@ static void judge_lineage(struct lineage *l, struct eng_plan *plan, bool branch)
     json_decref(findings);
 }
 
-/* Who follows a migration relies on what it has done. */
+/* Who follows a migration relies on what it has done. One without steps ends at once, and what has
+ * ended is behind its parents: they could not go back any more. */
 static enum rc judge_parents(struct eng_engine *engine, struct eng_plan *plan)
 {
     for (size_t i = 0; i < plan->nparents; i++) {
         const struct eng_migration *parent = eng_migration_find(engine, plan->parents[i]);
+        bool turned = parent && (parent->phase == PH_SOAKING || parent->phase == PH_CONTRACTING);
         char *text;
 
-        if (!parent || parent->phase == PH_SOAKING || parent->phase == PH_CONTRACTING)
+        if (!parent || (turned && plan->nsteps))
             continue;
         text = mem_printf("it is after \"%s\", which is %s", parent->name,
                           eng_phase(parent->phase)->name);
-        eng_plan_note(plan, true, plan->name, text, "cut that one over first");
+        eng_plan_note(plan, true, plan->name, text,
+                      plan->nsteps ? "cut that one over first" : "complete that one first");
         free(text);
     }
     return RC_OK;
@@ -262,7 +267,8 @@ char *history_end_sql_take(struct eng_engine *engine, const struct eng_migration
 {
     char *schema = history_schema_sql(engine, m);
     char *sql = mem_printf(
-        "SET LOCAL search_path = pg_catalog; %s; INSERT INTO segue.applied (name, kind, migration,"
+        HISTORY_READS
+        "; %s; INSERT INTO segue.applied (name, kind, migration,"
         " sha256, parents, started_at, applied_at, schema) SELECT m.name, 'migration', m.id,"
         " m.sha256, m.parents, m.started_at, m.finished_at, (%s) FROM segue.migrations m WHERE"
         " m.id = %" PRId64,

@@ -22,6 +22,11 @@ struct eng_job;
 struct eng_migration;
 struct eng_plan;
 
+/* In a transaction, before the schema is read: the server says constants by these. */
+#define HISTORY_READS                                                                              \
+    "SET LOCAL search_path = pg_catalog; SET LOCAL TimeZone = 'UTC'; SET LOCAL IntervalStyle = "   \
+    "postgres; SET LOCAL bytea_output = hex"
+
 /* Before a plan is made: is the file one that was applied, or is in flight? */
 enum rc history_check_file(struct eng_engine *engine, const char *where, const char *text,
                            struct err *err) MUST_CHECK;

@@ -157,8 +157,7 @@ enum rc history_run_snapshot(struct eng_engine *engine, struct eng_migration *m,
     (void)m;
     if (job->name) {
         rc = recorded_schema(engine, job, &res);
-    } else if (conn_exec(&engine->work, &job->err, "BEGIN; SET LOCAL search_path = pg_catalog") ==
-               RC_OK) {
+    } else if (conn_exec(&engine->work, &job->err, "BEGIN; " HISTORY_READS) == RC_OK) {
         res = conn_query(&engine->work, &job->err, "SELECT jsonb_pretty((%s))", cat_schema_sql);
         rc = res ? RC_OK : RC_ERR;
     }

@@ -58,6 +58,8 @@ static void flight_add_file(struct flight *flight, const struct eng_migration *m
             flight_add(flight, op->table.schema, op->table.name);
         else if (op->kind == FILE_RENAME_TABLE)
             flight_add(flight, op->table.schema, op->to);
+        else if (op->kind == FILE_CREATE_INDEX)
+            flight_add(flight, op->table.schema, op->table.name);
     }
     file_free(file);
 }
@@ -114,7 +116,9 @@ char *history_schema_sql(struct eng_engine *engine, const struct eng_migration *
 {
     static const char theirs[] =
         "EXISTS (SELECT FROM flight f WHERE e.key IN ('table ' ||"
-        " f.t, 'type ' || f.t) OR starts_with(e.value ->> 'owned by', f.t || '.'))";
+        " f.t, 'type ' || f.t) OR starts_with(e.value ->> 'owned by', f.t || '.')"
+        " OR starts_with(e.key, 'statistics ') AND right(e.value ->> 'definition',"
+        " length(f.t) + 6) = ' FROM ' || f.t)";
     struct buf flight = {0};
     char *sql;
 
@@ -144,7 +148,7 @@ enum rc history_schemas(struct eng_engine *engine, json_t **now, json_t **last, 
     enum rc rc = RC_ERR;
 
     *now = *last = NULL;
-    if (conn_exec(&engine->work, err, "BEGIN; SET LOCAL search_path = pg_catalog") != RC_OK)
+    if (conn_exec(&engine->work, err, "BEGIN; " HISTORY_READS) != RC_OK)
         goto out;
     is = conn_query(&engine->work, err, "%s", sql);
     was = is ? conn_query(&engine->work, err, "SELECT " LAST_SCHEMA) : NULL;

@@ -172,6 +172,22 @@ def test_sighup_takes_over_what_can_change_and_names_the_rest(db, segue, tmp_pat
 
 
 @pytest.mark.one_version
+def test_an_option_that_is_said_to_be_what_it_was_by_default_is_said_from_then_on(db, segue, tmp_path):
+    """One of the connection string's gives way to it."""
+    path = tmp_path / "segue.json"
+    path.write_text("{}")
+    proxy = segue(db, arguments=["-c", path])
+    default = config_of(proxy)["idle_timeout_s"]
+    path.write_text(json.dumps({"idle_timeout_s": int(default["value"])}))
+    proxy.signal(signal.SIGHUP)
+    proxy.logged("reload: done")
+    assert config_of(proxy)["idle_timeout_s"]["source"] != default["source"]
+    path.write_text("{}")
+    proxy.signal(signal.SIGHUP)
+    until("the second one", lambda: config_of(proxy)["idle_timeout_s"] == default)
+
+
+@pytest.mark.one_version
 def test_a_reload_is_done_when_every_worker_goes_by_it_and_who_does_not_is_told_of(db, segue, tmp_path):
     path = tmp_path / "segue.json"
     path.write_text('{"idle_timeout_s": 100}')

@@ -150,6 +150,8 @@ def test_a_guard_that_was_made_again_is_noticed(items, segue):
     proxy.ready(RENAME)
     guard = items.one("SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE tgname = '~segue_guard'")
     items.sql('DROP TRIGGER "~segue_guard" ON items')
+    said = proxy.cli("cutover", "m", check=1).err
+    assert "the guard of items is not there any more" in said.replace("public.", "") and "segue doctor" in said, said
     items.sql("INSERT INTO items (id, label) VALUES (1001, 'past the guard')")
     items.sql(guard)
     items.sql('ALTER TABLE items ENABLE ALWAYS TRIGGER "~segue_guard"')

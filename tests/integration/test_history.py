@@ -100,6 +100,8 @@ def test_a_second_head_is_refused_or_meant_and_then_merged(db, segue):
     proxy.cli("complete", "three")
     # two heads: only a merge goes on
     assert "2 heads: four, two" in refused(proxy, add("four", "w", after="three"))
+    lost = refused(proxy, add("four", "w"))
+    assert "merge them" in lost and '"after": "' not in lost
     both = merge("both", "three", "two")
     assert proxy.cli("plan", proxy.file(both)).out == "no steps: start joins the heads in the history, and it is done\n"
     proxy.cli("start", proxy.file(both))
@@ -337,6 +339,62 @@ def test_what_another_migration_in_flight_makes_is_neither_drift_nor_recorded(db
     assert not [key for key in recorded if "mood" in key or "made" in key]
     proxy.cli("abort", "enum")
     assert proxy.cli("diff").out == ""
+
+
+def test_heads_are_merged_once_none_of_them_can_go_back(db, segue):
+    """The merge ends at once, and what comes before an end stays."""
+    db.sql(ITEMS)
+    proxy = segue(db)
+    proxy.done(add("one", "x"))
+    proxy.soaking(add("two", "y", after="one"))
+    branch = proxy.file(add("three", "z", after="one", table="other"))
+    proxy.cli("start", branch, "--branch")
+    proxy.cli("cutover", "three")
+    proxy.cli("complete", "three")
+    both = merge("both", "two", "three")
+    said = refused(proxy, both)
+    assert 'it is after "two", which is soaking' in said and "complete that one first" in said
+    proxy.cli("rollback", "two")
+    until("another cut-over", lambda: proxy.cli("cutover", "two", check=None).code == 0)
+    proxy.cli("complete", "two")
+    proxy.cli("start", proxy.file(both))
+    assert history(proxy)["both"]["phase"] == "done"
+
+
+FLIGHT = {"an index alone": [{"create_index": {"name": "ix_note", "table": "items", "columns": ["note"]}}],
+          "statistics": [{"rename_column": {"table": "items", "from": "label", "to": "title"}}],
+          "statistics of a renamed table": [{"rename_column": {"table": "items", "from": "label", "to": "title"}},
+                                            {"rename_table": {"from": "items", "to": "things"}}]}
+
+
+@pytest.mark.parametrize("kind", FLIGHT)
+def test_an_index_and_statistics_of_a_migration_in_flight_are_no_drift(db, segue, kind):
+    db.sql(ITEMS + "; CREATE STATISTICS st ON label, note FROM items")
+    proxy = segue(db)
+    proxy.cli("baseline")
+    proxy.ready({"name": "flight", "after": "baseline", "operations": FLIGHT[kind]})
+    assert proxy.cli("diff").out == ""
+    # another one ends meanwhile: what it records is not that of this one
+    proxy.cli("start", proxy.file(add("one", "x", after="baseline", table="other")), "--branch")
+    proxy.cli("cutover", "one")
+    proxy.cli("complete", "one")
+    proxy.cli("cutover", "flight")
+    assert proxy.cli("diff").out == ""
+    proxy.cli("rollback", "flight")
+    until("it to be ready", lambda: proxy.phase("flight") == "ready")
+    proxy.cli("abort", "flight")
+    assert proxy.cli("diff").out == ""
+
+
+def test_settings_of_the_database_are_no_drift(db, segue):
+    db.sql("CREATE TABLE t (at timestamptz CHECK (at > '2020-01-01 00:00+00') DEFAULT '2021-01-01 00:00+00', took interval DEFAULT '1 day 02:00', b bytea DEFAULT '\\\\x6162')")
+    proxy = segue(db)
+    proxy.cli("baseline")
+    before = proxy.cli("snapshot").out
+    db.sql(f"ALTER DATABASE \"{db.name}\" SET TimeZone = 'Europe/Berlin'; ALTER DATABASE \"{db.name}\" SET IntervalStyle = 'iso_8601';"
+           f"ALTER DATABASE \"{db.name}\" SET bytea_output = 'escape'")
+    proxy.restart().at_work()
+    assert proxy.cli("snapshot").out == before and proxy.cli("diff").out == ""
 
 
 def test_the_end_and_its_record_are_one_transaction(db, segue):

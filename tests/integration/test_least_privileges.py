@@ -369,3 +369,18 @@ def test_a_standby_of_another_role_is_nowhere_and_not_on_the_servers_machine(db,
         assert "standby eu_replica (?, ?): how far" in proxy.cli("cutover", "m", "--wait-replicas", check=4).err
     finally:
         standby.close()
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_versions_that_it_may_not_read_hide_nothing_else_that_lint_finds(db, segue, owner, tmp_path, asked):
+    db.sql("CREATE TABLE alembic_version (version_num varchar(32)); INSERT INTO alembic_version VALUES ('a')")
+    proxy = segue(upstream=db.url(owner))
+    folder, versions = tmp_path / "folder", tmp_path / "versions"
+    folder.mkdir()
+    versions.mkdir()
+    (folder / "a.json").write_text("{")
+    done = proxy.cli("lint", folder, *(["--alembic", versions] if asked else []), check=1)
+    assert f"error: {folder}" in done.out and "permission denied for table alembic_version" in done.out, done.out + done.err
+    assert ("error" if asked else "warning") + ": permission denied" in done.out
+    (folder / "a.json").write_text(json.dumps(FILE))
+    assert proxy.cli("lint", folder, *(["--alembic", versions] if asked else []), check=None).code == (1 if asked else 0)

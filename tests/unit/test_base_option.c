@@ -162,6 +162,9 @@ static void passwords_are_never_shown(void **state)
         {"host=h password=secret user=u", "host=h password=*** user=u"},
         {"host=h password = 'se cr\\'secret' user=u", "host=h password = *** user=u"},
         {"host=h sslpassword=secret", "host=h sslpassword=***"},
+        {"host=h password=secret&more dbname=d", "host=h password=*** dbname=d"},
+        {"host=h password=se\\ cret user=u", "host=h password=*** user=u"},
+        {"host=h password\t=\tsecret user=u", "host=h password\t=\t*** user=u"},
     };
 
     (void)state;
