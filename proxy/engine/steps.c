@@ -128,7 +128,7 @@ static char *rows_sql(const struct eng_migration *m, const struct eng_step *step
     const char *table = step->stage == ENG_STAGE_ABORT && step->undoes && !m->force
                             ? eng_step_creates(&m->plan->steps[step->undoes - 1])
                             : NULL;
-    char *name, *force, *text, *hint, *body, *out;
+    char *name, *force, *text, *hint, *body, *literal, *out;
 
     if (!table)
         return NULL;
@@ -141,11 +141,11 @@ static char *rows_sql(const struct eng_migration *m, const struct eng_step *step
     hint = sql_quote_literal(body);
     free(body);
     body = mem_printf(sql, name, table, table, text, hint);
-    free(hint);
-    hint = sql_quote_literal(body);
-    out = mem_printf("DO %s;\n", hint);
-    free(hint);
+    literal = sql_quote_literal(body);
+    out = mem_printf("DO %s;\n", literal);
+    free(literal);
     free(body);
+    free(hint);
     free(text);
     free(force);
     free(name);

@@ -8,19 +8,23 @@ pytestmark = pytest.mark.one_version
 WIDE = {"name": "wide", "operations": [{"alter_column": {"table": "items", "column": "id", "type": "bigint", "up": "id", "down": "id::integer"}}]}
 
 
-def test_a_sequence_that_gets_another_name_in_soak_counts_as_far_as_its_column_all_the_same(db, segue):
+def widened(db, segue):
+    """A serial column in soak."""
     db.sql("CREATE TABLE items (id serial PRIMARY KEY, label text); INSERT INTO items (label) VALUES ('a')")
     proxy = segue(db)
     proxy.soaking(WIDE)
+    return proxy
+
+
+def test_a_sequence_that_gets_another_name_in_soak_counts_as_far_as_its_column_all_the_same(db, segue):
+    proxy = widened(db, segue)
     db.sql("ALTER SEQUENCE items_id_seq RENAME TO articles_id_seq")
     complete(proxy, "wide")
     assert db.one("SELECT seqtypid::regtype::text FROM pg_sequence WHERE seqrelid = 'articles_id_seq'::regclass") == "bigint"
 
 
 def test_a_sequence_that_is_dropped_in_soak_is_not_missed(db, segue):
-    db.sql("CREATE TABLE items (id serial PRIMARY KEY, label text); INSERT INTO items (label) VALUES ('a')")
-    proxy = segue(db)
-    proxy.soaking(WIDE)
+    proxy = widened(db, segue)
     db.sql("ALTER TABLE items ALTER id DROP DEFAULT; DROP SEQUENCE items_id_seq")
     complete(proxy, "wide")
 
@@ -67,9 +71,9 @@ def test_of_several_sequences_that_a_column_owns_those_are_named_that_would_go(d
     assert proxy.cli("start", proxy.file(WIDE), check=None).code
     db.sql(f"ALTER SEQUENCE {other} OWNED BY NONE")
     proxy.soaking(WIDE)
-    before = db.one(f"SELECT last_value FROM {own}")
+    before = db.sql(f"SELECT last_value, is_called FROM {own}")
     db.sql("INSERT INTO items (label) VALUES ('x')")
-    assert db.one(f"SELECT last_value FROM {own}") > before or before == 1
+    assert db.sql(f"SELECT last_value, is_called FROM {own}") != before
     complete(proxy, "wide")
     assert db.one(f"SELECT to_regclass('{other}') IS NOT NULL AND to_regclass('{own}') IS NOT NULL")
 
